@@ -1,0 +1,98 @@
+//! Echo (RFC 862): the smallest protocol, and the one to read first.
+//!
+//! Everything that comes goes back. When the peer ends its side, what is left goes out and ours
+//! ends too. What it need not do is all that can go wrong: a peer that doesn't read is stopped by
+//! the engine's high-water mark, and one that stays away by its write deadline.
+
+use std::time::Duration;
+
+use crate::{End, Event, Fault, Protocol, Time, Took, Turn};
+
+/// Echoes until the peer ends its side, or is silent for too long.
+#[derive(Debug)]
+pub struct Echo {
+    idle: Duration,
+    expires: Time,
+}
+
+impl Echo {
+    /// An echo that ends after `idle` without input.
+    #[must_use]
+    pub fn new(idle: Duration) -> Self {
+        Self { idle, expires: Time::NEVER }
+    }
+}
+
+impl Default for Echo {
+    /// Ends after a minute without input.
+    fn default() -> Self {
+        Self::new(Duration::from_secs(60))
+    }
+}
+
+impl Protocol for Echo {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
+        turn.out.write(input);
+        self.expires = turn.now() + self.idle;
+        Ok(Took::more(input.len()))
+    }
+
+    fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        match event {
+            Event::Open(_) => self.expires = turn.now() + self.idle,
+            Event::Eof { .. } => turn.end(End::Finish),
+            Event::Drain => turn.end(End::Linger),
+            // A peer that is still reading what it sent is slow, not idle: the write deadline
+            // watches over it.
+            Event::Deadline if turn.out.is_empty() => {
+                let what = format!("sent nothing for {} s", self.idle.as_secs());
+                return Err(Fault::peer("idle_timeout", what));
+            }
+            Event::Deadline => self.expires = turn.now() + self.idle,
+            Event::Room | Event::Sent(_) | Event::Message(..) | Event::Closed(_) => {}
+        }
+        Ok(())
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        Some(self.expires)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::harness::Harness;
+
+    #[test]
+    fn everything_comes_back_in_order_and_a_half_close_loses_nothing() {
+        let mut peer = Harness::new(Echo::default());
+        peer.input(b"Message 1 from client.");
+        peer.input(b"Message 2 from client.");
+        peer.eof();
+        assert!(!peer.finished(), "what is owed goes out before our side ends");
+        assert_eq!(peer.output(), b"Message 1 from client.Message 2 from client.");
+        assert!(peer.finished());
+    }
+
+    #[test]
+    fn a_silent_peer_is_let_go_after_a_minute_and_not_before() {
+        let mut peer = Harness::new(Echo::default());
+        peer.pass(Duration::from_secs(59));
+        peer.input(b"x");
+        assert_eq!(peer.output(), b"x");
+        peer.pass(Duration::from_secs(59));
+        assert!(peer.fault().is_none());
+        peer.pass(Duration::from_secs(1));
+        assert_eq!(peer.fault().unwrap().to_string(), "the peer sent nothing for 60 s");
+    }
+
+    #[test]
+    fn draining_finishes_what_is_owed() {
+        let mut peer = Harness::new(Echo::default());
+        peer.input(b"last words");
+        peer.drain();
+        assert_eq!(peer.output(), b"last words");
+        assert!(peer.finished());
+    }
+}

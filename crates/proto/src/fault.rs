@@ -1,0 +1,149 @@
+//! What went wrong, whose fault it was, and why a connection ended.
+//!
+//! A [`Fault`] is what a conversation says when it cannot go on; a [`Reason`] is what the engine
+//! says about every connection that ended, of which a fault is one. Both have a stable `code` for
+//! counters and a sentence for people.
+
+use std::borrow::Cow;
+use std::{fmt, io};
+
+/// Whose fault it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Whose {
+    /// The peer broke the protocol, exceeded a limit or was too slow.
+    Peer,
+    /// We could not do our part.
+    Ours,
+}
+
+/// A conversation that cannot go on. The reply that the fault earns is in the output already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Whose fault it was.
+    pub whose: Whose,
+    /// A stable name in `snake_case`, for counters and for other programs.
+    pub code: &'static str,
+    /// What was wrong, as the end of a sentence that begins with "the peer" or "we".
+    pub what: Cow<'static, str>,
+}
+
+impl Fault {
+    /// The peer's fault.
+    pub fn peer(code: &'static str, what: impl Into<Cow<'static, str>>) -> Self {
+        Self { whose: Whose::Peer, code, what: what.into() }
+    }
+
+    /// Our fault.
+    pub fn ours(code: &'static str, what: impl Into<Cow<'static, str>>) -> Self {
+        Self { whose: Whose::Ours, code, what: what.into() }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let whose = match self.whose {
+            Whose::Peer => "the peer",
+            Whose::Ours => "we",
+        };
+        write!(f, "{whose} {}", self.what)
+    }
+}
+
+impl std::error::Error for Fault {}
+
+/// Why a connection ended. Every connection ends for exactly one reason.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Reason {
+    /// The conversation came to its end.
+    Finished,
+    /// The peer closed its side, and the conversation closed ours: nothing was owed.
+    PeerClosed,
+    /// The peer reset the connection.
+    Reset,
+    /// The conversation could not go on.
+    Fault(Fault),
+    /// The peer took none of our output for the whole write deadline.
+    WriteStalled,
+    /// A file changed while it was being sent, so that the reply could not be completed.
+    FileChanged,
+    /// The server drained, and the conversation was idle or finished its reply.
+    Drained,
+    /// The server drained, and the conversation had not finished at the deadline.
+    Cut,
+    /// The peer's address has as many connections as it may.
+    OverAddressLimit,
+    /// The conversation's code panicked.
+    Panicked,
+    /// A connection that we opened did not come to stand.
+    ConnectFailed(io::Error),
+    /// A connection that we opened did not come to stand in time.
+    ConnectTimedOut,
+    /// The socket failed in another way.
+    Socket(io::Error),
+}
+
+impl Reason {
+    /// A stable name in `snake_case`, for counters: the fault's own for a fault.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Finished => "finished",
+            Self::PeerClosed => "peer_closed",
+            Self::Reset => "reset",
+            Self::Fault(fault) => fault.code,
+            Self::WriteStalled => "write_stalled",
+            Self::FileChanged => "file_changed",
+            Self::Drained => "drained",
+            Self::Cut => "cut",
+            Self::OverAddressLimit => "over_address_limit",
+            Self::Panicked => "panicked",
+            Self::ConnectFailed(_) => "connect_failed",
+            Self::ConnectTimedOut => "connect_timed_out",
+            Self::Socket(_) => "socket_error",
+        }
+    }
+
+    /// Whether the connection ended as it should: nobody has to look into it.
+    #[must_use]
+    pub fn is_orderly(&self) -> bool {
+        matches!(self, Self::Finished | Self::PeerClosed | Self::Drained)
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Finished => f.write_str("the conversation came to its end"),
+            Self::PeerClosed => f.write_str("the peer closed the connection"),
+            Self::Reset => f.write_str("the peer reset the connection"),
+            Self::Fault(fault) => fault.fmt(f),
+            Self::WriteStalled => f.write_str("the peer stopped reading"),
+            Self::FileChanged => f.write_str("the file changed while it was being sent"),
+            Self::Drained => f.write_str("the server is stopping"),
+            Self::Cut => f.write_str("the server stopped before the conversation had finished"),
+            Self::OverAddressLimit => {
+                f.write_str("the peer's address has as many connections as it may")
+            }
+            Self::Panicked => f.write_str("our code for this conversation panicked"),
+            Self::ConnectFailed(error) => write!(f, "could not connect: {error}"),
+            Self::ConnectTimedOut => f.write_str("could not connect in time"),
+            Self::Socket(error) => write!(f, "the socket failed: {error}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_reads_as_a_sentence_and_counts_under_its_code() {
+        let fault = Fault::peer("head_timeout", "sent no whole request head within 10 s");
+        assert_eq!(fault.to_string(), "the peer sent no whole request head within 10 s");
+        let reason = Reason::Fault(fault);
+        assert_eq!(reason.code(), "head_timeout");
+        assert!(!reason.is_orderly());
+        assert!(Reason::Finished.is_orderly());
+    }
+}

@@ -1,0 +1,144 @@
+//! Conversations as pure code.
+//!
+//! A [`Protocol`] is one conversation with one peer: bytes come in, bytes go out, and nothing in
+//! this crate can open a socket, read a clock, start a thread or touch a file. Whoever drives it
+//! (the engine over TCP, the simulator, the [`harness`] in a test) owns everything that can block,
+//! fail or be attacked, and tells the conversation what happened through two doors:
+//!
+//! ```text
+//!            input bytes ──▶ on_bytes ──┐                 ┌──▶ Output   bytes · shared bytes · file ranges
+//!                                       ├── a protocol ───┤
+//!  open, eof, room, deadline, message, ─▶ on_event ───────┘──▶ Turn     pause · resume · finish · close · promise
+//!  sent, drain, closed
+//! ```
+//!
+//! [`echo`] is the smallest protocol and the one to read first; [`http1`] is the largest. One whole
+//! conversation, byte for byte:
+//!
+//! ```
+//! use sockeye_proto::{echo::Echo, harness::Harness};
+//!
+//! let mut peer = Harness::new(Echo::default());
+//! peer.input(b"Hello World");
+//! assert_eq!(peer.output(), b"Hello World");
+//! peer.eof();
+//! assert!(peer.finished());
+//! ```
+//!
+//! What this crate leaves to others: sockets, scheduling, limits on connections and the write
+//! deadline are the engine's; opening and reading files is `sockeye-files`'.
+
+#![forbid(unsafe_code)]
+
+pub mod echo;
+mod fault;
+pub mod harness;
+mod output;
+mod peer;
+mod remote;
+mod time;
+mod turn;
+
+pub use fault::{Fault, Reason, Whose};
+pub use output::{FileRange, FileSource, Output, Part};
+pub use peer::{Address, Peer};
+pub use remote::{
+    Abandoned, Credit, Job, Key, Letter, Message, Post, Promise, Remote, SendError, Spawn, Ticket,
+};
+pub use time::{Time, Wall};
+pub use turn::{Asks, Desk, End, Mark, Turn, TurnParts};
+
+/// One conversation with one peer.
+///
+/// The driver of a conversation keeps these promises:
+///
+/// - [`Event::Open`] comes first and [`Event::Closed`] last, each exactly once.
+/// - Input arrives in order. What a call did not use is offered again, with more behind it.
+/// - [`Event::Eof`] comes after every input byte was offered, and no input follows it.
+/// - After a call that returned a [`Fault`], only [`Event::Closed`] follows.
+/// - `deadline` is asked after every call, so a conversation need not announce a change.
+pub trait Protocol {
+    /// Takes input: all that has arrived and was not used yet.
+    ///
+    /// The returned [`Took`] says how many bytes were used and whether to go on. A protocol that
+    /// returns [`Next::More`] with bytes left over is offered them again only together with new
+    /// ones, so it should remember how far it has scanned.
+    ///
+    /// # Errors
+    ///
+    /// A [`Fault`] ends the conversation. The reply that the fault earns is written to the output
+    /// before it is returned; it still reaches the peer.
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault>;
+
+    /// Takes everything that is not input.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Protocol::on_bytes`].
+    fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault>;
+
+    /// When [`Event::Deadline`] is wanted next; `None` when only the engine's own limits run.
+    fn deadline(&self) -> Option<Time>;
+}
+
+/// What happened to a conversation, other than input.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// The connection stands. The first event of every conversation, also of one that another
+    /// conversation switched to.
+    Open(&'a Peer),
+    /// The peer ended its side: no more input will come. `clean` is false when unused input was
+    /// left over, that is, when the peer stopped in the middle of something. Output still goes out.
+    Eof {
+        /// No unused input was left over.
+        clean: bool,
+    },
+    /// The output fell below the low-water mark, after [`Turn::want_room`] asked to be told.
+    Room,
+    /// The time that [`Protocol::deadline`] named has come.
+    Deadline,
+    /// A [`Promise`] of this conversation was kept or abandoned, or a [`Remote`] sent something
+    /// (its ticket is [`Ticket::REMOTE`]).
+    Message(Ticket, Result<Message, Abandoned>),
+    /// Everything written before this mark has been accepted by the kernel. Follows [`Turn::mark`].
+    Sent(Mark),
+    /// The server wants to stop: finish what is in production, begin nothing new. An idle
+    /// conversation closes now.
+    Drain,
+    /// The conversation is over, and why. Whatever is written now goes nowhere.
+    Closed(&'a Reason),
+}
+
+/// How much input a call used, and what it needs next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Took {
+    /// Bytes used, at most the length of the input that was offered.
+    pub used: usize,
+    /// What the conversation needs to go on.
+    pub next: Next,
+}
+
+/// What a conversation needs to go on: two different answers that are easily taken for one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// More bytes than were offered.
+    More,
+    /// Time: nothing is read or offered until [`Turn::resume`], when the unused bytes are offered
+    /// again without waiting for new ones.
+    Pause,
+}
+
+impl Took {
+    /// `used` bytes were used; the conversation needs more.
+    #[must_use]
+    pub const fn more(used: usize) -> Self {
+        Self { used, next: Next::More }
+    }
+
+    /// `used` bytes were used; the rest is to wait until [`Turn::resume`].
+    #[must_use]
+    pub const fn pause(used: usize) -> Self {
+        Self { used, next: Next::Pause }
+    }
+}

@@ -1,0 +1,86 @@
+//! Time as a conversation sees it: values that it is handed, never a clock that it reads.
+
+use std::ops::{Add, Sub};
+use std::time::Duration;
+
+/// A moment on the engine's monotonic clock, in nanoseconds since an origin of the engine's choice.
+///
+/// Only differences between times of the same engine mean anything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Time(u64);
+
+impl Time {
+    /// The origin of the clock.
+    pub const ZERO: Self = Self(0);
+    /// Later than any deadline.
+    pub const NEVER: Self = Self(u64::MAX);
+
+    /// The moment `nanos` nanoseconds after the origin.
+    #[must_use]
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// Nanoseconds since the origin.
+    #[must_use]
+    pub const fn as_nanos(self) -> u64 {
+        self.0
+    }
+
+    /// How long ago `earlier` was; zero when it lies ahead.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// Saturates at [`Time::NEVER`]: a deadline that cannot be told from infinity is none.
+impl Add<Duration> for Time {
+    type Output = Self;
+
+    fn add(self, after: Duration) -> Self {
+        let nanos = u64::try_from(after.as_nanos()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_add(nanos))
+    }
+}
+
+/// As [`Time::since`].
+impl Sub for Time {
+    type Output = Duration;
+
+    fn sub(self, earlier: Self) -> Duration {
+        self.since(earlier)
+    }
+}
+
+/// The wall clock, in whole seconds since 1970-01-01T00:00:00Z: what a `Date` field is made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Wall(u64);
+
+impl Wall {
+    /// The moment `seconds` seconds after the Unix epoch.
+    #[must_use]
+    pub const fn from_secs(seconds: u64) -> Self {
+        Self(seconds)
+    }
+
+    /// Seconds since the Unix epoch.
+    #[must_use]
+    pub const fn as_secs(self) -> u64 {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn adding_saturates_and_subtracting_never_wraps() {
+        let start = Time::from_nanos(5);
+        assert_eq!(start + Duration::from_nanos(7), Time::from_nanos(12));
+        assert_eq!(start + Duration::MAX, Time::NEVER);
+        assert_eq!(start - Time::from_nanos(9), Duration::ZERO);
+        assert_eq!(Time::from_nanos(9) - start, Duration::from_nanos(4));
+    }
+}

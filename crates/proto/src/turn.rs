@@ -1,0 +1,208 @@
+//! What a conversation can do during one call: write, look at the time, ask for things.
+//!
+//! A driver makes a [`Turn`] for each call from the connection's [`Output`], an [`Asks`] to be
+//! filled in, and the shard's [`Desk`]; it acts on the asks when the call is over.
+
+use std::cell::Cell;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::remote::{Credit, Job, Key, Post, Promise, Remote, Spawn, Ticket};
+use crate::{Output, Protocol, Time, Wall};
+
+/// A position in the output of a conversation, in bytes since its beginning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mark(pub u64);
+
+/// How a conversation wants to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum End {
+    /// Nothing more will be written: a FIN follows the last byte. Reading goes on, and the
+    /// connection closes when the peer has ended its side too.
+    Finish,
+    /// The connection closes when the last byte is sent. The peer is not expected to send more.
+    Close,
+    /// As [`End::Close`], but the peer may still be sending: what comes is read and thrown away
+    /// for a while, so that a reset doesn't eat what we sent last.
+    Linger,
+}
+
+/// What a conversation asked for during a call. For drivers.
+#[derive(Default)]
+pub struct Asks {
+    /// Offer the unused input again.
+    pub resume: bool,
+    /// Say [`Event::Room`](crate::Event::Room) when the output has fallen below the low-water mark.
+    pub want_room: bool,
+    /// End the conversation; the strongest wish of the call.
+    pub end: Option<End>,
+    /// Say [`Event::Sent`](crate::Event::Sent) when this mark is reached.
+    pub mark: Option<Mark>,
+    /// Go on with another protocol.
+    pub switch: Option<Box<dyn Protocol>>,
+}
+
+impl fmt::Debug for Asks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Asks")
+            .field("resume", &self.resume)
+            .field("want_room", &self.want_room)
+            .field("end", &self.end)
+            .field("mark", &self.mark)
+            .field("switch", &self.switch.is_some())
+            .finish()
+    }
+}
+
+/// What the conversations of one shard share.
+pub struct Desk {
+    post: Arc<dyn Post>,
+    spawn: Arc<dyn Spawn>,
+    next_ticket: Cell<u64>,
+}
+
+impl Desk {
+    /// Letters go to `post`, jobs to `spawn`.
+    pub fn new(post: Arc<dyn Post>, spawn: Arc<dyn Spawn>) -> Self {
+        Self { post, spawn, next_ticket: Cell::new(Ticket::REMOTE.0 + 1) }
+    }
+}
+
+impl fmt::Debug for Desk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Desk").finish_non_exhaustive()
+    }
+}
+
+/// One call's means: what is to be sent, the time, and what may be asked for.
+pub struct Turn<'a> {
+    /// What is to be sent.
+    pub out: &'a mut Output,
+    pub(crate) now: Time,
+    pub(crate) wall: Wall,
+    pub(crate) key: Key,
+    pub(crate) desk: &'a Desk,
+    pub(crate) asks: &'a mut Asks,
+    pub(crate) credit: &'a mut Option<Arc<Credit>>,
+    pub(crate) position: u64,
+    pub(crate) room: usize,
+}
+
+/// What a driver makes a [`Turn`] of.
+#[derive(Debug)]
+pub struct TurnParts<'a> {
+    /// What is to be sent.
+    pub out: &'a mut Output,
+    /// The monotonic clock, read once per turn of the loop.
+    pub now: Time,
+    /// The wall clock, likewise.
+    pub wall: Wall,
+    /// The conversation.
+    pub key: Key,
+    /// The shard's desk.
+    pub desk: &'a Desk,
+    /// To be filled in.
+    pub asks: &'a mut Asks,
+    /// The conversation's credit, made when it first asks for a [`Remote`].
+    pub credit: &'a mut Option<Arc<Credit>>,
+    /// How many bytes of this conversation have left the output before: sent, or in flight.
+    pub position: u64,
+    /// How many bytes the output may hold before it counts as full.
+    pub room: usize,
+}
+
+impl<'a> Turn<'a> {
+    /// Makes a turn. For drivers.
+    #[must_use]
+    pub fn new(parts: TurnParts<'a>) -> Self {
+        let TurnParts { out, now, wall, key, desk, asks, credit, position, room } = parts;
+        Self { out, now, wall, key, desk, asks, credit, position, room }
+    }
+
+    /// The time of this turn.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
+    /// The wall clock at this turn.
+    #[must_use]
+    pub fn wall(&self) -> Wall {
+        self.wall
+    }
+
+    /// Whether the output holds as much as it should. A conversation that answers many requests in
+    /// one call looks here between them; one that stops for it asks [`Turn::want_room`].
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.out.held() >= self.room || self.out.pieces() >= Output::MAX_PIECES
+    }
+
+    /// Asks for [`Event::Room`](crate::Event::Room) once, when the output has fallen below the
+    /// low-water mark (at once, if it is below it already).
+    pub fn want_room(&mut self) {
+        self.asks.want_room = true;
+    }
+
+    /// Asks that unused input be offered again, and reading go on, after a pause.
+    pub fn resume(&mut self) {
+        self.asks.resume = true;
+    }
+
+    /// Marks the end of what has been written so far, and asks for
+    /// [`Event::Sent`](crate::Event::Sent) when it has been sent.
+    pub fn mark(&mut self) -> Mark {
+        let mark = Mark(self.position + self.out.unsent());
+        self.asks.mark = Some(mark);
+        mark
+    }
+
+    /// Ends the conversation when everything written has been sent. Of several wishes the
+    /// strongest counts.
+    pub fn end(&mut self, end: End) {
+        self.asks.end = self.asks.end.max(Some(end));
+    }
+
+    /// Hands the connection to another protocol when this call returns: it gets
+    /// [`Event::Open`](crate::Event::Open) and then the bytes that this call did not use. This
+    /// conversation hears no more.
+    pub fn switch_to(&mut self, protocol: Box<dyn Protocol>) {
+        self.asks.switch = Some(protocol);
+    }
+
+    /// Reserves a place for one answer from elsewhere.
+    #[must_use]
+    pub fn promise(&self) -> Promise {
+        let ticket = self.desk.next_ticket.get();
+        self.desk.next_ticket.set(ticket + 1);
+        Promise::new(Arc::clone(&self.desk.post), self.key, Ticket(ticket))
+    }
+
+    /// A handle into this conversation for other threads.
+    #[must_use]
+    pub fn remote(&mut self) -> Remote {
+        let credit = self.credit.get_or_insert_with(|| Arc::new(Credit::new()));
+        Remote::new(Arc::clone(&self.desk.post), self.key, Arc::clone(credit))
+    }
+
+    /// Runs `work` on another thread: for what blocks. Its result comes as
+    /// [`Event::Message`](crate::Event::Message) under the returned ticket, [`crate::Abandoned`] if
+    /// it panics.
+    pub fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Ticket {
+        let promise = self.promise();
+        let ticket = promise.ticket();
+        self.spawn(Box::new(move || promise.keep(Box::new(work()))));
+        ticket
+    }
+
+    /// Runs `job` on another thread. What it has to say it says by the promises that it holds.
+    pub fn spawn(&self, job: Job) {
+        self.desk.spawn.spawn(job);
+    }
+}
+
+impl fmt::Debug for Turn<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Turn").field("now", &self.now).field("asks", &self.asks).finish()
+    }
+}
