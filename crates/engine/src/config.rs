@@ -1,0 +1,62 @@
+//! What bounds a server, with defaults that hold with nothing configured.
+
+use std::time::Duration;
+
+/// Limits and deadlines of an engine. Those of a protocol (heads, idleness) are the protocol's own.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Connections in all, over all shards. Above it, new ones wait in the kernel's queue.
+    pub max_connections: usize,
+    /// Connections of one address (of one /64 for IPv6). Loopback and Unix sockets are exempt.
+    pub max_connections_per_address: usize,
+    /// Bytes of output held in memory for one connection, beyond which it is not read from. A
+    /// single reply may exceed it. Reading goes on below a quarter of it.
+    pub max_buffered_output: usize,
+    /// Unused input held for one connection, in bytes. A backstop: protocols have limits of their
+    /// own, which answer.
+    pub max_unused_input: usize,
+    /// How long a peer may take none of what we send.
+    pub write_timeout: Duration,
+    /// How long draining may take before what is left is cut.
+    pub drain_timeout: Duration,
+    /// How long a connection that we open may take to come to stand.
+    pub connect_timeout: Duration,
+    /// How a connection lingers whose peer may still be sending when we close it.
+    pub linger: Linger,
+}
+
+/// How long, and how much, a closing connection's input is read and thrown away.
+#[derive(Clone, Debug)]
+pub struct Linger {
+    /// Bytes at the most.
+    pub bytes: u64,
+    /// Without input for so long, it is over.
+    pub quiet: Duration,
+    /// In all.
+    pub total: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            max_connections: 100_000,
+            max_connections_per_address: 1024,
+            max_buffered_output: 256 * 1024,
+            max_unused_input: 1024 * 1024,
+            write_timeout: Duration::from_secs(60),
+            drain_timeout: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(10),
+            linger: Linger::default(),
+        }
+    }
+}
+
+impl Default for Linger {
+    fn default() -> Self {
+        Self {
+            bytes: 1024 * 1024,
+            quiet: Duration::from_secs(2),
+            total: Duration::from_secs(5),
+        }
+    }
+}
