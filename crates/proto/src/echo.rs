@@ -44,7 +44,7 @@ impl Protocol for Echo {
             Event::Drain => turn.end(End::Linger),
             // A peer that is still reading what it sent is slow, not idle: the write deadline
             // watches over it.
-            Event::Deadline if turn.out.is_empty() => {
+            Event::Deadline if turn.unsent() == 0 => {
                 let what = format!("sent nothing for {} s", self.idle.as_secs());
                 return Err(Fault::peer("idle_timeout", what));
             }

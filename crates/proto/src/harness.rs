@@ -281,6 +281,7 @@ impl Harness {
             asks: &mut asks,
             credit: &mut self.credit,
             position: self.position,
+            in_flight: 0,
             room: Self::ROOM,
         });
         let result = call(&mut *self.protocol, &mut turn);

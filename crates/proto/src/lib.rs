@@ -52,7 +52,8 @@ pub use turn::{Asks, Desk, End, Mark, Turn, TurnParts};
 ///
 /// The driver of a conversation keeps these promises:
 ///
-/// - [`Event::Open`] comes first and [`Event::Closed`] last, each exactly once.
+/// - [`Event::Open`] comes first and [`Event::Closed`] last, each exactly once. A connection that we
+///   opened and that never came to stand hears only [`Event::Closed`].
 /// - Input arrives in order. What a call did not use is offered again, with more behind it.
 /// - [`Event::Eof`] comes after every input byte was offered, and no input follows it.
 /// - After a call that returned a [`Fault`], only [`Event::Closed`] follows.

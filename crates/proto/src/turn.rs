@@ -85,6 +85,7 @@ pub struct Turn<'a> {
     pub(crate) asks: &'a mut Asks,
     pub(crate) credit: &'a mut Option<Arc<Credit>>,
     pub(crate) position: u64,
+    pub(crate) in_flight: u64,
     pub(crate) room: usize,
 }
 
@@ -107,6 +108,8 @@ pub struct TurnParts<'a> {
     pub credit: &'a mut Option<Arc<Credit>>,
     /// How many bytes of this conversation have left the output before: sent, or in flight.
     pub position: u64,
+    /// How many of these have not been sent yet: a driver owns them.
+    pub in_flight: u64,
     /// How many bytes the output may hold before it counts as full.
     pub room: usize,
 }
@@ -115,8 +118,9 @@ impl<'a> Turn<'a> {
     /// Makes a turn. For drivers.
     #[must_use]
     pub fn new(parts: TurnParts<'a>) -> Self {
-        let TurnParts { out, now, wall, key, desk, asks, credit, position, room } = parts;
-        Self { out, now, wall, key, desk, asks, credit, position, room }
+        let TurnParts { out, now, wall, key, desk, asks, credit, position, in_flight, room } =
+            parts;
+        Self { out, now, wall, key, desk, asks, credit, position, in_flight, room }
     }
 
     /// The time of this turn.
@@ -129,6 +133,12 @@ impl<'a> Turn<'a> {
     #[must_use]
     pub fn wall(&self) -> Wall {
         self.wall
+    }
+
+    /// Bytes that were written and have not been sent: those in the output and those in flight.
+    #[must_use]
+    pub fn unsent(&self) -> u64 {
+        self.in_flight + self.out.unsent()
     }
 
     /// Whether the output holds as much as it should. A conversation that answers many requests in
