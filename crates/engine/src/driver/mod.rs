@@ -66,10 +66,7 @@ pub trait Driver {
     ///
     /// `WouldBlock` when there is none. An error of the one connection (it was reset before we
     /// took it) doesn't end the listener; running out of descriptors or memory passes.
-    fn accept(
-        &mut self,
-        listener: &mut Self::Listener,
-    ) -> io::Result<(Self::Socket, Address)>;
+    fn accept(&mut self, listener: &mut Self::Listener) -> io::Result<(Self::Socket, Address)>;
 
     /// Stops listening. What waits in the queue is reset.
     fn close_listener(&mut self, listener: Self::Listener);

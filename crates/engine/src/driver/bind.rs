@@ -1,0 +1,250 @@
+//! Making sockets: binding listeners for all shards, and beginning to connect.
+//!
+//! Every shard gets a listening socket of its own for each TCP address (`SO_REUSEPORT`), so that
+//! the kernel spreads connections and no queue is shared. That option would also let a second
+//! server take the same address without a word, so each address is bound once without it first.
+//! Unix sockets don't have the option: the first shard accepts for all.
+
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::num::NonZeroUsize;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
+use socket2::{Domain, SockAddr, Socket, Type};
+
+use super::{Listener, Target};
+use crate::ListenAddr;
+
+/// Connections that the kernel keeps for us until they are accepted; it clamps this to
+/// `net.core.somaxconn`.
+const BACKLOG: i32 = 4096;
+
+/// An address that is listened at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// TCP, with the port that was taken where 0 was asked for.
+    Ip(SocketAddr),
+    /// A Unix domain socket.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// The listening sockets of one address: one for each shard, or one in all for a Unix socket.
+#[derive(Debug)]
+pub struct Incoming {
+    /// Where.
+    pub bound: Bound,
+    /// Bound and listening.
+    pub listeners: Vec<Listener>,
+}
+
+/// An address that could not be listened at.
+#[derive(Debug)]
+pub struct BindError {
+    /// The address, as it was asked for.
+    pub address: ListenAddr,
+    /// The one of its addresses that failed, where it is known.
+    pub at: Option<SocketAddr>,
+    /// Why. `AddrInUse` when somebody else listens there.
+    pub source: io::Error,
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { address, source, .. } = self;
+        match source.kind() {
+            ErrorKind::AddrInUse => write!(f, "cannot listen at {address}: the address is taken"),
+            _ => write!(f, "cannot listen at {address}: {source}"),
+        }
+    }
+}
+
+impl std::error::Error for BindError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+/// Binds every address, with a listener for each of `shards`.
+///
+/// # Errors
+///
+/// [`BindError`] for the first address that could not be had. Nothing stays bound then.
+pub fn bind_all(
+    addresses: &[ListenAddr],
+    shards: NonZeroUsize,
+) -> Result<Vec<Incoming>, BindError> {
+    let mut all = Vec::new();
+    for address in addresses {
+        let fail = |at| move |source| BindError { address: address.clone(), at, source };
+        match address {
+            ListenAddr::Unix(path) => all.push(bind_unix(path).map_err(fail(None))?),
+            ListenAddr::Any(port) => all.push(bind_any(*port, shards).map_err(fail(None))?),
+            ListenAddr::Host(host, port) => {
+                let resolved: Vec<_> =
+                    (host.as_str(), *port).to_socket_addrs().map_err(fail(None))?.collect();
+                for (at, one) in resolved.iter().enumerate() {
+                    if resolved[..at].contains(one) {
+                        continue;
+                    }
+                    match bind_tcp(*one, shards, false) {
+                        Ok(incoming) => all.push(incoming),
+                        // A name like `localhost` may have an address of a family that is off.
+                        Err(error) if resolved.len() > 1 && is_family_missing(&error) => {}
+                        Err(error) => return Err(fail(Some(*one))(error)),
+                    }
+                }
+            }
+        }
+    }
+    Ok(all)
+}
+
+fn is_family_missing(error: &io::Error) -> bool {
+    let errno = Errno::from_io_error(error);
+    matches!(errno, Some(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL))
+}
+
+/// Every address of both families, through one IPv6 socket where there is IPv6.
+fn bind_any(port: u16, shards: NonZeroUsize) -> io::Result<Incoming> {
+    match bind_tcp((Ipv6Addr::UNSPECIFIED, port).into(), shards, true) {
+        Err(error) if is_family_missing(&error) => {
+            bind_tcp((Ipv4Addr::UNSPECIFIED, port).into(), shards, false)
+        }
+        result => result,
+    }
+}
+
+fn bind_tcp(address: SocketAddr, shards: NonZeroUsize, both: bool) -> io::Result<Incoming> {
+    // Bound without SO_REUSEPORT, and let go: a server that listens there is noticed.
+    drop(tcp_socket(address, both, false)?);
+    let first = tcp_socket(address, both, true)?;
+    let bound = first.local_addr()?.as_socket().ok_or(ErrorKind::AddrNotAvailable)?;
+    let mut sockets = vec![first];
+    for _ in 1..shards.get() {
+        sockets.push(tcp_socket(bound, both, true)?);
+    }
+    let mut listeners = Vec::new();
+    for socket in sockets {
+        socket.listen(BACKLOG)?;
+        listeners.push(Listener::new(OwnedFd::from(socket)));
+    }
+    Ok(Incoming { bound: Bound::Ip(bound), listeners })
+}
+
+fn tcp_socket(address: SocketAddr, both: bool, shared: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), None)?;
+    // Connections of an earlier run that linger in TIME_WAIT don't keep the address.
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(!both)?;
+    }
+    socket.set_reuse_port(shared)?;
+    // Accepted sockets inherit it, which saves a call for each.
+    socket.set_tcp_nodelay(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+fn bind_unix(path: &Path) -> io::Result<Incoming> {
+    remove_abandoned(path)?;
+    let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
+    socket.bind(&SockAddr::unix(path)?)?;
+    socket.listen(BACKLOG)?;
+    let listeners = vec![Listener::new(OwnedFd::from(socket))];
+    Ok(Incoming { bound: Bound::Unix(path.to_owned()), listeners })
+}
+
+/// Removes the file of a Unix socket that nobody listens at any more. Any other file stays, and
+/// binding fails.
+fn remove_abandoned(path: &Path) -> io::Result<()> {
+    let Ok(metadata) = std::fs::symlink_metadata(path) else { return Ok(()) };
+    if !metadata.file_type().is_socket() {
+        let what = "there is a file of that name that is no socket";
+        return Err(io::Error::new(ErrorKind::AlreadyExists, what));
+    }
+    match std::os::unix::net::UnixStream::connect(path) {
+        Ok(_) => Err(ErrorKind::AddrInUse.into()),
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => std::fs::remove_file(path),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes a socket and begins to connect it.
+pub(super) fn connect(target: &Target) -> io::Result<OwnedFd> {
+    let (domain, address) = match target {
+        Target::Ip(address) => (Domain::for_address(*address), SockAddr::from(*address)),
+        Target::Unix(path) => (Domain::UNIX, SockAddr::unix(path)?),
+    };
+    let socket = Socket::new(domain, Type::STREAM.nonblocking(), None)?;
+    if domain != Domain::UNIX {
+        socket.set_tcp_nodelay(true)?;
+    }
+    match socket.connect(&address) {
+        Err(error) if Errno::from_io_error(&error) != Some(Errno::INPROGRESS) => Err(error),
+        _ => Ok(socket.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shards(count: usize) -> NonZeroUsize {
+        NonZeroUsize::new(count).unwrap()
+    }
+
+    #[test]
+    fn each_shard_listens_at_the_same_free_port() {
+        let any_port = [ListenAddr::Host("127.0.0.1".into(), 0)];
+        let bound = bind_all(&any_port, shards(3)).unwrap();
+        assert_eq!(bound.len(), 1);
+        assert_eq!(bound[0].listeners.len(), 3);
+        let Bound::Ip(address) = bound[0].bound else { panic!("TCP was asked for") };
+        assert_ne!(address.port(), 0);
+        std::net::TcpStream::connect(address).unwrap();
+    }
+
+    #[test]
+    fn a_second_server_at_the_same_address_is_refused_though_ports_are_shared() {
+        let first = bind_all(&[ListenAddr::Host("127.0.0.1".into(), 0)], shards(2)).unwrap();
+        let Bound::Ip(address) = first[0].bound else { panic!("TCP was asked for") };
+        let again = ListenAddr::Host("127.0.0.1".into(), address.port());
+        let error = bind_all(std::slice::from_ref(&again), shards(2)).unwrap_err();
+        assert_eq!(error.source.kind(), ErrorKind::AddrInUse);
+        assert_eq!(error.to_string(), format!("cannot listen at {again}: the address is taken"));
+    }
+
+    #[test]
+    fn an_abandoned_unix_socket_is_replaced_and_a_used_one_or_a_file_is_not() {
+        let folder = std::env::temp_dir().join(format!("sockeye-bind-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("socket");
+        let address = [ListenAddr::Unix(path.clone())];
+
+        let first = bind_all(&address, shards(2)).unwrap();
+        let taken = bind_all(&address, shards(2)).unwrap_err();
+        assert_eq!(taken.source.kind(), ErrorKind::AddrInUse);
+        drop(first);
+        drop(bind_all(&address, shards(2)).unwrap());
+
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, "precious").unwrap();
+        let file = bind_all(&address, shards(2)).unwrap_err();
+        assert_eq!(file.source.kind(), ErrorKind::AlreadyExists);
+        assert_eq!(std::fs::read(&path).unwrap(), b"precious");
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}
