@@ -53,10 +53,6 @@ impl Default for Config {
 
 impl Default for Linger {
     fn default() -> Self {
-        Self {
-            bytes: 1024 * 1024,
-            quiet: Duration::from_secs(2),
-            total: Duration::from_secs(5),
-        }
+        Self { bytes: 1024 * 1024, quiet: Duration::from_secs(2), total: Duration::from_secs(5) }
     }
 }

@@ -1,0 +1,152 @@
+//! What reaches a shard from other threads: letters for its conversations, orders for itself, and
+//! connections that another shard accepted for it.
+//!
+//! Its size is bounded by those who post: a letter's place was reserved when its promise or credit
+//! was given out, an order is given once, and a connection is counted before it is handed over.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sockeye_proto::{Address, Letter, Post};
+
+use crate::driver::Wake;
+
+/// What a shard is told to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    Drain,
+    Stop,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Inbound {
+    pub(crate) letters: Vec<Letter>,
+    pub(crate) orders: Vec<Order>,
+}
+
+/// A shard's mailbox.
+pub struct Mailbox {
+    inbound: Mutex<Inbound>,
+    /// Whether there is anything: looked at each turn, so that the lock need not be.
+    any: AtomicBool,
+    waker: Arc<dyn Wake>,
+}
+
+impl Mailbox {
+    /// A mailbox for the shard whose driver `waker` wakes.
+    pub fn new(waker: Arc<dyn Wake>) -> Self {
+        Self { inbound: Mutex::default(), any: AtomicBool::new(false), waker }
+    }
+
+    pub(crate) fn order(&self, order: Order) {
+        self.put(|inbound| inbound.orders.push(order));
+    }
+
+    /// Takes everything, if there is anything.
+    pub(crate) fn take(&self) -> Option<Inbound> {
+        if !self.any.load(Ordering::Acquire) {
+            return None;
+        }
+        let mut inbound = self.inbound.lock().unwrap_or_else(PoisonError::into_inner);
+        self.any.store(false, Ordering::Relaxed);
+        Some(std::mem::take(&mut *inbound))
+    }
+
+    fn put(&self, put: impl FnOnce(&mut Inbound)) {
+        let mut inbound = self.inbound.lock().unwrap_or_else(PoisonError::into_inner);
+        put(&mut inbound);
+        let first = !self.any.swap(true, Ordering::Release);
+        drop(inbound);
+        // Whoever finds the mailbox empty wakes the shard; until it has looked, one wake is enough.
+        if first {
+            self.waker.wake();
+        }
+    }
+}
+
+impl Post for Mailbox {
+    fn post(&self, letter: Letter) {
+        self.put(|inbound| inbound.letters.push(letter));
+    }
+}
+
+impl fmt::Debug for Mailbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mailbox").field("any", &self.any).finish_non_exhaustive()
+    }
+}
+
+/// Where one shard's accepted connections wait for another shard, for listeners that can't be
+/// shared by the kernel.
+pub struct Inbox<S> {
+    waiting: Mutex<VecDeque<Handed<S>>>,
+    any: AtomicBool,
+    waker: Arc<dyn Wake>,
+}
+
+/// A connection on its way to another shard. It is in the census already.
+#[derive(Debug)]
+pub(crate) struct Handed<S> {
+    pub(crate) socket: S,
+    pub(crate) address: Address,
+    pub(crate) via: u32,
+}
+
+impl<S> Inbox<S> {
+    /// An inbox for the shard whose driver `waker` wakes.
+    pub fn new(waker: Arc<dyn Wake>) -> Self {
+        Self { waiting: Mutex::default(), any: AtomicBool::new(false), waker }
+    }
+
+    pub(crate) fn put(&self, handed: Handed<S>) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push_back(handed);
+        if !self.any.swap(true, Ordering::Release) {
+            self.waker.wake();
+        }
+    }
+
+    pub(crate) fn take(&self) -> VecDeque<Handed<S>> {
+        if !self.any.swap(false, Ordering::Acquire) {
+            return VecDeque::new();
+        }
+        std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl<S> fmt::Debug for Inbox<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inbox").field("any", &self.any).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Bell(AtomicUsize);
+
+    impl Wake for Bell {
+        fn wake(&self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn many_orders_before_the_shard_looks_wake_it_once() {
+        let bell = Arc::new(Bell::default());
+        let mailbox = Mailbox::new(bell.clone());
+        assert!(mailbox.take().is_none());
+        mailbox.order(Order::Drain);
+        mailbox.order(Order::Stop);
+        assert_eq!(bell.0.load(Ordering::Relaxed), 1);
+        assert_eq!(mailbox.take().unwrap().orders, [Order::Drain, Order::Stop]);
+        assert!(mailbox.take().is_none());
+        mailbox.order(Order::Stop);
+        assert_eq!(bell.0.load(Ordering::Relaxed), 2);
+    }
+}

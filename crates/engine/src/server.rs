@@ -1,0 +1,214 @@
+//! A server: addresses, and a shard on each core that answers there.
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use sockeye_proto::Spawn;
+use tracing::error;
+
+use crate::driver::{BindError, Bound, Driver, Epoll, Listener, Socket, bind_all};
+use crate::mailbox::Order;
+use crate::{
+    Census, Config, Handover, Inbox, ListenAddr, Mailbox, Pool, Service, Shard, ShardParts, Tally,
+    raise_descriptor_limit,
+};
+
+/// Descriptors that are kept for everything but connections: files, pollers, logs.
+const RESERVED_DESCRIPTORS: usize = 1024;
+
+/// A server that is bound and listening, and doesn't answer yet.
+#[derive(Debug)]
+pub struct Server {
+    config: Config,
+    addresses: Vec<Bound>,
+    /// For each shard.
+    listeners: Vec<Vec<(u32, Listener)>>,
+}
+
+impl Server {
+    /// Binds every address, for `workers` shards.
+    ///
+    /// The process's limit on descriptors is raised to what the configured connections need, and
+    /// the connections are limited to what it then allows, with a reserve for files.
+    ///
+    /// # Errors
+    ///
+    /// [`BindError`] for the first address that could not be had.
+    pub fn bind(
+        addresses: &[ListenAddr],
+        workers: NonZeroUsize,
+        mut config: Config,
+    ) -> Result<Self, BindError> {
+        let wanted = config.max_connections.saturating_add(RESERVED_DESCRIPTORS);
+        let limit = usize::try_from(raise_descriptor_limit(wanted as u64)).unwrap_or(usize::MAX);
+        let reserve = RESERVED_DESCRIPTORS.min(limit / 4);
+        config.max_connections = config.max_connections.min(limit - reserve).max(1);
+
+        let mut bound = Vec::new();
+        let mut listeners: Vec<Vec<_>> = (0..workers.get()).map(|_| Vec::new()).collect();
+        for (via, incoming) in bind_all(addresses, workers)?.into_iter().enumerate() {
+            bound.push(incoming.bound);
+            for (shard, listener) in listeners.iter_mut().zip(incoming.listeners) {
+                shard.push((via as u32, listener));
+            }
+        }
+        Ok(Self { config, addresses: bound, listeners })
+    }
+
+    /// Where it listens, with the ports that were taken where 0 was asked for. A peer's
+    /// [`via`](sockeye_proto::Peer::via) is a place in this list.
+    #[must_use]
+    pub fn addresses(&self) -> &[Bound] {
+        &self.addresses
+    }
+
+    /// The configuration, with connections limited to what descriptors allow.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Begins to answer. Each shard's service is made by `make`, on the shard's own thread, from
+    /// the shard's number.
+    ///
+    /// # Errors
+    ///
+    /// When a poller or a thread is not to be had. Nothing answers then.
+    pub fn start<S: Service + 'static>(
+        self,
+        make: impl Fn(usize) -> S + Send + Sync + 'static,
+    ) -> io::Result<Running> {
+        let workers = self.listeners.len();
+        let drivers = (0..workers).map(|_| Epoll::new()).collect::<io::Result<Vec<_>>>()?;
+        let mailboxes: Vec<_> =
+            drivers.iter().map(|driver| Arc::new(Mailbox::new(driver.waker()))).collect();
+        let inboxes: Arc<[Inbox<Socket>]> =
+            drivers.iter().map(|driver| Inbox::new(driver.waker())).collect();
+        let hands_over = self.addresses.iter().any(|bound| matches!(bound, Bound::Unix(_)));
+        // Threads for what blocks: more than cores, for they mostly wait.
+        let threads = NonZeroUsize::MIN.saturating_add(workers.saturating_mul(2));
+        let pool: Arc<dyn Spawn> = Arc::new(Pool::new(threads));
+        let (config, census) = (Arc::new(self.config), Arc::new(Census::default()));
+        let make = Arc::new(make);
+
+        let handle = Handle { mailboxes: mailboxes.clone().into() };
+        let unix_paths = self.addresses.iter().filter_map(|bound| match bound {
+            Bound::Unix(path) => Some(path.clone()),
+            Bound::Ip(_) => None,
+        });
+        let mut running = Running { handle, threads: Vec::new(), unix_paths: unix_paths.collect() };
+        for (own, ((driver, mailbox), listeners)) in
+            drivers.into_iter().zip(mailboxes).zip(self.listeners).enumerate()
+        {
+            let (config, census) = (Arc::clone(&config), Arc::clone(&census));
+            let (pool, make) = (Arc::clone(&pool), Arc::clone(&make));
+            let handover =
+                hands_over.then(|| Handover { inboxes: Arc::clone(&inboxes), own, next: own });
+            let handle = running.handle.clone();
+            let thread = std::thread::Builder::new().name(format!("sockeye-{own}"));
+            let spawned = thread.spawn(move || {
+                let result = Shard::new(ShardParts {
+                    driver,
+                    listeners,
+                    service: Box::new(make(own)),
+                    config,
+                    census,
+                    mailbox,
+                    spawn: pool,
+                    handover,
+                })
+                .and_then(run);
+                if let Err(error) = &result {
+                    error!(target: "sockeye", %error, "a worker failed: the server stops");
+                    handle.stop();
+                }
+                result
+            });
+            match spawned {
+                Ok(thread) => running.threads.push(thread),
+                Err(error) => {
+                    running.handle.stop();
+                    let _ = running.join();
+                    return Err(error);
+                }
+            }
+        }
+        Ok(running)
+    }
+}
+
+fn run(mut shard: Shard<Epoll>) -> io::Result<Tally> {
+    while !shard.is_done() {
+        shard.turn()?;
+    }
+    Ok(shard.tally().clone())
+}
+
+/// A server that answers.
+#[derive(Debug)]
+pub struct Running {
+    handle: Handle,
+    threads: Vec<JoinHandle<io::Result<Tally>>>,
+    unix_paths: Vec<PathBuf>,
+}
+
+impl Running {
+    /// What stops it.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Waits until it has been drained or stopped, and says what was counted.
+    ///
+    /// # Errors
+    ///
+    /// When a shard failed: its poller did, or its service's construction panicked.
+    pub fn join(self) -> io::Result<Tally> {
+        let mut tally = Tally::default();
+        let mut failure = None;
+        for thread in self.threads {
+            match thread.join() {
+                Ok(Ok(shard)) => tally.add(&shard),
+                Ok(Err(error)) => failure = Some(error),
+                Err(_) => {
+                    self.handle.stop();
+                    failure = Some(io::Error::other("a worker panicked"));
+                }
+            }
+        }
+        for path in self.unix_paths {
+            // Nobody listens there any more; that it is gone already is as well.
+            let _ = std::fs::remove_file(path);
+        }
+        failure.map_or(Ok(tally), Err)
+    }
+}
+
+/// Stops a server, from any thread.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    mailboxes: Arc<[Arc<Mailbox>]>,
+}
+
+impl Handle {
+    /// Stops listening, lets conversations finish, and cuts those that have not by the drain
+    /// deadline.
+    pub fn drain(&self) {
+        self.order(Order::Drain);
+    }
+
+    /// Stops listening and cuts everything now.
+    pub fn stop(&self) {
+        self.order(Order::Stop);
+    }
+
+    fn order(&self, order: Order) {
+        for mailbox in &*self.mailboxes {
+            mailbox.order(order);
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! Connections that come: in by a listener, or opened by us.
+
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use sockeye_proto::{Address, Event, Key, Peer, Protocol, Reason, Time};
+use tracing::{debug, warn};
+
+use super::{Phase, Shard, Slot, fenced, find, key_of, slot_of};
+use crate::conn::{Conn, Stage};
+use crate::driver::{Driver, Target};
+use crate::mailbox::Handed;
+
+/// One listener gives at most so many connections a turn.
+const BATCH: usize = 64;
+/// How long accepting rests when there is no room.
+const REST: Duration = Duration::from_millis(100);
+
+/// A listener, and whether something may wait there.
+#[derive(Debug)]
+pub(super) struct Gate<L> {
+    listener: L,
+    via: u32,
+    pub(super) ready: bool,
+}
+
+impl<L> Gate<L> {
+    pub(super) fn new(listener: L, via: u32) -> Self {
+        // What came before it was attached may be no edge.
+        Self { listener, via, ready: true }
+    }
+
+    pub(super) fn into_listener(self) -> L {
+        self.listener
+    }
+}
+
+/// Accepting rests: what waits in the queues gives no new edge, so a time to look again is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct AcceptPause {
+    pub(super) until: Time,
+    pub(super) why: Shortage,
+}
+
+/// What there is too little of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shortage {
+    /// Our own limit on connections.
+    Connections,
+    /// The kernel's descriptors or memory.
+    Resources,
+}
+
+impl<D: Driver> Shard<D> {
+    /// Whether there may be something to accept now.
+    pub(super) fn may_accept(&self) -> bool {
+        let rests = self.accept_pause.as_ref().is_some_and(|pause| pause.until > self.common.now);
+        !rests && self.gates.iter().any(|gate| gate.ready)
+    }
+
+    /// Accepts what has come in.
+    pub(super) fn accept(&mut self) {
+        if !self.may_accept() {
+            return;
+        }
+        for id in 0..self.gates.len() {
+            for _ in 0..BATCH {
+                if !self.gates[id].ready || !self.accept_one(id) {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Accepts everything that waits, however much it is: the listeners are about to close.
+    pub(super) fn accept_to_the_end(&mut self) {
+        for id in 0..self.gates.len() {
+            while self.gates[id].ready && self.accept_one(id) {}
+        }
+    }
+
+    /// Accepts one connection; `false` when there is none, or no room for it.
+    fn accept_one(&mut self, id: usize) -> bool {
+        let max = self.common.config.max_connections;
+        if self.census.total() >= max {
+            self.rest(Shortage::Connections, &max);
+            return false;
+        }
+        let gate = &mut self.gates[id];
+        match self.driver.accept(&mut gate.listener) {
+            Ok((socket, address)) => {
+                let via = gate.via;
+                self.admit(socket, address, via);
+                true
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                gate.ready = false;
+                self.accept_pause = None;
+                false
+            }
+            Err(error) => match Errno::from_io_error(&error) {
+                Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
+                    self.rest(Shortage::Resources, &error);
+                    false
+                }
+                // This one has gone again (accept(2) passes on errors of the connection).
+                _ => true,
+            },
+        }
+    }
+
+    /// Lets accepting rest, with one line in the log for each time that there is too little.
+    fn rest(&mut self, why: Shortage, detail: &dyn std::fmt::Display) {
+        if self.accept_pause.as_ref().map(|pause| pause.why) != Some(why) {
+            match why {
+                Shortage::Connections => {
+                    warn!(target: "sockeye", max = %detail, "as many connections as there may be: new ones wait");
+                }
+                Shortage::Resources => {
+                    warn!(target: "sockeye", error = %detail, "no room for new connections: they wait");
+                }
+            }
+        }
+        self.accept_pause = Some(AcceptPause { until: self.common.now + REST, why });
+    }
+
+    /// A connection has gone: there is room for one that waits.
+    pub(super) fn has_room(&mut self) {
+        if let Some(pause) = &mut self.accept_pause
+            && pause.why == Shortage::Connections
+        {
+            pause.until = Time::ZERO;
+        }
+    }
+
+    /// Counts a connection that came in, and opens it here or hands it to another shard.
+    fn admit(&mut self, socket: D::Socket, address: Address, via: u32) {
+        let max = self.common.config.max_connections_per_address;
+        if !self.census.enter(address, max) {
+            debug!(target: "sockeye", peer = %address, max, "refused: its address has as many connections as it may");
+            self.common.tally.close(&Reason::OverAddressLimit);
+            self.driver.close(socket);
+            return;
+        }
+        // While draining they stay here: the other shards may be gone already.
+        if let Some(handover) = &mut self.handover
+            && self.phase == Phase::Serving
+        {
+            let to = handover.next;
+            handover.next = (to + 1) % handover.inboxes.len();
+            if to != handover.own {
+                handover.inboxes[to].put(Handed { socket, address, via });
+                return;
+            }
+        }
+        self.open(socket, address, via);
+    }
+
+    /// Opens a conversation on a connection that is in the census.
+    pub(super) fn open(&mut self, mut socket: D::Socket, address: Address, via: u32) {
+        let peer = Peer { address, via };
+        let key = self.next_key();
+        let service = &mut self.service;
+        let opened = fenced(|| service.open(&peer)).ok_or(Reason::Panicked);
+        let attached = opened.and_then(|protocol| match self.driver.attach(&mut socket, key) {
+            Ok(()) => Ok(protocol),
+            Err(error) => Err(Reason::Socket(error)),
+        });
+        self.common.tally.accepted += 1;
+        match attached {
+            Ok(protocol) => {
+                debug!(target: "sockeye", peer = %address, "accepted");
+                let mut conn = Conn::new(socket, peer, 0, Stage::Open, protocol, self.common.now);
+                conn.counted = true;
+                self.insert(key, conn);
+                self.begin(key);
+            }
+            Err(reason) => {
+                warn!(target: "sockeye", peer = %address, %reason, "a connection could not be opened");
+                self.common.tally.close(&reason);
+                self.census.leave(address);
+                self.driver.close(socket);
+            }
+        }
+    }
+
+    /// Opens a connection to `target` and holds `protocol`'s conversation on it. Whatever goes
+    /// wrong, the conversation hears of it as [`Event::Closed`]. Its peer carries `via`.
+    pub fn connect(&mut self, target: &Target, mut protocol: Box<dyn Protocol>, via: u32) {
+        let address = match target {
+            Target::Ip(address) => Address::Ip(*address),
+            Target::Unix(_) => Address::Unix,
+        };
+        let peer = Peer { address, via };
+        let key = self.next_key();
+        self.common.now = self.driver.now();
+        let now = self.common.now;
+        match self.driver.connect(target, key) {
+            Ok(socket) => {
+                let stage = Stage::Connecting { until: now + self.common.config.connect_timeout };
+                self.insert(key, Conn::new(socket, peer, 0, stage, protocol, now));
+                self.settle(key);
+            }
+            Err(error) => {
+                let reason = Reason::ConnectFailed(error);
+                self.common.tally.close(&reason);
+                self.tell_stillborn(&mut *protocol, &reason);
+            }
+        }
+    }
+
+    /// A connection that we open may have come to stand, or failed.
+    pub(super) fn check_connecting(&mut self, key: Key) {
+        let Some(conn) = find(&mut self.conns, key) else { return };
+        match self.driver.connected(&mut conn.socket) {
+            Ok(()) => {
+                conn.stage = Stage::Open;
+                self.common.tally.connected += 1;
+                self.begin(key);
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => self.close(key, Reason::ConnectFailed(error)),
+        }
+    }
+
+    /// The first word to a conversation whose connection stands.
+    fn begin(&mut self, key: Key) {
+        let Some(conn) = find(&mut self.conns, key) else { return };
+        let peer = conn.peer;
+        conn.event(key, Event::Open(&peer), &mut self.common);
+        if conn.readable {
+            conn.queue(key, &mut self.common);
+        }
+        if matches!(self.phase, Phase::Draining { .. }) {
+            self.drain_one(key);
+        }
+        self.settle(key);
+    }
+
+    fn next_key(&mut self) -> Key {
+        let slot = self.conns.vacant_key();
+        if slot == self.slots.len() {
+            self.slots.push(Slot { generation: 0, armed: Time::NEVER });
+        }
+        key_of(slot, self.slots[slot].generation)
+    }
+
+    fn insert(&mut self, key: Key, mut conn: Conn<D::Socket>) {
+        conn.generation = self.slots[slot_of(key)].generation;
+        let slot = self.conns.insert(conn);
+        debug_assert_eq!(slot, slot_of(key), "the vacant place was promised");
+    }
+}

@@ -1,0 +1,138 @@
+//! The end: of one connection, and of all of them.
+
+use sockeye_proto::{Desk, End, Event, Key, Output, Protocol, Reason, Turn, TurnParts};
+use tracing::{debug, error, info};
+
+use super::{Phase, Shard, fenced, find, key_of, slot_of};
+use crate::conn::Stage;
+use crate::driver::Driver;
+
+/// The highest generation of a slot: keys leave the upper half of their range to the driver.
+const LAST_GENERATION: u32 = u32::MAX >> 1;
+
+impl<D: Driver> Shard<D> {
+    /// Closes a connection whose conversation has come to its end, or failed before.
+    pub(super) fn close_finished(&mut self, key: Key) {
+        let Some(conn) = find(&mut self.conns, key) else { return };
+        let reason = match conn.end {
+            _ if conn.drained => Reason::Drained,
+            Some(End::Close | End::Linger) if conn.eof => Reason::PeerClosed,
+            _ => Reason::Finished,
+        };
+        self.close(key, reason);
+    }
+
+    /// Closes a connection. What was wrong first is the reason.
+    pub(super) fn close(&mut self, key: Key, reason: Reason) {
+        if find(&mut self.conns, key).is_none() {
+            return;
+        }
+        let slot = slot_of(key);
+        let mut conn = self.conns.remove(slot);
+        let generation = &mut self.slots[slot].generation;
+        *generation = if *generation == LAST_GENERATION { 0 } else { *generation + 1 };
+
+        let reason = conn.reason.take().unwrap_or(reason);
+        conn.tell_closed(key, &reason, &mut self.common);
+        if conn.counted {
+            self.census.leave(conn.peer.address);
+            self.has_room();
+        }
+        self.common.tally.close(&reason);
+        let (peer, received, sent) = (conn.peer.address, conn.received, conn.sent);
+        let ms = self.common.now.since(conn.opened).as_millis();
+        match &reason {
+            Reason::Panicked => {
+                error!(target: "sockeye", %peer, received, sent, ms, %reason, "closed");
+            }
+            reason if reason.is_orderly() => {
+                debug!(target: "sockeye", %peer, received, sent, ms, %reason, "closed");
+            }
+            reason => info!(target: "sockeye", %peer, received, sent, ms, %reason, "closed"),
+        }
+        self.driver.close(conn.socket);
+    }
+
+    /// Tells a conversation that its connection never came to be.
+    pub(super) fn tell_stillborn(&mut self, protocol: &mut dyn Protocol, reason: &Reason) {
+        let desk: &Desk = &self.common.desk;
+        let (mut out, mut asks, mut credit) = (Output::new(), Default::default(), None);
+        let mut turn = Turn::new(TurnParts {
+            out: &mut out,
+            now: self.common.now,
+            wall: self.common.wall,
+            key: Key(u64::MAX),
+            desk,
+            asks: &mut asks,
+            credit: &mut credit,
+            position: 0,
+            in_flight: 0,
+            room: 0,
+        });
+        let _ = fenced(|| protocol.on_event(Event::Closed(reason), &mut turn));
+    }
+
+    /// Stops listening, asks every conversation to finish, and cuts what has not finished in time.
+    /// What waited to be accepted is accepted first.
+    pub fn drain(&mut self) {
+        if self.phase != Phase::Serving {
+            return;
+        }
+        self.phase = Phase::Draining { until: self.common.now + self.common.config.drain_timeout };
+        self.accept_to_the_end();
+        self.close_gates();
+        for key in self.all_keys() {
+            self.drain_one(key);
+        }
+    }
+
+    /// Stops listening and cuts everything now.
+    pub fn stop(&mut self) {
+        self.close_gates();
+        self.cut_all();
+    }
+
+    /// Cuts what has not finished draining in time.
+    pub(super) fn end_drain(&mut self) {
+        if let Phase::Draining { until } = self.phase
+            && until <= self.common.now
+        {
+            self.cut_all();
+        }
+    }
+
+    /// Asks one conversation to finish.
+    pub(super) fn drain_one(&mut self, key: Key) {
+        let Some(conn) = find(&mut self.conns, key) else { return };
+        conn.drained = true;
+        match conn.stage {
+            Stage::Connecting { .. } => self.close(key, Reason::Drained),
+            Stage::Open => {
+                conn.event(key, Event::Drain, &mut self.common);
+                self.settle(key);
+            }
+            Stage::Lingering { .. } => {}
+        }
+    }
+
+    fn cut_all(&mut self) {
+        for key in self.all_keys() {
+            // One that only lingers has been served.
+            let Some(conn) = find(&mut self.conns, key) else { continue };
+            match conn.stage {
+                Stage::Lingering { .. } => self.close_finished(key),
+                _ => self.close(key, Reason::Cut),
+            }
+        }
+    }
+
+    fn close_gates(&mut self) {
+        for gate in self.gates.drain(..) {
+            self.driver.close_listener(gate.into_listener());
+        }
+    }
+
+    fn all_keys(&self) -> Vec<Key> {
+        self.conns.iter().map(|(slot, conn)| key_of(slot, conn.generation)).collect()
+    }
+}

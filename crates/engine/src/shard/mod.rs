@@ -1,0 +1,361 @@
+//! One core's loop.
+//!
+//! A shard owns its driver, its listeners and its connections, and shares nothing with other
+//! shards but the [`Census`], which it touches when a connection comes or goes. Its life is a
+//! sequence of turns:
+//!
+//! ```text
+//! wait ─▶ now ─▶ mailbox ─▶ accept ─▶ read ─▶ timers ─▶ flush
+//!  ▲      (the clocks,      (each ready connection  (each dirty connection
+//!  │       read once)        once, one buffer)       once, one quantum)     │
+//!  └────────────────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! What stopped for a budget gets no new edge: it stands in the ready list or among the dirty
+//! ones, and the next wait doesn't wait. The parts: `accept` (who comes in, who goes out to
+//! connect), `input` (reading), `output` (flushing, and ending when all is flushed), `close` (the
+//! end of a connection, and draining).
+
+mod accept;
+mod close;
+mod input;
+mod output;
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use slab::Slab;
+use sockeye_proto::{Credit, Desk, Event, Key, Letter, Spawn, Time};
+
+use crate::conn::{Common, Conn, Stage};
+use crate::driver::{Driver, Happening};
+use crate::mailbox::{Inbox, Mailbox, Order};
+use crate::outputs::Outputs;
+use crate::tally::Tally;
+use crate::timers::Timers;
+use crate::{Census, Config, Service};
+use accept::{AcceptPause, Gate};
+
+/// What a shard is made of.
+#[expect(missing_debug_implementations, reason = "a service has none")]
+pub struct ShardParts<D: Driver> {
+    /// The seam to the kernel.
+    pub driver: D,
+    /// What connections come in by, each with the number that its peers are to carry as
+    /// [`Peer::via`](sockeye_proto::Peer::via).
+    pub listeners: Vec<(u32, D::Listener)>,
+    /// Who answers.
+    pub service: Box<dyn Service>,
+    /// Limits and deadlines.
+    pub config: Arc<Config>,
+    /// Counts connections over all shards.
+    pub census: Arc<Census>,
+    /// What reaches this shard from other threads.
+    pub mailbox: Arc<Mailbox>,
+    /// Runs what blocks.
+    pub spawn: Arc<dyn Spawn>,
+    /// Where connections of listeners that only one shard has are spread to.
+    pub handover: Option<Handover<D::Socket>>,
+}
+
+/// Spreads the connections of a listener that only one shard has over all shards.
+#[derive(Debug)]
+pub struct Handover<S> {
+    /// The inboxes of all shards.
+    pub inboxes: Arc<[Inbox<S>]>,
+    /// Which of them is this shard's.
+    pub own: usize,
+    /// Which of them is next.
+    pub next: usize,
+}
+
+/// What a shard holds at a moment. After the last connection has gone everything is zero but
+/// `timers`: those that short connections left behind go when they come up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Footprint {
+    /// Connections.
+    pub connections: usize,
+    /// Outputs that connections or the driver have.
+    pub outputs: usize,
+    /// Connections to flush.
+    pub dirty: usize,
+    /// Connections to serve without waiting.
+    pub ready: usize,
+    /// Timers, stale ones included.
+    pub timers: usize,
+}
+
+/// One core's loop.
+#[expect(missing_debug_implementations, reason = "a service has none")]
+pub struct Shard<D: Driver> {
+    driver: D,
+    service: Box<dyn Service>,
+    census: Arc<Census>,
+    mailbox: Arc<Mailbox>,
+    handover: Option<Handover<D::Socket>>,
+    gates: Vec<Gate<D::Listener>>,
+    accept_pause: Option<AcceptPause>,
+    conns: Slab<Conn<D::Socket>>,
+    slots: Vec<Slot>,
+    common: Common,
+    phase: Phase,
+    /// Kept between turns for their memory; empty then.
+    happenings: Vec<Happening>,
+    keys: Vec<Key>,
+}
+
+/// What outlives the connections that use a place of the slab.
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    /// Of the connection that is there, or that will be there next.
+    generation: u32,
+    /// When its timer comes up.
+    armed: Time,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Serving,
+    Draining { until: Time },
+}
+
+fn key_of(slot: usize, generation: u32) -> Key {
+    Key(u64::from(generation) << 32 | slot as u64)
+}
+
+fn slot_of(key: Key) -> usize {
+    (key.0 & u64::from(u32::MAX)) as usize
+}
+
+/// The connection that `key` means, unless it has gone and another is in its place.
+fn find<S>(conns: &mut Slab<Conn<S>>, key: Key) -> Option<&mut Conn<S>> {
+    conns.get_mut(slot_of(key)).filter(|conn| u64::from(conn.generation) == key.0 >> 32)
+}
+
+impl<D: Driver> Shard<D> {
+    /// A shard that listens, and waits for its first turn.
+    ///
+    /// # Errors
+    ///
+    /// When the driver has no room for a listener.
+    pub fn new(parts: ShardParts<D>) -> io::Result<Self> {
+        let ShardParts { mut driver, listeners, service, config, census, mailbox, spawn, handover } =
+            parts;
+        let mut gates = Vec::with_capacity(listeners.len());
+        for (id, (via, mut listener)) in listeners.into_iter().enumerate() {
+            driver.attach_listener(&mut listener, id as u32)?;
+            gates.push(Gate::new(listener, via));
+        }
+        let post = Arc::clone(&mailbox);
+        let common = Common {
+            config,
+            desk: Desk::new(post, spawn),
+            now: driver.now(),
+            wall: driver.wall(),
+            outputs: Outputs::default(),
+            timers: Timers::default(),
+            tally: Tally::default(),
+            dirty: Vec::new(),
+            ready: Vec::new(),
+        };
+        Ok(Self {
+            driver,
+            service,
+            census,
+            mailbox,
+            handover,
+            gates,
+            accept_pause: None,
+            conns: Slab::new(),
+            slots: Vec::new(),
+            common,
+            phase: Phase::Serving,
+            happenings: Vec::new(),
+            keys: Vec::new(),
+        })
+    }
+
+    /// One turn: waits until there is something to do, and does it.
+    ///
+    /// # Errors
+    ///
+    /// When the driver can't wait: the shard can't go on.
+    pub fn turn(&mut self) -> io::Result<()> {
+        let until = self.wait_until();
+        let mut happenings = std::mem::take(&mut self.happenings);
+        self.driver.wait(until, &mut happenings)?;
+        self.common.now = self.driver.now();
+        self.common.wall = self.driver.wall();
+        self.take_mail();
+        for happening in happenings.drain(..) {
+            self.take_happening(happening);
+        }
+        self.happenings = happenings;
+        self.accept();
+        self.read_ready();
+        self.run_timers();
+        self.flush_dirty();
+        self.end_drain();
+        Ok(())
+    }
+
+    /// Connections that are open, lingering ones included.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.conns.len()
+    }
+
+    /// Whether nothing is left to do: no listener and no connection.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.gates.is_empty() && self.conns.is_empty()
+    }
+
+    /// What was counted.
+    #[must_use]
+    pub fn tally(&self) -> &Tally {
+        &self.common.tally
+    }
+
+    /// What is held at this moment.
+    #[must_use]
+    pub fn footprint(&self) -> Footprint {
+        Footprint {
+            connections: self.conns.len(),
+            outputs: self.common.outputs.lent(),
+            dirty: self.common.dirty.len(),
+            ready: self.common.ready.len(),
+            timers: self.common.timers.len(),
+        }
+    }
+
+    /// The driver.
+    #[must_use]
+    pub fn driver(&self) -> &D {
+        &self.driver
+    }
+
+    fn wait_until(&self) -> Option<Time> {
+        let common = &self.common;
+        if !common.ready.is_empty() || !common.dirty.is_empty() || self.may_accept() {
+            return Some(Time::ZERO);
+        }
+        let drain = match self.phase {
+            Phase::Serving => None,
+            Phase::Draining { until } => Some(until),
+        };
+        let pause = self.accept_pause.as_ref().map(|pause| pause.until);
+        [common.timers.next(), pause, drain].into_iter().flatten().min()
+    }
+
+    fn take_mail(&mut self) {
+        if let Some(handover) = &self.handover {
+            let inboxes = Arc::clone(&handover.inboxes);
+            for handed in inboxes[handover.own].take() {
+                self.open(handed.socket, handed.address, handed.via);
+            }
+        }
+        let Some(inbound) = self.mailbox.take() else { return };
+        for letter in inbound.letters {
+            self.deliver(letter);
+        }
+        for order in inbound.orders {
+            match order {
+                Order::Drain => self.drain(),
+                Order::Stop => self.stop(),
+            }
+        }
+    }
+
+    fn deliver(&mut self, letter: Letter) {
+        let Letter { to, ticket, body, credit } = letter;
+        let Some(conn) = find(&mut self.conns, to) else { return };
+        conn.event(to, Event::Message(ticket, body), &mut self.common);
+        if let Some(credit) = credit {
+            let credit: &Credit = &credit;
+            conn.free_place(credit, &self.common);
+        }
+        self.settle(to);
+    }
+
+    fn take_happening(&mut self, happening: Happening) {
+        match happening {
+            Happening::Incoming(id) => {
+                if let Some(gate) = self.gates.get_mut(id as usize) {
+                    gate.ready = true;
+                }
+            }
+            Happening::Sent { key, sent } => self.take_sent(key, sent),
+            Happening::Ready { key, readable, writable, ended, failed } => {
+                let Some(conn) = find(&mut self.conns, key) else { return };
+                if matches!(conn.stage, Stage::Connecting { .. }) {
+                    conn.readable |= readable;
+                    conn.ended |= ended;
+                    self.check_connecting(key);
+                    return;
+                }
+                conn.readable |= readable;
+                conn.ended |= ended;
+                if writable && std::mem::take(&mut conn.blocked) {
+                    conn.mark_dirty(key, &mut self.common);
+                }
+                if conn.wants_input(&self.common.config) {
+                    conn.queue(key, &mut self.common);
+                } else if failed {
+                    self.check_failed(key);
+                }
+            }
+        }
+    }
+
+    /// Sees to a connection after its conversation was called: is it over, when is it due?
+    fn settle(&mut self, key: Key) {
+        let Some(conn) = find(&mut self.conns, key) else { return };
+        if conn.has_panicked() {
+            self.close(key, sockeye_proto::Reason::Panicked);
+            return;
+        }
+        let armed = &mut self.slots[slot_of(key)].armed;
+        self.common.timers.arm(slot_of(key) as u32, conn.next_deadline(), armed);
+    }
+
+    fn run_timers(&mut self) {
+        while let Some((time, slot)) = self.common.timers.pop_due(self.common.now) {
+            let armed = &mut self.slots[slot as usize].armed;
+            if *armed != time {
+                continue;
+            }
+            *armed = Time::NEVER;
+            let Some(conn) = self.conns.get(slot as usize) else { continue };
+            let key = key_of(slot as usize, conn.generation);
+            if conn.next_deadline() <= self.common.now {
+                self.expire(key);
+            }
+            self.settle(key);
+        }
+    }
+
+    /// A deadline of a connection has come.
+    fn expire(&mut self, key: Key) {
+        let Some(conn) = find(&mut self.conns, key) else { return };
+        match conn.stage {
+            Stage::Connecting { .. } => self.close(key, sockeye_proto::Reason::ConnectTimedOut),
+            Stage::Lingering { .. } => self.close_finished(key),
+            Stage::Open if conn.write_deadline <= self.common.now => self.check_stalled(key),
+            Stage::Open => {
+                let before = conn.deadline;
+                conn.event(key, Event::Deadline, &mut self.common);
+                // One that asks for the same time again would be told for ever.
+                if conn.deadline == before {
+                    conn.deadline = Time::NEVER;
+                }
+            }
+        }
+    }
+}
+
+/// Runs code of a service that may panic.
+fn fenced<T>(code: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(code)).ok()
+}

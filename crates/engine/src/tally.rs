@@ -1,0 +1,53 @@
+//! What a shard has counted.
+
+use std::collections::BTreeMap;
+
+use sockeye_proto::Reason;
+
+/// Counters of a shard, or of several added up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Connections that came in.
+    pub accepted: u64,
+    /// Connections that we opened and that came to stand.
+    pub connected: u64,
+    /// Bytes received.
+    pub received: u64,
+    /// Bytes that the kernel took for sending.
+    pub sent: u64,
+    /// Connections that were cut because draining took too long, or that a stop ended.
+    pub cut: u64,
+    /// Ended connections by [`Reason::code`].
+    pub closed: BTreeMap<&'static str, u64>,
+}
+
+impl Tally {
+    pub(crate) fn close(&mut self, reason: &Reason) {
+        *self.closed.entry(reason.code()).or_default() += 1;
+        self.cut += u64::from(matches!(reason, Reason::Cut));
+    }
+
+    /// How many connections ended for the reason of this code.
+    #[must_use]
+    pub fn closed_for(&self, code: &str) -> u64 {
+        self.closed.get(code).copied().unwrap_or(0)
+    }
+
+    /// How many connections ended.
+    #[must_use]
+    pub fn closed_in_all(&self) -> u64 {
+        self.closed.values().sum()
+    }
+
+    /// Adds another shard's.
+    pub fn add(&mut self, other: &Self) {
+        self.accepted += other.accepted;
+        self.connected += other.connected;
+        self.received += other.received;
+        self.sent += other.sent;
+        self.cut += other.cut;
+        for (code, count) in &other.closed {
+            *self.closed.entry(code).or_default() += count;
+        }
+    }
+}
