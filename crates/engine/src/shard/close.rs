@@ -88,6 +88,7 @@ impl<D: Driver> Shard<D> {
 
     /// Stops listening and cuts everything now.
     pub fn stop(&mut self) {
+        self.phase = Phase::Draining { until: self.common.now };
         self.close_gates();
         self.cut_all();
     }

@@ -206,10 +206,12 @@ impl<D: Driver> Shard<D> {
         self.conns.len()
     }
 
-    /// Whether nothing is left to do: no listener and no connection.
+    /// Whether nothing is left to do: no listener, no connection, and no other shard that may hand
+    /// one over.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        self.gates.is_empty() && self.conns.is_empty()
+        let may_be_handed = self.handover.is_some() && self.phase == Phase::Serving;
+        self.gates.is_empty() && self.conns.is_empty() && !may_be_handed
     }
 
     /// What was counted.

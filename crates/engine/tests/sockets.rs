@@ -1,0 +1,200 @@
+//! The engine on real sockets: the few things that only a kernel can show. Everything else runs on
+//! the simulated network.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::num::NonZeroUsize;
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use sockeye_engine::driver::{Bound, Target};
+use sockeye_engine::{Config, ListenAddr, Running, Server, run_client};
+use sockeye_proto::echo::Echo;
+use sockeye_proto::{End, Event, Fault, Peer, Protocol, Time, Took, Turn};
+
+fn echo(_: &Peer) -> Box<dyn Protocol> {
+    Box::new(Echo::default())
+}
+
+fn serve(
+    config: Config,
+    workers: usize,
+    open: impl Fn(&Peer) -> Box<dyn Protocol> + Clone + Send + Sync + 'static,
+) -> (Running, SocketAddr) {
+    let any_port = [ListenAddr::Host("127.0.0.1".into(), 0)];
+    let server = Server::bind(&any_port, NonZeroUsize::new(workers).unwrap(), config).unwrap();
+    let Bound::Ip(address) = server.addresses()[0] else { panic!("TCP was asked for") };
+    (server.start(move |_| open.clone()).unwrap(), address)
+}
+
+#[test]
+fn megabytes_come_back_whole_after_a_half_close() {
+    let (running, address) = serve(Config::default(), 2, echo);
+    let bytes: Vec<u8> =
+        (0..8 << 20).map(|at: u32| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let clients: Vec<_> = (0..4)
+        .map(|_| {
+            let bytes = bytes.clone();
+            thread::spawn(move || {
+                let mut stream = TcpStream::connect(address).unwrap();
+                let mut writer = stream.try_clone().unwrap();
+                let sent = bytes.clone();
+                let writing = thread::spawn(move || {
+                    writer.write_all(&sent).unwrap();
+                    writer.shutdown(Shutdown::Write).unwrap();
+                });
+                let mut back = Vec::new();
+                stream.read_to_end(&mut back).unwrap();
+                writing.join().unwrap();
+                assert!(back == bytes, "{} of {} bytes came back", back.len(), bytes.len());
+            })
+        })
+        .collect();
+    for client in clients {
+        client.join().unwrap();
+    }
+    running.handle().drain();
+    let tally = running.join().unwrap();
+    assert_eq!((tally.accepted, tally.closed_for("finished")), (4, 4));
+    assert_eq!((tally.received, tally.sent), (4 * (8 << 20), 4 * (8 << 20)));
+}
+
+#[test]
+fn a_peer_that_never_reads_is_stopped_and_let_go() {
+    let config = Config { write_timeout: Duration::from_millis(100), ..Config::default() };
+    let (running, address) = serve(config, 1, echo);
+    let mut stream = TcpStream::connect(address).unwrap();
+    // It would go on for ever if it were read from without end.
+    let error = loop {
+        if let Err(error) = stream.write_all(&[7; 64 * 1024]) {
+            break error;
+        }
+    };
+    assert!(matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe), "{error}");
+    running.handle().drain();
+    let tally = running.join().unwrap();
+    assert_eq!(tally.closed_for("write_stalled"), 1);
+}
+
+#[test]
+fn connections_of_a_unix_socket_are_spread_over_all_workers() {
+    let path = std::env::temp_dir().join(format!("sockeye-engine-{}.sock", std::process::id()));
+    let workers = NonZeroUsize::new(3).unwrap();
+    let server =
+        Server::bind(&[ListenAddr::Unix(path.clone())], workers, Config::default()).unwrap();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let running = server
+        .start({
+            let seen = Arc::clone(&seen);
+            move |shard| {
+                let seen = Arc::clone(&seen);
+                move |peer: &Peer| {
+                    seen.lock().unwrap().push(shard);
+                    echo(peer)
+                }
+            }
+        })
+        .unwrap();
+    for _ in 0..6 {
+        let mut stream = UnixStream::connect(&path).unwrap();
+        stream.write_all(b"ping").unwrap();
+        let mut back = [0; 4];
+        stream.read_exact(&mut back).unwrap();
+        assert_eq!(&back, b"ping");
+    }
+    running.handle().drain();
+    assert_eq!(running.join().unwrap().accepted, 6);
+    let mut seen = seen.lock().unwrap().clone();
+    seen.sort_unstable();
+    assert_eq!(seen, [0, 0, 1, 1, 2, 2]);
+    assert!(!path.exists(), "the socket's file is removed at the end");
+}
+
+/// Panics at the byte `!`, and echoes the rest.
+struct Touchy(Echo);
+
+impl Protocol for Touchy {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
+        assert!(!input.contains(&b'!'), "touched");
+        self.0.on_bytes(input, turn)
+    }
+    fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        self.0.on_event(event, turn)
+    }
+    fn deadline(&self) -> Option<Time> {
+        self.0.deadline()
+    }
+}
+
+#[test]
+fn a_panic_closes_its_connection_alone() {
+    let (running, address) = serve(Config::default(), 1, |_: &Peer| {
+        Box::new(Touchy(Echo::default())) as Box<dyn Protocol>
+    });
+    let mut calm = TcpStream::connect(address).unwrap();
+    let mut touchy = TcpStream::connect(address).unwrap();
+    touchy.write_all(b"!").unwrap();
+    assert_eq!(touchy.read(&mut [0; 8]).unwrap_or(0), 0, "closed without a word");
+    calm.write_all(b"still here").unwrap();
+    let mut back = [0; 10];
+    calm.read_exact(&mut back).unwrap();
+    assert_eq!(&back, b"still here");
+    drop(calm);
+    running.handle().drain();
+    assert_eq!(running.join().unwrap().closed_for("panicked"), 1);
+}
+
+/// Says one thing, wants it back, and notes how it ended.
+struct Caller {
+    got: usize,
+    ends: Arc<Mutex<Vec<(u32, &'static str)>>>,
+    via: u32,
+}
+
+impl Protocol for Caller {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
+        self.got += input.len();
+        if self.got == 5 {
+            turn.end(End::Close);
+        }
+        Ok(Took::more(input.len()))
+    }
+    fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        match event {
+            Event::Open(peer) => {
+                self.via = peer.via;
+                turn.out.write(b"hello");
+            }
+            Event::Closed(reason) => self.ends.lock().unwrap().push((self.via, reason.code())),
+            _ => {}
+        }
+        Ok(())
+    }
+    fn deadline(&self) -> Option<Time> {
+        None
+    }
+}
+
+#[test]
+fn a_thousand_connections_are_opened_from_one_thread_and_a_refused_one_is_told() {
+    let (running, address) = serve(Config::default(), 2, echo);
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let ends = Arc::new(Mutex::new(Vec::new()));
+    let caller = || -> Box<dyn Protocol> {
+        Box::new(Caller { got: 0, ends: Arc::clone(&ends), via: u32::MAX })
+    };
+    let targets = (0..1000).map(|_| address).chain([nobody]);
+    let calls = targets.map(|target| (Target::Ip(target), caller()));
+    let tally = run_client(Config::default(), calls).unwrap();
+    assert_eq!((tally.connected, tally.closed_for("finished")), (1000, 1000));
+    assert_eq!(tally.closed_for("connect_failed"), 1);
+    let mut ends = ends.lock().unwrap().clone();
+    ends.sort_unstable();
+    let expected: Vec<_> =
+        (0..1000).map(|via| (via, "finished")).chain([(u32::MAX, "connect_failed")]).collect();
+    assert_eq!(ends, expected);
+    running.handle().drain();
+    assert_eq!(running.join().unwrap().accepted, 1000);
+}
