@@ -33,6 +33,7 @@
 pub mod echo;
 mod fault;
 pub mod harness;
+pub mod http1;
 mod output;
 mod peer;
 mod remote;

@@ -1,0 +1,171 @@
+//! Which bytes may stand where (RFC 9110, 5.5 and 5.6.2; RFC 3986, 2).
+
+const TOKEN: u8 = 1;
+const TARGET: u8 = 2;
+const HOST: u8 = 4;
+
+const CLASSES: [u8; 256] = classes();
+
+const fn classes() -> [u8; 256] {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let b = byte as u8;
+        if b.is_ascii_alphanumeric() {
+            table[byte] = TOKEN | TARGET | HOST;
+        }
+        byte += 1;
+    }
+    let table = add(table, b"!#$%&'*+-.^_`|~", TOKEN);
+    // Unreserved, reserved without '#' (a fragment is never sent), and '%'. Brackets are not in the
+    // grammar of a path or query, but in every browser's.
+    let table = add(table, b"-._~:/?[]@!$&'()*+,;=%", TARGET);
+    // A registered name, without the comma: a list of hosts is an attack, not a name.
+    add(table, b"-._~!$&'()*+;=%", HOST)
+}
+
+const fn add(mut table: [u8; 256], bytes: &[u8], class: u8) -> [u8; 256] {
+    let mut at = 0;
+    while at < bytes.len() {
+        table[bytes[at] as usize] |= class;
+        at += 1;
+    }
+    table
+}
+
+/// Whether the byte can be part of a token.
+pub(super) const fn is_token_byte(byte: u8) -> bool {
+    CLASSES[byte as usize] & TOKEN != 0
+}
+
+/// Whether the byte can be part of a request target.
+pub(super) const fn is_target_byte(byte: u8) -> bool {
+    CLASSES[byte as usize] & TARGET != 0
+}
+
+/// Whether the bytes are a token.
+pub(super) fn is_token(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && bytes.iter().all(|byte| is_token_byte(*byte))
+}
+
+/// Whether the byte can be part of a field's value: everything but controls, the tab aside.
+pub(super) const fn is_value_byte(byte: u8) -> bool {
+    (byte >= b' ' && byte != 0x7f) || byte == b'\t'
+}
+
+/// Whether the bytes can be a field's value.
+pub(super) fn is_field_value(bytes: &[u8]) -> bool {
+    value_len(bytes) == bytes.len()
+}
+
+/// How many bytes at the beginning can be part of a field's value.
+pub(super) fn value_len(bytes: &[u8]) -> usize {
+    let mut at = 0;
+    for chunk in bytes.chunks_exact(8) {
+        let word = u64::from_le_bytes(chunk.try_into().expect("a chunk of eight"));
+        if may_hold_control(word) {
+            break;
+        }
+        at += 8;
+    }
+    at + bytes[at..].iter().take_while(|byte| is_value_byte(**byte)).count()
+}
+
+/// Whether one of eight bytes may be a control character: never wrong when it says no.
+const fn may_hold_control(word: u64) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = 0x8080_8080_8080_8080;
+    let below_space = word.wrapping_sub(ONES * 0x20) & !word;
+    let delete = (word ^ (ONES * 0x7f)).wrapping_sub(ONES) & !(word ^ (ONES * 0x7f));
+    (below_space | delete) & HIGHS != 0
+}
+
+/// Without the spaces and tabs around it.
+pub(super) fn trim(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = bytes {
+        bytes = rest;
+    }
+    while let [rest @ .., b' ' | b'\t'] = bytes {
+        bytes = rest;
+    }
+    bytes
+}
+
+/// Whether the bytes are `uri-host [":" port]` (RFC 9110, 7.2). Empty counts: that is how a client
+/// says that its target has no authority.
+pub(super) fn is_host(bytes: &[u8]) -> bool {
+    let (host, port) = match bytes {
+        [b'[', rest @ ..] => match memchr::memchr(b']', rest) {
+            Some(end) => (&rest[..end], &rest[end + 1..]),
+            None => return false,
+        },
+        _ => bytes.split_at(memchr::memchr(b':', bytes).unwrap_or(bytes.len())),
+    };
+    let host_is_good = if bytes.first() == Some(&b'[') {
+        !host.is_empty() && host.iter().all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.'))
+    } else {
+        host.iter().all(|byte| CLASSES[*byte as usize] & HOST != 0)
+    };
+    let port_is_good = match port {
+        [] => true,
+        [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
+        _ => false,
+    };
+    host_is_good && port_is_good
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn hosts_and_what_is_none() {
+        for good in [
+            "",
+            "a",
+            "example.com",
+            "example.com:",
+            "example.com:80",
+            "127.0.0.1:65535",
+            "[::1]",
+            "[::1]:8000",
+            "a_b-c~d",
+            "xn--bcher-kva.example",
+        ] {
+            assert!(is_host(good.as_bytes()), "{good}");
+        }
+        for bad in [
+            "a,b",
+            "a b",
+            "user@host",
+            "a:b",
+            "a:80:80",
+            "[::1",
+            "::1",
+            "[]",
+            "[::1]x",
+            "a/b",
+            "a?b",
+            "a#b",
+            "a\\b",
+            "é",
+            "a:123456",
+            "[fe80::1%25eth0]",
+        ] {
+            assert!(!is_host(bad.as_bytes()), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn eight_at_a_time_finds_what_one_at_a_time_finds(
+            bytes in proptest::collection::vec(
+                prop_oneof![8 => any::<u8>(), 20 => 0x20u8..0x7f, 1 => Just(0x7f), 1 => Just(9)], 0..40),
+        ) {
+            let expected = bytes.iter().take_while(|byte| is_value_byte(**byte)).count();
+            prop_assert_eq!(value_len(&bytes), expected);
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What the conversations of one shard share: limits, the date, and room to parse in.
+
+use std::cell::{Cell, RefCell};
+use std::time::Duration;
+
+use super::date;
+use super::request::Span;
+use crate::Wall;
+
+/// How much of a client's request is taken, and how long is waited for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Bytes of a request line, its CRLF included; a longer one is answered with 414. 8 KiB.
+    pub request_line: usize,
+    /// Bytes of a whole request head; a longer one is answered with 431. 32 KiB.
+    pub head: usize,
+    /// Field lines of a request; more are answered with 431. 128.
+    pub fields: usize,
+    /// How long a head may take from its first byte; then 408. 10 s.
+    pub head_timeout: Duration,
+    /// How long a connection may wait for the first byte of a request; then it is closed. 60 s.
+    pub idle_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            request_line: 8 * 1024,
+            head: 32 * 1024,
+            fields: 128,
+            head_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+/// What the conversations of one shard share. Made once per shard, in an `Rc`.
+#[derive(Debug)]
+pub struct Shared {
+    pub(super) limits: Limits,
+    names_itself: bool,
+    // The second that `standing` was written for.
+    second: Cell<Option<Wall>>,
+    standing: RefCell<Vec<u8>>,
+    spans: RefCell<Vec<Span>>,
+}
+
+impl Shared {
+    /// With these limits. Replies have no `Server` field.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            names_itself: false,
+            second: Cell::new(None),
+            standing: RefCell::default(),
+            spans: RefCell::default(),
+        }
+    }
+
+    /// Adds `Server: sockeye` to every reply, or leaves it out.
+    #[must_use]
+    pub fn names_itself(mut self, names_itself: bool) -> Self {
+        self.names_itself = names_itself;
+        self.second.set(None);
+        self
+    }
+
+    /// Hands `write` the fields that stand in every reply: made once a second.
+    pub(super) fn standing_fields(&self, now: Wall, write: impl FnOnce(&[u8])) {
+        if self.second.replace(Some(now)) != Some(now) {
+            let mut lines = self.standing.borrow_mut();
+            lines.clear();
+            lines.extend_from_slice(b"Date: ");
+            lines.extend_from_slice(&date::format(now));
+            lines.extend_from_slice(b"\r\n");
+            if self.names_itself {
+                lines.extend_from_slice(b"Server: sockeye\r\n");
+            }
+        }
+        write(&self.standing.borrow());
+    }
+
+    /// Lends the room in which a head is parsed. It comes back by [`Shared::give_back`]; one that
+    /// doesn't (a handler panicked) is made anew.
+    pub(super) fn lend(&self) -> Vec<Span> {
+        self.spans.take()
+    }
+
+    pub(super) fn give_back(&self, spans: Vec<Span>) {
+        *self.spans.borrow_mut() = spans;
+    }
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self::new(Limits::default())
+    }
+}

@@ -1,0 +1,181 @@
+//! A request as its handler sees it: a view of the bytes that arrived, without a copy.
+
+use std::fmt;
+
+/// Where something lies in the bytes of a head.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Range {
+    pub(super) start: u32,
+    pub(super) end: u32,
+}
+
+impl Range {
+    /// Both are at most the limit of a head, far below 4 GiB.
+    pub(super) fn new(start: usize, end: usize) -> Self {
+        Self { start: start as u32, end: end as u32 }
+    }
+
+    pub(super) fn of(self, bytes: &[u8]) -> &[u8] {
+        &bytes[self.start as usize..self.end as usize]
+    }
+}
+
+/// Where a field lies in the bytes of a head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) name: Range,
+    pub(super) value: Range,
+}
+
+/// The version of a request. Others are refused before a handler sees them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Version {
+    /// HTTP/1.0
+    Http10,
+    /// HTTP/1.1
+    Http11,
+}
+
+macro_rules! methods {
+    ($($name:ident $text:literal,)*) => {
+        /// The methods that are known (RFC 9110, 9.3; RFC 5789). A request with another one is
+        /// answered with 501 before a handler sees it.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Method {
+            $(#[doc = $text] $name,)*
+        }
+
+        impl Method {
+            /// The method as it is sent.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $text,)* }
+            }
+
+            /// The method of that name; methods are case-sensitive.
+            pub(super) fn from_token(token: &[u8]) -> Option<Self> {
+                $(if token == $text.as_bytes() { return Some(Self::$name); })*
+                None
+            }
+        }
+    };
+}
+
+methods! {
+    Get "GET",
+    Head "HEAD",
+    Post "POST",
+    Put "PUT",
+    Delete "DELETE",
+    Connect "CONNECT",
+    Options "OPTIONS",
+    Trace "TRACE",
+    Patch "PATCH",
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What a request line says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Line {
+    pub(super) method: Method,
+    pub(super) version: Version,
+    pub(super) target: Range,
+    /// The host and port of a target in absolute or authority form.
+    pub(super) authority: Option<Range>,
+    /// Empty where the target has none.
+    pub(super) path: Range,
+    pub(super) query: Option<Range>,
+}
+
+/// A request: what its head says.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    pub(super) head: &'a [u8],
+    pub(super) line: Line,
+    pub(super) spans: &'a [Span],
+}
+
+impl<'a> Request<'a> {
+    /// The method.
+    #[must_use]
+    pub fn method(&self) -> Method {
+        self.line.method
+    }
+
+    /// The version.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.line.version
+    }
+
+    /// The target as it was sent: of RFC 3986's characters only, still percent-encoded.
+    #[must_use]
+    pub fn target(&self) -> &'a [u8] {
+        self.line.target.of(self.head)
+    }
+
+    /// The target's path, still percent-encoded and as it was sent (a `%` need not be followed by
+    /// two digits, nor are dots resolved): what an absolute target has behind its authority, `/`
+    /// where that is nothing; `*` in `OPTIONS *`.
+    #[must_use]
+    pub fn path(&self) -> &'a [u8] {
+        match self.line.path.of(self.head) {
+            [] => b"/",
+            path => path,
+        }
+    }
+
+    /// What follows the target's first `?`.
+    #[must_use]
+    pub fn query(&self) -> Option<&'a [u8]> {
+        self.line.query.map(|range| range.of(self.head))
+    }
+
+    /// Whose resource is asked for: the authority of an absolute target, else the `Host` field.
+    /// A host and perhaps a port; `None` only in HTTP/1.0.
+    #[must_use]
+    pub fn host(&self) -> Option<&'a [u8]> {
+        // The absolute form wins (RFC 9112, 3.2.2).
+        match self.line.authority {
+            Some(range) => Some(range.of(self.head)),
+            None => self.field("host"),
+        }
+    }
+
+    /// The value of the first field of that name, without spaces around it. Names are compared
+    /// without regard to case.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&'a [u8]> {
+        self.fields_named(name).next()
+    }
+
+    /// The values of all fields of that name, in order.
+    pub fn fields_named<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+        self.fields()
+            .filter(|(this, _)| this.eq_ignore_ascii_case(name.as_bytes()))
+            .map(|(_, value)| value)
+    }
+
+    /// All fields in order, names as they were sent.
+    pub fn fields(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+        let head = self.head;
+        self.spans.iter().map(move |span| (span.name.of(head), span.value.of(head)))
+    }
+}
+
+/// Shows no values: they may be secrets.
+impl fmt::Debug for Request<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method())
+            .field("target", &String::from_utf8_lossy(self.target()))
+            .field("version", &self.version())
+            .field("fields", &self.spans.len())
+            .finish()
+    }
+}
