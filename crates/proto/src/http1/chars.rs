@@ -61,23 +61,33 @@ pub(super) fn is_field_value(bytes: &[u8]) -> bool {
 /// How many bytes at the beginning can be part of a field's value.
 pub(super) fn value_len(bytes: &[u8]) -> usize {
     let mut at = 0;
-    for chunk in bytes.chunks_exact(8) {
-        let word = u64::from_le_bytes(chunk.try_into().expect("a chunk of eight"));
-        if may_hold_control(word) {
-            break;
+    let mut chunks = bytes.chunks_exact(8);
+    for chunk in &mut chunks {
+        let suspects = controls(u64::from_le_bytes(chunk.try_into().expect("a chunk of eight")));
+        if suspects != 0 {
+            let first = suspects.trailing_zeros() as usize / 8;
+            if chunk[first] != b'\t' {
+                return at + first;
+            }
+            if let Some(found) = chunk.iter().position(|byte| !is_value_byte(*byte)) {
+                return at + found;
+            }
         }
         at += 8;
     }
-    at + bytes[at..].iter().take_while(|byte| is_value_byte(**byte)).count()
+    let rest = chunks.remainder();
+    at + rest.iter().position(|byte| !is_value_byte(*byte)).unwrap_or(rest.len())
 }
 
-/// Whether one of eight bytes may be a control character: never wrong when it says no.
-const fn may_hold_control(word: u64) -> bool {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGHS: u64 = 0x8080_8080_8080_8080;
+/// Marks control characters, tabs among them, by the high bits of their bytes. The lowest mark is
+/// right, and there is one whenever there is a control character; those above it may be wrong.
+const fn controls(word: u64) -> u64 {
+    const ONES: u64 = u64::MAX / 0xff;
+    const HIGHS: u64 = ONES * 0x80;
     let below_space = word.wrapping_sub(ONES * 0x20) & !word;
-    let delete = (word ^ (ONES * 0x7f)).wrapping_sub(ONES) & !(word ^ (ONES * 0x7f));
-    (below_space | delete) & HIGHS != 0
+    let no_delete = word ^ (ONES * 0x7f);
+    let delete = no_delete.wrapping_sub(ONES) & !no_delete;
+    (below_space | delete) & HIGHS
 }
 
 /// Without the spaces and tabs around it.

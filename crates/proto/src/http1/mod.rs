@@ -4,10 +4,15 @@ mod chars;
 mod config;
 pub mod date;
 mod fields;
+mod framing;
+mod head;
+mod refusal;
 mod reply;
 mod request;
 mod server;
+mod state;
 mod status;
+mod target;
 
 pub use config::{Limits, Shared};
 pub use fields::{BadField, Fields};

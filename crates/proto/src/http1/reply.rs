@@ -51,6 +51,8 @@ pub(super) struct Exchange {
     pub(super) head_only: bool,
     /// Another request may follow on this connection.
     pub(super) persistent: bool,
+    /// More input lies behind the request's head: a body, or another request.
+    pub(super) unread: bool,
 }
 
 /// What a handler returns: that it has answered, or will. Only a [`Reply`] makes one.

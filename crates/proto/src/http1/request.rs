@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::target::Target;
+
 /// Where something lies in the bytes of a head.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Range {
@@ -84,12 +86,7 @@ impl fmt::Display for Method {
 pub(super) struct Line {
     pub(super) method: Method,
     pub(super) version: Version,
-    pub(super) target: Range,
-    /// The host and port of a target in absolute or authority form.
-    pub(super) authority: Option<Range>,
-    /// Empty where the target has none.
-    pub(super) path: Range,
-    pub(super) query: Option<Range>,
+    pub(super) target: Target,
 }
 
 /// A request: what its head says.
@@ -116,7 +113,7 @@ impl<'a> Request<'a> {
     /// The target as it was sent: of RFC 3986's characters only, still percent-encoded.
     #[must_use]
     pub fn target(&self) -> &'a [u8] {
-        self.line.target.of(self.head)
+        self.line.target.whole.of(self.head)
     }
 
     /// The target's path, still percent-encoded and as it was sent (a `%` need not be followed by
@@ -124,7 +121,7 @@ impl<'a> Request<'a> {
     /// where that is nothing; `*` in `OPTIONS *`.
     #[must_use]
     pub fn path(&self) -> &'a [u8] {
-        match self.line.path.of(self.head) {
+        match self.line.target.path.of(self.head) {
             [] => b"/",
             path => path,
         }
@@ -133,7 +130,7 @@ impl<'a> Request<'a> {
     /// What follows the target's first `?`.
     #[must_use]
     pub fn query(&self) -> Option<&'a [u8]> {
-        self.line.query.map(|range| range.of(self.head))
+        self.line.target.query.map(|range| range.of(self.head))
     }
 
     /// Whose resource is asked for: the authority of an absolute target, else the `Host` field.
@@ -141,7 +138,7 @@ impl<'a> Request<'a> {
     #[must_use]
     pub fn host(&self) -> Option<&'a [u8]> {
         // The absolute form wins (RFC 9112, 3.2.2).
-        match self.line.authority {
+        match self.line.target.authority {
             Some(range) => Some(range.of(self.head)),
             None => self.field("host"),
         }

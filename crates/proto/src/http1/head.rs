@@ -1,0 +1,234 @@
+//! Reading a request head (RFC 9112, 2 to 5): one pass, no allocation, nothing lenient.
+//!
+//! A head that arrives whole is read once. Of one that arrives in parts, [`Progress`] remembers
+//! where the first line without its end begins and how far that end was looked for, so the work is
+//! bounded by the length of the head however it is cut. Whether a head is refused, and why, depends
+//! on its bytes alone and never on the cuts: a line is judged when its end is there, or as soon as
+//! it is beyond a limit.
+//!
+//! What the fields mean is not decided here: see [`framing`](super::framing).
+
+use super::Limits;
+use super::chars;
+use super::refusal::Refusal;
+use super::request::{Line, Method, Range, Span, Version};
+use super::target;
+
+/// How far a head has been read that is not complete.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Progress {
+    // Invariant: the lines before `line` are complete and good, `fields` of them are field lines,
+    // and there is no LF in `line..seen`.
+    line: u32,
+    seen: u32,
+    fields: u32,
+}
+
+/// A whole head. Its fields are in the spans that it was parsed with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Head {
+    pub(super) line: Line,
+    /// The length in bytes, the blank line included.
+    pub(super) len: usize,
+}
+
+/// Reads the head at the beginning of `input`; `None` when its end has not arrived. `input` is
+/// what it was at the call that left `progress`, and perhaps more.
+pub(super) fn parse(
+    input: &[u8],
+    progress: &mut Progress,
+    limits: &Limits,
+    spans: &mut Vec<Span>,
+) -> Result<Option<Head>, Refusal> {
+    // Record type 22 (handshake), major version 3: no request begins so.
+    if let [0x16, 0x03, ..] = input {
+        return Err(Refusal::TLS);
+    }
+    if progress.seen > 0 {
+        if !go_on(input, progress, limits, spans)? {
+            return Ok(None);
+        }
+        // All there and all good: once more from the beginning, to have it together.
+        *progress = Progress::default();
+    }
+    spans.clear();
+    let Some((line, start)) = request_line(input, progress, limits)? else { return Ok(None) };
+    progress.line = start as u32;
+    let len = field_lines(input, progress, limits, spans)?;
+    Ok(len.map(|len| Head { line, len }))
+}
+
+/// Goes on with a head of which a part was read. Whether it is complete.
+fn go_on(
+    input: &[u8],
+    progress: &mut Progress,
+    limits: &Limits,
+    spans: &mut Vec<Span>,
+) -> Result<bool, Refusal> {
+    if memchr::memchr(b'\n', &input[progress.seen as usize..]).is_none() {
+        within(limits, progress.line as usize, input.len() + 1)?;
+        progress.seen = input.len() as u32;
+        return Ok(false);
+    }
+    if progress.line == 0 {
+        let Some((_, start)) = request_line(input, progress, limits)? else { return Ok(false) };
+        progress.line = start as u32;
+    }
+    spans.clear();
+    Ok(field_lines(input, progress, limits, spans)?.is_some())
+}
+
+/// Reads the request line. Returns what it says and where the next line begins.
+fn request_line(
+    input: &[u8],
+    progress: &mut Progress,
+    limits: &Limits,
+) -> Result<Option<(Line, usize)>, Refusal> {
+    match tokenize_request_line(input) {
+        Ok((line, end)) => {
+            within(limits, 0, end)?;
+            Ok(Some((line, end)))
+        }
+        Err(refusal) => judge(input, 0, refusal, progress, limits).map(|()| None),
+    }
+}
+
+/// Reads field lines up to the blank line. Returns where the head ends.
+fn field_lines(
+    input: &[u8],
+    progress: &mut Progress,
+    limits: &Limits,
+    spans: &mut Vec<Span>,
+) -> Result<Option<usize>, Refusal> {
+    loop {
+        let start = progress.line as usize;
+        if let [b'\r', b'\n', ..] = input[start..] {
+            within(limits, start, start + 2)?;
+            return Ok(Some(start + 2));
+        }
+        let (span, end) = match tokenize_field_line(input, start) {
+            Ok(found) => found,
+            Err(refusal) => {
+                return judge(input, start, refusal, progress, limits).map(|()| None);
+            }
+        };
+        within(limits, start, end)?;
+        progress.line = end as u32;
+        progress.fields += 1;
+        if progress.fields as usize > limits.fields {
+            return Err(Refusal::TOO_MANY_FIELDS);
+        }
+        spans.push(span);
+    }
+}
+
+/// Checks the line that begins at `start` and ends at `end`, or would at the earliest.
+fn within(limits: &Limits, start: usize, end: usize) -> Result<(), Refusal> {
+    if start == 0 && end > limits.request_line {
+        return Err(Refusal::LINE_TOO_LONG);
+    }
+    if end > limits.head {
+        return Err(Refusal::HEAD_TOO_LARGE);
+    }
+    Ok(())
+}
+
+/// Decides about the line at `start` that could not be read: `refusal` holds only when the line is
+/// complete. One that isn't is waited for, up to the limits.
+#[cold]
+fn judge(
+    input: &[u8],
+    start: usize,
+    refusal: Refusal,
+    progress: &mut Progress,
+    limits: &Limits,
+) -> Result<(), Refusal> {
+    let ended = memchr::memchr(b'\n', &input[start..]);
+    within(limits, start, ended.map_or(input.len(), |at| start + at) + 1)?;
+    if ended.is_some() {
+        return Err(refusal);
+    }
+    progress.seen = input.len() as u32;
+    Ok(())
+}
+
+/// `method SP request-target SP HTTP-version CRLF` (RFC 9112, 3). Fails also where the input ends
+/// too soon; so does [`tokenize_field_line`].
+fn tokenize_request_line(input: &[u8]) -> Result<(Line, usize), Refusal> {
+    let method_len = count(input, chars::is_token_byte);
+    if method_len == 0 || input.get(method_len) != Some(&b' ') {
+        return Err(Refusal::bad("sent a request line that begins with no method"));
+    }
+    let start = method_len + 1;
+    let end = start + count(&input[start..], chars::is_target_byte);
+    if input.get(end) != Some(&b' ') {
+        return Err(Refusal::bad("sent a request target with a character that none has"));
+    }
+    let version = match input[end + 1..] {
+        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor, b'\r', b'\n', ..]
+            if major.is_ascii_digit() && minor.is_ascii_digit() =>
+        {
+            (major, minor)
+        }
+        _ => return Err(Refusal::bad("sent a request line that does not end with a version")),
+    };
+    let version = match version {
+        (b'1', b'1') => Version::Http11,
+        (b'1', b'0') => Version::Http10,
+        // RFC 9113, 3.4.
+        (b'2', b'0') if input.starts_with(b"PRI * ") => return Err(Refusal::HTTP2),
+        _ => return Err(Refusal::VERSION),
+    };
+    let method = Method::from_token(&input[..method_len]).ok_or(Refusal::UNKNOWN_METHOD)?;
+    let target = target::split(input, start, end, method)?;
+    Ok((Line { method, version, target }, end + " HTTP/1.1\r\n".len()))
+}
+
+/// `field-name ":" OWS field-value OWS CRLF` (RFC 9112, 5). Returns where its parts lie and where
+/// the next line begins.
+fn tokenize_field_line(input: &[u8], start: usize) -> Result<(Span, usize), Refusal> {
+    let colon = start + count(&input[start..], chars::is_token_byte);
+    if colon == start || input.get(colon) != Some(&b':') {
+        return Err(bad_name(&input[start..colon], input.get(colon)));
+    }
+    let mut value = colon + 1;
+    while let Some(b' ' | b'\t') = input.get(value) {
+        value += 1;
+    }
+    let stop = value + chars::value_len(&input[value..]);
+    let [b'\r', b'\n', ..] = input[stop..] else { return Err(bad_value(&input[stop..])) };
+    let mut end = stop;
+    while end > value && matches!(input[end - 1], b' ' | b'\t') {
+        end -= 1;
+    }
+    let span = Span { name: Range::new(start, colon), value: Range::new(value, end) };
+    Ok((span, stop + 2))
+}
+
+/// Why a line is refused whose name is followed by something other than a colon.
+#[cold]
+fn bad_name(name: &[u8], next: Option<&u8>) -> Refusal {
+    Refusal::bad(match (name, next) {
+        // RFC 9112, 5.2: a server refuses what was once a continuation.
+        ([], Some(b' ' | b'\t')) => "sent a field line that begins with a space",
+        ([], Some(b':')) => "sent a field without a name",
+        // RFC 9112, 5.1: requests were smuggled by it.
+        (_, Some(b' ' | b'\t')) => "sent a space between a field's name and its colon",
+        (_, Some(b'\r' | b'\n') | None) => "sent a field line without a colon",
+        _ => "sent a field name with a character that none has",
+    })
+}
+
+/// Why a line is refused whose value is followed by something other than CRLF.
+#[cold]
+fn bad_value(rest: &[u8]) -> Refusal {
+    Refusal::bad(match rest {
+        [b'\r', ..] => "sent a CR without an LF",
+        [b'\n', ..] => "sent an LF without a CR",
+        _ => "sent a control character in a field's value",
+    })
+}
+
+fn count(bytes: &[u8], class: impl Fn(u8) -> bool) -> usize {
+    bytes.iter().position(|byte| !class(*byte)).unwrap_or(bytes.len())
+}

@@ -1,0 +1,87 @@
+//! Requests that are refused before a handler sees them, and the status that each earns.
+
+use super::Status;
+use crate::Fault;
+
+/// Why a request is refused. The connection ends with it: what follows can't be trusted to be a
+/// request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) status: Status,
+    pub(super) code: &'static str,
+    /// The end of a sentence that begins with "the peer".
+    pub(super) what: &'static str,
+}
+
+impl Refusal {
+    pub(super) const fn new(status: Status, code: &'static str, what: &'static str) -> Self {
+        Self { status, code, what }
+    }
+
+    /// 400: not what RFC 9112 calls a request.
+    pub(super) const fn bad(what: &'static str) -> Self {
+        Self::new(Status::BAD_REQUEST, "bad_request", what)
+    }
+
+    pub(super) const LINE_TOO_LONG: Self =
+        Self::new(Status::URI_TOO_LONG, "uri_too_long", "sent a request line beyond the limit");
+
+    pub(super) const HEAD_TOO_LARGE: Self = Self::new(
+        Status::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        "head_too_large",
+        "sent a request head beyond the limit",
+    );
+
+    pub(super) const TOO_MANY_FIELDS: Self = Self::new(
+        Status::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        "too_many_fields",
+        "sent more header fields than the limit allows",
+    );
+
+    pub(super) const UNKNOWN_METHOD: Self = Self::new(
+        Status::NOT_IMPLEMENTED,
+        "unknown_method",
+        "sent a request with a method that is not known here",
+    );
+
+    pub(super) const REFUSED_METHOD: Self = Self::new(
+        Status::METHOD_NOT_ALLOWED,
+        "refused_method",
+        "sent a request with a method that is not allowed here",
+    );
+
+    pub(super) const UNKNOWN_CODING: Self = Self::new(
+        Status::NOT_IMPLEMENTED,
+        "unknown_coding",
+        "sent a transfer coding other than chunked",
+    );
+
+    pub(super) const VERSION: Self = Self::new(
+        Status::HTTP_VERSION_NOT_SUPPORTED,
+        "unsupported_version",
+        "sent a request in a version other than HTTP/1.1 and HTTP/1.0",
+    );
+
+    pub(super) const HTTP2: Self = Self::new(
+        Status::HTTP_VERSION_NOT_SUPPORTED,
+        "http2_preface",
+        "began to speak HTTP/2, and this port speaks HTTP/1.1",
+    );
+
+    pub(super) const TLS: Self = Self::new(
+        Status::BAD_REQUEST,
+        "tls_on_plain_port",
+        "began a TLS handshake, and this port speaks plain HTTP: use http:// instead of https://",
+    );
+
+    pub(super) const HEAD_TIMEOUT: Self = Self::new(
+        Status::REQUEST_TIMEOUT,
+        "head_timeout",
+        "did not complete the request head in time",
+    );
+
+    /// The fault that ends the connection.
+    pub(super) fn fault(self) -> Fault {
+        Fault::peer(self.code, self.what)
+    }
+}

@@ -1,0 +1,136 @@
+//! The four forms of a request target (RFC 9112, 3.2), and which method may use which.
+
+use super::chars;
+use super::refusal::Refusal;
+use super::request::{Method, Range};
+
+/// Where the parts of a target lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Target {
+    pub(super) whole: Range,
+    /// The host and port of a target in absolute or authority form.
+    pub(super) authority: Option<Range>,
+    /// Empty where the target has none.
+    pub(super) path: Range,
+    pub(super) query: Option<Range>,
+}
+
+const BAD_FORM: Refusal = Refusal::bad("sent a request target that is of no form for its method");
+
+/// Takes apart the target at `start..end` of `head`, which is of target bytes only.
+pub(super) fn split(
+    head: &[u8],
+    start: usize,
+    end: usize,
+    method: Method,
+) -> Result<Target, Refusal> {
+    let target = &head[start..end];
+    let whole = Range::new(start, end);
+    match target {
+        [] => Err(Refusal::bad("sent no request target")),
+        // Authority form, of CONNECT alone (3.2.3).
+        _ if method == Method::Connect => {
+            if !target.contains(&b':') || !chars::is_host(target) {
+                return Err(BAD_FORM);
+            }
+            let path = Range::new(end, end);
+            Ok(Target { whole, authority: Some(whole), path, query: None })
+        }
+        // Origin form (3.2.1).
+        [b'/', ..] => {
+            let (path, query) = path_and_query(head, start, end);
+            Ok(Target { whole, authority: None, path, query })
+        }
+        // Asterisk form, of OPTIONS alone (3.2.4).
+        [b'*'] if method == Method::Options => {
+            Ok(Target { whole, authority: None, path: whole, query: None })
+        }
+        // Absolute form (3.2.2).
+        _ => {
+            let scheme = scheme_len(target).ok_or(BAD_FORM)?;
+            let rest = &target[scheme..];
+            let len = rest.iter().position(|byte| matches!(byte, b'/' | b'?'));
+            let len = len.unwrap_or(rest.len());
+            // User information would be an '@', which no host has (RFC 9110, 4.2.4).
+            if matches!(rest[..len], [] | [b':', ..]) || !chars::is_host(&rest[..len]) {
+                return Err(Refusal::bad("sent a request target with a bad authority"));
+            }
+            let authority = Range::new(start + scheme, start + scheme + len);
+            let (path, query) = path_and_query(head, start + scheme + len, end);
+            Ok(Target { whole, authority: Some(authority), path, query })
+        }
+    }
+}
+
+fn path_and_query(head: &[u8], start: usize, end: usize) -> (Range, Option<Range>) {
+    match memchr::memchr(b'?', &head[start..end]) {
+        Some(at) => (Range::new(start, start + at), Some(Range::new(start + at + 1, end))),
+        None => (Range::new(start, end), None),
+    }
+}
+
+/// How long the scheme and its `://` are. Others than these two are for proxies.
+fn scheme_len(target: &[u8]) -> Option<usize> {
+    const SCHEMES: [&[u8]; 2] = [b"http://", b"https://"];
+    let is_first = |scheme: &&[u8]| {
+        target.get(..scheme.len()).is_some_and(|first| first.eq_ignore_ascii_case(scheme))
+    };
+    SCHEMES.into_iter().find(is_first).map(<[u8]>::len)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Parts<'a> = (Option<&'a str>, &'a str, Option<&'a str>);
+
+    fn parts(method: Method, target: &str) -> Option<Parts<'_>> {
+        let found = split(target.as_bytes(), 0, target.len(), method).ok()?;
+        let text = |range: Range| &target[range.start as usize..range.end as usize];
+        Some((found.authority.map(text), text(found.path), found.query.map(text)))
+    }
+
+    #[test]
+    fn each_form_has_its_parts() {
+        use Method::{Connect, Get, Options};
+        for (method, target, expected) in [
+            (Get, "/", (None, "/", None)),
+            (Get, "/a/b?", (None, "/a/b", Some(""))),
+            (Get, "/a?b?c", (None, "/a", Some("b?c"))),
+            (Get, "//host/a", (None, "//host/a", None)),
+            (Get, "http://a.b/c?d", (Some("a.b"), "/c", Some("d"))),
+            (Get, "HTTPS://a.b:8", (Some("a.b:8"), "", None)),
+            (Get, "http://[::1]?d", (Some("[::1]"), "", Some("d"))),
+            (Options, "*", (None, "*", None)),
+            (Options, "/", (None, "/", None)),
+            (Connect, "a.b:443", (Some("a.b:443"), "", None)),
+        ] {
+            assert_eq!(parts(method, target), Some(expected), "{method} {target}");
+        }
+    }
+
+    #[test]
+    fn what_is_of_no_form_is_refused() {
+        use Method::{Connect, Get, Options};
+        for (method, target) in [
+            (Get, ""),
+            (Get, "*"),
+            (Get, "a"),
+            (Get, "?a"),
+            (Get, "a.b:443"),
+            (Get, "http:/a"),
+            (Get, "http://"),
+            (Get, "http:///a"),
+            (Get, "http://:80/"),
+            (Get, "http://user@a/"),
+            (Get, "http://a,b/"),
+            (Get, "ftp://a/"),
+            (Options, "**"),
+            (Connect, "/"),
+            (Connect, "a.b"),
+            (Connect, "http://a.b:443"),
+        ] {
+            assert_eq!(parts(method, target), None, "{method} {target}");
+        }
+    }
+}
