@@ -263,7 +263,12 @@ impl<H: Handler> Protocol for Server<H> {
             };
             match came {
                 Came::On(len) => used += len,
-                Came::Owed(len) => return Ok(Took::pause(used + len)),
+                Came::Owed(len) => {
+                    if self.eof.is_some() && used + len == input.len() {
+                        self.eof = Some(Left::Nothing);
+                    }
+                    return Ok(Took::pause(used + len));
+                }
                 Came::Last => return Ok(Took::more(input.len())),
                 Came::Short => break,
             }

@@ -21,6 +21,7 @@ use crate::Time;
 
 /// What a connection expects next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::enum_variant_names, reason = "a state is named for what it expects")]
 pub(super) enum State {
     /// The first byte of a request.
     ExpectRequest {
