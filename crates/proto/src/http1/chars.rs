@@ -104,24 +104,31 @@ pub(super) fn trim(mut bytes: &[u8]) -> &[u8] {
 /// Whether the bytes are `uri-host [":" port]` (RFC 9110, 7.2). Empty counts: that is how a client
 /// says that its target has no authority.
 pub(super) fn is_host(bytes: &[u8]) -> bool {
-    let (host, port) = match bytes {
-        [b'[', rest @ ..] => match memchr::memchr(b']', rest) {
-            Some(end) => (&rest[..end], &rest[end + 1..]),
-            None => return false,
-        },
-        _ => bytes.split_at(memchr::memchr(b':', bytes).unwrap_or(bytes.len())),
+    let port = match bytes {
+        [b'[', rest @ ..] => {
+            let len = count(rest, |b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.'));
+            match &rest[len..] {
+                [b']', port @ ..] if len > 0 => port,
+                _ => return false,
+            }
+        }
+        _ => &bytes[count(bytes, |byte| CLASSES[byte as usize] & HOST != 0)..],
     };
-    let host_is_good = if bytes.first() == Some(&b'[') {
-        !host.is_empty() && host.iter().all(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.'))
-    } else {
-        host.iter().all(|byte| CLASSES[*byte as usize] & HOST != 0)
-    };
-    let port_is_good = match port {
+    match port {
         [] => true,
         [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
         _ => false,
-    };
-    host_is_good && port_is_good
+    }
+}
+
+/// How many bytes at the beginning are of the class.
+#[inline]
+pub(super) fn count(bytes: &[u8], class: impl Fn(u8) -> bool) -> usize {
+    let mut at = 0;
+    while at < bytes.len() && class(bytes[at]) {
+        at += 1;
+    }
+    at
 }
 
 #[cfg(test)]

@@ -155,12 +155,12 @@ fn judge(
 /// `method SP request-target SP HTTP-version CRLF` (RFC 9112, 3). Fails also where the input ends
 /// too soon; so does [`tokenize_field_line`].
 fn tokenize_request_line(input: &[u8]) -> Result<(Line, usize), Refusal> {
-    let method_len = count(input, chars::is_token_byte);
+    let method_len = chars::count(input, chars::is_token_byte);
     if method_len == 0 || input.get(method_len) != Some(&b' ') {
         return Err(Refusal::bad("sent a request line that begins with no method"));
     }
     let start = method_len + 1;
-    let end = start + count(&input[start..], chars::is_target_byte);
+    let end = start + chars::count(&input[start..], chars::is_target_byte);
     if input.get(end) != Some(&b' ') {
         return Err(Refusal::bad("sent a request target with a character that none has"));
     }
@@ -187,7 +187,7 @@ fn tokenize_request_line(input: &[u8]) -> Result<(Line, usize), Refusal> {
 /// `field-name ":" OWS field-value OWS CRLF` (RFC 9112, 5). Returns where its parts lie and where
 /// the next line begins.
 fn tokenize_field_line(input: &[u8], start: usize) -> Result<(Span, usize), Refusal> {
-    let colon = start + count(&input[start..], chars::is_token_byte);
+    let colon = start + chars::count(&input[start..], chars::is_token_byte);
     if colon == start || input.get(colon) != Some(&b':') {
         return Err(bad_name(&input[start..colon], input.get(colon)));
     }
@@ -227,8 +227,4 @@ fn bad_value(rest: &[u8]) -> Refusal {
         [b'\n', ..] => "sent an LF without a CR",
         _ => "sent a control character in a field's value",
     })
-}
-
-fn count(bytes: &[u8], class: impl Fn(u8) -> bool) -> usize {
-    bytes.iter().position(|byte| !class(*byte)).unwrap_or(bytes.len())
 }

@@ -80,9 +80,20 @@ impl Reply<'_, '_> {
     /// Content-Length is the body's length, left out where the status has no content; to HEAD it is
     /// sent without the body.
     pub fn send(mut self, status: Status, fields: &Fields, body: Body) -> Answer {
-        self.head(status, [fields.as_bytes(), b""], body.len());
-        if status.has_content() && !self.exchange.head_only {
-            write_body(self.turn, body);
+        let len = body.len();
+        let body =
+            if status.has_content() && !self.exchange.head_only { body } else { Body::Empty };
+        let (content, rest): (&[u8], _) = match &body {
+            Body::Static(bytes) if bytes.len() <= WORTH_SHARING => (bytes, false),
+            Body::Shared(bytes) if bytes.len() <= WORTH_SHARING => (bytes, false),
+            _ => (b"", true),
+        };
+        self.head(status, [fields.as_bytes(), b""], len, content);
+        match body {
+            Body::Static(bytes) if rest => self.turn.out.write_shared(Bytes::from_static(bytes)),
+            Body::Shared(bytes) if rest => self.turn.out.write_shared(bytes),
+            Body::File(range) => self.turn.out.write_file(range),
+            Body::Empty | Body::Static(_) | Body::Shared(_) => {}
         }
         Answer(Given::Now)
     }
@@ -146,9 +157,9 @@ impl Reply<'_, '_> {
         let breaks = if text_len > 0 { 2 } else { 1 };
         let len = title.len() + text_len + breaks;
         if !status.has_content() {
-            return self.head(status, [extra.as_bytes(), b""], 0);
+            return self.head(status, [extra.as_bytes(), b""], 0, b"");
         }
-        self.head(status, [KIND, extra.as_bytes()], len as u64);
+        self.head(status, [KIND, extra.as_bytes()], len as u64, b"");
         if self.exchange.head_only {
             return;
         }
@@ -162,54 +173,56 @@ impl Reply<'_, '_> {
         }
     }
 
-    /// Writes a reply's head.
-    fn head(&mut self, status: Status, blocks: [&[u8]; 2], len: u64) {
+    /// Writes a reply's head, and `content` behind it, in one step: this is the hot path.
+    fn head(&mut self, status: Status, blocks: [&[u8]; 2], len: u64, content: &[u8]) {
         let Exchange { version, persistent, .. } = self.exchange;
-        let wall = self.turn.wall();
-        let out = &mut self.turn.out;
-        out.write(status.line());
-        self.shared.standing_fields(wall, |lines| out.write(lines));
-        for block in blocks {
-            out.write(block);
-        }
         let connection: &[u8] = match (version, persistent) {
             // Persistent is what HTTP/1.1 is when nothing is said, and HTTP/1.0 is not.
             (Version::Http11, true) => b"",
             (Version::Http10, true) => b"Connection: keep-alive\r\n",
             (_, false) => b"Connection: close\r\n",
         };
-        out.write(connection);
-        if status.has_content() {
-            out.write(b"Content-Length: ");
-            let mut digits = [0; 20];
-            out.write(decimal(len, &mut digits));
-            out.write(b"\r\n\r\n");
-        } else {
-            out.write(b"\r\n");
-        }
+        let mut line = LengthLine::EMPTY;
+        let end = if status.has_content() { line.write(len) } else { b"\r\n" };
+        let wall = self.turn.wall();
+        let out = &mut self.turn.out;
+        self.shared.standing_fields(wall, |standing| {
+            out.write_all(&[
+                status.line(),
+                standing,
+                blocks[0],
+                blocks[1],
+                connection,
+                end,
+                content,
+            ]);
+        });
     }
 }
 
-fn write_body(turn: &mut Turn<'_>, body: Body) {
-    match body {
-        Body::Empty => {}
-        Body::Static(bytes) if bytes.len() <= WORTH_SHARING => turn.out.write(bytes),
-        Body::Static(bytes) => turn.out.write_shared(Bytes::from_static(bytes)),
-        Body::Shared(bytes) if bytes.len() <= WORTH_SHARING => turn.out.write(&bytes),
-        Body::Shared(bytes) => turn.out.write_shared(bytes),
-        Body::File(range) => turn.out.write_file(range),
-    }
-}
+/// `Content-Length: N` and the blank line that ends a head, written from behind.
+struct LengthLine([u8; LengthLine::LEN]);
 
-/// `number` in decimal digits, written to the end of `digits`.
-fn decimal(mut number: u64, digits: &mut [u8; 20]) -> &[u8] {
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            return &digits[at..];
+impl LengthLine {
+    const NAME: &[u8; 16] = b"Content-Length: ";
+    const END: &[u8; 4] = b"\r\n\r\n";
+    const LEN: usize = 16 + 20 + 4;
+    const EMPTY: Self = Self([0; Self::LEN]);
+
+    fn write(&mut self, mut number: u64) -> &[u8] {
+        let line = &mut self.0;
+        let mut at = Self::LEN - Self::END.len();
+        line[at..].copy_from_slice(Self::END);
+        loop {
+            at -= 1;
+            line[at] = b'0' + (number % 10) as u8;
+            number /= 10;
+            if number == 0 {
+                break;
+            }
         }
+        let start = at - Self::NAME.len();
+        line[start..at].copy_from_slice(Self::NAME);
+        &line[start..]
     }
 }

@@ -199,7 +199,7 @@ impl<H: Handler> Server<H> {
         match &mut self.state {
             // A peer that is still reading our last reply is slow, not idle: the write deadline
             // watches over it.
-            State::ExpectRequest { until, .. } if !turn.out.is_empty() => {
+            State::ExpectRequest { until, .. } if turn.unsent() > 0 => {
                 *until = turn.now() + self.shared.limits.idle_timeout;
                 Ok(())
             }
