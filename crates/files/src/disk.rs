@@ -1,0 +1,204 @@
+//! The store on disk: a folder, or one file.
+//!
+//! The root is opened afresh for every look-up, so a root that is a symbolic link can be swapped
+//! for a new site; replies under way keep the file that they have. Only [`crate::open`] knows how
+//! the kernel keeps a name inside of the root.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{AtFlags, FileType, OFlags, StatxFlags};
+use rustix::io::Errno;
+use rustix::time::ClockId;
+use sockeye_proto::FileSource;
+
+use crate::identity::{Identity, Stamp};
+use crate::open;
+use crate::store::{Absent, Opened, Store, Stored};
+
+/// A folder on disk, or a single file.
+#[derive(Debug)]
+pub struct Disk {
+    /// Absolute, with its symbolic links: they are followed anew each time.
+    root: PathBuf,
+    /// The name of the root, where it is a file.
+    single: Option<Vec<u8>>,
+}
+
+/// Why a folder can't be served at all.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Nothing has this name.
+    NotFound(PathBuf),
+    /// It may not be read by this process.
+    Denied(PathBuf),
+    /// It is neither a folder nor a regular file.
+    NotServable(PathBuf),
+    /// Anything else.
+    Failed(PathBuf, io::Error),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotFound(path) => write!(f, "{}: no such file or folder", path.display()),
+            Self::Denied(path) => write!(f, "{}: no permission to read it", path.display()),
+            Self::NotServable(path) => {
+                write!(f, "{}: neither a folder nor a regular file", path.display())
+            }
+            Self::Failed(path, error) => write!(f, "{}: {error}", path.display()),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Failed(_, error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl Disk {
+    /// Takes a folder or a file, which must be there and readable now.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] says what is wrong with it.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
+        let path = path.as_ref();
+        let failed = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+                OpenError::NotFound(path.to_owned())
+            }
+            io::ErrorKind::PermissionDenied => OpenError::Denied(path.to_owned()),
+            _ => OpenError::Failed(path.to_owned(), error),
+        };
+        let root = std::path::absolute(path).map_err(failed)?;
+        let kind = std::fs::metadata(&root).map_err(failed)?.file_type();
+        let single = match root.file_name() {
+            _ if kind.is_dir() => None,
+            Some(name) if kind.is_file() => Some(name.as_bytes().to_vec()),
+            _ => return Err(OpenError::NotServable(path.to_owned())),
+        };
+        let disk = Self { root, single };
+        // Asked here, what would fail for every request fails at the start.
+        let name = disk.single.clone().unwrap_or_default();
+        match disk.open_fd(&name) {
+            Ok(_) => Ok(disk),
+            Err(error) => Err(failed(error.into())),
+        }
+    }
+
+    fn open_fd(&self, name: &[u8]) -> Result<OwnedFd, Errno> {
+        match &self.single {
+            Some(single) if name == single => rustix::fs::open(&self.root, open::READ, open::MODE),
+            Some(_) => Err(Errno::NOENT),
+            None if name.is_empty() => open::folder(&self.root),
+            None => open::beneath(&open::folder(&self.root)?, OsStr::from_bytes(name), open::READ),
+        }
+    }
+
+    /// Whether `name`, which may not be read, is a folder all the same: one that may be passed
+    /// through but not listed.
+    fn is_closed_folder(&self, name: &[u8]) -> bool {
+        let folder = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        self.single.is_none()
+            && open::folder(&self.root)
+                .and_then(|root| open::beneath(&root, OsStr::from_bytes(name), folder))
+                .is_ok()
+    }
+}
+
+impl Store for Disk {
+    fn open(&self, name: &[u8]) -> Result<Opened, Absent> {
+        let file = match self.open_fd(name) {
+            Err(Errno::ACCESS) if self.is_closed_folder(name) => return Ok(Opened::Folder),
+            opened => opened.map_err(absent)?,
+        };
+        let (kind, identity) = stat(file.as_fd())?;
+        match kind {
+            FileType::Directory => Ok(Opened::Folder),
+            FileType::RegularFile => Ok(Opened::File(Arc::new(DiskFile { file, identity }))),
+            _ => Err(Absent::NotRegular),
+        }
+    }
+
+    fn now(&self) -> Stamp {
+        // The coarse clock is the one that the kernel stamps files with.
+        let now = rustix::time::clock_gettime(ClockId::RealtimeCoarse);
+        Stamp { secs: now.tv_sec, nanos: u32::try_from(now.tv_nsec).unwrap_or(0) }
+    }
+
+    fn single_file(&self) -> Option<&[u8]> {
+        self.single.as_deref()
+    }
+}
+
+/// An open file and what it was when it was opened.
+#[derive(Debug)]
+struct DiskFile {
+    file: OwnedFd,
+    identity: Identity,
+}
+
+impl FileSource for DiskFile {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match rustix::io::pread(&self.file, &mut *buffer, offset) {
+                Err(Errno::INTR) => {}
+                read => return Ok(read?),
+            }
+        }
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.file.as_fd())
+    }
+
+    fn is_unchanged(&self) -> bool {
+        self.identity().is_ok_and(|now| self.identity.has_content_of(&now))
+    }
+}
+
+impl Stored for DiskFile {
+    fn identity(&self) -> Result<Identity, Absent> {
+        stat(self.file.as_fd()).map(|(_, identity)| identity)
+    }
+}
+
+fn stat(file: BorrowedFd<'_>) -> Result<(FileType, Identity), Absent> {
+    let stat = rustix::fs::statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)
+        .map_err(absent)?;
+    let stamp = |time: rustix::fs::StatxTimestamp| Stamp { secs: time.tv_sec, nanos: time.tv_nsec };
+    let identity = Identity {
+        device: u64::from(stat.stx_dev_major) << 32 | u64::from(stat.stx_dev_minor),
+        inode: stat.stx_ino,
+        size: stat.stx_size,
+        modified: stamp(stat.stx_mtime),
+        changed: stamp(stat.stx_ctime),
+        links: stat.stx_nlink.into(),
+    };
+    Ok((FileType::from_raw_mode(stat.stx_mode.into()), identity))
+}
+
+/// What an error of the file system says about a name.
+fn absent(error: Errno) -> Absent {
+    match error {
+        Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG => Absent::Missing,
+        Errno::ACCESS | Errno::PERM => Absent::Denied,
+        Errno::XDEV | Errno::LOOP => Absent::Outside,
+        // What opening a socket says, and a device that isn't there.
+        Errno::NXIO | Errno::NODEV => Absent::NotRegular,
+        Errno::MFILE | Errno::NFILE | Errno::NOMEM => Absent::Exhausted,
+        Errno::AGAIN => Absent::Changing,
+        _ => Absent::Failed(error.raw_os_error()),
+    }
+}

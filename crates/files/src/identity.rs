@@ -1,0 +1,120 @@
+//! What makes a file the same file with the same content, as far as can be told without reading it.
+//!
+//! A write changes a file's times, but a clock that stamps files ticks coarsely (every few
+//! milliseconds): two writes within one tick leave the same stamp. So an identity is *settled* only
+//! once the clock has passed the file's last change; an unsettled one says nothing about a later
+//! look. In-place rewrites of equal length within the tick in which a reply is begun stay beyond
+//! what can be seen.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+/// A moment of the clock that stamps files, since 1970.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Stamp {
+    /// Whole seconds; negative before 1970.
+    pub secs: i64,
+    /// Nanoseconds beyond them.
+    pub nanos: u32,
+}
+
+/// What a file system tells about a file's content.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// The device that the file is on.
+    pub device: u64,
+    /// Its number there.
+    pub inode: u64,
+    /// Its length in bytes.
+    pub size: u64,
+    /// When its content was last changed, as far as it says.
+    pub modified: Stamp,
+    /// When anything about it was last changed. Nobody can set it back.
+    pub changed: Stamp,
+    /// How many names it has.
+    pub links: u64,
+}
+
+impl Identity {
+    /// Whether any change after `now` would show, where `now` was read before the identity was.
+    #[must_use]
+    pub fn is_settled(&self, now: Stamp) -> bool {
+        // A whole second without a fraction is a file system that stamps in seconds (or two).
+        let tick = if self.changed.nanos == 0 { 2 } else { 0 };
+        let Stamp { secs, nanos } = self.changed;
+        Stamp { secs: secs.saturating_add(tick), nanos } < now
+    }
+
+    /// Whether `later`, read from the same open file, still has the content of `self`.
+    ///
+    /// Renaming another file over this one takes a name from it and so touches `changed`: that is
+    /// how a site is deployed, and no reason to cut those who are still reading the old content.
+    #[must_use]
+    pub fn has_content_of(&self, later: &Self) -> bool {
+        let same_file = (self.device, self.inode) == (later.device, later.inode);
+        let same_content = (self.size, self.modified) == (later.size, later.modified);
+        let same_change = self.changed == later.changed || self.links != later.links;
+        same_file && same_content && same_change
+    }
+
+    /// An entity tag for the content, quotes included: the same for the same identity, on every
+    /// shard. `salt` keeps apart what an unsettled identity can't.
+    #[must_use]
+    pub fn tag(&self, salt: u64) -> String {
+        let mut hasher = DefaultHasher::new();
+        let Self { device, inode, size, modified, changed, links: _ } = self;
+        (device, inode, size, modified, changed, salt).hash(&mut hasher);
+        format!("\"{:016x}\"", hasher.finish())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(secs: i64, nanos: u32) -> Stamp {
+        Stamp { secs, nanos }
+    }
+
+    fn file() -> Identity {
+        let stamp = at(100, 5);
+        Identity { device: 1, inode: 2, size: 3, modified: stamp, changed: stamp, links: 1 }
+    }
+
+    #[test]
+    fn an_identity_settles_when_the_clock_has_moved_on() {
+        assert!(!file().is_settled(at(100, 4)), "changed in the future");
+        assert!(!file().is_settled(at(100, 5)), "changed in this tick");
+        assert!(file().is_settled(at(100, 6)));
+        let coarse = Identity { changed: at(100, 0), ..file() };
+        assert!(!coarse.is_settled(at(102, 0)));
+        assert!(coarse.is_settled(at(102, 1)));
+    }
+
+    #[test]
+    fn every_part_counts_for_the_content_and_the_tag() {
+        let changes: [fn(&mut Identity); 5] = [
+            |it| it.device += 1,
+            |it| it.inode += 1,
+            |it| it.size += 1,
+            |it| it.modified.nanos += 1,
+            |it| it.changed.nanos += 1,
+        ];
+        for change in changes {
+            let mut later = file();
+            change(&mut later);
+            assert!(!file().has_content_of(&later), "{later:?}");
+            assert_ne!(file().tag(0), later.tag(0), "{later:?}");
+        }
+        assert!(file().has_content_of(&file()));
+        assert_eq!(file().tag(0), file().tag(0));
+        assert_ne!(file().tag(0), file().tag(1));
+    }
+
+    #[test]
+    fn losing_its_name_leaves_the_content_as_it_was() {
+        let unlinked = Identity { changed: at(200, 0), links: 0, ..file() };
+        assert!(file().has_content_of(&unlinked));
+        let rewritten = Identity { modified: at(200, 0), ..unlinked };
+        assert!(!file().has_content_of(&rewritten));
+    }
+}
