@@ -126,7 +126,9 @@ impl Store for Disk {
         let (kind, identity) = stat(file.as_fd())?;
         match kind {
             FileType::Directory => Ok(Opened::Folder),
-            FileType::RegularFile => Ok(Opened::File(Arc::new(DiskFile { file, identity }))),
+            FileType::RegularFile => {
+                Ok(Opened::File(Arc::new(DiskFile { file, identity }), identity))
+            }
             _ => Err(Absent::NotRegular),
         }
     }

@@ -1,1 +1,74 @@
-//! files
+//! A folder, or a single file, as HTTP replies.
+//!
+//! ```text
+//!  request ─▶ path: a checked name ─▶ cache ── fresh ──────────────▶ reply from memory, or from a
+//!                                       │                            kept descriptor by sendfile
+//!                                       └── not known, or a second old
+//!                                              │ one flight per name
+//!                                              ▼
+//!                              a job off the loop: store ─▶ entry ─▶ cache, and all who wait
+//! ```
+//!
+//! [`Folder`] is what a program opens; each shard makes a [`Site`] of it, and each connection gets
+//! its handler there:
+//!
+//! ```
+//! use std::rc::Rc;
+//! use sockeye_files::{CacheLimits, Folder, memory::Memory};
+//! use sockeye_proto::{harness::Harness, http1};
+//!
+//! let files = Memory::new();
+//! files.write("index.html", "<!doctype html>Hello World");
+//! let site = Folder::new(files).site(CacheLimits::default());
+//!
+//! let mut peer = Harness::new(http1::Server::new(Rc::default(), site.handler()));
+//! peer.input(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+//! peer.run_jobs();
+//! let reply = String::from_utf8(peer.output()).unwrap();
+//! assert!(reply.starts_with("HTTP/1.1 200 OK\r\n"));
+//! assert!(reply.contains("\r\nContent-Type: text/html; charset=utf-8\r\n"));
+//! assert!(reply.ends_with("\r\n\r\n<!doctype html>Hello World"));
+//! ```
+//!
+//! What holds:
+//!
+//! - Nothing outside of the folder is ever opened, whatever the path says and however links are
+//!   swapped ([`path`](Wanted), `open`).
+//! - A change is seen by the next request one second later at the latest, and a path is looked up
+//!   at most once in that time on each shard.
+//! - A reply is never half of one content and half of another: small files are read whole and
+//!   looked at again; large ones are checked before their last part is sent.
+//! - A hot small file is answered without a system call and without an allocation.
+//!
+//! What it leaves to others: HTTP itself is `sockeye-proto`'s; threads, sockets and the sending of
+//! files are the engine's.
+
+#![forbid(unsafe_code)]
+
+mod cache;
+mod conditional;
+mod disk;
+mod entry;
+mod flight;
+mod folder;
+mod handler;
+mod identity;
+pub mod memory;
+mod mime;
+mod open;
+mod path;
+mod site;
+mod store;
+#[cfg(test)]
+mod testing;
+
+pub use cache::{CacheLimits, FRESH};
+pub use disk::{Disk, OpenError};
+pub use entry::SMALL;
+pub use folder::Folder;
+pub use handler::Files;
+pub use identity::{Identity, Stamp};
+pub use mime::content_type;
+pub use path::{MAX_NAME, MAX_SEGMENT, Refusal, Wanted};
+pub use site::Site;
+pub use store::{Absent, Opened, Store, Stored};

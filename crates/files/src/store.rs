@@ -32,8 +32,8 @@ pub trait Store: Send + Sync + fmt::Debug {
 pub enum Opened {
     /// A folder.
     Folder,
-    /// A regular file.
-    File(Arc<dyn Stored>),
+    /// A regular file, and what it was when it was opened.
+    File(Arc<dyn Stored>, Identity),
 }
 
 /// An open file.

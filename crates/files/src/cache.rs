@@ -1,0 +1,192 @@
+//! What a shard has looked up lately: bounded in entries, in bytes and in descriptors.
+//!
+//! Eviction is by the clock algorithm: a hand goes round; what was asked for since it last came by
+//! stays, what wasn't goes. Names that are asked for once (a scan, a flood of misses) go first, and
+//! no hit moves anything. An entry that nobody asks for holds its memory or its descriptor until
+//! the hand comes by.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sockeye_proto::Time;
+
+use crate::entry::Entry;
+
+/// How long a look-up is good for: a change is seen by the next request after so long.
+pub const FRESH: Duration = Duration::from_secs(1);
+
+/// What an entry costs besides its key and its content: the entry, its fields, its place. Counted
+/// roughly, so that a flood of tiny entries is bounded in bytes as well.
+const OVERHEAD: usize = 512;
+
+/// How many slots are looked at for entries that have gone stale, each time one is put.
+const SWEEP: usize = 2;
+
+/// An entry that was not asked for in so long is let go when the hand comes by.
+const STALE: Duration = Duration::from_secs(60);
+
+/// How much one shard keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CacheLimits {
+    /// Names that were looked up, found or not. 4,096.
+    pub entries: usize,
+    /// Bytes of memory, all in all. 16 MiB.
+    pub bytes: usize,
+    /// Descriptors of files too large for memory. 256.
+    pub descriptors: usize,
+}
+
+impl Default for CacheLimits {
+    fn default() -> Self {
+        Self { entries: 4096, bytes: 16 * 1024 * 1024, descriptors: 256 }
+    }
+}
+
+/// A place in the cache.
+pub(crate) struct Slot {
+    key: Rc<[u8]>,
+    pub(crate) entry: Arc<Entry>,
+    /// When its look-up began; `None` once it is known to be out of date.
+    looked: Option<Time>,
+    /// When it was last seen that the open file is the one that was looked up.
+    pub(crate) checked: Time,
+    asked: Time,
+    /// Asked for since the hand came by.
+    used: bool,
+}
+
+/// The entries of one shard.
+pub(crate) struct Cache {
+    limits: CacheLimits,
+    // Invariant: `index[slots[i].key] == i` for every slot, and nothing else is in the index.
+    index: HashMap<Rc<[u8]>, usize>,
+    slots: Vec<Slot>,
+    hand: usize,
+    bytes: usize,
+    descriptors: usize,
+}
+
+impl Slot {
+    pub(crate) fn is_fresh(&self, now: Time) -> bool {
+        self.looked.is_some_and(|looked| now.since(looked) < FRESH)
+    }
+
+    /// Has the next request look it up again.
+    pub(crate) fn expire(&mut self) {
+        self.looked = None;
+    }
+
+    fn weight(&self) -> usize {
+        OVERHEAD + self.key.len() + self.entry.weight()
+    }
+}
+
+impl Cache {
+    pub(crate) fn new(limits: CacheLimits) -> Self {
+        let (index, slots) = (HashMap::new(), Vec::new());
+        Self { limits, index, slots, hand: 0, bytes: 0, descriptors: 0 }
+    }
+
+    /// What is known under `key`, fresh or not. Allocates nothing.
+    pub(crate) fn get(&mut self, key: &[u8], now: Time) -> Option<&mut Slot> {
+        let slot = &mut self.slots[*self.index.get(key)?];
+        slot.used = true;
+        slot.asked = now;
+        Some(slot)
+    }
+
+    /// Keeps what a look-up that began at `looked` has found, unless a later one is known. Makes
+    /// room for it first; what can't fit at all is not kept.
+    pub(crate) fn put(&mut self, key: &[u8], entry: Arc<Entry>, looked: Time, now: Time) {
+        if let Some(at) = self.index.get(key) {
+            if self.slots[*at].looked > Some(looked) {
+                return;
+            }
+            // Many wait for the same look-up; all but the first put what is there already.
+            if Arc::ptr_eq(&self.slots[*at].entry, &entry) {
+                self.slots[*at].looked = Some(looked);
+                self.slots[*at].checked = now;
+                return;
+            }
+            self.remove(*at);
+        }
+        self.sweep(now);
+        let slot = Slot {
+            key: Rc::from(key),
+            entry,
+            looked: Some(looked),
+            checked: now,
+            asked: now,
+            used: false,
+        };
+        let (weight, descriptors) = (slot.weight(), slot.entry.descriptors());
+        if !self.make_room(weight, descriptors) {
+            return;
+        }
+        self.bytes += weight;
+        self.descriptors += descriptors;
+        self.index.insert(Rc::clone(&slot.key), self.slots.len());
+        self.slots.push(slot);
+    }
+
+    /// Evicts until one more entry fits. At most two rounds of the hand: the first takes the marks
+    /// off, the second takes the entries.
+    fn make_room(&mut self, weight: usize, descriptors: usize) -> bool {
+        for _ in 0..=2 * self.slots.len() {
+            let CacheLimits { entries, bytes, descriptors: most } = self.limits;
+            let crowded = self.slots.len() + 1 > entries || self.bytes + weight > bytes;
+            let short = descriptors > 0 && self.descriptors + descriptors > most;
+            if !crowded && !short {
+                return true;
+            }
+            let Some(slot) = self.slots.get_mut(self.hand) else {
+                if self.slots.is_empty() {
+                    return false;
+                }
+                self.hand = 0;
+                continue;
+            };
+            // For want of a descriptor, only those that hold one go.
+            if (crowded || slot.entry.descriptors() > 0) && !std::mem::take(&mut slot.used) {
+                self.remove(self.hand);
+            } else {
+                self.hand += 1;
+            }
+        }
+        false
+    }
+
+    /// Looks at a few slots under the hand and lets go of those that nobody asks for any more.
+    fn sweep(&mut self, now: Time) {
+        for _ in 0..SWEEP {
+            match self.slots.get(self.hand) {
+                Some(slot) if now.since(slot.asked) > STALE => self.remove(self.hand),
+                Some(_) => self.hand += 1,
+                None => self.hand = 0,
+            }
+        }
+    }
+
+    fn remove(&mut self, at: usize) {
+        let slot = self.slots.swap_remove(at);
+        self.index.remove(&slot.key);
+        self.bytes -= slot.weight();
+        self.descriptors -= slot.entry.descriptors();
+        if let Some(moved) = self.slots.get(at) {
+            self.index.insert(Rc::clone(&moved.key), at);
+        }
+    }
+}
+
+impl fmt::Debug for Cache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache")
+            .field("entries", &self.slots.len())
+            .field("bytes", &self.bytes)
+            .field("descriptors", &self.descriptors)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,50 @@
+//! A folder (or a single file) that can be served, as every shard shares it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::cache::CacheLimits;
+use crate::disk::{Disk, OpenError};
+use crate::site::Site;
+use crate::store::{Opened, Store};
+
+/// A folder, or a single file, that can be served. Cheap to clone, for any thread.
+#[derive(Clone, Debug)]
+pub struct Folder {
+    store: Arc<dyn Store>,
+}
+
+impl Folder {
+    /// Takes a folder or a file on disk, which must be there and readable now. A file is served at
+    /// `/` and under its own name.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] says what is wrong with it, and its name.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
+        Ok(Self::new(Disk::open(path)?))
+    }
+
+    /// Takes any store.
+    pub fn new(store: impl Store + 'static) -> Self {
+        Self { store: Arc::new(store) }
+    }
+
+    /// The folder for one shard, to be made on the thread that will use it.
+    #[must_use]
+    pub fn site(&self, limits: CacheLimits) -> Site {
+        Site::new(Arc::clone(&self.store), limits)
+    }
+
+    /// Whether it is a single file.
+    #[must_use]
+    pub fn is_file(&self) -> bool {
+        self.store.single_file().is_some()
+    }
+
+    /// Whether `/` has a page now: an `index.html`, or the single file itself. Blocks.
+    #[must_use]
+    pub fn has_index(&self) -> bool {
+        self.is_file() || matches!(self.store.open(b"index.html"), Ok(Opened::File(..)))
+    }
+}
