@@ -103,7 +103,7 @@ impl Handler for Files {
         let Some(pending) = self.pending.take_if(|pending| pending.ticket == ticket) else {
             return reply.later();
         };
-        match body.map(|message| message.downcast::<Landing>()) {
+        match body.map(Message::downcast::<Landing>) {
             Ok(Ok(landing)) => self.landed(pending, &landing, reply),
             Ok(Err(_)) | Err(Abandoned) => self.site.fail(&pending.key, reply),
         }

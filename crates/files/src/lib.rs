@@ -60,7 +60,7 @@ mod path;
 mod site;
 mod store;
 #[cfg(test)]
-mod testing;
+mod tests;
 
 pub use cache::{CacheLimits, FRESH};
 pub use disk::{Disk, OpenError};

@@ -3,7 +3,7 @@
 //! Its clock only moves when told, and stamps what is written; nothing blocks and nothing fails but
 //! what was asked to.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -41,8 +41,8 @@ pub enum Fault {
 struct File {
     content: Vec<u8>,
     identity: Identity,
-    /// What the next reads write over the content when they are done.
-    changes: Vec<Vec<u8>>,
+    /// What is written over the content, one after each read.
+    changes: VecDeque<Vec<u8>>,
 }
 
 impl Memory {
@@ -50,7 +50,8 @@ impl Memory {
     #[must_use]
     pub fn new() -> Self {
         let memory = Self::default();
-        memory.lock().now.secs = 1000;
+        // Not a whole second: that would be the clock of a file system that stamps in seconds.
+        memory.lock().now = Stamp { secs: 1000, nanos: 1 };
         memory
     }
 
@@ -86,10 +87,14 @@ impl Memory {
         self.lock().unlink(name);
     }
 
-    /// Writes `content` in place each time when the file has been read, so many times.
-    pub fn change_when_read(&self, name: &str, content: &str, times: usize) {
+    /// Writes each of `contents` in place, one after each read of the file.
+    pub fn change_when_read<C: Into<Vec<u8>>>(
+        &self,
+        name: &str,
+        contents: impl IntoIterator<Item = C>,
+    ) {
         if let Some(file) = self.lock().files.get(name.as_bytes()) {
-            lock(file).changes = vec![content.into(); times];
+            lock(file).changes = contents.into_iter().map(Into::into).collect();
         }
     }
 
@@ -190,7 +195,7 @@ impl FileSource for MemoryFile {
         let rest = rest.unwrap_or_default();
         let count = rest.len().min(buffer.len());
         buffer[..count].copy_from_slice(&rest[..count]);
-        if let Some(change) = file.changes.pop() {
+        if let Some(change) = file.changes.pop_front() {
             file.write(change, now);
         }
         Ok(count)

@@ -70,7 +70,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
-    use crate::testing::Scratch;
+    use crate::tests::scratch::Scratch;
 
     type Open = fn(&OwnedFd, &OsStr, OFlags) -> Result<OwnedFd, Errno>;
 

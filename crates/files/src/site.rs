@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sockeye_proto::http1::{Answer, Body, Fields, Reply, Status};
-use sockeye_proto::{Ticket, Time};
+use sockeye_proto::{FileSource, Ticket, Time};
 
 use crate::cache::{Cache, CacheLimits, FRESH};
 use crate::conditional::Conditions;
@@ -91,7 +91,7 @@ impl Site {
         if let Some(slot) = self.inner.cache.borrow_mut().get(wanted.key(), now) {
             let fresh = slot.is_fresh(now);
             if fresh && now.since(slot.checked) >= CHECKED {
-                if slot.entry.open_file().is_none_or(|file| file.is_unchanged()) {
+                if slot.entry.open_file().is_none_or(FileSource::is_unchanged) {
                     slot.checked = now;
                 } else {
                     slot.expire();

@@ -1,0 +1,100 @@
+//! Many who ask for the same name, and look-ups that go wrong.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::{Client, memory};
+use crate::memory::Fault;
+
+#[test]
+fn those_who_ask_for_the_same_name_wait_for_one_look_up() {
+    let (store, site) = memory(&[("a.txt", "Hello")]);
+    let mut clients: Vec<Client> = (0..5).map(|_| Client::new(&site)).collect();
+    for client in &mut clients {
+        client.ask("GET", "/a.txt", "");
+    }
+    assert_eq!(clients[0].0.run_jobs(), 1);
+    for client in &mut clients[1..] {
+        assert_eq!(client.0.run_jobs(), 0);
+    }
+    for client in &mut clients {
+        assert_eq!(client.answered().unwrap().text(), "Hello");
+    }
+    assert_eq!(store.opens(), 1);
+    // And what it found is known now.
+    assert_eq!(clients[3].get("/a.txt").text(), "Hello");
+    assert_eq!(store.opens(), 1);
+}
+
+#[test]
+fn different_names_do_not_wait_for_each_other() {
+    let (_, site) = memory(&[("a.txt", "a"), ("b.txt", "b")]);
+    let (mut first, mut second) = (Client::new(&site), Client::new(&site));
+    first.ask("GET", "/a.txt", "");
+    assert_eq!(second.get("/b.txt").text(), "b");
+    assert_eq!(first.answered(), None);
+    first.0.run_jobs();
+    assert_eq!(first.answered().unwrap().text(), "a");
+}
+
+#[test]
+fn a_look_up_that_everybody_left_is_fetched_by_the_next() {
+    let (store, site) = memory(&[("a.txt", "Hello")]);
+    let (mut first, mut second) = (Client::new(&site), Client::new(&site));
+    first.ask("GET", "/a.txt", "");
+    first.leave();
+    assert_eq!(first.0.run_jobs(), 1);
+    second.ask("GET", "/a.txt", "");
+    assert_eq!(second.answered().unwrap().text(), "Hello");
+    assert_eq!(store.opens(), 1);
+}
+
+#[test]
+fn one_who_joins_the_look_up_of_a_connection_that_leaves_is_answered() {
+    let (_, site) = memory(&[("a.txt", "Hello")]);
+    let (mut first, mut second) = (Client::new(&site), Client::new(&site));
+    first.ask("GET", "/a.txt", "");
+    second.ask("GET", "/a.txt", "");
+    first.leave();
+    first.0.run_jobs();
+    second.0.deliver();
+    assert_eq!(second.answered().unwrap().text(), "Hello");
+}
+
+#[test]
+fn a_look_up_that_is_thrown_away_is_a_500_for_all_who_wait_and_begins_anew() {
+    let (_, site) = memory(&[("a.txt", "Hello")]);
+    let (mut first, mut second) = (Client::new(&site), Client::new(&site));
+    first.ask("GET", "/a.txt", "");
+    second.ask("GET", "/a.txt", "");
+    first.0.drop_jobs();
+    second.0.deliver();
+    for client in [&mut first, &mut second] {
+        let got = client.answered().unwrap();
+        assert_eq!((got.status, got.text()), (500, "500 Internal Server Error\n"));
+    }
+    assert_eq!(first.get("/a.txt").text(), "Hello");
+}
+
+#[test]
+fn a_look_up_that_panics_is_a_500_and_the_name_is_not_lost() {
+    let (store, site) = memory(&[("a.txt", "Hello")]);
+    store.fail("a.txt", Some(Fault::Panic));
+    let mut client = Client::new(&site);
+    client.ask("GET", "/a.txt", "");
+    let ran = catch_unwind(AssertUnwindSafe(|| client.0.run_jobs()));
+    assert!(ran.is_err());
+    client.0.deliver();
+    assert_eq!(client.answered().unwrap().status, 500);
+    store.fail("a.txt", None);
+    assert_eq!(client.get("/a.txt").text(), "Hello");
+}
+
+#[test]
+fn a_failed_look_up_that_nobody_heard_of_begins_anew() {
+    let (_, site) = memory(&[("a.txt", "Hello")]);
+    let mut first = Client::new(&site);
+    first.ask("GET", "/a.txt", "");
+    // The connection goes, and its job with it.
+    drop(first);
+    assert_eq!(Client::new(&site).get("/a.txt").text(), "Hello");
+}

@@ -1,0 +1,208 @@
+//! What is answered to what.
+
+use super::{Client, memory};
+use crate::memory::Fault;
+use crate::{Absent, SMALL};
+
+#[test]
+fn a_file_comes_with_all_that_is_said_about_it() {
+    let (_, site) = memory(&[("a.html", "<p>Hello"), ("empty.txt", "")]);
+    let mut client = Client::new(&site);
+    let got = client.get("/a.html");
+    assert_eq!((got.status, got.text()), (200, "<p>Hello"));
+    assert_eq!(got.field("Content-Type"), Some("text/html; charset=utf-8"));
+    assert_eq!(got.field("Content-Length"), Some("8"));
+    assert_eq!(got.field("X-Content-Type-Options"), Some("nosniff"));
+    assert_eq!(got.field("Last-Modified"), Some("Thu, 01 Jan 1970 00:16:40 GMT"));
+    assert!(got.field("ETag").is_some_and(|tag| tag.len() == 18 && tag.starts_with('"')));
+    assert_eq!(got.field("Accept-Ranges"), None, "ranges are not answered yet");
+
+    let empty = client.get("/empty.txt");
+    assert_eq!((empty.status, empty.text()), (200, ""));
+    assert_eq!(empty.field("Content-Length"), Some("0"));
+}
+
+#[test]
+fn head_says_what_get_would_and_sends_nothing() {
+    let (_, site) = memory(&[("a.txt", "Hello"), ("docs/index.html", "docs")]);
+    let mut client = Client::new(&site);
+    for path in ["/a.txt", "/docs/", "/docs", "/none", "/%00"] {
+        // Twice: looked up, and known.
+        for _ in 0..2 {
+            let head = client.request("HEAD", path, "");
+            let get = Client::new(&site).get(path);
+            assert_eq!(head.head, get.head.replace("Connection: close\r\n", ""), "{path}");
+            assert!(head.body.is_empty() && !get.body.is_empty());
+        }
+    }
+}
+
+#[test]
+fn names_lead_where_they_should() {
+    let files = [
+        ("index.html", "home"),
+        ("a b.txt", "space"),
+        ("docs/index.html", "docs"),
+        ("docs/deep/page.html", "page"),
+        (".well-known/security.txt", "contact"),
+        (".env", "secret"),
+        ("index/index.html/strange", "a folder of that name"),
+    ];
+    let (_, site) = memory(&files);
+    let mut client = Client::new(&site);
+    for (path, status, text) in [
+        ("/", 200, "home"),
+        ("/index.html", 200, "home"),
+        ("http://localhost/", 200, "home"),
+        ("http://localhost", 200, "home"),
+        ("/a%20b.txt", 200, "space"),
+        ("/docs/", 200, "docs"),
+        ("/docs/deep/page.html", 200, "page"),
+        ("/.well-known/security.txt", 200, "contact"),
+        ("/?a=b", 200, "home"),
+        ("/index.html?v=1", 200, "home"),
+        ("/none", 404, "404 Not Found\n"),
+        ("/docs/deep/", 404, "404 Not Found\n"),
+        ("/index/", 404, "404 Not Found\n"),
+        ("/index.html/", 404, "404 Not Found\n"),
+        ("/index.html/x", 404, "404 Not Found\n"),
+        ("/none/", 404, "404 Not Found\n"),
+        ("/.env", 404, "404 Not Found\n"),
+        ("//docs/", 404, "404 Not Found\n"),
+        ("/%00", 400, "400 Bad Request\n"),
+        ("/%", 400, "400 Bad Request\n"),
+    ] {
+        let got = client.get(path);
+        assert_eq!((got.status, got.text()), (status, text), "{path}");
+    }
+}
+
+#[test]
+fn a_folder_without_its_slash_is_a_redirect_that_keeps_the_query_and_the_host() {
+    let (_, site) = memory(&[("docs/deep/index.html", ""), ("a b/index.html", "")]);
+    let mut client = Client::new(&site);
+    for (path, location) in [
+        ("/docs", "/docs/"),
+        ("/docs/deep", "/docs/deep/"),
+        ("/docs?x=1&y=/a?b", "/docs/?x=1&y=/a?b"),
+        ("/docs?", "/docs/?"),
+        ("/a%20b", "/a%20b/"),
+        ("http://localhost/docs", "/docs/"),
+    ] {
+        for _ in 0..2 {
+            let got = client.get(path);
+            assert_eq!((got.status, got.field("Location")), (301, Some(location)), "{path}");
+        }
+    }
+    for path in ["//docs", "/%2fdocs", "/%5cdocs", "//localhost/docs", "/.//docs", "http://h//docs"]
+    {
+        let got = client.get(path);
+        assert_eq!((got.status, got.field("Location")), (404, None), "{path}");
+    }
+}
+
+#[test]
+fn other_methods_are_told_what_there_is() {
+    let (_, site) = memory(&[("a.txt", "Hello")]);
+    for method in ["POST", "PUT", "DELETE", "PATCH"] {
+        let got = Client::new(&site).request(method, "/a.txt", "Content-Length: 0\r\n");
+        let allow = got.field("Allow").map(str::to_owned);
+        assert_eq!((got.status, allow.as_deref()), (405, Some("GET, HEAD, OPTIONS")), "{method}");
+    }
+    for target in ["/a.txt", "*"] {
+        let got = Client::new(&site).request("OPTIONS", target, "");
+        assert_eq!((got.status, got.field("Allow")), (204, Some("GET, HEAD, OPTIONS")));
+    }
+    let got = Client::new(&site).request("TRACE", "/a.txt", "");
+    assert_eq!((got.status, got.field("Allow")), (405, Some("GET, HEAD, OPTIONS")));
+}
+
+#[test]
+fn a_client_that_has_the_content_is_told_so() {
+    let (_, site) = memory(&[("a.txt", "Hello")]);
+    let mut client = Client::new(&site);
+    let first = client.get("/a.txt");
+    let tag = first.field("ETag").unwrap();
+    let date = first.field("Last-Modified").unwrap();
+    for (fields, status) in [
+        (format!("If-None-Match: {tag}\r\n"), 304),
+        (format!("If-None-Match: W/{tag}\r\n"), 304),
+        (format!("If-None-Match: \"x\"\r\nIf-None-Match: {tag}\r\n"), 304),
+        ("If-None-Match: *\r\n".to_owned(), 304),
+        (format!("If-Modified-Since: {date}\r\n"), 304),
+        ("If-None-Match: \"x\"\r\n".to_owned(), 200),
+        (format!("If-None-Match: \"x\"\r\nIf-Modified-Since: {date}\r\n"), 200),
+        ("If-Modified-Since: Thu, 01 Jan 1970 00:16:39 GMT\r\n".to_owned(), 200),
+        ("If-Modified-Since: yesterday\r\n".to_owned(), 200),
+        (format!("If-Modified-Since: {date}\r\nIf-Modified-Since: {date}\r\n"), 200),
+    ] {
+        // Known, and waiting for a look-up: the conditions are kept.
+        for millis in [0, 1000] {
+            client.pass(millis);
+            for method in ["GET", "HEAD"] {
+                let got = client.request(method, "/a.txt", &fields);
+                assert_eq!((got.status, got.field("ETag")), (status, Some(tag)), "{fields}");
+                assert_eq!(got.body.is_empty(), status == 304 || method == "HEAD");
+            }
+        }
+    }
+    // There is nothing for a condition to be met by.
+    assert_eq!(client.request("GET", "/none", "If-None-Match: *\r\n").status, 404);
+}
+
+#[test]
+fn a_large_file_is_sent_as_a_file_and_a_small_one_from_memory() {
+    let small = "s".repeat(SMALL as usize);
+    let large = "l".repeat(SMALL as usize + 1);
+    let (store, site) = memory(&[("small", &small), ("large", &large)]);
+    let mut client = Client::new(&site);
+    for (path, content) in [("/small", &small), ("/large", &large)] {
+        let got = client.get(path);
+        assert_eq!((got.status, got.text() == content), (200, true));
+    }
+    // Reading it again from the store would write over it.
+    store.change_when_read("small", ["not read"]);
+    assert_eq!(client.get("/small").text(), small);
+    store.change_when_read("large", ["read"]);
+    assert_eq!(client.get("/large").text(), large);
+    store.pass(1_000_000);
+    client.pass(10);
+    assert_eq!(client.get("/large").text(), "read");
+}
+
+#[test]
+fn each_fault_of_the_store_earns_its_reply_and_says_nothing_else() {
+    let (store, site) = memory(&[("a.txt", "Hello")]);
+    let mut client = Client::new(&site);
+    for (fault, status, retry) in [
+        (Absent::Missing, 404, None),
+        (Absent::Outside, 404, None),
+        (Absent::NotRegular, 404, None),
+        (Absent::Denied, 403, None),
+        (Absent::Changing, 503, Some("1")),
+        (Absent::Exhausted, 503, Some("1")),
+        (Absent::Failed(5), 500, None),
+    ] {
+        store.fail("a.txt", Some(Fault::Absent(fault)));
+        client.pass(1000);
+        let got = client.get("/a.txt");
+        assert_eq!((got.status, got.field("Retry-After")), (status, retry), "{fault}");
+        assert_eq!(got.text(), &format!("{}\n", &got.head[9..got.head.find('\r').unwrap()]));
+    }
+    store.fail("a.txt", None);
+    client.pass(1000);
+    assert_eq!(client.get("/a.txt").text(), "Hello");
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order() {
+    let (_, site) = memory(&[("a", "first"), ("b", "second")]);
+    let mut client = Client::new(&site);
+    for path in ["/a", "/b", "/a"] {
+        client.ask("GET", path, "");
+    }
+    while client.0.run_jobs() > 0 {}
+    let replies = String::from_utf8(client.0.output()).unwrap();
+    let bodies: Vec<&str> = replies.split("\r\n\r\n").skip(1).map(|part| &part[..5]).collect();
+    assert_eq!(bodies, ["first", "secon", "first"]);
+}

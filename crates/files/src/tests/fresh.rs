@@ -1,0 +1,165 @@
+//! When a change is seen, and that it is never seen by half.
+
+use super::{Client, memory, site};
+use crate::SMALL;
+use crate::memory::Memory;
+
+#[test]
+fn a_change_is_seen_a_second_later_and_a_path_is_looked_up_once_in_it() {
+    let (store, site) = memory(&[("a.txt", "old")]);
+    let mut client = Client::new(&site);
+    assert_eq!(client.get("/a.txt").text(), "old");
+    store.pass(1_000_000);
+    store.write("a.txt", "new");
+    client.pass(999);
+    assert_eq!(client.get("/a.txt").text(), "old");
+    assert_eq!(store.opens(), 1);
+    client.pass(1);
+    store.pass(1_000_000);
+    assert_eq!(client.get("/a.txt").text(), "new");
+    assert_eq!(store.opens(), 2);
+}
+
+#[test]
+fn what_comes_goes_and_changes_its_kind_is_seen() {
+    let (store, site) = memory(&[("a", "file")]);
+    let mut client = Client::new(&site);
+    let mut after = |change: &dyn Fn()| {
+        change();
+        store.pass(1_000_000);
+        client.pass(1000);
+        let got = client.get("/a");
+        (got.status, got.text().to_owned())
+    };
+    assert_eq!(after(&|| {}), (200, "file".into()));
+    assert_eq!(after(&|| store.remove("a")), (404, "404 Not Found\n".into()));
+    assert_eq!(after(&|| store.write("a/index.html", "")).0, 301);
+    assert_eq!(after(&|| store.remove("a/index.html")), (404, "404 Not Found\n".into()));
+    assert_eq!(after(&|| store.write("a", "back")), (200, "back".into()));
+    assert_eq!(after(&|| store.replace("a", "other")), (200, "other".into()));
+}
+
+#[test]
+fn what_has_not_changed_is_not_read_again() {
+    let (store, site) = memory(&[("a.txt", "Hello")]);
+    let mut client = Client::new(&site);
+    let first = client.get("/a.txt");
+    // A read would write over it.
+    store.change_when_read("a.txt", ["read"]);
+    client.pass(1000);
+    store.pass(1_000_000_000);
+    let second = client.get("/a.txt");
+    assert_eq!((second.text(), second.field("ETag")), ("Hello", first.field("ETag")));
+    assert_eq!(store.opens(), 2);
+}
+
+/// Two contents within one tick of the clock have the same identity: neither is trusted, and no tag
+/// names both.
+#[test]
+fn two_writes_in_one_tick_are_told_apart() {
+    let store = Memory::new();
+    store.pass(5);
+    store.write("a.txt", "one");
+    let site = site(store.clone());
+    let mut client = Client::new(&site);
+    let first = client.get("/a.txt");
+    store.write("a.txt", "two");
+    client.pass(1000);
+    let second = client.get("/a.txt");
+    assert_eq!((first.text(), second.text()), ("one", "two"));
+    assert_ne!(first.field("ETag"), second.field("ETag"));
+
+    // Settled, the tag stays.
+    store.pass(5);
+    client.pass(1000);
+    let third = client.get("/a.txt");
+    client.pass(1000);
+    let fourth = client.get("/a.txt");
+    assert_eq!((third.text(), third.field("ETag")), ("two", fourth.field("ETag")));
+    assert_ne!(third.field("ETag"), second.field("ETag"));
+}
+
+#[test]
+fn shards_agree_on_the_tag() {
+    let (store, first) = memory(&[("a.txt", "Hello")]);
+    let second = site(store);
+    let tag = |site| Client::new(site).get("/a.txt").field("ETag").map(str::to_owned);
+    assert_eq!(tag(&first), tag(&second));
+}
+
+#[test]
+fn a_small_file_that_changes_while_it_is_read_is_read_again() {
+    let (store, site) = memory(&[("a.txt", "old")]);
+    store.pass(1_000_000);
+    store.change_when_read("a.txt", ["n", "ne", "newer"]);
+    let got = Client::new(&site).get("/a.txt");
+    assert_eq!((got.text(), got.field("Content-Length")), ("newer", Some("5")));
+    assert_eq!(store.opens(), 4);
+}
+
+#[test]
+fn a_small_file_that_never_stops_changing_is_given_up() {
+    let (store, site) = memory(&[("a.txt", "old")]);
+    store.change_when_read("a.txt", (1..100).map(|size| "x".repeat(size)));
+    let got = Client::new(&site).get("/a.txt");
+    assert_eq!((got.status, got.field("Retry-After")), (503, Some("1")));
+}
+
+#[test]
+fn a_large_file_that_changes_while_it_is_sent_is_not_completed() {
+    let content = "l".repeat(SMALL as usize * 2);
+    let (store, site) = memory(&[("large", &content)]);
+    store.pass(1_000_000);
+    let mut client = Client::new(&site);
+    client.ask("GET", "/large", "");
+    client.0.run_jobs();
+    store.write("large", "m".repeat(content.len()));
+    let got = client.answered().unwrap();
+    assert_eq!(got.field("Content-Length"), Some("65536"));
+    assert!(got.body.is_empty(), "all of it is the last part, and it is not what was promised");
+}
+
+#[test]
+fn a_large_file_that_is_replaced_goes_on_being_sent() {
+    let content = "l".repeat(SMALL as usize * 2);
+    let (store, site) = memory(&[("large", &content)]);
+    store.pass(1_000_000);
+    let mut client = Client::new(&site);
+    client.ask("GET", "/large", "");
+    client.0.run_jobs();
+    store.replace("large", "m".repeat(content.len()));
+    assert_eq!(client.answered().unwrap().text(), content);
+    client.pass(1000);
+    assert!(client.get("/large").text().starts_with('m'));
+}
+
+#[test]
+fn a_large_file_that_changed_in_place_is_looked_up_before_it_is_begun() {
+    let content = "l".repeat(SMALL as usize * 2);
+    let (store, site) = memory(&[("large", &content)]);
+    let mut client = Client::new(&site);
+    assert_eq!(client.get("/large").text(), content);
+    store.pass(1_000_000);
+    store.write("large", "short");
+    store.pass(1_000_000);
+    client.pass(10);
+    assert_eq!(client.get("/large").text(), "short");
+}
+
+/// A look-up that takes long began before a change that a late joiner must see.
+#[test]
+fn one_who_joins_late_waits_for_a_look_up_of_its_own() {
+    let (store, site) = memory(&[("a.txt", "old")]);
+    let (mut early, mut late) = (Client::new(&site), Client::new(&site));
+    early.ask("GET", "/a.txt", "");
+    late.pass(1000);
+    late.ask("GET", "/a.txt", "");
+    assert_eq!(early.0.run_jobs(), 1);
+    assert_eq!(early.answered().unwrap().text(), "old");
+    store.pass(1_000_000);
+    store.write("a.txt", "new");
+    late.0.deliver();
+    assert_eq!(late.answered(), None);
+    assert_eq!(late.0.run_jobs(), 1);
+    assert_eq!(late.answered().unwrap().text(), "new");
+}

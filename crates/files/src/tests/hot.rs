@@ -1,0 +1,78 @@
+//! What a hot name costs, and that what is kept stays within its limits.
+
+use allocation_counter::measure;
+
+use super::{Client, memory};
+use crate::memory::Memory;
+use crate::{CacheLimits, Folder, SMALL};
+
+/// The harness itself copies input and output, so a reply of the same shape that touches no file
+/// is what the hot ones are held against.
+#[test]
+fn a_hot_name_is_answered_without_an_allocation() {
+    let large = "l".repeat(SMALL as usize + 1);
+    let (store, site) = memory(&[("a.txt", "Hello"), ("a b", "Hello"), ("large", &large)]);
+    let mut client = Client::new(&site);
+    let ask = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").into_bytes();
+    let mut count = |request: &[u8]| {
+        // The first rounds look it up, and grow the buffers that are kept.
+        for _ in 0..3 {
+            client.0.input(request);
+            client.0.run_jobs();
+            client.0.output();
+        }
+        let info = measure(|| client.0.input(request));
+        let reply = client.0.output();
+        (info.count_total, reply)
+    };
+    let (baseline, reply) = count(&b"OPTIONS /a.txt HTTP/1.1\r\nHost: localhost\r\n\r\n"[..]);
+    assert!(reply.starts_with(b"HTTP/1.1 204"));
+    for path in ["/a.txt", "/a%20b", "/large", "/none"] {
+        let (hot, reply) = count(&ask(path));
+        assert!(reply.starts_with(b"HTTP/1.1 "));
+        assert!(hot <= baseline, "{path}: {hot} allocations, {baseline} without a file");
+    }
+    assert_eq!(store.opens(), 4);
+}
+
+#[test]
+fn a_scan_through_many_names_stays_within_the_limits_and_leaves_the_hot_one() {
+    let store = Memory::new();
+    for number in 0..200 {
+        store.write(&format!("small/{number}"), "x".repeat(1000));
+        store.write(&format!("large/{number}"), "x".repeat(SMALL as usize + 1));
+    }
+    store.write("hot", "hot");
+    store.pass(1_000_000);
+    let limits = CacheLimits { entries: 40, bytes: 20_000, descriptors: 3 };
+    let site = Folder::new(store.clone()).site(limits);
+    let mut client = Client::new(&site);
+    client.get("/hot");
+    for number in 0..200 {
+        client.get(&format!("/small/{number}"));
+        client.get(&format!("/large/{number}"));
+        client.get(&format!("/none/{number}"));
+        let opens = store.opens();
+        assert_eq!(client.get("/hot").text(), "hot");
+        assert_eq!(store.opens(), opens, "the hot one stayed, at {number}");
+    }
+    let shown = format!("{site:?}");
+    let figure = |name: &str| -> usize {
+        let rest = shown.split(&format!("{name}: ")).nth(1).unwrap();
+        rest.split([',', ' ', '}']).next().unwrap().parse().unwrap()
+    };
+    assert!((1..=limits.entries).contains(&figure("entries")), "{shown}");
+    assert!((1..=limits.bytes).contains(&figure("bytes")), "{shown}");
+    assert!((1..=limits.descriptors).contains(&figure("descriptors")), "{shown}");
+}
+
+#[test]
+fn with_no_room_at_all_everything_is_still_answered() {
+    let (store, _) = memory(&[("a.txt", "Hello")]);
+    let none = CacheLimits { entries: 0, bytes: 0, descriptors: 0 };
+    let site = Folder::new(store).site(none);
+    let mut client = Client::new(&site);
+    for _ in 0..3 {
+        assert_eq!(client.get("/a.txt").text(), "Hello");
+    }
+}

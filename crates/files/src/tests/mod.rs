@@ -1,0 +1,114 @@
+//! Whole exchanges: requests as bytes in, replies as bytes out, on a store in memory or on disk.
+
+mod attacks;
+mod coalescing;
+mod exchange;
+mod fresh;
+mod hot;
+pub(crate) mod scratch;
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use sockeye_proto::harness::Harness;
+use sockeye_proto::http1::Server;
+use sockeye_proto::{Event, Fault, Protocol, Time, Took, Turn};
+
+use crate::memory::Memory;
+use crate::{CacheLimits, Files, Folder, Site, Store};
+
+/// A site in memory, one shard of it.
+fn memory(files: &[(&str, &str)]) -> (Memory, Site) {
+    let store = Memory::new();
+    for (name, content) in files {
+        store.write(name, *content);
+    }
+    store.pass(1_000_000);
+    (store.clone(), site(store))
+}
+
+fn site(store: impl Store + 'static) -> Site {
+    Folder::new(store).site(CacheLimits::default())
+}
+
+/// One connection, and whether it is gone: letters to it go nowhere then.
+struct Client(Harness, Rc<Cell<bool>>);
+
+/// A conversation that may stop hearing.
+struct Leaving(Server<Files>, Rc<Cell<bool>>);
+
+impl Protocol for Leaving {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
+        self.0.on_bytes(input, turn)
+    }
+
+    fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        if self.1.get() { Ok(()) } else { self.0.on_event(event, turn) }
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        self.0.deadline()
+    }
+}
+
+/// A reply, taken apart.
+#[derive(Debug, PartialEq, Eq)]
+struct Got {
+    status: u16,
+    head: String,
+    body: Vec<u8>,
+}
+
+impl Client {
+    fn new(site: &Site) -> Self {
+        let gone = Rc::new(Cell::new(false));
+        let server = Server::new(Rc::default(), site.handler());
+        Self(Harness::new(Leaving(server, Rc::clone(&gone))), gone)
+    }
+
+    fn leave(&self) {
+        self.1.set(true);
+    }
+
+    fn ask(&mut self, method: &str, target: &str, fields: &str) {
+        let head = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n");
+        self.0.input(head.as_bytes());
+    }
+
+    /// What has been answered to one request, without running anything for it.
+    fn answered(&mut self) -> Option<Got> {
+        let bytes = self.0.output();
+        if bytes.is_empty() {
+            return None;
+        }
+        let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("a whole head") + 4;
+        let head = String::from_utf8(bytes[..end].to_vec()).expect("a head is ASCII here");
+        let status = head[9..12].parse().expect("three digits");
+        Some(Got { status, head, body: bytes[end..].to_vec() })
+    }
+
+    fn request(&mut self, method: &str, target: &str, fields: &str) -> Got {
+        self.ask(method, target, fields);
+        self.0.run_jobs();
+        self.answered().expect("an answer")
+    }
+
+    fn get(&mut self, target: &str) -> Got {
+        self.request("GET", target, "")
+    }
+
+    fn pass(&mut self, millis: u64) {
+        self.0.pass(Duration::from_millis(millis));
+    }
+}
+
+impl Got {
+    fn field(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+    }
+
+    fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("text")
+    }
+}
