@@ -101,7 +101,7 @@ impl Disk {
         match &self.single {
             Some(single) if name == single => rustix::fs::open(&self.root, open::READ, open::MODE),
             Some(_) => Err(Errno::NOENT),
-            None if name.is_empty() => open::folder(&self.root),
+            None if name.is_empty() => open::itself(&open::folder(&self.root)?),
             None => open::beneath(&open::folder(&self.root)?, OsStr::from_bytes(name), open::READ),
         }
     }

@@ -18,8 +18,9 @@ use crate::entry::Entry;
 /// a file system that hangs while clients come and go.
 const MAX_JOBS: usize = 4096;
 
-/// When so many flights are kept, those that have landed without being fetched are forgotten.
-const MAX_KEPT: usize = 2 * MAX_JOBS;
+/// So many flights may be kept before those that landed without being fetched are forgotten: each
+/// holds what it found, at most a small file.
+const KEPT: usize = 256;
 
 /// What a look-up found, and when it began.
 #[derive(Clone, Debug)]
@@ -100,9 +101,15 @@ pub(crate) enum Boarding {
 pub(crate) struct Flights {
     flights: HashMap<Rc<[u8]>, Arc<Flight>>,
     jobs: Arc<()>,
+    /// How many flights there were after the last time that landed ones were forgotten.
+    flying: usize,
 }
 
 impl Flights {
+    pub(crate) fn len(&self) -> usize {
+        self.flights.len()
+    }
+
     /// Waits for the look-up of `key` with a promise that `promise` makes, if it is needed.
     pub(crate) fn board(
         &mut self,
@@ -145,10 +152,12 @@ impl Flights {
         }
     }
 
-    /// Forgets flights that landed when nobody waited any more, once there are many.
+    /// Forgets flights that landed when nobody waited any more, once there are many. They are looked
+    /// through only when their number may have doubled, so that each costs little.
     fn make_room(&mut self) {
-        if self.flights.len() >= MAX_KEPT {
+        if self.flights.len() >= KEPT.max(2 * self.flying) {
             self.flights.retain(|_, flight| matches!(*flight.lock(), State::Flying(_)));
+            self.flying = self.flights.len();
         }
     }
 }

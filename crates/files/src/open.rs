@@ -33,6 +33,15 @@ pub(crate) fn folder(path: &Path) -> Result<OwnedFd, Errno> {
     rustix::fs::openat(CWD, path, PASS, MODE)
 }
 
+/// Opens `root` by the way that names beneath it are opened: what forbids that way, or passing
+/// through this folder, shows here.
+pub(crate) fn itself(root: &OwnedFd) -> Result<OwnedFd, Errno> {
+    match rustix::fs::openat2(root, ".", PASS, MODE, ResolveFlags::BENEATH) {
+        Err(Errno::NOSYS) => rustix::fs::openat(root, ".", PASS, MODE),
+        opened => opened,
+    }
+}
+
 /// Opens `name` beneath `root`. Fails with `XDEV` or `LOOP` where a link would lead out.
 pub(crate) fn beneath(root: &OwnedFd, name: &OsStr, flags: OFlags) -> Result<OwnedFd, Errno> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;

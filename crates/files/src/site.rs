@@ -232,6 +232,7 @@ impl fmt::Debug for Site {
         f.debug_struct("Site")
             .field("store", &self.inner.store)
             .field("cache", &self.inner.cache)
+            .field("flights", &self.inner.flights.borrow().len())
             .finish_non_exhaustive()
     }
 }

@@ -146,7 +146,7 @@ fn pipes_sockets_and_what_may_not_be_read_are_refused_without_a_wait() {
     for path in ["/pipe", "/socket", "/zero"] {
         assert_eq!(client.get(path).status, 404, "{path}");
     }
-    fs::set_permissions(root.join("sub/file"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(root.join("sub/file"), fs::Permissions::from_mode(0o000)).unwrap();
     // A superuser may read it all the same.
     let may = fs::read(root.join("sub/file")).is_ok();
     assert_eq!(client.get("/sub/file").status, if may { 200 } else { 403 });
@@ -228,6 +228,11 @@ fn what_can_not_be_served_says_why() {
     let socket = scratch.path().join("socket");
     let _listener = UnixListener::bind(&socket).unwrap();
     assert!(matches!(open(&socket), OpenError::NotServable(_)));
+    fs::set_permissions(root.join("sub"), fs::Permissions::from_mode(0o000)).unwrap();
+    // A superuser may pass all the same.
+    let denied = fs::read(root.join("sub/file")).is_err();
+    assert_eq!(matches!(Folder::open(root.join("sub")), Err(OpenError::Denied(_))), denied);
+    fs::set_permissions(root.join("sub"), fs::Permissions::from_mode(0o755)).unwrap();
     assert!(!Folder::open(root.join("sub")).unwrap().has_index());
     assert!(Folder::open(&root).unwrap().has_index());
 }

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::{Client, memory};
+use super::{Client, figure, memory};
 use crate::memory::Fault;
 
 #[test]
@@ -97,4 +97,16 @@ fn a_failed_look_up_that_nobody_heard_of_begins_anew() {
     // The connection goes, and its job with it.
     drop(first);
     assert_eq!(Client::new(&site).get("/a.txt").text(), "Hello");
+}
+
+#[test]
+fn look_ups_that_everybody_left_do_not_pile_up() {
+    let (_, site) = memory(&[]);
+    for number in 0..1000 {
+        let mut client = Client::new(&site);
+        client.ask("GET", &format!("/{number}"), "");
+        client.leave();
+        client.0.run_jobs();
+    }
+    assert!((1..=256).contains(&figure(&site, "flights")), "{site:?}");
 }

@@ -112,3 +112,10 @@ impl Got {
         std::str::from_utf8(&self.body).expect("text")
     }
 }
+
+/// A figure out of what a site shows of itself.
+fn figure(site: &Site, name: &str) -> usize {
+    let shown = format!("{site:?}");
+    let rest = shown.split(&format!("{name}: ")).last().expect("the last part");
+    rest.split([',', ' ', '}']).next().and_then(|digits| digits.parse().ok()).expect("a figure")
+}
