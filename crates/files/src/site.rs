@@ -74,7 +74,7 @@ impl Site {
         Files::new(self.clone())
     }
 
-    /// Answers what is asked of `raw`, a path as it was sent, if that is known and fresh; else
+    /// Answers what is asked, if that is known and fresh; else
     /// `keep` is told the name, and a look-up is waited for.
     pub(crate) fn answer<'r, 't>(
         &self,
