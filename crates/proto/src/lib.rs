@@ -56,7 +56,8 @@ pub use turn::{Asks, Desk, End, Mark, Turn, TurnParts};
 /// - [`Event::Open`] comes first and [`Event::Closed`] last, each exactly once. A connection that we
 ///   opened and that never came to stand hears only [`Event::Closed`].
 /// - Input arrives in order. What a call did not use is offered again, with more behind it.
-/// - [`Event::Eof`] comes after every input byte was offered, and no input follows it.
+/// - [`Event::Eof`] comes after every input byte was offered, and no input follows it. It is not
+///   told during a pause.
 /// - After a call that returned a [`Fault`], only [`Event::Closed`] follows.
 /// - `deadline` is asked after every call, so a conversation need not announce a change.
 pub trait Protocol {

@@ -42,17 +42,9 @@ pub trait Handler {
 pub struct Server<H> {
     shared: Rc<Shared>,
     state: State,
-    /// No input will come; whether some is left that was offered and not used.
-    eof: Option<Left>,
     /// The server stops: nothing follows the next reply.
     draining: bool,
     handler: H,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Left {
-    Nothing,
-    Something,
 }
 
 /// What one request, or a part of one, came to.
@@ -71,7 +63,7 @@ impl<H: Handler> Server<H> {
     /// A connection that `handler` answers.
     pub fn new(shared: Rc<Shared>, handler: H) -> Self {
         let state = State::ExpectRequest { until: Time::NEVER, blank: false };
-        Self { shared, state, eof: None, draining: false, handler }
+        Self { shared, state, draining: false, handler }
     }
 
     fn step(&mut self, step: Step) {
@@ -142,7 +134,7 @@ impl<H: Handler> Server<H> {
     fn answered(&mut self, answer: Answer, exchange: Exchange, turn: &mut Turn<'_>) -> State {
         match answer.0 {
             Given::Later => self.step(Step::Owed(exchange)),
-            Given::Now if exchange.persistent && self.eof != Some(Left::Nothing) => {
+            Given::Now if exchange.persistent => {
                 let until = self.idle_until(turn);
                 self.step(Step::Answered { until });
             }
@@ -154,8 +146,7 @@ impl<H: Handler> Server<H> {
     /// Ends the conversation in order. `unread` says that the peer has sent, or may be sending,
     /// what will not be read.
     fn finish(&mut self, unread: bool, turn: &mut Turn<'_>) {
-        let linger = (unread || self.draining) && self.eof.is_none();
-        turn.end(if linger { End::Linger } else { End::Close });
+        turn.end(if unread || self.draining { End::Linger } else { End::Close });
         self.step(Step::Over);
     }
 
@@ -176,8 +167,7 @@ impl<H: Handler> Server<H> {
         refusal.fault()
     }
 
-    fn on_eof(&mut self, left: Left, turn: &mut Turn<'_>) -> Result<(), Fault> {
-        self.eof = Some(left);
+    fn on_eof(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
         match self.state {
             State::ExpectRequest { .. } => self.finish(false, turn),
             State::ExpectHead { .. } => {
@@ -185,8 +175,7 @@ impl<H: Handler> Server<H> {
                 let what = "ended its side in the middle of a request head";
                 return Err(Fault::peer("eof_in_head", what));
             }
-            State::ExpectRoom if left == Left::Nothing => self.finish(false, turn),
-            // What is owed is answered first.
+            // The end of input is not told during a pause: what is owed is answered first.
             State::ExpectAnswer { .. } | State::ExpectRoom | State::ExpectNothing => {}
         }
         Ok(())
@@ -263,19 +252,10 @@ impl<H: Handler> Protocol for Server<H> {
             };
             match came {
                 Came::On(len) => used += len,
-                Came::Owed(len) => {
-                    if self.eof.is_some() && used + len == input.len() {
-                        self.eof = Some(Left::Nothing);
-                    }
-                    return Ok(Took::pause(used + len));
-                }
+                Came::Owed(len) => return Ok(Took::pause(used + len)),
                 Came::Last => return Ok(Took::more(input.len())),
                 Came::Short => break,
             }
-        }
-        if self.eof.is_some() {
-            // It was told while an answer was owed; this was the input that had waited.
-            self.on_eof(Left::Nothing, turn)?;
         }
         Ok(Took::more(used))
     }
@@ -286,9 +266,7 @@ impl<H: Handler> Protocol for Server<H> {
                 let until = self.idle_until(turn);
                 self.state = State::ExpectRequest { until, blank: false };
             }
-            Event::Eof { clean } => {
-                return self.on_eof(if clean { Left::Nothing } else { Left::Something }, turn);
-            }
+            Event::Eof { .. } => return self.on_eof(turn),
             Event::Room => {
                 if self.state == State::ExpectRoom {
                     let until = self.idle_until(turn);

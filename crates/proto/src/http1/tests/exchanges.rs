@@ -178,6 +178,21 @@ fn a_half_closed_client_still_gets_its_late_answer() {
 }
 
 #[test]
+fn a_half_closed_client_gets_all_its_pipelined_answers() {
+    let mut client = connect();
+    client.input(
+        b"GET /later HTTP/1.1\r\nHost: a\r\n\r\nGET /later HTTP/1.1\r\nHost: a\r\n\r\nGET /1",
+    );
+    client.eof();
+    let mut output = String::new();
+    while client.run_jobs() > 0 {
+        output.push_str(std::str::from_utf8(&client.output()).unwrap());
+    }
+    assert_eq!(codes(&output), [200, 200]);
+    assert_eq!(client.fault().unwrap().code, "eof_in_head");
+}
+
+#[test]
 fn an_answer_whose_worker_panicked_is_an_error() {
     let mut client = connect();
     client.input(b"GET /later HTTP/1.1\r\nHost: a\r\n\r\n");
