@@ -1,1 +1,80 @@
-fn main() {}
+//! Compares Sockeye, nginx and a limit on this machine, in one run.
+//!
+//! ```text
+//! cargo run --release -p sockeye-benches              # every row, about ten minutes
+//! cargo run --release -p sockeye-benches -- --quick   # does it work at all?
+//! cargo run --release -p sockeye-benches -- --help
+//! ```
+//!
+//! The *limit* is a bare server of our own that parses nothing: it looks for the blank line and
+//! sends a constant reply, byte for byte the one that Sockeye sends. What a server costs above it
+//! is what its own work costs; the rest is the kernel's. So the figure to look at is the server's
+//! CPU time per request divided by the limit's from the same round: it survives a change of
+//! machine far better than requests per second do.
+//!
+//! How it measures, and why:
+//!
+//! - The server has one worker, pinned to one core; the client runs on another ([`cpu`]).
+//! - Servers take turns within a round, so that a slow minute of the machine meets all of them
+//!   ([`compare`]). A run that other work disturbed is thrown away and repeated, a bounded number
+//!   of times.
+//! - Every reply is checked: its status and its exact length ([`load`]).
+//! - Requests per second are only shown where the server had no time to spare; elsewhere they
+//!   would be the client's.
+//!
+//! What it leaves out: latency, several cores, and networks that lose or delay.
+
+#![forbid(unsafe_code)]
+
+mod args;
+mod compare;
+mod cpu;
+mod json;
+mod limit;
+mod load;
+mod memory;
+mod probe;
+mod rows;
+mod servers;
+mod stats;
+mod table;
+
+use std::{error::Error, process::ExitCode};
+
+/// Whatever went wrong, as a sentence: a bench has nobody who would match on a kind.
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<ExitCode> {
+    let mut words: Vec<String> = std::env::args().skip(1).collect();
+    if words.first().is_some_and(|word| word == "limit") {
+        limit::run(&words.split_off(1))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let Some(args) = args::parse(&words)? else {
+        print!("{}", args::HELP);
+        return Ok(ExitCode::SUCCESS);
+    };
+    if cfg!(debug_assertions) && !args.quick {
+        return Err("without optimisation the figures mean nothing: add --release".into());
+    }
+    let report = compare::run(&args)?;
+    print!("{}", table::markdown(&report));
+    if let Some(path) = &args.json {
+        std::fs::write(path, json::write(&report))
+            .map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    for failure in &report.failures {
+        eprintln!("failed: {failure}");
+    }
+    Ok(if report.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

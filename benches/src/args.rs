@@ -1,0 +1,131 @@
+//! What was typed.
+
+use std::{path::PathBuf, str::FromStr, time::Duration};
+
+use crate::{Result, rows, servers::Kind};
+
+pub(crate) const HELP: &str = "\
+Compares Sockeye, nginx and a bare server on this machine, in one run.
+
+Usage: sockeye-benches [OPTIONS]
+
+  --rows A,B        only these rows: small, pipelined, many, 1k, 16k, 100k, 1m,
+                    churn, echo, idle [all]
+  --servers A,B     only these servers: limit, ours, nginx [all that are here]
+  --rounds N        rounds in which every server has its turn [5]
+  --seconds S       length of one measured run [2]
+  --idle N          idle connections of the row `idle` [10000]
+  --server FILE     the sockeye binary to measure [built from this tree]
+  --json FILE       every run, for other programs
+  --quick           one short round: shows that everything works, not how fast it is
+  --help            this text
+";
+
+/// What to measure, how long and how often.
+#[derive(Debug)]
+pub(crate) struct Args {
+    pub(crate) rows: Vec<&'static str>,
+    pub(crate) servers: Vec<Kind>,
+    pub(crate) rounds: usize,
+    pub(crate) length: Duration,
+    pub(crate) idle: usize,
+    pub(crate) server: Option<PathBuf>,
+    pub(crate) json: Option<PathBuf>,
+    pub(crate) quick: bool,
+}
+
+/// Reads the command line; `None` when help was asked for.
+pub(crate) fn parse(words: &[String]) -> Result<Option<Args>> {
+    let mut args = Args {
+        rows: rows::names().collect(),
+        servers: vec![Kind::Limit, Kind::Ours, Kind::Nginx],
+        rounds: 5,
+        length: Duration::from_secs(2),
+        idle: 10_000,
+        server: None,
+        json: None,
+        quick: false,
+    };
+    let mut words = words.iter();
+    while let Some(flag) = words.next() {
+        let mut value = || words.next().ok_or_else(|| format!("{flag} wants a value"));
+        match flag.as_str() {
+            "--help" | "-h" => return Ok(None),
+            "--quick" => {
+                args.quick = true;
+                args.rounds = 1;
+                args.length = Duration::from_millis(200);
+                args.idle = 200;
+            }
+            "--rows" => args.rows = value()?.split(',').map(row).collect::<Result<_>>()?,
+            "--servers" => args.servers = value()?.split(',').map(server).collect::<Result<_>>()?,
+            "--rounds" => args.rounds = number::<usize>(flag, value()?)?.max(1),
+            "--seconds" => {
+                let seconds: f64 = number(flag, value()?)?;
+                args.length = Duration::try_from_secs_f64(seconds.max(0.1))?;
+            }
+            "--idle" => args.idle = number::<usize>(flag, value()?)?.max(1),
+            "--server" => args.server = Some(value()?.into()),
+            "--json" => args.json = Some(value()?.into()),
+            _ => return Err(format!("{flag} is not known; --help lists what is").into()),
+        }
+    }
+    Ok(Some(args))
+}
+
+fn row(name: &str) -> Result<&'static str> {
+    let found = rows::names().find(|known| *known == name);
+    found.ok_or_else(|| format!("there is no row {name}; --help lists them").into())
+}
+
+fn server(name: &str) -> Result<Kind> {
+    match name {
+        "limit" => Ok(Kind::Limit),
+        "ours" => Ok(Kind::Ours),
+        "nginx" => Ok(Kind::Nginx),
+        _ => Err(format!("there is no server {name}; --help lists them").into()),
+    }
+}
+
+fn number<T: FromStr>(flag: &str, word: &str) -> Result<T> {
+    word.parse().map_err(|_| format!("{flag} wants a number, not {word}").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<String> {
+        line.split_whitespace().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn flags_override_the_defaults_also_after_quick() {
+        let args = parse(&words("--quick --rounds 3 --rows 1k,echo --servers limit")).unwrap();
+        let args = args.unwrap();
+        assert_eq!(args.rounds, 3);
+        assert_eq!(args.rows, ["1k", "echo"]);
+        assert_eq!(args.servers, [Kind::Limit]);
+        assert_eq!(args.length, Duration::from_millis(200));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (line, says) in [
+            ("--rounds", "--rounds wants a value"),
+            ("--rounds many", "--rounds wants a number, not many"),
+            ("--rows 3k", "there is no row 3k; --help lists them"),
+            ("--servers apache", "there is no server apache; --help lists them"),
+            ("--fast", "--fast is not known; --help lists what is"),
+        ] {
+            assert_eq!(parse(&words(line)).unwrap_err().to_string(), says);
+        }
+    }
+
+    #[test]
+    fn help_names_every_row() {
+        for name in rows::names() {
+            assert!(HELP.contains(name), "{name}");
+        }
+    }
+}

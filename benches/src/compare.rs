@@ -1,0 +1,232 @@
+//! Rounds: every server in turn, and the figures of each turn.
+
+use std::time::{Duration, Instant};
+
+use crate::{
+    Result,
+    args::Args,
+    cpu::{self, Busy, Spent},
+    load::{Expect, Load, Plan},
+    memory::{self, Memory},
+    probe::{self, Reply},
+    rows::{ROWS, Row, Shape},
+    servers::{self, Kind, Server, Setup},
+};
+
+/// A disturbed run is repeated so often, and then taken as it is.
+const TRIES: usize = 4;
+/// More of a core than this, used by others or taken by the hypervisor, disturbs a run.
+const DISTURBED: f64 = 0.10;
+/// A server that used this much of its core had no time to spare.
+const SATURATED: f64 = 0.95;
+
+/// All that was found out.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) rounds: usize,
+    pub(crate) length: Duration,
+    pub(crate) idle: usize,
+    pub(crate) kinds: Vec<Kind>,
+    pub(crate) nginx: Option<String>,
+    pub(crate) same_core: bool,
+    pub(crate) rows: Vec<Measured>,
+    /// What went wrong; the other figures stand.
+    pub(crate) failures: Vec<String>,
+}
+
+/// One row's figures.
+#[derive(Debug)]
+pub(crate) struct Measured {
+    pub(crate) row: &'static Row,
+    pub(crate) runs: Vec<Run>,
+    pub(crate) memory: Vec<(Kind, Memory)>,
+}
+
+/// One server's turn.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Run {
+    pub(crate) kind: Kind,
+    pub(crate) round: usize,
+    pub(crate) replies: u64,
+    pub(crate) seconds: f64,
+    /// Server CPU time per request, in microseconds.
+    pub(crate) micros: f64,
+    /// Of one core, how much the server, the client and everybody else used.
+    pub(crate) server: f64,
+    pub(crate) client: f64,
+    pub(crate) others: f64,
+}
+
+impl Run {
+    pub(crate) fn per_second(&self) -> f64 {
+        self.replies as f64 / self.seconds
+    }
+
+    pub(crate) fn saturated(&self) -> bool {
+        self.server >= SATURATED
+    }
+
+    pub(crate) fn disturbed(&self) -> bool {
+        self.others > DISTURBED
+    }
+}
+
+/// Measures every row that was asked for.
+pub(crate) fn run(args: &Args) -> Result<Report> {
+    let descriptors = memory::raise_descriptors()?;
+    let idle = args.idle.min(usize::try_from(descriptors)?);
+    if idle < args.idle {
+        eprintln!("only {idle} idle connections: the descriptor limit allows no more");
+    }
+    let setup = Setup::new(args)?;
+    cpu::pin(setup.cores.client)?;
+    let kinds = setup.kinds(&args.servers);
+    let mut report = Report {
+        rounds: args.rounds,
+        length: args.length,
+        idle,
+        nginx: setup.nginx_name().map(str::to_owned),
+        same_core: setup.cores.server == setup.cores.client,
+        rows: Vec::new(),
+        failures: Vec::new(),
+        kinds,
+    };
+    for row in ROWS.iter().filter(|row| args.rows.contains(&row.name)) {
+        eprintln!("{}", row.title);
+        let measured = measure(&setup, row, &mut report);
+        report.rows.push(measured);
+    }
+    Ok(report)
+}
+
+fn measure(setup: &Setup, row: &'static Row, report: &mut Report) -> Measured {
+    let mut measured = Measured { row, runs: Vec::new(), memory: Vec::new() };
+    let memory = matches!(row.load, Shape::Idle { .. });
+    let rounds = if memory { 1 } else { report.rounds };
+    let mut kinds = report.kinds.clone();
+    for round in 0..rounds {
+        kinds.retain(|kind| {
+            let turn = Turn { setup, row, kind: *kind, others: &report.kinds };
+            let result = if memory {
+                turn.memory(report.idle).map(|found| measured.memory.extend(found))
+            } else {
+                turn.time(round, report.length).map(|found| measured.runs.extend(found))
+            };
+            // Once wrong, wrong in every round: one line says it.
+            if let Err(error) = &result {
+                report.failures.push(format!("{}, {}: {error}", kind.name(), row.title));
+            }
+            result.is_ok()
+        });
+    }
+    measured
+}
+
+/// One server's turn in one row.
+struct Turn<'a> {
+    setup: &'a Setup,
+    row: &'static Row,
+    kind: Kind,
+    others: &'a [Kind],
+}
+
+impl Turn<'_> {
+    fn memory(&self, idle: usize) -> Result<Option<(Kind, Memory)>> {
+        let Some((server, _)) = self.start()? else { return Ok(None) };
+        let request = self.row.load.request();
+        let memory = memory::measure(server.pid(), server.address, &request, idle)?;
+        Ok(Some((self.kind, memory)))
+    }
+
+    fn time(&self, round: usize, length: Duration) -> Result<Option<Run>> {
+        for attempt in 1.. {
+            let Some(run) = self.time_once(round, length)? else { return Ok(None) };
+            let again = run.disturbed() && attempt < TRIES;
+            eprintln!(
+                "  {:>7}  {:8.2} µs  {:9.0}/s  server {:3.0} %, client {:3.0} %, others {:.0} %{}",
+                self.kind.name(),
+                run.micros,
+                run.per_second(),
+                run.server * 100.0,
+                run.client * 100.0,
+                run.others * 100.0,
+                if again { ": once more" } else { "" },
+            );
+            if !again {
+                return Ok(Some(run));
+            }
+        }
+        Ok(None)
+    }
+
+    fn time_once(&self, round: usize, length: Duration) -> Result<Option<Run>> {
+        let Some((server, expect)) = self.start()? else { return Ok(None) };
+        let load = self.row.load;
+        let depth = if let Shape::Get { depth, .. } = load { depth } else { 1 };
+        let churn = matches!(load, Shape::Churn { .. });
+        let request = load.request();
+        let plan = Plan { request, expect, connections: self.row.connections, depth, churn };
+        let mut client = Load::start(server.address, plan)?;
+        client.run(length / 8)?;
+
+        let account = || -> Result<_> {
+            let (server, client) = (Spent::of(server.pid())?, Spent::of(std::process::id())?);
+            Ok((server, client, Busy::of(self.setup.cores)?))
+        };
+        let begin = Instant::now();
+        let before = account()?;
+        let replies = client.run(length)?;
+        let after = account()?;
+        let seconds = begin.elapsed().as_secs_f64();
+        if replies == 0 {
+            return Err("not one reply".into());
+        }
+
+        let server = after.0.since(before.0);
+        let client = after.1.since(before.1);
+        let machine = after.2.since(before.2);
+        let known = server.ran + client.ran;
+        // Three views of the same thing; each misses what another sees.
+        let others = machine.busy.saturating_sub(known).max(server.waited).max(machine.stolen);
+        Ok(Some(Run {
+            kind: self.kind,
+            round,
+            replies,
+            seconds,
+            micros: server.ran.as_secs_f64() * 1e6 / replies as f64,
+            server: server.ran.as_secs_f64() / seconds,
+            client: client.ran.as_secs_f64() / seconds,
+            others: others.as_secs_f64() / seconds,
+        }))
+    }
+
+    /// Starts the server, and finds out what its replies must look like.
+    fn start(&self) -> Result<Option<(Server, Expect)>> {
+        let load = self.row.load;
+        let Some(file) = load.file() else {
+            let nothing = Reply { head: Vec::new(), body: Vec::new() };
+            let request = load.request();
+            let expect = Expect { len: request.len(), start: request };
+            let server = self.setup.start(self.kind, load, &nothing)?;
+            return Ok(server.map(|server| (server, expect)));
+        };
+        let content = servers::content(file.size);
+        let reply = if self.kind == Kind::Limit { self.model(&content)? } else { None };
+        let reply = reply.unwrap_or(Reply { head: Vec::new(), body: Vec::new() });
+        let Some(server) = self.setup.start(self.kind, load, &reply)? else { return Ok(None) };
+        let reply = probe::fetch(server.address, &load.request(), &content)?;
+        Ok(Some((server, Expect { start: b"HTTP/1.1 200 ".to_vec(), len: reply.len() })))
+    }
+
+    /// The reply that the limit has to send: ours, or nginx's where ours is not measured.
+    fn model(&self, content: &[u8]) -> Result<Option<Reply>> {
+        let load = self.row.load;
+        let Some(kind) = self.others.iter().find(|kind| **kind != Kind::Limit) else {
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", content.len());
+            return Ok(Some(Reply { head: head.into_bytes(), body: content.to_vec() }));
+        };
+        let nothing = Reply { head: Vec::new(), body: Vec::new() };
+        let Some(server) = self.setup.start(*kind, load, &nothing)? else { return Ok(None) };
+        probe::fetch(server.address, &load.request(), content).map(Some)
+    }
+}

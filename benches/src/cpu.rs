@@ -1,0 +1,169 @@
+//! Cores and their time: who runs where, what it cost, and who else was there.
+//!
+//! A process's time is what the scheduler itself counted, in nanoseconds, over all its threads
+//! (`/proc/PID/task/*/schedstat`); the machine's is in `/proc/stat`, in ticks of ten milliseconds.
+
+use std::{fs, time::Duration};
+
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+use crate::Result;
+
+/// The two cores of a measurement: the same one where the machine has no second.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cores {
+    pub(crate) server: usize,
+    pub(crate) client: usize,
+}
+
+impl Cores {
+    /// Two cores that this process may use, if possible not two halves of one.
+    pub(crate) fn choose() -> Result<Self> {
+        let allowed = sched_getaffinity(None)?;
+        let mut usable = (0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu));
+        let server = usable.next().ok_or("this process may use no core")?;
+        let rest: Vec<usize> = usable.collect();
+        let siblings = siblings(server);
+        let apart = rest.iter().find(|cpu| !siblings.contains(cpu));
+        let client = apart.or(rest.first()).copied().unwrap_or(server);
+        Ok(Self { server, client })
+    }
+}
+
+/// The logical cores that share a physical one with `cpu`, itself among them.
+fn siblings(cpu: usize) -> Vec<usize> {
+    let path = format!("/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list");
+    cpu_list(fs::read_to_string(path).unwrap_or_default().trim())
+}
+
+/// Reads a list as the kernel writes it: `0-1,4`.
+fn cpu_list(text: &str) -> Vec<usize> {
+    let range = |part: &str| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        Some(first.parse().ok()?..=last.parse().ok()?)
+    };
+    text.split(',').filter_map(range).flatten().collect()
+}
+
+/// Moves this thread, and what it starts from now on, to one core.
+pub(crate) fn pin(cpu: usize) -> Result<()> {
+    let mut set = CpuSet::new();
+    set.set(cpu);
+    sched_setaffinity(None, &set).map_err(|error| format!("core {cpu}: {error}").into())
+}
+
+/// What a process's threads have had.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Spent {
+    /// On a core.
+    pub(crate) ran: Duration,
+    /// Ready to run while something else was on the core.
+    pub(crate) waited: Duration,
+}
+
+impl Spent {
+    /// Reads the account of a process that runs.
+    pub(crate) fn of(pid: u32) -> Result<Self> {
+        let mut sum = Self::default();
+        for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+            // A thread may end while it is looked for.
+            let Ok(text) = fs::read_to_string(task?.path().join("schedstat")) else { continue };
+            let task = Self::parse(&text).ok_or("this kernel keeps no schedstat")?;
+            sum.ran += task.ran;
+            sum.waited += task.waited;
+        }
+        Ok(sum)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut nanos = text.split_whitespace().map(|word| word.parse().ok());
+        let mut next = || nanos.next().flatten().map(Duration::from_nanos);
+        Some(Self { ran: next()?, waited: next()? })
+    }
+
+    /// What was added since an earlier reading.
+    pub(crate) fn since(self, earlier: Self) -> Self {
+        Self {
+            ran: self.ran.saturating_sub(earlier.ran),
+            waited: self.waited.saturating_sub(earlier.waited),
+        }
+    }
+}
+
+/// The machine's account of one or two cores.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Busy {
+    /// Not idle, the hypervisor's share included.
+    pub(crate) busy: Duration,
+    /// Taken by the hypervisor.
+    pub(crate) stolen: Duration,
+}
+
+impl Busy {
+    /// Reads the account of the measurement's cores.
+    pub(crate) fn of(cores: Cores) -> Result<Self> {
+        let text = fs::read_to_string("/proc/stat")?;
+        let mut sum = Self::parse(&text, cores.server).ok_or("/proc/stat lacks the core")?;
+        if cores.client != cores.server {
+            let other = Self::parse(&text, cores.client).ok_or("/proc/stat lacks the core")?;
+            sum.busy += other.busy;
+            sum.stolen += other.stolen;
+        }
+        Ok(sum)
+    }
+
+    fn parse(text: &str, cpu: usize) -> Option<Self> {
+        let line = text.lines().find_map(|line| line.strip_prefix(&format!("cpu{cpu} ")))?;
+        // user nice system idle iowait irq softirq steal
+        let ticks: Vec<u64> = line.split_whitespace().flat_map(str::parse).collect();
+        let [user, nice, system, _idle, _iowait, irq, softirq, steal, ..] = ticks[..] else {
+            return None;
+        };
+        let time = |ticks: u64| Duration::from_millis(ticks * 10);
+        Some(Self { busy: time(user + nice + system + irq + softirq + steal), stolen: time(steal) })
+    }
+
+    /// What was added since an earlier reading.
+    pub(crate) fn since(self, earlier: Self) -> Self {
+        Self {
+            busy: self.busy.saturating_sub(earlier.busy),
+            stolen: self.stolen.saturating_sub(earlier.stolen),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_of_cores_are_read_as_the_kernel_writes_them() {
+        for (text, cpus) in [("0", vec![0]), ("0-2,5", vec![0, 1, 2, 5]), ("", vec![])] {
+            assert_eq!(cpu_list(text), cpus, "{text}");
+        }
+    }
+
+    #[test]
+    fn accounts_are_read_as_the_kernel_writes_them() {
+        let spent = Spent::parse("2500 40 7\n").unwrap();
+        assert_eq!(spent.ran, Duration::from_nanos(2500));
+        assert_eq!(spent.waited, Duration::from_nanos(40));
+        assert_eq!(Spent::parse(""), None);
+
+        let text = "cpu  9 9 9 9 9 9 9 9 0 0\ncpu0 1 2 3 400 5 6 7 8 0 0\ncpu10 1 1 1 1 1 1 1 1\n";
+        let busy = Busy::parse(text, 0).unwrap();
+        assert_eq!(busy.busy, Duration::from_millis(270));
+        assert_eq!(busy.stolen, Duration::from_millis(80));
+        assert!(Busy::parse(text, 1).is_none());
+    }
+
+    #[test]
+    fn a_process_at_work_is_seen_to_run() {
+        let before = Spent::of(std::process::id()).unwrap();
+        let mut sum = 0_u64;
+        while Spent::of(std::process::id()).unwrap().ran == before.ran {
+            sum = std::hint::black_box(sum + 1);
+        }
+        assert!(sum > 0);
+    }
+}

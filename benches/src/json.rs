@@ -1,0 +1,78 @@
+//! The report as JSON: every run, nothing rounded away.
+
+use std::{
+    fmt::Write as _,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use crate::{compare::Report, table};
+
+/// Writes one object: the machine, and a list of runs.
+pub(crate) fn write(report: &Report) -> String {
+    let machine = table::machine();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let mut runs: Vec<String> = Vec::new();
+    for row in &report.rows {
+        for run in &row.runs {
+            runs.push(format!(
+                "{{\"row\": {}, \"server\": {}, \"round\": {}, \"replies\": {}, \"seconds\": {:.6}, \
+                 \"cpu_us_per_request\": {:.4}, \"server_busy\": {:.4}, \"client_busy\": {:.4}, \
+                 \"others_busy\": {:.4}}}",
+                string(row.row.name),
+                string(run.kind.name()),
+                run.round,
+                run.replies,
+                run.seconds,
+                run.micros,
+                run.server,
+                run.client,
+                run.others,
+            ));
+        }
+        for (kind, memory) in &row.memory {
+            runs.push(format!(
+                "{{\"row\": {}, \"server\": {}, \"resident_at_start\": {}, \"connections\": {}, \
+                 \"bytes_per_connection\": {:.1}}}",
+                string(row.row.name),
+                string(kind.name()),
+                memory.start,
+                report.idle,
+                memory.per_connection,
+            ));
+        }
+    }
+    format!(
+        "{{\n  \"date\": {},\n  \"cpu\": {},\n  \"kernel\": {},\n  \"nginx\": {},\n  \"runs\": [\n    \
+         {}\n  ]\n}}\n",
+        string(&table::date(now)),
+        string(&machine.cpu),
+        string(&machine.kernel),
+        report.nginx.as_deref().map_or_else(|| "null".to_owned(), string),
+        runs.join(",\n    "),
+    )
+}
+
+fn string(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            c if c.is_control() => {
+                let _ = write!(out, "\\u{:04x}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strings_are_quoted() {
+        assert_eq!(string("a \"b\" \\ \n µ"), r#""a \"b\" \\ \u000a µ""#);
+    }
+}

@@ -1,0 +1,42 @@
+//! A bare echo.
+
+use std::{io, os::fd::OwnedFd};
+
+use rustix::{
+    io::Errno,
+    net::{RecvFlags, SendFlags, recv, send},
+};
+
+use super::{Next, Peer};
+
+/// Echoes; what the kernel does not take at once waits here, and nothing is read meanwhile.
+#[derive(Debug, Default)]
+pub(super) struct Echo {
+    tail: Vec<u8>,
+}
+
+impl Peer for Echo {
+    fn ready(&mut self, socket: &OwnedFd, scratch: &mut [u8]) -> io::Result<Next> {
+        if !self.tail.is_empty() {
+            let sent = send_some(socket, &self.tail)?;
+            self.tail.drain(..sent);
+            return Ok(if self.tail.is_empty() { Next::Input } else { Next::Room });
+        }
+        let (received, _) = recv(socket, &mut *scratch, RecvFlags::empty())?;
+        if received == 0 {
+            return Ok(Next::Close);
+        }
+        let sent = send_some(socket, &scratch[..received])?;
+        self.tail.extend_from_slice(&scratch[sent..received]);
+        Ok(if self.tail.is_empty() { Next::Input } else { Next::Room })
+    }
+}
+
+/// Sends what the kernel takes now, which may be nothing.
+pub(super) fn send_some(socket: &OwnedFd, bytes: &[u8]) -> io::Result<usize> {
+    match send(socket, bytes, SendFlags::NOSIGNAL) {
+        Ok(sent) => Ok(sent),
+        Err(Errno::AGAIN) => Ok(0),
+        Err(error) => Err(error.into()),
+    }
+}

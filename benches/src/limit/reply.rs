@@ -1,0 +1,190 @@
+//! A constant reply for every blank line.
+
+use std::{fs::File, io, os::fd::OwnedFd};
+
+use memchr::memmem;
+use rustix::{
+    fs::sendfile,
+    io::Errno,
+    net::{RecvFlags, SendFlags, recv, send},
+};
+
+use super::{Next, Peer, echo::send_some};
+
+/// So many copies of a small reply lie ready to be sent at once.
+const BATCH: usize = 64;
+/// No batch grows beyond this.
+const BATCH_BYTES: usize = 256 << 10;
+/// A file's share of one turn: small enough to stay in the cache between two connections.
+const QUANTUM: usize = 256 << 10;
+const BLANK_LINE: &[u8; 4] = b"\r\n\r\n";
+
+/// What is sent.
+#[derive(Debug)]
+pub(super) struct Reply {
+    body: Body,
+    /// The length of one whole reply.
+    len: usize,
+    /// The connection ends with the reply.
+    close: bool,
+}
+
+#[derive(Debug)]
+enum Body {
+    /// Whole replies, one behind the other.
+    Copies(Vec<u8>),
+    File {
+        head: Vec<u8>,
+        file: File,
+    },
+}
+
+impl Reply {
+    pub(super) fn from_memory(reply: Vec<u8>, close: bool) -> Self {
+        let len = reply.len();
+        let copies = (BATCH_BYTES / len.max(1)).clamp(1, BATCH);
+        Self { body: Body::Copies(reply.repeat(copies)), len, close }
+    }
+
+    pub(super) fn from_file(head: Vec<u8>, file: File) -> io::Result<Self> {
+        let size = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
+        let len = head.len() + size;
+        Ok(Self { body: Body::File { head, file }, len, close: false })
+    }
+
+    pub(super) fn peer(&self) -> Owed<'_> {
+        Owed { reply: self, matched: 0, bytes: 0 }
+    }
+
+    /// Sends once, from where `owed` bytes are left; zero when the kernel has no room.
+    fn send(&self, socket: &OwnedFd, owed: usize) -> io::Result<usize> {
+        // Replies are all alike, so what is owed also says where in a reply we are.
+        let at = (self.len - owed % self.len) % self.len;
+        let (head, file) = match &self.body {
+            Body::Copies(copies) => {
+                let end = copies.len().min(at + owed);
+                return send_some(socket, &copies[at..end]);
+            }
+            Body::File { head, file } => (head, file),
+        };
+        let sent = if at < head.len() {
+            send(socket, &head[at..], SendFlags::NOSIGNAL | SendFlags::MORE)
+        } else {
+            let mut offset = (at - head.len()) as u64;
+            sendfile(socket, file, Some(&mut offset), QUANTUM.min(self.len - at))
+        };
+        match sent {
+            Ok(sent) => Ok(sent),
+            Err(Errno::AGAIN) => Ok(0),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// One connection: how far into a blank line it is, and what it is owed.
+#[derive(Debug)]
+pub(super) struct Owed<'a> {
+    reply: &'a Reply,
+    matched: usize,
+    bytes: usize,
+}
+
+impl Owed<'_> {
+    fn pay(&mut self, socket: &OwnedFd) -> io::Result<Next> {
+        let mut quantum = QUANTUM;
+        while self.bytes > 0 {
+            let sent = self.reply.send(socket, self.bytes)?;
+            self.bytes -= sent;
+            quantum = quantum.saturating_sub(sent);
+            if self.bytes > 0 && (sent == 0 || quantum == 0) {
+                return Ok(Next::Room);
+            }
+        }
+        Ok(if self.reply.close { Next::Close } else { Next::Input })
+    }
+}
+
+impl Peer for Owed<'_> {
+    fn ready(&mut self, socket: &OwnedFd, scratch: &mut [u8]) -> io::Result<Next> {
+        if self.bytes > 0 {
+            return self.pay(socket);
+        }
+        let (received, _) = recv(socket, &mut *scratch, RecvFlags::empty())?;
+        if received == 0 {
+            return Ok(Next::Close);
+        }
+        match blank_lines(&mut self.matched, &scratch[..received]) {
+            0 => Ok(Next::Input),
+            requests => {
+                self.bytes = requests * self.reply.len;
+                self.pay(socket)
+            }
+        }
+    }
+}
+
+/// Counts the blank lines that end in `bytes`. `matched` carries over how much of one the bytes
+/// before had, and the bytes behind will continue.
+fn blank_lines(matched: &mut usize, mut bytes: &[u8]) -> usize {
+    let mut count = 0;
+    while *matched > 0
+        && let Some((&first, rest)) = bytes.split_first()
+    {
+        *matched = match first {
+            b if b == BLANK_LINE[*matched] => *matched + 1,
+            b'\r' => 1,
+            _ => 0,
+        };
+        bytes = rest;
+        if *matched == BLANK_LINE.len() {
+            *matched = 0;
+            count += 1;
+        }
+    }
+    if *matched > 0 {
+        return count;
+    }
+    for at in memmem::find_iter(bytes, BLANK_LINE) {
+        count += 1;
+        *matched = at + BLANK_LINE.len();
+    }
+    let tail = &bytes[std::mem::take(matched)..];
+    *matched = (1..BLANK_LINE.len()).rev().find(|n| tail.ends_with(&BLANK_LINE[..*n])).unwrap_or(0);
+    count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blank_lines_are_counted_however_the_bytes_are_split() {
+        for (text, count) in [
+            ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", 1),
+            ("a\r\n\r\nb\r\n\r\nc\r\n\r", 2),
+            ("\r\n\r\n\r\n\r\n", 2),
+            ("\r\r\n\r\r\n\r\n", 1),
+            ("\r\n\r\r\n\n", 0),
+            ("a\n\n", 0),
+        ] {
+            let bytes = text.as_bytes();
+            for first in 0..=bytes.len() {
+                for second in first..=bytes.len() {
+                    let mut matched = 0;
+                    let parts = [&bytes[..first], &bytes[first..second], &bytes[second..]];
+                    let found: usize = parts.iter().map(|p| blank_lines(&mut matched, p)).sum();
+                    assert_eq!(found, count, "{text:?} split at {first} and {second}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_batch_holds_whole_replies() {
+        for (size, copies) in [(1, BATCH), (8 << 10, 32), (300 << 10, 1)] {
+            let reply = Reply::from_memory(vec![b'x'; size], false);
+            let Body::Copies(bytes) = reply.body else { panic!("from memory") };
+            assert_eq!(bytes.len(), copies * size);
+        }
+    }
+}

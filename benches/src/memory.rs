@@ -1,0 +1,102 @@
+//! What a process holds for connections that do nothing.
+
+use std::{
+    fs, io,
+    net::{SocketAddr, TcpStream},
+    time::Duration,
+};
+
+use rustix::{
+    net::{AddressFamily, SocketType, bind, connect, socket, sockopt::set_socket_linger},
+    process::{Resource, Rlimit, getrlimit, setrlimit},
+};
+
+use crate::{Result, probe};
+
+/// Connections from one source address: below the ports that a system lends by default.
+const PER_SOURCE: usize = 20_000;
+/// Descriptors of this process that are not connections.
+const OTHER_DESCRIPTORS: u64 = 100;
+
+/// A server's memory.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Memory {
+    /// Resident before the first request, shared pages of its code included.
+    pub(crate) start: u64,
+    /// Its own memory, grown by so much for each idle connection.
+    pub(crate) per_connection: f64,
+}
+
+/// Raises the soft descriptor limit to the hard one, for this process and the servers it starts,
+/// and says how many connections that allows.
+pub(crate) fn raise_descriptors() -> Result<u64> {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?;
+    Ok(limit.maximum.unwrap_or(1 << 20).saturating_sub(OTHER_DESCRIPTORS))
+}
+
+/// Opens `count` connections one after the other, makes one request on each, and looks at what the
+/// server holds while they are all open.
+pub(crate) fn measure(
+    pid: u32,
+    target: SocketAddr,
+    request: &[u8],
+    count: usize,
+) -> Result<Memory> {
+    let start = field(pid, "Rss:")?;
+    // The first requests pay for what is only bought once.
+    let mut idle = Vec::with_capacity(count + 1);
+    idle.push(open(target, request, 0)?);
+    let before = field(pid, "Anonymous:")?;
+    for index in 0..count {
+        idle.push(open(target, request, index)?);
+    }
+    let after = field(pid, "Anonymous:")?;
+    let grown = after as f64 - before as f64;
+    Ok(Memory { start, per_connection: grown / count as f64 })
+}
+
+fn open(target: SocketAddr, request: &[u8], index: usize) -> Result<TcpStream> {
+    let mut stream = from_source(target, index / PER_SOURCE)
+        .map_err(|error| format!("connection {index}: {error}"))?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    probe::exchange(&mut stream, request)?;
+    Ok(stream)
+}
+
+/// Connects from 127.0.0.2, 127.0.0.3 and so on.
+fn from_source(target: SocketAddr, source: usize) -> io::Result<TcpStream> {
+    let last = u8::try_from(source + 2).map_err(io::Error::other)?;
+    let socket = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+    // Closed with a reset: thousands of ports in TIME-WAIT would be missed by the next server.
+    set_socket_linger(&socket, Some(Duration::ZERO))?;
+    bind(&socket, &SocketAddr::from(([127, 0, 0, last], 0)))?;
+    connect(&socket, &target)?;
+    Ok(socket.into())
+}
+
+/// Reads one figure of a process's memory, in bytes.
+fn field(pid: u32, name: &str) -> Result<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+    parse(&text, name).ok_or_else(|| format!("smaps_rollup has no {name}").into())
+}
+
+fn parse(text: &str, name: &str) -> Option<u64> {
+    let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
+    let kib: u64 = rest.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kib * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_read_as_the_kernel_writes_them() {
+        let text =
+            "55d0-7ffc ---p 00000000 00:00 0  [rollup]\nRss:    1752 kB\nAnonymous:   116 kB\n";
+        assert_eq!(parse(text, "Rss:"), Some(1752 << 10));
+        assert_eq!(parse(text, "Anonymous:"), Some(116 << 10));
+        assert_eq!(parse(text, "Pss:"), None);
+    }
+}

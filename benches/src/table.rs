@@ -1,0 +1,224 @@
+//! The report as Markdown, ready for a README.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use crate::{
+    compare::{Measured, Report, Run},
+    servers::Kind,
+    stats::{Spread, spread},
+};
+
+/// Writes the tables and what must be known to read them.
+pub(crate) fn markdown(report: &Report) -> String {
+    let mut text = String::new();
+    let timed: Vec<_> = report.rows.iter().filter(|row| !row.runs.is_empty()).collect();
+    if !timed.is_empty() {
+        header(&mut text, report, |kind| match kind {
+            Kind::Limit => "limit".to_owned(),
+            _ => format!("{0} | {0} ÷ limit", kind.name()),
+        });
+        for row in timed {
+            time_row(&mut text, report, row);
+        }
+        text.push('\n');
+    }
+    for row in report.rows.iter().filter(|row| !row.memory.is_empty()) {
+        header(&mut text, report, |kind| kind.name().to_owned());
+        memory_rows(&mut text, report, row);
+        text.push('\n');
+    }
+    text.push_str(&legend(report));
+    text
+}
+
+fn header(text: &mut String, report: &Report, cell: impl Fn(Kind) -> String) {
+    let cells: Vec<String> = report.kinds.iter().map(|kind| cell(*kind)).collect();
+    let cells = cells.join(" | ");
+    let columns = cells.matches('|').count() + 2;
+    let _ = writeln!(text, "| | {cells} |\n|{}", "---|".repeat(columns));
+}
+
+fn time_row(text: &mut String, report: &Report, row: &Measured) {
+    let _ = write!(text, "| {} ", row.row.title);
+    for kind in &report.kinds {
+        let runs: Vec<&Run> = row.runs.iter().filter(|run| run.kind == *kind).collect();
+        let cost = spread(runs.iter().map(|run| run.micros));
+        let _ = match cost {
+            Some(cost) => write!(text, "| {}{} ", figures(cost, digits(cost)), rate(&runs)),
+            None => write!(text, "| – "),
+        };
+        if *kind != Kind::Limit {
+            let _ = match ratio(row, *kind) {
+                Some(ratio) => write!(text, "| {} ", figures(ratio, 2)),
+                None => write!(text, "| – "),
+            };
+        }
+    }
+    text.push_str("|\n");
+}
+
+fn memory_rows(text: &mut String, report: &Report, row: &Measured) {
+    let of = |kind: &Kind| row.memory.iter().find(|(owner, _)| owner == kind).map(|(_, m)| *m);
+    let mut line = |title: &str, cell: &dyn Fn(crate::memory::Memory) -> String| {
+        let cells: Vec<String> =
+            report.kinds.iter().map(|kind| of(kind).map_or_else(|| "–".to_owned(), cell)).collect();
+        let _ = writeln!(text, "| {title} | {} |", cells.join(" | "));
+    };
+    line("resident at start", &|memory| format!("{:.1} MiB", memory.start as f64 / 1_048_576.0));
+    line(&format!("each of {} idle connections", grouped(report.idle as f64)), &|memory| {
+        format!("{} bytes", grouped(memory.per_connection))
+    });
+}
+
+/// A server's cost in limits, each round compared with itself.
+fn ratio(row: &Measured, kind: Kind) -> Option<Spread> {
+    let of = |kind: Kind| row.runs.iter().filter(move |run| run.kind == kind);
+    spread(of(kind).filter_map(|run| {
+        let limit = of(Kind::Limit).find(|limit| limit.round == run.round)?;
+        Some(run.micros / limit.micros)
+    }))
+}
+
+/// Requests per second, where the server was what limited them.
+fn rate(runs: &[&Run]) -> String {
+    let full = runs.iter().all(|run| run.saturated());
+    match spread(runs.iter().map(|run| run.per_second())).filter(|_| full) {
+        Some(rate) if rate.median >= 1e6 => format!("; {:.2} M/s", rate.median / 1e6),
+        Some(rate) if rate.median >= 1e4 => format!("; {:.0} k/s", rate.median / 1e3),
+        Some(rate) => format!("; {:.1} k/s", rate.median / 1e3),
+        None => String::new(),
+    }
+}
+
+fn figures(of: Spread, digits: usize) -> String {
+    format!("{:.digits$} ({:.digits$}–{:.digits$})", of.median, of.min, of.max)
+}
+
+/// As many digits as the runs support.
+fn digits(cost: Spread) -> usize {
+    match cost.median {
+        m if m < 2.0 => 2,
+        m if m < 100.0 => 1,
+        _ => 0,
+    }
+}
+
+fn grouped(number: f64) -> String {
+    let digits = format!("{:.0}", number.abs());
+    let mut text = if number < -0.5 { "-".to_owned() } else { String::new() };
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn legend(report: &Report) -> String {
+    let machine = machine();
+    let mut text = format!(
+        "{}, {}, Linux {}, loopback{}. Server CPU time per request in µs: median of {} rounds of \
+         {} s (least–most); requests per second only where the server had no time to spare. One \
+         worker on one core, the client on {}. ÷ limit: against a bare server that parses nothing \
+         and sends the same bytes, in the same round.\n",
+        date(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())),
+        machine.cpu,
+        machine.kernel,
+        report.nginx.as_ref().map_or(String::new(), |name| format!(", {name}")),
+        report.rounds,
+        report.length.as_secs_f64(),
+        if report.same_core { "the same, for want of another" } else { "another" },
+    );
+    let runs = report.rows.iter().flat_map(|row| &row.runs);
+    let disturbed = runs.clone().filter(|run| run.disturbed()).count();
+    if disturbed > 0 {
+        let _ = writeln!(
+            text,
+            "\nThe machine was not quiet: {disturbed} of {} runs were disturbed by other work, \
+             also when repeated.",
+            runs.count()
+        );
+    }
+    text
+}
+
+/// What it ran on.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    pub(crate) cpu: String,
+    pub(crate) kernel: String,
+}
+
+pub(crate) fn machine() -> Machine {
+    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let field = |name: &str| {
+        info.lines().find_map(|line| line.strip_prefix(name)?.trim().strip_prefix(": "))
+    };
+    let count = info.lines().filter(|line| line.starts_with("processor")).count();
+    let model = field("model name").unwrap_or("unknown processor");
+    // Virtual machines often hide the name; the numbers still tell the generation.
+    let numbers = field("cpu family").zip(field("model\t"));
+    let numbers = numbers.map_or(String::new(), |(f, m)| format!(" (family {f}, model {m})"));
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    Machine { cpu: format!("{count} × {model}{numbers}"), kernel: kernel.trim().to_owned() }
+}
+
+/// The day of a Unix time, in UTC.
+pub(crate) fn date(seconds: u64) -> String {
+    let leap = |year: u64| {
+        year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
+    };
+    let (mut year, mut days) = (1970, seconds / 86_400);
+    while days >= 365 + u64::from(leap(year)) {
+        days -= 365 + u64::from(leap(year));
+        year += 1;
+    }
+    let february = 28 + u64::from(leap(year));
+    let mut month = 1;
+    for length in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] {
+        if days < length {
+            break;
+        }
+        days -= length;
+        month += 1;
+    }
+    format!("{year}-{month:02}-{:02}", days + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_are_named_also_around_leap_days() {
+        for (seconds, day) in [
+            (0, "1970-01-01"),
+            (951_782_399, "2000-02-28"),
+            (951_782_400, "2000-02-29"),
+            (951_868_800, "2000-03-01"),
+            (1_798_761_599, "2026-12-31"),
+        ] {
+            assert_eq!(date(seconds), day);
+        }
+    }
+
+    #[test]
+    fn thousands_are_set_apart() {
+        for (number, text) in [(0.2, "0"), (999.0, "999"), (10_000.0, "10,000"), (-24.0, "-24")] {
+            assert_eq!(grouped(number), text);
+        }
+    }
+
+    #[test]
+    fn figures_show_no_more_digits_than_they_have() {
+        let of = |median| Spread { median, min: median, max: median };
+        assert_eq!(figures(of(0.456), digits(of(0.456))), "0.46 (0.46–0.46)");
+        assert_eq!(figures(of(7.04), digits(of(7.04))), "7.0 (7.0–7.0)");
+        assert_eq!(figures(of(254.3), digits(of(254.3))), "254 (254–254)");
+    }
+}
