@@ -159,11 +159,10 @@ mod tests {
 
     #[test]
     fn a_process_at_work_is_seen_to_run() {
-        let before = Spent::of(std::process::id()).unwrap();
-        let mut sum = 0_u64;
-        while Spent::of(std::process::id()).unwrap().ran == before.ran {
-            sum = std::hint::black_box(sum + 1);
+        let start = Spent::of(std::process::id()).unwrap();
+        // The kernel brings the account up to date at its own pace, within some milliseconds.
+        while Spent::of(std::process::id()).unwrap().since(start).ran.is_zero() {
+            std::hint::spin_loop();
         }
-        assert!(sum > 0);
     }
 }
