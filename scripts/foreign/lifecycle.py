@@ -1,0 +1,56 @@
+"""Starting and stopping."""
+
+import signal
+
+from running import PATIENCE, expect
+
+SLOW_READ = 256 << 10
+
+
+def run(checks, folder):
+    with checks.check("stop: SIGTERM lets a slow download finish, then the exit code is 0"):
+        drains(checks, folder)
+    for name in ("SIGTERM", "SIGINT"):
+        with checks.check(f"stop: {name} with only an idle connection ends at once"), \
+                checks.start("http", folder.root, "--listen", "127.0.0.1:0") as server:
+            with server.connect() as idle:
+                idle.sendall(b"GET /hello.txt HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                assert idle.recv(1 << 16).startswith(b"HTTP/1.1 200 ")
+                server.process.send_signal(getattr(signal, name))
+                expect(server.process.wait(PATIENCE), 0)
+    with checks.check("start: a taken address is an error that names it"), \
+            checks.start("http", folder.root, "--listen", "127.0.0.1:0") as server:
+        port = server.place[1]
+        done = checks.run("http", folder.root, "--listen", f"127.0.0.1:{port}")
+        assert done.returncode not in (0, 101), f"exit code {done.returncode}"
+        assert str(port) in done.stderr, done.stderr
+    with checks.check("start: a folder that is not there is an error that names it"):
+        done = checks.run("http", folder.place / "nowhere", "--listen", "127.0.0.1:0")
+        assert done.returncode not in (0, 101), f"exit code {done.returncode}"
+        assert "nowhere" in done.stderr, done.stderr
+
+
+def drains(checks, folder):
+    with checks.start("http", folder.root, "--listen", "127.0.0.1:0") as server:
+        with server.connect() as slow:
+            slow.sendall(b"GET /big.bin HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            received = slow.recv(SLOW_READ)
+            server.process.send_signal(signal.SIGTERM)
+            refused(server)
+            expect(server.process.poll(), None, "ended in the middle of a reply:")
+            parts = [received]
+            while part := slow.recv(SLOW_READ):
+                parts.append(part)
+        body = b"".join(parts).partition(b"\r\n\r\n")[2]
+        assert body == folder.big, f"{len(body)} of {len(folder.big)} bytes, or others"
+        expect(server.process.wait(PATIENCE), 0)
+
+
+def refused(server):
+    """Connects until it is refused: how fast a signal is heard is the kernel's affair."""
+    for _ in range(100_000):
+        try:
+            server.connect().close()
+        except (ConnectionRefusedError, ConnectionResetError):
+            return
+    raise AssertionError("it still accepts connections")

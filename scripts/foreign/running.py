@@ -1,0 +1,146 @@
+"""What every part needs: the binary as a process, a folder to serve, and checks that are counted."""
+
+import contextlib
+import os
+import queue
+import re
+import socket
+import subprocess
+import threading
+import urllib.parse
+
+PATIENCE = 20  # seconds until anything that should happen counts as not happening
+BIG = 24 << 20
+SECRET = b"outside the folder"
+
+
+class Checks:
+    """Counts checks, and starts what they need."""
+
+    def __init__(self, binary, root):
+        self.binary = binary
+        self.root = root
+        self.passed = 0
+        self.failed = []
+
+    @contextlib.contextmanager
+    def check(self, name):
+        """One check: passed unless something is raised."""
+        try:
+            yield
+        except Exception as error:  # a failed check must not keep the others from running
+            self.failed.append(name)
+            print(f"FAIL  {name}: {type(error).__name__}: {error}", flush=True)
+        else:
+            self.passed += 1
+            print(f"ok    {name}", flush=True)
+
+    def start(self, *words):
+        """Starts the binary and waits until it says where it listens."""
+        return Served(subprocess.Popen(
+            [self.binary, *map(str, words)],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        ))
+
+    def run(self, *words, **more):
+        """Runs the binary to its end."""
+        return subprocess.run(
+            [self.binary, *map(str, words)],
+            capture_output=True, text=True, timeout=PATIENCE, **more,
+        )
+
+    def summary(self):
+        """Prints the count; the process's exit code."""
+        print(f"\nforeign clients: {self.passed} passed, {len(self.failed)} failed")
+        return 1 if self.failed else 0
+
+
+class Served:
+    """A server that runs until the end of a `with`."""
+
+    def __init__(self, process):
+        self.process = process
+        self.printed = []
+        self.errors = []
+        self._lines = queue.Queue()
+        self._threads = [
+            threading.Thread(target=self._read, args=(process.stdout, self.printed, True)),
+            threading.Thread(target=self._read, args=(process.stderr, self.errors, False)),
+        ]
+        for thread in self._threads:
+            thread.daemon = True
+            thread.start()
+        try:
+            self.url = self._address()
+        except Exception:
+            self.__exit__()
+            raise
+
+    def _read(self, stream, into, announce):
+        for line in stream:
+            into.append(line)
+            if announce:
+                self._lines.put(line)
+        if announce:
+            self._lines.put(None)
+
+    def _address(self):
+        while (line := self._lines.get(timeout=PATIENCE)) is not None:
+            if found := re.search(r"(?:http|tcp)://[\w.:\[\]-]+|unix:\S+", line):
+                return found[0]
+        raise RuntimeError(f"ended without an address: {''.join(self.errors).strip()}")
+
+    @property
+    def place(self):
+        """Host and port."""
+        parts = urllib.parse.urlsplit(self.url)
+        return parts.hostname, parts.port
+
+    def connect(self):
+        return socket.create_connection(self.place, timeout=PATIENCE)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+
+class Folder:
+    """A folder with a bit of everything, and a secret beside it."""
+
+    def __init__(self, place):
+        self.place = place
+        self.root = place / "served"
+        (self.root / "sub").mkdir(parents=True)
+        (self.root / ".well-known").mkdir()
+        self.big = os.urandom(1 << 20) * (BIG >> 20)
+        for name, content in {
+            "index.html": b"<!doctype html><title>x</title>home",
+            "hello.txt": b"Hello World\n",
+            "with space.txt": b"spaced\n",
+            "sub/index.html": b"<!doctype html><title>x</title>sub",
+            "big.bin": self.big,
+            ".hidden": SECRET,
+            ".well-known/note.txt": b"known\n",
+        }.items():
+            (self.root / name).write_bytes(content)
+        (place / "secret.txt").write_bytes(SECRET)
+        (self.root / "way-out.txt").symlink_to(place / "secret.txt")
+        (self.root / "way-up").symlink_to(place)
+
+
+def expect(actual, wanted, what=""):
+    """Raises unless two values are equal."""
+    if actual != wanted:
+        raise AssertionError(f"{what} {actual!r:.200} instead of {wanted!r:.200}".strip())
+
+
+def receive_all(connection):
+    """Everything until the peer ends its side."""
+    parts = []
+    while part := connection.recv(1 << 16):
+        parts.append(part)
+    return b"".join(parts)

@@ -1,0 +1,100 @@
+"""HTTP by hand, for what no well-behaved client does."""
+
+import re
+import socket
+import struct
+
+from running import expect, receive_all
+
+HELLO = b"Hello World\n"
+
+
+def request(path, *fields, method="GET", version="HTTP/1.1"):
+    lines = [f"{method} {path} {version}", "Host: localhost", *fields, "", ""]
+    return "\r\n".join(lines).encode()
+
+
+def talk(server, sent):
+    """Sends, ends our side, and returns all that comes back."""
+    with server.connect() as connection:
+        connection.sendall(sent)
+        connection.shutdown(socket.SHUT_WR)
+        return receive_all(connection)
+
+
+def statuses(received):
+    return [int(code) for code in re.findall(rb"HTTP/1\.1 (\d{3}) ", received)]
+
+
+def run(checks, folder):
+    with checks.check("sockets: the folder is served at all"), \
+            checks.start("http", folder.root, "--listen", "127.0.0.1:0") as server:
+        delivery(checks, server)
+        nuisances(checks, server, folder)
+        grammar(checks, server)
+
+
+def delivery(checks, server):
+    with checks.check("sockets: pipelined replies come in order"):
+        sent = request("/hello.txt") + request("/hello.txt", method="HEAD") + request("/nothing")
+        received = talk(server, sent * 20)
+        expect(statuses(received), [200, 200, 404] * 20)
+        expect(received.count(HELLO), 20)
+    with checks.check("sockets: a request byte by byte"):
+        with server.connect() as connection:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for byte in request("/hello.txt", "Connection: close"):
+                connection.sendall(bytes([byte]))
+            received = receive_all(connection)
+        expect(statuses(received), [200])
+        assert received.endswith(HELLO), received
+    with checks.check("sockets: Connection: close is heeded"):
+        with server.connect() as connection:
+            connection.sendall(request("/hello.txt", "Connection: close"))
+            assert receive_all(connection).endswith(HELLO)
+    with checks.check("sockets: HTTP/1.0 closes, unless it is asked to stay"):
+        with server.connect() as connection:
+            connection.sendall(request("/hello.txt", version="HTTP/1.0"))
+            assert receive_all(connection).endswith(HELLO)
+
+
+def nuisances(checks, server, folder):
+    with checks.check("sockets: half-close in front of a big reply loses nothing of it"):
+        received = talk(server, request("/big.bin"))
+        head, _, body = received.partition(b"\r\n\r\n")
+        expect(statuses(head), [200])
+        assert body == folder.big, f"{len(body)} bytes that are not the file"
+    with checks.check("sockets: who resets, stops reading or stops writing disturbs nobody"):
+        silent, greedy = server.connect(), server.connect()
+        silent.sendall(b"GET / HT")
+        greedy.sendall(request("/big.bin"))
+        for _ in range(20):
+            rude = server.connect()
+            rude.sendall(request("/big.bin"))
+            rude.recv(1)
+            rude.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            rude.close()
+        expect(statuses(talk(server, request("/hello.txt") * 10)), [200] * 10)
+        silent.close()
+        greedy.close()
+
+
+def grammar(checks, server):
+    for name, sent, wanted in [
+        ("no Host", b"GET / HTTP/1.1\r\n\r\n", 400),
+        ("two Hosts", request("/", "Host: other"), 400),
+        ("a space before the colon", request("/", "X : y"), 400),
+        ("a folded field", request("/", "X: a\r\n b"), 400),
+        ("a bare CR", request("/", "X: a\rb"), 400),
+        ("NUL in a field", request("/", "X: a\0b"), 400),
+        ("two lengths that differ", request("/", "Content-Length: 1", "Content-Length: 2"), 400),
+        ("a length and chunks", request(
+            "/", "Content-Length: 1", "Transfer-Encoding: chunked"), 400),
+        ("a length that is no number", request("/", "Content-Length: +1"), 400),
+        ("an unknown coding", request("/", "Transfer-Encoding: rot13"), 501),
+        ("a version to come", request("/", version="HTTP/3.0"), 505),
+        ("no HTTP at all", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\r\n\r\n", 400),
+        ("a broken escape", request("/%zz"), 400),
+    ]:
+        with checks.check(f"sockets: {name} is {wanted}"):
+            expect(statuses(talk(server, sent))[:1], [wanted])
