@@ -1,6 +1,9 @@
 //! Rounds: every server in turn, and the figures of each turn.
 
-use std::time::{Duration, Instant};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use crate::{
     Result,
@@ -13,8 +16,10 @@ use crate::{
     servers::{self, Kind, Server, Setup},
 };
 
-/// A disturbed run is repeated so often, and then taken as it is.
-const TRIES: usize = 4;
+/// A run is tried so often when it is disturbed.
+const TRIES: u32 = 5;
+/// Before the second try; before the third twice as long, and so on. A build takes a while.
+const PAUSE: Duration = Duration::from_secs(2);
 /// More of a core than this, used by others or taken by the hypervisor, disturbs a run.
 const DISTURBED: f64 = 0.10;
 /// A server that used this much of its core had no time to spare.
@@ -40,6 +45,15 @@ pub(crate) struct Measured {
     pub(crate) row: &'static Row,
     pub(crate) runs: Vec<Run>,
     pub(crate) memory: Vec<(Kind, Memory)>,
+}
+
+impl Measured {
+    /// A server's runs, without the disturbed ones where there are others.
+    pub(crate) fn of(&self, kind: Kind) -> Vec<&Run> {
+        let all = || self.runs.iter().filter(|run| run.kind == kind);
+        let quiet: Vec<&Run> = all().filter(|run| !run.disturbed()).collect();
+        if quiet.is_empty() { all().collect() } else { quiet }
+    }
 }
 
 /// One server's turn.
@@ -155,6 +169,7 @@ impl Turn<'_> {
             if !again {
                 return Ok(Some(run));
             }
+            thread::sleep(PAUSE * attempt);
         }
         Ok(None)
     }

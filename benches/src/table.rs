@@ -45,7 +45,7 @@ fn header(text: &mut String, report: &Report, cell: impl Fn(Kind) -> String) {
 fn time_row(text: &mut String, report: &Report, row: &Measured) {
     let _ = write!(text, "| {} ", row.row.title);
     for kind in &report.kinds {
-        let runs: Vec<&Run> = row.runs.iter().filter(|run| run.kind == *kind).collect();
+        let runs = row.of(*kind);
         let cost = spread(runs.iter().map(|run| run.micros));
         let _ = match cost {
             Some(cost) => write!(text, "| {}{} ", figures(cost, digits(cost)), rate(&runs)),
@@ -76,9 +76,9 @@ fn memory_rows(text: &mut String, report: &Report, row: &Measured) {
 
 /// A server's cost in limits, each round compared with itself.
 fn ratio(row: &Measured, kind: Kind) -> Option<Spread> {
-    let of = |kind: Kind| row.runs.iter().filter(move |run| run.kind == kind);
-    spread(of(kind).filter_map(|run| {
-        let limit = of(Kind::Limit).find(|limit| limit.round == run.round)?;
+    let limits = row.of(Kind::Limit);
+    spread(row.of(kind).into_iter().filter_map(|run| {
+        let limit = limits.iter().find(|limit| limit.round == run.round)?;
         Some(run.micros / limit.micros)
     }))
 }
@@ -139,8 +139,8 @@ fn legend(report: &Report) -> String {
     if disturbed > 0 {
         let _ = writeln!(
             text,
-            "\nThe machine was not quiet: {disturbed} of {} runs were disturbed by other work, \
-             also when repeated.",
+            "\nThe machine was not quiet: {disturbed} of {} runs were disturbed by other work also \
+             when they were repeated. They don't count where there are others.",
             runs.count()
         );
     }
