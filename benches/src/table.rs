@@ -125,7 +125,7 @@ fn legend(report: &Report) -> String {
         "{}, {}, Linux {}, loopback{}. Server CPU time per request in µs: median of {} rounds of \
          {} s (least–most); requests per second only where the server had no time to spare. One \
          worker on one core, the client on {}. ÷ limit: against a bare server that parses nothing \
-         and sends the same bytes, in the same round.\n",
+         and sends the same bytes, in the same round.{}\n",
         date(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())),
         machine.cpu,
         machine.kernel,
@@ -133,6 +133,10 @@ fn legend(report: &Report) -> String {
         report.rounds,
         report.length.as_secs_f64(),
         if report.same_core { "the same, for want of another" } else { "another" },
+        match report.nginx {
+            Some(_) => " nginx takes the small reply from its configuration, Sockeye from a file.",
+            None => "",
+        },
     );
     let runs = report.rows.iter().flat_map(|row| &row.runs);
     let disturbed = runs.clone().filter(|run| run.disturbed()).count();
