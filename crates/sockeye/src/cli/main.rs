@@ -1,0 +1,45 @@
+//! The `sockeye` program: what was typed ([`args`]) becomes what will run ([`plan`]), with every
+//! check done, and runs ([`serve`], [`send`]).
+
+#![forbid(unsafe_code)]
+
+mod args;
+mod log;
+mod plan;
+mod quantity;
+mod send;
+mod serve;
+mod signals;
+mod start_screen;
+mod text;
+mod who_listens;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::Typed;
+use crate::log::Log;
+use crate::plan::Plan;
+
+fn main() -> ExitCode {
+    // Prints usage, and exits with 2, when what was typed makes no sense.
+    let typed = Typed::parse();
+    let Ok(log) = Log::to_stderr() else { return ExitCode::FAILURE };
+    log.take_events(typed.command.level());
+    let result = Plan::of(typed.command).and_then(|plan| run(plan, &log));
+    let code = result.unwrap_or_else(|error| {
+        log.say(format!("sockeye: {error:#}"));
+        ExitCode::FAILURE
+    });
+    log.flush();
+    code
+}
+
+fn run(plan: Plan, log: &Log) -> anyhow::Result<ExitCode> {
+    match plan {
+        Plan::Http(plan) => serve::http(plan, log),
+        Plan::Echo(plan) => serve::echo(plan, log),
+        Plan::Send(plan) => send::run(&plan, log),
+    }
+}

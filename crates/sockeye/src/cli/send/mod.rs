@@ -1,0 +1,103 @@
+//! `sockeye send`: opens connections, sends messages on each, prints what comes back.
+//!
+//! All conversations run on this thread. Standard input and output, which block, have a thread
+//! each: [`input`], [`printer`].
+
+mod conversation;
+mod input;
+mod printer;
+mod report;
+pub(crate) mod target;
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind};
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::time::Instant;
+
+use anyhow::Context;
+use bytes::Bytes;
+use sockeye_engine::driver;
+use sockeye_proto::Protocol;
+
+use self::conversation::{Conversation, Setting, Source};
+use self::input::PIECE;
+use self::printer::Printer;
+use self::report::{Board, Summary};
+use crate::log::Log;
+use crate::plan::Send;
+
+/// Runs to the end of all connections.
+///
+/// # Errors
+///
+/// When it could not begin, or standard output failed. A connection that fails is told on its own,
+/// and shows in the exit code.
+pub(crate) fn run(plan: &Send, log: &Log) -> anyhow::Result<ExitCode> {
+    let (printer, paper) = Printer::to(io::stdout()).context("cannot start a thread")?;
+    let begun = Instant::now();
+    let mut summary = Summary::default();
+    for (at, address) in plan.addresses.iter().enumerate() {
+        let board = Rc::new(RefCell::new(Board::new(at + 1 < plan.addresses.len(), {
+            let log = log.clone();
+            move |complaint| log.say(complaint)
+        })));
+        let setting = Setting {
+            labelled: plan.connections > 1,
+            silence: plan.silence,
+            paper: paper.clone(),
+            board: Rc::clone(&board),
+        };
+        talk(plan, address, &setting)?;
+        let try_again = board.borrow().should_try_again();
+        if try_again {
+            tracing::info!(?address, "no connection there, trying the next address");
+            continue;
+        }
+        summary = board.borrow_mut().sum_up(begun.elapsed());
+        break;
+    }
+    match printer.finish() {
+        // Whoever read us has seen enough (`| head`).
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+        result => result.context("cannot write to standard output")?,
+    }
+    log.say(summary.to_string());
+    Ok(if summary.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Holds all conversations with one address.
+fn talk(plan: &Send, address: &driver::Target, setting: &Setting) -> anyhow::Result<()> {
+    let sources: Vec<Source> = match &plan.messages {
+        Some(messages) => {
+            let pieces = cut(messages);
+            (0..plan.connections).map(|_| Source::Messages(pieces.clone())).collect()
+        }
+        None => {
+            let seats = input::share(io::stdin(), plan.connections);
+            seats.context("cannot start a thread")?.into_iter().map(Source::Input).collect()
+        }
+    };
+    let targets = sources.into_iter().enumerate().map(|(at, source)| {
+        let conversation = Conversation::new(at + 1, source, setting.clone());
+        (address.clone(), Box::new(conversation) as Box<dyn Protocol>)
+    });
+    sockeye_engine::run_client(plan.config.clone(), targets).context("the event loop failed")?;
+    Ok(())
+}
+
+/// The messages in pieces of at most [`PIECE`] bytes.
+fn cut(messages: &[Bytes]) -> VecDeque<Bytes> {
+    let mut pieces = VecDeque::new();
+    for message in messages {
+        let mut rest = message.clone();
+        while !rest.is_empty() {
+            pieces.push_back(rest.split_to(rest.len().min(PIECE)));
+        }
+    }
+    pieces
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+//! Where to send to, as people write it: `tcp://HOST:PORT` or `unix:PATH`.
+
+use std::fmt;
+use std::io;
+use std::net::{Ipv6Addr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use sockeye_engine::driver;
+
+/// A server to talk to, not yet looked up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// A name or an address without brackets, and a port.
+    Tcp(String, u16),
+    /// A Unix domain socket.
+    Unix(PathBuf),
+}
+
+impl Target {
+    /// The addresses that it stands for, the one to try first at the front.
+    pub(crate) fn look_up(&self) -> io::Result<Vec<driver::Target>> {
+        match self {
+            Self::Unix(path) => Ok(vec![driver::Target::Unix(path.clone())]),
+            Self::Tcp(host, port) => {
+                let mut found: Vec<driver::Target> = Vec::new();
+                for address in (host.as_str(), *port).to_socket_addrs()? {
+                    let target = driver::Target::Ip(address);
+                    if !found.contains(&target) {
+                        found.push(target);
+                    }
+                }
+                Ok(found)
+            }
+        }
+    }
+}
+
+impl FromStr for Target {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        const FORMS: &str = "a target is tcp://HOST:PORT or unix:PATH";
+        if let Some(path) = text.strip_prefix("unix:") {
+            return match path.strip_prefix("//").unwrap_or(path) {
+                "" => Err(format!("a path is missing after 'unix:'; {FORMS}")),
+                path => Ok(Self::Unix(path.into())),
+            };
+        }
+        let Some(address) = text.strip_prefix("tcp://") else {
+            return Err(match text.split_once("://") {
+                Some((scheme, _)) => format!("'{scheme}' is not spoken here; {FORMS}"),
+                None if authority(text).is_ok() => format!("did you mean tcp://{text} ?"),
+                None => FORMS.into(),
+            });
+        };
+        let address = address.strip_suffix('/').unwrap_or(address);
+        let (host, port) = authority(address)?;
+        Ok(Self::Tcp(host.to_owned(), port))
+    }
+}
+
+/// The host, without brackets, and the port.
+fn authority(text: &str) -> Result<(&str, u16), &'static str> {
+    let (host, port) = text.rsplit_once(':').ok_or("a port is missing: tcp://HOST:PORT")?;
+    let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(host) if host.parse::<Ipv6Addr>().is_ok() => host,
+        Some(_) => return Err("there is no IPv6 address between the brackets"),
+        None if host.contains(':') => return Err("an IPv6 address stands in brackets: [::1]:PORT"),
+        None if host.is_empty() => return Err("a host is missing: tcp://HOST:PORT"),
+        None => host,
+    };
+    match port.parse() {
+        Ok(0) | Err(_) => Err("a port to connect to is a number from 1 to 65535"),
+        Ok(port) => Ok((host, port)),
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(host, port) if host.contains(':') => write!(f, "tcp://[{host}]:{port}"),
+            Self::Tcp(host, port) => write!(f, "tcp://{host}:{port}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_read_and_written_back() {
+        let tcp = |host: &str, port| Target::Tcp(host.into(), port);
+        let table = [
+            ("tcp://127.0.0.1:65432", tcp("127.0.0.1", 65432), "tcp://127.0.0.1:65432"),
+            ("tcp://localhost:1/", tcp("localhost", 1), "tcp://localhost:1"),
+            ("tcp://[::1]:80", tcp("::1", 80), "tcp://[::1]:80"),
+            ("unix:/run/s", Target::Unix("/run/s".into()), "unix:/run/s"),
+            ("unix:///run/s", Target::Unix("/run/s".into()), "unix:/run/s"),
+        ];
+        for (text, target, back) in table {
+            assert_eq!(text.parse(), Ok(target.clone()), "{text}");
+            assert_eq!(target.to_string(), back);
+        }
+    }
+
+    #[test]
+    fn what_is_no_target_is_refused_with_what_to_write_instead() {
+        let table = [
+            ("", "tcp://HOST:PORT or unix:PATH"),
+            ("localhost", "tcp://HOST:PORT or unix:PATH"),
+            ("localhost:80", "did you mean tcp://localhost:80"),
+            ("http://localhost:80", "'http' is not spoken here"),
+            ("tcp://localhost", "port is missing"),
+            ("tcp://:80", "host is missing"),
+            ("tcp://localhost:0", "from 1 to 65535"),
+            ("tcp://localhost:x", "from 1 to 65535"),
+            ("tcp://::1:80", "brackets"),
+            ("tcp://[nonsense]:80", "IPv6"),
+            ("unix:", "path is missing"),
+        ];
+        for (text, says) in table {
+            let error = text.parse::<Target>().unwrap_err();
+            assert!(error.contains(says), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_looked_up_without_asking_anybody() {
+        let found = Target::Tcp("127.0.0.1".into(), 9).look_up().unwrap();
+        assert_eq!(found, [driver::Target::Ip(([127, 0, 0, 1], 9).into())]);
+    }
+}

@@ -1,0 +1,134 @@
+//! The servers: an echo, and a folder over HTTP. They run until a signal ends them.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::rc::Rc;
+
+use anyhow::{Context, anyhow};
+use sockeye_engine::driver::BindError;
+use sockeye_engine::{ListenAddr, Server, Service};
+use sockeye_files::CacheLimits;
+use sockeye_proto::echo::Echo;
+use sockeye_proto::{Peer, Protocol, http1};
+
+use crate::log::Log;
+use crate::plan;
+use crate::start_screen::Screen;
+use crate::who_listens::{self, Process};
+use crate::{signals, text};
+
+/// Echoes.
+///
+/// # Errors
+///
+/// When it could not begin.
+pub(crate) fn echo(plan: plan::Echo, log: &Log) -> anyhow::Result<ExitCode> {
+    let screen = Screen { what: "Echoing what comes at".into(), scheme: "tcp", notes: Vec::new() };
+    let idle = plan.idle;
+    run(plan.serve, &screen, log, move |_| {
+        move |_: &Peer| Box::new(Echo::new(idle)) as Box<dyn Protocol>
+    })
+}
+
+/// Serves a folder, or one file, over HTTP.
+///
+/// # Errors
+///
+/// When it could not begin.
+pub(crate) fn http(plan: plan::Http, log: &Log) -> anyhow::Result<ExitCode> {
+    let plan::Http { serve, folder, path, limits } = plan;
+    let mut notes = Vec::new();
+    if !folder.has_index() {
+        notes.push(
+            "There is no index.html in it: / answers 404, the files have their own URLs.".into(),
+        );
+    }
+    let what = format!("Serving {} over HTTP at", path.display());
+    run(serve, &Screen { what, scheme: "http", notes }, log, move |_| {
+        let shared = Rc::new(http1::Shared::new(limits.clone()));
+        let site = folder.site(CacheLimits::default());
+        move |_: &Peer| {
+            let server = http1::Server::new(Rc::clone(&shared), site.handler());
+            Box::new(server) as Box<dyn Protocol>
+        }
+    })
+}
+
+/// Serves until a signal says to stop.
+fn run<S: Service + 'static>(
+    plan: plan::Serve,
+    screen: &Screen,
+    log: &Log,
+    service: impl Fn(usize) -> S + Send + Sync + 'static,
+) -> anyhow::Result<ExitCode> {
+    let drain_timeout = plan.config.drain_timeout;
+    let signals = signals::take().context("cannot take signals")?;
+    let server =
+        Server::bind(&plan.listen, plan.workers, plan.config).map_err(|error| explain(&error))?;
+    let bound = server.addresses().to_vec();
+    let running = server.start(service).context("cannot start the workers")?;
+    let stopped = signals::watch(signals, running.handle(), drain_timeout, log.clone())
+        .context("cannot start a thread")?;
+    screen.show(&plan.listen, &bound);
+
+    let tally = running.join().context("the server failed")?;
+    log.say(match tally.cut {
+        0 => "stopped; no connection was cut".into(),
+        cut => format!("stopped; {} cut", text::count(cut, "connection")),
+    });
+    Ok(stopped.exit_code().map_or(ExitCode::SUCCESS, ExitCode::from))
+}
+
+/// Why an address can't be had, and what to do about it.
+fn explain(error: &BindError) -> anyhow::Error {
+    let BindError { address, at, source, .. } = error;
+    match (source.kind(), address) {
+        (ErrorKind::AddrInUse, ListenAddr::Unix(path)) => {
+            let by = taken_by(who_listens::at_path(path));
+            anyhow!("{address} is taken by {by}; stop that, or choose another path")
+        }
+        (ErrorKind::AddrInUse, ListenAddr::Any(port) | ListenAddr::Host(_, port)) => {
+            let at = at.unwrap_or_else(|| SocketAddr::from(([0; 16], *port)));
+            let by = match who_listens::at(at) {
+                None => format!("another process (as root, `ss -ltnp sport = :{port}` says which)"),
+                known => taken_by(known),
+            };
+            let free = with_port(address, 0);
+            anyhow!(
+                "{address} is taken by {by}; stop that, or choose another port: --listen {free} takes a free one"
+            )
+        }
+        (ErrorKind::PermissionDenied, ListenAddr::Any(port) | ListenAddr::Host(_, port))
+            if *port < 1024 =>
+        {
+            let high = with_port(address, 8000);
+            anyhow!(
+                "cannot listen at {address}: ports below 1024 need a right that this user doesn't \
+                 have; --listen {high} needs none"
+            )
+        }
+        (ErrorKind::AddrNotAvailable, _) => {
+            anyhow!("cannot listen at {address}: this machine has no such address")
+        }
+        _ => anyhow!("cannot listen at {address}: {source}"),
+    }
+}
+
+fn taken_by(process: Option<Process>) -> String {
+    match process {
+        Some(process) if process.id == std::process::id() => {
+            "another --listen of this command".into()
+        }
+        Some(process) => format!("{} (pid {})", process.name, process.id),
+        None => "another process".into(),
+    }
+}
+
+fn with_port(address: &ListenAddr, port: u16) -> ListenAddr {
+    match address {
+        ListenAddr::Any(_) => ListenAddr::Any(port),
+        ListenAddr::Host(host, _) => ListenAddr::Host(host.clone(), port),
+        ListenAddr::Unix(path) => ListenAddr::Unix(path.clone()),
+    }
+}

@@ -1,0 +1,78 @@
+//! What signals mean to a server.
+//!
+//! - SIGTERM and SIGINT (Ctrl-C): stop accepting and finish what is under way. A second one stops
+//!   at once, a third ends the process where it stands.
+//! - SIGHUP: the terminal is gone. A server that has one on its standard error drains; one that
+//!   has none (a service, `nohup`) takes no notice.
+
+use std::io::{self, IsTerminal};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use sockeye_engine::Handle;
+
+use crate::log::Log;
+use crate::quantity::Span;
+
+/// Signals are taken from now on, so that none is lost while the server starts.
+pub(crate) fn take() -> io::Result<Signals> {
+    Signals::new([SIGTERM, SIGINT, SIGHUP])
+}
+
+/// The signal that stopped a server at once, if one did.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stopped(Arc<AtomicI32>);
+
+impl Stopped {
+    /// What a shell calls the end of a process by that signal.
+    pub(crate) fn exit_code(&self) -> Option<u8> {
+        exit_code(self.0.load(Ordering::Acquire))
+    }
+}
+
+fn exit_code(signal: i32) -> Option<u8> {
+    match signal {
+        SIGINT => Some(130),
+        SIGTERM => Some(143),
+        _ => None,
+    }
+}
+
+/// Acts on signals for as long as the process runs.
+pub(crate) fn watch(
+    mut signals: Signals,
+    handle: Handle,
+    drain_timeout: Duration,
+    log: Log,
+) -> io::Result<Stopped> {
+    let stopped = Stopped::default();
+    let noted = stopped.clone();
+    let act = move || {
+        let mut asked = 0;
+        for signal in &mut signals {
+            if signal == SIGHUP && !io::stderr().is_terminal() {
+                tracing::debug!("SIGHUP: no terminal that could be gone, nothing to do");
+                continue;
+            }
+            asked += 1;
+            match asked {
+                1 => {
+                    let timeout = Span(drain_timeout);
+                    log.say(format!("draining, for at most {timeout}; again to stop at once"));
+                    handle.drain();
+                }
+                2 => {
+                    noted.0.store(signal, Ordering::Release);
+                    handle.stop();
+                }
+                _ => std::process::exit(exit_code(signal).unwrap_or(1).into()),
+            }
+        }
+    };
+    thread::Builder::new().name("signals".into()).spawn(act)?;
+    Ok(stopped)
+}

@@ -1,0 +1,153 @@
+//! Who has an address that we wanted: found in `/proc`, as far as this user may look.
+
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+
+use crate::text;
+
+/// A process, as far as it can be known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Process {
+    pub(crate) name: String,
+    pub(crate) id: u32,
+}
+
+/// The process that listens where `address` wants to.
+pub(crate) fn at(address: SocketAddr) -> Option<Process> {
+    let inode = ["/proc/net/tcp", "/proc/net/tcp6"]
+        .into_iter()
+        .filter_map(|table| fs::read_to_string(table).ok())
+        .find_map(|table| tcp_listener(&table, address))?;
+    holder_of(inode)
+}
+
+/// The process that listens at a Unix socket.
+pub(crate) fn at_path(path: &Path) -> Option<Process> {
+    let table = fs::read("/proc/net/unix").ok()?;
+    holder_of(unix_listener(&String::from_utf8_lossy(&table), path)?)
+}
+
+/// The inode of the listening socket in the way of `address`, in a table as `/proc/net/tcp`.
+fn tcp_listener(table: &str, address: SocketAddr) -> Option<u64> {
+    const LISTEN: &str = "0A";
+    table.lines().skip(1).find_map(|line| {
+        let mut fields = line.split_ascii_whitespace().skip(1);
+        let local = socket_address(fields.next()?)?;
+        let state = fields.nth(1)?;
+        let inode = fields.nth(5)?.parse().ok()?;
+        (state == LISTEN && collides(local, address)).then_some(inode)
+    })
+}
+
+/// The inode of the socket that listens at `path`, in a table as `/proc/net/unix`.
+fn unix_listener(table: &str, path: &Path) -> Option<u64> {
+    /// `__SO_ACCEPTCON`: it listens.
+    const ACCEPTS: u32 = 1 << 16;
+    let path = path.to_str()?;
+    table.lines().skip(1).find_map(|line| {
+        let mut fields = line.split_ascii_whitespace().skip(3);
+        let flags = u32::from_str_radix(fields.next()?, 16).ok()?;
+        let inode = fields.nth(2)?.parse().ok()?;
+        let bound = line.find(" /").map(|at| &line[at + 1..]);
+        (flags & ACCEPTS != 0 && bound == Some(path)).then_some(inode)
+    })
+}
+
+/// `0100007F:1F40`: the address as the kernel holds it, in words of this machine, and the port.
+fn socket_address(text: &str) -> Option<SocketAddr> {
+    let (address, port) = text.split_once(':')?;
+    let port = u16::from_str_radix(port, 16).ok()?;
+    let mut bytes = Vec::with_capacity(16);
+    for at in (0..address.len()).step_by(8) {
+        let word = u32::from_str_radix(address.get(at..at + 8)?, 16).ok()?;
+        bytes.extend_from_slice(&word.to_ne_bytes());
+    }
+    let ip: IpAddr = match *bytes.as_slice() {
+        [a, b, c, d] => Ipv4Addr::new(a, b, c, d).into(),
+        _ => Ipv6Addr::from(<[u8; 16]>::try_from(bytes).ok()?).into(),
+    };
+    Some(SocketAddr::new(ip, port))
+}
+
+/// Whether a listener at `one` keeps another from `two`. An unspecified IPv6 address may stand for
+/// both families; taken as if it did, the answer is a guess at worst.
+fn collides(one: SocketAddr, two: SocketAddr) -> bool {
+    let everywhere = |address: SocketAddr| address.ip().is_unspecified();
+    one.port() == two.port() && (one.ip() == two.ip() || everywhere(one) || everywhere(two))
+}
+
+/// The process that has the socket of this inode open. Processes of others can't be looked into.
+fn holder_of(inode: u64) -> Option<Process> {
+    let socket = format!("socket:[{inode}]");
+    let id = fs::read_dir("/proc")
+        .ok()?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok())
+        .find(|id| has_open(*id, &socket))?;
+    let name = fs::read(format!("/proc/{id}/comm")).ok()?;
+    let name = text::escape_controls(String::from_utf8_lossy(&name).trim_end());
+    Some(Process { name, id })
+}
+
+fn has_open(process: u32, link: &str) -> bool {
+    let Ok(descriptors) = fs::read_dir(format!("/proc/{process}/fd")) else { return false };
+    descriptors
+        .filter_map(|entry| fs::read_link(entry.ok()?.path()).ok())
+        .any(|target| target.as_os_str() == link)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    fn us() -> Process {
+        let name = fs::read_to_string("/proc/self/comm").unwrap();
+        Process { name: name.trim_end().to_owned(), id: std::process::id() }
+    }
+
+    #[test]
+    fn a_listener_of_our_own_is_found() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        assert_eq!(at(address), Some(us()));
+        let everywhere = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), address.port());
+        assert_eq!(at(everywhere), Some(us()));
+        drop(listener);
+        assert_eq!(at(address), None);
+    }
+
+    #[test]
+    fn the_listener_at_a_unix_socket_is_found() {
+        let path = std::env::temp_dir().join(format!("sockeye who {}", std::process::id()));
+        let _ = fs::remove_file(&path);
+        let listener = UnixListener::bind(&path).unwrap();
+        assert_eq!(at_path(&path), Some(us()));
+        drop(listener);
+        assert_eq!(at_path(&path), None);
+        fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    #[cfg(target_endian = "little")]
+    fn tables_of_the_kernel_are_read() {
+        const TCP: &str = "\
+  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 0100007F:1F40 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 4711 1 0 100 0 0 10 0
+   1: 0100007F:1F41 0100007F:D431 01 00000000:00000000 00:00000000 00000000  1000        0 4712 1 0 100 0 0 10 0
+nonsense
+   2: 00000000000000000000000001000000:0050 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4713 1 0 100 0 0 10 0
+";
+        for (address, inode) in [
+            ("127.0.0.1:8000", Some(4711)),
+            ("0.0.0.0:8000", Some(4711)),
+            ("127.0.0.2:8000", None),
+            ("127.0.0.1:8001", None),
+            ("[::1]:80", Some(4713)),
+        ] {
+            assert_eq!(tcp_listener(TCP, address.parse().unwrap()), inode, "{address}");
+        }
+    }
+}
