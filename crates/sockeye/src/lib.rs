@@ -1,0 +1,130 @@
+//! TCP servers and clients, from an echo to HTTP, on one event loop of our own.
+//!
+//! A server is two things: a *conversation* (what bytes mean, what to answer) and an *engine*
+//! (sockets, clocks, limits, overload). A conversation is a plain value that implements
+//! [`Protocol`]; the engine holds thousands of them on each core, with deadlines, limits,
+//! backpressure and draining, whatever they say:
+//!
+//! ```text
+//!   a peer ──bytes──▶ Server ── a thread per core ──▶ on_bytes, on_event ──▶ your Protocol
+//!          ◀─bytes── (engine)        flushes once a turn ◀────── Turn::out ──┘
+//! ```
+//!
+//! - [`proto`]: [`Protocol`] and what it is given; an echo; HTTP/1.1; a harness for tests.
+//! - [`engine`]: [`Server`], [`run_client`], [`Config`] with every limit and its default.
+//! - [`files`]: a folder, or one file, as HTTP replies.
+//!
+//! # A protocol of one's own
+//!
+//! A line comes in, and goes back in capitals. The line that never ends is the protocol's business;
+//! a peer that doesn't read, the thousandth connection and the server's end are not.
+//!
+//! ```
+//! use std::io::{BufRead, BufReader, Write};
+//! use std::num::NonZeroUsize;
+//!
+//! use sockeye::{Bound, Config, End, Event, Fault, Peer, Protocol, Server, Time, Took, Turn};
+//!
+//! struct Shout;
+//!
+//! const LONGEST_LINE: usize = 1024;
+//!
+//! impl Protocol for Shout {
+//!     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
+//!         let Some(end) = input.iter().rposition(|byte| *byte == b'\n') else {
+//!             if input.len() > LONGEST_LINE {
+//!                 turn.out.write(b"?\n");
+//!                 return Err(Fault::peer("line_too_long", "sent a line of more than 1 KiB"));
+//!             }
+//!             return Ok(Took::more(0)); // All of it is offered again, with more behind it.
+//!         };
+//!         let lines = &input[..=end];
+//!         turn.out.write(&lines.to_ascii_uppercase());
+//!         Ok(Took::more(lines.len()))
+//!     }
+//!
+//!     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
+//!         if let Event::Eof { .. } | Event::Drain = event {
+//!             turn.end(End::Finish); // What is written still goes out.
+//!         }
+//!         Ok(())
+//!     }
+//!
+//!     fn deadline(&self) -> Option<Time> {
+//!         None
+//!     }
+//! }
+//!
+//! // Port 0 takes a free one.
+//! let server = Server::bind(&["127.0.0.1:0".parse()?], NonZeroUsize::MIN, Config::default())?;
+//! let Bound::Ip(address) = server.addresses()[0] else { unreachable!("TCP was asked for") };
+//! let running = server.start(|_shard| |_: &Peer| Box::new(Shout) as Box<dyn Protocol>)?;
+//!
+//! let mut peer = std::net::TcpStream::connect(address)?;
+//! peer.write_all(b"hello ")?;
+//! peer.write_all(b"world\n")?;
+//! let mut reply = String::new();
+//! BufReader::new(&peer).read_line(&mut reply)?;
+//! assert_eq!(reply, "HELLO WORLD\n");
+//! drop(peer);
+//!
+//! running.handle().drain();
+//! let tally = running.join()?;
+//! assert_eq!((tally.accepted, tally.cut), (1, 0));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! The same conversation without a socket, byte by byte:
+//! [`proto::harness`].
+//!
+//! # A folder over HTTP
+//!
+//! ```
+//! use std::io::{Read, Write};
+//! use std::num::NonZeroUsize;
+//! use std::rc::Rc;
+//!
+//! use sockeye::files::{CacheLimits, Folder, memory::Memory};
+//! use sockeye::{Bound, Config, Peer, Protocol, Server, http1};
+//!
+//! let files = Memory::new(); // Or `Folder::open("site")?`.
+//! files.write("index.html", "Hello World");
+//! let folder = Folder::new(files);
+//!
+//! let server = Server::bind(&["127.0.0.1:0".parse()?], NonZeroUsize::MIN, Config::default())?;
+//! let Bound::Ip(address) = server.addresses()[0] else { unreachable!("TCP was asked for") };
+//! let running = server.start(move |_shard| {
+//!     let shared = Rc::new(http1::Shared::default());
+//!     let site = folder.site(CacheLimits::default());
+//!     move |_: &Peer| {
+//!         Box::new(http1::Server::new(shared.clone(), site.handler())) as Box<dyn Protocol>
+//!     }
+//! })?;
+//!
+//! let mut peer = std::net::TcpStream::connect(address)?;
+//! peer.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+//! let mut reply = String::new();
+//! peer.read_to_string(&mut reply)?;
+//! assert!(reply.starts_with("HTTP/1.1 200 OK\r\n"));
+//! assert!(reply.ends_with("\r\n\r\nHello World"));
+//!
+//! running.handle().drain();
+//! running.join()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! What is absent: this crate has no code of its own but the `sockeye` program's, which is behind
+//! the feature `cli` (on by default; a user of the library leaves it out).
+
+#![forbid(unsafe_code)]
+
+pub use sockeye_engine as engine;
+pub use sockeye_files as files;
+pub use sockeye_proto as proto;
+
+pub use sockeye_engine::driver::{BindError, Bound, Target};
+pub use sockeye_engine::{Config, Handle, ListenAddr, Running, Server, Service, Tally, run_client};
+pub use sockeye_proto::{
+    Address, End, Event, Fault, Next, Output, Peer, Protocol, Reason, Remote, Time, Took, Turn,
+    echo, http1,
+};
