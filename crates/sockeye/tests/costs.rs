@@ -1,0 +1,149 @@
+//! What a request costs, counted: heap allocations and system calls of a keep-alive GET of a small
+//! file that is in the cache, on a real socket, with the shard stepped on the test's own thread.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::num::NonZeroUsize;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use sockeye::engine::driver::{Calls, Driver, Epoll, bind_all};
+use sockeye::engine::{Census, ListenAddr, Mailbox, Pool, Shard, ShardParts};
+use sockeye::files::{CacheLimits, Folder, memory::Memory};
+use sockeye::{Bound, Config, Peer, Protocol, http1};
+
+const REQUEST: &[u8] = b"GET /small.txt HTTP/1.1\r\nHost: localhost\r\n\r\n";
+const CONTENT: &[u8] = b"Hello, World!";
+const REQUESTS: u64 = 200;
+
+/// A shard that serves one small file, and a client of it.
+struct Scene {
+    shard: Shard<Epoll>,
+    client: TcpStream,
+    /// The length of a reply.
+    len: usize,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let store = Memory::new();
+        store.write("small.txt", CONTENT);
+        let site = Folder::new(store).site(CacheLimits::default());
+        let shared = Rc::new(http1::Shared::default());
+        let service = move |_: &Peer| -> Box<dyn Protocol> {
+            Box::new(http1::Server::new(Rc::clone(&shared), site.handler()))
+        };
+
+        let any_port = [ListenAddr::Host("127.0.0.1".into(), 0)];
+        let bound = bind_all(&any_port, NonZeroUsize::MIN).unwrap().remove(0);
+        let Bound::Ip(address) = bound.bound else { panic!("TCP was asked for") };
+        let driver = Epoll::new().unwrap();
+        let mailbox = Arc::new(Mailbox::new(driver.waker()));
+        let shard = Shard::new(ShardParts {
+            driver,
+            listeners: bound.listeners.into_iter().map(|listener| (0, listener)).collect(),
+            service: Box::new(service),
+            config: Arc::new(Config::default()),
+            census: Arc::new(Census::default()),
+            mailbox,
+            spawn: Arc::new(Pool::new(NonZeroUsize::MIN)),
+            handover: None,
+        })
+        .unwrap();
+        let client = TcpStream::connect(address).unwrap();
+        let mut scene = Self { shard, client, len: 0 };
+        scene.warm_up();
+        scene
+    }
+
+    /// Asks until everything is in place: the file in the cache, memory in the pools.
+    fn warm_up(&mut self) {
+        self.client.set_nonblocking(true).unwrap();
+        self.client.write_all(REQUEST).unwrap();
+        let mut reply = vec![0; 4096];
+        while !reply[..self.len].ends_with(CONTENT) {
+            // The first answer waits for a look-up on another thread, which wakes the shard.
+            self.shard.turn().unwrap();
+            match self.client.read(&mut reply[self.len..]) {
+                Ok(count) => self.len += count,
+                Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+            }
+        }
+        self.client.set_nonblocking(false).unwrap();
+        for _ in 0..100 {
+            self.exchange(1);
+        }
+    }
+
+    /// So many requests in one write, and their replies.
+    fn exchange(&mut self, count: usize) {
+        const MOST: usize = 16;
+        let mut requests = [0; REQUEST.len() * MOST];
+        for request in requests.chunks_mut(REQUEST.len()) {
+            request.copy_from_slice(REQUEST);
+        }
+        self.client.write_all(&requests[..count * REQUEST.len()]).unwrap();
+        let until = self.shard.tally().sent + (count * self.len) as u64;
+        while self.shard.tally().sent < until {
+            self.shard.turn().unwrap();
+        }
+        let mut replies = [0; 512 * MOST];
+        let replies = &mut replies[..count * self.len];
+        self.client.read_exact(replies).unwrap();
+        assert!(replies.chunks(self.len).all(|reply| reply.ends_with(CONTENT)));
+    }
+
+    /// What the calls of `work` come to.
+    fn calls_of(&mut self, work: impl FnOnce(&mut Self)) -> Calls {
+        let before = self.shard.driver().calls();
+        work(self);
+        let after = self.shard.driver().calls();
+        Calls {
+            wait: after.wait - before.wait,
+            accept: after.accept - before.accept,
+            receive: after.receive - before.receive,
+            send: after.send - before.send,
+            sendfile: after.sendfile - before.sendfile,
+        }
+    }
+}
+
+/// The best of a few attempts: once a second, one of them meets the file's next look-up.
+fn best_of<T: Ord>(mut attempt: impl FnMut() -> T) -> T {
+    (0..5).map(|_| attempt()).min().unwrap()
+}
+
+#[test]
+fn a_request_for_a_hot_small_file_allocates_nothing() {
+    let mut scene = Scene::new();
+    let allocations = best_of(|| {
+        let measured = allocation_counter::measure(|| {
+            for _ in 0..REQUESTS {
+                scene.exchange(1);
+            }
+        });
+        measured.count_total
+    });
+    assert_eq!(allocations, 0, "in {REQUESTS} requests");
+}
+
+#[test]
+fn a_request_for_a_hot_small_file_makes_one_receive_and_one_send() {
+    let mut scene = Scene::new();
+    let (wait, calls) = best_of(|| {
+        let calls = scene.calls_of(|scene| (0..REQUESTS).for_each(|_| scene.exchange(1)));
+        (calls.wait, (calls.receive, calls.send, calls.sendfile, calls.accept))
+    });
+    assert_eq!(calls, (REQUESTS, REQUESTS, 0, 0));
+    assert_eq!(wait, REQUESTS, "each wait finds a request");
+}
+
+#[test]
+fn pipelined_requests_are_received_together_and_answered_in_one_send() {
+    let mut scene = Scene::new();
+    let calls = best_of(|| {
+        let calls = scene.calls_of(|scene| scene.exchange(16));
+        (calls.wait, calls.receive, calls.send)
+    });
+    assert_eq!(calls, (1, 1, 1));
+}
