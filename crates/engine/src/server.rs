@@ -94,7 +94,7 @@ impl Server {
         let (config, census) = (Arc::new(self.config), Arc::new(Census::default()));
         let make = Arc::new(make);
 
-        let handle = Handle { mailboxes: mailboxes.clone().into() };
+        let handle = Handle { mailboxes: mailboxes.clone().into(), census: Arc::clone(&census) };
         let unix_paths = self.addresses.iter().filter_map(|bound| match bound {
             Bound::Unix(path) => Some(path.clone()),
             Bound::Ip(_) => None,
@@ -192,6 +192,7 @@ impl Running {
 #[derive(Clone, Debug)]
 pub struct Handle {
     mailboxes: Arc<[Arc<Mailbox>]>,
+    census: Arc<Census>,
 }
 
 impl Handle {
@@ -204,6 +205,12 @@ impl Handle {
     /// Stops listening and cuts everything now.
     pub fn stop(&self) {
         self.order(Order::Stop);
+    }
+
+    /// How many connections there are now, on all shards.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.census.total()
     }
 
     fn order(&self, order: Order) {
