@@ -64,8 +64,8 @@ fn run<S: Service + 'static>(
 ) -> anyhow::Result<ExitCode> {
     let drain_timeout = plan.config.drain_timeout;
     let signals = signals::take().context("cannot take signals")?;
-    let server =
-        Server::bind(&plan.listen, plan.workers, plan.config).map_err(|error| explain(&error))?;
+    let server = Server::bind(&plan.listen, plan.workers, plan.config)
+        .map_err(|error| explain(&error, &plan.listen))?;
     let bound = server.addresses().to_vec();
     let running = server.start(service).context("cannot start the workers")?;
     let stopped = signals::watch(signals, running.handle(), drain_timeout, log.clone())
@@ -81,7 +81,7 @@ fn run<S: Service + 'static>(
 }
 
 /// Why an address can't be had, and what to do about it.
-fn explain(error: &BindError) -> anyhow::Error {
+fn explain(error: &BindError, asked: &[ListenAddr]) -> anyhow::Error {
     let BindError { address, at, source, .. } = error;
     match (source.kind(), address) {
         (ErrorKind::AddrInUse, ListenAddr::Unix(path)) => {
@@ -91,6 +91,10 @@ fn explain(error: &BindError) -> anyhow::Error {
         (ErrorKind::AddrInUse, ListenAddr::Any(port) | ListenAddr::Host(_, port)) => {
             let at = at.unwrap_or_else(|| SocketAddr::from(([0; 16], *port)));
             let by = match who_listens::at(at) {
+                // What this command had bound before is let go already.
+                None if asked.iter().any(|other| other != address && port_of(other) == *port) => {
+                    "another --listen of this command".into()
+                }
                 None => format!("another process (as root, `ss -ltnp sport = :{port}` says which)"),
                 known => taken_by(known),
             };
@@ -117,11 +121,16 @@ fn explain(error: &BindError) -> anyhow::Error {
 
 fn taken_by(process: Option<Process>) -> String {
     match process {
-        Some(process) if process.id == std::process::id() => {
-            "another --listen of this command".into()
-        }
         Some(process) => format!("{} (pid {})", process.name, process.id),
         None => "another process".into(),
+    }
+}
+
+/// The port; 0 where there is none, or any will do.
+fn port_of(address: &ListenAddr) -> u16 {
+    match address {
+        ListenAddr::Any(port) | ListenAddr::Host(_, port) => *port,
+        ListenAddr::Unix(_) => 0,
     }
 }
 

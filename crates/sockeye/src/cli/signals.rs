@@ -17,6 +17,7 @@ use sockeye_engine::Handle;
 
 use crate::log::Log;
 use crate::quantity::Span;
+use crate::text;
 
 /// Signals are taken from now on, so that none is lost while the server starts.
 pub(crate) fn take() -> io::Result<Signals> {
@@ -61,8 +62,11 @@ pub(crate) fn watch(
             asked += 1;
             match asked {
                 1 => {
+                    let connections = text::count(handle.connections() as u64, "connection");
                     let timeout = Span(drain_timeout);
-                    log.say(format!("draining, for at most {timeout}; again to stop at once"));
+                    log.say(format!(
+                        "draining {connections}, for at most {timeout}; again to stop at once"
+                    ));
                     handle.drain();
                 }
                 2 => {

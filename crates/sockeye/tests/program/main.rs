@@ -1,0 +1,5 @@
+//! The program as a user runs it: started, asked over sockets, stopped by signals.
+
+mod send;
+mod servers;
+mod support;

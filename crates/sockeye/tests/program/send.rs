@@ -1,0 +1,208 @@
+//! `sockeye send`, against our echo and against peers that misbehave.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Output, Stdio};
+use std::thread::{self, JoinHandle};
+
+use crate::support::{Running, run, sockeye, text};
+
+const MESSAGES: [&str; 2] = ["Message 1 from client.", "Message 2 from client."];
+
+/// A peer that treats the n-th connection, from 0, as `act` says.
+fn peer(
+    connections: usize,
+    mut act: impl FnMut(usize, TcpStream) + Send + 'static,
+) -> (String, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("tcp://{}", listener.local_addr().unwrap());
+    let thread = thread::spawn(move || {
+        for n in 0..connections {
+            act(n, listener.accept().unwrap().0);
+        }
+    });
+    (url, thread)
+}
+
+/// Sends back so many bytes.
+fn give_back(stream: &mut TcpStream, bytes: usize) {
+    let mut buffer = vec![0; bytes];
+    stream.read_exact(&mut buffer).unwrap();
+    stream.write_all(&buffer).unwrap();
+}
+
+/// Waits until the other side has closed, in whatever way.
+fn wait_for_the_end(mut stream: TcpStream) {
+    let mut buffer = [0; 1024];
+    while stream.read(&mut buffer).is_ok_and(|count| count > 0) {}
+}
+
+fn said(output: &Output) -> String {
+    text(&output.stderr)
+}
+
+fn echo() -> Running {
+    Running::start(&["echo", "--listen", "127.0.0.1:0"])
+}
+
+/// Runs `send` with `input` on its standard input.
+fn send_input(args: &[&str], input: Vec<u8>) -> Output {
+    let mut command = sockeye(args);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let writer = thread::spawn(move || match stdin.write_all(&input) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => panic!("{error}"),
+        _ => {}
+    });
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap();
+    output
+}
+
+#[test]
+fn messages_come_back_on_every_connection() {
+    let server = echo();
+    let args = [&["send", server.url()], &MESSAGES[..], &["--connections", "3"]].concat();
+    let output = run(&args);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    // However they were cut on the way, the pieces of each connection make up its messages.
+    for number in 1..=3 {
+        let label = format!("connection {number}: received \"");
+        let pieces: String = text(&output.stdout)
+            .lines()
+            .filter_map(|line| line.strip_prefix(&label)?.strip_suffix('"'))
+            .collect();
+        assert_eq!(pieces, MESSAGES.concat());
+    }
+    let summary = "3 connections: 3 finished; sent 132 B, received 132 B in ";
+    assert!(said(&output).starts_with(summary), "{}", said(&output));
+}
+
+#[test]
+fn one_connection_prints_the_bytes_as_they_came() {
+    let server = echo();
+    let output = run(&["send", server.url(), "\u{1b}[1m", "two"]);
+    assert_eq!(output.stdout, b"\x1b[1mtwo");
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn standard_input_is_sent_as_it_comes_and_comes_back_whole() {
+    let server = echo();
+    let input: Vec<u8> = (0..8_000_000_u32).map(|n| (n % 251) as u8).collect();
+    let output = send_input(&["send", server.url()], input.clone());
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert!(output.stdout == input, "{} bytes came back", output.stdout.len());
+
+    let output = send_input(&["send", server.url(), "--connections", "4"], b"shared\n".to_vec());
+    let lines = text(&output.stdout);
+    assert_eq!(lines.matches(r#"received "shared\n""#).count(), 4, "{lines}");
+
+    let output = send_input(&["send", server.url()], Vec::new());
+    assert!(said(&output).starts_with("1 connection: 1 finished; sent 0 B"), "{}", said(&output));
+}
+
+#[test]
+fn a_reader_of_standard_output_that_has_seen_enough_ends_it_without_an_error() {
+    let server = echo();
+    let mut command = sockeye(&["send", server.url()]);
+    command.stdin(std::fs::File::open("/dev/zero").unwrap());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    stdout.read_exact(&mut [0; 1000]).unwrap();
+    drop(stdout);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert!(said(&output).contains("nobody reads standard output"), "{}", said(&output));
+}
+
+#[test]
+fn a_name_is_tried_at_all_of_its_addresses() {
+    let (url, thread) = peer(1, |_, mut stream| give_back(&mut stream, 5));
+    // The peer has no IPv6 address, and `localhost` may have one.
+    let output = run(&["send", &url.replace("127.0.0.1", "localhost"), "hello"]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(output.stdout, b"hello");
+    thread.join().unwrap();
+}
+
+#[test]
+fn a_refused_connection_is_an_error() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("tcp://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let output = run(&["send", &url, "hello", "--connections", "2"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = said(&output);
+    for number in 1..=2 {
+        let error = format!("connection {number}: could not connect: Connection refused");
+        assert!(said.contains(&error), "{said}");
+    }
+    assert!(said.contains("2 connections: 0 finished, 2 failed; sent 0 B"), "{said}");
+}
+
+#[test]
+fn a_peer_that_closes_early_is_an_error_that_says_how_far_it_came() {
+    let (url, thread) = peer(1, |_, mut stream| {
+        stream.read_exact(&mut [0; 11]).unwrap();
+        stream.write_all(b"Hello").unwrap();
+    });
+    let output = run(&["send", &url, "Hello World"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.stdout, b"Hello");
+    let error = "connection 1: the peer closed the connection when 5 of 11 bytes had come back";
+    assert!(said(&output).contains(error), "{}", said(&output));
+    thread.join().unwrap();
+}
+
+#[test]
+fn a_peer_that_resets_is_an_error() {
+    let (url, thread) = peer(1, |_, stream| {
+        // Closing with input unread resets the connection.
+        stream.peek(&mut [0]).unwrap();
+    });
+    let output = run(&["send", &url, "Hello World"]);
+    assert_eq!(output.status.code(), Some(1));
+    let error = "connection 1: the peer reset the connection";
+    assert!(said(&output).contains(error), "{}", said(&output));
+    thread.join().unwrap();
+}
+
+#[test]
+fn a_silent_peer_is_an_error_after_the_timeout() {
+    let (url, thread) = peer(1, |_, stream| wait_for_the_end(stream));
+    let output = run(&["send", &url, "Hello World", "--timeout", "50ms"]);
+    assert_eq!(output.status.code(), Some(1));
+    let error = "connection 1: the peer was silent for 50ms when 0 of 11 bytes had come back";
+    assert!(said(&output).contains(error), "{}", said(&output));
+    thread.join().unwrap();
+}
+
+#[test]
+fn a_peer_that_reads_nothing_is_let_go_too() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address: SocketAddr = listener.local_addr().unwrap();
+    // Nobody accepts: the kernel connects all the same and takes what fits its buffers.
+    let mut command = sockeye(&["send", &format!("tcp://{address}"), "--timeout", "50ms"]);
+    command.stdin(std::fs::File::open("/dev/zero").unwrap());
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output).contains("the peer was silent for 50ms"), "{}", said(&output));
+    drop(listener);
+}
+
+#[test]
+fn the_others_go_on_when_one_fails() {
+    let (url, thread) = peer(3, |n, mut stream| match n {
+        1 => drop(stream.read_exact(&mut [0; 5])),
+        _ => give_back(&mut stream, 5),
+    });
+    let output = run(&["send", &url, "hello", "--connections", "3"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = said(&output);
+    assert!(said.contains("the peer closed the connection when 0 of 5 bytes"), "{said}");
+    assert!(said.contains("3 connections: 2 finished, 1 failed; sent 15 B"), "{said}");
+    assert!(said.contains("received 10 B"), "{said}");
+    thread.join().unwrap();
+}

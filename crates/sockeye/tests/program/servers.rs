@@ -1,0 +1,216 @@
+//! `sockeye http` and `sockeye echo`.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::process::Stdio;
+use std::thread;
+
+use rustix::process::Signal;
+
+use crate::support::{Folder, Running, run, sockeye, text};
+
+const ANY_PORT: [&str; 2] = ["--listen", "127.0.0.1:0"];
+
+fn echo() -> Running {
+    Running::start(&[&["echo"], &ANY_PORT[..]].concat())
+}
+
+fn get(stream: &mut (impl Read + Write), path: &str) -> String {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).unwrap();
+    reply
+}
+
+/// A server in the middle of a reply that its peer doesn't read, so that it can't finish by itself.
+fn stuck(folder: &Folder, drain_timeout: &str) -> (Running, TcpStream) {
+    folder.write("large", &vec![b'x'; 64 << 20]);
+    let flags = ["http", folder.text(), "--drain-timeout", drain_timeout];
+    let server = Running::start(&[&flags, &ANY_PORT[..]].concat());
+    let mut peer = server.connect();
+    peer.write_all(b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    peer.read_exact(&mut [0]).unwrap();
+    (server, peer)
+}
+
+#[test]
+fn an_echo_gives_back_everything_also_after_a_half_close() {
+    let mut server = echo();
+    assert!(server.url().starts_with("tcp://127.0.0.1:"), "{:?}", server.screen);
+    let sent: Vec<u8> = (0..1_000_000_u32).map(|n| (n % 251) as u8).collect();
+    let mut peer = server.connect();
+    let writer = thread::spawn({
+        let (mut peer, sent) = (peer.try_clone().unwrap(), sent.clone());
+        move || {
+            peer.write_all(&sent).unwrap();
+            peer.shutdown(Shutdown::Write).unwrap();
+        }
+    });
+    let mut back = Vec::new();
+    peer.read_to_end(&mut back).unwrap();
+    writer.join().unwrap();
+    assert!(back == sent, "{} of {} bytes came back", back.len(), sent.len());
+
+    server.signal(Signal::TERM);
+    let (code, said) = server.end();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("draining "), "{said}");
+    assert!(said.contains("again to stop at once\n"), "{said}");
+    assert!(said.ends_with("stopped; no connection was cut\n"), "{said}");
+}
+
+#[test]
+fn a_folder_is_served_and_the_screen_says_that_it_has_no_index() {
+    let folder = Folder::new();
+    folder.write("hello.txt", b"Hello World");
+    let server = Running::start(&[&["http", folder.text()], &ANY_PORT[..]].concat());
+    assert_eq!(server.screen[0], format!("Serving {} over HTTP at", folder.text()));
+    assert!(server.screen[1].starts_with("http://127.0.0.1:"), "{:?}", server.screen);
+    assert!(server.screen[2].contains("no index.html"), "{:?}", server.screen);
+    let reply = get(&mut server.connect(), "/hello.txt");
+    assert!(reply.starts_with("HTTP/1.1 200 OK\r\n"), "{reply}");
+    assert!(reply.ends_with("\r\n\r\nHello World"), "{reply}");
+    assert!(get(&mut server.connect(), "/").starts_with("HTTP/1.1 404 "));
+
+    folder.write("index.html", b"<!doctype html>");
+    let server = Running::start(&[&["http", folder.text()], &ANY_PORT[..]].concat());
+    assert_eq!(server.screen.len(), 3, "{:?}", server.screen);
+}
+
+#[test]
+fn a_single_file_is_served() {
+    let folder = Folder::new();
+    folder.write("page.html", b"one page");
+    let server = Running::start(&[&["http", &folder.join("page.html")], &ANY_PORT[..]].concat());
+    assert!(get(&mut server.connect(), "/").ends_with("one page"));
+}
+
+#[test]
+fn every_address_can_be_reached_by_the_urls_on_the_screen() {
+    let folder = Folder::new();
+    folder.write("index.html", b"everywhere");
+    let socket = folder.join("socket");
+    let unix = format!("unix:{socket}");
+    let flags = ["http", folder.text(), "--listen", ":0", "--listen", &unix, "--workers", "2"];
+    let mut server = Running::start(&flags);
+    let local = server.url().strip_prefix("http://").unwrap();
+    let mut peer = TcpStream::connect(local).unwrap();
+    assert!(get(&mut peer, "/").ends_with("everywhere"));
+    assert!(server.screen.contains(&unix), "{:?}", server.screen);
+    assert!(get(&mut UnixStream::connect(&socket).unwrap(), "/").ends_with("everywhere"));
+
+    server.signal(Signal::INT);
+    assert_eq!(server.end().0, Some(0));
+    assert!(!folder.path().join("socket").exists(), "the socket's file goes with the server");
+}
+
+#[test]
+fn flags_come_from_the_environment_too() {
+    let mut command = sockeye(&["echo"]);
+    let server = Running::start_by(command.env("SOCKEYE_LISTEN", "127.0.0.1:0"));
+    assert_ne!(server.address().port(), 65432);
+}
+
+#[test]
+fn what_is_not_finished_by_the_deadline_is_cut_and_counted() {
+    let folder = Folder::new();
+    let (mut server, _peer) = stuck(&folder, "20ms");
+    server.signal(Signal::TERM);
+    assert_eq!(
+        server.next_line(),
+        "draining 1 connection, for at most 20ms; again to stop at once\n"
+    );
+    let (code, said) = server.end();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.ends_with("stopped; 1 connection cut\n"), "{said}");
+}
+
+#[test]
+fn a_second_signal_stops_at_once() {
+    let folder = Folder::new();
+    for (signal, expected) in [(Signal::TERM, 143), (Signal::INT, 130)] {
+        let (mut server, _peer) = stuck(&folder, "1h");
+        server.signal(signal);
+        assert!(server.next_line().starts_with("draining 1 connection"));
+        server.signal(signal);
+        let (code, said) = server.end();
+        assert_eq!(code, Some(expected), "{said}");
+        assert!(said.ends_with("stopped; 1 connection cut\n"), "{said}");
+    }
+}
+
+#[test]
+fn a_hang_up_stops_no_server_without_a_terminal() {
+    let mut server = echo();
+    server.signal(Signal::HUP);
+    let mut peer = server.connect();
+    peer.write_all(b"still here").unwrap();
+    peer.read_exact(&mut [0; 10]).unwrap();
+    server.signal(Signal::TERM);
+    assert_eq!(server.end().0, Some(0));
+}
+
+#[test]
+fn a_taken_address_is_refused_with_who_has_it() {
+    let server = echo();
+    let address = server.address().to_string();
+    let output = run(&["echo", "--listen", &address]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    let expected = format!("{address} is taken by sockeye (pid {})", server.id());
+    assert!(said.contains(&expected), "{said}");
+    assert!(said.contains("--listen 127.0.0.1:0 takes a free one"), "{said}");
+    assert!(output.stdout.is_empty(), "nothing is served, so nothing is said to be");
+
+    // One command that takes an address twice is told so.
+    let port = address.rsplit_once(':').unwrap().1;
+    drop(server);
+    let output = run(&["echo", "--listen", &address, "--listen", port]);
+    let said = text(&output.stderr);
+    assert!(said.contains("another --listen of this command"), "{said}");
+}
+
+#[test]
+fn what_cannot_be_served_is_refused_before_anything_begins() {
+    let folder = Folder::new();
+    let missing = folder.join("nothing");
+    let table: [(&[&str], i32, &str); 5] = [
+        (&["http", &missing], 1, "no such file or folder"),
+        (&["http", "/dev/null"], 1, "neither a folder nor a regular file"),
+        (&["http", "--listen", "192.0.2.1:0"], 1, "this machine has no such address"),
+        (&["http", "--listen", "nonsense"], 2, "HOST:PORT"),
+        (&["serve"], 2, "unrecognized subcommand"),
+    ];
+    for (args, code, says) in table {
+        let output = run(args);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {said}");
+        assert!(said.contains(says), "{args:?}: {said}");
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn a_closed_standard_output_is_no_reason_not_to_serve() {
+    let folder = Folder::new();
+    let socket = folder.join("socket");
+    let mut child = sockeye(&["echo", "--listen", &format!("unix:{socket}")])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let mut peer = loop {
+        match UnixStream::connect(&socket) {
+            Ok(peer) => break peer,
+            Err(_) => assert!(child.try_wait().unwrap().is_none(), "it has ended"),
+        }
+        thread::yield_now();
+    };
+    peer.write_all(b"hello").unwrap();
+    peer.read_exact(&mut [0; 5]).unwrap();
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), Signal::TERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
