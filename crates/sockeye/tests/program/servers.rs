@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::process::Stdio;
 use std::thread;
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::{Folder, Running, run, sockeye, text};
 
@@ -148,6 +148,7 @@ fn a_hang_up_stops_no_server_without_a_terminal() {
     let mut peer = server.connect();
     peer.write_all(b"still here").unwrap();
     peer.read_exact(&mut [0; 10]).unwrap();
+    drop(peer);
     server.signal(Signal::TERM);
     assert_eq!(server.end().0, Some(0));
 }
@@ -211,6 +212,7 @@ fn a_closed_standard_output_is_no_reason_not_to_serve() {
     };
     peer.write_all(b"hello").unwrap();
     peer.read_exact(&mut [0; 5]).unwrap();
-    rustix::process::kill_process(rustix::process::Pid::from_child(&child), Signal::TERM).unwrap();
+    drop(peer);
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
