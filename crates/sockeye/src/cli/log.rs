@@ -107,6 +107,19 @@ impl Log {
         let _ = tracing::subscriber::set_global_default(subscriber);
     }
 
+    /// Sends what panics say here, too: one in a conversation ends that connection alone, may
+    /// contain what the peer sent, and must not wait for a terminal either.
+    pub(crate) fn take_panics(&self) {
+        let log = self.clone();
+        std::panic::set_hook(Box::new(move |panic| {
+            log.say(format!("a bug in sockeye: {panic}"));
+            // The process ends with its first thread, without another word.
+            if thread::current().name() == Some("main") {
+                log.flush();
+            }
+        }));
+    }
+
     /// Says something whatever the level is: an answer to what the user did.
     pub(crate) fn say(&self, line: impl Into<String>) {
         self.queue(line.into());

@@ -27,6 +27,7 @@ fn main() -> ExitCode {
     let typed = Typed::parse();
     let Ok(log) = Log::to_stderr() else { return ExitCode::FAILURE };
     log.take_events(typed.command.level());
+    log.take_panics();
     let result = Plan::of(typed.command).and_then(|plan| run(plan, &log));
     let code = result.unwrap_or_else(|error| {
         log.say(format!("sockeye: {error:#}"));

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use anyhow::{Context, anyhow};
 use sockeye_engine::driver::BindError;
-use sockeye_engine::{ListenAddr, Server, Service};
+use sockeye_engine::{Config, ListenAddr, Server, Service};
 use sockeye_files::CacheLimits;
 use sockeye_proto::echo::Echo;
 use sockeye_proto::{Peer, Protocol, http1};
@@ -63,9 +63,18 @@ fn run<S: Service + 'static>(
     service: impl Fn(usize) -> S + Send + Sync + 'static,
 ) -> anyhow::Result<ExitCode> {
     let drain_timeout = plan.config.drain_timeout;
+    let wanted = plan.config.max_connections;
     let signals = signals::take().context("cannot take signals")?;
     let server = Server::bind(&plan.listen, plan.workers, plan.config)
         .map_err(|error| explain(&error, &plan.listen))?;
+    let connections = server.config().max_connections;
+    // The default is a wish; what somebody asked for is to be had, or to be heard of.
+    if connections < wanted && wanted != Config::default().max_connections {
+        tracing::warn!(
+            "--max-connections is {connections}, not {wanted}: this process may not have more files \
+             open (ulimit -Hn)"
+        );
+    }
     let bound = server.addresses().to_vec();
     let running = server.start(service).context("cannot start the workers")?;
     let stopped = signals::watch(signals, running.handle(), drain_timeout, log.clone())

@@ -176,6 +176,28 @@ fn a_peer_that_leaves_while_there_is_input_is_an_error() {
 }
 
 #[test]
+fn a_conversation_that_ends_leaves_the_input_to_the_others() {
+    let input: &[u8] = b"for all";
+    let mut seats = input::share(input, 2).unwrap().into_iter().map(Source::Input);
+    let (mut staying, desk) = talk_from(seats.next().unwrap(), false);
+    let (leaving, _) = talk_from(seats.next().unwrap(), false);
+    drop(leaving);
+    // The thread answers when it gets to it.
+    let mut sent = Vec::new();
+    while sent != input {
+        std::thread::yield_now();
+        staying.deliver();
+        sent.extend(staying.output());
+    }
+    staying.input(input);
+    while !staying.finished() {
+        std::thread::yield_now();
+        staying.deliver();
+    }
+    assert_eq!(desk.paper.read(), input);
+}
+
+#[test]
 fn a_slow_standard_output_stops_the_reading_and_is_not_the_peers_silence() {
     let message: &'static [u8] = vec![b'x'; TOO_MUCH + 5].leak();
     let (mut peer, desk) = talk_of(&[message], false);
