@@ -75,7 +75,8 @@ pub(crate) struct Conn<S> {
     /// Places of the credit that are given back when the output has room again.
     owed_credit: u32,
     credit: Option<Arc<Credit>>,
-    mark: Option<Mark>,
+    /// The last mark that was set, until it is reached, and how much was told to be sent.
+    mark: Option<(Mark, u64)>,
     tail: Tail,
     protocol: Conversation,
     /// The census counts it: it came in, we did not open it.
@@ -253,7 +254,7 @@ impl<S> Conn<S> {
             return;
         }
         let again = self.call(key, common, |protocol, turn| protocol.on_event(event, turn));
-        if again.is_some_and(|((), again)| again) {
+        if again.is_some_and(|((), again)| again != Again::No) {
             self.paused = false;
             self.offer_tail(key, common);
             self.tell_eof(key, common);
@@ -284,11 +285,13 @@ impl<S> Conn<S> {
         {
             credit.give_back(std::mem::take(&mut self.owed_credit));
         }
-        if let Some(mark) = self.mark
+        if let Some((mark, told)) = &mut self.mark
             && (self.reason.is_none() && self.protocol.0.is_some())
+            && (*told < self.sent || mark.0 <= self.sent)
         {
             let sent = Mark(self.sent);
-            if sent >= mark {
+            *told = self.sent;
+            if sent >= *mark {
                 self.mark = None;
             }
             self.call(key, common, |protocol, turn| protocol.on_event(Event::Sent(sent), turn));
@@ -355,12 +358,14 @@ impl<S> Conn<S> {
                 return input.len();
             }
             used += took.used;
-            match took {
+            match (again, took) {
+                // Another conversation: it has not seen the rest.
+                (Again::Switched, _) => {}
                 // It asked to go on, and came forward: a conversation that stands still is not
                 // offered the same again and again.
-                Took { used: 1.., .. } if again => {}
-                Took { next: Next::More, .. } => break,
-                Took { next: Next::Pause, .. } => self.paused = !again,
+                (Again::Resumed, Took { used: 1.., .. }) => {}
+                (Again::Resumed, _) | (Again::No, Took { next: Next::More, .. }) => break,
+                (Again::No, Took { next: Next::Pause, .. }) => self.paused = true,
             }
         }
         used
@@ -373,9 +378,10 @@ impl<S> Conn<S> {
         key: Key,
         common: &mut Common,
         call: impl FnOnce(&mut dyn Protocol, &mut Turn<'_>) -> Result<T, Fault>,
-    ) -> Option<(T, bool)> {
+    ) -> Option<(T, Again)> {
         let protocol = self.protocol.0.as_deref_mut()?;
         let mut out = self.out.take().unwrap_or_else(|| common.outputs.lend());
+        let unsent = out.unsent();
         let mut asks = Asks::default();
         let in_flight = self.in_flight.unwrap_or_default();
         let mut turn = Turn::new(TurnParts {
@@ -395,10 +401,13 @@ impl<S> Conn<S> {
             let deadline = protocol.deadline();
             (result, deadline)
         }));
+        let wrote = out.unsent() > unsent;
         if out.is_empty() {
             common.outputs.take_back(out);
         } else {
             self.out = Some(out);
+        }
+        if wrote {
             self.mark_dirty(key, common);
         }
         let Ok((result, deadline)) = result else {
@@ -420,20 +429,35 @@ impl<S> Conn<S> {
     }
 
     /// Acts on what a call asked for. Returns whether unused input is to be offered again.
-    fn grant(&mut self, key: Key, asks: Asks, common: &mut Common) -> bool {
+    fn grant(&mut self, key: Key, asks: Asks, common: &mut Common) -> Again {
         self.end = self.end.max(asks.end);
         self.want_room |= asks.want_room;
-        self.mark = asks.mark.or(self.mark);
+        if let Some(mark) = asks.mark {
+            let told = self.mark.map_or(self.sent, |(_, told)| told);
+            self.mark = Some((mark, told));
+        }
         if asks.end.is_some() || asks.want_room || asks.mark.is_some() {
             self.mark_dirty(key, common);
         }
-        let Some(protocol) = asks.switch else { return asks.resume };
+        let Some(protocol) = asks.switch else {
+            return if asks.resume { Again::Resumed } else { Again::No };
+        };
         self.protocol = Conversation(Some(protocol));
         self.paused = false;
         let peer = self.peer;
         self.event(key, Event::Open(&peer), common);
-        true
+        Again::Switched
     }
+}
+
+/// Whether unused input is to be offered again, without more behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Again {
+    No,
+    /// The conversation asked for it.
+    Resumed,
+    /// Another conversation has taken over.
+    Switched,
 }
 
 /// Input that was not used yet. Empty, it owns no memory.

@@ -250,7 +250,7 @@ impl Harness {
     }
 
     fn event(&mut self, event: Event<'_>) {
-        if self.is_over() && !matches!(event, Event::Closed(_)) {
+        if self.is_over() && !matches!(event, Event::Closed(_) | Event::Sent(_)) {
             return;
         }
         self.call(|protocol, turn| protocol.on_event(event, turn));

@@ -104,7 +104,8 @@ pub enum Event<'a> {
     /// A [`Promise`] of this conversation was kept or abandoned, or a [`Remote`] sent something
     /// (its ticket is [`Ticket::REMOTE`]).
     Message(Ticket, Result<Message, Abandoned>),
-    /// Everything written before this mark has been accepted by the kernel. Follows [`Turn::mark`].
+    /// Everything written before this mark has been accepted by the kernel. After [`Turn::mark`] it
+    /// comes whenever that has moved, until the mark is reached.
     Sent(Mark),
     /// The server wants to stop: finish what is in production, begin nothing new. An idle
     /// conversation closes now.

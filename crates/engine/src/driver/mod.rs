@@ -121,7 +121,8 @@ pub trait Driver {
     /// The error that a connection failed with, if it did.
     fn failure(&self, socket: &Self::Socket) -> Option<io::Error>;
 
-    /// Closes a connection. A send under way is given up; its [`Happening::Sent`] may still come.
+    /// Closes a connection. A send under way is given up; its [`Happening::Sent`] still comes, for
+    /// the output comes back with it.
     fn close(&mut self, socket: Self::Socket);
 }
 
@@ -148,7 +149,8 @@ pub enum Happening {
         /// It has failed.
         failed: bool,
     },
-    /// A send that was under way is done.
+    /// A send that was under way is done. It comes before any [`Happening::Ready`] of the same
+    /// connection that tells of a later moment.
     Sent {
         /// Whose.
         key: Key,

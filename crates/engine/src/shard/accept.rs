@@ -162,13 +162,12 @@ impl<D: Driver> Shard<D> {
         let peer = Peer { address, via };
         let key = self.next_key();
         let service = &mut self.service;
-        let opened = fenced(|| service.open(&peer)).ok_or(Reason::Panicked);
-        let attached = opened.and_then(|protocol| match self.driver.attach(&mut socket, key) {
-            Ok(()) => Ok(protocol),
+        let opened = match self.driver.attach(&mut socket, key) {
+            Ok(()) => fenced(|| service.open(&peer)).ok_or(Reason::Panicked),
             Err(error) => Err(Reason::Socket(error)),
-        });
+        };
         self.common.tally.accepted += 1;
-        match attached {
+        match opened {
             Ok(protocol) => {
                 debug!(target: "sockeye", peer = %address, "accepted");
                 let mut conn = Conn::new(socket, peer, 0, Stage::Open, protocol, self.common.now);

@@ -78,6 +78,8 @@ impl<D: Driver> Shard<D> {
         if self.phase != Phase::Serving {
             return;
         }
+        // It may be called between turns, long after the last one.
+        self.common.now = self.driver.now();
         self.phase = Phase::Draining { until: self.common.now + self.common.config.drain_timeout };
         self.accept_to_the_end();
         self.close_gates();
