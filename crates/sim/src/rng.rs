@@ -1,0 +1,85 @@
+//! Where all chance comes from: one sequence per seed (SplitMix64), so that a run replays exactly.
+
+use std::time::Duration;
+
+/// A sequence of numbers that its seed determines.
+#[derive(Clone, Debug)]
+pub struct Rng(u64);
+
+impl Rng {
+    /// The sequence of `seed`.
+    #[must_use]
+    pub const fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// The next number.
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A number from 0 to `bound - 1`; 0 for a bound of 0. The bias of the remainder doesn't
+    /// matter here.
+    pub fn below(&mut self, bound: usize) -> usize {
+        if bound == 0 { 0 } else { (self.next() % bound as u64) as usize }
+    }
+
+    /// A number from `low` to `high`, both included.
+    pub fn between(&mut self, low: usize, high: usize) -> usize {
+        low + self.below(high - low + 1)
+    }
+
+    /// True so many times in a thousand.
+    pub fn chance(&mut self, per_mille: u16) -> bool {
+        // Nothing is drawn for what can't happen: a fault that is turned off leaves the rest of
+        // the run as it was.
+        per_mille > 0 && self.below(1000) < usize::from(per_mille)
+    }
+
+    /// A time up to `longest`.
+    pub fn duration(&mut self, longest: Duration) -> Duration {
+        let nanos = u64::try_from(longest.as_nanos()).unwrap_or(u64::MAX);
+        Duration::from_nanos(if nanos == 0 { 0 } else { self.next() % nanos })
+    }
+
+    /// One of `these`.
+    ///
+    /// # Panics
+    ///
+    /// When there are none.
+    pub fn pick<T: Copy>(&mut self, these: &[T]) -> T {
+        these[self.below(these.len())]
+    }
+
+    /// Bytes that mean nothing.
+    pub fn bytes(&mut self, count: usize) -> Vec<u8> {
+        (0..count).map(|_| self.next() as u8).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_determines_the_sequence() {
+        let draw = |seed| {
+            let mut rng = Rng::new(seed);
+            (0..8).map(|_| rng.next()).collect::<Vec<_>>()
+        };
+        assert_eq!(draw(7), draw(7));
+        assert_ne!(draw(7), draw(8));
+    }
+
+    #[test]
+    fn a_chance_of_none_never_comes_and_one_of_all_always_does() {
+        let mut rng = Rng::new(1);
+        assert!((0..1000).all(|_| !rng.chance(0) && rng.chance(1000)));
+        let often = (0..10_000).filter(|_| rng.chance(100)).count();
+        assert!((800..1200).contains(&often), "{often}");
+    }
+}
