@@ -184,7 +184,8 @@ impl Net {
         }
         let soon = self.now + SOON;
         let next = self.queue.first_entry();
-        let Some(entry) = next.filter(|e| e.key().0 <= soon && !matches!(e.get(), Incident::Job(_)))
+        let Some(entry) =
+            next.filter(|e| e.key().0 <= soon && !matches!(e.get(), Incident::Job(_)))
         else {
             return;
         };

@@ -26,7 +26,9 @@ fn run(seed: u64, test: &impl Fn(u64)) {
     if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| test(seed))) {
         let thread = std::thread::current();
         let name = thread.name().unwrap_or("THE_TEST");
-        eprintln!("seed {seed} failed; to replay: {VARIABLE}={seed} cargo test -p sockeye-sim {name}");
+        eprintln!(
+            "seed {seed} failed; to replay: {VARIABLE}={seed} cargo test -p sockeye-sim {name}"
+        );
         panic::resume_unwind(payload);
     }
 }

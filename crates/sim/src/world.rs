@@ -7,9 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sockeye_engine::driver::Target;
-use sockeye_engine::{
-    Census, Config, Footprint, Mailbox, Service, Shard, ShardParts,
-};
+use sockeye_engine::{Census, Config, Footprint, Mailbox, Service, Shard, ShardParts};
 use sockeye_proto::{Protocol, Time};
 
 use crate::jobs::Jobs;
@@ -120,11 +118,13 @@ impl World {
         use sockeye_engine::driver::Driver;
         let driver = SimDriver::new(&self.net, ip, descriptors);
         let poller = driver.poller();
-        let listeners = targets.iter().map(|target| driver.listen(target.clone())).collect();
+        let listeners =
+            (0..).zip(targets.iter().map(|target| driver.listen(target.clone()))).collect();
         let mailbox = Arc::new(Mailbox::new(driver.waker()));
         let shard = Shard::new(ShardParts {
             driver,
             listeners,
+            handover: None,
             service,
             config: Arc::new(config),
             census,
@@ -277,8 +277,9 @@ impl World {
         let quiet = |world: &Self| world.seats.iter().all(|seat| seat.shard.connections() == 0);
         let settled = self.run_until(PATIENCE, quiet);
         assert!(settled, "something is owed for ever: {:?}", self.net.borrow());
-        // What is still under way arrives, and finds nobody.
-        self.run(Duration::from_secs(60));
+        // What is still under way arrives and finds nobody; timers of connections that are gone come
+        // up.
+        self.run(Duration::from_secs(200));
     }
 
     /// Lets everything come to its end, stops the shards, and checks what must hold after every

@@ -1,0 +1,87 @@
+//! Echo, on both sides of the engine: what comes back is what was sent.
+
+use std::net::IpAddr;
+
+use sockeye_engine::Config;
+use sockeye_proto::echo::Echo;
+use sockeye_sim::{Faults, Rng, Script, World, seeds};
+
+use crate::here;
+use crate::watched::{Seen, Talk, check, service, watched};
+
+/// A few clients against an echo. Returns what each sent, what it saw, and the run's trace.
+fn echo(seed: u64, faults: Faults) -> (Vec<Vec<u8>>, Vec<Seen>, u64) {
+    let mut rng = Rng::new(seed ^ 0xEC40);
+    let most = if faults.send_buffer.min(faults.receive_buffer) < 256 { 300 } else { 20_000 };
+    let mut world = World::new(seed, faults);
+    let (echoes, at_server) = service(|_| Echo::default());
+    world.server(&[here()], Config::default(), echoes);
+    let client = world.client(Config::default(), Some(IpAddr::from([192, 0, 2, 1])));
+
+    let (mut said, mut seen) = (Vec::new(), Vec::new());
+    for _ in 0..rng.between(1, 6) {
+        let count = rng.below(most);
+        let says = rng.bytes(count);
+        let (protocol, log) = watched(Talk::and_finish(&says));
+        world.shard_mut(client).connect(&here(), protocol, 0);
+        said.push(says);
+        seen.push(log);
+    }
+    world.settle();
+    let trace = world.trace();
+    world.finish();
+    check(&seen);
+    check(&at_server.borrow());
+    (said, seen, trace)
+}
+
+#[test]
+fn what_comes_back_does_not_depend_on_how_it_travels() {
+    seeds(0..600, |seed| {
+        // A connect may find no descriptor; that is another test's.
+        let faults = Faults { no_descriptor: 0, ..Faults::gentle(&mut Rng::new(seed)) };
+        let (said, seen, _) = echo(seed, faults);
+        for (says, log) in said.iter().zip(&seen) {
+            let log = log.borrow();
+            assert!(log.bytes == *says, "{} of {} bytes", log.bytes.len(), says.len());
+            assert_eq!(log.reason.as_deref(), Some("finished"));
+        }
+    });
+}
+
+#[test]
+fn whatever_goes_wrong_nothing_false_comes_back_and_everything_ends() {
+    seeds(0..600, |seed| {
+        let (said, seen, _) = echo(seed, Faults::harsh(&mut Rng::new(seed)));
+        for (says, log) in said.iter().zip(&seen) {
+            assert!(says.starts_with(&log.borrow().bytes));
+        }
+    });
+}
+
+#[test]
+fn a_seed_replays_to_the_last_call() {
+    seeds(0..50, |seed| {
+        let faults = || Faults::harsh(&mut Rng::new(seed));
+        assert_eq!(echo(seed, faults()).2, echo(seed, faults()).2);
+    });
+}
+
+#[test]
+fn a_half_close_loses_nothing() {
+    seeds(0..400, |seed| {
+        let mut rng = Rng::new(seed);
+        let faults = Faults::gentle(&mut rng);
+        let count = rng.between(1, 2000);
+        let says = rng.bytes(count);
+        let mut world = World::new(seed, faults);
+        let (echoes, logs) = service(|_| Echo::default());
+        world.server(&[here()], Config::default(), echoes);
+        let (first, second) = says.split_at(rng.below(count));
+        let peer = world.peer(&here(), Script::new().send(first).send(second).finish());
+        world.settle();
+        assert!(world.heard(peer).bytes == says);
+        world.finish();
+        check(&logs.borrow());
+    });
+}

@@ -1,0 +1,200 @@
+//! Conversations that watch the engine: does it keep the promises that `Protocol` states?
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use sockeye_proto::{End, Event, Fault, Next, Peer, Protocol, Time, Took, Turn};
+
+/// What a conversation has seen.
+#[derive(Debug, Default)]
+pub(crate) struct Log {
+    /// The bytes that it used.
+    pub(crate) bytes: Vec<u8>,
+    /// Whether it was opened.
+    pub(crate) opened: bool,
+    /// Why it ended (a reason's code).
+    pub(crate) reason: Option<String>,
+    /// How often it was told to drain.
+    pub(crate) drains: usize,
+    /// Promises that the engine broke.
+    pub(crate) broken: Vec<String>,
+}
+
+/// The log of a conversation that may still be going on.
+pub(crate) type Seen = Rc<RefCell<Log>>;
+
+/// The logs of all conversations of a service.
+pub(crate) type Logs = Rc<RefCell<Vec<Seen>>>;
+
+/// A conversation under watch.
+pub(crate) struct Watched {
+    inner: Box<dyn Protocol>,
+    log: Seen,
+    unused: Vec<u8>,
+    wants_more: bool,
+    eof: bool,
+    failed: bool,
+    last: Time,
+}
+
+/// Puts `inner` under watch.
+pub(crate) fn watched(inner: impl Protocol + 'static) -> (Box<dyn Protocol>, Seen) {
+    let log = Seen::default();
+    let watched = Watched {
+        inner: Box::new(inner),
+        log: Rc::clone(&log),
+        unused: Vec::new(),
+        wants_more: false,
+        eof: false,
+        failed: false,
+        last: Time::ZERO,
+    };
+    (Box::new(watched), log)
+}
+
+/// A service whose conversations are under watch, and their logs.
+pub(crate) fn service<P: Protocol + 'static>(
+    mut make: impl FnMut(&Peer) -> P + 'static,
+) -> (impl FnMut(&Peer) -> Box<dyn Protocol> + 'static, Logs) {
+    let logs = Logs::default();
+    let ours = Rc::clone(&logs);
+    let service = move |peer: &Peer| {
+        let (protocol, log) = watched(make(peer));
+        ours.borrow_mut().push(log);
+        protocol
+    };
+    (service, logs)
+}
+
+/// The engine has kept its promises to these conversations, and has told each that it is over.
+pub(crate) fn check(logs: &[Seen]) {
+    for (at, log) in logs.iter().enumerate() {
+        let log = log.borrow();
+        assert!(log.broken.is_empty(), "conversation {at}: {:?}", log.broken);
+        assert!(log.reason.is_some(), "conversation {at} was never told that it is over");
+    }
+}
+
+impl Watched {
+    fn expect(&self, kept: bool, promise: &str) {
+        if !kept {
+            self.log.borrow_mut().broken.push(promise.to_owned());
+        }
+    }
+
+    fn precondition(&mut self, turn: &Turn<'_>) {
+        let (opened, over) = (self.log.borrow().opened, self.log.borrow().reason.is_some());
+        self.expect(opened, "Open comes first");
+        self.expect(!over, "nothing follows Closed");
+        self.expect(!self.failed, "nothing but Closed follows a fault");
+        self.expect(turn.now() >= self.last, "time goes forward");
+        self.last = turn.now();
+    }
+}
+
+impl Protocol for Watched {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
+        self.precondition(turn);
+        self.expect(!self.eof, "no input follows the end of input");
+        self.expect(!input.is_empty(), "there is something to offer");
+        self.expect(input.starts_with(&self.unused), "what was not used is offered again");
+        let news = input.len() > self.unused.len();
+        self.expect(news || !self.wants_more, "what was not used comes with more behind it");
+        let result = self.inner.on_bytes(input, turn);
+        match &result {
+            Ok(Took { used, next }) => {
+                self.log.borrow_mut().bytes.extend_from_slice(&input[..*used]);
+                self.unused = input[*used..].to_vec();
+                self.wants_more = *next == Next::More;
+            }
+            Err(_) => self.failed = true,
+        }
+        result
+    }
+
+    fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        match &event {
+            Event::Open(_) => {
+                let again = std::mem::replace(&mut self.log.borrow_mut().opened, true);
+                self.expect(!again, "Open comes once");
+                self.last = turn.now();
+            }
+            Event::Closed(reason) => {
+                let code = reason.code().to_owned();
+                let again = self.log.borrow_mut().reason.replace(code).is_some();
+                self.expect(!again, "Closed comes once");
+            }
+            _ => self.precondition(turn),
+        }
+        match &event {
+            Event::Eof { clean } => {
+                self.expect(!self.eof, "Eof comes once");
+                self.expect(*clean == self.unused.is_empty(), "Eof says what is left over");
+                self.eof = true;
+            }
+            Event::Deadline => {
+                let due = self.inner.deadline().is_some_and(|due| due <= turn.now());
+                self.expect(due, "a deadline comes when it is due");
+            }
+            Event::Drain => self.log.borrow_mut().drains += 1,
+            _ => {}
+        }
+        let result = self.inner.on_event(event, turn);
+        self.failed |= result.is_err();
+        result
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        self.inner.deadline()
+    }
+}
+
+/// A client that says something and listens until the other side ends. Silence of two minutes ends
+/// it too.
+pub(crate) struct Talk {
+    says: Vec<u8>,
+    finishes: bool,
+    expires: Time,
+}
+
+impl Talk {
+    const PATIENCE: Duration = Duration::from_secs(120);
+
+    /// Says `says`, and ends its side at once.
+    pub(crate) fn and_finish(says: &[u8]) -> Self {
+        Self { says: says.to_vec(), finishes: true, expires: Time::NEVER }
+    }
+
+    /// Says `says`, and leaves the end to the other side.
+    pub(crate) fn and_listen(says: &[u8]) -> Self {
+        Self { says: says.to_vec(), finishes: false, expires: Time::NEVER }
+    }
+}
+
+impl Protocol for Talk {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
+        self.expires = turn.now() + Self::PATIENCE;
+        Ok(Took::more(input.len()))
+    }
+
+    fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        match event {
+            Event::Open(_) => {
+                self.expires = turn.now() + Self::PATIENCE;
+                turn.out.write(&self.says);
+                if self.finishes {
+                    turn.end(End::Finish);
+                }
+            }
+            Event::Eof { .. } => turn.end(End::Close),
+            Event::Deadline => return Err(Fault::peer("silent", "said nothing for two minutes")),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        Some(self.expires)
+    }
+}
