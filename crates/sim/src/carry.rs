@@ -170,17 +170,16 @@ impl Net {
         peer.into_iter().for_each(|peer| self.dispatch(peer));
     }
 
-    /// A send that is under way when its socket is closed comes back late, or not at all.
+    /// A send that is under way when its socket is closed comes back, late and undone, as a
+    /// completion that was cancelled does.
     fn give_up_send(&mut self, end: EndId) {
         let Some(out) = self.ends[end.0].pending.take() else { return };
         self.ends[end.0].pending_due = false;
         let Owner::Driver { poller, key: Some(key) } = self.ends[end.0].owner else { return };
-        if self.rng.chance(500) {
-            let then = Then::Failed(io::ErrorKind::ConnectionAborted.into());
-            let sent = Sent { out, count: 0, then };
-            let after = self.latency();
-            self.schedule(after, Incident::GivenUp { poller, key, sent });
-        }
+        let then = Then::Failed(io::ErrorKind::ConnectionAborted.into());
+        let sent = Sent { out, count: 0, then };
+        let after = self.latency();
+        self.schedule(after, Incident::GivenUp { poller, key, sent });
     }
 
     /// Puts what fits of `out` on the wire of `end`.

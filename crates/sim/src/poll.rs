@@ -46,6 +46,16 @@ enum News {
     Sent(Key, Sent),
 }
 
+impl News {
+    /// Which connection it is about.
+    fn key(&self) -> Option<Key> {
+        match self {
+            Self::Incoming(_) => None,
+            Self::Ready(key, _) | Self::Sent(key, _) => Some(*key),
+        }
+    }
+}
+
 /// What came of the last wait, for the world to tell whether a shard has anything to do.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Note {
@@ -75,17 +85,14 @@ impl Poller {
         }
     }
 
-    /// Edges of one connection that nobody has seen yet are one.
+    /// Edges of one connection that nobody has seen yet are one, unless a send was done in between:
+    /// readiness that follows a send is reported after it.
     pub(crate) fn ready(&mut self, key: Key, edge: Edge) {
-        for news in &mut self.news {
-            if let News::Ready(of, known) = news
-                && *of == key
-            {
-                *known = known.or(edge);
-                return;
-            }
+        let last = self.news.iter_mut().rev().find(|news| news.key() == Some(key));
+        match last {
+            Some(News::Ready(_, known)) => *known = known.or(edge),
+            _ => self.news.push_back(News::Ready(key, edge)),
         }
-        self.news.push_back(News::Ready(key, edge));
     }
 
     pub(crate) fn sent(&mut self, key: Key, sent: Sent) {
@@ -104,7 +111,8 @@ impl Poller {
             || self.note.until.is_some_and(|until| until <= now)
     }
 
-    /// A wait: appends what there is, all of it or (`partial`) some of it in any order.
+    /// A wait: appends what there is, all of it or (`partial`) some of it, the
+    /// connections in any order.
     pub(crate) fn wait(
         &mut self,
         until: Option<Time>,
@@ -118,7 +126,9 @@ impl Poller {
         self.waker.0.store(false, Ordering::SeqCst);
         let mut count = self.news.len();
         if partial && count > 1 {
-            self.news.rotate_left(rng.below(count));
+            let salt = rng.next();
+            let place = |news: &News| Rng::new(salt ^ news.key().map_or(0, |key| key.0)).next();
+            self.news.make_contiguous().sort_by_key(place);
             count = rng.between(1, count);
         }
         self.note.news = count;

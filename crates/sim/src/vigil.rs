@@ -10,7 +10,8 @@ use crate::poll::{Note, Poller};
 /// may not spin.
 const AT_ONE_MOMENT: u32 = 16;
 
-/// The same within one second, beside some for each connection: timers come up late and early.
+/// The same within one second, beside one for each turn that did get somebody on and some for each
+/// connection: timers come up early, and what was announced may not be there.
 const IN_ONE_SECOND: u32 = 100;
 
 /// What is known of a shard from its last turn.
@@ -22,6 +23,8 @@ pub(crate) struct Vigil {
     moment: Time,
     /// Fruitless turns since `second`.
     lately: u32,
+    /// Other turns since then.
+    fruitful: u32,
     second: Time,
 }
 
@@ -47,15 +50,18 @@ impl Vigil {
             (self.moment, self.at_once) = (now, 0);
         }
         if now.since(self.second) >= Duration::from_secs(1) {
-            (self.second, self.lately) = (now, 0);
+            (self.second, self.lately, self.fruitful) = (now, 0, 0);
         }
         if got_on || note.news > 0 {
             self.at_once = 0;
-        } else {
+            self.fruitful += 1;
+        } else if !self.settled {
+            // A turn that finds nothing to do is how the world learns that there is nothing.
             self.at_once += 1;
             self.lately += 1;
         }
-        let bound = IN_ONE_SECOND + 4 * u32::try_from(connections).unwrap_or(u32::MAX / 4);
+        let some = 4 * u32::try_from(connections).unwrap_or(1000);
+        let bound = IN_ONE_SECOND + self.fruitful + some;
         assert!(
             self.at_once <= AT_ONE_MOMENT && self.lately <= bound,
             "wake-up without progress: {} turns at {now:?}, {} within a second; {note:?}",

@@ -44,6 +44,7 @@ struct Seat {
     poller: usize,
     at_first: Footprint,
     vigil: Vigil,
+    draining: bool,
 }
 
 impl World {
@@ -133,7 +134,7 @@ impl World {
         });
         let shard = shard.expect("the simulated poller takes any listener");
         let at_first = shard.footprint();
-        self.seats.push(Seat { shard, poller, at_first, vigil: Vigil::default() });
+        self.seats.push(Seat { shard, poller, at_first, vigil: Vigil::default(), draining: false });
         ShardId(self.seats.len() - 1)
     }
 
@@ -169,6 +170,11 @@ impl World {
     pub fn shard_mut(&mut self, id: ShardId) -> &mut Shard<SimDriver> {
         self.seats[id.0].vigil.stir();
         &mut self.seats[id.0].shard
+    }
+
+    /// Tells a shard to drain, in its turn.
+    pub fn drain(&mut self, id: ShardId) {
+        self.seats[id.0].drain();
     }
 
     // ---- time ----
@@ -218,7 +224,11 @@ impl World {
     /// When something happens next.
     fn next_time(&self) -> Option<Time> {
         let net = self.net.borrow();
-        let wanted = self.seats.iter().filter_map(|seat| net.pollers[seat.poller].note.until);
+        let wanted = self
+            .seats
+            .iter()
+            .filter(|seat| !seat.is_over())
+            .filter_map(|seat| net.pollers[seat.poller].note.until);
         wanted.chain(net.next_incident()).min()
     }
 
@@ -292,10 +302,9 @@ impl World {
         self.settle();
         for seat in &mut self.seats {
             assert_eq!(seat.shard.footprint(), seat.at_first, "memory is not back to the start");
-            seat.shard.drain();
-            seat.vigil.stir();
+            seat.drain();
         }
-        let done = |world: &Self| world.seats.iter().all(|seat| seat.shard.is_done());
+        let done = |world: &Self| world.seats.iter().all(Seat::is_over);
         assert!(self.run_until(PATIENCE, done), "a shard with nothing to do doesn't stop");
         drop(std::mem::take(&mut self.seats));
         let net = self.net.borrow();
@@ -305,9 +314,23 @@ impl World {
 }
 
 impl Seat {
+    /// Whether the shard has drained: its thread would have ended.
+    fn is_over(&self) -> bool {
+        self.draining && self.shard.is_done()
+    }
+
+    fn drain(&mut self) {
+        // As its mailbox would: after it has looked at the clock.
+        self.shard.turn().expect("the simulated poller doesn't fail");
+        self.shard.drain();
+        self.draining = true;
+        self.vigil.stir();
+    }
+
     /// Gives the shard a turn, if it has anything to do.
     fn turn(&mut self, net: &Shared) -> bool {
-        if !self.vigil.wants_turn(&net.borrow().pollers[self.poller], net.borrow().now) {
+        let wants = self.vigil.wants_turn(&net.borrow().pollers[self.poller], net.borrow().now);
+        if self.is_over() || !wants {
             return false;
         }
         let before = net.borrow().progress;

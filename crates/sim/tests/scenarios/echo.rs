@@ -44,7 +44,7 @@ fn what_comes_back_does_not_depend_on_how_it_travels() {
         for (says, log) in said.iter().zip(&seen) {
             let log = log.borrow();
             assert!(log.bytes == *says, "{} of {} bytes", log.bytes.len(), says.len());
-            assert_eq!(log.reason.as_deref(), Some("finished"));
+            assert_eq!(log.reason.as_deref(), Some("peer_closed"));
         }
     });
 }
@@ -55,6 +55,7 @@ fn whatever_goes_wrong_nothing_false_comes_back_and_everything_ends() {
         let (said, seen, _) = echo(seed, Faults::harsh(&mut Rng::new(seed)));
         for (says, log) in said.iter().zip(&seen) {
             assert!(says.starts_with(&log.borrow().bytes));
+            assert!(log.borrow().reason.is_some(), "a client hears that it is over in any case");
         }
     });
 }
@@ -80,7 +81,14 @@ fn a_half_close_loses_nothing() {
         let (first, second) = says.split_at(rng.below(count));
         let peer = world.peer(&here(), Script::new().send(first).send(second).finish());
         world.settle();
-        assert!(world.heard(peer).bytes == says);
+        let heard = world.heard(peer);
+        assert!(
+            heard.bytes == says,
+            "{} of {} bytes, {:?}",
+            heard.bytes.len(),
+            count,
+            heard.outcome
+        );
         world.finish();
         check(&logs.borrow());
     });

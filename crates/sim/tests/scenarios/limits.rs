@@ -1,1 +1,142 @@
+//! More connections than there may be, and conversations that panic.
 
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use sockeye_engine::{Census, Config};
+use sockeye_proto::echo::Echo;
+use sockeye_proto::{Event, Fault, Peer, Protocol, Time, Took, Turn};
+use sockeye_sim::{Faults, Outcome, PeerId, Rng, Script, World, seeds};
+
+use crate::watched::{check, service};
+use crate::{here, secs};
+
+const SAYS: &[u8] = b"a few words";
+
+/// Ten peers that want an echo, and take their time.
+fn ten(world: &mut World, from: Option<IpAddr>) -> Vec<PeerId> {
+    let script = Script::new().send(SAYS).wait(secs(1)).finish();
+    let script = from.into_iter().fold(script, Script::from);
+    (0..10).map(|_| world.peer(&here(), script.clone())).collect()
+}
+
+fn all_served(world: &World, peers: &[PeerId]) {
+    for peer in peers {
+        assert_eq!(world.heard(*peer).bytes, SAYS);
+    }
+}
+
+#[test]
+fn without_descriptors_accepting_rests_and_resumes() {
+    seeds(0..200, |seed| {
+        let mut rng = Rng::new(seed);
+        let mut world = World::new(seed, Faults::gentle(&mut rng));
+        let (echoes, logs) = service(|_| Echo::default());
+        let room = rng.between(1, 4);
+        let server = world.poor_server(&[here()], Config::default(), echoes, 1 + room);
+        let peers = ten(&mut world, None);
+        world.run_until(secs(1000), |world| {
+            assert!(world.shard(server).connections() <= room);
+            world.shard(server).tally().closed_in_all() == 10
+        });
+        all_served(&world, &peers);
+        world.finish();
+        check(&logs.borrow());
+    });
+}
+
+#[test]
+fn above_the_limit_new_connections_wait_and_are_not_lost() {
+    seeds(0..200, |seed| {
+        let mut rng = Rng::new(seed);
+        let mut world = World::new(seed, Faults::gentle(&mut rng));
+        let max = rng.between(1, 5);
+        let config = Config { max_connections: max, ..Config::default() };
+        let census = Arc::<Census>::default();
+        let mut logs = Vec::new();
+        for _ in 0..rng.between(1, 3) {
+            let (echoes, seen) = service(|_| Echo::default());
+            world.shard_of(&census, &[here()], config.clone(), echoes);
+            logs.push(seen);
+        }
+        let peers = ten(&mut world, None);
+        world.run_until(secs(1000), |world| {
+            assert!(census.total() <= max);
+            peers.iter().all(|peer| world.heard(*peer).closed)
+        });
+        all_served(&world, &peers);
+        world.finish();
+        assert_eq!(census.total(), 0);
+        logs.iter().for_each(|logs| check(&logs.borrow()));
+    });
+}
+
+#[test]
+fn one_address_has_its_share_and_no_more() {
+    seeds(0..200, |seed| {
+        let mut rng = Rng::new(seed);
+        let mut world = World::new(seed, Faults { stall: 0, ..Faults::gentle(&mut rng) });
+        let max = rng.between(1, 5);
+        let config = Config { max_connections_per_address: max, ..Config::default() };
+        let (echoes, logs) = service(|_| Echo::default());
+        let server = world.server(&[here()], config, echoes);
+        let greedy = Script::new().from([192, 0, 2, 1].into()).wait(secs(30)).finish();
+        let crowd: Vec<_> = (0..10).map(|_| world.peer(&here(), greedy.clone())).collect();
+        world.run(secs(20));
+        assert_eq!(world.shard(server).connections(), max);
+        assert_eq!(world.shard(server).tally().closed_for("over_address_limit"), 10 - max as u64);
+        let others = [ten(&mut world, None), ten(&mut world, Some([192, 0, 2, 2].into()))];
+        world.settle();
+        all_served(&world, &others[0]);
+        let served = others[1].iter().filter(|peer| world.heard(**peer).bytes == SAYS).count();
+        assert!(served >= max);
+        let ended = |peer: &&PeerId| {
+            world.heard(**peer).outcome.is_some_and(|(outcome, _)| outcome == Outcome::Ended)
+        };
+        assert_eq!(crowd.iter().filter(ended).count(), 10);
+
+        // Who has left makes room.
+        let again =
+            world.peer(&here(), Script::new().from([192, 0, 2, 1].into()).send(SAYS).finish());
+        world.settle();
+        assert_eq!(world.heard(again).bytes, SAYS);
+        world.finish();
+        check(&logs.borrow());
+    });
+}
+
+/// Echoes, unless told to panic: at a byte, at the end of input, or when it is closed.
+struct Fragile(Echo);
+
+impl Protocol for Fragile {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
+        assert!(!input.contains(&b'!'), "on purpose");
+        self.0.on_bytes(input, turn)
+    }
+
+    fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        assert!(!matches!(event, Event::Closed(_)), "on purpose, at the very end");
+        self.0.on_event(event, turn)
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        self.0.deadline()
+    }
+}
+
+#[test]
+fn a_panic_ends_one_conversation_alone() {
+    seeds(0..100, |seed| {
+        let mut rng = Rng::new(seed);
+        let mut world = World::new(seed, Faults::gentle(&mut rng));
+        let fragile = |_: &Peer| Box::new(Fragile(Echo::default())) as Box<dyn Protocol>;
+        let server = world.server(&[here()], Config::default(), fragile);
+        let good = ten(&mut world, None);
+        let bad = world.peer(&here(), Script::new().send("and now: !").finish());
+        world.settle();
+        all_served(&world, &good);
+        assert!(b"and now: ".starts_with(&world.heard(bad).bytes));
+        assert_eq!(world.shard(server).tally().closed_for("panicked"), 1);
+        world.finish();
+    });
+}

@@ -1,1 +1,177 @@
+//! Peers that read slowly, not at all, or reset.
 
+use sockeye_engine::{Config, Linger};
+use sockeye_proto::echo::Echo;
+use sockeye_sim::{Faults, Outcome, Rng, Script, World, seeds};
+
+use crate::watched::{check, service};
+use crate::{here, secs};
+
+/// Buffers so small that what a peer doesn't read is soon felt.
+fn tight(rng: &mut Rng) -> Faults {
+    Faults { send_buffer: 256, receive_buffer: 256, scratch: 256, stall: 0, ..Faults::gentle(rng) }
+}
+
+#[test]
+fn a_peer_that_never_reads_costs_a_bounded_amount_and_is_let_go() {
+    seeds(0..150, |seed| {
+        const OUTPUT: usize = 4096;
+        let mut rng = Rng::new(seed);
+        let mut world = World::new(seed, tight(&mut rng));
+        let (echoes, logs) = service(|_| Echo::default());
+        let config = Config { max_buffered_output: OUTPUT, ..Config::default() };
+        let server = world.server(&[here()], config, echoes);
+        let peer = world.peer(&here(), Script::new().stop_reading().send(vec![7; 100_000]));
+        let start = world.now();
+        world.settle();
+        // What we hold, one receive above it, and what the kernels hold in both directions.
+        let most = OUTPUT + 256 + 4 * 256;
+        let heard = world.heard(peer);
+        assert!((OUTPUT..=most).contains(&heard.sent), "it sent {}", heard.sent);
+        assert_eq!(world.shard(server).tally().closed_for("write_stalled"), 1);
+        let (_, ended) = heard.outcome.expect("it was reset");
+        let lasted = ended.since(start);
+        assert!((secs(60)..secs(130)).contains(&lasted), "it lasted {lasted:?}");
+        world.finish();
+        check(&logs.borrow());
+    });
+}
+
+#[test]
+fn a_slow_reader_gets_everything_however_long_it_takes() {
+    seeds(0..150, |seed| {
+        let mut rng = Rng::new(seed);
+        let mut world = World::new(seed, tight(&mut rng));
+        let says = rng.bytes(3000);
+        let (echoes, logs) = service(|_| Echo::default());
+        world.server(&[here()], Config::default(), echoes);
+        let slowly = Script::new().read_slowly(100, secs(20)).send(says.clone()).finish();
+        let peer = world.peer(&here(), slowly);
+        let start = world.now();
+        world.settle();
+        let heard = world.heard(peer);
+        assert!(heard.bytes == says, "{} bytes", heard.bytes.len());
+        let (outcome, ended) = heard.outcome.expect("the other side ended");
+        assert_eq!(outcome, Outcome::Ended);
+        assert!(ended.since(start) >= secs(500), "the reader was not slow");
+        world.finish();
+        check(&logs.borrow());
+    });
+}
+
+#[test]
+fn a_reader_that_stops_is_let_go_a_minute_later() {
+    seeds(0..150, |seed| {
+        let mut rng = Rng::new(seed);
+        let mut world = World::new(seed, tight(&mut rng));
+        let (echoes, logs) = service(|_| Echo::default());
+        let server = world.server(&[here()], Config::default(), echoes);
+        let script =
+            Script::new().read_slowly(100, secs(20)).send(rng.bytes(3000)).await_bytes(1000);
+        let peer = world.peer(&here(), script.stop_reading());
+        assert!(world.run_until(secs(2000), |world| world.heard(peer).bytes.len() >= 1000));
+        let stopped = world.now();
+        let gone = |world: &World| world.shard(server).connections() == 0;
+        assert!(world.run_until(secs(200), gone), "it is still there");
+        assert!(world.now().since(stopped) >= secs(39), "it was let go too soon");
+        assert_eq!(world.shard(server).tally().closed_for("write_stalled"), 1);
+        world.finish();
+        check(&logs.borrow());
+    });
+}
+
+#[test]
+fn a_reset_in_the_middle_disturbs_nobody_else() {
+    seeds(0..300, |seed| {
+        let mut rng = Rng::new(seed);
+        let faults = Faults::gentle(&mut rng);
+        let mut world = World::new(seed, faults);
+        let (echoes, logs) = service(|_| Echo::default());
+        let server = world.server(&[here()], Config::default(), echoes);
+        let says = rng.bytes(300);
+        let some = rng.below(300);
+        let good = world.peer(&here(), Script::new().send(says.clone()).finish());
+        let reset = Script::new().send(says.clone()).await_bytes(some).reset();
+        let bad = world.peer(&here(), reset);
+        world.settle();
+        assert!(world.heard(good).bytes == says);
+        assert!(says.starts_with(&world.heard(bad).bytes));
+        assert_eq!(world.shard(server).tally().closed_for("reset"), 1);
+        assert_eq!(world.shard(server).tally().closed_in_all(), 2);
+        world.finish();
+        check(&logs.borrow());
+    });
+}
+
+/// Answers the first byte, and doesn't want to hear the rest.
+mod curt {
+    use sockeye_proto::{End, Event, Fault, Protocol, Time, Took, Turn};
+
+    pub(super) struct Curt;
+
+    pub(super) const REPLY: &[u8] = b"too much, thank you";
+
+    impl Protocol for Curt {
+        fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
+            turn.out.write(REPLY);
+            turn.end(End::Linger);
+            Ok(Took::more(input.len().min(1)))
+        }
+
+        fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
+            if matches!(event, Event::Eof { .. }) {
+                turn.end(End::Close);
+            }
+            Ok(())
+        }
+
+        fn deadline(&self) -> Option<Time> {
+            None
+        }
+    }
+}
+
+#[test]
+fn a_peer_that_is_still_sending_reads_the_reply() {
+    seeds(0..300, |seed| {
+        let mut rng = Rng::new(seed);
+        // A network on which the peer can be done within the time that we linger.
+        let delay = secs(1) / 1000;
+        let faults = Faults { delay, stall: 0, ..tight(&mut rng) };
+        let mut world = World::new(seed, faults);
+        let (curts, logs) = service(|_| curt::Curt);
+        world.server(&[here()], Config::default(), curts);
+        let count = rng.between(1, 50_000);
+        let peer = world.peer(&here(), Script::new().send(rng.bytes(count)).finish());
+        world.settle();
+        let heard = world.heard(peer);
+        assert_eq!(heard.bytes, curt::REPLY, "{:?}", heard.outcome);
+        world.finish();
+        check(&logs.borrow());
+    });
+}
+
+#[test]
+fn lingering_has_an_end() {
+    seeds(0..100, |seed| {
+        let mut rng = Rng::new(seed);
+        let faults = tight(&mut rng);
+        let mut world = World::new(seed, faults);
+        let (curts, logs) = service(|_| curt::Curt);
+        let linger = Linger { bytes: 5000, ..Linger::default() };
+        let server = world.server(&[here()], Config { linger, ..Config::default() }, curts);
+        // One says nothing more, one says too much, one goes on for ever, byte by byte.
+        let quiet = Script::new().send("x").wait(secs(1000));
+        let endless = (0..500).fold(Script::new(), |script, _| script.send("y").wait(secs(1)));
+        for script in [quiet, Script::new().send(vec![0; 100_000]), endless] {
+            world.peer(&here(), script);
+        }
+        let gone = |world: &World| {
+            let shard = world.shard(server);
+            shard.tally().accepted == 3 && shard.connections() == 0
+        };
+        assert!(world.run_until(secs(60), gone), "something lingers on");
+        world.finish();
+        check(&logs.borrow());
+    });
+}
