@@ -278,17 +278,20 @@ impl World {
 
     // ---- the end ----
 
-    /// Waits until every connection has come to its end by itself.
+    /// Waits until every connection has come to its end by itself and every peer has done what it
+    /// had to.
     ///
     /// # Panics
     ///
     /// When one never does.
     pub fn settle(&mut self) {
-        let quiet = |world: &Self| world.seats.iter().all(|seat| seat.shard.connections() == 0);
+        let quiet = |world: &Self| {
+            let nothing_to_come = world.net.borrow().next_incident().is_none();
+            nothing_to_come && world.seats.iter().all(|seat| seat.shard.connections() == 0)
+        };
         let settled = self.run_until(PATIENCE, quiet);
         assert!(settled, "something is owed for ever: {:?}", self.net.borrow());
-        // What is still under way arrives and finds nobody; timers of connections that are gone come
-        // up.
+        // Timers of connections that are gone come up.
         self.run(Duration::from_secs(200));
     }
 

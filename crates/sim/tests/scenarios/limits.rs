@@ -39,6 +39,7 @@ fn without_descriptors_accepting_rests_and_resumes() {
             assert!(world.shard(server).connections() <= room);
             world.shard(server).tally().closed_in_all() == 10
         });
+        world.settle();
         all_served(&world, &peers);
         world.finish();
         check(&logs.borrow());
