@@ -160,6 +160,11 @@ impl Net {
         self.queue.first_key_value().map(|((time, _), _)| *time)
     }
 
+    /// Whether nothing is to come by itself, and nobody waits to be accepted.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.queue.is_empty() && self.listeners.iter().all(|listener| listener.queue.is_empty())
+    }
+
     pub(crate) fn advance_to(&mut self, time: Time) {
         self.now = self.now.max(time);
     }

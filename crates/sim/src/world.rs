@@ -286,8 +286,8 @@ impl World {
     /// When one never does.
     pub fn settle(&mut self) {
         let quiet = |world: &Self| {
-            let nothing_to_come = world.net.borrow().next_incident().is_none();
-            nothing_to_come && world.seats.iter().all(|seat| seat.shard.connections() == 0)
+            world.net.borrow().is_quiet()
+                && world.seats.iter().all(|seat| seat.shard.connections() == 0)
         };
         let settled = self.run_until(PATIENCE, quiet);
         assert!(settled, "something is owed for ever: {:?}", self.net.borrow());
