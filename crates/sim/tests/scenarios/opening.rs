@@ -1,1 +1,130 @@
+//! Connections that we open: refused, late, never, reset; and places that are used again.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
+use sockeye_engine::Config;
+use sockeye_proto::echo::Echo;
+use sockeye_sim::{Faults, Rng, Script, World, seeds};
+
+use crate::watched::{Seen, Talk, check, service, watched};
+use crate::{here, secs};
+
+/// A client alone, against what `prepare` puts there. Returns how its one conversation ended.
+fn alone(seed: u64, faults: Faults, prepare: impl FnOnce(&mut World)) -> (Seen, u64) {
+    let mut world = World::new(seed, faults);
+    prepare(&mut world);
+    let client = world.client(Config::default(), None);
+    let (protocol, log) = watched(Talk::and_listen(b"hello?"));
+    let start = world.now();
+    world.shard_mut(client).connect(&here(), protocol, 3);
+    world.run_until(secs(3600), |world| world.shard(client).connections() == 0);
+    let took = world.now().since(start).as_secs();
+    world.finish();
+    check(&[Rc::clone(&log)]);
+    (log, took)
+}
+
+fn ended_as(log: &Seen) -> (bool, String) {
+    let log = log.borrow();
+    (log.opened, log.reason.clone().expect("it is over"))
+}
+
+#[test]
+fn where_nobody_listens_the_conversation_hears_of_it() {
+    seeds(0..200, |seed| {
+        let faults = Faults { no_descriptor: 0, ..Faults::gentle(&mut Rng::new(seed)) };
+        let (log, _) = alone(seed, faults, |_| {});
+        assert_eq!(ended_as(&log), (false, "connect_failed".into()));
+    });
+}
+
+#[test]
+fn without_a_descriptor_the_conversation_hears_of_it() {
+    let faults = Faults { no_descriptor: 1000, ..Faults::none() };
+    let (log, _) = alone(1, faults, |_| {});
+    assert_eq!(ended_as(&log), (false, "connect_failed".into()));
+}
+
+#[test]
+fn what_never_comes_to_stand_is_given_up_in_time() {
+    seeds(0..200, |seed| {
+        let gentle = Faults::gentle(&mut Rng::new(seed));
+        let faults = Faults { never_connect: 1000, no_descriptor: 0, ..gentle };
+        let (log, took) = alone(seed, faults, |_| {});
+        assert_eq!(ended_as(&log), (false, "connect_timed_out".into()));
+        assert_eq!(took, 10);
+    });
+}
+
+#[test]
+fn a_slow_connection_stands_or_is_given_up() {
+    let stood = Cell::new(0);
+    seeds(0..100, |seed| {
+        let gentle = Faults::gentle(&mut Rng::new(seed));
+        let faults = Faults { slow_connect: 1000, no_descriptor: 0, stall: 0, ..gentle };
+        let (log, took) = alone(seed, faults, |world| {
+            world.scripted_server(&here(), Script::new().send("yes").finish());
+        });
+        match ended_as(&log) {
+            (true, reason) => {
+                assert_eq!(reason, "peer_closed");
+                assert_eq!(log.borrow().bytes, b"yes");
+                stood.set(stood.get() + 1);
+            }
+            (false, reason) => assert_eq!((&*reason, took), ("connect_timed_out", 10)),
+        }
+    });
+    assert!(std::env::var("SOCKEYE_SEED").is_ok() || (20..80).contains(&stood.get()));
+}
+
+#[test]
+fn a_server_that_resets_is_told_apart_from_one_that_ends() {
+    seeds(0..200, |seed| {
+        let faults = Faults { no_descriptor: 0, ..Faults::gentle(&mut Rng::new(seed)) };
+        let (log, _) = alone(seed, faults, |world| {
+            world.scripted_server(&here(), Script::new().send("y").wait(secs(1)).reset());
+        });
+        assert_eq!(ended_as(&log), (true, "reset".into()));
+        assert!(b"y".starts_with(&log.borrow().bytes));
+    });
+}
+
+#[test]
+fn what_comes_late_for_a_place_that_is_used_again_hurts_nobody() {
+    seeds(0..200, |seed| {
+        let mut rng = Rng::new(seed);
+        // Sends that are done long after their connections were reset, readiness for who is gone.
+        let faults = Faults {
+            late_send: 900,
+            reset: 500,
+            spurious: 200,
+            partial_wait: 300,
+            delay: secs(1) / 10,
+            trouble_time: secs(1) / 10,
+            ..Faults::none()
+        };
+        let mut world = World::new(seed, faults);
+        let (echoes, at_server) = service(|_| Echo::default());
+        world.server(&[here()], Config::default(), echoes);
+        let client = world.client(Config::default(), None);
+        let mut seen = Vec::new();
+        for _ in 0..20 {
+            let count = rng.between(1, 2000);
+            let says = rng.bytes(count);
+            let (protocol, log) = watched(Talk::and_finish(&says));
+            world.shard_mut(client).connect(&here(), protocol, 0);
+            seen.push((says, log));
+            world.run_until(secs(60), |world| world.shard(client).connections() < 3);
+        }
+        world.settle();
+        let tally = world.shard(client).tally().clone();
+        world.finish();
+        assert_eq!(tally.closed_in_all(), 20);
+        for (says, log) in &seen {
+            assert!(says.starts_with(&log.borrow().bytes), "somebody else's bytes");
+            assert!(log.borrow().reason.is_some());
+        }
+        check(&at_server.borrow());
+    });
+}
