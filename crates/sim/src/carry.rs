@@ -39,10 +39,12 @@ impl Net {
         self.ends[end.0].delivering = false;
         let from = &self.ends[end.0];
         let Some(peer) = from.peer else { return };
-        if from.vanished || !from.has_cargo() {
+        let to = &self.ends[peer.0];
+        // Nothing reaches an end that has failed: it would come behind what was lost.
+        if from.vanished || !from.has_cargo() || to.failure().is_some() {
             return;
         }
-        if self.ends[peer.0].is_closed() {
+        if to.is_closed() {
             return self.deliver_to_nobody(end);
         }
         let split = self.faults.split;

@@ -5,30 +5,37 @@ use std::ops::Range;
 use std::panic::{self, AssertUnwindSafe};
 
 /// The environment variable that names the one seed to run.
-const VARIABLE: &str = "SOCKEYE_SEED";
+const ONE: &str = "SOCKEYE_SEED";
 
-/// Runs `test` with each of the `range`'s seeds, or only with the one that `SOCKEYE_SEED` names.
+/// The environment variable that says how many times as many seeds to run.
+const MORE: &str = "SOCKEYE_SEEDS_TIMES";
+
+/// Runs `test` with each of the `range`'s seeds (`SOCKEYE_SEEDS_TIMES=10`: with ten times as many),
+/// or only with the one that `SOCKEYE_SEED` names.
 ///
 /// # Panics
 ///
 /// As `test` does, after saying on standard error which seed it was and how to run it again.
 pub fn seeds(range: Range<u64>, test: impl Fn(u64)) {
-    let only = env::var(VARIABLE).ok().map(|seed| {
-        seed.parse::<u64>().unwrap_or_else(|_| panic!("{VARIABLE} is not a number: {seed}"))
-    });
-    match only {
+    match number(ONE) {
         Some(seed) => run(seed, &test),
-        None => range.for_each(|seed| run(seed, &test)),
+        None => {
+            let count = (range.end - range.start) * number(MORE).unwrap_or(1);
+            (range.start..range.start + count).for_each(|seed| run(seed, &test));
+        }
     }
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let value = env::var(variable).ok()?;
+    Some(value.parse().unwrap_or_else(|_| panic!("{variable} is not a number: {value}")))
 }
 
 fn run(seed: u64, test: &impl Fn(u64)) {
     if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| test(seed))) {
         let thread = std::thread::current();
         let name = thread.name().unwrap_or("THE_TEST");
-        eprintln!(
-            "seed {seed} failed; to replay: {VARIABLE}={seed} cargo test -p sockeye-sim {name}"
-        );
+        eprintln!("seed {seed} failed; to replay: {ONE}={seed} cargo test -p sockeye-sim {name}");
         panic::resume_unwind(payload);
     }
 }
@@ -41,7 +48,7 @@ mod tests {
 
     #[test]
     fn every_seed_runs_until_one_fails() {
-        if env::var(VARIABLE).is_ok() {
+        if env::var(ONE).is_ok() || env::var(MORE).is_ok() {
             return;
         }
         let ran = RefCell::new(Vec::new());

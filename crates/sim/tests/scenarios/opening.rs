@@ -59,13 +59,14 @@ fn what_never_comes_to_stand_is_given_up_in_time() {
 
 #[test]
 fn a_slow_connection_stands_or_is_given_up() {
-    let stood = Cell::new(0);
+    let (stood, ran) = (Cell::new(0), Cell::new(0));
     seeds(0..100, |seed| {
         let gentle = Faults::gentle(&mut Rng::new(seed));
         let faults = Faults { slow_connect: 1000, no_descriptor: 0, stall: 0, ..gentle };
         let (log, took) = alone(seed, faults, |world| {
             world.scripted_server(&here(), Script::new().send("yes").finish());
         });
+        ran.set(ran.get() + 1);
         match ended_as(&log) {
             (true, reason) => {
                 assert_eq!(reason, "peer_closed");
@@ -75,7 +76,8 @@ fn a_slow_connection_stands_or_is_given_up() {
             (false, reason) => assert_eq!((&*reason, took), ("connect_timed_out", 10)),
         }
     });
-    assert!(std::env::var("SOCKEYE_SEED").is_ok() || (20..80).contains(&stood.get()));
+    // About half of them take longer than the ten seconds that they have.
+    assert!(ran.get() == 1 || (ran.get() / 5..ran.get()).contains(&stood.get()));
 }
 
 #[test]
