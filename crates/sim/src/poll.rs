@@ -126,8 +126,8 @@ impl Poller {
         self.waker.0.store(false, Ordering::SeqCst);
         let mut count = self.news.len();
         if partial && count > 1 {
-            let salt = rng.next();
-            let place = |news: &News| Rng::new(salt ^ news.key().map_or(0, |key| key.0)).next();
+            let salt = rng.draw();
+            let place = |news: &News| Rng::new(salt ^ news.key().map_or(0, |key| key.0)).draw();
             self.news.make_contiguous().sort_by_key(place);
             count = rng.between(1, count);
         }

@@ -14,7 +14,7 @@ impl Rng {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -25,7 +25,7 @@ impl Rng {
     /// A number from 0 to `bound - 1`; 0 for a bound of 0. The bias of the remainder doesn't
     /// matter here.
     pub fn below(&mut self, bound: usize) -> usize {
-        if bound == 0 { 0 } else { (self.next() % bound as u64) as usize }
+        if bound == 0 { 0 } else { (self.draw() % bound as u64) as usize }
     }
 
     /// A number from `low` to `high`, both included.
@@ -43,7 +43,7 @@ impl Rng {
     /// A time up to `longest`.
     pub fn duration(&mut self, longest: Duration) -> Duration {
         let nanos = u64::try_from(longest.as_nanos()).unwrap_or(u64::MAX);
-        Duration::from_nanos(if nanos == 0 { 0 } else { self.next() % nanos })
+        Duration::from_nanos(if nanos == 0 { 0 } else { self.draw() % nanos })
     }
 
     /// One of `these`.
@@ -57,7 +57,7 @@ impl Rng {
 
     /// Bytes that mean nothing.
     pub fn bytes(&mut self, count: usize) -> Vec<u8> {
-        (0..count).map(|_| self.next() as u8).collect()
+        (0..count).map(|_| self.draw() as u8).collect()
     }
 }
 
@@ -69,7 +69,7 @@ mod tests {
     fn a_seed_determines_the_sequence() {
         let draw = |seed| {
             let mut rng = Rng::new(seed);
-            (0..8).map(|_| rng.next()).collect::<Vec<_>>()
+            (0..8).map(|_| rng.draw()).collect::<Vec<_>>()
         };
         assert_eq!(draw(7), draw(7));
         assert_ne!(draw(7), draw(8));

@@ -1,5 +1,6 @@
 //! Echo, on both sides of the engine: what comes back is what was sent.
 
+use std::cell::Cell;
 use std::net::IpAddr;
 
 use sockeye_engine::Config;
@@ -9,8 +10,9 @@ use sockeye_sim::{Faults, Rng, Script, World, seeds};
 use crate::here;
 use crate::watched::{Seen, Talk, check, service, watched};
 
-/// A few clients against an echo. Returns what each sent, what it saw, and the run's trace.
-fn echo(seed: u64, faults: Faults) -> (Vec<Vec<u8>>, Vec<Seen>, u64) {
+/// A few clients against an echo. Returns what each sent, what it saw, and the run's trace
+/// with the number of faults in it.
+fn echo(seed: u64, faults: Faults) -> (Vec<Vec<u8>>, Vec<Seen>, (u64, u64)) {
     let mut rng = Rng::new(seed ^ 0xEC40);
     let most = if faults.send_buffer.min(faults.receive_buffer) < 256 { 300 } else { 20_000 };
     let mut world = World::new(seed, faults);
@@ -28,7 +30,7 @@ fn echo(seed: u64, faults: Faults) -> (Vec<Vec<u8>>, Vec<Seen>, u64) {
         seen.push(log);
     }
     world.settle();
-    let trace = world.trace();
+    let trace = (world.trace(), world.injected());
     world.finish();
     check(&seen);
     check(&at_server.borrow());
@@ -62,10 +64,14 @@ fn whatever_goes_wrong_nothing_false_comes_back_and_everything_ends() {
 
 #[test]
 fn a_seed_replays_to_the_last_call() {
+    let injected = Cell::new(0);
     seeds(0..50, |seed| {
         let faults = || Faults::harsh(&mut Rng::new(seed));
-        assert_eq!(echo(seed, faults()).2, echo(seed, faults()).2);
+        let first = echo(seed, faults()).2;
+        assert_eq!(first, echo(seed, faults()).2);
+        injected.set(injected.get() + first.1);
     });
+    assert!(injected.get() > 0, "nothing went wrong in any of these runs");
 }
 
 #[test]

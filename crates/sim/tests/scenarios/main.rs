@@ -5,6 +5,7 @@
 mod conversations;
 mod drain;
 mod echo;
+mod http;
 mod limits;
 mod opening;
 mod peers;

@@ -1,0 +1,149 @@
+//! HTTP/1.1 and ranges of files, on the engine and however it is split.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use sockeye_engine::Config;
+use sockeye_proto::http1::{Answer, Body, Fields, Handler, Reply, Request, Server, Shared, Status};
+use sockeye_proto::{Abandoned, FileRange, FileSource, Message, Ticket};
+use sockeye_sim::{Faults, Outcome, Rng, Script, World, seeds};
+
+use crate::here;
+use crate::watched::{check, service};
+
+/// A file in memory, which is another one after so many reads.
+#[derive(Debug)]
+struct Text {
+    bytes: Vec<u8>,
+    reads_left: AtomicUsize,
+}
+
+impl Text {
+    fn new(reads_left: usize) -> Arc<Self> {
+        let bytes = (0..5000_u32).map(|at| at as u8).collect();
+        Arc::new(Self { bytes, reads_left: AtomicUsize::new(reads_left) })
+    }
+
+    fn range(self: &Arc<Self>) -> FileRange {
+        let source: Arc<dyn FileSource> = self.clone();
+        FileRange { source, offset: 0, len: self.bytes.len() as u64 }
+    }
+}
+
+impl FileSource for Text {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let _ = self.reads_left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1));
+        let rest = self.bytes.get(offset as usize..).unwrap_or_default();
+        // A file may give less than it was asked for.
+        let count = rest.len().min(buffer.len()).min(1000);
+        buffer[..count].copy_from_slice(&rest[..count]);
+        Ok(count)
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    fn is_unchanged(&self) -> bool {
+        self.reads_left.load(Relaxed) > 0
+    }
+}
+
+/// `/file` is a file, `/later` is answered from elsewhere, `/` at once; all else isn't there.
+struct Site(Arc<Text>);
+
+impl Handler for Site {
+    fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
+        let none = Fields::new();
+        match request.path() {
+            b"/" => reply.send(Status::OK, &none, Body::Static(b"at once")),
+            b"/file" => reply.send(Status::OK, &none, Body::File(self.0.range())),
+            b"/later" => {
+                let _ = reply.run(|| ());
+                reply.later()
+            }
+            _ => reply.error(Status::NOT_FOUND, &none, "there is nothing here"),
+        }
+    }
+
+    fn on_message(
+        &mut self,
+        _: Ticket,
+        body: Result<Message, Abandoned>,
+        reply: Reply<'_, '_>,
+    ) -> Answer {
+        match body {
+            Ok(_) => reply.send(Status::OK, &Fields::new(), Body::Static(b"later")),
+            Err(Abandoned) => reply.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), "lost"),
+        }
+    }
+}
+
+/// One client's requests and everything it hears, but for the dates.
+fn converse(seed: u64, faults: Faults, requests: &str) -> String {
+    let mut world = World::new(seed, faults);
+    let shared = Rc::new(Shared::default());
+    let text = Text::new(usize::MAX);
+    let (servers, logs) =
+        service(move |_| Server::new(Rc::clone(&shared), Site(Arc::clone(&text))));
+    world.server(&[here()], Config::default(), servers);
+    let client = world.peer(&here(), Script::new().send(requests).finish());
+    world.settle();
+    let heard = world.heard(client);
+    assert_eq!(heard.outcome.map(|(outcome, _)| outcome), Some(Outcome::Ended));
+    world.finish();
+    check(&logs.borrow());
+    let heard: String = heard.bytes.iter().copied().map(char::from).collect();
+    let (dates, rest): (Vec<_>, Vec<_>) =
+        heard.split_inclusive("\r\n").partition(|line| line.starts_with("Date: "));
+    assert_eq!(dates.len(), heard.matches("HTTP/1.1 ").count(), "each reply has a date");
+    rest.concat()
+}
+
+#[test]
+fn pipelined_requests_get_the_same_replies_however_they_travel() {
+    seeds(0..300, |seed| {
+        let mut rng = Rng::new(seed);
+        let mut faults = Faults::gentle(&mut rng);
+        // A request that drips in for longer than its deadline gets another answer.
+        faults.send_buffer = faults.send_buffer.max(256);
+        faults.receive_buffer = faults.receive_buffer.max(256);
+        let mut requests = String::new();
+        let count = rng.between(1, 12);
+        for _ in 0..count {
+            let method = rng.pick(&["GET", "HEAD"]);
+            let path = rng.pick(&["/", "/file", "/later", "/nothing"]);
+            requests += &format!("{method} {path} HTTP/1.1\r\nHost: here\r\n\r\n");
+        }
+        let plain = converse(seed, Faults::none(), &requests);
+        assert_eq!(plain.matches("HTTP/1.1 ").count(), count);
+        let heard = converse(seed, faults, &requests);
+        assert!(heard == plain, "{} of {} bytes", heard.len(), plain.len());
+    });
+}
+
+#[test]
+fn a_file_that_changes_is_never_completed() {
+    seeds(0..200, |seed| {
+        let mut rng = Rng::new(seed);
+        let mut world = World::new(seed, Faults::gentle(&mut rng));
+        let shared = Rc::new(Shared::default());
+        // It takes five reads at least: the change comes before the last.
+        let text = Text::new(rng.between(1, 4));
+        let (servers, logs) =
+            service(move |_| Server::new(Rc::clone(&shared), Site(Arc::clone(&text))));
+        let server = world.server(&[here()], Config::default(), servers);
+        let script = Script::new().send("GET /file HTTP/1.1\r\nHost: here\r\n\r\n");
+        let client = world.peer(&here(), script);
+        world.settle();
+        let heard = world.heard(client).bytes;
+        let head = heard.windows(4).position(|four| four == b"\r\n\r\n").map_or(0, |at| at + 4);
+        assert!(heard.len() - head < 5000, "a false reply was completed");
+        assert_eq!(world.shard(server).tally().closed_for("file_changed"), 1);
+        world.finish();
+        check(&logs.borrow());
+    });
+}
