@@ -12,6 +12,23 @@
 //!        (listeners) ────┘                       └── Script (raw bytes)
 //! ```
 //!
+//! ```
+//! use sockeye_engine::{Config, driver::Target};
+//! use sockeye_proto::{Peer, Protocol, echo::Echo};
+//! use sockeye_sim::{Faults, Rng, Script, World, seeds};
+//!
+//! let here = Target::Ip(([127, 0, 0, 1], 7).into());
+//! seeds(0..10, |seed| {
+//!     let mut world = World::new(seed, Faults::gentle(&mut Rng::new(seed)));
+//!     let echo = |_: &Peer| Box::new(Echo::default()) as Box<dyn Protocol>;
+//!     world.server(std::slice::from_ref(&here), Config::default(), echo);
+//!     let peer = world.peer(&here, Script::new().send("Hello World").finish());
+//!     world.settle();
+//!     assert_eq!(world.heard(peer).bytes, b"Hello World");
+//!     world.finish();
+//! });
+//! ```
+//!
 //! [`seeds`] runs a test with many seeds and says which one failed and how to replay it.
 //! [`World::finish`] checks what must hold after every run: each descriptor was closed once, nothing
 //! is owed for ever, and every shard's memory is as it was before its first connection. That no
