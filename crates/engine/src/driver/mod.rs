@@ -127,8 +127,8 @@ pub trait Driver {
 }
 
 /// How many bytes one send takes at the most, so that a large file doesn't hold up the others and
-/// what is sent stays in the cache of the core.
-pub const QUANTUM: u64 = 256 * 1024;
+/// what is sent stays in the cache of the core: measured best between 64 and 256 KiB.
+pub const QUANTUM: u64 = 128 * 1024;
 
 /// Something that happened, as [`Driver::wait`] reports it.
 #[derive(Debug)]
