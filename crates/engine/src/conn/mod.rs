@@ -1,0 +1,240 @@
+//! One connection: its conversation, what the conversation has not used and not sent, and how far
+//! it has come.
+//!
+//! A connection never touches its socket: the shard reads and writes. Here is what it is; `talk` has
+//! every call into its conversation, `tail` the input that the conversation has not used.
+
+mod tail;
+mod talk;
+
+use std::sync::Arc;
+
+use sockeye_proto::{Credit, Desk, End, Key, Mark, Output, Peer, Protocol, Reason, Time, Wall};
+
+use crate::Config;
+use crate::outputs::Outputs;
+use crate::tally::Tally;
+use crate::timers::Timers;
+use tail::Tail;
+
+/// What the connections of a shard share.
+#[derive(Debug)]
+pub(crate) struct Common {
+    pub(crate) config: Arc<Config>,
+    pub(crate) desk: Desk,
+    /// The clocks, read once a turn.
+    pub(crate) now: Time,
+    pub(crate) wall: Wall,
+    pub(crate) outputs: Outputs,
+    pub(crate) timers: Timers,
+    pub(crate) tally: Tally,
+    /// Connections to flush at the end of the turn: something to send, to tell or to end.
+    pub(crate) dirty: Vec<Key>,
+    /// Connections to serve without waiting for an edge: there is something to read already.
+    pub(crate) ready: Vec<Key>,
+}
+
+/// What a connection expects next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// To come to stand, by then.
+    Connecting { until: Time },
+    /// The conversation.
+    Open,
+    /// The peer's end, while what it still sends is thrown away.
+    Lingering { until: Time, quiet: Time, left: u64 },
+}
+
+/// What was handed to the driver and has not come back.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct InFlight {
+    pub(crate) bytes: u64,
+    pub(crate) held: usize,
+}
+
+#[derive(Debug)]
+pub(crate) struct Conn<S> {
+    pub(crate) socket: S,
+    pub(crate) peer: Peer,
+    pub(crate) generation: u32,
+    pub(crate) stage: Stage,
+    /// Why it ends, once that is known.
+    pub(crate) reason: Option<Reason>,
+    /// How the conversation wants it to end.
+    pub(crate) end: Option<End>,
+    /// What is to be sent; never present and empty.
+    pub(crate) out: Option<Box<Output>>,
+    pub(crate) in_flight: Option<InFlight>,
+    pub(crate) deadline: Time,
+    pub(crate) write_deadline: Time,
+    /// What was unacknowledged when the write deadline was set.
+    pub(crate) unacknowledged: u64,
+    pub(crate) opened: Time,
+    pub(crate) received: u64,
+    pub(crate) sent: u64,
+    /// Places of the credit that are given back when the output has room again.
+    owed_credit: u32,
+    credit: Option<Arc<Credit>>,
+    /// The last mark that was set, until it is reached, and how much was told to be sent.
+    mark: Option<(Mark, u64)>,
+    tail: Tail,
+    protocol: Conversation,
+    /// The census counts it: it came in, we did not open it.
+    pub(crate) counted: bool,
+    /// There may be something to receive.
+    pub(crate) readable: bool,
+    /// The peer ended its side, though we may not have received everything before that.
+    pub(crate) ended: bool,
+    /// We have received everything that will come.
+    pub(crate) eof: bool,
+    eof_told: bool,
+    paused: bool,
+    want_room: bool,
+    /// The kernel takes no more until it says so.
+    pub(crate) blocked: bool,
+    /// Our side has ended: the FIN is out.
+    pub(crate) finished: bool,
+    pub(crate) drained: bool,
+    /// In `Common::dirty`.
+    dirty: bool,
+    /// In `Common::ready`.
+    queued: bool,
+}
+
+/// A conversation, until it panics.
+struct Conversation(Option<Box<dyn Protocol>>);
+
+impl std::fmt::Debug for Conversation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "Protocol" } else { "Panicked" })
+    }
+}
+
+impl<S> Conn<S> {
+    pub(crate) fn new(
+        socket: S,
+        peer: Peer,
+        generation: u32,
+        stage: Stage,
+        protocol: Box<dyn Protocol>,
+        now: Time,
+    ) -> Self {
+        Self {
+            socket,
+            peer,
+            generation,
+            stage,
+            reason: None,
+            end: None,
+            out: None,
+            in_flight: None,
+            deadline: Time::NEVER,
+            write_deadline: Time::NEVER,
+            unacknowledged: 0,
+            opened: now,
+            received: 0,
+            sent: 0,
+            owed_credit: 0,
+            credit: None,
+            mark: None,
+            tail: Tail::default(),
+            protocol: Conversation(Some(protocol)),
+            counted: false,
+            readable: false,
+            ended: false,
+            eof: false,
+            eof_told: false,
+            paused: false,
+            want_room: false,
+            blocked: false,
+            finished: false,
+            drained: false,
+            dirty: false,
+            queued: false,
+        }
+    }
+
+    /// Whether the conversation takes part: it has neither failed nor said its last word.
+    pub(crate) fn is_talking(&self) -> bool {
+        self.stage == Stage::Open
+            && self.reason.is_none()
+            && self.end < Some(End::Close)
+            && self.protocol.0.is_some()
+    }
+
+    /// Whether the conversation's code panicked: the connection is to be closed now.
+    pub(crate) fn has_panicked(&self) -> bool {
+        self.protocol.0.is_none()
+    }
+
+    /// Whether it is to be read from: it takes part, is not paused, and its peer reads too.
+    pub(crate) fn wants_input(&self, config: &Config) -> bool {
+        match self.stage {
+            Stage::Connecting { .. } => false,
+            Stage::Lingering { .. } => !self.eof,
+            Stage::Open => {
+                self.is_talking()
+                    && !self.eof
+                    && !self.paused
+                    && self.held() < config.max_buffered_output
+            }
+        }
+    }
+
+    /// Output bytes held in memory.
+    fn held(&self) -> usize {
+        let queued = self.out.as_ref().map_or(0, |out| out.held());
+        queued + self.in_flight.map_or(0, |in_flight| in_flight.held)
+    }
+
+    /// Whether everything written has been sent.
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.out.is_none() && self.in_flight.is_none()
+    }
+
+    /// When to look at it again.
+    pub(crate) fn next_deadline(&self) -> Time {
+        match self.stage {
+            Stage::Connecting { until } => until,
+            Stage::Lingering { until, quiet, .. } => until.min(quiet),
+            Stage::Open if self.is_talking() => self.deadline.min(self.write_deadline),
+            Stage::Open => self.write_deadline,
+        }
+    }
+
+    /// Has it flushed at the end of the turn.
+    pub(crate) fn mark_dirty(&mut self, key: Key, common: &mut Common) {
+        if !std::mem::replace(&mut self.dirty, true) {
+            common.dirty.push(key);
+        }
+    }
+
+    pub(crate) fn unmark_dirty(&mut self) {
+        self.dirty = false;
+    }
+
+    /// Has it served in this turn, or in the next if this one has passed that point.
+    pub(crate) fn queue(&mut self, key: Key, common: &mut Common) {
+        if !std::mem::replace(&mut self.queued, true) {
+            common.ready.push(key);
+        }
+    }
+
+    pub(crate) fn unqueue(&mut self) {
+        self.queued = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_connection_is_small() {
+        assert!(
+            size_of::<Conn<crate::driver::Socket>>() <= 320,
+            "{}",
+            size_of::<Conn<crate::driver::Socket>>()
+        );
+    }
+}
