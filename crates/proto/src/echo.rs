@@ -44,10 +44,7 @@ impl Protocol for Echo {
             Event::Drain => turn.end(End::Linger),
             // A peer that is still reading what it sent is slow, not idle: the write deadline
             // watches over it.
-            Event::Deadline if turn.unsent() == 0 => {
-                let what = format!("sent nothing for {} s", self.idle.as_secs());
-                return Err(Fault::peer("idle_timeout", what));
-            }
+            Event::Deadline if turn.unsent() == 0 => return Err(Fault::idle(self.idle)),
             Event::Deadline => self.expires = turn.now() + self.idle,
             Event::Room | Event::Sent(_) | Event::Message(..) | Event::Closed(_) => {}
         }
@@ -84,7 +81,10 @@ mod tests {
         peer.pass(Duration::from_secs(59));
         assert!(peer.fault().is_none());
         peer.pass(Duration::from_secs(1));
-        assert_eq!(peer.fault().unwrap().to_string(), "the peer sent nothing for 60 s");
+        assert_eq!(
+            peer.fault().unwrap().to_string(),
+            "the peer was silent for 60 s, with nothing under way"
+        );
     }
 
     #[test]

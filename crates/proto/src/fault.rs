@@ -5,6 +5,7 @@
 //! counters and a sentence for people.
 
 use std::borrow::Cow;
+use std::time::Duration;
 use std::{fmt, io};
 
 /// Whose fault it was.
@@ -32,6 +33,17 @@ impl Fault {
     pub fn peer(code: &'static str, what: impl Into<Cow<'static, str>>) -> Self {
         Self { whose: Whose::Peer, code, what: what.into() }
     }
+
+    /// The peer has been silent for so long, with nothing owed to either side: an end like any
+    /// other, but one that we chose.
+    #[must_use]
+    pub fn idle(silence: Duration) -> Self {
+        let what = format!("was silent for {} s, with nothing under way", silence.as_secs());
+        Self::peer(Self::IDLE, what)
+    }
+
+    /// The code of [`Fault::idle`].
+    pub const IDLE: &'static str = "idle_timeout";
 
     /// Our fault.
     pub fn ours(code: &'static str, what: impl Into<Cow<'static, str>>) -> Self {
@@ -107,7 +119,11 @@ impl Reason {
     /// Whether the connection ended as it should: nobody has to look into it.
     #[must_use]
     pub fn is_orderly(&self) -> bool {
-        matches!(self, Self::Finished | Self::PeerClosed | Self::Drained)
+        match self {
+            Self::Finished | Self::PeerClosed | Self::Drained => true,
+            Self::Fault(fault) => fault.code == Fault::IDLE,
+            _ => false,
+        }
     }
 }
 
@@ -145,5 +161,6 @@ mod tests {
         assert_eq!(reason.code(), "head_timeout");
         assert!(!reason.is_orderly());
         assert!(Reason::Finished.is_orderly());
+        assert!(Reason::Fault(Fault::idle(Duration::from_secs(60))).is_orderly());
     }
 }

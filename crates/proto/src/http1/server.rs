@@ -194,8 +194,7 @@ impl<H: Handler> Server<H> {
             }
             State::ExpectRequest { .. } => {
                 self.step(Step::Over);
-                let seconds = self.shared.limits.idle_timeout.as_secs();
-                Err(Fault::peer("idle_timeout", format!("sent no request for {seconds} s")))
+                Err(Fault::idle(self.shared.limits.idle_timeout))
             }
             State::ExpectHead { .. } => Err(self.refuse(Refusal::HEAD_TIMEOUT, false, turn)),
             State::ExpectAnswer { .. } | State::ExpectRoom | State::ExpectNothing => Ok(()),
