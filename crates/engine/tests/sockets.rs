@@ -112,6 +112,32 @@ fn connections_of_a_unix_socket_are_spread_over_all_workers() {
     assert!(!path.exists(), "the socket's file is removed at the end");
 }
 
+#[test]
+fn an_ipv4_peer_of_a_socket_for_both_families_has_an_ipv4_address() {
+    let server = Server::bind(&[ListenAddr::Any(0)], NonZeroUsize::MIN, Config::default()).unwrap();
+    let Bound::Ip(address) = server.addresses()[0] else { panic!("TCP was asked for") };
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let running = server
+        .start({
+            let seen = Arc::clone(&seen);
+            move |_| {
+                let seen = Arc::clone(&seen);
+                move |peer: &Peer| {
+                    seen.lock().unwrap().push(peer.address);
+                    echo(peer)
+                }
+            }
+        })
+        .unwrap();
+    let client = TcpStream::connect(("127.0.0.1", address.port())).unwrap();
+    let here = client.local_addr().unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    assert_eq!((&client).read(&mut [0; 1]).unwrap(), 0, "the server has seen us");
+    running.handle().drain();
+    running.join().unwrap();
+    assert_eq!(*seen.lock().unwrap(), [here.into()]);
+}
+
 /// Panics at the byte `!`, and echoes the rest.
 struct Touchy(Echo);
 

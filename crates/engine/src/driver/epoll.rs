@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice};
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -186,6 +187,14 @@ impl Epoll {
     }
 }
 
+/// An IPv4 peer of a socket for both families comes as an IPv6 address. It is an IPv4 address.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        ip if ip == address.ip() => address,
+        ip => SocketAddr::new(ip, address.port()),
+    }
+}
+
 /// One `sendmsg` of what lies in memory at the front of `out`. When a file follows, the kernel is
 /// told to wait for it, so that a head and the beginning of its body share a segment.
 fn send_slices<'a>(
@@ -260,8 +269,8 @@ impl Driver for Epoll {
             let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
             match acceptfrom_with(&listener.fd, flags) {
                 Ok((fd, address)) => {
-                    let address = match address.map(std::net::SocketAddr::try_from) {
-                        Some(Ok(address)) => Address::Ip(address),
+                    let address = match address.map(SocketAddr::try_from) {
+                        Some(Ok(address)) => Address::Ip(canonical(address)),
                         _ => Address::Unix,
                     };
                     return Ok((Socket { fd, key: Key(0), armed: false }, address));
