@@ -21,7 +21,7 @@ use crate::ListenAddr;
 
 /// Connections that the kernel keeps for us until they are accepted; it clamps this to
 /// `net.core.somaxconn`.
-const BACKLOG: i32 = 4096;
+pub(crate) const BACKLOG: i32 = 4096;
 
 /// An address that is listened at.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use sockeye_proto::{Address, Key, Output, Time, Wall};
 
+pub(crate) use bind::BACKLOG;
 pub use bind::{BindError, Bound, Incoming, bind_all};
 pub use epoll::{Calls, Epoll, Listener, Socket};
 

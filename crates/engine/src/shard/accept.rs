@@ -1,6 +1,6 @@
 //! Connections that come: in by a listener, or opened by us.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -9,7 +9,7 @@ use tracing::{debug, warn};
 
 use super::{Phase, Shard, Slot, fenced, find, key_of, slot_of};
 use crate::conn::{Conn, Stage};
-use crate::driver::{Driver, Target};
+use crate::driver::{BACKLOG, Driver, Target};
 use crate::mailbox::Handed;
 
 /// One listener gives at most so many connections a turn.
@@ -73,10 +73,15 @@ impl<D: Driver> Shard<D> {
         }
     }
 
-    /// Accepts everything that waits, however much it is: the listeners are about to close.
+    /// Accepts everything that waits: the listeners are about to close. Who comes after a whole
+    /// queue has been accepted comes too late.
     pub(super) fn accept_to_the_end(&mut self) {
         for id in 0..self.gates.len() {
-            while self.gates[id].ready && self.accept_one(id) {}
+            for _ in 0..BACKLOG {
+                if !self.gates[id].ready || !self.accept_one(id) {
+                    break;
+                }
+            }
         }
     }
 
@@ -99,14 +104,12 @@ impl<D: Driver> Shard<D> {
                 self.accept_pause = None;
                 false
             }
-            Err(error) => match Errno::from_io_error(&error) {
-                Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
-                    self.rest(Shortage::Resources, &error);
-                    false
-                }
-                // This one has gone again (accept(2) passes on errors of the connection).
-                _ => true,
-            },
+            // This one has gone again.
+            Err(error) if is_of_the_connection(&error) => true,
+            Err(error) => {
+                self.rest(Shortage::Resources, &error);
+                false
+            }
         }
     }
 
@@ -250,4 +253,24 @@ impl<D: Driver> Shard<D> {
         let slot = self.conns.insert(conn);
         debug_assert_eq!(slot, slot_of(key), "the vacant place was promised");
     }
+}
+
+/// Whether accept(2) passes on what happened to one connection, and not to the listener.
+fn is_of_the_connection(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(
+            Errno::CONNABORTED
+                | Errno::PERM
+                | Errno::PROTO
+                | Errno::NOPROTOOPT
+                | Errno::NETDOWN
+                | Errno::NETUNREACH
+                | Errno::HOSTDOWN
+                | Errno::HOSTUNREACH
+                | Errno::NONET
+                | Errno::OPNOTSUPP
+                | Errno::TIMEDOUT
+        )
+    ) || error.kind() == ErrorKind::ConnectionAborted
 }
