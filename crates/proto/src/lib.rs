@@ -34,6 +34,7 @@ pub mod echo;
 mod fault;
 pub mod harness;
 pub mod http1;
+pub mod message;
 mod output;
 mod peer;
 mod remote;

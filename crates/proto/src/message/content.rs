@@ -1,0 +1,143 @@
+//! A message: content, and what it is.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::text::{BadText, Encoding};
+use super::{JSON, json};
+
+/// A message: what is asked, and what is answered. It knows nothing of how it travels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// What the content is: [`JSON`], or a name that the two ends have agreed on.
+    pub content_type: Cow<'static, str>,
+    /// How text is written in the content; `binary` where it isn't text.
+    pub content_encoding: Cow<'static, str>,
+    /// The content.
+    pub content: Bytes,
+}
+
+/// Why the content of a message can't be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ContentError {
+    /// The encoding is none that we know.
+    UnknownEncoding(String),
+    /// The bytes are no text in the encoding.
+    Text(BadText),
+    /// The text is no JSON. Where, and what is wrong there.
+    Json(String),
+}
+
+impl ContentError {
+    /// The stable code of the error reply: `unsupported_encoding` or `bad_content`.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownEncoding(_) => "unsupported_encoding",
+            Self::Text(_) | Self::Json(_) => "bad_content",
+        }
+    }
+}
+
+impl fmt::Display for ContentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownEncoding(name) => {
+                let name: String = name.chars().take(64).collect();
+                write!(
+                    f,
+                    "the content-encoding {name:?} is not known here; \
+                     utf-8, utf-16, latin-1 and ascii are"
+                )
+            }
+            Self::Text(bad) => write!(f, "the content is {bad}"),
+            Self::Json(what) => write!(f, "the content is not JSON: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for ContentError {}
+
+impl Message {
+    /// A message of type [`JSON`] in UTF-8, spaced as Python spaces it.
+    ///
+    /// # Errors
+    ///
+    /// When the value has a map whose keys are no strings, or fails by itself. A [`Value`] never
+    /// does.
+    pub fn json<T: Serialize + ?Sized>(value: &T) -> Result<Self, serde_json::Error> {
+        Ok(Self::json_text(json::write(value)?))
+    }
+
+    /// A message of type [`JSON`] in UTF-8 whose text the caller has written.
+    #[must_use]
+    pub fn json_text(text: String) -> Self {
+        Self::json_bytes(text.into_bytes())
+    }
+
+    pub(super) fn json_bytes(content: Vec<u8>) -> Self {
+        Self {
+            content_type: Cow::Borrowed(JSON),
+            content_encoding: Cow::Borrowed("utf-8"),
+            content: content.into(),
+        }
+    }
+
+    /// A message of any type that is text.
+    ///
+    /// # Errors
+    ///
+    /// [`BadText`] when the encoding lacks a character of it.
+    pub fn text(
+        content_type: impl Into<Cow<'static, str>>,
+        encoding: Encoding,
+        text: &str,
+    ) -> Result<Self, BadText> {
+        Ok(Self {
+            content_type: content_type.into(),
+            content_encoding: Cow::Borrowed(encoding.name()),
+            content: encoding.encode(text)?.into(),
+        })
+    }
+
+    /// A message of any type that is not text.
+    pub fn binary(content_type: impl Into<Cow<'static, str>>, content: impl Into<Bytes>) -> Self {
+        Self {
+            content_type: content_type.into(),
+            content_encoding: Cow::Borrowed("binary"),
+            content: content.into(),
+        }
+    }
+
+    /// Whether the content is JSON: its type is exactly [`JSON`].
+    #[must_use]
+    pub fn is_json(&self) -> bool {
+        self.content_type == JSON
+    }
+
+    /// The content as text, by its encoding and whatever its type.
+    ///
+    /// # Errors
+    ///
+    /// [`ContentError`] when the encoding is unknown or the content is not in it.
+    pub fn to_text(&self) -> Result<Cow<'_, str>, ContentError> {
+        let encoding = Encoding::of(&self.content_encoding)
+            .ok_or_else(|| ContentError::UnknownEncoding(self.content_encoding.to_string()))?;
+        encoding.decode(&self.content).map_err(ContentError::Text)
+    }
+
+    /// The content as a JSON value, by its encoding and whatever its type.
+    ///
+    /// # Errors
+    ///
+    /// [`ContentError`] when it is no text, or the text no JSON.
+    pub fn to_json(&self) -> Result<Value, ContentError> {
+        serde_json::from_str(&self.to_text()?)
+            .map_err(|error| ContentError::Json(error.to_string()))
+    }
+}

@@ -1,0 +1,97 @@
+//! What is refused, and the reply that tells the peer so.
+//!
+//! An error reply is a `text/json` object whose `result` is a string that begins with `Error: `, so
+//! that any client that prints results prints it, and whose `error` has a stable `code`.
+
+use serde_json::Value;
+
+use super::{ContentError, Message, json};
+use crate::Fault;
+
+/// What the text of an error reply begins with.
+const PREFIX: &str = "Error: ";
+
+/// Why a frame is refused. The conversation ends with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// A stable name in `snake_case`: `bad_header`, `too_large`, `unsupported_encoding`,
+    /// `bad_content`, `timeout` or `incomplete`.
+    pub code: &'static str,
+    /// What is wrong, where, and what would be right.
+    pub what: String,
+}
+
+impl Refusal {
+    /// `bad_header`: the frame has no header that can be understood.
+    pub(super) fn header(what: String) -> Self {
+        Self { code: "bad_header", what }
+    }
+
+    /// `too_large`: beyond a limit.
+    pub(super) fn too_large(what: String) -> Self {
+        Self { code: "too_large", what }
+    }
+
+    /// `timeout`: too slow.
+    pub(super) fn timeout(what: String) -> Self {
+        Self { code: "timeout", what }
+    }
+
+    /// `incomplete`: the peer ended its side inside a frame.
+    pub(super) fn incomplete(what: String) -> Self {
+        Self { code: "incomplete", what }
+    }
+
+    /// The reply that tells the peer.
+    #[must_use]
+    pub fn reply(&self) -> Message {
+        error_reply(self.code, &self.what)
+    }
+
+    /// The fault that ends the conversation.
+    #[must_use]
+    pub fn fault(self) -> Fault {
+        Fault::peer(self.code, format!("sent what was refused: {}", self.what))
+    }
+}
+
+impl From<ContentError> for Refusal {
+    fn from(error: ContentError) -> Self {
+        Self { code: error.code(), what: error.to_string() }
+    }
+}
+
+/// The reply that says what went wrong: `code` for programs, `text` for people.
+#[must_use]
+pub fn error_reply(code: &str, text: &str) -> Message {
+    let mut json = b"{\"result\": ".to_vec();
+    json::write_string(&mut json, &format!("{PREFIX}{text}"));
+    json.extend_from_slice(b", \"error\": {\"code\": ");
+    json::write_string(&mut json, code);
+    json.extend_from_slice(b"}}");
+    Message::json_bytes(json)
+}
+
+/// What an error reply says, as a client reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErrorReply {
+    /// The stable code; old servers have none.
+    pub code: Option<String>,
+    /// What the server says, without the `Error: ` before it.
+    pub text: String,
+}
+
+impl ErrorReply {
+    /// Reads `message` as an error reply: JSON, an object, `result` a string that begins with
+    /// `Error: `. None when it is another reply.
+    #[must_use]
+    pub fn of(message: &Message) -> Option<Self> {
+        if !message.is_json() {
+            return None;
+        }
+        let value = message.to_json().ok()?;
+        let text = value.get("result")?.as_str()?.strip_prefix(PREFIX)?.to_owned();
+        let code = value.get("error").and_then(|error| error.get("code"));
+        Some(Self { code: code.and_then(Value::as_str).map(Into::into), text })
+    }
+}

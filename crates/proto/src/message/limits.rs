@@ -1,0 +1,36 @@
+//! How much of a peer is taken, and how long is waited for it.
+
+use std::time::Duration;
+
+/// Limits of one conversation. Every default is safe for a peer that nobody knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Bytes of a frame's header; a longer one is answered with `too_large`. 65,535, the most that
+    /// the protocol can say.
+    pub header: u16,
+    /// Bytes of a frame's content; more is answered with `too_large` before any of it is taken.
+    /// 16 MiB.
+    pub content: u64,
+    /// Requests of one connection that may wait for their answers; then no more are read. 16.
+    pub in_flight: usize,
+    /// How long a header may take from its first byte; then `timeout`. 10 s.
+    pub header_timeout: Duration,
+    /// How long content may make no progress; then `timeout`. 30 s.
+    pub content_timeout: Duration,
+    /// How long a connection may wait for the first byte of a frame; then it is closed. 60 s.
+    pub idle_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            header: u16::MAX,
+            content: 16 * 1024 * 1024,
+            in_flight: 16,
+            header_timeout: Duration::from_secs(10),
+            content_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(60),
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Replies: what a handler says of one request.
+
+use super::server::Given;
+use super::{Answer, Message};
+use crate::{Job, Peer, Promise, Ticket, Time, Turn};
+
+/// The duty to answer one request, and the means.
+#[derive(Debug)]
+pub struct Reply<'r, 't> {
+    pub(super) turn: &'r mut Turn<'t>,
+    pub(super) peer: &'r Peer,
+    pub(super) request: u64,
+    pub(super) deadline: Time,
+    pub(super) tickets: &'r mut Vec<Ticket>,
+}
+
+impl Reply<'_, '_> {
+    /// Answers with `message`. Past the request's deadline nothing is sent.
+    pub fn send(self, message: Message) -> Answer {
+        Answer(Given::Now(message))
+    }
+
+    /// Answers with an error reply: `code` is a stable name in `snake_case`, `text` says what was
+    /// wrong, where, and what would be right.
+    pub fn error(self, code: &str, text: &str) -> Answer {
+        Answer(Given::Now(super::error_reply(code, text)))
+    }
+
+    /// Refuses a request whose content can't be read: `unsupported_encoding` or `bad_content`. It
+    /// is logged as the peer's fault.
+    pub fn refuse(self, error: super::ContentError) -> Answer {
+        Answer(Given::Refused(error.into()))
+    }
+
+    /// Answers later: in [`Handler::on_settled`](super::Handler::on_settled), when a promise of
+    /// this reply is settled. A handler that gave out no promise can't: it is answered `internal`.
+    pub fn later(self) -> Answer {
+        Answer(Given::Later)
+    }
+
+    /// Which request of this connection it is, from 0: what a handler knows it by when several
+    /// wait.
+    #[must_use]
+    pub fn request(&self) -> u64 {
+        self.request
+    }
+
+    /// Who asked.
+    #[must_use]
+    pub fn peer(&self) -> &Peer {
+        self.peer
+    }
+
+    /// When the answer is of no use any more; [`Time::NEVER`] where the peer didn't say.
+    #[must_use]
+    pub fn deadline(&self) -> Time {
+        self.deadline
+    }
+
+    /// The time of this turn.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.turn.now()
+    }
+
+    /// Reserves a place for one answer from elsewhere: see [`Turn::promise`].
+    #[must_use]
+    pub fn promise(&mut self) -> Promise {
+        let promise = self.turn.promise();
+        self.tickets.push(promise.ticket());
+        promise
+    }
+
+    /// Runs `work` on another thread: see [`Turn::run`].
+    pub fn run<T: Send + 'static>(&mut self, work: impl FnOnce() -> T + Send + 'static) -> Ticket {
+        let ticket = self.turn.run(work);
+        self.tickets.push(ticket);
+        ticket
+    }
+
+    /// Runs `job` on another thread: see [`Turn::spawn`]. What it has to say it says by a
+    /// [`Reply::promise`].
+    pub fn spawn(&self, job: Job) {
+        self.turn.spawn(job);
+    }
+}

@@ -1,0 +1,221 @@
+//! Text and its encodings, as Python's codecs of these names read and write it.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// An encoding of text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Encoding {
+    /// UTF-8. A byte order mark is text like any other.
+    Utf8,
+    /// UTF-8 that begins with a byte order mark: written with one, read with or without.
+    Utf8Sig,
+    /// UTF-16 that begins with a byte order mark. Without one it is read as little-endian, which
+    /// is what it is written as.
+    Utf16,
+    /// UTF-16, little-endian. A byte order mark is text like any other.
+    Utf16Le,
+    /// UTF-16, big-endian. A byte order mark is text like any other.
+    Utf16Be,
+    /// ISO 8859-1: one byte per character, U+0000 to U+00FF.
+    Latin1,
+    /// US-ASCII.
+    Ascii,
+}
+
+/// Bytes are no text in an encoding, or text cannot be written in it. Says where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadText {
+    /// The encoding.
+    pub encoding: Encoding,
+    /// Where it goes wrong: the offset of a byte when reading, of a character when writing.
+    pub at: usize,
+}
+
+impl fmt::Display for BadText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "not {} at position {}", self.encoding.name(), self.at)
+    }
+}
+
+impl std::error::Error for BadText {}
+
+/// Names beside the usual ones, after [`normalised`]: those of Python's codecs.
+const NAMES: &[(Encoding, &[&str])] = &[
+    (Encoding::Utf8, &["utf_8", "utf8", "u8", "utf", "utf8_ucs2", "utf8_ucs4", "cp65001"]),
+    (Encoding::Utf8Sig, &["utf_8_sig"]),
+    (Encoding::Utf16, &["utf_16", "utf16", "u16"]),
+    (Encoding::Utf16Le, &["utf_16_le", "utf_16le", "unicodelittleunmarked"]),
+    (Encoding::Utf16Be, &["utf_16_be", "utf_16be", "unicodebigunmarked"]),
+    (
+        Encoding::Latin1,
+        &[
+            "latin_1",
+            "latin1",
+            "latin",
+            "l1",
+            "iso8859_1",
+            "iso_8859_1",
+            "iso8859",
+            "8859",
+            "iso_8859_1_1987",
+            "iso_ir_100",
+            "cp819",
+            "ibm819",
+            "csisolatin1",
+        ],
+    ),
+    (
+        Encoding::Ascii,
+        &[
+            "ascii",
+            "us_ascii",
+            "us",
+            "646",
+            "iso646_us",
+            "iso_646.irv_1991",
+            "iso_ir_6",
+            "ansi_x3.4_1968",
+            "ansi_x3_4_1968",
+            "ansi_x3.4_1986",
+            "cp367",
+            "ibm367",
+            "csascii",
+        ],
+    ),
+];
+
+/// A longer name is nobody's.
+const LONGEST_NAME: usize = 64;
+
+impl Encoding {
+    /// The encoding of this name: case doesn't matter, and `-`, `_` and spaces are one.
+    #[must_use]
+    pub fn of(name: &str) -> Option<Self> {
+        match name {
+            "utf-8" => return Some(Self::Utf8),
+            _ if name.len() > LONGEST_NAME => return None,
+            _ => {}
+        }
+        let name = normalised(name);
+        let known = NAMES.iter().find(|(_, names)| names.contains(&name.as_str()));
+        known.map(|(encoding, _)| *encoding)
+    }
+
+    /// The name that it is sent under.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Utf8 => "utf-8",
+            Self::Utf8Sig => "utf-8-sig",
+            Self::Utf16 => "utf-16",
+            Self::Utf16Le => "utf-16-le",
+            Self::Utf16Be => "utf-16-be",
+            Self::Latin1 => "latin-1",
+            Self::Ascii => "ascii",
+        }
+    }
+
+    /// Reads bytes as text.
+    ///
+    /// # Errors
+    ///
+    /// [`BadText`] at the first byte that is none. Nothing is replaced.
+    pub fn decode(self, bytes: &[u8]) -> Result<Cow<'_, str>, BadText> {
+        match self {
+            Self::Utf8 => self.utf8(bytes, 0),
+            Self::Utf8Sig => match bytes.strip_prefix(b"\xef\xbb\xbf") {
+                Some(rest) => self.utf8(rest, 3),
+                None => self.utf8(bytes, 0),
+            },
+            Self::Utf16 => match bytes {
+                [0xFE, 0xFF, rest @ ..] => self.utf16(rest, 2, u16::from_be_bytes),
+                [0xFF, 0xFE, rest @ ..] => self.utf16(rest, 2, u16::from_le_bytes),
+                _ => self.utf16(bytes, 0, u16::from_le_bytes),
+            },
+            Self::Utf16Le => self.utf16(bytes, 0, u16::from_le_bytes),
+            Self::Utf16Be => self.utf16(bytes, 0, u16::from_be_bytes),
+            Self::Latin1 => Ok(bytes.iter().map(|byte| char::from(*byte)).collect()),
+            Self::Ascii => match bytes.iter().position(|byte| !byte.is_ascii()) {
+                Some(at) => Err(self.bad(at)),
+                None => self.utf8(bytes, 0),
+            },
+        }
+    }
+
+    /// Writes text as bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`BadText`] at the first character that the encoding doesn't have.
+    pub fn encode(self, text: &str) -> Result<Vec<u8>, BadText> {
+        let highest = match self {
+            Self::Utf8 => return Ok(text.as_bytes().to_vec()),
+            Self::Utf8Sig => return Ok([b"\xef\xbb\xbf", text.as_bytes()].concat()),
+            Self::Utf16 => {
+                let units = std::iter::once(0xFEFF).chain(text.encode_utf16());
+                return Ok(units.flat_map(u16::to_le_bytes).collect());
+            }
+            Self::Utf16Le => return Ok(text.encode_utf16().flat_map(u16::to_le_bytes).collect()),
+            Self::Utf16Be => return Ok(text.encode_utf16().flat_map(u16::to_be_bytes).collect()),
+            Self::Latin1 => 0xFF,
+            Self::Ascii => 0x7F,
+        };
+        let byte = |(at, character)| match u8::try_from(u32::from(character)) {
+            Ok(byte) if byte <= highest => Ok(byte),
+            _ => Err(self.bad(at)),
+        };
+        text.chars().enumerate().map(byte).collect()
+    }
+
+    fn bad(self, at: usize) -> BadText {
+        BadText { encoding: self, at }
+    }
+
+    /// Reads UTF-8 that begins at `start` of the whole.
+    fn utf8(self, bytes: &[u8], start: usize) -> Result<Cow<'_, str>, BadText> {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Ok(Cow::Borrowed(text)),
+            Err(error) => Err(self.bad(start + error.valid_up_to())),
+        }
+    }
+
+    /// Reads UTF-16 that begins at `start` of the whole.
+    fn utf16(
+        self,
+        bytes: &[u8],
+        start: usize,
+        unit: fn([u8; 2]) -> u16,
+    ) -> Result<Cow<'static, str>, BadText> {
+        let (pairs, rest) = bytes.as_chunks::<2>();
+        let mut text = String::with_capacity(pairs.len());
+        let mut at = start;
+        for character in char::decode_utf16(pairs.iter().map(|pair| unit(*pair))) {
+            let character = character.map_err(|_| self.bad(at))?;
+            text.push(character);
+            at += 2 * character.len_utf16();
+        }
+        if rest.is_empty() { Ok(Cow::Owned(text)) } else { Err(self.bad(at)) }
+    }
+}
+
+/// A name as Python compares it: letters small, what is neither letter, digit nor dot one `_`.
+fn normalised(name: &str) -> String {
+    let mut normal = String::with_capacity(name.len());
+    let mut gap = false;
+    for character in name.chars() {
+        if character.is_alphanumeric() || character == '.' {
+            if gap && !normal.is_empty() {
+                normal.push('_');
+            }
+            gap = false;
+            // What is not ASCII is left out, by Python too.
+            if character.is_ascii() {
+                normal.push(character.to_ascii_lowercase());
+            }
+        } else {
+            gap = true;
+        }
+    }
+    normal
+}
