@@ -3,6 +3,8 @@
 //! An error reply is a `text/json` object whose `result` is a string that begins with `Error: `, so
 //! that any client that prints results prints it, and whose `error` has a stable `code`.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::{ContentError, Message, json};
@@ -18,28 +20,28 @@ pub struct Refusal {
     /// `bad_content`, `timeout` or `incomplete`.
     pub code: &'static str,
     /// What is wrong, where, and what would be right.
-    pub what: String,
+    pub what: Cow<'static, str>,
 }
 
 impl Refusal {
     /// `bad_header`: the frame has no header that can be understood.
-    pub(super) fn header(what: String) -> Self {
-        Self { code: "bad_header", what }
+    pub(super) fn header(what: impl Into<Cow<'static, str>>) -> Self {
+        Self { code: "bad_header", what: what.into() }
     }
 
     /// `too_large`: beyond a limit.
-    pub(super) fn too_large(what: String) -> Self {
-        Self { code: "too_large", what }
+    pub(super) fn too_large(what: impl Into<Cow<'static, str>>) -> Self {
+        Self { code: "too_large", what: what.into() }
     }
 
     /// `timeout`: too slow.
-    pub(super) fn timeout(what: String) -> Self {
-        Self { code: "timeout", what }
+    pub(super) fn timeout(what: impl Into<Cow<'static, str>>) -> Self {
+        Self { code: "timeout", what: what.into() }
     }
 
     /// `incomplete`: the peer ended its side inside a frame.
-    pub(super) fn incomplete(what: String) -> Self {
-        Self { code: "incomplete", what }
+    pub(super) fn incomplete(what: impl Into<Cow<'static, str>>) -> Self {
+        Self { code: "incomplete", what: what.into() }
     }
 
     /// The reply that tells the peer.
@@ -51,13 +53,13 @@ impl Refusal {
     /// The fault that ends the conversation.
     #[must_use]
     pub fn fault(self) -> Fault {
-        Fault::peer(self.code, format!("sent what was refused: {}", self.what))
+        Fault::peer(self.code, format!("was refused: {}", self.what))
     }
 }
 
 impl From<ContentError> for Refusal {
     fn from(error: ContentError) -> Self {
-        Self { code: error.code(), what: error.to_string() }
+        Self { code: error.code(), what: error.to_string().into() }
     }
 }
 

@@ -22,10 +22,10 @@ pub struct Header {
     pub content_encoding: Cow<'static, str>,
     /// How long the content is, in bytes.
     pub content_length: u64,
-    /// Which request this is, or is the reply to. Only with `keep_alive` is it asked for and
-    /// given.
+    /// Which request this is, or is the reply to: a string or an integer. Anything else under
+    /// this key is not ours.
     pub id: Option<Id>,
-    /// More messages may follow on this connection: `"connection": "keep-alive"` beside an `id`.
+    /// More messages may follow on this connection: `"connection": "keep-alive"`, and an `id`.
     pub keep_alive: bool,
     /// After so many milliseconds the reply is of no use to the sender.
     pub deadline_ms: Option<u64>,
@@ -73,6 +73,11 @@ impl fmt::Display for Id {
 pub(super) fn is_integer(raw: &str) -> bool {
     let digits = raw.strip_prefix('-').unwrap_or(raw);
     !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn is_keep_alive(raw: &str) -> bool {
+    raw == r#""keep-alive""#
+        || serde_json::from_str::<String>(raw).is_ok_and(|text| text == "keep-alive")
 }
 
 impl Header {
@@ -206,13 +211,13 @@ impl<'a> RawHeader<'a> {
             return Err(Refusal::header(format!("the header has the key {key:?} twice")));
         }
         self.required(BYTEORDER)?;
-        let id = self.id()?;
+        let (id, keep_alive) = self.id()?;
         Ok(Header {
             content_type: self.string(TYPE)?,
             content_encoding: self.string(ENCODING)?,
             content_length: self.length()?,
-            keep_alive: id.is_some(),
             id,
+            keep_alive,
             deadline_ms: self.deadline()?,
         })
     }
@@ -242,27 +247,25 @@ impl<'a> RawHeader<'a> {
         let raw = self.required(LENGTH)?;
         if !is_integer(raw) || raw.starts_with('-') {
             let what = "\"content-length\" in the header is to be an integer from 0 up";
-            return Err(Refusal::header(what.into()));
+            return Err(Refusal::header(what));
         }
         // All digits: what doesn't fit is larger than anything.
         Ok(raw.parse().unwrap_or(u64::MAX))
     }
 
-    /// The id, where the sender asks for many messages on one connection. Without that it is a key
-    /// like any other: old peers send what they like under it.
-    fn id(&self) -> Result<Option<Id>, Refusal> {
-        let connection = self.get(CONNECTION).and_then(|raw| serde_json::from_str(raw).ok());
-        let connection: Option<String> = connection;
-        let Some(raw) = self.get(ID).filter(|_| connection.as_deref() == Some("keep-alive")) else {
-            return Ok(None);
-        };
-        let what = || {
+    /// The id, and whether more messages may follow. Only then an id has to be one: otherwise it
+    /// is a key like any other, and old peers send what they like under it.
+    fn id(&self) -> Result<(Option<Id>, bool), Refusal> {
+        let raw = self.get(ID);
+        let id = raw.and_then(Id::read);
+        let keep_alive = raw.is_some() && self.get(CONNECTION).is_some_and(is_keep_alive);
+        if keep_alive && id.is_none() {
             let max = Id::MAX_LEN;
-            Refusal::header(format!(
+            return Err(Refusal::header(format!(
                 "\"id\" in the header is to be a string or an integer of at most {max} bytes"
-            ))
-        };
-        Id::read(raw).ok_or_else(what).map(Some)
+            )));
+        }
+        Ok((id, keep_alive))
     }
 
     fn deadline(&self) -> Result<Option<u64>, Refusal> {
@@ -273,7 +276,7 @@ impl<'a> RawHeader<'a> {
             }
             Some(_) => {
                 let what = "\"deadline-ms\" in the header is to be an integer from 0 up";
-                Err(Refusal::header(what.into()))
+                Err(Refusal::header(what))
             }
         }
     }

@@ -1,23 +1,79 @@
 //! Messages: frames of a length, a JSON header and content.
+//!
+//! A [`Server`] is the [`Protocol`](crate::Protocol) of a connection on which a [`Handler`] answers,
+//! a [`Client`] that of one on which an [`Asker`] asks. To a peer that says nothing else, a
+//! connection has one request and one reply. A request with an `id` and `"connection":
+//! "keep-alive"` asks for more: many requests, pipelined, answered under their ids as they get
+//! ready.
+//!
+//! ```text
+//!  input ─▶ server ─▶ frame ─▶ header ─▶ Message ─▶ Handler ─▶ Reply ─▶ output
+//!             │       lengths  keys                   │          ▲
+//!             │       limits                          └─ later ──┘  a promise is settled
+//!             └──▶ state: what is expected next, till when
+//! ```
+//!
+//! What is wrong is answered at the first byte that shows it, with a reply that any client can
+//! print: `{"result": "Error: …", "error": {"code": …}}`. The codes are `bad_header`, `bad_content`,
+//! `too_large`, `unsupported_encoding`, `timeout`, `incomplete` (the input ended inside a frame) and
+//! `internal` (our fault); handlers add their own.
+//!
+//! One whole exchange, byte for byte:
+//!
+//! ```
+//! use std::rc::Rc;
+//! use sockeye_proto::harness::Harness;
+//! use sockeye_proto::message::reference::Reference;
+//! use sockeye_proto::message::{Limits, Server};
+//!
+//! let mut client = Harness::new(Server::new(Rc::new(Limits::default()), Reference::default()));
+//! client.input(
+//!     b"\x00\x67{\"byteorder\": \"little\", \"content-type\": \"text/json\", \
+//!       \"content-encoding\": \"utf-8\", \"content-length\": 34}\
+//!       {\"action\": \"search\", \"value\": \"cat\"}",
+//! );
+//! # if cfg!(target_endian = "little") {
+//! assert_eq!(
+//!     client.output(),
+//!     b"\x00\x67{\"byteorder\": \"little\", \"content-type\": \"text/json\", \
+//!       \"content-encoding\": \"utf-8\", \"content-length\": 33}\
+//!       {\"result\": \"No match for 'cat'.\"}"
+//! );
+//! # }
+//! assert!(client.finished());
+//! ```
+//!
+//! What it leaves to others: how much is buffered for a peer that doesn't read, and for how long,
+//! is the engine's; what messages mean is the handler's. It sees [`Message`] values and no frames,
+//! so that they can travel otherwise, too.
 
+mod asker;
 mod client;
 mod content;
+mod exchange;
 mod fault;
+pub mod frame;
+mod handler;
 mod header;
 pub mod json;
 mod limits;
 pub mod reference;
 mod reply;
 mod server;
+mod state;
+#[cfg(test)]
+mod tests;
 pub mod text;
 
-pub use client::{Asker, Client, Ending, Next, Settings, Style};
+pub use asker::{Asker, Ending, Next, Settings, Style};
+pub use client::Client;
 pub use content::{ContentError, Message};
 pub use fault::{ErrorReply, Refusal, error_reply};
+pub use handler::{Answer, Flow, Handler, Wants};
 pub use header::{Header, Id};
 pub use limits::Limits;
 pub use reply::Reply;
-pub use server::{Answer, Flow, Handler, Server, Wants};
+pub use server::Server;
 
 /// The type of JSON content.
 pub const JSON: &str = "text/json";

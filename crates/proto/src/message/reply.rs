@@ -1,17 +1,16 @@
 //! Replies: what a handler says of one request.
 
-use super::server::Given;
-use super::{Answer, Message};
-use crate::{Job, Peer, Promise, Ticket, Time, Turn};
+use super::exchange::Exchange;
+use super::handler::Given;
+use super::{Answer, ContentError, Message, error_reply};
+use crate::{Fault, Job, Peer, Promise, Ticket, Time, Turn};
 
 /// The duty to answer one request, and the means.
 #[derive(Debug)]
 pub struct Reply<'r, 't> {
     pub(super) turn: &'r mut Turn<'t>,
     pub(super) peer: &'r Peer,
-    pub(super) request: u64,
-    pub(super) deadline: Time,
-    pub(super) tickets: &'r mut Vec<Ticket>,
+    pub(super) exchange: &'r mut Exchange,
 }
 
 impl Reply<'_, '_> {
@@ -23,13 +22,19 @@ impl Reply<'_, '_> {
     /// Answers with an error reply: `code` is a stable name in `snake_case`, `text` says what was
     /// wrong, where, and what would be right.
     pub fn error(self, code: &str, text: &str) -> Answer {
-        Answer(Given::Now(super::error_reply(code, text)))
+        Answer(Given::Now(error_reply(code, text)))
     }
 
     /// Refuses a request whose content can't be read: `unsupported_encoding` or `bad_content`. It
     /// is logged as the peer's fault.
-    pub fn refuse(self, error: super::ContentError) -> Answer {
+    pub fn refuse(self, error: ContentError) -> Answer {
         Answer(Given::Refused(error.into()))
+    }
+
+    /// Answers `internal`: we could not do our part, and the log says so. `text` is for the peer.
+    pub fn fail(self, text: &str) -> Answer {
+        let fault = Fault::ours("internal", format!("could not answer: {text}"));
+        Answer(Given::Failed(error_reply("internal", text), fault))
     }
 
     /// Answers later: in [`Handler::on_settled`](super::Handler::on_settled), when a promise of
@@ -42,7 +47,7 @@ impl Reply<'_, '_> {
     /// wait.
     #[must_use]
     pub fn request(&self) -> u64 {
-        self.request
+        self.exchange.number
     }
 
     /// Who asked.
@@ -54,7 +59,7 @@ impl Reply<'_, '_> {
     /// When the answer is of no use any more; [`Time::NEVER`] where the peer didn't say.
     #[must_use]
     pub fn deadline(&self) -> Time {
-        self.deadline
+        self.exchange.deadline
     }
 
     /// The time of this turn.
@@ -67,14 +72,14 @@ impl Reply<'_, '_> {
     #[must_use]
     pub fn promise(&mut self) -> Promise {
         let promise = self.turn.promise();
-        self.tickets.push(promise.ticket());
+        self.exchange.tickets.push(promise.ticket());
         promise
     }
 
     /// Runs `work` on another thread: see [`Turn::run`].
     pub fn run<T: Send + 'static>(&mut self, work: impl FnOnce() -> T + Send + 'static) -> Ticket {
         let ticket = self.turn.run(work);
-        self.tickets.push(ticket);
+        self.exchange.tickets.push(ticket);
         ticket
     }
 

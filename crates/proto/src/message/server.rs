@@ -1,105 +1,610 @@
 //! The server's side of a connection as a [`Protocol`].
+//!
+//! Here is decided what happens; what follows from it is in [`state`](super::state), what a frame
+//! means in [`frame`](super::frame), and what becomes of one request in
+//! [`exchange`](super::exchange).
 
 use std::fmt;
 use std::rc::Rc;
 
+use bytes::Bytes;
+
+use super::exchange::{Content, Exchange, Owed, Sink};
 use super::fault::Refusal;
-use super::{Header, Limits, Message, Reply};
-use crate::{Abandoned, Event, Fault, Peer, Protocol, Ticket, Time, Took, Turn};
+use super::frame::{self, Collected};
+use super::handler::Given;
+use super::state::{Last, State, Step};
+use super::text::Encoding;
+use super::{Answer, ContentError, Flow, Handler, Header, JSON, Limits, Message, Reply, Wants};
+use crate::{Abandoned, Address, End, Event, Fault, Peer, Protocol, Ticket, Time, Took, Turn};
 
-/// How the content of a request is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wants {
-    /// Collected, then handed over in [`Handler::on_message`].
-    Whole,
-    /// Piece by piece in [`Handler::on_content`], then [`Handler::on_end`].
-    Stream,
-}
-
-/// Whether more content may come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flow {
-    /// It may.
-    More,
-    /// Not before a promise of this request is settled and [`Handler::on_settled`] has said
-    /// [`Reply::later`].
-    Pause,
-}
-
-/// What a handler returns: that it has answered, or will. Only a [`Reply`] makes one.
-#[derive(Debug)]
-#[must_use = "a handler returns it"]
-pub struct Answer(pub(super) Given);
-
-#[derive(Debug)]
-pub(super) enum Given {
-    Now(Message),
-    Refused(Refusal),
-    Later,
-}
-
-/// Answers messages: one value per connection.
-pub trait Handler {
-    /// How the content behind `header` is wanted.
-    fn wants(&mut self, header: &Header) -> Wants {
-        let _ = header;
-        Wants::Whole
-    }
-
-    /// Answers a message, or says that the answer comes later.
-    fn on_message(&mut self, message: Message, peer: &Peer, reply: Reply<'_, '_>) -> Answer;
-
-    /// Takes a piece of content that was wanted as a stream. One request's content comes at a time.
-    fn on_content(&mut self, piece: &[u8], reply: &mut Reply<'_, '_>) -> Flow {
-        let _ = (piece, reply);
-        Flow::More
-    }
-
-    /// The content that was wanted as a stream is complete: answers, or says that it will.
-    fn on_end(&mut self, reply: Reply<'_, '_>) -> Answer {
-        reply.error("internal", "nothing takes content piece by piece here")
-    }
-
-    /// Takes what a promise of a request brought, and answers that request or waits on. Not called
-    /// for a request that was answered or whose deadline has passed.
-    fn on_settled(
-        &mut self,
-        ticket: Ticket,
-        body: Result<crate::Message, Abandoned>,
-        reply: Reply<'_, '_>,
-    ) -> Answer;
-}
-
-/// The server's side of one connection.
+/// The server's side of one connection. It holds content that was not complete, and no other
+/// buffer.
 pub struct Server<H> {
     limits: Rc<Limits>,
+    peer: Peer,
+    state: State,
+    /// Requests whose answers come later, the oldest first. At most [`Limits::in_flight`].
+    owed: Vec<Owed>,
+    /// The number of the next request.
+    next: u64,
+    /// The server stops: no frame follows the one in production.
+    draining: bool,
     handler: H,
 }
 
 impl<H: Handler> Server<H> {
     /// A connection that `handler` answers.
     pub fn new(limits: Rc<Limits>, handler: H) -> Self {
-        Self { limits, handler }
+        Self {
+            limits,
+            peer: Peer { address: Address::Unix, via: 0 },
+            state: State::ExpectFrame { until: Time::NEVER },
+            owed: Vec::new(),
+            next: 0,
+            draining: false,
+            handler,
+        }
+    }
+
+    fn idle_until(&self, turn: &Turn<'_>) -> Time {
+        turn.now() + self.limits.idle_timeout
+    }
+
+    /// Whether somebody waits for an answer.
+    fn is_owing(&self) -> bool {
+        self.owed.iter().any(|owed| !owed.expired)
+    }
+
+    /// Whether a reply that is written now may say that the connection goes on.
+    fn goes_on(&self) -> bool {
+        !self.draining && !matches!(self.state, State::ExpectAnswers(_) | State::ExpectNothing)
+    }
+
+    /// Reads a header and, if its content came with it, what follows from that. Returns how much
+    /// was used.
+    fn read(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<usize, Fault> {
+        match frame::read(input, &self.limits) {
+            Ok(Some((header, len))) => {
+                let exchange = self.exchange(&header, turn);
+                match self.judge(&header) {
+                    Ok(()) => Ok(len + self.begin(header, exchange, &input[len..], turn)?),
+                    Err(refusal) => {
+                        self.refuse(refusal, Some(&exchange), turn)?;
+                        Ok(len)
+                    }
+                }
+            }
+            Ok(None) => {
+                let until = turn.now() + self.limits.header_timeout;
+                self.state.step(Step::FirstByte { until });
+                Ok(0)
+            }
+            Err(refusal) => {
+                self.refuse(refusal, None, turn)?;
+                Ok(0)
+            }
+        }
+    }
+
+    /// What a header alone shows to be wrong.
+    fn judge(&self, header: &Header) -> Result<(), Refusal> {
+        frame::admit(header, &self.limits)?;
+        if header.content_type == JSON && Encoding::of(&header.content_encoding).is_none() {
+            let name = header.content_encoding.to_string();
+            return Err(ContentError::UnknownEncoding(name).into());
+        }
+        Ok(())
+    }
+
+    fn exchange(&mut self, header: &Header, turn: &Turn<'_>) -> Exchange {
+        let number = self.next;
+        self.next += 1;
+        let deadline = header
+            .deadline_ms
+            .map_or(Time::NEVER, |ms| turn.now() + std::time::Duration::from_millis(ms));
+        let id = header.id.clone().filter(|_| header.keep_alive);
+        Exchange { number, id, deadline, tickets: Vec::new() }
+    }
+
+    /// Begins a request, and answers it if `rest` has all of its content. Returns how much of
+    /// `rest` was used.
+    fn begin(
+        &mut self,
+        header: Header,
+        exchange: Exchange,
+        rest: &[u8],
+        turn: &mut Turn<'_>,
+    ) -> Result<usize, Fault> {
+        let wants = self.handler.wants(&header);
+        let len = header.content_length;
+        let Header { content_type, content_encoding, .. } = header;
+        let sink = match wants {
+            Wants::Whole if len <= rest.len() as u64 => {
+                let piece = frame::front(rest, len);
+                let content = Bytes::copy_from_slice(piece);
+                let message = Message { content_type, content_encoding, content };
+                self.on_whole(message, exchange, rest.len() > piece.len(), turn)?;
+                return Ok(piece.len());
+            }
+            Wants::Whole => {
+                let collected = Collected::new(len);
+                Sink::Whole { content_type, content_encoding, collected }
+            }
+            Wants::Stream => Sink::Stream { left: len },
+        };
+        let progress = turn.now() + self.limits.content_timeout;
+        let content = Content { exchange, sink, progress, paused: false };
+        self.state.step(Step::Content(Box::new(content)));
+        self.take(rest, turn)
+    }
+
+    /// Takes content from the front of `input`. Returns how much was used.
+    fn take(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<usize, Fault> {
+        let State::ExpectContent(content) = &mut self.state else { return Ok(0) };
+        let piece = frame::front(input, content.sink.left());
+        if !piece.is_empty() {
+            content.progress = turn.now() + self.limits.content_timeout;
+        }
+        match &mut content.sink {
+            Sink::Whole { collected, .. } => collected.take(piece),
+            Sink::Nowhere { left } => *left -= piece.len() as u64,
+            Sink::Stream { .. } if piece.is_empty() => {}
+            Sink::Stream { left } => {
+                *left -= piece.len() as u64;
+                let exchange = &mut content.exchange;
+                let mut reply = Reply { turn, peer: &self.peer, exchange };
+                let flow = self.handler.on_content(piece, &mut reply);
+                content.paused = flow == Flow::Pause && *left > 0 && !exchange.tickets.is_empty();
+            }
+        }
+        if content.sink.left() == 0 {
+            self.on_complete(input.len() > piece.len(), turn)?;
+        }
+        Ok(piece.len())
+    }
+
+    /// All content has come.
+    fn on_complete(&mut self, unread: bool, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        let Some(content) = self.state.take_content() else { return Ok(()) };
+        let Content { mut exchange, sink, .. } = *content;
+        match sink {
+            Sink::Whole { content_type, content_encoding, collected } => {
+                let content = collected.into_bytes();
+                let message = Message { content_type, content_encoding, content };
+                self.on_whole(message, exchange, unread, turn)
+            }
+            Sink::Stream { .. } => {
+                let reply = Reply { turn, peer: &self.peer, exchange: &mut exchange };
+                let answer = self.handler.on_end(reply);
+                self.answered(answer, exchange, unread, turn)
+            }
+            // Only a connection that goes on skips content.
+            Sink::Nowhere { .. } => self.go_on(true, unread, turn),
+        }
+    }
+
+    /// Has a request answered.
+    fn on_whole(
+        &mut self,
+        message: Message,
+        mut exchange: Exchange,
+        unread: bool,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Fault> {
+        if exchange.is_expired(turn) {
+            return self.give_up(&exchange, unread, turn);
+        }
+        let reply = Reply { turn, peer: &self.peer, exchange: &mut exchange };
+        let answer = self.handler.on_message(message, &self.peer, reply);
+        self.answered(answer, exchange, unread, turn)
+    }
+
+    /// Goes on after a request that nobody waits for any more.
+    fn give_up(
+        &mut self,
+        exchange: &Exchange,
+        unread: bool,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Fault> {
+        if exchange.is_persistent() {
+            return self.go_on(true, unread, turn);
+        }
+        self.come_to(Last::Fault(Box::new(deadline_passed())), turn)
+    }
+
+    /// Goes on after a handler's answer to a request that was just read.
+    fn answered(
+        &mut self,
+        answer: Answer,
+        exchange: Exchange,
+        unread: bool,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Fault> {
+        let persistent = exchange.is_persistent();
+        match self.write(answer, &exchange, turn) {
+            Written::Nothing => {
+                self.owed.push(Owed { exchange, expired: false });
+                self.go_on(persistent, unread, turn)
+            }
+            Written::Reply(Some(fault)) if !persistent => {
+                self.come_to(Last::Fault(Box::new(fault)), turn)
+            }
+            Written::Reply(_) => self.go_on(persistent, unread, turn),
+        }
+    }
+
+    /// Writes what a handler answers to a request.
+    fn write(&self, answer: Answer, exchange: &Exchange, turn: &mut Turn<'_>) -> Written {
+        let goes_on = self.goes_on();
+        let (reply, fault) = match answer.0 {
+            Given::Now(reply) => (reply, None),
+            Given::Refused(refusal) => (refusal.reply(), Some(refusal.fault())),
+            Given::Failed(reply, fault) => (reply, Some(fault)),
+            Given::Later if !exchange.tickets.is_empty() => return Written::Nothing,
+            // Nothing would ever settle it.
+            Given::Later => {
+                let what = "the answer was to come later, and nothing was to bring it";
+                (super::error_reply("internal", what), Some(Fault::ours("internal", what)))
+            }
+        };
+        exchange.write(reply, goes_on, turn);
+        Written::Reply(fault)
+    }
+
+    /// Expects the next frame, or ends behind the request that was just read. `unread` says that
+    /// more came behind it.
+    fn go_on(&mut self, persistent: bool, unread: bool, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        if persistent && !self.draining {
+            let until = self.idle_until(turn);
+            self.state.step(Step::NextFrame { until });
+            return Ok(());
+        }
+        let end = if unread || self.draining { End::Linger } else { End::Close };
+        self.come_to(Last::End(end), turn)
+    }
+
+    /// Reads no more frames, and ends when nothing is owed.
+    fn come_to(&mut self, last: Last, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        self.state.step(Step::Last(last));
+        self.end_if_done(turn)
+    }
+
+    fn end_if_done(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        if self.is_owing() {
+            return Ok(());
+        }
+        match self.state.take_last() {
+            Some(Last::Fault(fault)) => return Err(*fault),
+            Some(Last::End(end)) => turn.end(end),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Writes the reply that a refused frame earns, and reads no more.
+    fn refuse(
+        &mut self,
+        refusal: Refusal,
+        exchange: Option<&Exchange>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Fault> {
+        let unknown = Exchange { number: 0, id: None, deadline: Time::NEVER, tickets: Vec::new() };
+        exchange.unwrap_or(&unknown).write(refusal.reply(), false, turn);
+        self.come_to(Last::Fault(Box::new(refusal.fault())), turn)
+    }
+
+    /// Refuses the request whose content is coming.
+    fn refuse_content(&mut self, refusal: Refusal, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        let Some(content) = self.state.take_content() else { return Ok(()) };
+        if matches!(content.sink, Sink::Nowhere { .. }) {
+            // It has its reply, or wants none any more.
+            return self.come_to(Last::Fault(Box::new(refusal.fault())), turn);
+        }
+        self.refuse(refusal, Some(&content.exchange), turn)
+    }
+
+    fn on_eof(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        match &self.state {
+            State::ExpectFrame { .. } => self.come_to(Last::End(End::Close), turn),
+            State::ExpectHeader { .. } => {
+                let what = "the connection's input ended in the middle of a header";
+                self.refuse(Refusal::incomplete(what), None, turn)
+            }
+            State::ExpectContent(content) => {
+                let left = content.sink.left();
+                let what = format!("the connection's input ended {left} bytes before the content");
+                self.refuse_content(Refusal::incomplete(what), turn)
+            }
+            // The end of input is not told during a pause: what is owed is answered first.
+            State::ExpectRoom
+            | State::ExpectPlace
+            | State::ExpectAnswers(_)
+            | State::ExpectNothing => Ok(()),
+        }
+    }
+
+    fn on_deadline(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        self.expire_owed(turn);
+        self.expire_content(turn)?;
+        self.end_if_done(turn)?;
+        if turn.now() < self.state.until() {
+            return Ok(());
+        }
+        match &self.state {
+            State::ExpectFrame { .. } if self.is_owing() => Ok(()),
+            // A peer that is still reading our last reply is slow, not idle: the write deadline
+            // watches over it.
+            State::ExpectFrame { .. } if turn.unsent() > 0 => {
+                self.state = State::ExpectFrame { until: self.idle_until(turn) };
+                Ok(())
+            }
+            State::ExpectFrame { .. } => {
+                let seconds = self.limits.idle_timeout.as_secs();
+                let fault = Fault::peer("idle_timeout", format!("sent no message for {seconds} s"));
+                self.come_to(Last::Fault(Box::new(fault)), turn)
+            }
+            State::ExpectHeader { .. } => {
+                let seconds = self.limits.header_timeout.as_secs();
+                let what = format!("the header was not complete within {seconds} s");
+                self.refuse(Refusal::timeout(what), None, turn)
+            }
+            State::ExpectContent(content) => {
+                let (left, seconds) = (content.sink.left(), self.limits.content_timeout.as_secs());
+                let what =
+                    format!("{left} bytes of content were to come, and none for {seconds} s");
+                self.refuse_content(Refusal::timeout(what), turn)
+            }
+            State::ExpectRoom
+            | State::ExpectPlace
+            | State::ExpectAnswers(_)
+            | State::ExpectNothing => Ok(()),
+        }
+    }
+
+    /// Gives up the requests whose answers have not come in time.
+    fn expire_owed(&mut self, turn: &Turn<'_>) {
+        for owed in &mut self.owed {
+            if owed.expired || !owed.exchange.is_expired(turn) {
+                continue;
+            }
+            owed.expired = true;
+            self.handler.on_given_up(owed.exchange.number);
+            match &mut self.state {
+                State::ExpectFrame { until } => *until = turn.now() + self.limits.idle_timeout,
+                // An old peer waits for one reply, which doesn't come.
+                State::ExpectAnswers(last @ Last::End(_)) if !owed.exchange.is_persistent() => {
+                    *last = Last::Fault(Box::new(deadline_passed()));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Gives up the request whose content is coming, if its deadline has passed.
+    fn expire_content(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        let State::ExpectContent(content) = &mut self.state else { return Ok(()) };
+        if matches!(content.sink, Sink::Nowhere { .. }) || !content.exchange.is_expired(turn) {
+            return Ok(());
+        }
+        self.handler.on_given_up(content.exchange.number);
+        if !content.exchange.is_persistent() {
+            return self.come_to(Last::Fault(Box::new(deadline_passed())), turn);
+        }
+        if content.paused {
+            content.progress = turn.now() + self.limits.content_timeout;
+            turn.resume();
+        }
+        content.give_up();
+        Ok(())
+    }
+
+    fn on_settled(
+        &mut self,
+        ticket: Ticket,
+        body: Result<crate::Message, Abandoned>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Fault> {
+        // The time may have come with the message.
+        self.expire_owed(turn);
+        self.expire_content(turn)?;
+        let known = |exchange: &Exchange| exchange.tickets.iter().position(|one| *one == ticket);
+        if let State::ExpectContent(content) = &mut self.state
+            && let Some(at) = known(&content.exchange)
+        {
+            content.exchange.tickets.swap_remove(at);
+            return self.on_settled_early(ticket, body, turn);
+        }
+        let found = self
+            .owed
+            .iter()
+            .enumerate()
+            .find_map(|(place, owed)| known(&owed.exchange).map(|at| (place, at)));
+        if let Some((place, at)) = found {
+            let mut owed = self.owed.remove(place);
+            owed.exchange.tickets.swap_remove(at);
+            if let Some(owed) = self.settle(owed, ticket, body, turn) {
+                self.owed.insert(place, owed);
+            }
+            if self.owed.len() < self.limits.in_flight {
+                self.has_place(turn);
+            }
+        }
+        // What was answered already may have promises left: they bring nothing.
+        self.end_if_done(turn)
+    }
+
+    /// Has a request answered that waited. Returns it if it waits on.
+    fn settle(
+        &mut self,
+        mut owed: Owed,
+        ticket: Ticket,
+        body: Result<crate::Message, Abandoned>,
+        turn: &mut Turn<'_>,
+    ) -> Option<Owed> {
+        if owed.expired {
+            return Some(owed).filter(|owed| !owed.exchange.tickets.is_empty());
+        }
+        let reply = Reply { turn, peer: &self.peer, exchange: &mut owed.exchange };
+        let answer = self.handler.on_settled(ticket, body, reply);
+        match (self.write(answer, &owed.exchange, turn), &mut self.state) {
+            (Written::Nothing, _) => return Some(owed),
+            (Written::Reply(Some(fault)), State::ExpectAnswers(last @ Last::End(_)))
+                if !owed.exchange.is_persistent() =>
+            {
+                *last = Last::Fault(Box::new(fault));
+            }
+            (Written::Reply(_), _) => {}
+        }
+        None
+    }
+
+    /// A promise was settled whose request is still being read.
+    fn on_settled_early(
+        &mut self,
+        ticket: Ticket,
+        body: Result<crate::Message, Abandoned>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Fault> {
+        let State::ExpectContent(content) = &mut self.state else { return Ok(()) };
+        if matches!(content.sink, Sink::Nowhere { .. }) {
+            return Ok(());
+        }
+        let reply = Reply { turn, peer: &self.peer, exchange: &mut content.exchange };
+        let answer = self.handler.on_settled(ticket, body, reply);
+        if content.paused {
+            content.progress = turn.now() + self.limits.content_timeout;
+            content.paused = false;
+            turn.resume();
+        }
+        if matches!(answer.0, Given::Later) {
+            return Ok(());
+        }
+        let Some(mut content) = self.state.take_content() else { return Ok(()) };
+        let written = self.write(answer, &content.exchange, turn);
+        if content.exchange.is_persistent() {
+            // The rest is of no interest.
+            content.give_up();
+            self.state.step(Step::Content(content));
+            return Ok(());
+        }
+        match written {
+            Written::Reply(Some(fault)) => self.come_to(Last::Fault(Box::new(fault)), turn),
+            _ => self.come_to(Last::End(End::Linger), turn),
+        }
+    }
+
+    /// A request is not under way any more.
+    fn has_place(&mut self, turn: &mut Turn<'_>) {
+        let until = self.idle_until(turn);
+        match &mut self.state {
+            State::ExpectPlace => {
+                self.state.step(Step::NextFrame { until });
+                turn.resume();
+            }
+            State::ExpectFrame { until: idle } => *idle = until,
+            _ => {}
+        }
+    }
+
+    fn on_drain(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        self.draining = true;
+        match self.state {
+            // A client that is sending its next request just now shall still read our last reply.
+            State::ExpectFrame { .. } | State::ExpectRoom | State::ExpectPlace => {
+                self.come_to(Last::End(End::Linger), turn)
+            }
+            // A request that has begun is answered, and nothing after it.
+            State::ExpectHeader { .. }
+            | State::ExpectContent(_)
+            | State::ExpectAnswers(_)
+            | State::ExpectNothing => Ok(()),
+        }
     }
 }
 
+/// What came of an answer.
+enum Written {
+    /// It comes later.
+    Nothing,
+    /// A reply, and whose fault it tells of.
+    Reply(Option<Fault>),
+}
+
+fn deadline_passed() -> Fault {
+    Fault::peer("deadline_passed", "set a deadline that passed before its reply was ready")
+}
+
 impl<H: Handler> Protocol for Server<H> {
-    fn on_bytes(&mut self, input: &[u8], _: &mut Turn<'_>) -> Result<Took, Fault> {
-        Ok(Took::more(input.len()))
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
+        let mut used = 0;
+        while used < input.len() {
+            let rest = &input[used..];
+            match &self.state {
+                State::ExpectFrame { .. } if turn.is_full() => {
+                    turn.want_room();
+                    self.state.step(Step::Full);
+                }
+                State::ExpectFrame { .. } if self.owed.len() >= self.limits.in_flight => {
+                    self.state.step(Step::Crowded);
+                }
+                State::ExpectFrame { .. } | State::ExpectHeader { .. } => {
+                    used += self.read(rest, turn)?;
+                    if matches!(self.state, State::ExpectHeader { .. }) {
+                        break;
+                    }
+                }
+                State::ExpectContent(content) if content.paused => return Ok(Took::pause(used)),
+                State::ExpectContent(_) => used += self.take(rest, turn)?,
+                State::ExpectRoom | State::ExpectPlace | State::ExpectAnswers(_) => {
+                    return Ok(Took::pause(used));
+                }
+                State::ExpectNothing => return Ok(Took::more(input.len())),
+            }
+        }
+        match &self.state {
+            State::ExpectContent(content) if content.paused => Ok(Took::pause(used)),
+            // The end of input would be told as the end of a conversation that still owes.
+            State::ExpectAnswers(_) => Ok(Took::pause(used)),
+            _ => Ok(Took::more(used)),
+        }
     }
 
-    fn on_event(&mut self, _: Event<'_>, _: &mut Turn<'_>) -> Result<(), Fault> {
-        let _ = (&self.limits, &mut self.handler);
+    fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        match event {
+            Event::Open(peer) => {
+                self.peer = *peer;
+                self.state = State::ExpectFrame { until: self.idle_until(turn) };
+            }
+            Event::Eof { .. } => return self.on_eof(turn),
+            Event::Room => {
+                if matches!(self.state, State::ExpectRoom) {
+                    let until = self.idle_until(turn);
+                    self.state.step(Step::NextFrame { until });
+                    turn.resume();
+                }
+            }
+            Event::Deadline => return self.on_deadline(turn),
+            Event::Message(ticket, body) => return self.on_settled(ticket, body, turn),
+            Event::Drain => return self.on_drain(turn),
+            Event::Sent(_) | Event::Closed(_) => {}
+        }
         Ok(())
     }
 
     fn deadline(&self) -> Option<Time> {
-        None
+        let owed = self.owed.iter().filter(|owed| !owed.expired);
+        let answers = owed.map(|owed| owed.exchange.deadline).min();
+        let read = match self.state {
+            State::ExpectFrame { .. } if answers.is_some() => Time::NEVER,
+            _ => self.state.until(),
+        };
+        Some(read.min(answers.unwrap_or(Time::NEVER))).filter(|until| *until < Time::NEVER)
     }
 }
 
 impl<H> fmt::Debug for Server<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server").finish_non_exhaustive()
+        f.debug_struct("Server").field("state", &self.state).finish_non_exhaustive()
     }
 }

@@ -1,0 +1,79 @@
+//! What answers messages.
+
+use super::fault::Refusal;
+use super::{Header, Message, Reply};
+use crate::{Abandoned, Fault, Peer, Ticket};
+
+/// How the content of a request is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wants {
+    /// Collected, then handed over in [`Handler::on_message`].
+    Whole,
+    /// Piece by piece in [`Handler::on_content`], then [`Handler::on_end`].
+    Stream,
+}
+
+/// Whether more content may come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// It may.
+    More,
+    /// Not before a promise of this request is settled and [`Handler::on_settled`] has returned
+    /// [`Reply::later`]. Where no promise is open, and behind the last piece, it means
+    /// [`Flow::More`]: nothing would end the pause.
+    Pause,
+}
+
+/// What a handler returns: that it has answered, or will. Only a [`Reply`] makes one.
+#[derive(Debug)]
+#[must_use = "a handler returns it"]
+pub struct Answer(pub(super) Given);
+
+#[derive(Debug)]
+pub(super) enum Given {
+    Now(Message),
+    /// The peer is at fault. A connection that ends with this reply ends for it.
+    Refused(Refusal),
+    /// We are at fault, likewise.
+    Failed(Message, Fault),
+    Later,
+}
+
+/// Answers messages: one value per connection.
+pub trait Handler {
+    /// How the content behind `header` is wanted. Called once for each request, before anything of
+    /// its content is taken.
+    fn wants(&mut self, header: &Header) -> Wants {
+        let _ = header;
+        Wants::Whole
+    }
+
+    /// Answers a message, or says that the answer comes later.
+    fn on_message(&mut self, message: Message, peer: &Peer, reply: Reply<'_, '_>) -> Answer;
+
+    /// Takes a piece of content that was wanted as a stream. One request's content comes at a time.
+    fn on_content(&mut self, piece: &[u8], reply: &mut Reply<'_, '_>) -> Flow {
+        let _ = (piece, reply);
+        Flow::More
+    }
+
+    /// The content that was wanted as a stream is complete: answers, or says that it will.
+    fn on_end(&mut self, reply: Reply<'_, '_>) -> Answer {
+        reply.fail("nothing takes content piece by piece here")
+    }
+
+    /// Takes what a promise of a request brought, and answers that request or waits on. Not called
+    /// for a request that was answered or given up.
+    fn on_settled(
+        &mut self,
+        ticket: Ticket,
+        body: Result<crate::Message, Abandoned>,
+        reply: Reply<'_, '_>,
+    ) -> Answer;
+
+    /// The deadline of a request that is not answered yet has passed: an answer is of no use any
+    /// more, and no more of its content comes. [`Reply::request`] gave its number.
+    fn on_given_up(&mut self, request: u64) {
+        let _ = request;
+    }
+}

@@ -1,0 +1,84 @@
+//! What is said doesn't depend on how the input is cut, and nothing makes it panic.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// All that is said to `input` in parts that end where `cuts` say, jobs run when all has come.
+fn output_of(input: &[u8], cuts: &[usize]) -> (Vec<u8>, Option<String>) {
+    let mut client = slow();
+    let mut start = 0;
+    let mut ends: Vec<usize> = cuts.iter().map(|cut| cut % (input.len() + 1)).collect();
+    ends.push(input.len());
+    ends.sort_unstable();
+    for end in ends {
+        // What is cut off behind the end of a conversation is not offered.
+        if client.fault().is_none() && client.end().is_none() {
+            client.input(&input[start..end]);
+        }
+        start = end;
+    }
+    while client.run_jobs() > 0 {}
+    let output = client.output();
+    (output, client.fault().map(ToString::to_string))
+}
+
+/// Frames, good and bad, and pieces of them.
+fn streams() -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop_oneof![
+        6 => (0u64..9).prop_map(|id| ask_as(id, "\"now\"")),
+        6 => (0u64..9).prop_map(|id| ask_as(id, "\"later\"")),
+        2 => Just(ask_as(1, "\"never\"")),
+        1 => Just(ask_as(1, "\"forgotten\"")),
+        1 => Just(ask_as(1, "not JSON")),
+        2 => Just(ask("\"now\"")),
+        1 => Just(ask("\"later\"")),
+        1 => Just(ask_with(", \"deadline-ms\": 0", "1")),
+        1 => Just(b"\0\0".to_vec()),
+        1 => Just(b"\0\x02{}".to_vec()),
+        1 => Just(b"GET / HTTP/1.1".to_vec()),
+    ];
+    (proptest::collection::vec(piece, 1..24), proptest::option::of((any::<usize>(), any::<u8>())))
+        .prop_map(|(pieces, change)| {
+            let mut stream = pieces.concat();
+            if let Some((at, byte)) = change {
+                let at = at % stream.len();
+                stream[at] = byte;
+            }
+            stream
+        })
+}
+
+proptest! {
+    #[test]
+    fn any_cut_of_a_stream_gives_the_same_bytes(
+        stream in streams(),
+        cuts in proptest::collection::vec(any::<usize>(), 0..6),
+    ) {
+        let whole = output_of(&stream, &[]);
+        prop_assert_eq!(&output_of(&stream, &cuts), &whole);
+    }
+
+    #[test]
+    fn random_bytes_are_refused_or_waited_for(
+        start in prop_oneof![Just(Vec::new()), Just(vec![0, 40, b'{']), Just(ask("1"))],
+        bytes in proptest::collection::vec(any::<u8>(), 0..300),
+        cuts in proptest::collection::vec(any::<usize>(), 0..3),
+    ) {
+        let (output, _) = output_of(&[start, bytes].concat(), &cuts);
+        prop_assert!(frames(&output).len() <= 1);
+    }
+}
+
+#[test]
+fn a_large_content_comes_whole_in_memory_that_grows_with_it() {
+    let content = format!("\"{}\"", "x".repeat(1 << 20));
+    let stream = ask(&content);
+    let mut client = slow();
+    for piece in stream.chunks(65_536) {
+        client.input(piece);
+        assert_eq!(client.unused(), 0);
+    }
+    client.run_jobs();
+    assert_eq!(results(&client.output())[0].1.len(), 1 << 20);
+}
