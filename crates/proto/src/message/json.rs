@@ -15,7 +15,7 @@ use serde_json::ser::{Formatter, Serializer};
 pub fn write<T: Serialize + ?Sized>(value: &T) -> Result<String, serde_json::Error> {
     let mut text = Vec::new();
     value.serialize(&mut Serializer::with_formatter(&mut text, Spaced))?;
-    String::from_utf8(text).map_err(|error| serde::ser::Error::custom(error))
+    String::from_utf8(text).map_err(serde::ser::Error::custom)
 }
 
 /// Appends `text` as a JSON string.

@@ -29,7 +29,7 @@
 //! let mut client = Harness::new(Server::new(Rc::new(Limits::default()), Reference::default()));
 //! client.input(
 //!     b"\x00\x67{\"byteorder\": \"little\", \"content-type\": \"text/json\", \
-//!       \"content-encoding\": \"utf-8\", \"content-length\": 34}\
+//!       \"content-encoding\": \"utf-8\", \"content-length\": 36}\
 //!       {\"action\": \"search\", \"value\": \"cat\"}",
 //! );
 //! # if cfg!(target_endian = "little") {
@@ -56,6 +56,7 @@ pub mod frame;
 mod handler;
 mod header;
 pub mod json;
+mod late;
 mod limits;
 pub mod reference;
 mod reply;

@@ -99,9 +99,9 @@ fn our_client_asks_their_server_byte_for_byte_and_understands_it() {
                 continue;
             };
             if drip {
-                server.drip(reply)
+                server.drip(reply);
             } else {
-                server.input(reply)
+                server.input(reply);
             }
             server.output();
             let (replies, ending) = &*told.borrow();
