@@ -16,6 +16,8 @@ pub(super) struct Exchange {
     pub(super) id: Option<Id>,
     /// When the reply is of no use any more.
     pub(super) deadline: Time,
+    /// How much content it has, in bytes: whoever works on it may hold that.
+    pub(super) len: u64,
     /// The promises of it that are not settled.
     pub(super) tickets: Vec<Ticket>,
 }

@@ -111,7 +111,7 @@ impl<H: Handler> Server<H> {
             if let Some(owed) = self.settle(owed, ticket, body, turn) {
                 self.owed.insert(place, owed);
             }
-            if self.owed.len() < self.limits.in_flight {
+            if !self.is_crowded() {
                 self.has_place(turn);
             }
         }

@@ -12,7 +12,8 @@ pub struct Limits {
     /// Bytes of a frame's content; more is answered with `too_large` before any of it is taken.
     /// 16 MiB.
     pub content: u64,
-    /// Requests of one connection that may wait for their answers; then no more are read. 16.
+    /// Requests of one connection that may wait for their answers; then no more are read, nor when
+    /// their contents together have reached the limit of one. 16; 0 counts as 1.
     pub in_flight: usize,
     /// How long a header may take from its first byte; then `timeout`. 10 s.
     pub header_timeout: Duration,

@@ -56,6 +56,13 @@ impl<H: Handler> Server<H> {
         self.owed.iter().any(|owed| !owed.expired)
     }
 
+    /// Whether as many requests wait, or as much content with them, as may.
+    pub(super) fn is_crowded(&self) -> bool {
+        let held = self.owed.iter().fold(0, |sum: u64, owed| sum.saturating_add(owed.exchange.len));
+        let full = self.owed.len() >= self.limits.in_flight || held >= self.limits.content;
+        full && !self.owed.is_empty()
+    }
+
     /// Whether a reply that is written now may say that the connection goes on.
     fn goes_on(&self) -> bool {
         !self.draining && !matches!(self.state, State::ExpectAnswers(_) | State::ExpectNothing)
@@ -104,7 +111,7 @@ impl<H: Handler> Server<H> {
             .deadline_ms
             .map_or(Time::NEVER, |ms| turn.now() + std::time::Duration::from_millis(ms));
         let id = header.id.clone().filter(|_| header.keep_alive);
-        Exchange { number, id, deadline, tickets: Vec::new() }
+        Exchange { number, id, deadline, len: header.content_length, tickets: Vec::new() }
     }
 
     /// Begins a request, and answers it if `rest` has all of its content. Returns how much of
@@ -294,7 +301,8 @@ impl<H: Handler> Server<H> {
         exchange: Option<&Exchange>,
         turn: &mut Turn<'_>,
     ) -> Result<(), Fault> {
-        let unknown = Exchange { number: 0, id: None, deadline: Time::NEVER, tickets: Vec::new() };
+        let unknown =
+            Exchange { number: 0, id: None, deadline: Time::NEVER, len: 0, tickets: Vec::new() };
         exchange.unwrap_or(&unknown).write(refusal.reply(), false, turn);
         self.come_to(Last::Fault(Box::new(refusal.fault())), turn)
     }
@@ -371,7 +379,7 @@ impl<H: Handler> Protocol for Server<H> {
                     turn.want_room();
                     self.state.step(Step::Full);
                 }
-                State::ExpectFrame { .. } if self.owed.len() >= self.limits.in_flight => {
+                State::ExpectFrame { .. } if self.is_crowded() => {
                     self.state.step(Step::Crowded);
                 }
                 State::ExpectFrame { .. } | State::ExpectHeader { .. } => {

@@ -54,6 +54,23 @@ fn no_more_than_sixteen_are_under_way() {
 }
 
 #[test]
+fn what_is_under_way_holds_no_more_than_two_contents() {
+    let limits = Limits { content: 100, ..Limits::default() };
+    let mut client = Harness::new(Server::new(Rc::new(limits), Slow::default()));
+    let content = format!("\"{}\"", "x".repeat(58));
+    client.input(&ask_as(1, &content).repeat(5));
+    assert_eq!(client.run_jobs(), 2);
+    assert_eq!(client.run_jobs(), 2);
+    assert_eq!(client.run_jobs(), 1);
+    assert_eq!(results(&client.output()).len(), 5);
+
+    let limits = Limits { in_flight: 0, content: 0, ..Limits::default() };
+    let mut client = Harness::new(Server::new(Rc::new(limits), Slow::default()));
+    client.input(&ask_as(1, "").repeat(3));
+    assert_eq!(frames(&client.output()).len(), 3);
+}
+
+#[test]
 fn a_full_output_stops_reading_until_there_is_room() {
     let mut client = slow();
     let long = "x".repeat(Harness::ROOM / 2);
