@@ -1,0 +1,78 @@
+//! Between those who answer and the conversation: what a handler of messages is told, handed to
+//! [`Respond`], and what comes of that, sent.
+
+use std::rc::Rc;
+
+use sockeye_engine::Service;
+use sockeye_proto::message::{Answer, Handler, Limits, Message, Reply, Server};
+use sockeye_proto::{Abandoned, Peer, Protocol, Ticket, Time};
+
+use super::respond::{Error, Kind, Later, Request, Respond, Why};
+
+/// What each worker's service is made by.
+pub(super) fn service<R: Respond>(
+    limits: Limits,
+    respond: R,
+) -> impl Fn(usize) -> Worker<R> + Send + Sync + 'static {
+    move |_| Worker { limits: Rc::new(limits.clone()), respond: respond.clone() }
+}
+
+/// The service of one worker.
+pub(super) struct Worker<R> {
+    limits: Rc<Limits>,
+    respond: R,
+}
+
+impl<R: Respond> Service for Worker<R> {
+    fn open(&mut self, _: &Peer) -> Box<dyn Protocol> {
+        let adapter = Adapter { respond: self.respond.clone() };
+        Box::new(Server::new(Rc::clone(&self.limits), adapter))
+    }
+}
+
+/// Answers the messages of one connection.
+struct Adapter<R> {
+    respond: R,
+}
+
+impl<R: Respond> Handler for Adapter<R> {
+    fn on_message(&mut self, message: Message, peer: &Peer, mut reply: Reply<'_, '_>) -> Answer {
+        let deadline = Some(reply.deadline()).filter(|deadline| *deadline != Time::NEVER);
+        let time_left = deadline.map(|deadline| deadline - reply.now());
+        let request = Request { message, peer: *peer, time_left };
+        match self.respond.respond(request).0 {
+            Kind::Now(answer) => send(reply, answer),
+            Kind::Later(take) => {
+                take(Later::new(reply.promise()));
+                reply.later()
+            }
+            Kind::Run(work) => {
+                // The promise is settled with the answer, whichever way it came.
+                reply.run(work);
+                reply.later()
+            }
+        }
+    }
+
+    fn on_settled(
+        &mut self,
+        _: Ticket,
+        body: Result<sockeye_proto::Message, Abandoned>,
+        reply: Reply<'_, '_>,
+    ) -> Answer {
+        let answer = body.ok().and_then(|body| body.downcast::<Result<Message, Error>>().ok());
+        match answer {
+            Some(answer) => send(reply, *answer),
+            None => reply.fail("whoever had to answer has given up"),
+        }
+    }
+}
+
+fn send(reply: Reply<'_, '_>, answer: Result<Message, Error>) -> Answer {
+    match answer {
+        Ok(message) => reply.send(message),
+        Err(Error(Why::Said { code, text })) => reply.error(&code, &text),
+        Err(Error(Why::Content(error))) => reply.refuse(error),
+        Err(Error(Why::Failed(what))) => reply.fail(&what),
+    }
+}

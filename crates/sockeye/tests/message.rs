@@ -1,0 +1,158 @@
+//! A service by `sockeye::message`, asked over plain sockets.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::num::NonZeroUsize;
+use std::sync::mpsc;
+use std::thread;
+
+use serde_json::{Value, json};
+use sockeye::message::{
+    self, Encoding, Error, Message, Options, Request, Respond, Response, Serving,
+};
+
+fn serve(respond: impl Respond) -> (Serving, SocketAddr) {
+    let options = Options { workers: NonZeroUsize::MIN, ..Options::default() };
+    let serving = message::serve(&["127.0.0.1:0".parse().unwrap()], options, respond).unwrap();
+    let address = serving.ip_addresses().next().unwrap();
+    (serving, address)
+}
+
+/// Stops it; nothing may be left to cut.
+fn stop(serving: Serving) {
+    serving.handle().drain();
+    assert_eq!(serving.join().unwrap().cut, 0);
+}
+
+fn send(address: SocketAddr, encoding: &str, content: &[u8], more: &str) -> TcpStream {
+    let header = format!(
+        "{{\"byteorder\": \"little\", \"content-type\": \"text/json\", \
+         \"content-encoding\": \"{encoding}\", \"content-length\": {}{more}}}",
+        content.len()
+    );
+    let len = u16::try_from(header.len()).unwrap().to_be_bytes();
+    let mut peer = TcpStream::connect(address).unwrap();
+    peer.write_all(&[&len, header.as_bytes(), content].concat()).unwrap();
+    peer
+}
+
+/// The content of the one reply.
+fn receive(mut peer: TcpStream) -> Value {
+    let mut reply = Vec::new();
+    peer.read_to_end(&mut reply).unwrap();
+    let len = usize::from(u16::from_be_bytes([reply[0], reply[1]]));
+    serde_json::from_slice(&reply[2 + len..]).unwrap()
+}
+
+fn ask(address: SocketAddr, content: &str) -> Value {
+    receive(send(address, "utf-8", content.as_bytes(), ""))
+}
+
+fn reply(value: &Value) -> Result<Message, Error> {
+    Ok(Message::json(value)?)
+}
+
+#[test]
+fn a_closure_sees_the_message_and_answers_at_once() {
+    let (serving, address) = serve(|request: Request| {
+        assert!(request.peer.address.to_string().starts_with("127.0.0.1:"));
+        assert_eq!((&*request.message.content_type, request.time_left), ("text/json", None));
+        reply(&json!([request.message.content_encoding, request.message.to_json()?]))
+    });
+    assert_eq!(ask(address, "{\"a\": 1}"), json!(["utf-8", { "a": 1 }]));
+    let utf16 = Encoding::Utf16.encode("\"🐟\"").unwrap();
+    assert_eq!(receive(send(address, "utf-16", &utf16, "")), json!(["utf-16", "🐟"]));
+
+    let error = ask(address, "{");
+    assert_eq!(error["error"]["code"], "bad_content");
+    assert!(error["result"].as_str().unwrap().starts_with("Error: the content is not JSON"));
+    stop(serving);
+}
+
+#[test]
+fn a_handler_says_what_is_wrong_with_a_code_of_its_own() {
+    let (serving, address) = serve(|_: Request| Error::new("out_of_fish", "there is no fish left"));
+    let expected =
+        json!({ "result": "Error: there is no fish left", "error": { "code": "out_of_fish" } });
+    assert_eq!(ask(address, "1"), expected);
+    stop(serving);
+}
+
+#[test]
+fn answers_come_later_from_other_threads_and_one_that_is_dropped_is_an_error() {
+    let (to_worker, requests) = mpsc::channel::<(message::Later, Value)>();
+    let (serving, address) = serve(move |request: Request| -> Result<Response, Error> {
+        let (to_worker, value) = (to_worker.clone(), request.message.to_json()?);
+        Ok(Response::later(move |later| to_worker.send((later, value)).unwrap()))
+    });
+    let [first, second, dropped] =
+        ["1", "2", "3"].map(|content| send(address, "utf-8", content.as_bytes(), ""));
+    let mut waiting: Vec<_> = requests.iter().take(3).collect();
+    waiting.sort_by_key(|(_, value)| value.as_u64());
+    // The last is answered first: nobody waits for another's.
+    let (later, _) = waiting.pop().unwrap();
+    drop(later);
+    let error = receive(dropped);
+    assert_eq!(error["error"]["code"], "internal", "{error}");
+    let answering = thread::spawn(move || {
+        for (later, value) in waiting.into_iter().rev() {
+            later.answer(reply(&value));
+        }
+    });
+    assert_eq!(receive(second), json!(2));
+    assert_eq!(receive(first), json!(1));
+    answering.join().unwrap();
+    stop(serving);
+}
+
+#[test]
+fn work_that_blocks_runs_elsewhere_and_its_panic_is_an_error() {
+    let (serving, address) = serve(|request: Request| {
+        Response::run(move || {
+            let value = request.message.to_json()?;
+            assert_ne!(value, json!("panic"));
+            reply(&value)
+        })
+    });
+    assert_eq!(ask(address, "42"), json!(42));
+    assert_eq!(ask(address, "\"panic\"")["error"]["code"], "internal");
+    assert_eq!(ask(address, "43"), json!(43));
+    stop(serving);
+}
+
+#[test]
+fn how_long_an_answer_is_of_use_reaches_the_handler() {
+    let (serving, address) = serve(|request: Request| {
+        reply(&json!(request.time_left.is_some_and(|left| left.as_secs() > 3000)))
+    });
+    let more = ", \"deadline-ms\": 3600000";
+    assert_eq!(receive(send(address, "utf-8", b"1", more)), json!(true));
+    stop(serving);
+}
+
+#[test]
+fn a_value_of_ones_own_can_respond() {
+    #[derive(Clone)]
+    struct Greeter(&'static str);
+
+    impl Respond for Greeter {
+        fn respond(&self, request: Request) -> Response {
+            let greet = || reply(&json!(format!("{} {}", self.0, request.message.to_json()?)));
+            greet().into()
+        }
+    }
+
+    let (serving, address) = serve(Greeter("Hello"));
+    assert_eq!(ask(address, "1"), json!("Hello 1"));
+    stop(serving);
+}
+
+#[test]
+fn an_address_that_is_taken_is_an_error() {
+    let (serving, address) = serve(|request: Request| request.message);
+    let taken = [address.to_string().parse().unwrap()];
+    let again = message::serve(&taken, Options::default(), |request: Request| request.message);
+    let error = again.unwrap_err().to_string();
+    assert!(error.contains(&address.to_string()), "{error}");
+    stop(serving);
+}
