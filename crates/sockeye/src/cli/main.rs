@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+mod answers;
 mod args;
 mod log;
 mod plan;
@@ -16,15 +17,12 @@ mod who_listens;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use crate::args::Typed;
 use crate::log::Log;
 use crate::plan::Plan;
 
 fn main() -> ExitCode {
-    // Prints usage, and exits with 2, when what was typed makes no sense.
-    let typed = Typed::parse();
+    let typed = Typed::get();
     let Ok(log) = Log::to_stderr() else { return ExitCode::FAILURE };
     log.take_events(typed.command.level());
     log.take_panics();
@@ -41,6 +39,8 @@ fn run(plan: Plan, log: &Log) -> anyhow::Result<ExitCode> {
     match plan {
         Plan::Http(plan) => serve::http(plan, log),
         Plan::Echo(plan) => serve::echo(plan, log),
+        Plan::Message(plan) => serve::message(plan, log),
         Plan::Send(plan) => send::run(&plan, log),
+        Plan::SendMessages(plan) => send::message::run(plan, log),
     }
 }

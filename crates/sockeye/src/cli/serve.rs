@@ -1,4 +1,4 @@
-//! The servers: an echo, and a folder over HTTP. They run until a signal ends them.
+//! The servers: an echo, messages, and a folder over HTTP. They run until a signal ends them.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -10,10 +10,12 @@ use sockeye_engine::driver::BindError;
 use sockeye_engine::{Config, ListenAddr, Server, Service};
 use sockeye_files::CacheLimits;
 use sockeye_proto::echo::Echo;
-use sockeye_proto::{Peer, Protocol, http1};
+use sockeye_proto::message::reference::Reference;
+use sockeye_proto::{Peer, Protocol, http1, message};
 
 use crate::log::Log;
 use crate::plan;
+use crate::signals::Reread;
 use crate::start_screen::Screen;
 use crate::who_listens::{self, Process};
 use crate::{signals, text};
@@ -26,8 +28,27 @@ use crate::{signals, text};
 pub(crate) fn echo(plan: plan::Echo, log: &Log) -> anyhow::Result<ExitCode> {
     let screen = Screen { what: "Echoing what comes at".into(), scheme: "tcp", notes: Vec::new() };
     let idle = plan.idle;
-    run(plan.serve, &screen, log, move |_| {
+    run(plan.serve, &screen, None, log, move |_| {
         move |_: &Peer| Box::new(Echo::new(idle)) as Box<dyn Protocol>
+    })
+}
+
+/// Answers messages.
+///
+/// # Errors
+///
+/// When it could not begin.
+pub(crate) fn message(plan: plan::Message, log: &Log) -> anyhow::Result<ExitCode> {
+    let plan::Message { serve, answers, limits } = plan;
+    let what = "Answering messages at".into();
+    let screen = Screen { what, scheme: "message", notes: answers.note().into_iter().collect() };
+    let reference = Reference::new(answers.dictionary.clone());
+    run(serve, &screen, answers.reread(), log, move |_| {
+        let (limits, reference) = (Rc::new(limits.clone()), reference.clone());
+        move |_: &Peer| {
+            let server = message::Server::new(Rc::clone(&limits), reference.clone());
+            Box::new(server) as Box<dyn Protocol>
+        }
     })
 }
 
@@ -45,7 +66,7 @@ pub(crate) fn http(plan: plan::Http, log: &Log) -> anyhow::Result<ExitCode> {
         );
     }
     let what = format!("Serving {} over HTTP at", path.display());
-    run(serve, &Screen { what, scheme: "http", notes }, log, move |_| {
+    run(serve, &Screen { what, scheme: "http", notes }, None, log, move |_| {
         let shared = Rc::new(http1::Shared::new(limits.clone()));
         let site = folder.site(CacheLimits::default());
         move |_: &Peer| {
@@ -59,6 +80,7 @@ pub(crate) fn http(plan: plan::Http, log: &Log) -> anyhow::Result<ExitCode> {
 fn run<S: Service + 'static>(
     plan: plan::Serve,
     screen: &Screen,
+    reread: Option<Reread>,
     log: &Log,
     service: impl Fn(usize) -> S + Send + Sync + 'static,
 ) -> anyhow::Result<ExitCode> {
@@ -77,7 +99,7 @@ fn run<S: Service + 'static>(
     }
     let bound = server.addresses().to_vec();
     let running = server.start(service).context("cannot start the workers")?;
-    let stopped = signals::watch(signals, running.handle(), drain_timeout, log.clone())
+    let stopped = signals::watch(signals, running.handle(), drain_timeout, reread, log.clone())
         .context("cannot start a thread")?;
     screen.show(&plan.listen, &bound);
 

@@ -2,7 +2,8 @@
 //!
 //! - SIGTERM and SIGINT (Ctrl-C): stop accepting and finish what is under way. A second one stops
 //!   at once, a third ends the process where it stands.
-//! - SIGHUP: the terminal is gone. A server that has one on its standard error drains; one that
+//! - SIGHUP: to a server that reads a file of its own, that the file has changed; it is read again.
+//!   To another, that the terminal is gone: one that has one on its standard error drains; one that
 //!   has none (a service, `nohup`) takes no notice.
 
 use std::io::{self, IsTerminal};
@@ -43,11 +44,15 @@ fn exit_code(signal: i32) -> Option<u8> {
     }
 }
 
+/// Reads what a server is to read again on SIGHUP.
+pub(crate) type Reread = Box<dyn FnMut(&Log) + Send>;
+
 /// Acts on signals for as long as the process runs.
 pub(crate) fn watch(
     mut signals: Signals,
     handle: Handle,
     drain_timeout: Duration,
+    mut reread: Option<Reread>,
     log: Log,
 ) -> io::Result<Stopped> {
     let stopped = Stopped::default();
@@ -55,6 +60,12 @@ pub(crate) fn watch(
     let act = move || {
         let mut asked = 0;
         for signal in &mut signals {
+            if signal == SIGHUP
+                && let Some(reread) = &mut reread
+            {
+                reread(&log);
+                continue;
+            }
             if signal == SIGHUP && !io::stderr().is_terminal() {
                 tracing::debug!("SIGHUP: no terminal that could be gone, nothing to do");
                 continue;

@@ -15,7 +15,7 @@ use crate::text;
 pub(crate) struct Screen {
     /// What is served, as a sentence that the URLs follow.
     pub(crate) what: String,
-    /// `http` or `tcp`.
+    /// `http`, `message` or `tcp`.
     pub(crate) scheme: &'static str,
     /// What else one should know.
     pub(crate) notes: Vec<String>,

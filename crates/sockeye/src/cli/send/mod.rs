@@ -5,6 +5,7 @@
 
 mod conversation;
 mod input;
+pub(crate) mod message;
 mod printer;
 mod report;
 pub(crate) mod target;
@@ -38,14 +39,14 @@ pub(crate) fn run(plan: &Send, log: &Log) -> anyhow::Result<ExitCode> {
     let (printer, paper) = Printer::to(io::stdout()).context("cannot start a thread")?;
     let begun = Instant::now();
     let mut summary = Summary::default();
-    for (at, address) in plan.addresses.iter().enumerate() {
-        let board = Rc::new(RefCell::new(Board::new(at + 1 < plan.addresses.len(), {
+    for (at, address) in plan.calls.addresses.iter().enumerate() {
+        let board = Rc::new(RefCell::new(Board::new(at + 1 < plan.calls.addresses.len(), {
             let log = log.clone();
             move |complaint| log.say(complaint)
         })));
         let setting = Setting {
-            labelled: plan.connections > 1,
-            silence: plan.silence,
+            labelled: plan.calls.connections > 1,
+            silence: plan.calls.silence,
             paper: paper.clone(),
             board: Rc::clone(&board),
         };
@@ -72,10 +73,10 @@ fn talk(plan: &Send, address: &driver::Target, setting: &Setting) -> anyhow::Res
     let sources: Vec<Source> = match &plan.messages {
         Some(messages) => {
             let pieces = cut(messages);
-            (0..plan.connections).map(|_| Source::Messages(pieces.clone())).collect()
+            (0..plan.calls.connections).map(|_| Source::Messages(pieces.clone())).collect()
         }
         None => {
-            let seats = input::share(io::stdin(), plan.connections);
+            let seats = input::share(io::stdin(), plan.calls.connections);
             seats.context("cannot start a thread")?.into_iter().map(Source::Input).collect()
         }
     };
@@ -83,7 +84,8 @@ fn talk(plan: &Send, address: &driver::Target, setting: &Setting) -> anyhow::Res
         let conversation = Conversation::new(at + 1, source, setting.clone());
         (address.clone(), Box::new(conversation) as Box<dyn Protocol>)
     });
-    sockeye_engine::run_client(plan.config.clone(), targets).context("the event loop failed")?;
+    sockeye_engine::run_client(plan.calls.config.clone(), targets)
+        .context("the event loop failed")?;
     Ok(())
 }
 

@@ -66,6 +66,16 @@ impl Paper {
         Printed::Taken
     }
 
+    /// Takes what `write` appends, room or not: the last words of a conversation, which has
+    /// nowhere to keep them.
+    pub(super) fn print_last(&self, write: impl FnOnce(&mut Vec<u8>)) {
+        let mut state = self.lock();
+        if !state.gone {
+            write(&mut state.queue);
+            self.0.changed.notify_all();
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

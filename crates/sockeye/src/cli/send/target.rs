@@ -1,4 +1,4 @@
-//! Where to send to, as people write it: `tcp://HOST:PORT` or `unix:PATH`.
+//! Where to send to, as people write it: `tcp://HOST:PORT`, `unix:PATH`, `message://HOST:PORT`.
 
 use std::fmt;
 use std::io;
@@ -15,6 +15,8 @@ pub(crate) enum Target {
     Tcp(String, u16),
     /// A Unix domain socket.
     Unix(PathBuf),
+    /// A name or an address, and a port, where messages are answered.
+    Message(String, u16),
 }
 
 impl Target {
@@ -22,7 +24,7 @@ impl Target {
     pub(crate) fn look_up(&self) -> io::Result<Vec<driver::Target>> {
         match self {
             Self::Unix(path) => Ok(vec![driver::Target::Unix(path.clone())]),
-            Self::Tcp(host, port) => {
+            Self::Tcp(host, port) | Self::Message(host, port) => {
                 let mut found: Vec<driver::Target> = Vec::new();
                 for address in (host.as_str(), *port).to_socket_addrs()? {
                     let target = driver::Target::Ip(address);
@@ -40,34 +42,38 @@ impl FromStr for Target {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        const FORMS: &str = "a target is tcp://HOST:PORT or unix:PATH";
+        const FORMS: &str = "a target is tcp://HOST:PORT, unix:PATH or message://HOST:PORT";
         if let Some(path) = text.strip_prefix("unix:") {
             return match path.strip_prefix("//").unwrap_or(path) {
                 "" => Err(format!("a path is missing after 'unix:'; {FORMS}")),
                 path => Ok(Self::Unix(path.into())),
             };
         }
-        let Some(address) = text.strip_prefix("tcp://") else {
-            return Err(match text.split_once("://") {
-                Some((scheme, _)) => format!("'{scheme}' is not spoken here; {FORMS}"),
-                None if authority(text).is_ok() => format!("did you mean tcp://{text} ?"),
-                None => FORMS.into(),
-            });
+        let of = |address: &str, make: fn(String, u16) -> Self| {
+            let address = address.strip_suffix('/').unwrap_or(address);
+            let (host, port) = authority(address)?;
+            Ok(make(host.to_owned(), port))
         };
-        let address = address.strip_suffix('/').unwrap_or(address);
-        let (host, port) = authority(address)?;
-        Ok(Self::Tcp(host.to_owned(), port))
+        match text.split_once("://") {
+            Some(("tcp", address)) => of(address, Self::Tcp),
+            Some(("message", address)) => of(address, Self::Message),
+            Some((scheme, _)) => Err(format!("'{scheme}' is not spoken here; {FORMS}")),
+            None if authority(text).is_ok() => {
+                Err(format!("did you mean tcp://{text} or message://{text} ?"))
+            }
+            None => Err(FORMS.into()),
+        }
     }
 }
 
 /// The host, without brackets, and the port.
 fn authority(text: &str) -> Result<(&str, u16), &'static str> {
-    let (host, port) = text.rsplit_once(':').ok_or("a port is missing: tcp://HOST:PORT")?;
+    let (host, port) = text.rsplit_once(':').ok_or("a port is missing: HOST:PORT")?;
     let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
         Some(host) if host.parse::<Ipv6Addr>().is_ok() => host,
         Some(_) => return Err("there is no IPv6 address between the brackets"),
         None if host.contains(':') => return Err("an IPv6 address stands in brackets: [::1]:PORT"),
-        None if host.is_empty() => return Err("a host is missing: tcp://HOST:PORT"),
+        None if host.is_empty() => return Err("a host is missing: HOST:PORT"),
         None => host,
     };
     match port.parse() {
@@ -78,10 +84,15 @@ fn authority(text: &str) -> Result<(&str, u16), &'static str> {
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(host, port) if host.contains(':') => write!(f, "tcp://[{host}]:{port}"),
-            Self::Tcp(host, port) => write!(f, "tcp://{host}:{port}"),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        let (scheme, host, port) = match self {
+            Self::Unix(path) => return write!(f, "unix:{}", path.display()),
+            Self::Tcp(host, port) => ("tcp", host, port),
+            Self::Message(host, port) => ("message", host, port),
+        };
+        if host.contains(':') {
+            write!(f, "{scheme}://[{host}]:{port}")
+        } else {
+            write!(f, "{scheme}://{host}:{port}")
         }
     }
 }
@@ -97,6 +108,11 @@ mod tests {
             ("tcp://127.0.0.1:65432", tcp("127.0.0.1", 65432), "tcp://127.0.0.1:65432"),
             ("tcp://localhost:1/", tcp("localhost", 1), "tcp://localhost:1"),
             ("tcp://[::1]:80", tcp("::1", 80), "tcp://[::1]:80"),
+            (
+                "message://[::1]:65432/",
+                Target::Message("::1".into(), 65432),
+                "message://[::1]:65432",
+            ),
             ("unix:/run/s", Target::Unix("/run/s".into()), "unix:/run/s"),
             ("unix:///run/s", Target::Unix("/run/s".into()), "unix:/run/s"),
         ];
@@ -109,11 +125,13 @@ mod tests {
     #[test]
     fn what_is_no_target_is_refused_with_what_to_write_instead() {
         let table = [
-            ("", "tcp://HOST:PORT or unix:PATH"),
-            ("localhost", "tcp://HOST:PORT or unix:PATH"),
+            ("", "tcp://HOST:PORT, unix:PATH or message://HOST:PORT"),
+            ("localhost", "tcp://HOST:PORT, unix:PATH or message://HOST:PORT"),
             ("localhost:80", "did you mean tcp://localhost:80"),
             ("http://localhost:80", "'http' is not spoken here"),
+            ("localhost:80", "message://localhost:80"),
             ("tcp://localhost", "port is missing"),
+            ("message://localhost", "port is missing"),
             ("tcp://:80", "host is missing"),
             ("tcp://localhost:0", "from 1 to 65535"),
             ("tcp://localhost:x", "from 1 to 65535"),

@@ -1,0 +1,174 @@
+//! What was typed: the flags, their defaults and their help. Nothing is checked here that needs
+//! more than the text itself; [`crate::plan`] does the rest.
+
+mod send;
+mod serve;
+
+use std::ffi::OsString;
+use std::num::NonZeroUsize;
+use std::sync::LazyLock;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
+use sockeye_engine::Config;
+use sockeye_proto::{http1, message};
+
+pub(crate) use self::send::Send;
+pub(crate) use self::serve::{Echo, Http, Message, Serve};
+use crate::log::Level;
+use crate::quantity::Size;
+
+/// The engine's defaults, which are stated there and shown here.
+static ENGINE: LazyLock<Config> = LazyLock::new(Config::default);
+/// Those of HTTP.
+static HTTP: LazyLock<http1::Limits> = LazyLock::new(http1::Limits::default);
+/// Those of messages.
+static MESSAGE: LazyLock<message::Limits> = LazyLock::new(message::Limits::default);
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  it did what was asked; a server was told to stop, and has
+  1  it failed: an address is taken, a file can't be read, a connection failed
+  2  the command line is wrong: starting it again in the same way won't help
+  130, 143  a second Ctrl-C or SIGTERM stopped it at once
+
+Every flag of a server can be set by an environment variable: --idle-timeout by
+SOCKEYE_IDLE_TIMEOUT.";
+
+/// Serves a folder over HTTP, answers messages, echoes, and talks to servers over TCP.
+#[derive(Debug, Parser)]
+#[command(name = "sockeye", version, after_help = EXIT_CODES)]
+pub(crate) struct Typed {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+impl Typed {
+    /// What was typed. Prints usage, and exits with 2, when it makes no sense.
+    pub(crate) fn get() -> Self {
+        Self::read(std::env::args_os()).unwrap_or_else(|error| error.exit())
+    }
+
+    /// `line`, with its flags checked against each other.
+    pub(crate) fn read(
+        line: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+    ) -> Result<Self, clap::Error> {
+        let typed = Self::try_parse_from(line)?;
+        if let Command::Send(send) = &typed.command {
+            let refuse = |why| {
+                let mut command = Self::command();
+                // As `sockeye send`, so that its usage is shown.
+                command.build();
+                let send = command.find_subcommand_mut("send").cloned();
+                send.unwrap_or(command).error(ErrorKind::ArgumentConflict, why)
+            };
+            send.check().map_err(refuse)?;
+        }
+        Ok(typed)
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Http(Http),
+    Echo(Echo),
+    Message(Message),
+    Send(Send),
+}
+
+impl Command {
+    /// From which level on events are logged.
+    pub(crate) fn level(&self) -> Level {
+        match self {
+            Self::Http(http) => http.serve.log,
+            Self::Echo(echo) => echo.serve.log,
+            Self::Message(message) => message.serve.log,
+            Self::Send(send) => send.log,
+        }
+    }
+}
+
+/// A default limit. None of them is 0, which a test holds.
+fn nonzero(limit: usize) -> NonZeroUsize {
+    NonZeroUsize::new(limit).unwrap_or(NonZeroUsize::MIN)
+}
+
+/// A default limit, which any machine can count to.
+fn size(limit: u64) -> Size {
+    Size(usize::try_from(limit).unwrap_or(usize::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Typed::command().debug_assert();
+    }
+
+    #[test]
+    fn help_shows_every_default() {
+        let mut command = Typed::command();
+        for (name, defaults) in [
+            ("http", &["127.0.0.1:8000", "100000", "1024", "256KiB", "8KiB", "32KiB", "128"][..]),
+            ("http", &["10s", "60s", "30s", "info", "the cores"]),
+            ("echo", &["127.0.0.1:65432", "60s"]),
+            ("message", &["127.0.0.1:65432", "16MiB", "10s", "30s", "60s", "info"]),
+            ("send", &["[default: 1]", "60s", "10s", "warn", "16MiB"]),
+        ] {
+            let help = command.find_subcommand_mut(name).unwrap().render_long_help().to_string();
+            for default in defaults {
+                assert!(help.contains(default), "{name} --help doesn't say {default}:\n{help}");
+            }
+        }
+        assert_eq!(size(MESSAGE.content).to_string(), "16MiB", "as the help of send says");
+        for limit in [ENGINE.max_connections, ENGINE.max_connections_per_address, HTTP.fields] {
+            assert_ne!(limit, 0);
+        }
+    }
+
+    #[test]
+    fn every_flag_of_a_server_has_its_environment_variable() {
+        let command = Typed::command();
+        for name in ["http", "echo", "message"] {
+            for flag in command.find_subcommand(name).unwrap().get_arguments() {
+                let Some(long) = flag.get_long().filter(|long| *long != "help") else { continue };
+                let variable = format!("SOCKEYE_{}", long.to_uppercase().replace('-', "_"));
+                assert_eq!(flag.get_env(), Some(variable.as_ref()), "--{long}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_with_a_hint() {
+        let table: [(&[&str], ErrorKind, &str); 12] = [
+            (&["htpp"], ErrorKind::InvalidSubcommand, "http"),
+            (&["http", "--worker", "2"], ErrorKind::UnknownArgument, "--workers"),
+            (&["http", "--workers", "0"], ErrorKind::ValueValidation, "1..=1024"),
+            (&["http", "--listen", "localhost"], ErrorKind::ValueValidation, "HOST:PORT"),
+            (&["http", "--idle-timeout", "10"], ErrorKind::ValueValidation, "10s"),
+            (&["http", "--max-header", "8KB"], ErrorKind::ValueValidation, "64KiB"),
+            (&["http", "--log", "inf"], ErrorKind::InvalidValue, "info"),
+            (&["send", "localhost:80"], ErrorKind::ValueValidation, "tcp://localhost:80"),
+            (
+                &["send", "tcp://h:1", "--keep-alive", "--count", "2"],
+                ErrorKind::ArgumentConflict,
+                "--keep-alive and --count are for message://HOST:PORT; tcp://h:1 is sent bytes",
+            ),
+            (
+                &["send", "unix:/s", "--type", "text/json"],
+                ErrorKind::ArgumentConflict,
+                "--type is for message://HOST:PORT",
+            ),
+            (&["send", "message://h:1", "--count", "0"], ErrorKind::ValueValidation, "zero"),
+            (&["message", "--max-content", "0"], ErrorKind::ValueValidation, "one byte"),
+        ];
+        for (line, kind, hint) in table {
+            let error = Typed::read([&["sockeye"], line].concat()).unwrap_err();
+            assert_eq!(error.kind(), kind, "{line:?}");
+            assert_eq!(error.exit_code(), 2, "{line:?}");
+            assert!(error.to_string().contains(hint), "{line:?}: {error}");
+        }
+    }
+}

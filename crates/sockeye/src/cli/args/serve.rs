@@ -1,0 +1,159 @@
+//! What was typed for a server.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{Args, value_parser};
+use sockeye_engine::ListenAddr;
+
+use super::{ENGINE, HTTP, MESSAGE, nonzero, size};
+use crate::log::Level;
+use crate::quantity::{Size, Span};
+
+const LISTEN: &str = "\
+Where to listen: HOST:PORT, [::1]:PORT, unix:PATH; :PORT or PORT for every address. Port 0 takes a \
+free one. May be given several times";
+
+/// Serves a folder, or one file, over HTTP.
+///
+/// Read-only. Dotfiles stay hidden, and nothing outside of the folder can be reached.
+#[derive(Args, Debug)]
+pub(crate) struct Http {
+    /// What to serve: a folder, or a single file.
+    #[arg(default_value = ".")]
+    pub(crate) folder: PathBuf,
+
+    #[arg(help = LISTEN)]
+    #[arg(long, value_name = "ADDR", env = "SOCKEYE_LISTEN", default_value = "127.0.0.1:8000")]
+    #[arg(hide_env = true)]
+    pub(crate) listen: Vec<ListenAddr>,
+
+    #[command(flatten)]
+    pub(crate) serve: Serve,
+
+    /// Bytes of a request line; a longer one is answered with 414.
+    #[arg(long, value_name = "BYTES", env = "SOCKEYE_MAX_REQUEST_LINE")]
+    #[arg(hide_env = true, help_heading = "Limits", default_value_t = Size(HTTP.request_line))]
+    pub(crate) max_request_line: Size,
+
+    /// Bytes of a request's head; a larger one is answered with 431.
+    #[arg(long, value_name = "BYTES", env = "SOCKEYE_MAX_HEADER")]
+    #[arg(hide_env = true, help_heading = "Limits", default_value_t = Size(HTTP.head))]
+    pub(crate) max_header: Size,
+
+    /// Fields of a request's head; more are answered with 431.
+    #[arg(long, value_name = "N", env = "SOCKEYE_MAX_HEADER_FIELDS")]
+    #[arg(hide_env = true, help_heading = "Limits", default_value_t = nonzero(HTTP.fields))]
+    pub(crate) max_header_fields: NonZeroUsize,
+
+    /// How long a request's head may take, from its first byte.
+    #[arg(long, value_name = "TIME", env = "SOCKEYE_HEAD_TIMEOUT")]
+    #[arg(hide_env = true, help_heading = "Deadlines", default_value_t = Span(HTTP.head_timeout))]
+    pub(crate) head_timeout: Span,
+
+    /// How long a connection may be without a request.
+    #[arg(long, value_name = "TIME", env = "SOCKEYE_IDLE_TIMEOUT")]
+    #[arg(hide_env = true, help_heading = "Deadlines", default_value_t = Span(HTTP.idle_timeout))]
+    pub(crate) idle_timeout: Span,
+}
+
+/// Sends back whatever comes (RFC 862).
+#[derive(Args, Debug)]
+pub(crate) struct Echo {
+    #[arg(help = LISTEN)]
+    #[arg(long, value_name = "ADDR", env = "SOCKEYE_LISTEN", default_value = "127.0.0.1:65432")]
+    #[arg(hide_env = true)]
+    pub(crate) listen: Vec<ListenAddr>,
+
+    #[command(flatten)]
+    pub(crate) serve: Serve,
+
+    /// How long a connection may be without input.
+    #[arg(long, value_name = "TIME", env = "SOCKEYE_IDLE_TIMEOUT", default_value = "60s")]
+    #[arg(hide_env = true, help_heading = "Deadlines")]
+    pub(crate) idle_timeout: Span,
+}
+
+/// Answers messages: frames of a JSON header and content.
+///
+/// A search in text/json is answered from a dictionary, and anything else with its first ten bytes.
+#[derive(Args, Debug)]
+pub(crate) struct Message {
+    #[arg(help = LISTEN)]
+    #[arg(long, value_name = "ADDR", env = "SOCKEYE_LISTEN", default_value = "127.0.0.1:65432")]
+    #[arg(hide_env = true)]
+    pub(crate) listen: Vec<ListenAddr>,
+
+    /// What a search finds: a JSON object of strings. Read again on SIGHUP; a file that is broken
+    /// then leaves the answers as they were [default: the three of the reference service]
+    #[arg(long, value_name = "FILE.json", env = "SOCKEYE_ANSWERS", hide_env = true)]
+    pub(crate) answers: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) serve: Serve,
+
+    /// Bytes of a message's content; a larger one is answered with an error.
+    #[arg(long, value_name = "BYTES", env = "SOCKEYE_MAX_CONTENT")]
+    #[arg(hide_env = true, help_heading = "Limits", default_value_t = size(MESSAGE.content))]
+    pub(crate) max_content: Size,
+
+    /// How long a message's header may take, from its first byte.
+    #[arg(long, value_name = "TIME", env = "SOCKEYE_HEADER_TIMEOUT", hide_env = true)]
+    #[arg(help_heading = "Deadlines", default_value_t = Span(MESSAGE.header_timeout))]
+    pub(crate) header_timeout: Span,
+
+    /// How long a message's content may make no progress.
+    #[arg(long, value_name = "TIME", env = "SOCKEYE_CONTENT_TIMEOUT", hide_env = true)]
+    #[arg(help_heading = "Deadlines", default_value_t = Span(MESSAGE.content_timeout))]
+    pub(crate) content_timeout: Span,
+
+    /// How long a connection may be without a message.
+    #[arg(long, value_name = "TIME", env = "SOCKEYE_IDLE_TIMEOUT", hide_env = true)]
+    #[arg(help_heading = "Deadlines", default_value_t = Span(MESSAGE.idle_timeout))]
+    pub(crate) idle_timeout: Span,
+}
+
+/// What every server has.
+#[derive(Args, Debug)]
+pub(crate) struct Serve {
+    /// Workers, each with a thread and an event loop of its own [default: the cores that this
+    /// process may use]
+    #[arg(long, value_name = "N", env = "SOCKEYE_WORKERS", hide_env = true)]
+    #[arg(value_parser = value_parser!(u16).range(1..=1024))]
+    pub(crate) workers: Option<u16>,
+
+    /// From which level on to log, to standard error.
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        env = "SOCKEYE_LOG",
+        hide_env = true,
+        default_value = "info"
+    )]
+    pub(crate) log: Level,
+
+    /// Connections in all; above it, new ones wait.
+    #[arg(long, value_name = "N", env = "SOCKEYE_MAX_CONNECTIONS", hide_env = true)]
+    #[arg(help_heading = "Limits", default_value_t = nonzero(ENGINE.max_connections))]
+    pub(crate) max_connections: NonZeroUsize,
+
+    /// Connections of one address (IPv6: of one /64); loopback and Unix sockets are exempt.
+    #[arg(long, value_name = "N", env = "SOCKEYE_MAX_CONNECTIONS_PER_ADDRESS", hide_env = true)]
+    #[arg(help_heading = "Limits", default_value_t = nonzero(ENGINE.max_connections_per_address))]
+    pub(crate) max_connections_per_address: NonZeroUsize,
+
+    /// Bytes held for a peer that is slow to read; above it, it isn't read from.
+    #[arg(long, value_name = "BYTES", env = "SOCKEYE_MAX_BUFFERED", hide_env = true)]
+    #[arg(help_heading = "Limits", default_value_t = Size(ENGINE.max_buffered_output))]
+    pub(crate) max_buffered: Size,
+
+    /// How long a peer may take nothing of what is sent to it.
+    #[arg(long, value_name = "TIME", env = "SOCKEYE_WRITE_TIMEOUT", hide_env = true)]
+    #[arg(help_heading = "Deadlines", default_value_t = Span(ENGINE.write_timeout))]
+    pub(crate) write_timeout: Span,
+
+    /// How long stopping waits for what is under way before it is cut.
+    #[arg(long, value_name = "TIME", env = "SOCKEYE_DRAIN_TIMEOUT", hide_env = true)]
+    #[arg(help_heading = "Deadlines", default_value_t = Span(ENGINE.drain_timeout))]
+    pub(crate) drain_timeout: Span,
+}

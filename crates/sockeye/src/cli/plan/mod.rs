@@ -1,0 +1,42 @@
+//! What will run: made of what was typed, with every check done that can be done before anything
+//! is begun. An error says what was wrong and what to do about it.
+
+mod contents;
+mod send;
+mod serve;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use self::send::{Send, SendMessages};
+pub(crate) use self::serve::{Echo, Http, Message, Serve};
+use crate::args::Command;
+use crate::send::target::Target;
+
+/// Ready to run.
+#[derive(Debug)]
+pub(crate) enum Plan {
+    Http(Http),
+    Echo(Echo),
+    Message(Message),
+    Send(Send),
+    SendMessages(SendMessages),
+}
+
+impl Plan {
+    /// Checks what was typed.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, as a sentence.
+    pub(crate) fn of(command: Command) -> anyhow::Result<Self> {
+        match command {
+            Command::Http(typed) => serve::http(typed).map(Self::Http),
+            Command::Echo(typed) => serve::echo(typed).map(Self::Echo),
+            Command::Message(typed) => serve::message(typed).map(Self::Message),
+            Command::Send(typed) => match typed.target {
+                Target::Message(..) => send::messages(typed).map(Self::SendMessages),
+                Target::Tcp(..) | Target::Unix(_) => send::bytes(typed).map(Self::Send),
+            },
+        }
+    }
+}

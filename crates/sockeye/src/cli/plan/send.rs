@@ -1,0 +1,101 @@
+//! What will be sent.
+
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use bytes::Bytes;
+use sockeye_engine::{Config, Linger, driver, raise_descriptor_limit};
+use sockeye_proto::message;
+
+use super::contents;
+use crate::args;
+
+/// Descriptors that a client needs besides its connections, and some to spare.
+const OTHER_DESCRIPTORS: usize = 32;
+
+/// Where to, and how long to wait, whatever is sent.
+#[derive(Debug)]
+pub(crate) struct Calls {
+    /// Where to, the address to try first at the front; at least one.
+    pub(crate) addresses: Vec<driver::Target>,
+    /// How many at once.
+    pub(crate) connections: usize,
+    /// How long a peer may make no progress.
+    pub(crate) silence: Duration,
+    pub(crate) config: Config,
+}
+
+/// Bytes.
+#[derive(Debug)]
+pub(crate) struct Send {
+    pub(crate) calls: Calls,
+    /// What to send; `None` for standard input.
+    pub(crate) messages: Option<Vec<Bytes>>,
+}
+
+/// Messages.
+#[derive(Debug)]
+pub(crate) struct SendMessages {
+    pub(crate) calls: Calls,
+    /// What each connection sends, once for each `count`.
+    pub(crate) messages: Vec<message::Message>,
+    pub(crate) count: usize,
+    pub(crate) keep_alive: bool,
+    /// Bytes of a reply's content.
+    pub(crate) most: u64,
+    /// Where the replies' content goes; `None` for standard output.
+    pub(crate) output: Option<PathBuf>,
+}
+
+pub(super) fn bytes(typed: args::Send) -> anyhow::Result<Send> {
+    let calls = calls(&typed)?;
+    let messages: Vec<Bytes> =
+        typed.contents.into_iter().map(|message| Bytes::from(message.into_vec())).collect();
+    Ok(Send { calls, messages: (!messages.is_empty()).then_some(messages) })
+}
+
+pub(super) fn messages(typed: args::Send) -> anyhow::Result<SendMessages> {
+    let calls = calls(&typed)?;
+    let flags = &typed.message;
+    let kind = contents::Kind::of(flags.content_type.as_deref(), flags.encoding.as_deref());
+    Ok(SendMessages {
+        calls,
+        messages: contents::read(&typed.contents, &flags.file, kind)?,
+        count: flags.count.map_or(Ok(1), |count| usize::try_from(count.get()))?,
+        keep_alive: flags.keep_alive,
+        most: flags.most(),
+        output: flags.output.clone(),
+    })
+}
+
+fn calls(typed: &args::Send) -> anyhow::Result<Calls> {
+    let target = &typed.target;
+    let addresses = target.look_up().with_context(|| format!("cannot look up {target}"))?;
+    if addresses.is_empty() {
+        bail!("{target} has no address");
+    }
+    let connections = usize::from(typed.connections);
+    let descriptors = raise_descriptor_limit((connections + OTHER_DESCRIPTORS) as u64);
+    if descriptors < (connections + OTHER_DESCRIPTORS) as u64 {
+        bail!(
+            "{connections} connections at once need more files than this process may have open \
+             ({descriptors}); raise the limit (ulimit -n), or take fewer"
+        );
+    }
+    Ok(Calls {
+        addresses,
+        connections,
+        silence: typed.timeout.0,
+        config: Config {
+            connect_timeout: typed.connect_timeout.0,
+            // The conversations watch over progress themselves, and know when it is our own
+            // standard output that holds things up.
+            write_timeout: Duration::from_secs(366 * 24 * 3600),
+            // What a peer sends after we are done with it is of no interest.
+            linger: Linger { bytes: 0, quiet: Duration::ZERO, total: Duration::ZERO },
+            ..Config::default()
+        },
+    })
+}

@@ -1,0 +1,115 @@
+//! What will run as a server.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use sockeye_engine::{Config, ListenAddr, usable_cores};
+use sockeye_files::{Folder, OpenError};
+use sockeye_proto::{http1, message};
+
+use crate::answers::Answers;
+use crate::args;
+
+/// What a server needs, whatever it speaks.
+#[derive(Debug)]
+pub(crate) struct Serve {
+    pub(crate) listen: Vec<ListenAddr>,
+    pub(crate) workers: NonZeroUsize,
+    pub(crate) config: Config,
+}
+
+#[derive(Debug)]
+pub(crate) struct Http {
+    pub(crate) serve: Serve,
+    pub(crate) folder: Folder,
+    /// The folder or file, as an absolute path.
+    pub(crate) path: PathBuf,
+    pub(crate) limits: http1::Limits,
+}
+
+#[derive(Debug)]
+pub(crate) struct Echo {
+    pub(crate) serve: Serve,
+    pub(crate) idle: Duration,
+}
+
+#[derive(Debug)]
+pub(crate) struct Message {
+    pub(crate) serve: Serve,
+    pub(crate) answers: Answers,
+    pub(crate) limits: message::Limits,
+}
+
+pub(super) fn http(typed: args::Http) -> anyhow::Result<Http> {
+    let folder = Folder::open(&typed.folder).map_err(explain)?;
+    let path = std::path::absolute(&typed.folder).context("cannot tell where we are")?;
+    let mut limits = http1::Limits::default();
+    limits.request_line = typed.max_request_line.0;
+    limits.head = typed.max_header.0;
+    limits.fields = typed.max_header_fields.get();
+    limits.head_timeout = typed.head_timeout.0;
+    limits.idle_timeout = typed.idle_timeout.0;
+    if limits.request_line > limits.head {
+        bail!(
+            "--max-request-line ({}) is part of --max-header ({}), and can't be larger",
+            typed.max_request_line,
+            typed.max_header
+        );
+    }
+    Ok(Http { serve: serve(typed.listen, &typed.serve)?, folder, path, limits })
+}
+
+pub(super) fn echo(typed: args::Echo) -> anyhow::Result<Echo> {
+    Ok(Echo { serve: serve(typed.listen, &typed.serve)?, idle: typed.idle_timeout.0 })
+}
+
+pub(super) fn message(typed: args::Message) -> anyhow::Result<Message> {
+    let answers = Answers::of(typed.answers.as_deref())?;
+    let mut limits = message::Limits::default();
+    limits.content = typed.max_content.0 as u64;
+    limits.header_timeout = typed.header_timeout.0;
+    limits.content_timeout = typed.content_timeout.0;
+    limits.idle_timeout = typed.idle_timeout.0;
+    Ok(Message { serve: serve(typed.listen, &typed.serve)?, answers, limits })
+}
+
+fn serve(listen: Vec<ListenAddr>, typed: &args::Serve) -> anyhow::Result<Serve> {
+    for (at, address) in listen.iter().enumerate() {
+        let picks_a_port = matches!(address, ListenAddr::Any(0) | ListenAddr::Host(_, 0));
+        if !picks_a_port && listen[..at].contains(address) {
+            bail!("--listen {address} is given twice");
+        }
+    }
+    let workers = match typed.workers {
+        Some(count) => NonZeroUsize::new(count.into()).context("there must be a worker")?,
+        None => usable_cores(),
+    };
+    let config = Config {
+        max_connections: typed.max_connections.get(),
+        max_connections_per_address: typed.max_connections_per_address.get(),
+        max_buffered_output: typed.max_buffered.0,
+        write_timeout: typed.write_timeout.0,
+        drain_timeout: typed.drain_timeout.0,
+        ..Config::default()
+    };
+    Ok(Serve { listen, workers, config })
+}
+
+/// Why a path can't be served, and what there is instead.
+fn explain(error: OpenError) -> anyhow::Error {
+    let parent = match &error {
+        OpenError::NotFound(path) => nearest_parent(path),
+        _ => None,
+    };
+    match parent {
+        Some(parent) => anyhow!("{error}; the nearest folder that exists is {}", parent.display()),
+        None => error.into(),
+    }
+}
+
+fn nearest_parent(path: &Path) -> Option<PathBuf> {
+    let absolute = std::path::absolute(path).ok()?;
+    absolute.ancestors().skip(1).find(|parent| parent.is_dir()).map(Path::to_owned)
+}

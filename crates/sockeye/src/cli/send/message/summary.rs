@@ -1,0 +1,80 @@
+//! What a run came to.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::text;
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Summary {
+    /// Messages that were to be sent.
+    pub(super) wanted: u64,
+    /// Those with a reply that is no error.
+    pub(super) answered: u64,
+    /// Those with an error for a reply.
+    pub(super) errors: u64,
+    /// Bytes of content that came.
+    pub(super) received: u64,
+    /// Nobody reads the output any more, so it was given up.
+    pub(super) unread: bool,
+    pub(super) time: Duration,
+}
+
+impl Summary {
+    /// Whether everything went as it should.
+    pub(super) fn is_good(&self) -> bool {
+        self.errors == 0 && (self.unread || self.answered == self.wanted)
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} answered", text::count(self.wanted, "message"), self.answered)?;
+        if self.errors > 0 {
+            write!(f, ", {} answered with an error", self.errors)?;
+        }
+        match self.wanted.saturating_sub(self.answered + self.errors) {
+            0 => {}
+            rest if self.unread => {
+                write!(f, ", {rest} given up, since nobody reads standard output")?;
+            }
+            rest => write!(f, ", {rest} without a reply")?,
+        }
+        let (received, time) = (text::bytes(self.received), text::time(self.time));
+        write!(f, "; received {received} of content in {time}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_counts_what_became_of_every_message() {
+        let base = Summary {
+            wanted: 3,
+            answered: 3,
+            received: 88,
+            time: Duration::from_micros(1234),
+            ..Summary::default()
+        };
+        let end = "received 88 B of content in 1.2 ms";
+        let table = [
+            (base.clone(), true, "3 messages: 3 answered"),
+            (
+                Summary { answered: 1, errors: 1, ..base.clone() },
+                false,
+                "3 messages: 1 answered, 1 answered with an error, 1 without a reply",
+            ),
+            (
+                Summary { answered: 1, unread: true, ..base },
+                true,
+                "3 messages: 1 answered, 2 given up, since nobody reads standard output",
+            ),
+        ];
+        for (summary, good, says) in table {
+            assert_eq!(summary.to_string(), format!("{says}; {end}"));
+            assert_eq!(summary.is_good(), good, "{says}");
+        }
+    }
+}
