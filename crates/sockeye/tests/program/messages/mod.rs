@@ -1,0 +1,39 @@
+//! `sockeye message` and `sockeye send message://…`.
+
+mod frames;
+mod send;
+mod send_faults;
+mod serve;
+
+use std::net::{TcpListener, TcpStream};
+use std::process::Output;
+use std::thread::{self, JoinHandle};
+
+use crate::support::{Running, text};
+
+/// A message as one types it, and what our service answers.
+const SEARCH: &str = r#"{"action": "search", "value": "ring"}"#;
+const FOUND: &str = "{\"result\": \"In the caves beneath the Misty Mountains. 💍\"}\n";
+
+/// A peer that treats the n-th connection, from 0, as `act` says.
+fn peer(
+    connections: usize,
+    mut act: impl FnMut(usize, TcpStream) + Send + 'static,
+) -> (String, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("message://{}", listener.local_addr().unwrap());
+    let thread = thread::spawn(move || {
+        for n in 0..connections {
+            act(n, listener.accept().unwrap().0);
+        }
+    });
+    (url, thread)
+}
+
+fn said(output: &Output) -> String {
+    text(&output.stderr)
+}
+
+fn service(flags: &[&str]) -> Running {
+    Running::start(&[&["message", "--listen", "127.0.0.1:0"], flags].concat())
+}

@@ -1,0 +1,152 @@
+//! `sockeye send message://…` where something goes wrong.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+
+use serde_json::json;
+
+use super::frames::{json_frame, read_frame};
+use super::{FOUND, SEARCH, peer, said, service};
+use crate::support::{Folder, run, text};
+
+/// Waits until the other side has closed, in whatever way.
+fn wait_for_the_end(mut stream: TcpStream) {
+    let mut buffer = [0; 1024];
+    while stream.read(&mut buffer).is_ok_and(|count| count > 0) {}
+}
+
+#[test]
+fn an_error_for_an_answer_is_printed_and_told_and_the_others_go_on() {
+    let server = service(&[]);
+    let output = run(&["send", server.url(), r#"{"action": "delete"}"#, SEARCH]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stdout).ends_with(FOUND), "{}", text(&output.stdout));
+    let said = said(&output);
+    let error = "connection 1: the peer answered with an error: invalid action 'delete'.";
+    assert!(said.contains(error), "{said}");
+    assert!(said.contains("2 messages: 1 answered, 1 answered with an error; "), "{said}");
+}
+
+#[test]
+fn a_refusal_reaches_who_is_still_sending() {
+    let folder = Folder::new();
+    folder.write("content", &vec![0; 8 << 20]);
+    let server = service(&["--max-content", "1K"]);
+    for flags in [&[][..], &["--keep-alive"]] {
+        let line = ["send", server.url(), "--file", &folder.join("content")];
+        let output = run(&[&line, flags].concat());
+        assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+        assert!(said(&output).contains("(too_large)"), "{}", said(&output));
+    }
+}
+
+#[test]
+fn a_peer_that_gives_no_reply_is_an_error_that_says_what_it_did() {
+    type Act = fn(TcpStream);
+    let half: Act = |mut stream| {
+        read_frame(&mut stream);
+        stream.write_all(&json_frame(&json!("half"))[..20]).unwrap();
+    };
+    let table: [(&str, &[&str], Act); 8] = [
+        ("closed the connection without a reply", &[], |mut stream| drop(read_frame(&mut stream))),
+        ("closed the connection without a reply", &["--keep-alive"], |mut stream| {
+            drop(read_frame(&mut stream));
+        }),
+        ("closed the connection in the middle of a reply", &[], half),
+        ("reset the connection", &[], |stream| {
+            // Closing with input unread resets the connection.
+            stream.peek(&mut [0]).unwrap();
+        }),
+        ("was silent for 50ms when 1 message had no reply", &["--timeout", "50ms"], |stream| {
+            wait_for_the_end(stream);
+        }),
+        ("sent what is no reply", &[], |mut stream| {
+            read_frame(&mut stream);
+            stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+            wait_for_the_end(stream);
+        }),
+        ("sent what is no reply", &[], |mut stream| {
+            read_frame(&mut stream);
+            stream.write_all(b"\0\0").unwrap();
+            wait_for_the_end(stream);
+        }),
+        ("sent what is no reply", &["--max-content", "10"], |mut stream| {
+            read_frame(&mut stream);
+            stream.write_all(&json_frame(&json!("more than ten bytes"))).unwrap();
+            wait_for_the_end(stream);
+        }),
+    ];
+    for (says, flags, act) in table {
+        let (url, thread) = peer(1, move |_, stream| act(stream));
+        let output = run(&[&["send", &url, "hello", "again"], flags].concat());
+        let said = said(&output);
+        assert_eq!(output.status.code(), Some(1), "{says}: {said}");
+        assert!(said.contains(&format!("connection 1: the peer {says}")), "{says}: {said}");
+        assert!(said.contains("2 messages: 0 answered, 2 without a reply; "), "{says}: {said}");
+        assert!(output.stdout.is_empty());
+        thread.join().unwrap();
+    }
+}
+
+#[test]
+fn the_others_go_on_when_one_fails() {
+    // Three connections twice, less the one that isn't opened again.
+    let (url, thread) = peer(5, |n, mut stream| {
+        read_frame(&mut stream);
+        if n != 1 {
+            stream.write_all(&json_frame(&json!(n))).unwrap();
+        }
+    });
+    let output = run(&["send", &url, "a", "b", "--connections", "3"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = said(&output);
+    assert_eq!(said.matches("closed the connection without a reply").count(), 1, "{said}");
+    assert!(said.contains("6 messages: 4 answered, 2 without a reply; "), "{said}");
+    thread.join().unwrap();
+}
+
+#[test]
+fn a_refused_connection_is_an_error() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("message://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let output = run(&["send", &url, "hello", "--count", "5"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = said(&output);
+    let error = "connection 1: could not connect: Connection refused";
+    assert_eq!(said.matches(error).count(), 1, "{said}");
+    assert!(said.contains("5 messages: 0 answered, 5 without a reply; "), "{said}");
+}
+
+#[test]
+fn a_name_is_tried_at_all_of_its_addresses() {
+    let (url, thread) = peer(2, |n, mut stream| {
+        read_frame(&mut stream);
+        stream.write_all(&json_frame(&json!(n))).unwrap();
+    });
+    // The peer has no IPv6 address, and `localhost` may have one.
+    let output = run(&["send", &url.replace("127.0.0.1", "localhost"), "a", "b"]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(text(&output.stdout), "0\n1\n");
+    thread.join().unwrap();
+}
+
+#[test]
+fn what_cannot_be_sent_or_written_is_refused_before_anything_begins() {
+    let folder = Folder::new();
+    let (missing, deep) = (folder.join("missing"), folder.join("no/where"));
+    let url = "message://127.0.0.1:1";
+    let table: [(&[&str], i32, &str); 5] = [
+        (&["send", url, "--file", &missing], 1, "No such file"),
+        (&["send", url, "x", "--output", &deep], 1, "cannot write to"),
+        (&["send", url, "\"é\"", "--encoding", "ascii"], 1, "cannot be sent: not ascii"),
+        (&["send", "tcp://127.0.0.1:1", "x", "--keep-alive"], 2, "is for message://HOST:PORT"),
+        (&["send", "message://127.0.0.1"], 2, "a port is missing"),
+    ];
+    for (args, code, says) in table {
+        let output = run(args);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {}", said(&output));
+        assert!(said(&output).contains(says), "{args:?}: {}", said(&output));
+        assert!(output.stdout.is_empty());
+    }
+}

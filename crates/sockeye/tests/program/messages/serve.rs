@@ -1,0 +1,236 @@
+//! `sockeye message`, asked over plain sockets.
+
+use std::io::Write;
+use std::net::{Shutdown, TcpStream};
+use std::thread;
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use super::frames::{assert_end, frame, read_frame, search, vectors, with_header};
+use super::service;
+use crate::support::{Folder, Running, run, text};
+
+/// What a search on a connection of its own finds.
+fn find(server: &Running, value: &str) -> String {
+    let mut peer = server.connect();
+    peer.write_all(&search(value, None)).unwrap();
+    let reply = read_frame(&mut peer);
+    assert_end(&mut peer);
+    reply.json()["result"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn every_recorded_request_has_its_recorded_reply_and_then_the_connection_ends() {
+    let server = service(&[]);
+    assert!(server.url().starts_with("message://127.0.0.1:"), "{:?}", server.screen);
+    for vector in vectors() {
+        let whole = |peer: &mut TcpStream| peer.write_all(&vector.request);
+        let bytewise = |peer: &mut TcpStream| {
+            peer.set_nodelay(true)?;
+            vector.request.iter().try_for_each(|byte| peer.write_all(&[*byte]))
+        };
+        for send in [&whole as &dyn Fn(&mut TcpStream) -> std::io::Result<()>, &bytewise] {
+            let mut peer = server.connect();
+            send(&mut peer).unwrap();
+            let reply = read_frame(&mut peer);
+            assert_end(&mut peer);
+            match &vector.reply {
+                Some(expected) => assert_eq!(text(&reply.bytes[2..]), text(&expected[2..])),
+                // Empty content, which the other implementation leaves without an answer.
+                None => assert_eq!(reply.content, b"First 10 bytes of request: "),
+            }
+            assert_eq!(&reply.bytes[..2], u16_of(&reply.bytes), "the length is the header's");
+        }
+    }
+}
+
+/// The length of a frame's header as its first two bytes should say it.
+fn u16_of(frame: &[u8]) -> [u8; 2] {
+    let end = frame.iter().position(|byte| *byte == b'}').unwrap();
+    u16::try_from(end - 1).unwrap().to_be_bytes()
+}
+
+#[test]
+fn faults_are_answered_with_their_codes() {
+    let server = service(&["--max-content", "1K"]);
+    let header = |change: &dyn Fn(&mut Value)| {
+        let mut header = json!({
+            "byteorder": "big",
+            "content-type": "text/json",
+            "content-encoding": "utf-8",
+            "content-length": 2,
+        });
+        change(&mut header);
+        with_header(header.to_string().as_bytes(), b"{}")
+    };
+    let length = |length: Value| header(&|header| header["content-length"] = length.clone());
+    let without = |key: &str| header(&|header| drop(header.as_object_mut().unwrap().remove(key)));
+    let table = [
+        (b"\0\0".to_vec(), "bad_header"),
+        (with_header(b"nonsense", b""), "bad_header"),
+        (with_header(b"[1, 2, 3]", b""), "bad_header"),
+        (with_header(b"{\"byteorder\": \"\xff\"}", b""), "bad_header"),
+        (without("byteorder"), "bad_header"),
+        (without("content-type"), "bad_header"),
+        (without("content-encoding"), "bad_header"),
+        (without("content-length"), "bad_header"),
+        (length(json!(-1)), "bad_header"),
+        (length(json!(1.5)), "bad_header"),
+        (length(json!(true)), "bad_header"),
+        (length(json!("2")), "bad_header"),
+        // Refused by its header alone: none of the content has come.
+        (length(json!(1025)), "too_large"),
+        (length(json!(u64::MAX)), "too_large"),
+        (frame("text/json", "utf-8", json!({}), b"{\"action\": "), "bad_content"),
+        (frame("text/json", "utf-8", json!({}), b"\"\xff\""), "bad_content"),
+        (frame("text/json", "klingon", json!({}), b"{}"), "unsupported_encoding"),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec(), "bad_header"),
+    ];
+    for (request, code) in table {
+        let shown = String::from_utf8_lossy(&request).into_owned();
+        let mut peer = server.connect();
+        peer.write_all(&request).unwrap();
+        let reply = read_frame(&mut peer);
+        assert_eq!(reply.code(), code, "{shown}");
+        assert_end(&mut peer);
+    }
+    // It still answers.
+    assert_eq!(find(&server, "nothing-here"), "No match for 'nothing-here'.");
+}
+
+#[test]
+fn many_messages_on_one_connection_are_answered_under_their_ids() {
+    const MANY: u64 = 200;
+    let mut server = service(&[]);
+    let mut peer = server.connect();
+    let writer = thread::spawn({
+        let mut peer = peer.try_clone().unwrap();
+        move || {
+            for id in 0..MANY {
+                peer.write_all(&search(&id.to_string(), Some(id))).unwrap();
+            }
+        }
+    });
+    let mut ids = Vec::new();
+    for _ in 0..MANY {
+        let reply = read_frame(&mut peer);
+        let id = reply.header["id"].as_u64().unwrap();
+        assert_eq!(reply.json()["result"], format!("No match for '{id}'."));
+        ids.push(id);
+    }
+    writer.join().unwrap();
+    ids.sort_unstable();
+    assert_eq!(ids, (0..MANY).collect::<Vec<_>>());
+
+    // One that has nothing under way doesn't hold up the end.
+    server.signal(Signal::TERM);
+    assert_end(&mut peer);
+    drop(peer);
+    let (code, said) = server.end();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.ends_with("stopped; no connection was cut\n"), "{said}");
+}
+
+#[test]
+fn the_end_of_a_peers_side_still_has_its_reply() {
+    let server = service(&[]);
+    let mut peer = server.connect();
+    peer.write_all(&search("ring", None)).unwrap();
+    peer.shutdown(Shutdown::Write).unwrap();
+    assert!(read_frame(&mut peer).json()["result"].as_str().unwrap().contains("Misty Mountains"));
+    assert_end(&mut peer);
+}
+
+#[test]
+fn a_large_content_is_taken_up_to_its_limit() {
+    let server = service(&[]);
+    let content = vec![b'x'; 8 << 20];
+    let mut peer = server.connect();
+    peer.write_all(&frame("a/b", "binary", json!({}), &content)).unwrap();
+    let reply = read_frame(&mut peer);
+    assert_eq!(reply.content, b"First 10 bytes of request: xxxxxxxxxx");
+    assert_end(&mut peer);
+}
+
+#[test]
+fn who_is_too_slow_is_told_and_who_is_idle_is_let_go() {
+    let timeouts = ["--header-timeout", "30ms", "--content-timeout", "30ms"];
+    let server = service(&[&timeouts[..], &["--idle-timeout", "1h"]].concat());
+    let request = search("ring", None);
+    // Part of the length, of the header, of the content.
+    for part in [1, 10, request.len() - 1] {
+        let mut peer = server.connect();
+        peer.write_all(&request[..part]).unwrap();
+        assert_eq!(read_frame(&mut peer).code(), "timeout", "after {part} bytes");
+        assert_end(&mut peer);
+    }
+    let server = service(&["--idle-timeout", "30ms"]);
+    assert_end(&mut server.connect());
+}
+
+#[test]
+fn a_peer_that_asks_and_asks_and_reads_nothing_is_not_read_from_and_let_go() {
+    let server = service(&["--write-timeout", "50ms"]);
+    let mut peer = server.connect();
+    let request = search(&"x".repeat(60_000), Some(1));
+    // It stops reading, so what we send piles up, and waits; then it closes.
+    while peer.write_all(&request).is_ok() {}
+    assert_eq!(find(&server, "x"), "No match for 'x'.");
+}
+
+#[test]
+fn answers_come_from_a_file_that_is_read_again_on_a_hang_up() {
+    let folder = Folder::new();
+    let path = folder.join("answers.json");
+    folder.write("answers.json", "{\"one\": \"eins 🐟\"}".as_bytes());
+    let mut server = service(&["--answers", &path]);
+    assert!(server.screen[2].contains(&path), "{:?}", server.screen);
+    assert_eq!(find(&server, "one"), "eins 🐟");
+    assert_eq!(find(&server, "ring"), "No match for 'ring'.");
+
+    folder.write("answers.json", br#"{"one": "uno", "ring": "anillo"}"#);
+    assert_eq!(find(&server, "one"), "eins 🐟", "not before it is told");
+    server.signal(Signal::HUP);
+    assert_eq!(server.next_line(), format!("{path} was read again: 2 answers\n"));
+    assert_eq!(find(&server, "one"), "uno");
+    assert_eq!(find(&server, "ring"), "anillo");
+
+    folder.write("answers.json", br#"{"one": 1}"#);
+    server.signal(Signal::HUP);
+    let line = server.next_line();
+    assert!(line.starts_with(&format!("cannot take answers from {path}: ")), "{line}");
+    assert!(line.contains("line 1"), "{line}");
+    assert!(line.ends_with("; the answers stay as they were\n"), "{line}");
+    assert_eq!(find(&server, "one"), "uno");
+
+    std::fs::remove_file(&path).unwrap();
+    server.signal(Signal::HUP);
+    assert!(server.next_line().contains("No such file"));
+    assert_eq!(find(&server, "ring"), "anillo");
+
+    server.signal(Signal::TERM);
+    assert_eq!(server.end().0, Some(0));
+}
+
+#[test]
+fn broken_answers_are_an_error_before_anything_begins() {
+    let folder = Folder::new();
+    folder.write("answers.json", b"{\"one\": \"eins\",}");
+    let path = folder.join("answers.json");
+    let output = run(&["message", "--listen", "127.0.0.1:0", "--answers", &path]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert!(said.starts_with(&format!("sockeye: cannot take answers from {path}: ")), "{said}");
+    assert!(said.contains("line 1 column 16"), "{said}");
+    assert!(output.stdout.is_empty(), "nothing is served, so nothing is said to be");
+}
+
+#[test]
+fn a_hang_up_stops_no_server_without_answers_of_its_own() {
+    let mut server = service(&[]);
+    server.signal(Signal::HUP);
+    assert_eq!(find(&server, "x"), "No match for 'x'.");
+    server.signal(Signal::TERM);
+    assert_eq!(server.end().0, Some(0));
+}
