@@ -132,6 +132,18 @@ fn a_name_is_tried_at_all_of_its_addresses() {
 }
 
 #[test]
+fn a_file_that_takes_nothing_is_an_error() {
+    let server = service(&[]);
+    let output = run(&["send", server.url(), SEARCH, "--output", "/dev/full"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        said(&output).contains("cannot write to /dev/full: No space left"),
+        "{}",
+        said(&output)
+    );
+}
+
+#[test]
 fn what_cannot_be_sent_or_written_is_refused_before_anything_begins() {
     let folder = Folder::new();
     let (missing, deep) = (folder.join("missing"), folder.join("no/where"));

@@ -92,6 +92,7 @@ impl Lane {
 
     fn fail(&mut self, why: &str, common: &Common) {
         self.complain(why, common);
+        common.summary.borrow_mut().failed += 1;
         self.stage = Stage::Over;
     }
 

@@ -13,6 +13,8 @@ pub(super) struct Summary {
     pub(super) answered: u64,
     /// Those with an error for a reply.
     pub(super) errors: u64,
+    /// Lanes that could not go on.
+    pub(super) failed: u64,
     /// Bytes of content that came.
     pub(super) received: u64,
     /// Nobody reads the output any more, so it was given up.
@@ -23,7 +25,7 @@ pub(super) struct Summary {
 impl Summary {
     /// Whether everything went as it should.
     pub(super) fn is_good(&self) -> bool {
-        self.errors == 0 && (self.unread || self.answered == self.wanted)
+        self.errors + self.failed == 0 && (self.unread || self.answered == self.wanted)
     }
 }
 
@@ -67,8 +69,13 @@ mod tests {
                 "3 messages: 1 answered, 1 answered with an error, 1 without a reply",
             ),
             (
-                Summary { answered: 1, unread: true, ..base },
+                Summary { answered: 1, unread: true, ..base.clone() },
                 true,
+                "3 messages: 1 answered, 2 given up, since nobody reads standard output",
+            ),
+            (
+                Summary { answered: 1, unread: true, failed: 1, ..base },
+                false,
                 "3 messages: 1 answered, 2 given up, since nobody reads standard output",
             ),
         ];
