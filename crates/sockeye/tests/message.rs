@@ -106,6 +106,21 @@ fn answers_come_later_from_other_threads_and_one_that_is_dropped_is_an_error() {
 }
 
 #[test]
+fn stopping_waits_for_answers_that_are_owed() {
+    let (to_worker, requests) = mpsc::channel::<message::Later>();
+    let (serving, address) = serve(move |_: Request| {
+        let to_worker = to_worker.clone();
+        Response::later(move |later| to_worker.send(later).unwrap())
+    });
+    let peer = send(address, "utf-8", b"1", "");
+    let later = requests.recv().unwrap();
+    serving.handle().drain();
+    later.answer(reply(&json!("at last")));
+    assert_eq!(receive(peer), json!("at last"));
+    assert_eq!(serving.join().unwrap().cut, 0);
+}
+
+#[test]
 fn work_that_blocks_runs_elsewhere_and_its_panic_is_an_error() {
     let (serving, address) = serve(|request: Request| {
         Response::run(move || {
