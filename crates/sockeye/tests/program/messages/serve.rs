@@ -143,6 +143,15 @@ fn the_end_of_a_peers_side_still_has_its_reply() {
 }
 
 #[test]
+fn what_follows_an_old_peers_request_is_not_answered_and_does_not_eat_the_reply() {
+    let server = service(&[]);
+    let mut peer = server.connect();
+    peer.write_all(&search("ring", None).repeat(100)).unwrap();
+    assert!(read_frame(&mut peer).json()["result"].as_str().unwrap().contains("Misty Mountains"));
+    assert_end(&mut peer);
+}
+
+#[test]
 fn a_large_content_is_taken_up_to_its_limit() {
     let server = service(&[]);
     let content = vec![b'x'; 8 << 20];
