@@ -28,7 +28,7 @@ static MESSAGE: LazyLock<message::Limits> = LazyLock::new(message::Limits::defau
 const EXIT_CODES: &str = "\
 Exit codes:
   0  it did what was asked; a server was told to stop, and has
-  1  it failed: an address is taken, a file can't be read, a connection failed
+  1  it failed: an address is taken, a file can't be read, a connection failed, an answer is an error
   2  the command line is wrong: starting it again in the same way won't help
   130, 143  a second Ctrl-C or SIGTERM stopped it at once
 
