@@ -1,0 +1,63 @@
+//! How a fuzzer's input is read: where to cut, and what to send.
+
+/// No more lengths than this: a few make every kind of cut that matters.
+const LENGTHS_MAX: usize = 7;
+
+/// An input, taken apart.
+///
+/// Its first byte says how many lengths follow (modulo 8), the next bytes are these lengths, and the
+/// rest is the stream. The stream is cut into parts that have these lengths in turn, again and
+/// again; a length of zero counts as one. With no lengths every byte comes by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cut<'a> {
+    lengths: &'a [u8],
+    /// All that the peer sends.
+    pub stream: &'a [u8],
+}
+
+impl<'a> Cut<'a> {
+    /// Reads an input; `None` where it is too short for what it says.
+    #[must_use]
+    pub fn read(input: &'a [u8]) -> Option<Self> {
+        let (first, rest) = input.split_first()?;
+        let (lengths, stream) = rest.split_at_checked(usize::from(*first) % (LENGTHS_MAX + 1))?;
+        Some(Self { lengths, stream })
+    }
+
+    /// The stream in its parts.
+    pub fn parts(&self) -> impl Iterator<Item = &'a [u8]> {
+        let ones: &[u8] = &[1];
+        let lengths = if self.lengths.is_empty() { ones } else { self.lengths };
+        let mut rest = self.stream;
+        lengths.iter().cycle().map_while(move |length| {
+            let at = usize::from(*length).clamp(1, rest.len().max(1));
+            let (part, later) = rest.split_at_checked(at)?;
+            rest = later;
+            Some(part)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_input_says_where_it_is_cut() {
+        for (input, parts) in [
+            (&b"\x00abc"[..], &["a", "b", "c"][..]),
+            (b"\x01\x02abcde", &["ab", "cd", "e"]),
+            (b"\x0a\x01\x00abc", &["a", "b", "c"]),
+            (b"\x02\x01\x03abcdef", &["a", "bcd", "e", "f"]),
+            (b"\x01\xffabc", &["abc"]),
+            (b"\x00", &[]),
+        ] {
+            let cut = Cut::read(input).unwrap();
+            let found: Vec<_> = cut.parts().collect();
+            let wanted: Vec<_> = parts.iter().map(|part| part.as_bytes()).collect();
+            assert_eq!(found, wanted, "{input:?}");
+        }
+        assert_eq!(Cut::read(b""), None);
+        assert_eq!(Cut::read(b"\x02\x01"), None);
+    }
+}
