@@ -86,7 +86,7 @@ class Served:
 
     def _address(self):
         while (line := self._lines.get(timeout=PATIENCE)) is not None:
-            if found := re.search(r"(?:http|tcp)://[\w.:\[\]-]+|unix:\S+", line):
+            if found := re.search(r"(?:http|tcp|message)://[\w.:\[\]-]+|unix:\S+", line):
                 return found[0]
         raise RuntimeError(f"ended without an address: {''.join(self.errors).strip()}")
 

@@ -14,7 +14,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 
 def python(program, *words):
     """Runs one of the programs beside this file to its end."""
-    command = [sys.executable, HERE / program, *map(str, words)]
+    command = [sys.executable, "-B", HERE / program, *map(str, words)]
     return subprocess.run(
         command, capture_output=True, text=True, check=True, timeout=PATIENCE).stdout
 
@@ -24,7 +24,7 @@ class PythonServer:
 
     def __init__(self, program):
         self.process = subprocess.Popen(
-            [sys.executable, "-u", HERE / program, "127.0.0.1", "0"],
+            [sys.executable, "-Bu", HERE / program, "127.0.0.1", "0"],
             stdout=subprocess.PIPE, text=True)
         self.port = int(re.search(r"\d+$", self.process.stdout.readline().strip())[0])
 

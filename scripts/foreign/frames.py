@@ -1,0 +1,40 @@
+"""Frames as Python programs write and read them: see docs/message.md."""
+
+import json
+import struct
+import sys
+
+
+def as_json(value):
+    return json.dumps(value, ensure_ascii=False).encode()
+
+
+def frame(content, kind="text/json", encoding="utf-8", **more):
+    """A whole frame. A keyword's underscores are the key's hyphens."""
+    header = as_json({
+        "byteorder": sys.byteorder,
+        "content-type": kind,
+        "content-encoding": encoding,
+        "content-length": len(content),
+        **{key.replace("_", "-"): value for key, value in more.items()},
+    })
+    return struct.pack(">H", len(header)) + header + content
+
+
+def raw(header, content=b""):
+    """A frame whose header is none of our making."""
+    return struct.pack(">H", len(header)) + header + content
+
+
+def take(received):
+    """The header, the content and the rest of what came; None when it is less than a frame."""
+    if len(received) < 2:
+        return None
+    start = 2 + struct.unpack(">H", received[:2])[0]
+    if len(received) < start:
+        return None
+    header = json.loads(received[2:start].decode())
+    end = start + header["content-length"]
+    if len(received) < end:
+        return None
+    return header, received[start:end], received[end:]

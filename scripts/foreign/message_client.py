@@ -1,0 +1,50 @@
+"""Asks one thing and prints the reply: message_client.py HOST PORT ACTION VALUE.
+
+The action `search` goes as JSON; any other goes, with the value, as bytes of a type of their own.
+The reply is not looked for before the whole request is written, and the connection is closed when
+one reply has come, whether or not the server closes it. It waits for as long as it takes.
+"""
+
+import json
+import selectors
+import socket
+import sys
+
+from frames import as_json, frame, take
+
+
+def request(action, value):
+    if action == "search":
+        return frame(as_json({"action": action, "value": value}))
+    return frame((action + value).encode(), "binary/custom-client-binary-type", "binary")
+
+
+def show(header, content):
+    if header["content-type"] == "text/json":
+        print(json.loads(content.decode(header["content-encoding"]))["result"])
+    else:
+        print(repr(content))
+
+
+def main():
+    host, port, action, value = sys.argv[1:]
+    unsent, received = request(action, value), b""
+    connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    connection.setblocking(False)
+    connection.connect_ex((host, int(port)))
+    with connection, selectors.DefaultSelector() as selector:
+        selector.register(connection, selectors.EVENT_WRITE)
+        while unsent:
+            selector.select()
+            unsent = unsent[connection.send(unsent):]
+        selector.modify(connection, selectors.EVENT_READ)
+        while not (reply := take(received)):
+            selector.select()
+            part = connection.recv(4096)
+            if not part:
+                sys.exit("the server closed")
+            received += part
+    show(*reply[:2])
+
+
+main()
