@@ -10,7 +10,7 @@ Compares Sockeye, nginx and a bare server on this machine, in one run.
 Usage: sockeye-benches [OPTIONS]
 
   --rows A,B        only these rows: small, pipelined, many, 1k, 16k, 100k, 1m,
-                    churn, echo, idle [all]
+                    churn, echo, message, message-deep, message-churn, idle [all]
   --servers A,B     only these servers: limit, ours, nginx [all that are here]
   --rounds N        rounds in which every server has its turn [5]
   --seconds S       length of one measured run [2]

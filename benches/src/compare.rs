@@ -12,7 +12,7 @@ use crate::{
     load::{Expect, Load, Plan},
     memory::{self, Memory},
     probe::{self, Reply},
-    rows::{ROWS, Row, Shape},
+    rows::{FOUND, ROWS, Row, Shape},
     servers::{self, Kind, Server, Setup},
 };
 
@@ -177,10 +177,13 @@ impl Turn<'_> {
     fn time_once(&self, round: usize, length: Duration) -> Result<Option<Run>> {
         let Some((server, expect)) = self.start()? else { return Ok(None) };
         let load = self.row.load;
-        let depth = if let Shape::Get { depth, .. } = load { depth } else { 1 };
-        let churn = matches!(load, Shape::Churn { .. });
-        let request = load.request();
-        let plan = Plan { request, expect, connections: self.row.connections, depth, churn };
+        let plan = Plan {
+            request: load.request(),
+            expect,
+            connections: self.row.connections,
+            depth: load.depth(),
+            churn: load.churns(),
+        };
         let mut client = Load::start(server.address, plan)?;
         client.run(length / 8)?;
 
@@ -218,16 +221,23 @@ impl Turn<'_> {
     /// Starts the server, and finds out what its replies must look like.
     fn start(&self) -> Result<Option<(Server, Expect)>> {
         let load = self.row.load;
-        let Some(file) = load.file() else {
-            let nothing = Reply { head: Vec::new(), body: Vec::new() };
+        let nothing = Reply { head: Vec::new(), body: Vec::new() };
+        if load == Shape::Echo {
             let request = load.request();
             let expect = Expect { len: request.len(), start: request };
             let server = self.setup.start(self.kind, load, &nothing)?;
             return Ok(server.map(|server| (server, expect)));
+        }
+        let Some(file) = load.file() else {
+            let body = if self.kind == Kind::Limit { self.model_frame()? } else { Vec::new() };
+            let reply = Reply { head: Vec::new(), body };
+            let Some(server) = self.setup.start(self.kind, load, &reply)? else { return Ok(None) };
+            let start = probe::frame(server.address, &load.request())?;
+            return Ok(Some((server, Expect { len: start.len(), start })));
         };
         let content = servers::content(file.size);
         let reply = if self.kind == Kind::Limit { self.model(&content)? } else { None };
-        let reply = reply.unwrap_or(Reply { head: Vec::new(), body: Vec::new() });
+        let reply = reply.unwrap_or(nothing);
         let Some(server) = self.setup.start(self.kind, load, &reply)? else { return Ok(None) };
         let reply = probe::fetch(server.address, &load.request(), &content)?;
         Ok(Some((server, Expect { start: b"HTTP/1.1 200 ".to_vec(), len: reply.len() })))
@@ -243,5 +253,21 @@ impl Turn<'_> {
         let nothing = Reply { head: Vec::new(), body: Vec::new() };
         let Some(server) = self.setup.start(*kind, load, &nothing)? else { return Ok(None) };
         probe::fetch(server.address, &load.request(), content).map(Some)
+    }
+
+    /// The frame that the limit has to send: ours, or an echo where ours is not measured.
+    fn model_frame(&self) -> Result<Vec<u8>> {
+        let load = self.row.load;
+        if !self.others.contains(&Kind::Ours) {
+            return Ok(load.request());
+        }
+        let nothing = Reply { head: Vec::new(), body: Vec::new() };
+        let server = self.setup.start(Kind::Ours, load, &nothing)?;
+        let server = server.ok_or("there is nothing to model the limit on")?;
+        let frame = probe::frame(server.address, &load.request())?;
+        if !frame.ends_with(FOUND) {
+            return Err("the answer is not what the search finds".into());
+        }
+        Ok(frame)
     }
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! sockeye-benches limit reply FILE [close]    FILE is the reply, head and all, from memory
 //! sockeye-benches limit file HEAD BODY        HEAD from memory, BODY by sendfile
+//! sockeye-benches limit frames N FILE [close] FILE for every N bytes: frames that are all alike
 //! sockeye-benches limit echo
 //! ```
 //!
@@ -34,17 +35,23 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
         ["echo"] => serve("tcp", echo::Echo::default),
         ["reply", file] => {
             let reply = reply::Reply::from_memory(fs::read(file)?, false);
-            serve("http", || reply.peer())
+            serve("http", || reply.peer(reply::Ends::blank_line()))
         }
         ["reply", file, "close"] => {
             let reply = reply::Reply::from_memory(fs::read(file)?, true);
-            serve("http", || reply.peer())
+            serve("http", || reply.peer(reply::Ends::blank_line()))
         }
         ["file", head, body] => {
             let reply = reply::Reply::from_file(fs::read(head)?, fs::File::open(body)?)?;
-            serve("http", || reply.peer())
+            serve("http", || reply.peer(reply::Ends::blank_line()))
         }
-        _ => Err("limit wants: reply FILE [close], file HEAD BODY, or echo".into()),
+        ["frames", len, file, ref close @ ..] if matches!(close, [] | ["close"]) => {
+            let len = len.parse()?;
+            let reply = reply::Reply::from_memory(fs::read(file)?, !close.is_empty());
+            serve("message", || reply.peer(reply::Ends::every(len)))
+        }
+        _ => Err("limit wants: reply FILE [close], file HEAD BODY, frames N FILE [close], or echo"
+            .into()),
     }
 }
 

@@ -71,6 +71,29 @@ pub(crate) fn exchange(socket: &mut TcpStream, request: &[u8]) -> Result<Reply> 
     Ok(Reply { head, body })
 }
 
+/// Sends a request in a frame, and returns the frame that answers it.
+pub(crate) fn frame(target: SocketAddr, request: &[u8]) -> Result<Vec<u8>> {
+    let mut socket = connect(target)?;
+    socket.write_all(request)?;
+    let mut frame = vec![0; 2];
+    socket.read_exact(&mut frame)?;
+    let header = usize::from(u16::from_be_bytes([frame[0], frame[1]]));
+    frame.resize(2 + header, 0);
+    socket.read_exact(&mut frame[2..])?;
+    let content = frame_length(&frame[2..])?;
+    frame.resize(2 + header + content, 0);
+    socket.read_exact(&mut frame[2 + header..])?;
+    Ok(frame)
+}
+
+/// What a frame's header says of its content. The servers here all space it alike.
+fn frame_length(header: &[u8]) -> Result<usize> {
+    let text = std::str::from_utf8(header)?;
+    let (_, rest) = text.split_once("\"content-length\": ").ok_or("no content-length")?;
+    let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    Ok(rest[..end].parse()?)
+}
+
 fn content_length(head: &[u8]) -> Result<usize> {
     let text = std::str::from_utf8(head)?;
     if !text.starts_with("HTTP/1.1 200 ") {
@@ -93,5 +116,12 @@ mod tests {
         assert_eq!(length.unwrap(), 13);
         assert!(content_length(b"HTTP/1.1 404 Not Found\r\nContent-Length: 13\r\n\r\n").is_err());
         assert!(content_length(b"HTTP/1.1 200 OK\r\n\r\n").is_err());
+    }
+
+    #[test]
+    fn a_header_says_how_long_the_content_is() {
+        assert_eq!(frame_length(br#"{"content-length": 43, "id": 7}"#).unwrap(), 43);
+        assert_eq!(frame_length(br#"{"a": 1, "content-length": 0}"#).unwrap(), 0);
+        assert!(frame_length(b"{}").is_err());
     }
 }

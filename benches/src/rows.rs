@@ -18,8 +18,11 @@ pub(crate) enum Shape {
     Get { file: File, depth: usize },
     /// A connection for each GET.
     Churn { file: File },
-    /// A message of 64 bytes goes out and comes back.
+    /// 64 bytes go out and come back.
     Echo,
+    /// A search goes out in a frame, and its answer comes back: `depth` on one connection as in
+    /// `Get`, or each on a connection of its own, which is all that an old peer knows.
+    Message { depth: Option<usize> },
     /// Connections that made one request and then stay. Measures memory, not time.
     Idle { file: File },
 }
@@ -49,8 +52,12 @@ const fn get(name: &'static str, title: &'static str, file: usize, connections: 
     Row { name, title, load: Shape::Get { file: FILES[file], depth: 1 }, connections }
 }
 
+const fn message(name: &'static str, title: &'static str, depth: Option<usize>) -> Row {
+    Row { name, title, load: Shape::Message { depth }, connections: 64 }
+}
+
 /// The rows, in the order of the table.
-pub(crate) const ROWS: [Row; 10] = [
+pub(crate) const ROWS: [Row; 13] = [
     get("small", "small reply (13 bytes), keep-alive, 64 connections", 0, 64),
     Row {
         name: "pipelined",
@@ -75,6 +82,9 @@ pub(crate) const ROWS: [Row; 10] = [
         load: Shape::Echo,
         connections: 64,
     },
+    message("message", "message and answer, keep-alive, 64 connections", Some(1)),
+    message("message-deep", "the same, pipelined 16 deep", Some(16)),
+    message("message-churn", "a connection per message", None),
     Row { name: "idle", title: "memory", load: Shape::Idle { file: SMALL }, connections: 0 },
 ];
 
@@ -88,18 +98,50 @@ impl Shape {
     pub(crate) fn file(self) -> Option<File> {
         match self {
             Self::Get { file, .. } | Self::Churn { file } | Self::Idle { file } => Some(file),
-            Self::Echo => None,
+            Self::Echo | Self::Message { .. } => None,
         }
+    }
+
+    /// How many requests are written at once.
+    pub(crate) fn depth(self) -> usize {
+        match self {
+            Self::Get { depth, .. } | Self::Message { depth: Some(depth) } => depth,
+            Self::Churn { .. } | Self::Echo | Self::Idle { .. } | Self::Message { depth: None } => {
+                1
+            }
+        }
+    }
+
+    /// Whether the server closes the connection behind each reply.
+    pub(crate) fn churns(self) -> bool {
+        matches!(self, Self::Churn { .. } | Self::Message { depth: None })
     }
 
     /// The bytes of one request.
     pub(crate) fn request(self) -> Vec<u8> {
         let close = match self {
             Self::Echo => return [b'.'; 64].to_vec(),
+            Self::Message { depth } => return search(depth.is_some()),
             Self::Churn { .. } => "Connection: close\r\n",
             Self::Get { .. } | Self::Idle { .. } => "",
         };
         let name = self.file().map_or("", |file| file.name);
         format!("GET /{name} HTTP/1.1\r\nHost: localhost\r\n{close}\r\n").into_bytes()
     }
+}
+
+/// What the search in [`Shape::Message`] finds.
+pub(crate) const FOUND: &[u8] = "{\"result\": \"Follow the white rabbit. 🐰\"}".as_bytes();
+
+/// A search in a frame. All have the same id, so that all the answers are alike.
+fn search(keep_alive: bool) -> Vec<u8> {
+    let more = if keep_alive { ", \"id\": 7, \"connection\": \"keep-alive\"" } else { "" };
+    let content = r#"{"action": "search", "value": "morpheus"}"#;
+    let header = format!(
+        "{{\"byteorder\": \"little\", \"content-type\": \"text/json\", \
+         \"content-encoding\": \"utf-8\", \"content-length\": {}{more}}}",
+        content.len()
+    );
+    let length = u16::try_from(header.len()).expect("a short header").to_be_bytes();
+    [&length, header.as_bytes(), content.as_bytes()].concat()
 }

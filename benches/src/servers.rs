@@ -98,7 +98,7 @@ impl Setup {
     /// The limit sends `reply`.
     pub(crate) fn start(&self, kind: Kind, load: Shape, reply: &Reply) -> Result<Option<Server>> {
         let command = match (kind, load) {
-            (Kind::Nginx, Shape::Echo) => return Ok(None),
+            (Kind::Nginx, Shape::Echo | Shape::Message { .. }) => return Ok(None),
             (Kind::Limit, _) => self.limit(load, reply)?,
             (Kind::Ours, _) => self.ours(load)?,
             (Kind::Nginx, _) => return self.nginx(load).map(Some),
@@ -109,11 +109,19 @@ impl Setup {
     fn limit(&self, load: Shape, reply: &Reply) -> Result<Command> {
         let mut command = Command::new(env::current_exe()?);
         command.arg("limit");
+        let path = self.dir.join("reply");
         let Some(file) = load.file() else {
-            command.arg("echo");
+            if load == Shape::Echo {
+                command.arg("echo");
+            } else {
+                fs::write(&path, &reply.body)?;
+                command.arg("frames").arg(load.request().len().to_string()).arg(path);
+            }
+            if load.churns() {
+                command.arg("close");
+            }
             return Ok(command);
         };
-        let path = self.dir.join("reply");
         if file.size >= SENDFILE_FROM {
             fs::write(&path, &reply.head)?;
             command.arg("file").arg(path).arg(self.file(file.name));
@@ -121,7 +129,7 @@ impl Setup {
             fs::write(&path, [&reply.head[..], &reply.body].concat())?;
             command.arg("reply").arg(path);
         }
-        if matches!(load, Shape::Churn { .. }) {
+        if load.churns() {
             command.arg("close");
         }
         Ok(command)
@@ -131,6 +139,7 @@ impl Setup {
         let mut command = Command::new(self.sockeye.as_ref().ok_or("no sockeye to measure")?);
         match load {
             Shape::Echo => command.arg("echo"),
+            Shape::Message { .. } => command.arg("message").args(["--workers", "1"]),
             _ => command.arg("http").arg(self.dir.join("files")).args(["--workers", "1"]),
         };
         command.args(["--listen", "127.0.0.1:0"]);
@@ -256,7 +265,8 @@ fn announced(stdout: &mut impl BufRead) -> Option<SocketAddr> {
 }
 
 fn address_in(line: &str) -> Option<SocketAddr> {
-    let (_, rest) = line.split_once("http://").or_else(|| line.split_once("tcp://"))?;
+    let schemes = ["http://", "tcp://", "message://"];
+    let (_, rest) = schemes.iter().find_map(|scheme| line.split_once(scheme))?;
     let end = rest.find(|c: char| !(c.is_ascii_hexdigit() || ".:[]".contains(c)));
     rest[..end.unwrap_or(rest.len())].parse().ok()
 }
@@ -299,6 +309,7 @@ mod tests {
             ("http://127.0.0.1:8000", Some("127.0.0.1:8000")),
             ("  at http://127.0.0.1:8000/ (Ctrl-C stops)", Some("127.0.0.1:8000")),
             ("tcp://[::1]:7", Some("[::1]:7")),
+            ("message://127.0.0.1:65432", Some("127.0.0.1:65432")),
             ("serving the folder files", None),
         ] {
             assert_eq!(address_in(line), address.map(|a| a.parse().unwrap()), "{line}");

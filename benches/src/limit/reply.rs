@@ -1,4 +1,4 @@
-//! A constant reply for every blank line.
+//! A constant reply for every blank line, or for every so many bytes.
 
 use std::{fs::File, io, os::fd::OwnedFd};
 
@@ -53,8 +53,8 @@ impl Reply {
         Ok(Self { body: Body::File { head, file }, len, close: false })
     }
 
-    pub(super) fn peer(&self) -> Owed<'_> {
-        Owed { reply: self, matched: 0, bytes: 0 }
+    pub(super) fn peer(&self, ends: Ends) -> Owed<'_> {
+        Owed { reply: self, ends, bytes: 0 }
     }
 
     /// Sends once, from where `owed` bytes are left. Says how much the kernel took, of how much.
@@ -84,11 +84,43 @@ impl Reply {
     }
 }
 
-/// One connection: how far into a blank line it is, and what it is owed.
+/// How a request's end is known, and how far it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Ends {
+    /// By a blank line, of which so many bytes have come.
+    BlankLine { matched: usize },
+    /// By its length, of which so many bytes have come.
+    Every { len: usize, seen: usize },
+}
+
+impl Ends {
+    pub(super) fn blank_line() -> Self {
+        Self::BlankLine { matched: 0 }
+    }
+
+    /// A length of zero counts as one.
+    pub(super) fn every(len: usize) -> Self {
+        Self::Every { len: len.max(1), seen: 0 }
+    }
+
+    /// Counts the requests that end in `bytes`.
+    fn count(&mut self, bytes: &[u8]) -> usize {
+        match self {
+            Self::BlankLine { matched } => blank_lines(matched, bytes),
+            Self::Every { len, seen } => {
+                let all = *seen + bytes.len();
+                *seen = all % *len;
+                all / *len
+            }
+        }
+    }
+}
+
+/// One connection: how far into a request it is, and what it is owed.
 #[derive(Debug)]
 pub(super) struct Owed<'a> {
     reply: &'a Reply,
-    matched: usize,
+    ends: Ends,
     bytes: usize,
 }
 
@@ -116,7 +148,7 @@ impl Peer for Owed<'_> {
         if received == 0 {
             return Ok(Next::Close);
         }
-        match blank_lines(&mut self.matched, &scratch[..received]) {
+        match self.ends.count(&scratch[..received]) {
             0 => Ok(Next::Input),
             requests => {
                 self.bytes = requests * self.reply.len;
@@ -180,6 +212,13 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn requests_of_one_length_are_counted_however_the_bytes_are_split() {
+        let mut ends = Ends::every(4);
+        let counts: Vec<usize> = [3, 1, 8, 5, 2, 1].map(|len| ends.count(&vec![0; len])).into();
+        assert_eq!(counts, [0, 1, 2, 1, 0, 1]);
     }
 
     #[test]
