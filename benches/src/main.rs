@@ -8,10 +8,9 @@
 //!
 //! The *limit* is a bare server of our own that parses nothing: it looks for the blank line, or
 //! counts bytes where frames are all alike, and sends a constant reply, byte for byte the one that
-//! Sockeye sends. What a server costs above it
-//! is what its own work costs; the rest is the kernel's. So the figure to look at is the server's
-//! CPU time per request divided by the limit's from the same round: it survives a change of
-//! machine far better than requests per second do.
+//! Sockeye sends. What a server costs above it is what its own work costs; the rest is the
+//! kernel's. So the figure to look at is the server's CPU time per request divided by the limit's
+//! from the same round: it survives a change of machine far better than requests per second do.
 //!
 //! How it measures, and why:
 //!
