@@ -29,10 +29,10 @@ pub fn read(input: &[u8], limits: &Limits) -> Result<Option<(Header, usize)>, Re
     if len == 0 {
         return Err(Refusal::header("a frame begins with the length of its header, not with 0"));
     }
-    // What speaks another protocol is told so, and not that its header is too long.
-    if let Some(first) = rest.first()
-        && !matches!(first, b'{' | b' ' | b'\t' | b'\r' | b'\n')
-    {
+    // What speaks another protocol is told so, and not that its header is too long, however its
+    // bytes were cut.
+    let Some(first) = rest.first() else { return Ok(None) };
+    if !matches!(first, b'{' | b' ' | b'\t' | b'\r' | b'\n') {
         return Err(Refusal::header(match first {
             b'A'..=b'Z' => "this port speaks frames with a JSON header, and not HTTP",
             0..=4 => "this port speaks frames with a JSON header, and not TLS",
