@@ -10,7 +10,7 @@ use sockeye_proto::http1::{
 use sockeye_proto::{Abandoned, Message, Ticket};
 
 use crate::Cut;
-use crate::play::{Ending, Outcome, play};
+use crate::play::{Ending, Jobs, Outcome, play};
 
 /// What a body has that is larger than what a conversation may have unsent.
 static BIG: [u8; Harness::ROOM] = [b'x'; Harness::ROOM];
@@ -36,7 +36,7 @@ fn outcome<'a>(parts: impl IntoIterator<Item = &'a [u8]>, ending: Ending) -> (Ou
     let asked = Rc::new(RefCell::default());
     let handler = Small { asked: Rc::clone(&asked) };
     let server = Server::new(Rc::new(Shared::default()), handler);
-    let outcome = play(Harness::new(server), parts, ending);
+    let outcome = play(Harness::new(server), parts, ending, Jobs::Quick);
     (outcome, asked.take())
 }
 

@@ -21,13 +21,16 @@
 
 mod cut;
 mod http1;
+mod message;
 mod play;
 
 pub use cut::Cut;
 pub use http1::http1_stream;
+pub use message::message_stream;
 
 /// A target: panics when something is wrong with how an input is answered.
 pub type Target = fn(&[u8]);
 
 /// Every target, by its name.
-pub const TARGETS: &[(&str, Target)] = &[("http1_stream", http1_stream)];
+pub const TARGETS: &[(&str, Target)] =
+    &[("http1_stream", http1_stream), ("message_stream", message_stream)];

@@ -1,14 +1,17 @@
 //! Plays the peer of one conversation to its end.
 
+use std::fmt;
 use std::time::Duration;
 
 use sockeye_proto::harness::Harness;
 
 /// Longer than every deadline of a conversation, all of them together.
 const LONG: Duration = Duration::from_secs(3600);
+/// So much of an output is shown when something is wrong.
+const SHOWN: usize = 4096;
 
 /// What came of a conversation.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub(crate) struct Outcome {
     /// All that was said.
     pub(crate) output: Vec<u8>,
@@ -16,21 +19,37 @@ pub(crate) struct Outcome {
     pub(crate) fault: Option<String>,
 }
 
+impl fmt::Debug for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let said = &self.output[..self.output.len().min(SHOWN)];
+        write!(f, "{} bytes, \"{}\", {:?}", self.output.len(), said.escape_ascii(), self.fault)
+    }
+}
+
 /// What happens after the peer's last byte.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Ending {
     /// The peer ends its side.
     Eof,
-    /// The peer stays, and says nothing.
+    /// The peer stays, and says nothing for longer than is waited for anything.
     Silence,
 }
 
-/// Sends `parts` one by one, reading what comes back after each and running jobs as they are
-/// spawned; then ends.
+/// When jobs run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Jobs {
+    /// After each part.
+    Quick,
+    /// When the peer has ended, or was silent for long.
+    Slow,
+}
+
+/// Sends `parts` one by one, reading what comes back after each; then ends.
 pub(crate) fn play<'a>(
     mut peer: Harness,
     parts: impl IntoIterator<Item = &'a [u8]>,
     ending: Ending,
+    jobs: Jobs,
 ) -> Outcome {
     let mut output = Vec::new();
     for part in parts {
@@ -39,12 +58,18 @@ pub(crate) fn play<'a>(
             break;
         }
         peer.input(part);
-        settle(&mut peer, &mut output);
+        output.extend(peer.output());
+        if jobs == Jobs::Quick {
+            settle(&mut peer, &mut output);
+        }
     }
     match ending {
         Ending::Eof => peer.eof(),
         Ending::Silence => peer.pass(LONG),
     }
+    settle(&mut peer, &mut output);
+    // What was answered just now may be followed by silence, too.
+    peer.pass(LONG);
     settle(&mut peer, &mut output);
     assert!(
         peer.fault().is_some() || peer.end().is_some(),
@@ -53,11 +78,14 @@ pub(crate) fn play<'a>(
     Outcome { output, fault: peer.fault().map(ToString::to_string) }
 }
 
+/// Reads what is said, and runs jobs, until neither leads to anything.
 fn settle(peer: &mut Harness, output: &mut Vec<u8>) {
     loop {
         let before = output.len();
         output.extend(peer.output());
-        if peer.run_jobs() == 0 && output.len() == before {
+        let ran = peer.run_jobs();
+        output.extend(peer.output());
+        if ran == 0 && output.len() == before {
             return;
         }
     }
