@@ -19,9 +19,10 @@ use crate::play::{Ending, Jobs, Outcome, play};
 static BIG: [u8; Harness::ROOM] = [b'x'; Harness::ROOM];
 
 /// The codes that the server and [`Small`] give.
-const CODES: [&str; 7] = [
+const CODES: [&str; 8] = [
     "bad_header",
     "bad_content",
+    "bad_request",
     "too_large",
     "unsupported_encoding",
     "timeout",
