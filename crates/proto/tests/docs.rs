@@ -29,7 +29,7 @@ fn bytes(block: &str) -> Vec<u8> {
             .iter()
             .map(|byte| if matches!(byte, b' '..=b'~') { char::from(*byte) } else { '.' })
             .collect();
-        assert_eq!(text.strip_prefix("  "), Some(&*shown), "{line}");
+        assert_eq!(text, format!("  |{shown}|"), "{line}");
         bytes.extend(row);
     }
     bytes
