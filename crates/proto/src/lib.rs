@@ -98,7 +98,8 @@ pub enum Event<'a> {
         /// No unused input was left over.
         clean: bool,
     },
-    /// The output fell below the low-water mark, after [`Turn::want_room`] asked to be told.
+    /// The output has come forward, and is below the low-water mark: [`Turn::want_room`] asked to be
+    /// told.
     Room,
     /// The time that [`Protocol::deadline`] named has come.
     Deadline,

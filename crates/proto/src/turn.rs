@@ -32,7 +32,7 @@ pub enum End {
 pub struct Asks {
     /// Offer the unused input again.
     pub resume: bool,
-    /// Say [`Event::Room`](crate::Event::Room) when the output has fallen below the low-water mark.
+    /// Say [`Event::Room`](crate::Event::Room), as [`Turn::want_room`] has it.
     pub want_room: bool,
     /// End the conversation; the strongest wish of the call.
     pub end: Option<End>,
@@ -148,8 +148,8 @@ impl<'a> Turn<'a> {
         self.out.held() >= self.room || self.out.pieces() >= Output::MAX_PIECES
     }
 
-    /// Asks for [`Event::Room`](crate::Event::Room) once, when the output has fallen below the
-    /// low-water mark (at once, if it is below it already).
+    /// Asks for [`Event::Room`](crate::Event::Room) once: when something has been sent and the
+    /// output is below the low-water mark, or at once where there is nothing to send.
     pub fn want_room(&mut self) {
         self.asks.want_room = true;
     }

@@ -75,8 +75,8 @@ pub(crate) struct Conn<S> {
     /// Places of the credit that are given back when the output has room again.
     owed_credit: u32,
     credit: Option<Arc<Credit>>,
-    /// The last mark that was set, until it is reached, and how much was told to be sent.
-    mark: Option<(Mark, u64)>,
+    /// The last mark that was set, until it is reached.
+    mark: Option<Mark>,
     tail: Tail,
     protocol: Conversation,
     /// The census counts it: it came in, we did not open it.
@@ -90,6 +90,8 @@ pub(crate) struct Conn<S> {
     eof_told: bool,
     paused: bool,
     want_room: bool,
+    /// Something was sent since the conversation was last told of progress.
+    pub(crate) moved: bool,
     /// The kernel takes no more until it says so.
     pub(crate) blocked: bool,
     /// Our side has ended: the FIN is out.
@@ -146,6 +148,7 @@ impl<S> Conn<S> {
             eof_told: false,
             paused: false,
             want_room: false,
+            moved: false,
             blocked: false,
             finished: false,
             drained: false,

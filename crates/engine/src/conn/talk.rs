@@ -72,18 +72,27 @@ impl<S> Conn<S> {
         {
             credit.give_back(std::mem::take(&mut self.owed_credit));
         }
-        if let Some((mark, told)) = &mut self.mark
+        let moved = std::mem::take(&mut self.moved);
+        if let Some(mark) = self.mark
             && (self.reason.is_none() && self.protocol.0.is_some())
-            && (*told < self.sent || mark.0 <= self.sent)
         {
             let sent = Mark(self.sent);
-            *told = self.sent;
-            if sent >= *mark {
+            if sent >= mark {
                 self.mark = None;
             }
-            self.call(key, common, |protocol, turn| protocol.on_event(Event::Sent(sent), turn));
+            if moved || sent >= mark {
+                let tell = |protocol: &mut dyn Protocol, turn: &mut Turn<'_>| {
+                    protocol.on_event(Event::Sent(sent), turn)
+                };
+                self.call(key, common, tell);
+            }
         }
-        if self.want_room && self.held() <= common.config.max_buffered_output / 4 {
+        // Room that was there when it was asked for is no news, unless there is all of it: a
+        // conversation that wants more than that would be told for ever.
+        if self.want_room
+            && self.held() <= common.config.max_buffered_output / 4
+            && (moved || self.is_flushed())
+        {
             self.want_room = false;
             self.event(key, Event::Room, common);
         }
@@ -219,10 +228,7 @@ impl<S> Conn<S> {
     fn grant(&mut self, key: Key, asks: Asks, common: &mut Common) -> Again {
         self.end = self.end.max(asks.end);
         self.want_room |= asks.want_room;
-        if let Some(mark) = asks.mark {
-            let told = self.mark.map_or(self.sent, |(_, told)| told);
-            self.mark = Some((mark, told));
-        }
+        self.mark = asks.mark.or(self.mark);
         if asks.end.is_some() || asks.want_room || asks.mark.is_some() {
             self.mark_dirty(key, common);
         }

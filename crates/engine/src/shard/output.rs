@@ -66,6 +66,7 @@ impl<D: Driver> Shard<D> {
         let Some(conn) = find(&mut self.conns, key) else { return };
         let Sent { mut out, count, then } = sent;
         conn.sent += count;
+        conn.moved |= count > 0;
         self.common.tally.sent += count;
         // What was written while it was away comes behind what is left of it.
         if let Some(mut newer) = conn.out.take() {

@@ -7,6 +7,7 @@ mod drain;
 mod echo;
 mod http;
 mod limits;
+mod messages;
 mod opening;
 mod peers;
 mod watched;

@@ -1,0 +1,141 @@
+//! Messages, on both sides of the engine: each reply belongs to its request, however both travel.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use sockeye_engine::Config;
+use sockeye_proto::message::{
+    Answer, Asker, Client, Ending, Handler, Limits, Message, Next, Reply, Server, Settings, Style,
+};
+use sockeye_proto::{Abandoned, Peer, Ticket, Turn};
+use sockeye_sim::{Faults, Rng, World, seeds};
+
+use crate::here;
+use crate::watched::{check, service, watched};
+
+const KIND: &str = "binary/test";
+
+/// Sends content back: what begins with an odd byte at once, the rest from elsewhere.
+struct Mirror;
+
+impl Handler for Mirror {
+    fn on_message(&mut self, message: Message, _: &Peer, mut reply: Reply<'_, '_>) -> Answer {
+        if message.content.first().is_none_or(|byte| byte % 2 == 1) {
+            return reply.send(Message::binary(KIND, message.content));
+        }
+        let _ = reply.run(move || message.content);
+        reply.later()
+    }
+
+    fn on_settled(
+        &mut self,
+        _: Ticket,
+        body: Result<sockeye_proto::Message, Abandoned>,
+        reply: Reply<'_, '_>,
+    ) -> Answer {
+        match body.map(|message| message.downcast::<Bytes>()) {
+            Ok(Ok(content)) => reply.send(Message::binary(KIND, *content)),
+            _ => reply.fail("the work for it was lost"),
+        }
+    }
+}
+
+/// What one client asks, and what it hears.
+#[derive(Debug, Default)]
+struct Told {
+    asks: Vec<Bytes>,
+    asked: usize,
+    replies: BTreeMap<u64, Bytes>,
+    ending: Option<Ending>,
+}
+
+struct Curious(Rc<RefCell<Told>>);
+
+impl Asker for Curious {
+    fn next_message(&mut self) -> Option<Message> {
+        let mut told = self.0.borrow_mut();
+        let content = told.asks.get(told.asked).cloned()?;
+        told.asked += 1;
+        Some(Message::binary(KIND, content))
+    }
+
+    fn on_reply(&mut self, number: u64, reply: Message, _: &mut Turn<'_>) -> Next {
+        let before = self.0.borrow_mut().replies.insert(number, reply.content);
+        assert!(before.is_none(), "request {number} has one reply");
+        Next::On
+    }
+
+    fn on_end(&mut self, ending: Ending) {
+        let before = self.0.borrow_mut().ending.replace(ending);
+        assert!(before.is_none(), "a conversation ends once");
+    }
+}
+
+/// A few clients that ask a mirror, each in its way.
+fn ask(seed: u64, faults: Faults) -> Vec<Told> {
+    let mut rng = Rng::new(seed ^ 0x3E55);
+    let most = if faults.send_buffer.min(faults.receive_buffer) < 256 { 200 } else { 10_000 };
+    let mut world = World::new(seed, faults);
+    let limits = Rc::new(Limits::default());
+    let (servers, at_server) = service(move |_| Server::new(Rc::clone(&limits), Mirror));
+    world.server(&[here()], Config::default(), servers);
+    let client = world.client(Config::default(), None);
+
+    let (mut told, mut seen) = (Vec::new(), Vec::new());
+    for _ in 0..rng.between(1, 4) {
+        let (style, count) = match rng.below(3) {
+            0 => (Style::Single, 1),
+            _ => (Style::KeepAlive { in_flight: rng.between(1, 20) }, rng.between(1, 30)),
+        };
+        let mut content = || {
+            let len = rng.below(most);
+            rng.bytes(len).into()
+        };
+        let asks = (0..count).map(|_| content()).collect();
+        let this = Rc::new(RefCell::new(Told { asks, ..Told::default() }));
+        let settings = Settings { style, ..Settings::default() };
+        let (protocol, log) = watched(Client::new(settings, Curious(Rc::clone(&this))));
+        world.shard_mut(client).connect(&here(), protocol, 0);
+        told.push(this);
+        seen.push(log);
+    }
+    world.settle();
+    world.finish();
+    check(&seen);
+    check(&at_server.borrow());
+    told.into_iter()
+        .map(|this| Rc::into_inner(this).expect("the client has gone").into_inner())
+        .collect()
+}
+
+#[test]
+fn every_request_gets_its_reply_however_they_travel() {
+    seeds(0..300, |seed| {
+        // A connect may find no descriptor, and what drips in for too long is given up: that is
+        // other tests'.
+        let mut faults = Faults { no_descriptor: 0, ..Faults::gentle(&mut Rng::new(seed)) };
+        faults.send_buffer = faults.send_buffer.max(256);
+        faults.receive_buffer = faults.receive_buffer.max(256);
+        for told in ask(seed, faults) {
+            assert_eq!(told.ending, Some(Ending::Finished));
+            let replies: Vec<_> = told.replies.into_values().collect();
+            assert!(replies == told.asks, "{} of {} replies", replies.len(), told.asks.len());
+        }
+    });
+}
+
+#[test]
+fn whatever_goes_wrong_no_reply_is_false_and_every_client_hears_its_end() {
+    seeds(0..300, |seed| {
+        for told in ask(seed, Faults::harsh(&mut Rng::new(seed))) {
+            assert!(told.ending.is_some());
+            for (number, reply) in &told.replies {
+                let asked = &told.asks[*number as usize];
+                let refused = reply.starts_with(b"{\"result\": \"Error: ");
+                assert!(reply == asked || refused, "request {number}");
+            }
+        }
+    });
+}
