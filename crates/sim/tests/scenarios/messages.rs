@@ -35,7 +35,7 @@ impl Handler for Mirror {
         body: Result<sockeye_proto::Message, Abandoned>,
         reply: Reply<'_, '_>,
     ) -> Answer {
-        match body.map(|message| message.downcast::<Bytes>()) {
+        match body.map(sockeye_proto::Message::downcast::<Bytes>) {
             Ok(Ok(content)) => reply.send(Message::binary(KIND, *content)),
             _ => reply.fail("the work for it was lost"),
         }
