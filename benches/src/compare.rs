@@ -16,8 +16,6 @@ use crate::{
     servers::{self, Kind, Server, Setup},
 };
 
-/// A run is tried so often when it is disturbed.
-const TRIES: u32 = 5;
 /// Before the second try; before the third twice as long, and so on. A build takes a while.
 const PAUSE: Duration = Duration::from_secs(2);
 /// More of a core than this, used by others or taken by the hypervisor, disturbs a run.
@@ -155,7 +153,7 @@ impl Turn<'_> {
     fn time(&self, round: usize, length: Duration) -> Result<Option<Run>> {
         for attempt in 1.. {
             let Some(run) = self.time_once(round, length)? else { return Ok(None) };
-            let again = run.disturbed() && attempt < TRIES;
+            let again = run.disturbed() && attempt < self.setup.tries;
             eprintln!(
                 "  {:>7}  {:8.2} µs  {:9.0}/s  server {:3.0} %, client {:3.0} %, others {:.0} %{}",
                 self.kind.name(),

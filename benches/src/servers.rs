@@ -36,6 +36,9 @@ impl Kind {
     }
 }
 
+/// A run is tried so often when it is disturbed.
+const TRIES: u32 = 5;
+
 /// What all servers need: their programs, the folder that they serve, and a core.
 #[derive(Debug)]
 pub(crate) struct Setup {
@@ -46,6 +49,8 @@ pub(crate) struct Setup {
     /// What `nginx -V` says.
     nginx: Option<String>,
     connections: usize,
+    /// How often a run is tried that other work disturbs.
+    pub(crate) tries: u32,
 }
 
 impl Setup {
@@ -64,7 +69,9 @@ impl Setup {
         let dir = env::temp_dir().join(format!("sockeye-benches-{}", std::process::id()));
         fs::create_dir_all(dir.join("files"))?;
         let connections = args.idle + 2000;
-        let setup = Self { cores: Cores::choose()?, dir, sockeye, nginx, connections };
+        // What only shows that everything works need not be quiet.
+        let tries = if args.quick { 1 } else { TRIES };
+        let setup = Self { cores: Cores::choose()?, dir, sockeye, nginx, connections, tries };
         for file in FILES {
             fs::write(setup.file(file.name), content(file.size))?;
         }
