@@ -106,7 +106,7 @@ impl Handler for Small {
             b"/error" => reply.error(Status::NOT_FOUND, &Fields::new(), "There is no such thing."),
             path => {
                 let text = path.escape_ascii().to_string();
-                reply.send(Status::OK, &Fields::new(), Body::Shared(text.into()))
+                reply.send(Status::OK, &Fields::new(), Body::Shared(&text.into()))
             }
         }
     }

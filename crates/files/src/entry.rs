@@ -125,9 +125,9 @@ impl FileEntry {
     }
 
     /// The whole content.
-    pub(crate) fn body(&self) -> Body {
+    pub(crate) fn body(&self) -> Body<'_> {
         match &self.held {
-            Held::Memory(bytes) => Body::Shared(bytes.clone()),
+            Held::Memory(bytes) => Body::Shared(bytes),
             Held::Open(file) => {
                 let source = Arc::clone(file);
                 Body::File(FileRange { source, offset: 0, len: self.identity.size })

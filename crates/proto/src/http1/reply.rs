@@ -12,18 +12,18 @@ const WORTH_SHARING: usize = 1024;
 
 /// The content of a reply.
 #[derive(Clone, Debug)]
-pub enum Body {
+pub enum Body<'a> {
     /// Nothing.
     Empty,
     /// Bytes of the program.
     Static(&'static [u8]),
-    /// Bytes that are shared with others.
-    Shared(Bytes),
+    /// Bytes that are shared with others: few are copied, many are not.
+    Shared(&'a Bytes),
     /// Part of a file.
     File(FileRange),
 }
 
-impl Body {
+impl Body<'_> {
     /// How long it is, in bytes.
     #[must_use]
     pub fn len(&self) -> u64 {
@@ -79,7 +79,7 @@ impl Reply<'_, '_> {
     ///
     /// Content-Length is the body's length, left out where the status has no content; to HEAD it is
     /// sent without the body.
-    pub fn send(mut self, status: Status, fields: &Fields, body: Body) -> Answer {
+    pub fn send(mut self, status: Status, fields: &Fields, body: Body<'_>) -> Answer {
         let len = body.len();
         let body =
             if status.has_content() && !self.exchange.head_only { body } else { Body::Empty };
@@ -91,7 +91,7 @@ impl Reply<'_, '_> {
         self.head(status, [fields.as_bytes(), b""], len, content);
         match body {
             Body::Static(bytes) if rest => self.turn.out.write_shared(Bytes::from_static(bytes)),
-            Body::Shared(bytes) if rest => self.turn.out.write_shared(bytes),
+            Body::Shared(bytes) if rest => self.turn.out.write_shared(bytes.clone()),
             Body::File(range) => self.turn.out.write_file(range),
             Body::Empty | Body::Static(_) | Body::Shared(_) => {}
         }

@@ -208,7 +208,7 @@ fn the_host_is_the_absolute_targets_or_the_fields() {
     impl Handler for Host {
         fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
             let host = request.host().unwrap_or(b"none").to_vec();
-            reply.send(Status::OK, &Fields::new(), Body::Shared(host.into()))
+            reply.send(Status::OK, &Fields::new(), Body::Shared(&host.into()))
         }
         fn on_message(
             &mut self,

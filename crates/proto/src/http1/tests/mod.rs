@@ -30,7 +30,7 @@ impl Handler for Mirror {
             }
             b"/big" => {
                 let body = Bytes::from(vec![b'x'; Harness::ROOM]);
-                reply.send(Status::OK, &Fields::new(), Body::Shared(body))
+                reply.send(Status::OK, &Fields::new(), Body::Shared(&body))
             }
             b"/none" => {
                 let fields = Fields::new().with("ETag", b"\"a\"").unwrap();
@@ -39,7 +39,7 @@ impl Handler for Mirror {
             b"/error" => reply.error(Status::NOT_FOUND, &Fields::new(), "There is no such thing."),
             path => {
                 let text = format!("{} {}", request.method(), String::from_utf8_lossy(path));
-                reply.send(Status::OK, &Fields::new(), Body::Shared(text.into()))
+                reply.send(Status::OK, &Fields::new(), Body::Shared(&text.into()))
             }
         }
     }
