@@ -10,7 +10,7 @@ pub struct Config {
     /// Connections of one address (of one /64 for IPv6). Loopback and Unix sockets are exempt.
     pub max_connections_per_address: usize,
     /// Bytes of output held in memory for one connection, beyond which it is not read from. A
-    /// single reply may exceed it. Reading goes on below a quarter of it.
+    /// single reply may exceed it. A conversation that asked for room hears of it below a quarter.
     pub max_buffered_output: usize,
     /// Unused input held for one connection, in bytes. A backstop: protocols have limits of their
     /// own, which answer.

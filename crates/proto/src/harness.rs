@@ -206,7 +206,7 @@ impl Harness {
 
     /// Whether our side has ended in order, with everything sent.
     #[must_use]
-    pub fn finished(&mut self) -> bool {
+    pub fn finished(&self) -> bool {
         self.fault.is_none() && self.end.is_some() && self.out.is_empty()
     }
 

@@ -314,23 +314,13 @@ mod tests {
 
     impl FileSource for Text {
         fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-            (&self.0[offset as usize..]).read_into(buffer)
+            io::Read::read(&mut &self.0[offset as usize..], buffer)
         }
         fn descriptor(&self) -> Option<BorrowedFd<'_>> {
             None
         }
         fn is_unchanged(&self) -> bool {
             self.1
-        }
-    }
-
-    trait ReadInto {
-        fn read_into(self, buffer: &mut [u8]) -> io::Result<usize>;
-    }
-
-    impl ReadInto for &[u8] {
-        fn read_into(mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            io::Read::read(&mut self, buffer)
         }
     }
 
