@@ -172,6 +172,53 @@ fn a_panic_closes_its_connection_alone() {
     assert_eq!(running.join().unwrap().closed_for("panicked"), 1);
 }
 
+/// Echoes three bytes at a time. Of fewer it uses none, says a dot, and asks to be offered them
+/// again at once, which would never end if it were done.
+struct Standing {
+    calls: usize,
+}
+
+impl Protocol for Standing {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
+        self.calls += 1;
+        assert!(self.calls < 100, "offered the same again and again");
+        if input.len() >= 3 {
+            turn.out.write(&input[..3]);
+            return Ok(Took::more(3));
+        }
+        turn.out.write(b".");
+        turn.resume();
+        Ok(Took::pause(0))
+    }
+    fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        if let Event::Eof { .. } = event {
+            turn.end(End::Finish);
+        }
+        Ok(())
+    }
+    fn deadline(&self) -> Option<Time> {
+        None
+    }
+}
+
+#[test]
+fn a_conversation_that_stands_still_is_offered_its_input_again_with_more_behind_it() {
+    let (running, address) = serve(Config::default(), 1, |_: &Peer| {
+        Box::new(Standing { calls: 0 }) as Box<dyn Protocol>
+    });
+    let mut stream = TcpStream::connect(address).unwrap();
+    let mut back = [0; 3];
+    stream.write_all(b"a").unwrap();
+    stream.read_exact(&mut back[..1]).unwrap();
+    assert_eq!(&back[..1], b".");
+    stream.write_all(b"bc").unwrap();
+    stream.read_exact(&mut back).unwrap();
+    assert_eq!(&back, b"abc");
+    drop(stream);
+    running.handle().drain();
+    assert_eq!(running.join().unwrap().closed_for("panicked"), 0);
+}
+
 /// Says one thing, wants it back, and notes how it ended.
 struct Caller {
     got: usize,
