@@ -21,6 +21,14 @@ pub struct Limits {
     pub head_timeout: Duration,
     /// How long a connection may wait for the first byte of a request; then it is closed. 60 s.
     pub idle_timeout: Duration,
+    /// Bytes of a request's body that a handler asks for without naming a limit of its own; a
+    /// larger one is answered with 413. 16 MiB.
+    pub body: u64,
+    /// How long a body that is wanted may stay without progress; then 408. 30 s.
+    pub body_timeout: Duration,
+    /// Bytes of a request's body that are read and thrown away, when it was answered without its
+    /// body, so that the connection can go on. With more to come it is closed. 64 KiB.
+    pub discard: u64,
 }
 
 impl Default for Limits {
@@ -31,6 +39,9 @@ impl Default for Limits {
             fields: 128,
             head_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
+            body: 16 * 1024 * 1024,
+            body_timeout: Duration::from_secs(30),
+            discard: 64 * 1024,
         }
     }
 }

@@ -7,18 +7,7 @@
 
 use super::chars;
 use super::refusal::Refusal;
-use super::{Request, Version};
-
-/// How the end of a request's body is found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Content {
-    /// There is none.
-    None,
-    /// So many bytes, at least one.
-    Length(u64),
-    /// By the chunked coding.
-    Chunked,
-}
+use super::{Content, Request, Version};
 
 /// What the fields say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +15,10 @@ pub(super) struct Framing {
     pub(super) content: Content,
     /// The client would send another request on this connection.
     pub(super) persistent: bool,
+    /// The client waits for a word before it sends the body (RFC 9110, 10.1.1).
+    pub(super) expects_continue: bool,
+    /// The client would go on with another protocol (RFC 9110, 7.8).
+    pub(super) upgrade: bool,
 }
 
 /// The fields that matter, as they are met.
@@ -38,6 +31,9 @@ struct Seen<'a> {
     coding: &'a [u8],
     close: bool,
     keep_alive: bool,
+    upgrade: bool,
+    expects: bool,
+    expects_other: bool,
 }
 
 /// Reads what the fields of `request` say.
@@ -51,8 +47,16 @@ pub(super) fn of(request: &Request<'_>) -> Result<Framing, Refusal> {
         return Err(Refusal::bad("sent no Host field"));
     }
     let content = content(&seen, old)?;
-    let persistent = !seen.close && (!old || seen.keep_alive);
-    Ok(Framing { content, persistent })
+    if seen.expects_other {
+        return Err(Refusal::EXPECTATION);
+    }
+    Ok(Framing {
+        content,
+        persistent: !seen.close && (!old || seen.keep_alive),
+        // From HTTP/1.0 both are to be ignored (RFC 9110, 7.8 and 10.1.1).
+        expects_continue: seen.expects && !old && content != Content::None,
+        upgrade: seen.upgrade && !old,
+    })
 }
 
 /// Most fields don't matter, and the length of the name tells.
@@ -71,7 +75,13 @@ fn see<'a>(seen: &mut Seen<'a>, name: &[u8], value: &'a [u8]) -> Result<(), Refu
             for option in value.split(|byte| *byte == b',').map(chars::trim) {
                 seen.close |= option.eq_ignore_ascii_case(b"close");
                 seen.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                seen.upgrade |= option.eq_ignore_ascii_case(b"upgrade");
             }
+        }
+        6 if name.eq_ignore_ascii_case(b"expect") => {
+            let known = value.eq_ignore_ascii_case(b"100-continue");
+            seen.expects |= known;
+            seen.expects_other |= !known;
         }
         14 if name.eq_ignore_ascii_case(b"content-length") => {
             seen.lengths += 1;

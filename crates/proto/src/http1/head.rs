@@ -65,17 +65,59 @@ fn go_on(
     limits: &Limits,
     spans: &mut Vec<Span>,
 ) -> Result<bool, Refusal> {
-    if memchr::memchr(b'\n', &input[progress.seen as usize..]).is_none() {
-        within(limits, progress.line as usize, input.len() + 1)?;
-        progress.seen = input.len() as u32;
-        return Ok(false);
-    }
     if progress.line == 0 {
+        if !has_line_end(input, progress, limits)? {
+            return Ok(false);
+        }
         let Some((_, start)) = request_line(input, progress, limits)? else { return Ok(false) };
         progress.line = start as u32;
+        progress.seen = start as u32;
+    }
+    go_on_with_fields(input, progress, limits, spans)
+}
+
+/// Goes on with field lines of which a part was read. Whether they are complete.
+fn go_on_with_fields(
+    input: &[u8],
+    progress: &mut Progress,
+    limits: &Limits,
+    spans: &mut Vec<Span>,
+) -> Result<bool, Refusal> {
+    if !has_line_end(input, progress, limits)? {
+        return Ok(false);
     }
     spans.clear();
     Ok(field_lines(input, progress, limits, spans)?.is_some())
+}
+
+/// Whether the first line without its end has it now. What was looked through is not again.
+fn has_line_end(input: &[u8], progress: &mut Progress, limits: &Limits) -> Result<bool, Refusal> {
+    if memchr::memchr(b'\n', &input[progress.seen as usize..]).is_some() {
+        return Ok(true);
+    }
+    within(limits, progress.line as usize, input.len() + 1)?;
+    progress.seen = input.len() as u32;
+    Ok(false)
+}
+
+/// Reads the trailer section at the beginning of `input` (RFC 9112, 7.1.2), within the limits of a
+/// head; returns its length, `None` when its end has not arrived. Its fields are in `spans`.
+pub(super) fn trailers(
+    input: &[u8],
+    progress: &mut Progress,
+    limits: &Limits,
+    spans: &mut Vec<Span>,
+) -> Result<Option<usize>, Refusal> {
+    // There is no request line.
+    let limits = &Limits { request_line: usize::MAX, ..limits.clone() };
+    if progress.seen > 0 {
+        if !go_on_with_fields(input, progress, limits, spans)? {
+            return Ok(None);
+        }
+        *progress = Progress::default();
+    }
+    spans.clear();
+    field_lines(input, progress, limits, spans)
 }
 
 /// Reads the request line. Returns what it says and where the next line begins.

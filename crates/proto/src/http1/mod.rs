@@ -6,8 +6,11 @@
 //!
 //! ```text
 //!  input ─▶ server ─▶ head ──────▶ framing ─────▶ Request ─▶ Handler ─▶ Reply ─▶ output
-//!             │        tokens and   body, host,                │          ▲
-//!             │        target       persistence                └─ later ──┘  a promise is settled
+//!             │        tokens and   what follows,              ▲  │        │  ▲
+//!             │        target       persistence                │  └─ later ┼──┘ a promise is settled
+//!             │                                                │           ▼
+//!             ├──▶ body: pieces without their framing ─────────┤         Stream ─▶ output, bit by bit
+//!             │                                                └──── room ─┘
 //!             └──▶ state: what is expected next, till when
 //! ```
 //!
@@ -47,15 +50,19 @@
 //! assert!(client.finished());
 //! ```
 //!
-//! What it leaves out today: a request's body is not read. Such a request is answered, and the
-//! connection closed behind the reply. What it leaves to others: how much is buffered for a client
-//! that doesn't read, and for how long, is the engine's; what lies behind a path is the handler's.
+//! A body is never decoded beyond its framing: what a `Content-Encoding` means is the handler's.
+//! What is left to others as well: how much is buffered for a client that doesn't read, and for how
+//! long, is the engine's; what lies behind a path is the handler's.
 
+mod body;
 mod chars;
 mod config;
 pub mod date;
+mod exchange;
 mod fields;
+mod follow;
 mod framing;
+mod handler;
 mod head;
 mod refusal;
 mod reply;
@@ -63,13 +70,17 @@ mod request;
 mod server;
 mod state;
 mod status;
+mod stream;
 mod target;
 #[cfg(test)]
 mod tests;
 
+pub use body::Content;
 pub use config::{Limits, Shared};
 pub use fields::{BadField, Fields};
+pub use handler::Handler;
 pub use reply::{Answer, Body, Reply};
-pub use request::{Method, Request, Version};
-pub use server::{Handler, Server};
+pub use request::{Method, Request, Trailers, Version};
+pub use server::Server;
 pub use status::Status;
+pub use stream::{Stream, StreamEvent};

@@ -74,11 +74,45 @@ impl Refusal {
         "began a TLS handshake, and this port speaks plain HTTP: use http:// instead of https://",
     );
 
+    pub(super) const EXPECTATION: Self = Self::new(
+        Status::EXPECTATION_FAILED,
+        "unknown_expectation",
+        "sent an Expect field other than 100-continue",
+    );
+
+    pub(super) const BODY_TOO_LARGE: Self = Self::new(
+        Status::CONTENT_TOO_LARGE,
+        "body_too_large",
+        "sent, or announced, a body beyond the limit",
+    );
+
+    pub(super) const EXTENSIONS: Self = Self::new(
+        Status::CONTENT_TOO_LARGE,
+        "chunk_extensions_too_long",
+        "sent more chunk extensions than the limit allows",
+    );
+
+    pub(super) const EOF_IN_BODY: Self = Self::new(
+        Status::BAD_REQUEST,
+        "eof_in_body",
+        "ended its side in the middle of a request's body",
+    );
+
+    pub(super) const BODY_TIMEOUT: Self = Self::new(
+        Status::REQUEST_TIMEOUT,
+        "body_timeout",
+        "sent nothing more of the request's body in time",
+    );
+
     pub(super) const HEAD_TIMEOUT: Self = Self::new(
         Status::REQUEST_TIMEOUT,
         "head_timeout",
         "did not complete the request head in time",
     );
+
+    /// A handler panicked: not the client's fault, and no word of it is for the client.
+    pub(super) const PANICKED: Self =
+        Self::new(Status::INTERNAL_SERVER_ERROR, "handler_panicked", "");
 
     /// The fault that ends the connection.
     pub(super) fn fault(self) -> Fault {

@@ -2,9 +2,11 @@
 
 use bytes::Bytes;
 
+use super::chars;
+use super::exchange::{Exchange, Outgoing, Waits, Wanted};
 use super::request::Version;
-use super::{Fields, Shared, Status};
-use crate::{FileRange, Job, Promise, Remote, Ticket, Time, Turn, Wall};
+use super::{Fields, Shared, Status, Stream};
+use crate::{FileRange, Job, Promise, Protocol, Remote, Ticket, Time, Turn, Wall};
 
 /// Bodies in memory of up to so many bytes are copied behind their head: one piece is cheaper to
 /// send than two.
@@ -42,28 +44,22 @@ impl Body<'_> {
     }
 }
 
-/// What a reply depends on besides what its handler says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Exchange {
-    /// The request's version.
-    pub(super) version: Version,
-    /// The request's method was HEAD: the reply's head is as for GET, and no content follows.
-    pub(super) head_only: bool,
-    /// Another request may follow on this connection.
-    pub(super) persistent: bool,
-    /// More input lies behind the request's head: a body, or another request.
-    pub(super) unread: bool,
-}
-
-/// What a handler returns: that it has answered, or will. Only a [`Reply`] makes one.
+/// What a handler returns: that it has answered, or what it waits for. Only a [`Reply`] and a
+/// [`Stream`] make one.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "a handler returns it"]
 pub struct Answer(pub(super) Given);
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Given {
-    Now,
-    Later,
+    /// The reply is complete.
+    Done,
+    /// It comes when what is waited for has.
+    Wait(Waits),
+    /// Another protocol has the connection.
+    Switched,
+    /// It was begun, and can't be completed.
+    Broken,
 }
 
 /// The duty to answer one request, and the means.
@@ -71,15 +67,56 @@ pub(super) enum Given {
 pub struct Reply<'r, 't> {
     pub(super) turn: &'r mut Turn<'t>,
     pub(super) shared: &'r Shared,
-    pub(super) exchange: Exchange,
+    pub(super) exchange: &'r mut Exchange,
 }
 
-impl Reply<'_, '_> {
+/// What a handler can do besides answering: the same for a [`Reply`] and a [`Stream`].
+macro_rules! means {
+    () => {
+        /// The time of this turn.
+        #[must_use]
+        pub fn now(&self) -> Time {
+            self.turn.now()
+        }
+
+        /// The wall clock at this turn.
+        #[must_use]
+        pub fn wall(&self) -> Wall {
+            self.turn.wall()
+        }
+
+        /// Reserves a place for one answer from elsewhere: see [`Turn::promise`].
+        #[must_use]
+        pub fn promise(&self) -> Promise {
+            self.turn.promise()
+        }
+
+        /// A handle into this conversation for other threads: see [`Turn::remote`].
+        #[must_use]
+        pub fn remote(&mut self) -> Remote {
+            self.turn.remote()
+        }
+
+        /// Runs `work` on another thread: see [`Turn::run`].
+        pub fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Ticket {
+            self.turn.run(work)
+        }
+
+        /// Runs `job` on another thread: see [`Turn::spawn`].
+        pub fn spawn(&self, job: Job) {
+            self.turn.spawn(job);
+        }
+    };
+}
+pub(super) use means;
+
+impl<'r, 't> Reply<'r, 't> {
     /// Answers with `status`, the fields that stand in every reply, `fields` and `body`.
     ///
     /// Content-Length is the body's length, left out where the status has no content; to HEAD it is
-    /// sent without the body.
+    /// sent without the body. A 205 is sent with none (RFC 9110, 15.3.6).
     pub fn send(mut self, status: Status, fields: &Fields, body: Body<'_>) -> Answer {
+        let body = if status == Status::RESET_CONTENT { Body::Empty } else { body };
         let len = body.len();
         let body =
             if status.has_content() && !self.exchange.head_only { body } else { Body::Empty };
@@ -88,14 +125,57 @@ impl Reply<'_, '_> {
             Body::Shared(bytes) if bytes.len() <= WORTH_SHARING => (bytes, false),
             _ => (b"", true),
         };
-        self.head(status, [fields.as_bytes(), b""], len, content);
+        self.exchange.settle();
+        self.head(
+            status,
+            [fields.as_bytes(), b""],
+            LengthLine::new(status, len).as_bytes(),
+            content,
+        );
         match body {
             Body::Static(bytes) if rest => self.turn.out.write_shared(Bytes::from_static(bytes)),
             Body::Shared(bytes) if rest => self.turn.out.write_shared(bytes.clone()),
             Body::File(range) => self.turn.out.write_file(range),
             Body::Empty | Body::Static(_) | Body::Shared(_) => {}
         }
-        Answer(Given::Now)
+        Answer(Given::Done)
+    }
+
+    /// Answers bit by bit: writes the reply's head, and returns what its content is written to.
+    ///
+    /// With a `length` that is announced, and has to be kept. Without, the content goes in chunks,
+    /// or to HTTP/1.0 until the connection closes.
+    pub fn stream(
+        mut self,
+        status: Status,
+        fields: &Fields,
+        length: Option<u64>,
+    ) -> Stream<'r, 't> {
+        let old = self.exchange.version == Version::Http10;
+        self.exchange.settle_stream();
+        self.exchange.outgoing = match length {
+            _ if !status.has_content() => Outgoing::HeadOnly,
+            Some(length) => Outgoing::Length(length),
+            None if old => Outgoing::UntilClose,
+            None => Outgoing::Chunked,
+        };
+        if self.exchange.outgoing == Outgoing::UntilClose {
+            self.exchange.persistent = false;
+        }
+        let line;
+        let framing: &[u8] = match self.exchange.outgoing {
+            Outgoing::Length(length) => {
+                line = LengthLine::new(status, length);
+                line.as_bytes()
+            }
+            Outgoing::Chunked => b"Transfer-Encoding: chunked\r\n\r\n",
+            _ => b"\r\n",
+        };
+        self.head(status, [fields.as_bytes(), b""], framing, b"");
+        if self.exchange.head_only {
+            self.exchange.outgoing = Outgoing::HeadOnly;
+        }
+        Stream { turn: self.turn, outgoing: &mut self.exchange.outgoing }
     }
 
     /// Answers with a short page in plain text: the status, and `text` below it.
@@ -104,68 +184,93 @@ impl Reply<'_, '_> {
     /// Content-Type. A status without content gets no page.
     pub fn error(self, status: Status, extra: &Fields, text: &str) -> Answer {
         self.page(status, extra, &[text]);
-        Answer(Given::Now)
+        Answer(Given::Done)
     }
 
     /// Answers later: in [`Handler::on_message`](super::Handler::on_message), when a promise of
-    /// this reply is settled. Until then no other request of this connection is read.
+    /// this reply is settled. Until then nothing more of this connection is read.
     pub fn later(self) -> Answer {
-        Answer(Given::Later)
+        Answer(Given::Wait(Waits::default()))
     }
 
-    /// The time of this turn.
+    /// Asks for the request's body: its pieces come to
+    /// [`Handler::on_body`](super::Handler::on_body) and its end to
+    /// [`Handler::on_body_end`](super::Handler::on_body_end), at once where there is none. A client
+    /// that waits for a word before it sends the body gets it now (100 Continue).
+    ///
+    /// A body beyond [`Limits::body`](super::Limits::body) is answered with 413 by the server.
+    pub fn read(self) -> Answer {
+        Answer(Given::Wait(Waits { body: Some(Wanted::UpToLimit), room: false }))
+    }
+
+    /// As [`Reply::read`], with a limit of its own, in bytes of the whole body. It counts where the
+    /// body is first asked for.
+    pub fn read_up_to(self, limit: u64) -> Answer {
+        Answer(Given::Wait(Waits { body: Some(Wanted::UpTo(limit)), room: false }))
+    }
+
+    /// Hands the connection to another protocol (RFC 9110, 7.8): a 101 that says `name`, then all
+    /// that `protocol` does. It gets [`Event::Open`](crate::Event::Open), and the bytes behind the
+    /// request.
+    ///
+    /// # Errors
+    ///
+    /// The reply comes back where the client did not ask for an upgrade (see
+    /// [`Request::upgrade`](super::Request::upgrade)), or `name` is no name of a protocol.
+    pub fn upgrade(
+        mut self,
+        name: &str,
+        fields: &Fields,
+        protocol: Box<dyn Protocol>,
+    ) -> Result<Answer, Self> {
+        let is_name = name.split('/').all(|part| chars::is_token(part.as_bytes()));
+        if !self.exchange.upgrade || !is_name {
+            return Err(self);
+        }
+        let upgrade = [b"Connection: Upgrade\r\nUpgrade: ", name.as_bytes(), b"\r\n"].concat();
+        // Neither goes on nor closes: what it becomes is said above.
+        self.exchange.version = Version::Http11;
+        self.exchange.persistent = true;
+        self.head(Status::SWITCHING_PROTOCOLS, [&upgrade, fields.as_bytes()], b"\r\n", b"");
+        self.turn.switch_to(protocol);
+        Ok(Answer(Given::Switched))
+    }
+
+    /// The stream that this reply has become, or the reply if it has not begun.
+    pub(super) fn into_stream(self) -> Result<Stream<'r, 't>, Self> {
+        if !self.exchange.has_begun() {
+            return Err(self);
+        }
+        Ok(Stream { turn: self.turn, outgoing: &mut self.exchange.outgoing })
+    }
+
+    /// Has the connection close behind this reply.
     #[must_use]
-    pub fn now(&self) -> Time {
-        self.turn.now()
+    pub fn closing(self) -> Self {
+        self.exchange.persistent = false;
+        self
     }
 
-    /// The wall clock at this turn.
-    #[must_use]
-    pub fn wall(&self) -> Wall {
-        self.turn.wall()
-    }
-
-    /// Reserves a place for one answer from elsewhere: see [`Turn::promise`].
-    #[must_use]
-    pub fn promise(&self) -> Promise {
-        self.turn.promise()
-    }
-
-    /// A handle into this conversation for other threads: see [`Turn::remote`].
-    #[must_use]
-    pub fn remote(&mut self) -> Remote {
-        self.turn.remote()
-    }
-
-    /// Runs `work` on another thread: see [`Turn::run`].
-    pub fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Ticket {
-        self.turn.run(work)
-    }
-
-    /// Runs `job` on another thread: see [`Turn::spawn`].
-    pub fn spawn(&self, job: Job) {
-        self.turn.spawn(job);
-    }
+    means!();
 
     /// Writes the page of [`Reply::error`], its text in parts.
     pub(super) fn page(mut self, status: Status, extra: &Fields, text: &[&str]) {
         const KIND: &[u8] =
             b"Content-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n";
-        let title = &status.line()[b"HTTP/1.1 ".len()..];
-        let title = &title[..title.len() - b"\r\n".len()];
-        let text_len: usize = text.iter().map(|part| part.len()).sum();
-        let breaks = if text_len > 0 { 2 } else { 1 };
-        let len = title.len() + text_len + breaks;
+        let len = status.title_len() + text.iter().map(|part| part.len()).sum::<usize>();
+        let has_text = text.iter().any(|part| !part.is_empty());
+        let len = len + if has_text { 2 } else { 1 };
+        self.exchange.settle();
         if !status.has_content() {
-            return self.head(status, [extra.as_bytes(), b""], 0, b"");
+            return self.head(status, [extra.as_bytes(), b""], b"\r\n", b"");
         }
-        self.head(status, [KIND, extra.as_bytes()], len as u64, b"");
+        let line = LengthLine::new(status, len as u64);
+        self.head(status, [KIND, extra.as_bytes()], line.as_bytes(), b"");
         if self.exchange.head_only {
             return;
         }
-        self.turn.out.write(title);
-        self.turn.out.write(b"\n");
-        if text_len > 0 {
+        status.with_title(|title| self.turn.out.write_all(&[title, b"\n"]));
+        if has_text {
             for part in text {
                 self.turn.out.write(part.as_bytes());
             }
@@ -173,56 +278,60 @@ impl Reply<'_, '_> {
         }
     }
 
-    /// Writes a reply's head, and `content` behind it, in one step: this is the hot path.
-    fn head(&mut self, status: Status, blocks: [&[u8]; 2], len: u64, content: &[u8]) {
-        let Exchange { version, persistent, .. } = self.exchange;
-        let connection: &[u8] = match (version, persistent) {
+    /// Writes a reply's head up to its framing, that, and `content` behind it, in one step: this is
+    /// the hot path.
+    fn head(&mut self, status: Status, blocks: [&[u8]; 2], framing: &[u8], content: &[u8]) {
+        let connection: &[u8] = match (self.exchange.version, self.exchange.persistent) {
             // Persistent is what HTTP/1.1 is when nothing is said, and HTTP/1.0 is not.
             (Version::Http11, true) => b"",
             (Version::Http10, true) => b"Connection: keep-alive\r\n",
             (_, false) => b"Connection: close\r\n",
         };
-        let mut line = LengthLine::EMPTY;
-        let end = if status.has_content() { line.write(len) } else { b"\r\n" };
         let wall = self.turn.wall();
         let out = &mut self.turn.out;
-        self.shared.standing_fields(wall, |standing| {
-            out.write_all(&[
-                status.line(),
-                standing,
-                blocks[0],
-                blocks[1],
-                connection,
-                end,
-                content,
-            ]);
+        status.with_line(|line| {
+            self.shared.standing_fields(wall, |standing| {
+                out.write_all(&[
+                    line, standing, blocks[0], blocks[1], connection, framing, content,
+                ]);
+            });
         });
     }
 }
 
-/// `Content-Length: N` and the blank line that ends a head, written from behind.
-struct LengthLine([u8; LengthLine::LEN]);
+/// `Content-Length: N` and the blank line that ends a head, written from behind; the blank line
+/// alone for a status without content.
+struct LengthLine {
+    bytes: [u8; Self::LEN],
+    start: usize,
+}
 
 impl LengthLine {
     const NAME: &[u8; 16] = b"Content-Length: ";
     const END: &[u8; 4] = b"\r\n\r\n";
     const LEN: usize = 16 + 20 + 4;
-    const EMPTY: Self = Self([0; Self::LEN]);
 
-    fn write(&mut self, mut number: u64) -> &[u8] {
-        let line = &mut self.0;
+    fn new(status: Status, mut number: u64) -> Self {
+        let mut bytes = [0; Self::LEN];
         let mut at = Self::LEN - Self::END.len();
-        line[at..].copy_from_slice(Self::END);
+        bytes[at..].copy_from_slice(Self::END);
+        if !status.has_content() {
+            return Self { bytes, start: Self::LEN - 2 };
+        }
         loop {
             at -= 1;
-            line[at] = b'0' + (number % 10) as u8;
+            bytes[at] = b'0' + (number % 10) as u8;
             number /= 10;
             if number == 0 {
                 break;
             }
         }
         let start = at - Self::NAME.len();
-        line[start..at].copy_from_slice(Self::NAME);
-        &line[start..]
+        bytes[start..at].copy_from_slice(Self::NAME);
+        Self { bytes, start }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.bytes[self.start..]
     }
 }

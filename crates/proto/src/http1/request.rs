@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::Content;
 use super::target::Target;
 
 /// Where something lies in the bytes of a head.
@@ -95,6 +96,8 @@ pub struct Request<'a> {
     pub(super) head: &'a [u8],
     pub(super) line: Line,
     pub(super) spans: &'a [Span],
+    pub(super) content: Content,
+    pub(super) upgrade: bool,
 }
 
 impl<'a> Request<'a> {
@@ -144,6 +147,20 @@ impl<'a> Request<'a> {
         }
     }
 
+    /// What body follows. [`Reply::read`](super::Reply::read) asks for it.
+    #[must_use]
+    pub fn content(&self) -> Content {
+        self.content
+    }
+
+    /// The protocols that the client would rather speak on this connection, as the `Upgrade` field
+    /// has them, where it may be given one by [`Reply::upgrade`](super::Reply::upgrade): in
+    /// HTTP/1.1, with the `Connection` option that belongs to it, and without a body in the way.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<&'a [u8]> {
+        if self.upgrade { self.field("upgrade") } else { None }
+    }
+
     /// The value of the first field of that name, without spaces around it. Names are compared
     /// without regard to case.
     #[must_use]
@@ -160,9 +177,37 @@ impl<'a> Request<'a> {
 
     /// All fields in order, names as they were sent.
     pub fn fields(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
-        let head = self.head;
-        self.spans.iter().map(move |span| (span.name.of(head), span.value.of(head)))
+        fields(self.head, self.spans)
     }
+}
+
+/// The fields behind a body in chunks (RFC 9110, 6.5). They are kept apart from those of the head,
+/// and nothing that they say changes how the request is read.
+#[derive(Clone, Copy)]
+pub struct Trailers<'a> {
+    pub(super) section: &'a [u8],
+    pub(super) spans: &'a [Span],
+}
+
+impl<'a> Trailers<'a> {
+    /// All fields in order, names as they were sent.
+    pub fn fields(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+        fields(self.section, self.spans)
+    }
+}
+
+/// Shows no values, either.
+impl fmt::Debug for Trailers<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Trailers").field("fields", &self.spans.len()).finish()
+    }
+}
+
+fn fields<'a>(
+    head: &'a [u8],
+    spans: &'a [Span],
+) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+    spans.iter().map(move |span| (span.name.of(head), span.value.of(head)))
 }
 
 /// Shows no values: they may be secrets.

@@ -1,62 +1,57 @@
 //! The server's side of a connection as a [`Protocol`].
 //!
-//! Here is decided what happens; what follows from it is in [`state`](super::state), what a head
-//! means in [`head`](super::head) and [`framing`](super::framing), and what a reply looks like in
-//! [`reply`](super::reply).
+//! Here is decided what happens between requests and at the two doors; what follows from it is in
+//! [`state`](super::state), what a head means in [`head`](super::head) and
+//! [`framing`](super::framing), what becomes of one request in [`follow`](super::follow), and what a
+//! reply looks like in [`reply`](super::reply).
 
 use std::fmt;
 use std::rc::Rc;
 
-use super::framing::{self, Content};
+use super::exchange::{Exchange, Incoming, Outgoing, Waits};
+use super::framing;
+use super::handler::Handler;
 use super::head::{self, Head, Progress};
 use super::refusal::Refusal;
-use super::reply::{Exchange, Given};
-use super::request::{Method, Span, Version};
+use super::request::{Method, Span};
 use super::state::{State, Step};
-use super::{Answer, Fields, Reply, Request, Shared, Status};
-use crate::{Abandoned, End, Event, Fault, Message, Protocol, Ticket, Time, Took, Turn};
-
-/// Answers requests: one value per connection.
-pub trait Handler {
-    /// Answers a request, or says that the answer comes later. CONNECT and TRACE don't come here.
-    fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer;
-
-    /// Takes what a promise of this conversation brought, or a [`Remote`](crate::Remote) sent, and
-    /// answers or waits on. Called only while an answer is owed; a handler that gave out more than
-    /// one promise may be told of an older one here.
-    fn on_message(
-        &mut self,
-        ticket: Ticket,
-        body: Result<Message, Abandoned>,
-        reply: Reply<'_, '_>,
-    ) -> Answer;
-
-    /// The methods that the handler knows, for the `Allow` field where the server refuses a method
-    /// by itself.
-    fn allow(&self) -> &'static str {
-        "GET, HEAD"
-    }
-}
+use super::{Content, Fields, Limits, Reply, Request, Shared, Status, StreamEvent};
+use crate::{End, Event, Fault, Protocol, Time, Took, Turn};
 
 /// The server's side of one connection. It holds no buffer.
 pub struct Server<H> {
-    shared: Rc<Shared>,
-    state: State,
+    pub(super) shared: Rc<Shared>,
+    pub(super) state: State,
     /// The server stops: nothing follows the next reply.
-    draining: bool,
-    handler: H,
+    pub(super) draining: bool,
+    pub(super) handler: H,
 }
 
-/// What one request, or a part of one, came to.
-enum Came {
-    /// So many bytes were used, and the connection goes on.
+/// What came of input. So many bytes of it were used.
+pub(super) enum Came {
+    /// The connection goes on.
     On(usize),
-    /// So many bytes were used, and an answer is owed.
-    Owed(usize),
-    /// Nothing after this request is read.
-    Last,
     /// More bytes are needed.
-    Short,
+    Short(usize),
+    /// An answer waits, and not for bytes.
+    Waits(usize),
+    /// Another protocol has the connection.
+    Switched(usize),
+    /// Nothing after this is read.
+    Last,
+}
+
+impl Came {
+    /// The same, with so many more bytes used in front.
+    pub(super) fn behind(self, front: usize) -> Self {
+        match self {
+            Self::On(used) => Self::On(front + used),
+            Self::Short(used) => Self::Short(front + used),
+            Self::Waits(used) => Self::Waits(front + used),
+            Self::Switched(used) => Self::Switched(front + used),
+            Self::Last => Self::Last,
+        }
+    }
 }
 
 impl<H: Handler> Server<H> {
@@ -66,16 +61,12 @@ impl<H: Handler> Server<H> {
         Self { shared, state, draining: false, handler }
     }
 
-    fn step(&mut self, step: Step) {
-        self.state = self.state.after(step);
-    }
-
-    fn idle_until(&self, turn: &Turn<'_>) -> Time {
+    pub(super) fn idle_until(&self, turn: &Turn<'_>) -> Time {
         turn.now() + self.shared.limits.idle_timeout
     }
 
-    /// Reads on in a head of which `progress` is known, and answers when it is complete.
-    fn read(
+    /// Reads on in a head of which `progress` is known, and has it answered when it is complete.
+    fn read_head(
         &mut self,
         input: &[u8],
         mut progress: Progress,
@@ -83,11 +74,11 @@ impl<H: Handler> Server<H> {
     ) -> Result<Came, Fault> {
         let mut spans = self.shared.lend();
         let came = match head::parse(input, &mut progress, &self.shared.limits, &mut spans) {
-            Ok(Some(head)) => self.answer(input, head, &spans, turn),
+            Ok(Some(head)) => self.begin(input, head, &spans, turn),
             Ok(None) => {
                 let until = turn.now() + self.shared.limits.head_timeout;
-                self.step(Step::HeadPart { progress, until });
-                Ok(Came::Short)
+                self.state.step(Step::HeadPart { progress, until });
+                Ok(Came::Short(0))
             }
             Err(refusal) => Err(self.refuse(refusal, input.starts_with(b"HEAD "), turn)),
         };
@@ -95,15 +86,16 @@ impl<H: Handler> Server<H> {
         came
     }
 
-    /// Has a request answered.
-    fn answer(
+    /// Has a request answered whose head is complete.
+    fn begin(
         &mut self,
         input: &[u8],
         Head { line, len }: Head,
         spans: &[Span],
         turn: &mut Turn<'_>,
     ) -> Result<Came, Fault> {
-        let request = Request { head: &input[..len], line, spans };
+        let mut request =
+            Request { head: &input[..len], line, spans, content: Content::None, upgrade: false };
         let head_only = line.method == Method::Head;
         let framing = match framing::of(&request) {
             Ok(_) if matches!(line.method, Method::Connect | Method::Trace) => {
@@ -112,48 +104,43 @@ impl<H: Handler> Server<H> {
             Ok(framing) => framing,
             Err(refusal) => return Err(self.refuse(refusal, head_only, turn)),
         };
-        // A body is not read: the connection ends behind the reply instead, and what is still sent
-        // of it is thrown away.
-        let has_body = framing.content != Content::None;
-        let exchange = Exchange {
+        request.content = framing.content;
+        request.upgrade = framing.upgrade && framing.content == Content::None;
+        let mut exchange = Exchange {
             version: line.version,
             head_only,
-            persistent: framing.persistent && !has_body && !self.draining,
-            unread: has_body || input.len() > len,
+            upgrade: request.upgrade,
+            persistent: framing.persistent && !self.draining,
+            unread: false,
+            incoming: Incoming::Unread {
+                content: framing.content,
+                expects_continue: framing.expects_continue,
+            },
+            outgoing: Outgoing::Owed,
+            waits: Waits::default(),
+            until: Time::NEVER,
+            discard: self.shared.limits.discard,
         };
-        let reply = Reply { turn, shared: &self.shared, exchange };
-        let answer = self.handler.on_request(&request, reply);
-        Ok(match self.answered(answer, exchange, turn) {
-            State::ExpectAnswer { .. } => Came::Owed(len),
-            State::ExpectNothing => Came::Last,
-            _ => Came::On(len),
-        })
-    }
-
-    /// Goes on after a handler's answer. Returns the state it led to.
-    fn answered(&mut self, answer: Answer, exchange: Exchange, turn: &mut Turn<'_>) -> State {
-        match answer.0 {
-            Given::Later => self.step(Step::Owed(exchange)),
-            Given::Now if exchange.persistent => {
-                let until = self.idle_until(turn);
-                self.step(Step::Answered { until });
-            }
-            Given::Now => self.finish(exchange.unread, turn),
-        }
-        self.state
+        let given =
+            self.tell(&mut exchange, turn, |handler, reply| handler.on_request(&request, reply))?;
+        Ok(self.go_on(exchange, given, &input[len..], turn)?.behind(len))
     }
 
     /// Ends the conversation in order. `unread` says that the peer has sent, or may be sending,
     /// what will not be read.
-    fn finish(&mut self, unread: bool, turn: &mut Turn<'_>) {
+    pub(super) fn finish(&mut self, unread: bool, turn: &mut Turn<'_>) {
         turn.end(if unread || self.draining { End::Linger } else { End::Close });
-        self.step(Step::Over);
+        self.state.step(Step::Over);
     }
 
     /// Writes the reply that a refused request earns. Returns the fault that ends the conversation.
-    fn refuse(&mut self, refusal: Refusal, head_only: bool, turn: &mut Turn<'_>) -> Fault {
-        let exchange =
-            Exchange { version: Version::Http11, head_only, persistent: false, unread: true };
+    pub(super) fn refuse(
+        &mut self,
+        refusal: Refusal,
+        head_only: bool,
+        turn: &mut Turn<'_>,
+    ) -> Fault {
+        let mut exchange = Exchange::refused(head_only);
         let extra = match refusal.status {
             // RFC 9110, 15.5.6.
             Status::METHOD_NOT_ALLOWED => {
@@ -161,27 +148,39 @@ impl<H: Handler> Server<H> {
             }
             _ => Fields::new(),
         };
-        let reply = Reply { turn, shared: &self.shared, exchange };
-        reply.page(refusal.status, &extra, &["The client ", refusal.what, "."]);
-        self.step(Step::Over);
+        let reply = Reply { turn, shared: &self.shared, exchange: &mut exchange };
+        match refusal {
+            Refusal::PANICKED => reply.page(refusal.status, &extra, &[]),
+            _ => reply.page(refusal.status, &extra, &["The client ", refusal.what, "."]),
+        }
+        self.state.step(Step::Over);
         refusal.fault()
     }
 
     fn on_eof(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
-        match self.state {
-            State::ExpectRequest { .. } => self.finish(false, turn),
+        match &self.state {
+            State::ExpectRequest { .. } | State::ExpectRest(_) => self.finish(false, turn),
             State::ExpectHead { .. } => {
-                self.step(Step::Over);
+                self.state.step(Step::Over);
                 let what = "ended its side in the middle of a request head";
                 return Err(Fault::peer("eof_in_head", what));
             }
-            // The end of input is not told during a pause: what is owed is answered first.
-            State::ExpectAnswer { .. } | State::ExpectRoom | State::ExpectNothing => {}
+            // The end of input is not told during a pause: what is owed is answered first. But a
+            // body that is not complete will never be.
+            State::ExpectAnswer(exchange) => {
+                if let Incoming::Coming { .. } = exchange.incoming
+                    && let Some(exchange) = self.state.take_exchange()
+                {
+                    return Err(self.refuse_body(&exchange, Refusal::EOF_IN_BODY, turn));
+                }
+            }
+            State::ExpectRoom | State::ExpectNothing => {}
         }
         Ok(())
     }
 
     fn on_deadline(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        let Limits { idle_timeout, body_timeout, .. } = self.shared.limits;
         if self.state.until().is_none_or(|until| turn.now() < until) {
             return Ok(());
         }
@@ -189,41 +188,67 @@ impl<H: Handler> Server<H> {
             // A peer that is still reading our last reply is slow, not idle: the write deadline
             // watches over it.
             State::ExpectRequest { until, .. } if turn.unsent() > 0 => {
-                *until = turn.now() + self.shared.limits.idle_timeout;
+                *until = turn.now() + idle_timeout;
                 Ok(())
             }
             State::ExpectRequest { .. } => {
-                self.step(Step::Over);
-                Err(Fault::idle(self.shared.limits.idle_timeout))
+                self.state.step(Step::Over);
+                Err(Fault::idle(idle_timeout))
             }
             State::ExpectHead { .. } => Err(self.refuse(Refusal::HEAD_TIMEOUT, false, turn)),
-            State::ExpectAnswer { .. } | State::ExpectRoom | State::ExpectNothing => Ok(()),
+            // While as much is unsent as may be, it is we who don't read.
+            State::ExpectAnswer(exchange) if turn.is_full() => {
+                exchange.until = turn.now() + body_timeout;
+                Ok(())
+            }
+            State::ExpectAnswer(_) => match self.state.take_exchange() {
+                Some(exchange) => Err(self.refuse_body(&exchange, Refusal::BODY_TIMEOUT, turn)),
+                None => Ok(()),
+            },
+            State::ExpectRest(_) => {
+                self.finish(true, turn);
+                Ok(())
+            }
+            State::ExpectRoom | State::ExpectNothing => Ok(()),
         }
     }
 
-    fn on_message(
-        &mut self,
-        ticket: Ticket,
-        body: Result<Message, Abandoned>,
-        turn: &mut Turn<'_>,
-    ) {
-        let State::ExpectAnswer { mut exchange } = self.state else { return };
-        exchange.persistent &= !self.draining;
-        let reply = Reply { turn, shared: &self.shared, exchange };
-        let answer = self.handler.on_message(ticket, body, reply);
-        if !matches!(self.answered(answer, exchange, turn), State::ExpectAnswer { .. }) {
-            turn.resume();
+    fn on_room(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        match &self.state {
+            State::ExpectRoom => {
+                let until = self.idle_until(turn);
+                self.state.step(Step::Room { until });
+                turn.resume();
+            }
+            State::ExpectAnswer(exchange) if exchange.waits.room => {
+                return self.wake(turn, |handler, reply| match reply.into_stream() {
+                    Ok(stream) => handler.on_stream(StreamEvent::Room, stream),
+                    Err(reply) => reply.later(),
+                });
+            }
+            _ => {}
         }
+        Ok(())
     }
 
-    fn on_drain(&mut self, turn: &mut Turn<'_>) {
+    fn on_drain(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
         self.draining = true;
-        match self.state {
+        match &self.state {
             // A client that is sending its next request just now shall still read our last reply.
-            State::ExpectRequest { .. } | State::ExpectRoom => self.finish(true, turn),
+            State::ExpectRequest { .. } | State::ExpectRoom | State::ExpectRest(_) => {
+                self.finish(true, turn);
+            }
+            // A reply without an end of its own gets the chance to end in order.
+            State::ExpectAnswer(exchange) if exchange.has_begun() => {
+                return self.wake(turn, |handler, reply| match reply.into_stream() {
+                    Ok(stream) => handler.on_stream(StreamEvent::Drain, stream),
+                    Err(reply) => reply.later(),
+                });
+            }
             // A request that has begun is answered, and nothing after it.
-            State::ExpectHead { .. } | State::ExpectAnswer { .. } | State::ExpectNothing => {}
+            State::ExpectHead { .. } | State::ExpectAnswer(_) | State::ExpectNothing => {}
         }
+        Ok(())
     }
 }
 
@@ -232,28 +257,35 @@ impl<H: Handler> Protocol for Server<H> {
         let mut used = 0;
         while used < input.len() {
             let rest = &input[used..];
-            let came = match self.state {
+            let came = match &self.state {
                 State::ExpectRequest { .. } if turn.is_full() => {
                     turn.want_room();
-                    self.step(Step::Full);
-                    return Ok(Took::pause(used));
+                    self.state.step(Step::Full);
+                    Came::Waits(0)
                 }
                 // One blank line before a request is forgiven (RFC 9112, 2.2).
-                State::ExpectRequest { blank: false, .. } if rest == b"\r" => Came::Short,
+                State::ExpectRequest { blank: false, .. } if rest == b"\r" => Came::Short(0),
                 State::ExpectRequest { blank: false, .. } if rest.starts_with(b"\r\n") => {
-                    self.step(Step::Blank);
+                    self.state.step(Step::Blank);
                     Came::On(2)
                 }
-                State::ExpectRequest { .. } => self.read(rest, Progress::default(), turn)?,
-                State::ExpectHead { progress, .. } => self.read(rest, progress, turn)?,
-                State::ExpectAnswer { .. } | State::ExpectRoom => return Ok(Took::pause(used)),
+                State::ExpectRequest { .. } => self.read_head(rest, Progress::default(), turn)?,
+                State::ExpectHead { progress, .. } => self.read_head(rest, *progress, turn)?,
+                State::ExpectAnswer(exchange) if exchange.waits.body.is_some() => {
+                    self.read_body(rest, turn)?
+                }
+                State::ExpectAnswer(_) | State::ExpectRoom => Came::Waits(0),
+                State::ExpectRest(_) => match self.state.take_rest() {
+                    Some(rest_of_body) => self.discard(rest_of_body, rest, turn)?,
+                    None => Came::Last,
+                },
                 State::ExpectNothing => Came::Last,
             };
             match came {
                 Came::On(len) => used += len,
-                Came::Owed(len) => return Ok(Took::pause(used + len)),
+                Came::Short(len) | Came::Switched(len) => return Ok(Took::more(used + len)),
+                Came::Waits(len) => return Ok(Took::pause(used + len)),
                 Came::Last => return Ok(Took::more(input.len())),
-                Came::Short => break,
             }
         }
         Ok(Took::more(used))
@@ -264,21 +296,15 @@ impl<H: Handler> Protocol for Server<H> {
             Event::Open(_) => {
                 let until = self.idle_until(turn);
                 self.state = State::ExpectRequest { until, blank: false };
+                Ok(())
             }
-            Event::Eof { .. } => return self.on_eof(turn),
-            Event::Room => {
-                if self.state == State::ExpectRoom {
-                    let until = self.idle_until(turn);
-                    self.step(Step::Room { until });
-                    turn.resume();
-                }
-            }
-            Event::Deadline => return self.on_deadline(turn),
+            Event::Eof { .. } => self.on_eof(turn),
+            Event::Room => self.on_room(turn),
+            Event::Deadline => self.on_deadline(turn),
             Event::Message(ticket, body) => self.on_message(ticket, body, turn),
             Event::Drain => self.on_drain(turn),
-            Event::Sent(_) | Event::Closed(_) => {}
+            Event::Sent(_) | Event::Closed(_) => Ok(()),
         }
-        Ok(())
     }
 
     fn deadline(&self) -> Option<Time> {

@@ -4,23 +4,23 @@
 //!                        ┌───────────── Blank, once
 //!                        ▼    │
 //!   ──▶ ExpectRequest ───────────HeadPart──▶ ExpectHead ⟲ HeadPart
-//!        │  ▲  ▲  ▲                             │    │
-//!        │  │  │  └───────────Answered──────────┘    │
-//!   Full │  │  └──Answered── ExpectAnswer ◀──Owed────┘      (Owed also from ExpectRequest,
-//!        ▼  │ Room                                           when the head came in one part)
-//!      ExpectRoom
-//!                                     any ──Over──▶ ExpectNothing
+//!        │  ▲  ▲  ▲ ▲                           │    │
+//!        │  │  │  │ └─────────Answered──────────┘    │
+//!   Full │  │  │  └─Answered── ExpectAnswer ◀──Owed──┘      (Owed and Unread also from
+//!        ▼  │  │                 ⟲  │                        ExpectRequest, when the head
+//!   ExpectRoom └──Answered── ExpectRest ◀──Unread            came in one part)
+//!          Room                     any ──Over──▶ ExpectNothing
 //! ```
 //!
 //! A state says what the connection expects next and has what is needed then, no more. What makes a
 //! step happen is decided in [`server`](super::server).
 
+use super::exchange::{Exchange, Rest};
 use super::head::Progress;
-use super::reply::Exchange;
 use crate::Time;
 
 /// What a connection expects next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 #[expect(clippy::enum_variant_names, reason = "a state is named for what it expects")]
 pub(super) enum State {
     /// The first byte of a request.
@@ -37,11 +37,10 @@ pub(super) enum State {
         /// How far it was read.
         progress: Progress,
     },
-    /// The handler's answer. Nothing is read.
-    ExpectAnswer {
-        /// What the answer is to.
-        exchange: Exchange,
-    },
+    /// What an answer waits for, as the exchange says: the body, room, a message.
+    ExpectAnswer(Box<Exchange>),
+    /// The rest of a body that nobody wants: the reply is written.
+    ExpectRest(Box<Rest>),
     /// Room for replies to the requests that wait. Nothing is read.
     ExpectRoom,
     /// Nothing: what was to be said is said.
@@ -49,14 +48,16 @@ pub(super) enum State {
 }
 
 /// What brings a connection from one state to the next.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) enum Step {
     /// A blank line came before a request line.
     Blank,
     /// A head has come in part. `until` counts for its first part.
     HeadPart { progress: Progress, until: Time },
-    /// A request is complete, and its answer comes later.
-    Owed(Exchange),
+    /// A head is complete, and the answer waits for something.
+    Owed(Box<Exchange>),
+    /// A request was answered, and more of its body is to come.
+    Unread(Box<Rest>),
     /// A request was answered, and another one may follow until then.
     Answered { until: Time },
     /// The output is full.
@@ -68,9 +69,16 @@ pub(super) enum Step {
 }
 
 impl State {
-    /// The state after `step`.
-    pub(super) fn after(self, step: Step) -> Self {
-        use State::{ExpectAnswer, ExpectHead, ExpectNothing, ExpectRequest, ExpectRoom};
+    /// Takes a step.
+    pub(super) fn step(&mut self, step: Step) {
+        let before = std::mem::replace(self, Self::ExpectNothing);
+        *self = before.after(step);
+    }
+
+    fn after(self, step: Step) -> Self {
+        use State::{
+            ExpectAnswer, ExpectHead, ExpectNothing, ExpectRequest, ExpectRest, ExpectRoom,
+        };
         match (self, step) {
             (ExpectRequest { until, blank: false }, Step::Blank) => {
                 ExpectRequest { until, blank: true }
@@ -82,12 +90,14 @@ impl State {
             (ExpectHead { until, .. }, Step::HeadPart { progress, .. }) => {
                 ExpectHead { until, progress }
             }
+            (ExpectRequest { .. } | ExpectHead { .. }, Step::Owed(exchange)) => {
+                ExpectAnswer(exchange)
+            }
+            (ExpectRequest { .. } | ExpectHead { .. } | ExpectAnswer(_), Step::Unread(rest)) => {
+                ExpectRest(rest)
+            }
             (
-                ExpectRequest { .. } | ExpectHead { .. } | ExpectAnswer { .. },
-                Step::Owed(exchange),
-            ) => ExpectAnswer { exchange },
-            (
-                ExpectRequest { .. } | ExpectHead { .. } | ExpectAnswer { .. },
+                ExpectRequest { .. } | ExpectHead { .. } | ExpectAnswer(_) | ExpectRest(_),
                 Step::Answered { until },
             ) => ExpectRequest { until, blank: false },
             (ExpectRequest { .. }, Step::Full) => ExpectRoom,
@@ -100,13 +110,37 @@ impl State {
         }
     }
 
+    /// Takes out the exchange whose answer waits. Some step has to follow: [`Step::Owed`] puts it back.
+    pub(super) fn take_exchange(&mut self) -> Option<Box<Exchange>> {
+        match std::mem::replace(self, Self::ExpectRequest { until: Time::NEVER, blank: false }) {
+            Self::ExpectAnswer(exchange) => Some(exchange),
+            other => {
+                *self = other;
+                None
+            }
+        }
+    }
+
+    /// Takes out the rest of a body that nobody wants. Some step has to follow.
+    pub(super) fn take_rest(&mut self) -> Option<Rest> {
+        match std::mem::replace(self, Self::ExpectRequest { until: Time::NEVER, blank: false }) {
+            Self::ExpectRest(rest) => Some(*rest),
+            other => {
+                *self = other;
+                None
+            }
+        }
+    }
+
     /// When it is too late for what is expected.
     pub(super) fn until(&self) -> Option<Time> {
-        match self {
-            Self::ExpectRequest { until, .. } | Self::ExpectHead { until, .. } => Some(*until),
-            // The promise behind an answer is always settled; the write deadline makes room or an
-            // end.
-            Self::ExpectAnswer { .. } | Self::ExpectRoom | Self::ExpectNothing => None,
-        }
+        let until = match self {
+            Self::ExpectRequest { until, .. } | Self::ExpectHead { until, .. } => *until,
+            Self::ExpectAnswer(exchange) => exchange.until(),
+            Self::ExpectRest(rest) => rest.until,
+            // The write deadline makes room or an end.
+            Self::ExpectRoom | Self::ExpectNothing => Time::NEVER,
+        };
+        (until != Time::NEVER).then_some(until)
     }
 }

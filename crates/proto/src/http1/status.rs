@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A status code with a reason phrase. There is no way to make one that has none.
+/// The status code of a final reply, or of the one that ends a connection's HTTP.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Status(u16);
 
@@ -14,24 +14,24 @@ macro_rules! statuses {
                 pub const $name: Self = Self($code);
             )*
 
-            /// Every status there is here.
+            /// Every status that has a name here.
             pub const ALL: &[Self] = &[$(Self::$name),*];
 
-            /// The reason phrase.
+            /// The reason phrase; none for a status that has no name here.
             #[must_use]
             pub const fn reason(self) -> &'static str {
                 match self.0 {
                     $($code => $reason,)*
-                    _ => unreachable!(),
+                    _ => "",
                 }
             }
 
-            /// The whole status line with its CRLF. Ours is an HTTP/1.1 server whatever version the
-            /// request named (RFC 9110, 6.2).
-            pub(crate) const fn line(self) -> &'static [u8] {
+            /// The whole status line with its CRLF, of a status that has a name here. Ours is an
+            /// HTTP/1.1 server whatever version the request named (RFC 9110, 6.2).
+            const fn named_line(self) -> Option<&'static [u8]> {
                 match self.0 {
-                    $($code => concat!("HTTP/1.1 ", $code, " ", $reason, "\r\n").as_bytes(),)*
-                    _ => unreachable!(),
+                    $($code => Some(concat!("HTTP/1.1 ", $code, " ", $reason, "\r\n").as_bytes()),)*
+                    _ => None,
                 }
             }
         }
@@ -39,11 +39,18 @@ macro_rules! statuses {
 }
 
 statuses! {
+    101 SWITCHING_PROTOCOLS "Switching Protocols";
     200 OK "OK";
     201 CREATED "Created";
     202 ACCEPTED "Accepted";
+    203 NON_AUTHORITATIVE_INFORMATION "Non-Authoritative Information";
     204 NO_CONTENT "No Content";
+    205 RESET_CONTENT "Reset Content";
     206 PARTIAL_CONTENT "Partial Content";
+    207 MULTI_STATUS "Multi-Status";
+    208 ALREADY_REPORTED "Already Reported";
+    226 IM_USED "IM Used";
+    300 MULTIPLE_CHOICES "Multiple Choices";
     301 MOVED_PERMANENTLY "Moved Permanently";
     302 FOUND "Found";
     303 SEE_OTHER "See Other";
@@ -52,10 +59,12 @@ statuses! {
     308 PERMANENT_REDIRECT "Permanent Redirect";
     400 BAD_REQUEST "Bad Request";
     401 UNAUTHORIZED "Unauthorized";
+    402 PAYMENT_REQUIRED "Payment Required";
     403 FORBIDDEN "Forbidden";
     404 NOT_FOUND "Not Found";
     405 METHOD_NOT_ALLOWED "Method Not Allowed";
     406 NOT_ACCEPTABLE "Not Acceptable";
+    407 PROXY_AUTHENTICATION_REQUIRED "Proxy Authentication Required";
     408 REQUEST_TIMEOUT "Request Timeout";
     409 CONFLICT "Conflict";
     410 GONE "Gone";
@@ -66,19 +75,57 @@ statuses! {
     415 UNSUPPORTED_MEDIA_TYPE "Unsupported Media Type";
     416 RANGE_NOT_SATISFIABLE "Range Not Satisfiable";
     417 EXPECTATION_FAILED "Expectation Failed";
+    418 IM_A_TEAPOT "I'm a teapot";
     421 MISDIRECTED_REQUEST "Misdirected Request";
     422 UNPROCESSABLE_CONTENT "Unprocessable Content";
+    423 LOCKED "Locked";
+    424 FAILED_DEPENDENCY "Failed Dependency";
+    425 TOO_EARLY "Too Early";
     426 UPGRADE_REQUIRED "Upgrade Required";
+    428 PRECONDITION_REQUIRED "Precondition Required";
     429 TOO_MANY_REQUESTS "Too Many Requests";
     431 REQUEST_HEADER_FIELDS_TOO_LARGE "Request Header Fields Too Large";
+    451 UNAVAILABLE_FOR_LEGAL_REASONS "Unavailable For Legal Reasons";
     500 INTERNAL_SERVER_ERROR "Internal Server Error";
     501 NOT_IMPLEMENTED "Not Implemented";
+    502 BAD_GATEWAY "Bad Gateway";
     503 SERVICE_UNAVAILABLE "Service Unavailable";
     504 GATEWAY_TIMEOUT "Gateway Timeout";
     505 HTTP_VERSION_NOT_SUPPORTED "HTTP Version Not Supported";
+    506 VARIANT_ALSO_NEGOTIATES "Variant Also Negotiates";
+    507 INSUFFICIENT_STORAGE "Insufficient Storage";
+    508 LOOP_DETECTED "Loop Detected";
+    511 NETWORK_AUTHENTICATION_REQUIRED "Network Authentication Required";
 }
 
 impl Status {
+    /// The status with this code: any of a final reply, from 200 to 999, so that one that came up
+    /// after this was written can be sent, too.
+    #[must_use]
+    pub const fn from_code(code: u16) -> Option<Self> {
+        if matches!(code, 200..=999) { Some(Self(code)) } else { None }
+    }
+
+    /// Hands `write` the status line with its CRLF.
+    pub(super) fn with_line(self, write: impl FnOnce(&[u8])) {
+        match self.named_line() {
+            Some(line) => write(line),
+            // Without a reason phrase its space stands all the same (RFC 9112, 4).
+            None => write(format!("HTTP/1.1 {} \r\n", self.0).as_bytes()),
+        }
+    }
+
+    /// Hands `write` the code and the reason phrase, as a page shows them.
+    pub(super) fn with_title(self, write: impl FnOnce(&[u8])) {
+        self.with_line(|line| write(line["HTTP/1.1 ".len()..].trim_ascii_end()));
+    }
+
+    /// How long that is.
+    pub(super) fn title_len(self) -> usize {
+        let reason = self.reason();
+        if reason.is_empty() { 3 } else { 4 + reason.len() }
+    }
+
     /// The three digits.
     #[must_use]
     pub const fn code(self) -> u16 {
@@ -89,7 +136,7 @@ impl Status {
     /// on a 204 it is forbidden (RFC 9110, 8.6), on a 304 it would speak of another reply.
     #[must_use]
     pub const fn has_content(self) -> bool {
-        !matches!(self, Self::NO_CONTENT | Self::NOT_MODIFIED)
+        !matches!(self.0, 100..200 | 204 | 304)
     }
 }
 
@@ -113,15 +160,18 @@ mod tests {
     fn a_status_line_says_the_code_and_the_reason() {
         for status in Status::ALL {
             let line = format!("HTTP/1.1 {} {}\r\n", status.code(), status.reason());
-            assert_eq!(status.line(), line.as_bytes());
+            status.with_line(|written| assert_eq!(written, line.as_bytes()));
         }
+        let unnamed = Status::from_code(599).expect("a final status");
+        unnamed.with_line(|written| assert_eq!(written, b"HTTP/1.1 599 \r\n"));
+        assert_eq!((Status::from_code(199), Status::from_code(1000)), (None, None));
         assert_eq!(Status::PERMANENT_REDIRECT.to_string(), "308 Permanent Redirect");
     }
 
     #[test]
-    fn only_204_and_304_have_no_content() {
+    fn interim_204_and_304_have_no_content() {
         let without: Vec<u16> =
             Status::ALL.iter().filter(|s| !s.has_content()).map(|s| s.code()).collect();
-        assert_eq!(without, [204, 304]);
+        assert_eq!(without, [101, 204, 304]);
     }
 }

@@ -92,9 +92,14 @@ fn connections_persist_as_the_version_and_the_client_say() {
         ("Connection: close, keep-alive\r\n", "1.0", false),
         ("Keep-Alive: timeout=5\r\n", "1.0", false),
         ("Content-Length: 0\r\n", "1.1", true),
-        ("Content-Length: 5\r\n", "1.1", false),
-        ("Transfer-Encoding: Chunked\r\n", "1.1", false),
-        ("Connection: Host, Content-Length\r\nContent-Length: 5\r\n", "1.1", false),
+        ("Content-Length: 5\r\n", "1.1", true),
+        ("Content-Length: 65536\r\n", "1.1", true),
+        ("Content-Length: 65537\r\n", "1.1", false),
+        ("Content-Length: 5\r\nExpect: 100-Continue\r\n", "1.1", false),
+        ("Content-Length: 0\r\nExpect: 100-continue\r\n", "1.1", true),
+        ("Content-Length: 5\r\nExpect: 100-continue\r\nConnection: keep-alive\r\n", "1.0", true),
+        ("Transfer-Encoding: Chunked\r\n", "1.1", true),
+        ("Connection: Host, Content-Length\r\nContent-Length: 65537\r\n", "1.1", false),
         ("Upgrade: h2c\r\nConnection: upgrade\r\n", "1.1", true),
     ] {
         let input = format!("POST / HTTP/{version}\r\nHost: a\r\n{fields}\r\n");

@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use crate::http1::head::{self, Progress};
-use crate::http1::{Limits, Request};
+use crate::http1::{Content, Limits, Request};
 
 type Parts = (String, Vec<u8>, u8, Vec<(Vec<u8>, Vec<u8>)>, usize);
 
@@ -12,10 +12,11 @@ fn ours(input: &[u8]) -> Option<Parts> {
     let mut spans = Vec::new();
     let head = head::parse(input, &mut Progress::default(), &Limits::default(), &mut spans);
     let head = head.ok()??;
-    let request = Request { head: &input[..head.len], line: head.line, spans: &spans };
+    let (head, line) = (&input[..head.len], head.line);
+    let request = Request { head, line, spans: &spans, content: Content::None, upgrade: false };
     let fields = request.fields().map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
     let minor = request.version() as u8;
-    Some((request.method().to_string(), request.target().to_vec(), minor, fields, head.len))
+    Some((request.method().to_string(), request.target().to_vec(), minor, fields, head.len()))
 }
 
 fn theirs(input: &[u8]) -> Option<Parts> {

@@ -1,0 +1,358 @@
+//! Finding the end of a request's body, and what lies before it (RFC 9112, 6 and 7).
+//!
+//! A [`Decoder`] takes the framing away and hands out what is left, piece by piece, as it arrives:
+//! it holds no bytes. What was read of a chunk's line is used at once, so a line that drips in is
+//! never scanned twice; only a trailer section is waited for as a whole, as a head is.
+//!
+//! Chunks were read in two ways by two parties often enough that nothing lenient is left here: a
+//! line ends with CRLF and nothing else, a size is up to sixteen hexadecimal digits, and what
+//! extends it is thrown away, with a limit on how much that may be in all.
+
+use super::Limits;
+use super::chars;
+use super::head::{self, Progress};
+use super::refusal::Refusal;
+use super::request::Span;
+
+/// Bytes of chunk extensions in one body, all chunks together (RFC 9112, 7.1.1, wants a limit).
+/// Nobody knows an extension that is used, so this is generous.
+const EXTENSIONS: u32 = 4 * 1024;
+
+/// How the end of a request's body is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// There is none.
+    None,
+    /// So many bytes, at least one.
+    Length(u64),
+    /// By the chunked coding: how many bytes there are is known at their end.
+    Chunked,
+}
+
+/// Where a body stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Decoder {
+    /// So many bytes are to come.
+    Length(u64),
+    /// Chunks are to come.
+    Chunked(Chunked),
+}
+
+/// Where a body in chunks stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Chunked {
+    at: At,
+    /// Of the chunk's size, or of its data.
+    left: u64,
+    /// Bytes of extensions so far.
+    extensions: u32,
+    trailers: Progress,
+}
+
+/// What comes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum At {
+    /// A digit of a size, of which so many have come.
+    Size(u8),
+    /// The space that may stand before an extension.
+    Space,
+    /// An extension.
+    Extension,
+    /// The LF behind a size.
+    SizeEnd,
+    /// Data.
+    Data,
+    /// The CR behind the data.
+    DataEnd,
+    /// The LF behind that.
+    DataEndLf,
+    /// The trailer section.
+    Trailers,
+}
+
+/// What a step through a body came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Decoded {
+    /// Bytes of the body: those at the end of what was used.
+    Piece(usize),
+    /// The body is complete, and a trailer section of so many bytes stands at the end of what was
+    /// used. Its fields are in the spans.
+    End(usize),
+    /// More input is needed.
+    Short,
+}
+
+impl Decoder {
+    /// For a body that has not begun; `None` where there is none.
+    pub(super) fn new(content: Content) -> Option<Self> {
+        match content {
+            Content::None => None,
+            Content::Length(length) => Some(Self::Length(length)),
+            Content::Chunked => Some(Self::Chunked(Chunked {
+                at: At::Size(0),
+                left: 0,
+                extensions: 0,
+                trailers: Progress::default(),
+            })),
+        }
+    }
+
+    /// How many bytes are to come, where that is known.
+    pub(super) fn left(&self) -> Option<u64> {
+        match self {
+            Self::Length(left) => Some(*left),
+            Self::Chunked(_) => None,
+        }
+    }
+
+    /// Takes one step. Returns how much of `input` was used, and what it was. Of a body in chunks
+    /// no more than `room` bytes are taken; a chunk beyond is refused at its size.
+    pub(super) fn step(
+        &mut self,
+        input: &[u8],
+        room: u64,
+        limits: &Limits,
+        spans: &mut Vec<Span>,
+    ) -> Result<(usize, Decoded), Refusal> {
+        match self {
+            Self::Length(0) => Ok((0, Decoded::End(0))),
+            Self::Length(_) if input.is_empty() => Ok((0, Decoded::Short)),
+            Self::Length(left) => {
+                let piece = take(left, input);
+                Ok((piece, Decoded::Piece(piece)))
+            }
+            Self::Chunked(chunked) => chunked.step(input, room, limits, spans),
+        }
+    }
+}
+
+/// Takes as much of `input` as is left.
+fn take(left: &mut u64, input: &[u8]) -> usize {
+    let piece = usize::try_from(*left).map_or(input.len(), |left| left.min(input.len()));
+    *left -= piece as u64;
+    piece
+}
+
+impl Chunked {
+    fn step(
+        &mut self,
+        input: &[u8],
+        room: u64,
+        limits: &Limits,
+        spans: &mut Vec<Span>,
+    ) -> Result<(usize, Decoded), Refusal> {
+        let mut used = 0;
+        loop {
+            let rest = &input[used..];
+            if self.at == At::Trailers {
+                let whole = head::trailers(rest, &mut self.trailers, limits, spans)?;
+                return Ok(match whole {
+                    Some(len) => (used + len, Decoded::End(len)),
+                    None => (used, Decoded::Short),
+                });
+            }
+            let Some(byte) = rest.first() else { return Ok((used, Decoded::Short)) };
+            if self.at == At::Data {
+                let piece = take(&mut self.left, rest);
+                if self.left == 0 {
+                    self.at = At::DataEnd;
+                }
+                return Ok((used + piece, Decoded::Piece(piece)));
+            }
+            self.framing_byte(*byte, room)?;
+            used += 1;
+        }
+    }
+
+    /// Takes a byte that is not data.
+    fn framing_byte(&mut self, byte: u8, room: u64) -> Result<(), Refusal> {
+        self.at = match (self.at, byte) {
+            (At::Size(digits), b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
+                // Sixteen digits are all that can be counted, zeros in front included.
+                if digits == 16 {
+                    return Err(Refusal::bad("sent a chunk size with more than sixteen digits"));
+                }
+                let digit = char::from(byte).to_digit(16).unwrap_or_default();
+                self.left = self.left << 4 | u64::from(digit);
+                At::Size(digits + 1)
+            }
+            (At::Size(0), _) => return Err(Refusal::bad("sent a chunk without a size")),
+            (At::Size(_), b'\r') | (At::Extension, b'\r') => {
+                if self.left > room {
+                    return Err(Refusal::BODY_TOO_LARGE);
+                }
+                At::SizeEnd
+            }
+            (At::Size(_) | At::Space, b' ' | b'\t') => {
+                self.extend()?;
+                At::Space
+            }
+            (At::Size(_) | At::Space, b';') => {
+                self.extend()?;
+                At::Extension
+            }
+            (At::Extension, byte) if chars::is_value_byte(byte) => {
+                self.extend()?;
+                At::Extension
+            }
+            (At::Extension, b'\n') => return Err(Refusal::bad("sent an LF without a CR")),
+            (At::Extension, _) => {
+                return Err(Refusal::bad("sent a control character in a chunk extension"));
+            }
+            (At::Size(_) | At::Space, _) => {
+                return Err(Refusal::bad("sent a chunk size that is no hexadecimal number"));
+            }
+            (At::SizeEnd, b'\n') if self.left == 0 => At::Trailers,
+            (At::SizeEnd, b'\n') => At::Data,
+            (At::DataEnd, b'\r') => At::DataEndLf,
+            (At::DataEndLf, b'\n') => At::Size(0),
+            (At::SizeEnd | At::DataEndLf, _) => {
+                return Err(Refusal::bad("sent a CR without an LF"));
+            }
+            (At::DataEnd, _) => {
+                return Err(Refusal::bad("sent a chunk that is longer than its size"));
+            }
+            // They are not read byte by byte.
+            (at @ (At::Data | At::Trailers), _) => at,
+        };
+        Ok(())
+    }
+
+    fn extend(&mut self) -> Result<(), Refusal> {
+        self.extensions += 1;
+        if self.extensions > EXTENSIONS { Err(Refusal::EXTENSIONS) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What is left of `input` without its framing, the length of the trailer section, and how much
+    /// was used; `None` while it is not complete.
+    fn decode(
+        input: &[u8],
+        cuts: &[usize],
+        room: u64,
+    ) -> Result<Option<(Vec<u8>, usize, usize)>, Refusal> {
+        let mut decoder = Decoder::new(Content::Chunked).unwrap();
+        let (limits, mut spans) = (Limits::default(), Vec::new());
+        let (mut body, mut used) = (Vec::new(), 0);
+        for end in cuts.iter().copied().chain([input.len()]) {
+            loop {
+                let rest = &input[used..end];
+                let left = room - body.len() as u64;
+                let (took, decoded) = decoder.step(rest, left, &limits, &mut spans)?;
+                used += took;
+                match decoded {
+                    Decoded::Short => break,
+                    Decoded::Piece(len) => {
+                        assert!(len > 0);
+                        body.extend_from_slice(&input[used - len..used]);
+                    }
+                    Decoded::End(len) => return Ok(Some((body, len, used))),
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn everywhere(input: &[u8]) -> Vec<usize> {
+        (0..input.len()).collect()
+    }
+
+    #[test]
+    fn bodies_that_are_good() {
+        for (input, body, trailers) in [
+            ("0\r\n\r\n", "", 2),
+            ("5\r\nhello\r\n0\r\n\r\n", "hello", 2),
+            ("000000000000000a\r\n0123456789\r\n0\r\n\r\n", "0123456789", 2),
+            ("A;a\r\n0123456789\r\n00\r\n\r\n", "0123456789", 2),
+            ("1 ; a = \"b;\u{e9}\"\r\nx\r\n0;z\r\n\r\n", "x", 2),
+            ("2\r\n\r\n\r\n0\r\nA: b\r\nC:d\r\n\r\n", "\r\n", 13),
+        ] {
+            let input = input.as_bytes();
+            let expected = Ok(Some((body.as_bytes().to_vec(), trailers, input.len())));
+            assert_eq!(decode(input, &[], 100), expected, "{}", input.escape_ascii());
+            assert_eq!(decode(input, &everywhere(input), 100), expected);
+        }
+    }
+
+    #[test]
+    fn bodies_that_are_not() {
+        for input in [
+            "\r\n",
+            "x\r\n",
+            "-1\r\n",
+            "+1\r\n",
+            "0x1\r\n",
+            "1_0\r\n",
+            " 1\r\n",
+            "1 \r\n",
+            "1\t\r\n",
+            "1\n",
+            "1;a\n",
+            "1\rx",
+            "1;\0\r\n",
+            "1;a\rb\r\n",
+            "00000000000000001\r\n",
+            "1ffffffffffffffff\r\n",
+            "1\r\nab",
+            "1\r\na\n",
+            "1\r\na\rb",
+            "1\r\n\r\n0\r\n\r\n",
+            "0\r\nA : b\r\n",
+            "0\r\n A: b\r\n",
+            "0\r\n\n",
+            "0\r\nA: b\n\r\n",
+            "0\r\nA: b\r\n c\r\n",
+            ";a\r\n",
+        ] {
+            let input = input.as_bytes();
+            let shown = input.escape_ascii();
+            let refusal = decode(input, &[], 100).expect_err(&shown.to_string());
+            assert_eq!(refusal.status.code(), 400, "{shown}");
+            assert_eq!(decode(input, &everywhere(input), 100), Err(refusal), "{shown}");
+        }
+    }
+
+    #[test]
+    fn what_is_too_much_is_refused_at_the_limit() {
+        let extended = |count: usize| format!("1;{}\r\nx\r\n0\r\n\r\n", "a".repeat(count - 1));
+        assert!(decode(extended(4096).as_bytes(), &[], 100).is_ok());
+        assert_eq!(decode(extended(4097).as_bytes(), &[], 100), Err(Refusal::EXTENSIONS));
+        // Many chunks, each with a little.
+        let little = "1;a\r\nx\r\n".repeat(2049);
+        assert_eq!(decode(little.as_bytes(), &[], 10_000), Err(Refusal::EXTENSIONS));
+        assert!(decode(b"5\r\nhello\r\n0\r\n\r\n", &[], 5).is_ok());
+        for input in ["6\r\n", "3\r\nabc\r\n3\r\n", "ffffffffffffffff\r\n"] {
+            assert_eq!(decode(input.as_bytes(), &[], 5), Err(Refusal::BODY_TOO_LARGE), "{input}");
+        }
+        let trailers = format!("0\r\n{}\r\n", "A: b\r\n".repeat(129));
+        assert_eq!(decode(trailers.as_bytes(), &[], 5), Err(Refusal::TOO_MANY_FIELDS));
+        let trailers = format!("0\r\nA: {}", "b".repeat(32 * 1024));
+        assert_eq!(decode(trailers.as_bytes(), &[], 5), Err(Refusal::HEAD_TOO_LARGE));
+    }
+
+    proptest! {
+        #[test]
+        fn any_chunks_and_any_cuts_give_the_body_back(
+            chunks in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 1..40), 0..8),
+            cuts in proptest::collection::vec(any::<usize>(), 0..6),
+        ) {
+            let mut input = Vec::new();
+            for chunk in &chunks {
+                input.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
+                input.extend_from_slice(chunk);
+                input.extend_from_slice(b"\r\n");
+            }
+            input.extend_from_slice(b"0\r\n\r\nGET");
+            let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (input.len() - 3)).collect();
+            cuts.sort_unstable();
+            let expected = Ok(Some((chunks.concat(), 2, input.len() - 3)));
+            prop_assert_eq!(decode(&input, &cuts, 1000), expected);
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! What answers requests.
+
+use super::{Answer, Fields, Reply, Request, Status, Stream, StreamEvent, Trailers};
+use crate::{Abandoned, Message, Ticket};
+
+/// Answers requests: one value per connection.
+///
+/// Requests come one after the other: [`Handler::on_request`] begins one, and whatever else is
+/// called belongs to it until its reply is complete. What a call returns says what the handler waits
+/// for next; nothing else is told it meanwhile, but for messages, which come at any time.
+///
+/// A panic is answered with 500, if the reply had not begun, and ends the connection.
+pub trait Handler {
+    /// Answers a request whose head has come, asks for its body, or says that the answer comes
+    /// later. A body that is not asked for is thrown away, or the connection closed behind the
+    /// reply, whichever is less to read. CONNECT and TRACE don't come here.
+    fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer;
+
+    /// Takes what a promise of this conversation brought, or a [`Remote`](crate::Remote) sent, and
+    /// answers or waits on. Called only while an answer is owed; a handler that gave out more than
+    /// one promise may be told of an older one here.
+    fn on_message(
+        &mut self,
+        ticket: Ticket,
+        body: Result<Message, Abandoned>,
+        reply: Reply<'_, '_>,
+    ) -> Answer;
+
+    /// Takes a piece of the request's body, at least one byte. With [`Reply::read`] more may come;
+    /// [`Reply::later`] holds the rest back until a message comes and something else is returned.
+    fn on_body(&mut self, piece: &[u8], reply: Reply<'_, '_>) -> Answer {
+        let _ = piece;
+        reply.read()
+    }
+
+    /// The request's body is complete.
+    fn on_body_end(&mut self, trailers: &Trailers<'_>, reply: Reply<'_, '_>) -> Answer {
+        let _ = trailers;
+        reply.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), "Nothing reads bodies here.")
+    }
+
+    /// Goes on with a reply that [`Reply::stream`] began.
+    fn on_stream(&mut self, event: StreamEvent<'_>, stream: Stream<'_, '_>) -> Answer {
+        let _ = event;
+        stream.abort()
+    }
+
+    /// The methods that the handler knows, for the `Allow` field where the server refuses a method
+    /// by itself.
+    fn allow(&self) -> &'static str {
+        "GET, HEAD"
+    }
+}
