@@ -177,7 +177,7 @@ impl Chunked {
                 At::Size(digits + 1)
             }
             (At::Size(0), _) => return Err(Refusal::bad("sent a chunk without a size")),
-            (At::Size(_), b'\r') | (At::Extension, b'\r') => {
+            (At::Size(_) | At::Extension, b'\r') => {
                 if self.left > room {
                     return Err(Refusal::BODY_TOO_LARGE);
                 }
