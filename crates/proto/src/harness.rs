@@ -29,6 +29,7 @@ pub struct Harness {
     wall: Wall,
     paused: bool,
     resume: bool,
+    switched: bool,
     eof: bool,
     eof_told: bool,
     wants_room: bool,
@@ -84,6 +85,7 @@ impl Harness {
             wall: Wall::from_secs(1_445_412_480),
             paused: false,
             resume: false,
+            switched: false,
             eof: false,
             eof_told: false,
             wants_room: false,
@@ -222,6 +224,12 @@ impl Harness {
         self.tail.len()
     }
 
+    /// How many bytes of output are held in memory, unsent.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.out.held()
+    }
+
     fn message(&mut self, ticket: Ticket, body: Result<Message, Abandoned>) {
         self.event(Event::Message(ticket, body));
     }
@@ -238,6 +246,10 @@ impl Harness {
             let took = self.call(|protocol, turn| protocol.on_bytes(&input, turn));
             let Some(Took { used, next }) = took else { return };
             self.tail = input[used..].to_vec();
+            // Another conversation has not seen the rest.
+            if mem::take(&mut self.switched) {
+                continue;
+            }
             if next == Next::More {
                 break;
             }
@@ -254,7 +266,9 @@ impl Harness {
             return;
         }
         self.call(|protocol, turn| protocol.on_event(event, turn));
-        if mem::take(&mut self.resume) && mem::take(&mut self.paused) {
+        let switched = mem::take(&mut self.switched);
+        if mem::take(&mut self.resume) && mem::take(&mut self.paused) || switched {
+            self.paused = false;
             self.offer();
         }
     }
@@ -293,6 +307,7 @@ impl Harness {
             self.protocol = protocol;
             let peer = self.peer;
             self.event(Event::Open(&peer));
+            self.switched = true;
         }
         match result {
             Ok(value) => Some(value),

@@ -127,12 +127,11 @@ impl Exchange {
         };
     }
 
-    /// Settles the same when a reply is begun that will be written bit by bit: a handler that has
-    /// begun to read the body is expected to read on meanwhile.
+    /// Settles the same when a reply is begun that will be written bit by bit: its handler may read
+    /// the body meanwhile. Where it doesn't, the connection may close without an announcement.
     pub(super) fn settle_stream(&mut self) {
-        if !matches!(self.incoming, Incoming::Coming { .. }) {
-            self.settle();
-        }
+        self.persistent &=
+            !matches!(self.incoming, Incoming::Unread { expects_continue: true, .. });
     }
 
     /// When it is too late for what is waited for.

@@ -233,6 +233,8 @@ impl<H: Handler> Server<H> {
             }
             Decoded::End(len) => {
                 exchange.incoming = Incoming::Ended;
+                // The room in which heads are parsed has what was parsed last.
+                let spans: &[Span] = if len > 0 { spans } else { &[] };
                 let trailers = Trailers { section: &input[took - len..took], spans };
                 self.tell(exchange, turn, |handler, reply| match reply.into_stream() {
                     Ok(stream) => handler.on_stream(StreamEvent::BodyEnd(&trailers), stream),

@@ -1,9 +1,11 @@
 //! Whole connections, driven by hand.
 
+mod bodies;
 mod exchanges;
 mod heads;
 mod refusals;
 mod splits;
+mod streams;
 mod timing;
 
 use std::rc::Rc;
