@@ -2,6 +2,7 @@
 //!
 //! A failing seed is printed with the command that runs it again, alone.
 
+mod bodies;
 mod conversations;
 mod drain;
 mod echo;

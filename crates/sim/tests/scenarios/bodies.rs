@@ -1,0 +1,178 @@
+//! Requests with bodies and replies that are written bit by bit, on the engine and however they
+//! travel.
+
+use std::mem;
+use std::rc::Rc;
+
+use sockeye_engine::Config;
+use sockeye_proto::http1::{
+    Answer, Body, Content, Fields, Handler, Reply, Request, Server, Shared, Status, Stream,
+    StreamEvent, Trailers,
+};
+use sockeye_proto::{Abandoned, Message, Ticket};
+use sockeye_sim::{Faults, Outcome, Rng, Script, World, seeds};
+
+use crate::here;
+use crate::watched::{check, service};
+
+/// `/collect` sends a body back when it has all of it, `/slow` likewise with a job behind each
+/// piece, `/pipe` as it comes, `/ignore` answers without it, and `/pour` pours out more than fits.
+#[derive(Default)]
+struct Site {
+    body: Vec<u8>,
+    slow: bool,
+    left: usize,
+}
+
+const DROP: [u8; 7_000] = [b'x'; 7_000];
+const POURED: usize = 40;
+
+impl Site {
+    fn pour(&mut self, mut stream: Stream<'_, '_>) -> Answer {
+        while self.left > 0 && !stream.is_full() {
+            stream.write(&DROP);
+            self.left -= 1;
+        }
+        if self.left > 0 { stream.more() } else { stream.end() }
+    }
+}
+
+impl Handler for Site {
+    fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
+        self.body.clear();
+        self.slow = request.path() == b"/slow";
+        let none = Fields::new();
+        match (request.path(), request.content()) {
+            (b"/collect" | b"/slow", _) => reply.read(),
+            (b"/pipe", Content::Length(length)) => {
+                reply.stream(Status::OK, &none, Some(length)).read()
+            }
+            (b"/pour", _) => {
+                self.left = POURED;
+                self.pour(reply.stream(Status::OK, &none, Some((POURED * DROP.len()) as u64)))
+            }
+            _ => reply.send(Status::OK, &none, Body::Static(b"ignored")),
+        }
+    }
+
+    fn on_message(
+        &mut self,
+        _: Ticket,
+        body: Result<Message, Abandoned>,
+        reply: Reply<'_, '_>,
+    ) -> Answer {
+        match body {
+            Ok(_) => reply.read(),
+            Err(Abandoned) => reply.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), "lost"),
+        }
+    }
+
+    fn on_body(&mut self, piece: &[u8], reply: Reply<'_, '_>) -> Answer {
+        self.body.extend_from_slice(piece);
+        if self.slow {
+            let _ = reply.run(|| ());
+            return reply.later();
+        }
+        reply.read()
+    }
+
+    fn on_body_end(&mut self, _: &Trailers<'_>, reply: Reply<'_, '_>) -> Answer {
+        let body = mem::take(&mut self.body);
+        reply.send(Status::OK, &Fields::new(), Body::Shared(&body.into()))
+    }
+
+    fn on_stream(&mut self, event: StreamEvent<'_>, mut stream: Stream<'_, '_>) -> Answer {
+        match event {
+            StreamEvent::Room => self.pour(stream),
+            StreamEvent::Body(piece) => {
+                stream.write(piece);
+                stream.read()
+            }
+            StreamEvent::BodyEnd(_) => stream.end(),
+            _ => stream.abort(),
+        }
+    }
+}
+
+/// One client's requests and everything it hears, but for the dates.
+fn converse(seed: u64, faults: Faults, requests: &str) -> String {
+    let mut world = World::new(seed, faults);
+    let shared = Rc::new(Shared::default());
+    let (servers, logs) = service(move |_| Server::new(Rc::clone(&shared), Site::default()));
+    world.server(&[here()], Config::default(), servers);
+    let client = world.peer(&here(), Script::new().send(requests).finish());
+    world.settle();
+    let heard = world.heard(client);
+    assert_eq!(heard.outcome.map(|(outcome, _)| outcome), Some(Outcome::Ended));
+    world.finish();
+    check(&logs.borrow());
+    let heard: String = heard.bytes.iter().copied().map(char::from).collect();
+    heard.split_inclusive("\r\n").filter(|line| !line.starts_with("Date: ")).collect()
+}
+
+/// A request with a body, framed in one way or the other.
+fn request(rng: &mut Rng) -> String {
+    let path = rng.pick(&["/collect", "/slow", "/pipe", "/ignore", "/pour"]);
+    let body = "0123456789".repeat(rng.between(0, 300));
+    if path != "/pipe" && rng.chance(500) {
+        let mut chunks = String::new();
+        let mut rest = &body[..];
+        while !rest.is_empty() {
+            let (chunk, later) = rest.split_at(rng.between(1, rest.len()));
+            chunks += &format!("{:x}\r\n{chunk}\r\n", chunk.len());
+            rest = later;
+        }
+        return format!(
+            "POST {path} HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}0\r\n\r\n"
+        );
+    }
+    let len = body.len();
+    format!("POST {path} HTTP/1.1\r\nHost: here\r\nContent-Length: {len}\r\n\r\n{body}")
+}
+
+#[test]
+fn requests_with_bodies_get_the_same_replies_however_they_travel() {
+    seeds(0..300, |seed| {
+        let mut rng = Rng::new(seed);
+        let mut faults = Faults::gentle(&mut rng);
+        // What drips in for longer than its deadline gets another answer.
+        faults.send_buffer = faults.send_buffer.max(1024);
+        faults.receive_buffer = faults.receive_buffer.max(1024);
+        let count = rng.between(1, 8);
+        let requests: String = (0..count).map(|_| request(&mut rng)).collect();
+        let plain = converse(seed, Faults::none(), &requests);
+        assert_eq!(plain.matches("HTTP/1.1 200 OK").count(), count);
+        let heard = converse(seed, faults, &requests);
+        assert!(heard == plain, "{} of {} bytes", heard.len(), plain.len());
+    });
+}
+
+#[test]
+fn peers_that_break_off_anywhere_leave_nothing_behind() {
+    seeds(0..300, |seed| {
+        let mut rng = Rng::new(seed);
+        let mut faults = Faults::gentle(&mut rng);
+        // What is poured out goes through buffers that take it in reasonable time.
+        faults.send_buffer = faults.send_buffer.max(1024);
+        faults.receive_buffer = faults.receive_buffer.max(1024);
+        let mut world = World::new(seed, faults);
+        let shared = Rc::new(Shared::default());
+        let (servers, logs) = service(move |_| Server::new(Rc::clone(&shared), Site::default()));
+        world.server(&[here()], Config::default(), servers);
+        let whole: String = (0..3).map(|_| request(&mut rng)).collect();
+        let part = &whole[..rng.between(1, whole.len())];
+        let script = Script::new().send(part);
+        let ends = rng.pick(&["finish", "reset", "close"]);
+        world.peer(
+            &here(),
+            match ends {
+                "finish" => script.finish(),
+                "reset" => script.reset(),
+                _ => script.close(),
+            },
+        );
+        world.settle();
+        world.finish();
+        check(&logs.borrow());
+    });
+}
