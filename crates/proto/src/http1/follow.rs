@@ -127,6 +127,10 @@ impl<H: Handler> Server<H> {
     ) -> Result<(), Fault> {
         let Some(mut exchange) = self.state.take_exchange() else { return Ok(()) };
         exchange.persistent &= !self.draining || exchange.has_begun();
+        if exchange.waits.body.is_none() {
+            // If a body that was held back is asked for now, it is waited for from now on.
+            exchange.until = turn.now() + self.shared.limits.body_timeout;
+        }
         let given = self.tell(&mut exchange, turn, call)?;
         match self.go_on(exchange, given, b"", turn)? {
             Came::On(_) | Came::Short(_) => turn.resume(),

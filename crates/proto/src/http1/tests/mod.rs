@@ -1,5 +1,6 @@
 //! Whole connections, driven by hand.
 
+mod attacks;
 mod bodies;
 mod exchanges;
 mod heads;
