@@ -51,10 +51,11 @@ impl Stream<'_, '_> {
         self.frame(content.len, |turn| turn.out.write_file(content));
     }
 
-    /// Whether as much is unsent as should be: time for [`Stream::more`].
+    /// Whether as much is unsent as should be: time for [`Stream::more`]. Always so where content
+    /// goes nowhere, so that nobody writes there for ever.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.turn.is_full()
+        !self.has_content() || self.turn.is_full()
     }
 
     /// Whether content goes anywhere. It doesn't in the reply to HEAD, or of a status that has

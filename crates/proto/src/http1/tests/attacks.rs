@@ -18,6 +18,8 @@ impl Handler for Odd {
         self.body.clear();
         match &self.path[..] {
             b"/hold" => reply.read(),
+            b"/endless" => endless(reply.stream(Status::OK, &Fields::new(), None)),
+            b"/too-much" => endless(reply.stream(Status::OK, &Fields::new(), Some(9))),
             path => {
                 let text = path.escape_ascii().to_string();
                 reply.send(Status::OK, &Fields::new(), Body::Shared(&text.into()))
@@ -46,9 +48,22 @@ impl Handler for Odd {
     }
 
     fn on_stream(&mut self, event: StreamEvent<'_>, stream: Stream<'_, '_>) -> Answer {
-        let _ = event;
-        stream.abort()
+        match event {
+            StreamEvent::Room => endless(stream),
+            _ => stream.abort(),
+        }
     }
+}
+
+/// Writes for as long as there is room: a reply without an end.
+fn endless(mut stream: Stream<'_, '_>) -> Answer {
+    let mut count = 0;
+    while !stream.is_full() {
+        stream.write(b"and so on, ");
+        count += 1;
+        assert!(count < Harness::ROOM, "there is always room");
+    }
+    stream.more()
 }
 
 fn odd() -> Harness {
@@ -72,4 +87,17 @@ fn a_body_that_was_held_back_for_long_has_its_time_anew() {
     client.pass(Duration::from_millis(1));
     assert_eq!(client.fault().unwrap().code, "body_timeout");
     assert_eq!(codes(&text(client.output())), [408]);
+}
+
+#[test]
+fn a_reply_without_an_end_has_one_where_its_content_goes_nowhere() {
+    let mut client = odd();
+    client.input(b"HEAD /endless HTTP/1.1\r\nHost: a\r\n\r\nHEAD /2 HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(codes(&text(client.output())), [200, 200]);
+    assert!(client.fault().is_none());
+
+    let mut client = odd();
+    client.input(b"GET /too-much HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(text(client.output()).ends_with("\r\nContent-Length: 9\r\n\r\n"));
+    assert_eq!(client.fault().unwrap().code, "reply_aborted");
 }
