@@ -67,8 +67,15 @@ pub(super) struct Waits {
     /// More of the request's body, or its end. At most so many bytes of it all in all, where that
     /// was said.
     pub(super) body: Option<Wanted>,
-    /// Room in the output.
+    /// Room in the output; if both, the body when there is room.
     pub(super) room: bool,
+}
+
+impl Waits {
+    /// Whether the body is read now.
+    pub(super) fn reads(self) -> bool {
+        self.body.is_some() && !self.room
+    }
 }
 
 /// How much of a body is wanted.
@@ -136,8 +143,8 @@ impl Exchange {
 
     /// When it is too late for what is waited for.
     pub(super) fn until(&self) -> Time {
-        let reading = matches!(self.incoming, Incoming::Coming { .. });
-        if reading && self.waits.body.is_some() { self.until } else { Time::NEVER }
+        let coming = matches!(self.incoming, Incoming::Coming { .. });
+        if coming && self.waits.reads() { self.until } else { Time::NEVER }
     }
 }
 

@@ -37,7 +37,7 @@ impl<H: Handler> Server<H> {
                 if !input.is_empty() {
                     exchange.unread = !rest.is_empty();
                 }
-                let reads = exchange.waits.body.is_some();
+                let reads = exchange.waits.reads();
                 self.state.step(Step::Owed(exchange));
                 if reads { Came::Short(0) } else { Came::Waits(0) }
             }
@@ -56,6 +56,14 @@ impl<H: Handler> Server<H> {
         exchange.until = turn.now() + self.shared.limits.body_timeout;
         let given = Given::Wait(exchange.waits);
         self.go_on(exchange, given, input, turn)
+    }
+
+    /// Reads on in a body that had to wait for room in the output.
+    pub(super) fn go_on_reading(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        let Some(mut exchange) = self.state.take_exchange() else { return Ok(()) };
+        exchange.until = turn.now() + self.shared.limits.body_timeout;
+        let waits = Waits { room: false, ..exchange.waits };
+        self.go_on_outside(exchange, Given::Wait(waits), turn)
     }
 
     /// Throws away more of a body that nobody wants.
@@ -127,11 +135,21 @@ impl<H: Handler> Server<H> {
     ) -> Result<(), Fault> {
         let Some(mut exchange) = self.state.take_exchange() else { return Ok(()) };
         exchange.persistent &= !self.draining || exchange.has_begun();
-        if exchange.waits.body.is_none() {
+        if !exchange.waits.reads() {
             // If a body that was held back is asked for now, it is waited for from now on.
             exchange.until = turn.now() + self.shared.limits.body_timeout;
         }
         let given = self.tell(&mut exchange, turn, call)?;
+        self.go_on_outside(exchange, given, turn)
+    }
+
+    /// Goes on with an exchange outside of its input, and with its input if that is wanted.
+    fn go_on_outside(
+        &mut self,
+        exchange: Box<Exchange>,
+        given: Given,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Fault> {
         match self.go_on(exchange, given, b"", turn)? {
             Came::On(_) | Came::Short(_) => turn.resume(),
             Came::Waits(_) | Came::Switched(_) | Came::Last => {}
@@ -164,6 +182,12 @@ impl<H: Handler> Server<H> {
                 turn.want_room();
             }
             let Some(wanted) = exchange.waits.body else { return Ok((used, Then::Waits)) };
+            // A piece of a few bytes may be answered with many.
+            if exchange.has_begun() && turn.is_full() {
+                exchange.waits.room = true;
+                turn.want_room();
+                return Ok((used, Then::Waits));
+            }
             self.open_body(exchange, wanted, turn)?;
             let mut spans = self.shared.lend();
             let told = self.take(exchange, &input[used..], &mut spans, turn);

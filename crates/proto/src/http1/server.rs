@@ -220,6 +220,9 @@ impl<H: Handler> Server<H> {
                 self.state.step(Step::Room { until });
                 turn.resume();
             }
+            State::ExpectAnswer(exchange) if exchange.waits.body.is_some() => {
+                return self.go_on_reading(turn);
+            }
             State::ExpectAnswer(exchange) if exchange.waits.room => {
                 return self.wake(turn, |handler, reply| match reply.into_stream() {
                     Ok(stream) => handler.on_stream(StreamEvent::Room, stream),
@@ -271,7 +274,7 @@ impl<H: Handler> Protocol for Server<H> {
                 }
                 State::ExpectRequest { .. } => self.read_head(rest, Progress::default(), turn)?,
                 State::ExpectHead { progress, .. } => self.read_head(rest, *progress, turn)?,
-                State::ExpectAnswer(exchange) if exchange.waits.body.is_some() => {
+                State::ExpectAnswer(exchange) if exchange.waits.reads() => {
                     self.read_body(rest, turn)?
                 }
                 State::ExpectAnswer(_) | State::ExpectRoom => Came::Waits(0),

@@ -5,6 +5,8 @@ use std::time::Duration;
 use super::*;
 use crate::http1::{Limits, Stream, StreamEvent, Trailers};
 
+static MUCH: [u8; Harness::ROOM / 4] = [b'x'; Harness::ROOM / 4];
+
 /// Does as the path says: the tests beside it tell what.
 #[derive(Default)]
 struct Odd {
@@ -19,6 +21,7 @@ impl Handler for Odd {
         match &self.path[..] {
             b"/hold" => reply.read(),
             b"/endless" => endless(reply.stream(Status::OK, &Fields::new(), None)),
+            b"/amplify" => reply.stream(Status::OK, &Fields::new(), None).read(),
             b"/too-much" => endless(reply.stream(Status::OK, &Fields::new(), Some(9))),
             path => {
                 let text = path.escape_ascii().to_string();
@@ -47,8 +50,13 @@ impl Handler for Odd {
         reply.send(Status::OK, &Fields::new(), Body::Shared(&body.into()))
     }
 
-    fn on_stream(&mut self, event: StreamEvent<'_>, stream: Stream<'_, '_>) -> Answer {
+    fn on_stream(&mut self, event: StreamEvent<'_>, mut stream: Stream<'_, '_>) -> Answer {
         match event {
+            StreamEvent::Body(_) => {
+                stream.write(&MUCH);
+                stream.read()
+            }
+            StreamEvent::BodyEnd(_) => stream.end(),
             StreamEvent::Room => endless(stream),
             _ => stream.abort(),
         }
@@ -100,4 +108,28 @@ fn a_reply_without_an_end_has_one_where_its_content_goes_nowhere() {
     client.input(b"GET /too-much HTTP/1.1\r\nHost: a\r\n\r\n");
     assert!(text(client.output()).ends_with("\r\nContent-Length: 9\r\n\r\n"));
     assert_eq!(client.fault().unwrap().code, "reply_aborted");
+}
+
+#[test]
+fn small_pieces_with_large_answers_are_read_as_there_is_room() {
+    let Limits { body_timeout, .. } = Limits::default();
+    for pieces in [1, 4, 5, 100] {
+        let mut client = odd();
+        let chunks = "1\r\na\r\n".repeat(pieces);
+        let head = "POST /amplify HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+        client
+            .input(format!("{head}{chunks}0\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
+        assert!(client.held() <= Harness::ROOM + 2 * MUCH.len(), "{}", client.held());
+        // It is we who don't read.
+        client.pass(body_timeout * 2);
+        let output = text(client.output());
+        assert!(output.ends_with("\r\n\r\n/2"), "{pieces}: {:?}", client.fault());
+        assert_eq!(output.matches("10000\r\n").count(), pieces);
+        assert!(client.end().is_none());
+    }
+    // Nothing comes behind the piece that filled the output but its end.
+    let mut client = odd();
+    client.input(b"POST /amplify HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n");
+    client.drip(b"aaaa");
+    assert!(text(client.output()).ends_with("\r\n0\r\n\r\n"));
 }
