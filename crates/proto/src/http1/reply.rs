@@ -153,6 +153,9 @@ impl<'r, 't> Reply<'r, 't> {
     ) -> Stream<'r, 't> {
         let old = self.exchange.version == Version::Http10;
         self.exchange.settle_stream();
+        // RFC 9110, 15.3.6.
+        let is_reset = status == Status::RESET_CONTENT;
+        let length = if is_reset { Some(0) } else { length };
         self.exchange.outgoing = match length {
             _ if !status.has_content() => Outgoing::HeadOnly,
             Some(length) => Outgoing::Length(length),
@@ -172,7 +175,7 @@ impl<'r, 't> Reply<'r, 't> {
             _ => b"\r\n",
         };
         self.head(status, [fields.as_bytes(), b""], framing, b"");
-        if self.exchange.head_only {
+        if self.exchange.head_only || is_reset {
             self.exchange.outgoing = Outgoing::HeadOnly;
         }
         Stream { turn: self.turn, outgoing: &mut self.exchange.outgoing }
@@ -183,6 +186,9 @@ impl<'r, 't> Reply<'r, 't> {
     /// `extra` has what the status asks for (`Allow`, `Location`); the page brings its own
     /// Content-Type. A status without content gets no page.
     pub fn error(self, status: Status, extra: &Fields, text: &str) -> Answer {
+        if status == Status::RESET_CONTENT {
+            return self.send(status, extra, Body::Empty);
+        }
         self.page(status, extra, &[text]);
         Answer(Given::Done)
     }

@@ -22,6 +22,13 @@ impl Handler for Odd {
             b"/hold" => reply.read(),
             b"/endless" => endless(reply.stream(Status::OK, &Fields::new(), None)),
             b"/amplify" => reply.stream(Status::OK, &Fields::new(), None).read(),
+            b"/reset" => reply.send(Status::RESET_CONTENT, &Fields::new(), Body::Static(b"abc")),
+            b"/reset-page" => reply.error(Status::RESET_CONTENT, &Fields::new(), "abc"),
+            b"/reset-stream" => {
+                let mut stream = reply.stream(Status::RESET_CONTENT, &Fields::new(), None);
+                stream.write(b"abc");
+                stream.end_with(&Fields::new().with("A", b"b").unwrap())
+            }
             b"/too-much" => endless(reply.stream(Status::OK, &Fields::new(), Some(9))),
             path => {
                 let text = path.escape_ascii().to_string();
@@ -132,4 +139,15 @@ fn small_pieces_with_large_answers_are_read_as_there_is_room() {
     client.input(b"POST /amplify HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n");
     client.drip(b"aaaa");
     assert!(text(client.output()).ends_with("\r\n0\r\n\r\n"));
+}
+
+#[test]
+fn a_205_has_no_content_however_it_is_sent() {
+    for path in ["/reset", "/reset-page", "/reset-stream"] {
+        let mut client = odd();
+        client.input(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
+        let output = text(client.output());
+        assert!(output.ends_with("GMT\r\nContent-Length: 0\r\n\r\n"), "{path}: {output}");
+        assert!(client.fault().is_none() && client.end().is_none());
+    }
 }
