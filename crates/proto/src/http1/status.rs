@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-/// The status code of a final reply, or of the one that ends a connection's HTTP.
+/// The status code of a final reply. Interim ones are the server's: 100 is sent when a body is asked
+/// for, 101 when another protocol takes over.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Status(u16);
 
@@ -39,7 +40,6 @@ macro_rules! statuses {
 }
 
 statuses! {
-    101 SWITCHING_PROTOCOLS "Switching Protocols";
     200 OK "OK";
     201 CREATED "Created";
     202 ACCEPTED "Accepted";
@@ -106,10 +106,17 @@ impl Status {
         if matches!(code, 200..=999) { Some(Self(code)) } else { None }
     }
 
+    /// What is said before another protocol takes over: as a reply to anything else it would have
+    /// the client read what follows as that protocol.
+    pub(super) const SWITCHING_PROTOCOLS: Self = Self(101);
+
     /// Hands `write` the status line with its CRLF.
     pub(super) fn with_line(self, write: impl FnOnce(&[u8])) {
         match self.named_line() {
             Some(line) => write(line),
+            None if self == Self::SWITCHING_PROTOCOLS => {
+                write(b"HTTP/1.1 101 Switching Protocols\r\n");
+            }
             // Without a reason phrase its space stands all the same (RFC 9112, 4).
             None => write(format!("HTTP/1.1 {} \r\n", self.0).as_bytes()),
         }
@@ -172,6 +179,8 @@ mod tests {
     fn interim_204_and_304_have_no_content() {
         let without: Vec<u16> =
             Status::ALL.iter().filter(|s| !s.has_content()).map(|s| s.code()).collect();
-        assert_eq!(without, [101, 204, 304]);
+        assert_eq!(without, [204, 304]);
+        assert!(!Status::SWITCHING_PROTOCOLS.has_content());
+        assert!(Status::ALL.iter().all(|status| status.code() >= 200), "these are the server's");
     }
 }
