@@ -135,6 +135,7 @@ impl<H: Handler> Server<H> {
     ) -> Result<(), Fault> {
         let Some(mut exchange) = self.state.take_exchange() else { return Ok(()) };
         exchange.persistent &= !self.draining || exchange.has_begun();
+        exchange.upgrade &= !self.draining;
         if !exchange.waits.reads() {
             // If a body that was held back is asked for now, it is waited for from now on.
             exchange.until = turn.now() + self.shared.limits.body_timeout;

@@ -217,12 +217,13 @@ impl<'r, 't> Reply<'r, 't> {
 
     /// Hands the connection to another protocol (RFC 9110, 7.8): a 101 that says `name`, then all
     /// that `protocol` does. It gets [`Event::Open`](crate::Event::Open), and the bytes behind the
-    /// request.
+    /// request. `name` has to be one that the client asked for: see
+    /// [`Request::upgrade`](super::Request::upgrade).
     ///
     /// # Errors
     ///
-    /// The reply comes back where the client did not ask for an upgrade (see
-    /// [`Request::upgrade`](super::Request::upgrade)), or `name` is no name of a protocol.
+    /// The reply comes back where the client did not ask for an upgrade, the server has begun to
+    /// stop, or `name` is no name of a protocol.
     pub fn upgrade(
         mut self,
         name: &str,

@@ -105,7 +105,8 @@ impl<H: Handler> Server<H> {
             Err(refusal) => return Err(self.refuse(refusal, head_only, turn)),
         };
         request.content = framing.content;
-        request.upgrade = framing.upgrade && framing.content == Content::None;
+        // A server that stops begins nothing new.
+        request.upgrade = framing.upgrade && framing.content == Content::None && !self.draining;
         let mut exchange = Exchange {
             version: line.version,
             head_only,

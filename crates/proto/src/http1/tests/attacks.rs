@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::*;
+use crate::End;
+use crate::echo::Echo;
 use crate::http1::{Limits, Stream, StreamEvent, Trailers};
 
 static MUCH: [u8; Harness::ROOM / 4] = [b'x'; Harness::ROOM / 4];
@@ -29,6 +31,11 @@ impl Handler for Odd {
                 stream.write(b"abc");
                 stream.end_with(&Fields::new().with("A", b"b").unwrap())
             }
+            b"/upgrade-late" => {
+                let _ = reply.run(|| ());
+                reply.later()
+            }
+            b"/upgrade" => upgrade(reply),
             b"/too-much" => endless(reply.stream(Status::OK, &Fields::new(), Some(9))),
             path => {
                 let text = path.escape_ascii().to_string();
@@ -43,7 +50,7 @@ impl Handler for Odd {
         _: Result<Message, Abandoned>,
         reply: Reply<'_, '_>,
     ) -> Answer {
-        reply.read()
+        if self.path == b"/upgrade-late" { upgrade(reply) } else { reply.read() }
     }
 
     fn on_body(&mut self, piece: &[u8], reply: Reply<'_, '_>) -> Answer {
@@ -68,6 +75,11 @@ impl Handler for Odd {
             _ => stream.abort(),
         }
     }
+}
+
+fn upgrade(reply: Reply<'_, '_>) -> Answer {
+    let upgraded = reply.upgrade("echo", &Fields::new(), Box::new(Echo::default()));
+    upgraded.unwrap_or_else(|reply| reply.error(Status::NOT_FOUND, &Fields::new(), ""))
 }
 
 /// Writes for as long as there is room: a reply without an end.
@@ -149,5 +161,32 @@ fn a_205_has_no_content_however_it_is_sent() {
         let output = text(client.output());
         assert!(output.ends_with("GMT\r\nContent-Length: 0\r\n\r\n"), "{path}: {output}");
         assert!(client.fault().is_none() && client.end().is_none());
+    }
+}
+
+#[test]
+fn a_server_that_stops_hands_no_connection_over() {
+    for path in ["/upgrade", "/upgrade-late"] {
+        let fields = "Host: a\r\nConnection: upgrade\r\nUpgrade: echo\r\n";
+        let request = format!("GET {path} HTTP/1.1\r\n{fields}\r\nhello");
+        let mut client = odd();
+        client.input(request.as_bytes());
+        client.run_jobs();
+        let output = text(client.output());
+        assert!(
+            output.starts_with("HTTP/1.1 101 ") && output.ends_with("\r\n\r\nhello"),
+            "{output}"
+        );
+
+        let mut client = odd();
+        // The late one is under way already, the other one has only begun.
+        let at = if path == "/upgrade" { 9 } else { request.len() };
+        client.input(&request.as_bytes()[..at]);
+        client.drain();
+        client.input(&request.as_bytes()[at..]);
+        client.run_jobs();
+        let output = text(client.output());
+        assert_eq!((codes(&output), client.end()), (vec![404], Some(End::Linger)), "{path}");
+        assert!(output.contains("\r\nConnection: close\r\n"), "{output}");
     }
 }
