@@ -1,5 +1,7 @@
 //! Which bytes may stand where (RFC 9110, 5.5 and 5.6.2; RFC 3986, 2).
 
+use std::net::Ipv6Addr;
+
 const TOKEN: u8 = 1;
 const TARGET: u8 = 2;
 const HOST: u8 = 4;
@@ -108,7 +110,7 @@ pub(super) fn is_host(bytes: &[u8]) -> bool {
         [b'[', rest @ ..] => {
             let len = count(rest, |b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.'));
             match &rest[len..] {
-                [b']', port @ ..] if len > 0 => port,
+                [b']', port @ ..] if is_ipv6(&rest[..len]) => port,
                 _ => return false,
             }
         }
@@ -119,6 +121,11 @@ pub(super) fn is_host(bytes: &[u8]) -> bool {
         [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
         _ => false,
     }
+}
+
+/// Whether the bytes are an address in text, without a zone.
+fn is_ipv6(bytes: &[u8]) -> bool {
+    str::from_utf8(bytes).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok())
 }
 
 /// How many bytes at the beginning are of the class.
@@ -148,6 +155,7 @@ mod tests {
             "127.0.0.1:65535",
             "[::1]",
             "[::1]:8000",
+            "[2001:DB8::ffff:1.2.3.4]",
             "a_b-c~d",
             "xn--bcher-kva.example",
         ] {
@@ -162,6 +170,11 @@ mod tests {
             "[::1",
             "::1",
             "[]",
+            "[a]",
+            "[:]",
+            "[1.2.3.4]",
+            "[1::2::3]",
+            "[v1.a]",
             "[::1]x",
             "a/b",
             "a?b",
