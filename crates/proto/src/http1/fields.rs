@@ -99,6 +99,13 @@ impl Fields {
         Ok(self)
     }
 
+    /// These fields, and those of `more` behind them.
+    #[must_use]
+    pub fn and(mut self, more: &Self) -> Self {
+        self.lines.extend_from_slice(&more.lines);
+        self
+    }
+
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -1,5 +1,7 @@
 //! What answers requests.
 
+use bytes::Bytes;
+
 use super::{Answer, Fields, Reply, Request, Status, Stream, StreamEvent, Trailers};
 use crate::{Abandoned, Message, Ticket};
 
@@ -43,6 +45,20 @@ pub trait Handler {
     fn on_stream(&mut self, event: StreamEvent<'_>, stream: Stream<'_, '_>) -> Answer {
         let _ = event;
         stream.abort()
+    }
+
+    /// The page for a request that the server refuses by itself, where it is not to be the short one
+    /// in plain text: its fields, a Content-Type among them, and its content. `code` is a stable
+    /// name in `snake_case`, `what` the end of a sentence that begins with "the client". `what` is
+    /// empty where the fault is ours: a call of this handler has panicked.
+    fn page(
+        &self,
+        status: Status,
+        code: &'static str,
+        what: &'static str,
+    ) -> Option<(Fields, Bytes)> {
+        let _ = (status, code, what);
+        None
     }
 
     /// The methods that the handler knows, for the `Allow` field where the server refuses a method

@@ -15,7 +15,7 @@ use super::head::{self, Head, Progress};
 use super::refusal::Refusal;
 use super::request::{Method, Span};
 use super::state::{State, Step};
-use super::{Content, Fields, Limits, Reply, Request, Shared, Status, StreamEvent};
+use super::{Body, Content, Fields, Limits, Reply, Request, Shared, Status, StreamEvent};
 use crate::{End, Event, Fault, Protocol, Time, Took, Turn};
 
 /// The server's side of one connection. It holds no buffer.
@@ -149,10 +149,15 @@ impl<H: Handler> Server<H> {
             }
             _ => Fields::new(),
         };
+        let Refusal { status, code, what } = refusal;
+        let page = self.handler.page(status, code, what);
         let reply = Reply { turn, shared: &self.shared, exchange: &mut exchange };
-        match refusal {
-            Refusal::PANICKED => reply.page(refusal.status, &extra, &[]),
-            _ => reply.page(refusal.status, &extra, &["The client ", refusal.what, "."]),
+        match page {
+            Some((fields, content)) => {
+                let _ = reply.send(status, &fields.and(&extra), Body::Shared(&content));
+            }
+            None if what.is_empty() => reply.page(status, &extra, &[]),
+            None => reply.page(status, &extra, &["The client ", what, "."]),
         }
         self.state.step(Step::Over);
         refusal.fault()

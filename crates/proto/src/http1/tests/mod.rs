@@ -4,6 +4,7 @@ mod attacks;
 mod bodies;
 mod exchanges;
 mod heads;
+mod pages;
 mod refusals;
 mod splits;
 mod streams;

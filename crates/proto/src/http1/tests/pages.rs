@@ -1,0 +1,67 @@
+//! What a handler makes of the requests that the server refuses.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+
+use super::*;
+
+/// Answers nothing but what is refused.
+struct Pages;
+
+impl Handler for Pages {
+    fn on_request(&mut self, _: &Request<'_>, _: Reply<'_, '_>) -> Answer {
+        panic!("no secret");
+    }
+
+    fn on_message(
+        &mut self,
+        _: Ticket,
+        _: Result<Message, Abandoned>,
+        reply: Reply<'_, '_>,
+    ) -> Answer {
+        reply.later()
+    }
+
+    fn page(
+        &self,
+        status: Status,
+        code: &'static str,
+        what: &'static str,
+    ) -> Option<(Fields, Bytes)> {
+        let fields = Fields::new().with("Content-Type", b"text/plain").unwrap();
+        Some((fields, format!("{} {code}: {what}", status.code()).into()))
+    }
+}
+
+#[test]
+fn a_handler_may_write_the_pages_of_refusals() {
+    for (input, ends) in [
+        (
+            "GET / HTTP/1.1\r\n\r\n",
+            "Content-Type: text/plain\r\nConnection: close\r\nContent-Length: 35\r\n\r\n\
+             400 bad_request: sent no Host field",
+        ),
+        (
+            "TRACE / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "Content-Type: text/plain\r\nAllow: GET, HEAD\r\nConnection: close\r\n\
+             Content-Length: 73\r\n\r\n\
+             405 refused_method: sent a request with a method that is not allowed here",
+        ),
+        (
+            "HEAD / HTTP/1.1\r\n\r\n",
+            "Content-Type: text/plain\r\nConnection: close\r\nContent-Length: 35\r\n\r\n",
+        ),
+        (
+            "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "Content-Type: text/plain\r\nConnection: close\r\nContent-Length: 22\r\n\r\n\
+             500 handler_panicked: ",
+        ),
+    ] {
+        let mut client = Harness::new(Server::new(Rc::new(Shared::default()), Pages));
+        client.input(input.as_bytes());
+        let output = String::from_utf8(client.output()).unwrap();
+        assert!(output.ends_with(ends), "{input}: {output}");
+        assert!(client.fault().is_some());
+    }
+}
