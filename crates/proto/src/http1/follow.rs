@@ -54,6 +54,7 @@ impl<H: Handler> Server<H> {
     pub(super) fn read_body(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Came, Fault> {
         let Some(mut exchange) = self.state.take_exchange() else { return Ok(Came::Last) };
         exchange.until = turn.now() + self.shared.limits.body_timeout;
+        exchange.persistent &= !self.draining || exchange.has_begun();
         let given = Given::Wait(exchange.waits);
         self.go_on(exchange, given, input, turn)
     }

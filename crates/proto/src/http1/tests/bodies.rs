@@ -289,5 +289,6 @@ fn a_request_whose_body_is_under_way_is_answered_though_the_server_drains() {
     client.input(format!("lo{}", post("/echo", "", "")).as_bytes());
     let output = String::from_utf8(client.output()).unwrap();
     assert_eq!(bodies(&output), ["5:hello"]);
+    assert!(output.contains("Connection: close\r\n"), "{output}");
     assert_eq!(client.end(), Some(End::Linger));
 }
