@@ -9,6 +9,7 @@ use sockeye_proto::{FileRange, Wall};
 
 use crate::identity::{Identity, Stamp};
 use crate::mime::content_type;
+use crate::options::Options;
 use crate::path::Wanted;
 use crate::store::{Absent, Opened, Store, Stored};
 
@@ -59,6 +60,7 @@ impl Entry {
     /// holds: then nothing is read.
     pub(crate) fn look_up(
         store: &dyn Store,
+        _options: &Options,
         wanted: Wanted<'_>,
         known: Option<Arc<Self>>,
     ) -> Arc<Self> {

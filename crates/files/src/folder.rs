@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::cache::CacheLimits;
 use crate::disk::{Disk, OpenError};
+use crate::options::Options;
 use crate::site::Site;
 use crate::store::{Opened, Store};
 
@@ -12,6 +13,7 @@ use crate::store::{Opened, Store};
 #[derive(Clone, Debug)]
 pub struct Folder {
     store: Arc<dyn Store>,
+    options: Arc<Options>,
 }
 
 impl Folder {
@@ -27,13 +29,19 @@ impl Folder {
 
     /// Takes any store.
     pub fn new(store: impl Store + 'static) -> Self {
-        Self { store: Arc::new(store) }
+        Self { store: Arc::new(store), options: Arc::default() }
+    }
+
+    /// The same folder, answered for as `options` say.
+    #[must_use]
+    pub fn with(self, options: Options) -> Self {
+        Self { options: Arc::new(options), ..self }
     }
 
     /// The folder for one shard, to be made on the thread that will use it.
     #[must_use]
     pub fn site(&self, limits: CacheLimits) -> Site {
-        Site::new(Arc::clone(&self.store), limits)
+        Site::new(Arc::clone(&self.store), Arc::clone(&self.options), limits)
     }
 
     /// Whether it is a single file.

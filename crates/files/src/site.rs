@@ -14,6 +14,7 @@ use crate::conditional::Conditions;
 use crate::entry::{Entry, FileEntry};
 use crate::flight::{Boarding, Flights, Landing};
 use crate::handler::Files;
+use crate::options::Options;
 use crate::path::{Refusal, Wanted};
 use crate::store::{Absent, Store};
 
@@ -29,6 +30,7 @@ pub struct Site {
 
 struct Inner {
     store: Arc<dyn Store>,
+    options: Arc<Options>,
     cache: RefCell<Cache>,
     flights: RefCell<Flights>,
     /// Where paths are decoded. Never longer than the longest request line.
@@ -53,12 +55,13 @@ pub(crate) enum Progress<'r, 't> {
 }
 
 impl Site {
-    pub(crate) fn new(store: Arc<dyn Store>, limits: CacheLimits) -> Self {
+    pub(crate) fn new(store: Arc<dyn Store>, options: Arc<Options>, limits: CacheLimits) -> Self {
         let fields = |name, value: &[u8]| {
             Fields::new().with(name, value).expect("a constant that is a valid field")
         };
         let inner = Inner {
             store,
+            options,
             cache: RefCell::new(Cache::new(limits)),
             flights: RefCell::default(),
             scratch: RefCell::default(),
@@ -131,11 +134,12 @@ impl Site {
         match boarding {
             Boarding::Joined(ticket) => Progress::Waiting(ticket, reply),
             Boarding::Started(ticket, pilot) => {
-                let store = Arc::clone(&self.inner.store);
+                let (store, options) =
+                    (Arc::clone(&self.inner.store), Arc::clone(&self.inner.options));
                 let key: Box<[u8]> = Box::from(key);
                 let known = self.known(&key, now);
                 reply.spawn(Box::new(move || {
-                    pilot.land(Entry::look_up(&*store, Wanted::from_key(&key), known));
+                    pilot.land(Entry::look_up(&*store, &options, Wanted::from_key(&key), known));
                 }));
                 Progress::Waiting(ticket, reply)
             }
