@@ -1,78 +1,118 @@
-//! Conditional requests (RFC 9110, 13): whether the client has the content already.
-//!
-//! `If-None-Match` and `If-Modified-Since`, in the order that section 13.2.2 gives them: a request
-//! with the first is not judged by the second.
-
-use std::borrow::Cow;
+//! Conditional requests (RFC 9110, 13): whether the client has the content already, or wants only
+//! the one that it knows.
 
 use sockeye_proto::Wall;
-use sockeye_proto::http1::{Request, date};
+use sockeye_proto::http1::date;
+
+use crate::asked::{List, Sole};
 
 /// What a request says about the content that its client has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Conditions<'a> {
-    /// The values of all `If-None-Match` fields, as one list.
-    none_match: Option<Cow<'a, [u8]>>,
-    /// `If-Modified-Since`, where there is one such field and it is a date.
-    since: Option<Wall>,
+    /// `If-Match`
+    pub(crate) matches: List<'a>,
+    /// `If-Unmodified-Since`
+    pub(crate) unmodified_since: Sole<'a>,
+    /// `If-None-Match`
+    pub(crate) none_match: List<'a>,
+    /// `If-Modified-Since`
+    pub(crate) modified_since: Sole<'a>,
+    /// `If-Range`
+    pub(crate) range: Sole<'a>,
 }
 
-impl<'a> Conditions<'a> {
-    pub(crate) fn of(request: &Request<'a>) -> Self {
-        let mut none_match: Option<Cow<'a, [u8]>> = None;
-        for value in request.fields_named("if-none-match") {
-            match &mut none_match {
-                None => none_match = Some(Cow::Borrowed(value)),
-                // A list over several lines is one list (RFC 9110, 5.3).
-                Some(list) => {
-                    let list = list.to_mut();
-                    list.extend_from_slice(b", ");
-                    list.extend_from_slice(value);
-                }
-            }
-        }
-        let mut dates = request.fields_named("if-modified-since");
-        let since = match (dates.next(), dates.next()) {
-            // Anything but one date is ignored (RFC 9110, 13.1.3).
-            (Some(value), None) => date::parse(value),
-            _ => None,
-        };
-        Self { none_match, since }
-    }
+/// What the conditions come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The content is to be sent.
+    Send,
+    /// The client has it: 304.
+    NotModified,
+    /// It is not the one that the client wants: 412.
+    Failed,
+}
 
+impl Conditions<'_> {
     /// To be kept longer than the request.
     pub(crate) fn into_owned(self) -> Conditions<'static> {
-        let none_match = self.none_match.map(|list| Cow::Owned(list.into_owned()));
-        Conditions { none_match, since: self.since }
+        Conditions {
+            matches: self.matches.into_owned(),
+            unmodified_since: self.unmodified_since.into_owned(),
+            none_match: self.none_match.into_owned(),
+            modified_since: self.modified_since.into_owned(),
+            range: self.range.into_owned(),
+        }
     }
 
-    /// Whether the client has what has this tag and date: the answer is 304.
-    pub(crate) fn are_met_by(&self, tag: &[u8], modified: Option<Wall>) -> bool {
-        match (&self.none_match, self.since, modified) {
-            (Some(list), ..) => lists(list, tag),
-            (None, Some(since), Some(modified)) => modified <= since,
-            (None, ..) => false,
+    /// Judges content with this tag and date, in the order of RFC 9110, 13.2.2: of a pair of a tag
+    /// and a date, the tag alone counts.
+    pub(crate) fn judge(&self, tag: &[u8], modified: Option<Wall>) -> Verdict {
+        let required = match (self.matches.get(), self.unmodified_since.get()) {
+            (Some(list), _) => lists(list, tag, Comparison::Strong),
+            (None, Some(date)) => is_newer(modified, date).is_none_or(|is_newer| !is_newer),
+            (None, None) => true,
+        };
+        if !required {
+            return Verdict::Failed;
         }
+        let known = match (self.none_match.get(), self.modified_since.get()) {
+            (Some(list), _) => lists(list, tag, Comparison::Weak),
+            (None, Some(date)) => is_newer(modified, date).is_some_and(|is_newer| !is_newer),
+            (None, None) => false,
+        };
+        if known { Verdict::NotModified } else { Verdict::Send }
+    }
+
+    /// Whether a `Range` counts (RFC 9110, 13.1.5): the client has a part of this very content, as
+    /// far as `If-Range` says.
+    ///
+    /// A tag must be strong; a date must be exactly ours, and so long ago at `now` that no second
+    /// change can share it.
+    pub(crate) fn want_a_range_of(&self, tag: &[u8], modified: Option<Wall>, now: Wall) -> bool {
+        let Sole::One(value) = &self.range else { return !self.range.is_some() };
+        if value.starts_with(b"\"") {
+            return **value == *tag;
+        }
+        let ours = modified.filter(|modified| now.as_secs() > modified.as_secs() + 1);
+        ours.is_some_and(|modified| date::parse(value) == Some(modified))
     }
 }
 
-/// Whether a list of entity tags has `tag` (quotes included) or is `*`, compared weakly (RFC 9110,
-/// 8.8.3.2). What follows the first thing that is no entity tag doesn't count.
-fn lists(list: &[u8], tag: &[u8]) -> bool {
+/// Whether what was modified then is newer than a field says; `None` where that can't be told,
+/// because one of them is no date (RFC 9110, 13.1.3 and 13.1.4).
+fn is_newer(modified: Option<Wall>, than: &[u8]) -> Option<bool> {
+    Some(modified? > date::parse(than)?)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Comparison {
+    Strong,
+    Weak,
+}
+
+/// Whether a list of entity tags has `tag` (strong, quotes included) or is `*`, by the comparison
+/// asked for (RFC 9110, 8.8.3.2). What follows the first thing that is no entity tag doesn't count.
+fn lists(list: &[u8], tag: &[u8], comparison: Comparison) -> bool {
     if list.trim_ascii() == b"*" {
         return true;
     }
     let mut rest = list;
+    let mut is_weak = false;
     loop {
         rest = match rest {
             [b' ' | b'\t' | b',', more @ ..] => more,
-            [b'W', b'/', more @ ..] if more.first() == Some(&b'"') => more,
+            [b'W', b'/', more @ ..] if more.first() == Some(&b'"') => {
+                is_weak = true;
+                more
+            }
             [b'"', more @ ..] => {
                 let Some(end) = more.iter().position(|byte| *byte == b'"') else { return false };
                 let (this, more) = rest.split_at(end + 2);
-                if this == tag {
+                let counts = comparison == Comparison::Weak || !is_weak;
+                if counts && this == tag {
                     return true;
                 }
+                is_weak = false;
                 more
             }
             _ => return false,
@@ -84,51 +124,134 @@ fn lists(list: &[u8], tag: &[u8]) -> bool {
 mod tests {
     use super::*;
 
+    const AT_5: &str = "Thu, 01 Jan 1970 00:00:05 GMT";
+    const AT_4: &str = "Thu, 01 Jan 1970 00:00:04 GMT";
+    const AT_6: &str = "Thu, 01 Jan 1970 00:00:06 GMT";
+
+    fn at(secs: u64) -> Option<Wall> {
+        Some(Wall::from_secs(secs))
+    }
+
+    /// Names and values of fields.
+    type Lines = [(&'static str, &'static str)];
+
+    /// Conditions from fields, whose names are shortened to what tells them apart.
+    fn conditions(lines: &Lines) -> Conditions<'static> {
+        let mut conditions = Conditions::default();
+        for (name, value) in lines {
+            let value = value.as_bytes();
+            match *name {
+                "match" => conditions.matches.push(value),
+                "unmodified" => conditions.unmodified_since.push(value),
+                "none" => conditions.none_match.push(value),
+                "modified" => conditions.modified_since.push(value),
+                "range" => conditions.range.push(value),
+                _ => unreachable!("{name}"),
+            }
+        }
+        assert_eq!(conditions.clone().into_owned(), conditions);
+        conditions
+    }
+
     #[test]
-    fn a_list_of_tags_is_compared_weakly() {
-        for (list, expected) in [
-            ("\"a\"", true),
-            ("W/\"a\"", true),
-            ("\"b\", \"a\"", true),
-            ("\"b\",W/\"a\"", true),
-            (",, \"a\" ,", true),
-            ("*", true),
-            (" * ", true),
-            ("\"x, \"a\"", false),
-            ("\"b\"", false),
-            ("\"\"", false),
-            ("a", false),
-            ("\"a", false),
-            ("w/\"a\"", false),
-            ("W/a", false),
-            ("b, \"a\"", false),
-            ("", false),
-            ("*, \"b\"", false),
-            ("\"A\"", false),
+    fn a_list_of_tags_is_compared_weakly_or_strongly() {
+        for (list, weak, strong) in [
+            ("\"a\"", true, true),
+            ("W/\"a\"", true, false),
+            ("\"b\", \"a\"", true, true),
+            ("\"b\",W/\"a\"", true, false),
+            ("W/\"b\", \"a\"", true, true),
+            ("W/\"a\", \"a\"", true, true),
+            (",, \"a\" ,", true, true),
+            ("*", true, true),
+            (" * ", true, true),
+            ("\"x, \"a\"", false, false),
+            ("\"b\"", false, false),
+            ("\"\"", false, false),
+            ("a", false, false),
+            ("\"a", false, false),
+            ("w/\"a\"", false, false),
+            ("W/a", false, false),
+            ("b, \"a\"", false, false),
+            ("", false, false),
+            ("*, \"b\"", false, false),
+            ("\"A\"", false, false),
         ] {
-            assert_eq!(lists(list.as_bytes(), b"\"a\""), expected, "{list}");
+            let by = |comparison| lists(list.as_bytes(), b"\"a\"", comparison);
+            assert_eq!((by(Comparison::Weak), by(Comparison::Strong)), (weak, strong), "{list}");
+        }
+    }
+
+    /// The content has the tag "a" and was modified at 5, or nobody knows when.
+    #[test]
+    fn conditions_are_judged_in_the_order_of_the_standard() {
+        use Verdict::*;
+        let table: &[(&Lines, Verdict, Verdict)] = &[
+            (&[], Send, Send),
+            (&[("none", "\"a\"")], NotModified, NotModified),
+            (&[("none", "W/\"a\"")], NotModified, NotModified),
+            (&[("none", "*")], NotModified, NotModified),
+            (&[("none", "\"b\"")], Send, Send),
+            (&[("none", "nonsense")], Send, Send),
+            (&[("modified", AT_5)], NotModified, Send),
+            (&[("modified", AT_6)], NotModified, Send),
+            (&[("modified", AT_4)], Send, Send),
+            (&[("modified", "yesterday")], Send, Send),
+            (&[("modified", AT_5), ("modified", AT_5)], Send, Send),
+            // The tag goes before the date.
+            (&[("none", "\"a\""), ("modified", AT_4)], NotModified, NotModified),
+            (&[("none", "\"b\""), ("modified", AT_6)], Send, Send),
+            (&[("match", "\"a\"")], Send, Send),
+            (&[("match", "\"b\", \"a\"")], Send, Send),
+            (&[("match", "\"b\""), ("match", "\"a\"")], Send, Send),
+            (&[("match", "*")], Send, Send),
+            (&[("match", "W/\"a\"")], Failed, Failed),
+            (&[("match", "\"b\"")], Failed, Failed),
+            (&[("match", "nonsense")], Failed, Failed),
+            (&[("match", "")], Failed, Failed),
+            (&[("unmodified", AT_5)], Send, Send),
+            (&[("unmodified", AT_6)], Send, Send),
+            (&[("unmodified", AT_4)], Failed, Send),
+            (&[("unmodified", "yesterday")], Send, Send),
+            (&[("unmodified", AT_4), ("unmodified", AT_4)], Send, Send),
+            (&[("match", "\"a\""), ("unmodified", AT_4)], Send, Send),
+            (&[("match", "\"b\""), ("unmodified", AT_6)], Failed, Failed),
+            // What is required goes before what is known.
+            (&[("match", "\"b\""), ("none", "\"a\"")], Failed, Failed),
+            (&[("match", "\"a\""), ("none", "\"a\"")], NotModified, NotModified),
+            (&[("unmodified", AT_4), ("none", "\"a\"")], Failed, NotModified),
+            (&[("unmodified", AT_5), ("modified", AT_5)], NotModified, Send),
+            (&[("match", "\"a\""), ("modified", AT_5)], NotModified, Send),
+        ];
+        for (lines, dated, undated) in table {
+            let conditions = conditions(lines);
+            assert_eq!(conditions.judge(b"\"a\"", at(5)), *dated, "{lines:?}");
+            assert_eq!(conditions.judge(b"\"a\"", None), *undated, "undated, {lines:?}");
         }
     }
 
     #[test]
-    fn the_tag_goes_before_the_date() {
-        let at = |secs| Some(Wall::from_secs(secs));
-        let tags = |list: &'static str| Some(Cow::Borrowed(list.as_bytes()));
-        for (none_match, since, modified, expected) in [
-            (None, None, at(5), false),
-            (None, at(5), at(5), true),
-            (None, at(6), at(5), true),
-            (None, at(4), at(5), false),
-            (None, at(5), None, false),
-            (tags("\"a\""), None, at(5), true),
-            (tags("\"a\""), at(4), at(5), true),
-            (tags("\"b\""), at(5), at(5), false),
-            (tags("nonsense"), at(5), at(5), false),
-        ] {
-            let conditions = Conditions { none_match, since };
-            let met = conditions.are_met_by(b"\"a\"", modified);
-            assert_eq!(met, expected, "{conditions:?} {modified:?}");
-            assert_eq!(conditions.clone().into_owned(), conditions);
+    fn a_range_counts_for_the_very_same_content_only() {
+        let table: &[(&Lines, bool, bool)] = &[
+            (&[], true, true),
+            (&[("range", "\"a\"")], true, true),
+            (&[("range", "W/\"a\"")], false, false),
+            (&[("range", "\"b\"")], false, false),
+            (&[("range", "\"a\", \"b\"")], false, false),
+            (&[("range", "\"a\""), ("range", "\"a\"")], false, false),
+            (&[("range", "*")], false, false),
+            (&[("range", "")], false, false),
+            (&[("range", AT_5)], true, false),
+            (&[("range", AT_4)], false, false),
+            (&[("range", AT_6)], false, false),
+            (&[("range", "yesterday")], false, false),
+        ];
+        for (lines, later, at_once) in table {
+            let conditions = conditions(lines);
+            let wants = |now| conditions.want_a_range_of(b"\"a\"", at(5), Wall::from_secs(now));
+            assert_eq!((wants(7), wants(6)), (*later, *at_once), "{lines:?}");
         }
+        let dated = conditions(&[("range", AT_5)]);
+        assert!(!dated.want_a_range_of(b"\"a\"", None, Wall::from_secs(100)));
     }
 }

@@ -4,25 +4,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use sockeye_proto::http1::{Body, Fields, date};
-use sockeye_proto::{FileRange, Wall};
+use sockeye_proto::Wall;
+use sockeye_proto::http1::{Fields, date};
 
 use crate::identity::{Identity, Stamp};
+use crate::look_up::{Found, find};
 use crate::mime::content_type;
 use crate::options::Options;
 use crate::path::Wanted;
-use crate::store::{Absent, Opened, Store, Stored};
+use crate::store::{Absent, Store, Stored};
 
 /// Files of up to so many bytes are kept in memory, larger ones as an open descriptor. Sending from
 /// memory is cheaper than a second call into the kernel up to about 16 KiB, and even at 32 KiB it
 /// saves a descriptor for little.
 pub const SMALL: u64 = 32 * 1024;
-
-/// How often a file that changes under our eyes is read again before we give up.
-const TRIES: usize = 8;
-
-/// The page of a folder.
-const INDEX: &[u8] = b"index.html";
 
 /// What a name leads to.
 #[derive(Debug)]
@@ -50,7 +45,7 @@ pub(crate) struct FileEntry {
 
 /// How the content is kept.
 #[derive(Debug)]
-enum Held {
+pub(crate) enum Held {
     Memory(Bytes),
     Open(Arc<dyn Stored>),
 }
@@ -99,7 +94,7 @@ impl Entry {
 }
 
 impl FileEntry {
-    fn new(name: &[u8], identity: Identity, now: Stamp, held: Held) -> Self {
+    pub(crate) fn new(name: &[u8], identity: Identity, now: Stamp, held: Held) -> Self {
         // Salts are never used twice, so neither is a tag that might name two contents.
         static SALT: AtomicU64 = AtomicU64::new(1);
         let settled = identity.is_settled(now);
@@ -120,88 +115,25 @@ impl FileEntry {
             push("Last-Modified", &date::format(modified));
         }
         push("ETag", tag.as_bytes());
+        push("Accept-Ranges", b"bytes");
         let mut not_modified = Fields::new();
         let pushed = not_modified.push("ETag", tag.as_bytes());
         debug_assert_eq!(pushed, Ok(()), "a tag is hexadecimal digits in quotes");
         Self { identity, settled, tag, modified, fields, not_modified, held }
     }
 
-    /// The whole content.
-    pub(crate) fn body(&self) -> Body<'_> {
-        match &self.held {
-            Held::Memory(bytes) => Body::Shared(bytes),
-            Held::Open(file) => {
-                let source = Arc::clone(file);
-                Body::File(FileRange { source, offset: 0, len: self.identity.size })
-            }
-        }
+    /// Whether a file of this identity has the content of this one.
+    pub(crate) fn still_is(&self, identity: &Identity) -> bool {
+        self.settled && self.identity == *identity
     }
-}
 
-/// What a name was found to lead to.
-enum Found {
-    Folder,
-    File(FileEntry),
-    /// The file that is known already.
-    Same,
-}
+    /// Its length in bytes.
+    pub(crate) fn size(&self) -> u64 {
+        self.identity.size
+    }
 
-fn find(store: &dyn Store, wanted: Wanted<'_>, known: Option<&FileEntry>) -> Result<Found, Absent> {
-    if let Some(single) = store.single_file() {
-        let named = wanted.key().is_empty() || wanted.key() == single;
-        return if named { load(store, single, known) } else { Err(Absent::Missing) };
+    /// The content, as it is kept.
+    pub(crate) fn held(&self) -> &Held {
+        &self.held
     }
-    if !wanted.is_folder() {
-        return load(store, wanted.name(), known);
-    }
-    let index = [wanted.key(), INDEX].concat();
-    match load(store, &index, known) {
-        Ok(Found::Folder) => Err(Absent::NoIndex),
-        Err(Absent::Missing) => Err(match store.open(wanted.name())? {
-            Opened::Folder => Absent::NoIndex,
-            Opened::File(..) => Absent::NotAFolder,
-        }),
-        found => found,
-    }
-}
-
-/// Opens `name` and, where it is small, reads it whole: never half of one content and half of
-/// another.
-fn load(store: &dyn Store, name: &[u8], known: Option<&FileEntry>) -> Result<Found, Absent> {
-    for _ in 0..TRIES {
-        // The clock first: what is written after it was read has a later stamp.
-        let now = store.now();
-        let (file, identity) = match store.open(name)? {
-            Opened::Folder => return Ok(Found::Folder),
-            Opened::File(file, identity) => (file, identity),
-        };
-        if known.is_some_and(|known| known.settled && known.identity == identity) {
-            return Ok(Found::Same);
-        }
-        if identity.size > SMALL {
-            return Ok(Found::File(FileEntry::new(name, identity, now, Held::Open(file))));
-        }
-        let content = read(&*file, identity.size)?;
-        if let Some(content) = content.filter(|_| file.identity() == Ok(identity)) {
-            return Ok(Found::File(FileEntry::new(name, identity, now, Held::Memory(content))));
-        }
-    }
-    Err(Absent::Changing)
-}
-
-/// Reads `size` bytes from the beginning; `None` where there are fewer.
-fn read(file: &dyn Stored, size: u64) -> Result<Option<Bytes>, Absent> {
-    let mut content = vec![0; usize::try_from(size).map_err(|_| Absent::Exhausted)?];
-    let mut filled = 0;
-    while filled < content.len() {
-        match file.read_at(filled as u64, &mut content[filled..]) {
-            Ok(0) => return Ok(None),
-            Ok(count) => filled += count,
-            Err(error) => return Err(Absent::Failed(error.raw_os_error().unwrap_or(0))),
-        }
-    }
-    let bytes = Bytes::from(content);
-    // The first clone of such bytes allocates the count that they are shared by. Here, not there.
-    drop(bytes.clone());
-    Ok(Some(bytes))
 }

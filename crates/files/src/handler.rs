@@ -4,11 +4,11 @@
 use sockeye_proto::http1::{Answer, Handler, Method, Reply, Request, Status};
 use sockeye_proto::{Abandoned, Message, Ticket, Time};
 
+use crate::asked::Asked;
 use crate::cache::FRESH;
-use crate::conditional::Conditions;
 use crate::flight::Landing;
 use crate::path::Wanted;
-use crate::site::{ALLOW, Asked, Progress, Site};
+use crate::site::{ALLOW, Progress, Site};
 
 /// The handler of one connection.
 #[derive(Debug)]
@@ -24,15 +24,7 @@ struct Pending {
     /// When the request came.
     since: Time,
     key: Box<[u8]>,
-    path: Box<[u8]>,
-    query: Option<Box<[u8]>>,
-    conditions: Conditions<'static>,
-}
-
-impl Pending {
-    fn asked(&self) -> Asked<'_> {
-        Asked { path: &self.path, query: self.query.as_deref(), conditions: &self.conditions }
-    }
+    asked: Asked<'static>,
 }
 
 impl Files {
@@ -41,21 +33,13 @@ impl Files {
     }
 
     fn read(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
-        let conditions = Conditions::of(request);
-        let (path, query, since) = (request.path(), request.query(), reply.now());
-        let asked = Asked { path, query, conditions: &conditions };
+        let (asked, since) = (Asked::of(request), reply.now());
         let mut key = None;
         match self.site.answer(&asked, reply, |name| key = Some(Box::from(name))) {
             Progress::Answered(answer) => answer,
             Progress::Waiting(ticket, reply) => {
-                self.pending = Some(Box::new(Pending {
-                    ticket,
-                    since,
-                    key: key.unwrap_or_default(),
-                    path: path.into(),
-                    query: query.map(Into::into),
-                    conditions: conditions.into_owned(),
-                }));
+                let (key, asked) = (key.unwrap_or_default(), asked.into_owned());
+                self.pending = Some(Box::new(Pending { ticket, since, key, asked }));
                 reply.later()
             }
         }
@@ -71,9 +55,9 @@ impl Files {
     ) -> Answer {
         self.site.land(&pending.key, landing, reply.now());
         if pending.since.since(landing.started) < FRESH {
-            return self.site.send(&landing.entry, &pending.asked(), reply);
+            return self.site.send(&landing.entry, &pending.asked, reply);
         }
-        match self.site.look_up(Wanted::from_key(&pending.key), &pending.asked(), reply) {
+        match self.site.look_up(Wanted::from_key(&pending.key), &pending.asked, reply) {
             Progress::Answered(answer) => answer,
             Progress::Waiting(ticket, reply) => {
                 pending.ticket = ticket;

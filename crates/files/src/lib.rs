@@ -38,6 +38,8 @@
 //!   at most once in that time on each shard.
 //! - A reply is never half of one content and half of another: small files are read whole and
 //!   looked at again; large ones are checked before their last part is sent.
+//! - A resumed download is of one content: a range is sent of the very file whose tag or date the
+//!   client names, and no range has a byte sent twice.
 //! - A hot small file is answered without a system call and without an allocation.
 //!
 //! What it leaves to others: HTTP itself is `sockeye-proto`'s; threads, sockets and the sending of
@@ -45,6 +47,7 @@
 
 #![forbid(unsafe_code)]
 
+mod asked;
 mod cache;
 mod conditional;
 mod disk;
@@ -53,11 +56,14 @@ mod flight;
 mod folder;
 mod handler;
 mod identity;
+mod look_up;
 pub mod memory;
 mod mime;
 mod open;
 mod options;
 mod path;
+mod range;
+mod send;
 mod site;
 mod store;
 #[cfg(test)]

@@ -6,16 +6,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sockeye_proto::http1::{Answer, Body, Fields, Reply, Status};
+use sockeye_proto::http1::{Answer, Fields, Reply, Status};
 use sockeye_proto::{FileSource, Ticket, Time};
 
+use crate::asked::Asked;
 use crate::cache::{Cache, CacheLimits, FRESH};
-use crate::conditional::Conditions;
-use crate::entry::{Entry, FileEntry};
+use crate::entry::Entry;
 use crate::flight::{Boarding, Flights, Landing};
 use crate::handler::Files;
 use crate::options::Options;
 use crate::path::{Refusal, Wanted};
+use crate::send;
 use crate::store::{Absent, Store};
 
 /// How long a kept descriptor is taken for the current file without asking. A change that is seen
@@ -37,15 +38,6 @@ struct Inner {
     scratch: RefCell<Vec<u8>>,
     allow: Fields,
     retry: Fields,
-}
-
-/// What an answer depends on besides the name.
-#[derive(Debug)]
-pub(crate) struct Asked<'a> {
-    /// The path as it was sent.
-    pub(crate) path: &'a [u8],
-    pub(crate) query: Option<&'a [u8]>,
-    pub(crate) conditions: &'a Conditions<'a>,
 }
 
 /// What became of a request: an answer, or a look-up to wait for.
@@ -86,7 +78,7 @@ impl Site {
         keep: impl FnOnce(&[u8]),
     ) -> Progress<'r, 't> {
         let mut scratch = self.inner.scratch.borrow_mut();
-        let wanted = match Wanted::parse(asked.path, &mut scratch) {
+        let wanted = match Wanted::parse(&asked.path, &mut scratch) {
             Ok(wanted) => wanted,
             Err(refusal) => return Progress::Answered(self.refuse(refusal, reply)),
         };
@@ -172,7 +164,7 @@ impl Site {
     /// Answers with what is known under a name.
     pub(crate) fn send(&self, entry: &Entry, asked: &Asked<'_>, reply: Reply<'_, '_>) -> Answer {
         match entry {
-            Entry::File(file) => send_file(file, asked.conditions, reply),
+            Entry::File(file) => send::send(file, asked, reply),
             Entry::Folder => redirect(asked, reply),
             Entry::Absent(absent) => self.send_absent(*absent, reply),
         }
@@ -210,18 +202,10 @@ impl Site {
 /// The methods that a folder knows.
 pub(crate) const ALLOW: &str = "GET, HEAD, OPTIONS";
 
-fn send_file(file: &FileEntry, conditions: &Conditions<'_>, reply: Reply<'_, '_>) -> Answer {
-    if conditions.are_met_by(file.tag.as_bytes(), file.modified) {
-        reply.send(Status::NOT_MODIFIED, &file.not_modified, Body::Empty)
-    } else {
-        reply.send(Status::OK, &file.fields, file.body())
-    }
-}
-
 /// Sends the client to the same path with a slash at its end, so that the relative links of the
 /// folder's page lead into the folder.
 fn redirect(asked: &Asked<'_>, reply: Reply<'_, '_>) -> Answer {
-    let Asked { path, query, .. } = *asked;
+    let (path, query) = (&*asked.path, asked.query.as_deref());
     let parts = [path, b"/", query.map_or(b"", |_| b"?"), query.unwrap_or_default()];
     // A path with an empty first segment was refused: two slashes in front would be another host.
     debug_assert!(!path.starts_with(b"//"));

@@ -15,7 +15,7 @@ fn a_file_comes_with_all_that_is_said_about_it() {
     assert_eq!(got.field("X-Content-Type-Options"), Some("nosniff"));
     assert_eq!(got.field("Last-Modified"), Some("Thu, 01 Jan 1970 00:16:40 GMT"));
     assert!(got.field("ETag").is_some_and(|tag| tag.len() == 18 && tag.starts_with('"')));
-    assert_eq!(got.field("Accept-Ranges"), None, "ranges are not answered yet");
+    assert_eq!(got.field("Accept-Ranges"), Some("bytes"));
 
     let empty = client.get("/empty.txt");
     assert_eq!((empty.status, empty.text()), (200, ""));
@@ -147,7 +147,39 @@ fn a_client_that_has_the_content_is_told_so() {
         }
     }
     // There is nothing for a condition to be met by.
-    assert_eq!(client.request("GET", "/none", "If-None-Match: *\r\n").status, 404);
+    for field in ["If-None-Match: *", "If-Match: *", "If-Match: \"x\""] {
+        assert_eq!(client.request("GET", "/none", &format!("{field}\r\n")).status, 404);
+    }
+}
+
+#[test]
+fn a_client_that_wants_another_content_gets_none() {
+    let (_, site) = memory(&[("a.txt", "Hello")]);
+    let mut client = Client::new(&site);
+    let first = client.get("/a.txt");
+    let tag = first.field("ETag").unwrap();
+    let date = first.field("Last-Modified").unwrap();
+    for (fields, status) in [
+        (format!("If-Match: {tag}\r\n"), 200),
+        (format!("If-Match: \"x\"\r\nIf-Match: {tag}\r\n"), 200),
+        ("If-Match: *\r\n".to_owned(), 200),
+        (format!("If-Unmodified-Since: {date}\r\n"), 200),
+        ("If-Match: \"x\"\r\n".to_owned(), 412),
+        (format!("If-Match: W/{tag}\r\n"), 412),
+        ("If-Unmodified-Since: Thu, 01 Jan 1970 00:16:39 GMT\r\n".to_owned(), 412),
+        (format!("If-Match: \"x\"\r\nIf-None-Match: {tag}\r\n"), 412),
+        (format!("If-Match: {tag}\r\nIf-None-Match: {tag}\r\n"), 304),
+        ("If-Match: \"x\"\r\nRange: bytes=0-1\r\n".to_owned(), 412),
+    ] {
+        // Known, and waiting for a look-up: the conditions are kept.
+        for millis in [0, 1000] {
+            client.pass(millis);
+            for method in ["GET", "HEAD"] {
+                let got = client.request(method, "/a.txt", &fields);
+                assert_eq!((got.status, got.field("ETag")), (status, Some(tag)), "{fields}");
+            }
+        }
+    }
 }
 
 #[test]

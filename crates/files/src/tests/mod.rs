@@ -5,6 +5,7 @@ mod coalescing;
 mod exchange;
 mod fresh;
 mod hot;
+mod ranges;
 pub(crate) mod scratch;
 
 use std::cell::Cell;

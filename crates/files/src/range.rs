@@ -1,0 +1,281 @@
+//! Byte ranges (RFC 9110, 14): which parts of a file a request wants.
+//!
+//! What is sent is bounded whatever is asked for: at most [`MOST`] ranges are read, and those that
+//! overlap, adjoin or nearly do become one. So no byte of the file is sent twice, and the headers
+//! between the parts are never more than the bytes that were left out.
+
+/// A request with more ranges is answered with the whole file, as if it had none (RFC 9110, 14.2).
+/// Readers of documents ask for a handful at once; what asks for hundreds means harm.
+pub(crate) const MOST: usize = 16;
+
+/// Ranges with a smaller gap become one: the header of a second part would be longer.
+const GAP: u64 = 128;
+
+/// A part of a file: at least one byte, all of it inside of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub(crate) start: u64,
+    pub(crate) len: u64,
+}
+
+/// What a `Range` field comes to, for a file of a certain size.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Ranges {
+    /// All of it: the field is not understood, or asks for too many.
+    Whole,
+    /// None of them is in the file: 416.
+    Unsatisfiable,
+    /// One part.
+    One(Part),
+    /// Several parts: far from each other, in the order they were asked for.
+    Many(Vec<Part>),
+}
+
+impl Part {
+    fn end(self) -> u64 {
+        self.start + self.len
+    }
+
+    /// As `Content-Range` has it, of a file of `size` bytes.
+    pub(crate) fn content_range(self, size: u64) -> String {
+        format!("bytes {}-{}/{size}", self.start, self.end() - 1)
+    }
+
+    fn is_near(self, other: Self) -> bool {
+        self.start <= other.end().saturating_add(GAP)
+            && other.start <= self.end().saturating_add(GAP)
+    }
+
+    fn with(self, other: Self) -> Self {
+        let start = self.start.min(other.start);
+        Self { start, len: self.end().max(other.end()) - start }
+    }
+}
+
+impl Ranges {
+    /// Reads the value of a `Range` field, for a file of `size` bytes.
+    pub(crate) fn of(value: &[u8], size: u64) -> Self {
+        // No range of nothing can be sent; some clients ask for one to limit what they get.
+        if size == 0 {
+            return Self::Whole;
+        }
+        let Some(specs) = strip_unit(value) else { return Self::Whole };
+        let mut parts = Vec::new();
+        let mut count = 0;
+        for spec in specs.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+            // Empty elements of a list are passed over (RFC 9110, 5.6.1.2).
+            if spec.is_empty() {
+                continue;
+            }
+            count += 1;
+            let Ok(found) = read(spec, size) else { return Self::Whole };
+            if count > MOST {
+                return Self::Whole;
+            }
+            if let Some(part) = found {
+                add(&mut parts, part);
+            }
+        }
+        match *parts {
+            [] if count == 0 => Self::Whole,
+            [] => Self::Unsatisfiable,
+            [part] => Self::One(part),
+            _ => Self::Many(parts),
+        }
+    }
+}
+
+/// What follows `bytes=`; `None` for another unit. Units are compared without regard to case
+/// (RFC 9110, 14.1).
+fn strip_unit(value: &[u8]) -> Option<&[u8]> {
+    let (unit, rest) = value.split_at_checked(b"bytes".len())?;
+    if unit.eq_ignore_ascii_case(b"bytes") { rest.strip_prefix(b"=") } else { None }
+}
+
+/// Not a range at all.
+struct Malformed;
+
+/// Reads `first-last`, `first-` or `-suffix`: `None` where it lies beyond the file.
+fn read(spec: &[u8], size: u64) -> Result<Option<Part>, Malformed> {
+    let dash = spec.iter().position(|byte| *byte == b'-').ok_or(Malformed)?;
+    let (first, last) = (&spec[..dash], &spec[dash + 1..]);
+    let (start, end) = match (first, last) {
+        (b"", suffix) => (size - number(suffix)?.min(size), size),
+        (first, b"") => (number(first)?, size),
+        (first, last) => {
+            let (first, last) = (number(first)?, number(last)?);
+            if last < first {
+                return Err(Malformed);
+            }
+            (first, last.saturating_add(1).min(size))
+        }
+    };
+    Ok((start < end).then(|| Part { start, len: end - start }))
+}
+
+/// A decimal number. One beyond 2⁶⁴ is beyond every file, and stays so.
+fn number(digits: &[u8]) -> Result<u64, Malformed> {
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return Err(Malformed);
+    }
+    Ok(digits.iter().fold(0, |number: u64, digit| {
+        number.saturating_mul(10).saturating_add(u64::from(digit - b'0'))
+    }))
+}
+
+/// Adds a part, made one with all that are near it, in the place of the first of them.
+fn add(parts: &mut Vec<Part>, mut part: Part) {
+    let mut place = parts.len();
+    // A part that grew may be near others: at most as many rounds as there are parts.
+    while let Some(near) = parts.iter().position(|other| other.is_near(part)) {
+        part = part.with(parts.remove(near));
+        place = place.min(near);
+    }
+    parts.insert(place.min(parts.len()), part);
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Ranges as `start+len` of a file of 1,000 bytes.
+    fn shown(value: &str) -> String {
+        let show = |part: &Part| format!("{}+{}", part.start, part.len);
+        match Ranges::of(value.as_bytes(), 1000) {
+            Ranges::Whole => "whole".into(),
+            Ranges::Unsatisfiable => "416".into(),
+            Ranges::One(part) => show(&part),
+            Ranges::Many(parts) => parts.iter().map(show).collect::<Vec<_>>().join(" "),
+        }
+    }
+
+    #[test]
+    fn ranges_and_what_they_come_to() {
+        for (value, expected) in [
+            ("bytes=0-0", "0+1"),
+            ("bytes=0-", "0+1000"),
+            ("bytes=0-999", "0+1000"),
+            ("bytes=0-1000", "0+1000"),
+            ("bytes=5-9", "5+5"),
+            ("bytes=999-", "999+1"),
+            ("bytes=-1", "999+1"),
+            ("bytes=-1000", "0+1000"),
+            ("bytes=-5000", "0+1000"),
+            ("Bytes=5-9", "5+5"),
+            ("bytes= 5-9 ,", "5+5"),
+            ("bytes=,,5-9", "5+5"),
+            ("bytes=005-0009", "5+5"),
+            ("bytes=0-99999999999999999999999999", "0+1000"),
+            ("bytes=-99999999999999999999999999", "0+1000"),
+            ("bytes=18446744073709551615-", "416"),
+            ("bytes=99999999999999999999999999-", "416"),
+            ("bytes=1000-", "416"),
+            ("bytes=1000-2000", "416"),
+            ("bytes=-0", "416"),
+            ("bytes=-0,1000-", "416"),
+            // Beyond the file, beside one that isn't.
+            ("bytes=1000-,5-9", "5+5"),
+            ("bytes=-0,5-9", "5+5"),
+            // Far from each other: in the order they were asked for.
+            ("bytes=0-9,500-509", "0+10 500+10"),
+            ("bytes=500-509,0-9", "500+10 0+10"),
+            ("bytes=0-9,-10", "0+10 990+10"),
+            // Overlapping, the same, adjoining and near: one.
+            ("bytes=0-9,5-19", "0+20"),
+            ("bytes=0-9,0-9,0-9", "0+10"),
+            ("bytes=0-9,10-19", "0+20"),
+            ("bytes=0-9,137-200", "0+201"),
+            ("bytes=0-9,139-200", "0+10 139+62"),
+            ("bytes=0-,0-,0-,0-", "0+1000"),
+            ("bytes=0-9,500-509,5-502", "0+510"),
+            ("bytes=900-909,500-509,0-9,505-600", "900+10 500+101 0+10"),
+            // What can't be parsed is ignored, whole.
+            ("", "whole"),
+            ("bytes", "whole"),
+            ("bytes=", "whole"),
+            ("bytes=,", "whole"),
+            ("bytes=-", "whole"),
+            ("bytes=a-b", "whole"),
+            ("bytes=5", "whole"),
+            ("bytes=9-5", "whole"),
+            ("bytes=0-9,9-5", "whole"),
+            ("bytes=0-9;20-29", "whole"),
+            ("bytes=--5", "whole"),
+            ("bytes=1-2-3", "whole"),
+            ("bytes=+1-2", "whole"),
+            ("bytes=0x1-2", "whole"),
+            ("bytes=1 -2", "whole"),
+            ("bytes =1-2", "whole"),
+            ("bytes:1-2", "whole"),
+            ("lines=1-2", "whole"),
+            ("byte=1-2", "whole"),
+        ] {
+            assert_eq!(shown(value), expected, "{value}");
+        }
+        assert_eq!(Ranges::of(b"bytes=0-0", 0), Ranges::Whole);
+        assert_eq!(Ranges::of(b"bytes=-1", 0), Ranges::Whole);
+    }
+
+    #[test]
+    fn more_ranges_than_the_limit_are_ignored_and_as_many_are_not() {
+        let ask = |count: u64| {
+            let specs: Vec<String> = (0..count).map(|at| format!("{0}-{0}", at * 1000)).collect();
+            Ranges::of(format!("bytes={}", specs.join(",")).as_bytes(), 1_000_000)
+        };
+        assert!(matches!(ask(MOST as u64), Ranges::Many(parts) if parts.len() == MOST));
+        assert_eq!(ask(MOST as u64 + 1), Ranges::Whole);
+    }
+
+    #[test]
+    fn a_content_range_counts_from_zero_to_the_last_byte() {
+        assert_eq!(Part { start: 5, len: 5 }.content_range(1000), "bytes 5-9/1000");
+    }
+
+    proptest! {
+        #[test]
+        fn no_byte_is_sent_twice_and_none_from_beyond(
+            specs in proptest::collection::vec((0u64..3000, 0u64..3000, 0u8..3), 1..16),
+            size in 1u64..2500,
+        ) {
+            let text = |(a, b, kind): &(u64, u64, u8)| match kind {
+                0 => format!("{}-{}", a.min(b), a.max(b)),
+                1 => format!("{a}-"),
+                _ => format!("-{a}"),
+            };
+            let value = specs.iter().map(text).collect::<Vec<_>>().join(",");
+            let wanted = |at: u64| specs.iter().any(|(a, b, kind)| match kind {
+                0 => (*a.min(b)..=*a.max(b)).contains(&at),
+                1 => at >= *a,
+                _ => at >= size.saturating_sub(*a),
+            });
+            let mut sent = vec![0; size as usize];
+            let parts = match Ranges::of(format!("bytes={value}").as_bytes(), size) {
+                Ranges::Whole => panic!("{value} is understood"),
+                Ranges::Unsatisfiable => Vec::new(),
+                Ranges::One(part) => vec![part],
+                Ranges::Many(parts) => parts,
+            };
+            for part in &parts {
+                prop_assert!(part.len > 0);
+                for at in part.start..part.end() {
+                    sent[at as usize] += 1;
+                }
+            }
+            for (at, times) in sent.iter().enumerate() {
+                prop_assert!(*times <= 1, "{value}: byte {at} is sent {times} times");
+                prop_assert!(*times == 1 || !wanted(at as u64), "{value}: byte {at} is missing");
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_taken_without_a_panic(
+            value in proptest::collection::vec(any::<u8>(), 0..64),
+            size in any::<u64>(),
+        ) {
+            let _ = Ranges::of(&value, size);
+            let _ = Ranges::of(&[b"bytes=", &value[..]].concat(), size);
+        }
+    }
+}

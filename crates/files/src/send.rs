@@ -1,0 +1,81 @@
+//! A file as the reply to a request: what its conditions and ranges leave of it.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use sockeye_proto::http1::{Answer, Body, Fields, Reply, Status};
+use sockeye_proto::{FileRange, FileSource};
+
+use crate::asked::Asked;
+use crate::conditional::Verdict;
+use crate::entry::{FileEntry, Held};
+use crate::range::{Part, Ranges};
+
+/// Answers with a file, or says that the client has it, or that it isn't what the client wants.
+pub(crate) fn send(file: &FileEntry, asked: &Asked<'_>, reply: Reply<'_, '_>) -> Answer {
+    match asked.conditions.judge(file.tag.as_bytes(), file.modified) {
+        Verdict::Send => {}
+        Verdict::NotModified => {
+            return reply.send(Status::NOT_MODIFIED, &file.not_modified, Body::Empty);
+        }
+        Verdict::Failed => {
+            let text = "The file is not the one that was asked for.";
+            return reply.error(Status::PRECONDITION_FAILED, &file.not_modified, text);
+        }
+    }
+    match ranges(file, asked, &reply) {
+        Ranges::Whole | Ranges::Many(_) => whole(file, reply),
+        Ranges::One(part) => one(file, part, reply),
+        Ranges::Unsatisfiable => {
+            let size = format!("bytes */{}", file.size());
+            let fields = with(Cow::Borrowed(&file.not_modified), "Content-Range", &size);
+            reply.error(Status::RANGE_NOT_SATISFIABLE, &fields, "The file ends before that.")
+        }
+    }
+}
+
+/// Which part of the file is wanted (RFC 9110, 13.2.2, step 5).
+fn ranges(file: &FileEntry, asked: &Asked<'_>, reply: &Reply<'_, '_>) -> Ranges {
+    let Some(range) = asked.range.get() else { return Ranges::Whole };
+    let (tag, modified) = (file.tag.as_bytes(), file.modified);
+    if !asked.conditions.want_a_range_of(tag, modified, reply.wall()) {
+        return Ranges::Whole;
+    }
+    Ranges::of(range, file.size())
+}
+
+fn whole(file: &FileEntry, reply: Reply<'_, '_>) -> Answer {
+    let body = match file.held() {
+        Held::Memory(bytes) => Body::Shared(bytes),
+        Held::Open(source) => {
+            let source: Arc<dyn FileSource> = Arc::clone(source) as _;
+            Body::File(FileRange { source, offset: 0, len: file.size() })
+        }
+    };
+    reply.send(Status::OK, &file.fields, body)
+}
+
+fn one(file: &FileEntry, part: Part, reply: Reply<'_, '_>) -> Answer {
+    let range = part.content_range(file.size());
+    let fields = with(Cow::Borrowed(&file.fields), "Content-Range", &range);
+    match file.held() {
+        Held::Memory(bytes) => {
+            // Inside of the file, and so of what is in memory.
+            let bytes = bytes.slice(part.start as usize..(part.start + part.len) as usize);
+            reply.send(Status::PARTIAL_CONTENT, &fields, Body::Shared(&bytes))
+        }
+        Held::Open(source) => {
+            let source: Arc<dyn FileSource> = Arc::clone(source) as _;
+            let body = Body::File(FileRange { source, offset: part.start, len: part.len });
+            reply.send(Status::PARTIAL_CONTENT, &fields, body)
+        }
+    }
+}
+
+/// Fields and one more, of checked parts.
+fn with(fields: Cow<'_, Fields>, name: &str, value: &str) -> Fields {
+    let mut fields = fields.into_owned();
+    let pushed = fields.push(name, value.as_bytes());
+    debug_assert_eq!(pushed, Ok(()), "{name} is made of checked parts");
+    fields
+}

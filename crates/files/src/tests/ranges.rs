@@ -1,0 +1,138 @@
+//! Parts of files.
+
+use super::{Client, Got, memory};
+use crate::SMALL;
+
+const DIGITS: &str = "0123456789";
+
+/// A small file and a large one, of which the same is asked.
+fn both() -> (Client, String) {
+    let large = DIGITS.repeat(10_000);
+    let (_, site) = memory(&[("small", DIGITS), ("large", &large), ("empty", "")]);
+    assert!(large.len() as u64 > SMALL);
+    (Client::new(&site), large)
+}
+
+fn range(client: &mut Client, path: &str, range: &str, more: &str) -> Got {
+    client.request("GET", path, &format!("Range: {range}\r\n{more}"))
+}
+
+#[test]
+fn one_range_is_that_part_and_says_where_it_lies() {
+    let (mut client, large) = both();
+    for (asked, small_part, large_part) in [
+        ("bytes=0-0", 0..1, 0..1),
+        ("bytes=3-5", 3..6, 3..6),
+        ("bytes=7-", 7..10, 7..100_000),
+        ("bytes=-3", 7..10, 99_997..100_000),
+        ("bytes=-200000", 0..10, 0..100_000),
+        ("bytes=5-999999", 5..10, 5..100_000),
+        ("bytes=0-1,1-4", 0..5, 0..5),
+    ] {
+        for (path, content, part) in
+            [("/small", DIGITS, small_part), ("/large", &*large, large_part)]
+        {
+            // Looked up, and known.
+            for millis in [0, 1000] {
+                client.pass(millis);
+                let got = range(&mut client, path, asked, "");
+                let (first, last) = (part.start, part.end - 1);
+                let lies = format!("bytes {first}-{last}/{}", content.len());
+                assert_eq!((got.status, got.text()), (206, &content[part.clone()]), "{asked}");
+                assert_eq!(got.field("Content-Range"), Some(&*lies));
+                assert_eq!(got.field("Content-Length"), Some(&*part.len().to_string()));
+                assert!(got.field("ETag").is_some() && got.field("Last-Modified").is_some());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_range_beyond_the_file_is_told_its_length() {
+    let (mut client, _) = both();
+    for asked in ["bytes=10-", "bytes=10-20,30-", "bytes=-0", "bytes=18446744073709551616-"] {
+        let got = range(&mut client, "/small", asked, "");
+        assert_eq!((got.status, got.field("Content-Range")), (416, Some("bytes */10")), "{asked}");
+        assert_eq!(got.text(), "416 Range Not Satisfiable\nThe file ends before that.\n");
+    }
+}
+
+#[test]
+fn what_is_no_range_of_bytes_is_ignored() {
+    let (mut client, _) = both();
+    for asked in
+        ["lines=1-2", "bytes=5-3", "bytes=x-", "bytes=", "bytes", "bytes=0-1\r\nRange: bytes=0-1"]
+    {
+        let got = range(&mut client, "/small", asked, "");
+        assert_eq!((got.status, got.text()), (200, DIGITS), "{asked}");
+        assert_eq!(got.field("Content-Range"), None);
+    }
+    // Of nothing, no part can be sent.
+    for asked in ["bytes=0-0", "bytes=-5"] {
+        assert_eq!(range(&mut client, "/empty", asked, "").status, 200);
+    }
+}
+
+/// RFC 9110, 14.2: a range is defined for GET alone.
+#[test]
+fn head_ignores_a_range_as_the_standard_wants() {
+    let (mut client, _) = both();
+    for asked in ["bytes=0-1", "bytes=100-"] {
+        let head = client.request("HEAD", "/small", &format!("Range: {asked}\r\n"));
+        assert_eq!(head.head, client.get("/small").head);
+    }
+}
+
+#[test]
+fn a_range_of_another_content_is_all_of_this_one() {
+    let (mut client, _) = both();
+    let first = client.get("/small");
+    let tag = first.field("ETag").unwrap();
+    let date = first.field("Last-Modified").unwrap();
+    for (condition, status) in [
+        (tag.to_owned(), 206),
+        (date.to_owned(), 206),
+        ("\"x\"".to_owned(), 200),
+        (format!("W/{tag}"), 200),
+        ("Thu, 01 Jan 1970 00:16:39 GMT".to_owned(), 200),
+        ("Thu, 01 Jan 1970 00:16:41 GMT".to_owned(), 200),
+        (format!("{tag}\r\nIf-Range: {tag}"), 200),
+    ] {
+        for millis in [0, 1000] {
+            client.pass(millis);
+            let more = format!("If-Range: {condition}\r\n");
+            let got = range(&mut client, "/small", "bytes=2-3", &more);
+            assert_eq!(got.status, status, "{condition}");
+            assert_eq!(got.text(), if status == 206 { "23" } else { DIGITS });
+            // Nor does what lies beyond another content say anything about this one.
+            let beyond = range(&mut client, "/small", "bytes=20-", &more).status;
+            assert_eq!(beyond, if status == 206 { 416 } else { 200 });
+        }
+    }
+    // Without a range it says nothing.
+    assert_eq!(client.request("GET", "/small", "If-Range: \"x\"\r\n").status, 200);
+}
+
+#[test]
+fn the_conditions_come_before_the_range() {
+    let (mut client, _) = both();
+    let tag = client.get("/small").field("ETag").unwrap().to_owned();
+    let mut status = |more: String| range(&mut client, "/small", "bytes=2-3", &more).status;
+    assert_eq!(status(format!("If-None-Match: {tag}\r\n")), 304);
+    assert_eq!(status(format!("If-None-Match: {tag}\r\nIf-Range: \"x\"\r\n")), 304);
+    assert_eq!(status("If-Match: \"x\"\r\n".to_owned()), 412);
+    assert_eq!(status(format!("If-Match: {tag}\r\nIf-Range: {tag}\r\n")), 206);
+}
+
+#[test]
+fn a_range_of_a_file_that_changes_under_it_is_not_completed() {
+    let content = DIGITS.repeat(10_000);
+    let (store, site) = memory(&[("large", &content)]);
+    let mut client = Client::new(&site);
+    client.ask("GET", "/large", "Range: bytes=10-19\r\n");
+    client.0.run_jobs();
+    store.pass(1_000_000);
+    store.write("large", "x".repeat(content.len()));
+    let got = client.answered().unwrap();
+    assert_eq!((got.status, got.text()), (206, ""));
+}
