@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use sockeye_proto::http1::{Method, Request};
 
 use crate::conditional::Conditions;
+use crate::stage::is_page;
 
 /// What is asked for, and how.
 #[derive(Clone, Debug)]
@@ -17,6 +18,9 @@ pub(crate) struct Asked<'a> {
     pub(crate) conditions: Conditions<'a>,
     /// `Range`, on a GET: other methods have no ranges (RFC 9110, 14.2).
     pub(crate) range: Sole<'a>,
+    accept: List<'a>,
+    /// `Sec-Fetch-Mode`
+    fetch_mode: Sole<'a>,
 }
 
 /// A field that is a list: its lines are one list (RFC 9110, 5.3).
@@ -41,6 +45,8 @@ impl<'a> Asked<'a> {
             query: request.query().map(Cow::Borrowed),
             conditions: Conditions::default(),
             range: Sole::None,
+            accept: List::default(),
+            fetch_mode: Sole::None,
         };
         for (name, value) in request.fields() {
             asked.take(name, value);
@@ -57,9 +63,11 @@ impl<'a> Asked<'a> {
         let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
         match name.len() {
             5 if is("range") => self.range.push(value),
+            6 if is("accept") => self.accept.push(value),
             8 if is("if-match") => conditions.matches.push(value),
             8 if is("if-range") => conditions.range.push(value),
             13 if is("if-none-match") => conditions.none_match.push(value),
+            14 if is("sec-fetch-mode") => self.fetch_mode.push(value),
             17 if is("if-modified-since") => conditions.modified_since.push(value),
             19 if is("if-unmodified-since") => conditions.unmodified_since.push(value),
             _ => {}
@@ -68,15 +76,37 @@ impl<'a> Asked<'a> {
 
     /// To be kept longer than the request.
     pub(crate) fn into_owned(self) -> Asked<'static> {
-        let Self { method, path, query, conditions, range } = self;
+        let Self { method, path, query, conditions, range, accept, fetch_mode } = self;
         Asked {
             method,
             path: Cow::Owned(path.into_owned()),
             query: query.map(|query| Cow::Owned(query.into_owned())),
             conditions: conditions.into_owned(),
             range: range.into_owned(),
+            accept: accept.into_owned(),
+            fetch_mode: fetch_mode.into_owned(),
         }
     }
+
+    /// Whether somebody wants to see a page, as far as can be told: a browser that says so, or a
+    /// client that takes HTML; and the path is no asset's.
+    pub(crate) fn navigates(&self) -> bool {
+        is_page(&self.path)
+            && match &self.fetch_mode {
+                Sole::One(mode) => **mode == *b"navigate",
+                Sole::None | Sole::Many => self.accept.get().is_none_or(takes_html),
+            }
+    }
+}
+
+/// Whether a list of media types has HTML in it, or everything (RFC 9110, 12.5.1).
+fn takes_html(accept: &[u8]) -> bool {
+    accept.split(|byte| *byte == b',').any(|range| {
+        let kind = range.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+        [&b"text/html"[..], b"application/xhtml+xml", b"text/*", b"*/*"]
+            .iter()
+            .any(|known| kind.eq_ignore_ascii_case(known))
+    })
 }
 
 impl<'a> List<'a> {
@@ -133,6 +163,45 @@ impl<'a> Sole<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_is_asked_for_by_those_who_take_html() {
+        for (path, accept, mode, expected) in [
+            ("/", None, None, true),
+            ("/users/7", None, None, true),
+            ("/about.HTML", None, None, true),
+            ("/v1.2/users", None, None, true),
+            ("/app.js", None, None, false),
+            ("/app.", None, None, false),
+            ("/users/7", Some("text/html,application/xml;q=0.9"), None, true),
+            ("/users/7", Some("application/json, */*;q=0.1"), None, true),
+            ("/users/7", Some("Text/HTML;q=0.5"), None, true),
+            ("/users/7", Some("application/json"), None, false),
+            ("/users/7", Some("image/avif,image/*"), None, false),
+            ("/users/7", Some(""), None, false),
+            ("/users/7", Some("*/*"), Some("cors"), false),
+            ("/users/7", Some("text/html"), Some("no-cors"), false),
+            ("/users/7", Some("text/html"), Some("navigate"), true),
+            ("/app.js", Some("text/html"), Some("navigate"), false),
+        ] {
+            let mut asked = Asked {
+                method: Method::Get,
+                path: Cow::Borrowed(path.as_bytes()),
+                query: None,
+                conditions: Conditions::default(),
+                range: Sole::None,
+                accept: List::default(),
+                fetch_mode: Sole::None,
+            };
+            for (name, value) in [("Accept", accept), ("Sec-Fetch-Mode", mode)] {
+                if let Some(value) = value {
+                    asked.take(name.as_bytes(), value.as_bytes());
+                }
+            }
+            assert_eq!(asked.navigates(), expected, "{asked:?}");
+            assert_eq!(asked.into_owned().navigates(), expected);
+        }
+    }
 
     #[test]
     fn lines_of_a_list_are_one_list() {

@@ -20,7 +20,7 @@ pub const FRESH: Duration = Duration::from_secs(1);
 
 /// What an entry costs besides its key and its content: the entry, its fields, its place. Counted
 /// roughly, so that a flood of tiny entries is bounded in bytes as well.
-const OVERHEAD: usize = 512;
+const OVERHEAD: usize = 1024;
 
 /// How many slots are looked at for entries that have gone stale, each time one is put.
 const SWEEP: usize = 2;

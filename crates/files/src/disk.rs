@@ -19,7 +19,7 @@ use sockeye_proto::FileSource;
 
 use crate::identity::{Identity, Stamp};
 use crate::open;
-use crate::store::{Absent, Opened, Store, Stored};
+use crate::store::{Absent, Denied, Need, Opened, Special, Store, Stored};
 
 /// A folder on disk, or a single file.
 #[derive(Debug)]
@@ -106,6 +106,35 @@ impl Disk {
         }
     }
 
+    /// What `name`, which may not be opened, is denied by: the folder in front of the first part
+    /// of it that can't even be looked at, or the file itself.
+    fn denial(&self, name: &[u8]) -> Denied {
+        if self.single.is_some() {
+            return Denied { at: name.len(), need: Need::Read };
+        }
+        let Ok(root) = open::folder(&self.root) else { return Denied { at: 0, need: Need::Pass } };
+        let slashes = name.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+        let ends = slashes.map(|(at, _)| at).chain([name.len()]);
+        let mut passed = 0;
+        for end in ends {
+            let part = OsStr::from_bytes(&name[..end]);
+            if let Err(Errno::ACCESS | Errno::PERM) = open::beneath(&root, part, open::LOOK) {
+                return Denied { at: passed, need: Need::Pass };
+            }
+            passed = end;
+        }
+        Denied { at: name.len(), need: Need::Read }
+    }
+
+    /// What `name` is, which is no file and can't be opened.
+    fn special(&self, name: &[u8]) -> Special {
+        let looked = open::folder(&self.root)
+            .and_then(|root| open::beneath(&root, OsStr::from_bytes(name), open::LOOK))
+            .map_err(absent)
+            .and_then(|file| stat(file.as_fd()));
+        looked.map_or(Special::Device, |(kind, _)| special(kind))
+    }
+
     /// Whether `name`, which may not be read, is a folder all the same: one that may be passed
     /// through but not listed.
     fn is_closed_folder(&self, name: &[u8]) -> bool {
@@ -121,6 +150,9 @@ impl Store for Disk {
     fn open(&self, name: &[u8]) -> Result<Opened, Absent> {
         let file = match self.open_fd(name) {
             Err(Errno::ACCESS) if self.is_closed_folder(name) => return Ok(Opened::Folder),
+            Err(Errno::ACCESS | Errno::PERM) => return Err(Absent::Denied(self.denial(name))),
+            // What opening a socket says, and a device that isn't there.
+            Err(Errno::NXIO | Errno::NODEV) => return Err(Absent::NotRegular(self.special(name))),
             opened => opened.map_err(absent)?,
         };
         let (kind, identity) = stat(file.as_fd())?;
@@ -129,7 +161,7 @@ impl Store for Disk {
             FileType::RegularFile => {
                 Ok(Opened::File(Arc::new(DiskFile { file, identity }), identity))
             }
-            _ => Err(Absent::NotRegular),
+            kind => Err(Absent::NotRegular(special(kind))),
         }
     }
 
@@ -141,6 +173,10 @@ impl Store for Disk {
 
     fn single_file(&self) -> Option<&[u8]> {
         self.single.as_deref()
+    }
+
+    fn location(&self) -> Option<&Path> {
+        Some(&self.root)
     }
 }
 
@@ -191,14 +227,23 @@ fn stat(file: BorrowedFd<'_>) -> Result<(FileType, Identity), Absent> {
     Ok((FileType::from_raw_mode(stat.stx_mode.into()), identity))
 }
 
+/// What is neither a file nor a folder.
+fn special(kind: FileType) -> Special {
+    match kind {
+        FileType::Fifo => Special::Pipe,
+        FileType::Socket => Special::Socket,
+        _ => Special::Device,
+    }
+}
+
 /// What an error of the file system says about a name.
 fn absent(error: Errno) -> Absent {
     match error {
         Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG => Absent::Missing,
-        Errno::ACCESS | Errno::PERM => Absent::Denied,
-        Errno::XDEV | Errno::LOOP => Absent::Outside,
-        // What opening a socket says, and a device that isn't there.
-        Errno::NXIO | Errno::NODEV => Absent::NotRegular,
+        // Of a folder that is served, or of one on the way to it.
+        Errno::ACCESS | Errno::PERM => Absent::Denied(Denied { at: 0, need: Need::Pass }),
+        Errno::XDEV => Absent::Outside,
+        Errno::LOOP => Absent::Link,
         Errno::MFILE | Errno::NFILE | Errno::NOMEM => Absent::Exhausted,
         Errno::AGAIN => Absent::Changing,
         _ => Absent::Failed(error.raw_os_error()),

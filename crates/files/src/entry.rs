@@ -7,30 +7,51 @@ use bytes::Bytes;
 use sockeye_proto::Wall;
 use sockeye_proto::http1::{Fields, date};
 
+use crate::explain::Rule;
 use crate::identity::{Identity, Stamp};
-use crate::look_up::{Found, find};
+use crate::look_up::{Found, LookUp};
 use crate::mime::content_type;
-use crate::options::Options;
-use crate::path::Wanted;
-use crate::store::{Absent, Store, Stored};
+use crate::mounts::Mounts;
+use crate::store::{Absent, Stored};
 
 /// Files of up to so many bytes are kept in memory, larger ones as an open descriptor. Sending from
 /// memory is cheaper than a second call into the kernel up to about 16 KiB, and even at 32 KiB it
 /// saves a descriptor for little.
 pub const SMALL: u64 = 32 * 1024;
 
+/// What a name leads to, and in which folder that is.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    /// Which of the mounts answers; `None` where none is.
+    pub(crate) mount: Option<usize>,
+    pub(crate) what: What,
+}
+
 /// What a name leads to.
 #[derive(Debug)]
-pub(crate) enum Entry {
+pub(crate) enum What {
     File(FileEntry),
-    /// A folder, asked for without its final slash.
-    Folder,
+    /// The same path with a slash more or less is the one to ask for.
+    Redirect(Slash),
     Absent(Absent),
+}
+
+/// What a path lacks, or has too much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Slash {
+    /// A folder, asked for without its final slash.
+    Add,
+    /// A page, asked for with one.
+    Drop,
 }
 
 /// A file, and all that is said about it in every reply.
 #[derive(Debug)]
 pub(crate) struct FileEntry {
+    /// Its name in the folder.
+    pub(crate) name: Box<[u8]>,
+    /// What led to it.
+    pub(crate) rule: Rule,
     identity: Identity,
     /// Whether `identity` would show any later change.
     settled: bool,
@@ -51,50 +72,52 @@ pub(crate) enum Held {
 }
 
 impl Entry {
-    /// Looks `wanted` up. Blocks. Returns `known`, what an earlier look-up found, where it still
+    /// Looks `key` up. Blocks. Returns `known`, what an earlier look-up found, where it still
     /// holds: then nothing is read.
-    pub(crate) fn look_up(
-        store: &dyn Store,
-        _options: &Options,
-        wanted: Wanted<'_>,
-        known: Option<Arc<Self>>,
-    ) -> Arc<Self> {
-        let known_file = match known.as_deref() {
-            Some(Self::File(file)) => Some(file),
-            _ => None,
+    pub(crate) fn look_up(mounts: &Mounts, key: &[u8], known: Option<Arc<Self>>) -> Arc<Self> {
+        let Some((mount, place)) = mounts.place(key) else {
+            return Arc::new(Self { mount: None, what: What::Absent(Absent::Unmounted) });
         };
-        match find(store, wanted, known_file) {
-            Ok(Found::Same) => known.expect("only what is known can be the same"),
-            Ok(Found::Folder) => Arc::new(Self::Folder),
-            Ok(Found::File(file)) => Arc::new(Self::File(file)),
-            Err(absent) => Arc::new(Self::Absent(absent)),
-        }
+        let found = {
+            let known = known.as_ref().filter(|known| known.mount == Some(mount));
+            let known = known.and_then(|known| match &known.what {
+                What::File(file) => Some(file),
+                What::Redirect(_) | What::Absent(_) => None,
+            });
+            LookUp { folder: &mounts.get(mount).folder, known }.find(place)
+        };
+        let what = match found {
+            Ok(Found::Same) => return known.expect("only what is known can be the same"),
+            Ok(Found::Other(what)) => *what,
+            Err(absent) => What::Absent(absent),
+        };
+        Arc::new(Self { mount: Some(mount), what })
     }
 
     /// The memory that it holds besides itself, in bytes.
     pub(crate) fn weight(&self) -> usize {
-        match self {
-            Self::File(FileEntry { held: Held::Memory(bytes), .. }) => bytes.len(),
+        match &self.what {
+            What::File(FileEntry { held: Held::Memory(bytes), .. }) => bytes.len(),
             _ => 0,
         }
     }
 
     /// The descriptors that it holds.
     pub(crate) fn descriptors(&self) -> usize {
-        matches!(self, Self::File(FileEntry { held: Held::Open(_), .. })).into()
+        self.open_file().is_some().into()
     }
 
     /// The open file, where the content is not in memory.
     pub(crate) fn open_file(&self) -> Option<&dyn Stored> {
-        match self {
-            Self::File(FileEntry { held: Held::Open(file), .. }) => Some(&**file),
+        match &self.what {
+            What::File(FileEntry { held: Held::Open(file), .. }) => Some(&**file),
             _ => None,
         }
     }
 }
 
 impl FileEntry {
-    pub(crate) fn new(name: &[u8], identity: Identity, now: Stamp, held: Held) -> Self {
+    pub(crate) fn new(name: &[u8], rule: Rule, identity: Identity, now: Stamp, held: Held) -> Self {
         // Salts are never used twice, so neither is a tag that might name two contents.
         static SALT: AtomicU64 = AtomicU64::new(1);
         let settled = identity.is_settled(now);
@@ -119,12 +142,13 @@ impl FileEntry {
         let mut not_modified = Fields::new();
         let pushed = not_modified.push("ETag", tag.as_bytes());
         debug_assert_eq!(pushed, Ok(()), "a tag is hexadecimal digits in quotes");
-        Self { identity, settled, tag, modified, fields, not_modified, held }
+        let name = name.into();
+        Self { name, rule, identity, settled, tag, modified, fields, not_modified, held }
     }
 
-    /// Whether a file of this identity has the content of this one.
-    pub(crate) fn still_is(&self, identity: &Identity) -> bool {
-        self.settled && self.identity == *identity
+    /// Whether a file of this identity, found so, is answered for as this one is.
+    pub(crate) fn still_is(&self, name: &[u8], rule: Rule, identity: &Identity) -> bool {
+        self.settled && self.identity == *identity && self.rule == rule && *self.name == *name
     }
 
     /// Its length in bytes.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::cache::CacheLimits;
 use crate::disk::{Disk, OpenError};
+use crate::mounts::Mounts;
 use crate::options::Options;
 use crate::site::Site;
 use crate::store::{Opened, Store};
@@ -12,8 +13,8 @@ use crate::store::{Opened, Store};
 /// A folder, or a single file, that can be served. Cheap to clone, for any thread.
 #[derive(Clone, Debug)]
 pub struct Folder {
-    store: Arc<dyn Store>,
-    options: Arc<Options>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) options: Arc<Options>,
 }
 
 impl Folder {
@@ -41,7 +42,7 @@ impl Folder {
     /// The folder for one shard, to be made on the thread that will use it.
     #[must_use]
     pub fn site(&self, limits: CacheLimits) -> Site {
-        Site::new(Arc::clone(&self.store), Arc::clone(&self.options), limits)
+        Mounts::from(self.clone()).site(limits)
     }
 
     /// Whether it is a single file.

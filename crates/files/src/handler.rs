@@ -7,8 +7,7 @@ use sockeye_proto::{Abandoned, Message, Ticket, Time};
 use crate::asked::Asked;
 use crate::cache::FRESH;
 use crate::flight::Landing;
-use crate::path::Wanted;
-use crate::site::{ALLOW, Progress, Site};
+use crate::site::{ALLOW, Awaited, Progress, Site};
 
 /// The handler of one connection.
 #[derive(Debug)]
@@ -20,10 +19,9 @@ pub struct Files {
 
 #[derive(Debug)]
 struct Pending {
-    ticket: Ticket,
+    awaited: Awaited,
     /// When the request came.
     since: Time,
-    key: Box<[u8]>,
     asked: Asked<'static>,
 }
 
@@ -34,12 +32,11 @@ impl Files {
 
     fn read(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
         let (asked, since) = (Asked::of(request), reply.now());
-        let mut key = None;
-        match self.site.answer(&asked, reply, |name| key = Some(Box::from(name))) {
+        match self.site.answer(&asked, reply) {
             Progress::Answered(answer) => answer,
-            Progress::Waiting(ticket, reply) => {
-                let (key, asked) = (key.unwrap_or_default(), asked.into_owned());
-                self.pending = Some(Box::new(Pending { ticket, since, key, asked }));
+            Progress::Waiting(awaited, reply) => {
+                let asked = asked.into_owned();
+                self.pending = Some(Box::new(Pending { awaited, since, asked }));
                 reply.later()
             }
         }
@@ -53,14 +50,17 @@ impl Files {
         landing: &Landing,
         reply: Reply<'_, '_>,
     ) -> Answer {
-        self.site.land(&pending.key, landing, reply.now());
-        if pending.since.since(landing.started) < FRESH {
-            return self.site.send(&landing.entry, &pending.asked, reply);
-        }
-        match self.site.look_up(Wanted::from_key(&pending.key), &pending.asked, reply) {
+        let Pending { awaited: Awaited { key, stage, .. }, since, asked } = &*pending;
+        self.site.land(key, landing, reply.now());
+        let progress = if since.since(landing.started) < FRESH {
+            self.site.respond(&landing.entry, *stage, asked, reply)
+        } else {
+            self.site.go(key, *stage, asked, reply)
+        };
+        match progress {
             Progress::Answered(answer) => answer,
-            Progress::Waiting(ticket, reply) => {
-                pending.ticket = ticket;
+            Progress::Waiting(awaited, reply) => {
+                pending.awaited = awaited;
                 self.pending = Some(pending);
                 reply.later()
             }
@@ -84,12 +84,12 @@ impl Handler for Files {
         body: Result<Message, Abandoned>,
         reply: Reply<'_, '_>,
     ) -> Answer {
-        let Some(pending) = self.pending.take_if(|pending| pending.ticket == ticket) else {
+        let Some(pending) = self.pending.take_if(|pending| pending.awaited.ticket == ticket) else {
             return reply.later();
         };
         match body.map(Message::downcast::<Landing>) {
             Ok(Ok(landing)) => self.landed(pending, &landing, reply),
-            Ok(Err(_)) | Err(Abandoned) => self.site.fail(&pending.key, reply),
+            Ok(Err(_)) | Err(Abandoned) => self.site.fail(&pending.awaited.key, reply),
         }
     }
 

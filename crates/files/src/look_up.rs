@@ -1,11 +1,14 @@
-//! Looking a name up: which file it leads to, opened and read as far as it is kept. Runs off the
-//! loop and may block.
+//! Looking a name up: which file it leads to, by which rule, opened and read as far as it is kept.
+//! Runs off the loop and may block.
 
 use bytes::Bytes;
 
-use crate::entry::{FileEntry, Held, SMALL};
+use crate::entry::{FileEntry, Held, SMALL, Slash, What};
+use crate::explain::Rule;
+use crate::folder::Folder;
+use crate::mounts::Place;
 use crate::path::Wanted;
-use crate::store::{Absent, Opened, Store, Stored};
+use crate::store::{Absent, Opened, Stored};
 
 /// How often a file that changes under our eyes is read again before we give up.
 const TRIES: usize = 8;
@@ -13,59 +16,133 @@ const TRIES: usize = 8;
 /// The page of a folder.
 const INDEX: &[u8] = b"index.html";
 
+/// What clean URLs leave out.
+const HTML: &[u8] = b".html";
+
 /// What a name was found to lead to.
 pub(crate) enum Found {
-    Folder,
-    File(FileEntry),
-    /// The file that is known already.
+    /// What is known already.
     Same,
+    Other(Box<What>),
 }
 
-pub(crate) fn find(
-    store: &dyn Store,
-    wanted: Wanted<'_>,
-    known: Option<&FileEntry>,
-) -> Result<Found, Absent> {
-    if let Some(single) = store.single_file() {
-        let named = wanted.key().is_empty() || wanted.key() == single;
-        return if named { load(store, single, known) } else { Err(Absent::Missing) };
-    }
-    if !wanted.is_folder() {
-        return load(store, wanted.name(), known);
-    }
-    let index = [wanted.key(), INDEX].concat();
-    match load(store, &index, known) {
-        Ok(Found::Folder) => Err(Absent::NoIndex),
-        Err(Absent::Missing) => Err(match store.open(wanted.name())? {
-            Opened::Folder => Absent::NoIndex,
-            Opened::File(..) => Absent::NotAFolder,
-        }),
-        found => found,
-    }
+/// One look-up in one folder.
+pub(crate) struct LookUp<'a> {
+    pub(crate) folder: &'a Folder,
+    /// What an earlier one found.
+    pub(crate) known: Option<&'a FileEntry>,
 }
 
-/// Opens `name` and, where it is small, reads it whole: never half of one content and half of
-/// another.
-fn load(store: &dyn Store, name: &[u8], known: Option<&FileEntry>) -> Result<Found, Absent> {
-    for _ in 0..TRIES {
-        // The clock first: what is written after it was read has a later stamp.
-        let now = store.now();
-        let (file, identity) = match store.open(name)? {
-            Opened::Folder => return Ok(Found::Folder),
-            Opened::File(file, identity) => (file, identity),
+impl LookUp<'_> {
+    /// Finds what answers for a place in the folder.
+    pub(crate) fn find(&self, place: Place<'_>) -> Result<Found, Absent> {
+        let single = self.folder.store.single_file();
+        match (place, single) {
+            (Place::Itself, Some(single)) => self.single(single),
+            (Place::Itself, None) => redirect(Slash::Add),
+            (Place::In(wanted), Some(single)) => match wanted.key() {
+                b"" => self.single(single),
+                name if name == single => self.single(single),
+                _ => Err(Absent::Missing),
+            },
+            (Place::In(wanted), None) if wanted.is_folder() => self.index(wanted),
+            (Place::In(wanted), None) => self.named(wanted.name()),
+        }
+    }
+
+    fn single(&self, name: &[u8]) -> Result<Found, Absent> {
+        match self.load(name, Rule::SingleFile)? {
+            Loaded::Found(found) => Ok(found),
+            Loaded::Folder => Err(Absent::NoIndex),
+        }
+    }
+
+    /// A path without a slash at its end.
+    fn named(&self, name: &[u8]) -> Result<Found, Absent> {
+        match self.load(name, Rule::File) {
+            Ok(Loaded::Found(found)) => Ok(found),
+            // The page beside a folder goes before a folder without one.
+            Ok(Loaded::Folder) => match self.clean(name)? {
+                Some(page) if !self.is_file(&[name, b"/", INDEX].concat()) => Ok(page),
+                _ => redirect(Slash::Add),
+            },
+            Err(Absent::Missing) => self.clean(name)?.ok_or(Absent::Missing),
+            Err(absent) => Err(absent),
+        }
+    }
+
+    /// A path with a slash at its end.
+    fn index(&self, wanted: Wanted<'_>) -> Result<Found, Absent> {
+        let why = match self.load(&[wanted.key(), INDEX].concat(), Rule::Index) {
+            Ok(Loaded::Found(found)) => return Ok(found),
+            Ok(Loaded::Folder) => Absent::NoIndex,
+            Err(Absent::Missing) => match self.folder.store.open(wanted.name()) {
+                Ok(Opened::Folder) => Absent::NoIndex,
+                Ok(Opened::File(..)) => return Err(Absent::NotAFolder),
+                Err(absent) => absent,
+            },
+            Err(absent) => return Err(absent),
         };
-        if known.is_some_and(|known| known.still_is(&identity)) {
-            return Ok(Found::Same);
+        let page = matches!(why, Absent::NoIndex | Absent::Missing)
+            && self.folder.options.clean_urls
+            && !wanted.name().is_empty()
+            && self.is_file(&[wanted.name(), HTML].concat());
+        if page { redirect(Slash::Drop) } else { Err(why) }
+    }
+
+    /// The page of a name that leaves out its extension.
+    fn clean(&self, name: &[u8]) -> Result<Option<Found>, Absent> {
+        if !self.folder.options.clean_urls || name.ends_with(HTML) {
+            return Ok(None);
         }
-        if identity.size > SMALL {
-            return Ok(Found::File(FileEntry::new(name, identity, now, Held::Open(file))));
-        }
-        let content = read(&*file, identity.size)?;
-        if let Some(content) = content.filter(|_| file.identity() == Ok(identity)) {
-            return Ok(Found::File(FileEntry::new(name, identity, now, Held::Memory(content))));
+        match self.load(&[name, HTML].concat(), Rule::CleanUrl) {
+            Ok(Loaded::Found(found)) => Ok(Some(found)),
+            Ok(Loaded::Folder) | Err(Absent::Missing) => Ok(None),
+            Err(absent) => Err(absent),
         }
     }
-    Err(Absent::Changing)
+
+    fn is_file(&self, name: &[u8]) -> bool {
+        matches!(self.folder.store.open(name), Ok(Opened::File(..)))
+    }
+
+    /// Opens `name` and, where it is small, reads it whole: never half of one content and half of
+    /// another.
+    fn load(&self, name: &[u8], rule: Rule) -> Result<Loaded, Absent> {
+        let store = &*self.folder.store;
+        for _ in 0..TRIES {
+            // The clock first: what is written after it was read has a later stamp.
+            let now = store.now();
+            let (file, identity) = match store.open(name)? {
+                Opened::Folder => return Ok(Loaded::Folder),
+                Opened::File(file, identity) => (file, identity),
+            };
+            if self.known.is_some_and(|known| known.still_is(name, rule, &identity)) {
+                return Ok(Loaded::Found(Found::Same));
+            }
+            let held = if identity.size > SMALL {
+                Held::Open(file)
+            } else {
+                let content = read(&*file, identity.size)?;
+                let whole = content.filter(|_| file.identity() == Ok(identity));
+                let Some(content) = whole else { continue };
+                Held::Memory(content)
+            };
+            let entry = FileEntry::new(name, rule, identity, now, held);
+            return Ok(Loaded::Found(Found::Other(Box::new(What::File(entry)))));
+        }
+        Err(Absent::Changing)
+    }
+}
+
+/// What became of opening a name.
+enum Loaded {
+    Folder,
+    Found(Found),
+}
+
+fn redirect(slash: Slash) -> Result<Found, Absent> {
+    Ok(Found::Other(Box::new(What::Redirect(slash))))
 }
 
 /// Reads `size` bytes from the beginning; `None` where there are fewer.

@@ -21,6 +21,9 @@ pub(crate) const READ: OFlags =
 /// Nothing is ever created.
 pub(crate) const MODE: Mode = Mode::empty();
 
+/// To look at what is there without opening it.
+pub(crate) const LOOK: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
+
 /// To pass through a folder, which needs no permission to list it.
 const PASS: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 

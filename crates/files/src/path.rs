@@ -94,6 +94,11 @@ impl<'a> Wanted<'a> {
         Ok(Self { key })
     }
 
+    /// Takes a name that is not percent-encoded.
+    pub(crate) fn checked(key: &'a [u8]) -> Result<Self, Refusal> {
+        check(key).map(|()| Self { key })
+    }
+
     /// The name as it identifies an answer: with its final slash, where a folder is wanted.
     #[must_use]
     pub fn key(self) -> &'a [u8] {

@@ -10,9 +10,16 @@ use crate::asked::Asked;
 use crate::conditional::Verdict;
 use crate::entry::{FileEntry, Held};
 use crate::range::{Part, Ranges};
+use crate::stage::with;
 
-/// Answers with a file, or says that the client has it, or that it isn't what the client wants.
-pub(crate) fn send(file: &FileEntry, asked: &Asked<'_>, reply: Reply<'_, '_>) -> Answer {
+/// Answers with a file and `fields`, which are the file's or more, or says that the client has it,
+/// or that it isn't what the client wants.
+pub(crate) fn send(
+    file: &FileEntry,
+    fields: &Fields,
+    asked: &Asked<'_>,
+    reply: Reply<'_, '_>,
+) -> Answer {
     match asked.conditions.judge(file.tag.as_bytes(), file.modified) {
         Verdict::Send => {}
         Verdict::NotModified => {
@@ -24,8 +31,8 @@ pub(crate) fn send(file: &FileEntry, asked: &Asked<'_>, reply: Reply<'_, '_>) ->
         }
     }
     match ranges(file, asked, &reply) {
-        Ranges::Whole | Ranges::Many(_) => whole(file, reply),
-        Ranges::One(part) => one(file, part, reply),
+        Ranges::Whole | Ranges::Many(_) => whole(file, Status::OK, fields, reply),
+        Ranges::One(part) => one(file, part, fields, reply),
         Ranges::Unsatisfiable => {
             let size = format!("bytes */{}", file.size());
             let fields = with(Cow::Borrowed(&file.not_modified), "Content-Range", &size);
@@ -44,7 +51,13 @@ fn ranges(file: &FileEntry, asked: &Asked<'_>, reply: &Reply<'_, '_>) -> Ranges 
     Ranges::of(range, file.size())
 }
 
-fn whole(file: &FileEntry, reply: Reply<'_, '_>) -> Answer {
+/// Answers with all of a file, whatever is asked for.
+pub(crate) fn whole(
+    file: &FileEntry,
+    status: Status,
+    fields: &Fields,
+    reply: Reply<'_, '_>,
+) -> Answer {
     let body = match file.held() {
         Held::Memory(bytes) => Body::Shared(bytes),
         Held::Open(source) => {
@@ -52,12 +65,12 @@ fn whole(file: &FileEntry, reply: Reply<'_, '_>) -> Answer {
             Body::File(FileRange { source, offset: 0, len: file.size() })
         }
     };
-    reply.send(Status::OK, &file.fields, body)
+    reply.send(status, fields, body)
 }
 
-fn one(file: &FileEntry, part: Part, reply: Reply<'_, '_>) -> Answer {
+fn one(file: &FileEntry, part: Part, fields: &Fields, reply: Reply<'_, '_>) -> Answer {
     let range = part.content_range(file.size());
-    let fields = with(Cow::Borrowed(&file.fields), "Content-Range", &range);
+    let fields = with(Cow::Borrowed(fields), "Content-Range", &range);
     match file.held() {
         Held::Memory(bytes) => {
             // Inside of the file, and so of what is in memory.
@@ -70,12 +83,4 @@ fn one(file: &FileEntry, part: Part, reply: Reply<'_, '_>) -> Answer {
             reply.send(Status::PARTIAL_CONTENT, &fields, body)
         }
     }
-}
-
-/// Fields and one more, of checked parts.
-fn with(fields: Cow<'_, Fields>, name: &str, value: &str) -> Fields {
-    let mut fields = fields.into_owned();
-    let pushed = fields.push(name, value.as_bytes());
-    debug_assert_eq!(pushed, Ok(()), "{name} is made of checked parts");
-    fields
 }

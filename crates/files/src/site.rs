@@ -11,13 +11,14 @@ use sockeye_proto::{FileSource, Ticket, Time};
 
 use crate::asked::Asked;
 use crate::cache::{Cache, CacheLimits, FRESH};
-use crate::entry::Entry;
+use crate::entry::{Entry, Slash, What};
 use crate::flight::{Boarding, Flights, Landing};
 use crate::handler::Files;
-use crate::options::Options;
-use crate::path::{Refusal, Wanted};
+use crate::mounts::Mounts;
+use crate::path::Wanted;
 use crate::send;
-use crate::store::{Absent, Store};
+use crate::stage::{self, Stage};
+use crate::store::Absent;
 
 /// How long a kept descriptor is taken for the current file without asking. A change that is seen
 /// before a reply begins gives the new content; one that is seen later cuts the reply.
@@ -30,8 +31,7 @@ pub struct Site {
 }
 
 struct Inner {
-    store: Arc<dyn Store>,
-    options: Arc<Options>,
+    mounts: Mounts,
     cache: RefCell<Cache>,
     flights: RefCell<Flights>,
     /// Where paths are decoded. Never longer than the longest request line.
@@ -43,17 +43,37 @@ struct Inner {
 /// What became of a request: an answer, or a look-up to wait for.
 pub(crate) enum Progress<'r, 't> {
     Answered(Answer),
+    Waiting(Awaited, Reply<'r, 't>),
+}
+
+/// A look-up that a request waits for.
+#[derive(Debug)]
+pub(crate) struct Awaited {
+    pub(crate) ticket: Ticket,
+    pub(crate) key: Box<[u8]>,
+    pub(crate) stage: Stage,
+}
+
+/// What became of an entry: the answer, or another one to look for.
+enum Step<'r, 't> {
+    Answered(Answer),
+    Next(Stage, Reply<'r, 't>),
+}
+
+/// What is known under a name now, or will be.
+enum Looked<'r, 't> {
+    Found(Arc<Entry>, Reply<'r, 't>),
     Waiting(Ticket, Reply<'r, 't>),
+    Full(Reply<'r, 't>),
 }
 
 impl Site {
-    pub(crate) fn new(store: Arc<dyn Store>, options: Arc<Options>, limits: CacheLimits) -> Self {
+    pub(crate) fn new(mounts: Mounts, limits: CacheLimits) -> Self {
         let fields = |name, value: &[u8]| {
             Fields::new().with(name, value).expect("a constant that is a valid field")
         };
         let inner = Inner {
-            store,
-            options,
+            mounts,
             cache: RefCell::new(Cache::new(limits)),
             flights: RefCell::default(),
             scratch: RefCell::default(),
@@ -69,78 +89,118 @@ impl Site {
         Files::new(self.clone())
     }
 
-    /// Answers what is asked, if that is known and fresh; else
-    /// `keep` is told the name, and a look-up is waited for.
+    /// Answers what is asked, if that is known and fresh; else there is a look-up to wait for.
     pub(crate) fn answer<'r, 't>(
         &self,
         asked: &Asked<'_>,
         reply: Reply<'r, 't>,
-        keep: impl FnOnce(&[u8]),
     ) -> Progress<'r, 't> {
         let mut scratch = self.inner.scratch.borrow_mut();
-        let wanted = match Wanted::parse(&asked.path, &mut scratch) {
-            Ok(wanted) => wanted,
-            Err(refusal) => return Progress::Answered(self.refuse(refusal, reply)),
-        };
-        let now = reply.now();
-        if let Some(slot) = self.inner.cache.borrow_mut().get(wanted.key(), now) {
-            let fresh = slot.is_fresh(now);
-            if fresh && now.since(slot.checked) >= CHECKED {
-                if slot.entry.open_file().is_none_or(FileSource::is_unchanged) {
-                    slot.checked = now;
-                } else {
-                    slot.expire();
-                }
-            }
-            if slot.is_fresh(now) {
-                return Progress::Answered(self.send(&slot.entry, asked, reply));
+        match Wanted::parse(&asked.path, &mut scratch) {
+            Ok(wanted) => self.go(wanted.key(), Stage::Asked, asked, reply),
+            Err(refusal) => {
+                let what = What::Absent(Absent::Refused(refusal));
+                let entry = Entry { mount: self.inner.mounts.root(), what };
+                self.respond(&entry, Stage::Asked, asked, reply)
             }
         }
-        keep(wanted.key());
-        self.look_up(wanted, asked, reply)
     }
 
-    /// Waits for a look-up of `wanted`, beginning one where none is under way.
-    pub(crate) fn look_up<'r, 't>(
+    /// Answers with what is known under `key`, or waits until it is.
+    pub(crate) fn go<'r, 't>(
         &self,
-        wanted: Wanted<'_>,
+        key: &[u8],
+        stage: Stage,
         asked: &Asked<'_>,
         reply: Reply<'r, 't>,
     ) -> Progress<'r, 't> {
-        let (key, now) = (wanted.key(), reply.now());
+        let step = match self.cached(key, stage, asked, reply) {
+            Ok(step) => step,
+            Err(reply) => match self.look_up(key, reply) {
+                Looked::Found(entry, reply) => self.step(&entry, stage, asked, reply),
+                Looked::Waiting(ticket, reply) => {
+                    return Progress::Waiting(Awaited { ticket, key: key.into(), stage }, reply);
+                }
+                Looked::Full(reply) => {
+                    let text = "Too many files are being looked for. Try again.";
+                    let status = Status::SERVICE_UNAVAILABLE;
+                    Step::Answered(reply.error(status, &self.inner.retry, text))
+                }
+            },
+        };
+        self.follow(step, asked)
+    }
+
+    /// Answers with `entry`, or with what comes after it.
+    pub(crate) fn respond<'r, 't>(
+        &self,
+        entry: &Entry,
+        stage: Stage,
+        asked: &Asked<'_>,
+        reply: Reply<'r, 't>,
+    ) -> Progress<'r, 't> {
+        self.follow(self.step(entry, stage, asked, reply), asked)
+    }
+
+    /// Goes on where there is another entry to look for: at most two times.
+    fn follow<'r, 't>(&self, step: Step<'r, 't>, asked: &Asked<'_>) -> Progress<'r, 't> {
+        match step {
+            Step::Answered(answer) => Progress::Answered(answer),
+            Step::Next(stage, reply) => self.go(stage.key(&self.inner.mounts), stage, asked, reply),
+        }
+    }
+
+    /// Answers with what is fresh in the cache; gives the reply back where nothing is.
+    fn cached<'r, 't>(
+        &self,
+        key: &[u8],
+        stage: Stage,
+        asked: &Asked<'_>,
+        reply: Reply<'r, 't>,
+    ) -> Result<Step<'r, 't>, Reply<'r, 't>> {
+        let now = reply.now();
+        let mut cache = self.inner.cache.borrow_mut();
+        let Some(slot) = cache.get(key, now) else { return Err(reply) };
+        let fresh = slot.is_fresh(now);
+        if fresh && now.since(slot.checked) >= CHECKED {
+            if slot.entry.open_file().is_none_or(FileSource::is_unchanged) {
+                slot.checked = now;
+            } else {
+                slot.expire();
+            }
+        }
+        if slot.is_fresh(now) {
+            Ok(self.step(&slot.entry, stage, asked, reply))
+        } else {
+            Err(reply)
+        }
+    }
+
+    /// Waits for a look-up of `key`, beginning one where none is under way.
+    fn look_up<'r, 't>(&self, key: &[u8], reply: Reply<'r, 't>) -> Looked<'r, 't> {
+        let now = reply.now();
         let mut flights = self.inner.flights.borrow_mut();
         let mut boarding = flights.board(key, now, || reply.promise());
         if let Boarding::Landed(landing) = boarding {
             flights.forget_landed(key);
-            self.inner.cache.borrow_mut().put(
-                key,
-                Arc::clone(&landing.entry),
-                landing.started,
-                now,
-            );
+            self.keep(key, &landing, now);
             if now.since(landing.started) < FRESH {
-                return Progress::Answered(self.send(&landing.entry, asked, reply));
+                return Looked::Found(landing.entry, reply);
             }
             boarding = flights.board(key, now, || reply.promise());
         }
         match boarding {
-            Boarding::Joined(ticket) => Progress::Waiting(ticket, reply),
+            Boarding::Joined(ticket) => Looked::Waiting(ticket, reply),
             Boarding::Started(ticket, pilot) => {
-                let (store, options) =
-                    (Arc::clone(&self.inner.store), Arc::clone(&self.inner.options));
-                let key: Box<[u8]> = Box::from(key);
+                let (mounts, key) = (self.inner.mounts.clone(), Box::<[u8]>::from(key));
                 let known = self.known(&key, now);
                 reply.spawn(Box::new(move || {
-                    pilot.land(Entry::look_up(&*store, &options, Wanted::from_key(&key), known));
+                    pilot.land(Entry::look_up(&mounts, &key, known));
                 }));
-                Progress::Waiting(ticket, reply)
+                Looked::Waiting(ticket, reply)
             }
             // A flight that was forgotten a moment ago has not landed again.
-            Boarding::Landed(_) | Boarding::Full => {
-                let text = "Too many files are being looked for. Try again.";
-                let status = Status::SERVICE_UNAVAILABLE;
-                Progress::Answered(reply.error(status, &self.inner.retry, text))
-            }
+            Boarding::Landed(_) | Boarding::Full => Looked::Full(reply),
         }
     }
 
@@ -148,11 +208,15 @@ impl Site {
         self.inner.cache.borrow_mut().get(key, now).map(|slot| Arc::clone(&slot.entry))
     }
 
+    fn keep(&self, key: &[u8], landing: &Landing, now: Time) {
+        let entry = Arc::clone(&landing.entry);
+        self.inner.cache.borrow_mut().put(key, entry, landing.started, now);
+    }
+
     /// Takes what a look-up found into the cache.
     pub(crate) fn land(&self, key: &[u8], landing: &Landing, now: Time) {
         self.inner.flights.borrow_mut().forget_landed(key);
-        let entry = Arc::clone(&landing.entry);
-        self.inner.cache.borrow_mut().put(key, entry, landing.started, now);
+        self.keep(key, landing, now);
     }
 
     /// Answers for a look-up that panicked.
@@ -161,35 +225,54 @@ impl Site {
         reply.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), "")
     }
 
-    /// Answers with what is known under a name.
-    pub(crate) fn send(&self, entry: &Entry, asked: &Asked<'_>, reply: Reply<'_, '_>) -> Answer {
-        match entry {
-            Entry::File(file) => send::send(file, asked, reply),
-            Entry::Folder => redirect(asked, reply),
-            Entry::Absent(absent) => self.send_absent(*absent, reply),
-        }
-    }
-
-    fn send_absent(&self, absent: Absent, reply: Reply<'_, '_>) -> Answer {
-        let none = Fields::new();
-        let (status, fields) = match absent {
-            Absent::Missing
-            | Absent::NoIndex
-            | Absent::NotAFolder
-            | Absent::Outside
-            | Absent::NotRegular => (Status::NOT_FOUND, &none),
-            Absent::Denied => (Status::FORBIDDEN, &none),
-            Absent::Changing | Absent::Exhausted => {
-                (Status::SERVICE_UNAVAILABLE, &self.inner.retry)
+    /// Answers with an entry, if it is the answer.
+    fn step<'r, 't>(
+        &self,
+        entry: &Entry,
+        stage: Stage,
+        asked: &Asked<'_>,
+        reply: Reply<'r, 't>,
+    ) -> Step<'r, 't> {
+        let answer = match (&entry.what, stage) {
+            (What::File(file), Stage::Asked) => send::send(file, &file.fields, asked, reply),
+            (What::Redirect(slash), Stage::Asked) => redirect(*slash, asked, reply),
+            _ => {
+                let navigates = asked.navigates();
+                if let Some(next) = stage.after(&self.inner.mounts, entry, navigates) {
+                    return Step::Next(next, reply);
+                }
+                self.instead(entry, stage, asked, reply)
             }
-            Absent::Failed(_) => (Status::INTERNAL_SERVER_ERROR, &none),
         };
-        reply.error(status, fields, "")
+        Step::Answered(answer)
     }
 
-    fn refuse(&self, refusal: Refusal, reply: Reply<'_, '_>) -> Answer {
-        let malformed = refusal.is_malformed();
-        let status = if malformed { Status::BAD_REQUEST } else { Status::NOT_FOUND };
+    /// Answers where there is not what was asked for.
+    fn instead(
+        &self,
+        entry: &Entry,
+        stage: Stage,
+        asked: &Asked<'_>,
+        reply: Reply<'_, '_>,
+    ) -> Answer {
+        let absent = stage.absent(entry).unwrap_or(Absent::Missing);
+        // A target has RFC 3986's characters only: nothing in it disturbs a log.
+        let path = str::from_utf8(&asked.path).unwrap_or_default();
+        tracing::debug!(path, why = %absent, "there is not what was asked for");
+        match (&entry.what, stage) {
+            (What::File(file), Stage::Fallback { .. }) => {
+                return send::send(file, &stage::fallback_fields(file), asked, reply);
+            }
+            (What::File(file), Stage::ErrorPage { .. }) => {
+                let fields = stage::error_page_fields(file);
+                return send::whole(file, Status::NOT_FOUND, &fields, reply);
+            }
+            _ => {}
+        }
+        let status = stage::status(absent);
+        if status == Status::SERVICE_UNAVAILABLE {
+            return reply.error(status, &self.inner.retry, "");
+        }
         reply.error(status, &Fields::new(), "")
     }
 
@@ -202,14 +285,10 @@ impl Site {
 /// The methods that a folder knows.
 pub(crate) const ALLOW: &str = "GET, HEAD, OPTIONS";
 
-/// Sends the client to the same path with a slash at its end, so that the relative links of the
-/// folder's page lead into the folder.
-fn redirect(asked: &Asked<'_>, reply: Reply<'_, '_>) -> Answer {
-    let (path, query) = (&*asked.path, asked.query.as_deref());
-    let parts = [path, b"/", query.map_or(b"", |_| b"?"), query.unwrap_or_default()];
-    // A path with an empty first segment was refused: two slashes in front would be another host.
-    debug_assert!(!path.starts_with(b"//"));
-    match Fields::new().with("Location", &parts.concat()) {
+/// Sends the client to the same path with a slash more, so that the relative links of the folder's
+/// page lead into the folder, or with one less, for a page.
+fn redirect(slash: Slash, asked: &Asked<'_>, reply: Reply<'_, '_>) -> Answer {
+    match stage::location(&asked.path, asked.query.as_deref(), slash) {
         Ok(location) => reply.error(Status::MOVED_PERMANENTLY, &location, ""),
         Err(_) => reply.error(Status::NOT_FOUND, &Fields::new(), ""),
     }
@@ -218,7 +297,7 @@ fn redirect(asked: &Asked<'_>, reply: Reply<'_, '_>) -> Answer {
 impl fmt::Debug for Site {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Site")
-            .field("store", &self.inner.store)
+            .field("mounts", &self.inner.mounts)
             .field("cache", &self.inner.cache)
             .field("flights", &self.inner.flights.borrow().len())
             .finish_non_exhaustive()

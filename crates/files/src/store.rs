@@ -4,11 +4,14 @@
 //! [`crate::memory::Memory`] is for tests, with faults and changes at will.
 
 use std::fmt;
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use sockeye_proto::FileSource;
 
 use crate::identity::{Identity, Stamp};
+use crate::path::Refusal;
 
 /// A place where names lead to files.
 pub trait Store: Send + Sync + fmt::Debug {
@@ -25,6 +28,11 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// The name of the file, where the root is one single file and not a folder.
     fn single_file(&self) -> Option<&[u8]>;
+
+    /// Where it lies, for people who ask.
+    fn location(&self) -> Option<&Path> {
+        None
+    }
 }
 
 /// What a name leads to.
@@ -56,18 +64,64 @@ pub enum Absent {
     NoIndex,
     /// A file, where the path wants a folder.
     NotAFolder,
-    /// The file system denies us the file.
-    Denied,
-    /// A symbolic link leads out of the folder, or in circles.
+    /// This process may not read it, or not get there.
+    Denied(Denied),
+    /// A symbolic link leads out of the folder.
     Outside,
-    /// A pipe, a socket or a device.
-    NotRegular,
+    /// A symbolic link leads in circles, or may not be followed.
+    Link,
+    /// Neither a file nor a folder.
+    NotRegular(Special),
     /// It changes faster than it can be read.
     Changing,
     /// We are out of descriptors or memory.
     Exhausted,
     /// The file system failed: the number of its error.
     Failed(i32),
+    /// No folder is served there.
+    Unmounted,
+    /// The path is refused before any file is looked at.
+    Refused(Refusal),
+}
+
+/// Which permission this process lacks, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Denied {
+    /// How much of the name leads to what denies it, in bytes: 0 is the folder that is served.
+    pub at: usize,
+    /// What may not be done there.
+    pub need: Need,
+}
+
+/// What a permission is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Need {
+    /// To pass through a folder (`x`).
+    Pass,
+    /// To read a file (`r`).
+    Read,
+}
+
+/// What a name can lead to besides files and folders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Special {
+    /// A named pipe.
+    Pipe,
+    /// A socket.
+    Socket,
+    /// A device.
+    Device,
+}
+
+impl fmt::Display for Special {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pipe => "a pipe",
+            Self::Socket => "a socket",
+            Self::Device => "a device",
+        })
+    }
 }
 
 impl fmt::Display for Absent {
@@ -76,12 +130,23 @@ impl fmt::Display for Absent {
             Self::Missing => "there is no such file",
             Self::NoIndex => "the folder has no index.html",
             Self::NotAFolder => "the path ends with a slash but leads to a file",
-            Self::Denied => "the file may not be read by this process",
-            Self::Outside => "a symbolic link leads out of the folder, or in circles",
-            Self::NotRegular => "it is not a regular file",
+            Self::Denied(Denied { need: Need::Read, .. }) => {
+                "this process has no permission to read it"
+            }
+            Self::Denied(Denied { need: Need::Pass, .. }) => {
+                "this process has no permission to pass through a folder on the way"
+            }
+            Self::Outside => "a symbolic link leads out of the folder",
+            Self::Link => "a symbolic link leads in circles, or may not be followed",
+            Self::NotRegular(special) => return write!(f, "it is {special}, not a file"),
             Self::Changing => "the file changes faster than it can be read",
             Self::Exhausted => "out of descriptors or memory",
-            Self::Failed(error) => return write!(f, "the file system failed: error {error}"),
+            Self::Failed(error) => {
+                let error = io::Error::from_raw_os_error(*error);
+                return write!(f, "the file system failed: {error}");
+            }
+            Self::Unmounted => "no folder is served there",
+            Self::Refused(refusal) => return refusal.fmt(f),
         })
     }
 }

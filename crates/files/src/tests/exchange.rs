@@ -2,7 +2,7 @@
 
 use super::{Client, memory};
 use crate::memory::Fault;
-use crate::{Absent, SMALL};
+use crate::{Absent, Denied, Need, SMALL, Special};
 
 #[test]
 fn a_file_comes_with_all_that_is_said_about_it() {
@@ -63,7 +63,6 @@ fn names_lead_where_they_should() {
         ("/index.html?v=1", 200, "home"),
         ("/none", 404, "404 Not Found\n"),
         ("/docs/deep/", 404, "404 Not Found\n"),
-        ("/index/", 404, "404 Not Found\n"),
         ("/index.html/", 404, "404 Not Found\n"),
         ("/index.html/x", 404, "404 Not Found\n"),
         ("/none/", 404, "404 Not Found\n"),
@@ -209,8 +208,9 @@ fn each_fault_of_the_store_earns_its_reply_and_says_nothing_else() {
     for (fault, status, retry) in [
         (Absent::Missing, 404, None),
         (Absent::Outside, 404, None),
-        (Absent::NotRegular, 404, None),
-        (Absent::Denied, 403, None),
+        (Absent::Link, 404, None),
+        (Absent::NotRegular(Special::Pipe), 404, None),
+        (Absent::Denied(Denied { at: 5, need: Need::Read }), 403, None),
         (Absent::Changing, 503, Some("1")),
         (Absent::Exhausted, 503, Some("1")),
         (Absent::Failed(5), 500, None),

@@ -5,8 +5,11 @@ mod coalescing;
 mod exchange;
 mod fresh;
 mod hot;
+mod pages;
 mod ranges;
 pub(crate) mod scratch;
+mod several;
+mod why;
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -91,7 +94,8 @@ impl Client {
 
     fn request(&mut self, method: &str, target: &str, fields: &str) -> Got {
         self.ask(method, target, fields);
-        self.0.run_jobs();
+        // What isn't there is looked for, and then the page that says so.
+        while self.0.run_jobs() > 0 {}
         self.answered().expect("an answer")
     }
 

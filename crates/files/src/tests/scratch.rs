@@ -1,8 +1,11 @@
 //! What the tests of this crate share.
 
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::{env, fs, process};
+use std::{env, fs, process, thread};
+
+use rustix::thread::CapabilitySet;
 
 /// A folder of a test's own, removed when the test is over.
 pub(crate) struct Scratch(PathBuf);
@@ -19,6 +22,24 @@ impl Scratch {
     pub(crate) fn path(&self) -> &Path {
         &self.0
     }
+}
+
+/// Runs `work` on a thread that has no superuser's right to pass over permissions, whoever runs the
+/// tests: Linux keeps such rights for each thread.
+pub(crate) fn as_anybody<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    let over = CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH;
+    let drop_rights = || -> rustix::io::Result<()> {
+        let mut rights = rustix::thread::capabilities(None)?;
+        rights.effective.remove(over);
+        rustix::thread::set_capabilities(None, rights)
+    };
+    thread::scope(|scope| {
+        let worker = scope.spawn(|| {
+            drop_rights().expect("rights can be given up");
+            work()
+        });
+        worker.join().unwrap_or_else(|panic| resume_unwind(panic))
+    })
 }
 
 impl Drop for Scratch {

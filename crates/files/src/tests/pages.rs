@@ -1,0 +1,223 @@
+//! Pages by their clean URLs, pages of apps, and pages that say that there is nothing.
+
+use super::{Client, Got, memory};
+use crate::memory::{Fault, Memory};
+use crate::{Absent, CacheLimits, Folder, Options, SMALL, Site};
+
+fn site(files: &[(&str, &str)], options: impl FnOnce(&mut Options)) -> (Memory, Site) {
+    let (store, _) = memory(files);
+    let mut chosen = Options::default();
+    options(&mut chosen);
+    (store.clone(), Folder::new(store).with(chosen).site(CacheLimits::default()))
+}
+
+/// What is answered to each, first unknown and then known.
+fn answers(site: &Site, expected: &[(&str, u16, &str)]) {
+    let mut client = Client::new(site);
+    for (path, status, text) in expected {
+        for _ in 0..2 {
+            let got = client.get(path);
+            let shown = got.field("Location").unwrap_or_else(|| got.text());
+            assert_eq!((got.status, shown), (*status, *text), "{path}");
+        }
+    }
+}
+
+#[test]
+fn a_page_is_found_without_its_extension() {
+    let files = [
+        ("index.html", "home"),
+        ("about.html", "about"),
+        ("about.txt", "text"),
+        ("release-1.2.html", "release"),
+        ("both", "file"),
+        ("both.html", "page"),
+        ("blog.html", "blog"),
+        ("blog/first.html", "first"),
+        ("docs.html", "beside"),
+        ("docs/index.html", "docs"),
+        ("docs/deep.html", "deep"),
+    ];
+    let (_, site) = site(&files, |_| {});
+    answers(
+        &site,
+        &[
+            ("/about", 200, "about"),
+            ("/about?x=1", 200, "about"),
+            ("/about.html", 200, "about"),
+            ("/about.txt", 200, "text"),
+            ("/release-1.2", 200, "release"),
+            ("/docs/deep", 200, "deep"),
+            // What has the name itself goes first.
+            ("/both", 200, "file"),
+            ("/docs", 301, "/docs/"),
+            ("/docs/", 200, "docs"),
+            // A folder without a page doesn't hide the page beside it.
+            ("/blog", 200, "blog"),
+            ("/blog/first", 200, "first"),
+            // One page has one name.
+            ("/about/", 301, "/about"),
+            ("/about/?a=/b/&c", 301, "/about?a=/b/&c"),
+            ("/blog/", 301, "/blog"),
+            ("/docs/deep/", 301, "/docs/deep"),
+            ("/about.html/", 404, "404 Not Found\n"),
+            ("/none", 404, "404 Not Found\n"),
+            ("/none/", 404, "404 Not Found\n"),
+            ("/about/none", 404, "404 Not Found\n"),
+        ],
+    );
+    let got = Client::new(&site).get("/about");
+    assert_eq!(got.field("Content-Type"), Some("text/html; charset=utf-8"));
+}
+
+#[test]
+fn clean_urls_can_be_turned_off() {
+    let (_, site) =
+        site(&[("about.html", "about"), ("blog.html", ""), ("blog/a.html", "")], |it| {
+            it.clean_urls = false;
+        });
+    answers(
+        &site,
+        &[
+            ("/about.html", 200, "about"),
+            ("/about", 404, "404 Not Found\n"),
+            ("/about/", 404, "404 Not Found\n"),
+            ("/blog", 301, "/blog/"),
+            ("/blog/", 404, "404 Not Found\n"),
+        ],
+    );
+}
+
+#[test]
+fn a_page_that_comes_and_goes_is_seen_under_its_clean_url() {
+    let (store, site) = site(&[("a.html", "page")], |_| {});
+    let mut client = Client::new(&site);
+    let mut after = |change: &dyn Fn()| {
+        change();
+        store.pass(1_000_000);
+        client.pass(1000);
+        let got = client.get("/a");
+        let kind = got.field("Content-Type").map(str::to_owned);
+        (got.status, got.text().to_owned(), kind.unwrap_or_default())
+    };
+    let html = "text/html; charset=utf-8";
+    assert_eq!(after(&|| {}), (200, "page".into(), html.into()));
+    assert_eq!(after(&|| store.write("a", "file")).2, "application/octet-stream");
+    assert_eq!(after(&|| store.remove("a")), (200, "page".into(), html.into()));
+    assert_eq!(after(&|| store.remove("a.html")).0, 404);
+}
+
+/// A page that may not be read is not one that isn't there.
+#[test]
+fn a_page_that_can_not_be_had_says_so_under_its_clean_url() {
+    let (store, site) = site(&[("a.html", "page")], |_| {});
+    store.fail("a.html", Some(Fault::Absent(Absent::Exhausted)));
+    assert_eq!(Client::new(&site).get("/a").status, 503);
+}
+
+#[test]
+fn an_app_gets_its_page_where_somebody_wants_to_see_one() {
+    let files = [("index.html", "app"), ("app.js", "script"), ("docs/index.html", "docs")];
+    let (_, site) = site(&files, |it| it.spa = true);
+    let ask = |method: &str, path: &str, fields: &str| -> Got {
+        Client::new(&site).request(method, path, fields)
+    };
+    for (path, fields, status, text) in [
+        ("/users/7", "", 200, "app"),
+        ("/users/7?tab=1", "", 200, "app"),
+        ("/users/", "", 200, "app"),
+        ("/users.html", "", 200, "app"),
+        ("/users/7", "Accept: text/html,*/*;q=0.8\r\n", 200, "app"),
+        ("/users/7", "Accept: */*\r\nSec-Fetch-Mode: navigate\r\n", 200, "app"),
+        ("/", "", 200, "app"),
+        ("/app.js", "", 200, "script"),
+        ("/docs/", "", 200, "docs"),
+        ("/docs", "", 301, "301 Moved Permanently\n"),
+        ("/docs/none", "", 200, "app"),
+        // Assets, data and what is refused are not pages.
+        ("/app.2.js", "", 404, "404 Not Found\n"),
+        ("/img/logo.png", "Accept: text/html\r\n", 404, "404 Not Found\n"),
+        ("/api/users", "Accept: application/json\r\n", 404, "404 Not Found\n"),
+        ("/api/users", "Accept: */*\r\nSec-Fetch-Mode: cors\r\n", 404, "404 Not Found\n"),
+        ("/%00", "", 400, "400 Bad Request\n"),
+    ] {
+        let got = ask("GET", path, fields);
+        assert_eq!((got.status, got.text()), (status, text), "{path} {fields}");
+        let head = ask("HEAD", path, fields);
+        assert_eq!((head.status, head.head), (status, got.head), "{path} {fields}");
+    }
+    let got = ask("GET", "/users/7", "");
+    assert_eq!(got.field("Content-Type"), Some("text/html; charset=utf-8"));
+    assert_eq!(got.field("Vary"), Some("Accept, Sec-Fetch-Mode"));
+    // It is a file like others.
+    let tag = got.field("ETag").unwrap();
+    assert_eq!(ask("GET", "/users/8", &format!("If-None-Match: {tag}\r\n")).status, 304);
+    assert_eq!(ask("GET", "/users/8", "Range: bytes=1-\r\n").text(), "pp");
+    assert_eq!(ask("POST", "/users/8", "Content-Length: 0\r\n").status, 405);
+}
+
+#[test]
+fn an_app_without_a_page_is_a_404() {
+    let (_, site) = site(&[("app.js", "script")], |it| it.spa = true);
+    answers(&site, &[("/users/7", 404, "404 Not Found\n"), ("/", 404, "404 Not Found\n")]);
+}
+
+#[test]
+fn without_the_option_there_is_no_page_for_an_app() {
+    let (_, site) = site(&[("index.html", "app")], |_| {});
+    answers(&site, &[("/users/7", 404, "404 Not Found\n")]);
+}
+
+#[test]
+fn the_folders_own_page_says_that_there_is_nothing() {
+    let (store, site) = site(&[("404.html", "<p>Lost?"), ("empty/a.txt", "")], |_| {});
+    let mut client = Client::new(&site);
+    let direct = client.get("/404.html");
+    assert_eq!((direct.status, direct.text()), (200, "<p>Lost?"));
+    let tag = format!("If-None-Match: {}\r\n", direct.field("ETag").unwrap());
+    for path in ["/none", "/none/", "/empty/", "/.git/config", "/a//b", "/404.html/"] {
+        // A page of a 404 is neither known to anybody nor taken in parts.
+        for fields in ["", &*tag, "Range: bytes=0-1\r\n", "If-Match: \"x\"\r\n"] {
+            for _ in 0..2 {
+                let got = client.request("GET", path, fields);
+                assert_eq!((got.status, got.text()), (404, "<p>Lost?"), "{path} {fields}");
+                assert_eq!(got.field("Content-Type"), Some("text/html; charset=utf-8"));
+                assert_eq!(got.field("Content-Length"), Some("8"));
+                for name in ["ETag", "Last-Modified", "Accept-Ranges"] {
+                    assert_eq!(got.field(name), None, "{path}");
+                }
+                let head = client.request("HEAD", path, fields);
+                assert_eq!((head.head, head.body), (got.head, Vec::new()));
+            }
+        }
+    }
+    assert_eq!(client.get("/%00").text(), "400 Bad Request\n");
+    store.remove("404.html");
+    client.pass(1000);
+    assert_eq!(client.get("/none").text(), "404 Not Found\n");
+}
+
+#[test]
+fn a_large_page_says_that_there_is_nothing_too() {
+    let page = "x".repeat(SMALL as usize + 1);
+    let (_, site) = site(&[("404.html", &page)], |_| {});
+    answers(&site, &[("/none", 404, &page)]);
+}
+
+/// The page is looked up once for all names that are missing.
+#[test]
+fn names_that_are_missing_share_their_page() {
+    let (store, site) = site(&[("404.html", "lost")], |it| it.clean_urls = false);
+    let mut client = Client::new(&site);
+    for number in 0..10 {
+        assert_eq!(client.get(&format!("/{number}")).text(), "lost");
+    }
+    assert_eq!(store.opens(), 11);
+}
+
+#[test]
+fn a_page_that_can_not_be_had_leaves_the_short_one() {
+    let (store, site) = site(&[("404.html", "lost")], |_| {});
+    store.fail("404.html", Some(Fault::Absent(Absent::Exhausted)));
+    answers(&site, &[("/none", 404, "404 Not Found\n")]);
+}
