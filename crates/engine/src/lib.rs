@@ -37,7 +37,7 @@
 //! ```
 //!
 //! What is absent: no protocol is named here, and nothing outside of [`driver`] makes a system call
-//! for a connection or reads a clock.
+//! for a connection or reads a clock, but for the [`Pool`], which counts how long jobs wait.
 
 mod census;
 mod client;
@@ -65,4 +65,4 @@ pub use pool::Pool;
 pub use server::{Handle, Running, Server};
 pub use service::Service;
 pub use shard::{Footprint, Handover, Shard, ShardParts};
-pub use tally::Tally;
+pub use tally::{Jobs, Tally};

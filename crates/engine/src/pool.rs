@@ -3,14 +3,20 @@
 //! A thread starts when there is work that no idle thread takes, up to the limit, and stays. The
 //! queue is bounded: a job that finds it full is dropped, which abandons the promises that it holds,
 //! so that whoever waits hears of it. A job that panics takes nothing else down.
+//!
+//! How long jobs wait says whether the threads suffice, so it is counted ([`Jobs`]): two looks at
+//! the clock for each job, which is no part of the loop.
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use sockeye_proto::{Job, Spawn};
 use tracing::{error, warn};
+
+use crate::tally::Jobs;
 
 /// Jobs that may wait for a thread. Far above what a healthy disk lets pile up; below it, every
 /// connection may have one.
@@ -31,11 +37,12 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    queue: VecDeque<Job>,
+    queue: VecDeque<(Instant, Job)>,
     threads: usize,
     idle: usize,
     closed: bool,
     full: bool,
+    jobs: Jobs,
 }
 
 impl std::fmt::Debug for State {
@@ -62,8 +69,9 @@ impl Shared {
     fn next(&self) -> Option<Job> {
         let mut state = self.lock();
         loop {
-            if let Some(job) = state.queue.pop_front() {
+            if let Some((since, job)) = state.queue.pop_front() {
                 state.full = false;
+                state.jobs.begin(since.elapsed());
                 return Some(job);
             }
             if state.closed {
@@ -82,12 +90,19 @@ impl Pool {
     pub fn new(max_threads: NonZeroUsize) -> Self {
         Self { shared: Arc::default(), max_threads: max_threads.get() }
     }
+
+    /// What was counted.
+    #[must_use]
+    pub fn jobs(&self) -> Jobs {
+        self.shared.lock().jobs.clone()
+    }
 }
 
 impl Spawn for Pool {
     fn spawn(&self, job: Job) {
         let mut state = self.shared.lock();
         if state.queue.len() >= QUEUE {
+            state.jobs.dropped += 1;
             // Once for each time that it fills up.
             if !std::mem::replace(&mut state.full, true) {
                 warn!(target: "sockeye", waiting = QUEUE, "too much work for the pool: jobs are dropped");
@@ -96,7 +111,7 @@ impl Spawn for Pool {
             drop(job);
             return;
         }
-        state.queue.push_back(job);
+        state.queue.push_back((Instant::now(), job));
         if state.idle < state.queue.len() && state.threads < self.max_threads {
             let shared = Arc::clone(&self.shared);
             let thread = std::thread::Builder::new().name("sockeye-job".into());
@@ -105,6 +120,7 @@ impl Spawn for Pool {
                 Err(error) if state.threads == 0 => {
                     error!(target: "sockeye", %error, "no thread for what blocks");
                     let jobs = std::mem::take(&mut state.queue);
+                    state.jobs.dropped += jobs.len() as u64;
                     drop(state);
                     drop(jobs);
                     return;
@@ -144,5 +160,44 @@ mod tests {
         let threads: Vec<_> = receive.iter().collect();
         assert_eq!(threads.len(), 3);
         assert!(threads.iter().all(|thread| *thread != here && *thread == threads[0]));
+    }
+
+    #[test]
+    fn jobs_are_counted_with_the_time_that_they_waited() {
+        let pool = Pool::new(NonZeroUsize::MIN);
+        let (begin, may_begin) = mpsc::channel::<()>();
+        let (send, receive) = mpsc::channel();
+        pool.spawn(Box::new(move || may_begin.recv().unwrap()));
+        pool.spawn(Box::new(move || send.send(()).unwrap()));
+        // The one thread is taken until then, so the second job waits at least for this.
+        let spawned = Instant::now();
+        std::thread::yield_now();
+        let at_least = spawned.elapsed();
+        begin.send(()).unwrap();
+        receive.recv().unwrap();
+        let jobs = pool.jobs();
+        assert_eq!((jobs.run, jobs.dropped), (2, 0));
+        assert!(jobs.waited >= jobs.longest_wait && jobs.longest_wait >= at_least, "{jobs:?}");
+    }
+
+    #[test]
+    fn a_job_that_finds_the_queue_full_is_dropped_and_counted() {
+        let pool = Pool::new(NonZeroUsize::MIN);
+        let (begin, may_begin) = mpsc::channel::<()>();
+        let (begun, has_begun) = mpsc::channel();
+        pool.spawn(Box::new(move || {
+            begun.send(()).unwrap();
+            may_begin.recv().unwrap();
+        }));
+        has_begun.recv().unwrap();
+        for _ in 0..QUEUE {
+            pool.spawn(Box::new(|| {}));
+        }
+        let alive = Arc::new(());
+        let held = Arc::clone(&alive);
+        pool.spawn(Box::new(move || drop(held)));
+        assert_eq!(Arc::strong_count(&alive), 1, "it was dropped at once");
+        assert_eq!(pool.jobs().dropped, 1);
+        begin.send(()).unwrap();
     }
 }

@@ -90,7 +90,7 @@ impl Server {
         let hands_over = self.addresses.iter().any(|bound| matches!(bound, Bound::Unix(_)));
         // Threads for what blocks: more than cores, for they mostly wait.
         let threads = NonZeroUsize::MIN.saturating_add(workers.saturating_mul(2));
-        let pool: Arc<dyn Spawn> = Arc::new(Pool::new(threads));
+        let pool = Arc::new(Pool::new(threads));
         let (config, census) = (Arc::new(self.config), Arc::new(Census::default()));
         let make = Arc::new(make);
 
@@ -99,12 +99,17 @@ impl Server {
             Bound::Unix(path) => Some(path.clone()),
             Bound::Ip(_) => None,
         });
-        let mut running = Running { handle, threads: Vec::new(), unix_paths: unix_paths.collect() };
+        let mut running = Running {
+            handle,
+            threads: Vec::new(),
+            pool: Arc::clone(&pool),
+            unix_paths: unix_paths.collect(),
+        };
         for (own, ((driver, mailbox), listeners)) in
             drivers.into_iter().zip(mailboxes).zip(self.listeners).enumerate()
         {
             let (config, census) = (Arc::clone(&config), Arc::clone(&census));
-            let (pool, make) = (Arc::clone(&pool), Arc::clone(&make));
+            let (pool, make): (Arc<dyn Spawn>, _) = (pool.clone(), Arc::clone(&make));
             let handover =
                 hands_over.then(|| Handover { inboxes: Arc::clone(&inboxes), own, next: own });
             let handle = running.handle.clone();
@@ -152,6 +157,7 @@ fn run(mut shard: Shard<Epoll>) -> io::Result<Tally> {
 pub struct Running {
     handle: Handle,
     threads: Vec<JoinHandle<io::Result<Tally>>>,
+    pool: Arc<Pool>,
     unix_paths: Vec<PathBuf>,
 }
 
@@ -180,6 +186,7 @@ impl Running {
                 }
             }
         }
+        tally.jobs = self.pool.jobs();
         for path in self.unix_paths {
             // Nobody listens there any more; that it is gone already is as well.
             let _ = std::fs::remove_file(path);

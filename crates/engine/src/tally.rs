@@ -1,6 +1,7 @@
 //! What a shard has counted.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use sockeye_proto::Reason;
 
@@ -19,6 +20,38 @@ pub struct Tally {
     pub cut: u64,
     /// Ended connections by [`Reason::code`].
     pub closed: BTreeMap<&'static str, u64>,
+    /// Work off the loop. A server's shards have a pool in common, so a shard's own tally has
+    /// nothing here.
+    pub jobs: Jobs,
+}
+
+/// Counters of work that was done off the loop.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Jobs {
+    /// Jobs that a thread began.
+    pub run: u64,
+    /// Jobs that found the queue full, and were dropped.
+    pub dropped: u64,
+    /// How long those that were begun had waited for a thread, all together.
+    pub waited: Duration,
+    /// The longest of these waits.
+    pub longest_wait: Duration,
+}
+
+impl Jobs {
+    /// One was begun that had waited so long.
+    pub(crate) fn begin(&mut self, waited: Duration) {
+        self.run += 1;
+        self.waited += waited;
+        self.longest_wait = self.longest_wait.max(waited);
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.run += other.run;
+        self.dropped += other.dropped;
+        self.waited += other.waited;
+        self.longest_wait = self.longest_wait.max(other.longest_wait);
+    }
 }
 
 impl Tally {
@@ -49,5 +82,6 @@ impl Tally {
         for (code, count) in &other.closed {
             *self.closed.entry(code).or_default() += count;
         }
+        self.jobs.add(&other.jobs);
     }
 }

@@ -126,7 +126,9 @@ pub use sockeye_files as files;
 pub use sockeye_proto as proto;
 
 pub use sockeye_engine::driver::{BindError, Bound, Target};
-pub use sockeye_engine::{Config, Handle, ListenAddr, Running, Server, Service, Tally, run_client};
+pub use sockeye_engine::{
+    Config, Handle, Jobs, ListenAddr, Running, Server, Service, Tally, run_client,
+};
 pub use sockeye_proto::{
     Address, End, Event, Fault, Next, Output, Peer, Protocol, Reason, Remote, Time, Took, Turn,
     echo, http1,

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use anyhow::{Context, anyhow};
 use sockeye_engine::driver::BindError;
-use sockeye_engine::{Config, ListenAddr, Server, Service};
+use sockeye_engine::{Config, Jobs, ListenAddr, Server, Service};
 use sockeye_files::CacheLimits;
 use sockeye_proto::echo::Echo;
 use sockeye_proto::message::reference::Reference;
@@ -104,6 +104,8 @@ fn run<S: Service + 'static>(
     screen.show(&plan.listen, &bound);
 
     let tally = running.join().context("the server failed")?;
+    let Jobs { run, dropped, waited, longest_wait } = &tally.jobs;
+    tracing::debug!(target: "sockeye", run, dropped, ?waited, ?longest_wait, "work off the loop");
     log.say(match tally.cut {
         0 => "stopped; no connection was cut".into(),
         cut => format!("stopped; {} cut", text::count(cut, "connection")),
