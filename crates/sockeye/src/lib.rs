@@ -13,7 +13,8 @@
 //! - [`proto`]: [`Protocol`] and what it is given; an echo; HTTP/1.1; a harness for tests.
 //! - [`engine`]: [`Server`], [`run_client`], [`Config`] with every limit and its default.
 //! - [`files`]: a folder, or one file, as HTTP replies.
-//! - [`message`]: a service that answers messages, of which only the answers are left to write.
+//! - [`http`]: a service that answers HTTP requests, of which only the answers are left to write.
+//! - [`message`]: the same of messages.
 //!
 //! # A protocol of one's own
 //!
@@ -114,12 +115,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! What is absent: this crate has no code of its own but that of [`message`] and the `sockeye`
-//! program's, which is behind the feature `cli` (on by default; a user of the library leaves it out).
+//! What is absent: this crate has no code of its own but that of [`http`], [`message`] and the
+//! `sockeye` program's, which is behind the feature `cli` (on by default; a user of the library leaves it out).
 
 #![forbid(unsafe_code)]
 
+pub mod http;
 pub mod message;
+mod serving;
 
 pub use sockeye_engine as engine;
 pub use sockeye_files as files;

@@ -106,6 +106,11 @@ impl Fields {
         self
     }
 
+    /// Takes them all out, and keeps their memory for the next ones.
+    pub fn clear(&mut self) {
+        self.lines.clear();
+    }
+
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -153,6 +158,10 @@ mod tests {
     fn lines_are_appended_as_they_are_sent() {
         let fields = Fields::new().with("ETag", b"\"a\"").unwrap().with("X", b" \tb\tc ").unwrap();
         assert_eq!(fields.as_bytes(), b"ETag: \"a\"\r\nX: b\tc\r\n");
+        let mut fields = fields;
+        fields.clear();
+        assert!(fields.is_empty());
+        assert_eq!(fields.with("Y", b"d").unwrap().as_bytes(), b"Y: d\r\n");
     }
 
     proptest! {

@@ -43,17 +43,14 @@
 mod adapter;
 mod respond;
 
-use std::fmt;
-use std::io;
-use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 
-use sockeye_engine::driver::{BindError, Bound};
-use sockeye_engine::{Config, Handle, ListenAddr, Running, Server, Tally, usable_cores};
+use sockeye_engine::{Config, ListenAddr, usable_cores};
 pub use sockeye_proto::message::text::{BadText, Encoding};
 pub use sockeye_proto::message::{ContentError, JSON, Limits, Message};
 
 pub use self::respond::{Error, Later, Request, Respond, Response};
+pub use crate::serving::{ServeError, Serving};
 
 /// How a service runs.
 #[derive(Clone, Debug)]
@@ -73,34 +70,6 @@ impl Default for Options {
     }
 }
 
-/// Why a service could not begin.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum ServeError {
-    /// An address could not be had.
-    Bind(BindError),
-    /// A thread or a poller could not be had.
-    Start(io::Error),
-}
-
-impl fmt::Display for ServeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Bind(error) => error.fmt(f),
-            Self::Start(error) => write!(f, "cannot start the workers: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for ServeError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Bind(error) => Some(error),
-            Self::Start(error) => Some(error),
-        }
-    }
-}
-
 /// Has messages that come at `addresses` answered by `respond`, on threads of their own, until
 /// [`Serving::handle`] says to stop.
 ///
@@ -113,47 +82,5 @@ pub fn serve(
     respond: impl Respond,
 ) -> Result<Serving, ServeError> {
     let Options { workers, limits, config } = options;
-    let server = Server::bind(addresses, workers, config).map_err(ServeError::Bind)?;
-    let addresses = server.addresses().to_vec();
-    let service = adapter::service(limits, respond);
-    let running = server.start(service).map_err(ServeError::Start)?;
-    Ok(Serving { addresses, running })
-}
-
-/// A service that answers.
-#[derive(Debug)]
-pub struct Serving {
-    addresses: Vec<Bound>,
-    running: Running,
-}
-
-impl Serving {
-    /// Where it listens, with the ports that were taken where 0 was asked for.
-    #[must_use]
-    pub fn addresses(&self) -> &[Bound] {
-        &self.addresses
-    }
-
-    /// Those of TCP among [`Serving::addresses`].
-    pub fn ip_addresses(&self) -> impl Iterator<Item = SocketAddr> {
-        self.addresses.iter().filter_map(|bound| match bound {
-            Bound::Ip(address) => Some(*address),
-            Bound::Unix(_) => None,
-        })
-    }
-
-    /// What stops it.
-    #[must_use]
-    pub fn handle(&self) -> Handle {
-        self.running.handle()
-    }
-
-    /// Waits until it has been drained or stopped, and says what was counted.
-    ///
-    /// # Errors
-    ///
-    /// When a worker failed.
-    pub fn join(self) -> io::Result<Tally> {
-        self.running.join()
-    }
+    Serving::begin(addresses, workers, config, adapter::service(limits, respond))
 }

@@ -1,0 +1,45 @@
+//! Work for the pool, whose result comes back by a promise.
+
+use sockeye_proto::{Job, Promise};
+
+use super::body::Take;
+use super::reply::Reply;
+use super::stream::Give;
+
+/// What reaches a request whose answer waits.
+pub(super) enum Came {
+    /// The reply.
+    Reply(Reply),
+    /// What is next with the request's body.
+    Take(Take),
+    /// What is next of the reply's content.
+    Give(Give),
+    /// Nothing: the pool's queue was full.
+    NotRun,
+}
+
+/// Makes a job of `work`. Its promise says what came of it; that it is abandoned says that `work`
+/// panicked.
+pub(super) fn job(promise: Promise, work: impl FnOnce() -> Came + Send + 'static) -> Job {
+    let mut waiting = Waiting(Some((promise, work)));
+    Box::new(move || waiting.run())
+}
+
+/// Work that has not begun.
+struct Waiting<F>(Option<(Promise, F)>);
+
+impl<F: FnOnce() -> Came> Waiting<F> {
+    fn run(&mut self) {
+        if let Some((promise, work)) = self.0.take() {
+            promise.keep(Box::new(work()));
+        }
+    }
+}
+
+impl<F> Drop for Waiting<F> {
+    fn drop(&mut self) {
+        if let Some((promise, _)) = self.0.take() {
+            promise.keep(Box::new(Came::NotRun));
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! A service that answers HTTP requests, with no more to write than its answers.
+//!
+//! [`serve`] takes whoever answers: a closure, a function, or any value that is [`Respond`]. It gets
+//! a [`Request`] of the `http` crate and gives a [`Reply`], or what one is made from:
+//!
+//! ```
+//! use std::io::{Read, Write};
+//!
+//! use sockeye::http::{self, Body, Options, Reply, Request, StatusCode};
+//!
+//! fn answer(request: Request<Body>) -> Reply {
+//!     match request.uri().path() {
+//!         "/" => "Hello World\n".into(),
+//!         // Up to 1 MiB in memory; beyond it 413.
+//!         "/shout" => request.into_body().collect(1 << 20, |body| body.to_ascii_uppercase()),
+//!         // What blocks is run elsewhere.
+//!         "/motd" => Reply::run(|| {
+//!             std::fs::read_to_string("/etc/motd").map_err(|_| StatusCode::NOT_FOUND)
+//!         }),
+//!         _ => StatusCode::NOT_FOUND.into(),
+//!     }
+//! }
+//!
+//! let serving = http::serve(&["127.0.0.1:0".parse()?], Options::default(), answer)?;
+//!
+//! let mut client = std::net::TcpStream::connect(serving.ip_addresses().next().expect("one"))?;
+//! client.write_all(
+//!     b"POST /shout HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello",
+//! )?;
+//! let mut reply = String::new();
+//! client.read_to_string(&mut reply)?;
+//! assert!(reply.starts_with("HTTP/1.1 200 OK\r\n"));
+//! assert!(reply.ends_with("\r\n\r\nHELLO"));
+//!
+//! serving.handle().drain();
+//! serving.join()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Every limit has a default that holds against a client that nobody knows: [`Options`].
+//!
+//! # Answers
+//!
+//! | an answer that | is |
+//! |---|---|
+//! | is there | a [`Response`], text, bytes, a [`StatusCode`] |
+//! | another thread gives | [`Reply::later`] |
+//! | blocks | [`Reply::run`]: on a bounded pool. How long work waits for it is counted: [`Tally::jobs`](crate::Tally) |
+//! | needs the body, in memory | [`Body::collect`] |
+//! | needs the body, as it comes | [`Body::receive`]: pieces, and work between them that may block |
+//! | a thread sends, bit by bit | [`Reply::stream`]; without an end [`Reply::endless`], [`Reply::events`] |
+//! | is pulled as there is room | [`Reply::pull`], [`Reply::pieces`] |
+//! | is another protocol | [`Reply::upgrade`] |
+//!
+//! They can be put together: work may find that the body has to be read, and what becomes of the
+//! body may be a stream.
+//!
+//! # What it costs
+//!
+//! A request with four fields that are well known, answered with text that is in the program, makes
+//! 9 heap allocations, and one more for each field whose name the `http` crate doesn't know: the
+//! copy of the head, its [`HeaderMap`], the peer among the extensions. A test counts them. The
+//! borrowed view below it, [`http1`](crate::http1), makes none.
+//!
+//! # What it leaves out
+//!
+//! A router: `match` does for few paths, as above, and any that goes from a path to a value for
+//! many (the example `http_json` has one in a dozen lines). Coding, cookies, forms: there are crates
+//! for them that speak the types of the `http` crate. HTTP/2, and TLS.
+
+mod body;
+pub mod convert;
+mod edge;
+mod event;
+mod job;
+mod reply;
+mod stream;
+
+use std::num::NonZeroUsize;
+
+pub use ::http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header,
+};
+pub use bytes::Bytes;
+use sockeye_engine::{Config, ListenAddr, usable_cores};
+pub use sockeye_proto::http1::Limits;
+
+pub use self::body::{Body, Receive, Take};
+pub use self::edge::{Edge, Respond};
+pub use self::event::Event;
+pub use self::reply::{Later, Reply};
+pub use self::stream::{Give, Gone, Sender, Source, TrySendError};
+pub use crate::serving::{ServeError, Serving};
+
+/// How a service runs.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Threads, each with an event loop of its own. By default, as many as there are cores that
+    /// this process may use.
+    pub workers: NonZeroUsize,
+    /// Limits and deadlines of requests.
+    pub limits: Limits,
+    /// Limits and deadlines of connections.
+    pub config: Config,
+    /// Whether replies have `Server: sockeye`. They have not.
+    pub names_itself: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            workers: usable_cores(),
+            limits: Limits::default(),
+            config: Config::default(),
+            names_itself: false,
+        }
+    }
+}
+
+/// Has requests that come at `addresses` answered by `respond`, on threads of their own, until
+/// [`Serving::handle`] says to stop.
+///
+/// # Errors
+///
+/// [`ServeError`] when it could not begin; nothing is answered then.
+pub fn serve(
+    addresses: &[ListenAddr],
+    options: Options,
+    respond: impl Respond,
+) -> Result<Serving, ServeError> {
+    let Options { workers, limits, config, names_itself } = options;
+    Serving::begin(addresses, workers, config, edge::service(limits, names_itself, respond))
+}

@@ -1,0 +1,225 @@
+//! What a handler returns.
+
+use std::fmt;
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::{Response, StatusCode};
+use sockeye_proto::{Promise, Protocol};
+
+use super::body::Receive;
+use super::job::Came;
+use super::stream::{Pieces, Sender, Source};
+
+/// A reply, or where it will come from.
+///
+/// It is made from a [`Response`] whose body is in memory (`&'static str`, [`String`], `Vec<u8>`,
+/// [`Bytes`], ...), from such a body alone (200, with a Content-Type of plain text or of bytes), from
+/// a [`StatusCode`] (a short page in plain text), from a `Result` of two of these, or by a function
+/// below or of [`Body`](super::Body).
+///
+/// Of the fields of a reply the server writes some by itself. `Date`, `Server`, `Keep-Alive`,
+/// `Trailer` and `Upgrade` of a handler are left out. `Connection: close` is honoured, and its other
+/// options left out. `Content-Length` is that of the body; one that a handler sets counts where the
+/// body comes bit by bit, which then has to keep it (or the connection is cut), and in a reply to
+/// HEAD without a body. What can't be sent is the handler's fault and a 500: a status below 200, any
+/// `Transfer-Encoding`, a `Content-Length` that is not one number.
+pub struct Reply(pub(super) Kind);
+
+pub(super) enum Kind {
+    Now(Response<Bytes>),
+    Page(StatusCode, String),
+    Later(Box<dyn FnOnce(Later) + Send>),
+    Run(Box<dyn FnOnce() -> Reply + Send>),
+    Collect {
+        limit: u64,
+        /// How long the body is, where that is known.
+        expected: Option<u64>,
+        then: Box<dyn FnOnce(Bytes) -> Reply + Send>,
+    },
+    Receive {
+        limit: u64,
+        receiver: Box<dyn Receive>,
+    },
+    Stream(Response<()>, Content),
+    Upgrade {
+        name: String,
+        fields: HeaderMap,
+        make: Box<dyn FnOnce() -> Box<dyn Protocol> + Send>,
+    },
+}
+
+/// Where the content of a reply comes from that is sent bit by bit.
+pub(super) enum Content {
+    /// A thread.
+    Sender {
+        /// It has no end of its own.
+        endless: bool,
+        start: Box<dyn FnOnce(Sender) + Send>,
+    },
+    /// The loop.
+    Source(Box<dyn Source>),
+}
+
+impl Reply {
+    /// A page in plain text: the status, and `text` below it.
+    pub fn error(status: StatusCode, text: impl Into<String>) -> Self {
+        Self(Kind::Page(status, text.into()))
+    }
+
+    /// A reply that comes later, by the [`Later`] that `take` gets before this thread goes on to
+    /// anything else. It can be kept, or given to another thread.
+    ///
+    /// ```
+    /// # use sockeye::http::{Body, Reply, Request};
+    /// fn handler(request: Request<Body>) -> Reply {
+    ///     Reply::later(move |later| {
+    ///         std::thread::spawn(move || later.answer(format!("{}\n", request.uri())));
+    ///     })
+    /// }
+    /// ```
+    pub fn later(take: impl FnOnce(Later) + Send + 'static) -> Self {
+        Self(Kind::Later(Box::new(take)))
+    }
+
+    /// The reply is what `work` gives, which may block: it is run by one of the server's threads for
+    /// that, of which there are a few. When it panics the reply is 500; when more wait than the
+    /// pool has room for (100,000), 503.
+    pub fn run<R: Into<Self>>(work: impl FnOnce() -> R + Send + 'static) -> Self {
+        Self(Kind::Run(Box::new(move || work().into())))
+    }
+
+    /// A reply whose content a thread sends bit by bit: `start` gets the [`Sender`] before this
+    /// thread goes on to anything else, and gives it to another one. A reply without content (to
+    /// HEAD, a 204, a 304) has none to send, and `start` is dropped.
+    pub fn stream(head: Response<()>, start: impl FnOnce(Sender) + Send + 'static) -> Self {
+        let start = Box::new(start);
+        Self(Kind::Stream(head, Content::Sender { endless: false, start }))
+    }
+
+    /// As [`Reply::stream`], for a reply without an end of its own: when the server stops it is
+    /// ended in order, and the sender is told that it has gone.
+    pub fn endless(head: Response<()>, start: impl FnOnce(Sender) + Send + 'static) -> Self {
+        let start = Box::new(start);
+        Self(Kind::Stream(head, Content::Sender { endless: true, start }))
+    }
+
+    /// Server-sent events, each an [`Event`](super::Event): [`Reply::endless`] with the fields that
+    /// belong to them.
+    pub fn events(start: impl FnOnce(Sender) + Send + 'static) -> Self {
+        let mut head = Response::new(());
+        let fields = head.headers_mut();
+        fields.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+        fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        Self::endless(head, start)
+    }
+
+    /// A reply whose content comes from `source`, on the loop, as there is room for it. No thread
+    /// waits for a slow client.
+    pub fn pull(head: Response<()>, source: impl Source) -> Self {
+        Self(Kind::Stream(head, Content::Source(Box::new(source))))
+    }
+
+    /// The same of an iterator, which must not block.
+    pub fn pieces<I>(head: Response<()>, pieces: I) -> Self
+    where
+        I: IntoIterator<Item: Into<Bytes>, IntoIter: Send + 'static>,
+    {
+        Self::pull(head, Pieces(pieces.into_iter()))
+    }
+
+    /// Hands the connection to another protocol: a 101 that says `name` and has `fields`, then all
+    /// that the protocol does which `make` makes. It is given [`Event::Open`](crate::Event::Open)
+    /// and the bytes behind the request.
+    ///
+    /// What the client asks for is in the request's `Upgrade` field. Where it may not be upgraded
+    /// (it did not ask, has a body, or speaks HTTP/1.0) the reply is 400.
+    pub fn upgrade(
+        name: impl Into<String>,
+        fields: HeaderMap,
+        make: impl FnOnce() -> Box<dyn Protocol> + Send + 'static,
+    ) -> Self {
+        Self(Kind::Upgrade { name: name.into(), fields, make: Box::new(make) })
+    }
+}
+
+fn typed(kind: &'static str, body: Bytes) -> Reply {
+    let mut response = Response::new(body);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    Reply(Kind::Now(response))
+}
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const BYTES: &str = "application/octet-stream";
+
+impl<B: Into<Bytes>> From<Response<B>> for Reply {
+    fn from(response: Response<B>) -> Self {
+        Self(Kind::Now(response.map(Into::into)))
+    }
+}
+
+impl From<&'static str> for Reply {
+    fn from(text: &'static str) -> Self {
+        typed(TEXT, text.into())
+    }
+}
+
+impl From<String> for Reply {
+    fn from(text: String) -> Self {
+        typed(TEXT, text.into())
+    }
+}
+
+impl From<Vec<u8>> for Reply {
+    fn from(bytes: Vec<u8>) -> Self {
+        typed(BYTES, bytes.into())
+    }
+}
+
+impl From<Bytes> for Reply {
+    fn from(bytes: Bytes) -> Self {
+        typed(BYTES, bytes)
+    }
+}
+
+impl From<StatusCode> for Reply {
+    fn from(status: StatusCode) -> Self {
+        Self::error(status, "")
+    }
+}
+
+impl<T: Into<Self>, E: Into<Self>> From<Result<T, E>> for Reply {
+    fn from(result: Result<T, E>) -> Self {
+        result.map_or_else(Into::into, Into::into)
+    }
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Now(response) => f.debug_tuple("Now").field(&response.status()).finish(),
+            Kind::Page(status, text) => f.debug_tuple("Page").field(status).field(text).finish(),
+            Kind::Later(_) => f.write_str("Later"),
+            Kind::Run(_) => f.write_str("Run"),
+            Kind::Collect { limit, .. } => f.debug_tuple("Collect").field(limit).finish(),
+            Kind::Receive { limit, .. } => f.debug_tuple("Receive").field(limit).finish(),
+            Kind::Stream(head, _) => f.debug_tuple("Stream").field(&head.status()).finish(),
+            Kind::Upgrade { name, .. } => f.debug_tuple("Upgrade").field(name).finish(),
+        }
+    }
+}
+
+/// The duty to answer one request, from any thread. Dropping it is a 500.
+#[derive(Debug)]
+pub struct Later(Promise);
+
+impl Later {
+    pub(super) fn new(promise: Promise) -> Self {
+        Self(promise)
+    }
+
+    /// Answers, with all that a handler may return.
+    pub fn answer(self, reply: impl Into<Reply>) {
+        self.0.keep(Box::new(Came::Reply(reply.into())));
+    }
+}

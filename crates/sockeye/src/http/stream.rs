@@ -1,0 +1,240 @@
+//! Replies that are sent bit by bit: by a thread that has something to say, or from a source as
+//! there is room.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, ThreadId};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use sockeye_proto::{Promise, Remote, SendError};
+
+/// The content of one reply, from any thread.
+///
+/// What it sends goes out in order. A client that doesn't read holds it back: at most 16 pieces wait
+/// on their way to the loop, and none of them is taken up while as much is unsent as may be
+/// ([`Config::max_buffered_output`](crate::Config)). So a piece should be neither tiny nor huge.
+///
+/// Dropping it says that the reply can't be completed: the connection is cut, so that the client
+/// sees it. (One that speaks HTTP/1.0, and was told no length, can't.)
+#[derive(Debug)]
+pub struct Sender {
+    remote: Remote,
+    end: Promise,
+    exchange: u64,
+    hears: Arc<Hears>,
+    home: ThreadId,
+}
+
+/// What a [`Sender`] hears of its reply.
+#[derive(Debug, Default)]
+struct Hears {
+    over: AtomicBool,
+    stopping: AtomicBool,
+}
+
+/// The reply's end of that. Dropping it says that the reply is over.
+#[derive(Debug)]
+pub(super) struct Telling(Arc<Hears>);
+
+impl Telling {
+    pub(super) fn stopping(&self) {
+        self.0.stopping.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        self.0.over.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A piece on its way, for one exchange of the connection.
+pub(super) struct Sent {
+    pub(super) exchange: u64,
+    pub(super) piece: Bytes,
+}
+
+/// The end on its way.
+pub(super) struct Finished {
+    pub(super) trailers: HeaderMap,
+}
+
+impl Sender {
+    /// For the loop's own thread to make.
+    pub(super) fn new(remote: Remote, end: Promise, exchange: u64) -> (Self, Telling) {
+        let hears = Arc::new(Hears::default());
+        let telling = Telling(Arc::clone(&hears));
+        let home = thread::current().id();
+        (Self { remote, end, exchange, hears, home }, telling)
+    }
+
+    /// Sends a piece; waits while as many are on their way as may be.
+    ///
+    /// # Errors
+    ///
+    /// [`Gone`] when the reply is over: the client has gone, or the server stops. A client that
+    /// went in silence is noticed by what is sent next.
+    ///
+    /// # Panics
+    ///
+    /// When it would have to wait on the thread of the loop itself, which would wait for ever.
+    pub fn send(&self, piece: impl Into<Bytes>) -> Result<(), Gone> {
+        let mut piece = piece.into();
+        if thread::current().id() == self.home {
+            piece = match self.try_send(piece) {
+                Ok(()) => return Ok(()),
+                Err(TrySendError::Gone(_)) => return Err(Gone),
+                Err(TrySendError::Full(piece)) => piece,
+            };
+            panic!("a piece of {} bytes would wait for the loop, on the loop", piece.len());
+        }
+        if self.is_gone() {
+            return Err(Gone);
+        }
+        if piece.is_empty() {
+            return Ok(());
+        }
+        self.remote.send(Box::new(Sent { exchange: self.exchange, piece })).map_err(|_| Gone)
+    }
+
+    /// Sends a piece, or says at once that it can't.
+    ///
+    /// # Errors
+    ///
+    /// [`TrySendError`], with the piece.
+    pub fn try_send(&self, piece: impl Into<Bytes>) -> Result<(), TrySendError> {
+        let piece = piece.into();
+        if self.is_gone() {
+            return Err(TrySendError::Gone(piece));
+        }
+        if piece.is_empty() {
+            return Ok(());
+        }
+        let sent = Sent { exchange: self.exchange, piece };
+        self.remote.try_send(Box::new(sent)).map_err(|error| {
+            let back = |message: sockeye_proto::Message| {
+                message.downcast::<Sent>().map(|sent| sent.piece).unwrap_or_default()
+            };
+            match error {
+                SendError::Full(message) => TrySendError::Full(back(message)),
+                SendError::Gone(message) => TrySendError::Gone(back(message)),
+            }
+        })
+    }
+
+    /// The reply is complete. Never waits.
+    pub fn finish(self) {
+        self.finish_with(HeaderMap::new());
+    }
+
+    /// The reply is complete, with these fields behind its content. They are left out where the
+    /// content has a length, and to HTTP/1.0; one that frames a reply is a fault, and the connection
+    /// is cut.
+    pub fn finish_with(self, trailers: HeaderMap) {
+        self.end.keep(Box::new(Finished { trailers }));
+    }
+
+    /// Whether nothing that is sent goes anywhere any more.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.hears.over.load(Ordering::Relaxed) || self.remote.is_gone()
+    }
+
+    /// Whether the server wants to stop. The reply has until the drain deadline to be completed.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.hears.stopping.load(Ordering::Relaxed)
+    }
+}
+
+/// A reply is over before everything was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gone;
+
+impl fmt::Display for Gone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the reply is over: nobody receives it any more")
+    }
+}
+
+impl std::error::Error for Gone {}
+
+/// Why a piece was not sent. It comes back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TrySendError {
+    /// As many are on their way as may be.
+    Full(Bytes),
+    /// The reply is over.
+    Gone(Bytes),
+}
+
+impl fmt::Display for TrySendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full(_) => f.write_str("as many pieces are on their way as may be"),
+            Self::Gone(_) => Gone.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for TrySendError {}
+
+/// Gives a reply's content, as there is room for it. It is dropped when the client goes.
+pub trait Source: Send + 'static {
+    /// The next of it. What it returns has the source in it, so that a job can have it meanwhile.
+    ///
+    /// This is called on the server's loop: what blocks belongs into [`Give::run`].
+    fn next(self: Box<Self>) -> Give;
+}
+
+/// What comes next of a reply's content.
+pub enum Give {
+    /// A piece, and what gives the one after it.
+    Piece(Bytes, Box<dyn Source>),
+    /// This work, on the pool; then what it returns.
+    Run(Box<dyn FnOnce() -> Self + Send>),
+    /// Nothing: the reply is complete.
+    End,
+    /// Nothing but these fields behind the content, where they can be sent: as
+    /// [`Sender::finish_with`] has it.
+    EndWith(HeaderMap),
+    /// Nothing, though something is missing: the connection is cut.
+    Abort,
+}
+
+impl Give {
+    /// Has `work`, which may block, done by a thread of the pool. When it panics, or the pool's
+    /// queue is full, the connection is cut.
+    pub fn run(work: impl FnOnce() -> Self + Send + 'static) -> Self {
+        Self::Run(Box::new(work))
+    }
+}
+
+impl fmt::Debug for Give {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Piece(piece, _) => f.debug_tuple("Piece").field(&piece.len()).finish(),
+            Self::Run(_) => f.write_str("Run"),
+            Self::End => f.write_str("End"),
+            Self::EndWith(trailers) => f.debug_tuple("EndWith").field(&trailers.len()).finish(),
+            Self::Abort => f.write_str("Abort"),
+        }
+    }
+}
+
+/// The pieces that an iterator gives.
+pub(super) struct Pieces<I>(pub(super) I);
+
+impl<I> Source for Pieces<I>
+where
+    I: Iterator<Item: Into<Bytes>> + Send + 'static,
+{
+    fn next(mut self: Box<Self>) -> Give {
+        match self.0.next() {
+            Some(piece) => Give::Piece(piece.into(), self),
+            None => Give::End,
+        }
+    }
+}
