@@ -31,7 +31,10 @@ struct Seen<'a> {
     coding: &'a [u8],
     close: bool,
     keep_alive: bool,
+    /// The `Connection` option.
     upgrade: bool,
+    /// The `Upgrade` field names something.
+    protocol: bool,
     expects: bool,
     expects_other: bool,
 }
@@ -55,7 +58,7 @@ pub(super) fn of(request: &Request<'_>) -> Result<Framing, Refusal> {
         persistent: !seen.close && (!old || seen.keep_alive),
         // From HTTP/1.0 both are to be ignored (RFC 9110, 7.8 and 10.1.1).
         expects_continue: seen.expects && !old && content != Content::None,
-        upgrade: seen.upgrade && !old,
+        upgrade: seen.upgrade && seen.protocol && !old,
     })
 }
 
@@ -71,6 +74,7 @@ fn see<'a>(seen: &mut Seen<'a>, name: &[u8], value: &'a [u8]) -> Result<(), Refu
                 return Err(Refusal::bad("sent a Host field that names no host"));
             }
         }
+        7 if name.eq_ignore_ascii_case(b"upgrade") => seen.protocol |= !value.is_empty(),
         10 if name.eq_ignore_ascii_case(b"connection") => {
             for option in value.split(|byte| *byte == b',').map(chars::trim) {
                 seen.close |= option.eq_ignore_ascii_case(b"close");

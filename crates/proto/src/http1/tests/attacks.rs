@@ -190,3 +190,13 @@ fn a_server_that_stops_hands_no_connection_over() {
         assert!(output.contains("\r\nConnection: close\r\n"), "{output}");
     }
 }
+
+#[test]
+fn the_option_to_upgrade_without_a_protocol_is_none() {
+    for fields in ["", "Upgrade:\r\n", "Upgrad: echo\r\n", "X: y\r\nEcho: upgrade\r\n"] {
+        let mut client = odd();
+        let head = "GET /upgrade HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\n";
+        client.input(format!("{head}{fields}\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
+        assert_eq!(codes(&text(client.output())), [404, 200], "{fields}");
+    }
+}
