@@ -4,16 +4,23 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use sockeye_proto::harness::Harness;
-use sockeye_proto::http1::{
-    Answer, Body, Fields, Handler, Method, Reply, Request, Server, Shared, Status,
-};
-use sockeye_proto::{Abandoned, Message, Ticket};
+use sockeye_proto::http1::{Limits, Method, Server, Shared};
 
 use crate::Cut;
+use crate::chunks;
+use crate::http1_handler::{Asked, Several};
 use crate::play::{Ending, Jobs, Outcome, play};
 
-/// What a body has that is larger than what a conversation may have unsent.
-static BIG: [u8; Harness::ROOM] = [b'x'; Harness::ROOM];
+/// So small that short inputs reach them.
+pub(crate) fn limits() -> Limits {
+    let mut limits = Limits::default();
+    limits.request_line = 300;
+    limits.head = 600;
+    limits.fields = 12;
+    limits.body = 200;
+    limits.discard = 100;
+    limits
+}
 
 /// Sends the input's stream to a server: cut as the input says, and whole.
 ///
@@ -23,32 +30,63 @@ static BIG: [u8; Harness::ROOM] = [b'x'; Harness::ROOM];
 pub fn http1_stream(input: &[u8]) {
     let Some(cut) = Cut::read(input) else { return };
     for ending in [Ending::Eof, Ending::Silence] {
-        let (whole, asked) = outcome([cut.stream], ending);
-        let (parts, _) = outcome(cut.parts(), ending);
-        assert_eq!(parts, whole, "the cut is seen in the answer");
-        check(&whole, &asked);
+        let (whole, asked) = outcome([cut.stream], ending, Jobs::Quick);
+        // What is said after a long silence has another date.
+        let late = matches!(ending, Ending::Eof).then_some(Jobs::Slow);
+        for jobs in [Jobs::Quick].into_iter().chain(late) {
+            let (parts, also_asked) = outcome(cut.parts(), ending, jobs);
+            assert_eq!(parts, whole, "the cut is seen in the answer");
+            assert_eq!(also_asked, asked, "the cut is seen in the requests");
+        }
+        check(&whole, &asked, cut.stream);
     }
 }
 
-type Asked = Vec<Method>;
-
-fn outcome<'a>(parts: impl IntoIterator<Item = &'a [u8]>, ending: Ending) -> (Outcome, Asked) {
+fn outcome<'a>(
+    parts: impl IntoIterator<Item = &'a [u8]>,
+    ending: Ending,
+    jobs: Jobs,
+) -> (Outcome, Vec<Asked>) {
     let asked = Rc::new(RefCell::default());
-    let handler = Small { asked: Rc::clone(&asked) };
-    let server = Server::new(Rc::new(Shared::default()), handler);
-    let outcome = play(Harness::new(server), parts, ending, Jobs::Quick);
+    let server = Server::new(Rc::new(Shared::new(limits())), Several::new(Rc::clone(&asked)));
+    let outcome = play(Harness::new(server), parts, ending, jobs);
     (outcome, asked.take())
 }
 
 /// Reads the output as replies to `asked`, and one more where something was refused.
-fn check(outcome: &Outcome, asked: &[Method]) {
+fn check(outcome: &Outcome, asked: &[Asked], stream: &[u8]) {
     let mut rest = &outcome.output[..];
-    for method in asked {
-        let reply = Head::read(rest);
-        rest = &rest[reply.len..];
-        if reply.has_content && *method != Method::Head {
-            rest = rest.get(reply.content..).expect("all of the content is there");
+    for asked in asked {
+        let mut reply = Head::read(rest);
+        if reply.status == 100 {
+            assert!(asked.expects, "nobody waits for a word to go on");
+            rest = &rest[reply.len..];
+            if rest.is_empty() {
+                assert!(outcome.fault.is_some(), "a final reply is owed");
+                return;
+            }
+            reply = Head::read(rest);
         }
+        rest = &rest[reply.len..];
+        if reply.status == 101 {
+            assert!(asked.upgrade, "nobody asked for another protocol");
+            assert!(stream.ends_with(rest), "the other protocol got something else");
+            return;
+        }
+        let content = match reply.content {
+            _ if asked.method == Method::Head => Some(0),
+            Framing::None => Some(0),
+            Framing::Length(len) => (len <= rest.len()).then_some(len),
+            Framing::Chunked => {
+                chunks::decode(rest, usize::MAX, &Limits::default()).map(|whole| whole.len)
+            }
+            Framing::UntilClose => Some(rest.len()),
+        };
+        let Some(content) = content else {
+            assert!(outcome.fault.is_some(), "a reply that was not completed: {outcome:?}");
+            return;
+        };
+        rest = &rest[content..];
     }
     if rest.is_empty() {
         return;
@@ -58,15 +96,24 @@ fn check(outcome: &Outcome, asked: &[Method]) {
     assert!((400..600).contains(&reply.status), "a refusal is an error, not {}", reply.status);
     let content = rest.len() - reply.len;
     // A refused HEAD has no content.
-    assert!(content == 0 || content == reply.content, "{content} of {} bytes", reply.content);
+    let Framing::Length(len) = reply.content else { panic!("a page has a length") };
+    assert!(content == 0 || content == len, "{content} of {len} bytes");
 }
 
 /// The head of a reply.
 struct Head {
     len: usize,
     status: u16,
-    has_content: bool,
-    content: usize,
+    content: Framing,
+}
+
+/// Where the content of a reply ends.
+#[derive(Clone, Copy)]
+enum Framing {
+    None,
+    Length(usize),
+    Chunked,
+    UntilClose,
 }
 
 impl Head {
@@ -78,45 +125,22 @@ impl Head {
             other => panic!("no reply, but {other:?}: {}", bytes.escape_ascii()),
         };
         let status = reply.code.expect("a complete head has a status");
-        let length = reply.headers.iter().find(|field| field.name == "Content-Length");
-        let content = length.map_or(0, |field| {
-            let digits = str::from_utf8(field.value).expect("digits");
-            digits.parse().expect("a length")
-        });
-        Self { len, status, has_content: !matches!(status, 204 | 304), content }
-    }
-}
-
-/// Answers small: under `/later` when a job has run, under `/big` with more than fits into an
-/// output, under `/none` with 304, else with what it was asked. Keeps the methods that it answered.
-struct Small {
-    asked: Rc<RefCell<Asked>>,
-}
-
-impl Handler for Small {
-    fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
-        self.asked.borrow_mut().push(request.method());
-        match request.path() {
-            b"/later" => {
-                let _ = reply.run(|| ());
-                reply.later()
+        let field = |name| reply.headers.iter().find(|field| field.name == name);
+        let content = match (field("Content-Length"), field("Transfer-Encoding")) {
+            (Some(_), Some(_)) => panic!("a reply that is framed twice"),
+            (Some(length), None) => {
+                let digits = str::from_utf8(length.value).expect("digits");
+                Framing::Length(digits.parse().expect("a length"))
             }
-            b"/big" => reply.send(Status::OK, &Fields::new(), Body::Static(&BIG)),
-            b"/none" => reply.send(Status::NOT_MODIFIED, &Fields::new(), Body::Empty),
-            b"/error" => reply.error(Status::NOT_FOUND, &Fields::new(), "There is no such thing."),
-            path => {
-                let text = path.escape_ascii().to_string();
-                reply.send(Status::OK, &Fields::new(), Body::Shared(&text.into()))
+            (None, Some(coding)) => {
+                assert_eq!(coding.value, b"chunked");
+                Framing::Chunked
             }
-        }
-    }
-
-    fn on_message(
-        &mut self,
-        _: Ticket,
-        _: Result<Message, Abandoned>,
-        reply: Reply<'_, '_>,
-    ) -> Answer {
-        reply.send(Status::OK, &Fields::new(), Body::Static(b"it took a while"))
+            (None, None) if matches!(status, 100..200 | 204 | 304) => Framing::None,
+            (None, None) => Framing::UntilClose,
+        };
+        let bare = matches!(content, Framing::None | Framing::UntilClose);
+        assert!(bare || !matches!(status, 100..200 | 204), "a {status} with a body");
+        Self { len, status, content }
     }
 }

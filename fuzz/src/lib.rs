@@ -19,18 +19,28 @@
 
 #![forbid(unsafe_code)]
 
+mod chunked_body;
+mod chunks;
 mod cut;
 mod http1;
+mod http1_handler;
+mod http1_head;
 mod message;
 mod play;
 
+pub use chunked_body::chunked_body;
 pub use cut::Cut;
 pub use http1::http1_stream;
+pub use http1_head::head;
 pub use message::message_stream;
 
 /// A target: panics when something is wrong with how an input is answered.
 pub type Target = fn(&[u8]);
 
 /// Every target, by its name.
-pub const TARGETS: &[(&str, Target)] =
-    &[("http1_stream", http1_stream), ("message_stream", message_stream)];
+pub const TARGETS: &[(&str, Target)] = &[
+    ("chunked_body", chunked_body),
+    ("head", head),
+    ("http1_stream", http1_stream),
+    ("message_stream", message_stream),
+];

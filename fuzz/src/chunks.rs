@@ -1,0 +1,108 @@
+//! The chunked coding read in the simplest way: all at once, line by line (RFC 9112, 7.1).
+//!
+//! Nothing of it is shared with the server, so that one can be held against the other.
+
+use sockeye_proto::http1::Limits;
+
+/// Bytes of chunk extensions in one body, as the server limits them.
+const EXTENSIONS: usize = 4096;
+
+/// A body that is complete.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Whole {
+    pub(crate) body: Vec<u8>,
+    pub(crate) trailers: Vec<(Vec<u8>, Vec<u8>)>,
+    /// How long it is with its framing.
+    pub(crate) len: usize,
+}
+
+/// Reads the body at the beginning of `input`, of at most `room` bytes; `None` where it is not
+/// complete, or not good.
+pub(crate) fn decode(input: &[u8], room: usize, limits: &Limits) -> Option<Whole> {
+    let mut whole = Whole::default();
+    let mut rest = input;
+    let mut extensions = 0;
+    loop {
+        let line = line(&mut rest)?;
+        let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+        let (size, extension) = line.split_at(digits);
+        if !(1..=16).contains(&digits) || !is_extension(extension) {
+            return None;
+        }
+        extensions += extension.len();
+        let size = u64::from_str_radix(str::from_utf8(size).ok()?, 16).ok()?;
+        let size = usize::try_from(size).ok()?;
+        if extensions > EXTENSIONS || size > room - whole.body.len() {
+            return None;
+        }
+        if size == 0 {
+            break;
+        }
+        let (data, behind) = rest.split_at_checked(size)?;
+        whole.body.extend_from_slice(data);
+        rest = behind.strip_prefix(b"\r\n")?;
+    }
+    let section = rest;
+    loop {
+        let line = line(&mut rest)?;
+        if section.len() - rest.len() > limits.head {
+            return None;
+        }
+        if line.is_empty() {
+            break;
+        }
+        let colon = line.iter().position(|byte| *byte == b':')?;
+        let (name, value) = (&line[..colon], &line[colon + 1..]);
+        if name.is_empty() || !name.iter().all(|byte| is_token_byte(*byte)) || !is_text(value) {
+            return None;
+        }
+        whole.trailers.push((name.to_vec(), value.trim_ascii().to_vec()));
+        if whole.trailers.len() > limits.fields {
+            return None;
+        }
+    }
+    whole.len = input.len() - rest.len();
+    Some(whole)
+}
+
+/// Takes a line, which ends with CRLF and nothing else.
+fn line<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let end = rest.iter().position(|byte| *byte == b'\n')?;
+    let (line, behind) = rest.split_at(end + 1);
+    *rest = behind;
+    line.strip_suffix(b"\r\n")
+}
+
+/// Whether this may stand behind a size: nothing, or blanks, a semicolon and what we don't read.
+fn is_extension(bytes: &[u8]) -> bool {
+    match bytes.iter().position(|byte| *byte == b';') {
+        None => bytes.is_empty(),
+        Some(at) => bytes[..at].iter().all(|byte| matches!(byte, b' ' | b'\t')) && is_text(bytes),
+    }
+}
+
+pub(crate) fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+pub(crate) fn is_text(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_its_trailers_and_its_length() {
+        let input = b"5;a=b\r\nhello\r\n0\r\nA: b \r\n\r\nGET";
+        let whole = decode(input, 5, &Limits::default()).unwrap();
+        assert_eq!((&whole.body[..], whole.len), (&b"hello"[..], input.len() - 3));
+        assert_eq!(whole.trailers, [(b"A".to_vec(), b"b".to_vec())]);
+        for bad in [&b"5\r\nhello\r\n0\r\n"[..], b"1\nx\r\n0\r\n\r\n", b"1 \r\nx\r\n0\r\n\r\n", b""]
+        {
+            assert_eq!(decode(bad, 5, &Limits::default()), None, "{}", bad.escape_ascii());
+        }
+        assert_eq!(decode(b"6\r\nhello!\r\n0\r\n\r\n", 5, &Limits::default()), None);
+    }
+}

@@ -1,0 +1,135 @@
+//! One request head.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use sockeye_proto::harness::Harness;
+use sockeye_proto::http1::{Answer, Content, Handler, Reply, Request, Server, Shared, Version};
+use sockeye_proto::{Abandoned, Message, Ticket};
+
+use crate::Cut;
+use crate::http1::limits;
+
+/// What a head says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Head {
+    method: String,
+    target: Vec<u8>,
+    version: u8,
+    fields: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+/// What the server makes of an input.
+#[derive(Debug, PartialEq, Eq)]
+struct Read {
+    head: Option<(Head, Content)>,
+    /// How much was not used: what is behind the head.
+    unused: usize,
+    said: Vec<u8>,
+    fault: Option<&'static str>,
+}
+
+/// Reads the input's stream as one request: cut as the input says, and whole.
+///
+/// # Panics
+///
+/// When the two are not read alike, when `httparse` reads something else in what is accepted, when
+/// the length of the body is not what its fields say, or when the same head written anew is read
+/// otherwise.
+pub fn head(input: &[u8]) {
+    let Some(cut) = Cut::read(input) else { return };
+    let whole = ours([cut.stream]);
+    assert_eq!(ours(cut.parts()), whole, "the cut is seen");
+    let Some((head, content)) = &whole.head else { return };
+    // One blank line in front is forgiven, and is none of the head.
+    let stream = cut.stream.strip_prefix(b"\r\n").unwrap_or(cut.stream);
+    let (theirs, len) = theirs(stream).expect("httparse accepts what we do");
+    assert_eq!((head, whole.unused), (&theirs, stream.len() - len), "httparse reads otherwise");
+    assert_eq!(*content, framing(&theirs), "the body has another length");
+    let anew = ours([&write(head)[..]]);
+    assert_eq!(anew.head, whole.head, "written anew it is read otherwise");
+}
+
+fn ours<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Read {
+    let head = Rc::new(RefCell::new(None));
+    let keep = Keep(Rc::clone(&head));
+    let mut client = Harness::new(Server::new(Rc::new(Shared::new(limits())), keep));
+    let mut rest = 0;
+    for part in parts {
+        if client.fault().is_some() {
+            rest += part.len();
+        } else {
+            client.input(part);
+        }
+    }
+    let unused = if client.fault().is_some() { 0 } else { client.unused() + rest };
+    let said = client.output();
+    let fault = client.fault().map(|fault| fault.code);
+    Read { head: head.take(), unused, said, fault }
+}
+
+fn theirs(input: &[u8]) -> Option<(Head, usize)> {
+    let mut fields = [httparse::EMPTY_HEADER; 64];
+    let mut request = httparse::Request::new(&mut fields);
+    let httparse::Status::Complete(len) = request.parse(input).ok()? else { return None };
+    let fields = request.headers.iter().map(|f| (f.name.as_bytes().to_vec(), f.value.to_vec()));
+    let head = Head {
+        method: request.method?.to_owned(),
+        target: request.path?.as_bytes().to_vec(),
+        version: request.version?,
+        fields: fields.collect(),
+    };
+    Some((head, len))
+}
+
+/// What follows a head that was accepted, as its fields say it (RFC 9112, 6.3).
+fn framing(head: &Head) -> Content {
+    let values = |name: &str| {
+        let named = |field: &&(Vec<u8>, Vec<u8>)| field.0.eq_ignore_ascii_case(name.as_bytes());
+        head.fields.iter().filter(named).map(|field| &field.1[..]).collect::<Vec<_>>()
+    };
+    match (&values("transfer-encoding")[..], &values("content-length")[..]) {
+        ([], []) => Content::None,
+        ([], [length]) => {
+            let length: u64 = str::from_utf8(length).unwrap().parse().expect("a length");
+            if length == 0 { Content::None } else { Content::Length(length) }
+        }
+        ([coding], []) if coding.eq_ignore_ascii_case(b"chunked") && head.version == 1 => {
+            Content::Chunked
+        }
+        framed => panic!("nobody knows where this ends: {framed:?}"),
+    }
+}
+
+fn write(head: &Head) -> Vec<u8> {
+    let Head { method, target, version, fields } = head;
+    let target = str::from_utf8(target).expect("a target is ASCII");
+    let mut bytes = format!("{method} {target} HTTP/1.{version}\r\n").into_bytes();
+    for (name, value) in fields {
+        bytes.extend([name, &b":"[..], value, b"\r\n"].concat());
+    }
+    bytes.extend(b"\r\n");
+    bytes
+}
+
+/// Keeps the head and never answers.
+struct Keep(Rc<RefCell<Option<(Head, Content)>>>);
+
+impl Handler for Keep {
+    fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
+        let fields = request.fields().map(|(name, value)| (name.to_vec(), value.to_vec()));
+        let head = Head {
+            method: request.method().to_string(),
+            target: request.target().to_vec(),
+            version: u8::from(request.version() == Version::Http11),
+            fields: fields.collect(),
+        };
+        let before = self.0.borrow_mut().replace((head, request.content()));
+        assert!(before.is_none(), "a second request while the first one waits");
+        reply.later()
+    }
+
+    fn on_message(&mut self, _: Ticket, _: Result<Message, Abandoned>, r: Reply<'_, '_>) -> Answer {
+        r.later()
+    }
+}

@@ -1,0 +1,5 @@
+//! Searches for bodies in chunks that are read wrongly: see `scripts/fuzz`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| sockeye_fuzz::chunked_body(input));

@@ -1,0 +1,5 @@
+//! Searches for request heads that are read wrongly: see `scripts/fuzz`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| sockeye_fuzz::head(input));
