@@ -104,7 +104,7 @@ pub(super) fn trim(mut bytes: &[u8]) -> &[u8] {
 }
 
 /// Whether the bytes are `uri-host [":" port]` (RFC 9110, 7.2). Empty counts: that is how a client
-/// says that its target has no authority.
+/// says that its target has no authority. A port of no host doesn't (RFC 9110, 4.2.1).
 pub(super) fn is_host(bytes: &[u8]) -> bool {
     let port = match bytes {
         [b'[', rest @ ..] => {
@@ -114,6 +114,7 @@ pub(super) fn is_host(bytes: &[u8]) -> bool {
                 _ => return false,
             }
         }
+        [b':', ..] => return false,
         _ => &bytes[count(bytes, |byte| CLASSES[byte as usize] & HOST != 0)..],
     };
     match port {
@@ -167,6 +168,8 @@ mod tests {
             "user@host",
             "a:b",
             "a:80:80",
+            ":",
+            ":80",
             "[::1",
             "::1",
             "[]",

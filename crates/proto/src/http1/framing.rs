@@ -83,9 +83,13 @@ fn see<'a>(seen: &mut Seen<'a>, name: &[u8], value: &'a [u8]) -> Result<(), Refu
             }
         }
         6 if name.eq_ignore_ascii_case(b"expect") => {
-            let known = value.eq_ignore_ascii_case(b"100-continue");
-            seen.expects |= known;
-            seen.expects_other |= !known;
+            // Empty members of a list count for nothing (RFC 9110, 5.6.1.2).
+            let members = value.split(|byte| *byte == b',').map(chars::trim);
+            for member in members.filter(|member| !member.is_empty()) {
+                let known = member.eq_ignore_ascii_case(b"100-continue");
+                seen.expects |= known;
+                seen.expects_other |= !known;
+            }
         }
         14 if name.eq_ignore_ascii_case(b"content-length") => {
             seen.lengths += 1;

@@ -52,7 +52,7 @@ pub(super) fn split(
             let len = rest.iter().position(|byte| matches!(byte, b'/' | b'?'));
             let len = len.unwrap_or(rest.len());
             // User information would be an '@', which no host has (RFC 9110, 4.2.4).
-            if matches!(rest[..len], [] | [b':', ..]) || !chars::is_host(&rest[..len]) {
+            if len == 0 || !chars::is_host(&rest[..len]) {
                 return Err(Refusal::bad("sent a request target with a bad authority"));
             }
             let authority = Range::new(start + scheme, start + scheme + len);

@@ -176,7 +176,18 @@ fn a_client_that_waits_for_a_word_gets_it_when_the_body_is_wanted_and_only_then(
     assert_eq!(codes(&answers(&old).0), [200]);
     // Nothing is waited for that isn't to come.
     assert_eq!(codes(&answers(&post("/echo", "Expect: 100-continue\r\n", "")).0), [200]);
-    assert_eq!(codes(&answers(&post("/echo", "Expect: 200-ok\r\n", "")).0), [417]);
+    for (members, status) in [
+        ("200-ok", 417),
+        ("100-continue, x", 417),
+        ("100-continue;x=y", 417),
+        (", 100-CONTINUE ,,100-continue", 100),
+        ("", 200),
+        (",", 200),
+    ] {
+        let (output, _) =
+            answers(&post("/echo", &format!("Expect: {members}\r\nContent-Length: 2\r\n"), "ab"));
+        assert_eq!(codes(&output)[0], status, "{members}");
+    }
 }
 
 #[test]
