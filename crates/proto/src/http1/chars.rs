@@ -5,6 +5,7 @@ use std::net::Ipv6Addr;
 const TOKEN: u8 = 1;
 const TARGET: u8 = 2;
 const HOST: u8 = 4;
+const PATH: u8 = 8;
 
 const CLASSES: [u8; 256] = classes();
 
@@ -14,14 +15,15 @@ const fn classes() -> [u8; 256] {
     while byte < 256 {
         let b = byte as u8;
         if b.is_ascii_alphanumeric() {
-            table[byte] = TOKEN | TARGET | HOST;
+            table[byte] = TOKEN | TARGET | HOST | PATH;
         }
         byte += 1;
     }
     let table = add(table, b"!#$%&'*+-.^_`|~", TOKEN);
     // Unreserved, reserved without '#' (a fragment is never sent), and '%'. Brackets are not in the
     // grammar of a path or query, but in every browser's.
-    let table = add(table, b"-._~:/?[]@!$&'()*+,;=%", TARGET);
+    let table = add(table, b"-._~:/[]@!$&'()*+,;=%", TARGET | PATH);
+    let table = add(table, b"?", TARGET);
     // A registered name, without the comma: a list of hosts is an attack, not a name.
     add(table, b"-._~!$&'()*+;=%", HOST)
 }
@@ -43,6 +45,11 @@ pub(super) const fn is_token_byte(byte: u8) -> bool {
 /// Whether the byte can be part of a request target.
 pub(super) const fn is_target_byte(byte: u8) -> bool {
     CLASSES[byte as usize] & TARGET != 0
+}
+
+/// Whether the byte can be part of a request target before its query.
+pub(super) const fn is_path_byte(byte: u8) -> bool {
+    CLASSES[byte as usize] & PATH != 0
 }
 
 /// Whether the bytes are a token.

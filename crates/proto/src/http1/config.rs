@@ -1,8 +1,10 @@
 //! What the conversations of one shard share: limits, the date, and room to parse in.
 
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::time::Duration;
 
+use super::block::Block;
 use super::date;
 use super::request::Span;
 use crate::Wall;
@@ -47,14 +49,14 @@ impl Default for Limits {
 }
 
 /// What the conversations of one shard share. Made once per shard, in an `Rc`.
-#[derive(Debug)]
 pub struct Shared {
     pub(super) limits: Limits,
     names_itself: bool,
     // The second that `standing` was written for.
     second: Cell<Option<Wall>>,
     standing: RefCell<Vec<u8>>,
-    spans: RefCell<Vec<Span>>,
+    block: Cell<Block>,
+    trailers: Cell<Vec<Span>>,
 }
 
 impl Shared {
@@ -66,7 +68,8 @@ impl Shared {
             names_itself: false,
             second: Cell::new(None),
             standing: RefCell::default(),
-            spans: RefCell::default(),
+            block: Cell::default(),
+            trailers: Cell::default(),
         }
     }
 
@@ -93,19 +96,34 @@ impl Shared {
         write(&self.standing.borrow());
     }
 
-    /// Lends the room in which a head is parsed. It comes back by [`Shared::give_back`]; one that
-    /// doesn't (a handler panicked) is made anew.
-    pub(super) fn lend(&self) -> Vec<Span> {
-        self.spans.take()
+    /// Lends the room in which a head is parsed, with the last one's fields. It comes back by
+    /// [`Shared::give_back`].
+    pub(super) fn lend(&self) -> Block {
+        self.block.take()
     }
 
-    pub(super) fn give_back(&self, spans: Vec<Span>) {
-        *self.spans.borrow_mut() = spans;
+    pub(super) fn give_back(&self, block: Block) {
+        self.block.set(block);
+    }
+
+    /// Lends the room in which a trailer section is parsed.
+    pub(super) fn lend_trailers(&self) -> Vec<Span> {
+        self.trailers.take()
+    }
+
+    pub(super) fn give_back_trailers(&self, spans: Vec<Span>) {
+        self.trailers.set(spans);
     }
 }
 
 impl Default for Shared {
     fn default() -> Self {
         Self::new(Limits::default())
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("limits", &self.limits).finish_non_exhaustive()
     }
 }

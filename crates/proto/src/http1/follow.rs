@@ -75,7 +75,7 @@ impl<H: Handler> Server<H> {
         turn: &mut Turn<'_>,
     ) -> Result<Came, Fault> {
         let mut used = 0;
-        let mut spans = self.shared.lend();
+        let mut spans = self.shared.lend_trailers();
         let stepped = loop {
             let limits = &self.shared.limits;
             match rest.decoder.step(&input[used..], rest.room, limits, &mut spans) {
@@ -91,7 +91,7 @@ impl<H: Handler> Server<H> {
                 Err(refusal) => break Err(refusal),
             }
         };
-        self.shared.give_back(spans);
+        self.shared.give_back_trailers(spans);
         match stepped {
             Ok(Some(used)) => {
                 let until = self.idle_until(turn);
@@ -191,9 +191,9 @@ impl<H: Handler> Server<H> {
                 return Ok((used, Then::Waits));
             }
             self.open_body(exchange, wanted, turn)?;
-            let mut spans = self.shared.lend();
+            let mut spans = self.shared.lend_trailers();
             let told = self.take(exchange, &input[used..], &mut spans, turn);
-            self.shared.give_back(spans);
+            self.shared.give_back_trailers(spans);
             let (took, told) = told?;
             used += took;
             match told {

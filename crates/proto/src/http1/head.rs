@@ -9,6 +9,7 @@
 //! What the fields mean is not decided here: see [`framing`](super::framing).
 
 use super::Limits;
+use super::block::Block;
 use super::chars;
 use super::refusal::Refusal;
 use super::request::{Line, Method, Range, Span, Version};
@@ -24,10 +25,12 @@ pub(super) struct Progress {
     fields: u32,
 }
 
-/// A whole head. Its fields are in the spans that it was parsed with.
+/// A whole head. Its fields are in the block that it was parsed with.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Head {
     pub(super) line: Line,
+    /// Where the fields begin.
+    pub(super) fields: usize,
     /// The length in bytes, the blank line included.
     pub(super) len: usize,
 }
@@ -38,24 +41,33 @@ pub(super) fn parse(
     input: &[u8],
     progress: &mut Progress,
     limits: &Limits,
-    spans: &mut Vec<Span>,
+    block: &mut Block,
 ) -> Result<Option<Head>, Refusal> {
     // Record type 22 (handshake), major version 3: no request begins so.
     if let [0x16, 0x03, ..] = input {
         return Err(Refusal::TLS);
     }
     if progress.seen > 0 {
-        if !go_on(input, progress, limits, spans)? {
+        block.begin();
+        if !go_on(input, progress, limits, &mut block.spans)? {
             return Ok(None);
         }
         // All there and all good: once more from the beginning, to have it together.
         *progress = Progress::default();
     }
-    spans.clear();
     let Some((line, start)) = request_line(input, progress, limits)? else { return Ok(None) };
+    let rest = &input[start..];
+    if let Some(len) = block.known(rest) {
+        within(limits, start, start + len)?;
+        return Ok(Some(Head { line, fields: start, len: start + len }));
+    }
+    block.begin();
     progress.line = start as u32;
-    let len = field_lines(input, progress, limits, spans)?;
-    Ok(len.map(|len| Head { line, len }))
+    let Some(end) = field_lines(input, start, progress, limits, &mut block.spans)? else {
+        return Ok(None);
+    };
+    block.keep(&input[start..end]);
+    Ok(Some(Head { line, fields: start, len: end }))
 }
 
 /// Goes on with a head of which a part was read. Whether it is complete.
@@ -87,7 +99,7 @@ fn go_on_with_fields(
         return Ok(false);
     }
     spans.clear();
-    Ok(field_lines(input, progress, limits, spans)?.is_some())
+    Ok(field_lines(input, 0, progress, limits, spans)?.is_some())
 }
 
 /// Whether the first line without its end has it now. What was looked through is not again.
@@ -117,7 +129,7 @@ pub(super) fn trailers(
         *progress = Progress::default();
     }
     spans.clear();
-    field_lines(input, progress, limits, spans)
+    field_lines(input, 0, progress, limits, spans)
 }
 
 /// Reads the request line. Returns what it says and where the next line begins.
@@ -135,9 +147,11 @@ fn request_line(
     }
 }
 
-/// Reads field lines up to the blank line. Returns where the head ends.
+/// Reads field lines up to the blank line. Returns where the head ends. The spans are counted from
+/// `base`.
 fn field_lines(
     input: &[u8],
+    base: usize,
     progress: &mut Progress,
     limits: &Limits,
     spans: &mut Vec<Span>,
@@ -148,7 +162,7 @@ fn field_lines(
             within(limits, start, start + 2)?;
             return Ok(Some(start + 2));
         }
-        let (span, end) = match tokenize_field_line(input, start) {
+        let (span, end) = match tokenize_field_line(input, start, base) {
             Ok(found) => found,
             Err(refusal) => {
                 return judge(input, start, refusal, progress, limits).map(|()| None);
@@ -197,23 +211,20 @@ fn judge(
 /// `method SP request-target SP HTTP-version CRLF` (RFC 9112, 3). Fails also where the input ends
 /// too soon; so does [`tokenize_field_line`].
 fn tokenize_request_line(input: &[u8]) -> Result<(Line, usize), Refusal> {
-    let method_len = chars::count(input, chars::is_token_byte);
+    // Most requests are of one method.
+    let get = input.starts_with(b"GET ");
+    let method_len = if get { 3 } else { chars::count(input, chars::is_token_byte) };
     if method_len == 0 || input.get(method_len) != Some(&b' ') {
         return Err(Refusal::bad("sent a request line that begins with no method"));
     }
     let start = method_len + 1;
-    let end = start + chars::count(&input[start..], chars::is_target_byte);
+    let path_end = start + chars::count(&input[start..], chars::is_path_byte);
+    let end = path_end + chars::count(&input[path_end..], chars::is_target_byte);
     if input.get(end) != Some(&b' ') {
         return Err(Refusal::bad("sent a request target with a character that none has"));
     }
-    let version = match input[end + 1..] {
-        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor, b'\r', b'\n', ..]
-            if major.is_ascii_digit() && minor.is_ascii_digit() =>
-        {
-            (major, minor)
-        }
-        _ => return Err(Refusal::bad("sent a request line that does not end with a version")),
-    };
+    let version = version(&input[end + 1..])?;
+    let method = if get { Some(Method::Get) } else { Method::from_token(&input[..method_len]) };
     let version = match version {
         (b'1', b'1') => Version::Http11,
         (b'1', b'0') => Version::Http10,
@@ -221,14 +232,26 @@ fn tokenize_request_line(input: &[u8]) -> Result<(Line, usize), Refusal> {
         (b'2', b'0') if input.starts_with(b"PRI * ") => return Err(Refusal::HTTP2),
         _ => return Err(Refusal::VERSION),
     };
-    let method = Method::from_token(&input[..method_len]).ok_or(Refusal::UNKNOWN_METHOD)?;
-    let target = target::split(input, start, end, method)?;
+    let method = method.ok_or(Refusal::UNKNOWN_METHOD)?;
+    let target = target::split(input, start, path_end, end, method)?;
     Ok((Line { method, version, target }, end + " HTTP/1.1\r\n".len()))
 }
 
+/// `HTTP-version CRLF` (RFC 9112, 2.3): its two digits.
+fn version(rest: &[u8]) -> Result<(u8, u8), Refusal> {
+    match rest {
+        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor, b'\r', b'\n', ..]
+            if major.is_ascii_digit() && minor.is_ascii_digit() =>
+        {
+            Ok((*major, *minor))
+        }
+        _ => Err(Refusal::bad("sent a request line that does not end with a version")),
+    }
+}
+
 /// `field-name ":" OWS field-value OWS CRLF` (RFC 9112, 5). Returns where its parts lie and where
-/// the next line begins.
-fn tokenize_field_line(input: &[u8], start: usize) -> Result<(Span, usize), Refusal> {
+/// the next line begins; the parts are counted from `base`.
+fn tokenize_field_line(input: &[u8], start: usize, base: usize) -> Result<(Span, usize), Refusal> {
     let colon = start + chars::count(&input[start..], chars::is_token_byte);
     if colon == start || input.get(colon) != Some(&b':') {
         return Err(bad_name(&input[start..colon], input.get(colon)));
@@ -243,7 +266,8 @@ fn tokenize_field_line(input: &[u8], start: usize) -> Result<(Span, usize), Refu
     while end > value && matches!(input[end - 1], b' ' | b'\t') {
         end -= 1;
     }
-    let span = Span { name: Range::new(start, colon), value: Range::new(value, end) };
+    let name = Range::new(start - base, colon - base);
+    let span = Span { name, value: Range::new(value - base, end - base) };
     Ok((span, stop + 2))
 }
 

@@ -54,6 +54,7 @@
 //! What is left to others as well: how much is buffered for a client that doesn't read, and for how
 //! long, is the engine's; what lies behind a path is the handler's.
 
+mod block;
 mod body;
 mod chars;
 mod config;

@@ -95,6 +95,8 @@ pub(super) struct Line {
 pub struct Request<'a> {
     pub(super) head: &'a [u8],
     pub(super) line: Line,
+    /// The part of `head` behind the request line, from where the spans are counted.
+    pub(super) block: &'a [u8],
     pub(super) spans: &'a [Span],
     pub(super) content: Content,
     pub(super) upgrade: bool,
@@ -177,7 +179,7 @@ impl<'a> Request<'a> {
 
     /// All fields in order, names as they were sent.
     pub fn fields(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
-        fields(self.head, self.spans)
+        fields(self.block, self.spans)
     }
 }
 

@@ -8,12 +8,13 @@
 use std::fmt;
 use std::rc::Rc;
 
+use super::block::Block;
 use super::exchange::{Exchange, Incoming, Outgoing, Waits};
 use super::framing;
 use super::handler::Handler;
 use super::head::{self, Head, Progress};
 use super::refusal::Refusal;
-use super::request::{Method, Span};
+use super::request::Method;
 use super::state::{State, Step};
 use super::{Body, Content, Fields, Limits, Reply, Request, Shared, Status, StreamEvent};
 use crate::{End, Event, Fault, Protocol, Time, Took, Turn};
@@ -72,9 +73,9 @@ impl<H: Handler> Server<H> {
         mut progress: Progress,
         turn: &mut Turn<'_>,
     ) -> Result<Came, Fault> {
-        let mut spans = self.shared.lend();
-        let came = match head::parse(input, &mut progress, &self.shared.limits, &mut spans) {
-            Ok(Some(head)) => self.begin(input, head, &spans, turn),
+        let mut block = self.shared.lend();
+        let came = match head::parse(input, &mut progress, &self.shared.limits, &mut block) {
+            Ok(Some(head)) => self.begin(input, head, &block, turn),
             Ok(None) => {
                 let until = turn.now() + self.shared.limits.head_timeout;
                 self.state.step(Step::HeadPart { progress, until });
@@ -82,7 +83,7 @@ impl<H: Handler> Server<H> {
             }
             Err(refusal) => Err(self.refuse(refusal, input.starts_with(b"HEAD "), turn)),
         };
-        self.shared.give_back(spans);
+        self.shared.give_back(block);
         came
     }
 
@@ -90,20 +91,30 @@ impl<H: Handler> Server<H> {
     fn begin(
         &mut self,
         input: &[u8],
-        Head { line, len }: Head,
-        spans: &[Span],
+        Head { line, fields, len }: Head,
+        block: &Block,
         turn: &mut Turn<'_>,
     ) -> Result<Came, Fault> {
-        let mut request =
-            Request { head: &input[..len], line, spans, content: Content::None, upgrade: false };
-        let head_only = line.method == Method::Head;
-        let framing = match framing::of(&request) {
-            Ok(_) if matches!(line.method, Method::Connect | Method::Trace) => {
-                return Err(self.refuse(Refusal::REFUSED_METHOD, false, turn));
-            }
-            Ok(framing) => framing,
-            Err(refusal) => return Err(self.refuse(refusal, head_only, turn)),
+        let mut request = Request {
+            head: &input[..len],
+            line,
+            block: &input[fields..len],
+            spans: &block.spans,
+            content: Content::None,
+            upgrade: false,
         };
+        let head_only = line.method == Method::Head;
+        let framing = match block.framing(line.version) {
+            Some(framing) => framing,
+            None => match framing::of(&request) {
+                Ok(framing) => framing,
+                Err(refusal) => return Err(self.refuse(refusal, head_only, turn)),
+            },
+        };
+        block.keep_framing(line.version, framing);
+        if matches!(line.method, Method::Connect | Method::Trace) {
+            return Err(self.refuse(Refusal::REFUSED_METHOD, false, turn));
+        }
         request.content = framing.content;
         // A server that stops begins nothing new.
         request.upgrade = framing.upgrade && framing.content == Content::None && !self.draining;

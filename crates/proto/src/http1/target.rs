@@ -17,10 +17,12 @@ pub(super) struct Target {
 
 const BAD_FORM: Refusal = Refusal::bad("sent a request target that is of no form for its method");
 
-/// Takes apart the target at `start..end` of `head`, which is of target bytes only.
+/// Takes apart the target at `start..end` of `head`, which is of target bytes only; its first `?` is
+/// at `mark`, which is `end` where it has none.
 pub(super) fn split(
     head: &[u8],
     start: usize,
+    mark: usize,
     end: usize,
     method: Method,
 ) -> Result<Target, Refusal> {
@@ -38,7 +40,7 @@ pub(super) fn split(
         }
         // Origin form (3.2.1).
         [b'/', ..] => {
-            let (path, query) = path_and_query(head, start, end);
+            let (path, query) = path_and_query(start, mark, end);
             Ok(Target { whole, authority: None, path, query })
         }
         // Asterisk form, of OPTIONS alone (3.2.4).
@@ -56,17 +58,15 @@ pub(super) fn split(
                 return Err(Refusal::bad("sent a request target with a bad authority"));
             }
             let authority = Range::new(start + scheme, start + scheme + len);
-            let (path, query) = path_and_query(head, start + scheme + len, end);
+            let (path, query) = path_and_query(start + scheme + len, mark, end);
             Ok(Target { whole, authority: Some(authority), path, query })
         }
     }
 }
 
-fn path_and_query(head: &[u8], start: usize, end: usize) -> (Range, Option<Range>) {
-    match memchr::memchr(b'?', &head[start..end]) {
-        Some(at) => (Range::new(start, start + at), Some(Range::new(start + at + 1, end))),
-        None => (Range::new(start, end), None),
-    }
+fn path_and_query(start: usize, mark: usize, end: usize) -> (Range, Option<Range>) {
+    let query = (mark < end).then(|| Range::new(mark + 1, end));
+    (Range::new(start, mark), query)
 }
 
 /// How long the scheme and its `://` are. Others than these two are for proxies.
@@ -85,7 +85,8 @@ mod tests {
     type Parts<'a> = (Option<&'a str>, &'a str, Option<&'a str>);
 
     fn parts(method: Method, target: &str) -> Option<Parts<'_>> {
-        let found = split(target.as_bytes(), 0, target.len(), method).ok()?;
+        let mark = target.find('?').unwrap_or(target.len());
+        let found = split(target.as_bytes(), 0, mark, target.len(), method).ok()?;
         let text = |range: Range| &target[range.start as usize..range.end as usize];
         Some((found.authority.map(text), text(found.path), found.query.map(text)))
     }

@@ -3,17 +3,23 @@
 
 use proptest::prelude::*;
 
+use crate::http1::block::Block;
 use crate::http1::head::{self, Progress};
 use crate::http1::{Content, Limits, Request};
 
 type Parts = (String, Vec<u8>, u8, Vec<(Vec<u8>, Vec<u8>)>, usize);
 
 fn ours(input: &[u8]) -> Option<Parts> {
-    let mut spans = Vec::new();
-    let head = head::parse(input, &mut Progress::default(), &Limits::default(), &mut spans);
+    ours_after(&mut Block::default(), input)
+}
+
+/// What is found in `input` with what is known of the head before it.
+fn ours_after(block: &mut Block, input: &[u8]) -> Option<Parts> {
+    let head = head::parse(input, &mut Progress::default(), &Limits::default(), block);
     let head = head.ok()??;
-    let (head, line) = (&input[..head.len], head.line);
-    let request = Request { head, line, spans: &spans, content: Content::None, upgrade: false };
+    let (fields, head, line) = (&input[head.fields..], &input[..head.len], head.line);
+    let (content, upgrade) = (Content::None, false);
+    let request = Request { head, line, block: fields, spans: &block.spans, content, upgrade };
     let fields = request.fields().map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
     let minor = request.version() as u8;
     Some((request.method().to_string(), request.target().to_vec(), minor, fields, head.len()))
@@ -74,6 +80,27 @@ proptest! {
         }
         if let Some(found) = ours(&head) {
             prop_assert_eq!(Some(found), theirs(&head), "{}", head.escape_ascii());
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_is_known_of_the_last_head_changes_nothing(
+        one in heads(),
+        other in heads(),
+        same_fields in any::<bool>(),
+    ) {
+        // Another request line with the same fields, and what is cut off them.
+        let fields = one.iter().position(|byte| *byte == b'\n').map_or(&one[..], |at| &one[at..]);
+        let other = if same_fields { [b"HEAD /x HTTP/1.1\r", fields].concat() } else { other };
+        let mut block = Block::default();
+        prop_assert_eq!(ours_after(&mut block, &one), ours(&one));
+        prop_assert_eq!(ours_after(&mut block, &other), ours(&other));
+        prop_assert_eq!(ours_after(&mut block, &one), ours(&one));
+        for cut in (0..other.len()).rev().step_by(7) {
+            prop_assert_eq!(ours_after(&mut block, &other[..cut]), ours(&other[..cut]));
+            prop_assert_eq!(ours_after(&mut block, &other), ours(&other));
         }
     }
 }

@@ -1,0 +1,57 @@
+//! The fields of a head, and those of the last one, which are often the same.
+//!
+//! A client says the same with every request but for the target, and so do all clients of one kind:
+//! that is why later versions of HTTP compress fields. So what was read last is kept with what it
+//! came to. Fields that are the same to the byte come to the same, and to compare them costs a
+//! fraction of reading them, the more so the longer they are.
+
+use std::cell::Cell;
+
+use super::framing::Framing;
+use super::request::{Span, Version};
+
+/// The longest fields that are kept, in bytes: above what browsers send.
+const LONGEST: usize = 4 * 1024;
+
+/// The fields of a head: where they lie, and what they say.
+#[derive(Debug, Default)]
+pub(super) struct Block {
+    // Invariant: empty, or whole good field lines with the blank line behind them, whose fields are
+    // in `spans`, counted from its beginning.
+    bytes: Vec<u8>,
+    pub(super) spans: Vec<Span>,
+    /// What they say in that version.
+    framing: Cell<Option<(Version, Framing)>>,
+}
+
+impl Block {
+    /// How long the fields at the beginning of `input` are, if they are those that were kept.
+    pub(super) fn known(&self, input: &[u8]) -> Option<usize> {
+        let known = !self.bytes.is_empty() && input.starts_with(&self.bytes);
+        known.then_some(self.bytes.len())
+    }
+
+    /// Forgets what was kept: other fields are read.
+    pub(super) fn begin(&mut self) {
+        self.bytes.clear();
+        self.spans.clear();
+        self.framing.set(None);
+    }
+
+    /// Keeps the bytes of the fields that were read.
+    pub(super) fn keep(&mut self, bytes: &[u8]) {
+        if bytes.len() <= LONGEST {
+            self.bytes.extend_from_slice(bytes);
+        }
+    }
+
+    /// What the fields say, if that is known.
+    pub(super) fn framing(&self, version: Version) -> Option<Framing> {
+        self.framing.get().filter(|(known, _)| *known == version).map(|(_, framing)| framing)
+    }
+
+    /// Keeps what they say.
+    pub(super) fn keep_framing(&self, version: Version, framing: Framing) {
+        self.framing.set(Some((version, framing)));
+    }
+}
