@@ -21,6 +21,8 @@ pub(crate) struct Asked<'a> {
     accept: List<'a>,
     /// `Sec-Fetch-Mode`
     fetch_mode: Sole<'a>,
+    /// `Origin`: whose script asks.
+    origin: Sole<'a>,
 }
 
 /// A field that is a list: its lines are one list (RFC 9110, 5.3).
@@ -47,6 +49,7 @@ impl<'a> Asked<'a> {
             range: Sole::None,
             accept: List::default(),
             fetch_mode: Sole::None,
+            origin: Sole::None,
         };
         for (name, value) in request.fields() {
             asked.take(name, value);
@@ -64,6 +67,7 @@ impl<'a> Asked<'a> {
         match name.len() {
             5 if is("range") => self.range.push(value),
             6 if is("accept") => self.accept.push(value),
+            6 if is("origin") => self.origin.push(value),
             8 if is("if-match") => conditions.matches.push(value),
             8 if is("if-range") => conditions.range.push(value),
             13 if is("if-none-match") => conditions.none_match.push(value),
@@ -76,7 +80,7 @@ impl<'a> Asked<'a> {
 
     /// To be kept longer than the request.
     pub(crate) fn into_owned(self) -> Asked<'static> {
-        let Self { method, path, query, conditions, range, accept, fetch_mode } = self;
+        let Self { method, path, query, conditions, range, accept, fetch_mode, origin } = self;
         Asked {
             method,
             path: Cow::Owned(path.into_owned()),
@@ -85,7 +89,13 @@ impl<'a> Asked<'a> {
             range: range.into_owned(),
             accept: accept.into_owned(),
             fetch_mode: fetch_mode.into_owned(),
+            origin: origin.into_owned(),
         }
+    }
+
+    /// The origin of the page whose script asks, where one does.
+    pub(crate) fn origin(&self) -> Option<&[u8]> {
+        self.origin.get()
     }
 
     /// Whether somebody wants to see a page, as far as can be told: a browser that says so, or a
@@ -192,6 +202,7 @@ mod tests {
                 range: Sole::None,
                 accept: List::default(),
                 fetch_mode: Sole::None,
+                origin: Sole::None,
             };
             for (name, value) in [("Accept", accept), ("Sec-Fetch-Mode", mode)] {
                 if let Some(value) = value {

@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use sockeye_proto::Wall;
-use sockeye_proto::http1::{Fields, date};
 
+use crate::digest::Digest;
 use crate::explain::Rule;
+use crate::head::Head;
 use crate::identity::{Identity, Stamp};
 use crate::look_up::{Found, LookUp};
-use crate::mime::content_type;
 use crate::mounts::Mounts;
+use crate::options::Options;
 use crate::store::{Absent, Stored};
 
 /// Files of up to so many bytes are kept in memory, larger ones as an open descriptor. Sending from
@@ -57,11 +58,19 @@ pub(crate) struct FileEntry {
     settled: bool,
     pub(crate) tag: String,
     pub(crate) modified: Option<Wall>,
-    /// The fields of a reply with the content.
-    pub(crate) fields: Fields,
-    /// The fields of a 304.
-    pub(crate) not_modified: Fields,
+    pub(crate) head: Head,
     held: Held,
+}
+
+/// A file that was just opened, and what led to it.
+pub(crate) struct OpenedFile<'a> {
+    pub(crate) name: &'a [u8],
+    pub(crate) rule: Rule,
+    pub(crate) identity: Identity,
+    /// The clock of the files, read before it was opened.
+    pub(crate) now: Stamp,
+    /// What its content is, where it is small enough.
+    pub(crate) digest: Option<Digest>,
 }
 
 /// How the content is kept.
@@ -117,33 +126,19 @@ impl Entry {
 }
 
 impl FileEntry {
-    pub(crate) fn new(name: &[u8], rule: Rule, identity: Identity, now: Stamp, held: Held) -> Self {
+    pub(crate) fn new(opened: OpenedFile<'_>, held: Held, options: &Options) -> Self {
         // Salts are never used twice, so neither is a tag that might name two contents.
         static SALT: AtomicU64 = AtomicU64::new(1);
+        let OpenedFile { name, rule, identity, now, digest } = opened;
         let settled = identity.is_settled(now);
-        let salt = if settled { 0 } else { SALT.fetch_add(1, Ordering::Relaxed) };
-        let tag = identity.tag(salt);
-        // A date ahead of the reply's own is replaced by it (RFC 9110, 8.8.2.1).
-        let modified = identity.modified.secs.min(now.secs);
-        let modified = u64::try_from(modified).ok().map(Wall::from_secs);
-
-        let mut fields = Fields::new();
-        let mut push = |name, value: &[u8]| {
-            let pushed = fields.push(name, value);
-            debug_assert_eq!(pushed, Ok(()), "{name} is made of checked parts");
+        let tag = match digest {
+            Some(digest) => digest.tag(),
+            None if settled => identity.tag(0),
+            None => identity.tag(SALT.fetch_add(1, Ordering::Relaxed)),
         };
-        push("Content-Type", content_type(name).as_bytes());
-        push("X-Content-Type-Options", b"nosniff");
-        if let Some(modified) = modified {
-            push("Last-Modified", &date::format(modified));
-        }
-        push("ETag", tag.as_bytes());
-        push("Accept-Ranges", b"bytes");
-        let mut not_modified = Fields::new();
-        let pushed = not_modified.push("ETag", tag.as_bytes());
-        debug_assert_eq!(pushed, Ok(()), "a tag is hexadecimal digits in quotes");
-        let name = name.into();
-        Self { name, rule, identity, settled, tag, modified, fields, not_modified, held }
+        let modified = modified(identity.modified, now);
+        let head = Head::new(name, &tag, modified, options);
+        Self { name: name.into(), rule, identity, settled, tag, modified, head, held }
     }
 
     /// Whether a file of this identity, found so, is answered for as this one is.
@@ -160,4 +155,17 @@ impl FileEntry {
     pub(crate) fn held(&self) -> &Held {
         &self.held
     }
+}
+
+/// Modified before 1980-01-02, a file bears the date that tools write who want the same files to be
+/// the same bytes everywhere (the first second of 1970, the first day of a zip): no content is told
+/// from another by it.
+const DATED: i64 = 315_619_200;
+
+/// When a file was modified, as far as that means anything.
+fn modified(modified: Stamp, now: Stamp) -> Option<Wall> {
+    // A date ahead of the reply's own is replaced by it (RFC 9110, 8.8.2.1).
+    let secs = modified.secs.min(now.secs);
+    let secs = u64::try_from(secs).ok().filter(|_| secs >= DATED)?;
+    Some(Wall::from_secs(secs))
 }

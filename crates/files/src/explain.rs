@@ -130,7 +130,7 @@ impl Mounts {
         let mount = entry.mount.map(|at| self.get(at));
         let absent = stage.absent(entry);
         let (status, rule, fields) = match (&entry.what, stage) {
-            (What::File(file), Stage::Asked) => (Status::OK, file.rule, file.fields.clone()),
+            (What::File(file), Stage::Asked) => (Status::OK, file.rule, file.head.fields.clone()),
             (What::File(file), Stage::Fallback { .. }) => {
                 (Status::OK, Rule::Fallback, stage::fallback_fields(file))
             }

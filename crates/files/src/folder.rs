@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::cache::CacheLimits;
+use crate::digest::Digests;
 use crate::disk::{Disk, OpenError};
 use crate::mounts::Mounts;
 use crate::options::Options;
@@ -15,6 +16,8 @@ use crate::store::{Opened, Store};
 pub struct Folder {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) options: Arc<Options>,
+    /// Shared by all shards.
+    pub(crate) digests: Arc<Digests>,
 }
 
 impl Folder {
@@ -30,7 +33,7 @@ impl Folder {
 
     /// Takes any store.
     pub fn new(store: impl Store + 'static) -> Self {
-        Self { store: Arc::new(store), options: Arc::default() }
+        Self { store: Arc::new(store), options: Arc::default(), digests: Arc::default() }
     }
 
     /// The same folder, answered for as `options` say.

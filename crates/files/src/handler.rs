@@ -73,7 +73,7 @@ impl Handler for Files {
         self.pending = None;
         match request.method() {
             Method::Get | Method::Head => self.read(request, reply),
-            Method::Options => self.site.allow(Status::NO_CONTENT, reply),
+            Method::Options => self.site.options(request, reply),
             _ => self.site.allow(Status::METHOD_NOT_ALLOWED, reply),
         }
     }

@@ -6,7 +6,7 @@
 //! look. In-place rewrites of equal length within the tick in which a reply is begun stay beyond
 //! what can be seen.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use twox_hash::XxHash3_128;
 
 /// A moment of the clock that stamps files, since 1970.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -57,13 +57,19 @@ impl Identity {
     }
 
     /// An entity tag for the content, quotes included: the same for the same identity, on every
-    /// shard. `salt` keeps apart what an unsettled identity can't.
+    /// shard and after a restart. `salt` keeps apart what an unsettled identity can't.
     #[must_use]
     pub fn tag(&self, salt: u64) -> String {
-        let mut hasher = DefaultHasher::new();
         let Self { device, inode, size, modified, changed, links: _ } = self;
-        (device, inode, size, modified, changed, salt).hash(&mut hasher);
-        format!("\"{:016x}\"", hasher.finish())
+        let mut hasher = XxHash3_128::new();
+        for number in [*device, *inode, *size, salt] {
+            hasher.write(&number.to_le_bytes());
+        }
+        for Stamp { secs, nanos } in [modified, changed] {
+            hasher.write(&secs.to_le_bytes());
+            hasher.write(&nanos.to_le_bytes());
+        }
+        format!("\"{:032x}\"", hasher.finish_128())
     }
 }
 

@@ -48,14 +48,21 @@
 #![forbid(unsafe_code)]
 
 mod asked;
+mod blocks;
+mod by_name;
 mod cache;
 mod conditional;
+mod cors;
+mod digest;
 mod disk;
 mod entry;
 mod explain;
+mod fingerprint;
 mod flight;
 mod folder;
 mod handler;
+mod head;
+mod headers;
 mod identity;
 mod look_up;
 pub mod memory;
@@ -72,16 +79,20 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+pub use by_name::ByName;
 pub use cache::{CacheLimits, FRESH};
+pub use cors::{BadOrigin, Cors};
 pub use disk::{Disk, OpenError};
 pub use entry::SMALL;
 pub use explain::{Explanation, Rule};
 pub use folder::Folder;
 pub use handler::Files;
+pub use headers::Headers;
 pub use identity::{Identity, Stamp};
 pub use mime::content_type;
 pub use mounts::{BadMount, Mounts};
 pub use options::Options;
 pub use path::{MAX_NAME, MAX_SEGMENT, Refusal, Wanted};
 pub use site::Site;
+pub use sockeye_proto::http1::BadField;
 pub use store::{Absent, Denied, Need, Opened, Special, Store, Stored};

@@ -3,9 +3,11 @@
 
 use bytes::Bytes;
 
-use crate::entry::{FileEntry, Held, SMALL, Slash, What};
+use crate::digest::Digest;
+use crate::entry::{FileEntry, Held, OpenedFile, SMALL, Slash, What};
 use crate::explain::Rule;
 use crate::folder::Folder;
+use crate::identity::{Identity, Stamp};
 use crate::mounts::Place;
 use crate::path::Wanted;
 use crate::store::{Absent, Opened, Stored};
@@ -120,18 +122,46 @@ impl LookUp<'_> {
             if self.known.is_some_and(|known| known.still_is(name, rule, &identity)) {
                 return Ok(Loaded::Found(Found::Same));
             }
-            let held = if identity.size > SMALL {
-                Held::Open(file)
-            } else {
+            let hashed = identity.size <= self.folder.options.hashed_up_to;
+            let (held, digest) = if identity.size <= SMALL {
                 let content = read(&*file, identity.size)?;
                 let whole = content.filter(|_| file.identity() == Ok(identity));
                 let Some(content) = whole else { continue };
-                Held::Memory(content)
+                let digest = hashed.then(|| Digest::of(&content));
+                (Held::Memory(content), digest)
+            } else if hashed {
+                let Some(digest) = self.digest(&*file, &identity, now)? else { continue };
+                (Held::Open(file), Some(digest))
+            } else {
+                (Held::Open(file), None)
             };
-            let entry = FileEntry::new(name, rule, identity, now, held);
+            let opened = OpenedFile { name, rule, identity, now, digest };
+            let entry = FileEntry::new(opened, held, &self.folder.options);
             return Ok(Loaded::Found(Found::Other(Box::new(What::File(entry)))));
         }
         Err(Absent::Changing)
+    }
+}
+
+impl LookUp<'_> {
+    /// What the content of an open file is, read only where nobody has read it yet; `None` where it
+    /// changed meanwhile.
+    fn digest(
+        &self,
+        file: &dyn Stored,
+        identity: &Identity,
+        now: Stamp,
+    ) -> Result<Option<Digest>, Absent> {
+        let (digests, is_settled) = (&self.folder.digests, identity.is_settled(now));
+        if let Some(known) = digests.get(identity).filter(|_| is_settled) {
+            return Ok(Some(known));
+        }
+        let digest = Digest::read(file, identity.size)?;
+        let digest = digest.filter(|_| file.identity() == Ok(*identity));
+        if let Some(digest) = digest.filter(|_| is_settled) {
+            digests.put(*identity, digest);
+        }
+        Ok(digest)
     }
 }
 

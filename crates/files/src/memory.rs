@@ -46,12 +46,12 @@ struct File {
 }
 
 impl Memory {
-    /// An empty store, at a thousand seconds of its clock.
+    /// An empty store, at a thousand million seconds of its clock: 2001-09-09T01:46:40Z.
     #[must_use]
     pub fn new() -> Self {
         let memory = Self::default();
         // Not a whole second: that would be the clock of a file system that stamps in seconds.
-        memory.lock().now = Stamp { secs: 1000, nanos: 1 };
+        memory.lock().now = Stamp { secs: 1_000_000_000, nanos: 1 };
         memory
     }
 

@@ -6,6 +6,8 @@
 
 use std::str;
 
+use crate::by_name::ByName;
+
 /// What is served for a name that says nothing.
 const UNKNOWN: &str = "application/octet-stream";
 
@@ -76,12 +78,30 @@ pub fn content_type(name: &[u8]) -> String {
     if is_text(known) { format!("{known}; charset=utf-8") } else { known.to_owned() }
 }
 
+/// The content type for a file that an owner may have chosen one for.
+pub(crate) fn chosen(name: &[u8], choices: &ByName) -> String {
+    match choices.get(name).filter(|kind| !kind.is_empty()) {
+        Some(kind) if is_text(kind) && !has_charset(kind) => format!("{kind}; charset=utf-8"),
+        Some(kind) => kind.to_owned(),
+        None => content_type(name),
+    }
+}
+
 /// Whether what has this type is read as characters.
-fn is_text(kind: &str) -> bool {
-    kind.starts_with("text/")
-        || kind.ends_with("+xml")
-        || kind.ends_with("+json")
-        || matches!(kind, "application/json" | "application/xml" | "application/javascript")
+pub(crate) fn is_text(kind: &str) -> bool {
+    let essence = kind.split(';').next().unwrap_or_default().trim_end();
+    essence.starts_with("text/")
+        || essence.ends_with("+xml")
+        || essence.ends_with("+json")
+        || matches!(essence, "application/json" | "application/xml" | "application/javascript")
+        || has_charset(kind)
+}
+
+fn has_charset(kind: &str) -> bool {
+    kind.split(';').skip(1).any(|parameter| {
+        let name = parameter.split('=').next().unwrap_or_default();
+        name.trim().eq_ignore_ascii_case("charset")
+    })
 }
 
 #[cfg(test)]
@@ -132,6 +152,24 @@ mod tests {
             assert_eq!(content_type(name.as_bytes()), expected, "{name}");
         }
         assert_eq!(content_type(b"a.\xff"), UNKNOWN);
+    }
+
+    #[test]
+    fn an_owner_may_choose() {
+        let mut choices = ByName::new();
+        choices.add("*.bin", "image/png").unwrap();
+        choices.add("*.log", "text/plain").unwrap();
+        choices.add("*.old", "text/plain; Charset=iso-8859-1").unwrap();
+        choices.add("*.css", "").unwrap();
+        for (name, expected) in [
+            ("a.bin", "image/png"),
+            ("a.log", "text/plain; charset=utf-8"),
+            ("a.old", "text/plain; Charset=iso-8859-1"),
+            ("a.css", "text/css; charset=utf-8"),
+            ("a.js", "text/javascript; charset=utf-8"),
+        ] {
+            assert_eq!(chosen(name.as_bytes(), &choices), expected);
+        }
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! overlap, adjoin or nearly do become one. So no byte of the file is sent twice, and the headers
 //! between the parts are never more than the bytes that were left out.
 
+use std::ops::Range;
+
 /// A request with more ranges is answered with the whole file, as if it had none (RFC 9110, 14.2).
 /// Readers of documents ask for a handful at once; what asks for hundreds means harm.
 pub(crate) const MOST: usize = 16;
@@ -34,6 +36,12 @@ pub(crate) enum Ranges {
 impl Part {
     fn end(self) -> u64 {
         self.start + self.len
+    }
+
+    /// Where it lies in a file that is in memory.
+    pub(crate) fn in_memory(self) -> Range<usize> {
+        // Such a file is small.
+        self.start as usize..self.end() as usize
     }
 
     /// As `Content-Range` has it, of a file of `size` bytes.

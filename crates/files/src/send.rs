@@ -7,35 +7,40 @@ use sockeye_proto::http1::{Answer, Body, Fields, Reply, Status};
 use sockeye_proto::{FileRange, FileSource};
 
 use crate::asked::Asked;
+use crate::blocks::with;
 use crate::conditional::Verdict;
+use crate::cors::Cors;
 use crate::entry::{FileEntry, Held};
 use crate::range::{Part, Ranges};
-use crate::stage::with;
+use crate::store::Stored;
 
 /// Answers with a file and `fields`, which are the file's or more, or says that the client has it,
 /// or that it isn't what the client wants.
 pub(crate) fn send(
     file: &FileEntry,
     fields: &Fields,
+    cors: &Cors,
     asked: &Asked<'_>,
     reply: Reply<'_, '_>,
 ) -> Answer {
+    let brief = || cors.grant(&file.head.not_modified, asked.origin());
     match asked.conditions.judge(file.tag.as_bytes(), file.modified) {
         Verdict::Send => {}
         Verdict::NotModified => {
-            return reply.send(Status::NOT_MODIFIED, &file.not_modified, Body::Empty);
+            return reply.send(Status::NOT_MODIFIED, &brief(), Body::Empty);
         }
         Verdict::Failed => {
             let text = "The file is not the one that was asked for.";
-            return reply.error(Status::PRECONDITION_FAILED, &file.not_modified, text);
+            return reply.error(Status::PRECONDITION_FAILED, &brief(), text);
         }
     }
+    let fields = cors.grant(fields, asked.origin());
     match ranges(file, asked, &reply) {
-        Ranges::Whole | Ranges::Many(_) => whole(file, Status::OK, fields, reply),
-        Ranges::One(part) => one(file, part, fields, reply),
+        Ranges::Whole | Ranges::Many(_) => whole(file, Status::OK, &fields, reply),
+        Ranges::One(part) => one(file, part, &fields, reply),
         Ranges::Unsatisfiable => {
             let size = format!("bytes */{}", file.size());
-            let fields = with(Cow::Borrowed(&file.not_modified), "Content-Range", &size);
+            let fields = with(brief(), "Content-Range", &size);
             reply.error(Status::RANGE_NOT_SATISFIABLE, &fields, "The file ends before that.")
         }
     }
@@ -60,27 +65,27 @@ pub(crate) fn whole(
 ) -> Answer {
     let body = match file.held() {
         Held::Memory(bytes) => Body::Shared(bytes),
-        Held::Open(source) => {
-            let source: Arc<dyn FileSource> = Arc::clone(source) as _;
-            Body::File(FileRange { source, offset: 0, len: file.size() })
-        }
+        Held::Open(source) => Body::File(range(source, Part { start: 0, len: file.size() })),
     };
     reply.send(status, fields, body)
 }
 
 fn one(file: &FileEntry, part: Part, fields: &Fields, reply: Reply<'_, '_>) -> Answer {
-    let range = part.content_range(file.size());
-    let fields = with(Cow::Borrowed(fields), "Content-Range", &range);
+    let lies = part.content_range(file.size());
+    let fields = with(Cow::Borrowed(fields), "Content-Range", &lies);
     match file.held() {
         Held::Memory(bytes) => {
-            // Inside of the file, and so of what is in memory.
-            let bytes = bytes.slice(part.start as usize..(part.start + part.len) as usize);
+            let bytes = bytes.slice(part.in_memory());
             reply.send(Status::PARTIAL_CONTENT, &fields, Body::Shared(&bytes))
         }
         Held::Open(source) => {
-            let source: Arc<dyn FileSource> = Arc::clone(source) as _;
-            let body = Body::File(FileRange { source, offset: part.start, len: part.len });
+            let body = Body::File(range(source, part));
             reply.send(Status::PARTIAL_CONTENT, &fields, body)
         }
     }
+}
+
+fn range(source: &Arc<dyn Stored>, part: Part) -> FileRange {
+    let source: Arc<dyn FileSource> = Arc::clone(source) as _;
+    FileRange { source, offset: part.start, len: part.len }
 }

@@ -6,11 +6,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sockeye_proto::http1::{Answer, Fields, Reply, Status};
+use sockeye_proto::http1::{Answer, Body, Fields, Reply, Request, Status};
 use sockeye_proto::{FileSource, Ticket, Time};
 
 use crate::asked::Asked;
 use crate::cache::{Cache, CacheLimits, FRESH};
+use crate::cors::Cors;
 use crate::entry::{Entry, Slash, What};
 use crate::flight::{Boarding, Flights, Landing};
 use crate::handler::Files;
@@ -23,6 +24,9 @@ use crate::store::Absent;
 /// How long a kept descriptor is taken for the current file without asking. A change that is seen
 /// before a reply begins gives the new content; one that is seen later cuts the reply.
 const CHECKED: Duration = Duration::from_millis(10);
+
+/// Where no folder answers, no other site's script may read the answer.
+static NOBODY: Cors = Cors::nobody();
 
 /// A folder on one shard. Cheap to clone; clones share everything.
 #[derive(Clone)]
@@ -234,8 +238,10 @@ impl Site {
         reply: Reply<'r, 't>,
     ) -> Step<'r, 't> {
         let answer = match (&entry.what, stage) {
-            (What::File(file), Stage::Asked) => send::send(file, &file.fields, asked, reply),
-            (What::Redirect(slash), Stage::Asked) => redirect(*slash, asked, reply),
+            (What::File(file), Stage::Asked) => {
+                send::send(file, &file.head.fields, self.cors(entry.mount), asked, reply)
+            }
+            (What::Redirect(slash), Stage::Asked) => self.redirect(*slash, entry, asked, reply),
             _ => {
                 let navigates = asked.navigates();
                 if let Some(next) = stage.after(&self.inner.mounts, entry, navigates) {
@@ -259,12 +265,14 @@ impl Site {
         // A target has RFC 3986's characters only: nothing in it disturbs a log.
         let path = str::from_utf8(&asked.path).unwrap_or_default();
         tracing::debug!(path, why = %absent, "there is not what was asked for");
+        let cors = self.cors(entry.mount);
         match (&entry.what, stage) {
             (What::File(file), Stage::Fallback { .. }) => {
-                return send::send(file, &stage::fallback_fields(file), asked, reply);
+                return send::send(file, &stage::fallback_fields(file), cors, asked, reply);
             }
             (What::File(file), Stage::ErrorPage { .. }) => {
                 let fields = stage::error_page_fields(file);
+                let fields = cors.grant(&fields, asked.origin());
                 return send::whole(file, Status::NOT_FOUND, &fields, reply);
             }
             _ => {}
@@ -273,7 +281,50 @@ impl Site {
         if status == Status::SERVICE_UNAVAILABLE {
             return reply.error(status, &self.inner.retry, "");
         }
-        reply.error(status, &Fields::new(), "")
+        reply.error(status, &cors.grant(&cors.standing(), asked.origin()), "")
+    }
+
+    /// Sends the client to the same path with a slash more, so that the relative links of the
+    /// folder's page lead into the folder, or with one less, for a page.
+    fn redirect(
+        &self,
+        slash: Slash,
+        entry: &Entry,
+        asked: &Asked<'_>,
+        reply: Reply<'_, '_>,
+    ) -> Answer {
+        let cors = self.cors(entry.mount);
+        match stage::location(&asked.path, asked.query.as_deref(), slash) {
+            Ok(mut location) => {
+                cors.stand_in(&mut location);
+                let fields = cors.grant(&location, asked.origin());
+                reply.error(Status::MOVED_PERMANENTLY, &fields, "")
+            }
+            Err(_) => reply.error(Status::NOT_FOUND, &Fields::new(), ""),
+        }
+    }
+
+    /// Who may read the replies of a folder.
+    fn cors(&self, mount: Option<usize>) -> &Cors {
+        mount.map_or(&NOBODY, |mount| &self.inner.mounts.get(mount).folder.options.cors)
+    }
+
+    /// Answers to OPTIONS: to a browser that asks before its script reads, what it may, and to
+    /// everybody which methods there are.
+    pub(crate) fn options(&self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
+        let mut scratch = self.inner.scratch.borrow_mut();
+        let mut allowed = || {
+            let (origin, _) =
+                (request.field("origin")?, request.field("access-control-request-method")?);
+            let wanted = Wanted::parse(request.path(), &mut scratch).ok()?;
+            let (mount, _) = self.inner.mounts.place(wanted.key())?;
+            let names = request.field("access-control-request-headers");
+            self.cors(Some(mount)).preflight(origin, names)
+        };
+        match allowed() {
+            Some(fields) => reply.send(Status::NO_CONTENT, &fields, Body::Empty),
+            None => self.allow(Status::NO_CONTENT, reply),
+        }
     }
 
     /// Says which methods there are: to OPTIONS as the answer, to others as the reason.
@@ -284,15 +335,6 @@ impl Site {
 
 /// The methods that a folder knows.
 pub(crate) const ALLOW: &str = "GET, HEAD, OPTIONS";
-
-/// Sends the client to the same path with a slash more, so that the relative links of the folder's
-/// page lead into the folder, or with one less, for a page.
-fn redirect(slash: Slash, asked: &Asked<'_>, reply: Reply<'_, '_>) -> Answer {
-    match stage::location(&asked.path, asked.query.as_deref(), slash) {
-        Ok(location) => reply.error(Status::MOVED_PERMANENTLY, &location, ""),
-        Err(_) => reply.error(Status::NOT_FOUND, &Fields::new(), ""),
-    }
-}
 
 impl fmt::Debug for Site {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

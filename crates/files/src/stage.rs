@@ -6,6 +6,7 @@ use std::borrow::Cow;
 
 use sockeye_proto::http1::{BadField, Fields, Status};
 
+use crate::blocks::{with, without};
 use crate::entry::{Entry, FileEntry, Slash, What};
 use crate::mounts::Mounts;
 use crate::path::Refusal;
@@ -94,13 +95,13 @@ pub(crate) const NAVIGATES: &str = "Accept, Sec-Fetch-Mode";
 /// The fields of a folder's own page where it stands for one that isn't there: others, who want no
 /// page, get another answer.
 pub(crate) fn fallback_fields(file: &FileEntry) -> Fields {
-    with(Cow::Borrowed(&file.fields), "Vary", NAVIGATES)
+    with(Cow::Borrowed(&file.head.fields), "Vary", NAVIGATES)
 }
 
 /// The fields of a page that says that there is nothing. Its tag and its date would speak of what
 /// there isn't.
 pub(crate) fn error_page_fields(file: &FileEntry) -> Fields {
-    without(&file.fields, &["ETag", "Last-Modified", "Accept-Ranges"])
+    without(&file.head.fields, &["ETag", "Last-Modified", "Accept-Ranges"])
 }
 
 /// Where to ask instead: the same path and query, a slash more or less.
@@ -117,27 +118,4 @@ pub(crate) fn location(
     };
     let parts = [path, end, query.map_or(b"", |_| b"?"), query.unwrap_or_default()];
     Fields::new().with("Location", &parts.concat())
-}
-
-/// Fields and one more, of checked parts.
-pub(crate) fn with(fields: Cow<'_, Fields>, name: &str, value: &str) -> Fields {
-    let mut fields = fields.into_owned();
-    let pushed = fields.push(name, value.as_bytes());
-    debug_assert_eq!(pushed, Ok(()), "{name} is made of checked parts");
-    fields
-}
-
-/// Fields without those of some names.
-pub(crate) fn without(fields: &Fields, names: &[&str]) -> Fields {
-    let mut left = Fields::new();
-    for line in fields.as_bytes().split(|byte| *byte == b'\n') {
-        let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
-        let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
-        let Ok(name) = std::str::from_utf8(name) else { continue };
-        if !names.iter().any(|other| other.eq_ignore_ascii_case(name)) {
-            let pushed = left.push(name, value);
-            debug_assert_eq!(pushed, Ok(()), "{name} was pushed before");
-        }
-    }
-    left
 }

@@ -4,11 +4,13 @@ mod attacks;
 mod coalescing;
 mod exchange;
 mod fresh;
+mod heads;
 mod hot;
 mod pages;
 mod ranges;
 pub(crate) mod scratch;
 mod several;
+mod validators;
 mod why;
 
 use std::cell::Cell;

@@ -1,0 +1,133 @@
+//! Values for files by their names, as an owner gives them: `*.css`, `/assets/*`.
+
+use sockeye_proto::http1::{BadField, Fields};
+
+/// Values of a field for the files whose names match. The first that matches counts.
+///
+/// A pattern without a slash is compared with the last segment of a file's name, one with a slash
+/// with all of it; `*` stands for any characters, slashes among them, and everything else for
+/// itself.
+///
+/// ```
+/// use sockeye_files::ByName;
+///
+/// let mut caching = ByName::new();
+/// caching.add("*.css", "max-age=60")?;
+/// caching.add("/fonts/*", "max-age=31536000")?;
+/// assert_eq!(caching.get(b"a/b.css"), Some("max-age=60"));
+/// assert_eq!(caching.get(b"fonts/a/b.woff2"), Some("max-age=31536000"));
+/// assert_eq!(caching.get(b"a/fonts/b.woff2"), None);
+/// # Ok::<(), sockeye_files::BadField>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ByName {
+    rules: Vec<(Box<str>, Box<str>)>,
+}
+
+impl ByName {
+    /// No values.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { rules: Vec::new() }
+    }
+
+    /// Adds a value behind those that are there. An empty one means that the field is left out.
+    ///
+    /// # Errors
+    ///
+    /// When no field can have this value.
+    pub fn add(&mut self, pattern: &str, value: &str) -> Result<(), BadField> {
+        Fields::new().push("X", value.as_bytes())?;
+        self.rules.push((pattern.into(), value.trim().into()));
+        Ok(())
+    }
+
+    /// The value for a file of this name, relative to its folder.
+    #[must_use]
+    pub fn get(&self, name: &[u8]) -> Option<&str> {
+        let rule = self.rules.iter().find(|(pattern, _)| matches(pattern.as_bytes(), name));
+        rule.map(|(_, value)| &**value)
+    }
+}
+
+fn matches(pattern: &[u8], name: &[u8]) -> bool {
+    if pattern.contains(&b'/') {
+        is_like(name, pattern.strip_prefix(b"/").unwrap_or(pattern))
+    } else {
+        is_like(name.rsplit(|byte| *byte == b'/').next().unwrap_or(name), pattern)
+    }
+}
+
+/// Whether `text` is like `pattern`, in which `*` stands for any bytes. Of all ways that a star can
+/// be taken only the last one tried is remembered, which is enough: steps are at most the product
+/// of both lengths.
+fn is_like(text: &[u8], pattern: &[u8]) -> bool {
+    let (mut at, mut of) = (0, 0);
+    // Where the last star was, and how much of the text it has taken.
+    let mut star = None;
+    while at < text.len() {
+        match pattern.get(of) {
+            Some(b'*') => {
+                star = Some((of, at));
+                of += 1;
+            }
+            Some(byte) if *byte == text[at] => {
+                (at, of) = (at + 1, of + 1);
+            }
+            _ => {
+                let Some((star_at, taken)) = star else { return false };
+                star = Some((star_at, taken + 1));
+                (at, of) = (taken + 1, star_at + 1);
+            }
+        }
+    }
+    pattern[of..].iter().all(|byte| *byte == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_patterns() {
+        for (pattern, name, expected) in [
+            ("*", "", true),
+            ("*", "a/b.css", true),
+            ("*.css", "a.css", true),
+            ("*.css", "a/b.css", true),
+            ("*.css", "a.css.map", false),
+            ("*.css", "css", false),
+            ("a.css", "a.css", true),
+            ("a.css", "b/a.css", true),
+            ("/a.css", "b/a.css", false),
+            ("/a.css", "a.css", true),
+            ("a/*.css", "a/b/c.css", true),
+            ("a/*.css", "b/a/c.css", false),
+            ("*/a/*", "b/a/c", true),
+            ("app.*.js", "app.1.js", true),
+            ("app.*.js", "app.js", false),
+            ("a*b*c", "a-b-b-c", true),
+            ("a*b*c", "a-c-b", false),
+            ("a**c", "ac", true),
+            ("", "", true),
+            ("", "a", false),
+            ("*.CSS", "a.css", false),
+        ] {
+            assert_eq!(matches(pattern.as_bytes(), name.as_bytes()), expected, "{pattern} {name}");
+        }
+        // Many stars against a long name that doesn't match: over at once.
+        let (pattern, name) = ("*a".repeat(100) + "b", "a".repeat(4000));
+        assert!(!matches(pattern.as_bytes(), name.as_bytes()));
+    }
+
+    #[test]
+    fn the_first_that_matches_counts_and_values_fit_a_field() {
+        let mut values = ByName::new();
+        values.add("a.css", "one").unwrap();
+        values.add("*.css", " two ").unwrap();
+        assert_eq!(values.add("*", "a\r\nb"), Err(BadField::Value));
+        assert_eq!(values.get(b"a.css"), Some("one"));
+        assert_eq!(values.get(b"b.css"), Some("two"));
+        assert_eq!(values.get(b"b.js"), None);
+    }
+}

@@ -1,0 +1,137 @@
+//! What contents are, in 128 bits: for entity tags that depend on nothing but the content, so that
+//! they survive a deploy that copies the same files anew, and are the same on every machine.
+//!
+//! XXH3 is quick and spreads well, and is not made to withstand somebody who builds two contents
+//! with one digest. Only who may write the files could do that, and could tell their readers
+//! anything anyway.
+
+use std::collections::HashMap;
+use std::mem;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use twox_hash::XxHash3_128;
+
+use crate::identity::Identity;
+use crate::store::{Absent, Stored};
+
+/// What is read of a file in one go.
+const CHUNK: usize = 128 * 1024;
+
+/// So many digests may be young; as many more are old. About 10 MiB in all, if ever.
+const YOUNG: usize = 32 * 1024;
+
+/// A digest of a content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Digest(u128);
+
+impl Digest {
+    /// Of bytes in memory.
+    pub(crate) fn of(content: &[u8]) -> Self {
+        Self(XxHash3_128::oneshot(content))
+    }
+
+    /// Of the first `size` bytes of a file; `None` where there are fewer.
+    pub(crate) fn read(file: &dyn Stored, size: u64) -> Result<Option<Self>, Absent> {
+        let mut hasher = XxHash3_128::new();
+        let mut chunk = vec![0; CHUNK];
+        let mut at = 0;
+        while at < size {
+            let most = usize::try_from(size - at).map_or(CHUNK, |left| left.min(CHUNK));
+            match file.read_at(at, &mut chunk[..most]) {
+                Ok(0) => return Ok(None),
+                Ok(count) => {
+                    hasher.write(&chunk[..count]);
+                    at += count as u64;
+                }
+                Err(error) => return Err(Absent::Failed(error.raw_os_error().unwrap_or(0))),
+            }
+        }
+        Ok(Some(Self(hasher.finish_128())))
+    }
+
+    /// As an entity tag, quotes included.
+    pub(crate) fn tag(self) -> String {
+        format!("\"{:032x}\"", self.0)
+    }
+}
+
+/// The digests of files that were read lately, by their identities: shared by all shards, so that a
+/// content is read once.
+#[derive(Debug, Default)]
+pub(crate) struct Digests {
+    known: Mutex<Generations>,
+}
+
+/// When the young ones are many, the old ones go and the young ones are old. One that is asked for
+/// is young again.
+#[derive(Debug, Default)]
+struct Generations {
+    young: HashMap<Identity, Digest>,
+    old: HashMap<Identity, Digest>,
+}
+
+impl Digests {
+    /// The digest of the file of this identity, which must be settled to say anything.
+    pub(crate) fn get(&self, identity: &Identity) -> Option<Digest> {
+        let mut known = self.lock();
+        if let Some(digest) = known.young.get(identity) {
+            return Some(*digest);
+        }
+        let digest = known.old.remove(identity)?;
+        known.put(*identity, digest);
+        Some(digest)
+    }
+
+    pub(crate) fn put(&self, identity: Identity, digest: Digest) {
+        self.lock().put(identity, digest);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Generations> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Generations {
+    fn put(&mut self, identity: Identity, digest: Digest) {
+        if self.young.len() >= YOUNG {
+            self.old = mem::take(&mut self.young);
+        }
+        self.young.insert(identity, digest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::Memory;
+    use crate::store::{Opened, Store};
+
+    #[test]
+    fn a_content_has_one_tag_wherever_it_is() {
+        // The reference of XXH3-128 for nothing at all, so that a tag is the same tomorrow.
+        assert_eq!(Digest::of(b"").tag(), "\"99aa06d3014798d86001c324468d497f\"");
+        let store = Memory::new();
+        for len in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 5] {
+            let content: Vec<u8> = (0..len).map(|at| (at % 251) as u8).collect();
+            store.write("file", content.clone());
+            let Ok(Opened::File(file, identity)) = store.open(b"file") else { panic!("a file") };
+            assert_eq!(Digest::read(&*file, identity.size), Ok(Some(Digest::of(&content))));
+            assert_eq!(Digest::read(&*file, identity.size + 1), Ok(None));
+        }
+    }
+
+    #[test]
+    fn digests_are_bounded_and_those_that_are_asked_for_stay() {
+        let digests = Digests::default();
+        let identity = |inode| Identity { inode, ..Identity::default() };
+        for inode in 0..10 * YOUNG as u64 {
+            digests.put(identity(inode), Digest(inode.into()));
+            assert_eq!(digests.get(&identity(0)), Some(Digest(0)), "at {inode}");
+        }
+        let known = digests.lock();
+        assert!(known.young.len() <= YOUNG && known.old.len() <= YOUNG);
+        assert!(known.young.len() + known.old.len() > YOUNG / 2);
+        drop(known);
+        assert_eq!(digests.get(&identity(1)), None);
+    }
+}

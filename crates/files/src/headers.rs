@@ -1,0 +1,155 @@
+//! The fields that every file is sent with, whatever it is: an owner may change or drop each.
+
+use sockeye_proto::http1::{BadField, Fields};
+
+/// Fields that are sent with files.
+///
+/// The defaults are what makes attacks harder and breaks no ordinary site:
+///
+/// - `X-Content-Type-Options: nosniff` with every file: what is no script isn't run as one. Types
+///   are stated for every file, so nothing relies on a guess.
+/// - `Referrer-Policy: strict-origin-when-cross-origin` with pages: other sites learn which site a
+///   visitor comes from, not which page. Browsers of today do so by themselves; older ones don't.
+/// - `X-Frame-Options: SAMEORIGIN` with pages: another site can't lay the page invisibly under the
+///   visitor's clicks. Pages of the site itself still may. It is weaker than a
+///   `Content-Security-Policy` with `frame-ancestors`, but a policy that an owner sets leaves it
+///   in place, and one that says `frame-ancestors` overrides it.
+///
+/// A `Content-Security-Policy` or a `Strict-Transport-Security` can only come from somebody who
+/// knows the site: they are not sent unless they are set.
+///
+/// ```
+/// use sockeye_files::Headers;
+///
+/// let mut headers = Headers::default();
+/// headers.set("X-Frame-Options", "DENY")?;
+/// headers.set("Permissions-Policy", "camera=()")?;
+/// headers.remove("Referrer-Policy");
+/// # Ok::<(), sockeye_files::BadField>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Headers {
+    headers: Vec<Header>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Header {
+    name: Box<str>,
+    value: Box<str>,
+    /// With what a browser shows as a page, and nothing else.
+    pages_only: bool,
+}
+
+/// What is said about each file by itself.
+const OURS: [&str; 15] = [
+    "Accept-Ranges",
+    "Access-Control-Allow-Origin",
+    "Access-Control-Expose-Headers",
+    "Allow",
+    "Cache-Control",
+    "Content-Encoding",
+    "Content-Range",
+    "Content-Type",
+    "ETag",
+    "Expires",
+    "Last-Modified",
+    "Location",
+    "Pragma",
+    "Retry-After",
+    "Vary",
+];
+
+impl Default for Headers {
+    fn default() -> Self {
+        let header = |name: &str, value: &str, pages_only| Header {
+            name: name.into(),
+            value: value.into(),
+            pages_only,
+        };
+        let headers = vec![
+            header("X-Content-Type-Options", "nosniff", false),
+            header("Referrer-Policy", "strict-origin-when-cross-origin", true),
+            header("X-Frame-Options", "SAMEORIGIN", true),
+        ];
+        Self { headers }
+    }
+}
+
+impl Headers {
+    /// None at all.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self { headers: Vec::new() }
+    }
+
+    /// Sets a field, in the place of one of the same name; a new one is sent with every file.
+    ///
+    /// # Errors
+    ///
+    /// When it can't be sent, or when it is one that each file has by itself.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<(), BadField> {
+        Fields::new().push(name, value.as_bytes())?;
+        if OURS.iter().any(|ours| ours.eq_ignore_ascii_case(name)) {
+            return Err(BadField::Reserved);
+        }
+        match self.headers.iter_mut().find(|header| header.name.eq_ignore_ascii_case(name)) {
+            Some(header) => header.value = value.trim().into(),
+            None => {
+                let (name, value) = (name.into(), value.trim().into());
+                self.headers.push(Header { name, value, pages_only: false });
+            }
+        }
+        Ok(())
+    }
+
+    /// Drops a field. Names are compared without regard to case.
+    pub fn remove(&mut self, name: &str) {
+        self.headers.retain(|header| !header.name.eq_ignore_ascii_case(name));
+    }
+
+    /// The fields for a file, which may be a page.
+    pub(crate) fn of(&self, is_page: bool) -> impl Iterator<Item = (&str, &str)> {
+        let sent = self.headers.iter().filter(move |header| is_page || !header.pages_only);
+        sent.map(|header| (&*header.name, &*header.value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(headers: &Headers, is_page: bool) -> Vec<&str> {
+        headers.of(is_page).map(|(name, _)| name).collect()
+    }
+
+    #[test]
+    fn pages_have_more_to_lose() {
+        let mut headers = Headers::default();
+        assert_eq!(names(&headers, false), ["X-Content-Type-Options"]);
+        assert_eq!(
+            names(&headers, true),
+            ["X-Content-Type-Options", "Referrer-Policy", "X-Frame-Options"]
+        );
+        headers.set("x-frame-options", " DENY ").unwrap();
+        headers.set("Permissions-Policy", "camera=()").unwrap();
+        headers.remove("referrer-policy");
+        assert_eq!(
+            names(&headers, true),
+            ["X-Content-Type-Options", "X-Frame-Options", "Permissions-Policy"]
+        );
+        assert!(headers.of(true).any(|field| field == ("X-Frame-Options", "DENY")));
+        assert_eq!(names(&headers, false), ["X-Content-Type-Options", "Permissions-Policy"]);
+        assert_eq!(names(&Headers::none(), true), [""; 0]);
+    }
+
+    #[test]
+    fn what_a_file_has_by_itself_is_not_set_here() {
+        let mut headers = Headers::none();
+        for name in ["etag", "Cache-Control", "Content-Length", "Date", "VARY"] {
+            assert_eq!(headers.set(name, "x"), Err(BadField::Reserved), "{name}");
+        }
+        assert_eq!(headers.set("a b", "x"), Err(BadField::Name));
+        assert_eq!(headers.set("X", "a\r\nSet-Cookie: b"), Err(BadField::Value));
+        assert_eq!(headers, Headers::none());
+    }
+}

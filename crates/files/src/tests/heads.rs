@@ -1,0 +1,171 @@
+//! What is said about files: how long they are kept, what protects them, and who may read them.
+
+use super::{Client, Got, memory};
+use crate::{ByName, CacheLimits, Cors, Folder, Headers, Options, Site};
+
+fn site(files: &[(&str, &str)], options: Options) -> Site {
+    let (store, _) = memory(files);
+    Folder::new(store).with(options).site(CacheLimits::default())
+}
+
+#[test]
+fn files_are_kept_as_long_as_their_names_and_types_tell() {
+    let expected = [
+        ("index.html", "no-cache"),
+        ("index.3f9a2b1c.html", "no-cache"),
+        ("style.css", "no-cache"),
+        ("app.js", "no-cache"),
+        ("data.json", "no-cache"),
+        ("app.3f9a2b1c.js", "public, max-age=31536000, immutable"),
+        ("assets/index-BxYz12ab.css", "public, max-age=31536000, immutable"),
+        ("logo.png", "max-age=600"),
+        ("font.woff2", "max-age=600"),
+        ("film.mp4", "max-age=600"),
+        ("unknown", "max-age=600"),
+    ];
+    let files: Vec<(&str, &str)> = expected.iter().map(|(name, _)| (*name, "x")).collect();
+    let site = site(&files, Options::default());
+    let mut client = Client::new(&site);
+    for (name, caching) in expected {
+        let got = client.get(&format!("/{name}"));
+        assert_eq!((got.status, got.field("Cache-Control")), (200, Some(caching)), "{name}");
+        // A cache that asks again has to know it, too.
+        let condition = format!("If-None-Match: {}\r\n", got.field("ETag").unwrap());
+        let got = client.request("GET", &format!("/{name}"), &condition);
+        assert_eq!((got.status, got.field("Cache-Control")), (304, Some(caching)), "{name}");
+    }
+}
+
+#[test]
+fn an_owner_may_say_how_long_and_what_they_are() {
+    let mut caching = ByName::new();
+    caching.add("*.html", "").unwrap();
+    caching.add("/img/*", "max-age=5").unwrap();
+    let mut content_types = ByName::new();
+    content_types.add("*.log", "text/plain").unwrap();
+    let options = Options { caching, content_types, ..Options::default() };
+    let files = [("a.html", ""), ("img/a.png", ""), ("a.png", ""), ("a.log", "")];
+    let site = site(&files, options);
+    let mut client = Client::new(&site);
+    for (path, caching, kind) in [
+        ("/a.html", None, "text/html; charset=utf-8"),
+        ("/a", None, "text/html; charset=utf-8"),
+        ("/img/a.png", Some("max-age=5"), "image/png"),
+        ("/a.png", Some("max-age=600"), "image/png"),
+        ("/a.log", Some("no-cache"), "text/plain; charset=utf-8"),
+    ] {
+        let got = client.get(path);
+        assert_eq!(got.field("Cache-Control"), caching, "{path}");
+        assert_eq!(got.field("Content-Type"), Some(kind), "{path}");
+    }
+}
+
+#[test]
+fn pages_are_protected_and_an_owner_may_change_how() {
+    let names =
+        ["X-Content-Type-Options", "Referrer-Policy", "X-Frame-Options", "Permissions-Policy"];
+    let sent = |options: Options, path: &str| {
+        let got = Client::new(&site(&[("a.html", ""), ("a.css", "")], options)).get(path);
+        names.map(|name| got.field(name).map(str::to_owned))
+    };
+    let some = |values: [Option<&str>; 4]| values.map(|value| value.map(str::to_owned));
+    let policy = Some("strict-origin-when-cross-origin");
+    let nosniff = Some("nosniff");
+    assert_eq!(
+        sent(Options::default(), "/a.html"),
+        some([nosniff, policy, Some("SAMEORIGIN"), None])
+    );
+    assert_eq!(sent(Options::default(), "/a.css"), some([nosniff, None, None, None]));
+    let mut headers = Headers::default();
+    headers.set("X-Frame-Options", "DENY").unwrap();
+    headers.set("Permissions-Policy", "camera=()").unwrap();
+    headers.remove("Referrer-Policy");
+    let changed = Options { headers, ..Options::default() };
+    assert_eq!(
+        sent(changed.clone(), "/a.html"),
+        some([nosniff, None, Some("DENY"), Some("camera=()")])
+    );
+    assert_eq!(sent(changed, "/a.css"), some([nosniff, None, None, Some("camera=()")]));
+    let none = Options { headers: Headers::none(), ..Options::default() };
+    assert_eq!(sent(none, "/a.html"), some([None; 4]));
+}
+
+/// Every reply that a script may want to read, by who asks.
+fn replies(cors: Cors, origin: &str) -> Vec<(&'static str, Got)> {
+    let files = [("a.txt", "Hello"), ("docs/index.html", "docs"), ("404.html", "lost")];
+    let site = site(&files, Options { cors, ..Options::default() });
+    let mut client = Client::new(&site);
+    let tag = client.get("/a.txt").field("ETag").unwrap().to_owned();
+    let mut ask = |path: &str, field: String| {
+        client.request("GET", path, &format!("Origin: {origin}\r\n{field}"))
+    };
+    vec![
+        ("200", ask("/a.txt", String::new())),
+        ("206", ask("/a.txt", "Range: bytes=0-1\r\n".into())),
+        ("301", ask("/docs", String::new())),
+        ("304", ask("/a.txt", format!("If-None-Match: {tag}\r\n"))),
+        ("404", ask("/none", String::new())),
+        ("412", ask("/a.txt", "If-Match: \"x\"\r\n".into())),
+        ("416", ask("/a.txt", "Range: bytes=9-\r\n".into())),
+    ]
+}
+
+#[test]
+fn no_other_site_may_read_unless_it_is_said() {
+    for (status, got) in replies(Cors::default(), "https://a.example") {
+        assert_eq!(got.status.to_string(), status);
+        assert!(!got.head.contains("Access-Control") && !got.head.contains("Vary"), "{}", got.head);
+    }
+}
+
+#[test]
+fn every_site_may_read_where_that_is_said() {
+    for (status, got) in replies(Cors::any(), "https://a.example") {
+        assert_eq!(got.status.to_string(), status);
+        assert_eq!(got.field("Access-Control-Allow-Origin"), Some("*"), "{status}");
+        let exposed = got.field("Access-Control-Expose-Headers");
+        assert_eq!(exposed, Some("Accept-Ranges, Content-Encoding, Content-Range, ETag"));
+        assert_eq!(got.field("Vary"), None);
+    }
+}
+
+#[test]
+fn some_sites_may_read_where_they_are_named() {
+    let some = || Cors::origins(["https://a.example", "https://b.example"]).unwrap();
+    for (origin, granted) in [
+        ("https://a.example", Some("https://a.example")),
+        ("https://b.example", Some("https://b.example")),
+        ("https://c.example", None),
+        ("null", None),
+        ("https://a.example\r\nOrigin: https://a.example", None),
+    ] {
+        for (status, got) in replies(some(), origin) {
+            assert_eq!(got.status.to_string(), status);
+            assert_eq!(got.field("Access-Control-Allow-Origin"), granted, "{status} {origin}");
+            assert_eq!(got.field("Vary"), Some("Origin"), "{status} {origin}");
+        }
+    }
+}
+
+#[test]
+fn a_browser_that_asks_first_is_told_what_a_script_may() {
+    let options = Options { cors: Cors::any(), ..Options::default() };
+    let site = site(&[("a.txt", "Hello")], options);
+    let asks = "Origin: https://a.example\r\nAccess-Control-Request-Method: GET\r\n";
+    let names = "Access-Control-Request-Headers: range\r\n";
+    let mut client = Client::new(&site);
+    let got = client.request("OPTIONS", "/a.txt", &format!("{asks}{names}"));
+    assert_eq!(got.status, 204);
+    assert_eq!(got.field("Access-Control-Allow-Origin"), Some("*"));
+    assert_eq!(got.field("Access-Control-Allow-Methods"), Some("GET, HEAD"));
+    assert_eq!(got.field("Access-Control-Allow-Headers"), Some("range"));
+    assert_eq!(got.field("Access-Control-Max-Age"), Some("86400"));
+    // Who asks for no script is told which methods there are.
+    for fields in ["", "Origin: https://a.example\r\n", "Access-Control-Request-Method: GET\r\n"] {
+        let got = client.request("OPTIONS", "/a.txt", fields);
+        assert_eq!((got.status, got.field("Allow")), (204, Some("GET, HEAD, OPTIONS")));
+        assert_eq!(got.field("Access-Control-Allow-Methods"), None);
+    }
+    let got = client.request("OPTIONS", "*", asks);
+    assert_eq!((got.status, got.field("Access-Control-Allow-Methods")), (204, None));
+}

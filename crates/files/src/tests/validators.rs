@@ -1,0 +1,130 @@
+//! Entity tags: of the content where it is small enough, of the file's identity else.
+
+use std::fs::{self, File, FileTimes};
+use std::time::{Duration, SystemTime};
+
+use super::scratch::Scratch;
+use super::{Client, memory};
+use crate::memory::Memory;
+use crate::{CacheLimits, Folder, Options, SMALL, Site};
+
+const LIMIT: usize = 2 * SMALL as usize;
+
+fn folder(store: &Memory) -> Folder {
+    let options = Options { hashed_up_to: LIMIT as u64, ..Options::default() };
+    Folder::new(store.clone()).with(options)
+}
+
+fn site(store: &Memory) -> Site {
+    folder(store).site(CacheLimits::default())
+}
+
+fn tag(site: &Site, path: &str) -> String {
+    Client::new(site).get(path).field("ETag").expect("a tag").to_owned()
+}
+
+#[test]
+fn a_tag_survives_a_deploy_of_the_same_content_up_to_a_size() {
+    for (size, survives) in [
+        (0, true),
+        (SMALL as usize, true),
+        (SMALL as usize + 1, true),
+        (LIMIT, true),
+        (LIMIT + 1, false),
+    ] {
+        let content = "x".repeat(size);
+        let (store, _) = memory(&[("file", &content), ("copy", &content)]);
+        let before = tag(&site(&store), "/file");
+        assert_eq!(tag(&site(&store), "/copy") == before, survives, "{size}");
+        store.pass(5_000_000_000);
+        store.replace("file", content.as_str());
+        store.pass(1_000_000);
+        assert_eq!(tag(&site(&store), "/file") == before, survives, "{size}");
+        if size > 0 {
+            store.replace("file", "y".repeat(size));
+            store.pass(1_000_000);
+            assert_ne!(tag(&site(&store), "/file"), before, "{size}");
+        }
+    }
+}
+
+/// The form of a tag depends on the size alone: whoever asks when, in whatever state the caches
+/// are, gets the same one.
+#[test]
+fn a_tag_is_the_same_before_and_after_it_is_cached_and_on_every_shard() {
+    for size in [10, SMALL as usize + 10, LIMIT, LIMIT + 10] {
+        let (store, _) = memory(&[("file", &"x".repeat(size))]);
+        let folder = folder(&store);
+        let none = CacheLimits { entries: 0, bytes: 0, descriptors: 0 };
+        let shards = [folder.site(CacheLimits::default()), folder.site(none), site(&store)];
+        let first = tag(&shards[0], "/file");
+        for shard in &shards {
+            let mut client = Client::new(shard);
+            for _ in 0..3 {
+                assert_eq!(client.get("/file").field("ETag"), Some(&*first), "{size}");
+                client.pass(1000);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_content_is_read_once_for_all_shards() {
+    let (store, _) = memory(&[("file", &"x".repeat(LIMIT))]);
+    let folder = folder(&store);
+    let first = tag(&folder.site(CacheLimits::default()), "/file");
+    // A second reading would write over it.
+    store.change_when_read("file", ["read"]);
+    let second = Client::new(&folder.site(CacheLimits::default())).request("HEAD", "/file", "");
+    assert_eq!(second.field("ETag"), Some(&*first));
+    assert_eq!(second.field("Content-Length"), Some(&*LIMIT.to_string()));
+}
+
+#[test]
+fn a_file_that_changes_while_its_tag_is_made_is_read_again() {
+    let (store, _) = memory(&[("file", &"x".repeat(LIMIT))]);
+    let expected = {
+        let (store, _) = memory(&[("file", &"z".repeat(LIMIT))]);
+        tag(&site(&store), "/file")
+    };
+    store.pass(1_000_000);
+    store.change_when_read("file", ["y".repeat(LIMIT - 1), "z".repeat(LIMIT)]);
+    assert_eq!(tag(&site(&store), "/file"), expected);
+}
+
+#[test]
+fn two_contents_within_one_tick_have_two_tags() {
+    for size in [LIMIT, LIMIT + 1] {
+        let store = Memory::new();
+        store.write("file", "x".repeat(size));
+        let site = site(&store);
+        let mut client = Client::new(&site);
+        let first = client.get("/file");
+        store.write("file", "y".repeat(size));
+        client.pass(1000);
+        let second = client.get("/file");
+        assert!(second.text().starts_with('y'));
+        assert_ne!(first.field("ETag"), second.field("ETag"), "{size}");
+    }
+}
+
+/// What a reproducible build writes into every file is no date.
+#[test]
+fn a_date_that_tools_make_up_is_not_sent() {
+    let scratch = Scratch::new();
+    let path = scratch.path().join("a.txt");
+    for (secs, dated) in [(0, false), (1, false), (315_532_800, false), (316_000_000, true)] {
+        fs::write(&path, "Hello").unwrap();
+        let file = File::options().write(true).open(&path).unwrap();
+        let modified = SystemTime::UNIX_EPOCH + Duration::from_secs(secs);
+        file.set_times(FileTimes::new().set_modified(modified)).unwrap();
+        let site = Folder::open(scratch.path()).unwrap().site(CacheLimits::default());
+        let mut client = Client::new(&site);
+        let got = client.get("/a.txt");
+        assert_eq!(got.field("Last-Modified").is_some(), dated, "{secs}");
+        assert!(got.field("ETag").is_some());
+        // Nor is it taken for one.
+        let since = "If-Modified-Since: Sun, 09 Sep 2001 01:46:40 GMT\r\n";
+        assert_eq!(client.request("GET", "/a.txt", since).status, if dated { 304 } else { 200 });
+    }
+}
