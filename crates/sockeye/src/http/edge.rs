@@ -406,7 +406,7 @@ impl<R: Respond> Exchange<R> {
             match give {
                 Give::Piece(piece, source) => {
                     write(piece, &mut stream);
-                    if stream.is_full() || !stream.has_content() {
+                    if stream.is_full() {
                         return self.wait(Expects::Room(source), stream);
                     }
                     give = source.next();

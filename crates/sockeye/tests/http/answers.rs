@@ -1,0 +1,252 @@
+//! Answers that are there, that come later, and that can't be given.
+
+use std::sync::mpsc;
+use std::thread;
+
+use sockeye::http::{
+    Body, HeaderMap, HeaderValue, Later, Method, Reply, Request, Respond, Response, StatusCode,
+    Version,
+};
+use sockeye::{Peer, Protocol};
+
+use crate::client::{Client, serve, stop};
+
+#[test]
+fn a_handler_sees_the_request_in_the_types_of_the_http_crate() {
+    let (serving, address) = serve(|request: Request<Body>| {
+        let (head, body) = request.into_parts();
+        let fields: Vec<_> =
+            head.headers.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
+        let peer = head.extensions.get::<Peer>().unwrap().address.to_string();
+        assert!(peer.starts_with("127.0.0.1:"), "{peer}");
+        let Version::HTTP_11 = head.version else { panic!("{:?}", head.version) };
+        format!("{} {} {fields:?} {:?}", head.method, head.uri, body.length())
+    });
+    let mut client = Client::new(&address);
+    client
+        .head("PATCH /a%20b?c=[d]", &["X-One: 1", "Accept: a", "x-one:  2 ", "Content-Length: 3"]);
+    client.send("abc");
+    assert_eq!(
+        client.answer().text(),
+        "PATCH /a%20b?c=[d] [\"host=\\\"localhost\\\"\", \"x-one=\\\"1\\\"\", \"x-one=\\\"2\\\"\", \
+         \"accept=\\\"a\\\"\", \"content-length=\\\"3\\\"\"] Some(3)"
+    );
+    for (target, seen) in [
+        ("http://localhost:80/x?y", "http://localhost:80/x?y"),
+        ("*", "*"),
+        ("//double", "//double"),
+        ("/%zz", "/%zz"),
+    ] {
+        let answer = client.ask(&format!("OPTIONS {target}"));
+        assert!(answer.text().starts_with(&format!("OPTIONS {seen} [")), "{}", answer.text());
+    }
+    client.head("POST /", &["Transfer-Encoding: chunked"]);
+    client.send("0\r\n\r\n");
+    assert!(client.answer().text().ends_with(" None"));
+    stop(serving);
+}
+
+#[test]
+fn whatever_a_reply_is_made_from_is_sent_as_such() {
+    let (serving, address) = serve(|request: Request<Body>| -> Reply {
+        match request.uri().path() {
+            "/str" => "text".into(),
+            "/string" => String::from("text").into(),
+            "/vec" => vec![1, 2].into(),
+            "/status" => StatusCode::IM_A_TEAPOT.into(),
+            "/ok" => Ok::<_, StatusCode>("fine").into(),
+            "/err" => Err::<&str, _>(StatusCode::CONFLICT).into(),
+            "/error" => Reply::error(StatusCode::NOT_FOUND, "Nobody knows it."),
+            "/none" => StatusCode::NO_CONTENT.into(),
+            "/large" => vec![b'x'; 100_000].into(),
+            _ => Response::builder().status(299).header("x-a", "b").body("made").unwrap().into(),
+        }
+    });
+    let mut client = Client::new(&address);
+    for (path, status, kind, body) in [
+        ("/str", 200, Some("text/plain; charset=utf-8"), "text"),
+        ("/string", 200, Some("text/plain; charset=utf-8"), "text"),
+        ("/vec", 200, Some("application/octet-stream"), "\u{1}\u{2}"),
+        ("/status", 418, Some("text/plain; charset=utf-8"), "418 I'm a teapot\n"),
+        ("/ok", 200, Some("text/plain; charset=utf-8"), "fine"),
+        ("/err", 409, Some("text/plain; charset=utf-8"), "409 Conflict\n"),
+        ("/error", 404, Some("text/plain; charset=utf-8"), "404 Not Found\nNobody knows it.\n"),
+        ("/none", 204, None, ""),
+        ("/other", 299, None, "made"),
+    ] {
+        let answer = client.ask(&format!("GET {path}"));
+        let seen = (answer.status, answer.field("content-type"), answer.text());
+        assert_eq!(seen, (status, kind, body), "{path}");
+        let head = client.ask(&format!("HEAD {path}"));
+        assert_eq!((head.status, head.fields.len()), (status, answer.fields.len()), "{path}");
+    }
+    assert_eq!(client.ask("GET /large").body, vec![b'x'; 100_000]);
+    assert_eq!(client.ask("GET /").field("x-a"), Some("b"));
+    stop(serving);
+}
+
+#[test]
+fn how_a_reply_is_framed_stays_the_servers() {
+    let (serving, address) = serve(|request: Request<Body>| {
+        let made = Response::builder();
+        match request.uri().path() {
+            "/close" => made.header("connection", "close").body("x"),
+            "/length" => made.header("content-length", "5").body("x"),
+            "/head" => made.header("content-length", "12345").body(""),
+            "/coding" => made.header("transfer-encoding", "chunked").body("x"),
+            "/lengths" => made.header("content-length", "1, 1").body("x"),
+            "/interim" => made.status(100).body("x"),
+            _ => made.header("date", "now").header("keep-alive", "x").header("a", "b").body("x"),
+        }
+        .unwrap()
+    });
+    let mut client = Client::new(&address);
+    let answer = client.ask("GET /length");
+    assert_eq!((answer.field("content-length"), answer.text()), (Some("1"), "x"));
+    // What GET would get, told without being made.
+    assert_eq!(client.ask("HEAD /head").field("content-length"), Some("12345"));
+    assert_eq!(client.ask("GET /head").field("content-length"), Some("0"));
+    for path in ["/coding", "/lengths", "/interim"] {
+        assert_eq!(client.ask(&format!("GET {path}")).status, 500, "{path}");
+    }
+    let answer = client.ask("GET /");
+    assert_eq!((answer.field("a"), answer.field("keep-alive")), (Some("b"), None));
+    assert!(answer.field("date").unwrap().ends_with(" GMT"));
+    assert_eq!(client.ask("GET /close").field("connection"), Some("close"));
+    assert!(client.is_over());
+    stop(serving);
+}
+
+#[test]
+fn answers_come_later_from_other_threads_and_one_that_is_dropped_is_a_500() {
+    let (to_worker, laters) = mpsc::channel::<Later>();
+    let (serving, address) = serve(move |_: Request<Body>| {
+        let to_worker = to_worker.clone();
+        Reply::later(move |later| to_worker.send(later).unwrap())
+    });
+    let mut clients = [Client::new(&address), Client::new(&address)];
+    clients[0].head("GET /", &[]);
+    let first = laters.recv().unwrap();
+    clients[1].head("GET /", &[]);
+    let second = laters.recv().unwrap();
+    // The last is answered first: nobody waits for another's.
+    thread::spawn(move || second.answer("second")).join().unwrap();
+    assert_eq!(clients[1].answer().text(), "second");
+    drop(first);
+    assert_eq!(clients[0].answer().status, 500);
+    // The connection lives.
+    clients[0].head("GET /", &[]);
+    laters.recv().unwrap().answer(StatusCode::ACCEPTED);
+    assert_eq!(clients[0].answer().status, 202);
+    stop(serving);
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order_each_by_its_own() {
+    // The first is answered later by what a job gave: a promise behind a promise.
+    let (to_worker, laters) = mpsc::channel::<Later>();
+    let (serving, address) = serve(move |request: Request<Body>| {
+        let to_worker = to_worker.clone();
+        match request.uri().path() {
+            "/old" => Reply::run(move || Reply::later(move |later| to_worker.send(later).unwrap())),
+            _ => Reply::later(move |later| to_worker.send(later).unwrap()),
+        }
+    });
+    let mut client = Client::new(&address);
+    // Both are on their way before one is answered: they are answered in order all the same.
+    client.head("GET /old", &[]);
+    client.head("GET /new", &[]);
+    laters.recv().unwrap().answer("old");
+    assert_eq!(client.answer().text(), "old");
+    laters.recv().unwrap().answer("new");
+    assert_eq!(client.answer().text(), "new");
+    stop(serving);
+}
+
+#[test]
+fn work_that_blocks_runs_elsewhere_and_is_counted() {
+    let here = thread::current().id();
+    let (serving, address) = serve(move |request: Request<Body>| {
+        let path = request.uri().path().to_owned();
+        Reply::run(move || {
+            assert_ne!(thread::current().id(), here);
+            assert_ne!(path, "/panic");
+            path
+        })
+    });
+    let mut client = Client::new(&address);
+    assert_eq!(client.ask("GET /a").text(), "/a");
+    assert_eq!(client.ask("GET /panic").status, 500);
+    assert_eq!(client.ask("GET /b").text(), "/b");
+    drop(client);
+    let jobs = stop(serving).jobs;
+    assert_eq!((jobs.run, jobs.dropped), (3, 0));
+    assert!(jobs.waited >= jobs.longest_wait);
+}
+
+#[test]
+fn a_panic_is_a_500_for_that_request_and_the_server_lives() {
+    let (serving, address) = serve(|request: Request<Body>| {
+        assert_ne!(request.method(), Method::DELETE, "on purpose");
+        "alive"
+    });
+    let mut client = Client::new(&address);
+    let mut other = Client::new(&address);
+    assert_eq!(client.ask("DELETE /").status, 500);
+    assert_eq!(other.ask("GET /").text(), "alive");
+    assert_eq!(Client::new(&address).ask("GET /").text(), "alive");
+    drop(other);
+    assert_eq!(stop(serving).closed_for("handler_panicked"), 1);
+}
+
+#[test]
+fn stopping_waits_for_answers_that_are_owed() {
+    let (to_worker, laters) = mpsc::channel::<Later>();
+    let (serving, address) = serve(move |_: Request<Body>| {
+        let to_worker = to_worker.clone();
+        Reply::later(move |later| to_worker.send(later).unwrap())
+    });
+    let mut client = Client::new(&address);
+    client.head("GET /", &[]);
+    let later = laters.recv().unwrap();
+    serving.handle().drain();
+    later.answer("at last");
+    assert_eq!(client.answer().text(), "at last");
+    assert_eq!(serving.join().unwrap().cut, 0);
+}
+
+#[test]
+fn a_client_is_handed_to_another_protocol_if_it_asked_for_that() {
+    let (serving, address) = serve(|_: Request<Body>| {
+        let mut fields = HeaderMap::new();
+        fields.insert("x-accept", HeaderValue::from_static("yes"));
+        let make = || Box::new(sockeye::echo::Echo::default()) as Box<dyn Protocol>;
+        Reply::upgrade("echo", fields, make)
+    });
+    let mut client = Client::new(&address);
+    assert_eq!(client.ask("GET /").status, 400);
+    client.head("GET /", &["Connection: upgrade", "Upgrade: echo"]);
+    client.send("early");
+    let answer = client.answer_head();
+    assert_eq!((answer.status, answer.field("upgrade")), (101, Some("echo")));
+    assert_eq!(answer.field("x-accept"), Some("yes"));
+    client.send(" late");
+    client.end();
+    assert_eq!(client.rest(), b"early late");
+    stop(serving);
+}
+
+#[test]
+fn a_value_of_ones_own_can_respond() {
+    struct Greeter(String);
+
+    impl Respond for Greeter {
+        fn respond(&self, request: Request<Body>) -> Reply {
+            format!("{} {}", self.0, request.uri()).into()
+        }
+    }
+
+    let (serving, address) = serve(Greeter("Hello".into()));
+    assert_eq!(Client::new(&address).ask("GET /you").text(), "Hello /you");
+    stop(serving);
+}

@@ -1,0 +1,238 @@
+//! Bodies of requests: collected, taken as they come, left alone.
+
+use std::sync::{Arc, Mutex, mpsc};
+
+use sockeye::http::{Body, HeaderMap, Receive, Reply, Request, StatusCode, Take};
+
+use crate::client::{Client, serve, stop};
+
+#[test]
+fn a_body_is_collected_however_it_comes() {
+    let (serving, address) = serve(|request: Request<Body>| {
+        let path = request.uri().path().to_owned();
+        request
+            .into_body()
+            .collect(10, move |body| format!("{path} {}", String::from_utf8_lossy(&body)))
+    });
+    let mut client = Client::new(&address);
+    assert_eq!(client.ask_with("POST /a", b"hello").text(), "/a hello");
+    assert_eq!(client.ask("POST /b").text(), "/b ");
+    client.head("POST /c", &["Transfer-Encoding: chunked"]);
+    for part in ["5\r\nhel", "lo\r\n", "5\r\nworld\r\n0\r", "\n\r\n"] {
+        client.send(part);
+    }
+    assert_eq!(client.answer().text(), "/c helloworld");
+    client.head("POST /d", &["Expect: 100-continue", "Content-Length: 2"]);
+    assert_eq!(client.answer_head().status, 100);
+    client.send("go");
+    assert_eq!(client.answer().text(), "/d go");
+    stop(serving);
+}
+
+#[test]
+fn a_body_beyond_the_limit_is_a_413_before_it_is_sent_if_its_length_is() {
+    let (serving, address) = serve(|request: Request<Body>| {
+        request.into_body().collect(10, |_| -> Reply { panic!("it is never complete") })
+    });
+    let fields = ["Content-Length: 11", "Expect: 100-continue"];
+    for (fields, body) in [
+        (&fields[..1], ""),
+        (&fields[..], ""),
+        (&["Transfer-Encoding: chunked"][..], "9\r\n123456789\r\n2\r\n"),
+    ] {
+        let mut client = Client::new(&address);
+        client.head("POST /", fields);
+        client.send(body);
+        assert_eq!(client.answer().status, 413, "{fields:?}");
+        assert!(client.is_over());
+    }
+    stop(serving);
+}
+
+#[test]
+fn what_was_collected_may_lead_to_work_and_to_a_stream() {
+    let (serving, address) = serve(|request: Request<Body>| {
+        Reply::run(move || {
+            request.into_body().collect(100, |body| {
+                Reply::run(move || {
+                    let pieces: Vec<_> = body.chunks(2).map(<[u8]>::to_vec).collect();
+                    Reply::pieces(sockeye::http::Response::new(()), pieces)
+                })
+            })
+        })
+    });
+    let mut client = Client::new(&address);
+    assert_eq!(client.ask_with("POST /", b"abcde").text(), "abcde");
+    assert_eq!(client.ask_with("POST /", b"fg").text(), "fg");
+    stop(serving);
+}
+
+#[test]
+fn a_body_that_nobody_asks_for_is_skipped() {
+    let (serving, address) = serve(|_: Request<Body>| "no, thanks");
+    let mut client = Client::new(&address);
+    assert_eq!(client.ask_with("POST /", &[b'x'; 1000]).text(), "no, thanks");
+    assert_eq!(client.ask("GET /").text(), "no, thanks");
+    stop(serving);
+}
+
+/// Counts what comes, and has every piece seen by the pool.
+struct Count {
+    bytes: usize,
+    pieces: Arc<Mutex<Vec<usize>>>,
+}
+
+impl Receive for Count {
+    fn piece(mut self: Box<Self>, piece: &[u8]) -> Take {
+        if piece.starts_with(b"stop") {
+            return Take::reply(StatusCode::CONFLICT);
+        }
+        self.bytes += piece.len();
+        let len = piece.len();
+        let panics = piece.starts_with(b"panic");
+        Take::run(move || {
+            assert!(!panics, "on purpose");
+            self.pieces.lock().unwrap().push(len);
+            Take::More(self)
+        })
+    }
+
+    fn end(self: Box<Self>, trailers: HeaderMap) -> Reply {
+        format!("{} {:?}", self.bytes, trailers.get("x-sum")).into()
+    }
+}
+
+#[test]
+fn a_receiver_takes_a_body_as_it_comes_with_work_in_between() {
+    let pieces = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&pieces);
+    let (serving, address) = serve(move |request: Request<Body>| {
+        let pieces = Arc::clone(&pieces);
+        request.into_body().receive(10_000_000, Count { bytes: 0, pieces })
+    });
+    let mut client = Client::new(&address);
+    assert_eq!(client.ask("POST /").text(), "0 None");
+    assert_eq!(client.ask_with("POST /", &vec![b'x'; 3_000_000]).text(), "3000000 None");
+    let pieces = std::mem::take(&mut *seen.lock().unwrap());
+    assert_eq!(pieces.iter().sum::<usize>(), 3_000_000);
+    assert!(pieces.iter().all(|len| *len <= 64 * 1024), "{pieces:?}");
+
+    client.head("POST /", &["Transfer-Encoding: chunked"]);
+    client.send("3\r\nabc\r\n4\r\ndefg\r\n0\r\nX-Sum: 7\r\n\r\n");
+    assert_eq!(client.answer().text(), "7 Some(\"7\")");
+
+    client.head("POST /", &["Content-Length: 9"]);
+    client.send("panic");
+    assert_eq!(client.answer().status, 500);
+    // An early answer, and the rest of the body is not taken for a request.
+    let mut client = Client::new(&address);
+    client.head("POST /", &["Content-Length: 100"]);
+    client.send("stop");
+    assert_eq!(client.answer().status, 409);
+    client.send([b'x'; 96]);
+    assert_eq!(client.ask_with("POST /", b"abc").text(), "3 None");
+    // The limit of its own.
+    client.head("POST /", &["Content-Length: 10000001"]);
+    assert_eq!(client.answer().status, 413);
+    stop(serving);
+}
+
+/// Waits with the second piece until it is told to go on.
+struct Gate {
+    pieces: usize,
+    bytes: usize,
+    may_go: Arc<Mutex<mpsc::Receiver<()>>>,
+}
+
+impl Receive for Gate {
+    fn piece(mut self: Box<Self>, piece: &[u8]) -> Take {
+        self.pieces += 1;
+        self.bytes += piece.len();
+        if self.pieces != 1 {
+            return Take::More(self);
+        }
+        Take::run(move || {
+            self.may_go.lock().unwrap().recv().unwrap();
+            Take::More(self)
+        })
+    }
+
+    fn end(self: Box<Self>, _: HeaderMap) -> Reply {
+        self.bytes.to_string().into()
+    }
+}
+
+#[test]
+fn a_sender_waits_while_the_receiver_does() {
+    const BYTES: usize = 64 << 20;
+    let (go, may_go) = mpsc::channel();
+    let may_go = Arc::new(Mutex::new(may_go));
+    let (serving, address) = serve(move |request: Request<Body>| {
+        let may_go = Arc::clone(&may_go);
+        request.into_body().receive(BYTES as u64, Gate { pieces: 0, bytes: 0, may_go })
+    });
+    let mut client = std::net::TcpStream::connect(&address).unwrap();
+    let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {BYTES}\r\n\r\n");
+    std::io::Write::write_all(&mut client, head.as_bytes()).unwrap();
+    client.set_nonblocking(true).unwrap();
+    // The kernel's buffers are less than the body, and nothing reads from them for long.
+    let chunk = vec![0; 1 << 20];
+    let (mut sent, mut refused) = (0, 0);
+    while refused < 1000 {
+        match std::io::Write::write(&mut client, &chunk) {
+            Ok(count) => (sent, refused) = (sent + count, 0),
+            Err(error) => {
+                assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+                refused += 1;
+                std::thread::yield_now();
+            }
+        }
+        assert!(sent < BYTES, "all of it was taken, though nobody received it");
+    }
+    // Nobody else waits.
+    assert_eq!(Client::new(&address).ask("POST /").text(), "0");
+    go.send(()).unwrap();
+    client.set_nonblocking(false).unwrap();
+    while sent < BYTES {
+        let count = chunk.len().min(BYTES - sent);
+        std::io::Write::write_all(&mut client, &chunk[..count]).unwrap();
+        sent += count;
+    }
+    let mut reply = [0; 15];
+    std::io::Read::read_exact(&mut client, &mut reply).unwrap();
+    assert_eq!(&reply, b"HTTP/1.1 200 OK");
+    drop(client);
+    stop(serving);
+}
+
+#[test]
+fn a_receiver_is_dropped_when_the_client_goes() {
+    struct Dropped(mpsc::Sender<()>);
+
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            self.0.send(()).unwrap();
+        }
+    }
+
+    impl Receive for Dropped {
+        fn piece(self: Box<Self>, _: &[u8]) -> Take {
+            Take::More(self)
+        }
+
+        fn end(self: Box<Self>, _: HeaderMap) -> Reply {
+            panic!("it has no end")
+        }
+    }
+
+    let (dropped, was_dropped) = mpsc::channel();
+    let (serving, address) = serve(move |request: Request<Body>| {
+        request.into_body().receive(100, Dropped(dropped.clone()))
+    });
+    let mut client = Client::new(&address);
+    client.head("POST /", &["Content-Length: 9"]);
+    client.send("four");
+    drop(client);
+    was_dropped.recv().unwrap();
+    stop(serving);
+}

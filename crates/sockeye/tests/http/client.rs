@@ -1,0 +1,169 @@
+//! A client that says what it is told to, and reads replies as they are framed.
+
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use sockeye::Config;
+use sockeye::engine::Linger;
+use sockeye::http::{self, Options, Respond, Serving};
+
+/// What a test waits for a reply at the most: far more than it takes.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Serves on one thread. Stopping waits but a moment for clients that are still there.
+pub(crate) fn serve(respond: impl Respond) -> (Serving, String) {
+    let linger = Linger { quiet: Duration::from_millis(20), ..Linger::default() };
+    let config = Config { linger, ..Config::default() };
+    let options = Options { workers: NonZeroUsize::MIN, config, ..Options::default() };
+    let serving = http::serve(&["127.0.0.1:0".parse().unwrap()], options, respond).unwrap();
+    let address = serving.addresses()[0].to_string();
+    (serving, address)
+}
+
+/// Stops it; nothing may be left to cut.
+pub(crate) fn stop(serving: Serving) -> sockeye::Tally {
+    serving.handle().drain();
+    let tally = serving.join().unwrap();
+    assert_eq!(tally.cut, 0);
+    tally
+}
+
+/// A connection.
+pub(crate) struct Client(BufReader<TcpStream>);
+
+/// A reply.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// From the first field's first byte to the last one's CRLF.
+    pub(crate) fields: String,
+    pub(crate) body: Vec<u8>,
+    /// The fields behind a body in chunks.
+    pub(crate) trailers: String,
+}
+
+impl Answer {
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
+        let mut lines = self.fields.lines().filter_map(|line| line.split_once(": "));
+        lines.find(|(this, _)| this.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+}
+
+impl Client {
+    pub(crate) fn new(address: &str) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        Self(BufReader::new(stream))
+    }
+
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.0.get_mut().write_all(bytes.as_ref()).unwrap();
+    }
+
+    /// Sends the head of a request, with `fields` each on a line of its own.
+    pub(crate) fn head(&mut self, line: &str, fields: &[&str]) {
+        let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
+        self.send(format!("{line} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n"));
+    }
+
+    /// Asks without a body.
+    pub(crate) fn ask(&mut self, line: &str) -> Answer {
+        self.head(line, &[]);
+        self.answer_to(line)
+    }
+
+    /// Asks with a body of that length.
+    pub(crate) fn ask_with(&mut self, line: &str, body: &[u8]) -> Answer {
+        self.head(line, &[&format!("Content-Length: {}", body.len())]);
+        self.send(body);
+        self.answer_to(line)
+    }
+
+    /// Reads the reply to what is not HEAD.
+    pub(crate) fn answer(&mut self) -> Answer {
+        self.answer_to("")
+    }
+
+    fn answer_to(&mut self, line: &str) -> Answer {
+        let mut answer = self.answer_head();
+        if line.starts_with("HEAD ") || matches!(answer.status, 204 | 304) {
+            return answer;
+        }
+        if answer.field("transfer-encoding").is_some() {
+            while let Some(chunk) = self.chunk() {
+                answer.body.extend(chunk);
+            }
+            answer.trailers = self.lines();
+        } else if let Some(length) = answer.field("content-length") {
+            answer.body = vec![0; length.parse().unwrap()];
+            self.0.read_exact(&mut answer.body).unwrap();
+        } else {
+            self.0.read_to_end(&mut answer.body).unwrap();
+        }
+        answer
+    }
+
+    pub(crate) fn answer_head(&mut self) -> Answer {
+        let line = self.line();
+        let status = line.strip_prefix("HTTP/1.1 ").unwrap()[..3].parse().unwrap();
+        Answer { status, fields: self.lines(), body: Vec::new(), trailers: String::new() }
+    }
+
+    /// Reads a chunk; `None` is the last.
+    pub(crate) fn chunk(&mut self) -> Option<Vec<u8>> {
+        let size = usize::from_str_radix(self.line().trim_end(), 16).unwrap();
+        let mut data = vec![0; size];
+        self.0.read_exact(&mut data).unwrap();
+        if size == 0 {
+            return None;
+        }
+        assert_eq!(self.line(), "\r\n");
+        Some(data)
+    }
+
+    /// Ends this side.
+    pub(crate) fn end(&mut self) {
+        self.0.get_mut().shutdown(Shutdown::Write).unwrap();
+    }
+
+    /// Whether the other side has ended; a reset is an end, too.
+    pub(crate) fn is_over(&mut self) -> bool {
+        match self.0.fill_buf() {
+            Ok(rest) => rest.is_empty(),
+            Err(error) => error.kind() == ErrorKind::ConnectionReset,
+        }
+    }
+
+    /// All that comes until the end, however that comes.
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        if let Err(error) = self.0.read_to_end(&mut rest) {
+            assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}");
+        }
+        rest
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.0.read_line(&mut line).unwrap();
+        line
+    }
+
+    fn lines(&mut self) -> String {
+        let mut lines = String::new();
+        loop {
+            let line = self.line();
+            if matches!(&*line, "\r\n" | "") {
+                return lines;
+            }
+            lines += &line;
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The examples do what they say.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::client::{Client, stop};
+
+#[expect(dead_code, reason = "its main is not what runs here")]
+#[path = "../../examples/http_events.rs"]
+mod http_events;
+#[expect(dead_code, reason = "its main is not what runs here")]
+#[path = "../../examples/http_hello.rs"]
+mod http_hello;
+#[expect(dead_code, reason = "its main is not what runs here")]
+#[path = "../../examples/http_json.rs"]
+mod http_json;
+#[expect(dead_code, reason = "its main is not what runs here")]
+#[path = "../../examples/http_upload.rs"]
+mod http_upload;
+#[expect(dead_code, reason = "its main is not what runs here")]
+#[path = "../../examples/protocol.rs"]
+mod protocol;
+
+fn any_port() -> sockeye::ListenAddr {
+    "127.0.0.1:0".parse().unwrap()
+}
+
+#[test]
+fn hello_says_hello() {
+    let serving = http_hello::serve(any_port()).unwrap();
+    let mut client = Client::new(&serving.addresses()[0].to_string());
+    let answer = client.ask("GET /there");
+    assert!(answer.text().starts_with("Hello, 127.0.0.1:"), "{}", answer.text());
+    assert!(answer.text().ends_with("! This is /there.\n"), "{}", answer.text());
+    drop(client);
+    stop(serving);
+}
+
+#[test]
+fn notes_are_kept_shown_and_removed() {
+    let serving = http_json::serve(any_port()).unwrap();
+    let mut client = Client::new(&serving.addresses()[0].to_string());
+    let note = json!({ "text": "buy fish" });
+    let made = client.ask_with("POST /notes", note.to_string().as_bytes());
+    assert_eq!((made.status, made.field("location")), (201, Some("/notes/1")));
+    let read = |client: &mut Client, line: &str| -> Value {
+        let answer = client.ask(line);
+        assert_eq!(answer.field("content-type"), Some("application/json"));
+        serde_json::from_slice(&answer.body).unwrap()
+    };
+    assert_eq!(read(&mut client, "GET /notes/1"), note);
+    assert_eq!(read(&mut client, "GET /notes"), json!({ "1": note }));
+    for (line, body, status) in [
+        ("POST /notes", "{", 400),
+        ("POST /notes", "{}", 422),
+        ("GET /notes/2", "", 404),
+        ("GET /notes/x", "", 404),
+        ("GET /", "", 404),
+        ("PUT /notes/1", "", 405),
+        ("DELETE /notes", "", 405),
+        ("HEAD /notes/1", "", 200),
+        ("DELETE /notes/1", "", 204),
+        ("DELETE /notes/1", "", 404),
+    ] {
+        assert_eq!(client.ask_with(line, body.as_bytes()).status, status, "{line}");
+    }
+    assert_eq!(client.ask_with("POST /notes", &vec![b' '; 65537]).status, 413);
+    drop(client);
+    stop(serving);
+}
+
+#[test]
+fn what_is_uploaded_lies_in_the_folder_when_it_is_complete() {
+    let folder = std::env::temp_dir().join(format!("sockeye-upload-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let serving = http_upload::serve(any_port(), &folder).unwrap();
+    let address = serving.addresses()[0].to_string();
+    let mut client = Client::new(&address);
+    let content: Vec<u8> = (0..10_000_000_u32).map(|at| (at / 5) as u8).collect();
+    assert_eq!(client.ask_with("PUT /big.bin", &content).status, 201);
+    assert!(fs::read(folder.join("big.bin")).unwrap() == content);
+    assert_eq!(client.ask_with("PUT /empty", b"").status, 201);
+    assert_eq!(client.ask_with("PUT /big.bin", b"anew").status, 201);
+    assert_eq!(fs::read(folder.join("big.bin")).unwrap(), b"anew");
+    for name in ["", "..", ".hidden", "a/b", "a%2fb", "..%5cx"] {
+        assert_eq!(client.ask_with(&format!("PUT /{name}"), b"x").status, 403, "{name}");
+    }
+    assert_eq!(client.ask("GET /big.bin").status, 404);
+    // One that breaks off leaves nothing behind.
+    let mut other = Client::new(&address);
+    other.head("PUT /half", &["Content-Length: 1000000"]);
+    other.send(vec![b'x'; 500_000]);
+    drop((client, other));
+    stop(serving);
+    let mut left: Vec<_> =
+        fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["big.bin", "empty"]);
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn what_one_says_all_listeners_hear() {
+    let serving = http_events::serve(any_port()).unwrap();
+    let address = serving.addresses()[0].to_string();
+    let mut listeners = [Client::new(&address), Client::new(&address)];
+    for listener in &mut listeners {
+        listener.head("GET /events", &["Accept: text/event-stream"]);
+        assert_eq!(listener.answer_head().status, 200);
+    }
+    let mut client = Client::new(&address);
+    assert_eq!(client.ask_with("POST /say", "Grüß\nGott".as_bytes()).status, 204);
+    for listener in &mut listeners {
+        assert_eq!(listener.chunk().unwrap(), "data: Grüß\ndata: Gott\n\n".as_bytes());
+    }
+    assert!(client.ask("GET /").text().contains("EventSource"));
+    drop(client);
+    serving.handle().drain();
+    assert!(listeners.iter_mut().all(|listener| listener.chunk().is_none()));
+    drop(listeners);
+    assert_eq!(serving.join().unwrap().cut, 0);
+}
+
+#[test]
+fn netstrings_come_back_backwards() {
+    let (running, address) = protocol::serve(any_port()).unwrap();
+    let mut client = Client::new(&address);
+    for part in ["5:he", "llo,0:,1", ":x,"] {
+        client.send(part);
+    }
+    client.end();
+    assert_eq!(client.rest(), b"5:olleh,0:,1:x,");
+    running.handle().drain();
+    running.join().unwrap();
+}
+
+#[test]
+fn what_is_no_netstring_ends_the_conversation() {
+    use sockeye::proto::harness::Harness;
+
+    for bad in ["x", "01:a,", "4097:", "99999", "1:ab", "1,"] {
+        let mut peer = Harness::new(protocol::Backwards::default());
+        peer.drip(bad.as_bytes());
+        assert_eq!(peer.output(), b"1:?,", "{bad}");
+        assert_eq!(peer.fault().map(|fault| fault.code), Some("bad_netstring"), "{bad}");
+    }
+}

@@ -1,0 +1,8 @@
+//! Services by `sockeye::http`, and the examples, asked over plain sockets.
+
+mod answers;
+mod bodies;
+mod client;
+mod echo;
+mod examples;
+mod streams;

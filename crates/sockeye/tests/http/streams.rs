@@ -1,0 +1,290 @@
+//! Replies that are sent bit by bit.
+
+use std::sync::mpsc;
+use std::thread;
+
+use sockeye::http::{
+    Body, Bytes, Event, Give, HeaderMap, HeaderValue, Reply, Request, Response, Sender, Source,
+    TrySendError,
+};
+
+use crate::client::{Client, serve, stop};
+
+/// Serves replies whose senders come out of the channel.
+fn senders(
+    reply: fn(mpsc::Sender<Sender>, &Request<Body>) -> Reply,
+) -> (sockeye::http::Serving, String, mpsc::Receiver<Sender>) {
+    let (out, senders) = mpsc::channel();
+    let (serving, address) = serve(move |request: Request<Body>| reply(out.clone(), &request));
+    (serving, address, senders)
+}
+
+fn stream(out: mpsc::Sender<Sender>, _: &Request<Body>) -> Reply {
+    Reply::stream(Response::new(()), move |sender| out.send(sender).unwrap())
+}
+
+fn of_ten(out: mpsc::Sender<Sender>, request: &Request<Body>) -> Reply {
+    let length = Response::builder().header("content-length", "10").body(()).unwrap();
+    let length = if request.uri().path() == "/none" { Response::new(()) } else { length };
+    Reply::stream(length, move |sender| out.send(sender).unwrap())
+}
+
+#[test]
+fn a_thread_sends_bit_by_bit_and_ends_with_trailers() {
+    let (serving, address, senders) = senders(stream);
+    let mut client = Client::new(&address);
+    client.head("GET /", &[]);
+    let sender = senders.recv().unwrap();
+    let mut trailers = HeaderMap::new();
+    trailers.insert("x-sum", HeaderValue::from_static("7"));
+    assert_eq!(client.answer_head().field("transfer-encoding"), Some("chunked"));
+    sender.send("first").unwrap();
+    assert_eq!(client.chunk().unwrap(), b"first");
+    // An empty piece is none, and not the end.
+    sender.send("").unwrap();
+    sender.try_send(vec![b'x'; 5000]).unwrap();
+    assert_eq!(client.chunk().unwrap(), [b'x'; 5000]);
+    sender.finish_with(trailers);
+    assert_eq!(client.chunk(), None);
+    // The connection goes on behind the trailers.
+    client.head("GET /", &[]);
+    senders.recv().unwrap().finish();
+    let mut rest = Client::new(&address);
+    rest.head("GET /", &["Connection: close"]);
+    let sender = senders.recv().unwrap();
+    sender.send("last").unwrap();
+    sender.finish();
+    assert_eq!(rest.answer().text(), "last");
+    drop((client, rest));
+    stop(serving);
+}
+
+#[test]
+fn a_length_that_a_handler_sets_has_to_be_kept() {
+    let (serving, address, senders) = senders(of_ten);
+    for (pieces, whole) in [(&["12345", "67890"][..], true), (&["12345"], false)] {
+        let mut client = Client::new(&address);
+        client.head("GET /", &[]);
+        let sender = senders.recv().unwrap();
+        for piece in pieces {
+            sender.send(*piece).unwrap();
+        }
+        sender.finish();
+        assert_eq!(client.answer_head().field("content-length"), Some("10"));
+        if whole {
+            client.head("GET /none", &["Connection: close"]);
+            senders.recv().unwrap().finish();
+        }
+        let rest = client.rest();
+        assert_eq!(rest.starts_with(b"1234567890HTTP/1.1 200 OK\r\n"), whole);
+        assert_eq!(rest == b"12345", !whole);
+    }
+    // More than was said would be read as another reply.
+    let mut client = Client::new(&address);
+    client.head("GET /", &[]);
+    let sender = senders.recv().unwrap();
+    sender.send("12345678901").unwrap();
+    client.answer_head();
+    assert!(client.rest().len() <= 10);
+    drop(client);
+    stop(serving);
+    assert!(sender.is_gone());
+}
+
+#[test]
+fn a_sender_that_is_dropped_cuts_the_reply() {
+    let (serving, address, senders) = senders(stream);
+    let mut client = Client::new(&address);
+    client.head("GET /", &[]);
+    let sender = senders.recv().unwrap();
+    sender.send("some").unwrap();
+    drop(sender);
+    client.answer_head();
+    assert_eq!(client.rest(), b"4\r\nsome\r\n");
+    assert_eq!(stop(serving).closed_for("reply_aborted"), 1);
+}
+
+#[test]
+fn to_head_nothing_is_sent_and_no_sender_begins() {
+    let (serving, address, senders) = senders(of_ten);
+    let mut client = Client::new(&address);
+    assert_eq!(client.ask("HEAD /").field("content-length"), Some("10"));
+    assert_eq!(client.ask("HEAD /none").field("transfer-encoding"), Some("chunked"));
+    assert!(senders.try_recv().is_err());
+    drop(client);
+    stop(serving);
+}
+
+#[test]
+fn a_fast_sender_waits_for_a_slow_client_and_hears_when_it_goes() {
+    let (serving, address, senders) = senders(stream);
+    let mut client = Client::new(&address);
+    client.head("GET /", &[]);
+    let sender = senders.recv().unwrap();
+    // The client reads nothing: what the kernel, the output and the credit hold is soon full.
+    let piece = Bytes::from(vec![b'x'; 1 << 20]);
+    let mut refused = 0;
+    let mut sent = 0;
+    while refused < 1000 {
+        match sender.try_send(piece.clone()) {
+            Ok(()) => (sent, refused) = (sent + 1, 0),
+            Err(TrySendError::Full(back)) => {
+                assert_eq!(back.len(), piece.len());
+                refused += 1;
+                thread::yield_now();
+            }
+            Err(TrySendError::Gone(_)) => panic!("the client is there"),
+        }
+        assert!(sent < 1000, "nothing holds it back");
+    }
+    // One that waits is woken by the client's end.
+    let sending = thread::spawn(move || {
+        while sender.send(piece.clone()).is_ok() {}
+        assert!(sender.is_gone());
+    });
+    drop(client);
+    sending.join().unwrap();
+    stop(serving);
+}
+
+#[test]
+fn what_was_sent_for_an_older_reply_does_not_get_into_a_newer_one() {
+    let (serving, address, senders) = senders(of_ten);
+    let mut client = Client::new(&address);
+    client.head("GET /none", &[]);
+    let old = senders.recv().unwrap();
+    old.send("old").unwrap();
+    assert_eq!(client.answer_head().status, 200);
+    assert_eq!(client.chunk().unwrap(), b"old");
+    old.finish();
+    assert_eq!(client.chunk(), None);
+    // The blank line behind the trailers is read with the next reply's head.
+    client.head("GET /", &[]);
+    let new = senders.recv().unwrap();
+    new.send("0123456789").unwrap();
+    new.finish();
+    client.head("GET /none", &["Connection: close"]);
+    let last = senders.recv().unwrap();
+    drop(last);
+    let rest = String::from_utf8(client.rest()).unwrap();
+    assert!(rest.starts_with("\r\nHTTP/1.1 200 OK\r\n"), "{rest}");
+    assert!(rest.contains("\r\n\r\n0123456789HTTP/1.1 200 OK\r\n"), "{rest}");
+    stop(serving);
+}
+
+#[test]
+fn events_come_one_by_one_and_stopping_ends_them_in_order() {
+    let (serving, address, senders) =
+        senders(|out, _| Reply::events(move |sender| out.send(sender).unwrap()));
+    let mut client = Client::new(&address);
+    client.head("GET /", &[]);
+    let sender = senders.recv().unwrap();
+    let head = client.answer_head();
+    assert_eq!(head.field("content-type"), Some("text/event-stream"));
+    for count in 0..3 {
+        sender.send(Event::new(&count.to_string()).name("count")).unwrap();
+        let text = format!("data: {count}\nevent: count\n\n");
+        assert_eq!(client.chunk().unwrap(), text.as_bytes());
+    }
+    serving.handle().drain();
+    assert_eq!(client.chunk(), None);
+    assert!(serving.join().unwrap().cut == 0);
+    assert!(sender.send("nobody").is_err());
+}
+
+#[test]
+fn a_stream_that_has_an_end_may_come_to_it_while_the_server_stops() {
+    let (serving, address, senders) = senders(stream);
+    let mut client = Client::new(&address);
+    client.head("GET /", &[]);
+    let sender = senders.recv().unwrap();
+    serving.handle().drain();
+    while !sender.is_stopping() {
+        thread::yield_now();
+    }
+    sender.send("all").unwrap();
+    sender.finish();
+    assert_eq!(client.answer().text(), "all");
+    assert_eq!(serving.join().unwrap().cut, 0);
+}
+
+/// Counts down, every second step on the pool.
+struct Down(u32);
+
+impl Source for Down {
+    fn next(mut self: Box<Self>) -> Give {
+        match self.0 {
+            0 => {
+                let mut trailers = HeaderMap::new();
+                trailers.insert("x-end", HeaderValue::from_static("0"));
+                Give::EndWith(trailers)
+            }
+            13 => Give::Abort,
+            left => {
+                self.0 -= 1;
+                let piece = Bytes::from(format!("{left} "));
+                if left % 2 == 0 {
+                    Give::Piece(piece, self)
+                } else {
+                    Give::run(|| Give::Piece(piece, self))
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_source_gives_pieces_and_has_work_done_for_them() {
+    let (serving, address) = serve(|request: Request<Body>| {
+        let from = request.uri().path()[1..].parse().unwrap();
+        Reply::pull(Response::new(()), Down(from))
+    });
+    let mut client = Client::new(&address);
+    let answer = client.ask("GET /5");
+    assert_eq!((answer.text(), &*answer.trailers), ("5 4 3 2 1 ", "x-end: 0\r\n"));
+    assert_eq!(client.ask("GET /0").text(), "");
+    client.head("GET /15", &[]);
+    client.answer_head();
+    assert_eq!(client.rest(), b"3\r\n15 \r\n3\r\n14 \r\n");
+    stop(serving);
+}
+
+#[test]
+fn pieces_are_taken_as_the_client_reads() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    const PIECES: usize = 2000;
+    let taken = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&taken);
+    let (serving, address) = serve(move |_: Request<Body>| {
+        let count = Arc::clone(&count);
+        // Empty ones in between are none.
+        Reply::pieces(
+            Response::new(()),
+            (0..PIECES * 2).map(move |at| {
+                count.fetch_add(1, Ordering::Relaxed);
+                vec![b'x'; if at % 2 == 0 { 64 * 1024 } else { 0 }]
+            }),
+        )
+    });
+    let mut client = Client::new(&address);
+    client.head("GET /", &[]);
+    client.answer_head();
+    // 125 MiB: the kernel does not hold so much, and nor do we.
+    let mut seen = 0;
+    let mut same = 0;
+    while same < 1000 {
+        let now = taken.load(Ordering::Relaxed);
+        (same, seen) = if now == seen { (same + 1, seen) } else { (0, now) };
+        thread::yield_now();
+        assert!(seen < PIECES * 2, "all were taken, though nobody reads");
+    }
+    let mut bytes = 0;
+    while let Some(chunk) = client.chunk() {
+        bytes += chunk.len();
+    }
+    assert_eq!(bytes, PIECES * 64 * 1024);
+    drop(client);
+    stop(serving);
+}
