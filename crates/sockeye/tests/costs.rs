@@ -1,5 +1,6 @@
 //! What a request costs, counted: heap allocations and system calls of a keep-alive GET of a small
-//! file that is in the cache, on a real socket, with the shard stepped on the test's own thread.
+//! file that is in the cache, and of one that a function of the `http` crate's types answers; on a
+//! real socket, with the shard stepped on the test's own thread.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -10,21 +11,23 @@ use std::sync::Arc;
 use sockeye::engine::driver::{Calls, Driver, Epoll, bind_all};
 use sockeye::engine::{Census, ListenAddr, Mailbox, Pool, Shard, ShardParts};
 use sockeye::files::{CacheLimits, Folder, memory::Memory};
-use sockeye::{Bound, Config, Peer, Protocol, http1};
+use sockeye::{Bound, Config, Peer, Protocol, Service, http, http1};
 
 const REQUEST: &[u8] = b"GET /small.txt HTTP/1.1\r\nHost: localhost\r\n\r\n";
 const CONTENT: &[u8] = b"Hello, World!";
 const REQUESTS: u64 = 200;
 
-/// A shard that serves one small file, and a client of it.
+/// A shard that answers with [`CONTENT`], and a client of it.
 struct Scene {
     shard: Shard<Epoll>,
     client: TcpStream,
+    request: Vec<u8>,
     /// The length of a reply.
     len: usize,
 }
 
 impl Scene {
+    /// That has it in a file.
     fn new() -> Self {
         let store = Memory::new();
         store.write("small.txt", CONTENT);
@@ -33,7 +36,20 @@ impl Scene {
         let service = move |_: &Peer| -> Box<dyn Protocol> {
             Box::new(http1::Server::new(Rc::clone(&shared), site.handler()))
         };
+        Self::of(service, REQUEST)
+    }
 
+    /// That is told it by a function.
+    fn of_function(respond: impl http::Respond, request: &[u8]) -> Self {
+        let edge = http::Edge::new(Arc::new(respond));
+        let shared = Rc::new(http1::Shared::default());
+        let service = move |peer: &Peer| -> Box<dyn Protocol> {
+            Box::new(http1::Server::new(Rc::clone(&shared), edge.handler(peer)))
+        };
+        Self::of(service, request)
+    }
+
+    fn of(service: impl Service + 'static, request: &[u8]) -> Self {
         let any_port = [ListenAddr::Host("127.0.0.1".into(), 0)];
         let bound = bind_all(&any_port, NonZeroUsize::MIN).unwrap().remove(0);
         let Bound::Ip(address) = bound.bound else { panic!("TCP was asked for") };
@@ -51,7 +67,7 @@ impl Scene {
         })
         .unwrap();
         let client = TcpStream::connect(address).unwrap();
-        let mut scene = Self { shard, client, len: 0 };
+        let mut scene = Self { shard, client, request: request.to_vec(), len: 0 };
         scene.warm_up();
         scene
     }
@@ -59,7 +75,7 @@ impl Scene {
     /// Asks until everything is in place: the file in the cache, memory in the pools.
     fn warm_up(&mut self) {
         self.client.set_nonblocking(true).unwrap();
-        self.client.write_all(REQUEST).unwrap();
+        self.client.write_all(&self.request).unwrap();
         let mut reply = vec![0; 4096];
         while !reply[..self.len].ends_with(CONTENT) {
             // The first answer waits for a look-up on another thread, which wakes the shard.
@@ -78,11 +94,12 @@ impl Scene {
     /// So many requests in one write, and their replies.
     fn exchange(&mut self, count: usize) {
         const MOST: usize = 16;
-        let mut requests = [0; REQUEST.len() * MOST];
-        for request in requests.chunks_mut(REQUEST.len()) {
-            request.copy_from_slice(REQUEST);
+        let mut requests = [0; 1024 * MOST];
+        let len = self.request.len();
+        for request in requests.chunks_exact_mut(len).take(count) {
+            request.copy_from_slice(&self.request);
         }
-        self.client.write_all(&requests[..count * REQUEST.len()]).unwrap();
+        self.client.write_all(&requests[..count * len]).unwrap();
         let until = self.shard.tally().sent + (count * self.len) as u64;
         while self.shard.tally().sent < until {
             self.shard.turn().unwrap();
@@ -146,4 +163,37 @@ fn pipelined_requests_are_received_together_and_answered_in_one_send() {
         (calls.wait, calls.receive, calls.send)
     });
     assert_eq!(calls, (1, 1, 1));
+}
+
+/// What each request costs more than nothing.
+fn allocations_each(mut scene: Scene) -> f64 {
+    let allocations = best_of(|| {
+        let measured = allocation_counter::measure(|| {
+            for _ in 0..REQUESTS {
+                scene.exchange(1);
+            }
+        });
+        measured.count_total
+    });
+    allocations as f64 / REQUESTS as f64
+}
+
+#[test]
+fn a_request_in_the_types_of_the_http_crate_allocates_as_its_docs_say() {
+    const FEW: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\
+        User-Agent: a\r\nAccept-Encoding: gzip\r\n\r\n";
+    const OWN: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nX-One: 1\r\nX-Two: 2\r\n\r\n";
+    const BODY: &[u8] = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello";
+
+    let text = |_: http::Request<http::Body>| "Hello, World!";
+    assert_eq!(allocations_each(Scene::of_function(text, FEW)), 7.0);
+    assert_eq!(allocations_each(Scene::of_function(text, OWN)), 9.0);
+    let collected =
+        |request: http::Request<http::Body>| request.into_body().collect(100, |_| "Hello, World!");
+    assert_eq!(allocations_each(Scene::of_function(collected, BODY)), 8.0);
+    let response = |_: http::Request<http::Body>| {
+        let tag = http::HeaderValue::from_static("\"a\"");
+        http::Response::builder().header("etag", tag).body("Hello, World!").unwrap()
+    };
+    assert_eq!(allocations_each(Scene::of_function(response, FEW)), 9.0);
 }

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Request, Response, StatusCode};
 use sockeye_engine::Service;
 use sockeye_proto::http1::{
@@ -231,6 +232,7 @@ impl<R: Respond> Exchange<R> {
     fn answer(&mut self, given: Reply, reply: http1::Reply<'_, '_>) -> Answer {
         match given.0 {
             Kind::Now(response) => self.send(response, reply),
+            Kind::Plain(kind, body) => self.plain(kind, &body, reply),
             Kind::Page(status, text) => match convert::status(status) {
                 Ok(status) => reply.error(status, &Fields::new(), &text),
                 Err(bad) => self.bad(&bad, reply),
@@ -313,6 +315,17 @@ impl<R: Respond> Exchange<R> {
                 }
             },
         )
+    }
+
+    fn plain(&mut self, kind: &str, body: &Bytes, reply: http1::Reply<'_, '_>) -> Answer {
+        let mut fields = self.shared.1.take();
+        fields.clear();
+        let answer = match fields.push("content-type", kind.as_bytes()) {
+            Ok(()) => reply.send(Status::OK, &fields, http1::Body::Shared(body)),
+            Err(error) => self.bad(&BadReply::Field(CONTENT_TYPE, error), reply),
+        };
+        self.shared.1.replace(fields);
+        answer
     }
 
     fn stream(

@@ -28,6 +28,8 @@ pub struct Reply(pub(super) Kind);
 
 pub(super) enum Kind {
     Now(Response<Bytes>),
+    /// 200, with a Content-Type and no more: the map of a [`Response`] would be two allocations.
+    Plain(&'static str, Bytes),
     Page(StatusCode, String),
     Later(Box<dyn FnOnce(Later) + Send>),
     Run(Box<dyn FnOnce() -> Reply + Send>),
@@ -143,12 +145,6 @@ impl Reply {
     }
 }
 
-fn typed(kind: &'static str, body: Bytes) -> Reply {
-    let mut response = Response::new(body);
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    Reply(Kind::Now(response))
-}
-
 const TEXT: &str = "text/plain; charset=utf-8";
 const BYTES: &str = "application/octet-stream";
 
@@ -160,25 +156,25 @@ impl<B: Into<Bytes>> From<Response<B>> for Reply {
 
 impl From<&'static str> for Reply {
     fn from(text: &'static str) -> Self {
-        typed(TEXT, text.into())
+        Self(Kind::Plain(TEXT, text.into()))
     }
 }
 
 impl From<String> for Reply {
     fn from(text: String) -> Self {
-        typed(TEXT, text.into())
+        Self(Kind::Plain(TEXT, text.into()))
     }
 }
 
 impl From<Vec<u8>> for Reply {
     fn from(bytes: Vec<u8>) -> Self {
-        typed(BYTES, bytes.into())
+        Self(Kind::Plain(BYTES, bytes.into()))
     }
 }
 
 impl From<Bytes> for Reply {
     fn from(bytes: Bytes) -> Self {
-        typed(BYTES, bytes)
+        Self(Kind::Plain(BYTES, bytes))
     }
 }
 
@@ -198,6 +194,7 @@ impl fmt::Debug for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Kind::Now(response) => f.debug_tuple("Now").field(&response.status()).finish(),
+            Kind::Plain(_, body) => f.debug_tuple("Plain").field(&body.len()).finish(),
             Kind::Page(status, text) => f.debug_tuple("Page").field(status).field(text).finish(),
             Kind::Later(_) => f.write_str("Later"),
             Kind::Run(_) => f.write_str("Run"),

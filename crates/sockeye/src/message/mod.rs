@@ -38,7 +38,7 @@
 //!
 //! What it leaves out: content is handed over whole, within its limit. A handler that takes it as it
 //! comes is a [`proto::message::Handler`](sockeye_proto::message::Handler), which runs on
-//! [`Server`] like any conversation.
+//! [`Server`](crate::Server) like any conversation.
 
 mod adapter;
 mod respond;
