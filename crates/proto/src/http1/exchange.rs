@@ -27,6 +27,8 @@ pub(super) struct Exchange {
     pub(super) until: Time,
     /// How much of a body that nobody reads is thrown away: [`Limits::discard`](super::Limits).
     pub(super) discard: u64,
+    /// The reply was told that the server wants to stop.
+    pub(super) drain_told: bool,
 }
 
 /// Where a request's body stands.
@@ -112,6 +114,7 @@ impl Exchange {
             waits: Waits::default(),
             until: Time::NEVER,
             discard: 0,
+            drain_told: false,
         }
     }
 

@@ -146,7 +146,7 @@ impl<H: Handler> Server<H> {
     }
 
     /// Goes on with an exchange outside of its input, and with its input if that is wanted.
-    fn go_on_outside(
+    pub(super) fn go_on_outside(
         &mut self,
         exchange: Box<Exchange>,
         given: Given,
@@ -180,6 +180,10 @@ impl<H: Handler> Server<H> {
                 }
                 Given::Wait(waits) => exchange.waits = waits,
             }
+            if self.draining && exchange.has_begun() && !exchange.drain_told {
+                given = self.tell_drain(exchange, turn)?;
+                continue;
+            }
             if exchange.waits.room {
                 turn.want_room();
             }
@@ -201,6 +205,19 @@ impl<H: Handler> Server<H> {
                 None => return Ok((used, Then::Waits)),
             }
         }
+    }
+
+    /// Tells a reply that has begun that the server wants to stop: one without an end of its own
+    /// gets the chance to end in order.
+    fn tell_drain(&mut self, exchange: &mut Exchange, turn: &mut Turn<'_>) -> Result<Given, Fault> {
+        exchange.drain_told = true;
+        if !exchange.waits.reads() {
+            exchange.until = turn.now() + self.shared.limits.body_timeout;
+        }
+        self.tell(exchange, turn, |handler, reply| match reply.into_stream() {
+            Ok(stream) => handler.on_stream(StreamEvent::Drain, stream),
+            Err(reply) => reply.later(),
+        })
     }
 
     /// Begins to read a body that nobody has asked for before.

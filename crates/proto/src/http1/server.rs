@@ -14,6 +14,7 @@ use super::framing;
 use super::handler::Handler;
 use super::head::{self, Head, Progress};
 use super::refusal::Refusal;
+use super::reply::Given;
 use super::request::Method;
 use super::state::{State, Step};
 use super::{Body, Content, Fields, Limits, Reply, Request, Shared, Status, StreamEvent};
@@ -132,6 +133,7 @@ impl<H: Handler> Server<H> {
             waits: Waits::default(),
             until: Time::NEVER,
             discard: self.shared.limits.discard,
+            drain_told: false,
         };
         let given =
             self.tell(&mut exchange, turn, |handler, reply| handler.on_request(&request, reply))?;
@@ -258,12 +260,12 @@ impl<H: Handler> Server<H> {
             State::ExpectRequest { .. } | State::ExpectRoom | State::ExpectRest(_) => {
                 self.finish(true, turn);
             }
-            // A reply without an end of its own gets the chance to end in order.
+            // A reply that has begun hears of it now, one that has not when it does.
             State::ExpectAnswer(exchange) if exchange.has_begun() => {
-                return self.wake(turn, |handler, reply| match reply.into_stream() {
-                    Ok(stream) => handler.on_stream(StreamEvent::Drain, stream),
-                    Err(reply) => reply.later(),
-                });
+                let given = Given::Wait(exchange.waits);
+                if let Some(exchange) = self.state.take_exchange() {
+                    return self.go_on_outside(exchange, given, turn);
+                }
             }
             // A request that has begun is answered, and nothing after it.
             State::ExpectHead { .. } | State::ExpectAnswer(_) | State::ExpectNothing => {}

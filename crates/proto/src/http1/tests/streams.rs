@@ -251,12 +251,17 @@ fn messages_make_events_and_the_connection_goes_on_behind_them() {
 
 #[test]
 fn an_endless_reply_hears_that_the_server_stops() {
-    let mut client = writer();
-    client.input(get("/events").as_bytes());
-    client.drain();
-    let output = String::from_utf8(client.output()).unwrap();
-    assert!(output.ends_with("\r\n\r\n0\r\n\r\n"), "{output}");
-    assert_eq!(client.end(), Some(End::Linger));
+    // Also one that begins when it does already.
+    let request = get("/events");
+    for before in [request.len(), 5] {
+        let mut client = writer();
+        client.input(&request.as_bytes()[..before]);
+        client.drain();
+        client.input(&request.as_bytes()[before..]);
+        let output = String::from_utf8(client.output()).unwrap();
+        assert!(output.ends_with("\r\n\r\n0\r\n\r\n"), "{output}");
+        assert_eq!(client.end(), Some(End::Linger));
+    }
 }
 
 #[test]
