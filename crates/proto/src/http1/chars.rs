@@ -38,7 +38,7 @@ const fn add(mut table: [u8; 256], bytes: &[u8], class: u8) -> [u8; 256] {
 }
 
 /// Whether the byte can be part of a token.
-pub(super) const fn is_token_byte(byte: u8) -> bool {
+pub(crate) const fn is_token_byte(byte: u8) -> bool {
     CLASSES[byte as usize] & TOKEN != 0
 }
 

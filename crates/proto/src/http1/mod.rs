@@ -77,6 +77,7 @@ mod target;
 mod tests;
 
 pub use body::Content;
+pub(crate) use chars::is_token_byte;
 pub use config::{Limits, Shared};
 pub use fields::{BadField, Fields};
 pub use handler::Handler;

@@ -63,6 +63,12 @@ impl<H: Handler> Server<H> {
         Self { shared, state, draining: false, handler }
     }
 
+    /// The same in a server that is stopping already: nothing follows the first reply.
+    pub(crate) fn stopping(mut self, stopping: bool) -> Self {
+        self.draining = stopping;
+        self
+    }
+
     pub(super) fn idle_until(&self, turn: &Turn<'_>) -> Time {
         turn.now() + self.shared.limits.idle_timeout
     }

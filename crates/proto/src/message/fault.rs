@@ -4,6 +4,7 @@
 //! that any client that prints results prints it, and whose `error` has a stable `code`.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -44,6 +45,16 @@ impl Refusal {
         Self { code: "incomplete", what: what.into() }
     }
 
+    /// The header came too slowly.
+    pub(super) fn header_timeout(timeout: Duration) -> Self {
+        Self::timeout(format!("the header was not complete within {} s", timeout.as_secs()))
+    }
+
+    /// The input ended behind the first byte of a header.
+    pub(super) fn incomplete_header() -> Self {
+        Self::incomplete("the connection's input ended in the middle of a header")
+    }
+
     /// The reply that tells the peer.
     #[must_use]
     pub fn reply(&self) -> Message {
@@ -61,6 +72,11 @@ impl From<ContentError> for Refusal {
     fn from(error: ContentError) -> Self {
         Self { code: error.code(), what: error.to_string().into() }
     }
+}
+
+/// The end of a connection on which nothing was under way.
+pub(super) fn idle(timeout: Duration) -> Fault {
+    Fault::peer(Fault::IDLE, format!("sent no message for {} s", timeout.as_secs()))
 }
 
 /// The reply that says what went wrong: `code` for programs, `text` for people.

@@ -71,8 +71,9 @@ pub trait Handler {
         reply: Reply<'_, '_>,
     ) -> Answer;
 
-    /// The deadline of a request that is not answered yet has passed: an answer is of no use any
-    /// more, and no more of its content comes. [`Reply::request`] gave its number.
+    /// The deadline of a request that is not answered yet has passed, or its content, whose length
+    /// nobody knew, is longer than is taken: an answer is of no use any more, and no more of its
+    /// content comes. [`Reply::request`] gave its number.
     fn on_given_up(&mut self, request: u64) {
         let _ = request;
     }

@@ -20,7 +20,8 @@ pub struct Header {
     pub content_type: Cow<'static, str>,
     /// How text is written in the content.
     pub content_encoding: Cow<'static, str>,
-    /// How long the content is, in bytes.
+    /// How long the content is, in bytes. Of content that comes in chunks over HTTP, whose length
+    /// only its end tells: the most that is taken.
     pub content_length: u64,
     /// Which request this is, or is the reply to: a string or an integer. Anything else under
     /// this key is not ours.

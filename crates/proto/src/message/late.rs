@@ -1,7 +1,7 @@
 //! What comes late to a server's connection: deadlines that pass, and promises that are settled.
 
 use super::exchange::{Exchange, Owed, Sink};
-use super::fault::Refusal;
+use super::fault::{self, Refusal};
 use super::handler::Given;
 use super::server::{Server, Written, deadline_passed};
 use super::state::{Last, State, Step};
@@ -25,14 +25,11 @@ impl<H: Handler> Server<H> {
                 Ok(())
             }
             State::ExpectFrame { .. } => {
-                let seconds = self.limits.idle_timeout.as_secs();
-                let fault = Fault::peer("idle_timeout", format!("sent no message for {seconds} s"));
+                let fault = fault::idle(self.limits.idle_timeout);
                 self.come_to(Last::Fault(Box::new(fault)), turn)
             }
             State::ExpectHeader { .. } => {
-                let seconds = self.limits.header_timeout.as_secs();
-                let what = format!("the header was not complete within {seconds} s");
-                self.refuse(Refusal::timeout(what), None, turn)
+                self.refuse(Refusal::header_timeout(self.limits.header_timeout), None, turn)
             }
             State::ExpectContent(content) => {
                 let (left, seconds) = (content.sink.left(), self.limits.content_timeout.as_secs());

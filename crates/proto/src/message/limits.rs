@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::http1;
+
 /// Limits of one conversation. Every default is safe for a peer that nobody knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -32,6 +34,21 @@ impl Default for Limits {
             header_timeout: Duration::from_secs(10),
             content_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Limits {
+    /// The same for messages that come over HTTP: a body is a content, and the deadlines are these.
+    /// How large a request's head may be is HTTP's own.
+    #[must_use]
+    pub fn http(&self) -> http1::Limits {
+        http1::Limits {
+            head_timeout: self.header_timeout,
+            idle_timeout: self.idle_timeout,
+            body: self.content,
+            body_timeout: self.content_timeout,
+            ..http1::Limits::default()
         }
     }
 }

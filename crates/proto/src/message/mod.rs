@@ -6,6 +6,9 @@
 //! "keep-alive"` asks for more: many requests, pipelined, answered under their ids as they get
 //! ready.
 //!
+//! The same handlers answer HTTP: [`Http`] makes messages of requests, and a [`Port`] finds out by
+//! the first bytes of a connection whether it is one of frames or of HTTP.
+//!
 //! ```text
 //!  input ─▶ server ─▶ frame ─▶ header ─▶ Message ─▶ Handler ─▶ Reply ─▶ output
 //!             │       lengths  keys                   │          ▲
@@ -16,7 +19,7 @@
 //! What is wrong is answered at the first byte that shows it, with a reply that any client can
 //! print: `{"result": "Error: …", "error": {"code": …}}`. The codes are `bad_header`, `bad_content`,
 //! `too_large`, `unsupported_encoding`, `timeout`, `incomplete` (the input ended inside a frame) and
-//! `internal` (our fault); handlers add their own.
+//! `internal` (our fault); HTTP and handlers add their own.
 //!
 //! One whole exchange, byte for byte:
 //!
@@ -55,9 +58,12 @@ mod fault;
 pub mod frame;
 mod handler;
 mod header;
+mod http;
 pub mod json;
 mod late;
 mod limits;
+mod media;
+mod port;
 pub mod reference;
 mod reply;
 mod server;
@@ -72,7 +78,9 @@ pub use content::{ContentError, Message};
 pub use fault::{ErrorReply, Refusal, error_reply};
 pub use handler::{Answer, Flow, Handler, Wants};
 pub use header::{Header, Id};
+pub use http::Http;
 pub use limits::Limits;
+pub use port::{Port, Shared, Spoken};
 pub use reply::Reply;
 pub use server::Server;
 

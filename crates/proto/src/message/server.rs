@@ -47,6 +47,12 @@ impl<H: Handler> Server<H> {
         }
     }
 
+    /// The same in a server that is stopping already: nothing follows the first frame.
+    pub(super) fn stopping(mut self, stopping: bool) -> Self {
+        self.draining = stopping;
+        self
+    }
+
     pub(super) fn idle_until(&self, turn: &Turn<'_>) -> Time {
         turn.now() + self.limits.idle_timeout
     }
@@ -324,10 +330,7 @@ impl<H: Handler> Server<H> {
     fn on_eof(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
         match &self.state {
             State::ExpectFrame { .. } => self.come_to(Last::End(End::Close), turn),
-            State::ExpectHeader { .. } => {
-                let what = "the connection's input ended in the middle of a header";
-                self.refuse(Refusal::incomplete(what), None, turn)
-            }
+            State::ExpectHeader { .. } => self.refuse(Refusal::incomplete_header(), None, turn),
             State::ExpectContent(content) => {
                 let left = content.sink.left();
                 let what = format!("the connection's input ended {left} bytes before the content");

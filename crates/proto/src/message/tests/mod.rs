@@ -2,7 +2,9 @@
 
 mod asking;
 mod codec;
+mod http;
 mod many;
+mod port;
 mod raw;
 mod splits;
 mod timing;
@@ -14,9 +16,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::reference::Reference;
-use super::{Answer, Flow, Handler, Header, Id, Limits, Message, Reply, Server, Wants, frame};
+use super::{
+    Answer, Flow, Handler, Header, Http, Id, Limits, Message, Port, Reply, Server, Shared, Wants,
+    frame,
+};
 use crate::harness::Harness;
-use crate::{Abandoned, Peer, Promise, Ticket};
+use crate::{Abandoned, Peer, Promise, Ticket, http1};
 
 fn reference() -> Harness {
     Harness::new(Server::new(Rc::new(Limits::default()), Reference::default()))
@@ -140,4 +145,7 @@ fn slow() -> Harness {
 #[test]
 fn an_idle_connection_is_small() {
     assert!(size_of::<Server<()>>() <= 120, "{}", size_of::<Server<()>>());
+    assert!(size_of::<Port<()>>() <= 72, "{}", size_of::<Port<()>>());
+    let http = size_of::<http1::Server<Http<()>>>();
+    assert!(http <= 112, "{http}");
 }

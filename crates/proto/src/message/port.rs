@@ -1,0 +1,195 @@
+//! One port for frames and HTTP: the first bytes of a connection tell which it is.
+//!
+//! A [`Port`] reads nothing. As soon as the bytes that have come can only be one of the two, it hands
+//! the connection to a [`Server`] of frames or to an [`http1::Server`], which begin with the first
+//! byte. Until then it does what frames are owed: what is too slow, or ends in the middle, is
+//! answered with a frame. Each of the two counts its deadlines from when it gets the connection.
+
+use std::fmt;
+use std::mem;
+use std::rc::Rc;
+
+use super::fault::{Refusal, idle};
+use super::{Handler, Header, Http, Limits, Server, frame};
+use crate::{Address, End, Event, Fault, Peer, Protocol, Time, Took, Turn, http1};
+
+/// What a peer speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spoken {
+    /// Frames, good or bad.
+    Frames,
+    /// HTTP, good or bad.
+    Http,
+    /// TLS, which is not spoken here. HTTP has an answer to that.
+    Tls,
+}
+
+impl Spoken {
+    /// What a conversation is that begins with these bytes; `None` where more are needed, of which
+    /// there are never more than three.
+    ///
+    /// - Three characters of a token (RFC 9110, 5.6.2), which a method is, are HTTP. They are no
+    ///   frame: its third byte is a `{` or blank.
+    /// - A TLS record of type 22, major version 3 and a minor version below 5 is TLS.
+    /// - Anything else is a frame, or its fault; also a blank line in front of a request, which HTTP
+    ///   forgives where requests follow one another.
+    ///
+    /// ```
+    /// use sockeye_proto::message::Spoken;
+    ///
+    /// assert_eq!(Spoken::of(b"PO"), None); // A header may have 20,559 bytes.
+    /// assert_eq!(Spoken::of(b"POS"), Some(Spoken::Http));
+    /// assert_eq!(Spoken::of(b"PO{"), Some(Spoken::Frames));
+    /// assert_eq!(Spoken::of(b"\0"), Some(Spoken::Frames));
+    /// ```
+    #[must_use]
+    pub fn of(first: &[u8]) -> Option<Self> {
+        let is_token = |bytes: &[u8]| bytes.iter().all(|byte| http1::is_token_byte(*byte));
+        match first {
+            [] | [0x16] | [0x16, 3] => None,
+            [0x16, 3, 0..5, ..] => Some(Self::Tls),
+            [a, b, c, ..] if is_token(&[*a, *b, *c]) => Some(Self::Http),
+            [_] | [_, _] if is_token(first) => None,
+            _ => Some(Self::Frames),
+        }
+    }
+}
+
+/// What the connections of one shard share that may speak frames or HTTP. Made once per shard, in an
+/// `Rc`.
+#[derive(Debug)]
+pub struct Shared {
+    pub(super) limits: Rc<Limits>,
+    http: Rc<http1::Shared>,
+}
+
+impl Shared {
+    /// With these limits, which hold for both: the deadlines are the same, a request's body is a
+    /// message's content. A request's head has the limits of [`http1::Limits`].
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        let http = http1::Shared::new(limits.http());
+        Self { limits: Rc::new(limits), http: Rc::new(http) }
+    }
+}
+
+/// A connection of which nobody knows yet what it speaks.
+pub struct Port<H> {
+    shared: Rc<Shared>,
+    peer: Peer,
+    expects: Expects,
+    /// When it is given up.
+    until: Time,
+    /// The server stops: nothing follows what has begun.
+    draining: bool,
+    /// Gone when the connection is another's.
+    handler: Option<H>,
+}
+
+/// What comes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Expects {
+    /// The first byte.
+    First,
+    /// The second or third, which tells.
+    Second,
+}
+
+impl<H: Handler + 'static> Port<H> {
+    /// A connection that `handler` answers, whatever it speaks.
+    pub fn new(shared: Rc<Shared>, handler: H) -> Self {
+        Self {
+            shared,
+            peer: Peer { address: Address::Unix, via: 0 },
+            expects: Expects::First,
+            until: Time::NEVER,
+            draining: false,
+            handler: Some(handler),
+        }
+    }
+
+    /// Hands the connection to who knows what it speaks.
+    fn hand_over(&self, spoken: Spoken, handler: H, turn: &mut Turn<'_>) {
+        let limits = Rc::clone(&self.shared.limits);
+        turn.switch_to(match spoken {
+            Spoken::Frames => Box::new(Server::new(limits, handler).stopping(self.draining)),
+            Spoken::Http | Spoken::Tls => {
+                let handler = Http::new(limits, self.peer, handler);
+                let server = http1::Server::new(Rc::clone(&self.shared.http), handler);
+                Box::new(server.stopping(self.draining))
+            }
+        });
+    }
+
+    fn on_deadline(&self, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        if turn.now() < self.until {
+            return Ok(());
+        }
+        let Limits { idle_timeout, header_timeout, .. } = &*self.shared.limits;
+        match self.expects {
+            Expects::First => Err(idle(*idle_timeout)),
+            Expects::Second => Err(refuse(Refusal::header_timeout(*header_timeout), turn)),
+        }
+    }
+
+    fn on_eof(&self, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        match self.expects {
+            Expects::First => turn.end(End::Close),
+            Expects::Second => return Err(refuse(Refusal::incomplete_header(), turn)),
+        }
+        Ok(())
+    }
+}
+
+/// Writes the reply that a refused frame earns. Returns the fault that ends the conversation.
+fn refuse(refusal: Refusal, turn: &mut Turn<'_>) -> Fault {
+    let reply = refusal.reply();
+    // Its header is small.
+    let _ = frame::write(&Header::of(&reply), reply.content, turn.out);
+    refusal.fault()
+}
+
+impl<H: Handler + 'static> Protocol for Port<H> {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
+        match (Spoken::of(input), self.handler.take()) {
+            (Some(spoken), Some(handler)) => self.hand_over(spoken, handler, turn),
+            (_, handler) => {
+                self.handler = handler;
+                if mem::replace(&mut self.expects, Expects::Second) == Expects::First {
+                    self.until = turn.now() + self.shared.limits.header_timeout;
+                }
+            }
+        }
+        Ok(Took::more(0))
+    }
+
+    fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        match event {
+            Event::Open(peer) => {
+                self.peer = *peer;
+                self.until = turn.now() + self.shared.limits.idle_timeout;
+            }
+            Event::Eof { .. } => return self.on_eof(turn),
+            Event::Deadline => return self.on_deadline(turn),
+            Event::Drain => {
+                self.draining = true;
+                if self.expects == Expects::First {
+                    // A client that is sending just now shall not find its request reset.
+                    turn.end(End::Linger);
+                }
+            }
+            Event::Room | Event::Message(..) | Event::Sent(_) | Event::Closed(_) => {}
+        }
+        Ok(())
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        Some(self.until).filter(|until| *until < Time::NEVER)
+    }
+}
+
+impl<H> fmt::Debug for Port<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Port").field("expects", &self.expects).finish_non_exhaustive()
+    }
+}
