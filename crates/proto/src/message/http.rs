@@ -316,7 +316,8 @@ impl<H: Handler> http1::Handler for Http<H> {
             let (json, number) = (*json, exchange.number);
             self.asked = None;
             self.handler.on_given_up(number);
-            return Wrong::too_large(self.limits.content).send(json, reply);
+            // More is likely to follow.
+            return Wrong::too_large(self.limits.content).send(json, reply.closing());
         }
         match &mut coming.sink {
             Sink::Whole { collected, .. } => collected.take(piece),

@@ -59,8 +59,9 @@ impl Spoken {
 /// `Rc`.
 #[derive(Debug)]
 pub struct Shared {
-    pub(super) limits: Rc<Limits>,
+    limits: Rc<Limits>,
     http: Rc<http1::Shared>,
+    frames_only: bool,
 }
 
 impl Shared {
@@ -69,7 +70,22 @@ impl Shared {
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         let http = http1::Shared::new(limits.http());
-        Self { limits: Rc::new(limits), http: Rc::new(http) }
+        Self { limits: Rc::new(limits), http: Rc::new(http), frames_only: false }
+    }
+
+    /// Has connections speak frames and nothing else, or both.
+    #[must_use]
+    pub fn frames_only(mut self, frames_only: bool) -> Self {
+        self.frames_only = frames_only;
+        self
+    }
+
+    /// A connection that `handler` answers.
+    pub fn open<H: Handler + 'static>(self: &Rc<Self>, handler: H) -> Box<dyn Protocol> {
+        if self.frames_only {
+            return Box::new(Server::new(Rc::clone(&self.limits), handler));
+        }
+        Box::new(Port::new(Rc::clone(self), handler))
     }
 }
 

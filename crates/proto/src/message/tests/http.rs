@@ -224,6 +224,7 @@ fn too_much_content_is_refused_at_the_byte_that_shows_it() {
     {
         let heard = hears(connect(), connect(), &request);
         assert_eq!((heard.status, heard.code().as_str()), (413, "too_large"));
+        assert_eq!(heard.has("Connection: close"), request.ends_with(b"0\r\n\r\n"));
     }
     for request in [post(kind, &[0; 10]), chunked(kind, &[&[0; 9], &[0]])] {
         assert_eq!(hears(connect(), connect(), &request).code(), "no");

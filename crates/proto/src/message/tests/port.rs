@@ -2,7 +2,7 @@
 
 use super::super::Spoken;
 use super::*;
-use crate::End;
+use crate::{End, Event, Fault, Protocol, Time, Took, Turn};
 
 fn port() -> Harness {
     Harness::new(Port::new(Rc::new(Shared::new(Limits::default())), Slow::default()))
@@ -178,6 +178,30 @@ fn stopping_ends_what_has_not_begun_and_answers_what_has() {
             assert!(output.contains("close"), "{output}");
             assert_eq!(client.end(), Some(End::Linger));
         }
+    }
+}
+
+#[test]
+fn frames_only_is_frames_only() {
+    struct Opened(Box<dyn Protocol>);
+
+    impl Protocol for Opened {
+        fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
+            self.0.on_bytes(input, turn)
+        }
+        fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
+            self.0.on_event(event, turn)
+        }
+        fn deadline(&self) -> Option<Time> {
+            self.0.deadline()
+        }
+    }
+
+    for (frames_only, begins) in [(false, &b"HTTP/1.1 200 OK\r\n"[..]), (true, b"\0")] {
+        let shared = Rc::new(Shared::new(Limits::default()).frames_only(frames_only));
+        let mut client = Harness::new(Opened(shared.open(Slow::default())));
+        client.input(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert!(client.output().starts_with(begins));
     }
 }
 
