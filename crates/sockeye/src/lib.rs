@@ -14,7 +14,7 @@
 //! - [`engine`]: [`Server`], [`run_client`], [`Config`] with every limit and its default.
 //! - [`files`]: a folder, or one file, as HTTP replies.
 //! - [`http`]: a service that answers HTTP requests, of which only the answers are left to write.
-//! - [`message`]: the same of messages.
+//! - [`message`]: the same of messages, in frames and over HTTP.
 //!
 //! # A protocol of one's own
 //!

@@ -162,6 +162,69 @@ fn a_value_of_ones_own_can_respond() {
     stop(serving);
 }
 
+/// Asks over HTTP: the status and the JSON of the reply.
+fn post(address: SocketAddr, content_type: &str, content: &str) -> (u16, Value) {
+    let request = format!(
+        "POST / HTTP/1.0\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n{content}",
+        content.len()
+    );
+    let mut peer = TcpStream::connect(address).unwrap();
+    peer.write_all(request.as_bytes()).unwrap();
+    let mut reply = String::new();
+    peer.read_to_string(&mut reply).unwrap();
+    let (head, content) = reply.split_once("\r\n\r\n").unwrap();
+    (head[9..12].parse().unwrap(), serde_json::from_str(content).unwrap())
+}
+
+#[test]
+fn whoever_answers_frames_answers_http() {
+    let (serving, address) = serve(|request: Request| {
+        let value = request.message.to_json()?;
+        match value.as_str() {
+            Some("code") => Err(Error::new("out_of_fish", "there is no fish left")),
+            Some("missing") => Err(Error::new("not_found", "there is no such fish")),
+            Some("later") => Ok(Response::later(|later| {
+                thread::spawn(move || later.answer(reply(&json!("at last"))));
+            })),
+            Some("dropped") => Ok(Response::later(drop)),
+            Some("run") => Ok(Response::run(|| reply(&json!("elsewhere")))),
+            _ => Ok(Response::from(reply(&json!([request.message.content_type, value])))),
+        }
+    });
+    for (content_type, content, status, says) in [
+        ("text/json", "1", 200, json!(["text/json", 1])),
+        ("application/json", "1", 200, json!(["text/json", 1])),
+        ("a/b; charset=utf-8", "1", 200, json!(["a/b", 1])),
+        ("application/json", "\"later\"", 200, json!("at last")),
+        ("application/json", "\"run\"", 200, json!("elsewhere")),
+    ] {
+        assert_eq!(post(address, content_type, content), (status, says), "{content}");
+    }
+    for (content_type, content, status, code) in [
+        ("text/json", "\"code\"", 422, "out_of_fish"),
+        ("text/json", "\"missing\"", 404, "not_found"),
+        ("text/json", "\"dropped\"", 500, "internal"),
+        ("text/json", "{", 400, "bad_content"),
+        ("a/b", "1", 415, "unsupported_encoding"),
+    ] {
+        let (got, says) = post(address, content_type, content);
+        assert_eq!((got, &says["error"]["code"]), (status, &json!(code)), "{content}");
+    }
+    assert_eq!(ask(address, "\"later\""), json!("at last"), "a frame, on the same port");
+    stop(serving);
+}
+
+#[test]
+fn frames_alone_are_spoken_where_that_is_wanted() {
+    let options = Options { workers: NonZeroUsize::MIN, frames_only: true, ..Options::default() };
+    let at = ["127.0.0.1:0".parse().unwrap()];
+    let serving = message::serve(&at, options, |request: Request| request.message).unwrap();
+    let mut peer = TcpStream::connect(serving.ip_addresses().next().unwrap()).unwrap();
+    peer.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    assert_eq!(receive(peer)["error"]["code"], "bad_header");
+    stop(serving);
+}
+
 #[test]
 fn an_address_that_is_taken_is_an_error() {
     let (serving, address) = serve(|request: Request| request.message);

@@ -39,16 +39,17 @@ pub(crate) fn echo(plan: plan::Echo, log: &Log) -> anyhow::Result<ExitCode> {
 ///
 /// When it could not begin.
 pub(crate) fn message(plan: plan::Message, log: &Log) -> anyhow::Result<ExitCode> {
-    let plan::Message { serve, answers, limits } = plan;
-    let what = "Answering messages at".into();
-    let screen = Screen { what, scheme: "message", notes: answers.note().into_iter().collect() };
+    let plan::Message { serve, answers, limits, frames_only } = plan;
+    let mut notes: Vec<String> = answers.note().into_iter().collect();
+    if !frames_only {
+        notes.push("It answers HTTP, too: POST / sends a message, GET / says how.".into());
+    }
+    let screen = Screen { what: "Answering messages at".into(), scheme: "message", notes };
     let reference = Reference::new(answers.dictionary.clone());
     run(serve, &screen, answers.reread(), log, move |_| {
-        let (limits, reference) = (Rc::new(limits.clone()), reference.clone());
-        move |_: &Peer| {
-            let server = message::Server::new(Rc::clone(&limits), reference.clone());
-            Box::new(server) as Box<dyn Protocol>
-        }
+        let shared = Rc::new(message::Shared::new(limits.clone()).frames_only(frames_only));
+        let reference = reference.clone();
+        move |_: &Peer| shared.open(reference.clone())
     })
 }
 

@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use sockeye_engine::Service;
-use sockeye_proto::message::{Answer, Handler, Limits, Message, Reply, Server};
+use sockeye_proto::message::{Answer, Handler, Limits, Message, Reply, Shared};
 use sockeye_proto::{Abandoned, Peer, Protocol, Ticket, Time};
 
 use super::respond::{Error, Kind, Later, Request, Respond, Why};
@@ -12,21 +12,24 @@ use super::respond::{Error, Kind, Later, Request, Respond, Why};
 /// What each worker's service is made by.
 pub(super) fn service<R: Respond>(
     limits: Limits,
+    frames_only: bool,
     respond: R,
 ) -> impl Fn(usize) -> Worker<R> + Send + Sync + 'static {
-    move |_| Worker { limits: Rc::new(limits.clone()), respond: respond.clone() }
+    move |_| {
+        let shared = Rc::new(Shared::new(limits.clone()).frames_only(frames_only));
+        Worker { shared, respond: respond.clone() }
+    }
 }
 
 /// The service of one worker.
 pub(super) struct Worker<R> {
-    limits: Rc<Limits>,
+    shared: Rc<Shared>,
     respond: R,
 }
 
 impl<R: Respond> Service for Worker<R> {
     fn open(&mut self, _: &Peer) -> Box<dyn Protocol> {
-        let adapter = Adapter { respond: self.respond.clone() };
-        Box::new(Server::new(Rc::clone(&self.limits), adapter))
+        self.shared.open(Adapter { respond: self.respond.clone() })
     }
 }
 

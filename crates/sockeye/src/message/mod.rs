@@ -34,6 +34,29 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! HTTP is answered at the same address: `POST /`, whose Content-Type and body are the message's
+//! type, encoding and content. What the handler does is the same, and so is what it says; an
+//! [`Error`]'s status follows from its code: those of the protocol have their own, `not_found` is
+//! 404, and every other is 422.
+//!
+//! ```
+//! # use std::io::{Read, Write};
+//! # use sockeye::message::{self, Options, Request};
+//! # let serving = message::serve(
+//! #     &["127.0.0.1:0".parse()?], Options::default(), |request: Request| request.message)?;
+//! # let mut peer = std::net::TcpStream::connect(serving.ip_addresses().next().expect("one"))?;
+//! peer.write_all(
+//!     b"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+//!       Content-Type: application/json\r\nContent-Length: 14\r\n\r\n{\"value\": 1.5}",
+//! )?;
+//! # let mut reply = Vec::new();
+//! # peer.read_to_end(&mut reply)?;
+//! # assert!(reply.starts_with(b"HTTP/1.1 200 OK\r\n") && reply.ends_with(b"{\"value\": 1.5}"));
+//! # serving.handle().drain();
+//! # serving.join()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! Every limit has a default that holds against a peer that nobody knows: [`Options`].
 //!
 //! What it leaves out: content is handed over whole, within its limit. A handler that takes it as it
@@ -60,13 +83,20 @@ pub struct Options {
     pub workers: NonZeroUsize,
     /// Limits and deadlines of messages.
     pub limits: Limits,
+    /// Whether HTTP is left out, which is otherwise answered at the same addresses.
+    pub frames_only: bool,
     /// Limits and deadlines of connections.
     pub config: Config,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { workers: usable_cores(), limits: Limits::default(), config: Config::default() }
+        Self {
+            workers: usable_cores(),
+            limits: Limits::default(),
+            frames_only: false,
+            config: Config::default(),
+        }
     }
 }
 
@@ -81,6 +111,6 @@ pub fn serve(
     options: Options,
     respond: impl Respond,
 ) -> Result<Serving, ServeError> {
-    let Options { workers, limits, config } = options;
-    Serving::begin(addresses, workers, config, adapter::service(limits, respond))
+    let Options { workers, limits, frames_only, config } = options;
+    Serving::begin(addresses, workers, config, adapter::service(limits, frames_only, respond))
 }

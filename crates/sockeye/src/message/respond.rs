@@ -129,7 +129,8 @@ impl Later {
 /// An answer that says what went wrong: a code for programs and a sentence for people.
 ///
 /// On the wire it is a `text/json` object: `result` has `Error: ` and the sentence, `error.code` the
-/// code.
+/// code. Over HTTP it has a status as well: 404 for `not_found`, 422 for any other code that is not
+/// the protocol's own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error(pub(super) Why);
 

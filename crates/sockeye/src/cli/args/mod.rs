@@ -114,7 +114,7 @@ mod tests {
             ("http", &["127.0.0.1:8000", "100000", "1024", "256KiB", "8KiB", "32KiB", "128"][..]),
             ("http", &["10s", "60s", "30s", "info", "the cores"]),
             ("echo", &["127.0.0.1:65432", "60s"]),
-            ("message", &["127.0.0.1:65432", "16MiB", "10s", "30s", "60s", "info"]),
+            ("message", &["127.0.0.1:65432", "16MiB", "10s", "30s", "60s", "info", "HTTP"]),
             ("send", &["[default: 1]", "60s", "10s", "warn", "16MiB"]),
         ] {
             let help = command.find_subcommand_mut(name).unwrap().render_long_help().to_string();

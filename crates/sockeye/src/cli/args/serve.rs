@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use clap::builder::BoolishValueParser;
 use clap::{Args, value_parser};
 use sockeye_engine::ListenAddr;
 
@@ -74,9 +75,11 @@ pub(crate) struct Echo {
     pub(crate) idle_timeout: Span,
 }
 
-/// Answers messages: frames of a JSON header and content.
+/// Answers messages: frames of a JSON header and content, or requests of HTTP.
 ///
-/// A search in text/json is answered from a dictionary, and anything else with its first ten bytes.
+/// A search in JSON is answered from a dictionary, and anything else with its first ten bytes. Over
+/// HTTP, POST / sends a message: its Content-Type is the message's type and encoding, its body the
+/// content.
 #[derive(Args, Debug)]
 pub(crate) struct Message {
     #[arg(help = LISTEN)]
@@ -88,6 +91,11 @@ pub(crate) struct Message {
     /// then leaves the answers as they were [default: the three of the reference service]
     #[arg(long, value_name = "FILE.json", env = "SOCKEYE_ANSWERS", hide_env = true)]
     pub(crate) answers: Option<PathBuf>,
+
+    /// Speak frames alone. Otherwise the first bytes of a connection tell whether it speaks HTTP.
+    #[arg(long, env = "SOCKEYE_FRAMES_ONLY", hide_env = true)]
+    #[arg(value_parser = BoolishValueParser::new())]
+    pub(crate) frames_only: bool,
 
     #[command(flatten)]
     pub(crate) serve: Serve,

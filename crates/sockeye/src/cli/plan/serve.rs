@@ -40,6 +40,8 @@ pub(crate) struct Message {
     pub(crate) serve: Serve,
     pub(crate) answers: Answers,
     pub(crate) limits: message::Limits,
+    /// Not HTTP.
+    pub(crate) frames_only: bool,
 }
 
 pub(super) fn http(typed: args::Http) -> anyhow::Result<Http> {
@@ -72,7 +74,8 @@ pub(super) fn message(typed: args::Message) -> anyhow::Result<Message> {
     limits.header_timeout = typed.header_timeout.0;
     limits.content_timeout = typed.content_timeout.0;
     limits.idle_timeout = typed.idle_timeout.0;
-    Ok(Message { serve: serve(typed.listen, &typed.serve)?, answers, limits })
+    let frames_only = typed.frames_only;
+    Ok(Message { serve: serve(typed.listen, &typed.serve)?, answers, limits, frames_only })
 }
 
 fn serve(listen: Vec<ListenAddr>, typed: &args::Serve) -> anyhow::Result<Serve> {

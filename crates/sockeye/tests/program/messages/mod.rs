@@ -1,6 +1,7 @@
 //! `sockeye message` and `sockeye send message://…`.
 
 mod frames;
+mod http;
 mod send;
 mod send_faults;
 mod serve;

@@ -53,7 +53,7 @@ fn u16_of(frame: &[u8]) -> [u8; 2] {
 
 #[test]
 fn faults_are_answered_with_their_codes() {
-    let server = service(&["--max-content", "1K"]);
+    let server = service(&["--max-content", "1K", "--frames-only"]);
     let header = |change: &dyn Fn(&mut Value)| {
         let mut header = json!({
             "byteorder": "big",
