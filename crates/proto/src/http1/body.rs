@@ -116,7 +116,8 @@ impl Decoder {
     ) -> Result<(usize, Decoded), Refusal> {
         match self {
             Self::Length(0) => Ok((0, Decoded::End(0))),
-            Self::Length(_) if input.is_empty() => Ok((0, Decoded::Short)),
+            // A handler that goes on asks outside of the input; what is unused is not seen here.
+            _ if input.is_empty() => Ok((0, Decoded::Short)),
             Self::Length(left) => {
                 let piece = take(left, input);
                 Ok((piece, Decoded::Piece(piece)))
@@ -315,6 +316,19 @@ mod tests {
             let refusal = decode(input, &[], 100).expect_err(&shown.to_string());
             assert_eq!(refusal.status.code(), 400, "{shown}");
             assert_eq!(decode(input, &everywhere(input), 100), Err(refusal), "{shown}");
+        }
+    }
+
+    #[test]
+    fn no_input_is_no_step_wherever_a_body_stands() {
+        let input = b"2;a\r\nhi\r\n0\r\nA: b\r\n\r\n";
+        let mut decoder = Decoder::new(Content::Chunked).unwrap();
+        let (limits, mut spans, mut used) = (Limits::default(), Vec::new(), 0);
+        for end in 0..input.len() {
+            let before = decoder;
+            let nothing = decoder.step(b"", 100, &limits, &mut spans);
+            assert_eq!((nothing, decoder), (Ok((0, Decoded::Short)), before), "at {end}");
+            used += decoder.step(&input[used..end], 100, &limits, &mut spans).unwrap().0;
         }
     }
 
