@@ -11,6 +11,7 @@ mod limits;
 mod messages;
 mod opening;
 mod peers;
+mod port;
 mod watched;
 
 use std::time::Duration;

@@ -1,0 +1,254 @@
+//! Frames and HTTP on one port, on the engine and however both are split.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use sockeye_engine::Config;
+use sockeye_proto::message::{
+    Answer, Flow, Handler, Header, Id, Limits, Message, Reply, Shared, Wants, frame,
+};
+use sockeye_proto::{Abandoned, Peer, Protocol, Ticket};
+use sockeye_sim::{Faults, Outcome, Rng, Script, World, seeds};
+
+use crate::{here, secs};
+
+const KINDS: [&str; 3] = ["a/whole", "a/pieces", "a/pauses"];
+
+/// Sends content back: of odd length at once, else from elsewhere; whole, or taken in pieces,
+/// perhaps with pauses.
+#[derive(Default)]
+struct Mirror {
+    pieces: Vec<u8>,
+    pauses: bool,
+}
+
+impl Mirror {
+    fn answer(content: Bytes, mut reply: Reply<'_, '_>) -> Answer {
+        if content.len() % 2 == 1 {
+            return reply.send(Message::binary("a/mirrored", content));
+        }
+        let _ = reply.run(move || content);
+        reply.later()
+    }
+}
+
+impl Handler for Mirror {
+    fn wants(&mut self, header: &Header) -> Wants {
+        self.pieces.clear();
+        self.pauses = header.content_type == "a/pauses";
+        if header.content_type == "a/whole" { Wants::Whole } else { Wants::Stream }
+    }
+
+    fn on_message(&mut self, message: Message, _: &Peer, reply: Reply<'_, '_>) -> Answer {
+        Self::answer(message.content, reply)
+    }
+
+    fn on_content(&mut self, piece: &[u8], reply: &mut Reply<'_, '_>) -> Flow {
+        self.pieces.extend_from_slice(piece);
+        if !self.pauses {
+            return Flow::More;
+        }
+        let _ = reply.run(|| ());
+        Flow::Pause
+    }
+
+    fn on_end(&mut self, reply: Reply<'_, '_>) -> Answer {
+        Self::answer(std::mem::take(&mut self.pieces).into(), reply)
+    }
+
+    fn on_settled(
+        &mut self,
+        _: Ticket,
+        body: Result<sockeye_proto::Message, Abandoned>,
+        reply: Reply<'_, '_>,
+    ) -> Answer {
+        match body.map(sockeye_proto::Message::downcast::<Bytes>) {
+            Ok(Ok(content)) => reply.send(Message::binary("a/mirrored", *content)),
+            // On with the content.
+            Ok(Err(_)) => reply.later(),
+            Err(Abandoned) => reply.fail("the work for it was lost"),
+        }
+    }
+}
+
+fn service() -> impl FnMut(&Peer) -> Box<dyn Protocol> {
+    let shared = Rc::new(Shared::new(Limits::default()));
+    move |_| shared.open(Mirror::default())
+}
+
+fn content(rng: &mut Rng) -> Vec<u8> {
+    let len = rng.below(300);
+    rng.bytes(len)
+}
+
+/// A request of HTTP, with a length or in chunks.
+fn request(rng: &mut Rng, content: &[u8]) -> Vec<u8> {
+    let kind = rng.pick(&KINDS);
+    let chunked = rng.chance(500);
+    let framing = if chunked {
+        "Transfer-Encoding: chunked".to_owned()
+    } else {
+        format!("Content-Length: {}", content.len())
+    };
+    let mut request =
+        format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Type: {kind}\r\n{framing}\r\n\r\n")
+            .into_bytes();
+    if !chunked {
+        request.extend_from_slice(content);
+        return request;
+    }
+    for chunk in content.chunks(rng.between(1, 100)) {
+        request.extend(format!("{:x}\r\n", chunk.len()).into_bytes());
+        request.extend_from_slice(chunk);
+        request.extend(b"\r\n");
+    }
+    request.extend(b"0\r\n\r\n");
+    request
+}
+
+/// A frame that many may follow.
+fn framed(rng: &mut Rng, id: u64, content: &[u8]) -> Vec<u8> {
+    let message = Message::binary(rng.pick(&KINDS), content.to_vec());
+    let mut header = Header::of(&message);
+    (header.id, header.keep_alive) = (Some(Id::number(id)), true);
+    [&frame::head(&header).expect("it is short"), content].concat()
+}
+
+/// The contents of the replies in `heard`, by HTTP's lengths. Nothing follows one that says so.
+fn http_replies(mut heard: &[u8]) -> Vec<Vec<u8>> {
+    let (mut contents, mut closes) = (Vec::new(), false);
+    while !heard.is_empty() {
+        assert!(!closes, "nothing follows the last reply");
+        let end = heard.windows(4).position(|four| four == b"\r\n\r\n").expect("a whole head") + 4;
+        let head = std::str::from_utf8(&heard[..end]).expect("text");
+        assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+        assert!(head.contains("Content-Type: a/mirrored\r\n"), "{head}");
+        closes = head.contains("Connection: close\r\n");
+        let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
+        let length: usize = length.expect("a length").parse().expect("a number");
+        contents.push(heard[end..end + length].to_vec());
+        heard = &heard[end + length..];
+    }
+    contents
+}
+
+/// The ids and contents of the frames in `heard`.
+fn frames(mut heard: &[u8]) -> Vec<(u64, Vec<u8>)> {
+    let mut frames = Vec::new();
+    while !heard.is_empty() {
+        let (header, len) =
+            frame::read(heard, &Limits::default()).expect("a frame").expect("a whole header");
+        let end = len + header.content_length as usize;
+        let id = header.id.as_ref().and_then(Id::as_number).expect("the id that was sent");
+        frames.push((id, heard[len..end].to_vec()));
+        heard = &heard[end..];
+    }
+    frames
+}
+
+/// Clients of both kinds: what each sends, and the contents that come back.
+fn clients(rng: &mut Rng) -> Vec<(bool, Vec<u8>, Vec<Vec<u8>>)> {
+    let mut client = |_| {
+        let http = rng.chance(500);
+        let contents: Vec<_> = (0..rng.between(1, 8)).map(|_| content(rng)).collect();
+        let sent = contents.iter().enumerate().flat_map(|(id, content)| {
+            if http { request(rng, content) } else { framed(rng, id as u64, content) }
+        });
+        (http, sent.collect(), contents)
+    };
+    (0..4).map(&mut client).collect()
+}
+
+/// Checks that what was heard is right as far as it goes. Returns how many replies it has.
+fn check(http: bool, heard: &[u8], contents: &[Vec<u8>]) -> usize {
+    if http {
+        let replies = http_replies(heard);
+        assert!(contents.starts_with(&replies), "in their order, each as it was sent");
+        return replies.len();
+    }
+    let mut replies = frames(heard);
+    replies.sort_unstable();
+    for (id, content) in &replies {
+        assert!(contents[*id as usize] == *content, "the reply to {id}");
+    }
+    replies.dedup_by_key(|(id, _)| *id);
+    replies.len()
+}
+
+#[test]
+fn each_client_is_answered_in_what_it_speaks_however_it_travels() {
+    seeds(0..300, |seed| {
+        let mut rng = Rng::new(seed);
+        let mut faults = Faults { no_descriptor: 0, ..Faults::gentle(&mut rng) };
+        // A request that drips in for longer than its deadline gets another answer.
+        faults.send_buffer = faults.send_buffer.max(256);
+        faults.receive_buffer = faults.receive_buffer.max(256);
+        let mut world = World::new(seed, faults);
+        world.server(&[here()], Config::default(), service());
+        let clients: Vec<_> = clients(&mut rng)
+            .into_iter()
+            .map(|(http, sent, contents)| {
+                let peer = world.peer(&here(), Script::new().send(sent).finish());
+                (http, peer, contents)
+            })
+            .collect();
+        world.settle();
+        for (http, peer, contents) in clients {
+            let heard = world.heard(peer);
+            assert_eq!(heard.outcome.map(|(outcome, _)| outcome), Some(Outcome::Ended));
+            assert_eq!(check(http, &heard.bytes, &contents), contents.len(), "http: {http}");
+        }
+        world.finish();
+    });
+}
+
+#[test]
+fn a_server_that_stops_answers_what_has_begun_and_cuts_nobody() {
+    seeds(0..300, |seed| {
+        let mut rng = Rng::new(seed);
+        let mut faults = Faults { stall: 0, no_descriptor: 0, ..Faults::gentle(&mut rng) };
+        faults.send_buffer = faults.send_buffer.max(256);
+        faults.receive_buffer = faults.receive_buffer.max(256);
+        let mut world = World::new(seed, faults);
+        let server = world.server(&[here()], Config::default(), service());
+        let clients: Vec<_> = clients(&mut rng)
+            .into_iter()
+            .map(|(http, sent, contents)| {
+                // Part of the first bytes, and the rest later: in the middle of what tells.
+                let (begin, rest) = sent.split_at(rng.between(0, 4));
+                let wait = rng.duration(secs(1));
+                let script = Script::new().send(begin).wait(wait).send(rest).await_end();
+                (http, world.peer(&here(), script), contents)
+            })
+            .collect();
+        world.run(rng.duration(secs(1)));
+        world.drain(server);
+        let done = world.run_until(secs(29), |world| world.shard(server).is_done());
+        assert!(done, "it drains without a cut");
+        world.settle();
+        assert_eq!(world.shard(server).tally().cut, 0);
+        for (http, peer, contents) in clients {
+            let heard = world.heard(peer);
+            check(http, &heard.bytes, &contents);
+            assert!(heard.outcome.is_some());
+        }
+        world.finish();
+    });
+}
+
+#[test]
+fn whatever_goes_wrong_everything_ends() {
+    seeds(0..200, |seed| {
+        let mut rng = Rng::new(seed);
+        let mut world = World::new(seed, Faults::harsh(&mut rng));
+        let server = world.server(&[here()], Config::default(), service());
+        for (_, sent, _) in clients(&mut rng) {
+            let cut = rng.below(sent.len());
+            let script = Script::new().send(&sent[..cut]);
+            world.peer(&here(), if rng.chance(500) { script.finish() } else { script });
+        }
+        world.settle();
+        assert_eq!(world.shard(server).tally().closed_for("panicked"), 0);
+        world.finish();
+    });
+}
