@@ -24,6 +24,15 @@ pub(crate) fn without(fields: &Fields, names: &[&str]) -> Fields {
     left
 }
 
+/// The value of the first field of that name.
+pub(crate) fn value<'f>(fields: &'f Fields, name: &str) -> Option<&'f [u8]> {
+    fields.as_bytes().split(|byte| *byte == b'\n').find_map(|line| {
+        let colon = line.iter().position(|byte| *byte == b':')?;
+        let (this, value) = (&line[..colon], &line[colon + 1..]);
+        this.eq_ignore_ascii_case(name.as_bytes()).then(|| value.trim_ascii())
+    })
+}
+
 /// Appends `more` to `fields`.
 pub(crate) fn append(fields: &mut Fields, more: &Fields) {
     each(more, |name, value| push(fields, name, value));
@@ -53,6 +62,7 @@ mod tests {
         let fields = Fields::new().with("A", b"1: 2").unwrap().with("B", b"").unwrap();
         let fields = with(Cow::Owned(fields), "A", "3");
         assert_eq!(fields.as_bytes(), b"A: 1: 2\r\nB: \r\nA: 3\r\n");
+        assert_eq!((value(&fields, "a"), value(&fields, "c")), (Some(&b"1: 2"[..]), None));
         assert_eq!(without(&fields, &["a"]).as_bytes(), b"B: \r\n");
         assert_eq!(without(&fields, &[]), fields);
         let mut twice = fields.clone();

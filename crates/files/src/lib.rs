@@ -68,6 +68,7 @@ mod look_up;
 pub mod memory;
 mod mime;
 mod mounts;
+mod multipart;
 mod open;
 mod options;
 mod path;

@@ -10,8 +10,8 @@ use std::ops::Range;
 /// Readers of documents ask for a handful at once; what asks for hundreds means harm.
 pub(crate) const MOST: usize = 16;
 
-/// Ranges with a smaller gap become one: the header of a second part would be longer.
-const GAP: u64 = 128;
+/// Ranges with a smaller gap become one: what stands between two parts may be as long.
+const GAP: u64 = 256;
 
 /// A part of a file: at least one byte, all of it inside of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,8 +194,8 @@ mod tests {
             ("bytes=0-9,5-19", "0+20"),
             ("bytes=0-9,0-9,0-9", "0+10"),
             ("bytes=0-9,10-19", "0+20"),
-            ("bytes=0-9,137-200", "0+201"),
-            ("bytes=0-9,139-200", "0+10 139+62"),
+            ("bytes=0-9,266-300", "0+301"),
+            ("bytes=0-9,267-300", "0+10 267+34"),
             ("bytes=0-,0-,0-,0-", "0+1000"),
             ("bytes=0-9,500-509,5-502", "0+510"),
             ("bytes=900-909,500-509,0-9,505-600", "900+10 500+101 0+10"),

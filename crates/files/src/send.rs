@@ -11,18 +11,29 @@ use crate::blocks::with;
 use crate::conditional::Verdict;
 use crate::cors::Cors;
 use crate::entry::{FileEntry, Held};
+use crate::multipart::{self, Boundary};
 use crate::range::{Part, Ranges};
 use crate::store::Stored;
+
+/// What answers depend on besides the file and the request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Manner<'a> {
+    /// Who may read them.
+    pub(crate) cors: &'a Cors,
+    /// What stands between parts.
+    pub(crate) boundary: &'a Boundary,
+}
 
 /// Answers with a file and `fields`, which are the file's or more, or says that the client has it,
 /// or that it isn't what the client wants.
 pub(crate) fn send(
     file: &FileEntry,
     fields: &Fields,
-    cors: &Cors,
+    manner: Manner<'_>,
     asked: &Asked<'_>,
     reply: Reply<'_, '_>,
 ) -> Answer {
+    let Manner { cors, boundary } = manner;
     let brief = || cors.grant(&file.head.not_modified, asked.origin());
     match asked.conditions.judge(file.tag.as_bytes(), file.modified) {
         Verdict::Send => {}
@@ -36,7 +47,8 @@ pub(crate) fn send(
     }
     let fields = cors.grant(fields, asked.origin());
     match ranges(file, asked, &reply) {
-        Ranges::Whole | Ranges::Many(_) => whole(file, Status::OK, &fields, reply),
+        Ranges::Whole => whole(file, Status::OK, &fields, reply),
+        Ranges::Many(parts) => multipart::send(file, &parts, &fields, boundary, reply),
         Ranges::One(part) => one(file, part, &fields, reply),
         Ranges::Unsatisfiable => {
             let size = format!("bytes */{}", file.size());
@@ -65,7 +77,7 @@ pub(crate) fn whole(
 ) -> Answer {
     let body = match file.held() {
         Held::Memory(bytes) => Body::Shared(bytes),
-        Held::Open(source) => Body::File(range(source, Part { start: 0, len: file.size() })),
+        Held::Open(source) => Body::File(range_of(source, Part { start: 0, len: file.size() })),
     };
     reply.send(status, fields, body)
 }
@@ -79,13 +91,14 @@ fn one(file: &FileEntry, part: Part, fields: &Fields, reply: Reply<'_, '_>) -> A
             reply.send(Status::PARTIAL_CONTENT, &fields, Body::Shared(&bytes))
         }
         Held::Open(source) => {
-            let body = Body::File(range(source, part));
+            let body = Body::File(range_of(source, part));
             reply.send(Status::PARTIAL_CONTENT, &fields, body)
         }
     }
 }
 
-fn range(source: &Arc<dyn Stored>, part: Part) -> FileRange {
+/// A part of an open file.
+pub(crate) fn range_of(source: &Arc<dyn Stored>, part: Part) -> FileRange {
     let source: Arc<dyn FileSource> = Arc::clone(source) as _;
     FileRange { source, offset: part.start, len: part.len }
 }

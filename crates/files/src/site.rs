@@ -16,8 +16,9 @@ use crate::entry::{Entry, Slash, What};
 use crate::flight::{Boarding, Flights, Landing};
 use crate::handler::Files;
 use crate::mounts::Mounts;
+use crate::multipart::Boundary;
 use crate::path::Wanted;
-use crate::send;
+use crate::send::{self, Manner};
 use crate::stage::{self, Stage};
 use crate::store::Absent;
 
@@ -40,6 +41,7 @@ struct Inner {
     flights: RefCell<Flights>,
     /// Where paths are decoded. Never longer than the longest request line.
     scratch: RefCell<Vec<u8>>,
+    boundary: Boundary,
     allow: Fields,
     retry: Fields,
 }
@@ -81,6 +83,7 @@ impl Site {
             cache: RefCell::new(Cache::new(limits)),
             flights: RefCell::default(),
             scratch: RefCell::default(),
+            boundary: Boundary::new(),
             allow: fields("Allow", ALLOW.as_bytes()),
             retry: fields("Retry-After", b"1"),
         };
@@ -239,7 +242,7 @@ impl Site {
     ) -> Step<'r, 't> {
         let answer = match (&entry.what, stage) {
             (What::File(file), Stage::Asked) => {
-                send::send(file, &file.head.fields, self.cors(entry.mount), asked, reply)
+                send::send(file, &file.head.fields, self.manner(entry), asked, reply)
             }
             (What::Redirect(slash), Stage::Asked) => self.redirect(*slash, entry, asked, reply),
             _ => {
@@ -268,7 +271,8 @@ impl Site {
         let cors = self.cors(entry.mount);
         match (&entry.what, stage) {
             (What::File(file), Stage::Fallback { .. }) => {
-                return send::send(file, &stage::fallback_fields(file), cors, asked, reply);
+                let fields = stage::fallback_fields(file);
+                return send::send(file, &fields, self.manner(entry), asked, reply);
             }
             (What::File(file), Stage::ErrorPage { .. }) => {
                 let fields = stage::error_page_fields(file);
@@ -302,6 +306,10 @@ impl Site {
             }
             Err(_) => reply.error(Status::NOT_FOUND, &Fields::new(), ""),
         }
+    }
+
+    fn manner(&self, entry: &Entry) -> Manner<'_> {
+        Manner { cors: self.cors(entry.mount), boundary: &self.inner.boundary }
     }
 
     /// Who may read the replies of a folder.

@@ -136,3 +136,97 @@ fn a_range_of_a_file_that_changes_under_it_is_not_completed() {
     let got = client.answered().unwrap();
     assert_eq!((got.status, got.text()), (206, ""));
 }
+
+/// The parts of a multipart reply: what each says of itself, and its content. By the boundary
+/// alone, as a client reads them.
+fn parts(got: &Got) -> Vec<(String, String)> {
+    let kind = got.field("Content-Type").unwrap();
+    let boundary = kind.strip_prefix("multipart/byteranges; boundary=").expect("several parts");
+    let text = got.text().strip_suffix(&format!("\r\n--{boundary}--\r\n")).expect("an end");
+    let text = format!("\r\n{text}");
+    let delimiter = format!("\r\n--{boundary}\r\n");
+    let mut parts = text.split(&delimiter);
+    assert_eq!(parts.next(), Some(""));
+    parts
+        .map(|part| {
+            let (head, content) = part.split_once("\r\n\r\n").expect("a head");
+            (head.to_owned(), content.to_owned())
+        })
+        .collect()
+}
+
+#[test]
+fn several_ranges_come_as_parts_in_the_order_they_were_asked_for() {
+    let small: String = DIGITS.repeat(200);
+    let large = DIGITS.repeat(10_000);
+    let (_, site) = memory(&[("small.txt", &small), ("large.txt", &large)]);
+    let mut client = Client::new(&site);
+    for (path, content) in [("/small.txt", &small), ("/large.txt", &large)] {
+        for millis in [0, 1000] {
+            client.pass(millis);
+            let got = range(&mut client, path, "bytes=1000-1004,-3,3-5,90000000-", "");
+            let size = content.len();
+            assert_eq!(got.status, 206);
+            assert_eq!(got.field("Content-Length"), Some(&*got.body.len().to_string()));
+            assert_eq!(got.field("Content-Range"), None);
+            assert!(got.field("ETag").is_some() && got.field("Last-Modified").is_some());
+            let part = |first: usize, last: usize| {
+                let lies = format!("Content-Range: bytes {first}-{last}/{size}");
+                let head = format!("Content-Type: text/plain; charset=utf-8\r\n{lies}");
+                (head, content[first..=last].to_owned())
+            };
+            let expected = [part(1000, 1004), part(size - 3, size - 1), part(3, 5)];
+            assert_eq!(parts(&got), expected);
+            assert_eq!(got.head.matches("\r\nContent-Type: ").count(), 1);
+        }
+    }
+    // The connection goes on behind them.
+    assert_eq!(client.get("/small.txt").text(), small);
+}
+
+#[test]
+fn ranges_that_are_one_after_all_are_sent_as_one() {
+    let (mut client, large) = both();
+    let got = range(&mut client, "/large", "bytes=0-99,50-199,200-299", "");
+    assert_eq!((got.status, got.text()), (206, &large[..300]));
+    assert_eq!(got.field("Content-Range"), Some("bytes 0-299/100000"));
+}
+
+/// CVE-2011-3192, CVE-2017-7529: whatever is asked for, no more is sent than the file and what
+/// stands between its parts.
+#[test]
+fn no_mixture_of_ranges_makes_a_reply_larger_than_the_file_and_a_head() {
+    let (mut client, large) = both();
+    let overlapping = (0..16).map(|at| format!("{at}-")).collect::<Vec<_>>().join(",");
+    let many = (0..1000).map(|at| format!("{at}-{at}")).collect::<Vec<_>>().join(",");
+    let close = (0..16).map(|at| format!("{0}-{1}", at * 300, at * 300 + 20)).collect::<Vec<_>>();
+    for asked in [
+        "0-,".repeat(16),
+        "0-".to_owned() + &",0-".repeat(15),
+        overlapping,
+        many,
+        close.join(","),
+        "-1,-2,-3,-99999,0-99999".to_owned(),
+        "0-99999,-9223372036854775807,18446744073709551615-".to_owned(),
+        "-18446744073709551615,1-18446744073709551615".to_owned(),
+    ] {
+        let got = range(&mut client, "/large", &format!("bytes={asked}"), "");
+        assert!(matches!(got.status, 200 | 206), "{asked}");
+        assert_eq!(got.field("Content-Length"), Some(&*got.body.len().to_string()));
+        assert!(got.body.len() <= large.len() + 512, "{} for {asked}", got.body.len());
+    }
+}
+
+#[test]
+fn a_part_that_changed_under_a_reply_is_not_completed() {
+    let content = DIGITS.repeat(10_000);
+    let (store, site) = memory(&[("large", &content)]);
+    let mut client = Client::new(&site);
+    client.ask("GET", "/large", "Range: bytes=0-9,90000-90009\r\n");
+    client.0.run_jobs();
+    store.pass(1_000_000);
+    store.write("large", "x".repeat(content.len()));
+    let got = client.answered().unwrap();
+    assert_eq!(got.status, 206);
+    assert!(!got.text().contains("xxx") && !got.text().contains(DIGITS));
+}
