@@ -132,7 +132,7 @@ impl Mounts {
         let (status, rule, fields) = match (&entry.what, stage) {
             (What::File(file), Stage::Asked) => (Status::OK, file.rule, file.head.fields.clone()),
             (What::File(file), Stage::Fallback { .. }) => {
-                (Status::OK, Rule::Fallback, stage::fallback_fields(file))
+                (Status::OK, Rule::Fallback, stage::fallback_head(file).fields)
             }
             (What::File(file), Stage::ErrorPage { .. }) => {
                 (Status::NOT_FOUND, Rule::ErrorPage, stage::error_page_fields(file))

@@ -22,7 +22,7 @@ const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 
 /// Pages, and what belongs to one deploy with them: kept, and asked for again each time. An answer
 /// to that is a 304 of few bytes; a page with yesterday's script is broken.
-const ASK_AGAIN: &str = "no-cache";
+pub(crate) const ASK_AGAIN: &str = "no-cache";
 
 /// Pictures, fonts, films and archives: rarely replaced under their names, and large.
 const A_WHILE: &str = "max-age=600";

@@ -7,10 +7,11 @@ use sockeye_proto::http1::{Answer, Body, Fields, Reply, Status};
 use sockeye_proto::{FileRange, FileSource};
 
 use crate::asked::Asked;
-use crate::blocks::with;
+use crate::blocks::{with, without};
 use crate::conditional::Verdict;
 use crate::cors::Cors;
 use crate::entry::{FileEntry, Held};
+use crate::head::Head;
 use crate::multipart::{self, Boundary};
 use crate::range::{Part, Ranges};
 use crate::store::Stored;
@@ -24,17 +25,17 @@ pub(crate) struct Manner<'a> {
     pub(crate) boundary: &'a Boundary,
 }
 
-/// Answers with a file and `fields`, which are the file's or more, or says that the client has it,
-/// or that it isn't what the client wants.
+/// Answers with a file, of which `head` speaks, or says that the client has it, or that it isn't
+/// what the client wants.
 pub(crate) fn send(
     file: &FileEntry,
-    fields: &Fields,
+    head: &Head,
     manner: Manner<'_>,
     asked: &Asked<'_>,
     reply: Reply<'_, '_>,
 ) -> Answer {
     let Manner { cors, boundary } = manner;
-    let brief = || cors.grant(&file.head.not_modified, asked.origin());
+    let brief = || cors.grant(&head.not_modified, asked.origin());
     match asked.conditions.judge(file.tag.as_bytes(), file.modified) {
         Verdict::Send => {}
         Verdict::NotModified => {
@@ -42,20 +43,26 @@ pub(crate) fn send(
         }
         Verdict::Failed => {
             let text = "The file is not the one that was asked for.";
-            return reply.error(Status::PRECONDITION_FAILED, &brief(), text);
+            return reply.error(Status::PRECONDITION_FAILED, &of_a_fault(&brief()), text);
         }
     }
-    let fields = cors.grant(fields, asked.origin());
+    let fields = cors.grant(&head.fields, asked.origin());
     match ranges(file, asked, &reply) {
         Ranges::Whole => whole(file, Status::OK, &fields, reply),
         Ranges::Many(parts) => multipart::send(file, &parts, &fields, boundary, reply),
         Ranges::One(part) => one(file, part, &fields, reply),
         Ranges::Unsatisfiable => {
             let size = format!("bytes */{}", file.size());
-            let fields = with(brief(), "Content-Range", &size);
+            let fields = with(Cow::Owned(of_a_fault(&brief())), "Content-Range", &size);
             reply.error(Status::RANGE_NOT_SATISFIABLE, &fields, "The file ends before that.")
         }
     }
+}
+
+/// Fields of a file in a reply that has none of it. How long the file is kept is not said: a cache
+/// could keep the reply so long.
+fn of_a_fault(fields: &Fields) -> Fields {
+    without(fields, &["Cache-Control"])
 }
 
 /// Which part of the file is wanted (RFC 9110, 13.2.2, step 5).

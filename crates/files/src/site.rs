@@ -242,7 +242,7 @@ impl Site {
     ) -> Step<'r, 't> {
         let answer = match (&entry.what, stage) {
             (What::File(file), Stage::Asked) => {
-                send::send(file, &file.head.fields, self.manner(entry), asked, reply)
+                send::send(file, &file.head, self.manner(entry), asked, reply)
             }
             (What::Redirect(slash), Stage::Asked) => self.redirect(*slash, entry, asked, reply),
             _ => {
@@ -271,8 +271,8 @@ impl Site {
         let cors = self.cors(entry.mount);
         match (&entry.what, stage) {
             (What::File(file), Stage::Fallback { .. }) => {
-                let fields = stage::fallback_fields(file);
-                return send::send(file, &fields, self.manner(entry), asked, reply);
+                let head = stage::fallback_head(file);
+                return send::send(file, &head, self.manner(entry), asked, reply);
             }
             (What::File(file), Stage::ErrorPage { .. }) => {
                 let fields = stage::error_page_fields(file);

@@ -8,6 +8,7 @@ use sockeye_proto::http1::{BadField, Fields, Status};
 
 use crate::blocks::{with, without};
 use crate::entry::{Entry, FileEntry, Slash, What};
+use crate::head::{ASK_AGAIN, Head};
 use crate::mounts::Mounts;
 use crate::path::Refusal;
 use crate::store::Absent;
@@ -92,19 +93,29 @@ pub(crate) fn is_page(path: &[u8]) -> bool {
 /// What [`crate::asked::Asked::navigates`] looks at.
 pub(crate) const NAVIGATES: &str = "Accept, Sec-Fetch-Mode";
 
-/// The fields of a folder's own page where it stands for one that isn't there: others, who want no
-/// page, get another answer.
-pub(crate) fn fallback_fields(file: &FileEntry) -> Fields {
-    with(Cow::Borrowed(&file.head.fields), "Vary", NAVIGATES)
+/// What is said of a folder's own page where it stands for one that isn't there: others, who want
+/// no page, get another answer, and tomorrow there may be one.
+pub(crate) fn fallback_head(file: &FileEntry) -> Head {
+    let fallback = |fields| with(Cow::Owned(asked_again(fields)), "Vary", NAVIGATES);
+    Head { fields: fallback(&file.head.fields), not_modified: fallback(&file.head.not_modified) }
 }
 
 /// The fields of a page that says that there is nothing. Its tag and its date would speak of what
 /// there isn't.
 pub(crate) fn error_page_fields(file: &FileEntry) -> Fields {
-    without(&file.head.fields, &["ETag", "Last-Modified", "Accept-Ranges"])
+    let fields = without(&file.head.fields, &["ETag", "Last-Modified", "Accept-Ranges"]);
+    asked_again(&fields)
 }
 
-/// Where to ask instead: the same path and query, a slash more or less.
+/// Fields of a reply that isn't what was asked for: however long the file itself is kept, this is
+/// asked for again.
+fn asked_again(fields: &Fields) -> Fields {
+    with(Cow::Owned(without(fields, &["Cache-Control"])), "Cache-Control", ASK_AGAIN)
+}
+
+/// Where to ask instead: the same path and query, a slash more or less. A page may become a folder
+/// and a folder a page: somebody who remembers the way to the one and is told the way to the other
+/// would go in circles.
 pub(crate) fn location(
     path: &[u8],
     query: Option<&[u8]>,
@@ -117,5 +128,5 @@ pub(crate) fn location(
         Slash::Drop => (path.strip_suffix(b"/").unwrap_or(path), b""),
     };
     let parts = [path, end, query.map_or(b"", |_| b"?"), query.unwrap_or_default()];
-    Fields::new().with("Location", &parts.concat())
+    Fields::new().with("Location", &parts.concat())?.with("Cache-Control", ASK_AGAIN.as_bytes())
 }

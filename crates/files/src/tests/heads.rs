@@ -90,6 +90,34 @@ fn pages_are_protected_and_an_owner_may_change_how() {
     assert_eq!(sent(none, "/a.html"), some([None; 4]));
 }
 
+/// However long a file is kept: what isn't it is asked for again.
+#[test]
+fn what_is_no_file_is_not_kept_as_one() {
+    let mut caching = ByName::new();
+    caching.add("*", "public, max-age=31536000").unwrap();
+    let options = Options { caching, spa: true, ..Options::default() };
+    let files =
+        [("index.html", "app"), ("404.html", "lost"), ("docs/index.html", ""), ("about.html", "")];
+    let site = site(&files, options);
+    let mut client = Client::new(&site);
+    let tag = client.get("/").field("ETag").unwrap().to_owned();
+    let known = format!("If-None-Match: {tag}\r\n");
+    for (path, fields, status, caching) in [
+        ("/", "", 200, Some("public, max-age=31536000")),
+        ("/", &*known, 304, Some("public, max-age=31536000")),
+        ("/users/7", "", 200, Some("no-cache")),
+        ("/users/7", &known, 304, Some("no-cache")),
+        ("/docs", "", 301, Some("no-cache")),
+        ("/about/", "", 301, Some("no-cache")),
+        ("/none.js", "", 404, Some("no-cache")),
+        ("/", "If-Match: \"x\"\r\n", 412, None),
+        ("/", "Range: bytes=9-\r\n", 416, None),
+    ] {
+        let got = client.request("GET", path, fields);
+        assert_eq!((got.status, got.field("Cache-Control")), (status, caching), "{path} {fields}");
+    }
+}
+
 /// Every reply that a script may want to read, by who asks.
 fn replies(cors: Cors, origin: &str) -> Vec<(&'static str, Got)> {
     let files = [("a.txt", "Hello"), ("docs/index.html", "docs"), ("404.html", "lost")];
