@@ -1,0 +1,197 @@
+//! Every case of `requests.txt`, whole and cut everywhere; and whatever is accepted, written anew.
+
+#![forbid(unsafe_code)]
+
+mod reads;
+
+use proptest::prelude::*;
+
+use reads::{Accepted, End, Lines, Reading, read};
+
+/// A line of the file.
+#[derive(Debug)]
+struct Case {
+    name: &'static str,
+    verdict: &'static str,
+    bytes: Vec<u8>,
+}
+
+fn cases() -> Vec<Case> {
+    let text = include_str!("requests.txt");
+    let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let case = |line: &'static str| {
+        let mut columns = line.splitn(3, "  ");
+        let (name, verdict) = (columns.next().unwrap(), columns.next().unwrap());
+        Case { name, verdict, bytes: unescape(columns.next().unwrap()) }
+    };
+    lines.map(case).collect()
+}
+
+fn unescape(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut rest = text;
+    while let Some(character) = rest.chars().next() {
+        rest = &rest[character.len_utf8()..];
+        if character != '\\' {
+            bytes.extend(character.to_string().bytes());
+            continue;
+        }
+        let (escape, behind) = rest.split_at(1);
+        rest = behind;
+        match escape {
+            "r" => bytes.push(b'\r'),
+            "n" => bytes.push(b'\n'),
+            "t" => bytes.push(b'\t'),
+            "\\" => bytes.push(b'\\'),
+            "x" => {
+                let (digits, behind) = rest.split_at(2);
+                bytes.push(u8::from_str_radix(digits, 16).expect("two digits"));
+                rest = behind;
+            }
+            "{" => {
+                let (count, behind) = rest.split_once(':').expect("a count");
+                let (repeated, behind) = behind.split_once('}').expect("an end");
+                bytes.extend(unescape(repeated).repeat(count.parse().expect("a number")));
+                rest = behind;
+            }
+            other => panic!("nobody knows the escape {other}: {text}"),
+        }
+    }
+    bytes
+}
+
+fn verdict(reading: &Reading) -> String {
+    let count = reading.requests.len();
+    match &reading.end {
+        End::Done => format!("{count} done"),
+        End::Incomplete => format!("{count} incomplete"),
+        End::Refused(status, _) => format!("{count} {status}"),
+    }
+}
+
+/// The requests as somebody else would send them: bodies in chunks where they were.
+fn write(requests: &[Accepted]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for Accepted { method, target, minor, fields, body, trailers } in requests {
+        let target = str::from_utf8(target).expect("a target is ASCII");
+        bytes.extend(format!("{method} {target} HTTP/1.{minor}\r\n").bytes());
+        bytes.extend(lines(fields));
+        if fields.iter().any(|(name, _)| name.eq_ignore_ascii_case(b"transfer-encoding")) {
+            for piece in body.chunks(7) {
+                bytes.extend(format!("{:x}\r\n", piece.len()).bytes());
+                bytes.extend([piece, b"\r\n"].concat());
+            }
+            bytes.extend(b"0\r\n");
+            bytes.extend(lines(trailers));
+        } else {
+            bytes.extend(body);
+        }
+    }
+    bytes
+}
+
+fn lines(fields: &Lines) -> Vec<u8> {
+    let lines = fields.iter().flat_map(|(name, value)| [name, &b": "[..], value, b"\r\n"].concat());
+    lines.chain(*b"\r\n").collect()
+}
+
+#[track_caller]
+fn is_the_same_written_anew(reading: &Reading) {
+    let anew = read([&write(&reading.requests)[..]]);
+    assert_eq!(anew.requests, reading.requests);
+    assert_eq!(anew.end, End::Done);
+}
+
+#[test]
+fn every_case_is_read_as_it_says() {
+    let cases = cases();
+    assert!(cases.len() > 300);
+    for Case { name, verdict: expected, bytes } in &cases {
+        let reading = read([&bytes[..]]);
+        assert_eq!(verdict(&reading), *expected, "{name}: {reading:?}");
+        is_the_same_written_anew(&reading);
+    }
+}
+
+#[test]
+fn every_case_is_read_the_same_cut_in_two_anywhere_and_byte_by_byte() {
+    for Case { name, bytes, .. } in cases() {
+        let whole = read([&bytes[..]]);
+        assert_eq!(read(bytes.chunks(1)), whole, "{name}, byte by byte");
+        // Of the long ones every cut would take long, and the bytes in the middle are all alike.
+        let step = 1 + bytes.len() / 500;
+        for at in (0..bytes.len()).step_by(step) {
+            let (first, second) = bytes.split_at(at);
+            assert_eq!(read([first, second]), whole, "{name}, cut at {at}");
+        }
+    }
+}
+
+#[test]
+fn the_bodies_of_cases_are_what_they_say() {
+    let found = |name: &str| {
+        let case = cases().into_iter().find(|case| case.name == name).expect(name);
+        read([&case.bytes[..]]).requests
+    };
+    for (name, body) in [
+        ("length five", &b"hello"[..]),
+        ("length of binary content", b"\x00\xff\r\n"),
+        ("what looks like a request in a body", b"GET /evil HTTP/1.1\r\nHost: evil\r\n\r\n."),
+        ("chunks: two", b"hello world"),
+        ("chunks: a last chunk in data", b"0\r\n\r\n"),
+        ("chunks: extension in quotes", b"hello"),
+    ] {
+        assert_eq!(found(name)[0].body, body, "{name}");
+    }
+    let trailers = &found("trailers")[0].trailers;
+    assert_eq!(trailers.len(), 2);
+    assert_eq!(trailers[1], (b"X".to_vec(), b"y".to_vec()));
+}
+
+/// A case or two in a row, with a few bytes of them changed, put in or left out.
+fn damaged() -> impl Strategy<Value = Vec<u8>> {
+    let short: Vec<Vec<u8>> =
+        cases().into_iter().map(|case| case.bytes).filter(|bytes| bytes.len() < 400).collect();
+    let byte = prop_oneof![any::<u8>(), proptest::sample::select(&b"\r\n \t:;,0a\x00"[..])];
+    let damage = (any::<proptest::sample::Index>(), 0..3u8, byte);
+    (
+        proptest::collection::vec(proptest::sample::select(short), 1..3),
+        proptest::collection::vec(damage, 0..4),
+    )
+        .prop_map(|(cases, damage)| {
+            let mut bytes = cases.concat();
+            for (at, what, byte) in damage {
+                let at = at.index(bytes.len().max(1));
+                match what {
+                    0 if at < bytes.len() => bytes[at] = byte,
+                    1 => bytes.insert(at.min(bytes.len()), byte),
+                    _ if at < bytes.len() => drop(bytes.remove(at)),
+                    _ => {}
+                }
+            }
+            bytes
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 2000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn whatever_is_accepted_is_read_the_same_written_anew_and_cut_anywhere(
+        bytes in damaged(),
+        cuts in proptest::collection::vec(any::<proptest::sample::Index>(), 0..5),
+    ) {
+        let whole = read([&bytes[..]]);
+        is_the_same_written_anew(&whole);
+        let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
+        cuts.sort_unstable();
+        let starts = [0].into_iter().chain(cuts.iter().copied());
+        let ends = cuts.iter().copied().chain([bytes.len()]);
+        let parts = starts.zip(ends).map(|(start, end)| &bytes[start..end]);
+        prop_assert_eq!(read(parts), whole);
+    }
+}
