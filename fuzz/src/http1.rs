@@ -101,15 +101,15 @@ fn check(outcome: &Outcome, asked: &[Asked], stream: &[u8]) {
 }
 
 /// The head of a reply.
-struct Head {
-    len: usize,
-    status: u16,
-    content: Framing,
+pub(crate) struct Head {
+    pub(crate) len: usize,
+    pub(crate) status: u16,
+    pub(crate) content: Framing,
 }
 
 /// Where the content of a reply ends.
 #[derive(Clone, Copy)]
-enum Framing {
+pub(crate) enum Framing {
     None,
     Length(usize),
     Chunked,
@@ -117,7 +117,7 @@ enum Framing {
 }
 
 impl Head {
-    fn read(bytes: &[u8]) -> Self {
+    pub(crate) fn read(bytes: &[u8]) -> Self {
         let mut fields = [httparse::EMPTY_HEADER; 16];
         let mut reply = httparse::Response::new(&mut fields);
         let len = match reply.parse(bytes) {

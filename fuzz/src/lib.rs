@@ -27,12 +27,14 @@ mod http1_handler;
 mod http1_head;
 mod message;
 mod play;
+mod port;
 
 pub use chunked_body::chunked_body;
 pub use cut::Cut;
 pub use http1::http1_stream;
 pub use http1_head::head;
 pub use message::message_stream;
+pub use port::message_port;
 
 /// A target: panics when something is wrong with how an input is answered.
 pub type Target = fn(&[u8]);
@@ -42,5 +44,6 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("chunked_body", chunked_body),
     ("head", head),
     ("http1_stream", http1_stream),
+    ("message_port", message_port),
     ("message_stream", message_stream),
 ];

@@ -19,7 +19,7 @@ use crate::play::{Ending, Jobs, Outcome, play};
 static BIG: [u8; Harness::ROOM] = [b'x'; Harness::ROOM];
 
 /// The codes that the server and [`Small`] give.
-const CODES: [&str; 8] = [
+pub(crate) const CODES: [&str; 8] = [
     "bad_header",
     "bad_content",
     "bad_request",
@@ -54,18 +54,21 @@ fn outcome<'a>(
     jobs: Jobs,
 ) -> (Outcome, bool) {
     let paused = Rc::new(Cell::new(false));
-    let handler = Small { paused: Rc::clone(&paused), ..Small::default() };
-    // So small that short inputs reach them.
+    let server = Server::new(Rc::new(limits()), Small::new(Rc::clone(&paused)));
+    (play(Harness::new(server), parts, ending, jobs), paused.get())
+}
+
+/// So small that short inputs reach them.
+pub(crate) fn limits() -> Limits {
     let mut limits = Limits::default();
     limits.header = 400;
     limits.content = 200;
     limits.in_flight = 3;
-    let server = Server::new(Rc::new(limits), handler);
-    (play(Harness::new(server), parts, ending, jobs), paused.get())
+    limits
 }
 
 /// Reads the output as frames.
-fn check(outcome: &Outcome) {
+pub(crate) fn check(outcome: &Outcome) {
     let mut rest = &outcome.output[..];
     let mut without_id = 0;
     while !rest.is_empty() {
@@ -105,7 +108,7 @@ fn frame(bytes: &[u8]) -> Option<(Value, &[u8], &[u8])> {
 /// has run, `lost` when a promise is broken, `big` with more than fits into an output, `stream` and
 /// `pause` with the length of content that it has not kept, `text` with the same text.
 #[derive(Default)]
-struct Small {
+pub(crate) struct Small {
     /// How much has come of the content that comes piece by piece.
     received: usize,
     /// It is to pause behind each piece.
@@ -117,15 +120,28 @@ struct Small {
     reference: Reference,
 }
 
+/// What a type means to [`Small`]: its name, over HTTP without what stands before the slash.
+fn kind(content_type: &str) -> &str {
+    content_type.rsplit('/').next().unwrap_or_default()
+}
+
+impl Small {
+    /// One that tells `paused` when it does.
+    pub(crate) fn new(paused: Rc<Cell<bool>>) -> Self {
+        Self { paused, ..Self::default() }
+    }
+}
+
 impl Handler for Small {
     fn wants(&mut self, header: &Header) -> Wants {
-        self.pauses = header.content_type == "pause";
+        let kind = kind(&header.content_type);
+        self.pauses = kind == "pause";
         self.received = 0;
-        if self.pauses || header.content_type == "stream" { Wants::Stream } else { Wants::Whole }
+        if self.pauses || kind == "stream" { Wants::Stream } else { Wants::Whole }
     }
 
     fn on_message(&mut self, message: Message, peer: &Peer, mut reply: Reply<'_, '_>) -> Answer {
-        match &*message.content_type {
+        match kind(&message.content_type) {
             "later" => {
                 let _ = reply.run(|| ());
                 self.late.push(reply.request());

@@ -1,0 +1,178 @@
+//! A stream of frames or of requests, on a port that speaks both.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use serde_json::Value;
+use sockeye_proto::harness::Harness;
+use sockeye_proto::http1::{self, Answer, Fields, Method, Reply, Request, Status, Trailers};
+use sockeye_proto::message::{Http, Port, Server, Shared, Spoken};
+use sockeye_proto::{Abandoned, Address, Message, Peer, Protocol, Ticket};
+
+use crate::Cut;
+use crate::http1::{Framing, Head};
+use crate::message::{self, CODES, Small, limits};
+use crate::play::{Ending, Jobs, Outcome, play};
+
+/// Codes that only HTTP has.
+const HTTP_CODES: [&str; 9] = [
+    "unsupported_type",
+    "method_not_allowed",
+    "not_found",
+    "unknown_method",
+    "unknown_coding",
+    "unknown_expectation",
+    "unsupported_version",
+    "http2_preface",
+    "handler_panicked",
+];
+
+/// Sends the input's stream to a port, cut as the input says, and whole; and to a server that speaks
+/// only what the stream is.
+///
+/// # Panics
+///
+/// When these are not answered alike, or not with frames or replies that another parser can read.
+pub fn message_port(input: &[u8]) {
+    let Some(cut) = Cut::read(input) else { return };
+    for ending in [Ending::Eof, Ending::Silence] {
+        let (whole, _) = outcome(port, [cut.stream], ending, Jobs::Slow);
+        let (parts, paused) = outcome(port, cut.parts(), ending, Jobs::Slow);
+        let (quick, _) = outcome(port, cut.parts(), ending, Jobs::Quick);
+        match Spoken::of(cut.stream) {
+            Some(Spoken::Http | Spoken::Tls) => {
+                // Requests are answered in their order, whatever waits. Only the time may differ.
+                assert_eq!(undated(&parts), undated(&whole), "the cut is seen");
+                let asked = Rc::default();
+                let (direct, _) = outcome(
+                    |small| http(small, Rc::clone(&asked)),
+                    [cut.stream],
+                    ending,
+                    Jobs::Slow,
+                );
+                assert_eq!(direct, whole, "the port is seen");
+                check(&whole, &asked.borrow());
+                check(&quick, &asked.borrow());
+            }
+            Some(Spoken::Frames) | None => {
+                // A pause in the middle of content lets what waits be answered meanwhile.
+                assert!(paused || parts == whole, "the cut is seen:\n{parts:?}\n{whole:?}");
+                let (direct, _) = outcome(frames, [cut.stream], ending, Jobs::Slow);
+                assert_eq!(direct, whole, "the port is seen");
+                message::check(&whole);
+                message::check(&quick);
+            }
+        }
+    }
+}
+
+fn outcome<'a, P: Protocol + 'static>(
+    open: impl FnOnce(Small) -> P,
+    parts: impl IntoIterator<Item = &'a [u8]>,
+    ending: Ending,
+    jobs: Jobs,
+) -> (Outcome, bool) {
+    let paused = Rc::new(Cell::new(false));
+    let server = open(Small::new(Rc::clone(&paused)));
+    (play(Harness::new(server), parts, ending, jobs), paused.get())
+}
+
+fn port(small: Small) -> Port<Small> {
+    Port::new(Rc::new(Shared::new(limits())), small)
+}
+
+fn frames(small: Small) -> Server<Small> {
+    Server::new(Rc::new(limits()), small)
+}
+
+fn http(small: Small, asked: Rc<RefCell<Vec<Method>>>) -> http1::Server<Recorded> {
+    let peer = Peer { address: Address::Unix, via: 0 };
+    let inner = Http::new(Rc::new(limits()), peer, small);
+    http1::Server::new(Rc::new(http1::Shared::new(limits().http())), Recorded { inner, asked })
+}
+
+/// Keeps the methods of the requests that are asked.
+struct Recorded {
+    inner: Http<Small>,
+    asked: Rc<RefCell<Vec<Method>>>,
+}
+
+impl http1::Handler for Recorded {
+    fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
+        self.asked.borrow_mut().push(request.method());
+        self.inner.on_request(request, reply)
+    }
+
+    fn on_message(
+        &mut self,
+        ticket: Ticket,
+        body: Result<Message, Abandoned>,
+        reply: Reply<'_, '_>,
+    ) -> Answer {
+        self.inner.on_message(ticket, body, reply)
+    }
+
+    fn on_body(&mut self, piece: &[u8], reply: Reply<'_, '_>) -> Answer {
+        self.inner.on_body(piece, reply)
+    }
+
+    fn on_body_end(&mut self, trailers: &Trailers<'_>, reply: Reply<'_, '_>) -> Answer {
+        self.inner.on_body_end(trailers, reply)
+    }
+
+    fn page(
+        &self,
+        status: Status,
+        code: &'static str,
+        what: &'static str,
+    ) -> Option<(Fields, bytes::Bytes)> {
+        self.inner.page(status, code, what)
+    }
+
+    fn allow(&self) -> &'static str {
+        self.inner.allow()
+    }
+}
+
+/// The outcome without its `Date` fields.
+fn undated(outcome: &Outcome) -> Outcome {
+    let lines = outcome.output.split_inclusive(|byte| *byte == b'\n');
+    let output = lines.filter(|line| !line.starts_with(b"Date: ")).collect::<Vec<_>>().concat();
+    Outcome { output, fault: outcome.fault.clone() }
+}
+
+/// Reads the output as replies to `asked`, and one more where something was refused.
+fn check(outcome: &Outcome, asked: &[Method]) {
+    let mut rest = &outcome.output[..];
+    let mut asked = asked.iter();
+    while !rest.is_empty() {
+        let reply = Head::read(rest);
+        rest = &rest[reply.len..];
+        if reply.status == 100 {
+            continue;
+        }
+        let method = asked.next();
+        assert!(method.is_some() || outcome.fault.is_some(), "nobody asked for this");
+        let length = match reply.content {
+            Framing::Length(length) if method != Some(&Method::Head) => length,
+            // These replies are written whole.
+            Framing::Chunked | Framing::UntilClose => panic!("a reply without a length"),
+            Framing::Length(_) | Framing::None => continue,
+        };
+        if method.is_none() && rest.is_empty() {
+            // A refused HEAD has no content.
+            break;
+        }
+        let (content, later) = rest.split_at_checked(length).expect("all of the content is there");
+        rest = later;
+        if reply.status >= 400 {
+            let content: Value = serde_json::from_slice(content).expect("an error is JSON");
+            let code = content["error"]["code"].as_str().expect("an error has a code");
+            assert!(CODES.contains(&code) || HTTP_CODES.contains(&code), "who knows {code}?");
+            let result = content["result"].as_str().expect("a result is text");
+            assert!(result.starts_with("Error: "), "an error that does not say so: {result}");
+        }
+    }
+    // The last one may have had no reply: its sender ended in the middle of its head, or the like.
+    assert!(asked.next().is_none() || outcome.fault.is_some(), "a request without a reply");
+}
