@@ -1,27 +1,18 @@
-//! Between those who answer and the conversation: what a handler of [`http1`] is told, handed to
-//! [`Respond`], and what comes of that, sent.
+//! Who answers, and what a server needs to have them asked.
 
 use std::cell::RefCell;
 use std::fmt;
-use std::mem;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::header::CONTENT_TYPE;
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::Request;
 use sockeye_engine::Service;
-use sockeye_proto::http1::{
-    self, Answer, Fields, Handler, Limits, Server, Shared, Status, Stream, StreamEvent, Trailers,
-};
-use sockeye_proto::{Abandoned, Message, Peer, Protocol, Ticket};
-use tracing::error;
+use sockeye_proto::http1::{Fields, Handler, Limits, Server, Shared};
+use sockeye_proto::{Peer, Protocol};
 
-use super::body::{Body, Receive, Take};
-use super::convert::{self, BadReply, Framing};
-use super::job::{Came, job};
-use super::reply::{Content, Kind, Later, Reply};
-use super::stream::{Finished, Give, Sender, Sent, Source, Telling};
+use super::body::Body;
+use super::exchange::Exchange;
+use super::reply::Reply;
 
 /// Answers requests: a closure or function of a [`Request`] that returns whatever a [`Reply`] is
 /// made from; or a value of one's own.
@@ -49,27 +40,27 @@ where
 /// A [`Respond`] as a [`Handler`] of the borrowed view, for a service that is put together by hand.
 /// One for each shard, whose connections share it.
 pub struct Edge<R> {
-    shared: Rc<(Arc<R>, RefCell<Fields>)>,
+    shared: Rc<Common<R>>,
+}
+
+/// What the connections of a shard share.
+pub(super) struct Common<R> {
+    pub(super) respond: Arc<R>,
+    /// Room in which the fields of a reply are written.
+    pub(super) fields: RefCell<Fields>,
 }
 
 impl<R: Respond> Edge<R> {
     /// Has requests answered by `respond`.
     #[must_use]
     pub fn new(respond: Arc<R>) -> Self {
-        Self { shared: Rc::new((respond, RefCell::default())) }
+        Self { shared: Rc::new(Common { respond, fields: RefCell::default() }) }
     }
 
     /// Answers the requests of one connection.
     #[must_use]
     pub fn handler(&self, peer: &Peer) -> impl Handler + use<R> {
-        Exchange {
-            shared: Rc::clone(&self.shared),
-            peer: *peer,
-            number: 0,
-            head_only: false,
-            body_asked_for: false,
-            expects: Expects::Nothing,
-        }
+        Exchange::new(Rc::clone(&self.shared), *peer)
     }
 }
 
@@ -101,413 +92,5 @@ pub(super) struct Worker<R> {
 impl<R: Respond> Service for Worker<R> {
     fn open(&mut self, peer: &Peer) -> Box<dyn Protocol> {
         Box::new(Server::new(Rc::clone(&self.shared), self.edge.handler(peer)))
-    }
-}
-
-/// The request of a connection that is being answered.
-struct Exchange<R> {
-    shared: Rc<(Arc<R>, RefCell<Fields>)>,
-    peer: Peer,
-    /// Which of the connection's it is: what was sent for an older one is not for this.
-    number: u64,
-    /// Its method is HEAD.
-    head_only: bool,
-    body_asked_for: bool,
-    expects: Expects,
-}
-
-/// What an exchange expects next.
-#[derive(Default)]
-enum Expects {
-    /// Nothing: it is over.
-    #[default]
-    Nothing,
-    /// What this promise brings.
-    Kept(Ticket),
-    /// The body, for this buffer.
-    BodyWhole { collected: Vec<u8>, then: Box<dyn FnOnce(Bytes) -> Reply + Send> },
-    /// The body, piece by piece.
-    BodyPiece(Box<dyn Receive>),
-    /// What a sender sends, or its end by this promise.
-    Sent { end: Ticket, endless: bool, telling: Telling },
-    /// Room for what this source gives.
-    Room(Box<dyn Source>),
-}
-
-/// So much is reserved for a body whose length was announced; what comes beyond makes it grow.
-const RESERVED: u64 = 64 * 1024;
-
-/// So many pieces are taken from a source in one go, so that empty ones hold nobody up.
-const AT_ONCE: usize = 1024;
-
-impl<R: Respond> Handler for Exchange<R> {
-    fn on_request(&mut self, request: &http1::Request<'_>, reply: http1::Reply<'_, '_>) -> Answer {
-        self.number += 1;
-        self.head_only = request.method() == http1::Method::Head;
-        self.body_asked_for = false;
-        self.expects = Expects::Nothing;
-        let Ok(head) = convert::request(request) else {
-            let text = "The request has a target or fields that nothing here understands.";
-            return reply.error(Status::BAD_REQUEST, &Fields::new(), text);
-        };
-        let mut request = head.map(|()| Body::new(request.content()));
-        request.extensions_mut().insert(self.peer);
-        let given = self.shared.0.respond(request);
-        self.answer(given, reply)
-    }
-
-    fn on_message(
-        &mut self,
-        ticket: Ticket,
-        body: Result<Message, Abandoned>,
-        reply: http1::Reply<'_, '_>,
-    ) -> Answer {
-        match self.came(ticket, body) {
-            Some(Some(Came::Reply(given))) => self.answer(given, reply),
-            Some(Some(Came::Take(take))) => self.take(take, reply),
-            Some(Some(Came::NotRun)) => self.answer(StatusCode::SERVICE_UNAVAILABLE.into(), reply),
-            Some(Some(Came::Give(_)) | None) => {
-                self.failed("whoever had to answer has panicked or given up", reply)
-            }
-            None if matches!(self.expects, Expects::Kept(_)) => reply.later(),
-            None => reply.read(),
-        }
-    }
-
-    fn on_body(&mut self, piece: &[u8], reply: http1::Reply<'_, '_>) -> Answer {
-        match mem::take(&mut self.expects) {
-            Expects::BodyWhole { mut collected, then } => {
-                collected.extend_from_slice(piece);
-                self.expects = Expects::BodyWhole { collected, then };
-                reply.read()
-            }
-            Expects::BodyPiece(receiver) => self.take(receiver.piece(piece), reply),
-            _ => self.failed("a body came that nobody had asked for", reply),
-        }
-    }
-
-    fn on_body_end(&mut self, trailers: &Trailers<'_>, reply: http1::Reply<'_, '_>) -> Answer {
-        match mem::take(&mut self.expects) {
-            Expects::BodyWhole { collected, then } => self.answer(then(collected.into()), reply),
-            Expects::BodyPiece(receiver) => {
-                let given = receiver.end(convert::trailers(trailers).unwrap_or_default());
-                self.answer(given, reply)
-            }
-            _ => self.failed("a body ended that nobody had asked for", reply),
-        }
-    }
-
-    fn on_stream(&mut self, event: StreamEvent<'_>, stream: Stream<'_, '_>) -> Answer {
-        match event {
-            StreamEvent::Message(Ticket::REMOTE, body) => self.sent(body, stream),
-            StreamEvent::Message(ticket, body) => self.settled(ticket, body, stream),
-            StreamEvent::Room => match mem::take(&mut self.expects) {
-                Expects::Room(source) => self.give(source.next(), stream),
-                other => self.wait(other, stream),
-            },
-            StreamEvent::Drain => match mem::take(&mut self.expects) {
-                Expects::Sent { endless: true, .. } => stream.end(),
-                other => {
-                    if let Expects::Sent { telling, .. } = &other {
-                        telling.stopping();
-                    }
-                    self.wait(other, stream)
-                }
-            },
-            _ => {
-                let expects = mem::take(&mut self.expects);
-                self.wait(expects, stream)
-            }
-        }
-    }
-
-    fn allow(&self) -> &'static str {
-        "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH"
-    }
-}
-
-/// Before the reply has begun.
-impl<R: Respond> Exchange<R> {
-    /// Does what `given` says.
-    fn answer(&mut self, given: Reply, reply: http1::Reply<'_, '_>) -> Answer {
-        match given.0 {
-            Kind::Now(response) => self.send(response, reply),
-            Kind::Plain(kind, body) => self.plain(kind, &body, reply),
-            Kind::Page(status, text) => match convert::status(status) {
-                Ok(status) => reply.error(status, &Fields::new(), &text),
-                Err(bad) => self.bad(&bad, reply),
-            },
-            Kind::Later(take) => {
-                let promise = reply.promise();
-                self.expects = Expects::Kept(promise.ticket());
-                take(Later::new(promise));
-                reply.later()
-            }
-            Kind::Run(work) => self.run(move || Came::Reply(work()), reply),
-            Kind::Collect { .. } | Kind::Receive { .. } if self.body_asked_for => {
-                self.failed("a body was asked for twice", reply)
-            }
-            Kind::Collect { limit, expected, then } => {
-                self.body_asked_for = true;
-                // At most RESERVED, which any machine's addresses have room for.
-                let reserved = expected.unwrap_or(0).min(RESERVED).min(limit) as usize;
-                self.expects = Expects::BodyWhole { collected: Vec::with_capacity(reserved), then };
-                reply.read_up_to(limit)
-            }
-            Kind::Receive { limit, receiver } => {
-                self.body_asked_for = true;
-                self.expects = Expects::BodyPiece(receiver);
-                reply.read_up_to(limit)
-            }
-            Kind::Stream(head, content) => self.stream(head, content, reply),
-            Kind::Upgrade { name, fields, make } => self.upgrade(&name, &fields, make, reply),
-        }
-    }
-
-    /// Does what a receiver says.
-    fn take(&mut self, take: Take, reply: http1::Reply<'_, '_>) -> Answer {
-        match take {
-            Take::More(receiver) => {
-                self.expects = Expects::BodyPiece(receiver);
-                reply.read()
-            }
-            Take::Run(work) => self.run(move || Came::Take(work()), reply),
-            Take::Reply(given) => self.answer(given, reply),
-        }
-    }
-
-    fn run(
-        &mut self,
-        work: impl FnOnce() -> Came + Send + 'static,
-        reply: http1::Reply<'_, '_>,
-    ) -> Answer {
-        let promise = reply.promise();
-        self.expects = Expects::Kept(promise.ticket());
-        reply.spawn(job(promise, work));
-        reply.later()
-    }
-
-    /// What a promise brought that is waited for: nothing, if it was abandoned. `None` for another
-    /// one's.
-    fn came(&mut self, ticket: Ticket, body: Result<Message, Abandoned>) -> Option<Option<Came>> {
-        match self.expects {
-            Expects::Kept(awaited) if awaited == ticket => {
-                self.expects = Expects::Nothing;
-                Some(body.ok().and_then(|body| body.downcast().ok()).map(|came| *came))
-            }
-            _ => None,
-        }
-    }
-
-    fn send(&mut self, response: Response<Bytes>, reply: http1::Reply<'_, '_>) -> Answer {
-        let (head, body) = response.into_parts();
-        self.with_fields(
-            head.status,
-            &head.headers,
-            reply,
-            |this, status, fields, length, reply| {
-                match length {
-                    // What GET would be answered with is known without having been made.
-                    Some(_) if this.head_only && body.is_empty() => {
-                        reply.stream(status, fields, length).end()
-                    }
-                    _ => reply.send(status, fields, http1::Body::Shared(&body)),
-                }
-            },
-        )
-    }
-
-    fn plain(&mut self, kind: &str, body: &Bytes, reply: http1::Reply<'_, '_>) -> Answer {
-        let mut fields = self.shared.1.take();
-        fields.clear();
-        let answer = match fields.push("content-type", kind.as_bytes()) {
-            Ok(()) => reply.send(Status::OK, &fields, http1::Body::Shared(body)),
-            Err(error) => self.bad(&BadReply::Field(CONTENT_TYPE, error), reply),
-        };
-        self.shared.1.replace(fields);
-        answer
-    }
-
-    fn stream(
-        &mut self,
-        head: Response<()>,
-        content: Content,
-        reply: http1::Reply<'_, '_>,
-    ) -> Answer {
-        let (head, ()) = head.into_parts();
-        self.with_fields(
-            head.status,
-            &head.headers,
-            reply,
-            |this, status, fields, length, reply| {
-                let mut stream = reply.stream(status, fields, length);
-                if !stream.has_content() {
-                    return stream.end();
-                }
-                match content {
-                    Content::Source(source) => this.give(source.next(), stream),
-                    Content::Sender { endless, start } => {
-                        let end = stream.promise();
-                        let ticket = end.ticket();
-                        let (sender, telling) = Sender::new(stream.remote(), end, this.number);
-                        this.expects = Expects::Sent { end: ticket, endless, telling };
-                        start(sender);
-                        stream.later()
-                    }
-                }
-            },
-        )
-    }
-
-    fn upgrade(
-        &mut self,
-        name: &str,
-        fields: &HeaderMap,
-        make: Box<dyn FnOnce() -> Box<dyn Protocol> + Send>,
-        reply: http1::Reply<'_, '_>,
-    ) -> Answer {
-        // The status is the server's: 101 is sent if it is an upgrade at all.
-        self.with_fields(StatusCode::OK, fields, reply, |_, _, fields, _, reply| {
-            reply.upgrade(name, fields, make()).unwrap_or_else(|reply| {
-                let text = format!("This has to be asked for as an upgrade to {name}.");
-                reply.error(Status::BAD_REQUEST, &Fields::new(), &text)
-            })
-        })
-    }
-
-    /// Hands `then` the status and the fields as they are sent, if they can be.
-    fn with_fields<'r, 't>(
-        &mut self,
-        status: StatusCode,
-        headers: &HeaderMap,
-        reply: http1::Reply<'r, 't>,
-        then: impl FnOnce(&mut Self, Status, &Fields, Option<u64>, http1::Reply<'r, 't>) -> Answer,
-    ) -> Answer {
-        // Taken out: what is called here may get here again, and then makes its own.
-        let mut fields = self.shared.1.take();
-        fields.clear();
-        let checked = convert::status(status)
-            .and_then(|status| Ok((status, convert::fields(headers, &mut fields)?)));
-        let answer = match checked {
-            Ok((status, Framing { close, length })) => {
-                let reply = if close { reply.closing() } else { reply };
-                then(self, status, &fields, length, reply)
-            }
-            Err(bad) => self.bad(&bad, reply),
-        };
-        self.shared.1.replace(fields);
-        answer
-    }
-
-    fn bad(&mut self, bad: &BadReply, reply: http1::Reply<'_, '_>) -> Answer {
-        self.failed(&bad.to_string(), reply)
-    }
-
-    /// Something is wrong with our side of it: the log is told what, the client is not.
-    fn failed(&mut self, what: &str, reply: http1::Reply<'_, '_>) -> Answer {
-        error!(target: "sockeye", peer = %self.peer.address, what, "a request could not be answered");
-        self.expects = Expects::Nothing;
-        reply.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), "")
-    }
-}
-
-/// When the reply has begun.
-impl<R: Respond> Exchange<R> {
-    /// Does what a source says.
-    fn give(&mut self, mut give: Give, mut stream: Stream<'_, '_>) -> Answer {
-        for _ in 0..AT_ONCE {
-            match give {
-                Give::Piece(piece, source) => {
-                    write(piece, &mut stream);
-                    if stream.is_full() {
-                        return self.wait(Expects::Room(source), stream);
-                    }
-                    give = source.next();
-                }
-                Give::Run(work) => {
-                    let promise = stream.promise();
-                    let expects = Expects::Kept(promise.ticket());
-                    stream.spawn(job(promise, move || Came::Give(work())));
-                    return self.wait(expects, stream);
-                }
-                Give::End => return stream.end(),
-                Give::EndWith(trailers) => return self.end_with(&trailers, stream),
-                Give::Abort => return stream.abort(),
-            }
-        }
-        match give {
-            Give::Piece(piece, source) => {
-                write(piece, &mut stream);
-                self.wait(Expects::Room(source), stream)
-            }
-            other => self.give(other, stream),
-        }
-    }
-
-    /// Takes what a sender has sent.
-    fn sent(&mut self, body: Result<Message, Abandoned>, mut stream: Stream<'_, '_>) -> Answer {
-        let expects = mem::take(&mut self.expects);
-        if let (Expects::Sent { .. }, Ok(body)) = (&expects, body)
-            && let Ok(sent) = body.downcast::<Sent>()
-            && sent.exchange == self.number
-        {
-            write(sent.piece, &mut stream);
-        }
-        self.wait(expects, stream)
-    }
-
-    /// Takes what a promise brought.
-    fn settled(
-        &mut self,
-        ticket: Ticket,
-        body: Result<Message, Abandoned>,
-        stream: Stream<'_, '_>,
-    ) -> Answer {
-        match mem::take(&mut self.expects) {
-            Expects::Sent { end, .. } if end == ticket => {
-                match body.ok().and_then(|body| body.downcast::<Finished>().ok()) {
-                    Some(finished) => self.end_with(&finished.trailers, stream),
-                    None => stream.abort(),
-                }
-            }
-            Expects::Kept(awaited) if awaited == ticket => {
-                match body.ok().and_then(|body| body.downcast::<Came>().ok()).map(|came| *came) {
-                    Some(Came::Give(give)) => self.give(give, stream),
-                    _ => stream.abort(),
-                }
-            }
-            other => self.wait(other, stream),
-        }
-    }
-
-    /// Ends the reply with fields behind its content.
-    fn end_with(&mut self, trailers: &HeaderMap, stream: Stream<'_, '_>) -> Answer {
-        let mut fields = Fields::new();
-        for (name, value) in trailers {
-            if let Err(bad) = fields.push(name.as_str(), value.as_bytes()) {
-                error!(target: "sockeye", peer = %self.peer.address, %name, %bad, "a bad trailer");
-                return stream.abort();
-            }
-        }
-        stream.end_with(&fields)
-    }
-
-    /// Waits for what the exchange expects now.
-    fn wait(&mut self, expects: Expects, stream: Stream<'_, '_>) -> Answer {
-        self.expects = expects;
-        match self.expects {
-            Expects::Room(_) => stream.more(),
-            _ => stream.later(),
-        }
-    }
-}
-
-fn write(piece: Bytes, stream: &mut Stream<'_, '_>) {
-    /// Up to so many bytes a copy is cheaper than to send a piece of its own.
-    const SMALL: usize = 1024;
-    if piece.len() <= SMALL {
-        stream.write(&piece);
-    } else {
-        stream.write_shared(piece);
     }
 }

@@ -73,6 +73,7 @@ mod body;
 pub mod convert;
 mod edge;
 mod event;
+mod exchange;
 mod job;
 mod reply;
 mod stream;

@@ -1,13 +1,15 @@
 //! Answers that are there, that come later, and that can't be given.
 
-use std::sync::mpsc;
+use std::rc::Rc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 
 use sockeye::http::{
-    Body, HeaderMap, HeaderValue, Later, Method, Reply, Request, Respond, Response, StatusCode,
-    Version,
+    Body, Edge, HeaderMap, HeaderValue, Later, Method, Reply, Request, Respond, Response,
+    StatusCode, Version,
 };
-use sockeye::{Peer, Protocol};
+use sockeye::proto::harness::Harness;
+use sockeye::{Address, Peer, Protocol, http1};
 
 use crate::client::{Client, serve, stop};
 
@@ -182,6 +184,19 @@ fn work_that_blocks_runs_elsewhere_and_is_counted() {
     let jobs = stop(serving).jobs;
     assert_eq!((jobs.run, jobs.dropped), (3, 0));
     assert!(jobs.waited >= jobs.longest_wait);
+}
+
+#[test]
+fn work_that_the_pool_has_no_room_for_is_a_503() {
+    let edge = Edge::new(Arc::new(|_: Request<Body>| Reply::run(|| "never")));
+    let peer = Peer { address: Address::Unix, via: 0 };
+    let server = http1::Server::new(Rc::new(http1::Shared::default()), edge.handler(&peer));
+    let mut client = Harness::new(server);
+    client.input(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.drop_jobs();
+    let output = String::from_utf8(client.output()).unwrap();
+    assert!(output.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{output}");
+    assert!(!client.finished(), "the connection goes on");
 }
 
 #[test]

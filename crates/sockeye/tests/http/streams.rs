@@ -208,6 +208,18 @@ fn a_stream_that_has_an_end_may_come_to_it_while_the_server_stops() {
     assert_eq!(serving.join().unwrap().cut, 0);
 }
 
+#[test]
+fn a_sender_does_not_wait_for_the_loop_on_the_loop() {
+    let (serving, address) = serve(|_: Request<Body>| {
+        Reply::stream(Response::new(()), |sender| while sender.send("more").is_ok() {})
+    });
+    let mut client = Client::new(&address);
+    client.head("GET /", &[]);
+    client.answer_head();
+    client.rest();
+    assert_eq!(stop(serving).closed_for("handler_panicked"), 1);
+}
+
 /// Counts down, every second step on the pool.
 struct Down(u32);
 
