@@ -9,8 +9,10 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use sockeye_engine::driver::{Bound, Target};
-use sockeye_engine::{Config, ListenAddr, Running, Server, run_client};
+use sockeye_engine::driver::{Bound, Driver, Epoll, Target};
+use sockeye_engine::{
+    Census, Config, ListenAddr, Mailbox, Pool, Running, Server, Shard, ShardParts, run_client,
+};
 use sockeye_proto::echo::Echo;
 use sockeye_proto::{End, Event, Fault, Peer, Protocol, Time, Took, Turn};
 
@@ -270,4 +272,25 @@ fn a_thousand_connections_are_opened_from_one_thread_and_a_refused_one_is_told()
     assert_eq!(ends, expected);
     running.handle().drain();
     assert_eq!(running.join().unwrap().accepted, 1000);
+}
+
+#[test]
+fn a_turn_with_nothing_to_wait_for_ends_at_the_time_that_it_was_given() {
+    let driver = Epoll::new().unwrap();
+    let mailbox = Arc::new(Mailbox::new(driver.waker()));
+    let mut shard = Shard::new(ShardParts {
+        driver,
+        listeners: Vec::new(),
+        service: Box::new(echo),
+        config: Arc::new(Config::default()),
+        census: Arc::new(Census::default()),
+        mailbox,
+        spawn: Arc::new(Pool::new(NonZeroUsize::MIN)),
+        handover: None,
+    })
+    .unwrap();
+    let until = shard.driver().now() + Duration::from_millis(5);
+    while shard.driver().now() < until {
+        shard.turn_until(until).unwrap();
+    }
 }

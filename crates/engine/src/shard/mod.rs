@@ -182,7 +182,20 @@ impl<D: Driver> Shard<D> {
     ///
     /// When the driver can't wait: the shard can't go on.
     pub fn turn(&mut self) -> io::Result<()> {
-        let until = self.wait_until();
+        self.turn_until(Time::NEVER)
+    }
+
+    /// As [`Shard::turn`], but waits no longer than until `time`, on the driver's clock: for who
+    /// drives a shard by hand and has to do something else then.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Shard::turn`].
+    pub fn turn_until(&mut self, time: Time) -> io::Result<()> {
+        let until = match self.wait_until() {
+            None if time == Time::NEVER => None,
+            until => Some(until.unwrap_or(Time::NEVER).min(time)),
+        };
         let mut happenings = std::mem::take(&mut self.happenings);
         self.driver.wait(until, &mut happenings)?;
         self.common.now = self.driver.now();
