@@ -57,6 +57,7 @@
 mod block;
 mod body;
 mod chars;
+pub mod client;
 mod config;
 pub mod date;
 mod exchange;
