@@ -1,0 +1,80 @@
+//! What the connections of one worker have in common.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+
+use sockeye_proto::Time;
+
+use crate::pace::Pace;
+use crate::plan::Plan;
+use crate::talk::Model;
+use crate::tally::Tally;
+
+/// What the replies to each request look like: on a connection that goes on, and where it ends.
+pub(crate) type Known = Arc<[[Option<Model>; 2]]>;
+
+#[derive(Debug)]
+pub(crate) struct Common {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) known: Known,
+    pub(crate) tally: RefCell<Tally>,
+    /// Requests that may still be made.
+    left: Cell<u64>,
+    /// Nothing more is asked.
+    pub(crate) over: Cell<bool>,
+    /// When the last reply came.
+    pub(crate) last_reply: Cell<Time>,
+    /// Connections in a row that ended without a reply.
+    pub(crate) vain: Cell<u64>,
+    /// The timetables, for each of the worker's connections, where there is a rate.
+    pub(crate) paces: RefCell<Vec<Option<Pace>>>,
+    /// Connections that have ended, for the worker to open anew.
+    pub(crate) gone: RefCell<Vec<Gone>>,
+    /// What was learned, where nothing was known.
+    pub(crate) learned: RefCell<Option<Box<Model>>>,
+}
+
+/// A connection that has ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Gone {
+    pub(crate) number: usize,
+    /// It had not brought a single reply: there is no hurry with the next.
+    pub(crate) vain: bool,
+}
+
+impl Common {
+    pub(crate) fn new(plan: Arc<Plan>, known: Known, connections: usize, requests: u64) -> Self {
+        Self {
+            plan,
+            known,
+            tally: RefCell::default(),
+            left: Cell::new(requests),
+            over: Cell::new(false),
+            last_reply: Cell::new(Time::ZERO),
+            vain: Cell::new(0),
+            paces: RefCell::new(vec![None; connections]),
+            gone: RefCell::default(),
+            learned: RefCell::default(),
+        }
+    }
+
+    /// Whether there is nothing more to ask.
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.get() || self.left.get() == 0
+    }
+
+    /// Takes a request from those that may still be made.
+    pub(crate) fn take_one(&self) {
+        self.left.set(self.left.get().saturating_sub(1));
+    }
+
+    /// So many were taken, and will be made by others.
+    pub(crate) fn give_back(&self, count: u64) {
+        self.left.set(self.left.get().saturating_add(count));
+    }
+
+    /// What the reply to a request looks like.
+    pub(crate) fn model(&self, request: usize, last: bool) -> Option<&Model> {
+        self.known.get(request)?[usize::from(last)].as_ref()
+    }
+}

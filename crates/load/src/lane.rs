@@ -1,0 +1,329 @@
+//! One connection: writes requests, and counts what comes back.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::Duration;
+
+use sockeye_proto::{End, Event, Fault, Protocol, Reason, Time, Took, Turn};
+
+use crate::common::{Common, Gone};
+use crate::pace::Pace;
+use crate::talk::{Asked, Done, Step, Talk};
+use crate::trouble::Trouble;
+
+/// Requests of so many bytes are sent without being copied, and their sending counts as progress.
+const LARGE: usize = 16 * 1024;
+/// The kernel's timers are rough: so long before a request is due the connection stops to wait and
+/// begins to look, in every turn, whether it is.
+const EARLY: Duration = Duration::from_micros(1_200);
+
+const CLOSED: &str = "closed_early";
+const GARBAGE: &str = "bad_reply";
+const SILENT: &str = "silent";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Connecting,
+    /// Requests are made.
+    Asking,
+    /// The server has announced that it closes the connection.
+    Leaving,
+    /// We have ended it.
+    Over,
+}
+
+/// A request without its reply.
+#[derive(Clone, Copy, Debug)]
+struct Owed {
+    /// When it was made, or meant to be.
+    since: Time,
+    request: usize,
+    last: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Lane {
+    common: Rc<Common>,
+    /// Which of the worker's connections.
+    number: usize,
+    /// Which of all, and of how many: where it stands in the timetable.
+    seat: (usize, usize),
+    talk: Talk,
+    stage: Stage,
+    /// The oldest first.
+    owed: VecDeque<Owed>,
+    asked: u64,
+    answered: u64,
+    /// Which request is next.
+    next: usize,
+    /// When the server last did something, or came to owe something.
+    progress: Time,
+    /// Looks in every turn whether a request is due.
+    looking: bool,
+}
+
+impl Lane {
+    pub(crate) fn new(common: Rc<Common>, number: usize, seat: (usize, usize)) -> Self {
+        let next = seat.0 % common.plan.asks.len();
+        let talk = Talk::new(common.plan.speaks);
+        Self {
+            common,
+            number,
+            seat,
+            talk,
+            stage: Stage::Connecting,
+            owed: VecDeque::new(),
+            asked: 0,
+            answered: 0,
+            next,
+            progress: Time::ZERO,
+            looking: false,
+        }
+    }
+
+    /// Whether another request may be made on this connection now.
+    fn has_place(&self) -> bool {
+        self.stage == Stage::Asking
+            && self.owed.len() < self.common.plan.pipeline.get()
+            && self.asked < self.common.plan.most()
+            && !self.common.is_over()
+    }
+
+    /// When the next request is due: at once, where there is no rate.
+    fn due(&self) -> Option<Time> {
+        self.common.paces.borrow()[self.number].as_ref().map(Pace::next)
+    }
+
+    /// Makes the requests for which there is a place and a time; ends where nothing is left to do.
+    fn ask(&mut self, turn: &mut Turn<'_>) {
+        while self.has_place() {
+            let since = match self.due() {
+                Some(due) if due > turn.now() => break,
+                Some(due) => {
+                    self.advance();
+                    due
+                }
+                None => turn.now(),
+            };
+            self.write(since, turn);
+        }
+        if self.stage == Stage::Asking
+            && self.owed.is_empty()
+            && (self.common.is_over() || self.asked >= self.common.plan.most())
+        {
+            self.stage = Stage::Over;
+            turn.end(End::Close);
+        }
+    }
+
+    fn advance(&self) {
+        if let Some(pace) = &mut self.common.paces.borrow_mut()[self.number] {
+            pace.advance();
+        }
+    }
+
+    fn write(&mut self, since: Time, turn: &mut Turn<'_>) {
+        let common = Rc::clone(&self.common);
+        common.take_one();
+        self.asked += 1;
+        let request = self.next;
+        self.next = if request + 1 == common.plan.asks.len() { 0 } else { request + 1 };
+        let last = self.asked >= common.plan.most();
+        let wire = common.plan.asks[request].wire(last);
+        if wire.len() < LARGE {
+            turn.out.write(wire);
+        } else {
+            turn.out.write_shared(wire.clone());
+            turn.mark();
+        }
+        if self.owed.is_empty() {
+            self.progress = turn.now();
+        }
+        self.owed.push_back(Owed { since, request, last });
+    }
+
+    /// Reads replies for as long as any are owed. Returns how much of `input` was used.
+    fn read(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<usize, Fault> {
+        let common = Rc::clone(&self.common);
+        let mut tally = common.tally.borrow_mut();
+        let mut used = 0;
+        while used < input.len() && self.stage == Stage::Asking {
+            let Some(owed) = self.owed.front() else {
+                return Err(Fault::peer(GARBAGE, "sent something that nobody had asked for"));
+            };
+            let asked = Asked {
+                ask: &common.plan.asks[owed.request],
+                last: owed.last,
+                model: common.model(owed.request, owed.last),
+                verify: common.plan.verify,
+            };
+            match self.talk.read(&input[used..], asked) {
+                Ok((count, Step::Done(done))) => {
+                    used += count;
+                    self.count(done, &mut tally, turn);
+                }
+                Ok((count, Step::Part)) => used += count,
+                Ok((_, Step::Short)) => break,
+                Err(garbage) => return Err(Fault::peer(GARBAGE, garbage.0)),
+            }
+        }
+        Ok(if self.stage == Stage::Asking { used } else { input.len() })
+    }
+
+    /// A reply is complete.
+    fn count(&mut self, done: Done, tally: &mut crate::Tally, turn: &Turn<'_>) {
+        let Some(owed) = self.owed.pop_front() else { return };
+        self.answered += 1;
+        tally.count(turn.now().since(owed.since), done.status);
+        tally.content += done.content;
+        if let Some(says) = done.error {
+            tally.troubles.add(Trouble::Error, 1, says);
+        } else if done.different {
+            let says = "the content of a reply isn't that of the first";
+            tally.troubles.add(Trouble::Different, 1, says);
+        }
+        if done.learned.is_some() {
+            *self.common.learned.borrow_mut() = done.learned;
+        }
+        self.common.last_reply.set(turn.now());
+        self.common.vain.set(0);
+        if !done.persistent {
+            // What is still owed was not taken: others will ask for it.
+            self.common.give_back(self.owed.len() as u64);
+            self.owed.clear();
+            self.stage = Stage::Leaving;
+        }
+    }
+
+    fn on_open(&mut self, turn: &mut Turn<'_>) {
+        self.stage = Stage::Asking;
+        self.progress = turn.now();
+        self.common.tally.borrow_mut().connected += 1;
+        if let Some(rate) = self.common.plan.rate {
+            // A connection that follows another keeps to its timetable.
+            let (seat, seats) = self.seat;
+            self.common.paces.borrow_mut()[self.number]
+                .get_or_insert_with(|| Pace::new(rate, seat, seats, turn.now()));
+        }
+        self.ask(turn);
+    }
+
+    fn on_end_of_input(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        if let Some(owed) = self.owed.front() {
+            let common = Rc::clone(&self.common);
+            let asked = Asked {
+                ask: &common.plan.asks[owed.request],
+                last: owed.last,
+                model: common.model(owed.request, owed.last),
+                verify: common.plan.verify,
+            };
+            match self.talk.end_of_input(asked) {
+                Some(done) => self.count(done, &mut common.tally.borrow_mut(), turn),
+                None => {
+                    let what = if self.talk.is_inside() {
+                        "closed the connection in the middle of a reply"
+                    } else {
+                        "closed the connection without a reply"
+                    };
+                    turn.out.clear();
+                    return Err(Fault::peer(CLOSED, what));
+                }
+            }
+        }
+        self.stage = Stage::Over;
+        turn.end(End::Close);
+        Ok(())
+    }
+
+    fn on_deadline(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        if self.progress + self.common.plan.timeout <= turn.now() {
+            if self.stage == Stage::Leaving {
+                self.stage = Stage::Over;
+                turn.end(End::Close);
+            } else if !self.owed.is_empty() {
+                turn.out.clear();
+                let seconds = self.common.plan.timeout.as_secs_f64();
+                let what = format!("was silent for {seconds} s with a reply owed");
+                return Err(Fault::peer(SILENT, what));
+            }
+        }
+        self.look(turn);
+        Ok(())
+    }
+
+    /// Makes what is due, and looks again in the next turn where something is about to be.
+    fn look(&mut self, turn: &mut Turn<'_>) {
+        self.ask(turn);
+        self.looking =
+            self.has_place() && self.due().is_some_and(|due| due.since(turn.now()) <= EARLY);
+        if self.looking {
+            turn.want_room();
+        }
+    }
+
+    fn on_closed(&mut self, reason: &Reason) {
+        let trouble = match (self.stage, reason) {
+            (Stage::Over | Stage::Leaving, _) | (_, Reason::Drained | Reason::Cut) => None,
+            (Stage::Connecting, _) => Some(Trouble::Connect),
+            (Stage::Asking, Reason::Reset) => Some(Trouble::Reset),
+            (Stage::Asking, Reason::Fault(fault)) => Some(match fault.code {
+                CLOSED => Trouble::Closed,
+                SILENT => Trouble::Silent,
+                GARBAGE => Trouble::Garbage,
+                _ => Trouble::Socket,
+            }),
+            (Stage::Asking, _) => Some(Trouble::Socket),
+        };
+        let common = &self.common;
+        if let Some(trouble) = trouble {
+            // A request that could not be made is as lost as one that was.
+            if self.owed.is_empty() {
+                common.take_one();
+            }
+            let lost = self.owed.len().max(1) as u64;
+            common.tally.borrow_mut().troubles.add(trouble, lost, reason);
+        }
+        let vain = self.answered == 0;
+        if vain {
+            common.vain.set(common.vain.get() + 1);
+        }
+        common.gone.borrow_mut().push(Gone { number: self.number, vain });
+    }
+}
+
+impl Protocol for Lane {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
+        self.progress = turn.now();
+        let used = self.read(input, turn).inspect_err(|_| turn.out.clear())?;
+        self.look(turn);
+        Ok(Took::more(used))
+    }
+
+    fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        match event {
+            Event::Open(_) => {
+                self.on_open(turn);
+                self.look(turn);
+            }
+            Event::Room => self.look(turn),
+            Event::Sent(_) => self.progress = turn.now(),
+            Event::Deadline => self.on_deadline(turn)?,
+            Event::Drain => self.ask(turn),
+            Event::Eof { .. } => self.on_end_of_input(turn)?,
+            Event::Closed(reason) => self.on_closed(reason),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        let waits = !self.owed.is_empty() || self.stage == Stage::Leaving;
+        let silence = waits.then(|| self.progress + self.common.plan.timeout);
+        let early = || {
+            let due = self.due()?.as_nanos();
+            Some(Time::from_nanos(due.saturating_sub(EARLY.as_nanos() as u64)))
+        };
+        let due = if self.looking || !self.has_place() { None } else { early() };
+        [silence, due].into_iter().flatten().min()
+    }
+}

@@ -1,0 +1,159 @@
+//! Requests of HTTP/1.1 as bytes.
+
+use std::fmt;
+
+use bytes::Bytes;
+use sockeye_proto::http1::{BadField, Fields};
+
+use crate::plan::Ask;
+
+/// A request, as one says it. Its framing and its `Connection` field are written for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Case-sensitive.
+    pub method: String,
+    /// The authority, as the `Host` field has it.
+    pub host: String,
+    /// The path, and the query if there is one.
+    pub target: String,
+    /// Further fields, in order. One named `Host` takes the place of the other.
+    pub fields: Vec<(String, String)>,
+    /// The content.
+    pub body: Option<Bytes>,
+    /// Send the content by the chunked coding, in one chunk, instead of with its length.
+    pub chunked: bool,
+}
+
+/// Why a request can't be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadRequest(String);
+
+impl fmt::Display for BadRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for BadRequest {}
+
+impl Request {
+    /// A GET.
+    #[must_use]
+    pub fn get(host: &str, target: &str) -> Self {
+        Self {
+            method: "GET".into(),
+            host: host.into(),
+            target: target.into(),
+            fields: Vec::new(),
+            body: None,
+            chunked: false,
+        }
+    }
+
+    /// The request, ready to be sent.
+    ///
+    /// # Errors
+    ///
+    /// When a server could read it in another way than it is meant: a method that is no token, a
+    /// space in the target, a line break in a field, a field that would frame the body.
+    pub fn ask(&self) -> Result<Ask, BadRequest> {
+        let bad = |what: String| Err(BadRequest(what));
+        let Self { method, host, target, .. } = self;
+        // A field's name is a token, too.
+        if Fields::new().push(method, b"").is_err() {
+            return bad(format!("'{method}' can't be a method"));
+        }
+        if let Some(c) = target.chars().find(|c| !c.is_ascii_graphic()) {
+            return bad(format!("'{}' can't stand in a URL: write it as %XX", c.escape_default()));
+        }
+        let mut fields = Fields::new();
+        for (name, value) in &self.fields {
+            fields.push(name, value.as_bytes()).map_err(|error| {
+                let why = match error {
+                    BadField::Reserved => "is written by itself".into(),
+                    error => error.to_string(),
+                };
+                BadRequest(format!("the field '{name}': {why}"))
+            })?;
+        }
+        let named = self.fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("host"));
+        let host = if named { String::new() } else { format!("Host: {host}\r\n") };
+        let framing = match &self.body {
+            None => String::new(),
+            Some(_) if self.chunked => "Transfer-Encoding: chunked\r\n".into(),
+            Some(body) => format!("Content-Length: {}\r\n", body.len()),
+        };
+        let wire = |connection: &str| -> Bytes {
+            let mut bytes = format!("{method} {target} HTTP/1.1\r\n{host}").into_bytes();
+            bytes.extend_from_slice(fields.as_bytes());
+            bytes.extend_from_slice(format!("{framing}{connection}\r\n").as_bytes());
+            self.write_body(&mut bytes);
+            bytes.into()
+        };
+        Ok(Ask::raw(wire(""), wire("Connection: close\r\n"), method == "HEAD"))
+    }
+
+    fn write_body(&self, bytes: &mut Vec<u8>) {
+        let Some(body) = &self.body else { return };
+        if !self.chunked {
+            bytes.extend_from_slice(body);
+            return;
+        }
+        if !body.is_empty() {
+            bytes.extend_from_slice(format!("{:x}\r\n", body.len()).as_bytes());
+            bytes.extend_from_slice(body);
+            bytes.extend_from_slice(b"\r\n");
+        }
+        bytes.extend_from_slice(b"0\r\n\r\n");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(request: &Request, last: bool) -> String {
+        String::from_utf8(request.ask().unwrap().wire(last).to_vec()).unwrap()
+    }
+
+    #[test]
+    fn requests_are_written_with_their_framing() {
+        let mut request = Request::get("here:80", "/a?b");
+        assert_eq!(text(&request, false), "GET /a?b HTTP/1.1\r\nHost: here:80\r\n\r\n");
+        request.method = "POST".into();
+        request.fields = vec![("host".into(), "there".into()), ("A".into(), " b ".into())];
+        request.body = Some("Hello".into());
+        assert_eq!(
+            text(&request, true),
+            "POST /a?b HTTP/1.1\r\nhost: there\r\nA: b\r\nContent-Length: 5\r\n\
+             Connection: close\r\n\r\nHello"
+        );
+        request.chunked = true;
+        assert_eq!(
+            text(&request, false),
+            "POST /a?b HTTP/1.1\r\nhost: there\r\nA: b\r\nTransfer-Encoding: chunked\r\n\r\n\
+             5\r\nHello\r\n0\r\n\r\n"
+        );
+        request.body = Some(Bytes::new());
+        assert!(text(&request, false).ends_with("chunked\r\n\r\n0\r\n\r\n"));
+    }
+
+    #[test]
+    fn what_could_be_read_in_two_ways_is_not_sent() {
+        let with = |name: &str, value: &str| Request {
+            fields: vec![(name.into(), value.into())],
+            ..Request::get("h", "/")
+        };
+        for (request, says) in [
+            (Request { method: "GE T".into(), ..Request::get("h", "/") }, "'GE T'"),
+            (Request::get("h", "/a b"), "' ' can't stand in a URL"),
+            (Request::get("h", "/a\r\nb"), "'\\r' can't"),
+            (with("Content-Length", "1"), "is written by itself"),
+            (with("A", "b\r\nC: d"), "control character"),
+            (with("A b", "c"), "not a token"),
+        ] {
+            let error = request.ask().unwrap_err();
+            assert!(error.to_string().contains(says), "{error}");
+        }
+    }
+}

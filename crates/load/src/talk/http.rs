@@ -1,0 +1,73 @@
+//! Replies of HTTP/1.1.
+
+use sockeye_proto::http1::client::{self, BadReply, Piece, Replies, Shape};
+
+use super::{Asked, Content, Done, Garbage, Model, Step};
+
+#[derive(Debug, Default)]
+pub(crate) struct Http {
+    replies: Replies,
+    status: u16,
+    content: Content,
+    /// Of the reply that is being read, where there is no model.
+    shape: Option<Box<Shape>>,
+}
+
+impl Http {
+    pub(super) fn read(
+        &mut self,
+        input: &[u8],
+        asked: Asked<'_>,
+    ) -> Result<(usize, Step), Garbage> {
+        let known = asked.model.and_then(|model| model.shape.as_ref());
+        let method = if asked.ask.head { client::Asked::Head } else { client::Asked::Get };
+        let mut used = 0;
+        loop {
+            let (count, piece) = self.replies.read(&input[used..], method, known)?;
+            used += count;
+            let step = match piece {
+                Piece::Short if used == 0 => Step::Short,
+                Piece::Short => Step::Part,
+                Piece::Head(head) => {
+                    self.status = head.status;
+                    if asked.model.is_none() {
+                        self.shape = Some(Box::new(Shape::of(&head)));
+                    }
+                    continue;
+                }
+                Piece::Content(bytes) => {
+                    self.content.take(bytes, &asked)?;
+                    continue;
+                }
+                Piece::End { persistent } => Step::Done(self.done(persistent, &asked)),
+            };
+            return Ok((used, step));
+        }
+    }
+
+    pub(super) fn end_of_input(&mut self, asked: Asked<'_>) -> Option<Done> {
+        let complete = matches!(self.replies.end_of_input(), Ok(true));
+        complete.then(|| self.done(false, &asked))
+    }
+
+    pub(super) fn is_inside(&self) -> bool {
+        !self.replies.is_between()
+    }
+
+    fn done(&mut self, persistent: bool, asked: &Asked<'_>) -> Done {
+        let (different, len, content) = self.content.end(asked);
+        let status = self.status;
+        let error = (status >= 400).then(|| format!("the reply's status is {status}"));
+        let learned = self.shape.take().map(|shape| {
+            let shape = Some(*shape);
+            Box::new(Model { shape, content, len, error: error.clone(), ..Model::default() })
+        });
+        Done { status, content: len, error, different, persistent, learned }
+    }
+}
+
+impl From<BadReply> for Garbage {
+    fn from(BadReply(what): BadReply) -> Self {
+        Self(what.into())
+    }
+}

@@ -1,0 +1,122 @@
+//! Messages in frames. All requests carry the same id, so that all replies are alike.
+
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+use sockeye_proto::message::{self, ErrorReply, Header, Limits, Refusal, frame};
+
+use super::{Asked, Content, Done, Garbage, Model, Step};
+
+static LIMITS: LazyLock<Limits> = LazyLock::new(Limits::default);
+
+/// Errors are short: a longer content is no error message.
+const LONGEST_ERROR: u64 = 64 * 1024;
+
+#[derive(Debug, Default)]
+pub(crate) struct Message {
+    /// The reply whose content is coming.
+    part: Option<Part>,
+    content: Content,
+}
+
+#[derive(Debug)]
+struct Part {
+    left: u64,
+    /// Its header isn't the model's: it, and the content as far as it may be an error.
+    other: Option<Box<Other>>,
+}
+
+#[derive(Debug)]
+struct Other {
+    header: Header,
+    bytes: Bytes,
+    content: Vec<u8>,
+}
+
+impl Message {
+    pub(super) fn read(
+        &mut self,
+        input: &[u8],
+        asked: Asked<'_>,
+    ) -> Result<(usize, Step), Garbage> {
+        let mut used = 0;
+        let part = match &mut self.part {
+            Some(part) => part,
+            None => match begin(input, asked.model)? {
+                None => return Ok((0, Step::Short)),
+                Some((part, len)) => {
+                    used = len;
+                    self.part.insert(part)
+                }
+            },
+        };
+        let rest = &input[used..];
+        let piece = usize::try_from(part.left).map_or(rest, |left| &rest[..left.min(rest.len())]);
+        part.left -= piece.len() as u64;
+        self.content.take(piece, &asked)?;
+        if let Some(other) = &mut part.other
+            && other.header.content_length <= LONGEST_ERROR
+        {
+            other.content.extend_from_slice(piece);
+        }
+        used += piece.len();
+        let step = match (part.left, used) {
+            (0, _) => Step::Done(self.done(&asked)),
+            (_, 0) => Step::Short,
+            _ => Step::Part,
+        };
+        Ok((used, step))
+    }
+
+    pub(super) fn is_inside(&self) -> bool {
+        self.part.is_some()
+    }
+
+    fn done(&mut self, asked: &Asked<'_>) -> Done {
+        let other = self.part.take().and_then(|part| part.other);
+        let (different, len, content) = self.content.end(asked);
+        let done = Done {
+            status: 200,
+            content: len,
+            error: asked.model.and_then(|model| model.error.clone()),
+            different,
+            persistent: !asked.last && asked.model.is_some_and(|model| model.keeps),
+            learned: None,
+        };
+        let Some(Other { header, bytes, content: said }) = other.map(|other| *other) else {
+            return done;
+        };
+        let persistent = !asked.last && header.keep_alive;
+        let reply = message::Message {
+            content_type: header.content_type,
+            content_encoding: header.content_encoding,
+            content: said.into(),
+        };
+        let error = ErrorReply::of(&reply).map(|error| error.text);
+        let keeps = header.keep_alive;
+        let model =
+            || Model { header: bytes, content, len, keeps, error: error.clone(), shape: None };
+        let learned = asked.model.is_none().then(|| Box::new(model()));
+        Done { error, persistent, learned, ..done }
+    }
+}
+
+/// Reads a header: at a glance, where it is the model's.
+fn begin(input: &[u8], model: Option<&Model>) -> Result<Option<(Part, usize)>, Garbage> {
+    if let Some(model) = model
+        && input.starts_with(&model.header)
+    {
+        return Ok(Some((Part { left: model.len, other: None }, model.header.len())));
+    }
+    let read = frame::read(input, &LIMITS).map_err(garbage)?;
+    let Some((header, len)) = read else { return Ok(None) };
+    frame::admit(&header, &LIMITS).map_err(garbage)?;
+    let left = header.content_length;
+    let bytes = Bytes::copy_from_slice(&input[..len]);
+    let other = Some(Box::new(Other { header, bytes, content: Vec::new() }));
+    Ok(Some((Part { left, other }, len)))
+}
+
+fn garbage(refusal: Refusal) -> Garbage {
+    Garbage(format!("sent what is no reply: {}", refusal.what))
+}

@@ -1,0 +1,163 @@
+//! Finding where replies end, and whether they are good: one kind for each protocol.
+
+mod echo;
+mod http;
+mod message;
+
+use bytes::Bytes;
+use sockeye_proto::http1::client::Shape;
+
+use self::echo::Echo;
+use self::http::Http;
+use self::message::Message;
+use crate::plan::{Ask, Speaks};
+
+/// Content that can be kept to compare others with.
+const MOST_KEPT: usize = 256 << 20;
+
+/// What a reply looked like.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Model {
+    /// Of HTTP: its head.
+    shape: Option<Shape>,
+    /// Of messages: its header, with the length in front.
+    header: Bytes,
+    /// Its content, if others are to be compared with it.
+    content: Option<Bytes>,
+    /// The length of its content.
+    len: u64,
+    /// Of messages: the server keeps the connection.
+    keeps: bool,
+    /// It is an error.
+    pub(crate) error: Option<String>,
+}
+
+/// What is known about the request that is being answered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked<'a> {
+    pub(crate) ask: &'a Ask,
+    /// No other request follows on this connection.
+    pub(crate) last: bool,
+    /// What its reply probably looks like.
+    pub(crate) model: Option<&'a Model>,
+    /// Content is compared with the model's, or kept where there is none.
+    pub(crate) verify: bool,
+}
+
+/// A step through a reply.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// More input is needed.
+    Short,
+    /// A part of a reply was read.
+    Part,
+    /// A reply is complete.
+    Done(Done),
+}
+
+/// A complete reply.
+#[derive(Debug)]
+pub(crate) struct Done {
+    /// The status, for HTTP; else 200.
+    pub(crate) status: u16,
+    /// Bytes of its content.
+    pub(crate) content: u64,
+    /// The reply is an error, and what it says.
+    pub(crate) error: Option<String>,
+    /// The content isn't the model's.
+    pub(crate) different: bool,
+    /// The server takes another request on this connection.
+    pub(crate) persistent: bool,
+    /// The reply, where there was no model.
+    pub(crate) learned: Option<Box<Model>>,
+}
+
+/// What came is no reply; the end of a sentence that begins with "the peer".
+#[derive(Debug)]
+pub(crate) struct Garbage(pub(crate) String);
+
+/// The replies of one connection.
+#[derive(Debug)]
+pub(crate) enum Talk {
+    Http(Http),
+    Echo(Echo),
+    Message(Message),
+}
+
+impl Talk {
+    pub(crate) fn new(speaks: Speaks) -> Self {
+        match speaks {
+            Speaks::Http => Self::Http(Http::default()),
+            Speaks::Echo => Self::Echo(Echo::default()),
+            Speaks::Messages => Self::Message(Message::default()),
+        }
+    }
+
+    /// Takes one step. Returns how much of `input` was used, and what it was.
+    pub(crate) fn read(
+        &mut self,
+        input: &[u8],
+        asked: Asked<'_>,
+    ) -> Result<(usize, Step), Garbage> {
+        match self {
+            Self::Http(http) => http.read(input, asked),
+            Self::Echo(echo) => Ok(echo.read(input, asked)),
+            Self::Message(message) => message.read(input, asked),
+        }
+    }
+
+    /// The server has ended its side. A reply that is complete with that.
+    pub(crate) fn end_of_input(&mut self, asked: Asked<'_>) -> Option<Done> {
+        match self {
+            Self::Http(http) => http.end_of_input(asked),
+            Self::Echo(_) | Self::Message(_) => None,
+        }
+    }
+
+    /// Whether a part of a reply has been read that is not complete.
+    pub(crate) fn is_inside(&self) -> bool {
+        match self {
+            Self::Http(http) => http.is_inside(),
+            Self::Echo(echo) => echo.is_inside(),
+            Self::Message(message) => message.is_inside(),
+        }
+    }
+}
+
+/// Content as it comes: counted, and held against the model's or kept, as far as that is wanted.
+#[derive(Debug, Default)]
+struct Content {
+    at: u64,
+    different: bool,
+    kept: Vec<u8>,
+}
+
+impl Content {
+    fn take(&mut self, bytes: &[u8], asked: &Asked<'_>) -> Result<(), Garbage> {
+        if asked.verify {
+            match asked.model {
+                None if self.kept.len() + bytes.len() > MOST_KEPT => {
+                    let what = "sent more than 256 MiB of content, too much to hold others against";
+                    return Err(Garbage(what.into()));
+                }
+                None => self.kept.extend_from_slice(bytes),
+                Some(model) => self.compare(bytes, model.content.as_deref().unwrap_or_default()),
+            }
+        }
+        self.at += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn compare(&mut self, bytes: &[u8], model: &[u8]) {
+        let at = usize::try_from(self.at).unwrap_or(usize::MAX);
+        let theirs = model.get(at..).and_then(|rest| rest.get(..bytes.len()));
+        self.different |= theirs != Some(bytes);
+    }
+
+    /// All has come. Whether it differs, and what was kept.
+    fn end(&mut self, asked: &Asked<'_>) -> (bool, u64, Option<Bytes>) {
+        let Self { at, different, kept } = std::mem::take(self);
+        let short = asked.verify && asked.model.is_some_and(|model| model.len != at);
+        (different || short, at, asked.verify.then(|| kept.into()))
+    }
+}
