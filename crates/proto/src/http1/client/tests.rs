@@ -1,3 +1,5 @@
+//! Streams of replies, whole, cut and broken.
+
 use proptest::prelude::*;
 
 use super::*;
