@@ -9,9 +9,9 @@
 //!           writes requests ─▶ Talk finds where replies end ─▶ Tally (counts, a histogram)
 //! ```
 //!
-//! A [`Plan`] says what is asked, by how many connections, and until when; [`run`] does it on threads
-//! of its own. Whoever has to look at other things between two stretches of load drives a [`Worker`]
-//! by hand.
+//! A [`Plan`] says what is asked, by how many connections, and until when; [`learn`] finds an address
+//! that answers, and what it answers; [`run`] makes the load on threads of its own. Whoever has to look
+//! at other things between two stretches of load drives a [`Worker`] by hand.
 //!
 //! ```
 //! use std::num::NonZeroUsize;
@@ -26,8 +26,8 @@
 //!
 //! let mut plan = Plan::new(Speaks::Echo, vec![Ask::bytes("Hello World".into())]);
 //! plan.until = Until::Requests(100);
-//! let targets = [Target::Ip(address)];
-//! let outcome = sockeye_load::run(plan, &targets, &Control::default(), |_| {})?;
+//! let lesson = sockeye_load::learn(&plan, &[Target::Ip(address)])?;
+//! let outcome = sockeye_load::run(&plan.into(), &lesson, &Control::default(), |_| {})?;
 //! assert_eq!(outcome.tally.replies, 100);
 //! assert_eq!(outcome.tally.troubles.total(), 0);
 //!
@@ -57,13 +57,15 @@ mod request;
 mod run;
 mod talk;
 mod tally;
+#[cfg(test)]
+mod tests;
 mod trouble;
 mod worker;
 
 pub use learn::{LearnError, Lesson, Models, learn};
 pub use plan::{Ask, Plan, Speaks, Until};
 pub use request::{BadRequest, Request};
-pub use run::{Control, Outcome, RunError, Seen, run};
+pub use run::{Control, Outcome, Seen, run};
 pub use tally::Tally;
 pub use trouble::{Trouble, Troubles};
 pub use worker::{Share, Worker};

@@ -1,15 +1,16 @@
 //! A whole load, on threads of its own.
 
 use std::fmt;
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sockeye_engine::driver::{Target, Wake};
+use sockeye_engine::driver::Wake;
 
-use crate::learn::{self, LearnError, Lesson, Models};
+use crate::learn::Lesson;
 use crate::plan::{Plan, Until};
 use crate::tally::Tally;
 use crate::worker::{Share, Worker};
@@ -66,38 +67,13 @@ pub struct Seen {
 /// What a load came to.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// The address that was asked.
-    pub target: Target,
-    /// What its replies look like.
-    pub models: Models,
     /// What was counted, of all threads together.
     pub tally: Tally,
-    /// How long it took: with what was waited for at the end, without learning.
+    /// How long it took, with what was waited for at the end.
     pub time: Duration,
     /// It was ended from outside, before its time.
     pub stopped: bool,
 }
-
-/// Why a load could not be made.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum RunError {
-    /// Nobody answered the first request.
-    Learn(LearnError),
-    /// There was no thread or no poller to be had, or one failed.
-    Io(std::io::Error),
-}
-
-impl fmt::Display for RunError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Learn(error) => error.fmt(f),
-            Self::Io(error) => write!(f, "the event loop failed: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for RunError {}
 
 /// What the threads have counted, for whoever watches.
 #[derive(Debug, Default)]
@@ -106,38 +82,31 @@ struct Live {
     troubles: AtomicU64,
 }
 
-/// Learns what replies look like, makes the load, and waits for its end. `watch` is told every second
-/// how far it is.
+/// Makes a load, and waits for its end. `watch` is told every second how far it is.
 ///
 /// # Errors
 ///
-/// When the first request has no reply, or the means are not to be had. What goes wrong later is
-/// counted.
+/// When no thread or no poller is to be had, or one fails. What goes wrong with requests is counted.
 pub fn run(
-    plan: Plan,
-    targets: &[Target],
+    plan: &Arc<Plan>,
+    lesson: &Lesson,
     control: &Control,
     mut watch: impl FnMut(&Seen),
-) -> Result<Outcome, RunError> {
-    let Lesson { target, models } = learn::learn(&plan, targets).map_err(RunError::Learn)?;
-    let plan = Arc::new(plan);
+) -> io::Result<Outcome> {
     let (done, results) = mpsc::channel();
     let mut lives: Vec<Arc<Live>> = Vec::new();
     let begun = Instant::now();
-    for (at, share) in Share::of_threads(&plan).into_iter().enumerate() {
+    for (at, share) in Share::of_threads(plan).into_iter().enumerate() {
         let live = Arc::<Live>::default();
         lives.push(Arc::clone(&live));
-        let (plan, models, target) = (Arc::clone(&plan), models.clone(), target.clone());
+        let (plan, lesson) = (Arc::clone(plan), lesson.clone());
         let (done, stops) = (done.clone(), control.clone());
         let thread = thread::Builder::new().name(format!("load-{at}"));
         let work = move || {
             // Nobody to tell is a main thread that gave up for another one's failure.
-            let _ = done.send(work(&plan, &models, target, share, &live, &stops));
+            let _ = done.send(work(&plan, &lesson, share, &live, &stops));
         };
-        thread.spawn(work).map_err(|error| {
-            control.stop();
-            RunError::Io(error)
-        })?;
+        thread.spawn(work).inspect_err(|_| control.stop())?;
     }
     drop(done);
     let mut tally = Tally::default();
@@ -145,10 +114,7 @@ pub fn run(
     loop {
         match results.recv_timeout(TICK) {
             Ok(result) => {
-                let (counted, took) = result.map_err(|error| {
-                    control.stop();
-                    RunError::Io(error)
-                })?;
+                let (counted, took) = result.inspect_err(|_| control.stop())?;
                 tally.merge(counted);
                 time = time.max(took);
             }
@@ -165,19 +131,18 @@ pub fn run(
             Err(RecvTimeoutError::Disconnected) => break,
         }
     }
-    Ok(Outcome { target, models, tally, time, stopped: control.is_stopped() })
+    Ok(Outcome { tally, time, stopped: control.is_stopped() })
 }
 
 /// One thread's part.
 fn work(
     plan: &Arc<Plan>,
-    models: &Models,
-    target: Target,
+    lesson: &Lesson,
     share: Share,
     live: &Live,
     control: &Control,
-) -> std::io::Result<(Tally, Duration)> {
-    let mut worker = Worker::new(Arc::clone(plan), models, target, share)?;
+) -> io::Result<(Tally, Duration)> {
+    let mut worker = Worker::new(Arc::clone(plan), lesson, share)?;
     control.add(worker.waker());
     let length = match plan.until {
         Until::Time(length) => Some(length),

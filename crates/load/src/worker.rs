@@ -13,7 +13,7 @@ use sockeye_proto::{Peer, Protocol, Time};
 
 use crate::common::{Common, Known};
 use crate::lane::Lane;
-use crate::learn::Models;
+use crate::learn::Lesson;
 use crate::plan::{Plan, Until};
 use crate::talk::Model;
 use crate::tally::Tally;
@@ -86,8 +86,8 @@ impl Worker {
     /// # Errors
     ///
     /// When there is no poller to be had.
-    pub fn new(plan: Arc<Plan>, models: &Models, target: Target, share: Share) -> io::Result<Self> {
-        Self::with(plan, Arc::clone(&models.known), target, share)
+    pub fn new(plan: Arc<Plan>, lesson: &Lesson, share: Share) -> io::Result<Self> {
+        Self::with(plan, Arc::clone(&lesson.models.known), lesson.target.clone(), share)
     }
 
     pub(crate) fn with(

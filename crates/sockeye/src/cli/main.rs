@@ -1,10 +1,11 @@
 //! The `sockeye` program: what was typed ([`args`]) becomes what will run ([`plan`]), with every
-//! check done, and runs ([`serve`], [`send`]).
+//! check done, and runs ([`serve`], [`send`], [`load`]).
 
 #![forbid(unsafe_code)]
 
 mod answers;
 mod args;
+mod load;
 mod log;
 mod plan;
 mod quantity;
@@ -41,6 +42,7 @@ fn run(plan: Plan, log: &Log) -> anyhow::Result<ExitCode> {
         Plan::Echo(plan) => serve::echo(plan, log),
         Plan::Message(plan) => serve::message(plan, log),
         Plan::Send(plan) => send::run(&plan, log),
+        Plan::Load(plan) => load::run(plan, log),
         Plan::SendMessages(plan) => send::message::run(plan, log),
     }
 }

@@ -1,6 +1,7 @@
 //! What was typed: the flags, their defaults and their help. Nothing is checked here that needs
 //! more than the text itself; [`crate::plan`] does the rest.
 
+mod load;
 mod send;
 mod serve;
 
@@ -13,6 +14,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use sockeye_engine::Config;
 use sockeye_proto::{http1, message};
 
+pub(crate) use self::load::{Load, RequestFlags};
 pub(crate) use self::send::Send;
 pub(crate) use self::serve::{Echo, Http, Message, Serve};
 use crate::log::Level;
@@ -54,16 +56,18 @@ impl Typed {
         line: impl IntoIterator<Item = impl Into<OsString> + Clone>,
     ) -> Result<Self, clap::Error> {
         let typed = Self::try_parse_from(line)?;
-        if let Command::Send(send) = &typed.command {
-            let refuse = |why| {
-                let mut command = Self::command();
-                // As `sockeye send`, so that its usage is shown.
-                command.build();
-                let send = command.find_subcommand_mut("send").cloned();
-                send.unwrap_or(command).error(ErrorKind::ArgumentConflict, why)
-            };
-            send.check().map_err(refuse)?;
-        }
+        let (name, checked) = match &typed.command {
+            Command::Send(send) => ("send", send.check()),
+            Command::Load(load) => ("load", load.check()),
+            Command::Http(_) | Command::Echo(_) | Command::Message(_) => return Ok(typed),
+        };
+        checked.map_err(|why| {
+            let mut command = Self::command();
+            // As `sockeye send`, so that its usage is shown.
+            command.build();
+            let send = command.find_subcommand_mut(name).cloned();
+            send.unwrap_or(command).error(ErrorKind::ArgumentConflict, why)
+        })?;
         Ok(typed)
     }
 }
@@ -74,6 +78,7 @@ pub(crate) enum Command {
     Echo(Echo),
     Message(Message),
     Send(Send),
+    Load(Box<Load>),
 }
 
 impl Command {
@@ -84,6 +89,7 @@ impl Command {
             Self::Echo(echo) => echo.serve.log,
             Self::Message(message) => message.serve.log,
             Self::Send(send) => send.log,
+            Self::Load(load) => load.log,
         }
     }
 }
@@ -116,6 +122,7 @@ mod tests {
             ("echo", &["127.0.0.1:65432", "60s"]),
             ("message", &["127.0.0.1:65432", "16MiB", "10s", "30s", "60s", "info", "HTTP"]),
             ("send", &["[default: 1]", "60s", "10s", "warn", "16MiB"]),
+            ("load", &["[default: 64]", "[default: 1]", "10s", "warn"]),
         ] {
             let help = command.find_subcommand_mut(name).unwrap().render_long_help().to_string();
             for default in defaults {
@@ -142,7 +149,7 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_refused_with_a_hint() {
-        let table: [(&[&str], ErrorKind, &str); 12] = [
+        let table: [(&[&str], ErrorKind, &str); 17] = [
             (&["htpp"], ErrorKind::InvalidSubcommand, "http"),
             (&["http", "--worker", "2"], ErrorKind::UnknownArgument, "--workers"),
             (&["http", "--workers", "0"], ErrorKind::ValueValidation, "1..=1024"),
@@ -163,6 +170,15 @@ mod tests {
             ),
             (&["send", "message://h:1", "--count", "0"], ErrorKind::ValueValidation, "zero"),
             (&["message", "--max-content", "0"], ErrorKind::ValueValidation, "one byte"),
+            (&["load", "localhost:80"], ErrorKind::ValueValidation, "http://localhost:80/"),
+            (&["load", "http://a/", "http://b/"], ErrorKind::ArgumentConflict, "two servers"),
+            (&["load", "tcp://h:1", "-X", "GET"], ErrorKind::ArgumentConflict, "--method is for"),
+            (&["load", "http://h/", "--chunked"], ErrorKind::ArgumentConflict, "--body"),
+            (
+                &["load", "http://h/", "--requests", "1", "--duration", "1s"],
+                ErrorKind::ArgumentConflict,
+                "cannot be used with",
+            ),
         ];
         for (line, kind, hint) in table {
             let error = Typed::read([&["sockeye"], line].concat()).unwrap_err();

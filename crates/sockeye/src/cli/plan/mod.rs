@@ -2,11 +2,13 @@
 //! is begun. An error says what was wrong and what to do about it.
 
 mod contents;
+mod load;
 mod send;
 mod serve;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::load::Load;
 pub(crate) use self::send::{Send, SendMessages};
 pub(crate) use self::serve::{Echo, Http, Message, Serve};
 use crate::args::Command;
@@ -20,6 +22,7 @@ pub(crate) enum Plan {
     Message(Message),
     Send(Send),
     SendMessages(SendMessages),
+    Load(Load),
 }
 
 impl Plan {
@@ -33,6 +36,7 @@ impl Plan {
             Command::Http(typed) => serve::http(typed).map(Self::Http),
             Command::Echo(typed) => serve::echo(typed).map(Self::Echo),
             Command::Message(typed) => serve::message(typed).map(Self::Message),
+            Command::Load(typed) => load::load(*typed).map(Self::Load),
             Command::Send(typed) => match typed.target {
                 Target::Message(..) => send::messages(typed).map(Self::SendMessages),
                 Target::Tcp(..) | Target::Unix(_) => send::bytes(typed).map(Self::Send),

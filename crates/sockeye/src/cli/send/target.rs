@@ -67,7 +67,7 @@ impl FromStr for Target {
 }
 
 /// The host, without brackets, and the port.
-fn authority(text: &str) -> Result<(&str, u16), &'static str> {
+pub(crate) fn authority(text: &str) -> Result<(&str, u16), &'static str> {
     let (host, port) = text.rsplit_once(':').ok_or("a port is missing: HOST:PORT")?;
     let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
         Some(host) if host.parse::<Ipv6Addr>().is_ok() => host,

@@ -1,0 +1,224 @@
+//! Connections driven by hand.
+
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sockeye_proto::harness::Harness;
+
+use crate::common::{Common, Known};
+use crate::lane::Lane;
+use crate::talk::{Asked, Step, Talk};
+use crate::{Ask, Plan, Request, Speaks, Trouble};
+
+const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+const LAST: &[u8] = b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
+
+fn plan() -> Plan {
+    Plan::new(Speaks::Http, vec![Request::get("h", "/").ask().unwrap()])
+}
+
+/// A connection of `plan`, with `requests` to make, that knows `reply`.
+fn open(plan: Plan, requests: u64, reply: &[u8]) -> (Harness, Rc<Common>) {
+    let asked = Asked { ask: &plan.asks[0], last: false, model: None, verify: plan.verify };
+    let model = match Talk::new(plan.speaks).read(reply, asked) {
+        Ok((_, Step::Done(done))) => done.learned.map(|model| *model),
+        other => panic!("no reply: {other:?}"),
+    };
+    let known: Known = [[model.clone(), model]].into();
+    let common = Rc::new(Common::new(Arc::new(plan), known, 1, requests));
+    (Harness::new(Lane::new(Rc::clone(&common), 0, (0, 1))), common)
+}
+
+/// Whether our side has ended in order, with everything taken.
+fn finished(server: &mut Harness) -> bool {
+    server.output();
+    server.finished()
+}
+
+fn replies(common: &Common) -> u64 {
+    common.tally.borrow().replies
+}
+
+fn troubles(common: &Common) -> Vec<(Trouble, u64)> {
+    let tally = common.tally.borrow();
+    tally.troubles.met().map(|(trouble, count, _)| (trouble, count)).collect()
+}
+
+#[test]
+fn a_request_follows_each_reply_until_all_are_made() {
+    let (mut server, common) = open(plan(), 3, OK);
+    for answered in 0..3 {
+        assert_eq!(server.output(), GET);
+        assert_eq!(replies(&common), answered);
+        server.drip(OK);
+    }
+    assert!(finished(&mut server));
+    assert_eq!(replies(&common), 3);
+    assert_eq!(common.tally.borrow().content, 6);
+}
+
+#[test]
+fn so_many_are_under_way_as_the_pipeline_is_deep() {
+    let mut plan = plan();
+    plan.pipeline = NonZeroUsize::new(3).unwrap();
+    let (mut server, common) = open(plan, 5, OK);
+    assert_eq!(server.output(), GET.repeat(3));
+    server.input(&[OK, OK, &OK[..9]].concat());
+    assert_eq!(server.output(), GET.repeat(2));
+    server.input(&[&OK[9..], OK, OK].concat());
+    assert!(finished(&mut server));
+    assert_eq!(replies(&common), 5);
+}
+
+#[test]
+fn the_last_request_of_a_connection_says_so_and_the_server_closes() {
+    let mut plan = plan();
+    plan.per_connection = NonZeroU64::new(2);
+    let (mut server, common) = open(plan, 9, OK);
+    assert_eq!(server.output(), GET);
+    server.input(OK);
+    assert_eq!(server.output(), LAST);
+    server.input(
+        &String::from_utf8_lossy(OK)
+            .replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n")
+            .into_bytes(),
+    );
+    assert!(!finished(&mut server), "the server closes first");
+    server.eof();
+    assert!(finished(&mut server));
+    assert_eq!((replies(&common), troubles(&common)), (2, vec![]));
+}
+
+#[test]
+fn what_a_server_leaves_unanswered_when_it_closes_in_order_is_asked_again() {
+    let mut plan = plan();
+    plan.pipeline = NonZeroUsize::new(3).unwrap();
+    let (mut server, common) = open(plan, 3, OK);
+    server.input(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+    server.eof();
+    assert!(finished(&mut server));
+    assert_eq!((replies(&common), troubles(&common)), (1, vec![]));
+    assert!(!common.is_over(), "two are left");
+}
+
+#[test]
+fn each_end_without_a_reply_is_a_trouble_of_its_own_kind() {
+    let cases: [(&[u8], bool, Trouble); 5] = [
+        (b"", true, Trouble::Closed),
+        (&OK[..20], true, Trouble::Closed),
+        (b"SSH-2.0-OpenSSH\r\n", false, Trouble::Garbage),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", false, Trouble::Garbage),
+        (&OK[..20], false, Trouble::Silent),
+    ];
+    for (input, ends, trouble) in cases {
+        let (mut server, common) = open(plan(), 9, OK);
+        server.input(input);
+        if ends {
+            server.eof();
+        }
+        server.pass(Duration::from_secs(11));
+        assert!(server.fault().is_some());
+        assert_eq!(troubles(&common), [(trouble, 1)], "{}", input.escape_ascii());
+        assert_eq!(common.gone.borrow().len(), 1);
+    }
+}
+
+#[test]
+fn bytes_that_nobody_asked_for_are_no_reply() {
+    let mut plan = plan();
+    plan.rate = Some(1.0);
+    let (mut server, common) = open(plan, 9, OK);
+    server.input(&[OK, b"x"].concat());
+    assert!(server.fault().is_some());
+    assert_eq!((replies(&common), troubles(&common)), (1, vec![(Trouble::Garbage, 1)]));
+}
+
+#[test]
+fn errors_are_counted_by_status_and_other_content_where_it_is_held_against_the_first() {
+    let mut plan = plan();
+    plan.verify = true;
+    let (mut server, common) = open(plan, 5, OK);
+    server.input(OK);
+    server.input(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nho");
+    server.input(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nh\r\n1\r\ni\r\n0\r\n\r\n",
+    );
+    server.input(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nh");
+    server.input(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n");
+    assert!(finished(&mut server));
+    assert_eq!(troubles(&common), [(Trouble::Error, 1), (Trouble::Different, 2)]);
+    assert_eq!(common.tally.borrow().statuses, [0, 0, 4, 0, 0, 1]);
+}
+
+#[test]
+fn with_a_rate_latencies_count_from_when_a_request_was_meant_to_be_made() {
+    let mut plan = plan();
+    plan.rate = Some(10.0);
+    let (mut server, common) = open(plan, 3, OK);
+    assert_eq!(server.output(), GET);
+    // The server stalls while two more come due.
+    server.pass(Duration::from_millis(250));
+    assert_eq!(server.output(), b"");
+    server.input(OK);
+    assert_eq!(server.output(), GET);
+    server.input(OK);
+    assert_eq!(server.output(), GET);
+    server.input(OK);
+    assert!(finished(&mut server));
+    let tally = common.tally.borrow();
+    for (percent, millis) in [(33.0, 50), (66.0, 150), (100.0, 250)] {
+        let off = tally.percentile(percent).as_millis().abs_diff(millis);
+        assert!(off <= 1, "{percent} %: {:?}", tally.percentile(percent));
+    }
+}
+
+#[test]
+fn a_request_is_made_when_it_is_due_and_not_before() {
+    let mut plan = plan();
+    plan.rate = Some(10.0);
+    let (mut server, _) = open(plan, 2, OK);
+    server.output();
+    server.input(OK);
+    server.pass(Duration::from_millis(98));
+    assert_eq!(server.output(), b"");
+    server.pass(Duration::from_millis(1));
+    assert_eq!(server.output(), b"", "it looks in every turn, and it is not time yet");
+    server.pass(Duration::from_millis(2));
+    assert_eq!(server.output(), GET);
+}
+
+#[test]
+fn an_echo_and_messages_are_counted_by_their_length() {
+    let mut plan = Plan::new(Speaks::Echo, vec![Ask::bytes("abc".into())]);
+    plan.verify = true;
+    let (mut server, common) = open(plan, 3, b"abc");
+    server.drip(b"abcabxabc");
+    assert!(finished(&mut server));
+    assert_eq!((replies(&common), troubles(&common)), (3, vec![(Trouble::Different, 1)]));
+
+    let message = sockeye_proto::message::Message::json_text(r#"{"a": 1}"#.into());
+    let ask = Ask::message(&message).unwrap();
+    // A reply looks like a request.
+    let reply = ask.wire(false).clone();
+    let (mut server, common) = open(Plan::new(Speaks::Messages, vec![ask]), 3, &reply);
+    server.drip(&reply);
+    server.input(&reply);
+    let error = sockeye_proto::message::Message::json_text(r#"{"result": "Error: no."}"#.into());
+    server.input(Ask::message(&error).unwrap().wire(false));
+    assert!(finished(&mut server));
+    assert_eq!((replies(&common), troubles(&common)), (3, vec![(Trouble::Error, 1)]));
+}
+
+#[test]
+fn at_the_end_what_is_owed_is_waited_for() {
+    let (mut server, common) = open(plan(), u64::MAX, OK);
+    common.over.set(true);
+    server.drain();
+    assert!(!finished(&mut server));
+    server.input(OK);
+    assert!(finished(&mut server));
+    assert_eq!(replies(&common), 1);
+}

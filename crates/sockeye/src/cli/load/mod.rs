@@ -1,0 +1,96 @@
+//! `sockeye load`: makes a load, and says what it came to.
+
+mod report;
+pub(crate) mod target;
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread;
+
+use anyhow::Context;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use sockeye_load::Control;
+
+use self::report::Report;
+use crate::log::Log;
+use crate::plan::Load;
+
+/// Runs to the end of the load, or to a signal; either way with the results so far.
+///
+/// # Errors
+///
+/// When nobody answers the first request, or standard output failed. What goes wrong with later ones
+/// is told with the results, and shows in the exit code.
+pub(crate) fn run(load: Load, log: &Log) -> anyhow::Result<ExitCode> {
+    let control = Control::default();
+    stop_on_signals(&control).context("cannot take signals")?;
+    let Load { plan, addresses, targets, json } = load;
+    let name = targets.first().map(ToString::to_string).unwrap_or_default();
+    let lesson = sockeye_load::learn(&plan, &addresses);
+    let lesson = lesson.with_context(|| format!("{name} doesn't answer"))?;
+    for (at, says) in lesson.models.errors() {
+        if let Some(target) = targets.get(at) {
+            log.say(format!("{target} is answered with an error: {says}"));
+        }
+    }
+    let plan = Arc::new(plan);
+    let mut line = Line::new();
+    let outcome =
+        sockeye_load::run(&plan, &lesson, &control, |seen| line.show(&report::progress(seen)));
+    line.clear();
+    let outcome = outcome.context("the event loop failed")?;
+    let report = Report::of(&plan, &targets, &outcome);
+    let text = if json { report.json() } else { report.text() };
+    match io::stdout().write_all(text.as_bytes()) {
+        // Whoever read us has seen enough (`| head`).
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        result => result.context("cannot write to standard output")?,
+    }
+    Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The first signal ends the load, the second the process.
+fn stop_on_signals(control: &Control) -> io::Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let control = control.clone();
+    let act = move || {
+        let mut again = false;
+        for signal in &mut signals {
+            if again {
+                std::process::exit(128 + signal);
+            }
+            again = true;
+            control.stop();
+        }
+    };
+    thread::Builder::new().name("signals".into()).spawn(act)?;
+    Ok(())
+}
+
+/// A line on a terminal that is written over; elsewhere, nothing.
+struct Line {
+    shown: bool,
+    terminal: bool,
+}
+
+impl Line {
+    fn new() -> Self {
+        Self { shown: false, terminal: io::stderr().is_terminal() }
+    }
+
+    fn show(&mut self, text: &str) {
+        if self.terminal {
+            self.shown = true;
+            // A terminal that can't be written to has nobody in front of it.
+            let _ = write!(io::stderr(), "\r{text}\x1b[K");
+        }
+    }
+
+    fn clear(&mut self) {
+        if std::mem::take(&mut self.shown) {
+            let _ = write!(io::stderr(), "\r\x1b[K");
+        }
+    }
+}

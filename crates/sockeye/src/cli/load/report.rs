@@ -1,0 +1,237 @@
+//! What a load came to, for people and for programs.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use sockeye_load::{Outcome, Plan, Seen, Tally, Until};
+
+use super::target::Target;
+use crate::text;
+
+/// The percentiles that are shown.
+const PERCENTILES: [f64; 6] = [50.0, 75.0, 90.0, 99.0, 99.9, 99.99];
+
+/// How far a load is, on one line.
+pub(super) fn progress(seen: &Seen) -> String {
+    let rate = per_second(seen.replies, seen.time);
+    let mut line = format!(
+        "{}: {}, {} a second",
+        text::time(seen.time),
+        text::count(seen.replies, "reply").replace("replys", "replies"),
+        grouped(rate)
+    );
+    if seen.troubles > 0 {
+        let _ = write!(line, ", {}", text::count(seen.troubles, "error"));
+    }
+    line
+}
+
+pub(super) struct Report<'a> {
+    plan: &'a Plan,
+    targets: Vec<String>,
+    tally: &'a Tally,
+    time: Duration,
+    stopped: bool,
+}
+
+impl<'a> Report<'a> {
+    pub(super) fn of(plan: &'a Plan, targets: &[Target], outcome: &'a Outcome) -> Self {
+        Self {
+            plan,
+            targets: targets.iter().map(ToString::to_string).collect(),
+            tally: &outcome.tally,
+            time: outcome.time,
+            stopped: outcome.stopped,
+        }
+    }
+
+    /// Whether there were replies, and nothing went wrong.
+    pub(super) fn is_good(&self) -> bool {
+        self.tally.replies > 0 && self.tally.troubles.total() == 0
+    }
+
+    /// For people.
+    pub(super) fn text(&self) -> String {
+        let mut text = String::new();
+        let mut row = |name: &str, value: String| {
+            let _ = writeln!(text, "{name:<12}{value}");
+        };
+        let tally = self.tally;
+        let (first, others) = self
+            .targets
+            .split_first()
+            .map_or(("", 0), |(first, others)| (first.as_str(), others.len()));
+        row(
+            "target",
+            match others {
+                0 => first.to_owned(),
+                _ => format!("{first} and {others} more, in turn"),
+            },
+        );
+        row("load", self.load());
+        row("time", text::time(self.time) + if self.stopped { ", stopped early" } else { "" });
+        let rate = per_second(tally.replies, self.time);
+        row("replies", format!("{}, {} a second", grouped(tally.replies as f64), grouped(rate)));
+        let received = per_second(tally.received, self.time) as u64;
+        row(
+            "received",
+            format!("{}, {} a second", text::bytes(tally.received), text::bytes(received)),
+        );
+        row("sent", text::bytes(tally.sent));
+        if tally.connected > self.plan.connections.get() as u64 {
+            row("connections", grouped(tally.connected as f64));
+        }
+        if tally.replies > 0 {
+            let (least, mean, most) = tally.extremes();
+            row(
+                "latency",
+                format!(
+                    "least {}, mean {}, most {}",
+                    text::time(least),
+                    text::time(mean),
+                    text::time(most)
+                ),
+            );
+            for percent in PERCENTILES {
+                row(&format!("  {percent} %"), text::time(tally.percentile(percent)));
+            }
+        }
+        if tally.unmade > 0 {
+            row(
+                "unmade",
+                format!(
+                    "{}: they were due, and every connection was waiting for a reply",
+                    text::count(tally.unmade, "request")
+                ),
+            );
+        }
+        if tally.troubles.total() == 0 {
+            row("errors", "none".into());
+        }
+        for (at, (trouble, count, says)) in tally.troubles.met().enumerate() {
+            let name = if at == 0 { "errors" } else { "" };
+            let says = text::escape_controls(says);
+            row(name, format!("{count} × {}: {says}", trouble.code().replace('_', " ")));
+        }
+        text
+    }
+
+    /// What was asked of the server, in a few words.
+    fn load(&self) -> String {
+        let plan = self.plan;
+        let mut load = text::count(plan.connections.get() as u64, "connection");
+        if plan.threads.get() > 1 {
+            let _ = write!(load, ", {}", text::count(plan.threads.get() as u64, "thread"));
+        }
+        if plan.pipeline.get() > 1 {
+            let _ = write!(load, ", pipelined {} deep", plan.pipeline);
+        }
+        if let Some(most) = plan.per_connection {
+            let requests = text::count(most.get(), "request");
+            let _ = write!(load, ", {requests} on each");
+        }
+        let _ = match plan.rate {
+            Some(rate) => write!(load, ", {} requests a second", grouped(rate)),
+            None => write!(load, ", as fast as they are answered"),
+        };
+        load
+    }
+
+    /// For programs. Times are in microseconds.
+    pub(super) fn json(&self) -> String {
+        let tally = self.tally;
+        let micros = |time: Duration| time.as_nanos() as f64 / 1e3;
+        let (least, mean, most) = tally.extremes();
+        let mut latency = Map::new();
+        if tally.replies > 0 {
+            latency.insert("min".into(), json!(micros(least)));
+            latency.insert("mean".into(), json!(micros(mean)));
+            for percent in PERCENTILES {
+                let value = json!(micros(tally.percentile(percent)));
+                latency.insert(format!("p{percent}"), value);
+            }
+            latency.insert("max".into(), json!(micros(most)));
+        }
+        let troubles: Map<String, Value> = tally
+            .troubles
+            .met()
+            .map(|(trouble, count, says)| {
+                (trouble.code().to_owned(), json!({ "count": count, "first": says }))
+            })
+            .collect();
+        let statuses: Map<String, Value> = (1..=5)
+            .filter(|class| tally.statuses[*class] > 0)
+            .map(|class| (format!("{class}xx"), json!(tally.statuses[class])))
+            .collect();
+        let until = match self.plan.until {
+            Until::Time(time) => json!({ "seconds": time.as_secs_f64() }),
+            Until::Requests(count) => json!({ "requests": count }),
+        };
+        let report = json!({
+            "targets": self.targets,
+            "load": {
+                "connections": self.plan.connections,
+                "threads": self.plan.threads,
+                "pipeline": self.plan.pipeline,
+                "requests_per_connection": self.plan.per_connection,
+                "rate": self.plan.rate,
+                "until": until,
+            },
+            "seconds": self.time.as_secs_f64(),
+            "stopped": self.stopped,
+            "replies": tally.replies,
+            "replies_per_second": per_second(tally.replies, self.time),
+            "content_bytes": tally.content,
+            "received_bytes": tally.received,
+            "sent_bytes": tally.sent,
+            "connected": tally.connected,
+            "unmade": tally.unmade,
+            "statuses": statuses,
+            "latency_us": latency,
+            "errors": troubles,
+        });
+        format!("{report:#}\n")
+    }
+}
+
+fn per_second(count: u64, time: Duration) -> f64 {
+    let seconds = time.as_secs_f64();
+    if seconds > 0.0 { count as f64 / seconds } else { 0.0 }
+}
+
+/// `1,234,567`; below ten with one decimal.
+fn grouped(number: f64) -> String {
+    if number < 10.0 && number.fract() != 0.0 {
+        return format!("{number:.1}");
+    }
+    let digits = format!("{number:.0}");
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well() {
+        for (number, text) in
+            [(0.0, "0"), (0.53, "0.5"), (999.4, "999"), (1_234_567.0, "1,234,567")]
+        {
+            assert_eq!(grouped(number), text);
+        }
+    }
+
+    #[test]
+    fn progress_is_one_line() {
+        let seen = Seen { time: Duration::from_secs(2), replies: 5000, troubles: 1 };
+        assert_eq!(progress(&seen), "2.0 s: 5000 replies, 2,500 a second, 1 error");
+    }
+}

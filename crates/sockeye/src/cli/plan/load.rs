@@ -1,0 +1,131 @@
+//! What will be asked.
+
+use std::ffi::OsString;
+use std::num::{NonZeroU64, NonZeroUsize};
+
+use anyhow::{Context, bail};
+use bytes::Bytes;
+use sockeye_engine::{driver, raise_descriptor_limit};
+use sockeye_load::{Ask, Request, Speaks, Until};
+
+use super::contents::{self, Kind};
+use crate::args;
+use crate::load::target::Target;
+use crate::send::target;
+
+/// Descriptors that a load needs besides its connections, for each thread and in all.
+const OTHER_DESCRIPTORS: u64 = 64;
+
+/// What an echo is asked to send back.
+const DOTS: [u8; 64] = [b'.'; 64];
+
+/// What a service of messages is asked: what every one of ours can find.
+const SEARCH: &str = r#"{"action": "search", "value": "ring"}"#;
+
+/// A load, with the addresses to try.
+#[derive(Debug)]
+pub(crate) struct Load {
+    pub(crate) plan: sockeye_load::Plan,
+    pub(crate) addresses: Vec<driver::Target>,
+    /// The targets, in the order of the plan's requests.
+    pub(crate) targets: Vec<Target>,
+    pub(crate) json: bool,
+}
+
+pub(super) fn load(typed: args::Load) -> anyhow::Result<Load> {
+    let first = typed.targets.first().context("there is nothing to load")?;
+    let (speaks, asks) = match first {
+        Target::Http { .. } => (Speaks::Http, http(&typed)?),
+        Target::Other(target::Target::Message(..)) => (Speaks::Messages, vec![message(&typed)?]),
+        Target::Other(_) => (Speaks::Echo, vec![echo(&typed)?]),
+    };
+    let server = match &typed.request.unix_socket {
+        Some(path) => target::Target::Unix(path.clone()),
+        None => first.server(),
+    };
+    let addresses = server.look_up().with_context(|| format!("cannot look up {server}"))?;
+    let mut plan = sockeye_load::Plan::new(speaks, asks);
+    plan.connections = NonZeroUsize::new(typed.connections as usize).context("no connection")?;
+    plan.threads = NonZeroUsize::new(typed.threads.into()).context("no thread")?;
+    plan.until = match typed.requests {
+        Some(count) => Until::Requests(count.get()),
+        None => Until::Time(typed.duration.0),
+    };
+    plan.rate = typed.rate.map(|rate| rate.0);
+    plan.pipeline = typed.pipeline;
+    plan.per_connection =
+        if typed.close { Some(NonZeroU64::MIN) } else { typed.requests_per_connection };
+    plan.verify = typed.verify;
+    plan.timeout = typed.timeout.0;
+    plan.connect_timeout = typed.connect_timeout.0;
+    let wanted = u64::from(typed.connections) + u64::from(typed.threads) * 8 + OTHER_DESCRIPTORS;
+    let descriptors = raise_descriptor_limit(wanted);
+    if descriptors < wanted {
+        bail!(
+            "{} connections at once need more files than this process may have open \
+             ({descriptors}); raise the limit (ulimit -n), or take fewer",
+            typed.connections
+        );
+    }
+    Ok(Load { plan, addresses, targets: typed.targets, json: typed.json })
+}
+
+/// What was given to send.
+fn body(typed: &args::RequestFlags) -> anyhow::Result<Option<Bytes>> {
+    match (&typed.body, &typed.body_file) {
+        (Some(text), _) => Ok(Some(text.clone().into())),
+        (None, Some(path)) => {
+            let content = std::fs::read(path);
+            Ok(Some(content.with_context(|| format!("cannot read {}", path.display()))?.into()))
+        }
+        (None, None) => Ok(None),
+    }
+}
+
+fn http(typed: &args::Load) -> anyhow::Result<Vec<Ask>> {
+    let flags = &typed.request;
+    let body = body(flags)?;
+    let default = if body.is_some() { "POST" } else { "GET" };
+    let field = |field: &String| {
+        let (name, value) = field.split_once(':').unwrap_or((field, ""));
+        (name.to_owned(), value.to_owned())
+    };
+    let mut request = Request {
+        method: flags.method.clone().unwrap_or_else(|| default.into()),
+        host: String::new(),
+        target: String::new(),
+        fields: flags.header.iter().map(field).collect(),
+        body,
+        chunked: flags.chunked,
+    };
+    let mut asks = Vec::new();
+    for target in &typed.targets {
+        if let Target::Http { path, .. } = target {
+            request.host = target.authority();
+            request.target.clone_from(path);
+            asks.push(request.ask().with_context(|| format!("cannot ask {target}"))?);
+        }
+    }
+    Ok(asks)
+}
+
+fn echo(typed: &args::Load) -> anyhow::Result<Ask> {
+    let bytes = body(&typed.request)?.unwrap_or(Bytes::from_static(&DOTS));
+    if bytes.is_empty() {
+        bail!("nothing can't come back: give at least one byte to send");
+    }
+    Ok(Ask::bytes(bytes))
+}
+
+fn message(typed: &args::Load) -> anyhow::Result<Ask> {
+    let flags = &typed.request;
+    let content = match (&flags.body, &flags.body_file) {
+        (Some(text), _) => vec![OsString::from(text)],
+        (None, None) => vec![SEARCH.into()],
+        (None, Some(_)) => Vec::new(),
+    };
+    let files: Vec<_> = flags.body_file.iter().cloned().collect();
+    let mut messages = contents::read(&content, &files, Kind::of(None, None))?;
+    let message = messages.pop().context("there is nothing to send")?;
+    Ask::message(&message).context("the message's header would be too long")
+}

@@ -1,0 +1,231 @@
+//! `sockeye load`, against our servers and against peers that misbehave.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Output, Stdio};
+use std::thread;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::support::{Folder, Running, run, sockeye, text};
+
+fn site(folder: &Folder) -> Running {
+    folder.write("small.txt", b"Hello World");
+    folder.write("large.bin", &(0..300_000_u32).map(|n| (n % 251) as u8).collect::<Vec<_>>());
+    Running::start(&["http", folder.text(), "--listen", "127.0.0.1:0"])
+}
+
+/// A server that answers each connection's requests with `answer`, until it says no more.
+fn peer(answer: impl Fn(&mut TcpStream, usize) -> bool + Send + Sync + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for (number, stream) in listener.incoming().enumerate() {
+            let mut stream = stream.unwrap();
+            let mut request = [0; 1024];
+            while matches!(stream.read(&mut request), Ok(1..)) && answer(&mut stream, number) {}
+        }
+    });
+    url
+}
+
+/// Runs `load` with `--json`: the exit code and the report.
+fn load(args: &[&str]) -> (Option<i32>, Value) {
+    let output = run(&[&["load", "--json"], args].concat());
+    let report = serde_json::from_slice(&output.stdout);
+    (output.status.code(), report.unwrap_or_else(|_| panic!("{}", said(&output))))
+}
+
+fn said(output: &Output) -> String {
+    text(&output.stderr)
+}
+
+#[test]
+fn every_request_is_made_and_counted_whatever_is_spoken() {
+    let folder = Folder::new();
+    let http = site(&folder);
+    let echo = Running::start(&["echo", "--listen", "127.0.0.1:0"]);
+    let messages = Running::start(&["message", "--listen", "127.0.0.1:0"]);
+    let small = format!("{}/small.txt", http.url());
+    for (target, content) in [(small.as_str(), 11), (echo.url(), 64), (messages.url(), 60)] {
+        for flags in [
+            &["--connections", "5"][..],
+            &["--connections", "3", "--threads", "2", "--pipeline", "8", "--verify"],
+            &["--connections", "2", "--close", "--verify"],
+            &["--connections", "2", "--requests-per-connection", "7"],
+            &["--connections", "4", "--rate", "20k"],
+        ] {
+            let (code, report) = load(&[&[target, "--requests", "100"], flags].concat());
+            assert_eq!(code, Some(0), "{target} {flags:?}: {report:#}");
+            assert_eq!(report["replies"], 100, "{report:#}");
+            assert_eq!(report["content_bytes"], 100 * content, "{report:#}");
+            assert_eq!(report["errors"], serde_json::json!({}));
+            assert!(report["latency_us"]["p99"].as_f64() > Some(0.0), "{report:#}");
+        }
+    }
+}
+
+#[test]
+fn several_paths_are_asked_in_turn_and_heads_have_no_content() {
+    let folder = Folder::new();
+    let server = site(&folder);
+    let small = format!("{}/small.txt", server.url());
+    let large = format!("{}/large.bin", server.url());
+    let common = ["--connections", "2", "--requests", "40", "--verify"];
+    let (code, report) = load(&[&[small.as_str(), &large], &common[..]].concat());
+    assert_eq!(code, Some(0), "{report:#}");
+    assert_eq!(report["content_bytes"], 20 * 300_011, "{report:#}");
+    assert_eq!(report["statuses"]["2xx"], 40, "{report:#}");
+    let (code, report) = load(&[&[large.as_str(), "-X", "HEAD"], &common[..]].concat());
+    assert_eq!((code, &report["content_bytes"]), (Some(0), &0.into()), "{report:#}");
+    let range = ["-H", "If-None-Match: *", "--requests", "10"];
+    let (code, report) = load(&[&[small.as_str()], &range[..]].concat());
+    assert_eq!((code, &report["statuses"]["3xx"]), (Some(0), &10.into()), "{report:#}");
+}
+
+#[test]
+fn a_socket_of_the_file_system_is_loaded_too() {
+    let folder = Folder::new();
+    folder.write("index.html", b"everywhere");
+    let socket = folder.join("socket");
+    let unix = format!("unix:{socket}");
+    let _server = Running::start(&["http", folder.text(), "--listen", &unix]);
+    let flags = ["http://localhost/", "--unix-socket", &socket, "--requests", "10"];
+    let (code, report) = load(&flags);
+    assert_eq!((code, &report["content_bytes"]), (Some(0), &100.into()), "{report:#}");
+    let echo = folder.join("echo");
+    let unix = format!("unix:{echo}");
+    let _server = Running::start(&["echo", "--listen", &unix]);
+    let (code, _) = load(&[&unix, "--requests", "10", "--body", "hello"]);
+    assert_eq!(code, Some(0));
+}
+
+#[test]
+fn a_body_is_sent_with_its_length_or_in_chunks() {
+    for (flags, request) in [
+        (
+            &["--body", "20"][..],
+            "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nConnection: close\r\n\r\n20",
+        ),
+        (
+            &["--body", "20", "--chunked", "-X", "PUT", "-H", "A: b"],
+            "PUT / HTTP/1.1\r\nHost: h\r\nA: b\r\nTransfer-Encoding: chunked\r\n\
+             Connection: close\r\n\r\n2\r\n20\r\n0\r\n\r\n",
+        ),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let peer = thread::spawn(move || {
+            for _ in 0..3 {
+                let (mut stream, _) = listener.accept().unwrap();
+                // The authority has a port that no table can know.
+                let wanted = request
+                    .replace("Host: h", &format!("Host: {}", listener.local_addr().unwrap()));
+                let mut got = vec![0; wanted.len()];
+                stream.read_exact(&mut got).unwrap();
+                assert_eq!(text(&got), wanted);
+                stream.write_all(b"HTTP/1.0 201 Created\r\n\r\nuntil the end").unwrap();
+            }
+        });
+        let common = [url.as_str(), "--close", "--requests", "2", "--connections", "1"];
+        let (code, report) = load(&[&common, flags].concat());
+        peer.join().unwrap();
+        assert_eq!(code, Some(0), "{report:#}");
+        assert_eq!(report["content_bytes"], 26, "{report:#}");
+    }
+}
+
+#[test]
+fn errors_are_told_by_kind_and_show_in_the_exit_code() {
+    const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
+    let table: [(&str, String); 4] = [
+        ("closed", peer(|stream, number| stream.write_all(OK).is_ok() && number == 0)),
+        (
+            "error_reply",
+            peer(|stream, _| {
+                stream.write_all(b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n").is_ok()
+            }),
+        ),
+        (
+            "bad_reply",
+            peer(|stream, number| {
+                stream.write_all(if number == 0 { OK } else { b"what?\r\n" }).is_ok()
+            }),
+        ),
+        (
+            "different",
+            peer(|stream, number| {
+                let reply = String::from_utf8_lossy(OK)
+                    .replace("hi", if number == 0 { "hi" } else { "ho" });
+                stream.write_all(reply.as_bytes()).is_ok()
+            }),
+        ),
+    ];
+    for (kind, url) in table {
+        let flags = [&url, "--requests", "4", "--connections", "1", "--verify"];
+        let (code, report) = load(&flags);
+        assert_eq!(code, Some(1), "{kind}: {report:#}");
+        assert!(report["errors"][kind]["count"].as_u64() >= Some(1), "{kind}: {report:#}");
+    }
+}
+
+#[test]
+fn a_server_that_does_not_answer_is_told_at_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/x", listener.local_addr().unwrap());
+    drop(listener);
+    let output = run(&["load", &url]);
+    assert_eq!(output.status.code(), Some(1));
+    let expected = format!("{url} doesn't answer: could not connect: Connection refused");
+    assert!(said(&output).contains(&expected), "{}", said(&output));
+    assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn a_server_that_is_gone_ends_a_load_of_so_many_requests() {
+    // It answers what is asked first, and then nobody listens any more.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("tcp://{}", listener.local_addr().unwrap());
+    let peer = thread::spawn(move || {
+        let mut stream = listener.accept().unwrap().0;
+        let mut bytes = [0; 64];
+        stream.read_exact(&mut bytes).unwrap();
+        drop(listener);
+        stream.write_all(&bytes).unwrap();
+    });
+    let (code, report) = load(&[&url, "--requests", "1000000", "--connections", "2"]);
+    peer.join().unwrap();
+    assert_eq!((code, &report["replies"]), (Some(1), &0.into()), "{report:#}");
+}
+
+#[test]
+fn ctrl_c_ends_it_with_the_results_so_far() {
+    let server = Running::start(&["echo", "--listen", "127.0.0.1:0"]);
+    let mut command = sockeye(&["load", server.url(), "--duration", "1h", "--log", "debug"]);
+    let mut child =
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).stdin(Stdio::null()).spawn().unwrap();
+    // The request that is made first has been answered: its connection is closed.
+    let mut stderr = std::io::BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("closed") {
+        assert!(std::io::BufRead::read_line(&mut stderr, &mut line).unwrap() > 0, "{line}");
+    }
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(text(&output.stdout).contains("stopped early"), "{}", text(&output.stdout));
+}
+
+#[test]
+fn the_report_is_for_people_unless_json_is_asked_for() {
+    let server = Running::start(&["echo", "--listen", "127.0.0.1:0"]);
+    let output = run(&["load", server.url(), "--requests", "10", "--connections", "2"]);
+    let report = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    for line in
+        ["target      tcp://", "load        2 connections, as fast", "replies     10, ", "  99.9 %"]
+    {
+        assert!(report.contains(line), "{report}");
+    }
+    assert!(report.ends_with("errors      none\n"), "{report}");
+}
