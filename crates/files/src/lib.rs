@@ -1,16 +1,16 @@
 //! A folder, or a single file, as HTTP replies.
 //!
 //! ```text
-//!  request ─▶ path: a checked name ─▶ cache ── fresh ──────────────▶ reply from memory, or from a
-//!                                       │                            kept descriptor by sendfile
+//!  request ─▶ path: a checked name ─▶ cache ── fresh ──▶ conditions, ranges ─▶ reply from memory,
+//!                                       │                    or from a kept descriptor by sendfile
 //!                                       └── not known, or a second old
 //!                                              │ one flight per name
 //!                                              ▼
-//!                              a job off the loop: store ─▶ entry ─▶ cache, and all who wait
+//!             a job off the loop: mount ─▶ rule ─▶ store ─▶ entry ─▶ cache, and all who wait
 //! ```
 //!
-//! [`Folder`] is what a program opens; each shard makes a [`Site`] of it, and each connection gets
-//! its handler there:
+//! [`Folder`] is what a program opens, with [`Options`]; several are placed by [`Mounts`]. Each
+//! shard makes a [`Site`] of them, and each connection gets its handler there:
 //!
 //! ```
 //! use std::rc::Rc;
@@ -41,6 +41,9 @@
 //! - A resumed download is of one content: a range is sent of the very file whose tag or date the
 //!   client names, and no range has a byte sent twice.
 //! - A hot small file is answered without a system call and without an allocation.
+//!
+//! Why a URL is answered as it is says [`Mounts::explain`], by the look-up that answers requests;
+//! each absence is logged with its reason, at debug.
 //!
 //! What it leaves to others: HTTP itself is `sockeye-proto`'s; threads, sockets and the sending of
 //! files are the engine's.

@@ -38,7 +38,9 @@ impl Stage {
         if status(why) != Status::NOT_FOUND || folder.store.single_file().is_some() {
             return None;
         }
-        if self == Self::Asked && folder.options.spa && navigates {
+        // A path that no file may have is no app's either: who looks for `.git` shall find nothing.
+        let is_app = folder.options.spa && !matches!(why, Absent::Refused(_));
+        if self == Self::Asked && is_app && navigates {
             return Some(Self::Fallback { mount, why });
         }
         Some(Self::ErrorPage { mount, why })

@@ -139,6 +139,8 @@ fn an_app_gets_its_page_where_somebody_wants_to_see_one() {
         ("/img/logo.png", "Accept: text/html\r\n", 404, "404 Not Found\n"),
         ("/api/users", "Accept: application/json\r\n", 404, "404 Not Found\n"),
         ("/api/users", "Accept: */*\r\nSec-Fetch-Mode: cors\r\n", 404, "404 Not Found\n"),
+        ("/.git/config", "", 404, "404 Not Found\n"),
+        ("/users//7", "", 404, "404 Not Found\n"),
         ("/%00", "", 400, "400 Bad Request\n"),
     ] {
         let got = ask("GET", path, fields);

@@ -1,7 +1,10 @@
 //! Parts of files.
 
+use std::fs;
+
+use super::scratch::Scratch;
 use super::{Client, Got, memory};
-use crate::SMALL;
+use crate::{CacheLimits, Folder, SMALL};
 
 const DIGITS: &str = "0123456789";
 
@@ -214,6 +217,35 @@ fn no_mixture_of_ranges_makes_a_reply_larger_than_the_file_and_a_head() {
         assert!(matches!(got.status, 200 | 206), "{asked}");
         assert_eq!(got.field("Content-Length"), Some(&*got.body.len().to_string()));
         assert!(got.body.len() <= large.len() + 512, "{} for {asked}", got.body.len());
+    }
+}
+
+/// A download from disk that breaks off anywhere and goes on from there, again and again.
+#[test]
+fn a_download_is_resumed_bit_for_bit() {
+    let scratch = Scratch::new();
+    let content: Vec<u8> =
+        (0u32..80_000).flat_map(|at| at.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    fs::write(scratch.path().join("film"), &content).unwrap();
+    let site = Folder::open(scratch.path()).unwrap().site(CacheLimits::default());
+    let mut client = Client::new(&site);
+    let tag = client.request("HEAD", "/film", "").field("ETag").unwrap().to_owned();
+    let mut got = Vec::new();
+    for step in [1, 4095, 4096, 65_536, 3, 100_000, 17, 1 << 30] {
+        client.pass(1000);
+        let more = format!("If-Range: {tag}\r\n");
+        let part = range(&mut client, "/film", &format!("bytes={}-", got.len()), &more);
+        assert_eq!(part.status, 206);
+        got.extend_from_slice(&part.body[..part.body.len().min(step)]);
+    }
+    assert!(got == content);
+    // Deployed anew with the same content, it still goes on; with another one it begins again.
+    for (content, status) in [(&content[..], 206), (b"another film", 200)] {
+        fs::write(scratch.path().join("next"), content).unwrap();
+        fs::rename(scratch.path().join("next"), scratch.path().join("film")).unwrap();
+        client.pass(1000);
+        let more = format!("If-Range: {tag}\r\n");
+        assert_eq!(range(&mut client, "/film", "bytes=5-", &more).status, status);
     }
 }
 
