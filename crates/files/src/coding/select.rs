@@ -1,0 +1,127 @@
+//! Which coding a file is sent in: what the client likes best among what there is.
+
+use super::{Accepted, Coding};
+
+/// What there is of a file in one coding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Offer {
+    /// Nothing, and nothing will be made.
+    None,
+    /// It is made as it goes; how long it will be is known only then.
+    Made,
+    /// A sibling of that many bytes.
+    Sibling(u64),
+}
+
+/// Picks a coding; `None` is the file as it is, which is also sent where nothing that there is will
+/// do: the client can say so itself, and 406 would not give it more.
+///
+/// Among what is liked the same, a sibling goes first: somebody took the time to make it small.
+/// Of two siblings the smaller goes, of two that are made the first of [`Coding::ALL`].
+pub(crate) fn select(accepted: Accepted, offers: [Offer; Coding::ALL.len()]) -> Option<Coding> {
+    let least = accepted.identity().max(1);
+    let mut best = None;
+    for coding in Coding::ALL {
+        let (weight, offer) = (accepted.weight(coding), offers[coding as usize]);
+        // Bytes are saved by a coding: at the same weight it goes before none.
+        if offer == Offer::None || weight < least {
+            continue;
+        }
+        let better = match best {
+            None => true,
+            Some((most, _, _)) if weight != most => weight > most,
+            Some((_, Offer::Sibling(shortest), _)) => {
+                matches!(offer, Offer::Sibling(len) if len < shortest)
+            }
+            Some(_) => matches!(offer, Offer::Sibling(_)),
+        };
+        if better {
+            best = Some((weight, offer, coding));
+        }
+    }
+    best.map(|(_, _, coding)| coding)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::Offer::*;
+    use super::*;
+
+    const ALL: &str = "gzip, deflate, br, zstd";
+
+    fn selected(value: &str, offers: [Offer; 3]) -> Option<&'static str> {
+        select(Accepted::of_values([value.as_bytes()]), offers).map(Coding::name)
+    }
+
+    #[test]
+    fn what_is_liked_best_goes_then_siblings_then_the_small_then_our_order() {
+        for (value, [zstd, br, gzip], expected) in [
+            (ALL, [None, None, None], Option::None),
+            (ALL, [Made, Made, Made], Some("zstd")),
+            (ALL, [None, Made, Made], Some("br")),
+            ("gzip, br", [Made, Made, Made], Some("br")),
+            ("gzip", [Made, Made, Made], Some("gzip")),
+            ("deflate", [Made, Made, Made], Option::None),
+            ("", [Made, Made, Made], Option::None),
+            // Weights go before everything.
+            ("gzip;q=0.9, br;q=0.8, zstd;q=0.7", [Made, Made, Made], Some("gzip")),
+            ("gzip;q=0.1, br;q=0.2", [Made, Made, Sibling(1)], Some("br")),
+            ("*;q=0.5, gzip", [Sibling(1), Made, Made], Some("gzip")),
+            ("gzip;q=0.5, identity", [Made, Made, Sibling(1)], Option::None),
+            ("gzip;q=0.5, identity;q=0.5", [Made, Made, Sibling(1)], Some("gzip")),
+            ("gzip;q=0.001", [Made, Made, Made], Some("gzip")),
+            ("gzip;q=0", [Made, Made, Made], Option::None),
+            // Siblings, and the smallest of them.
+            (ALL, [Made, Made, Sibling(50)], Some("gzip")),
+            (ALL, [Made, Sibling(40), Sibling(50)], Some("br")),
+            (ALL, [Sibling(60), Sibling(50), Sibling(40)], Some("gzip")),
+            (ALL, [Sibling(40), Sibling(40), Sibling(40)], Some("zstd")),
+            (ALL, [Sibling(50), Made, Sibling(50)], Some("zstd")),
+            // Nothing that there is will do: it is sent as it is.
+            ("identity;q=0", [Made, Made, Made], Option::None),
+            ("*;q=0", [Made, Made, Made], Option::None),
+            ("identity;q=0, br", [Sibling(9), None, Made], Option::None),
+            ("identity;q=0, br;q=0.1", [Sibling(9), Made, Made], Some("br")),
+        ] {
+            assert_eq!(
+                selected(value, [zstd, br, gzip]),
+                expected,
+                "{value} {zstd:?} {br:?} {gzip:?}"
+            );
+        }
+    }
+
+    fn offer() -> impl Strategy<Value = Offer> {
+        prop_oneof![Just(None), Just(Made), (0..4_u64).prop_map(Sibling)]
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_sent_that_is_refused_or_not_there_or_less_liked_than_another(
+            weights in proptest::array::uniform4(0..5_u16),
+            offers in proptest::array::uniform3(offer()),
+        ) {
+            let [zstd, br, gzip, identity] = weights;
+            let value = format!(
+                "zstd;q=0.{zstd}, br;q=0.{br}, gzip;q=0.{gzip}, identity;q=0.{identity}"
+            );
+            let accepted = Accepted::of_values([value.as_bytes()]);
+            let chosen = select(accepted, offers);
+            let weight = |coding| accepted.weight(coding);
+            if let Some(coding) = chosen {
+                prop_assert!(weight(coding) > 0 && weight(coding) >= accepted.identity());
+                prop_assert_ne!(offers[coding as usize], None);
+            }
+            for coding in Coding::ALL.into_iter().filter(|it| offers[*it as usize] != None) {
+                match chosen {
+                    Option::None => {
+                        prop_assert!(weight(coding) == 0 || weight(coding) < accepted.identity());
+                    }
+                    Some(chosen) => prop_assert!(weight(coding) <= weight(chosen)),
+                }
+            }
+        }
+    }
+}
