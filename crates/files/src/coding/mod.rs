@@ -2,11 +2,15 @@
 //!
 //! - `accept`: what a request says in `Accept-Encoding`, as a weight for each coding.
 //! - `select`: which coding is sent, of those that there are.
+//! - `pack`: packing what is not packed yet.
+//! - `unpack`: whether what somebody packed is the original.
 
 #![allow(dead_code, unused_imports, reason = "nothing is sent in a coding yet")]
 
 mod accept;
+mod pack;
 mod select;
+mod unpack;
 
 pub(crate) use accept::Accepted;
 pub(crate) use select::{Offer, select};

@@ -14,6 +14,7 @@ mod validators;
 mod why;
 
 use std::cell::Cell;
+use std::io::Read;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -118,6 +119,19 @@ impl Got {
     fn text(&self) -> &str {
         std::str::from_utf8(&self.body).expect("text")
     }
+}
+
+/// Undoes a coding, as a client does: with the readers of the crates, not the code under test.
+pub(crate) fn unpack(coding: &str, packed: &[u8]) -> Vec<u8> {
+    let mut content = Vec::new();
+    let read = match coding {
+        "zstd" => zstd::Decoder::new(packed).expect("memory").read_to_end(&mut content),
+        "br" => brotli::Decompressor::new(packed, 4096).read_to_end(&mut content),
+        "gzip" => flate2::read::GzDecoder::new(packed).read_to_end(&mut content),
+        other => panic!("no such coding: {other}"),
+    };
+    read.expect("packed content");
+    content
 }
 
 /// A figure out of what a site shows of itself.
