@@ -3,14 +3,20 @@
 //! - `accept`: what a request says in `Accept-Encoding`, as a weight for each coding.
 //! - `select`: which coding is sent, of those that there are.
 //! - `pack`: packing what is not packed yet.
+//! - `packed`: what was packed, kept for all shards.
 //! - `unpack`: whether what somebody packed is the original.
+//! - `verdicts`: which siblings are, found out once.
 
 #![allow(dead_code, unused_imports, reason = "nothing is sent in a coding yet")]
 
 mod accept;
+mod content;
 mod pack;
+mod packed;
+mod recent;
 mod select;
 mod unpack;
+mod verdicts;
 
 pub(crate) use accept::Accepted;
 pub(crate) use select::{Offer, select};

@@ -1,0 +1,140 @@
+//! Whether a sibling is what it says: the same content as the file beside it, packed.
+//!
+//! The times of two files don't tell: a build that makes all times equal, a checkout, a copy or a
+//! forgotten `gzip -k` leaves a packed file beside an original that it was not made of, and
+//! whoever serves it shows yesterday's page to everybody who accepts the coding. So the content
+//! decides: it is unpacked and compared, once for each pair of files, and the verdict is kept for as
+//! long as neither of them changes.
+
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+
+use tracing::warn;
+
+use super::Coding;
+use super::content::Content;
+use super::recent::Recent;
+use super::unpack::{Likeness, Unlike, compare};
+use crate::entry::Held;
+use crate::identity::Identity;
+
+/// So much of a file is compared with what its sibling unpacks to. Of larger ones the beginning is,
+/// and the times decide about the rest: unpacking takes about 4 ms for each MiB and coding.
+pub(crate) const COMPARED: u64 = 16 * 1024 * 1024;
+
+/// Pairs whose verdict is kept: about 2 MiB.
+const PAIRS: usize = 8192;
+
+/// The verdicts of a folder, for all shards.
+#[derive(Debug)]
+pub(crate) struct Verdicts {
+    /// Whether the sibling may be sent.
+    known: Mutex<Recent<Pair, bool>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Pair {
+    coding: Coding,
+    file: Identity,
+    sibling: Identity,
+}
+
+/// One of the two, as it was opened.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Side<'a> {
+    pub(crate) name: &'a [u8],
+    pub(crate) held: &'a Held,
+    pub(crate) identity: &'a Identity,
+    /// Whether the identity would show any later change.
+    pub(crate) settled: bool,
+}
+
+impl Side<'_> {
+    /// Whether what was read of it is what it was when it was opened.
+    fn is_unchanged(&self) -> bool {
+        match self.held {
+            Held::Memory(_) => true,
+            Held::Open(file) => file.identity().is_ok_and(|now| self.identity.has_content_of(&now)),
+        }
+    }
+}
+
+/// Why a sibling is not sent.
+enum Stale {
+    Unlike(Unlike),
+    Older,
+}
+
+impl fmt::Display for Stale {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unlike(unlike) => unlike.fmt(f),
+            Self::Older => f.write_str("it is older than the file, and too large to compare"),
+        }
+    }
+}
+
+impl Default for Verdicts {
+    fn default() -> Self {
+        Self { known: Mutex::new(Recent::new(PAIRS)) }
+    }
+}
+
+impl Verdicts {
+    /// What was found out about a pair before.
+    pub(crate) fn known(
+        &self,
+        coding: Coding,
+        file: &Identity,
+        sibling: &Identity,
+    ) -> Option<bool> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(&Pair::of(coding, file, sibling)).copied()
+    }
+
+    /// Whether the sibling may be sent in place of the file. Blocks, for as long as unpacking takes.
+    ///
+    /// A sibling that may not is warned of, once. One that can't be read now, or changes while it
+    /// is read, is passed over without a word, and judged again at the next look-up.
+    pub(crate) fn judge(&self, coding: Coding, file: Side<'_>, sibling: Side<'_>) -> bool {
+        let (packed, original) = (Content::of(sibling.held), Content::of(file.held));
+        let verdict = match compare(coding, packed, original, COMPARED) {
+            Ok(Likeness::Whole) => Ok(()),
+            Ok(Likeness::Beginning) if sibling.identity.modified >= file.identity.modified => {
+                Ok(())
+            }
+            Ok(Likeness::Beginning) => Err(Stale::Older),
+            Ok(Likeness::None(unlike)) => Err(Stale::Unlike(unlike)),
+            Err(_) => return false,
+        };
+        if !file.is_unchanged() || !sibling.is_unchanged() {
+            return false;
+        }
+        if file.settled && sibling.settled {
+            let pair = Pair::of(coding, file.identity, sibling.identity);
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            // Another shard may have been first, and has warned then.
+            let is_news = known.get(&pair).is_none();
+            known.put(pair, verdict.is_ok(), 1);
+            drop(known);
+            if let (Err(stale), true) = (&verdict, is_news) {
+                warn!(
+                    target: "sockeye",
+                    file = ?String::from_utf8_lossy(file.name),
+                    sibling = ?String::from_utf8_lossy(sibling.name),
+                    why = %stale,
+                    "a packed file is not the file beside it, and is not sent: pack it anew"
+                );
+            }
+        }
+        verdict.is_ok()
+    }
+}
+
+impl Pair {
+    fn of(coding: Coding, file: &Identity, sibling: &Identity) -> Self {
+        // A name more or less is no other content; it touches `changed` all the same.
+        let [file, sibling] = [file, sibling].map(|identity| Identity { links: 0, ..*identity });
+        Self { coding, file, sibling }
+    }
+}
