@@ -4,8 +4,6 @@
 //! comes twice counts with the lower weight: a coding that the client can't read costs it the page,
 //! one that it could have read only some bytes.
 
-use sockeye_proto::http1::Request;
-
 use super::Coding;
 
 /// The weight `q=1`, in thousandths.
@@ -25,20 +23,6 @@ impl Accepted {
     /// to read one.
     pub(crate) const UNSAID: Self = Self { codings: [0; Coding::ALL.len()], identity: MOST };
 
-    pub(crate) fn of(request: &Request<'_>) -> Self {
-        Self::of_values(request.fields_named("accept-encoding"))
-    }
-
-    /// Reads the values of all such fields: they are one list (RFC 9110, 5.3).
-    pub(crate) fn of_values<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> Self {
-        let mut said = None;
-        for value in values {
-            let said = said.get_or_insert_with(Said::default);
-            value.split(|byte| *byte == b',').for_each(|member| said.take(member));
-        }
-        said.map_or(Self::UNSAID, Said::settle)
-    }
-
     /// The weight of a coding.
     pub(crate) fn weight(self, coding: Coding) -> u16 {
         self.codings[coding as usize]
@@ -52,15 +36,23 @@ impl Accepted {
 }
 
 /// What the members of the list said so far.
-#[derive(Default)]
-struct Said {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct AcceptEncoding {
+    /// Whether there is such a field at all.
+    said: bool,
     codings: [Option<u16>; Coding::ALL.len()],
     identity: Option<u16>,
     /// `*`: all that is not named.
     others: Option<u16>,
 }
 
-impl Said {
+impl AcceptEncoding {
+    /// Takes a field's value. Several fields are one list (RFC 9110, 5.3).
+    pub(crate) fn push(&mut self, value: &[u8]) {
+        self.said = true;
+        value.split(|byte| *byte == b',').for_each(|member| self.take(member));
+    }
+
     fn take(&mut self, member: &[u8]) {
         let Some((name, weight)) = weighed(member) else { return };
         let place = if let Some(coding) = Coding::from_name(name) {
@@ -75,7 +67,11 @@ impl Said {
         *place = Some(place.map_or(weight, |before| before.min(weight)));
     }
 
-    fn settle(self) -> Accepted {
+    /// What it all comes to.
+    pub(crate) fn settle(self) -> Accepted {
+        if !self.said {
+            return Accepted::UNSAID;
+        }
         let identity = match (self.identity, self.others) {
             (Some(weight), _) => weight,
             // It can be refused by `*`, but `*` is no wish for it.
@@ -123,6 +119,14 @@ fn trim(mut bytes: &[u8]) -> &[u8] {
     bytes
 }
 
+/// What a request with these fields accepts.
+#[cfg(test)]
+pub(crate) fn accepted<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> Accepted {
+    let mut list = AcceptEncoding::default();
+    values.into_iter().for_each(|value| list.push(value));
+    list.settle()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -131,7 +135,7 @@ mod tests {
 
     /// Weights of zstd, br, gzip and of no coding.
     fn weights(values: &[&str]) -> (u16, u16, u16, u16) {
-        let accepted = Accepted::of_values(values.iter().map(|value| value.as_bytes()));
+        let accepted = accepted(values.iter().map(|value| value.as_bytes()));
         let [zstd, br, gzip] = Coding::ALL.map(|coding| accepted.weight(coding));
         (zstd, br, gzip, accepted.identity())
     }
@@ -252,7 +256,7 @@ mod tests {
                 0..48,
             ),
         ) {
-            let accepted = Accepted::of_values([&value[..]]);
+            let accepted = accepted([&value[..]]);
             for coding in Coding::ALL {
                 prop_assert!(accepted.weight(coding) <= MOST);
             }
@@ -264,7 +268,7 @@ mod tests {
     fn reading_a_list_allocates_nothing() {
         let measured = allocation_counter::measure(|| {
             let values = [&b"gzip, deflate, br, zstd"[..], b"identity;q=0.5, *;q=0"];
-            assert_eq!(Accepted::of_values(values).identity(), 500);
+            assert_eq!(accepted(values).identity(), 500);
         });
         assert_eq!(measured.count_total, 0);
     }

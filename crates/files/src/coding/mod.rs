@@ -18,7 +18,7 @@ mod select;
 mod unpack;
 mod verdicts;
 
-pub(crate) use accept::Accepted;
+pub(crate) use accept::{AcceptEncoding, Accepted};
 pub(crate) use select::{Offer, select};
 
 /// A coding that content is sent in.
@@ -49,6 +49,21 @@ impl Coding {
             Self::Brotli => "br",
             Self::Gzip => "gzip",
         }
+    }
+
+    /// What a name that is packed so ends with.
+    pub(crate) const fn extension(self) -> &'static [u8] {
+        match self {
+            Self::Zstd => b".zst",
+            Self::Brotli => b".br",
+            Self::Gzip => b".gz",
+        }
+    }
+
+    /// The tag of content in this coding, from one that no other content in it has.
+    pub(crate) fn tag(self, tag: &str) -> String {
+        let tag = tag.strip_suffix('"').unwrap_or(tag);
+        format!("{tag}-{}\"", self.name())
     }
 
     /// The coding of that name; names are compared without regard to case.

@@ -48,11 +48,12 @@ mod tests {
 
     use super::Offer::*;
     use super::*;
+    use crate::coding::accept::accepted;
 
     const ALL: &str = "gzip, deflate, br, zstd";
 
     fn selected(value: &str, offers: [Offer; 3]) -> Option<&'static str> {
-        select(Accepted::of_values([value.as_bytes()]), offers).map(Coding::name)
+        select(accepted([value.as_bytes()]), offers).map(Coding::name)
     }
 
     #[test]
@@ -107,7 +108,7 @@ mod tests {
             let value = format!(
                 "zstd;q=0.{zstd}, br;q=0.{br}, gzip;q=0.{gzip}, identity;q=0.{identity}"
             );
-            let accepted = Accepted::of_values([value.as_bytes()]);
+            let accepted = accepted([value.as_bytes()]);
             let chosen = select(accepted, offers);
             let weight = |coding| accepted.weight(coding);
             if let Some(coding) = chosen {
