@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use sockeye_proto::http1::{Method, Request};
 
+use crate::coding::AcceptEncoding;
 use crate::conditional::Conditions;
 use crate::stage::is_page;
 
@@ -23,6 +24,7 @@ pub(crate) struct Asked<'a> {
     fetch_mode: Sole<'a>,
     /// `Origin`: whose script asks.
     origin: Sole<'a>,
+    pub(crate) accept_encoding: AcceptEncoding,
 }
 
 /// A field that is a list: its lines are one list (RFC 9110, 5.3).
@@ -50,6 +52,7 @@ impl<'a> Asked<'a> {
             accept: List::default(),
             fetch_mode: Sole::None,
             origin: Sole::None,
+            accept_encoding: AcceptEncoding::default(),
         };
         for (name, value) in request.fields() {
             asked.take(name, value);
@@ -72,6 +75,7 @@ impl<'a> Asked<'a> {
             8 if is("if-range") => conditions.range.push(value),
             13 if is("if-none-match") => conditions.none_match.push(value),
             14 if is("sec-fetch-mode") => self.fetch_mode.push(value),
+            15 if is("accept-encoding") => self.accept_encoding.push(value),
             17 if is("if-modified-since") => conditions.modified_since.push(value),
             19 if is("if-unmodified-since") => conditions.unmodified_since.push(value),
             _ => {}
@@ -80,7 +84,17 @@ impl<'a> Asked<'a> {
 
     /// To be kept longer than the request.
     pub(crate) fn into_owned(self) -> Asked<'static> {
-        let Self { method, path, query, conditions, range, accept, fetch_mode, origin } = self;
+        let Self {
+            method,
+            path,
+            query,
+            conditions,
+            range,
+            accept,
+            fetch_mode,
+            origin,
+            accept_encoding,
+        } = self;
         Asked {
             method,
             path: Cow::Owned(path.into_owned()),
@@ -90,6 +104,7 @@ impl<'a> Asked<'a> {
             accept: accept.into_owned(),
             fetch_mode: fetch_mode.into_owned(),
             origin: origin.into_owned(),
+            accept_encoding,
         }
     }
 
@@ -203,6 +218,7 @@ mod tests {
                 accept: List::default(),
                 fetch_mode: Sole::None,
                 origin: Sole::None,
+                accept_encoding: AcceptEncoding::default(),
             };
             for (name, value) in [("Accept", accept), ("Sec-Fetch-Mode", mode)] {
                 if let Some(value) = value {

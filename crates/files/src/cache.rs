@@ -114,14 +114,31 @@ impl Cache {
             self.remove(*at);
         }
         self.sweep(now);
-        let slot = Slot {
+        self.add(Slot {
             key: Rc::from(key),
             entry,
             looked: Some(looked),
             checked: now,
             asked: now,
             used: false,
-        };
+        });
+    }
+
+    /// Keeps the same file with another coding, unless something else is known by now. When it was
+    /// looked up stays as it was.
+    pub(crate) fn put_coded(&mut self, key: &[u8], entry: &Arc<Entry>) {
+        let Some(&at) = self.index.get(key) else { return };
+        let Slot { entry: known, looked, checked, asked, .. } = &self.slots[at];
+        if Arc::ptr_eq(known, entry) || !entry.goes_on_from(known) {
+            return;
+        }
+        let (looked, checked, asked) = (*looked, *checked, *asked);
+        self.remove(at);
+        let (key, entry) = (Rc::from(key), Arc::clone(entry));
+        self.add(Slot { key, entry, looked, checked, asked, used: true });
+    }
+
+    fn add(&mut self, slot: Slot) {
         let (weight, descriptors) = (slot.weight(), slot.entry.descriptors());
         if !self.make_room(weight, descriptors) {
             return;

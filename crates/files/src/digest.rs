@@ -82,6 +82,25 @@ impl Digests {
         Some(digest)
     }
 
+    /// The digest of an open file, read only where nobody has read it yet; `None` where it changed
+    /// meanwhile.
+    pub(crate) fn of(
+        &self,
+        file: &dyn Stored,
+        identity: &Identity,
+        is_settled: bool,
+    ) -> Result<Option<Digest>, Absent> {
+        if let Some(known) = self.get(identity).filter(|_| is_settled) {
+            return Ok(Some(known));
+        }
+        let digest = Digest::read(file, identity.size)?;
+        let digest = digest.filter(|_| file.identity() == Ok(*identity));
+        if let Some(digest) = digest.filter(|_| is_settled) {
+            self.put(*identity, digest);
+        }
+        Ok(digest)
+    }
+
     pub(crate) fn put(&self, identity: Identity, digest: Digest) {
         self.lock().put(identity, digest);
     }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use sockeye_proto::Wall;
 
+use crate::coding::{Coded, Coder, Coding};
 use crate::digest::Digest;
 use crate::explain::Rule;
 use crate::head::Head;
@@ -47,19 +48,23 @@ pub(crate) enum Slash {
 }
 
 /// A file, and all that is said about it in every reply.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct FileEntry {
     /// Its name in the folder.
     pub(crate) name: Box<[u8]>,
     /// What led to it.
     pub(crate) rule: Rule,
-    identity: Identity,
+    pub(crate) identity: Identity,
     /// Whether `identity` would show any later change.
-    settled: bool,
+    pub(crate) settled: bool,
     pub(crate) tag: String,
     pub(crate) modified: Option<Wall>,
     pub(crate) head: Head,
-    held: Held,
+    pub(crate) held: Held,
+    /// Whether the fields say that another request may get another form.
+    pub(crate) varies: bool,
+    /// Its other forms; none where it has only this one, or is such a form itself.
+    pub(crate) coded: Option<Box<Coded>>,
 }
 
 /// A file that was just opened, and what led to it.
@@ -74,7 +79,7 @@ pub(crate) struct OpenedFile<'a> {
 }
 
 /// How the content is kept.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Held {
     Memory(Bytes),
     Open(Arc<dyn Stored>),
@@ -105,45 +110,85 @@ impl Entry {
 
     /// The memory that it holds besides itself, in bytes.
     pub(crate) fn weight(&self) -> usize {
-        match &self.what {
-            What::File(FileEntry { held: Held::Memory(bytes), .. }) => bytes.len(),
-            _ => 0,
-        }
+        let weight = |form: &FileEntry| match &form.held {
+            Held::Memory(bytes) => bytes.len(),
+            Held::Open(_) => 0,
+        };
+        self.forms().map(weight).sum()
     }
 
     /// The descriptors that it holds.
     pub(crate) fn descriptors(&self) -> usize {
-        self.open_file().is_some().into()
+        self.open_files().count()
     }
 
-    /// The open file, where the content is not in memory.
-    pub(crate) fn open_file(&self) -> Option<&dyn Stored> {
-        match &self.what {
-            What::File(FileEntry { held: Held::Open(file), .. }) => Some(&**file),
-            _ => None,
+    /// The open files, where content is not in memory.
+    pub(crate) fn open_files(&self) -> impl Iterator<Item = &dyn Stored> {
+        self.forms().filter_map(|form| match &form.held {
+            Held::Memory(_) => None,
+            Held::Open(file) => Some(&**file),
+        })
+    }
+
+    /// A file as it is and in all its codings.
+    fn forms(&self) -> impl Iterator<Item = &FileEntry> {
+        let file = match &self.what {
+            What::File(file) => Some(file),
+            What::Redirect(_) | What::Absent(_) => None,
+        };
+        file.into_iter().chain(
+            file.and_then(|file| file.coded.as_ref()).into_iter().flat_map(|coded| coded.all()),
+        )
+    }
+
+    /// The same file with one coding more, or the knowledge that there is no use in it. Blocks.
+    pub(crate) fn with_coding(&self, coder: &Coder, coding: Coding) -> Self {
+        let what = match &self.what {
+            What::File(file) => What::File(coder.pack(file, coding)),
+            What::Redirect(slash) => What::Redirect(*slash),
+            What::Absent(absent) => What::Absent(*absent),
+        };
+        Self { mount: self.mount, what }
+    }
+
+    /// Whether this is the file of `before`, beside the same siblings.
+    pub(crate) fn goes_on_from(&self, before: &Self) -> bool {
+        match (&self.what, &before.what) {
+            (What::File(file), What::File(before)) => file.goes_on_from(before),
+            _ => false,
         }
     }
 }
 
 impl FileEntry {
     pub(crate) fn new(opened: OpenedFile<'_>, held: Held, options: &Options) -> Self {
-        // Salts are never used twice, so neither is a tag that might name two contents.
-        static SALT: AtomicU64 = AtomicU64::new(1);
         let OpenedFile { name, rule, identity, now, digest } = opened;
         let settled = identity.is_settled(now);
-        let tag = match digest {
-            Some(digest) => digest.tag(),
-            None if settled => identity.tag(0),
-            None => identity.tag(SALT.fetch_add(1, Ordering::Relaxed)),
-        };
+        let tag = tag_of(digest, &identity, settled);
         let modified = modified(identity.modified, now);
         let head = Head::new(name, &tag, modified, options);
-        Self { name: name.into(), rule, identity, settled, tag, modified, head, held }
+        Self {
+            name: name.into(),
+            rule,
+            identity,
+            settled,
+            tag,
+            modified,
+            head,
+            held,
+            varies: false,
+            coded: None,
+        }
     }
 
     /// Whether a file of this identity, found so, is answered for as this one is.
     pub(crate) fn still_is(&self, name: &[u8], rule: Rule, identity: &Identity) -> bool {
         self.settled && self.identity == *identity && self.rule == rule && *self.name == *name
+    }
+
+    /// Whether a file of this identity has this content.
+    pub(crate) fn still_has(&self, identity: &Identity) -> bool {
+        self.settled && self.identity == *identity
     }
 
     /// Its length in bytes.
@@ -154,6 +199,17 @@ impl FileEntry {
     /// The content, as it is kept.
     pub(crate) fn held(&self) -> &Held {
         &self.held
+    }
+}
+
+/// The tag of a content by its digest, or by its identity where it was not read. Salts are never
+/// used twice, so neither is a tag that might name two contents.
+pub(crate) fn tag_of(digest: Option<Digest>, identity: &Identity, settled: bool) -> String {
+    static SALT: AtomicU64 = AtomicU64::new(1);
+    match digest {
+        Some(digest) => digest.tag(),
+        None if settled => identity.tag(0),
+        None => identity.tag(SALT.fetch_add(1, Ordering::Relaxed)),
     }
 }
 

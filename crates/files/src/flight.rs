@@ -60,10 +60,20 @@ pub(crate) struct Pilot {
 impl Pilot {
     /// Tells everybody what was found.
     pub(crate) fn land(self, entry: Arc<Entry>) {
-        let state = mem::replace(&mut *self.flight.lock(), State::Landed(Arc::clone(&entry)));
+        let landed = State::Landed(Arc::clone(&entry));
+        self.tell(landed, &entry);
+    }
+
+    /// As [`Pilot::land`], but whoever comes later begins anew: what was found is kept elsewhere.
+    pub(crate) fn land_unkept(self, entry: &Arc<Entry>) {
+        self.tell(State::Failed, entry);
+    }
+
+    fn tell(self, state: State, entry: &Arc<Entry>) {
+        let state = mem::replace(&mut *self.flight.lock(), state);
         if let State::Flying(waiting) = state {
             for promise in waiting {
-                let landing = Landing { entry: Arc::clone(&entry), started: self.flight.started };
+                let landing = Landing { entry: Arc::clone(entry), started: self.flight.started };
                 promise.keep(Box::new(landing));
             }
         }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::cache::CacheLimits;
+use crate::coding::Coder;
 use crate::digest::Digests;
 use crate::disk::{Disk, OpenError};
 use crate::mounts::Mounts;
@@ -18,6 +19,7 @@ pub struct Folder {
     pub(crate) options: Arc<Options>,
     /// Shared by all shards.
     pub(crate) digests: Arc<Digests>,
+    pub(crate) coder: Arc<Coder>,
 }
 
 impl Folder {
@@ -33,13 +35,17 @@ impl Folder {
 
     /// Takes any store.
     pub fn new(store: impl Store + 'static) -> Self {
-        Self { store: Arc::new(store), options: Arc::default(), digests: Arc::default() }
+        let options = Options::default();
+        let coder = Arc::new(Coder::new(&options.codings));
+        let digests = Arc::default();
+        Self { store: Arc::new(store), options: Arc::new(options), digests, coder }
     }
 
     /// The same folder, answered for as `options` say.
     #[must_use]
     pub fn with(self, options: Options) -> Self {
-        Self { options: Arc::new(options), ..self }
+        let coder = Arc::new(Coder::new(&options.codings));
+        Self { options: Arc::new(options), coder, ..self }
     }
 
     /// The folder for one shard, to be made on the thread that will use it.

@@ -50,10 +50,11 @@ impl Files {
         landing: &Landing,
         reply: Reply<'_, '_>,
     ) -> Answer {
-        let Pending { awaited: Awaited { key, stage, .. }, since, asked } = &*pending;
-        self.site.land(key, landing, reply.now());
+        let Pending { awaited, since, asked } = &*pending;
+        self.site.land(awaited, landing, reply.now());
+        let Awaited { key, stage, .. } = awaited;
         let progress = if since.since(landing.started) < FRESH {
-            self.site.respond(&landing.entry, *stage, asked, reply)
+            self.site.respond(key, &landing.entry, *stage, asked, reply)
         } else {
             self.site.go(key, *stage, asked, reply)
         };
@@ -89,7 +90,7 @@ impl Handler for Files {
         };
         match body.map(Message::downcast::<Landing>) {
             Ok(Ok(landing)) => self.landed(pending, &landing, reply),
-            Ok(Err(_)) | Err(Abandoned) => self.site.fail(&pending.awaited.key, reply),
+            Ok(Err(_)) | Err(Abandoned) => self.site.fail(&pending.awaited, &pending.asked, reply),
         }
     }
 

@@ -9,7 +9,7 @@ use crate::mime;
 use crate::options::Options;
 
 /// The fields of replies with a file.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Head {
     /// Those of a reply with its content.
     pub(crate) fields: Fields,

@@ -56,6 +56,12 @@ impl Identity {
         same_file && same_content && same_change
     }
 
+    /// The identity of something made of this, of another size.
+    #[must_use]
+    pub(crate) fn with_size(self, size: u64) -> Self {
+        Self { size, ..self }
+    }
+
     /// An entity tag for the content, quotes included: the same for the same identity, on every
     /// shard and after a restart. `salt` keeps apart what an unsettled identity can't.
     #[must_use]

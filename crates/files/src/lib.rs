@@ -86,8 +86,8 @@ mod tests;
 
 pub use by_name::ByName;
 pub use cache::{CacheLimits, FRESH};
+pub use coding::{Coding, Codings};
 pub use cors::{BadOrigin, Cors};
-pub use coding::Coding;
 pub use disk::{Disk, OpenError};
 pub use entry::SMALL;
 pub use explain::{Explanation, Rule};

@@ -119,8 +119,10 @@ impl LookUp<'_> {
                 Opened::Folder => return Ok(Loaded::Folder),
                 Opened::File(file, identity) => (file, identity),
             };
-            if self.known.is_some_and(|known| known.still_is(name, rule, &identity)) {
-                return Ok(Loaded::Found(Found::Same));
+            if let Some(known) = self.known.filter(|known| known.still_is(name, rule, &identity)) {
+                let renewed = self.folder.coder.renew(self.folder, known);
+                let other = |file| Found::Other(Box::new(What::File(file)));
+                return Ok(Loaded::Found(renewed.map_or(Found::Same, other)));
             }
             let hashed = identity.size <= self.folder.options.hashed_up_to;
             let (held, digest) = if identity.size <= SMALL {
@@ -136,7 +138,8 @@ impl LookUp<'_> {
                 (Held::Open(file), None)
             };
             let opened = OpenedFile { name, rule, identity, now, digest };
-            let entry = FileEntry::new(opened, held, &self.folder.options);
+            let mut entry = FileEntry::new(opened, held, &self.folder.options);
+            self.folder.coder.equip(self.folder, &mut entry);
             return Ok(Loaded::Found(Found::Other(Box::new(What::File(entry)))));
         }
         Err(Absent::Changing)
@@ -152,16 +155,7 @@ impl LookUp<'_> {
         identity: &Identity,
         now: Stamp,
     ) -> Result<Option<Digest>, Absent> {
-        let (digests, is_settled) = (&self.folder.digests, identity.is_settled(now));
-        if let Some(known) = digests.get(identity).filter(|_| is_settled) {
-            return Ok(Some(known));
-        }
-        let digest = Digest::read(file, identity.size)?;
-        let digest = digest.filter(|_| file.identity() == Ok(*identity));
-        if let Some(digest) = digest.filter(|_| is_settled) {
-            digests.put(*identity, digest);
-        }
-        Ok(digest)
+        self.folder.digests.of(file, identity, identity.is_settled(now))
     }
 }
 
@@ -176,7 +170,7 @@ fn redirect(slash: Slash) -> Result<Found, Absent> {
 }
 
 /// Reads `size` bytes from the beginning; `None` where there are fewer.
-fn read(file: &dyn Stored, size: u64) -> Result<Option<Bytes>, Absent> {
+pub(crate) fn read(file: &dyn Stored, size: u64) -> Result<Option<Bytes>, Absent> {
     let mut content = vec![0; usize::try_from(size).map_err(|_| Absent::Exhausted)?];
     let mut filled = 0;
     while filled < content.len() {

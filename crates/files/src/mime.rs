@@ -104,6 +104,25 @@ fn has_charset(kind: &str) -> bool {
     })
 }
 
+/// Types that are no text and get smaller by packing all the same: what isn't listed is packed by
+/// itself (pictures, sound, archives), or nobody knows.
+const LOOSE: &[&str] = &[
+    "application/wasm",
+    "application/vnd.ms-fontobject",
+    "application/rtf",
+    "font/ttf",
+    "font/otf",
+    "font/collection",
+    "image/bmp",
+    "image/x-icon",
+    "image/vnd.microsoft.icon",
+];
+
+/// Whether packing makes content of this type smaller, as a rule.
+pub(crate) fn gets_smaller(kind: &str) -> bool {
+    is_text(kind) || LOOSE.contains(&kind.split(';').next().unwrap_or_default().trim_end())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,6 +189,44 @@ mod tests {
         ] {
             assert_eq!(chosen(name.as_bytes(), &choices), expected);
         }
+    }
+
+    #[test]
+    fn text_gets_smaller_and_what_is_packed_does_not() {
+        for (name, expected) in [
+            ("a.html", true),
+            ("a.css", true),
+            ("a.js", true),
+            ("a.json", true),
+            ("a.jsonl", true),
+            ("a.geojson", true),
+            ("a.yaml", true),
+            ("a.svg", true),
+            ("a.txt", true),
+            ("a.md", true),
+            ("feed.atom", true),
+            ("a.wasm", true),
+            ("a.ttf", true),
+            ("favicon.ico", true),
+            ("LICENSE", true),
+            ("a.png", false),
+            ("a.jpg", false),
+            ("a.webp", false),
+            ("a.avif", false),
+            ("a.woff", false),
+            ("a.woff2", false),
+            ("a.mp4", false),
+            ("a.mp3", false),
+            ("a.pdf", false),
+            ("a.zip", false),
+            ("a.gz", false),
+            ("a.br", false),
+            ("a.zst", false),
+            ("unknown", false),
+        ] {
+            assert_eq!(gets_smaller(&content_type(name.as_bytes())), expected, "{name}");
+        }
+        assert!(gets_smaller("text/x-made-up") && !gets_smaller("application/x-made-up"));
     }
 
     #[test]

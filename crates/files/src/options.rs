@@ -1,6 +1,7 @@
 //! What a folder's owner may choose. The defaults are what most want: safe, and right for a site.
 
 use crate::by_name::ByName;
+use crate::coding::Codings;
 use crate::cors::Cors;
 use crate::headers::Headers;
 
@@ -43,6 +44,8 @@ pub struct Options {
     /// is made of its identity on disk, so that its first answer doesn't wait until all of it was
     /// read. 8 MiB: a few milliseconds to read, where it is in the kernel's memory.
     pub hashed_up_to: u64,
+    /// In which codings files are sent. All.
+    pub codings: Codings,
 }
 
 impl Default for Options {
@@ -55,6 +58,7 @@ impl Default for Options {
             headers: Headers::default(),
             cors: Cors::default(),
             hashed_up_to: 8 * 1024 * 1024,
+            codings: Codings::default(),
         }
     }
 }

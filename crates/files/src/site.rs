@@ -11,8 +11,9 @@ use sockeye_proto::{FileSource, Ticket, Time};
 
 use crate::asked::Asked;
 use crate::cache::{Cache, CacheLimits, FRESH};
+use crate::coding::{Choice, Coding};
 use crate::cors::Cors;
-use crate::entry::{Entry, Slash, What};
+use crate::entry::{Entry, FileEntry, Slash, What};
 use crate::flight::{Boarding, Flights, Landing};
 use crate::handler::Files;
 use crate::mounts::Mounts;
@@ -58,12 +59,23 @@ pub(crate) struct Awaited {
     pub(crate) ticket: Ticket,
     pub(crate) key: Box<[u8]>,
     pub(crate) stage: Stage,
+    /// The flight that packs the file, where that is what is waited for.
+    packing: Option<Box<[u8]>>,
 }
 
 /// What became of an entry: the answer, or another one to look for.
 enum Step<'r, 't> {
     Answered(Answer),
     Next(Stage, Reply<'r, 't>),
+    /// The same, once it is packed.
+    Pack(Packing, Reply<'r, 't>),
+}
+
+/// A file that is to be packed.
+struct Packing {
+    entry: Arc<Entry>,
+    stage: Stage,
+    coding: Coding,
 }
 
 /// What is known under a name now, or will be.
@@ -107,8 +119,8 @@ impl Site {
             Ok(wanted) => self.go(wanted.key(), Stage::Asked, asked, reply),
             Err(refusal) => {
                 let what = What::Absent(Absent::Refused(refusal));
-                let entry = Entry { mount: self.inner.mounts.root(), what };
-                self.respond(&entry, Stage::Asked, asked, reply)
+                let entry = Arc::new(Entry { mount: self.inner.mounts.root(), what });
+                self.respond(b"", &entry, Stage::Asked, asked, reply)
             }
         }
     }
@@ -126,7 +138,8 @@ impl Site {
             Err(reply) => match self.look_up(key, reply) {
                 Looked::Found(entry, reply) => self.step(&entry, stage, asked, reply),
                 Looked::Waiting(ticket, reply) => {
-                    return Progress::Waiting(Awaited { ticket, key: key.into(), stage }, reply);
+                    let awaited = Awaited { ticket, key: key.into(), stage, packing: None };
+                    return Progress::Waiting(awaited, reply);
                 }
                 Looked::Full(reply) => {
                     let text = "Too many files are being looked for. Try again.";
@@ -135,26 +148,74 @@ impl Site {
                 }
             },
         };
-        self.follow(step, asked)
+        self.follow(key, step, asked)
     }
 
-    /// Answers with `entry`, or with what comes after it.
+    /// Answers with `entry`, which is known under `key`, or with what comes after it.
     pub(crate) fn respond<'r, 't>(
         &self,
-        entry: &Entry,
+        key: &[u8],
+        entry: &Arc<Entry>,
         stage: Stage,
         asked: &Asked<'_>,
         reply: Reply<'r, 't>,
     ) -> Progress<'r, 't> {
-        self.follow(self.step(entry, stage, asked, reply), asked)
+        self.follow(key, self.step(entry, stage, asked, reply), asked)
     }
 
     /// Goes on where there is another entry to look for: at most two times.
-    fn follow<'r, 't>(&self, step: Step<'r, 't>, asked: &Asked<'_>) -> Progress<'r, 't> {
+    fn follow<'r, 't>(
+        &self,
+        key: &[u8],
+        step: Step<'r, 't>,
+        asked: &Asked<'_>,
+    ) -> Progress<'r, 't> {
         match step {
             Step::Answered(answer) => Progress::Answered(answer),
             Step::Next(stage, reply) => self.go(stage.key(&self.inner.mounts), stage, asked, reply),
+            Step::Pack(packing, reply) => self.pack(key, packing, asked, reply),
         }
+    }
+
+    /// Waits for a file to be packed; where too much waits for that already, it is sent as it is.
+    ///
+    /// Whoever asks first waits with the others: packing takes no longer than sending what it saves,
+    /// as a rule, and a cache in front of us would keep what is sent for long.
+    fn pack<'r, 't>(
+        &self,
+        key: &[u8],
+        packing: Packing,
+        asked: &Asked<'_>,
+        reply: Reply<'r, 't>,
+    ) -> Progress<'r, 't> {
+        let Packing { entry, stage, coding } = packing;
+        let folder = entry.mount.map(|mount| &self.inner.mounts.get(mount).folder);
+        let (Some(folder), What::File(file)) = (folder, &entry.what) else {
+            return Progress::Answered(self.finish(&entry, stage, asked, reply));
+        };
+        let Some(leave) = folder.coder.admit(file) else {
+            return Progress::Answered(self.finish(&entry, stage, asked, reply));
+        };
+        // No name holds a NUL: this is no look-up's flight.
+        let flight = [key, b"\0", coding.name().as_bytes(), file.tag.as_bytes()].concat();
+        let boarding =
+            self.inner.flights.borrow_mut().board(&flight, reply.now(), || reply.promise());
+        let ticket = match boarding {
+            Boarding::Joined(ticket) => ticket,
+            Boarding::Started(ticket, pilot) => {
+                let coder = Arc::clone(&folder.coder);
+                reply.spawn(Box::new(move || {
+                    pilot.land_unkept(&Arc::new(entry.with_coding(&coder, coding)));
+                    drop(leave);
+                }));
+                ticket
+            }
+            Boarding::Landed(_) | Boarding::Full => {
+                return Progress::Answered(self.finish(&entry, stage, asked, reply));
+            }
+        };
+        let packing = Some(flight.into_boxed_slice());
+        Progress::Waiting(Awaited { ticket, key: key.into(), stage, packing }, reply)
     }
 
     /// Answers with what is fresh in the cache; gives the reply back where nothing is.
@@ -170,7 +231,7 @@ impl Site {
         let Some(slot) = cache.get(key, now) else { return Err(reply) };
         let fresh = slot.is_fresh(now);
         if fresh && now.since(slot.checked) >= CHECKED {
-            if slot.entry.open_file().is_none_or(FileSource::is_unchanged) {
+            if slot.entry.open_files().all(FileSource::is_unchanged) {
                 slot.checked = now;
             } else {
                 slot.expire();
@@ -221,42 +282,103 @@ impl Site {
     }
 
     /// Takes what a look-up found into the cache.
-    pub(crate) fn land(&self, key: &[u8], landing: &Landing, now: Time) {
-        self.inner.flights.borrow_mut().forget_landed(key);
-        self.keep(key, landing, now);
+    pub(crate) fn land(&self, awaited: &Awaited, landing: &Landing, now: Time) {
+        let Awaited { key, packing, .. } = awaited;
+        let mut flights = self.inner.flights.borrow_mut();
+        if let Some(flight) = packing {
+            flights.forget_landed(flight);
+            self.inner.cache.borrow_mut().put_coded(key, &landing.entry);
+        } else {
+            flights.forget_landed(key);
+            self.keep(key, landing, now);
+        }
     }
 
-    /// Answers for a look-up that panicked.
-    pub(crate) fn fail(&self, key: &[u8], reply: Reply<'_, '_>) -> Answer {
-        self.inner.flights.borrow_mut().forget_landed(key);
-        reply.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), "")
+    /// Answers for a look-up that panicked. Without a coding, a file is sent as it is.
+    pub(crate) fn fail(
+        &self,
+        awaited: &Awaited,
+        asked: &Asked<'_>,
+        reply: Reply<'_, '_>,
+    ) -> Answer {
+        let Awaited { key, stage, packing, .. } = awaited;
+        let flight = packing.as_ref().unwrap_or(key);
+        self.inner.flights.borrow_mut().forget_landed(flight);
+        match self.known(key, reply.now()).filter(|_| packing.is_some()) {
+            Some(entry) => self.finish(&entry, *stage, asked, reply),
+            None => reply.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), ""),
+        }
     }
 
-    /// Answers with an entry, if it is the answer.
+    /// Answers with an entry, if it is the answer and nothing is to be made of it first.
     fn step<'r, 't>(
         &self,
-        entry: &Entry,
+        entry: &Arc<Entry>,
         stage: Stage,
         asked: &Asked<'_>,
         reply: Reply<'r, 't>,
     ) -> Step<'r, 't> {
-        let answer = match (&entry.what, stage) {
-            (What::File(file), Stage::Asked) => {
-                send::send(file, &file.head, self.manner(entry), asked, reply)
-            }
-            (What::Redirect(slash), Stage::Asked) => self.redirect(*slash, entry, asked, reply),
-            _ => {
-                let navigates = asked.navigates();
-                if let Some(next) = stage.after(&self.inner.mounts, entry, navigates) {
-                    return Step::Next(next, reply);
+        match &entry.what {
+            What::File(file) => match file.choose(asked) {
+                Choice::Send(form) => {
+                    note(entry, stage, asked);
+                    Step::Answered(self.send_form(form, entry, stage, asked, reply))
                 }
-                self.instead(entry, stage, asked, reply)
+                Choice::Pack(coding) => {
+                    Step::Pack(Packing { entry: Arc::clone(entry), stage, coding }, reply)
+                }
+            },
+            What::Redirect(slash) if stage == Stage::Asked => {
+                Step::Answered(self.redirect(*slash, entry, asked, reply))
             }
-        };
-        Step::Answered(answer)
+            _ => match stage.after(&self.inner.mounts, entry, asked.navigates()) {
+                Some(next) => Step::Next(next, reply),
+                None => Step::Answered(self.instead(entry, stage, asked, reply)),
+            },
+        }
     }
 
-    /// Answers where there is not what was asked for.
+    /// Answers with an entry as it is now.
+    fn finish(
+        &self,
+        entry: &Entry,
+        stage: Stage,
+        asked: &Asked<'_>,
+        reply: Reply<'_, '_>,
+    ) -> Answer {
+        match &entry.what {
+            What::File(file) => {
+                note(entry, stage, asked);
+                self.send_form(file.choose_now(asked), entry, stage, asked, reply)
+            }
+            _ => self.instead(entry, stage, asked, reply),
+        }
+    }
+
+    /// Answers with one form of a file: as what was asked for, or in its stead.
+    fn send_form(
+        &self,
+        form: &FileEntry,
+        entry: &Entry,
+        stage: Stage,
+        asked: &Asked<'_>,
+        reply: Reply<'_, '_>,
+    ) -> Answer {
+        let manner = self.manner(entry);
+        match stage {
+            Stage::Asked => send::send(form, &form.head, manner, asked, reply),
+            Stage::Fallback { .. } => {
+                send::send(form, &stage::fallback_head(form), manner, asked, reply)
+            }
+            Stage::ErrorPage { .. } => {
+                let fields = stage::error_page_fields(form);
+                let fields = manner.cors.grant(&fields, asked.origin());
+                send::whole(form, Status::NOT_FOUND, &fields, reply)
+            }
+        }
+    }
+
+    /// Answers where there is nothing to send.
     fn instead(
         &self,
         entry: &Entry,
@@ -264,23 +386,9 @@ impl Site {
         asked: &Asked<'_>,
         reply: Reply<'_, '_>,
     ) -> Answer {
+        note(entry, stage, asked);
         let absent = stage.absent(entry).unwrap_or(Absent::Missing);
-        // A target has RFC 3986's characters only: nothing in it disturbs a log.
-        let path = str::from_utf8(&asked.path).unwrap_or_default();
-        tracing::debug!(path, why = %absent, "there is not what was asked for");
         let cors = self.cors(entry.mount);
-        match (&entry.what, stage) {
-            (What::File(file), Stage::Fallback { .. }) => {
-                let head = stage::fallback_head(file);
-                return send::send(file, &head, self.manner(entry), asked, reply);
-            }
-            (What::File(file), Stage::ErrorPage { .. }) => {
-                let fields = stage::error_page_fields(file);
-                let fields = cors.grant(&fields, asked.origin());
-                return send::whole(file, Status::NOT_FOUND, &fields, reply);
-            }
-            _ => {}
-        }
         let status = stage::status(absent);
         if status == Status::SERVICE_UNAVAILABLE {
             return reply.error(status, &self.inner.retry, "");
@@ -343,6 +451,15 @@ impl Site {
 
 /// The methods that a folder knows.
 pub(crate) const ALLOW: &str = "GET, HEAD, OPTIONS";
+
+/// Tells a log why there is not what was asked for, where that is so.
+fn note(entry: &Entry, stage: Stage, asked: &Asked<'_>) {
+    if let Some(absent) = stage.absent(entry) {
+        // A target has RFC 3986's characters only: nothing in it disturbs a log.
+        let path = str::from_utf8(&asked.path).unwrap_or_default();
+        tracing::debug!(path, why = %absent, "there is not what was asked for");
+    }
+}
 
 impl fmt::Debug for Site {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

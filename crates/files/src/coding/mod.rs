@@ -1,5 +1,9 @@
 //! Content codings (RFC 9110, 8.4): which of them a client reads, and which a file is sent in.
 //!
+//! - `coder`: what a folder's owner chose, and what is known about its files, for all shards.
+//! - `coded`: the codings of one file, and the choice among them.
+//! - `form`: a file, as it is or in a coding.
+//! - `sibling`: those that lie beside it.
 //! - `accept`: what a request says in `Accept-Encoding`, as a weight for each coding.
 //! - `select`: which coding is sent, of those that there are.
 //! - `pack`: packing what is not packed yet.
@@ -7,19 +11,27 @@
 //! - `unpack`: whether what somebody packed is the original.
 //! - `verdicts`: which siblings are, found out once.
 
-#![allow(dead_code, unused_imports, reason = "nothing is sent in a coding yet")]
-
 mod accept;
+mod coded;
+mod coder;
 mod content;
+mod form;
+mod options;
 mod pack;
 mod packed;
 mod recent;
 mod select;
+mod sibling;
 mod unpack;
 mod verdicts;
 
 pub(crate) use accept::{AcceptEncoding, Accepted};
-pub(crate) use select::{Offer, select};
+pub(crate) use coded::{Choice, Coded};
+pub(crate) use coder::Coder;
+pub use options::Codings;
+use select::{Offer, select};
+pub(crate) use sibling::Siblings;
+pub(crate) use verdicts::Side;
 
 /// A coding that content is sent in.
 ///

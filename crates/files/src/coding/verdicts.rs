@@ -51,7 +51,7 @@ pub(crate) struct Side<'a> {
 
 impl Side<'_> {
     /// Whether what was read of it is what it was when it was opened.
-    fn is_unchanged(&self) -> bool {
+    pub(crate) fn is_unchanged(&self) -> bool {
         match self.held {
             Held::Memory(_) => true,
             Held::Open(file) => file.identity().is_ok_and(|now| self.identity.has_content_of(&now)),

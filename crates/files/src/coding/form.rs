@@ -1,0 +1,96 @@
+//! A file in its forms: as it is, and in codings.
+
+use std::borrow::Cow;
+
+use super::{Choice, Coded, Coding, Siblings, Side};
+use crate::asked::Asked;
+use crate::blocks::{value, with, without};
+use crate::entry::{FileEntry, Held};
+use crate::head::Head;
+use crate::identity::Identity;
+
+impl FileEntry {
+    /// Picks the form of the file that a request is answered with.
+    pub(crate) fn choose(&self, asked: &Asked<'_>) -> Choice<'_> {
+        let Some(coded) = &self.coded else { return Choice::Send(self) };
+        let accepted = asked.accept_encoding.settle();
+        coded.choose(accepted, asked.range.is_some()).unwrap_or(Choice::Send(self))
+    }
+
+    /// As [`FileEntry::choose`], of what there is already.
+    pub(crate) fn choose_now(&self, asked: &Asked<'_>) -> &Self {
+        match self.choose(asked) {
+            Choice::Send(form) => form,
+            Choice::Pack(_) => self,
+        }
+    }
+
+    /// The file in a coding, with a tag of its own; all else that is said of it stays.
+    pub(crate) fn coded(
+        &self,
+        coding: Coding,
+        tag: &str,
+        identity: Identity,
+        settled: bool,
+        held: Held,
+    ) -> Self {
+        let mut form = self.clone();
+        form.coded = None;
+        form.vary();
+        form.tag = coding.tag(tag);
+        let Head { fields, not_modified } = &mut form.head;
+        for fields in [&mut *fields, not_modified] {
+            *fields = with(Cow::Owned(without(fields, &["ETag"])), "ETag", &form.tag);
+        }
+        *fields = with(Cow::Borrowed(fields), "Content-Encoding", coding.name());
+        Self { identity, settled, held, ..form }
+    }
+
+    /// Has every reply say that another request may get another form.
+    fn vary(&mut self) {
+        if !std::mem::replace(&mut self.varies, true) {
+            for fields in [&mut self.head.fields, &mut self.head.not_modified] {
+                *fields = with(Cow::Borrowed(fields), "Vary", "Accept-Encoding");
+            }
+        }
+    }
+
+    pub(crate) fn set_coded(&mut self, coded: Coded) {
+        if coded.varies() {
+            self.vary();
+            self.coded = Some(Box::new(coded));
+        }
+    }
+
+    pub(crate) fn take_coded(&mut self) -> Option<Box<Coded>> {
+        self.coded.take()
+    }
+
+    pub(crate) fn siblings(&self) -> Option<&Siblings> {
+        self.coded.as_ref().map(|coded| coded.siblings())
+    }
+
+    /// Whether this is the file of `before`, beside the same siblings.
+    pub(crate) fn goes_on_from(&self, before: &Self) -> bool {
+        let same = match (self.siblings(), before.siblings()) {
+            (Some(siblings), Some(before)) => siblings.are(before),
+            (None, None) => true,
+            _ => false,
+        };
+        same && self.tag == before.tag && self.head == before.head
+    }
+
+    /// This file as what a sibling is compared with.
+    pub(crate) fn side(&self) -> Side<'_> {
+        Side { name: &self.name, held: &self.held, identity: &self.identity, settled: self.settled }
+    }
+
+    /// As it is said in every reply.
+    pub(crate) fn content_type(&self) -> Option<&str> {
+        std::str::from_utf8(value(&self.head.fields, "Content-Type")?).ok()
+    }
+
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+}
