@@ -29,6 +29,8 @@ pub(crate) use accept::{AcceptEncoding, Accepted};
 pub(crate) use coded::{Choice, Coded};
 pub(crate) use coder::Coder;
 pub use options::Codings;
+#[cfg(test)]
+pub(crate) use pack::packed;
 use select::{Offer, select};
 pub(crate) use sibling::Siblings;
 pub(crate) use verdicts::Side;

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod coalescing;
+mod codings;
 mod exchange;
 mod fresh;
 mod heads;

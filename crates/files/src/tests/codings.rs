@@ -1,0 +1,609 @@
+//! Files in codings: siblings packed ahead of time, and text packed as it goes, on a store in memory.
+
+use proptest::prelude::*;
+
+use super::{Client, Got, memory, unpack};
+use crate::memory::{Fault, Memory};
+use crate::{CacheLimits, Coding, Codings, Folder, Options, SMALL, Site};
+
+/// As browsers send it.
+const BROWSER: &str = "Accept-Encoding: gzip, deflate, br, zstd\r\n";
+const GZIP: &str = "Accept-Encoding: gzip\r\n";
+
+/// Text of so many bytes, which packs well.
+fn text(len: usize) -> String {
+    let mut text: String = (0..1000).map(|number| format!("This is line {number}.\n")).collect();
+    text = text.repeat(len / text.len() + 1);
+    text.truncate(len);
+    text
+}
+
+/// Bytes that repeat nowhere.
+fn noise() -> impl Iterator<Item = u8> {
+    let step = |state: &u64| state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+    std::iter::successors(Some(1_u64), move |state| Some(step(state)))
+        .map(|state| (state >> 56) as u8)
+}
+
+fn packed(coding: Coding, content: &str) -> Vec<u8> {
+    crate::coding::packed(coding, content.as_bytes())
+}
+
+/// A site with options; its clock is past all changes.
+fn site_with(store: &Memory, codings: Codings) -> Site {
+    store.pass(1_000_000);
+    let options = Options { codings, ..Options::default() };
+    Folder::new(store.clone()).with(options).site(CacheLimits::default())
+}
+
+fn accepting(names: &str) -> String {
+    format!("Accept-Encoding: {names}\r\n")
+}
+
+/// What a client makes of a reply.
+fn content(got: &Got) -> Vec<u8> {
+    match got.field("Content-Encoding") {
+        Some(coding) => unpack(coding, &got.body),
+        None => got.body.clone(),
+    }
+}
+
+/// What a reply says of itself: status, coding, and whether another may be in another.
+fn said(got: &Got) -> (u16, Option<&str>, Option<&str>) {
+    (got.status, got.field("Content-Encoding"), got.field("Vary"))
+}
+
+const VARY: Option<&str> = Some("Accept-Encoding");
+
+#[test]
+fn text_is_packed_as_each_client_likes_it() {
+    let page = text(5000);
+    let (_, site) = memory(&[("page.html", &page)]);
+    let mut client = Client::new(&site);
+    for (accepted, coding) in [
+        ("gzip, deflate, br, zstd", Some("zstd")),
+        ("gzip, deflate, br", Some("br")),
+        ("gzip, deflate", Some("gzip")),
+        ("gzip;q=1.0, br;q=0.9", Some("gzip")),
+        ("*", Some("zstd")),
+        ("zstd;q=0, *", Some("br")),
+        ("identity;q=0, gzip", Some("gzip")),
+        ("gzip;q=0.5, identity", None),
+        ("deflate", None),
+        ("identity", None),
+        ("", None),
+        ("*;q=0", None),
+        ("gzip;q=5", None),
+    ] {
+        // Packed, and known.
+        for _ in 0..2 {
+            let got = client.request("GET", "/page.html", &accepting(accepted));
+            assert_eq!(said(&got), (200, coding, VARY), "{accepted}");
+            assert_eq!(content(&got), page.as_bytes(), "{accepted}");
+            assert_eq!(got.field("Content-Type"), Some("text/html; charset=utf-8"));
+            assert_eq!(got.field("Content-Length"), Some(&*got.body.len().to_string()));
+            assert_eq!(coding.is_some(), got.body.len() < page.len() / 2);
+        }
+    }
+    let got = client.get("/page.html");
+    assert_eq!((said(&got), got.text()), ((200, None, VARY), &*page));
+}
+
+#[test]
+fn what_is_small_or_large_or_packed_by_itself_or_noise_is_sent_as_it_is() {
+    let store = Memory::new();
+    for (name, content) in [
+        ("small.txt", text(500).into_bytes()),
+        ("large.txt", text(9 << 20).into_bytes()),
+        ("photo.jpg", text(5000).into_bytes()),
+        ("unknown", text(5000).into_bytes()),
+        ("noise.txt", noise().take(5000).collect()),
+    ] {
+        store.write(name, content.clone());
+        let site = site_with(&store, Codings::default());
+        let mut client = Client::new(&site);
+        for _ in 0..2 {
+            let got = client.request("GET", &format!("/{name}"), BROWSER);
+            // That noise gets no smaller is known only afterwards.
+            let vary = if name == "noise.txt" { VARY } else { None };
+            assert_eq!(said(&got), (200, None, vary), "{name}");
+            assert!(got.body == content, "{name}");
+        }
+    }
+}
+
+#[test]
+fn the_owner_chooses() {
+    let page = text(5000);
+    let store = Memory::new();
+    store.write("page.html", &*page);
+    store.write("page.html.gz", packed(Coding::Gzip, &page));
+    let get = |codings: Codings| {
+        let site = site_with(&store, codings);
+        let got = Client::new(&site).request("GET", "/page.html", BROWSER);
+        assert_eq!(content(&got), page.as_bytes());
+        (got.field("Content-Encoding").map(str::to_owned), got.field("Vary").is_some())
+    };
+    let all = Codings::default();
+    assert_eq!(get(all.clone()), (Some("gzip".into()), true));
+    assert_eq!(get(Codings { siblings: false, ..all.clone() }), (Some("zstd".into()), true));
+    let only = vec![Coding::Brotli];
+    let brotli = Codings { siblings: false, made: only, ..all.clone() };
+    assert_eq!(get(brotli), (Some("br".into()), true));
+    assert_eq!(get(Codings { siblings: false, memory: 0, ..all }), (None, false));
+    assert_eq!(get(Codings::NONE), (None, false));
+}
+
+#[test]
+fn each_form_has_its_own_tag_and_head_and_304_agree_with_it() {
+    let page = text(5000);
+    let store = Memory::new();
+    store.write("page.html", &*page);
+    store.write("page.html.gz", packed(Coding::Gzip, &page));
+    let site = site_with(&store, Codings::default());
+    let mut client = Client::new(&site);
+    let mut tags = Vec::new();
+    for names in ["identity", "gzip", "br", "zstd"] {
+        let fields = accepting(names);
+        let got = client.request("GET", "/page.html", &fields);
+        let tag = got.field("ETag").unwrap().to_owned();
+        let coding = Some(names).filter(|names| *names != "identity");
+        assert_eq!(said(&got), (200, coding, VARY), "{names}");
+
+        // A connection of its own finds HEAD unpacked: it says what GET would all the same.
+        for site in [site.clone(), site_with(&store, Codings::default())] {
+            let head = Client::new(&site).request("HEAD", "/page.html", &fields);
+            assert_eq!((head.head, head.body), (got.head.clone(), Vec::new()), "{names}");
+        }
+
+        let known =
+            client.request("GET", "/page.html", &format!("{fields}If-None-Match: {tag}\r\n"));
+        assert_eq!((said(&known), known.field("ETag")), ((304, None, VARY), Some(&*tag)));
+        assert!(known.body.is_empty());
+        let other = format!("{fields}If-Match: \"other\"\r\n");
+        assert_eq!(said(&client.request("GET", "/page.html", &other)), (412, None, VARY));
+        tags.push(tag);
+    }
+    // A client that has one form and asks for another has not what it asks for.
+    let cross = format!("{GZIP}If-None-Match: {}, {}, {}\r\n", tags[0], tags[2], tags[3]);
+    assert_eq!(client.request("GET", "/page.html", &cross).status, 200);
+    tags.sort();
+    tags.dedup();
+    assert_eq!(tags.len(), 4, "{tags:?}");
+}
+
+#[test]
+fn the_smallest_sibling_is_sent_to_whom_it_is_all_the_same() {
+    let script = text(5000);
+    let store = Memory::new();
+    store.write("app.js", &*script);
+    let [zstd, br, gzip] = Coding::ALL.map(|coding| packed(coding, &script));
+    let lens = [zstd.len(), br.len(), gzip.len()];
+    store.write("app.js.zst", zstd);
+    store.write("app.js.br", br);
+    store.write("app.js.gz", gzip);
+    let site = site_with(&store, Codings { made: Vec::new(), ..Codings::default() });
+    let mut client = Client::new(&site);
+    let got = client.request("GET", "/app.js", BROWSER);
+    assert_eq!(got.body.len(), *lens.iter().min().unwrap());
+    assert_eq!(got.field("Content-Type"), Some("text/javascript; charset=utf-8"));
+    for (names, coding, len) in
+        [("zstd", "zstd", lens[0]), ("br", "br", lens[1]), ("gzip, br;q=0.9", "gzip", lens[2])]
+    {
+        let got = client.request("GET", "/app.js", &accepting(names));
+        assert_eq!((said(&got), got.body.len()), ((200, Some(coding), VARY), len));
+        assert_eq!(content(&got), script.as_bytes());
+    }
+    // By its own name it is a file like any other.
+    let got = client.request("GET", "/app.js.gz", BROWSER);
+    assert_eq!(said(&got), (200, None, None));
+    assert_eq!(got.field("Content-Type"), Some("application/gzip"));
+}
+
+/// Everything that has a sibling varies, whatever its type and size.
+#[test]
+fn siblings_are_for_files_of_every_kind() {
+    let content = text(100_000);
+    for name in ["model.bin", "font.woff2", "page.html", "data"] {
+        let store = Memory::new();
+        store.write(name, &*content);
+        store.write(&format!("{name}.br"), packed(Coding::Brotli, &content));
+        let site = site_with(&store, Codings { made: Vec::new(), ..Codings::default() });
+        let mut client = Client::new(&site);
+        let got = client.request("GET", &format!("/{name}"), BROWSER);
+        assert_eq!(
+            (said(&got), &*self::content(&got)),
+            ((200, Some("br"), VARY), content.as_bytes())
+        );
+        assert_eq!(said(&client.get(&format!("/{name}"))), (200, None, VARY));
+    }
+}
+
+#[test]
+fn a_sibling_of_an_index_and_of_a_clean_url_is_found() {
+    let page = text(3000);
+    let store = Memory::new();
+    for name in ["docs/index.html", "about.html", "404.html"] {
+        store.write(name, &*page);
+        store.write(&format!("{name}.br"), packed(Coding::Brotli, &page));
+    }
+    let site = site_with(&store, Codings { made: Vec::new(), ..Codings::default() });
+    let mut client = Client::new(&site);
+    for (path, status) in [("/docs/", 200), ("/about", 200), ("/missing", 404)] {
+        let got = client.request("GET", path, BROWSER);
+        assert_eq!(said(&got), (status, Some("br"), VARY), "{path}");
+        assert_eq!(content(&got), page.as_bytes(), "{path}");
+        let plain = client.get(path);
+        assert_eq!((said(&plain), plain.text()), ((status, None, VARY), &*page), "{path}");
+    }
+}
+
+#[test]
+fn a_range_is_one_of_the_form_that_is_sent() {
+    let page = text(5000);
+    let store = Memory::new();
+    for name in ["plain.html", "packed.html"] {
+        store.write(name, &*page);
+    }
+    let sibling = packed(Coding::Brotli, &page);
+    store.write("packed.html.br", sibling.clone());
+    let site = site_with(&store, Codings::default());
+    let mut client = Client::new(&site);
+    let plain = client.get("/packed.html");
+
+    // Of a file that is packed as it goes: of the file, even where it is packed already.
+    client.request("GET", "/plain.html", BROWSER);
+    let got = client.request("GET", "/plain.html", &format!("{BROWSER}Range: bytes=10-19\r\n"));
+    assert_eq!((said(&got), got.text()), ((206, None, VARY), &page[10..20]));
+    let tag = client.request("GET", "/plain.html", BROWSER).field("ETag").unwrap().to_owned();
+    let resume = format!("{BROWSER}Range: bytes=10-19\r\nIf-Range: {tag}\r\n");
+    let got = client.request("GET", "/plain.html", &resume);
+    assert_eq!((said(&got), got.text()), ((200, None, VARY), &*page), "another form: all of it");
+
+    // Of a sibling: of the sibling, for those who accept it.
+    let whole = client.request("GET", "/packed.html", BROWSER);
+    assert_eq!(said(&whole), (200, Some("br"), VARY));
+    let tag = whole.field("ETag").unwrap().to_owned();
+    for extra in [String::new(), format!("If-Range: {tag}\r\n")] {
+        let fields = format!("{BROWSER}Range: bytes=10-19\r\n{extra}");
+        let got = client.request("GET", "/packed.html", &fields);
+        assert_eq!((said(&got), &*got.body), ((206, Some("br"), VARY), &sibling[10..20]));
+        let range = format!("bytes 10-19/{}", sibling.len());
+        assert_eq!(got.field("Content-Range"), Some(&*range));
+        assert_eq!(got.field("ETag"), Some(&*tag));
+    }
+    // What was begun in one form is not gone on with in another.
+    let plain_tag = plain.field("ETag").unwrap();
+    let got = client.request(
+        "GET",
+        "/packed.html",
+        &format!("{BROWSER}Range: bytes=10-19\r\nIf-Range: {plain_tag}\r\n"),
+    );
+    assert_eq!((got.status, content(&got)), (200, page.clone().into_bytes()));
+    let got = client.request(
+        "GET",
+        "/packed.html",
+        &format!("Range: bytes=10-19\r\nIf-Range: {tag}\r\n"),
+    );
+    assert_eq!((said(&got), got.text()), ((200, None, VARY), &*page));
+    let got = client.request("GET", "/packed.html", "Range: bytes=10-19\r\n");
+    assert_eq!((said(&got), got.text()), ((206, None, VARY), &page[10..20]));
+    let beyond = format!("{BROWSER}Range: bytes=4000-\r\n");
+    let got = client.request("GET", "/packed.html", &beyond);
+    let size = format!("bytes */{}", sibling.len());
+    assert_eq!((said(&got), got.field("Content-Range")), ((416, None, VARY), Some(&*size)));
+}
+
+#[test]
+fn a_sibling_that_is_not_the_file_is_never_sent_whatever_the_times_say() {
+    let (old, new) = (text(5000), text(5000).replace("This", "That"));
+    for (name, bytes) in [
+        ("stale", packed(Coding::Gzip, &old)),
+        ("longer", packed(Coding::Gzip, &format!("{new}."))),
+        ("shorter", packed(Coding::Gzip, &new[1..])),
+        ("cut off", packed(Coding::Gzip, &new)[..500].to_vec()),
+        ("empty", Vec::new()),
+        ("of another coding", packed(Coding::Brotli, &new)),
+        ("not packed", new.as_bytes()[..1000].to_vec()),
+        ("a bomb", packed(Coding::Gzip, &"\0".repeat(4 << 20))[..4000].to_vec()),
+        ("with more behind it", [packed(Coding::Gzip, &new), vec![0]].concat()),
+        ("no smaller", [packed(Coding::Gzip, &new), vec![0; 5000]].concat()),
+    ] {
+        let store = Memory::new();
+        // The same times, and a sibling that is younger.
+        for nanos in [0, 5_000_000_000] {
+            store.write("page.html", &*new);
+            store.pass(nanos);
+            store.write("page.html.gz", bytes.clone());
+            let site = site_with(&store, Codings { made: Vec::new(), ..Codings::default() });
+            let mut client = Client::new(&site);
+            for _ in 0..3 {
+                let got = client.request("GET", "/page.html", GZIP);
+                assert_eq!((said(&got), got.text()), ((200, None, VARY), &*new), "{name}");
+                client.pass(1000);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_sibling_that_is_older_is_sent_where_it_is_the_file() {
+    let page = text(5000);
+    let store = Memory::new();
+    store.write("page.html.gz", packed(Coding::Gzip, &page));
+    store.pass(5_000_000_000);
+    store.write("page.html", &*page);
+    let site = site_with(&store, Codings { made: Vec::new(), ..Codings::default() });
+    let got = Client::new(&site).request("GET", "/page.html", GZIP);
+    assert_eq!((said(&got), &*content(&got)), ((200, Some("gzip"), VARY), page.as_bytes()));
+}
+
+#[test]
+fn a_change_of_either_is_seen_a_second_later() {
+    let (first, second) = (text(5000), text(5000).replace("This", "That"));
+    let store = Memory::new();
+    store.write("page.html", &*first);
+    let site = site_with(&store, Codings { made: Vec::new(), ..Codings::default() });
+    let mut client = Client::new(&site);
+    let mut after = |change: &dyn Fn()| {
+        change();
+        store.pass(1_000_000);
+        client.pass(1000);
+        let got = client.request("GET", "/page.html", GZIP);
+        let page = content(&got);
+        let page =
+            if page == first.as_bytes() { 1 } else { usize::from(page == second.as_bytes()) * 2 };
+        (got.field("Content-Encoding").is_some(), got.field("Vary").is_some(), page)
+    };
+    assert_eq!(after(&|| {}), (false, false, 1));
+    assert_eq!(
+        after(&|| store.write("page.html.gz", packed(Coding::Gzip, &first))),
+        (true, true, 1)
+    );
+    assert_eq!(after(&|| {}), (true, true, 1));
+    assert_eq!(after(&|| store.write("page.html", &*second)), (false, true, 2));
+    assert_eq!(
+        after(&|| store.replace("page.html.gz", packed(Coding::Gzip, &second))),
+        (true, true, 2)
+    );
+    assert_eq!(
+        after(&|| store.write("page.html.gz", packed(Coding::Gzip, &first))),
+        (false, true, 2)
+    );
+    assert_eq!(after(&|| store.write("page.html", &*first)), (true, true, 1));
+    assert!(!after(&|| store.remove("page.html.gz")).0);
+    assert_eq!(after(&|| store.remove("page.html")), (false, false, 0));
+}
+
+#[test]
+fn a_sibling_that_can_not_be_had_costs_nothing_but_the_coding() {
+    let page = text(5000);
+    let store = Memory::new();
+    store.write("page.html", &*page);
+    store.write("page.html.gz/inside", "a folder of that name");
+    store.write("page.html.br", packed(Coding::Brotli, &page));
+    store.fail("page.html.br", Some(Fault::Absent(crate::Absent::Exhausted)));
+    let site = site_with(&store, Codings { made: Vec::new(), ..Codings::default() });
+    let got = Client::new(&site).request("GET", "/page.html", BROWSER);
+    assert_eq!((said(&got), got.text()), ((200, None, None), &*page));
+}
+
+#[test]
+fn text_that_changes_is_packed_anew_and_what_stays_is_not() {
+    let (first, second) = (text(100_000), text(100_000).replace("This", "That"));
+    let (store, site) = memory(&[("page.html", &first)]);
+    let mut client = Client::new(&site);
+    let before = client.request("GET", "/page.html", BROWSER);
+    assert_eq!(content(&before), first.as_bytes());
+    // Looked up again, it is the same: nothing is left to be waited for but the look-up.
+    client.pass(1000);
+    client.ask("GET", "/page.html", BROWSER);
+    assert_eq!(client.0.run_jobs(), 1);
+    let again = client.answered().unwrap();
+    assert_eq!((&again.body, again.field("ETag")), (&before.body, before.field("ETag")));
+    store.write("page.html", &*second);
+    store.pass(1_000_000);
+    client.pass(1000);
+    let after = client.request("GET", "/page.html", BROWSER);
+    assert_eq!(content(&after), second.as_bytes());
+    assert_ne!(before.field("ETag"), after.field("ETag"));
+}
+
+#[test]
+fn a_file_that_changes_while_it_is_packed_is_not_kept_packed() {
+    let (first, second) = (text(100_000), text(100_000).replace("This", "That"));
+    let (store, site) = memory(&[("page.html", &first)]);
+    let mut client = Client::new(&site);
+    client.get("/page.html");
+    client.ask("GET", "/page.html", BROWSER);
+    store.write("page.html", &*second);
+    store.pass(1_000_000);
+    client.0.run_jobs();
+    // The descriptor that is sent from has changed: the reply is cut rather than false.
+    let got = client.answered().unwrap();
+    assert_eq!((said(&got), got.body.len()), ((200, None, VARY), 0));
+    client = Client::new(&site);
+    client.pass(1000);
+    let got = client.request("GET", "/page.html", BROWSER);
+    assert_eq!((said(&got), &*content(&got)), ((200, Some("zstd"), VARY), second.as_bytes()));
+}
+
+#[test]
+fn those_who_ask_for_the_same_coding_wait_for_one_packing() {
+    let page = text(5000);
+    let (_, site) = memory(&[("page.html", &page)]);
+    let mut clients: Vec<Client> = (0..5).map(|_| Client::new(&site)).collect();
+    clients[0].get("/page.html");
+    for client in &mut clients {
+        client.ask("GET", "/page.html", BROWSER);
+    }
+    let ran: usize = clients.iter_mut().map(|client| client.0.run_jobs()).sum();
+    assert_eq!(ran, 1);
+    for client in &mut clients {
+        client.0.deliver();
+        assert_eq!(content(&client.answered().unwrap()), page.as_bytes());
+    }
+}
+
+#[test]
+fn another_shard_packs_nothing_that_one_has_packed() {
+    let page = text(100_000);
+    let store = Memory::new();
+    store.write("page.html", &*page);
+    store.pass(1_000_000);
+    let folder = Folder::new(store.clone());
+    let [first, second] = [(), ()].map(|()| folder.site(CacheLimits::default()));
+    let got = Client::new(&first).request("GET", "/page.html", BROWSER);
+    let mut client = Client::new(&second);
+    client.get("/page.html");
+    // A read would write over it, and be packed.
+    store.change_when_read("page.html", ["read"]);
+    assert_eq!(client.request("GET", "/page.html", BROWSER), got);
+}
+
+#[test]
+fn a_packing_that_is_thrown_away_leaves_the_file() {
+    let page = text(5000);
+    let (_, site) = memory(&[("page.html", &page)]);
+    let (mut first, mut second) = (Client::new(&site), Client::new(&site));
+    first.get("/page.html");
+    first.ask("GET", "/page.html", BROWSER);
+    second.ask("GET", "/page.html", BROWSER);
+    first.0.drop_jobs();
+    second.0.deliver();
+    for client in [&mut first, &mut second] {
+        let got = client.answered().unwrap();
+        assert_eq!((said(&got), got.text()), ((200, None, VARY), &*page));
+    }
+    assert_eq!(said(&first.request("GET", "/page.html", BROWSER)), (200, Some("zstd"), VARY));
+}
+
+#[test]
+fn a_packing_that_everybody_left_is_not_lost() {
+    let page = text(5000);
+    let (_, site) = memory(&[("page.html", &page)]);
+    let mut first = Client::new(&site);
+    first.get("/page.html");
+    first.ask("GET", "/page.html", BROWSER);
+    first.leave();
+    assert_eq!(first.0.run_jobs(), 1);
+    let got = Client::new(&site).request("GET", "/page.html", BROWSER);
+    assert_eq!((said(&got), &*content(&got)), ((200, Some("zstd"), VARY), page.as_bytes()));
+}
+
+#[test]
+fn where_much_waits_to_be_packed_files_are_sent_as_they_are() {
+    let page = text(7 << 20);
+    let (_, site) = memory(&[("a.txt", &page), ("b.txt", &page), ("c.txt", &page)]);
+    let mut clients: Vec<Client> = (0..3).map(|_| Client::new(&site)).collect();
+    for (client, path) in clients.iter_mut().zip(["/a.txt", "/b.txt", "/c.txt"]) {
+        client.get(path);
+        client.ask("GET", path, BROWSER);
+    }
+    assert_eq!(clients[0].answered(), None);
+    assert_eq!(clients[1].answered(), None);
+    let got = clients[2].answered().unwrap();
+    assert_eq!((said(&got), got.body.len()), ((200, None, VARY), page.len()));
+    // Once they are packed, there is room.
+    clients[0].0.run_jobs();
+    clients[1].0.run_jobs();
+    clients[2].ask("GET", "/c.txt", BROWSER);
+    clients[2].0.run_jobs();
+    assert_eq!(said(&clients[2].answered().unwrap()), (200, Some("zstd"), VARY));
+}
+
+#[test]
+fn what_does_not_fit_the_cache_is_still_answered_in_a_coding() {
+    let page = text(100_000);
+    let store = Memory::new();
+    store.write("page.html", &*page);
+    store.pass(1_000_000);
+    let none = CacheLimits { entries: 0, bytes: 0, descriptors: 0 };
+    let site = Folder::new(store).site(none);
+    let mut client = Client::new(&site);
+    for _ in 0..3 {
+        let got = client.request("GET", "/page.html", BROWSER);
+        assert_eq!((said(&got), &*content(&got)), ((200, Some("zstd"), VARY), page.as_bytes()));
+    }
+}
+
+#[test]
+fn the_forms_of_a_file_count_against_the_limits() {
+    // Packed to half of it, and so kept as a descriptor too.
+    let large: String =
+        noise().take(2 * SMALL as usize).map(|byte| format!("{byte:02x}")).collect();
+    let sibling = packed(Coding::Zstd, &large);
+    assert!(sibling.len() > SMALL as usize);
+    let store = Memory::new();
+    for number in 0..4 {
+        store.write(&format!("{number}.txt"), &*large);
+        store.write(&format!("{number}.txt.zst"), sibling.clone());
+    }
+    store.pass(1_000_000);
+    let limits = CacheLimits { entries: 100, bytes: 200_000, descriptors: 3 };
+    let site = Folder::new(store).site(limits);
+    let mut client = Client::new(&site);
+    for number in 0..4 {
+        for names in ["zstd", "gzip", "identity"] {
+            let got = client.request("GET", &format!("/{number}.txt"), &accepting(names));
+            assert_eq!(content(&got), large.as_bytes());
+            for (name, most) in [("bytes", limits.bytes), ("descriptors", limits.descriptors)] {
+                assert!(super::figure(&site, name) <= most, "{name} of {site:?}");
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever is asked for, and however, what a client makes of the reply is the file.
+    #[test]
+    fn the_content_is_the_file_whatever_is_accepted(
+        members in proptest::collection::vec(
+            (
+                prop_oneof![
+                    Just("gzip"), Just("br"), Just("zstd"), Just("identity"), Just("*"),
+                    Just("deflate"), Just("x-gzip"),
+                ],
+                prop_oneof![
+                    Just(""), Just(";q=0"), Just(";q=1"), Just(";q=0.5"), Just(";q=0.001"),
+                    Just(";q=7"), Just("; Q=0.9"), Just(";level=9"),
+                ],
+            ),
+            0..6,
+        ),
+        len in prop_oneof![Just(0_usize), Just(900), Just(1500), 0..100_000_usize],
+        siblings in proptest::collection::vec((0..3_usize, any::<bool>()), 0..3),
+        made in any::<bool>(),
+    ) {
+        let page = text(len);
+        let store = Memory::new();
+        store.write("page.html", &*page);
+        for (coding, stale) in siblings {
+            let coding = Coding::ALL[coding];
+            let content = if stale { format!("{page}!") } else { page.clone() };
+            let extension = ["zst", "br", "gz"][coding as usize];
+            store.write(&format!("page.html.{extension}"), packed(coding, &content));
+        }
+        let made = if made { Coding::ALL.to_vec() } else { Vec::new() };
+        let site = site_with(&store, Codings { made, ..Codings::default() });
+        let mut client = Client::new(&site);
+        let value: Vec<String> =
+            members.iter().map(|(name, weight)| format!("{name}{weight}")).collect();
+        let fields = accepting(&value.join(", "));
+        for _ in 0..2 {
+            let got = client.request("GET", "/page.html", &fields);
+            prop_assert_eq!(got.status, 200);
+            prop_assert!(content(&got) == page.as_bytes());
+            if let Some(coding) = got.field("Content-Encoding") {
+                let says = |(name, weight): &(&str, &str)| {
+                    let names = *name == "*" || name.trim_start_matches("x-") == coding;
+                    names && !matches!(*weight, ";q=0" | ";q=7" | ";level=9")
+                };
+                prop_assert!(members.iter().any(says), "{} for {}", coding, fields);
+                prop_assert_eq!(got.field("Vary"), Some("Accept-Encoding"));
+            }
+        }
+    }
+}
