@@ -7,19 +7,21 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::io;
+use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, FileType, OFlags, StatxFlags};
+use rustix::fs::{AtFlags, FileType, OFlags, Statx, StatxFlags};
 use rustix::io::Errno;
 use rustix::time::ClockId;
 use sockeye_proto::FileSource;
 
 use crate::identity::{Identity, Stamp};
 use crate::open;
-use crate::store::{Absent, Denied, Need, Opened, Special, Store, Stored};
+use crate::scan;
+use crate::store::{Absent, Child, Denied, Need, Opened, Special, Store, Stored};
 
 /// A folder on disk, or a single file.
 #[derive(Debug)]
@@ -165,6 +167,21 @@ impl Store for Disk {
         }
     }
 
+    fn list(
+        &self,
+        name: &[u8],
+        each: &mut dyn FnMut(Child<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Absent> {
+        if self.single.is_some() {
+            return Err(Absent::NotAFolder);
+        }
+        let listed = scan::folder(&open::folder(&self.root).map_err(absent)?, name, each);
+        listed.map_err(|absent| match absent {
+            Absent::Denied(_) => Absent::Denied(self.denial(name)),
+            absent => absent,
+        })
+    }
+
     fn now(&self) -> Stamp {
         // The coarse clock is the one that the kernel stamps files with.
         let now = rustix::time::clock_gettime(ClockId::RealtimeCoarse);
@@ -215,6 +232,11 @@ impl Stored for DiskFile {
 fn stat(file: BorrowedFd<'_>) -> Result<(FileType, Identity), Absent> {
     let stat = rustix::fs::statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)
         .map_err(absent)?;
+    Ok(told(&stat))
+}
+
+/// What the file system told about a file.
+pub(crate) fn told(stat: &Statx) -> (FileType, Identity) {
     let stamp = |time: rustix::fs::StatxTimestamp| Stamp { secs: time.tv_sec, nanos: time.tv_nsec };
     let identity = Identity {
         device: u64::from(stat.stx_dev_major) << 32 | u64::from(stat.stx_dev_minor),
@@ -224,7 +246,7 @@ fn stat(file: BorrowedFd<'_>) -> Result<(FileType, Identity), Absent> {
         changed: stamp(stat.stx_ctime),
         links: stat.stx_nlink.into(),
     };
-    Ok((FileType::from_raw_mode(stat.stx_mode.into()), identity))
+    (FileType::from_raw_mode(stat.stx_mode.into()), identity)
 }
 
 /// What is neither a file nor a folder.
@@ -237,7 +259,7 @@ fn special(kind: FileType) -> Special {
 }
 
 /// What an error of the file system says about a name.
-fn absent(error: Errno) -> Absent {
+pub(crate) fn absent(error: Errno) -> Absent {
     match error {
         Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG => Absent::Missing,
         // Of a folder that is served, or of one on the way to it.

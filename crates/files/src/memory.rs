@@ -3,15 +3,17 @@
 //! Its clock only moves when told, and stamps what is written; nothing blocks and nothing fails but
 //! what was asked to.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
+use std::ops::ControlFlow;
 use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sockeye_proto::FileSource;
 
 use crate::identity::{Identity, Stamp};
-use crate::store::{Absent, Opened, Store, Stored};
+use crate::path;
+use crate::store::{Absent, Child, Kind, Opened, Store, Stored};
 
 /// Files in memory. Clones are the same store.
 #[derive(Clone, Debug, Default)]
@@ -147,6 +149,12 @@ impl File {
     }
 }
 
+/// What is left of the name of a file that lies in a folder or beneath it.
+fn beneath<'a>(file: &'a [u8], folder: &[u8]) -> Option<&'a [u8]> {
+    let rest = file.strip_prefix(folder)?;
+    if folder.is_empty() { Some(rest) } else { rest.strip_prefix(b"/") }
+}
+
 impl Store for Memory {
     fn open(&self, name: &[u8]) -> Result<Opened, Absent> {
         let mut state = self.lock();
@@ -161,13 +169,50 @@ impl Store for Memory {
             let (file, store) = (Arc::clone(file), self.clone());
             return Ok(Opened::File(Arc::new(MemoryFile { file, store, identity }), identity));
         }
-        let beneath = |file: &Vec<u8>| {
-            file.strip_prefix(name).is_some_and(|rest| rest.starts_with(b"/") || name.is_empty())
-        };
-        if name.is_empty() || state.files.keys().any(beneath) {
+        if name.is_empty() || state.files.keys().any(|file| beneath(file, name).is_some()) {
             return Ok(Opened::Folder);
         }
         Err(Absent::Missing)
+    }
+
+    fn list(
+        &self,
+        name: &[u8],
+        each: &mut dyn FnMut(Child<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Absent> {
+        let mut found = BTreeMap::new();
+        {
+            let mut state = self.lock();
+            state.opens += 1;
+            if state.files.contains_key(name) {
+                return Err(Absent::NotAFolder);
+            }
+            for (file, content) in &state.files {
+                let Some(rest) = beneath(file, name) else { continue };
+                let mut segments = rest.splitn(2, |byte| *byte == b'/');
+                let child = segments.next().unwrap_or_default().to_vec();
+                match segments.next() {
+                    Some(_) => found.insert(child, (Kind::Folder, Identity::default())),
+                    None => found.insert(child, (Kind::File, lock(content).identity)),
+                };
+            }
+        }
+        if found.is_empty() && !name.is_empty() {
+            return Err(Absent::Missing);
+        }
+        for (child, (kind, identity)) in &found {
+            let child = Child {
+                name: child,
+                kind: *kind,
+                linked: false,
+                readable: true,
+                identity: *identity,
+            };
+            if path::may_hold(name, child.name) && each(child).is_break() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn now(&self) -> Stamp {

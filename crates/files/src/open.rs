@@ -45,6 +45,15 @@ pub(crate) fn itself(root: &OwnedFd) -> Result<OwnedFd, Errno> {
     }
 }
 
+/// Opens the folder `name` beneath `root` (the root itself, where it is empty) to list it.
+pub(crate) fn to_list(root: &OwnedFd, name: &OsStr) -> Result<OwnedFd, Errno> {
+    let flags = READ | OFlags::DIRECTORY;
+    if name.is_empty() {
+        return rustix::fs::openat(root, ".", flags, MODE);
+    }
+    beneath(root, name, flags)
+}
+
 /// Opens `name` beneath `root`. Fails with `XDEV` or `LOOP` where a link would lead out.
 pub(crate) fn beneath(root: &OwnedFd, name: &OsStr, flags: OFlags) -> Result<OwnedFd, Errno> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;

@@ -124,6 +124,14 @@ impl<'a> Wanted<'a> {
     }
 }
 
+/// Whether `child`, a name out of the folder `folder` (empty for the root), can be asked for.
+pub(crate) fn may_hold(folder: &[u8], child: &[u8]) -> bool {
+    // One hidden name is served, and only at the root.
+    let shown = folder.is_empty() || !child.starts_with(b".");
+    let fits = folder.len() + child.len() + 2 <= MAX_NAME;
+    shown && fits && !child.is_empty() && !child.contains(&b'/') && check(child).is_ok()
+}
+
 /// Percent-decodes once (RFC 3986, 2.1).
 fn decode<'a>(raw: &[u8], scratch: &'a mut Vec<u8>) -> Result<&'a [u8], Refusal> {
     scratch.clear();
@@ -274,6 +282,30 @@ mod tests {
         assert!(key(&format!("/{segment}")).is_ok());
         assert_eq!(key(&format!("/{segment}a")), Err(Refusal::TooLong));
         assert_eq!(key(&"/a".repeat(MAX_NAME)), Err(Refusal::TooLong));
+    }
+
+    #[test]
+    fn a_folder_shows_what_can_be_asked_for() {
+        for (folder, child, shown) in [
+            ("", "a", true),
+            ("docs", "a b\n", true),
+            ("", ".well-known", true),
+            ("docs", ".well-known", false),
+            ("", ".git", false),
+            ("docs", ".a", false),
+            ("", "..", false),
+            ("", "", false),
+            ("", "a\\b", false),
+            ("", "a/b", false),
+        ] {
+            assert_eq!(may_hold(folder.as_bytes(), child.as_bytes()), shown, "{folder}/{child}");
+            let path = format!("/{folder}/{}", child.replace('\n', "%0A").replace(' ', "%20"));
+            let path = path.replacen("//", "/", 1);
+            let asked = key(&path).is_ok() && !child.is_empty() && !child.contains('/');
+            assert_eq!(asked, shown, "{path}");
+        }
+        let deep = "a/".repeat(2047);
+        assert!(!may_hold(deep.trim_end_matches('/').as_bytes(), b"abc"));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::io;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -22,6 +23,20 @@ pub trait Store: Send + Sync + fmt::Debug {
     ///
     /// Why there is nothing to serve.
     fn open(&self, name: &[u8]) -> Result<Opened, Absent>;
+
+    /// Tells `each` about everything in the folder `name` that can be asked for by its own name:
+    /// files and folders, in no order, until it breaks off. Left out is what [`crate::Wanted`]
+    /// refuses (hidden names among it), what is neither a file nor a folder, links that lead out of
+    /// the root or nowhere, and what vanishes meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// Why there is nothing to list.
+    fn list(
+        &self,
+        name: &[u8],
+        each: &mut dyn FnMut(Child<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Absent>;
 
     /// The clock that stamps files.
     fn now(&self) -> Stamp;
@@ -42,6 +57,30 @@ pub enum Opened {
     Folder,
     /// A regular file, and what it was when it was opened.
     File(Arc<dyn Stored>, Identity),
+}
+
+/// What a folder holds under one name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Child<'a> {
+    /// Its name in the folder: one segment.
+    pub name: &'a [u8],
+    /// What the name leads to.
+    pub kind: Kind,
+    /// Whether it does so by a symbolic link.
+    pub linked: bool,
+    /// Whether this process may read it, as far as that is known without trying.
+    pub readable: bool,
+    /// What the name leads to is now.
+    pub identity: Identity,
+}
+
+/// What can be served, as a folder lists it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// A folder.
+    Folder,
+    /// A regular file.
+    File,
 }
 
 /// An open file.
