@@ -68,6 +68,8 @@ mod handler;
 mod head;
 mod headers;
 mod identity;
+#[allow(dead_code, reason = "nothing asks for it yet")]
+mod listing;
 mod look_up;
 pub mod memory;
 mod mime;

@@ -1,0 +1,364 @@
+//! What a request wants to know of a folder: its query, and which form it accepts.
+//!
+//! | in the query | means |
+//! |---|---|
+//! | `format=html`, `json`, `text` | in which form; without it the `Accept` field decides, and HTML where it doesn't |
+//! | `format=tar` | the folder itself, as an archive |
+//! | `sort=name`, `size`, `date` and `order=asc`, `desc` | in which order; folders come first |
+//! | `q=TEXT` | only names that have this in them, whatever its case |
+//! | `page=N` and `per=N` | the Nth page, with so many entries to a page |
+//!
+//! Anything else in a query means nothing here. JSON and text have all entries on one page unless
+//! one of the last two is given.
+
+use std::fmt;
+
+use super::text::{put, url};
+
+/// How many entries a page has unless another number is asked for.
+pub(crate) const PER_PAGE: u32 = 1000;
+
+/// The most entries to a page that can be asked for.
+pub(crate) const MOST_PER_PAGE: u32 = 10_000;
+
+/// The form of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Format {
+    Html,
+    Json,
+    Text,
+    Tar,
+}
+
+/// What the entries are sorted by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) enum Sort {
+    #[default]
+    Name,
+    Size,
+    Date,
+}
+
+impl Sort {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Name => "name",
+            Self::Size => "size",
+            Self::Date => "date",
+        }
+    }
+}
+
+/// A query that says what can't be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BadAsk(&'static str);
+
+impl fmt::Display for BadAsk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+/// What is asked of a folder.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Ask {
+    /// The form, where the query names one.
+    pub(crate) format: Option<Format>,
+    pub(crate) sort: Sort,
+    pub(crate) descending: bool,
+    /// What names must have in them; empty for all.
+    pub(crate) filter: Vec<u8>,
+    /// Counted from 1.
+    pub(crate) page: Option<u32>,
+    pub(crate) per: Option<u32>,
+}
+
+impl Ask {
+    /// Reads a query, without its question mark.
+    ///
+    /// # Errors
+    ///
+    /// What can't be, in a sentence.
+    pub(crate) fn parse(query: Option<&[u8]>) -> Result<Self, BadAsk> {
+        let mut ask = Self::default();
+        for pair in query.unwrap_or_default().split(|byte| *byte == b'&') {
+            let mut sides = pair.splitn(2, |byte| *byte == b'=');
+            let name = sides.next().unwrap_or_default();
+            let value = decode(sides.next().unwrap_or_default());
+            match (name, &value[..]) {
+                (b"format", b"html") => ask.format = Some(Format::Html),
+                (b"format", b"json") => ask.format = Some(Format::Json),
+                (b"format", b"text") => ask.format = Some(Format::Text),
+                (b"format", b"tar") => ask.format = Some(Format::Tar),
+                (b"format", _) => return Err(BadAsk("The format is html, json, text or tar.")),
+                (b"sort", b"name") => ask.sort = Sort::Name,
+                (b"sort", b"size") => ask.sort = Sort::Size,
+                (b"sort", b"date") => ask.sort = Sort::Date,
+                (b"sort", _) => return Err(BadAsk("A folder is sorted by name, size or date.")),
+                (b"order", b"asc") => ask.descending = false,
+                (b"order", b"desc") => ask.descending = true,
+                (b"order", _) => return Err(BadAsk("The order is asc or desc.")),
+                (b"q", _) => ask.filter = value,
+                (b"page", value) => {
+                    ask.page = Some(number(value).ok_or(BadAsk("A page is a number from 1 on."))?);
+                }
+                (b"per", value) => {
+                    let per = number(value).filter(|per| *per <= MOST_PER_PAGE);
+                    ask.per = Some(per.ok_or(BadAsk("A page has from 1 to 10000 entries."))?);
+                }
+                _ => {}
+            }
+        }
+        Ok(ask)
+    }
+
+    /// Whether a form is named that only a listing has.
+    pub(crate) fn wants_listing(&self) -> bool {
+        self.format.is_some()
+    }
+
+    /// Which page, counted from 0, and how many entries it has; `None` for all on one.
+    pub(crate) fn paging(&self, format: Format) -> Option<(u32, u32)> {
+        let paged = format == Format::Html || self.page.is_some() || self.per.is_some();
+        paged.then(|| (self.page.unwrap_or(1) - 1, self.per.unwrap_or(PER_PAGE)))
+    }
+
+    /// Writes a query that asks for the same in another order, from the first page on.
+    pub(crate) fn link_sorted(&self, sort: Sort, descending: bool, out: &mut Vec<u8>) {
+        let ask = Self { sort, descending, page: None, ..self.clone() };
+        ask.link(out);
+    }
+
+    /// Writes a query that asks for the same on another page, counted from 0.
+    pub(crate) fn link_page(&self, page: u32, out: &mut Vec<u8>) {
+        let ask = Self { page: (page > 0).then(|| page.saturating_add(1)), ..self.clone() };
+        ask.link(out);
+    }
+
+    /// Writes the query with its question mark, for an attribute in HTML: what is not said is the
+    /// default. The form is named only by who asks for one.
+    fn link(&self, out: &mut Vec<u8>) {
+        let mut between = "?";
+        let mut pair = |name: &str, value: &dyn fmt::Display, out: &mut Vec<u8>| {
+            put!(out, "{between}{name}={value}");
+            between = "&amp;";
+        };
+        // A link that asks for nothing would lead to where it stands, query and all.
+        if self.sort != Sort::Name || self.descending || self.filter.is_empty() {
+            pair("sort", &self.sort.as_str(), out);
+        }
+        if self.descending {
+            pair("order", &"desc", out);
+        }
+        if !self.filter.is_empty() {
+            pair("q", &"", out);
+            url(&self.filter, out);
+        }
+        if let Some(page) = self.page {
+            pair("page", &page, out);
+        }
+        if let Some(per) = self.per {
+            pair("per", &per, out);
+        }
+    }
+
+    /// The sort's name, as a form repeats it.
+    pub(crate) fn sort_name(&self) -> &'static str {
+        self.sort.as_str()
+    }
+}
+
+/// Decodes a value as forms send it: `+` is a space. An escape that is none stays as it is.
+fn decode(value: &[u8]) -> Vec<u8> {
+    let mut decoded = Vec::with_capacity(value.len());
+    let mut rest = value;
+    while let [byte, more @ ..] = rest {
+        rest = more;
+        decoded.push(match (byte, more) {
+            (b'+', _) => b' ',
+            (b'%', [high, low, ..]) => match (digit(*high), digit(*low)) {
+                (Some(high), Some(low)) => {
+                    rest = &more[2..];
+                    high << 4 | low
+                }
+                _ => b'%',
+            },
+            (byte, _) => *byte,
+        });
+    }
+    decoded
+}
+
+fn digit(byte: u8) -> Option<u8> {
+    char::from(byte).to_digit(16).map(|value| value as u8)
+}
+
+/// A number from 1 on.
+fn number(value: &[u8]) -> Option<u32> {
+    let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+    let text = std::str::from_utf8(value).ok().filter(|_| digits)?;
+    text.parse().ok().filter(|number| *number > 0)
+}
+
+/// The form that an `Accept` field likes best (RFC 9110, 12.5.1), by the values of all such fields.
+/// HTML where there is none, or where it likes none of ours: a page is better than a refusal.
+pub(crate) fn accepted<'a>(fields: impl Iterator<Item = &'a [u8]> + Clone) -> Format {
+    let mut best = (Format::Html, 0);
+    for (format, kind) in [
+        (Format::Html, &b"text/html"[..]),
+        (Format::Json, b"application/json"),
+        (Format::Text, b"text/plain"),
+    ] {
+        let quality = quality(fields.clone(), kind);
+        if quality > best.1 {
+            best = (format, quality);
+        }
+    }
+    best.0
+}
+
+/// How well a type is liked, in thousandths: what the most specific range says. 0 without one.
+fn quality<'a>(fields: impl Iterator<Item = &'a [u8]>, kind: &[u8]) -> u16 {
+    let slash = kind.iter().position(|byte| *byte == b'/').unwrap_or(0);
+    let mut best = (0, 0);
+    for range in fields.flat_map(|field| field.split(|byte| *byte == b',')) {
+        let mut parts = range.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+        let name = parts.next().unwrap_or_default();
+        let specific = match name {
+            b"*/*" => 1,
+            name if name.eq_ignore_ascii_case(kind) => 3,
+            name if name.ends_with(b"/*")
+                && name[..name.len() - 2].eq_ignore_ascii_case(&kind[..slash]) =>
+            {
+                2
+            }
+            _ => continue,
+        };
+        let weight = parts.find_map(|part| match part {
+            [b'q' | b'Q', b'=', value @ ..] => Some(thousandths(value)),
+            _ => None,
+        });
+        if specific >= best.0 {
+            best = (specific, weight.unwrap_or(1000));
+        }
+    }
+    best.1
+}
+
+/// A weight (RFC 9110, 12.4.2); 0 where it is none.
+fn thousandths(value: &[u8]) -> u16 {
+    let (whole, fraction) = match value {
+        [whole @ (b'0' | b'1')] => (whole, &b""[..]),
+        [whole @ (b'0' | b'1'), b'.', fraction @ ..] if fraction.len() <= 3 => (whole, fraction),
+        _ => return 0,
+    };
+    if !fraction.iter().all(u8::is_ascii_digit) {
+        return 0;
+    }
+    let mut weight = u16::from(whole - b'0');
+    for at in 0..3 {
+        weight = weight * 10 + fraction.get(at).map_or(0, |digit| u16::from(digit - b'0'));
+    }
+    weight.min(1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parsed(query: &str) -> Result<Ask, BadAsk> {
+        Ask::parse(Some(query.as_bytes()))
+    }
+
+    #[test]
+    fn queries_say_what_is_wanted() {
+        assert_eq!(Ask::parse(None), Ok(Ask::default()));
+        assert_eq!(parsed("utm_source=x&&=&lang"), Ok(Ask::default()));
+        assert_eq!(
+            parsed("format=json&sort=size&order=desc&q=a+b%26%C3%A9%zz&page=2&per=50"),
+            Ok(Ask {
+                format: Some(Format::Json),
+                sort: Sort::Size,
+                descending: true,
+                filter: "a b&é%zz".into(),
+                page: Some(2),
+                per: Some(50),
+            })
+        );
+        for bad in [
+            "format=zip",
+            "format=",
+            "sort=x",
+            "order=up",
+            "page=0",
+            "page=-1",
+            "page=",
+            "per=10001",
+            "page=99999999999",
+            "per=+5",
+        ] {
+            assert!(parsed(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn pages_are_for_people_unless_programs_ask() {
+        let paging = |query, format| parsed(query).unwrap().paging(format);
+        assert_eq!(paging("", Format::Html), Some((0, 1000)));
+        assert_eq!(paging("page=3", Format::Html), Some((2, 1000)));
+        assert_eq!(paging("", Format::Json), None);
+        assert_eq!(paging("per=10", Format::Text), Some((0, 10)));
+        assert_eq!(paging("page=2", Format::Json), Some((1, 1000)));
+    }
+
+    #[test]
+    fn the_best_liked_form_wins_and_html_a_draw() {
+        for (accept, format) in [
+            (&[][..], Format::Html),
+            (&["*/*"], Format::Html),
+            (&["text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"], Format::Html),
+            (&["application/json"], Format::Json),
+            (&["application/json, text/plain, */*"], Format::Html),
+            (&["application/json", "text/plain;q=0.5"], Format::Json),
+            (&["text/plain"], Format::Text),
+            (&["text/*;q=0.3, text/html;q=0.1, application/json;q=0.2"], Format::Text),
+            (&["TEXT/PLAIN ; Q=0.9, text/html;q=0.89"], Format::Text),
+            (&["application/json;q=0, */*"], Format::Html),
+            (&["text/html;q=0, */*;q=0.1"], Format::Json),
+            (&["image/png"], Format::Html),
+            (&["application/json;q=2"], Format::Html),
+            (&["application/json;q=0.001"], Format::Json),
+            (&[";;,,q=1,/,*"], Format::Html),
+        ] {
+            let fields = accept.iter().map(|field| field.as_bytes());
+            assert_eq!(accepted(fields), format, "{accept:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_link_asks_for_what_it_was_made_of(
+            sort in prop_oneof![Just(Sort::Name), Just(Sort::Size), Just(Sort::Date)],
+            descending: bool,
+            filter in proptest::collection::vec(any::<u8>(), 0..20),
+            page in proptest::option::of(2u32..1_000_000),
+            per in proptest::option::of(1..=MOST_PER_PAGE),
+        ) {
+            let ask = Ask { format: None, sort, descending, filter, page, per };
+            let mut link = Vec::new();
+            ask.link_page(page.map_or(0, |page| page - 1), &mut link);
+            let link = String::from_utf8(link).unwrap().replace("&amp;", "&");
+            prop_assert_eq!(Ask::parse(link.strip_prefix('?').map(str::as_bytes)), Ok(ask));
+        }
+
+        #[test]
+        fn any_query_and_any_field_are_taken_without_a_panic(
+            bytes in proptest::collection::vec(any::<u8>(), 0..64),
+        ) {
+            let _ = Ask::parse(Some(&bytes));
+            let _ = accepted([&bytes[..]].into_iter());
+        }
+    }
+}

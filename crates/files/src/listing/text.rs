@@ -1,0 +1,238 @@
+//! Names in every context that they are written into: HTML, URLs, JSON and plain text.
+//!
+//! A file's name is any bytes. What a person reads of it is never markup, never moves the cursor and
+//! never turns the text around: what can't be seen is written out, as `\x0a` for a control, `\xff`
+//! for a byte that is no UTF-8, `\u{202e}` for a character that directs the text. No name that can
+//! be asked for has a backslash of its own, so this can't be mistaken.
+
+/// Writes without a chance to fail: the output is memory.
+macro_rules! put {
+    ($out:expr, $($format:tt)*) => {{
+        let written = std::io::Write::write_fmt(&mut *$out, format_args!($($format)*));
+        debug_assert!(written.is_ok(), "memory takes all that is written");
+    }};
+}
+pub(super) use put;
+
+/// A part of a name as a person reads it.
+enum Seen {
+    Char(char),
+    /// A character that directs the text, or can't be seen.
+    Unseen(char),
+    /// A byte that is no UTF-8.
+    Byte(u8),
+}
+
+fn parts(name: &[u8]) -> impl Iterator<Item = Seen> {
+    name.utf8_chunks().flat_map(|chunk| {
+        let seen = |char| if is_unseen(char) { Seen::Unseen(char) } else { Seen::Char(char) };
+        chunk.valid().chars().map(seen).chain(chunk.invalid().iter().copied().map(Seen::Byte))
+    })
+}
+
+/// Whether a character would not show, or would change how its neighbours show. The joiners U+200C
+/// and U+200D may: scripts and emoji are written with them.
+fn is_unseen(char: char) -> bool {
+    char.is_control()
+        || matches!(char,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}'
+            | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// Writes a name as plain text on one line.
+pub(super) fn plain(name: &[u8], out: &mut Vec<u8>) {
+    for part in parts(name) {
+        match part {
+            Seen::Char(char) => put!(out, "{char}"),
+            Seen::Unseen(char) if char < '\u{80}' => put!(out, "\\x{:02x}", char as u32),
+            Seen::Unseen(char) => put!(out, "\\u{{{:x}}}", char as u32),
+            Seen::Byte(byte) => put!(out, "\\x{byte:02x}"),
+        }
+    }
+}
+
+/// Writes a name as HTML, for text and for values of attributes in double quotes.
+pub(super) fn html(name: &[u8], out: &mut Vec<u8>) {
+    let start = out.len();
+    plain(name, out);
+    escape_from(start, out);
+}
+
+/// Writes text of several lines as HTML: line breaks and tabs stay what they are.
+pub(super) fn html_lines(text: &[u8], out: &mut Vec<u8>) {
+    let start = out.len();
+    for run in text.split_inclusive(|byte| matches!(byte, b'\n' | b'\t')) {
+        let (line, end) = match run.split_last() {
+            Some((b'\n', line)) => (line.strip_suffix(b"\r").unwrap_or(line), &b"\n"[..]),
+            Some((b'\t', line)) => (line, &b"\t"[..]),
+            _ => (run, &b""[..]),
+        };
+        plain(line, out);
+        out.extend_from_slice(end);
+    }
+    escape_from(start, out);
+}
+
+/// Escapes what was written from `start` on, where it needs it.
+fn escape_from(start: usize, out: &mut Vec<u8>) {
+    let special = |byte: &u8| matches!(byte, b'&' | b'<' | b'>' | b'"' | b'\'');
+    if !out[start..].iter().any(special) {
+        return;
+    }
+    for byte in out.split_off(start) {
+        match byte {
+            b'&' => out.extend_from_slice(b"&amp;"),
+            b'<' => out.extend_from_slice(b"&lt;"),
+            b'>' => out.extend_from_slice(b"&gt;"),
+            b'"' => out.extend_from_slice(b"&quot;"),
+            b'\'' => out.extend_from_slice(b"&#39;"),
+            byte => out.push(byte),
+        }
+    }
+}
+
+/// Writes bytes as a part of a URL (RFC 3986, 2.3): all but the unreserved are percent-encoded, so
+/// that it means the same in a path, in a query, in an attribute and in JSON.
+pub(super) fn url(bytes: &[u8], out: &mut Vec<u8>) {
+    for byte in bytes {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(*byte),
+            byte => put!(out, "%{byte:02X}"),
+        }
+    }
+}
+
+/// Writes a name as a string of JSON, quotes included. What can't be seen is escaped and still the
+/// same character; a byte that is no UTF-8 becomes U+FFFD, since JSON has nothing for it.
+pub(super) fn json(name: &[u8], out: &mut Vec<u8>) {
+    out.push(b'"');
+    for part in parts(name) {
+        match part {
+            Seen::Char(char @ ('"' | '\\')) => put!(out, "\\{char}"),
+            Seen::Char(char) => put!(out, "{char}"),
+            Seen::Unseen(char) => {
+                for unit in char.encode_utf16(&mut [0; 2]) {
+                    put!(out, "\\u{unit:04x}");
+                }
+            }
+            Seen::Byte(_) => put!(out, "\u{fffd}"),
+        }
+    }
+    out.push(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn written(write: fn(&[u8], &mut Vec<u8>), name: &[u8]) -> String {
+        let mut out = b"before&".to_vec();
+        write(name, &mut out);
+        String::from_utf8(out).unwrap().split_off("before&".len())
+    }
+
+    #[test]
+    fn hostile_names_are_harmless_in_every_context() {
+        for (name, as_plain, as_html, as_url, as_json) in [
+            ("a b.txt", "a b.txt", "a b.txt", "a%20b.txt", r#""a b.txt""#),
+            (
+                "<script>alert('1')</script>",
+                "<script>alert('1')</script>",
+                "&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;",
+                "%3Cscript%3Ealert%28%271%27%29%3C%2Fscript%3E",
+                r#""<script>alert('1')</script>""#,
+            ),
+            (
+                "\" onload=\"x&amp;",
+                "\" onload=\"x&amp;",
+                "&quot; onload=&quot;x&amp;amp;",
+                "%22%20onload%3D%22x%26amp%3B",
+                r#""\" onload=\"x&amp;""#,
+            ),
+            (
+                "a\r\nb\t",
+                "a\\x0d\\x0ab\\x09",
+                "a\\x0d\\x0ab\\x09",
+                "a%0D%0Ab%09",
+                r#""a\u000d\u000ab\u0009""#,
+            ),
+            ("\u{1b}[31m", "\\x1b[31m", "\\x1b[31m", "%1B%5B31m", r#""\u001b[31m""#),
+            (
+                "a\u{202e}gpj.exe",
+                "a\\u{202e}gpj.exe",
+                "a\\u{202e}gpj.exe",
+                "a%E2%80%AEgpj.exe",
+                r#""a\u202egpj.exe""#,
+            ),
+            (
+                "\u{85}\u{e0001}",
+                "\\u{85}\\u{e0001}",
+                "\\u{85}\\u{e0001}",
+                "%C2%85%F3%A0%80%81",
+                r#""\u0085\udb40\udc01""#,
+            ),
+            ("javascript:x", "javascript:x", "javascript:x", "javascript%3Ax", r#""javascript:x""#),
+            ("?#%2e", "?#%2e", "?#%2e", "%3F%23%252e", r#""?#%2e""#),
+            (
+                "é日👩‍👧",
+                "é日👩‍👧",
+                "é日👩‍👧",
+                "%C3%A9%E6%97%A5%F0%9F%91%A9%E2%80%8D%F0%9F%91%A7",
+                "\"é日👩‍👧\"",
+            ),
+        ] {
+            assert_eq!(written(plain, name.as_bytes()), as_plain);
+            assert_eq!(written(html, name.as_bytes()), as_html);
+            assert_eq!(written(url, name.as_bytes()), as_url);
+            assert_eq!(written(json, name.as_bytes()), as_json);
+        }
+        assert_eq!(written(plain, b"caf\xe9"), "caf\\xe9");
+        assert_eq!(written(url, b"caf\xe9"), "caf%E9");
+        assert_eq!(written(json, b"caf\xe9"), "\"caf\u{fffd}\"");
+    }
+
+    #[test]
+    fn text_keeps_its_lines_and_nothing_else_that_can_not_be_seen() {
+        let text = b"# A\r\n\tb <c>\n\x1b[2J\xffend";
+        assert_eq!(written(html_lines, text), "# A\n\tb &lt;c&gt;\n\\x1b[2J\\xffend");
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_that_means_something_gets_through(
+            name in proptest::collection::vec(any::<u8>(), 0..40),
+            text in ".{0,20}",
+        ) {
+            for name in [&name[..], text.as_bytes()] {
+                let html = written(html, name);
+                prop_assert!(!html.contains(['<', '>', '"', '\'']));
+                prop_assert!(!html.chars().any(is_unseen));
+                prop_assert!(!written(plain, name).chars().any(is_unseen));
+                let url = written(url, name);
+                prop_assert!(url.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~%".contains(&byte)));
+                let json = written(json, name);
+                prop_assert!(!json.chars().any(is_unseen));
+                let mut inner = json[1..json.len() - 1].chars();
+                while let Some(char) = inner.next() {
+                    prop_assert_ne!(char, '"');
+                    if char == '\\' {
+                        prop_assert!(inner.next().is_some());
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn a_url_is_read_back_as_the_name(name in proptest::collection::vec(1u8.., 1..40)) {
+            let path = format!("/{}", written(url, &name));
+            let mut scratch = Vec::new();
+            if crate::path::may_hold(b"", &name) {
+                let wanted = crate::Wanted::parse(path.as_bytes(), &mut scratch);
+                prop_assert_eq!(wanted.map(crate::Wanted::key), Ok(&name[..]));
+            }
+        }
+    }
+}
