@@ -30,6 +30,17 @@ pub(crate) enum Format {
     Tar,
 }
 
+impl Format {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Html => "html",
+            Self::Json => "json",
+            Self::Text => "text",
+            Self::Tar => "tar",
+        }
+    }
+}
+
 /// What the entries are sorted by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) enum Sort {
@@ -40,7 +51,7 @@ pub(crate) enum Sort {
 }
 
 impl Sort {
-    fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Name => "name",
             Self::Size => "size",
@@ -135,14 +146,23 @@ impl Ask {
         ask.link(out);
     }
 
+    /// Writes a query that asks for all of the same in another form.
+    pub(crate) fn link_format(&self, format: Format, out: &mut Vec<u8>) {
+        let ask = Self { format: Some(format), page: None, per: None, ..self.clone() };
+        ask.link(out);
+    }
+
     /// Writes the query with its question mark, for an attribute in HTML: what is not said is the
-    /// default. The form is named only by who asks for one.
+    /// default.
     fn link(&self, out: &mut Vec<u8>) {
         let mut between = "?";
         let mut pair = |name: &str, value: &dyn fmt::Display, out: &mut Vec<u8>| {
             put!(out, "{between}{name}={value}");
             between = "&amp;";
         };
+        if let Some(format) = self.format {
+            pair("format", &format.as_str(), out);
+        }
         // A link that asks for nothing would lead to where it stands, query and all.
         if self.sort != Sort::Name || self.descending || self.filter.is_empty() {
             pair("sort", &self.sort.as_str(), out);
@@ -161,21 +181,21 @@ impl Ask {
             pair("per", &per, out);
         }
     }
-
-    /// The sort's name, as a form repeats it.
-    pub(crate) fn sort_name(&self) -> &'static str {
-        self.sort.as_str()
-    }
 }
 
-/// Decodes a value as forms send it: `+` is a space. An escape that is none stays as it is.
+/// Decodes a value as forms send it: `+` is a space.
 fn decode(value: &[u8]) -> Vec<u8> {
+    let spaced = value.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte });
+    percent_decoded(&spaced.collect::<Vec<_>>())
+}
+
+/// Decodes escapes; one that is none stays as it is.
+pub(super) fn percent_decoded(value: &[u8]) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(value.len());
     let mut rest = value;
     while let [byte, more @ ..] = rest {
         rest = more;
         decoded.push(match (byte, more) {
-            (b'+', _) => b' ',
             (b'%', [high, low, ..]) => match (digit(*high), digit(*low)) {
                 (Some(high), Some(low)) => {
                     rest = &more[2..];
@@ -345,8 +365,9 @@ mod tests {
             filter in proptest::collection::vec(any::<u8>(), 0..20),
             page in proptest::option::of(2u32..1_000_000),
             per in proptest::option::of(1..=MOST_PER_PAGE),
+            format in proptest::option::of(prop_oneof![Just(Format::Html), Just(Format::Json)]),
         ) {
-            let ask = Ask { format: None, sort, descending, filter, page, per };
+            let ask = Ask { format, sort, descending, filter, page, per };
             let mut link = Vec::new();
             ask.link_page(page.map_or(0, |page| page - 1), &mut link);
             let link = String::from_utf8(link).unwrap().replace("&amp;", "&");

@@ -1,7 +1,26 @@
-//! A folder as a page.
+//! A folder as a page, for people and for programs.
+//!
+//! ```text
+//!  query, Accept ─▶ ask ─┐
+//!                        ▼            a job off the loop
+//!  store ─▶ read ─▶ recent ─▶ view: filter, order, page ─▶ document ─▶ html, data ─▶ reply
+//!           rows      one second                             so much at a time as there is room
+//! ```
+//!
+//! What is read of a folder is bounded in entries and in bytes, all that is read at a time together
+//! by a budget, and what is written of it is never in memory as a whole.
 
 mod ask;
+mod budget;
+mod data;
+mod document;
+mod html;
 mod order;
+mod read;
+mod recent;
 mod rows;
 mod show;
+#[cfg(test)]
+mod tests;
 mod text;
+mod view;

@@ -1,0 +1,69 @@
+//! A folder for programs: JSON, and plain text in columns.
+//!
+//! ```json
+//! {"path":"/docs/","folders":1,"files":2,"bytes":4711,"complete":true,"entries":[
+//! {"name":"img","kind":"folder","modified":"2026-11-22T18:39:05Z","url":"img/"},
+//! {"name":"a b.txt","kind":"file","size":4700,"modified":"2026-11-22T18:39:05Z","url":"a%20b.txt"}
+//! ]}
+//! ```
+//!
+//! The counts are of all pages; `page` and `pages` stand before `complete` where there are pages.
+//! `complete` is false where the folder has more than can be listed. `size` is in bytes, `url` leads
+//! from the folder's own to the entry's, and is exact where `name` can't be: a byte that is no UTF-8
+//! becomes U+FFFD in it.
+//!
+//! In plain text each entry is a line: when it was modified, its size in bytes (`-` for a folder)
+//! and its name (with a slash behind a folder's), with tabs between.
+
+use super::read::MAX_ENTRIES;
+use super::rows::Row;
+use super::show::{Count, Moment};
+use super::text::{self, put};
+use super::view::{Paging, Totals, View};
+use crate::store::Kind;
+
+pub(super) fn json_opening(view: &View, out: &mut Vec<u8>) {
+    let Totals { folders, files, bytes } = view.totals;
+    put!(out, "{{\"path\":");
+    text::json(&view.path, out);
+    put!(out, ",\"folders\":{folders},\"files\":{files},\"bytes\":{bytes}");
+    if let Some(Paging { page, pages }) = view.paging {
+        put!(out, ",\"page\":{},\"pages\":{pages}", u64::from(page) + 1);
+    }
+    put!(out, ",\"complete\":{},\"entries\":[", !view.cut);
+}
+
+/// One entry; all but the first have a comma in front.
+pub(super) fn json_row(row: Row<'_>, first: bool, out: &mut Vec<u8>) {
+    let Row { name, kind, size, modified } = row;
+    put!(out, "{}{{\"name\":", if first { "\n" } else { ",\n" });
+    text::json(name, out);
+    match kind {
+        Kind::Folder => put!(out, ",\"kind\":\"folder\""),
+        Kind::File => put!(out, ",\"kind\":\"file\",\"size\":{size}"),
+    }
+    put!(out, ",\"modified\":\"{}\",\"url\":\"", Moment::new(modified));
+    text::url(name, out);
+    put!(out, "{}\"}}", if kind == Kind::Folder { "/" } else { "" });
+}
+
+pub(super) fn json_closing(out: &mut Vec<u8>) {
+    put!(out, "\n]}}\n");
+}
+
+pub(super) fn text_row(row: Row<'_>, out: &mut Vec<u8>) {
+    let Row { name, kind, size, modified } = row;
+    put!(out, "{}\t", Moment::new(modified));
+    match kind {
+        Kind::Folder => put!(out, "-\t"),
+        Kind::File => put!(out, "{size}\t"),
+    }
+    text::plain(name, out);
+    put!(out, "{}", if kind == Kind::Folder { "/\n" } else { "\n" });
+}
+
+pub(super) fn text_closing(view: &View, out: &mut Vec<u8>) {
+    if view.cut {
+        put!(out, "-\t-\t(there are more than {})\n", Count(MAX_ENTRIES as u64));
+    }
+}

@@ -1,0 +1,295 @@
+//! A folder as a page for people: it needs no script, and nothing from elsewhere.
+//!
+//! With the script, which the page brings along, typing narrows what is shown at once, and times
+//! are those of the reader's clock.
+
+use super::ask::{Format, Sort};
+use super::read::{MAX_ENTRIES, Readme};
+use super::rows::Row;
+use super::show::{Count, Moment, Size};
+use super::text::{self, put};
+use super::view::{Paging, Totals, View};
+use crate::mime::content_type;
+use crate::store::Kind;
+
+/// How the page looks.
+pub(super) const STYLE: &str = include_str!("style.css");
+/// What makes it quicker to use.
+pub(super) const SCRIPT: &str = include_str!("script.js");
+const ICONS: &str = include_str!("icons.svg");
+/// A folder, as the page's icon.
+const FAVICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 \
+    24'%3E%3Cpath fill='%23c98a2b' d='M3 6.5A1.5 1.5 0 0 1 4.5 5h4.6l2.2 2.5h8.2A1.5 1.5 0 0 1 21 \
+    9v8.5a1.5 1.5 0 0 1-1.5 1.5h-15A1.5 1.5 0 0 1 3 17.5z'/%3E%3C/svg%3E";
+
+/// What the page may do: look as it does, run its own script, send its own form. A test holds the
+/// two hashes to the texts.
+pub(crate) const POLICY: &str = "default-src 'none'; \
+    style-src 'sha256-rf5dGiIRsYQLfSHkma16HnJ7onZTYGWELUSBt6XTVPQ='; script-src 'sha256-k/254MnAkEFjur/7Yo9eG2p6WujXAP1FJgHN5OCZPBU='; img-src data:; form-action 'self'; \
+    base-uri 'none'; frame-ancestors 'none'";
+
+/// Everything in front of the rows.
+pub(super) fn opening(view: &View, out: &mut Vec<u8>) {
+    let segments = view.segments();
+    let name = segments.last().map_or(&b"Files"[..], |name| name);
+    put!(out, "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
+    put!(out, "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n");
+    put!(out, "<meta name=\"color-scheme\" content=\"light dark\">\n<title>");
+    text::html(name, out);
+    put!(
+        out,
+        "</title>\n<link rel=\"icon\" href=\"{FAVICON}\">\n<style>{STYLE}</style>\n</head>\n"
+    );
+    put!(out, "<body>\n{ICONS}<a class=\"skip\" href=\"#files\">To the files</a>\n");
+    put!(out, "<header>\n");
+    crumbs(&segments, out);
+    put!(out, "<h1><bdi>");
+    text::html(name, out);
+    put!(out, "</bdi></h1>\n");
+    summary(view, out);
+    put!(out, "</header>\n<main>\n");
+    if view.cut {
+        put!(out, "<p class=\"note\">This folder has more entries than can be listed: these are ");
+        put!(out, "{} of them.</p>\n", Count(MAX_ENTRIES as u64));
+    }
+    bar(view, out);
+    pages(view, out);
+    table(view, !segments.is_empty(), out);
+}
+
+/// One entry.
+pub(super) fn row(row: Row<'_>, out: &mut Vec<u8>) {
+    let Row { name, kind, size, modified } = row;
+    let (class, icon, slash) = match kind {
+        Kind::Folder => ("f", "d", "/"),
+        Kind::File => ("n", icon(name), ""),
+    };
+    put!(out, "<tr class=\"{class}\"><th scope=\"row\"><a href=\"");
+    text::url(name, out);
+    put!(out, "{slash}\"><svg aria-hidden=\"true\"><use href=\"#{icon}\"/></svg><bdi>");
+    text::html(name, out);
+    put!(out, "{slash}</bdi></a></th>");
+    match kind {
+        Kind::Folder => put!(out, "<td class=\"s\"></td>"),
+        Kind::File => {
+            put!(out, "<td class=\"s\" title=\"{} bytes\">{}</td>", Count(size), Size(size));
+        }
+    }
+    let moment = Moment::new(modified).to_string();
+    let (day, minute) = (&moment[..10], &moment[11..16]);
+    put!(
+        out,
+        "<td class=\"d\"><time datetime=\"{moment}\">{day}<span> {minute}</span></time></td>"
+    );
+    put!(out, "</tr>\n");
+}
+
+/// Everything behind the rows.
+pub(super) fn closing(view: &View, out: &mut Vec<u8>) {
+    if view.rows().len() == 0 {
+        put!(out, "<tr><td class=\"none\" colspan=\"3\">{}</td></tr>\n", nothing(view));
+    }
+    put!(out, "</tbody>\n</table>\n");
+    pages(view, out);
+    if let Some(readme) = &view.readme {
+        explain(readme, out);
+    }
+    put!(out, "</main>\n<footer>");
+    put!(out, "<span class=\"keys\"><kbd>/</kbd> filters, <kbd>↑</kbd> <kbd>↓</kbd> move. </span>");
+    put!(out, "The same as <a href=\"");
+    view.ask.link_format(Format::Json, out);
+    put!(out, "\">JSON</a> or <a href=\"");
+    view.ask.link_format(Format::Text, out);
+    put!(out, "\">plain text</a>.</footer>\n<script>{SCRIPT}</script>\n</body>\n</html>\n");
+}
+
+/// Why there is no row.
+fn nothing(view: &View) -> &'static str {
+    let Totals { folders, files, .. } = view.totals;
+    if folders + files > 0 {
+        "There is no such page."
+    } else if view.ask.filter.is_empty() {
+        "This folder is empty."
+    } else {
+        "No name has this in it."
+    }
+}
+
+/// The folders above, by relative links: wherever the root is, they lead there.
+fn crumbs(segments: &[Vec<u8>], out: &mut Vec<u8>) {
+    let Some((_, above)) = segments.split_last() else { return };
+    put!(out, "<nav aria-label=\"Folders above\"><ol class=\"crumbs\"><li><a href=\"");
+    (0..segments.len()).for_each(|_| put!(out, "../"));
+    put!(out, "\">Files</a></li>");
+    for (at, name) in above.iter().enumerate() {
+        put!(out, "<li><a href=\"");
+        (at + 1..segments.len()).for_each(|_| put!(out, "../"));
+        put!(out, "\"><bdi>");
+        text::html(name, out);
+        put!(out, "</bdi></a></li>");
+    }
+    put!(out, "</ol></nav>\n");
+}
+
+/// What there is, in a line.
+fn summary(view: &View, out: &mut Vec<u8>) {
+    let Totals { folders, files, bytes } = view.totals;
+    let several = |count: u64| if count == 1 { "" } else { "s" };
+    put!(out, "<p class=\"sum\">");
+    let mut between = "";
+    for (count, what) in [(folders, "folder"), (files, "file")] {
+        if count > 0 {
+            put!(out, "{between}{} {what}{}", Count(count), several(count));
+            between = ", ";
+        }
+    }
+    if files > 0 {
+        put!(out, ", {}", Size(bytes));
+    }
+    if folders + files == 0 {
+        put!(out, "Nothing here");
+    }
+    if let Some(readme) = &view.readme {
+        put!(out, " · <a href=\"#readme\">");
+        text::html(&readme.name, out);
+        put!(out, "</a>");
+    }
+    put!(out, "</p>\n");
+}
+
+/// The filter and the download.
+fn bar(view: &View, out: &mut Vec<u8>) {
+    let ask = &view.ask;
+    put!(out, "<div class=\"bar\">\n<form role=\"search\" method=\"get\">");
+    put!(out, "<label class=\"vh\" for=\"q\">Filter by name</label>");
+    put!(out, "<input type=\"search\" id=\"q\" name=\"q\" placeholder=\"Filter by name\" ");
+    put!(out, "autocomplete=\"off\" autocapitalize=\"off\" spellcheck=\"false\" value=\"");
+    text::html(&ask.filter, out);
+    put!(out, "\">");
+    let mut hidden = |name: &str, value: &str| {
+        put!(out, "<input type=\"hidden\" name=\"{name}\" value=\"{value}\">");
+    };
+    if let Some(format) = ask.format {
+        hidden("format", format.as_str());
+    }
+    if ask.sort != Sort::Name || ask.descending {
+        hidden("sort", ask.sort.as_str());
+        hidden("order", if ask.descending { "desc" } else { "asc" });
+    }
+    if let Some(per) = ask.per {
+        hidden("per", &per.to_string());
+    }
+    put!(out, "<button>Filter</button></form>\n");
+    put!(out, "<a class=\"button\" href=\"?format=tar\" download>Download all</a>\n</div>\n");
+    put!(out, "<p class=\"found\" role=\"status\">");
+    if !ask.filter.is_empty() {
+        put!(out, "Only names with “<bdi>");
+        text::html(&ask.filter, out);
+        put!(out, "</bdi>”. <a href=\"");
+        let all = super::ask::Ask { filter: Vec::new(), ..ask.clone() };
+        all.link_page(0, out);
+        put!(out, "\">Show all</a>");
+    }
+    put!(out, "</p>\n");
+}
+
+/// Links to the pages beside this one, where there are any.
+fn pages(view: &View, out: &mut Vec<u8>) {
+    let Some(paging) = view.paging.filter(|paging| paging.pages > 1 || paging.page > 0) else {
+        return;
+    };
+    let Paging { page, pages } = paging;
+    let link = |page: u32, rel: &str, text: &str, out: &mut Vec<u8>| {
+        put!(out, "<a class=\"button\" rel=\"{rel}\" href=\"");
+        view.ask.link_page(page, out);
+        put!(out, "\">{text}</a>");
+    };
+    put!(out, "<nav class=\"pages\" aria-label=\"Pages\">");
+    if page > 0 {
+        link((page - 1).min(pages - 1), "prev", "← Previous", out);
+    }
+    put!(out, "<span>Page {} of {}</span>", Count(u64::from(page) + 1), Count(pages.into()));
+    if page + 1 < pages {
+        link(page + 1, "next", "Next →", out);
+    }
+    put!(out, "</nav>\n");
+}
+
+/// The table up to its first row.
+fn table(view: &View, has_parent: bool, out: &mut Vec<u8>) {
+    put!(
+        out,
+        "<table id=\"files\">\n<caption class=\"vh\">Files and folders</caption>\n<thead><tr>"
+    );
+    for (sort, class, title) in
+        [(Sort::Name, "", "Name"), (Sort::Size, "s", "Size"), (Sort::Date, "d", "Modified")]
+    {
+        let current = view.ask.sort == sort;
+        // The largest and the latest are what one looks for first.
+        let descending = if current { !view.ask.descending } else { sort != Sort::Name };
+        put!(out, "<th scope=\"col\" class=\"{class}\"");
+        let arrow = match (current, view.ask.descending) {
+            (false, _) => "",
+            (true, false) => " ↑",
+            (true, true) => " ↓",
+        };
+        if current {
+            let order = if view.ask.descending { "descending" } else { "ascending" };
+            put!(out, " aria-sort=\"{order}\"");
+        }
+        put!(out, "><a href=\"");
+        view.ask.link_sorted(sort, descending, out);
+        put!(out, "\">{title}");
+        if sort == Sort::Date {
+            put!(out, "<span class=\"utc\"> (UTC)</span>");
+        }
+        if current {
+            put!(out, "<span aria-hidden=\"true\">{arrow}</span>");
+        }
+        put!(out, "</a></th>");
+    }
+    put!(out, "</tr></thead>\n<tbody>\n");
+    if has_parent {
+        put!(out, "<tr><th scope=\"row\"><a href=\"../\"><svg aria-hidden=\"true\">");
+        put!(out, "<use href=\"#u\"/></svg><span>Folder above</span></a></th>");
+        put!(out, "<td class=\"s\"></td><td class=\"d\"></td></tr>\n");
+    }
+}
+
+/// The README, as it was written.
+fn explain(readme: &Readme, out: &mut Vec<u8>) {
+    let link = |out: &mut Vec<u8>| {
+        put!(out, "<a href=\"");
+        text::url(&readme.name, out);
+        put!(out, "\">");
+    };
+    put!(out, "<section class=\"readme\" aria-labelledby=\"readme\">\n<h2 id=\"readme\">");
+    link(out);
+    text::html(&readme.name, out);
+    put!(out, "</a></h2>\n<pre tabindex=\"0\">");
+    text::html_lines(&readme.text, out);
+    put!(out, "</pre>\n");
+    if readme.cut {
+        put!(out, "<p>This is its beginning; ");
+        link(out);
+        put!(out, "all of it</a> is longer.</p>\n");
+    }
+    put!(out, "</section>\n");
+}
+
+/// The icon for a file of this name.
+fn icon(name: &[u8]) -> &'static str {
+    let kind = content_type(name);
+    let kind = kind.split(';').next().unwrap_or_default();
+    match kind.split_once('/') {
+        Some(("image", _)) => "i",
+        Some(("video", _)) => "m",
+        Some(("audio", _)) => "s",
+        Some(("text", _)) => "t",
+        Some((_, "json" | "pdf" | "yaml" | "xml")) => "t",
+        Some((_, "zip" | "gzip" | "zstd" | "x-tar" | "x-7z-compressed" | "x-bzip2" | "x-xz")) => {
+            "z"
+        }
+        _ => "b",
+    }
+}

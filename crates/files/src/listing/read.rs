@@ -1,0 +1,159 @@
+//! Reading a folder: everything in it, once, off the loop.
+
+use std::ops::ControlFlow;
+
+use super::ask::Sort;
+use super::budget::Lease;
+use super::recent::Weigh;
+use super::rows::{Row, Rows};
+use crate::store::{Absent, Kind, Opened, Store};
+
+/// Of a larger folder only so many entries are listed.
+pub(crate) const MAX_ENTRIES: usize = 200_000;
+
+/// Of a longer README only so many bytes are shown.
+pub(crate) const MAX_README: usize = 64 * 1024;
+
+/// What a folder is explained in, in lower case, the best first.
+const READMES: [&[u8]; 3] = [b"readme.md", b"readme.txt", b"readme"];
+
+/// After so many entries it is seen to it that there is memory for them.
+const CHECKED: usize = 4096;
+
+/// All that is to be shown of a folder.
+#[derive(Debug)]
+pub(crate) struct Listing {
+    /// By name.
+    pub(crate) rows: Rows,
+    /// There is more than was read.
+    pub(crate) cut: bool,
+    _lease: Lease,
+}
+
+impl Weigh for Listing {
+    fn weight(&self) -> Option<usize> {
+        Some(self.rows.weight())
+    }
+}
+
+impl Listing {
+    /// Reads `folder`. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// Why it can't be listed; [`Absent::Exhausted`] also where `lease` can't hold it.
+    pub(crate) fn read(store: &dyn Store, folder: &[u8], mut lease: Lease) -> Result<Self, Absent> {
+        let (mut rows, mut cut, mut short) = (Rows::default(), false, false);
+        store.list(folder, &mut |child| {
+            if rows.len() == MAX_ENTRIES || !rows.push(Row::from(child)) {
+                cut = true;
+                return ControlFlow::Break(());
+            }
+            if rows.len().is_multiple_of(CHECKED) && !lease.resize(rows.weight()) {
+                short = true;
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
+        })?;
+        rows.shrink();
+        if short || !lease.resize(rows.weight()) {
+            return Err(Absent::Exhausted);
+        }
+        rows.sort(Sort::Name, false, 0..usize::MAX);
+        Ok(Self { rows, cut, _lease: lease })
+    }
+
+    /// The README of the folder, read now. `None` without one, or where it can't be read.
+    pub(crate) fn readme(&self, store: &dyn Store, folder: &[u8]) -> Option<Readme> {
+        let named = |readme: &[u8]| {
+            let this =
+                |row: &Row<'_>| row.kind == Kind::File && row.name.eq_ignore_ascii_case(readme);
+            self.rows.iter().find(this).map(|row| row.name)
+        };
+        let name = READMES.iter().find_map(|readme| named(readme))?;
+        let path = beneath(folder, name);
+        let Ok(Opened::File(file, _)) = store.open(&path) else { return None };
+        let mut text = vec![0; MAX_README];
+        let mut filled = 0;
+        while filled < text.len() {
+            match file.read_at(filled as u64, &mut text[filled..]) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(_) => return None,
+            }
+        }
+        let more = filled == text.len() && matches!(file.read_at(filled as u64, &mut [0]), Ok(1));
+        text.truncate(filled);
+        text.shrink_to_fit();
+        Some(Readme { name: name.to_vec(), text, cut: more })
+    }
+}
+
+/// What explains a folder.
+#[derive(Debug, Hash)]
+pub(crate) struct Readme {
+    pub(crate) name: Vec<u8>,
+    pub(crate) text: Vec<u8>,
+    /// There is more of it.
+    pub(crate) cut: bool,
+}
+
+/// The name of what stands in a folder under `child`.
+pub(crate) fn beneath(folder: &[u8], child: &[u8]) -> Vec<u8> {
+    if folder.is_empty() { child.to_vec() } else { [folder, b"/", child].concat() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::budget::Budget;
+    use super::*;
+    use crate::memory::Memory;
+
+    fn listing(store: &Memory, folder: &str) -> Listing {
+        Listing::read(store, folder.as_bytes(), Budget::new(1 << 30).lease()).unwrap()
+    }
+
+    #[test]
+    fn a_readme_is_found_whatever_its_case_and_the_best_of_several() {
+        let store = Memory::new();
+        for (name, content) in [
+            ("README", "plain"),
+            ("ReadMe.TXT", "text"),
+            ("sub/readme.md", "# sub"),
+            ("none/readme.md/x", ""),
+        ] {
+            store.write(name, content);
+        }
+        let readme = |folder: &str| {
+            listing(&store, folder).readme(&store, folder.as_bytes()).map(|readme| readme.text)
+        };
+        assert_eq!(readme("").as_deref(), Some(&b"text"[..]));
+        assert_eq!(readme("sub").as_deref(), Some(&b"# sub"[..]));
+        assert_eq!(readme("none"), None, "a folder of that name");
+    }
+
+    #[test]
+    fn a_long_readme_is_cut_and_says_so() {
+        let store = Memory::new();
+        store.write("README.md", vec![b'a'; MAX_README]);
+        let readme = listing(&store, "").readme(&store, b"").unwrap();
+        assert_eq!((readme.text.len(), readme.cut), (MAX_README, false));
+        store.write("README.md", vec![b'a'; MAX_README + 1]);
+        let readme = listing(&store, "").readme(&store, b"").unwrap();
+        assert_eq!((readme.text.len(), readme.cut), (MAX_README, true));
+    }
+
+    #[test]
+    fn a_folder_that_memory_does_not_hold_is_not_listed() {
+        let store = Memory::new();
+        (0..100).for_each(|at| store.write(&at.to_string(), ""));
+        let budget = Budget::new(100 * 24);
+        let listed = Listing::read(&store, b"", budget.lease());
+        assert_eq!(listed.map(|listing| listing.rows.len()).err(), Some(Absent::Exhausted));
+        let budget = Budget::new(100 * 24 + 200);
+        let listed = Listing::read(&store, b"", budget.lease()).unwrap();
+        assert!(!budget.lease().resize(100), "{:?}", listed.rows.weight());
+        drop(listed);
+        assert!(budget.lease().resize(100 * 24 + 200));
+    }
+}

@@ -1,0 +1,242 @@
+//! Whole pages, from a store to the text.
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::ask::{Ask, Format};
+use super::budget::Budget;
+use super::document::Document;
+use super::html::{POLICY, SCRIPT, STYLE};
+use super::read::Listing;
+use super::view::View;
+use crate::memory::Memory;
+
+fn document(store: &Memory, path: &str, query: &str, format: Format) -> Document {
+    let budget = Budget::new(1 << 30);
+    let folder = path.trim_matches('/').as_bytes();
+    let listing = Listing::read(store, folder, budget.lease()).unwrap();
+    let readme = listing.readme(store, folder);
+    let ask = Ask::parse(Some(query.as_bytes())).unwrap();
+    let path = path.as_bytes().into();
+    let view = View::new(Arc::new(listing), ask, format, path, readme, budget.lease());
+    Document::new(view.unwrap())
+}
+
+fn written(store: &Memory, path: &str, query: &str, format: Format) -> String {
+    let mut out = Vec::new();
+    assert!(!document(store, path, query, format).fill(&mut out, usize::MAX));
+    String::from_utf8(out).unwrap()
+}
+
+/// Some names that would be trouble, at a known moment.
+fn trouble() -> Memory {
+    let store = Memory::new();
+    for (name, size) in [
+        ("docs/<b>&\".txt", 1),
+        ("docs/a\u{202e}b\n", 2),
+        ("docs/caf\u{e9} 100%?#.html", 3),
+        ("docs/sub/x", 4),
+        ("docs/file10", 1 << 20),
+        ("docs/File9", 5),
+    ] {
+        store.write(name, vec![b'x'; size]);
+    }
+    store
+}
+
+#[test]
+fn the_policy_lets_this_style_and_this_script_through_and_no_other() {
+    for (text, which) in [(STYLE, "style-src"), (SCRIPT, "script-src")] {
+        let wanted = format!("{which} 'sha256-{}';", base64(&Sha256::digest(text)));
+        assert!(POLICY.contains(&wanted), "the policy should have {wanted}");
+        // What would end the element early, or is a way out of the policy.
+        for bad in ["</", "<!--", "http:", "https:", "url(", "@import", "innerHTML", "eval"] {
+            assert!(!text.contains(bad), "{which}: {bad}");
+        }
+    }
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for three in bytes.chunks(3) {
+        let word = three.iter().fold(0, |word, byte| word << 8 | usize::from(*byte));
+        let word = word << (8 * (3 - three.len()));
+        for at in 0..4 {
+            let digit = char::from(DIGITS[word >> (18 - 6 * at) & 63]);
+            text.push(if at <= three.len() { digit } else { '=' });
+        }
+    }
+    text
+}
+
+#[test]
+fn a_page_shows_its_entries_folders_first_and_nothing_of_them_is_markup() {
+    let page = written(&trouble(), "/docs/", "", Format::Html);
+    let rows: Vec<_> = page.lines().filter(|line| line.starts_with("<tr class")).collect();
+    let expected = [
+        ("sub/", "sub/", ""),
+        ("%3Cb%3E%26%22.txt", "&lt;b&gt;&amp;&quot;.txt", "1 B"),
+        ("a%E2%80%AEb%0A", "a\\u{202e}b\\x0a", "2 B"),
+        ("caf%C3%A9%20100%25%3F%23.html", "café 100%?#.html", "3 B"),
+        ("File9", "File9", "5 B"),
+        ("file10", "file10", "1.0 MiB"),
+    ];
+    assert_eq!(rows.len(), expected.len());
+    for (row, (href, name, size)) in rows.iter().zip(expected) {
+        assert!(row.contains(&format!("<a href=\"{href}\">")), "{row}");
+        assert!(row.contains(&format!("<bdi>{name}</bdi>")), "{row}");
+        assert!(row.contains(&format!(">{size}</td>")), "{row}");
+        assert!(row.ends_with("</tr>"), "{row}");
+    }
+    assert!(rows[5].contains("title=\"1,048,576 bytes\""));
+    assert!(
+        rows[1].contains("<time datetime=\"2001-09-09T01:46:40Z\">2001-09-09<span> 01:46</span>")
+    );
+    assert!(page.contains("<p class=\"sum\">1 folder, 5 files, 1.0 MiB</p>"));
+    assert!(page.contains("<li><a href=\"../\">Files</a></li>"));
+    assert!(!page.contains("class=\"pages\""), "one page is no pages");
+}
+
+#[test]
+fn the_way_back_is_relative_and_escaped() {
+    let store = Memory::new();
+    store.write("a <b>/c&/d/e", "");
+    let path = "/a%20%3Cb%3E/c%26/d/";
+    let budget = Budget::new(1 << 20);
+    let listing = Arc::new(Listing::read(&store, b"a <b>/c&/d", budget.lease()).unwrap());
+    let ask = Ask::default();
+    let view = View::new(listing, ask, Format::Html, path.as_bytes().into(), None, budget.lease());
+    let mut out = Vec::new();
+    Document::new(view.unwrap()).fill(&mut out, usize::MAX);
+    let page = String::from_utf8(out).unwrap();
+    let crumbs = page.lines().find(|line| line.contains("<ol class=\"crumbs\"")).unwrap();
+    assert!(crumbs.contains("<a href=\"../../../\">Files</a>"), "{crumbs}");
+    assert!(crumbs.contains("<a href=\"../../\"><bdi>a &lt;b&gt;</bdi></a>"), "{crumbs}");
+    assert!(crumbs.contains("<a href=\"../\"><bdi>c&amp;</bdi></a>"), "{crumbs}");
+    assert!(page.contains("<h1><bdi>d</bdi></h1>"));
+}
+
+#[test]
+fn sorting_filtering_and_paging_are_links_and_a_form() {
+    let store = Memory::new();
+    (1..=25).for_each(|at| store.write(&format!("file{at}.txt"), vec![0; at]));
+    store.write("other", "");
+    let page = written(&store, "/", "q=FILE&sort=size&order=desc&per=10&page=2", Format::Html);
+    let shown: Vec<_> = page
+        .lines()
+        .filter_map(|line| line.split_once("<bdi>file")?.1.split_once(".txt"))
+        .map(|(number, _)| number)
+        .collect();
+    assert_eq!(shown, ["15", "14", "13", "12", "11", "10", "9", "8", "7", "6"]);
+    let keep = "q=FILE";
+    for part in [
+        "<input type=\"hidden\" name=\"sort\" value=\"size\">".to_owned(),
+        "<input type=\"hidden\" name=\"order\" value=\"desc\">".to_owned(),
+        "value=\"FILE\">".to_owned(),
+        format!("rel=\"prev\" href=\"?sort=size&amp;order=desc&amp;{keep}&amp;per=10\""),
+        format!("rel=\"next\" href=\"?sort=size&amp;order=desc&amp;{keep}&amp;page=3&amp;per=10\""),
+        format!(
+            "class=\"s\" aria-sort=\"descending\"><a href=\"?sort=size&amp;{keep}&amp;per=10\""
+        ),
+        "<span>Page 2 of 3</span>".to_owned(),
+        "25 files".to_owned(),
+        "<a href=\"?sort=size&amp;order=desc&amp;per=10\">Show all</a>".to_owned(),
+    ] {
+        assert!(page.contains(&part), "{part} in {page}");
+    }
+    let page = written(&store, "/", "q=nothing", Format::Html);
+    assert!(page.contains("No name has this in it."));
+    let page = written(&store, "/", "page=9", Format::Html);
+    assert!(
+        page.contains("There is no such page.")
+            && page.contains("rel=\"prev\" href=\"?sort=name\"")
+    );
+}
+
+#[test]
+fn a_readme_stands_below_as_text() {
+    let store = Memory::new();
+    store.write("README.md", "# Title\n\n<script>alert(1)</script>\n");
+    let page = written(&store, "/", "", Format::Html);
+    assert!(page.contains("<h2 id=\"readme\"><a href=\"README.md\">README.md</a></h2>"));
+    assert!(page.contains("# Title\n\n&lt;script&gt;alert(1)&lt;/script&gt;\n</pre>"));
+}
+
+#[test]
+fn json_has_the_documented_shape() {
+    assert_eq!(
+        written(&trouble(), "/docs/", "sort=size&order=desc", Format::Json),
+        "{\"path\":\"/docs/\",\"folders\":1,\"files\":5,\"bytes\":1048587,\"complete\":true,\"entries\":[\n\
+         {\"name\":\"sub\",\"kind\":\"folder\",\"modified\":\"1970-01-01T00:00:00Z\",\"url\":\"sub/\"},\n\
+         {\"name\":\"file10\",\"kind\":\"file\",\"size\":1048576,\"modified\":\"2001-09-09T01:46:40Z\",\"url\":\"file10\"},\n\
+         {\"name\":\"File9\",\"kind\":\"file\",\"size\":5,\"modified\":\"2001-09-09T01:46:40Z\",\"url\":\"File9\"},\n\
+         {\"name\":\"café 100%?#.html\",\"kind\":\"file\",\"size\":3,\"modified\":\"2001-09-09T01:46:40Z\",\"url\":\"caf%C3%A9%20100%25%3F%23.html\"},\n\
+         {\"name\":\"a\\u202eb\\u000a\",\"kind\":\"file\",\"size\":2,\"modified\":\"2001-09-09T01:46:40Z\",\"url\":\"a%E2%80%AEb%0A\"},\n\
+         {\"name\":\"<b>&\\\".txt\",\"kind\":\"file\",\"size\":1,\"modified\":\"2001-09-09T01:46:40Z\",\"url\":\"%3Cb%3E%26%22.txt\"}\n\
+         ]}\n"
+    );
+    let paged = written(&trouble(), "/docs/", "per=4&page=2", Format::Json);
+    assert!(paged.contains(",\"page\":2,\"pages\":2,\"complete\":true,"), "{paged}");
+    assert_eq!(paged.matches("\"name\"").count(), 2);
+    assert_eq!(
+        written(&Memory::new(), "/", "", Format::Json),
+        "{\"path\":\"/\",\"folders\":0,\"files\":0,\"bytes\":0,\"complete\":true,\"entries\":[\n]}\n"
+    );
+}
+
+#[test]
+fn text_is_lines_of_three_columns() {
+    assert_eq!(
+        written(&trouble(), "/docs/", "q=b", Format::Text),
+        "1970-01-01T00:00:00Z\t-\tsub/\n\
+         2001-09-09T01:46:40Z\t1\t<b>&\".txt\n\
+         2001-09-09T01:46:40Z\t2\ta\\u{202e}b\\x0a\n"
+    );
+}
+
+#[test]
+fn a_document_comes_in_pieces_of_the_size_that_is_wanted() {
+    let store = Memory::new();
+    (0..2000).for_each(|at| store.write(&format!("{at:06}"), ""));
+    for format in [Format::Html, Format::Json, Format::Text] {
+        let whole = written(&store, "/", "per=2000", format);
+        let mut document = document(&store, "/", "per=2000", format);
+        let (mut pieces, mut all) = (0, Vec::new());
+        loop {
+            let mut piece = Vec::new();
+            let more = document.fill(&mut piece, 4096);
+            all.extend_from_slice(&piece);
+            pieces += 1;
+            // Only what stands around the rows is larger.
+            assert!(!more || piece.len() >= 4096);
+            assert!(piece.len() < 4096 + 16 * 1024, "{format:?} {}", piece.len());
+            if !more {
+                break;
+            }
+        }
+        assert!(all == whole.as_bytes(), "{format:?}");
+        assert!(pieces >= whole.len() / (4096 + 16 * 1024), "{format:?} {pieces}");
+    }
+}
+
+#[test]
+fn the_tag_tells_what_is_shown_apart() {
+    let store = trouble();
+    let tag = |query, format| document(&store, "/docs/", query, format).view().tag();
+    let tags = [
+        tag("", Format::Html),
+        tag("", Format::Json),
+        tag("sort=size", Format::Html),
+        tag("q=b", Format::Html),
+        tag("per=2", Format::Html),
+        tag("per=2&page=2", Format::Html),
+    ];
+    for (at, one) in tags.iter().enumerate() {
+        assert!(one.starts_with("W/\"") && tags[..at].iter().all(|other| other != one));
+    }
+    assert_eq!(tags[0], tag("", Format::Html));
+    store.write("docs/File9", "123456");
+    assert_ne!(tags[0], tag("", Format::Html));
+}

@@ -1,0 +1,135 @@
+//! What is shown of a folder to one who asks: the entries that were asked for, in their order.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use super::ask::{Ask, Format, Sort};
+use super::budget::Lease;
+use super::read::{Listing, Readme};
+use super::rows::Rows;
+use crate::store::{Absent, Kind};
+
+/// Entries to be shown, and what is said about all of them.
+#[derive(Debug)]
+pub(crate) struct View {
+    pub(crate) ask: Ask,
+    pub(crate) format: Format,
+    /// The path of the folder as it was asked for, still encoded, with its final slash.
+    pub(crate) path: Box<[u8]>,
+    pub(crate) totals: Totals,
+    pub(crate) paging: Option<Paging>,
+    /// The folder has more than is listed.
+    pub(crate) cut: bool,
+    pub(crate) readme: Option<Readme>,
+    rows: Shown,
+}
+
+/// The rows: those of the folder itself where all are shown as they lie there.
+#[derive(Debug)]
+enum Shown {
+    Whole(Arc<Listing>),
+    These(Rows, #[expect(dead_code, reason = "held while the rows are")] Lease),
+}
+
+/// What the entries are together; those on other pages as well.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Totals {
+    pub(crate) folders: u64,
+    pub(crate) files: u64,
+    /// The sizes of the files.
+    pub(crate) bytes: u64,
+}
+
+/// Which page of how many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Paging {
+    /// Counted from 0.
+    pub(crate) page: u32,
+    pub(crate) pages: u32,
+}
+
+impl View {
+    /// Picks what `ask` wants out of a listing.
+    ///
+    /// # Errors
+    ///
+    /// [`Absent::Exhausted`] where `lease` can't hold it.
+    pub(crate) fn new(
+        listing: Arc<Listing>,
+        ask: Ask,
+        format: Format,
+        path: Box<[u8]>,
+        readme: Option<Readme>,
+        mut lease: Lease,
+    ) -> Result<Self, Absent> {
+        let cut = listing.cut;
+        let filtered = (!ask.filter.is_empty()).then(|| listing.rows.filtered(&ask.filter));
+        let rows = filtered.as_ref().unwrap_or(&listing.rows);
+        let totals = Totals::of(rows);
+        let pages = ask.paging(format).map(|(page, per)| {
+            let pages = rows.len().div_ceil(per as usize).max(1);
+            // Both are small: a listing has less than 2^32 entries.
+            let start = (page as usize).saturating_mul(per as usize);
+            (Paging { page, pages: pages as u32 }, start..start.saturating_add(per as usize))
+        });
+        let part = pages.as_ref().map_or(0..usize::MAX, |(_, part)| part.clone());
+        let sorted = ask.sort == Sort::Name && !ask.descending;
+        let shown = if sorted && pages.is_none() && filtered.is_none() {
+            Shown::Whole(listing)
+        } else {
+            let rows = if sorted {
+                // A filter keeps the order.
+                rows.part(part)
+            } else {
+                let mut rows = filtered.unwrap_or_else(|| listing.rows.part(0..usize::MAX));
+                rows.sort(ask.sort, ask.descending, part.clone());
+                rows.part(part)
+            };
+            if !lease.resize(rows.weight()) {
+                return Err(Absent::Exhausted);
+            }
+            Shown::These(rows, lease)
+        };
+        let paging = pages.map(|(paging, _)| paging);
+        Ok(Self { ask, format, path, totals, paging, cut, readme, rows: shown })
+    }
+
+    pub(crate) fn rows(&self) -> &Rows {
+        match &self.rows {
+            Shown::Whole(listing) => &listing.rows,
+            Shown::These(rows, _) => rows,
+        }
+    }
+
+    /// A weak entity tag: the same for what would be shown in the same way.
+    pub(crate) fn tag(&self) -> String {
+        let mut hasher = DefaultHasher::new();
+        let Self { ask, format, path, totals, paging, cut, readme, rows: _ } = self;
+        (env!("CARGO_PKG_VERSION"), super::html::STYLE, super::html::SCRIPT).hash(&mut hasher);
+        (ask, format, path, totals, paging, cut, readme).hash(&mut hasher);
+        for row in self.rows().iter() {
+            (row.name, row.kind, row.size, row.modified).hash(&mut hasher);
+        }
+        format!("W/\"{:016x}\"", hasher.finish())
+    }
+
+    /// The folder's path in segments, decoded: to be shown.
+    pub(crate) fn segments(&self) -> Vec<Vec<u8>> {
+        let named = self.path.split(|byte| *byte == b'/').filter(|segment| !segment.is_empty());
+        named.map(super::ask::percent_decoded).collect()
+    }
+}
+
+impl Totals {
+    fn of(rows: &Rows) -> Self {
+        let mut totals = Self::default();
+        for row in rows.iter() {
+            match row.kind {
+                Kind::Folder => totals.folders += 1,
+                Kind::File => totals.files += 1,
+            }
+            totals.bytes = totals.bytes.saturating_add(row.size);
+        }
+        totals
+    }
+}
