@@ -68,7 +68,7 @@ mod handler;
 mod head;
 mod headers;
 mod identity;
-#[allow(dead_code, reason = "nothing asks for it yet")]
+#[allow(dead_code, unused_imports, reason = "nothing asks for it yet")]
 mod listing;
 mod look_up;
 pub mod memory;
@@ -84,6 +84,8 @@ mod send;
 mod site;
 mod stage;
 mod store;
+#[allow(dead_code, reason = "nothing asks for it yet")]
+mod tar;
 #[cfg(test)]
 mod tests;
 

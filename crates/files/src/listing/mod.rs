@@ -24,3 +24,7 @@ mod show;
 mod tests;
 mod text;
 mod view;
+
+pub(crate) use budget::{Budget, Lease};
+pub(crate) use read::beneath;
+pub(crate) use recent::Weigh;

@@ -234,7 +234,7 @@ fn the_tag_tells_what_is_shown_apart() {
         tag("per=2&page=2", Format::Html),
     ];
     for (at, one) in tags.iter().enumerate() {
-        assert!(one.starts_with("W/\"") && tags[..at].iter().all(|other| other != one));
+        assert!(one.starts_with("\"") && tags[..at].iter().all(|other| other != one));
     }
     assert_eq!(tags[0], tag("", Format::Html));
     store.write("docs/File9", "123456");

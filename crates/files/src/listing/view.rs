@@ -101,7 +101,7 @@ impl View {
         }
     }
 
-    /// A weak entity tag: the same for what would be shown in the same way.
+    /// An entity tag: the same for what would be shown in the same way.
     pub(crate) fn tag(&self) -> String {
         let mut hasher = DefaultHasher::new();
         let Self { ask, format, path, totals, paging, cut, readme, rows: _ } = self;
@@ -110,7 +110,7 @@ impl View {
         for row in self.rows().iter() {
             (row.name, row.kind, row.size, row.modified).hash(&mut hasher);
         }
-        format!("W/\"{:016x}\"", hasher.finish())
+        format!("\"{:016x}\"", hasher.finish())
     }
 
     /// The folder's path in segments, decoded: to be shown.

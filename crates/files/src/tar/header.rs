@@ -1,0 +1,253 @@
+//! The headers of a tar archive: ustar (POSIX.1-1988), with a pax header (POSIX.1-2001) in front
+//! where a name or a size doesn't fit.
+//!
+//! They depend on nothing but what they are given: the same entry has the same header, whoever asks
+//! for it and when. Owners are nobody in particular, and permissions those that most files have.
+
+use crate::store::Kind;
+
+/// What everything in an archive is a multiple of, in bytes.
+pub(crate) const BLOCK: u64 = 512;
+/// Two blocks of zeros end an archive.
+pub(crate) const END: u64 = 2 * BLOCK;
+
+/// The longest name that a header has room for.
+const NAME: usize = 100;
+/// The largest size that a header has room for: eleven octal digits, a byte less than 8 GiB.
+const MOST: u64 = 0o777_7777_7777;
+
+/// One entry of an archive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Entry<'a> {
+    /// With its path in the archive; a folder's ends with a slash.
+    pub(crate) name: &'a [u8],
+    pub(crate) kind: Kind,
+    /// Of the content, in bytes; 0 for a folder.
+    pub(crate) size: u64,
+    /// Seconds since 1970.
+    pub(crate) modified: i64,
+}
+
+impl Entry<'_> {
+    /// How long its headers are, in bytes.
+    pub(crate) fn header_len(&self) -> u64 {
+        match self.pax_len() {
+            0 => BLOCK,
+            len => BLOCK + round_up(len as u64) + BLOCK,
+        }
+    }
+
+    /// How many bytes it takes: headers, content and the zeros behind it.
+    pub(crate) fn len(&self) -> u64 {
+        // A file has less than 2⁶³ bytes, so this doesn't overflow.
+        self.header_len().saturating_add(round_up(self.size))
+    }
+
+    /// Appends its headers to `out`.
+    pub(crate) fn write_header(&self, out: &mut Vec<u8>) {
+        let records = self.records();
+        if records.is_empty() {
+            return out.extend_from_slice(&block(
+                self.name,
+                self.type_flag(),
+                self.size,
+                self.modified,
+            ));
+        }
+        out.extend_from_slice(&block(b"././@PaxHeader", b'x', records.len() as u64, self.modified));
+        out.extend_from_slice(&records);
+        pad(out, records.len());
+        // Who doesn't know the header in front takes these: as near as they can be.
+        let mut plain = self.name.to_vec();
+        plain.iter_mut().filter(|byte| !byte.is_ascii()).for_each(|byte| *byte = b'_');
+        if plain.len() > NAME {
+            plain.truncate(NAME - 1);
+            plain.push(if self.kind == Kind::Folder { b'/' } else { b'_' });
+        }
+        let size = if self.size > MOST { 0 } else { self.size };
+        out.extend_from_slice(&block(&plain, self.type_flag(), size, self.modified));
+    }
+
+    fn type_flag(&self) -> u8 {
+        match self.kind {
+            Kind::Folder => b'5',
+            Kind::File => b'0',
+        }
+    }
+
+    fn needs_name(&self) -> bool {
+        // A name that is no UTF-8 and short enough is best left as it is: pax would have it in UTF-8.
+        self.name.len() > NAME || (!self.name.is_ascii() && std::str::from_utf8(self.name).is_ok())
+    }
+
+    /// The length of [`Entry::records`], without making them.
+    fn pax_len(&self) -> usize {
+        let mut len = 0;
+        self.each_record(|key, value| len += record_len(key, value));
+        len
+    }
+
+    fn records(&self) -> Vec<u8> {
+        let mut records = Vec::new();
+        self.each_record(|key, value| {
+            records.extend_from_slice(record_len(key, value).to_string().as_bytes());
+            for part in [b" ", key, b"=", value, b"\n"] {
+                records.extend_from_slice(part);
+            }
+        });
+        records
+    }
+
+    fn each_record(&self, mut each: impl FnMut(&[u8], &[u8])) {
+        if self.needs_name() {
+            if std::str::from_utf8(self.name).is_err() {
+                each(b"hdrcharset", b"BINARY");
+            }
+            each(b"path", self.name);
+        }
+        if self.size > MOST {
+            each(b"size", self.size.to_string().as_bytes());
+        }
+    }
+}
+
+/// The length of a record, which says it itself: `LEN key=value\n`.
+fn record_len(key: &[u8], value: &[u8]) -> usize {
+    let rest = key.len() + value.len() + 3;
+    let mut len = rest + 1;
+    while rest + digits(len) != len {
+        len = rest + digits(len);
+    }
+    len
+}
+
+fn digits(number: usize) -> usize {
+    number.checked_ilog10().unwrap_or(0) as usize + 1
+}
+
+/// The next multiple of a block.
+pub(crate) fn round_up(len: u64) -> u64 {
+    len.div_ceil(BLOCK).saturating_mul(BLOCK)
+}
+
+/// Appends the zeros that follow `len` bytes.
+fn pad(out: &mut Vec<u8>, len: usize) {
+    let missing = round_up(len as u64) as usize - len;
+    out.resize(out.len() + missing, 0);
+}
+
+/// One header block. Names longer than [`NAME`] are cut, sizes and moments beyond their fields are
+/// brought to the edge: the callers say them elsewhere.
+fn block(name: &[u8], type_flag: u8, size: u64, modified: i64) -> [u8; BLOCK as usize] {
+    let mode = if type_flag == b'5' { 0o755 } else { 0o644 };
+    let modified = u64::try_from(modified).unwrap_or(0).min(MOST);
+    let mut block = [0; BLOCK as usize];
+    let name = &name[..name.len().min(NAME)];
+    block[..name.len()].copy_from_slice(name);
+    octal(&mut block[100..108], mode);
+    octal(&mut block[108..116], 0);
+    octal(&mut block[116..124], 0);
+    octal(&mut block[124..136], size.min(MOST));
+    octal(&mut block[136..148], modified);
+    // The sum is taken with blanks in its own place.
+    block[148..156].fill(b' ');
+    block[156] = type_flag;
+    block[257..265].copy_from_slice(b"ustar\x0000");
+    octal(&mut block[329..337], 0);
+    octal(&mut block[337..345], 0);
+    let sum = block.iter().map(|byte| u64::from(*byte)).sum();
+    octal(&mut block[148..155], sum);
+    block
+}
+
+/// Octal digits up to the field's end, and a NUL.
+fn octal(field: &mut [u8], mut number: u64) {
+    let Some((end, digits)) = field.split_last_mut() else { return };
+    *end = 0;
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (number % 8) as u8;
+        number /= 8;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn entry(name: &[u8], size: u64) -> Entry<'_> {
+        Entry { name, kind: Kind::File, size, modified: 1_000_000_000 }
+    }
+
+    #[test]
+    fn a_short_name_is_one_block_and_a_long_or_foreign_one_has_a_header_in_front() {
+        for (name, blocks) in [
+            (&b"a"[..], 1),
+            (&[b'a'; 100], 1),
+            (&[b'a'; 101], 3),
+            ("é".as_bytes(), 3),
+            (b"latin\xe9", 1),
+            (&[b'a'; 600], 4),
+            (&[0xe9; 101], 3),
+        ] {
+            assert_eq!(entry(name, 0).header_len(), blocks * BLOCK, "{name:?}");
+        }
+        assert_eq!(entry(b"a", MOST).header_len(), BLOCK);
+        assert_eq!(entry(b"a", MOST + 1).header_len(), 3 * BLOCK);
+    }
+
+    #[test]
+    fn a_record_counts_its_own_digits() {
+        for value in 0..2000 {
+            let value = vec![b'x'; value];
+            let len = record_len(b"path", &value);
+            assert_eq!(len, len.to_string().len() + " path=\n".len() + value.len());
+        }
+    }
+
+    #[test]
+    fn a_header_is_byte_for_byte_what_the_format_says() {
+        let mut out = Vec::new();
+        entry(b"docs/a.txt", 10).write_header(&mut out);
+        let expected: &[(usize, &[u8])] = &[
+            (0, b"docs/a.txt\0"),
+            (100, b"0000644\x000000000\x000000000\x0000000000012\x0007346545000\0"),
+            (156, b"0\0"),
+            (257, b"ustar\x0000\0"),
+            (329, b"0000000\x000000000\0"),
+        ];
+        for (at, bytes) in expected {
+            assert_eq!(&out[*at..*at + bytes.len()], *bytes, "{at}");
+        }
+        let sum: u64 = out.iter().map(|byte| u64::from(*byte)).sum();
+        let own: u64 = out[148..156].iter().map(|byte| u64::from(*byte)).sum();
+        let written = std::str::from_utf8(&out[148..154]).unwrap();
+        assert_eq!(u64::from_str_radix(written, 8), Ok(sum - own + 8 * 32));
+    }
+
+    proptest! {
+        #[test]
+        fn headers_are_as_long_as_was_foretold_and_are_read_back(
+            name in "[a-zé/]{1,20}|[a-z]{90,300}|[é]{40,60}",
+            size in prop_oneof![0u64..100_000, MOST - 3..MOST + 3, Just(1 << 50)],
+            modified in prop_oneof![0i64..3_000_000_000, Just(-5), Just(i64::MAX)],
+            folder: bool,
+        ) {
+            let name = format!("x{}", name.replace('/', "-"));
+            let name = if folder { format!("{name}/") } else { name };
+            let (kind, size) = if folder { (Kind::Folder, 0) } else { (Kind::File, size) };
+            let entry = Entry { name: name.as_bytes(), kind, size, modified };
+            let mut out = Vec::new();
+            entry.write_header(&mut out);
+            prop_assert_eq!(out.len() as u64, entry.header_len());
+            let mut archive = tar::Archive::new(&out[..]);
+            let read = archive.entries().unwrap().next().unwrap().unwrap();
+            prop_assert_eq!(&*read.path_bytes(), name.as_bytes());
+            prop_assert_eq!(read.size(), size);
+            let expected = u64::try_from(modified).unwrap_or(0).min(MOST);
+            prop_assert_eq!(read.header().mtime().unwrap(), expected);
+            prop_assert_eq!(read.header().entry_type().is_dir(), folder);
+        }
+    }
+}

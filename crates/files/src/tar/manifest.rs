@@ -1,0 +1,292 @@
+//! What an archive of a folder holds, and where each part of it lies: known before the first byte is
+//! sent.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::header::{END, Entry};
+use crate::identity::Identity;
+use crate::listing::{Lease, Weigh, beneath};
+use crate::store::{Absent, Child, Kind, Store};
+
+/// A folder with more files and folders in it, at any depth, is not packed.
+pub(crate) const MAX_ENTRIES: usize = 100_000;
+/// Nor one in which folders lie deeper in each other.
+pub(crate) const MAX_DEPTH: usize = 64;
+/// After so many entries it is seen to it that there is memory for them.
+const CHECKED: usize = 4096;
+
+/// Why a folder can't be packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unpackable {
+    /// It can't be read.
+    Absent(Absent),
+    /// It has more than [`MAX_ENTRIES`].
+    TooMany,
+    /// It is deeper than [`MAX_DEPTH`].
+    TooDeep,
+    /// Its length can't be said.
+    TooLarge,
+}
+
+impl From<Absent> for Unpackable {
+    fn from(absent: Absent) -> Self {
+        Self::Absent(absent)
+    }
+}
+
+/// The contents of an archive, in order.
+#[derive(Debug)]
+pub(crate) struct Manifest {
+    /// The name of the folder in the store: what the names of items are beneath.
+    folder: Box<[u8]>,
+    /// What stands in front of the names in the archive, with its slash.
+    prefix: Box<[u8]>,
+    // Invariant: each item's name lies whole in `names`.
+    names: Vec<u8>,
+    items: Vec<Item>,
+    len: u64,
+    tag: String,
+    /// Whether a later change of any file would show.
+    settled: bool,
+    _lease: Lease,
+}
+
+/// One entry.
+#[derive(Clone, Copy, Debug)]
+struct Item {
+    /// Of the name beneath the folder; a folder's has its final slash.
+    start: u32,
+    len: u16,
+    kind: Kind,
+    /// Where its headers begin in the archive.
+    at: u64,
+    identity: Identity,
+}
+
+impl Weigh for Manifest {
+    fn weight(&self) -> Option<usize> {
+        self.settled.then(|| weight(&self.names, &self.items))
+    }
+}
+
+fn weight(names: &Vec<u8>, items: &Vec<Item>) -> usize {
+    names.capacity() + items.capacity() * size_of::<Item>()
+}
+
+impl Manifest {
+    /// Looks through `folder` and everything beneath it. Blocks. In the archive it is named
+    /// `prefix`.
+    ///
+    /// Left out are what can't be asked for by name, what may not be read by this process, and
+    /// folders that are links, which could lead in circles.
+    ///
+    /// # Errors
+    ///
+    /// Why it can't be packed; [`Absent::Exhausted`] also where `lease` can't hold it.
+    pub(crate) fn make(
+        store: &dyn Store,
+        folder: &[u8],
+        prefix: &[u8],
+        lease: Lease,
+    ) -> Result<Self, Unpackable> {
+        // The clock first: what is changed after it was read has a later stamp.
+        let now = store.now();
+        let mut survey = Survey {
+            names: Vec::new(),
+            items: Vec::new(),
+            lease,
+            verdict: Ok(()),
+            folders: Vec::new(),
+        };
+        survey.look_through(store, folder)?;
+        let Survey { names, mut items, mut lease, .. } = survey;
+        let name = |item: &Item| &names[item.start as usize..][..usize::from(item.len)];
+        // A folder's name, with its slash, is the beginning of all that is in it: it comes first.
+        items.sort_unstable_by(|a, b| name(a).cmp(name(b)));
+        items.shrink_to_fit();
+        if !lease.resize(weight(&names, &items)) {
+            return Err(Absent::Exhausted.into());
+        }
+        let settled = items.iter().all(|item| item.identity.is_settled(now));
+        let prefix = [prefix, b"/"].concat().into_boxed_slice();
+        let mut manifest = Self {
+            folder: folder.into(),
+            prefix,
+            names,
+            items,
+            len: 0,
+            tag: String::new(),
+            settled,
+            _lease: lease,
+        };
+        manifest.lay_out()?;
+        manifest.tag = manifest.make_tag();
+        Ok(manifest)
+    }
+
+    /// Gives each item its place.
+    fn lay_out(&mut self) -> Result<(), Unpackable> {
+        let mut at = 0u64;
+        for index in 0..self.items.len() {
+            self.items[index].at = at;
+            let mut len = 0;
+            self.with_entry(index, |entry| len = entry.len());
+            at = at.checked_add(len).ok_or(Unpackable::TooLarge)?;
+        }
+        self.len = at.checked_add(END).ok_or(Unpackable::TooLarge)?;
+        Ok(())
+    }
+
+    /// The same for the same archive; never again the same where a change might not show.
+    fn make_tag(&self) -> String {
+        static SALT: AtomicU64 = AtomicU64::new(1);
+        let mut hasher = DefaultHasher::new();
+        let salt = if self.settled { 0 } else { SALT.fetch_add(1, Ordering::Relaxed) };
+        (salt, &self.prefix, self.items.len()).hash(&mut hasher);
+        for (at, item) in self.items.iter().enumerate() {
+            (self.name(at), item.kind).hash(&mut hasher);
+            let Identity { device, inode, size, modified, changed, links: _ } = item.identity;
+            (device, inode, size, modified, changed).hash(&mut hasher);
+        }
+        format!("\"{:016x}-tar\"", hasher.finish())
+    }
+
+    /// The length of the archive in bytes.
+    pub(crate) fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// A strong entity tag, with its quotes.
+    pub(crate) fn tag(&self) -> &str {
+        &self.tag
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.items.len()
+    }
+
+    /// The entry whose bytes have `position` among them; [`Manifest::count`] at the end.
+    pub(crate) fn find(&self, position: u64) -> usize {
+        if position >= self.len - END {
+            return self.items.len();
+        }
+        self.items.partition_point(|item| item.at <= position).saturating_sub(1)
+    }
+
+    /// Where the bytes of an entry begin; behind the last, where the archive's end does.
+    pub(crate) fn start(&self, index: usize) -> u64 {
+        self.items.get(index).map_or(self.len - END, |item| item.at)
+    }
+
+    /// The name beneath the folder.
+    fn name(&self, index: usize) -> &[u8] {
+        let Item { start, len, .. } = self.items[index];
+        &self.names[start as usize..][..usize::from(len)]
+    }
+
+    /// Shows the entry as it stands in the archive.
+    pub(crate) fn with_entry<T>(&self, index: usize, show: impl FnOnce(&Entry<'_>) -> T) -> T {
+        let Item { kind, identity, .. } = self.items[index];
+        let name = [&*self.prefix, self.name(index)].concat();
+        let size = if kind == Kind::File { identity.size } else { 0 };
+        show(&Entry { name: &name, kind, size, modified: identity.modified.secs })
+    }
+
+    /// A file: its name in the store, and what it was.
+    pub(crate) fn file(&self, index: usize) -> (Vec<u8>, Identity) {
+        (beneath(&self.folder, self.name(index)), self.items[index].identity)
+    }
+}
+
+/// The looking through.
+struct Survey {
+    names: Vec<u8>,
+    items: Vec<Item>,
+    lease: Lease,
+    verdict: Result<(), Unpackable>,
+    /// Items that are folders and have not been looked through yet.
+    folders: Vec<(usize, usize)>,
+}
+
+impl Survey {
+    fn look_through(&mut self, store: &dyn Store, folder: &[u8]) -> Result<(), Unpackable> {
+        self.list(store, folder, b"", 0)?;
+        while let Some((index, depth)) = self.folders.pop() {
+            let Item { start, len, .. } = self.items[index];
+            let name = self.names[start as usize..][..usize::from(len)].to_vec();
+            let path = beneath(folder, name.strip_suffix(b"/").unwrap_or(&name));
+            match self.list(store, &path, &name, depth) {
+                // It went away, or turned into something else, or was closed to us meanwhile: it
+                // is there, with nothing in it.
+                Err(Unpackable::Absent(
+                    Absent::Missing
+                    | Absent::NotAFolder
+                    | Absent::Denied(_)
+                    | Absent::Outside
+                    | Absent::Link,
+                )) => {}
+                listed => listed?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds what is in one folder, whose name beneath the first is `above`.
+    fn list(
+        &mut self,
+        store: &dyn Store,
+        path: &[u8],
+        above: &[u8],
+        depth: usize,
+    ) -> Result<(), Unpackable> {
+        self.verdict = Ok(());
+        store.list(path, &mut |child| match self.add(above, child, depth) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(why) => {
+                self.verdict = Err(why);
+                ControlFlow::Break(())
+            }
+        })?;
+        self.verdict
+    }
+
+    fn add(&mut self, above: &[u8], child: Child<'_>, depth: usize) -> Result<(), Unpackable> {
+        let Child { name, kind, linked, readable, identity } = child;
+        if !readable || (kind == Kind::Folder && linked) {
+            return Ok(());
+        }
+        if self.items.len() == MAX_ENTRIES {
+            return Err(Unpackable::TooMany);
+        }
+        let slash = if kind == Kind::Folder { &b"/"[..] } else { b"" };
+        let len = above.len() + name.len() + slash.len();
+        // No name that a store shows is longer than a path may be.
+        let (Ok(start), Ok(len)) = (u32::try_from(self.names.len()), u16::try_from(len)) else {
+            return Err(Unpackable::TooMany);
+        };
+        for part in [above, name, slash] {
+            self.names.extend_from_slice(part);
+        }
+        if kind == Kind::Folder {
+            if depth + 1 == MAX_DEPTH {
+                return Err(Unpackable::TooDeep);
+            }
+            self.folders.push((self.items.len(), depth + 1));
+        }
+        // Of a folder, all that matters is its time: what else is known of it changes with what
+        // comes and goes in it, and shows there.
+        let identity = match kind {
+            Kind::File => identity,
+            Kind::Folder => Identity { modified: identity.modified, ..Identity::default() },
+        };
+        self.items.push(Item { start, len, kind, at: 0, identity });
+        if self.items.len().is_multiple_of(CHECKED)
+            && !self.lease.resize(weight(&self.names, &self.items))
+        {
+            return Err(Absent::Exhausted.into());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,189 @@
+//! An archive written out from any place in it to any other, in batches that a job makes off the
+//! loop.
+//!
+//! A batch is bytes, and perhaps a part of a large file behind them. Small files are read here, and
+//! looked at again when they are; of large ones at most one is open at a time. A file that is not
+//! what the manifest says breaks the archive off: what is sent is always right, or visibly short.
+
+use std::sync::Arc;
+
+use sockeye_proto::{FileRange, FileSource};
+
+use super::header::END;
+use super::manifest::Manifest;
+use crate::identity::Identity;
+use crate::store::{Absent, Kind, Opened, Store, Stored};
+
+/// A batch has about so many bytes in memory, and less than twice as many.
+pub(crate) const BATCH: usize = 128 * 1024;
+/// Files of up to so many bytes are read into a batch, larger ones are sent by the kernel.
+const SMALL: u64 = 32 * 1024;
+
+/// A part of an archive that is still to be sent.
+#[derive(Debug)]
+pub(crate) struct Packing {
+    manifest: Arc<Manifest>,
+    position: u64,
+    end: u64,
+}
+
+/// What is to be sent next.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    pub(crate) bytes: Vec<u8>,
+    /// What follows the bytes.
+    pub(crate) file: Option<FileRange>,
+    /// Nothing follows.
+    pub(crate) last: bool,
+}
+
+/// Why an archive has to be broken off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Broken {
+    /// A file is not the one that the manifest has, or not any more.
+    Changed,
+    /// A file can't be opened or read.
+    Absent(Absent),
+}
+
+impl From<Absent> for Broken {
+    fn from(absent: Absent) -> Self {
+        Self::Absent(absent)
+    }
+}
+
+impl Packing {
+    /// The bytes from `start` to before `end`, which are inside of the archive.
+    pub(crate) fn new(manifest: Arc<Manifest>, start: u64, end: u64) -> Self {
+        debug_assert!(start <= end && end <= manifest.len());
+        Self { manifest, position: start, end }
+    }
+
+    /// The next batch. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no true one.
+    pub(crate) fn next(&mut self, store: &dyn Store) -> Result<Batch, Broken> {
+        let mut batch = Batch::default();
+        while batch.bytes.len() < BATCH && batch.file.is_none() && self.position < self.end {
+            let index = self.manifest.find(self.position);
+            if index == self.manifest.count() {
+                let zeros = self.end.min(self.manifest.len()) - self.position;
+                debug_assert!(zeros <= END);
+                self.put(&mut batch.bytes, &[0; END as usize][..zeros as usize]);
+                continue;
+            }
+            self.entry(index, store, &mut batch)?;
+        }
+        batch.last = self.position >= self.end;
+        Ok(batch)
+    }
+
+    /// Adds what is wanted of one entry, up to its end or to where a large file begins or ends.
+    fn entry(&mut self, index: usize, store: &dyn Store, batch: &mut Batch) -> Result<(), Broken> {
+        let manifest = Arc::clone(&self.manifest);
+        let start = manifest.start(index);
+        let (header_len, size, kind) =
+            manifest.with_entry(index, |entry| (entry.header_len(), entry.size, entry.kind));
+        let content = start + header_len;
+        if self.position < content {
+            let mut header = Vec::new();
+            manifest.with_entry(index, |entry| entry.write_header(&mut header));
+            self.put(&mut batch.bytes, &header[(self.position - start) as usize..]);
+        }
+        let behind = content + size;
+        if self.position < behind.min(self.end) && kind == Kind::File {
+            self.content(index, content, store, batch)?;
+            if batch.file.is_some() {
+                return Ok(());
+            }
+        }
+        let next = manifest.start(index + 1);
+        if self.position >= behind && self.position < next {
+            let zeros = vec![0; (next - self.position) as usize];
+            self.put(&mut batch.bytes, &zeros);
+        }
+        Ok(())
+    }
+
+    /// Adds the content of a file, which begins at `content`.
+    fn content(
+        &mut self,
+        index: usize,
+        content: u64,
+        store: &dyn Store,
+        batch: &mut Batch,
+    ) -> Result<(), Broken> {
+        let (name, expected) = self.manifest.file(index);
+        let (file, identity) = match store.open(&name) {
+            Ok(Opened::File(file, identity)) => (file, identity),
+            Ok(Opened::Folder) | Err(Absent::Missing) => return Err(Broken::Changed),
+            Err(absent) => return Err(absent.into()),
+        };
+        if !expected.has_content_of(&identity) {
+            return Err(Broken::Changed);
+        }
+        let offset = self.position - content;
+        let len = (expected.size - offset).min(self.end - self.position);
+        if expected.size > SMALL {
+            let source = Arc::new(Guarded { file, expected });
+            batch.file = Some(FileRange { source, offset, len });
+            self.position += len;
+            return Ok(());
+        }
+        // Small, so it fits.
+        let mut bytes = vec![0; len as usize];
+        read(&*file, offset, &mut bytes)?;
+        if !file.identity().is_ok_and(|now| expected.has_content_of(&now)) {
+            return Err(Broken::Changed);
+        }
+        self.put(&mut batch.bytes, &bytes);
+        Ok(())
+    }
+
+    /// Appends bytes, as many as are wanted of them, and moves on.
+    fn put(&mut self, out: &mut Vec<u8>, bytes: &[u8]) {
+        let wanted = usize::try_from(self.end - self.position).unwrap_or(usize::MAX);
+        let bytes = &bytes[..bytes.len().min(wanted)];
+        out.extend_from_slice(bytes);
+        self.position += bytes.len() as u64;
+    }
+}
+
+/// Fills `buffer` from a file that has so much.
+fn read(file: &dyn Stored, offset: u64, buffer: &mut [u8]) -> Result<(), Broken> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match file.read_at(offset + filled as u64, &mut buffer[filled..]) {
+            Ok(0) => return Err(Broken::Changed),
+            Ok(count) => filled += count,
+            Err(error) => {
+                return Err(Absent::Failed(error.raw_os_error().unwrap_or(0)).into());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A file that must still be what the manifest has when its last part is sent: being the one that
+/// was opened is not enough, since it was opened later.
+#[derive(Debug)]
+struct Guarded {
+    file: Arc<dyn Stored>,
+    expected: Identity,
+}
+
+impl FileSource for Guarded {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.file.read_at(offset, buffer)
+    }
+
+    fn descriptor(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        self.file.descriptor()
+    }
+
+    fn is_unchanged(&self) -> bool {
+        self.file.identity().is_ok_and(|now| self.expected.has_content_of(&now))
+    }
+}

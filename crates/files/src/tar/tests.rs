@@ -1,0 +1,280 @@
+//! Whole archives, and any part of them, against another reader of the format.
+
+use std::io::Read;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::{fs, io};
+
+use proptest::prelude::*;
+use sockeye_proto::FileSource;
+
+use super::header::BLOCK;
+use super::manifest::{MAX_DEPTH, Manifest, Unpackable};
+use super::packing::{BATCH, Broken, Packing};
+use crate::listing::{Budget, Weigh};
+use crate::memory::{Fault, Memory};
+use crate::store::{Absent, Denied, Need};
+use crate::tests::scratch::Scratch;
+use crate::{Disk, Store};
+
+const DENIED: Absent = Absent::Denied(Denied { at: 0, need: Need::Read });
+
+fn manifest(store: &dyn Store, folder: &str) -> Result<Arc<Manifest>, Unpackable> {
+    let lease = Budget::new(1 << 30).lease();
+    Manifest::make(store, folder.as_bytes(), b"top", lease).map(Arc::new)
+}
+
+/// The bytes from `start` to before `end`, as they would be sent.
+fn bytes(
+    store: &dyn Store,
+    manifest: &Arc<Manifest>,
+    start: u64,
+    end: u64,
+) -> Result<Vec<u8>, Broken> {
+    let mut packing = Packing::new(Arc::clone(manifest), start, end);
+    let mut all = Vec::new();
+    loop {
+        let batch = packing.next(store)?;
+        assert!(batch.bytes.len() < 2 * BATCH, "a batch is bounded");
+        assert!(batch.last || !batch.bytes.is_empty() || batch.file.is_some(), "each goes on");
+        all.extend_from_slice(&batch.bytes);
+        if let Some(range) = batch.file {
+            assert!(range.source.is_unchanged());
+            all.extend(read(&*range.source, range.offset, range.len).unwrap());
+        }
+        if batch.last {
+            return Ok(all);
+        }
+    }
+}
+
+fn read(source: &dyn FileSource, offset: u64, len: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; len as usize];
+    let mut filled = 0;
+    while filled < bytes.len() {
+        match source.read_at(offset + filled as u64, &mut bytes[filled..])? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            count => filled += count,
+        }
+    }
+    Ok(bytes)
+}
+
+fn whole(store: &dyn Store, folder: &str) -> Vec<u8> {
+    let manifest = manifest(store, folder).unwrap();
+    let all = bytes(store, &manifest, 0, manifest.len()).unwrap();
+    assert_eq!(all.len() as u64, manifest.len());
+    all
+}
+
+/// Names and contents, as another reader finds them.
+fn unpacked(archive: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut archive = tar::Archive::new(archive);
+    let entries = archive.entries().unwrap().map(|entry| {
+        let mut entry = entry.unwrap();
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content).unwrap();
+        (entry.path_bytes().into_owned(), content)
+    });
+    entries.collect()
+}
+
+fn settled(files: &[(&str, usize)]) -> Memory {
+    let store = Memory::new();
+    for (at, (name, size)) in files.iter().enumerate() {
+        store.write(name, (0..*size).map(|byte| (byte * 7 + at) as u8).collect::<Vec<_>>());
+    }
+    store.pass(3_000_000_000);
+    store
+}
+
+#[test]
+fn an_archive_has_everything_that_can_be_asked_for_in_the_order_of_names() {
+    let store = settled(&[
+        ("docs/b", 513),
+        ("docs/a/z", 0),
+        ("docs/a-b", 1),
+        ("docs/.hidden", 9),
+        ("docs/\u{e9}\u{202e}", 2),
+        ("other", 5),
+    ]);
+    let found = unpacked(&whole(&store, "docs"));
+    let names: Vec<_> = found.iter().map(|(name, _)| String::from_utf8_lossy(name)).collect();
+    assert_eq!(names, ["top/a-b", "top/a/", "top/a/z", "top/b", "top/\u{e9}\u{202e}"]);
+    assert_eq!(found[3].1.len(), 513);
+    assert_eq!(unpacked(&whole(&settled(&[]), "")), []);
+}
+
+#[test]
+fn the_tag_stands_for_the_archive() {
+    let files = &[("a", 5), ("sub/b", 100_000)];
+    let (one, other) = (settled(files), settled(files));
+    let tag = |store: &Memory| manifest(store, "").unwrap().tag().to_owned();
+    assert_eq!(tag(&one), tag(&other));
+    other.replace("a", "12345");
+    other.pass(3_000_000_000);
+    assert_ne!(tag(&one), tag(&other), "another file of the same length");
+
+    one.write("a", "54321");
+    let (first, second) = (manifest(&one, "").unwrap(), manifest(&one, "").unwrap());
+    assert_ne!(first.tag(), second.tag(), "what may change unseen has a tag of its own each time");
+    assert_eq!(first.weight(), None, "and is not remembered");
+    one.pass(3_000_000_000);
+    assert_eq!(tag(&one), tag(&one));
+    assert!(manifest(&one, "").unwrap().weight().is_some());
+}
+
+#[test]
+fn a_file_that_changes_breaks_the_archive_off() {
+    const LARGE: usize = 100_000;
+    type Change = fn(&Memory, &str);
+    let changes: [Change; 4] = [
+        |store, name| store.write(name, "other"),
+        |store, name| store.replace(name, vec![0; LARGE]),
+        |store, name| store.remove(name),
+        |store, name| store.fail(name, Some(Fault::Absent(DENIED))),
+    ];
+    for (at, change) in changes.iter().enumerate() {
+        for (name, size) in [("small", 10), ("large", LARGE)] {
+            let store = settled(&[(name, size)]);
+            let manifest = manifest(&store, "").unwrap();
+            change(&store, name);
+            let broken = bytes(&store, &manifest, 0, manifest.len()).unwrap_err();
+            let expected = if at == 3 { Broken::Absent(DENIED) } else { Broken::Changed };
+            assert_eq!(broken, expected, "{name} {at}");
+            // What needs no file is still there.
+            assert!(bytes(&store, &manifest, 0, BLOCK).is_ok());
+        }
+    }
+}
+
+#[test]
+fn a_small_file_that_changes_while_it_is_read_breaks_the_archive_off() {
+    let store = settled(&[("a", 10)]);
+    let manifest = manifest(&store, "").unwrap();
+    store.change_when_read("a", ["9876543210"]);
+    assert_eq!(bytes(&store, &manifest, 0, manifest.len()), Err(Broken::Changed));
+}
+
+#[test]
+fn a_large_file_that_changes_while_it_is_sent_is_known_before_its_last_part() {
+    let store = settled(&[("a", 100_000)]);
+    let manifest = manifest(&store, "").unwrap();
+    let range = Packing::new(manifest, 0, 50_000).next(&store).unwrap().file.unwrap();
+    assert!(range.source.is_unchanged());
+    store.write("a", vec![1; 100_000]);
+    assert!(!range.source.is_unchanged());
+}
+
+#[test]
+fn what_is_too_much_is_refused() {
+    let deep = "d/".repeat(MAX_DEPTH);
+    let store = settled(&[(&format!("{deep}x"), 1)]);
+    assert_eq!(manifest(&store, "").map(|manifest| manifest.count()), Err(Unpackable::TooDeep));
+    let store = settled(&[(&format!("{}x", &deep[2..]), 1)]);
+    assert!(manifest(&store, "").is_ok());
+    assert_eq!(
+        manifest(&store, "x").map(|manifest| manifest.count()),
+        Err(Unpackable::Absent(Absent::Missing))
+    );
+    let made = Manifest::make(&store, b"", b"top", Budget::new(100).lease());
+    assert_eq!(made.map(|manifest| manifest.count()), Err(Absent::Exhausted.into()));
+}
+
+/// What lies on disk, unpacked by the tar of the system, where there is one.
+#[test]
+fn gnu_tar_unpacks_what_was_packed() {
+    let scratch = Scratch::new();
+    let root = scratch.path().join("root");
+    let long = format!("{}/{}", "folder".repeat(20), "n".repeat(200));
+    for (name, content) in [
+        ("a.txt", &b"hello"[..]),
+        ("empty", b""),
+        ("sub/caf\u{e9} \u{65e5}\u{672c}", b"named"),
+        // The crate's reader takes a line break for the end of a name; the format doesn't.
+        ("sub/of\nlines \u{e9}", b"broken"),
+        ("sub/exactly", &[7; 512]),
+        ("large", &[9; 100_001]),
+        (&long, b"far"),
+    ] {
+        let path = root.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+    fs::write(scratch.path().join("secret"), "outside").unwrap();
+    std::os::unix::fs::symlink("../secret", root.join("out")).unwrap();
+    std::os::unix::fs::symlink("sub", root.join("to-a-folder")).unwrap();
+    std::os::unix::fs::symlink("a.txt", root.join("to-a-file")).unwrap();
+    let archive = whole(&Disk::open(&root).unwrap(), "");
+
+    let target = scratch.path().join("unpacked");
+    fs::create_dir(&target).unwrap();
+    let unpacking = Command::new("tar")
+        .args(["-xf", "-", "-C"])
+        .arg(&target)
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let Ok(mut tar) = unpacking else {
+        return eprintln!("there is no tar here to unpack with");
+    };
+    io::Write::write_all(&mut tar.stdin.take().unwrap(), &archive).unwrap();
+    let output = tar.wait_with_output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    fs::remove_file(root.join("out")).unwrap();
+    fs::remove_file(root.join("to-a-folder")).unwrap();
+    let same = Command::new("diff").arg("-r").args([&root, &target.join("top")]).output().unwrap();
+    assert!(same.status.success(), "{same:?}");
+}
+
+#[test]
+fn names_that_are_no_text_are_packed_as_they_are() {
+    let scratch = Scratch::new();
+    let long = [&[0xe9; 150][..], b".txt"].concat();
+    for name in [&b"latin\xe9"[..], &long] {
+        let name = <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(name);
+        fs::write(scratch.path().join(name), "x").unwrap();
+    }
+    let archive = whole(&Disk::open(scratch.path()).unwrap(), "");
+    let names: Vec<_> = unpacked(&archive).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, [b"top/latin\xe9".to_vec(), [b"top/", &long[..]].concat()]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    /// Any part of an archive is that part of the whole, which is what another reader expects.
+    #[test]
+    fn a_part_is_what_it_is_of_the_whole(
+        files in proptest::collection::btree_map(
+            "([a-c]/){0,2}[d-f]{1,3}|[é]{60}|x{120}",
+            prop_oneof![0usize..1200, 511usize..514, 32_700usize..33_000, Just(150_000)],
+            0..8,
+        ),
+        cuts in proptest::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>()), 6),
+    ) {
+        let list: Vec<_> = files.iter().map(|(name, size)| (name.as_str(), *size)).collect();
+        let store = settled(&list);
+        let manifest = manifest(&store, "").unwrap();
+        let all = whole(&store, "");
+        let found = unpacked(&all);
+        for (at, (name, size)) in list.iter().enumerate() {
+            let content: Vec<_> = (0..*size).map(|byte| (byte * 7 + at) as u8).collect();
+            let expected = (format!("top/{name}").into_bytes(), content);
+            prop_assert!(found.contains(&expected));
+        }
+        let mut edges = vec![(0, 1), (all.len() - 1, all.len()), (all.len(), all.len())];
+        for index in 0..=manifest.count() {
+            let start = manifest.start(index) as usize;
+            edges.extend([(start, (start + 513).min(all.len())), (start.saturating_sub(1), start + 1)]);
+        }
+        edges.extend(cuts.iter().map(|(a, b)| {
+            let (a, b) = (a.index(all.len() + 1), b.index(all.len() + 1));
+            (a.min(b), a.max(b))
+        }));
+        for (start, end) in edges {
+            let part = bytes(&store, &manifest, start as u64, end as u64).unwrap();
+            prop_assert!(part == all[start..end], "{start}..{end}");
+        }
+    }
+}
