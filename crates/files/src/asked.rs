@@ -113,6 +113,11 @@ impl<'a> Asked<'a> {
         self.origin.get()
     }
 
+    /// `Accept`
+    pub(crate) fn accept(&self) -> Option<&[u8]> {
+        self.accept.get()
+    }
+
     /// Whether somebody wants to see a page, as far as can be told: a browser that says so, or a
     /// client that takes HTML; and the path is no asset's.
     pub(crate) fn navigates(&self) -> bool {

@@ -35,6 +35,8 @@ pub(crate) enum What {
     File(FileEntry),
     /// The same path with a slash more or less is the one to ask for.
     Redirect(Slash),
+    /// A folder without a page, which is listed.
+    Listing,
     Absent(Absent),
 }
 
@@ -96,7 +98,7 @@ impl Entry {
             let known = known.as_ref().filter(|known| known.mount == Some(mount));
             let known = known.and_then(|known| match &known.what {
                 What::File(file) => Some(file),
-                What::Redirect(_) | What::Absent(_) => None,
+                What::Redirect(_) | What::Listing | What::Absent(_) => None,
             });
             LookUp { folder: &mounts.get(mount).folder, known }.find(place)
         };
@@ -134,7 +136,7 @@ impl Entry {
     fn forms(&self) -> impl Iterator<Item = &FileEntry> {
         let file = match &self.what {
             What::File(file) => Some(file),
-            What::Redirect(_) | What::Absent(_) => None,
+            What::Redirect(_) | What::Listing | What::Absent(_) => None,
         };
         file.into_iter().chain(
             file.and_then(|file| file.coded.as_ref()).into_iter().flat_map(|coded| coded.all()),
@@ -146,6 +148,7 @@ impl Entry {
         let what = match &self.what {
             What::File(file) => What::File(coder.pack(file, coding)),
             What::Redirect(slash) => What::Redirect(*slash),
+            What::Listing => What::Listing,
             What::Absent(absent) => What::Absent(*absent),
         };
         Self { mount: self.mount, what }

@@ -25,6 +25,8 @@ pub enum Rule {
     File,
     /// The path is a folder's, whose page is its `index.html`.
     Index,
+    /// The path is a folder's, which has no page and is listed.
+    Listing,
     /// The path leaves out `.html`.
     CleanUrl,
     /// One single file is served, whatever the path is called.
@@ -46,6 +48,7 @@ impl fmt::Display for Rule {
         f.write_str(match self {
             Self::File => "the path names the file",
             Self::Index => "the page of a folder is its index.html",
+            Self::Listing => "the folder has no index.html and is listed",
             Self::CleanUrl => "clean URL: the path leaves out .html",
             Self::SingleFile => "a single file is served",
             Self::AddSlash => "a folder's path ends with a slash",
@@ -143,6 +146,7 @@ impl Mounts {
                 let fields = stage::location(path.as_bytes(), query, *slash);
                 (Status::MOVED_PERMANENTLY, rule, fields.unwrap_or_default())
             }
+            (What::Listing, Stage::Asked) => (Status::OK, Rule::Listing, Fields::new()),
             _ => (stage::status(absent.unwrap_or(Absent::Missing)), Rule::Nothing, Fields::new()),
         };
         let file = match &entry.what {

@@ -7,6 +7,7 @@ use crate::cache::CacheLimits;
 use crate::coding::Coder;
 use crate::digest::Digests;
 use crate::disk::{Disk, OpenError};
+use crate::listing::Shelf;
 use crate::mounts::Mounts;
 use crate::options::Options;
 use crate::site::Site;
@@ -20,6 +21,8 @@ pub struct Folder {
     /// Shared by all shards.
     pub(crate) digests: Arc<Digests>,
     pub(crate) coder: Arc<Coder>,
+    /// What its listings share.
+    pub(crate) shelf: Arc<Shelf>,
 }
 
 impl Folder {
@@ -37,8 +40,13 @@ impl Folder {
     pub fn new(store: impl Store + 'static) -> Self {
         let options = Options::default();
         let coder = Arc::new(Coder::new(&options.codings));
-        let digests = Arc::default();
-        Self { store: Arc::new(store), options: Arc::new(options), digests, coder }
+        Self {
+            store: Arc::new(store),
+            options: Arc::new(options),
+            digests: Arc::default(),
+            coder,
+            shelf: Arc::default(),
+        }
     }
 
     /// The same folder, answered for as `options` say.

@@ -1,13 +1,18 @@
 //! Answers the requests of one connection. Almost everything is the [`Site`]'s; this remembers what
 //! was asked while a look-up is under way.
 
-use sockeye_proto::http1::{Answer, Handler, Method, Reply, Request, Status};
+use std::sync::Arc;
+
+use sockeye_proto::http1::{Answer, Handler, Method, Reply, Request, Status, Stream, StreamEvent};
 use sockeye_proto::{Abandoned, Message, Ticket, Time};
 
 use crate::asked::Asked;
 use crate::cache::FRESH;
+use crate::entry::{Entry, What};
 use crate::flight::Landing;
+use crate::listing::{Exchange, Outcome, Sending};
 use crate::site::{ALLOW, Awaited, Progress, Site};
+use crate::stage::Stage;
 
 /// The handler of one connection.
 #[derive(Debug)]
@@ -17,8 +22,17 @@ pub struct Files {
     pending: Option<Box<Pending>>,
 }
 
+/// What a request waits for.
 #[derive(Debug)]
-struct Pending {
+#[expect(clippy::large_enum_variant, reason = "it lies on the heap, and most wait for look-ups")]
+enum Pending {
+    LookUp(Waiting),
+    Listing(Exchange),
+    Sending(Sending),
+}
+
+#[derive(Debug)]
+struct Waiting {
     awaited: Awaited,
     /// When the request came.
     since: Time,
@@ -30,40 +44,60 @@ impl Files {
         Self { site, pending: None }
     }
 
-    fn read(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
-        let (asked, since) = (Asked::of(request), reply.now());
-        match self.site.answer(&asked, reply) {
+    fn wait(&mut self, pending: Pending) {
+        self.pending = Some(Box::new(pending));
+    }
+
+    /// Does what has become of a request that came at `since`.
+    fn settle(&mut self, progress: Progress<'_, '_>, since: Time, asked: Asked<'_>) -> Answer {
+        match progress {
             Progress::Answered(answer) => answer,
             Progress::Waiting(awaited, reply) => {
                 let asked = asked.into_owned();
-                self.pending = Some(Box::new(Pending { awaited, since, asked }));
+                self.wait(Pending::LookUp(Waiting { awaited, since, asked }));
                 reply.later()
+            }
+            Progress::Listing(reply) => {
+                let asked = asked.into_owned();
+                let (answer, exchange) = Exchange::begin(self.site.mounts(), asked, reply);
+                exchange.into_iter().for_each(|exchange| self.wait(Pending::Listing(exchange)));
+                answer
             }
         }
     }
 
     /// Answers with what was found, or looks again where the look-up began too long before the
     /// request: what it found may be older than the request may see.
-    fn landed(
-        &mut self,
-        mut pending: Box<Pending>,
-        landing: &Landing,
-        reply: Reply<'_, '_>,
-    ) -> Answer {
-        let Pending { awaited, since, asked } = &*pending;
-        self.site.land(awaited, landing, reply.now());
+    fn landed(&mut self, waiting: Waiting, landing: &Landing, reply: Reply<'_, '_>) -> Answer {
+        let Waiting { awaited, since, asked } = waiting;
+        self.site.land(&awaited, landing, reply.now());
         let Awaited { key, stage, .. } = awaited;
         let progress = if since.since(landing.started) < FRESH {
-            self.site.respond(key, &landing.entry, *stage, asked, reply)
+            self.site.respond(&key, &landing.entry, stage, &asked, reply)
         } else {
-            self.site.go(key, *stage, asked, reply)
+            self.site.go(&key, stage, &asked, reply)
         };
-        match progress {
-            Progress::Answered(answer) => answer,
-            Progress::Waiting(awaited, reply) => {
-                pending.awaited = awaited;
-                self.pending = Some(pending);
-                reply.later()
+        self.settle(progress, since, asked)
+    }
+
+    /// Answers with what was found out about a folder.
+    fn listed(
+        &mut self,
+        exchange: Exchange,
+        body: Result<Message, Abandoned>,
+        reply: Reply<'_, '_>,
+    ) -> Answer {
+        match exchange.on_made(body, reply) {
+            Outcome::Answered(answer, sending) => {
+                sending.into_iter().for_each(|sending| self.wait(Pending::Sending(sending)));
+                answer
+            }
+            Outcome::Absent(mount, absent, asked, reply) => {
+                let entry = Arc::new(Entry { mount: Some(mount), what: What::Absent(absent) });
+                let since = reply.now();
+                // No look-up brought it, and none comes after it but that of a page.
+                let progress = self.site.respond(b"", &entry, Stage::Asked, &asked, reply);
+                self.settle(progress, since, *asked)
             }
         }
     }
@@ -73,7 +107,11 @@ impl Handler for Files {
     fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
         self.pending = None;
         match request.method() {
-            Method::Get | Method::Head => self.read(request, reply),
+            Method::Get | Method::Head => {
+                let (asked, since) = (Asked::of(request), reply.now());
+                let progress = self.site.answer(&asked, reply);
+                self.settle(progress, since, asked)
+            }
             Method::Options => self.site.options(request, reply),
             _ => self.site.allow(Status::METHOD_NOT_ALLOWED, reply),
         }
@@ -85,13 +123,33 @@ impl Handler for Files {
         body: Result<Message, Abandoned>,
         reply: Reply<'_, '_>,
     ) -> Answer {
-        let Some(pending) = self.pending.take_if(|pending| pending.awaited.ticket == ticket) else {
-            return reply.later();
-        };
-        match body.map(Message::downcast::<Landing>) {
-            Ok(Ok(landing)) => self.landed(pending, &landing, reply),
-            Ok(Err(_)) | Err(Abandoned) => self.site.fail(&pending.awaited, &pending.asked, reply),
+        match self.pending.take().map(|pending| *pending) {
+            Some(Pending::LookUp(waiting)) if waiting.awaited.ticket == ticket => {
+                match body.map(Message::downcast::<Landing>) {
+                    Ok(Ok(landing)) => self.landed(waiting, &landing, reply),
+                    Ok(Err(_)) | Err(Abandoned) => {
+                        self.site.fail(&waiting.awaited, &waiting.asked, reply)
+                    }
+                }
+            }
+            Some(Pending::Listing(exchange)) if exchange.ticket == ticket => {
+                self.listed(exchange, body, reply)
+            }
+            // What an older request of this connection waited for.
+            other => {
+                self.pending = other.map(Box::new);
+                reply.later()
+            }
         }
+    }
+
+    fn on_stream(&mut self, event: StreamEvent<'_>, stream: Stream<'_, '_>) -> Answer {
+        let Some(Pending::Sending(sending)) = self.pending.take().map(|pending| *pending) else {
+            return stream.abort();
+        };
+        let (answer, sending) = sending.on_stream(event, stream);
+        sending.into_iter().for_each(|sending| self.wait(Pending::Sending(sending)));
+        answer
     }
 
     fn allow(&self) -> &'static str {

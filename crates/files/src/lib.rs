@@ -41,6 +41,8 @@
 //! - A resumed download is of one content: a range is sent of the very file whose tag or date the
 //!   client names, and no range has a byte sent twice.
 //! - A hot small file is answered without a system call and without an allocation.
+//! - Where listing is allowed, a folder is a page, JSON, text or a tar archive, none of which is in
+//!   memory as a whole; a download of the archive is resumed as one of a file is.
 //!
 //! Why a URL is answered as it is says [`Mounts::explain`], by the look-up that answers requests;
 //! each absence is logged with its reason, at debug.
@@ -68,7 +70,6 @@ mod handler;
 mod head;
 mod headers;
 mod identity;
-#[allow(dead_code, unused_imports, reason = "nothing asks for it yet")]
 mod listing;
 mod look_up;
 pub mod memory;
@@ -84,7 +85,6 @@ mod send;
 mod site;
 mod stage;
 mod store;
-#[allow(dead_code, reason = "nothing asks for it yet")]
 mod tar;
 #[cfg(test)]
 mod tests;

@@ -89,7 +89,13 @@ impl LookUp<'_> {
             && self.folder.options.clean_urls
             && !wanted.name().is_empty()
             && self.is_file(&[wanted.name(), HTML].concat());
-        if page { redirect(Slash::Drop) } else { Err(why) }
+        match why {
+            _ if page => redirect(Slash::Drop),
+            Absent::NoIndex if self.folder.options.listing => {
+                Ok(Found::Other(Box::new(What::Listing)))
+            }
+            why => Err(why),
+        }
     }
 
     /// The page of a name that leaves out its extension.

@@ -184,6 +184,9 @@ impl Store for Memory {
         {
             let mut state = self.lock();
             state.opens += 1;
+            if let Some(Fault::Absent(absent)) = state.faults.get(name) {
+                return Err(*absent);
+            }
             if state.files.contains_key(name) {
                 return Err(Absent::NotAFolder);
             }

@@ -16,7 +16,8 @@ use crate::cors::Cors;
 use crate::entry::{Entry, FileEntry, Slash, What};
 use crate::flight::{Boarding, Flights, Landing};
 use crate::handler::Files;
-use crate::mounts::Mounts;
+use crate::listing::Exchange;
+use crate::mounts::{Mounts, Place};
 use crate::multipart::Boundary;
 use crate::path::Wanted;
 use crate::send::{self, Manner};
@@ -51,6 +52,8 @@ struct Inner {
 pub(crate) enum Progress<'r, 't> {
     Answered(Answer),
     Waiting(Awaited, Reply<'r, 't>),
+    /// A folder is to be listed, or sent as an archive.
+    Listing(Reply<'r, 't>),
 }
 
 /// A look-up that a request waits for.
@@ -69,6 +72,8 @@ enum Step<'r, 't> {
     Next(Stage, Reply<'r, 't>),
     /// The same, once it is packed.
     Pack(Packing, Reply<'r, 't>),
+    /// The folder's listing.
+    Listing(Reply<'r, 't>),
 }
 
 /// A file that is to be packed.
@@ -116,6 +121,7 @@ impl Site {
     ) -> Progress<'r, 't> {
         let mut scratch = self.inner.scratch.borrow_mut();
         match Wanted::parse(&asked.path, &mut scratch) {
+            Ok(wanted) if self.is_listing(wanted, asked) => Progress::Listing(reply),
             Ok(wanted) => self.go(wanted.key(), Stage::Asked, asked, reply),
             Err(refusal) => {
                 let what = What::Absent(Absent::Refused(refusal));
@@ -174,6 +180,7 @@ impl Site {
             Step::Answered(answer) => Progress::Answered(answer),
             Step::Next(stage, reply) => self.go(stage.key(&self.inner.mounts), stage, asked, reply),
             Step::Pack(packing, reply) => self.pack(key, packing, asked, reply),
+            Step::Listing(reply) => Progress::Listing(reply),
         }
     }
 
@@ -216,6 +223,23 @@ impl Site {
         };
         let packing = Some(flight.into_boxed_slice());
         Progress::Waiting(Awaited { ticket, key: key.into(), stage, packing }, reply)
+    }
+
+    /// Whether a listing is asked for by name, whatever page there may be.
+    fn is_listing(&self, wanted: Wanted<'_>, asked: &Asked<'_>) -> bool {
+        asked.query.is_some()
+            && self.inner.mounts.place(wanted.key()).is_some_and(|(mount, place)| {
+                let folder = &self.inner.mounts.get(mount).folder;
+                matches!(place, Place::In(wanted) if wanted.is_folder())
+                    && folder.options.listing
+                    && !folder.is_file()
+            })
+            && Exchange::is_wanted(asked.query.as_deref())
+    }
+
+    /// The folders and their places.
+    pub(crate) fn mounts(&self) -> &Mounts {
+        &self.inner.mounts
     }
 
     /// Answers with what is fresh in the cache; gives the reply back where nothing is.
@@ -331,6 +355,7 @@ impl Site {
             What::Redirect(slash) if stage == Stage::Asked => {
                 Step::Answered(self.redirect(*slash, entry, asked, reply))
             }
+            What::Listing if stage == Stage::Asked => Step::Listing(reply),
             _ => match stage.after(&self.inner.mounts, entry, asked.navigates()) {
                 Some(next) => Step::Next(next, reply),
                 None => Step::Answered(self.instead(entry, stage, asked, reply)),

@@ -28,7 +28,7 @@ impl Stage {
     /// What is to be tried after `entry` was found; `None` where it is the answer.
     pub(crate) fn after(self, mounts: &Mounts, entry: &Entry, navigates: bool) -> Option<Self> {
         let why = match (self, &entry.what) {
-            (_, What::File(_)) | (Self::Asked, What::Redirect(_)) => return None,
+            (_, What::File(_)) | (Self::Asked, What::Redirect(_) | What::Listing) => return None,
             (Self::ErrorPage { .. }, _) => return None,
             (Self::Asked, What::Absent(absent)) => *absent,
             (Self::Fallback { why, .. }, _) => why,

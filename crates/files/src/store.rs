@@ -99,7 +99,7 @@ pub trait Stored: FileSource {
 pub enum Absent {
     /// Nothing has this name.
     Missing,
-    /// A folder without an `index.html`.
+    /// A folder without an `index.html`, which is not listed.
     NoIndex,
     /// A file, where the path wants a folder.
     NotAFolder,
@@ -167,7 +167,7 @@ impl fmt::Display for Absent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Missing => "there is no such file",
-            Self::NoIndex => "the folder has no index.html",
+            Self::NoIndex => "the folder has no index.html, and listing is off",
             Self::NotAFolder => "the path ends with a slash but leads to a file",
             Self::Denied(Denied { need: Need::Read, .. }) => {
                 "this process has no permission to read it"

@@ -123,11 +123,6 @@ impl Ask {
         Ok(ask)
     }
 
-    /// Whether a form is named that only a listing has.
-    pub(crate) fn wants_listing(&self) -> bool {
-        self.format.is_some()
-    }
-
     /// Which page, counted from 0, and how many entries it has; `None` for all on one.
     pub(crate) fn paging(&self, format: Format) -> Option<(u32, u32)> {
         let paged = format == Format::Html || self.page.is_some() || self.per.is_some();

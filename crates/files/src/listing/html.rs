@@ -26,7 +26,7 @@ const FAVICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/s
 /// two hashes to the texts.
 pub(crate) const POLICY: &str = "default-src 'none'; \
     style-src 'sha256-rf5dGiIRsYQLfSHkma16HnJ7onZTYGWELUSBt6XTVPQ='; script-src 'sha256-k/254MnAkEFjur/7Yo9eG2p6WujXAP1FJgHN5OCZPBU='; img-src data:; form-action 'self'; \
-    base-uri 'none'; frame-ancestors 'none'";
+    base-uri 'none'; frame-ancestors 'self'";
 
 /// Everything in front of the rows.
 pub(super) fn opening(view: &View, out: &mut Vec<u8>) {

@@ -7,6 +7,10 @@
 //!           rows      one second                             so much at a time as there is room
 //! ```
 //!
+//! [`Exchange`] is a request up to the head of its reply, [`Sending`] what follows. The job is
+//! [`Shelf`]'s, which all shards share; an archive instead of a page is made in the same way, by
+//! [`crate::tar`].
+//!
 //! What is read of a folder is bounded in entries and in bytes, all that is read at a time together
 //! by a budget, and what is written of it is never in memory as a whole.
 
@@ -14,17 +18,27 @@ mod ask;
 mod budget;
 mod data;
 mod document;
+mod exchange;
+mod fields;
 mod html;
 mod order;
 mod read;
 mod recent;
 mod rows;
+mod sending;
+mod shelf;
 mod show;
 #[cfg(test)]
 mod tests;
 mod text;
 mod view;
 
-pub(crate) use budget::{Budget, Lease};
+pub(crate) use budget::Lease;
+pub(crate) use exchange::{Exchange, Outcome};
 pub(crate) use read::beneath;
 pub(crate) use recent::Weigh;
+pub(crate) use sending::Sending;
+pub(crate) use shelf::Shelf;
+
+#[cfg(test)]
+pub(crate) use budget::Budget;

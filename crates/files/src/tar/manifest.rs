@@ -1,6 +1,7 @@
 //! What an archive of a folder holds, and where each part of it lies: known before the first byte is
 //! sent.
 
+use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,6 +29,17 @@ pub(crate) enum Unpackable {
     TooDeep,
     /// Its length can't be said.
     TooLarge,
+}
+
+impl fmt::Display for Unpackable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent(absent) => write!(f, "{absent}"),
+            Self::TooMany => write!(f, "there are more than {MAX_ENTRIES} files and folders in it"),
+            Self::TooDeep => write!(f, "folders lie more than {MAX_DEPTH} deep in it"),
+            Self::TooLarge => f.write_str("it would be longer than can be said"),
+        }
+    }
 }
 
 impl From<Absent> for Unpackable {
@@ -161,6 +173,11 @@ impl Manifest {
     /// A strong entity tag, with its quotes.
     pub(crate) fn tag(&self) -> &str {
         &self.tag
+    }
+
+    /// What the folder is called in the archive.
+    pub(crate) fn title(&self) -> &[u8] {
+        self.prefix.strip_suffix(b"/").unwrap_or(&self.prefix)
     }
 
     pub(crate) fn count(&self) -> usize {

@@ -15,3 +15,6 @@ mod manifest;
 mod packing;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use manifest::{Manifest, Unpackable};
+pub(crate) use packing::{Batch, Broken, Packing};

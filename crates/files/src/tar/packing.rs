@@ -5,6 +5,7 @@
 //! looked at again when they are; of large ones at most one is open at a time. A file that is not
 //! what the manifest says breaks the archive off: what is sent is always right, or visibly short.
 
+use std::fmt;
 use std::sync::Arc;
 
 use sockeye_proto::{FileRange, FileSource};
@@ -12,6 +13,7 @@ use sockeye_proto::{FileRange, FileSource};
 use super::header::END;
 use super::manifest::Manifest;
 use crate::identity::Identity;
+use crate::listing::Lease;
 use crate::store::{Absent, Kind, Opened, Store, Stored};
 
 /// A batch has about so many bytes in memory, and less than twice as many.
@@ -25,6 +27,7 @@ pub(crate) struct Packing {
     manifest: Arc<Manifest>,
     position: u64,
     end: u64,
+    _lease: Lease,
 }
 
 /// What is to be sent next.
@@ -46,6 +49,15 @@ pub(crate) enum Broken {
     Absent(Absent),
 }
 
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Changed => f.write_str("a file in it changed"),
+            Self::Absent(absent) => write!(f, "a file in it can't be read: {absent}"),
+        }
+    }
+}
+
 impl From<Absent> for Broken {
     fn from(absent: Absent) -> Self {
         Self::Absent(absent)
@@ -53,10 +65,11 @@ impl From<Absent> for Broken {
 }
 
 impl Packing {
-    /// The bytes from `start` to before `end`, which are inside of the archive.
-    pub(crate) fn new(manifest: Arc<Manifest>, start: u64, end: u64) -> Self {
+    /// The bytes from `start` to before `end`, which are inside of the archive. `lease` is for the
+    /// batches.
+    pub(crate) fn new(manifest: Arc<Manifest>, start: u64, end: u64, lease: Lease) -> Self {
         debug_assert!(start <= end && end <= manifest.len());
-        Self { manifest, position: start, end }
+        Self { manifest, position: start, end, _lease: lease }
     }
 
     /// The next batch. Blocks.

@@ -31,7 +31,7 @@ fn bytes(
     start: u64,
     end: u64,
 ) -> Result<Vec<u8>, Broken> {
-    let mut packing = Packing::new(Arc::clone(manifest), start, end);
+    let mut packing = Packing::new(Arc::clone(manifest), start, end, Budget::new(0).lease());
     let mut all = Vec::new();
     loop {
         let batch = packing.next(store)?;
@@ -160,7 +160,11 @@ fn a_small_file_that_changes_while_it_is_read_breaks_the_archive_off() {
 fn a_large_file_that_changes_while_it_is_sent_is_known_before_its_last_part() {
     let store = settled(&[("a", 100_000)]);
     let manifest = manifest(&store, "").unwrap();
-    let range = Packing::new(manifest, 0, 50_000).next(&store).unwrap().file.unwrap();
+    let range = Packing::new(manifest, 0, 50_000, Budget::new(0).lease())
+        .next(&store)
+        .unwrap()
+        .file
+        .unwrap();
     assert!(range.source.is_unchanged());
     store.write("a", vec![1; 100_000]);
     assert!(!range.source.is_unchanged());

@@ -4,6 +4,7 @@ mod attacks;
 mod coalescing;
 mod codings;
 mod exchange;
+mod folders;
 mod fresh;
 mod heads;
 mod hot;
@@ -90,10 +91,7 @@ impl Client {
         if bytes.is_empty() {
             return None;
         }
-        let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("a whole head") + 4;
-        let head = String::from_utf8(bytes[..end].to_vec()).expect("a head is ASCII here");
-        let status = head[9..12].parse().expect("three digits");
-        Some(Got { status, head, body: bytes[end..].to_vec() })
+        Some(taken_apart(&bytes))
     }
 
     fn request(&mut self, method: &str, target: &str, fields: &str) -> Got {
@@ -110,6 +108,13 @@ impl Client {
     fn pass(&mut self, millis: u64) {
         self.0.pass(Duration::from_millis(millis));
     }
+}
+
+fn taken_apart(bytes: &[u8]) -> Got {
+    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").expect("a whole head") + 4;
+    let head = String::from_utf8(bytes[..end].to_vec()).expect("a head is ASCII here");
+    let status = head[9..12].parse().expect("three digits");
+    Got { status, head, body: bytes[end..].to_vec() }
 }
 
 impl Got {

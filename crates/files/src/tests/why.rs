@@ -38,7 +38,13 @@ fn every_rule_has_its_story() {
         ("/about/", 301, Rule::DropSlash, None, None),
         ("/none", 404, Rule::ErrorPage, Some("404.html"), Some("there is no such file")),
         ("/dangling", 404, Rule::ErrorPage, Some("404.html"), Some("there is no such file")),
-        ("/empty/", 404, Rule::ErrorPage, Some("404.html"), Some("the folder has no index.html")),
+        (
+            "/empty/",
+            404,
+            Rule::ErrorPage,
+            Some("404.html"),
+            Some("the folder has no index.html, and listing is off"),
+        ),
         (
             "/404.html/",
             404,

@@ -1,0 +1,157 @@
+//! The content of a long reply: a page piece by piece as there is room, an archive a batch at a
+//! time. While one batch is sent the next is made by a job.
+
+use std::sync::{Arc, Weak};
+
+use bytes::Bytes;
+use sockeye_proto::http1::{Answer, Stream, StreamEvent};
+use sockeye_proto::{Abandoned, FileSource, Message, Ticket};
+
+use super::document::Document;
+use crate::store::Store;
+use crate::tar::{Batch, Broken, Packing};
+
+/// A page is written in pieces of about so many bytes; one that has no more is sent whole.
+pub(crate) const PIECE: usize = 64 * 1024;
+
+/// So many files of an archive are open at a time for one connection: one that is being sent, and
+/// the next.
+const OPEN_FILES: usize = 2;
+
+/// A reply whose head is written.
+#[derive(Debug)]
+pub(crate) struct Sending(State);
+
+#[derive(Debug)]
+enum State {
+    Page(Box<Document>),
+    Archive(Box<Parcels>),
+}
+
+/// An archive under way.
+#[derive(Debug)]
+struct Parcels {
+    store: Arc<dyn Store>,
+    next: Next,
+    /// Files that were written and may not have been sent.
+    open: Vec<Weak<dyn FileSource>>,
+}
+
+/// The batch that follows.
+#[derive(Debug)]
+enum Next {
+    /// A job is making it.
+    Comes(Ticket),
+    /// It will be made when there is room for it.
+    Waits(Packing),
+}
+
+/// What a job gives back.
+type Packed = (Packing, Result<Batch, Broken>);
+
+impl Sending {
+    pub(crate) fn page(document: Box<Document>) -> Self {
+        Self(State::Page(document))
+    }
+
+    pub(crate) fn archive(packing: Packing, store: Arc<dyn Store>) -> Self {
+        let (next, open) = (Next::Waits(packing), Vec::with_capacity(OPEN_FILES));
+        Self(State::Archive(Box::new(Parcels { store, next, open })))
+    }
+
+    /// Writes what there is room for, and waits for what comes next; `None` when nothing does.
+    pub(crate) fn go_on(self, mut stream: Stream<'_, '_>) -> (Answer, Option<Self>) {
+        if !stream.has_content() {
+            return (stream.end(), None);
+        }
+        match self.0 {
+            State::Page(mut document) => {
+                while !stream.is_full() {
+                    let mut piece = Vec::new();
+                    let more = document.fill(&mut piece, PIECE);
+                    stream.write_shared(Bytes::from(piece));
+                    if !more {
+                        return (stream.end(), None);
+                    }
+                }
+                (stream.more(), Some(Self::page(document)))
+            }
+            State::Archive(parcels) => {
+                let (answer, parcels) = parcels.go_on(stream);
+                (answer, Some(Self(State::Archive(parcels))))
+            }
+        }
+    }
+
+    /// Goes on when something has happened.
+    pub(crate) fn on_stream(
+        self,
+        event: StreamEvent<'_>,
+        stream: Stream<'_, '_>,
+    ) -> (Answer, Option<Self>) {
+        match (event, self.0) {
+            (StreamEvent::Message(ticket, body), State::Archive(parcels)) => {
+                let (answer, parcels) = parcels.take(ticket, body, stream);
+                (answer, parcels.map(|parcels| Self(State::Archive(parcels))))
+            }
+            (_, state) => Self(state).go_on(stream),
+        }
+    }
+}
+
+impl Parcels {
+    /// Has the next batch made, if there is room for it.
+    fn go_on(mut self: Box<Self>, stream: Stream<'_, '_>) -> (Answer, Box<Self>) {
+        self.open.retain(|file| file.strong_count() > 0);
+        match self.next {
+            Next::Waits(packing) if stream.is_full() || self.open.len() >= OPEN_FILES => {
+                self.next = Next::Waits(packing);
+                (stream.more(), self)
+            }
+            Next::Waits(mut packing) => {
+                let store = Arc::clone(&self.store);
+                self.next = Next::Comes(stream.run(move || -> Packed {
+                    let batch = packing.next(&*store);
+                    (packing, batch)
+                }));
+                (stream.later(), self)
+            }
+            Next::Comes(_) => (stream.later(), self),
+        }
+    }
+
+    /// Takes a batch.
+    fn take(
+        mut self: Box<Self>,
+        ticket: Ticket,
+        body: Result<Message, Abandoned>,
+        mut stream: Stream<'_, '_>,
+    ) -> (Answer, Option<Box<Self>>) {
+        match self.next {
+            Next::Comes(own) if own == ticket => {}
+            _ => return (stream.later(), Some(self)),
+        }
+        let (packing, batch) = match body.map(Message::downcast::<Packed>) {
+            Ok(Ok(packed)) => *packed,
+            Ok(Err(_)) | Err(Abandoned) => return (stream.abort(), None),
+        };
+        let batch = match batch {
+            Ok(batch) => batch,
+            Err(why) => {
+                tracing::info!(%why, "an archive was broken off");
+                return (stream.abort(), None);
+            }
+        };
+        stream.write_shared(Bytes::from(batch.bytes));
+        if let Some(file) = batch.file {
+            self.open.push(Arc::downgrade(&file.source));
+            stream.write_file(file);
+        }
+        if batch.last {
+            return (stream.end(), None);
+        }
+        self.next = Next::Waits(packing);
+        let (answer, parcels) = self.go_on(stream);
+        (answer, Some(parcels))
+    }
+}

@@ -1,0 +1,281 @@
+//! Folders as pages and archives, whole exchanges.
+
+use std::time::Duration;
+
+use super::*;
+use crate::memory::Fault;
+use crate::store::{Absent, Denied, Need};
+use crate::{Mounts, Options};
+
+fn listed(files: &[(&str, &str)]) -> (Memory, Client) {
+    let (store, _) = memory(files);
+    store.pass(3_000_000_000);
+    let client = Client::new(&listing(&store));
+    (store, client)
+}
+
+fn listing(store: &Memory) -> Site {
+    let options = Options { listing: true, ..Options::default() };
+    Folder::new(store.clone()).with(options).site(CacheLimits::default())
+}
+
+/// Asks, and runs jobs until the whole reply is there.
+fn ask(client: &mut Client, method: &str, target: &str, fields: &str) -> Got {
+    client.ask(method, target, fields);
+    let mut bytes = Vec::new();
+    loop {
+        let ran = client.0.run_jobs();
+        let more = client.0.output();
+        if ran == 0 && more.is_empty() {
+            break;
+        }
+        bytes.extend(more);
+    }
+    let mut got = taken_apart(&bytes);
+    if got.field("Transfer-Encoding") == Some("chunked") {
+        got.body = dechunked(&got.body);
+    }
+    got
+}
+
+fn dechunked(mut bytes: &[u8]) -> Vec<u8> {
+    let mut all = Vec::new();
+    loop {
+        let end = bytes.windows(2).position(|two| two == b"\r\n").expect("a chunk's line");
+        let line = std::str::from_utf8(&bytes[..end]).expect("ASCII");
+        let size = usize::from_str_radix(line, 16).expect("hexadecimal");
+        all.extend_from_slice(&bytes[end + 2..end + 2 + size]);
+        bytes = &bytes[end + 2 + size + 2..];
+        if size == 0 {
+            assert!(bytes.is_empty(), "nothing follows the last chunk");
+            return all;
+        }
+    }
+}
+
+#[test]
+fn a_folder_is_listed_in_the_form_that_the_client_likes() {
+    let (_, mut client) = listed(&[("docs/a.txt", "A"), ("docs/sub/b.txt", "B")]);
+    for (target, accept, kind, part) in [
+        ("/docs/", "", "text/html; charset=utf-8", "<bdi>a.txt</bdi>"),
+        ("/docs/", "Accept: */*\r\n", "text/html; charset=utf-8", "<bdi>sub/</bdi>"),
+        ("/docs/", "Accept: application/json\r\n", "application/json", "{\"name\":\"a.txt\""),
+        ("/docs/", "Accept: text/plain\r\n", "text/plain; charset=utf-8", "\t1\ta.txt\n"),
+        ("/docs/?format=json", "Accept: text/html\r\n", "application/json", "\"url\":\"sub/\""),
+        ("/docs/?format=text", "", "text/plain; charset=utf-8", "\t-\tsub/\n"),
+        ("/", "", "text/html; charset=utf-8", "<bdi>docs/</bdi>"),
+    ] {
+        let got = ask(&mut client, "GET", target, accept);
+        assert_eq!((got.status, got.field("Content-Type")), (200, Some(kind)), "{target}");
+        assert_eq!(got.field("Vary"), Some("Accept"));
+        assert_eq!(got.field("Cache-Control"), Some("no-cache"));
+        assert_eq!(got.field("X-Content-Type-Options"), Some("nosniff"));
+        assert_eq!(got.field("Content-Security-Policy").is_some(), kind.starts_with("text/html"));
+        assert!(got.text().contains(part), "{target}: {}", got.text());
+
+        let head = ask(&mut client, "HEAD", target, accept);
+        assert_eq!((head.head, head.body), (got.head.clone(), Vec::new()));
+        let known = format!("{accept}If-None-Match: {}\r\n", got.field("ETag").unwrap());
+        let again = ask(&mut client, "GET", target, &known);
+        assert_eq!((again.status, again.body), (304, Vec::new()));
+    }
+}
+
+#[test]
+fn a_folder_is_not_listed_where_nobody_said_so() {
+    let (_, site) = memory(&[("docs/a.txt", "A")]);
+    let mut client = Client::new(&site);
+    for target in ["/docs/", "/docs/?format=json", "/docs/?format=tar", "/?format=tar"] {
+        let got = client.get(target);
+        assert_eq!(got.status, 404, "{target}");
+        assert!(!got.text().contains("a.txt"));
+    }
+    let mounts = Mounts::from(Folder::new(memory(&[("docs/a", "")]).0));
+    let why = mounts.explain("/docs/").to_string();
+    assert!(why.contains("why: the folder has no index.html, and listing is off\n"), "{why}");
+}
+
+#[test]
+fn why_a_folder_is_listed_is_explained() {
+    let options = Options { listing: true, ..Options::default() };
+    let mounts = Mounts::from(Folder::new(memory(&[("docs/a", "")]).0).with(options));
+    let why = mounts.explain("/docs/").to_string();
+    assert!(why.starts_with("200 OK: the folder has no index.html and is listed\n"), "{why}");
+}
+
+#[test]
+fn the_own_page_of_a_folder_goes_before_its_listing_unless_that_is_asked_for() {
+    let (_, mut client) = listed(&[("index.html", "home"), ("a.txt", "A")]);
+    assert_eq!(ask(&mut client, "GET", "/", "").text(), "home");
+    assert_eq!(ask(&mut client, "GET", "/?sort=size", "").text(), "home");
+    assert_eq!(ask(&mut client, "GET", "/", "Accept: application/json\r\n").text(), "home");
+    assert_eq!(ask(&mut client, "GET", "/?format=nonsense", "").text(), "home");
+    let page = ask(&mut client, "GET", "/?format=html", "");
+    assert!(page.text().contains("<bdi>a.txt</bdi>"));
+    assert!(page.text().contains("href=\"?format=html&amp;sort=size&amp;order=desc\""));
+    assert!(page.text().contains("<input type=\"hidden\" name=\"format\" value=\"html\">"));
+}
+
+#[test]
+fn what_can_not_be_listed_says_so() {
+    let (store, mut client) = listed(&[("docs/a.txt", "A"), ("shut/b", "")]);
+    store.fail("shut", Some(Fault::Absent(Absent::Denied(Denied { at: 4, need: Need::Read }))));
+    for (target, status) in [
+        ("/docs/a.txt/?format=json", 404),
+        ("/nothing/?format=json", 404),
+        ("/nothing/?format=tar", 404),
+        ("/.git/?format=json", 404),
+        ("/docs/?format=zip", 400),
+        ("/docs/?page=0", 400),
+        ("/docs?format=json", 301),
+        ("/shut/?format=json", 403),
+        ("/shut/?format=tar", 403),
+        ("/docs/?format=json", 200),
+    ] {
+        assert_eq!(ask(&mut client, "GET", target, "").status, status, "{target}");
+    }
+    client.ask("GET", "/docs/?format=json", "");
+    client.0.drop_jobs();
+    assert_eq!(client.answered().map(|got| got.status), Some(500), "a job that was thrown away");
+}
+
+#[test]
+fn a_large_folder_comes_in_pieces_and_none_of_it_is_held_back() {
+    let store = Memory::new();
+    (0..5000).for_each(|at| store.write(&format!("file {at:05}.txt"), ""));
+    let mut client = Client::new(&listing(&store));
+    let got = ask(&mut client, "GET", "/", "Accept: application/json\r\n");
+    assert_eq!(got.field("Transfer-Encoding"), Some("chunked"));
+    let names: Vec<_> = got.text().matches("{\"name\":\"file ").collect();
+    assert_eq!(names.len(), 5000);
+    assert!(got.text().ends_with("\n]}\n"));
+    // And the connection goes on.
+    let page = ask(&mut client, "GET", "/?page=5", "");
+    assert_eq!(page.text().matches("<tr class=\"n\">").count(), 1000);
+    assert!(page.text().contains("Page 5 of 5"));
+}
+
+#[test]
+fn a_client_that_does_not_read_gets_no_more_than_there_is_room_for() {
+    let store = Memory::new();
+    (0..20_000).for_each(|at| store.write(&format!("file {at:05}.txt"), ""));
+    let mut client = Client::new(&listing(&store));
+    client.ask("GET", "/?format=text", "");
+    assert!(client.0.run_jobs() > 0);
+    let held = client.0.held();
+    assert!(held > 0 && held < Harness::ROOM + 100 * 1024, "{held}");
+}
+
+#[test]
+fn a_folder_is_read_once_for_many_who_ask() {
+    let (store, _) = listed(&[("docs/a.txt", "A")]);
+    let site = listing(&store);
+    let mut clients: Vec<_> = (0..10).map(|_| Client::new(&site)).collect();
+    let before = store.opens();
+    for client in &mut clients {
+        assert_eq!(ask(client, "GET", "/docs/?format=json", "").status, 200);
+    }
+    assert_eq!(store.opens() - before, 1);
+    store.write("docs/b.txt", "B");
+    store.pass(Duration::from_secs(1).as_nanos() as u64);
+    let got = ask(&mut clients[0], "GET", "/docs/?format=json", "");
+    assert!(got.text().contains("b.txt"), "a second later it is read again");
+}
+
+#[test]
+fn an_archive_is_resumed_where_it_was_cut() {
+    let large = "0123456789".repeat(20_000);
+    let (store, mut client) = listed(&[("docs/a.txt", "A"), ("docs/large", &large)]);
+    let whole = ask(&mut client, "GET", "/docs/?format=tar", "");
+    assert_eq!((whole.status, whole.field("Content-Type")), (200, Some("application/x-tar")));
+    assert_eq!(whole.field("Content-Length"), Some(&*whole.body.len().to_string()));
+    assert_eq!(whole.field("Accept-Ranges"), Some("bytes"));
+    assert_eq!(whole.field("Content-Disposition"), Some("attachment; filename=\"docs.tar\""));
+    let tag = whole.field("ETag").unwrap().to_owned();
+
+    let size = whole.body.len();
+    for cut in [0, 1, 511, 512, 513, 1024, 1025, 70_000, size - 1025, size - 1] {
+        let fields = format!("Range: bytes={cut}-\r\nIf-Range: {tag}\r\n");
+        let rest = ask(&mut client, "GET", "/docs/?format=tar", &fields);
+        assert_eq!(rest.status, 206);
+        assert!(rest.body == whole.body[cut..], "{cut}");
+        let range = format!("bytes {cut}-{}/{size}", size - 1);
+        assert_eq!(rest.field("Content-Range"), Some(&*range));
+    }
+    let got = ask(&mut client, "GET", "/docs/?format=tar", "Range: bytes=5-9,9000-9009\r\n");
+    assert_eq!((got.status, got.body.len()), (200, size), "several parts are the whole");
+    let got = ask(&mut client, "GET", "/docs/?format=tar", "Range: bytes=99999999-\r\n");
+    assert_eq!(got.field("Content-Range"), Some(&*format!("bytes */{size}")));
+    let got = ask(&mut client, "HEAD", "/docs/?format=tar", "");
+    assert_eq!((got.head, got.body), (whole.head, vec![]));
+    let known = format!("If-None-Match: {tag}\r\n");
+    assert_eq!(ask(&mut client, "GET", "/docs/?format=tar", &known).status, 304);
+    let fields = "If-Match: \"other\"\r\n".to_owned();
+    assert_eq!(ask(&mut client, "GET", "/docs/?format=tar", &fields).status, 412);
+
+    store.write("docs/a.txt", "B");
+    store.pass(3_000_000_000);
+    let fields = format!("Range: bytes=5-\r\nIf-Range: {tag}\r\n");
+    let got = ask(&mut client, "GET", "/docs/?format=tar", &fields);
+    assert_eq!((got.status, got.body.len()), (200, size), "another archive is sent whole");
+}
+
+#[test]
+fn an_archive_of_many_files_has_few_of_them_open() {
+    let large = "x".repeat(100_000);
+    let names: Vec<_> = (0..50).map(|at| format!("f{at:02}")).collect();
+    let files: Vec<_> = names.iter().map(|name| (&**name, &*large)).collect();
+    let (store, mut client) = listed(&files);
+    client.ask("GET", "/?format=tar", "");
+    // Nobody reads, so not more is opened than may be.
+    for _ in 0..20 {
+        client.0.run_jobs();
+    }
+    assert!(store.opens() < 2 + 1 + 2 + 2, "{}", store.opens());
+    let mut bytes = Vec::new();
+    loop {
+        let more = client.0.output();
+        if client.0.run_jobs() == 0 && more.is_empty() {
+            break;
+        }
+        bytes.extend(more);
+    }
+    let got = taken_apart(&bytes);
+    assert_eq!(got.field("Content-Length"), Some(&*got.body.len().to_string()));
+}
+
+#[test]
+fn a_file_that_changes_under_an_archive_cuts_the_connection() {
+    let large = "x".repeat(300_000);
+    let (store, mut client) = listed(&[("a", &large), ("b", &large), ("c", "small")]);
+    client.ask("GET", "/?format=tar", "");
+    client.0.run_jobs();
+    store.write("c", "other");
+    let mut bytes = Vec::new();
+    loop {
+        let more = client.0.output();
+        if client.0.run_jobs() == 0 && more.is_empty() {
+            break;
+        }
+        bytes.extend(more);
+    }
+    let got = taken_apart(&bytes);
+    let announced: usize = got.field("Content-Length").unwrap().parse().unwrap();
+    assert!(got.body.len() < announced, "{} {announced}", got.body.len());
+    assert!(client.0.fault().is_some(), "the connection ends");
+}
+
+#[test]
+fn each_folder_has_the_listing_that_its_owner_wants() {
+    let options = Options { listing: true, ..Options::default() };
+    let (open, shut) = (memory(&[("a", "")]).0, memory(&[("b", "")]).0);
+    let mounts = Mounts::from(Folder::new(shut)).at("/pub", Folder::new(open).with(options));
+    let mut client = Client::new(&mounts.unwrap().site(CacheLimits::default()));
+    assert_eq!(ask(&mut client, "GET", "/", "").status, 404);
+    assert_eq!(ask(&mut client, "GET", "/?format=tar", "").status, 404);
+    assert_eq!(ask(&mut client, "GET", "/pub", "").status, 301);
+    let got = ask(&mut client, "GET", "/pub/", "");
+    assert!(got.text().contains("<h1><bdi>pub</bdi></h1>") && got.text().contains("<bdi>a</bdi>"));
+    let got = ask(&mut client, "GET", "/pub/?format=tar", "");
+    assert_eq!(got.field("Content-Disposition"), Some("attachment; filename=\"pub.tar\""));
+}
