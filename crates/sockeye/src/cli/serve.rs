@@ -59,11 +59,15 @@ pub(crate) fn message(plan: plan::Message, log: &Log) -> anyhow::Result<ExitCode
 ///
 /// When it could not begin.
 pub(crate) fn http(plan: plan::Http, log: &Log) -> anyhow::Result<ExitCode> {
-    let plan::Http { serve, folder, path, limits } = plan;
+    let plan::Http { serve, folder, path, listing, limits } = plan;
     let mut notes = Vec::new();
-    if !folder.has_index() {
+    if listing && !folder.is_file() {
+        notes.push("Whoever can reach it can list its folders and download them whole.".into());
+    } else if !folder.has_index() {
         notes.push(
-            "There is no index.html in it: / answers 404, the files have their own URLs.".into(),
+            "There is no index.html in it: / answers 404, the files have their own URLs; --listing \
+             shows them."
+                .into(),
         );
     }
     let what = format!("Serving {} over HTTP at", path.display());

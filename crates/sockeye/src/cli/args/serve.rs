@@ -29,6 +29,11 @@ pub(crate) struct Http {
     #[arg(hide_env = true)]
     pub(crate) listen: Vec<ListenAddr>,
 
+    /// List folders that have no index.html; ?format=json, text or tar asks for another form, tar
+    /// for all that is in them. Hidden names are never shown.
+    #[arg(long, env = "SOCKEYE_LISTING", hide_env = true)]
+    pub(crate) listing: bool,
+
     #[command(flatten)]
     pub(crate) serve: Serve,
 

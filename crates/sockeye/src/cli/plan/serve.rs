@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use sockeye_engine::{Config, ListenAddr, usable_cores};
-use sockeye_files::{Folder, OpenError};
+use sockeye_files::{Folder, OpenError, Options};
 use sockeye_proto::{http1, message};
 
 use crate::answers::Answers;
@@ -26,6 +26,8 @@ pub(crate) struct Http {
     pub(crate) folder: Folder,
     /// The folder or file, as an absolute path.
     pub(crate) path: PathBuf,
+    /// Folders without a page of their own are listed.
+    pub(crate) listing: bool,
     pub(crate) limits: http1::Limits,
 }
 
@@ -45,7 +47,9 @@ pub(crate) struct Message {
 }
 
 pub(super) fn http(typed: args::Http) -> anyhow::Result<Http> {
-    let folder = Folder::open(&typed.folder).map_err(explain)?;
+    let mut options = Options::default();
+    options.listing = typed.listing;
+    let folder = Folder::open(&typed.folder).map_err(explain)?.with(options);
     let path = std::path::absolute(&typed.folder).context("cannot tell where we are")?;
     let mut limits = http1::Limits::default();
     limits.request_line = typed.max_request_line.0;
@@ -60,7 +64,8 @@ pub(super) fn http(typed: args::Http) -> anyhow::Result<Http> {
             typed.max_header
         );
     }
-    Ok(Http { serve: serve(typed.listen, &typed.serve)?, folder, path, limits })
+    let listing = typed.listing;
+    Ok(Http { serve: serve(typed.listen, &typed.serve)?, folder, path, listing, limits })
 }
 
 pub(super) fn echo(typed: args::Echo) -> anyhow::Result<Echo> {
