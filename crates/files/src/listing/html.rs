@@ -25,7 +25,7 @@ const FAVICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/s
 /// What the page may do: look as it does, run its own script, send its own form. A test holds the
 /// two hashes to the texts.
 pub(crate) const POLICY: &str = "default-src 'none'; \
-    style-src 'sha256-rf5dGiIRsYQLfSHkma16HnJ7onZTYGWELUSBt6XTVPQ='; script-src 'sha256-k/254MnAkEFjur/7Yo9eG2p6WujXAP1FJgHN5OCZPBU='; img-src data:; form-action 'self'; \
+    style-src 'sha256-XMXzMzP/eYCQNW+EPlL606+Bjzwx+HSqiEEyOypMhD4='; script-src 'sha256-K+Bf1PlBsZoXc7ntXJgJsCUm/S1zXR9cDj01Elxanzc='; img-src data:; form-action 'self'; \
     base-uri 'none'; frame-ancestors 'self'";
 
 /// Everything in front of the rows.
@@ -64,22 +64,27 @@ pub(super) fn row(row: Row<'_>, out: &mut Vec<u8>) {
         Kind::Folder => ("f", "d", "/"),
         Kind::File => ("n", icon(name), ""),
     };
-    put!(out, "<tr class=\"{class}\"><th scope=\"row\"><a href=\"");
+    put!(out, "<tr class=\"{class}\" role=\"row\"><th scope=\"row\" role=\"rowheader\"><a href=\"");
     text::url(name, out);
     put!(out, "{slash}\"><svg aria-hidden=\"true\"><use href=\"#{icon}\"/></svg><bdi>");
     text::html(name, out);
     put!(out, "{slash}</bdi></a></th>");
     match kind {
-        Kind::Folder => put!(out, "<td class=\"s\"></td>"),
+        Kind::Folder => put!(out, "<td class=\"s\" role=\"cell\"></td>"),
         Kind::File => {
-            put!(out, "<td class=\"s\" title=\"{} bytes\">{}</td>", Count(size), Size(size));
+            put!(
+                out,
+                "<td class=\"s\" role=\"cell\" title=\"{} bytes\">{}</td>",
+                Count(size),
+                Size(size)
+            );
         }
     }
     let moment = Moment::new(modified).to_string();
     let (day, minute) = (&moment[..10], &moment[11..16]);
     put!(
         out,
-        "<td class=\"d\"><time datetime=\"{moment}\">{day}<span> {minute}</span></time></td>"
+        "<td class=\"d\" role=\"cell\"><time datetime=\"{moment}\">{day}<span> {minute}</span></time></td>"
     );
     put!(out, "</tr>\n");
 }
@@ -87,7 +92,11 @@ pub(super) fn row(row: Row<'_>, out: &mut Vec<u8>) {
 /// Everything behind the rows.
 pub(super) fn closing(view: &View, out: &mut Vec<u8>) {
     if view.rows().len() == 0 {
-        put!(out, "<tr><td class=\"none\" colspan=\"3\">{}</td></tr>\n", nothing(view));
+        put!(
+            out,
+            "<tr role=\"row\"><td class=\"none\" role=\"cell\" colspan=\"3\">{}</td></tr>\n",
+            nothing(view)
+        );
     }
     put!(out, "</tbody>\n</table>\n");
     pages(view, out);
@@ -95,7 +104,10 @@ pub(super) fn closing(view: &View, out: &mut Vec<u8>) {
         explain(readme, out);
     }
     put!(out, "</main>\n<footer>");
-    put!(out, "<span class=\"keys\"><kbd>/</kbd> filters, <kbd>↑</kbd> <kbd>↓</kbd> move. </span>");
+    put!(
+        out,
+        "<span class=\"keys\" hidden><kbd>/</kbd> filters, <kbd>↑</kbd> <kbd>↓</kbd> move. </span>"
+    );
     put!(out, "The same as <a href=\"");
     view.ask.link_format(Format::Json, out);
     put!(out, "\">JSON</a> or <a href=\"");
@@ -162,7 +174,7 @@ fn bar(view: &View, out: &mut Vec<u8>) {
     let ask = &view.ask;
     put!(out, "<div class=\"bar\">\n<form role=\"search\" method=\"get\">");
     put!(out, "<label class=\"vh\" for=\"q\">Filter by name</label>");
-    put!(out, "<input type=\"search\" id=\"q\" name=\"q\" placeholder=\"Filter by name\" ");
+    put!(out, "<input type=\"search\" id=\"q\" name=\"q\" placeholder=\"Filter names\" ");
     put!(out, "autocomplete=\"off\" autocapitalize=\"off\" spellcheck=\"false\" value=\"");
     text::html(&ask.filter, out);
     put!(out, "\">");
@@ -219,15 +231,17 @@ fn pages(view: &View, out: &mut Vec<u8>) {
 fn table(view: &View, has_parent: bool, out: &mut Vec<u8>) {
     put!(
         out,
-        "<table id=\"files\">\n<caption class=\"vh\">Files and folders</caption>\n<thead><tr>"
+        "<table id=\"files\" role=\"table\">\n<caption class=\"vh\">Files and folders</caption>\n"
     );
+    // The roles are said again, since a small screen lays the rows out as something else.
+    put!(out, "<thead role=\"rowgroup\"><tr role=\"row\">");
     for (sort, class, title) in
         [(Sort::Name, "", "Name"), (Sort::Size, "s", "Size"), (Sort::Date, "d", "Modified")]
     {
         let current = view.ask.sort == sort;
         // The largest and the latest are what one looks for first.
         let descending = if current { !view.ask.descending } else { sort != Sort::Name };
-        put!(out, "<th scope=\"col\" class=\"{class}\"");
+        put!(out, "<th scope=\"col\" role=\"columnheader\" class=\"{class}\"");
         let arrow = match (current, view.ask.descending) {
             (false, _) => "",
             (true, false) => " ↑",
@@ -248,11 +262,14 @@ fn table(view: &View, has_parent: bool, out: &mut Vec<u8>) {
         }
         put!(out, "</a></th>");
     }
-    put!(out, "</tr></thead>\n<tbody>\n");
+    put!(out, "</tr></thead>\n<tbody role=\"rowgroup\">\n");
     if has_parent {
-        put!(out, "<tr><th scope=\"row\"><a href=\"../\"><svg aria-hidden=\"true\">");
+        put!(
+            out,
+            "<tr role=\"row\"><th scope=\"row\" role=\"rowheader\"><a href=\"../\"><svg aria-hidden=\"true\">"
+        );
         put!(out, "<use href=\"#u\"/></svg><span>Folder above</span></a></th>");
-        put!(out, "<td class=\"s\"></td><td class=\"d\"></td></tr>\n");
+        put!(out, "<td class=\"s\" role=\"cell\"></td><td class=\"d\" role=\"cell\"></td></tr>\n");
     }
 }
 

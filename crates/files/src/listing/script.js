@@ -8,6 +8,9 @@
   const before = found.textContent;
   const asked = box.defaultValue;
   const paged = one(".pages") !== null;
+  // All is here, and narrowed by typing.
+  one("form button").hidden = !paged;
+  one(".keys").hidden = false;
 
   // Narrows what this page shows; Enter asks for the whole folder.
   const narrow = () => {
@@ -21,7 +24,7 @@
     if (box.value === asked) {
       found.textContent = before;
     } else {
-      found.textContent = `${shown} of ${rows.length} shown here` +
+      found.textContent = `${shown} of ${rows.length} shown` +
         (whole ? "; press Enter to search the whole folder" : "");
     }
   };
