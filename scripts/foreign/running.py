@@ -17,9 +17,10 @@ SECRET = b"outside the folder"
 class Checks:
     """Counts checks, and starts what they need."""
 
-    def __init__(self, binary, root):
+    def __init__(self, binary, root, what="foreign clients"):
         self.binary = binary
         self.root = root
+        self.what = what
         self.passed = 0
         self.failed = []
 
@@ -51,7 +52,7 @@ class Checks:
 
     def summary(self):
         """Prints the count; the process's exit code."""
-        print(f"\nforeign clients: {self.passed} passed, {len(self.failed)} failed")
+        print(f"\n{self.what}: {self.passed} passed, {len(self.failed)} failed")
         return 1 if self.failed else 0
 
 

@@ -1,0 +1,180 @@
+"""Chromium, driven through its DevTools protocol over a pair of pipes: no port, no library."""
+
+import base64
+import json
+import os
+import select
+import shutil
+import subprocess
+import tempfile
+import time
+
+PATIENCE = 20  # seconds until anything that should happen counts as not happening
+NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
+
+
+def find():
+    """The browser's program, or None."""
+    return next(filter(None, map(shutil.which, NAMES)), None)
+
+
+class Failed(Exception):
+    """The browser said no."""
+
+
+class Browser:
+    """One browser with one tab, until the end of a `with`."""
+
+    def __init__(self, program):
+        self._profile = tempfile.TemporaryDirectory(prefix="sockeye-browser-")
+        inward, self._write = os.pipe()
+        self._read, outward = os.pipe()
+
+        def hand_over():
+            # The browser reads from 3 and writes to 4; either may be taken by the other here.
+            spare = [os.dup(inward), os.dup(outward)]
+            while min(spare) < 5:
+                spare = [os.dup(end) for end in spare]
+            os.dup2(spare[0], 3)
+            os.dup2(spare[1], 4)
+
+        words = [program, "--headless", "--remote-debugging-pipe", "--disable-gpu",
+                 "--no-first-run", "--disable-dev-shm-usage", "--disable-background-networking",
+                 "--disable-component-update", "--disable-sync", "--force-color-profile=srgb",
+                 f"--user-data-dir={self._profile.name}"]
+        if os.geteuid() == 0:
+            words.append("--no-sandbox")  # it refuses to run as root with it
+        self._process = subprocess.Popen(
+            words, preexec_fn=hand_over, pass_fds=(3, 4), stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )
+        os.close(inward)
+        os.close(outward)
+        self._rest = b""
+        self._next = 0
+        self._session = None
+        self.events = []
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
+        self._session = attached["sessionId"]
+        for domain in ("Page", "Runtime", "Log", "Network", "Accessibility", "DOM"):
+            self.call(f"{domain}.enable")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        os.close(self._write)
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        os.close(self._read)
+        try:
+            self._profile.cleanup()
+        except OSError:
+            pass  # a helper of the browser is still writing there
+
+    def call(self, method, **parameters):
+        """Asks the browser, and waits for its answer."""
+        self._next += 1
+        message = {"id": self._next, "method": method, "params": parameters}
+        if self._session and not method.startswith(("Target.", "Browser.")):
+            message["sessionId"] = self._session
+        os.write(self._write, json.dumps(message).encode() + b"\0")
+        until = time.monotonic() + PATIENCE
+        while True:
+            answer = self._receive(until, method)
+            if answer.get("id") == self._next:
+                if "error" in answer:
+                    raise Failed(f"{method}: {answer['error']['message']}")
+                return answer["result"]
+            self.events.append(answer)
+
+    def wait_for(self, method, test=lambda parameters: True):
+        """Waits for an event, those that came before included, and takes it out."""
+        until = time.monotonic() + PATIENCE
+        while True:
+            for at, event in enumerate(self.events):
+                if event.get("method") == method and test(event["params"]):
+                    return self.events.pop(at)["params"]
+            self.events.append(self._receive(until, method))
+
+    def _receive(self, until, what):
+        while b"\0" not in self._rest:
+            ready, _, _ = select.select([self._read], [], [], max(0, until - time.monotonic()))
+            piece = os.read(self._read, 1 << 20) if ready else b""
+            if not piece:
+                raise Failed(f"{what}: the browser {'ended' if ready else 'did not answer'}")
+            self._rest += piece
+        message, _, self._rest = self._rest.partition(b"\0")
+        return json.loads(message)
+
+    def _loaded(self, begin):
+        self.events = [event for event in self.events
+                       if event.get("method") != "Page.loadEventFired"]
+        begin()
+        self.wait_for("Page.loadEventFired")
+
+    def open(self, url):
+        """Goes to a page and waits until it is there."""
+        self._loaded(lambda: self.call("Page.navigate", url=url))
+
+    def follow(self, script):
+        """Runs what leads to another page, and waits for that."""
+        self._loaded(lambda: self.run(script))
+
+    def press_to_follow(self, key):
+        """Presses a key that leads to another page, and waits for that."""
+        self._loaded(lambda: self.press(key))
+
+    def run(self, script):
+        """What an expression comes to on the page."""
+        result = self.call("Runtime.evaluate", expression=script, returnByValue=True,
+                           awaitPromise=True, userGesture=True)
+        if "exceptionDetails" in result:
+            raise Failed(f"{script}: {result['exceptionDetails']}")
+        return result["result"].get("value")
+
+    def type(self, text):
+        """Types into what has the focus."""
+        self.call("Input.insertText", text=text)
+
+    def press(self, key):
+        """Presses a key and lets it go."""
+        codes = {"Enter": 13, "Escape": 27, "End": 35, "Home": 36, "ArrowUp": 38, "ArrowDown": 40}
+        code = codes.get(key, ord(key[0]))
+        more = {"text": "\r"} if key == "Enter" else {"text": key} if len(key) == 1 else {}
+        common = {"key": key, "windowsVirtualKeyCode": code}
+        self.call("Input.dispatchKeyEvent", type="keyDown", **common, **more)
+        self.call("Input.dispatchKeyEvent", type="keyUp", **common)
+
+    def screen(self, width, height, phone=False, dark=False):
+        """Takes on another size and colour scheme."""
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height,
+                  deviceScaleFactor=2 if phone else 1, mobile=phone)
+        scheme = "dark" if dark else "light"
+        self.call("Emulation.setEmulatedMedia",
+                  features=[{"name": "prefers-color-scheme", "value": scheme}])
+
+    def picture(self, path):
+        """Keeps what is seen as a PNG."""
+        data = self.call("Page.captureScreenshot", format="png")["data"]
+        path.write_bytes(base64.b64decode(data))
+
+    def complaints(self):
+        """What the browser said was wrong since the last time, and forgets it."""
+        # An answer to a question comes behind all that happened before.
+        self.run("0")
+        wrong = []
+        for event in self.events:
+            method, parameters = event.get("method"), event.get("params", {})
+            if method == "Runtime.exceptionThrown":
+                wrong.append(parameters["exceptionDetails"]["text"])
+            elif method == "Log.entryAdded" and parameters["entry"]["level"] == "error":
+                wrong.append(parameters["entry"]["text"])
+            elif method == "Page.javascriptDialogOpening":
+                wrong.append("a dialog: " + parameters["message"])
+        self.events = []
+        return wrong
