@@ -108,15 +108,7 @@ impl<H: Handler> Http<H> {
     }
 
     /// What a request's head says of its message.
-    fn header(&self, request: &Request<'_>) -> Result<(Header, JsonName), Wrong> {
-        let mut types = request.fields_named("content-type");
-        let Some(value) = types.next() else {
-            return Err(Wrong::media(format!("there is no Content-Type; {RIGHT}")));
-        };
-        let media = Media::read(value).filter(|_| types.next().is_none()).ok_or_else(|| {
-            let what = "the Content-Type is none, such as text/json; charset=utf-8";
-            Wrong::new(Status::BAD_REQUEST, "bad_header", what)
-        })?;
+    fn header(&self, request: &Request<'_>, media: Media) -> Result<Header, Wrong> {
         if media.is_form() {
             return Err(Wrong::media(format!("this Content-Type is a form's; {RIGHT}")));
         }
@@ -138,22 +130,26 @@ impl<H: Handler> Http<H> {
             Content::Length(length) => length,
             Content::Chunked => limit,
         };
-        let header = Header {
+        Ok(Header {
             content_type: media.content_type,
             content_encoding: media.content_encoding,
             content_length,
             id: None,
             keep_alive: false,
             deadline_ms: None,
-        };
-        Ok((header, media.json.unwrap_or_default()))
+        })
     }
 
     /// Begins to read a message.
     fn begin(&mut self, request: &Request<'_>, reply: http1::Reply<'_, '_>) -> http1::Answer {
-        let (header, json) = match self.header(request) {
-            Ok(header) => header,
+        let media = match media(request) {
+            Ok(media) => media,
             Err(wrong) => return wrong.send(JsonName::default(), reply),
+        };
+        let json = media.json.unwrap_or_default();
+        let header = match self.header(request, media) {
+            Ok(header) => header,
+            Err(wrong) => return wrong.send(json, reply),
         };
         let len = header.content_length;
         let sink = match self.handler.wants(&header) {
@@ -203,6 +199,18 @@ impl<H: Handler> Http<H> {
         };
         send(status, message, asked.json, &Fields::new(), reply)
     }
+}
+
+/// What a request's Content-Type says.
+fn media(request: &Request<'_>) -> Result<Media, Wrong> {
+    let mut types = request.fields_named("content-type");
+    let Some(value) = types.next() else {
+        return Err(Wrong::media(format!("there is no Content-Type; {RIGHT}")));
+    };
+    Media::read(value).filter(|_| types.next().is_none()).ok_or_else(|| {
+        let what = "the Content-Type is none, such as text/json; charset=utf-8";
+        Wrong::new(Status::BAD_REQUEST, "bad_header", what)
+    })
 }
 
 /// What is right where the type is wrong.
@@ -385,7 +393,8 @@ impl<H: Handler> http1::Handler for Http<H> {
             what => format!("the client {what}"),
         };
         let message = error_reply(code_of(status, code), &text);
-        let fields = fields(&media::content_type(&message, JsonName::default())).ok()?;
+        let json = self.asked.as_ref().map(|asked| asked.json).unwrap_or_default();
+        let fields = fields(&media::content_type(&message, json)).ok()?;
         Some((fields, message.content))
     }
 
