@@ -149,9 +149,9 @@ def faults(checks, server):
                 said = json.loads(content)
                 expect(said["error"]["code"], code)
                 assert said["result"].startswith("Error: "), said
-    with checks.check("message: HTTP is answered with an error, not with silence"):
-        _, content = the_frame(talk(server, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", True))
-        assert json.loads(content)["error"]["code"] in ("bad_header", "incomplete"), content
+    with checks.check("message: HTTP is answered, not met with silence"):
+        received = talk(server, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", True)
+        assert received.startswith(b"HTTP/1.1 200 "), received
     with checks.check("message: a reply survives a megabyte behind the fault"):
         _, content = the_frame(talk(server, b"\0\0" + bytes(MIB - 2)))
         expect(json.loads(content)["error"]["code"], "bad_header")
