@@ -1,0 +1,93 @@
+"""Where our HTTP parser and others disagree, and why that is so.
+
+`scripts/foreign-parsers` finds the disagreements; one that isn't listed here is a failure, and so is a
+line here that explains none.
+"""
+
+BOTH = ("h11", "node")
+
+# What we refuse, by our own words for it, and who doesn't.
+STRICTER = {
+    # Left to the handler by them: a parser has no list of methods, or a longer one.
+    "sent a request with a method that is not known here": BOTH,
+    "sent a request with a method that is not allowed here": BOTH,
+    # A parser need not know which form of a target belongs to which method, and who reads the
+    # target as a URL comes later. Characters that no URI has were used to get past filters.
+    "sent a request target that is of no form for its method": BOTH,
+    "sent a request target with a character that none has": BOTH,
+    "sent a request target with a bad authority": BOTH,
+    # They look whether there is a Host field, if at that; and Node counts the first of several.
+    "sent a Host field that names no host": BOTH,
+    "sent more than one Host field": ("node",),
+    # h11 takes any version of two digits for 1.1; llhttp knows 0.9 and 2.0 as well, and a request
+    # line without any. Neither says what it would answer.
+    "sent a request in a version other than HTTP/1.1 and HTTP/1.0": BOTH,
+    # Any number of blank lines in front, and more than one space within, are forgiven by llhttp; it
+    # also speaks RTSP. h11 takes LF for CRLF, as it may (RFC 9112, 2.2): we don't, because whoever
+    # stands in front of us may not.
+    "sent a request line that does not end with a version": BOTH,
+    "sent a request line that begins with no method": ("node",),
+    "sent an LF without a CR": ("h11",),
+    "sent a field line without a colon": ("h11",),
+    # h11 puts folded lines together, as it may (RFC 9112, 5.2).
+    "sent a field line that begins with a space": ("h11",),
+    # Other than CR, LF and NUL they may be kept (RFC 9110, 5.5). They end up in logs.
+    "sent a control character in a field's value": ("h11",),
+    # Repeated lengths that agree may be taken for one (RFC 9110, 8.6), and Content-Length may be
+    # ignored beside Transfer-Encoding (RFC 9112, 6.3). Who repeats them is confused or lies.
+    "sent more than one Content-Length field": ("h11",),
+    "sent a Content-Length that is no number": ("h11",),
+    "sent both Content-Length and Transfer-Encoding": ("h11",),
+    # Faulty framing, says RFC 9112, 6.1. They close behind it; we don't begin.
+    "sent Transfer-Encoding in HTTP/1.0": BOTH,
+    # llhttp only looks for `chunked` at the end; the bytes that it hands on are still coded.
+    "sent a transfer coding other than chunked": ("node",),
+    "sent more than one Transfer-Encoding field": ("node",),
+    "sent a Transfer-Encoding that is no list of codings": ("node",),
+    # Blanks behind a size are in no grammar; h11 takes them, and anything for an extension.
+    "sent a chunk size that is no hexadecimal number": ("h11",),
+    "sent a CR without an LF": ("h11",),
+    "sent a control character in a chunk extension": ("h11",),
+    # Our limits. Theirs are elsewhere, or others.
+    "sent a chunk size with more than sixteen digits": BOTH,
+    "sent more chunk extensions than the limit allows": BOTH,
+    "sent a request line beyond the limit": BOTH,
+    "sent a request head beyond the limit": BOTH,
+    "sent more header fields than the limit allows": BOTH,
+    # Left to the handler by h11. Node takes whatever has the known one in it, and goes on behind its
+    # refusal of another one.
+    "sent an Expect field other than 100-continue": BOTH,
+    # A request with a method that nobody knows, to h11.
+    "began to speak HTTP/2, and this port speaks HTTP/1.1": ("h11",),
+}
+
+# What they refuse and we don't, by their words for it.
+LAXER = {
+    "h11": {
+        # One blank line in front of a request should be ignored (RFC 9112, 2.2).
+        "no request line received": "a blank line in front",
+        "illegal request line": "a CR in front, and then the end",
+        # Blanks are allowed there (RFC 9112, 7.1.1).
+        "illegal chunk header": "blanks in front of an extension",
+        # Fields behind a body frame nothing.
+        "Only Transfer-Encoding: chunked is supported": "a coding in the trailer section",
+        "bad Content-Length": "a length in the trailer section",
+        "conflicting Content-Length": "lengths in the trailer section",
+    },
+    "node": {
+        # Extensions mean nothing to us: we skip them, whatever they hold but controls.
+        "HPE_STRICT": "an extension that is not in the grammar",
+        "HPE_INVALID_CHUNK_SIZE": "blanks in front of an extension",
+        # Blanks may stand around any value (RFC 9112, 5); fields behind a body frame nothing.
+        "HPE_INVALID_CONTENT_LENGTH": "a tab behind a length, or a length in the trailer section",
+        "HPE_INVALID_TRANSFER_ENCODING": "a coding in the trailer section",
+    },
+}
+
+# Behind which requests they go on, and we don't: llhttp overlooks a `close` with a tab behind it.
+GOES_ON = {"h11": (), "node": ("close",)}
+
+# Behind which requests they find nothing more, neither good nor bad, though we do: those of HTTP/1.0
+# that ask to keep the connection, which they close, and those that would be upgraded and aren't, behind
+# which Node doesn't say what is wrong.
+STOPS = {"h11": ("HTTP/1.0",), "node": ("HTTP/1.0", "upgrade")}
