@@ -5,7 +5,7 @@
 
 #![forbid(unsafe_code)]
 
-#[path = "../tests/reads/mod.rs"]
+#[path = "../tests/requests/reads.rs"]
 mod reads;
 
 use std::error::Error;

@@ -200,3 +200,37 @@ fn the_option_to_upgrade_without_a_protocol_is_none() {
         assert_eq!(codes(&text(client.output())), [404, 200], "{fields}");
     }
 }
+
+#[test]
+fn an_exchange_cut_in_two_anywhere_gives_the_same_bytes() {
+    let held = "POST /hold HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n\
+                5;x\r\nhello\r\n2\r\n\r\n\r\n0\r\nA: b\r\n\r\n";
+    let streamed = "POST /amplify HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx";
+    let unread =
+        "POST /unread HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n";
+    let upgrade = "GET /upgrade-late HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\nhello";
+    let stream = [held, streamed, unread, upgrade].concat();
+    let said = |parts: [&str; 2]| {
+        let mut client = odd();
+        let mut output = Vec::new();
+        for part in parts {
+            client.input(part.as_bytes());
+            output.extend(client.output());
+            while client.run_jobs() > 0 {
+                output.extend(client.output());
+            }
+        }
+        client.eof();
+        output.extend(client.output());
+        assert!(client.finished(), "{:?}", client.fault());
+        output
+    };
+    let whole = said([&stream, ""]);
+    let replies = text(whole.clone());
+    assert_eq!(codes(&replies), [100, 200, 200, 200, 101]);
+    assert!(replies.ends_with("\r\n\r\nhello"));
+    for at in 0..stream.len() {
+        let (first, second) = stream.split_at(at);
+        assert_eq!(said([first, second]), whole, "cut at {at}");
+    }
+}

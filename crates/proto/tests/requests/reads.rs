@@ -1,4 +1,4 @@
-//! What the HTTP server reads in bytes, as plain values; and the cases of `requests.txt`.
+//! What the HTTP server reads in bytes, as plain values.
 
 use std::cell::RefCell;
 use std::rc::Rc;

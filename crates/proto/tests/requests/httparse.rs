@@ -1,0 +1,102 @@
+//! Our reading against another parser's, `httparse`: what both accept means the same to both, and
+//! what only one of them accepts has a reason that is listed.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use crate::cases::{Case, cases, damaged};
+use crate::reads::{Accepted, End, Reading, read};
+
+/// What we refuse though httparse doesn't, by our own words for it.
+const STRICTER: &[&str] = &[
+    // Not asked of somebody who reads heads alone: what methods, targets and fields mean.
+    "sent a request with a method that is not known here",
+    "sent a request with a method that is not allowed here",
+    "sent a request target that is of no form for its method",
+    "sent a request target with a bad authority",
+    "sent no Host field",
+    "sent more than one Host field",
+    "sent a Host field that names no host",
+    "sent a Content-Length that is no number",
+    "sent more than one Content-Length field",
+    "sent both Content-Length and Transfer-Encoding",
+    "sent Transfer-Encoding in HTTP/1.0",
+    "sent more than one Transfer-Encoding field",
+    "sent a transfer coding other than chunked",
+    "sent a chunked coding that is not the last one",
+    "sent a Transfer-Encoding that is no list of codings",
+    "sent an Expect field other than 100-continue",
+    // Bytes that no URI has, and LF for CRLF, which it takes on purpose (RFC 9112, 2.2 and 3.2).
+    "sent a request target with a character that none has",
+    "sent a request line that does not end with a version",
+    "sent an LF without a CR",
+    "sent a field line without a colon",
+    // It takes any number of blank lines in front.
+    "sent a request line that begins with no method",
+    // Our limits.
+    "sent a request line beyond the limit",
+    "sent a request head beyond the limit",
+    "sent more header fields than the limit allows",
+];
+
+/// What httparse makes of the first head; `None` where it refuses, or waits for more.
+fn theirs(input: &[u8]) -> Option<Accepted> {
+    let mut fields = [::httparse::EMPTY_HEADER; 200];
+    let mut request = ::httparse::Request::new(&mut fields);
+    if request.parse(input).ok()?.is_partial() {
+        return None;
+    }
+    let fields = request.headers.iter().map(|f| (f.name.as_bytes().to_vec(), f.value.to_vec()));
+    Some(Accepted {
+        method: request.method?.to_owned(),
+        target: request.path?.as_bytes().to_vec(),
+        minor: request.version?,
+        fields: fields.collect(),
+        ..Accepted::default()
+    })
+}
+
+/// Compares the two about the first head. Returns the reason where we are stricter.
+fn compare(name: &str, input: &[u8]) -> Option<String> {
+    let Reading { requests, end } = read([input]);
+    match (requests.into_iter().next(), theirs(input), end) {
+        (Some(ours), theirs, _) => {
+            let ours = Accepted { body: Vec::new(), trailers: Vec::new(), ..ours };
+            assert_eq!(theirs, Some(ours), "{name}: {}", input.escape_ascii());
+            None
+        }
+        (None, Some(_), End::Refused(_, why)) => Some(why),
+        _ => None,
+    }
+}
+
+#[test]
+fn what_is_stricter_than_httparse_is_listed_and_what_is_listed_is() {
+    let mut found = BTreeSet::new();
+    for Case { name, bytes, .. } in cases() {
+        // What is refused behind a good head is not httparse's to see.
+        if name.starts_with("chunks: ") || name.starts_with("trailers: ") {
+            continue;
+        }
+        if let Some(why) = compare(name, &bytes) {
+            assert!(STRICTER.contains(&&*why), "{name}: {why}");
+            found.insert(why);
+        }
+    }
+    let idle: Vec<_> = STRICTER.iter().filter(|why| !found.contains(**why)).collect();
+    assert!(idle.is_empty(), "nothing is refused for {idle:?}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 2000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn what_is_accepted_of_damaged_requests_means_the_same_to_both(bytes in damaged()) {
+        compare("damaged", &bytes);
+    }
+}
