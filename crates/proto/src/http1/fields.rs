@@ -147,6 +147,8 @@ mod tests {
             ("Transfer-Encoding", b"chunked", BadField::Reserved),
             ("CONNECTION", b"close", BadField::Reserved),
             ("Date", b"now", BadField::Reserved),
+            ("upgrade", b"h2c", BadField::Reserved),
+            ("Trailer", b"ETag", BadField::Reserved),
         ] {
             let mut fields = Fields::new();
             assert_eq!(fields.push(name, value), Err(why), "{name:?}: {value:?}");
