@@ -29,12 +29,17 @@ pub(crate) fn limits() -> Limits {
 /// When the two are not answered alike, or not with replies that another parser can read.
 pub fn http1_stream(input: &[u8]) {
     let Some(cut) = Cut::read(input) else { return };
-    for ending in [Ending::Eof, Ending::Silence] {
-        let (whole, asked) = outcome([cut.stream], ending, Jobs::Quick);
+    // What is known of one request must change nothing for another one.
+    let shared = Rc::new(Shared::new(limits()));
+    let outcome = |parts: &mut dyn Iterator<Item = _>, ending, jobs| {
+        outcome(Rc::clone(&shared), parts, ending, jobs)
+    };
+    for ending in [Ending::Eof, Ending::Silence, Ending::Drain] {
+        let (whole, asked) = outcome(&mut [cut.stream].into_iter(), ending, Jobs::Quick);
         // What is said after a long silence has another date.
         let late = matches!(ending, Ending::Eof).then_some(Jobs::Slow);
         for jobs in [Jobs::Quick].into_iter().chain(late) {
-            let (parts, also_asked) = outcome(cut.parts(), ending, jobs);
+            let (parts, also_asked) = outcome(&mut cut.parts(), ending, jobs);
             assert_eq!(parts, whole, "the cut is seen in the answer");
             assert_eq!(also_asked, asked, "the cut is seen in the requests");
         }
@@ -43,12 +48,13 @@ pub fn http1_stream(input: &[u8]) {
 }
 
 fn outcome<'a>(
+    shared: Rc<Shared>,
     parts: impl IntoIterator<Item = &'a [u8]>,
     ending: Ending,
     jobs: Jobs,
 ) -> (Outcome, Vec<Asked>) {
     let asked = Rc::new(RefCell::default());
-    let server = Server::new(Rc::new(Shared::new(limits())), Several::new(Rc::clone(&asked)));
+    let server = Server::new(shared, Several::new(Rc::clone(&asked)));
     let outcome = play(Harness::new(server), parts, ending, jobs);
     (outcome, asked.take())
 }

@@ -178,6 +178,12 @@ impl Handler for Several {
                 stream.write(b"it took a while");
                 stream.end()
             }
+            // What has an end of its own goes on to it.
+            StreamEvent::Drain => match &self.path[..] {
+                b"/pipe" | b"/known" => stream.read(),
+                b"/more" | b"/twice" => self.write_on(stream),
+                _ => stream.end(),
+            },
             _ => stream.abort(),
         }
     }

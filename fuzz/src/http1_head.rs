@@ -38,22 +38,28 @@ struct Read {
 /// otherwise.
 pub fn head(input: &[u8]) {
     let Some(cut) = Cut::read(input) else { return };
-    let whole = ours([cut.stream]);
-    assert_eq!(ours(cut.parts()), whole, "the cut is seen");
+    let shared = Rc::new(Shared::new(limits()));
+    let whole = ours(&shared, [cut.stream]);
+    assert_eq!(ours(&shared, cut.parts()), whole, "the cut is seen");
+    assert_eq!(ours(&shared, [cut.stream]), whole, "it is read otherwise behind the same one");
     let Some((head, content)) = &whole.head else { return };
     // One blank line in front is forgiven, and is none of the head.
     let stream = cut.stream.strip_prefix(b"\r\n").unwrap_or(cut.stream);
     let (theirs, len) = theirs(stream).expect("httparse accepts what we do");
     assert_eq!((head, whole.unused), (&theirs, stream.len() - len), "httparse reads otherwise");
     assert_eq!(*content, framing(&theirs), "the body has another length");
-    let anew = ours([&write(head)[..]]);
-    assert_eq!(anew.head, whole.head, "written anew it is read otherwise");
+    let anew = write(head);
+    // The second one knows the first one's fields.
+    for time in ["first", "second"] {
+        let anew = ours(&shared, [&anew[..]]);
+        assert_eq!(anew.head, whole.head, "written anew it is read otherwise the {time} time");
+    }
 }
 
-fn ours<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Read {
+fn ours<'a>(shared: &Rc<Shared>, parts: impl IntoIterator<Item = &'a [u8]>) -> Read {
     let head = Rc::new(RefCell::new(None));
     let keep = Keep(Rc::clone(&head));
-    let mut client = Harness::new(Server::new(Rc::new(Shared::new(limits())), keep));
+    let mut client = Harness::new(Server::new(Rc::clone(shared), keep));
     let mut rest = 0;
     for part in parts {
         if client.fault().is_some() {

@@ -33,6 +33,8 @@ pub(crate) enum Ending {
     Eof,
     /// The peer stays, and says nothing for longer than is waited for anything.
     Silence,
+    /// The server wants to stop; then silence.
+    Drain,
 }
 
 /// When jobs run.
@@ -66,6 +68,7 @@ pub(crate) fn play<'a>(
     match ending {
         Ending::Eof => peer.eof(),
         Ending::Silence => peer.pass(LONG),
+        Ending::Drain => peer.drain(),
     }
     settle(&mut peer, &mut output);
     // What was answered just now may be followed by silence, too.
