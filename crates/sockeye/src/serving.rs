@@ -44,8 +44,14 @@ pub struct Serving {
 }
 
 impl Serving {
-    /// Binds `addresses`, and begins to answer there.
-    pub(crate) fn begin<S: Service + 'static>(
+    /// Has connections to `addresses` answered on so many threads of their own, each by a service
+    /// that `service` makes from its number: for what is neither [`http`](crate::http) nor
+    /// [`message`](crate::message).
+    ///
+    /// # Errors
+    ///
+    /// [`ServeError`] when it could not begin; nothing is answered then.
+    pub fn begin<S: Service + 'static>(
         addresses: &[ListenAddr],
         workers: NonZeroUsize,
         config: Config,

@@ -1,0 +1,108 @@
+//! Runs a [`tower::Service`](tower_service::Service), an axum `Router` for one, on Sockeye's engine.
+//!
+//! ```
+//! use axum::Router;
+//! use axum::routing::get;
+//! use sockeye::http::Options;
+//!
+//! let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+//! let app = Router::new().route("/", get(|| async { "Hello World" }));
+//! let addresses = ["127.0.0.1:0".parse()?];
+//! let serving = sockeye_tower::serve(&addresses, Options::default(), runtime.handle(), app)?;
+//! # use std::io::{Read, Write};
+//! # let mut client = std::net::TcpStream::connect(serving.ip_addresses().next().expect("one"))?;
+//! # client.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+//! # let mut reply = String::new();
+//! # client.read_to_string(&mut reply)?;
+//! # assert!(reply.ends_with("Hello World"), "{reply}");
+//!
+//! serving.handle().drain();
+//! serving.join()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! The engine's threads read, write and keep every limit and deadline; what the service does, it
+//! does as a task of the tokio runtime that it is given, whose threads are others:
+//!
+//! ```text
+//!  client ──▶ loop ──head──▶ task: service.call(request).await
+//!                ──pieces──▶ RequestBody, polled       a full one: nothing is read from the client
+//!         ◀── loop ◀──head── response
+//!                ──a pull──▶                           only when there is room for more
+//!                ◀──pieces── what is ready of its body, up to 64 KiB together
+//! ```
+//!
+//! - Both bodies are streamed, with backpressure, and with trailers. There is no limit on a
+//!   request's body here, for it is never held as a whole: [`Limits::body`](sockeye::http::Limits)
+//!   does not count, and services bring limits of their own (axum's extractors: 2 MiB).
+//! - A client that expects `100 Continue` is told so when the body is first polled.
+//! - A request's extensions have the [`Peer`]. What extracts axum's `ConnectInfo` finds it after a
+//!   layer of three lines has put it there:
+//!   `request.extensions_mut().insert(ConnectInfo(address))`.
+//! - When a client's connection is reset, or our end of it is closed, its task is aborted at its next
+//!   `await`. A client that only ended its side is still answered, so one that left in silence is
+//!   noticed by what is sent next.
+//! - A panic, or an error, of the service is a 500; in the middle of a response the connection is
+//!   cut, so that the client sees that something is missing. The log says why.
+//! - When the server stops, responses of `text/event-stream` are ended in order. Others have until
+//!   the drain deadline.
+//!
+//! What can't work here: `hyper::upgrade` (so WebSockets by axum): there is no `OnUpgrade` among the
+//! extensions, and a 101 is refused with a 500. HTTP/2 and TLS are not spoken. Interim responses
+//! other than `100 Continue` can't be sent. The fields that
+//! [`Reply`](sockeye::http::Reply) says are the server's are the server's: a service's `Date` and
+//! `Server` are left out, as is `Transfer-Encoding: chunked`; any other transfer coding is a 500.
+
+#![forbid(unsafe_code)]
+
+mod body;
+mod exchange;
+mod task;
+
+use std::fmt;
+use std::rc::Rc;
+use std::sync::{Mutex, PoisonError};
+
+use http::{Request, Response};
+use http_body::Body;
+use sockeye::http::Options;
+use sockeye::http1::{self, Shared};
+use sockeye::{ListenAddr, Peer, Protocol, ServeError, Serving};
+use tokio::runtime::Handle;
+use tower_service::Service;
+
+pub use self::body::{Incomplete, RequestBody};
+use self::exchange::{Common, Exchange};
+
+/// Has requests that come at `addresses` answered by `service`, of which each gets a clone, on
+/// `runtime`, until [`Serving::handle`] says to stop. The runtime has to live longer: requests that
+/// it drops are answered with 500.
+///
+/// # Errors
+///
+/// [`ServeError`] when it could not begin; nothing is answered then.
+pub fn serve<S, B>(
+    addresses: &[ListenAddr],
+    options: Options,
+    runtime: &Handle,
+    service: S,
+) -> Result<Serving, ServeError>
+where
+    S: Service<Request<RequestBody>, Response = Response<B>, Future: Send> + Clone + Send + 'static,
+    S::Error: fmt::Display + Send,
+    B: Body<Data: Send> + Send + 'static,
+    B::Error: fmt::Display,
+{
+    let Options { workers, limits, config, names_itself } = options;
+    // Each thread has a clone, made there; the service need not be shared by them.
+    let (service, runtime) = (Mutex::new(service), runtime.clone());
+    Serving::begin(addresses, workers, config, move |_| {
+        let service = service.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let common = Rc::new(Common { service, runtime: runtime.clone() });
+        let shared = Rc::new(Shared::new(limits.clone()).names_itself(names_itself));
+        move |peer: &Peer| -> Box<dyn Protocol> {
+            let exchange = Exchange::new(Rc::clone(&common), *peer);
+            Box::new(http1::Server::new(Rc::clone(&shared), exchange))
+        }
+    })
+}

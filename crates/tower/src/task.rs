@@ -1,0 +1,114 @@
+//! The task that has a request answered, and hands the response to the loop as that takes it.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+
+use bytes::{Buf, Bytes};
+use http::{HeaderMap, Request, Response, response};
+use http_body::Body;
+use sockeye::proto::Promise;
+use tokio::sync::mpsc;
+use tower_service::Service;
+use tracing::error;
+
+use crate::RequestBody;
+
+/// Bytes of a response that travel together: what is ready, up to about so many.
+const TOGETHER: usize = 64 * 1024;
+
+/// A response's head on its way, with what was ready of its body.
+pub(crate) struct Head {
+    pub(crate) head: response::Parts,
+    /// How long the body is, where it says so.
+    pub(crate) length: Option<u64>,
+    pub(crate) first: Batch,
+}
+
+/// Some of a response's body on its way.
+#[derive(Default)]
+pub(crate) struct Batch {
+    pub(crate) pieces: Vec<Bytes>,
+    pub(crate) end: Option<Ended>,
+}
+
+/// How a response's body ended.
+pub(crate) enum Ended {
+    Whole(HeaderMap),
+    Failed,
+}
+
+/// Answers a request. `answer` is kept with the [`Head`], and each promise of `pulls` with a
+/// [`Batch`] when there is one.
+pub(crate) async fn answer<S, B>(
+    mut service: S,
+    request: Request<RequestBody>,
+    answer: Promise,
+    mut pulls: mpsc::UnboundedReceiver<Promise>,
+) where
+    S: Service<Request<RequestBody>, Response = Response<B>>,
+    S::Error: fmt::Display,
+    B: Body,
+    B::Error: fmt::Display,
+{
+    let called = match poll_fn(|cx| service.poll_ready(cx)).await {
+        Ok(()) => service.call(request).await,
+        Err(error) => Err(error),
+    };
+    // Dropping the promise is a 500.
+    let (head, body) = match called {
+        Ok(response) => response.into_parts(),
+        Err(error) => {
+            error!(target: "sockeye", %error, "a service failed");
+            return;
+        }
+    };
+    let length = body.size_hint().exact();
+    let mut body = pin!(body);
+    // What is ready goes with the head; that nothing is, is no reason to wait.
+    let first = poll_fn(|cx| Poll::Ready(gather(body.as_mut(), cx))).await;
+    let first = match first {
+        Poll::Ready(batch) => batch,
+        Poll::Pending => Batch::default(),
+    };
+    let mut over = first.end.is_some();
+    answer.keep(Box::new(Head { head, length, first }));
+    while !over && let Some(pull) = pulls.recv().await {
+        let batch = poll_fn(|cx| gather(body.as_mut(), cx)).await;
+        over = batch.end.is_some();
+        pull.keep(Box::new(batch));
+    }
+}
+
+/// Gathers what is ready of a body.
+fn gather<B: Body>(mut body: Pin<&mut B>, cx: &mut Context<'_>) -> Poll<Batch>
+where
+    B::Error: fmt::Display,
+{
+    let mut batch = Batch::default();
+    let mut bytes = 0;
+    while bytes < TOGETHER && batch.end.is_none() {
+        match body.as_mut().poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                Ok(mut data) => {
+                    // Empty ones count as something, so that they hold nobody up.
+                    bytes += data.remaining().max(1);
+                    let piece = data.copy_to_bytes(data.remaining());
+                    batch.pieces.extend((!piece.is_empty()).then_some(piece));
+                }
+                Err(frame) => {
+                    batch.end = Some(Ended::Whole(frame.into_trailers().unwrap_or_default()));
+                }
+            },
+            Poll::Ready(Some(Err(error))) => {
+                error!(target: "sockeye", %error, "a response's body failed");
+                batch.end = Some(Ended::Failed);
+            }
+            Poll::Ready(None) => batch.end = Some(Ended::Whole(HeaderMap::new())),
+            Poll::Pending if bytes == 0 => return Poll::Pending,
+            Poll::Pending => break,
+        }
+    }
+    Poll::Ready(batch)
+}

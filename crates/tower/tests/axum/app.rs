@@ -1,0 +1,145 @@
+//! What an app says.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::extract::{Extension, Path, Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get, post};
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use sockeye::Peer;
+
+use super::Scene;
+
+async fn who(Extension(peer): Extension<Peer>) -> String {
+    peer.address.to_string()
+}
+
+async fn tag(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    response.headers_mut().insert("x-layer", "was here".parse().unwrap());
+    response
+}
+
+fn app() -> Router {
+    let count = Arc::new(AtomicUsize::new(0));
+    let inner = Router::new()
+        .route(
+            "/{id}",
+            get(|Path((name, id)): Path<(String, u32)>| async move { format!("{name} {id}") }),
+        )
+        .layer(middleware::from_fn(tag));
+    Router::new()
+        .route("/", get(|| async { "Hello" }))
+        .route("/count", post(|State(count): State<Arc<AtomicUsize>>| async move {
+            count.fetch_add(1, Ordering::Relaxed).to_string()
+        }))
+        .route("/sum", post(|Json(value): Json<Value>| async move {
+            Json(json!({ "sum": value["a"].as_i64().unwrap_or(0) + value["b"].as_i64().unwrap_or(0) }))
+        }))
+        .route("/headers", any(|headers: HeaderMap| async move {
+            headers.get_all("x-a").iter().map(|value| value.to_str().unwrap().to_owned())
+                .collect::<Vec<_>>().join("|")
+        }))
+        .route("/large", get(|| async { vec![b'x'; 5_000_000] }))
+        .route("/bytes", post(|body: axum::body::Bytes| async move { body }))
+        .route("/who", get(who))
+        .route("/panic", get(|| async { panic!("on purpose") as &str }))
+        .route("/switch", get(|| async { StatusCode::SWITCHING_PROTOCOLS }))
+        .route("/chunked", get(|| async { ([("transfer-encoding", "chunked")], "by the server") }))
+        .route("/coding", get(|| async { ([("transfer-encoding", "gzip")], "no") }))
+        .route("/close", get(|| async { ([("connection", "close")], "bye") }))
+        .route("/empty", get(|| async { StatusCode::NO_CONTENT }))
+        .nest("/in/{name}", inner)
+        .fallback(|| async { (StatusCode::NOT_FOUND, "nobody knows it").into_response() })
+        .with_state(count)
+}
+
+#[test]
+fn extractors_state_and_nested_routers_work() {
+    let scene = Scene::new(app());
+    let mut client = scene.client();
+    assert_eq!(client.ask("GET /").text(), "Hello");
+    assert_eq!(client.ask("POST /count").text(), "0");
+    assert_eq!(client.ask("POST /count").text(), "1");
+    let answer = client.ask("GET /in/there/42");
+    assert_eq!((answer.text(), answer.field("x-layer")), ("there 42", Some("was here")));
+    assert_eq!(client.ask("GET /in/there/x").status, 400);
+    let json = b"{\"a\": 40, \"b\": 2}";
+    client.head("POST /sum", &["Content-Type: application/json", "Content-Length: 17"]);
+    client.send(json);
+    let answer = client.answer();
+    assert_eq!(answer.field("content-type"), Some("application/json"));
+    assert_eq!(answer.text(), "{\"sum\":42}");
+    assert_eq!(client.ask_with("POST /sum", json).status, 415);
+    client.head("GET /headers", &["X-A: 1", "B: 2", "x-a: 3"]);
+    assert_eq!(client.answer().text(), "1|3");
+    assert!(client.ask("GET /who").text().starts_with("127.0.0.1:"));
+    assert_eq!(client.ask("DELETE /").status, 405);
+    let answer = client.ask("GET /nowhere");
+    assert_eq!((answer.status, answer.text()), (404, "nobody knows it"));
+    drop(client);
+    scene.stop();
+}
+
+#[test]
+fn replies_are_framed_by_the_server() {
+    let scene = Scene::new(app());
+    let mut client = scene.client();
+    let answer = client.ask("HEAD /");
+    assert_eq!((answer.status, answer.field("content-length")), (200, Some("5")));
+    assert_eq!(client.ask("HEAD /large").field("content-length"), Some("5000000"));
+    let answer = client.ask("GET /large");
+    assert_eq!(answer.field("content-length"), Some("5000000"));
+    assert_eq!(answer.body, vec![b'x'; 5_000_000]);
+    let answer = client.ask("GET /chunked");
+    assert_eq!((answer.text(), answer.field("content-length")), ("by the server", Some("13")));
+    assert_eq!(client.ask("GET /empty").status, 204);
+    for path in ["/switch", "/coding"] {
+        assert_eq!(client.ask(&format!("GET {path}")).status, 500, "{path}");
+    }
+    assert_eq!(client.ask("GET /close").field("connection"), Some("close"));
+    assert!(client.is_over());
+    scene.stop();
+}
+
+#[test]
+fn a_panic_is_a_500_and_hurts_nobody_else() {
+    let scene = Scene::new(app());
+    let mut client = scene.client();
+    assert_eq!(client.ask("GET /panic").status, 500);
+    assert_eq!(client.ask("GET /").text(), "Hello");
+    drop(client);
+    scene.stop();
+}
+
+#[test]
+fn bodies_are_limited_by_the_app() {
+    let scene = Scene::new(app());
+    let mut client = scene.client();
+    assert_eq!(client.ask_with("POST /bytes", &[b'x'; 300_000]).body, [b'x'; 300_000]);
+    client.head("POST /bytes", &["Transfer-Encoding: chunked"]);
+    client.send("3\r\nabc\r\n0\r\n\r\n");
+    assert_eq!(client.answer().text(), "abc");
+    assert_eq!(client.ask("POST /bytes").text(), "");
+    // A byte more than axum's extractors take.
+    assert_eq!(client.ask_with("POST /bytes", &vec![b'x'; (2 << 20) + 1]).status, 413);
+    drop(client);
+    scene.stop();
+}
+
+#[test]
+fn a_runtime_that_has_gone_is_a_500() {
+    let scene = Scene::new(app());
+    let mut client = scene.client();
+    assert_eq!(client.ask("GET /").text(), "Hello");
+    let Scene { runtime, serving, .. } = scene;
+    runtime.shutdown_background();
+    assert_eq!(client.ask("GET /").status, 500);
+    drop(client);
+    serving.handle().drain();
+    serving.join().unwrap();
+}

@@ -1,0 +1,337 @@
+//! Bodies that flow, both ways, and what happens when they stop.
+
+use std::convert::Infallible;
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc as std_mpsc};
+use std::thread;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use axum::response::sse::{Event, Sse};
+use axum::routing::{get, post};
+use http_body_util::{BodyExt, StreamBody};
+use tokio::sync::{Notify, mpsc};
+use tokio_stream::StreamExt;
+
+use super::Scene;
+use super::client::Client;
+
+/// A stream of what a channel brings.
+fn stream_of<T>(receiver: mpsc::Receiver<T>) -> impl tokio_stream::Stream<Item = T> {
+    tokio_stream::wrappers::ReceiverStream::new(receiver)
+}
+
+type Piece = Result<Bytes, std::io::Error>;
+
+/// An app whose `/` is a stream, once, of what is sent to the returned channel.
+fn streaming() -> (Router, mpsc::Sender<Piece>) {
+    let (send, receive) = mpsc::channel(1);
+    let receive = Arc::new(Mutex::new(Some(receive)));
+    let app = Router::new().route(
+        "/",
+        get(move || async move {
+            let receive = receive.lock().unwrap().take().unwrap();
+            Body::from_stream(stream_of(receive))
+        }),
+    );
+    (app, send)
+}
+
+#[test]
+fn a_response_comes_as_it_is_made() {
+    let (app, send) = streaming();
+    let scene = Scene::new(app);
+    let mut client = scene.client();
+    client.head("GET /", &[]);
+    assert_eq!(client.answer_head().field("transfer-encoding"), Some("chunked"));
+    for piece in ["one", "two", "three"] {
+        send.blocking_send(Ok(piece.into())).unwrap();
+        assert_eq!(client.chunk().unwrap(), piece.as_bytes());
+    }
+    drop(send);
+    assert_eq!(client.chunk(), None);
+    drop(client);
+    scene.stop();
+}
+
+#[test]
+fn a_response_that_fails_is_cut() {
+    let (app, send) = streaming();
+    let scene = Scene::new(app);
+    let mut client = scene.client();
+    client.head("GET /", &[]);
+    send.blocking_send(Ok("some".into())).unwrap();
+    client.answer_head();
+    assert_eq!(client.chunk().unwrap(), b"some");
+    send.blocking_send(Err(std::io::Error::other("on purpose"))).unwrap();
+    assert_eq!(client.rest(), b"", "there is no last chunk");
+    assert_eq!(scene.stop().closed_for("reply_aborted"), 1);
+}
+
+#[test]
+fn events_come_one_by_one_and_stopping_ends_them_in_order() {
+    let (send, receive) = mpsc::channel::<&'static str>(1);
+    let receive = Arc::new(Mutex::new(Some(receive)));
+    let app = Router::new().route(
+        "/",
+        get(move || async move {
+            let receive = receive.lock().unwrap().take().unwrap();
+            Sse::new(
+                stream_of(receive).map(|text| Ok::<_, Infallible>(Event::default().data(text))),
+            )
+        }),
+    );
+    let scene = Scene::new(app);
+    let mut client = scene.client();
+    client.head("GET /", &[]);
+    assert_eq!(client.answer_head().field("content-type"), Some("text/event-stream"));
+    for text in ["one", "two"] {
+        send.blocking_send(text).unwrap();
+        assert_eq!(client.chunk().unwrap(), format!("data: {text}\n\n").as_bytes());
+    }
+    scene.serving.handle().drain();
+    assert_eq!(client.chunk(), None);
+    scene.stop();
+    // The stream is dropped with its task.
+    let gone = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    gone.block_on(send.closed());
+}
+
+#[test]
+fn a_slow_client_holds_back_what_makes_the_response() {
+    const PIECES: usize = 2000;
+    let made = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&made);
+    let app = Router::new().route(
+        "/",
+        get(move || async move {
+            Body::from_stream(tokio_stream::iter(0..PIECES).map(move |_| {
+                count.fetch_add(1, Ordering::Relaxed);
+                Ok::<_, Infallible>(vec![b'x'; 64 * 1024])
+            }))
+        }),
+    );
+    let scene = Scene::new(app);
+    let mut client = scene.client();
+    client.head("GET /", &[]);
+    client.answer_head();
+    let (mut seen, mut same) = (0, 0);
+    while same < 1000 {
+        let now = made.load(Ordering::Relaxed);
+        (same, seen) = if now == seen { (same + 1, seen) } else { (0, now) };
+        thread::yield_now();
+        assert!(seen < PIECES, "all was made, though nobody reads");
+    }
+    let mut bytes = 0;
+    while let Some(chunk) = client.chunk() {
+        bytes += chunk.len();
+    }
+    assert_eq!(bytes, PIECES * 64 * 1024);
+    drop(client);
+    scene.stop();
+}
+
+#[test]
+fn a_slow_service_holds_back_the_client() {
+    const BYTES: usize = 64 << 20;
+    let go = Arc::new(Notify::new());
+    let may_go = Arc::clone(&go);
+    let app = Router::new().route(
+        "/",
+        post(move |body: Body| async move {
+            may_go.notified().await;
+            let mut bytes = 0;
+            let mut body = body;
+            while let Some(frame) = body.frame().await {
+                bytes += frame.unwrap().into_data().map_or(0, |data| data.len());
+            }
+            bytes.to_string()
+        }),
+    );
+    let scene = Scene::new(app);
+    let mut client = TcpStream::connect(&scene.address).unwrap();
+    let head = format!(
+        "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {BYTES}\r\n\r\n"
+    );
+    client.write_all(head.as_bytes()).unwrap();
+    client.set_nonblocking(true).unwrap();
+    let chunk = vec![0; 1 << 20];
+    let (mut sent, mut refused) = (0, 0);
+    while refused < 1000 {
+        match client.write(&chunk) {
+            Ok(count) => (sent, refused) = (sent + count, 0),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                refused += 1;
+                thread::yield_now();
+            }
+        }
+        assert!(sent < BYTES, "all of it was taken, though nobody wanted it");
+    }
+    go.notify_one();
+    client.set_nonblocking(false).unwrap();
+    while sent < BYTES {
+        let count = chunk.len().min(BYTES - sent);
+        client.write_all(&chunk[..count]).unwrap();
+        sent += count;
+    }
+    let mut reply = String::new();
+    client.read_to_string(&mut reply).unwrap();
+    assert!(reply.ends_with(&format!("\r\n\r\n{BYTES}")), "{reply}");
+    scene.stop();
+}
+
+#[test]
+fn large_bodies_flow_both_ways_at_once() {
+    const BYTES: usize = 32 << 20;
+    let app = Router::new().route("/", post(|body: Body| async move { body }));
+    let scene = Scene::new(app);
+    let mut client = TcpStream::connect(&scene.address).unwrap();
+    let mut sender = client.try_clone().unwrap();
+    let sending = thread::spawn(move || {
+        let head = "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n";
+        sender.write_all(format!("{head}Content-Length: {BYTES}\r\n\r\n").as_bytes()).unwrap();
+        let content: Vec<u8> = (0..BYTES).map(|at| (at / 3) as u8).collect();
+        for part in content.chunks(1_000_003) {
+            sender.write_all(part).unwrap();
+        }
+    });
+    let mut reply = Vec::new();
+    client.read_to_end(&mut reply).unwrap();
+    sending.join().unwrap();
+    let head = reply.windows(4).position(|end| end == b"\r\n\r\n").unwrap() + 4;
+    // Of known length, for that of the request is.
+    assert!(reply[..head].windows(15).any(|name| name.eq_ignore_ascii_case(b"content-length:")));
+    assert_eq!(reply.len() - head, BYTES);
+    assert!(reply[head..].iter().enumerate().all(|(at, byte)| *byte == (at / 3) as u8));
+    drop(client);
+    scene.stop();
+}
+
+#[test]
+fn trailers_go_both_ways() {
+    async fn handler(body: Body) -> Response {
+        let collected = body.collect().await.unwrap();
+        let trailers = collected.trailers().cloned().unwrap_or_default();
+        let data = http_body::Frame::data(collected.to_bytes());
+        let frames = [Ok::<_, Infallible>(data), Ok(http_body::Frame::trailers(trailers))];
+        Response::new(Body::new(StreamBody::new(tokio_stream::iter(frames))))
+    }
+
+    let scene = Scene::new(Router::new().route("/", post(handler)));
+    let mut client = scene.client();
+    client.head("POST /", &["Transfer-Encoding: chunked"]);
+    client.send("3\r\nabc\r\n0\r\nX-Sum: 3\r\nx-sum: 4\r\n\r\n");
+    let answer = client.answer();
+    assert_eq!((answer.text(), &*answer.trailers), ("abc", "x-sum: 3\r\nx-sum: 4\r\n"));
+    drop(client);
+    scene.stop();
+}
+
+#[test]
+fn a_client_is_told_to_go_on_when_its_body_is_wanted() {
+    let app = Router::new().route(
+        "/",
+        post(|headers: HeaderMap, body: Body| async move {
+            if headers.contains_key("x-unwanted") {
+                return (StatusCode::FORBIDDEN, Bytes::new());
+            }
+            (StatusCode::OK, body.collect().await.unwrap().to_bytes())
+        }),
+    );
+    let scene = Scene::new(app);
+    let mut client = scene.client();
+    let expects = ["Expect: 100-continue", "Content-Length: 5"];
+    client.head("POST /", &expects);
+    assert_eq!(client.answer_head().status, 100);
+    client.send("hello");
+    assert_eq!(client.answer().text(), "hello");
+    client.head("POST /", &[&expects[..], &["X-Unwanted: 1"]].concat());
+    assert_eq!(client.answer().status, 403);
+    assert!(client.is_over());
+    scene.stop();
+}
+
+/// Says when it is dropped.
+struct Dropped(std_mpsc::Sender<()>);
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        self.0.send(()).unwrap();
+    }
+}
+
+#[test]
+fn a_task_ends_when_its_client_breaks_off() {
+    let (dropped, was_dropped) = std_mpsc::channel();
+    let (began, has_begun) = std_mpsc::channel();
+    let app = Router::new().route("/", get(|| async { "unread" })).route(
+        "/never",
+        get(move || async move {
+            let _dropped = Dropped(dropped);
+            began.send(()).unwrap();
+            std::future::pending::<()>().await;
+        }),
+    );
+    let scene = Scene::new(app);
+    let mut client = TcpStream::connect(&scene.address).unwrap();
+    client
+        .write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /never HTTP/1.1\r\nHost: a\r\n\r\n")
+        .unwrap();
+    has_begun.recv().unwrap();
+    // What lies there unread makes its end a reset.
+    assert_eq!(client.peek(&mut [0]).unwrap(), 1);
+    drop(client);
+    was_dropped.recv().unwrap();
+    scene.stop();
+}
+
+#[test]
+fn a_body_that_breaks_off_ends_its_task() {
+    let (dropped, was_dropped) = std_mpsc::channel();
+    let (began, has_begun) = std_mpsc::channel();
+    let app = Router::new().route(
+        "/",
+        post(move |body: Body| async move {
+            let _dropped = Dropped(dropped);
+            began.send(()).unwrap();
+            let _ = body.collect().await;
+        }),
+    );
+    let scene = Scene::new(app);
+    let mut client = scene.client();
+    client.head("POST /", &["Content-Length: 10"]);
+    client.send("four");
+    has_begun.recv().unwrap();
+    drop(client);
+    was_dropped.recv().unwrap();
+    scene.stop();
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order() {
+    let app = Router::new().route(
+        "/{n}",
+        get(|axum::extract::Path(n): axum::extract::Path<u32>| async move {
+            // The earlier ones take longer.
+            for _ in n..10 {
+                tokio::task::yield_now().await;
+            }
+            n.to_string()
+        }),
+    );
+    let scene = Scene::new(app);
+    let mut client: Client = scene.client();
+    let requests: String =
+        (0..10).map(|n| format!("GET /{n} HTTP/1.1\r\nHost: a\r\n\r\n")).collect();
+    client.send(requests);
+    for n in 0..10 {
+        assert_eq!(client.answer().text(), n.to_string());
+    }
+    drop(client);
+    scene.stop();
+}

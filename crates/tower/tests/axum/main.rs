@@ -1,0 +1,52 @@
+//! An axum app on the engine, asked over plain sockets.
+
+#[expect(dead_code, reason = "it can more than is asked of it here")]
+#[path = "../../../sockeye/tests/http/client.rs"]
+mod client;
+
+mod app;
+mod flow;
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use axum::Router;
+use sockeye::engine::Linger;
+use sockeye::http::Options;
+use sockeye::{Config, Serving, Tally};
+use tokio::runtime::Runtime;
+
+/// An app that is served.
+struct Scene {
+    runtime: Runtime,
+    serving: Serving,
+    address: String,
+}
+
+impl Scene {
+    fn new(app: Router) -> Self {
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(2).enable_all().build().unwrap();
+        // Stopping waits but a moment for clients that are still there.
+        let linger = Linger { quiet: Duration::from_millis(20), ..Linger::default() };
+        let config = Config { linger, ..Config::default() };
+        let options = Options { workers: NonZeroUsize::MIN, config, ..Options::default() };
+        let addresses = ["127.0.0.1:0".parse().unwrap()];
+        let serving = sockeye_tower::serve(&addresses, options, runtime.handle(), app).unwrap();
+        let address = serving.addresses()[0].to_string();
+        Self { runtime, serving, address }
+    }
+
+    fn client(&self) -> client::Client {
+        client::Client::new(&self.address)
+    }
+
+    /// Stops it; nothing may be left to cut.
+    fn stop(self) -> Tally {
+        self.serving.handle().drain();
+        let tally = self.serving.join().unwrap();
+        assert_eq!(tally.cut, 0);
+        self.runtime.shutdown_background();
+        tally
+    }
+}
