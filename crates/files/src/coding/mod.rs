@@ -33,6 +33,8 @@ pub use options::Codings;
 pub(crate) use pack::packed;
 use select::{Offer, select};
 pub(crate) use sibling::Siblings;
+#[cfg(test)]
+pub(crate) use verdicts::COMPARED;
 pub(crate) use verdicts::Side;
 
 /// A coding that content is sent in.

@@ -4,7 +4,7 @@ use allocation_counter::measure;
 
 use super::{Client, figure, memory};
 use crate::memory::Memory;
-use crate::{CacheLimits, Files, Folder, SMALL};
+use crate::{CacheLimits, Coding, Files, Folder, SMALL};
 
 /// The harness itself copies input and output, so a reply of the same shape that touches no file
 /// is what the hot ones are held against.
@@ -36,6 +36,33 @@ fn a_hot_name_is_answered_without_an_allocation() {
     }
     // One each, and none, none.html and 404.html; three names of siblings for the larger two.
     assert_eq!(store.opens(), 4 + 3 + 2 * 3);
+}
+
+/// As the one before, of files in codings.
+#[test]
+fn a_hot_name_is_answered_in_a_coding_without_an_allocation() {
+    let text = "A line of some text.\n".repeat(5000);
+    let (store, site) = memory(&[("made.txt", &text), ("sibling.txt", &text)]);
+    store.write("sibling.txt.br", crate::coding::packed(Coding::Brotli, text.as_bytes()));
+    store.pass(1_000_000);
+    let mut client = Client::new(&site);
+    let fields = "Host: localhost\r\nAccept-Encoding: gzip, deflate, br, zstd";
+    let mut count = |line: &str| {
+        let request = format!("{line} HTTP/1.1\r\n{fields}\r\n\r\n").into_bytes();
+        for _ in 0..3 {
+            client.0.input(&request);
+            while client.0.run_jobs() > 0 {}
+            client.0.output();
+        }
+        let info = measure(|| client.0.input(&request));
+        (info.count_total, String::from_utf8_lossy(&client.0.output()).into_owned())
+    };
+    let (baseline, _) = count("OPTIONS /made.txt");
+    for (name, coding) in [("made", "zstd"), ("sibling", "br")] {
+        let (hot, reply) = count(&format!("GET /{name}.txt"));
+        assert!(reply.contains(&format!("\r\nContent-Encoding: {coding}\r\n")), "{reply}");
+        assert!(hot <= baseline, "{name}: {hot} allocations, {baseline} without a file");
+    }
 }
 
 #[test]

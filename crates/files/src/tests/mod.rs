@@ -1,6 +1,7 @@
 //! Whole exchanges: requests as bytes in, replies as bytes out, on a store in memory or on disk.
 
 mod attacks;
+mod beside;
 mod coalescing;
 mod codings;
 mod exchange;
