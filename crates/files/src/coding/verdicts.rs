@@ -7,6 +7,7 @@
 //! long as neither of them changes.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError};
 
 use tracing::warn;
@@ -98,7 +99,11 @@ impl Verdicts {
     /// is read, is passed over without a word, and judged again at the next look-up.
     pub(crate) fn judge(&self, coding: Coding, file: Side<'_>, sibling: Side<'_>) -> bool {
         let (packed, original) = (Content::of(sibling.held), Content::of(file.held));
-        let verdict = match compare(coding, packed, original, COMPARED) {
+        // What makes a decoder panic is as good as what it refuses: the file is sent all the same.
+        let likeness =
+            catch_unwind(AssertUnwindSafe(|| compare(coding, packed, original, COMPARED)))
+                .unwrap_or(Ok(Likeness::None(Unlike::Corrupt)));
+        let verdict = match likeness {
             Ok(Likeness::Whole) => Ok(()),
             Ok(Likeness::Beginning) if sibling.identity.modified >= file.identity.modified => {
                 Ok(())
