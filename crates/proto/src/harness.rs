@@ -144,10 +144,18 @@ impl Harness {
             Some(End::Finish) => self.eof,
             None => false,
         };
-        if over {
+        if let Some(fault) = self.fault.clone() {
+            self.close(&Reason::Fault(fault));
+        } else if over {
             self.close(&Reason::Finished);
         }
         sent
+    }
+
+    /// The connection ends, and what is unsent with it: the peer has reset it, a deadline has come.
+    pub fn end_for(&mut self, reason: &Reason) {
+        self.close(reason);
+        self.out.clear();
     }
 
     /// Time passes; deadlines that come due are told.
@@ -262,7 +270,12 @@ impl Harness {
     }
 
     fn event(&mut self, event: Event<'_>) {
-        if self.is_over() && !matches!(event, Event::Closed(_) | Event::Sent(_)) {
+        let is_told = match event {
+            Event::Closed(_) => true,
+            Event::Sent(_) => self.fault.is_none(),
+            _ => !self.is_over(),
+        };
+        if !is_told {
             return;
         }
         self.call(|protocol, turn| protocol.on_event(event, turn));
@@ -312,8 +325,12 @@ impl Harness {
         match result {
             Ok(value) => Some(value),
             Err(fault) => {
-                self.close(&Reason::Fault(fault.clone()));
-                self.fault = Some(fault);
+                self.mark = None;
+                self.fault = Some(fault.clone());
+                // What it earned is read first.
+                if self.out.is_empty() {
+                    self.close(&Reason::Fault(fault));
+                }
                 None
             }
         }

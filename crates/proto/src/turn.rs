@@ -162,9 +162,19 @@ impl<'a> Turn<'a> {
     /// Marks the end of what has been written so far, and asks for
     /// [`Event::Sent`](crate::Event::Sent) when it has been sent.
     pub fn mark(&mut self) -> Mark {
-        let mark = Mark(self.position + self.out.unsent());
+        let mark = self.written();
         self.asks.mark = Some(mark);
         mark
+    }
+
+    /// The end of what has been written so far.
+    pub(crate) fn written(&self) -> Mark {
+        Mark(self.position + self.out.unsent())
+    }
+
+    /// The end of what has been sent so far.
+    pub(crate) fn sent(&self) -> Mark {
+        Mark(self.position.saturating_sub(self.in_flight))
     }
 
     /// Ends the conversation when everything written has been sent. Of several wishes the

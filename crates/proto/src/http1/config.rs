@@ -2,11 +2,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::block::Block;
-use super::date;
 use super::request::Span;
+use super::tape::Pages;
+use super::{Log, date};
 use crate::Wall;
 
 /// How much of a client's request is taken, and how long is waited for it.
@@ -57,7 +59,13 @@ pub struct Shared {
     standing: RefCell<Vec<u8>>,
     block: Cell<Block>,
     trailers: Cell<Vec<Span>>,
+    log: Option<Rc<dyn Log>>,
+    pages: RefCell<Vec<Pages>>,
 }
+
+/// So many pages are kept that no connection uses: as many as requests may be under way at once,
+/// mostly.
+const SPARE_PAGES: usize = 64;
 
 impl Shared {
     /// With these limits. Replies have no `Server` field.
@@ -70,6 +78,8 @@ impl Shared {
             standing: RefCell::default(),
             block: Cell::default(),
             trailers: Cell::default(),
+            log: None,
+            pages: RefCell::default(),
         }
     }
 
@@ -78,6 +88,13 @@ impl Shared {
     pub fn names_itself(mut self, names_itself: bool) -> Self {
         self.names_itself = names_itself;
         self.second.set(None);
+        self
+    }
+
+    /// Tells `log` of every request.
+    #[must_use]
+    pub fn logging(mut self, log: Rc<dyn Log>) -> Self {
+        self.log = Some(log);
         self
     }
 
@@ -113,6 +130,22 @@ impl Shared {
 
     pub(super) fn give_back_trailers(&self, spans: Vec<Span>) {
         self.trailers.set(spans);
+    }
+
+    pub(super) fn log(&self) -> Option<&dyn Log> {
+        self.log.as_deref()
+    }
+
+    /// Lends pages for what a log has yet to hear. They come back by [`Shared::give_back_pages`].
+    pub(super) fn lend_pages(&self) -> Pages {
+        self.pages.borrow_mut().pop().unwrap_or_default()
+    }
+
+    pub(super) fn give_back_pages(&self, pages: Pages) {
+        let mut spare = self.pages.borrow_mut();
+        if spare.len() < SPARE_PAGES && pages.are_worth_keeping() {
+            spare.push(pages);
+        }
     }
 }
 

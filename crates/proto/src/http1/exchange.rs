@@ -1,8 +1,9 @@
 //! One request on its way: where its body stands, and where its reply does.
 
+use super::Status;
 use super::body::{Content, Decoder};
 use super::request::Version;
-use crate::Time;
+use crate::{Mark, Time};
 
 /// One request and its reply, from the request's head to the last byte of both.
 #[derive(Debug, PartialEq, Eq)]
@@ -21,6 +22,10 @@ pub(super) struct Exchange {
     pub(super) incoming: Incoming,
     /// The reply.
     pub(super) outgoing: Outgoing,
+    /// The reply's status, when its head is written.
+    pub(super) status: Option<Status>,
+    /// Where the reply's content begins in the connection's output.
+    pub(super) content_at: Mark,
     /// What the handler waits for, besides messages.
     pub(super) waits: Waits,
     /// When a body that is waited for is given up.
@@ -111,6 +116,8 @@ impl Exchange {
             unread: true,
             incoming: Incoming::Ended,
             outgoing: Outgoing::Owed,
+            status: None,
+            content_at: Mark::default(),
             waits: Waits::default(),
             until: Time::NEVER,
             discard: 0,

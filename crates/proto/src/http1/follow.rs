@@ -43,6 +43,9 @@ impl<H: Handler> Server<H> {
             }
             Then::Done => self.done(exchange.borrow(), rest, turn)?,
             Then::Switched => {
+                if let Some(tape) = &mut self.tape {
+                    tape.handed_over(&self.shared, turn);
+                }
                 self.state.step(Step::Over);
                 Came::Switched(0)
             }
@@ -305,6 +308,9 @@ impl<H: Handler> Server<H> {
         let called = catch_unwind(AssertUnwindSafe(|| {
             call(handler, Reply { turn: &mut *turn, shared, exchange: &mut *exchange })
         }));
+        if let Some(tape) = &mut self.tape {
+            tape.note(exchange.status, exchange.content_at);
+        }
         called.map(|answer| answer.0).map_err(|panic| {
             let wrote = exchange.has_begun() || turn.out.unsent() != before;
             let fault = panicked(&*panic);
@@ -324,6 +330,9 @@ impl<H: Handler> Server<H> {
         input: &[u8],
         turn: &mut Turn<'_>,
     ) -> Result<Came, Fault> {
+        if let Some(tape) = &mut self.tape {
+            tape.answered(turn.mark());
+        }
         let rest = exchange.incoming.rest();
         if !exchange.persistent || self.draining {
             self.finish(exchange.unread || rest.is_some() || !input.is_empty(), turn);

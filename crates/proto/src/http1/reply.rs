@@ -6,7 +6,7 @@ use super::chars;
 use super::exchange::{Exchange, Outgoing, Waits, Wanted};
 use super::request::Version;
 use super::{Fields, Shared, Status, Stream};
-use crate::{FileRange, Job, Promise, Protocol, Remote, Ticket, Time, Turn, Wall};
+use crate::{FileRange, Job, Mark, Promise, Protocol, Remote, Ticket, Time, Turn, Wall};
 
 /// Bodies in memory of up to so many bytes are copied behind their head: one piece is cheaper to
 /// send than two.
@@ -308,6 +308,8 @@ impl<'r, 't> Reply<'r, 't> {
                 ]);
             });
         });
+        self.exchange.status = Some(status);
+        self.exchange.content_at = Mark(self.turn.written().0 - content.len() as u64);
     }
 }
 

@@ -13,12 +13,14 @@ use super::exchange::{Exchange, Incoming, Outgoing, Waits};
 use super::framing;
 use super::handler::Handler;
 use super::head::{self, Head, Progress};
+use super::log::{Begun, Ended};
 use super::refusal::Refusal;
 use super::reply::Given;
 use super::request::Method;
 use super::state::{State, Step};
+use super::tape::Tape;
 use super::{Body, Content, Fields, Limits, Reply, Request, Shared, Status, StreamEvent};
-use crate::{End, Event, Fault, Protocol, Time, Took, Turn};
+use crate::{End, Event, Fault, Mark, Protocol, Time, Took, Turn};
 
 /// The server's side of one connection. It holds no buffer.
 pub struct Server<H> {
@@ -26,6 +28,8 @@ pub struct Server<H> {
     pub(super) state: State,
     /// The server stops: nothing follows the next reply.
     pub(super) draining: bool,
+    /// What a log has yet to hear, where there is one.
+    pub(super) tape: Option<Box<Tape>>,
     pub(super) handler: H,
 }
 
@@ -60,7 +64,7 @@ impl<H: Handler> Server<H> {
     /// A connection that `handler` answers.
     pub fn new(shared: Rc<Shared>, handler: H) -> Self {
         let state = State::ExpectRequest { until: Time::NEVER, blank: false };
-        Self { shared, state, draining: false, handler }
+        Self { shared, state, draining: false, tape: None, handler }
     }
 
     /// The same in a server that is stopping already: nothing follows the first reply.
@@ -88,7 +92,10 @@ impl<H: Handler> Server<H> {
                 self.state.step(Step::HeadPart { progress, until });
                 Ok(Came::Short(0))
             }
-            Err(refusal) => Err(self.refuse(refusal, input.starts_with(b"HEAD "), turn)),
+            Err(refusal) => {
+                self.tape_begin(Begun::unread(input), turn);
+                Err(self.refuse(refusal, input.starts_with(b"HEAD "), turn))
+            }
         };
         self.shared.give_back(block);
         came
@@ -112,17 +119,21 @@ impl<H: Handler> Server<H> {
         };
         let head_only = line.method == Method::Head;
         let framing = match block.framing(line.version) {
-            Some(framing) => framing,
-            None => match framing::of(&request) {
-                Ok(framing) => framing,
-                Err(refusal) => return Err(self.refuse(refusal, head_only, turn)),
-            },
+            Some(framing) => Ok(framing),
+            None => framing::of(&request),
+        };
+        if let Ok(framing) = &framing {
+            request.content = framing.content;
+        }
+        self.tape_begin(Begun::Request(&request), turn);
+        let framing = match framing {
+            Ok(framing) => framing,
+            Err(refusal) => return Err(self.refuse(refusal, head_only, turn)),
         };
         block.keep_framing(line.version, framing);
         if matches!(line.method, Method::Connect | Method::Trace) {
             return Err(self.refuse(Refusal::REFUSED_METHOD, false, turn));
         }
-        request.content = framing.content;
         // A server that stops begins nothing new.
         request.upgrade = framing.upgrade && framing.content == Content::None && !self.draining;
         let mut exchange = Exchange {
@@ -136,6 +147,8 @@ impl<H: Handler> Server<H> {
                 expects_continue: framing.expects_continue,
             },
             outgoing: Outgoing::Owed,
+            status: None,
+            content_at: Mark::default(),
             waits: Waits::default(),
             until: Time::NEVER,
             discard: self.shared.limits.discard,
@@ -170,7 +183,7 @@ impl<H: Handler> Server<H> {
         };
         let Refusal { status, code, what } = refusal;
         let page = self.handler.page(status, code, what);
-        let reply = Reply { turn, shared: &self.shared, exchange: &mut exchange };
+        let reply = Reply { turn: &mut *turn, shared: &self.shared, exchange: &mut exchange };
         match page {
             Some((fields, content)) => {
                 let _ = reply.send(status, &fields.and(&extra), Body::Shared(&content));
@@ -178,8 +191,26 @@ impl<H: Handler> Server<H> {
             None if what.is_empty() => reply.page(status, &extra, &[]),
             None => reply.page(status, &extra, &["The client ", what, "."]),
         }
+        if let Some(tape) = &mut self.tape {
+            tape.note(exchange.status, exchange.content_at);
+            tape.answered(turn.written());
+            if status == Status::REQUEST_TIMEOUT {
+                tape.ends(Ended::TimedOut);
+            }
+        }
         self.state.step(Step::Over);
         refusal.fault()
+    }
+
+    /// Notes for the log, if there is one, that a request has come.
+    fn tape_begin(&mut self, request: Begun<'_>, turn: &Turn<'_>) {
+        if let Some(tape) = &mut self.tape {
+            tape.begin(request, &self.shared, turn);
+        }
+    }
+
+    fn tape_is_full(&self) -> bool {
+        self.tape.as_ref().is_some_and(|tape| tape.is_full())
     }
 
     fn on_eof(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
@@ -220,7 +251,10 @@ impl<H: Handler> Server<H> {
                 self.state.step(Step::Over);
                 Err(Fault::idle(idle_timeout))
             }
-            State::ExpectHead { .. } => Err(self.refuse(Refusal::HEAD_TIMEOUT, false, turn)),
+            State::ExpectHead { .. } => {
+                self.tape_begin(Begun::unread(b""), turn);
+                Err(self.refuse(Refusal::HEAD_TIMEOUT, false, turn))
+            }
             // While as much is unsent as may be, it is we who don't read.
             State::ExpectAnswer(exchange) if turn.is_full() => {
                 exchange.until = turn.now() + body_timeout;
@@ -286,7 +320,7 @@ impl<H: Handler> Protocol for Server<H> {
         while used < input.len() {
             let rest = &input[used..];
             let came = match &self.state {
-                State::ExpectRequest { .. } if turn.is_full() => {
+                State::ExpectRequest { .. } if turn.is_full() || self.tape_is_full() => {
                     turn.want_room();
                     self.state.step(Step::Full);
                     Came::Waits(0)
@@ -321,7 +355,8 @@ impl<H: Handler> Protocol for Server<H> {
 
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
         match event {
-            Event::Open(_) => {
+            Event::Open(peer) => {
+                self.tape = self.shared.log().map(|_| Box::new(Tape::new(*peer)));
                 let until = self.idle_until(turn);
                 self.state = State::ExpectRequest { until, blank: false };
                 Ok(())
@@ -331,7 +366,18 @@ impl<H: Handler> Protocol for Server<H> {
             Event::Deadline => self.on_deadline(turn),
             Event::Message(ticket, body) => self.on_message(ticket, body, turn),
             Event::Drain => self.on_drain(turn),
-            Event::Sent(_) | Event::Closed(_) => Ok(()),
+            Event::Sent(mark) => {
+                if let Some(tape) = &mut self.tape {
+                    tape.sent(mark, &self.shared, turn.now());
+                }
+                Ok(())
+            }
+            Event::Closed(reason) => {
+                if let Some(tape) = &mut self.tape {
+                    tape.closed(reason, &self.shared, turn);
+                }
+                Ok(())
+            }
         }
     }
 
