@@ -13,6 +13,7 @@ use sockeye_proto::echo::Echo;
 use sockeye_proto::message::reference::Reference;
 use sockeye_proto::{Peer, Protocol, http1, message};
 
+use crate::access::AccessLog;
 use crate::log::Log;
 use crate::plan;
 use crate::signals::Reread;
@@ -59,7 +60,7 @@ pub(crate) fn message(plan: plan::Message, log: &Log) -> anyhow::Result<ExitCode
 ///
 /// When it could not begin.
 pub(crate) fn http(plan: plan::Http, log: &Log) -> anyhow::Result<ExitCode> {
-    let plan::Http { serve, folder, path, listing, limits } = plan;
+    let plan::Http { serve, folder, path, listing, limits, access } = plan;
     let mut notes = Vec::new();
     if listing && !folder.is_file() {
         notes.push("Whoever can reach it can list its folders and download them whole.".into());
@@ -71,14 +72,29 @@ pub(crate) fn http(plan: plan::Http, log: &Log) -> anyhow::Result<ExitCode> {
         );
     }
     let what = format!("Serving {} over HTTP at", path.display());
-    run(serve, &Screen { what, scheme: "http", notes }, None, log, move |_| {
-        let shared = Rc::new(http1::Shared::new(limits.clone()));
+    let access = access
+        .map(|plan| AccessLog::start(plan, serve.workers.get()))
+        .transpose()
+        .context("cannot start a thread")?;
+    let source = access.as_ref().map(AccessLog::source);
+    let reopen = access.as_ref().and_then(AccessLog::reopener);
+    let reread = reopen.map(|reopen| Box::new(move |_: &Log| reopen()) as Reread);
+    let ended = run(serve, &Screen { what, scheme: "http", notes }, reread, log, move |shard| {
+        let shared = http1::Shared::new(limits.clone());
+        let shared = Rc::new(match &source {
+            Some(source) => shared.logging(source.worker(shard)),
+            None => shared,
+        });
         let site = folder.site(CacheLimits::default());
         move |_: &Peer| {
             let server = http1::Server::new(Rc::clone(&shared), site.handler());
             Box::new(server) as Box<dyn Protocol>
         }
-    })
+    });
+    if let Some(access) = access {
+        access.finish();
+    }
+    ended
 }
 
 /// Serves until a signal says to stop.

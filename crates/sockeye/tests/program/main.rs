@@ -1,5 +1,6 @@
 //! The program as a user runs it: started, asked over sockets, stopped by signals.
 
+mod access_log;
 mod load;
 mod messages;
 mod send;

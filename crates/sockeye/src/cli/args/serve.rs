@@ -8,6 +8,7 @@ use clap::{Args, value_parser};
 use sockeye_engine::ListenAddr;
 
 use super::{ENGINE, HTTP, MESSAGE, nonzero, size};
+use crate::access::Format;
 use crate::log::Level;
 use crate::quantity::{Size, Span};
 
@@ -36,6 +37,22 @@ pub(crate) struct Http {
 
     #[command(flatten)]
     pub(crate) serve: Serve,
+
+    /// Writes a line for each request, when it is over, to a file, or with - to standard error.
+    /// SIGHUP opens the file again, for a rotated log [default: none]
+    #[arg(long, value_name = "FILE", env = "SOCKEYE_ACCESS_LOG", hide_env = true)]
+    #[arg(help_heading = "Access log")]
+    pub(crate) access_log: Option<PathBuf>,
+
+    /// What a line looks like. Combined is what other servers and most tools have, with the seconds
+    /// that the request took and how it ended behind.
+    #[arg(long, value_name = "FORMAT", env = "SOCKEYE_ACCESS_LOG_FORMAT", hide_env = true)]
+    #[arg(help_heading = "Access log", default_value = "combined", hide_possible_values = true)]
+    #[arg(
+        help = "What a line looks like: combined, as other servers have it, with the seconds that \
+        the request took and how it ended behind; or json"
+    )]
+    pub(crate) access_log_format: Format,
 
     /// Bytes of a request line; a longer one is answered with 414.
     #[arg(long, value_name = "BYTES", env = "SOCKEYE_MAX_REQUEST_LINE")]

@@ -9,6 +9,7 @@ use sockeye_engine::{Config, ListenAddr, usable_cores};
 use sockeye_files::{Folder, OpenError, Options};
 use sockeye_proto::{http1, message};
 
+use crate::access::{self, Target};
 use crate::answers::Answers;
 use crate::args;
 
@@ -29,6 +30,7 @@ pub(crate) struct Http {
     /// Folders without a page of their own are listed.
     pub(crate) listing: bool,
     pub(crate) limits: http1::Limits,
+    pub(crate) access: Option<access::Plan>,
 }
 
 #[derive(Debug)]
@@ -65,7 +67,23 @@ pub(super) fn http(typed: args::Http) -> anyhow::Result<Http> {
         );
     }
     let listing = typed.listing;
-    Ok(Http { serve: serve(typed.listen, &typed.serve)?, folder, path, listing, limits })
+    let access = access_log(typed.access_log, typed.access_log_format)?;
+    Ok(Http { serve: serve(typed.listen, &typed.serve)?, folder, path, listing, limits, access })
+}
+
+/// Opens the access log, so that one that can't be written is heard of before anything begins.
+fn access_log(
+    path: Option<PathBuf>,
+    format: access::Format,
+) -> anyhow::Result<Option<access::Plan>> {
+    let Some(path) = path else { return Ok(None) };
+    let target = if path == Path::new("-") {
+        Target::Stderr
+    } else {
+        let name = path.display().to_string();
+        Target::file(path).with_context(|| format!("--access-log: cannot write to {name}"))?
+    };
+    Ok(Some(access::Plan { target, format }))
 }
 
 pub(super) fn echo(typed: args::Echo) -> anyhow::Result<Echo> {

@@ -1,0 +1,176 @@
+//! Lines of requests that a server has really read.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use proptest::prelude::*;
+use sockeye_proto::harness::Harness;
+use sockeye_proto::http1::{
+    Answer, Body, Fields, Handler, Limits, Log, Reply, Server, Shared, Status,
+};
+use sockeye_proto::{Abandoned, Message, Peer, Reason, Ticket};
+
+use super::*;
+
+/// A log that keeps its lines.
+#[derive(Debug)]
+struct Page {
+    format: Format,
+    lines: RefCell<Vec<u8>>,
+}
+
+impl Log for Page {
+    fn begun(&self, request: Begun<'_>, peer: &Peer, when: Wall, notes: &mut Vec<u8>) {
+        let mut date = Vec::new();
+        write_date(when, self.format, &mut date);
+        begin(self.format, &date, peer.address, request, notes);
+    }
+
+    fn ended(&self, notes: &[u8], outcome: &Outcome) {
+        let mut lines = self.lines.borrow_mut();
+        let before = lines.len();
+        end(self.format, notes, outcome, &mut lines);
+        assert!(lines.len() - before <= notes.len() + END);
+    }
+}
+
+/// Answers with five bytes, or under `/never` not at all.
+struct Hello;
+
+impl Handler for Hello {
+    fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
+        if request.path() == b"/never" {
+            return reply.later();
+        }
+        reply.send(Status::OK, &Fields::new(), Body::Static(b"hello"))
+    }
+
+    fn on_message(&mut self, _: Ticket, _: Result<Message, Abandoned>, r: Reply<'_, '_>) -> Answer {
+        r.later()
+    }
+}
+
+/// What stands in the log after these bytes.
+fn log_of(format: Format, input: &[u8]) -> String {
+    let page = Rc::new(Page { format, lines: RefCell::default() });
+    let shared = Shared::new(Limits::default()).logging(page.clone());
+    let mut client = Harness::new(Server::new(Rc::new(shared), Hello));
+    client.input(input);
+    client.output();
+    client.end_for(&Reason::Reset);
+    String::from_utf8(page.lines.take()).unwrap()
+}
+
+const REQUEST: &str = "GET /a?b HTTP/1.1\r\nHost: a.example:8000\r\n\
+    User-Agent: Mozilla/5.0 (X11; \"Linux\") \\ \u{e9}\tx\r\nReferer: http://b/\r\nreferer: c\r\n\r\n";
+
+#[test]
+fn a_combined_line_is_as_other_servers_have_it_with_more_behind() {
+    assert_eq!(
+        log_of(Format::Combined, REQUEST.as_bytes()),
+        "127.0.0.1 - - [21/Oct/2015:07:28:00 +0000] \"GET /a?b HTTP/1.1\" 200 5 \"http://b/\" \
+         \"Mozilla/5.0 (X11; \\x22Linux\\x22) \\x5c \\xc3\\xa9\\x09x\" 0.000000 complete\n"
+    );
+    assert_eq!(
+        log_of(Format::Combined, b"HEAD / HTTP/1.0\r\n\r\n"),
+        "127.0.0.1 - - [21/Oct/2015:07:28:00 +0000] \"HEAD / HTTP/1.0\" 200 0 \"-\" \"-\" \
+         0.000000 complete\n"
+    );
+    assert_eq!(
+        log_of(Format::Combined, b"GET /never HTTP/1.1\r\nHost: a\r\n\r\n"),
+        "127.0.0.1 - - [21/Oct/2015:07:28:00 +0000] \"GET /never HTTP/1.1\" 000 0 \"-\" \"-\" \
+         0.000000 client-aborted\n"
+    );
+    let line = log_of(Format::Combined, b"\x16\x03\x01\"\x9b\n");
+    assert!(line.contains(" \"\\x16\\x03\\x01\\x22\\x9b\" 400 "), "{line}");
+}
+
+#[test]
+fn a_json_line_has_the_same_members_always() {
+    let line = log_of(Format::Json, REQUEST.as_bytes());
+    assert!(line.contains("\\u00e9\\u0009x"), "{line}");
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let expected = serde_json::json!({
+        "time": "2015-10-21T07:28:00Z", "address": "127.0.0.1",
+        "method": "GET", "target": "/a?b", "version": "HTTP/1.1", "host": "a.example:8000",
+        "referer": "http://b/", "user_agent": "Mozilla/5.0 (X11; \"Linux\") \\ \u{e9}\tx",
+        "status": 200, "bytes": 5, "seconds": 0.0, "ended": "complete",
+    });
+    assert_eq!(line, expected);
+
+    let line = log_of(Format::Json, b"GET /never HTTP/1.0\r\n\r\n");
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    for member in ["host", "referer", "user_agent", "status"] {
+        assert_eq!(line.get(member), Some(&serde_json::Value::Null), "{member}");
+    }
+    let line = log_of(Format::Json, b"GET /\xf0\x9f\x98\x80\xff HTTP/1.1\r\n\r\n");
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(line["unread"], "GET /\u{1f600}\u{fffd} HTTP/1.1");
+    assert_eq!((&line["target"], &line["status"]), (&serde_json::Value::Null, &400.into()));
+}
+
+#[test]
+fn what_is_too_long_for_a_line_is_cut_and_says_so() {
+    let long = format!("GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: {}\r\n\r\n", "a".repeat(20_000));
+    for format in [Format::Combined, Format::Json] {
+        let line = log_of(format, long.as_bytes());
+        assert!(line.len() < 1500 && line.contains("aaa...\""), "{}", line.len());
+    }
+}
+
+#[test]
+fn addresses_and_numbers_are_written_as_everywhere() {
+    for (text, shown) in [
+        ("192.0.2.1:8", "192.0.2.1"),
+        ("255.0.10.100:8", "255.0.10.100"),
+        ("[2001:db8::1]:8", "2001:db8::1"),
+        ("[::ffff:192.0.2.1]:8", "192.0.2.1"),
+    ] {
+        let mut line = Vec::new();
+        address(Address::Ip(text.parse().unwrap()), &mut line);
+        assert_eq!(line, shown.as_bytes());
+    }
+    let mut line = Vec::new();
+    address(Address::Unix, &mut line);
+    assert_eq!(line, b"unix");
+    for (nanos, shown) in [(0, "0.000000"), (1_234_567_890, "1.234567"), (50_000, "0.000050")] {
+        let mut line = Vec::new();
+        seconds(Duration::from_nanos(nanos), &mut line);
+        assert_eq!(line, shown.as_bytes());
+    }
+}
+
+fn anything() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        proptest::collection::vec(any::<u8>(), 0..200),
+        ".{0,80}".prop_map(String::into_bytes),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn whatever_a_client_sends_a_line_is_one_line_of_printable_ascii(
+        target in anything(),
+        agent in anything(),
+        whole in any::<bool>(),
+    ) {
+        let mut input = [b"GET /", &target[..], b" HTTP/1.1\r\nHost: a\r\nUser-Agent: ", &agent].concat();
+        if whole {
+            input = target;
+        }
+        input.extend_from_slice(b"\r\n\r\n");
+        for format in [Format::Combined, Format::Json] {
+            let log = log_of(format, &input);
+            for line in log.split_terminator('\n') {
+                prop_assert!(line.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{line:?}");
+                if format == Format::Json {
+                    prop_assert!(serde_json::from_str::<serde_json::Value>(line).is_ok(), "{line}");
+                } else {
+                    // Quotes stand only around the three that have them.
+                    prop_assert_eq!(line.matches('"').count(), 6, "{}", line);
+                }
+            }
+            prop_assert!(log.is_empty() || log.ends_with('\n'));
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! The access log: a line for each request, when it is over.
+//!
+//! ```text
+//!  a worker: http1 ─▶ Worker: notes when a request comes, a line when it is over
+//!                        │ try_lock, never waits; what doesn't fit is dropped and counted
+//!                        ▼
+//!                     queue ─▶ one thread ─▶ one write for a batch of whole lines
+//! ```
+//!
+//! [`line`] is what a line looks like, [`queue`] how it gets out without holding a worker up.
+
+mod line;
+mod queue;
+mod target;
+
+use std::cell::RefCell;
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use clap::ValueEnum;
+use sockeye_proto::http1::{Begun, Log, Outcome};
+use sockeye_proto::{Peer, Wall};
+
+use self::line::Dates;
+use self::queue::{Queue, Writer};
+pub(crate) use self::target::Target;
+
+/// What a line looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// As Apache and nginx have it, with the seconds that it took and how it ended behind.
+    Combined,
+    /// A JSON object a line.
+    Json,
+}
+
+/// What is logged, and where.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) target: Target,
+    pub(crate) format: Format,
+}
+
+/// An access log that is being written.
+pub(crate) struct AccessLog {
+    queue: Arc<Queue>,
+    writer: Writer,
+    format: Format,
+    is_file: bool,
+}
+
+impl AccessLog {
+    /// Begins to write for so many workers.
+    pub(crate) fn start(plan: Plan, workers: usize) -> std::io::Result<Self> {
+        let Plan { target, format } = plan;
+        let is_file = matches!(target, Target::File { .. });
+        let queue = Arc::new(Queue::new(workers));
+        let writer = Writer::start(Arc::clone(&queue), target)?;
+        Ok(Self { queue, writer, format, is_file })
+    }
+
+    /// What tells the workers' servers where to log.
+    pub(crate) fn source(&self) -> Source {
+        Source { queue: Arc::clone(&self.queue), format: self.format }
+    }
+
+    /// What opens the file again, where it is one.
+    pub(crate) fn reopener(&self) -> Option<impl Fn() + Send + use<>> {
+        let queue = Arc::clone(&self.queue);
+        self.is_file.then_some(move || queue.reopen())
+    }
+
+    /// Writes what is left. The workers have ended.
+    pub(crate) fn finish(self) {
+        self.writer.finish(&self.queue);
+    }
+}
+
+/// Makes the log of each worker.
+#[derive(Clone)]
+pub(crate) struct Source {
+    queue: Arc<Queue>,
+    format: Format,
+}
+
+impl Source {
+    /// The log of one worker, to be made on its thread.
+    pub(crate) fn worker(&self, own: usize) -> Rc<dyn Log> {
+        Rc::new(Worker {
+            queue: Arc::clone(&self.queue),
+            own,
+            format: self.format,
+            dates: RefCell::default(),
+        })
+    }
+}
+
+/// One worker's way into the log.
+struct Worker {
+    queue: Arc<Queue>,
+    own: usize,
+    format: Format,
+    dates: RefCell<Dates>,
+}
+
+impl Log for Worker {
+    fn begun(&self, request: Begun<'_>, peer: &Peer, when: Wall, notes: &mut Vec<u8>) {
+        let mut dates = self.dates.borrow_mut();
+        let date = dates.of(when, self.format);
+        line::begin(self.format, date, peer.address, request, notes);
+    }
+
+    fn ended(&self, notes: &[u8], outcome: &Outcome) {
+        let most = notes.len() + line::END;
+        self.queue.put(self.own, most, |lines| line::end(self.format, notes, outcome, lines));
+    }
+}
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker").field("own", &self.own).finish_non_exhaustive()
+    }
+}

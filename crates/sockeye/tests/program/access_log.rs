@@ -1,0 +1,187 @@
+//! `sockeye http --access-log`: every request on a line, when it is over.
+
+use std::io::{Read, Write};
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::support::{Folder, Running, run, text};
+
+/// A server of `folder` that logs, with more flags.
+fn start(folder: &Folder, log: &str, flags: &[&str]) -> Running {
+    let own = ["http", folder.text(), "--listen", "127.0.0.1:0", "--access-log", log];
+    Running::start(&[&own, flags].concat())
+}
+
+/// Sends `requests`, and takes all that comes back.
+fn ask(server: &Running, requests: &str) -> String {
+    let mut peer = server.connect();
+    peer.write_all(requests.as_bytes()).unwrap();
+    let mut replies = String::new();
+    peer.read_to_string(&mut replies).unwrap();
+    replies
+}
+
+fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: test\r\n\r\n")
+}
+
+/// The same, after which the connection closes.
+fn last(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+}
+
+fn stop(mut server: Running) -> String {
+    server.signal(Signal::TERM);
+    let (code, said) = server.end();
+    assert_eq!(code, Some(0), "{said}");
+    said
+}
+
+fn lines(path: impl AsRef<Path>) -> Vec<String> {
+    let text = std::fs::read_to_string(path).unwrap();
+    assert!(text.is_empty() || text.ends_with('\n'), "{text:?}");
+    text.lines().map(str::to_owned).collect()
+}
+
+/// Waits until it is so.
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let patience = Instant::now() + Duration::from_secs(20);
+    while !holds() {
+        assert!(Instant::now() < patience, "{what}");
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+#[test]
+fn no_line_is_lost_at_a_clean_stop() {
+    let folder = Folder::new();
+    folder.write("hello.txt", b"Hello World");
+    let log = folder.join("log");
+    let server = start(&folder, &log, &["--workers", "2"]);
+    let count = 300;
+    for _ in 0..3 {
+        ask(&server, &(get("/hello.txt").repeat(count - 1) + &last("/hello.txt")));
+    }
+    ask(&server, &last("/no%1b%22thing"));
+    ask(&server, "GET /\u{9b}31m HTTP/1.1\r\n\r\n");
+    stop(server);
+    let lines = lines(&log);
+    let hello =
+        lines.iter().filter(|line| line.contains("\"GET /hello.txt HTTP/1.1\" 200 11 \"-\""));
+    assert_eq!(hello.count(), 3 * count);
+    assert_eq!(lines.len(), 3 * count + 2);
+    assert!(lines.iter().all(|line| line.starts_with("127.0.0.1 - - [")), "{}", lines[0]);
+    assert!(lines.iter().all(|line| line.ends_with(" complete")), "{}", lines[0]);
+    assert!(lines.iter().any(|line| line.contains("\"GET /no%1b%22thing HTTP/1.1\" 404 ")));
+    assert!(lines.iter().any(|line| line.contains("\"GET /\\xc2\\x9b31m HTTP/1.1\" 400 ")));
+}
+
+#[test]
+fn it_says_how_each_request_ended() {
+    let folder = Folder::new();
+    folder.write("large", &vec![b'x'; 64 << 20]);
+    folder.write("small", b"small");
+    let log = folder.join("log");
+    let flags = ["--access-log-format", "json", "--write-timeout", "300ms"];
+    let server = start(&folder, &log, &[&flags[..], &["--drain-timeout", "1h"]].concat());
+    let begun = |path: &str| {
+        let mut peer = server.connect();
+        peer.write_all(get(path).as_bytes()).unwrap();
+        peer.read_exact(&mut [0]).unwrap();
+        peer
+    };
+    // Told by its end: with bytes of the reply unread it is a reset.
+    drop(begun("/large?reset"));
+    let _stalled = begun("/large?stalled");
+    let mut cut = begun("/large?changed");
+    folder.write("large", b"another content");
+    let _ = cut.read_to_end(&mut Vec::new());
+    ask(&server, &(get("/small") + "nonsense\r\n\r\n"));
+    until("four have ended", || lines(&log).len() >= 5);
+    stop(server);
+    let lines: Vec<Value> =
+        lines(&log).iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |target: &str| {
+        let found = lines.iter().find(|line| line["target"] == target);
+        found.unwrap_or_else(|| panic!("{target} is not in {lines:?}"))
+    };
+    for (target, status, ended) in [
+        ("/large?reset", 200, "client-aborted"),
+        ("/large?stalled", 200, "timed-out"),
+        ("/large?changed", 200, "file-changed"),
+        ("/small", 200, "complete"),
+    ] {
+        let line = of(target);
+        assert_eq!((&line["status"], &line["ended"]), (&status.into(), &ended.into()), "{line}");
+        let bytes = line["bytes"].as_u64().unwrap();
+        assert!(bytes < 64 << 20, "{line}");
+        assert_eq!(line["user_agent"], "test");
+    }
+    assert_eq!(of("/small")["bytes"], 5);
+    assert!(of("/large?stalled")["seconds"].as_f64().unwrap() >= 0.3);
+    let refused = lines.iter().find(|line| line["unread"] == "nonsense").unwrap();
+    assert_eq!((&refused["status"], &refused["method"]), (&400.into(), &Value::Null));
+}
+
+#[test]
+fn a_log_that_was_moved_away_is_begun_anew_on_a_hang_up() {
+    let folder = Folder::new();
+    folder.write("index.html", b"hello");
+    let (log, old) = (folder.join("log"), folder.join("log.1"));
+    let server = start(&folder, &log, &[]);
+    ask(&server, &last("/?one"));
+    until("a line is written while the server runs", || lines(&log).len() == 1);
+    std::fs::rename(&log, &old).unwrap();
+    ask(&server, &last("/?two"));
+    server.signal(Signal::HUP);
+    until("there is a new file", || Path::new(&log).exists());
+    ask(&server, &last("/?three"));
+    let said = stop(server);
+    assert!(said.contains("the access log was opened again"), "{said}");
+    let targets = |path: &str| -> Vec<String> {
+        lines(path).iter().map(|line| line.split(' ').nth(6).unwrap().to_owned()).collect()
+    };
+    assert_eq!(targets(&old), ["/?one", "/?two"]);
+    assert_eq!(targets(&log), ["/?three"]);
+}
+
+#[test]
+fn a_file_that_is_there_is_appended_to() {
+    let folder = Folder::new();
+    folder.write("index.html", b"hello");
+    folder.write("log", b"an older line\n");
+    let log = folder.join("log");
+    let server = start(&folder, &log, &[]);
+    ask(&server, &last("/"));
+    stop(server);
+    let lines = lines(&log);
+    assert_eq!((lines.len(), &*lines[0]), (2, "an older line"));
+}
+
+#[test]
+fn with_a_hyphen_it_goes_to_standard_error() {
+    let folder = Folder::new();
+    folder.write("index.html", b"hello");
+    let server = start(&folder, "-", &["--access-log-format", "json"]);
+    ask(&server, &last("/"));
+    let said = stop(server);
+    let line = said.lines().find(|line| line.starts_with('{')).unwrap();
+    assert_eq!(serde_json::from_str::<Value>(line).unwrap()["status"], 200);
+}
+
+#[test]
+fn a_log_that_cannot_be_written_is_refused_before_anything_begins() {
+    let folder = Folder::new();
+    let log = folder.join("no/such/folder/log");
+    let output = run(&["http", folder.text(), "--access-log", &log]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert!(said.contains(&format!("--access-log: cannot write to {log}: No such file")), "{said}");
+    let output = run(&["http", folder.text(), "--access-log-format", "common"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("combined"), "{}", text(&output.stderr));
+}
