@@ -6,3 +6,4 @@ mod client;
 mod echo;
 mod examples;
 mod streams;
+mod travel;
