@@ -5,18 +5,21 @@ use std::{path::PathBuf, str::FromStr, time::Duration};
 use crate::{Result, rows, servers::Kind};
 
 pub(crate) const HELP: &str = "\
-Compares Sockeye, nginx and a bare server on this machine, in one run.
+Compares Sockeye, other servers and a bare one on this machine, in one run.
 
 Usage: sockeye-benches [OPTIONS]
 
-  --rows A,B        only these rows: small, pipelined, many, 1k, 16k, 100k, 1m,
-                    churn, echo, message, message-deep, message-churn, idle [all]
-  --servers A,B     only these servers: limit, ours, nginx [all that are here]
-  --rounds N        rounds in which every server has its turn [5]
-  --seconds S       length of one measured run [2]
+  --rows A,B        only these rows: small, pipelined, many, mix, pages, ten, churn, 1k, 16k, 100k,
+                    1m, 10m, echo, message, message-deep, message-churn, idle [all]
+  --servers A,B     only these servers: limit, ours, nginx, lighttpd, h2o, hyper, tokio [all that
+                    are here]
+  --rounds N        rounds in which every server has its turn [20]
+  --seconds S       length of one measured run [1]
   --idle N          idle connections of the row `idle` [10000]
   --server FILE     the sockeye binary to measure [built from this tree]
   --json FILE       every run, for other programs
+  --svg FILE        the ratios as a chart
+  --install         install the servers and packers that are missing, by apt-get
   --quick           one short round: shows that everything works, not how fast it is
   --help            this text
 ";
@@ -31,6 +34,8 @@ pub(crate) struct Args {
     pub(crate) idle: usize,
     pub(crate) server: Option<PathBuf>,
     pub(crate) json: Option<PathBuf>,
+    pub(crate) svg: Option<PathBuf>,
+    pub(crate) install: bool,
     pub(crate) quick: bool,
 }
 
@@ -38,12 +43,14 @@ pub(crate) struct Args {
 pub(crate) fn parse(words: &[String]) -> Result<Option<Args>> {
     let mut args = Args {
         rows: rows::names().collect(),
-        servers: vec![Kind::Limit, Kind::Ours, Kind::Nginx],
-        rounds: 5,
-        length: Duration::from_secs(2),
+        servers: Kind::ALL.to_vec(),
+        rounds: 20,
+        length: Duration::from_secs(1),
         idle: 10_000,
         server: None,
         json: None,
+        svg: None,
+        install: false,
         quick: false,
     };
     let mut words = words.iter();
@@ -66,6 +73,8 @@ pub(crate) fn parse(words: &[String]) -> Result<Option<Args>> {
             }
             "--idle" => args.idle = number::<usize>(flag, value()?)?.max(1),
             "--server" => args.server = Some(value()?.into()),
+            "--svg" => args.svg = Some(value()?.into()),
+            "--install" => args.install = true,
             "--json" => args.json = Some(value()?.into()),
             _ => return Err(format!("{flag} is not known; --help lists what is").into()),
         }
@@ -79,12 +88,8 @@ fn row(name: &str) -> Result<&'static str> {
 }
 
 fn server(name: &str) -> Result<Kind> {
-    match name {
-        "limit" => Ok(Kind::Limit),
-        "ours" => Ok(Kind::Ours),
-        "nginx" => Ok(Kind::Nginx),
-        _ => Err(format!("there is no server {name}; --help lists them").into()),
-    }
+    let found = Kind::ALL.into_iter().find(|kind| kind.word() == name);
+    found.ok_or_else(|| format!("there is no server {name}; --help lists them").into())
 }
 
 fn number<T: FromStr>(flag: &str, word: &str) -> Result<T> {
@@ -124,7 +129,7 @@ mod tests {
 
     #[test]
     fn help_names_every_row() {
-        for name in rows::names() {
+        for name in rows::names().chain(Kind::ALL.map(Kind::word)) {
             assert!(HELP.contains(name), "{name}");
         }
     }

@@ -1,15 +1,19 @@
 //! Rounds: every server in turn, and the figures of each turn.
 
 use std::{
+    net::SocketAddr,
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
+
+use sockeye_engine::driver::Target;
+use sockeye_load::{Share, Worker};
 
 use crate::{
     Result,
     args::Args,
     cpu::{self, Busy, Spent},
-    load::{Expect, Load, Plan},
     memory::{self, Memory},
     probe::{self, Reply},
     rows::{FOUND, ROWS, Row, Shape},
@@ -30,7 +34,8 @@ pub(crate) struct Report {
     pub(crate) length: Duration,
     pub(crate) idle: usize,
     pub(crate) kinds: Vec<Kind>,
-    pub(crate) nginx: Option<String>,
+    /// The servers that are no part of this tree, with their versions.
+    pub(crate) versions: Vec<String>,
     pub(crate) same_core: bool,
     pub(crate) rows: Vec<Measured>,
     /// What went wrong; the other figures stand.
@@ -78,6 +83,11 @@ impl Run {
         self.server >= SATURATED
     }
 
+    /// The client had no time to spare: the server may have had more.
+    pub(crate) fn limited_by_client(&self) -> bool {
+        !self.saturated() && self.client >= SATURATED
+    }
+
     pub(crate) fn disturbed(&self) -> bool {
         self.others > DISTURBED
     }
@@ -97,7 +107,7 @@ pub(crate) fn run(args: &Args) -> Result<Report> {
         rounds: args.rounds,
         length: args.length,
         idle,
-        nginx: setup.nginx_name().map(str::to_owned),
+        versions: setup.versions(),
         same_core: setup.cores.server == setup.cores.client,
         rows: Vec::new(),
         failures: Vec::new(),
@@ -144,9 +154,10 @@ struct Turn<'a> {
 
 impl Turn<'_> {
     fn memory(&self, idle: usize) -> Result<Option<(Kind, Memory)>> {
-        let Some((server, _)) = self.start()? else { return Ok(None) };
-        let request = self.row.load.request();
-        let memory = memory::measure(server.pid(), server.address, &request, idle)?;
+        let Some(server) = self.start()? else { return Ok(None) };
+        let asks = self.row.load.asks()?;
+        let request = asks.first().ok_or("nothing to ask")?.wire(false);
+        let memory = memory::measure(server.pid(), server.address, request, idle)?;
         Ok(Some((self.kind, memory)))
     }
 
@@ -173,17 +184,21 @@ impl Turn<'_> {
     }
 
     fn time_once(&self, round: usize, length: Duration) -> Result<Option<Run>> {
-        let Some((server, expect)) = self.start()? else { return Ok(None) };
-        let load = self.row.load;
-        let plan = Plan {
-            request: load.request(),
-            expect,
-            connections: self.row.connections,
-            depth: load.depth(),
-            churn: load.churns(),
+        let Some(server) = self.start()? else { return Ok(None) };
+        let plan = self.row.plan()?;
+        // It knows what replies look like, and finds any that don't.
+        let lesson = sockeye_load::learn(&plan, &[Target::Ip(server.address)])?;
+        let share = Share::all(&plan);
+        let mut client = Worker::new(Arc::new(plan), &lesson, share)?;
+        let mut run = |length| -> Result<u64> {
+            let before = client.replies();
+            client.run(Some(length), |_, troubles| troubles == 0)?;
+            match client.troubles().met().next() {
+                Some((_, _, says)) => Err(says.into()),
+                None => Ok(client.replies() - before),
+            }
         };
-        let mut client = Load::start(server.address, plan)?;
-        client.run(length / 8)?;
+        run(length / 8)?;
 
         let account = || -> Result<_> {
             let (server, client) = (Spent::of(server.pid())?, Spent::of(std::process::id())?);
@@ -191,7 +206,7 @@ impl Turn<'_> {
         };
         let begin = Instant::now();
         let before = account()?;
-        let replies = client.run(length)?;
+        let replies = run(length)?;
         let after = account()?;
         let seconds = begin.elapsed().as_secs_f64();
         if replies == 0 {
@@ -216,56 +231,62 @@ impl Turn<'_> {
         }))
     }
 
-    /// Starts the server, and finds out what its replies must look like.
-    fn start(&self) -> Result<Option<(Server, Expect)>> {
+    /// Starts the server, and sees to it that it answers as it should.
+    fn start(&self) -> Result<Option<Server>> {
         let load = self.row.load;
-        let nothing = Reply { head: Vec::new(), body: Vec::new() };
+        let turns = if self.kind == Kind::Limit { self.model()? } else { Vec::new() };
+        let Some(server) = self.setup.start(self.kind, load, &turns)? else { return Ok(None) };
+        self.check(server.address)?;
+        Ok(Some(server))
+    }
+
+    /// What the limit has to send: our replies, or another's where ours are not measured. Of an echo
+    /// it needs to know nothing.
+    fn model(&self) -> Result<Vec<servers::Turn>> {
+        let load = self.row.load;
         if load == Shape::Echo {
-            let request = load.request();
-            let expect = Expect { len: request.len(), start: request };
-            let server = self.setup.start(self.kind, load, &nothing)?;
-            return Ok(server.map(|server| (server, expect)));
+            return Ok(Vec::new());
         }
-        let Some(file) = load.file() else {
-            let body = if self.kind == Kind::Limit { self.model_frame()? } else { Vec::new() };
-            let reply = Reply { head: Vec::new(), body };
-            let Some(server) = self.setup.start(self.kind, load, &reply)? else { return Ok(None) };
-            let start = probe::frame(server.address, &load.request())?;
-            return Ok(Some((server, Expect { len: start.len(), start })));
-        };
-        let content = servers::content(file.size);
-        let reply = if self.kind == Kind::Limit { self.model(&content)? } else { None };
-        let reply = reply.unwrap_or(nothing);
-        let Some(server) = self.setup.start(self.kind, load, &reply)? else { return Ok(None) };
-        let reply = probe::fetch(server.address, &load.request(), &content)?;
-        Ok(Some((server, Expect { start: b"HTTP/1.1 200 ".to_vec(), len: reply.len() })))
+        for kind in self.others.iter().filter(|kind| **kind != Kind::Limit) {
+            if let Some(server) = self.setup.start(*kind, load, &[])? {
+                return self.check(server.address);
+            }
+        }
+        let Some(file) = load.file() else { return Err("the limit has nothing to copy".into()) };
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", file.size);
+        let reply = Reply { head: head.into_bytes(), body: servers::content(file.size) };
+        let asks = load.asks()?;
+        Ok(asks.iter().map(|ask| (ask.wire(false).len(), reply.clone())).collect())
     }
 
-    /// The reply that the limit has to send: ours, or nginx's where ours is not measured.
-    fn model(&self, content: &[u8]) -> Result<Option<Reply>> {
+    /// Asks everything once, and checks what comes.
+    fn check(&self, address: SocketAddr) -> Result<Vec<servers::Turn>> {
         let load = self.row.load;
-        let Some(kind) = self.others.iter().find(|kind| **kind != Kind::Limit) else {
-            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", content.len());
-            return Ok(Some(Reply { head: head.into_bytes(), body: content.to_vec() }));
-        };
-        let nothing = Reply { head: Vec::new(), body: Vec::new() };
-        let Some(server) = self.setup.start(*kind, load, &nothing)? else { return Ok(None) };
-        probe::fetch(server.address, &load.request(), content).map(Some)
-    }
-
-    /// The frame that the limit has to send: ours, or an echo where ours is not measured.
-    fn model_frame(&self) -> Result<Vec<u8>> {
-        let load = self.row.load;
-        if !self.others.contains(&Kind::Ours) {
-            return Ok(load.request());
+        let last = load.most() == Some(1);
+        let mut turns = Vec::new();
+        let mut socket = probe::connect(address)?;
+        for (at, ask) in load.asks()?.iter().enumerate() {
+            let request = ask.wire(last);
+            let reply = match load {
+                Shape::Echo => continue,
+                Shape::Message { .. } => {
+                    let frame = probe::frame(address, request)?;
+                    Reply { head: Vec::new(), body: frame }
+                }
+                _ => probe::exchange(&mut socket, request)?,
+            };
+            let right = match (load, load.file()) {
+                (_, Some(file)) => reply.body == servers::content(file.size),
+                // The limit knows one answer.
+                (Shape::Mix, _) => reply.body == if at == 0 { b"55" } else { b"75" },
+                (Shape::Message { .. }, _) => reply.body.ends_with(FOUND),
+                _ => !reply.body.is_empty(),
+            };
+            if !right {
+                return Err("the reply's content is not what it should be".into());
+            }
+            turns.push((request.len(), reply));
         }
-        let nothing = Reply { head: Vec::new(), body: Vec::new() };
-        let server = self.setup.start(Kind::Ours, load, &nothing)?;
-        let server = server.ok_or("there is nothing to model the limit on")?;
-        let frame = probe::frame(server.address, &load.request())?;
-        if !frame.ends_with(FOUND) {
-            return Err("the answer is not what the search finds".into());
-        }
-        Ok(frame)
+        Ok(turns)
     }
 }

@@ -42,12 +42,12 @@ pub(crate) fn write(report: &Report) -> String {
         }
     }
     format!(
-        "{{\n  \"date\": {},\n  \"cpu\": {},\n  \"kernel\": {},\n  \"nginx\": {},\n  \"runs\": [\n    \
+        "{{\n  \"date\": {},\n  \"cpu\": {},\n  \"kernel\": {},\n  \"servers\": [{}],\n  \"runs\": [\n    \
          {}\n  ]\n}}\n",
         string(&table::date(now)),
         string(&machine.cpu),
         string(&machine.kernel),
-        report.nginx.as_deref().map_or_else(|| "null".to_owned(), string),
+        report.versions.iter().map(|version| string(version)).collect::<Vec<_>>().join(", "),
         runs.join(",\n    "),
     )
 }

@@ -21,22 +21,6 @@ pub(crate) struct Reply {
     pub(crate) body: Vec<u8>,
 }
 
-impl Reply {
-    pub(crate) fn len(&self) -> usize {
-        self.head.len() + self.body.len()
-    }
-}
-
-/// Makes one request and checks all of the reply: status, length and content.
-pub(crate) fn fetch(target: SocketAddr, request: &[u8], content: &[u8]) -> Result<Reply> {
-    let mut socket = connect(target)?;
-    let reply = exchange(&mut socket, request)?;
-    if reply.body != content {
-        return Err("the reply's content is not the file's".into());
-    }
-    Ok(reply)
-}
-
 /// A connection on which nothing waits for ever.
 pub(crate) fn connect(target: SocketAddr) -> Result<TcpStream> {
     let socket = TcpStream::connect_timeout(&target, PATIENCE)?;

@@ -1,5 +1,12 @@
 //! What is measured: one row of the table each.
 
+use std::num::{NonZeroU64, NonZeroUsize};
+
+use sockeye_load::{Ask, Plan, Request, Speaks, Until};
+use sockeye_proto::message::Message;
+
+use crate::{Result, pages::PAGES};
+
 /// A load, and what stands for the limit under it.
 #[derive(Debug)]
 pub(crate) struct Row {
@@ -13,11 +20,13 @@ pub(crate) struct Row {
 /// The shape of a load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
-    /// GET on connections that stay open: `depth` requests are written at once, and the next ones
-    /// when the last reply is here.
-    Get { file: File, depth: usize },
-    /// A connection for each GET.
-    Churn { file: File },
+    /// GET: `depth` requests are under way on each connection, which ends after `most` of them.
+    Get { file: File, depth: usize, most: Option<u64> },
+    /// In turn: a GET with numbers in its query, a POST with a length, a POST in chunks. Answered is
+    /// the sum of all numbers, so that nothing of it can be left unread.
+    Mix,
+    /// A page's files, one after the other, asked for as a browser does.
+    Pages,
     /// 64 bytes go out and come back.
     Echo,
     /// A search goes out in a frame, and its answer comes back: `depth` on one connection as in
@@ -36,56 +45,55 @@ pub(crate) struct File {
 
 const SMALL: File = File { name: "small.txt", size: 13 };
 
-/// Every file that a row asks for.
-pub(crate) const FILES: [File; 5] = [
+/// Every file that a row asks for, besides the pages.
+pub(crate) const FILES: [File; 6] = [
     SMALL,
     File { name: "1k.bin", size: 1 << 10 },
     File { name: "16k.bin", size: 16 << 10 },
     File { name: "100k.bin", size: 100 << 10 },
     File { name: "1m.bin", size: 1 << 20 },
+    File { name: "10m.bin", size: 10 << 20 },
 ];
 
 /// From this size on the limit uses sendfile, which is then the cheaper way for a bare server too.
 pub(crate) const SENDFILE_FROM: usize = 64 << 10;
 
 const fn get(name: &'static str, title: &'static str, file: usize, connections: usize) -> Row {
-    Row { name, title, load: Shape::Get { file: FILES[file], depth: 1 }, connections }
+    let load = Shape::Get { file: FILES[file], depth: 1, most: None };
+    Row { name, title, load, connections }
 }
 
-const fn message(name: &'static str, title: &'static str, depth: Option<usize>) -> Row {
-    Row { name, title, load: Shape::Message { depth }, connections: 64 }
+const fn row(name: &'static str, title: &'static str, load: Shape) -> Row {
+    Row { name, title, load, connections: 64 }
 }
 
 /// The rows, in the order of the table.
-pub(crate) const ROWS: [Row; 13] = [
+pub(crate) const ROWS: [Row; 17] = [
     get("small", "small reply (13 bytes), keep-alive, 64 connections", 0, 64),
-    Row {
-        name: "pipelined",
-        title: "the same, pipelined 16 deep",
-        load: Shape::Get { file: SMALL, depth: 16 },
-        connections: 64,
-    },
+    row(
+        "pipelined",
+        "the same, pipelined 16 deep",
+        Shape::Get { file: SMALL, depth: 16, most: None },
+    ),
     get("many", "small reply, 1,000 connections", 0, 1000),
+    row("mix", "sums: GET, POST with a length, POST in chunks", Shape::Mix),
+    row("pages", "a page of 20 files of 3–300 KB, coded where they are text", Shape::Pages),
+    row("ten", "ten requests per connection", Shape::Get { file: SMALL, depth: 1, most: Some(10) }),
+    row("churn", "a connection per request", Shape::Get { file: SMALL, depth: 1, most: Some(1) }),
     get("1k", "file of 1 KiB", 1, 64),
     get("16k", "file of 16 KiB", 2, 64),
     get("100k", "file of 100 KiB", 3, 64),
     get("1m", "file of 1 MiB", 4, 64),
-    Row {
-        name: "churn",
-        title: "a connection per request",
-        load: Shape::Churn { file: SMALL },
-        connections: 64,
-    },
-    Row {
-        name: "echo",
-        title: "echo of 64 bytes, 64 connections",
-        load: Shape::Echo,
-        connections: 64,
-    },
-    message("message", "message and answer, keep-alive, 64 connections", Some(1)),
-    message("message-deep", "the same, pipelined 16 deep", Some(16)),
-    message("message-churn", "a connection per message", None),
-    Row { name: "idle", title: "memory", load: Shape::Idle { file: SMALL }, connections: 0 },
+    get("10m", "file of 10 MiB, 8 connections", 5, 8),
+    row("echo", "echo of 64 bytes, 64 connections", Shape::Echo),
+    row(
+        "message",
+        "message and answer, keep-alive, 64 connections",
+        Shape::Message { depth: Some(1) },
+    ),
+    row("message-deep", "the same, pipelined 16 deep", Shape::Message { depth: Some(16) }),
+    row("message-churn", "a connection per message", Shape::Message { depth: None }),
+    Row { name: "idle", title: "memory", load: Shape::Idle { file: SMALL }, connections: 1 },
 ];
 
 /// The names of the rows.
@@ -93,55 +101,86 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     ROWS.iter().map(|row| row.name)
 }
 
+impl Row {
+    /// The row as a load.
+    pub(crate) fn plan(&self) -> Result<Plan> {
+        let mut plan = Plan::new(self.load.speaks(), self.load.asks()?);
+        plan.connections = NonZeroUsize::new(self.connections).ok_or("no connection")?;
+        plan.pipeline = NonZeroUsize::new(self.load.depth()).ok_or("nothing under way")?;
+        plan.per_connection = self.load.most().and_then(NonZeroU64::new);
+        // A run ends when its time has come, whatever is left.
+        plan.until = Until::Requests(u64::MAX);
+        Ok(plan)
+    }
+}
+
 impl Shape {
-    /// The file that is asked for, unless the load is no HTTP.
-    pub(crate) fn file(self) -> Option<File> {
+    fn speaks(self) -> Speaks {
         match self {
-            Self::Get { file, .. } | Self::Churn { file } | Self::Idle { file } => Some(file),
-            Self::Echo | Self::Message { .. } => None,
+            Self::Echo => Speaks::Echo,
+            Self::Message { .. } => Speaks::Messages,
+            _ => Speaks::Http,
         }
     }
 
-    /// How many requests are written at once.
+    /// The file that is asked for, where it is one.
+    pub(crate) fn file(self) -> Option<File> {
+        match self {
+            Self::Get { file, .. } | Self::Idle { file } => Some(file),
+            Self::Mix | Self::Pages | Self::Echo | Self::Message { .. } => None,
+        }
+    }
+
+    /// How many requests are under way on a connection.
     pub(crate) fn depth(self) -> usize {
         match self {
             Self::Get { depth, .. } | Self::Message { depth: Some(depth) } => depth,
-            Self::Churn { .. } | Self::Echo | Self::Idle { .. } | Self::Message { depth: None } => {
-                1
-            }
+            _ => 1,
         }
     }
 
-    /// Whether the server closes the connection behind each reply.
-    pub(crate) fn churns(self) -> bool {
-        matches!(self, Self::Churn { .. } | Self::Message { depth: None })
+    /// After how many requests the server closes a connection.
+    pub(crate) fn most(self) -> Option<u64> {
+        match self {
+            Self::Get { most, .. } => most,
+            Self::Message { depth: None } => Some(1),
+            _ => None,
+        }
     }
 
-    /// The bytes of one request.
-    pub(crate) fn request(self) -> Vec<u8> {
-        let close = match self {
-            Self::Echo => return [b'.'; 64].to_vec(),
-            Self::Message { depth } => return search(depth.is_some()),
-            Self::Churn { .. } => "Connection: close\r\n",
-            Self::Get { .. } | Self::Idle { .. } => "",
-        };
-        let name = self.file().map_or("", |file| file.name);
-        format!("GET /{name} HTTP/1.1\r\nHost: localhost\r\n{close}\r\n").into_bytes()
+    /// What is asked, in turn.
+    pub(crate) fn asks(self) -> Result<Vec<Ask>> {
+        let get = |path: &str| Request::get("localhost", path);
+        Ok(match self {
+            Self::Echo => vec![Ask::bytes(vec![b'.'; 64].into())],
+            Self::Message { .. } => {
+                let search = r#"{"action": "search", "value": "morpheus"}"#;
+                let ask = Ask::message(&Message::json_text(search.into()));
+                vec![ask.map_err(|_| "the header is too long")?]
+            }
+            Self::Get { file, .. } | Self::Idle { file } => {
+                vec![get(&format!("/{}", file.name)).ask()?]
+            }
+            Self::Mix => {
+                let post = Request {
+                    method: "POST".into(),
+                    body: Some("20".into()),
+                    ..get("/baseline?a=13&b=42")
+                };
+                let chunked = Request { chunked: true, ..post.clone() };
+                vec![get("/baseline?a=13&b=42").ask()?, post.ask()?, chunked.ask()?]
+            }
+            Self::Pages => {
+                let accept = ("Accept-Encoding".to_owned(), "br;q=1, gzip;q=0.8".to_owned());
+                let page = |page: &crate::pages::Page| {
+                    let path = format!("/pages/{}", page.name);
+                    Request { fields: vec![accept.clone()], ..get(&path) }.ask()
+                };
+                PAGES.iter().map(page).collect::<std::result::Result<_, _>>()?
+            }
+        })
     }
 }
 
 /// What the search in [`Shape::Message`] finds.
 pub(crate) const FOUND: &[u8] = "{\"result\": \"Follow the white rabbit. 🐰\"}".as_bytes();
-
-/// A search in a frame. All have the same id, so that all the answers are alike.
-fn search(keep_alive: bool) -> Vec<u8> {
-    let more = if keep_alive { ", \"id\": 7, \"connection\": \"keep-alive\"" } else { "" };
-    let content = r#"{"action": "search", "value": "morpheus"}"#;
-    let header = format!(
-        "{{\"byteorder\": \"little\", \"content-type\": \"text/json\", \
-         \"content-encoding\": \"utf-8\", \"content-length\": {}{more}}}",
-        content.len()
-    );
-    let length = u16::try_from(header.len()).expect("a short header").to_be_bytes();
-    [&length, header.as_bytes(), content.as_bytes()].concat()
-}

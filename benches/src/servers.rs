@@ -14,9 +14,12 @@ use crate::{
     Result,
     args::Args,
     cpu::{self, Cores},
+    pages,
     probe::Reply,
     rows::{FILES, SENDFILE_FROM, Shape},
 };
+
+mod config;
 
 /// Whose turn it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,17 +27,55 @@ pub(crate) enum Kind {
     Limit,
     Ours,
     Nginx,
+    Lighttpd,
+    H2o,
+    Hyper,
+    Tokio,
 }
 
 impl Kind {
+    /// All, in the order of the table.
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Limit, Self::Ours, Self::Nginx, Self::Lighttpd, Self::H2o, Self::Hyper, Self::Tokio];
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Limit => "limit",
             Self::Ours => "Sockeye",
             Self::Nginx => "nginx",
+            Self::Lighttpd => "lighttpd",
+            Self::H2o => "h2o",
+            Self::Hyper => "hyper",
+            Self::Tokio => "tokio",
+        }
+    }
+
+    /// As one types it.
+    pub(crate) fn word(self) -> &'static str {
+        if self == Self::Ours { "ours" } else { self.name() }
+    }
+
+    /// Whether it has something for this load.
+    fn takes(self, load: Shape) -> bool {
+        match self {
+            Self::Limit | Self::Ours => true,
+            Self::Nginx | Self::H2o => {
+                !matches!(load, Shape::Echo | Shape::Message { .. } | Shape::Mix)
+            }
+            // It has no packed siblings.
+            Self::Lighttpd => matches!(load, Shape::Get { .. } | Shape::Idle { .. }),
+            Self::Hyper => match load {
+                Shape::Mix => true,
+                Shape::Get { file, .. } | Shape::Idle { file } => file == FILES[0],
+                _ => false,
+            },
+            Self::Tokio => load == Shape::Echo,
         }
     }
 }
+
+/// A request's length, and the reply that the limit gives to it.
+pub(crate) type Turn = (usize, Reply);
 
 /// A run is tried so often when it is disturbed.
 const TRIES: u32 = 5;
@@ -48,6 +89,10 @@ pub(crate) struct Setup {
     sockeye: Option<PathBuf>,
     /// What `nginx -V` says.
     nginx: Option<String>,
+    /// The servers of other crates, where they could be built.
+    peers: Option<PathBuf>,
+    /// What the installed servers call themselves.
+    versions: Vec<(Kind, String)>,
     connections: usize,
     /// How often a run is tried that other work disturbs.
     pub(crate) tries: u32,
@@ -57,23 +102,44 @@ impl Setup {
     /// Builds what is missing and lays out the folder.
     pub(crate) fn new(args: &Args) -> Result<Self> {
         let wants = |kind| args.servers.contains(&kind);
+        if args.install {
+            install()?;
+        }
         let sockeye = match &args.server {
             _ if !wants(Kind::Ours) => None,
             Some(path) => Some(path.clone()),
             None => Some(build()?),
         };
-        let nginx = if wants(Kind::Nginx) { nginx_version() } else { None };
-        if wants(Kind::Nginx) && nginx.is_none() {
-            eprintln!("nginx is not installed: left out");
+        let nginx = if wants(Kind::Nginx) { said_by("nginx", "-V") } else { None };
+        let mut versions = Vec::new();
+        for (kind, flag) in [(Kind::Nginx, "-v"), (Kind::Lighttpd, "-v"), (Kind::H2o, "-v")] {
+            let said = if wants(kind) { said_by(kind.name(), flag) } else { None };
+            let version = said.as_deref().and_then(version);
+            match version {
+                Some(version) => versions.push((kind, format!("{} {version}", kind.name()))),
+                None if wants(kind) => eprintln!("{} is not installed: left out", kind.name()),
+                None => {}
+            }
         }
+        let peers = if wants(Kind::Hyper) || wants(Kind::Tokio) {
+            build_peers()
+                .inspect_err(|error| eprintln!("hyper and tokio are left out: {error}"))
+                .ok()
+        } else {
+            None
+        };
         let dir = env::temp_dir().join(format!("sockeye-benches-{}", std::process::id()));
         fs::create_dir_all(dir.join("files"))?;
         let connections = args.idle + 2000;
         // What only shows that everything works need not be quiet.
         let tries = if args.quick { 1 } else { TRIES };
-        let setup = Self { cores: Cores::choose()?, dir, sockeye, nginx, connections, tries };
+        let cores = Cores::choose()?;
+        let setup = Self { cores, dir, sockeye, nginx, peers, versions, connections, tries };
         for file in FILES {
             fs::write(setup.file(file.name), content(file.size))?;
+        }
+        if args.rows.contains(&"pages") && pages::write(&setup.file("pages"))? == 0 {
+            eprintln!("neither brotli nor gzip is installed: the pages have no packed siblings");
         }
         Ok(setup)
     }
@@ -83,17 +149,15 @@ impl Setup {
         let here = |kind: &Kind| match kind {
             Kind::Limit => true,
             Kind::Ours => self.sockeye.is_some(),
-            Kind::Nginx => self.nginx.is_some(),
+            Kind::Hyper | Kind::Tokio => self.peers.is_some(),
+            kind => self.versions.iter().any(|(here, _)| here == kind),
         };
-        [Kind::Limit, Kind::Ours, Kind::Nginx]
-            .into_iter()
-            .filter(|kind| wanted.contains(kind) && here(kind))
-            .collect()
+        Kind::ALL.into_iter().filter(|kind| wanted.contains(kind) && here(kind)).collect()
     }
 
-    /// As in `nginx/1.22.1`.
-    pub(crate) fn nginx_name(&self) -> Option<&str> {
-        self.nginx.as_deref()?.lines().next()?.split(": ").nth(1)
+    /// As in `nginx 1.22.1`, of every server that is no part of this tree.
+    pub(crate) fn versions(&self) -> Vec<String> {
+        self.versions.iter().map(|(_, version)| version.clone()).collect()
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -102,47 +166,60 @@ impl Setup {
 
     /// Starts a server on its core; `None` where this kind has nothing for this load.
     ///
-    /// The limit sends `reply`.
-    pub(crate) fn start(&self, kind: Kind, load: Shape, reply: &Reply) -> Result<Option<Server>> {
-        let command = match (kind, load) {
-            (Kind::Nginx, Shape::Echo | Shape::Message { .. }) => return Ok(None),
-            (Kind::Limit, _) => self.limit(load, reply)?,
-            (Kind::Ours, _) => self.ours(load)?,
-            (Kind::Nginx, _) => return self.nginx(load).map(Some),
+    /// The limit sends the replies of `turns`.
+    pub(crate) fn start(&self, kind: Kind, load: Shape, turns: &[Turn]) -> Result<Option<Server>> {
+        if !kind.takes(load) {
+            return Ok(None);
+        }
+        let command = match kind {
+            Kind::Limit => self.limit(load, turns)?,
+            Kind::Ours => self.ours(load)?,
+            Kind::Hyper | Kind::Tokio => {
+                let mut command = Command::new(self.peers.as_ref().ok_or("no peers to measure")?);
+                command.arg(kind.name());
+                command
+            }
+            Kind::Nginx | Kind::Lighttpd | Kind::H2o => {
+                return self.configured(kind, load).map(Some);
+            }
         };
         self.spawn(kind, command, None).map(Some)
     }
 
-    fn limit(&self, load: Shape, reply: &Reply) -> Result<Command> {
+    fn limit(&self, load: Shape, turns: &[Turn]) -> Result<Command> {
         let mut command = Command::new(env::current_exe()?);
         command.arg("limit");
-        let path = self.dir.join("reply");
-        let Some(file) = load.file() else {
-            if load == Shape::Echo {
-                command.arg("echo");
-            } else {
-                fs::write(&path, &reply.body)?;
-                command.arg("frames").arg(load.request().len().to_string()).arg(path);
-            }
-            if load.churns() {
-                command.arg("close");
-            }
-            return Ok(command);
-        };
-        if file.size >= SENDFILE_FROM {
-            fs::write(&path, &reply.head)?;
-            command.arg("file").arg(path).arg(self.file(file.name));
-        } else {
+        let mut paths = Vec::new();
+        for (at, (_, reply)) in turns.iter().enumerate() {
+            let path = self.dir.join(format!("reply-{at}"));
             fs::write(&path, [&reply.head[..], &reply.body].concat())?;
-            command.arg("reply").arg(path);
+            paths.push(path);
         }
-        if load.churns() {
-            command.arg("close");
+        let lengths: Vec<String> = turns.iter().map(|(length, _)| length.to_string()).collect();
+        match (load, &paths[..]) {
+            (Shape::Echo, _) => command.arg("echo"),
+            (Shape::Message { .. }, [path]) => command.arg("frames").args(&lengths).arg(path),
+            (_, [path]) => match load.file() {
+                Some(file) if file.size >= SENDFILE_FROM => {
+                    fs::write(path, &turns[0].1.head)?;
+                    command.arg("file").arg(path).arg(self.file(file.name))
+                }
+                _ => command.arg("reply").arg(path),
+            },
+            _ => command.arg("cycle").arg(lengths.join(",")).args(&paths),
+        };
+        if let Some(most) = load.most() {
+            command.arg(most.to_string());
         }
         Ok(command)
     }
 
     fn ours(&self, load: Shape) -> Result<Command> {
+        if load == Shape::Mix {
+            let mut command = Command::new(env::current_exe()?);
+            command.arg("sums");
+            return Ok(command);
+        }
         let mut command = Command::new(self.sockeye.as_ref().ok_or("no sockeye to measure")?);
         match load {
             Shape::Echo => command.arg("echo"),
@@ -153,49 +230,35 @@ impl Setup {
         Ok(command)
     }
 
-    fn nginx(&self, load: Shape) -> Result<Server> {
-        // nginx can't say which free port it took. Nobody else is expected to want this one.
+    /// A server that reads its configuration from a file. None of them can say which free port it
+    /// took; nobody else is expected to want this one.
+    fn configured(&self, kind: Kind, load: Shape) -> Result<Server> {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let config = self.dir.join("nginx.conf");
-        fs::write(&config, self.nginx_config(address, load))?;
-        let mut command = Command::new("nginx");
-        command.arg("-p").arg(&self.dir).arg("-c").arg(config);
-        command.arg("-e").arg(self.dir.join("nginx-errors"));
-        self.spawn(Kind::Nginx, command, Some(address))
-    }
-
-    /// nginx as a careful administrator would set it up for speed. Its small reply comes from its
-    /// configuration, not from a file, which is the fastest that it can.
-    fn nginx_config(&self, address: SocketAddr, load: Shape) -> String {
-        let dir = self.dir.display();
-        let built = self.nginx.as_deref().unwrap_or_default();
-        let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-            .iter()
-            .filter(|module| !built.contains(&format!("--without-http_{module}_module")))
-            .map(|module| format!("  {module}_temp_path {dir}/{module};\n"))
-            .collect();
-        let small = match load.file() {
-            Some(file) if file == FILES[0] => {
-                let body = String::from_utf8(content(file.size)).expect("the content is ASCII");
-                format!("location = /{} {{ return 200 \"{body}\"; }}", file.name)
-            }
-            _ => String::new(),
+        let config = self.dir.join(format!("{}.conf", kind.name()));
+        let options = config::Options {
+            dir: &self.dir,
+            address,
+            load,
+            connections: self.connections,
+            built: self.nginx.as_deref().unwrap_or_default(),
         };
-        format!(
-            "daemon off;\nmaster_process off;\npid {dir}/nginx.pid;\n\
-             events {{ worker_connections {connections}; }}\n\
-             http {{\n{temporary}\
-             \x20 access_log off;\n  sendfile on;\n  {push}\n  keepalive_requests 1000000000;\n\
-             \x20 open_file_cache max=1000 inactive=60s;\n  open_file_cache_valid 1s;\n\
-             \x20 server {{ listen {address}; root {dir}/files; {small} }}\n}}\n",
-            connections = self.connections,
-            // Measured: whole packets are cheaper up to a few hundred KiB, and dearer above.
-            push = if load.file().is_some_and(|file| file.size >= 1 << 20) {
-                "tcp_nopush off; sendfile_max_chunk 128k;"
-            } else {
-                "tcp_nopush on;"
-            },
-        )
+        let mut command = Command::new(kind.name());
+        match kind {
+            Kind::Nginx => {
+                fs::write(&config, options.nginx())?;
+                command.arg("-p").arg(&self.dir).arg("-c").arg(config);
+                command.arg("-e").arg(self.dir.join("nginx-errors"));
+            }
+            Kind::Lighttpd => {
+                fs::write(&config, options.lighttpd())?;
+                command.arg("-D").arg("-f").arg(config);
+            }
+            _ => {
+                fs::write(&config, options.h2o())?;
+                command.arg("-c").arg(config);
+            }
+        }
+        self.spawn(kind, command, Some(address))
     }
 
     fn spawn(&self, kind: Kind, mut command: Command, known: Option<SocketAddr>) -> Result<Server> {
@@ -283,9 +346,56 @@ pub(crate) fn content(size: usize) -> Vec<u8> {
     b"Hello, world. ".iter().copied().cycle().take(size).collect()
 }
 
-fn nginx_version() -> Option<String> {
-    let output = Command::new("nginx").arg("-V").output().ok()?;
-    String::from_utf8(output.stderr).ok()
+/// Installs what is missing of the servers to compare with, and the programs that pack.
+fn install() -> Result<()> {
+    const PACKAGES: [&str; 5] = ["nginx-light", "lighttpd", "h2o", "brotli", "gzip"];
+    let root = rustix::process::geteuid().is_root();
+    let mut command = Command::new(if root { "apt-get" } else { "sudo" });
+    if !root {
+        command.arg("apt-get");
+    }
+    command.args(["-qq", "install", "-y", "--no-install-recommends"]).args(PACKAGES);
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("apt-get: {status}").into()),
+        Err(error) => Err(format!("apt-get: {error}").into()),
+    }
+}
+
+/// What a program says of itself, on whichever of its outputs; `None` where it isn't installed.
+fn said_by(program: &str, flag: &str) -> Option<String> {
+    let output = Command::new(program).arg(flag).output().ok()?;
+    String::from_utf8([output.stdout, output.stderr].concat()).ok()
+}
+
+/// The first word that looks like a version.
+fn version(said: &str) -> Option<&str> {
+    let words = said.split(|c: char| c.is_whitespace() || "/()".contains(c));
+    let looks = |word: &&str| word.starts_with(|c: char| c.is_ascii_digit()) && word.contains('.');
+    words.into_iter().find(looks)
+}
+
+/// Builds the servers of other crates, which are no part of the workspace.
+fn build_peers() -> Result<PathBuf> {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/Cargo.toml");
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let target = target_dir()?.join("peers");
+    let status = Command::new(cargo)
+        .args(["build", "--release", "--quiet", "--locked", "--manifest-path"])
+        .arg(manifest)
+        .arg("--target-dir")
+        .arg(&target)
+        .status()?;
+    if !status.success() {
+        return Err("they do not build".into());
+    }
+    Ok(target.join("release/sockeye-bench-peers"))
+}
+
+/// This program stands in target/release or, when it is tried out, in target/debug.
+fn target_dir() -> Result<PathBuf> {
+    let program = env::current_exe()?;
+    Ok(program.ancestors().nth(2).ok_or("no target folder")?.to_owned())
 }
 
 /// Builds the program from this tree, which is quick when nothing changed and right when
@@ -300,10 +410,7 @@ fn build() -> Result<PathBuf> {
     if !status.success() {
         return Err("sockeye does not build".into());
     }
-    // This program stands in target/release or, when it is tried out, in target/debug.
-    let program = env::current_exe()?;
-    let target = program.ancestors().nth(2).ok_or("no target folder")?;
-    Ok(target.join("release/sockeye"))
+    Ok(target_dir()?.join("release/sockeye"))
 }
 
 #[cfg(test)]
@@ -320,6 +427,18 @@ mod tests {
             ("serving the folder files", None),
         ] {
             assert_eq!(address_in(line), address.map(|a| a.parse().unwrap()), "{line}");
+        }
+    }
+
+    #[test]
+    fn versions_are_found_in_what_servers_say() {
+        for (said, found) in [
+            ("nginx version: nginx/1.22.1\n", Some("1.22.1")),
+            ("lighttpd/1.4.69 (ssl) - a light and fast webserver\n", Some("1.4.69")),
+            ("h2o version 2.2.5\nOpenSSL: OpenSSL 3.0\n", Some("2.2.5")),
+            ("no such thing", None),
+        ] {
+            assert_eq!(version(said), found);
         }
     }
 

@@ -1,4 +1,4 @@
-//! Medians: what a few runs on a shared machine support, and no more.
+//! Medians, and how far they can be trusted: what runs on a shared machine support, and no more.
 
 /// The middle, and how far the runs lie apart.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,9 +19,68 @@ pub(crate) fn spread(values: impl IntoIterator<Item = f64>) -> Option<Spread> {
     Some(Spread { median, min, max })
 }
 
+/// A median, and where the true one lies with a confidence of 95 % at least.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Estimate {
+    pub(crate) median: f64,
+    pub(crate) low: f64,
+    pub(crate) high: f64,
+    /// There were enough values for that; else the interval is all that was seen.
+    pub(crate) confident: bool,
+}
+
+/// The median of `values` with the interval that their ranks give, whatever their distribution: each
+/// value is above the true median as often as a coin shows heads. `None` when there are none.
+pub(crate) fn estimate(values: impl IntoIterator<Item = f64>) -> Option<Estimate> {
+    let mut sorted: Vec<f64> = values.into_iter().collect();
+    sorted.sort_by(f64::total_cmp);
+    let Spread { median, .. } = spread(sorted.iter().copied())?;
+    let (out, confident) = match ranks_outside(sorted.len()) {
+        Some(out) => (out, true),
+        None => (0, false),
+    };
+    let (low, high) = (sorted[out], sorted[sorted.len() - 1 - out]);
+    Some(Estimate { median, low, high, confident })
+}
+
+/// How many of `count` sorted values may be left out at each end, so that the others hold the median
+/// with a confidence of 95 %; `None` where all of them don't.
+fn ranks_outside(count: usize) -> Option<usize> {
+    const DOUBT: f64 = 0.025;
+    let mut chance = 0.5_f64.powi(i32::try_from(count).ok()?);
+    let (mut below, mut out) = (0.0, None);
+    for heads in 0..count {
+        below += chance;
+        if below > DOUBT {
+            break;
+        }
+        out = Some(heads);
+        chance *= (count - heads) as f64 / (heads + 1) as f64;
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_interval_of_the_median_has_the_ranks_of_the_tables() {
+        for (count, out) in [
+            (1, None),
+            (5, None),
+            (6, Some(0)),
+            (8, Some(0)),
+            (9, Some(1)),
+            (20, Some(5)),
+            (25, Some(7)),
+        ] {
+            assert_eq!(ranks_outside(count), out, "{count}");
+        }
+        let estimate = estimate((1..=20).map(f64::from)).unwrap();
+        assert_eq!((estimate.low, estimate.median, estimate.high), (6.0, 10.5, 15.0));
+        assert!(estimate.confident);
+    }
 
     #[test]
     fn the_median_is_the_middle_or_the_mean_of_the_two_middles() {

@@ -9,7 +9,7 @@ use std::{
 use crate::{
     compare::{Measured, Report, Run},
     servers::Kind,
-    stats::{Spread, spread},
+    stats::{Estimate, Spread, estimate, spread},
 };
 
 /// Writes the tables and what must be known to read them.
@@ -19,7 +19,8 @@ pub(crate) fn markdown(report: &Report) -> String {
     if !timed.is_empty() {
         header(&mut text, report, |kind| match kind {
             Kind::Limit => "limit".to_owned(),
-            _ => format!("{0} | {0} ÷ limit", kind.name()),
+            Kind::Ours => format!("{0} | {0} ÷ limit", kind.name()),
+            _ => format!("{} ÷ limit", kind.name()),
         });
         for row in timed {
             time_row(&mut text, report, row);
@@ -46,14 +47,16 @@ fn time_row(text: &mut String, report: &Report, row: &Measured) {
     let _ = write!(text, "| {} ", row.row.title);
     for kind in &report.kinds {
         let runs = row.of(*kind);
-        let cost = spread(runs.iter().map(|run| run.micros));
-        let _ = match cost {
-            Some(cost) => write!(text, "| {}{} ", figures(cost, digits(cost)), rate(&runs)),
-            None => write!(text, "| – "),
-        };
+        if matches!(kind, Kind::Limit | Kind::Ours) {
+            let cost = spread(runs.iter().map(|run| run.micros));
+            let _ = match cost {
+                Some(cost) => write!(text, "| {}{} ", figures(cost, digits(cost)), rate(&runs)),
+                None => write!(text, "| – "),
+            };
+        }
         if *kind != Kind::Limit {
             let _ = match ratio(row, *kind) {
-                Some(ratio) => write!(text, "| {} ", figures(ratio, 2)),
+                Some(ratio) => write!(text, "| {} ", interval(ratio)),
                 None => write!(text, "| – "),
             };
         }
@@ -75,23 +78,33 @@ fn memory_rows(text: &mut String, report: &Report, row: &Measured) {
 }
 
 /// A server's cost in limits, each round compared with itself.
-fn ratio(row: &Measured, kind: Kind) -> Option<Spread> {
+pub(crate) fn ratio(row: &Measured, kind: Kind) -> Option<Estimate> {
     let limits = row.of(Kind::Limit);
-    spread(row.of(kind).into_iter().filter_map(|run| {
+    estimate(row.of(kind).into_iter().filter_map(|run| {
         let limit = limits.iter().find(|limit| limit.round == run.round)?;
         Some(run.micros / limit.micros)
     }))
 }
 
-/// Requests per second, where the server was what limited them.
+/// Requests per second, and who had no time to spare: nothing for the server, as it should be.
 fn rate(runs: &[&Run]) -> String {
-    let full = runs.iter().all(|run| run.saturated());
-    match spread(runs.iter().map(|run| run.per_second())).filter(|_| full) {
-        Some(rate) if rate.median >= 1e6 => format!("; {:.2} M/s", rate.median / 1e6),
-        Some(rate) if rate.median >= 1e4 => format!("; {:.0} k/s", rate.median / 1e3),
-        Some(rate) => format!("; {:.1} k/s", rate.median / 1e3),
-        None => String::new(),
-    }
+    let Some(rate) = spread(runs.iter().map(|run| run.per_second())) else { return String::new() };
+    let mark = match runs {
+        runs if runs.iter().all(|run| run.saturated()) => "",
+        runs if runs.iter().any(|run| run.limited_by_client()) => " (client full)",
+        _ => " (neither full)",
+    };
+    let rate = match rate.median {
+        median if median >= 1e6 => format!("{:.2} M/s", median / 1e6),
+        median if median >= 1e4 => format!("{:.0} k/s", median / 1e3),
+        median => format!("{:.1} k/s", median / 1e3),
+    };
+    format!("; {rate}{mark}")
+}
+
+fn interval(of: Estimate) -> String {
+    let mark = if of.confident { "" } else { " ?" };
+    format!("{:.2} ({:.2}–{:.2}{mark})", of.median, of.low, of.high)
 }
 
 fn figures(of: Spread, digits: usize) -> String {
@@ -121,21 +134,26 @@ fn grouped(number: f64) -> String {
 
 fn legend(report: &Report) -> String {
     let machine = machine();
+    let others = match &report.versions[..] {
+        [] => String::new(),
+        versions => format!(", {}", versions.join(", ")),
+    };
     let mut text = format!(
-        "{}, {}, Linux {}, loopback{}. Server CPU time per request in µs: median of {} rounds of \
-         {} s (least–most); requests per second only where the server had no time to spare. One \
-         worker on one core, the client on {}. ÷ limit: against a bare server that parses nothing \
-         and sends the same bytes, in the same round.{}\n",
+        "{}, {}, Linux {}, loopback{others}. Server CPU time per request in µs: median of {} rounds \
+         of {} s (least–most); requests per second, which are the server's only where it had no time \
+         to spare. One worker on one core, the client on {}. ÷ limit: against a bare server that \
+         parses nothing and sends the same bytes, in the same round: the median over the rounds, and \
+         the interval that holds the true one with 95 % confidence (with a ? where the rounds are too \
+         few for one: least–most).{}\n",
         date(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())),
         machine.cpu,
         machine.kernel,
-        report.nginx.as_ref().map_or(String::new(), |name| format!(", {name}")),
         report.rounds,
         report.length.as_secs_f64(),
         if report.same_core { "the same, for want of another" } else { "another" },
-        match report.nginx {
-            Some(_) => " nginx takes the small reply from its configuration, Sockeye from a file.",
-            None => "",
+        match report.kinds.contains(&Kind::Nginx) {
+            true => " nginx takes the small reply from its configuration, the others from a file.",
+            false => "",
         },
     );
     let runs = report.rows.iter().flat_map(|row| &row.runs);

@@ -26,8 +26,8 @@ pub(super) struct Reply {
     body: Body,
     /// The length of one whole reply.
     len: usize,
-    /// The connection ends with the reply.
-    close: bool,
+    /// The connection ends after so many replies.
+    most: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -41,20 +41,20 @@ enum Body {
 }
 
 impl Reply {
-    pub(super) fn from_memory(reply: Vec<u8>, close: bool) -> Self {
+    pub(super) fn from_memory(reply: Vec<u8>, most: Option<usize>) -> Self {
         let len = reply.len();
         let copies = (BATCH_BYTES / len.max(1)).clamp(1, BATCH);
-        Self { body: Body::Copies(reply.repeat(copies)), len, close }
+        Self { body: Body::Copies(reply.repeat(copies)), len, most }
     }
 
     pub(super) fn from_file(head: Vec<u8>, file: File) -> io::Result<Self> {
         let size = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
         let len = head.len() + size;
-        Ok(Self { body: Body::File { head, file }, len, close: false })
+        Ok(Self { body: Body::File { head, file }, len, most: None })
     }
 
     pub(super) fn peer(&self, ends: Ends) -> Owed<'_> {
-        Owed { reply: self, ends, bytes: 0 }
+        Owed { reply: self, ends, bytes: 0, left: self.most }
     }
 
     /// Sends once, from where `owed` bytes are left. Says how much the kernel took, of how much.
@@ -122,6 +122,8 @@ pub(super) struct Owed<'a> {
     reply: &'a Reply,
     ends: Ends,
     bytes: usize,
+    /// Replies until the connection ends.
+    left: Option<usize>,
 }
 
 impl Owed<'_> {
@@ -135,7 +137,7 @@ impl Owed<'_> {
                 return Ok(Next::Room);
             }
         }
-        Ok(if self.reply.close { Next::Close } else { Next::Input })
+        Ok(if self.left == Some(0) { Next::Close } else { Next::Input })
     }
 }
 
@@ -152,6 +154,7 @@ impl Peer for Owed<'_> {
             0 => Ok(Next::Input),
             requests => {
                 self.bytes = requests * self.reply.len;
+                self.left = self.left.map(|left| left.saturating_sub(requests));
                 self.pay(socket)
             }
         }
@@ -224,7 +227,7 @@ mod tests {
     #[test]
     fn a_batch_holds_whole_replies() {
         for (size, copies) in [(1, BATCH), (8 << 10, 32), (300 << 10, 1)] {
-            let reply = Reply::from_memory(vec![b'x'; size], false);
+            let reply = Reply::from_memory(vec![b'x'; size], None);
             let Body::Copies(bytes) = reply.body else { panic!("from memory") };
             assert_eq!(bytes.len(), copies * size);
         }

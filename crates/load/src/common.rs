@@ -30,8 +30,8 @@ pub(crate) struct Common {
     pub(crate) paces: RefCell<Vec<Option<Pace>>>,
     /// Connections that have ended, for the worker to open anew.
     pub(crate) gone: RefCell<Vec<Gone>>,
-    /// What was learned, where nothing was known.
-    pub(crate) learned: RefCell<Option<Box<Model>>>,
+    /// What was learned, where nothing was known, by the places of the requests.
+    pub(crate) learned: RefCell<Vec<(usize, Box<Model>)>>,
 }
 
 /// A connection that has ended.

@@ -64,7 +64,6 @@ pub(crate) struct Lane {
 
 impl Lane {
     pub(crate) fn new(common: Rc<Common>, number: usize, seat: (usize, usize)) -> Self {
-        let next = seat.0 % common.plan.asks.len();
         let talk = Talk::new(common.plan.speaks);
         Self {
             common,
@@ -75,7 +74,7 @@ impl Lane {
             owed: VecDeque::new(),
             asked: 0,
             answered: 0,
-            next,
+            next: 0,
             progress: Time::ZERO,
             looking: false,
         }
@@ -182,8 +181,8 @@ impl Lane {
             let says = "the content of a reply isn't that of the first";
             tally.troubles.add(Trouble::Different, 1, says);
         }
-        if done.learned.is_some() {
-            *self.common.learned.borrow_mut() = done.learned;
+        if let Some(model) = done.learned {
+            self.common.learned.borrow_mut().push((owed.request, model));
         }
         self.common.last_reply.set(turn.now());
         self.common.vain.set(0);

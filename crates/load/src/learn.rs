@@ -1,4 +1,4 @@
-//! One request of each kind, before the many: which address answers, and what does a reply look
+//! Each request once, before the many: which address answers, and what does a reply look
 //! like?
 
 use std::fmt;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use sockeye_engine::driver::Target;
 
 use crate::common::Known;
-use crate::plan::{Plan, Until};
+use crate::plan::{Ask, Plan, Until};
 use crate::talk::Model;
 use crate::trouble::Trouble;
 use crate::worker::{Share, Worker};
@@ -53,8 +53,7 @@ impl fmt::Display for LearnError {
 
 impl std::error::Error for LearnError {}
 
-/// Asks each kind of request once, one connection each, at the first of `targets` that can be
-/// connected to.
+/// Makes each request once, in turn, at the first of `targets` that can be connected to.
 ///
 /// # Errors
 ///
@@ -73,28 +72,40 @@ pub fn learn(plan: &Plan, targets: &[Target]) -> Result<Lesson, LearnError> {
 
 fn learn_at(plan: &Plan, target: &Target) -> Result<Models, (Trouble, String)> {
     let most = plan.most();
-    let mut known = Vec::new();
-    for at in 0..plan.asks.len() {
-        let keep = if most > 1 { Some(ask_once(plan, target, at, false)?) } else { None };
-        let last = if most < u64::MAX { Some(ask_once(plan, target, at, true)?) } else { None };
-        known.push([keep, last]);
+    let mut known = vec![[None, None]; plan.asks.len()];
+    if most > 1 {
+        // In turn on one connection, as they will be asked.
+        for (at, model) in ask_once(plan, target, &plan.asks, false)? {
+            known[at][0] = Some(*model);
+        }
+    }
+    for (ask, [keep, end]) in plan.asks.iter().zip(&mut known) {
+        let once = |last| ask_once(plan, target, std::slice::from_ref(ask), last);
+        // The server had closed the connection.
+        if most > 1 && keep.is_none() {
+            *keep = once(false)?.pop().map(|(_, model)| *model);
+        }
+        if most < u64::MAX {
+            *end = once(true)?.pop().map(|(_, model)| *model);
+        }
     }
     Ok(Models { known: known.into() })
 }
 
-/// Makes one request.
+/// Asks on one connection, and says what it learned: at least one reply. `last`: each is the last
+/// request of its connection.
 fn ask_once(
     plan: &Plan,
     target: &Target,
-    at: usize,
+    asks: &[Ask],
     last: bool,
-) -> Result<Model, (Trouble, String)> {
+) -> Result<Vec<(usize, Box<Model>)>, (Trouble, String)> {
     let once = Plan {
-        asks: vec![plan.asks[at].clone()],
+        asks: asks.to_vec(),
         connections: NonZeroUsize::MIN,
         threads: NonZeroUsize::MIN,
         pipeline: NonZeroUsize::MIN,
-        until: Until::Requests(1),
+        until: Until::Requests(asks.len() as u64),
         rate: None,
         per_connection: last.then_some(NonZeroU64::MIN),
         ..plan.clone()
@@ -104,16 +115,14 @@ fn ask_once(
         |error: std::io::Error| (Trouble::Socket, format!("the event loop failed: {error}"));
     let mut worker =
         Worker::with(Arc::new(once), Arc::new([]), target.clone(), share).map_err(failed)?;
-    worker.run(None, |_, _| true).map_err(failed)?;
-    match worker.learned() {
-        Some(model) => Ok(model),
-        None => {
-            let troubles = worker.troubles();
-            let met = troubles.met().next();
-            Err(met.map_or(
-                (Trouble::Closed, "the peer gave no reply".into()),
-                |(trouble, _, says)| (trouble, says.to_owned()),
-            ))
-        }
+    // One connection is enough: what is not learned on it is asked again on its own.
+    worker.run(None, |replies, troubles| troubles == 0 || replies > 0).map_err(failed)?;
+    let learned = worker.learned();
+    if !learned.is_empty() {
+        return Ok(learned);
     }
+    let troubles = worker.troubles();
+    let met = troubles.met().next();
+    let none = (Trouble::Closed, "the peer gave no reply".to_owned());
+    Err(met.map_or(none, |(trouble, _, says)| (trouble, says.to_owned())))
 }

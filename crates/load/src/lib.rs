@@ -2,7 +2,7 @@
 //! the answers.
 //!
 //! ```text
-//!  Plan ─▶ learn: one connection for each kind of request, to see what its reply looks like
+//!  Plan ─▶ learn: each request once, to see what its reply looks like
 //!    │                                   │ models
 //!    └──▶ Worker, one for each thread ◀──┘
 //!           a Shard with its share of the connections, a Lane on each:

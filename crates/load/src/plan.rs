@@ -128,8 +128,9 @@ impl Ask {
         Ok(Self { keep: keep.into(), last: last.into(), head: false })
     }
 
-    /// The bytes that are sent.
-    pub(crate) fn wire(&self, last: bool) -> &Bytes {
+    /// The bytes that are sent: on a connection that goes on, or as the last there.
+    #[must_use]
+    pub fn wire(&self, last: bool) -> &Bytes {
         if last { &self.last } else { &self.keep }
     }
 }

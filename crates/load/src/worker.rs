@@ -187,8 +187,9 @@ impl Worker {
         self.common.tally.borrow().troubles.clone()
     }
 
-    pub(crate) fn learned(&self) -> Option<Model> {
-        self.common.learned.take().map(|model| *model)
+    /// What was learned, by the places of the requests.
+    pub(crate) fn learned(&self) -> Vec<(usize, Box<Model>)> {
+        self.common.learned.take()
     }
 
     fn is_done(&self) -> bool {

@@ -16,8 +16,8 @@ use crate::quantity::Span;
 /// other. To tcp://HOST:PORT and unix:PATH, bytes are sent for a server that sends them back; to
 /// message://HOST:PORT, messages.
 ///
-/// First each request is made once, on a connection of its own that isn't counted, to see what its
-/// reply looks like; later ones are known by that. A status from 400 on, an error message, and
+/// First each request is made once, which isn't counted, to see what its reply looks like; later ones
+/// are known by that. A status from 400 on, an error message, and
 /// whatever ends a connection before its reply, is an error.
 ///
 /// Without --rate a request follows when the reply is there, and latencies say nothing about what a

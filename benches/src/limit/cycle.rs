@@ -1,0 +1,73 @@
+//! Replies in turn: one for each request of a sequence whose lengths are known.
+
+use std::{io, os::fd::OwnedFd};
+
+use rustix::net::{RecvFlags, recv};
+
+use super::{Next, Peer, echo::send_some};
+
+/// A reply's share of one turn, as in [`reply`](super::reply).
+const QUANTUM: usize = 128 << 10;
+
+/// For each request of the sequence its length, and the reply.
+#[derive(Debug)]
+pub(super) struct Cycle {
+    steps: Vec<(usize, Vec<u8>)>,
+}
+
+impl Cycle {
+    /// A length of zero counts as one.
+    pub(super) fn new(lengths: &[usize], replies: Vec<Vec<u8>>) -> Self {
+        let lengths = lengths.iter().map(|length| (*length).max(1));
+        Self { steps: lengths.zip(replies).collect() }
+    }
+
+    pub(super) fn peer(&self) -> Turning<'_> {
+        Turning { cycle: self, at: 0, seen: 0, sent: None }
+    }
+}
+
+/// One connection: which request is coming, how much of it has, and how much of the reply to the one
+/// before was sent. Nobody asks before that is complete.
+#[derive(Debug)]
+pub(super) struct Turning<'a> {
+    cycle: &'a Cycle,
+    at: usize,
+    seen: usize,
+    sent: Option<usize>,
+}
+
+impl Turning<'_> {
+    fn pay(&mut self, socket: &OwnedFd) -> io::Result<Next> {
+        let (_, reply) = &self.cycle.steps[self.at];
+        let sent = self.sent.unwrap_or(0);
+        let piece = &reply[sent..reply.len().min(sent + QUANTUM)];
+        let sent = sent + send_some(socket, piece)?;
+        if sent < reply.len() {
+            self.sent = Some(sent);
+            return Ok(Next::Room);
+        }
+        self.sent = None;
+        self.at = (self.at + 1) % self.cycle.steps.len();
+        Ok(Next::Input)
+    }
+}
+
+impl Peer for Turning<'_> {
+    fn ready(&mut self, socket: &OwnedFd, scratch: &mut [u8]) -> io::Result<Next> {
+        if self.sent.is_some() {
+            return self.pay(socket);
+        }
+        let (received, _) = recv(socket, &mut *scratch, RecvFlags::empty())?;
+        if received == 0 {
+            return Ok(Next::Close);
+        }
+        self.seen += received;
+        let (length, _) = self.cycle.steps[self.at];
+        if self.seen < length {
+            return Ok(Next::Input);
+        }
+        self.seen -= length;
+        self.pay(socket)
+    }
+}

@@ -1,0 +1,86 @@
+//! The configurations of servers that are installed: each as a careful administrator would set it up
+//! for speed, with one worker and no access log.
+
+use std::{net::SocketAddr, path::Path};
+
+use super::{FILES, Shape, content};
+
+/// What a configuration depends on.
+#[derive(Debug)]
+pub(super) struct Options<'a> {
+    pub(super) dir: &'a Path,
+    pub(super) address: SocketAddr,
+    pub(super) load: Shape,
+    pub(super) connections: usize,
+    /// What `nginx -V` says.
+    pub(super) built: &'a str,
+}
+
+impl Options<'_> {
+    /// Its small reply comes from its configuration, not from a file, which is the fastest that it
+    /// can.
+    pub(super) fn nginx(&self) -> String {
+        let Self { dir, address, load, connections, built } = self;
+        let dir = dir.display();
+        let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .iter()
+            .filter(|module| !built.contains(&format!("--without-http_{module}_module")))
+            .map(|module| format!("  {module}_temp_path {dir}/{module};\n"))
+            .collect();
+        let small = match load.file() {
+            Some(file) if file == FILES[0] => {
+                let body = String::from_utf8(content(file.size)).unwrap_or_default();
+                format!("location = /{} {{ return 200 \"{body}\"; }}", file.name)
+            }
+            _ => String::new(),
+        };
+        let packed = match built.contains("gzip_static_module") {
+            true => "gzip_static on;",
+            false => "",
+        };
+        // Measured: whole packets are cheaper up to a few hundred KiB, and dearer above.
+        let push = match load.file() {
+            Some(file) if file.size >= 1 << 20 => "tcp_nopush off; sendfile_max_chunk 128k;",
+            _ => "tcp_nopush on;",
+        };
+        format!(
+            "daemon off;\nmaster_process off;\npid {dir}/nginx.pid;\n\
+             events {{ worker_connections {connections}; }}\n\
+             http {{\n{temporary}\
+             \x20 access_log off;\n  sendfile on;\n  {push}\n  keepalive_requests 1000000000;\n\
+             \x20 open_file_cache max=1000 inactive=60s;\n  open_file_cache_valid 1s;\n\
+             \x20 types {{ text/html html; text/css css; text/javascript js; image/svg+xml svg; \
+             text/plain txt; }}\n\
+             \x20 server {{ listen {address}; root {dir}/files; {packed} {small} }}\n}}\n",
+        )
+    }
+
+    pub(super) fn lighttpd(&self) -> String {
+        let Self { dir, address, connections, .. } = self;
+        format!(
+            "server.document-root = \"{dir}/files\"\n\
+             server.bind = \"{ip}\"\nserver.port = {port}\n\
+             server.max-connections = {connections}\nserver.max-fds = {descriptors}\n\
+             server.max-keep-alive-requests = 65535\n\
+             mimetype.assign = ( \".txt\" => \"text/plain\", \"\" => \"application/octet-stream\" )\n",
+            dir = dir.display(),
+            ip = address.ip(),
+            port = address.port(),
+            descriptors = connections + 1000,
+        )
+    }
+
+    pub(super) fn h2o(&self) -> String {
+        let Self { dir, address, connections, .. } = self;
+        format!(
+            "num-threads: 1\nmax-connections: {connections}\nuser: {user}\n\
+             listen:\n  host: {ip}\n  port: {port}\n\
+             hosts:\n  default:\n    paths:\n      /:\n        file.dir: {dir}/files\n\
+             \x20       file.send-compressed: ON\n",
+            user = std::env::var("USER").unwrap_or_else(|_| "root".into()),
+            dir = dir.display(),
+            ip = address.ip(),
+            port = address.port(),
+        )
+    }
+}

@@ -1,0 +1,99 @@
+//! Ours for the row `mix`: a handler, as anybody would write it, that answers the sum of the numbers
+//! in a request's query and in its body.
+//!
+//! ```text
+//! sockeye-benches sums
+//! ```
+
+use std::{io::Write, num::NonZeroUsize, rc::Rc};
+
+use sockeye::{
+    Bound, Config, Peer, Protocol, Server,
+    http1::{self, Answer, Content, Fields, Handler, Reply, Request, Shared, Status, Trailers},
+    proto::{Abandoned, Message, Ticket},
+};
+
+use crate::Result;
+
+/// Runs until it is killed.
+pub(crate) fn run() -> Result<()> {
+    let server = Server::bind(&["127.0.0.1:0".parse()?], NonZeroUsize::MIN, Config::default())?;
+    for address in server.addresses() {
+        if let Bound::Ip(address) = address {
+            println!("http://{address}");
+        }
+    }
+    let running = server.start(|_shard| {
+        let shared = Rc::new(Shared::default());
+        let fields = Fields::new().with("Content-Type", b"text/plain");
+        let fields = Rc::new(fields.unwrap_or_default());
+        move |_: &Peer| -> Box<dyn Protocol> {
+            let sums = Sums { sum: 0, number: 0, fields: Rc::clone(&fields) };
+            Box::new(http1::Server::new(Rc::clone(&shared), sums))
+        }
+    })?;
+    running.join()?;
+    Ok(())
+}
+
+struct Sums {
+    sum: u64,
+    /// The number in the body, as far as it has come.
+    number: u64,
+    fields: Rc<Fields>,
+}
+
+impl Sums {
+    fn answer(&self, reply: Reply<'_, '_>) -> Answer {
+        let mut text = [0; 20];
+        let mut rest = &mut text[..];
+        let _ = write!(rest, "{}", self.sum.wrapping_add(self.number));
+        let left = rest.len();
+        let text = &text[..20 - left];
+        let mut stream = reply.stream(Status::OK, &self.fields, Some(text.len() as u64));
+        stream.write(text);
+        stream.end()
+    }
+}
+
+impl Handler for Sums {
+    fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
+        let query = request.query().unwrap_or_default();
+        let values = query.split(|byte| *byte == b'&').filter_map(|pair| {
+            let at = pair.iter().position(|byte| *byte == b'=')?;
+            Some(pair[at + 1..].iter().fold(0, add))
+        });
+        self.sum = values.fold(0, u64::wrapping_add);
+        self.number = 0;
+        match request.content() {
+            Content::None => self.answer(reply),
+            Content::Length(_) | Content::Chunked => reply.read(),
+        }
+    }
+
+    fn on_message(
+        &mut self,
+        _: Ticket,
+        _: std::result::Result<Message, Abandoned>,
+        reply: Reply<'_, '_>,
+    ) -> Answer {
+        reply.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), "nothing was promised")
+    }
+
+    fn on_body(&mut self, piece: &[u8], reply: Reply<'_, '_>) -> Answer {
+        self.number = piece.iter().fold(self.number, add);
+        reply.read()
+    }
+
+    fn on_body_end(&mut self, _: &Trailers<'_>, reply: Reply<'_, '_>) -> Answer {
+        self.answer(reply)
+    }
+}
+
+/// Appends a digit to a number; what is no digit is left out.
+fn add(number: u64, byte: &u8) -> u64 {
+    match byte {
+        b'0'..=b'9' => number.wrapping_mul(10).wrapping_add(u64::from(byte - b'0')),
+        _ => number,
+    }
+}
