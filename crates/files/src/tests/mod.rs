@@ -13,6 +13,7 @@ mod pages;
 mod ranges;
 pub(crate) mod scratch;
 mod several;
+mod siblings;
 mod validators;
 mod why;
 
