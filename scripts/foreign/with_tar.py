@@ -1,0 +1,71 @@
+"""curl and Python's tarfile: a folder as an archive, cut at random places and resumed."""
+
+import io
+import random
+import subprocess
+import tarfile
+
+from running import PATIENCE, expect
+from with_curl import curl, head_of, status
+
+CUTS = 12
+
+
+def run(checks, folder):
+    target = folder.place / "archive.tar"
+    words = ("http", folder.root, "--listing", "--listen", "127.0.0.1:0")
+    with checks.start(*words) as server:
+        url = server.url + "/?format=tar"
+        with checks.check("tar: it has what can be asked for, bit for bit"):
+            whole = curl(url)
+            with tarfile.open(fileobj=io.BytesIO(whole)) as archive:
+                names = sorted(member.name for member in archive)
+                expect("files/big.bin" in names and "files/.well-known/note.txt" in names, True)
+                expect([name for name in names if "hidden" in name or "way" in name], [])
+                for name in ("big.bin", "sub/index.html", "with space.txt"):
+                    expect(archive.extractfile("files/" + name).read(),
+                           (folder.root / name).read_bytes(), name)
+            expect(int(head_of(url)[1]["content-length"]), len(whole))
+        seed = random.randrange(1 << 32)
+        places = random.Random(seed)
+        with checks.check(f"tar: cut {CUTS} times and resumed by curl, seed {seed}"):
+            target.unlink(missing_ok=True)
+            for _ in range(CUTS):
+                cut_download(url, target, places.randrange(1, len(whole) // CUTS))
+            curl("--continue-at", "-", "--output", str(target), url)
+            expect(target.read_bytes() == whole, True)
+        with checks.check("tar: another one is not resumed into this"):
+            tag = head_of(url)[1]["etag"]
+            ask = ("--range", "1000-", "--header", f"If-Range: {tag}", url)
+            expect(status(*ask), 206)
+            (folder.root / "hello.txt").write_bytes(b"HELLO world\n")
+            try:
+                # What was read of a folder counts for a second.
+                expect(wait_for(200, ask), 200)
+            finally:
+                (folder.root / "hello.txt").write_bytes(b"Hello World\n")
+
+
+def cut_download(url, target, more):
+    """Takes some bytes more, and breaks the connection."""
+    had = target.stat().st_size if target.exists() else 0
+    with subprocess.Popen(
+        ["curl", "--silent", "--max-time", str(PATIENCE), "--range", f"{had}-", url],
+        stdout=subprocess.PIPE,
+    ) as download:
+        piece = download.stdout.read(more)
+        download.kill()
+    with open(target, "ab") as file:
+        file.write(piece)
+
+
+def wait_for(wanted, ask):
+    """Asks until it is answered so, or has been asked often enough."""
+    for _ in range(400):
+        try:
+            found = status(*ask)
+        except subprocess.CalledProcessError as error:
+            found = f"cut: {error.returncode}"  # what was read before the change doesn't hold
+        if found == wanted:
+            break
+    return found
