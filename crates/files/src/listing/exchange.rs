@@ -110,7 +110,7 @@ impl Exchange {
     }
 
     fn page(&self, mut document: Box<Document>, reply: Reply<'_, '_>) -> (Answer, Option<Sending>) {
-        let tag = document.view().tag();
+        let tag = document.view().tag().to_owned();
         let heads = self.heads();
         let reply = match self.spare(&tag, &heads.page_not_modified(&tag), reply) {
             Ok(reply) => reply,

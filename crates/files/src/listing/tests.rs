@@ -224,7 +224,7 @@ fn a_document_comes_in_pieces_of_the_size_that_is_wanted() {
 #[test]
 fn the_tag_tells_what_is_shown_apart() {
     let store = trouble();
-    let tag = |query, format| document(&store, "/docs/", query, format).view().tag();
+    let tag = |query, format| document(&store, "/docs/", query, format).view().tag().to_owned();
     let tags = [
         tag("", Format::Html),
         tag("", Format::Json),

@@ -22,6 +22,7 @@ pub(crate) struct View {
     pub(crate) cut: bool,
     pub(crate) readme: Option<Readme>,
     rows: Shown,
+    tag: String,
 }
 
 /// The rows: those of the folder itself where all are shown as they lie there.
@@ -91,7 +92,10 @@ impl View {
             Shown::These(rows, lease)
         };
         let paging = pages.map(|(paging, _)| paging);
-        Ok(Self { ask, format, path, totals, paging, cut, readme, rows: shown })
+        let tag = String::new();
+        let mut view = Self { ask, format, path, totals, paging, cut, readme, rows: shown, tag };
+        view.tag = view.make_tag();
+        Ok(view)
     }
 
     pub(crate) fn rows(&self) -> &Rows {
@@ -102,9 +106,13 @@ impl View {
     }
 
     /// An entity tag: the same for what would be shown in the same way.
-    pub(crate) fn tag(&self) -> String {
+    pub(crate) fn tag(&self) -> &str {
+        &self.tag
+    }
+
+    fn make_tag(&self) -> String {
         let mut hasher = DefaultHasher::new();
-        let Self { ask, format, path, totals, paging, cut, readme, rows: _ } = self;
+        let Self { ask, format, path, totals, paging, cut, readme, rows: _, tag: _ } = self;
         (env!("CARGO_PKG_VERSION"), super::html::STYLE, super::html::SCRIPT).hash(&mut hasher);
         (ask, format, path, totals, paging, cut, readme).hash(&mut hasher);
         for row in self.rows().iter() {
