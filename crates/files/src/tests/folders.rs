@@ -151,7 +151,7 @@ fn a_large_folder_comes_in_pieces_and_none_of_it_is_held_back() {
     assert!(got.text().ends_with("\n]}\n"));
     // And the connection goes on.
     let page = ask(&mut client, "GET", "/?page=5", "");
-    assert_eq!(page.text().matches("<tr class=\"n\">").count(), 1000);
+    assert_eq!(page.text().matches("<tr class=\"n\" ").count(), 1000);
     assert!(page.text().contains("Page 5 of 5"));
 }
 
