@@ -13,6 +13,9 @@ use crate::tally::Tally;
 /// What the replies to each request look like: on a connection that goes on, and where it ends.
 pub(crate) type Known = Arc<[[Option<Model>; 2]]>;
 
+/// What was learned, by the places of the requests.
+pub(crate) type Learned = Vec<(usize, Box<Model>)>;
+
 #[derive(Debug)]
 pub(crate) struct Common {
     pub(crate) plan: Arc<Plan>,
@@ -30,8 +33,8 @@ pub(crate) struct Common {
     pub(crate) paces: RefCell<Vec<Option<Pace>>>,
     /// Connections that have ended, for the worker to open anew.
     pub(crate) gone: RefCell<Vec<Gone>>,
-    /// What was learned, where nothing was known, by the places of the requests.
-    pub(crate) learned: RefCell<Vec<(usize, Box<Model>)>>,
+    /// What was learned, where nothing was known.
+    pub(crate) learned: RefCell<Learned>,
 }
 
 /// A connection that has ended.

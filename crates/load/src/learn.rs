@@ -7,9 +7,8 @@ use std::sync::Arc;
 
 use sockeye_engine::driver::Target;
 
-use crate::common::Known;
+use crate::common::{Known, Learned};
 use crate::plan::{Ask, Plan, Until};
-use crate::talk::Model;
 use crate::trouble::Trouble;
 use crate::worker::{Share, Worker};
 
@@ -99,7 +98,7 @@ fn ask_once(
     target: &Target,
     asks: &[Ask],
     last: bool,
-) -> Result<Vec<(usize, Box<Model>)>, (Trouble, String)> {
+) -> Result<Learned, (Trouble, String)> {
     let once = Plan {
         asks: asks.to_vec(),
         connections: NonZeroUsize::MIN,

@@ -11,11 +11,10 @@ use sockeye_engine::driver::{Driver, Epoll, Target, Wake};
 use sockeye_engine::{Census, Config, Linger, Mailbox, Pool, Shard, ShardParts};
 use sockeye_proto::{Peer, Protocol, Time};
 
-use crate::common::{Common, Known};
+use crate::common::{Common, Known, Learned};
 use crate::lane::Lane;
 use crate::learn::Lesson;
 use crate::plan::{Plan, Until};
-use crate::talk::Model;
 use crate::tally::Tally;
 
 /// After a connection without a reply the next one waits so long.
@@ -187,8 +186,8 @@ impl Worker {
         self.common.tally.borrow().troubles.clone()
     }
 
-    /// What was learned, by the places of the requests.
-    pub(crate) fn learned(&self) -> Vec<(usize, Box<Model>)> {
+    /// What was learned, where nothing was known.
+    pub(crate) fn learned(&self) -> Learned {
         self.common.learned.take()
     }
 
