@@ -4,6 +4,7 @@
 //! cargo run --release -p sockeye-benches              # every row, about an hour
 //! cargo run --release -p sockeye-benches -- --quick   # does it work at all?
 //! cargo run --release -p sockeye-benches -- --help
+//! cargo run --release -p sockeye-benches -- counts    # what is exact: see [`counts`]
 //! ```
 //!
 //! The *limit* is a bare server of our own that parses nothing: it looks for the blank line, or
@@ -31,6 +32,7 @@
 
 mod args;
 mod compare;
+mod counts;
 mod cpu;
 mod json;
 mod limit;
@@ -64,6 +66,9 @@ fn run() -> Result<ExitCode> {
     if words.first().is_some_and(|word| word == "limit") {
         limit::run(&words.split_off(1))?;
         return Ok(ExitCode::SUCCESS);
+    }
+    if words.first().is_some_and(|word| word == "counts") {
+        return counts::run(&words.split_off(1));
     }
     if words.first().is_some_and(|word| word == "sums") {
         sums::run()?;

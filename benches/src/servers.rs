@@ -10,6 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::{
     Result,
     args::Args,
@@ -144,6 +146,28 @@ impl Setup {
         Ok(setup)
     }
 
+    /// With our own server alone, for what isn't a comparison.
+    pub(crate) fn ours() -> Result<Self> {
+        let args = crate::args::parse(&["--servers".to_owned(), "ours".to_owned()])?;
+        let mut args = args.ok_or("no help was asked for")?;
+        args.rows.clear();
+        Self::new(&args)
+    }
+
+    /// A place for a file of ours.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    /// Our server with its system calls counted into `out`.
+    pub(crate) fn start_traced(&self, load: Shape, out: &Path) -> Result<Server> {
+        let program = self.ours_for(load)?;
+        let mut command = Command::new("strace");
+        command.args(["-f", "-c", "-o"]).arg(out);
+        command.arg(program.get_program()).args(program.get_args());
+        self.spawn(Kind::Ours, command, None)
+    }
+
     /// The servers that are here, the limit first.
     pub(crate) fn kinds(&self, wanted: &[Kind]) -> Vec<Kind> {
         let here = |kind: &Kind| match kind {
@@ -173,7 +197,7 @@ impl Setup {
         }
         let command = match kind {
             Kind::Limit => self.limit(load, turns)?,
-            Kind::Ours => self.ours(load)?,
+            Kind::Ours => self.ours_for(load)?,
             Kind::Hyper | Kind::Tokio => {
                 let mut command = Command::new(self.peers.as_ref().ok_or("no peers to measure")?);
                 command.arg(kind.name());
@@ -214,7 +238,7 @@ impl Setup {
         Ok(command)
     }
 
-    fn ours(&self, load: Shape) -> Result<Command> {
+    fn ours_for(&self, load: Shape) -> Result<Command> {
         if load == Shape::Mix {
             let mut command = Command::new(env::current_exe()?);
             command.arg("sums");
@@ -303,6 +327,18 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Tells the program under this process, a tracer, to stop, and waits for both.
+    pub(crate) fn end(mut self) -> Result<()> {
+        let pid = self.child.id();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
+        for child in children.split_whitespace() {
+            let pid = Pid::from_raw(child.parse()?).ok_or("no process has the number 0")?;
+            kill_process(pid, Signal::TERM)?;
+        }
+        self.child.wait()?;
+        Ok(())
     }
 
     /// Waits until the server accepts connections; false when it ended instead.

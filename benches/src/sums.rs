@@ -8,7 +8,7 @@
 use std::{io::Write, num::NonZeroUsize, rc::Rc};
 
 use sockeye::{
-    Bound, Config, Peer, Protocol, Server,
+    Bound, Config, Peer, Protocol, Server, Service,
     http1::{self, Answer, Content, Fields, Handler, Reply, Request, Shared, Status, Trailers},
     proto::{Abandoned, Message, Ticket},
 };
@@ -23,17 +23,20 @@ pub(crate) fn run() -> Result<()> {
             println!("http://{address}");
         }
     }
-    let running = server.start(|_shard| {
-        let shared = Rc::new(Shared::default());
-        let fields = Fields::new().with("Content-Type", b"text/plain");
-        let fields = Rc::new(fields.unwrap_or_default());
-        move |_: &Peer| -> Box<dyn Protocol> {
-            let sums = Sums { sum: 0, number: 0, fields: Rc::clone(&fields) };
-            Box::new(http1::Server::new(Rc::clone(&shared), sums))
-        }
-    })?;
-    running.join()?;
+    // A signal ends the process as it stands: nothing is lost with it.
+    server.start(|_shard| service())?.join()?;
     Ok(())
+}
+
+/// One shard's.
+pub(crate) fn service() -> impl Service {
+    let shared = Rc::new(Shared::default());
+    let fields = Fields::new().with("Content-Type", b"text/plain");
+    let fields = Rc::new(fields.unwrap_or_default());
+    move |_: &Peer| -> Box<dyn Protocol> {
+        let sums = Sums { sum: 0, number: 0, fields: Rc::clone(&fields) };
+        Box::new(http1::Server::new(Rc::clone(&shared), sums))
+    }
 }
 
 struct Sums {

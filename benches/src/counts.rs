@@ -1,0 +1,109 @@
+//! What a request costs, counted: figures that are the same on every machine of a kind, however busy
+//! it is.
+//!
+//! ```text
+//! sockeye-benches counts            # shows them beside what is recorded in benches/counts.txt
+//! sockeye-benches counts --check    # fails where one has grown by more than 5 %
+//! sockeye-benches counts --write    # records them; say why in the commit
+//! ```
+//!
+//! - **instructions**, in user space, and **allocations**, of the shard's turn: by callgrind, of a shard
+//!   that is stepped by hand with its peers in the same thread ([`scene`]), so that nothing depends on
+//!   who was faster.
+//! - **calls** to the kernel, of the whole program with one connection: by strace, the difference of a
+//!   longer and a shorter run, so that start and end cost nothing.
+//! - **bytes** that the program holds for each of 10,000 idle connections.
+//!
+//! What it leaves out: the kernel's share, which is most of the time.
+
+mod callgrind;
+mod record;
+mod scene;
+mod strace;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use record::Counts;
+
+use crate::{
+    Result, memory,
+    rows::{FILES, ROWS, Shape},
+    servers::{Kind, Setup},
+};
+
+/// A figure may grow by so much: compilers differ from release to release, and so do the names of
+/// temporary folders.
+const GROWTH: f64 = 1.05;
+const IDLE: usize = 10_000;
+
+/// Counts, and shows, checks or records.
+pub(crate) fn run(words: &[String]) -> Result<ExitCode> {
+    match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => show(&measure()?),
+        ["--check"] => return check(&measure()?),
+        ["--write"] => std::fs::write(path(), measure()?.text())?,
+        // This program under callgrind.
+        ["scene", name, turns] => scene::run(name, turns.parse()?)?,
+        _ => return Err("counts takes --check or --write, or nothing".into()),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn path() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/counts.txt"))
+}
+
+fn recorded() -> Result<Counts> {
+    let path = path();
+    let text = std::fs::read_to_string(&path);
+    Counts::read(&text.map_err(|error| format!("{}: {error}", path.display()))?)
+}
+
+fn measure() -> Result<Counts> {
+    let mut counts = Counts::default();
+    for name in scene::NAMES {
+        let found = callgrind::count(name)?;
+        counts.set(name, "instructions", found.instructions);
+        counts.set(name, "allocations", found.allocations);
+    }
+    let setup = Setup::ours()?;
+    for row in ROWS.iter().filter(|row| strace::ROWS.contains(&row.name)) {
+        counts.set(row.name, "calls", strace::count(&setup, row)?);
+    }
+    let descriptors = usize::try_from(memory::raise_descriptors()?)?;
+    if descriptors < IDLE {
+        return Err(format!("{IDLE} connections need more descriptors than {descriptors}").into());
+    }
+    let idle = Shape::Idle { file: FILES[0] };
+    let server = setup.start(Kind::Ours, idle, &[])?.ok_or("nothing to measure")?;
+    let asks = idle.asks()?;
+    let request = asks.first().ok_or("nothing to ask")?.wire(false);
+    let memory = memory::measure(server.pid(), server.address, request, IDLE)?;
+    counts.set("idle", "bytes", memory.per_connection);
+    Ok(counts)
+}
+
+fn show(counts: &Counts) {
+    let old = recorded().unwrap_or_default();
+    for (name, value) in counts.all() {
+        let old = old.get(name).map_or_else(|| "nothing recorded".into(), |old| old.to_string());
+        println!("{name:<24} {value:>10}   {old:>10}");
+    }
+}
+
+/// Fails where a figure has grown, or is not recorded.
+fn check(counts: &Counts) -> Result<ExitCode> {
+    show(counts);
+    let grown = counts.grown(&recorded()?, GROWTH);
+    for line in &grown {
+        eprintln!("grown: {line}");
+    }
+    if grown.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    eprintln!(
+        "A request costs more than benches/counts.txt says. If that is worth it, record it by\n  \
+         cargo run --release -p sockeye-benches -- counts --write\nand say why in the commit."
+    );
+    Ok(ExitCode::FAILURE)
+}

@@ -1,0 +1,171 @@
+//! A shard and its peers in one thread: the peers write, the shard makes its turns, the peers read.
+//! Who is faster doesn't matter, so every run makes the same steps.
+
+use std::{
+    io::{ErrorKind, Read, Write},
+    net::TcpStream,
+    num::NonZeroUsize,
+    rc::Rc,
+    sync::Arc,
+};
+
+use sockeye::{
+    Bound, Config, Peer, Protocol,
+    echo::Echo,
+    engine::{
+        Census, ListenAddr, Mailbox, Pool, Service, Shard, ShardParts,
+        driver::{Driver, Epoll, bind_all},
+    },
+    files::{CacheLimits, Folder, memory::Memory},
+    http1,
+};
+
+use crate::{
+    Result,
+    rows::{FILES, ROWS, Shape},
+    servers, sums,
+};
+
+/// What is counted, by the names of the rows.
+pub(super) const NAMES: [&str; 6] = ["small", "pipelined", "mix", "1k", "16k", "echo"];
+
+/// Peers that write at once. With more requests than that in a turn, less of it would be each one's.
+const PEERS: usize = 16;
+/// Turns until everything is in place: the file in the cache, memory in the pools.
+const WARM_UP: usize = 50;
+
+/// Makes the turns, and prints how many requests were answered in those that are counted.
+pub(super) fn run(name: &str, turns: usize) -> Result<()> {
+    let row = ROWS.iter().find(|row| row.name == name && NAMES.contains(&name));
+    let load = row.ok_or("there is no such scene")?.load;
+    let mut scene = Scene::new(load)?;
+    for _ in 0..WARM_UP {
+        scene.exchange(Shard::turn)?;
+    }
+    let mut requests = 0;
+    for _ in 0..turns {
+        requests += scene.exchange(counted_turn)?;
+    }
+    println!("{requests}");
+    Ok(())
+}
+
+/// What callgrind counts, by its name.
+#[inline(never)]
+fn counted_turn(shard: &mut Shard<Epoll>) -> std::io::Result<()> {
+    let result = shard.turn();
+    // Without anything of its own it could become the same function as the shard's.
+    std::hint::black_box(&result);
+    result
+}
+
+struct Scene {
+    shard: Shard<Epoll>,
+    peers: Vec<TcpStream>,
+    /// What each peer writes in turn, and how many requests that is.
+    asks: Vec<Vec<u8>>,
+    depth: usize,
+    next: usize,
+    /// The lengths of the replies, as far as they are known.
+    lens: Vec<usize>,
+}
+
+impl Scene {
+    fn new(load: Shape) -> Result<Self> {
+        let any_port = [ListenAddr::Host("127.0.0.1".into(), 0)];
+        let bound = bind_all(&any_port, NonZeroUsize::MIN)?.remove(0);
+        let Bound::Ip(address) = bound.bound else { return Err("TCP was asked for".into()) };
+        let driver = Epoll::new()?;
+        let mailbox = Arc::new(Mailbox::new(driver.waker()));
+        let mut shard = Shard::new(ShardParts {
+            driver,
+            listeners: bound.listeners.into_iter().map(|listener| (0, listener)).collect(),
+            service: service(load),
+            config: Arc::new(Config::default()),
+            census: Arc::new(Census::default()),
+            mailbox,
+            spawn: Arc::new(Pool::new(NonZeroUsize::MIN)),
+            handover: None,
+        })?;
+        let mut peers = Vec::new();
+        while peers.len() < PEERS {
+            let peer = TcpStream::connect(address)?;
+            peer.set_nonblocking(true)?;
+            peers.push(peer);
+            shard.turn()?;
+        }
+        let depth = load.depth();
+        let asks: Vec<_> = load.asks()?.iter().map(|ask| ask.wire(false).repeat(depth)).collect();
+        let lens = vec![0; asks.len()];
+        let mut scene = Self { shard, peers, asks, depth, next: 0, lens };
+        scene.learn()?;
+        Ok(scene)
+    }
+
+    /// Makes each request once, to see how long its reply is: all that comes until nothing does for
+    /// some turns, for the first may wait for a look-up on another thread.
+    fn learn(&mut self) -> Result<()> {
+        for at in 0..self.asks.len() {
+            self.peers[0].write_all(&self.asks[at])?;
+            let mut patience = 50;
+            while patience > 0 {
+                if self.shard.connections() > 0 {
+                    let until = self.shard.driver().now() + std::time::Duration::from_millis(2);
+                    self.shard.turn_until(until)?;
+                }
+                match self.peers[0].read(&mut [0; 64 << 10]) {
+                    Ok(count) => self.lens[at] += count,
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => patience -= 1,
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            if self.lens[at] == 0 {
+                return Err("no reply".into());
+            }
+        }
+        Ok(())
+    }
+
+    /// All peers ask, the shard answers in as many turns as it takes, and all peers read. Says how
+    /// many requests that were.
+    fn exchange(
+        &mut self,
+        mut turn: impl FnMut(&mut Shard<Epoll>) -> std::io::Result<()>,
+    ) -> Result<usize> {
+        let (ask, len) = (&self.asks[self.next], self.lens[self.next]);
+        let until = self.shard.tally().sent + (self.peers.len() * len) as u64;
+        for peer in &mut self.peers {
+            peer.write_all(ask)?;
+        }
+        while self.shard.tally().sent < until {
+            turn(&mut self.shard)?;
+        }
+        let mut reply = vec![0; len];
+        for peer in &mut self.peers {
+            peer.set_nonblocking(false)?;
+            peer.read_exact(&mut reply)?;
+            peer.set_nonblocking(true)?;
+        }
+        self.next = (self.next + 1) % self.asks.len();
+        Ok(self.peers.len() * self.depth)
+    }
+}
+
+fn service(load: Shape) -> Box<dyn Service> {
+    match load {
+        Shape::Echo => Box::new(|_: &Peer| Box::new(Echo::default()) as Box<dyn Protocol>),
+        Shape::Mix => Box::new(sums::service()),
+        _ => {
+            let store = Memory::new();
+            for file in FILES.iter().filter(|file| file.size <= 16 << 10) {
+                store.write(file.name, servers::content(file.size));
+            }
+            let site = Folder::new(store).site(CacheLimits::default());
+            let shared = Rc::new(http1::Shared::default());
+            Box::new(move |_: &Peer| {
+                Box::new(http1::Server::new(Rc::clone(&shared), site.handler()))
+                    as Box<dyn Protocol>
+            })
+        }
+    }
+}
