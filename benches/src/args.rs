@@ -64,6 +64,8 @@ pub(crate) fn parse(words: &[String]) -> Result<Option<Args>> {
                 args.rounds = 1;
                 args.length = Duration::from_millis(200);
                 args.idle = 200;
+                // They would have to be built first.
+                args.servers.retain(|kind| !matches!(kind, Kind::Hyper | Kind::Tokio));
             }
             "--rows" => args.rows = value()?.split(',').map(row).collect::<Result<_>>()?,
             "--servers" => args.servers = value()?.split(',').map(server).collect::<Result<_>>()?,

@@ -12,7 +12,7 @@ use crate::{
 
 const WIDTH: f64 = 900.0;
 /// Where the bars begin, for the titles stand left of them.
-const LEFT: f64 = 330.0;
+const LEFT: f64 = 350.0;
 const RIGHT: f64 = 60.0;
 const BAR: f64 = 13.0;
 const GAP: f64 = 14.0;

@@ -8,6 +8,7 @@ use std::{
 
 use crate::{
     compare::{Measured, Report, Run},
+    rows::Shape,
     servers::Kind,
     stats::{Estimate, Spread, estimate, spread},
 };
@@ -156,6 +157,9 @@ fn legend(report: &Report) -> String {
             false => "",
         },
     );
+    if report.rows.iter().any(|row| row.row.load == Shape::Pages && !row.runs.is_empty()) {
+        text.push_str("Of a page's text each server sends the coding that it has and prefers.\n");
+    }
     let runs = report.rows.iter().flat_map(|row| &row.runs);
     let disturbed = runs.clone().filter(|run| run.disturbed()).count();
     if disturbed > 0 {
