@@ -9,6 +9,7 @@ Compares Sockeye, other servers and a bare one on this machine, in one run.
 
 Usage: sockeye-benches [OPTIONS]
        sockeye-benches counts [--check | --write]   what is exact, against benches/counts.txt
+       sockeye-benches counts profile ROW           where a row's instructions go
 
   --rows A,B        only these rows: small, pipelined, many, mix, pages, ten, churn, 1k, 16k, 100k,
                     1m, 10m, echo, message, message-deep, message-churn, idle [all]

@@ -5,6 +5,7 @@
 //! sockeye-benches counts            # shows them beside what is recorded in benches/counts.txt
 //! sockeye-benches counts --check    # fails where one has grown by more than 5 %
 //! sockeye-benches counts --write    # records them; say why in the commit
+//! sockeye-benches counts profile small    # where a row's instructions go
 //! ```
 //!
 //! - **instructions**, in user space, and **allocations**, of the shard's turn: by callgrind, of a shard
@@ -35,6 +36,8 @@ use crate::{
 /// temporary folders.
 const GROWTH: f64 = 1.05;
 const IDLE: usize = 10_000;
+/// Functions of a profile.
+const MOST: usize = 40;
 
 /// Counts, and shows, checks or records.
 pub(crate) fn run(words: &[String]) -> Result<ExitCode> {
@@ -42,9 +45,14 @@ pub(crate) fn run(words: &[String]) -> Result<ExitCode> {
         [] => show(&measure()?),
         ["--check"] => return check(&measure()?),
         ["--write"] => std::fs::write(path(), measure()?.text())?,
+        ["profile", name] => {
+            for (function, count) in callgrind::profile(name)?.into_iter().take(MOST) {
+                println!("{count:>8.0}  {function}");
+            }
+        }
         // This program under callgrind.
         ["scene", name, turns] => scene::run(name, turns.parse()?)?,
-        _ => return Err("counts takes --check or --write, or nothing".into()),
+        _ => return Err("counts takes --check, --write, profile ROW, or nothing".into()),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     env, fs,
+    path::Path,
     process::{Command, Stdio},
 };
 
@@ -20,6 +21,46 @@ pub(super) struct Found {
 
 /// Counts what the turns of a scene cost.
 pub(super) fn count(name: &str) -> Result<Found> {
+    let (text, requests) = collect(name, |out| Ok(fs::read_to_string(out)?))?;
+    let (instructions, allocations) = read(&text).ok_or("callgrind counted nothing")?;
+    Ok(Found {
+        instructions: instructions as f64 / requests,
+        allocations: allocations as f64 / requests,
+    })
+}
+
+/// Where the instructions of a request go: functions with their own, the most first.
+pub(super) fn profile(name: &str) -> Result<Vec<(String, f64)>> {
+    let annotate = |out: &Path| {
+        let output = Command::new("callgrind_annotate")
+            .args(["--auto=no", "--threshold=100"])
+            .arg(out)
+            .output()?;
+        Ok(String::from_utf8(output.stdout)?)
+    };
+    let (text, requests) = collect(name, annotate)?;
+    let mut functions: HashMap<&str, u64> = HashMap::new();
+    for (function, count) in text.lines().filter_map(annotated) {
+        *functions.entry(function).or_default() += count;
+    }
+    let mut functions: Vec<_> =
+        functions.into_iter().map(|(name, n)| (name.to_owned(), n as f64 / requests)).collect();
+    functions.sort_by(|(_, one), (_, other)| other.total_cmp(one));
+    Ok(functions)
+}
+
+/// Reads `1,234 ( 5.67%)  file:function [object]`: what was inlined stands under its own file.
+fn annotated(line: &str) -> Option<(&str, u64)> {
+    let (count, rest) = line.trim_start().split_once(" (")?;
+    let (_, place) = rest.split_once(")  ")?;
+    let (_, function) = place.split_once(':')?;
+    let function = function.split(" [/").next().unwrap_or(function);
+    Some((function, count.replace(',', "").parse().ok()?))
+}
+
+/// Runs a scene under callgrind. Returns what `take` makes of its output, and how many requests were
+/// answered in it.
+fn collect(name: &str, take: impl FnOnce(&Path) -> Result<String>) -> Result<(String, f64)> {
     let out = env::temp_dir().join(format!("sockeye-counts-{}-{name}", std::process::id()));
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--toggle-collect=*counted_turn*", "--quiet"])
@@ -29,19 +70,14 @@ pub(super) fn count(name: &str) -> Result<Found> {
         .stdin(Stdio::null())
         .output()
         .map_err(|error| format!("valgrind: {error}"))?;
-    let text = fs::read_to_string(&out);
+    let text = take(&out);
     // What is left in the temporary folder is no harm.
     let _ = fs::remove_file(&out);
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         return Err(format!("{name} under valgrind: {}", said.trim()).into());
     }
-    let requests: f64 = String::from_utf8(output.stdout)?.trim().parse()?;
-    let (instructions, allocations) = read(&text?).ok_or("callgrind counted nothing")?;
-    Ok(Found {
-        instructions: instructions as f64 / requests,
-        allocations: allocations as f64 / requests,
-    })
+    Ok((text?, String::from_utf8(output.stdout)?.trim().parse()?))
 }
 
 /// Reads callgrind's output: all instructions, and the calls of what allocates.
@@ -79,6 +115,13 @@ fn read(text: &str) -> Option<(u64, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn annotations_are_read_without_files_and_objects() {
+        let line = " 224,000 ( 3.51%)  crates/a.rs:x::Server<H>::read [/target/y]";
+        assert_eq!(annotated(line), Some(("x::Server<H>::read", 224_000)));
+        assert_eq!(annotated("Ir                file:function"), None);
+    }
 
     #[test]
     fn calls_are_found_by_name_and_by_number() {
