@@ -72,7 +72,8 @@ fn several_paths_are_asked_in_turn_and_heads_have_no_content() {
     let server = site(&folder);
     let small = format!("{}/small.txt", server.url());
     let large = format!("{}/large.bin", server.url());
-    let common = ["--connections", "2", "--requests", "40", "--verify"];
+    // Of two connections one might ask an odd number of times.
+    let common = ["--connections", "1", "--requests", "40", "--verify"];
     let (code, report) = load(&[&[small.as_str(), &large], &common[..]].concat());
     assert_eq!(code, Some(0), "{report:#}");
     assert_eq!(report["content_bytes"], 20 * 300_011, "{report:#}");
