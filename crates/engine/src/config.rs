@@ -1,6 +1,11 @@
 //! What bounds a server, with defaults that hold with nothing configured.
 
+use std::net::SocketAddr;
 use std::time::Duration;
+
+use sockeye_proto::Address;
+
+use crate::Network;
 
 /// Limits and deadlines of an engine. Those of a protocol (heads, idleness) are the protocol's own.
 #[derive(Clone, Debug)]
@@ -9,6 +14,9 @@ pub struct Config {
     pub max_connections: usize,
     /// Connections of one address (of one /64 for IPv6). Loopback and Unix sockets are exempt.
     pub max_connections_per_address: usize,
+    /// Addresses that may have as many connections as they like: proxies that bring those of many.
+    /// None.
+    pub uncounted: Vec<Network>,
     /// Bytes of output held in memory for one connection, beyond which it is not read from. A
     /// single reply may exceed it. A conversation that asked for room hears of it below a quarter.
     pub max_buffered_output: usize,
@@ -23,6 +31,18 @@ pub struct Config {
     pub connect_timeout: Duration,
     /// How a connection lingers whose peer may still be sending when we close it.
     pub linger: Linger,
+}
+
+impl Config {
+    /// How many connections `address` may have.
+    pub(crate) fn max_connections_of(&self, address: Address) -> usize {
+        let Address::Ip(address) = address else { return usize::MAX };
+        let ip = SocketAddr::ip(&address);
+        match self.uncounted.iter().any(|network| network.contains(ip)) {
+            true => usize::MAX,
+            false => self.max_connections_per_address,
+        }
+    }
 }
 
 /// How long, and how much, a closing connection's input is read and thrown away.
@@ -41,6 +61,7 @@ impl Default for Config {
         Self {
             max_connections: 100_000,
             max_connections_per_address: 1024,
+            uncounted: Vec::new(),
             max_buffered_output: 256 * 1024,
             max_unused_input: 1024 * 1024,
             write_timeout: Duration::from_secs(60),
@@ -54,5 +75,27 @@ impl Default for Config {
 impl Default for Linger {
     fn default() -> Self {
         Self { bytes: 1024 * 1024, quiet: Duration::from_secs(2), total: Duration::from_secs(5) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn proxies_may_bring_as_many_connections_as_they_like() {
+        let uncounted = vec!["10.0.0.0/8".parse().unwrap(), "2001:db8::/32".parse().unwrap()];
+        let config = Config { max_connections_per_address: 7, uncounted, ..Config::default() };
+        let from = |ip: &str| Address::Ip(SocketAddr::new(ip.parse().unwrap(), 1));
+        for (address, most) in [
+            (from("10.1.2.3"), usize::MAX),
+            (from("::ffff:10.1.2.3"), usize::MAX),
+            (from("2001:db8::1"), usize::MAX),
+            (from("192.0.2.1"), 7),
+            (from("2001:db9::1"), 7),
+            (Address::Unix, usize::MAX),
+        ] {
+            assert_eq!(config.max_connections_of(address), most, "{address}");
+        }
     }
 }

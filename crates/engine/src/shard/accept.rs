@@ -139,7 +139,7 @@ impl<D: Driver> Shard<D> {
 
     /// Counts a connection that came in, and opens it here or hands it to another shard.
     fn admit(&mut self, socket: D::Socket, address: Address, via: u32) {
-        let max = self.common.config.max_connections_per_address;
+        let max = self.common.config.max_connections_of(address);
         if !self.census.enter(address, max) {
             debug!(target: "sockeye", peer = %address, max, "refused: its address has as many connections as it may");
             self.common.tally.close(&Reason::OverAddressLimit);
