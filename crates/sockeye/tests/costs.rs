@@ -2,6 +2,7 @@
 //! file that is in the cache, packed or not, and of one that a function of the `http` crate's types answers; on a
 //! real socket, with the shard stepped on the test's own thread.
 
+use std::cell::Cell;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::num::NonZeroUsize;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use sockeye::engine::driver::{Calls, Driver, Epoll, bind_all};
 use sockeye::engine::{Census, ListenAddr, Mailbox, Pool, Shard, ShardParts};
 use sockeye::files::{CacheLimits, Folder, memory::Memory};
+use sockeye::proto::Wall;
 use sockeye::{Bound, Config, Peer, Protocol, Service, http, http1};
 
 const REQUEST: &[u8] = b"GET /small.txt HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -19,6 +21,26 @@ const CONTENT: &[u8] = b"Hello, World!";
 const BROWSER: &[u8] = b"GET /packed.txt HTTP/1.1\r\nHost: localhost\r\n\
     Accept-Encoding: gzip, deflate, br, zstd\r\n\r\n";
 const REQUESTS: u64 = 200;
+
+/// A log that counts the requests that were answered whole, and keeps the targets' length.
+#[derive(Debug, Default)]
+struct Pages {
+    complete: Cell<u64>,
+    noted: Cell<u64>,
+}
+
+impl http1::Log for Pages {
+    fn begun(&self, request: http1::Begun<'_>, _: &Peer, _: Wall, notes: &mut Vec<u8>) {
+        if let http1::Begun::Request(request) = request {
+            notes.extend_from_slice(request.target());
+        }
+    }
+
+    fn ended(&self, notes: &[u8], outcome: &http1::Outcome) {
+        self.complete.update(|count| count + u64::from(outcome.ended == http1::Ended::Complete));
+        self.noted.update(|count| count + notes.len() as u64);
+    }
+}
 
 /// A shard that answers, and a client of it.
 struct Scene {
@@ -42,12 +64,22 @@ impl Scene {
         Self::of_file("packed.txt", &b"A line of some text.\n".repeat(1000), BROWSER)
     }
 
+    /// As [`Scene::new`], with a log of every request.
+    fn logged(log: &Rc<Pages>) -> Self {
+        let shared = http1::Shared::default().logging(log.clone());
+        Self::of_file_with(shared, "small.txt", CONTENT, REQUEST)
+    }
+
     fn of_file(name: &str, content: &[u8], request: &[u8]) -> Self {
+        Self::of_file_with(http1::Shared::default(), name, content, request)
+    }
+
+    fn of_file_with(shared: http1::Shared, name: &str, content: &[u8], request: &[u8]) -> Self {
         let store = Memory::new();
         store.write(name, content);
         store.pass(1_000_000);
         let site = Folder::new(store).site(CacheLimits::default());
-        let shared = Rc::new(http1::Shared::default());
+        let shared = Rc::new(shared);
         let service = move |_: &Peer| -> Box<dyn Protocol> {
             Box::new(http1::Server::new(Rc::clone(&shared), site.handler()))
         };
@@ -170,6 +202,17 @@ fn a_request_for_a_hot_small_file_allocates_nothing() {
 fn a_browsers_request_for_a_hot_packed_file_allocates_nothing() {
     let scene = Scene::packed();
     assert!(scene.content.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]), "it is zstd");
+    assert_eq!(allocations_each(scene), 0.0);
+}
+
+#[test]
+fn a_log_makes_a_request_allocate_nothing_either() {
+    let log = Rc::new(Pages::default());
+    let mut scene = Scene::logged(&log);
+    let before = log.complete.get();
+    scene.exchange(16);
+    assert_eq!(log.complete.get(), before + 16, "it hears of each of them");
+    assert_eq!(log.noted.get(), log.complete.get() * "/small.txt".len() as u64);
     assert_eq!(allocations_each(scene), 0.0);
 }
 
