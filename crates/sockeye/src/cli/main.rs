@@ -6,9 +6,11 @@
 mod access;
 mod answers;
 mod args;
+mod explain;
 mod load;
 mod log;
 mod plan;
+mod proxies;
 mod quantity;
 mod send;
 mod serve;
@@ -39,7 +41,8 @@ fn main() -> ExitCode {
 
 fn run(plan: Plan, log: &Log) -> anyhow::Result<ExitCode> {
     match plan {
-        Plan::Http(plan) => serve::http(plan, log),
+        Plan::Http(plan) => serve::http(*plan, log),
+        Plan::Explain(plan) => Ok(explain::run(&plan)),
         Plan::Echo(plan) => serve::echo(plan, log),
         Plan::Message(plan) => serve::message(plan, log),
         Plan::Send(plan) => send::run(&plan, log),

@@ -15,7 +15,7 @@ use sockeye_proto::{Peer, Protocol, http1, message};
 
 use crate::access::AccessLog;
 use crate::log::Log;
-use crate::plan;
+use crate::plan::{self, Content, Place};
 use crate::signals::Reread;
 use crate::start_screen::Screen;
 use crate::who_listens::{self, Process};
@@ -27,7 +27,8 @@ use crate::{signals, text};
 ///
 /// When it could not begin.
 pub(crate) fn echo(plan: plan::Echo, log: &Log) -> anyhow::Result<ExitCode> {
-    let screen = Screen { what: "Echoing what comes at".into(), scheme: "tcp", notes: Vec::new() };
+    let screen =
+        Screen { what: vec!["Echoing what comes at".into()], scheme: "tcp", notes: Vec::new() };
     let idle = plan.idle;
     run(plan.serve, &screen, None, log, move |_| {
         move |_: &Peer| Box::new(Echo::new(idle)) as Box<dyn Protocol>
@@ -45,7 +46,7 @@ pub(crate) fn message(plan: plan::Message, log: &Log) -> anyhow::Result<ExitCode
     if !frames_only {
         notes.push("It answers HTTP, too: POST / sends a message, GET / says how.".into());
     }
-    let screen = Screen { what: "Answering messages at".into(), scheme: "message", notes };
+    let screen = Screen { what: vec!["Answering messages at".into()], scheme: "message", notes };
     let reference = Reference::new(answers.dictionary.clone());
     run(serve, &screen, answers.reread(), log, move |_| {
         let shared = Rc::new(message::Shared::new(limits.clone()).frames_only(frames_only));
@@ -60,32 +61,23 @@ pub(crate) fn message(plan: plan::Message, log: &Log) -> anyhow::Result<ExitCode
 ///
 /// When it could not begin.
 pub(crate) fn http(plan: plan::Http, log: &Log) -> anyhow::Result<ExitCode> {
-    let plan::Http { serve, folder, path, listing, limits, access } = plan;
-    let mut notes = Vec::new();
-    if listing && !folder.is_file() {
-        notes.push("Whoever can reach it can list its folders and download them whole.".into());
-    } else if !folder.has_index() {
-        notes.push(
-            "There is no index.html in it: / answers 404, the files have their own URLs; --listing \
-             shows them."
-                .into(),
-        );
-    }
-    let what = format!("Serving {} over HTTP at", path.display());
+    let plan::Http { serve, content, limits, access, proxies } = plan;
+    let screen = Screen { what: what(&content), scheme: "http", notes: notes(&content) };
+    let mounts = content.mounts;
     let access = access
-        .map(|plan| AccessLog::start(plan, serve.workers.get()))
+        .map(|plan| AccessLog::start(plan, proxies, serve.workers.get()))
         .transpose()
         .context("cannot start a thread")?;
     let source = access.as_ref().map(AccessLog::source);
     let reopen = access.as_ref().and_then(AccessLog::reopener);
     let reread = reopen.map(|reopen| Box::new(move |_: &Log| reopen()) as Reread);
-    let ended = run(serve, &Screen { what, scheme: "http", notes }, reread, log, move |shard| {
+    let ended = run(serve, &screen, reread, log, move |shard| {
         let shared = http1::Shared::new(limits.clone());
         let shared = Rc::new(match &source {
             Some(source) => shared.logging(source.worker(shard)),
             None => shared,
         });
-        let site = folder.site(CacheLimits::default());
+        let site = mounts.site(CacheLimits::default());
         move |_: &Peer| {
             let server = http1::Server::new(Rc::clone(&shared), site.handler());
             Box::new(server) as Box<dyn Protocol>
@@ -95,6 +87,39 @@ pub(crate) fn http(plan: plan::Http, log: &Log) -> anyhow::Result<ExitCode> {
         access.finish();
     }
     ended
+}
+
+/// What is served where, as a sentence that the URLs follow.
+fn what(content: &Content) -> Vec<String> {
+    match &content.places[..] {
+        [place] if place.prefix == "/" => {
+            vec![format!("Serving {} over HTTP at", place.path.display())]
+        }
+        places => {
+            let width = places.iter().map(|place| place.prefix.chars().count()).max();
+            let width = width.unwrap_or_default();
+            let line =
+                |place: &Place| format!("  {:width$}  {}", place.prefix, place.path.display());
+            let first = "Serving over HTTP".to_owned();
+            [first].into_iter().chain(places.iter().map(line)).chain(["at".into()]).collect()
+        }
+    }
+}
+
+/// What else one should know of it.
+fn notes(content: &Content) -> Vec<String> {
+    let note = match content.root() {
+        None => "Nothing is served at / itself: it answers 404.",
+        _ if content.listing && content.places.iter().any(|place| !place.folder.is_file()) => {
+            "Whoever can reach it can list its folders and download them whole."
+        }
+        Some(root) if !root.folder.has_index() => {
+            "There is no index.html in it: / answers 404, the files have their own URLs; --listing \
+             shows them."
+        }
+        Some(_) => return Vec::new(),
+    };
+    vec![note.into()]
 }
 
 /// Serves until a signal says to stop.

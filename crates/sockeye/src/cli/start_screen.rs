@@ -13,8 +13,8 @@ use crate::text;
 /// What the screen says.
 #[derive(Clone, Debug)]
 pub(crate) struct Screen {
-    /// What is served, as a sentence that the URLs follow.
-    pub(crate) what: String,
+    /// What is served, as lines that the URLs follow.
+    pub(crate) what: Vec<String>,
     /// `http`, `message` or `tcp`.
     pub(crate) scheme: &'static str,
     /// What else one should know.
@@ -35,7 +35,7 @@ impl Screen {
         bound: &[Bound],
         outward: impl Fn() -> Vec<IpAddr>,
     ) -> String {
-        let mut lines = vec![self.what.clone()];
+        let mut lines = self.what.clone();
         for bound in bound {
             match bound {
                 Bound::Unix(path) => lines.push(format!("unix:{}", path.display())),
@@ -116,7 +116,8 @@ mod tests {
                 None => Bound::Ip(text.parse().unwrap()),
             })
             .collect();
-        let screen = Screen { what: "Serving".into(), scheme: "http", notes: vec!["Note.".into()] };
+        let screen =
+            Screen { what: vec!["Serving".into()], scheme: "http", notes: vec!["Note.".into()] };
         let outward = || vec!["10.0.0.7".parse().unwrap(), "2001:db8::7".parse().unwrap()];
         screen.text(&asked, &bound, outward)
     }

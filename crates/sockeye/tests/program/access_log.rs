@@ -84,6 +84,7 @@ fn no_line_is_lost_at_a_clean_stop() {
 fn it_says_how_each_request_ended() {
     let folder = Folder::new();
     folder.write("large", &vec![b'x'; 64 << 20]);
+    folder.write("changing", &vec![b'x'; 64 << 20]);
     folder.write("small", b"small");
     let log = folder.join("log");
     let flags = ["--access-log-format", "json", "--write-timeout", "300ms"];
@@ -97,8 +98,8 @@ fn it_says_how_each_request_ended() {
     // Told by its end: with bytes of the reply unread it is a reset.
     drop(begun("/large?reset"));
     let _stalled = begun("/large?stalled");
-    let mut cut = begun("/large?changed");
-    folder.write("large", b"another content");
+    let mut cut = begun("/changing");
+    folder.write("changing", b"another content");
     let _ = cut.read_to_end(&mut Vec::new());
     ask(&server, &(get("/small") + "nonsense\r\n\r\n"));
     until("four have ended", || lines(&log).len() >= 5);
@@ -112,7 +113,7 @@ fn it_says_how_each_request_ended() {
     for (target, status, ended) in [
         ("/large?reset", 200, "client-aborted"),
         ("/large?stalled", 200, "timed-out"),
-        ("/large?changed", 200, "file-changed"),
+        ("/changing", 200, "file-changed"),
         ("/small", 200, "complete"),
     ] {
         let line = of(target);

@@ -1,6 +1,8 @@
 //! The program as a user runs it: started, asked over sockets, stopped by signals.
 
 mod access_log;
+mod content;
+mod explain;
 mod load;
 mod messages;
 mod send;

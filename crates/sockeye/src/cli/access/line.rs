@@ -59,19 +59,27 @@ fn write_date(when: Wall, format: Format, text: &mut Vec<u8>) {
     }
 }
 
-/// Notes what a line will say of a request that has come from `client`.
+/// Who has sent a request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Who {
+    pub(super) client: Address,
+    /// The connection's other end, where that may be a proxy.
+    pub(super) by: Option<Address>,
+}
+
+/// Notes what a line will say of a request that has come.
 pub(super) fn begin(
     format: Format,
     date: &[u8],
-    client: Address,
+    who: Who,
     request: Begun<'_>,
     notes: &mut Vec<u8>,
 ) {
     let start = notes.len();
     notes.extend_from_slice(&[0; SPLIT]);
     let split = match format {
-        Format::Combined => begin_combined(date, client, request, notes),
-        Format::Json => begin_json(date, client, request, notes),
+        Format::Combined => begin_combined(date, who.client, request, notes),
+        Format::Json => begin_json(date, who, request, notes),
     };
     // Values are cut far below 4 GiB.
     let split = (split - start - SPLIT) as u32;
@@ -149,12 +157,17 @@ fn begin_combined(date: &[u8], client: Address, request: Begun<'_>, notes: &mut 
 }
 
 /// Returns where the status goes: behind all.
-fn begin_json(date: &[u8], client: Address, request: Begun<'_>, notes: &mut Vec<u8>) -> usize {
+fn begin_json(date: &[u8], who: Who, request: Begun<'_>, notes: &mut Vec<u8>) -> usize {
     notes.extend_from_slice(b"{\"time\":\"");
     notes.extend_from_slice(date);
     notes.extend_from_slice(b"\",\"address\":\"");
-    address(client, notes);
+    address(who.client, notes);
     notes.push(b'"');
+    if let Some(by) = who.by {
+        notes.extend_from_slice(b",\"by\":\"");
+        address(by, notes);
+        notes.push(b'"');
+    }
     match request {
         Begun::Request(request) => {
             notes.extend_from_slice(b",\"method\":\"");

@@ -22,9 +22,10 @@ use clap::ValueEnum;
 use sockeye_proto::http1::{Begun, Log, Outcome};
 use sockeye_proto::{Peer, Wall};
 
-use self::line::Dates;
+use self::line::{Dates, Who};
 use self::queue::{Queue, Writer};
 pub(crate) use self::target::Target;
+use crate::proxies::Proxies;
 
 /// What a line looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -47,22 +48,24 @@ pub(crate) struct AccessLog {
     queue: Arc<Queue>,
     writer: Writer,
     format: Format,
+    proxies: Proxies,
     is_file: bool,
 }
 
 impl AccessLog {
-    /// Begins to write for so many workers.
-    pub(crate) fn start(plan: Plan, workers: usize) -> std::io::Result<Self> {
+    /// Begins to write for so many workers, of clients behind these proxies.
+    pub(crate) fn start(plan: Plan, proxies: Proxies, workers: usize) -> std::io::Result<Self> {
         let Plan { target, format } = plan;
         let is_file = matches!(target, Target::File { .. });
         let queue = Arc::new(Queue::new(workers));
         let writer = Writer::start(Arc::clone(&queue), target)?;
-        Ok(Self { queue, writer, format, is_file })
+        Ok(Self { queue, writer, format, proxies, is_file })
     }
 
     /// What tells the workers' servers where to log.
     pub(crate) fn source(&self) -> Source {
-        Source { queue: Arc::clone(&self.queue), format: self.format }
+        let (queue, proxies) = (Arc::clone(&self.queue), self.proxies.clone());
+        Source { queue, format: self.format, proxies }
     }
 
     /// What opens the file again, where it is one.
@@ -82,6 +85,7 @@ impl AccessLog {
 pub(crate) struct Source {
     queue: Arc<Queue>,
     format: Format,
+    proxies: Proxies,
 }
 
 impl Source {
@@ -91,6 +95,7 @@ impl Source {
             queue: Arc::clone(&self.queue),
             own,
             format: self.format,
+            proxies: self.proxies.clone(),
             dates: RefCell::default(),
         })
     }
@@ -101,6 +106,7 @@ struct Worker {
     queue: Arc<Queue>,
     own: usize,
     format: Format,
+    proxies: Proxies,
     dates: RefCell<Dates>,
 }
 
@@ -108,7 +114,19 @@ impl Log for Worker {
     fn begun(&self, request: Begun<'_>, peer: &Peer, when: Wall, notes: &mut Vec<u8>) {
         let mut dates = self.dates.borrow_mut();
         let date = dates.of(when, self.format);
-        line::begin(self.format, date, peer.address, request, notes);
+        let who = match request {
+            _ if self.proxies.is_empty() => Who { client: peer.address, by: None },
+            Begun::Request(request) => {
+                let client = self.proxies.client(
+                    peer.address,
+                    request.fields_named("x-forwarded-for"),
+                    request.fields_named("forwarded"),
+                );
+                Who { client, by: Some(peer.address) }
+            }
+            Begun::Unread(_) => Who { client: peer.address, by: Some(peer.address) },
+        };
+        line::begin(self.format, date, who, request, notes);
     }
 
     fn ended(&self, notes: &[u8], outcome: &Outcome) {

@@ -1,6 +1,7 @@
 //! What was typed: the flags, their defaults and their help. Nothing is checked here that needs
 //! more than the text itself; [`crate::plan`] does the rest.
 
+mod content;
 mod load;
 mod send;
 mod serve;
@@ -12,11 +13,13 @@ use std::sync::LazyLock;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 use sockeye_engine::Config;
+use sockeye_files::Options;
 use sockeye_proto::{http1, message};
 
+pub(crate) use self::content::Content;
 pub(crate) use self::load::{Load, RequestFlags};
 pub(crate) use self::send::Send;
-pub(crate) use self::serve::{Echo, Http, Message, Serve};
+pub(crate) use self::serve::{Echo, Explain, Http, Message, Serve};
 use crate::log::Level;
 use crate::quantity::Size;
 
@@ -24,6 +27,8 @@ use crate::quantity::Size;
 static ENGINE: LazyLock<Config> = LazyLock::new(Config::default);
 /// Those of HTTP.
 static HTTP: LazyLock<http1::Limits> = LazyLock::new(http1::Limits::default);
+/// Those of folders.
+static FILES: LazyLock<Options> = LazyLock::new(Options::default);
 /// Those of messages.
 static MESSAGE: LazyLock<message::Limits> = LazyLock::new(message::Limits::default);
 
@@ -59,7 +64,9 @@ impl Typed {
         let (name, checked) = match &typed.command {
             Command::Send(send) => ("send", send.check()),
             Command::Load(load) => ("load", load.check()),
-            Command::Http(_) | Command::Echo(_) | Command::Message(_) => return Ok(typed),
+            Command::Http(_) | Command::Explain(_) | Command::Echo(_) | Command::Message(_) => {
+                return Ok(typed);
+            }
         };
         checked.map_err(|why| {
             let mut command = Self::command();
@@ -74,7 +81,8 @@ impl Typed {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    Http(Http),
+    Http(Box<Http>),
+    Explain(Box<Explain>),
     Echo(Echo),
     Message(Message),
     Send(Send),
@@ -86,6 +94,7 @@ impl Command {
     pub(crate) fn level(&self) -> Level {
         match self {
             Self::Http(http) => http.serve.log,
+            Self::Explain(explain) => explain.http.serve.log,
             Self::Echo(echo) => echo.serve.log,
             Self::Message(message) => message.serve.log,
             Self::Send(send) => send.log,
@@ -119,6 +128,8 @@ mod tests {
         for (name, defaults) in [
             ("http", &["127.0.0.1:8000", "100000", "1024", "256KiB", "8KiB", "32KiB", "128"][..]),
             ("http", &["10s", "60s", "30s", "info", "the cores"]),
+            ("http", &["8MiB", "32MiB", "zstd,br,gzip", "SAMEORIGIN", "combined"]),
+            ("explain", &["8MiB", "[default: .]"]),
             ("echo", &["127.0.0.1:65432", "60s"]),
             ("message", &["127.0.0.1:65432", "16MiB", "10s", "30s", "60s", "info", "HTTP"]),
             ("send", &["[default: 1]", "60s", "10s", "warn", "16MiB"]),
@@ -138,7 +149,7 @@ mod tests {
     #[test]
     fn every_flag_of_a_server_has_its_environment_variable() {
         let command = Typed::command();
-        for name in ["http", "echo", "message"] {
+        for name in ["http", "explain", "echo", "message"] {
             for flag in command.find_subcommand(name).unwrap().get_arguments() {
                 let Some(long) = flag.get_long().filter(|long| *long != "help") else { continue };
                 let variable = format!("SOCKEYE_{}", long.to_uppercase().replace('-', "_"));

@@ -7,33 +7,29 @@ use clap::builder::BoolishValueParser;
 use clap::{Args, value_parser};
 use sockeye_engine::ListenAddr;
 
+use super::content::Content;
 use super::{ENGINE, HTTP, MESSAGE, nonzero, size};
 use crate::access::Format;
 use crate::log::Level;
+use crate::proxies::Trusted;
 use crate::quantity::{Size, Span};
 
 const LISTEN: &str = "\
 Where to listen: HOST:PORT, [::1]:PORT, unix:PATH; :PORT or PORT for every address. Port 0 takes a \
 free one. May be given several times";
 
-/// Serves a folder, or one file, over HTTP.
+/// Serves folders, or single files, over HTTP.
 ///
 /// Read-only. Dotfiles stay hidden, and nothing outside of the folder can be reached.
 #[derive(Args, Debug)]
 pub(crate) struct Http {
-    /// What to serve: a folder, or a single file.
-    #[arg(default_value = ".")]
-    pub(crate) folder: PathBuf,
+    #[command(flatten)]
+    pub(crate) content: Content,
 
     #[arg(help = LISTEN)]
     #[arg(long, value_name = "ADDR", env = "SOCKEYE_LISTEN", default_value = "127.0.0.1:8000")]
     #[arg(hide_env = true)]
     pub(crate) listen: Vec<ListenAddr>,
-
-    /// List folders that have no index.html; ?format=json, text or tar asks for another form, tar
-    /// for all that is in them. Hidden names are never shown.
-    #[arg(long, env = "SOCKEYE_LISTING", hide_env = true)]
-    pub(crate) listing: bool,
 
     #[command(flatten)]
     pub(crate) serve: Serve,
@@ -44,8 +40,6 @@ pub(crate) struct Http {
     #[arg(help_heading = "Access log")]
     pub(crate) access_log: Option<PathBuf>,
 
-    /// What a line looks like. Combined is what other servers and most tools have, with the seconds
-    /// that the request took and how it ended behind.
     #[arg(long, value_name = "FORMAT", env = "SOCKEYE_ACCESS_LOG_FORMAT", hide_env = true)]
     #[arg(help_heading = "Access log", default_value = "combined", hide_possible_values = true)]
     #[arg(
@@ -53,6 +47,14 @@ pub(crate) struct Http {
         the request took and how it ended behind; or json"
     )]
     pub(crate) access_log_format: Format,
+
+    /// A proxy in front, by its address or network (10.0.0.0/8), or unix for those that come by a
+    /// Unix socket. Takes the client's address for the log from its X-Forwarded-For, or else
+    /// Forwarded, and doesn't count it among --max-connections-per-address. May be given several
+    /// times [default: none; these headers mean nothing]
+    #[arg(long, value_name = "CIDR", env = "SOCKEYE_TRUSTED_PROXY", hide_env = true)]
+    #[arg(help_heading = "Behind a proxy")]
+    pub(crate) trusted_proxy: Vec<Trusted>,
 
     /// Bytes of a request line; a longer one is answered with 414.
     #[arg(long, value_name = "BYTES", env = "SOCKEYE_MAX_REQUEST_LINE")]
@@ -78,6 +80,20 @@ pub(crate) struct Http {
     #[arg(long, value_name = "TIME", env = "SOCKEYE_IDLE_TIMEOUT")]
     #[arg(hide_env = true, help_heading = "Deadlines", default_value_t = Span(HTTP.idle_timeout))]
     pub(crate) idle_timeout: Span,
+}
+
+/// Says how a URL is answered: which folder, rule and file, with which headers; or why it isn't.
+///
+/// Serves nothing. The folders and flags are those of `sockeye http`; the flags that don't change
+/// the answer are allowed, too. Ends with 0 where there is an answer, and with 1 where that is an
+/// error.
+#[derive(Args, Debug)]
+pub(crate) struct Explain {
+    /// A URL as it is typed into a browser, or its path: http://localhost:8000/about, /about.
+    pub(crate) url: String,
+
+    #[command(flatten)]
+    pub(crate) http: Http,
 }
 
 /// Sends back whatever comes (RFC 862).

@@ -1,13 +1,17 @@
 //! What will run: made of what was typed, with every check done that can be done before anything
 //! is begun. An error says what was wrong and what to do about it.
 
+mod content;
 mod contents;
+mod explain;
 mod load;
 mod send;
 mod serve;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::content::{Content, Place};
+pub(crate) use self::explain::Explain;
 pub(crate) use self::load::Load;
 pub(crate) use self::send::{Send, SendMessages};
 pub(crate) use self::serve::{Echo, Http, Message, Serve};
@@ -17,7 +21,8 @@ use crate::send::target::Target;
 /// Ready to run.
 #[derive(Debug)]
 pub(crate) enum Plan {
-    Http(Http),
+    Http(Box<Http>),
+    Explain(Explain),
     Echo(Echo),
     Message(Message),
     Send(Send),
@@ -33,7 +38,8 @@ impl Plan {
     /// What is wrong with it, as a sentence.
     pub(crate) fn of(command: Command) -> anyhow::Result<Self> {
         match command {
-            Command::Http(typed) => serve::http(typed).map(Self::Http),
+            Command::Http(typed) => serve::http(*typed).map(|plan| Self::Http(Box::new(plan))),
+            Command::Explain(typed) => explain::explain(*typed).map(Self::Explain),
             Command::Echo(typed) => serve::echo(typed).map(Self::Echo),
             Command::Message(typed) => serve::message(typed).map(Self::Message),
             Command::Load(typed) => load::load(*typed).map(Self::Load),

@@ -4,14 +4,15 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, bail};
 use sockeye_engine::{Config, ListenAddr, usable_cores};
-use sockeye_files::{Folder, OpenError, Options};
 use sockeye_proto::{http1, message};
 
+use super::Content;
 use crate::access::{self, Target};
 use crate::answers::Answers;
 use crate::args;
+use crate::proxies::Proxies;
 
 /// What a server needs, whatever it speaks.
 #[derive(Debug)]
@@ -24,13 +25,10 @@ pub(crate) struct Serve {
 #[derive(Debug)]
 pub(crate) struct Http {
     pub(crate) serve: Serve,
-    pub(crate) folder: Folder,
-    /// The folder or file, as an absolute path.
-    pub(crate) path: PathBuf,
-    /// Folders without a page of their own are listed.
-    pub(crate) listing: bool,
+    pub(crate) content: Content,
     pub(crate) limits: http1::Limits,
     pub(crate) access: Option<access::Plan>,
+    pub(crate) proxies: Proxies,
 }
 
 #[derive(Debug)]
@@ -49,10 +47,7 @@ pub(crate) struct Message {
 }
 
 pub(super) fn http(typed: args::Http) -> anyhow::Result<Http> {
-    let mut options = Options::default();
-    options.listing = typed.listing;
-    let folder = Folder::open(&typed.folder).map_err(explain)?.with(options);
-    let path = std::path::absolute(&typed.folder).context("cannot tell where we are")?;
+    let content = Content::of(typed.content)?;
     let mut limits = http1::Limits::default();
     limits.request_line = typed.max_request_line.0;
     limits.head = typed.max_header.0;
@@ -66,9 +61,11 @@ pub(super) fn http(typed: args::Http) -> anyhow::Result<Http> {
             typed.max_header
         );
     }
-    let listing = typed.listing;
     let access = access_log(typed.access_log, typed.access_log_format)?;
-    Ok(Http { serve: serve(typed.listen, &typed.serve)?, folder, path, listing, limits, access })
+    let proxies = Proxies::new(typed.trusted_proxy);
+    let mut serve = serve(typed.listen, &typed.serve)?;
+    serve.config.uncounted = proxies.networks().to_vec();
+    Ok(Http { serve, content, limits, access, proxies })
 }
 
 /// Opens the access log, so that one that can't be written is heard of before anything begins.
@@ -121,21 +118,4 @@ fn serve(listen: Vec<ListenAddr>, typed: &args::Serve) -> anyhow::Result<Serve> 
         ..Config::default()
     };
     Ok(Serve { listen, workers, config })
-}
-
-/// Why a path can't be served, and what there is instead.
-fn explain(error: OpenError) -> anyhow::Error {
-    let parent = match &error {
-        OpenError::NotFound(path) => nearest_parent(path),
-        _ => None,
-    };
-    match parent {
-        Some(parent) => anyhow!("{error}; the nearest folder that exists is {}", parent.display()),
-        None => error.into(),
-    }
-}
-
-fn nearest_parent(path: &Path) -> Option<PathBuf> {
-    let absolute = std::path::absolute(path).ok()?;
-    absolute.ancestors().skip(1).find(|parent| parent.is_dir()).map(Path::to_owned)
 }

@@ -1,0 +1,138 @@
+//! What is served, and how: folders at their places.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow, bail};
+use sockeye_files::{BadMount, Cors, Folder, Headers, Mounts, OpenError, Options};
+
+use crate::args;
+
+/// Folders at their places.
+#[derive(Debug)]
+pub(crate) struct Content {
+    pub(crate) mounts: Mounts,
+    /// The same, for people, in the order in which they were typed.
+    pub(crate) places: Vec<Place>,
+    /// Folders without a page of their own are listed.
+    pub(crate) listing: bool,
+}
+
+/// A folder, or a single file, at its place.
+#[derive(Debug)]
+pub(crate) struct Place {
+    /// With a slash in front.
+    pub(crate) prefix: String,
+    /// As an absolute path.
+    pub(crate) path: PathBuf,
+    pub(crate) folder: Folder,
+}
+
+impl Content {
+    /// Opens the folders.
+    ///
+    /// # Errors
+    ///
+    /// When one is not to be had, or two are to be at the same place.
+    pub(super) fn of(typed: args::Content) -> anyhow::Result<Self> {
+        let options = options(&typed)?;
+        let listing = typed.listing;
+        let (mut mounts, mut places) = (Mounts::new(), Vec::<Place>::new());
+        for typed in typed.folders {
+            let (prefix, path) = split(typed)?;
+            let folder = Folder::open(&path).map_err(explain)?.with(options.clone());
+            let path = std::path::absolute(&path).context("cannot tell where we are")?;
+            mounts = mounts.at(&prefix, folder.clone()).map_err(|error| taken(error, &path))?;
+            places.push(Place { prefix, path, folder });
+        }
+        Ok(Self { mounts, places, listing })
+    }
+
+    /// What is served at `/`, if something is.
+    pub(crate) fn root(&self) -> Option<&Place> {
+        self.places.iter().find(|place| place.prefix == "/")
+    }
+}
+
+/// `PREFIX=FOLDER`, or a folder at `/`. What begins with a slash is a prefix where an `=` follows,
+/// unless all of it is there on disk.
+fn split(typed: OsString) -> anyhow::Result<(String, PathBuf)> {
+    let bytes = typed.as_bytes();
+    let at = bytes.iter().position(|byte| *byte == b'=').filter(|_| bytes.starts_with(b"/"));
+    let Some(at) = at.filter(|_| !Path::new(&typed).exists()) else {
+        return Ok(("/".into(), typed.into()));
+    };
+    let prefix = OsStr::from_bytes(&bytes[..at]);
+    let prefix = prefix.to_str().ok_or_else(|| anyhow!("{prefix:?} is not UTF-8"))?;
+    let path = OsString::from_vec(bytes[at + 1..].to_vec());
+    if path.is_empty() {
+        bail!("a folder is missing behind '{prefix}=': {prefix}=./folder");
+    }
+    // As it is shown: /docs, whatever was typed.
+    let prefix = format!("/{}", prefix.trim_matches('/'));
+    Ok((prefix, path.into()))
+}
+
+fn taken(error: BadMount, path: &Path) -> anyhow::Error {
+    match error {
+        BadMount::Taken(prefix) if prefix == "/" => {
+            let name = path.file_name().map_or("name".into(), OsStr::to_string_lossy);
+            anyhow!(
+                "two folders can't both be served at /: give {} a path of its own, as /{name}={}",
+                path.display(),
+                path.display()
+            )
+        }
+        other => other.into(),
+    }
+}
+
+/// How folders are answered for.
+fn options(typed: &args::Content) -> anyhow::Result<Options> {
+    let mut options = Options::default();
+    options.clean_urls = !typed.no_clean_urls;
+    options.spa = typed.spa;
+    options.listing = typed.listing;
+    for rule in &typed.cache_control {
+        options.caching.add(&rule.0.pattern, &rule.0.value)?;
+    }
+    for rule in &typed.content_type {
+        options.content_types.add(&rule.0.pattern, &rule.0.value)?;
+    }
+    if typed.no_security_headers {
+        options.headers = Headers::none();
+    }
+    for rule in &typed.header {
+        match &rule.value {
+            Some(value) => options.headers.set(&rule.name, value)?,
+            None => options.headers.remove(&rule.name),
+        }
+    }
+    options.cors = Cors::origins(typed.cors.iter().map(|origin| &*origin.0))?;
+    options.hashed_up_to = typed.hash_up_to.0 as u64;
+    options.codings.siblings = !typed.no_precompressed;
+    options.codings.memory = typed.compress_memory.0;
+    options.codings.made = typed.compress.iter().filter_map(|coding| coding.0).collect();
+    if options.codings.made.len() != typed.compress.len() && typed.compress.len() > 1 {
+        bail!("--compress none stands alone: with it nothing is compressed");
+    }
+    Ok(options)
+}
+
+/// Why a path can't be served, and what there is instead.
+fn explain(error: OpenError) -> anyhow::Error {
+    let parent = match &error {
+        OpenError::NotFound(path) => nearest_parent(path),
+        _ => None,
+    };
+    match parent {
+        Some(parent) => anyhow!("{error}; the nearest folder that exists is {}", parent.display()),
+        None => error.into(),
+    }
+}
+
+fn nearest_parent(path: &Path) -> Option<PathBuf> {
+    let absolute = std::path::absolute(path).ok()?;
+    absolute.ancestors().skip(1).find(|parent| parent.is_dir()).map(Path::to_owned)
+}

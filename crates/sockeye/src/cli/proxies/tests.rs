@@ -1,0 +1,155 @@
+//! Lists as proxies make them, and as clients forge them.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// 10/8, fd00::/8 and Unix sockets are trusted.
+fn proxies() -> Proxies {
+    Proxies::new(["10.0.0.0/8", "fd00::/8", "unix"].map(|text| text.parse().unwrap()).to_vec())
+}
+
+/// Who is taken for the client, with these fields, behind the peer at `peer`.
+fn client(peer: &str, fields: &[(&str, &str)]) -> String {
+    let peer = match peer {
+        "unix" => Address::Unix,
+        ip => Address::Ip(SocketAddr::new(ip.parse().unwrap(), 7)),
+    };
+    let named = |wanted: &'static str| {
+        let fields = fields.iter().filter(move |(name, _)| *name == wanted);
+        fields.map(|(_, value)| value.as_bytes())
+    };
+    match proxies().client(peer, named("X-Forwarded-For"), named("Forwarded")) {
+        Address::Ip(address) => address.ip().to_string(),
+        Address::Unix => "unix".into(),
+    }
+}
+
+#[test]
+fn the_rightmost_that_is_not_trusted_is_the_client() {
+    let x = "X-Forwarded-For";
+    for (peer, fields, expected) in [
+        ("10.0.0.1", &[][..], "10.0.0.1"),
+        ("10.0.0.1", &[(x, "192.0.2.1")], "192.0.2.1"),
+        ("unix", &[(x, "192.0.2.1")], "192.0.2.1"),
+        ("unix", &[], "unix"),
+        ("fd00::1", &[(x, "2001:db8::1")], "2001:db8::1"),
+        ("::ffff:10.0.0.1", &[(x, "192.0.2.1")], "192.0.2.1"),
+        // Forged by the client on its left, proxies of ours on its right.
+        ("10.0.0.1", &[(x, "198.51.100.9, 192.0.2.1, 10.0.0.7 ,10.0.0.8")], "192.0.2.1"),
+        ("10.0.0.1", &[(x, "198.51.100.9"), (x, "192.0.2.1"), (x, "10.0.0.7")], "192.0.2.1"),
+        ("10.0.0.1", &[(x, "nonsense, 192.0.2.1")], "192.0.2.1"),
+        // All are ours: the first of them began.
+        ("10.0.0.1", &[(x, "10.0.0.5, 10.0.0.6")], "10.0.0.5"),
+        // What can't be read hides who is behind it.
+        ("10.0.0.1", &[(x, "192.0.2.1, nonsense, 10.0.0.5")], "10.0.0.5"),
+        ("10.0.0.1", &[(x, "192.0.2.1, nonsense")], "10.0.0.1"),
+        ("10.0.0.1", &[(x, "")], "10.0.0.1"),
+        ("10.0.0.1", &[(x, ",, 192.0.2.1,,")], "192.0.2.1"),
+        ("10.0.0.1", &[(x, "192.0.2.1:4711")], "192.0.2.1"),
+        ("10.0.0.1", &[(x, "[2001:db8::1]:80, [2001:db8::2]")], "2001:db8::2"),
+        ("10.0.0.1", &[(x, "::ffff:192.0.2.1")], "192.0.2.1"),
+        // Nobody who isn't trusted is believed.
+        ("192.0.2.7", &[(x, "198.51.100.9"), ("Forwarded", "for=198.51.100.9")], "192.0.2.7"),
+    ] {
+        assert_eq!(client(peer, fields), expected, "{peer} {fields:?}");
+    }
+}
+
+#[test]
+fn forwarded_is_read_as_its_standard_has_it() {
+    // RFC 7239, 4 and 6.
+    for (value, expected) in [
+        ("for=192.0.2.43", "192.0.2.43"),
+        ("For=\"[2001:db8:cafe::17]:4711\"", "2001:db8:cafe::17"),
+        ("for=192.0.2.60;proto=http;by=203.0.113.43", "192.0.2.60"),
+        ("by=203.0.113.43 ; FOR=192.0.2.60", "192.0.2.60"),
+        ("for=192.0.2.43, for=198.51.100.17", "198.51.100.17"),
+        ("for=198.51.100.17;by=\"a,b;for=192.0.2.9\\\",\", for=10.0.0.3", "198.51.100.17"),
+        ("for=192.0.2.43, for=unknown", "10.0.0.1"),
+        ("for=_hidden, for=10.0.0.3", "10.0.0.3"),
+        ("for=192.0.2.43;for=192.0.2.44", "10.0.0.1"),
+        ("proto=https", "10.0.0.1"),
+        ("for=\"192.0.2.43", "10.0.0.1"),
+        ("for=\"_gazonk\", for=192.0.2.1", "192.0.2.1"),
+    ] {
+        assert_eq!(client("10.0.0.1", &[("Forwarded", value)]), expected, "{value}");
+    }
+}
+
+#[test]
+fn of_both_headers_the_one_counts_that_proxies_add_to() {
+    let forged = ("Forwarded", "for=198.51.100.9");
+    assert_eq!(client("10.0.0.1", &[forged, ("X-Forwarded-For", "192.0.2.1")]), "192.0.2.1");
+    assert_eq!(client("10.0.0.1", &[forged, ("X-Forwarded-For", "nonsense")]), "10.0.0.1");
+    assert_eq!(client("10.0.0.1", &[forged, ("X-Forwarded-For", "")]), "198.51.100.9");
+}
+
+#[test]
+fn who_is_trusted_is_read_with_a_hint() {
+    assert_eq!("unix".parse(), Ok(Trusted::Unix));
+    for bad in ["", "localhost", "10.0.0.0/33", "10.0.0.1/8", "10.0.0.0/x"] {
+        let error = bad.parse::<Trusted>().unwrap_err();
+        assert!(error.contains("or unix"), "{error}");
+    }
+    assert!(Proxies::new(Vec::new()).is_empty());
+    assert!(!proxies().is_empty());
+}
+
+fn ip() -> impl Strategy<Value = IpAddr> {
+    prop_oneof![
+        any::<[u8; 4]>().prop_map(IpAddr::from),
+        any::<[u8; 16]>().prop_map(|octets| IpAddr::from(octets).to_canonical()),
+        (0u8..8).prop_map(|last| IpAddr::from([10, 0, 0, last])),
+    ]
+}
+
+/// As a proxy writes it, in one of its ways.
+fn written(ip: IpAddr, way: u8) -> String {
+    match (ip, way % 3) {
+        (ip, 0) => ip.to_string(),
+        (IpAddr::V4(ip), 1) => format!("{ip}:81"),
+        (IpAddr::V6(ip), 1) => format!("[{ip}]:81"),
+        (IpAddr::V4(ip), _) => ip.to_string(),
+        (IpAddr::V6(ip), _) => format!("[{ip}]"),
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_a_client_sends_it_stands_left_of_what_a_proxy_adds(
+        forged in ".{0,60}",
+        hops in proptest::collection::vec((ip(), any::<u8>()), 1..5),
+        forwarded in any::<bool>(),
+        cut in any::<usize>(),
+    ) {
+        // The last hops are ours; what the client is taken for is found from the right.
+        let expected = hops.iter().rev().map(|(ip, _)| *ip).find(|ip| !proxies().trust(*ip));
+        prop_assume!(expected.is_some());
+        let list: Vec<String> = hops
+            .iter()
+            .map(|(ip, way)| match forwarded {
+                true => format!("proto=http;for=\"{}\"", written(*ip, *way)),
+                false => written(*ip, *way),
+            })
+            .collect();
+        let name = if forwarded { "Forwarded" } else { "X-Forwarded-For" };
+        // In one field or in several.
+        let cut = cut % list.len();
+        let fields =
+            [(name, forged.as_str()), (name, &list[..cut].join(", ")), (name, &list[cut..].join(","))];
+        prop_assert_eq!(client("10.1.1.1", &fields), expected.unwrap().to_string());
+    }
+
+    #[test]
+    fn nothing_that_can_be_sent_panics(
+        bytes in proptest::collection::vec(any::<u8>(), 0..80),
+        text in "[a-z0-9\"\\\\,;=:.\\[\\] ]{0,60}",
+    ) {
+        for value in [&bytes[..], text.as_bytes()] {
+            let (values, none) = ([value, value].into_iter(), std::iter::empty());
+            let _ = proxies().client(Address::Unix, values.clone(), none.clone());
+            let _ = proxies().client(Address::Unix, none, values);
+        }
+    }
+}

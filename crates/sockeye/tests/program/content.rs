@@ -1,0 +1,168 @@
+//! `sockeye http` with several folders, and with flags that change how they are answered for.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::support::{Folder, Running, run, text};
+
+const ANY_PORT: [&str; 2] = ["--listen", "127.0.0.1:0"];
+
+fn start(args: &[&str]) -> Running {
+    Running::start(&[&["http"], args, &ANY_PORT[..]].concat())
+}
+
+fn exchange(stream: &mut (impl Read + Write), path: &str, fields: &str) -> String {
+    let request =
+        format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{fields}\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut reply = Vec::new();
+    stream.read_to_end(&mut reply).unwrap();
+    String::from_utf8_lossy(&reply).into_owned()
+}
+
+fn get(server: &Running, path: &str, fields: &str) -> String {
+    exchange(&mut server.connect(), path, fields)
+}
+
+#[test]
+fn several_folders_are_served_and_the_screen_says_where() {
+    let (site, docs) = (Folder::new(), Folder::new());
+    site.write("index.html", b"the site");
+    docs.write("index.html", b"the docs");
+    let place = format!("/docs={}", docs.text());
+    let server = start(&[site.text(), &place]);
+    let expected = [
+        "Serving over HTTP".to_owned(),
+        format!("  /      {}", site.text()),
+        format!("  /docs  {}", docs.text()),
+        "at".to_owned(),
+    ];
+    assert_eq!(server.screen[..4], expected);
+    assert!(get(&server, "/", "").ends_with("the site"));
+    assert!(get(&server, "/docs/", "").ends_with("the docs"));
+    assert!(get(&server, "/docs", "").starts_with("HTTP/1.1 301 "));
+
+    let server = start(&[&place]);
+    let screen = server.screen.join("\n");
+    assert!(screen.contains("Nothing is served at / itself"), "{screen}");
+    assert!(get(&server, "/", "").starts_with("HTTP/1.1 404 "));
+}
+
+#[test]
+fn a_folder_whose_path_looks_like_a_place_is_a_folder() {
+    let folder = Folder::new();
+    let inner = folder.join("a=b");
+    std::fs::create_dir(&inner).unwrap();
+    std::fs::write(format!("{inner}/index.html"), "here").unwrap();
+    assert!(get(&start(&[&inner]), "/", "").ends_with("here"));
+}
+
+#[test]
+fn flags_change_how_files_are_answered_for() {
+    let folder = Folder::new();
+    folder.write("index.html", b"the app");
+    folder.write("about.html", b"about");
+    folder.write("a.foo", b"foo");
+    folder.write("a.css", "a { color: red }\n".repeat(200).as_bytes());
+    let accepts =
+        "Accept: text/html\r\nAccept-Encoding: zstd, br, gzip\r\nOrigin: https://a.example\r\n";
+    let plain = start(&[folder.text()]);
+    let flags = [
+        "--spa",
+        "--no-clean-urls",
+        "--content-type",
+        "*.foo: text/x-foo",
+        "--cache-control",
+        "*.foo: no-store",
+        "--cache-control",
+        "max-age=5",
+        "--header",
+        "X-Frame-Options: DENY",
+        "--header",
+        "Referrer-Policy:",
+        "--cors",
+        "https://a.example",
+        "--compress",
+        "gzip",
+    ];
+    let changed = start(&[&[folder.text()], &flags[..]].concat());
+    for (path, before, after) in [
+        ("/about", "HTTP/1.1 200 ", "the app"),
+        ("/any/page", "HTTP/1.1 404 ", "the app"),
+        ("/about.html", "X-Frame-Options: SAMEORIGIN", "X-Frame-Options: DENY"),
+        ("/a.foo", "application/octet-stream", "text/x-foo; charset=utf-8"),
+        ("/a.foo", "Cache-Control: ", "Cache-Control: no-store"),
+        ("/a.css", "Cache-Control: no-cache", "Cache-Control: max-age=5"),
+        ("/a.css", "Content-Encoding: zstd", "Content-Encoding: gzip"),
+        ("/a.css", "X-Content-Type-Options", "Access-Control-Allow-Origin: https://a.example"),
+    ] {
+        for (server, says) in [(&plain, before), (&changed, after)] {
+            let reply = get(server, path, accepts);
+            assert!(reply.contains(says), "{path}: {says} is not in {reply}");
+        }
+    }
+    let about = get(&changed, "/about.html", accepts);
+    assert!(!about.contains("Referrer-Policy"), "{about}");
+    let bare = start(&[folder.text(), "--no-security-headers", "--compress", "none"]);
+    let reply = get(&bare, "/a.css", accepts);
+    assert!(!reply.contains("nosniff") && !reply.contains("Content-Encoding"), "{reply}");
+}
+
+#[test]
+fn what_flags_cannot_mean_is_refused_with_what_they_could() {
+    let folder = Folder::new();
+    let here = folder.text();
+    let place = format!("/.git={here}");
+    for (args, code, says) in [
+        (&[here, here][..], 1, "give "),
+        (&[&*place], 1, "names that begin with a dot are hidden"),
+        (&["/docs="], 1, "/docs=./folder"),
+        (&[here, "--compress", "none,gzip"], 1, "stands alone"),
+        (&[here, "--compress", "deflate"], 2, "zstd, br, gzip"),
+        (&[here, "--cors", "example.org"], 2, "https://example.org"),
+        (&[here, "--header", "ETag: x"], 2, "written by the server"),
+        (&[here, "--content-type", "text/css"], 2, "*.foo: text/x-foo"),
+        (&[here, "--trusted-proxy", "10.0.0.1/8"], 2, "10.0.0.0/8"),
+    ] {
+        let output = run(&[&["http"], args, &ANY_PORT[..]].concat());
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {said}");
+        assert!(said.contains(says), "{args:?}: {said}");
+    }
+}
+
+#[test]
+fn behind_a_trusted_proxy_the_log_has_the_client() {
+    let folder = Folder::new();
+    folder.write("index.html", b"hello");
+    let (log, socket) = (folder.join("log"), folder.join("socket"));
+    let unix = format!("unix:{socket}");
+    let fields = "X-Forwarded-For: 198.51.100.9, 192.0.2.1\r\nForwarded: for=198.51.100.9\r\n";
+    for (trusted, expected) in [
+        (&[][..], ["127.0.0.1", "unix"]),
+        (&["--trusted-proxy", "127.0.0.0/8"], ["192.0.2.1", "unix"]),
+        (&["--trusted-proxy", "unix"], ["127.0.0.1", "192.0.2.1"]),
+    ] {
+        let flags = [folder.text(), "--listen", &unix, "--access-log", &log];
+        let mut server = start(
+            &[&flags[..], &["--access-log-format", "json", "--workers", "1"], trusted].concat(),
+        );
+        get(&server, "/?tcp", fields);
+        exchange(&mut UnixStream::connect(&socket).unwrap(), "/?unix", fields);
+        server.signal(Signal::TERM);
+        assert_eq!(server.end().0, Some(0));
+        let lines = std::fs::read_to_string(&log).unwrap();
+        std::fs::remove_file(&log).unwrap();
+        let address = |target: &str| {
+            let mut lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+            let line = lines.find(|line| line["target"] == target).unwrap();
+            let by = if target == "/?tcp" { "127.0.0.1" } else { "unix" };
+            assert_eq!(line.get("by").is_some_and(|found| found == by), !trusted.is_empty());
+            line["address"].as_str().unwrap().to_owned()
+        };
+        assert_eq!([address("/?tcp"), address("/?unix")], expected, "{trusted:?}");
+    }
+}

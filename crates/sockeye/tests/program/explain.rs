@@ -1,0 +1,104 @@
+//! `sockeye explain`: what `sockeye http` would answer, and why.
+
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+
+use rustix::process::{Signal, geteuid};
+
+use crate::support::{Folder, Running, run, sockeye, text};
+
+/// The exit code, and what is said of `url` in a folder with these flags.
+fn explain(url: &str, flags: &[&str]) -> (i32, String) {
+    let output = run(&[&["explain", url], flags].concat());
+    let said = text(&output.stdout) + &text(&output.stderr);
+    (output.status.code().unwrap(), said)
+}
+
+#[test]
+fn a_url_is_explained_with_its_folder_rule_file_and_headers() {
+    let (site, docs) = (Folder::new(), Folder::new());
+    site.write("about.html", b"about");
+    docs.write("index.html", b"docs");
+    docs.write("a b.css", b"css");
+    let place = format!("/docs={}", docs.text());
+    let flags = [site.text(), &place, "--cache-control", "*.css: max-age=7", "--listen", ":0"];
+    for (url, code, says) in [
+        (
+            "http://localhost:8000/about?x#y",
+            0,
+            &["GET /about?x\n", "200 OK: clean URL", "file: about.html", "Content-Type: text/html"]
+                [..],
+        ),
+        ("/docs/", 0, &["folder: /docs is ", "file: index.html", "ETag: "]),
+        ("/docs/a b.css", 0, &["GET /docs/a%20b.css\n", "Cache-Control: max-age=7"]),
+        ("/docs", 0, &["301 Moved Permanently", "Location: /docs/"]),
+        ("/nothing", 1, &["404 Not Found", "why: there is no such file"]),
+        ("/docs/.git/config", 1, &["why: names that begin with a dot are hidden"]),
+        ("/../etc/passwd", 1, &["why: "]),
+    ] {
+        let (ended, said) = explain(url, &flags);
+        assert_eq!(ended, code, "{url}: {said}");
+        for says in says {
+            assert!(said.contains(says), "{url}: {says} is not in {said}");
+        }
+    }
+    let (_, said) = explain("/any/page", &[docs.text(), "--spa"]);
+    assert!(said.contains("single-page app"), "{said}");
+}
+
+#[test]
+fn a_missing_permission_is_named() {
+    const NOBODY: u32 = 65534;
+    let folder = Folder::new();
+    folder.write("secret", b"secret");
+    let path = folder.path().join("secret");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o000)).unwrap();
+    let mut command = sockeye(&["explain", "/secret", folder.text()]);
+    if geteuid().is_root() {
+        // Nothing is denied to root.
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    let output = match command.output() {
+        // Where root alone may run the program, nobody else can be asked.
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => return,
+        output => output.unwrap(),
+    };
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stdout);
+    assert!(said.contains(&format!("permission: r, to read: {}", path.display())), "{said}");
+}
+
+#[test]
+fn the_log_has_the_same_reason_at_debug() {
+    let folder = Folder::new();
+    let flags = ["http", folder.text(), "--listen", "127.0.0.1:0", "--log", "debug"];
+    for path in ["/nothing", "/.git/config"] {
+        let mut server = Running::start(&flags);
+        let mut peer = server.connect();
+        let request = format!("GET {path} HTTP/1.0\r\n\r\n");
+        peer.write_all(request.as_bytes()).unwrap();
+        peer.read_to_end(&mut Vec::new()).unwrap();
+        server.signal(Signal::TERM);
+        let (_, said) = server.end();
+        let (_, explained) = explain(path, &[folder.text()]);
+        let why = explained.lines().find_map(|line| line.trim().strip_prefix("why: ")).unwrap();
+        assert!(said.contains(&format!("why={why}")), "{why} is not in {said}");
+    }
+}
+
+#[test]
+fn what_cannot_be_explained_is_refused() {
+    let folder = Folder::new();
+    let missing = folder.join("missing");
+    for (url, flags, code, says) in [
+        ("about", &[folder.text()][..], 1, "no URL"),
+        ("/", &[&missing], 1, "no such file or folder"),
+        ("/", &["--spaa"], 2, "--spa"),
+    ] {
+        let (ended, said) = explain(url, flags);
+        assert_eq!(ended, code, "{said}");
+        assert!(said.contains(says), "{said}");
+    }
+    assert_eq!(run(&["explain"]).status.code(), Some(2));
+}
