@@ -79,7 +79,7 @@ pub(crate) struct Content {
     #[arg(help_heading = "Compression", value_delimiter = ',', default_value = "zstd,br,gzip")]
     pub(crate) compress: Vec<Compress>,
 
-    /// Memory for what was compressed, over all workers; the least used is dropped.
+    /// Memory for what was compressed, of each folder, over all workers; the least used is dropped.
     #[arg(long, value_name = "BYTES", env = "SOCKEYE_COMPRESS_MEMORY", hide_env = true)]
     #[arg(help_heading = "Compression", default_value_t = Size(FILES.codings.memory))]
     pub(crate) compress_memory: Size,

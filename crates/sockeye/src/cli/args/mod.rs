@@ -146,6 +146,41 @@ mod tests {
         }
     }
 
+    /// The command lines of the program in Markdown's blocks of shell commands.
+    fn commands(page: &str) -> Vec<Vec<String>> {
+        let blocks = page.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+        let lines = blocks.flat_map(|block| {
+            let joined = block.replace("\\\n", " ");
+            joined.lines().map(str::to_owned).collect::<Vec<_>>()
+        });
+        lines.filter_map(|line| line.find("sockeye ").map(|at| words(&line[at..]))).collect()
+    }
+
+    /// The words of a command, of which single quotes may hold several together.
+    fn words(line: &str) -> Vec<String> {
+        let mut words = Vec::new();
+        for (at, part) in line.split('\'').enumerate() {
+            if at % 2 == 1 {
+                words.push(part.to_owned());
+            } else {
+                words.extend(part.split_whitespace().map(|word| word.trim_end_matches(')').into()));
+            }
+        }
+        let end = words.iter().position(|word| word == ">" || word == "&&");
+        words.truncate(end.unwrap_or(words.len()));
+        words
+    }
+
+    #[test]
+    fn every_command_of_the_recipes_is_one() {
+        let page = include_str!("../../../../../docs/recipes.md");
+        let commands = commands(page);
+        assert!(commands.len() >= 7, "{commands:?}");
+        for words in &commands {
+            Typed::read(words).unwrap_or_else(|error| panic!("{words:?}: {error}"));
+        }
+    }
+
     #[test]
     fn every_flag_of_a_server_has_its_environment_variable() {
         let command = Typed::command();
