@@ -3,8 +3,9 @@
 //! - SIGTERM and SIGINT (Ctrl-C): stop accepting and finish what is under way. A second one stops
 //!   at once, a third ends the process where it stands.
 //! - SIGHUP: to a server that reads a file of its own, that the file has changed; it is read again.
-//!   To one with an access log in a file, that this was moved away; it is opened again. To another, that the terminal is gone: one that has one on its standard error drains; one that
-//!   has none (a service, `nohup`) takes no notice.
+//!   To one with an access log in a file, that this was moved away; it is opened again. To another,
+//!   that the terminal is gone: one that has one on its standard error drains; one that has none (a
+//!   service, `nohup`) takes no notice.
 
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
