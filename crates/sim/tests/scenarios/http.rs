@@ -16,13 +16,13 @@ use crate::watched::{check, service};
 
 /// A file in memory, which is another one after so many reads.
 #[derive(Debug)]
-struct Text {
+pub(crate) struct Text {
     bytes: Vec<u8>,
     reads_left: AtomicUsize,
 }
 
 impl Text {
-    fn new(reads_left: usize) -> Arc<Self> {
+    pub(crate) fn new(reads_left: usize) -> Arc<Self> {
         let bytes = (0..5000_u32).map(|at| at as u8).collect();
         Arc::new(Self { bytes, reads_left: AtomicUsize::new(reads_left) })
     }
@@ -53,7 +53,7 @@ impl FileSource for Text {
 }
 
 /// `/file` is a file, `/later` is answered from elsewhere, `/` at once; all else isn't there.
-struct Site(Arc<Text>);
+pub(crate) struct Site(pub(crate) Arc<Text>);
 
 impl Handler for Site {
     fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {

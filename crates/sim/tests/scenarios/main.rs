@@ -8,6 +8,7 @@ mod drain;
 mod echo;
 mod http;
 mod limits;
+mod logs;
 mod messages;
 mod opening;
 mod peers;
