@@ -11,6 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::quality::RandomState;
 use sockeye_proto::Time;
 
 use crate::entry::Entry;
@@ -62,7 +63,8 @@ pub(crate) struct Slot {
 pub(crate) struct Cache {
     limits: CacheLimits,
     // Invariant: `index[slots[i].key] == i` for every slot, and nothing else is in the index.
-    index: HashMap<Rc<[u8]>, usize>,
+    // Keyed anew in each process, and bounded: names that collide on purpose cost little.
+    index: HashMap<Rc<[u8]>, usize, RandomState>,
     slots: Vec<Slot>,
     hand: usize,
     bytes: usize,
@@ -86,7 +88,7 @@ impl Slot {
 
 impl Cache {
     pub(crate) fn new(limits: CacheLimits) -> Self {
-        let (index, slots) = (HashMap::new(), Vec::new());
+        let (index, slots) = (HashMap::default(), Vec::new());
         Self { limits, index, slots, hand: 0, bytes: 0, descriptors: 0 }
     }
 

@@ -155,8 +155,28 @@ fn hex(digit: Option<&u8>) -> Option<u8> {
     char::from(*digit?).to_digit(16).map(|value| value as u8)
 }
 
-/// Checks a decoded name, segment by segment.
+/// Checks a decoded name.
 fn check(key: &[u8]) -> Result<(), Refusal> {
+    if is_plain(key) { Ok(()) } else { check_segments(key) }
+}
+
+/// Whether a name is of the kind that nearly all are: short, and with nothing in it that could be
+/// wrong. What isn't may be good all the same.
+fn is_plain(key: &[u8]) -> bool {
+    let mut before = b'/';
+    key.len() <= MAX_SEGMENT
+        && key.iter().all(|&byte| {
+            let begins = std::mem::replace(&mut before, byte) == b'/';
+            match byte {
+                b'/' | b'.' => !begins,
+                0 | b'\\' => false,
+                _ => true,
+            }
+        })
+}
+
+/// Checks a decoded name, segment by segment.
+fn check_segments(key: &[u8]) -> Result<(), Refusal> {
     if key.len() > MAX_NAME {
         return Err(Refusal::TooLong);
     }
@@ -316,6 +336,15 @@ mod tests {
             let mut scratch = Vec::new();
             let wanted = Wanted::parse(raw.as_bytes(), &mut scratch).unwrap();
             assert_eq!((wanted.name(), wanted.is_folder()), (name.as_bytes(), folder), "{raw}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_plain_is_good(name in "[a./\\\\\\x00%]{0,12}") {
+            if is_plain(name.as_bytes()) {
+                prop_assert_eq!(check_segments(name.as_bytes()), Ok(()));
+            }
         }
     }
 
