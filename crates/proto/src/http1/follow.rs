@@ -56,7 +56,7 @@ impl<H: Handler> Server<H> {
     /// Reads on in the body of the request whose answer waits for it.
     pub(super) fn read_body(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Came, Fault> {
         let Some(mut exchange) = self.state.take_exchange() else { return Ok(Came::Last) };
-        exchange.until = turn.now() + self.shared.limits.body_timeout;
+        exchange.until = self.body_until(turn);
         exchange.persistent &= !self.draining || exchange.has_begun();
         let given = Given::Wait(exchange.waits);
         self.go_on(exchange, given, input, turn)
@@ -65,7 +65,7 @@ impl<H: Handler> Server<H> {
     /// Reads on in a body that had to wait for room in the output.
     pub(super) fn go_on_reading(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
         let Some(mut exchange) = self.state.take_exchange() else { return Ok(()) };
-        exchange.until = turn.now() + self.shared.limits.body_timeout;
+        exchange.until = self.body_until(turn);
         let waits = Waits { room: false, ..exchange.waits };
         self.go_on_outside(exchange, Given::Wait(waits), turn)
     }
@@ -102,7 +102,7 @@ impl<H: Handler> Server<H> {
                 Ok(Came::On(used))
             }
             Ok(None) => {
-                rest.until = turn.now() + self.shared.limits.body_timeout;
+                rest.until = self.body_until(turn);
                 self.state.step(Step::Unread(Box::new(rest)));
                 Ok(Came::Short(used))
             }
@@ -142,7 +142,7 @@ impl<H: Handler> Server<H> {
         exchange.upgrade &= !self.draining;
         if !exchange.waits.reads() {
             // If a body that was held back is asked for now, it is waited for from now on.
-            exchange.until = turn.now() + self.shared.limits.body_timeout;
+            exchange.until = self.body_until(turn);
         }
         let given = self.tell(&mut exchange, turn, call)?;
         self.go_on_outside(exchange, given, turn)
@@ -215,7 +215,7 @@ impl<H: Handler> Server<H> {
     fn tell_drain(&mut self, exchange: &mut Exchange, turn: &mut Turn<'_>) -> Result<Given, Fault> {
         exchange.drain_told = true;
         if !exchange.waits.reads() {
-            exchange.until = turn.now() + self.shared.limits.body_timeout;
+            exchange.until = self.body_until(turn);
         }
         self.tell(exchange, turn, |handler, reply| match reply.into_stream() {
             Ok(stream) => handler.on_stream(StreamEvent::Drain, stream),
@@ -249,7 +249,7 @@ impl<H: Handler> Server<H> {
         // One that has no content has its end.
         let decoder = Decoder::new(content).unwrap_or(Decoder::Length(0));
         exchange.incoming = Incoming::Coming { decoder, room };
-        exchange.until = turn.now() + self.shared.limits.body_timeout;
+        exchange.until = self.body_until(turn);
         Ok(())
     }
 
@@ -283,7 +283,7 @@ impl<H: Handler> Server<H> {
             }
             Decoded::End(len) => {
                 exchange.incoming = Incoming::Ended;
-                // The room in which heads are parsed has what was parsed last.
+                // Without a trailer section the room for one has another request's.
                 let spans: &[Span] = if len > 0 { spans } else { &[] };
                 let trailers = Trailers { section: &input[took - len..took], spans };
                 self.tell(exchange, turn, |handler, reply| match reply.into_stream() {

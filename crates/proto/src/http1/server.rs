@@ -77,6 +77,10 @@ impl<H: Handler> Server<H> {
         turn.now() + self.shared.limits.idle_timeout
     }
 
+    pub(super) fn body_until(&self, turn: &Turn<'_>) -> Time {
+        turn.now() + self.shared.limits.body_timeout
+    }
+
     /// Reads on in a head of which `progress` is known, and has it answered when it is complete.
     fn read_head(
         &mut self,
@@ -120,7 +124,9 @@ impl<H: Handler> Server<H> {
         let head_only = line.method == Method::Head;
         let framing = match block.framing(line.version) {
             Some(framing) => Ok(framing),
-            None => framing::of(&request),
+            None => {
+                framing::of(&request).inspect(|framing| block.keep_framing(line.version, *framing))
+            }
         };
         if let Ok(framing) = &framing {
             request.content = framing.content;
@@ -130,7 +136,6 @@ impl<H: Handler> Server<H> {
             Ok(framing) => framing,
             Err(refusal) => return Err(self.refuse(refusal, head_only, turn)),
         };
-        block.keep_framing(line.version, framing);
         if matches!(line.method, Method::Connect | Method::Trace) {
             return Err(self.refuse(Refusal::REFUSED_METHOD, false, turn));
         }
