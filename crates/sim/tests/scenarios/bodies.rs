@@ -10,9 +10,10 @@ use sockeye_proto::http1::{
     StreamEvent, Trailers,
 };
 use sockeye_proto::{Abandoned, Message, Ticket};
-use sockeye_sim::{Faults, Outcome, Rng, Script, World, seeds};
+use sockeye_sim::{Faults, Rng, Script, World, seeds};
 
 use crate::here;
+use crate::http::heard_of;
 use crate::watched::{check, service};
 
 /// `/collect` sends a body back when it has all of it, `/slow` likewise with a job behind each
@@ -96,18 +97,8 @@ impl Handler for Site {
 
 /// One client's requests and everything it hears, but for the dates.
 fn converse(seed: u64, faults: Faults, requests: &str) -> String {
-    let mut world = World::new(seed, faults);
     let shared = Rc::new(Shared::default());
-    let (servers, logs) = service(move |_| Server::new(Rc::clone(&shared), Site::default()));
-    world.server(&[here()], Config::default(), servers);
-    let client = world.peer(&here(), Script::new().send(requests).finish());
-    world.settle();
-    let heard = world.heard(client);
-    assert_eq!(heard.outcome.map(|(outcome, _)| outcome), Some(Outcome::Ended));
-    world.finish();
-    check(&logs.borrow());
-    let heard: String = heard.bytes.iter().copied().map(char::from).collect();
-    heard.split_inclusive("\r\n").filter(|line| !line.starts_with("Date: ")).collect()
+    heard_of(seed, faults, requests, move || Server::new(Rc::clone(&shared), Site::default()))
 }
 
 /// A request with a body, framed in one way or the other.

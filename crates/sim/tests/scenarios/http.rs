@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use sockeye_engine::Config;
 use sockeye_proto::http1::{Answer, Body, Fields, Handler, Reply, Request, Server, Shared, Status};
-use sockeye_proto::{Abandoned, FileRange, FileSource, Message, Ticket};
+use sockeye_proto::{Abandoned, FileRange, FileSource, Message, Protocol, Ticket};
 use sockeye_sim::{Faults, Outcome, Rng, Script, World, seeds};
 
 use crate::here;
@@ -84,11 +84,22 @@ impl Handler for Site {
 
 /// One client's requests and everything it hears, but for the dates.
 fn converse(seed: u64, faults: Faults, requests: &str) -> String {
-    let mut world = World::new(seed, faults);
     let shared = Rc::new(Shared::default());
     let text = Text::new(usize::MAX);
-    let (servers, logs) =
-        service(move |_| Server::new(Rc::clone(&shared), Site(Arc::clone(&text))));
+    let open = move || Server::new(Rc::clone(&shared), Site(Arc::clone(&text)));
+    heard_of(seed, faults, requests, open)
+}
+
+/// What a client hears that sends `requests` and ends its side, of a server of such conversations:
+/// all but the dates, of which each reply has one.
+pub(crate) fn heard_of<P: Protocol + 'static>(
+    seed: u64,
+    faults: Faults,
+    requests: &str,
+    mut open: impl FnMut() -> P + 'static,
+) -> String {
+    let mut world = World::new(seed, faults);
+    let (servers, logs) = service(move |_| open());
     world.server(&[here()], Config::default(), servers);
     let client = world.peer(&here(), Script::new().send(requests).finish());
     world.settle();
