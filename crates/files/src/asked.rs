@@ -1,130 +1,96 @@
-//! What of a request an answer depends on: gathered in one pass over its fields, borrowed while the
-//! request lasts, and kept when a look-up has to be waited for.
+//! What of a request an answer depends on: its path, its query, and a dozen fields.
 
 use std::borrow::Cow;
 
-use sockeye_proto::http1::{Method, Request};
+use sockeye_proto::http1::{FieldName, FieldNames, Method, Request};
 
 use crate::coding::AcceptEncoding;
-use crate::conditional::Conditions;
 use crate::stage::is_page;
 
-/// What is asked for, and how.
-#[derive(Clone, Debug)]
-pub(crate) struct Asked<'a> {
-    pub(crate) method: Method,
-    /// The path as it was sent.
-    pub(crate) path: Cow<'a, [u8]>,
-    pub(crate) query: Option<Cow<'a, [u8]>>,
-    pub(crate) conditions: Conditions<'a>,
-    /// `Range`, on a GET: other methods have no ranges (RFC 9110, 14.2).
-    pub(crate) range: Sole<'a>,
-    accept: List<'a>,
-    /// `Sec-Fetch-Mode`
-    fetch_mode: Sole<'a>,
-    /// `Origin`: whose script asks.
-    origin: Sole<'a>,
-    pub(crate) accept_encoding: AcceptEncoding,
-}
-
-/// A field that is a list: its lines are one list (RFC 9110, 5.3).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct List<'a>(Option<Cow<'a, [u8]>>);
+/// What is asked for, and how: a request, seen as files see it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked<'a>(&'a Request<'a>);
 
 /// A field of which there can only be one.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sole<'a> {
-    #[default]
     None,
-    One(Cow<'a, [u8]>),
+    One(&'a [u8]),
     /// Several: it can't be told which one counts, so none does.
     Many,
 }
 
 impl<'a> Asked<'a> {
-    pub(crate) fn of(request: &Request<'a>) -> Self {
-        let mut asked = Self {
-            method: request.method(),
-            path: Cow::Borrowed(request.path()),
-            query: request.query().map(Cow::Borrowed),
-            conditions: Conditions::default(),
-            range: Sole::None,
-            accept: List::default(),
-            fetch_mode: Sole::None,
-            origin: Sole::None,
-            accept_encoding: AcceptEncoding::default(),
-        };
-        for (name, value) in request.fields() {
-            asked.take(name, value);
-        }
-        if asked.method != Method::Get {
-            asked.range = Sole::None;
-        }
-        asked
+    pub(crate) fn of(request: &'a Request<'a>) -> Self {
+        Self(request)
     }
 
-    /// Takes a field, if it matters. Most don't, and their length says so.
-    fn take(&mut self, name: &[u8], value: &'a [u8]) {
-        let conditions = &mut self.conditions;
-        let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
-        match name.len() {
-            5 if is("range") => self.range.push(value),
-            6 if is("accept") => self.accept.push(value),
-            6 if is("origin") => self.origin.push(value),
-            8 if is("if-match") => conditions.matches.push(value),
-            8 if is("if-range") => conditions.range.push(value),
-            13 if is("if-none-match") => conditions.none_match.push(value),
-            14 if is("sec-fetch-mode") => self.fetch_mode.push(value),
-            15 if is("accept-encoding") => self.accept_encoding.push(value),
-            17 if is("if-modified-since") => conditions.modified_since.push(value),
-            19 if is("if-unmodified-since") => conditions.unmodified_since.push(value),
-            _ => {}
+    /// The path as it was sent.
+    pub(crate) fn path(self) -> &'a [u8] {
+        self.0.path()
+    }
+
+    pub(crate) fn query(self) -> Option<&'a [u8]> {
+        self.0.query()
+    }
+
+    /// Whether there is a field of any of these names.
+    pub(crate) fn has_any(self, names: FieldNames) -> bool {
+        self.0.present().meets(names)
+    }
+
+    /// A field of which there can only be one.
+    pub(crate) fn sole(self, name: FieldName) -> Sole<'a> {
+        match self.0.known(name) {
+            None => Sole::None,
+            Some(_) if self.0.is_repeated(name) => Sole::Many,
+            Some(value) => Sole::One(value),
         }
     }
 
-    /// To be kept longer than the request.
-    pub(crate) fn into_owned(self) -> Asked<'static> {
-        let Self {
-            method,
-            path,
-            query,
-            conditions,
-            range,
-            accept,
-            fetch_mode,
-            origin,
-            accept_encoding,
-        } = self;
-        Asked {
-            method,
-            path: Cow::Owned(path.into_owned()),
-            query: query.map(|query| Cow::Owned(query.into_owned())),
-            conditions: conditions.into_owned(),
-            range: range.into_owned(),
-            accept: accept.into_owned(),
-            fetch_mode: fetch_mode.into_owned(),
-            origin: origin.into_owned(),
-            accept_encoding,
+    /// A field that is a list: its lines are one list (RFC 9110, 5.3).
+    pub(crate) fn list(self, name: FieldName) -> Option<Cow<'a, [u8]>> {
+        let first = self.0.known(name)?;
+        if !self.0.is_repeated(name) {
+            return Some(Cow::Borrowed(first));
         }
+        let lines: Vec<_> = self.0.fields_named(name.as_str()).collect();
+        Some(Cow::Owned(lines.join(&b", "[..])))
+    }
+
+    /// `Range`, on a GET: other methods have no ranges (RFC 9110, 14.2).
+    pub(crate) fn range(self) -> Sole<'a> {
+        if self.0.method() == Method::Get { self.sole(FieldName::Range) } else { Sole::None }
     }
 
     /// The origin of the page whose script asks, where one does.
-    pub(crate) fn origin(&self) -> Option<&[u8]> {
-        self.origin.get()
+    pub(crate) fn origin(self) -> Option<&'a [u8]> {
+        self.sole(FieldName::Origin).get()
     }
 
     /// `Accept`
-    pub(crate) fn accept(&self) -> Option<&[u8]> {
-        self.accept.get()
+    pub(crate) fn accept(self) -> Option<Cow<'a, [u8]>> {
+        self.list(FieldName::Accept)
+    }
+
+    /// `Accept-Encoding`
+    pub(crate) fn accept_encoding(self) -> AcceptEncoding {
+        let mut accepted = AcceptEncoding::default();
+        if self.has_any(FieldNames::of(&[FieldName::AcceptEncoding])) {
+            self.0
+                .fields_named(FieldName::AcceptEncoding.as_str())
+                .for_each(|value| accepted.push(value));
+        }
+        accepted
     }
 
     /// Whether somebody wants to see a page, as far as can be told: a browser that says so, or a
     /// client that takes HTML; and the path is no asset's.
-    pub(crate) fn navigates(&self) -> bool {
-        is_page(&self.path)
-            && match &self.fetch_mode {
-                Sole::One(mode) => **mode == *b"navigate",
-                Sole::None | Sole::Many => self.accept.get().is_none_or(takes_html),
+    pub(crate) fn navigates(self) -> bool {
+        is_page(self.path())
+            && match self.sole(FieldName::SecFetchMode) {
+                Sole::One(mode) => *mode == *b"navigate",
+                Sole::None | Sole::Many => self.accept().is_none_or(|accept| takes_html(&accept)),
             }
     }
 }
@@ -139,55 +105,29 @@ fn takes_html(accept: &[u8]) -> bool {
     })
 }
 
-impl<'a> List<'a> {
-    pub(crate) fn push(&mut self, value: &'a [u8]) {
-        match &mut self.0 {
-            None => self.0 = Some(Cow::Borrowed(value)),
-            Some(list) => {
-                let list = list.to_mut();
-                list.extend_from_slice(b", ");
-                list.extend_from_slice(value);
-            }
-        }
-    }
-
-    /// The list; `None` where there is no such field.
-    pub(crate) fn get(&self) -> Option<&[u8]> {
-        self.0.as_deref()
-    }
-
-    pub(crate) fn into_owned(self) -> List<'static> {
-        List(self.0.map(|list| Cow::Owned(list.into_owned())))
-    }
-}
-
 impl<'a> Sole<'a> {
-    pub(crate) fn push(&mut self, value: &'a [u8]) {
-        *self = match self {
-            Self::None => Self::One(Cow::Borrowed(value)),
-            Self::One(_) | Self::Many => Self::Many,
-        };
-    }
-
     /// The one value.
-    pub(crate) fn get(&self) -> Option<&[u8]> {
+    pub(crate) fn get(self) -> Option<&'a [u8]> {
         match self {
             Self::One(value) => Some(value),
             Self::None | Self::Many => None,
         }
     }
 
-    pub(crate) fn is_some(&self) -> bool {
-        *self != Self::None
+    pub(crate) fn is_some(self) -> bool {
+        self != Self::None
     }
+}
 
-    pub(crate) fn into_owned(self) -> Sole<'static> {
-        match self {
-            Self::None => Sole::None,
-            Self::One(value) => Sole::One(Cow::Owned(value.into_owned())),
-            Self::Many => Sole::Many,
-        }
+/// A request for `path` with these fields.
+#[cfg(test)]
+pub(crate) fn request(path: &str, fields: &[(&str, &str)]) -> sockeye_proto::http1::KeptRequest {
+    let mut head = format!("GET {path} HTTP/1.1\r\nHost: a\r\n");
+    for (name, value) in fields {
+        head.push_str(&format!("{name}: {value}\r\n"));
     }
+    head.push_str("\r\n");
+    sockeye_proto::http1::KeptRequest::read(head.as_bytes()).expect("a good head")
 }
 
 #[cfg(test)]
@@ -214,48 +154,45 @@ mod tests {
             ("/users/7", Some("text/html"), Some("navigate"), true),
             ("/app.js", Some("text/html"), Some("navigate"), false),
         ] {
-            let mut asked = Asked {
-                method: Method::Get,
-                path: Cow::Borrowed(path.as_bytes()),
-                query: None,
-                conditions: Conditions::default(),
-                range: Sole::None,
-                accept: List::default(),
-                fetch_mode: Sole::None,
-                origin: Sole::None,
-                accept_encoding: AcceptEncoding::default(),
-            };
-            for (name, value) in [("Accept", accept), ("Sec-Fetch-Mode", mode)] {
-                if let Some(value) = value {
-                    asked.take(name.as_bytes(), value.as_bytes());
-                }
-            }
-            assert_eq!(asked.navigates(), expected, "{asked:?}");
-            assert_eq!(asked.into_owned().navigates(), expected);
+            let fields = [("Accept", accept), ("Sec-Fetch-Mode", mode)];
+            let fields: Vec<_> =
+                fields.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+            let kept = request(path, &fields);
+            assert_eq!(Asked::of(&kept.view()).navigates(), expected, "{path} {fields:?}");
         }
     }
 
     #[test]
     fn lines_of_a_list_are_one_list() {
-        let mut list = List::default();
-        assert_eq!(list.get(), None);
-        list.push(b"a");
-        assert_eq!(list.get(), Some(&b"a"[..]));
-        list.push(b"b, c");
-        assert_eq!(list.get(), Some(&b"a, b, c"[..]));
-        assert_eq!(list.clone().into_owned(), list);
+        for (lines, list) in [
+            (&[][..], None),
+            (&[("accept", "a")][..], Some(&b"a"[..])),
+            (&[("accept", "a"), ("accept", "b, c"), ("x", "d")][..], Some(b"a, b, c")),
+        ] {
+            let kept = request("/", lines);
+            assert_eq!(Asked::of(&kept.view()).accept().as_deref(), list);
+        }
     }
 
     #[test]
     fn of_a_field_that_is_there_twice_none_counts() {
-        let mut sole = Sole::default();
-        assert_eq!((sole.get(), sole.is_some()), (None, false));
-        sole.push(b"a");
-        assert_eq!((sole.get(), sole.is_some()), (Some(&b"a"[..]), true));
-        assert_eq!(sole.clone().into_owned(), sole);
-        sole.push(b"a");
-        assert_eq!((sole.get(), sole.is_some()), (None, true));
-        sole.push(b"a");
-        assert_eq!(sole.into_owned(), Sole::Many);
+        for (times, sole, some) in
+            [(0, Sole::None, false), (1, Sole::One(b"a"), true), (2, Sole::Many, true)]
+        {
+            let kept = request("/", &vec![("origin", "a"); times]);
+            let request = kept.view();
+            let found = Asked::of(&request).sole(FieldName::Origin);
+            assert_eq!((found, found.is_some()), (sole, some));
+            assert_eq!(found.get(), (times == 1).then_some(&b"a"[..]));
+        }
+    }
+
+    #[test]
+    fn only_a_get_has_a_range() {
+        let kept = request("/", &[("range", "bytes=0-1")]);
+        assert_eq!(Asked::of(&kept.view()).range(), Sole::One(b"bytes=0-1"));
+        let head = b"HEAD / HTTP/1.1\r\nHost: a\r\nRange: bytes=0-1\r\n\r\n";
+        let kept = sockeye_proto::http1::KeptRequest::read(head).unwrap();
+        assert_eq!(Asked::of(&kept.view()).range(), Sole::None);
     }
 }

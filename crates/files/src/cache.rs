@@ -49,6 +49,8 @@ impl Default for CacheLimits {
 /// A place in the cache.
 pub(crate) struct Slot {
     key: Rc<[u8]>,
+    /// Whether a path that is sent as the key is means this key: one with a `%` would mean another.
+    plain: bool,
     pub(crate) entry: Arc<Entry>,
     /// When its look-up began; `None` once it is known to be out of date.
     looked: Option<Time>,
@@ -76,6 +78,12 @@ impl Slot {
         self.looked.is_some_and(|looked| now.since(looked) < FRESH)
     }
 
+    /// It was asked for.
+    fn touch(&mut self, now: Time) {
+        self.used = true;
+        self.asked = now;
+    }
+
     /// Has the next request look it up again.
     pub(crate) fn expire(&mut self) {
         self.looked = None;
@@ -84,6 +92,10 @@ impl Slot {
     fn weight(&self) -> usize {
         OVERHEAD + self.key.len() + self.entry.weight()
     }
+}
+
+fn is_plain(key: &[u8]) -> bool {
+    !key.contains(&b'%')
 }
 
 impl Cache {
@@ -95,8 +107,15 @@ impl Cache {
     /// What is known under `key`, fresh or not. Allocates nothing.
     pub(crate) fn get(&mut self, key: &[u8], now: Time) -> Option<&mut Slot> {
         let slot = &mut self.slots[*self.index.get(key)?];
-        slot.used = true;
-        slot.asked = now;
+        slot.touch(now);
+        Some(slot)
+    }
+
+    /// What is known under `name`, as it was sent, if that needs no decoding. What stands here as a
+    /// key was checked when it came here.
+    pub(crate) fn get_as_sent(&mut self, name: &[u8], now: Time) -> Option<&mut Slot> {
+        let slot = &mut self.slots[*self.index.get(name)?];
+        slot.plain.then(|| slot.touch(now))?;
         Some(slot)
     }
 
@@ -118,6 +137,7 @@ impl Cache {
         self.sweep(now);
         self.add(Slot {
             key: Rc::from(key),
+            plain: is_plain(key),
             entry,
             looked: Some(looked),
             checked: now,
@@ -136,8 +156,8 @@ impl Cache {
         }
         let (looked, checked, asked) = (*looked, *checked, *asked);
         self.remove(at);
-        let (key, entry) = (Rc::from(key), Arc::clone(entry));
-        self.add(Slot { key, entry, looked, checked, asked, used: true });
+        let (plain, key, entry) = (is_plain(key), Rc::from(key), Arc::clone(entry));
+        self.add(Slot { key, plain, entry, looked, checked, asked, used: true });
     }
 
     fn add(&mut self, slot: Slot) {

@@ -2,24 +2,17 @@
 //! the one that it knows.
 
 use sockeye_proto::Wall;
-use sockeye_proto::http1::date;
+use sockeye_proto::http1::{FieldName, FieldNames, date};
 
-use crate::asked::{List, Sole};
+use crate::asked::{Asked, Sole};
 
-/// What a request says about the content that its client has.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Conditions<'a> {
-    /// `If-Match`
-    pub(crate) matches: List<'a>,
-    /// `If-Unmodified-Since`
-    pub(crate) unmodified_since: Sole<'a>,
-    /// `If-None-Match`
-    pub(crate) none_match: List<'a>,
-    /// `If-Modified-Since`
-    pub(crate) modified_since: Sole<'a>,
-    /// `If-Range`
-    pub(crate) range: Sole<'a>,
-}
+/// The fields that are conditions, but for If-Range, which is one of ranges alone.
+const CONDITIONS: FieldNames = FieldNames::of(&[
+    FieldName::IfMatch,
+    FieldName::IfNoneMatch,
+    FieldName::IfModifiedSince,
+    FieldName::IfUnmodifiedSince,
+]);
 
 /// What the conditions come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,31 +25,24 @@ pub(crate) enum Verdict {
     Failed,
 }
 
-impl Conditions<'_> {
-    /// To be kept longer than the request.
-    pub(crate) fn into_owned(self) -> Conditions<'static> {
-        Conditions {
-            matches: self.matches.into_owned(),
-            unmodified_since: self.unmodified_since.into_owned(),
-            none_match: self.none_match.into_owned(),
-            modified_since: self.modified_since.into_owned(),
-            range: self.range.into_owned(),
-        }
-    }
-
+impl Asked<'_> {
     /// Judges content with this tag and date, in the order of RFC 9110, 13.2.2: of a pair of a tag
     /// and a date, the tag alone counts.
-    pub(crate) fn judge(&self, tag: &[u8], modified: Option<Wall>) -> Verdict {
-        let required = match (self.matches.get(), self.unmodified_since.get()) {
-            (Some(list), _) => lists(list, tag, Comparison::Strong),
+    pub(crate) fn judge(self, tag: &[u8], modified: Option<Wall>) -> Verdict {
+        use FieldName::{IfMatch, IfModifiedSince, IfNoneMatch, IfUnmodifiedSince};
+        if !self.has_any(CONDITIONS) {
+            return Verdict::Send;
+        }
+        let required = match (self.list(IfMatch), self.sole(IfUnmodifiedSince).get()) {
+            (Some(list), _) => lists(&list, tag, Comparison::Strong),
             (None, Some(date)) => is_newer(modified, date).is_none_or(|is_newer| !is_newer),
             (None, None) => true,
         };
         if !required {
             return Verdict::Failed;
         }
-        let known = match (self.none_match.get(), self.modified_since.get()) {
-            (Some(list), _) => lists(list, tag, Comparison::Weak),
+        let known = match (self.list(IfNoneMatch), self.sole(IfModifiedSince).get()) {
+            (Some(list), _) => lists(&list, tag, Comparison::Weak),
             (None, Some(date)) => is_newer(modified, date).is_some_and(|is_newer| !is_newer),
             (None, None) => false,
         };
@@ -68,10 +54,14 @@ impl Conditions<'_> {
     ///
     /// A tag must be strong; a date must be exactly ours, and so long ago at `now` that no second
     /// change can share it.
-    pub(crate) fn want_a_range_of(&self, tag: &[u8], modified: Option<Wall>, now: Wall) -> bool {
-        let Sole::One(value) = &self.range else { return !self.range.is_some() };
+    pub(crate) fn wants_a_range_of(self, tag: &[u8], modified: Option<Wall>, now: Wall) -> bool {
+        let value = match self.sole(FieldName::IfRange) {
+            Sole::None => return true,
+            Sole::Many => return false,
+            Sole::One(value) => value,
+        };
         if value.starts_with(b"\"") {
-            return **value == *tag;
+            return *value == *tag;
         }
         let ours = modified.filter(|modified| now.as_secs() > modified.as_secs() + 1);
         ours.is_some_and(|modified| date::parse(value) == Some(modified))
@@ -122,7 +112,10 @@ fn lists(list: &[u8], tag: &[u8], comparison: Comparison) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use sockeye_proto::http1::KeptRequest;
+
     use super::*;
+    use crate::asked::request;
 
     const AT_5: &str = "Thu, 01 Jan 1970 00:00:05 GMT";
     const AT_4: &str = "Thu, 01 Jan 1970 00:00:04 GMT";
@@ -135,22 +128,20 @@ mod tests {
     /// Names and values of fields.
     type Lines = [(&'static str, &'static str)];
 
-    /// Conditions from fields, whose names are shortened to what tells them apart.
-    fn conditions(lines: &Lines) -> Conditions<'static> {
-        let mut conditions = Conditions::default();
-        for (name, value) in lines {
-            let value = value.as_bytes();
-            match *name {
-                "match" => conditions.matches.push(value),
-                "unmodified" => conditions.unmodified_since.push(value),
-                "none" => conditions.none_match.push(value),
-                "modified" => conditions.modified_since.push(value),
-                "range" => conditions.range.push(value),
+    /// A request with conditions, whose names are shortened to what tells them apart.
+    fn conditional(lines: &Lines) -> KeptRequest {
+        let fields: Vec<_> = lines
+            .iter()
+            .map(|(name, value)| match *name {
+                "match" => ("If-Match", *value),
+                "unmodified" => ("If-Unmodified-Since", *value),
+                "none" => ("If-None-Match", *value),
+                "modified" => ("If-Modified-Since", *value),
+                "range" => ("If-Range", *value),
                 _ => unreachable!("{name}"),
-            }
-        }
-        assert_eq!(conditions.clone().into_owned(), conditions);
-        conditions
+            })
+            .collect();
+        request("/", &fields)
     }
 
     #[test]
@@ -224,9 +215,11 @@ mod tests {
             (&[("match", "\"a\""), ("modified", AT_5)], NotModified, Send),
         ];
         for (lines, dated, undated) in table {
-            let conditions = conditions(lines);
-            assert_eq!(conditions.judge(b"\"a\"", at(5)), *dated, "{lines:?}");
-            assert_eq!(conditions.judge(b"\"a\"", None), *undated, "undated, {lines:?}");
+            let kept = conditional(lines);
+            let request = kept.view();
+            let asked = Asked::of(&request);
+            assert_eq!(asked.judge(b"\"a\"", at(5)), *dated, "{lines:?}");
+            assert_eq!(asked.judge(b"\"a\"", None), *undated, "undated, {lines:?}");
         }
     }
 
@@ -247,11 +240,15 @@ mod tests {
             (&[("range", "yesterday")], false, false),
         ];
         for (lines, later, at_once) in table {
-            let conditions = conditions(lines);
-            let wants = |now| conditions.want_a_range_of(b"\"a\"", at(5), Wall::from_secs(now));
+            let kept = conditional(lines);
+            let request = kept.view();
+            let asked = Asked::of(&request);
+            let wants = |now| asked.wants_a_range_of(b"\"a\"", at(5), Wall::from_secs(now));
             assert_eq!((wants(7), wants(6)), (*later, *at_once), "{lines:?}");
         }
-        let dated = conditions(&[("range", AT_5)]);
-        assert!(!dated.want_a_range_of(b"\"a\"", None, Wall::from_secs(100)));
+        let kept = conditional(&[("range", AT_5)]);
+        let request = kept.view();
+        let dated = Asked::of(&request);
+        assert!(!dated.wants_a_range_of(b"\"a\"", None, Wall::from_secs(100)));
     }
 }

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use sockeye_proto::http1::{Answer, Handler, Method, Reply, Request, Status, Stream, StreamEvent};
+use sockeye_proto::http1::{
+    Answer, Handler, KeptRequest, Method, Reply, Request, Status, Stream, StreamEvent,
+};
 use sockeye_proto::{Abandoned, Message, Ticket, Time};
 
 use crate::asked::Asked;
@@ -24,7 +26,6 @@ pub struct Files {
 
 /// What a request waits for.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "it lies on the heap, and most wait for look-ups")]
 enum Pending {
     LookUp(Waiting),
     Listing(Exchange),
@@ -36,7 +37,7 @@ struct Waiting {
     awaited: Awaited,
     /// When the request came.
     since: Time,
-    asked: Asked<'static>,
+    request: KeptRequest,
 }
 
 impl Files {
@@ -48,18 +49,22 @@ impl Files {
         self.pending = Some(Box::new(pending));
     }
 
-    /// Does what has become of a request that came at `since`.
-    fn settle(&mut self, progress: Progress<'_, '_>, since: Time, asked: Asked<'_>) -> Answer {
+    /// Does what has become of a request that came at `since`; `keep` gives it, where it has to be
+    /// waited for something.
+    fn settle(
+        &mut self,
+        progress: Progress<'_, '_>,
+        since: Time,
+        keep: impl FnOnce() -> KeptRequest,
+    ) -> Answer {
         match progress {
             Progress::Answered(answer) => answer,
             Progress::Waiting(awaited, reply) => {
-                let asked = asked.into_owned();
-                self.wait(Pending::LookUp(Waiting { awaited, since, asked }));
+                self.wait(Pending::LookUp(Waiting { awaited, since, request: keep() }));
                 reply.later()
             }
             Progress::Listing(reply) => {
-                let asked = asked.into_owned();
-                let (answer, exchange) = Exchange::begin(self.site.mounts(), asked, reply);
+                let (answer, exchange) = Exchange::begin(self.site.mounts(), keep(), reply);
                 exchange.into_iter().for_each(|exchange| self.wait(Pending::Listing(exchange)));
                 answer
             }
@@ -69,15 +74,17 @@ impl Files {
     /// Answers with what was found, or looks again where the look-up began too long before the
     /// request: what it found may be older than the request may see.
     fn landed(&mut self, waiting: Waiting, landing: &Landing, reply: Reply<'_, '_>) -> Answer {
-        let Waiting { awaited, since, asked } = waiting;
+        let Waiting { awaited, since, request } = waiting;
         self.site.land(&awaited, landing, reply.now());
         let Awaited { key, stage, .. } = awaited;
+        let view = request.view();
+        let asked = Asked::of(&view);
         let progress = if since.since(landing.started) < FRESH {
-            self.site.respond(&key, &landing.entry, stage, &asked, reply)
+            self.site.respond(&key, &landing.entry, stage, asked, reply)
         } else {
-            self.site.go(&key, stage, &asked, reply)
+            self.site.go(&key, stage, asked, reply)
         };
-        self.settle(progress, since, asked)
+        self.settle(progress, since, || request)
     }
 
     /// Answers with what was found out about a folder.
@@ -92,12 +99,14 @@ impl Files {
                 sending.into_iter().for_each(|sending| self.wait(Pending::Sending(sending)));
                 answer
             }
-            Outcome::Absent(mount, absent, asked, reply) => {
+            Outcome::Absent(mount, absent, request, reply) => {
                 let entry = Arc::new(Entry { mount: Some(mount), what: What::Absent(absent) });
                 let since = reply.now();
                 // No look-up brought it, and none comes after it but that of a page.
-                let progress = self.site.respond(b"", &entry, Stage::Asked, &asked, reply);
-                self.settle(progress, since, *asked)
+                let view = request.view();
+                let asked = Asked::of(&view);
+                let progress = self.site.respond(b"", &entry, Stage::Asked, asked, reply);
+                self.settle(progress, since, || request)
             }
         }
     }
@@ -108,9 +117,9 @@ impl Handler for Files {
         self.pending = None;
         match request.method() {
             Method::Get | Method::Head => {
-                let (asked, since) = (Asked::of(request), reply.now());
-                let progress = self.site.answer(&asked, reply);
-                self.settle(progress, since, asked)
+                let since = reply.now();
+                let progress = self.site.answer(Asked::of(request), reply);
+                self.settle(progress, since, || request.keep())
             }
             Method::Options => self.site.options(request, reply),
             _ => self.site.allow(Status::METHOD_NOT_ALLOWED, reply),
@@ -128,7 +137,8 @@ impl Handler for Files {
                 match body.map(Message::downcast::<Landing>) {
                     Ok(Ok(landing)) => self.landed(waiting, &landing, reply),
                     Ok(Err(_)) | Err(Abandoned) => {
-                        self.site.fail(&waiting.awaited, &waiting.asked, reply)
+                        let request = waiting.request.view();
+                        self.site.fail(&waiting.awaited, Asked::of(&request), reply)
                     }
                 }
             }

@@ -31,12 +31,12 @@ pub(crate) fn send(
     file: &FileEntry,
     head: &Head,
     manner: Manner<'_>,
-    asked: &Asked<'_>,
+    asked: Asked<'_>,
     reply: Reply<'_, '_>,
 ) -> Answer {
     let Manner { cors, boundary } = manner;
     let brief = || cors.grant(&head.not_modified, asked.origin());
-    match asked.conditions.judge(file.tag.as_bytes(), file.modified) {
+    match asked.judge(file.tag.as_bytes(), file.modified) {
         Verdict::Send => {}
         Verdict::NotModified => {
             return reply.send(Status::NOT_MODIFIED, &brief(), Body::Empty);
@@ -66,10 +66,10 @@ fn of_a_fault(fields: &Fields) -> Fields {
 }
 
 /// Which part of the file is wanted (RFC 9110, 13.2.2, step 5).
-fn ranges(file: &FileEntry, asked: &Asked<'_>, reply: &Reply<'_, '_>) -> Ranges {
-    let Some(range) = asked.range.get() else { return Ranges::Whole };
+fn ranges(file: &FileEntry, asked: Asked<'_>, reply: &Reply<'_, '_>) -> Ranges {
+    let Some(range) = asked.range().get() else { return Ranges::Whole };
     let (tag, modified) = (file.tag.as_bytes(), file.modified);
-    if !asked.conditions.want_a_range_of(tag, modified, reply.wall()) {
+    if !asked.wants_a_range_of(tag, modified, reply.wall()) {
         return Ranges::Whole;
     }
     Ranges::of(range, file.size())

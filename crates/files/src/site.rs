@@ -10,7 +10,7 @@ use sockeye_proto::http1::{Answer, Body, Fields, Reply, Request, Status};
 use sockeye_proto::{FileSource, Ticket, Time};
 
 use crate::asked::Asked;
-use crate::cache::{Cache, CacheLimits, FRESH};
+use crate::cache::{Cache, CacheLimits, FRESH, Slot};
 use crate::coding::{Choice, Coding};
 use crate::cors::Cors;
 use crate::entry::{Entry, FileEntry, Slash, What};
@@ -116,11 +116,20 @@ impl Site {
     /// Answers what is asked, if that is known and fresh; else there is a look-up to wait for.
     pub(crate) fn answer<'r, 't>(
         &self,
-        asked: &Asked<'_>,
-        reply: Reply<'r, 't>,
+        asked: Asked<'_>,
+        mut reply: Reply<'r, 't>,
     ) -> Progress<'r, 't> {
+        // Most paths are known, and need no decoding: then nothing in them is left to check.
+        if let (Some(name), None) = (asked.path().strip_prefix(b"/"), asked.query()) {
+            let step =
+                self.cached(|cache, now| cache.get_as_sent(name, now), Stage::Asked, asked, reply);
+            match step {
+                Ok(step) => return self.follow(name, step, asked),
+                Err(given_back) => reply = given_back,
+            }
+        }
         let mut scratch = self.inner.scratch.borrow_mut();
-        match Wanted::parse(&asked.path, &mut scratch) {
+        match Wanted::parse(asked.path(), &mut scratch) {
             Ok(wanted) if self.is_listing(wanted, asked) => Progress::Listing(reply),
             Ok(wanted) => self.go(wanted.key(), Stage::Asked, asked, reply),
             Err(refusal) => {
@@ -136,10 +145,10 @@ impl Site {
         &self,
         key: &[u8],
         stage: Stage,
-        asked: &Asked<'_>,
+        asked: Asked<'_>,
         reply: Reply<'r, 't>,
     ) -> Progress<'r, 't> {
-        let step = match self.cached(key, stage, asked, reply) {
+        let step = match self.cached(|cache, now| cache.get(key, now), stage, asked, reply) {
             Ok(step) => step,
             Err(reply) => match self.look_up(key, reply) {
                 Looked::Found(entry, reply) => self.step(&entry, stage, asked, reply),
@@ -163,19 +172,14 @@ impl Site {
         key: &[u8],
         entry: &Arc<Entry>,
         stage: Stage,
-        asked: &Asked<'_>,
+        asked: Asked<'_>,
         reply: Reply<'r, 't>,
     ) -> Progress<'r, 't> {
         self.follow(key, self.step(entry, stage, asked, reply), asked)
     }
 
     /// Goes on where there is another entry to look for: at most two times.
-    fn follow<'r, 't>(
-        &self,
-        key: &[u8],
-        step: Step<'r, 't>,
-        asked: &Asked<'_>,
-    ) -> Progress<'r, 't> {
+    fn follow<'r, 't>(&self, key: &[u8], step: Step<'r, 't>, asked: Asked<'_>) -> Progress<'r, 't> {
         match step {
             Step::Answered(answer) => Progress::Answered(answer),
             Step::Next(stage, reply) => self.go(stage.key(&self.inner.mounts), stage, asked, reply),
@@ -192,7 +196,7 @@ impl Site {
         &self,
         key: &[u8],
         packing: Packing,
-        asked: &Asked<'_>,
+        asked: Asked<'_>,
         reply: Reply<'r, 't>,
     ) -> Progress<'r, 't> {
         let Packing { entry, stage, coding } = packing;
@@ -226,15 +230,15 @@ impl Site {
     }
 
     /// Whether a listing is asked for by name, whatever page there may be.
-    fn is_listing(&self, wanted: Wanted<'_>, asked: &Asked<'_>) -> bool {
-        asked.query.is_some()
+    fn is_listing(&self, wanted: Wanted<'_>, asked: Asked<'_>) -> bool {
+        asked.query().is_some()
             && self.inner.mounts.place(wanted.key()).is_some_and(|(mount, place)| {
                 let folder = &self.inner.mounts.get(mount).folder;
                 matches!(place, Place::In(wanted) if wanted.is_folder())
                     && folder.options.listing
                     && !folder.is_file()
             })
-            && Exchange::is_wanted(asked.query.as_deref())
+            && Exchange::is_wanted(asked.query())
     }
 
     /// The folders and their places.
@@ -245,14 +249,14 @@ impl Site {
     /// Answers with what is fresh in the cache; gives the reply back where nothing is.
     fn cached<'r, 't>(
         &self,
-        key: &[u8],
+        get: impl FnOnce(&mut Cache, Time) -> Option<&mut Slot>,
         stage: Stage,
-        asked: &Asked<'_>,
+        asked: Asked<'_>,
         reply: Reply<'r, 't>,
     ) -> Result<Step<'r, 't>, Reply<'r, 't>> {
         let now = reply.now();
         let mut cache = self.inner.cache.borrow_mut();
-        let Some(slot) = cache.get(key, now) else { return Err(reply) };
+        let Some(slot) = get(&mut cache, now) else { return Err(reply) };
         let fresh = slot.is_fresh(now);
         if fresh && now.since(slot.checked) >= CHECKED {
             if slot.entry.open_files().all(FileSource::is_unchanged) {
@@ -319,12 +323,7 @@ impl Site {
     }
 
     /// Answers for a look-up that panicked. Without a coding, a file is sent as it is.
-    pub(crate) fn fail(
-        &self,
-        awaited: &Awaited,
-        asked: &Asked<'_>,
-        reply: Reply<'_, '_>,
-    ) -> Answer {
+    pub(crate) fn fail(&self, awaited: &Awaited, asked: Asked<'_>, reply: Reply<'_, '_>) -> Answer {
         let Awaited { key, stage, packing, .. } = awaited;
         let flight = packing.as_ref().unwrap_or(key);
         self.inner.flights.borrow_mut().forget_landed(flight);
@@ -339,7 +338,7 @@ impl Site {
         &self,
         entry: &Arc<Entry>,
         stage: Stage,
-        asked: &Asked<'_>,
+        asked: Asked<'_>,
         reply: Reply<'r, 't>,
     ) -> Step<'r, 't> {
         match &entry.what {
@@ -368,7 +367,7 @@ impl Site {
         &self,
         entry: &Entry,
         stage: Stage,
-        asked: &Asked<'_>,
+        asked: Asked<'_>,
         reply: Reply<'_, '_>,
     ) -> Answer {
         match &entry.what {
@@ -386,7 +385,7 @@ impl Site {
         form: &FileEntry,
         entry: &Entry,
         stage: Stage,
-        asked: &Asked<'_>,
+        asked: Asked<'_>,
         reply: Reply<'_, '_>,
     ) -> Answer {
         let manner = self.manner(entry);
@@ -408,7 +407,7 @@ impl Site {
         &self,
         entry: &Entry,
         stage: Stage,
-        asked: &Asked<'_>,
+        asked: Asked<'_>,
         reply: Reply<'_, '_>,
     ) -> Answer {
         note(entry, stage, asked);
@@ -427,11 +426,11 @@ impl Site {
         &self,
         slash: Slash,
         entry: &Entry,
-        asked: &Asked<'_>,
+        asked: Asked<'_>,
         reply: Reply<'_, '_>,
     ) -> Answer {
         let cors = self.cors(entry.mount);
-        match stage::location(&asked.path, asked.query.as_deref(), slash) {
+        match stage::location(asked.path(), asked.query(), slash) {
             Ok(mut location) => {
                 cors.stand_in(&mut location);
                 let fields = cors.grant(&location, asked.origin());
@@ -478,10 +477,10 @@ impl Site {
 pub(crate) const ALLOW: &str = "GET, HEAD, OPTIONS";
 
 /// Tells a log why there is not what was asked for, where that is so.
-fn note(entry: &Entry, stage: Stage, asked: &Asked<'_>) {
+fn note(entry: &Entry, stage: Stage, asked: Asked<'_>) {
     if let Some(absent) = stage.absent(entry) {
         // A target has RFC 3986's characters only: nothing in it disturbs a log.
-        let path = str::from_utf8(&asked.path).unwrap_or_default();
+        let path = str::from_utf8(asked.path()).unwrap_or_default();
         tracing::debug!(path, why = %absent, "there is not what was asked for");
     }
 }

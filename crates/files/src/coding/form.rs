@@ -11,14 +11,14 @@ use crate::identity::Identity;
 
 impl FileEntry {
     /// Picks the form of the file that a request is answered with.
-    pub(crate) fn choose(&self, asked: &Asked<'_>) -> Choice<'_> {
+    pub(crate) fn choose(&self, asked: Asked<'_>) -> Choice<'_> {
         let Some(coded) = &self.coded else { return Choice::Send(self) };
-        let accepted = asked.accept_encoding.settle();
-        coded.choose(accepted, asked.range.is_some()).unwrap_or(Choice::Send(self))
+        let accepted = asked.accept_encoding().settle();
+        coded.choose(accepted, asked.range().is_some()).unwrap_or(Choice::Send(self))
     }
 
     /// As [`FileEntry::choose`], of what there is already.
-    pub(crate) fn choose_now(&self, asked: &Asked<'_>) -> &Self {
+    pub(crate) fn choose_now(&self, asked: Asked<'_>) -> &Self {
         match self.choose(asked) {
             Choice::Send(form) => form,
             Choice::Pack(_) => self,

@@ -1,7 +1,7 @@
 //! One request for a folder's page or archive, up to the head of its reply; what follows it is
 //! [`Sending`]'s.
 
-use sockeye_proto::http1::{Answer, Body, Fields, Reply, Status};
+use sockeye_proto::http1::{Answer, Body, Fields, KeptRequest, Reply, Request, Status};
 use sockeye_proto::{Abandoned, Message, Ticket};
 
 use super::ask::{Ask, accepted};
@@ -25,7 +25,7 @@ const TITLE: &[u8] = b"files";
 #[derive(Debug)]
 pub(crate) struct Exchange {
     pub(crate) ticket: Ticket,
-    asked: Box<Asked<'static>>,
+    request: KeptRequest,
     mount: usize,
     folder: Folder,
 }
@@ -34,7 +34,7 @@ pub(crate) struct Exchange {
 pub(crate) enum Outcome<'r, 't> {
     Answered(Answer, Option<Sending>),
     /// There is nothing to show, in the folder of this mount.
-    Absent(usize, Absent, Box<Asked<'static>>, Reply<'r, 't>),
+    Absent(usize, Absent, KeptRequest, Reply<'r, 't>),
 }
 
 impl Exchange {
@@ -46,23 +46,25 @@ impl Exchange {
     /// Begins to answer for a folder; `None` where that is all of the answer.
     pub(crate) fn begin(
         mounts: &Mounts,
-        asked: Asked<'static>,
+        request: KeptRequest,
         reply: Reply<'_, '_>,
     ) -> (Answer, Option<Self>) {
+        let view = request.view();
+        let asked = Asked::of(&view);
         let mut scratch = Vec::new();
-        let wanted = Wanted::parse(&asked.path, &mut scratch).ok();
+        let wanted = Wanted::parse(asked.path(), &mut scratch).ok();
         let place = wanted.and_then(|wanted| mounts.place(wanted.key()));
         let Some((mount, Place::In(wanted))) = place else {
             return (reply.error(Status::NOT_FOUND, &Fields::new(), ""), None);
         };
-        let ask = match Ask::parse(asked.query.as_deref()) {
+        let ask = match Ask::parse(asked.query()) {
             Ok(ask) => ask,
             Err(bad) => {
                 let text = bad.to_string();
                 return (reply.error(Status::BAD_REQUEST, &Fields::new(), &text), None);
             }
         };
-        let format = ask.format.unwrap_or_else(|| accepted(asked.accept().into_iter()));
+        let format = ask.format.unwrap_or_else(|| accepted(asked.accept().as_deref().into_iter()));
         let last = |name: &[u8]| name.rsplit(|byte| *byte == b'/').next().unwrap_or(name).to_vec();
         let title = match (last(wanted.name()), last(&mounts.get(mount).prefix)) {
             (name, _) if !name.is_empty() => name,
@@ -71,7 +73,7 @@ impl Exchange {
         };
         let wish = Wish {
             folder: wanted.name().into(),
-            path: asked.path.as_ref().into(),
+            path: asked.path().into(),
             title: title.into(),
             ask,
             format,
@@ -79,7 +81,7 @@ impl Exchange {
         let folder = mounts.get(mount).folder.clone();
         let job = folder.clone();
         let ticket = reply.run(move || job.shelf.make(&*job.store, wish));
-        (reply.later(), Some(Self { ticket, asked: Box::new(asked), mount, folder }))
+        (reply.later(), Some(Self { ticket, request, mount, folder }))
     }
 
     /// Answers with what the job has found out.
@@ -99,7 +101,7 @@ impl Exchange {
             Ok(Made::Page(document)) => self.page(document, reply),
             Ok(Made::Archive(archive)) => self.archive(archive, reply),
             Err(Unpackable::Absent(absent)) => {
-                return Outcome::Absent(self.mount, absent, self.asked, reply);
+                return Outcome::Absent(self.mount, absent, self.request, reply);
             }
             Err(why) => {
                 let text = format!("This folder can't be sent as an archive: {why}.");
@@ -111,7 +113,8 @@ impl Exchange {
 
     fn page(&self, mut document: Box<Document>, reply: Reply<'_, '_>) -> (Answer, Option<Sending>) {
         let tag = document.view().tag().to_owned();
-        let heads = self.heads();
+        let request = self.request.view();
+        let heads = self.heads(&request);
         let reply = match self.spare(&tag, &heads.page_not_modified(&tag), reply) {
             Ok(reply) => reply,
             Err(answer) => return (answer, None),
@@ -128,7 +131,8 @@ impl Exchange {
 
     fn archive(&self, archive: Archive, reply: Reply<'_, '_>) -> (Answer, Option<Sending>) {
         let (tag, len) = (archive.manifest.tag().to_owned(), archive.manifest.len());
-        let heads = self.heads();
+        let request = self.request.view();
+        let heads = self.heads(&request);
         let not_modified = heads.archive_not_modified(&tag);
         let reply = match self.spare(&tag, &not_modified, reply) {
             Ok(reply) => reply,
@@ -154,15 +158,16 @@ impl Exchange {
         Sending::archive(packing, self.folder.store.clone()).go_on(stream)
     }
 
-    fn heads(&self) -> Heads<'_> {
-        Heads { options: &self.folder.options, origin: self.asked.origin() }
+    fn heads<'a>(&'a self, request: &'a Request<'a>) -> Heads<'a> {
+        Heads { options: &self.folder.options, origin: Asked::of(request).origin() }
     }
 
     /// Which part of the archive is wanted.
     fn ranges(&self, tag: &str, len: u64, reply: &Reply<'_, '_>) -> Ranges {
-        let Asked { range, conditions, .. } = &*self.asked;
-        match range.get() {
-            Some(range) if conditions.want_a_range_of(tag.as_bytes(), None, reply.wall()) => {
+        let request = self.request.view();
+        let asked = Asked::of(&request);
+        match asked.range().get() {
+            Some(range) if asked.wants_a_range_of(tag.as_bytes(), None, reply.wall()) => {
                 Ranges::of(range, len)
             }
             _ => Ranges::Whole,
@@ -176,7 +181,7 @@ impl Exchange {
         fields: &Fields,
         reply: Reply<'r, 't>,
     ) -> Result<Reply<'r, 't>, Answer> {
-        match self.asked.conditions.judge(tag.as_bytes(), None) {
+        match Asked::of(&self.request.view()).judge(tag.as_bytes(), None) {
             Verdict::Send => Ok(reply),
             Verdict::NotModified => Err(reply.send(Status::NOT_MODIFIED, fields, Body::Empty)),
             Verdict::Failed => {

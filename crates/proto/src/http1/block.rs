@@ -8,6 +8,7 @@
 use std::cell::Cell;
 
 use super::framing::Framing;
+use super::known::Index;
 use super::request::{Span, Version};
 
 /// The longest fields that are kept, in bytes: above what browsers send.
@@ -17,9 +18,10 @@ const LONGEST: usize = 4 * 1024;
 #[derive(Debug, Default)]
 pub(super) struct Block {
     // Invariant: empty, or whole good field lines with the blank line behind them, whose fields are
-    // in `spans`, counted from its beginning.
+    // in `spans` and `index`, counted from its beginning.
     bytes: Vec<u8>,
     pub(super) spans: Vec<Span>,
+    pub(super) index: Index,
     /// What they say in that version.
     framing: Cell<Option<(Version, Framing)>>,
 }
@@ -38,8 +40,9 @@ impl Block {
         self.framing.set(None);
     }
 
-    /// Keeps the bytes of the fields that were read.
-    pub(super) fn keep(&mut self, bytes: &[u8]) {
+    /// The fields have been read; keeps their bytes.
+    pub(super) fn end(&mut self, bytes: &[u8]) {
+        self.index.fill(bytes, &self.spans);
         if bytes.len() <= LONGEST {
             self.bytes.extend_from_slice(bytes);
         }

@@ -57,7 +57,7 @@ pub struct Shared {
     // The second that `standing` was written for.
     second: Cell<Option<Wall>>,
     standing: RefCell<Vec<u8>>,
-    block: Cell<Block>,
+    block: Cell<Option<Box<Block>>>,
     trailers: Cell<Vec<Span>>,
     log: Option<Rc<dyn Log>>,
     pages: RefCell<Vec<Pages>>,
@@ -115,12 +115,12 @@ impl Shared {
 
     /// Lends the room in which a head is parsed, with the last one's fields. It comes back by
     /// [`Shared::give_back`].
-    pub(super) fn lend(&self) -> Block {
-        self.block.take()
+    pub(super) fn lend(&self) -> Box<Block> {
+        self.block.take().unwrap_or_default()
     }
 
-    pub(super) fn give_back(&self, block: Block) {
-        self.block.set(block);
+    pub(super) fn give_back(&self, block: Box<Block>) {
+        self.block.set(Some(block));
     }
 
     /// Lends the room in which a trailer section is parsed.

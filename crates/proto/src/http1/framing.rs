@@ -7,7 +7,7 @@
 
 use super::chars;
 use super::refusal::Refusal;
-use super::{Content, Request, Version};
+use super::{Content, FieldName, Request, Version};
 
 /// What the fields say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,100 +21,97 @@ pub(super) struct Framing {
     pub(super) upgrade: bool,
 }
 
-/// The fields that matter, as they are met.
-#[derive(Default)]
-struct Seen<'a> {
-    hosts: u32,
-    lengths: u32,
-    length: &'a [u8],
-    codings: u32,
-    coding: &'a [u8],
-    close: bool,
-    keep_alive: bool,
-    /// The `Connection` option.
-    upgrade: bool,
-    /// The `Upgrade` field names something.
-    protocol: bool,
-    expects: bool,
-    expects_other: bool,
-}
-
 /// Reads what the fields of `request` say.
 pub(super) fn of(request: &Request<'_>) -> Result<Framing, Refusal> {
-    let mut seen = Seen::default();
-    for (name, value) in request.fields() {
-        see(&mut seen, name, value)?;
-    }
     let old = request.version() == Version::Http10;
-    if seen.hosts == 0 && !old {
-        return Err(Refusal::bad("sent no Host field"));
-    }
-    let content = content(&seen, old)?;
-    if seen.expects_other {
-        return Err(Refusal::EXPECTATION);
-    }
+    check_host(request, old)?;
+    let content = content(request, old)?;
+    let expects = expects_continue(request)?;
+    let options = Options::of(request);
+    let protocol = members(request, FieldName::Upgrade).next().is_some();
     Ok(Framing {
         content,
-        persistent: !seen.close && (!old || seen.keep_alive),
+        persistent: !options.close && (!old || options.keep_alive),
         // From HTTP/1.0 both are to be ignored (RFC 9110, 7.8 and 10.1.1).
-        expects_continue: seen.expects && !old && content != Content::None,
-        upgrade: seen.upgrade && seen.protocol && !old,
+        expects_continue: expects && !old && content != Content::None,
+        upgrade: options.upgrade && protocol && !old,
     })
 }
 
-/// Most fields don't matter, and the length of the name tells.
-fn see<'a>(seen: &mut Seen<'a>, name: &[u8], value: &'a [u8]) -> Result<(), Refusal> {
-    match name.len() {
-        4 if name.eq_ignore_ascii_case(b"host") => {
-            seen.hosts += 1;
-            if seen.hosts > 1 {
-                return Err(Refusal::bad("sent more than one Host field"));
-            }
-            if !chars::is_host(value) {
-                return Err(Refusal::bad("sent a Host field that names no host"));
-            }
-        }
-        7 if name.eq_ignore_ascii_case(b"upgrade") => seen.protocol |= !value.is_empty(),
-        10 if name.eq_ignore_ascii_case(b"connection") => {
-            for option in value.split(|byte| *byte == b',').map(chars::trim) {
-                seen.close |= option.eq_ignore_ascii_case(b"close");
-                seen.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
-                seen.upgrade |= option.eq_ignore_ascii_case(b"upgrade");
-            }
-        }
-        6 if name.eq_ignore_ascii_case(b"expect") => {
-            // Empty members of a list count for nothing (RFC 9110, 5.6.1.2).
-            let members = value.split(|byte| *byte == b',').map(chars::trim);
-            for member in members.filter(|member| !member.is_empty()) {
-                let known = member.eq_ignore_ascii_case(b"100-continue");
-                seen.expects |= known;
-                seen.expects_other |= !known;
-            }
-        }
-        14 if name.eq_ignore_ascii_case(b"content-length") => {
-            seen.lengths += 1;
-            seen.length = value;
-        }
-        17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
-            seen.codings += 1;
-            seen.coding = value;
-        }
-        _ => {}
-    }
-    Ok(())
+/// The members of a list that is the value of all fields of that name. Empty ones count for nothing
+/// (RFC 9110, 5.6.1.2).
+fn members<'a>(request: &Request<'a>, name: FieldName) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    let first = request.known(name).into_iter();
+    // Nearly always there is no second one, and then none is looked for.
+    let more = request.is_repeated(name).then(|| request.fields_named(name.as_str()).skip(1));
+    first
+        .chain(more.into_iter().flatten())
+        .flat_map(|value| value.split(|byte| *byte == b','))
+        .map(chars::trim)
+        .filter(|member| !member.is_empty())
 }
 
-fn content(seen: &Seen<'_>, old: bool) -> Result<Content, Refusal> {
-    match (seen.codings, seen.lengths) {
-        (0, 0) => Ok(Content::None),
-        (0, 1) => length(seen.length),
-        (0, _) => Err(Refusal::bad("sent more than one Content-Length field")),
-        (_, 1..) => Err(Refusal::bad("sent both Content-Length and Transfer-Encoding")),
+/// One `Host` field that names a host, or says that there is none (RFC 9112, 3.2).
+fn check_host(request: &Request<'_>, old: bool) -> Result<(), Refusal> {
+    if request.is_repeated(FieldName::Host) {
+        return Err(Refusal::bad("sent more than one Host field"));
+    }
+    match request.known(FieldName::Host) {
+        Some(host) if chars::is_host(host) => Ok(()),
+        Some(_) => Err(Refusal::bad("sent a Host field that names no host")),
+        None if old => Ok(()),
+        None => Err(Refusal::bad("sent no Host field")),
+    }
+}
+
+/// What the `Connection` field says.
+#[derive(Default)]
+struct Options {
+    close: bool,
+    keep_alive: bool,
+    upgrade: bool,
+}
+
+impl Options {
+    fn of(request: &Request<'_>) -> Self {
+        let mut options = Self::default();
+        for option in members(request, FieldName::Connection) {
+            options.close |= option.eq_ignore_ascii_case(b"close");
+            options.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+            options.upgrade |= option.eq_ignore_ascii_case(b"upgrade");
+        }
+        options
+    }
+}
+
+/// Whether the client waits for a word before it sends the body.
+fn expects_continue(request: &Request<'_>) -> Result<bool, Refusal> {
+    let mut expects = false;
+    for member in members(request, FieldName::Expect) {
+        if !member.eq_ignore_ascii_case(b"100-continue") {
+            return Err(Refusal::EXPECTATION);
+        }
+        expects = true;
+    }
+    Ok(expects)
+}
+
+fn content(request: &Request<'_>, old: bool) -> Result<Content, Refusal> {
+    use FieldName::{ContentLength, TransferEncoding};
+    match (request.known(TransferEncoding), request.known(ContentLength)) {
+        (None, None) => Ok(Content::None),
+        (None, Some(_)) if request.is_repeated(ContentLength) => {
+            Err(Refusal::bad("sent more than one Content-Length field"))
+        }
+        (None, Some(value)) => length(value),
+        (Some(_), Some(_)) => Err(Refusal::bad("sent both Content-Length and Transfer-Encoding")),
         // HTTP/1.0 has no codings: whoever passed this on may have framed it otherwise
         // (RFC 9112, 6.1).
-        _ if old => Err(Refusal::bad("sent Transfer-Encoding in HTTP/1.0")),
-        (2.., _) => Err(Refusal::bad("sent more than one Transfer-Encoding field")),
-        (1, _) => coding(seen.coding),
+        (Some(_), None) if old => Err(Refusal::bad("sent Transfer-Encoding in HTTP/1.0")),
+        (Some(_), None) if request.is_repeated(TransferEncoding) => {
+            Err(Refusal::bad("sent more than one Transfer-Encoding field"))
+        }
+        (Some(value), None) => coding(value),
     }
 }
 

@@ -66,7 +66,7 @@ pub(super) fn parse(
     let Some(end) = field_lines(input, start, progress, limits, &mut block.spans)? else {
         return Ok(None);
     };
-    block.keep(&input[start..end]);
+    block.end(&input[start..end]);
     Ok(Some(Head { line, fields: start, len: end }))
 }
 

@@ -2,8 +2,14 @@
 
 use std::fmt;
 
-use super::Content;
+use super::block::Block;
+use super::framing;
+use super::head::{self, Head, Progress};
+use super::known::{FieldName, FieldNames, Index};
+use super::refusal::Refusal;
 use super::target::Target;
+use super::{Content, Limits};
+use crate::Fault;
 
 /// Where something lies in the bytes of a head.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -98,11 +104,87 @@ pub struct Request<'a> {
     /// The part of `head` behind the request line, from where the spans are counted.
     pub(super) block: &'a [u8],
     pub(super) spans: &'a [Span],
+    /// Of the same fields.
+    pub(super) index: &'a Index,
     pub(super) content: Content,
     pub(super) upgrade: bool,
 }
 
+/// A request that was kept for longer than its bytes last: see [`Request::keep`].
+pub struct KeptRequest(Box<Kept>);
+
+struct Kept {
+    head: Box<[u8]>,
+    line: Line,
+    /// Where the fields begin.
+    fields: usize,
+    spans: Box<[Span]>,
+    index: Index,
+    content: Content,
+    upgrade: bool,
+}
+
+impl KeptRequest {
+    /// Reads a head, for tests of what handles requests: as a server does, with its usual limits.
+    /// What is behind the head is ignored.
+    ///
+    /// # Errors
+    ///
+    /// The fault that the head would earn, or that it isn't complete.
+    pub fn read(input: &[u8]) -> Result<Self, Fault> {
+        let mut block = Block::default();
+        let head = head::parse(input, &mut Progress::default(), &Limits::default(), &mut block);
+        let head = head.map_err(Refusal::fault)?;
+        let Some(Head { line, fields, len }) = head else {
+            return Err(Fault::peer("eof_in_head", "sent a request head that is not complete"));
+        };
+        let mut request = Request {
+            head: &input[..len],
+            line,
+            block: &input[fields..len],
+            spans: &block.spans,
+            index: &block.index,
+            content: Content::None,
+            upgrade: false,
+        };
+        let framing = framing::of(&request).map_err(Refusal::fault)?;
+        request.content = framing.content;
+        request.upgrade = framing.upgrade && framing.content == Content::None;
+        Ok(request.keep())
+    }
+
+    /// The request.
+    #[must_use]
+    pub fn view(&self) -> Request<'_> {
+        let Kept { head, line, fields, spans, index, content, upgrade } = &*self.0;
+        let (line, content, upgrade) = (*line, *content, *upgrade);
+        Request { head, line, block: &head[*fields..], spans, index, content, upgrade }
+    }
+}
+
+/// Shows no values, either.
+impl fmt::Debug for KeptRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.view().fmt(f)
+    }
+}
+
 impl<'a> Request<'a> {
+    /// Copies the request, as large as its head is, for a handler that has to wait for something
+    /// before it can answer.
+    #[must_use]
+    pub fn keep(&self) -> KeptRequest {
+        KeptRequest(Box::new(Kept {
+            head: self.head.into(),
+            line: self.line,
+            fields: self.head.len() - self.block.len(),
+            spans: self.spans.into(),
+            index: *self.index,
+            content: self.content,
+            upgrade: self.upgrade,
+        }))
+    }
+
     /// The method.
     #[must_use]
     pub fn method(&self) -> Method {
@@ -118,7 +200,7 @@ impl<'a> Request<'a> {
     /// The target as it was sent: of RFC 3986's characters only, still percent-encoded.
     #[must_use]
     pub fn target(&self) -> &'a [u8] {
-        self.line.target.whole.of(self.head)
+        self.line.target.whole().of(self.head)
     }
 
     /// The target's path, still percent-encoded and as it was sent (a `%` need not be followed by
@@ -126,7 +208,7 @@ impl<'a> Request<'a> {
     /// where that is nothing; `*` in `OPTIONS *`.
     #[must_use]
     pub fn path(&self) -> &'a [u8] {
-        match self.line.target.path.of(self.head) {
+        match self.line.target.path().of(self.head) {
             [] => b"/",
             path => path,
         }
@@ -135,7 +217,7 @@ impl<'a> Request<'a> {
     /// What follows the target's first `?`.
     #[must_use]
     pub fn query(&self) -> Option<&'a [u8]> {
-        self.line.target.query.map(|range| range.of(self.head))
+        self.line.target.query().map(|range| range.of(self.head))
     }
 
     /// Whose resource is asked for: the authority of an absolute target, else the `Host` field.
@@ -143,9 +225,9 @@ impl<'a> Request<'a> {
     #[must_use]
     pub fn host(&self) -> Option<&'a [u8]> {
         // The absolute form wins (RFC 9112, 3.2.2).
-        match self.line.target.authority {
+        match self.line.target.authority() {
             Some(range) => Some(range.of(self.head)),
-            None => self.field("host"),
+            None => self.known(FieldName::Host),
         }
     }
 
@@ -160,7 +242,26 @@ impl<'a> Request<'a> {
     /// HTTP/1.1, with the `Connection` option that belongs to it, and without a body in the way.
     #[must_use]
     pub fn upgrade(&self) -> Option<&'a [u8]> {
-        if self.upgrade { self.field("upgrade") } else { None }
+        if self.upgrade { self.known(FieldName::Upgrade) } else { None }
+    }
+
+    /// The value of the first field of that name, without spaces around it: what [`Request::field`]
+    /// finds, without a look at the other fields.
+    #[must_use]
+    pub fn known(&self, name: FieldName) -> Option<&'a [u8]> {
+        self.index.first(name).map(|range| range.of(self.block))
+    }
+
+    /// Those of the names that are found at once of which there is a field.
+    #[must_use]
+    pub fn present(&self) -> FieldNames {
+        self.index.present
+    }
+
+    /// Whether there is more than one field of that name.
+    #[must_use]
+    pub fn is_repeated(&self, name: FieldName) -> bool {
+        self.index.repeated.contains(name)
     }
 
     /// The value of the first field of that name, without spaces around it. Names are compared
@@ -205,7 +306,7 @@ impl fmt::Debug for Trailers<'_> {
     }
 }
 
-fn fields<'a>(
+pub(super) fn fields<'a>(
     head: &'a [u8],
     spans: &'a [Span],
 ) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {

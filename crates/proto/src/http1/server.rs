@@ -118,6 +118,7 @@ impl<H: Handler> Server<H> {
             line,
             block: &input[fields..len],
             spans: &block.spans,
+            index: &block.index,
             content: Content::None,
             upgrade: false,
         };

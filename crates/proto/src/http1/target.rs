@@ -7,12 +7,35 @@ use super::request::{Method, Range};
 /// Where the parts of a target lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Target {
-    pub(super) whole: Range,
-    /// The host and port of a target in absolute or authority form.
-    pub(super) authority: Option<Range>,
+    // Invariant: `start <= path <= mark <= end`, and the authority, if there is one, is not empty
+    // and lies in `start..path` or is the whole.
+    start: u32,
+    end: u32,
+    path: u32,
+    /// Where its first `?` is; `end` where it has none.
+    mark: u32,
     /// Empty where the target has none.
-    pub(super) path: Range,
-    pub(super) query: Option<Range>,
+    authority: Range,
+}
+
+impl Target {
+    pub(super) fn whole(self) -> Range {
+        Range { start: self.start, end: self.end }
+    }
+
+    /// The host and port of a target in absolute or authority form.
+    pub(super) fn authority(self) -> Option<Range> {
+        (self.authority.start < self.authority.end).then_some(self.authority)
+    }
+
+    /// Empty where the target has none.
+    pub(super) fn path(self) -> Range {
+        Range { start: self.path, end: self.mark }
+    }
+
+    pub(super) fn query(self) -> Option<Range> {
+        (self.mark < self.end).then_some(Range { start: self.mark + 1, end: self.end })
+    }
 }
 
 const BAD_FORM: Refusal = Refusal::bad("sent a request target that is of no form for its method");
@@ -27,7 +50,9 @@ pub(super) fn split(
     method: Method,
 ) -> Result<Target, Refusal> {
     let target = &head[start..end];
-    let whole = Range::new(start, end);
+    let Range { start, end } = Range::new(start, end);
+    let mark = mark as u32;
+    let authority = Range::default();
     match target {
         [] => Err(Refusal::bad("sent no request target")),
         // Authority form, of CONNECT alone (3.2.3).
@@ -35,17 +60,13 @@ pub(super) fn split(
             if !target.contains(&b':') || !chars::is_host(target) {
                 return Err(BAD_FORM);
             }
-            let path = Range::new(end, end);
-            Ok(Target { whole, authority: Some(whole), path, query: None })
+            Ok(Target { start, end, path: end, mark: end, authority: Range { start, end } })
         }
         // Origin form (3.2.1).
-        [b'/', ..] => {
-            let (path, query) = path_and_query(start, mark, end);
-            Ok(Target { whole, authority: None, path, query })
-        }
+        [b'/', ..] => Ok(Target { start, end, path: start, mark, authority }),
         // Asterisk form, of OPTIONS alone (3.2.4).
         [b'*'] if method == Method::Options => {
-            Ok(Target { whole, authority: None, path: whole, query: None })
+            Ok(Target { start, end, path: start, mark, authority })
         }
         // Absolute form (3.2.2).
         _ => {
@@ -57,16 +78,12 @@ pub(super) fn split(
             if len == 0 || !chars::is_host(&rest[..len]) {
                 return Err(Refusal::bad("sent a request target with a bad authority"));
             }
-            let authority = Range::new(start + scheme, start + scheme + len);
-            let (path, query) = path_and_query(start + scheme + len, mark, end);
-            Ok(Target { whole, authority: Some(authority), path, query })
+            let host = start + scheme as u32;
+            let path = host + len as u32;
+            let authority = Range { start: host, end: path };
+            Ok(Target { start, end, path, mark, authority })
         }
     }
-}
-
-fn path_and_query(start: usize, mark: usize, end: usize) -> (Range, Option<Range>) {
-    let query = (mark < end).then(|| Range::new(mark + 1, end));
-    (Range::new(start, mark), query)
 }
 
 /// How long the scheme and its `://` are. Others than these two are for proxies.
@@ -88,7 +105,7 @@ mod tests {
         let mark = target.find('?').unwrap_or(target.len());
         let found = split(target.as_bytes(), 0, mark, target.len(), method).ok()?;
         let text = |range: Range| &target[range.start as usize..range.end as usize];
-        Some((found.authority.map(text), text(found.path), found.query.map(text)))
+        Some((found.authority().map(text), text(found.path()), found.query().map(text)))
     }
 
     #[test]
