@@ -75,7 +75,7 @@ pub(crate) struct Cache {
 
 impl Slot {
     pub(crate) fn is_fresh(&self, now: Time) -> bool {
-        self.looked.is_some_and(|looked| now.since(looked) < FRESH)
+        self.looked.is_some_and(|looked| now < looked + FRESH)
     }
 
     /// It was asked for.

@@ -258,7 +258,7 @@ impl Site {
         let mut cache = self.inner.cache.borrow_mut();
         let Some(slot) = get(&mut cache, now) else { return Err(reply) };
         let fresh = slot.is_fresh(now);
-        if fresh && now.since(slot.checked) >= CHECKED {
+        if fresh && now >= slot.checked + CHECKED {
             if slot.entry.open_files().all(FileSource::is_unchanged) {
                 slot.checked = now;
             } else {

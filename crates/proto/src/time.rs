@@ -39,7 +39,9 @@ impl Add<Duration> for Time {
     type Output = Self;
 
     fn add(self, after: Duration) -> Self {
-        let nanos = u64::try_from(after.as_nanos()).unwrap_or(u64::MAX);
+        // The same as of `as_nanos`, without its 128 bits.
+        let secs = after.as_secs().saturating_mul(1_000_000_000);
+        let nanos = secs.saturating_add(u64::from(after.subsec_nanos()));
         Self(self.0.saturating_add(nanos))
     }
 }
@@ -79,6 +81,7 @@ mod tests {
     fn adding_saturates_and_subtracting_never_wraps() {
         let start = Time::from_nanos(5);
         assert_eq!(start + Duration::from_nanos(7), Time::from_nanos(12));
+        assert_eq!(start + Duration::new(3, 4), Time::from_nanos(3_000_000_009));
         assert_eq!(start + Duration::MAX, Time::NEVER);
         assert_eq!(start - Time::from_nanos(9), Duration::ZERO);
         assert_eq!(Time::from_nanos(9) - start, Duration::from_nanos(4));

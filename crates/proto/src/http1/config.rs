@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::block::Block;
 use super::request::Span;
 use super::tape::Pages;
-use super::{Log, date};
+use super::{Log, Status, date};
 use crate::Wall;
 
 /// How much of a client's request is taken, and how long is waited for it.
@@ -54,9 +54,10 @@ impl Default for Limits {
 pub struct Shared {
     pub(super) limits: Limits,
     names_itself: bool,
-    // The second that `standing` was written for.
+    // The second that `opening` was written for.
     second: Cell<Option<Wall>>,
-    standing: RefCell<Vec<u8>>,
+    /// The status line of a 200 and the fields that stand in every reply.
+    opening: RefCell<Vec<u8>>,
     block: Cell<Option<Box<Block>>>,
     trailers: Cell<Vec<Span>>,
     log: Option<Rc<dyn Log>>,
@@ -75,7 +76,7 @@ impl Shared {
             limits,
             names_itself: false,
             second: Cell::new(None),
-            standing: RefCell::default(),
+            opening: RefCell::default(),
             block: Cell::default(),
             trailers: Cell::default(),
             log: None,
@@ -98,19 +99,33 @@ impl Shared {
         self
     }
 
-    /// Hands `write` the fields that stand in every reply: made once a second.
-    pub(super) fn standing_fields(&self, now: Wall, write: impl FnOnce(&[u8])) {
+    /// Writes what every reply begins with: its status line, and the fields that are made once a
+    /// second.
+    pub(super) fn open(&self, status: Status, now: Wall, bytes: &mut Vec<u8>) {
         if self.second.replace(Some(now)) != Some(now) {
-            let mut lines = self.standing.borrow_mut();
-            lines.clear();
-            lines.extend_from_slice(b"Date: ");
-            lines.extend_from_slice(&date::format(now));
-            lines.extend_from_slice(b"\r\n");
-            if self.names_itself {
-                lines.extend_from_slice(b"Server: sockeye\r\n");
-            }
+            self.make_opening(now);
         }
-        write(&self.standing.borrow());
+        let opening = self.opening.borrow();
+        if status == Status::OK {
+            bytes.extend_from_slice(&opening);
+        } else {
+            status.with_line(|line| bytes.extend_from_slice(line));
+            bytes.extend_from_slice(&opening[Status::OK_LINE.len()..]);
+        }
+    }
+
+    #[cold]
+    fn make_opening(&self, now: Wall) {
+        let mut opening = self.opening.borrow_mut();
+        opening.clear();
+        // Most replies have this status.
+        opening.extend_from_slice(Status::OK_LINE);
+        opening.extend_from_slice(b"Date: ");
+        opening.extend_from_slice(&date::format(now));
+        opening.extend_from_slice(b"\r\n");
+        if self.names_itself {
+            opening.extend_from_slice(b"Server: sockeye\r\n");
+        }
     }
 
     /// Lends the room in which a head is parsed, with the last one's fields. It comes back by

@@ -30,8 +30,6 @@ pub(super) struct Exchange {
     pub(super) waits: Waits,
     /// When a body that is waited for is given up.
     pub(super) until: Time,
-    /// How much of a body that nobody reads is thrown away: [`Limits::discard`](super::Limits).
-    pub(super) discard: u64,
     /// The reply was told that the server wants to stop.
     pub(super) drain_told: bool,
 }
@@ -120,7 +118,6 @@ impl Exchange {
             content_at: Mark::default(),
             waits: Waits::default(),
             until: Time::NEVER,
-            discard: 0,
             drain_told: false,
         }
     }
@@ -131,14 +128,16 @@ impl Exchange {
     }
 
     /// Settles, when a whole reply is about to be written, whether the connection goes on behind
-    /// it: not where more of a body follows than is worth throwing away. How much of it has arrived
-    /// doesn't matter, so that a reply doesn't depend on how the request was cut.
-    pub(super) fn settle(&mut self) {
+    /// it: not where more of a body follows than is worth throwing away, which is so many bytes. How
+    /// much of it has arrived doesn't matter, so that a reply doesn't depend on how the request was
+    /// cut.
+    pub(super) fn settle(&mut self, discard: u64) {
         self.persistent &= match self.incoming {
+            Incoming::Unread { content: Content::None, expects_continue: false } => return,
             // Whether the body follows, nobody can know (RFC 9110, 10.1.1).
             Incoming::Unread { expects_continue: true, .. } => false,
             incoming => match incoming.rest() {
-                Some(rest) => rest.left().is_none_or(|left| left <= self.discard),
+                Some(rest) => rest.left().is_none_or(|left| left <= discard),
                 None => true,
             },
         };

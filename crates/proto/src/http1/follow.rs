@@ -29,6 +29,10 @@ impl<H: Handler> Server<H> {
     where
         E: BorrowMut<Exchange> + Into<Box<Exchange>>,
     {
+        // Most are answered at once.
+        if given == Given::Done {
+            return self.done(exchange.borrow(), input, turn);
+        }
         let (used, then) = self.follow(exchange.borrow_mut(), given, input, turn)?;
         let rest = &input[used..];
         let came = match then {
@@ -345,7 +349,7 @@ impl<H: Handler> Server<H> {
                 Ok(Came::On(0))
             }
             Some(decoder) => {
-                let rest = Rest { decoder, room: exchange.discard, until };
+                let rest = Rest { decoder, room: self.shared.limits.discard, until };
                 self.discard(rest, input, turn)
             }
         }

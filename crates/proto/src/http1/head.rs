@@ -132,7 +132,8 @@ pub(super) fn trailers(
     field_lines(input, 0, progress, limits, spans)
 }
 
-/// Reads the request line. Returns what it says and where the next line begins.
+/// Reads the request line. Inlined with what it calls: what it returns is large. Returns what it says and where the next line begins.
+#[inline(always)]
 fn request_line(
     input: &[u8],
     progress: &mut Progress,
@@ -210,6 +211,7 @@ fn judge(
 
 /// `method SP request-target SP HTTP-version CRLF` (RFC 9112, 3). Fails also where the input ends
 /// too soon; so does [`tokenize_field_line`].
+#[inline(always)]
 fn tokenize_request_line(input: &[u8]) -> Result<(Line, usize), Refusal> {
     // Most requests are of one method.
     let get = input.starts_with(b"GET ");
@@ -219,35 +221,45 @@ fn tokenize_request_line(input: &[u8]) -> Result<(Line, usize), Refusal> {
     }
     let start = method_len + 1;
     let path_end = start + chars::count(&input[start..], chars::is_path_byte);
-    let end = path_end + chars::count(&input[path_end..], chars::is_target_byte);
+    let end = match input.get(path_end) {
+        Some(b' ') => path_end,
+        _ => path_end + chars::count(&input[path_end..], chars::is_target_byte),
+    };
     if input.get(end) != Some(&b' ') {
         return Err(Refusal::bad("sent a request target with a character that none has"));
     }
-    let version = version(&input[end + 1..])?;
+    let rest = &input[end + 1..];
+    let version = match rest.first_chunk() {
+        // Most are of one version, too.
+        Some(b"HTTP/1.1\r\n") => Ok(Version::Http11),
+        _ => version(rest, input),
+    }?;
     let method = if get { Some(Method::Get) } else { Method::from_token(&input[..method_len]) };
-    let version = match version {
-        (b'1', b'1') => Version::Http11,
-        (b'1', b'0') => Version::Http10,
-        // RFC 9113, 3.4.
-        (b'2', b'0') if input.starts_with(b"PRI * ") => return Err(Refusal::HTTP2),
-        _ => return Err(Refusal::VERSION),
-    };
     let method = method.ok_or(Refusal::UNKNOWN_METHOD)?;
     let target = target::split(input, start, path_end, end, method)?;
     Ok((Line { method, version, target }, end + " HTTP/1.1\r\n".len()))
 }
 
-/// `HTTP-version CRLF` (RFC 9112, 2.3): its two digits.
-fn version(rest: &[u8]) -> Result<(u8, u8), Refusal> {
+/// `HTTP-version CRLF` (RFC 9112, 2.3) at the beginning of `rest`, which is behind the target of
+/// `input`.
+#[cold]
+fn version(rest: &[u8], input: &[u8]) -> Result<Version, Refusal> {
     match rest {
-        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor, b'\r', b'\n', ..]
-            if major.is_ascii_digit() && minor.is_ascii_digit() =>
-        {
-            Ok((*major, *minor))
+        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor, b'\r', b'\n', ..] => {
+            match (major, minor) {
+                (b'1', b'1') => Ok(Version::Http11),
+                (b'1', b'0') => Ok(Version::Http10),
+                // RFC 9113, 3.4.
+                (b'2', b'0') if input.starts_with(b"PRI * ") => Err(Refusal::HTTP2),
+                (b'0'..=b'9', b'0'..=b'9') => Err(Refusal::VERSION),
+                _ => Err(NO_VERSION),
+            }
         }
-        _ => Err(Refusal::bad("sent a request line that does not end with a version")),
+        _ => Err(NO_VERSION),
     }
 }
+
+const NO_VERSION: Refusal = Refusal::bad("sent a request line that does not end with a version");
 
 /// `field-name ":" OWS field-value OWS CRLF` (RFC 9112, 5). Returns where its parts lie and where
 /// the next line begins; the parts are counted from `base`.

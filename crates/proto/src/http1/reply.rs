@@ -117,26 +117,22 @@ impl<'r, 't> Reply<'r, 't> {
     /// sent without the body. A 205 is sent with none (RFC 9110, 15.3.6).
     pub fn send(mut self, status: Status, fields: &Fields, body: Body<'_>) -> Answer {
         let body = if status == Status::RESET_CONTENT { Body::Empty } else { body };
-        let len = body.len();
-        let body =
-            if status.has_content() && !self.exchange.head_only { body } else { Body::Empty };
-        let (content, rest): (&[u8], _) = match &body {
-            Body::Static(bytes) if bytes.len() <= WORTH_SHARING => (bytes, false),
-            Body::Shared(bytes) if bytes.len() <= WORTH_SHARING => (bytes, false),
-            _ => (b"", true),
+        let length = Framing::length(status, body.len());
+        let is_sent = length != Framing::None && !self.exchange.head_only;
+        let content: &[u8] = match &body {
+            Body::Static(bytes) if is_sent && bytes.len() <= WORTH_SHARING => bytes,
+            Body::Shared(bytes) if is_sent && bytes.len() <= WORTH_SHARING => bytes,
+            _ => b"",
         };
-        self.exchange.settle();
-        self.head(
-            status,
-            [fields.as_bytes(), b""],
-            LengthLine::new(status, len).as_bytes(),
-            content,
-        );
-        match body {
-            Body::Static(bytes) if rest => self.turn.out.write_shared(Bytes::from_static(bytes)),
-            Body::Shared(bytes) if rest => self.turn.out.write_shared(bytes.clone()),
-            Body::File(range) => self.turn.out.write_file(range),
-            Body::Empty | Body::Static(_) | Body::Shared(_) => {}
+        self.exchange.settle(self.shared.limits.discard);
+        self.head(status, [b"", fields.as_bytes()], length, content);
+        if is_sent && content.is_empty() {
+            match body {
+                Body::Static(bytes) => self.turn.out.write_shared(Bytes::from_static(bytes)),
+                Body::Shared(bytes) => self.turn.out.write_shared(bytes.clone()),
+                Body::File(range) => self.turn.out.write_file(range),
+                Body::Empty => {}
+            }
         }
         Answer(Given::Done)
     }
@@ -165,16 +161,12 @@ impl<'r, 't> Reply<'r, 't> {
         if self.exchange.outgoing == Outgoing::UntilClose {
             self.exchange.persistent = false;
         }
-        let line;
-        let framing: &[u8] = match self.exchange.outgoing {
-            Outgoing::Length(length) => {
-                line = LengthLine::new(status, length);
-                line.as_bytes()
-            }
-            Outgoing::Chunked => b"Transfer-Encoding: chunked\r\n\r\n",
-            _ => b"\r\n",
+        let framing = match self.exchange.outgoing {
+            Outgoing::Length(length) => Framing::Length(length),
+            Outgoing::Chunked => Framing::Chunked,
+            _ => Framing::None,
         };
-        self.head(status, [fields.as_bytes(), b""], framing, b"");
+        self.head(status, [b"", fields.as_bytes()], framing, b"");
         if self.exchange.head_only || is_reset {
             self.exchange.outgoing = Outgoing::HeadOnly;
         }
@@ -238,7 +230,8 @@ impl<'r, 't> Reply<'r, 't> {
         // Neither goes on nor closes: what it becomes is said above.
         self.exchange.version = Version::Http11;
         self.exchange.persistent = true;
-        self.head(Status::SWITCHING_PROTOCOLS, [&upgrade, fields.as_bytes()], b"\r\n", b"");
+        let blocks = [&upgrade, fields.as_bytes()];
+        self.head(Status::SWITCHING_PROTOCOLS, blocks, Framing::None, b"");
         self.turn.switch_to(protocol);
         Ok(Answer(Given::Switched))
     }
@@ -272,12 +265,12 @@ impl<'r, 't> Reply<'r, 't> {
         let len = status.title_len() + text.iter().map(|part| part.len()).sum::<usize>();
         let has_text = text.iter().any(|part| !part.is_empty());
         let len = len + if has_text { 2 } else { 1 };
-        self.exchange.settle();
+        self.exchange.settle(self.shared.limits.discard);
         if !status.has_content() {
-            return self.head(status, [extra.as_bytes(), b""], b"\r\n", b"");
+            return self.head(status, [b"", extra.as_bytes()], Framing::None, b"");
         }
-        let line = LengthLine::new(status, len as u64);
-        self.head(status, [KIND, extra.as_bytes()], line.as_bytes(), b"");
+        let framing = Framing::Length(len as u64);
+        self.head(status, [KIND, extra.as_bytes()], framing, b"");
         if self.exchange.head_only {
             return;
         }
@@ -290,62 +283,79 @@ impl<'r, 't> Reply<'r, 't> {
         }
     }
 
-    /// Writes a reply's head up to its framing, that, and `content` behind it, in one step: this is
-    /// the hot path.
-    fn head(&mut self, status: Status, blocks: [&[u8]; 2], framing: &[u8], content: &[u8]) {
+    /// Writes a reply's head, and `content` behind it, in one step: this is the hot path.
+    fn head(&mut self, status: Status, blocks: [&[u8]; 2], framing: Framing, content: &[u8]) {
         let connection: &[u8] = match (self.exchange.version, self.exchange.persistent) {
             // Persistent is what HTTP/1.1 is when nothing is said, and HTTP/1.0 is not.
             (Version::Http11, true) => b"",
             (Version::Http10, true) => b"Connection: keep-alive\r\n",
             (_, false) => b"Connection: close\r\n",
         };
-        let wall = self.turn.wall();
-        let out = &mut self.turn.out;
-        status.with_line(|line| {
-            self.shared.standing_fields(wall, |standing| {
-                out.write_all(&[
-                    line, standing, blocks[0], blocks[1], connection, framing, content,
-                ]);
-            });
+        let (shared, wall) = (self.shared, self.turn.wall());
+        self.turn.out.write_with(|bytes| {
+            shared.open(status, wall, bytes);
+            put(blocks[0], bytes);
+            put(blocks[1], bytes);
+            put(connection, bytes);
+            framing.write(bytes);
+            put(content, bytes);
         });
         self.exchange.status = Some(status);
         self.exchange.content_at = Mark(self.turn.written().0 - content.len() as u64);
     }
 }
 
-/// `Content-Length: N` and the blank line that ends a head, written from behind; the blank line
-/// alone for a status without content.
-struct LengthLine {
-    bytes: [u8; Self::LEN],
-    start: usize,
+/// Appends what most often is nothing, and then costs nothing.
+#[inline]
+fn put(run: &[u8], bytes: &mut Vec<u8>) {
+    if !run.is_empty() {
+        bytes.extend_from_slice(run);
+    }
 }
 
-impl LengthLine {
-    const NAME: &[u8; 16] = b"Content-Length: ";
-    const END: &[u8; 4] = b"\r\n\r\n";
-    const LEN: usize = 16 + 20 + 4;
+/// What a reply's head says about where its content ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Framing {
+    /// Nothing: there is no content, or it goes on until the connection closes.
+    None,
+    /// `Content-Length`
+    Length(u64),
+    /// `Transfer-Encoding: chunked`
+    Chunked,
+}
 
-    fn new(status: Status, mut number: u64) -> Self {
-        let mut bytes = [0; Self::LEN];
-        let mut at = Self::LEN - Self::END.len();
-        bytes[at..].copy_from_slice(Self::END);
-        if !status.has_content() {
-            return Self { bytes, start: Self::LEN - 2 };
-        }
-        loop {
-            at -= 1;
-            bytes[at] = b'0' + (number % 10) as u8;
-            number /= 10;
-            if number == 0 {
-                break;
+impl Framing {
+    /// Of a reply whose content has that length, where its status has content.
+    fn length(status: Status, length: u64) -> Self {
+        if status.has_content() { Self::Length(length) } else { Self::None }
+    }
+
+    /// Writes the field, if there is one, and the blank line that ends the head.
+    fn write(self, bytes: &mut Vec<u8>) {
+        match self {
+            Self::None => bytes.extend_from_slice(b"\r\n"),
+            Self::Length(length) => {
+                bytes.extend_from_slice(b"Content-Length: ");
+                write_number(length, bytes);
+                bytes.extend_from_slice(b"\r\n\r\n");
             }
+            Self::Chunked => bytes.extend_from_slice(b"Transfer-Encoding: chunked\r\n\r\n"),
         }
-        let start = at - Self::NAME.len();
-        bytes[start..at].copy_from_slice(Self::NAME);
-        Self { bytes, start }
     }
+}
 
-    fn as_bytes(&self) -> &[u8] {
-        &self.bytes[self.start..]
+/// Writes a number in decimal digits.
+fn write_number(mut number: u64, bytes: &mut Vec<u8>) {
+    /// As many as the largest has.
+    const DIGITS: usize = 20;
+    let (mut digits, mut at) = ([0; DIGITS], DIGITS);
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
     }
+    bytes.extend_from_slice(&digits[at..]);
 }

@@ -157,7 +157,6 @@ impl<H: Handler> Server<H> {
             content_at: Mark::default(),
             waits: Waits::default(),
             until: Time::NEVER,
-            discard: self.shared.limits.discard,
             drain_told: false,
         };
         let given =

@@ -69,12 +69,14 @@ pub(super) enum Step {
 }
 
 impl State {
-    /// Takes a step.
+    /// Takes a step. Inlined, only what the step at hand can lead to is left of all this.
+    #[inline(always)]
     pub(super) fn step(&mut self, step: Step) {
         let before = std::mem::replace(self, Self::ExpectNothing);
         *self = before.after(step);
     }
 
+    #[inline(always)]
     fn after(self, step: Step) -> Self {
         use State::{
             ExpectAnswer, ExpectHead, ExpectNothing, ExpectRequest, ExpectRest, ExpectRoom,

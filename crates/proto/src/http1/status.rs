@@ -110,6 +110,9 @@ impl Status {
     /// the client read what follows as that protocol.
     pub(super) const SWITCHING_PROTOCOLS: Self = Self(101);
 
+    /// The status line of [`Status::OK`].
+    pub(super) const OK_LINE: &[u8] = b"HTTP/1.1 200 OK\r\n";
+
     /// Hands `write` the status line with its CRLF.
     pub(super) fn with_line(self, write: impl FnOnce(&[u8])) {
         match self.named_line() {
@@ -169,6 +172,7 @@ mod tests {
             let line = format!("HTTP/1.1 {} {}\r\n", status.code(), status.reason());
             status.with_line(|written| assert_eq!(written, line.as_bytes()));
         }
+        Status::OK.with_line(|written| assert_eq!(written, Status::OK_LINE));
         let unnamed = Status::from_code(599).expect("a final status");
         unnamed.with_line(|written| assert_eq!(written, b"HTTP/1.1 599 \r\n"));
         assert_eq!((Status::from_code(199), Status::from_code(1000)), (None, None));
