@@ -12,12 +12,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use foldhash::quality::RandomState;
-use sockeye_proto::Time;
+use sockeye_proto::{FileSource, Time};
 
 use crate::entry::Entry;
 
 /// How long a look-up is good for: a change is seen by the next request after so long.
 pub const FRESH: Duration = Duration::from_secs(1);
+
+/// How long a kept descriptor is taken for the current file without asking. A change that is seen
+/// before a reply begins gives the new content; one that is seen later cuts the reply.
+const CHECKED: Duration = Duration::from_millis(10);
 
 /// What an entry costs besides its key and its content: the entry, its fields, its place. Counted
 /// roughly, so that a flood of tiny entries is bounded in bytes as well.
@@ -55,7 +59,7 @@ pub(crate) struct Slot {
     /// When its look-up began; `None` once it is known to be out of date.
     looked: Option<Time>,
     /// When it was last seen that the open file is the one that was looked up.
-    pub(crate) checked: Time,
+    checked: Time,
     asked: Time,
     /// Asked for since the hand came by.
     used: bool,
@@ -74,19 +78,28 @@ pub(crate) struct Cache {
 }
 
 impl Slot {
-    pub(crate) fn is_fresh(&self, now: Time) -> bool {
-        self.looked.is_some_and(|looked| now < looked + FRESH)
+    /// Whether a request may be answered with it: its look-up is fresh, and the files that it holds
+    /// open are still the ones that were looked up.
+    fn is_good(&mut self, now: Time) -> bool {
+        let is_fresh = self.looked.is_some_and(|looked| now < looked + FRESH);
+        is_fresh && (now < self.checked + CHECKED || self.check(now))
+    }
+
+    /// Looks at the open files; the next request looks the name up again where one has changed.
+    fn check(&mut self, now: Time) -> bool {
+        let unchanged = self.entry.open_files().all(FileSource::is_unchanged);
+        if unchanged {
+            self.checked = now;
+        } else {
+            self.looked = None;
+        }
+        unchanged
     }
 
     /// It was asked for.
     fn touch(&mut self, now: Time) {
         self.used = true;
         self.asked = now;
-    }
-
-    /// Has the next request look it up again.
-    pub(crate) fn expire(&mut self) {
-        self.looked = None;
     }
 
     fn weight(&self) -> usize {
@@ -111,12 +124,21 @@ impl Cache {
         Some(slot)
     }
 
-    /// What is known under `name`, as it was sent, if that needs no decoding. What stands here as a
-    /// key was checked when it came here.
-    pub(crate) fn get_as_sent(&mut self, name: &[u8], now: Time) -> Option<&mut Slot> {
+    /// What is known under `key`, if a request may be answered with it.
+    pub(crate) fn good(&mut self, key: &[u8], now: Time) -> Option<&Arc<Entry>> {
+        let slot = self.get(key, now)?;
+        slot.is_good(now).then_some(&slot.entry)
+    }
+
+    /// As [`Cache::good`], of a `name` as it was sent, if that needs no decoding. What stands here
+    /// as a key was checked when it came here.
+    pub(crate) fn good_as_sent(&mut self, name: &[u8], now: Time) -> Option<&Arc<Entry>> {
         let slot = &mut self.slots[*self.index.get(name)?];
-        slot.plain.then(|| slot.touch(now))?;
-        Some(slot)
+        if !slot.plain {
+            return None;
+        }
+        slot.touch(now);
+        slot.is_good(now).then_some(&slot.entry)
     }
 
     /// Keeps what a look-up that began at `looked` has found, unless a later one is known. Makes

@@ -4,13 +4,12 @@ use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use sockeye_proto::http1::{Answer, Body, Fields, Reply, Request, Status};
-use sockeye_proto::{FileSource, Ticket, Time};
+use sockeye_proto::{Ticket, Time};
 
 use crate::asked::Asked;
-use crate::cache::{Cache, CacheLimits, FRESH, Slot};
+use crate::cache::{Cache, CacheLimits, FRESH};
 use crate::coding::{Choice, Coding};
 use crate::cors::Cors;
 use crate::entry::{Entry, FileEntry, Slash, What};
@@ -23,10 +22,6 @@ use crate::path::Wanted;
 use crate::send::{self, Manner};
 use crate::stage::{self, Stage};
 use crate::store::Absent;
-
-/// How long a kept descriptor is taken for the current file without asking. A change that is seen
-/// before a reply begins gives the new content; one that is seen later cuts the reply.
-const CHECKED: Duration = Duration::from_millis(10);
 
 /// Where no folder answers, no other site's script may read the answer.
 static NOBODY: Cors = Cors::nobody();
@@ -117,15 +112,18 @@ impl Site {
     pub(crate) fn answer<'r, 't>(
         &self,
         asked: Asked<'_>,
-        mut reply: Reply<'r, 't>,
+        reply: Reply<'r, 't>,
     ) -> Progress<'r, 't> {
         // Most paths are known, and need no decoding: then nothing in them is left to check.
         if let (Some(name), None) = (asked.path().strip_prefix(b"/"), asked.query()) {
-            let step =
-                self.cached(|cache, now| cache.get_as_sent(name, now), Stage::Asked, asked, reply);
-            match step {
-                Ok(step) => return self.follow(name, step, asked),
-                Err(given_back) => reply = given_back,
+            let now = reply.now();
+            let mut cache = self.inner.cache.borrow_mut();
+            if let Some(entry) = cache.good_as_sent(name, now)
+                && let What::File(file) = &entry.what
+                && let Choice::Send(form) = file.choose(asked)
+            {
+                let manner = self.manner(entry);
+                return Progress::Answered(send::send(form, &form.head, manner, asked, reply));
             }
         }
         let mut scratch = self.inner.scratch.borrow_mut();
@@ -148,7 +146,7 @@ impl Site {
         asked: Asked<'_>,
         reply: Reply<'r, 't>,
     ) -> Progress<'r, 't> {
-        let step = match self.cached(|cache, now| cache.get(key, now), stage, asked, reply) {
+        let step = match self.cached(key, stage, asked, reply) {
             Ok(step) => step,
             Err(reply) => match self.look_up(key, reply) {
                 Looked::Found(entry, reply) => self.step(&entry, stage, asked, reply),
@@ -249,26 +247,16 @@ impl Site {
     /// Answers with what is fresh in the cache; gives the reply back where nothing is.
     fn cached<'r, 't>(
         &self,
-        get: impl FnOnce(&mut Cache, Time) -> Option<&mut Slot>,
+        key: &[u8],
         stage: Stage,
         asked: Asked<'_>,
         reply: Reply<'r, 't>,
     ) -> Result<Step<'r, 't>, Reply<'r, 't>> {
         let now = reply.now();
         let mut cache = self.inner.cache.borrow_mut();
-        let Some(slot) = get(&mut cache, now) else { return Err(reply) };
-        let fresh = slot.is_fresh(now);
-        if fresh && now >= slot.checked + CHECKED {
-            if slot.entry.open_files().all(FileSource::is_unchanged) {
-                slot.checked = now;
-            } else {
-                slot.expire();
-            }
-        }
-        if slot.is_fresh(now) {
-            Ok(self.step(&slot.entry, stage, asked, reply))
-        } else {
-            Err(reply)
+        match cache.good(key, now) {
+            Some(entry) => Ok(self.step(entry, stage, asked, reply)),
+            None => Err(reply),
         }
     }
 

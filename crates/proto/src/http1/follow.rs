@@ -29,10 +29,6 @@ impl<H: Handler> Server<H> {
     where
         E: BorrowMut<Exchange> + Into<Box<Exchange>>,
     {
-        // Most are answered at once.
-        if given == Given::Done {
-            return self.done(exchange.borrow(), input, turn);
-        }
         let (used, then) = self.follow(exchange.borrow_mut(), given, input, turn)?;
         let rest = &input[used..];
         let came = match then {
@@ -328,7 +324,7 @@ impl<H: Handler> Server<H> {
     }
 
     /// Goes on behind a request that was answered.
-    fn done(
+    pub(super) fn done(
         &mut self,
         exchange: &Exchange,
         input: &[u8],

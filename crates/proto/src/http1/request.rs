@@ -100,7 +100,7 @@ pub(super) struct Line {
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
     pub(super) head: &'a [u8],
-    pub(super) line: Line,
+    pub(super) line: &'a Line,
     /// The part of `head` behind the request line, from where the spans are counted.
     pub(super) block: &'a [u8],
     pub(super) spans: &'a [Span],
@@ -140,7 +140,7 @@ impl KeptRequest {
         };
         let mut request = Request {
             head: &input[..len],
-            line,
+            line: &line,
             block: &input[fields..len],
             spans: &block.spans,
             index: &block.index,
@@ -157,7 +157,7 @@ impl KeptRequest {
     #[must_use]
     pub fn view(&self) -> Request<'_> {
         let Kept { head, line, fields, spans, index, content, upgrade } = &*self.0;
-        let (line, content, upgrade) = (*line, *content, *upgrade);
+        let (content, upgrade) = (*content, *upgrade);
         Request { head, line, block: &head[*fields..], spans, index, content, upgrade }
     }
 }
@@ -176,7 +176,7 @@ impl<'a> Request<'a> {
     pub fn keep(&self) -> KeptRequest {
         KeptRequest(Box::new(Kept {
             head: self.head.into(),
-            line: self.line,
+            line: *self.line,
             fields: self.head.len() - self.block.len(),
             spans: self.spans.into(),
             index: *self.index,

@@ -90,7 +90,7 @@ impl<H: Handler> Server<H> {
     ) -> Result<Came, Fault> {
         let mut block = self.shared.lend();
         let came = match head::parse(input, &mut progress, &self.shared.limits, &mut block) {
-            Ok(Some(head)) => self.begin(input, head, &block, turn),
+            Ok(Some(head)) => self.begin(input, &head, &block, turn),
             Ok(None) => {
                 let until = turn.now() + self.shared.limits.head_timeout;
                 self.state.step(Step::HeadPart { progress, until });
@@ -109,10 +109,11 @@ impl<H: Handler> Server<H> {
     fn begin(
         &mut self,
         input: &[u8],
-        Head { line, fields, len }: Head,
+        head: &Head,
         block: &Block,
         turn: &mut Turn<'_>,
     ) -> Result<Came, Fault> {
+        let &Head { ref line, fields, len } = head;
         let mut request = Request {
             head: &input[..len],
             line,
@@ -161,7 +162,13 @@ impl<H: Handler> Server<H> {
         };
         let given =
             self.tell(&mut exchange, turn, |handler, reply| handler.on_request(&request, reply))?;
-        Ok(self.go_on(exchange, given, &input[len..], turn)?.behind(len))
+        let rest = &input[len..];
+        // Most are answered at once.
+        let came = match given {
+            Given::Done => self.done(&exchange, rest, turn),
+            given => self.go_on(exchange, given, rest, turn),
+        };
+        Ok(came?.behind(len))
     }
 
     /// Ends the conversation in order. `unread` says that the peer has sent, or may be sending,

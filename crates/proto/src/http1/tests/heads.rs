@@ -17,7 +17,7 @@ fn ours(input: &[u8]) -> Option<Parts> {
 fn ours_after(block: &mut Block, input: &[u8]) -> Option<Parts> {
     let head = head::parse(input, &mut Progress::default(), &Limits::default(), block);
     let head = head.ok()??;
-    let (fields, head, line) = (&input[head.fields..], &input[..head.len], head.line);
+    let (fields, head, line) = (&input[head.fields..], &input[..head.len], &head.line);
     let (content, upgrade) = (Content::None, false);
     let Block { spans, index, .. } = block;
     let request = Request { head, line, block: fields, spans, index, content, upgrade };
