@@ -28,11 +28,13 @@ pub(crate) enum Verdict {
 impl Asked<'_> {
     /// Judges content with this tag and date, in the order of RFC 9110, 13.2.2: of a pair of a tag
     /// and a date, the tag alone counts.
+    #[inline]
     pub(crate) fn judge(self, tag: &[u8], modified: Option<Wall>) -> Verdict {
+        if self.has_any(CONDITIONS) { self.judge_conditions(tag, modified) } else { Verdict::Send }
+    }
+
+    fn judge_conditions(self, tag: &[u8], modified: Option<Wall>) -> Verdict {
         use FieldName::{IfMatch, IfModifiedSince, IfNoneMatch, IfUnmodifiedSince};
-        if !self.has_any(CONDITIONS) {
-            return Verdict::Send;
-        }
         let required = match (self.list(IfMatch), self.sole(IfUnmodifiedSince).get()) {
             (Some(list), _) => lists(&list, tag, Comparison::Strong),
             (None, Some(date)) => is_newer(modified, date).is_none_or(|is_newer| !is_newer),

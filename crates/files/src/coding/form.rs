@@ -11,8 +11,15 @@ use crate::identity::Identity;
 
 impl FileEntry {
     /// Picks the form of the file that a request is answered with.
+    #[inline]
     pub(crate) fn choose(&self, asked: Asked<'_>) -> Choice<'_> {
-        let Some(coded) = &self.coded else { return Choice::Send(self) };
+        match &self.coded {
+            None => Choice::Send(self),
+            Some(coded) => self.choose_of(coded, asked),
+        }
+    }
+
+    fn choose_of<'f>(&'f self, coded: &'f Coded, asked: Asked<'_>) -> Choice<'f> {
         let accepted = asked.accept_encoding().settle();
         coded.choose(accepted, asked.range().is_some()).unwrap_or(Choice::Send(self))
     }

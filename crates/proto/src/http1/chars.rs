@@ -140,6 +140,22 @@ fn is_ipv6(bytes: &[u8]) -> bool {
 #[inline]
 pub(super) fn count(bytes: &[u8], class: impl Fn(u8) -> bool) -> usize {
     let mut at = 0;
+    // By fours, since what is counted is longer than that as a rule.
+    while let Some([a, b, c, d]) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
+        if !class(*a) {
+            return at;
+        }
+        if !class(*b) {
+            return at + 1;
+        }
+        if !class(*c) {
+            return at + 2;
+        }
+        if !class(*d) {
+            return at + 3;
+        }
+        at += 4;
+    }
     while at < bytes.len() && class(bytes[at]) {
         at += 1;
     }

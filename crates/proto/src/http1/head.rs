@@ -229,11 +229,9 @@ fn tokenize_request_line(input: &[u8]) -> Result<(Line, usize), Refusal> {
         return Err(Refusal::bad("sent a request target with a character that none has"));
     }
     let rest = &input[end + 1..];
-    let version = match rest.first_chunk() {
-        // Most are of one version, too.
-        Some(b"HTTP/1.1\r\n") => Ok(Version::Http11),
-        _ => version(rest, input),
-    }?;
+    // And of one version, too.
+    let current = rest.starts_with(b"HTTP/1.1\r\n");
+    let version = if current { Version::Http11 } else { version(rest, input)? };
     let method = if get { Some(Method::Get) } else { Method::from_token(&input[..method_len]) };
     let method = method.ok_or(Refusal::UNKNOWN_METHOD)?;
     let target = target::split(input, start, path_end, end, method)?;

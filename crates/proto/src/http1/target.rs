@@ -42,6 +42,7 @@ const BAD_FORM: Refusal = Refusal::bad("sent a request target that is of no form
 
 /// Takes apart the target at `start..end` of `head`, which is of target bytes only; its first `?` is
 /// at `mark`, which is `end` where it has none.
+#[inline]
 pub(super) fn split(
     head: &[u8],
     start: usize,
@@ -52,7 +53,18 @@ pub(super) fn split(
     let target = &head[start..end];
     let Range { start, end } = Range::new(start, end);
     let mark = mark as u32;
-    let authority = Range::default();
+    match target {
+        // Origin form (3.2.1).
+        [b'/', ..] if method != Method::Connect => {
+            Ok(Target { start, end, path: start, mark, authority: Range::default() })
+        }
+        _ => split_other(target, Range { start, end }, mark, method),
+    }
+}
+
+/// As [`split`], of a target that is not in origin form.
+fn split_other(target: &[u8], whole: Range, mark: u32, method: Method) -> Result<Target, Refusal> {
+    let Range { start, end } = whole;
     match target {
         [] => Err(Refusal::bad("sent no request target")),
         // Authority form, of CONNECT alone (3.2.3).
@@ -60,13 +72,11 @@ pub(super) fn split(
             if !target.contains(&b':') || !chars::is_host(target) {
                 return Err(BAD_FORM);
             }
-            Ok(Target { start, end, path: end, mark: end, authority: Range { start, end } })
+            Ok(Target { start, end, path: end, mark: end, authority: whole })
         }
-        // Origin form (3.2.1).
-        [b'/', ..] => Ok(Target { start, end, path: start, mark, authority }),
         // Asterisk form, of OPTIONS alone (3.2.4).
         [b'*'] if method == Method::Options => {
-            Ok(Target { start, end, path: start, mark, authority })
+            Ok(Target { start, end, path: start, mark, authority: Range::default() })
         }
         // Absolute form (3.2.2).
         _ => {
@@ -80,8 +90,7 @@ pub(super) fn split(
             }
             let host = start + scheme as u32;
             let path = host + len as u32;
-            let authority = Range { start: host, end: path };
-            Ok(Target { start, end, path, mark, authority })
+            Ok(Target { start, end, path, mark, authority: Range { start: host, end: path } })
         }
     }
 }
