@@ -63,6 +63,18 @@ impl<'a> Asked<'a> {
         if self.0.method() == Method::Get { self.sole(FieldName::Range) } else { Sole::None }
     }
 
+    /// Whether nothing is asked but the content: no condition, and no part of it.
+    pub(crate) fn is_plain(self) -> bool {
+        const OTHERWISE: FieldNames = FieldNames::of(&[
+            FieldName::IfMatch,
+            FieldName::IfNoneMatch,
+            FieldName::IfModifiedSince,
+            FieldName::IfUnmodifiedSince,
+            FieldName::Range,
+        ]);
+        !self.has_any(OTHERWISE)
+    }
+
     /// The origin of the page whose script asks, where one does.
     pub(crate) fn origin(self) -> Option<&'a [u8]> {
         self.sole(FieldName::Origin).get()

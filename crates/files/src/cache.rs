@@ -23,9 +23,9 @@ pub const FRESH: Duration = Duration::from_secs(1);
 /// before a reply begins gives the new content; one that is seen later cuts the reply.
 const CHECKED: Duration = Duration::from_millis(10);
 
-/// What an entry costs besides its key and its content: the entry, its fields, its place. Counted
-/// roughly, so that a flood of tiny entries is bounded in bytes as well.
-const OVERHEAD: usize = 1024;
+/// What an entry costs besides its key and its content: the entry, its fields, the reply that is made
+/// of them, its place. Counted roughly, so that a flood of tiny entries is bounded in bytes as well.
+const OVERHEAD: usize = 1536;
 
 /// How many slots are looked at for entries that have gone stale, each time one is put.
 const SWEEP: usize = 2;

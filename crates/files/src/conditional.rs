@@ -2,17 +2,9 @@
 //! the one that it knows.
 
 use sockeye_proto::Wall;
-use sockeye_proto::http1::{FieldName, FieldNames, date};
+use sockeye_proto::http1::{FieldName, date};
 
 use crate::asked::{Asked, Sole};
-
-/// The fields that are conditions, but for If-Range, which is one of ranges alone.
-const CONDITIONS: FieldNames = FieldNames::of(&[
-    FieldName::IfMatch,
-    FieldName::IfNoneMatch,
-    FieldName::IfModifiedSince,
-    FieldName::IfUnmodifiedSince,
-]);
 
 /// What the conditions come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,12 +20,7 @@ pub(crate) enum Verdict {
 impl Asked<'_> {
     /// Judges content with this tag and date, in the order of RFC 9110, 13.2.2: of a pair of a tag
     /// and a date, the tag alone counts.
-    #[inline]
     pub(crate) fn judge(self, tag: &[u8], modified: Option<Wall>) -> Verdict {
-        if self.has_any(CONDITIONS) { self.judge_conditions(tag, modified) } else { Verdict::Send }
-    }
-
-    fn judge_conditions(self, tag: &[u8], modified: Option<Wall>) -> Verdict {
         use FieldName::{IfMatch, IfModifiedSince, IfNoneMatch, IfUnmodifiedSince};
         let required = match (self.list(IfMatch), self.sole(IfUnmodifiedSince).get()) {
             (Some(list), _) => lists(&list, tag, Comparison::Strong),

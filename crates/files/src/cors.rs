@@ -90,17 +90,13 @@ impl Cors {
         fields
     }
 
-    /// Adds to `fields`, which have what stands in them, what depends on who asks.
-    #[inline]
-    pub(crate) fn grant<'f>(&self, fields: &'f Fields, origin: Option<&[u8]>) -> Cow<'f, Fields> {
-        // Nearly always nobody may, or everybody.
-        match &self.0 {
-            Allowed::None | Allowed::Any => Cow::Borrowed(fields),
-            Allowed::Some(_) => self.grant_one(fields, origin),
-        }
+    /// Whether it doesn't matter who asks.
+    pub(crate) fn is_same_for_all(&self) -> bool {
+        !matches!(self.0, Allowed::Some(_))
     }
 
-    fn grant_one<'f>(&self, fields: &'f Fields, origin: Option<&[u8]>) -> Cow<'f, Fields> {
+    /// Adds to `fields`, which have what stands in them, what depends on who asks.
+    pub(crate) fn grant<'f>(&self, fields: &'f Fields, origin: Option<&[u8]>) -> Cow<'f, Fields> {
         match self.granted(origin) {
             Some(origin) => {
                 let mut fields = fields.clone();

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use sockeye_proto::Wall;
+use sockeye_proto::http1::Ready;
 
 use crate::coding::{Coded, Coder, Coding};
 use crate::digest::Digest;
@@ -14,6 +15,7 @@ use crate::identity::{Identity, Stamp};
 use crate::look_up::{Found, LookUp};
 use crate::mounts::Mounts;
 use crate::options::Options;
+use crate::prepared::Prepared;
 use crate::store::{Absent, Stored};
 
 /// Files of up to so many bytes are kept in memory, larger ones as an open descriptor. Sending from
@@ -32,7 +34,7 @@ pub(crate) struct Entry {
 /// What a name leads to.
 #[derive(Debug)]
 pub(crate) enum What {
-    File(FileEntry),
+    File(Box<FileEntry>),
     /// The same path with a slash more or less is the one to ask for.
     Redirect(Slash),
     /// A folder without a page, which is listed.
@@ -62,6 +64,7 @@ pub(crate) struct FileEntry {
     pub(crate) tag: String,
     pub(crate) modified: Option<Wall>,
     pub(crate) head: Head,
+    pub(crate) prepared: Prepared,
     pub(crate) held: Held,
     /// Whether the fields say that another request may get another form.
     pub(crate) varies: bool,
@@ -96,24 +99,30 @@ impl Entry {
         };
         let found = {
             let known = known.as_ref().filter(|known| known.mount == Some(mount));
-            let known = known.and_then(|known| match &known.what {
-                What::File(file) => Some(file),
-                What::Redirect(_) | What::Listing | What::Absent(_) => None,
-            });
+            let known = known.and_then(|known| known.file());
             LookUp { folder: &mounts.get(mount).folder, known }.find(place)
         };
         let what = match found {
             Ok(Found::Same) => return known.expect("only what is known can be the same"),
-            Ok(Found::Other(what)) => *what,
+            Ok(Found::Other(what)) => what,
             Err(absent) => What::Absent(absent),
         };
         Arc::new(Self { mount: Some(mount), what })
     }
 
+    /// The file, where it is one.
+    fn file(&self) -> Option<&FileEntry> {
+        match &self.what {
+            What::File(file) => Some(file),
+            What::Redirect(_) | What::Listing | What::Absent(_) => None,
+        }
+    }
+
     /// The memory that it holds besides itself, in bytes.
     pub(crate) fn weight(&self) -> usize {
         let weight = |form: &FileEntry| match &form.held {
-            Held::Memory(bytes) => bytes.len(),
+            // Short content stands in the reply that is made ready, too.
+            Held::Memory(bytes) => bytes.len() + bytes.len().min(Ready::LONGEST_COPY),
             Held::Open(_) => 0,
         };
         self.forms().map(weight).sum()
@@ -134,10 +143,7 @@ impl Entry {
 
     /// A file as it is and in all its codings.
     fn forms(&self) -> impl Iterator<Item = &FileEntry> {
-        let file = match &self.what {
-            What::File(file) => Some(file),
-            What::Redirect(_) | What::Listing | What::Absent(_) => None,
-        };
+        let file = self.file();
         file.into_iter().chain(
             file.and_then(|file| file.coded.as_ref()).into_iter().flat_map(|coded| coded.all()),
         )
@@ -146,7 +152,7 @@ impl Entry {
     /// The same file with one coding more, or the knowledge that there is no use in it. Blocks.
     pub(crate) fn with_coding(&self, coder: &Coder, coding: Coding) -> Self {
         let what = match &self.what {
-            What::File(file) => What::File(coder.pack(file, coding)),
+            What::File(file) => What::File(Box::new(coder.pack(file, coding))),
             What::Redirect(slash) => What::Redirect(*slash),
             What::Listing => What::Listing,
             What::Absent(absent) => What::Absent(*absent),
@@ -178,6 +184,7 @@ impl FileEntry {
             tag,
             modified,
             head,
+            prepared: Prepared::default(),
             held,
             varies: false,
             coded: None,

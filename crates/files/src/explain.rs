@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use sockeye_proto::http1::{Fields, Status};
 
-use crate::entry::{Entry, FileEntry, Slash, What};
+use crate::entry::{Entry, Slash, What};
 use crate::mounts::{Mount, Mounts};
 use crate::path::Wanted;
 use crate::stage::{self, Stage};
@@ -150,7 +150,7 @@ impl Mounts {
             _ => (stage::status(absent.unwrap_or(Absent::Missing)), Rule::Nothing, Fields::new()),
         };
         let file = match &entry.what {
-            What::File(FileEntry { name, .. }) => Some(path_of(name).into_owned()),
+            What::File(file) => Some(path_of(&file.name).into_owned()),
             _ => None,
         };
         // What is denied is part of the name that was asked for.

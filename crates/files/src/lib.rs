@@ -79,6 +79,7 @@ mod multipart;
 mod open;
 mod options;
 mod path;
+mod prepared;
 mod range;
 mod scan;
 mod send;

@@ -25,7 +25,7 @@ const HTML: &[u8] = b".html";
 pub(crate) enum Found {
     /// What is known already.
     Same,
-    Other(Box<What>),
+    Other(What),
 }
 
 /// One look-up in one folder.
@@ -91,9 +91,7 @@ impl LookUp<'_> {
             && self.is_file(&[wanted.name(), HTML].concat());
         match why {
             _ if page => redirect(Slash::Drop),
-            Absent::NoIndex if self.folder.options.listing => {
-                Ok(Found::Other(Box::new(What::Listing)))
-            }
+            Absent::NoIndex if self.folder.options.listing => Ok(Found::Other(What::Listing)),
             why => Err(why),
         }
     }
@@ -127,7 +125,7 @@ impl LookUp<'_> {
             };
             if let Some(known) = self.known.filter(|known| known.still_is(name, rule, &identity)) {
                 let renewed = self.folder.coder.renew(self.folder, known);
-                let other = |file| Found::Other(Box::new(What::File(file)));
+                let other = |file| Found::Other(What::File(Box::new(file)));
                 return Ok(Loaded::Found(renewed.map_or(Found::Same, other)));
             }
             let hashed = identity.size <= self.folder.options.hashed_up_to;
@@ -146,7 +144,7 @@ impl LookUp<'_> {
             let opened = OpenedFile { name, rule, identity, now, digest };
             let mut entry = FileEntry::new(opened, held, &self.folder.options);
             self.folder.coder.equip(self.folder, &mut entry);
-            return Ok(Loaded::Found(Found::Other(Box::new(What::File(entry)))));
+            return Ok(Loaded::Found(Found::Other(What::File(Box::new(entry)))));
         }
         Err(Absent::Changing)
     }
@@ -172,7 +170,7 @@ enum Loaded {
 }
 
 fn redirect(slash: Slash) -> Result<Found, Absent> {
-    Ok(Found::Other(Box::new(What::Redirect(slash))))
+    Ok(Found::Other(What::Redirect(slash)))
 }
 
 /// Reads `size` bytes from the beginning; `None` where there are fewer.

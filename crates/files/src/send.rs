@@ -25,9 +25,23 @@ pub(crate) struct Manner<'a> {
     pub(crate) boundary: &'a Boundary,
 }
 
-/// Answers with a file, of which `head` speaks, or says that the client has it, or that it isn't
-/// what the client wants.
+/// Answers with a file, or says that the client has it, or that it isn't what the client wants.
 pub(crate) fn send(
+    file: &FileEntry,
+    manner: Manner<'_>,
+    asked: Asked<'_>,
+    reply: Reply<'_, '_>,
+) -> Answer {
+    let is_plain = asked.is_plain() && manner.cors.is_same_for_all();
+    if is_plain {
+        reply.send_ready(file.ready())
+    } else {
+        send_as(file, &file.head, manner, asked, reply)
+    }
+}
+
+/// As [`send`], where `head` speaks of the file.
+pub(crate) fn send_as(
     file: &FileEntry,
     head: &Head,
     manner: Manner<'_>,
@@ -48,7 +62,7 @@ pub(crate) fn send(
     }
     let fields = cors.grant(&head.fields, asked.origin());
     match ranges(file, asked, &reply) {
-        Ranges::Whole => whole(file, Status::OK, &fields, reply),
+        Ranges::Whole => reply.send(Status::OK, &fields, file.body()),
         Ranges::Many(parts) => multipart::send(file, &parts, &fields, boundary, reply),
         Ranges::One(part) => one(file, part, &fields, reply),
         Ranges::Unsatisfiable => {
@@ -75,18 +89,14 @@ fn ranges(file: &FileEntry, asked: Asked<'_>, reply: &Reply<'_, '_>) -> Ranges {
     Ranges::of(range, file.size())
 }
 
-/// Answers with all of a file, whatever is asked for.
-pub(crate) fn whole(
-    file: &FileEntry,
-    status: Status,
-    fields: &Fields,
-    reply: Reply<'_, '_>,
-) -> Answer {
-    let body = match file.held() {
-        Held::Memory(bytes) => Body::Shared(bytes),
-        Held::Open(source) => Body::File(range_of(source, Part { start: 0, len: file.size() })),
-    };
-    reply.send(status, fields, body)
+impl FileEntry {
+    /// All of it.
+    pub(crate) fn body(&self) -> Body<'_> {
+        match self.held() {
+            Held::Memory(bytes) => Body::Shared(bytes),
+            Held::Open(source) => Body::File(range_of(source, Part { start: 0, len: self.size() })),
+        }
+    }
 }
 
 fn one(file: &FileEntry, part: Part, fields: &Fields, reply: Reply<'_, '_>) -> Answer {

@@ -123,7 +123,7 @@ impl Site {
                 && let Choice::Send(form) = file.choose(asked)
             {
                 let manner = self.manner(entry);
-                return Progress::Answered(send::send(form, &form.head, manner, asked, reply));
+                return Progress::Answered(send::send(form, manner, asked, reply));
             }
         }
         let mut scratch = self.inner.scratch.borrow_mut();
@@ -378,14 +378,14 @@ impl Site {
     ) -> Answer {
         let manner = self.manner(entry);
         match stage {
-            Stage::Asked => send::send(form, &form.head, manner, asked, reply),
+            Stage::Asked => send::send(form, manner, asked, reply),
             Stage::Fallback { .. } => {
-                send::send(form, &stage::fallback_head(form), manner, asked, reply)
+                send::send_as(form, &stage::fallback_head(form), manner, asked, reply)
             }
             Stage::ErrorPage { .. } => {
                 let fields = stage::error_page_fields(form);
                 let fields = manner.cors.grant(&fields, asked.origin());
-                send::whole(form, Status::NOT_FOUND, &fields, reply)
+                reply.send(Status::NOT_FOUND, &fields, form.body())
             }
         }
     }

@@ -44,19 +44,20 @@ impl FileEntry {
         let mut form = self.clone();
         form.coded = None;
         form.vary();
-        form.tag = coding.tag(tag);
-        let Head { fields, not_modified } = &mut form.head;
+        let tag = coding.tag(tag);
+        let Head { fields, not_modified } = form.head_mut();
         for fields in [&mut *fields, not_modified] {
-            *fields = with(Cow::Owned(without(fields, &["ETag"])), "ETag", &form.tag);
+            *fields = with(Cow::Owned(without(fields, &["ETag"])), "ETag", &tag);
         }
         *fields = with(Cow::Borrowed(fields), "Content-Encoding", coding.name());
-        Self { identity, settled, held, ..form }
+        Self { tag, identity, settled, held, ..form }
     }
 
     /// Has every reply say that another request may get another form.
     fn vary(&mut self) {
         if !std::mem::replace(&mut self.varies, true) {
-            for fields in [&mut self.head.fields, &mut self.head.not_modified] {
+            let Head { fields, not_modified } = self.head_mut();
+            for fields in [fields, not_modified] {
                 *fields = with(Cow::Borrowed(fields), "Vary", "Accept-Encoding");
             }
         }

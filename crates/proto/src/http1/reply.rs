@@ -4,13 +4,10 @@ use bytes::Bytes;
 
 use super::chars;
 use super::exchange::{Exchange, Outgoing, Waits, Wanted};
+use super::ready::{Framing, Ready, Rest, WORTH_SHARING, put};
 use super::request::Version;
 use super::{Fields, Shared, Status, Stream};
 use crate::{FileRange, Job, Mark, Promise, Protocol, Remote, Ticket, Time, Turn, Wall};
-
-/// Bodies in memory of up to so many bytes are copied behind their head: one piece is cheaper to
-/// send than two.
-const WORTH_SHARING: usize = 1024;
 
 /// The content of a reply.
 #[derive(Clone, Debug)]
@@ -133,6 +130,21 @@ impl<'r, 't> Reply<'r, 't> {
                 Body::File(range) => self.turn.out.write_file(range),
                 Body::Empty => {}
             }
+        }
+        Answer(Given::Done)
+    }
+
+    /// Answers with a reply that was made before: for what is sent often.
+    pub fn send_ready(mut self, ready: &Ready) -> Answer {
+        self.exchange.settle(self.shared.limits.discard);
+        let is_sent = !self.exchange.head_only;
+        let end = if is_sent { ready.bytes.len() } else { ready.head };
+        let bytes = &ready.bytes[..end];
+        self.begin(ready.status, end - ready.head, |into| into.extend_from_slice(bytes));
+        match &ready.rest {
+            Some(Rest::Shared(bytes)) if is_sent => self.turn.out.write_shared(bytes.clone()),
+            Some(Rest::File(range)) if is_sent => self.turn.out.write_file(range.clone()),
+            _ => {}
         }
         Answer(Given::Done)
     }
@@ -283,8 +295,19 @@ impl<'r, 't> Reply<'r, 't> {
         }
     }
 
-    /// Writes a reply's head, and `content` behind it, in one step: this is the hot path.
+    /// Writes a reply's head, and `content` behind it.
     fn head(&mut self, status: Status, blocks: [&[u8]; 2], framing: Framing, content: &[u8]) {
+        self.begin(status, content.len(), |bytes| {
+            put(blocks[0], bytes);
+            put(blocks[1], bytes);
+            framing.write(bytes);
+            put(content, bytes);
+        });
+    }
+
+    /// Begins a reply, in one step: what all begin with, and what `fill` appends, the last bytes of
+    /// which are so much content.
+    fn begin(&mut self, status: Status, content: usize, fill: impl FnOnce(&mut Vec<u8>)) {
         let connection: &[u8] = match (self.exchange.version, self.exchange.persistent) {
             // Persistent is what HTTP/1.1 is when nothing is said, and HTTP/1.0 is not.
             (Version::Http11, true) => b"",
@@ -294,68 +317,10 @@ impl<'r, 't> Reply<'r, 't> {
         let (shared, wall) = (self.shared, self.turn.wall());
         self.turn.out.write_with(|bytes| {
             shared.open(status, wall, bytes);
-            put(blocks[0], bytes);
-            put(blocks[1], bytes);
             put(connection, bytes);
-            framing.write(bytes);
-            put(content, bytes);
+            fill(bytes);
         });
         self.exchange.status = Some(status);
-        self.exchange.content_at = Mark(self.turn.written().0 - content.len() as u64);
+        self.exchange.content_at = Mark(self.turn.written().0 - content as u64);
     }
-}
-
-/// Appends what most often is nothing, and then costs nothing.
-#[inline]
-fn put(run: &[u8], bytes: &mut Vec<u8>) {
-    if !run.is_empty() {
-        bytes.extend_from_slice(run);
-    }
-}
-
-/// What a reply's head says about where its content ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Framing {
-    /// Nothing: there is no content, or it goes on until the connection closes.
-    None,
-    /// `Content-Length`
-    Length(u64),
-    /// `Transfer-Encoding: chunked`
-    Chunked,
-}
-
-impl Framing {
-    /// Of a reply whose content has that length, where its status has content.
-    fn length(status: Status, length: u64) -> Self {
-        if status.has_content() { Self::Length(length) } else { Self::None }
-    }
-
-    /// Writes the field, if there is one, and the blank line that ends the head.
-    fn write(self, bytes: &mut Vec<u8>) {
-        match self {
-            Self::None => bytes.extend_from_slice(b"\r\n"),
-            Self::Length(length) => {
-                bytes.extend_from_slice(b"Content-Length: ");
-                write_number(length, bytes);
-                bytes.extend_from_slice(b"\r\n\r\n");
-            }
-            Self::Chunked => bytes.extend_from_slice(b"Transfer-Encoding: chunked\r\n\r\n"),
-        }
-    }
-}
-
-/// Writes a number in decimal digits.
-fn write_number(mut number: u64, bytes: &mut Vec<u8>) {
-    /// As many as the largest has.
-    const DIGITS: usize = 20;
-    let (mut digits, mut at) = ([0; DIGITS], DIGITS);
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    bytes.extend_from_slice(&digits[at..]);
 }

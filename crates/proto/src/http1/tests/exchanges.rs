@@ -56,9 +56,9 @@ fn replies_byte_for_byte() {
         (
             "TRACE / HTTP/1.1\r\nHost: a\r\n\r\n",
             format!(
-                "HTTP/1.1 405 Method Not Allowed\r\n{DATE}\
+                "HTTP/1.1 405 Method Not Allowed\r\n{DATE}Connection: close\r\n\
                  Content-Type: text/plain; charset=utf-8\r\n\
-                 X-Content-Type-Options: nosniff\r\nAllow: GET, HEAD\r\nConnection: close\r\n\
+                 X-Content-Type-Options: nosniff\r\nAllow: GET, HEAD\r\n\
                  Content-Length: 89\r\n\r\n405 Method Not Allowed\n\
                  The client sent a request with a method that is not allowed here.\n"
             ),

@@ -39,22 +39,22 @@ fn a_handler_may_write_the_pages_of_refusals() {
     for (input, ends) in [
         (
             "GET / HTTP/1.1\r\n\r\n",
-            "Content-Type: text/plain\r\nConnection: close\r\nContent-Length: 35\r\n\r\n\
+            "Connection: close\r\nContent-Type: text/plain\r\nContent-Length: 35\r\n\r\n\
              400 bad_request: sent no Host field",
         ),
         (
             "TRACE / HTTP/1.1\r\nHost: a\r\n\r\n",
-            "Content-Type: text/plain\r\nAllow: GET, HEAD\r\nConnection: close\r\n\
+            "Connection: close\r\nContent-Type: text/plain\r\nAllow: GET, HEAD\r\n\
              Content-Length: 73\r\n\r\n\
              405 refused_method: sent a request with a method that is not allowed here",
         ),
         (
             "HEAD / HTTP/1.1\r\n\r\n",
-            "Content-Type: text/plain\r\nConnection: close\r\nContent-Length: 35\r\n\r\n",
+            "Connection: close\r\nContent-Type: text/plain\r\nContent-Length: 35\r\n\r\n",
         ),
         (
             "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
-            "Content-Type: text/plain\r\nConnection: close\r\nContent-Length: 22\r\n\r\n\
+            "Connection: close\r\nContent-Type: text/plain\r\nContent-Length: 22\r\n\r\n\
              500 handler_panicked: ",
         ),
     ] {

@@ -1,0 +1,34 @@
+//! A file's whole reply, as nearly everybody gets it.
+
+use std::sync::OnceLock;
+
+use sockeye_proto::http1::{Ready, Status};
+
+use crate::entry::FileEntry;
+use crate::head::Head;
+
+/// The reply with all of a file under its own name: made when it is first sent, and sent again as
+/// long as the file is known.
+#[derive(Debug, Default)]
+pub(crate) struct Prepared(OnceLock<Ready>);
+
+/// A copy of a file is made to be changed: its reply is made anew.
+impl Clone for Prepared {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl FileEntry {
+    /// The reply with all of it.
+    pub(crate) fn ready(&self) -> &Ready {
+        let make = || Ready::new(Status::OK, &self.head.fields, self.body());
+        self.prepared.0.get_or_init(make)
+    }
+
+    /// What is said of the file, to be changed. The reply is made anew.
+    pub(crate) fn head_mut(&mut self) -> &mut Head {
+        self.prepared = Prepared::default();
+        &mut self.head
+    }
+}
