@@ -101,11 +101,12 @@ impl Shared {
 
     /// Writes what every reply begins with: its status line, and the fields that are made once a
     /// second.
+    #[inline]
     pub(super) fn open(&self, status: Status, now: Wall, bytes: &mut Vec<u8>) {
+        let mut opening = self.opening.borrow_mut();
         if self.second.replace(Some(now)) != Some(now) {
-            self.make_opening(now);
+            self.make_opening(now, &mut opening);
         }
-        let opening = self.opening.borrow();
         if status == Status::OK {
             bytes.extend_from_slice(&opening);
         } else {
@@ -115,8 +116,7 @@ impl Shared {
     }
 
     #[cold]
-    fn make_opening(&self, now: Wall) {
-        let mut opening = self.opening.borrow_mut();
+    fn make_opening(&self, now: Wall, opening: &mut Vec<u8>) {
         opening.clear();
         // Most replies have this status.
         opening.extend_from_slice(Status::OK_LINE);

@@ -114,6 +114,7 @@ impl Status {
     pub(super) const OK_LINE: &[u8] = b"HTTP/1.1 200 OK\r\n";
 
     /// Hands `write` the status line with its CRLF.
+    #[inline(never)]
     pub(super) fn with_line(self, write: impl FnOnce(&[u8])) {
         match self.named_line() {
             Some(line) => write(line),

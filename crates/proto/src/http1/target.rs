@@ -42,7 +42,7 @@ const BAD_FORM: Refusal = Refusal::bad("sent a request target that is of no form
 
 /// Takes apart the target at `start..end` of `head`, which is of target bytes only; its first `?` is
 /// at `mark`, which is `end` where it has none.
-#[inline]
+#[inline(always)]
 pub(super) fn split(
     head: &[u8],
     start: usize,
