@@ -9,7 +9,9 @@ use std::{io::Write, num::NonZeroUsize, rc::Rc};
 
 use sockeye::{
     Bound, Config, Peer, Protocol, Server, Service,
-    http1::{self, Answer, Content, Fields, Handler, Reply, Request, Shared, Status, Trailers},
+    http1::{
+        self, Answer, Body, Content, Fields, Handler, Reply, Request, Shared, Status, Trailers,
+    },
     proto::{Abandoned, Message, Ticket},
 };
 
@@ -53,9 +55,7 @@ impl Sums {
         let _ = write!(rest, "{}", self.sum.wrapping_add(self.number));
         let left = rest.len();
         let text = &text[..20 - left];
-        let mut stream = reply.stream(Status::OK, &self.fields, Some(text.len() as u64));
-        stream.write(text);
-        stream.end()
+        reply.send(Status::OK, &self.fields, Body::Copied(text))
     }
 }
 

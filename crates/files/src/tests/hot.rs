@@ -108,3 +108,29 @@ fn with_no_room_at_all_everything_is_still_answered() {
         assert_eq!(client.get("/a.txt").text(), "Hello");
     }
 }
+
+/// A hot name is found as it was sent, if that needs no decoding. A name that only looks like what
+/// was sent is another one.
+#[test]
+fn a_name_with_a_percent_sign_is_not_found_as_it_was_sent() {
+    let files = [("a%62", "percent"), ("ab", "letters"), ("%2e%2e", "dots"), ("100%", "all")];
+    let (_store, site) = memory(&files);
+    let mut client = Client::new(&site);
+    for _ in 0..3 {
+        for (path, content) in [
+            ("/a%2562", Some("percent")),
+            ("/a%62", Some("letters")),
+            ("/ab", Some("letters")),
+            ("/%252e%252e", Some("dots")),
+            ("/%2e%2e", None),
+            ("/100%25", Some("all")),
+            ("/100%", None),
+        ] {
+            let got = client.get(path);
+            assert_eq!(got.status == 200, content.is_some(), "{path}");
+            if let Some(content) = content {
+                assert_eq!(got.body, content.as_bytes(), "{path}");
+            }
+        }
+    }
+}

@@ -72,10 +72,11 @@ impl Ready {
         let body = if framing == Framing::None { Body::Empty } else { body };
         let rest = match body {
             Body::Empty => None,
-            Body::Static(content) if content.len() <= WORTH_SHARING => {
+            Body::Static(content) | Body::Copied(content) if content.len() <= WORTH_SHARING => {
                 bytes.extend_from_slice(content);
                 None
             }
+            Body::Copied(content) => Some(Rest::Shared(Bytes::copy_from_slice(content))),
             Body::Shared(content) if content.len() <= WORTH_SHARING => {
                 bytes.extend_from_slice(content);
                 None

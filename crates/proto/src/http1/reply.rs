@@ -14,6 +14,8 @@ use crate::{FileRange, Job, Mark, Promise, Protocol, Remote, Ticket, Time, Turn,
 pub enum Body<'a> {
     /// Nothing.
     Empty,
+    /// Bytes that are copied: what a handler has written for this one reply.
+    Copied(&'a [u8]),
     /// Bytes of the program.
     Static(&'static [u8]),
     /// Bytes that are shared with others: few are copied, many are not.
@@ -28,6 +30,7 @@ impl Body<'_> {
     pub fn len(&self) -> u64 {
         match self {
             Self::Empty => 0,
+            Self::Copied(bytes) => bytes.len() as u64,
             Self::Static(bytes) => bytes.len() as u64,
             Self::Shared(bytes) => bytes.len() as u64,
             Self::File(range) => range.len,
@@ -117,6 +120,7 @@ impl<'r, 't> Reply<'r, 't> {
         let length = Framing::length(status, body.len());
         let is_sent = length != Framing::None && !self.exchange.head_only;
         let content: &[u8] = match &body {
+            Body::Copied(bytes) if is_sent => bytes,
             Body::Static(bytes) if is_sent && bytes.len() <= WORTH_SHARING => bytes,
             Body::Shared(bytes) if is_sent && bytes.len() <= WORTH_SHARING => bytes,
             _ => b"",
@@ -128,7 +132,7 @@ impl<'r, 't> Reply<'r, 't> {
                 Body::Static(bytes) => self.turn.out.write_shared(Bytes::from_static(bytes)),
                 Body::Shared(bytes) => self.turn.out.write_shared(bytes.clone()),
                 Body::File(range) => self.turn.out.write_file(range),
-                Body::Empty => {}
+                Body::Empty | Body::Copied(_) => {}
             }
         }
         Answer(Given::Done)

@@ -6,6 +6,7 @@ mod exchanges;
 mod heads;
 mod logs;
 mod pages;
+mod ready;
 mod refusals;
 mod splits;
 mod streams;
