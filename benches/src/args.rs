@@ -11,18 +11,20 @@ Usage: sockeye-benches [OPTIONS]
        sockeye-benches counts [--check | --write]   what is exact, against benches/counts.txt
        sockeye-benches counts profile ROW           where a row's instructions go
 
-  --rows A,B        only these rows: small, pipelined, many, mix, pages, ten, churn, 1k, 16k, 100k,
-                    1m, 10m, echo, message, message-deep, message-churn, idle [all]
-  --servers A,B     only these servers: limit, ours, nginx, lighttpd, h2o, hyper, tokio [all that
-                    are here]
+  --rows A,B        only these rows: small, pipelined, many, logged, browser, mix, pages, ten, churn,
+                    1k, 16k, 100k, 1m, 10m, echo, message, message-deep, message-churn, idle [all]
+  --servers A,B     only these servers: limit, ours, nginx, lighttpd, h2o, static-web-server, axum,
+                    hyper, may, tokio [all that can be had]
   --rounds N        rounds in which every server has its turn [20]
   --seconds S       length of one measured run [1]
   --idle N          idle connections of the row `idle` [10000]
   --server FILE     the sockeye binary to measure [built from this tree]
   --json FILE       every run, for other programs
   --svg FILE        the ratios as a chart
-  --install         install the servers and packers that are missing, by apt-get
-  --quick           one short round: shows that everything works, not how fast it is
+  --install         install what is missing of the servers and of the programs that pack, by apt-get
+                    and cargo; static-web-server takes some minutes
+  --quick           one short round: shows that everything works, not how fast it is; servers that
+                    would have to be built or installed first are left out
   --help            this text
 ";
 
@@ -65,8 +67,6 @@ pub(crate) fn parse(words: &[String]) -> Result<Option<Args>> {
                 args.rounds = 1;
                 args.length = Duration::from_millis(200);
                 args.idle = 200;
-                // They would have to be built first.
-                args.servers.retain(|kind| !matches!(kind, Kind::Hyper | Kind::Tokio));
             }
             "--rows" => args.rows = value()?.split(',').map(row).collect::<Result<_>>()?,
             "--servers" => args.servers = value()?.split(',').map(server).collect::<Result<_>>()?,

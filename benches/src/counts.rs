@@ -11,8 +11,11 @@
 //! - **instructions**, in user space, and **allocations**, of the shard's turn: by callgrind, of a shard
 //!   that is stepped by hand with its peers in the same thread ([`scene`]), so that nothing depends on
 //!   who was faster.
-//! - **calls** to the kernel, of the whole program with one connection: by strace, the difference of a
-//!   longer and a shorter run, so that start and end cost nothing.
+//! - **calls** to the kernel, of the whole program with one connection: by strace ([`whole`]).
+//! - An access log is the program's, not the library's, so the row `logged` is a small reply as above
+//!   and what the log adds to it in the whole program, the thread that writes among it.
+//! - The row `browser-new` has peers that say different things, one after the other, where those of all
+//!   other rows say the same: what is known of the last head helps none of them.
 //! - **bytes** that the program holds for each of 10,000 idle connections.
 //!
 //! What it leaves out: the kernel's share, which is most of the time.
@@ -20,7 +23,7 @@
 mod callgrind;
 mod record;
 mod scene;
-mod strace;
+mod whole;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -28,7 +31,7 @@ use record::Counts;
 
 use crate::{
     Result, memory,
-    rows::{FILES, ROWS, Shape},
+    rows::{ROWS, Row, SMALL, Shape},
     servers::{Kind, Setup},
 };
 
@@ -74,21 +77,39 @@ fn measure() -> Result<Counts> {
         counts.set(name, "instructions", found.instructions);
         counts.set(name, "allocations", found.allocations);
     }
-    let setup = Setup::ours()?;
-    for row in ROWS.iter().filter(|row| strace::ROWS.contains(&row.name)) {
-        counts.set(row.name, "calls", strace::count(&setup, row)?);
+    let setup = Setup::only_ours()?;
+    log(&mut counts, &setup)?;
+    for row in ROWS.iter().filter(|row| whole::ROWS.contains(&row.name)) {
+        counts.set(row.name, "calls", whole::calls(&setup, row)?);
     }
     let descriptors = usize::try_from(memory::raise_descriptors()?)?;
     if descriptors < IDLE {
         return Err(format!("{IDLE} connections need more descriptors than {descriptors}").into());
     }
-    let idle = Shape::Idle { file: FILES[0] };
+    let idle = Shape::Idle { file: SMALL };
     let server = setup.start(Kind::Ours, idle, &[])?.ok_or("nothing to measure")?;
     let asks = idle.asks()?;
     let request = asks.first().ok_or("nothing to ask")?.wire(false);
     let memory = memory::measure(server.pid(), server.address, request, IDLE)?;
     counts.set("idle", "bytes", memory.per_connection);
     Ok(counts)
+}
+
+/// Adds what an access log adds to a small reply.
+fn log(counts: &mut Counts, setup: &Setup) -> Result<()> {
+    let with = whole::instructions(setup, named("logged")?)?;
+    let without = whole::instructions(setup, named("small")?)?;
+    let small = |what| counts.get(&format!("small.{what}")).ok_or("the small reply comes first");
+    let instructions = small("instructions")? + with.instructions - without.instructions;
+    let allocations = small("allocations")? + with.allocations - without.allocations;
+    counts.set("logged", "instructions", instructions);
+    counts.set("logged", "allocations", allocations.max(0.0));
+    Ok(())
+}
+
+fn named(name: &str) -> Result<&'static Row> {
+    let row = ROWS.iter().find(|row| row.name == name);
+    row.ok_or_else(|| format!("there is no row {name}").into())
 }
 
 fn show(counts: &Counts) {

@@ -31,6 +31,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod browser;
 mod compare;
 mod counts;
 mod cpu;

@@ -5,7 +5,11 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use sockeye_load::{Ask, Plan, Request, Speaks, Until};
 use sockeye_proto::message::Message;
 
-use crate::{Result, pages::PAGES};
+use crate::{
+    Result,
+    browser::{self, BROWSERS},
+    pages::PAGES,
+};
 
 /// A load, and what stands for the limit under it.
 #[derive(Debug)]
@@ -27,6 +31,10 @@ pub(crate) enum Shape {
     Mix,
     /// A page's files, one after the other, asked for as a browser does.
     Pages,
+    /// A small reply for each line of an access log.
+    Logged,
+    /// A small reply to a browser's head: always the same one, or in turn those of several.
+    Browser { alike: bool },
     /// 64 bytes go out and come back.
     Echo,
     /// A search goes out in a frame, and its answer comes back: `depth` on one connection as in
@@ -43,7 +51,8 @@ pub(crate) struct File {
     pub(crate) size: usize,
 }
 
-const SMALL: File = File { name: "small.txt", size: 13 };
+/// What a small reply consists of.
+pub(crate) const SMALL: File = File { name: "small.txt", size: 13 };
 
 /// Every file that a row asks for, besides the pages.
 pub(crate) const FILES: [File; 6] = [
@@ -68,7 +77,7 @@ const fn row(name: &'static str, title: &'static str, load: Shape) -> Row {
 }
 
 /// The rows, in the order of the table.
-pub(crate) const ROWS: [Row; 17] = [
+pub(crate) const ROWS: [Row; 19] = [
     get("small", "small reply (13 bytes), keep-alive, 64 connections", 0, 64),
     row(
         "pipelined",
@@ -76,6 +85,8 @@ pub(crate) const ROWS: [Row; 17] = [
         Shape::Get { file: SMALL, depth: 16, most: None },
     ),
     get("many", "small reply, 1,000 connections", 0, 1000),
+    row("logged", "small reply, with an access log", Shape::Logged),
+    row("browser", "small reply to a browser's head of 1.5 KiB", Shape::Browser { alike: true }),
     row("mix", "sums: GET, POST with a length, POST in chunks", Shape::Mix),
     row("pages", "a page of 20 files of 3–300 KB, coded where they are text", Shape::Pages),
     row("ten", "ten requests per connection", Shape::Get { file: SMALL, depth: 1, most: Some(10) }),
@@ -127,6 +138,7 @@ impl Shape {
     pub(crate) fn file(self) -> Option<File> {
         match self {
             Self::Get { file, .. } | Self::Idle { file } => Some(file),
+            Self::Logged | Self::Browser { .. } => Some(SMALL),
             Self::Mix | Self::Pages | Self::Echo | Self::Message { .. } => None,
         }
     }
@@ -160,6 +172,15 @@ impl Shape {
             }
             Self::Get { file, .. } | Self::Idle { file } => {
                 vec![get(&format!("/{}", file.name)).ask()?]
+            }
+            Self::Logged => vec![get(&format!("/{}", SMALL.name)).ask()?],
+            Self::Browser { alike } => {
+                let ask = |browser| {
+                    let fields = browser::fields(browser);
+                    Request { fields, ..get(&format!("/{}", SMALL.name)) }.ask()
+                };
+                let browsers = if alike { 1 } else { BROWSERS };
+                (0..browsers).map(ask).collect::<std::result::Result<_, _>>()?
             }
             Self::Mix => {
                 let post = Request {

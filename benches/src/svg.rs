@@ -126,6 +126,7 @@ fn colour(kind: Kind) -> &'static str {
         Kind::H2o => "#8d7fb5",
         Kind::Hyper => "#c08552",
         Kind::Tokio => "#9a9a6a",
+        _ => "#777777",
     }
 }
 

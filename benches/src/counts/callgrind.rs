@@ -81,7 +81,7 @@ fn collect(name: &str, take: impl FnOnce(&Path) -> Result<String>) -> Result<(St
 }
 
 /// Reads callgrind's output: all instructions, and the calls of what allocates.
-fn read(text: &str) -> Option<(u64, u64)> {
+pub(super) fn read(text: &str) -> Option<(u64, u64)> {
     const ALLOCATE: [&str; 4] = ["malloc", "calloc", "realloc", "posix_memalign"];
     let mut names: HashMap<&str, &str> = HashMap::new();
     let (mut called, mut allocations, mut total) = ("", 0, None);

@@ -18,6 +18,7 @@ use sockeye::{
     },
     files::{CacheLimits, Folder, memory::Memory},
     http1,
+    proto::message::{self, reference::Reference},
 };
 
 use crate::{
@@ -26,8 +27,11 @@ use crate::{
     servers, sums,
 };
 
-/// What is counted, by the names of the rows.
-pub(super) const NAMES: [&str; 6] = ["small", "pipelined", "mix", "1k", "16k", "echo"];
+/// What is counted, by the names of the rows; one has no row.
+pub(super) const NAMES: [&str; 10] =
+    ["small", "pipelined", "browser", NEW, "mix", "1k", "16k", "echo", "message", "message-deep"];
+/// Browsers whose heads differ from the one before.
+const NEW: &str = "browser-new";
 
 /// Peers that write at once. With more requests than that in a turn, less of it would be each one's.
 const PEERS: usize = 16;
@@ -36,8 +40,7 @@ const WARM_UP: usize = 50;
 
 /// Makes the turns, and prints how many requests were answered in those that are counted.
 pub(super) fn run(name: &str, turns: usize) -> Result<()> {
-    let row = ROWS.iter().find(|row| row.name == name && NAMES.contains(&name));
-    let load = row.ok_or("there is no such scene")?.load;
+    let load = load(name).ok_or_else(|| format!("{name} is not counted by instructions"))?;
     let mut scene = Scene::new(load)?;
     for _ in 0..WARM_UP {
         scene.exchange(Shard::turn)?;
@@ -48,6 +51,14 @@ pub(super) fn run(name: &str, turns: usize) -> Result<()> {
     }
     println!("{requests}");
     Ok(())
+}
+
+fn load(name: &str) -> Option<Shape> {
+    match name {
+        NEW => Some(Shape::Browser { alike: false }),
+        _ if NAMES.contains(&name) => ROWS.iter().find(|row| row.name == name).map(|row| row.load),
+        _ => None,
+    }
 }
 
 /// What callgrind counts, by its name.
@@ -66,6 +77,8 @@ struct Scene {
     asks: Vec<Vec<u8>>,
     depth: usize,
     next: usize,
+    /// Each peer begins with another ask.
+    apart: bool,
     /// The lengths of the replies, as far as they are known.
     lens: Vec<usize>,
 }
@@ -97,7 +110,8 @@ impl Scene {
         let depth = load.depth();
         let asks: Vec<_> = load.asks()?.iter().map(|ask| ask.wire(false).repeat(depth)).collect();
         let lens = vec![0; asks.len()];
-        let mut scene = Self { shard, peers, asks, depth, next: 0, lens };
+        let apart = load == Shape::Browser { alike: false };
+        let mut scene = Self { shard, peers, asks, depth, next: 0, apart, lens };
         scene.learn()?;
         Ok(scene)
     }
@@ -132,21 +146,24 @@ impl Scene {
         &mut self,
         mut turn: impl FnMut(&mut Shard<Epoll>) -> std::io::Result<()>,
     ) -> Result<usize> {
-        let (ask, len) = (&self.asks[self.next], self.lens[self.next]);
-        let until = self.shard.tally().sent + (self.peers.len() * len) as u64;
-        for peer in &mut self.peers {
-            peer.write_all(ask)?;
+        let (next, apart, count) = (self.next, usize::from(self.apart), self.asks.len());
+        let at = |peer: usize| (next + peer * apart) % count;
+        let mut until = self.shard.tally().sent;
+        for (number, peer) in self.peers.iter_mut().enumerate() {
+            peer.write_all(&self.asks[at(number)])?;
+            until += self.lens[at(number)] as u64;
         }
         while self.shard.tally().sent < until {
             turn(&mut self.shard)?;
         }
-        let mut reply = vec![0; len];
-        for peer in &mut self.peers {
+        for (number, peer) in self.peers.iter_mut().enumerate() {
+            let mut reply = vec![0; self.lens[at(number)]];
             peer.set_nonblocking(false)?;
             peer.read_exact(&mut reply)?;
             peer.set_nonblocking(true)?;
         }
-        self.next = (self.next + 1) % self.asks.len();
+        // Peers that differ from each other stay as they are.
+        self.next = if self.apart { 0 } else { (self.next + 1) % count };
         Ok(self.peers.len() * self.depth)
     }
 }
@@ -155,6 +172,11 @@ fn service(load: Shape) -> Box<dyn Service> {
     match load {
         Shape::Echo => Box::new(|_: &Peer| Box::new(Echo::default()) as Box<dyn Protocol>),
         Shape::Mix => Box::new(sums::service()),
+        Shape::Message { .. } => {
+            let shared = Rc::new(message::Shared::new(message::Limits::default()));
+            let reference = Reference::default();
+            Box::new(move |_: &Peer| shared.open(reference.clone()))
+        }
         _ => {
             let store = Memory::new();
             for file in FILES.iter().filter(|file| file.size <= 16 << 10) {

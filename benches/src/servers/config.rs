@@ -1,9 +1,13 @@
 //! The configurations of servers that are installed: each as a careful administrator would set it up
-//! for speed, with one worker and no access log.
+//! for speed, with one worker; an access log, where it is wanted, as they write it by default.
 
-use std::{net::SocketAddr, path::Path};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
-use super::{FILES, Shape, content};
+use super::content;
+use crate::rows::{SMALL, Shape};
 
 /// What a configuration depends on.
 #[derive(Debug)]
@@ -14,13 +18,15 @@ pub(super) struct Options<'a> {
     pub(super) connections: usize,
     /// What `nginx -V` says.
     pub(super) built: &'a str,
+    /// The access log, where there is to be one.
+    pub(super) log: Option<PathBuf>,
 }
 
 impl Options<'_> {
     /// Its small reply comes from its configuration, not from a file, which is the fastest that it
     /// can.
     pub(super) fn nginx(&self) -> String {
-        let Self { dir, address, load, connections, built } = self;
+        let Self { dir, address, load, connections, built, log } = self;
         let dir = dir.display();
         let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .iter()
@@ -28,7 +34,7 @@ impl Options<'_> {
             .map(|module| format!("  {module}_temp_path {dir}/{module};\n"))
             .collect();
         let small = match load.file() {
-            Some(file) if file == FILES[0] => {
+            Some(file) if file == SMALL => {
                 let body = String::from_utf8(content(file.size)).unwrap_or_default();
                 format!("location = /{} {{ return 200 \"{body}\"; }}", file.name)
             }
@@ -43,11 +49,12 @@ impl Options<'_> {
             Some(file) if file.size >= 1 << 20 => "tcp_nopush off; sendfile_max_chunk 128k;",
             _ => "tcp_nopush on;",
         };
+        let log = log.as_ref().map_or("off".to_owned(), |path| path.display().to_string());
         format!(
             "daemon off;\nmaster_process off;\npid {dir}/nginx.pid;\n\
              events {{ worker_connections {connections}; }}\n\
              http {{\n{temporary}\
-             \x20 access_log off;\n  sendfile on;\n  {push}\n  keepalive_requests 1000000000;\n\
+             \x20 access_log {log};\n  sendfile on;\n  {push}\n  keepalive_requests 1000000000;\n\
              \x20 open_file_cache max=1000 inactive=60s;\n  open_file_cache_valid 1s;\n\
              \x20 types {{ text/html html; text/css css; text/javascript js; image/svg+xml svg; \
              text/plain txt; }}\n\
@@ -56,13 +63,19 @@ impl Options<'_> {
     }
 
     pub(super) fn lighttpd(&self) -> String {
-        let Self { dir, address, connections, .. } = self;
+        let Self { dir, address, connections, log, .. } = self;
+        let log = log.as_ref().map_or_else(String::new, |path| {
+            format!(
+                "server.modules += ( \"mod_accesslog\" )\naccesslog.filename = \"{}\"\n",
+                path.display()
+            )
+        });
         format!(
             "server.document-root = \"{dir}/files\"\n\
              server.bind = \"{ip}\"\nserver.port = {port}\n\
              server.max-connections = {connections}\nserver.max-fds = {descriptors}\n\
              server.max-keep-alive-requests = 65535\n\
-             mimetype.assign = ( \".txt\" => \"text/plain\", \"\" => \"application/octet-stream\" )\n",
+             {log}mimetype.assign = ( \".txt\" => \"text/plain\", \"\" => \"application/octet-stream\" )\n",
             dir = dir.display(),
             ip = address.ip(),
             port = address.port(),
@@ -71,9 +84,12 @@ impl Options<'_> {
     }
 
     pub(super) fn h2o(&self) -> String {
-        let Self { dir, address, connections, .. } = self;
+        let Self { dir, address, connections, log, .. } = self;
+        let log = log
+            .as_ref()
+            .map_or_else(String::new, |path| format!("access-log: {}\n", path.display()));
         format!(
-            "num-threads: 1\nmax-connections: {connections}\nuser: {user}\n\
+            "{log}num-threads: 1\nmax-connections: {connections}\nuser: {user}\n\
              listen:\n  host: {ip}\n  port: {port}\n\
              hosts:\n  default:\n    paths:\n      /:\n        file.dir: {dir}/files\n\
              \x20       file.send-compressed: ON\n",

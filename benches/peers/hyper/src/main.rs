@@ -1,9 +1,5 @@
-//! Small servers of other crates, each on one thread, as their own examples write them.
-//!
-//! ```text
-//! sockeye-bench-peers hyper    # /small.txt, and the sums of the row `mix`
-//! sockeye-bench-peers tokio    # an echo
-//! ```
+//! A small reply, and the sums of the row `mix`, on hyper: one thread, as its own examples write it.
+//! Prints its address.
 
 #![forbid(unsafe_code)]
 
@@ -18,48 +14,21 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
-};
+use tokio::net::{TcpListener, TcpStream};
 
 const SMALL: &[u8] = b"Hello, world.";
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let what = std::env::args().nth(1);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let address = listener.local_addr()?;
-        match what.as_deref() {
-            Some("hyper") => {
-                println!("http://{address}");
-                loop {
-                    let (stream, _) = listener.accept().await?;
-                    stream.set_nodelay(true)?;
-                    tokio::spawn(serve(stream));
-                }
-            }
-            Some("tokio") => {
-                println!("tcp://{address}");
-                loop {
-                    let (stream, _) = listener.accept().await?;
-                    stream.set_nodelay(true)?;
-                    tokio::spawn(echo(stream));
-                }
-            }
-            _ => Err("hyper or tokio".into()),
+        println!("http://{}", listener.local_addr()?);
+        loop {
+            let (stream, _) = listener.accept().await?;
+            stream.set_nodelay(true)?;
+            tokio::spawn(serve(stream));
         }
     })
-}
-
-async fn echo(mut stream: TcpStream) {
-    let mut buffer = vec![0; 16 << 10];
-    while let Ok(count @ 1..) = stream.read(&mut buffer).await {
-        if stream.write_all(&buffer[..count]).await.is_err() {
-            break;
-        }
-    }
 }
 
 async fn serve(stream: TcpStream) {

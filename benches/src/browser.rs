@@ -1,0 +1,74 @@
+//! What a browser says with every request: a head of about 1.5 KiB, most of it a cookie.
+
+/// Browsers that differ in their cookies alone.
+pub(crate) const BROWSERS: usize = 16;
+
+/// The fields of one browser's requests, but for Host.
+pub(crate) fn fields(browser: usize) -> Vec<(String, String)> {
+    let cookie = cookie(browser);
+    [
+        ("sec-ch-ua", "\"Chromium\";v=\"141\", \"Not?A_Brand\";v=\"8\", \"Browser\";v=\"141\""),
+        ("sec-ch-ua-mobile", "?0"),
+        ("sec-ch-ua-platform", "\"Linux\""),
+        ("Upgrade-Insecure-Requests", "1"),
+        (
+            "User-Agent",
+            "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
+             Chrome/141.0.0.0 Safari/537.36",
+        ),
+        (
+            "Accept",
+            "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,\
+             image/apng,*/*;q=0.8",
+        ),
+        ("Sec-Fetch-Site", "same-origin"),
+        ("Sec-Fetch-Mode", "navigate"),
+        ("Sec-Fetch-User", "?1"),
+        ("Sec-Fetch-Dest", "document"),
+        ("Referer", "http://localhost/products/search?q=blue+sweater&sort=price&page=3"),
+        ("Accept-Encoding", "gzip, deflate, br, zstd"),
+        ("Accept-Language", "en-GB,en;q=0.9,de;q=0.8,fr;q=0.7"),
+        ("Cookie", cookie.as_str()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .to_vec()
+}
+
+/// Of one length, whoever's it is: names as sites have them, values that look like noise.
+fn cookie(browser: usize) -> String {
+    const NAMES: [&str; 6] = ["session", "_visitor", "consent", "theme", "experiments", "csrf"];
+    const LENGTHS: [usize; 6] = [256, 64, 160, 4, 128, 64];
+    let mut state = browser as u64 * 2 + 1;
+    let mut noise = |length: usize| -> String {
+        let digit = |_| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            char::from_digit((state >> 60) as u32, 16).unwrap_or('0')
+        };
+        (0..length).map(digit).collect()
+    };
+    let pairs: Vec<String> = NAMES
+        .iter()
+        .zip(LENGTHS)
+        .map(|(name, length)| format!("{name}={}", noise(length)))
+        .collect();
+    pairs.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rows::Shape;
+
+    #[test]
+    fn heads_are_one_and_a_half_kilobytes_long_and_differ_in_their_cookies() {
+        let asks = Shape::Browser { alike: false }.asks().unwrap();
+        let heads: Vec<&[u8]> = asks.iter().map(|ask| &ask.wire(false)[..]).collect();
+        assert_eq!(heads.len(), BROWSERS);
+        for (at, head) in heads.iter().enumerate() {
+            assert!((1400..1600).contains(&head.len()), "{}", head.len());
+            assert_eq!(head.len(), heads[0].len());
+            assert!(heads[..at].iter().all(|other| other != head), "{at}");
+        }
+        assert_eq!(Shape::Browser { alike: true }.asks().unwrap().len(), 1);
+    }
+}

@@ -1,0 +1,90 @@
+//! The whole program, with one connection: what a request costs is the difference of a longer run and
+//! a shorter one, so that start and end cost nothing.
+
+use std::{fs, num::NonZeroUsize, path::Path, sync::Arc, time::Duration};
+
+use sockeye_engine::driver::Target;
+use sockeye_load::{Share, Until, Worker};
+
+use super::callgrind::{self, Found};
+use crate::{
+    Result,
+    rows::Row,
+    servers::{Server, Setup},
+};
+
+/// The rows whose calls are counted: those whose replies are sent at once.
+pub(super) const ROWS: [&str; 10] =
+    ["small", "pipelined", "logged", "browser", "mix", "churn", "1k", "16k", "echo", "message"];
+
+/// The longer run and the shorter one, in requests.
+const RUNS: [u64; 2] = [3_200, 800];
+
+/// Counts a request's calls to the kernel, by strace.
+pub(super) fn calls(setup: &Setup, row: &Row) -> Result<f64> {
+    let mut found = Vec::new();
+    for requests in RUNS {
+        let out = setup.path("calls");
+        let text = run(setup.start_traced(row.load, &out)?, row, requests, &out)?;
+        found.push(read(&text).ok_or("strace has counted nothing")? as f64);
+    }
+    Ok(a_request(&found))
+}
+
+/// Counts a request's instructions and allocations, those of all threads.
+pub(super) fn instructions(setup: &Setup, row: &Row) -> Result<Found> {
+    let (mut instructions, mut allocations) = (Vec::new(), Vec::new());
+    for requests in RUNS {
+        let out = setup.path("instructions");
+        let text = run(setup.start_counted(row.load, &out)?, row, requests, &out)?;
+        let (all, of_memory) = callgrind::read(&text).ok_or("callgrind has counted nothing")?;
+        instructions.push(all as f64);
+        allocations.push(of_memory as f64);
+    }
+    Ok(Found { instructions: a_request(&instructions), allocations: a_request(&allocations) })
+}
+
+/// What each request of the longer run cost that the shorter one hadn't.
+fn a_request(found: &[f64]) -> f64 {
+    let [long, short] = RUNS;
+    (found[0] - found[1]) / (long - short) as f64
+}
+
+/// Makes so many requests and ends the server. Returns what was counted.
+fn run(server: Server, row: &Row, requests: u64, out: &Path) -> Result<String> {
+    let mut plan = row.plan()?;
+    plan.connections = NonZeroUsize::MIN;
+    plan.until = Until::Requests(requests);
+    plan.timeout = Duration::from_secs(5);
+    let lesson = sockeye_load::learn(&plan, &[Target::Ip(server.address)])?;
+    let share = Share::all(&plan);
+    let mut worker = Worker::new(Arc::new(plan), &lesson, share)?;
+    worker.run(None, |_, troubles| troubles == 0)?;
+    if worker.replies() != requests {
+        return Err(format!("{} of {requests} replies", worker.replies()).into());
+    }
+    server.end()?;
+    Ok(fs::read_to_string(out)?)
+}
+
+/// Reads the last line of strace's table: `100.00 0.1 5 1234 7 total`.
+fn read(text: &str) -> Option<u64> {
+    let total = text.lines().find(|line| line.trim_end().ends_with("total"))?;
+    total.split_whitespace().nth(3)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_total_is_found_with_errors_and_without() {
+        let table = "% time     seconds  usecs/call     calls    errors syscall\n\
+                     ------ ----------- ----------- --------- --------- ----------------\n\
+                     \x2050.00    0.000010           5         2           read\n\
+                     100.00    0.000020           5      1234         7 total\n";
+        assert_eq!(read(table), Some(1234));
+        assert_eq!(read("100.00    0.000020           5      12           total\n"), Some(12));
+        assert_eq!(read(""), None);
+    }
+}

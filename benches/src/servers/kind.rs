@@ -1,0 +1,117 @@
+//! Who is compared, and with what each can be.
+
+use crate::rows::{SMALL, Shape};
+
+/// Whose turn it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Limit,
+    Ours,
+    Nginx,
+    Lighttpd,
+    H2o,
+    StaticWebServer,
+    Axum,
+    Hyper,
+    May,
+    Tokio,
+}
+
+/// Where a server comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum From {
+    /// This tree.
+    Tree,
+    /// The system, as a package of this name.
+    System { package: &'static str },
+    /// `cargo install`, in this version.
+    Install { version: &'static str },
+    /// A small server in `benches/peers`, on this crate.
+    Peers { on: &'static str },
+}
+
+impl Kind {
+    /// All, in the order of the table.
+    pub(crate) const ALL: [Self; 10] = [
+        Self::Limit,
+        Self::Ours,
+        Self::Nginx,
+        Self::Lighttpd,
+        Self::H2o,
+        Self::StaticWebServer,
+        Self::Axum,
+        Self::Hyper,
+        Self::May,
+        Self::Tokio,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Limit => "limit",
+            Self::Ours => "Sockeye",
+            Self::Nginx => "nginx",
+            Self::Lighttpd => "lighttpd",
+            Self::H2o => "h2o",
+            Self::StaticWebServer => "static-web-server",
+            Self::Axum => "axum",
+            Self::Hyper => "hyper",
+            Self::May => "may",
+            Self::Tokio => "tokio",
+        }
+    }
+
+    /// As one types it.
+    pub(crate) fn word(self) -> &'static str {
+        if self == Self::Ours { "ours" } else { self.name() }
+    }
+
+    pub(super) fn from(self) -> From {
+        match self {
+            Self::Limit | Self::Ours => From::Tree,
+            Self::Nginx => From::System { package: "nginx-light" },
+            Self::Lighttpd => From::System { package: "lighttpd" },
+            Self::H2o => From::System { package: "h2o" },
+            Self::StaticWebServer => From::Install { version: "2.44.0" },
+            Self::Axum => From::Peers { on: "axum" },
+            Self::Hyper => From::Peers { on: "hyper" },
+            Self::May => From::Peers { on: "may_minihttp" },
+            Self::Tokio => From::Peers { on: "tokio" },
+        }
+    }
+
+    /// Whether it has something for this load.
+    pub(super) fn takes(self, load: Shape) -> bool {
+        let logs = load == Shape::Logged;
+        let small = load.file() == Some(SMALL) && !logs;
+        match self {
+            Self::Limit | Self::Ours => true,
+            Self::Nginx | Self::H2o => load.file().is_some() || load == Shape::Pages,
+            // It has no packed siblings.
+            Self::Lighttpd => load.file().is_some(),
+            // What they log is for developers, not a line for each request as the others have it.
+            Self::StaticWebServer | Self::Axum => {
+                load.file().is_some() && !logs || load == Shape::Pages
+            }
+            Self::Hyper => small || load == Shape::Mix,
+            // It doesn't close connections when it is asked to.
+            Self::May => small && load.most().is_none(),
+            Self::Tokio => load == Shape::Echo,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rows::ROWS;
+
+    #[test]
+    fn every_row_has_the_limit_and_ours_and_every_server_a_row() {
+        for row in &ROWS {
+            assert!(Kind::Limit.takes(row.load) && Kind::Ours.takes(row.load), "{}", row.name);
+        }
+        for kind in Kind::ALL {
+            assert!(ROWS.iter().any(|row| kind.takes(row.load)), "{}", kind.name());
+        }
+    }
+}

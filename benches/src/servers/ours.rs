@@ -1,0 +1,101 @@
+//! What this tree has to start: the program, the handler of the row `mix`, and the limit.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use super::{Server, Setup, Turn, cargo, target_dir};
+use crate::{
+    Result,
+    rows::{SENDFILE_FROM, Shape},
+    servers::Kind,
+};
+
+impl Setup {
+    /// Our server with its system calls counted into `out`.
+    pub(crate) fn start_traced(&self, load: Shape, out: &Path) -> Result<Server> {
+        let mut tracer = Command::new("strace");
+        tracer.args(["-f", "-c", "-o"]).arg(out);
+        self.start_under(tracer, load)
+    }
+
+    /// Our server under callgrind, which writes what it counted into `out`.
+    pub(crate) fn start_counted(&self, load: Shape, out: &Path) -> Result<Server> {
+        let mut tracer = Command::new("valgrind");
+        tracer.args(["--tool=callgrind", "--quiet"]);
+        tracer.arg(format!("--callgrind-out-file={}", out.display()));
+        self.start_under(tracer, load)
+    }
+
+    fn start_under(&self, mut tracer: Command, load: Shape) -> Result<Server> {
+        let program = self.ours(load)?;
+        tracer.arg(program.get_program()).args(program.get_args());
+        self.spawn(Kind::Ours, tracer, None)
+    }
+
+    pub(super) fn ours(&self, load: Shape) -> Result<Command> {
+        if load == Shape::Mix {
+            let mut command = Command::new(env::current_exe()?);
+            command.arg("sums");
+            return Ok(command);
+        }
+        let mut command = Command::new(self.sockeye.as_ref().ok_or("no sockeye to measure")?);
+        match load {
+            Shape::Echo => command.arg("echo"),
+            Shape::Message { .. } => command.arg("message").args(["--workers", "1"]),
+            _ => command.arg("http").arg(self.dir.join("files")).args(["--workers", "1"]),
+        };
+        if load == Shape::Logged {
+            command.arg("--access-log").arg(self.fresh_log(Kind::Ours)?);
+        }
+        command.args(["--listen", "127.0.0.1:0"]);
+        Ok(command)
+    }
+
+    /// A bare server, which sends the replies of `turns`.
+    pub(super) fn limit(&self, load: Shape, turns: &[Turn]) -> Result<Command> {
+        let mut command = Command::new(env::current_exe()?);
+        command.arg("limit");
+        // Of a file all replies are alike, whatever the requests are.
+        let turns = if load.file().is_some() { &turns[..turns.len().min(1)] } else { turns };
+        let mut paths = Vec::new();
+        for (at, (_, reply)) in turns.iter().enumerate() {
+            let path = self.dir.join(format!("reply-{at}"));
+            fs::write(&path, [&reply.head[..], &reply.body].concat())?;
+            paths.push(path);
+        }
+        let lengths: Vec<String> = turns.iter().map(|(length, _)| length.to_string()).collect();
+        match (load, &paths[..]) {
+            (Shape::Echo, _) => command.arg("echo"),
+            (Shape::Message { .. }, [path]) => command.arg("frames").args(&lengths).arg(path),
+            (_, [path]) => match load.file() {
+                Some(file) if file.size >= SENDFILE_FROM => {
+                    fs::write(path, &turns[0].1.head)?;
+                    command.arg("file").arg(path).arg(self.file(file.name))
+                }
+                _ => command.arg("reply").arg(path),
+            },
+            _ => command.arg("cycle").arg(lengths.join(",")).args(&paths),
+        };
+        if let Some(most) = load.most() {
+            command.arg(most.to_string());
+        }
+        Ok(command)
+    }
+}
+
+/// Builds the program from this tree, which is quick when nothing changed and right when
+/// something did.
+pub(super) fn build() -> Result<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("no workspace")?;
+    let status = cargo()
+        .current_dir(root)
+        .args(["build", "--release", "--quiet", "-p", "sockeye"])
+        .status()?;
+    if !status.success() {
+        return Err("sockeye does not build".into());
+    }
+    Ok(target_dir()?.join("release/sockeye"))
+}

@@ -1,0 +1,129 @@
+//! A server as a process: started on its core, asked for its address, and ended with the value that
+//! holds it.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    net::{SocketAddr, TcpStream},
+    path::Path,
+    process::{Child, ChildStdout, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::{
+    Result,
+    cpu::{self, Cores},
+};
+
+/// A server that runs until this value goes.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    child: Child,
+    _stdout: Option<BufReader<ChildStdout>>,
+}
+
+impl Server {
+    /// Starts `command` on the server's core; `log` takes what it says of errors. Its address is
+    /// `known`, or announced on its standard output.
+    pub(super) fn start(
+        mut command: Command,
+        cores: Cores,
+        log: &Path,
+        known: Option<SocketAddr>,
+    ) -> Result<Self> {
+        let program = command.get_program().to_string_lossy().into_owned();
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(fs::File::create(log)?);
+        // A child inherits its parent's core.
+        cpu::pin(cores.server)?;
+        let child = command.spawn();
+        cpu::pin(cores.client)?;
+        let mut child = child.map_err(|error| format!("{program}: {error}"))?;
+        let mut stdout = BufReader::new(child.stdout.take().ok_or("no standard output")?);
+        let mut server = Self { child, address: ([127, 0, 0, 1], 0).into(), _stdout: None };
+        let address = match known {
+            Some(address) => server.answers(address).then_some(address),
+            None => announced(&mut stdout),
+        };
+        // Kept open, so that a server that has more to say can say it.
+        server._stdout = Some(stdout);
+        server.address = address.ok_or_else(|| {
+            let said = fs::read_to_string(log).unwrap_or_default();
+            format!("{program} did not start: {}", said.trim())
+        })?;
+        Ok(server)
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Tells the program to stop, or the one under this process where that is a tracer, and waits
+    /// for both.
+    pub(crate) fn end(mut self) -> Result<()> {
+        let pid = self.child.id();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
+        let traced = children.split_whitespace().next();
+        let pid = traced.map_or(Ok(i32::try_from(pid)?), str::parse)?;
+        let pid = Pid::from_raw(pid).ok_or("no process has the number 0")?;
+        kill_process(pid, Signal::TERM)?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Waits until the server accepts connections; false when it ended instead.
+    fn answers(&mut self, address: SocketAddr) -> bool {
+        let patience = Instant::now() + Duration::from_secs(5);
+        while Instant::now() < patience {
+            if TcpStream::connect(address).is_ok() {
+                return true;
+            }
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return false;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        false
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Both fail only for a process that has already ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The first address that a server prints; `None` when it ends without one.
+fn announced(stdout: &mut impl BufRead) -> Option<SocketAddr> {
+    stdout.lines().map_while(std::io::Result::ok).find_map(|line| address_in(&line))
+}
+
+fn address_in(line: &str) -> Option<SocketAddr> {
+    let schemes = ["http://", "tcp://", "message://"];
+    let (_, rest) = schemes.iter().find_map(|scheme| line.split_once(scheme))?;
+    let end = rest.find(|c: char| !(c.is_ascii_hexdigit() || ".:[]".contains(c)));
+    rest[..end.unwrap_or(rest.len())].parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_found_in_what_a_server_prints() {
+        for (line, address) in [
+            ("http://127.0.0.1:8000", Some("127.0.0.1:8000")),
+            ("  at http://127.0.0.1:8000/ (Ctrl-C stops)", Some("127.0.0.1:8000")),
+            ("tcp://[::1]:7", Some("[::1]:7")),
+            ("message://127.0.0.1:65432", Some("127.0.0.1:65432")),
+            ("serving the folder files", None),
+        ] {
+            assert_eq!(address_in(line), address.map(|a| a.parse().unwrap()), "{line}");
+        }
+    }
+}
