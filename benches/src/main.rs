@@ -32,6 +32,7 @@
 
 mod args;
 mod browser;
+mod chart;
 mod compare;
 mod counts;
 mod cpu;
@@ -44,7 +45,7 @@ mod rows;
 mod servers;
 mod stats;
 mod sums;
-mod svg;
+
 mod table;
 
 use std::{error::Error, process::ExitCode};
@@ -89,7 +90,7 @@ fn run() -> Result<ExitCode> {
             .map_err(|error| format!("{}: {error}", path.display()))?;
     }
     if let Some(path) = &args.svg {
-        std::fs::write(path, svg::chart(&report))
+        std::fs::write(path, chart::chart(&report))
             .map_err(|error| format!("{}: {error}", path.display()))?;
     }
     for failure in &report.failures {

@@ -1,12 +1,10 @@
 //! One careful request before the many: what does this server's reply look like?
 
 use std::{
-    io::{Read, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
     time::Duration,
 };
-
-use memchr::memmem;
 
 use crate::Result;
 
@@ -32,27 +30,51 @@ pub(crate) fn connect(target: SocketAddr) -> Result<TcpStream> {
 /// Sends a request and reads the reply to its last byte.
 pub(crate) fn exchange(socket: &mut TcpStream, request: &[u8]) -> Result<Reply> {
     socket.write_all(request)?;
+    // Its capacity is spent on one reply: nothing more was asked for.
+    let mut reader = BufReader::new(socket);
     let mut head = Vec::new();
-    let end = loop {
-        if let Some(at) = memmem::find(&head, b"\r\n\r\n") {
-            break at + 4;
-        }
-        let mut some = [0; 4096];
-        let received = socket.read(&mut some)?;
-        if received == 0 || head.len() > HEAD_MAX {
+    while !head.ends_with(b"\r\n\r\n") {
+        if line(&mut reader, &mut head)? == 0 || head.len() > HEAD_MAX {
             return Err("the reply has no end of its head".into());
         }
-        head.extend_from_slice(&some[..received]);
-    };
-    let mut body = head.split_off(end);
-    let length = content_length(&head)?;
-    let present = body.len();
-    if present > length {
+    }
+    let mut body = Vec::new();
+    match framing(&head)? {
+        Framing::Length(length) => {
+            body.resize(length, 0);
+            reader.read_exact(&mut body)?;
+        }
+        Framing::Chunks => chunks(&mut reader, &mut body)?,
+    }
+    if !reader.buffer().is_empty() {
         return Err("the reply is longer than it says".into());
     }
-    body.resize(length, 0);
-    socket.read_exact(&mut body[present..])?;
     Ok(Reply { head, body })
+}
+
+/// Reads to the end of a line. Says how much that was.
+fn line(reader: &mut impl BufRead, into: &mut Vec<u8>) -> Result<usize> {
+    Ok(reader.take(HEAD_MAX as u64).read_until(b'\n', into)?)
+}
+
+/// Reads chunks to the last one, behind which no server here says anything.
+fn chunks(reader: &mut impl BufRead, body: &mut Vec<u8>) -> Result<()> {
+    loop {
+        let mut size = Vec::new();
+        line(reader, &mut size)?;
+        let size = usize::from_str_radix(str::from_utf8(&size)?.trim_end(), 16)?;
+        let begin = body.len();
+        body.resize(begin + size, 0);
+        reader.read_exact(&mut body[begin..])?;
+        let mut end = [0; 2];
+        reader.read_exact(&mut end)?;
+        if end != *b"\r\n" {
+            return Err("a chunk is longer than it says".into());
+        }
+        if size == 0 {
+            return Ok(());
+        }
+    }
 }
 
 /// Sends a request in a frame, and returns the frame that answers it.
@@ -72,22 +94,33 @@ pub(crate) fn frame(target: SocketAddr, request: &[u8]) -> Result<Vec<u8>> {
 
 /// What a frame's header says of its content. The servers here all space it alike.
 fn frame_length(header: &[u8]) -> Result<usize> {
-    let text = std::str::from_utf8(header)?;
+    let text = str::from_utf8(header)?;
     let (_, rest) = text.split_once("\"content-length\": ").ok_or("no content-length")?;
     let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
     Ok(rest[..end].parse()?)
 }
 
-fn content_length(head: &[u8]) -> Result<usize> {
-    let text = std::str::from_utf8(head)?;
+/// How the end of a reply is known.
+#[derive(Debug, PartialEq)]
+enum Framing {
+    Length(usize),
+    Chunks,
+}
+
+fn framing(head: &[u8]) -> Result<Framing> {
+    let text = str::from_utf8(head)?;
     if !text.starts_with("HTTP/1.1 200 ") {
         return Err(format!("not 200: {}", text.lines().next().unwrap_or_default()).into());
     }
-    let mut fields = text.lines().filter_map(|line| line.split_once(':'));
-    let (_, length) = fields
-        .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
-        .ok_or("the reply has no Content-Length")?;
-    Ok(length.trim().parse()?)
+    let field = |wanted: &str| {
+        let mut fields = text.lines().filter_map(|line| line.split_once(':'));
+        fields.find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.trim())
+    };
+    match (field("content-length"), field("transfer-encoding")) {
+        (Some(length), None) => Ok(Framing::Length(length.parse()?)),
+        (None, Some("chunked")) => Ok(Framing::Chunks),
+        _ => Err("the reply has neither a length nor chunks".into()),
+    }
 }
 
 #[cfg(test)]
@@ -95,11 +128,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_head_says_how_long_the_reply_is() {
-        let length = content_length(b"HTTP/1.1 200 OK\r\ncontent-LENGTH: 13\r\n\r\n");
-        assert_eq!(length.unwrap(), 13);
-        assert!(content_length(b"HTTP/1.1 404 Not Found\r\nContent-Length: 13\r\n\r\n").is_err());
-        assert!(content_length(b"HTTP/1.1 200 OK\r\n\r\n").is_err());
+    fn a_head_says_how_its_reply_ends() {
+        let of = |fields: &str| framing(format!("HTTP/1.1 200 OK\r\n{fields}\r\n").as_bytes());
+        assert_eq!(of("content-LENGTH: 13\r\n").unwrap(), Framing::Length(13));
+        assert_eq!(of("transfer-encoding: chunked\r\n").unwrap(), Framing::Chunks);
+        assert!(of("").is_err());
+        assert!(framing(b"HTTP/1.1 404 Not Found\r\nContent-Length: 13\r\n\r\n").is_err());
+    }
+
+    #[test]
+    fn chunks_are_put_together() {
+        let mut body = Vec::new();
+        chunks(&mut &b"3\r\nabc\r\nA\r\n0123456789\r\n0\r\n\r\n"[..], &mut body).unwrap();
+        assert_eq!(body, b"abc0123456789");
+        for wrong in [&b"3\r\nabcd\r\n0\r\n\r\n"[..], b"3\r\nab", b"x\r\n", b""] {
+            assert!(chunks(&mut &wrong[..], &mut Vec::new()).is_err());
+        }
     }
 
     #[test]

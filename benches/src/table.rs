@@ -13,23 +13,27 @@ use crate::{
     stats::{Estimate, Spread, estimate, spread},
 };
 
+/// More servers of others than this would make one table too wide to be read.
+const OTHERS: usize = 2;
+/// A ratio whose interval reaches farther than this, in parts of it, is an approximate one.
+const APPROXIMATE: f64 = 0.10;
+
 /// Writes the tables and what must be known to read them.
 pub(crate) fn markdown(report: &Report) -> String {
     let mut text = String::new();
     let timed: Vec<_> = report.rows.iter().filter(|row| !row.runs.is_empty()).collect();
     if !timed.is_empty() {
-        header(&mut text, report, |kind| match kind {
-            Kind::Limit => "limit".to_owned(),
-            Kind::Ours => format!("{0} | {0} ÷ limit", kind.name()),
-            _ => format!("{} ÷ limit", kind.name()),
-        });
-        for row in timed {
-            time_row(&mut text, report, row);
+        let (own, others): (Vec<Kind>, Vec<Kind>) =
+            report.kinds.iter().partition(|kind| matches!(kind, Kind::Limit | Kind::Ours));
+        if others.len() <= OTHERS {
+            times(&mut text, &timed, &report.kinds);
+        } else {
+            times(&mut text, &timed, &own);
+            ratios(&mut text, &timed, &report.kinds);
         }
-        text.push('\n');
     }
     for row in report.rows.iter().filter(|row| !row.memory.is_empty()) {
-        header(&mut text, report, |kind| kind.name().to_owned());
+        header(&mut text, "", report.kinds.iter().map(|kind| kind.name().to_owned()));
         memory_rows(&mut text, report, row);
         text.push('\n');
     }
@@ -37,32 +41,59 @@ pub(crate) fn markdown(report: &Report) -> String {
     text
 }
 
-fn header(text: &mut String, report: &Report, cell: impl Fn(Kind) -> String) {
-    let cells: Vec<String> = report.kinds.iter().map(|kind| cell(*kind)).collect();
-    let cells = cells.join(" | ");
-    let columns = cells.matches('|').count() + 2;
-    let _ = writeln!(text, "| | {cells} |\n|{}", "---|".repeat(columns));
+fn header(text: &mut String, corner: &str, cells: impl Iterator<Item = String>) {
+    let cells: Vec<String> = cells.collect();
+    let rule = "---|".repeat(cells.len() + 1);
+    let _ = writeln!(text, "|{corner} | {} |\n|{rule}", cells.join(" | "));
 }
 
-fn time_row(text: &mut String, report: &Report, row: &Measured) {
-    let _ = write!(text, "| {} ", row.row.title);
-    for kind in &report.kinds {
-        let runs = row.of(*kind);
-        if matches!(kind, Kind::Limit | Kind::Ours) {
-            let cost = spread(runs.iter().map(|run| run.micros));
-            let _ = match cost {
-                Some(cost) => write!(text, "| {}{} ", figures(cost, digits(cost)), rate(&runs)),
-                None => write!(text, "| – "),
-            };
+/// What a request costs with the limit and with ours, and every other server's ratio.
+fn times(text: &mut String, rows: &[&Measured], kinds: &[Kind]) {
+    let cells = kinds.iter().flat_map(|kind| match kind {
+        Kind::Limit => vec!["limit".to_owned()],
+        Kind::Ours => vec![kind.name().to_owned(), format!("{} ÷ limit", kind.name())],
+        _ => vec![format!("{} ÷ limit", kind.name())],
+    });
+    header(text, "", cells);
+    for row in rows {
+        let _ = write!(text, "| {} ", row.row.title);
+        for kind in kinds {
+            let runs = row.of(*kind);
+            if matches!(kind, Kind::Limit | Kind::Ours) {
+                let cost = spread(runs.iter().map(|run| run.micros));
+                let _ = match cost {
+                    Some(cost) => write!(text, "| {}{} ", figures(cost, digits(cost)), rate(&runs)),
+                    None => write!(text, "| – "),
+                };
+            }
+            if *kind != Kind::Limit {
+                let _ = match ratio(row, *kind) {
+                    Some(ratio) => write!(text, "| {} ", interval(ratio)),
+                    None => write!(text, "| – "),
+                };
+            }
         }
-        if *kind != Kind::Limit {
-            let _ = match ratio(row, *kind) {
-                Some(ratio) => write!(text, "| {} ", interval(ratio)),
-                None => write!(text, "| – "),
-            };
-        }
+        text.push_str("|\n");
     }
-    text.push_str("|\n");
+    text.push('\n');
+}
+
+/// The ratios alone, of as many servers as there are.
+fn ratios(text: &mut String, rows: &[&Measured], kinds: &[Kind]) {
+    let kinds: Vec<Kind> = kinds.iter().copied().filter(|kind| *kind != Kind::Limit).collect();
+    header(text, " ÷ limit", kinds.iter().map(|kind| kind.name().to_owned()));
+    for row in rows {
+        let cell = |kind: &Kind| ratio(row, *kind).map_or_else(|| "–".to_owned(), approximately);
+        let cells: Vec<String> = kinds.iter().map(cell).collect();
+        let _ = writeln!(text, "| {} | {} |", row.row.title, cells.join(" | "));
+    }
+    text.push('\n');
+}
+
+fn approximately(of: Estimate) -> String {
+    let far = (of.high - of.median).max(of.median - of.low) / of.median;
+    let mark = if of.confident && far <= APPROXIMATE { "" } else { "≈ " };
+    format!("{mark}{:.*}", if of.median < 9.995 { 2 } else { 1 }, of.median)
 }
 
 fn memory_rows(text: &mut String, report: &Report, row: &Measured) {
@@ -133,33 +164,49 @@ fn grouped(number: f64) -> String {
     text
 }
 
-fn legend(report: &Report) -> String {
+/// Which day, on what.
+pub(crate) fn place() -> String {
     let machine = machine();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    format!("{}, {}, Linux {}, loopback", date(now), machine.cpu, machine.kernel)
+}
+
+fn legend(report: &Report) -> String {
     let others = match &report.versions[..] {
         [] => String::new(),
         versions => format!(", {}", versions.join(", ")),
     };
     let mut text = format!(
-        "{}, {}, Linux {}, loopback{others}. Server CPU time per request in µs: median of {} rounds \
-         of {} s (least–most); requests per second, which are the server's only where it had no time \
-         to spare. One worker on one core, the client on {}. ÷ limit: against a bare server that \
-         parses nothing and sends the same bytes, in the same round: the median over the rounds, and \
-         the interval that holds the true one with 95 % confidence (with a ? where the rounds are too \
-         few for one: least–most).{}\n",
-        date(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())),
-        machine.cpu,
-        machine.kernel,
+        "{}{others}. Server CPU time per request in µs: median of {} rounds of {} s (least–most); \
+         requests per second, which are the server's only where it had no time to spare. One worker \
+         on one core, the client on {}. ÷ limit: against a bare server that parses nothing and sends \
+         the same bytes, in the same round: the median over the rounds, and the interval that holds \
+         the true one with 95 % confidence (with a ? where the rounds are too few for one: \
+         least–most); where it stands alone, ≈ says that the interval reaches farther than a tenth, \
+         or is none.\n",
+        place(),
         report.rounds,
         report.length.as_secs_f64(),
         if report.same_core { "the same, for want of another" } else { "another" },
-        match report.kinds.contains(&Kind::Nginx) {
-            true => " nginx takes the small reply from its configuration, the others from a file.",
-            false => "",
-        },
     );
+    let from = |kind, says: &str| report.kinds.contains(&kind).then(|| says.to_owned());
+    let not_from_files = [
+        from(Kind::Nginx, "nginx from its configuration"),
+        from(Kind::Hyper, "hyper from its program"),
+        from(Kind::May, "may from its program"),
+    ];
+    let not_from_files: Vec<String> = not_from_files.into_iter().flatten().collect();
+    if !not_from_files.is_empty() {
+        let _ = writeln!(
+            text,
+            "The small reply comes from a file, but with {}.",
+            not_from_files.join(", with ")
+        );
+    }
     if report.rows.iter().any(|row| row.row.load == Shape::Pages && !row.runs.is_empty()) {
         text.push_str("Of a page's text each server sends the coding that it has and prefers.\n");
     }
+    text.push_str(&log(report).unwrap_or_default());
     let runs = report.rows.iter().flat_map(|row| &row.runs);
     let disturbed = runs.clone().filter(|run| run.disturbed()).count();
     if disturbed > 0 {
@@ -171,6 +218,22 @@ fn legend(report: &Report) -> String {
         );
     }
     text
+}
+
+/// What an access log adds to a small reply, as far as both were measured.
+fn log(report: &Report) -> Option<String> {
+    let find = |name| report.rows.iter().find(|row| row.row.name == name);
+    let (with, without) = (find("logged")?, find("small")?);
+    let added = |kind: &Kind| {
+        let added = ratio(with, *kind)?.median - ratio(without, *kind)?.median;
+        Some(format!("{added:.2} with {}", kind.name()))
+    };
+    // The limit has no log.
+    let kinds = report.kinds.iter().filter(|kind| **kind != Kind::Limit);
+    let added: Vec<String> = kinds.filter_map(added).collect();
+    let list = added.join(", ");
+    (!added.is_empty())
+        .then(|| format!("An access log adds to a small reply, in limits: {list}.\n"))
 }
 
 /// What it ran on.
@@ -231,6 +294,15 @@ mod tests {
         ] {
             assert_eq!(date(seconds), day);
         }
+    }
+
+    #[test]
+    fn a_ratio_that_stands_alone_says_when_it_is_rough() {
+        let of = |median, low, high, confident| Estimate { median, low, high, confident };
+        assert_eq!(approximately(of(1.05, 1.0, 1.1, true)), "1.05");
+        assert_eq!(approximately(of(1.05, 0.9, 1.1, true)), "≈ 1.05");
+        assert_eq!(approximately(of(1.05, 1.05, 1.05, false)), "≈ 1.05");
+        assert_eq!(approximately(of(12.34, 12.0, 12.5, true)), "12.3");
     }
 
     #[test]
