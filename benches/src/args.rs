@@ -28,6 +28,10 @@ Usage: sockeye-benches [OPTIONS]
   --help            this text
 ";
 
+/// A run that is shorter measures its beginning, and nobody waits for one that is longer.
+const LEAST_SECONDS: f64 = 0.1;
+const MOST_SECONDS: f64 = 3600.0;
+
 /// What to measure, how long and how often.
 #[derive(Debug)]
 pub(crate) struct Args {
@@ -70,12 +74,15 @@ pub(crate) fn parse(words: &[String]) -> Result<Option<Args>> {
             }
             "--rows" => args.rows = value()?.split(',').map(row).collect::<Result<_>>()?,
             "--servers" => args.servers = value()?.split(',').map(server).collect::<Result<_>>()?,
-            "--rounds" => args.rounds = number::<usize>(flag, value()?)?.max(1),
+            "--rounds" => args.rounds = at_least_one(flag, value()?)?,
             "--seconds" => {
                 let seconds: f64 = number(flag, value()?)?;
-                args.length = Duration::try_from_secs_f64(seconds.max(0.1))?;
+                if !(LEAST_SECONDS..=MOST_SECONDS).contains(&seconds) {
+                    return Err(format!("{flag} wants {LEAST_SECONDS} to {MOST_SECONDS}").into());
+                }
+                args.length = Duration::from_secs_f64(seconds);
             }
-            "--idle" => args.idle = number::<usize>(flag, value()?)?.max(1),
+            "--idle" => args.idle = at_least_one(flag, value()?)?,
             "--server" => args.server = Some(value()?.into()),
             "--svg" => args.svg = Some(value()?.into()),
             "--install" => args.install = true,
@@ -94,6 +101,13 @@ fn row(name: &str) -> Result<&'static str> {
 fn server(name: &str) -> Result<Kind> {
     let found = Kind::ALL.into_iter().find(|kind| kind.word() == name);
     found.ok_or_else(|| format!("there is no server {name}; --help lists them").into())
+}
+
+fn at_least_one(flag: &str, word: &str) -> Result<usize> {
+    match number(flag, word)? {
+        0 => Err(format!("{flag} wants at least 1").into()),
+        number => Ok(number),
+    }
 }
 
 fn number<T: FromStr>(flag: &str, word: &str) -> Result<T> {
@@ -123,6 +137,10 @@ mod tests {
         for (line, says) in [
             ("--rounds", "--rounds wants a value"),
             ("--rounds many", "--rounds wants a number, not many"),
+            ("--rounds 0", "--rounds wants at least 1"),
+            ("--idle 0", "--idle wants at least 1"),
+            ("--seconds 0", "--seconds wants 0.1 to 3600"),
+            ("--seconds NaN", "--seconds wants 0.1 to 3600"),
             ("--rows 3k", "there is no row 3k; --help lists them"),
             ("--servers apache", "there is no server apache; --help lists them"),
             ("--fast", "--fast is not known; --help lists what is"),

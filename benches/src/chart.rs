@@ -105,8 +105,8 @@ pub(crate) fn chart(report: &Report) -> String {
         height - 1.0,
     );
     text(&mut svg, (MARGIN, 34.0), "t\" font-size=\"17\" font-weight=\"600", head);
-    let says = "That one parses nothing and sends the same bytes: the dashed line, 1. Shorter is \
-                better. On each bar, how sure its length is.";
+    let says = "The bare one parses nothing and sends the same bytes: 1, the dashed line. Shorter is \
+                better. What is beyond 3 is broken off.";
     text(&mut svg, (MARGIN, 54.0), "m", says);
     svg + &body + "</svg>\n"
 }
@@ -168,10 +168,10 @@ fn bar(svg: &mut String, zero: f64, y: f64, kind: Kind, estimate: &Estimate) {
     } else if high > low {
         let (from, to) = (zero + place(low), zero + place(high));
         let (above, below) = (middle - 2.5, middle + 2.5);
+        let last = if high > MOST { String::new() } else { format!("M{to:.1} {above}V{below}") };
         let _ = writeln!(
             svg,
-            "<path class=\"w\" d=\"M{from:.1} {above}V{below}M{from:.1} {middle}H{to:.1}M{to:.1} \
-             {above}V{below}\"/>",
+            "<path class=\"w\" d=\"M{from:.1} {above}V{below}M{from:.1} {middle}H{to:.1}{last}\"/>",
         );
         end = end.max(to);
     }

@@ -103,6 +103,9 @@ pub(crate) fn run(args: &Args) -> Result<Report> {
     let setup = Setup::new(args)?;
     cpu::pin(setup.cores.client)?;
     let kinds = setup.kinds(&args.servers);
+    if kinds.is_empty() {
+        return Err("none of these servers is here".into());
+    }
     let mut report = Report {
         rounds: args.rounds,
         length: args.length,
@@ -166,7 +169,7 @@ impl Turn<'_> {
             let Some(run) = self.time_once(round, length)? else { return Ok(None) };
             let again = run.disturbed() && attempt < self.setup.tries;
             eprintln!(
-                "  {:>7}  {:8.2} µs  {:9.0}/s  server {:3.0} %, client {:3.0} %, others {:.0} %{}",
+                "  {:>17}  {:8.2} µs  {:9.0}/s  server {:3.0} %, client {:3.0} %, others {:.0} %{}",
                 self.kind.name(),
                 run.micros,
                 run.per_second(),

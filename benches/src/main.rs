@@ -48,7 +48,13 @@ mod sums;
 
 mod table;
 
-use std::{error::Error, process::ExitCode};
+use std::{
+    error::Error,
+    fs::File,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 /// Whatever went wrong, as a sentence: a bench has nobody who would match on a kind.
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -83,18 +89,25 @@ fn run() -> Result<ExitCode> {
     if cfg!(debug_assertions) && !args.quick {
         return Err("without optimisation the figures mean nothing: add --release".into());
     }
+    // What can't be written is better known now than when everything was measured.
+    let open = |path: &Option<PathBuf>| path.as_deref().map(open).transpose();
+    let (json, svg) = (open(&args.json)?, open(&args.svg)?);
     let report = compare::run(&args)?;
-    print!("{}", table::markdown(&report));
-    if let Some(path) = &args.json {
-        std::fs::write(path, json::write(&report))
-            .map_err(|error| format!("{}: {error}", path.display()))?;
-    }
-    if let Some(path) = &args.svg {
-        std::fs::write(path, chart::chart(&report))
-            .map_err(|error| format!("{}: {error}", path.display()))?;
+    io::stdout().write_all(table::markdown(&report).as_bytes())?;
+    for (file, text) in [(json, json::write(&report)), (svg, chart::chart(&report))] {
+        if let Some(mut file) = file {
+            file.set_len(0)?;
+            file.write_all(text.as_bytes())?;
+        }
     }
     for failure in &report.failures {
         eprintln!("failed: {failure}");
     }
     Ok(if report.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Opens a file to be written, and leaves what is in it until then.
+fn open(path: &Path) -> Result<File> {
+    let file = File::options().write(true).create(true).truncate(false).open(path);
+    Ok(file.map_err(|error| format!("{}: {error}", path.display()))?)
 }

@@ -81,7 +81,7 @@ pub(crate) const ROWS: [Row; 19] = [
     get("small", "small reply (13 bytes), keep-alive, 64 connections", 0, 64),
     row(
         "pipelined",
-        "the same, pipelined 16 deep",
+        "small reply, pipelined 16 deep",
         Shape::Get { file: SMALL, depth: 16, most: None },
     ),
     get("many", "small reply, 1,000 connections", 0, 1000),
@@ -102,7 +102,11 @@ pub(crate) const ROWS: [Row; 19] = [
         "message and answer, keep-alive, 64 connections",
         Shape::Message { depth: Some(1) },
     ),
-    row("message-deep", "the same, pipelined 16 deep", Shape::Message { depth: Some(16) }),
+    row(
+        "message-deep",
+        "message and answer, pipelined 16 deep",
+        Shape::Message { depth: Some(16) },
+    ),
     row("message-churn", "a connection per message", Shape::Message { depth: None }),
     Row { name: "idle", title: "memory", load: Shape::Idle { file: SMALL }, connections: 1 },
 ];

@@ -15,8 +15,8 @@ use crate::{
 
 /// More servers of others than this would make one table too wide to be read.
 const OTHERS: usize = 2;
-/// A ratio whose interval reaches farther than this, in parts of it, is an approximate one.
-const APPROXIMATE: f64 = 0.10;
+/// A ratio whose interval reaches farther than this, in parts of it, is a rough one.
+const ROUGH: f64 = 0.10;
 
 /// Writes the tables and what must be known to read them.
 pub(crate) fn markdown(report: &Report) -> String {
@@ -91,9 +91,13 @@ fn ratios(text: &mut String, rows: &[&Measured], kinds: &[Kind]) {
 }
 
 fn approximately(of: Estimate) -> String {
-    let far = (of.high - of.median).max(of.median - of.low) / of.median;
-    let mark = if of.confident && far <= APPROXIMATE { "" } else { "≈ " };
+    let mark = if is_rough(of) { "≈ " } else { "" };
     format!("{mark}{:.*}", if of.median < 9.995 { 2 } else { 1 }, of.median)
+}
+
+fn is_rough(of: Estimate) -> bool {
+    let far = (of.high - of.median).max(of.median - of.low);
+    !of.confident || far > of.median * ROUGH
 }
 
 fn memory_rows(text: &mut String, report: &Report, row: &Measured) {
@@ -225,8 +229,9 @@ fn log(report: &Report) -> Option<String> {
     let find = |name| report.rows.iter().find(|row| row.row.name == name);
     let (with, without) = (find("logged")?, find("small")?);
     let added = |kind: &Kind| {
-        let added = ratio(with, *kind)?.median - ratio(without, *kind)?.median;
-        Some(format!("{added:.2} with {}", kind.name()))
+        let (with, without) = (ratio(with, *kind)?, ratio(without, *kind)?);
+        let mark = if is_rough(with) || is_rough(without) { "≈ " } else { "" };
+        Some(format!("{mark}{:.2} with {}", with.median - without.median, kind.name()))
     };
     // The limit has no log.
     let kinds = report.kinds.iter().filter(|kind| **kind != Kind::Limit);

@@ -94,7 +94,7 @@ impl Kind {
             }
             Self::Hyper => small || load == Shape::Mix,
             // It doesn't close connections when it is asked to.
-            Self::May => small && load.most().is_none(),
+            Self::May => small,
             Self::Tokio => load == Shape::Echo,
         }
     }
