@@ -3,6 +3,8 @@
 //! ```text
 //! cargo run --release -p sockeye-benches              # every row, about an hour
 //! cargo run --release -p sockeye-benches -- --quick   # does it work at all?
+//! cargo run --release -p sockeye-benches -- --install --rows small,logged --servers limit,ours,nginx
+//! cargo run --release -p sockeye-benches -- --svg chart.svg --json runs.json
 //! cargo run --release -p sockeye-benches -- --help
 //! cargo run --release -p sockeye-benches -- counts    # what is exact: see [`counts`]
 //! ```

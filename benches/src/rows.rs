@@ -86,7 +86,11 @@ pub(crate) const ROWS: [Row; 19] = [
     ),
     get("many", "small reply, 1,000 connections", 0, 1000),
     row("logged", "small reply, with an access log", Shape::Logged),
-    row("browser", "small reply to a browser's head of 1.5 KiB", Shape::Browser { alike: true }),
+    row(
+        "browser",
+        "small reply to a browser's head of 1.5 KiB, always the same",
+        Shape::Browser { alike: true },
+    ),
     row("mix", "sums: GET, POST with a length, POST in chunks", Shape::Mix),
     row("pages", "a page of 20 files of 3–300 KB, coded where they are text", Shape::Pages),
     row("ten", "ten requests per connection", Shape::Get { file: SMALL, depth: 1, most: Some(10) }),

@@ -93,7 +93,7 @@ impl Kind {
                 load.file().is_some() && !logs || load == Shape::Pages
             }
             Self::Hyper => small || load == Shape::Mix,
-            // It doesn't close connections when it is asked to.
+            // It doesn't close connections when it is asked to; the client does.
             Self::May => small,
             Self::Tokio => load == Shape::Echo,
         }

@@ -16,6 +16,7 @@ const PACKERS: [&str; 2] = ["brotli", "gzip"];
 /// started now nor at the next start of the system: nobody asked for it.
 const INSTALL: &str = "\
 set -e
+exec >&2
 policy=/usr/sbin/policy-rc.d
 if [ ! -e $policy ]; then
   printf '#!/bin/sh\\nexit 101\\n' > $policy
