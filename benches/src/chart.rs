@@ -24,6 +24,8 @@ const LONGEST: f64 = COLUMN - LEFT - 44.0;
 /// From one bar to the next, and how much of that is bar.
 const STEP: f64 = 16.0;
 const BAR: f64 = 11.0;
+/// The space of a figure behind a bar.
+const FIGURE: f64 = 36.0;
 /// A panel's title, and the space below a panel.
 const TITLE: f64 = 20.0;
 const GAP: f64 = 16.0;
@@ -177,6 +179,11 @@ fn bar(svg: &mut String, zero: f64, y: f64, kind: Kind, estimate: &Estimate) {
     }
     let digits = if median < 9.995 { 2 } else { 1 };
     let class_of_value = format!("{}{weight}", if ours { "t" } else { "m" });
+    // Beside the limit, not on it.
+    let limit = zero + place(1.0);
+    if (limit - FIGURE..limit).contains(&end) {
+        end = limit;
+    }
     text(svg, (end + 5.0, base), &class_of_value, &format!("{median:.digits$}"));
 }
 
@@ -192,6 +199,7 @@ fn footnote(report: &Report) -> Vec<String> {
         table::place(),
         report.versions.join(", "),
         match report.rows.iter().flat_map(|row| ratio(row, Kind::Ours)).all(|r| r.confident) {
+            _ if report.rounds == 1 => "nothing, for want of a second round".to_owned(),
             true => format!(
                 "the interval that holds the true median with 95 % confidence, of {} rounds",
                 report.rounds

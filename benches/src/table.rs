@@ -181,7 +181,7 @@ fn legend(report: &Report) -> String {
         versions => format!(", {}", versions.join(", ")),
     };
     let mut text = format!(
-        "{}{others}. Server CPU time per request in µs: median of {} rounds of {} s (least–most); \
+        "{}{others}. Server CPU time per request in µs: median of {} of {} s (least–most); \
          requests per second, which are the server's only where it had no time to spare. One worker \
          on one core, the client on {}. ÷ limit: against a bare server that parses nothing and sends \
          the same bytes, in the same round: the median over the rounds, and the interval that holds \
@@ -189,7 +189,11 @@ fn legend(report: &Report) -> String {
          least–most); where it stands alone, ≈ says that the interval reaches farther than a tenth, \
          or is none.\n",
         place(),
-        report.rounds,
+        if report.rounds == 1 {
+            "one round".to_owned()
+        } else {
+            format!("{} rounds", report.rounds)
+        },
         report.length.as_secs_f64(),
         if report.same_core { "the same, for want of another" } else { "another" },
     );
