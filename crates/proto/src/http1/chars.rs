@@ -70,6 +70,20 @@ pub(super) fn is_field_value(bytes: &[u8]) -> bool {
 /// How many bytes at the beginning can be part of a field's value.
 pub(super) fn value_len(bytes: &[u8]) -> usize {
     let mut at = 0;
+    // Long values, cookies above all, in strides for which compilers know instructions.
+    while let Some(stride) = bytes[at..].first_chunk::<32>() {
+        // Without a branch: all lanes of a register at once.
+        let bad = |byte: u8| ((byte < b' ') & (byte != b'\t')) | (byte == 0x7f);
+        if stride.iter().fold(0, |sum, byte| sum | u8::from(bad(*byte))) != 0 {
+            break;
+        }
+        at += stride.len();
+    }
+    at + short_value_len(&bytes[at..])
+}
+
+fn short_value_len(bytes: &[u8]) -> usize {
+    let mut at = 0;
     let mut chunks = bytes.chunks_exact(8);
     for chunk in &mut chunks {
         let suspects = controls(u64::from_le_bytes(chunk.try_into().expect("a chunk of eight")));
@@ -216,9 +230,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn eight_at_a_time_finds_what_one_at_a_time_finds(
+        fn many_at_a_time_find_what_one_at_a_time_finds(
             bytes in proptest::collection::vec(
-                prop_oneof![8 => any::<u8>(), 20 => 0x20u8..0x7f, 1 => Just(0x7f), 1 => Just(9)], 0..40),
+                prop_oneof![2 => any::<u8>(), 90 => 0x20u8..0x7f, 1 => Just(0x7f), 1 => Just(9)], 0..99),
         ) {
             let expected = bytes.iter().take_while(|byte| is_value_byte(**byte)).count();
             prop_assert_eq!(value_len(&bytes), expected);

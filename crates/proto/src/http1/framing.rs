@@ -26,15 +26,18 @@ pub(super) fn of(request: &Request<'_>) -> Result<Framing, Refusal> {
     let old = request.version() == Version::Http10;
     check_host(request, old)?;
     let content = content(request, old)?;
-    let expects = expects_continue(request)?;
-    let options = Options::of(request);
-    let protocol = members(request, FieldName::Upgrade).next().is_some();
+    let present = request.present();
+    let has = |name| present.contains(name);
+    let expects = has(FieldName::Expect) && expects_continue(request)?;
+    let options =
+        if has(FieldName::Connection) { Options::of(request) } else { Options::default() };
+    let protocol = options.upgrade && members(request, FieldName::Upgrade).next().is_some();
     Ok(Framing {
         content,
         persistent: !options.close && (!old || options.keep_alive),
         // From HTTP/1.0 both are to be ignored (RFC 9110, 7.8 and 10.1.1).
         expects_continue: expects && !old && content != Content::None,
-        upgrade: options.upgrade && protocol && !old,
+        upgrade: protocol && !old,
     })
 }
 

@@ -261,6 +261,7 @@ const NO_VERSION: Refusal = Refusal::bad("sent a request line that does not end 
 
 /// `field-name ":" OWS field-value OWS CRLF` (RFC 9112, 5). Returns where its parts lie and where
 /// the next line begins; the parts are counted from `base`.
+#[inline(always)]
 fn tokenize_field_line(input: &[u8], start: usize, base: usize) -> Result<(Span, usize), Refusal> {
     let colon = start + chars::count(&input[start..], chars::is_token_byte);
     if colon == start || input.get(colon) != Some(&b':') {

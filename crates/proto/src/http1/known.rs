@@ -6,55 +6,68 @@
 use super::request::{Range, Span, fields};
 
 macro_rules! names {
-    ($($name:ident $text:literal,)*) => {
+    ($($len:literal: $($name:ident $text:literal),*;)*) => {
         /// A name of a field that is found at once: see [`Request::known`](super::Request::known).
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum FieldName {
-            $(#[doc = concat!("`", $text, "`")] $name,)*
+            $($(#[doc = concat!("`", $text, "`")] $name,)*)*
         }
 
         impl FieldName {
             /// Every name.
-            pub const ALL: &[Self] = &[$(Self::$name),*];
+            pub const ALL: &[Self] = &[$($(Self::$name),*),*];
 
             /// The name, in small letters.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$name => $text,)* }
+                match self { $($(Self::$name => $text,)*)* }
             }
 
-            /// Which of them `name` is. Of most names the length tells that it is none.
+            /// Which of them `name` is, which is a token. Of most names the length tells that it is
+            /// none.
             fn of(name: &[u8]) -> Option<Self> {
-                $(
-                    if name.len() == $text.len() && name.eq_ignore_ascii_case($text.as_bytes()) {
-                        return Some(Self::$name);
-                    }
-                )*
-                None
+                match name.len() {
+                    $(
+                        $len => {
+                            let name: &[u8; $len] = name.try_into().ok()?;
+                            $(
+                                const { assert!($text.len() == $len) };
+                                if is_same(name, $text.as_bytes()) {
+                                    return Some(Self::$name);
+                                }
+                            )*
+                            None
+                        }
+                    )*
+                    _ => None,
+                }
             }
         }
     };
 }
 
 names! {
-    Host "host",
-    Range "range",
-    Accept "accept",
-    Expect "expect",
-    Origin "origin",
-    Referer "referer",
-    Upgrade "upgrade",
-    IfMatch "if-match",
-    IfRange "if-range",
-    Connection "connection",
-    UserAgent "user-agent",
-    IfNoneMatch "if-none-match",
-    ContentLength "content-length",
-    SecFetchMode "sec-fetch-mode",
-    AcceptEncoding "accept-encoding",
-    IfModifiedSince "if-modified-since",
-    TransferEncoding "transfer-encoding",
-    IfUnmodifiedSince "if-unmodified-since",
+    4: Host "host";
+    5: Range "range";
+    6: Accept "accept", Expect "expect", Origin "origin";
+    7: Referer "referer", Upgrade "upgrade";
+    8: IfMatch "if-match", IfRange "if-range";
+    10: Connection "connection", UserAgent "user-agent";
+    13: IfNoneMatch "if-none-match";
+    14: ContentLength "content-length", SecFetchMode "sec-fetch-mode";
+    15: AcceptEncoding "accept-encoding";
+    17: IfModifiedSince "if-modified-since", TransferEncoding "transfer-encoding";
+    19: IfUnmodifiedSince "if-unmodified-since";
+}
+
+/// Whether a token is `text`, which is of small letters and hyphens, in any case. No other byte of a
+/// token becomes one of these with that bit set: all bytes are compared at once.
+fn is_same<const N: usize>(token: &[u8; N], text: &[u8]) -> bool {
+    let mut differences = 0;
+    for (byte, expected) in token.iter().zip(text) {
+        differences |= (byte | 0x20) ^ expected;
+    }
+    differences == 0
 }
 
 /// A set of names.
@@ -123,6 +136,7 @@ impl Index {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http1::chars;
 
     #[test]
     fn a_name_is_known_in_any_case_and_none_is_taken_for_another() {
@@ -132,6 +146,15 @@ mod tests {
             assert_eq!(FieldName::of(text.to_ascii_uppercase().as_bytes()), Some(*name));
             assert_eq!(FieldName::of(&text.as_bytes()[1..]), None);
             assert_eq!(FieldName::of(format!("{text}x").as_bytes()), None);
+            // Each other token of that length that differs in one byte is another one.
+            for (at, byte) in (0..text.len()).flat_map(|at| (0..=u8::MAX).map(move |b| (at, b))) {
+                let mut other = text.as_bytes().to_vec();
+                other[at] = byte;
+                let same = other.eq_ignore_ascii_case(text.as_bytes());
+                if chars::is_token_byte(byte) && !same {
+                    assert_ne!(FieldName::of(&other), Some(*name), "{other:?}");
+                }
+            }
         }
         assert!(FieldName::ALL.len() <= 32, "a set has a bit for each");
     }
