@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use sockeye_proto::http1::{Begun, Outcome, Request, Version, date};
+use sockeye_proto::http1::{Begun, FieldName, Outcome, Request, Version, date};
 use sockeye_proto::{Address, Wall};
 
 use super::Format;
@@ -190,23 +190,10 @@ fn begin_json(date: &[u8], who: Who, request: Begun<'_>, notes: &mut Vec<u8>) ->
     notes.len()
 }
 
-/// What the request says of itself: host, referer, user agent. In one pass over its fields; of a
-/// name that is repeated, the first.
+/// What the request says of itself: host, referer, user agent. Of a name that is repeated, the first.
 fn fields(request: Begun<'_>) -> [Option<&[u8]>; 3] {
     let Begun::Request(request) = request else { return [None; 3] };
-    let (mut referer, mut user_agent) = (None, None);
-    for (name, value) in request.fields() {
-        match name.len() {
-            7 if referer.is_none() && name.eq_ignore_ascii_case(b"referer") => {
-                referer = Some(value);
-            }
-            10 if user_agent.is_none() && name.eq_ignore_ascii_case(b"user-agent") => {
-                user_agent = Some(value);
-            }
-            _ => {}
-        }
-    }
-    [request.host(), referer, user_agent]
+    [request.host(), request.known(FieldName::Referer), request.known(FieldName::UserAgent)]
 }
 
 fn version(request: &Request<'_>) -> &'static [u8] {
