@@ -1,7 +1,7 @@
 //! What is to be sent: plain bytes, shared bytes and ranges of files, in order.
 //!
-//! A conversation appends; whoever sends takes from the front with [`Output::slices`],
-//! [`Output::file`] and [`Output::advance`]. Plain bytes lie in one buffer, so a reply written in
+//! A conversation appends; whoever sends takes from the front with [`Output::part`],
+//! [`Output::slices`] and [`Output::advance`]. Plain bytes lie in one buffer, so a reply written in
 //! many small steps is one slice when it is sent. An output is a plain value that can be handed to
 //! a driver for as long as a send is under way.
 //!
@@ -44,10 +44,16 @@ pub struct FileRange {
     pub len: u64,
 }
 
+/// What is not plain, and where among the plain bytes it stands.
 #[derive(Debug)]
-enum Piece {
-    /// So many bytes of `Output::plain`, which holds the bytes of all plain pieces in order.
-    Plain(usize),
+struct Piece {
+    /// So many bytes of `Output::plain` go before it.
+    at: usize,
+    what: What,
+}
+
+#[derive(Debug)]
+enum What {
     Shared(Bytes),
     File(FileRange),
 }
@@ -66,19 +72,28 @@ pub enum Part<'a> {
 }
 
 /// A queue of what is to be sent.
+///
+/// Plain bytes are by far the most usual, so they cost the least: as long as there is nothing else,
+/// there is no piece, and appending is a copy.
 #[derive(Debug, Default)]
 pub struct Output {
-    // Invariant: `plain[sent..]` is exactly the bytes of the plain pieces, in their order.
     plain: Vec<u8>,
+    /// So many of the plain bytes have been sent.
     sent: usize,
+    // Invariant: their places ascend, from `sent` at the least to `plain.len()` at the most.
     pieces: VecDeque<Piece>,
-    held: usize,
-    unsent: u64,
+    /// Bytes of the shared pieces.
+    shared: usize,
+    /// Bytes of the ranges of files.
+    filed: u64,
 }
 
 impl Output {
     /// Above so many pieces an output counts as full, however few bytes they hold.
     pub const MAX_PIECES: usize = 1024;
+
+    /// As many pieces as fit in a few replies.
+    const FEW_PIECES: usize = 64;
 
     /// An empty output, without an allocation.
     #[must_use]
@@ -88,24 +103,15 @@ impl Output {
 
     /// Appends bytes by copying them.
     pub fn write(&mut self, bytes: &[u8]) {
-        if bytes.is_empty() {
-            return;
-        }
         self.plain.extend_from_slice(bytes);
-        self.count_plain(bytes.len());
     }
 
     /// Appends several runs of bytes at once: cheaper than one after the other.
     pub fn write_all(&mut self, runs: &[&[u8]]) {
-        let count = runs.iter().map(|run| run.len()).sum();
-        if count == 0 {
-            return;
-        }
-        self.plain.reserve(count);
+        self.plain.reserve(runs.iter().map(|run| run.len()).sum());
         for run in runs {
             self.plain.extend_from_slice(run);
         }
-        self.count_plain(count);
     }
 
     /// Appends what `fill` appends: cheaper than run by run.
@@ -123,9 +129,8 @@ impl Output {
         if bytes.is_empty() {
             return;
         }
-        self.held += bytes.len();
-        self.unsent += bytes.len() as u64;
-        self.pieces.push_back(Piece::Shared(bytes));
+        self.shared += bytes.len();
+        self.pieces.push_back(Piece { at: self.plain.len(), what: What::Shared(bytes) });
     }
 
     /// Appends a range of a file.
@@ -133,32 +138,39 @@ impl Output {
         if range.len == 0 {
             return;
         }
-        self.unsent += range.len;
-        self.pieces.push_back(Piece::File(range));
+        self.filed += range.len;
+        self.pieces.push_back(Piece { at: self.plain.len(), what: What::File(range) });
     }
 
     /// Whether everything has been sent.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.pieces.is_empty()
+        self.sent == self.plain.len() && self.pieces.is_empty()
     }
 
     /// Unsent bytes held in memory: file ranges don't count.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.held
+        self.plain.len() - self.sent + self.shared
     }
 
     /// Unsent bytes in all.
     #[must_use]
     pub fn unsent(&self) -> u64 {
-        self.unsent
+        self.held() as u64 + self.filed
     }
 
-    /// Unsent pieces.
+    /// Unsent pieces: shared bytes and ranges of files. The plain bytes between them don't count.
     #[must_use]
     pub fn pieces(&self) -> usize {
         self.pieces.len()
+    }
+
+    /// All that is to be sent, where that is nothing but plain bytes: the usual case, for which a
+    /// sender needs no [`Output::slices`].
+    #[must_use]
+    pub fn plain(&self) -> Option<&[u8]> {
+        self.pieces.is_empty().then(|| &self.plain[self.sent..])
     }
 
     /// What is at the front, where a sender may send at most `max` bytes of a file.
@@ -167,35 +179,40 @@ impl Output {
     #[must_use]
     pub fn part(&self, max: u64) -> Part<'_> {
         match self.pieces.front() {
-            None => Part::Nothing,
-            Some(Piece::Plain(_) | Piece::Shared(_)) => Part::Memory,
-            Some(Piece::File(range)) if range.len <= max && !range.source.is_unchanged() => {
-                Part::Changed
+            Some(Piece { at, what: What::File(range) }) if *at == self.sent => {
+                if range.len <= max && !range.source.is_unchanged() {
+                    return Part::Changed;
+                }
+                Part::File(range)
             }
-            Some(Piece::File(range)) => Part::File(range),
+            None if self.sent == self.plain.len() => Part::Nothing,
+            _ => Part::Memory,
         }
     }
 
     /// Fills `slices` from the front with what lies in memory. Returns how many were filled and
     /// whether a file range follows right behind them.
     pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> (usize, bool) {
-        let mut plain = &self.plain[self.sent..];
-        let mut filled = 0;
-        for piece in &self.pieces {
-            let bytes = match piece {
-                Piece::Plain(len) => {
-                    let (these, rest) = plain.split_at(*len);
-                    plain = rest;
-                    these
-                }
-                Piece::Shared(bytes) => &bytes[..],
-                Piece::File(_) => return (filled, true),
-            };
-            if filled == slices.len() {
-                break;
-            }
-            slices[filled] = IoSlice::new(bytes);
+        let (mut filled, mut from) = (0, self.sent);
+        let mut fill = |bytes: &'a [u8]| {
+            let Some(slice) = slices.get_mut(filled) else { return false };
+            *slice = IoSlice::new(bytes);
             filled += 1;
+            true
+        };
+        for Piece { at, what } in &self.pieces {
+            if from < *at && !fill(&self.plain[from..*at]) {
+                return (filled, false);
+            }
+            from = *at;
+            match what {
+                What::Shared(bytes) if !fill(bytes) => return (filled, false),
+                What::Shared(_) => {}
+                What::File(_) => return (filled, true),
+            }
+        }
+        if from < self.plain.len() {
+            fill(&self.plain[from..]);
         }
         (filled, false)
     }
@@ -205,30 +222,39 @@ impl Output {
     /// # Panics
     ///
     /// When fewer bytes than `count` are unsent: more cannot have been sent than was there.
+    #[inline(always)] // It is little, but for what is seldom done.
     pub fn advance(&mut self, count: u64) {
-        assert!(count <= self.unsent, "sent {count} bytes of {}", self.unsent);
-        self.unsent -= count;
+        if self.pieces.is_empty() && count == self.held() as u64 {
+            // All of it, at once, and nothing but plain bytes: as it is with most.
+            self.plain.clear();
+            self.sent = 0;
+            return;
+        }
+        self.advance_by_pieces(count);
+    }
+
+    fn advance_by_pieces(&mut self, count: u64) {
+        assert!(count <= self.unsent(), "sent {count} bytes of {}", self.unsent());
         let mut left = count;
-        while left > 0 {
-            let Some(piece) = self.pieces.front_mut() else { break };
-            let (taken, done) = match piece {
-                Piece::Plain(len) => {
-                    let taken = left.min(*len as u64);
-                    *len -= taken as usize;
-                    self.sent += taken as usize;
-                    self.held -= taken as usize;
-                    (taken, *len == 0)
-                }
-                Piece::Shared(bytes) => {
+        while let Some(Piece { at, what }) = self.pieces.front_mut() {
+            let plain = left.min((*at - self.sent) as u64);
+            self.sent += plain as usize;
+            left -= plain;
+            if left == 0 {
+                break;
+            }
+            let (taken, done) = match what {
+                What::Shared(bytes) => {
                     let taken = left.min(bytes.len() as u64);
                     bytes.advance(taken as usize);
-                    self.held -= taken as usize;
+                    self.shared -= taken as usize;
                     (taken, bytes.is_empty())
                 }
-                Piece::File(range) => {
+                What::File(range) => {
                     let taken = left.min(range.len);
                     range.offset += taken;
                     range.len -= taken;
+                    self.filed -= taken;
                     (taken, range.len == 0)
                 }
             };
@@ -237,23 +263,22 @@ impl Output {
                 self.pieces.pop_front();
             }
         }
+        self.sent += left as usize;
         self.forget_sent();
     }
 
     /// Appends everything of `newer`, which is left empty.
     pub fn append(&mut self, newer: &mut Self) {
-        let mut plain = &newer.plain[newer.sent..];
-        for piece in newer.pieces.drain(..) {
-            match piece {
-                Piece::Plain(len) => {
-                    let (these, rest) = plain.split_at(len);
-                    plain = rest;
-                    self.write(these);
-                }
-                Piece::Shared(bytes) => self.write_shared(bytes),
-                Piece::File(range) => self.write_file(range),
+        let mut from = newer.sent;
+        for Piece { at, what } in newer.pieces.drain(..) {
+            self.write(&newer.plain[from..at]);
+            from = at;
+            match what {
+                What::Shared(bytes) => self.write_shared(bytes),
+                What::File(range) => self.write_file(range),
             }
         }
+        self.write(&newer.plain[from..]);
         newer.clear();
     }
 
@@ -262,40 +287,34 @@ impl Output {
         self.plain.clear();
         self.sent = 0;
         self.pieces.clear();
-        self.held = 0;
-        self.unsent = 0;
+        self.shared = 0;
+        self.filed = 0;
     }
 
-    /// Gives back memory beyond `bytes` plain bytes and as many pieces as fit in a few replies.
+    /// Whether it has memory beyond `bytes` plain bytes and as many pieces as fit in a few replies.
+    #[must_use]
+    pub fn is_larger(&self, bytes: usize) -> bool {
+        self.plain.capacity() > bytes || self.pieces.capacity() > Self::FEW_PIECES
+    }
+
+    /// Gives back what [`Output::is_larger`] means.
     pub fn shrink(&mut self, bytes: usize) {
-        const PIECES: usize = 64;
-        if self.plain.capacity() > bytes {
-            self.plain.shrink_to(bytes);
-        }
-        if self.pieces.capacity() > PIECES {
-            self.pieces.shrink_to(PIECES);
-        }
-    }
-
-    /// Counts plain bytes that were just appended to `plain`.
-    fn count_plain(&mut self, count: usize) {
-        self.held += count;
-        self.unsent += count as u64;
-        match self.pieces.back_mut() {
-            Some(Piece::Plain(len)) => *len += count,
-            _ => self.pieces.push_back(Piece::Plain(count)),
-        }
+        self.plain.shrink_to(bytes);
+        self.pieces.shrink_to(Self::FEW_PIECES);
     }
 
     /// Keeps the plain buffer from growing with what has been sent already: memory is moved only
     /// when at least as much is dropped, so that the cost per byte is constant.
     fn forget_sent(&mut self) {
         const WORTH_MOVING: usize = 16 * 1024;
-        if self.pieces.is_empty() {
+        if self.is_empty() {
             self.plain.clear();
             self.sent = 0;
         } else if self.sent >= WORTH_MOVING && self.sent >= self.plain.len() / 2 {
             self.plain.drain(..self.sent);
+            for piece in &mut self.pieces {
+                piece.at -= self.sent;
+            }
             self.sent = 0;
         }
     }
