@@ -21,11 +21,14 @@ impl Outputs {
         self.free.pop().unwrap_or_default()
     }
 
+    #[inline(always)] // It is little, but for what is seldom done.
     pub(crate) fn take_back(&mut self, mut out: Box<Output>) {
         self.lent -= 1;
         if self.free.len() < KEPT {
-            out.clear();
-            out.shrink(KEPT_BYTES);
+            // Most have been sent, and are small.
+            if !out.is_empty() || out.is_larger(KEPT_BYTES) {
+                tidy(&mut out);
+            }
             self.free.push(out);
         }
     }
@@ -34,4 +37,10 @@ impl Outputs {
     pub(crate) fn lent(&self) -> usize {
         self.lent
     }
+}
+
+#[cold]
+fn tidy(out: &mut Output) {
+    out.clear();
+    out.shrink(KEPT_BYTES);
 }

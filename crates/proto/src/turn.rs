@@ -42,6 +42,15 @@ pub struct Asks {
     pub switch: Option<Box<dyn Protocol>>,
 }
 
+impl Asks {
+    /// Whether anything was asked for.
+    #[must_use]
+    pub fn are_any(&self) -> bool {
+        let Self { resume, want_room, end, mark, switch } = self;
+        *resume || *want_room || end.is_some() || mark.is_some() || switch.is_some()
+    }
+}
+
 impl fmt::Debug for Asks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Asks")

@@ -3,6 +3,9 @@
 //!
 //! A connection never touches its socket: the shard reads and writes. Here is what it is; `talk` has
 //! every call into its conversation, `tail` the input that the conversation has not used.
+//!
+//! Most connections of a server are idle most of the time, so what only few of them have at a time
+//! is behind a pointer.
 
 mod tail;
 mod talk;
@@ -35,21 +38,39 @@ pub(crate) struct Common {
 }
 
 /// What a connection expects next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Stage {
     /// To come to stand, by then.
     Connecting { until: Time },
     /// The conversation.
-    Open,
+    Talking,
+    /// The last byte to be sent: the conversation has failed, or said its last word.
+    Ending,
     /// The peer's end, while what it still sends is thrown away.
-    Lingering { until: Time, quiet: Time, left: u64 },
+    Lingering(Box<Lingering>),
 }
 
-/// What was handed to the driver and has not come back.
+/// How far lingering may still go.
+#[derive(Debug)]
+pub(crate) struct Lingering {
+    pub(crate) until: Time,
+    /// Until then without input.
+    pub(crate) quiet: Time,
+    /// Bytes.
+    pub(crate) left: u64,
+}
+
+/// What was handed to the driver and has not come back: no bytes, if nothing was.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct InFlight {
     pub(crate) bytes: u64,
     pub(crate) held: usize,
+}
+
+impl InFlight {
+    pub(crate) fn is_any(self) -> bool {
+        self.bytes > 0
+    }
 }
 
 #[derive(Debug)]
@@ -59,12 +80,12 @@ pub(crate) struct Conn<S> {
     pub(crate) generation: u32,
     pub(crate) stage: Stage,
     /// Why it ends, once that is known.
-    pub(crate) reason: Option<Reason>,
+    pub(crate) reason: Option<Box<Reason>>,
     /// How the conversation wants it to end.
     pub(crate) end: Option<End>,
     /// What is to be sent; never present and empty.
     pub(crate) out: Option<Box<Output>>,
-    pub(crate) in_flight: Option<InFlight>,
+    pub(crate) in_flight: InFlight,
     pub(crate) deadline: Time,
     pub(crate) write_deadline: Time,
     /// What was unacknowledged when the write deadline was set.
@@ -129,7 +150,7 @@ impl<S> Conn<S> {
             reason: None,
             end: None,
             out: None,
-            in_flight: None,
+            in_flight: InFlight::default(),
             deadline: Time::NEVER,
             write_deadline: Time::NEVER,
             unacknowledged: 0,
@@ -159,10 +180,7 @@ impl<S> Conn<S> {
 
     /// Whether the conversation takes part: it has neither failed nor said its last word.
     pub(crate) fn is_talking(&self) -> bool {
-        self.stage == Stage::Open
-            && self.reason.is_none()
-            && self.end < Some(End::Close)
-            && self.protocol.0.is_some()
+        matches!(self.stage, Stage::Talking)
     }
 
     /// Whether the conversation's code panicked: the connection is to be closed now.
@@ -172,36 +190,41 @@ impl<S> Conn<S> {
 
     /// Whether it is to be read from: it takes part, is not paused, and its peer reads too.
     pub(crate) fn wants_input(&self, config: &Config) -> bool {
-        match self.stage {
-            Stage::Connecting { .. } => false,
-            Stage::Lingering { .. } => !self.eof,
-            Stage::Open => {
-                self.is_talking()
-                    && !self.eof
-                    && !self.paused
-                    && self.held() < config.max_buffered_output
-            }
+        if self.is_talking() {
+            return !self.eof && !self.paused && self.held() < config.max_buffered_output;
         }
+        matches!(self.stage, Stage::Lingering(_)) && !self.eof
     }
 
     /// Output bytes held in memory.
     fn held(&self) -> usize {
         let queued = self.out.as_ref().map_or(0, |out| out.held());
-        queued + self.in_flight.map_or(0, |in_flight| in_flight.held)
+        queued + self.in_flight.held
     }
 
     /// Whether everything written has been sent.
     pub(crate) fn is_flushed(&self) -> bool {
-        self.out.is_none() && self.in_flight.is_none()
+        self.out.is_none() && !self.in_flight.is_any()
+    }
+
+    /// Why it is over, where nothing went wrong.
+    pub(crate) fn conclusion(&self) -> Reason {
+        match self.end {
+            _ if self.drained => Reason::Drained,
+            Some(End::Close | End::Linger) if self.eof => Reason::PeerClosed,
+            _ => Reason::Finished,
+        }
     }
 
     /// When to look at it again.
     pub(crate) fn next_deadline(&self) -> Time {
-        match self.stage {
-            Stage::Connecting { until } => until,
-            Stage::Lingering { until, quiet, .. } => until.min(quiet),
-            Stage::Open if self.is_talking() => self.deadline.min(self.write_deadline),
-            Stage::Open => self.write_deadline,
+        if self.is_talking() {
+            return self.deadline.min(self.write_deadline);
+        }
+        match &self.stage {
+            Stage::Talking | Stage::Ending => self.write_deadline,
+            Stage::Connecting { until } => *until,
+            Stage::Lingering(lingering) => lingering.until.min(lingering.quiet),
         }
     }
 
@@ -235,7 +258,7 @@ mod tests {
     #[test]
     fn an_idle_connection_is_small() {
         assert!(
-            size_of::<Conn<crate::driver::Socket>>() <= 320,
+            size_of::<Conn<crate::driver::Socket>>() <= 248,
             "{}",
             size_of::<Conn<crate::driver::Socket>>()
         );

@@ -22,9 +22,6 @@ impl Tail {
     }
 
     pub(super) fn push(&mut self, bytes: &[u8]) {
-        if bytes.is_empty() {
-            return;
-        }
         if self.start > 0 {
             self.bytes.drain(..self.start);
             self.start = 0;

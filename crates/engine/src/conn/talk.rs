@@ -8,14 +8,16 @@ use sockeye_proto::{
 };
 
 use super::tail::Tail;
-use super::{Common, Conn, Conversation};
+use super::{Common, Conn, Conversation, Stage};
 
 impl<S> Conn<S> {
     /// Takes what was received: offers it, behind what was left before, and keeps what is left.
     pub(crate) fn input(&mut self, key: Key, bytes: &[u8], common: &mut Common) {
         if self.tail.is_empty() {
             let used = self.offer(key, bytes, common);
-            self.tail.push(&bytes[used..]);
+            if used < bytes.len() {
+                self.tail.push(&bytes[used..]);
+            }
         } else {
             self.tail.push(bytes);
             self.offer_tail(key, common);
@@ -117,9 +119,17 @@ impl<S> Conn<S> {
     }
 
     pub(super) fn fail(&mut self, key: Key, fault: Fault, common: &mut Common) {
-        self.reason = Some(Reason::Fault(fault));
+        self.reason = Some(Box::new(Reason::Fault(fault)));
         self.end = Some(End::Linger);
+        self.fall_silent();
         self.mark_dirty(key, common);
+    }
+
+    /// The conversation hears no more but of its output, and of the end.
+    fn fall_silent(&mut self) {
+        if self.is_talking() {
+            self.stage = Stage::Ending;
+        }
     }
 
     fn tell_eof(&mut self, key: Key, common: &mut Common) {
@@ -176,12 +186,12 @@ impl<S> Conn<S> {
         call: impl FnOnce(&mut dyn Protocol, &mut Turn<'_>) -> Result<T, Fault>,
     ) -> Option<(T, Again)> {
         let protocol = self.protocol.0.as_deref_mut()?;
-        let mut out = self.out.take().unwrap_or_else(|| common.outputs.lend());
+        let out = self.out.get_or_insert_with(|| common.outputs.lend());
         let unsent = out.unsent();
         let mut asks = Asks::default();
-        let in_flight = self.in_flight.unwrap_or_default();
+        let in_flight = self.in_flight;
         let mut turn = Turn::new(TurnParts {
-            out: &mut out,
+            out,
             now: common.now,
             wall: common.wall,
             key,
@@ -192,29 +202,29 @@ impl<S> Conn<S> {
             in_flight: in_flight.bytes,
             room: common.config.max_buffered_output.saturating_sub(in_flight.held),
         });
+        let mut deadline = None;
         let result = catch_unwind(AssertUnwindSafe(|| {
             let result = call(protocol, &mut turn);
-            let deadline = protocol.deadline();
-            (result, deadline)
+            deadline = protocol.deadline();
+            result
         }));
         let wrote = out.unsent() > unsent;
-        if out.is_empty() {
+        if let Some(out) = self.out.take_if(|out| out.is_empty()) {
             common.outputs.take_back(out);
-        } else {
-            self.out = Some(out);
         }
         if wrote {
             self.mark_dirty(key, common);
         }
-        let Ok((result, deadline)) = result else {
-            self.reason = Some(Reason::Panicked);
+        let Ok(result) = result else {
+            self.reason = Some(Box::new(Reason::Panicked));
+            self.fall_silent();
             // Its destructor may panic as well.
             let protocol = self.protocol.0.take();
             let _ = catch_unwind(AssertUnwindSafe(|| drop(protocol)));
             return None;
         };
         self.deadline = deadline.unwrap_or(Time::NEVER);
-        let again = self.grant(key, asks, common);
+        let again = if asks.are_any() { self.grant(key, asks, common) } else { Again::No };
         match result {
             Ok(value) => Some((value, again)),
             Err(fault) => {
@@ -226,10 +236,13 @@ impl<S> Conn<S> {
 
     /// Acts on what a call asked for. Returns whether unused input is to be offered again.
     fn grant(&mut self, key: Key, asks: Asks, common: &mut Common) -> Again {
-        self.end = self.end.max(asks.end);
-        self.want_room |= asks.want_room;
-        self.mark = asks.mark.or(self.mark);
         if asks.end.is_some() || asks.want_room || asks.mark.is_some() {
+            self.end = self.end.max(asks.end);
+            self.want_room |= asks.want_room;
+            self.mark = asks.mark.or(self.mark);
+            if self.end >= Some(End::Close) {
+                self.fall_silent();
+            }
             self.mark_dirty(key, common);
         }
         let Some(protocol) = asks.switch else {

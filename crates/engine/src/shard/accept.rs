@@ -173,7 +173,8 @@ impl<D: Driver> Shard<D> {
         match opened {
             Ok(protocol) => {
                 debug!(target: "sockeye", peer = %address, "accepted");
-                let mut conn = Conn::new(socket, peer, 0, Stage::Open, protocol, self.common.now);
+                let mut conn =
+                    Conn::new(socket, peer, 0, Stage::Talking, protocol, self.common.now);
                 conn.counted = true;
                 self.insert(key, conn);
                 self.begin(key);
@@ -202,7 +203,7 @@ impl<D: Driver> Shard<D> {
             Ok(socket) => {
                 let stage = Stage::Connecting { until: now + self.common.config.connect_timeout };
                 self.insert(key, Conn::new(socket, peer, 0, stage, protocol, now));
-                self.settle(key);
+                self.visit(key, |_| Ok(()));
             }
             Err(error) => {
                 let reason = Reason::ConnectFailed(error);
@@ -217,7 +218,7 @@ impl<D: Driver> Shard<D> {
         let Some(conn) = find(&mut self.conns, key) else { return };
         match self.driver.connected(&mut conn.socket) {
             Ok(()) => {
-                conn.stage = Stage::Open;
+                conn.stage = Stage::Talking;
                 self.common.tally.connected += 1;
                 self.begin(key);
             }
@@ -228,16 +229,17 @@ impl<D: Driver> Shard<D> {
 
     /// The first word to a conversation whose connection stands.
     fn begin(&mut self, key: Key) {
-        let Some(conn) = find(&mut self.conns, key) else { return };
-        let peer = conn.peer;
-        conn.event(key, Event::Open(&peer), &mut self.common);
-        if conn.readable {
-            conn.queue(key, &mut self.common);
-        }
+        self.visit(key, |visit| {
+            let peer = visit.conn.peer;
+            visit.conn.event(key, Event::Open(&peer), visit.common);
+            if visit.conn.readable {
+                visit.conn.queue(key, visit.common);
+            }
+            Ok(())
+        });
         if matches!(self.phase, Phase::Draining { .. }) {
             self.drain_one(key);
         }
-        self.settle(key);
     }
 
     fn next_key(&mut self) -> Key {

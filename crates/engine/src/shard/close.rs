@@ -1,6 +1,6 @@
 //! The end: of one connection, and of all of them.
 
-use sockeye_proto::{Desk, End, Event, Key, Output, Protocol, Reason, Turn, TurnParts};
+use sockeye_proto::{Desk, Event, Key, Output, Protocol, Reason, Turn, TurnParts};
 use tracing::{debug, error, info};
 
 use super::{Phase, Shard, fenced, find, key_of, slot_of};
@@ -11,17 +11,6 @@ use crate::driver::Driver;
 const LAST_GENERATION: u32 = u32::MAX >> 1;
 
 impl<D: Driver> Shard<D> {
-    /// Closes a connection whose conversation has come to its end, or failed before.
-    pub(super) fn close_finished(&mut self, key: Key) {
-        let Some(conn) = find(&mut self.conns, key) else { return };
-        let reason = match conn.end {
-            _ if conn.drained => Reason::Drained,
-            Some(End::Close | End::Linger) if conn.eof => Reason::PeerClosed,
-            _ => Reason::Finished,
-        };
-        self.close(key, reason);
-    }
-
     /// Closes a connection. What was wrong first is the reason.
     pub(super) fn close(&mut self, key: Key, reason: Reason) {
         if find(&mut self.conns, key).is_none() {
@@ -32,7 +21,7 @@ impl<D: Driver> Shard<D> {
         let generation = &mut self.slots[slot].generation;
         *generation = if *generation == LAST_GENERATION { 0 } else { *generation + 1 };
 
-        let reason = conn.reason.take().unwrap_or(reason);
+        let reason = conn.reason.take().map_or(reason, |first| *first);
         conn.tell_closed(key, &reason, &mut self.common);
         if conn.counted {
             self.census.leave(conn.peer.address);
@@ -106,26 +95,23 @@ impl<D: Driver> Shard<D> {
 
     /// Asks one conversation to finish.
     pub(super) fn drain_one(&mut self, key: Key) {
-        let Some(conn) = find(&mut self.conns, key) else { return };
-        conn.drained = true;
-        match conn.stage {
-            Stage::Connecting { .. } => self.close(key, Reason::Drained),
-            Stage::Open => {
-                conn.event(key, Event::Drain, &mut self.common);
-                self.settle(key);
+        self.visit(key, |visit| {
+            visit.conn.drained = true;
+            if matches!(visit.conn.stage, Stage::Connecting { .. }) {
+                return Err(Reason::Drained);
             }
-            Stage::Lingering { .. } => {}
-        }
+            visit.conn.event(key, Event::Drain, visit.common);
+            Ok(())
+        });
     }
 
     fn cut_all(&mut self) {
         for key in self.all_keys() {
-            // One that only lingers has been served.
-            let Some(conn) = find(&mut self.conns, key) else { continue };
-            match conn.stage {
-                Stage::Lingering { .. } => self.close_finished(key),
-                _ => self.close(key, Reason::Cut),
-            }
+            self.visit(key, |visit| match visit.conn.stage {
+                // It has been served.
+                Stage::Lingering(_) => Err(visit.conn.conclusion()),
+                _ => Err(Reason::Cut),
+            });
         }
     }
 

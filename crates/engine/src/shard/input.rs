@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind};
 
 use sockeye_proto::{Key, Reason};
 
-use super::{Shard, find};
+use super::{Shard, Visit};
 use crate::conn::Stage;
 use crate::driver::Driver;
 
@@ -15,58 +15,58 @@ impl<D: Driver> Shard<D> {
         let mut keys = std::mem::take(&mut self.keys);
         std::mem::swap(&mut keys, &mut self.common.ready);
         for key in keys.drain(..) {
-            if let Some(conn) = find(&mut self.conns, key) {
-                conn.unqueue();
-                self.read(key);
-                self.settle(key);
-            }
+            self.visit(key, |visit| {
+                visit.conn.unqueue();
+                visit.read()
+            });
         }
         self.keys = keys;
     }
 
-    /// Receives once.
-    fn read(&mut self, key: Key) {
-        let Some(conn) = find(&mut self.conns, key) else { return };
-        if !conn.readable || !conn.wants_input(&self.common.config) {
-            return;
-        }
-        match self.driver.receive(&mut conn.socket) {
-            Ok(received) if received.bytes.is_empty() => match conn.stage {
-                Stage::Lingering { .. } => self.close_finished(key),
-                _ => conn.end_of_input(key, &mut self.common),
-            },
-            Ok(received) => {
-                // A short receive took all that was there, unless the end stands behind it.
-                conn.readable = received.more || conn.ended;
-                conn.received += received.bytes.len() as u64;
-                self.common.tally.received += received.bytes.len() as u64;
-                match &mut conn.stage {
-                    Stage::Lingering { quiet, left, .. } => {
-                        let len = received.bytes.len() as u64;
-                        *quiet = self.common.now + self.common.config.linger.quiet;
-                        if len > *left {
-                            self.close_finished(key);
-                            return;
-                        }
-                        *left -= len;
-                    }
-                    _ => conn.input(key, received.bytes, &mut self.common),
-                }
-                if conn.readable && conn.wants_input(&self.common.config) {
-                    conn.queue(key, &mut self.common);
-                }
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => conn.readable = false,
-            Err(error) => self.close(key, reason_of(error)),
-        }
-    }
-
     /// A connection failed that nobody is reading from, so that no receive would tell.
     pub(super) fn check_failed(&mut self, key: Key) {
-        let Some(conn) = find(&mut self.conns, key) else { return };
-        if let Some(error) = self.driver.failure(&conn.socket) {
-            self.close(key, reason_of(error));
+        self.visit(key, |visit| match visit.driver.failure(&visit.conn.socket) {
+            Some(error) => Err(reason_of(error)),
+            None => Ok(()),
+        });
+    }
+}
+
+impl<D: Driver> Visit<'_, D> {
+    /// Receives once.
+    fn read(&mut self) -> Result<(), Reason> {
+        let Self { key, conn, driver, common } = self;
+        if !conn.readable || !conn.wants_input(&common.config) {
+            return Ok(());
         }
+        let received = match driver.receive(&mut conn.socket) {
+            Ok(received) => received,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                conn.readable = false;
+                return Ok(());
+            }
+            Err(error) => return Err(reason_of(error)),
+        };
+        // A short receive took all that was there, unless the end stands behind it.
+        conn.readable = received.more || conn.ended;
+        let len = received.bytes.len() as u64;
+        conn.received += len;
+        common.tally.received += len;
+        match &mut conn.stage {
+            Stage::Lingering(lingering) => {
+                if len == 0 || len > lingering.left {
+                    return Err(conn.conclusion());
+                }
+                lingering.left -= len;
+                lingering.quiet = common.now + common.config.linger.quiet;
+            }
+            _ if len == 0 => conn.end_of_input(*key, common),
+            _ => conn.input(*key, received.bytes, common),
+        }
+        if conn.readable && conn.wants_input(&common.config) {
+            conn.queue(*key, common);
+        }
+        Ok(())
     }
 }
 

@@ -26,7 +26,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use slab::Slab;
-use sockeye_proto::{Credit, Desk, Event, Key, Letter, Spawn, Time};
+use sockeye_proto::{Desk, Event, Key, Letter, Reason, Spawn, Time};
 
 use crate::conn::{Common, Conn, Stage};
 use crate::driver::{Driver, Happening};
@@ -126,6 +126,17 @@ fn key_of(slot: usize, generation: u32) -> Key {
 
 fn slot_of(key: Key) -> usize {
     (key.0 & u64::from(u32::MAX)) as usize
+}
+
+/// A connection that is being served, and what of its shard that takes.
+///
+/// What serves it says as an error for which reason it is over. Only the shard can close it then:
+/// see [`Shard::visit`].
+struct Visit<'a, D: Driver> {
+    key: Key,
+    conn: &'a mut Conn<D::Socket>,
+    driver: &'a mut D,
+    common: &'a mut Common,
 }
 
 /// The connection that `key` means, unless it has gone and another is in its place.
@@ -285,13 +296,13 @@ impl<D: Driver> Shard<D> {
 
     fn deliver(&mut self, letter: Letter) {
         let Letter { to, ticket, body, credit } = letter;
-        let Some(conn) = find(&mut self.conns, to) else { return };
-        conn.event(to, Event::Message(ticket, body), &mut self.common);
-        if let Some(credit) = credit {
-            let credit: &Credit = &credit;
-            conn.free_place(credit, &self.common);
-        }
-        self.settle(to);
+        self.visit(to, |visit| {
+            visit.conn.event(to, Event::Message(ticket, body), visit.common);
+            if let Some(credit) = credit {
+                visit.conn.free_place(&credit, visit.common);
+            }
+            Ok(())
+        });
     }
 
     fn take_happening(&mut self, happening: Happening) {
@@ -304,12 +315,6 @@ impl<D: Driver> Shard<D> {
             Happening::Sent { key, sent } => self.take_sent(key, sent),
             Happening::Ready { key, readable, writable, ended, failed } => {
                 let Some(conn) = find(&mut self.conns, key) else { return };
-                if matches!(conn.stage, Stage::Connecting { .. }) {
-                    conn.readable |= readable;
-                    conn.ended |= ended;
-                    self.check_connecting(key);
-                    return;
-                }
                 conn.readable |= readable;
                 conn.ended |= ended;
                 if writable && std::mem::take(&mut conn.blocked) {
@@ -317,6 +322,8 @@ impl<D: Driver> Shard<D> {
                 }
                 if conn.wants_input(&self.common.config) {
                     conn.queue(key, &mut self.common);
+                } else if matches!(conn.stage, Stage::Connecting { .. }) {
+                    self.check_connecting(key);
                 } else if failed {
                     self.check_failed(key);
                 }
@@ -324,15 +331,21 @@ impl<D: Driver> Shard<D> {
         }
     }
 
-    /// Sees to a connection after its conversation was called: is it over, when is it due?
-    fn settle(&mut self, key: Key) {
+    /// Serves the connection that `key` means, if it is still there, and sees to it afterwards: is
+    /// it over, when is it due?
+    fn visit(&mut self, key: Key, serve: impl FnOnce(&mut Visit<'_, D>) -> Result<(), Reason>) {
         let Some(conn) = find(&mut self.conns, key) else { return };
-        if conn.has_panicked() {
-            self.close(key, sockeye_proto::Reason::Panicked);
-            return;
-        }
-        let armed = &mut self.slots[slot_of(key)].armed;
-        self.common.timers.arm(slot_of(key) as u32, conn.next_deadline(), armed);
+        let (driver, common) = (&mut self.driver, &mut self.common);
+        let served = serve(&mut Visit { key, conn, driver, common });
+        let over = match served {
+            Ok(()) if !conn.has_panicked() => {
+                let armed = &mut self.slots[slot_of(key)].armed;
+                return common.timers.arm(slot_of(key) as u32, conn.next_deadline(), armed);
+            }
+            Ok(()) => Reason::Panicked,
+            Err(reason) => reason,
+        };
+        self.close(key, over);
     }
 
     fn run_timers(&mut self) {
@@ -343,28 +356,31 @@ impl<D: Driver> Shard<D> {
             }
             *armed = Time::NEVER;
             let Some(conn) = self.conns.get(slot as usize) else { continue };
-            let key = key_of(slot as usize, conn.generation);
-            if conn.next_deadline() <= self.common.now {
-                self.expire(key);
-            }
-            self.settle(key);
+            // It may have a later deadline by now.
+            let is_due = conn.next_deadline() <= self.common.now;
+            self.visit(key_of(slot as usize, conn.generation), |visit| match is_due {
+                true => visit.expire(),
+                false => Ok(()),
+            });
         }
     }
+}
 
-    /// A deadline of a connection has come.
-    fn expire(&mut self, key: Key) {
-        let Some(conn) = find(&mut self.conns, key) else { return };
-        match conn.stage {
-            Stage::Connecting { .. } => self.close(key, sockeye_proto::Reason::ConnectTimedOut),
-            Stage::Lingering { .. } => self.close_finished(key),
-            Stage::Open if conn.write_deadline <= self.common.now => self.check_stalled(key),
-            Stage::Open => {
-                let before = conn.deadline;
-                conn.event(key, Event::Deadline, &mut self.common);
+impl<D: Driver> Visit<'_, D> {
+    /// A deadline of the connection has come.
+    fn expire(&mut self) -> Result<(), Reason> {
+        match self.conn.stage {
+            Stage::Connecting { .. } => Err(Reason::ConnectTimedOut),
+            Stage::Lingering(_) => Err(self.conn.conclusion()),
+            _ if self.conn.write_deadline <= self.common.now => self.check_stalled(),
+            _ => {
+                let before = self.conn.deadline;
+                self.conn.event(self.key, Event::Deadline, self.common);
                 // One that asks for the same time again would be told for ever.
-                if conn.deadline == before {
-                    conn.deadline = Time::NEVER;
+                if self.conn.deadline == before {
+                    self.conn.deadline = Time::NEVER;
                 }
+                Ok(())
             }
         }
     }

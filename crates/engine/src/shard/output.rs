@@ -3,8 +3,8 @@
 use sockeye_proto::{End, Key, Reason, Time};
 
 use super::input::reason_of;
-use super::{Shard, find};
-use crate::conn::{InFlight, Stage};
+use super::{Shard, Visit, find};
+use crate::conn::{InFlight, Lingering, Stage};
 use crate::driver::{Driver, Sending, Sent, Then};
 
 impl<D: Driver> Shard<D> {
@@ -14,158 +14,152 @@ impl<D: Driver> Shard<D> {
         let mut keys = std::mem::take(&mut self.keys);
         std::mem::swap(&mut keys, &mut self.common.dirty);
         for key in keys.drain(..) {
-            let Some(conn) = find(&mut self.conns, key) else { continue };
-            conn.unmark_dirty();
-            if conn.has_panicked() {
-                self.close(key, Reason::Panicked);
-                continue;
-            }
-            self.flush(key);
-            self.after_flush(key);
+            self.visit(key, |visit| {
+                visit.conn.unmark_dirty();
+                visit.flush()
+            });
         }
         self.keys = keys;
     }
 
-    /// Sends once.
-    fn flush(&mut self, key: Key) {
-        let Some(conn) = find(&mut self.conns, key) else { return };
-        if conn.in_flight.is_some()
-            || conn.blocked
-            || matches!(conn.stage, Stage::Connecting { .. })
-        {
-            return;
+    /// A send that the driver kept is done.
+    pub(super) fn take_sent(&mut self, key: Key, sent: Sent) {
+        if find(&mut self.conns, key).is_none() {
+            // The connection has gone meanwhile.
+            return self.common.outputs.take_back(sent.out);
         }
-        let Some(out) = conn.out.take() else { return };
-        let in_flight = InFlight { bytes: out.unsent(), held: out.held() };
-        match self.driver.send(&mut conn.socket, out) {
-            Sending::Done(sent) => self.count_sent(key, sent),
-            Sending::Pending => {
-                conn.in_flight = Some(in_flight);
-                self.watch_writing(key);
-            }
+        self.visit(key, |visit| {
+            visit.conn.in_flight = InFlight::default();
+            visit.conn.mark_dirty(key, visit.common);
+            visit.count_sent(sent)
+        });
+    }
+}
+
+impl<D: Driver> Visit<'_, D> {
+    /// Sends, tells what was to be told, and ends what was to end when everything is sent.
+    fn flush(&mut self) -> Result<(), Reason> {
+        if self.conn.has_panicked() {
+            return Err(Reason::Panicked);
+        }
+        self.send()?;
+        self.conn.tell_progress(self.key, self.common);
+        match (self.conn.end, &self.conn.stage) {
+            (Some(end), Stage::Talking | Stage::Ending) if self.conn.is_flushed() => self.end(end),
+            _ => Ok(()),
         }
     }
 
-    /// A send that the driver kept is done.
-    pub(super) fn take_sent(&mut self, key: Key, sent: Sent) {
-        let Some(conn) = find(&mut self.conns, key) else {
-            // The connection has gone meanwhile.
-            self.common.outputs.take_back(sent.out);
-            return;
-        };
-        conn.in_flight = None;
-        self.count_sent(key, sent);
-        if let Some(conn) = find(&mut self.conns, key) {
-            conn.mark_dirty(key, &mut self.common);
-            self.settle(key);
+    /// Sends once.
+    fn send(&mut self) -> Result<(), Reason> {
+        let conn = &mut *self.conn;
+        if conn.in_flight.is_any() || conn.blocked {
+            return Ok(());
+        }
+        let Some(out) = conn.out.take() else { return Ok(()) };
+        let in_flight = InFlight { bytes: out.unsent(), held: out.held() };
+        match self.driver.send(&mut conn.socket, out) {
+            Sending::Done(sent) => self.count_sent(sent),
+            Sending::Pending => {
+                conn.in_flight = in_flight;
+                self.watch_writing();
+                Ok(())
+            }
         }
     }
 
     /// Takes back an output, and notes how far it has come.
-    fn count_sent(&mut self, key: Key, sent: Sent) {
-        let Some(conn) = find(&mut self.conns, key) else { return };
+    #[inline(always)] // Too large to be by itself, and on every reply's way.
+    fn count_sent(&mut self, sent: Sent) -> Result<(), Reason> {
+        let Self { key, conn, common, .. } = self;
         let Sent { mut out, count, then } = sent;
         conn.sent += count;
         conn.moved |= count > 0;
-        self.common.tally.sent += count;
+        common.tally.sent += count;
         // What was written while it was away comes behind what is left of it.
         if let Some(mut newer) = conn.out.take() {
             out.append(&mut newer);
-            self.common.outputs.take_back(newer);
+            common.outputs.take_back(newer);
         }
-        if out.is_empty() {
-            self.common.outputs.take_back(out);
-            conn.write_deadline = Time::NEVER;
-        } else {
+        let is_left = !out.is_empty();
+        if is_left {
             conn.out = Some(out);
+        } else {
+            common.outputs.take_back(out);
+            conn.write_deadline = Time::NEVER;
         }
         match then {
-            Then::Again => {
-                if conn.out.is_some() {
-                    conn.mark_dirty(key, &mut self.common);
-                }
-            }
+            Then::Again if is_left => conn.mark_dirty(*key, common),
+            Then::Again => {}
             Then::Blocked => conn.blocked = true,
-            Then::FileChanged => return self.close(key, Reason::FileChanged),
-            Then::Failed(error) => return self.close(key, reason_of(error)),
+            Then::FileChanged => return Err(Reason::FileChanged),
+            Then::Failed(error) => return Err(reason_of(error)),
         }
-        if conn.out.is_some() && (count > 0 || conn.write_deadline == Time::NEVER) {
-            self.watch_writing(key);
+        if is_left && (count > 0 || conn.write_deadline == Time::NEVER) {
+            self.watch_writing();
         }
+        Ok(())
     }
 
     /// Sets the write deadline: the peer has come forward, or just fallen behind.
-    fn watch_writing(&mut self, key: Key) {
-        let Some(conn) = find(&mut self.conns, key) else { return };
-        conn.write_deadline = self.common.now + self.common.config.write_timeout;
-        conn.unacknowledged = self.driver.unacknowledged(&conn.socket).unwrap_or(0);
+    fn watch_writing(&mut self) {
+        self.conn.write_deadline = self.common.now + self.common.config.write_timeout;
+        self.conn.unacknowledged = self.driver.unacknowledged(&self.conn.socket).unwrap_or(0);
     }
 
     /// The write deadline has come. The kernel may have taken nothing from us and still have sent
     /// and had acknowledged much of what it holds: that is progress, too.
-    pub(super) fn check_stalled(&mut self, key: Key) {
-        let Some(conn) = find(&mut self.conns, key) else { return };
-        let before = conn.unacknowledged;
-        let now = self.driver.unacknowledged(&conn.socket).unwrap_or(before);
-        if now < before {
-            self.watch_writing(key);
-        } else {
-            self.close(key, Reason::WriteStalled);
+    pub(super) fn check_stalled(&mut self) -> Result<(), Reason> {
+        let before = self.conn.unacknowledged;
+        let now = self.driver.unacknowledged(&self.conn.socket).unwrap_or(before);
+        if now >= before {
+            return Err(Reason::WriteStalled);
         }
+        self.watch_writing();
+        Ok(())
     }
 
-    /// Tells what was to be told, and ends what was to end when everything is sent.
-    fn after_flush(&mut self, key: Key) {
-        let Some(conn) = find(&mut self.conns, key) else { return };
-        conn.tell_progress(key, &mut self.common);
-        if conn.is_flushed() && conn.stage == Stage::Open {
-            match conn.end {
-                None => {}
-                Some(End::Finish) => self.finish(key),
-                // Unread input would turn our closing into a reset.
-                Some(End::Close) if !conn.readable || conn.eof => return self.close_finished(key),
-                Some(End::Close | End::Linger) => return self.linger(key),
-            }
+    /// Ends a connection that has sent everything, as its conversation wished.
+    fn end(&mut self, end: End) -> Result<(), Reason> {
+        match end {
+            End::Finish => self.finish(),
+            // Unread input would turn our closing into a reset.
+            End::Close if !self.conn.readable || self.conn.eof => Err(self.conn.conclusion()),
+            End::Close | End::Linger => self.linger(),
         }
-        self.settle(key);
     }
 
     /// Ends our side, once; closes when the peer's has ended too.
-    fn finish(&mut self, key: Key) {
-        let Some(conn) = find(&mut self.conns, key) else { return };
-        if !conn.finished {
-            conn.finished = true;
-            if let Err(error) = self.driver.finish(&mut conn.socket) {
-                return self.close(key, reason_of(error));
-            }
+    fn finish(&mut self) -> Result<(), Reason> {
+        if !self.conn.finished {
+            self.conn.finished = true;
+            self.driver.finish(&mut self.conn.socket).map_err(reason_of)?;
         }
-        if conn.eof {
-            self.close_finished(key);
-        }
+        if self.conn.eof { Err(self.conn.conclusion()) } else { Ok(()) }
     }
 
     /// Ends our side, and reads and throws away what comes until the peer ends its own.
-    fn linger(&mut self, key: Key) {
-        let Some(conn) = find(&mut self.conns, key) else { return };
+    fn linger(&mut self) -> Result<(), Reason> {
+        let Self { key, conn, driver, common } = self;
         if conn.eof {
-            return self.close_finished(key);
+            return Err(conn.conclusion());
         }
         if !conn.finished {
             conn.finished = true;
-            if self.driver.finish(&mut conn.socket).is_err() {
-                return self.close_finished(key);
+            if driver.finish(&mut conn.socket).is_err() {
+                return Err(conn.conclusion());
             }
         }
         conn.drop_tail();
-        let (now, linger) = (self.common.now, &self.common.config.linger);
-        conn.stage = Stage::Lingering {
+        let (now, linger) = (common.now, &common.config.linger);
+        conn.stage = Stage::Lingering(Box::new(Lingering {
             until: now + linger.total,
             quiet: now + linger.quiet,
             left: linger.bytes,
-        };
+        }));
         if conn.readable {
-            conn.queue(key, &mut self.common);
+            conn.queue(*key, common);
         }
-        self.settle(key);
+        Ok(())
     }
 }
