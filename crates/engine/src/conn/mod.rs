@@ -193,7 +193,12 @@ impl<S> Conn<S> {
         if self.is_talking() {
             return !self.eof && !self.paused && self.held() < config.max_buffered_output;
         }
-        matches!(self.stage, Stage::Lingering(_)) && !self.eof
+        self.lingers() && !self.eof
+    }
+
+    #[cold] // Few ever do, and none for long.
+    fn lingers(&self) -> bool {
+        matches!(self.stage, Stage::Lingering(_))
     }
 
     /// Output bytes held in memory.
@@ -221,6 +226,11 @@ impl<S> Conn<S> {
         if self.is_talking() {
             return self.deadline.min(self.write_deadline);
         }
+        self.other_deadline()
+    }
+
+    #[cold]
+    fn other_deadline(&self) -> Time {
         match &self.stage {
             Stage::Talking | Stage::Ending => self.write_deadline,
             Stage::Connecting { until } => *until,

@@ -1,4 +1,4 @@
-//! The driver for Linux: edge-triggered epoll, through mio.
+//! The driver for Linux: edge-triggered epoll.
 //!
 //! A receive or a send is tried at once and waits for an edge only after `WouldBlock`. A connection
 //! is registered for reading when it is accepted, and for writing when a send first blocks: most
@@ -6,13 +6,14 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice};
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use mio::unix::SourceFd;
-use mio::{Interest, Token};
+use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::event::{EventfdFlags, Timespec, eventfd};
 use rustix::fs::sendfile;
 use rustix::io::Errno;
 use rustix::net::{
@@ -27,20 +28,30 @@ use super::{Driver, Happening, QUANTUM, Received, Sending, Sent, Target, Then, W
 const SCRATCH: usize = 64 * 1024;
 /// One wait reports at most so many events; the rest comes with the next.
 const EVENTS: usize = 1024;
+/// No wait takes longer: what counts milliseconds in an int ends after 24 days, and the call that
+/// doesn't is younger than the oldest Linux that we run on.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 /// One `sendmsg` takes at most so many slices.
 const SLICES: usize = 64;
 
-const WAKER: Token = Token(usize::MAX);
+/// What is registered under a number that no connection's key has: the waker, and listeners by
+/// their own numbers.
+const WAKER: u64 = u64::MAX;
+const LISTENERS: u64 = 1 << 63;
 
-/// The token of a listener: counted down from the waker's, where no connection's key can be.
-fn listener_token(id: u32) -> Token {
-    Token(WAKER.0 - 1 - id as usize)
-}
+/// To be told when there is something to receive, or the peer has ended its side.
+const READING: EventFlags = EventFlags::IN.union(EventFlags::RDHUP).union(EventFlags::ET);
+/// Likewise, and when more can be sent.
+const BOTH: EventFlags = READING.union(EventFlags::OUT);
+
+/// What each flag of an event tells. All of them may come with a connection that has failed.
+const READABLE: EventFlags = ENDED.union(EventFlags::IN).union(EventFlags::ERR);
+const WRITABLE: EventFlags = EventFlags::OUT.union(EventFlags::HUP).union(EventFlags::ERR);
+const ENDED: EventFlags = EventFlags::RDHUP.union(EventFlags::HUP);
 
 /// A poller and a clock.
 pub struct Epoll {
-    poll: mio::Poll,
-    events: mio::Events,
+    poller: OwnedFd,
     waker: Arc<Waker>,
     scratch: Box<[u8]>,
     origin: Instant,
@@ -83,12 +94,13 @@ pub struct Calls {
     pub sendfile: u64,
 }
 
-struct Waker(mio::Waker);
+/// A counter in the kernel. Nobody reads it: each write is an edge.
+struct Waker(OwnedFd);
 
 impl Wake for Waker {
     fn wake(&self) {
-        // It can fail only when the counter behind it is full, and then the driver is awake.
-        let _ = self.0.wake();
+        // It can fail only when the counter is full, and nobody lives to see that.
+        let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
     }
 }
 
@@ -99,12 +111,13 @@ impl Epoll {
     ///
     /// When the process has no descriptors left.
     pub fn new() -> io::Result<Self> {
-        let poll = mio::Poll::new()?;
-        let waker = Arc::new(Waker(mio::Waker::new(poll.registry(), WAKER)?));
+        let poller = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let waker = Waker(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
+        let edges = EventFlags::IN | EventFlags::ET;
+        epoll::add(&poller, &waker.0, EventData::new_u64(WAKER), edges)?;
         Ok(Self {
-            poll,
-            events: mio::Events::with_capacity(EVENTS),
-            waker,
+            poller,
+            waker: Arc::new(waker),
             scratch: vec![0; SCRATCH].into_boxed_slice(),
             origin: Instant::now(),
             calls: Calls::default(),
@@ -117,11 +130,29 @@ impl Epoll {
         self.calls
     }
 
-    fn register(&self, fd: &OwnedFd, token: Token, interest: Interest) -> io::Result<()> {
-        self.poll.registry().register(&mut SourceFd(&fd.as_raw_fd()), token, interest)
+    fn register(&self, fd: &OwnedFd, number: u64, flags: EventFlags) -> io::Result<()> {
+        Ok(epoll::add(&self.poller, fd, EventData::new_u64(number), flags)?)
+    }
+
+    /// Sends an output that is nothing but plain bytes, as most are: at once.
+    fn send_plain(&mut self, fd: &OwnedFd, out: &mut Output) -> Option<(u64, Then)> {
+        loop {
+            let bytes = out.plain()?;
+            self.calls.send += 1;
+            match rustix::net::send(fd, bytes, SendFlags::NOSIGNAL) {
+                Ok(sent) => {
+                    let then = if sent < bytes.len() { Then::Blocked } else { Then::Again };
+                    out.advance(sent as u64);
+                    return Some((sent as u64, then));
+                }
+                Err(Errno::INTR) => {}
+                Err(error) => return Some((0, then_of(error))),
+            }
+        }
     }
 
     /// Sends from the front of `out` until it is empty, the socket blocks or the quantum is used.
+    #[inline(never)] // Its loops would take registers from the plain way.
     fn send_some(&mut self, fd: &OwnedFd, out: &mut Output) -> (u64, Then) {
         let mut count = 0;
         loop {
@@ -146,26 +177,19 @@ impl Epoll {
                     if sent < asked {
                         return (count, Then::Blocked);
                     }
-                    if out.is_empty() {
-                        return (count, Then::Again);
-                    }
                 }
                 Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => return (count, Then::Blocked),
-                Err(error) => return (count, Then::Failed(error.into())),
+                Err(error) => return (count, then_of(error)),
             }
         }
     }
 
     /// Sends slices of memory; returns how many bytes were sent and how many were offered.
     fn send_memory(&mut self, fd: &OwnedFd, out: &Output) -> (Result<usize, Errno>, usize) {
-        /// Most of the others are a head and a body: don't clear more slices than that for them.
-        const FEW: usize = 3;
         self.calls.send += 1;
-        if let Some(bytes) = out.plain() {
-            (rustix::net::send(fd, bytes, SendFlags::NOSIGNAL), bytes.len())
-        } else if out.pieces() <= 1 {
-            send_slices(fd, out, &mut [IoSlice::new(&[]); FEW])
+        // Most are a head and a body: don't clear more slices than that for them.
+        if out.pieces() <= 1 {
+            send_slices(fd, out, &mut [IoSlice::new(&[]); 3])
         } else {
             send_slices(fd, out, &mut [IoSlice::new(&[]); SLICES])
         }
@@ -200,9 +224,16 @@ fn canonical(address: SocketAddr) -> SocketAddr {
     }
 }
 
+/// What follows a send that failed.
+fn then_of(error: Errno) -> Then {
+    match error {
+        Errno::AGAIN => Then::Blocked,
+        error => Then::Failed(error.into()),
+    }
+}
+
 /// One `sendmsg` of what lies in memory at the front of `out`. When a file follows, the kernel is
 /// told to wait for it, so that a head and the beginning of its body share a segment.
-#[inline(never)] // Its slices would take room, and registers, from the plain way.
 fn send_slices<'a>(
     fd: &OwnedFd,
     out: &'a Output,
@@ -234,31 +265,29 @@ impl Driver for Epoll {
     }
 
     fn wait(&mut self, until: Option<Time>, happenings: &mut Vec<Happening>) -> io::Result<()> {
-        let timeout = match until {
+        let left = match until {
             None => None,
             Some(Time::ZERO) => Some(Duration::ZERO),
-            Some(until) => Some(until.since(self.now())),
+            Some(until) => Some(until.since(self.now()).min(LONGEST_WAIT)),
         };
+        let timeout = left.and_then(|left| Timespec::try_from(left).ok());
+        let mut events = [const { MaybeUninit::uninit() }; EVENTS];
         self.calls.wait += 1;
-        match self.poll.poll(&mut self.events, timeout) {
-            Ok(()) => {}
-            Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
-            Err(error) => return Err(error),
-        }
-        for event in &self.events {
-            let Token(token) = event.token();
-            if token == WAKER.0 {
-                continue;
-            }
-            let id = (WAKER.0 - 1).wrapping_sub(token);
-            happenings.push(match u32::try_from(id) {
-                Ok(id) => Happening::Incoming(id),
-                Err(_) => Happening::Ready {
-                    key: Key(token as u64),
-                    readable: event.is_readable() || event.is_read_closed(),
-                    writable: event.is_writable() || event.is_write_closed(),
-                    ended: event.is_read_closed(),
-                    failed: event.is_error(),
+        let events = match epoll::wait(&self.poller, &mut events, timeout.as_ref()) {
+            Ok((events, _)) => &*events,
+            Err(Errno::INTR) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        for epoll::Event { flags, data } in events.iter().copied() {
+            happenings.push(match data.u64() {
+                WAKER => continue,
+                number if number & LISTENERS != 0 => Happening::Incoming(number as u32),
+                key => Happening::Ready {
+                    key: Key(key),
+                    readable: flags.intersects(READABLE),
+                    writable: flags.intersects(WRITABLE),
+                    ended: flags.intersects(ENDED),
+                    failed: flags.intersects(EventFlags::ERR),
                 },
             });
         }
@@ -266,7 +295,7 @@ impl Driver for Epoll {
     }
 
     fn attach_listener(&mut self, listener: &mut Listener, id: u32) -> io::Result<()> {
-        self.register(&listener.fd, listener_token(id), Interest::READABLE)
+        self.register(&listener.fd, LISTENERS | u64::from(id), READING)
     }
 
     fn accept(&mut self, listener: &mut Listener) -> io::Result<(Socket, Address)> {
@@ -293,14 +322,13 @@ impl Driver for Epoll {
 
     fn attach(&mut self, socket: &mut Socket, key: Key) -> io::Result<()> {
         socket.key = key;
-        self.register(&socket.fd, Token(key.0 as usize), Interest::READABLE)
+        self.register(&socket.fd, key.0, READING)
     }
 
     fn connect(&mut self, target: &Target, key: Key) -> io::Result<Socket> {
         let fd = bind::connect(target)?;
         let socket = Socket { fd, key, armed: true };
-        let both = Interest::READABLE | Interest::WRITABLE;
-        self.register(&socket.fd, Token(key.0 as usize), both)?;
+        self.register(&socket.fd, key.0, BOTH)?;
         Ok(socket)
     }
 
@@ -328,15 +356,16 @@ impl Driver for Epoll {
     }
 
     fn send(&mut self, socket: &mut Socket, mut out: Box<Output>) -> Sending {
-        let (count, mut then) = self.send_some(&socket.fd, &mut out);
+        let (count, mut then) = match self.send_plain(&socket.fd, &mut out) {
+            Some(sent) => sent,
+            None => self.send_some(&socket.fd, &mut out),
+        };
         if matches!(then, Then::Blocked) && !socket.armed {
-            // A fresh registration reports an edge for what is true at once, so none is missed.
-            let both = Interest::READABLE | Interest::WRITABLE;
-            let token = Token(socket.key.0 as usize);
-            let raw = socket.fd.as_raw_fd();
-            match self.poll.registry().reregister(&mut SourceFd(&raw), token, both) {
+            // A changed registration reports an edge for what is true at once, so none is missed.
+            let key = EventData::new_u64(socket.key.0);
+            match epoll::modify(&self.poller, &socket.fd, key, BOTH) {
                 Ok(()) => socket.armed = true,
-                Err(error) => then = Then::Failed(error),
+                Err(error) => then = Then::Failed(error.into()),
             }
         }
         Sending::Done(Sent { out, count, then })
@@ -366,5 +395,25 @@ impl Driver for Epoll {
 impl fmt::Debug for Epoll {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Epoll").field("calls", &self.calls).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wake_ends_the_next_wait_however_long_it_may_take() {
+        let mut driver = Epoll::new().unwrap();
+        let waker = driver.waker();
+        let mut happenings = Vec::new();
+        for until in [None, Some(Time::from_nanos(u64::MAX - 1))] {
+            waker.wake();
+            waker.wake();
+            driver.wait(until, &mut happenings).unwrap();
+        }
+        driver.wait(Some(Time::ZERO), &mut happenings).unwrap();
+        assert!(happenings.is_empty(), "{happenings:?}");
+        assert_eq!(driver.calls().wait, 3);
     }
 }

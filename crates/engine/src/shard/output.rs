@@ -88,9 +88,11 @@ impl<D: Driver> Visit<'_, D> {
             common.outputs.take_back(out);
             conn.write_deadline = Time::NEVER;
         }
+        if !is_left && matches!(then, Then::Again) {
+            return Ok(());
+        }
         match then {
-            Then::Again if is_left => conn.mark_dirty(*key, common),
-            Then::Again => {}
+            Then::Again => conn.mark_dirty(*key, common),
             Then::Blocked => conn.blocked = true,
             Then::FileChanged => return Err(Reason::FileChanged),
             Then::Failed(error) => return Err(reason_of(error)),
