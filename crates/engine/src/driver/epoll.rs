@@ -10,7 +10,7 @@ use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
@@ -20,6 +20,7 @@ use rustix::net::{
     RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketFlags, acceptfrom_with, recv,
     sendmsg, shutdown, sockopt,
 };
+use rustix::time::{ClockId, clock_gettime};
 use sockeye_proto::{Address, FileRange, Key, Output, Part, Time, Wall};
 
 use super::{Driver, Happening, QUANTUM, Received, Sending, Sent, Target, Then, Wake, bind};
@@ -54,7 +55,6 @@ pub struct Epoll {
     poller: OwnedFd,
     waker: Arc<Waker>,
     scratch: Box<[u8]>,
-    origin: Instant,
     calls: Calls,
 }
 
@@ -119,7 +119,6 @@ impl Epoll {
             poller,
             waker: Arc::new(waker),
             scratch: vec![0; SCRATCH].into_boxed_slice(),
-            origin: Instant::now(),
             calls: Calls::default(),
         })
     }
@@ -252,12 +251,14 @@ impl Driver for Epoll {
     type Listener = Listener;
 
     fn now(&self) -> Time {
-        Time::ZERO + self.origin.elapsed()
+        let now = clock_gettime(ClockId::Monotonic);
+        Time::from_nanos(now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64)
     }
 
     fn wall(&self) -> Wall {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        Wall::from_secs(since.as_secs())
+        // Some milliseconds late, as the times that files are stamped with, and cheaper for it.
+        let now = clock_gettime(ClockId::RealtimeCoarse);
+        Wall::from_secs(u64::try_from(now.tv_sec).unwrap_or(0))
     }
 
     fn waker(&self) -> Arc<dyn Wake> {
