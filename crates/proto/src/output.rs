@@ -389,12 +389,16 @@ mod tests {
         out.write(b"HTTP/1.1 ");
         out.write_all(&[b"200", b"", b" OK\r\n"]);
         out.write_all(&[b"", b""]);
+        assert_eq!(out.plain(), Some(&b"HTTP/1.1 200 OK\r\n"[..]));
         out.write_file(range(b"content", true));
         let mut slices = [IoSlice::new(&[]); 4];
         let (filled, file_follows) = out.slices(&mut slices);
         assert_eq!((filled, file_follows), (1, true));
         assert_eq!(&slices[0][..], b"HTTP/1.1 200 OK\r\n");
         assert_eq!((out.held(), out.unsent()), (17, 24));
+        assert_eq!(out.plain(), None, "a file is there as well");
+        out.advance(24);
+        assert_eq!(out.plain(), Some(&b""[..]));
     }
 
     #[test]
