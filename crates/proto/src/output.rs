@@ -118,10 +118,7 @@ impl Output {
     pub(crate) fn write_with(&mut self, fill: impl FnOnce(&mut Vec<u8>)) {
         let before = self.plain.len();
         fill(&mut self.plain);
-        let count = self.plain.len() - before;
-        if count > 0 {
-            self.count_plain(count);
-        }
+        debug_assert!(self.plain.len() >= before, "what was written stays");
     }
 
     /// Appends bytes that are shared with others (or static), without copying them.
