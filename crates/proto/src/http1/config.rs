@@ -101,7 +101,7 @@ impl Shared {
 
     /// Writes what every reply begins with: its status line, and the fields that are made once a
     /// second.
-    #[inline]
+    #[inline(always)]
     pub(super) fn open(&self, status: Status, now: Wall, bytes: &mut Vec<u8>) {
         let mut opening = self.opening.borrow_mut();
         if self.second.replace(Some(now)) != Some(now) {

@@ -81,13 +81,12 @@ impl<H: Handler> Server<H> {
         turn.now() + self.shared.limits.body_timeout
     }
 
-    /// Reads on in a head of which `progress` is known, and has it answered when it is complete.
-    fn read_head(
-        &mut self,
-        input: &[u8],
-        mut progress: Progress,
-        turn: &mut Turn<'_>,
-    ) -> Result<Came, Fault> {
+    /// Reads a head, or on in one, and has it answered when it is complete.
+    fn read_head(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Came, Fault> {
+        let mut progress = match &self.state {
+            State::ExpectHead { progress, .. } => *progress,
+            _ => Progress::default(),
+        };
         let mut block = self.shared.lend();
         let came = match head::parse(input, &mut progress, &self.shared.limits, &mut block) {
             Ok(Some(head)) => self.begin(input, &head, &block, turn),
@@ -343,8 +342,9 @@ impl<H: Handler> Protocol for Server<H> {
                     self.state.step(Step::Blank);
                     Came::On(2)
                 }
-                State::ExpectRequest { .. } => self.read_head(rest, Progress::default(), turn)?,
-                State::ExpectHead { progress, .. } => self.read_head(rest, *progress, turn)?,
+                State::ExpectRequest { .. } | State::ExpectHead { .. } => {
+                    self.read_head(rest, turn)?
+                }
                 State::ExpectAnswer(exchange) if exchange.waits.reads() => {
                     self.read_body(rest, turn)?
                 }
