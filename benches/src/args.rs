@@ -10,6 +10,7 @@ Compares Sockeye, other servers and a bare one on this machine, in one run.
 Usage: sockeye-benches [OPTIONS]
        sockeye-benches counts [--check | --write]   what is exact, against benches/counts.txt
        sockeye-benches counts profile ROW           where a row's instructions go
+       sockeye-benches cliffs [--help]              what might make a request dearer
 
   --rows A,B        only these rows: small, pipelined, many, logged, browser, mix, pages, ten, churn,
                     1k, 16k, 100k, 1m, 10m, echo, message, message-deep, message-churn, idle [all]
@@ -110,7 +111,8 @@ fn at_least_one(flag: &str, word: &str) -> Result<usize> {
     }
 }
 
-fn number<T: FromStr>(flag: &str, word: &str) -> Result<T> {
+/// Reads the value of a flag.
+pub(crate) fn number<T: FromStr>(flag: &str, word: &str) -> Result<T> {
     word.parse().map_err(|_| format!("{flag} wants a number, not {word}").into())
 }
 

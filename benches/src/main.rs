@@ -7,6 +7,7 @@
 //! cargo run --release -p sockeye-benches -- --svg chart.svg --json runs.json
 //! cargo run --release -p sockeye-benches -- --help
 //! cargo run --release -p sockeye-benches -- counts    # what is exact: see [`counts`]
+//! cargo run --release -p sockeye-benches -- cliffs    # what might grow: see [`cliffs`]
 //! ```
 //!
 //! The *limit* is a bare server of our own that parses nothing: it looks for the blank line, or
@@ -35,6 +36,7 @@
 mod args;
 mod browser;
 mod chart;
+mod cliffs;
 mod compare;
 mod counts;
 mod cpu;
@@ -79,6 +81,9 @@ fn run() -> Result<ExitCode> {
     }
     if words.first().is_some_and(|word| word == "counts") {
         return counts::run(&words.split_off(1));
+    }
+    if words.first().is_some_and(|word| word == "cliffs") {
+        return cliffs::run(&words.split_off(1));
     }
     if words.first().is_some_and(|word| word == "sums") {
         sums::run()?;

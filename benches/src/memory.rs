@@ -56,7 +56,8 @@ pub(crate) fn measure(
     Ok(Memory { start, per_connection: grown / count as f64 })
 }
 
-fn open(target: SocketAddr, request: &[u8], index: usize) -> Result<TcpStream> {
+/// Opens a connection, and makes one request on it.
+pub(crate) fn open(target: SocketAddr, request: &[u8], index: usize) -> Result<TcpStream> {
     let mut stream = from_source(target, index / PER_SOURCE)
         .map_err(|error| format!("connection {index}: {error}"))?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
@@ -76,7 +77,7 @@ fn from_source(target: SocketAddr, source: usize) -> io::Result<TcpStream> {
 }
 
 /// Reads one figure of a process's memory, in bytes.
-fn field(pid: u32, name: &str) -> Result<u64> {
+pub(crate) fn field(pid: u32, name: &str) -> Result<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
     parse(&text, name).ok_or_else(|| format!("smaps_rollup has no {name}").into())
 }

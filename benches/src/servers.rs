@@ -25,9 +25,11 @@ mod ours;
 mod peers;
 mod process;
 mod system;
+mod words;
 
 pub(crate) use kind::Kind;
 pub(crate) use process::Server;
+pub(crate) use words::Program;
 
 use kind::From;
 

@@ -8,6 +8,7 @@ use sockeye_proto::{End, Event, Fault, Protocol, Reason, Time, Took, Turn};
 
 use crate::common::{Common, Gone};
 use crate::pace::Pace;
+use crate::plan::Plan;
 use crate::talk::{Asked, Done, Step, Talk};
 use crate::trouble::Trouble;
 
@@ -65,6 +66,7 @@ pub(crate) struct Lane {
 impl Lane {
     pub(crate) fn new(common: Rc<Common>, number: usize, seat: (usize, usize)) -> Self {
         let talk = Talk::new(common.plan.speaks);
+        let next = first_of(&common.plan, seat);
         Self {
             common,
             number,
@@ -74,7 +76,7 @@ impl Lane {
             owed: VecDeque::new(),
             asked: 0,
             answered: 0,
-            next: 0,
+            next,
             progress: Time::ZERO,
             looking: false,
         }
@@ -290,6 +292,11 @@ impl Lane {
     }
 }
 
+/// Which of a plan's requests a connection makes first.
+fn first_of(plan: &Plan, (seat, seats): (usize, usize)) -> usize {
+    if plan.staggered { seat * plan.asks.len() / seats } else { 0 }
+}
+
 impl Protocol for Lane {
     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
         self.progress = turn.now();
@@ -324,5 +331,23 @@ impl Protocol for Lane {
         };
         let due = if self.looking || !self.has_place() { None } else { early() };
         [silence, due].into_iter().flatten().min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Ask, Speaks};
+
+    #[test]
+    fn connections_begin_evenly_apart_where_they_are_to() {
+        let asks = vec![Ask::bytes("x".into()); 10];
+        let mut plan = Plan::new(Speaks::Echo, asks);
+        let first = |plan: &Plan| [0, 1, 2, 3].map(|seat| first_of(plan, (seat, 4)));
+        assert_eq!(first(&plan), [0; 4]);
+        plan.staggered = true;
+        assert_eq!(first(&plan), [0, 2, 5, 7]);
+        plan.asks.truncate(2);
+        assert_eq!(first(&plan), [0, 0, 1, 1], "more connections than requests");
     }
 }

@@ -17,6 +17,9 @@ pub struct Plan {
     /// What is asked: one after the other and then from the beginning again, on each connection.
     /// At least one.
     pub asks: Vec<Ask>,
+    /// Connections begin at places in the list of what is asked that lie evenly apart, not all of
+    /// them at its beginning: so that what one asks for, the others don't ask for at the same time.
+    pub staggered: bool,
     /// Connections in all. 64.
     pub connections: NonZeroUsize,
     /// Threads, each with a loop and its share of the connections. 1.
@@ -50,6 +53,7 @@ impl Plan {
         Self {
             speaks,
             asks,
+            staggered: false,
             connections: const { NonZeroUsize::new(64).unwrap() },
             threads: NonZeroUsize::MIN,
             until: Until::Time(SECONDS),

@@ -1,0 +1,100 @@
+//! Others that are connected, and those that were.
+
+use std::num::{NonZeroU64, NonZeroUsize};
+
+use sockeye_load::Until;
+
+use super::{get, load};
+use crate::{
+    Result,
+    cliffs::{
+        beside::{Reads, idle, readers},
+        ground::Ground,
+        scene::{Case, Scene, Shows, Side, settle, stretch},
+    },
+};
+
+/// Connections of the load.
+const BUSY: usize = 100;
+const IDLE: usize = 9_900;
+const READERS: usize = 1_000;
+/// Requests that a server has answered when it is no longer young.
+const MANY: u64 = 3_000_000;
+/// Connections that have come and gone then.
+const GONE: u64 = 100_000;
+
+pub(super) const CASES: &[Case] = &[
+    Case {
+        cliff: "idle",
+        title: "100 busy connections, with 9,900 idle ones",
+        make: with_idle,
+        shows: Shows::CostAndCalls,
+    },
+    Case {
+        cliff: "readers",
+        title: "100 busy connections, with 1,000 that asked for 1 GiB and read nothing",
+        make: |ground, side| with_readers(ground, side, Reads::Nothing),
+        shows: Shows::CostAndCalls,
+    },
+    Case {
+        cliff: "readers",
+        title: "the same, and read 16 KiB each second",
+        make: |ground, side| with_readers(ground, side, Reads::Some(16 << 10)),
+        shows: Shows::Cost,
+    },
+    Case {
+        cliff: "uptime",
+        title: "100 busy connections, after 3 million requests",
+        make: after_requests,
+        shows: Shows::Cost,
+    },
+    Case {
+        cliff: "uptime",
+        title: "the same, after 100,000 connections came and went",
+        make: after_connections,
+        shows: Shows::Cost,
+    },
+];
+
+fn with_idle(ground: &Ground, side: Side) -> Result<Scene> {
+    let server = ground.serve("site", &[])?;
+    let client = ground.client(&server, load(BUSY, get("/small.txt")?)?)?;
+    let count = if side == Side::Strained { IDLE } else { 0 };
+    let strain = idle(server.address, count)?;
+    Ok(Scene::new(server, client).beside(strain))
+}
+
+fn with_readers(ground: &Ground, side: Side, reads: Reads) -> Result<Scene> {
+    let server = ground.serve("site", &[])?;
+    let client = ground.client(&server, load(BUSY, get("/small.txt")?)?)?;
+    let count = if side == Side::Strained { READERS } else { 0 };
+    let strain = readers(server.address, count, reads)?;
+    if reads == Reads::Nothing {
+        settle(&server)?;
+    }
+    Ok(Scene::new(server, client).beside(strain))
+}
+
+fn after_requests(ground: &Ground, side: Side) -> Result<Scene> {
+    let server = ground.serve("site", &[])?;
+    if side == Side::Strained {
+        let mut plan = load(BUSY, get("/small.txt")?)?;
+        plan.pipeline = const { NonZeroUsize::new(16).unwrap() };
+        plan.until = Until::Requests(MANY);
+        stretch(&mut ground.client(&server, plan)?, None)?;
+    }
+    let client = ground.client(&server, load(BUSY, get("/small.txt")?)?)?;
+    Ok(Scene::new(server, client))
+}
+
+fn after_connections(ground: &Ground, side: Side) -> Result<Scene> {
+    let server = ground.serve("site", &[])?;
+    if side == Side::Strained {
+        let mut plan = load(BUSY, get("/small.txt")?)?;
+        plan.per_connection = Some(NonZeroU64::MIN);
+        plan.until = Until::Requests(GONE);
+        stretch(&mut ground.client(&server, plan)?, None)?;
+    }
+    let client = ground.client(&server, load(BUSY, get("/small.txt")?)?)?;
+    Ok(Scene::new(server, client))
+}

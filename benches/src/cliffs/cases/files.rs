@@ -1,0 +1,224 @@
+//! Folders that are large, files that change, and a cache that doesn't know them.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, atomic::AtomicBool},
+    time::{Duration, Instant},
+};
+
+use sockeye_load::{Ask, Request, Share, Until, Worker};
+
+use super::{get, load};
+use crate::{
+    Result,
+    cliffs::{
+        beside::{Counts, Strain},
+        change,
+        ground::{Ground, file_name, learn, put_in_place},
+        scene::{Case, Scene, Shows, Side, stretch},
+    },
+};
+
+const BUSY: usize = 64;
+const FEW: usize = 10;
+const SOME: usize = 10_000;
+const LARGE: usize = 100_000;
+/// As many different files as the cache has room for, with some to spare.
+const CACHED: usize = 4_000;
+/// Several times as many.
+const UNCACHED: usize = 20_000;
+/// Requests per second beside something that is dear: the server has time for both.
+const RATE: f64 = 2_000.0;
+
+pub(super) const CASES: &[Case] = &[
+    Case {
+        cliff: "folder",
+        title: "a hot file in a folder of 10 files, and of 100,000",
+        make: hot,
+        shows: Shows::CostAndCalls,
+    },
+    Case {
+        cliff: "folder",
+        title: "any file in a folder of 10,000, and of 100,000: more than are cached",
+        make: any,
+        shows: Shows::CostAndCalls,
+    },
+    Case {
+        cliff: "folder",
+        title: "any of 4,000 files, all cached, and of 20,000, which miss",
+        make: misses,
+        shows: Shows::Cost,
+    },
+    Case {
+        cliff: "folder",
+        title: "a hot file, while somebody lists a folder of 100,000 again and again",
+        make: beside_listing,
+        shows: Shows::Latency,
+    },
+    Case {
+        cliff: "changing",
+        title: "a hot file of 4 KiB, put in place anew ten times a second",
+        make: |ground, side| changing(ground, side, 4 << 10, put_in_place),
+        shows: Shows::Cost,
+    },
+    Case {
+        cliff: "changing",
+        title: "the same, written over",
+        make: |ground, side| changing(ground, side, 4 << 10, write_over),
+        shows: Shows::Cost,
+    },
+    Case {
+        cliff: "changing",
+        title: "a hot file of 100 KiB, put in place anew ten times a second",
+        make: |ground, side| changing(ground, side, 100 << 10, put_in_place),
+        shows: Shows::Cost,
+    },
+    Case {
+        cliff: "cold",
+        title: "4,000 files, for the second time and for the first",
+        make: first_touch,
+        shows: Shows::Cost,
+    },
+    Case {
+        cliff: "cold",
+        title: "a hot file, while others ask for 20,000 files in turn",
+        make: beside_cold,
+        shows: Shows::Latency,
+    },
+];
+
+fn hot(ground: &Ground, side: Side) -> Result<Scene> {
+    let folder = ground.folder_of(if side == Side::Strained { LARGE } else { FEW })?;
+    let server = ground.serve(&folder, &[])?;
+    let client = ground.client(&server, load(BUSY, get(&format!("/{}", file_name(1)))?)?)?;
+    Ok(Scene::new(server, client))
+}
+
+/// Files evenly apart in a folder, in an order that has nothing to do with their names.
+fn spread(folder: usize, count: usize) -> Result<Vec<Ask>> {
+    // A prime, so that every file has its turn before one comes twice.
+    const STEP: usize = 7_919;
+    let ask = |at| {
+        let place = at * STEP % count;
+        let path = format!("/{}", file_name(place * folder / count));
+        Ok(Request::get("localhost", &path).ask()?)
+    };
+    (0..count).map(ask).collect()
+}
+
+/// A load on one of many folders: its connections are at different places.
+fn spread_load(ground: &Ground, folder: usize, count: usize) -> Result<Scene> {
+    let name = ground.folder_of(folder)?;
+    let mut plan = load(BUSY, spread(folder, count)?)?;
+    plan.staggered = true;
+    let server = ground.serve(&name, &[])?;
+    let client = ground.client(&server, plan)?;
+    Ok(Scene::new(server, client))
+}
+
+fn any(ground: &Ground, side: Side) -> Result<Scene> {
+    let folder = if side == Side::Strained { LARGE } else { SOME };
+    spread_load(ground, folder, SOME)
+}
+
+fn misses(ground: &Ground, side: Side) -> Result<Scene> {
+    spread_load(ground, LARGE, if side == Side::Strained { UNCACHED } else { CACHED })
+}
+
+/// Another load on a thread of its own, as fast as it goes.
+fn others(server: &crate::servers::Server, plan: sockeye_load::Plan) -> Result<Strain> {
+    let lesson = learn(server, &plan)?;
+    Ok(Strain::thread(move |stop| {
+        let share = Share::all(&plan);
+        let mut worker = Worker::new(Arc::new(plan), &lesson, share)?;
+        while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+            stretch(&mut worker, Some(Duration::from_millis(20)))?;
+        }
+        Ok(Counts::from([("requests beside", worker.replies())]))
+    }))
+}
+
+/// A load that leaves the server time for something else.
+fn at_a_rate(ground: &Ground, server: &crate::servers::Server) -> Result<Worker> {
+    let mut plan = load(16, get(&format!("/{}", file_name(1)))?)?;
+    plan.rate = Some(RATE);
+    ground.client(server, plan)
+}
+
+fn beside_listing(ground: &Ground, side: Side) -> Result<Scene> {
+    let folder = ground.folder_of(LARGE)?;
+    let server = ground.serve(&folder, &["--listing"])?;
+    let client = at_a_rate(ground, &server)?;
+    let strain = match side {
+        Side::Plain => Strain::default(),
+        Side::Strained => others(&server, load(1, get("/?format=json")?)?)?,
+    };
+    Ok(Scene::new(server, client).beside(strain))
+}
+
+fn beside_cold(ground: &Ground, side: Side) -> Result<Scene> {
+    let folder = ground.folder_of(LARGE)?;
+    let server = ground.serve(&folder, &[])?;
+    let client = at_a_rate(ground, &server)?;
+    let strain = match side {
+        Side::Plain => Strain::default(),
+        Side::Strained => {
+            let mut plan = load(16, spread(LARGE, UNCACHED)?)?;
+            plan.staggered = true;
+            plan.rate = Some(4.0 * RATE);
+            others(&server, plan)?
+        }
+    };
+    Ok(Scene::new(server, client).beside(strain))
+}
+
+/// Each file once. What the replies look like is learned from another server.
+fn first_touch(ground: &Ground, side: Side) -> Result<Scene> {
+    let folder = ground.folder_of(SOME)?;
+    let mut plan = load(BUSY, spread(SOME, CACHED)?)?;
+    plan.staggered = true;
+    plan.until = Until::Requests(CACHED as u64);
+    let lesson = learn(&ground.serve(&folder, &[])?, &plan)?;
+    let server = ground.serve(&folder, &[])?;
+    if side == Side::Plain {
+        let mut first = ground.client_that_knows(&server, plan.clone(), lesson.clone())?;
+        stretch(&mut first, None)?;
+    }
+    let client = ground.client_that_knows(&server, plan, lesson)?;
+    Ok(Scene { once: true, ..Scene::new(server, client) })
+}
+
+/// Writes a file where it stands: for a moment it is empty, or not yet whole.
+fn write_over(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    fs::write(path, content)
+}
+
+type Write = fn(&Path, &[u8]) -> std::io::Result<()>;
+
+fn changing(ground: &Ground, side: Side, size: usize, write: Write) -> Result<Scene> {
+    let path: PathBuf = ground.path("site").join("changing.txt");
+    put_in_place(&path, &change::version(0, size))?;
+    let server = ground.serve("site", &[])?;
+    let client = ground.client(&server, load(BUSY, get("/changing.txt")?)?)?;
+    let address = server.address;
+    let period = match side {
+        Side::Plain => None,
+        Side::Strained => Some(Duration::from_millis(100)),
+    };
+    let strain = Strain::thread(move |stop: &AtomicBool| {
+        let mut checks = change::Checks::new(address, size);
+        let (mut number, mut last) = (0, Instant::now());
+        while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+            if period.is_some_and(|period| last.elapsed() >= period) {
+                number += 1;
+                last = Instant::now();
+                write(&path, &change::version(number, size))?;
+            }
+            checks.check()?;
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(checks.counts(number))
+    });
+    Ok(Scene::new(server, client).beside(strain))
+}

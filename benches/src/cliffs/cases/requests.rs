@@ -1,0 +1,108 @@
+//! Heads that are long, and replies that are written bit by bit.
+
+use sockeye_load::{Ask, Request};
+
+use super::{get, load};
+use crate::{
+    Result,
+    cliffs::{
+        ground::Ground,
+        scene::{Case, Scene, Shows, Side},
+    },
+};
+
+const BUSY: usize = 64;
+/// Different heads, none of which comes twice in a row.
+const HEADS: usize = 64;
+/// Bytes of a browser's head, with the cookies that a site of some age has.
+const LONG: usize = 1536;
+
+pub(super) const CASES: &[Case] = &[
+    Case {
+        cliff: "heads",
+        title: "a head of 45 bytes, and a browser's of 1.5 KiB",
+        make: |ground, side| heads(ground, side, 1),
+        shows: Shows::CostAndCalls,
+    },
+    Case {
+        cliff: "heads",
+        title: "the same, each with other fields than the one before",
+        make: |ground, side| heads(ground, side, HEADS),
+        shows: Shows::CostAndCalls,
+    },
+    Case {
+        cliff: "writes",
+        title: "2,000 bytes of a handler, in one piece and in 100 at once",
+        make: |ground, side| writes(ground, side, "/pieces"),
+        shows: Shows::CostAndCalls,
+    },
+    Case {
+        cliff: "writes",
+        title: "the same, in 100 pieces that each come by a thread",
+        make: |ground, side| writes(ground, side, "/turns"),
+        shows: Shows::CostAndCalls,
+    },
+];
+
+/// What a browser sends, the `number`th of its kind.
+fn browser(number: usize) -> Result<Ask> {
+    let fields = [
+        ("sec-ch-ua", format!(r#""Chromium";v="{number}", "Not_A Brand";v="99""#)),
+        ("sec-ch-ua-mobile", "?0".to_owned()),
+        ("sec-ch-ua-platform", r#""Linux""#.to_owned()),
+        ("Upgrade-Insecure-Requests", "1".to_owned()),
+        (
+            "User-Agent",
+            format!(
+                "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
+                 Chrome/{number}.0.0.0 Safari/537.36"
+            ),
+        ),
+        ("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8".to_owned()),
+        ("Sec-Fetch-Site", "same-origin".to_owned()),
+        ("Sec-Fetch-Mode", "navigate".to_owned()),
+        ("Sec-Fetch-User", "?1".to_owned()),
+        ("Sec-Fetch-Dest", "document".to_owned()),
+        ("Referer", format!("http://localhost/from/{number}")),
+        ("Accept-Encoding", "gzip, deflate, br, zstd".to_owned()),
+        ("Accept-Language", "en-GB,en;q=0.9,de;q=0.8".to_owned()),
+    ];
+    let fields = fields.map(|(name, value)| (name.to_owned(), value)).to_vec();
+    let mut request = Request { fields, ..Request::get("localhost", "/small.txt") };
+    let length = request.ask()?.wire(false).len();
+    // A session, filled up with what differs from its first byte on.
+    let cookie = format!("session={number:08x}; ");
+    let rest = LONG.saturating_sub(length + "Cookie: \r\n".len() + cookie.len());
+    let filling = format!("{number:04}").repeat(rest.div_ceil(4));
+    request.fields.push(("Cookie".to_owned(), cookie + &filling[..rest]));
+    Ok(request.ask()?)
+}
+
+fn heads(ground: &Ground, side: Side, different: usize) -> Result<Scene> {
+    let asks = match side {
+        Side::Plain => get("/small.txt")?,
+        Side::Strained => (0..different).map(browser).collect::<Result<_>>()?,
+    };
+    let server = ground.serve("site", &[])?;
+    let client = ground.client(&server, load(BUSY, asks)?)?;
+    Ok(Scene::new(server, client))
+}
+
+fn writes(ground: &Ground, side: Side, path: &str) -> Result<Scene> {
+    let path = if side == Side::Strained { path } else { "/whole" };
+    let server = ground.streams()?;
+    let client = ground.client(&server, load(BUSY, get(path)?)?)?;
+    Ok(Scene::new(server, client))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_browsers_head_has_its_length_whatever_its_number() {
+        for number in [0, 7, 63] {
+            assert_eq!(browser(number).unwrap().wire(false).len(), LONG);
+        }
+    }
+}

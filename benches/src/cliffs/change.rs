@@ -1,0 +1,118 @@
+//! A file of which every version is all one line, again and again: so that a reply with parts of two
+//! is known when it is seen.
+
+use std::{
+    io::{ErrorKind, Write},
+    net::{SocketAddr, TcpStream},
+};
+
+use super::beside::Counts;
+use crate::{Result, probe};
+
+const LINE: usize = 16;
+const REQUEST: &[u8] = b"GET /changing.txt HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+/// The content of a version.
+pub(super) fn version(number: u64, size: usize) -> Vec<u8> {
+    let line = format!("{number:0width$}\n", width = LINE - 1);
+    line.into_bytes().repeat(size.div_ceil(LINE))
+}
+
+/// What a content is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Made {
+    /// Of one version, whole.
+    Whole,
+    /// Of one, and not all of it, or nothing: the file was so while it was written over.
+    Part,
+    /// Of two: nobody has ever written that.
+    Torn,
+}
+
+fn made_of(content: &[u8], size: usize) -> Made {
+    let mut lines = content.chunks(LINE);
+    let first = lines.next().unwrap_or_default();
+    if !lines.all(|line| first.starts_with(line)) {
+        Made::Torn
+    } else if content.len() < size {
+        Made::Part
+    } else {
+        Made::Whole
+    }
+}
+
+/// Asks for the file and looks at what comes.
+#[derive(Debug)]
+pub(super) struct Checks {
+    address: SocketAddr,
+    size: usize,
+    socket: Option<TcpStream>,
+    whole: u64,
+    part: u64,
+    torn: u64,
+    cut: u64,
+}
+
+impl Checks {
+    pub(super) fn new(address: SocketAddr, size: usize) -> Self {
+        Self { address, size, socket: None, whole: 0, part: 0, torn: 0, cut: 0 }
+    }
+
+    /// Asks once.
+    pub(super) fn check(&mut self) -> Result<()> {
+        let socket = match &mut self.socket {
+            Some(socket) => socket,
+            none => none.insert(probe::connect(self.address)?),
+        };
+        socket.write_all(REQUEST)?;
+        match probe::exchange(socket, b"") {
+            Ok(reply) => match made_of(&reply.body, self.size) {
+                Made::Whole => self.whole += 1,
+                Made::Part => self.part += 1,
+                Made::Torn => self.torn += 1,
+            },
+            // A reply that can't be completed any more is cut, as it should be.
+            Err(error) if is_cut(&*error) => {
+                self.cut += 1;
+                self.socket = None;
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    pub(super) fn counts(&self, versions: u64) -> Counts {
+        Counts::from([
+            ("versions", versions),
+            ("replies of one version", self.whole),
+            ("shorter than a version", self.part),
+            ("cut", self.cut),
+            ("of two versions", self.torn),
+        ])
+    }
+}
+
+fn is_cut(error: &(dyn std::error::Error + 'static)) -> bool {
+    let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+    matches!(kind, Some(ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_parts_of_two_versions_is_told_from_what_has_part_of_one() {
+        let (one, two) = (version(1, 64), version(2, 64));
+        assert_eq!(one.len(), 64);
+        for (content, made) in [
+            (&one[..], Made::Whole),
+            (&one[..40], Made::Part),
+            (b"", Made::Part),
+            (&[&one[..32], &two[32..]].concat()[..], Made::Torn),
+            (&[&one[..40], &two[40..]].concat()[..], Made::Torn),
+        ] {
+            assert_eq!(made_of(content, 64), made);
+        }
+    }
+}

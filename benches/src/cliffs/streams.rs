@@ -1,0 +1,54 @@
+//! A service whose replies are written in pieces, as anybody would write it.
+//!
+//! ```text
+//! sockeye-benches cliffs streams
+//! ```
+//!
+//! | path | 2,000 bytes of content |
+//! |---|---|
+//! | `/whole` | in one piece |
+//! | `/pieces` | in 100 pieces, all of which are there at once |
+//! | `/turns` | in 100 pieces, each of which comes from a thread of the pool |
+//! | `/echo` | no: what was sent |
+
+use std::num::NonZeroUsize;
+
+use sockeye::http::{
+    self, Body, Bytes, Give, Options, Reply, Request, Response, Source, StatusCode,
+};
+
+use crate::Result;
+
+const PIECE: &[u8] = b"twenty bytes of text";
+/// Pieces of a reply.
+pub(super) const PIECES: usize = 100;
+
+/// Runs until it is killed.
+pub(super) fn run() -> Result<()> {
+    let options = Options { workers: NonZeroUsize::MIN, ..Options::default() };
+    let serving = http::serve(&["127.0.0.1:0".parse()?], options, answer)?;
+    println!("http://{}", serving.addresses()[0]);
+    serving.join()?;
+    Ok(())
+}
+
+fn answer(request: Request<Body>) -> Reply {
+    let head = Response::new(());
+    match request.uri().path() {
+        "/whole" => Reply::pieces(head, [PIECE.repeat(PIECES)]),
+        "/pieces" => Reply::pieces(head, [PIECE; PIECES]),
+        "/turns" => Reply::pull(head, Turns(PIECES)),
+        "/echo" => request.into_body().collect(1 << 20, |body| body),
+        _ => StatusCode::NOT_FOUND.into(),
+    }
+}
+
+/// So many pieces are still to come.
+struct Turns(usize);
+
+impl Source for Turns {
+    fn next(self: Box<Self>) -> Give {
+        let Some(left) = self.0.checked_sub(1) else { return Give::End };
+        Give::run(move || Give::Piece(Bytes::from_static(PIECE), Box::new(Self(left))))
+    }
+}

@@ -1,0 +1,112 @@
+//! What connections cost that only wait: time of the server while nobody asks for anything, and
+//! memory. And how long they may wait.
+
+use std::{fs, net::SocketAddr, thread, time::Duration};
+
+use super::{
+    beside::{Reads, Strain, idle, readers},
+    ground::Ground,
+};
+use crate::{Result, cpu::Spent, memory, servers::Server};
+
+/// What is looked at.
+#[derive(Clone, Copy, Debug)]
+struct Kind {
+    cliff: &'static str,
+    title: &'static str,
+    count: usize,
+    open: fn(SocketAddr, usize) -> Result<Strain>,
+}
+
+const SOME: Reads = Reads::Some(16 << 10);
+
+const KINDS: [Kind; 3] = [
+    Kind { cliff: "idle", title: "10,000 idle connections", count: 10_000, open: idle },
+    Kind {
+        cliff: "readers",
+        title: "1,000 that asked for 1 GiB and read nothing",
+        count: 1_000,
+        open: |address, count| readers(address, count, Reads::Nothing),
+    },
+    Kind {
+        cliff: "readers",
+        title: "1,000 that asked for 1 GiB and read 16 KiB each second",
+        count: 1_000,
+        open: |address, count| readers(address, count, SOME),
+    },
+];
+
+/// So long the server is looked at.
+const LONG: Duration = Duration::from_secs(4);
+
+/// What was seen of connections that wait.
+#[derive(Clone, Debug)]
+pub(super) struct Seen {
+    pub(super) title: &'static str,
+    /// Of one core.
+    pub(super) busy: f64,
+    /// Its own memory, grown by so much for each connection.
+    pub(super) each: f64,
+    pub(super) resident: u64,
+}
+
+/// Looks at those that belong to `cliffs`.
+pub(super) fn run(ground: &Ground, cliffs: &[&str]) -> Result<Vec<Seen>> {
+    let wanted = KINDS.iter().filter(|kind| cliffs.contains(&kind.cliff));
+    wanted.map(|kind| look(ground, kind)).collect()
+}
+
+fn look(ground: &Ground, kind: &Kind) -> Result<Seen> {
+    let server = ground.serve("site", &[])?;
+    // The first requests pay for what is only bought once.
+    drop((kind.open)(server.address, 1)?);
+    let before = memory::field(server.pid(), "Anonymous:")?;
+    let strain = (kind.open)(server.address, kind.count)?;
+    // The first seconds fill buffers.
+    thread::sleep(Duration::from_secs(1));
+    let begin = Spent::of(server.pid())?;
+    thread::sleep(LONG);
+    let ran = Spent::of(server.pid())?.since(begin).ran;
+    let after = memory::field(server.pid(), "Anonymous:")?;
+    let resident = memory::field(server.pid(), "Rss:")?;
+    strain.end()?;
+    Ok(Seen {
+        title: kind.title,
+        busy: ran.as_secs_f64() / LONG.as_secs_f64(),
+        each: (after as f64 - before as f64) / kind.count as f64,
+        resident,
+    })
+}
+
+/// How many of so many connections are left, after three times the write timeout.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Left {
+    pub(super) of: usize,
+    pub(super) nothing: usize,
+    pub(super) some: usize,
+}
+
+/// How long a peer may take nothing, here.
+pub(super) const TIMEOUT: &str = "4s";
+const PATIENCE: Duration = Duration::from_secs(12);
+
+/// Has slow readers wait for longer than they may.
+pub(super) fn deadline(ground: &Ground) -> Result<Left> {
+    const COUNT: usize = 200;
+    let left = |reads| -> Result<usize> {
+        let server = ground.serve("site", &["--write-timeout", TIMEOUT])?;
+        let none = sockets(&server)?;
+        let strain = readers(server.address, COUNT, reads)?;
+        thread::sleep(PATIENCE);
+        let left = sockets(&server)?.saturating_sub(none);
+        strain.end()?;
+        Ok(left)
+    };
+    Ok(Left { of: COUNT, nothing: left(Reads::Nothing)?, some: left(SOME)? })
+}
+
+fn sockets(server: &Server) -> Result<usize> {
+    let folder = fs::read_dir(format!("/proc/{}/fd", server.pid()))?;
+    let targets = folder.flatten().filter_map(|entry| fs::read_link(entry.path()).ok());
+    Ok(targets.filter(|target| target.to_string_lossy().starts_with("socket:")).count())
+}

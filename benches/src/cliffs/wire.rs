@@ -1,0 +1,249 @@
+//! What each kind of reply is on the wire: calls to the kernel, segments, and whether anybody waits
+//! for an acknowledgement that is late on purpose.
+//!
+//! A head goes with the first bytes of its content, whole replies in as few segments as there can be,
+//! and nothing is held back: a segment that waits for the acknowledgement of the one before waits
+//! for 40 ms, since who receives hopes to have something to send with it.
+
+use std::{
+    io::{ErrorKind, Read, Write},
+    net::{SocketAddr, TcpStream},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use super::{
+    ground::Ground,
+    trace::{self, Calls},
+};
+use crate::{Result, probe, servers::Server};
+
+/// Replies that are timed.
+const TIMED: usize = 100;
+/// Replies that are traced.
+const TRACED: u64 = 200;
+/// Longer than any reply here takes, shorter than an acknowledgement is held back.
+const STALLED: Duration = Duration::from_millis(30);
+/// When so long nothing came, a reply is complete.
+const QUIET: Duration = Duration::from_millis(200);
+
+/// Which of our services.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Service {
+    Files,
+    Streams,
+}
+
+/// A kind of reply: what is asked for it, step by step, each of which is answered.
+#[derive(Clone, Copy, Debug)]
+struct Kind {
+    title: &'static str,
+    service: Service,
+    steps: &'static [&'static str],
+    /// The server closes the connection behind it.
+    last: bool,
+}
+
+const fn kind(title: &'static str, service: Service, steps: &'static [&'static str]) -> Kind {
+    Kind { title, service, steps, last: false }
+}
+
+macro_rules! request {
+    ($line:literal $($fields:literal)*) => {
+        concat!($line, " HTTP/1.1\r\nHost: localhost\r\n", $($fields, "\r\n",)* "\r\n")
+    };
+}
+
+const KINDS: [Kind; 22] = {
+    use Service::{Files, Streams};
+    [
+        kind("file of 13 bytes", Files, &[request!("GET /small.txt")]),
+        kind("the same, HEAD", Files, &[request!("HEAD /small.txt")]),
+        kind("the same, 304", Files, &[request!("GET /small.txt" "If-None-Match: *")]),
+        Kind {
+            title: "the same, last of its connection",
+            service: Files,
+            steps: &[request!("GET /small.txt" "Connection: close")],
+            last: true,
+        },
+        kind("file of 16 KiB", Files, &[request!("GET /16k.bin")]),
+        kind("file of 100 KiB", Files, &[request!("GET /100k.bin")]),
+        Kind {
+            title: "the same, last of its connection",
+            service: Files,
+            steps: &[request!("GET /100k.bin" "Connection: close")],
+            last: true,
+        },
+        kind("file of 1 MiB", Files, &[request!("GET /1m.bin")]),
+        kind("100 bytes of 16 KiB", Files, &[request!("GET /16k.bin" "Range: bytes=500-599")]),
+        kind("20 KB of 1 MiB", Files, &[request!("GET /1m.bin" "Range: bytes=100-20099")]),
+        kind(
+            "two ranges of 16 KiB",
+            Files,
+            &[request!("GET /16k.bin" "Range: bytes=0-99,9000-9099")],
+        ),
+        kind(
+            "two ranges of 1 MiB",
+            Files,
+            &[request!("GET /1m.bin" "Range: bytes=0-999,500000-500999")],
+        ),
+        kind("404", Files, &[request!("GET /nothing")]),
+        kind("416", Files, &[request!("GET /small.txt" "Range: bytes=99-")]),
+        kind("a listing", Files, &[request!("GET /list/")]),
+        kind("the same, as JSON", Files, &[request!("GET /list/?format=json")]),
+        kind("the same, as an archive", Files, &[request!("GET /list/?format=tar")]),
+        kind(
+            "small, 100 KiB and small, pipelined",
+            Files,
+            &[concat!(
+                request!("GET /small.txt"),
+                request!("GET /100k.bin"),
+                request!("GET /small.txt")
+            )],
+        ),
+        kind("a stream in one piece", Streams, &[request!("GET /whole")]),
+        kind("a stream in 100 pieces, at once", Streams, &[request!("GET /pieces")]),
+        kind(
+            "a body after its head, and its echo",
+            Streams,
+            &[concat!(request!("POST /echo" "Content-Length: 5"), "hello")],
+        ),
+        kind(
+            "the same, after a 100 (Continue)",
+            Streams,
+            &[request!("POST /echo" "Content-Length: 5" "Expect: 100-continue"), "hello"],
+        ),
+    ]
+};
+
+/// What was found out about a kind.
+#[derive(Clone, Debug)]
+pub(super) struct Seen {
+    pub(super) title: &'static str,
+    pub(super) bytes: usize,
+    pub(super) calls: Calls,
+    /// Segments with content that came; `None` where `ss` can't tell.
+    pub(super) segments: Option<f64>,
+    /// Replies of [`TIMED`] that took suspiciously long.
+    pub(super) stalled: usize,
+}
+
+/// How many replies the timed ones are.
+pub(super) const OF: usize = TIMED;
+
+/// Asks for every kind of reply.
+pub(super) fn run(ground: &mut Ground) -> Result<Vec<Seen>> {
+    let one =
+        |kind: &Kind| look(ground, kind).map_err(|error| format!("{}: {error}", kind.title).into());
+    KINDS.iter().map(one).collect()
+}
+
+fn look(ground: &mut Ground, kind: &Kind) -> Result<Seen> {
+    let server = start(ground, kind)?;
+    let lengths = learn(server.address, kind)?;
+    let mut client = Client::new(server.address, kind, &lengths);
+    let (mut stalled, mut before) = (0, None);
+    for _ in 0..TIMED {
+        let begin = Instant::now();
+        client.exchange()?;
+        stalled += usize::from(begin.elapsed() >= STALLED);
+        before = before.or_else(|| client.segments());
+    }
+    let replies = if kind.last { 1 } else { TIMED - 1 };
+    // Of a connection for each reply, what is known is that of the last one.
+    let base = if kind.last { Some(0) } else { before };
+    let segments = client.segments().zip(base);
+    let segments = segments.map(|(after, before)| (after - before) as f64 / replies as f64);
+    drop(server);
+
+    let calls = ground.traced(TRACED, |ground| {
+        let server = start(ground, kind)?;
+        let mut client = Client::new(server.address, kind, &lengths);
+        // The first looks things up that the others find.
+        client.exchange()?;
+        let begin = trace::now();
+        (0..TRACED).try_for_each(|_| client.exchange())?;
+        let end = trace::now();
+        drop(client);
+        server.end()?;
+        Ok(begin..end)
+    })?;
+    Ok(Seen { title: kind.title, bytes: lengths.iter().sum(), calls, segments, stalled })
+}
+
+fn start(ground: &Ground, kind: &Kind) -> Result<Server> {
+    match kind.service {
+        Service::Files => ground.serve("site", &["--listing"]),
+        Service::Streams => ground.streams(),
+    }
+}
+
+/// How long the replies are: all that comes until nothing does.
+fn learn(address: SocketAddr, kind: &Kind) -> Result<Vec<usize>> {
+    let mut socket = probe::connect(address)?;
+    socket.set_read_timeout(Some(QUIET))?;
+    let mut buffer = vec![0; 64 << 10];
+    let mut length = |step: &&str| -> Result<usize> {
+        socket.write_all(step.as_bytes())?;
+        let mut length = 0;
+        loop {
+            match socket.read(&mut buffer) {
+                Ok(0) if length == 0 => return Err("no reply".into()),
+                Ok(0) => return Ok(length),
+                Ok(count) => length += count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock && length > 0 => {
+                    return Ok(length);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    };
+    kind.steps.iter().map(&mut length).collect()
+}
+
+/// Asks for a kind again and again.
+struct Client<'a> {
+    address: SocketAddr,
+    kind: &'a Kind,
+    lengths: &'a [usize],
+    socket: Option<TcpStream>,
+    buffer: Vec<u8>,
+}
+
+impl<'a> Client<'a> {
+    fn new(address: SocketAddr, kind: &'a Kind, lengths: &'a [usize]) -> Self {
+        let longest = lengths.iter().copied().max().unwrap_or_default();
+        Self { address, kind, lengths, socket: None, buffer: vec![0; longest] }
+    }
+
+    fn exchange(&mut self) -> Result<()> {
+        let fresh = || -> Result<_> {
+            let socket = probe::connect(self.address)?;
+            // What is looked for is the server's doing.
+            socket.set_nodelay(true)?;
+            Ok(socket)
+        };
+        if self.kind.last || self.socket.is_none() {
+            self.socket = Some(fresh()?);
+        }
+        let socket = self.socket.as_mut().ok_or("no connection")?;
+        for (step, length) in self.kind.steps.iter().zip(self.lengths) {
+            socket.write_all(step.as_bytes())?;
+            socket.read_exact(&mut self.buffer[..*length])?;
+        }
+        if self.kind.last && socket.read(&mut [0])? > 0 {
+            return Err("the connection goes on".into());
+        }
+        Ok(())
+    }
+
+    /// Segments with content that have come, as `ss` tells.
+    fn segments(&self) -> Option<u64> {
+        let port = self.socket.as_ref()?.local_addr().ok()?.port();
+        let filter = format!("sport = :{port} and dport = :{}", self.address.port());
+        let output = Command::new("ss").args(["-tinH", &filter]).output().ok()?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        let word = text.split_whitespace().find_map(|word| word.strip_prefix("data_segs_in:"))?;
+        word.parse().ok()
+    }
+}

@@ -1,0 +1,50 @@
+//! Our own programs, started with any words: for what is no comparison.
+
+use std::{env, ffi::OsStr, path::Path, process::Command};
+
+use super::{Kind, Server, Setup};
+use crate::Result;
+
+/// Which of our programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Program {
+    /// `sockeye`.
+    Sockeye,
+    /// This bench, which has services of its own.
+    Bench,
+}
+
+impl Setup {
+    /// Our own server alone: built from this tree, or the one that is named.
+    pub(crate) fn ours_at(server: Option<&str>) -> Result<Self> {
+        let mut words = vec!["--servers".to_owned(), "ours".to_owned()];
+        words.extend(server.into_iter().flat_map(|path| ["--server".to_owned(), path.to_owned()]));
+        let mut args = crate::args::parse(&words)?.ok_or("no help was asked for")?;
+        args.rows.clear();
+        Self::new(&args)
+    }
+
+    /// Starts a program on the server's core, with its calls to the kernel written to `trace`, each
+    /// with its time, where that is given. It has to say its address, as ours do.
+    pub(crate) fn start_words(
+        &self,
+        program: Program,
+        words: &[&OsStr],
+        trace: Option<&Path>,
+    ) -> Result<Server> {
+        let path = match program {
+            Program::Sockeye => self.sockeye.clone().ok_or("no sockeye to measure")?,
+            Program::Bench => env::current_exe()?,
+        };
+        let mut command = match trace {
+            None => Command::new(path),
+            Some(out) => {
+                let mut command = Command::new("strace");
+                command.args(["-f", "-ttt", "-s", "0", "-o"]).arg(out).arg(path);
+                command
+            }
+        };
+        command.args(words);
+        self.spawn(Kind::Ours, command, None)
+    }
+}

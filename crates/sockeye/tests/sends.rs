@@ -1,0 +1,227 @@
+//! How each kind of reply leaves: how often the kernel is called to send it; on a real socket and a
+//! real folder, with the shard stepped on the test's own thread.
+//!
+//! A head goes with what follows it, and whatever was written within one turn goes at once. That it
+//! does so by a flag of the call that sends, and not by options of the socket around it, is the
+//! driver's: it has no call that sets one.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sockeye::engine::driver::{Driver, Epoll, bind_all};
+use sockeye::engine::{Census, ListenAddr, Mailbox, Pool, Shard, ShardParts};
+use sockeye::files::{CacheLimits, Folder, Options};
+use sockeye::http::{Body, Edge, Reply, Request, Response};
+use sockeye::{Bound, Config, Peer, Protocol, Service, http1};
+
+/// A folder that is removed with this value.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("sockeye-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(path.join("list")).unwrap();
+        for (name, size) in
+            [("small.txt", 13), ("list/a.txt", 1), ("16k.bin", 16 << 10), ("100k.bin", 100 << 10)]
+        {
+            std::fs::write(path.join(name), vec![b'.'; size]).unwrap();
+        }
+        Self(path)
+    }
+
+    fn service(&self) -> impl Service + use<> {
+        let mut options = Options::default();
+        options.listing = true;
+        let site = Folder::open(&self.0).unwrap().with(options).site(CacheLimits::default());
+        let shared = Rc::new(http1::Shared::default());
+        move |_: &Peer| -> Box<dyn Protocol> {
+            Box::new(http1::Server::new(Rc::clone(&shared), site.handler()))
+        }
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+struct Scene {
+    shard: Shard<Epoll>,
+    address: SocketAddr,
+    client: TcpStream,
+}
+
+/// Calls to the kernel: that receive, that send memory, and that send from a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Calls {
+    receive: u64,
+    send: u64,
+    sendfile: u64,
+}
+
+impl Scene {
+    fn new(service: impl Service + 'static) -> Self {
+        let any_port = [ListenAddr::Host("127.0.0.1".into(), 0)];
+        let bound = bind_all(&any_port, NonZeroUsize::MIN).unwrap().remove(0);
+        let Bound::Ip(address) = bound.bound else { panic!("TCP was asked for") };
+        let driver = Epoll::new().unwrap();
+        let mailbox = Arc::new(Mailbox::new(driver.waker()));
+        let shard = Shard::new(ShardParts {
+            driver,
+            listeners: bound.listeners.into_iter().map(|listener| (0, listener)).collect(),
+            service: Box::new(service),
+            config: Arc::new(Config::default()),
+            census: Arc::new(Census::default()),
+            mailbox,
+            spawn: Arc::new(Pool::new(NonZeroUsize::MIN)),
+            handover: None,
+        })
+        .unwrap();
+        let client = connect(address);
+        Self { shard, address, client }
+    }
+
+    /// Makes turns until `client` has so many bytes, or all that there are (`None`), and says how
+    /// many came.
+    fn receive(&mut self, client: &mut TcpStream, want: Option<usize>) -> usize {
+        let mut buffer = vec![0; 256 << 10];
+        let mut got = 0;
+        while want.is_none_or(|want| got < want) {
+            match client.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) => got += count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    // What was sent may still be on its way, and the shard have nothing to do.
+                    let until = self.shard.driver().now() + Duration::from_millis(10);
+                    self.shard.turn_until(until).unwrap();
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+        got
+    }
+
+    /// How long the replies to `requests` are: made as the last ones of connections, which end.
+    fn length(&mut self, requests: &[String]) -> usize {
+        const ANNOUNCED: usize = "Connection: close\r\n".len();
+        let one = |request: &String| {
+            let mut client = connect(self.address);
+            let last = request.replacen("\r\n\r\n", "\r\nConnection: close\r\n\r\n", 1);
+            client.write_all(last.as_bytes()).unwrap();
+            self.receive(&mut client, None) - ANNOUNCED
+        };
+        requests.iter().map(one).sum()
+    }
+
+    /// What the replies to `requests`, sent at once, cost when everything is in place: the best of
+    /// some attempts, since once a second one of them meets a file's next look-up.
+    fn calls(&mut self, requests: &[String]) -> Calls {
+        let length = self.length(requests);
+        let attempt = |_| {
+            let before = self.shard.driver().calls();
+            let mut client = self.client.try_clone().unwrap();
+            client.write_all(requests.concat().as_bytes()).unwrap();
+            assert_eq!(self.receive(&mut client, Some(length)), length);
+            let after = self.shard.driver().calls();
+            Calls {
+                receive: after.receive - before.receive,
+                send: after.send - before.send,
+                sendfile: after.sendfile - before.sendfile,
+            }
+        };
+        // The first has its connection accepted.
+        (0..6).map(attempt).skip(1).min().unwrap()
+    }
+}
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let client = TcpStream::connect(address).unwrap();
+    client.set_nonblocking(true).unwrap();
+    client.set_nodelay(true).unwrap();
+    client
+}
+
+fn request(line: &str, fields: &str) -> String {
+    format!("{line} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n")
+}
+
+#[test]
+fn each_kind_of_reply_from_a_folder_is_sent_with_its_head() {
+    let scratch = Scratch::new("sends");
+    let mut scene = Scene::new(scratch.service());
+    for (line, fields, send, sendfile) in [
+        ("GET /small.txt", "", 1, 0),
+        ("HEAD /small.txt", "", 1, 0),
+        ("GET /small.txt", "If-None-Match: *\r\n", 1, 0),
+        ("GET /small.txt", "Range: bytes=99-\r\n", 1, 0),
+        ("GET /16k.bin", "", 1, 0),
+        ("GET /16k.bin", "Range: bytes=5-9\r\n", 1, 0),
+        ("GET /16k.bin", "Range: bytes=0-9,9000-9009\r\n", 1, 0),
+        ("GET /100k.bin", "", 1, 1),
+        ("GET /100k.bin", "Range: bytes=5-9\r\n", 1, 1),
+        // Each part's own head, and the end behind the last.
+        ("GET /100k.bin", "Range: bytes=0-9,9000-9009\r\n", 3, 2),
+        ("GET /nothing", "", 1, 0),
+        ("GET /list/", "", 1, 0),
+        ("GET /list/?format=json", "", 1, 0),
+    ] {
+        let calls = scene.calls(&[request(line, fields)]);
+        assert_eq!(calls, Calls { receive: 1, send, sendfile }, "{line} {fields}");
+    }
+}
+
+#[test]
+fn pipelined_replies_leave_together_but_for_files_between_them() {
+    let scratch = Scratch::new("pipelined");
+    let mut scene = Scene::new(scratch.service());
+    let (small, large) = (request("GET /small.txt", ""), request("GET /100k.bin", ""));
+    for (requests, send, sendfile) in [
+        ([&small, &small, &small], 1, 0),
+        ([&small, &small, &large], 1, 1),
+        ([&small, &large, &small], 2, 1),
+    ] {
+        let calls = scene.calls(&requests.map(String::clone));
+        assert_eq!(calls, Calls { receive: 1, send, sendfile });
+    }
+}
+
+#[test]
+fn a_stream_written_in_one_turn_is_sent_at_once_however_many_pieces_it_has() {
+    const PIECE: &[u8] = b"twenty bytes of text";
+    let pieces = |request: Request<Body>| -> Reply {
+        let count = request.uri().path().trim_start_matches('/').parse().unwrap();
+        Reply::pieces(Response::new(()), vec![PIECE; count])
+    };
+    let edge = Edge::new(Arc::new(pieces));
+    let shared = Rc::new(http1::Shared::default());
+    let mut scene = Scene::new(move |peer: &Peer| -> Box<dyn Protocol> {
+        Box::new(http1::Server::new(Rc::clone(&shared), edge.handler(peer)))
+    });
+    for count in [0, 1, 100, 1000] {
+        let calls = scene.calls(&[request(&format!("GET /{count}"), "")]);
+        assert_eq!(calls, Calls { receive: 1, send: 1, sendfile: 0 }, "{count} pieces");
+    }
+}
+
+#[test]
+fn connections_that_do_nothing_cost_a_request_no_call() {
+    let scratch = Scratch::new("beside");
+    let mut scene = Scene::new(scratch.service());
+    let small = [request("GET /small.txt", "")];
+    let length = scene.length(&small);
+    let mut idle = Vec::new();
+    for _ in 0..100 {
+        let mut client = connect(scene.address);
+        client.write_all(small[0].as_bytes()).unwrap();
+        assert_eq!(scene.receive(&mut client, Some(length)), length);
+        idle.push(client);
+    }
+    assert_eq!(scene.calls(&small), Calls { receive: 1, send: 1, sendfile: 0 });
+    assert!(scene.shard.connections() > idle.len());
+}
