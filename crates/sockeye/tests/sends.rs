@@ -26,9 +26,13 @@ impl Scratch {
     fn new(name: &str) -> Self {
         let path = std::env::temp_dir().join(format!("sockeye-{name}-{}", std::process::id()));
         std::fs::create_dir_all(path.join("list")).unwrap();
-        for (name, size) in
-            [("small.txt", 13), ("list/a.txt", 1), ("16k.bin", 16 << 10), ("100k.bin", 100 << 10)]
-        {
+        for (name, size) in [
+            ("small.txt", 13),
+            ("list/a.txt", 1),
+            ("16k.bin", 16 << 10),
+            ("100k.bin", 100 << 10),
+            ("128k.bin", 128 << 10),
+        ] {
             std::fs::write(path.join(name), vec![b'.'; size]).unwrap();
         }
         Self(path)
@@ -164,6 +168,8 @@ fn each_kind_of_reply_from_a_folder_is_sent_with_its_head() {
         ("GET /16k.bin", "Range: bytes=5-9\r\n", 1, 0),
         ("GET /16k.bin", "Range: bytes=0-9,9000-9009\r\n", 1, 0),
         ("GET /100k.bin", "", 1, 1),
+        // With its head it is a little more than goes out in one turn.
+        ("GET /128k.bin", "", 1, 1),
         ("GET /100k.bin", "Range: bytes=5-9\r\n", 1, 1),
         // Each part's own head, and the end behind the last.
         ("GET /100k.bin", "Range: bytes=0-9,9000-9009\r\n", 3, 2),

@@ -25,6 +25,10 @@ use sockeye_proto::{Address, FileRange, Key, Output, Part, Time, Wall};
 
 use super::{Driver, Happening, QUANTUM, Received, Sending, Sent, Target, Then, Wake, bind};
 
+/// So much of a file goes out with the quantum that it would have been left behind: the head of a
+/// reply has taken its place there, and a turn of its own is dearer.
+const TAIL: u64 = 4 * 1024;
+
 /// One receive takes at most so many bytes.
 const SCRATCH: usize = 64 * 1024;
 /// One wait reports at most so many events; the rest comes with the next.
@@ -156,7 +160,7 @@ impl Epoll {
         let mut count = 0;
         loop {
             let left = QUANTUM.saturating_sub(count);
-            let (sent, asked) = match out.part(left) {
+            let (sent, asked) = match out.part(left + TAIL) {
                 Part::Nothing => return (count, Then::Again),
                 _ if left == 0 => return (count, Then::Again),
                 Part::Changed => return (count, Then::FileChanged),
@@ -194,9 +198,10 @@ impl Epoll {
         }
     }
 
-    /// Sends from a file: by the kernel alone where it can, else through the scratch buffer.
+    /// Sends from a file, at most `max` bytes and a short tail: by the kernel alone where it can,
+    /// else through the scratch buffer.
     fn send_file(&mut self, fd: &OwnedFd, range: &FileRange, max: u64) -> Result<usize, Errno> {
-        let len = range.len.min(max) as usize;
+        let len = if range.len <= max + TAIL { range.len } else { max } as usize;
         if let Some(file) = range.source.descriptor() {
             self.calls.sendfile += 1;
             let mut offset = range.offset;

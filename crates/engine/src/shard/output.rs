@@ -98,7 +98,14 @@ impl<D: Driver> Visit<'_, D> {
             Then::Failed(error) => return Err(reason_of(error)),
         }
         if is_left && (count > 0 || conn.write_deadline == Time::NEVER) {
-            self.watch_writing();
+            if conn.blocked {
+                self.watch_writing();
+            } else {
+                // It has just taken all that it was given, and is given more in the next turn: what
+                // it has acknowledged is looked at when it falls behind.
+                conn.write_deadline = common.now + common.config.write_timeout;
+                conn.unacknowledged = u64::MAX;
+            }
         }
         Ok(())
     }
