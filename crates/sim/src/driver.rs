@@ -181,7 +181,12 @@ impl Driver for SimDriver {
         }
     }
 
-    fn attach(&mut self, socket: &mut SimSocket, key: Key) -> io::Result<()> {
+    fn attach(&mut self, socket: &mut SimSocket, key: Key) {
+        let mut net = self.net.borrow_mut();
+        net.ends[socket.end.0].owner = Owner::Driver { poller: self.poller, key: Some(key) };
+    }
+
+    fn watch(&mut self, socket: &mut SimSocket) -> io::Result<()> {
         let mut net = self.net.borrow_mut();
         self.call(&mut net);
         let no_room = net.faults.no_room;
@@ -189,7 +194,6 @@ impl Driver for SimDriver {
             return Err(io::Error::from_raw_os_error(28));
         }
         let end = &mut net.ends[socket.end.0];
-        end.owner = Owner::Driver { poller: self.poller, key: Some(key) };
         let mut edge = Edge::WRITABLE;
         edge.readable = end.is_readable();
         edge.ended = end.eof;

@@ -171,6 +171,7 @@ impl Scene {
         Calls {
             wait: after.wait - before.wait,
             accept: after.accept - before.accept,
+            watch: after.watch - before.watch,
             receive: after.receive - before.receive,
             send: after.send - before.send,
             sendfile: after.sendfile - before.sendfile,

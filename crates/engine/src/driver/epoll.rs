@@ -67,6 +67,7 @@ pub struct Epoll {
 pub struct Socket {
     fd: OwnedFd,
     key: Key,
+    watched: bool,
     /// Registered for writing too: since it first blocked.
     armed: bool,
 }
@@ -90,6 +91,8 @@ pub struct Calls {
     pub wait: u64,
     /// `accept4`.
     pub accept: u64,
+    /// `epoll_ctl` for a connection that came in.
+    pub watch: u64,
     /// `recv`.
     pub receive: u64,
     /// `send` and `sendmsg`.
@@ -314,7 +317,7 @@ impl Driver for Epoll {
                         Some(Ok(address)) => Address::Ip(canonical(address)),
                         _ => Address::Unix,
                     };
-                    return Ok((Socket { fd, key: Key(0), armed: false }, address));
+                    return Ok((Socket { fd, key: Key(0), watched: false, armed: false }, address));
                 }
                 Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
@@ -326,14 +329,20 @@ impl Driver for Epoll {
         drop(listener);
     }
 
-    fn attach(&mut self, socket: &mut Socket, key: Key) -> io::Result<()> {
+    fn attach(&mut self, socket: &mut Socket, key: Key) {
         socket.key = key;
-        self.register(&socket.fd, key.0, READING)
+    }
+
+    fn watch(&mut self, socket: &mut Socket) -> io::Result<()> {
+        socket.watched = true;
+        self.calls.watch += 1;
+        // What could not be sent yet waits for the edge that this brings.
+        self.register(&socket.fd, socket.key.0, if socket.armed { BOTH } else { READING })
     }
 
     fn connect(&mut self, target: &Target, key: Key) -> io::Result<Socket> {
         let fd = bind::connect(target)?;
-        let socket = Socket { fd, key, armed: true };
+        let socket = Socket { fd, key, watched: true, armed: true };
         self.register(&socket.fd, key.0, BOTH)?;
         Ok(socket)
     }
@@ -367,11 +376,13 @@ impl Driver for Epoll {
             None => self.send_some(&socket.fd, &mut out),
         };
         if matches!(then, Then::Blocked) && !socket.armed {
+            socket.armed = true;
             // A changed registration reports an edge for what is true at once, so none is missed.
             let key = EventData::new_u64(socket.key.0);
-            match epoll::modify(&self.poller, &socket.fd, key, BOTH) {
-                Ok(()) => socket.armed = true,
-                Err(error) => then = Then::Failed(error.into()),
+            if socket.watched
+                && let Err(error) = epoll::modify(&self.poller, &socket.fd, key, BOTH)
+            {
+                then = Then::Failed(error.into());
             }
         }
         Sending::Done(Sent { out, count, then })

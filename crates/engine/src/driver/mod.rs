@@ -72,12 +72,17 @@ pub trait Driver {
     /// Stops listening. What waits in the queue is reset.
     fn close_listener(&mut self, listener: Self::Listener);
 
-    /// Begins to report on an accepted connection, under `key`.
+    /// Gives an accepted connection the `key` under which is told of it. It can be received from and
+    /// sent to from now on.
+    fn attach(&mut self, socket: &mut Self::Socket, key: Key);
+
+    /// Begins to report on an accepted connection; first of all on what is true of it at this
+    /// moment. Called before the next [`Driver::wait`].
     ///
     /// # Errors
     ///
     /// When the kernel has no room for it.
-    fn attach(&mut self, socket: &mut Self::Socket, key: Key) -> io::Result<()>;
+    fn watch(&mut self, socket: &mut Self::Socket) -> io::Result<()>;
 
     /// Begins to connect; [`Happening::Ready`] under `key` says when to ask
     /// [`Driver::connected`].

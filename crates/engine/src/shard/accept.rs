@@ -161,31 +161,47 @@ impl<D: Driver> Shard<D> {
     }
 
     /// Opens a conversation on a connection that is in the census.
+    ///
+    /// Its peer has often sent its request by now, so it is read from at once; one that is answered
+    /// and over in this turn is never registered with the kernel.
     pub(super) fn open(&mut self, mut socket: D::Socket, address: Address, via: u32) {
         let peer = Peer { address, via };
         let key = self.next_key();
+        self.driver.attach(&mut socket, key);
         let service = &mut self.service;
-        let opened = match self.driver.attach(&mut socket, key) {
-            Ok(()) => fenced(|| service.open(&peer)).ok_or(Reason::Panicked),
-            Err(error) => Err(Reason::Socket(error)),
-        };
         self.common.tally.accepted += 1;
-        match opened {
-            Ok(protocol) => {
+        match fenced(|| service.open(&peer)) {
+            Some(protocol) => {
                 debug!(target: "sockeye", peer = %address, "accepted");
                 let mut conn =
                     Conn::new(socket, peer, 0, Stage::Talking, protocol, self.common.now);
                 conn.counted = true;
+                conn.readable = true;
                 self.insert(key, conn);
+                self.fresh.push(key);
                 self.begin(key);
             }
-            Err(reason) => {
+            None => {
+                let reason = Reason::Panicked;
                 warn!(target: "sockeye", peer = %address, %reason, "a connection could not be opened");
                 self.common.tally.close(&reason);
                 self.census.leave(address);
                 self.driver.close(socket);
             }
         }
+    }
+
+    /// Has the driver report on the connections that came in this turn and are still there: also on
+    /// what came meanwhile.
+    pub(super) fn watch_fresh(&mut self) {
+        let mut keys = std::mem::take(&mut self.fresh);
+        for key in keys.drain(..) {
+            let Some(conn) = find(&mut self.conns, key) else { continue };
+            if let Err(error) = self.driver.watch(&mut conn.socket) {
+                self.close(key, Reason::Socket(error));
+            }
+        }
+        self.fresh = keys;
     }
 
     /// Opens a connection to `target` and holds `protocol`'s conversation on it. Whatever goes

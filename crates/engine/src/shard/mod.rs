@@ -5,10 +5,10 @@
 //! sequence of turns:
 //!
 //! ```text
-//! wait ─▶ now ─▶ mailbox ─▶ accept ─▶ read ─▶ timers ─▶ flush
-//!  ▲      (the clocks,      (each ready connection  (each dirty connection
-//!  │       read once)        once, one buffer)       once, one quantum)     │
-//!  └────────────────────────────────────────────────────────────────────────┘
+//! wait ─▶ now ─▶ mailbox ─▶ accept ─▶ read ─▶ timers ─▶ flush ─▶ watch
+//!  ▲      (the clocks,      (each ready connection  (each dirty connection │
+//!  │       read once)        once, one buffer)       once, one quantum)    │
+//!  └───────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
 //! What stopped for a budget gets no new edge: it stands in the ready list or among the dirty
@@ -97,6 +97,8 @@ pub struct Shard<D: Driver> {
     gates: Vec<Gate<D::Listener>>,
     accept_pause: Option<AcceptPause>,
     conns: Slab<Conn<D::Socket>>,
+    /// Connections that came in this turn: the driver is to report on those that outlive it.
+    fresh: Vec<Key>,
     slots: Vec<Slot>,
     common: Common,
     phase: Phase,
@@ -179,6 +181,7 @@ impl<D: Driver> Shard<D> {
             gates,
             accept_pause: None,
             conns: Slab::new(),
+            fresh: Vec::new(),
             slots: Vec::new(),
             common,
             phase: Phase::Serving,
@@ -220,6 +223,7 @@ impl<D: Driver> Shard<D> {
         self.read_ready();
         self.run_timers();
         self.flush_dirty();
+        self.watch_fresh();
         self.end_drain();
         Ok(())
     }
@@ -264,7 +268,9 @@ impl<D: Driver> Shard<D> {
 
     fn wait_until(&self) -> Option<Time> {
         let common = &self.common;
-        if !common.ready.is_empty() || !common.dirty.is_empty() || self.may_accept() {
+        let at_once =
+            !common.ready.is_empty() || !common.dirty.is_empty() || !self.fresh.is_empty();
+        if at_once || self.may_accept() {
             return Some(Time::ZERO);
         }
         let drain = match self.phase {
