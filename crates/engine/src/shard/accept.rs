@@ -161,9 +161,6 @@ impl<D: Driver> Shard<D> {
     }
 
     /// Opens a conversation on a connection that is in the census.
-    ///
-    /// Its peer has often sent its request by now, so it is read from at once; one that is answered
-    /// and over in this turn is never registered with the kernel.
     pub(super) fn open(&mut self, mut socket: D::Socket, address: Address, via: u32) {
         let peer = Peer { address, via };
         let key = self.next_key();
@@ -176,7 +173,6 @@ impl<D: Driver> Shard<D> {
                 let mut conn =
                     Conn::new(socket, peer, 0, Stage::Talking, protocol, self.common.now);
                 conn.counted = true;
-                conn.readable = true;
                 self.insert(key, conn);
                 self.fresh.push(key);
                 self.begin(key);
@@ -188,6 +184,21 @@ impl<D: Driver> Shard<D> {
                 self.census.leave(address);
                 self.driver.close(socket);
             }
+        }
+    }
+
+    /// Has the connections that came in this turn read from in it, if there are several. Then we are
+    /// behind, and their peers have sent their requests by now, as a rule; one that is answered and
+    /// over within the turn need not be registered. One that comes alone has just come: to read from
+    /// it would be a call for nothing.
+    pub(super) fn queue_fresh(&mut self) {
+        if self.fresh.len() < 2 {
+            return;
+        }
+        for key in &self.fresh {
+            let Some(conn) = find(&mut self.conns, *key) else { continue };
+            conn.readable = true;
+            conn.queue(*key, &mut self.common);
         }
     }
 

@@ -220,6 +220,7 @@ impl<D: Driver> Shard<D> {
         }
         self.happenings = happenings;
         self.accept();
+        self.queue_fresh();
         self.read_ready();
         self.run_timers();
         self.flush_dirty();
