@@ -20,12 +20,19 @@ pub(super) struct Found {
 }
 
 /// Counts what the turns of a scene cost.
+///
+/// Instructions are counted within the turns alone, but calls from the beginning of the program: those
+/// of a run with a single turn are taken off.
 pub(super) fn count(name: &str) -> Result<Found> {
-    let (text, requests) = collect(name, |out| Ok(fs::read_to_string(out)?))?;
-    let (instructions, allocations) = read(&text).ok_or("callgrind counted nothing")?;
+    let run = |turns| -> Result<_> {
+        let (text, requests) = collect(name, turns, |out| Ok(fs::read_to_string(out)?))?;
+        let (instructions, calls) = read(&text).ok_or("callgrind counted nothing")?;
+        Ok((instructions as f64, calls as f64, requests))
+    };
+    let ((_, few, first), (instructions, many, requests)) = (run(1)?, run(TURNS)?);
     Ok(Found {
-        instructions: instructions as f64 / requests,
-        allocations: allocations as f64 / requests,
+        instructions: instructions / requests,
+        allocations: (many - few) / (requests - first),
     })
 }
 
@@ -38,7 +45,7 @@ pub(super) fn profile(name: &str) -> Result<Vec<(String, f64)>> {
             .output()?;
         Ok(String::from_utf8(output.stdout)?)
     };
-    let (text, requests) = collect(name, annotate)?;
+    let (text, requests) = collect(name, TURNS, annotate)?;
     let mut functions: HashMap<&str, u64> = HashMap::new();
     for (function, count) in text.lines().filter_map(annotated) {
         *functions.entry(function).or_default() += count;
@@ -60,13 +67,17 @@ fn annotated(line: &str) -> Option<(&str, u64)> {
 
 /// Runs a scene under callgrind. Returns what `take` makes of its output, and how many requests were
 /// answered in it.
-fn collect(name: &str, take: impl FnOnce(&Path) -> Result<String>) -> Result<(String, f64)> {
+fn collect(
+    name: &str,
+    turns: usize,
+    take: impl FnOnce(&Path) -> Result<String>,
+) -> Result<(String, f64)> {
     let out = env::temp_dir().join(format!("sockeye-counts-{}-{name}", std::process::id()));
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--toggle-collect=*counted_turn*", "--quiet"])
         .arg(format!("--callgrind-out-file={}", out.display()))
         .arg(env::current_exe()?)
-        .args(["counts", "scene", name, &TURNS.to_string()])
+        .args(["counts", "scene", name, &turns.to_string()])
         .stdin(Stdio::null())
         .output()
         .map_err(|error| format!("valgrind: {error}"))?;
@@ -80,7 +91,7 @@ fn collect(name: &str, take: impl FnOnce(&Path) -> Result<String>) -> Result<(St
     Ok((text?, String::from_utf8(output.stdout)?.trim().parse()?))
 }
 
-/// Reads callgrind's output: all instructions, and the calls of what allocates.
+/// Reads callgrind's output: all instructions, and all calls of what allocates.
 pub(super) fn read(text: &str) -> Option<(u64, u64)> {
     const ALLOCATE: [&str; 4] = ["malloc", "calloc", "realloc", "posix_memalign"];
     let mut names: HashMap<&str, &str> = HashMap::new();
