@@ -8,7 +8,7 @@
 //!
 //! Each cliff is one or more pairs of states of our server ([`cases`]): a plain one, and one that is
 //! strained by something that should cost nobody else anything. They take turns within a round, each
-//! on a server of its own, so that a slow minute of the machine meets both ([`run`]). The figure to
+//! on a server of its own, so that a slow minute of the machine meets both ([`mod@run`]). The figure to
 //! look at is the server's CPU time per request, strained divided by plain, of the same round;
 //! beside it stand calls to the kernel where they can be counted exactly ([`trace`]), memory, and how
 //! long 99 % of the requests took. What connections cost that only wait is looked at by itself
