@@ -57,22 +57,32 @@ pub(crate) fn pin(cpu: usize) -> Result<()> {
 pub(crate) struct Spent {
     /// On a core.
     pub(crate) ran: Duration,
-    /// Ready to run while something else was on the core.
+    /// Ready to run while something else was on the core; nothing where several threads are at work,
+    /// which wait for each other.
     pub(crate) waited: Duration,
 }
 
 impl Spent {
     /// Reads the account of a process that runs.
     pub(crate) fn of(pid: u32) -> Result<Self> {
-        let mut sum = Self::default();
+        let mut threads = Vec::new();
         for task in fs::read_dir(format!("/proc/{pid}/task"))? {
             // A thread may end while it is looked for.
             let Ok(text) = fs::read_to_string(task?.path().join("schedstat")) else { continue };
-            let task = Self::parse(&text).ok_or("this kernel keeps no schedstat")?;
-            sum.ran += task.ran;
-            sum.waited += task.waited;
+            threads.push(Self::parse(&text).ok_or("this kernel keeps no schedstat")?);
         }
-        Ok(sum)
+        Ok(Self::sum(&threads))
+    }
+
+    fn sum(threads: &[Self]) -> Self {
+        let most = threads.iter().map(|thread| thread.ran).max().unwrap_or_default();
+        let at_work = threads.iter().filter(|thread| thread.ran * 20 > most).count();
+        let waited = if at_work > 1 {
+            Duration::ZERO
+        } else {
+            threads.iter().map(|thread| thread.waited).sum()
+        };
+        Self { ran: threads.iter().map(|thread| thread.ran).sum(), waited }
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -149,6 +159,11 @@ mod tests {
         assert_eq!(spent.ran, Duration::from_nanos(2500));
         assert_eq!(spent.waited, Duration::from_nanos(40));
         assert_eq!(Spent::parse(""), None);
+        let idle = Spent { ran: Duration::from_nanos(9), ..spent };
+        let alone = Spent::sum(&[spent, idle]);
+        assert_eq!((alone.ran, alone.waited), (spent.ran + idle.ran, spent.waited * 2));
+        let together = Spent::sum(&[spent, spent, idle]);
+        assert_eq!((together.ran, together.waited), (spent.ran * 2 + idle.ran, Duration::ZERO));
 
         let text = "cpu  9 9 9 9 9 9 9 9 0 0\ncpu0 1 2 3 400 5 6 7 8 0 0\ncpu10 1 1 1 1 1 1 1 1\n";
         let busy = Busy::parse(text, 0).unwrap();
