@@ -76,13 +76,11 @@ impl Spent {
 
     fn sum(threads: &[Self]) -> Self {
         let most = threads.iter().map(|thread| thread.ran).max().unwrap_or_default();
-        let at_work = threads.iter().filter(|thread| thread.ran * 20 > most).count();
-        let waited = if at_work > 1 {
-            Duration::ZERO
-        } else {
-            threads.iter().map(|thread| thread.waited).sum()
-        };
-        Self { ran: threads.iter().map(|thread| thread.ran).sum(), waited }
+        let ran: Duration = threads.iter().map(|thread| thread.ran).sum();
+        let alone = most * 20 > ran * 19;
+        let waited =
+            if alone { threads.iter().map(|thread| thread.waited).sum() } else { Duration::ZERO };
+        Self { ran, waited }
     }
 
     fn parse(text: &str) -> Option<Self> {
