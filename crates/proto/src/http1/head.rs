@@ -132,8 +132,8 @@ pub(super) fn trailers(
     field_lines(input, 0, progress, limits, spans)
 }
 
-/// Reads the request line. Inlined with what it calls: what it returns is large. Returns what it says and where the next line begins.
-#[inline(always)]
+/// Reads the request line. Returns what it says and where the next line begins.
+#[inline(always)] // With what it calls, on every request's way: what it returns is large.
 fn request_line(
     input: &[u8],
     progress: &mut Progress,
