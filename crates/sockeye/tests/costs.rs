@@ -2,18 +2,19 @@
 //! file that is in the cache, packed or not, and of one that a function of the `http` crate's types answers; on a
 //! real socket, with the shard stepped on the test's own thread.
 
+mod stepped;
+
 use std::cell::Cell;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use sockeye::engine::driver::{Calls, Driver, Epoll, bind_all};
-use sockeye::engine::{Census, ListenAddr, Mailbox, Pool, Shard, ShardParts};
+use sockeye::engine::Shard;
+use sockeye::engine::driver::{Calls, Epoll};
 use sockeye::files::{CacheLimits, Folder, memory::Memory};
 use sockeye::proto::Wall;
-use sockeye::{Bound, Config, Peer, Protocol, Service, http, http1};
+use sockeye::{Peer, Protocol, Service, http, http1};
 
 const REQUEST: &[u8] = b"GET /small.txt HTTP/1.1\r\nHost: localhost\r\n\r\n";
 const CONTENT: &[u8] = b"Hello, World!";
@@ -97,22 +98,7 @@ impl Scene {
     }
 
     fn of(service: impl Service + 'static, request: &[u8]) -> Self {
-        let any_port = [ListenAddr::Host("127.0.0.1".into(), 0)];
-        let bound = bind_all(&any_port, NonZeroUsize::MIN).unwrap().remove(0);
-        let Bound::Ip(address) = bound.bound else { panic!("TCP was asked for") };
-        let driver = Epoll::new().unwrap();
-        let mailbox = Arc::new(Mailbox::new(driver.waker()));
-        let shard = Shard::new(ShardParts {
-            driver,
-            listeners: bound.listeners.into_iter().map(|listener| (0, listener)).collect(),
-            service: Box::new(service),
-            config: Arc::new(Config::default()),
-            census: Arc::new(Census::default()),
-            mailbox,
-            spawn: Arc::new(Pool::new(NonZeroUsize::MIN)),
-            handover: None,
-        })
-        .unwrap();
+        let (shard, address) = stepped::shard(service);
         let client = TcpStream::connect(address).unwrap();
         let mut scene =
             Self { shard, client, request: request.to_vec(), len: 0, content: Vec::new() };

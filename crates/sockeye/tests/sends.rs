@@ -5,19 +5,20 @@
 //! does so by a flag of the call that sends, and not by options of the socket around it, is the
 //! driver's: it has no call that sets one.
 
+mod stepped;
+
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sockeye::engine::driver::{Driver, Epoll, bind_all};
-use sockeye::engine::{Census, ListenAddr, Mailbox, Pool, Shard, ShardParts};
+use sockeye::engine::Shard;
+use sockeye::engine::driver::{Driver, Epoll};
 use sockeye::files::{CacheLimits, Folder, Options};
 use sockeye::http::{Body, Edge, Reply, Request, Response};
-use sockeye::{Bound, Config, Peer, Protocol, Service, http1};
+use sockeye::{Peer, Protocol, Service, http1};
 
 /// A folder that is removed with this value.
 struct Scratch(PathBuf);
@@ -71,22 +72,7 @@ struct Calls {
 
 impl Scene {
     fn new(service: impl Service + 'static) -> Self {
-        let any_port = [ListenAddr::Host("127.0.0.1".into(), 0)];
-        let bound = bind_all(&any_port, NonZeroUsize::MIN).unwrap().remove(0);
-        let Bound::Ip(address) = bound.bound else { panic!("TCP was asked for") };
-        let driver = Epoll::new().unwrap();
-        let mailbox = Arc::new(Mailbox::new(driver.waker()));
-        let shard = Shard::new(ShardParts {
-            driver,
-            listeners: bound.listeners.into_iter().map(|listener| (0, listener)).collect(),
-            service: Box::new(service),
-            config: Arc::new(Config::default()),
-            census: Arc::new(Census::default()),
-            mailbox,
-            spawn: Arc::new(Pool::new(NonZeroUsize::MIN)),
-            handover: None,
-        })
-        .unwrap();
+        let (shard, address) = stepped::shard(service);
         let client = connect(address);
         Self { shard, address, client }
     }

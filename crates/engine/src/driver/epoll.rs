@@ -2,7 +2,8 @@
 //!
 //! A receive or a send is tried at once and waits for an edge only after `WouldBlock`. A connection
 //! is registered for reading at the end of the turn in which it is accepted, if it is still there, and
-//! for writing when a send first blocks: most never do. What is tied to Linux beyond the poller is `accept4` and `sendfile`.
+//! for writing when a send first blocks: most never do. What is tied to Linux beyond the poller is
+//! `accept4` and `sendfile`.
 
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice};

@@ -1,0 +1,29 @@
+//! A shard on real sockets that a test steps on its own thread, so that what it does can be counted.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use sockeye::engine::driver::{Driver, Epoll, bind_all};
+use sockeye::engine::{Census, ListenAddr, Mailbox, Pool, Shard, ShardParts};
+use sockeye::{Bound, Config, Service};
+
+/// A shard of its own port, and its address.
+pub(crate) fn shard(service: impl Service + 'static) -> (Shard<Epoll>, SocketAddr) {
+    let any_port = [ListenAddr::Host("127.0.0.1".into(), 0)];
+    let bound = bind_all(&any_port, NonZeroUsize::MIN).unwrap().remove(0);
+    let Bound::Ip(address) = bound.bound else { panic!("TCP was asked for") };
+    let driver = Epoll::new().unwrap();
+    let mailbox = Arc::new(Mailbox::new(driver.waker()));
+    let shard = Shard::new(ShardParts {
+        driver,
+        listeners: bound.listeners.into_iter().map(|listener| (0, listener)).collect(),
+        service: Box::new(service),
+        config: Arc::new(Config::default()),
+        census: Arc::new(Census::default()),
+        mailbox,
+        spawn: Arc::new(Pool::new(NonZeroUsize::MIN)),
+        handover: None,
+    });
+    (shard.unwrap(), address)
+}
