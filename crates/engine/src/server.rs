@@ -88,9 +88,7 @@ impl Server {
         let inboxes: Arc<[Inbox<Socket>]> =
             drivers.iter().map(|driver| Inbox::new(driver.waker())).collect();
         let hands_over = self.addresses.iter().any(|bound| matches!(bound, Bound::Unix(_)));
-        // Threads for what blocks: more than cores, for they mostly wait.
-        let threads = NonZeroUsize::MIN.saturating_add(workers.saturating_mul(2));
-        let pool = Arc::new(Pool::new(threads));
+        let pool = Arc::new(Pool::new(NonZeroUsize::new(workers).unwrap_or(NonZeroUsize::MIN)));
         let (config, census) = (Arc::new(self.config), Arc::new(Census::default()));
         let make = Arc::new(make);
 

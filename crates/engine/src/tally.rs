@@ -30,8 +30,10 @@ pub struct Tally {
 pub struct Jobs {
     /// Jobs that a thread began.
     pub run: u64,
-    /// Jobs that found the queue full, and were dropped.
+    /// Jobs that were refused, because too many waited.
     pub dropped: u64,
+    /// Jobs that nobody waited for any more when their turn came, and that were not run.
+    pub cancelled: u64,
     /// How long those that were begun had waited for a thread, all together.
     pub waited: Duration,
     /// The longest of these waits.
@@ -46,9 +48,10 @@ impl Jobs {
         self.longest_wait = self.longest_wait.max(waited);
     }
 
-    fn add(&mut self, other: &Self) {
+    pub(crate) fn add(&mut self, other: &Self) {
         self.run += other.run;
         self.dropped += other.dropped;
+        self.cancelled += other.cancelled;
         self.waited += other.waited;
         self.longest_wait = self.longest_wait.max(other.longest_wait);
     }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use sockeye_proto::http1::{Answer, Body, Fields, Reply, Request, Status};
-use sockeye_proto::{Ticket, Time};
+use sockeye_proto::{Client, Job, JobKind, Ticket, Time};
 
 use crate::asked::Asked;
 use crate::cache::{Cache, CacheLimits, FRESH};
@@ -213,7 +213,8 @@ impl Site {
             Boarding::Joined(ticket) => ticket,
             Boarding::Started(ticket, pilot) => {
                 let coder = Arc::clone(&folder.coder);
-                reply.spawn(Box::new(move || {
+                let client = Client::of(reply.peer().address);
+                let _ = reply.spawn(Job::new(JobKind::Compress, client, move || {
                     pilot.land_unkept(&Arc::new(entry.with_coding(&coder, coding)));
                     drop(leave);
                 }));
@@ -278,7 +279,8 @@ impl Site {
             Boarding::Started(ticket, pilot) => {
                 let (mounts, key) = (self.inner.mounts.clone(), Box::<[u8]>::from(key));
                 let known = self.known(&key, now);
-                reply.spawn(Box::new(move || {
+                let client = Client::of(reply.peer().address);
+                let _ = reply.spawn(Job::new(JobKind::Lookup, client, move || {
                     pilot.land(Entry::look_up(&mounts, &key, known));
                 }));
                 Looked::Waiting(ticket, reply)

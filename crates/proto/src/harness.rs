@@ -53,8 +53,9 @@ impl Post for Letters {
 struct Jobs(Mutex<Vec<Job>>);
 
 impl Spawn for Jobs {
-    fn spawn(&self, job: Job) {
+    fn spawn(&self, job: Job) -> Result<(), Job> {
         self.0.lock().expect("no test panics while spawning").push(job);
+        Ok(())
     }
 }
 
@@ -179,13 +180,14 @@ impl Harness {
         self.event(Event::Drain);
     }
 
-    /// Runs the jobs that the conversation spawned and delivers what they answer. Returns how many
-    /// ran.
+    /// Runs the jobs that the conversation spawned and somebody waits for, and delivers what they
+    /// answer. Returns how many ran.
     pub fn run_jobs(&mut self) -> usize {
         let jobs = mem::take(&mut *self.jobs.0.lock().expect("no test panics while spawning"));
-        let count = jobs.len();
-        for job in jobs {
-            job();
+        let mut count = 0;
+        for job in jobs.into_iter().filter(|job| !job.is_cancelled()) {
+            job.run();
+            count += 1;
         }
         self.deliver();
         count
@@ -304,6 +306,7 @@ impl Harness {
             now: self.now,
             wall: self.wall,
             key: Key(1),
+            peer: &self.peer,
             desk: &self.desk,
             asks: &mut asks,
             credit: &mut self.credit,

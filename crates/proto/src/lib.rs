@@ -30,10 +30,13 @@
 
 #![forbid(unsafe_code)]
 
+mod budget;
+mod client;
 pub mod echo;
 mod fault;
 pub mod harness;
 pub mod http1;
+mod job;
 pub mod message;
 mod output;
 mod peer;
@@ -41,11 +44,14 @@ mod remote;
 mod time;
 mod turn;
 
+pub use budget::{Budget, Permit};
+pub use client::Client;
 pub use fault::{Fault, Reason, Whose};
+pub use job::{Cancel, Job, JobKind, Place, Spawn, Waiter};
 pub use output::{FileRange, FileSource, Output, Part};
 pub use peer::{Address, Peer};
 pub use remote::{
-    Abandoned, Credit, Job, Key, Letter, Message, Post, Promise, Remote, SendError, Spawn, Ticket,
+    Abandoned, Credit, Key, Letter, Message, Post, Promise, Remote, SendError, Ticket,
 };
 pub use time::{Time, Wall};
 pub use turn::{Asks, Desk, End, Mark, Turn, TurnParts};

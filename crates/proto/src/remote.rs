@@ -29,9 +29,6 @@ impl Ticket {
 /// Anything that can cross threads. The conversation that asked knows what it is.
 pub type Message = Box<dyn Any + Send>;
 
-/// Work for another thread.
-pub type Job = Box<dyn FnOnce() + Send>;
-
 /// A promise was dropped without being kept: the work panicked or was thrown away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Abandoned;
@@ -58,12 +55,6 @@ impl fmt::Debug for Letter {
 pub trait Post: Send + Sync {
     /// Takes one. Room for it was reserved when its promise or credit was given out.
     fn post(&self, letter: Letter);
-}
-
-/// Runs jobs on other threads.
-pub trait Spawn: Send + Sync {
-    /// Runs `job`, soon. A job that can't be run is dropped.
-    fn spawn(&self, job: Job);
 }
 
 /// The duty to answer a conversation once. Dropping it says [`Abandoned`].

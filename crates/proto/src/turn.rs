@@ -7,8 +7,9 @@ use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::remote::{Credit, Job, Key, Post, Promise, Remote, Spawn, Ticket};
-use crate::{Output, Protocol, Time, Wall};
+use crate::job::{Job, JobKind, Spawn};
+use crate::remote::{Credit, Key, Post, Promise, Remote, Ticket};
+use crate::{Client, Output, Peer, Protocol, Time, Wall};
 
 /// A position in the output of a conversation, in bytes since its beginning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -90,6 +91,7 @@ pub struct Turn<'a> {
     pub(crate) now: Time,
     pub(crate) wall: Wall,
     pub(crate) key: Key,
+    pub(crate) peer: &'a Peer,
     pub(crate) desk: &'a Desk,
     pub(crate) asks: &'a mut Asks,
     pub(crate) credit: &'a mut Option<Arc<Credit>>,
@@ -109,6 +111,8 @@ pub struct TurnParts<'a> {
     pub wall: Wall,
     /// The conversation.
     pub key: Key,
+    /// Who is at the other end.
+    pub peer: &'a Peer,
     /// The shard's desk.
     pub desk: &'a Desk,
     /// To be filled in.
@@ -127,9 +131,9 @@ impl<'a> Turn<'a> {
     /// Makes a turn. For drivers.
     #[must_use]
     pub fn new(parts: TurnParts<'a>) -> Self {
-        let TurnParts { out, now, wall, key, desk, asks, credit, position, in_flight, room } =
+        let TurnParts { out, now, wall, key, peer, desk, asks, credit, position, in_flight, room } =
             parts;
-        Self { out, now, wall, key, desk, asks, credit, position, in_flight, room }
+        Self { out, now, wall, key, peer, desk, asks, credit, position, in_flight, room }
     }
 
     /// The time of this turn.
@@ -142,6 +146,12 @@ impl<'a> Turn<'a> {
     #[must_use]
     pub fn wall(&self) -> Wall {
         self.wall
+    }
+
+    /// Who is at the other end.
+    #[must_use]
+    pub fn peer(&self) -> &Peer {
+        self.peer
     }
 
     /// Bytes that were written and have not been sent: those in the output and those in flight.
@@ -216,17 +226,30 @@ impl<'a> Turn<'a> {
 
     /// Runs `work` on another thread: for what blocks. Its result comes as
     /// [`Event::Message`](crate::Event::Message) under the returned ticket, [`crate::Abandoned`] if
-    /// it panics.
+    /// it panics, or where too much waits already.
     pub fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Ticket {
         let promise = self.promise();
         let ticket = promise.ticket();
-        self.spawn(Box::new(move || promise.keep(Box::new(work()))));
+        let client = Client::of(self.peer.address);
+        let job = Job::new(JobKind::Other, client, move || promise.keep(Box::new(work())));
+        // Refused, it is dropped, which abandons its promise.
+        drop(self.spawn(job));
         ticket
     }
 
     /// Runs `job` on another thread. What it has to say it says by the promises that it holds.
-    pub fn spawn(&self, job: Job) {
-        self.desk.spawn.spawn(job);
+    ///
+    /// # Errors
+    ///
+    /// As for [`Spawn::spawn`].
+    pub fn spawn(&self, job: Job) -> Result<(), Job> {
+        self.desk.spawn.spawn(job)
+    }
+
+    /// What runs jobs, for a job that has another one to follow it.
+    #[must_use]
+    pub fn spawner(&self) -> Arc<dyn Spawn> {
+        Arc::clone(&self.desk.spawn)
     }
 }
 

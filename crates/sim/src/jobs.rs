@@ -16,7 +16,8 @@ impl Jobs {
 }
 
 impl Spawn for Jobs {
-    fn spawn(&self, job: Job) {
+    fn spawn(&self, job: Job) -> Result<(), Job> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(job);
+        Ok(())
     }
 }

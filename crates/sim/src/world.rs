@@ -254,10 +254,11 @@ impl World {
             match happened {
                 None => return any,
                 Some(None) => any = true,
+                Some(Some(job)) if job.is_cancelled() => any = true,
                 Some(Some(job)) => {
                     any = true;
                     self.net.borrow_mut().progress += 1;
-                    job();
+                    job.run();
                 }
             }
         }

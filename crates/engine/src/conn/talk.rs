@@ -195,6 +195,7 @@ impl<S> Conn<S> {
             now: common.now,
             wall: common.wall,
             key,
+            peer: &self.peer,
             desk: &common.desk,
             asks: &mut asks,
             credit: &mut self.credit,

@@ -235,7 +235,7 @@ impl<D: Driver> Shard<D> {
             Err(error) => {
                 let reason = Reason::ConnectFailed(error);
                 self.common.tally.close(&reason);
-                self.tell_stillborn(&mut *protocol, &reason);
+                self.tell_stillborn(&mut *protocol, &peer, &reason);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! The end: of one connection, and of all of them.
 
-use sockeye_proto::{Desk, Event, Key, Output, Protocol, Reason, Turn, TurnParts};
+use sockeye_proto::{Desk, Event, Key, Output, Peer, Protocol, Reason, Turn, TurnParts};
 use tracing::{debug, error, info};
 
 use super::{Phase, Shard, fenced, find, key_of, slot_of};
@@ -43,7 +43,12 @@ impl<D: Driver> Shard<D> {
     }
 
     /// Tells a conversation that its connection never came to be.
-    pub(super) fn tell_stillborn(&mut self, protocol: &mut dyn Protocol, reason: &Reason) {
+    pub(super) fn tell_stillborn(
+        &mut self,
+        protocol: &mut dyn Protocol,
+        peer: &Peer,
+        reason: &Reason,
+    ) {
         let desk: &Desk = &self.common.desk;
         let (mut out, mut asks, mut credit) = (Output::new(), Default::default(), None);
         let mut turn = Turn::new(TurnParts {
@@ -51,6 +56,7 @@ impl<D: Driver> Shard<D> {
             now: self.common.now,
             wall: self.common.wall,
             key: Key(u64::MAX),
+            peer,
             desk,
             asks: &mut asks,
             credit: &mut credit,

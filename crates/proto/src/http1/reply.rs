@@ -7,7 +7,9 @@ use super::exchange::{Exchange, Outgoing, Waits, Wanted};
 use super::ready::{Framing, Ready, Rest, WORTH_SHARING, put};
 use super::request::Version;
 use super::{Fields, Shared, Status, Stream};
-use crate::{FileRange, Job, Mark, Promise, Protocol, Remote, Ticket, Time, Turn, Wall};
+use crate::{
+    FileRange, Job, Mark, Peer, Promise, Protocol, Remote, Spawn, Ticket, Time, Turn, Wall,
+};
 
 /// The content of a reply.
 #[derive(Clone, Debug)]
@@ -103,8 +105,24 @@ macro_rules! means {
         }
 
         /// Runs `job` on another thread: see [`Turn::spawn`].
-        pub fn spawn(&self, job: Job) {
-            self.turn.spawn(job);
+        ///
+        /// # Errors
+        ///
+        /// As for [`Turn::spawn`].
+        pub fn spawn(&self, job: Job) -> Result<(), Job> {
+            self.turn.spawn(job)
+        }
+
+        /// What runs jobs: see [`Turn::spawner`].
+        #[must_use]
+        pub fn spawner(&self) -> std::sync::Arc<dyn Spawn> {
+            self.turn.spawner()
+        }
+
+        /// Who is at the other end of the connection.
+        #[must_use]
+        pub fn peer(&self) -> &Peer {
+            self.turn.peer()
         }
     };
 }

@@ -6,7 +6,9 @@ use bytes::Bytes;
 use super::exchange::{Outgoing, Waits, Wanted};
 use super::reply::{Answer, Given, means};
 use super::{Fields, Trailers};
-use crate::{Abandoned, FileRange, Job, Message, Promise, Remote, Ticket, Time, Turn, Wall};
+use crate::{
+    Abandoned, FileRange, Job, Message, Peer, Promise, Remote, Spawn, Ticket, Time, Turn, Wall,
+};
 
 /// What happens to a reply that is being written: see [`Handler::on_stream`](super::Handler).
 #[derive(Debug)]

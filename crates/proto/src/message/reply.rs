@@ -85,7 +85,11 @@ impl Reply<'_, '_> {
 
     /// Runs `job` on another thread: see [`Turn::spawn`]. What it has to say it says by a
     /// [`Reply::promise`].
-    pub fn spawn(&self, job: Job) {
-        self.turn.spawn(job);
+    ///
+    /// # Errors
+    ///
+    /// As for [`Turn::spawn`].
+    pub fn spawn(&self, job: Job) -> Result<(), Job> {
+        self.turn.spawn(job)
     }
 }

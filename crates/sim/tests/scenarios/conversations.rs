@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use sockeye_engine::Config;
 use sockeye_proto::echo::Echo;
 use sockeye_proto::{
-    End, Event, Fault, Mark, Protocol, Remote, SendError, Ticket, Time, Took, Turn,
+    Client, End, Event, Fault, Job, JobKind, Mark, Protocol, Remote, SendError, Ticket, Time, Took,
+    Turn,
 };
 use sockeye_sim::{Faults, Rng, Script, World, seeds};
 
@@ -209,14 +210,15 @@ impl Fed {
     fn feed(&self, turn: &mut Turn<'_>) {
         let (remote, next) = (turn.remote(), Arc::clone(&self.next));
         *self.remote.borrow_mut() = Some(remote.clone());
-        turn.spawn(Box::new(move || {
+        let feed = Job::new(JobKind::Other, Client::Unix, move || {
             while next.load(Relaxed) < MESSAGES {
                 match remote.try_send(Box::new(next.load(Relaxed))) {
                     Ok(()) => next.fetch_add(1, Relaxed),
                     Err(SendError::Full(_) | SendError::Gone(_)) => return,
                 };
             }
-        }));
+        });
+        turn.spawn(feed).unwrap();
     }
 }
 

@@ -150,8 +150,8 @@ fn run<S: Service + 'static>(
     screen.show(&plan.listen, &bound);
 
     let tally = running.join().context("the server failed")?;
-    let Jobs { run, dropped, waited, longest_wait } = &tally.jobs;
-    tracing::debug!(target: "sockeye", run, dropped, ?waited, ?longest_wait, "work off the loop");
+    let Jobs { run, dropped, cancelled, waited, longest_wait } = &tally.jobs;
+    tracing::debug!(target: "sockeye", run, dropped, cancelled, ?waited, ?longest_wait, "work off the loop");
     log.say(match tally.cut {
         0 => "stopped; no connection was cut".into(),
         cut => format!("stopped; {} cut", text::count(cut, "connection")),

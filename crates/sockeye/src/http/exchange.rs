@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Response, StatusCode};
 use sockeye_proto::http1::{self, Answer, Fields, Handler, Status, Stream, StreamEvent, Trailers};
-use sockeye_proto::{Abandoned, Message, Peer, Protocol, Ticket};
+use sockeye_proto::{Abandoned, Client, Message, Peer, Protocol, Ticket};
 use tracing::error;
 
 use super::body::{Body, Receive, Take};
@@ -211,7 +211,8 @@ impl<R: Respond> Exchange<R> {
     ) -> Answer {
         let promise = reply.promise();
         self.expects = Expects::Kept(promise.ticket());
-        reply.spawn(job(promise, work));
+        // Refused, it is dropped, and says so.
+        drop(reply.spawn(job(Client::of(self.peer.address), promise, work)));
         reply.later()
     }
 
@@ -355,7 +356,8 @@ impl<R: Respond> Exchange<R> {
                 Give::Run(work) => {
                     let promise = stream.promise();
                     let expects = Expects::Kept(promise.ticket());
-                    stream.spawn(job(promise, move || Came::Give(work())));
+                    let client = Client::of(self.peer.address);
+                    drop(stream.spawn(job(client, promise, move || Came::Give(work()))));
                     return self.wait(expects, stream);
                 }
                 Give::End => return stream.end(),

@@ -1,6 +1,6 @@
 //! Work for the pool, whose result comes back by a promise.
 
-use sockeye_proto::{Job, Promise};
+use sockeye_proto::{Client, Job, JobKind, Promise};
 
 use super::body::Take;
 use super::reply::Reply;
@@ -14,15 +14,19 @@ pub(super) enum Came {
     Take(Take),
     /// What is next of the reply's content.
     Give(Give),
-    /// Nothing: the pool's queue was full.
+    /// Nothing: too many jobs waited.
     NotRun,
 }
 
 /// Makes a job of `work`. Its promise says what came of it; that it is abandoned says that `work`
 /// panicked.
-pub(super) fn job(promise: Promise, work: impl FnOnce() -> Came + Send + 'static) -> Job {
+pub(super) fn job(
+    client: Client,
+    promise: Promise,
+    work: impl FnOnce() -> Came + Send + 'static,
+) -> Job {
     let mut waiting = Waiting(Some((promise, work)));
-    Box::new(move || waiting.run())
+    Job::new(JobKind::Other, client, move || waiting.run())
 }
 
 /// Work that has not begun.

@@ -1,0 +1,284 @@
+//! Jobs that wait, and which of them is next: fair between places, and between clients of a place.
+//!
+//! Nothing here is a thread or a lock. [`Queue::push`] says whether there is room, [`Queue::take`]
+//! what runs next, [`Queue::finish`] that it has.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Instant;
+
+use sockeye_proto::{Client, Job, Place};
+
+/// How many jobs may wait and run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// Threads in all.
+    pub(crate) threads: usize,
+    /// Threads that jobs of one [`Place::root`] may take.
+    pub(crate) per_root: usize,
+    /// Threads that jobs of one [`Place`] may take.
+    pub(crate) per_place: usize,
+    /// Whether one client may take all threads, or only its share of them.
+    pub(crate) shares_threads: bool,
+    /// Jobs that may wait; a client's share of them for one client.
+    pub(crate) waiting: usize,
+}
+
+/// Jobs that wait, and counts of those that run.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    limits: Limits,
+    /// Only places with jobs that wait.
+    places: HashMap<Place, Line>,
+    /// The places in turn: each of `places` once.
+    turns: VecDeque<Place>,
+    waiting: usize,
+    /// Only what isn't zero.
+    waiting_of: HashMap<Client, usize>,
+    running: usize,
+    running_of: HashMap<Client, usize>,
+    running_at: HashMap<Place, usize>,
+    running_in: HashMap<u32, usize>,
+}
+
+/// The jobs that wait at one place.
+#[derive(Debug, Default)]
+struct Line {
+    /// Only clients with jobs that wait.
+    clients: HashMap<Client, VecDeque<(Instant, Job)>>,
+    /// The clients in turn: each of `clients` once.
+    turns: VecDeque<Client>,
+}
+
+impl Queue {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            places: HashMap::new(),
+            turns: VecDeque::new(),
+            waiting: 0,
+            waiting_of: HashMap::new(),
+            running: 0,
+            running_of: HashMap::new(),
+            running_at: HashMap::new(),
+            running_in: HashMap::new(),
+        }
+    }
+
+    /// How many wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// Adds a job that begins to wait at `now`. Returns whether it could run at once, if there were a
+    /// thread for it.
+    ///
+    /// # Errors
+    ///
+    /// The job, where too many wait already, in all or of its client.
+    pub(crate) fn push(&mut self, now: Instant, job: Job) -> Result<bool, Job> {
+        let (client, place) = (job.client(), job.place());
+        let share = client.share(self.limits.waiting as u64) as usize;
+        if self.waiting >= self.limits.waiting || count(&self.waiting_of, &client) >= share {
+            return Err(job);
+        }
+        self.waiting += 1;
+        *self.waiting_of.entry(client).or_default() += 1;
+        if !self.places.contains_key(&place) {
+            self.turns.push_back(place);
+        }
+        let line = self.places.entry(place).or_default();
+        if !line.clients.contains_key(&client) {
+            line.turns.push_back(client);
+        }
+        line.clients.entry(client).or_default().push_back((now, job));
+        Ok(self.has_thread(place) && self.may_run(client))
+    }
+
+    /// Takes the next job that may run now: of the places in turn, and of the clients of each in
+    /// turn, the first whose limits allow it. It counts as running until [`Queue::finish`].
+    pub(crate) fn take(&mut self) -> Option<(Instant, Job)> {
+        for _ in 0..self.turns.len() {
+            let place = self.turns.pop_front()?;
+            let mut line = self.places.remove(&place)?;
+            let next = match self.has_thread(place) {
+                true => line.take(|client| self.may_run(*client)),
+                false => None,
+            };
+            if !line.turns.is_empty() {
+                self.places.insert(place, line);
+                self.turns.push_back(place);
+            }
+            let Some((since, job)) = next else { continue };
+            self.waiting -= 1;
+            less(&mut self.waiting_of, job.client());
+            self.running += 1;
+            *self.running_of.entry(job.client()).or_default() += 1;
+            *self.running_at.entry(place).or_default() += 1;
+            *self.running_in.entry(place.root).or_default() += 1;
+            return Some((since, job));
+        }
+        None
+    }
+
+    /// Whether the limits leave a thread to a job at `place`.
+    fn has_thread(&self, place: Place) -> bool {
+        count(&self.running_at, &place) < self.limits.per_place
+            && count(&self.running_in, &place.root) < self.limits.per_root
+    }
+
+    /// Whether they leave one to a job of `client`.
+    fn may_run(&self, client: Client) -> bool {
+        let share = match self.limits.shares_threads {
+            true => client.share(self.limits.threads as u64) as usize,
+            false => self.limits.threads,
+        };
+        count(&self.running_of, &client) < share
+    }
+
+    /// A job of `client` at `place` has run.
+    pub(crate) fn finish(&mut self, client: Client, place: Place) {
+        self.running -= 1;
+        less(&mut self.running_of, client);
+        less(&mut self.running_at, place);
+        less(&mut self.running_in, place.root);
+    }
+}
+
+impl Line {
+    fn take(&mut self, may_run: impl Fn(&Client) -> bool) -> Option<(Instant, Job)> {
+        let at = self.turns.iter().position(may_run)?;
+        // Those that may not run now keep their turn.
+        let client = self.turns.remove(at)?;
+        let jobs = self.clients.get_mut(&client)?;
+        let job = jobs.pop_front();
+        if jobs.is_empty() {
+            self.clients.remove(&client);
+        } else {
+            self.turns.push_back(client);
+        }
+        job
+    }
+}
+
+fn count<K: Eq + std::hash::Hash>(counts: &HashMap<K, usize>, key: &K) -> usize {
+    counts.get(key).copied().unwrap_or(0)
+}
+
+fn less<K: Eq + std::hash::Hash>(counts: &mut HashMap<K, usize>, key: K) {
+    if let Some(count) = counts.get_mut(&key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(&key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use sockeye_proto::JobKind;
+
+    use super::*;
+
+    const LIMITS: Limits =
+        Limits { threads: 8, per_root: 4, per_place: 2, shares_threads: true, waiting: 40 };
+
+    fn client(number: u8) -> Client {
+        Client::V4([192, 0, 2, number])
+    }
+
+    fn job(number: u8, place: Place) -> Job {
+        Job::new(JobKind::Other, client(number), || {}).at(place)
+    }
+
+    fn at(root: u32, lane: u32) -> Place {
+        Place { root, lane }
+    }
+
+    fn taken(queue: &mut Queue) -> Vec<(Client, Place)> {
+        std::iter::from_fn(|| queue.take()).map(|(_, job)| (job.client(), job.place())).collect()
+    }
+
+    #[test]
+    fn clients_take_turns_however_many_jobs_each_has() {
+        let limits = Limits { per_place: 8, per_root: 8, ..LIMITS };
+        let mut queue = Queue::new(limits);
+        for number in [1, 1, 1, 2, 3] {
+            queue.push(Instant::now(), job(number, at(0, 0))).expect("there is room");
+        }
+        let order: Vec<_> = taken(&mut queue).iter().map(|(client, _)| *client).collect();
+        // The third of the first waits: two of eight threads are its share.
+        assert_eq!(order, [client(1), client(2), client(3), client(1)]);
+        queue.finish(client(1), at(0, 0));
+        assert_eq!(taken(&mut queue), [(client(1), at(0, 0))]);
+    }
+
+    #[test]
+    fn places_that_hang_leave_threads_to_others() {
+        let mut queue = Queue::new(Limits { shares_threads: false, ..LIMITS });
+        for place in [at(0, 0), at(0, 1), at(0, 2), at(1, 0)] {
+            for number in [1, 2, 3] {
+                queue.push(Instant::now(), job(number, place)).unwrap();
+            }
+        }
+        // None of them finishes. Two of each place, four of the first root.
+        let mut places: Vec<_> = taken(&mut queue).iter().map(|(_, place)| *place).collect();
+        places.sort_by_key(|place| (place.root, place.lane));
+        assert_eq!(places.iter().filter(|place| place.root == 0).count(), 4);
+        assert_eq!(places.iter().filter(|place| **place == at(1, 0)).count(), 2);
+        assert_eq!(queue.waiting(), 6);
+    }
+
+    #[test]
+    fn a_client_may_have_its_share_of_those_that_wait() {
+        let mut queue = Queue::new(LIMITS);
+        for _ in 0..10 {
+            queue.push(Instant::now(), job(1, at(0, 0))).unwrap();
+        }
+        assert!(queue.push(Instant::now(), job(1, at(0, 0))).is_err());
+        for number in [2, 3, 4] {
+            for _ in 0..10 {
+                queue.push(Instant::now(), job(number, at(0, 0))).expect("there is room");
+            }
+        }
+        assert!(queue.push(Instant::now(), job(5, at(0, 0))).is_err(), "40 wait");
+    }
+
+    proptest! {
+        #[test]
+        fn every_job_runs_once_and_the_limits_hold(
+            pushes in proptest::collection::vec((1..5u8, 0..2u32, 0..3u32), 0..60),
+            finishes in proptest::collection::vec(any::<prop::sample::Index>(), 0..200),
+        ) {
+            let mut queue = Queue::new(LIMITS);
+            let (mut pushed, mut ran) = (0, 0);
+            let mut running: Vec<(Client, Place)> = Vec::new();
+            for (number, root, lane) in pushes {
+                pushed += usize::from(queue.push(Instant::now(), job(number, at(root, lane))).is_ok());
+            }
+            let mut finishes = finishes.into_iter();
+            loop {
+                while running.len() < LIMITS.threads && let Some((_, job)) = queue.take() {
+                    running.push((job.client(), job.place()));
+                    ran += 1;
+                }
+                for (client, place) in &running {
+                    let of = running.iter().filter(|(other, _)| other == client).count();
+                    let at = running.iter().filter(|(_, other)| other == place).count();
+                    let within = running.iter().filter(|(_, other)| other.root == place.root);
+                    prop_assert!(of <= 2 && at <= LIMITS.per_place);
+                    prop_assert!(within.count() <= LIMITS.per_root);
+                }
+                if running.is_empty() {
+                    break;
+                }
+                let done = finishes.next().map_or(0, |index| index.index(running.len()));
+                let (client, place) = running.swap_remove(done);
+                queue.finish(client, place);
+            }
+            prop_assert_eq!((ran, queue.waiting(), queue.running), (pushed, 0, 0));
+            prop_assert!(queue.places.is_empty() && queue.waiting_of.is_empty());
+            prop_assert!(queue.running_of.is_empty() && queue.running_in.is_empty());
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! Budgets: how much of a resource may be held at a time, in all and by each client.
+//!
+//! A budget counts what is alive, not what is cached: whoever makes us hold something takes a
+//! [`Permit`] and keeps it beside the thing itself, and dropping the one gives the other back. When a
+//! budget is spent, the answer gets cheaper (uncompressed, from memory, a 503); nobody waits for it.
+//!
+//! A resource that many share, such as a compressed form of a file, is counted twice: once in all,
+//! for as long as it is alive ([`Budget::hold`]), and for each client that keeps it alive
+//! ([`Budget::charge`]). Without the second, one client could hold all of it; without the first, the
+//! sum would be unbounded.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::{Client, Time};
+
+/// How much of a resource may be held at a time.
+#[derive(Debug)]
+pub struct Budget {
+    name: &'static str,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    total: u64,
+    used: u64,
+    // Only clients that hold something: bounded by what is held.
+    by_client: HashMap<Client, u64>,
+    /// Requests that found it spent, and were not reported yet.
+    refused: u64,
+    /// When they may be reported next.
+    report_after: Time,
+}
+
+/// How often it is reported that a budget is spent.
+const REPORT: Duration = Duration::from_secs(60);
+
+/// Part of a budget, given back when it is dropped.
+#[derive(Debug)]
+#[must_use = "what isn't kept is given back at once"]
+pub struct Permit {
+    budget: Arc<Budget>,
+    /// Who is charged, if anybody is.
+    client: Option<Client>,
+    /// Whether it counts in all.
+    holds: bool,
+    amount: u64,
+}
+
+impl Budget {
+    /// A budget of `total`, in whatever unit its users count. `name` is for the log: "compressed
+    /// bytes".
+    #[must_use]
+    pub fn new(name: &'static str, total: u64) -> Arc<Self> {
+        let state = State {
+            total,
+            used: 0,
+            by_client: HashMap::new(),
+            refused: 0,
+            report_after: Time::ZERO,
+        };
+        Arc::new(Self { name, state: Mutex::new(state) })
+    }
+
+    /// What it is called in the log.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// How much may be held at a time.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.lock().total
+    }
+
+    /// Changes how much may be held at a time. What is held above it is not taken back.
+    pub fn set_total(&self, total: u64) {
+        self.lock().total = total;
+    }
+
+    /// How much is held now.
+    #[must_use]
+    pub fn used(&self) -> u64 {
+        self.lock().used
+    }
+
+    /// Takes `amount` for `client`, if there is that much in all and in the client's share.
+    pub fn take(self: &Arc<Self>, client: Client, amount: u64) -> Option<Permit> {
+        self.permit(Some(client), true, amount)
+    }
+
+    /// Takes `amount` for something that many may share, if there is that much.
+    pub fn hold(self: &Arc<Self>, amount: u64) -> Option<Permit> {
+        self.permit(None, true, amount)
+    }
+
+    /// Charges `client` with `amount` of something that is counted already, if its share has that
+    /// much left.
+    pub fn charge(self: &Arc<Self>, client: Client, amount: u64) -> Option<Permit> {
+        self.permit(Some(client), false, amount)
+    }
+
+    fn permit(
+        self: &Arc<Self>,
+        client: Option<Client>,
+        holds: bool,
+        amount: u64,
+    ) -> Option<Permit> {
+        let mut permit = Permit { budget: Arc::clone(self), client, holds, amount: 0 };
+        permit.resize(amount).then_some(permit)
+    }
+
+    /// Counts a request that found the budget spent. Returns how many have since the last report,
+    /// once a minute: time to write a line to the log.
+    pub fn report(&self, now: Time) -> Option<u64> {
+        let mut state = self.lock();
+        state.refused += 1;
+        if now < state.report_after {
+            return None;
+        }
+        state.report_after = now + REPORT;
+        Some(std::mem::take(&mut state.refused))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Adds `more`, if both the total and the client's share allow it.
+    fn add(&mut self, client: Option<Client>, holds: bool, more: u64) -> bool {
+        if holds && self.used.saturating_add(more) > self.total {
+            return false;
+        }
+        if let Some(client) = client {
+            let has = self.by_client.get(&client).copied().unwrap_or(0);
+            if has.saturating_add(more) > client.share(self.total) {
+                return false;
+            }
+            if more > 0 {
+                self.by_client.insert(client, has + more);
+            }
+        }
+        if holds {
+            self.used += more;
+        }
+        true
+    }
+
+    fn give_back(&mut self, client: Option<Client>, holds: bool, less: u64) {
+        if holds {
+            self.used -= less;
+        }
+        if let Some(client) = client
+            && let Some(has) = self.by_client.get_mut(&client)
+        {
+            *has -= less;
+            if *has == 0 {
+                self.by_client.remove(&client);
+            }
+        }
+    }
+}
+
+impl Permit {
+    /// How much it is for.
+    #[must_use]
+    pub fn amount(&self) -> u64 {
+        self.amount
+    }
+
+    /// Makes it a permit for `amount`. Returns whether that could be had; if not, it stays what it
+    /// was.
+    #[must_use]
+    pub fn resize(&mut self, amount: u64) -> bool {
+        let Self { ref budget, client, holds, amount: has } = *self;
+        let mut state = budget.lock();
+        let resized = match amount.checked_sub(has) {
+            Some(more) => state.add(client, holds, more),
+            None => {
+                state.give_back(client, holds, has - amount);
+                true
+            }
+        };
+        drop(state);
+        if resized {
+            self.amount = amount;
+        }
+        resized
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.budget.lock().give_back(self.client, self.holds, self.amount);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ALICE: Client = Client::V4([192, 0, 2, 1]);
+    const BOB: Client = Client::V4([192, 0, 2, 2]);
+
+    #[test]
+    fn a_client_has_its_share_and_others_theirs() {
+        let budget = Budget::new("things", 100);
+        let alice = budget.take(ALICE, 25).unwrap();
+        assert!(budget.take(ALICE, 1).is_none());
+        let bob = budget.take(BOB, 25).unwrap();
+        let local = budget.take(Client::Unix, 50).unwrap();
+        assert!(budget.hold(1).is_none(), "all of it is taken");
+        drop(alice);
+        let mut held = budget.hold(20).unwrap();
+        assert!(!held.resize(26) && held.resize(25) && held.resize(3));
+        drop((bob, local, held));
+        let state = budget.lock();
+        assert_eq!((state.used, state.by_client.len()), (0, 0));
+    }
+
+    #[test]
+    fn what_is_shared_counts_once_in_all_and_for_each_who_keeps_it() {
+        let budget = Budget::new("things", 100);
+        let shared = budget.hold(20).unwrap();
+        let readers = [ALICE, BOB].map(|client| budget.charge(client, 20).unwrap());
+        assert_eq!(budget.used(), 20);
+        assert!(budget.charge(ALICE, 6).is_none());
+        drop(readers);
+        assert!(budget.charge(ALICE, 25).is_some());
+        drop(shared);
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn it_is_reported_once_a_minute_with_how_many_it_was() {
+        let budget = Budget::new("things", 0);
+        let at = |secs: u64| Time::ZERO + Duration::from_secs(secs);
+        assert_eq!(budget.report(at(5)), Some(1));
+        assert_eq!((budget.report(at(6)), budget.report(at(64))), (None, None));
+        assert_eq!(budget.report(at(65)), Some(3));
+    }
+
+    proptest! {
+        #[test]
+        fn the_counts_are_those_of_the_permits_that_are_alive(
+            steps in proptest::collection::vec((0..3u8, 0..2u8, 0..40u64, any::<bool>()), 0..60),
+        ) {
+            let budget = Budget::new("things", 100);
+            let mut permits = Vec::new();
+            for (kind, client, amount, drops) in steps {
+                let client = [ALICE, Client::Unix][usize::from(client)];
+                permits.extend(match kind {
+                    0 => budget.take(client, amount),
+                    1 => budget.hold(amount),
+                    _ => budget.charge(client, amount),
+                });
+                if drops && !permits.is_empty() {
+                    drop(permits.swap_remove(amount as usize % permits.len()));
+                }
+                let sum = |of: &dyn Fn(&&Permit) -> bool| -> u64 {
+                    permits.iter().filter(of).map(|permit| permit.amount).sum()
+                };
+                prop_assert_eq!(budget.used(), sum(&|permit| permit.holds));
+                prop_assert!(budget.used() <= 100);
+                for client in [ALICE, Client::Unix] {
+                    let has = budget.lock().by_client.get(&client).copied().unwrap_or(0);
+                    prop_assert_eq!(has, sum(&|permit| permit.client == Some(client)));
+                    prop_assert!(has <= client.share(100));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Who is charged for the resources that a request makes a server hold.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use crate::Address;
+
+/// A client, as budgets count them: an IPv4 address, the /64 of an IPv6 address (which is what one
+/// customer gets), or everybody who comes by a Unix socket.
+///
+/// Behind a proxy this is whom the proxy names, if it is trusted: see
+/// [`http1::Shared::clients`](crate::http1::Shared::clients).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Client {
+    /// An IPv4 address.
+    V4([u8; 4]),
+    /// The first 64 bits of an IPv6 address.
+    V6([u8; 8]),
+    /// A peer without an address: a Unix socket.
+    Unix,
+}
+
+impl Client {
+    /// The client at `address`. An IPv4 address written as IPv6 is the IPv4 address.
+    #[must_use]
+    pub fn of(address: Address) -> Self {
+        let Address::Ip(address) = address else { return Self::Unix };
+        match SocketAddr::ip(&address).to_canonical() {
+            IpAddr::V4(ip) => Self::V4(ip.octets()),
+            IpAddr::V6(ip) => {
+                let mut network = [0; 8];
+                network.copy_from_slice(&ip.octets()[..8]);
+                // Loopback has all of its 128 bits to itself.
+                if ip.is_loopback() { Self::V4([127, 0, 0, 1]) } else { Self::V6(network) }
+            }
+        }
+    }
+
+    /// Whether it is on this machine: a user of it, or a proxy that names nobody and may bring the
+    /// requests of many.
+    #[must_use]
+    pub fn is_local(self) -> bool {
+        matches!(self, Self::V4([127, ..]) | Self::Unix)
+    }
+
+    /// The most that this client may have of `total`: a quarter; half for a local one. At least 1.
+    #[must_use]
+    pub fn share(self, total: u64) -> u64 {
+        (if self.is_local() { total / 2 } else { total / 4 }).max(1).min(total)
+    }
+}
+
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::V4(ip) => Ipv4Addr::from(*ip).fmt(f),
+            Self::V6(network) => {
+                let mut ip = [0; 16];
+                ip[..8].copy_from_slice(network);
+                write!(f, "{}/64", Ipv6Addr::from(ip))
+            }
+            Self::Unix => f.write_str("unix"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_are_addresses_and_networks_and_have_shares() {
+        for (ip, shown, share) in [
+            ("192.0.2.1", "192.0.2.1", 25),
+            ("::ffff:192.0.2.1", "192.0.2.1", 25),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64", 25),
+            ("127.0.0.3", "127.0.0.3", 50),
+            ("::1", "127.0.0.1", 50),
+        ] {
+            let address = Address::Ip(SocketAddr::new(ip.parse().unwrap(), 7));
+            let client = Client::of(address);
+            assert_eq!((client.to_string(), client.share(100)), (shown.to_owned(), share), "{ip}");
+        }
+        assert_eq!((Client::Unix.share(100), Client::Unix.share(1)), (50, 1));
+        assert_eq!(Client::V4([1, 2, 3, 4]).share(3), 1);
+        assert_eq!(Client::V4([1, 2, 3, 4]).share(0), 0);
+    }
+}
