@@ -15,6 +15,8 @@ use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 
+use crate::Permit;
+
 /// A file that ranges of can be sent. Opening it is somebody else's work; this is how a driver
 /// reads it, and how it may send it without reading.
 pub trait FileSource: Send + Sync + fmt::Debug {
@@ -50,6 +52,8 @@ struct Piece {
     /// So many bytes of `Output::plain` go before it.
     at: usize,
     what: What,
+    /// What it is charged to, until it is sent.
+    permit: Option<Permit>,
 }
 
 #[derive(Debug)]
@@ -86,11 +90,19 @@ pub struct Output {
     shared: usize,
     /// Bytes of the ranges of files.
     filed: u64,
+    /// How many of the pieces are ranges of files.
+    ranges: usize,
+    /// For the next piece.
+    permit: Option<Permit>,
 }
 
 impl Output {
     /// Above so many pieces an output counts as full, however few bytes they hold.
     pub const MAX_PIECES: usize = 1024;
+
+    /// With so many unsent ranges of files an output counts as full, however few bytes it holds: each
+    /// keeps a file open.
+    pub const MAX_FILE_RANGES: usize = 2;
 
     /// As many pieces as fit in a few replies.
     const FEW_PIECES: usize = 64;
@@ -127,7 +139,7 @@ impl Output {
             return;
         }
         self.shared += bytes.len();
-        self.pieces.push_back(Piece { at: self.plain.len(), what: What::Shared(bytes) });
+        self.push(What::Shared(bytes));
     }
 
     /// Appends a range of a file.
@@ -136,7 +148,19 @@ impl Output {
             return;
         }
         self.filed += range.len;
-        self.pieces.push_back(Piece { at: self.plain.len(), what: What::File(range) });
+        self.ranges += 1;
+        self.push(What::File(range));
+    }
+
+    /// Keeps `permit` until the shared bytes or the range of a file that are written next have been
+    /// sent, or are dropped unsent.
+    pub fn hold(&mut self, permit: Permit) {
+        self.permit = Some(permit);
+    }
+
+    fn push(&mut self, what: What) {
+        let permit = self.permit.take();
+        self.pieces.push_back(Piece { at: self.plain.len(), what, permit });
     }
 
     /// Whether everything has been sent.
@@ -163,6 +187,12 @@ impl Output {
         self.pieces.len()
     }
 
+    /// Unsent ranges of files.
+    #[must_use]
+    pub fn file_ranges(&self) -> usize {
+        self.ranges
+    }
+
     /// All that is to be sent, where that is nothing but plain bytes: the usual case, for which a
     /// sender needs no [`Output::slices`].
     #[must_use]
@@ -176,7 +206,7 @@ impl Output {
     #[must_use]
     pub fn part(&self, max: u64) -> Part<'_> {
         match self.pieces.front() {
-            Some(Piece { at, what: What::File(range) }) if *at == self.sent => {
+            Some(Piece { at, what: What::File(range), .. }) if *at == self.sent => {
                 if range.len <= max && !range.source.is_unchanged() {
                     return Part::Changed;
                 }
@@ -197,7 +227,7 @@ impl Output {
             filled += 1;
             true
         };
-        for Piece { at, what } in &self.pieces {
+        for Piece { at, what, .. } in &self.pieces {
             if from < *at && !fill(&self.plain[from..*at]) {
                 return (filled, false);
             }
@@ -233,7 +263,7 @@ impl Output {
     fn advance_by_pieces(&mut self, count: u64) {
         assert!(count <= self.unsent(), "sent {count} bytes of {}", self.unsent());
         let mut left = count;
-        while let Some(Piece { at, what }) = self.pieces.front_mut() {
+        while let Some(Piece { at, what, .. }) = self.pieces.front_mut() {
             let plain = left.min((*at - self.sent) as u64);
             self.sent += plain as usize;
             left -= plain;
@@ -252,6 +282,7 @@ impl Output {
                     range.offset += taken;
                     range.len -= taken;
                     self.filed -= taken;
+                    self.ranges -= usize::from(range.len == 0);
                     (taken, range.len == 0)
                 }
             };
@@ -267,9 +298,10 @@ impl Output {
     /// Appends everything of `newer`, which is left empty.
     pub fn append(&mut self, newer: &mut Self) {
         let mut from = newer.sent;
-        for Piece { at, what } in newer.pieces.drain(..) {
+        for Piece { at, what, permit } in newer.pieces.drain(..) {
             self.write(&newer.plain[from..at]);
             from = at;
+            self.permit = permit;
             match what {
                 What::Shared(bytes) => self.write_shared(bytes),
                 What::File(range) => self.write_file(range),
@@ -286,6 +318,8 @@ impl Output {
         self.pieces.clear();
         self.shared = 0;
         self.filed = 0;
+        self.ranges = 0;
+        self.permit = None;
     }
 
     /// Whether it has memory beyond `bytes` plain bytes and as many pieces as fit in a few replies.
@@ -406,6 +440,31 @@ mod tests {
         assert!(matches!(out.part(10), Part::Changed));
         out.advance(8);
         assert!(matches!(out.part(2), Part::Changed));
+    }
+
+    #[test]
+    fn a_permit_is_kept_until_its_piece_is_sent_or_dropped() {
+        use crate::{Budget, Client};
+
+        let budget = Budget::new("things", 100);
+        let (mut out, mut newer) = (Output::new(), Output::new());
+        out.write(b"head");
+        out.hold(budget.take(Client::Unix, 1).unwrap());
+        out.write_file(range(b"0123456789", true));
+        newer.hold(budget.take(Client::Unix, 2).unwrap());
+        newer.write_shared(Bytes::from_static(b"shared"));
+        newer.hold(budget.take(Client::Unix, 4).unwrap());
+        newer.write_file(range(b"0123456789", true));
+        out.append(&mut newer);
+        assert_eq!((budget.used(), out.file_ranges(), newer.file_ranges()), (7, 2, 0));
+        out.advance(13);
+        assert_eq!((budget.used(), out.file_ranges()), (7, 2));
+        out.advance(1);
+        assert_eq!((budget.used(), out.file_ranges()), (6, 1));
+        out.advance(6);
+        assert_eq!(budget.used(), 4);
+        out.clear();
+        assert_eq!((budget.used(), out.file_ranges()), (0, 0));
     }
 
     #[test]

@@ -63,11 +63,34 @@ pub(crate) struct Lingering {
 /// What was handed to the driver and has not come back: no bytes, if nothing was.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct InFlight {
-    pub(crate) bytes: u64,
-    pub(crate) held: usize,
+    bytes: u64,
+    // Narrow, for the sake of those that have nothing in flight; at the limit they count as full.
+    held: u32,
+    ranges: u32,
 }
 
 impl InFlight {
+    /// All of `out`.
+    pub(crate) fn of(out: &Output) -> Self {
+        let narrow = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        Self { bytes: out.unsent(), held: narrow(out.held()), ranges: narrow(out.file_ranges()) }
+    }
+
+    /// Bytes in all.
+    pub(crate) fn bytes(self) -> u64 {
+        self.bytes
+    }
+
+    /// Bytes in memory.
+    pub(crate) fn held(self) -> usize {
+        self.held as usize
+    }
+
+    /// Ranges of files.
+    pub(crate) fn ranges(self) -> usize {
+        self.ranges as usize
+    }
+
     pub(crate) fn is_any(self) -> bool {
         self.bytes > 0
     }
@@ -204,7 +227,13 @@ impl<S> Conn<S> {
     /// Output bytes held in memory.
     fn held(&self) -> usize {
         let queued = self.out.as_ref().map_or(0, |out| out.held());
-        queued + self.in_flight.held
+        queued + self.in_flight.held()
+    }
+
+    /// Unsent ranges of files.
+    fn file_ranges(&self) -> usize {
+        let queued = self.out.as_ref().map_or(0, |out| out.file_ranges());
+        queued + self.in_flight.ranges()
     }
 
     /// Whether everything written has been sent.

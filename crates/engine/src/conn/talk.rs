@@ -4,7 +4,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use sockeye_proto::{
-    Asks, Credit, End, Event, Fault, Key, Mark, Next, Protocol, Reason, Time, Took, Turn, TurnParts,
+    Asks, Credit, End, Event, Fault, Key, Mark, Next, Output, Protocol, Reason, Time, Took, Turn,
+    TurnParts,
 };
 
 use super::tail::Tail;
@@ -93,6 +94,7 @@ impl<S> Conn<S> {
         // conversation that wants more than that would be told for ever.
         if self.want_room
             && self.held() <= common.config.max_buffered_output / 4
+            && self.file_ranges() < Output::MAX_FILE_RANGES
             && (moved || self.is_flushed())
         {
             self.want_room = false;
@@ -199,9 +201,10 @@ impl<S> Conn<S> {
             desk: &common.desk,
             asks: &mut asks,
             credit: &mut self.credit,
-            position: self.sent + in_flight.bytes,
-            in_flight: in_flight.bytes,
-            room: common.config.max_buffered_output.saturating_sub(in_flight.held),
+            position: self.sent + in_flight.bytes(),
+            in_flight: in_flight.bytes(),
+            ranges_in_flight: in_flight.ranges(),
+            room: common.config.max_buffered_output.saturating_sub(in_flight.held()),
         });
         let mut deadline = None;
         let result = catch_unwind(AssertUnwindSafe(|| {

@@ -62,6 +62,7 @@ impl<D: Driver> Shard<D> {
             credit: &mut credit,
             position: 0,
             in_flight: 0,
+            ranges_in_flight: 0,
             room: 0,
         });
         let _ = fenced(|| protocol.on_event(Event::Closed(reason), &mut turn));

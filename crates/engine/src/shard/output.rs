@@ -57,7 +57,7 @@ impl<D: Driver> Visit<'_, D> {
             return Ok(());
         }
         let Some(out) = conn.out.take() else { return Ok(()) };
-        let in_flight = InFlight { bytes: out.unsent(), held: out.held() };
+        let in_flight = InFlight::of(&out);
         match self.driver.send(&mut conn.socket, out) {
             Sending::Done(sent) => self.count_sent(sent),
             Sending::Pending => {

@@ -8,7 +8,7 @@ use super::ready::{Framing, Ready, Rest, WORTH_SHARING, put};
 use super::request::Version;
 use super::{Fields, Shared, Status, Stream};
 use crate::{
-    FileRange, Job, Mark, Peer, Promise, Protocol, Remote, Spawn, Ticket, Time, Turn, Wall,
+    FileRange, Job, Mark, Peer, Permit, Promise, Protocol, Remote, Spawn, Ticket, Time, Turn, Wall,
 };
 
 /// The content of a reply.
@@ -117,6 +117,12 @@ macro_rules! means {
         #[must_use]
         pub fn spawner(&self) -> std::sync::Arc<dyn Spawn> {
             self.turn.spawner()
+        }
+
+        /// Keeps `permit` until the content that is written next, shared or of a file, has been
+        /// sent, or never will be.
+        pub fn hold(&mut self, permit: Permit) {
+            self.turn.out.hold(permit);
         }
 
         /// Who is at the other end of the connection.

@@ -7,7 +7,8 @@ use super::exchange::{Outgoing, Waits, Wanted};
 use super::reply::{Answer, Given, means};
 use super::{Fields, Trailers};
 use crate::{
-    Abandoned, FileRange, Job, Message, Peer, Promise, Remote, Spawn, Ticket, Time, Turn, Wall,
+    Abandoned, FileRange, Job, Message, Peer, Permit, Promise, Remote, Spawn, Ticket, Time, Turn,
+    Wall,
 };
 
 /// What happens to a reply that is being written: see [`Handler::on_stream`](super::Handler).
