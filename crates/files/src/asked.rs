@@ -25,6 +25,16 @@ impl<'a> Asked<'a> {
         Self(request)
     }
 
+    /// The request itself.
+    pub(crate) fn request(self) -> &'a Request<'a> {
+        self.0
+    }
+
+    /// Whether only the head of the response is wanted.
+    pub(crate) fn is_head(self) -> bool {
+        self.0.method() == Method::Head
+    }
+
     /// The path as it was sent.
     pub(crate) fn path(self) -> &'a [u8] {
         self.0.path()

@@ -14,7 +14,8 @@ use std::time::Duration;
 use foldhash::quality::RandomState;
 use sockeye_proto::{FileSource, Time};
 
-use crate::entry::Entry;
+use crate::entry::{Entry, What};
+use crate::store::Absent;
 
 /// How long a look-up is good for: a change is seen by the next request after so long.
 pub const FRESH: Duration = Duration::from_secs(1);
@@ -144,6 +145,10 @@ impl Cache {
     /// Keeps what a look-up that began at `looked` has found, unless a later one is known. Makes
     /// room for it first; what can't fit at all is not kept.
     pub(crate) fn put(&mut self, key: &[u8], entry: Arc<Entry>, looked: Time, now: Time) {
+        // What we lacked says nothing about the name, and may be there for the next request.
+        if matches!(entry.what, What::Absent(Absent::Exhausted)) {
+            return;
+        }
         if let Some(at) = self.index.get(key) {
             if self.slots[*at].looked > Some(looked) {
                 return;

@@ -1,18 +1,18 @@
 //! What one look-up found, ready to be sent: made once, off the loop, and kept by the cache.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
-use sockeye_proto::Wall;
 use sockeye_proto::http1::Ready;
+use sockeye_proto::{Cancel, Time, Wall};
 
-use crate::coding::{Coded, Coder, Coding};
+use crate::coding::{Coded, Coder, Coding, Compressed};
 use crate::digest::Digest;
 use crate::explain::Rule;
 use crate::head::Head;
 use crate::identity::{Identity, Stamp};
-use crate::look_up::{Found, LookUp};
+use crate::look_up::{Effort, Found, LookUp};
 use crate::mounts::Mounts;
 use crate::options::Options;
 use crate::prepared::Prepared;
@@ -88,26 +88,41 @@ pub(crate) struct OpenedFile<'a> {
 pub(crate) enum Held {
     Memory(Bytes),
     Open(Arc<dyn Stored>),
+    /// A form that was made, kept elsewhere for as long as there is room for it.
+    Compressed(Weak<Compressed>),
 }
 
 impl Entry {
     /// Looks `key` up. Blocks. Returns `known`, what an earlier look-up found, where it still
-    /// holds: then nothing is read.
-    pub(crate) fn look_up(mounts: &Mounts, key: &[u8], known: Option<Arc<Self>>) -> Arc<Self> {
+    /// holds: then nothing is read. `None` where it takes more than `effort`.
+    pub(crate) fn look_up(
+        mounts: &Mounts,
+        key: &[u8],
+        known: Option<Arc<Self>>,
+        effort: Effort,
+    ) -> Option<Arc<Self>> {
         let Some((mount, place)) = mounts.place(key) else {
-            return Arc::new(Self { mount: None, what: What::Absent(Absent::Unmounted) });
+            let what = What::Absent(Absent::Unmounted);
+            return Some(Arc::new(Self { mount: None, what }));
         };
         let found = {
             let known = known.as_ref().filter(|known| known.mount == Some(mount));
             let known = known.and_then(|known| known.file());
-            LookUp { folder: &mounts.get(mount).folder, known }.find(place)
+            LookUp { folder: &mounts.get(mount).folder, known, effort }.find(place)
         };
         let what = match found {
-            Ok(Found::Same) => return known.expect("only what is known can be the same"),
+            Ok(Found::Same) => return known,
+            Ok(Found::Unread) => return None,
             Ok(Found::Other(what)) => what,
             Err(absent) => What::Absent(absent),
         };
-        Arc::new(Self { mount: Some(mount), what })
+        Some(Arc::new(Self { mount: Some(mount), what }))
+    }
+
+    /// The same with all the effort that it takes.
+    pub(crate) fn look_up_whole(mounts: &Mounts, key: &[u8]) -> Arc<Self> {
+        let found = Self::look_up(mounts, key, None, Effort::Reading);
+        found.expect("nothing takes more effort")
     }
 
     /// The file, where it is one.
@@ -123,7 +138,7 @@ impl Entry {
         let weight = |form: &FileEntry| match &form.held {
             // Short content stands in the reply that is made ready, too.
             Held::Memory(bytes) => bytes.len() + bytes.len().min(Ready::LONGEST_COPY),
-            Held::Open(_) => 0,
+            Held::Open(_) | Held::Compressed(_) => 0,
         };
         self.forms().map(weight).sum()
     }
@@ -136,7 +151,7 @@ impl Entry {
     /// The open files, where content is not in memory.
     pub(crate) fn open_files(&self) -> impl Iterator<Item = &dyn Stored> {
         self.forms().filter_map(|form| match &form.held {
-            Held::Memory(_) => None,
+            Held::Memory(_) | Held::Compressed(_) => None,
             Held::Open(file) => Some(&**file),
         })
     }
@@ -149,10 +164,17 @@ impl Entry {
         )
     }
 
-    /// The same file with one coding more, or the knowledge that there is no use in it. Blocks.
-    pub(crate) fn with_coding(&self, coder: &Coder, coding: Coding) -> Self {
+    /// The same file with one coding more, or the knowledge that there is no use in it, if that can be
+    /// had. Blocks.
+    pub(crate) fn with_coding(
+        &self,
+        coder: &Coder,
+        coding: Coding,
+        now: Time,
+        cancel: Cancel,
+    ) -> Self {
         let what = match &self.what {
-            What::File(file) => What::File(Box::new(coder.pack(file, coding))),
+            What::File(file) => What::File(Box::new(coder.pack(file, coding, now, cancel))),
             What::Redirect(slash) => What::Redirect(*slash),
             What::Listing => What::Listing,
             What::Absent(absent) => What::Absent(*absent),

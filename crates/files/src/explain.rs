@@ -109,7 +109,7 @@ impl Mounts {
         };
         let mut scratch = Vec::new();
         let (mut entry, mut stage) = match Wanted::parse(path.as_bytes(), &mut scratch) {
-            Ok(wanted) => (Entry::look_up(self, wanted.key(), None), Stage::Asked),
+            Ok(wanted) => (Entry::look_up_whole(self, wanted.key()), Stage::Asked),
             Err(refusal) => {
                 let what = What::Absent(Absent::Refused(refusal));
                 (Entry { mount: self.root(), what }.into(), Stage::Asked)
@@ -117,7 +117,7 @@ impl Mounts {
         };
         let navigates = stage::is_page(path.as_bytes());
         while let Some(next) = stage.after(self, &entry, navigates) {
-            entry = Entry::look_up(self, next.key(self), None);
+            entry = Entry::look_up_whole(self, next.key(self));
             stage = next;
         }
         self.explained(&entry, stage, path, query)

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::budgets::{BudgetLimits, Budgets};
 use crate::cache::CacheLimits;
 use crate::coding::Coder;
 use crate::digest::Digests;
@@ -20,6 +21,7 @@ pub struct Folder {
     pub(crate) options: Arc<Options>,
     /// Shared by all shards.
     pub(crate) digests: Arc<Digests>,
+    pub(crate) budgets: Arc<Budgets>,
     pub(crate) coder: Arc<Coder>,
     /// What its listings share.
     pub(crate) shelf: Arc<Shelf>,
@@ -39,21 +41,30 @@ impl Folder {
     /// Takes any store.
     pub fn new(store: impl Store + 'static) -> Self {
         let options = Options::default();
-        let coder = Arc::new(Coder::new(&options.codings));
+        let budgets = Budgets::new(BudgetLimits::default());
         Self {
             store: Arc::new(store),
+            coder: Arc::new(Coder::new(&options.codings, &budgets)),
+            shelf: Arc::new(Shelf::new(Arc::clone(&budgets.listings))),
             options: Arc::new(options),
             digests: Arc::default(),
-            coder,
-            shelf: Arc::default(),
+            budgets,
         }
     }
 
     /// The same folder, answered for as `options` say.
     #[must_use]
     pub fn with(self, options: Options) -> Self {
-        let coder = Arc::new(Coder::new(&options.codings));
+        let coder = Arc::new(Coder::new(&options.codings, &self.budgets));
         Self { options: Arc::new(options), coder, ..self }
+    }
+
+    /// The same folder, within budgets that it shares with others. By default it has its own.
+    #[must_use]
+    pub fn sharing(self, budgets: &Arc<Budgets>) -> Self {
+        let coder = Arc::new(Coder::new(&self.options.codings, budgets));
+        let shelf = Arc::new(Shelf::new(Arc::clone(&budgets.listings)));
+        Self { budgets: Arc::clone(budgets), coder, shelf, ..self }
     }
 
     /// The folder for one shard, to be made on the thread that will use it.

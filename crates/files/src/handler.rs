@@ -9,9 +9,8 @@ use sockeye_proto::http1::{
 use sockeye_proto::{Abandoned, Message, Ticket, Time};
 
 use crate::asked::Asked;
-use crate::cache::FRESH;
 use crate::entry::{Entry, What};
-use crate::flight::Landing;
+use crate::in_flight::Outcome as Found;
 use crate::listing::{Exchange, Outcome, Sending};
 use crate::site::{ALLOW, Awaited, Progress, Site};
 use crate::stage::Stage;
@@ -71,18 +70,24 @@ impl Files {
         }
     }
 
-    /// Answers with what was found, or looks again where the look-up began too long before the
-    /// request: what it found may be older than the request may see.
-    fn landed(&mut self, waiting: Waiting, landing: &Landing, reply: Reply<'_, '_>) -> Answer {
+    /// Answers with what a job brought.
+    fn came(
+        &mut self,
+        waiting: Waiting,
+        body: Result<Message, Abandoned>,
+        reply: Reply<'_, '_>,
+    ) -> Answer {
         let Waiting { awaited, since, request } = waiting;
-        self.site.land(&awaited, landing, reply.now());
-        let Awaited { key, stage, .. } = awaited;
         let view = request.view();
         let asked = Asked::of(&view);
-        let progress = if since.since(landing.started) < FRESH {
-            self.site.respond(&key, &landing.entry, stage, asked, reply)
-        } else {
-            self.site.go(&key, stage, asked, reply)
+        let progress = match body.map(Message::downcast::<Found>) {
+            Ok(Ok(found)) => match *found {
+                Some(found) => self.site.take(&awaited, &found, since, asked, reply),
+                None => self.site.refused(&awaited, asked, reply),
+            },
+            Ok(Err(_)) | Err(Abandoned) => {
+                return self.site.fail(&awaited, asked, reply);
+            }
         };
         self.settle(progress, since, || request)
     }
@@ -134,13 +139,7 @@ impl Handler for Files {
     ) -> Answer {
         match self.pending.take().map(|pending| *pending) {
             Some(Pending::LookUp(waiting)) if waiting.awaited.ticket == ticket => {
-                match body.map(Message::downcast::<Landing>) {
-                    Ok(Ok(landing)) => self.landed(waiting, &landing, reply),
-                    Ok(Err(_)) | Err(Abandoned) => {
-                        let request = waiting.request.view();
-                        self.site.fail(&waiting.awaited, Asked::of(&request), reply)
-                    }
-                }
+                self.came(waiting, body, reply)
             }
             Some(Pending::Listing(exchange)) if exchange.ticket == ticket => {
                 self.listed(exchange, body, reply)

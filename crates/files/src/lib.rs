@@ -4,7 +4,7 @@
 //!  request ─▶ path: a checked name ─▶ cache ── fresh ──▶ conditions, ranges ─▶ reply from memory,
 //!                                       │                    or from a kept descriptor by sendfile
 //!                                       └── not known, or a second old
-//!                                              │ one flight per name
+//!                                              │ one job per name
 //!                                              ▼
 //!             a job off the loop: mount ─▶ rule ─▶ store ─▶ entry ─▶ cache, and all who wait
 //! ```
@@ -54,6 +54,7 @@
 
 mod asked;
 mod blocks;
+mod budgets;
 mod by_name;
 mod cache;
 mod coding;
@@ -64,14 +65,15 @@ mod disk;
 mod entry;
 mod explain;
 mod fingerprint;
-mod flight;
 mod folder;
 mod handler;
 mod head;
 mod headers;
 mod identity;
+mod in_flight;
 mod listing;
 mod look_up;
+mod lookup_job;
 pub mod memory;
 mod mime;
 mod mounts;
@@ -90,6 +92,7 @@ mod tar;
 #[cfg(test)]
 mod tests;
 
+pub use budgets::{BudgetLimits, Budgets};
 pub use by_name::ByName;
 pub use cache::{CacheLimits, FRESH};
 pub use coding::{Coding, Codings};

@@ -3,11 +3,11 @@
 
 use bytes::Bytes;
 
+use crate::coding::Renewed;
 use crate::digest::Digest;
 use crate::entry::{FileEntry, Held, OpenedFile, SMALL, Slash, What};
 use crate::explain::Rule;
 use crate::folder::Folder;
-use crate::identity::{Identity, Stamp};
 use crate::mounts::Place;
 use crate::path::Wanted;
 use crate::store::{Absent, Opened, Stored};
@@ -26,6 +26,17 @@ pub(crate) enum Found {
     /// What is known already.
     Same,
     Other(What),
+    /// More would have to be read than [`Effort::Calls`] allows.
+    Unread,
+}
+
+/// How much a look-up may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effort {
+    /// A few system calls, and reading what is kept in memory.
+    Calls,
+    /// Reading whole files.
+    Reading,
 }
 
 /// One look-up in one folder.
@@ -33,6 +44,7 @@ pub(crate) struct LookUp<'a> {
     pub(crate) folder: &'a Folder,
     /// What an earlier one found.
     pub(crate) known: Option<&'a FileEntry>,
+    pub(crate) effort: Effort,
 }
 
 impl LookUp<'_> {
@@ -124,9 +136,12 @@ impl LookUp<'_> {
                 Opened::File(file, identity) => (file, identity),
             };
             if let Some(known) = self.known.filter(|known| known.still_is(name, rule, &identity)) {
-                let renewed = self.folder.coder.renew(self.folder, known);
-                let other = |file| Found::Other(What::File(Box::new(file)));
-                return Ok(Loaded::Found(renewed.map_or(Found::Same, other)));
+                let renewed = match self.folder.coder.renew(self.folder, known, self.effort) {
+                    Renewed::Same => Found::Same,
+                    Renewed::Other(file) => Found::Other(What::File(file)),
+                    Renewed::Unread => Found::Unread,
+                };
+                return Ok(Loaded::Found(renewed));
             }
             let hashed = identity.size <= self.folder.options.hashed_up_to;
             let (held, digest) = if identity.size <= SMALL {
@@ -136,30 +151,27 @@ impl LookUp<'_> {
                 let digest = hashed.then(|| Digest::of(&content));
                 (Held::Memory(content), digest)
             } else if hashed {
-                let Some(digest) = self.digest(&*file, &identity, now)? else { continue };
+                let is_settled = identity.is_settled(now);
+                let digests = &self.folder.digests;
+                let known = digests.get(&identity).filter(|_| is_settled);
+                let digest = match (known, self.effort) {
+                    (Some(known), _) => Some(known),
+                    (None, Effort::Calls) => return Ok(Loaded::Found(Found::Unread)),
+                    (None, Effort::Reading) => digests.of(&*file, &identity, is_settled)?,
+                };
+                let Some(digest) = digest else { continue };
                 (Held::Open(file), Some(digest))
             } else {
                 (Held::Open(file), None)
             };
             let opened = OpenedFile { name, rule, identity, now, digest };
             let mut entry = FileEntry::new(opened, held, &self.folder.options);
-            self.folder.coder.equip(self.folder, &mut entry);
+            if !self.folder.coder.equip(self.folder, &mut entry, self.effort) {
+                return Ok(Loaded::Found(Found::Unread));
+            }
             return Ok(Loaded::Found(Found::Other(What::File(Box::new(entry)))));
         }
         Err(Absent::Changing)
-    }
-}
-
-impl LookUp<'_> {
-    /// What the content of an open file is, read only where nobody has read it yet; `None` where it
-    /// changed meanwhile.
-    fn digest(
-        &self,
-        file: &dyn Stored,
-        identity: &Identity,
-        now: Stamp,
-    ) -> Result<Option<Digest>, Absent> {
-        self.folder.digests.of(file, identity, identity.is_settled(now))
     }
 }
 

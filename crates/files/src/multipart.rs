@@ -3,10 +3,12 @@
 use std::borrow::Cow;
 use std::hash::{BuildHasher, RandomState};
 
+use sockeye_proto::Permit;
 use sockeye_proto::http1::{Answer, Fields, Reply, Status};
 
 use crate::blocks::{value, with, without};
-use crate::entry::{FileEntry, Held};
+use crate::coding::Form;
+use crate::entry::Held;
 use crate::range::Part;
 use crate::send::range_of;
 
@@ -40,12 +42,14 @@ impl Boundary {
 /// Answers with parts of a file. Few enough to be written at once: what is between them is short,
 /// and they themselves are shared or the kernel's.
 pub(crate) fn send(
-    file: &FileEntry,
+    form: &Form<'_>,
     parts: &[Part],
     fields: &Fields,
     boundary: &Boundary,
+    mut permit: Option<Permit>,
     reply: Reply<'_, '_>,
 ) -> Answer {
+    let file = form.file;
     let kind = value(fields, "Content-Type").unwrap_or(b"application/octet-stream");
     let head = |(at, part): (usize, &Part)| boundary.head(at == 0, kind, *part, file.size());
     let heads: Vec<Vec<u8>> = parts.iter().enumerate().map(head).collect();
@@ -58,11 +62,20 @@ pub(crate) fn send(
     let fields = with(fields, "Content-Type", &kind);
     let len = content + around as u64;
     let mut stream = reply.stream(Status::PARTIAL_CONTENT, &fields, Some(len));
-    for (part, head) in parts.iter().zip(&heads) {
+    for (at, (part, head)) in parts.iter().zip(&heads).enumerate() {
         stream.write(head);
-        match file.held() {
-            Held::Memory(bytes) => stream.write_shared(bytes.slice(part.in_memory())),
-            Held::Open(source) => stream.write_file(range_of(source, *part)),
+        // It lasts until the last part is sent.
+        if at + 1 == parts.len()
+            && let Some(permit) = permit.take()
+        {
+            stream.hold(permit);
+        }
+        match (&form.made, file.held()) {
+            (Some(bytes), _) | (None, Held::Memory(bytes)) => {
+                stream.write_shared(bytes.slice(part.in_memory()));
+            }
+            (None, Held::Open(source)) => stream.write_file(range_of(source, *part)),
+            (None, Held::Compressed(_)) => return stream.abort(),
         }
     }
     stream.write(end.as_bytes());

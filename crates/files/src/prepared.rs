@@ -4,7 +4,8 @@ use std::sync::OnceLock;
 
 use sockeye_proto::http1::{Ready, Status};
 
-use crate::entry::FileEntry;
+use crate::coding::Form;
+use crate::entry::{FileEntry, Held};
 use crate::head::Head;
 
 /// The reply with all of a file under its own name: made when it is first sent, and sent again as
@@ -20,9 +21,16 @@ impl Clone for Prepared {
 }
 
 impl FileEntry {
-    /// The reply with all of it.
+    /// The reply with all of it; of a form that doesn't keep its content, all but that.
     pub(crate) fn ready(&self) -> &Ready {
-        let make = || Ready::new(Status::OK, &self.head.fields, self.body());
+        let make = || match self.held() {
+            Held::Compressed(_) => {
+                Ready::without_content(Status::OK, &self.head.fields, self.size())
+            }
+            Held::Memory(_) | Held::Open(_) => {
+                Ready::new(Status::OK, &self.head.fields, Form::kept(self).body())
+            }
+        };
         self.prepared.0.get_or_init(make)
     }
 

@@ -4,13 +4,15 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use sockeye_proto::http1::{Answer, Body, Fields, Reply, Status};
-use sockeye_proto::{FileRange, FileSource};
+use sockeye_proto::{FileRange, FileSource, Permit};
 
 use crate::asked::Asked;
 use crate::blocks::{with, without};
+use crate::budgets::{Budgets, report};
+use crate::coding::Form;
 use crate::conditional::Verdict;
 use crate::cors::Cors;
-use crate::entry::{FileEntry, Held};
+use crate::entry::{FileEntry, Held, SMALL};
 use crate::head::Head;
 use crate::multipart::{self, Boundary};
 use crate::range::{Part, Ranges};
@@ -23,34 +25,52 @@ pub(crate) struct Manner<'a> {
     pub(crate) cors: &'a Cors,
     /// What stands between parts.
     pub(crate) boundary: &'a Boundary,
+    /// What sending them is charged to.
+    pub(crate) budgets: &'a Budgets,
+    /// The fields of an answer that says to come again.
+    pub(crate) retry: &'a Fields,
 }
 
 /// Answers with a file, or says that the client has it, or that it isn't what the client wants.
+/// `form` is the form of `file` that is sent, where that can be afforded.
 pub(crate) fn send(
+    form: &Form<'_>,
     file: &FileEntry,
     manner: Manner<'_>,
     asked: Asked<'_>,
-    reply: Reply<'_, '_>,
+    mut reply: Reply<'_, '_>,
 ) -> Answer {
     let is_plain = asked.is_plain() && manner.cors.is_same_for_all();
-    if is_plain {
-        reply.send_ready(file.ready())
-    } else {
-        send_as(file, &file.head, manner, asked, reply)
+    if !is_plain {
+        return send_as(form, &form.file.head, file, manner, asked, reply);
+    }
+    match charge(form, manner, asked, &reply) {
+        Charged::Yes(permit) => {
+            if let Some(permit) = permit {
+                reply.hold(permit);
+            }
+            match &form.made {
+                None => reply.send_ready(form.file.ready()),
+                Some(content) => reply.send_ready_with(form.file.ready(), content),
+            }
+        }
+        Charged::SendPlain => send(&Form::kept(file), file, manner, asked, reply),
+        Charged::No => busy(manner, reply),
     }
 }
 
-/// As [`send`], where `head` speaks of the file.
+/// As [`send`], where `head` speaks of the form.
 pub(crate) fn send_as(
-    file: &FileEntry,
+    form: &Form<'_>,
     head: &Head,
+    file: &FileEntry,
     manner: Manner<'_>,
     asked: Asked<'_>,
-    reply: Reply<'_, '_>,
+    mut reply: Reply<'_, '_>,
 ) -> Answer {
-    let Manner { cors, boundary } = manner;
+    let Manner { cors, boundary, .. } = manner;
     let brief = || cors.grant(&head.not_modified, asked.origin());
-    match asked.judge(file.tag.as_bytes(), file.modified) {
+    match asked.judge(form.file.tag.as_bytes(), form.file.modified) {
         Verdict::Send => {}
         Verdict::NotModified => {
             return reply.send(Status::NOT_MODIFIED, &brief(), Body::Empty);
@@ -60,17 +80,86 @@ pub(crate) fn send_as(
             return reply.error(Status::PRECONDITION_FAILED, &of_a_fault(&brief()), text);
         }
     }
+    let ranges = ranges(form.file, asked, &reply);
+    if ranges == Ranges::Unsatisfiable {
+        let size = format!("bytes */{}", form.file.size());
+        let fields = with(Cow::Owned(of_a_fault(&brief())), "Content-Range", &size);
+        let text = "The file ends before that.";
+        return reply.error(Status::RANGE_NOT_SATISFIABLE, &fields, text);
+    }
+    let permit = match charge(form, manner, asked, &reply) {
+        Charged::Yes(permit) => permit,
+        // What `head` says besides is said of the file as well.
+        Charged::SendPlain => return send(&Form::kept(file), file, manner, asked, reply),
+        Charged::No => return busy(manner, reply),
+    };
     let fields = cors.grant(&head.fields, asked.origin());
-    match ranges(file, asked, &reply) {
-        Ranges::Whole => reply.send(Status::OK, &fields, file.body()),
-        Ranges::Many(parts) => multipart::send(file, &parts, &fields, boundary, reply),
-        Ranges::One(part) => one(file, part, &fields, reply),
-        Ranges::Unsatisfiable => {
-            let size = format!("bytes */{}", file.size());
-            let fields = with(Cow::Owned(of_a_fault(&brief())), "Content-Range", &size);
-            reply.error(Status::RANGE_NOT_SATISFIABLE, &fields, "The file ends before that.")
+    if let Ranges::Many(parts) = ranges {
+        return multipart::send(form, &parts, &fields, boundary, permit, reply);
+    }
+    if let Some(permit) = permit {
+        reply.hold(permit);
+    }
+    match ranges {
+        Ranges::One(part) => one(form, part, &fields, reply),
+        _ => reply.send(Status::OK, &fields, form.body()),
+    }
+}
+
+/// Whether sending a form could be charged to the client.
+#[derive(Debug)]
+pub(crate) enum Charged {
+    /// With a permit to keep until it is sent, where it takes one.
+    Yes(Option<Permit>),
+    /// Not this form; the file as it is may be sent.
+    SendPlain,
+    No,
+}
+
+/// Charges the client for what sending the form makes us hold until it is sent: a descriptor, or the
+/// bytes of a large form that was made. What is small is bounded for each connection.
+#[inline]
+pub(crate) fn charge(
+    form: &Form<'_>,
+    manner: Manner<'_>,
+    asked: Asked<'_>,
+    reply: &Reply<'_, '_>,
+) -> Charged {
+    match (&form.made, form.file.held()) {
+        (None, Held::Memory(_)) => Charged::Yes(None),
+        (Some(content), _) if content.len() as u64 <= SMALL => Charged::Yes(None),
+        _ if asked.is_head() => Charged::Yes(None),
+        _ => charge_what_is_large(form, manner, asked, reply),
+    }
+}
+
+fn charge_what_is_large(
+    form: &Form<'_>,
+    manner: Manner<'_>,
+    asked: Asked<'_>,
+    reply: &Reply<'_, '_>,
+) -> Charged {
+    let client = reply.client(asked.request());
+    let Budgets { compressed, open_files, .. } = manner.budgets;
+    let (budget, permit, otherwise) = match &form.made {
+        Some(content) => {
+            (compressed, compressed.charge(client, content.len() as u64), Charged::SendPlain)
+        }
+        None => (open_files, open_files.take(client, 1), Charged::No),
+    };
+    match permit {
+        Some(permit) => Charged::Yes(Some(permit)),
+        None => {
+            report(budget, client, reply.now());
+            otherwise
         }
     }
+}
+
+/// Says that as much is being sent to the client as may be.
+pub(crate) fn busy(manner: Manner<'_>, reply: Reply<'_, '_>) -> Answer {
+    let text = "Too many files are being sent to you at a time. Try again when some have come.";
+    reply.error(Status::SERVICE_UNAVAILABLE, manner.retry, text)
 }
 
 /// Fields of a file in a reply that has none of it. How long the file is kept is not said: a cache
@@ -89,28 +178,33 @@ fn ranges(file: &FileEntry, asked: Asked<'_>, reply: &Reply<'_, '_>) -> Ranges {
     Ranges::of(range, file.size())
 }
 
-impl FileEntry {
+impl Form<'_> {
     /// All of it.
     pub(crate) fn body(&self) -> Body<'_> {
-        match self.held() {
-            Held::Memory(bytes) => Body::Shared(bytes),
-            Held::Open(source) => Body::File(range_of(source, Part { start: 0, len: self.size() })),
+        match (&self.made, self.file.held()) {
+            (Some(content), _) | (None, Held::Memory(content)) => Body::Shared(content),
+            (None, Held::Open(source)) => {
+                Body::File(range_of(source, Part { start: 0, len: self.file.size() }))
+            }
+            // Whoever has it has its content.
+            (None, Held::Compressed(_)) => Body::Empty,
         }
     }
 }
 
-fn one(file: &FileEntry, part: Part, fields: &Fields, reply: Reply<'_, '_>) -> Answer {
-    let lies = part.content_range(file.size());
+fn one(form: &Form<'_>, part: Part, fields: &Fields, reply: Reply<'_, '_>) -> Answer {
+    let lies = part.content_range(form.file.size());
     let fields = with(Cow::Borrowed(fields), "Content-Range", &lies);
-    match file.held() {
-        Held::Memory(bytes) => {
+    match form.body() {
+        Body::File(FileRange { source, .. }) => {
+            let range = FileRange { source, offset: part.start, len: part.len };
+            reply.send(Status::PARTIAL_CONTENT, &fields, Body::File(range))
+        }
+        Body::Shared(bytes) => {
             let bytes = bytes.slice(part.in_memory());
             reply.send(Status::PARTIAL_CONTENT, &fields, Body::Shared(&bytes))
         }
-        Held::Open(source) => {
-            let body = Body::File(range_of(source, part));
-            reply.send(Status::PARTIAL_CONTENT, &fields, body)
-        }
+        other => reply.send(Status::OK, &fields, other),
     }
 }
 

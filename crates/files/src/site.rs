@@ -6,20 +6,22 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use sockeye_proto::http1::{Answer, Body, Fields, Reply, Request, Status};
-use sockeye_proto::{Client, Job, JobKind, Ticket, Time};
+use sockeye_proto::{Job, JobKind, Ticket, Time, Waiter};
 
 use crate::asked::Asked;
+use crate::budgets::{BudgetLimits, Budgets};
 use crate::cache::{Cache, CacheLimits, FRESH};
-use crate::coding::{Choice, Coding};
+use crate::coding::{Choice, Coding, Form};
 use crate::cors::Cors;
 use crate::entry::{Entry, FileEntry, Slash, What};
-use crate::flight::{Boarding, Flights, Landing};
 use crate::handler::Files;
-use crate::listing::Exchange;
+use crate::in_flight::{Found, InFlight, Join};
+use crate::listing::{self, Exchange};
+use crate::lookup_job::{LookupJob, place};
 use crate::mounts::{Mounts, Place};
 use crate::multipart::Boundary;
 use crate::path::Wanted;
-use crate::send::{self, Manner};
+use crate::send::{self, Charged, Manner};
 use crate::stage::{self, Stage};
 use crate::store::Absent;
 
@@ -35,12 +37,14 @@ pub struct Site {
 struct Inner {
     mounts: Mounts,
     cache: RefCell<Cache>,
-    flights: RefCell<Flights>,
+    in_flight: RefCell<InFlight>,
     /// Where paths are decoded. Never longer than the longest request line.
     scratch: RefCell<Vec<u8>>,
     boundary: Boundary,
     allow: Fields,
     retry: Fields,
+    /// For what is in no folder.
+    budgets: Arc<Budgets>,
 }
 
 /// What became of a request: an answer, or a look-up to wait for.
@@ -57,8 +61,12 @@ pub(crate) struct Awaited {
     pub(crate) ticket: Ticket,
     pub(crate) key: Box<[u8]>,
     pub(crate) stage: Stage,
-    /// The flight that packs the file, where that is what is waited for.
+    /// The name of the job that packs the file, where that is what is waited for.
     packing: Option<Box<[u8]>>,
+    /// Another request's job was joined.
+    joined: bool,
+    /// Without it, the job is cancelled.
+    _waiter: Waiter,
 }
 
 /// What became of an entry: the answer, or another one to look for.
@@ -81,7 +89,7 @@ struct Packing {
 /// What is known under a name now, or will be.
 enum Looked<'r, 't> {
     Found(Arc<Entry>, Reply<'r, 't>),
-    Waiting(Ticket, Reply<'r, 't>),
+    Waiting { ticket: Ticket, waiter: Waiter, joined: bool, reply: Reply<'r, 't> },
     Full(Reply<'r, 't>),
 }
 
@@ -93,11 +101,12 @@ impl Site {
         let inner = Inner {
             mounts,
             cache: RefCell::new(Cache::new(limits)),
-            flights: RefCell::default(),
+            in_flight: RefCell::default(),
             scratch: RefCell::default(),
             boundary: Boundary::new(),
             allow: fields("Allow", ALLOW.as_bytes()),
             retry: fields("Retry-After", b"1"),
+            budgets: Budgets::new(BudgetLimits::default()),
         };
         Self { inner: Rc::new(inner) }
     }
@@ -123,12 +132,14 @@ impl Site {
                 && let Choice::Send(form) = file.choose(asked)
             {
                 let manner = self.manner(entry);
-                return Progress::Answered(send::send(form, manner, asked, reply));
+                return Progress::Answered(send::send(&form, file, manner, asked, reply));
             }
         }
         let mut scratch = self.inner.scratch.borrow_mut();
         match Wanted::parse(asked.path(), &mut scratch) {
-            Ok(wanted) if self.is_listing(wanted, asked) => Progress::Listing(reply),
+            Ok(wanted) if self.is_listing(wanted, asked) && !asked.is_head() => {
+                Progress::Listing(reply)
+            }
             Ok(wanted) => self.go(wanted.key(), Stage::Asked, asked, reply),
             Err(refusal) => {
                 let what = What::Absent(Absent::Refused(refusal));
@@ -148,17 +159,14 @@ impl Site {
     ) -> Progress<'r, 't> {
         let step = match self.cached(key, stage, asked, reply) {
             Ok(step) => step,
-            Err(reply) => match self.look_up(key, reply) {
+            Err(reply) => match self.look_up(key, asked, reply) {
                 Looked::Found(entry, reply) => self.step(&entry, stage, asked, reply),
-                Looked::Waiting(ticket, reply) => {
-                    let awaited = Awaited { ticket, key: key.into(), stage, packing: None };
+                Looked::Waiting { ticket, waiter, joined, reply } => {
+                    let (key, packing, _waiter) = (key.into(), None, waiter);
+                    let awaited = Awaited { ticket, key, stage, packing, joined, _waiter };
                     return Progress::Waiting(awaited, reply);
                 }
-                Looked::Full(reply) => {
-                    let text = "Too many files are being looked for. Try again.";
-                    let status = Status::SERVICE_UNAVAILABLE;
-                    Step::Answered(reply.error(status, &self.inner.retry, text))
-                }
+                Looked::Full(reply) => Step::Answered(self.too_busy(reply)),
             },
         };
         self.follow(key, step, asked)
@@ -186,7 +194,7 @@ impl Site {
         }
     }
 
-    /// Waits for a file to be packed; where too much waits for that already, it is sent as it is.
+    /// Waits for a file to be packed; where that can't be had now, it is sent as it is.
     ///
     /// Whoever asks first waits with the others: packing takes no longer than sending what it saves,
     /// as a rule, and a cache in front of us would keep what is sent for long.
@@ -202,30 +210,56 @@ impl Site {
         let (Some(folder), What::File(file)) = (folder, &entry.what) else {
             return Progress::Answered(self.finish(&entry, stage, asked, reply));
         };
-        let Some(leave) = folder.coder.admit(file) else {
+        // Nothing is packed for who only wants to know what would come.
+        if asked.is_head() {
+            return Progress::Answered(self.head_of_unmade(&entry, stage, coding, asked, reply));
+        }
+        let now = reply.now();
+        // No name holds a NUL: this is no look-up's.
+        let name = [key, b"\0", coding.name().as_bytes(), file.tag.as_bytes()].concat();
+        let mut in_flight = self.inner.in_flight.borrow_mut();
+        if !in_flight.is_pending(&name) && !folder.coder.may_make(file, coding, now) {
             return Progress::Answered(self.finish(&entry, stage, asked, reply));
-        };
-        // No name holds a NUL: this is no look-up's flight.
-        let flight = [key, b"\0", coding.name().as_bytes(), file.tag.as_bytes()].concat();
-        let boarding =
-            self.inner.flights.borrow_mut().board(&flight, reply.now(), || reply.promise());
-        let ticket = match boarding {
-            Boarding::Joined(ticket) => ticket,
-            Boarding::Started(ticket, pilot) => {
-                let coder = Arc::clone(&folder.coder);
-                let client = Client::of(reply.peer().address);
-                let _ = reply.spawn(Job::new(JobKind::Compress, client, move || {
-                    pilot.land_unkept(&Arc::new(entry.with_coding(&coder, coding)));
-                    drop(leave);
-                }));
-                ticket
-            }
-            Boarding::Landed(_) | Boarding::Full => {
-                return Progress::Answered(self.finish(&entry, stage, asked, reply));
+        }
+        let (ticket, waiter, joined) = match in_flight.join(&name, now, || reply.promise()) {
+            Join::Joined(ticket, waiter) => (ticket, waiter, true),
+            Join::Started(ticket, waiter, completer) => {
+                let (coder, cancel) = (Arc::clone(&folder.coder), completer.cancel());
+                let client = reply.client(asked.request());
+                let (known, stop) = (Arc::clone(&entry), cancel.clone());
+                let job = Job::new(JobKind::Compress, client, move || {
+                    let packed = known.with_coding(&coder, coding, now, stop);
+                    completer.complete(Arc::new(packed));
+                });
+                let job = job.at(place(&self.inner.mounts, key)).unless(cancel);
+                if reply.spawn(job).is_err() {
+                    return Progress::Answered(self.finish(&entry, stage, asked, reply));
+                }
+                (ticket, waiter, false)
             }
         };
-        let packing = Some(flight.into_boxed_slice());
-        Progress::Waiting(Awaited { ticket, key: key.into(), stage, packing }, reply)
+        let (key, packing) = (key.into(), Some(name.into_boxed_slice()));
+        Progress::Waiting(Awaited { ticket, key, stage, packing, joined, _waiter: waiter }, reply)
+    }
+
+    /// Answers HEAD for a file in a coding that it would have to be packed in first.
+    fn head_of_unmade(
+        &self,
+        entry: &Entry,
+        stage: Stage,
+        coding: Coding,
+        asked: Asked<'_>,
+        reply: Reply<'_, '_>,
+    ) -> Answer {
+        match &entry.what {
+            // A condition needs an ETag: then it is the file as it is that is spoken of.
+            What::File(file) if stage == Stage::Asked && asked.is_plain() => {
+                let fields = file.fields_of_unmade(coding);
+                let fields = self.cors(entry.mount).grant(&fields, asked.origin());
+                reply.send_head(Status::OK, &fields)
+            }
+            _ => self.finish(entry, stage, asked, reply),
+        }
     }
 
     /// Whether a listing is asked for by name, whatever page there may be.
@@ -238,6 +272,20 @@ impl Site {
                     && !folder.is_file()
             })
             && Exchange::is_wanted(asked.query())
+    }
+
+    /// Whether GET would be answered with a listing or an archive of the folder that `entry` was found
+    /// for.
+    fn is_listed(&self, entry: &Entry, asked: Asked<'_>) -> bool {
+        match &entry.what {
+            What::Listing => true,
+            What::File(_) if asked.query().is_some() => {
+                let mut scratch = Vec::new();
+                Wanted::parse(asked.path(), &mut scratch)
+                    .is_ok_and(|wanted| self.is_listing(wanted, asked))
+            }
+            _ => false,
+        }
     }
 
     /// The folders and their places.
@@ -261,32 +309,35 @@ impl Site {
         }
     }
 
-    /// Waits for a look-up of `key`, beginning one where none is under way.
-    fn look_up<'r, 't>(&self, key: &[u8], reply: Reply<'r, 't>) -> Looked<'r, 't> {
+    /// Waits for a look-up of `key`, beginning one where none is under way. Where too many are, what
+    /// is known has to do, however old it is.
+    fn look_up<'r, 't>(
+        &self,
+        key: &[u8],
+        asked: Asked<'_>,
+        reply: Reply<'r, 't>,
+    ) -> Looked<'r, 't> {
         let now = reply.now();
-        let mut flights = self.inner.flights.borrow_mut();
-        let mut boarding = flights.board(key, now, || reply.promise());
-        if let Boarding::Landed(landing) = boarding {
-            flights.forget_landed(key);
-            self.keep(key, &landing, now);
-            if now.since(landing.started) < FRESH {
-                return Looked::Found(landing.entry, reply);
+        let join = self.inner.in_flight.borrow_mut().join(key, now, || reply.promise());
+        let (ticket, waiter, completer) = match join {
+            Join::Joined(ticket, waiter) => {
+                return Looked::Waiting { ticket, waiter, joined: true, reply };
             }
-            boarding = flights.board(key, now, || reply.promise());
-        }
-        match boarding {
-            Boarding::Joined(ticket) => Looked::Waiting(ticket, reply),
-            Boarding::Started(ticket, pilot) => {
-                let (mounts, key) = (self.inner.mounts.clone(), Box::<[u8]>::from(key));
-                let known = self.known(&key, now);
-                let client = Client::of(reply.peer().address);
-                let _ = reply.spawn(Job::new(JobKind::Lookup, client, move || {
-                    pilot.land(Entry::look_up(&mounts, &key, known));
-                }));
-                Looked::Waiting(ticket, reply)
-            }
-            // A flight that was forgotten a moment ago has not landed again.
-            Boarding::Landed(_) | Boarding::Full => Looked::Full(reply),
+            Join::Started(ticket, waiter, completer) => (ticket, waiter, completer),
+        };
+        let known = self.known(key, now);
+        let job = LookupJob {
+            mounts: self.inner.mounts.clone(),
+            key: key.into(),
+            known: known.clone(),
+            client: reply.client(asked.request()),
+            completer,
+            spawner: reply.spawner(),
+        };
+        match (reply.spawn(job.job()), known) {
+            (Ok(()), _) => Looked::Waiting { ticket, waiter, joined: false, reply },
+            (Err(_), Some(known)) => Looked::Found(known, reply),
+            (Err(_), None) => Looked::Full(reply),
         }
     }
 
@@ -294,33 +345,71 @@ impl Site {
         self.inner.cache.borrow_mut().get(key, now).map(|slot| Arc::clone(&slot.entry))
     }
 
-    fn keep(&self, key: &[u8], landing: &Landing, now: Time) {
-        let entry = Arc::clone(&landing.entry);
-        self.inner.cache.borrow_mut().put(key, entry, landing.started, now);
+    /// Says that too many look-ups wait.
+    fn too_busy(&self, reply: Reply<'_, '_>) -> Answer {
+        let text = "Too many files are being looked for. Try again.";
+        reply.error(Status::SERVICE_UNAVAILABLE, &self.inner.retry, text)
     }
 
-    /// Takes what a look-up found into the cache.
-    pub(crate) fn land(&self, awaited: &Awaited, landing: &Landing, now: Time) {
-        let Awaited { key, packing, .. } = awaited;
-        let mut flights = self.inner.flights.borrow_mut();
-        if let Some(flight) = packing {
-            flights.forget_landed(flight);
-            self.inner.cache.borrow_mut().put_coded(key, &landing.entry);
+    /// Takes what a job found, and answers with it, or looks again where the look-up was begun too
+    /// long before the request, which came at `since`: what it found may be older than the request
+    /// may see.
+    pub(crate) fn take<'r, 't>(
+        &self,
+        awaited: &Awaited,
+        found: &Found,
+        since: Time,
+        asked: Asked<'_>,
+        reply: Reply<'r, 't>,
+    ) -> Progress<'r, 't> {
+        let Awaited { key, stage, packing, .. } = awaited;
+        let (now, entry) = (reply.now(), &found.entry);
+        self.forget(awaited);
+        if packing.is_some() {
+            self.inner.cache.borrow_mut().put_coded(key, entry);
+            // Packed or not: it is not packed a second time for this request.
+            return Progress::Answered(self.finish(entry, *stage, asked, reply));
+        }
+        self.inner.cache.borrow_mut().put(key, Arc::clone(entry), found.started, now);
+        if since.since(found.started) < FRESH {
+            self.respond(key, entry, *stage, asked, reply)
         } else {
-            flights.forget_landed(key);
-            self.keep(key, landing, now);
+            self.go(key, *stage, asked, reply)
         }
     }
 
-    /// Answers for a look-up that panicked. Without a coding, a file is sent as it is.
+    /// Answers where the job was refused: with what is known, or not at all. One that joined another
+    /// client's job tries for itself.
+    pub(crate) fn refused<'r, 't>(
+        &self,
+        awaited: &Awaited,
+        asked: Asked<'_>,
+        reply: Reply<'r, 't>,
+    ) -> Progress<'r, 't> {
+        let Awaited { key, stage, packing, joined, .. } = awaited;
+        self.forget(awaited);
+        if packing.is_none() && *joined {
+            return self.go(key, *stage, asked, reply);
+        }
+        Progress::Answered(match self.known(key, reply.now()) {
+            Some(entry) => self.finish(&entry, *stage, asked, reply),
+            None => self.too_busy(reply),
+        })
+    }
+
+    /// Answers for a job that panicked. Without a coding, a file is sent as it is.
     pub(crate) fn fail(&self, awaited: &Awaited, asked: Asked<'_>, reply: Reply<'_, '_>) -> Answer {
         let Awaited { key, stage, packing, .. } = awaited;
-        let flight = packing.as_ref().unwrap_or(key);
-        self.inner.flights.borrow_mut().forget_landed(flight);
+        self.forget(awaited);
         match self.known(key, reply.now()).filter(|_| packing.is_some()) {
             Some(entry) => self.finish(&entry, *stage, asked, reply),
             None => reply.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), ""),
         }
+    }
+
+    fn forget(&self, awaited: &Awaited) {
+        let name = awaited.packing.as_ref().unwrap_or(&awaited.key);
+        self.inner.in_flight.borrow_mut().forget(name);
     }
 
     /// Answers with an entry, if it is the answer and nothing is to be made of it first.
@@ -331,11 +420,14 @@ impl Site {
         asked: Asked<'_>,
         reply: Reply<'r, 't>,
     ) -> Step<'r, 't> {
+        if asked.is_head() && stage == Stage::Asked && self.is_listed(entry, asked) {
+            return Step::Answered(listing::answer_head(&self.inner.mounts, asked, reply));
+        }
         match &entry.what {
             What::File(file) => match file.choose(asked) {
                 Choice::Send(form) => {
                     note(entry, stage, asked);
-                    Step::Answered(self.send_form(form, entry, stage, asked, reply))
+                    Step::Answered(self.send_form(&form, file, entry, stage, asked, reply))
                 }
                 Choice::Pack(coding) => {
                     Step::Pack(Packing { entry: Arc::clone(entry), stage, coding }, reply)
@@ -363,7 +455,7 @@ impl Site {
         match &entry.what {
             What::File(file) => {
                 note(entry, stage, asked);
-                self.send_form(file.choose_now(asked), entry, stage, asked, reply)
+                self.send_form(&file.choose_now(asked), file, entry, stage, asked, reply)
             }
             _ => self.instead(entry, stage, asked, reply),
         }
@@ -372,20 +464,34 @@ impl Site {
     /// Answers with one form of a file: as what was asked for, or in its stead.
     fn send_form(
         &self,
-        form: &FileEntry,
+        form: &Form<'_>,
+        file: &FileEntry,
         entry: &Entry,
         stage: Stage,
         asked: Asked<'_>,
-        reply: Reply<'_, '_>,
+        mut reply: Reply<'_, '_>,
     ) -> Answer {
         let manner = self.manner(entry);
         match stage {
-            Stage::Asked => send::send(form, manner, asked, reply),
+            Stage::Asked => send::send(form, file, manner, asked, reply),
             Stage::Fallback { .. } => {
-                send::send_as(form, &stage::fallback_head(form), manner, asked, reply)
+                let head = stage::fallback_head(form.file);
+                send::send_as(form, &head, file, manner, asked, reply)
             }
             Stage::ErrorPage { .. } => {
-                let fields = stage::error_page_fields(form);
+                let plain = Form::kept(file);
+                let (form, permit) = match send::charge(form, manner, asked, &reply) {
+                    Charged::Yes(permit) => (form, permit),
+                    Charged::SendPlain => match send::charge(&plain, manner, asked, &reply) {
+                        Charged::Yes(permit) => (&plain, permit),
+                        Charged::SendPlain | Charged::No => return send::busy(manner, reply),
+                    },
+                    Charged::No => return send::busy(manner, reply),
+                };
+                if let Some(permit) = permit {
+                    reply.hold(permit);
+                }
+                let fields = stage::error_page_fields(form.file);
                 let fields = manner.cors.grant(&fields, asked.origin());
                 reply.send(Status::NOT_FOUND, &fields, form.body())
             }
@@ -431,7 +537,9 @@ impl Site {
     }
 
     fn manner(&self, entry: &Entry) -> Manner<'_> {
-        Manner { cors: self.cors(entry.mount), boundary: &self.inner.boundary }
+        let Inner { mounts, boundary, retry, budgets, .. } = &*self.inner;
+        let budgets = entry.mount.map_or(budgets, |mount| &mounts.get(mount).folder.budgets);
+        Manner { cors: self.cors(entry.mount), boundary, budgets, retry }
     }
 
     /// Who may read the replies of a folder.
@@ -480,7 +588,7 @@ impl fmt::Debug for Site {
         f.debug_struct("Site")
             .field("mounts", &self.inner.mounts)
             .field("cache", &self.inner.cache)
-            .field("flights", &self.inner.flights.borrow().len())
+            .field("in_flight", &self.inner.in_flight.borrow().len())
             .finish_non_exhaustive()
     }
 }

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::sibling::Siblings;
-use super::{Accepted, Coding, Offer, select};
-use crate::entry::FileEntry;
+use super::{Accepted, Coding, Form, Offer, forms, select};
+use crate::entry::{FileEntry, Held};
 
 /// What there is of a file besides the file.
 #[derive(Clone, Debug)]
@@ -19,14 +21,24 @@ enum Made {
     /// It isn't, or there is no point in it.
     Never,
     NotYet,
+    /// It was; it may have been dropped since.
     Here(Arc<FileEntry>),
+}
+
+/// The content of a form that was made, if it was not dropped since.
+fn living(made: &FileEntry) -> Option<Bytes> {
+    match &made.held {
+        Held::Compressed(form) => forms::living(form),
+        Held::Memory(content) => Some(content.clone()),
+        Held::Open(_) => None,
+    }
 }
 
 /// What a request is answered with.
 #[derive(Debug)]
 pub(crate) enum Choice<'a> {
     /// This form of the file.
-    Send(&'a FileEntry),
+    Send(Form<'a>),
     /// The file in this coding, once it is packed.
     Pack(Coding),
 }
@@ -62,8 +74,11 @@ impl Coded {
             });
         let coding = select(accepted, offers)?;
         match (self.siblings.get(coding), self.made(coding)) {
-            (Some(sibling), _) => Some(Choice::Send(sibling)),
-            (None, Made::Here(made)) => Some(Choice::Send(made)),
+            (Some(sibling), _) => Some(Choice::Send(Form::kept(sibling))),
+            (None, Made::Here(made)) => Some(match living(made) {
+                Some(content) => Choice::Send(Form::made(made, content)),
+                None => Choice::Pack(coding),
+            }),
             (None, Made::NotYet) => Some(Choice::Pack(coding)),
             (None, Made::Never) => None,
         }

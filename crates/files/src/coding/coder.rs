@@ -1,22 +1,24 @@
 //! What a folder knows about codings, for all shards: what its owner chose, which siblings are what
-//! they say, and what was packed.
+//! they say, and what was compressed.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use bytes::Bytes;
+use sockeye_proto::{Cancel, Time};
 
 use super::coded::Coded;
 use super::content::Content;
-use super::pack::pack;
-use super::packed::{Leave, Packed};
+use super::forms::{Compressed, Forms, Outcome};
+use super::pack::{longest, pack};
 use super::sibling::Siblings;
 use super::verdicts::Verdicts;
 use super::{Coding, Codings};
+use crate::budgets::Budgets;
 use crate::digest::Digest;
 use crate::entry::{FileEntry, Held};
 use crate::folder::Folder;
+use crate::look_up::Effort;
 use crate::mime;
 
 #[derive(Debug)]
@@ -24,35 +26,48 @@ pub(crate) struct Coder {
     siblings: bool,
     made: [bool; Coding::ALL.len()],
     verdicts: Verdicts,
-    packed: Arc<Packed>,
+    forms: Forms,
+}
+
+/// A file whose siblings were looked for again.
+pub(crate) enum Renewed {
+    /// Nothing about them changed.
+    Same,
+    /// The file as it is answered for now.
+    Other(Box<FileEntry>),
+    /// More would have to be read than was allowed.
+    Unread,
 }
 
 impl Coder {
-    pub(crate) fn new(codings: &Codings) -> Self {
+    pub(crate) fn new(codings: &Codings, budgets: &Arc<Budgets>) -> Self {
         Self {
             siblings: codings.siblings,
             made: Coding::ALL.map(|coding| codings.made.contains(&coding)),
-            verdicts: Verdicts::default(),
-            packed: Arc::new(Packed::new(codings.memory)),
+            verdicts: Verdicts::new(Arc::clone(&budgets.working)),
+            forms: Forms::new(Arc::clone(budgets)),
         }
     }
 
-    /// Finds out in which codings a file can be sent. Blocks.
-    pub(crate) fn equip(&self, folder: &Folder, file: &mut FileEntry) {
-        let siblings = self.find(folder, file, None);
+    /// Finds out in which codings a file can be sent. Blocks. Returns whether `effort` was enough.
+    #[must_use]
+    pub(crate) fn equip(&self, folder: &Folder, file: &mut FileEntry, effort: Effort) -> bool {
+        let Some(siblings) = self.find(folder, file, None, effort) else { return false };
         let packs =
-            self.packed.takes(file.size()) && file.content_type().is_some_and(mime::gets_smaller);
+            self.forms.takes(file.size()) && file.content_type().is_some_and(mime::gets_smaller);
         let made = self.made.map(|made| made && packs);
         file.set_coded(Coded::new(siblings, made));
+        true
     }
 
-    /// The same file as it is answered for now that its siblings were looked for again; `None`
-    /// where nothing about them changed. Blocks.
-    pub(crate) fn renew(&self, folder: &Folder, file: &FileEntry) -> Option<FileEntry> {
+    /// Looks for the siblings of a file again. Blocks.
+    pub(crate) fn renew(&self, folder: &Folder, file: &FileEntry, effort: Effort) -> Renewed {
         let known = file.siblings();
-        let siblings = self.find(folder, file, known);
+        let Some(siblings) = self.find(folder, file, known, effort) else {
+            return Renewed::Unread;
+        };
         if known.map_or(!siblings.any, |known| siblings.are(known)) {
-            return None;
+            return Renewed::Same;
         }
         let mut file = file.clone();
         let coded = match file.take_coded() {
@@ -60,52 +75,66 @@ impl Coder {
             None => Coded::new(siblings, [false; Coding::ALL.len()]),
         };
         file.set_coded(coded);
-        Some(file)
+        Renewed::Other(Box::new(file))
     }
 
-    fn find(&self, folder: &Folder, file: &FileEntry, known: Option<&Siblings>) -> Siblings {
+    fn find(
+        &self,
+        folder: &Folder,
+        file: &FileEntry,
+        known: Option<&Siblings>,
+        effort: Effort,
+    ) -> Option<Siblings> {
         if self.siblings {
-            Siblings::find(folder, &self.verdicts, file, known)
+            Siblings::find(folder, &self.verdicts, file, known, effort)
         } else {
-            Siblings::default()
+            Some(Siblings::default())
         }
     }
 
-    /// Asks for leave to pack a file; `None` while too much waits for that.
-    pub(crate) fn admit(&self, file: &FileEntry) -> Option<Leave> {
-        self.packed.admit(file.size())
+    /// Whether a form of a file may be made at `now`: not where it was made too often lately.
+    pub(crate) fn may_make(&self, file: &FileEntry, coding: Coding, now: Time) -> bool {
+        self.forms.may_make(&file.tag, coding, now)
     }
 
-    /// The same file, with this coding or the knowledge that there is no use in it. Blocks.
+    /// The same file, with this coding, or the knowledge that there is no use in it, or as it is
+    /// where there is no memory for it at `now`, when a request came. Blocks.
     ///
     /// Whatever goes wrong costs the coding, not the file: it is sent as it is then.
-    pub(crate) fn pack(&self, file: &FileEntry, coding: Coding) -> FileEntry {
-        let made = self.packed.get(&file.tag, coding, || {
-            let Ok(len) = usize::try_from(file.size()) else { return Ok(None) };
-            let packing = || pack(coding, Content::of(file.held()), len);
+    pub(crate) fn pack(
+        &self,
+        file: &FileEntry,
+        coding: Coding,
+        now: Time,
+        cancel: Cancel,
+    ) -> FileEntry {
+        let Ok(len) = usize::try_from(file.size()) else { return file.clone() };
+        let outcome = self.forms.get(&file.tag, coding, longest(len) as u64, now, || {
+            let content = Content::of(file.held()).unless(cancel);
+            let packing = || pack(coding, content, len);
+            // What makes a compressor panic doesn't get smaller.
             let Ok(packed) = catch_unwind(AssertUnwindSafe(packing)) else { return Ok(None) };
             let packed = packed?;
             if !file.side().is_unchanged() {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            Ok(packed.map(|packed| {
-                let bytes = Bytes::from(packed);
-                // The first clone allocates the count that they are shared by. Here, not there.
-                drop(bytes.clone());
-                bytes
-            }))
+            Ok(packed)
         });
-        file.with_made(coding, made.ok().flatten())
+        match outcome {
+            Ok(Outcome::Made(form)) => file.with_made(coding, Some(&form)),
+            Ok(Outcome::Futile) => file.with_made(coding, None),
+            Ok(Outcome::Refused) | Err(_) => file.clone(),
+        }
     }
 }
 
 impl FileEntry {
     /// This file with what came of packing it.
-    fn with_made(&self, coding: Coding, made: Option<Bytes>) -> Self {
-        let made = made.map(|bytes| {
-            let identity = self.identity().with_size(bytes.len() as u64);
-            let tag = Digest::of(&bytes).tag();
-            self.coded(coding, &tag, identity, false, Held::Memory(bytes))
+    fn with_made(&self, coding: Coding, made: Option<&Arc<Compressed>>) -> Self {
+        let made = made.map(|form| {
+            let identity = self.identity().with_size(form.len() as u64);
+            let tag = Digest::of(form.bytes()).tag();
+            self.coded(coding, &tag, identity, false, Held::Compressed(Arc::downgrade(form)))
         });
         let mut file = self.clone();
         if let Some(mut coded) = file.take_coded() {

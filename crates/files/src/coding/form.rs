@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
+use sockeye_proto::http1::Fields;
+
 use super::{Choice, Coded, Coding, Siblings, Side};
 use crate::asked::Asked;
 use crate::blocks::{value, with, without};
@@ -9,27 +12,53 @@ use crate::entry::{FileEntry, Held};
 use crate::head::Head;
 use crate::identity::Identity;
 
+/// A form of a file, and its content where the file doesn't keep that itself.
+#[derive(Debug)]
+pub(crate) struct Form<'a> {
+    pub(crate) file: &'a FileEntry,
+    pub(crate) made: Option<Bytes>,
+}
+
+impl<'a> Form<'a> {
+    /// One that keeps its content.
+    pub(crate) fn kept(file: &'a FileEntry) -> Self {
+        Self { file, made: None }
+    }
+
+    /// One that was made, with its content.
+    pub(crate) fn made(file: &'a FileEntry, content: Bytes) -> Self {
+        Self { file, made: Some(content) }
+    }
+}
+
 impl FileEntry {
     /// Picks the form of the file that a request is answered with.
     #[inline]
     pub(crate) fn choose(&self, asked: Asked<'_>) -> Choice<'_> {
         match &self.coded {
-            None => Choice::Send(self),
+            None => Choice::Send(Form::kept(self)),
             Some(coded) => self.choose_of(coded, asked),
         }
     }
 
     fn choose_of<'f>(&'f self, coded: &'f Coded, asked: Asked<'_>) -> Choice<'f> {
         let accepted = asked.accept_encoding().settle();
-        coded.choose(accepted, asked.range().is_some()).unwrap_or(Choice::Send(self))
+        coded.choose(accepted, asked.range().is_some()).unwrap_or(Choice::Send(Form::kept(self)))
     }
 
     /// As [`FileEntry::choose`], of what there is already.
-    pub(crate) fn choose_now(&self, asked: Asked<'_>) -> &Self {
+    pub(crate) fn choose_now(&self, asked: Asked<'_>) -> Form<'_> {
         match self.choose(asked) {
             Choice::Send(form) => form,
-            Choice::Pack(_) => self,
+            Choice::Pack(_) => Form::kept(self),
         }
+    }
+
+    /// What is said of the file in a coding that it would have to be made in first: all but its length
+    /// and its ETag, which nobody knows yet (RFC 9110, 9.3.2).
+    pub(crate) fn fields_of_unmade(&self, coding: Coding) -> Fields {
+        let fields = without(&self.head.fields, &["ETag", "Accept-Ranges"]);
+        with(Cow::Owned(fields), "Content-Encoding", coding.name())
     }
 
     /// The file in a coding, with a tag of its own; all else that is said of it stays.

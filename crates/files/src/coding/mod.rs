@@ -7,7 +7,7 @@
 //! - `accept`: what a request says in `Accept-Encoding`, as a weight for each coding.
 //! - `select`: which coding is sent, of those that there are.
 //! - `pack`: packing what is not packed yet.
-//! - `packed`: what was packed, kept for all shards.
+//! - `forms`: what was packed, kept for all shards.
 //! - `unpack`: whether what somebody packed is the original.
 //! - `verdicts`: which siblings are, found out once.
 
@@ -16,9 +16,9 @@ mod coded;
 mod coder;
 mod content;
 mod form;
+mod forms;
 mod options;
 mod pack;
-mod packed;
 mod recent;
 mod select;
 mod sibling;
@@ -27,7 +27,9 @@ mod verdicts;
 
 pub(crate) use accept::{AcceptEncoding, Accepted};
 pub(crate) use coded::{Choice, Coded};
-pub(crate) use coder::Coder;
+pub(crate) use coder::{Coder, Renewed};
+pub(crate) use form::Form;
+pub(crate) use forms::Compressed;
 pub use options::Codings;
 #[cfg(test)]
 pub(crate) use pack::packed;

@@ -4,6 +4,8 @@ use super::Coding;
 
 /// Which codings a folder is sent in. All of them, at first.
 ///
+/// How much memory compressed forms take is [`BudgetLimits::compressed`](crate::BudgetLimits).
+///
 /// What is packed is a file, the same for everybody: nothing of a request and no secret of another
 /// user stands beside it, so its length gives nothing away (the attack called BREACH needs both).
 ///
@@ -13,7 +15,6 @@ use super::Coding;
 /// let mut options = Options::default();
 /// options.codings = Codings::NONE;
 /// options.codings.made = vec![Coding::Gzip];
-/// options.codings.memory = 16 * 1024 * 1024;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Codings {
@@ -24,18 +25,15 @@ pub struct Codings {
     /// The codings that text is packed in when it is first asked for in one of them: files of
     /// 1 KiB to 8 MiB, of types that packing makes smaller.
     pub made: Vec<Coding>,
-    /// How much of what was packed is kept, in bytes, for all shards together; each shard's cache
-    /// may refer to more of it. 32 MiB. Only files of up to half of it are packed; with 0 none is.
-    pub memory: usize,
 }
 
 impl Codings {
     /// Every file is sent as it is.
-    pub const NONE: Self = Self { siblings: false, made: Vec::new(), memory: 0 };
+    pub const NONE: Self = Self { siblings: false, made: Vec::new() };
 }
 
 impl Default for Codings {
     fn default() -> Self {
-        Self { siblings: true, made: Coding::ALL.to_vec(), memory: 32 * 1024 * 1024 }
+        Self { siblings: true, made: Coding::ALL.to_vec() }
     }
 }

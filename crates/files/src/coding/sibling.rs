@@ -8,7 +8,7 @@ use crate::digest::Digest;
 use crate::entry::{FileEntry, Held, SMALL, tag_of};
 use crate::folder::Folder;
 use crate::identity::Identity;
-use crate::look_up::read;
+use crate::look_up::{Effort, read};
 use crate::store::{Opened, Stored};
 
 /// Smaller files are not looked for siblings of: the fields that a coding needs are longer than what
@@ -45,19 +45,21 @@ impl Siblings {
     }
 
     /// Looks for the siblings of a file. `known` are those of the same file that an earlier look-up
-    /// found. Blocks; a sibling that is seen for the first time is unpacked.
+    /// found. Blocks; a sibling that is seen for the first time is unpacked, and `None` is returned
+    /// where `effort` doesn't allow that.
     pub(crate) fn find(
         folder: &Folder,
         verdicts: &Verdicts,
         file: &FileEntry,
         known: Option<&Self>,
-    ) -> Self {
+        effort: Effort,
+    ) -> Option<Self> {
         let mut siblings = Self::default();
         // A file that is packed has none.
         if file.size() < SMALLEST
             || Coding::ALL.iter().any(|coding| file.name.ends_with(coding.extension()))
         {
-            return siblings;
+            return Some(siblings);
         }
         let store = &*folder.store;
         for coding in Coding::ALL {
@@ -73,11 +75,14 @@ impl Siblings {
                 None => {
                     let settled = identity.is_settled(now);
                     let found = Found { name: &name, coding, opened, identity, settled };
+                    if effort == Effort::Calls && found.has_to_be_read(folder, verdicts, file) {
+                        return None;
+                    }
                     found.check(folder, verdicts, file).map(Arc::new)
                 }
             };
         }
-        siblings
+        Some(siblings)
     }
 }
 
@@ -92,6 +97,20 @@ struct Found<'a> {
 }
 
 impl Found<'_> {
+    /// Whether checking it reads more than what is kept in memory anyway.
+    fn has_to_be_read(&self, folder: &Folder, verdicts: &Verdicts, file: &FileEntry) -> bool {
+        if self.identity.size >= file.size() || file.size() <= SMALL {
+            return false;
+        }
+        let is_hashed = self.identity.size <= folder.options.hashed_up_to;
+        let has_digest = || self.settled && folder.digests.get(&self.identity).is_some();
+        match verdicts.known(self.coding, file.identity(), &self.identity) {
+            None => true,
+            Some(false) => false,
+            Some(true) => self.identity.size > SMALL && is_hashed && !has_digest(),
+        }
+    }
+
     /// The file in this coding, if that is what was found.
     fn check(self, folder: &Folder, verdicts: &Verdicts, file: &FileEntry) -> Option<FileEntry> {
         let Self { name, coding, opened, identity, settled } = self;
@@ -115,6 +134,7 @@ impl Found<'_> {
         let digest = match &held {
             _ if !hashed => None,
             Held::Memory(content) => Some(Digest::of(content)),
+            Held::Compressed(_) => None,
             Held::Open(opened) => Some(folder.digests.of(&**opened, &identity, settled).ok()??),
         };
         let tag = tag_of(digest, &identity, settled);

@@ -8,12 +8,14 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use sockeye_proto::Budget;
 use tracing::warn;
 
 use super::Coding;
 use super::content::Content;
+use super::forms::hold_for_comparing;
 use super::recent::Recent;
 use super::unpack::{Likeness, Unlike, compare};
 use crate::entry::Held;
@@ -31,6 +33,8 @@ const PAIRS: usize = 8192;
 pub(crate) struct Verdicts {
     /// Whether the sibling may be sent.
     known: Mutex<Recent<Pair, bool>>,
+    /// What comparing takes is taken from this.
+    working: Arc<Budget>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -54,7 +58,7 @@ impl Side<'_> {
     /// Whether what was read of it is what it was when it was opened.
     pub(crate) fn is_unchanged(&self) -> bool {
         match self.held {
-            Held::Memory(_) => true,
+            Held::Memory(_) | Held::Compressed(_) => true,
             Held::Open(file) => file.identity().is_ok_and(|now| self.identity.has_content_of(&now)),
         }
     }
@@ -75,13 +79,11 @@ impl fmt::Display for Stale {
     }
 }
 
-impl Default for Verdicts {
-    fn default() -> Self {
-        Self { known: Mutex::new(Recent::new(PAIRS)) }
-    }
-}
-
 impl Verdicts {
+    pub(crate) fn new(working: Arc<Budget>) -> Self {
+        Self { known: Mutex::new(Recent::new(PAIRS)), working }
+    }
+
     /// What was found out about a pair before.
     pub(crate) fn known(
         &self,
@@ -96,8 +98,10 @@ impl Verdicts {
     /// Whether the sibling may be sent in place of the file. Blocks, for as long as unpacking takes.
     ///
     /// A sibling that may not is warned of, once. One that can't be read now, or changes while it
-    /// is read, is passed over without a word, and judged again at the next look-up.
+    /// is read, is passed over without a word, and judged again at the next look-up; so is one for
+    /// which there is no memory now.
     pub(crate) fn judge(&self, coding: Coding, file: Side<'_>, sibling: Side<'_>) -> bool {
+        let Some(_working) = hold_for_comparing(&self.working) else { return false };
         let (packed, original) = (Content::of(sibling.held), Content::of(file.held));
         // What makes a decoder panic is as good as what it refuses: the file is sent all the same.
         let likeness =

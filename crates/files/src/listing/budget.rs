@@ -1,57 +1,59 @@
-//! How much memory all listings and archives that are being sent may hold together.
+//! What a listing or an archive may hold: charged to the client that asked, and counted in all.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A bound on memory that many share.
-#[derive(Debug)]
-pub(crate) struct Budget {
-    most: usize,
-    used: AtomicUsize,
-}
+use sockeye_proto::{Budget, Client, Permit};
 
-/// A part of a budget, given back when it is dropped.
+/// Memory for what is being made for one client: given back when it is dropped.
+///
+/// What is made may be shared by many then: it goes on counting in all ([`Lease::share`]), and each
+/// client that reads it is charged.
 #[derive(Debug)]
 pub(crate) struct Lease {
-    budget: Arc<Budget>,
-    bytes: usize,
-}
-
-impl Budget {
-    pub(crate) fn new(most: usize) -> Arc<Self> {
-        Arc::new(Self { most, used: AtomicUsize::new(0) })
-    }
-
-    /// A lease of nothing yet.
-    pub(crate) fn lease(self: &Arc<Self>) -> Lease {
-        Lease { budget: Arc::clone(self), bytes: 0 }
-    }
+    held: Permit,
+    charged: Permit,
 }
 
 impl Lease {
+    /// Nothing yet, of this budget, for this client.
+    pub(crate) fn new(budget: &Arc<Budget>, client: Client) -> Option<Self> {
+        Some(Self { held: budget.hold(0)?, charged: budget.charge(client, 0)? })
+    }
+
     /// Makes it a lease of `bytes`. Returns whether there was so much; if not it stays what it was.
     #[must_use]
     pub(crate) fn resize(&mut self, bytes: usize) -> bool {
-        let Self { budget, bytes: held } = self;
-        if let Some(less) = held.checked_sub(bytes) {
-            budget.used.fetch_sub(less, Ordering::Relaxed);
-            *held = bytes;
-            return true;
+        let (before, bytes) = (self.charged.amount(), bytes as u64);
+        if !self.charged.resize(bytes) {
+            return false;
         }
-        let more = bytes - *held;
-        let grown = budget.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
-            used.checked_add(more).filter(|sum| *sum <= budget.most)
-        });
-        if grown.is_ok() {
-            *held = bytes;
+        let is_held = self.held.resize(bytes);
+        if !is_held {
+            // Less than it is can always be had.
+            let _ = self.charged.resize(before);
         }
-        grown.is_ok()
+        is_held
+    }
+
+    /// Charges the client with `bytes` of something that is held already. Returns whether its share
+    /// has so much.
+    #[must_use]
+    pub(crate) fn charge(&mut self, bytes: usize) -> bool {
+        self.charged.resize(bytes as u64)
+    }
+
+    /// The same, which nobody in particular is charged for any more.
+    pub(crate) fn share(self) -> Permit {
+        self.held
     }
 }
 
-impl Drop for Lease {
-    fn drop(&mut self) {
-        self.budget.used.fetch_sub(self.bytes, Ordering::Relaxed);
+#[cfg(test)]
+impl Lease {
+    /// Of a budget of its own.
+    pub(crate) fn of(bytes: u64) -> Self {
+        // A local client may have half.
+        Self::new(&Budget::new("listings", 2 * bytes), Client::Unix).expect("nothing is little")
     }
 }
 
@@ -60,15 +62,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_given_back_can_be_had_again_and_never_more() {
-        let budget = Budget::new(10);
-        let (mut one, mut other) = (budget.lease(), budget.lease());
-        assert!(one.resize(6) && other.resize(4));
-        assert!(!one.resize(7) && !other.resize(usize::MAX));
-        assert!(one.resize(5) && other.resize(5));
-        drop(one);
-        assert!(other.resize(10));
-        drop(other);
-        assert_eq!(budget.used.load(Ordering::Relaxed), 0);
+    fn it_is_charged_and_held_and_afterwards_only_held() {
+        let budget = Budget::new("listings", 100);
+        let client = Client::V4([192, 0, 2, 1]);
+        let mut lease = Lease::new(&budget, client).unwrap();
+        assert!(lease.resize(20) && !lease.resize(26) && lease.resize(25));
+        let other = budget.hold(70).unwrap();
+        let mut second = Lease::new(&budget, Client::Unix).unwrap();
+        assert!(!second.resize(6), "there are 5 left in all");
+        assert!(second.resize(5));
+        let shared = lease.share();
+        assert!(budget.charge(client, 25).is_some());
+        drop((other, second, shared));
+        assert_eq!(budget.used(), 0);
     }
 }

@@ -1,17 +1,21 @@
 //! One request for a folder's page or archive, up to the head of its reply; what follows it is
 //! [`Sending`]'s.
 
-use sockeye_proto::http1::{Answer, Body, Fields, KeptRequest, Reply, Request, Status};
-use sockeye_proto::{Abandoned, Message, Ticket};
+use std::sync::Arc;
 
-use super::ask::{Ask, accepted};
+use sockeye_proto::http1::{Answer, Body, Fields, KeptRequest, Reply, Request, Status};
+use sockeye_proto::{Abandoned, Job, JobKind, Message, Permit, Place as JobPlace, Ticket, Waiter};
+
+use super::ask::{Ask, BadAsk, Format, accepted};
 use super::document::Document;
 use super::fields::{Heads, and};
-use super::sending::{PIECE, Sending};
+use super::sending::{OPEN_FILES, PIECE, Sending};
 use super::shelf::{Archive, Made, Wish};
 use crate::asked::Asked;
+use crate::budgets::report;
 use crate::conditional::Verdict;
 use crate::folder::Folder;
+use crate::lookup_job;
 use crate::mounts::{Mounts, Place};
 use crate::path::Wanted;
 use crate::range::{Part, Ranges};
@@ -28,6 +32,12 @@ pub(crate) struct Exchange {
     request: KeptRequest,
     mount: usize,
     folder: Folder,
+    /// Where its jobs may get stuck.
+    place: JobPlace,
+    /// For the files that an archive has open at a time.
+    open_files: Option<Permit>,
+    /// Without it, the job is cancelled.
+    _waiter: Waiter,
 }
 
 /// What became of a request.
@@ -52,41 +62,48 @@ impl Exchange {
         let view = request.view();
         let asked = Asked::of(&view);
         let mut scratch = Vec::new();
-        let wanted = Wanted::parse(asked.path(), &mut scratch).ok();
-        let place = wanted.and_then(|wanted| mounts.place(wanted.key()));
-        let Some((mount, Place::In(wanted))) = place else {
-            return (reply.error(Status::NOT_FOUND, &Fields::new(), ""), None);
+        let wanted = match What::of(mounts, asked, &mut scratch) {
+            Ok(wanted) => wanted,
+            Err(refused) => return (refused.answer(reply), None),
         };
-        let ask = match Ask::parse(asked.query()) {
-            Ok(ask) => ask,
-            Err(bad) => {
-                let text = bad.to_string();
-                return (reply.error(Status::BAD_REQUEST, &Fields::new(), &text), None);
+        let What { mount, name, ask, format, title } = wanted;
+        let client = reply.client(&view);
+        let folder = mounts.get(mount).folder.clone();
+        let mut open_files = None;
+        if format == Format::Tar {
+            open_files = folder.budgets.open_files.take(client, OPEN_FILES as u64);
+            if open_files.is_none() {
+                report(&folder.budgets.open_files, client, reply.now());
+                return (busy(reply), None);
             }
-        };
-        let format = ask.format.unwrap_or_else(|| accepted(asked.accept().as_deref().into_iter()));
-        let last = |name: &[u8]| name.rsplit(|byte| *byte == b'/').next().unwrap_or(name).to_vec();
-        let title = match (last(wanted.name()), last(&mounts.get(mount).prefix)) {
-            (name, _) if !name.is_empty() => name,
-            (_, prefix) if !prefix.is_empty() => prefix,
-            _ => TITLE.to_vec(),
-        };
+        }
+        let (waiter, cancel) = Waiter::new();
         let wish = Wish {
-            folder: wanted.name().into(),
+            folder: name.into(),
             path: asked.path().into(),
-            title: title.into(),
+            title,
             ask,
             format,
+            client,
+            cancel: cancel.clone(),
         };
-        let folder = mounts.get(mount).folder.clone();
-        let job = folder.clone();
-        let ticket = reply.run(move || job.shelf.make(&*job.store, wish));
-        (reply.later(), Some(Self { ticket, request, mount, folder }))
+        let kind = if format == Format::Tar { JobKind::Archive } else { JobKind::Listing };
+        let place = lookup_job::place_in(mount, name);
+        let (promise, job) = (reply.promise(), folder.clone());
+        let ticket = promise.ticket();
+        let job = Job::new(kind, client, move || {
+            promise.keep(Box::new(job.shelf.make(&*job.store, wish)));
+        });
+        if reply.spawn(job.at(place).unless(cancel)).is_err() {
+            return (busy(reply), None);
+        }
+        let this = Self { ticket, request, mount, folder, place, open_files, _waiter: waiter };
+        (reply.later(), Some(this))
     }
 
     /// Answers with what the job has found out.
     pub(crate) fn on_made<'r, 't>(
-        self,
+        mut self,
         body: Result<Message, Abandoned>,
         reply: Reply<'r, 't>,
     ) -> Outcome<'r, 't> {
@@ -100,6 +117,11 @@ impl Exchange {
         let (answer, sending) = match made {
             Ok(Made::Page(document)) => self.page(document, reply),
             Ok(Made::Archive(archive)) => self.archive(archive, reply),
+            Err(Unpackable::Absent(Absent::Exhausted)) => {
+                let client = reply.client(&self.request.view());
+                report(self.folder.shelf.budget(), client, reply.now());
+                (busy(reply), None)
+            }
             Err(Unpackable::Absent(absent)) => {
                 return Outcome::Absent(self.mount, absent, self.request, reply);
             }
@@ -129,7 +151,7 @@ impl Exchange {
         Sending::page(document).go_on(stream)
     }
 
-    fn archive(&self, archive: Archive, reply: Reply<'_, '_>) -> (Answer, Option<Sending>) {
+    fn archive(&mut self, archive: Archive, reply: Reply<'_, '_>) -> (Answer, Option<Sending>) {
         let (tag, len) = (archive.manifest.tag().to_owned(), archive.manifest.len());
         let request = self.request.view();
         let heads = self.heads(&request);
@@ -153,9 +175,12 @@ impl Exchange {
             // A client that asks for several parts takes the whole as well (RFC 9110, 14.2).
             Ranges::Whole | Ranges::Many(_) => (Status::OK, fields, Part { start: 0, len }),
         };
+        let client = reply.client(&request);
         let stream = reply.stream(status, &fields, Some(part.len));
         let packing = archive.packing(part.start, part.start + part.len);
-        Sending::archive(packing, self.folder.store.clone()).go_on(stream)
+        let store = Arc::clone(&self.folder.store);
+        let charged = (client, self.open_files.take());
+        Sending::archive(packing, store, self.place, charged).go_on(stream)
     }
 
     fn heads<'a>(&'a self, request: &'a Request<'a>) -> Heads<'a> {
@@ -190,4 +215,68 @@ impl Exchange {
             }
         }
     }
+}
+
+/// Answers HEAD for a folder's page or archive, for which nothing is read: that there is such a folder
+/// is known. What is known only when it is made is left out (RFC 9110, 9.3.2).
+pub(crate) fn answer_head(mounts: &Mounts, asked: Asked<'_>, reply: Reply<'_, '_>) -> Answer {
+    match What::of(mounts, asked, &mut Vec::new()) {
+        Ok(What { mount, format, title, .. }) => {
+            let options = &mounts.get(mount).folder.options;
+            let fields = Heads { options, origin: asked.origin() }.unmade(format, &title);
+            reply.send_head(Status::OK, &fields)
+        }
+        Err(refused) => refused.answer(reply),
+    }
+}
+
+/// What is asked for of a folder.
+struct What<'s> {
+    mount: usize,
+    /// The folder's name in its mount.
+    name: &'s [u8],
+    ask: Ask,
+    format: Format,
+    /// What an archive of it is called.
+    title: Box<[u8]>,
+}
+
+/// Why a request is answered without looking at a folder.
+enum Refused {
+    NoFolder,
+    Query(BadAsk),
+}
+
+impl Refused {
+    fn answer(self, reply: Reply<'_, '_>) -> Answer {
+        match self {
+            Self::NoFolder => reply.error(Status::NOT_FOUND, &Fields::new(), ""),
+            Self::Query(bad) => reply.error(Status::BAD_REQUEST, &Fields::new(), &bad.to_string()),
+        }
+    }
+}
+
+impl<'s> What<'s> {
+    fn of(mounts: &Mounts, asked: Asked<'s>, scratch: &'s mut Vec<u8>) -> Result<Self, Refused> {
+        let wanted = Wanted::parse(asked.path(), scratch).map_err(|_| Refused::NoFolder)?;
+        let Some((mount, Place::In(wanted))) = mounts.place(wanted.key()) else {
+            return Err(Refused::NoFolder);
+        };
+        let ask = Ask::parse(asked.query()).map_err(Refused::Query)?;
+        let format = ask.format.unwrap_or_else(|| accepted(asked.accept().as_deref().into_iter()));
+        let last = |name: &[u8]| name.rsplit(|byte| *byte == b'/').next().unwrap_or(name).to_vec();
+        let title = match (last(wanted.name()), last(&mounts.get(mount).prefix)) {
+            (name, _) if !name.is_empty() => name,
+            (_, prefix) if !prefix.is_empty() => prefix,
+            _ => TITLE.to_vec(),
+        };
+        Ok(Self { mount, name: wanted.name(), ask, format, title: title.into() })
+    }
+}
+
+/// Says that there is no memory, thread or descriptor for it now.
+fn busy(reply: Reply<'_, '_>) -> Answer {
+    let fields = and(Fields::new(), "Retry-After", "1");
+    let text = "Too many folders are being read for you at a time. Try again when some have come.";
+    reply.error(Status::SERVICE_UNAVAILABLE, &fields, text)
 }

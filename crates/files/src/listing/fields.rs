@@ -18,15 +18,30 @@ pub(super) struct Heads<'a> {
 impl Heads<'_> {
     /// The fields of a page in this form.
     pub(super) fn page(&self, format: Format, tag: &str) -> Fields {
+        self.of_page(self.page_not_modified(tag), format)
+    }
+
+    fn of_page(&self, fields: Fields, format: Format) -> Fields {
         let kind = match format {
             Format::Html => "text/html; charset=utf-8",
             Format::Json => "application/json",
             Format::Text | Format::Tar => "text/plain; charset=utf-8",
         };
         let is_page = format == Format::Html;
-        let fields = self.with_headers(self.page_not_modified(tag), is_page);
+        let fields = self.with_headers(fields, is_page);
         let fields = and(fields, "Content-Type", kind);
         if is_page { and(fields, "Content-Security-Policy", POLICY) } else { fields }
+    }
+
+    /// What is said of a page or an archive in this form before it is made: all but its ETag.
+    pub(super) fn unmade(&self, format: Format, title: &[u8]) -> Fields {
+        let fields = match format {
+            Format::Tar => self.of_archive(Fields::new(), title),
+            _ => self.of_page(and(Fields::new(), "Vary", "Accept"), format),
+        };
+        let mut fields = and(fields, "Cache-Control", "no-cache");
+        self.options.cors.stand_in(&mut fields);
+        self.options.cors.grant(&fields, self.origin).into_owned()
     }
 
     /// The fields of a page that the client has.
@@ -37,10 +52,14 @@ impl Heads<'_> {
 
     /// The fields of an archive.
     pub(super) fn archive(&self, manifest: &Manifest) -> Fields {
-        let fields = self.with_headers(self.archive_not_modified(manifest.tag()), false);
+        self.of_archive(self.archive_not_modified(manifest.tag()), manifest.title())
+    }
+
+    fn of_archive(&self, fields: Fields, title: &[u8]) -> Fields {
+        let fields = self.with_headers(fields, false);
         let fields = and(fields, "Content-Type", "application/x-tar");
         let fields = and(fields, "Accept-Ranges", "bytes");
-        and(fields, "Content-Disposition", &disposition(manifest.title()))
+        and(fields, "Content-Disposition", &disposition(title))
     }
 
     /// The fields of an archive that the client has.

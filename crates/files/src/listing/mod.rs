@@ -34,11 +34,8 @@ mod text;
 mod view;
 
 pub(crate) use budget::Lease;
-pub(crate) use exchange::{Exchange, Outcome};
+pub(crate) use exchange::{Exchange, Outcome, answer_head};
 pub(crate) use read::beneath;
 pub(crate) use recent::Weigh;
 pub(crate) use sending::Sending;
 pub(crate) use shelf::Shelf;
-
-#[cfg(test)]
-pub(crate) use budget::Budget;

@@ -3,6 +3,8 @@
 use std::ops::ControlFlow;
 
 use super::ask::Sort;
+use sockeye_proto::{Cancel, Permit};
+
 use super::budget::Lease;
 use super::recent::Weigh;
 use super::rows::{Row, Rows};
@@ -17,8 +19,9 @@ pub(crate) const MAX_README: usize = 64 * 1024;
 /// What a folder is explained in, in lower case, the best first.
 const READMES: [&[u8]; 3] = [b"readme.md", b"readme.txt", b"readme"];
 
-/// After so many entries it is seen to it that there is memory for them.
-const CHECKED: usize = 4096;
+/// After so many entries it is seen to it that there is memory for them, and that somebody still
+/// waits.
+const CHECKED: usize = 1024;
 
 /// All that is to be shown of a folder.
 #[derive(Debug)]
@@ -27,7 +30,7 @@ pub(crate) struct Listing {
     pub(crate) rows: Rows,
     /// There is more than was read.
     pub(crate) cut: bool,
-    _lease: Lease,
+    _held: Permit,
 }
 
 impl Weigh for Listing {
@@ -41,16 +44,25 @@ impl Listing {
     ///
     /// # Errors
     ///
-    /// Why it can't be listed; [`Absent::Exhausted`] also where `lease` can't hold it.
-    pub(crate) fn read(store: &dyn Store, folder: &[u8], mut lease: Lease) -> Result<Self, Absent> {
+    /// Why it can't be listed; [`Absent::Exhausted`] also where `lease` can't hold it, or nobody waits
+    /// any more.
+    pub(crate) fn read(
+        store: &dyn Store,
+        folder: &[u8],
+        mut lease: Lease,
+        cancel: &Cancel,
+    ) -> Result<Self, Absent> {
         let (mut rows, mut cut, mut short) = (Rows::default(), false, false);
         store.list(folder, &mut |child| {
-            if rows.len() == MAX_ENTRIES || !rows.push(Row::from(child)) {
-                cut = true;
+            if rows.len().is_multiple_of(CHECKED) {
+                short = !lease.resize(rows.weight()) || cancel.is_cancelled();
+            }
+            short |= !rows.reserve(child.name.len());
+            if short {
                 return ControlFlow::Break(());
             }
-            if rows.len().is_multiple_of(CHECKED) && !lease.resize(rows.weight()) {
-                short = true;
+            if rows.len() == MAX_ENTRIES || !rows.push(Row::from(child)) {
+                cut = true;
                 return ControlFlow::Break(());
             }
             ControlFlow::Continue(())
@@ -60,7 +72,7 @@ impl Listing {
             return Err(Absent::Exhausted);
         }
         rows.sort(Sort::Name, false, 0..usize::MAX);
-        Ok(Self { rows, cut, _lease: lease })
+        Ok(Self { rows, cut, _held: lease.share() })
     }
 
     /// The README of the folder, read now. `None` without one, or where it can't be read.
@@ -105,12 +117,17 @@ pub(crate) fn beneath(folder: &[u8], child: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::budget::Budget;
+    use sockeye_proto::{Budget, Client, Waiter};
+
     use super::*;
     use crate::memory::Memory;
 
+    fn read(store: &Memory, folder: &str, lease: Lease) -> Result<Listing, Absent> {
+        Listing::read(store, folder.as_bytes(), lease, &Cancel::default())
+    }
+
     fn listing(store: &Memory, folder: &str) -> Listing {
-        Listing::read(store, folder.as_bytes(), Budget::new(1 << 30).lease()).unwrap()
+        read(store, folder, Lease::of(1 << 30)).unwrap()
     }
 
     #[test]
@@ -147,13 +164,24 @@ mod tests {
     fn a_folder_that_memory_does_not_hold_is_not_listed() {
         let store = Memory::new();
         (0..100).for_each(|at| store.write(&at.to_string(), ""));
-        let budget = Budget::new(100 * 24);
-        let listed = Listing::read(&store, b"", budget.lease());
+        let listed = read(&store, "", Lease::of(100 * 24));
         assert_eq!(listed.map(|listing| listing.rows.len()).err(), Some(Absent::Exhausted));
-        let budget = Budget::new(100 * 24 + 200);
-        let listed = Listing::read(&store, b"", budget.lease()).unwrap();
-        assert!(!budget.lease().resize(100), "{:?}", listed.rows.weight());
+        let budget = Budget::new("listings", 2 * (100 * 24 + 200));
+        let listed = read(&store, "", Lease::new(&budget, Client::Unix).unwrap()).unwrap();
+        assert_eq!(budget.used(), listed.rows.weight() as u64);
         drop(listed);
-        assert!(budget.lease().resize(100 * 24 + 200));
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn a_folder_that_nobody_waits_for_is_not_read_to_its_end() {
+        let store = Memory::new();
+        (0..3 * CHECKED).for_each(|at| store.write(&at.to_string(), ""));
+        let (waiter, cancel) = Waiter::new();
+        let lease = || Lease::of(1 << 30);
+        assert!(Listing::read(&store, b"", lease(), &cancel).is_ok());
+        drop(waiter);
+        let listed = Listing::read(&store, b"", lease(), &cancel);
+        assert_eq!(listed.map(|listing| listing.rows.len()).err(), Some(Absent::Exhausted));
     }
 }

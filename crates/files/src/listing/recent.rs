@@ -64,6 +64,21 @@ impl<T: Weigh> Recent<T> {
         Ok(found)
     }
 
+    /// Forgets what doesn't count at `now` any more.
+    pub(crate) fn forget_stale(&self, now: Stamp) {
+        let mut folders = lock(&self.folders);
+        // One that is being read has a lock on it.
+        folders.retain(|(_, place)| match place.try_lock() {
+            Ok(place) => place.as_ref().is_some_and(|(at, _)| is_fresh(*at, now)),
+            Err(_) => true,
+        });
+    }
+
+    /// Whether nothing is remembered.
+    pub(crate) fn is_empty(&self) -> bool {
+        lock(&self.folders).is_empty()
+    }
+
     /// The place of a folder, which is the latest now.
     fn place(&self, folder: &[u8]) -> Place<T> {
         let mut folders = lock(&self.folders);
@@ -156,6 +171,10 @@ mod tests {
         assert_eq!(lock(&recent.folders).len(), FOLDERS);
         assert_eq!(get(&recent, "99", at(10), 2), 1, "the latest is still known");
         assert_eq!(get(&recent, "0", at(10), 2), 2, "the first is not");
+        recent.forget_stale(at(10));
+        assert!(!recent.is_empty());
+        recent.forget_stale(at(11));
+        assert!(recent.is_empty());
         get(&recent, "heavy", at(10), BYTES + 1);
         assert_eq!(get(&recent, "heavy", at(10), 7), 7, "too heavy to remember");
         get(&recent, "half", at(10), BYTES / 2 + 1);

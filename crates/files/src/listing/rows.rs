@@ -45,6 +45,11 @@ impl Rows {
         self.names.capacity() + self.rows.capacity() * size_of::<Packed>()
     }
 
+    /// Makes room for a row with a name of so many bytes. Returns whether there is memory for it.
+    pub(crate) fn reserve(&mut self, name: usize) -> bool {
+        self.names.try_reserve(name).is_ok() && self.rows.try_reserve(1).is_ok()
+    }
+
     /// Adds a row. Returns whether it could: a name that is no file's, or more of them than 4 GiB
     /// hold, is not taken.
     pub(crate) fn push(&mut self, row: Row<'_>) -> bool {

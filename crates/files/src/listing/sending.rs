@@ -5,7 +5,9 @@ use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use sockeye_proto::http1::{Answer, Stream, StreamEvent};
-use sockeye_proto::{Abandoned, FileSource, Message, Ticket};
+use sockeye_proto::{
+    Abandoned, Client, FileSource, Job, JobKind, Message, Permit, Place, Ticket, Waiter,
+};
 
 use super::document::Document;
 use crate::store::Store;
@@ -16,7 +18,7 @@ pub(crate) const PIECE: usize = 64 * 1024;
 
 /// So many files of an archive are open at a time for one connection: one that is being sent, and
 /// the next.
-const OPEN_FILES: usize = 2;
+pub(crate) const OPEN_FILES: usize = 2;
 
 /// A reply whose head is written.
 #[derive(Debug)]
@@ -32,6 +34,12 @@ enum State {
 #[derive(Debug)]
 struct Parcels {
     store: Arc<dyn Store>,
+    /// Where its jobs may get stuck.
+    place: Place,
+    /// Who is charged for the jobs.
+    client: Client,
+    /// For the open files.
+    _open_files: Option<Permit>,
     next: Next,
     /// Files that were written and may not have been sent.
     open: Vec<Weak<dyn FileSource>>,
@@ -40,8 +48,8 @@ struct Parcels {
 /// The batch that follows.
 #[derive(Debug)]
 enum Next {
-    /// A job is making it.
-    Comes(Ticket),
+    /// A job is making it, as long as somebody waits.
+    Comes(Ticket, #[expect(dead_code, reason = "dropping it cancels the job")] Waiter),
     /// It will be made when there is room for it.
     Waits(Packing),
 }
@@ -54,9 +62,15 @@ impl Sending {
         Self(State::Page(document))
     }
 
-    pub(crate) fn archive(packing: Packing, store: Arc<dyn Store>) -> Self {
+    pub(crate) fn archive(
+        packing: Packing,
+        store: Arc<dyn Store>,
+        place: Place,
+        (client, open_files): (Client, Option<Permit>),
+    ) -> Self {
         let (next, open) = (Next::Waits(packing), Vec::with_capacity(OPEN_FILES));
-        Self(State::Archive(Box::new(Parcels { store, next, open })))
+        let parcels = Parcels { store, place, client, _open_files: open_files, next, open };
+        Self(State::Archive(Box::new(parcels)))
     }
 
     /// Writes what there is room for, and waits for what comes next; `None` when nothing does.
@@ -109,14 +123,19 @@ impl Parcels {
                 (stream.more(), self)
             }
             Next::Waits(mut packing) => {
-                let store = Arc::clone(&self.store);
-                self.next = Next::Comes(stream.run(move || -> Packed {
+                let (store, promise) = (Arc::clone(&self.store), stream.promise());
+                let ((waiter, cancel), ticket) = (Waiter::new(), promise.ticket());
+                let job = Job::new(JobKind::Archive, self.client, move || {
                     let batch = packing.next(&*store);
-                    (packing, batch)
-                }));
+                    let packed: Packed = (packing, batch);
+                    promise.keep(Box::new(packed));
+                });
+                // Refused, it is dropped, and its promise says so.
+                drop(stream.spawn(job.at(self.place).unless(cancel)));
+                self.next = Next::Comes(ticket, waiter);
                 (stream.later(), self)
             }
-            Next::Comes(_) => (stream.later(), self),
+            Next::Comes(..) => (stream.later(), self),
         }
     }
 
@@ -128,7 +147,7 @@ impl Parcels {
         mut stream: Stream<'_, '_>,
     ) -> (Answer, Option<Box<Self>>) {
         match self.next {
-            Next::Comes(own) if own == ticket => {}
+            Next::Comes(own, _) if own == ticket => {}
             _ => return (stream.later(), Some(self)),
         }
         let (packing, batch) = match body.map(Message::downcast::<Packed>) {

@@ -3,18 +3,17 @@
 
 use std::sync::Arc;
 
+use sockeye_proto::{Budget, Cancel, Client, Permit};
+
 use super::ask::{Ask, Format};
-use super::budget::{Budget, Lease};
+use super::budget::Lease;
 use super::document::Document;
 use super::read::Listing;
 use super::recent::Recent;
 use super::view::View;
+use crate::identity::Stamp;
 use crate::store::{Absent, Store};
 use crate::tar::{Manifest, Packing, Unpackable};
-
-/// All that is read of one folder (and what is in it) for listings and archives, and is being sent
-/// or may be asked for again, is held within so many bytes.
-pub(crate) const MEMORY: usize = 256 * 1024 * 1024;
 
 /// What is counted for each archive that is being sent, besides its manifest: two batches.
 const PACKING: usize = 1024 * 1024;
@@ -25,13 +24,6 @@ pub(crate) struct Shelf {
     budget: Arc<Budget>,
     listings: Recent<Listing>,
     manifests: Recent<Manifest>,
-}
-
-impl Default for Shelf {
-    fn default() -> Self {
-        let (listings, manifests) = (Recent::default(), Recent::default());
-        Self { budget: Budget::new(MEMORY), listings, manifests }
-    }
 }
 
 /// What is wanted of a folder.
@@ -45,6 +37,10 @@ pub(crate) struct Wish {
     pub(crate) title: Box<[u8]>,
     pub(crate) ask: Ask,
     pub(crate) format: Format,
+    /// Who is charged for it.
+    pub(crate) client: Client,
+    /// Whether nobody waits for it any more.
+    pub(crate) cancel: Cancel,
 }
 
 /// What was made of it.
@@ -58,17 +54,28 @@ pub(crate) enum Made {
 #[derive(Debug)]
 pub(crate) struct Archive {
     pub(crate) manifest: Arc<Manifest>,
-    lease: Lease,
+    /// For its batches, and for keeping the manifest.
+    memory: (Lease, Permit),
 }
 
 impl Archive {
     /// The part of it from `start` to before `end`.
     pub(crate) fn packing(self, start: u64, end: u64) -> Packing {
-        Packing::new(self.manifest, start, end, self.lease)
+        Packing::new(self.manifest, start, end, self.memory)
     }
 }
 
 impl Shelf {
+    /// What is made takes its memory from `budget`.
+    pub(crate) fn new(budget: Arc<Budget>) -> Self {
+        Self { budget, listings: Recent::default(), manifests: Recent::default() }
+    }
+
+    /// The budget.
+    pub(crate) fn budget(&self) -> &Arc<Budget> {
+        &self.budget
+    }
+
     /// Makes what is wished for. Blocks.
     ///
     /// # Errors
@@ -83,28 +90,43 @@ impl Shelf {
         }
     }
 
+    /// Forgets what was read too long before `now` to be shown to anybody. What is being sent stays.
+    pub(crate) fn forget_stale(&self, now: Stamp) {
+        self.listings.forget_stale(now);
+        self.manifests.forget_stale(now);
+    }
+
+    /// Whether anything is remembered.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.listings.is_empty() && self.manifests.is_empty()
+    }
+
     fn page(&self, store: &dyn Store, wish: Wish) -> Result<Box<Document>, Absent> {
-        let Wish { folder, path, ask, format, .. } = wish;
-        let lease = || self.budget.lease();
-        let read = || Listing::read(store, &folder, lease());
+        let Wish { folder, path, ask, format, client, cancel, .. } = wish;
+        let lease = || Lease::new(&self.budget, client).ok_or(Absent::Exhausted);
+        let read = || Listing::read(store, &folder, lease()?, &cancel);
         let listing = self.listings.get(&folder, store.now(), read)?;
         // It belongs to the folder as a whole.
         let whole = format == Format::Html && ask.filter.is_empty() && ask.page.is_none();
         let readme = if whole { listing.readme(store, &folder) } else { None };
-        let view = View::new(listing, ask, format, path, readme, lease())?;
+        let view = View::new(listing, ask, format, path, readme, lease()?)?;
         Ok(Box::new(Document::new(view)))
     }
 
     fn archive(&self, store: &dyn Store, wish: &Wish) -> Result<Archive, Unpackable> {
-        let Wish { folder, title, .. } = wish;
+        let Wish { folder, title, client, cancel, .. } = wish;
+        let lease = || Lease::new(&self.budget, *client).ok_or(Absent::Exhausted);
         // No name holds a NUL: two folders can't share a key, nor one that is called otherwise.
         let key = [title, &b"\0"[..], folder].concat();
-        let make = || Manifest::make(store, folder, title, self.budget.lease());
+        let make = || Manifest::make(store, folder, title, lease()?, cancel);
         let manifest = self.manifests.get(&key, store.now(), make)?;
-        let mut lease = self.budget.lease();
-        if !lease.resize(PACKING) {
-            return Err(Absent::Exhausted.into());
+        let kept = self.budget.charge(*client, manifest.memory() as u64);
+        let mut batches = lease()?;
+        match kept {
+            Some(kept) if batches.resize(PACKING) => {
+                Ok(Archive { manifest, memory: (batches, kept) })
+            }
+            _ => Err(Absent::Exhausted.into()),
         }
-        Ok(Archive { manifest, lease })
     }
 }

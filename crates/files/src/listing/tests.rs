@@ -3,23 +3,27 @@
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
+use sockeye_proto::Cancel;
 
 use super::ask::{Ask, Format};
-use super::budget::Budget;
+use super::budget::Lease;
 use super::document::Document;
 use super::html::{POLICY, SCRIPT, STYLE};
 use super::read::Listing;
 use super::view::View;
 use crate::memory::Memory;
 
+fn lease() -> Lease {
+    Lease::of(1 << 30)
+}
+
 fn document(store: &Memory, path: &str, query: &str, format: Format) -> Document {
-    let budget = Budget::new(1 << 30);
     let folder = path.trim_matches('/').as_bytes();
-    let listing = Listing::read(store, folder, budget.lease()).unwrap();
+    let listing = Listing::read(store, folder, lease(), &Cancel::default()).unwrap();
     let readme = listing.readme(store, folder);
     let ask = Ask::parse(Some(query.as_bytes())).unwrap();
     let path = path.as_bytes().into();
-    let view = View::new(Arc::new(listing), ask, format, path, readme, budget.lease());
+    let view = View::new(Arc::new(listing), ask, format, path, readme, lease());
     Document::new(view.unwrap())
 }
 
@@ -104,10 +108,10 @@ fn the_way_back_is_relative_and_escaped() {
     let store = Memory::new();
     store.write("a <b>/c&/d/e", "");
     let path = "/a%20%3Cb%3E/c%26/d/";
-    let budget = Budget::new(1 << 20);
-    let listing = Arc::new(Listing::read(&store, b"a <b>/c&/d", budget.lease()).unwrap());
+    let listing =
+        Arc::new(Listing::read(&store, b"a <b>/c&/d", lease(), &Cancel::default()).unwrap());
     let ask = Ask::default();
-    let view = View::new(listing, ask, Format::Html, path.as_bytes().into(), None, budget.lease());
+    let view = View::new(listing, ask, Format::Html, path.as_bytes().into(), None, lease());
     let mut out = Vec::new();
     Document::new(view.unwrap()).fill(&mut out, usize::MAX);
     let page = String::from_utf8(out).unwrap();

@@ -23,13 +23,15 @@ pub(crate) struct View {
     pub(crate) readme: Option<Readme>,
     rows: Shown,
     tag: String,
+    /// Who looks at it is charged for the rows, whoever has them.
+    _lease: Lease,
 }
 
 /// The rows: those of the folder itself where all are shown as they lie there.
 #[derive(Debug)]
 enum Shown {
     Whole(Arc<Listing>),
-    These(Rows, #[expect(dead_code, reason = "held while the rows are")] Lease),
+    These(Rows),
 }
 
 /// What the entries are together; those on other pages as well.
@@ -64,6 +66,15 @@ impl View {
         mut lease: Lease,
     ) -> Result<Self, Absent> {
         let cut = listing.cut;
+        let sorted = ask.sort == Sort::Name && !ask.descending;
+        let is_whole = sorted && ask.filter.is_empty() && ask.paging(format).is_none();
+        // What is shown whole is shared; what is picked out is no more than all of it. Either way, one
+        // client can't keep many folders in memory.
+        let weight = listing.rows.weight();
+        let has_room = if is_whole { lease.charge(weight) } else { lease.resize(weight) };
+        if !has_room {
+            return Err(Absent::Exhausted);
+        }
         let filtered = (!ask.filter.is_empty()).then(|| listing.rows.filtered(&ask.filter));
         let rows = filtered.as_ref().unwrap_or(&listing.rows);
         let totals = Totals::of(rows);
@@ -74,8 +85,7 @@ impl View {
             (Paging { page, pages: pages as u32 }, start..start.saturating_add(per as usize))
         });
         let part = pages.as_ref().map_or(0..usize::MAX, |(_, part)| part.clone());
-        let sorted = ask.sort == Sort::Name && !ask.descending;
-        let shown = if sorted && pages.is_none() && filtered.is_none() {
+        let shown = if is_whole {
             Shown::Whole(listing)
         } else {
             let rows = if sorted {
@@ -86,14 +96,23 @@ impl View {
                 rows.sort(ask.sort, ask.descending, part.clone());
                 rows.part(part)
             };
-            if !lease.resize(rows.weight()) {
-                return Err(Absent::Exhausted);
-            }
-            Shown::These(rows, lease)
+            let _ = lease.resize(rows.weight());
+            Shown::These(rows)
         };
         let paging = pages.map(|(paging, _)| paging);
         let tag = String::new();
-        let mut view = Self { ask, format, path, totals, paging, cut, readme, rows: shown, tag };
+        let mut view = Self {
+            ask,
+            format,
+            path,
+            totals,
+            paging,
+            cut,
+            readme,
+            rows: shown,
+            tag,
+            _lease: lease,
+        };
         view.tag = view.make_tag();
         Ok(view)
     }
@@ -101,7 +120,7 @@ impl View {
     pub(crate) fn rows(&self) -> &Rows {
         match &self.rows {
             Shown::Whole(listing) => &listing.rows,
-            Shown::These(rows, _) => rows,
+            Shown::These(rows) => rows,
         }
     }
 
@@ -112,7 +131,7 @@ impl View {
 
     fn make_tag(&self) -> String {
         let mut hasher = DefaultHasher::new();
-        let Self { ask, format, path, totals, paging, cut, readme, rows: _, tag: _ } = self;
+        let Self { ask, format, path, totals, paging, cut, readme, .. } = self;
         (env!("CARGO_PKG_VERSION"), super::html::STYLE, super::html::SCRIPT).hash(&mut hasher);
         (ask, format, path, totals, paging, cut, readme).hash(&mut hasher);
         for row in self.rows().iter() {

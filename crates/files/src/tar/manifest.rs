@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::header::{END, Entry};
 use crate::identity::Identity;
+use sockeye_proto::{Cancel, Permit};
+
 use crate::listing::{Lease, Weigh, beneath};
 use crate::store::{Absent, Child, Kind, Store};
 
@@ -15,8 +17,9 @@ use crate::store::{Absent, Child, Kind, Store};
 pub(crate) const MAX_ENTRIES: usize = 100_000;
 /// Nor one in which folders lie deeper in each other.
 pub(crate) const MAX_DEPTH: usize = 64;
-/// After so many entries it is seen to it that there is memory for them.
-const CHECKED: usize = 4096;
+/// After so many entries it is seen to it that there is memory for them, and that somebody still
+/// waits.
+const CHECKED: usize = 1024;
 
 /// Why a folder can't be packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +65,7 @@ pub(crate) struct Manifest {
     tag: String,
     /// Whether a later change of any file would show.
     settled: bool,
-    _lease: Lease,
+    _held: Permit,
 }
 
 /// One entry.
@@ -79,7 +82,7 @@ struct Item {
 
 impl Weigh for Manifest {
     fn weight(&self) -> Option<usize> {
-        self.settled.then(|| weight(&self.names, &self.items))
+        self.settled.then(|| self.memory())
     }
 }
 
@@ -96,12 +99,14 @@ impl Manifest {
     ///
     /// # Errors
     ///
-    /// Why it can't be packed; [`Absent::Exhausted`] also where `lease` can't hold it.
+    /// Why it can't be packed; [`Absent::Exhausted`] also where `lease` can't hold it, or nobody waits
+    /// any more.
     pub(crate) fn make(
         store: &dyn Store,
         folder: &[u8],
         prefix: &[u8],
         lease: Lease,
+        cancel: &Cancel,
     ) -> Result<Self, Unpackable> {
         // The clock first: what is changed after it was read has a later stamp.
         let now = store.now();
@@ -109,6 +114,7 @@ impl Manifest {
             names: Vec::new(),
             items: Vec::new(),
             lease,
+            cancel,
             verdict: Ok(()),
             folders: Vec::new(),
         };
@@ -131,7 +137,7 @@ impl Manifest {
             len: 0,
             tag: String::new(),
             settled,
-            _lease: lease,
+            _held: lease.share(),
         };
         manifest.lay_out()?;
         manifest.tag = manifest.make_tag();
@@ -180,6 +186,11 @@ impl Manifest {
         self.prefix.strip_suffix(b"/").unwrap_or(&self.prefix)
     }
 
+    /// The bytes of memory that it holds.
+    pub(crate) fn memory(&self) -> usize {
+        weight(&self.names, &self.items)
+    }
+
     pub(crate) fn count(&self) -> usize {
         self.items.len()
     }
@@ -218,16 +229,17 @@ impl Manifest {
 }
 
 /// The looking through.
-struct Survey {
+struct Survey<'a> {
     names: Vec<u8>,
     items: Vec<Item>,
     lease: Lease,
+    cancel: &'a Cancel,
     verdict: Result<(), Unpackable>,
     /// Items that are folders and have not been looked through yet.
     folders: Vec<(usize, usize)>,
 }
 
-impl Survey {
+impl Survey<'_> {
     fn look_through(&mut self, store: &dyn Store, folder: &[u8]) -> Result<(), Unpackable> {
         self.list(store, folder, b"", 0)?;
         while let Some((index, depth)) = self.folders.pop() {
@@ -283,6 +295,9 @@ impl Survey {
         let (Ok(start), Ok(len)) = (u32::try_from(self.names.len()), u16::try_from(len)) else {
             return Err(Unpackable::TooMany);
         };
+        if self.names.try_reserve(usize::from(len)).is_err() || self.items.try_reserve(1).is_err() {
+            return Err(Absent::Exhausted.into());
+        }
         for part in [above, name, slash] {
             self.names.extend_from_slice(part);
         }
@@ -300,7 +315,7 @@ impl Survey {
         };
         self.items.push(Item { start, len, kind, at: 0, identity });
         if self.items.len().is_multiple_of(CHECKED)
-            && !self.lease.resize(weight(&self.names, &self.items))
+            && (self.cancel.is_cancelled() || !self.lease.resize(weight(&self.names, &self.items)))
         {
             return Err(Absent::Exhausted.into());
         }

@@ -8,7 +8,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use sockeye_proto::{FileRange, FileSource};
+use sockeye_proto::{FileRange, FileSource, Permit};
 
 use super::header::END;
 use super::manifest::Manifest;
@@ -27,7 +27,8 @@ pub(crate) struct Packing {
     manifest: Arc<Manifest>,
     position: u64,
     end: u64,
-    _lease: Lease,
+    /// For the batches, and for keeping the manifest.
+    _memory: (Lease, Permit),
 }
 
 /// What is to be sent next.
@@ -65,11 +66,16 @@ impl From<Absent> for Broken {
 }
 
 impl Packing {
-    /// The bytes from `start` to before `end`, which are inside of the archive. `lease` is for the
-    /// batches.
-    pub(crate) fn new(manifest: Arc<Manifest>, start: u64, end: u64, lease: Lease) -> Self {
+    /// The bytes from `start` to before `end`, which are inside of the archive. `memory` is what
+    /// they take.
+    pub(crate) fn new(
+        manifest: Arc<Manifest>,
+        start: u64,
+        end: u64,
+        memory: (Lease, Permit),
+    ) -> Self {
         debug_assert!(start <= end && end <= manifest.len());
-        Self { manifest, position: start, end, _lease: lease }
+        Self { manifest, position: start, end, _memory: memory }
     }
 
     /// The next batch. Blocks.

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::{fs, io};
 
 use proptest::prelude::*;
-use sockeye_proto::FileSource;
+use sockeye_proto::{Budget, Cancel, Client, FileSource, Permit};
 
 use super::header::BLOCK;
 use super::manifest::{MAX_DEPTH, Manifest, Unpackable};
 use super::packing::{BATCH, Broken, Packing};
-use crate::listing::{Budget, Weigh};
+use crate::listing::{Lease, Weigh};
 use crate::memory::{Fault, Memory};
 use crate::store::{Absent, Denied, Need};
 use crate::tests::scratch::Scratch;
@@ -20,8 +20,14 @@ use crate::{Disk, Store};
 const DENIED: Absent = Absent::Denied(Denied { at: 0, need: Need::Read });
 
 fn manifest(store: &dyn Store, folder: &str) -> Result<Arc<Manifest>, Unpackable> {
-    let lease = Budget::new(1 << 30).lease();
-    Manifest::make(store, folder.as_bytes(), b"top", lease).map(Arc::new)
+    let lease = Lease::of(1 << 30);
+    Manifest::make(store, folder.as_bytes(), b"top", lease, &Cancel::default()).map(Arc::new)
+}
+
+/// What sending an archive is charged to.
+fn memory() -> (Lease, Permit) {
+    let kept = Budget::new("listings", 0).charge(Client::Unix, 0);
+    (Lease::of(0), kept.expect("nothing is little"))
 }
 
 /// The bytes from `start` to before `end`, as they would be sent.
@@ -31,7 +37,7 @@ fn bytes(
     start: u64,
     end: u64,
 ) -> Result<Vec<u8>, Broken> {
-    let mut packing = Packing::new(Arc::clone(manifest), start, end, Budget::new(0).lease());
+    let mut packing = Packing::new(Arc::clone(manifest), start, end, memory());
     let mut all = Vec::new();
     loop {
         let batch = packing.next(store)?;
@@ -160,11 +166,7 @@ fn a_small_file_that_changes_while_it_is_read_breaks_the_archive_off() {
 fn a_large_file_that_changes_while_it_is_sent_is_known_before_its_last_part() {
     let store = settled(&[("a", 100_000)]);
     let manifest = manifest(&store, "").unwrap();
-    let range = Packing::new(manifest, 0, 50_000, Budget::new(0).lease())
-        .next(&store)
-        .unwrap()
-        .file
-        .unwrap();
+    let range = Packing::new(manifest, 0, 50_000, memory()).next(&store).unwrap().file.unwrap();
     assert!(range.source.is_unchanged());
     store.write("a", vec![1; 100_000]);
     assert!(!range.source.is_unchanged());
@@ -181,7 +183,7 @@ fn what_is_too_much_is_refused() {
         manifest(&store, "x").map(|manifest| manifest.count()),
         Err(Unpackable::Absent(Absent::Missing))
     );
-    let made = Manifest::make(&store, b"", b"top", Budget::new(100).lease());
+    let made = Manifest::make(&store, b"", b"top", Lease::of(100), &Cancel::default());
     assert_eq!(made.map(|manifest| manifest.count()), Err(Absent::Exhausted.into()));
 }
 

@@ -215,7 +215,7 @@ fn a_large_file_goes_out_whole_and_is_cut_when_it_is_written_over() {
     assert_eq!(client.get("/large").text(), content);
     client.pass(1000);
     client.ask("GET", "/large", "");
-    client.0.run_jobs();
+    client.run_all();
     fs::write(root.join("large"), "1234567890").unwrap();
     assert!(client.answered().unwrap().body.is_empty());
 }

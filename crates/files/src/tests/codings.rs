@@ -130,7 +130,6 @@ fn the_owner_chooses() {
     let only = vec![Coding::Brotli];
     let brotli = Codings { siblings: false, made: only, ..all.clone() };
     assert_eq!(get(brotli), (Some("br".into()), true));
-    assert_eq!(get(Codings { siblings: false, memory: 0, ..all }), (None, false));
     assert_eq!(get(Codings::NONE), (None, false));
 }
 
@@ -150,11 +149,24 @@ fn each_form_has_its_own_tag_and_head_and_304_agree_with_it() {
         let coding = Some(names).filter(|names| *names != "identity");
         assert_eq!(said(&got), (200, coding, VARY), "{names}");
 
-        // A connection of its own finds HEAD unpacked: it says what GET would all the same.
-        for site in [site.clone(), site_with(&store, Codings::default())] {
-            let head = Client::new(&site).request("HEAD", "/page.html", &fields);
-            assert_eq!((head.head, head.body), (got.head.clone(), Vec::new()), "{names}");
-        }
+        let head = Client::new(&site).request("HEAD", "/page.html", &fields);
+        assert_eq!((head.head, head.body), (got.head.clone(), Vec::new()), "{names}");
+        // Nothing is packed for HEAD: it says what GET would, but for what only packing tells.
+        let unmade = site_with(&store, Codings::default());
+        let mut client = Client::new(&unmade);
+        client.ask("HEAD", "/page.html", &fields);
+        assert_eq!(client.0.run_jobs(), 1, "one look-up");
+        let head = client.answered().unwrap();
+        let unknown = match names {
+            "br" | "zstd" => &["ETag", "Content-Length", "Accept-Ranges"][..],
+            _ => &[],
+        };
+        let is_known = |line: &&str| !unknown.iter().any(|name| line.starts_with(name));
+        let mut expected: Vec<_> = got.head.lines().filter(is_known).collect();
+        let mut lines: Vec<_> = head.head.lines().collect();
+        expected.sort_unstable();
+        lines.sort_unstable();
+        assert_eq!(lines, expected, "{names}");
 
         let known =
             client.request("GET", "/page.html", &format!("{fields}If-None-Match: {tag}\r\n"));
@@ -263,37 +275,16 @@ fn a_packing_that_is_thrown_away_leaves_the_file() {
 }
 
 #[test]
-fn a_packing_that_everybody_left_is_not_lost() {
+fn a_packing_that_everybody_left_is_not_done() {
     let page = text(5000);
     let (_, site) = memory(&[("page.html", &page)]);
     let mut first = Client::new(&site);
     first.get("/page.html");
     first.ask("GET", "/page.html", BROWSER);
     first.leave();
-    assert_eq!(first.0.run_jobs(), 1);
+    assert_eq!(first.0.run_jobs(), 0);
     let got = Client::new(&site).request("GET", "/page.html", BROWSER);
     assert_eq!((said(&got), &*content(&got)), ((200, Some("zstd"), VARY), page.as_bytes()));
-}
-
-#[test]
-fn where_much_waits_to_be_packed_files_are_sent_as_they_are() {
-    let page = text(7 << 20);
-    let (_, site) = memory(&[("a.txt", &page), ("b.txt", &page), ("c.txt", &page)]);
-    let mut clients: Vec<Client> = (0..3).map(|_| Client::new(&site)).collect();
-    for (client, path) in clients.iter_mut().zip(["/a.txt", "/b.txt", "/c.txt"]) {
-        client.get(path);
-        client.ask("GET", path, BROWSER);
-    }
-    assert_eq!(clients[0].answered(), None);
-    assert_eq!(clients[1].answered(), None);
-    let got = clients[2].answered().unwrap();
-    assert_eq!((said(&got), got.body.len()), ((200, None, VARY), page.len()));
-    // Once they are packed, there is room.
-    clients[0].0.run_jobs();
-    clients[1].0.run_jobs();
-    clients[2].ask("GET", "/c.txt", BROWSER);
-    clients[2].0.run_jobs();
-    assert_eq!(said(&clients[2].answered().unwrap()), (200, Some("zstd"), VARY));
 }
 
 #[test]

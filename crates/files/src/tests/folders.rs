@@ -74,11 +74,27 @@ fn a_folder_is_listed_in_the_form_that_the_client_likes() {
         assert!(got.text().contains(part), "{target}: {}", got.text());
 
         let head = ask(&mut client, "HEAD", target, accept);
-        assert_eq!((head.head, head.body), (got.head.clone(), Vec::new()));
+        assert_eq!((lines(&head), &*head.body), (but_for_what_is_made(&got), &b""[..]));
         let known = format!("{accept}If-None-Match: {}\r\n", got.field("ETag").unwrap());
         let again = ask(&mut client, "GET", target, &known);
         assert_eq!((again.status, again.body), (304, Vec::new()));
     }
+}
+
+/// The lines of a head, in an order.
+fn lines(got: &Got) -> Vec<&str> {
+    let mut lines: Vec<_> = got.head.lines().collect();
+    lines.sort_unstable();
+    lines
+}
+
+/// What HEAD says where GET says so: nothing that is known only when the page is made.
+fn but_for_what_is_made(got: &Got) -> Vec<&str> {
+    let mut lines = lines(got);
+    lines.retain(|line| {
+        !["ETag", "Content-Length", "Transfer-Encoding"].iter().any(|name| line.starts_with(name))
+    });
+    lines
 }
 
 #[test]
@@ -207,7 +223,7 @@ fn an_archive_is_resumed_where_it_was_cut() {
     let got = ask(&mut client, "GET", "/docs/?format=tar", "Range: bytes=99999999-\r\n");
     assert_eq!(got.field("Content-Range"), Some(&*format!("bytes */{size}")));
     let got = ask(&mut client, "HEAD", "/docs/?format=tar", "");
-    assert_eq!((got.head, got.body), (whole.head, vec![]));
+    assert_eq!((lines(&got), &*got.body), (but_for_what_is_made(&whole), &b""[..]));
     let known = format!("If-None-Match: {tag}\r\n");
     assert_eq!(ask(&mut client, "GET", "/docs/?format=tar", &known).status, 304);
     let fields = "If-Match: \"other\"\r\n".to_owned();

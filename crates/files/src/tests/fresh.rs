@@ -112,7 +112,7 @@ fn a_large_file_that_changes_while_it_is_sent_is_not_completed() {
     store.pass(1_000_000);
     let mut client = Client::new(&site);
     client.ask("GET", "/large", "");
-    client.0.run_jobs();
+    client.run_all();
     store.write("large", "m".repeat(content.len()));
     let got = client.answered().unwrap();
     assert_eq!(got.field("Content-Length"), Some("65536"));
@@ -126,7 +126,7 @@ fn a_large_file_that_is_replaced_goes_on_being_sent() {
     store.pass(1_000_000);
     let mut client = Client::new(&site);
     client.ask("GET", "/large", "");
-    client.0.run_jobs();
+    client.run_all();
     store.replace("large", "m".repeat(content.len()));
     assert_eq!(client.answered().unwrap().text(), content);
     client.pass(1000);

@@ -17,7 +17,7 @@ mod siblings;
 mod validators;
 mod why;
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::io::Read;
 use std::rc::Rc;
 use std::time::Duration;
@@ -43,23 +43,29 @@ fn site(store: impl Store + 'static) -> Site {
     Folder::new(store).site(CacheLimits::default())
 }
 
-/// One connection, and whether it is gone: letters to it go nowhere then.
-struct Client(Harness, Rc<Cell<bool>>);
+/// One connection, and its server, which may be gone: messages to it go nowhere then.
+struct Client(Harness, Rc<RefCell<Option<Server<Files>>>>);
 
-/// A conversation that may stop hearing.
-struct Leaving(Server<Files>, Rc<Cell<bool>>);
+/// A connection that may be closed under the harness's hands.
+struct Leaving(Rc<RefCell<Option<Server<Files>>>>);
 
 impl Protocol for Leaving {
     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
-        self.0.on_bytes(input, turn)
+        match &mut *self.0.borrow_mut() {
+            Some(server) => server.on_bytes(input, turn),
+            None => Ok(Took::more(input.len())),
+        }
     }
 
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
-        if self.1.get() { Ok(()) } else { self.0.on_event(event, turn) }
+        match &mut *self.0.borrow_mut() {
+            Some(server) => server.on_event(event, turn),
+            None => Ok(()),
+        }
     }
 
     fn deadline(&self) -> Option<Time> {
-        self.0.deadline()
+        self.0.borrow().as_ref().and_then(Protocol::deadline)
     }
 }
 
@@ -73,13 +79,14 @@ struct Got {
 
 impl Client {
     fn new(site: &Site) -> Self {
-        let gone = Rc::new(Cell::new(false));
         let server = Server::new(Rc::default(), site.handler());
-        Self(Harness::new(Leaving(server, Rc::clone(&gone))), gone)
+        let server = Rc::new(RefCell::new(Some(server)));
+        Self(Harness::new(Leaving(Rc::clone(&server))), server)
     }
 
+    /// The connection is gone, and all that its server held.
     fn leave(&self) {
-        self.1.set(true);
+        *self.1.borrow_mut() = None;
     }
 
     fn ask(&mut self, method: &str, target: &str, fields: &str) {
@@ -99,8 +106,13 @@ impl Client {
     fn request(&mut self, method: &str, target: &str, fields: &str) -> Got {
         self.ask(method, target, fields);
         // What isn't there is looked for, and then the page that says so.
-        while self.0.run_jobs() > 0 {}
+        self.run_all();
         self.answered().expect("an answer")
+    }
+
+    /// Runs jobs until none is left.
+    fn run_all(&mut self) {
+        while self.0.run_jobs() > 0 {}
     }
 
     fn get(&mut self, target: &str) -> Got {

@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::block::Block;
 use super::request::Span;
 use super::tape::Pages;
-use super::{Log, Status, date};
-use crate::Wall;
+use super::{Clients, Log, Request, Status, date};
+use crate::{Client, Peer, Wall};
 
 /// How much of a client's request is taken, and how long is waited for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +61,7 @@ pub struct Shared {
     block: Cell<Option<Box<Block>>>,
     trailers: Cell<Vec<Span>>,
     log: Option<Rc<dyn Log>>,
+    clients: Option<Rc<dyn Clients>>,
     pages: RefCell<Vec<Pages>>,
 }
 
@@ -80,6 +81,7 @@ impl Shared {
             block: Cell::default(),
             trailers: Cell::default(),
             log: None,
+            clients: None,
             pages: RefCell::default(),
         }
     }
@@ -97,6 +99,21 @@ impl Shared {
     pub fn logging(mut self, log: Rc<dyn Log>) -> Self {
         self.log = Some(log);
         self
+    }
+
+    /// Has `clients` say who is charged for a request. By default, the peer of its connection.
+    #[must_use]
+    pub fn clients(mut self, clients: Rc<dyn Clients>) -> Self {
+        self.clients = Some(clients);
+        self
+    }
+
+    /// Who is charged for `request`, which came by way of `peer`.
+    pub(super) fn client(&self, peer: &Peer, request: &Request<'_>) -> Client {
+        match &self.clients {
+            Some(clients) => clients.client(peer, request),
+            None => Client::of(peer.address),
+        }
     }
 
     /// Writes what every reply begins with: its status line, and the fields that are made once a

@@ -58,6 +58,7 @@ mod block;
 mod body;
 mod chars;
 pub mod client;
+mod clients;
 mod config;
 pub mod date;
 mod exchange;
@@ -83,6 +84,7 @@ mod tests;
 
 pub use body::Content;
 pub(crate) use chars::is_token_byte;
+pub use clients::Clients;
 pub use config::{Limits, Shared};
 pub use fields::{BadField, Fields};
 pub use handler::Handler;

@@ -48,6 +48,8 @@ pub struct Ready {
     pub(super) head: usize,
     /// Other content.
     pub(super) rest: Option<Rest>,
+    /// Whether its status has content.
+    pub(super) has_content: bool,
 }
 
 /// Content that isn't copied.
@@ -85,7 +87,20 @@ impl Ready {
             Body::Shared(content) => Some(Rest::Shared(content.clone())),
             Body::File(range) => Some(Rest::File(range)),
         };
-        Self { status, bytes: bytes.into(), head, rest }
+        let has_content = framing != Framing::None;
+        Self { status, bytes: bytes.into(), head, rest, has_content }
+    }
+
+    /// The same for content of `len` bytes that is given when it is sent, to
+    /// [`Reply::send_ready_with`](super::Reply::send_ready_with).
+    #[must_use]
+    pub fn without_content(status: Status, fields: &Fields, len: u64) -> Self {
+        let is_reset = status == Status::RESET_CONTENT;
+        let framing = Framing::length(status, if is_reset { 0 } else { len });
+        let mut bytes = fields.as_bytes().to_vec();
+        framing.write(&mut bytes);
+        let (head, has_content) = (bytes.len(), framing != Framing::None && !is_reset);
+        Self { status, bytes: bytes.into(), head, rest: None, has_content }
     }
 }
 

@@ -6,9 +6,10 @@ use super::chars;
 use super::exchange::{Exchange, Outgoing, Waits, Wanted};
 use super::ready::{Framing, Ready, Rest, WORTH_SHARING, put};
 use super::request::Version;
-use super::{Fields, Shared, Status, Stream};
+use super::{Fields, Request, Shared, Status, Stream};
 use crate::{
-    FileRange, Job, Mark, Peer, Permit, Promise, Protocol, Remote, Spawn, Ticket, Time, Turn, Wall,
+    Client, FileRange, Job, Mark, Peer, Permit, Promise, Protocol, Remote, Spawn, Ticket, Time,
+    Turn, Wall,
 };
 
 /// The content of a reply.
@@ -175,6 +176,40 @@ impl<'r, 't> Reply<'r, 't> {
             _ => {}
         }
         Answer(Given::Done)
+    }
+
+    /// The same of a reply that was made without its content ([`Ready::without_content`]), which is
+    /// `content`.
+    pub fn send_ready_with(mut self, ready: &Ready, content: &Bytes) -> Answer {
+        self.exchange.settle(self.shared.limits.discard);
+        let is_sent = !self.exchange.head_only && ready.has_content;
+        let copied: &[u8] = if is_sent && content.len() <= WORTH_SHARING { content } else { b"" };
+        self.begin(ready.status, copied.len(), |into| {
+            into.extend_from_slice(&ready.bytes);
+            put(copied, into);
+        });
+        if is_sent && copied.is_empty() {
+            self.turn.out.write_shared(content.clone());
+        }
+        Answer(Given::Done)
+    }
+
+    /// Answers HEAD where the length of the content isn't known and nobody finds it out for this
+    /// (RFC 9110, 9.3.2): without Content-Length. To other methods it is a response without content.
+    pub fn send_head(mut self, status: Status, fields: &Fields) -> Answer {
+        if !self.exchange.head_only {
+            return self.send(status, fields, Body::Empty);
+        }
+        self.exchange.settle(self.shared.limits.discard);
+        self.head(status, [b"", fields.as_bytes()], Framing::None, b"");
+        Answer(Given::Done)
+    }
+
+    /// Who is charged for what answering `request` makes the server hold: see
+    /// [`Shared::clients`].
+    #[must_use]
+    pub fn client(&self, request: &Request<'_>) -> Client {
+        self.shared.client(self.turn.peer(), request)
     }
 
     /// Answers bit by bit: writes the reply's head, and returns what its content is written to.

@@ -14,7 +14,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use sockeye_engine::Network;
-use sockeye_proto::Address;
+use sockeye_proto::http1::{Clients, Request};
+use sockeye_proto::{Address, Client, Peer};
 
 /// Who is trusted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,8 +95,22 @@ impl Proxies {
         }
     }
 
+    /// Who has sent `request` by a connection from `peer`.
+    pub(crate) fn client_of(&self, peer: Address, request: &Request<'_>) -> Address {
+        let (x_forwarded_for, forwarded) =
+            (request.fields_named("x-forwarded-for"), request.fields_named("forwarded"));
+        self.client(peer, x_forwarded_for, forwarded)
+    }
+
     fn trust(&self, ip: IpAddr) -> bool {
         self.networks.iter().any(|network| network.contains(ip))
+    }
+}
+
+/// Budgets are charged to the client that is logged.
+impl Clients for Proxies {
+    fn client(&self, peer: &Peer, request: &Request<'_>) -> Client {
+        Client::of(self.client_of(peer.address, request))
     }
 }
 

@@ -64,6 +64,7 @@ pub(crate) fn http(plan: plan::Http, log: &Log) -> anyhow::Result<ExitCode> {
     let plan::Http { serve, content, limits, access, proxies } = plan;
     let screen = Screen { what: what(&content), scheme: "http", notes: notes(&content) };
     let mounts = content.mounts;
+    let clients = proxies.clone();
     let access = access
         .map(|plan| AccessLog::start(plan, proxies, serve.workers.get()))
         .transpose()
@@ -72,7 +73,10 @@ pub(crate) fn http(plan: plan::Http, log: &Log) -> anyhow::Result<ExitCode> {
     let reopen = access.as_ref().and_then(AccessLog::reopener);
     let reread = reopen.map(|reopen| Box::new(move |_: &Log| reopen()) as Reread);
     let ended = run(serve, &screen, reread, log, move |shard| {
-        let shared = http1::Shared::new(limits.clone());
+        let mut shared = http1::Shared::new(limits.clone());
+        if !clients.is_empty() {
+            shared = shared.clients(Rc::new(clients.clone()));
+        }
         let shared = Rc::new(match &source {
             Some(source) => shared.logging(source.worker(shard)),
             None => shared,

@@ -20,18 +20,23 @@ impl FileSource for Zeros {
     }
 }
 
-/// Answers `/ready` with what was made before, and anything else with the same made anew.
+/// Answers `/ready` with what was made before, `/with` with all of it but the content, and anything else with the same made anew.
 struct Both {
     status: Status,
     fields: Fields,
     body: Body<'static>,
     ready: Ready,
+    without: Ready,
 }
 
 impl Handler for Both {
     fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
         match request.path() {
             b"/ready" => reply.send_ready(&self.ready),
+            b"/with" => match &self.body {
+                Body::Shared(content) => reply.send_ready_with(&self.without, content),
+                _ => reply.send_ready(&self.ready),
+            },
             _ => reply.send(self.status, &self.fields, self.body.clone()),
         }
     }
@@ -51,7 +56,8 @@ impl Handler for Both {
 fn says(body: Body<'static>, status: Status, request: &str) -> (Vec<u8>, usize, bool) {
     let fields = Fields::new().with("X-A", b"b").unwrap();
     let ready = Ready::new(status, &fields, body.clone());
-    let handler = Both { status, fields, body, ready };
+    let without = Ready::without_content(status, &fields, body.len());
+    let handler = Both { status, fields, body, ready, without };
     let mut client = Harness::new(Server::new(Rc::new(Shared::default()), handler));
     client.input(request.as_bytes());
     let held = client.held();
@@ -88,8 +94,10 @@ fn it_is_what_would_be_sent() {
             ] {
                 let ask = |path| format!("{method} {path} HTTP/{fields}\r\n");
                 let anew = says(body.clone(), status, &ask("/"));
-                let ready = says(body.clone(), status, &ask("/ready"));
-                assert_eq!(ready, anew, "{status}, {body:?}, {method} {fields}");
+                for path in ["/ready", "/with"] {
+                    let ready = says(body.clone(), status, &ask(path));
+                    assert_eq!(ready, anew, "{status}, {body:?}, {method} {fields}");
+                }
             }
         }
     }

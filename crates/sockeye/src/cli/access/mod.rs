@@ -117,11 +117,7 @@ impl Log for Worker {
         let who = match request {
             _ if self.proxies.is_empty() => Who { client: peer.address, by: None },
             Begun::Request(request) => {
-                let client = self.proxies.client(
-                    peer.address,
-                    request.fields_named("x-forwarded-for"),
-                    request.fields_named("forwarded"),
-                );
+                let client = self.proxies.client_of(peer.address, request);
                 Who { client, by: Some(peer.address) }
             }
             Begun::Unread(_) => Who { client: peer.address, by: Some(peer.address) },

@@ -7,7 +7,7 @@ use clap::Args;
 use clap::builder::BoolishValueParser;
 use sockeye_files::{BadField, ByName, Coding, Cors, Headers};
 
-use super::FILES;
+use super::{BUDGETS, FILES};
 use crate::quantity::Size;
 
 /// What is served, and how.
@@ -79,9 +79,10 @@ pub(crate) struct Content {
     #[arg(help_heading = "Compression", value_delimiter = ',', default_value = "zstd,br,gzip")]
     pub(crate) compress: Vec<Compress>,
 
-    /// Memory for what was compressed, of each folder, over all workers; the least used is dropped.
+    /// Memory for compressed forms of files, kept or being sent, of all folders and workers together.
+    /// The least used is dropped; where that isn't enough, files are sent uncompressed.
     #[arg(long, value_name = "BYTES", env = "SOCKEYE_COMPRESS_MEMORY", hide_env = true)]
-    #[arg(help_heading = "Compression", default_value_t = Size(FILES.codings.memory))]
+    #[arg(help_heading = "Compression", default_value_t = super::size(BUDGETS.compressed))]
     pub(crate) compress_memory: Size,
 
     /// Leave out page.html.zst, .br and .gz, which otherwise are sent in the place of page.html where

@@ -13,7 +13,7 @@ use std::sync::LazyLock;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 use sockeye_engine::Config;
-use sockeye_files::Options;
+use sockeye_files::{BudgetLimits, Options};
 use sockeye_proto::{http1, message};
 
 pub(crate) use self::content::Content;
@@ -29,6 +29,7 @@ static ENGINE: LazyLock<Config> = LazyLock::new(Config::default);
 static HTTP: LazyLock<http1::Limits> = LazyLock::new(http1::Limits::default);
 /// Those of folders.
 static FILES: LazyLock<Options> = LazyLock::new(Options::default);
+static BUDGETS: LazyLock<BudgetLimits> = LazyLock::new(BudgetLimits::default);
 /// Those of messages.
 static MESSAGE: LazyLock<message::Limits> = LazyLock::new(message::Limits::default);
 

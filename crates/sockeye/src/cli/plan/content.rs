@@ -5,7 +5,9 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
-use sockeye_files::{BadMount, Cors, Folder, Headers, Mounts, OpenError, Options};
+use sockeye_files::{
+    BadMount, BudgetLimits, Budgets, Cors, Folder, Headers, Mounts, OpenError, Options,
+};
 
 use crate::args;
 
@@ -37,11 +39,15 @@ impl Content {
     /// When one is not to be had, or two are to be at the same place.
     pub(super) fn of(typed: args::Content) -> anyhow::Result<Self> {
         let options = options(&typed)?;
+        let mut limits = BudgetLimits::default();
+        limits.compressed = typed.compress_memory.0 as u64;
+        let budgets = Budgets::new(limits);
         let listing = typed.listing;
         let (mut mounts, mut places) = (Mounts::new(), Vec::<Place>::new());
         for typed in typed.folders {
             let (prefix, path) = split(typed)?;
-            let folder = Folder::open(&path).map_err(explain)?.with(options.clone());
+            let folder =
+                Folder::open(&path).map_err(explain)?.with(options.clone()).sharing(&budgets);
             let path = std::path::absolute(&path).context("cannot tell where we are")?;
             mounts = mounts.at(&prefix, folder.clone()).map_err(|error| taken(error, &path))?;
             places.push(Place { prefix, path, folder });
@@ -112,7 +118,6 @@ fn options(typed: &args::Content) -> anyhow::Result<Options> {
     options.cors = Cors::origins(typed.cors.iter().map(|origin| &*origin.0))?;
     options.hashed_up_to = typed.hash_up_to.0 as u64;
     options.codings.siblings = !typed.no_precompressed;
-    options.codings.memory = typed.compress_memory.0;
     options.codings.made = typed.compress.iter().filter_map(|coding| coding.0).collect();
     if options.codings.made.len() != typed.compress.len() && typed.compress.len() > 1 {
         bail!("--compress none stands alone: with it nothing is compressed");

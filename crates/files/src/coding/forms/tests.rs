@@ -1,0 +1,156 @@
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc;
+use std::thread;
+
+use super::*;
+use crate::budgets::BudgetLimits;
+
+const TAG: &str = "\"tag\"";
+const LEN: u64 = 10_000;
+const NOW: Time = Time::ZERO;
+
+/// Room for as many forms of [`LEN`] bytes.
+fn forms(room: u64) -> Forms {
+    let limits = BudgetLimits { compressed: room * (LEN + OVERHEAD), ..BudgetLimits::default() };
+    Forms::new(Budgets::new(limits))
+}
+
+fn content(byte: u8) -> io::Result<Option<Vec<u8>>> {
+    Ok(Some(vec![byte; LEN as usize]))
+}
+
+fn get(forms: &Forms, tag: &str, byte: u8) -> Outcome {
+    forms.get(tag, Coding::Zstd, LEN, NOW, || content(byte)).unwrap()
+}
+
+fn made(outcome: Outcome) -> Arc<Compressed> {
+    match outcome {
+        Outcome::Made(form) => form,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_form_is_made_once_for_each_content_and_coding() {
+    let forms = forms(8);
+    let count = Cell::new(0);
+    let make = || {
+        count.set(count.get() + 1);
+        content(b'a')
+    };
+    for _ in 0..3 {
+        for (tag, coding) in [(TAG, Coding::Zstd), (TAG, Coding::Gzip), ("\"b\"", Coding::Gzip)] {
+            assert_eq!(made(forms.get(tag, coding, LEN, NOW, make).unwrap()).bytes()[0], b'a');
+        }
+    }
+    assert_eq!(count.get(), 3);
+    // That it doesn't pay is known, too.
+    for _ in 0..2 {
+        let outcome = forms.get("\"noise\"", Coding::Zstd, LEN, NOW, || Ok(None)).unwrap();
+        assert!(matches!(outcome, Outcome::Futile));
+    }
+    let outcome = forms.get("\"noise\"", Coding::Zstd, LEN, NOW, || panic!("it is known")).unwrap();
+    assert!(matches!(outcome, Outcome::Futile));
+}
+
+#[test]
+fn what_went_wrong_is_tried_again_and_leaves_nothing_behind() {
+    let forms = forms(8);
+    let failed =
+        forms.get(TAG, Coding::Zstd, LEN, NOW, || Err(io::ErrorKind::UnexpectedEof.into()));
+    assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        forms.get(TAG, Coding::Zstd, LEN, NOW, || panic!("on purpose"))
+    }));
+    assert!(panicked.is_err());
+    assert!(forms.lock().under_way.is_empty());
+    let Budgets { compressed, working, .. } = &*forms.budgets;
+    assert_eq!((compressed.used(), working.used()), (0, 0));
+    assert_eq!(made(get(&forms, TAG, b'a')).len(), LEN as usize);
+    assert_eq!(working.used(), 0);
+}
+
+#[test]
+fn a_second_shard_waits_for_the_first() {
+    let forms = forms(8);
+    let (started, hears_of_it) = mpsc::channel();
+    let (go_on, may_go_on) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        let first = scope.spawn({
+            let forms = &forms;
+            move || {
+                let make = || {
+                    started.send(()).unwrap();
+                    may_go_on.recv().unwrap();
+                    content(b'1')
+                };
+                made(forms.get(TAG, Coding::Zstd, LEN, NOW, make).unwrap()).bytes()[0]
+            }
+        });
+        hears_of_it.recv().unwrap();
+        let second = scope.spawn(|| made(get(&forms, TAG, b'2')).bytes()[0]);
+        go_on.send(()).unwrap();
+        assert_eq!((first.join().unwrap(), second.join().unwrap()), (b'1', b'1'));
+    });
+}
+
+#[test]
+fn forms_that_nobody_has_make_room_and_those_that_are_sent_are_shared_and_stay() {
+    let forms = forms(4);
+    let sent: Vec<Bytes> =
+        (0..2).map(|tag| made(get(&forms, &tag.to_string(), b's')).content()).collect();
+    for tag in 2..20 {
+        assert!(matches!(get(&forms, &tag.to_string(), b'x'), Outcome::Made(_)), "{tag}");
+        assert!(forms.budgets.compressed.used() <= forms.budgets.compressed.total());
+    }
+    // Those that are sent were not made anew.
+    for tag in ["0", "1"] {
+        assert_eq!(made(get(&forms, tag, b'y')).bytes()[0], b's');
+    }
+    let more: Vec<Bytes> =
+        (20..22).map(|tag| made(get(&forms, &tag.to_string(), b't')).content()).collect();
+    // All that fits is being sent.
+    assert!(matches!(get(&forms, "22", b'z'), Outcome::Refused));
+    drop((sent, more));
+    assert!(matches!(get(&forms, "22", b'z'), Outcome::Made(_)));
+}
+
+#[test]
+fn a_form_that_an_entry_knows_is_dropped_all_the_same_and_gone_then() {
+    let forms = forms(4);
+    let known = Arc::downgrade(&made(get(&forms, TAG, b'a')));
+    assert_eq!(living(&known).map(|content| content[0]), Some(b'a'));
+    for tag in 0..8 {
+        get(&forms, &tag.to_string(), b'x');
+    }
+    assert_eq!(living(&known), None);
+}
+
+#[test]
+fn what_compressors_need_is_taken_before_they_begin() {
+    let limits = BudgetLimits { working: 1 << 20, ..BudgetLimits::default() };
+    let forms = Forms::new(Budgets::new(limits));
+    let outcome = forms.get(TAG, Coding::Zstd, LEN, NOW, || panic!("there is no memory")).unwrap();
+    assert!(matches!(outcome, Outcome::Refused));
+    assert!(matches!(
+        forms.get(TAG, Coding::Gzip, LEN, NOW, || content(b'a')),
+        Ok(Outcome::Made(_))
+    ));
+}
+
+#[test]
+fn a_form_that_is_dropped_again_and_again_is_not_made_for_a_while() {
+    let forms = forms(1);
+    let at = |secs| Time::ZERO + Duration::from_secs(secs);
+    for second in 0..2 {
+        assert!(forms.may_make(TAG, Coding::Zstd, at(second)));
+        let make = || content(b'a');
+        made(forms.get(TAG, Coding::Zstd, LEN, at(second), make).unwrap());
+        assert!(forms.may_make(TAG, Coding::Zstd, at(second)), "it is there");
+        get(&forms, "\"another\"", b'b');
+    }
+    assert!(!forms.may_make(TAG, Coding::Zstd, at(59)));
+    assert!(forms.may_make(TAG, Coding::Gzip, at(59)), "another form");
+    assert!(forms.may_make(TAG, Coding::Zstd, at(60)));
+}
