@@ -242,6 +242,7 @@ impl Survey {
                     | Absent::NotAFolder
                     | Absent::Denied(_)
                     | Absent::Outside
+                    | Absent::Hidden
                     | Absent::Link,
                 )) => {}
                 listed => listed?,
