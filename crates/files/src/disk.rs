@@ -19,7 +19,7 @@ use rustix::time::ClockId;
 use sockeye_proto::FileSource;
 
 use crate::identity::{Identity, Stamp};
-use crate::open;
+use crate::open::{self, Error::Os};
 use crate::scan;
 use crate::store::{Absent, Child, Denied, Need, Opened, Special, Store, Stored};
 
@@ -92,20 +92,30 @@ impl Disk {
         };
         let disk = Self { root, single };
         // Asked here, what would fail for every request fails at the start.
-        let name = disk.single.clone().unwrap_or_default();
-        match disk.open_fd(&name) {
+        match disk.open_root() {
             Ok(_) => Ok(disk),
             Err(error) => Err(failed(error.into())),
         }
     }
 
-    fn open_fd(&self, name: &[u8]) -> Result<OwnedFd, Errno> {
+    /// Opens the folder, or the single file.
+    fn open_root(&self) -> Result<OwnedFd, Errno> {
         match &self.single {
-            Some(single) if name == single => rustix::fs::open(&self.root, open::READ, open::MODE),
-            Some(_) => Err(Errno::NOENT),
-            None if name.is_empty() => open::itself(&open::folder(&self.root)?),
-            None => open::beneath(&open::folder(&self.root)?, OsStr::from_bytes(name), open::READ),
+            Some(_) => rustix::fs::open(&self.root, open::READ, open::MODE),
+            None => open::itself(&open::folder(&self.root)?),
         }
+    }
+
+    fn open_fd(&self, name: &[u8]) -> Result<OwnedFd, open::Error> {
+        match &self.single {
+            Some(single) if name != single => Err(Errno::NOENT.into()),
+            None if !name.is_empty() => self.open_beneath(name, open::READ),
+            _ => Ok(self.open_root()?),
+        }
+    }
+
+    fn open_beneath(&self, name: &[u8], flags: OFlags) -> Result<OwnedFd, open::Error> {
+        open::beneath(&open::folder(&self.root)?, OsStr::from_bytes(name), flags)
     }
 
     /// What `name`, which may not be opened, is denied by: the folder in front of the first part
@@ -120,7 +130,7 @@ impl Disk {
         let mut passed = 0;
         for end in ends {
             let part = OsStr::from_bytes(&name[..end]);
-            if let Err(Errno::ACCESS | Errno::PERM) = open::beneath(&root, part, open::LOOK) {
+            if let Err(Os(Errno::ACCESS | Errno::PERM)) = open::beneath(&root, part, open::LOOK) {
                 return Denied { at: passed, need: Need::Pass };
             }
             passed = end;
@@ -130,10 +140,8 @@ impl Disk {
 
     /// What `name` is, which is no file and can't be opened.
     fn special(&self, name: &[u8]) -> Special {
-        let looked = open::folder(&self.root)
-            .and_then(|root| open::beneath(&root, OsStr::from_bytes(name), open::LOOK))
-            .map_err(absent)
-            .and_then(|file| stat(file.as_fd()));
+        let looked =
+            self.open_beneath(name, open::LOOK).map_err(absent).and_then(|file| stat(file.as_fd()));
         looked.map_or(Special::Device, |(kind, _)| special(kind))
     }
 
@@ -141,20 +149,21 @@ impl Disk {
     /// through but not listed.
     fn is_closed_folder(&self, name: &[u8]) -> bool {
         let folder = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        self.single.is_none()
-            && open::folder(&self.root)
-                .and_then(|root| open::beneath(&root, OsStr::from_bytes(name), folder))
-                .is_ok()
+        self.single.is_none() && self.open_beneath(name, folder).is_ok()
     }
 }
 
 impl Store for Disk {
     fn open(&self, name: &[u8]) -> Result<Opened, Absent> {
         let file = match self.open_fd(name) {
-            Err(Errno::ACCESS) if self.is_closed_folder(name) => return Ok(Opened::Folder),
-            Err(Errno::ACCESS | Errno::PERM) => return Err(Absent::Denied(self.denial(name))),
+            Err(Os(Errno::ACCESS)) if self.is_closed_folder(name) => return Ok(Opened::Folder),
+            Err(Os(Errno::ACCESS | Errno::PERM)) => {
+                return Err(Absent::Denied(self.denial(name)));
+            }
             // What opening a socket says, and a device that isn't there.
-            Err(Errno::NXIO | Errno::NODEV) => return Err(Absent::NotRegular(self.special(name))),
+            Err(Os(Errno::NXIO | Errno::NODEV)) => {
+                return Err(Absent::NotRegular(self.special(name)));
+            }
             opened => opened.map_err(absent)?,
         };
         let (kind, identity) = stat(file.as_fd())?;
@@ -259,7 +268,11 @@ fn special(kind: FileType) -> Special {
 }
 
 /// What an error of the file system says about a name.
-pub(crate) fn absent(error: Errno) -> Absent {
+pub(crate) fn absent(error: impl Into<open::Error>) -> Absent {
+    let error = match error.into() {
+        open::Error::Hidden => return Absent::Hidden,
+        Os(error) => error,
+    };
     match error {
         Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG => Absent::Missing,
         // Of a folder that is served, or of one on the way to it.

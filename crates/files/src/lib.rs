@@ -33,7 +33,7 @@
 //! What holds:
 //!
 //! - Nothing outside of the folder is ever opened, whatever the path says and however links are
-//!   swapped ([`path`](Wanted), `open`).
+//!   swapped ([`path`](Wanted), `open`). A symbolic link to a hidden name is as hidden as the name.
 //! - A change is seen by the next request one second later at the latest, and a path is looked up
 //!   at most once in that time on each shard.
 //! - A reply is never half of one content and half of another: small files are read whole and

@@ -132,6 +132,16 @@ pub(crate) fn may_hold(folder: &[u8], child: &[u8]) -> bool {
     shown && fits && !child.is_empty() && !child.contains(&b'/') && check(child).is_ok()
 }
 
+/// Whether a name has a hidden segment.
+pub(crate) fn is_hidden(name: &[u8]) -> bool {
+    name.split(|byte| *byte == b'/').enumerate().any(|(at, segment)| hides(at, segment))
+}
+
+/// Whether the segment at this place in a name, from 0, is hidden.
+fn hides(at: usize, segment: &[u8]) -> bool {
+    segment.starts_with(b".") && !(at == 0 && segment == WELL_KNOWN)
+}
+
 /// Percent-decodes once (RFC 3986, 2.1).
 fn decode<'a>(raw: &[u8], scratch: &'a mut Vec<u8>) -> Result<&'a [u8], Refusal> {
     scratch.clear();
@@ -189,8 +199,7 @@ fn check_segments(key: &[u8]) -> Result<(), Refusal> {
         match segment {
             [] => return Err(Refusal::EmptySegment),
             b"." | b".." => return Err(Refusal::DotSegment),
-            WELL_KNOWN if at == 0 => {}
-            [b'.', ..] => return Err(Refusal::Hidden),
+            _ if hides(at, segment) => return Err(Refusal::Hidden),
             _ if segment.len() > MAX_SEGMENT => return Err(Refusal::TooLong),
             _ => {}
         }

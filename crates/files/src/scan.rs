@@ -25,7 +25,7 @@ pub(crate) fn folder(
     each: &mut dyn FnMut(Child<'_>) -> ControlFlow<()>,
 ) -> Result<(), Absent> {
     let folder = open::to_list(root, OsStr::from_bytes(name)).map_err(|error| match error {
-        Errno::NOTDIR => Absent::NotAFolder,
+        open::Error::Os(Errno::NOTDIR) => Absent::NotAFolder,
         error => absent(error),
     })?;
     for entry in Dir::read_from(&folder).map_err(absent)? {
@@ -85,7 +85,7 @@ fn follow(root: &OwnedFd, name: &[u8], child: &[u8]) -> Result<Option<Seen>, Abs
 }
 
 /// What can't be looked at is left out; only a want of ours says nothing about the name.
-fn passable<T>(looked: Result<T, Errno>) -> Result<Option<T>, Absent> {
+fn passable<T>(looked: Result<T, impl Into<open::Error>>) -> Result<Option<T>, Absent> {
     match looked.map_err(absent) {
         Ok(found) => Ok(Some(found)),
         Err(Absent::Exhausted) => Err(Absent::Exhausted),

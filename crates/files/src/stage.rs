@@ -39,7 +39,7 @@ impl Stage {
             return None;
         }
         // A path that no file may have is no app's either: who looks for `.git` shall find nothing.
-        let is_app = folder.options.spa && !matches!(why, Absent::Refused(_));
+        let is_app = folder.options.spa && !matches!(why, Absent::Refused(_) | Absent::Hidden);
         if self == Self::Asked && is_app && navigates {
             return Some(Self::Fallback { mount, why });
         }
@@ -72,6 +72,7 @@ pub(crate) fn status(absent: Absent) -> Status {
         | Absent::NoIndex
         | Absent::NotAFolder
         | Absent::Outside
+        | Absent::Hidden
         | Absent::Link
         | Absent::NotRegular(_)
         | Absent::Unmounted => Status::NOT_FOUND,

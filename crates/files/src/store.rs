@@ -27,7 +27,7 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Tells `each` about everything in the folder `name` that can be asked for by its own name:
     /// files and folders, in no order, until it breaks off. Left out is what [`crate::Wanted`]
     /// refuses (hidden names among it), what is neither a file nor a folder, links that lead out of
-    /// the root or nowhere, and what vanishes meanwhile.
+    /// the root, to a hidden name or nowhere, and what vanishes meanwhile.
     ///
     /// # Errors
     ///
@@ -107,6 +107,8 @@ pub enum Absent {
     Denied(Denied),
     /// A symbolic link leads out of the folder.
     Outside,
+    /// A symbolic link leads to a hidden name.
+    Hidden,
     /// A symbolic link leads in circles, or may not be followed.
     Link,
     /// Neither a file nor a folder.
@@ -176,6 +178,9 @@ impl fmt::Display for Absent {
                 "this process has no permission to pass through a folder on the way"
             }
             Self::Outside => "a symbolic link leads out of the folder",
+            Self::Hidden => {
+                "a symbolic link leads to a name that begins with a dot, which is hidden"
+            }
             Self::Link => "a symbolic link leads in circles, or may not be followed",
             Self::NotRegular(special) => return write!(f, "it is {special}, not a file"),
             Self::Changing => "the file changes faster than it can be read",

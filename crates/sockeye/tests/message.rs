@@ -3,8 +3,9 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::num::NonZeroUsize;
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use sockeye::message::{
@@ -211,6 +212,85 @@ fn whoever_answers_frames_answers_http() {
         assert_eq!((got, &says["error"]["code"]), (status, &json!(code)), "{content}");
     }
     assert_eq!(ask(address, "\"later\""), json!("at last"), "a frame, on the same port");
+    stop(serving);
+}
+
+/// JSON of this value with blanks behind it, longer than is read on the loop.
+fn large(value: &str) -> String {
+    format!("{value}{}", " ".repeat(message::LARGE))
+}
+
+#[test]
+fn a_request_with_large_content_holds_no_other_up() {
+    let (goes_on, waits) = mpsc::channel::<()>();
+    let waits = Arc::new(Mutex::new(waits));
+    let (serving, address) = serve(move |request: Request| {
+        let value = request.message.to_json()?;
+        if request.message.content.len() > message::LARGE {
+            let waits = waits.lock().unwrap();
+            waits.recv_timeout(Duration::from_secs(20)).expect("the other has its answer");
+        }
+        reply(&value)
+    });
+    let slow = send(address, "utf-8", large("1").as_bytes(), "");
+    let over_http = thread::spawn(move || post(address, "text/json", &large("2")));
+    // The one worker's loop is free.
+    for value in 3..10 {
+        assert_eq!(ask(address, &value.to_string()), json!(value));
+    }
+    goes_on.send(()).unwrap();
+    goes_on.send(()).unwrap();
+    assert_eq!(receive(slow), json!(1));
+    assert_eq!(over_http.join().unwrap(), (200, json!(2)));
+    stop(serving);
+}
+
+#[test]
+fn large_content_is_answered_in_every_way() {
+    let (serving, address) = serve(|request: Request| {
+        let value = request.message.to_json()?;
+        match value.as_str() {
+            Some("later") => Ok(Response::later(|later| {
+                thread::spawn(move || later.answer(reply(&json!("at last"))));
+            })),
+            Some("dropped") => Ok(Response::later(drop)),
+            Some("run") => Ok(Response::run(|| reply(&json!("elsewhere")))),
+            Some("panic") => panic!("as it was asked to"),
+            Some("code") => Err(Error::new("out_of_fish", "there is no fish left")),
+            _ => Ok(Response::from(reply(&value))),
+        }
+    });
+    for (content, says) in [("[1]", json!([1])), ("\"later\"", json!("at last"))] {
+        assert_eq!(ask(address, &large(content)), says, "{content}");
+    }
+    assert_eq!(ask(address, &large("\"run\"")), json!("elsewhere"));
+    for (content, code) in [
+        ("\"dropped\"", "internal"),
+        ("\"panic\"", "internal"),
+        ("\"code\"", "out_of_fish"),
+        ("{", "bad_content"),
+    ] {
+        assert_eq!(ask(address, &large(content))["error"]["code"], code, "{content}");
+    }
+    stop(serving);
+}
+
+#[test]
+fn json_has_a_limit_on_its_values() {
+    let limits = {
+        let mut limits = message::Limits::default();
+        limits.json_nodes = 10;
+        limits
+    };
+    let options = Options { workers: NonZeroUsize::MIN, limits, ..Options::default() };
+    let at = ["127.0.0.1:0".parse().unwrap()];
+    let serving = message::serve(&at, options, |request: Request| request.message).unwrap();
+    let address = serving.ip_addresses().next().unwrap();
+    assert_eq!(ask(address, "[1,2,3,4,5,6,7,8,9]"), json!([1, 2, 3, 4, 5, 6, 7, 8, 9]));
+    let too_many = "[1,2,3,4,5,6,7,8,9,10]";
+    assert_eq!(ask(address, too_many)["error"]["code"], "too_complex");
+    let (status, says) = post(address, "application/json", too_many);
+    assert_eq!((status, &says["error"]["code"]), (413, &json!("too_complex")));
     stop(serving);
 }
 

@@ -254,6 +254,7 @@ impl Survey<'_> {
                     | Absent::NotAFolder
                     | Absent::Denied(_)
                     | Absent::Outside
+                    | Absent::Hidden
                     | Absent::Link,
                 )) => {}
                 listed => listed?,

@@ -132,7 +132,7 @@ fn a_link_that_is_swapped_in_a_loop_never_gives_a_byte_from_outside() {
 }
 
 /// Stops the other thread, also when an assertion fails.
-struct Stop<'a>(&'a AtomicBool);
+pub(super) struct Stop<'a>(pub(super) &'a AtomicBool);
 
 impl Drop for Stop<'_> {
     fn drop(&mut self) {

@@ -31,15 +31,21 @@ pub enum ContentError {
     Text(BadText),
     /// The text is no JSON. Where, and what is wrong there.
     Json(String),
+    /// The JSON has more values and keys than [`Limits::json_nodes`](super::Limits::json_nodes).
+    TooComplex {
+        /// The limit.
+        most: usize,
+    },
 }
 
 impl ContentError {
-    /// The stable code of the error reply: `unsupported_encoding` or `bad_content`.
+    /// The stable code of the error reply: `unsupported_encoding`, `bad_content` or `too_complex`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
             Self::UnknownEncoding(_) => "unsupported_encoding",
             Self::Text(_) | Self::Json(_) => "bad_content",
+            Self::TooComplex { .. } => "too_complex",
         }
     }
 }
@@ -57,6 +63,9 @@ impl fmt::Display for ContentError {
             }
             Self::Text(bad) => write!(f, "the content is {bad}"),
             Self::Json(what) => write!(f, "the content is not JSON: {what}"),
+            Self::TooComplex { most } => {
+                write!(f, "the content has more than {most} JSON values and keys")
+            }
         }
     }
 }

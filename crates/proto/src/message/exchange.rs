@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 
 use super::frame::Collected;
-use super::{Header, Id, Message, error_reply, frame};
+use super::handler::Given;
+use super::nodes::Nodes;
+use super::{Answer, ContentError, Header, Id, Limits, Message, error_reply, frame};
 use crate::{Ticket, Time, Turn};
 
 /// One request, and what its reply depends on besides what the handler says.
@@ -77,7 +79,11 @@ pub(super) enum Sink {
         content_type: Cow<'static, str>,
         content_encoding: Cow<'static, str>,
         collected: Collected,
+        /// Where it may have too many of them.
+        nodes: Option<Nodes>,
     },
+    /// Nowhere: it is JSON with more values and keys than are taken, which is answered at its end.
+    TooComplex { left: u64 },
     /// To the handler, piece by piece. So many bytes are to come.
     Stream { left: u64 },
     /// Nowhere: the request was answered, or nobody waits for it any more.
@@ -85,12 +91,42 @@ pub(super) enum Sink {
 }
 
 impl Sink {
+    /// For the content behind `header`, to be collected.
+    pub(super) fn whole(header: Header, limits: &Limits) -> Self {
+        let Header { content_type, content_encoding, content_length, .. } = header;
+        let nodes = Nodes::of(&content_type, &content_encoding, content_length, limits);
+        let collected = Collected::new(content_length);
+        Self::Whole { content_type, content_encoding, collected, nodes }
+    }
+
     pub(super) fn left(&self) -> u64 {
         match self {
             Self::Whole { collected, .. } => collected.left(),
-            Self::Stream { left } | Self::Nowhere { left } => *left,
+            Self::Stream { left } | Self::TooComplex { left } | Self::Nowhere { left } => *left,
         }
     }
+
+    /// Takes a piece of the content, of at most [`Sink::left`] bytes. Of a stream it only counts it.
+    pub(super) fn take(&mut self, piece: &[u8]) {
+        let len = piece.len() as u64;
+        match self {
+            Self::Whole { collected, nodes, .. } => {
+                if nodes.as_mut().is_none_or(|nodes| nodes.take(piece)) {
+                    collected.take(piece);
+                } else {
+                    *self = Self::TooComplex { left: collected.left() - len };
+                }
+            }
+            Self::Stream { left } | Self::TooComplex { left } | Self::Nowhere { left } => {
+                *left -= len;
+            }
+        }
+    }
+}
+
+/// What is answered to [`Sink::TooComplex`].
+pub(super) fn too_complex(limits: &Limits) -> Answer {
+    Answer(Given::Refused(ContentError::TooComplex { most: limits.json_nodes }.into()))
 }
 
 impl Content {

@@ -6,8 +6,6 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::{ContentError, Message, json};
 use crate::Fault;
 
@@ -17,8 +15,8 @@ const PREFIX: &str = "Error: ";
 /// Why a frame is refused. The conversation ends with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// A stable name in `snake_case`: `bad_header`, `too_large`, `unsupported_encoding`,
-    /// `bad_content`, `timeout` or `incomplete`.
+    /// A stable name in `snake_case`: `bad_header`, `too_large`, `too_complex`,
+    /// `unsupported_encoding`, `bad_content`, `timeout` or `incomplete`.
     pub code: &'static str,
     /// What is wrong, where, and what would be right.
     pub what: Cow<'static, str>,
@@ -107,9 +105,21 @@ impl ErrorReply {
         if !message.is_json() {
             return None;
         }
-        let value = message.to_json().ok()?;
-        let text = value.get("result")?.as_str()?.strip_prefix(PREFIX)?.to_owned();
-        let code = value.get("error").and_then(|error| error.get("code"));
-        Some(Self { code: code.and_then(Value::as_str).map(Into::into), text })
+        let text = message.to_text().ok()?;
+        let [result, error] = json::members(&text, ["result", "error"]).ok()?;
+        let result: String = serde_json::from_str(result?.get()).ok()?;
+        let text = result.strip_prefix(PREFIX)?.to_owned();
+        let error = error.and_then(|error| json::members(error.get(), ["code"]).ok());
+        let code = error.and_then(|[code]| serde_json::from_str(code?.get()).ok());
+        Some(Self { code, text })
+    }
+
+    /// The code of a reply that [`error_reply`] has written, found without reading all of it.
+    pub(super) fn code_at_end(content: &[u8]) -> Option<&str> {
+        let rest = content.strip_suffix(b"\"}}")?;
+        // In a string there would be a backslash in front of the quotes.
+        let before = rest.iter().rposition(|byte| *byte == b'"')? + 1;
+        let (rest, code) = rest.split_at(before);
+        rest.ends_with(b", \"error\": {\"code\": \"").then(|| std::str::from_utf8(code).ok())?
     }
 }

@@ -11,13 +11,12 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
-use super::exchange::{Exchange, Sink};
-use super::frame::Collected;
+use super::exchange::{Exchange, Sink, too_complex};
 use super::handler::Given;
 use super::media::{self, JsonName, Media};
 use super::text::Encoding;
 use super::{
-    Answer, ContentError, ErrorReply, Flow, Handler, Header, Limits, Message, Reply, Wants,
+    Answer, ContentError, ErrorReply, Flow, Handler, Header, LARGE, Limits, Message, Reply, Wants,
     error_reply,
 };
 use crate::http1::{self, Body, Content, Fields, Method, Request, Status, Trailers};
@@ -154,11 +153,7 @@ impl<H: Handler> Http<H> {
         let len = header.content_length;
         let sink = match self.handler.wants(&header) {
             Wants::Stream => Sink::Stream { left: len },
-            Wants::Whole => Sink::Whole {
-                content_type: header.content_type,
-                content_encoding: header.content_encoding,
-                collected: Collected::new(len),
-            },
+            Wants::Whole => Sink::whole(header, &self.limits),
         };
         let has_length = request.content() != Content::Chunked;
         let exchange = Exchange {
@@ -256,12 +251,18 @@ fn fields(content_type: &str) -> Result<Fields, http1::BadField> {
 
 /// The status of what a handler answers: an error's is that of its code.
 fn status_of(message: &Message) -> Status {
-    // As `error_reply` begins: what doesn't is not read.
-    if !message.content.starts_with(b"{\"result\": \"Error: ") {
+    // As `error_reply` begins: what doesn't is not read. Nor is what is large, and may be what a
+    // peer has sent, but for its end.
+    if !message.is_json() || !message.content.starts_with(b"{\"result\": \"Error: ") {
         return Status::OK;
     }
-    let code = ErrorReply::of(message).and_then(|error| error.code);
-    code.map_or(Status::OK, |code| status_for(&code))
+    let status = if message.content.len() > LARGE {
+        ErrorReply::code_at_end(&message.content).map(status_for)
+    } else {
+        let code = ErrorReply::of(message).and_then(|error| error.code);
+        code.map(|code| status_for(&code))
+    };
+    status.unwrap_or(Status::OK)
 }
 
 fn status_for(code: &str) -> Status {
@@ -269,7 +270,7 @@ fn status_for(code: &str) -> Status {
         "bad_header" | "bad_content" | "bad_request" | "incomplete" => Status::BAD_REQUEST,
         "not_found" => Status::NOT_FOUND,
         "timeout" => Status::REQUEST_TIMEOUT,
-        "too_large" => Status::CONTENT_TOO_LARGE,
+        "too_large" | "too_complex" => Status::CONTENT_TOO_LARGE,
         "unsupported_encoding" | "unsupported_type" => Status::UNSUPPORTED_MEDIA_TYPE,
         "internal" => Status::INTERNAL_SERVER_ERROR,
         // What a handler calls by a name of its own was read, and won't be done.
@@ -327,18 +328,14 @@ impl<H: Handler> http1::Handler for Http<H> {
             // More is likely to follow.
             return Wrong::too_large(self.limits.content).send(json, reply.closing());
         }
-        match &mut coming.sink {
-            Sink::Whole { collected, .. } => collected.take(piece),
-            Sink::Nowhere { left } => *left -= piece.len() as u64,
-            Sink::Stream { left } => {
-                *left -= piece.len() as u64;
-                let is_last = coming.has_length && *left == 0;
-                let mut told = Reply { turn: reply.turn(), peer: &self.peer, exchange };
-                let flow = self.handler.on_content(piece, &mut told);
-                coming.paused = flow == Flow::Pause && !is_last && !exchange.tickets.is_empty();
-                if coming.paused {
-                    return reply.later();
-                }
+        coming.sink.take(piece);
+        if let Sink::Stream { left } = coming.sink {
+            let is_last = coming.has_length && left == 0;
+            let mut told = Reply { turn: reply.turn(), peer: &self.peer, exchange };
+            let flow = self.handler.on_content(piece, &mut told);
+            coming.paused = flow == Flow::Pause && !is_last && !exchange.tickets.is_empty();
+            if coming.paused {
+                return reply.later();
             }
         }
         read(reply)
@@ -350,11 +347,12 @@ impl<H: Handler> http1::Handler for Http<H> {
         let (peer, exchange) = (&self.peer, &mut asked.exchange);
         let told = Reply { turn: reply.turn(), peer, exchange };
         let given = match sink {
-            Sink::Whole { content_type, content_encoding, collected } => {
+            Sink::Whole { content_type, content_encoding, collected, .. } => {
                 let content = collected.into_bytes();
                 let message = Message { content_type, content_encoding, content };
                 self.handler.on_message(message, peer, told)
             }
+            Sink::TooComplex { .. } => too_complex(&self.limits),
             Sink::Stream { .. } | Sink::Nowhere { .. } => self.handler.on_end(told),
         };
         self.follow(given, asked, reply)

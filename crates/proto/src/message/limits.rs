@@ -14,6 +14,10 @@ pub struct Limits {
     /// Bytes of a frame's content; more is answered with `too_large` before any of it is taken.
     /// 16 MiB.
     pub content: u64,
+    /// Values and keys in the content of a request, where its type is JSON and its handler wants it
+    /// whole ([`Wants::Whole`](super::Wants)): this bounds the memory and time that parsing takes. More
+    /// are answered with `too_complex` when the content is complete. Default: 100,000.
+    pub json_nodes: usize,
     /// Requests of one connection that may wait for their answers; then no more are read, nor when
     /// their contents together have reached the limit of one. 16; 0 counts as 1.
     pub in_flight: usize,
@@ -30,6 +34,7 @@ impl Default for Limits {
         Self {
             header: u16::MAX,
             content: 16 * 1024 * 1024,
+            json_nodes: 100_000,
             in_flight: 16,
             header_timeout: Duration::from_secs(10),
             content_timeout: Duration::from_secs(30),

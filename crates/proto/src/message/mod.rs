@@ -18,8 +18,8 @@
 //!
 //! What is wrong is answered at the first byte that shows it, with a reply that any client can
 //! print: `{"result": "Error: …", "error": {"code": …}}`. The codes are `bad_header`, `bad_content`,
-//! `too_large`, `unsupported_encoding`, `timeout`, `incomplete` (the input ended inside a frame) and
-//! `internal` (our fault); HTTP and handlers add their own.
+//! `too_large`, `too_complex`, `unsupported_encoding`, `timeout`, `incomplete` (the input ended inside
+//! a frame) and `internal` (our fault); HTTP and handlers add their own.
 //!
 //! One whole exchange, byte for byte:
 //!
@@ -63,6 +63,7 @@ pub mod json;
 mod late;
 mod limits;
 mod media;
+mod nodes;
 mod port;
 pub mod reference;
 mod reply;
@@ -86,3 +87,7 @@ pub use server::Server;
 
 /// The type of JSON content.
 pub const JSON: &str = "text/json";
+
+/// Content above this size, in bytes, takes too long to parse on the event loop. The services that
+/// come with Sockeye parse it on another thread ([`Reply::run`]), and so should other handlers.
+pub const LARGE: usize = 64 * 1024;

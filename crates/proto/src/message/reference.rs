@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use serde_json::value::RawValue;
 
 use super::header::is_integer;
-use super::{Answer, ContentError, Handler, Message, Reply, error_reply, json};
+use super::{Answer, ContentError, Handler, LARGE, Message, Reply, error_reply, json};
 use crate::{Abandoned, Peer, Ticket};
 
 /// The entries that the Python server has.
@@ -105,22 +105,21 @@ impl Reference {
             return Ok(error_reply("bad_request", &what));
         }
         // What stands behind other keys is not looked at.
-        let keys: HashMap<Cow<'_, str>, &RawValue> =
-            serde_json::from_str(whole.get()).map_err(bad)?;
-        let get = |key: &str| keys.get(key).map(|raw| raw.get());
-        let action = get("action").map_or(Ok(Printed::NONE), Printed::of).map_err(bad)?;
+        let members = json::members(whole.get(), ["action", "value"]).map_err(bad)?;
+        let [raw_action, raw_value] = members.map(|raw| raw.map(RawValue::get));
+        let action = raw_action.map_or(Ok(Printed::NONE), Printed::of).map_err(bad)?;
         let Some(action) = action.0 else {
-            return Ok(unprintable("action", get("action")));
+            return Ok(unprintable("action", raw_action));
         };
         // The string, not something that is printed so.
-        if action != "search" || !get("action").is_some_and(|raw| raw.starts_with('"')) {
+        if action != "search" || !raw_action.is_some_and(|raw| raw.starts_with('"')) {
             return Ok(result(&format!("Error: invalid action '{action}'.")));
         }
-        let value = get("value").map_or(Ok(Printed::NONE), Printed::of).map_err(bad)?;
+        let value = raw_value.map_or(Ok(Printed::NONE), Printed::of).map_err(bad)?;
         let Some(value) = value.0 else {
-            return Ok(unprintable("value", get("value")));
+            return Ok(unprintable("value", raw_value));
         };
-        let is_text = get("value").is_some_and(|raw| raw.starts_with('"'));
+        let is_text = raw_value.is_some_and(|raw| raw.starts_with('"'));
         let found = if is_text { self.dictionary.search(&value) } else { None };
         Ok(result(&found.unwrap_or_else(|| format!("No match for '{value}'."))))
     }
@@ -176,19 +175,34 @@ fn result(text: &str) -> Message {
 }
 
 impl Handler for Reference {
-    fn on_message(&mut self, message: Message, _: &Peer, reply: Reply<'_, '_>) -> Answer {
-        match self.answer(&message) {
-            Ok(answer) => reply.send(answer),
-            Err(error) => reply.refuse(error),
+    fn on_message(&mut self, message: Message, _: &Peer, mut reply: Reply<'_, '_>) -> Answer {
+        // Of other content only the beginning is read.
+        if message.is_json() && message.content.len() > LARGE {
+            let reference = self.clone();
+            reply.run(move || reference.answer(&message));
+            return reply.later();
         }
+        send(self.answer(&message), reply)
     }
 
     fn on_settled(
         &mut self,
         _: Ticket,
-        _: Result<crate::Message, Abandoned>,
+        body: Result<crate::Message, Abandoned>,
         reply: Reply<'_, '_>,
     ) -> Answer {
-        reply.fail("nothing was promised")
+        match body.ok().and_then(|body| body.downcast::<Answered>().ok()) {
+            Some(answered) => send(*answered, reply),
+            None => reply.fail("the content could not be read"),
+        }
+    }
+}
+
+type Answered = Result<Message, ContentError>;
+
+fn send(answered: Answered, reply: Reply<'_, '_>) -> Answer {
+    match answered {
+        Ok(answer) => reply.send(answer),
+        Err(error) => reply.refuse(error),
     }
 }

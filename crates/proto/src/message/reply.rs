@@ -25,8 +25,8 @@ impl Reply<'_, '_> {
         Answer(Given::Now(error_reply(code, text)))
     }
 
-    /// Refuses a request whose content can't be read: `unsupported_encoding` or `bad_content`. It
-    /// is logged as the peer's fault.
+    /// Refuses a request whose content can't be read, under [`ContentError::code`]. It is logged as
+    /// the peer's fault.
     pub fn refuse(self, error: ContentError) -> Answer {
         Answer(Given::Refused(error.into()))
     }

@@ -9,9 +9,9 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
-use super::exchange::{Content, Exchange, Owed, Sink};
+use super::exchange::{Content, Exchange, Owed, Sink, too_complex};
 use super::fault::Refusal;
-use super::frame::{self, Collected};
+use super::frame;
 use super::handler::Given;
 use super::state::{Last, State, Step};
 use super::text::Encoding;
@@ -131,19 +131,17 @@ impl<H: Handler> Server<H> {
     ) -> Result<usize, Fault> {
         let wants = self.handler.wants(&header);
         let len = header.content_length;
-        let Header { content_type, content_encoding, .. } = header;
         let sink = match wants {
-            Wants::Whole if len <= rest.len() as u64 => {
+            // All of it is here, and too little to have too many values.
+            Wants::Whole if len <= (rest.len() as u64).min(self.limits.json_nodes as u64) => {
+                let Header { content_type, content_encoding, .. } = header;
                 let piece = frame::front(rest, len);
                 let content = Bytes::copy_from_slice(piece);
                 let message = Message { content_type, content_encoding, content };
                 self.on_whole(message, exchange, rest.len() > piece.len(), turn)?;
                 return Ok(piece.len());
             }
-            Wants::Whole => {
-                let collected = Collected::new(len);
-                Sink::Whole { content_type, content_encoding, collected }
-            }
+            Wants::Whole => Sink::whole(header, &self.limits),
             Wants::Stream => Sink::Stream { left: len },
         };
         let progress = turn.now() + self.limits.content_timeout;
@@ -159,17 +157,14 @@ impl<H: Handler> Server<H> {
         if !piece.is_empty() {
             content.progress = turn.now() + self.limits.content_timeout;
         }
-        match &mut content.sink {
-            Sink::Whole { collected, .. } => collected.take(piece),
-            Sink::Nowhere { left } => *left -= piece.len() as u64,
-            Sink::Stream { .. } if piece.is_empty() => {}
-            Sink::Stream { left } => {
-                *left -= piece.len() as u64;
-                let exchange = &mut content.exchange;
-                let mut reply = Reply { turn, peer: &self.peer, exchange };
-                let flow = self.handler.on_content(piece, &mut reply);
-                content.paused = flow == Flow::Pause && *left > 0 && !exchange.tickets.is_empty();
-            }
+        content.sink.take(piece);
+        if let Sink::Stream { left } = content.sink
+            && !piece.is_empty()
+        {
+            let exchange = &mut content.exchange;
+            let mut reply = Reply { turn, peer: &self.peer, exchange };
+            let flow = self.handler.on_content(piece, &mut reply);
+            content.paused = flow == Flow::Pause && left > 0 && !exchange.tickets.is_empty();
         }
         if content.sink.left() == 0 {
             self.on_complete(input.len() > piece.len(), turn)?;
@@ -182,7 +177,7 @@ impl<H: Handler> Server<H> {
         let Some(content) = self.state.take_content() else { return Ok(()) };
         let Content { mut exchange, sink, .. } = *content;
         match sink {
-            Sink::Whole { content_type, content_encoding, collected } => {
+            Sink::Whole { content_type, content_encoding, collected, .. } => {
                 let content = collected.into_bytes();
                 let message = Message { content_type, content_encoding, content };
                 self.on_whole(message, exchange, unread, turn)
@@ -191,6 +186,9 @@ impl<H: Handler> Server<H> {
                 let reply = Reply { turn, peer: &self.peer, exchange: &mut exchange };
                 let answer = self.handler.on_end(reply);
                 self.answered(answer, exchange, unread, turn)
+            }
+            Sink::TooComplex { .. } => {
+                self.answered(too_complex(&self.limits), exchange, unread, turn)
             }
             // Only a connection that goes on skips content.
             Sink::Nowhere { .. } => self.go_on(true, unread, turn),

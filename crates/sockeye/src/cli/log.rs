@@ -166,8 +166,8 @@ impl<'a> MakeWriter<'a> for Log {
     }
 }
 
-/// Writes for as long as the program runs. An error of `target` is nowhere to be told: the lines are
-/// lost, and nothing else is.
+/// Writes for as long as the program runs. An error of `target` (a full disk, a limit on the file's
+/// size) is nowhere to be told: the lines are lost, and nothing else is.
 fn write_lines(queue: &Queue, mut target: impl Write) {
     let mut text = String::new();
     let mut lines = Vec::new();

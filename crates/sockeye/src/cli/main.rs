@@ -21,6 +21,8 @@ mod who_listens;
 
 use std::process::ExitCode;
 
+use anyhow::Context;
+
 use crate::args::Typed;
 use crate::log::Log;
 use crate::plan::Plan;
@@ -30,7 +32,10 @@ fn main() -> ExitCode {
     let Ok(log) = Log::to_stderr() else { return ExitCode::FAILURE };
     log.take_events(typed.command.level());
     log.take_panics();
-    let result = Plan::of(typed.command).and_then(|plan| run(plan, &log));
+    let result = signals::outlive_file_size_limit()
+        .context("cannot take signals")
+        .and_then(|()| Plan::of(typed.command))
+        .and_then(|plan| run(plan, &log));
     let code = result.unwrap_or_else(|error| {
         log.say(format!("sockeye: {error:#}"));
         ExitCode::FAILURE

@@ -6,6 +6,8 @@
 //!   To one with an access log in a file, that this was moved away; it is opened again. To another,
 //!   that the terminal is gone: one that has one on its standard error drains; one that has none (a
 //!   service, `nohup`) takes no notice.
+//! - SIGXFSZ, which comes with a write beyond the limit on a file's size: nothing. The write fails
+//!   then, as one to a full disk does.
 
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
@@ -13,7 +15,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use sockeye_engine::Handle;
 
@@ -24,6 +26,13 @@ use crate::text;
 /// Signals are taken from now on, so that none is lost while the server starts.
 pub(crate) fn take() -> io::Result<Signals> {
     Signals::new([SIGTERM, SIGINT, SIGHUP])
+}
+
+/// From now on a write beyond the limit on a file's size (`RLIMIT_FSIZE`) fails with `EFBIG` and
+/// does not end the process: a log that can't grow any more is no reason to stop serving.
+pub(crate) fn outlive_file_size_limit() -> io::Result<()> {
+    // Nobody looks at the flag. A handler keeps the signal from doing what it does by default.
+    signal_hook::flag::register(SIGXFSZ, Arc::default()).map(drop)
 }
 
 /// The signal that stopped a server at once, if one did.

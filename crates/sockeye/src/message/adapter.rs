@@ -4,8 +4,8 @@
 use std::rc::Rc;
 
 use sockeye_engine::Service;
-use sockeye_proto::message::{Answer, Handler, Limits, Message, Reply, Shared};
-use sockeye_proto::{Abandoned, Peer, Protocol, Ticket, Time};
+use sockeye_proto::message::{Answer, Handler, LARGE, Limits, Message, Reply, Shared};
+use sockeye_proto::{Abandoned, Peer, Promise, Protocol, Ticket, Time};
 
 use super::respond::{Error, Kind, Later, Request, Respond, Why};
 
@@ -43,6 +43,11 @@ impl<R: Respond> Handler for Adapter<R> {
         let deadline = Some(reply.deadline()).filter(|deadline| *deadline != Time::NEVER);
         let time_left = deadline.map(|deadline| deadline - reply.now());
         let request = Request { message, peer: *peer, time_left };
+        if request.message.content.len() > LARGE {
+            let (respond, promise) = (self.respond.clone(), reply.promise());
+            reply.spawn(Box::new(move || respond_elsewhere(&respond, request, promise)));
+            return reply.later();
+        }
         match self.respond.respond(request).0 {
             Kind::Now(answer) => send(reply, answer),
             Kind::Later(take) => {
@@ -68,6 +73,15 @@ impl<R: Respond> Handler for Adapter<R> {
             Some(answer) => send(reply, *answer),
             None => reply.fail("whoever had to answer has given up"),
         }
+    }
+}
+
+/// Has a request answered by a thread of the pool, which may read its content.
+fn respond_elsewhere<R: Respond>(respond: &R, request: Request, promise: Promise) {
+    match respond.respond(request).0 {
+        Kind::Now(answer) => promise.keep(Box::new(answer)),
+        Kind::Later(take) => take(Later::new(promise)),
+        Kind::Run(work) => promise.keep(Box::new(work())),
     }
 }
 

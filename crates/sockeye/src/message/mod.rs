@@ -70,7 +70,7 @@ use std::num::NonZeroUsize;
 
 use sockeye_engine::{Config, ListenAddr, usable_cores};
 pub use sockeye_proto::message::text::{BadText, Encoding};
-pub use sockeye_proto::message::{ContentError, JSON, Limits, Message};
+pub use sockeye_proto::message::{ContentError, JSON, LARGE, Limits, Message};
 
 pub use self::respond::{Error, Later, Request, Respond, Response};
 pub use crate::serving::{ServeError, Serving};

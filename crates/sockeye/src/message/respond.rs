@@ -23,9 +23,12 @@ pub struct Request {
 /// [`Error`], a `Result` of them, or a [`Response`]; or a value of one's own.
 ///
 /// Each of a server's threads has a clone, and one answers at a time there: an answer that has to
-/// wait for something is a [`Response::later`] or a [`Response::run`].
+/// wait for something is a [`Response::later`] or a [`Response::run`]. A request whose content is
+/// larger than [`LARGE`](super::LARGE) is answered by one of the threads that [`Response::run`] has, so that reading
+/// it holds up nobody.
 ///
-/// A panic ends the connection whose request it was, and nothing else.
+/// A panic ends the connection whose request it was, and nothing else; on such a thread it is
+/// answered with an error, `internal`.
 pub trait Respond: Clone + Send + Sync + 'static {
     /// Answers `request`.
     fn respond(&self, request: Request) -> Response;

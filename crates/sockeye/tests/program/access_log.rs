@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::support::{Folder, Running, run, text};
+use crate::support::{Folder, Running, run, sockeye_with_small_files, text};
 
 /// A server of `folder` that logs, with more flags.
 fn start(folder: &Folder, log: &str, flags: &[&str]) -> Running {
@@ -172,6 +172,26 @@ fn with_a_hyphen_it_goes_to_standard_error() {
     let said = stop(server);
     let line = said.lines().find(|line| line.starts_with('{')).unwrap();
     assert_eq!(serde_json::from_str::<Value>(line).unwrap()["status"], 200);
+}
+
+/// As one on a full disk. The signal that comes with the limit would end the process.
+#[test]
+fn a_log_that_may_not_grow_loses_lines_and_stops_nothing() {
+    let folder = Folder::new();
+    folder.write("index.html", b"hello");
+    let older = "an older line\n".repeat(100);
+    folder.write("log", older.as_bytes());
+    let log = folder.join("log");
+    let flags = ["--listen", "127.0.0.1:0", "--access-log", &log];
+    let args = [&["http", folder.text()], &flags[..]].concat();
+    let mut server = Running::start_by(&mut sockeye_with_small_files(&args, None));
+    assert!(ask(&server, &last("/")).ends_with("hello"));
+    let said = server.next_line();
+    assert!(said.contains("WARN not in the access log"), "{said}");
+    assert!(said.contains("File too large") && said.contains("lines=1"), "{said}");
+    assert!(ask(&server, &last("/")).ends_with("hello"));
+    stop(server);
+    assert_eq!(std::fs::read_to_string(&log).unwrap(), older);
 }
 
 #[test]

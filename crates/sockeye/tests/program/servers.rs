@@ -8,7 +8,7 @@ use std::thread;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::{Folder, Running, run, sockeye, text};
+use crate::support::{Folder, Running, run, sockeye, sockeye_with_small_files, text};
 
 const ANY_PORT: [&str; 2] = ["--listen", "127.0.0.1:0"];
 
@@ -111,6 +111,29 @@ fn flags_come_from_the_environment_too() {
     let mut command = sockeye(&["echo"]);
     let server = Running::start_by(command.env("SOCKEYE_LISTEN", "127.0.0.1:0"));
     assert_ne!(server.address().port(), 65432);
+}
+
+/// The signal that comes with the limit would end the process.
+#[test]
+fn a_standard_error_that_may_not_grow_stops_nothing() {
+    let folder = Folder::new();
+    let older = "an older line\n".repeat(100);
+    folder.write("log", older.as_bytes());
+    let log = folder.join("log");
+    let args = [&["echo", "--log", "debug"], &ANY_PORT[..]].concat();
+    let mut server = Running::start_by(&mut sockeye_with_small_files(&args, Some(&log)));
+    for _ in 0..2 {
+        let mut peer = server.connect();
+        peer.write_all(b"hello").unwrap();
+        peer.shutdown(Shutdown::Write).unwrap();
+        let mut echoed = String::new();
+        peer.read_to_string(&mut echoed).unwrap();
+        assert_eq!(echoed, "hello");
+    }
+    // It says that it drains, and waits until that is written or lost.
+    server.signal(Signal::TERM);
+    assert_eq!(server.end().0, Some(0));
+    assert_eq!(std::fs::read_to_string(&log).unwrap(), older);
 }
 
 #[test]

@@ -20,6 +20,21 @@ pub(crate) fn sockeye(args: &[&str]) -> Command {
     command
 }
 
+/// The program, which may not make a file larger than 1 KiB. Its standard error goes to `stderr`,
+/// where that is a file.
+pub(crate) fn sockeye_with_small_files(args: &[&str], stderr: Option<&str>) -> Command {
+    let plain = sockeye(args);
+    let mut command = Command::new("sh");
+    let to = stderr.map_or("", |_| "2>>\"$STDERR\"");
+    command.arg("-c").arg(format!("ulimit -f 1; exec \"$0\" \"$@\" {to}"));
+    command.arg(plain.get_program()).args(plain.get_args());
+    command.envs(stderr.map(|path| ("STDERR", path)));
+    for (name, _) in plain.get_envs() {
+        command.env_remove(name);
+    }
+    command
+}
+
 /// Runs the program to its end, with nothing on standard input.
 pub(crate) fn run(args: &[&str]) -> Output {
     sockeye(args).stdin(Stdio::null()).output().unwrap()

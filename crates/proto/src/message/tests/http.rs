@@ -7,7 +7,7 @@ use crate::{End, http1};
 
 const DATE: &str = "Date: Wed, 21 Oct 2015 07:28:00 GMT\r\n";
 
-fn over_http<H: Handler + 'static>(limits: Limits, handler: H) -> Harness {
+pub(super) fn over_http<H: Handler + 'static>(limits: Limits, handler: H) -> Harness {
     let shared = Rc::new(http1::Shared::new(limits.http()));
     let peer = Peer { address: crate::Address::Unix, via: 0 };
     Harness::new(http1::Server::new(shared, Http::new(Rc::new(limits), peer, handler)))
@@ -17,13 +17,13 @@ fn connect() -> Harness {
     over_http(Limits::default(), Reference::default())
 }
 
-fn post(fields: &str, content: &[u8]) -> Vec<u8> {
+pub(super) fn post(fields: &str, content: &[u8]) -> Vec<u8> {
     let len = content.len();
     let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {len}\r\n{fields}\r\n");
     [head.as_bytes(), content].concat()
 }
 
-fn chunked(fields: &str, chunks: &[&[u8]]) -> Vec<u8> {
+pub(super) fn chunked(fields: &str, chunks: &[&[u8]]) -> Vec<u8> {
     let head = format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n{fields}\r\n");
     let mut request = head.into_bytes();
     for chunk in chunks {
@@ -37,15 +37,15 @@ fn chunked(fields: &str, chunks: &[&[u8]]) -> Vec<u8> {
 
 /// A reply: its status, its fields, its content.
 #[derive(Debug, PartialEq, Eq)]
-struct Heard {
-    status: u16,
+pub(super) struct Heard {
+    pub(super) status: u16,
     fields: String,
     content: Vec<u8>,
 }
 
 impl Heard {
     /// The replies in `output`, each of them with a length.
-    fn all(mut output: &[u8]) -> Vec<Self> {
+    pub(super) fn all(mut output: &[u8]) -> Vec<Self> {
         let mut heard = Vec::new();
         while !output.is_empty() {
             let end = output.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
@@ -63,11 +63,11 @@ impl Heard {
         heard
     }
 
-    fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         serde_json::from_slice(&self.content).expect("JSON")
     }
 
-    fn code(&self) -> String {
+    pub(super) fn code(&self) -> String {
         assert!(self.json()["result"].as_str().unwrap().starts_with("Error: "));
         self.json()["error"]["code"].as_str().unwrap().to_owned()
     }

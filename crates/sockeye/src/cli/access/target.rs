@@ -48,7 +48,8 @@ fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).mode(0o640).open(path)
 }
 
-/// As `write_all`; behind a line that was torn by an error, the next one begins on a new line.
+/// As `write_all`; behind a line that was torn by an error (a full disk, a limit on the file's
+/// size), the next one begins on a new line.
 fn write_whole(file: &mut impl Write, lines: &[u8], torn: &mut bool) -> io::Result<()> {
     if *torn {
         file.write_all(b"\n")?;
