@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use sockeye_engine::Service;
 use sockeye_proto::message::{Answer, Handler, LARGE, Limits, Message, Reply, Shared};
-use sockeye_proto::{Abandoned, Peer, Promise, Protocol, Ticket, Time};
+use sockeye_proto::{Abandoned, Client, Job, JobKind, Peer, Promise, Protocol, Ticket, Time};
 
 use super::respond::{Error, Kind, Later, Request, Respond, Why};
 
@@ -45,7 +45,9 @@ impl<R: Respond> Handler for Adapter<R> {
         let request = Request { message, peer: *peer, time_left };
         if request.message.content.len() > LARGE {
             let (respond, promise) = (self.respond.clone(), reply.promise());
-            reply.spawn(Box::new(move || respond_elsewhere(&respond, request, promise)));
+            let work = move || respond_elsewhere(&respond, request, promise);
+            // Refused, it is dropped, and its promise says so.
+            drop(reply.spawn(Job::new(JobKind::Other, Client::of(peer.address), work)));
             return reply.later();
         }
         match self.respond.respond(request).0 {
