@@ -98,13 +98,15 @@ pub(super) fn our_echo() -> Waiting {
     Waiting { url, _server: Some(server), _listener: None, _first: None }
 }
 
-/// Runs the command with the default, and then as it is. Says whether that ends first.
+/// Runs the command with the default, and meanwhile as it is, twice: the second run begins later
+/// than the default does, whoever is scheduled first. Says whether both end before the default.
 pub(super) fn ends_first(run: &Run<'_>, contents: &[&str], peer: fn() -> Waiting) -> String {
     let peer = peer();
     let args = [&[&*peer.url], contents].concat();
     let mut command = run.plain().command(&args);
     let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut with_default = command.spawn().unwrap();
+    run.run(&args);
     let printed = run.run(&args);
     let ended = with_default.try_wait().unwrap();
     let _ = with_default.kill();

@@ -246,8 +246,9 @@ pub(super) fn flood(command: &str, stream: &TcpStream) {
     thread::spawn(move || while stream.write_all(&requests).is_ok() {});
 }
 
-/// Begins the same on a connection of a server with the default, and then on one of this server.
-/// Says which of them is closed first.
+/// Begins the same on a connection of a server with the default, and then on two of this server, one
+/// after the other: the second begins later than the default does, whoever is scheduled first. Says
+/// whether both are closed before the one with the default.
 pub(super) fn closes_first(run: &Run<'_>, begin: fn(&str, &TcpStream)) -> String {
     let open = |run: &Run<'_>| {
         let server = run.start();
@@ -256,13 +257,11 @@ pub(super) fn closes_first(run: &Run<'_>, begin: fn(&str, &TcpStream)) -> String
         (server, stream)
     };
     let with_default = open(&run.plain());
-    let with_flag = open(run);
-    wait_for_close(&with_flag.1, None);
-    verdict(is_closed(&with_default.1))
-}
-
-fn verdict(the_default_has_ended: bool) -> String {
-    if the_default_has_ended { LATER.into() } else { FIRST.into() }
+    for _ in 0..2 {
+        let with_flag = open(run);
+        wait_for_close(&with_flag.1, None);
+    }
+    if is_closed(&with_default.1) { LATER.into() } else { FIRST.into() }
 }
 
 /// The same of a drain that a connection holds up.
