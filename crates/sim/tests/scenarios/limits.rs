@@ -167,7 +167,7 @@ fn unused_input_is_held_up_to_its_limit_and_not_a_byte_beyond() {
     assert_eq!(Config::default().max_unused_input, 1 << 20);
     seeds(0..100, |seed| {
         let mut rng = Rng::new(seed);
-        let limit = rng.between(1, 20_000);
+        let limit = rng.between(1, 4_000);
         for (sent, closed) in [(limit, 0), (limit + 1, 1)] {
             let mut world = World::new(seed, Faults::gentle(&mut rng));
             let config = Config { max_unused_input: limit, ..Config::default() };
