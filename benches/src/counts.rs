@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! sockeye-benches counts            # shows them beside what is recorded in benches/counts.txt
-//! sockeye-benches counts --check    # fails where one has grown by more than 5 %
+//! sockeye-benches counts --check    # fails where one has grown by more than 5 %, or exceeds a
+//!                                   # ceiling of benches/baseline.txt
 //! sockeye-benches counts --write    # records them; say why in the commit
 //! sockeye-benches counts profile small    # where a row's instructions go
 //! ```
@@ -20,13 +21,18 @@
 //!
 //! What it leaves out: the kernel's share, which is most of the time.
 
+mod baseline;
 mod callgrind;
 mod record;
 mod scene;
 mod whole;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
+use baseline::Baseline;
 use record::Counts;
 
 use crate::{
@@ -45,7 +51,7 @@ const MOST: usize = 40;
 /// Counts, and shows, checks or records.
 pub(crate) fn run(words: &[String]) -> Result<ExitCode> {
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => show(&measure()?),
+        [] => show(&measure()?, &kept()?),
         ["--check"] => return check(&measure()?),
         ["--write"] => std::fs::write(path(), measure()?.text())?,
         ["profile", name] => {
@@ -65,9 +71,15 @@ fn path() -> PathBuf {
 }
 
 fn recorded() -> Result<Counts> {
-    let path = path();
-    let text = std::fs::read_to_string(&path);
-    Counts::read(&text.map_err(|error| format!("{}: {error}", path.display()))?)
+    Counts::read(&text(&path())?)
+}
+
+fn kept() -> Result<Baseline> {
+    Baseline::read(&text(&path().with_file_name("baseline.txt"))?)
+}
+
+fn text(path: &Path) -> Result<String> {
+    Ok(std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?)
 }
 
 fn measure() -> Result<Counts> {
@@ -112,27 +124,40 @@ fn named(name: &str) -> Result<&'static Row> {
     row.ok_or_else(|| format!("there is no row {name}").into())
 }
 
-fn show(counts: &Counts) {
+/// Prints what was counted, what is recorded, and the baseline.
+fn show(counts: &Counts, baseline: &Baseline) {
     let old = recorded().unwrap_or_default();
+    println!("{:<24} {:>10}   {:>16}   {:>10}", "", "now", "recorded", "baseline");
     for (name, value) in counts.all() {
         let old = old.get(name).map_or_else(|| "nothing recorded".into(), |old| old.to_string());
-        println!("{name:<24} {value:>10}   {old:>10}");
+        let first = baseline.get(name).map(|first| first.to_string()).unwrap_or_default();
+        println!("{name:<24} {value:>10}   {old:>16}   {first:>10}");
     }
 }
 
-/// Fails where a figure has grown, or is not recorded.
+/// Fails where a figure has grown, is not recorded, or exceeds the baseline's ceiling.
 fn check(counts: &Counts) -> Result<ExitCode> {
-    show(counts);
+    let baseline = kept()?;
+    show(counts, &baseline);
     let grown = counts.grown(&recorded()?, GROWTH);
     for line in &grown {
         eprintln!("grown: {line}");
     }
-    if grown.is_empty() {
-        return Ok(ExitCode::SUCCESS);
+    if !grown.is_empty() {
+        eprintln!(
+            "A request costs more than benches/counts.txt says. If that is worth it, record it by\n  \
+             cargo run --release -p sockeye-benches -- counts --write\nand say why in the commit."
+        );
     }
-    eprintln!(
-        "A request costs more than benches/counts.txt says. If that is worth it, record it by\n  \
-         cargo run --release -p sockeye-benches -- counts --write\nand say why in the commit."
-    );
-    Ok(ExitCode::FAILURE)
+    let exceeded = baseline.exceeded(counts);
+    for line in &exceeded {
+        eprintln!("baseline: {line}");
+    }
+    if !exceeded.is_empty() {
+        eprintln!(
+            "A request costs more than benches/baseline.txt allows, and --write doesn't change \
+             that: see CONTRIBUTING.md."
+        );
+    }
+    Ok(if grown.is_empty() && exceeded.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

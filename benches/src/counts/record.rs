@@ -10,6 +10,9 @@ const HEAD: &str = "\
 # CI fails when a figure grows by more than 5 %. A commit that changes this file says why.
 ";
 
+/// So much of a call or an allocation is that of something else, now and then.
+pub(super) const NOISE: f64 = 0.05;
+
 /// Figures by their names.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Counts(BTreeMap<String, f64>);
@@ -49,8 +52,6 @@ impl Counts {
 
     /// What is more than `growth` times what was recorded, or was not recorded, as sentences.
     pub(super) fn grown(&self, recorded: &Self, growth: f64) -> Vec<String> {
-        /// So much of a call or an allocation is that of something else, now and then.
-        const NOISE: f64 = 0.05;
         self.all()
             .filter_map(|(name, figure)| match recorded.get(name) {
                 None => Some(format!("{name} is {figure}, and nothing is recorded")),

@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use sockeye_engine::driver::{Bound, Driver, Epoll, Target};
+use sockeye_engine::driver::{Bound, Driver, Epoll, Target, bind_all};
 use sockeye_engine::{
-    Census, Config, ListenAddr, Mailbox, Pool, Running, Server, Shard, ShardParts, run_client,
+    Census, Config, Handover, Inbox, ListenAddr, Mailbox, Pool, Running, Server, Shard, ShardParts,
+    run_client,
 };
 use sockeye_proto::echo::Echo;
 use sockeye_proto::{End, Event, Fault, Peer, Protocol, Time, Took, Turn};
@@ -293,4 +294,37 @@ fn a_turn_with_nothing_to_wait_for_ends_at_the_time_that_it_was_given() {
     while shard.driver().now() < until {
         shard.turn_until(until).unwrap();
     }
+}
+
+/// The other shards may be gone already: what they are handed then, nobody takes.
+#[test]
+fn a_draining_shard_hands_no_connection_to_another_one() {
+    let any_port = [ListenAddr::Host("127.0.0.1".into(), 0)];
+    let bound = bind_all(&any_port, NonZeroUsize::MIN).unwrap().remove(0);
+    let Bound::Ip(address) = bound.bound else { panic!("TCP was asked for") };
+    let driver = Epoll::new().unwrap();
+    let mailbox = Arc::new(Mailbox::new(driver.waker()));
+    let inboxes = [Inbox::new(driver.waker()), Inbox::new(driver.waker())];
+    let census = Arc::new(Census::default());
+    let mut shard = Shard::new(ShardParts {
+        driver,
+        listeners: bound.listeners.into_iter().map(|listener| (0, listener)).collect(),
+        service: Box::new(echo),
+        config: Arc::new(Config::default()),
+        census: Arc::clone(&census),
+        mailbox,
+        spawn: Arc::new(Pool::new(NonZeroUsize::MIN)),
+        // The other shard is the next one, and has ended: its inbox is never looked at.
+        handover: Some(Handover { inboxes: inboxes.into(), own: 0, next: 1 }),
+    })
+    .unwrap();
+    let mut late = TcpStream::connect(address).unwrap();
+    shard.drain();
+    assert_eq!(shard.tally().accepted, 1);
+    late.shutdown(Shutdown::Write).unwrap();
+    while !shard.is_done() {
+        shard.turn().unwrap();
+    }
+    assert_eq!(late.read(&mut [0]).unwrap(), 0, "it ends in order");
+    assert_eq!((shard.tally().cut, census.total()), (0, 0));
 }

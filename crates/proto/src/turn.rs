@@ -289,3 +289,57 @@ impl fmt::Debug for Turn<'_> {
         f.debug_struct("Turn").field("now", &self.now).field("asks", &self.asks).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::harness::Harness;
+    use crate::{Event, Fault, Took};
+
+    /// Writes one-byte pieces until the output is full, each time there is room, up to a total.
+    struct Pieces {
+        left: usize,
+    }
+
+    impl Pieces {
+        fn write(&mut self, turn: &mut Turn<'_>) {
+            while self.left > 0 && !turn.is_full() {
+                turn.out.write_shared(Bytes::from_static(b"x"));
+                self.left -= 1;
+            }
+            assert!(turn.out.pieces() <= Output::MAX_PIECES, "{} pieces", turn.out.pieces());
+            if self.left > 0 {
+                turn.want_room();
+            }
+        }
+    }
+
+    impl Protocol for Pieces {
+        fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
+            self.write(turn);
+            Ok(Took::more(input.len()))
+        }
+
+        fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
+            if let Event::Room = event {
+                self.write(turn);
+            }
+            Ok(())
+        }
+
+        fn deadline(&self) -> Option<Time> {
+            None
+        }
+    }
+
+    #[test]
+    fn an_output_of_many_small_pieces_is_full_long_before_its_bytes_are() {
+        let left = 3 * Output::MAX_PIECES + 1;
+        let mut harness = Harness::new(Pieces { left });
+        harness.input(b"!");
+        assert_eq!(harness.held(), Output::MAX_PIECES, "a piece has one byte");
+        assert_eq!(harness.output().len(), left, "the rest follows when there is room");
+    }
+}

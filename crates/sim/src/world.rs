@@ -177,6 +177,11 @@ impl World {
         self.seats[id.0].drain();
     }
 
+    /// Tells a shard to drain between its turns, by a call, without a look at the clock before.
+    pub fn drain_between_turns(&mut self, id: ShardId) {
+        self.seats[id.0].drain_now();
+    }
+
     // ---- time ----
 
     /// The virtual time.
@@ -333,6 +338,10 @@ impl Seat {
     fn drain(&mut self) {
         // As its mailbox would: after it has looked at the clock.
         self.shard.turn().expect("the simulated poller doesn't fail");
+        self.drain_now();
+    }
+
+    fn drain_now(&mut self) {
         self.shard.drain();
         self.draining = true;
         self.vigil.stir();

@@ -224,6 +224,26 @@ fn a_file_that_changes_while_it_is_packed_is_not_kept_packed() {
     assert_eq!((said(&got), &*content(&got)), ((200, Some("zstd"), VARY), second.as_bytes()));
 }
 
+/// The old file's compressed form comes last, when another connection has found the new file.
+#[test]
+fn an_old_compressed_form_does_not_replace_a_newer_file() {
+    let (first, second) = (text(5000), text(5000).replace("This", "That"));
+    let (store, site) = memory(&[("page.html", &first)]);
+    let (mut early, mut late) = (Client::new(&site), Client::new(&site));
+    early.get("/page.html");
+    early.ask("GET", "/page.html", BROWSER);
+    store.replace("page.html", &*second);
+    store.pass(1_000_000);
+    late.pass(1000);
+    assert_eq!(late.get("/page.html").text(), second);
+    assert_eq!(early.0.run_jobs(), 1, "the compression that began before the change");
+    assert_eq!(content(&early.answered().unwrap()), first.as_bytes());
+    for fields in ["", BROWSER] {
+        let got = late.request("GET", "/page.html", fields);
+        assert!(content(&got) == second.as_bytes(), "the old content is back: {}", got.head);
+    }
+}
+
 #[test]
 fn those_who_ask_for_the_same_coding_wait_for_one_packing() {
     let page = text(5000);

@@ -122,6 +122,28 @@ fn what_does_not_end_is_cut_at_the_deadline_and_counted() {
     });
 }
 
+/// A shard that nothing has woken for a while has an old time. The drain deadline counts from the
+/// call all the same.
+#[test]
+fn the_drain_deadline_counts_from_the_call_however_long_ago_the_last_turn_was() {
+    seeds(0..50, |seed| {
+        let mut world = World::new(seed, Faults::none());
+        let (deaf, logs) = service(|_| Deaf);
+        let server = world.server(&[here()], Config::default(), deaf);
+        world.peer(&here(), Script::new().send("stop, please"));
+        world.run(secs(1));
+        let before = world.shard(server).tally().clone();
+        world.run(secs(500));
+        let start = world.now();
+        world.drain_between_turns(server);
+        assert!(world.run_until(secs(60), |world| world.shard(server).is_done()));
+        assert_eq!(world.now().since(start), secs(30));
+        assert_eq!((before.cut, world.shard(server).tally().cut), (0, 1));
+        world.finish();
+        check(&logs.borrow());
+    });
+}
+
 #[test]
 fn who_waits_in_the_queue_is_let_in_before_it_closes() {
     seeds(0..100, |seed| {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sockeye_engine::{Census, Config};
 use sockeye_proto::echo::Echo;
-use sockeye_proto::{Event, Fault, Peer, Protocol, Time, Took, Turn};
+use sockeye_proto::{End, Event, Fault, Peer, Protocol, Time, Took, Turn};
 use sockeye_sim::{Faults, Outcome, PeerId, Rng, Script, World, seeds};
 
 use crate::watched::{check, service};
@@ -139,5 +139,47 @@ fn a_panic_ends_one_conversation_alone() {
         assert!(b"and now: ".starts_with(&world.heard(bad).bytes));
         assert_eq!(world.shard(server).tally().closed_for("panicked"), 1);
         world.finish();
+    });
+}
+
+/// Uses no input, and waits for more.
+struct Hoarder;
+
+impl Protocol for Hoarder {
+    fn on_bytes(&mut self, _: &[u8], _: &mut Turn<'_>) -> Result<Took, Fault> {
+        Ok(Took::more(0))
+    }
+
+    fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        if let Event::Eof { .. } = event {
+            turn.end(End::Finish);
+        }
+        Ok(())
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        None
+    }
+}
+
+#[test]
+fn unused_input_is_held_up_to_its_limit_and_not_a_byte_beyond() {
+    assert_eq!(Config::default().max_unused_input, 1 << 20);
+    seeds(0..100, |seed| {
+        let mut rng = Rng::new(seed);
+        let limit = rng.between(1, 4_000);
+        for (sent, closed) in [(limit, 0), (limit + 1, 1)] {
+            let mut world = World::new(seed, Faults::gentle(&mut rng));
+            let config = Config { max_unused_input: limit, ..Config::default() };
+            let (hoarders, logs) = service(|_| Hoarder);
+            let server = world.server(&[here()], config, hoarders);
+            world.peer(&here(), Script::new().send(vec![b'x'; sent]).finish());
+            world.settle();
+            let tally = world.shard(server).tally();
+            assert_eq!(tally.closed_for("unused_input_limit"), closed, "{sent} of {limit} bytes");
+            assert_eq!(tally.closed_in_all(), 1);
+            world.finish();
+            check(&logs.borrow());
+        }
     });
 }

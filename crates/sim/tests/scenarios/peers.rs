@@ -1,6 +1,7 @@
 //! Peers that read slowly, not at all, or reset.
 
 use sockeye_engine::{Config, Linger};
+use sockeye_proto::End;
 use sockeye_proto::echo::Echo;
 use sockeye_sim::{Faults, Outcome, Rng, Script, World, seeds};
 
@@ -107,14 +108,15 @@ fn a_reset_in_the_middle_disturbs_nobody_else() {
 mod curt {
     use sockeye_proto::{End, Event, Fault, Protocol, Time, Took, Turn};
 
-    pub(super) struct Curt;
+    /// With how it ends.
+    pub(super) struct Curt(pub(super) End);
 
     pub(super) const REPLY: &[u8] = b"too much, thank you";
 
     impl Protocol for Curt {
         fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
             turn.out.write(REPLY);
-            turn.end(End::Linger);
+            turn.end(self.0);
             Ok(Took::more(input.len().min(1)))
         }
 
@@ -139,7 +141,7 @@ fn a_peer_that_is_still_sending_reads_the_reply() {
         let delay = secs(1) / 1000;
         let faults = Faults { delay, stall: 0, ..tight(&mut rng) };
         let mut world = World::new(seed, faults);
-        let (curts, logs) = service(|_| curt::Curt);
+        let (curts, logs) = service(|_| curt::Curt(End::Linger));
         world.server(&[here()], Config::default(), curts);
         let count = rng.between(1, 50_000);
         let peer = world.peer(&here(), Script::new().send(rng.bytes(count)).finish());
@@ -157,7 +159,7 @@ fn lingering_has_an_end() {
         let mut rng = Rng::new(seed);
         let faults = tight(&mut rng);
         let mut world = World::new(seed, faults);
-        let (curts, logs) = service(|_| curt::Curt);
+        let (curts, logs) = service(|_| curt::Curt(End::Linger));
         let linger = Linger { bytes: 5000, ..Linger::default() };
         let server = world.server(&[here()], Config { linger, ..Config::default() }, curts);
         // One says nothing more, one says too much, one goes on for ever, byte by byte.
@@ -171,6 +173,60 @@ fn lingering_has_an_end() {
             shard.tally().accepted == 3 && shard.connections() == 0
         };
         assert!(world.run_until(secs(60), gone), "something lingers on");
+        world.finish();
+        check(&logs.borrow());
+    });
+}
+
+/// Each limit alone, with the others out of reach.
+#[test]
+fn every_limit_of_lingering_ends_it() {
+    let never = Linger { bytes: u64::MAX, quiet: secs(1000), total: secs(1000) };
+    let quiet = Linger { quiet: secs(2), ..never.clone() };
+    let drip = |count| (0..count).fold(Script::new(), |script, _| script.send("y").wait(secs(1)));
+    let stay = |script: Script| script.wait(secs(900));
+    let table = [
+        ("quiet", quiet.clone(), stay(Script::new().send("x")), 2..4),
+        (
+            "bytes",
+            Linger { bytes: 5000, ..never.clone() },
+            stay(Script::new().send([0; 9000])),
+            0..2,
+        ),
+        ("total", Linger { total: secs(5), ..never }, drip(500), 5..7),
+        ("quiet, after the last byte", quiet, stay(drip(10)), 11..13),
+    ];
+    seeds(0..50, |seed| {
+        for (name, linger, script, lasts) in &table {
+            let mut rng = Rng::new(seed);
+            let faults = Faults { delay: secs(1) / 1000, ..tight(&mut rng) };
+            let mut world = World::new(seed, faults);
+            let (curts, logs) = service(|_| curt::Curt(End::Linger));
+            let config = Config { linger: linger.clone(), ..Config::default() };
+            let server = world.server(&[here()], config, curts);
+            let start = world.now();
+            world.peer(&here(), script.clone());
+            world.run_until(secs(800), |world| world.shard(server).tally().closed_in_all() == 1);
+            let lasted = world.now().since(start);
+            assert!((secs(lasts.start)..secs(lasts.end)).contains(&lasted), "{name}: {lasted:?}");
+            world.finish();
+            check(&logs.borrow());
+        }
+    });
+}
+
+/// All of the peer's bytes have arrived, and only the first buffer of them was read. To close then
+/// would reset the connection.
+#[test]
+fn a_protocol_that_closes_above_unread_input_lingers() {
+    seeds(0..50, |seed| {
+        let mut world = World::new(seed, Faults { scratch: 256, ..Faults::none() });
+        let (curts, logs) = service(|_| curt::Curt(End::Close));
+        world.server(&[here()], Config::default(), curts);
+        let peer = world.peer(&here(), Script::new().send([0; 1000]).finish());
+        world.settle();
+        let heard = world.heard(peer);
+        assert_eq!(heard.bytes, curt::REPLY, "{:?}", heard.outcome);
         world.finish();
         check(&logs.borrow());
     });

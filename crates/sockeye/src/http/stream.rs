@@ -238,3 +238,44 @@ where
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+    use std::sync::{Arc, mpsc};
+
+    use http::{Request, Response};
+    use sockeye_proto::harness::Harness;
+    use sockeye_proto::{Peer, http1};
+
+    use super::*;
+    use crate::http::{Body, Edge, Reply};
+
+    /// Whoever sends a piece may be overtaken, after it has looked whether the reply is over, by
+    /// what ends the reply and by the connection's next request.
+    #[test]
+    fn a_late_piece_of_an_older_reply_does_not_get_into_a_newer_one() {
+        let (out, senders) = mpsc::channel();
+        let edge = Edge::new(Arc::new(move |_: Request<Body>| {
+            let out = out.clone();
+            Reply::stream(Response::new(()), move |sender| out.send(sender).unwrap())
+        }));
+        let peer = Peer { address: sockeye_proto::Address::Unix, via: 0 };
+        let mut connection = Harness::new(http1::Server::new(Rc::default(), edge.handler(&peer)));
+        let request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        connection.input(request);
+        let Sender { remote, end, exchange, .. } = senders.recv().unwrap();
+        end.keep(Box::new(Finished { trailers: HeaderMap::new() }));
+        connection.deliver();
+        connection.input(request);
+        let newer = senders.recv().unwrap();
+        connection.output();
+
+        let late = Sent { exchange, piece: "old".into() };
+        assert!(remote.try_send(Box::new(late)).is_ok(), "the connection is there");
+        newer.try_send("new").unwrap();
+        newer.finish();
+        connection.deliver();
+        assert_eq!(connection.output(), b"3\r\nnew\r\n0\r\n\r\n");
+    }
+}

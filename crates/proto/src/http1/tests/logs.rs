@@ -311,6 +311,21 @@ fn a_client_that_reads_nothing_has_no_more_noted_than_there_is_room_for() {
 }
 
 #[test]
+fn long_requests_are_noted_up_to_256_kib_at_a_time() {
+    let (heard, mut client) = scene();
+    let path = format!("/{}", "x".repeat(4090));
+    let request = get(&path).replace("GET", "HEAD");
+    // The responses have no content: far less than an output's room.
+    let (asked, noted) = (200, "HEAD ".len() + path.len());
+    client.input(request.repeat(asked).as_bytes());
+    assert!(client.held() < Harness::ROOM / 4, "{}", client.held());
+    let answered = asked - client.unused() / request.len();
+    assert_eq!(answered, (256 * 1024_usize).div_ceil(noted));
+    client.output();
+    assert_eq!(heard.take().len(), asked, "all are answered as there is room again");
+}
+
+#[test]
 fn what_is_noted_is_kept_apart_however_replies_are_sent() {
     // The notes of a connection that always has something unsent move in their buffer.
     let (heard, mut client) = scene();

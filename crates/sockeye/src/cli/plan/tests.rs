@@ -68,6 +68,25 @@ fn flags_reach_the_plan() {
     assert_eq!(config.drain_timeout, Duration::from_secs(2));
 }
 
+/// Connections from loopback are never counted, so that the program can show this only from another
+/// address, which not every machine has.
+#[test]
+fn a_trusted_proxy_is_exempt_from_the_count_of_each_address() {
+    let folder = Folder::new("proxies");
+    let here = folder.0.to_str().unwrap();
+    let config = |flags: &[&str]| {
+        let line = [&["http", here, "--max-connections-per-address", "5"], flags].concat();
+        match plan(&line) {
+            Ok(Plan::Http(http)) => http.serve.config,
+            other => panic!("{other:?}"),
+        }
+    };
+    let trusted = config(&["--trusted-proxy", "10.0.0.0/8", "--trusted-proxy", "unix"]);
+    assert_eq!(trusted.uncounted, ["10.0.0.0/8".parse().unwrap()]);
+    assert_eq!(trusted.max_connections_per_address, 5);
+    assert!(config(&[]).uncounted.is_empty());
+}
+
 #[test]
 fn errors_say_what_is_wrong_and_what_there_is() {
     let folder = Folder::new("errors");

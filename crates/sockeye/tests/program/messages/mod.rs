@@ -1,6 +1,6 @@
 //! `sockeye message` and `sockeye send message://…`.
 
-mod frames;
+pub(crate) mod frames;
 mod http;
 mod send;
 mod send_faults;

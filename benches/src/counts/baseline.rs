@@ -1,0 +1,132 @@
+//! The baseline: the counts of one commit, and how far later ones may go from there.
+//!
+//! `counts.txt` follows the code: each commit may raise a figure by less than the check allows, and
+//! `--write` records whatever was measured. Many small steps would add up unseen. `baseline.txt` is
+//! written by hand and never by `--write`. Its lines:
+//!
+//! ```text
+//! small.instructions = 1576.17, at most 1655     # fails above 1655
+//! small.calls = 3                                # calls and allocations: fails above 3
+//! 16k.instructions = 1964.2                      # kept for comparison
+//! ```
+
+use std::collections::BTreeMap;
+
+use super::record::{Counts, NOISE};
+use crate::Result;
+
+/// Figures by their names.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Baseline(BTreeMap<String, Kept>);
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Kept {
+    figure: f64,
+    /// The ceiling that the line states.
+    at_most: Option<f64>,
+}
+
+impl Baseline {
+    pub(super) fn read(text: &str) -> Result<Self> {
+        let mut baseline = BTreeMap::new();
+        for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            let (name, rest) =
+                line.split_once(" = ").ok_or_else(|| format!("no figure: {line}"))?;
+            let (figure, at_most) = match rest.split_once(", at most ") {
+                Some((figure, ceiling)) => (figure, Some(ceiling.parse()?)),
+                None => (rest, None),
+            };
+            let kept = Kept { figure: figure.parse()?, at_most };
+            if baseline.insert(name.to_owned(), kept).is_some() {
+                return Err(format!("{name} is in the baseline twice").into());
+            }
+        }
+        Ok(Self(baseline))
+    }
+
+    /// The figure of `name`.
+    pub(super) fn get(&self, name: &str) -> Option<f64> {
+        self.0.get(name).map(|kept| kept.figure)
+    }
+
+    /// The highest figure that `name` may have, if it has a ceiling.
+    fn ceiling(name: &str, kept: Kept) -> Option<f64> {
+        let is_exact = name.ends_with(".calls") || name.ends_with(".allocations");
+        kept.at_most.or(is_exact.then_some(kept.figure + NOISE))
+    }
+
+    /// The ceilings that `counts` exceeds, and the figures that it lacks, as sentences.
+    pub(super) fn exceeded(&self, counts: &Counts) -> Vec<String> {
+        let sentence = |(name, kept): (&String, &Kept)| {
+            let Some(figure) = counts.get(name) else {
+                return Some(format!("{name} is no longer counted"));
+            };
+            let ceiling = Self::ceiling(name, *kept)?;
+            let limit = kept.at_most.unwrap_or(kept.figure);
+            (figure > ceiling).then(|| format!("{name} is {figure}; the baseline allows {limit}"))
+        };
+        self.0.iter().filter_map(sentence).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The ceilings of the project. Whoever changes one changes it here, too, and says why.
+    #[test]
+    fn the_baseline_has_its_ceilings_and_counts_all_that_is_recorded() {
+        let baseline = Baseline::read(include_str!("../../baseline.txt")).unwrap();
+        let stated: Vec<_> = baseline
+            .0
+            .iter()
+            .filter_map(|(name, kept)| Some((&**name, kept.figure, kept.at_most?)))
+            .collect();
+        assert_eq!(
+            stated,
+            [
+                ("browser.instructions", 1763.79, 1852.0),
+                ("pipelined.instructions", 973.4, 1022.0),
+                ("small.instructions", 1576.17, 1655.0),
+            ]
+        );
+        let exact = baseline.0.iter().filter(|(name, _)| !name.ends_with(".instructions"));
+        assert_eq!(
+            exact.count(),
+            11 + 10 + 1,
+            "allocations, calls, and an idle connection's bytes"
+        );
+    }
+
+    #[test]
+    fn what_exceeds_a_ceiling_or_is_missing_is_told() {
+        let baseline = Baseline::read(
+            "# A comment.\na.instructions = 100, at most 105\nb.instructions = 100\n\
+             c.calls = 3\nd.allocations = 0\ne.calls = 3\nf.bytes = 300\ng.calls = 1\n",
+        )
+        .unwrap();
+        assert_eq!(baseline.get("a.instructions"), Some(100.0));
+        let counts = |text: &str| Counts::read(text).unwrap();
+        let fine = "a.instructions = 105\nb.instructions = 900\nc.calls = 3.04\n\
+                    d.allocations = 0\ne.calls = 2\nf.bytes = 900\ng.calls = 1\nnew.calls = 9\n";
+        assert!(baseline.exceeded(&counts(fine)).is_empty());
+        let worse = "a.instructions = 105.1\nb.instructions = 900\nc.calls = 3.06\n\
+                     d.allocations = 1\ne.calls = 2\nf.bytes = 900\n";
+        assert_eq!(
+            baseline.exceeded(&counts(worse)),
+            [
+                "a.instructions is 105.1; the baseline allows 105",
+                "c.calls is 3.06; the baseline allows 3",
+                "d.allocations is 1; the baseline allows 0",
+                "g.calls is no longer counted",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_line_that_cannot_be_read_is_an_error() {
+        for text in ["a.calls", "a.calls = ", "a.calls = 1, at most x", "a.x = 1\na.x = 2"] {
+            assert!(Baseline::read(text).is_err(), "{text}");
+        }
+    }
+}

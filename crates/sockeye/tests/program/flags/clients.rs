@@ -1,0 +1,188 @@
+//! What shows the flags of clients.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::Stdio;
+use std::sync::mpsc;
+use std::thread;
+
+use serde_json::json;
+
+use super::Run;
+use super::servers::FIRST;
+use crate::messages::frames::{frame, read_frame};
+use crate::support::Running;
+
+fn echo() -> Running {
+    Running::start(&["echo", "--listen", "127.0.0.1:0"])
+}
+
+/// A peer that treats the n-th connection, from 0, as `act` says.
+fn peer(act: impl Fn(usize, TcpStream) + Send + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for (number, stream) in listener.incoming().enumerate() {
+            act(number, stream.unwrap());
+        }
+    });
+    address
+}
+
+/// Sends to our echo.
+pub(super) fn to_echo(run: &Run<'_>, contents: &[&str]) -> String {
+    let server = echo();
+    run.run(&[&[server.url()], contents].concat())
+}
+
+/// Sends to a server that answers each message with what it sees of it.
+pub(super) fn to_messages(run: &Run<'_>, contents: &[&str]) -> String {
+    let address = peer(|_, mut stream| {
+        while stream.peek(&mut [0]).is_ok_and(|count| count > 0) {
+            let request = read_frame(&mut stream);
+            let header = &request.header;
+            let seen = json!({
+                "type": header["content-type"],
+                "encoding": header["content-encoding"],
+                "connection": header["connection"],
+                "length": request.content.len(),
+            });
+            let mut extra = json!({});
+            if header["connection"] == "keep-alive" {
+                extra = json!({ "connection": "keep-alive", "id": header["id"] });
+            }
+            let reply = frame("text/json", "utf-8", extra, seen.to_string().as_bytes());
+            // One that has seen enough has gone.
+            let _ = stream.write_all(&reply);
+        }
+    });
+    run.run(&[&[&*format!("message://{address}")], contents].concat())
+}
+
+pub(super) fn output_of_message(run: &Run<'_>) -> String {
+    let printed = to_messages(run, &["x"]);
+    let written = fs::read_to_string(run.folder.join("out"));
+    written.unwrap_or_else(|_| format!("no file: {}", printed.replace("binary", "text")))
+}
+
+/// A peer for a test that waits for it: it lives as long as what this holds.
+pub(super) struct Waiting {
+    url: String,
+    _server: Option<Running>,
+    _listener: Option<TcpListener>,
+    _first: Option<TcpStream>,
+}
+
+/// Connects everybody, and says nothing.
+pub(super) fn silent_peer() -> Waiting {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("tcp://{}", listener.local_addr().unwrap());
+    Waiting { url, _server: None, _listener: Some(listener), _first: None }
+}
+
+/// Its queue is full: the kernel answers nobody who connects.
+pub(super) fn full_peer() -> Waiting {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    // To listen again sets the length of the queue: one connection fits.
+    rustix::net::listen(&listener, 0).unwrap();
+    let address = listener.local_addr().unwrap();
+    let first = TcpStream::connect(address).unwrap();
+    let url = format!("tcp://{address}");
+    Waiting { url, _server: None, _listener: Some(listener), _first: Some(first) }
+}
+
+pub(super) fn our_echo() -> Waiting {
+    let server = echo();
+    let url = server.url().to_owned();
+    Waiting { url, _server: Some(server), _listener: None, _first: None }
+}
+
+/// Runs the command with the default, and meanwhile as it is, twice: the second run begins later
+/// than the default does, whoever is scheduled first. Says whether both end before the default.
+pub(super) fn ends_first(run: &Run<'_>, contents: &[&str], peer: fn() -> Waiting) -> String {
+    let peer = peer();
+    let args = [&[&*peer.url], contents].concat();
+    let mut command = run.plain().command(&args);
+    let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut with_default = command.spawn().unwrap();
+    run.run(&args);
+    let printed = run.run(&args);
+    let ended = with_default.try_wait().unwrap();
+    let _ = with_default.kill();
+    let _ = with_default.wait();
+    if ended.is_none() { FIRST.into() } else { format!("the default ended first; {printed}") }
+}
+
+/// Loads our echo.
+pub(super) fn load_echo(run: &Run<'_>) -> String {
+    let server = echo();
+    run.run(&[server.url()])
+}
+
+/// What an echo is sent by default.
+const DOTS: usize = 64;
+
+/// Loads an echo that, but for the first connection, on which the reply is learned, waits for two
+/// requests before it answers.
+pub(super) fn load_in_pairs(run: &Run<'_>) -> String {
+    let address = peer(|number, mut stream| {
+        let mut bytes = vec![0; if number == 0 { DOTS } else { 2 * DOTS }];
+        if stream.read_exact(&mut bytes).is_ok() {
+            stream.write_all(&bytes).unwrap();
+        }
+    });
+    run.run(&[&format!("tcp://{address}"), "--requests", "2"])
+}
+
+/// Loads a server whose later replies have another content than the first.
+pub(super) fn load_falsified(run: &Run<'_>) -> String {
+    let address = peer(|number, stream| {
+        let content = if number == 0 { "ok" } else { "no" };
+        answer_all(stream, content, &mut String::new());
+    });
+    run.run(&[&format!("http://{address}/")])
+}
+
+/// Loads a server over HTTP. Returns the first request, and what was printed.
+pub(super) fn load_recorded(run: &Run<'_>) -> String {
+    let (sender, requests) = mpsc::channel();
+    let address = peer(move |_, stream| {
+        let mut request = String::new();
+        answer_all(stream, "ok", &mut request);
+        let _ = sender.send(request);
+    });
+    let printed = run.run(&[&format!("http://{address}/")]);
+    requests.recv().unwrap() + &printed
+}
+
+/// Answers all requests of a connection. Leaves the last one in `request`.
+fn answer_all(mut stream: TcpStream, content: &str, request: &mut String) {
+    let reply = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{content}", content.len());
+    let mut received = String::new();
+    let mut buffer = [0; 1024];
+    while let Ok(count @ 1..) = stream.read(&mut buffer) {
+        received.push_str(std::str::from_utf8(&buffer[..count]).unwrap());
+        if is_whole(&received) {
+            *request = std::mem::take(&mut received);
+            let _ = stream.write_all(reply.as_bytes());
+        }
+    }
+}
+
+/// Whether this is a request with its body.
+fn is_whole(request: &str) -> bool {
+    let Some((head, body)) = request.split_once("\r\n\r\n") else { return false };
+    if head.contains("chunked") {
+        return body.ends_with("0\r\n\r\n");
+    }
+    let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
+    body.len() == length.map_or(0, |length| length.parse().unwrap())
+}
+
+/// Loads a host where nobody listens, which a Unix socket may stand for.
+pub(super) fn load_socket(run: &Run<'_>) -> String {
+    let unix = format!("unix:{}", run.folder.join("socket"));
+    let _server = Running::start(&["http", run.folder.text(), "--listen", &unix]);
+    run.run(&["http://127.0.0.1:1/about"])
+}

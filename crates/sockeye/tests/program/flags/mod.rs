@@ -1,0 +1,212 @@
+//! Every flag of every command, through the program: what it does without the flag, with the flag,
+//! and with the flag's environment variable.
+//!
+//! To add a flag, add a row to [`rows`]. The tests fail while `--help` lists a flag without a row.
+
+mod clients;
+mod rows;
+mod servers;
+
+use std::collections::BTreeSet;
+use std::process::{Command, Stdio};
+
+use rustix::process::Signal;
+
+use crate::support::{Folder, Running, run, sockeye, text};
+
+/// The value of a flag that takes none.
+const SWITCH: &str = "";
+
+/// A flag, and what shows its effect. `{dir}` in a value stands for the row's own folder.
+struct Row {
+    flag: &'static str,
+    value: &'static str,
+    /// More flags, separated by spaces, which the run without the flag has as well.
+    base: &'static str,
+    /// Runs the program, and returns what it has seen.
+    probe: Probe,
+    /// What is seen without the flag; `None` where that would have to be waited for.
+    without: Option<&'static str>,
+    /// What is seen with the flag.
+    with: &'static str,
+}
+
+type Probe = fn(&Run<'_>) -> String;
+
+/// A flag that changes `without` to `with`.
+const fn row(
+    flag: &'static str,
+    value: &'static str,
+    probe: Probe,
+    without: &'static str,
+    with: &'static str,
+) -> Row {
+    Row { flag, value, base: "", probe, without: Some(without), with }
+}
+
+/// A flag whose default would have to be waited for: `with` must show that it is not the default.
+const fn only(flag: &'static str, value: &'static str, probe: Probe, with: &'static str) -> Row {
+    Row { flag, value, base: "", probe, without: None, with }
+}
+
+impl Row {
+    const fn base(mut self, base: &'static str) -> Self {
+        self.base = base;
+        self
+    }
+
+    fn variable(&self) -> String {
+        format!("SOCKEYE_{}", self.flag[2..].to_uppercase().replace('-', "_"))
+    }
+
+    /// Fails unless the flag has its effect, by whatever it is set.
+    fn check(&self, command: &'static str) {
+        let see = |by| {
+            let run = Run { command, row: self, by, folder: servers::site() };
+            (self.probe)(&run)
+        };
+        let name = format!("{command} {} {}", self.flag, self.value);
+        if let Some(without) = self.without {
+            let seen = see(By::Nothing);
+            assert!(seen.contains(without), "without {name}: {without:?} is not in {seen}");
+            assert!(!seen.contains(self.with), "without {name}: {:?} is in {seen}", self.with);
+        }
+        let with = self.with;
+        let seen = see(By::Flag);
+        assert!(seen.contains(with), "{name}: {with:?} is not in {seen}");
+        if has_variables(command) {
+            let (seen, variable) = (see(By::Environment), self.variable());
+            assert!(seen.contains(with), "{name} by {variable}: {with:?} is not in {seen}");
+        }
+    }
+}
+
+fn has_variables(command: &str) -> bool {
+    !matches!(command, "send" | "load")
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum By {
+    Nothing,
+    Flag,
+    Environment,
+}
+
+/// One run of a row's command.
+struct Run<'a> {
+    command: &'static str,
+    row: &'a Row,
+    by: By,
+    folder: Folder,
+}
+
+impl Run<'_> {
+    fn command(&self, args: &[&str]) -> Command {
+        let here = |text: &str| text.replace("{dir}", self.folder.text());
+        let mut command = sockeye(&[&[self.command], args].concat());
+        command.args(self.row.base.split_whitespace());
+        command.env("SOCKEYE_LISTEN", "127.0.0.1:0");
+        let value = here(self.row.value);
+        match self.by {
+            By::Nothing => {}
+            By::Flag if value == SWITCH => drop(command.arg(self.row.flag)),
+            By::Flag => drop(command.args([self.row.flag, &value])),
+            By::Environment if value == SWITCH => drop(command.env(self.row.variable(), "true")),
+            By::Environment => drop(command.env(self.row.variable(), value)),
+        }
+        command
+    }
+
+    /// The same without the flag, at the same place.
+    fn plain(&self) -> Self {
+        Self { by: By::Nothing, folder: servers::site(), ..*self }
+    }
+
+    fn is_plain(&self) -> bool {
+        self.by == By::Nothing
+    }
+
+    /// A server at a free port.
+    fn start(&self) -> Running {
+        Running::start_by(&mut self.server())
+    }
+
+    /// A server at this address.
+    fn start_at(&self, listen: &str) -> Running {
+        Running::start_by(self.server().env("SOCKEYE_LISTEN", listen))
+    }
+
+    fn server(&self) -> Command {
+        match self.command {
+            "http" => self.command(&[self.folder.text()]),
+            _ => self.command(&[]),
+        }
+    }
+
+    /// Runs to the end. Returns what was printed, and the exit code.
+    fn run(&self, args: &[&str]) -> String {
+        let output = self.command(args).stdin(Stdio::null()).output().unwrap();
+        let code = output.status.code();
+        format!("{}{}exit code {code:?}", text(&output.stdout), text(&output.stderr))
+    }
+}
+
+/// Stops a server in order. Returns what it has logged.
+fn stop(mut server: Running) -> String {
+    server.signal(Signal::TERM);
+    let (code, said) = server.end();
+    assert_eq!(code, Some(0), "{said}");
+    said
+}
+
+/// The long flags that the help of a command lists.
+fn listed(command: &str) -> BTreeSet<String> {
+    let help = text(&run(&[command, "--help"]).stdout);
+    let flags = help.lines().filter_map(|line| {
+        let line = line.trim_start();
+        let words = line.starts_with('-').then(|| line.split_whitespace())?;
+        let mut flags = words.filter(|word| word.starts_with("--"));
+        flags.next().map(str::to_owned)
+    });
+    flags.filter(|flag| flag != "--help").collect()
+}
+
+/// Checks all rows of a command, and that no flag lacks one.
+fn check(command: &'static str, tables: &[&[Row]]) {
+    let rows = || tables.iter().copied().flatten();
+    let with_row: BTreeSet<String> = rows().map(|row| row.flag.to_owned()).collect();
+    let listed = listed(command);
+    assert!(listed.len() > 5, "{command} --help: {listed:?}");
+    assert_eq!(listed, with_row, "flags of {command}: in its help, and in the table");
+    rows().for_each(|row| row.check(command));
+}
+
+#[test]
+fn every_flag_of_http_has_an_effect() {
+    check("http", &[rows::SERVER, rows::HTTP]);
+}
+
+#[test]
+fn every_flag_of_echo_has_an_effect() {
+    check("echo", &[rows::SERVER]);
+}
+
+#[test]
+fn every_flag_of_message_has_an_effect() {
+    check("message", &[rows::SERVER, rows::MESSAGE]);
+}
+
+#[test]
+fn explain_has_the_flags_of_http_and_answers_by_those_of_content() {
+    check("explain", &[rows::EXPLAIN]);
+}
+
+#[test]
+fn every_flag_of_send_has_an_effect() {
+    check("send", &[rows::SEND]);
+}
+
+#[test]
+fn every_flag_of_load_has_an_effect() {
+    check("load", &[rows::LOAD]);
+}

@@ -1,0 +1,138 @@
+//! The rows: each flag, a value, a probe, and what it sees without the flag and with it.
+
+use super::clients::*;
+use super::servers::*;
+use super::{Row, SWITCH, only, row};
+
+/// Flags of every server.
+pub(super) const SERVER: &[Row] = &[
+    row("--listen", "unix:{dir}/socket", |run| run.start().screen.join(" "), "://", "unix:"),
+    row("--workers", "13", listeners, "listeners", "13 listeners"),
+    row("--log", "debug", log_of_one, "stopped", "accepted"),
+    row("--max-connections", "1", two_at_once, "at once", "in turn")
+        .base("--log debug --workers 1"),
+    row("--max-connections-per-address", "1", two_of_one_address, "answered", "refused")
+        .base("--workers 1"),
+    only("--max-buffered", "64M", floods_without_reading, "all was read"),
+    only("--write-timeout", "50ms", |run| closes_first(run, flood), FIRST),
+    only("--idle-timeout", "50ms", |run| closes_first(run, silent), FIRST),
+    only("--drain-timeout", "20ms", drains_first, "1 connection cut, before the default"),
+];
+
+pub(super) const HTTP: &[Row] = &[
+    row("--listing", SWITCH, |run| get(run, "/sub/"), "404 Not Found", "200 OK"),
+    row("--spa", SWITCH, |run| get(run, "/any/page"), "404 Not Found", "the app"),
+    row("--no-clean-urls", SWITCH, |run| get(run, "/about"), "200 OK", "404 Not Found"),
+    row("--content-type", "*.foo: text/x-foo", |run| get(run, "/a.foo"), "octet-stream", "x-foo"),
+    row("--cache-control", "max-age=5", |run| get(run, "/a.css"), ": no-cache", ": max-age=5"),
+    row("--header", "X-Probe: 1", |run| get(run, "/a.css"), "200 OK", "X-Probe: 1"),
+    row("--no-security-headers", SWITCH, security_headers, "has nosniff", "has none"),
+    row("--cors", "*", |run| get(run, "/a.css"), "200 OK", "Access-Control-Allow-Origin: *"),
+    row("--hash-up-to", "1", |run| etags(run, get), "one ETag", "two ETags"),
+    row("--compress", "gzip", |run| get(run, "/a.css"), "Encoding: zstd", "Encoding: gzip"),
+    row("--compress-memory", "1", |run| encoding(run, "/a.css"), "encoded", "as it is"),
+    row("--no-precompressed", SWITCH, |run| encoding(run, "/xs.txt"), "encoded", "as it is")
+        .base("--compress none"),
+    row("--max-request-line", "20", |run| get(run, "/about?and=more"), "200 OK", "414 "),
+    row("--max-header", "100", |run| get(run, "/about"), "200 OK", "431 ")
+        .base("--max-request-line 100"),
+    row("--max-header-fields", "2", |run| get(run, "/about"), "200 OK", "431 "),
+    only("--head-timeout", "50ms", |run| closes_first(run, begin_of_head), FIRST),
+    row("--access-log", "{dir}/log", access_log, "no log", "\"GET /about HTTP/1.1\" 200"),
+    row("--access-log-format", "json", log_of_one, "] \"GET /about", "\"target\":\"/about\"")
+        .base("--access-log -"),
+    row("--trusted-proxy", "127.0.0.0/8", log_of_one, "127.0.0.1 - -", "198.51.100.9 - -")
+        .base("--access-log -"),
+    row("--trusted-proxy", "0.0.0.0/0", two_of_one_address, "refused", "answered")
+        .base("--max-connections-per-address 1 --workers 1"),
+];
+
+pub(super) const MESSAGE: &[Row] = &[
+    row("--answers", "{dir}/answers.json", search_one, "No match for 'one'.", "eins"),
+    row("--frames-only", SWITCH, |run| get(run, "/"), "HTTP/1.1 200 OK", "bad_header"),
+    row("--max-content", "1", search_one, "No match for 'one'.", "too_large"),
+    only("--header-timeout", "50ms", |run| closes_first(run, begin_of_header), FIRST),
+    only("--content-timeout", "50ms", |run| closes_first(run, begin_of_content), FIRST),
+];
+
+/// Those of `http`: the ones of content change the answer, the others are accepted.
+pub(super) const EXPLAIN: &[Row] = &[
+    row("--listing", SWITCH, |run| explain(run, "/sub/"), "404 Not Found", "200 OK"),
+    row("--spa", SWITCH, |run| explain(run, "/any/page"), "404 Not Found", "200 OK"),
+    row("--no-clean-urls", SWITCH, |run| explain(run, "/about"), "200 OK", "404 Not Found"),
+    row(
+        "--content-type",
+        "*.foo: text/x-foo",
+        |run| explain(run, "/a.foo"),
+        "octet-stream",
+        "x-foo",
+    ),
+    row("--cache-control", "max-age=5", |run| explain(run, "/a.css"), ": no-cache", ": max-age=5"),
+    row("--header", "X-Probe: 1", |run| explain(run, "/a.css"), "200 OK", "X-Probe: 1"),
+    row("--no-security-headers", SWITCH, no_security_headers_explained, "has nosniff", "has none"),
+    row("--cors", "*", |run| explain(run, "/a.css"), "200 OK", "Access-Control-Allow-Origin: *"),
+    row("--hash-up-to", "1", |run| etags(run, explain), "one ETag", "two ETags"),
+    row("--compress", "none", |run| varies(run, "/a.css"), "varies", "as it is"),
+    row("--compress-memory", "1", |run| varies(run, "/a.css"), "varies", "as it is"),
+    row("--no-precompressed", SWITCH, |run| varies(run, "/xs.txt"), "varies", "as it is")
+        .base("--compress none"),
+    only("--listen", ":0", is_explained, "200 OK"),
+    only("--workers", "2", is_explained, "200 OK"),
+    only("--log", "debug", is_explained, "200 OK"),
+    only("--max-connections", "1", is_explained, "200 OK"),
+    only("--max-connections-per-address", "1", is_explained, "200 OK"),
+    only("--max-buffered", "1", is_explained, "200 OK"),
+    only("--write-timeout", "1s", is_explained, "200 OK"),
+    only("--drain-timeout", "1s", is_explained, "200 OK"),
+    only("--max-request-line", "1", is_explained, "200 OK"),
+    only("--max-header", "1", is_explained, "200 OK"),
+    only("--max-header-fields", "1", is_explained, "200 OK"),
+    only("--head-timeout", "1s", is_explained, "200 OK"),
+    only("--idle-timeout", "1s", is_explained, "200 OK"),
+    only("--access-log", "-", is_explained, "200 OK"),
+    only("--access-log-format", "json", is_explained, "200 OK"),
+    only("--trusted-proxy", "unix", is_explained, "200 OK"),
+];
+
+pub(super) const SEND: &[Row] = &[
+    row("--connections", "3", |run| to_echo(run, &["hi"]), "hi", "connection 3: received"),
+    only("--timeout", "50ms", |run| ends_first(run, &["x"], silent_peer), FIRST),
+    only("--connect-timeout", "50ms", |run| ends_first(run, &["x"], full_peer), FIRST),
+    row("--log", "debug", |run| to_echo(run, &["hi"]), "1 finished", "closed"),
+    row("--type", "a/b", |run| to_messages(run, &["x"]), "binary/custom", "\"type\":\"a/b\""),
+    row("--encoding", "utf-16", |run| to_messages(run, &["[1]"]), "\"utf-8\"", "\"utf-16\""),
+    row("--file", "{dir}/one.txt", |run| to_messages(run, &[]), "\"length\":0", "\"length\":8"),
+    row("--keep-alive", SWITCH, |run| to_messages(run, &["x"]), "connection\":null", "keep-alive")
+        .base("--count 2"),
+    row("--count", "3", |run| to_messages(run, &["x"]), "1 message: 1 answered", "3 messages"),
+    row("--output", "{dir}/out", output_of_message, "no file", "binary/custom"),
+    row("--max-content", "1", |run| to_messages(run, &["x"]), "exit code Some(0)", "Some(1)"),
+];
+
+/// A load that is short and tells everything.
+const SHORT: &str = "--json --requests 30";
+const ALONE: &str = "--json --requests 4 --connections 1";
+
+pub(super) const LOAD: &[Row] = &[
+    row("--connections", "3", load_echo, "\"connected\": ", "\"connected\": 3,").base(SHORT),
+    row("--threads", "2", load_echo, "\"threads\": 1", "\"threads\": 2").base(SHORT),
+    only("--duration", "50ms", |run| ends_first(run, &[], our_echo), FIRST),
+    only("--requests", "7", load_echo, "\"replies\": 7,").base("--json"),
+    only("--pipeline", "2", load_in_pairs, "\"replies\": 2,").base("--json --connections 1"),
+    row("--close", SWITCH, load_echo, "\"connected\": 1,", "\"connected\": 4,").base(ALONE),
+    row("--requests-per-connection", "2", load_echo, "\"connected\": 1,", "\"connected\": 2,")
+        .base(ALONE),
+    row("--rate", "1k", load_echo, "\"rate\": null", "\"rate\": 1000").base(SHORT),
+    row("--verify", SWITCH, load_falsified, "\"errors\": {}", "\"different\"").base(ALONE),
+    only("--timeout", "50ms", |run| ends_first(run, &[], silent_peer), FIRST),
+    only("--connect-timeout", "50ms", |run| ends_first(run, &[], full_peer), FIRST),
+    row("--json", SWITCH, load_echo, "target  ", "\"targets\":").base("--requests 3"),
+    row("--log", "debug", load_echo, "exit code Some(0)", "closed").base(SHORT),
+    row("--method", "PUT", load_recorded, "GET / ", "PUT / ").base(ALONE),
+    row("--header", "X-Probe: 1", load_recorded, "GET / ", "X-Probe: 1\r\n").base(ALONE),
+    row("--body", "probe", load_recorded, "GET / ", "\r\n\r\nprobe").base(ALONE),
+    row("--body-file", "{dir}/one.txt", load_recorded, "GET / ", "\r\n\r\nthe same").base(ALONE),
+    row("--chunked", SWITCH, load_recorded, "Content-Length: 5", "5\r\nprobe\r\n0\r\n")
+        .base("--requests 1 --connections 1 --body probe"),
+    row("--unix-socket", "{dir}/socket", load_socket, "refused", "\"replies\": 4,").base(ALONE),
+];

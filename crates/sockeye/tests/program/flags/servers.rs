@@ -1,0 +1,302 @@
+//! What shows the flags of servers, and those of `explain`.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::{IpAddr, Shutdown, TcpStream, UdpSocket};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::thread;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::Signal;
+
+use super::{Run, stop};
+use crate::messages::frames::{frame, search};
+use crate::support::{Folder, Running};
+
+/// Whatever has a deadline of 50 ms is over before its like with the default, which is longer and
+/// began earlier.
+pub(super) const FIRST: &str = "ends before the default does";
+const LATER: &str = "lasts as long as with the default";
+
+/// A thousand times `x`, compressed by gzip.
+const XS_GZ: [u8; 29] = [
+    31, 139, 8, 0, 0, 0, 0, 0, 2, 3, 171, 168, 24, 5, 163, 96, 20, 12, 119, 0, 0, 230, 201, 65, 59,
+    232, 3, 0, 0,
+];
+
+/// What every run of a row finds in its folder.
+pub(super) fn site() -> Folder {
+    let folder = Folder::new();
+    folder.write("index.html", b"the app");
+    folder.write("about.html", b"about");
+    folder.write("a.foo", b"foo");
+    folder.write("a.css", "a { color: red }\n".repeat(200).as_bytes());
+    folder.write("one.txt", b"the same");
+    folder.write("two.txt", b"the same");
+    folder.write("xs.txt", &[b'x'; 1000]);
+    folder.write("xs.txt.gz", &XS_GZ);
+    folder.write("16k", &vec![b'x'; 16 << 10]);
+    folder.write("answers.json", br#"{"one": "eins"}"#);
+    // It has no blocks on the disk.
+    File::create(folder.join("large")).unwrap().set_len(1 << 30).unwrap();
+    fs::create_dir(folder.join("sub")).unwrap();
+    folder
+}
+
+fn head(path: &str) -> String {
+    format!(
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAccept: text/html\r\n\
+         Accept-Encoding: zstd, br, gzip\r\nOrigin: https://a.example\r\n\
+         X-Forwarded-For: 198.51.100.9\r\n\r\n"
+    )
+}
+
+/// Sends a request. Returns all that comes.
+fn ask(server: &Running, request: &[u8]) -> String {
+    let mut stream = server.connect();
+    stream.write_all(request).unwrap();
+    let mut reply = Vec::new();
+    stream.read_to_end(&mut reply).unwrap();
+    String::from_utf8_lossy(&reply).into_owned()
+}
+
+/// What a server answers to a GET.
+pub(super) fn get(run: &Run<'_>, path: &str) -> String {
+    ask(&run.start(), head(path).as_bytes())
+}
+
+pub(super) fn explain(run: &Run<'_>, path: &str) -> String {
+    run.run(&[path, run.folder.text()])
+}
+
+pub(super) fn is_explained(run: &Run<'_>) -> String {
+    explain(run, "/about")
+}
+
+pub(super) fn security_headers(run: &Run<'_>) -> String {
+    has_not(&get(run, "/about"), "nosniff", "has none", "has nosniff")
+}
+
+pub(super) fn no_security_headers_explained(run: &Run<'_>) -> String {
+    has_not(&explain(run, "/about"), "nosniff", "has none", "has nosniff")
+}
+
+/// Whether a response has a Content-Encoding.
+pub(super) fn encoding(run: &Run<'_>, path: &str) -> String {
+    has_not(&get(run, path), "Content-Encoding: ", "as it is", "encoded")
+}
+
+/// Whether another request may be answered with another encoding.
+pub(super) fn varies(run: &Run<'_>, path: &str) -> String {
+    has_not(&explain(run, path), "Vary: Accept-Encoding", "as it is", "varies")
+}
+
+fn has_not(seen: &str, what: &str, without: &str, with: &str) -> String {
+    assert!(seen.contains("200 OK"), "{seen}");
+    if seen.contains(what) { with.into() } else { without.into() }
+}
+
+/// Whether the ETags of two files with the same content are the same.
+pub(super) fn etags(run: &Run<'_>, see: fn(&Run<'_>, &str) -> String) -> String {
+    let etag = |path| {
+        let seen = see(run, path);
+        let etag = seen.lines().find_map(|line| line.trim().strip_prefix("ETag: "));
+        etag.unwrap_or_else(|| panic!("no ETag in {seen}")).to_owned()
+    };
+    if etag("/one.txt") == etag("/two.txt") { "one ETag".into() } else { "two ETags".into() }
+}
+
+/// A request that each server answers.
+fn greeting(run: &Run<'_>) -> Vec<u8> {
+    match run.command {
+        "http" => head("/about").replace("close", "keep-alive").into(),
+        "message" => search("one", Some(1)),
+        _ => b"hello".into(),
+    }
+}
+
+/// Sends a request, and waits for the beginning of its answer; false if the connection ends.
+fn is_answered(run: &Run<'_>, stream: &mut (impl Read + Write)) -> bool {
+    // A connection that was refused may take no more.
+    let sent = stream.write_all(&greeting(run)).is_ok();
+    sent && stream.read(&mut [0]).is_ok_and(|count| count == 1)
+}
+
+/// What a message server answers to a search.
+pub(super) fn search_one(run: &Run<'_>) -> String {
+    ask(&run.start(), &search("one", None))
+}
+
+/// What is logged of one connection.
+pub(super) fn log_of_one(run: &Run<'_>) -> String {
+    let server = run.start();
+    assert!(is_answered(run, &mut server.connect()));
+    stop(server)
+}
+
+pub(super) fn access_log(run: &Run<'_>) -> String {
+    let server = run.start();
+    assert!(is_answered(run, &mut server.connect()));
+    stop(server);
+    fs::read_to_string(run.folder.join("log")).unwrap_or_else(|_| "no log".into())
+}
+
+/// How many sockets listen at the server's port: one for each worker.
+pub(super) fn listeners(run: &Run<'_>) -> String {
+    const LISTENING: &str = "0A";
+    let server = run.start();
+    let port = format!(":{:04X}", server.address().port());
+    let table = fs::read_to_string("/proc/net/tcp").unwrap();
+    let listens = |line: &&str| {
+        let mut fields = line.split_whitespace().skip(1);
+        let local = fields.next().is_some_and(|local| local.ends_with(&port));
+        local && fields.nth(1) == Some(LISTENING)
+    };
+    format!(" {} listeners", table.lines().filter(listens).count())
+}
+
+/// Whether a second connection is accepted while the first is there, by the log.
+pub(super) fn two_at_once(run: &Run<'_>) -> String {
+    let server = run.start();
+    let mut first = server.connect();
+    assert!(is_answered(run, &mut first));
+    let mut second = server.connect();
+    first.shutdown(Shutdown::Both).unwrap();
+    assert!(is_answered(run, &mut second));
+    drop((first, second));
+    let said = stop(server);
+    let events = said.lines().filter_map(|line| {
+        let events = ["accepted", "closed"];
+        events.into_iter().find(|event| line.contains(&format!(" {event} ")))
+    });
+    let events: Vec<_> = events.collect();
+    assert_eq!(events.len(), 4, "{said}");
+    if events[1] == "accepted" { "at once".into() } else { "in turn".into() }
+}
+
+/// Whether a second connection of an address other than loopback is answered.
+pub(super) fn two_of_one_address(run: &Run<'_>) -> String {
+    let Some(own) = own_address() else {
+        // The count can't be seen from loopback alone; the tests of the plan hold the wiring.
+        return if run.is_plain() { run.row.without.unwrap_or_default() } else { run.row.with }
+            .into();
+    };
+    let server = run.start_at(&format!("{own}:0"));
+    let (mut first, mut second) = (server.connect(), server.connect());
+    let second = is_answered(run, &mut second);
+    assert!(is_answered(run, &mut first), "the first is answered");
+    if second { "answered".into() } else { "refused".into() }
+}
+
+/// An address of this machine that is not loopback. Connecting a UDP socket sends nothing.
+fn own_address() -> Option<IpAddr> {
+    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
+    socket.connect("192.0.2.1:9").ok()?;
+    Some(socket.local_addr().ok()?.ip()).filter(|ip| !ip.is_loopback())
+}
+
+/// What a peer sends that floods a server, in pieces: what is answered to it is larger than the
+/// kernel's buffers of a Unix socket.
+fn flood_of(command: &str) -> Vec<u8> {
+    match command {
+        "http" => {
+            let padding = "x".repeat(4 << 10);
+            let request =
+                format!("GET /16k HTTP/1.1\r\nHost: localhost\r\nX-Pad: {padding}\r\n\r\n");
+            request.repeat(400).into()
+        }
+        "message" => search(&"x".repeat(60_000), Some(1)).repeat(20),
+        _ => vec![b'x'; 3 << 20],
+    }
+}
+
+/// Whether a server reads on from a peer that reads nothing.
+pub(super) fn floods_without_reading(run: &Run<'_>) -> String {
+    let socket = run.folder.join("socket");
+    let _server = run.start_at(&format!("unix:{socket}"));
+    let mut stream = UnixStream::connect(socket).unwrap();
+    // Otherwise it stops, and ends the connection when the write timeout is over.
+    let all = stream.write_all(&flood_of(run.command)).is_ok();
+    if all { "all was read".into() } else { "it stopped reading".into() }
+}
+
+pub(super) fn silent(_: &str, _: &TcpStream) {}
+
+pub(super) fn begin_of_head(_: &str, mut stream: &TcpStream) {
+    stream.write_all(b"GET /").unwrap();
+}
+
+pub(super) fn begin_of_header(_: &str, mut stream: &TcpStream) {
+    stream.write_all(&search("one", None)[..1]).unwrap();
+}
+
+pub(super) fn begin_of_content(_: &str, mut stream: &TcpStream) {
+    let frame = frame("a/b", "binary", serde_json::json!({}), b"content");
+    stream.write_all(&frame[..frame.len() - 1]).unwrap();
+}
+
+/// Asks and asks, and reads nothing.
+pub(super) fn flood(command: &str, stream: &TcpStream) {
+    let mut stream = stream.try_clone().unwrap();
+    let requests = match command {
+        "http" => head("/large").replace("close", "keep-alive").repeat(100).into(),
+        command => flood_of(command),
+    };
+    thread::spawn(move || while stream.write_all(&requests).is_ok() {});
+}
+
+/// Begins the same on a connection of a server with the default, and then on two of this server, one
+/// after the other: the second begins later than the default does, whoever is scheduled first. Says
+/// whether both are closed before the one with the default.
+pub(super) fn closes_first(run: &Run<'_>, begin: fn(&str, &TcpStream)) -> String {
+    let open = |run: &Run<'_>| {
+        let server = run.start();
+        let stream = server.connect();
+        begin(run.command, &stream);
+        (server, stream)
+    };
+    let with_default = open(&run.plain());
+    for _ in 0..2 {
+        let with_flag = open(run);
+        wait_for_close(&with_flag.1, None);
+    }
+    if is_closed(&with_default.1) { LATER.into() } else { FIRST.into() }
+}
+
+/// The same of a drain that a connection holds up.
+pub(super) fn drains_first(run: &Run<'_>) -> String {
+    let begin = |run: &Run<'_>| {
+        let socket = run.folder.join("socket");
+        let mut server = run.start_at(&format!("unix:{socket}"));
+        let mut stream = UnixStream::connect(socket).unwrap();
+        let requests: Vec<u8> = match run.command {
+            "http" => head("/large").into(),
+            // More than the kernel's buffers on the way there and back.
+            "message" => search(&"x".repeat(60_000), Some(1)).repeat(9),
+            _ => vec![b'x'; 500_000],
+        };
+        stream.write_all(&requests).unwrap();
+        stream.read_exact(&mut [0]).unwrap();
+        server.signal(Signal::TERM);
+        assert!(server.next_line().starts_with("draining 1 connection"));
+        (server, stream)
+    };
+    let (_default, with_default) = begin(&run.plain());
+    let (mut server, _stream) = begin(run);
+    let (_, said) = server.end();
+    let last = said.lines().last().unwrap_or_default();
+    let when = if is_closed(&with_default) { "after" } else { "before" };
+    format!("{last}, {when} the default")
+}
+
+/// Waits until the other side has closed, without reading.
+fn wait_for_close(stream: &impl AsFd, timeout: Option<&Timespec>) -> bool {
+    // A reset is reported whether it is asked for or not.
+    let mut fds = [PollFd::new(stream, PollFlags::RDHUP)];
+    poll(&mut fds, timeout).unwrap() > 0
+}
+
+fn is_closed(stream: &impl AsFd) -> bool {
+    wait_for_close(stream, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))
+}
