@@ -7,7 +7,7 @@ use super::exchange::{Exchange, Outgoing, Waits, Wanted};
 use super::ready::{Framing, Ready, Rest, WORTH_SHARING, put};
 use super::request::Version;
 use super::{Fields, Shared, Status, Stream};
-use crate::{FileRange, Job, Mark, Promise, Protocol, Remote, Ticket, Time, Turn, Wall};
+use crate::{Fault, FileRange, Job, Mark, Promise, Protocol, Remote, Ticket, Time, Turn, Wall};
 
 /// The content of a reply.
 #[derive(Clone, Debug)]
@@ -58,8 +58,8 @@ pub(super) enum Given {
     Wait(Waits),
     /// Another protocol has the connection.
     Switched,
-    /// It was begun, and can't be completed.
-    Broken,
+    /// It was begun, and can't be completed: why.
+    Broken(&'static Fault),
 }
 
 /// The duty to answer one request, and the means.
