@@ -8,7 +8,10 @@ use sockeye_engine::Config;
 use sockeye_proto::http1::{
     Answer, Fields, Handler, Reply, Request, Server, Shared, Status, Stream, StreamEvent,
 };
-use sockeye_proto::{Abandoned, Message, Promise, Remote, Ticket};
+use sockeye_proto::{
+    Abandoned, End, Event, Fault, Message, Peer, Promise, Protocol, Remote, Ticket, Time, Took,
+    Turn,
+};
 use sockeye_sim::{Faults, PeerId, Rng, Script, ShardId, World, seeds};
 
 use crate::watched::{Logs, check, service};
@@ -279,5 +282,63 @@ fn a_reset_is_found_when_the_time_is_up_though_nobody_told_of_it() {
         scene.world.run(secs(30));
         assert_eq!(scene.closed_for("reset"), 10);
         scene.finish();
+    });
+}
+
+/// Leaves the conversation to [`Deaf`] when a job has run.
+struct First(Rc<Cell<u32>>);
+
+/// Uses one byte and reads no more. Ends when it is told that its peer has ended.
+struct Deaf(Rc<Cell<u32>>);
+
+impl Protocol for First {
+    fn on_bytes(&mut self, _: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
+        let _ = turn.run(|| ());
+        Ok(Took::pause(1))
+    }
+
+    fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        if let Event::Message(..) = event {
+            turn.switch_to(Box::new(Deaf(Rc::clone(&self.0))));
+        }
+        Ok(())
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        None
+    }
+}
+
+impl Protocol for Deaf {
+    fn on_bytes(&mut self, _: &[u8], _: &mut Turn<'_>) -> Result<Took, Fault> {
+        Ok(Took::pause(1))
+    }
+
+    fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        if let Event::HalfClosed = event {
+            self.0.set(self.0.get() + 1);
+            turn.end(End::Close);
+        }
+        Ok(())
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        None
+    }
+}
+
+#[test]
+fn whoever_takes_over_during_a_half_close_hears_of_it_once() {
+    seeds(0..200, |seed| {
+        // What the first ones leave unread has to fit: no end arrives before it.
+        let mut world = World::new(seed, prompt(seed));
+        let told = Rc::<Cell<u32>>::default();
+        let ours = Rc::clone(&told);
+        let open = move |_: &Peer| Box::new(First(Rc::clone(&ours))) as Box<dyn Protocol>;
+        world.server(&[here()], Config::default(), open);
+        world.peer(&here(), Script::new().send("1 and more").finish());
+        world.settle();
+        assert_eq!(told.get(), 1);
+        world.finish();
     });
 }
