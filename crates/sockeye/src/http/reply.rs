@@ -5,7 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
-use sockeye_proto::{Promise, Protocol};
+use sockeye_proto::{Promise, Protocol, Remote};
 
 use super::body::Receive;
 use super::job::Came;
@@ -101,6 +101,12 @@ impl Reply {
 
     /// As [`Reply::stream`], for a reply without an end of its own: when the server stops it is
     /// ended in order, and the sender is told that it has gone.
+    ///
+    /// A client that closes its connection without a reset can't be told from one that ended its side
+    /// and still reads. Once nothing has been sent to it for
+    /// [`Limits::half_closed_timeout`](super::Limits::half_closed_timeout), the reply is cancelled. To
+    /// keep a quiet stream open for a half-closed client, send something (a
+    /// [comment](super::Event::comment), say) more often than that.
     pub fn endless(head: Response<()>, start: impl FnOnce(Sender) + Send + 'static) -> Self {
         let start = Box::new(start);
         Self(Kind::Stream(head, Content::Sender { endless: true, start }))
@@ -207,16 +213,28 @@ impl fmt::Debug for Reply {
 }
 
 /// The duty to answer one request, from any thread. Dropping it is a 500.
+///
+/// A client that resets its connection no longer waits for the answer: [`Later::is_gone`] says so. A
+/// client that only ends its side is still answered, for it may be reading.
 #[derive(Debug)]
-pub struct Later(Promise);
+pub struct Later {
+    promise: Promise,
+    remote: Remote,
+}
 
 impl Later {
-    pub(super) fn new(promise: Promise) -> Self {
-        Self(promise)
+    pub(super) fn new(promise: Promise, remote: Remote) -> Self {
+        Self { promise, remote }
+    }
+
+    /// Whether the connection is closed, so that nobody receives an answer any more.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.remote.is_gone()
     }
 
     /// Answers, with all that a handler may return.
     pub fn answer(self, reply: impl Into<Reply>) {
-        self.0.keep(Box::new(Came::Reply(reply.into())));
+        self.promise.keep(Box::new(Came::Reply(reply.into())));
     }
 }
