@@ -33,6 +33,10 @@ pub enum StreamEvent<'a> {
 ///
 /// What a handler makes of it in the end is its [`Answer`]. Dropping it does nothing: the answer
 /// counts.
+///
+/// When the client has ended its side, a stream that sends nothing for
+/// [`Limits::half_closed_timeout`](super::Limits::half_closed_timeout) is cancelled: the connection
+/// ends, and the handler is dropped with it.
 #[derive(Debug)]
 pub struct Stream<'r, 't> {
     pub(super) turn: &'r mut Turn<'t>,

@@ -102,18 +102,17 @@ impl Reply {
     /// As [`Reply::stream`], for a reply without an end of its own: when the server stops it is
     /// ended in order, and the sender is told that it has gone.
     ///
-    /// A client that closes its connection without a reset can't be told from one that ended its side
-    /// and still reads. Once nothing has been sent to it for
-    /// [`Limits::half_closed_timeout`](super::Limits::half_closed_timeout), the reply is cancelled. To
-    /// keep a quiet stream open for a half-closed client, send something (a
-    /// [comment](super::Event::comment), say) more often than that.
+    /// A client that closes its connection without a reset looks like one that ended its side and still
+    /// reads. The reply is cancelled once nothing has been sent to such a client for
+    /// [`Limits::half_closed_timeout`](super::Limits::half_closed_timeout), 15 s by default. To keep a
+    /// quiet stream open, send an [`Event::comment`](super::Event::comment) more often than that.
     pub fn endless(head: Response<()>, start: impl FnOnce(Sender) + Send + 'static) -> Self {
         let start = Box::new(start);
         Self(Kind::Stream(head, Content::Sender { endless: true, start }))
     }
 
     /// Server-sent events, each an [`Event`](super::Event): [`Reply::endless`] with the fields that
-    /// belong to them.
+    /// belong to them. A client that leaves is noticed as described there.
     pub fn events(start: impl FnOnce(Sender) + Send + 'static) -> Self {
         let mut head = Response::new(());
         let fields = head.headers_mut();
@@ -128,7 +127,8 @@ impl Reply {
         Self(Kind::Stream(head, Content::Source(Box::new(source))))
     }
 
-    /// The same of an iterator, which must not block.
+    /// The same of an iterator, which must not block. Empty pieces send nothing; 1,024 of them in a row
+    /// abort the reply.
     pub fn pieces<I>(head: Response<()>, pieces: I) -> Self
     where
         I: IntoIterator<Item: Into<Bytes>, IntoIter: Send + 'static>,
