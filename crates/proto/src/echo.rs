@@ -46,7 +46,11 @@ impl Protocol for Echo {
             // watches over it.
             Event::Deadline if turn.unsent() == 0 => return Err(Fault::idle(self.idle)),
             Event::Deadline => self.expires = turn.now() + self.idle,
-            Event::Room | Event::Sent(_) | Event::Message(..) | Event::Closed(_) => {}
+            Event::Room
+            | Event::Sent(_)
+            | Event::Message(..)
+            | Event::HalfClosed
+            | Event::Closed(_) => {}
         }
         Ok(())
     }

@@ -32,6 +32,7 @@ pub struct Harness {
     switched: bool,
     eof: bool,
     eof_told: bool,
+    half_close_told: bool,
     wants_room: bool,
     end: Option<End>,
     mark: Option<Mark>,
@@ -89,6 +90,7 @@ impl Harness {
             switched: false,
             eof: false,
             eof_told: false,
+            half_close_told: false,
             wants_room: false,
             end: None,
             mark: None,
@@ -265,9 +267,13 @@ impl Harness {
             }
             self.paused = !mem::take(&mut self.resume);
         }
-        if self.eof && !self.eof_told && !self.paused {
-            self.eof_told = true;
-            self.event(Event::Eof { clean: self.tail.is_empty() });
+        if self.eof && !self.eof_told {
+            if !self.paused {
+                self.eof_told = true;
+                self.event(Event::Eof { clean: self.tail.is_empty() });
+            } else if !mem::replace(&mut self.half_close_told, true) {
+                self.event(Event::HalfClosed);
+            }
         }
     }
 
@@ -323,6 +329,7 @@ impl Harness {
         if let Some(protocol) = asks.switch {
             self.protocol = protocol;
             let peer = self.peer;
+            self.half_close_told = false;
             self.event(Event::Open(&peer));
             self.switched = true;
         }

@@ -9,7 +9,7 @@
 //!            input bytes ──▶ on_bytes ──┐                 ┌──▶ Output   bytes · shared bytes · file ranges
 //!                                       ├── a protocol ───┤
 //!  open, eof, room, deadline, message, ─▶ on_event ───────┘──▶ Turn     pause · resume · finish · close · promise
-//!  sent, drain, closed
+//!  half-closed, sent, drain, closed
 //! ```
 //!
 //! [`echo`] is the smallest protocol and the one to read first; [`http1`] is the largest. One whole
@@ -64,7 +64,7 @@ pub use turn::{Asks, Desk, End, Mark, Turn, TurnParts};
 ///   opened and that never came to stand hears only [`Event::Closed`].
 /// - Input arrives in order. What a call did not use is offered again, with more behind it.
 /// - [`Event::Eof`] comes after every input byte was offered, and no input follows it. It is not
-///   told during a pause.
+///   told during a pause. When the peer ends its side during one, [`Event::HalfClosed`] says so.
 /// - After a call that returned a [`Fault`], only [`Event::Closed`] follows.
 /// - `deadline` is asked after every call, so a conversation need not announce a change.
 pub trait Protocol {
@@ -104,6 +104,10 @@ pub enum Event<'a> {
         /// No unused input was left over.
         clean: bool,
     },
+    /// The peer has ended its side while nothing is read from it: during a pause, or because the
+    /// output is full. At most once, and before [`Event::Eof`]: input that arrived earlier may still
+    /// be offered in between. Output still goes out.
+    HalfClosed,
     /// The output has come forward, and is below the low-water mark: [`Turn::want_room`] asked to be
     /// told.
     Room,

@@ -32,8 +32,9 @@ new EventSource('/events').onmessage = event => {
 /// Bytes that can be said at once.
 const LONGEST: u64 = 4096;
 
-/// So often everybody hears that the line is alive; who has left in silence is found by it.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
+/// So often everybody hears that the line is alive. A client that has ended its side and still reads
+/// keeps its stream by it: [`Limits::half_closed_timeout`](http::Limits) is longer.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
 
 /// Everybody who listens.
 #[derive(Default)]

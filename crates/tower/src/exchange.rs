@@ -1,6 +1,7 @@
 //! The loop's side of a request: its body goes to the task, the response comes from it, each as
 //! there is room.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::rc::Rc;
 
@@ -12,7 +13,7 @@ use sockeye::http::convert::{self, BadReply};
 use sockeye::http1::{
     self, Answer, Body, Content, Fields, Handler, Reply, Status, Stream, StreamEvent, Trailers,
 };
-use sockeye::proto::{Abandoned, Message, Ticket};
+use sockeye::proto::{Abandoned, Fault, Message, Ticket, Whose};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
@@ -257,6 +258,7 @@ impl<S> Exchange<S> {
         match batch.end {
             None => self.pull(stream),
             Some(Ended::Failed) => self.over(stream.abort()),
+            Some(Ended::Empty) => self.over(stream.abort_with(&EMPTY_FRAMES)),
             Some(Ended::Whole(trailers)) => match fields_of(&trailers) {
                 Ok(fields) => self.over(stream.end_with(&fields)),
                 Err(bad) => {
@@ -316,6 +318,12 @@ impl<S> Exchange<S> {
         self.over(reply.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), ""))
     }
 }
+
+static EMPTY_FRAMES: Fault = Fault {
+    whose: Whose::Ours,
+    code: "empty_body_frames",
+    what: Cow::Borrowed("had a response whose body gave 1,024 empty frames in a row"),
+};
 
 /// Up to so many bytes a copy is cheaper than to send a piece of its own.
 const SMALL: usize = 1024;

@@ -40,8 +40,15 @@
 //!   layer of three lines has put it there:
 //!   `request.extensions_mut().insert(ConnectInfo(address))`.
 //! - When a client's connection is reset, or our end of it is closed, its task is aborted at its next
-//!   `await`. A client that only ended its side is still answered, so one that left in silence is
-//!   noticed by what is sent next.
+//!   `await`: the future that makes the response is dropped, and so are both bodies. A client that
+//!   only ended its side (a half-close) is still answered, however late. Once its response has begun,
+//!   it is cancelled if nothing was sent for
+//!   [`Limits::half_closed_timeout`](sockeye::http::Limits::half_closed_timeout), 15 s by default: a
+//!   client that closed an event stream without a reset looks the same. A stream that keeps
+//!   half-closed clients has to send more often than that; axum's `KeepAlive` sends every 15 s unless
+//!   its interval is set.
+//! - An empty frame of a response's body sends nothing. With 1,024 of them in a row the response is
+//!   aborted.
 //! - A panic, or an error, of the service is a 500; in the middle of a response the connection is
 //!   cut, so that the client sees that something is missing. The log says why.
 //! - When the server stops, responses of `text/event-stream` are ended in order. Others have until

@@ -18,6 +18,9 @@ use crate::RequestBody;
 /// Bytes of a response that travel together: what is ready, up to about so many.
 const TOGETHER: usize = 64 * 1024;
 
+/// With so many empty frames in a row, a body is taken to give nothing else for ever.
+const MOST_EMPTY: u32 = 1024;
+
 /// A response's head on its way, with what was ready of its body.
 pub(crate) struct Head {
     pub(crate) head: response::Parts,
@@ -37,6 +40,8 @@ pub(crate) struct Batch {
 pub(crate) enum Ended {
     Whole(HeaderMap),
     Failed,
+    /// It gave nothing but empty frames, for so long that it may do so for ever.
+    Empty,
 }
 
 /// Answers a request. `answer` is kept with the [`Head`], and each promise of `pulls` with a
@@ -67,7 +72,8 @@ pub(crate) async fn answer<S, B>(
     let length = body.size_hint().exact();
     let mut body = pin!(body);
     // What is ready goes with the head; that nothing is, is no reason to wait.
-    let first = poll_fn(|cx| Poll::Ready(gather(body.as_mut(), cx))).await;
+    let mut empty = 0;
+    let first = poll_fn(|cx| Poll::Ready(gather(body.as_mut(), &mut empty, cx))).await;
     let first = match first {
         Poll::Ready(batch) => batch,
         Poll::Pending => Batch::default(),
@@ -75,14 +81,14 @@ pub(crate) async fn answer<S, B>(
     let mut over = first.end.is_some();
     answer.keep(Box::new(Head { head, length, first }));
     while !over && let Some(pull) = pulls.recv().await {
-        let batch = poll_fn(|cx| gather(body.as_mut(), cx)).await;
+        let batch = poll_fn(|cx| gather(body.as_mut(), &mut empty, cx)).await;
         over = batch.end.is_some();
         pull.keep(Box::new(batch));
     }
 }
 
-/// Gathers what is ready of a body.
-fn gather<B: Body>(mut body: Pin<&mut B>, cx: &mut Context<'_>) -> Poll<Batch>
+/// Gathers what is ready of a body, whose last frames were `empty` ones.
+fn gather<B: Body>(mut body: Pin<&mut B>, empty: &mut u32, cx: &mut Context<'_>) -> Poll<Batch>
 where
     B::Error: fmt::Display,
 {
@@ -92,10 +98,17 @@ where
         match body.as_mut().poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                 Ok(mut data) => {
-                    // Empty ones count as something, so that they hold nobody up.
-                    bytes += data.remaining().max(1);
                     let piece = data.copy_to_bytes(data.remaining());
-                    batch.pieces.extend((!piece.is_empty()).then_some(piece));
+                    if piece.is_empty() {
+                        *empty += 1;
+                        if *empty >= MOST_EMPTY {
+                            batch.end = Some(Ended::Empty);
+                        }
+                        continue;
+                    }
+                    *empty = 0;
+                    bytes += piece.len();
+                    batch.pieces.push(piece);
                 }
                 Err(frame) => {
                     batch.end = Some(Ended::Whole(frame.into_trailers().unwrap_or_default()));

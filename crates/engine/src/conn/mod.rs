@@ -129,9 +129,12 @@ pub(crate) struct Conn<S> {
     pub(crate) readable: bool,
     /// The peer ended its side, though we may not have received everything before that.
     pub(crate) ended: bool,
+    /// It failed, though we may not have received everything before that.
+    pub(crate) failed: bool,
     /// We have received everything that will come.
     pub(crate) eof: bool,
     eof_told: bool,
+    half_close_told: bool,
     paused: bool,
     want_room: bool,
     /// Something was sent since the conversation was last told of progress.
@@ -188,8 +191,10 @@ impl<S> Conn<S> {
             counted: false,
             readable: false,
             ended: false,
+            failed: false,
             eof: false,
             eof_told: false,
+            half_close_told: false,
             paused: false,
             want_room: false,
             moved: false,

@@ -51,6 +51,9 @@ impl<S> Conn<S> {
             if self.readable {
                 self.queue(key, common);
             }
+            if self.ended {
+                self.tell_half_close(key, common);
+            }
         }
     }
 
@@ -139,6 +142,16 @@ impl<S> Conn<S> {
             self.eof_told = true;
             let clean = self.tail.is_empty();
             self.event(key, Event::Eof { clean }, common);
+        }
+    }
+
+    /// Tells the conversation that the peer has ended its side, unless it is about to hear that
+    /// there is no more input: what lies before the end is read and offered first.
+    pub(crate) fn tell_half_close(&mut self, key: Key, common: &mut Common) {
+        let told = self.half_close_told || self.eof_told;
+        if self.ended && !told && self.is_talking() && !self.wants_input(&common.config) {
+            self.half_close_told = true;
+            self.event(key, Event::HalfClosed, common);
         }
     }
 
@@ -254,6 +267,7 @@ impl<S> Conn<S> {
         };
         self.protocol = Conversation(Some(protocol));
         self.paused = false;
+        self.half_close_told = false;
         let peer = self.peer;
         self.event(key, Event::Open(&peer), common);
         Again::Switched

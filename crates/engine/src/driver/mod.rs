@@ -150,7 +150,8 @@ pub enum Happening {
         readable: bool,
         /// It may take more output, or has come to stand.
         writable: bool,
-        /// The peer has ended its side: receive until the end, a short receive isn't the last.
+        /// The peer has ended its side: receive until the end, a short receive isn't the last. This
+        /// one is not set without need.
         ended: bool,
         /// It has failed.
         failed: bool,

@@ -23,12 +23,11 @@ impl<D: Driver> Shard<D> {
         self.keys = keys;
     }
 
-    /// A connection failed that nobody is reading from, so that no receive would tell.
-    pub(super) fn check_failed(&mut self, key: Key) {
-        self.visit(key, |visit| match visit.driver.failure(&visit.conn.socket) {
-            Some(error) => Err(reason_of(error)),
-            None => Ok(()),
-        });
+    /// A connection failed, or its peer ended its side, and nobody is reading from it, so that no
+    /// receive would tell.
+    #[expect(clippy::redundant_closure_for_method_calls, reason = "it names one lifetime only")]
+    pub(super) fn check_left(&mut self, key: Key) {
+        self.visit(key, |visit| visit.check_left());
     }
 }
 
@@ -63,10 +62,29 @@ impl<D: Driver> Visit<'_, D> {
             _ if len == 0 => conn.end_of_input(*key, common),
             _ => conn.input(*key, received.bytes, common),
         }
-        if conn.readable && conn.wants_input(&common.config) {
-            conn.queue(*key, common);
+        if conn.readable {
+            if conn.wants_input(&common.config) {
+                conn.queue(*key, common);
+            } else if conn.ended {
+                return self.check_left();
+            }
         }
         Ok(())
+    }
+
+    /// Acts on the peer's leaving where nothing is read: its end of input is told, and a failure
+    /// ends the connection.
+    fn check_left(&mut self) -> Result<(), Reason> {
+        if self.conn.failed {
+            self.check_failed()?;
+        }
+        self.conn.tell_half_close(self.key, self.common);
+        Ok(())
+    }
+
+    /// Asks the kernel whether the connection has failed.
+    pub(super) fn check_failed(&mut self) -> Result<(), Reason> {
+        self.driver.failure(&self.conn.socket).map_or(Ok(()), |error| Err(reason_of(error)))
     }
 }
 

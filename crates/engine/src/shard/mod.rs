@@ -324,6 +324,7 @@ impl<D: Driver> Shard<D> {
                 let Some(conn) = find(&mut self.conns, key) else { return };
                 conn.readable |= readable;
                 conn.ended |= ended;
+                conn.failed |= failed;
                 if writable && std::mem::take(&mut conn.blocked) {
                     conn.mark_dirty(key, &mut self.common);
                 }
@@ -331,8 +332,8 @@ impl<D: Driver> Shard<D> {
                     conn.queue(key, &mut self.common);
                 } else if matches!(conn.stage, Stage::Connecting { .. }) {
                     self.check_connecting(key);
-                } else if failed {
-                    self.check_failed(key);
+                } else if failed || ended {
+                    self.check_left(key);
                 }
             }
         }
@@ -381,6 +382,10 @@ impl<D: Driver> Visit<'_, D> {
             Stage::Lingering(_) => Err(self.conn.conclusion()),
             _ if self.conn.write_deadline <= self.common.now => self.check_stalled(),
             _ => {
+                // The deadline may be one of a peer that has left.
+                if self.conn.ended {
+                    self.check_failed()?;
+                }
                 let before = self.conn.deadline;
                 self.conn.event(self.key, Event::Deadline, self.common);
                 // One that asks for the same time again would be told for ever.

@@ -30,6 +30,10 @@ pub struct Limits {
     pub body: u64,
     /// How long a body that is wanted may stay without progress; then 408. 30 s.
     pub body_timeout: Duration,
+    /// How long a streamed response may send nothing after its client has ended its side; then the
+    /// response is cancelled and the connection closed. A response that is sent whole, however late,
+    /// has no such limit. 15 s.
+    pub half_closed_timeout: Duration,
     /// Bytes of a request's body that are read and thrown away, when it was answered without its
     /// body, so that the connection can go on. With more to come it is closed. 64 KiB.
     pub discard: u64,
@@ -45,6 +49,7 @@ impl Default for Limits {
             idle_timeout: Duration::from_secs(60),
             body: 16 * 1024 * 1024,
             body_timeout: Duration::from_secs(30),
+            half_closed_timeout: Duration::from_secs(15),
             discard: 64 * 1024,
         }
     }

@@ -30,6 +30,9 @@ pub(super) struct Exchange {
     pub(super) waits: Waits,
     /// When a body that is waited for is given up.
     pub(super) until: Time,
+    /// When a stream to a client that has ended its side is cancelled, unless it sends something
+    /// before. `NEVER` for everything else.
+    pub(super) silent_until: Time,
     /// The reply was told that the server wants to stop.
     pub(super) drain_told: bool,
 }
@@ -118,6 +121,7 @@ impl Exchange {
             content_at: Mark::default(),
             waits: Waits::default(),
             until: Time::NEVER,
+            silent_until: Time::NEVER,
             drain_told: false,
         }
     }
@@ -153,7 +157,8 @@ impl Exchange {
     /// When it is too late for what is waited for.
     pub(super) fn until(&self) -> Time {
         let coming = matches!(self.incoming, Incoming::Coming { .. });
-        if coming && self.waits.reads() { self.until } else { Time::NEVER }
+        let body = if coming && self.waits.reads() { self.until } else { Time::NEVER };
+        body.min(self.silent_until)
     }
 }
 

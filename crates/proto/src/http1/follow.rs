@@ -14,7 +14,7 @@ use super::request::Span;
 use super::server::{Came, Server};
 use super::state::Step;
 use super::{Answer, Content, Reply, StreamEvent, Trailers};
-use crate::{Abandoned, Fault, Message, Ticket, Turn};
+use crate::{Abandoned, Fault, Message, Ticket, Time, Turn};
 
 impl<H: Handler> Server<H> {
     /// Goes on with an exchange as the handler has `given`, with `input` behind what was used of
@@ -36,6 +36,10 @@ impl<H: Handler> Server<H> {
                 let mut exchange = exchange.into();
                 if !input.is_empty() {
                     exchange.unread = !rest.is_empty();
+                }
+                if self.half_closed && exchange.has_begun() && exchange.silent_until == Time::NEVER
+                {
+                    exchange.silent_until = self.silent_until(turn);
                 }
                 let reads = exchange.waits.reads();
                 self.state.step(Step::Owed(exchange));
@@ -176,10 +180,9 @@ impl<H: Handler> Server<H> {
             match given {
                 Given::Done => return Ok((used, Then::Done)),
                 Given::Switched => return Ok((used, Then::Switched)),
-                Given::Broken => {
+                Given::Broken(fault) => {
                     self.state.step(Step::Over);
-                    let what = "could not complete a reply that had begun";
-                    return Err(Fault::ours("reply_aborted", what));
+                    return Err(fault.clone());
                 }
                 Given::Wait(waits) => exchange.waits = waits,
             }
@@ -310,6 +313,9 @@ impl<H: Handler> Server<H> {
         }));
         if let Some(tape) = &mut self.tape {
             tape.note(exchange.status, exchange.content_at);
+        }
+        if exchange.silent_until != Time::NEVER && turn.out.unsent() != before {
+            exchange.silent_until = self.silent_until(turn);
         }
         called.map(|answer| answer.0).map_err(|panic| {
             let wrote = exchange.has_begun() || turn.out.unsent() != before;

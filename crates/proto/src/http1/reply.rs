@@ -8,8 +8,8 @@ use super::ready::{Framing, Ready, Rest, WORTH_SHARING, put};
 use super::request::Version;
 use super::{Fields, Request, Shared, Status, Stream};
 use crate::{
-    Client, FileRange, Job, Mark, Peer, Permit, Promise, Protocol, Remote, Spawn, Ticket, Time,
-    Turn, Wall,
+    Client, Fault, FileRange, Job, Mark, Peer, Permit, Promise, Protocol, Remote, Spawn, Ticket,
+    Time, Turn, Wall,
 };
 
 /// The content of a reply.
@@ -61,8 +61,8 @@ pub(super) enum Given {
     Wait(Waits),
     /// Another protocol has the connection.
     Switched,
-    /// It was begun, and can't be completed.
-    Broken,
+    /// It was begun, and can't be completed: why.
+    Broken(&'static Fault),
 }
 
 /// The duty to answer one request, and the means.

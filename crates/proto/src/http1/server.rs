@@ -28,6 +28,8 @@ pub struct Server<H> {
     pub(super) state: State,
     /// The server stops: nothing follows the next reply.
     pub(super) draining: bool,
+    /// The client has ended its side, though not all that it sent before may have been read.
+    pub(super) half_closed: bool,
     /// What a log has yet to hear, where there is one.
     pub(super) tape: Option<Box<Tape>>,
     pub(super) handler: H,
@@ -64,7 +66,7 @@ impl<H: Handler> Server<H> {
     /// A connection that `handler` answers.
     pub fn new(shared: Rc<Shared>, handler: H) -> Self {
         let state = State::ExpectRequest { until: Time::NEVER, blank: false };
-        Self { shared, state, draining: false, tape: None, handler }
+        Self { shared, state, draining: false, half_closed: false, tape: None, handler }
     }
 
     /// The same in a server that is stopping already: nothing follows the first reply.
@@ -75,6 +77,11 @@ impl<H: Handler> Server<H> {
 
     pub(super) fn idle_until(&self, turn: &Turn<'_>) -> Time {
         turn.now() + self.shared.limits.idle_timeout
+    }
+
+    /// When a stream is cancelled whose client has ended its side, if it sends nothing from now on.
+    pub(super) fn silent_until(&self, turn: &Turn<'_>) -> Time {
+        turn.now() + self.shared.limits.half_closed_timeout
     }
 
     pub(super) fn body_until(&self, turn: &Turn<'_>) -> Time {
@@ -157,6 +164,7 @@ impl<H: Handler> Server<H> {
             content_at: Mark::default(),
             waits: Waits::default(),
             until: Time::NEVER,
+            silent_until: Time::NEVER,
             drain_told: false,
         };
         let given =
@@ -224,7 +232,21 @@ impl<H: Handler> Server<H> {
         self.tape.as_ref().is_some_and(|tape| tape.is_full())
     }
 
+    /// The client has ended its side: a stream under way gets its time to send something.
+    fn on_half_close(&mut self, turn: &Turn<'_>) {
+        self.half_closed = true;
+        let until = self.silent_until(turn);
+        if let State::ExpectAnswer(exchange) = &mut self.state
+            && exchange.has_begun()
+        {
+            exchange.silent_until = until;
+        }
+    }
+
     fn on_eof(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        if !self.half_closed {
+            self.on_half_close(turn);
+        }
         match &self.state {
             State::ExpectRequest { .. } | State::ExpectRest(_) => self.finish(false, turn),
             State::ExpectHead { .. } => {
@@ -247,7 +269,7 @@ impl<H: Handler> Server<H> {
     }
 
     fn on_deadline(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
-        let Limits { idle_timeout, body_timeout, .. } = self.shared.limits;
+        let Limits { idle_timeout, body_timeout, half_closed_timeout, .. } = self.shared.limits;
         if self.state.until().is_none_or(|until| turn.now() < until) {
             return Ok(());
         }
@@ -265,6 +287,19 @@ impl<H: Handler> Server<H> {
             State::ExpectHead { .. } => {
                 self.tape_begin(Begun::unread(b""), turn);
                 Err(self.refuse(Refusal::HEAD_TIMEOUT, false, turn))
+            }
+            State::ExpectAnswer(exchange) if exchange.silent_until <= turn.now() => {
+                // What is written is not sent yet: the write deadline watches over that, and the
+                // time begins anew when it is.
+                if turn.unsent() > 0 {
+                    exchange.silent_until = turn.now() + half_closed_timeout;
+                    turn.mark();
+                    return Ok(());
+                }
+                self.state.step(Step::Over);
+                let seconds = half_closed_timeout.as_secs();
+                let what = format!("ended its side, and nothing was sent to it for {seconds} s");
+                Err(Fault::peer("half_closed_timeout", what))
             }
             // While as much is unsent as may be, it is we who don't read.
             State::ExpectAnswer(exchange) if turn.is_full() => {
@@ -374,6 +409,10 @@ impl<H: Handler> Protocol for Server<H> {
                 Ok(())
             }
             Event::Eof { .. } => self.on_eof(turn),
+            Event::HalfClosed => {
+                self.on_half_close(turn);
+                Ok(())
+            }
             Event::Room => self.on_room(turn),
             Event::Deadline => self.on_deadline(turn),
             Event::Message(ticket, body) => self.on_message(ticket, body, turn),
@@ -381,6 +420,9 @@ impl<H: Handler> Protocol for Server<H> {
             Event::Sent(mark) => {
                 if let Some(tape) = &mut self.tape {
                     tape.sent(mark, &self.shared, turn.now());
+                }
+                if self.half_closed {
+                    self.on_half_close(turn);
                 }
                 Ok(())
             }

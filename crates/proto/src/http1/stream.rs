@@ -1,14 +1,16 @@
 //! Replies that are written bit by bit: as there is room, as messages come, as the request's body
 //! does.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use super::exchange::{Outgoing, Waits, Wanted};
 use super::reply::{Answer, Given, means};
 use super::{Fields, Trailers};
 use crate::{
-    Abandoned, FileRange, Job, Message, Peer, Permit, Promise, Remote, Spawn, Ticket, Time, Turn,
-    Wall,
+    Abandoned, Fault, FileRange, Job, Message, Peer, Permit, Promise, Remote, Spawn, Ticket, Time,
+    Turn, Wall, Whose,
 };
 
 /// What happens to a reply that is being written: see [`Handler::on_stream`](super::Handler).
@@ -32,6 +34,10 @@ pub enum StreamEvent<'a> {
 ///
 /// What a handler makes of it in the end is its [`Answer`]. Dropping it does nothing: the answer
 /// counts.
+///
+/// When the client has ended its side, a stream that sends nothing for
+/// [`Limits::half_closed_timeout`](super::Limits::half_closed_timeout) is cancelled: the connection
+/// ends, and the handler is dropped with it.
 #[derive(Debug)]
 pub struct Stream<'r, 't> {
     pub(super) turn: &'r mut Turn<'t>,
@@ -101,14 +107,19 @@ impl Stream<'_, '_> {
                 Given::Done
             }
             Outgoing::Length(0) | Outgoing::UntilClose | Outgoing::HeadOnly => Given::Done,
-            Outgoing::Length(_) | Outgoing::Broken | Outgoing::Owed => Given::Broken,
+            Outgoing::Length(_) | Outgoing::Broken | Outgoing::Owed => Given::Broken(&ABORTED),
         })
     }
 
     /// The reply can't be completed: the connection ends, so that the client sees it. (A client of
     /// HTTP/1.0 that was told no length can't.)
     pub fn abort(self) -> Answer {
-        Answer(Given::Broken)
+        self.abort_with(&ABORTED)
+    }
+
+    /// As [`Stream::abort`], with the fault that the connection ends for.
+    pub fn abort_with(self, fault: &'static Fault) -> Answer {
+        Answer(Given::Broken(fault))
     }
 
     means!();
@@ -116,7 +127,7 @@ impl Stream<'_, '_> {
     fn wait(self, waits: Waits) -> Answer {
         Answer(match self.outgoing {
             Outgoing::HeadOnly => Given::Done,
-            Outgoing::Broken => Given::Broken,
+            Outgoing::Broken => Given::Broken(&ABORTED),
             _ => Given::Wait(waits),
         })
     }
@@ -144,6 +155,13 @@ impl Stream<'_, '_> {
         }
     }
 }
+
+/// What a connection ends for whose reply was aborted without a reason.
+static ABORTED: Fault = Fault {
+    whose: Whose::Ours,
+    code: "reply_aborted",
+    what: Cow::Borrowed("could not complete a reply that had begun"),
+};
 
 /// A chunk's size and its CRLF, written from behind.
 struct ChunkLine {

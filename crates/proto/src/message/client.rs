@@ -404,7 +404,7 @@ impl<A: Asker> Protocol for Client<A> {
                 Ok(())
             }
             // Noted above.
-            Event::Sent(_) | Event::Eof { .. } | Event::Closed(_) => Ok(()),
+            Event::Sent(_) | Event::Eof { .. } | Event::HalfClosed | Event::Closed(_) => Ok(()),
         }
     }
 

@@ -194,7 +194,11 @@ impl<H: Handler + 'static> Protocol for Port<H> {
                     turn.end(End::Linger);
                 }
             }
-            Event::Room | Event::Message(..) | Event::Sent(_) | Event::Closed(_) => {}
+            Event::Room
+            | Event::Message(..)
+            | Event::HalfClosed
+            | Event::Sent(_)
+            | Event::Closed(_) => {}
         }
         Ok(())
     }

@@ -422,7 +422,8 @@ impl<H: Handler> Protocol for Server<H> {
             Event::Deadline => return self.on_deadline(turn),
             Event::Message(ticket, body) => return self.on_settled(ticket, body, turn),
             Event::Drain => return self.on_drain(turn),
-            Event::Sent(_) | Event::Closed(_) => {}
+            // A message's answer has an end of its own.
+            Event::HalfClosed | Event::Sent(_) | Event::Closed(_) => {}
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ mod conversations;
 mod drain;
 mod echo;
 mod http;
+mod leaving;
 mod limits;
 mod logs;
 mod messages;

@@ -33,6 +33,7 @@ pub(crate) struct Watched {
     log: Seen,
     unused: Vec<u8>,
     wants_more: bool,
+    half_closed: bool,
     eof: bool,
     failed: bool,
     last: Time,
@@ -46,6 +47,7 @@ pub(crate) fn watched(inner: impl Protocol + 'static) -> (Box<dyn Protocol>, See
         log: Rc::clone(&log),
         unused: Vec::new(),
         wants_more: false,
+        half_closed: false,
         eof: false,
         failed: false,
         last: Time::ZERO,
@@ -136,6 +138,11 @@ impl Protocol for Watched {
                 self.expect(!self.eof, "Eof comes once");
                 self.expect(*clean == self.unused.is_empty(), "Eof says what is left over");
                 self.eof = true;
+            }
+            Event::HalfClosed => {
+                self.expect(!self.eof, "HalfClosed comes before Eof");
+                self.expect(!self.half_closed, "HalfClosed comes once");
+                self.half_closed = true;
             }
             Event::Deadline => {
                 let due = self.inner.deadline().is_some_and(|due| due <= turn.now());

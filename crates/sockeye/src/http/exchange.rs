@@ -1,6 +1,7 @@
 //! Between those who answer and the conversation: what a handler of [`http1`] is told, handed to
 //! [`Respond`], and what comes of that, sent.
 
+use std::borrow::Cow;
 use std::mem;
 use std::rc::Rc;
 
@@ -8,7 +9,7 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Response, StatusCode};
 use sockeye_proto::http1::{self, Answer, Fields, Handler, Status, Stream, StreamEvent, Trailers};
-use sockeye_proto::{Abandoned, Client, Message, Peer, Protocol, Ticket};
+use sockeye_proto::{Abandoned, Client, Fault, Message, Peer, Protocol, Ticket, Whose};
 use tracing::error;
 
 use super::body::{Body, Receive, Take};
@@ -27,6 +28,8 @@ pub(super) struct Exchange<R> {
     /// Its method is HEAD.
     head_only: bool,
     body_asked_for: bool,
+    /// Empty pieces that a source has just given in a row.
+    empty_pieces: u32,
     expects: Expects,
 }
 
@@ -51,14 +54,24 @@ enum Expects {
 /// So much is reserved for a body whose length was announced; what comes beyond makes it grow.
 const RESERVED: u64 = 64 * 1024;
 
-/// So many pieces are taken from a source in one go, so that empty ones hold nobody up.
+/// So many pieces are taken from a source in one go, so that small ones hold nobody up.
 const AT_ONCE: usize = 1024;
+
+/// With so many empty pieces in a row, a source is taken to give nothing else for ever.
+const MOST_EMPTY: u32 = 1024;
+
+static EMPTY_PIECES: Fault = Fault {
+    whose: Whose::Ours,
+    code: "empty_body_pieces",
+    what: Cow::Borrowed("had a source that gave 1,024 empty pieces in a row"),
+};
 
 impl<R: Respond> Handler for Exchange<R> {
     fn on_request(&mut self, request: &http1::Request<'_>, reply: http1::Reply<'_, '_>) -> Answer {
         self.number += 1;
         self.head_only = request.method() == http1::Method::Head;
         self.body_asked_for = false;
+        self.empty_pieces = 0;
         self.expects = Expects::Nothing;
         let Ok(head) = convert::request(request) else {
             let text = "The request has a target or fields that nothing here understands.";
@@ -149,6 +162,7 @@ impl<R> Exchange<R> {
             number: 0,
             head_only: false,
             body_asked_for: false,
+            empty_pieces: 0,
             expects: Expects::Nothing,
         }
     }
@@ -157,7 +171,7 @@ impl<R> Exchange<R> {
 /// Before the reply has begun.
 impl<R: Respond> Exchange<R> {
     /// Does what `given` says.
-    fn answer(&mut self, given: Reply, reply: http1::Reply<'_, '_>) -> Answer {
+    fn answer(&mut self, given: Reply, mut reply: http1::Reply<'_, '_>) -> Answer {
         match given.0 {
             Kind::Now(response) => self.send(response, reply),
             Kind::Plain(kind, body) => self.plain(kind, &body, reply),
@@ -168,7 +182,7 @@ impl<R: Respond> Exchange<R> {
             Kind::Later(take) => {
                 let promise = reply.promise();
                 self.expects = Expects::Kept(promise.ticket());
-                take(Later::new(promise));
+                take(Later::new(promise, reply.remote()));
                 reply.later()
             }
             Kind::Run(work) => self.run(move || Came::Reply(work()), reply),
@@ -344,11 +358,17 @@ impl<R: Respond> Exchange<R> {
 impl<R: Respond> Exchange<R> {
     /// Does what a source says.
     fn give(&mut self, mut give: Give, mut stream: Stream<'_, '_>) -> Answer {
-        for _ in 0..AT_ONCE {
+        let mut taken = 0;
+        loop {
             match give {
                 Give::Piece(piece, source) => {
+                    self.empty_pieces = if piece.is_empty() { self.empty_pieces + 1 } else { 0 };
+                    if self.empty_pieces >= MOST_EMPTY {
+                        return stream.abort_with(&EMPTY_PIECES);
+                    }
                     write(piece, &mut stream);
-                    if stream.is_full() {
+                    taken += 1;
+                    if taken >= AT_ONCE || stream.is_full() {
                         return self.wait(Expects::Room(source), stream);
                     }
                     give = source.next();
@@ -364,13 +384,6 @@ impl<R: Respond> Exchange<R> {
                 Give::EndWith(trailers) => return self.end_with(&trailers, stream),
                 Give::Abort => return stream.abort(),
             }
-        }
-        match give {
-            Give::Piece(piece, source) => {
-                write(piece, &mut stream);
-                self.wait(Expects::Room(source), stream)
-            }
-            other => self.give(other, stream),
         }
     }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
-use sockeye_proto::{Promise, Protocol};
+use sockeye_proto::{Promise, Protocol, Remote};
 
 use super::body::Receive;
 use super::job::Came;
@@ -101,13 +101,18 @@ impl Reply {
 
     /// As [`Reply::stream`], for a reply without an end of its own: when the server stops it is
     /// ended in order, and the sender is told that it has gone.
+    ///
+    /// A client that closes its connection without a reset looks like one that ended its side and still
+    /// reads. The reply is cancelled once nothing has been sent to such a client for
+    /// [`Limits::half_closed_timeout`](super::Limits::half_closed_timeout), 15 s by default. To keep a
+    /// quiet stream open, send an [`Event::comment`](super::Event::comment) more often than that.
     pub fn endless(head: Response<()>, start: impl FnOnce(Sender) + Send + 'static) -> Self {
         let start = Box::new(start);
         Self(Kind::Stream(head, Content::Sender { endless: true, start }))
     }
 
     /// Server-sent events, each an [`Event`](super::Event): [`Reply::endless`] with the fields that
-    /// belong to them.
+    /// belong to them. A client that leaves is noticed as described there.
     pub fn events(start: impl FnOnce(Sender) + Send + 'static) -> Self {
         let mut head = Response::new(());
         let fields = head.headers_mut();
@@ -122,7 +127,8 @@ impl Reply {
         Self(Kind::Stream(head, Content::Source(Box::new(source))))
     }
 
-    /// The same of an iterator, which must not block.
+    /// The same of an iterator, which must not block. Empty pieces send nothing; 1,024 of them in a row
+    /// abort the reply.
     pub fn pieces<I>(head: Response<()>, pieces: I) -> Self
     where
         I: IntoIterator<Item: Into<Bytes>, IntoIter: Send + 'static>,
@@ -207,16 +213,28 @@ impl fmt::Debug for Reply {
 }
 
 /// The duty to answer one request, from any thread. Dropping it is a 500.
+///
+/// A client that resets its connection no longer waits for the answer: [`Later::is_gone`] says so. A
+/// client that only ends its side is still answered, for it may be reading.
 #[derive(Debug)]
-pub struct Later(Promise);
+pub struct Later {
+    promise: Promise,
+    remote: Remote,
+}
 
 impl Later {
-    pub(super) fn new(promise: Promise) -> Self {
-        Self(promise)
+    pub(super) fn new(promise: Promise, remote: Remote) -> Self {
+        Self { promise, remote }
+    }
+
+    /// Whether the connection is closed, so that nobody receives an answer any more.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.remote.is_gone()
     }
 
     /// Answers, with all that a handler may return.
     pub fn answer(self, reply: impl Into<Reply>) {
-        self.0.keep(Box::new(Came::Reply(reply.into())));
+        self.promise.keep(Box::new(Came::Reply(reply.into())));
     }
 }

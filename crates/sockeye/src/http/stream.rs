@@ -18,6 +18,11 @@ use sockeye_proto::{Promise, Remote, SendError};
 ///
 /// Dropping it says that the reply can't be completed: the connection is cut, so that the client
 /// sees it. (One that speaks HTTP/1.0, and was told no length, can't.)
+///
+/// [`Sender::is_gone`] says when the client has left. A client that resets its connection is noticed
+/// at once. A client that ends its side may still be reading, so the reply goes on; it is cancelled
+/// once nothing has been sent for
+/// [`Limits::half_closed_timeout`](super::Limits::half_closed_timeout), 15 s by default.
 #[derive(Debug)]
 pub struct Sender {
     remote: Remote,
@@ -74,8 +79,7 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// [`Gone`] when the reply is over: the client has gone, or the server stops. A client that
-    /// went in silence is noticed by what is sent next.
+    /// [`Gone`] when the reply is over: the client has gone, or the server stops.
     ///
     /// # Panics
     ///
@@ -136,7 +140,8 @@ impl Sender {
         self.end.keep(Box::new(Finished { trailers }));
     }
 
-    /// Whether nothing that is sent goes anywhere any more.
+    /// Whether nothing that is sent goes anywhere any more: the client has left, or the reply is
+    /// over for another reason.
     #[must_use]
     pub fn is_gone(&self) -> bool {
         self.hears.over.load(Ordering::Relaxed) || self.remote.is_gone()
@@ -191,7 +196,8 @@ pub trait Source: Send + 'static {
 
 /// What comes next of a reply's content.
 pub enum Give {
-    /// A piece, and what gives the one after it.
+    /// A piece, and what gives the one after it. An empty piece sends nothing; with 1,024 of them
+    /// in a row the reply is aborted.
     Piece(Bytes, Box<dyn Source>),
     /// This work, on the pool; then what it returns.
     Run(Box<dyn FnOnce() -> Self + Send>),

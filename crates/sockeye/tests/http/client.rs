@@ -3,23 +3,38 @@
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::num::NonZeroUsize;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use sockeye::Config;
 use sockeye::engine::Linger;
-use sockeye::http::{self, Options, Respond, Serving};
+use sockeye::http::{self, Limits, Options, Respond, Serving};
 
 /// What a test waits for a reply at the most: far more than it takes.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Serves on one thread. Stopping waits but a moment for clients that are still there.
 pub(crate) fn serve(respond: impl Respond) -> (Serving, String) {
+    serve_with(Limits::default(), respond)
+}
+
+/// As [`serve`], with other limits.
+pub(crate) fn serve_with(limits: Limits, respond: impl Respond) -> (Serving, String) {
     let linger = Linger { quiet: Duration::from_millis(20), ..Linger::default() };
     let config = Config { linger, ..Config::default() };
-    let options = Options { workers: NonZeroUsize::MIN, config, ..Options::default() };
+    let options = Options { workers: NonZeroUsize::MIN, limits, config, ..Options::default() };
     let serving = http::serve(&["127.0.0.1:0".parse().unwrap()], options, respond).unwrap();
     let address = serving.addresses()[0].to_string();
     (serving, address)
+}
+
+/// Waits until `done`, which comes soon.
+pub(crate) fn until(done: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < PATIENCE, "it never is");
+        thread::yield_now();
+    }
 }
 
 /// Stops it; nothing may be left to cut.
@@ -126,6 +141,16 @@ impl Client {
         }
         assert_eq!(self.line(), "\r\n");
         Some(data)
+    }
+
+    /// Waits until something has come, and leaves it unread.
+    pub(crate) fn wait(&self) {
+        assert_eq!(self.0.get_ref().peek(&mut [0]).unwrap(), 1);
+    }
+
+    /// Leaves with something unread, which makes the end a reset.
+    pub(crate) fn reset(self) {
+        self.wait();
     }
 
     /// Ends this side.

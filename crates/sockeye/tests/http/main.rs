@@ -5,5 +5,6 @@ mod bodies;
 mod client;
 mod echo;
 mod examples;
+mod leaving;
 mod streams;
 mod travel;

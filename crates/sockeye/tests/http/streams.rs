@@ -1,5 +1,6 @@
 //! Replies that are sent bit by bit.
 
+use std::iter;
 use std::sync::mpsc;
 use std::thread;
 
@@ -299,4 +300,39 @@ fn pieces_are_taken_as_the_client_reads() {
     assert_eq!(bytes, PIECES * 64 * 1024);
     drop(client);
     stop(serving);
+}
+
+/// Gives nothing but empty pieces, each by a job.
+struct Empty;
+
+impl Source for Empty {
+    fn next(self: Box<Self>) -> Give {
+        Give::run(move || Give::Piece(Bytes::new(), self))
+    }
+}
+
+#[test]
+fn endless_empty_pieces_are_given_up() {
+    let (serving, address) = serve(|request: Request<Body>| match request.uri().path() {
+        "/loop" => Reply::pieces(Response::new(()), iter::repeat(Bytes::new())),
+        "/pool" => Reply::pull(Response::new(()), Empty),
+        // As many in a row as may be.
+        _ => Reply::pieces(
+            Response::new(()),
+            (1..=3 * 1024).map(|at| if at % 1024 == 0 { "x" } else { "" }),
+        ),
+    });
+    let mut client = Client::new(&address);
+    // Those of one reply are not those of the next.
+    for _ in 0..2 {
+        assert_eq!(client.ask("GET /some").text(), "xxx");
+    }
+    for path in ["/loop", "/pool"] {
+        let mut client = Client::new(&address);
+        client.head(&format!("GET {path}"), &[]);
+        client.answer_head();
+        assert_eq!(client.rest(), b"", "there is no last chunk");
+    }
+    drop(client);
+    assert_eq!(stop(serving).closed_for("empty_body_pieces"), 2);
 }

@@ -6,13 +6,14 @@ mod client;
 
 mod app;
 mod flow;
+mod leaving;
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use axum::Router;
 use sockeye::engine::Linger;
-use sockeye::http::Options;
+use sockeye::http::{Limits, Options};
 use sockeye::{Config, Serving, Tally};
 use tokio::runtime::Runtime;
 
@@ -25,12 +26,16 @@ struct Scene {
 
 impl Scene {
     fn new(app: Router) -> Self {
+        Self::with(Limits::default(), app)
+    }
+
+    fn with(limits: Limits, app: Router) -> Self {
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         let runtime = runtime.worker_threads(2).enable_all().build().unwrap();
         // Stopping waits but a moment for clients that are still there.
         let linger = Linger { quiet: Duration::from_millis(20), ..Linger::default() };
         let config = Config { linger, ..Config::default() };
-        let options = Options { workers: NonZeroUsize::MIN, config, ..Options::default() };
+        let options = Options { workers: NonZeroUsize::MIN, limits, config, ..Options::default() };
         let addresses = ["127.0.0.1:0".parse().unwrap()];
         let serving = sockeye_tower::serve(&addresses, options, runtime.handle(), app).unwrap();
         let address = serving.addresses()[0].to_string();

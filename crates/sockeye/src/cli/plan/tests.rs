@@ -68,8 +68,7 @@ fn flags_reach_the_plan() {
     assert_eq!(config.drain_timeout, Duration::from_secs(2));
 }
 
-/// Connections from loopback are never counted, so that the program can show this only from another
-/// address, which not every machine has.
+/// Connections from loopback are never counted, so a test of the program can't show this.
 #[test]
 fn a_trusted_proxy_is_exempt_from_the_count_of_each_address() {
     let folder = Folder::new("proxies");

@@ -11,8 +11,7 @@ pub(super) const SERVER: &[Row] = &[
     row("--log", "debug", log_of_one, "stopped", "accepted"),
     row("--max-connections", "1", two_at_once, "at once", "in turn")
         .base("--log debug --workers 1"),
-    row("--max-connections-per-address", "1", two_of_one_address, "answered", "refused")
-        .base("--workers 1"),
+    only("--max-connections-per-address", "1", answers_loopback, "[true, true]"),
     only("--max-buffered", "64M", floods_without_reading, "all was read"),
     only("--write-timeout", "50ms", |run| closes_first(run, flood), FIRST),
     only("--idle-timeout", "50ms", |run| closes_first(run, silent), FIRST),
@@ -43,8 +42,6 @@ pub(super) const HTTP: &[Row] = &[
         .base("--access-log -"),
     row("--trusted-proxy", "127.0.0.0/8", log_of_one, "127.0.0.1 - -", "198.51.100.9 - -")
         .base("--access-log -"),
-    row("--trusted-proxy", "0.0.0.0/0", two_of_one_address, "refused", "answered")
-        .base("--max-connections-per-address 1 --workers 1"),
 ];
 
 pub(super) const MESSAGE: &[Row] = &[

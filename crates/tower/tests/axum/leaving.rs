@@ -1,0 +1,207 @@
+//! Clients that leave: what is dropped then, and when.
+
+use std::convert::Infallible;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::Path;
+use axum::http::Response;
+use axum::routing::{get, post};
+use http_body_util::StreamBody;
+use sockeye::http::Limits;
+use tokio::sync::Notify;
+use tokio_stream::StreamExt;
+
+use super::Scene;
+use super::client::{Client, PATIENCE};
+
+/// Says when it is dropped.
+struct Guard(mpsc::Sender<()>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.send(()).unwrap();
+    }
+}
+
+/// Limits with that time for silent streams.
+fn limits(half_closed_timeout: Duration) -> Limits {
+    let mut limits = Limits::default();
+    limits.half_closed_timeout = half_closed_timeout;
+    limits
+}
+
+/// So long that nobody waits for it.
+const LONG: Duration = Duration::from_secs(3600);
+const SHORT: Duration = Duration::from_millis(30);
+
+/// An app whose streams and futures say on the returned channels that they began, and that they were
+/// dropped: `/never` never answers, `/silent` begins a response and says no more, `/pour` sends
+/// without an end, `/unread` (a POST) takes nothing of its body.
+fn app() -> (Router, mpsc::Receiver<()>, mpsc::Receiver<()>) {
+    let (to_began, began) = mpsc::channel();
+    let (to_dropped, dropped) = mpsc::channel();
+    let guard = move || {
+        to_began.send(()).unwrap();
+        Guard(to_dropped.clone())
+    };
+    let guards = [(); 4].map(|()| guard.clone());
+    let [never, silent, pour, unread] = guards;
+    let app = Router::new()
+        .route("/", get(|| async { "at once" }))
+        .route(
+            "/never",
+            get(|| async move {
+                let _guard = never();
+                std::future::pending::<()>().await;
+            }),
+        )
+        .route(
+            "/silent",
+            get(|| async move {
+                let guard = silent();
+                Body::from_stream(tokio_stream::pending::<Result<Bytes, Infallible>>().map(
+                    move |piece| {
+                        let _guard = &guard;
+                        piece
+                    },
+                ))
+            }),
+        )
+        .route(
+            "/pour",
+            get(|| async move {
+                let guard = pour();
+                Body::from_stream(tokio_stream::iter(std::iter::repeat_with(move || {
+                    let _guard = &guard;
+                    Ok::<_, Infallible>(Bytes::from_static(&[b'x'; 64 * 1024]))
+                })))
+            }),
+        )
+        .route(
+            "/unread",
+            post(|body: Body| async move {
+                let _guard = (unread(), body);
+                std::future::pending::<()>().await;
+            }),
+        );
+    (app, began, dropped)
+}
+
+/// A client with an answer that it hasn't read, so that its end is a reset.
+fn client_of(scene: &Scene) -> Client {
+    let mut client = scene.client();
+    client.head("GET /", &[]);
+    client.wait();
+    client
+}
+
+#[test]
+fn whatever_a_request_waits_for_is_dropped_when_its_client_resets_the_connection() {
+    let (app, began, dropped) = app();
+    let scene = Scene::with(limits(LONG), app);
+    for path in ["/never", "/silent", "/pour"] {
+        let mut client = client_of(&scene);
+        client.head(&format!("GET {path}"), &[]);
+        began.recv_timeout(PATIENCE).unwrap();
+        assert!(dropped.try_recv().is_err(), "{path}");
+        client.reset();
+        dropped.recv_timeout(PATIENCE).expect(path);
+    }
+    // More than is held of a body that nobody reads: the connection is paused.
+    let mut client = client_of(&scene);
+    client.head("POST /unread", &["Content-Length: 1000000"]);
+    began.recv_timeout(PATIENCE).unwrap();
+    client.send(vec![b'x'; 400_000]);
+    client.reset();
+    dropped.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(scene.stop().closed_for("reset"), 4);
+}
+
+#[test]
+fn a_silent_stream_to_a_half_closed_client_is_dropped() {
+    let (app, began, dropped) = app();
+    let scene = Scene::with(limits(SHORT), app);
+    // One still reads, the other is gone.
+    let mut reads = scene.client();
+    reads.head("GET /silent", &[]);
+    reads.answer_head();
+    reads.end();
+    let mut gone = scene.client();
+    gone.head("GET /silent", &[]);
+    gone.answer_head();
+    drop(gone);
+    assert_eq!(reads.rest(), b"", "there is no last chunk");
+    for _ in 0..2 {
+        began.recv_timeout(PATIENCE).unwrap();
+        dropped.recv_timeout(PATIENCE).unwrap();
+    }
+    assert_eq!(scene.stop().closed_for("half_closed_timeout"), 2);
+}
+
+#[test]
+fn a_half_closed_client_gets_its_late_and_pipelined_answers_however_late() {
+    static GO: Notify = Notify::const_new();
+
+    let (app, _began, dropped) = app();
+    let late = get(|Path(n): Path<u32>| async move {
+        GO.notified().await;
+        n.to_string()
+    });
+    let scene = Scene::with(limits(SHORT), app.route("/late/{n}", late));
+    let mut client = scene.client();
+    client.head("GET /late/1", &[]);
+    client.head("GET /late/2", &[]);
+    client.end();
+    // A stream whose client ended its side after this one has used up its time.
+    let mut other = scene.client();
+    other.head("GET /silent", &[]);
+    other.end();
+    dropped.recv_timeout(PATIENCE).unwrap();
+    for text in ["1", "2"] {
+        GO.notify_one();
+        assert_eq!(client.answer().text(), text);
+    }
+    assert!(client.is_over());
+    scene.stop();
+}
+
+/// A response that gives `count` empty frames, and then a piece and its end. With `yields` each frame
+/// comes by a poll of its own.
+fn empty_frames(count: usize, yields: bool) -> Response<Body> {
+    let frames = tokio_stream::iter((0..=count).map(move |at| {
+        let data = if at < count { Bytes::new() } else { Bytes::from_static(b"piece") };
+        Ok::<_, Infallible>(http_body::Frame::data(data))
+    }));
+    let frames = frames.then(move |frame| async move {
+        if yields {
+            tokio::task::yield_now().await;
+        }
+        frame
+    });
+    Response::new(Body::new(StreamBody::new(frames)))
+}
+
+#[test]
+fn endless_empty_frames_are_given_up() {
+    let app = Router::new().route(
+        "/{count}/{yields}",
+        get(
+            |Path((count, yields)): Path<(usize, bool)>| async move { empty_frames(count, yields) },
+        ),
+    );
+    let scene = Scene::new(app);
+    let mut client = scene.client();
+    for yields in [false, true] {
+        // As many in a row as may be.
+        assert_eq!(client.ask(&format!("GET /1023/{yields}")).text(), "piece");
+        let mut client = scene.client();
+        client.head(&format!("GET /{}/{yields}", usize::MAX - 1), &[]);
+        client.answer_head();
+        assert_eq!(client.rest(), b"", "there is no last chunk");
+    }
+    drop(client);
+    assert_eq!(scene.stop().closed_for("empty_body_frames"), 2);
+}
