@@ -1,7 +1,7 @@
-"""A file system that hangs, spoken to the kernel directly: no more of FUSE than this takes.
+"""A file system that hangs, speaking with the kernel directly: no more of FUSE than this takes.
 
-The kernel's side is <linux/fuse.h>. A name says what hangs: `read-` the content, `open-` opening it,
-`stat-` looking up the name. A request that hangs is answered (with EINTR) once the one who waits for it
+The kernel's side is <linux/fuse.h>. A name says what hangs: `read-` the content, `stat-` the
+look-up of the name. A request that hangs is answered (with EINTR) once the one who waits for it
 gets a signal, such as at its end: so does NFS.
 
 Nothing in this process may touch what is mounted, or it hangs as well.
@@ -19,7 +19,7 @@ import threading
 LOOKUP, FORGET, GETATTR, OPEN, READ, STATFS, RELEASE, FLUSH = 1, 2, 3, 14, 15, 17, 18, 25
 INIT, OPENDIR, READDIR, RELEASEDIR, INTERRUPT, DESTROY, BATCH_FORGET = 26, 27, 28, 29, 36, 38, 42
 UNANSWERED = {FORGET, BATCH_FORGET}
-REQUEST = struct.Struct("<IIQQ24x")
+REQUEST = struct.Struct("<IIQQ16x")
 ROOT = 1
 TIME = 1_700_000_000
 VALID = 3600  # seconds for which the kernel may keep an answer
@@ -77,7 +77,7 @@ class Mount:
             self._request(kind, unique, inode, request[REQUEST.size:])
 
     def _request(self, kind, unique, inode, more):
-        hangs = {LOOKUP: b"stat-", OPEN: b"open-", READ: b"read-"}.get(kind)
+        hangs = {LOOKUP: b"stat-", READ: b"read-"}.get(kind)
         if kind == INTERRUPT:
             waiting, = struct.unpack_from("<Q", more)
             if waiting in self.hanging:

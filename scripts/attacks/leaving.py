@@ -1,7 +1,7 @@
 """Clients of an event stream that leave. A stream that has nothing to say notices it late."""
 
+import contextlib
 import socket
-import subprocess
 
 from peers import connect, head, reset
 from program import Program, until
@@ -11,36 +11,48 @@ ENDED = 15 + 10  # seconds from the end of input until the descriptors must be b
 RESET = 5
 
 
-def example(trials):
-    """The example, built where it is missing."""
-    built = trials.root / "target/release/examples/http_events"
-    if not built.is_file():
-        subprocess.run(["cargo", "build", "--release", "--locked", "-p", "sockeye", "--example",
-                        "http_events"], cwd=trials.root, check=True)
-    return built
+class Listeners:
+    """Listeners of one server. Their connections stay referenced, so that none closes by itself."""
+
+    def __init__(self, trials, at_the_end):
+        example = trials.root / "target/release/examples/http_events"
+        if not example.is_file():
+            raise FileNotFoundError(
+                f"{example}: cargo build --release -p sockeye --example http_events makes it")
+        server = at_the_end.enter_context(Program(trials.place, [example, "127.0.0.1:0"]))
+        self.usage = server.usage
+        self.before = self.usage.descriptors()
+        self.clients = []
+        for _ in range(CLIENTS):
+            client = connect(server.address)
+            at_the_end.callback(client.close)
+            self.clients.append(client)
+            client.sendall(head("/events"))
+            assert client.recv(4096).startswith(b"HTTP/1.1 200"), "no stream"
+
+    def held(self):
+        return self.usage.descriptors() - self.before
+
+
+def end_their_side(connection):
+    connection.shutdown(socket.SHUT_WR)
 
 
 def run(trials):
-    def half_close(connection):
-        connection.shutdown(socket.SHUT_WR)
-
-    for name, leave, patience in [("reset", reset, RESET),
-                                  ("close", socket.socket.close, ENDED),
-                                  ("end their side, and stay", half_close, ENDED)]:
-        with trials.checked(f"leaving: {CLIENTS} listeners {name}") as row, \
-                Program(trials.place, [example(trials), "127.0.0.1:0"]) as server:
-            before = server.usage.descriptors()
-            clients = []
-            for _ in range(CLIENTS):
-                client = connect(server.address)
-                client.sendall(head("/events"))
-                assert client.recv(4096).startswith(b"HTTP/1.1 200"), "no stream"
-                clients.append(client)
-            row.descriptors = server.usage.descriptors()
-            for client in clients:
+    ways = [("reset", reset, RESET), ("close", socket.socket.close, ENDED),
+            ("end their side, and stay", end_their_side, ENDED)]
+    with contextlib.ExitStack() as at_the_end:
+        with trials.checked(f"leaving: {len(ways)} × {CLIENTS} listeners") as begun:
+            groups = [Listeners(trials, at_the_end) for _ in ways]
+        if begun.problems:
+            return
+        # All leave before the first is waited for.
+        for group, (_, leave, _) in zip(groups, ways):
+            for client in group.clients:
                 leave(client)
-            until(lambda: server.usage.descriptors() <= before, patience)
-            left = server.usage.descriptors() - before
-            for client in clients:
-                client.close()
-            assert left <= 0, f"{left} descriptors are still held {patience} s later"
+        for group, (name, _, patience) in zip(groups, ways):
+            with trials.checked(f"leaving: {CLIENTS} listeners {name}") as row:
+                row.descriptors = group.held()
+                until(lambda group=group: group.held() <= 0, patience)
+                row.after = group.held()
+                assert row.after <= 0, f"{row.after} descriptors are still held {patience} s later"

@@ -12,8 +12,10 @@ def run(trials):
     last = b"entry-099999.txt"
 
     def victim():
-        return [(target, lambda content: last in content, {}) for target in
-                (f"{listed}?format=json", f"{listed}?format=text", f"{listed}?sort=name&order=desc")]
+        # None that anybody asked for before.
+        return [(f"{listed}?{query}&q={part}", lambda content: last in content, {})
+                for part in ("ry-0", "y-0", "-0", "0", "tr", "try", "try-", "try-0")
+                for query in ("format=json", "format=text&sort=date", "sort=name&order=desc")]
 
     def hold(form):
         orders = [(sort, order) for sort in ("name", "size", "date") for order in ("asc", "desc")]
@@ -21,7 +23,7 @@ def run(trials):
             head(f"{listed}?{form}&sort={sort}&order={order}&q={'entry-0'[:1 + number // 6]}")
             for number in range(READERS) for sort, order in [orders[number % 6]]])
 
-    for form, more in [("format=json", {}), ("format=text", {"behind": False, "nginx": False}),
+    for form, more in [("format=json", {}),
                        ("format=html&per=10000", {"behind": False, "nginx": False})]:
         trials.attack(f"listings: 60 × ?{form}, unread", hold(form), victim, Limits(),
-                      flags=["--listing"], **more)
+                      flags=["--listing"], pause=0.3, **more)

@@ -13,7 +13,7 @@ ATTACKER = "127.0.0.2"
 VICTIM = "127.0.0.3"
 PATIENCE = 6  # seconds for one answer to the victim
 SEGMENT = 1448
-GIVES_UP = 3  # requests in a row without an answer
+GIVES_UP = 2  # requests in a row without an answer
 
 
 def connect(address, source=ATTACKER, window=None):
@@ -73,8 +73,36 @@ def ask_and_hold(address, requests, window=4096):
     return held
 
 
-def ask_and_reset(address, requests):
-    """One connection for each request, reset as soon as it is sent."""
+def ask_and_hold_once_answered(address, requests, seconds=12):
+    """As `ask_and_hold`, but the next one asks when a response has begun, two at a time, so that the
+    server is never too busy to do what they ask for. Goes on for so many seconds at most."""
+    held = []
+    end = time.monotonic() + seconds
+
+    def hold(request):
+        connection = connect(address, window=4096)
+        held.append(connection)
+        connection.sendall(request)
+        connection.recv(64)
+
+    _share(requests, hold, 2, end)
+    return held
+
+
+def ask_and_reset(address, requests, began=True):
+    """One connection for each request; all are reset when they have been sent: at once, or after the
+    server has begun with them."""
+    if began:
+        held = ask_and_hold(address, requests, window=None)
+        # What comes behind them is answered, on one worker or the other.
+        for _ in range(8):
+            try:
+                ask(address, "/small.txt", ATTACKER)
+            except (OSError, http.client.HTTPException):
+                pass
+        for connection in held:
+            reset(connection)
+        return []
     for request in requests:
         try:
             connection = connect(address)
@@ -85,31 +113,47 @@ def ask_and_reset(address, requests):
     return []
 
 
-def ask_and_read(address, requests, connections=8):
-    """Asks on a few connections at once, and reads every response."""
-    waiting = iter(list(requests))
+def ask_and_read(address, requests, seconds=10):
+    """Asks on eight connections, and reads every response. Goes on for so many seconds at most."""
+    clients = threading.local()
+    end = time.monotonic() + seconds
+
+    def read(asked):
+        method, target, fields = asked
+        if not hasattr(clients, "own"):
+            clients.own = http.client.HTTPConnection(
+                *address, timeout=PATIENCE, source_address=(ATTACKER, 0))
+        try:
+            clients.own.request(method, target, headers=fields)
+            clients.own.getresponse().read()
+        except http.client.HTTPException:
+            clients.own.close()
+
+    _share(requests, read, 8, end)
+    return []
+
+
+def _share(work, do, threads, end):
+    """Does all of some work with several threads, until an end. What fails is left."""
+    waiting = iter(list(work))
     lock = threading.Lock()
 
-    def work():
-        client = http.client.HTTPConnection(*address, timeout=PATIENCE, source_address=(ATTACKER, 0))
-        while True:
+    def one():
+        while time.monotonic() < end:
             with lock:
                 asked = next(waiting, None)
             if asked is None:
-                return client.close()
-            method, target, fields = asked
+                return
             try:
-                client.request(method, target, headers=fields)
-                client.getresponse().read()
-            except (OSError, http.client.HTTPException):
-                client.close()
+                do(asked)
+            except OSError:
+                pass
 
-    threads = [threading.Thread(target=work, daemon=True) for _ in range(connections)]
-    for thread in threads:
+    started = [threading.Thread(target=one, daemon=True) for _ in range(threads)]
+    for thread in started:
         thread.start()
-    for thread in threads:
+    for thread in started:
         thread.join()
-    return []
 
 
 def ask(address, target, source=VICTIM, method="GET", patience=PATIENCE, content=None, **fields):

@@ -13,13 +13,17 @@ def run(trials):
     listing = [(method, f"{listed}?{query}q={number}") for method, query in
                [("HEAD", ""), ("GET", ""), ("GET", "format=json&"), ("GET", "format=tar&")]
                for number in range(REQUESTS // 4)]
-    for name, requests, more in [
-        ("pool: 300 HEADs of a listing", [("HEAD", f"{listed}?q={number}")
-                                          for number in range(REQUESTS)], {}),
-        ("pool: 300 listings and archives", listing, {"behind": False, "nginx": False}),
-        ("pool: 128 texts by GET and HEAD",
-         [(method, target) for target in asked for method in ("GET", "HEAD")], {"behind": False}),
+    heads = [("HEAD", f"{listed}?q={number}") for number in range(REQUESTS)]
+    apart = {"behind": False, "nginx": False}
+    for name, requests, began, more in [
+        ("300 HEADs of a listing, reset", heads, True, {}),
+        ("300 HEADs of a listing, reset at once", heads, False, apart),
+        ("300 listings and archives, reset", listing, True, apart),
+        ("128 texts by GET and HEAD, reset",
+         [(method, target) for target in asked for method in ("GET", "HEAD")], True,
+         {"behind": False}),
     ]:
         sent = [head(target, method, Accept_Encoding="zstd") for method, target in requests]
-        trials.attack(name, lambda address, sent=sent: ask_and_reset(address, sent), folder.cold,
-                      limits, flags=["--listing"], **more)
+        trials.attack(f"pool: {name}",
+                      lambda address, sent=sent, began=began: ask_and_reset(address, sent, began),
+                      folder.cold, limits, flags=["--listing"], **more)

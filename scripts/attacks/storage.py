@@ -14,7 +14,7 @@ SMALL, LARGE = 100_000, 32 << 20
 def run(trials):
     if why := fuse.missing():
         return print(f"SKIPPED: storage, because {why}")
-    for what, size in [("read", SMALL), ("read", LARGE), ("open", SMALL), ("stat", SMALL)]:
+    for what, size in [("read", SMALL), ("read", LARGE), ("stat", SMALL)]:
         name = f"storage: {what} hangs, {size} bytes"
         root = trials.place / f"storage-{what}-{size}"
         mounted = root / "slow"

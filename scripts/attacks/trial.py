@@ -102,40 +102,42 @@ class Trials:
             print(f"        {problem}", flush=True)
 
     def attack(self, name, begin, victim, limits, flags=(), ours=True, behind=True, nginx=True,
-               ulimit=None):
+               ulimit=None, pause=0.01):
         """Tries an attack on ours, on ours behind nginx and on nginx.
 
         `begin` gets an address, and returns the connections that the attacker holds; they are reset
-        when the attacker leaves. `victim` makes the requests of a victim."""
+        when the attacker leaves. `victim` makes the requests of a victim, who waits for `pause` seconds
+        between two of them."""
         more = [(resource.RLIMIT_NOFILE, ulimit)] if ulimit else []
         if ours:
             with self.checked(name) as row, self.http(*flags, limits=more) as server:
-                self._try(row, server, server.address, begin, victim(), limits)
+                self._try(row, server, begin, Victim(server.address, victim(), pause),
+                          limits)
         if behind and NGINX:
             with self.checked(name, "ours behind nginx") as row, \
                     self.http(*flags, "--trusted-proxy", "127.0.0.1", limits=more) as server, \
                     self.proxy(server) as proxy:
-                self._try(row, server, proxy.address, begin, victim(), limits)
+                self._try(row, server, begin, Victim(proxy.address, victim(), pause), limits)
         if nginx and NGINX:
             with self.checked(name, "nginx") as row, \
                     Nginx(self.place, FILES, root=self.folder.root) as server:
                 row.judged = False
-                self._try(row, server, server.address, begin, victim(), Limits(peak=None, left=None))
+                self._try(row, server, begin, Victim(server.address, victim(), pause),
+                          Limits(peak=None, left=None))
 
     def proxy(self, server):
         host, port = server.address
         return Nginx(self.place, PROXY, host=host, port=port)
 
-    def _try(self, row, server, address, begin, requests, limits):
+    def _try(self, row, server, begin, victim, limits):
         usage = server.usage
-        ask(address, "/small.txt")
+        ask(victim.address, "/small.txt")
         resident, seconds = usage.resident(), usage.seconds()
         peak = Peak(usage)
-        victim = Victim(address, requests)
         held = []
         try:
             victim.start()
-            held = begin(address)
+            held = begin(victim.address)
             if held:
                 usage.wait_until_quiet(HOLD)
             victim.wait_for(victim.asked + 10, HOLD)

@@ -23,9 +23,10 @@ def many_keys():
 def run(trials):
     nested = b"[" * (LARGEST // 2) + b"]" * (LARGEST // 2)
     lists = b"[" + b"[]," * (LARGEST // 3 - 2) + b"[]]"
-    for name, content in [("1.6 million keys", many_keys()), ("8 million nested lists", nested),
-                          ("5.6 million empty lists", lists)]:
-        for wire in ("frames", "HTTP"):
+    for name, content, wires in [("1.6 million keys", many_keys(), ["frames", "HTTP"]),
+                                 ("8 million nested lists", nested, ["frames"]),
+                                 ("5.6 million empty lists", lists, ["frames"])]:
+        for wire in wires:
             with trials.checked(f"messages: {SENDERS} × {name}, {wire}") as row, \
                     trials.start("message", "--listen", "127.0.0.1:0", "--log", "debug") as server:
                 attack(row, server, content, wire)
