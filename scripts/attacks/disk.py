@@ -27,14 +27,13 @@ def idle(trials):
             file.unlink()
 
         def held():
-            return sum(str(root) in path for path in server.usage.open_files())
+            return sum(path.startswith(f"{root}/") for path in server.usage.open_files())
 
         row.descriptors = held()
-        until(lambda: held() <= 1, IDLE)  # 1: the folder itself
+        until(lambda: not held(), IDLE)
         left = held()
-        row.after = left
         kept.close()
-        assert left <= 1, f"{left - 1} files are held open {IDLE} s later"
+        assert not left, f"{left} files are held open {IDLE} s later"
 
 
 def file_size(trials):

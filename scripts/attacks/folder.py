@@ -67,7 +67,7 @@ class Folder:
     def _cold_place(self):
         return self._part("cold")
 
-    def cold(self, count=1500):
+    def cold(self, count=500):
         """Requests for small files that nobody has asked for before, for a victim."""
         numbers = list(itertools.islice(self._cold, count))
         for number in numbers:

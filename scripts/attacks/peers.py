@@ -73,9 +73,9 @@ def ask_and_hold(address, requests, window=4096):
     return held
 
 
-def ask_and_hold_once_answered(address, requests, seconds=12):
-    """As `ask_and_hold`, but the next one asks when a response has begun, two at a time, so that the
-    server is never too busy to do what they ask for. Goes on for so many seconds at most."""
+def ask_and_hold_in_turn(address, requests, seconds=15):
+    """As `ask_and_hold`, but each waits until the response before has begun, so that the server is
+    never too busy to do what they ask for. Goes on for so many seconds at most."""
     held = []
     end = time.monotonic() + seconds
 
@@ -85,7 +85,7 @@ def ask_and_hold_once_answered(address, requests, seconds=12):
         connection.sendall(request)
         connection.recv(64)
 
-    _share(requests, hold, 2, end)
+    _share(requests, hold, 1, end)
     return held
 
 
@@ -113,7 +113,7 @@ def ask_and_reset(address, requests, began=True):
     return []
 
 
-def ask_and_read(address, requests, seconds=10):
+def ask_and_read(address, requests, seconds=6):
     """Asks on eight connections, and reads every response. Goes on for so many seconds at most."""
     clients = threading.local()
     end = time.monotonic() + seconds

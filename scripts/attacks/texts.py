@@ -3,7 +3,7 @@
 import itertools
 
 from peers import (
-    ask_and_hold, ask_and_hold_once_answered, ask_and_read, ask_and_reset, head)
+    ask_and_hold, ask_and_hold_in_turn, ask_and_read, ask_and_reset, head)
 from trial import PEAK, Limits
 
 CODINGS = ["zstd", "br", "gzip"]
@@ -24,8 +24,8 @@ def compression(trials):
                 for number, target in enumerate(asked)]
 
     for name, hold, sent, more in [
-        ("64 texts in three codings, unread", ask_and_hold_once_answered,
-         requests(lambda number: CODINGS[number % 3]), {}),
+        ("64 texts in three codings, unread", ask_and_hold_in_turn,
+         requests(lambda number: {3: "br", 7: "gzip"}.get(number % 8, "zstd")), {}),
         ("64 texts at once, each twice, unread", ask_and_hold,
          requests(lambda number: CODINGS[number % 3], 2), {"behind": False, "nginx": False}),
     ]:

@@ -10,7 +10,7 @@ from nginx import FILES, NGINX, PROXY, Nginx
 from peers import ATTACKER, VICTIM, Victim, ask, reset
 from program import Peak, Program
 
-HOLD = 10  # seconds for which an attack lasts at most
+HOLD = 6  # seconds for which an attack lasts at most
 AFTER = 15  # seconds until memory and processor must be at rest once the attacker has left
 # Jobs that may start after the attacker left: those for which the news came too late.
 UNDER_WAY = 8
@@ -92,12 +92,14 @@ class Trials:
     def checked(self, attack, server="ours"):
         """A row that is kept, whatever happens. What is raised is a problem of it."""
         row = Row(attack, server)
+        began = time.monotonic()
         try:
             yield row
         except Exception as error:  # the other attacks must still be tried
             row.problems.append(f"{type(error).__name__}: {error}")
         self.rows.append(row)
-        print(f"{row.verdict():7} {attack}, {server}", flush=True)
+        took = time.monotonic() - began
+        print(f"{row.verdict():7} {attack}, {server} ({took:.0f} s)", flush=True)
         for problem in row.problems:
             print(f"        {problem}", flush=True)
 
