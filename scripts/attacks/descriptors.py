@@ -35,7 +35,8 @@ def run(trials):
     whole = ("GET", {})
     for name, connections, kinds, more in [
         ("descriptors: 30 × 1,100 files", 30, [whole], {}),
-        ("descriptors: 2 × 1,100, limit 1,024", 2, [whole], {"ulimit": 1024, "behind": False, "nginx": False}),
+        ("descriptors: 2 × 1,100, limit 1,024", 2, [whole],
+         {"ulimit": 1024, "behind": False, "nginx": False}),
         ("descriptors: 30 × 1,100 ranges and HEADs", 30,
          [("GET", {"Range": "bytes=10000-"}), ("GET", {"Range": RANGES}), ("HEAD", {}), whole],
          {"behind": False, "nginx": False}),

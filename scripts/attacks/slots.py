@@ -5,7 +5,8 @@ import resource
 from nginx import FILES, NGINX, Nginx
 from peers import VICTIM, ask, connect, head, reset
 
-NEWCOMER = 10  # seconds in which a newcomer must be answered
+# Seconds in which a newcomer must be answered; less than those after which silence ends anyhow.
+NEWCOMER = 6
 NEWCOMERS = 3
 
 
