@@ -1,0 +1,53 @@
+"""Responses from files that nobody reads, so that their descriptors stay open."""
+
+import itertools
+import random
+
+from peers import ask_and_hold, head
+from trial import Limits
+
+PIPELINED = 1100
+# The server's own: its listeners, and files that are kept open for the next request.
+OWN = 600
+RANGES = "bytes=0-9,50000-59999,100000-100009"
+
+
+def limit(connections):
+    """A socket and two ranges of files for each connection."""
+    return Limits(descriptors=3 * connections + OWN)
+
+
+def run(trials):
+    folder = trials.folder
+    files = folder.files
+
+    def pipeline(connections, kinds):
+        """Each connection asks for files, in several ways and in an order of its own, one behind the
+        other."""
+        def requests(number):
+            order = random.Random(number).sample(files, PIPELINED)
+            return b"".join(head(target, method, **fields)
+                            for target, (method, fields) in zip(order, itertools.cycle(kinds)))
+
+        sent = [requests(number) for number in range(connections)]
+        return lambda address: ask_and_hold(address, sent)
+
+    whole = ("GET", {})
+    for name, connections, kinds, more in [
+        ("descriptors: 30 × 1,100 files", 30, [whole], {}),
+        ("descriptors: 2 × 1,100, limit 1,024", 2, [whole],
+         {"ulimit": 1024, "behind": False, "nginx": False}),
+        ("descriptors: 30 × 1,100 ranges and HEADs", 30,
+         [("GET", {"Range": "bytes=10000-"}), ("GET", {"Range": RANGES}), ("HEAD", {}), whole],
+         {"behind": False, "nginx": False}),
+    ]:
+        trials.attack(name, pipeline(connections, kinds), folder.cold, limit(connections), **more)
+
+    # Not behind a proxy: the loopback between the two would use up the kernel's memory for TCP.
+    trials.attack("descriptors: 1,000 × 1 large file",
+                  lambda address: ask_and_hold(address, [head(target) for target in folder.large]),
+                  folder.cold, limit(1000), behind=False)
+    archive = [head(f"/large/?format=tar&n={number}") * 20 for number in range(60)]
+    trials.attack("descriptors: 60 × 20 archives",
+                  lambda address: ask_and_hold(address, archive), folder.cold, limit(60),
+                  flags=["--listing"], behind=False, nginx=False)

@@ -1,0 +1,78 @@
+"""The folder that is served. Each part of it is made when an attack first needs it."""
+
+import base64
+import functools
+import itertools
+import os
+
+
+class Folder:
+    def __init__(self, root):
+        self.root = root
+        self.root.mkdir()
+        (root / "small.txt").write_bytes(b"small\n")
+        self._cold = itertools.count()
+
+    def _part(self, name):
+        place = self.root / name
+        place.mkdir()
+        return place
+
+    @functools.cached_property
+    def files(self):
+        """1,200 files of 120 KB, of a type that is not compressed: their targets."""
+        place, block = self._part("files"), os.urandom(120_000)
+        for number in range(1200):
+            (place / f"{number}.bin").write_bytes(block)
+        return [f"/files/{number}.bin" for number in range(1200)]
+
+    @functools.cached_property
+    def large(self):
+        """1,000 sparse files of 32 MiB: their targets."""
+        place = self._part("large")
+        for number in range(1000):
+            with (place / f"{number}.bin").open("wb") as file:
+                file.truncate(32 << 20)
+        return [f"/large/{number}.bin" for number in range(1000)]
+
+    @functools.cached_property
+    def texts(self):
+        """66 different texts of 8 MiB: their targets."""
+        return self._texts("texts", 66, 8 << 20)
+
+    @functools.cached_property
+    def small_texts(self):
+        """60 different texts of 2 MiB: their targets."""
+        return self._texts("small-texts", 60, 2 << 20)
+
+    def _texts(self, name, count, size):
+        place = self._part(name)
+        text = base64.encodebytes(os.urandom(size * 3 // 4))[:size]
+        for number in range(count):
+            start = number * 9973
+            with (place / f"{number}.txt").open("wb") as file:
+                file.writelines([text[start:], text[:start]])
+        return [f"/{name}/{number}.txt" for number in range(count)]
+
+    @functools.cached_property
+    def listed(self):
+        """A folder with 100,000 names: its target."""
+        place = os.open(self._part("listed"), os.O_RDONLY)
+        for number in range(100_000):
+            os.close(os.open(f"entry-{number:06}.txt", os.O_CREAT | os.O_WRONLY, 0o644, dir_fd=place))
+        os.close(place)
+        return "/listed/"
+
+    @functools.cached_property
+    def _cold_place(self):
+        return self._part("cold")
+
+    def cold(self, count=500):
+        """Requests for small files that nobody has asked for before, for a victim."""
+        numbers = list(itertools.islice(self._cold, count))
+        for number in numbers:
+            (self._cold_place / f"{number}.txt").write_text(f"cold {number}\n")
+        return [(f"/cold/{number}.txt", f"cold {number}\n".encode(), {}) for number in numbers]
+
+    def content(self, target):
+        return self.root.joinpath(target.lstrip("/")).read_bytes()

@@ -1,0 +1,96 @@
+"""nginx, as a proxy in front of ours and as a server beside it."""
+
+import getpass
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+
+from program import PATIENCE, Usage, until
+
+NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+
+# Responses are not written to temporary files, so that a client that doesn't read holds up the
+# server behind the proxy. Each client is named by its own address.
+PROXY = """
+    upstream behind {{ server {host}:{port}; keepalive 16; }}
+    server {{
+        listen {listen};
+        location / {{
+            proxy_pass http://behind;
+            proxy_http_version 1.1;
+            proxy_max_temp_file_size 0;
+            proxy_set_header Connection "";
+            proxy_set_header Host $http_host;
+            proxy_set_header X-Forwarded-For $remote_addr;
+        }}
+    }}
+"""
+
+FILES = """
+    server {{ listen {listen}; root {root}; autoindex on; }}
+"""
+
+CONFIG = """
+daemon off;
+user {user};
+worker_processes {workers};
+worker_rlimit_nofile 8192;
+pid {place}/pid;
+error_log {place}/error.log;
+events {{ worker_connections {connections}; }}
+http {{
+    access_log off;
+    sendfile on;
+    gzip on;
+    gzip_types text/plain;
+    types {{ text/html html; text/plain txt; }}
+    default_type application/octet-stream;
+    client_body_temp_path {place}/body;
+    proxy_temp_path {place}/proxy;
+    fastcgi_temp_path {place}/fastcgi;
+    scgi_temp_path {place}/scgi;
+    uwsgi_temp_path {place}/uwsgi;
+    {server}
+}}
+"""
+
+
+class Nginx:
+    """nginx until the end of a `with`. It gets its listener from here, so that the port is free."""
+
+    def __init__(self, place, server, workers=2, connections=4096, **values):
+        place = pathlib.Path(place) / "nginx"
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir()
+        with socket.create_server(("127.0.0.1", 0), backlog=2048) as listener:
+            self.address = listener.getsockname()
+            listen = "{}:{}".format(*self.address)
+            config = place / "nginx.conf"
+            config.write_text(CONFIG.format(
+                user=getpass.getuser(), place=place, workers=workers, connections=connections,
+                server=server.format(listen=listen, **values)))
+            self.process = subprocess.Popen(
+                [NGINX, "-c", config, "-e", place / "error.log"],
+                env={**os.environ, "NGINX": f"{listener.fileno()};"}, pass_fds=[listener.fileno()],
+                stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        if not until(lambda: len(children.read_text().split()) >= workers, PATIENCE):
+            self.__exit__()
+            raise RuntimeError((place / "error.log").read_text()[-500:])
+        self.usage = Usage([self.process.pid, *map(int, children.read_text().split())])
+
+    def alive(self):
+        return self.process.poll() is None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()  # without waiting for connections
+        try:
+            self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()

@@ -1,0 +1,64 @@
+"""Idle connections in every place that the server has."""
+
+import resource
+
+from nginx import FILES, NGINX, Nginx
+from peers import VICTIM, ask, connect, head, reset
+
+# Seconds in which a newcomer must be answered; less than those after which silence ends anyhow.
+NEWCOMER = 6
+NEWCOMERS = 3
+
+
+def fill(address, count, sent):
+    """Connections that have had an answer, if they asked for one, and stay."""
+    held = []
+    for _ in range(count):
+        try:
+            connection = connect(address)
+            held.append(connection)
+            connection.settimeout(1)
+            connection.sendall(sent)
+            if sent.endswith(b"\r\n\r\n"):
+                connection.recv(4096)
+        except OSError:
+            break  # no room for more
+    return held
+
+
+def run(trials):
+    asked = head("/small.txt")
+    for name, flags, limits, count, sent in [
+        ("slots: 100 of 100, each answered once", ["--max-connections", "100"], [], 100, asked),
+        ("slots: 100 of 100, silent from the start", ["--max-connections", "100"], [], 100, b""),
+        ("slots: 1,100 at 1,024 descriptors", [], [(resource.RLIMIT_NOFILE, 1024)], 1100, asked),
+    ]:
+        with trials.checked(name) as row, trials.http(*flags, limits=limits) as server:
+            newcomers(row, server, count, sent)
+            row.descriptors = server.usage.descriptors()
+    if NGINX:
+        with trials.checked("slots: 100 of 100, each answered once", "nginx") as row, \
+                Nginx(trials.place, FILES, workers=1, connections=100,
+                      root=trials.folder.root) as server:
+            row.judged = False
+            newcomers(row, server, 100, asked)
+
+
+def newcomers(row, server, count, sent):
+    held = fill(server.address, count, sent)
+    answered = 0
+    try:
+        for _ in range(NEWCOMERS):
+            try:
+                answer = ask(server.address, "/small.txt", VICTIM, patience=NEWCOMER)
+            except OSError as error:
+                row.problems.append(f"a newcomer, with {len(held)} connections: {error}")
+                break
+            if answer[::2] == (200, b"small\n"):
+                answered += 1
+            else:
+                row.problems.append(f"a newcomer got {answer[0]}")
+    finally:
+        for connection in held:
+            reset(connection)
+    row.victim = f"{answered}/{NEWCOMERS}"
