@@ -19,7 +19,7 @@ pub(super) fn text(len: usize) -> String {
 }
 
 /// Bytes that repeat nowhere.
-fn noise() -> impl Iterator<Item = u8> {
+pub(super) fn noise() -> impl Iterator<Item = u8> {
     let step = |state: &u64| state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
     std::iter::successors(Some(1_u64), move |state| Some(step(state)))
         .map(|state| (state >> 56) as u8)

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod beside;
+mod budgets;
 mod coalescing;
 mod codings;
 mod exchange;
@@ -28,7 +29,7 @@ use sockeye_proto::http1::Server;
 use sockeye_proto::{Event, Fault, Protocol, Time, Took, Turn};
 
 use crate::memory::Memory;
-use crate::{CacheLimits, Files, Folder, Site, Store};
+use crate::{CacheLimits, Files, Folder, SMALL, Site, Store};
 
 /// A site in memory, one shard of it.
 fn memory(files: &[(&str, &str)]) -> (Memory, Site) {

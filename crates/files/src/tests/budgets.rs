@@ -1,0 +1,177 @@
+//! What clients that don't read may hold, and that others are answered meanwhile.
+
+use std::net::Ipv4Addr;
+
+use sockeye_proto::http1::{Clients, Request, Shared};
+use sockeye_proto::{Client as Payer, Peer};
+
+use super::codings::{noise, text};
+use super::*;
+use crate::{BudgetLimits, Budgets, Options};
+
+/// Charges the client that a field names, as a proxy does.
+#[derive(Debug)]
+struct Named;
+
+impl Clients for Named {
+    fn client(&self, peer: &Peer, request: &Request<'_>) -> Payer {
+        let name = request.field("x-client").and_then(|name| name.first());
+        name.map_or(Payer::of(peer.address), |name| {
+            Payer::V4(Ipv4Addr::new(192, 0, 2, *name).octets())
+        })
+    }
+}
+
+const ALICE: &str = "X-Client: A\r\n";
+const BOB: &str = "X-Client: B\r\n";
+
+/// A connection that has asked and read nothing yet.
+fn asking(site: &Site, target: &str, fields: &str) -> Harness {
+    let shared = Rc::new(Shared::default().clients(Rc::new(Named)));
+    let mut client = Harness::new(Server::new(shared, site.handler()));
+    let head = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n");
+    client.input(head.as_bytes());
+    while client.run_jobs() > 0 {}
+    client
+}
+
+/// What it reads then.
+fn read(mut client: Harness) -> Got {
+    taken_apart(&client.output())
+}
+
+fn site_of(files: &[(&str, &str)], limits: BudgetLimits) -> Site {
+    let (store, _) = memory(files);
+    store.pass(3_000_000_000);
+    let options = Options { listing: true, ..Options::default() };
+    Folder::new(store).with(options).sharing(&Budgets::new(limits)).site(CacheLimits::default())
+}
+
+#[test]
+fn a_client_that_reads_nothing_keeps_its_share_of_open_files() {
+    let large = "x".repeat(SMALL as usize + 1);
+    let site = site_of(
+        &[("a", &large), ("b", &large), ("c", &large)],
+        BudgetLimits { open_files: 8, ..BudgetLimits::default() },
+    );
+    let mut held: Vec<_> = ["/a", "/b"].map(|name| asking(&site, name, ALICE)).into();
+    let refused = read(asking(&site, "/c", ALICE));
+    assert_eq!((refused.status, refused.field("Retry-After")), (503, Some("1")));
+    // What takes no file is answered all the same, and so are others.
+    let range = "Range: bytes=99999999-\r\n";
+    assert_eq!(read(asking(&site, "/c", &format!("{ALICE}{range}"))).status, 416);
+    assert_eq!(read(asking(&site, "/c", BOB)).body.len(), large.len());
+    // A client of this machine may be a proxy: it has twice as much.
+    let local: Vec<_> = (0..4).map(|_| asking(&site, "/c", "")).collect();
+    assert_eq!(read(asking(&site, "/c", "")).status, 503);
+    drop(local);
+    // What was read makes room, and so does a connection that goes.
+    assert_eq!(read(held.remove(0)).body.len(), large.len());
+    assert_eq!(read(asking(&site, "/c", ALICE)).status, 200);
+    drop(held);
+    let parts = "Range: bytes=0-9,20000-20009\r\n";
+    let two: Vec<_> = (0..2).map(|_| asking(&site, "/a", &format!("{ALICE}{parts}"))).collect();
+    assert_eq!(read(asking(&site, "/c", ALICE)).status, 503);
+    drop(two);
+    assert_eq!(read(asking(&site, "/c", ALICE)).status, 200);
+}
+
+#[test]
+fn pipelined_requests_wait_while_two_files_are_unsent() {
+    let large = "x".repeat(SMALL as usize + 1);
+    let site = site_of(&[("a", &large), ("b", "small")], BudgetLimits::default());
+    let mut client = asking(&site, "/a", "");
+    assert!(client.output().ends_with(large.as_bytes()));
+    let request = |name: &str| format!("GET /{name} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let batch = ["a", "a", "b", "a"].map(request).concat();
+    client.input(batch.as_bytes());
+    while client.run_jobs() > 0 {}
+    let text = String::from_utf8(client.output()).unwrap();
+    assert_eq!(text.matches("HTTP/1.1 200 OK").count(), 2, "the first two");
+    while client.run_jobs() > 0 {}
+    let text = String::from_utf8(client.output()).unwrap();
+    assert_eq!(text.matches("HTTP/1.1 200 OK").count(), 2, "and the rest");
+    assert!(text.contains("\r\n\r\nsmallHTTP/1.1"));
+}
+
+#[test]
+fn a_client_that_keeps_its_share_of_compressed_bytes_gets_files_as_they_are() {
+    // Compressed to a half: 100 KiB each.
+    let hex = |skip: usize| -> String {
+        noise().skip(skip).take(100 << 10).map(|byte| format!("{byte:02x}")).collect()
+    };
+    let (one, two, three) = (hex(0), hex(7), hex(77));
+    let site = site_of(
+        &[("1.txt", &one), ("2.txt", &two), ("3.txt", &three)],
+        BudgetLimits { compressed: 1 << 20, ..BudgetLimits::default() },
+    );
+    let zstd = |name: &str| format!("{name}Accept-Encoding: zstd\r\n");
+    let held = ["/1.txt", "/2.txt"].map(|target| asking(&site, target, &zstd(ALICE)));
+    let plain = read(asking(&site, "/3.txt", &zstd(ALICE)));
+    assert_eq!((plain.field("Content-Encoding"), plain.body.len()), (None, three.len()));
+    let packed = read(asking(&site, "/3.txt", &zstd(BOB)));
+    assert_eq!(packed.field("Content-Encoding"), Some("zstd"));
+    // The one form is shared, and each who keeps it is charged.
+    drop(held);
+    let packed = read(asking(&site, "/3.txt", &zstd(ALICE)));
+    assert_eq!(packed.field("Content-Encoding"), Some("zstd"));
+}
+
+#[test]
+fn forms_that_nobody_is_sent_make_room_for_others() {
+    let pages: Vec<_> = (0..40).map(|number| (format!("{number}.txt"), text(60_000))).collect();
+    let files: Vec<_> =
+        pages.iter().map(|(name, page)| (&**name, format!("{name} {page}"))).collect();
+    let files: Vec<_> = files.iter().map(|(name, page)| (*name, &**page)).collect();
+    let budgets = BudgetLimits { compressed: 1 << 20, ..BudgetLimits::default() };
+    let (store, _) = memory(&files);
+    store.pass(3_000_000_000);
+    let budgets = Budgets::new(budgets);
+    let site = Folder::new(store).sharing(&budgets).site(CacheLimits::default());
+    for (name, _) in &files {
+        let got = read(asking(&site, &format!("/{name}"), "Accept-Encoding: gzip\r\n"));
+        assert_eq!(got.field("Content-Encoding"), Some("gzip"), "{name}");
+        assert!(budgets.compressed.used() <= budgets.compressed.total());
+    }
+}
+
+#[test]
+fn a_client_that_keeps_its_share_of_listings_is_refused_and_others_are_not() {
+    let names: Vec<_> = (0..20_000).map(|number| format!("d/name-{number:05}")).collect();
+    let files: Vec<_> = names.iter().map(|name| (&**name, "")).collect();
+    // A listing of it takes 20,000 × 34 bytes.
+    let site = site_of(&files, BudgetLimits { listings: 5 << 20, ..BudgetLimits::default() });
+    let held = asking(&site, "/d/?format=json", ALICE);
+    assert!(held.held() > 0, "it was begun");
+    let refused = read(asking(&site, "/d/?format=json&sort=size", ALICE));
+    assert_eq!((refused.status, refused.field("Retry-After")), (503, Some("1")));
+    assert_eq!(read(asking(&site, "/d/?format=json", BOB)).status, 200);
+    drop(held);
+    assert_eq!(read(asking(&site, "/d/?format=json&q=1", ALICE)).status, 200);
+}
+
+#[test]
+fn nobody_is_charged_for_a_head() {
+    let large = "x".repeat(SMALL as usize + 1);
+    let site = site_of(&[("a", &large)], BudgetLimits { open_files: 0, ..Default::default() });
+    let mut client = Client::new(&site);
+    let got = client.request("HEAD", "/a", "");
+    assert_eq!((got.status, got.field("Content-Length")), (200, Some("32769")));
+    assert_eq!(client.request("GET", "/a", "").status, 503);
+}
+
+#[test]
+fn a_client_that_keeps_its_share_of_archives_is_refused_and_others_are_not() {
+    let large = "x".repeat(200_000);
+    let site = site_of(
+        &[("d/a", &large), ("d/b", &large)],
+        BudgetLimits { listings: 16 << 20, open_files: 16, ..BudgetLimits::default() },
+    );
+    // Each may have two files open.
+    let held: Vec<_> = (0..2).map(|_| asking(&site, "/d/?format=tar", ALICE)).collect();
+    assert_eq!(read(asking(&site, "/d/?format=tar", ALICE)).status, 503);
+    assert_eq!(read(asking(&site, "/d/?format=tar", BOB)).status, 200);
+    assert_eq!(read(asking(&site, "/d/", ALICE)).status, 200);
+    drop(held);
+    assert_eq!(read(asking(&site, "/d/?format=tar", ALICE)).status, 200);
+}
