@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::block::Block;
 use super::request::Span;
 use super::tape::Pages;
-use super::{Log, Status, date};
+use super::{HostCheck, Log, Status, date};
 use crate::Wall;
 
 /// How much of a client's request is taken, and how long is waited for it.
@@ -62,6 +62,7 @@ pub struct Shared {
     trailers: Cell<Vec<Span>>,
     log: Option<Rc<dyn Log>>,
     pages: RefCell<Vec<Pages>>,
+    host_check: Option<HostCheck>,
 }
 
 /// So many pages are kept that no connection uses: as many as requests may be under way at once,
@@ -81,6 +82,7 @@ impl Shared {
             trailers: Cell::default(),
             log: None,
             pages: RefCell::default(),
+            host_check: None,
         }
     }
 
@@ -96,6 +98,13 @@ impl Shared {
     #[must_use]
     pub fn logging(mut self, log: Rc<dyn Log>) -> Self {
         self.log = Some(log);
+        self
+    }
+
+    /// Checks which host is asked for. Without this, every host is answered for.
+    #[must_use]
+    pub fn checking_hosts(mut self, check: HostCheck) -> Self {
+        self.host_check = Some(check);
         self
     }
 
@@ -149,6 +158,10 @@ impl Shared {
 
     pub(super) fn log(&self) -> Option<&dyn Log> {
         self.log.as_deref()
+    }
+
+    pub(super) fn host_check(&self) -> Option<&HostCheck> {
+        self.host_check.as_ref()
     }
 
     /// Lends pages for what a log has yet to hear. They come back by [`Shared::give_back_pages`].

@@ -382,12 +382,7 @@ impl<H: Handler> http1::Handler for Http<H> {
         self.follow(given, asked, reply)
     }
 
-    fn page(
-        &self,
-        status: Status,
-        code: &'static str,
-        what: &'static str,
-    ) -> Option<(Fields, Bytes)> {
+    fn page(&self, status: Status, code: &'static str, what: &str) -> Option<(Fields, Bytes)> {
         let text = match what {
             "" => "the request could not be answered".to_owned(),
             what => format!("the client {what}"),
