@@ -17,8 +17,8 @@ use super::handler::Given;
 use super::media::{self, JsonName, Media};
 use super::text::Encoding;
 use super::{
-    Answer, ContentError, ErrorReply, Flow, Handler, Header, Limits, Message, Reply, Wants,
-    error_reply,
+    AllowedOrigins, Answer, ContentError, ErrorReply, Flow, Handler, Header, Limits, Message,
+    Reply, Wants, error_reply,
 };
 use crate::http1::{self, Body, Content, Fields, Method, Request, Status, Trailers};
 use crate::{Abandoned, Peer, Ticket, Time};
@@ -39,9 +39,16 @@ What is wrong is answered with a status of 400 or above and a JSON object:
 /// The methods that are answered.
 const METHODS: &str = "GET, HEAD, OPTIONS, POST";
 
+/// What holds for the messages of every connection.
+#[derive(Debug)]
+pub(super) struct Rules {
+    pub(super) limits: Rc<Limits>,
+    pub(super) origins: AllowedOrigins,
+}
+
 /// Has the requests of one HTTP connection answered by a handler of messages.
 pub struct Http<H> {
-    limits: Rc<Limits>,
+    rules: Rc<Rules>,
     peer: Peer,
     /// The number of the next message.
     next: u64,
@@ -102,9 +109,22 @@ impl Wrong {
 
 impl<H: Handler> Http<H> {
     /// Messages of `peer` that `handler` answers. Of the limits, the one on content counts; the
-    /// others are the HTTP server's ([`Limits::http`]).
+    /// others are the HTTP server's ([`Limits::http`]). Of web pages, those of this server's origin
+    /// alone are answered.
     pub fn new(limits: Rc<Limits>, peer: Peer, handler: H) -> Self {
-        Self { limits, peer, next: 0, asked: None, handler }
+        Self::with(Rc::new(Rules { limits, origins: AllowedOrigins::default() }), peer, handler)
+    }
+
+    pub(super) fn with(rules: Rc<Rules>, peer: Peer, handler: H) -> Self {
+        Self { rules, peer, next: 0, asked: None, handler }
+    }
+
+    /// Answers pages of these origins, too.
+    #[must_use]
+    pub fn allowing_origins(mut self, origins: AllowedOrigins) -> Self {
+        let limits = Rc::clone(&self.rules.limits);
+        self.rules = Rc::new(Rules { limits, origins });
+        self
     }
 
     /// What a request's head says of its message.
@@ -123,7 +143,7 @@ impl<H: Handler> Http<H> {
             let what = error.to_string();
             return Err(Wrong::new(Status::UNSUPPORTED_MEDIA_TYPE, error.code(), what));
         }
-        let limit = self.limits.content;
+        let limit = self.rules.limits.content;
         let content_length = match request.content() {
             Content::None => 0,
             Content::Length(length) if length > limit => return Err(Wrong::too_large(limit)),
@@ -295,6 +315,10 @@ fn code_of(status: Status, code: &'static str) -> &'static str {
 impl<H: Handler> http1::Handler for Http<H> {
     fn on_request(&mut self, request: &Request<'_>, reply: http1::Reply<'_, '_>) -> http1::Answer {
         self.asked = None;
+        if let Some(what) = self.rules.origins.refusal(request) {
+            return Wrong::new(Status::FORBIDDEN, "forbidden_origin", what)
+                .send(JsonName::default(), reply);
+        }
         match (request.method(), request.path()) {
             (Method::Post, b"/") => self.begin(request, reply),
             (Method::Get | Method::Head, b"/") => match fields("text/plain; charset=utf-8") {
@@ -325,7 +349,7 @@ impl<H: Handler> http1::Handler for Http<H> {
             self.asked = None;
             self.handler.on_given_up(number);
             // More is likely to follow.
-            return Wrong::too_large(self.limits.content).send(json, reply.closing());
+            return Wrong::too_large(self.rules.limits.content).send(json, reply.closing());
         }
         match &mut coming.sink {
             Sink::Whole { collected, .. } => collected.take(piece),
