@@ -3,6 +3,7 @@
 mod access_log;
 mod content;
 mod explain;
+mod hosts;
 mod load;
 mod messages;
 mod send;
