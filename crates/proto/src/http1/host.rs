@@ -100,8 +100,11 @@ impl AllowedHosts {
 pub struct HostCheck {
     pub(super) hosts: AllowedHosts,
     applies: Box<dyn Fn(&Peer) -> bool>,
-    on_refused: Option<Box<dyn Fn(Option<&str>)>>,
+    on_refused: Option<OnRefused>,
 }
+
+/// Hears of each refused request: the name that was asked for, if it is fit to be shown.
+type OnRefused = Box<dyn Fn(Option<&str>)>;
 
 impl HostCheck {
     /// Allows `hosts` alone on connections of peers for which `applies` returns true. It is called

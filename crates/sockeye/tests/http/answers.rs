@@ -282,7 +282,7 @@ fn hosts_are_checked_where_the_options_say_so() {
             (ports[1], "evil.example", 200),
         ] {
             let mut client = Client::new(&format!("127.0.0.1:{port}"));
-            client.send(&format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"));
+            client.send(format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"));
             let answer = client.answer();
             assert_eq!(answer.status, status, "{host}");
             let refusal = "evil.example, which is not allowed here. Ask us.\n";

@@ -157,7 +157,7 @@ fn hosts_are_checked_where_the_options_say_so() {
         let serving = sockeye_tower::serve(&at, options, runtime.handle(), app()).unwrap();
         for (host, status) in [("localhost", 200), ("evil.example", expected)] {
             let mut client = crate::client::Client::new(&serving.addresses()[0].to_string());
-            client.send(&format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"));
+            client.send(format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"));
             assert_eq!(client.answer().status, status, "{host}");
         }
         serving.handle().drain();
