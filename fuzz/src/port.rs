@@ -124,7 +124,7 @@ impl http1::Handler for Recorded {
         &self,
         status: Status,
         code: &'static str,
-        what: &'static str,
+        what: &str,
     ) -> Option<(Fields, bytes::Bytes)> {
         self.inner.page(status, code, what)
     }

@@ -100,6 +100,11 @@ class Served:
     def connect(self):
         return socket.create_connection(self.place, timeout=PATIENCE)
 
+    def wait_for_output(self):
+        """Waits until every process that could print has ended."""
+        for thread in self._threads:
+            thread.join(PATIENCE)
+
     def __enter__(self):
         return self
 

@@ -124,7 +124,7 @@ pub mod http;
 pub mod message;
 mod serving;
 
-pub use serving::{ServeError, Serving};
+pub use serving::{ServeError, Serving, check_hosts_on_loopback};
 pub use sockeye_engine as engine;
 pub use sockeye_files as files;
 pub use sockeye_proto as proto;

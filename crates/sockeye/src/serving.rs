@@ -7,6 +7,7 @@ use std::num::NonZeroUsize;
 
 use sockeye_engine::driver::{BindError, Bound};
 use sockeye_engine::{Config, Handle, ListenAddr, Running, Server, Service, Tally};
+use sockeye_proto::http1::{AllowedHosts, HostCheck};
 
 /// Why a service could not begin.
 #[derive(Debug)]
@@ -57,10 +58,26 @@ impl Serving {
         config: Config,
         service: impl Fn(usize) -> S + Send + Sync + 'static,
     ) -> Result<Self, ServeError> {
+        Self::begin_at(addresses, workers, config, move |worker, _| service(worker))
+    }
+
+    /// As [`Serving::begin`]; `service` is told the addresses of the listeners as well, in the
+    /// order of [`Peer::via`](crate::Peer::via).
+    ///
+    /// # Errors
+    ///
+    /// As [`Serving::begin`].
+    pub fn begin_at<S: Service + 'static>(
+        addresses: &[ListenAddr],
+        workers: NonZeroUsize,
+        config: Config,
+        service: impl Fn(usize, &[Bound]) -> S + Send + Sync + 'static,
+    ) -> Result<Self, ServeError> {
         let server = Server::bind(addresses, workers, config).map_err(ServeError::Bind)?;
         let addresses = server.addresses().to_vec();
-        let running = server.start(service).map_err(ServeError::Start)?;
-        Ok(Self { addresses, running })
+        let bound = addresses.clone();
+        let running = server.start(move |worker| service(worker, &bound));
+        Ok(Self { addresses, running: running.map_err(ServeError::Start)? })
     }
 
     /// Where it listens, with the ports that were taken where 0 was asked for.
@@ -91,4 +108,12 @@ impl Serving {
     pub fn join(self) -> io::Result<Tally> {
         self.running.join()
     }
+}
+
+/// The check that allows `hosts` alone on connections to those of the listeners, at `bound`, that
+/// have a loopback address: for a service that is made by [`Serving::begin_at`].
+#[must_use]
+pub fn check_hosts_on_loopback(hosts: AllowedHosts, bound: &[Bound]) -> HostCheck {
+    let loopback: Vec<bool> = bound.iter().map(Bound::is_loopback).collect();
+    HostCheck::new(hosts, move |peer| loopback.get(peer.via as usize) == Some(&true))
 }

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sockeye::message::{
-    self, Encoding, Error, Message, Options, Request, Respond, Response, Serving,
+    self, AllowedHosts, AllowedOrigins, Encoding, Error, Message, Options, Request, Respond,
+    Response, Serving,
 };
 
 fn serve(respond: impl Respond) -> (Serving, SocketAddr) {
@@ -303,6 +304,43 @@ fn frames_alone_are_spoken_where_that_is_wanted() {
     peer.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
     assert_eq!(receive(peer)["error"]["code"], "bad_header");
     stop(serving);
+}
+
+#[test]
+fn hosts_and_origins_are_checked_as_the_options_say() {
+    let hosts = AllowedHosts::default().allow("a.example").unwrap().hint("Ask us");
+    let origins = AllowedOrigins::default().allow("https://app.example").hint("Ask them");
+    let plain = Options { workers: NonZeroUsize::MIN, ..Options::default() };
+    let strict = Options { allowed_hosts: Some(hosts), ..plain.clone() };
+    let open = Options { allowed_origins: origins, ..plain.clone() };
+    for (options, fields, expected, says) in [
+        (&plain, "Host: evil.example\r\n", "200", ""),
+        (&plain, "Host: a\r\nOrigin: https://app.example\r\n", "403", "another origin"),
+        (&strict, "Host: a.example\r\n", "200", ""),
+        (
+            &strict,
+            "Host: evil.example\r\n",
+            "421",
+            "evil.example, which is not allowed here. Ask us",
+        ),
+        (&open, "Host: a\r\nOrigin: https://app.example\r\n", "200", ""),
+        (&open, "Host: a\r\nOrigin: https://b.example\r\n", "403", "Ask them"),
+    ] {
+        let at = ["127.0.0.1:0".parse().unwrap()];
+        let respond = |request: Request| request.message;
+        let serving = message::serve(&at, options.clone(), respond).unwrap();
+        let mut peer = TcpStream::connect(serving.ip_addresses().next().unwrap()).unwrap();
+        let head = format!(
+            "POST / HTTP/1.1\r\n{fields}Content-Type: a/b\r\nContent-Length: 1\r\n\
+             Connection: close\r\n\r\n1"
+        );
+        peer.write_all(head.as_bytes()).unwrap();
+        let mut reply = String::new();
+        peer.read_to_string(&mut reply).unwrap();
+        assert_eq!(&reply[9..12], expected, "{fields}: {reply}");
+        assert!(reply.contains(says), "{fields}: {reply}");
+        stop(serving);
+    }
 }
 
 #[test]

@@ -74,7 +74,7 @@ use http::{Request, Response};
 use http_body::Body;
 use sockeye::http::Options;
 use sockeye::http1::{self, Shared};
-use sockeye::{ListenAddr, Peer, Protocol, ServeError, Serving};
+use sockeye::{ListenAddr, Peer, Protocol, ServeError, Serving, check_hosts_on_loopback};
 use tokio::runtime::Handle;
 use tower_service::Service;
 
@@ -100,13 +100,17 @@ where
     B: Body<Data: Send> + Send + 'static,
     B::Error: fmt::Display,
 {
-    let Options { workers, limits, config, names_itself } = options;
+    let Options { workers, limits, config, names_itself, allowed_hosts } = options;
     // Each thread has a clone, made there; the service need not be shared by them.
     let (service, runtime) = (Mutex::new(service), runtime.clone());
-    Serving::begin(addresses, workers, config, move |_| {
+    Serving::begin_at(addresses, workers, config, move |_, bound| {
         let service = service.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let common = Rc::new(Common { service, runtime: runtime.clone() });
-        let shared = Rc::new(Shared::new(limits.clone()).names_itself(names_itself));
+        let mut shared = Shared::new(limits.clone()).names_itself(names_itself);
+        if let Some(hosts) = &allowed_hosts {
+            shared = shared.checking_hosts(check_hosts_on_loopback(hosts.clone(), bound));
+        }
+        let shared = Rc::new(shared);
         move |peer: &Peer| -> Box<dyn Protocol> {
             let exchange = Exchange::new(Rc::clone(&common), *peer);
             Box::new(http1::Server::new(Rc::clone(&shared), exchange))

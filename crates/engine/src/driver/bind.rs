@@ -32,6 +32,17 @@ pub enum Bound {
     Unix(PathBuf),
 }
 
+impl Bound {
+    /// Whether only this machine can connect to it, by a loopback address of TCP.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        match self {
+            Self::Ip(address) => address.ip().to_canonical().is_loopback(),
+            Self::Unix(_) => false,
+        }
+    }
+}
+
 impl fmt::Display for Bound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

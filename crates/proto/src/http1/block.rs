@@ -24,6 +24,8 @@ pub(super) struct Block {
     pub(super) index: Index,
     /// What they say in that version.
     framing: Cell<Option<(Version, Framing)>>,
+    /// Whether the host that they name is allowed.
+    host_allowed: Cell<Option<bool>>,
 }
 
 impl Block {
@@ -38,6 +40,7 @@ impl Block {
         self.bytes.clear();
         self.spans.clear();
         self.framing.set(None);
+        self.host_allowed.set(None);
     }
 
     /// The fields have been read; keeps their bytes.
@@ -56,5 +59,15 @@ impl Block {
     /// Keeps what they say.
     pub(super) fn keep_framing(&self, version: Version, framing: Framing) {
         self.framing.set(Some((version, framing)));
+    }
+
+    /// Whether the host that the fields name is allowed, if that is known.
+    pub(super) fn host_allowed(&self) -> Option<bool> {
+        self.host_allowed.get()
+    }
+
+    /// Keeps whether it is.
+    pub(super) fn keep_host_allowed(&self, allowed: bool) {
+        self.host_allowed.set(Some(allowed));
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::block::Block;
 use super::request::Span;
 use super::tape::Pages;
-use super::{Clients, Log, Request, Status, date};
+use super::{Clients, HostCheck, Log, Request, Status, date};
 use crate::{Client, Peer, Wall};
 
 /// How much of a client's request is taken, and how long is waited for it.
@@ -68,6 +68,7 @@ pub struct Shared {
     log: Option<Rc<dyn Log>>,
     clients: Option<Rc<dyn Clients>>,
     pages: RefCell<Vec<Pages>>,
+    host_check: Option<HostCheck>,
 }
 
 /// So many pages are kept that no connection uses: as many as requests may be under way at once,
@@ -88,6 +89,7 @@ impl Shared {
             log: None,
             clients: None,
             pages: RefCell::default(),
+            host_check: None,
         }
     }
 
@@ -119,6 +121,13 @@ impl Shared {
             Some(clients) => clients.client(peer, request),
             None => Client::of(peer.address),
         }
+    }
+
+    /// Checks which host is asked for. Without this, every host is answered for.
+    #[must_use]
+    pub fn checking_hosts(mut self, check: HostCheck) -> Self {
+        self.host_check = Some(check);
+        self
     }
 
     /// Writes what every reply begins with: its status line, and the fields that are made once a
@@ -171,6 +180,10 @@ impl Shared {
 
     pub(super) fn log(&self) -> Option<&dyn Log> {
         self.log.as_deref()
+    }
+
+    pub(super) fn host_check(&self) -> Option<&HostCheck> {
+        self.host_check.as_ref()
     }
 
     /// Lends pages for what a log has yet to hear. They come back by [`Shared::give_back_pages`].

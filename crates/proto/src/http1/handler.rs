@@ -51,12 +51,7 @@ pub trait Handler {
     /// in plain text: its fields, a Content-Type among them, and its content. `code` is a stable
     /// name in `snake_case`, `what` the end of a sentence that begins with "the client". `what` is
     /// empty where the fault is ours: a call of this handler has panicked.
-    fn page(
-        &self,
-        status: Status,
-        code: &'static str,
-        what: &'static str,
-    ) -> Option<(Fields, Bytes)> {
+    fn page(&self, status: Status, code: &'static str, what: &str) -> Option<(Fields, Bytes)> {
         let _ = (status, code, what);
         None
     }

@@ -19,7 +19,9 @@ use super::reply::Given;
 use super::request::Method;
 use super::state::{State, Step};
 use super::tape::Tape;
-use super::{Body, Content, Fields, Limits, Reply, Request, Shared, Status, StreamEvent};
+use super::{
+    Body, Content, Fields, HostCheck, Limits, Reply, Request, Shared, Status, StreamEvent,
+};
 use crate::{End, Event, Fault, Mark, Protocol, Time, Took, Turn};
 
 /// The server's side of one connection. It holds no buffer.
@@ -30,6 +32,8 @@ pub struct Server<H> {
     pub(super) draining: bool,
     /// The client has ended its side, though not all that it sent before may have been read.
     pub(super) half_closed: bool,
+    /// This connection's requests are checked for their host.
+    checks_host: bool,
     /// What a log has yet to hear, where there is one.
     pub(super) tape: Option<Box<Tape>>,
     pub(super) handler: H,
@@ -66,7 +70,15 @@ impl<H: Handler> Server<H> {
     /// A connection that `handler` answers.
     pub fn new(shared: Rc<Shared>, handler: H) -> Self {
         let state = State::ExpectRequest { until: Time::NEVER, blank: false };
-        Self { shared, state, draining: false, half_closed: false, tape: None, handler }
+        Self {
+            shared,
+            state,
+            draining: false,
+            half_closed: false,
+            checks_host: false,
+            tape: None,
+            handler,
+        }
     }
 
     /// The same in a server that is stopping already: nothing follows the first reply.
@@ -147,6 +159,9 @@ impl<H: Handler> Server<H> {
         if matches!(line.method, Method::Connect | Method::Trace) {
             return Err(self.refuse(Refusal::REFUSED_METHOD, false, turn));
         }
+        if self.checks_host && !self.allows_host(&request, block) {
+            return Err(self.refuse_host(&request, turn));
+        }
         // A server that stops begins nothing new.
         request.upgrade = framing.upgrade && framing.content == Content::None && !self.draining;
         let mut exchange = Exchange {
@@ -185,6 +200,29 @@ impl<H: Handler> Server<H> {
         self.state.step(Step::Over);
     }
 
+    /// Whether the host of a request is allowed. What its fields say of that is kept with them.
+    fn allows_host(&self, request: &Request<'_>, block: &Block) -> bool {
+        let Some(check) = self.shared.host_check() else { return true };
+        match (request.line.target.authority(), block.host_allowed()) {
+            (None, Some(allowed)) => allowed,
+            (None, None) => {
+                let allowed = check.allows(request);
+                block.keep_host_allowed(allowed);
+                allowed
+            }
+            (Some(_), _) => check.allows(request),
+        }
+    }
+
+    /// Refuses a request for its host: 421 (RFC 9110, 15.5.20).
+    #[cold]
+    fn refuse_host(&mut self, request: &Request<'_>, turn: &mut Turn<'_>) -> Fault {
+        let what = self.shared.host_check().map(|check| check.refuse(request));
+        let (status, what) = (Status::MISDIRECTED_REQUEST, what.unwrap_or_default());
+        self.answer_refused(status, HostCheck::CODE, &what, request.method() == Method::Head, turn);
+        HostCheck::fault()
+    }
+
     /// Writes the reply that a refused request earns. Returns the fault that ends the conversation.
     pub(super) fn refuse(
         &mut self,
@@ -192,15 +230,27 @@ impl<H: Handler> Server<H> {
         head_only: bool,
         turn: &mut Turn<'_>,
     ) -> Fault {
+        let Refusal { status, code, what } = refusal;
+        self.answer_refused(status, code, what, head_only, turn);
+        refusal.fault()
+    }
+
+    fn answer_refused(
+        &mut self,
+        status: Status,
+        code: &'static str,
+        what: &str,
+        head_only: bool,
+        turn: &mut Turn<'_>,
+    ) {
         let mut exchange = Exchange::refused(head_only);
-        let extra = match refusal.status {
+        let extra = match status {
             // RFC 9110, 15.5.6.
             Status::METHOD_NOT_ALLOWED => {
                 Fields::new().with("Allow", self.handler.allow().as_bytes()).unwrap_or_default()
             }
             _ => Fields::new(),
         };
-        let Refusal { status, code, what } = refusal;
         let page = self.handler.page(status, code, what);
         let reply = Reply { turn: &mut *turn, shared: &self.shared, exchange: &mut exchange };
         match page {
@@ -218,7 +268,6 @@ impl<H: Handler> Server<H> {
             }
         }
         self.state.step(Step::Over);
-        refusal.fault()
     }
 
     /// Notes for the log, if there is one, that a request has come.
@@ -403,6 +452,8 @@ impl<H: Handler> Protocol for Server<H> {
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
         match event {
             Event::Open(peer) => {
+                let check = self.shared.host_check();
+                self.checks_host = check.is_some_and(|check| check.applies(peer));
                 self.tape = self.shared.log().map(|_| Box::new(Tape::new(*peer)));
                 let until = self.idle_until(turn);
                 self.state = State::ExpectRequest { until, blank: false };

@@ -16,8 +16,8 @@ use super::handler::Given;
 use super::media::{self, JsonName, Media};
 use super::text::Encoding;
 use super::{
-    Answer, ContentError, ErrorReply, Flow, Handler, Header, LARGE, Limits, Message, Reply, Wants,
-    error_reply,
+    AllowedOrigins, Answer, ContentError, ErrorReply, Flow, Handler, Header, LARGE, Limits,
+    Message, Reply, Wants, error_reply,
 };
 use crate::http1::{self, Body, Content, Fields, Method, Request, Status, Trailers};
 use crate::{Abandoned, Peer, Ticket, Time};
@@ -38,9 +38,16 @@ What is wrong is answered with a status of 400 or above and a JSON object:
 /// The methods that are answered.
 const METHODS: &str = "GET, HEAD, OPTIONS, POST";
 
+/// What holds for the messages of every connection.
+#[derive(Debug)]
+pub(super) struct Rules {
+    pub(super) limits: Rc<Limits>,
+    pub(super) origins: AllowedOrigins,
+}
+
 /// Has the requests of one HTTP connection answered by a handler of messages.
 pub struct Http<H> {
-    limits: Rc<Limits>,
+    rules: Rc<Rules>,
     peer: Peer,
     /// The number of the next message.
     next: u64,
@@ -101,9 +108,22 @@ impl Wrong {
 
 impl<H: Handler> Http<H> {
     /// Messages of `peer` that `handler` answers. Of the limits, the one on content counts; the
-    /// others are the HTTP server's ([`Limits::http`]).
+    /// others are the HTTP server's ([`Limits::http`]). Of web pages, those of this server's origin
+    /// alone are answered.
     pub fn new(limits: Rc<Limits>, peer: Peer, handler: H) -> Self {
-        Self { limits, peer, next: 0, asked: None, handler }
+        Self::with(Rc::new(Rules { limits, origins: AllowedOrigins::default() }), peer, handler)
+    }
+
+    pub(super) fn with(rules: Rc<Rules>, peer: Peer, handler: H) -> Self {
+        Self { rules, peer, next: 0, asked: None, handler }
+    }
+
+    /// Answers pages of these origins, too.
+    #[must_use]
+    pub fn allowing_origins(mut self, origins: AllowedOrigins) -> Self {
+        let limits = Rc::clone(&self.rules.limits);
+        self.rules = Rc::new(Rules { limits, origins });
+        self
     }
 
     /// What a request's head says of its message.
@@ -122,7 +142,7 @@ impl<H: Handler> Http<H> {
             let what = error.to_string();
             return Err(Wrong::new(Status::UNSUPPORTED_MEDIA_TYPE, error.code(), what));
         }
-        let limit = self.limits.content;
+        let limit = self.rules.limits.content;
         let content_length = match request.content() {
             Content::None => 0,
             Content::Length(length) if length > limit => return Err(Wrong::too_large(limit)),
@@ -153,7 +173,7 @@ impl<H: Handler> Http<H> {
         let len = header.content_length;
         let sink = match self.handler.wants(&header) {
             Wants::Stream => Sink::Stream { left: len },
-            Wants::Whole => Sink::whole(header, &self.limits),
+            Wants::Whole => Sink::whole(header, &self.rules.limits),
         };
         let has_length = request.content() != Content::Chunked;
         let exchange = Exchange {
@@ -296,6 +316,10 @@ fn code_of(status: Status, code: &'static str) -> &'static str {
 impl<H: Handler> http1::Handler for Http<H> {
     fn on_request(&mut self, request: &Request<'_>, reply: http1::Reply<'_, '_>) -> http1::Answer {
         self.asked = None;
+        if let Some(what) = self.rules.origins.refusal(request) {
+            return Wrong::new(Status::FORBIDDEN, "forbidden_origin", what)
+                .send(JsonName::default(), reply);
+        }
         match (request.method(), request.path()) {
             (Method::Post, b"/") => self.begin(request, reply),
             (Method::Get | Method::Head, b"/") => match fields("text/plain; charset=utf-8") {
@@ -326,7 +350,7 @@ impl<H: Handler> http1::Handler for Http<H> {
             self.asked = None;
             self.handler.on_given_up(number);
             // More is likely to follow.
-            return Wrong::too_large(self.limits.content).send(json, reply.closing());
+            return Wrong::too_large(self.rules.limits.content).send(json, reply.closing());
         }
         coming.sink.take(piece);
         if let Sink::Stream { left } = coming.sink {
@@ -352,7 +376,7 @@ impl<H: Handler> http1::Handler for Http<H> {
                 let message = Message { content_type, content_encoding, content };
                 self.handler.on_message(message, peer, told)
             }
-            Sink::TooComplex { .. } => too_complex(&self.limits),
+            Sink::TooComplex { .. } => too_complex(&self.rules.limits),
             Sink::Stream { .. } | Sink::Nowhere { .. } => self.handler.on_end(told),
         };
         self.follow(given, asked, reply)
@@ -380,12 +404,7 @@ impl<H: Handler> http1::Handler for Http<H> {
         self.follow(given, asked, reply)
     }
 
-    fn page(
-        &self,
-        status: Status,
-        code: &'static str,
-        what: &'static str,
-    ) -> Option<(Fields, Bytes)> {
+    fn page(&self, status: Status, code: &'static str, what: &str) -> Option<(Fields, Bytes)> {
         let text = match what {
             "" => "the request could not be answered".to_owned(),
             what => format!("the client {what}"),

@@ -10,7 +10,8 @@ use std::mem;
 use std::rc::Rc;
 
 use super::fault::{Refusal, idle};
-use super::{Handler, Header, Http, Limits, Server, frame};
+use super::http::Rules;
+use super::{AllowedOrigins, Handler, Header, Http, Limits, Server, frame};
 use crate::{Address, End, Event, Fault, Peer, Protocol, Time, Took, Turn, http1};
 
 /// What a peer speaks.
@@ -59,7 +60,7 @@ impl Spoken {
 /// `Rc`.
 #[derive(Debug)]
 pub struct Shared {
-    limits: Rc<Limits>,
+    rules: Rc<Rules>,
     http: Rc<http1::Shared>,
     frames_only: bool,
 }
@@ -70,7 +71,25 @@ impl Shared {
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         let http = http1::Shared::new(limits.http());
-        Self { limits: Rc::new(limits), http: Rc::new(http), frames_only: false }
+        let rules = Rules { limits: Rc::new(limits), origins: AllowedOrigins::default() };
+        Self { rules: Rc::new(rules), http: Rc::new(http), frames_only: false }
+    }
+
+    /// Checks which host is asked for over HTTP. Without this, every host is answered for.
+    #[must_use]
+    pub fn checking_hosts(mut self, check: http1::HostCheck) -> Self {
+        let http = http1::Shared::new(self.rules.limits.http());
+        self.http = Rc::new(http.checking_hosts(check));
+        self
+    }
+
+    /// Lets pages of these origins send messages over HTTP. Without this, pages of the server's own
+    /// origin alone may.
+    #[must_use]
+    pub fn allowing_origins(mut self, origins: AllowedOrigins) -> Self {
+        let limits = Rc::clone(&self.rules.limits);
+        self.rules = Rc::new(Rules { limits, origins });
+        self
     }
 
     /// Has connections speak frames and nothing else, or both.
@@ -83,7 +102,7 @@ impl Shared {
     /// A connection that `handler` answers.
     pub fn open<H: Handler + 'static>(self: &Rc<Self>, handler: H) -> Box<dyn Protocol> {
         if self.frames_only {
-            return Box::new(Server::new(Rc::clone(&self.limits), handler));
+            return Box::new(Server::new(Rc::clone(&self.rules.limits), handler));
         }
         Box::new(Port::new(Rc::clone(self), handler))
     }
@@ -126,11 +145,13 @@ impl<H: Handler + 'static> Port<H> {
 
     /// Hands the connection to who knows what it speaks.
     fn hand_over(&self, spoken: Spoken, handler: H, turn: &mut Turn<'_>) {
-        let limits = Rc::clone(&self.shared.limits);
+        let rules = &self.shared.rules;
         turn.switch_to(match spoken {
-            Spoken::Frames => Box::new(Server::new(limits, handler).stopping(self.draining)),
+            Spoken::Frames => {
+                Box::new(Server::new(Rc::clone(&rules.limits), handler).stopping(self.draining))
+            }
             Spoken::Http | Spoken::Tls => {
-                let handler = Http::new(limits, self.peer, handler);
+                let handler = Http::with(Rc::clone(rules), self.peer, handler);
                 let server = http1::Server::new(Rc::clone(&self.shared.http), handler);
                 Box::new(server.stopping(self.draining))
             }
@@ -141,7 +162,7 @@ impl<H: Handler + 'static> Port<H> {
         if turn.now() < self.until {
             return Ok(());
         }
-        let Limits { idle_timeout, header_timeout, .. } = &*self.shared.limits;
+        let Limits { idle_timeout, header_timeout, .. } = &*self.shared.rules.limits;
         match self.expects {
             Expects::First => Err(idle(*idle_timeout)),
             Expects::Second => Err(refuse(Refusal::header_timeout(*header_timeout), turn)),
@@ -172,7 +193,7 @@ impl<H: Handler + 'static> Protocol for Port<H> {
             (_, handler) => {
                 self.handler = handler;
                 if mem::replace(&mut self.expects, Expects::Second) == Expects::First {
-                    self.until = turn.now() + self.shared.limits.header_timeout;
+                    self.until = turn.now() + self.shared.rules.limits.header_timeout;
                 }
             }
         }
@@ -183,7 +204,7 @@ impl<H: Handler + 'static> Protocol for Port<H> {
         match event {
             Event::Open(peer) => {
                 self.peer = *peer;
-                self.until = turn.now() + self.shared.limits.idle_timeout;
+                self.until = turn.now() + self.shared.rules.limits.idle_timeout;
             }
             Event::Eof { .. } => return self.on_eof(turn),
             Event::Deadline => return self.on_deadline(turn),

@@ -7,6 +7,7 @@ mod access;
 mod answers;
 mod args;
 mod explain;
+mod hosts;
 mod load;
 mod log;
 mod plan;

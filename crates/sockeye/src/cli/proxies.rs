@@ -65,6 +65,14 @@ impl Proxies {
         self.networks.is_empty() && !self.unix
     }
 
+    /// Whether `peer` is one of them.
+    pub(crate) fn is_trusted(&self, peer: Address) -> bool {
+        match peer {
+            Address::Ip(address) => self.trust(address.ip()),
+            Address::Unix => self.unix,
+        }
+    }
+
     /// Who has sent a request with these values of `X-Forwarded-For` and `Forwarded` by a
     /// connection from `peer`.
     pub(crate) fn client<'a>(
@@ -73,11 +81,7 @@ impl Proxies {
         x_forwarded_for: impl Iterator<Item = &'a [u8]>,
         forwarded: impl Iterator<Item = &'a [u8]>,
     ) -> Address {
-        let is_trusted = match peer {
-            Address::Ip(address) => self.trust(address.ip()),
-            Address::Unix => self.unix,
-        };
-        if !is_trusted {
+        if !self.is_trusted(peer) {
             return peer;
         }
         let mut seen = Seen::Nothing;

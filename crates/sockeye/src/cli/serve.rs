@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::rc::Rc;
 
 use anyhow::{Context, anyhow};
-use sockeye_engine::driver::BindError;
+use sockeye_engine::driver::{BindError, Bound};
 use sockeye_engine::{Config, Jobs, ListenAddr, Server, Service};
 use sockeye_files::CacheLimits;
 use sockeye_proto::echo::Echo;
@@ -14,8 +14,10 @@ use sockeye_proto::message::reference::Reference;
 use sockeye_proto::{Peer, Protocol, http1, message};
 
 use crate::access::AccessLog;
+use crate::hosts::{self, Refused};
 use crate::log::Log;
 use crate::plan::{self, Content, Place};
+use crate::proxies::Proxies;
 use crate::signals::Reread;
 use crate::start_screen::Screen;
 use crate::who_listens::{self, Process};
@@ -30,7 +32,7 @@ pub(crate) fn echo(plan: plan::Echo, log: &Log) -> anyhow::Result<ExitCode> {
     let screen =
         Screen { what: vec!["Echoing what comes at".into()], scheme: "tcp", notes: Vec::new() };
     let idle = plan.idle;
-    run(plan.serve, &screen, None, log, move |_| {
+    run(plan.serve, &screen, None, log, move |_, _| {
         move |_: &Peer| Box::new(Echo::new(idle)) as Box<dyn Protocol>
     })
 }
@@ -41,15 +43,21 @@ pub(crate) fn echo(plan: plan::Echo, log: &Log) -> anyhow::Result<ExitCode> {
 ///
 /// When it could not begin.
 pub(crate) fn message(plan: plan::Message, log: &Log) -> anyhow::Result<ExitCode> {
-    let plan::Message { serve, answers, limits, frames_only } = plan;
+    let plan::Message { serve, answers, limits, frames_only, hosts, origins } = plan;
     let mut notes: Vec<String> = answers.note().into_iter().collect();
     if !frames_only {
         notes.push("It answers HTTP, too: POST / sends a message, GET / says how.".into());
     }
     let screen = Screen { what: vec!["Answering messages at".into()], scheme: "message", notes };
     let reference = Reference::new(answers.dictionary.clone());
-    run(serve, &screen, answers.reread(), log, move |_| {
-        let shared = Rc::new(message::Shared::new(limits.clone()).frames_only(frames_only));
+    let refused = Refused::default();
+    run(serve, &screen, answers.reread(), log, move |_, bound| {
+        let check = hosts::check(hosts.clone(), bound, Proxies::default(), refused.clone());
+        let shared = message::Shared::new(limits.clone())
+            .frames_only(frames_only)
+            .checking_hosts(check)
+            .allowing_origins(origins.clone());
+        let shared = Rc::new(shared);
         let reference = reference.clone();
         move |_: &Peer| shared.open(reference.clone())
     })
@@ -61,21 +69,22 @@ pub(crate) fn message(plan: plan::Message, log: &Log) -> anyhow::Result<ExitCode
 ///
 /// When it could not begin.
 pub(crate) fn http(plan: plan::Http, log: &Log) -> anyhow::Result<ExitCode> {
-    let plan::Http { serve, content, limits, access, proxies } = plan;
+    let plan::Http { serve, content, limits, access, proxies, hosts } = plan;
     let screen = Screen { what: what(&content), scheme: "http", notes: notes(&content) };
     let mounts = content.mounts;
-    let clients = proxies.clone();
     let access = access
-        .map(|plan| AccessLog::start(plan, proxies, serve.workers.get()))
+        .map(|plan| AccessLog::start(plan, proxies.clone(), serve.workers.get()))
         .transpose()
         .context("cannot start a thread")?;
     let source = access.as_ref().map(AccessLog::source);
     let reopen = access.as_ref().and_then(AccessLog::reopener);
     let reread = reopen.map(|reopen| Box::new(move |_: &Log| reopen()) as Reread);
-    let ended = run(serve, &screen, reread, log, move |shard| {
-        let mut shared = http1::Shared::new(limits.clone());
-        if !clients.is_empty() {
-            shared = shared.clients(Rc::new(clients.clone()));
+    let refused = Refused::default();
+    let ended = run(serve, &screen, reread, log, move |shard, bound| {
+        let check = hosts::check(hosts.clone(), bound, proxies.clone(), refused.clone());
+        let mut shared = http1::Shared::new(limits.clone()).checking_hosts(check);
+        if !proxies.is_empty() {
+            shared = shared.clients(Rc::new(proxies.clone()));
         }
         let shared = Rc::new(match &source {
             Some(source) => shared.logging(source.worker(shard)),
@@ -132,7 +141,7 @@ fn run<S: Service + 'static>(
     screen: &Screen,
     reread: Option<Reread>,
     log: &Log,
-    service: impl Fn(usize) -> S + Send + Sync + 'static,
+    service: impl Fn(usize, &[Bound]) -> S + Send + Sync + 'static,
 ) -> anyhow::Result<ExitCode> {
     let drain_timeout = plan.config.drain_timeout;
     let wanted = plan.config.max_connections;
@@ -148,7 +157,10 @@ fn run<S: Service + 'static>(
         );
     }
     let bound = server.addresses().to_vec();
-    let running = server.start(service).context("cannot start the workers")?;
+    let listeners = bound.clone();
+    let running = server
+        .start(move |shard| service(shard, &listeners))
+        .context("cannot start the workers")?;
     let stopped = signals::watch(signals, running.handle(), drain_timeout, reread, log.clone())
         .context("cannot start a thread")?;
     screen.show(&plan.listen, &bound);

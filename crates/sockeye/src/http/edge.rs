@@ -7,12 +7,14 @@ use std::sync::Arc;
 
 use http::Request;
 use sockeye_engine::Service;
-use sockeye_proto::http1::{Fields, Handler, Limits, Server, Shared};
+use sockeye_engine::driver::Bound;
+use sockeye_proto::http1::{AllowedHosts, Fields, Handler, Limits, Server, Shared};
 use sockeye_proto::{Peer, Protocol};
 
 use super::body::Body;
 use super::exchange::Exchange;
 use super::reply::Reply;
+use crate::serving::check_hosts_on_loopback;
 
 /// Answers requests: a closure or function of a [`Request`] that returns whatever a [`Reply`] is
 /// made from; or a value of one's own.
@@ -74,12 +76,16 @@ impl<R> fmt::Debug for Edge<R> {
 pub(super) fn service<R: Respond>(
     limits: Limits,
     names_itself: bool,
+    hosts: Option<AllowedHosts>,
     respond: R,
-) -> impl Fn(usize) -> Worker<R> + Send + Sync + 'static {
+) -> impl Fn(usize, &[Bound]) -> Worker<R> + Send + Sync + 'static {
     let respond = Arc::new(respond);
-    move |_| Worker {
-        shared: Rc::new(Shared::new(limits.clone()).names_itself(names_itself)),
-        edge: Edge::new(Arc::clone(&respond)),
+    move |_, bound| {
+        let mut shared = Shared::new(limits.clone()).names_itself(names_itself);
+        if let Some(hosts) = &hosts {
+            shared = shared.checking_hosts(check_hosts_on_loopback(hosts.clone(), bound));
+        }
+        Worker { shared: Rc::new(shared), edge: Edge::new(Arc::clone(&respond)) }
     }
 }
 

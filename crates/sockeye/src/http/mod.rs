@@ -85,7 +85,7 @@ pub use ::http::{
 };
 pub use bytes::Bytes;
 use sockeye_engine::{Config, ListenAddr, usable_cores};
-pub use sockeye_proto::http1::Limits;
+pub use sockeye_proto::http1::{AllowedHosts, BadHostName, Limits};
 
 pub use self::body::{Body, Receive, Take};
 pub use self::edge::{Edge, Respond};
@@ -106,6 +106,10 @@ pub struct Options {
     pub config: Config,
     /// Whether replies have `Server: sockeye`. They have not.
     pub names_itself: bool,
+    /// The host names that are answered for at loopback addresses, where no others are; `None`
+    /// answers for every name. Set it where a browser on the same machine may be used: a website
+    /// can point a name of its own at 127.0.0.1 (DNS rebinding). Default: `None`.
+    pub allowed_hosts: Option<AllowedHosts>,
 }
 
 impl Default for Options {
@@ -115,6 +119,7 @@ impl Default for Options {
             limits: Limits::default(),
             config: Config::default(),
             names_itself: false,
+            allowed_hosts: None,
         }
     }
 }
@@ -130,6 +135,7 @@ pub fn serve(
     options: Options,
     respond: impl Respond,
 ) -> Result<Serving, ServeError> {
-    let Options { workers, limits, config, names_itself } = options;
-    Serving::begin(addresses, workers, config, edge::service(limits, names_itself, respond))
+    let Options { workers, limits, config, names_itself, allowed_hosts } = options;
+    let service = edge::service(limits, names_itself, allowed_hosts, respond);
+    Serving::begin_at(addresses, workers, config, service)
 }

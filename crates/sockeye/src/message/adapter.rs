@@ -4,20 +4,27 @@
 use std::rc::Rc;
 
 use sockeye_engine::Service;
-use sockeye_proto::message::{Answer, Handler, LARGE, Limits, Message, Reply, Shared};
+use sockeye_engine::driver::Bound;
+use sockeye_proto::message::{Answer, Handler, LARGE, Message, Reply, Shared};
 use sockeye_proto::{Abandoned, Client, Job, JobKind, Peer, Promise, Protocol, Ticket, Time};
 
+use super::Options;
 use super::respond::{Error, Kind, Later, Request, Respond, Why};
+use crate::serving::check_hosts_on_loopback;
 
 /// What each worker's service is made by.
 pub(super) fn service<R: Respond>(
-    limits: Limits,
-    frames_only: bool,
+    options: Options,
     respond: R,
-) -> impl Fn(usize) -> Worker<R> + Send + Sync + 'static {
-    move |_| {
-        let shared = Rc::new(Shared::new(limits.clone()).frames_only(frames_only));
-        Worker { shared, respond: respond.clone() }
+) -> impl Fn(usize, &[Bound]) -> Worker<R> + Send + Sync + 'static {
+    move |_, bound| {
+        let mut shared = Shared::new(options.limits.clone())
+            .frames_only(options.frames_only)
+            .allowing_origins(options.allowed_origins.clone());
+        if let Some(hosts) = &options.allowed_hosts {
+            shared = shared.checking_hosts(check_hosts_on_loopback(hosts.clone(), bound));
+        }
+        Worker { shared: Rc::new(shared), respond: respond.clone() }
     }
 }
 

@@ -69,8 +69,9 @@ mod respond;
 use std::num::NonZeroUsize;
 
 use sockeye_engine::{Config, ListenAddr, usable_cores};
+pub use sockeye_proto::http1::{AllowedHosts, BadHostName};
 pub use sockeye_proto::message::text::{BadText, Encoding};
-pub use sockeye_proto::message::{ContentError, JSON, LARGE, Limits, Message};
+pub use sockeye_proto::message::{AllowedOrigins, ContentError, JSON, LARGE, Limits, Message};
 
 pub use self::respond::{Error, Later, Request, Respond, Response};
 pub use crate::serving::{ServeError, Serving};
@@ -85,6 +86,12 @@ pub struct Options {
     pub limits: Limits,
     /// Whether HTTP is left out, which is otherwise answered at the same addresses.
     pub frames_only: bool,
+    /// The host names that are answered for over HTTP at loopback addresses, where no others are; `None`
+    /// answers for every name. Set it where a browser on the same machine may be used: a website
+    /// can point a name of its own at 127.0.0.1 (DNS rebinding). Default: `None`.
+    pub allowed_hosts: Option<AllowedHosts>,
+    /// The origins whose pages may send messages over HTTP, besides the server's own. Default: none.
+    pub allowed_origins: AllowedOrigins,
     /// Limits and deadlines of connections.
     pub config: Config,
 }
@@ -95,6 +102,8 @@ impl Default for Options {
             workers: usable_cores(),
             limits: Limits::default(),
             frames_only: false,
+            allowed_hosts: None,
+            allowed_origins: AllowedOrigins::default(),
             config: Config::default(),
         }
     }
@@ -111,6 +120,6 @@ pub fn serve(
     options: Options,
     respond: impl Respond,
 ) -> Result<Serving, ServeError> {
-    let Options { workers, limits, frames_only, config } = options;
-    Serving::begin(addresses, workers, config, adapter::service(limits, frames_only, respond))
+    let (workers, config) = (options.workers, options.config.clone());
+    Serving::begin_at(addresses, workers, config, adapter::service(options, respond))
 }

@@ -1,12 +1,13 @@
 //! Answers that are there, that come later, and that can't be given.
 
+use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::{Arc, mpsc};
 use std::thread;
 
 use sockeye::http::{
-    Body, Edge, HeaderMap, HeaderValue, Later, Method, Reply, Request, Respond, Response,
-    StatusCode, Version,
+    self, AllowedHosts, Body, Edge, HeaderMap, HeaderValue, Later, Method, Options, Reply, Request,
+    Respond, Response, StatusCode, Version,
 };
 use sockeye::proto::harness::Harness;
 use sockeye::{Address, Peer, Protocol, http1};
@@ -264,4 +265,29 @@ fn a_value_of_ones_own_can_respond() {
     let (serving, address) = serve(Greeter("Hello".into()));
     assert_eq!(Client::new(&address).ask("GET /you").text(), "Hello /you");
     stop(serving);
+}
+
+#[test]
+fn hosts_are_checked_where_the_options_say_so() {
+    for (hosts, expected) in [(None, 200), (Some(AllowedHosts::default().hint("Ask us")), 421)] {
+        let workers = NonZeroUsize::MIN;
+        let options = Options { workers, allowed_hosts: hosts, ..Options::default() };
+        let at = ["127.0.0.1:0".parse().unwrap(), "0.0.0.0:0".parse().unwrap()];
+        let serving = http::serve(&at, options, |_: Request<Body>| "here").unwrap();
+        let ports: Vec<u16> = serving.ip_addresses().map(|address| address.port()).collect();
+        for (port, host, status) in [
+            (ports[0], "localhost", 200),
+            (ports[0], "evil.example", expected),
+            // It is not known by which names others reach it.
+            (ports[1], "evil.example", 200),
+        ] {
+            let mut client = Client::new(&format!("127.0.0.1:{port}"));
+            client.send(format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"));
+            let answer = client.answer();
+            assert_eq!(answer.status, status, "{host}");
+            let refusal = "evil.example, which is not allowed here. Ask us.\n";
+            assert_eq!(answer.text().ends_with(refusal), status == 421, "{}", answer.text());
+        }
+        stop(serving);
+    }
 }

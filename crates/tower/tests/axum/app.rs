@@ -1,5 +1,6 @@
 //! What an app says.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -11,6 +12,7 @@ use axum::routing::{any, get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 use sockeye::Peer;
+use sockeye::http::{AllowedHosts, Options};
 
 use super::Scene;
 
@@ -142,4 +144,23 @@ fn a_runtime_that_has_gone_is_a_500() {
     drop(client);
     serving.handle().drain();
     serving.join().unwrap();
+}
+
+#[test]
+fn hosts_are_checked_where_the_options_say_so() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    let app = || Router::new().route("/", get(|| async { "here" }));
+    for (hosts, expected) in [(None, 200), (Some(AllowedHosts::default()), 421)] {
+        let workers = NonZeroUsize::MIN;
+        let options = Options { workers, allowed_hosts: hosts, ..Options::default() };
+        let at = ["127.0.0.1:0".parse().unwrap()];
+        let serving = sockeye_tower::serve(&at, options, runtime.handle(), app()).unwrap();
+        for (host, status) in [("localhost", 200), ("evil.example", expected)] {
+            let mut client = crate::client::Client::new(&serving.addresses()[0].to_string());
+            client.send(format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"));
+            assert_eq!(client.answer().status, status, "{host}");
+        }
+        serving.handle().drain();
+        assert_eq!(serving.join().unwrap().cut, 0);
+    }
 }

@@ -4,6 +4,7 @@ mod attacks;
 mod bodies;
 mod exchanges;
 mod heads;
+mod hosts;
 mod leaving;
 mod logs;
 mod pages;

@@ -23,12 +23,7 @@ impl Handler for Pages {
         reply.later()
     }
 
-    fn page(
-        &self,
-        status: Status,
-        code: &'static str,
-        what: &'static str,
-    ) -> Option<(Fields, Bytes)> {
+    fn page(&self, status: Status, code: &'static str, what: &str) -> Option<(Fields, Bytes)> {
         let fields = Fields::new().with("Content-Type", b"text/plain").unwrap();
         Some((fields, format!("{} {code}: {what}", status.code()).into()))
     }

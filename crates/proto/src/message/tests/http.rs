@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::message::AllowedOrigins;
 use crate::{End, http1};
 
 const DATE: &str = "Date: Wed, 21 Oct 2015 07:28:00 GMT\r\n";
@@ -467,27 +468,72 @@ fn a_reply_that_http_cannot_send_is_our_fault() {
     }
 }
 
+struct Panics;
+
+impl Handler for Panics {
+    fn on_message(&mut self, _: Message, _: &Peer, _: Reply<'_, '_>) -> Answer {
+        panic!("no secret")
+    }
+    fn on_settled(
+        &mut self,
+        _: Ticket,
+        _: Result<crate::Message, Abandoned>,
+        reply: Reply<'_, '_>,
+    ) -> Answer {
+        reply.later()
+    }
+}
+
 #[test]
 fn a_handler_that_panics_is_a_500() {
-    struct Panics;
-    impl Handler for Panics {
-        fn on_message(&mut self, _: Message, _: &Peer, _: Reply<'_, '_>) -> Answer {
-            panic!("no secret")
-        }
-        fn on_settled(
-            &mut self,
-            _: Ticket,
-            _: Result<crate::Message, Abandoned>,
-            reply: Reply<'_, '_>,
-        ) -> Answer {
-            reply.later()
-        }
-    }
     let mut client = over_http(Limits::default(), Panics);
     client.input(&post("Content-Type: a/b\r\n", b""));
     let heard = &Heard::all(&client.output())[0];
     assert_eq!((heard.status, heard.code().as_str()), (500, "internal"));
     assert_eq!(client.fault().unwrap().code, "handler_panicked");
+}
+
+/// What a browser sends for a form, or a script, of any page.
+const SIMPLE: &str = "Content-Type: text/plain\r\nOrigin: http://evil.example\r\n\
+                      Sec-Fetch-Site: cross-site\r\n";
+
+#[test]
+fn a_message_of_another_sites_page_reaches_no_handler() {
+    let client = || over_http(Limits::default(), Panics);
+    for fields in [SIMPLE, "Content-Type: text/plain\r\nOrigin: null\r\n"] {
+        let heard = hears(client(), client(), &post(fields, b"hello"));
+        assert_eq!((heard.status, heard.code().as_str()), (403, "forbidden_origin"));
+        assert!(heard.has("Content-Type: application/json"), "{heard:?}");
+    }
+    let own = "Content-Type: text/plain\r\nOrigin: http://a\r\n";
+    assert_eq!(says(&post(own, b"hello")).status, 200);
+}
+
+#[test]
+fn a_port_checks_origins_and_hosts_and_says_how_they_are_allowed() {
+    let connect = |origins: AllowedOrigins, hosts: http1::AllowedHosts| {
+        let check = http1::HostCheck::new(hosts.hint("--host NAME allows it"), |_| true);
+        let shared = Shared::new(Limits::default())
+            .checking_hosts(check)
+            .allowing_origins(origins.hint("--origin URL allows it"));
+        Harness::new(Port::new(Rc::new(shared), Reference::default()))
+    };
+    let (origins, hosts) = (AllowedOrigins::default(), http1::AllowedHosts::default());
+    let evil = origins.clone().allow("http://evil.example");
+    let a = hosts.clone().allow("a").unwrap();
+    for (origins, hosts, status, code, hint) in [
+        (&origins, &hosts, 421, "host_not_allowed", "asked for the host a, which is not allowed"),
+        (&evil, &hosts, 421, "host_not_allowed", "--host NAME allows it"),
+        (&origins, &a, 403, "forbidden_origin", "--origin URL allows it"),
+    ] {
+        let connect = || connect(origins.clone(), hosts.clone());
+        let heard = hears(connect(), connect(), &post(SIMPLE, b"hello"));
+        assert_eq!((heard.status, heard.code().as_str()), (status, code));
+        let result = heard.json()["result"].as_str().unwrap().to_owned();
+        assert!(result.contains(hint), "{result}");
+    }
+    let connect = || connect(evil.clone(), a.clone());
+    assert_eq!(hears(connect(), connect(), &post(SIMPLE, b"hello")).status, 200);
 }
 
 proptest! {

@@ -16,7 +16,7 @@ use sockeye_engine::Config;
 use sockeye_files::{BudgetLimits, Options};
 use sockeye_proto::{http1, message};
 
-pub(crate) use self::content::Content;
+pub(crate) use self::content::{Content, Origin};
 pub(crate) use self::load::{Load, RequestFlags};
 pub(crate) use self::send::Send;
 pub(crate) use self::serve::{Echo, Explain, Http, Message, Serve};

@@ -7,9 +7,10 @@ use clap::builder::BoolishValueParser;
 use clap::{Args, value_parser};
 use sockeye_engine::ListenAddr;
 
-use super::content::Content;
+use super::content::{Content, Origin};
 use super::{ENGINE, HTTP, MESSAGE, nonzero, size};
 use crate::access::Format;
+use crate::hosts::HostName;
 use crate::log::Level;
 use crate::proxies::Trusted;
 use crate::quantity::{Size, Span};
@@ -55,6 +56,17 @@ pub(crate) struct Http {
     #[arg(long, value_name = "CIDR", env = "SOCKEYE_TRUSTED_PROXY", hide_env = true)]
     #[arg(help_heading = "Behind a proxy")]
     pub(crate) trusted_proxy: Vec<Trusted>,
+
+    /// Allow requests for this host name at loopback addresses.
+    ///
+    /// At an address such as 127.0.0.1, requests must be for localhost, *.localhost, an IP address or
+    /// one of these names; others are refused with 421. Otherwise a website could read what is
+    /// served, by a name of its own that leads to 127.0.0.1 (DNS rebinding). Requests from a Unix
+    /// socket or a --trusted-proxy are not checked. May be given several times, or as a list with
+    /// commas [default: none]
+    #[arg(long, value_name = "NAME", env = "SOCKEYE_HOST", hide_env = true)]
+    #[arg(help_heading = "Browsers", value_delimiter = ',')]
+    pub(crate) host: Vec<HostName>,
 
     /// Bytes of a request line; a longer one is answered with 414.
     #[arg(long, value_name = "BYTES", env = "SOCKEYE_MAX_REQUEST_LINE")]
@@ -134,6 +146,25 @@ pub(crate) struct Message {
     #[arg(long, env = "SOCKEYE_FRAMES_ONLY", hide_env = true)]
     #[arg(value_parser = BoolishValueParser::new())]
     pub(crate) frames_only: bool,
+
+    /// Allow HTTP requests for this host name at loopback addresses.
+    ///
+    /// At an address such as 127.0.0.1, requests must be for localhost, *.localhost, an IP address or
+    /// one of these names; others are refused with 421. Otherwise a website could use the service,
+    /// by a name of its own that leads to 127.0.0.1 (DNS rebinding). Unix sockets are not checked.
+    /// May be given several times, or as a list with commas [default: none]
+    #[arg(long, value_name = "NAME", env = "SOCKEYE_HOST", hide_env = true)]
+    #[arg(help_heading = "Browsers", value_delimiter = ',')]
+    pub(crate) host: Vec<HostName>,
+
+    /// Allow web pages of this origin, such as https://example.org, to send messages over HTTP.
+    ///
+    /// Requests that a browser sends for a page of another origin are refused with 403; pages of
+    /// this server's own origin are always allowed, and so are programs that send no Origin header,
+    /// such as curl. May be given several times, or as a list with commas [default: none]
+    #[arg(long, value_name = "URL", env = "SOCKEYE_ORIGIN", hide_env = true)]
+    #[arg(help_heading = "Browsers", value_delimiter = ',')]
+    pub(crate) origin: Vec<Origin>,
 
     #[command(flatten)]
     pub(crate) serve: Serve,

@@ -1,10 +1,12 @@
 //! A URL to be explained.
 
 use anyhow::bail;
+use sockeye_engine::ListenAddr;
 use sockeye_files::Mounts;
 
 use super::Content;
-use crate::args;
+use crate::proxies::Trusted;
+use crate::{args, hosts};
 
 /// A URL to be explained.
 #[derive(Debug)]
@@ -12,11 +14,48 @@ pub(crate) struct Explain {
     pub(crate) mounts: Mounts,
     /// As a browser would send it: a path and perhaps a query.
     pub(crate) target: String,
+    pub(crate) refused: Option<RefusedHost>,
+}
+
+/// A URL's host that is not allowed at some of the addresses.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct RefusedHost {
+    pub(crate) host: String,
+    /// Where it is not allowed.
+    pub(crate) at: Vec<ListenAddr>,
+    /// There are no other addresses, and no clients that are not checked.
+    pub(crate) always: bool,
 }
 
 pub(super) fn explain(typed: args::Explain) -> anyhow::Result<Explain> {
     let target = target(&typed.url)?;
-    Ok(Explain { mounts: Content::of(typed.http.content)?.mounts, target })
+    let refused = refused(&typed.url, &typed.http)?;
+    Ok(Explain { mounts: Content::of(typed.http.content)?.mounts, target, refused })
+}
+
+/// Where the host of `url` is refused by a server with these flags.
+fn refused(url: &str, typed: &args::Http) -> anyhow::Result<Option<RefusedHost>> {
+    let Some(host) = host(url) else { return Ok(None) };
+    if hosts::allowed(typed.host.clone())?.allows(host.as_bytes()) {
+        return Ok(None);
+    }
+    let listen = typed.listen.iter().filter(|address| hosts::is_loopback(address));
+    let at: Vec<_> = listen.cloned().collect();
+    if at.is_empty() {
+        return Ok(None);
+    }
+    let always = at.len() == typed.listen.len()
+        && !typed.trusted_proxy.iter().any(|trusted| matches!(trusted, Trusted::Network(_)));
+    Ok(Some(RefusedHost { host: host.to_owned(), at, always }))
+}
+
+/// The host that `url` names, with its port.
+fn host(url: &str) -> Option<&str> {
+    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"))?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    // Names and passwords of users are not sent as part of it.
+    let host = authority.rsplit('@').next()?;
+    (!host.is_empty()).then_some(host)
 }
 
 /// What a browser asks for that is given `url`.
@@ -64,6 +103,16 @@ mod tests {
             ("/a\"\n", "/a%22%0A"),
         ] {
             assert_eq!(target(url).unwrap(), asked, "{url}");
+        }
+        for (url, named) in [
+            ("/a", None),
+            ("/http://a/", None),
+            ("http:///a", None),
+            ("http://a.example", Some("a.example")),
+            ("https://me:secret@a.example:8000?b@c", Some("a.example:8000")),
+            ("http://[::1]:8000/a", Some("[::1]:8000")),
+        ] {
+            assert_eq!(host(url), named, "{url}");
         }
         for bad in ["", "about", "ftp://a/b", "localhost:8000/a"] {
             assert!(target(bad).unwrap_err().to_string().contains("or /PATH"), "{bad}");

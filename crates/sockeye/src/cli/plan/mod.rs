@@ -11,7 +11,7 @@ mod serve;
 mod tests;
 
 pub(crate) use self::content::{Content, Place};
-pub(crate) use self::explain::Explain;
+pub(crate) use self::explain::{Explain, RefusedHost};
 pub(crate) use self::load::Load;
 pub(crate) use self::send::{Send, SendMessages};
 pub(crate) use self::serve::{Echo, Http, Message, Serve};

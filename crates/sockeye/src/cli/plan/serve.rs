@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use sockeye_engine::{Config, ListenAddr, usable_cores};
+use sockeye_proto::http1::AllowedHosts;
+use sockeye_proto::message::AllowedOrigins;
 use sockeye_proto::{http1, message};
 
 use super::Content;
 use crate::access::{self, Target};
 use crate::answers::Answers;
-use crate::args;
 use crate::proxies::Proxies;
+use crate::{args, hosts};
 
 /// What a server needs, whatever it speaks.
 #[derive(Debug)]
@@ -29,6 +31,8 @@ pub(crate) struct Http {
     pub(crate) limits: http1::Limits,
     pub(crate) access: Option<access::Plan>,
     pub(crate) proxies: Proxies,
+    /// Those that are allowed at loopback addresses.
+    pub(crate) hosts: AllowedHosts,
 }
 
 #[derive(Debug)]
@@ -44,6 +48,10 @@ pub(crate) struct Message {
     pub(crate) limits: message::Limits,
     /// Not HTTP.
     pub(crate) frames_only: bool,
+    /// Those that are allowed at loopback addresses, of HTTP.
+    pub(crate) hosts: AllowedHosts,
+    /// Whose pages may send messages over HTTP.
+    pub(crate) origins: AllowedOrigins,
 }
 
 pub(super) fn http(typed: args::Http) -> anyhow::Result<Http> {
@@ -63,9 +71,10 @@ pub(super) fn http(typed: args::Http) -> anyhow::Result<Http> {
     }
     let access = access_log(typed.access_log, typed.access_log_format)?;
     let proxies = Proxies::new(typed.trusted_proxy);
+    let hosts = hosts::allowed(typed.host)?;
     let mut serve = serve(typed.listen, &typed.serve)?;
     serve.config.uncounted = proxies.networks().to_vec();
-    Ok(Http { serve, content, limits, access, proxies })
+    Ok(Http { serve, content, limits, access, proxies, hosts })
 }
 
 /// Opens the access log, so that one that can't be written is heard of before anything begins.
@@ -95,7 +104,20 @@ pub(super) fn message(typed: args::Message) -> anyhow::Result<Message> {
     limits.content_timeout = typed.content_timeout.0;
     limits.idle_timeout = typed.idle_timeout.0;
     let frames_only = typed.frames_only;
-    Ok(Message { serve: serve(typed.listen, &typed.serve)?, answers, limits, frames_only })
+    if frames_only && !(typed.host.is_empty() && typed.origin.is_empty()) {
+        bail!("--host and --origin are for HTTP, which --frames-only leaves out");
+    }
+    let hosts = hosts::allowed(typed.host)?;
+    let mut origins =
+        AllowedOrigins::default().hint("To allow an origin, start sockeye with --origin URL");
+    for args::Origin(origin) in typed.origin {
+        if origin == "*" {
+            bail!("--origin * would let every website send messages: name the origins that may");
+        }
+        origins = origins.allow(&origin);
+    }
+    let serve = serve(typed.listen, &typed.serve)?;
+    Ok(Message { serve, answers, limits, frames_only, hosts, origins })
 }
 
 fn serve(listen: Vec<ListenAddr>, typed: &args::Serve) -> anyhow::Result<Serve> {

@@ -94,8 +94,8 @@ fn many_requests_on_one_connection_byte_by_byte_and_in_chunks() {
     }
     assert_eq!(Reply::read(&mut replies).status, 200);
     peer.write_all(
-        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Type: a/b\r\nTransfer-Encoding: chunked\r\n\r\n\
-          3\r\nabc\r\n8\r\ndefghijk\r\n0\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: a/b\r\nTransfer-Encoding: chunked\r\n\r\n\
+          3\r\nabc\r\n8\r\ndefghijk\r\n0\r\n\r\nGET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
     )
     .unwrap();
     assert_eq!(Reply::read(&mut replies).content, b"First 10 bytes of request: abcdefghij");
@@ -110,7 +110,7 @@ fn many_requests_on_one_connection_byte_by_byte_and_in_chunks() {
 #[test]
 fn what_is_wrong_has_a_status_and_says_so_in_json() {
     let server = service(&["--max-content", "1K", "--content-timeout", "30ms"]);
-    let plain = |line: &str| format!("{line} HTTP/1.1\r\nHost: a\r\n\r\n").into_bytes();
+    let plain = |line: &str| format!("{line} HTTP/1.1\r\nHost: localhost\r\n\r\n").into_bytes();
     for (request, status, code) in [
         (post("text/json", b"{"), 400, "bad_content"),
         (post("text/json", b"[]"), 400, "bad_request"),

@@ -1,0 +1,189 @@
+//! Requests that a browser sends for a website that isn't ours: by a name that leads to this machine,
+//! or from a page of another origin.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+
+use rustix::process::Signal;
+
+use crate::support::{Folder, Running, run, sockeye, text};
+
+const EVIL: &str = "evil.example";
+
+/// What is said to a request for `/` with these header lines.
+fn ask(mut stream: impl Read + Write, method: &str, lines: &[&str]) -> String {
+    let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
+    let head = format!("{method} / HTTP/1.1\r\nConnection: close\r\n{lines}\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).unwrap();
+    reply
+}
+
+/// The status of the reply to a GET for that host.
+fn status(stream: impl Read + Write, host: &str) -> String {
+    ask(stream, "GET", &[&format!("Host: {host}")])[9..12].to_owned()
+}
+
+fn site() -> Folder {
+    let folder = Folder::new();
+    folder.write("index.html", b"home");
+    folder
+}
+
+fn server(folder: &Folder, flags: &[&str]) -> Running {
+    Running::start(&[&["http", folder.text(), "--listen", "127.0.0.1:0"], flags].concat())
+}
+
+/// Stops it. Returns what it has logged.
+fn logged(mut server: Running) -> String {
+    server.signal(Signal::TERM);
+    server.end().1
+}
+
+#[test]
+fn a_name_that_is_not_allowed_is_refused_at_a_loopback_address_and_logged_once() {
+    let folder = site();
+    let server = server(&folder, &["--workers", "2"]);
+    let local = server.address().to_string();
+    for host in ["localhost", "app.localhost:1", "[::1]", "10.0.0.7", &local] {
+        assert_eq!(status(server.connect(), host), "200", "{host}");
+    }
+    for host in [EVIL, "EVIL.example:80", "localhost.evil.example", "www.example.org"] {
+        assert_eq!(status(server.connect(), host), "421", "{host}");
+    }
+    let reply = ask(server.connect(), "GET", &["Host: evil.example:80"]);
+    assert!(reply.contains("asked for the host evil.example, which is not allowed"), "{reply}");
+    assert!(reply.ends_with("To allow a name, start sockeye with --host NAME.\n"), "{reply}");
+    let reply = ask(server.connect(), "GET", &["Host: $(reboot)"]);
+    assert!(reply.contains("asked for a host that is not allowed"), "{reply}");
+
+    let logged = logged(server);
+    for host in [EVIL, "localhost.evil.example", "www.example.org", "(not a name)"] {
+        let line = format!("--host NAME allows it host=\"{host}\"\n");
+        assert_eq!(logged.matches(&line).count(), 1, "{line} in {logged}");
+    }
+}
+
+#[test]
+fn names_are_allowed_by_flags_and_by_the_environment() {
+    let folder = site();
+    let typed = server(&folder, &["--host", "a.example", "--host", "B.example.,c.example:80"]);
+    let mut command = sockeye(&["http", folder.text(), "--listen", "127.0.0.1:0"]);
+    let set = Running::start_by(command.env("SOCKEYE_HOST", "a.example,b.example,c.example"));
+    for server in [typed, set] {
+        for host in ["a.example", "A.EXAMPLE:8000", "b.example", "c.example.", "localhost"] {
+            assert_eq!(status(server.connect(), host), "200", "{host}");
+        }
+        assert_eq!(status(server.connect(), EVIL), "421");
+    }
+}
+
+#[test]
+fn neither_unix_sockets_nor_trusted_proxies_nor_other_addresses_are_checked() {
+    let folder = site();
+    let socket = folder.join("socket");
+    let unix = format!("unix:{socket}");
+    let listening = server(&folder, &["--listen", &unix, "--listen", "[::1]:0"]);
+    assert_eq!(status(UnixStream::connect(&socket).unwrap(), EVIL), "200");
+    let urls = listening.screen.iter().filter_map(|line| line.strip_prefix("http://"));
+    for address in urls {
+        assert_eq!(status(std::net::TcpStream::connect(address).unwrap(), EVIL), "421");
+    }
+    for (flags, expected) in [
+        (["--trusted-proxy", "127.0.0.0/8"], "200"),
+        (["--trusted-proxy", "10.0.0.0/8"], "421"),
+        (["--trusted-proxy", "unix"], "421"),
+    ] {
+        let server = server(&folder, &flags);
+        assert_eq!(status(server.connect(), EVIL), expected, "{flags:?}");
+    }
+    let any = Running::start(&["http", folder.text(), "--listen", "0.0.0.0:0"]);
+    assert_eq!(status(any.connect(), EVIL), "200");
+}
+
+#[test]
+fn a_message_service_refuses_pages_of_other_sites() {
+    let flags = ["message", "--listen", "127.0.0.1:0"];
+    let host = "Host: localhost";
+    let json = "Content-Type: text/plain";
+    let length = "Content-Length: 0";
+    let status = |server: &Running, host: &str, line: &str| {
+        let lines = [host, json, length, line];
+        let lines = lines.iter().filter(|line| !line.is_empty()).copied().collect::<Vec<_>>();
+        ask(server.connect(), "POST", &lines)
+    };
+    let closed = Running::start(&flags);
+    let open = [&flags[..], &["--host", "a.example", "--origin", "https://app.example"]].concat();
+    let open = Running::start(&open);
+    for (server, host, line, expected, says) in [
+        (&closed, host, "", "200", ""),
+        (&closed, host, "Origin: http://localhost", "200", ""),
+        (&closed, host, "Origin: http://evil.example", "403", "start sockeye with --origin URL"),
+        (&closed, host, "Origin: null", "403", "\"code\": \"forbidden_origin\""),
+        (&closed, host, "Sec-Fetch-Site: cross-site", "403", "a page of another site"),
+        (&closed, host, "Origin: https://app.example", "403", ""),
+        (&open, host, "Origin: https://app.example", "200", ""),
+        (&open, host, "Origin: https://b.example", "403", ""),
+        (&closed, "Host: evil.example", "Origin: http://evil.example", "421", "--host NAME"),
+        (&closed, "Host: a.example", "", "421", "\"code\": \"host_not_allowed\""),
+        (&open, "Host: a.example", "", "200", ""),
+    ] {
+        let reply = status(server, host, line);
+        assert_eq!(&reply[9..12], expected, "{host} {line}: {reply}");
+        assert!(reply.contains(says), "{host} {line}: {reply}");
+    }
+    assert!(ask(closed.connect(), "GET", &["Host: evil.example"]).starts_with("HTTP/1.1 421 "));
+
+    let mut command = sockeye(&flags);
+    let set = command.env("SOCKEYE_ORIGIN", "https://a.example,https://app.example");
+    let set = Running::start_by(set);
+    let reply = status(&set, host, "Origin: https://app.example");
+    assert!(reply.starts_with("HTTP/1.1 200 "), "{reply}");
+}
+
+#[test]
+fn explain_says_which_hosts_are_refused() {
+    let folder = site();
+    let url = "https://www.example.org/";
+    for (flags, code, says) in [
+        (&[][..], 1, "421 Misdirected Request: the host www.example.org is not allowed"),
+        (&["--host", "www.example.org"], 0, "200 OK"),
+        (&["--listen", ":80"], 0, "200 OK"),
+        (&["--listen", "unix:/run/s", "--trusted-proxy", "unix"], 0, "200 OK"),
+        (&["--listen", ":80", "--listen", "[::1]:80"], 0, "\n  at: [::1]:80\n"),
+        (&["--trusted-proxy", "127.0.0.1"], 0, "Not for everybody: 421 Misdirected Request"),
+        (&["--trusted-proxy", "unix"], 1, "421 Misdirected Request: "),
+    ] {
+        let output = run(&[&["explain", url, folder.text()], flags].concat());
+        let said = text(&output.stdout);
+        assert_eq!(output.status.code(), Some(code), "{flags:?}: {said}");
+        assert!(said.contains(says), "{flags:?}: {said}");
+        let refused = flags.is_empty() || said.contains("421");
+        assert_eq!(said.contains("fix: allow it by --host"), refused, "{flags:?}: {said}");
+    }
+}
+
+#[test]
+fn what_could_allow_nothing_or_everything_is_refused() {
+    // No server could start there.
+    let at = ["--listen", "192.0.2.1:0"];
+    for (args, code, says) in [
+        (["http", "--host", "*"], 2, "such as www.example.org"),
+        (["http", "--host", "http://a.example/"], 2, "such as www.example.org"),
+        (["message", "--origin", "a.example"], 2, "https://example.org"),
+        (["message", "--origin", "null"], 2, "https://example.org"),
+        (["message", "--origin", "*"], 1, "name the origins that may"),
+    ] {
+        let output = run(&[&args[..], &at].concat());
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {said}");
+        assert!(said.contains(says), "{args:?}: {said}");
+    }
+    for flag in [["--host", "a.example"], ["--origin", "https://a.example"]] {
+        let output = run(&[&["message", "--frames-only"], &flag[..], &at].concat());
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("--frames-only leaves out"), "{said}");
+    }
+}
