@@ -42,11 +42,14 @@ pub(super) const HTTP: &[Row] = &[
         .base("--access-log -"),
     row("--trusted-proxy", "127.0.0.0/8", log_of_one, "127.0.0.1 - -", "198.51.100.9 - -")
         .base("--access-log -"),
+    row("--host", "www.example.org", of_another_host, "421 ", "200 OK"),
 ];
 
 pub(super) const MESSAGE: &[Row] = &[
     row("--answers", "{dir}/answers.json", search_one, "No match for 'one'.", "eins"),
-    row("--frames-only", SWITCH, |run| get(run, "/"), "HTTP/1.1 200 OK", "bad_header"),
+    row("--frames-only", SWITCH, of_curl, "HTTP/1.1 200 OK", "bad_header"),
+    row("--host", "www.example.org", of_another_host, "421 ", "200 OK"),
+    row("--origin", "https://www.example.org", of_another_origin, "403 ", "200 OK"),
     row("--max-content", "1", search_one, "No match for 'one'.", "too_large"),
     only("--header-timeout", "50ms", |run| closes_first(run, begin_of_header), FIRST),
     only("--content-timeout", "50ms", |run| closes_first(run, begin_of_content), FIRST),
@@ -89,6 +92,7 @@ pub(super) const EXPLAIN: &[Row] = &[
     only("--access-log", "-", is_explained, "200 OK"),
     only("--access-log-format", "json", is_explained, "200 OK"),
     only("--trusted-proxy", "unix", is_explained, "200 OK"),
+    only("--host", "www.example.org", is_explained, "200 OK"),
 ];
 
 pub(super) const SEND: &[Row] = &[

@@ -66,6 +66,24 @@ pub(super) fn get(run: &Run<'_>, path: &str) -> String {
     ask(&run.start(), head(path).as_bytes())
 }
 
+/// A request that says no more than it has to.
+pub(super) fn of_curl(run: &Run<'_>) -> String {
+    ask(&run.start(), b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+}
+
+/// A request under another name than the server's.
+pub(super) fn of_another_host(run: &Run<'_>) -> String {
+    let request = "GET / HTTP/1.1\r\nHost: www.example.org\r\nConnection: close\r\n\r\n";
+    ask(&run.start(), request.as_bytes())
+}
+
+/// A request of another site's page.
+pub(super) fn of_another_origin(run: &Run<'_>) -> String {
+    let request = "GET / HTTP/1.1\r\nHost: localhost\r\nOrigin: https://www.example.org\r\n\
+                   Connection: close\r\n\r\n";
+    ask(&run.start(), request.as_bytes())
+}
+
 pub(super) fn explain(run: &Run<'_>, path: &str) -> String {
     run.run(&[path, run.folder.text()])
 }
