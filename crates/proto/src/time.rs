@@ -32,6 +32,16 @@ impl Time {
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
+
+    /// The moment `before` earlier. `None` when it lies before the origin, and for
+    /// [`Time::NEVER`], to which any sum may have saturated.
+    #[must_use]
+    pub fn checked_sub(self, before: Duration) -> Option<Self> {
+        if self == Self::NEVER {
+            return None;
+        }
+        self.0.checked_sub(u64::try_from(before.as_nanos()).ok()?).map(Self)
+    }
 }
 
 /// Saturates at [`Time::NEVER`]: a deadline that cannot be told from infinity is none.
@@ -85,5 +95,9 @@ mod tests {
         assert_eq!(start + Duration::MAX, Time::NEVER);
         assert_eq!(start - Time::from_nanos(9), Duration::ZERO);
         assert_eq!(Time::from_nanos(9) - start, Duration::from_nanos(4));
+        assert_eq!(start.checked_sub(Duration::from_nanos(5)), Some(Time::ZERO));
+        assert_eq!(start.checked_sub(Duration::from_nanos(6)), None);
+        assert_eq!(start.checked_sub(Duration::MAX), None);
+        assert_eq!(Time::NEVER.checked_sub(Duration::from_nanos(1)), None);
     }
 }

@@ -34,7 +34,7 @@ impl<D: Driver> Shard<D> {
 
 impl<D: Driver> Visit<'_, D> {
     /// Receives once.
-    fn read(&mut self) -> Result<(), Reason> {
+    pub(super) fn read(&mut self) -> Result<(), Reason> {
         let Self { key, conn, driver, common } = self;
         if !conn.readable || !conn.wants_input(&common.config) {
             return Ok(());

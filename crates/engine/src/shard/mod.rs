@@ -13,13 +13,14 @@
 //!
 //! What stopped for a budget gets no new edge: it stands in the ready list or among the dirty
 //! ones, and the next wait doesn't wait. The parts: `accept` (who comes in, who goes out to
-//! connect), `input` (reading), `output` (flushing, and ending when all is flushed), `close` (the
-//! end of a connection, and draining).
+//! connect), `room` (an idle connection closes for a new one), `input` (reading), `output` (flushing,
+//! and ending when all is flushed), `close` (the end of a connection, and draining).
 
 mod accept;
 mod close;
 mod input;
 mod output;
+mod room;
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -35,7 +36,8 @@ use crate::outputs::Outputs;
 use crate::tally::Tally;
 use crate::timers::Timers;
 use crate::{Census, Config, Service};
-use accept::{AcceptPause, Gate};
+use accept::{AcceptPause, Gate, Newcomer};
+use room::Room;
 
 /// What a shard is made of.
 #[expect(missing_debug_implementations, reason = "a service has none")]
@@ -92,10 +94,16 @@ pub struct Shard<D: Driver> {
     driver: D,
     service: Box<dyn Service>,
     census: Arc<Census>,
+    /// Its own, among the shards of the census.
+    place: usize,
     mailbox: Arc<Mailbox>,
     handover: Option<Handover<D::Socket>>,
     gates: Vec<Gate<D::Listener>>,
     accept_pause: Option<AcceptPause>,
+    /// An accepted connection that waits for a slot. Nothing is accepted meanwhile, and its
+    /// listener stays ready.
+    newcomer: Option<Newcomer<D::Socket>>,
+    room: Room,
     conns: Slab<Conn<D::Socket>>,
     /// Connections that came in this turn: the driver is to report on those that outlive it.
     fresh: Vec<Key>,
@@ -161,6 +169,7 @@ impl<D: Driver> Shard<D> {
             gates.push(Gate::new(listener, via));
         }
         let post = Arc::clone(&mailbox);
+        let place = census.join(Arc::clone(&mailbox));
         let common = Common {
             config,
             desk: Desk::new(post, spawn),
@@ -176,10 +185,13 @@ impl<D: Driver> Shard<D> {
             driver,
             service,
             census,
+            place,
             mailbox,
             handover,
             gates,
             accept_pause: None,
+            newcomer: None,
+            room: Room::default(),
             conns: Slab::new(),
             fresh: Vec::new(),
             slots: Vec::new(),
@@ -297,6 +309,9 @@ impl<D: Driver> Shard<D> {
             match order {
                 Order::Drain => self.drain(),
                 Order::Stop => self.stop(),
+                Order::MakeRoom(asker) => self.make_room_for(asker),
+                Order::RoomMade => self.hear_of_room(true),
+                Order::NoRoom => self.hear_of_room(false),
             }
         }
     }

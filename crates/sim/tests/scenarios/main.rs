@@ -13,6 +13,7 @@ mod messages;
 mod opening;
 mod peers;
 mod port;
+mod room;
 mod watched;
 
 use std::time::Duration;
