@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use sockeye_proto::http1::{Answer, Body, Fields, Reply, Request, Status};
-use sockeye_proto::{Ticket, Time};
+use sockeye_proto::{Ticket, Time, Timed};
 
 use crate::asked::Asked;
 use crate::cache::{Cache, CacheLimits, FRESH};
@@ -27,6 +27,10 @@ use crate::store::Absent;
 static NOBODY: Cors = Cors::nobody();
 
 /// A folder on one shard. Cheap to clone; clones share everything.
+///
+/// It is [`Timed`]: a file that is too large for memory stays open between requests, and is closed
+/// when nobody has asked for it for 5 s, or a second more. Without a driver of that deadline, it
+/// stays open until other files need its place.
 #[derive(Clone)]
 pub struct Site {
     inner: Rc<Inner>,
@@ -470,6 +474,16 @@ fn note(entry: &Entry, stage: Stage, asked: Asked<'_>) {
         // A target has RFC 3986's characters only: nothing in it disturbs a log.
         let path = str::from_utf8(asked.path()).unwrap_or_default();
         tracing::debug!(path, why = %absent, "there is not what was asked for");
+    }
+}
+
+impl Timed for Site {
+    fn deadline(&self) -> Option<Time> {
+        self.inner.cache.borrow().deadline()
+    }
+
+    fn on_deadline(&mut self, now: Time) {
+        self.inner.cache.borrow_mut().close_idle(now);
     }
 }
 

@@ -47,7 +47,7 @@ pub use peer::{Address, Peer};
 pub use remote::{
     Abandoned, Credit, Job, Key, Letter, Message, Post, Promise, Remote, SendError, Spawn, Ticket,
 };
-pub use time::{Time, Wall};
+pub use time::{Time, Timed, Wall};
 pub use turn::{Asks, Desk, End, Mark, Turn, TurnParts};
 
 /// One conversation with one peer.

@@ -44,6 +44,17 @@ impl Time {
     }
 }
 
+/// A value with a deadline of its own. Whoever drives it calls [`Timed::on_deadline`] when the
+/// deadline has come, with the time, so the value needs no clock.
+pub trait Timed {
+    /// When [`Timed::on_deadline`] is due next; `None` while there is nothing to do. It is asked
+    /// often, so it should be cheap.
+    fn deadline(&self) -> Option<Time>;
+
+    /// The deadline has come, at `now`. Afterwards the deadline is later, or `None`.
+    fn on_deadline(&mut self, now: Time);
+}
+
 /// Saturates at [`Time::NEVER`]: a deadline that cannot be told from infinity is none.
 impl Add<Duration> for Time {
     type Output = Self;

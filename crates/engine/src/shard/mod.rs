@@ -28,6 +28,7 @@ use std::sync::Arc;
 
 use slab::Slab;
 use sockeye_proto::{Desk, Event, Key, Letter, Reason, Spawn, Time};
+use tracing::error;
 
 use crate::conn::{Common, Conn, Stage};
 use crate::driver::{Driver, Happening};
@@ -93,6 +94,7 @@ pub struct Footprint {
 pub struct Shard<D: Driver> {
     driver: D,
     service: Box<dyn Service>,
+    service_deadline: ServiceDeadline,
     census: Arc<Census>,
     /// Its own, among the shards of the census.
     place: usize,
@@ -113,6 +115,15 @@ pub struct Shard<D: Driver> {
     /// Kept between turns for their memory; empty then.
     happenings: Vec<Happening>,
     keys: Vec<Key>,
+}
+
+/// When a service's deadline comes. One that the service names again has come, and is not told again.
+#[derive(Clone, Copy, Debug)]
+struct ServiceDeadline {
+    /// [`Time::NEVER`]: not at all.
+    next: Time,
+    /// The last one that came.
+    last: Time,
 }
 
 /// What outlives the connections that use a place of the slab.
@@ -184,6 +195,7 @@ impl<D: Driver> Shard<D> {
         Ok(Self {
             driver,
             service,
+            service_deadline: ServiceDeadline { next: Time::NEVER, last: Time::NEVER },
             census,
             place,
             mailbox,
@@ -238,6 +250,7 @@ impl<D: Driver> Shard<D> {
         self.flush_dirty();
         self.watch_fresh();
         self.end_drain();
+        self.ask_service();
         Ok(())
     }
 
@@ -291,7 +304,8 @@ impl<D: Driver> Shard<D> {
             Phase::Draining { until } => Some(until),
         };
         let pause = self.accept_pause.as_ref().map(|pause| pause.until);
-        [common.timers.next(), pause, drain].into_iter().flatten().min()
+        let service = Some(self.service_deadline.next).filter(|next| *next != Time::NEVER);
+        [common.timers.next(), pause, drain, service].into_iter().flatten().min()
     }
 
     fn take_mail(&mut self) {
@@ -370,7 +384,28 @@ impl<D: Driver> Shard<D> {
         self.close(key, over);
     }
 
+    /// When the service is due next, as of the end of a turn. A deadline that has come is not told
+    /// again.
+    fn ask_service(&mut self) {
+        let service = &self.service;
+        let next = fenced(|| service.deadline()).flatten().unwrap_or(Time::NEVER);
+        let is_new = next != self.service_deadline.last;
+        self.service_deadline.next = if is_new { next } else { Time::NEVER };
+    }
+
+    #[cold]
+    fn tell_service(&mut self) {
+        self.service_deadline.last = self.service_deadline.next;
+        let (service, now) = (&mut self.service, self.common.now);
+        if fenced(|| service.on_deadline(now)).is_none() {
+            error!(target: "sockeye", "the service panicked at its deadline");
+        }
+    }
+
     fn run_timers(&mut self) {
+        if self.service_deadline.next <= self.common.now {
+            self.tell_service();
+        }
         while let Some((time, slot)) = self.common.timers.pop_due(self.common.now) {
             let armed = &mut self.slots[slot as usize].armed;
             if *armed != time {

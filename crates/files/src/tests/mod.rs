@@ -9,6 +9,7 @@ mod folders;
 mod fresh;
 mod heads;
 mod hot;
+mod idle;
 mod pages;
 mod ranges;
 pub(crate) mod scratch;

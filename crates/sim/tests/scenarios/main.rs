@@ -14,6 +14,7 @@ mod opening;
 mod peers;
 mod port;
 mod room;
+mod services;
 mod watched;
 
 use std::time::Duration;
