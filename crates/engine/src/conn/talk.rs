@@ -57,7 +57,8 @@ impl<S> Conn<S> {
     /// peer's side is open, and the protocol says so. `None` also for connections that we opened:
     /// closing them makes no room for others.
     pub(crate) fn idle_since(&self) -> Option<Time> {
-        let input_is_used = !self.readable && !self.ended && !self.eof && self.tail.is_empty();
+        let input_is_used =
+            !self.readable && !self.queued && !self.ended && !self.eof && self.tail.is_empty();
         let is_open = self.counted && self.is_talking() && !self.paused && self.end.is_none();
         if !is_open || !input_is_used || !self.is_flushed() {
             return None;

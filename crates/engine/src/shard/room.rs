@@ -111,20 +111,24 @@ impl<D: Driver> Shard<D> {
     }
 
     /// Closes a connection if it is still idle since the same time. Returns whether it has gone.
+    #[cold]
     fn close_if_idle(&mut self, key: Key, since: Time) -> bool {
-        self.visit(key, |visit| {
-            if visit.conn.idle_since() != Some(since) {
-                return Ok(());
-            }
-            // A request may have arrived that no event has told of yet. If so, it is served.
-            visit.conn.readable = true;
-            visit.read()?;
-            match visit.conn.idle_since() == Some(since) && visit.is_acknowledged() {
+        if !self.is_idle_since(key, since) {
+            return false;
+        }
+        // A request may have arrived that no event has told of yet. If so, it is served.
+        self.read_now(key);
+        if self.is_idle_since(key, since) {
+            self.visit(key, |visit| match visit.is_acknowledged() {
                 true => Err(Reason::MadeRoom),
                 false => Ok(()),
-            }
-        });
+            });
+        }
         find(&mut self.conns, key).is_none()
+    }
+
+    fn is_idle_since(&mut self, key: Key, since: Time) -> bool {
+        find(&mut self.conns, key).is_some_and(|conn| conn.idle_since() == Some(since))
     }
 }
 
