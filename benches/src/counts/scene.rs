@@ -204,10 +204,10 @@ fn service(load: Shape) -> Box<dyn Service> {
             }
             let site = Folder::new(store).site(CacheLimits::default());
             let shared = Rc::new(http1::Shared::default());
-            Box::new(move |_: &Peer| {
+            Box::new((site.clone(), move |_: &Peer| {
                 Box::new(http1::Server::new(Rc::clone(&shared), site.handler()))
                     as Box<dyn Protocol>
-            })
+            }))
         }
     }
 }

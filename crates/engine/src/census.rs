@@ -1,20 +1,25 @@
 //! How many connections there are, in all and by address: the one thing that shards count together.
 //!
 //! It is touched when a connection comes and when it goes, never in between. Loopback and Unix
-//! sockets are exempt from the count by address.
+//! sockets are exempt from the count by address. It also knows the shards' mailboxes, so that one
+//! that has no room can ask the others.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use sockeye_proto::Address;
+
+use crate::Mailbox;
+use crate::mailbox::Order;
 
 /// Counts connections over all shards.
 #[derive(Debug, Default)]
 pub struct Census {
     total: AtomicUsize,
     by_prefix: Mutex<HashMap<Prefix, usize>>,
+    shards: Mutex<Vec<Arc<Mailbox>>>,
 }
 
 /// What counts as one address: an IPv4 address, or the /64 of an IPv6 one, which is what one
@@ -61,6 +66,37 @@ impl Census {
         true
     }
 
+    /// Whether `address` has fewer connections than `max`.
+    pub(crate) fn has_place(&self, address: Address, max: usize) -> bool {
+        let Some(prefix) = Prefix::of(address) else { return true };
+        let by_prefix = self.by_prefix.lock().unwrap_or_else(PoisonError::into_inner);
+        by_prefix.get(&prefix).copied().unwrap_or(0) < max
+    }
+
+    /// Adds a shard that counts its connections here. Returns its place among them.
+    pub(crate) fn join(&self, mailbox: Arc<Mailbox>) -> usize {
+        let mut shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
+        shards.push(mailbox);
+        shards.len() - 1
+    }
+
+    /// Asks the shard that comes after `place` to make room for `asker`. Returns `false` when that
+    /// is the asker itself: all others were asked.
+    pub(crate) fn ask_next(&self, place: usize, asker: usize) -> bool {
+        let shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = (place + 1) % shards.len();
+        if next != asker {
+            shards[next].order(Order::MakeRoom(asker));
+        }
+        next != asker
+    }
+
+    /// Gives the shard with this place an order.
+    pub(crate) fn order(&self, place: usize, order: Order) {
+        let shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
+        shards[place].order(order);
+    }
+
     /// Uncounts a connection that [`Census::enter`] counted.
     pub(crate) fn leave(&self, address: Address) {
         if let Some(prefix) = Prefix::of(address) {
@@ -94,6 +130,8 @@ mod tests {
             assert!(census.enter(from(same[0]), 2));
             assert!(census.enter(from(same[1]), 2));
             assert!(!census.enter(from(same[2]), 2), "a third of the same");
+            assert!(!census.has_place(from(same[2]), 2));
+            assert!(census.has_place(from(other), 2));
             assert!(census.enter(from(other), 2));
             census.leave(from(same[0]));
             assert!(census.enter(from(same[2]), 2), "one has left");
@@ -105,6 +143,7 @@ mod tests {
     fn loopback_and_unix_are_exempt_and_nothing_is_kept_for_who_left() {
         let census = Census::default();
         for address in [from("127.0.0.1"), from("::1"), Address::Unix] {
+            assert!(census.has_place(address, 0));
             assert!(census.enter(address, 0));
             census.leave(address);
         }

@@ -10,9 +10,11 @@ use crate::Network;
 /// Limits and deadlines of an engine. Those of a protocol (heads, idleness) are the protocol's own.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Connections in all, over all shards. Above it, new ones wait in the kernel's queue.
+    /// Connections in all, over all shards. When there are so many, a new one takes the place of
+    /// the one that has been idle longest, for a second at least; without such a one, new ones wait.
     pub max_connections: usize,
-    /// Connections of one address (of one /64 for IPv6). Loopback and Unix sockets are exempt.
+    /// Connections of one address (of one /64 for IPv6), and never more than a quarter of
+    /// `max_connections`. Loopback and Unix sockets are exempt.
     pub max_connections_per_address: usize,
     /// Addresses that may have as many connections as they like: proxies that bring those of many.
     /// None.
@@ -40,7 +42,8 @@ impl Config {
         let ip = SocketAddr::ip(&address);
         match self.uncounted.iter().any(|network| network.contains(ip)) {
             true => usize::MAX,
-            false => self.max_connections_per_address,
+            // Whatever the limits are, it takes several addresses to use up all connections.
+            false => self.max_connections_per_address.min(self.max_connections / 4).max(1),
         }
     }
 }
@@ -96,6 +99,20 @@ mod tests {
             (Address::Unix, usize::MAX),
         ] {
             assert_eq!(config.max_connections_of(address), most, "{address}");
+        }
+    }
+
+    #[test]
+    fn one_address_has_a_quarter_of_all_connections_at_the_most() {
+        let from = |ip: &str| Address::Ip(SocketAddr::new(ip.parse().unwrap(), 1));
+        let uncounted = vec!["10.0.0.0/8".parse().unwrap()];
+        for (max_connections, most) in [(100_000, 1024), (4096, 1024), (768, 192), (3, 1)] {
+            let config =
+                Config { max_connections, uncounted: uncounted.clone(), ..Config::default() };
+            assert_eq!(config.max_connections_of(from("192.0.2.1")), most, "{max_connections}");
+            for exempt in [from("10.0.0.1"), Address::Unix] {
+                assert_eq!(config.max_connections_of(exempt), usize::MAX);
+            }
         }
     }
 }

@@ -2,7 +2,8 @@
 //! connections that another shard accepted for it.
 //!
 //! Its size is bounded by those who post: a letter's place was reserved when its promise or credit
-//! was given out, an order is given once, and a connection is counted before it is handed over.
+//! was given out, an order is given once (one for room is answered before the next), and a
+//! connection is counted before it is handed over.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -18,6 +19,12 @@ use crate::driver::Wake;
 pub(crate) enum Order {
     Drain,
     Stop,
+    /// Close an idle connection, for the shard with this place in the census.
+    MakeRoom(usize),
+    /// Another shard has closed an idle connection for this one.
+    RoomMade,
+    /// No other shard has an idle connection.
+    NoRoom,
 }
 
 #[derive(Debug, Default)]

@@ -5,6 +5,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::num::NonZeroUsize;
 use std::os::unix::net::UnixStream;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -15,7 +16,10 @@ use sockeye_engine::{
     run_client,
 };
 use sockeye_proto::echo::Echo;
-use sockeye_proto::{End, Event, Fault, Peer, Protocol, Time, Took, Turn};
+use sockeye_proto::http1::{self, Answer, Body, Fields, Handler, Reply, Request, Status};
+use sockeye_proto::{
+    Abandoned, End, Event, Fault, Message, Peer, Protocol, Ticket, Time, Took, Turn,
+};
 
 fn echo(_: &Peer) -> Box<dyn Protocol> {
     Box::new(Echo::default())
@@ -273,6 +277,51 @@ fn a_thousand_connections_are_opened_from_one_thread_and_a_refused_one_is_told()
     assert_eq!(ends, expected);
     running.handle().drain();
     assert_eq!(running.join().unwrap().accepted, 1000);
+}
+
+/// Answers every request at once.
+struct Hello;
+
+impl Handler for Hello {
+    fn on_request(&mut self, _: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
+        reply.send(Status::OK, &Fields::new(), Body::Static(b"Hello"))
+    }
+    fn on_message(
+        &mut self,
+        _: Ticket,
+        _: Result<Message, Abandoned>,
+        reply: Reply<'_, '_>,
+    ) -> Answer {
+        reply.later()
+    }
+}
+
+#[test]
+fn with_all_slots_taken_idle_connections_of_any_worker_close_for_new_ones() {
+    let config = Config { max_connections: 3, ..Config::default() };
+    let (running, address) = serve(config, 2, |_: &Peer| {
+        Box::new(http1::Server::new(Rc::default(), Hello)) as Box<dyn Protocol>
+    });
+    let client = || {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n").unwrap();
+        let (mut reply, mut piece) = (Vec::new(), [0; 512]);
+        while !reply.ends_with(b"\r\n\r\nHello") {
+            let count = stream.read(&mut piece).unwrap();
+            assert_ne!(count, 0, "closed instead of answered");
+            reply.extend_from_slice(&piece[..count]);
+        }
+        stream
+    };
+    let idle: Vec<_> = (0..3).map(|_| client()).collect();
+    let new: Vec<_> = (0..3).map(|_| client()).collect();
+    for mut stream in idle {
+        assert_eq!(stream.read(&mut [0; 1]).unwrap(), 0, "ended, not reset");
+    }
+    drop(new);
+    running.handle().drain();
+    let tally = running.join().unwrap();
+    assert_eq!((tally.accepted, tally.closed_for("made_room")), (6, 3));
 }
 
 #[test]

@@ -2,8 +2,9 @@
 //!
 //! Eviction is by the clock algorithm: a hand goes round; what was asked for since it last came by
 //! stays, what wasn't goes. Names that are asked for once (a scan, a flood of misses) go first, and
-//! no hit moves anything. An entry that nobody asks for holds its memory or its descriptor until
-//! the hand comes by.
+//! no hit moves anything. An entry that nobody asks for holds its memory until the hand comes by, and
+//! descriptors for a few seconds ([`Cache::deadline`]): an open file keeps its space on the disk
+//! after it was deleted, and its file system from being unmounted.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -33,6 +34,13 @@ const SWEEP: usize = 2;
 
 /// An entry that was not asked for in so long is let go when the hand comes by.
 const STALE: Duration = Duration::from_secs(60);
+
+/// An entry that holds descriptors is let go when it was not asked for in so long. Its look-up is
+/// out of date by then.
+const OPEN: Duration = Duration::from_secs(5);
+
+/// Entries with descriptors are looked through no more often than this.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// How much one shard keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +84,8 @@ pub(crate) struct Cache {
     hand: usize,
     bytes: usize,
     descriptors: usize,
+    /// When to look for descriptors to close. `None` while there are none.
+    deadline: Option<Time>,
 }
 
 impl Slot {
@@ -115,7 +125,7 @@ fn is_plain(key: &[u8]) -> bool {
 impl Cache {
     pub(crate) fn new(limits: CacheLimits) -> Self {
         let (index, slots) = (HashMap::default(), Vec::new());
-        Self { limits, index, slots, hand: 0, bytes: 0, descriptors: 0 }
+        Self { limits, index, slots, hand: 0, bytes: 0, descriptors: 0, deadline: None }
     }
 
     /// What is known under `key`, fresh or not. Allocates nothing.
@@ -194,6 +204,9 @@ impl Cache {
         }
         self.bytes += weight;
         self.descriptors += descriptors;
+        if descriptors > 0 {
+            self.deadline = self.deadline.or(Some(slot.asked + OPEN));
+        }
         self.index.insert(Rc::clone(&slot.key), self.slots.len());
         self.slots.push(slot);
     }
@@ -234,6 +247,28 @@ impl Cache {
                 None => self.hand = 0,
             }
         }
+    }
+
+    /// When [`Cache::close_idle`] has something to do.
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        self.deadline
+    }
+
+    /// Lets go of entries with descriptors that nobody asks for any more.
+    pub(crate) fn close_idle(&mut self, now: Time) {
+        let mut next = Time::NEVER;
+        // From the end: what takes the place of a removed entry was looked at.
+        for at in (0..self.slots.len()).rev() {
+            let slot = &self.slots[at];
+            if slot.entry.descriptors() == 0 {
+                continue;
+            }
+            match slot.asked + OPEN {
+                until if until <= now => self.remove(at),
+                until => next = next.min(until),
+            }
+        }
+        self.deadline = (next != Time::NEVER).then(|| next.max(now + PAUSE));
     }
 
     fn remove(&mut self, at: usize) {

@@ -99,6 +99,7 @@ impl Files {
         body: Result<Message, Abandoned>,
         reply: Reply<'_, '_>,
     ) -> Answer {
+        self.site.listed(reply.now());
         match exchange.on_made(body, reply) {
             Outcome::Answered(answer, sending) => {
                 sending.into_iter().for_each(|sending| self.wait(Pending::Sending(sending)));

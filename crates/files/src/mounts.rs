@@ -110,6 +110,16 @@ impl Mounts {
         Site::new(self.clone(), limits)
     }
 
+    /// Forgets what was read of folders too long ago to be listed. Returns whether something is left.
+    pub(crate) fn forget_listings(&self) -> bool {
+        let mut is_left = false;
+        for Mount { folder, .. } in &*self.mounts {
+            folder.shelf.forget_stale(folder.store.now());
+            is_left |= !folder.shelf.is_empty();
+        }
+        is_left
+    }
+
     pub(crate) fn get(&self, index: usize) -> &Mount {
         &self.mounts[index]
     }

@@ -1,12 +1,12 @@
 //! A folder as one shard sees it: what is known, what is being looked up, and how it is answered.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use sockeye_proto::http1::{Answer, Body, Fields, Reply, Request, Status};
-use sockeye_proto::{Job, JobKind, Ticket, Time, Waiter};
+use sockeye_proto::{Job, JobKind, Ticket, Time, Timed, Waiter};
 
 use crate::asked::Asked;
 use crate::budgets::{BudgetLimits, Budgets};
@@ -29,6 +29,10 @@ use crate::store::Absent;
 static NOBODY: Cors = Cors::nobody();
 
 /// A folder on one shard. Cheap to clone; clones share everything.
+///
+/// It is [`Timed`]: a file that is too large for memory stays open between requests, and is closed
+/// when nobody has asked for it for 5 s, or a second more. Without a driver of that deadline, it
+/// stays open until other files need its place.
 #[derive(Clone)]
 pub struct Site {
     inner: Rc<Inner>,
@@ -43,6 +47,8 @@ struct Inner {
     boundary: Boundary,
     allow: Fields,
     retry: Fields,
+    /// When to forget what was read of folders to be listed.
+    forget_listings: Cell<Option<Time>>,
     /// For what is in no folder.
     budgets: Arc<Budgets>,
 }
@@ -106,6 +112,7 @@ impl Site {
             boundary: Boundary::new(),
             allow: fields("Allow", ALLOW.as_bytes()),
             retry: fields("Retry-After", b"1"),
+            forget_listings: Cell::new(None),
             budgets: Budgets::new(BudgetLimits::default()),
         };
         Self { inner: Rc::new(inner) }
@@ -285,6 +292,14 @@ impl Site {
                     .is_ok_and(|wanted| self.is_listing(wanted, asked))
             }
             _ => false,
+        }
+    }
+
+    /// A folder was read at `now` to be listed. What was read is kept a little longer than it may be
+    /// shown, and then forgotten, also when nobody asks for anything any more.
+    pub(crate) fn listed(&self, now: Time) {
+        if self.inner.forget_listings.get().is_none() {
+            self.inner.forget_listings.set(Some(now + 2 * FRESH));
         }
     }
 
@@ -580,6 +595,24 @@ fn note(entry: &Entry, stage: Stage, asked: Asked<'_>) {
         // A target has RFC 3986's characters only: nothing in it disturbs a log.
         let path = str::from_utf8(asked.path()).unwrap_or_default();
         tracing::debug!(path, why = %absent, "there is not what was asked for");
+    }
+}
+
+impl Timed for Site {
+    fn deadline(&self) -> Option<Time> {
+        let cache = self.inner.cache.borrow().deadline();
+        let listed = self.inner.forget_listings.get();
+        cache.into_iter().chain(listed).min()
+    }
+
+    fn on_deadline(&mut self, now: Time) {
+        self.inner.cache.borrow_mut().close_idle(now);
+        if self.inner.forget_listings.get().is_some_and(|time| time <= now) {
+            self.inner.forget_listings.set(None);
+            if self.inner.mounts.forget_listings() {
+                self.listed(now);
+            }
+        }
     }
 }
 

@@ -85,6 +85,8 @@ pub enum Reason {
     Cut,
     /// The peer's address has as many connections as it may.
     OverAddressLimit,
+    /// All connection slots were taken, and this connection had been idle longest.
+    MadeRoom,
     /// The conversation's code panicked.
     Panicked,
     /// A connection that we opened did not come to stand.
@@ -109,6 +111,7 @@ impl Reason {
             Self::Drained => "drained",
             Self::Cut => "cut",
             Self::OverAddressLimit => "over_address_limit",
+            Self::MadeRoom => "made_room",
             Self::Panicked => "panicked",
             Self::ConnectFailed(_) => "connect_failed",
             Self::ConnectTimedOut => "connect_timed_out",
@@ -120,7 +123,7 @@ impl Reason {
     #[must_use]
     pub fn is_orderly(&self) -> bool {
         match self {
-            Self::Finished | Self::PeerClosed | Self::Drained => true,
+            Self::Finished | Self::PeerClosed | Self::Drained | Self::MadeRoom => true,
             Self::Fault(fault) => fault.code == Fault::IDLE,
             _ => false,
         }
@@ -141,6 +144,7 @@ impl fmt::Display for Reason {
             Self::OverAddressLimit => {
                 f.write_str("the peer's address has as many connections as it may")
             }
+            Self::MadeRoom => f.write_str("closed while idle, to make room for a new connection"),
             Self::Panicked => f.write_str("our code for this conversation panicked"),
             Self::ConnectFailed(error) => write!(f, "could not connect: {error}"),
             Self::ConnectTimedOut => f.write_str("could not connect in time"),
@@ -161,6 +165,7 @@ mod tests {
         assert_eq!(reason.code(), "head_timeout");
         assert!(!reason.is_orderly());
         assert!(Reason::Finished.is_orderly());
+        assert!(Reason::MadeRoom.is_orderly());
         assert!(Reason::Fault(Fault::idle(Duration::from_secs(60))).is_orderly());
     }
 }

@@ -53,7 +53,7 @@ pub use peer::{Address, Peer};
 pub use remote::{
     Abandoned, Credit, Key, Letter, Message, Post, Promise, Remote, SendError, Ticket,
 };
-pub use time::{Time, Wall};
+pub use time::{Time, Timed, Wall};
 pub use turn::{Asks, Desk, End, Mark, Turn, TurnParts};
 
 /// One conversation with one peer.
@@ -89,6 +89,16 @@ pub trait Protocol {
 
     /// When [`Event::Deadline`] is wanted next; `None` when only the engine's own limits run.
     fn deadline(&self) -> Option<Time>;
+
+    /// Since when the connection has been idle: nothing is owed to either side, and the peer has
+    /// to expect that an idle connection is closed. `None` while something is in progress, and for
+    /// protocols in which silence doesn't mean idleness; the default.
+    ///
+    /// When all connection slots are taken, the connection that has been idle longest is closed to
+    /// make room for a new one ([`Reason::MadeRoom`]). This is not called otherwise.
+    fn idle_since(&self) -> Option<Time> {
+        None
+    }
 }
 
 /// What happened to a conversation, other than input.

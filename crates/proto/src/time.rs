@@ -32,6 +32,27 @@ impl Time {
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
+
+    /// The moment `before` earlier. `None` when it lies before the origin, and for
+    /// [`Time::NEVER`], to which any sum may have saturated.
+    #[must_use]
+    pub fn checked_sub(self, before: Duration) -> Option<Self> {
+        if self == Self::NEVER {
+            return None;
+        }
+        self.0.checked_sub(u64::try_from(before.as_nanos()).ok()?).map(Self)
+    }
+}
+
+/// A value with a deadline of its own. Whoever drives it calls [`Timed::on_deadline`] when the
+/// deadline has come, with the time, so the value needs no clock.
+pub trait Timed {
+    /// When [`Timed::on_deadline`] is due next; `None` while there is nothing to do. It is asked
+    /// often, so it should be cheap.
+    fn deadline(&self) -> Option<Time>;
+
+    /// The deadline has come, at `now`. Afterwards the deadline is later, or `None`.
+    fn on_deadline(&mut self, now: Time);
 }
 
 /// Saturates at [`Time::NEVER`]: a deadline that cannot be told from infinity is none.
@@ -85,5 +106,9 @@ mod tests {
         assert_eq!(start + Duration::MAX, Time::NEVER);
         assert_eq!(start - Time::from_nanos(9), Duration::ZERO);
         assert_eq!(Time::from_nanos(9) - start, Duration::from_nanos(4));
+        assert_eq!(start.checked_sub(Duration::from_nanos(5)), Some(Time::ZERO));
+        assert_eq!(start.checked_sub(Duration::from_nanos(6)), None);
+        assert_eq!(start.checked_sub(Duration::MAX), None);
+        assert_eq!(Time::NEVER.checked_sub(Duration::from_nanos(1)), None);
     }
 }

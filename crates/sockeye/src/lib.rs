@@ -98,9 +98,10 @@
 //! let running = server.start(move |_shard| {
 //!     let shared = Rc::new(http1::Shared::default());
 //!     let site = folder.site(CacheLimits::default());
-//!     move |_: &Peer| {
+//!     // With the site beside it, files that nobody asks for any more are closed.
+//!     (site.clone(), move |_: &Peer| {
 //!         Box::new(http1::Server::new(shared.clone(), site.handler())) as Box<dyn Protocol>
-//!     }
+//!     })
 //! })?;
 //!
 //! let mut peer = std::net::TcpStream::connect(address)?;

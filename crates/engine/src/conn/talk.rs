@@ -57,6 +57,20 @@ impl<S> Conn<S> {
         }
     }
 
+    /// Since when it has been idle: everything written is sent, everything received is used, the
+    /// peer's side is open, and the protocol says so. `None` also for connections that we opened:
+    /// closing them makes no room for others.
+    pub(crate) fn idle_since(&self) -> Option<Time> {
+        let input_is_used =
+            !self.readable && !self.queued && !self.ended && !self.eof && self.tail.is_empty();
+        let is_open = self.counted && self.is_talking() && !self.paused && self.end.is_none();
+        if !is_open || !input_is_used || !self.is_flushed() {
+            return None;
+        }
+        let protocol = self.protocol.0.as_deref()?;
+        catch_unwind(AssertUnwindSafe(|| protocol.idle_since())).ok().flatten()
+    }
+
     /// Tells the conversation that it is over.
     pub(crate) fn tell_closed(&mut self, key: Key, reason: &Reason, common: &mut Common) {
         if self.protocol.0.is_some() {

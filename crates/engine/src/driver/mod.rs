@@ -14,6 +14,7 @@
 
 mod bind;
 mod epoll;
+mod heap;
 mod unacknowledged;
 
 use std::io;
@@ -25,6 +26,7 @@ use sockeye_proto::{Address, Key, Output, Time, Wall};
 pub(crate) use bind::BACKLOG;
 pub use bind::{BindError, Bound, Incoming, bind_all};
 pub use epoll::{Calls, Epoll, Listener, Socket};
+pub use heap::return_freed_memory;
 
 /// What a driver does for a shard.
 ///

@@ -13,9 +13,9 @@ use crate::driver::{BACKLOG, Driver, Target};
 use crate::mailbox::Handed;
 
 /// One listener gives at most so many connections a turn.
-const BATCH: usize = 64;
+const BATCH: i32 = 64;
 /// How long accepting rests when there is no room.
-const REST: Duration = Duration::from_millis(100);
+pub(super) const REST: Duration = Duration::from_millis(100);
 
 /// A listener, and whether something may wait there.
 #[derive(Debug)]
@@ -34,6 +34,14 @@ impl<L> Gate<L> {
     pub(super) fn into_listener(self) -> L {
         self.listener
     }
+}
+
+/// A connection that was accepted and is not counted yet.
+#[derive(Debug)]
+pub(super) struct Newcomer<S> {
+    pub(super) socket: S,
+    address: Address,
+    via: u32,
 }
 
 /// Accepting rests: what waits in the queues gives no new edge, so a time to look again is kept.
@@ -64,67 +72,76 @@ impl<D: Driver> Shard<D> {
         if !self.may_accept() {
             return;
         }
-        for id in 0..self.gates.len() {
-            for _ in 0..BATCH {
-                if !self.gates[id].ready || !self.accept_one(id) {
-                    break;
-                }
-            }
-        }
+        self.accept_from_each(BATCH);
     }
 
     /// Accepts everything that waits: the listeners are about to close. Who comes after a whole
     /// queue has been accepted comes too late.
     pub(super) fn accept_to_the_end(&mut self) {
+        self.accept_from_each(BACKLOG);
+    }
+
+    /// Accepts what waits: the one that waits for a slot, then at most so many of each listener.
+    fn accept_from_each(&mut self, most: i32) {
+        if let Some(newcomer) = self.newcomer.take() {
+            self.take_in(newcomer);
+        }
         for id in 0..self.gates.len() {
-            for _ in 0..BACKLOG {
-                if !self.gates[id].ready || !self.accept_one(id) {
+            for _ in 0..most {
+                if self.newcomer.is_some() || !self.gates[id].ready || !self.accept_one(id) {
                     break;
                 }
             }
         }
     }
 
-    /// Accepts one connection; `false` when there is none, or no room for it.
+    /// Accepts one connection; `false` when there is none, or no descriptor for it.
     fn accept_one(&mut self, id: usize) -> bool {
-        let max = self.common.config.max_connections;
-        if self.census.total() >= max {
-            self.rest(Shortage::Connections, &max);
-            return false;
-        }
         let gate = &mut self.gates[id];
         match self.driver.accept(&mut gate.listener) {
             Ok((socket, address)) => {
                 let via = gate.via;
-                self.admit(socket, address, via);
+                self.take_in(Newcomer { socket, address, via });
                 true
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 gate.ready = false;
                 self.accept_pause = None;
+                if self.census.total() < self.common.config.max_connections {
+                    self.forget_room();
+                }
                 false
             }
             // This one has gone again.
             Err(error) if is_of_the_connection(&error) => true,
             Err(error) => {
-                self.rest(Shortage::Resources, &error);
+                // One line for each time that there is too little.
+                if self.accept_pause.as_ref().map(|pause| pause.why) != Some(Shortage::Resources) {
+                    warn!(target: "sockeye", %error, "no room for new connections: they wait");
+                }
+                self.rest(Shortage::Resources);
                 false
             }
         }
     }
 
-    /// Lets accepting rest, with one line in the log for each time that there is too little.
-    fn rest(&mut self, why: Shortage, detail: &dyn std::fmt::Display) {
-        if self.accept_pause.as_ref().map(|pause| pause.why) != Some(why) {
-            match why {
-                Shortage::Connections => {
-                    warn!(target: "sockeye", max = %detail, "as many connections as there may be: new ones wait");
-                }
-                Shortage::Resources => {
-                    warn!(target: "sockeye", error = %detail, "no room for new connections: they wait");
-                }
-            }
+    /// Takes an accepted connection in. When all slots are taken, an idle connection closes for it,
+    /// or it waits here, and all others behind it. It was accepted first: whoever comes from an
+    /// address that has its share already gets no other connection closed.
+    fn take_in(&mut self, newcomer: Newcomer<D::Socket>) {
+        let config = &self.common.config;
+        let most = config.max_connections_of(newcomer.address);
+        let is_full = self.census.total() >= config.max_connections;
+        if is_full && self.census.has_place(newcomer.address, most) && !self.make_room() {
+            self.newcomer = Some(newcomer);
+            self.rest(Shortage::Connections);
+            return;
         }
+        self.admit(newcomer);
+    }
+
+    /// Lets accepting rest.
+    fn rest(&mut self, why: Shortage) {
         self.accept_pause = Some(AcceptPause { until: self.common.now + REST, why });
     }
 
@@ -138,7 +155,8 @@ impl<D: Driver> Shard<D> {
     }
 
     /// Counts a connection that came in, and opens it here or hands it to another shard.
-    fn admit(&mut self, socket: D::Socket, address: Address, via: u32) {
+    fn admit(&mut self, newcomer: Newcomer<D::Socket>) {
+        let Newcomer { socket, address, via } = newcomer;
         let max = self.common.config.max_connections_of(address);
         if !self.census.enter(address, max) {
             debug!(target: "sockeye", peer = %address, max, "refused: its address has as many connections as it may");

@@ -126,6 +126,12 @@ impl<D: Driver> Shard<D> {
         for gate in self.gates.drain(..) {
             self.driver.close_listener(gate.into_listener());
         }
+        // As those that still wait in the kernel's queue.
+        if let Some(newcomer) = self.newcomer.take() {
+            self.driver.close(newcomer.socket);
+        }
+        // Its time would be waited for, and nothing would come of it.
+        self.accept_pause = None;
     }
 
     fn all_keys(&self) -> Vec<Key> {

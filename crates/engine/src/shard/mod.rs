@@ -13,13 +13,14 @@
 //!
 //! What stopped for a budget gets no new edge: it stands in the ready list or among the dirty
 //! ones, and the next wait doesn't wait. The parts: `accept` (who comes in, who goes out to
-//! connect), `input` (reading), `output` (flushing, and ending when all is flushed), `close` (the
-//! end of a connection, and draining).
+//! connect), `room` (an idle connection closes for a new one), `input` (reading), `output` (flushing,
+//! and ending when all is flushed), `close` (the end of a connection, and draining).
 
 mod accept;
 mod close;
 mod input;
 mod output;
+mod room;
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -27,6 +28,7 @@ use std::sync::Arc;
 
 use slab::Slab;
 use sockeye_proto::{Desk, Event, Key, Letter, Reason, Spawn, Time};
+use tracing::error;
 
 use crate::conn::{Common, Conn, Stage};
 use crate::driver::{Driver, Happening};
@@ -35,7 +37,8 @@ use crate::outputs::Outputs;
 use crate::tally::Tally;
 use crate::timers::Timers;
 use crate::{Census, Config, Service};
-use accept::{AcceptPause, Gate};
+use accept::{AcceptPause, Gate, Newcomer};
+use room::Room;
 
 /// What a shard is made of.
 #[expect(missing_debug_implementations, reason = "a service has none")]
@@ -91,11 +94,18 @@ pub struct Footprint {
 pub struct Shard<D: Driver> {
     driver: D,
     service: Box<dyn Service>,
+    service_deadline: ServiceDeadline,
     census: Arc<Census>,
+    /// Its own, among the shards of the census.
+    place: usize,
     mailbox: Arc<Mailbox>,
     handover: Option<Handover<D::Socket>>,
     gates: Vec<Gate<D::Listener>>,
     accept_pause: Option<AcceptPause>,
+    /// An accepted connection that waits for a slot. Nothing is accepted meanwhile, and its
+    /// listener stays ready.
+    newcomer: Option<Newcomer<D::Socket>>,
+    room: Room,
     conns: Slab<Conn<D::Socket>>,
     /// Connections that came in this turn: the driver is to report on those that outlive it.
     fresh: Vec<Key>,
@@ -105,6 +115,15 @@ pub struct Shard<D: Driver> {
     /// Kept between turns for their memory; empty then.
     happenings: Vec<Happening>,
     keys: Vec<Key>,
+}
+
+/// When a service's deadline comes. One that the service names again has come, and is not told again.
+#[derive(Clone, Copy, Debug)]
+struct ServiceDeadline {
+    /// [`Time::NEVER`]: not at all.
+    next: Time,
+    /// The last one that came.
+    last: Time,
 }
 
 /// What outlives the connections that use a place of the slab.
@@ -161,6 +180,7 @@ impl<D: Driver> Shard<D> {
             gates.push(Gate::new(listener, via));
         }
         let post = Arc::clone(&mailbox);
+        let place = census.join(Arc::clone(&mailbox));
         let common = Common {
             config,
             desk: Desk::new(post, spawn),
@@ -175,11 +195,15 @@ impl<D: Driver> Shard<D> {
         Ok(Self {
             driver,
             service,
+            service_deadline: ServiceDeadline { next: Time::NEVER, last: Time::NEVER },
             census,
+            place,
             mailbox,
             handover,
             gates,
             accept_pause: None,
+            newcomer: None,
+            room: Room::default(),
             conns: Slab::new(),
             fresh: Vec::new(),
             slots: Vec::new(),
@@ -226,6 +250,7 @@ impl<D: Driver> Shard<D> {
         self.flush_dirty();
         self.watch_fresh();
         self.end_drain();
+        self.ask_service();
         Ok(())
     }
 
@@ -279,7 +304,8 @@ impl<D: Driver> Shard<D> {
             Phase::Draining { until } => Some(until),
         };
         let pause = self.accept_pause.as_ref().map(|pause| pause.until);
-        [common.timers.next(), pause, drain].into_iter().flatten().min()
+        let service = Some(self.service_deadline.next).filter(|next| *next != Time::NEVER);
+        [common.timers.next(), pause, drain, service].into_iter().flatten().min()
     }
 
     fn take_mail(&mut self) {
@@ -297,6 +323,9 @@ impl<D: Driver> Shard<D> {
             match order {
                 Order::Drain => self.drain(),
                 Order::Stop => self.stop(),
+                Order::MakeRoom(asker) => self.make_room_for(asker),
+                Order::RoomMade => self.hear_of_room(true),
+                Order::NoRoom => self.hear_of_room(false),
             }
         }
     }
@@ -356,7 +385,28 @@ impl<D: Driver> Shard<D> {
         self.close(key, over);
     }
 
+    /// When the service is due next, as of the end of a turn. A deadline that has come is not told
+    /// again.
+    fn ask_service(&mut self) {
+        let service = &self.service;
+        let next = fenced(|| service.deadline()).flatten().unwrap_or(Time::NEVER);
+        let is_new = next != self.service_deadline.last;
+        self.service_deadline.next = if is_new { next } else { Time::NEVER };
+    }
+
+    #[cold]
+    fn tell_service(&mut self) {
+        self.service_deadline.last = self.service_deadline.next;
+        let (service, now) = (&mut self.service, self.common.now);
+        if fenced(|| service.on_deadline(now)).is_none() {
+            error!(target: "sockeye", "the service panicked at its deadline");
+        }
+    }
+
     fn run_timers(&mut self) {
+        if self.service_deadline.next <= self.common.now {
+            self.tell_service();
+        }
         while let Some((time, slot)) = self.common.timers.pop_due(self.common.now) {
             let armed = &mut self.slots[slot as usize].armed;
             if *armed != time {

@@ -10,6 +10,7 @@ mod folders;
 mod fresh;
 mod heads;
 mod hot;
+mod idle;
 mod links;
 mod pages;
 mod ranges;

@@ -489,6 +489,15 @@ impl<H: Handler> Protocol for Server<H> {
     fn deadline(&self) -> Option<Time> {
         self.state.until()
     }
+
+    fn idle_since(&self) -> Option<Time> {
+        match &self.state {
+            State::ExpectRequest { until, .. } => {
+                until.checked_sub(self.shared.limits.idle_timeout)
+            }
+            _ => None,
+        }
+    }
 }
 
 impl<H> fmt::Debug for Server<H> {

@@ -227,6 +227,13 @@ impl<H: Handler + 'static> Protocol for Port<H> {
     fn deadline(&self) -> Option<Time> {
         Some(self.until).filter(|until| *until < Time::NEVER)
     }
+
+    fn idle_since(&self) -> Option<Time> {
+        match self.expects {
+            Expects::First => self.until.checked_sub(self.shared.rules.limits.idle_timeout),
+            Expects::Second => None,
+        }
+    }
 }
 
 impl<H> fmt::Debug for Port<H> {

@@ -437,6 +437,17 @@ impl<H: Handler> Protocol for Server<H> {
         };
         Some(read.min(answers.unwrap_or(Time::NEVER))).filter(|until| *until < Time::NEVER)
     }
+
+    /// Between frames, with no answer owed. That silence is idleness here as well: it is what
+    /// [`Limits::idle_timeout`] ends, so a peer has to expect the end at any such moment.
+    fn idle_since(&self) -> Option<Time> {
+        match self.state {
+            State::ExpectFrame { until } if !self.is_owing() => {
+                until.checked_sub(self.limits.idle_timeout)
+            }
+            _ => None,
+        }
+    }
 }
 
 impl<H> fmt::Debug for Server<H> {

@@ -14,6 +14,8 @@ mod messages;
 mod opening;
 mod peers;
 mod port;
+mod room;
+mod services;
 mod watched;
 
 use std::time::Duration;

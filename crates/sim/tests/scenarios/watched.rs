@@ -159,6 +159,10 @@ impl Protocol for Watched {
     fn deadline(&self) -> Option<Time> {
         self.inner.deadline()
     }
+
+    fn idle_since(&self) -> Option<Time> {
+        self.inner.idle_since()
+    }
 }
 
 /// A client that says something and listens until the other side ends. Silence of two minutes ends

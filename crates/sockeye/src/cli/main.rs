@@ -23,12 +23,14 @@ mod who_listens;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use sockeye_engine::driver::return_freed_memory;
 
 use crate::args::Typed;
 use crate::log::Log;
 use crate::plan::Plan;
 
 fn main() -> ExitCode {
+    return_freed_memory();
     let typed = Typed::get();
     let Ok(log) = Log::to_stderr() else { return ExitCode::FAILURE };
     log.take_events(typed.command.level());

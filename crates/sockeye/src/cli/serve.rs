@@ -91,10 +91,11 @@ pub(crate) fn http(plan: plan::Http, log: &Log) -> anyhow::Result<ExitCode> {
             None => shared,
         });
         let site = mounts.site(CacheLimits::default());
-        move |_: &Peer| {
+        // The site's deadline closes files that nobody asks for any more.
+        (site.clone(), move |_: &Peer| {
             let server = http1::Server::new(Rc::clone(&shared), site.handler());
             Box::new(server) as Box<dyn Protocol>
-        }
+        })
     });
     if let Some(access) = access {
         access.finish();

@@ -48,7 +48,7 @@ fn lines(path: impl AsRef<Path>) -> Vec<String> {
 }
 
 /// Waits until it is so.
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let patience = Instant::now() + Duration::from_secs(20);
     while !holds() {
         assert!(Instant::now() < patience, "{what}");

@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use rustix::process::Signal;
 use serde_json::Value;
 
+use crate::access_log::until;
 use crate::support::{Folder, Running, run, text};
 
 const ANY_PORT: [&str; 2] = ["--listen", "127.0.0.1:0"];
@@ -49,6 +50,22 @@ fn several_folders_are_served_and_the_screen_says_where() {
     let screen = server.screen.join("\n");
     assert!(screen.contains("Nothing is served at / itself"), "{screen}");
     assert!(get(&server, "/", "").starts_with("HTTP/1.1 404 "));
+}
+
+#[test]
+fn a_deleted_file_is_closed_without_another_request() {
+    let site = Folder::new();
+    site.write("large", &[7; 100_000]);
+    let server = start(&[site.text()]);
+    assert!(get(&server, "/large", "").starts_with("HTTP/1.1 200"));
+    std::fs::remove_file(site.join("large")).unwrap();
+    let is_open = || {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", server.id())).unwrap();
+        let mut paths = open.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+        paths.any(|path| path.to_string_lossy().ends_with("/large (deleted)"))
+    };
+    assert!(is_open(), "a cached file stays open between requests");
+    until("it is still open", || !is_open());
 }
 
 #[test]

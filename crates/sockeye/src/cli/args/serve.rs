@@ -209,12 +209,14 @@ pub(crate) struct Serve {
     )]
     pub(crate) log: Level,
 
-    /// Connections in all; above it, new ones wait.
+    /// Connections in all; above it, a new one replaces the longest idle one, or waits.
     #[arg(long, value_name = "N", env = "SOCKEYE_MAX_CONNECTIONS", hide_env = true)]
     #[arg(help_heading = "Limits", default_value_t = nonzero(ENGINE.max_connections))]
     pub(crate) max_connections: NonZeroUsize,
 
-    /// Connections of one address (IPv6: of one /64); loopback and Unix sockets are exempt.
+    /// Connections of one address (IPv6: of one /64), at most a quarter of --max-connections.
+    ///
+    /// Loopback, Unix sockets and trusted proxies are exempt.
     #[arg(long, value_name = "N", env = "SOCKEYE_MAX_CONNECTIONS_PER_ADDRESS", hide_env = true)]
     #[arg(help_heading = "Limits", default_value_t = nonzero(ENGINE.max_connections_per_address))]
     pub(crate) max_connections_per_address: NonZeroUsize,

@@ -122,10 +122,6 @@ impl Run<'_> {
         Self { by: By::Nothing, folder: servers::site(), ..*self }
     }
 
-    fn is_plain(&self) -> bool {
-        self.by == By::Nothing
-    }
-
     /// A server at a free port.
     fn start(&self) -> Running {
         Running::start_by(&mut self.server())

@@ -1,0 +1,109 @@
+//! A service with a deadline of its own, beside connections and without any.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use sockeye_engine::Config;
+use sockeye_proto::echo::Echo;
+use sockeye_proto::{Peer, Protocol, Time, Timed};
+use sockeye_sim::{Faults, Rng, Script, World, seeds};
+
+use crate::{here, secs};
+
+/// What is due when, and when it was told.
+#[derive(Clone, Debug, Default)]
+struct Agenda(Rc<RefCell<(Option<Time>, Vec<Time>)>>);
+
+impl Agenda {
+    fn set(&self, due: Option<Time>) {
+        self.0.borrow_mut().0 = due;
+    }
+
+    fn told(&self) -> Vec<Time> {
+        self.0.borrow().1.clone()
+    }
+}
+
+impl Timed for Agenda {
+    fn deadline(&self) -> Option<Time> {
+        self.0.borrow().0
+    }
+
+    fn on_deadline(&mut self, now: Time) {
+        self.0.borrow_mut().1.push(now);
+    }
+}
+
+fn echo(_: &Peer) -> Box<dyn Protocol> {
+    Box::new(Echo::default())
+}
+
+#[test]
+fn a_deadline_comes_once_also_without_a_connection() {
+    let mut world = World::new(1, Faults::none());
+    let agenda = Agenda::default();
+    let start = world.now();
+    agenda.set(Some(start + secs(7)));
+    let server = world.server(&[here()], Config::default(), (agenda.clone(), echo));
+    world.run(secs(6));
+    assert_eq!(agenda.told(), []);
+    world.run(secs(60));
+    assert_eq!(agenda.told(), [start + secs(7)], "told once, though it stays as it is");
+
+    // What a connection does in its turn may set another.
+    agenda.set(Some(world.now() + secs(3)));
+    let due = world.now() + secs(3);
+    world.peer(&here(), Script::new().send("a word").wait(secs(9)).finish());
+    world.run(secs(5));
+    assert_eq!(agenda.told()[1..], [due]);
+    agenda.set(None);
+    world.settle();
+    assert_eq!((agenda.told().len(), world.shard(server).connections()), (2, 0));
+    world.finish();
+}
+
+#[test]
+fn a_deadline_comes_while_connections_are_busy() {
+    seeds(0..20, |seed| {
+        let mut rng = Rng::new(seed);
+        let mut world = World::new(seed, Faults::gentle(&mut rng));
+        let agenda = Agenda::default();
+        let due = world.now() + secs(2);
+        agenda.set(Some(due));
+        world.server(&[here()], Config::default(), (agenda.clone(), echo));
+        let script = Script::new().send(vec![7; 300]).wait(secs(4)).finish();
+        for _ in 0..5 {
+            world.peer(&here(), script.clone());
+        }
+        world.settle();
+        assert_eq!(agenda.told().len(), 1);
+        assert!(agenda.told()[0] >= due);
+        world.finish();
+    });
+}
+
+/// Panics whenever it is told of its deadline.
+struct Broken(Agenda);
+
+impl Timed for Broken {
+    fn deadline(&self) -> Option<Time> {
+        self.0.deadline()
+    }
+
+    fn on_deadline(&mut self, now: Time) {
+        self.0.on_deadline(now);
+        panic!("on purpose");
+    }
+}
+
+#[test]
+fn a_panic_at_a_deadline_ends_no_connection() {
+    let mut world = World::new(1, Faults::none());
+    let agenda = Agenda::default();
+    agenda.set(Some(world.now() + secs(1)));
+    world.server(&[here()], Config::default(), (Broken(agenda.clone()), echo));
+    let peer = world.peer(&here(), Script::new().send("one").wait(secs(3)).send(", two").finish());
+    world.settle();
+    assert_eq!((agenda.told().len(), &*world.heard(peer).bytes), (1, &b"one, two"[..]));
+    world.finish();
+}
