@@ -16,14 +16,16 @@ use crate::{
     raise_descriptor_limit,
 };
 
-/// Descriptors that are kept for everything but connections: files, pollers, logs.
-const RESERVED_DESCRIPTORS: usize = 1024;
+/// Descriptors that are kept for everything but connections: files, pollers, logs. At a low limit, a
+/// quarter of it.
+const RESERVED_DESCRIPTORS: usize = 2048;
 
 /// A server that is bound and listening, and doesn't answer yet.
 #[derive(Debug)]
 pub struct Server {
     config: Config,
     addresses: Vec<Bound>,
+    reserved_descriptors: usize,
     /// For each shard.
     listeners: Vec<Vec<(u32, Listener)>>,
 }
@@ -55,7 +57,7 @@ impl Server {
                 shard.push((via as u32, listener));
             }
         }
-        Ok(Self { config, addresses: bound, listeners })
+        Ok(Self { config, addresses: bound, reserved_descriptors: reserve, listeners })
     }
 
     /// Where it listens, with the ports that were taken where 0 was asked for. A peer's
@@ -63,6 +65,13 @@ impl Server {
     #[must_use]
     pub fn addresses(&self) -> &[Bound] {
         &self.addresses
+    }
+
+    /// How many descriptors connections leave to everything else: files that are sent or kept open,
+    /// jobs, logs.
+    #[must_use]
+    pub fn reserved_descriptors(&self) -> usize {
+        self.reserved_descriptors
     }
 
     /// The configuration, with connections limited to what descriptors allow.

@@ -51,8 +51,9 @@ pub(crate) fn message(plan: plan::Message, log: &Log) -> anyhow::Result<ExitCode
     let screen = Screen { what: vec!["Answering messages at".into()], scheme: "message", notes };
     let reference = Reference::new(answers.dictionary.clone());
     let refused = Refused::default();
-    run(serve, &screen, answers.reread(), log, move |_, bound| {
-        let check = hosts::check(hosts.clone(), bound, Proxies::default(), refused.clone());
+    run(serve, &screen, answers.reread(), log, move |_, bindings| {
+        let check =
+            hosts::check(hosts.clone(), &bindings.bound, Proxies::default(), refused.clone());
         let shared = message::Shared::new(limits.clone())
             .frames_only(frames_only)
             .checking_hosts(check)
@@ -71,7 +72,7 @@ pub(crate) fn message(plan: plan::Message, log: &Log) -> anyhow::Result<ExitCode
 pub(crate) fn http(plan: plan::Http, log: &Log) -> anyhow::Result<ExitCode> {
     let plan::Http { serve, content, limits, access, proxies, hosts } = plan;
     let screen = Screen { what: what(&content), scheme: "http", notes: notes(&content) };
-    let mounts = content.mounts;
+    let (mounts, budgets) = (content.mounts, content.budgets);
     let access = access
         .map(|plan| AccessLog::start(plan, proxies.clone(), serve.workers.get()))
         .transpose()
@@ -80,8 +81,8 @@ pub(crate) fn http(plan: plan::Http, log: &Log) -> anyhow::Result<ExitCode> {
     let reopen = access.as_ref().and_then(AccessLog::reopener);
     let reread = reopen.map(|reopen| Box::new(move |_: &Log| reopen()) as Reread);
     let refused = Refused::default();
-    let ended = run(serve, &screen, reread, log, move |shard, bound| {
-        let check = hosts::check(hosts.clone(), bound, proxies.clone(), refused.clone());
+    let ended = run(serve, &screen, reread, log, move |shard, bindings| {
+        let check = hosts::check(hosts.clone(), &bindings.bound, proxies.clone(), refused.clone());
         let mut shared = http1::Shared::new(limits.clone()).checking_hosts(check);
         if !proxies.is_empty() {
             shared = shared.clients(Rc::new(proxies.clone()));
@@ -90,7 +91,9 @@ pub(crate) fn http(plan: plan::Http, log: &Log) -> anyhow::Result<ExitCode> {
             Some(source) => shared.logging(source.worker(shard)),
             None => shared,
         });
-        let site = mounts.site(CacheLimits::default());
+        budgets.set_open_files(bindings.files_sent());
+        let descriptors = bindings.files_kept();
+        let site = mounts.site(CacheLimits { descriptors, ..CacheLimits::default() });
         // The site's deadline closes files that nobody asks for any more.
         (site.clone(), move |_: &Peer| {
             let server = http1::Server::new(Rc::clone(&shared), site.handler());
@@ -136,13 +139,35 @@ fn notes(content: &Content) -> Vec<String> {
     vec![note.into()]
 }
 
+/// What a service is told of the server that it is of.
+struct Bindings {
+    /// The listeners, in the order of [`Peer::via`].
+    bound: Vec<Bound>,
+    workers: usize,
+    /// What connections leave of the process's descriptors.
+    descriptors: usize,
+}
+
+impl Bindings {
+    /// How many of the descriptors may be files that are being sent: half of them. As many are left
+    /// to files that are kept open, and to jobs and logs.
+    fn files_sent(&self) -> u64 {
+        (self.descriptors / 2) as u64
+    }
+
+    /// How many files each worker may keep open between requests.
+    fn files_kept(&self) -> usize {
+        (self.descriptors / 4 / self.workers).clamp(1, CacheLimits::default().descriptors)
+    }
+}
+
 /// Serves until a signal says to stop.
 fn run<S: Service + 'static>(
     plan: plan::Serve,
     screen: &Screen,
     reread: Option<Reread>,
     log: &Log,
-    service: impl Fn(usize, &[Bound]) -> S + Send + Sync + 'static,
+    service: impl Fn(usize, &Bindings) -> S + Send + Sync + 'static,
 ) -> anyhow::Result<ExitCode> {
     let drain_timeout = plan.config.drain_timeout;
     let wanted = plan.config.max_connections;
@@ -158,10 +183,10 @@ fn run<S: Service + 'static>(
         );
     }
     let bound = server.addresses().to_vec();
-    let listeners = bound.clone();
-    let running = server
-        .start(move |shard| service(shard, &listeners))
-        .context("cannot start the workers")?;
+    let (workers, descriptors) = (plan.workers.get(), server.reserved_descriptors());
+    let bindings = Bindings { bound: bound.clone(), workers, descriptors };
+    let running =
+        server.start(move |shard| service(shard, &bindings)).context("cannot start the workers")?;
     let stopped = signals::watch(signals, running.handle(), drain_timeout, reread, log.clone())
         .context("cannot start a thread")?;
     screen.show(&plan.listen, &bound);
@@ -235,5 +260,20 @@ fn with_port(address: &ListenAddr, port: u16) -> ListenAddr {
         ListenAddr::Any(_) => ListenAddr::Any(port),
         ListenAddr::Host(host, _) => ListenAddr::Host(host.clone(), port),
         ListenAddr::Unix(path) => ListenAddr::Unix(path.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_get_what_connections_leave_of_the_descriptors() {
+        for (descriptors, workers, sent, kept) in
+            [(2048, 2, 1024, 256), (256, 2, 128, 32), (256, 64, 128, 1), (2048, 1, 1024, 256)]
+        {
+            let bindings = Bindings { bound: Vec::new(), workers, descriptors };
+            assert_eq!((bindings.files_sent(), bindings.files_kept()), (sent, kept));
+        }
     }
 }

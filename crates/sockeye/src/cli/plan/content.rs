@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
 use sockeye_files::{
@@ -15,6 +16,8 @@ use crate::args;
 #[derive(Debug)]
 pub(crate) struct Content {
     pub(crate) mounts: Mounts,
+    /// What the folders may hold together.
+    pub(crate) budgets: Arc<Budgets>,
     /// The same, for people, in the order in which they were typed.
     pub(crate) places: Vec<Place>,
     /// Folders without a page of their own are listed.
@@ -52,7 +55,7 @@ impl Content {
             mounts = mounts.at(&prefix, folder.clone()).map_err(|error| taken(error, &path))?;
             places.push(Place { prefix, path, folder });
         }
-        Ok(Self { mounts, places, listing })
+        Ok(Self { mounts, budgets, places, listing })
     }
 
     /// What is served at `/`, if something is.
