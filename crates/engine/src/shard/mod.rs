@@ -13,13 +13,14 @@
 //!
 //! What stopped for a budget gets no new edge: it stands in the ready list or among the dirty
 //! ones, and the next wait doesn't wait. The parts: `accept` (who comes in, who goes out to
-//! connect), `input` (reading), `output` (flushing, and ending when all is flushed), `close` (the
-//! end of a connection, and draining).
+//! connect), `input` (reading), `output` (flushing, and ending when all is flushed), `read` (files
+//! that threads read), `close` (the end of a connection, and draining).
 
 mod accept;
 mod close;
 mod input;
 mod output;
+mod read;
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -36,6 +37,7 @@ use crate::tally::Tally;
 use crate::timers::Timers;
 use crate::{Census, Config, Service};
 use accept::{AcceptPause, Gate};
+pub(crate) use read::Reads;
 
 /// What a shard is made of.
 #[expect(missing_debug_implementations, reason = "a service has none")]
@@ -82,6 +84,8 @@ pub struct Footprint {
     pub dirty: usize,
     /// Connections to serve without waiting.
     pub ready: usize,
+    /// Reads of files that are under way.
+    pub reads: usize,
     /// Timers, stale ones included.
     pub timers: usize,
 }
@@ -163,7 +167,8 @@ impl<D: Driver> Shard<D> {
         let post = Arc::clone(&mailbox);
         let common = Common {
             config,
-            desk: Desk::new(post, spawn),
+            desk: Desk::new(post, Arc::clone(&spawn)),
+            reads: Reads::new(spawn, Arc::clone(&mailbox)),
             now: driver.now(),
             wall: driver.wall(),
             outputs: Outputs::default(),
@@ -257,6 +262,7 @@ impl<D: Driver> Shard<D> {
             outputs: self.common.outputs.lent(),
             dirty: self.common.dirty.len(),
             ready: self.common.ready.len(),
+            reads: self.common.reads.len(),
             timers: self.common.timers.len(),
         }
     }
@@ -292,6 +298,9 @@ impl<D: Driver> Shard<D> {
         let Some(inbound) = self.mailbox.take() else { return };
         for letter in inbound.letters {
             self.deliver(letter);
+        }
+        for read in inbound.reads {
+            self.take_read(read);
         }
         for order in inbound.orders {
             match order {
@@ -379,6 +388,9 @@ impl<D: Driver> Visit<'_, D> {
         match self.conn.stage {
             Stage::Connecting { .. } => Err(Reason::ConnectTimedOut),
             Stage::Lingering(_) => Err(self.conn.conclusion()),
+            _ if self.conn.reading && self.conn.write_deadline <= self.common.now => {
+                Err(Reason::FileTimedOut)
+            }
             _ if self.conn.write_deadline <= self.common.now => self.check_stalled(),
             _ => {
                 let before = self.conn.deadline;
