@@ -201,8 +201,8 @@ mod tests {
     #[test]
     fn a_slow_disk_is_read_by_threads_until_it_has_recovered() {
         let disk = Device::new(7, Access::Probe);
-        let [quick, fair, slow] = [9, 100, 101].map(Duration::from_millis);
-        disk.note_send(fair);
+        let [quick, fair, slow] = [9, 10, 101].map(Duration::from_millis);
+        disk.note_send(SLOW);
         assert_eq!(disk.access(), Access::Probe);
         disk.note_send(slow);
         disk.note_read(fair);
@@ -218,13 +218,21 @@ mod tests {
 
     #[test]
     fn a_file_is_closed_by_a_thread_where_that_may_block() {
-        // The other end of a pipe sees the end when this one is closed.
-        for (access, size) in [(Access::Thread, 1), (Access::Probe, LARGE), (Access::Direct, 1)] {
-            let (mut reader, writer) = std::io::pipe().unwrap();
+        for (access, size, by_thread) in [
+            (Access::Thread, 1, true),
+            (Access::Probe, LARGE, true),
+            (Access::Probe, LARGE - 1, false),
+            (Access::Direct, 1, false),
+        ] {
             let device = Arc::new(Device::new(7, access));
+            let (sender, receiver) = channel();
+            device.closer.set(Some(sender)).unwrap();
+            let (mut reader, writer) = std::io::pipe().unwrap();
             device.close(writer.into(), size);
-            assert_eq!(reader.read(&mut [0]).unwrap(), 0);
-            assert_eq!(device.closer.get().is_some(), access != Access::Direct, "{access:?}");
+            let sent = receiver.try_recv();
+            assert_eq!(sent.is_ok(), by_thread, "{access:?} {size}");
+            drop(sent);
+            assert_eq!(reader.read(&mut [0]).unwrap(), 0, "it is closed");
         }
     }
 

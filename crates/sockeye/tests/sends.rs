@@ -194,7 +194,8 @@ fn request(line: &str, fields: &str) -> String {
 
 #[test]
 fn each_kind_of_reply_from_a_folder_is_sent_with_its_head() {
-    for folder in [std::env::temp_dir(), "/dev/shm".into()] {
+    let folders = [std::env::temp_dir(), "/dev/shm".into()];
+    for folder in folders.into_iter().filter(|folder| folder.is_dir()) {
         sends_each_kind_with_its_head(&folder);
     }
 }
