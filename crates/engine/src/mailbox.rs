@@ -1,16 +1,17 @@
-//! What reaches a shard from other threads: letters for its conversations, orders for itself, and
-//! connections that another shard accepted for it.
+//! What reaches a shard from other threads: letters for its conversations, orders for itself, parts
+//! of files that were read for it, and connections that another shard accepted for it.
 //!
 //! Its size is bounded by those who post: a letter's place was reserved when its promise or credit
-//! was given out, an order is given once (one for room is answered before the next), and a
-//! connection is counted before it is handed over.
+//! was given out, an order is given once (one for room is answered before the next), a connection
+//! has one read under way, and a connection is counted before it is handed over.
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sockeye_proto::{Address, Letter, Post};
+use sockeye_proto::{Address, Key, Letter, Post};
 
 use crate::driver::Wake;
 
@@ -27,9 +28,25 @@ pub(crate) enum Order {
     NoRoom,
 }
 
+/// A part of a file was read for a connection.
+#[derive(Debug)]
+pub(crate) struct ReadDone {
+    pub(crate) key: Key,
+    pub(crate) result: Result<Vec<u8>, ReadError>,
+}
+
+/// Why a part of a file was not read.
+#[derive(Debug)]
+pub(crate) enum ReadError {
+    /// The file is no longer the one that was opened, or has become shorter.
+    Changed,
+    Failed(io::Error),
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Inbound {
     pub(crate) letters: Vec<Letter>,
+    pub(crate) reads: Vec<ReadDone>,
     pub(crate) orders: Vec<Order>,
 }
 
@@ -49,6 +66,10 @@ impl Mailbox {
 
     pub(crate) fn order(&self, order: Order) {
         self.put(|inbound| inbound.orders.push(order));
+    }
+
+    pub(crate) fn post_read(&self, read: ReadDone) {
+        self.put(|inbound| inbound.reads.push(read));
     }
 
     /// Takes everything, if there is anything.

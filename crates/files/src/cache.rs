@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use foldhash::quality::RandomState;
-use sockeye_proto::{FileSource, Time};
+use sockeye_proto::{Access, Time};
 
 use crate::entry::{Entry, What};
 use crate::store::Absent;
@@ -96,9 +96,11 @@ impl Slot {
         is_fresh && (now < self.checked + CHECKED || self.check(now))
     }
 
-    /// Looks at the open files; the next request looks the name up again where one has changed.
+    /// Looks at the open files; the name is looked up again where one has changed, or where looking
+    /// might block: then the look-up, which a thread makes, is the look.
     fn check(&mut self, now: Time) -> bool {
-        let unchanged = self.entry.open_files().all(FileSource::is_unchanged);
+        let mut files = self.entry.open_files();
+        let unchanged = files.all(|file| file.access() != Access::Thread && file.is_unchanged());
         if unchanged {
             self.checked = now;
         } else {

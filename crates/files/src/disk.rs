@@ -12,12 +12,14 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::fs::{AtFlags, FileType, OFlags, Statx, StatxFlags};
 use rustix::io::Errno;
 use rustix::time::ClockId;
-use sockeye_proto::FileSource;
+use sockeye_proto::{Access, FileSource, Place};
 
+use crate::device::Device;
 use crate::identity::{Identity, Stamp};
 use crate::open::{self, Error::Os};
 use crate::scan;
@@ -170,7 +172,12 @@ impl Store for Disk {
         match kind {
             FileType::Directory => Ok(Opened::Folder),
             FileType::RegularFile => {
-                Ok(Opened::File(Arc::new(DiskFile { file, identity }), identity))
+                let device = Device::of(identity.device, file.as_fd());
+                if device.has_backlog() {
+                    return Err(Absent::Exhausted);
+                }
+                let file = DiskFile { file: Some(file), identity, device };
+                Ok(Opened::File(Arc::new(file), identity))
             }
             kind => Err(Absent::NotRegular(special(kind))),
         }
@@ -209,33 +216,77 @@ impl Store for Disk {
 /// An open file and what it was when it was opened.
 #[derive(Debug)]
 struct DiskFile {
-    file: OwnedFd,
+    /// Taken when it is closed.
+    file: Option<OwnedFd>,
     identity: Identity,
+    device: Arc<Device>,
 }
 
-impl FileSource for DiskFile {
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+impl DiskFile {
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.file.as_ref().expect("open until it is dropped").as_fd()
+    }
+
+    fn read(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            match rustix::io::pread(&self.file, &mut *buffer, offset) {
+            match rustix::io::pread(self.fd(), &mut *buffer, offset) {
                 Err(Errno::INTR) => {}
                 read => return Ok(read?),
             }
         }
     }
+}
+
+impl Drop for DiskFile {
+    fn drop(&mut self) {
+        if let Some(file) = self.file.take() {
+            self.device.close(file, self.identity.size);
+        }
+    }
+}
+
+impl FileSource for DiskFile {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        if !self.device.is_timed() {
+            return self.read(offset, buffer);
+        }
+        let start = monotonic();
+        let read = self.read(offset, buffer);
+        self.device.note_read(monotonic().saturating_sub(start));
+        read
+    }
 
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        Some(self.file.as_fd())
+        Some(self.fd())
     }
 
     fn is_unchanged(&self) -> bool {
         self.identity().is_ok_and(|now| self.identity.has_content_of(&now))
     }
+
+    fn access(&self) -> Access {
+        self.device.access()
+    }
+
+    fn place(&self) -> Place {
+        self.device.place(self.identity.inode)
+    }
+
+    fn note_send(&self, took: Duration) {
+        self.device.note_send(took);
+    }
 }
 
 impl Stored for DiskFile {
     fn identity(&self) -> Result<Identity, Absent> {
-        stat(self.file.as_fd()).map(|(_, identity)| identity)
+        stat(self.fd()).map(|(_, identity)| identity)
     }
+}
+
+/// A clock that only says how long something took.
+fn monotonic() -> Duration {
+    let now = rustix::time::clock_gettime(ClockId::Monotonic);
+    Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 
 fn stat(file: BorrowedFd<'_>) -> Result<(FileType, Identity), Absent> {

@@ -60,6 +60,7 @@ mod cache;
 mod coding;
 mod conditional;
 mod cors;
+mod device;
 mod digest;
 mod disk;
 mod entry;

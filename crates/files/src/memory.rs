@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use sockeye_proto::FileSource;
+use sockeye_proto::{Access, FileSource};
 
 use crate::identity::{Identity, Stamp};
 use crate::path;
@@ -28,6 +28,7 @@ struct State {
     files: HashMap<Vec<u8>, Arc<Mutex<File>>>,
     faults: HashMap<Vec<u8>, Fault>,
     opens: usize,
+    access: Option<Access>,
 }
 
 /// What happens when a name is opened, instead of opening it.
@@ -107,6 +108,11 @@ impl Memory {
             Some(fault) => faults.insert(name.into(), fault),
             None => faults.remove(name.as_bytes()),
         };
+    }
+
+    /// Makes all files say that they are to be sent so.
+    pub fn set_access(&self, access: Access) {
+        self.lock().access = Some(access);
     }
 
     /// How often anything was opened.
@@ -255,6 +261,10 @@ impl FileSource for MemoryFile {
 
     fn is_unchanged(&self) -> bool {
         self.identity.has_content_of(&lock(&self.file).identity)
+    }
+
+    fn access(&self) -> Access {
+        self.store.lock().access.unwrap_or(Access::Direct)
     }
 }
 

@@ -79,6 +79,12 @@ pub enum Reason {
     WriteStalled,
     /// A file changed while it was being sent, so that the reply could not be completed.
     FileChanged,
+    /// A file could not be read in time: its file system hangs.
+    FileTimedOut,
+    /// A file could not be read.
+    FileFailed(io::Error),
+    /// A file has to be read by a thread, and too many such reads are waiting.
+    ReadRefused,
     /// The server drained, and the conversation was idle or finished its reply.
     Drained,
     /// The server drained, and the conversation had not finished at the deadline.
@@ -108,6 +114,9 @@ impl Reason {
             Self::Fault(fault) => fault.code,
             Self::WriteStalled => "write_stalled",
             Self::FileChanged => "file_changed",
+            Self::FileTimedOut => "file_timed_out",
+            Self::FileFailed(_) => "file_failed",
+            Self::ReadRefused => "read_refused",
             Self::Drained => "drained",
             Self::Cut => "cut",
             Self::OverAddressLimit => "over_address_limit",
@@ -139,6 +148,9 @@ impl fmt::Display for Reason {
             Self::Fault(fault) => fault.fmt(f),
             Self::WriteStalled => f.write_str("the peer stopped reading"),
             Self::FileChanged => f.write_str("the file changed while it was being sent"),
+            Self::FileTimedOut => f.write_str("a file could not be read in time"),
+            Self::FileFailed(error) => write!(f, "a file could not be read: {error}"),
+            Self::ReadRefused => f.write_str("too many reads of files were waiting"),
             Self::Drained => f.write_str("the server is stopping"),
             Self::Cut => f.write_str("the server stopped before the conversation had finished"),
             Self::OverAddressLimit => {

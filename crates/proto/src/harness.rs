@@ -354,6 +354,7 @@ fn take_all(out: &mut Output, sent: &mut Vec<u8>) {
         let before = sent.len();
         match out.part(u64::MAX) {
             Part::Nothing => return,
+            Part::Unread(range) if !range.source.is_unchanged() => return out.clear(),
             Part::Changed => {
                 out.clear();
                 return;
@@ -365,7 +366,7 @@ fn take_all(out: &mut Output, sent: &mut Vec<u8>) {
                     sent.extend_from_slice(slice);
                 }
             }
-            Part::File(range) => {
+            Part::File(range) | Part::Unread(range) => {
                 let mut buffer = vec![0; usize::try_from(range.len).expect("small in tests")];
                 let read = range.source.read_at(range.offset, &mut buffer).expect("readable");
                 assert!(read > 0, "the file ends before its range");

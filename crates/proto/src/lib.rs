@@ -34,6 +34,7 @@ mod budget;
 mod client;
 pub mod echo;
 mod fault;
+mod file;
 pub mod harness;
 pub mod http1;
 mod job;
@@ -47,8 +48,9 @@ mod turn;
 pub use budget::{Budget, Permit};
 pub use client::Client;
 pub use fault::{Fault, Reason, Whose};
+pub use file::{Access, FileRange, FileSource};
 pub use job::{Cancel, Job, JobKind, Place, Spawn, Waiter};
-pub use output::{FileRange, FileSource, Output, Part};
+pub use output::{Output, Part};
 pub use peer::{Address, Peer};
 pub use remote::{
     Abandoned, Credit, Key, Letter, Message, Post, Promise, Remote, SendError, Ticket,

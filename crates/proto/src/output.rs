@@ -8,43 +8,11 @@
 //! What it leaves to others: watermarks are in [`Turn`](crate::Turn), which knows what is in flight.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::io::{self, IoSlice};
-use std::os::fd::BorrowedFd;
-use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 
-use crate::Permit;
-
-/// A file that ranges of can be sent. Opening it is somebody else's work; this is how a driver
-/// reads it, and how it may send it without reading.
-pub trait FileSource: Send + Sync + fmt::Debug {
-    /// Reads at `offset` into `buffer`; 0 at the end of the file.
-    ///
-    /// # Errors
-    ///
-    /// Those of the file system.
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
-
-    /// The descriptor, where the kernel can send from it by itself.
-    fn descriptor(&self) -> Option<BorrowedFd<'_>>;
-
-    /// Whether the file is still the one that was opened: same content, as far as can be told
-    /// without reading it. Asked before the last part of a range is sent.
-    fn is_unchanged(&self) -> bool;
-}
-
-/// A range of a file.
-#[derive(Clone, Debug)]
-pub struct FileRange {
-    /// The file.
-    pub source: Arc<dyn FileSource>,
-    /// Where the range begins, in bytes.
-    pub offset: u64,
-    /// How long it is, in bytes.
-    pub len: u64,
-}
+use crate::{Access, FileRange, Permit};
 
 /// What is not plain, and where among the plain bytes it stands.
 #[derive(Debug)]
@@ -71,6 +39,8 @@ pub enum Part<'a> {
     Memory,
     /// Part of a file.
     File(&'a FileRange),
+    /// Part of a file that a thread has to read first: see [`Output::put_read`].
+    Unread(&'a FileRange),
     /// The rest of a file that is no longer the one that was opened. It must not be completed.
     Changed,
 }
@@ -202,11 +172,15 @@ impl Output {
 
     /// What is at the front, where a sender may send at most `max` bytes of a file.
     ///
-    /// The identity of a file is checked here, when what it may send includes the end of the range.
+    /// The identity of a file is checked here, when what it may send includes the end of the range;
+    /// not that of an unread one, which whoever reads it checks.
     #[must_use]
     pub fn part(&self, max: u64) -> Part<'_> {
         match self.pieces.front() {
             Some(Piece { at, what: What::File(range), .. }) if *at == self.sent => {
+                if range.source.access() == Access::Thread {
+                    return Part::Unread(range);
+                }
                 if range.len <= max && !range.source.is_unchanged() {
                     return Part::Changed;
                 }
@@ -295,6 +269,42 @@ impl Output {
         self.forget_sent();
     }
 
+    /// The range of a file at the front, if that is what is sent next.
+    #[must_use]
+    pub fn front_file(&self) -> Option<&FileRange> {
+        match self.pieces.front() {
+            Some(Piece { at, what: What::File(range), .. }) if *at == self.sent => Some(range),
+            _ => None,
+        }
+    }
+
+    /// Replaces the beginning of [`Output::front_file`] by `bytes`, which were read from there. The
+    /// permit of the range stays with its last bytes.
+    ///
+    /// # Panics
+    ///
+    /// When no range of at least so many bytes is at the front.
+    pub fn put_read(&mut self, bytes: Bytes) {
+        let len = bytes.len() as u64;
+        let front = self.front_file().expect("a range of a file is at the front");
+        assert!(0 < len && len <= front.len, "read {len} bytes of {}", front.len);
+        self.shared += bytes.len();
+        self.filed -= len;
+        let Some(Piece { what, .. }) = self.pieces.front_mut() else { return };
+        match what {
+            What::File(range) if range.len > len => {
+                range.offset += len;
+                range.len -= len;
+                let what = What::Shared(bytes);
+                self.pieces.push_front(Piece { at: self.sent, what, permit: None });
+            }
+            what => {
+                *what = What::Shared(bytes);
+                self.ranges -= 1;
+            }
+        }
+    }
+
     /// Appends everything of `newer`, which is left empty.
     pub fn append(&mut self, newer: &mut Self) {
         let mut from = newer.sent;
@@ -365,12 +375,16 @@ impl io::Write for Output {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::BorrowedFd;
+    use std::sync::Arc;
+
     use proptest::prelude::*;
 
     use super::*;
+    use crate::FileSource;
 
     #[derive(Debug)]
-    struct Text(&'static [u8], bool);
+    struct Text(&'static [u8], bool, Access);
 
     impl FileSource for Text {
         fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
@@ -380,12 +394,17 @@ mod tests {
             None
         }
         fn is_unchanged(&self) -> bool {
+            assert_ne!(self.2, Access::Thread, "this may block");
             self.1
+        }
+        fn access(&self) -> Access {
+            self.2
         }
     }
 
     fn range(text: &'static [u8], unchanged: bool) -> FileRange {
-        FileRange { source: Arc::new(Text(text, unchanged)), offset: 0, len: text.len() as u64 }
+        let source = Arc::new(Text(text, unchanged, Access::Direct));
+        FileRange { source, offset: 0, len: text.len() as u64 }
     }
 
     /// Sends everything in steps of at most `step` bytes, as a driver would.
@@ -395,6 +414,13 @@ mod tests {
             match out.part(step as u64) {
                 Part::Nothing => return sent,
                 Part::Changed => panic!("nothing changed here"),
+                Part::Unread(range) => {
+                    let mut bytes = vec![0; step.min(range.len as usize)];
+                    let n = range.source.read_at(range.offset, &mut bytes).unwrap();
+                    let (unsent, held) = (out.unsent(), out.held());
+                    out.put_read(bytes.into());
+                    assert_eq!((out.unsent(), out.held()), (unsent, held + n));
+                }
                 Part::File(range) => {
                     let mut buffer = vec![0; step.min(range.len as usize)];
                     let n = range.source.read_at(range.offset, &mut buffer).unwrap();
@@ -463,6 +489,12 @@ mod tests {
         assert_eq!((budget.used(), out.file_ranges()), (6, 1));
         out.advance(6);
         assert_eq!(budget.used(), 4);
+        out.put_read(Bytes::from_static(b"012"));
+        assert_eq!((out.pieces(), out.file_ranges()), (2, 1));
+        out.advance(3);
+        assert_eq!(budget.used(), 4, "the permit is for what is left of the range");
+        out.put_read(Bytes::from_static(b"3456789"));
+        assert_eq!((budget.used(), out.file_ranges()), (4, 0));
         out.clear();
         assert_eq!((budget.used(), out.file_ranges()), (0, 0));
     }
@@ -480,7 +512,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_appended_is_sent_in_order_at_any_step(
-            pieces in proptest::collection::vec((0u8..3, 0usize..40), 0..20),
+            pieces in proptest::collection::vec((0u8..4, 0usize..40), 0..20),
             step in 1usize..50,
             split in 0usize..20,
         ) {
@@ -494,13 +526,18 @@ mod tests {
                 match kind {
                     0 => out.write(bytes),
                     1 => out.write_shared(Bytes::from_static(bytes)),
-                    _ => out.write_file(range(bytes, true)),
+                    2 => out.write_file(range(bytes, true)),
+                    _ => {
+                        let source = Arc::new(Text(bytes, true, Access::Thread));
+                        out.write_file(FileRange { source, ..range(bytes, true) });
+                    }
                 }
             }
             first.append(&mut second);
             prop_assert_eq!(first.unsent(), expected.len() as u64);
             prop_assert_eq!(send_all(&mut first, step), expected);
             prop_assert_eq!((first.held(), first.unsent(), first.pieces()), (0, 0, 0));
+            prop_assert_eq!(first.file_ranges(), 0);
             prop_assert!(second.is_empty());
         }
     }

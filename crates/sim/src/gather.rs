@@ -33,6 +33,7 @@ fn take(out: &Output, most: usize) -> Result<Vec<u8>, Then> {
     match out.part(most as u64) {
         Part::Nothing => Ok(Vec::new()),
         Part::Changed => Err(Then::FileChanged),
+        Part::Unread(_) => Err(Then::Read),
         Part::Memory => {
             let mut slices = [IoSlice::new(&[])];
             let (filled, _) = out.slices(&mut slices);

@@ -4,11 +4,12 @@ use std::cell::RefCell;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sockeye_engine::driver::Target;
 use sockeye_engine::{Census, Config, Footprint, Mailbox, Service, Shard, ShardParts};
-use sockeye_proto::{Protocol, Time};
+use sockeye_proto::{Job, Protocol, Time};
 
 use crate::jobs::Jobs;
 use crate::net::{Host, Incident, Net, Shared};
@@ -36,6 +37,9 @@ pub struct World {
     net: Shared,
     jobs: Arc<Jobs>,
     lost_jobs: u16,
+    hanging_jobs: u16,
+    /// Jobs that began and never end.
+    hung: Vec<Job>,
     seats: Vec<Seat>,
 }
 
@@ -52,12 +56,23 @@ impl World {
     #[must_use]
     pub fn new(seed: u64, faults: Faults) -> Self {
         let net = Rc::new(RefCell::new(Net::new(seed, faults)));
-        Self { net, jobs: Arc::default(), lost_jobs: 0, seats: Vec::new() }
+        let (jobs, hung, seats) = (Arc::default(), Vec::new(), Vec::new());
+        Self { net, jobs, lost_jobs: 0, hanging_jobs: 0, hung, seats }
     }
 
     /// From now on so many jobs in a thousand panic, that is, are dropped.
     pub fn lose_jobs(&mut self, per_mille: u16) {
         self.lost_jobs = per_mille;
+    }
+
+    /// From now on so many jobs in a thousand never end.
+    pub fn hang_jobs(&mut self, per_mille: u16) {
+        self.hanging_jobs = per_mille;
+    }
+
+    /// From now on there is no room for jobs, or there is again.
+    pub fn refuse_jobs(&mut self, refuse: bool) {
+        self.jobs.full.store(refuse, Ordering::Relaxed);
     }
 
     /// From now on this goes wrong. Buffers of drivers that are there already stay as they are.
@@ -275,6 +290,10 @@ impl World {
             if net.rng.chance(self.lost_jobs) {
                 drop(net);
                 drop(job);
+                continue;
+            }
+            if net.rng.chance(self.hanging_jobs) {
+                self.hung.push(job);
                 continue;
             }
             let after = net.rng.duration(JOB_TIME);

@@ -161,6 +161,7 @@ impl Scene {
             receive: after.receive - before.receive,
             send: after.send - before.send,
             sendfile: after.sendfile - before.sendfile,
+            probe: after.probe - before.probe,
         }
     }
 }

@@ -16,6 +16,7 @@ use sockeye_proto::{Credit, Desk, End, Key, Mark, Output, Peer, Protocol, Reason
 
 use crate::Config;
 use crate::outputs::Outputs;
+use crate::shard::Reads;
 use crate::tally::Tally;
 use crate::timers::Timers;
 use tail::Tail;
@@ -29,6 +30,8 @@ pub(crate) struct Common {
     pub(crate) now: Time,
     pub(crate) wall: Wall,
     pub(crate) outputs: Outputs,
+    /// Reads of files that are under way.
+    pub(crate) reads: Reads,
     pub(crate) timers: Timers,
     pub(crate) tally: Tally,
     /// Connections to flush at the end of the turn: something to send, to tell or to end.
@@ -141,6 +144,8 @@ pub(crate) struct Conn<S> {
     pub(crate) moved: bool,
     /// The kernel takes no more until it says so.
     pub(crate) blocked: bool,
+    /// A thread reads the file at the front of the output; the write deadline is the read's.
+    pub(crate) reading: bool,
     /// Our side has ended: the FIN is out.
     pub(crate) finished: bool,
     pub(crate) drained: bool,
@@ -199,6 +204,7 @@ impl<S> Conn<S> {
             want_room: false,
             moved: false,
             blocked: false,
+            reading: false,
             finished: false,
             drained: false,
             dirty: false,

@@ -3,26 +3,32 @@
 //! A receive or a send is tried at once and waits for an edge only after `WouldBlock`. A connection
 //! is registered for reading at the end of the turn in which it is accepted, if it is still there, and
 //! for writing when a send first blocks: most never do. What is tied to Linux beyond the poller is
-//! `accept4` and `sendfile`.
+//! `accept4`, `sendfile` and `preadv2`.
+//!
+//! `sendfile` waits for the disk where the content is not in memory, and can't be told not to. So a
+//! file on a disk is probed first, once per quantum: by reading the last byte with `RWF_NOWAIT`. The
+//! last page is the one to ask for: the kernel reads a file from its beginning and ahead, so that
+//! page comes last. (`cachestat` would count all pages, but also those that are still being read,
+//! and is younger than the oldest Linux that we run on.)
 
 use std::fmt;
-use std::io::{self, ErrorKind, IoSlice};
+use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
 use rustix::fs::sendfile;
-use rustix::io::Errno;
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use rustix::net::{
     RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketFlags, acceptfrom_with, recv,
     sendmsg, shutdown, sockopt,
 };
 use rustix::time::{ClockId, clock_gettime};
-use sockeye_proto::{Address, FileRange, Key, Output, Part, Time, Wall};
+use sockeye_proto::{Access, Address, FileRange, Key, Output, Part, Time, Wall};
 
 use super::{Driver, Happening, QUANTUM, Received, Sending, Sent, Target, Then, Wake, bind};
 
@@ -100,6 +106,8 @@ pub struct Calls {
     pub send: u64,
     /// `sendfile`.
     pub sendfile: u64,
+    /// `preadv2`, for whether a `sendfile` would block.
+    pub probe: u64,
 }
 
 /// A counter in the kernel. Nobody reads it: each write is an edge.
@@ -162,19 +170,23 @@ impl Epoll {
     #[inline(never)] // Its loops would take registers from the plain way.
     fn send_some(&mut self, fd: &OwnedFd, out: &mut Output) -> (u64, Then) {
         let mut count = 0;
+        // So many bytes at the front were found in memory.
+        let mut resident = 0;
         loop {
             let left = QUANTUM.saturating_sub(count);
             let (sent, asked) = match out.part(left + TAIL) {
                 Part::Nothing => return (count, Then::Again),
                 _ if left == 0 => return (count, Then::Again),
                 Part::Changed => return (count, Then::FileChanged),
+                Part::Unread(_) => return (count, Then::Read),
                 Part::Memory => self.send_memory(fd, out),
-                Part::File(range) => match self.send_file(fd, range, left) {
+                Part::File(range) => match self.send_file(fd, range, left, &mut resident) {
+                    None => return (count, Then::Read),
                     // The file ends before its range does.
-                    Ok(0) => return (count, Then::FileChanged),
+                    Some(Ok(0)) => return (count, Then::FileChanged),
                     // A short `sendfile` doesn't mean that the socket is full: the next one tells.
-                    Ok(sent) => (Ok(sent), sent),
-                    Err(error) => (Err(error), 0),
+                    Some(Ok(sent)) => (Ok(sent), sent),
+                    Some(Err(error)) => (Err(error), 0),
                 },
             };
             match sent {
@@ -203,14 +215,57 @@ impl Epoll {
     }
 
     /// Sends from a file, at most `max` bytes and a short tail: by the kernel alone where it can,
-    /// else through the scratch buffer.
-    fn send_file(&mut self, fd: &OwnedFd, range: &FileRange, max: u64) -> Result<usize, Errno> {
+    /// else through the scratch buffer. `None` where that might block. `resident` is how much of it
+    /// an earlier call found in memory and did not send.
+    fn send_file(
+        &mut self,
+        fd: &OwnedFd,
+        range: &FileRange,
+        max: u64,
+        resident: &mut usize,
+    ) -> Option<Result<usize, Errno>> {
         let len = if range.len <= max + TAIL { range.len } else { max } as usize;
-        if let Some(file) = range.source.descriptor() {
-            self.calls.sendfile += 1;
-            let mut offset = range.offset;
-            return sendfile(fd, file, Some(&mut offset), len);
+        let file = range.source.descriptor();
+        match (range.source.access(), file) {
+            (Access::Direct, Some(file)) => Some(self.sendfile(fd, file, range.offset, len)),
+            (Access::Direct, None) => Some(self.send_read(fd, range, len)),
+            (Access::Thread, _) | (Access::Probe, None) => None,
+            (Access::Probe, Some(file)) => {
+                if *resident == 0 {
+                    if !self.is_resident(file, range.offset + len as u64 - 1) {
+                        return None;
+                    }
+                    *resident = len;
+                }
+                let start = self.now();
+                let sent = self.sendfile(fd, file, range.offset, *resident);
+                range.source.note_send(self.now().since(start));
+                *resident -= sent.unwrap_or(0);
+                Some(sent)
+            }
         }
+    }
+
+    fn sendfile(
+        &mut self,
+        fd: &OwnedFd,
+        file: BorrowedFd<'_>,
+        mut offset: u64,
+        len: usize,
+    ) -> Result<usize, Errno> {
+        self.calls.sendfile += 1;
+        sendfile(fd, file, Some(&mut offset), len)
+    }
+
+    /// Whether the byte at `offset` can be read without waiting for a disk. One behind the end can.
+    fn is_resident(&mut self, file: BorrowedFd<'_>, offset: u64) -> bool {
+        self.calls.probe += 1;
+        let byte = &mut [0];
+        preadv2(file, &mut [IoSliceMut::new(byte)], offset, ReadWriteFlags::NOWAIT).is_ok()
+    }
+
+    /// Reads from a file and sends that.
+    fn send_read(&mut self, fd: &OwnedFd, range: &FileRange, len: usize) -> Result<usize, Errno> {
         let len = len.min(self.scratch.len());
         let read = range
             .source

@@ -204,6 +204,9 @@ pub enum Then {
     Again,
     /// Nothing more is taken until the connection is ready to be written to.
     Blocked,
+    /// Send again when a thread has read the range of a file at the front
+    /// ([`Output::put_read`]): to read it here might block.
+    Read,
     /// A file is no longer the one that was opened, or has become shorter.
     FileChanged,
     /// The connection, or a file, failed.

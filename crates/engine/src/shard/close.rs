@@ -22,6 +22,9 @@ impl<D: Driver> Shard<D> {
         *generation = if *generation == LAST_GENERATION { 0 } else { *generation + 1 };
 
         let reason = conn.reason.take().map_or(reason, |first| *first);
+        if conn.reading {
+            self.common.reads.end(key);
+        }
         conn.tell_closed(key, &reason, &mut self.common);
         if conn.counted {
             self.census.leave(conn.peer.address);

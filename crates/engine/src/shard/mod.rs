@@ -14,12 +14,14 @@
 //! What stopped for a budget gets no new edge: it stands in the ready list or among the dirty
 //! ones, and the next wait doesn't wait. The parts: `accept` (who comes in, who goes out to
 //! connect), `room` (an idle connection closes for a new one), `input` (reading), `output` (flushing,
-//! and ending when all is flushed), `close` (the end of a connection, and draining).
+//! and ending when all is flushed), `read` (files that threads read), `close` (the end of a
+//! connection, and draining).
 
 mod accept;
 mod close;
 mod input;
 mod output;
+mod read;
 mod room;
 
 use std::io;
@@ -38,6 +40,7 @@ use crate::tally::Tally;
 use crate::timers::Timers;
 use crate::{Census, Config, Service};
 use accept::{AcceptPause, Gate, Newcomer};
+pub(crate) use read::Reads;
 use room::Room;
 
 /// What a shard is made of.
@@ -85,6 +88,8 @@ pub struct Footprint {
     pub dirty: usize,
     /// Connections to serve without waiting.
     pub ready: usize,
+    /// Reads of files that are under way.
+    pub reads: usize,
     /// Timers, stale ones included.
     pub timers: usize,
 }
@@ -183,7 +188,8 @@ impl<D: Driver> Shard<D> {
         let place = census.join(Arc::clone(&mailbox));
         let common = Common {
             config,
-            desk: Desk::new(post, spawn),
+            desk: Desk::new(post, Arc::clone(&spawn)),
+            reads: Reads::new(spawn, Arc::clone(&mailbox)),
             now: driver.now(),
             wall: driver.wall(),
             outputs: Outputs::default(),
@@ -282,6 +288,7 @@ impl<D: Driver> Shard<D> {
             outputs: self.common.outputs.lent(),
             dirty: self.common.dirty.len(),
             ready: self.common.ready.len(),
+            reads: self.common.reads.len(),
             timers: self.common.timers.len(),
         }
     }
@@ -318,6 +325,9 @@ impl<D: Driver> Shard<D> {
         let Some(inbound) = self.mailbox.take() else { return };
         for letter in inbound.letters {
             self.deliver(letter);
+        }
+        for read in inbound.reads {
+            self.take_read(read);
         }
         for order in inbound.orders {
             match order {
@@ -430,6 +440,9 @@ impl<D: Driver> Visit<'_, D> {
         match self.conn.stage {
             Stage::Connecting { .. } => Err(Reason::ConnectTimedOut),
             Stage::Lingering(_) => Err(self.conn.conclusion()),
+            _ if self.conn.reading && self.conn.write_deadline <= self.common.now => {
+                Err(Reason::FileTimedOut)
+            }
             _ if self.conn.write_deadline <= self.common.now => self.check_stalled(),
             _ => {
                 // The deadline may be one of a peer that has left.

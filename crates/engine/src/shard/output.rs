@@ -53,7 +53,7 @@ impl<D: Driver> Visit<'_, D> {
     /// Sends once.
     fn send(&mut self) -> Result<(), Reason> {
         let conn = &mut *self.conn;
-        if conn.in_flight.is_any() || conn.blocked {
+        if conn.in_flight.is_any() || conn.blocked || conn.reading {
             return Ok(());
         }
         let Some(out) = conn.out.take() else { return Ok(()) };
@@ -94,6 +94,7 @@ impl<D: Driver> Visit<'_, D> {
         match then {
             Then::Again => conn.mark_dirty(*key, common),
             Then::Blocked => conn.blocked = true,
+            Then::Read => return self.start_read(),
             Then::FileChanged => return Err(Reason::FileChanged),
             Then::Failed(error) => return Err(reason_of(error)),
         }

@@ -7,8 +7,9 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
-use sockeye_proto::{FileRange, FileSource, Permit};
+use sockeye_proto::{Access, FileRange, FileSource, Permit, Place};
 
 use super::header::END;
 use super::manifest::Manifest;
@@ -204,5 +205,17 @@ impl FileSource for Guarded {
 
     fn is_unchanged(&self) -> bool {
         self.file.identity().is_ok_and(|now| self.expected.has_content_of(&now))
+    }
+
+    fn access(&self) -> Access {
+        self.file.access()
+    }
+
+    fn place(&self) -> Place {
+        self.file.place()
+    }
+
+    fn note_send(&self, took: Duration) {
+        self.file.note_send(took);
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::{fs, io};
 
 use proptest::prelude::*;
-use sockeye_proto::{Budget, Cancel, Client, FileSource, Permit};
+use sockeye_proto::{Access, Budget, Cancel, Client, FileSource, Permit};
 
 use super::header::BLOCK;
 use super::manifest::{MAX_DEPTH, Manifest, Unpackable};
@@ -170,6 +170,8 @@ fn a_large_file_that_changes_while_it_is_sent_is_known_before_its_last_part() {
     assert!(range.source.is_unchanged());
     store.write("a", vec![1; 100_000]);
     assert!(!range.source.is_unchanged());
+    store.set_access(Access::Thread);
+    assert_eq!(range.source.access(), Access::Thread, "it is sent as the file itself is");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! When a change is seen, and that it is never seen by half.
 
+use sockeye_proto::Access;
+
 use super::{Client, memory, site};
 use crate::SMALL;
 use crate::memory::Memory;
@@ -162,4 +164,22 @@ fn one_who_joins_late_waits_for_a_look_up_of_its_own() {
     assert_eq!(late.answered(), None);
     assert_eq!(late.0.run_jobs(), 1);
     assert_eq!(late.answered().unwrap().text(), "new");
+}
+
+/// Asking an open file whether it has changed may block, and a request is answered on the loop.
+#[test]
+fn a_file_that_only_threads_may_read_is_checked_by_looking_it_up() {
+    for access in [Access::Direct, Access::Probe, Access::Thread] {
+        let (store, site) = memory(&[("large.jpg", &"x".repeat(SMALL as usize + 1))]);
+        store.pass(1_000_000);
+        store.set_access(access);
+        let mut client = Client::new(&site);
+        assert_eq!(client.get("/large.jpg").status, 200);
+        let opens = store.opens();
+        client.pass(9);
+        assert_eq!((client.get("/large.jpg").status, store.opens()), (200, opens));
+        client.pass(1);
+        assert_eq!(client.get("/large.jpg").status, 200);
+        assert_eq!(store.opens() > opens, access == Access::Thread, "{access:?}");
+    }
 }

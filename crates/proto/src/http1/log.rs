@@ -102,6 +102,7 @@ impl Ended {
             Reason::WriteStalled => Self::TimedOut,
             Reason::Fault(fault) if TOO_SLOW.contains(&fault.code) => Self::TimedOut,
             Reason::Fault(Fault { whose: Whose::Ours, .. }) | Reason::Panicked => Self::Failed,
+            Reason::FileTimedOut | Reason::FileFailed(_) | Reason::ReadRefused => Self::Failed,
             Reason::Cut | Reason::Drained => Self::Stopped,
             _ => Self::ClientAborted,
         }

@@ -6,6 +6,7 @@ mod bodies;
 mod conversations;
 mod drain;
 mod echo;
+mod files;
 mod http;
 mod leaving;
 mod limits;

@@ -12,6 +12,7 @@
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
@@ -62,18 +63,20 @@ pub(crate) fn watch(
     mut signals: Signals,
     handle: Handle,
     drain_timeout: Duration,
-    mut reread: Option<Reread>,
+    reread: Option<Reread>,
     log: Log,
 ) -> io::Result<Stopped> {
     let stopped = Stopped::default();
     let noted = stopped.clone();
+    let reread = reread.map(|reread| start_rereading(reread, log.clone())).transpose()?;
     let act = move || {
         let mut asked = 0;
         for signal in &mut signals {
             if signal == SIGHUP
-                && let Some(reread) = &mut reread
+                && let Some(reread) = &reread
             {
-                reread(&log);
+                // One that waits already is for this signal as well.
+                let _ = reread.try_send(());
                 continue;
             }
             if signal == SIGHUP && !io::stderr().is_terminal() {
@@ -100,4 +103,13 @@ pub(crate) fn watch(
     };
     thread::Builder::new().name("signals".into()).spawn(act)?;
     Ok(stopped)
+}
+
+/// Reads again whenever it is told to, on a thread of its own: where the disk hangs, the next signal
+/// is acted on all the same.
+fn start_rereading(mut reread: Reread, log: Log) -> io::Result<SyncSender<()>> {
+    let (sender, receiver) = sync_channel(1);
+    let work = move || receiver.iter().for_each(|()| reread(&log));
+    thread::Builder::new().name("reread".into()).spawn(work)?;
+    Ok(sender)
 }

@@ -1,0 +1,114 @@
+//! Files on real sockets and threads: one whose reading hangs holds up nobody else.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::num::NonZeroUsize;
+use std::os::fd::BorrowedFd;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+
+use sockeye_engine::driver::Bound;
+use sockeye_engine::{Config, ListenAddr, Running, Server};
+use sockeye_proto::{
+    Access, Event, Fault, FileRange, FileSource, Peer, Protocol, Time, Took, Turn,
+};
+
+const LEN: u64 = 300_000;
+
+/// Each read tells when it begins, and then waits until it may go on.
+#[derive(Debug)]
+struct Hanging {
+    begun: Sender<()>,
+    may_go_on: Mutex<Receiver<()>>,
+}
+
+impl FileSource for Hanging {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let _ = self.begun.send(());
+        let _ = self.may_go_on.lock().unwrap().recv();
+        let count = buffer.len().min((LEN - offset) as usize);
+        (offset..).zip(&mut buffer[..count]).for_each(|(at, to)| *to = at as u8);
+        Ok(count)
+    }
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+    fn is_unchanged(&self) -> bool {
+        true
+    }
+    fn access(&self) -> Access {
+        Access::Thread
+    }
+}
+
+/// Answers `f` with the file and everything else with `.`.
+struct Files(Arc<Hanging>);
+
+impl Protocol for Files {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
+        for byte in input {
+            match byte {
+                b'f' => {
+                    let source = Arc::clone(&self.0) as _;
+                    turn.out.write_file(FileRange { source, offset: 0, len: LEN });
+                }
+                _ => turn.out.write(b"."),
+            }
+        }
+        Ok(Took::more(input.len()))
+    }
+    fn on_event(&mut self, _: Event<'_>, _: &mut Turn<'_>) -> Result<(), Fault> {
+        Ok(())
+    }
+    fn deadline(&self) -> Option<Time> {
+        None
+    }
+}
+
+struct Scene {
+    running: Running,
+    address: SocketAddr,
+    has_begun: Receiver<()>,
+    go_on: Sender<()>,
+}
+
+fn scene() -> Scene {
+    let ((begun, has_begun), (go_on, may_go_on)) = (channel(), channel());
+    let file = Arc::new(Hanging { begun, may_go_on: Mutex::new(may_go_on) });
+    let any_port = [ListenAddr::Host("127.0.0.1".into(), 0)];
+    let server = Server::bind(&any_port, NonZeroUsize::MIN, Config::default()).unwrap();
+    let Bound::Ip(address) = server.addresses()[0] else { panic!("TCP was asked for") };
+    let open = move |_: &Peer| Box::new(Files(Arc::clone(&file))) as Box<dyn Protocol>;
+    Scene { running: server.start(move |_| open.clone()).unwrap(), address, has_begun, go_on }
+}
+
+#[test]
+fn a_file_that_hangs_holds_up_no_other_connection_and_is_whole_in_the_end() {
+    let Scene { running, address, has_begun, go_on } = scene();
+    let mut client = TcpStream::connect(address).unwrap();
+    client.write_all(b"1f2").unwrap();
+    has_begun.recv().unwrap();
+    let mut other = TcpStream::connect(address).unwrap();
+    other.write_all(b"x").unwrap();
+    other.read_exact(&mut [0]).unwrap();
+    // As many as it takes.
+    drop(go_on);
+    let mut got = vec![0; LEN as usize + 2];
+    client.read_exact(&mut got).unwrap();
+    assert!((0..).zip(&got[1..got.len() - 1]).all(|(at, got): (u64, _)| *got == at as u8));
+    assert_eq!((got[0], got[got.len() - 1]), (b'.', b'.'));
+    running.handle().stop();
+    running.join().unwrap();
+}
+
+#[test]
+fn a_server_ends_while_a_file_hangs() {
+    let Scene { running, address, has_begun, go_on } = scene();
+    let mut client = TcpStream::connect(address).unwrap();
+    client.write_all(b"f").unwrap();
+    has_begun.recv().unwrap();
+    running.handle().stop();
+    let tally = running.join().unwrap();
+    assert_eq!((tally.cut, tally.jobs.run), (1, 1));
+    assert!(go_on.send(()).is_ok(), "it still hangs");
+}

@@ -1,0 +1,271 @@
+//! Devices: whether a thread that reads from a file system, or closes a file there, may get stuck.
+//!
+//! That is decided once for each mounted file system, by its type, and by trying whether it can be
+//! read without waiting. What is in memory by nature (tmpfs) never blocks. On a known disk file
+//! system each read is probed first. Whatever depends on another process or machine (FUSE, network
+//! file systems), and every type that isn't known, is read by threads only; so is a disk that has
+//! become slow, until it has recovered.
+//!
+//! A device is known for as long as a file of it is open, and no longer: its number may mean another
+//! file system afterwards.
+
+use std::collections::HashMap;
+use std::io::IoSliceMut;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::thread;
+use std::time::Duration;
+
+use rustix::io::{Errno, ReadWriteFlags};
+use sockeye_proto::{Access, Place};
+use tracing::debug;
+
+/// A device that takes longer than this for a read is slow,
+const SLOW: Duration = Duration::from_millis(100);
+/// until a read takes less than this.
+const QUICK: Duration = Duration::from_millis(10);
+/// Closing an unlinked file frees its blocks: for one of so many bytes, that takes too long for a
+/// loop.
+const LARGE: u64 = 64 * 1024 * 1024;
+/// So many files of one device may wait to be closed. With more, its closing hangs.
+const MAX_CLOSING: usize = 256;
+/// Into so many parts a device's files are divided, so that one file that hangs leaves threads to
+/// the others.
+const LANES: u64 = 16;
+
+/// File systems in memory.
+const IN_MEMORY: [u32; 2] = [
+    0x0102_1994, // tmpfs
+    0x8584_58F6, // ramfs
+];
+
+/// File systems that depend on nothing but a local disk. Overlays are not among them: the type of
+/// the file system beneath one isn't told.
+const ON_DISK: [u32; 12] = [
+    0x0000_EF53, // ext2, ext3, ext4
+    0x5846_5342, // XFS
+    0x9123_683E, // Btrfs
+    0xF2F5_2010, // F2FS
+    0xCA45_1A4E, // bcachefs
+    0x2FC1_2FC1, // ZFS
+    0xE0F5_E1E2, // EROFS
+    0x7371_7368, // SquashFS
+    0x0000_9660, // ISO 9660
+    0x2011_BAB0, // exFAT
+    0x0000_4D44, // FAT
+    0x7366_746E, // NTFS
+];
+
+/// The devices with open files, by number. Dead ones are dropped when another is added.
+static DEVICES: LazyLock<Mutex<HashMap<u64, Weak<Device>>>> = LazyLock::new(Mutex::default);
+
+/// A mounted file system.
+#[derive(Debug)]
+pub(crate) struct Device {
+    number: u64,
+    access: Access,
+    slow: AtomicBool,
+    closing: AtomicUsize,
+    /// To the thread that closes files, once there is one; `None` where it can't be started.
+    closer: OnceLock<Option<Sender<Closing>>>,
+}
+
+/// A file to be closed. The device is known until it is.
+type Closing = (OwnedFd, Arc<Device>);
+
+impl Device {
+    /// The device of this number, where `file` is. Blocks.
+    pub(crate) fn of(number: u64, file: BorrowedFd<'_>) -> Arc<Self> {
+        if let Some(known) = devices().get(&number).and_then(Weak::upgrade) {
+            return known;
+        }
+        let new = Arc::new(Self::new(number, access_to(file)));
+        let mut devices = devices();
+        if let Some(known) = devices.get(&number).and_then(Weak::upgrade) {
+            return known;
+        }
+        devices.retain(|_, device| device.strong_count() > 0);
+        devices.insert(number, Arc::downgrade(&new));
+        new
+    }
+
+    fn new(number: u64, access: Access) -> Self {
+        Self {
+            number,
+            access,
+            slow: AtomicBool::new(false),
+            closing: AtomicUsize::new(0),
+            closer: OnceLock::new(),
+        }
+    }
+
+    /// How its files may be sent now.
+    pub(crate) fn access(&self) -> Access {
+        match self.access {
+            Access::Probe if self.slow.load(Ordering::Relaxed) => Access::Thread,
+            access => access,
+        }
+    }
+
+    /// Where reads of its file `inode` may get stuck.
+    pub(crate) fn place(&self, inode: u64) -> Place {
+        // Apart from the folders that are served, which are numbered from 0.
+        let root = 1 << 31 | (self.number >> 32 << 20 ^ self.number) as u32;
+        Place { root, lane: (inode % LANES) as u32 }
+    }
+
+    /// Whether it matters how long it takes.
+    pub(crate) fn is_timed(&self) -> bool {
+        self.access == Access::Probe
+    }
+
+    /// The kernel took so long to send from it.
+    pub(crate) fn note_send(&self, took: Duration) {
+        if took > SLOW && !self.slow.swap(true, Ordering::Relaxed) {
+            debug!(
+                device = self.number,
+                ?took,
+                "file system is slow: reading its files by threads"
+            );
+        }
+    }
+
+    /// Reading from it took so long.
+    pub(crate) fn note_read(&self, took: Duration) {
+        if took < QUICK && self.slow.load(Ordering::Relaxed) {
+            self.slow.store(false, Ordering::Relaxed);
+            debug!(device = self.number, "file system has recovered");
+        }
+        self.note_send(took);
+    }
+
+    /// Whether so many of its files wait to be closed that no more should be opened.
+    pub(crate) fn has_backlog(&self) -> bool {
+        self.closing.load(Ordering::Relaxed) >= MAX_CLOSING
+    }
+
+    /// Closes a file of `size` bytes: by a thread, where that may block.
+    pub(crate) fn close(self: &Arc<Self>, file: OwnedFd, size: u64) {
+        if self.access() != Access::Thread && size < LARGE {
+            return;
+        }
+        let Some(closer) = self.closer.get_or_init(start_closer) else { return };
+        self.closing.fetch_add(1, Ordering::Relaxed);
+        let _ = closer.send((file, Arc::clone(self)));
+    }
+}
+
+fn devices() -> MutexGuard<'static, HashMap<u64, Weak<Device>>> {
+    DEVICES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Starts a thread that closes files until the device is forgotten.
+fn start_closer() -> Option<Sender<Closing>> {
+    let (sender, receiver) = channel::<Closing>();
+    let close = move || {
+        for (file, device) in receiver {
+            drop(file);
+            device.closing.fetch_sub(1, Ordering::Relaxed);
+        }
+    };
+    thread::Builder::new().name("sockeye-close".into()).spawn(close).ok().map(|_| sender)
+}
+
+/// How files of the file system of `file` may be sent.
+fn access_to(file: BorrowedFd<'_>) -> Access {
+    // The field's type differs between architectures; a type has 32 bits.
+    let kind = rustix::fs::fstatfs(file).map(|stat| stat.f_type as u32);
+    match kind {
+        Ok(kind) if IN_MEMORY.contains(&kind) => Access::Direct,
+        Ok(kind) if ON_DISK.contains(&kind) && can_probe(file) => Access::Probe,
+        _ => Access::Thread,
+    }
+}
+
+/// Whether its file system can be read without waiting.
+fn can_probe(file: BorrowedFd<'_>) -> bool {
+    let byte = &mut [0];
+    let read = rustix::io::preadv2(file, &mut [IoSliceMut::new(byte)], 0, ReadWriteFlags::NOWAIT);
+    matches!(read, Ok(_) | Err(Errno::AGAIN))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    #[test]
+    fn a_slow_disk_is_read_by_threads_until_it_has_recovered() {
+        let disk = Device::new(7, Access::Probe);
+        let [quick, fair, slow] = [9, 10, 101].map(Duration::from_millis);
+        disk.note_send(SLOW);
+        assert_eq!(disk.access(), Access::Probe);
+        disk.note_send(slow);
+        disk.note_read(fair);
+        assert_eq!(disk.access(), Access::Thread);
+        disk.note_read(quick);
+        assert_eq!(disk.access(), Access::Probe);
+        disk.note_read(slow);
+        assert_eq!(disk.access(), Access::Thread);
+        let memory = Device::new(7, Access::Direct);
+        memory.note_send(slow);
+        assert_eq!(memory.access(), Access::Direct);
+    }
+
+    #[test]
+    fn a_file_is_closed_by_a_thread_where_that_may_block() {
+        for (access, size, by_thread) in [
+            (Access::Thread, 1, true),
+            (Access::Probe, LARGE, true),
+            (Access::Probe, LARGE - 1, false),
+            (Access::Direct, 1, false),
+        ] {
+            let device = Arc::new(Device::new(7, access));
+            let (sender, receiver) = channel();
+            device.closer.set(Some(sender)).unwrap();
+            let (mut reader, writer) = std::io::pipe().unwrap();
+            device.close(writer.into(), size);
+            let sent = receiver.try_recv();
+            assert_eq!(sent.is_ok(), by_thread, "{access:?} {size}");
+            drop(sent);
+            assert_eq!(reader.read(&mut [0]).unwrap(), 0, "it is closed");
+        }
+    }
+
+    #[test]
+    fn a_device_is_known_as_long_as_a_file_of_it_is_open() {
+        let file = std::fs::File::open("/proc/self/stat").unwrap();
+        let device = Device::of(u64::MAX, file.as_fd());
+        assert!(Arc::ptr_eq(&device, &Device::of(u64::MAX, file.as_fd())));
+        let (_reader, writer) = std::io::pipe().unwrap();
+        device.close(writer.into(), 1);
+        let known = Arc::downgrade(&device);
+        drop(device);
+        while known.strong_count() > 0 {
+            thread::yield_now();
+        }
+        let new = Device::of(u64::MAX, file.as_fd());
+        assert!(!Weak::ptr_eq(&known, &Arc::downgrade(&new)));
+    }
+
+    #[test]
+    fn file_systems_are_told_apart() {
+        for (path, access) in [("/dev/null", Access::Direct), ("/proc/self/stat", Access::Thread)] {
+            let file = std::fs::File::open(path).unwrap();
+            assert_eq!(access_to(file.as_fd()), access, "{path}");
+        }
+    }
+
+    #[test]
+    fn no_more_files_are_opened_where_closing_hangs() {
+        let device = Device::new(7, Access::Thread);
+        device.closing.store(MAX_CLOSING - 1, Ordering::Relaxed);
+        assert!(!device.has_backlog());
+        device.closing.fetch_add(1, Ordering::Relaxed);
+        assert!(device.has_backlog());
+    }
+}

@@ -1,0 +1,217 @@
+//! Files that only threads may read: sent as others are, whatever the threads and the peers do.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use sockeye_engine::Config;
+use sockeye_engine::driver::QUANTUM;
+use sockeye_proto::http1::{Answer, Body, Fields, Handler, Reply, Request, Server, Shared, Status};
+use sockeye_proto::{Abandoned, Access, FileRange, FileSource, Message, Ticket};
+use sockeye_sim::{Faults, Outcome, Rng, Script, ShardId, World, seeds};
+
+use crate::http::heard_of;
+use crate::watched::{Logs, check, service};
+use crate::{here, secs};
+
+/// A file whose bytes follow from their places.
+#[derive(Clone, Copy, Debug)]
+struct File {
+    len: u64,
+    access: Access,
+    /// Its content ends here, or reading fails there.
+    end: u64,
+    fails: bool,
+    changes: bool,
+}
+
+impl File {
+    fn new(len: u64, access: Access) -> Self {
+        Self { len, access, end: len, fails: false, changes: false }
+    }
+}
+
+fn byte(at: u64) -> u8 {
+    (at ^ at >> 8 ^ at >> 16) as u8
+}
+
+impl FileSource for File {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.fails && offset + buffer.len() as u64 > self.end {
+            return Err(io::ErrorKind::Other.into());
+        }
+        // A file may give less than it was asked for.
+        let count = self.end.saturating_sub(offset).min(buffer.len() as u64).min(50_000) as usize;
+        (offset..).zip(&mut buffer[..count]).for_each(|(at, to)| *to = byte(at));
+        Ok(count)
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    fn is_unchanged(&self) -> bool {
+        !self.changes
+    }
+
+    fn access(&self) -> Access {
+        self.access
+    }
+}
+
+/// Answers at once but for `/file`.
+struct Site(File);
+
+impl Handler for Site {
+    fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
+        let body = match request.path() {
+            b"/file" => {
+                let source = Arc::new(self.0);
+                Body::File(FileRange { source, offset: 0, len: self.0.len })
+            }
+            _ => Body::Static(b"at once"),
+        };
+        reply.send(Status::OK, &Fields::new(), body)
+    }
+
+    fn on_message(&mut self, _: Ticket, _: Result<Message, Abandoned>, _: Reply<'_, '_>) -> Answer {
+        unreachable!("nothing was promised")
+    }
+}
+
+fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: here\r\n\r\n")
+}
+
+fn serve(world: &mut World, file: File) -> (ShardId, Logs) {
+    let shared = Rc::new(Shared::default());
+    let (servers, logs) = service(move |_| Server::new(Rc::clone(&shared), Site(file)));
+    (world.server(&[here()], Config::default(), servers), logs)
+}
+
+/// Faults without those that make large files take minutes.
+fn gentle(rng: &mut Rng) -> Faults {
+    let faults = Faults::gentle(rng);
+    let (send_buffer, receive_buffer) = (faults.send_buffer, faults.receive_buffer);
+    Faults {
+        send_buffer: send_buffer.max(16 * 1024),
+        receive_buffer: receive_buffer.max(16 * 1024),
+        ..faults
+    }
+}
+
+#[test]
+fn pipelined_replies_are_the_same_and_in_order() {
+    seeds(0..150, |seed| {
+        let mut rng = Rng::new(seed);
+        let faults = gentle(&mut rng);
+        let len = rng.pick(&[1, 5000, QUANTUM - 1, QUANTUM, QUANTUM + 1, 2 * QUANTUM + 77]);
+        let requests: String =
+            (0..rng.between(1, 5)).map(|_| get(rng.pick(&["/", "/file"]))).collect();
+        let [plain, read] =
+            [(Access::Direct, Faults::none()), (Access::Thread, faults)].map(|(access, faults)| {
+                let shared = Rc::new(Shared::default());
+                let open = move || Server::new(Rc::clone(&shared), Site(File::new(len, access)));
+                heard_of(seed, faults, &requests, open)
+            });
+        assert!(plain == read, "{} of {} bytes", read.len(), plain.len());
+    });
+}
+
+/// What came of one request for `file` without faults: the body's beginning, and why the connection
+/// was closed.
+fn outcome(file: File, prepare: impl Fn(&mut World)) -> (usize, String) {
+    let mut world = World::new(0, Faults::none());
+    let (server, logs) = serve(&mut world, file);
+    prepare(&mut world);
+    let client = world.peer(&here(), Script::new().send(get("/file")));
+    world.settle();
+    let heard = world.heard(client).bytes;
+    let head = heard.windows(4).position(|four| four == b"\r\n\r\n").map_or(0, |at| at + 4);
+    let body = &heard[head..];
+    assert!((0..).zip(body).all(|(at, got)| *got == byte(at)));
+    let closed = world.shard(server).tally().closed.clone();
+    assert_eq!(closed.len(), 1, "{closed:?}");
+    world.finish();
+    check(&logs.borrow());
+    (body.len(), closed.into_keys().next().unwrap_or_default().to_owned())
+}
+
+#[test]
+fn what_goes_wrong_with_a_read_has_a_reason_of_its_own() {
+    let len = QUANTUM + 1000;
+    let file = File::new(len, Access::Thread);
+    let (one, none) = (QUANTUM as usize, 0);
+    for (file, sent, reason) in [
+        (File { changes: true, ..file }, one, "file_changed"),
+        (File { end: QUANTUM + 1, ..file }, one, "file_changed"),
+        (File { end: QUANTUM, fails: true, ..file }, one, "file_failed"),
+        (File { end: 0, fails: true, ..file }, none, "file_failed"),
+    ] {
+        assert_eq!(outcome(file, |_| ()), (sent, reason.into()), "{file:?}");
+    }
+    assert_eq!(outcome(file, |world| world.lose_jobs(1000)), (none, "file_failed".into()));
+    assert_eq!(outcome(file, |world| world.refuse_jobs(true)), (none, "read_refused".into()));
+    assert_eq!(outcome(file, |world| world.hang_jobs(1000)), (none, "file_timed_out".into()));
+}
+
+#[test]
+fn a_read_that_hangs_holds_up_nobody_else_and_ends_after_a_minute() {
+    seeds(0..50, |seed| {
+        let mut rng = Rng::new(seed);
+        let mut world = World::new(seed, Faults { delay: secs(1) / 50, ..Faults::none() });
+        let (server, logs) =
+            serve(&mut world, File::new(1 + rng.below(300_000) as u64, Access::Thread));
+        world.hang_jobs(1000);
+        // What is behind the file waits for it.
+        let hanging = Script::new().send(get("/") + &get("/file") + &get("/"));
+        let hanging = world.peer(&here(), hanging);
+        world.run(secs(1));
+        let other = world.peer(&here(), Script::new().send(get("/")).finish());
+        world.run(secs(1));
+        let heard = world.heard(other);
+        assert!(heard.bytes.ends_with(b"at once"));
+        assert!(matches!(heard.outcome, Some((Outcome::Ended, _))));
+        assert_eq!(world.shard(server).footprint().reads, 1);
+        world.run(secs(57));
+        assert_eq!(world.heard(hanging).outcome, None);
+        world.run(secs(2));
+        assert!(world.heard(hanging).outcome.is_some());
+        let heard = world.heard(hanging).bytes;
+        assert_eq!(String::from_utf8_lossy(&heard).matches("at once").count(), 1);
+        assert_eq!(world.shard(server).tally().closed_for("file_timed_out"), 1);
+        world.finish();
+        check(&logs.borrow());
+    });
+}
+
+#[test]
+fn a_drain_is_over_in_time_whatever_reads_do() {
+    seeds(0..200, |seed| {
+        let mut rng = Rng::new(seed);
+        let mut world = World::new(seed, gentle(&mut rng));
+        let (server, logs) =
+            serve(&mut world, File::new(1 + rng.below(300_000) as u64, Access::Thread));
+        world.hang_jobs(rng.pick(&[0, 300, 1000]));
+        world.lose_jobs(rng.pick(&[0, 0, 300]));
+        for _ in 0..4 {
+            let requests: String =
+                (0..rng.between(1, 4)).map(|_| get(rng.pick(&["/", "/file"]))).collect();
+            let script = Script::new().send(requests);
+            let script = match rng.pick(&["listen", "finish", "reset", "close"]) {
+                "listen" => script,
+                "finish" => script.finish(),
+                "reset" => script.reset(),
+                _ => script.close(),
+            };
+            world.peer(&here(), script);
+        }
+        world.run(rng.duration(secs(1) / 5));
+        world.drain(server);
+        assert!(world.run_until(secs(31), |world| world.shard(server).is_done()));
+        assert_eq!(world.shard(server).footprint().reads, 0);
+        world.finish();
+        check(&logs.borrow());
+    });
+}
