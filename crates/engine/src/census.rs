@@ -5,47 +5,48 @@
 //! that has no room can ask the others.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sockeye_proto::Address;
+use sockeye_proto::{Address, Budget, Client};
 
 use crate::Mailbox;
 use crate::mailbox::Order;
 
 /// Counts connections over all shards.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Census {
     total: AtomicUsize,
-    by_prefix: Mutex<HashMap<Prefix, usize>>,
+    by_client: Mutex<HashMap<Client, usize>>,
+    /// Of output that is held in memory.
+    buffered: Arc<Budget>,
     shards: Mutex<Vec<Arc<Mailbox>>>,
 }
 
-/// What counts as one address: an IPv4 address, or the /64 of an IPv6 one, which is what one
-/// customer has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Prefix {
-    V4([u8; 4]),
-    V6([u8; 8]),
+/// Whom a connection from `address` is counted for, if it is.
+fn counted(address: Address) -> Option<Client> {
+    let client = Client::of(address);
+    (!client.is_local()).then_some(client)
 }
 
-impl Prefix {
-    fn of(address: Address) -> Option<Self> {
-        let Address::Ip(address) = address else { return None };
-        match SocketAddr::ip(&address).to_canonical() {
-            ip if ip.is_loopback() => None,
-            IpAddr::V4(ip) => Some(Self::V4(ip.octets())),
-            IpAddr::V6(ip) => {
-                let mut prefix = [0; 8];
-                prefix.copy_from_slice(&ip.octets()[..8]);
-                Some(Self::V6(prefix))
-            }
+impl Default for Census {
+    fn default() -> Self {
+        Self {
+            total: AtomicUsize::new(0),
+            by_client: Mutex::default(),
+            buffered: Budget::new("buffered output", 0),
+            shards: Mutex::default(),
         }
     }
 }
 
 impl Census {
+    /// The budget of output that is held in memory, which is `total` bytes.
+    pub(crate) fn buffered(&self, total: usize) -> Arc<Budget> {
+        self.buffered.set_total(total as u64);
+        Arc::clone(&self.buffered)
+    }
+
     /// Connections in all.
     #[must_use]
     pub fn total(&self) -> usize {
@@ -54,9 +55,9 @@ impl Census {
 
     /// Counts a connection that came in, unless its address has `max` already.
     pub(crate) fn enter(&self, address: Address, max: usize) -> bool {
-        if let Some(prefix) = Prefix::of(address) {
-            let mut by_prefix = self.by_prefix.lock().unwrap_or_else(PoisonError::into_inner);
-            let count = by_prefix.entry(prefix).or_default();
+        if let Some(client) = counted(address) {
+            let mut by_client = self.by_client.lock().unwrap_or_else(PoisonError::into_inner);
+            let count = by_client.entry(client).or_default();
             if *count >= max {
                 return false;
             }
@@ -68,9 +69,9 @@ impl Census {
 
     /// Whether `address` has fewer connections than `max`.
     pub(crate) fn has_place(&self, address: Address, max: usize) -> bool {
-        let Some(prefix) = Prefix::of(address) else { return true };
-        let by_prefix = self.by_prefix.lock().unwrap_or_else(PoisonError::into_inner);
-        by_prefix.get(&prefix).copied().unwrap_or(0) < max
+        let Some(client) = counted(address) else { return true };
+        let by_client = self.by_client.lock().unwrap_or_else(PoisonError::into_inner);
+        by_client.get(&client).copied().unwrap_or(0) < max
     }
 
     /// Adds a shard that counts its connections here. Returns its place among them.
@@ -99,12 +100,12 @@ impl Census {
 
     /// Uncounts a connection that [`Census::enter`] counted.
     pub(crate) fn leave(&self, address: Address) {
-        if let Some(prefix) = Prefix::of(address) {
-            let mut by_prefix = self.by_prefix.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(count) = by_prefix.get_mut(&prefix) {
+        if let Some(client) = counted(address) {
+            let mut by_client = self.by_client.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(count) = by_client.get_mut(&client) {
                 *count -= 1;
                 if *count == 0 {
-                    by_prefix.remove(&prefix);
+                    by_client.remove(&client);
                 }
             }
         }
@@ -114,6 +115,8 @@ impl Census {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
 
     fn from(ip: &str) -> Address {
@@ -149,7 +152,7 @@ mod tests {
         }
         assert!(census.enter(from("192.0.2.1"), 1));
         census.leave(from("192.0.2.1"));
-        assert!(census.by_prefix.lock().unwrap().is_empty());
+        assert!(census.by_client.lock().unwrap().is_empty());
         assert_eq!(census.total(), 0);
     }
 }

@@ -22,6 +22,11 @@ pub struct Config {
     /// Bytes of output held in memory for one connection, beyond which it is not read from. A
     /// single reply may exceed it. A conversation that asked for room hears of it below a quarter.
     pub max_buffered_output: usize,
+    /// Bytes of output held in memory for all connections together, as far as one of them holds more
+    /// than 40 KiB; a quarter of it for one client, half for one on this machine. While a client has
+    /// spent its share, each of its connections is answered further only when it has read what there
+    /// is. Default: 64 MiB.
+    pub max_buffered_in_all: usize,
     /// Unused input held for one connection, in bytes. A backstop: protocols have limits of their
     /// own, which answer.
     pub max_unused_input: usize,
@@ -66,6 +71,7 @@ impl Default for Config {
             max_connections_per_address: 1024,
             uncounted: Vec::new(),
             max_buffered_output: 256 * 1024,
+            max_buffered_in_all: 64 * 1024 * 1024,
             max_unused_input: 1024 * 1024,
             write_timeout: Duration::from_secs(60),
             drain_timeout: Duration::from_secs(30),

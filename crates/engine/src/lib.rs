@@ -39,6 +39,7 @@
 //! What is absent: no protocol is named here, and nothing outside of [`driver`] makes a system call
 //! for a connection or reads a clock, but for the [`Pool`], which counts how long jobs wait.
 
+mod buffered;
 mod census;
 mod client;
 mod config;

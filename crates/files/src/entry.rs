@@ -228,6 +228,11 @@ impl FileEntry {
         self.identity.size
     }
 
+    /// Whether it has no other form, and its content is kept.
+    pub(crate) fn is_all_in_memory(&self) -> bool {
+        self.coded.is_none() && matches!(self.held, Held::Memory(_))
+    }
+
     /// The content, as it is kept.
     pub(crate) fn held(&self) -> &Held {
         &self.held

@@ -136,10 +136,18 @@ impl Site {
             let mut cache = self.inner.cache.borrow_mut();
             if let Some(entry) = cache.good_as_sent(name, now)
                 && let What::File(file) = &entry.what
-                && let Choice::Send(form) = file.choose(asked)
             {
-                let manner = self.manner(entry);
-                return Progress::Answered(send::send(&form, file, manner, asked, reply));
+                // Of these, most are small and have one form only.
+                if file.is_all_in_memory()
+                    && asked.is_plain()
+                    && self.cors(entry.mount).is_same_for_all()
+                {
+                    return Progress::Answered(reply.send_ready(file.ready()));
+                }
+                if let Choice::Send(form) = file.choose(asked) {
+                    let manner = self.manner(entry);
+                    return Progress::Answered(send::send(&form, file, manner, asked, reply));
+                }
             }
         }
         let mut scratch = self.inner.scratch.borrow_mut();

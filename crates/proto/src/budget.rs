@@ -103,6 +103,20 @@ impl Budget {
         self.permit(Some(client), false, amount)
     }
 
+    /// A permit of nothing for `client`, for what is counted when it is held already: see
+    /// [`Permit::set`].
+    pub fn account(self: &Arc<Self>, client: Client) -> Permit {
+        Permit { budget: Arc::clone(self), client: Some(client), holds: true, amount: 0 }
+    }
+
+    /// Whether `client` may take no more.
+    #[must_use]
+    pub fn is_spent(&self, client: Client) -> bool {
+        let state = self.lock();
+        let has = state.by_client.get(&client).copied().unwrap_or(0);
+        state.used >= state.total || has >= client.share(state.total)
+    }
+
     fn permit(
         self: &Arc<Self>,
         client: Option<Client>,
@@ -141,14 +155,20 @@ impl State {
             if has.saturating_add(more) > client.share(self.total) {
                 return false;
             }
-            if more > 0 {
-                self.by_client.insert(client, has + more);
-            }
         }
+        self.count(client, holds, more);
+        true
+    }
+
+    fn count(&mut self, client: Option<Client>, holds: bool, more: u64) {
         if holds {
             self.used += more;
         }
-        true
+        if let Some(client) = client
+            && more > 0
+        {
+            *self.by_client.entry(client).or_default() += more;
+        }
     }
 
     fn give_back(&mut self, client: Option<Client>, holds: bool, less: u64) {
@@ -171,6 +191,16 @@ impl Permit {
     #[must_use]
     pub fn amount(&self) -> u64 {
         self.amount
+    }
+
+    /// Makes it a permit for `amount`, which is held whether there is so much or not.
+    pub fn set(&mut self, amount: u64) {
+        let Self { ref budget, client, holds, amount: has } = *self;
+        let mut state = budget.lock();
+        state.give_back(client, holds, has);
+        state.count(client, holds, amount);
+        drop(state);
+        self.amount = amount;
     }
 
     /// Makes it a permit for `amount`. Returns whether that could be had; if not, it stays what it
@@ -235,6 +265,24 @@ mod tests {
         drop(readers);
         assert!(budget.charge(ALICE, 25).is_some());
         drop(shared);
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn what_is_held_already_counts_beyond_the_total() {
+        let budget = Budget::new("things", 100);
+        let mut permit = budget.account(ALICE);
+        assert!(!budget.is_spent(ALICE));
+        permit.set(500);
+        assert_eq!(
+            (budget.used(), budget.is_spent(ALICE), budget.is_spent(BOB)),
+            (500, true, true)
+        );
+        permit.set(25);
+        assert_eq!((budget.is_spent(ALICE), budget.is_spent(BOB)), (true, false));
+        permit.set(24);
+        assert!(!budget.is_spent(ALICE));
+        drop(permit);
         assert_eq!(budget.used(), 0);
     }
 

@@ -318,7 +318,6 @@ impl Harness {
             credit: &mut self.credit,
             position: self.position,
             in_flight: 0,
-            ranges_in_flight: 0,
             room: Self::ROOM,
         });
         let result = call(&mut *self.protocol, &mut turn);

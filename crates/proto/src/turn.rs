@@ -97,7 +97,6 @@ pub struct Turn<'a> {
     pub(crate) credit: &'a mut Option<Arc<Credit>>,
     pub(crate) position: u64,
     pub(crate) in_flight: u64,
-    pub(crate) ranges_in_flight: usize,
     pub(crate) room: usize,
 }
 
@@ -124,8 +123,6 @@ pub struct TurnParts<'a> {
     pub position: u64,
     /// How many of these have not been sent yet: a driver owns them.
     pub in_flight: u64,
-    /// How many ranges of files are in flight.
-    pub ranges_in_flight: usize,
     /// How many bytes the output may hold before it counts as full.
     pub room: usize,
 }
@@ -134,34 +131,9 @@ impl<'a> Turn<'a> {
     /// Makes a turn. For drivers.
     #[must_use]
     pub fn new(parts: TurnParts<'a>) -> Self {
-        let TurnParts {
-            out,
-            now,
-            wall,
-            key,
-            peer,
-            desk,
-            asks,
-            credit,
-            position,
-            in_flight,
-            ranges_in_flight,
-            room,
-        } = parts;
-        Self {
-            out,
-            now,
-            wall,
-            key,
-            peer,
-            desk,
-            asks,
-            credit,
-            position,
-            in_flight,
-            ranges_in_flight,
-            room,
-        }
+        let TurnParts { out, now, wall, key, peer, desk, asks, credit, position, in_flight, room } =
+            parts;
+        Self { out, now, wall, key, peer, desk, asks, credit, position, in_flight, room }
     }
 
     /// The time of this turn.
@@ -192,10 +164,9 @@ impl<'a> Turn<'a> {
     /// one call looks here between them; one that stops for it asks [`Turn::want_room`].
     #[must_use]
     pub fn is_full(&self) -> bool {
-        let ranges = self.ranges_in_flight + self.out.file_ranges();
         self.out.held() >= self.room
             || self.out.pieces() >= Output::MAX_PIECES
-            || ranges >= Output::MAX_FILE_RANGES
+            || self.out.file_ranges() >= Output::MAX_FILE_RANGES
     }
 
     /// Asks for [`Event::Room`](crate::Event::Room) once: when something has been sent and the

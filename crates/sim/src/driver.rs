@@ -95,6 +95,8 @@ impl SimDriver {
 
 impl Driver for SimDriver {
     type Socket = SimSocket;
+    const KEEPS_OUTPUT: bool = true;
+
     type Listener = SimListener;
 
     fn now(&self) -> Time {

@@ -12,9 +12,12 @@ mod talk;
 
 use std::sync::Arc;
 
-use sockeye_proto::{Credit, Desk, End, Key, Mark, Output, Peer, Protocol, Reason, Time, Wall};
+use sockeye_proto::{
+    Client, Credit, Desk, End, Key, Mark, Output, Peer, Protocol, Reason, Time, Wall,
+};
 
 use crate::Config;
+use crate::buffered::{Buffered, FREE};
 use crate::outputs::Outputs;
 use crate::shard::Reads;
 use crate::tally::Tally;
@@ -30,6 +33,8 @@ pub(crate) struct Common {
     pub(crate) now: Time,
     pub(crate) wall: Wall,
     pub(crate) outputs: Outputs,
+    /// What is charged for output that is held in memory.
+    pub(crate) buffered: Buffered,
     /// Reads of files that are under way.
     pub(crate) reads: Reads,
     pub(crate) timers: Timers,
@@ -89,6 +94,13 @@ impl InFlight {
         self.held as usize
     }
 
+    /// How many bytes the output may hold beside it, of `most` in all, before it counts as full: none
+    /// while as many ranges of files are in flight as may be.
+    #[cold]
+    pub(crate) fn room_beside(self, most: usize) -> usize {
+        if self.ranges() < Output::MAX_FILE_RANGES { most.saturating_sub(self.held()) } else { 0 }
+    }
+
     /// Ranges of files.
     pub(crate) fn ranges(self) -> usize {
         self.ranges as usize
@@ -144,6 +156,8 @@ pub(crate) struct Conn<S> {
     pub(crate) moved: bool,
     /// The kernel takes no more until it says so.
     pub(crate) blocked: bool,
+    /// Charged for the output that it holds.
+    pub(crate) charged: bool,
     /// A thread reads the file at the front of the output; the write deadline is the read's.
     pub(crate) reading: bool,
     /// Our side has ended: the FIN is out.
@@ -205,6 +219,7 @@ impl<S> Conn<S> {
             moved: false,
             blocked: false,
             reading: false,
+            charged: false,
             finished: false,
             drained: false,
             dirty: false,
@@ -233,6 +248,18 @@ impl<S> Conn<S> {
     #[cold] // Few ever do, and none for long.
     fn lingers(&self) -> bool {
         matches!(self.stage, Stage::Lingering(_))
+    }
+
+    /// Charges its client for the output that it holds, `queued` bytes of it not in flight.
+    #[cold]
+    pub(crate) fn charge(&mut self, key: Key, queued: usize, common: &mut Common) {
+        let held = queued + self.in_flight.held();
+        self.charged = held > FREE;
+        if self.charged {
+            common.buffered.charge(key, Client::of(self.peer.address), held, common.now);
+        } else {
+            common.buffered.release(key);
+        }
     }
 
     /// Output bytes held in memory.

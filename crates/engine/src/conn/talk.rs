@@ -4,12 +4,13 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use sockeye_proto::{
-    Asks, Credit, End, Event, Fault, Key, Mark, Next, Output, Protocol, Reason, Time, Took, Turn,
-    TurnParts,
+    Asks, Client, Credit, End, Event, Fault, Key, Mark, Next, Output, Peer, Protocol, Reason, Time,
+    Took, Turn, TurnParts,
 };
 
 use super::tail::Tail;
-use super::{Common, Conn, Conversation, Stage};
+use super::{Common, Conn, Conversation, InFlight, Stage};
+use crate::buffered::FREE;
 
 impl<S> Conn<S> {
     /// Takes what was received: offers it, behind what was left before, and keeps what is left.
@@ -230,8 +231,11 @@ impl<S> Conn<S> {
             credit: &mut self.credit,
             position: self.sent + in_flight.bytes(),
             in_flight: in_flight.bytes(),
-            ranges_in_flight: in_flight.ranges(),
-            room: common.config.max_buffered_output.saturating_sub(in_flight.held()),
+            room: if in_flight.is_any() || common.buffered.is_tight() {
+                room(in_flight, &self.peer, common)
+            } else {
+                common.config.max_buffered_output
+            },
         });
         let mut deadline = None;
         let result = catch_unwind(AssertUnwindSafe(|| {
@@ -240,8 +244,12 @@ impl<S> Conn<S> {
             result
         }));
         let wrote = out.unsent() > unsent;
+        let queued = out.held();
         if let Some(out) = self.out.take_if(|out| out.is_empty()) {
             common.outputs.take_back(out);
+        }
+        if queued > FREE {
+            self.charge(key, queued, common);
         }
         if wrote {
             self.mark_dirty(key, common);
@@ -286,6 +294,16 @@ impl<S> Conn<S> {
         self.event(key, Event::Open(&peer), common);
         Again::Switched
     }
+}
+
+/// How many bytes the output of a connection may hold before it counts as full: less beside what is in
+/// flight, and next to nothing while its client holds as much as it may.
+#[cold]
+fn room(in_flight: InFlight, peer: &Peer, common: &Common) -> usize {
+    let most = common.config.max_buffered_output;
+    let room = if in_flight.is_any() { in_flight.room_beside(most) } else { most };
+    let is_spent = common.buffered.is_tight() && common.buffered.is_spent(Client::of(peer.address));
+    if is_spent { room.min(1) } else { room }
 }
 
 /// Whether unused input is to be offered again, without more behind it.

@@ -314,6 +314,8 @@ impl Driver for Epoll {
     type Socket = Socket;
     type Listener = Listener;
 
+    const KEEPS_OUTPUT: bool = false;
+
     fn now(&self) -> Time {
         let now = clock_gettime(ClockId::Monotonic);
         Time::from_nanos(now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64)

@@ -38,6 +38,10 @@ pub trait Driver {
     /// A socket that connections come in by.
     type Listener;
 
+    /// Whether a send may be [`Sending::Pending`]: otherwise nothing need be remembered of what is
+    /// handed over.
+    const KEEPS_OUTPUT: bool;
+
     /// The monotonic clock.
     fn now(&self) -> Time;
 

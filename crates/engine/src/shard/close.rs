@@ -26,6 +26,9 @@ impl<D: Driver> Shard<D> {
             self.common.reads.end(key);
         }
         conn.tell_closed(key, &reason, &mut self.common);
+        if conn.charged {
+            self.common.buffered.release(key);
+        }
         if conn.counted {
             self.census.leave(conn.peer.address);
             self.has_room();
@@ -65,7 +68,6 @@ impl<D: Driver> Shard<D> {
             credit: &mut credit,
             position: 0,
             in_flight: 0,
-            ranges_in_flight: 0,
             room: 0,
         });
         let _ = fenced(|| protocol.on_event(Event::Closed(reason), &mut turn));

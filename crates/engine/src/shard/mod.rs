@@ -32,6 +32,7 @@ use slab::Slab;
 use sockeye_proto::{Desk, Event, Key, Letter, Reason, Spawn, Time};
 use tracing::error;
 
+use crate::buffered::Buffered;
 use crate::conn::{Common, Conn, Stage};
 use crate::driver::{Driver, Happening};
 use crate::mailbox::{Inbox, Mailbox, Order};
@@ -90,6 +91,8 @@ pub struct Footprint {
     pub ready: usize,
     /// Reads of files that are under way.
     pub reads: usize,
+    /// Connections that are charged for the output that they hold.
+    pub charged: usize,
     /// Timers, stale ones included.
     pub timers: usize,
 }
@@ -186,7 +189,9 @@ impl<D: Driver> Shard<D> {
         }
         let post = Arc::clone(&mailbox);
         let place = census.join(Arc::clone(&mailbox));
+        let buffered = Buffered::new(census.buffered(config.max_buffered_in_all));
         let common = Common {
+            buffered,
             config,
             desk: Desk::new(post, Arc::clone(&spawn)),
             reads: Reads::new(spawn, Arc::clone(&mailbox)),
@@ -289,6 +294,7 @@ impl<D: Driver> Shard<D> {
             dirty: self.common.dirty.len(),
             ready: self.common.ready.len(),
             reads: self.common.reads.len(),
+            charged: self.common.buffered.len(),
             timers: self.common.timers.len(),
         }
     }

@@ -57,7 +57,7 @@ impl<D: Driver> Visit<'_, D> {
             return Ok(());
         }
         let Some(out) = conn.out.take() else { return Ok(()) };
-        let in_flight = InFlight::of(&out);
+        let in_flight = if D::KEEPS_OUTPUT { InFlight::of(&out) } else { InFlight::default() };
         match self.driver.send(&mut conn.socket, out) {
             Sending::Done(sent) => self.count_sent(sent),
             Sending::Pending => {
@@ -80,6 +80,9 @@ impl<D: Driver> Visit<'_, D> {
         if let Some(mut newer) = conn.out.take() {
             out.append(&mut newer);
             common.outputs.take_back(newer);
+        }
+        if conn.charged {
+            conn.charge(*key, out.held(), common);
         }
         let is_left = !out.is_empty();
         if is_left {

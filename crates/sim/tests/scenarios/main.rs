@@ -3,6 +3,7 @@
 //! A failing seed is printed with the command that runs it again, alone.
 
 mod bodies;
+mod buffered;
 mod conversations;
 mod drain;
 mod echo;
