@@ -67,10 +67,16 @@ impl Protocol for Filler {
 
 #[test]
 fn a_client_that_does_not_read_holds_its_share_and_is_answered_whole_when_it_does() {
-    seeds(0..60, |seed| {
+    seeds(0..20, |seed| {
         let mut rng = Rng::new(seed);
-        let mut world =
-            World::new(seed, Faults { stall: 0, receive_buffer: 4096, ..Faults::gentle(&mut rng) });
+        // A network that is quick enough, and sends that complete at once or later.
+        let faults = Faults {
+            late_send: [0, 300, 900][rng.between(0, 2)],
+            send_buffer: 16 * 1024,
+            receive_buffer: 4096,
+            ..Faults::none()
+        };
+        let mut world = World::new(seed, faults);
         let unsent = Unsent::default();
         let filler = {
             let (unsent, mut number) = (Rc::clone(&unsent), 0);
@@ -79,18 +85,15 @@ fn a_client_that_does_not_read_holds_its_share_and_is_answered_whole_when_it_doe
                 Box::new(Filler { number, unsent: Rc::clone(&unsent) })
             }
         };
-        let config = Config {
-            max_buffered_in_all: BUDGET,
-            write_timeout: secs(1_000_000),
-            ..Config::default()
-        };
+        let config =
+            Config { max_buffered_in_all: BUDGET, write_timeout: secs(150), ..Config::default() };
         let server = world.server(&[here()], config, filler);
         let ip: IpAddr = [192, 0, 2, 1].into();
         let greedy = Script::new()
             .from(ip)
             .stop_reading()
             .send([b'?'; REQUESTS])
-            .wait(secs(100_000))
+            .wait(secs(120))
             .read_all()
             .await_bytes(REQUESTS * RESPONSE)
             .finish();
@@ -107,16 +110,13 @@ fn a_client_that_does_not_read_holds_its_share_and_is_answered_whole_when_it_doe
             .await_bytes(REQUESTS * RESPONSE)
             .finish();
         let other = world.peer(&here(), other);
-        world
-            .run_until(secs(90_000), |world| world.heard(other).bytes.len() == REQUESTS * RESPONSE);
+        world.run_until(secs(100), |world| world.heard(other).bytes.len() == REQUESTS * RESPONSE);
         assert_eq!(world.heard(other).bytes.len(), REQUESTS * RESPONSE);
-        world.run_until(secs(200_000), |world| peers.iter().all(|peer| world.heard(*peer).closed));
+        world.run_until(secs(2_000), |world| peers.iter().all(|peer| world.heard(*peer).closed));
         for peer in peers {
             assert_eq!(world.heard(peer).bytes.len(), REQUESTS * RESPONSE);
         }
         assert_eq!(world.shard(server).footprint().charged, 0);
-        // Until the last timer has come.
-        world.run(secs(2_000_000));
         world.finish();
     });
 }
