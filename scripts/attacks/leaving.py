@@ -7,6 +7,7 @@ from peers import connect, head, reset
 from program import Program, until
 
 CLIENTS = 20
+SILENT = "3600"  # seconds between what the stream says by itself
 ENDED = 15 + 10  # seconds from the end of input until the descriptors must be back
 RESET = 5
 
@@ -19,7 +20,7 @@ class Listeners:
         if not example.is_file():
             raise FileNotFoundError(
                 f"{example}: cargo build --release -p sockeye --example http_events makes it")
-        server = at_the_end.enter_context(Program(trials.place, [example, "127.0.0.1:0"]))
+        server = at_the_end.enter_context(Program(trials.place, [example, "127.0.0.1:0", SILENT]))
         self.usage = server.usage
         self.before = self.usage.descriptors()
         self.clients = []

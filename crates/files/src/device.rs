@@ -2,7 +2,8 @@
 //!
 //! That is decided once for each mounted file system, by its type, and by trying whether it can be
 //! read without waiting. What is in memory by nature (tmpfs) never blocks. On a known disk file
-//! system each read is probed first. Whatever depends on another process or machine (FUSE, network
+//! system each read is probed first. An overlay can't be probed, and lies on a local disk nearly
+//! always (it is what a container's own files are on): it is sent from directly while it is quick. Whatever depends on another process or machine (FUSE, network
 //! file systems), and every type that isn't known, is read by threads only; so is a disk that has
 //! become slow, until it has recovered.
 //!
@@ -41,8 +42,10 @@ const IN_MEMORY: [u32; 2] = [
     0x8584_58F6, // ramfs
 ];
 
-/// File systems that depend on nothing but a local disk. Overlays are not among them: the type of
-/// the file system beneath one isn't told.
+/// What lies over other file systems, whose types aren't told.
+const OVERLAY: u32 = 0x794C_7630;
+
+/// File systems that depend on nothing but a local disk.
 const ON_DISK: [u32; 12] = [
     0x0000_EF53, // ext2, ext3, ext4
     0x5846_5342, // XFS
@@ -66,6 +69,8 @@ static DEVICES: LazyLock<Mutex<HashMap<u64, Weak<Device>>>> = LazyLock::new(Mute
 pub(crate) struct Device {
     number: u64,
     access: Access,
+    /// Whether it may become slow.
+    timed: bool,
     slow: AtomicBool,
     closing: AtomicUsize,
     /// To the thread that closes files, once there is one; `None` where it can't be started.
@@ -81,7 +86,8 @@ impl Device {
         if let Some(known) = devices().get(&number).and_then(Weak::upgrade) {
             return known;
         }
-        let new = Arc::new(Self::new(number, access_to(file)));
+        let (access, timed) = access_to(file);
+        let new = Arc::new(Self::new(number, access, timed));
         let mut devices = devices();
         if let Some(known) = devices.get(&number).and_then(Weak::upgrade) {
             return known;
@@ -91,10 +97,11 @@ impl Device {
         new
     }
 
-    fn new(number: u64, access: Access) -> Self {
+    fn new(number: u64, access: Access, timed: bool) -> Self {
         Self {
             number,
             access,
+            timed,
             slow: AtomicBool::new(false),
             closing: AtomicUsize::new(0),
             closer: OnceLock::new(),
@@ -103,10 +110,7 @@ impl Device {
 
     /// How its files may be sent now.
     pub(crate) fn access(&self) -> Access {
-        match self.access {
-            Access::Probe if self.slow.load(Ordering::Relaxed) => Access::Thread,
-            access => access,
-        }
+        if self.timed && self.slow.load(Ordering::Relaxed) { Access::Thread } else { self.access }
     }
 
     /// Where reads of its file `inode` may get stuck.
@@ -118,7 +122,7 @@ impl Device {
 
     /// Whether it matters how long it takes.
     pub(crate) fn is_timed(&self) -> bool {
-        self.access == Access::Probe
+        self.timed
     }
 
     /// The kernel took so long to send from it.
@@ -173,14 +177,15 @@ fn start_closer() -> Option<Sender<Closing>> {
     thread::Builder::new().name("sockeye-close".into()).spawn(close).ok().map(|_| sender)
 }
 
-/// How files of the file system of `file` may be sent.
-fn access_to(file: BorrowedFd<'_>) -> Access {
+/// How files of the file system of `file` may be sent, and whether it may become slow.
+fn access_to(file: BorrowedFd<'_>) -> (Access, bool) {
     // The field's type differs between architectures; a type has 32 bits.
     let kind = rustix::fs::fstatfs(file).map(|stat| stat.f_type as u32);
     match kind {
-        Ok(kind) if IN_MEMORY.contains(&kind) => Access::Direct,
-        Ok(kind) if ON_DISK.contains(&kind) && can_probe(file) => Access::Probe,
-        _ => Access::Thread,
+        Ok(kind) if IN_MEMORY.contains(&kind) => (Access::Direct, false),
+        Ok(kind) if ON_DISK.contains(&kind) && can_probe(file) => (Access::Probe, true),
+        Ok(OVERLAY) => (Access::Direct, true),
+        _ => (Access::Thread, false),
     }
 }
 
@@ -200,7 +205,7 @@ mod tests {
 
     #[test]
     fn a_slow_disk_is_read_by_threads_until_it_has_recovered() {
-        let disk = Device::new(7, Access::Probe);
+        let disk = Device::new(7, Access::Probe, true);
         let [quick, fair, slow] = [9, 10, 101].map(Duration::from_millis);
         disk.note_send(SLOW);
         assert_eq!(disk.access(), Access::Probe);
@@ -211,7 +216,11 @@ mod tests {
         assert_eq!(disk.access(), Access::Probe);
         disk.note_read(slow);
         assert_eq!(disk.access(), Access::Thread);
-        let memory = Device::new(7, Access::Direct);
+        let overlay = Device::new(7, Access::Direct, true);
+        assert_eq!(overlay.access(), Access::Direct);
+        overlay.note_send(slow);
+        assert_eq!(overlay.access(), Access::Thread);
+        let memory = Device::new(7, Access::Direct, false);
         memory.note_send(slow);
         assert_eq!(memory.access(), Access::Direct);
     }
@@ -224,7 +233,7 @@ mod tests {
             (Access::Probe, LARGE - 1, false),
             (Access::Direct, 1, false),
         ] {
-            let device = Arc::new(Device::new(7, access));
+            let device = Arc::new(Device::new(7, access, access == Access::Probe));
             let (sender, receiver) = channel();
             device.closer.set(Some(sender)).unwrap();
             let (mut reader, writer) = std::io::pipe().unwrap();
@@ -256,13 +265,13 @@ mod tests {
     fn file_systems_are_told_apart() {
         for (path, access) in [("/dev/null", Access::Direct), ("/proc/self/stat", Access::Thread)] {
             let file = std::fs::File::open(path).unwrap();
-            assert_eq!(access_to(file.as_fd()), access, "{path}");
+            assert_eq!(access_to(file.as_fd()).0, access, "{path}");
         }
     }
 
     #[test]
     fn no_more_files_are_opened_where_closing_hangs() {
-        let device = Device::new(7, Access::Thread);
+        let device = Device::new(7, Access::Thread, false);
         device.closing.store(MAX_CLOSING - 1, Ordering::Relaxed);
         assert!(!device.has_backlog());
         device.closing.fetch_add(1, Ordering::Relaxed);

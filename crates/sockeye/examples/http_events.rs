@@ -1,7 +1,7 @@
 //! Server-sent events: what anybody says is seen by everybody who listens.
 //!
 //! ```sh
-//! cargo run --example http_events 127.0.0.1:8080
+//! cargo run --example http_events 127.0.0.1:8080      # and, if you like, seconds between signs of life
 //! curl -N http://127.0.0.1:8080/events       # listens; a browser shows the same at /
 //! curl -d 'Hello' http://127.0.0.1:8080/say
 //! ```
@@ -32,9 +32,9 @@ new EventSource('/events').onmessage = event => {
 /// Bytes that can be said at once.
 const LONGEST: u64 = 4096;
 
-/// So often everybody hears that the line is alive. A client that has ended its side and still reads
+/// How often everybody hears that the line is alive. A client that has ended its side and still reads
 /// keeps its stream by it: [`Limits::half_closed_timeout`](http::Limits) is longer.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
+pub(crate) const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
 
 /// Everybody who listens.
 #[derive(Default)]
@@ -68,13 +68,14 @@ fn answer(listeners: &Arc<Listeners>, request: Request<Body>) -> Reply {
     }
 }
 
-/// Answers at `address`, until the returned value's handle says to stop.
-pub(crate) fn serve(address: ListenAddr) -> Result<Serving, ServeError> {
+/// Answers at `address`, until the returned value's handle says to stop. So often everybody hears
+/// that the line is alive.
+pub(crate) fn serve(address: ListenAddr, sign_of_life: Duration) -> Result<Serving, ServeError> {
     let listeners = Arc::<Listeners>::default();
     let everybody = Arc::downgrade(&listeners);
     thread::spawn(move || {
         loop {
-            thread::sleep(SIGN_OF_LIFE);
+            thread::sleep(sign_of_life);
             let Some(listeners) = everybody.upgrade() else { return };
             listeners.tell(Event::comment("still here"));
         }
@@ -86,7 +87,11 @@ pub(crate) fn serve(address: ListenAddr) -> Result<Serving, ServeError> {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8080".into());
-    let serving = serve(address.parse()?)?;
+    let sign_of_life = match std::env::args().nth(2) {
+        Some(seconds) => Duration::from_secs(seconds.parse()?),
+        None => SIGN_OF_LIFE,
+    };
+    let serving = serve(address.parse()?, sign_of_life)?;
     println!("http://{}", serving.addresses()[0]);
     serving.join()?;
     Ok(())

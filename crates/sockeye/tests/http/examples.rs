@@ -102,7 +102,7 @@ fn what_is_uploaded_lies_in_the_folder_when_it_is_complete() {
 
 #[test]
 fn what_one_says_all_listeners_hear() {
-    let serving = http_events::serve(any_port()).unwrap();
+    let serving = http_events::serve(any_port(), http_events::SIGN_OF_LIFE).unwrap();
     let address = serving.addresses()[0].to_string();
     let mut listeners = [Client::new(&address), Client::new(&address)];
     for listener in &mut listeners {
