@@ -23,11 +23,12 @@ pub(crate) struct Buffered {
     /// Of the connections that are charged.
     permits: HashMap<Key, Permit>,
     tight: bool,
+    relieved: bool,
 }
 
 impl Buffered {
     pub(crate) fn new(budget: Arc<Budget>) -> Self {
-        Self { budget, permits: HashMap::new(), tight: false }
+        Self { budget, permits: HashMap::new(), tight: false, relieved: false }
     }
 
     /// Whether so much is held that it has to be looked up who may have more.
@@ -63,6 +64,11 @@ impl Buffered {
         self.tighten();
     }
 
+    /// Whether much has been let go since this was asked last: time to give memory back.
+    pub(crate) fn take_relief(&mut self) -> bool {
+        std::mem::take(&mut self.relieved)
+    }
+
     /// How many connections are charged.
     pub(crate) fn len(&self) -> usize {
         self.permits.len()
@@ -70,7 +76,9 @@ impl Buffered {
 
     fn tighten(&mut self) {
         // Well below what one client may have.
-        self.tight = self.budget.used() > self.budget.total() / 8;
+        let was_tight =
+            std::mem::replace(&mut self.tight, self.budget.used() > self.budget.total() / 8);
+        self.relieved |= was_tight && !self.tight;
     }
 }
 
@@ -90,6 +98,7 @@ mod tests {
         assert!(one.is_tight() && one.is_spent(alice) && !one.is_spent(bob));
         one.release(Key(1));
         assert_eq!((one.is_tight(), one.is_spent(alice), one.len()), (false, false, 0));
+        assert_eq!([one.take_relief(), one.take_relief()], [true, false]);
         other.release(Key(1));
         assert_eq!((other.budget.used(), other.len()), (0, 0));
     }

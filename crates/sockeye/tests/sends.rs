@@ -79,7 +79,7 @@ struct Calls {
 /// How the files of a file system are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Access {
-    /// It is in memory.
+    /// It is in memory, or an overlay that is quick.
     Direct,
     /// It is on a disk: at the price of one probe for each quantum.
     Probe,
@@ -100,7 +100,7 @@ impl Access {
         // The last of those that are mounted at the same place is the one that is seen.
         let covering = mounts.filter(|(at, _)| folder.starts_with(at));
         match covering.max_by_key(|(at, _)| at.components().count()).unwrap().1 {
-            "tmpfs" | "ramfs" => Self::Direct,
+            "tmpfs" | "ramfs" | "overlay" => Self::Direct,
             "ext4" | "xfs" | "btrfs" => Self::Probe,
             _ => Self::Thread,
         }

@@ -1,4 +1,5 @@
-//! How much freed memory the allocator keeps: the one setting of it that we change.
+//! How much freed memory the allocator keeps: the one setting of it that we change, and giving back
+//! what it keeps all the same.
 
 /// Has freed memory returned to the kernel: a block of 128 KiB or more when it is freed, and what is
 /// free at the end of a heap above that. A program calls it once, before it starts threads.
@@ -13,5 +14,18 @@ pub fn return_freed_memory() {
         // SAFETY: mallopt takes two integers by value and locks the allocator's state (mallopt(3)),
         // so it may be called at any time and from any thread.
         unsafe { libc::mallopt(setting, 128 * 1024) };
+    }
+}
+
+/// Gives free memory back to the kernel that lies between what is in use: what many small buffers
+/// leave behind. It takes some milliseconds for each hundred MiB, so it is for a job's thread. With
+/// another C library than glibc this does nothing.
+#[cfg_attr(target_env = "gnu", allow(unsafe_code, reason = "malloc_trim has no safe wrapper"))]
+pub(crate) fn trim_heaps() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: malloc_trim takes an integer by value and locks each heap while it looks through it
+    // (malloc_trim(3)), so it may be called at any time and from any thread.
+    unsafe {
+        libc::malloc_trim(0);
     }
 }

@@ -27,6 +27,7 @@ pub(crate) use bind::BACKLOG;
 pub use bind::{BindError, Bound, Incoming, bind_all};
 pub use epoll::{Calls, Epoll, Listener, Socket};
 pub use heap::return_freed_memory;
+pub(crate) use heap::trim_heaps;
 
 /// What a driver does for a shard.
 ///

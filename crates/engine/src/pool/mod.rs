@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 use sockeye_proto::{Client, Job, JobKind, Spawn};
 use tracing::{debug, error, warn};
 
+use crate::driver::trim_heaps;
 use crate::tally::Jobs;
 use queue::{Limits, Queue};
 
@@ -268,6 +269,12 @@ impl Team {
             state.idle -= 1;
             if waited.timed_out() && state.queue.waiting() == 0 {
                 state.threads -= 1;
+                let is_last = state.threads == 0;
+                drop(state);
+                // What its jobs have left behind is not used again soon.
+                if is_last {
+                    trim_heaps();
+                }
                 return None;
             }
         }

@@ -29,12 +29,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use slab::Slab;
-use sockeye_proto::{Desk, Event, Key, Letter, Reason, Spawn, Time};
+use sockeye_proto::{Client, Desk, Event, Job, JobKind, Key, Letter, Reason, Spawn, Time};
 use tracing::error;
 
 use crate::buffered::Buffered;
 use crate::conn::{Common, Conn, Stage};
-use crate::driver::{Driver, Happening};
+use crate::driver::{Driver, Happening, trim_heaps};
 use crate::mailbox::{Inbox, Mailbox, Order};
 use crate::outputs::Outputs;
 use crate::tally::Tally;
@@ -262,6 +262,9 @@ impl<D: Driver> Shard<D> {
         self.watch_fresh();
         self.end_drain();
         self.ask_service();
+        if self.common.buffered.take_relief() {
+            self.trim();
+        }
         Ok(())
     }
 
@@ -408,6 +411,14 @@ impl<D: Driver> Shard<D> {
         let next = fenced(|| service.deadline()).flatten().unwrap_or(Time::NEVER);
         let is_new = next != self.service_deadline.last;
         self.service_deadline.next = if is_new { next } else { Time::NEVER };
+    }
+
+    /// Much was let go that clients had not read: gives the memory back, off the loop.
+    #[cold]
+    fn trim(&self) {
+        let job = Job::new(JobKind::Other, Client::Unix, trim_heaps);
+        // Where too much waits, there is no time for that.
+        drop(self.common.reads.spawn(job));
     }
 
     #[cold]

@@ -33,6 +33,11 @@ impl Reads {
         Self { spawn, mailbox, waiters: HashMap::new() }
     }
 
+    /// Runs another job on the threads that read.
+    pub(super) fn spawn(&self, job: Job) -> Result<(), Job> {
+        self.spawn.spawn(job)
+    }
+
     /// How many are under way.
     pub(super) fn len(&self) -> usize {
         self.waiters.len()
