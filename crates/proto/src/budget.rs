@@ -256,6 +256,18 @@ mod tests {
     }
 
     #[test]
+    fn its_total_can_be_changed_and_what_is_held_stays() {
+        let budget = Budget::new("things", 10);
+        assert_eq!((budget.name(), budget.total()), ("things", 10));
+        let held = budget.hold(8).unwrap();
+        budget.set_total(4);
+        assert_eq!((budget.total(), budget.used(), held.amount()), (4, 8, 8));
+        assert!(budget.hold(1).is_none());
+        drop(held);
+        assert!(budget.hold(4).is_some());
+    }
+
+    #[test]
     fn what_is_shared_counts_once_in_all_and_for_each_who_keeps_it() {
         let budget = Budget::new("things", 100);
         let shared = budget.hold(20).unwrap();

@@ -92,6 +92,11 @@ mod tests {
     }
 
     #[test]
+    fn silence_is_part_of_an_echo_and_makes_no_room_for_others() {
+        assert_eq!(Echo::default().idle_since(), None);
+    }
+
+    #[test]
     fn draining_finishes_what_is_owed() {
         let mut peer = Harness::new(Echo::default());
         peer.input(b"last words");

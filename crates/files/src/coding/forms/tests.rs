@@ -1,3 +1,5 @@
+//! Forms that are made, shared, dropped and refused.
+
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc;
