@@ -203,7 +203,9 @@ fn service(load: Shape) -> Box<dyn Service> {
                 store.write(file.name, servers::content(file.size));
             }
             let site = Folder::new(store).site(CacheLimits::default());
-            let shared = Rc::new(http1::Shared::default());
+            // As `sockeye http` has it at a loopback address.
+            let check = http1::HostCheck::new(http1::AllowedHosts::default(), |_| true);
+            let shared = Rc::new(http1::Shared::default().checking_hosts(check));
             Box::new((site.clone(), move |_: &Peer| {
                 Box::new(http1::Server::new(Rc::clone(&shared), site.handler()))
                     as Box<dyn Protocol>
