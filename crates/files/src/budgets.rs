@@ -5,6 +5,8 @@ use std::sync::Arc;
 use sockeye_proto::{Budget, Client, Time};
 use tracing::warn;
 
+use crate::coding::Forms;
+
 /// How much may be held for requests at a time, over all folders and shards. One client has a
 /// quarter of each at the most; one on the same machine, which may be a proxy that names nobody, a
 /// half.
@@ -39,6 +41,8 @@ pub struct Budgets {
     pub(crate) compressed: Arc<Budget>,
     pub(crate) working: Arc<Budget>,
     pub(crate) listings: Arc<Budget>,
+    /// What was compressed, of all folders: one makes room for another.
+    pub(crate) forms: Arc<Forms>,
 }
 
 impl Budgets {
@@ -46,10 +50,13 @@ impl Budgets {
     #[must_use]
     pub fn new(limits: BudgetLimits) -> Arc<Self> {
         let BudgetLimits { open_files, compressed, working, listings } = limits;
+        let compressed = Budget::new("compressed bytes", compressed);
+        let working = Budget::new("bytes of compressors", working);
         Arc::new(Self {
             open_files: Budget::new("open files", open_files),
-            compressed: Budget::new("compressed bytes", compressed),
-            working: Budget::new("bytes of compressors", working),
+            forms: Arc::new(Forms::new(&compressed, &working)),
+            compressed,
+            working,
             listings: Budget::new("bytes of listings", listings),
         })
     }

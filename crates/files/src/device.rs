@@ -3,13 +3,14 @@
 //! That is decided once for each mounted file system, by its type, and by trying whether it can be
 //! read without waiting. What is in memory by nature (tmpfs) never blocks. On a known disk file
 //! system each read is probed first. An overlay can't be probed, and lies on a local disk nearly
-//! always (it is what a container's own files are on): it is sent from directly while it is quick. Whatever depends on another process or machine (FUSE, network
-//! file systems), and every type that isn't known, is read by threads only; so is a disk that has
-//! become slow, until it has recovered.
+//! always (it is what a container's own files are on): it is sent from directly while it is quick.
+//! Whatever depends on another process or machine (FUSE, network file systems), and every type that
+//! isn't known, is read by threads only; so is a disk that has become slow, until it has recovered.
 //!
 //! A device is known for as long as a file of it is open, and no longer: its number may mean another
 //! file system afterwards.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::io::IoSliceMut;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -63,6 +64,11 @@ const ON_DISK: [u32; 12] = [
 
 /// The devices with open files, by number. Dead ones are dropped when another is added.
 static DEVICES: LazyLock<Mutex<HashMap<u64, Weak<Device>>>> = LazyLock::new(Mutex::default);
+
+thread_local! {
+    /// Whether this thread must not block.
+    static ON_LOOP: Cell<bool> = const { Cell::new(false) };
+}
 
 /// A mounted file system.
 #[derive(Debug)]
@@ -150,15 +156,21 @@ impl Device {
         self.closing.load(Ordering::Relaxed) >= MAX_CLOSING
     }
 
-    /// Closes a file of `size` bytes: by a thread, where that may block.
+    /// Closes a file of `size` bytes: by a thread, where that may block a loop. A job closes it itself:
+    /// what it opens doesn't wait in line behind what others leave.
     pub(crate) fn close(self: &Arc<Self>, file: OwnedFd, size: u64) {
-        if self.access() != Access::Thread && size < LARGE {
+        if !ON_LOOP.get() || self.access() != Access::Thread && size < LARGE {
             return;
         }
         let Some(closer) = self.closer.get_or_init(start_closer) else { return };
         self.closing.fetch_add(1, Ordering::Relaxed);
         let _ = closer.send((file, Arc::clone(self)));
     }
+}
+
+/// From now on files that this thread closes are closed without making it wait: it runs a loop.
+pub(crate) fn mark_loop() {
+    ON_LOOP.set(true);
 }
 
 fn devices() -> MutexGuard<'static, HashMap<u64, Weak<Device>>> {
@@ -226,7 +238,8 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_closed_by_a_thread_where_that_may_block() {
+    fn a_loop_has_a_file_closed_by_a_thread_where_that_may_block() {
+        mark_loop();
         for (access, size, by_thread) in [
             (Access::Thread, 1, true),
             (Access::Probe, LARGE, true),

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use sockeye_proto::Cancel;
 use twox_hash::XxHash3_128;
 
 use crate::identity::Identity;
@@ -30,12 +31,20 @@ impl Digest {
         Self(XxHash3_128::oneshot(content))
     }
 
-    /// Of the first `size` bytes of a file; `None` where there are fewer.
-    pub(crate) fn read(file: &dyn Stored, size: u64) -> Result<Option<Self>, Absent> {
+    /// Of the first `size` bytes of a file; `None` where there are fewer. Stops when nobody waits for it
+    /// any more.
+    pub(crate) fn read(
+        file: &dyn Stored,
+        size: u64,
+        cancel: &Cancel,
+    ) -> Result<Option<Self>, Absent> {
         let mut hasher = XxHash3_128::new();
         let mut chunk = vec![0; CHUNK];
         let mut at = 0;
         while at < size {
+            if cancel.is_cancelled() {
+                return Err(Absent::Exhausted);
+            }
             let most = usize::try_from(size - at).map_or(CHUNK, |left| left.min(CHUNK));
             match file.read_at(at, &mut chunk[..most]) {
                 Ok(0) => return Ok(None),
@@ -89,11 +98,12 @@ impl Digests {
         file: &dyn Stored,
         identity: &Identity,
         is_settled: bool,
+        cancel: &Cancel,
     ) -> Result<Option<Digest>, Absent> {
         if let Some(known) = self.get(identity).filter(|_| is_settled) {
             return Ok(Some(known));
         }
-        let digest = Digest::read(file, identity.size)?;
+        let digest = Digest::read(file, identity.size, cancel)?;
         let digest = digest.filter(|_| file.identity() == Ok(*identity));
         if let Some(digest) = digest.filter(|_| is_settled) {
             self.put(*identity, digest);
@@ -134,8 +144,11 @@ mod tests {
             let content: Vec<u8> = (0..len).map(|at| (at % 251) as u8).collect();
             store.write("file", content.clone());
             let Ok(Opened::File(file, identity)) = store.open(b"file") else { panic!("a file") };
-            assert_eq!(Digest::read(&*file, identity.size), Ok(Some(Digest::of(&content))));
-            assert_eq!(Digest::read(&*file, identity.size + 1), Ok(None));
+            assert_eq!(
+                Digest::read(&*file, identity.size, &Cancel::default()),
+                Ok(Some(Digest::of(&content)))
+            );
+            assert_eq!(Digest::read(&*file, identity.size + 1, &Cancel::default()), Ok(None));
         }
     }
 

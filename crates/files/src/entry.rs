@@ -99,7 +99,7 @@ impl Entry {
         mounts: &Mounts,
         key: &[u8],
         known: Option<Arc<Self>>,
-        effort: Effort,
+        effort: Effort<'_>,
     ) -> Option<Arc<Self>> {
         let Some((mount, place)) = mounts.place(key) else {
             let what = What::Absent(Absent::Unmounted);
@@ -121,7 +121,7 @@ impl Entry {
 
     /// The same with all the effort that it takes.
     pub(crate) fn look_up_whole(mounts: &Mounts, key: &[u8]) -> Arc<Self> {
-        let found = Self::look_up(mounts, key, None, Effort::Reading);
+        let found = Self::look_up(mounts, key, None, Effort::Reading(&Cancel::default()));
         found.expect("nothing takes more effort")
     }
 

@@ -10,8 +10,8 @@ use sockeye_proto::{Abandoned, Message, Ticket, Time};
 
 use crate::asked::Asked;
 use crate::entry::{Entry, What};
-use crate::in_flight::Outcome as Found;
-use crate::listing::{Exchange, Outcome, Sending};
+use crate::in_flight::Outcome;
+use crate::listing::{self, Exchange, Sending};
 use crate::site::{ALLOW, Awaited, Progress, Site};
 use crate::stage::Stage;
 
@@ -63,6 +63,7 @@ impl Files {
                 reply.later()
             }
             Progress::Listing(reply) => {
+                self.site.listed(reply.now());
                 let (answer, exchange) = Exchange::begin(self.site.mounts(), keep(), reply);
                 exchange.into_iter().for_each(|exchange| self.wait(Pending::Listing(exchange)));
                 answer
@@ -80,10 +81,11 @@ impl Files {
         let Waiting { awaited, since, request } = waiting;
         let view = request.view();
         let asked = Asked::of(&view);
-        let progress = match body.map(Message::downcast::<Found>) {
-            Ok(Ok(found)) => match *found {
-                Some(found) => self.site.take(&awaited, &found, since, asked, reply),
-                None => self.site.refused(&awaited, asked, reply),
+        let progress = match body.map(Message::downcast::<Outcome>) {
+            Ok(Ok(outcome)) => match *outcome {
+                Outcome::Found(found) => self.site.take(&awaited, &found, since, asked, reply),
+                Outcome::Unread => self.site.read(&awaited, asked, reply),
+                Outcome::Refused => self.site.refused(&awaited, asked, reply),
             },
             Ok(Err(_)) | Err(Abandoned) => {
                 return self.site.fail(&awaited, asked, reply);
@@ -101,11 +103,11 @@ impl Files {
     ) -> Answer {
         self.site.listed(reply.now());
         match exchange.on_made(body, reply) {
-            Outcome::Answered(answer, sending) => {
+            listing::Outcome::Answered(answer, sending) => {
                 sending.into_iter().for_each(|sending| self.wait(Pending::Sending(sending)));
                 answer
             }
-            Outcome::Absent(mount, absent, request, reply) => {
+            listing::Outcome::Absent(mount, absent, request, reply) => {
                 let entry = Arc::new(Entry { mount: Some(mount), what: What::Absent(absent) });
                 let since = reply.now();
                 // No look-up brought it, and none comes after it but that of a page.

@@ -26,8 +26,15 @@ pub(crate) struct Found {
     pub(crate) started: Time,
 }
 
-/// What a promise brings. Nothing was found where the job was refused.
-pub(crate) type Outcome = Option<Found>;
+/// What a promise brings.
+#[derive(Clone, Debug)]
+pub(crate) enum Outcome {
+    Found(Found),
+    /// More has to be read than the job was allowed to.
+    Unread,
+    /// The job was refused.
+    Refused,
+}
 
 /// One result on its way.
 #[derive(Debug)]
@@ -49,7 +56,8 @@ impl Pending {
 
     /// Tells everybody who waits, outside of the lock: each of these wakes a shard.
     fn end(&self, outcome: &Outcome) {
-        for promise in mem::take(&mut *self.lock()).into_iter().flatten() {
+        let waiting = mem::take(&mut *self.lock());
+        for promise in waiting.into_iter().flatten() {
             promise.keep(Box::new(outcome.clone()));
         }
     }
@@ -64,7 +72,12 @@ pub(crate) struct Completer {
 impl Completer {
     /// Tells everybody what was found.
     pub(crate) fn complete(self, entry: Arc<Entry>) {
-        self.pending.end(&Some(Found { entry, started: self.pending.started }));
+        self.pending.end(&Outcome::Found(Found { entry, started: self.pending.started }));
+    }
+
+    /// Tells everybody that more has to be read.
+    pub(crate) fn is_unread(self) {
+        self.pending.end(&Outcome::Unread);
     }
 
     /// How the job learns that nobody waits any more.
@@ -80,7 +93,7 @@ impl Drop for Completer {
             let waiting = mem::take(&mut *self.pending.lock());
             drop(waiting);
         } else {
-            self.pending.end(&None);
+            self.pending.end(&Outcome::Refused);
         }
     }
 }

@@ -2,6 +2,7 @@
 //! Runs off the loop and may block.
 
 use bytes::Bytes;
+use sockeye_proto::Cancel;
 
 use crate::coding::Renewed;
 use crate::digest::Digest;
@@ -31,12 +32,12 @@ pub(crate) enum Found {
 }
 
 /// How much a look-up may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Effort {
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Effort<'a> {
     /// A few system calls, and reading what is kept in memory.
     Calls,
-    /// Reading whole files.
-    Reading,
+    /// Reading whole files, as long as somebody waits for it.
+    Reading(&'a Cancel),
 }
 
 /// One look-up in one folder.
@@ -44,7 +45,7 @@ pub(crate) struct LookUp<'a> {
     pub(crate) folder: &'a Folder,
     /// What an earlier one found.
     pub(crate) known: Option<&'a FileEntry>,
-    pub(crate) effort: Effort,
+    pub(crate) effort: Effort<'a>,
 }
 
 impl LookUp<'_> {
@@ -157,7 +158,9 @@ impl LookUp<'_> {
                 let digest = match (known, self.effort) {
                     (Some(known), _) => Some(known),
                     (None, Effort::Calls) => return Ok(Loaded::Found(Found::Unread)),
-                    (None, Effort::Reading) => digests.of(&*file, &identity, is_settled)?,
+                    (None, Effort::Reading(cancel)) => {
+                        digests.of(&*file, &identity, is_settled, cancel)?
+                    }
                 };
                 let Some(digest) = digest else { continue };
                 (Held::Open(file), Some(digest))

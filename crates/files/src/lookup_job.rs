@@ -1,13 +1,13 @@
 //! A look-up as a job off the loop.
 //!
-//! Most look-ups are a few system calls and have threads of their own. One that finds that it has
-//! to read a whole file, for its ETag or to compare it with its compressed forms, begins anew as a
-//! long job.
+//! Most look-ups are a few system calls and have threads of their own. One that finds that it has to
+//! read a whole file, for its ETag or to compare it with its compressed forms, says so: each client
+//! that waits for it has that done by a long job of its own, so that none waits in another one's line.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use sockeye_proto::{Client, Job, JobKind, Place, Spawn};
+use sockeye_proto::{Client, Job, JobKind, Place};
 
 use crate::entry::Entry;
 use crate::in_flight::Completer;
@@ -20,31 +20,26 @@ pub(crate) struct LookupJob {
     pub(crate) key: Box<[u8]>,
     /// What an earlier look-up found.
     pub(crate) known: Option<Arc<Entry>>,
-    pub(crate) client: Client,
+    /// What it is: a look-up, or one that may read whole files.
+    pub(crate) kind: JobKind,
     pub(crate) completer: Completer,
-    pub(crate) spawner: Arc<dyn Spawn>,
 }
 
 impl LookupJob {
-    /// The job that looks and tells who waits. Refused, it says that, too.
-    pub(crate) fn job(self) -> Job {
-        self.of_kind(JobKind::Lookup, Effort::Calls)
-    }
-
-    fn of_kind(self, kind: JobKind, effort: Effort) -> Job {
-        let (client, cancel) = (self.client, self.completer.cancel());
+    /// The job of `client` that looks and tells who waits. Refused, it says that, too.
+    pub(crate) fn job(self, client: Client) -> Job {
+        let (kind, cancel) = (self.kind, self.completer.cancel());
         let place = place(&self.mounts, &self.key);
-        Job::new(kind, client, move || self.run(effort)).at(place).unless(cancel)
+        Job::new(kind, client, move || self.run()).at(place).unless(cancel)
     }
 
-    fn run(self, effort: Effort) {
-        match Entry::look_up(&self.mounts, &self.key, self.known.clone(), effort) {
-            Some(entry) => self.completer.complete(entry),
-            None => {
-                let spawner = Arc::clone(&self.spawner);
-                // Refused, it is dropped, and tells so.
-                drop(spawner.spawn(self.of_kind(JobKind::Hash, Effort::Reading)));
-            }
+    fn run(self) {
+        let Self { mounts, key, known, kind, completer } = self;
+        let cancel = completer.cancel();
+        let effort = if kind == JobKind::Hash { Effort::Reading(&cancel) } else { Effort::Calls };
+        match Entry::look_up(&mounts, &key, known, effort) {
+            Some(entry) => completer.complete(entry),
+            None => completer.is_unread(),
         }
     }
 }

@@ -42,7 +42,7 @@ pub(crate) fn send(
 ) -> Answer {
     let is_plain = asked.is_plain() && manner.cors.is_same_for_all();
     if !is_plain {
-        return send_as(form, &form.file.head, file, manner, asked, reply);
+        return send_as(form, |form| Cow::Borrowed(&form.head), file, manner, asked, reply);
     }
     match charge(form, manner, asked, &reply) {
         Charged::Yes(permit) => {
@@ -59,17 +59,18 @@ pub(crate) fn send(
     }
 }
 
-/// As [`send`], where `head` speaks of the form.
+/// As [`send`], with what `head` makes of the head of the form that is sent.
 pub(crate) fn send_as(
     form: &Form<'_>,
-    head: &Head,
+    head: fn(&FileEntry) -> Cow<'_, Head>,
     file: &FileEntry,
     manner: Manner<'_>,
     asked: Asked<'_>,
     mut reply: Reply<'_, '_>,
 ) -> Answer {
     let Manner { cors, boundary, .. } = manner;
-    let brief = || cors.grant(&head.not_modified, asked.origin());
+    let said = head(form.file);
+    let brief = || cors.grant(&said.not_modified, asked.origin());
     match asked.judge(form.file.tag.as_bytes(), form.file.modified) {
         Verdict::Send => {}
         Verdict::NotModified => {
@@ -89,11 +90,12 @@ pub(crate) fn send_as(
     }
     let permit = match charge(form, manner, asked, &reply) {
         Charged::Yes(permit) => permit,
-        // What `head` says besides is said of the file as well.
-        Charged::SendPlain => return send(&Form::kept(file), file, manner, asked, reply),
+        Charged::SendPlain => {
+            return send_as(&Form::kept(file), head, file, manner, asked, reply);
+        }
         Charged::No => return busy(manner, reply),
     };
-    let fields = cors.grant(&head.fields, asked.origin());
+    let fields = cors.grant(&said.fields, asked.origin());
     if let Ranges::Many(parts) = ranges {
         return multipart::send(form, &parts, &fields, boundary, permit, reply);
     }

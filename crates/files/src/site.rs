@@ -2,19 +2,21 @@
 
 mod jobs;
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use sockeye_proto::http1::{Answer, Body, Fields, Reply, Request, Status};
-use sockeye_proto::{Time, Timed};
+use sockeye_proto::{JobKind, Time, Timed};
 
 use crate::asked::Asked;
 use crate::budgets::{BudgetLimits, Budgets};
 use crate::cache::{Cache, CacheLimits, FRESH};
 use crate::coding::{Choice, Form};
 use crate::cors::Cors;
+use crate::device::mark_loop;
 use crate::entry::{Entry, FileEntry, Slash, What};
 use crate::handler::Files;
 use crate::in_flight::InFlight;
@@ -26,7 +28,7 @@ use crate::send::{self, Charged, Manner};
 use crate::stage::{self, Stage};
 use crate::store::Absent;
 pub(crate) use jobs::Awaited;
-use jobs::{Looked, Packing};
+use jobs::Packing;
 
 /// Where no folder answers, no other site's script may read the answer.
 static NOBODY: Cors = Cors::nobody();
@@ -76,6 +78,7 @@ enum Step<'r, 't> {
 
 impl Site {
     pub(crate) fn new(mounts: Mounts, limits: CacheLimits) -> Self {
+        mark_loop();
         let fields = |name, value: &[u8]| {
             Fields::new().with(name, value).expect("a constant that is a valid field")
         };
@@ -149,15 +152,7 @@ impl Site {
     ) -> Progress<'r, 't> {
         let step = match self.cached(key, stage, asked, reply) {
             Ok(step) => step,
-            Err(reply) => match self.look_up(key, asked, reply) {
-                Looked::Found(entry, reply) => self.step(&entry, stage, asked, reply),
-                Looked::Waiting { ticket, waiter, joined, reply } => {
-                    let (key, packing, _waiter) = (key.into(), None, waiter);
-                    let awaited = Awaited { ticket, key, stage, packing, joined, _waiter };
-                    return Progress::Waiting(awaited, reply);
-                }
-                Looked::Full(reply) => Step::Answered(self.too_busy(reply)),
-            },
+            Err(reply) => return self.look_up(key, stage, JobKind::Lookup, asked, reply),
         };
         self.follow(key, step, asked)
     }
@@ -201,7 +196,7 @@ impl Site {
     fn is_listed(&self, entry: &Entry, asked: Asked<'_>) -> bool {
         match &entry.what {
             What::Listing => true,
-            What::File(_) if asked.query().is_some() => {
+            What::File(_) | What::Redirect(Slash::Drop) if asked.query().is_some() => {
                 let mut scratch = Vec::new();
                 Wanted::parse(asked.path(), &mut scratch)
                     .is_ok_and(|wanted| self.is_listing(wanted, asked))
@@ -302,8 +297,8 @@ impl Site {
         match stage {
             Stage::Asked => send::send(form, file, manner, asked, reply),
             Stage::Fallback { .. } => {
-                let head = stage::fallback_head(form.file);
-                send::send_as(form, &head, file, manner, asked, reply)
+                let head = |form: &FileEntry| Cow::Owned(stage::fallback_head(form));
+                send::send_as(form, head, file, manner, asked, reply)
             }
             Stage::ErrorPage { .. } => {
                 let plain = Form::kept(file);

@@ -9,7 +9,7 @@ use sockeye_proto::{Cancel, Time};
 
 use super::coded::Coded;
 use super::content::Content;
-use super::forms::{Compressed, Forms, Outcome};
+use super::forms::{Compressed, Forms, Key, Outcome};
 use super::pack::{longest, pack};
 use super::sibling::Siblings;
 use super::verdicts::Verdicts;
@@ -26,7 +26,9 @@ pub(crate) struct Coder {
     siblings: bool,
     made: [bool; Coding::ALL.len()],
     verdicts: Verdicts,
-    forms: Forms,
+    forms: Arc<Forms>,
+    /// What the folder is called there.
+    folder: u32,
 }
 
 /// A file whose siblings were looked for again.
@@ -45,23 +47,26 @@ impl Coder {
             siblings: codings.siblings,
             made: Coding::ALL.map(|coding| codings.made.contains(&coding)),
             verdicts: Verdicts::new(Arc::clone(&budgets.working)),
-            forms: Forms::new(Arc::clone(budgets)),
+            forms: Arc::clone(&budgets.forms),
+            folder: budgets.forms.add_folder(),
         }
     }
 
     /// Finds out in which codings a file can be sent. Blocks. Returns whether `effort` was enough.
     #[must_use]
-    pub(crate) fn equip(&self, folder: &Folder, file: &mut FileEntry, effort: Effort) -> bool {
+    pub(crate) fn equip(&self, folder: &Folder, file: &mut FileEntry, effort: Effort<'_>) -> bool {
         let Some(siblings) = self.find(folder, file, None, effort) else { return false };
-        let packs =
-            self.forms.takes(file.size()) && file.content_type().is_some_and(mime::gets_smaller);
+        // What still changes and isn't in memory would be another file before it is compressed.
+        let packs = (file.settled || matches!(file.held, Held::Memory(_)))
+            && self.forms.takes(file.size())
+            && file.content_type().is_some_and(mime::gets_smaller);
         let made = self.made.map(|made| made && packs);
         file.set_coded(Coded::new(siblings, made));
         true
     }
 
     /// Looks for the siblings of a file again. Blocks.
-    pub(crate) fn renew(&self, folder: &Folder, file: &FileEntry, effort: Effort) -> Renewed {
+    pub(crate) fn renew(&self, folder: &Folder, file: &FileEntry, effort: Effort<'_>) -> Renewed {
         let known = file.siblings();
         let Some(siblings) = self.find(folder, file, known, effort) else {
             return Renewed::Unread;
@@ -83,7 +88,7 @@ impl Coder {
         folder: &Folder,
         file: &FileEntry,
         known: Option<&Siblings>,
-        effort: Effort,
+        effort: Effort<'_>,
     ) -> Option<Siblings> {
         if self.siblings {
             Siblings::find(folder, &self.verdicts, file, known, effort)
@@ -94,7 +99,11 @@ impl Coder {
 
     /// Whether a form of a file may be made at `now`: not where it was made too often lately.
     pub(crate) fn may_make(&self, file: &FileEntry, coding: Coding, now: Time) -> bool {
-        self.forms.may_make(&file.tag, coding, now)
+        self.forms.may_make(self.key(file, coding), now)
+    }
+
+    fn key(&self, file: &FileEntry, coding: Coding) -> Key {
+        Key { folder: self.folder, tag: file.tag.as_str().into(), coding }
     }
 
     /// The same file, with this coding, or the knowledge that there is no use in it, or as it is
@@ -109,7 +118,7 @@ impl Coder {
         cancel: Cancel,
     ) -> FileEntry {
         let Ok(len) = usize::try_from(file.size()) else { return file.clone() };
-        let outcome = self.forms.get(&file.tag, coding, longest(len) as u64, now, || {
+        let outcome = self.forms.get(self.key(file, coding), longest(len) as u64, now, || {
             let content = Content::of(file.held()).unless(cancel);
             let packing = || pack(coding, content, len);
             // What makes a compressor panic doesn't get smaller.

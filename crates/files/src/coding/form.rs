@@ -109,11 +109,8 @@ impl FileEntry {
 
     /// Whether this is the file of `before`, beside the same siblings.
     pub(crate) fn goes_on_from(&self, before: &Self) -> bool {
-        let same = match (self.siblings(), before.siblings()) {
-            (Some(siblings), Some(before)) => siblings.are(before),
-            (None, None) => true,
-            _ => false,
-        };
+        let none = &Siblings::default();
+        let same = self.siblings().unwrap_or(none).are(before.siblings().unwrap_or(none));
         same && self.tag == before.tag && self.head == before.head
     }
 

@@ -1,9 +1,9 @@
 //! Compressed forms that were made as they were asked for: each made once, shared by all who ask for
 //! it, and counted for as long as anybody holds it.
 //!
-//! - A form is found by the ETag of the content that it was made of, so it outlives a look-up, a
-//!   `touch` and a deployment that changes nothing.
-//! - All forms together are within a budget. When it is spent, forms that nobody is being sent are
+//! - A form is found by its folder and the ETag of the content that it was made of, so it outlives a
+//!   look-up, a `touch` and a deployment that changes nothing.
+//! - The forms of all folders together are within a budget. When it is spent, forms that nobody is being sent are
 //!   dropped, the least used first; where that isn't enough, the file is sent uncompressed.
 //! - A form that is dropped again and again is not made any more for a while: more is asked for than
 //!   fits, and compressing it anew for each request costs more than it saves.
@@ -20,7 +20,6 @@ use sockeye_proto::{Budget, Permit, Time};
 
 use super::Coding;
 use super::recent::Recent;
-use crate::budgets::Budgets;
 
 /// Smaller files are sent as they are: they fit a packet or two with their head, compressed or not.
 pub(crate) const SHORTEST: u64 = 1024;
@@ -79,12 +78,15 @@ pub(crate) enum Outcome {
 
 #[derive(Debug)]
 pub(crate) struct Forms {
-    budgets: Arc<Budgets>,
+    compressed: Arc<Budget>,
+    working: Arc<Budget>,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 struct State {
+    /// How many folders there are.
+    folders: u32,
     forms: HashMap<Key, Arc<Compressed>>,
     /// The same keys, in the order in which they are looked at for being dropped.
     order: VecDeque<Key>,
@@ -102,31 +104,41 @@ struct Lately {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Key {
-    tag: Box<str>,
-    coding: Coding,
+pub(crate) struct Key {
+    /// Without a digest, files of two folders may have one tag.
+    pub(crate) folder: u32,
+    pub(crate) tag: Box<str>,
+    pub(crate) coding: Coding,
 }
 
 impl Forms {
-    pub(crate) fn new(budgets: Arc<Budgets>) -> Self {
+    pub(crate) fn new(compressed: &Arc<Budget>, working: &Arc<Budget>) -> Self {
         let state = State {
+            folders: 0,
             forms: HashMap::new(),
             order: VecDeque::new(),
             futile: Recent::new(REMEMBERED),
             lately: Recent::new(REMEMBERED),
             under_way: HashMap::new(),
         };
-        Self { budgets, state: Mutex::new(state) }
+        let (compressed, working) = (Arc::clone(compressed), Arc::clone(working));
+        Self { compressed, working, state: Mutex::new(state) }
+    }
+
+    /// What another folder is called here.
+    pub(crate) fn add_folder(&self) -> u32 {
+        let mut state = self.lock();
+        state.folders += 1;
+        state.folders
     }
 
     /// Whether files of this length are compressed at all: those whose form is sure to fit.
     pub(crate) fn takes(&self, len: u64) -> bool {
-        (SHORTEST..=LONGEST).contains(&len) && len <= self.budgets.compressed.total() / 4
+        (SHORTEST..=LONGEST).contains(&len) && len <= self.compressed.total() / 4
     }
 
     /// Whether the form may be made at `now`; otherwise it was made too often lately.
-    pub(crate) fn may_make(&self, tag: &str, coding: Coding, now: Time) -> bool {
-        let key = Key { tag: tag.into(), coding };
+    pub(crate) fn may_make(&self, key: Key, now: Time) -> bool {
         let mut state = self.lock();
         if state.forms.contains_key(&key) || state.under_way.contains_key(&key) {
             return true;
@@ -134,7 +146,7 @@ impl Forms {
         state.lately(&key, now).times < MOST_OFTEN
     }
 
-    /// The form of the content of this ETag: the one that there is, or the one that `make` makes
+    /// The form of a content: the one that there is, or the one that `make` makes
     /// (`None`: it doesn't pay), at most `most` bytes long, for a request that came at `now`. Blocks.
     ///
     /// # Errors
@@ -142,13 +154,11 @@ impl Forms {
     /// Those of `make`. Nothing is kept then.
     pub(crate) fn get(
         &self,
-        tag: &str,
-        coding: Coding,
+        key: Key,
         most: u64,
         now: Time,
         make: impl FnOnce() -> io::Result<Option<Vec<u8>>>,
     ) -> io::Result<Outcome> {
-        let key = Key { tag: tag.into(), coding };
         let place = {
             let mut state = self.lock();
             if let Some(form) = state.forms.get(&key) {
@@ -173,11 +183,12 @@ impl Forms {
     /// Takes `amount` of the budget, dropping forms that nobody is being sent for it.
     fn reserve(&self, amount: u64) -> Option<Permit> {
         loop {
-            if let Some(permit) = self.budgets.compressed.hold(amount) {
+            if let Some(permit) = self.compressed.hold(amount) {
                 return Some(permit);
             }
             // Dropped outside of the lock.
-            drop(self.lock().drop_one()?);
+            let dropped = self.lock().drop_one()?;
+            drop(dropped);
         }
     }
 
@@ -199,11 +210,16 @@ impl State {
             let key = self.order.pop_front()?;
             let Some(form) = self.forms.remove(&key) else { continue };
             let was_used = form.used.swap(false, Ordering::Relaxed);
-            // From here on nobody can get at it by the entries that know it.
-            let form = match Arc::try_unwrap(form) {
-                Ok(form) if !was_used && form.content.is_unique() => return Some(form),
-                Ok(form) => Arc::new(form),
-                Err(form) => form,
+            let form = if was_used || !form.content.is_unique() {
+                form
+            } else {
+                // From here on nobody can get at it by the entries that know it.
+                match Arc::try_unwrap(form) {
+                    Ok(form) if form.content.is_unique() => return Some(form),
+                    // Somebody got at it since: the entries find it again when it is made anew.
+                    Ok(form) => Arc::new(form),
+                    Err(form) => form,
+                }
             };
             self.forms.insert(key.clone(), form);
             self.order.push_back(key);
@@ -226,7 +242,7 @@ impl Maker<'_> {
         make: impl FnOnce() -> io::Result<Option<Vec<u8>>>,
     ) -> io::Result<Outcome> {
         let working = working_memory(self.key.coding, most);
-        let Some(_working) = self.forms.budgets.working.hold(working) else {
+        let Some(_working) = self.forms.working.hold(working) else {
             return Ok(Outcome::Refused);
         };
         let Some(mut permit) = self.forms.reserve(most + OVERHEAD) else {

@@ -29,7 +29,7 @@ pub(crate) use accept::{AcceptEncoding, Accepted};
 pub(crate) use coded::{Choice, Coded};
 pub(crate) use coder::{Coder, Renewed};
 pub(crate) use form::Form;
-pub(crate) use forms::Compressed;
+pub(crate) use forms::{Compressed, Forms};
 pub use options::Codings;
 #[cfg(test)]
 pub(crate) use pack::packed;

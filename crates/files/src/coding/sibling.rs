@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use sockeye_proto::Cancel;
+
 use super::Coding;
 use super::verdicts::{Side, Verdicts};
 use crate::digest::Digest;
@@ -52,7 +54,7 @@ impl Siblings {
         verdicts: &Verdicts,
         file: &FileEntry,
         known: Option<&Self>,
-        effort: Effort,
+        effort: Effort<'_>,
     ) -> Option<Self> {
         let mut siblings = Self::default();
         // A file that is packed has none.
@@ -75,10 +77,15 @@ impl Siblings {
                 None => {
                     let settled = identity.is_settled(now);
                     let found = Found { name: &name, coding, opened, identity, settled };
-                    if effort == Effort::Calls && found.has_to_be_read(folder, verdicts, file) {
-                        return None;
-                    }
-                    found.check(folder, verdicts, file).map(Arc::new)
+                    let none = Cancel::default();
+                    let cancel = match effort {
+                        Effort::Calls if found.has_to_be_read(folder, verdicts, file) => {
+                            return None;
+                        }
+                        Effort::Calls => &none,
+                        Effort::Reading(cancel) => cancel,
+                    };
+                    found.check(folder, verdicts, file, cancel).map(Arc::new)
                 }
             };
         }
@@ -112,7 +119,13 @@ impl Found<'_> {
     }
 
     /// The file in this coding, if that is what was found.
-    fn check(self, folder: &Folder, verdicts: &Verdicts, file: &FileEntry) -> Option<FileEntry> {
+    fn check(
+        self,
+        folder: &Folder,
+        verdicts: &Verdicts,
+        file: &FileEntry,
+        cancel: &Cancel,
+    ) -> Option<FileEntry> {
         let Self { name, coding, opened, identity, settled } = self;
         let verdict = verdicts.known(coding, file.identity(), &identity);
         // One that is no smaller is of no use to anybody.
@@ -126,7 +139,7 @@ impl Found<'_> {
             Held::Memory(content.filter(|_| opened.identity() == Ok(identity))?)
         };
         let sibling = Side { name, held: &held, identity: &identity, settled };
-        let fits = verdict == Some(true) || verdicts.judge(coding, file.side(), sibling);
+        let fits = verdict == Some(true) || verdicts.judge(coding, file.side(), sibling, cancel);
         if !fits {
             return None;
         }
@@ -135,7 +148,9 @@ impl Found<'_> {
             _ if !hashed => None,
             Held::Memory(content) => Some(Digest::of(content)),
             Held::Compressed(_) => None,
-            Held::Open(opened) => Some(folder.digests.of(&**opened, &identity, settled).ok()??),
+            Held::Open(opened) => {
+                Some(folder.digests.of(&**opened, &identity, settled, cancel).ok()??)
+            }
         };
         let tag = tag_of(digest, &identity, settled);
         Some(file.coded(coding, &tag, identity, settled, held))

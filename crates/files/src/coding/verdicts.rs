@@ -10,7 +10,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sockeye_proto::Budget;
+use sockeye_proto::{Budget, Cancel};
 use tracing::warn;
 
 use super::Coding;
@@ -99,10 +99,17 @@ impl Verdicts {
     ///
     /// A sibling that may not is warned of, once. One that can't be read now, or changes while it
     /// is read, is passed over without a word, and judged again at the next look-up; so is one for
-    /// which there is no memory now.
-    pub(crate) fn judge(&self, coding: Coding, file: Side<'_>, sibling: Side<'_>) -> bool {
+    /// which there is no memory now, and one for which nobody waits any more.
+    pub(crate) fn judge(
+        &self,
+        coding: Coding,
+        file: Side<'_>,
+        sibling: Side<'_>,
+        cancel: &Cancel,
+    ) -> bool {
         let Some(_working) = hold_for_comparing(&self.working) else { return false };
-        let (packed, original) = (Content::of(sibling.held), Content::of(file.held));
+        let original = Content::of(file.held).unless(cancel.clone());
+        let packed = Content::of(sibling.held).unless(cancel.clone());
         // What makes a decoder panic is as good as what it refuses: the file is sent all the same.
         let likeness =
             catch_unwind(AssertUnwindSafe(|| compare(coding, packed, original, COMPARED)))

@@ -39,7 +39,7 @@ struct Parcels {
     /// Who is charged for the jobs.
     client: Client,
     /// For the open files.
-    _open_files: Option<Permit>,
+    open_files: Option<Permit>,
     next: Next,
     /// Files that were written and may not have been sent.
     open: Vec<Weak<dyn FileSource>>,
@@ -69,7 +69,7 @@ impl Sending {
         (client, open_files): (Client, Option<Permit>),
     ) -> Self {
         let (next, open) = (Next::Waits(packing), Vec::with_capacity(OPEN_FILES));
-        let parcels = Parcels { store, place, client, _open_files: open_files, next, open };
+        let parcels = Parcels { store, place, client, open_files, next, open };
         Self(State::Archive(Box::new(parcels)))
     }
 
@@ -161,10 +161,16 @@ impl Parcels {
                 return (stream.abort(), None);
             }
         };
-        stream.write_shared(Bytes::from(batch.bytes));
+        // The last file may be sent long after this is gone: it keeps the permit then.
+        let permit = self.open_files.take_if(|_| batch.last);
         if let Some(file) = batch.file {
+            stream.write_shared(Bytes::from(batch.bytes));
+            permit.into_iter().for_each(|permit| stream.hold(permit));
             self.open.push(Arc::downgrade(&file.source));
             stream.write_file(file);
+        } else {
+            permit.into_iter().for_each(|permit| stream.hold(permit));
+            stream.write_shared(Bytes::from(batch.bytes));
         }
         if batch.last {
             return (stream.end(), None);

@@ -20,12 +20,14 @@ pub(crate) struct Awaited {
     pub(crate) ticket: Ticket,
     pub(crate) key: Box<[u8]>,
     pub(crate) stage: Stage,
-    /// The name of the job that packs the file, where that is what is waited for.
-    pub(super) packing: Option<Box<[u8]>>,
+    /// What is waited for.
+    kind: JobKind,
+    /// What the job is called among those that are in flight.
+    name: Box<[u8]>,
     /// Another request's job was joined.
-    pub(super) joined: bool,
+    joined: bool,
     /// Without it, the job is cancelled.
-    pub(super) _waiter: Waiter,
+    _waiter: Waiter,
 }
 
 /// A file that is to be packed.
@@ -33,13 +35,6 @@ pub(super) struct Packing {
     pub(super) entry: Arc<Entry>,
     pub(super) stage: Stage,
     pub(super) coding: Coding,
-}
-
-/// What is known under a name now, or will be.
-pub(super) enum Looked<'r, 't> {
-    Found(Arc<Entry>, Reply<'r, 't>),
-    Waiting { ticket: Ticket, waiter: Waiter, joined: bool, reply: Reply<'r, 't> },
-    Full(Reply<'r, 't>),
 }
 
 impl Site {
@@ -59,22 +54,21 @@ impl Site {
         let (Some(folder), What::File(file)) = (folder, &entry.what) else {
             return Progress::Answered(self.finish(&entry, stage, asked, reply));
         };
+        let (now, client) = (reply.now(), reply.client(asked.request()));
+        let name = name(key, &[coding.name(), &file.tag, &client.to_string()]);
+        let is_pending = self.inner.in_flight.borrow().is_pending(&name);
+        if !is_pending && !folder.coder.may_make(file, coding, now) {
+            return Progress::Answered(self.finish(&entry, stage, asked, reply));
+        }
         // Nothing is packed for who only wants to know what would come.
         if asked.is_head() {
             return Progress::Answered(self.head_of_unmade(&entry, stage, coding, asked, reply));
         }
-        let now = reply.now();
-        // No name holds a NUL: this is no look-up's.
-        let name = [key, b"\0", coding.name().as_bytes(), file.tag.as_bytes()].concat();
-        let mut in_flight = self.inner.in_flight.borrow_mut();
-        if !in_flight.is_pending(&name) && !folder.coder.may_make(file, coding, now) {
-            return Progress::Answered(self.finish(&entry, stage, asked, reply));
-        }
-        let (ticket, waiter, joined) = match in_flight.join(&name, now, || reply.promise()) {
+        let join = self.inner.in_flight.borrow_mut().join(&name, now, || reply.promise());
+        let (ticket, _waiter, joined) = match join {
             Join::Joined(ticket, waiter) => (ticket, waiter, true),
             Join::Started(ticket, waiter, completer) => {
                 let (coder, cancel) = (Arc::clone(&folder.coder), completer.cancel());
-                let client = reply.client(asked.request());
                 let (known, stop) = (Arc::clone(&entry), cancel.clone());
                 let job = Job::new(JobKind::Compress, client, move || {
                     let packed = known.with_coding(&coder, coding, now, stop);
@@ -87,8 +81,8 @@ impl Site {
                 (ticket, waiter, false)
             }
         };
-        let (key, packing) = (key.into(), Some(name.into_boxed_slice()));
-        Progress::Waiting(Awaited { ticket, key, stage, packing, joined, _waiter: waiter }, reply)
+        let (key, kind) = (key.into(), JobKind::Compress);
+        Progress::Waiting(Awaited { ticket, key, stage, kind, name, joined, _waiter }, reply)
     }
 
     /// Answers HEAD for a file in a coding that it would have to be packed in first.
@@ -111,46 +105,65 @@ impl Site {
         }
     }
 
-    /// Waits for a look-up of `key`, beginning one where none is under way. Where too many are, what
+    /// Waits for a look-up of `key`, beginning one where none is under way: one that reads whole files
+    /// if `kind` is [`JobKind::Hash`]. Where too many are, what
     /// is known has to do, however old it is.
     pub(super) fn look_up<'r, 't>(
         &self,
         key: &[u8],
+        stage: Stage,
+        kind: JobKind,
         asked: Asked<'_>,
         reply: Reply<'r, 't>,
-    ) -> Looked<'r, 't> {
-        let now = reply.now();
-        let join = self.inner.in_flight.borrow_mut().join(key, now, || reply.promise());
-        let (ticket, waiter, completer) = match join {
-            Join::Joined(ticket, waiter) => {
-                return Looked::Waiting { ticket, waiter, joined: true, reply };
+    ) -> Progress<'r, 't> {
+        let (now, client) = (reply.now(), reply.client(asked.request()));
+        let name = match kind {
+            JobKind::Hash => name(key, &["read", &client.to_string()]),
+            _ => key.into(),
+        };
+        let join = self.inner.in_flight.borrow_mut().join(&name, now, || reply.promise());
+        let (ticket, _waiter, joined) = match join {
+            Join::Joined(ticket, waiter) => (ticket, waiter, true),
+            Join::Started(ticket, waiter, completer) => {
+                let known = self.known(key, now);
+                let job = LookupJob {
+                    mounts: self.inner.mounts.clone(),
+                    key: key.into(),
+                    known: known.clone(),
+                    kind,
+                    completer,
+                };
+                if reply.spawn(job.job(client)).is_err() {
+                    return self.answer_known(known, key, stage, asked, reply);
+                }
+                (ticket, waiter, false)
             }
-            Join::Started(ticket, waiter, completer) => (ticket, waiter, completer),
         };
-        let known = self.known(key, now);
-        let job = LookupJob {
-            mounts: self.inner.mounts.clone(),
-            key: key.into(),
-            known: known.clone(),
-            client: reply.client(asked.request()),
-            completer,
-            spawner: reply.spawner(),
-        };
-        match (reply.spawn(job.job()), known) {
-            (Ok(()), _) => Looked::Waiting { ticket, waiter, joined: false, reply },
-            (Err(_), Some(known)) => Looked::Found(known, reply),
-            (Err(_), None) => Looked::Full(reply),
+        let key = key.into();
+        Progress::Waiting(Awaited { ticket, key, stage, kind, name, joined, _waiter }, reply)
+    }
+
+    /// Answers with what is known, where nobody can look now.
+    fn answer_known<'r, 't>(
+        &self,
+        known: Option<Arc<Entry>>,
+        key: &[u8],
+        stage: Stage,
+        asked: Asked<'_>,
+        reply: Reply<'r, 't>,
+    ) -> Progress<'r, 't> {
+        match known {
+            Some(known) => self.respond(key, &known, stage, asked, reply),
+            None => {
+                let text = "Too many files are being looked for. Try again.";
+                let status = Status::SERVICE_UNAVAILABLE;
+                Progress::Answered(reply.error(status, &self.inner.retry, text))
+            }
         }
     }
 
-    pub(super) fn known(&self, key: &[u8], now: Time) -> Option<Arc<Entry>> {
+    fn known(&self, key: &[u8], now: Time) -> Option<Arc<Entry>> {
         self.inner.cache.borrow_mut().get(key, now).map(|slot| Arc::clone(&slot.entry))
-    }
-
-    /// Says that too many look-ups wait.
-    pub(super) fn too_busy(&self, reply: Reply<'_, '_>) -> Answer {
-        let text = "Too many files are being looked for. Try again.";
-        reply.error(Status::SERVICE_UNAVAILABLE, &self.inner.retry, text)
     }
 
     /// Takes what a job found, and answers with it, or looks again where the look-up was begun too
@@ -164,10 +177,10 @@ impl Site {
         asked: Asked<'_>,
         reply: Reply<'r, 't>,
     ) -> Progress<'r, 't> {
-        let Awaited { key, stage, packing, .. } = awaited;
+        let Awaited { key, stage, kind, .. } = awaited;
         let (now, entry) = (reply.now(), &found.entry);
         self.forget(awaited);
-        if packing.is_some() {
+        if *kind == JobKind::Compress {
             self.inner.cache.borrow_mut().put_coded(key, entry);
             // Packed or not: it is not packed a second time for this request.
             return Progress::Answered(self.finish(entry, *stage, asked, reply));
@@ -180,6 +193,17 @@ impl Site {
         }
     }
 
+    /// Has a file read whole that a look-up found, and could not do more with.
+    pub(crate) fn read<'r, 't>(
+        &self,
+        awaited: &Awaited,
+        asked: Asked<'_>,
+        reply: Reply<'r, 't>,
+    ) -> Progress<'r, 't> {
+        self.forget(awaited);
+        self.look_up(&awaited.key, awaited.stage, JobKind::Hash, asked, reply)
+    }
+
     /// Answers where the job was refused: with what is known, or not at all. One that joined another
     /// client's job tries for itself.
     pub(crate) fn refused<'r, 't>(
@@ -188,29 +212,39 @@ impl Site {
         asked: Asked<'_>,
         reply: Reply<'r, 't>,
     ) -> Progress<'r, 't> {
-        let Awaited { key, stage, packing, joined, .. } = awaited;
+        let Awaited { key, stage, kind, joined, .. } = awaited;
         self.forget(awaited);
-        if packing.is_none() && *joined {
-            return self.go(key, *stage, asked, reply);
+        let known = self.known(key, reply.now());
+        match (kind, known) {
+            (JobKind::Compress, Some(known)) => {
+                Progress::Answered(self.finish(&known, *stage, asked, reply))
+            }
+            (JobKind::Lookup, _) if *joined => self.go(key, *stage, asked, reply),
+            (_, known) => self.answer_known(known, key, *stage, asked, reply),
         }
-        Progress::Answered(match self.known(key, reply.now()) {
-            Some(entry) => self.finish(&entry, *stage, asked, reply),
-            None => self.too_busy(reply),
-        })
     }
 
     /// Answers for a job that panicked. Without a coding, a file is sent as it is.
     pub(crate) fn fail(&self, awaited: &Awaited, asked: Asked<'_>, reply: Reply<'_, '_>) -> Answer {
-        let Awaited { key, stage, packing, .. } = awaited;
+        let Awaited { key, stage, kind, .. } = awaited;
         self.forget(awaited);
-        match self.known(key, reply.now()).filter(|_| packing.is_some()) {
+        match self.known(key, reply.now()).filter(|_| *kind == JobKind::Compress) {
             Some(entry) => self.finish(&entry, *stage, asked, reply),
             None => reply.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), ""),
         }
     }
 
     fn forget(&self, awaited: &Awaited) {
-        let name = awaited.packing.as_ref().unwrap_or(&awaited.key);
-        self.inner.in_flight.borrow_mut().forget(name);
+        self.inner.in_flight.borrow_mut().forget(&awaited.name);
     }
+}
+
+/// What a job for `key` is called. No key holds a NUL: this is no look-up's name.
+fn name(key: &[u8], parts: &[&str]) -> Box<[u8]> {
+    let mut name = key.to_vec();
+    for part in parts {
+        name.push(0);
+        name.extend_from_slice(part.as_bytes());
+    }
+    name.into()
 }

@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use super::*;
-use crate::budgets::BudgetLimits;
+use crate::budgets::{BudgetLimits, Budgets};
 
 const TAG: &str = "\"tag\"";
 const LEN: u64 = 10_000;
@@ -15,7 +15,16 @@ const NOW: Time = Time::ZERO;
 /// Room for as many forms of [`LEN`] bytes.
 fn forms(room: u64) -> Forms {
     let limits = BudgetLimits { compressed: room * (LEN + OVERHEAD), ..BudgetLimits::default() };
-    Forms::new(Budgets::new(limits))
+    of(&Budgets::new(limits))
+}
+
+/// The forms of these budgets.
+fn of(budgets: &Budgets) -> Forms {
+    Forms::new(&budgets.compressed, &budgets.working)
+}
+
+fn key(tag: &str, coding: Coding) -> Key {
+    Key { folder: 1, tag: tag.into(), coding }
 }
 
 fn content(byte: u8) -> io::Result<Option<Vec<u8>>> {
@@ -23,7 +32,7 @@ fn content(byte: u8) -> io::Result<Option<Vec<u8>>> {
 }
 
 fn get(forms: &Forms, tag: &str, byte: u8) -> Outcome {
-    forms.get(tag, Coding::Zstd, LEN, NOW, || content(byte)).unwrap()
+    forms.get(key(tag, Coding::Zstd), LEN, NOW, || content(byte)).unwrap()
 }
 
 fn made(outcome: Outcome) -> Arc<Compressed> {
@@ -43,16 +52,17 @@ fn a_form_is_made_once_for_each_content_and_coding() {
     };
     for _ in 0..3 {
         for (tag, coding) in [(TAG, Coding::Zstd), (TAG, Coding::Gzip), ("\"b\"", Coding::Gzip)] {
-            assert_eq!(made(forms.get(tag, coding, LEN, NOW, make).unwrap()).bytes()[0], b'a');
+            assert_eq!(made(forms.get(key(tag, coding), LEN, NOW, make).unwrap()).bytes()[0], b'a');
         }
     }
     assert_eq!(count.get(), 3);
     // That it doesn't pay is known, too.
     for _ in 0..2 {
-        let outcome = forms.get("\"noise\"", Coding::Zstd, LEN, NOW, || Ok(None)).unwrap();
+        let outcome = forms.get(key("\"noise\"", Coding::Zstd), LEN, NOW, || Ok(None)).unwrap();
         assert!(matches!(outcome, Outcome::Futile));
     }
-    let outcome = forms.get("\"noise\"", Coding::Zstd, LEN, NOW, || panic!("it is known")).unwrap();
+    let outcome =
+        forms.get(key("\"noise\"", Coding::Zstd), LEN, NOW, || panic!("it is known")).unwrap();
     assert!(matches!(outcome, Outcome::Futile));
 }
 
@@ -60,14 +70,14 @@ fn a_form_is_made_once_for_each_content_and_coding() {
 fn what_went_wrong_is_tried_again_and_leaves_nothing_behind() {
     let forms = forms(8);
     let failed =
-        forms.get(TAG, Coding::Zstd, LEN, NOW, || Err(io::ErrorKind::UnexpectedEof.into()));
+        forms.get(key(TAG, Coding::Zstd), LEN, NOW, || Err(io::ErrorKind::UnexpectedEof.into()));
     assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     let panicked = catch_unwind(AssertUnwindSafe(|| {
-        forms.get(TAG, Coding::Zstd, LEN, NOW, || panic!("on purpose"))
+        forms.get(key(TAG, Coding::Zstd), LEN, NOW, || panic!("on purpose"))
     }));
     assert!(panicked.is_err());
     assert!(forms.lock().under_way.is_empty());
-    let Budgets { compressed, working, .. } = &*forms.budgets;
+    let Forms { compressed, working, .. } = &forms;
     assert_eq!((compressed.used(), working.used()), (0, 0));
     assert_eq!(made(get(&forms, TAG, b'a')).len(), LEN as usize);
     assert_eq!(working.used(), 0);
@@ -87,7 +97,7 @@ fn a_second_shard_waits_for_the_first() {
                     may_go_on.recv().unwrap();
                     content(b'1')
                 };
-                made(forms.get(TAG, Coding::Zstd, LEN, NOW, make).unwrap()).bytes()[0]
+                made(forms.get(key(TAG, Coding::Zstd), LEN, NOW, make).unwrap()).bytes()[0]
             }
         });
         hears_of_it.recv().unwrap();
@@ -104,7 +114,7 @@ fn forms_that_nobody_has_make_room_and_those_that_are_sent_are_shared_and_stay()
         (0..2).map(|tag| made(get(&forms, &tag.to_string(), b's')).content()).collect();
     for tag in 2..20 {
         assert!(matches!(get(&forms, &tag.to_string(), b'x'), Outcome::Made(_)), "{tag}");
-        assert!(forms.budgets.compressed.used() <= forms.budgets.compressed.total());
+        assert!(forms.compressed.used() <= forms.compressed.total());
     }
     // Those that are sent were not made anew.
     for tag in ["0", "1"] {
@@ -132,11 +142,12 @@ fn a_form_that_an_entry_knows_is_dropped_all_the_same_and_gone_then() {
 #[test]
 fn what_compressors_need_is_taken_before_they_begin() {
     let limits = BudgetLimits { working: 1 << 20, ..BudgetLimits::default() };
-    let forms = Forms::new(Budgets::new(limits));
-    let outcome = forms.get(TAG, Coding::Zstd, LEN, NOW, || panic!("there is no memory")).unwrap();
+    let forms = of(&Budgets::new(limits));
+    let outcome =
+        forms.get(key(TAG, Coding::Zstd), LEN, NOW, || panic!("there is no memory")).unwrap();
     assert!(matches!(outcome, Outcome::Refused));
     assert!(matches!(
-        forms.get(TAG, Coding::Gzip, LEN, NOW, || content(b'a')),
+        forms.get(key(TAG, Coding::Gzip), LEN, NOW, || content(b'a')),
         Ok(Outcome::Made(_))
     ));
 }
@@ -146,13 +157,13 @@ fn a_form_that_is_dropped_again_and_again_is_not_made_for_a_while() {
     let forms = forms(1);
     let at = |secs| Time::ZERO + Duration::from_secs(secs);
     for second in 0..2 {
-        assert!(forms.may_make(TAG, Coding::Zstd, at(second)));
+        assert!(forms.may_make(key(TAG, Coding::Zstd), at(second)));
         let make = || content(b'a');
-        made(forms.get(TAG, Coding::Zstd, LEN, at(second), make).unwrap());
-        assert!(forms.may_make(TAG, Coding::Zstd, at(second)), "it is there");
+        made(forms.get(key(TAG, Coding::Zstd), LEN, at(second), make).unwrap());
+        assert!(forms.may_make(key(TAG, Coding::Zstd), at(second)), "it is there");
         get(&forms, "\"another\"", b'b');
     }
-    assert!(!forms.may_make(TAG, Coding::Zstd, at(59)));
-    assert!(forms.may_make(TAG, Coding::Gzip, at(59)), "another form");
-    assert!(forms.may_make(TAG, Coding::Zstd, at(60)));
+    assert!(!forms.may_make(key(TAG, Coding::Zstd), at(59)));
+    assert!(forms.may_make(key(TAG, Coding::Gzip), at(59)), "another form");
+    assert!(forms.may_make(key(TAG, Coding::Zstd), at(60)));
 }
