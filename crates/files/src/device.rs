@@ -259,6 +259,16 @@ mod tests {
     }
 
     #[test]
+    fn a_job_closes_its_files_itself() {
+        let device = Arc::new(Device::new(7, Access::Thread, false));
+        let (sender, receiver) = channel();
+        device.closer.set(Some(sender)).unwrap();
+        let (_reader, writer) = std::io::pipe().unwrap();
+        thread::scope(|scope| scope.spawn(|| device.close(writer.into(), 1)).join()).unwrap();
+        assert!(receiver.try_recv().is_err());
+    }
+
+    #[test]
     fn a_device_is_known_as_long_as_a_file_of_it_is_open() {
         let file = std::fs::File::open("/proc/self/stat").unwrap();
         let device = Device::of(u64::MAX, file.as_fd());

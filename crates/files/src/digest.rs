@@ -131,6 +131,8 @@ impl Generations {
 
 #[cfg(test)]
 mod tests {
+    use sockeye_proto::Waiter;
+
     use super::*;
     use crate::memory::Memory;
     use crate::store::{Opened, Store};
@@ -150,6 +152,18 @@ mod tests {
             );
             assert_eq!(Digest::read(&*file, identity.size + 1, &Cancel::default()), Ok(None));
         }
+    }
+
+    #[test]
+    fn reading_stops_when_nobody_waits() {
+        let store = Memory::new();
+        store.write("file", "content");
+        let Ok(Opened::File(file, identity)) = store.open(b"file") else { panic!("a file") };
+        let (waiter, cancel) = Waiter::new();
+        let digests = Digests::default();
+        assert!(digests.of(&*file, &identity, false, &cancel).is_ok());
+        drop(waiter);
+        assert_eq!(digests.of(&*file, &identity, false, &cancel), Err(Absent::Exhausted));
     }
 
     #[test]

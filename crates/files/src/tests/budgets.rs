@@ -175,3 +175,86 @@ fn a_client_that_keeps_its_share_of_archives_is_refused_and_others_are_not() {
     drop(held);
     assert_eq!(read(asking(&site, "/d/?format=tar", ALICE)).status, 200);
 }
+
+#[test]
+fn folders_make_room_for_each_other() {
+    let pages: Vec<_> = (0..40).map(|number| format!("{number} {}", text(60_000))).collect();
+    let names: Vec<_> = (0..40).map(|number| format!("{number}.txt")).collect();
+    let files: Vec<_> = names.iter().map(|name| &**name).zip(pages.iter().map(|p| &**p)).collect();
+    let budgets = Budgets::new(BudgetLimits { compressed: 1 << 20, ..BudgetLimits::default() });
+    for part in files.chunks(20) {
+        let (store, _) = memory(part);
+        store.pass(3_000_000_000);
+        let site = Folder::new(store).sharing(&budgets).site(CacheLimits::default());
+        for (name, _) in part {
+            let got = read(asking(&site, &format!("/{name}"), "Accept-Encoding: gzip\r\n"));
+            assert_eq!(got.field("Content-Encoding"), Some("gzip"), "{name}");
+        }
+    }
+}
+
+#[test]
+fn an_archive_is_charged_for_its_files_until_the_last_is_sent() {
+    let (store, _) = memory(&[("d/a", &"x".repeat(200_000))]);
+    let options = Options { listing: true, ..Options::default() };
+    let budgets = Budgets::new(BudgetLimits::default());
+    let site = Folder::new(store).with(options).sharing(&budgets).site(CacheLimits::default());
+    let mut client = asking(&site, "/d/?format=tar", "");
+    assert_eq!(budgets.open_files.used(), 2, "all is written, nothing is sent");
+    while !client.output().is_empty() || client.run_jobs() > 0 {}
+    assert_eq!(budgets.open_files.used(), 0);
+}
+
+#[test]
+fn each_client_has_a_large_file_read_for_itself() {
+    let site = site_of(&[("a", &"x".repeat(SMALL as usize + 1))], BudgetLimits::default());
+    let ask = |fields: &str| {
+        let shared = Rc::new(Shared::default().clients(Rc::new(Named)));
+        let mut client = Harness::new(Server::new(shared, site.handler()));
+        client.input(format!("GET /a HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n").as_bytes());
+        client
+    };
+    let (mut alice, mut bob, mut again) = (ask(ALICE), ask(BOB), ask(ALICE));
+    // They share the look-up, which ends where the file would have to be read.
+    assert_eq!(alice.run_jobs(), 1);
+    bob.deliver();
+    again.deliver();
+    let ran = [&mut alice, &mut bob, &mut again].map(Harness::run_jobs);
+    assert_eq!(ran, [1, 1, 0], "one for each client");
+    again.deliver();
+    for client in [alice, bob, again] {
+        assert_eq!(read(client).status, 200);
+    }
+}
+
+#[test]
+fn a_fallback_for_whose_form_there_is_no_room_says_the_same_as_with_it() {
+    let hex: String = noise().take(100 << 10).map(|byte| format!("{byte:02x}")).collect();
+    let (store, _) = memory(&[("index.html", &hex)]);
+    store.pass(3_000_000_000);
+    let options = Options { spa: true, ..Options::default() };
+    let budgets = Budgets::new(BudgetLimits { compressed: 1 << 20, ..BudgetLimits::default() });
+    let site = Folder::new(store).with(options).sharing(&budgets).site(CacheLimits::default());
+    let fields = format!("{ALICE}Accept: text/html\r\nAccept-Encoding: zstd\r\n");
+    let held: Vec<_> = (0..2).map(|_| asking(&site, "/deep", &fields)).collect();
+    let plain = read(asking(&site, "/deep", &fields));
+    assert_eq!((plain.status, plain.body.len()), (200, hex.len()));
+    let says = |got: &Got| ["Cache-Control", "Vary"].map(|name| got.field(name).map(String::from));
+    for packed in held.into_iter().map(read) {
+        assert_eq!(packed.field("Content-Encoding"), Some("zstd"));
+        assert_eq!(says(&packed), says(&plain));
+    }
+}
+
+#[test]
+fn a_large_file_that_still_changes_is_not_compressed() {
+    let (store, site) = memory(&[]);
+    store.write("a.txt", &*text(60_000));
+    let mut client = Client::new(&site);
+    let got = client.request("GET", "/a.txt", "Accept-Encoding: gzip\r\n");
+    assert_eq!((got.field("Content-Encoding"), got.body.len()), (None, 60_000));
+    store.pass(3_000_000_000);
+    client.pass(3000);
+    let got = client.request("GET", "/a.txt", "Accept-Encoding: gzip\r\n");
+    assert_eq!(got.field("Content-Encoding"), Some("gzip"));
+}

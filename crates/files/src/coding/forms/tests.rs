@@ -167,3 +167,16 @@ fn a_form_that_is_dropped_again_and_again_is_not_made_for_a_while() {
     assert!(forms.may_make(key(TAG, Coding::Gzip), at(59)), "another form");
     assert!(forms.may_make(key(TAG, Coding::Zstd), at(60)));
 }
+
+#[test]
+fn a_form_that_is_being_sent_is_not_taken_from_those_that_know_it() {
+    let forms = forms(2);
+    let form = made(get(&forms, TAG, b'a'));
+    let known = Arc::downgrade(&form);
+    let sent = form.content();
+    drop(form);
+    for tag in 0..8 {
+        get(&forms, &tag.to_string(), b'x');
+    }
+    assert_eq!(living(&known).as_ref(), Some(&sent));
+}
