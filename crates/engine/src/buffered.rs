@@ -9,6 +9,8 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use sockeye_proto::{Budget, Client, Key, Permit, Time};
 use tracing::warn;
@@ -16,24 +18,52 @@ use tracing::warn;
 /// What a connection may hold without being charged for it, in bytes: a response or two.
 pub(crate) const FREE: usize = 40 * 1024;
 
+/// Memory is given back no more often: it takes a thread many milliseconds, and clients decide how
+/// often they let go.
+const TRIM_EVERY: Duration = Duration::from_secs(10);
+
+/// When memory is given back. The shards share it: one may have to do it for what another let go.
+#[derive(Debug, Default)]
+pub(crate) struct Relief {
+    /// Much was held since it was done last.
+    owed: AtomicBool,
+    /// When it may be done next, on the loops' clock.
+    after: AtomicU64,
+}
+
+impl Relief {
+    /// Whether the caller is to give memory back now.
+    fn take(&self, now: Time) -> bool {
+        let (now, next) = (now.as_nanos(), (now + TRIM_EVERY).as_nanos());
+        let may = |after| (now >= after).then_some(next);
+        let taken = self.after.fetch_update(Ordering::Relaxed, Ordering::Relaxed, may).is_ok();
+        if taken {
+            self.owed.store(false, Ordering::Relaxed);
+        }
+        taken
+    }
+}
+
 /// One shard's part in the budget.
 #[derive(Debug)]
 pub(crate) struct Buffered {
     budget: Arc<Budget>,
+    /// What the budget is in all: it stays, and is asked for often.
+    total: u64,
     /// Of the connections that are charged.
     permits: HashMap<Key, Permit>,
-    tight: bool,
-    relieved: bool,
+    relief: Arc<Relief>,
 }
 
 impl Buffered {
-    pub(crate) fn new(budget: Arc<Budget>) -> Self {
-        Self { budget, permits: HashMap::new(), tight: false, relieved: false }
+    pub(crate) fn new(budget: Arc<Budget>, relief: Arc<Relief>) -> Self {
+        Self { total: budget.total(), budget, permits: HashMap::new(), relief }
     }
 
     /// Whether so much is held that it has to be looked up who may have more.
     pub(crate) fn is_tight(&self) -> bool {
-        self.tight
+        // Well below what one client may have. What other shards let go counts at once.
+        self.budget.used_hint() > self.total / 8
     }
 
     /// Whether `client` may have no more.
@@ -45,9 +75,11 @@ impl Buffered {
     pub(crate) fn charge(&mut self, key: Key, client: Client, held: usize, now: Time) {
         let permit = self.permits.entry(key).or_insert_with(|| self.budget.account(client));
         permit.set(held as u64);
-        self.tighten();
-        if self.tight
-            && self.is_spent(client)
+        if !self.is_tight() {
+            return;
+        }
+        self.relief.owed.store(true, Ordering::Relaxed);
+        if self.is_spent(client)
             && let Some(times) = self.budget.report(now)
         {
             let (total, used) = (self.budget.total(), self.budget.used());
@@ -61,24 +93,20 @@ impl Buffered {
     /// A connection holds little, or is gone.
     pub(crate) fn release(&mut self, key: Key) {
         self.permits.remove(&key);
-        self.tighten();
     }
 
-    /// Whether much has been let go since this was asked last: time to give memory back.
-    pub(crate) fn take_relief(&mut self) -> bool {
-        std::mem::take(&mut self.relieved)
+    /// Whether most of what was held has been let go, by whichever shard: time to give memory back.
+    /// It is told once, and not again before [`TRIM_EVERY`] is over.
+    pub(crate) fn take_relief(&self, now: Time) -> bool {
+        // Far below where it became tight: who hovers there has nothing given back.
+        self.relief.owed.load(Ordering::Relaxed)
+            && self.budget.used_hint() <= self.total / 32
+            && self.relief.take(now)
     }
 
     /// How many connections are charged.
     pub(crate) fn len(&self) -> usize {
         self.permits.len()
-    }
-
-    fn tighten(&mut self) {
-        // Well below what one client may have.
-        let was_tight =
-            std::mem::replace(&mut self.tight, self.budget.used() > self.budget.total() / 8);
-        self.relieved |= was_tight && !self.tight;
     }
 }
 
@@ -86,20 +114,53 @@ impl Buffered {
 mod tests {
     use super::*;
 
+    const ALICE: Client = Client::V4([192, 0, 2, 1]);
+
+    fn two(total: u64) -> [Buffered; 2] {
+        let (budget, relief) = (Budget::new("output", total), Arc::<Relief>::default());
+        [(); 2].map(|()| Buffered::new(Arc::clone(&budget), Arc::clone(&relief)))
+    }
+
     #[test]
     fn a_client_is_charged_for_all_of_its_connections() {
-        let budget = Budget::new("output", 400);
-        let (mut one, mut other) = (Buffered::new(budget.clone()), Buffered::new(budget));
-        let (alice, bob) = (Client::V4([192, 0, 2, 1]), Client::V4([192, 0, 2, 2]));
-        one.charge(Key(1), alice, 40, Time::ZERO);
+        let [mut one, mut other] = two(400);
+        let bob = Client::V4([192, 0, 2, 2]);
+        one.charge(Key(1), ALICE, 40, Time::ZERO);
         assert_eq!((one.is_tight(), one.len()), (false, 1));
-        one.charge(Key(1), alice, 60, Time::ZERO);
-        other.charge(Key(1), alice, 50, Time::ZERO);
-        assert!(one.is_tight() && one.is_spent(alice) && !one.is_spent(bob));
+        one.charge(Key(1), ALICE, 60, Time::ZERO);
+        other.charge(Key(1), ALICE, 50, Time::ZERO);
+        assert!(one.is_tight() && one.is_spent(ALICE) && !one.is_spent(bob));
         one.release(Key(1));
-        assert_eq!((one.is_tight(), one.is_spent(alice), one.len()), (false, false, 0));
-        assert_eq!([one.take_relief(), one.take_relief()], [true, false]);
+        assert_eq!((one.is_tight(), one.is_spent(ALICE), one.len()), (false, false, 0));
         other.release(Key(1));
         assert_eq!((other.budget.used(), other.len()), (0, 0));
+    }
+
+    #[test]
+    fn what_one_shard_lets_go_relieves_the_other() {
+        let [mut one, mut other] = two(320);
+        one.charge(Key(1), ALICE, 30, Time::ZERO);
+        other.charge(Key(1), ALICE, 30, Time::ZERO);
+        assert!(one.is_tight() && other.is_tight());
+        one.release(Key(1));
+        other.release(Key(1));
+        assert!(!one.is_tight() && !other.is_tight());
+        let told = [&one, &other, &one].map(|shard| shard.take_relief(Time::ZERO));
+        assert_eq!(told, [true, false, false]);
+    }
+
+    #[test]
+    fn memory_is_given_back_when_little_is_left_and_seldom() {
+        let [mut shard, _] = two(320);
+        let at = |secs| Time::ZERO + Duration::from_secs(secs);
+        let mut hold = |held, secs| {
+            shard.charge(Key(1), ALICE, held, at(secs));
+            shard.take_relief(at(secs))
+        };
+        assert!(!hold(40, 1) && !hold(10, 1), "it was not tight");
+        assert!(!hold(41, 2) && !hold(39, 2) && !hold(41, 2) && !hold(11, 2), "it hovers");
+        assert!(hold(10, 2) && !hold(0, 2));
+        assert!(!hold(41, 3) && !hold(0, 3) && !hold(0, 11), "it was done just now");
+        assert!(hold(0, 12) && !hold(0, 30), "it is not forgotten");
     }
 }

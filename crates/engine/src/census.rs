@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sockeye_proto::{Address, Budget, Client};
 
 use crate::Mailbox;
+use crate::buffered::{Buffered, Relief};
 use crate::mailbox::Order;
 
 /// Counts connections over all shards.
@@ -20,6 +21,8 @@ pub struct Census {
     by_client: Mutex<HashMap<Client, usize>>,
     /// Of output that is held in memory.
     buffered: Arc<Budget>,
+    /// When memory is given back that it took.
+    relief: Arc<Relief>,
     shards: Mutex<Vec<Arc<Mailbox>>>,
 }
 
@@ -35,16 +38,17 @@ impl Default for Census {
             total: AtomicUsize::new(0),
             by_client: Mutex::default(),
             buffered: Budget::new("buffered output", 0),
+            relief: Arc::default(),
             shards: Mutex::default(),
         }
     }
 }
 
 impl Census {
-    /// The budget of output that is held in memory, which is `total` bytes.
-    pub(crate) fn buffered(&self, total: usize) -> Arc<Budget> {
+    /// A shard's part in the budget of output that is held in memory, which is `total` bytes.
+    pub(crate) fn buffered(&self, total: usize) -> Buffered {
         self.buffered.set_total(total as u64);
-        Arc::clone(&self.buffered)
+        Buffered::new(Arc::clone(&self.buffered), Arc::clone(&self.relief))
     }
 
     /// Connections in all.

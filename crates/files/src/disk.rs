@@ -272,6 +272,10 @@ impl FileSource for DiskFile {
         self.device.place(self.identity.inode)
     }
 
+    fn is_timed(&self) -> bool {
+        self.device.is_timed()
+    }
+
     fn note_send(&self, took: Duration) {
         self.device.note_send(took);
     }

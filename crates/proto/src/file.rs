@@ -35,7 +35,13 @@ pub trait FileSource: Send + Sync + fmt::Debug {
         Place::default()
     }
 
-    /// Takes note of how long the kernel took to send from it, where it was probed before.
+    /// Whether it matters how long sending takes that is not probed: reading may become slow.
+    fn is_timed(&self) -> bool {
+        false
+    }
+
+    /// Takes note of how long the kernel took to send from it, where it was probed before or is
+    /// timed.
     fn note_send(&self, took: Duration) {
         let _ = took;
     }

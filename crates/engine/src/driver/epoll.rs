@@ -227,6 +227,9 @@ impl Epoll {
         let len = if range.len <= max + TAIL { range.len } else { max } as usize;
         let file = range.source.descriptor();
         match (range.source.access(), file) {
+            (Access::Direct, Some(file)) if range.source.is_timed() => {
+                Some(self.sendfile_timed(fd, file, range, len))
+            }
             (Access::Direct, Some(file)) => Some(self.sendfile(fd, file, range.offset, len)),
             (Access::Direct, None) => Some(self.send_read(fd, range, len)),
             (Access::Thread, _) | (Access::Probe, None) => None,
@@ -237,13 +240,25 @@ impl Epoll {
                     }
                     *resident = len;
                 }
-                let start = self.now();
-                let sent = self.sendfile(fd, file, range.offset, *resident);
-                range.source.note_send(self.now().since(start));
+                let sent = self.sendfile_timed(fd, file, range, *resident);
                 *resident -= sent.unwrap_or(0);
                 Some(sent)
             }
         }
+    }
+
+    /// As `sendfile`, and tells the file how long it took.
+    fn sendfile_timed(
+        &mut self,
+        fd: &OwnedFd,
+        file: BorrowedFd<'_>,
+        range: &FileRange,
+        len: usize,
+    ) -> Result<usize, Errno> {
+        let start = self.now();
+        let sent = self.sendfile(fd, file, range.offset, len);
+        range.source.note_send(self.now().since(start));
+        sent
     }
 
     fn sendfile(
@@ -475,7 +490,55 @@ impl fmt::Debug for Epoll {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixStream;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use sockeye_proto::FileSource;
+
     use super::*;
+
+    /// A file that needs no probe, and counts how often it was told how long sending took.
+    #[derive(Debug)]
+    struct Overlay {
+        file: std::fs::File,
+        timed: bool,
+        noted: AtomicUsize,
+    }
+
+    impl FileSource for Overlay {
+        fn read_at(&self, _: u64, _: &mut [u8]) -> io::Result<usize> {
+            unreachable!("the kernel sends it")
+        }
+        fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+            Some(self.file.as_fd())
+        }
+        fn is_unchanged(&self) -> bool {
+            true
+        }
+        fn is_timed(&self) -> bool {
+            self.timed
+        }
+        fn note_send(&self, _: Duration) {
+            self.noted.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_file_that_needs_no_probe_is_timed_if_it_may_become_slow() {
+        for timed in [true, false] {
+            let file = std::fs::File::open("Cargo.toml");
+            let overlay =
+                Arc::new(Overlay { file: file.unwrap(), timed, noted: AtomicUsize::new(0) });
+            let mut out = Box::new(Output::new());
+            out.write_file(FileRange { source: overlay.clone(), offset: 0, len: 10 });
+            let (ours, _theirs) = UnixStream::pair().unwrap();
+            let mut socket = Socket { fd: ours.into(), key: Key(0), watched: false, armed: false };
+            let mut driver = Epoll::new().unwrap();
+            let Sending::Done(sent) = driver.send(&mut socket, out) else { unreachable!() };
+            assert_eq!((sent.count, driver.calls().sendfile), (10, 1));
+            assert_eq!(overlay.noted.load(Ordering::Relaxed), usize::from(timed));
+        }
+    }
 
     #[test]
     fn a_wake_ends_the_next_wait_however_long_it_may_take() {

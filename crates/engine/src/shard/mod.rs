@@ -32,7 +32,6 @@ use slab::Slab;
 use sockeye_proto::{Client, Desk, Event, Job, JobKind, Key, Letter, Reason, Spawn, Time};
 use tracing::error;
 
-use crate::buffered::Buffered;
 use crate::conn::{Common, Conn, Stage};
 use crate::driver::{Driver, Happening, trim_heaps};
 use crate::mailbox::{Inbox, Mailbox, Order};
@@ -189,7 +188,7 @@ impl<D: Driver> Shard<D> {
         }
         let post = Arc::clone(&mailbox);
         let place = census.join(Arc::clone(&mailbox));
-        let buffered = Buffered::new(census.buffered(config.max_buffered_in_all));
+        let buffered = census.buffered(config.max_buffered_in_all);
         let common = Common {
             buffered,
             config,
@@ -262,7 +261,7 @@ impl<D: Driver> Shard<D> {
         self.watch_fresh();
         self.end_drain();
         self.ask_service();
-        if self.common.buffered.take_relief() {
+        if self.common.buffered.take_relief(self.common.now) {
             self.trim();
         }
         Ok(())

@@ -14,11 +14,16 @@ use std::time::Duration;
 use sockeye_proto::{Client, FileRange, Job, JobKind, Key, Reason, Spawn, Time, Waiter};
 
 use super::{Shard, Visit};
+use crate::buffered::FREE;
 use crate::driver::{Driver, QUANTUM};
 use crate::mailbox::{Mailbox, ReadDone, ReadError};
 
 /// How long a read may take, its wait for a thread included: as long as a peer may take nothing.
 const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// So much is read at a time while the client holds as much as it may: what it holds without being
+/// charged for it.
+const LITTLE: u64 = 32 * 1024;
 
 /// The reads of a shard that are under way.
 pub(crate) struct Reads {
@@ -48,14 +53,20 @@ impl Reads {
         self.waiters.remove(&key);
     }
 
-    /// Has the beginning of `range` read for a connection of `client`.
-    fn start(&mut self, key: Key, client: Client, range: FileRange) -> Result<(), Reason> {
+    /// Has the beginning of `range`, `most` bytes of it, read for a connection of `client`.
+    fn start(
+        &mut self,
+        key: Key,
+        client: Client,
+        range: FileRange,
+        most: u64,
+    ) -> Result<(), Reason> {
         let (waiter, cancel) = Waiter::new();
         let place = range.source.place();
         let report = Report { mailbox: Arc::clone(&self.mailbox), key, result: Some(Err(lost())) };
         let job = Job::new(JobKind::Read, client, move || {
             let mut report = report;
-            report.result = Some(read(&range));
+            report.result = Some(read(&range, most));
             // Closing the file may block, and the result doesn't wait for it.
             drop(report);
             drop(range);
@@ -91,9 +102,9 @@ fn lost() -> ReadError {
     ReadError::Failed(io::Error::other("its reading was given up"))
 }
 
-/// Reads the first quantum of `range`. Blocks.
-fn read(range: &FileRange) -> Result<Vec<u8>, ReadError> {
-    let len = range.len.min(QUANTUM) as usize;
+/// Reads the first `most` bytes of `range`. Blocks.
+fn read(range: &FileRange, most: u64) -> Result<Vec<u8>, ReadError> {
+    let len = range.len.min(most) as usize;
     let mut bytes = Vec::new();
     bytes.try_reserve_exact(len).map_err(|_| ReadError::Failed(ErrorKind::OutOfMemory.into()))?;
     bytes.resize(len, 0);
@@ -130,7 +141,9 @@ impl<D: Driver> Visit<'_, D> {
             return Ok(());
         };
         let client = Client::of(conn.peer.address);
-        common.reads.start(*key, client, range.clone())?;
+        let is_spent = common.buffered.is_tight() && common.buffered.is_spent(client);
+        let most = if is_spent { LITTLE } else { QUANTUM };
+        common.reads.start(*key, client, range.clone(), most)?;
         conn.reading = true;
         conn.write_deadline = common.now + TIMEOUT;
         Ok(())
@@ -147,6 +160,11 @@ impl<D: Driver> Visit<'_, D> {
             Ok(bytes) => {
                 if let Some(out) = &mut conn.out {
                     out.put_read(bytes.into());
+                    // The peer may not take them for long, and its client may have many connections.
+                    let held = out.held();
+                    if held > FREE {
+                        conn.charge(*key, held, common);
+                    }
                 }
                 conn.mark_dirty(*key, common);
                 Ok(())

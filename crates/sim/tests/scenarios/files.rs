@@ -157,6 +157,44 @@ fn what_goes_wrong_with_a_read_has_a_reason_of_its_own() {
 }
 
 #[test]
+fn what_was_read_is_charged_to_the_client_and_little_is_read_when_its_share_is_spent() {
+    const LEN: u64 = 3 * QUANTUM;
+    // A quarter of it is one quantum.
+    let budget = 4 * QUANTUM as usize;
+    let faults = Faults { send_buffer: 4096, receive_buffer: 4096, ..Faults::none() };
+    let mut world = World::new(0, faults);
+    let shared = Rc::new(Shared::default());
+    let file = File::new(LEN, Access::Thread);
+    let (servers, logs) = service(move |_| Server::new(Rc::clone(&shared), Site(file)));
+    let config =
+        Config { max_buffered_in_all: budget, write_timeout: secs(150), ..Config::default() };
+    let server = world.server(&[here()], config, servers);
+    let deaf = Script::new()
+        .from([192, 0, 2, 1].into())
+        .stop_reading()
+        .send(get("/file"))
+        .wait(secs(30))
+        .read_all()
+        .await_bytes(LEN as usize)
+        .finish();
+    let mut peers = Vec::new();
+    for _ in 0..6 {
+        peers.push(world.peer(&here(), deaf.clone()));
+        world.run(secs(1));
+    }
+    // Two hold a quantum each: the first, less what it sent, did not spend the share.
+    assert_eq!(world.shard(server).footprint().charged, 2);
+    world.run_until(secs(2_000), |world| peers.iter().all(|peer| world.heard(*peer).closed));
+    for peer in peers {
+        let heard = world.heard(peer).bytes;
+        assert!(heard.len() > LEN as usize && heard.ends_with(&[byte(LEN - 1)]));
+    }
+    assert_eq!(world.shard(server).footprint().charged, 0);
+    world.finish();
+    check(&logs.borrow());
+}
+
+#[test]
 fn a_read_that_hangs_holds_up_nobody_else_and_ends_after_a_minute() {
     seeds(0..50, |seed| {
         let mut rng = Rng::new(seed);
