@@ -76,7 +76,7 @@ impl Completer {
     }
 
     /// Tells everybody that more has to be read.
-    pub(crate) fn is_unread(self) {
+    pub(crate) fn leave_unread(self) {
         self.pending.end(&Outcome::Unread);
     }
 

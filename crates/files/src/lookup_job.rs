@@ -39,7 +39,7 @@ impl LookupJob {
         let effort = if kind == JobKind::Hash { Effort::Reading(&cancel) } else { Effort::Calls };
         match Entry::look_up(&mounts, &key, known, effort) {
             Some(entry) => completer.complete(entry),
-            None => completer.is_unread(),
+            None => completer.leave_unread(),
         }
     }
 }

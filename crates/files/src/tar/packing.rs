@@ -215,6 +215,10 @@ impl FileSource for Guarded {
         self.file.place()
     }
 
+    fn is_timed(&self) -> bool {
+        self.file.is_timed()
+    }
+
     fn note_send(&self, took: Duration) {
         self.file.note_send(took);
     }
