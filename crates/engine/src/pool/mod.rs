@@ -187,7 +187,9 @@ impl Team {
             }
         }
         drop(state);
-        self.work.notify_one();
+        if may_run {
+            self.work.notify_one();
+        }
         Ok(())
     }
 
