@@ -144,6 +144,11 @@ impl Queue {
         Some((since, job))
     }
 
+    /// Whether [`Queue::take`] would find a job.
+    pub(crate) fn has_next(&self) -> bool {
+        self.next().is_some()
+    }
+
     /// Where the next job is that may run now.
     fn next(&self) -> Option<Next> {
         self.turns.iter().enumerate().find_map(|(at, number)| {
