@@ -6,8 +6,8 @@
 //! a team jobs are taken fairly: see [`queue`].
 //!
 //! A thread starts when there is work that no idle thread takes, up to the team's limit, and ends
-//! when it has been idle for a while. A job that nobody waits for any more when its turn comes is
-//! dropped. A job that panics takes nothing else down.
+//! when it has been idle for a while. A job that nobody waits for any more when its turn comes, or
+//! when there is no room for another, is dropped. A job that panics takes nothing else down.
 //!
 //! How long jobs wait says whether the threads suffice, so it is counted ([`Jobs`]): two looks at
 //! the clock for each job, which is no part of the loop.
@@ -164,9 +164,19 @@ impl Team {
 
     fn push(self: &Arc<Self>, job: Job) -> Result<(), Job> {
         let now = Instant::now();
+        // Before the lock, to be dropped after it: what they hold may take other locks.
+        let gone;
         let mut state = self.lock();
         let client = job.client();
-        let may_run = match state.queue.push(now, job) {
+        let pushed = match state.queue.push(now, job) {
+            Ok(may_run) => Ok(may_run),
+            Err(job) => {
+                gone = state.queue.sweep();
+                state.jobs.cancelled += gone.len() as u64;
+                if gone.is_empty() { Err(job) } else { state.queue.push(now, job) }
+            }
+        };
+        let may_run = match pushed {
             Ok(may_run) => may_run,
             Err(job) => {
                 state.jobs.dropped += 1;
@@ -387,6 +397,31 @@ mod tests {
         let (job, has_begun, _end) = gate(JobKind::Listing, Client::V4([192, 0, 2, 1]));
         pool.spawn(job.at(sockeye_proto::Place { root: 1, lane: 0 })).unwrap();
         has_begun.recv().unwrap();
+    }
+
+    #[test]
+    fn jobs_that_nobody_waits_for_leave_their_room_where_every_thread_hangs() {
+        /// Takes the lock of its pool when it is dropped.
+        struct Looks(std::sync::Weak<Pool>);
+        impl Drop for Looks {
+            fn drop(&mut self) {
+                let _ = self.0.upgrade().map(|pool| pool.jobs());
+            }
+        }
+        let pool = Arc::new(Pool::new(NonZeroUsize::MIN));
+        let client = Client::V4([192, 0, 2, 1]);
+        let (hung, has_begun, _end) = gate(JobKind::Listing, client);
+        pool.spawn(hung).unwrap();
+        has_begun.recv().unwrap();
+        let share = client.share(WAITING_LONG as u64);
+        for _ in 0..3 * share {
+            let (_waiter, cancel) = Waiter::new();
+            let looks = Looks(Arc::downgrade(&pool));
+            let job = Job::new(JobKind::Listing, client, move || drop(looks));
+            pool.spawn(job.unless(cancel)).expect("there is room");
+        }
+        let jobs = pool.jobs();
+        assert_eq!((jobs.run, jobs.dropped, jobs.cancelled), (1, 0, 2 * share));
     }
 
     #[test]

@@ -9,6 +9,10 @@ use std::time::Instant;
 
 use sockeye_proto::{Client, Job, Place};
 
+/// How many jobs that wait [`Queue::sweep`] may look at for each that was pushed. So a full queue that
+/// has none to drop costs a push no more than looking at so many, taken together.
+const LOOKS_PER_PUSH: usize = 8;
+
 /// How many jobs may wait and run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
@@ -33,6 +37,8 @@ pub(crate) struct Queue {
     /// The roots in turn: each of `roots` once.
     turns: VecDeque<u32>,
     waiting: usize,
+    /// How many came, or were refused, since the last sweep.
+    pushes: usize,
     /// Only what isn't zero.
     waiting_of: HashMap<Client, usize>,
     running: usize,
@@ -77,6 +83,7 @@ impl Queue {
             roots: HashMap::new(),
             turns: VecDeque::new(),
             waiting: 0,
+            pushes: 0,
             waiting_of: HashMap::new(),
             running: 0,
             running_of: HashMap::new(),
@@ -99,6 +106,7 @@ impl Queue {
     ///
     /// The job, where too many wait already, in all or of its client.
     pub(crate) fn push(&mut self, now: Instant, job: Job) -> Result<bool, Job> {
+        self.pushes = self.pushes.saturating_add(1);
         let (client, place) = (job.client(), job.place());
         let share = client.share(self.limits.waiting as u64) as usize;
         if self.waiting >= self.limits.waiting || count(&self.waiting_of, &client) >= share {
@@ -119,6 +127,31 @@ impl Queue {
         }
         line.clients.entry(client).or_default().push_back((now, job));
         Ok(self.has_thread(place) && self.may_run(client))
+    }
+
+    /// Takes out all jobs that nobody waits for any more, when one was refused for want of room: where
+    /// all threads hang, their turn would never come. Looks for none where too few came since it last
+    /// did. What they hold is for the caller to drop, outside of locks.
+    pub(crate) fn sweep(&mut self) -> Vec<(Instant, Job)> {
+        if self.pushes.saturating_mul(LOOKS_PER_PUSH) < self.waiting {
+            return Vec::new();
+        }
+        self.pushes = 0;
+        let mut gone = Vec::new();
+        self.roots.retain(|_, root| {
+            root.places.retain(|_, line| {
+                line.sweep(&mut gone);
+                !line.turns.is_empty()
+            });
+            root.turns.retain(|place| root.places.contains_key(place));
+            !root.turns.is_empty()
+        });
+        self.turns.retain(|root| self.roots.contains_key(root));
+        self.waiting -= gone.len();
+        for (_, job) in &gone {
+            less(&mut self.waiting_of, job.client());
+        }
+        gone
     }
 
     /// Takes the next job that may run now: of the roots in turn, the places of each in turn, and the
@@ -206,6 +239,21 @@ impl Root {
 }
 
 impl Line {
+    /// Moves the jobs that nobody waits for any more to `gone`.
+    fn sweep(&mut self, gone: &mut Vec<(Instant, Job)>) {
+        self.clients.retain(|_, jobs| {
+            if jobs.iter().any(|(_, job)| job.is_cancelled()) {
+                let all = std::mem::take(jobs).into_iter();
+                let (cancelled, left): (Vec<_>, Vec<_>) =
+                    all.partition(|(_, job)| job.is_cancelled());
+                gone.extend(cancelled);
+                *jobs = left.into();
+            }
+            !jobs.is_empty()
+        });
+        self.turns.retain(|client| self.clients.contains_key(client));
+    }
+
     fn take(&mut self, at: usize) -> Option<(Instant, Job)> {
         let client = self.turns.remove(at)?;
         let jobs = self.clients.get_mut(&client)?;
@@ -235,7 +283,7 @@ fn less<K: Eq + std::hash::Hash>(counts: &mut HashMap<K, usize>, key: K) {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use sockeye_proto::JobKind;
+    use sockeye_proto::{JobKind, Waiter};
 
     use super::*;
 
@@ -328,6 +376,49 @@ mod tests {
             }
         }
         assert!(queue.push(Instant::now(), job(5, at(0, 0))).is_err(), "40 wait");
+    }
+
+    #[test]
+    fn a_sweep_takes_out_what_nobody_waits_for_and_no_more() {
+        let mut queue = Queue::new(LIMITS);
+        let (waiter, cancel) = Waiter::new();
+        for lane in 0..10 {
+            let job = job(1, at(lane % 2, lane / 4));
+            let job = if lane < 7 { job.unless(cancel.clone()) } else { job };
+            queue.push(Instant::now(), job).unwrap();
+        }
+        queue.push(Instant::now(), job(2, at(3, 0)).unless(cancel)).unwrap();
+        drop(waiter);
+        assert!(queue.push(Instant::now(), job(1, at(0, 0))).is_err());
+        assert_eq!((queue.sweep().len(), queue.waiting()), (8, 3));
+        for _ in 0..7 {
+            queue.push(Instant::now(), job(1, at(2, 0))).expect("there is room again");
+        }
+        let mut ran = 0;
+        while let Some((_, job)) = queue.take() {
+            queue.finish(job.client(), job.place());
+            ran += 1;
+        }
+        assert_eq!((ran, queue.waiting()), (10, 0));
+        assert!(queue.roots.is_empty() && queue.turns.is_empty() && queue.waiting_of.is_empty());
+    }
+
+    #[test]
+    fn a_sweep_is_paid_for_by_pushes() {
+        let mut queue = Queue::new(LIMITS);
+        let mut waiters = Vec::new();
+        for number in 0..40 {
+            let (waiter, cancel) = Waiter::new();
+            queue.push(Instant::now(), job(number % 4, at(0, 0)).unless(cancel)).unwrap();
+            waiters.push(waiter);
+        }
+        assert!(queue.sweep().is_empty(), "all are waited for");
+        waiters.clear();
+        for _ in 0..40 / LOOKS_PER_PUSH {
+            assert!(queue.sweep().is_empty(), "too soon");
+            assert!(queue.push(Instant::now(), job(5, at(0, 0))).is_err());
+        }
+        assert_eq!(queue.sweep().len(), 40);
     }
 
     proptest! {
