@@ -6,8 +6,8 @@
 //! a team jobs are taken fairly: see [`queue`].
 //!
 //! A thread starts when there is work that no idle thread takes, up to the team's limit, and ends
-//! when it has been idle for a while. A job that nobody waits for any more when its turn comes is
-//! dropped. A job that panics takes nothing else down.
+//! when it has been idle for a while. A job that nobody waits for any more when its turn comes, or
+//! when there is no room for another, is dropped. A job that panics takes nothing else down.
 //!
 //! How long jobs wait says whether the threads suffice, so it is counted ([`Jobs`]): two looks at
 //! the clock for each job, which is no part of the loop.
@@ -64,6 +64,7 @@ struct Team {
 struct State {
     queue: Queue,
     threads: usize,
+    /// Those that will look for a job before long: they wait to be woken, or have just been started.
     idle: usize,
     closed: bool,
     /// When refused jobs were reported last.
@@ -163,9 +164,19 @@ impl Team {
 
     fn push(self: &Arc<Self>, job: Job) -> Result<(), Job> {
         let now = Instant::now();
+        // Before the lock, to be dropped after it: what they hold may take other locks.
+        let gone;
         let mut state = self.lock();
         let client = job.client();
-        let may_run = match state.queue.push(now, job) {
+        let pushed = match state.queue.push(now, job) {
+            Ok(may_run) => Ok(may_run),
+            Err(job) => {
+                gone = state.queue.sweep();
+                state.jobs.cancelled += gone.len() as u64;
+                if gone.is_empty() { Err(job) } else { state.queue.push(now, job) }
+            }
+        };
+        let may_run = match pushed {
             Ok(may_run) => may_run,
             Err(job) => {
                 state.jobs.dropped += 1;
@@ -187,7 +198,9 @@ impl Team {
             }
         }
         drop(state);
-        self.work.notify_one();
+        if may_run {
+            self.work.notify_one();
+        }
         Ok(())
     }
 
@@ -210,7 +223,10 @@ impl Team {
         let team = Arc::clone(self);
         let thread = std::thread::Builder::new().name("sockeye-job".into());
         match thread.spawn(move || team.work()) {
-            Ok(_) => state.threads += 1,
+            Ok(_) => {
+                state.threads += 1;
+                state.idle += 1;
+            }
             Err(error) => {
                 error!(target: "sockeye", %error, "cannot start a thread for jobs");
                 return false;
@@ -220,35 +236,47 @@ impl Team {
     }
 
     /// What a thread does.
-    fn work(&self) {
+    fn work(self: &Arc<Self>) {
         if self.nice {
             // It is no worse than before where this isn't allowed. Linux takes it for this thread.
             let _ = rustix::process::setpriority_process(None, NICE);
         }
-        while let Some(job) = self.next() {
+        let mut state = self.lock();
+        state.idle -= 1;
+        while let Some(job) = self.next(state) {
             let (client, place) = (job.client(), job.place());
             debug!(target: "sockeye", kind = job.kind().as_str(), %client, "job started");
             if catch_unwind(AssertUnwindSafe(|| job.run())).is_err() {
                 error!(target: "sockeye", "a job panicked");
             }
-            let mut state = self.lock();
+            state = self.lock();
             state.queue.finish(client, place);
-            let more = state.queue.waiting() > 1;
+        }
+    }
+
+    /// Sees to it that another thread takes the next job that may run, when this one has taken one.
+    /// The end of a job may let two run that had to wait, of its client and at its place, and no
+    /// thread was started for them when they came.
+    fn go_on(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
+        if !state.queue.has_next() {
+            return;
+        }
+        if state.idle > 0 {
             drop(state);
-            // What could not run beside this one may run now, and this thread takes only one.
-            if more {
-                self.work.notify_one();
-            }
+            self.work.notify_one();
+        } else if state.threads < self.limits.threads {
+            // Where that fails, this thread takes it later.
+            self.start(&mut state);
         }
     }
 
     /// Waits for a job; `None` when this thread isn't needed any more.
-    fn next(&self) -> Option<Job> {
-        let mut state = self.lock();
+    fn next<'a>(self: &'a Arc<Self>, mut state: MutexGuard<'a, State>) -> Option<Job> {
         loop {
             while let Some((since, job)) = state.queue.take() {
                 if !job.is_cancelled() {
                     state.jobs.begin(since.elapsed());
+                    self.go_on(state);
                     return Some(job);
                 }
                 state.queue.finish(job.client(), job.place());
@@ -369,6 +397,53 @@ mod tests {
         let (job, has_begun, _end) = gate(JobKind::Listing, Client::V4([192, 0, 2, 1]));
         pool.spawn(job.at(sockeye_proto::Place { root: 1, lane: 0 })).unwrap();
         has_begun.recv().unwrap();
+    }
+
+    #[test]
+    fn jobs_that_nobody_waits_for_leave_their_room_where_every_thread_hangs() {
+        /// Takes the lock of its pool when it is dropped.
+        struct Looks(std::sync::Weak<Pool>);
+        impl Drop for Looks {
+            fn drop(&mut self) {
+                let _ = self.0.upgrade().map(|pool| pool.jobs());
+            }
+        }
+        let pool = Arc::new(Pool::new(NonZeroUsize::MIN));
+        let client = Client::V4([192, 0, 2, 1]);
+        let (hung, has_begun, _end) = gate(JobKind::Listing, client);
+        pool.spawn(hung).unwrap();
+        has_begun.recv().unwrap();
+        let share = client.share(WAITING_LONG as u64);
+        for _ in 0..3 * share {
+            let (_waiter, cancel) = Waiter::new();
+            let looks = Looks(Arc::downgrade(&pool));
+            let job = Job::new(JobKind::Listing, client, move || drop(looks));
+            pool.spawn(job.unless(cancel)).expect("there is room");
+        }
+        let jobs = pool.jobs();
+        assert_eq!((jobs.run, jobs.dropped, jobs.cancelled), (1, 0, 2 * share));
+    }
+
+    #[test]
+    fn the_end_of_a_job_starts_a_thread_for_each_that_it_lets_run() {
+        let pool = Pool::new(NonZeroUsize::MIN);
+        let place = |lane| sockeye_proto::Place { root: 0, lane };
+        let client = |number| Client::V4([192, 0, 2, number]);
+        let begin = |number, lane| {
+            let (job, has_begun, end) = gate(JobKind::Listing, client(number));
+            pool.spawn(job.at(place(lane))).unwrap();
+            (has_begun, end)
+        };
+        // One job of a client at a time, and two at a place.
+        let (first, end) = begin(1, 0);
+        first.recv().unwrap();
+        let (second, _end) = begin(2, 0);
+        second.recv().unwrap();
+        let (same_client, _end) = begin(1, 1);
+        let (same_place, _end) = begin(3, 0);
+        drop(end);
+        same_client.recv().unwrap();
+        same_place.recv().unwrap();
     }
 
     #[test]
