@@ -247,12 +247,6 @@ impl<'a> Turn<'a> {
     pub fn spawn(&self, job: Job) -> Result<(), Job> {
         self.desk.spawn.spawn(job)
     }
-
-    /// What runs jobs, for a job that has another one to follow it.
-    #[must_use]
-    pub fn spawner(&self) -> Arc<dyn Spawn> {
-        Arc::clone(&self.desk.spawn)
-    }
 }
 
 impl fmt::Debug for Turn<'_> {

@@ -100,7 +100,8 @@ where
     B: Body<Data: Send> + Send + 'static,
     B::Error: fmt::Display,
 {
-    let Options { workers, limits, config, names_itself, allowed_hosts } = options;
+    // Bodies are handed over as they come: nothing is collected here.
+    let Options { workers, limits, collected: _, config, names_itself, allowed_hosts } = options;
     // Each thread has a clone, made there; the service need not be shared by them.
     let (service, runtime) = (Mutex::new(service), runtime.clone());
     Serving::begin_at(addresses, workers, config, move |_, bound| {

@@ -8,8 +8,8 @@ use super::ready::{Framing, Ready, Rest, WORTH_SHARING, put};
 use super::request::Version;
 use super::{Fields, Request, Shared, Status, Stream};
 use crate::{
-    Client, Fault, FileRange, Job, Mark, Peer, Permit, Promise, Protocol, Remote, Spawn, Ticket,
-    Time, Turn, Wall,
+    Client, Fault, FileRange, Job, Mark, Peer, Permit, Promise, Protocol, Remote, Ticket, Time,
+    Turn, Wall,
 };
 
 /// The content of a reply.
@@ -112,12 +112,6 @@ macro_rules! means {
         /// As for [`Turn::spawn`].
         pub fn spawn(&self, job: Job) -> Result<(), Job> {
             self.turn.spawn(job)
-        }
-
-        /// What runs jobs: see [`Turn::spawner`].
-        #[must_use]
-        pub fn spawner(&self) -> std::sync::Arc<dyn Spawn> {
-            self.turn.spawner()
         }
 
         /// Keeps `permit` until the content that is written next, shared or of a file, has been

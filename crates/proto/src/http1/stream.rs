@@ -9,8 +9,8 @@ use super::exchange::{Outgoing, Waits, Wanted};
 use super::reply::{Answer, Given, means};
 use super::{Fields, Trailers};
 use crate::{
-    Abandoned, Fault, FileRange, Job, Message, Peer, Permit, Promise, Remote, Spawn, Ticket, Time,
-    Turn, Wall, Whose,
+    Abandoned, Fault, FileRange, Job, Message, Peer, Permit, Promise, Remote, Ticket, Time, Turn,
+    Wall, Whose,
 };
 
 /// What happens to a reply that is being written: see [`Handler::on_stream`](super::Handler).

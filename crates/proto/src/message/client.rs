@@ -139,7 +139,8 @@ impl<A: Asker> Client<A> {
             return self.read_header(input, turn);
         };
         let piece = frame::front(input, part.collected.left());
-        part.collected.take(piece);
+        // Nobody is charged for a reply, so it can always be taken.
+        let _ = part.collected.take(piece);
         if part.collected.left() == 0
             && let Some(part) = self.part.take()
         {
@@ -175,7 +176,7 @@ impl<A: Asker> Client<A> {
     fn on_reply(&mut self, part: Part, turn: &mut Turn<'_>) -> Result<(), Fault> {
         let Part { header, collected } = part;
         let Header { content_type, content_encoding, id, keep_alive, .. } = header;
-        let reply = Message { content_type, content_encoding, content: collected.into_bytes() };
+        let reply = Message { content_type, content_encoding, content: collected.into_parts().0 };
         match (&self.settings.style, id) {
             (Style::KeepAlive { .. }, Some(id)) => self.on_numbered(&id, reply, keep_alive, turn),
             (Style::KeepAlive { .. }, None) if self.echoes => Err(self.refused(&reply, turn)),

@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 
+use super::fault::Refusal;
 use super::frame::Collected;
 use super::handler::Given;
 use super::nodes::Nodes;
 use super::{Answer, ContentError, Header, Id, Limits, Message, error_reply, frame};
-use crate::{Ticket, Time, Turn};
+use crate::{Client, Permit, Ticket, Time, Turn};
 
 /// One request, and what its reply depends on besides what the handler says.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub(super) struct Exchange {
     pub(super) len: u64,
     /// The promises of it that are not settled.
     pub(super) tickets: Vec<Ticket>,
+    /// What is charged for the content while somebody works on it.
+    pub(super) permit: Option<Permit>,
 }
 
 impl Exchange {
@@ -84,6 +87,8 @@ pub(super) enum Sink {
     },
     /// Nowhere: it is JSON with more values and keys than are taken, which is answered at its end.
     TooComplex { left: u64 },
+    /// Nowhere: there is no memory left for it ([`Limits::collected`]), which is answered at its end.
+    Busy { left: u64 },
     /// To the handler, piece by piece. So many bytes are to come.
     Stream { left: u64 },
     /// Nowhere: the request was answered, or nobody waits for it any more.
@@ -91,18 +96,21 @@ pub(super) enum Sink {
 }
 
 impl Sink {
-    /// For the content behind `header`, to be collected.
-    pub(super) fn whole(header: Header, limits: &Limits) -> Self {
+    /// For the content behind `header`, to be collected, which `client` is charged for.
+    pub(super) fn whole(header: Header, limits: &Limits, client: Client) -> Self {
         let Header { content_type, content_encoding, content_length, .. } = header;
         let nodes = Nodes::of(&content_type, &content_encoding, content_length, limits);
-        let collected = Collected::new(content_length);
+        let collected = Collected::charged(content_length, limits.collected.account(client));
         Self::Whole { content_type, content_encoding, collected, nodes }
     }
 
     pub(super) fn left(&self) -> u64 {
         match self {
             Self::Whole { collected, .. } => collected.left(),
-            Self::Stream { left } | Self::TooComplex { left } | Self::Nowhere { left } => *left,
+            Self::Stream { left }
+            | Self::TooComplex { left }
+            | Self::Busy { left }
+            | Self::Nowhere { left } => *left,
         }
     }
 
@@ -111,15 +119,17 @@ impl Sink {
         let len = piece.len() as u64;
         match self {
             Self::Whole { collected, nodes, .. } => {
-                if nodes.as_mut().is_none_or(|nodes| nodes.take(piece)) {
-                    collected.take(piece);
-                } else {
-                    *self = Self::TooComplex { left: collected.left() - len };
+                let left = collected.left() - len;
+                if !nodes.as_mut().is_none_or(|nodes| nodes.take(piece)) {
+                    *self = Self::TooComplex { left };
+                } else if !collected.take(piece) {
+                    *self = Self::Busy { left };
                 }
             }
-            Self::Stream { left } | Self::TooComplex { left } | Self::Nowhere { left } => {
-                *left -= len;
-            }
+            Self::Stream { left }
+            | Self::TooComplex { left }
+            | Self::Busy { left }
+            | Self::Nowhere { left } => *left -= len,
         }
     }
 }
@@ -127,6 +137,11 @@ impl Sink {
 /// What is answered to [`Sink::TooComplex`].
 pub(super) fn too_complex(limits: &Limits) -> Answer {
     Answer(Given::Refused(ContentError::TooComplex { most: limits.json_nodes }.into()))
+}
+
+/// What is answered to [`Sink::Busy`].
+pub(super) fn busy() -> Answer {
+    Answer(Given::Refused(Refusal::busy()))
 }
 
 impl Content {

@@ -16,7 +16,7 @@ const PREFIX: &str = "Error: ";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// A stable name in `snake_case`: `bad_header`, `too_large`, `too_complex`,
-    /// `unsupported_encoding`, `bad_content`, `timeout` or `incomplete`.
+    /// `unsupported_encoding`, `bad_content`, `busy`, `timeout` or `incomplete`.
     pub code: &'static str,
     /// What is wrong, where, and what would be right.
     pub what: Cow<'static, str>,
@@ -31,6 +31,12 @@ impl Refusal {
     /// `too_large`: beyond a limit.
     pub(super) fn too_large(what: impl Into<Cow<'static, str>>) -> Self {
         Self { code: "too_large", what: what.into() }
+    }
+
+    /// `busy`: as much content is held as may be, and less may be later.
+    pub(super) fn busy() -> Self {
+        let what = "too much content is in memory already; send it again later";
+        Self { code: "busy", what: what.into() }
     }
 
     /// `timeout`: too slow.

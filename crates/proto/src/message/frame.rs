@@ -7,7 +7,7 @@ use std::fmt;
 
 use super::fault::Refusal;
 use super::{Header, Limits};
-use crate::Output;
+use crate::{Output, Permit};
 
 /// Bytes of the number in front of a header.
 const PREFIX: usize = 2;
@@ -15,6 +15,9 @@ const PREFIX: usize = 2;
 /// Contents of up to so many bytes are copied behind their header: one piece is cheaper to send
 /// than two.
 const WORTH_SHARING: usize = 1024;
+
+/// So many bytes of a content are not charged: what every connection may hold.
+const FREE: usize = 64 * 1024;
 
 /// Reads the header that `input` begins with. Returns it and how many bytes it takes up, the
 /// number in front of it included; `None` when more bytes are needed.
@@ -114,16 +117,25 @@ pub(super) fn write(
 pub(super) struct Collected {
     bytes: Vec<u8>,
     left: u64,
+    /// What is charged for it, if anybody is.
+    permit: Option<Permit>,
 }
 
 impl Collected {
     /// Nothing yet of so many bytes.
     pub(super) fn new(announced: u64) -> Self {
-        Self { bytes: Vec::new(), left: announced }
+        Self { bytes: Vec::new(), left: announced, permit: None }
     }
 
-    /// Takes what belongs to the content from the front of `input`.
-    pub(super) fn take(&mut self, input: &[u8]) {
+    /// The same, of which what is above a free amount is charged to `permit`.
+    pub(super) fn charged(announced: u64, permit: Permit) -> Self {
+        Self { permit: Some(permit), ..Self::new(announced) }
+    }
+
+    /// Takes what belongs to the content from the front of `input`. Returns whether it could be
+    /// had: if not, the budget is spent, and nothing is taken.
+    #[must_use]
+    pub(super) fn take(&mut self, input: &[u8]) -> bool {
         let piece = front(input, self.left);
         let wanted = self.bytes.len() + piece.len();
         if wanted > self.bytes.capacity() {
@@ -131,10 +143,20 @@ impl Collected {
             let announced = usize::try_from(self.left).unwrap_or(usize::MAX);
             let most = self.bytes.len().saturating_add(announced);
             let room = wanted.max(2 * self.bytes.capacity()).min(most);
+            // Memory at least doubles each time, so the budget is asked a few times for a content,
+            // and not for each read.
+            let charge = room.saturating_sub(FREE) as u64;
+            if charge > 0
+                && let Some(permit) = &mut self.permit
+                && !permit.resize(charge)
+            {
+                return false;
+            }
             self.bytes.reserve_exact(room - self.bytes.len());
         }
         self.bytes.extend_from_slice(piece);
         self.left -= piece.len() as u64;
+        true
     }
 
     /// How many bytes are to come.
@@ -142,8 +164,9 @@ impl Collected {
         self.left
     }
 
-    pub(super) fn into_bytes(self) -> bytes::Bytes {
-        self.bytes.into()
+    /// The content, and what is charged for it as long as it is worked on.
+    pub(super) fn into_parts(self) -> (bytes::Bytes, Option<Permit>) {
+        (self.bytes.into(), self.permit)
     }
 }
 

@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
-use super::exchange::{Exchange, Sink, too_complex};
+use super::exchange::{Exchange, Sink, busy, too_complex};
 use super::handler::Given;
 use super::media::{self, JsonName, Media};
 use super::text::Encoding;
@@ -173,7 +173,7 @@ impl<H: Handler> Http<H> {
         let len = header.content_length;
         let sink = match self.handler.wants(&header) {
             Wants::Stream => Sink::Stream { left: len },
-            Wants::Whole => Sink::whole(header, &self.rules.limits),
+            Wants::Whole => Sink::whole(header, &self.rules.limits, reply.client(request)),
         };
         let has_length = request.content() != Content::Chunked;
         let exchange = Exchange {
@@ -182,6 +182,7 @@ impl<H: Handler> Http<H> {
             deadline: Time::NEVER,
             len,
             tickets: Vec::new(),
+            permit: None,
         };
         self.next += 1;
         let coming = Some(Coming { sink, has_length, paused: false });
@@ -212,7 +213,11 @@ impl<H: Handler> Http<H> {
             Given::Refused(refusal) => (status_for(refusal.code), refusal.reply()),
             Given::Failed(message, _) => (Status::INTERNAL_SERVER_ERROR, message),
         };
-        send(status, message, asked.json, &Fields::new(), reply)
+        let mut fields = Fields::new();
+        if status == Status::SERVICE_UNAVAILABLE {
+            let _ = fields.push("Retry-After", b"1");
+        }
+        send(status, message, asked.json, &fields, reply)
     }
 }
 
@@ -292,6 +297,7 @@ fn status_for(code: &str) -> Status {
         "timeout" => Status::REQUEST_TIMEOUT,
         "too_large" | "too_complex" => Status::CONTENT_TOO_LARGE,
         "unsupported_encoding" | "unsupported_type" => Status::UNSUPPORTED_MEDIA_TYPE,
+        "busy" => Status::SERVICE_UNAVAILABLE,
         "internal" => Status::INTERNAL_SERVER_ERROR,
         // What a handler calls by a name of its own was read, and won't be done.
         _ => Status::UNPROCESSABLE_CONTENT,
@@ -369,15 +375,19 @@ impl<H: Handler> http1::Handler for Http<H> {
         let Some(mut asked) = self.asked.take() else { return unasked(reply) };
         let Some(Coming { sink, .. }) = asked.coming.take() else { return unasked(reply) };
         let (peer, exchange) = (&self.peer, &mut asked.exchange);
-        let told = Reply { turn: reply.turn(), peer, exchange };
         let given = match sink {
             Sink::Whole { content_type, content_encoding, collected, .. } => {
-                let content = collected.into_bytes();
+                let (content, permit) = collected.into_parts();
+                exchange.permit = permit;
+                let told = Reply { turn: reply.turn(), peer, exchange };
                 let message = Message { content_type, content_encoding, content };
                 self.handler.on_message(message, peer, told)
             }
             Sink::TooComplex { .. } => too_complex(&self.rules.limits),
-            Sink::Stream { .. } | Sink::Nowhere { .. } => self.handler.on_end(told),
+            Sink::Busy { .. } => busy(),
+            Sink::Stream { .. } | Sink::Nowhere { .. } => {
+                self.handler.on_end(Reply { turn: reply.turn(), peer, exchange })
+            }
         };
         self.follow(given, asked, reply)
     }

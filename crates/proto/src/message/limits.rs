@@ -1,11 +1,12 @@
 //! How much of a peer is taken, and how long is waited for it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::http1;
+use crate::{Budget, http1};
 
 /// Limits of one conversation. Every default is safe for a peer that nobody knows.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Limits {
     /// Bytes of a frame's header; a longer one is answered with `too_large`. 65,535, the most that
@@ -18,6 +19,12 @@ pub struct Limits {
     /// whole ([`Wants::Whole`](super::Wants)): this bounds the memory and time that parsing takes. More
     /// are answered with `too_complex` when the content is complete. Default: 100,000.
     pub json_nodes: usize,
+    /// Bytes of contents that are wanted whole, as far as one has more than 64 KiB: from when they
+    /// come until their request is answered or given up. Clones of these limits share it, so that
+    /// it holds for all connections of a server; one client has a quarter, a local one half. A
+    /// request that finds it spent is answered with `busy` when its content, which is thrown away,
+    /// is complete. Default: 256 MiB.
+    pub collected: Arc<Budget>,
     /// Requests of one connection that may wait for their answers; then no more are read, nor when
     /// their contents together have reached the limit of one. 16; 0 counts as 1.
     pub in_flight: usize,
@@ -29,12 +36,16 @@ pub struct Limits {
     pub idle_timeout: Duration,
 }
 
+/// Bytes of content that all connections may have in memory.
+const COLLECTED_CONTENT: u64 = 256 * 1024 * 1024;
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
             header: u16::MAX,
             content: 16 * 1024 * 1024,
             json_nodes: 100_000,
+            collected: Budget::new("bytes of collected content", COLLECTED_CONTENT),
             in_flight: 16,
             header_timeout: Duration::from_secs(10),
             content_timeout: Duration::from_secs(30),

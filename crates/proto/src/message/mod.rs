@@ -18,8 +18,8 @@
 //!
 //! What is wrong is answered at the first byte that shows it, with a reply that any client can
 //! print: `{"result": "Error: …", "error": {"code": …}}`. The codes are `bad_header`, `bad_content`,
-//! `too_large`, `too_complex`, `unsupported_encoding`, `timeout`, `incomplete` (the input ended inside
-//! a frame) and `internal` (our fault); HTTP and handlers add their own.
+//! `too_large`, `too_complex`, `unsupported_encoding`, `busy`, `timeout`, `incomplete` (the input ended
+//! inside a frame) and `internal` (our fault); HTTP and handlers add their own.
 //!
 //! One whole exchange, byte for byte:
 //!

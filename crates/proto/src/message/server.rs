@@ -9,14 +9,14 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
-use super::exchange::{Content, Exchange, Owed, Sink, too_complex};
+use super::exchange::{Content, Exchange, Owed, Sink, busy, too_complex};
 use super::fault::Refusal;
 use super::frame;
 use super::handler::Given;
 use super::state::{Last, State, Step};
 use super::text::Encoding;
 use super::{Answer, ContentError, Flow, Handler, Header, JSON, Limits, Message, Reply, Wants};
-use crate::{Address, End, Event, Fault, Peer, Protocol, Time, Took, Turn};
+use crate::{Address, Client, End, Event, Fault, Peer, Protocol, Time, Took, Turn};
 
 /// The server's side of one connection. It holds content that was not complete, and no other
 /// buffer.
@@ -117,7 +117,8 @@ impl<H: Handler> Server<H> {
             .deadline_ms
             .map_or(Time::NEVER, |ms| turn.now() + std::time::Duration::from_millis(ms));
         let id = header.id.clone().filter(|_| header.keep_alive);
-        Exchange { number, id, deadline, len: header.content_length, tickets: Vec::new() }
+        let len = header.content_length;
+        Exchange { number, id, deadline, len, tickets: Vec::new(), permit: None }
     }
 
     /// Begins a request, and answers it if `rest` has all of its content. Returns how much of
@@ -141,7 +142,7 @@ impl<H: Handler> Server<H> {
                 self.on_whole(message, exchange, rest.len() > piece.len(), turn)?;
                 return Ok(piece.len());
             }
-            Wants::Whole => Sink::whole(header, &self.limits),
+            Wants::Whole => Sink::whole(header, &self.limits, Client::of(self.peer.address)),
             Wants::Stream => Sink::Stream { left: len },
         };
         let progress = turn.now() + self.limits.content_timeout;
@@ -178,7 +179,8 @@ impl<H: Handler> Server<H> {
         let Content { mut exchange, sink, .. } = *content;
         match sink {
             Sink::Whole { content_type, content_encoding, collected, .. } => {
-                let content = collected.into_bytes();
+                let (content, permit) = collected.into_parts();
+                exchange.permit = permit;
                 let message = Message { content_type, content_encoding, content };
                 self.on_whole(message, exchange, unread, turn)
             }
@@ -190,6 +192,7 @@ impl<H: Handler> Server<H> {
             Sink::TooComplex { .. } => {
                 self.answered(too_complex(&self.limits), exchange, unread, turn)
             }
+            Sink::Busy { .. } => self.answered(busy(), exchange, unread, turn),
             // Only a connection that goes on skips content.
             Sink::Nowhere { .. } => self.go_on(true, unread, turn),
         }
@@ -305,8 +308,14 @@ impl<H: Handler> Server<H> {
         exchange: Option<&Exchange>,
         turn: &mut Turn<'_>,
     ) -> Result<(), Fault> {
-        let unknown =
-            Exchange { number: 0, id: None, deadline: Time::NEVER, len: 0, tickets: Vec::new() };
+        let unknown = Exchange {
+            number: 0,
+            id: None,
+            deadline: Time::NEVER,
+            len: 0,
+            tickets: Vec::new(),
+            permit: None,
+        };
         exchange.unwrap_or(&unknown).write(refusal.reply(), false, turn);
         self.come_to(Last::Fault(Box::new(refusal.fault())), turn)
     }

@@ -9,7 +9,7 @@ use http::Request;
 use sockeye_engine::Service;
 use sockeye_engine::driver::Bound;
 use sockeye_proto::http1::{AllowedHosts, Fields, Handler, Limits, Server, Shared};
-use sockeye_proto::{Peer, Protocol};
+use sockeye_proto::{Budget, Peer, Protocol};
 
 use super::body::Body;
 use super::exchange::Exchange;
@@ -45,18 +45,36 @@ pub struct Edge<R> {
     shared: Rc<Common<R>>,
 }
 
+/// Bytes of bodies that all connections of a server may have in memory.
+const COLLECTED_CONTENT: u64 = 256 * 1024 * 1024;
+
+/// A budget for the bodies that are collected.
+pub(super) fn collected() -> Arc<Budget> {
+    Budget::new("bytes of collected bodies", COLLECTED_CONTENT)
+}
+
 /// What the connections of a shard share.
 pub(super) struct Common<R> {
     pub(super) respond: Arc<R>,
+    /// What bodies that are collected are charged to: shared by all shards of a server.
+    pub(super) collected: Arc<Budget>,
     /// Room in which the fields of a reply are written.
     pub(super) fields: RefCell<Fields>,
 }
 
 impl<R: Respond> Edge<R> {
-    /// Has requests answered by `respond`.
+    /// Has requests answered by `respond`. Bodies that are collected have a budget of 256 MiB.
     #[must_use]
     pub fn new(respond: Arc<R>) -> Self {
-        Self { shared: Rc::new(Common { respond, fields: RefCell::default() }) }
+        Self::collecting(respond, collected())
+    }
+
+    /// The same, with a budget that the shards of a server can share: bytes of collected bodies, as
+    /// far as one has more than 64 KiB, from when they come until the reply begins. One client has a
+    /// quarter of it, a local one half. Beyond it the answer is 503.
+    #[must_use]
+    pub fn collecting(respond: Arc<R>, collected: Arc<Budget>) -> Self {
+        Self { shared: Rc::new(Common { respond, collected, fields: RefCell::default() }) }
     }
 
     /// Answers the requests of one connection.
@@ -75,6 +93,7 @@ impl<R> fmt::Debug for Edge<R> {
 /// What each worker's service is made by.
 pub(super) fn service<R: Respond>(
     limits: Limits,
+    collected: Arc<Budget>,
     names_itself: bool,
     hosts: Option<AllowedHosts>,
     respond: R,
@@ -85,7 +104,8 @@ pub(super) fn service<R: Respond>(
         if let Some(hosts) = &hosts {
             shared = shared.checking_hosts(check_hosts_on_loopback(hosts.clone(), bound));
         }
-        Worker { shared: Rc::new(shared), edge: Edge::new(Arc::clone(&respond)) }
+        let edge = Edge::collecting(Arc::clone(&respond), Arc::clone(&collected));
+        Worker { shared: Rc::new(shared), edge }
     }
 }
 

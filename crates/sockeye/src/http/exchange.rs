@@ -9,8 +9,8 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Response, StatusCode};
 use sockeye_proto::http1::{self, Answer, Fields, Handler, Status, Stream, StreamEvent, Trailers};
-use sockeye_proto::{Abandoned, Client, Fault, Message, Peer, Protocol, Ticket, Whose};
-use tracing::error;
+use sockeye_proto::{Abandoned, Client, Fault, Message, Peer, Permit, Protocol, Ticket, Whose};
+use tracing::{error, warn};
 
 use super::body::{Body, Receive, Take};
 use super::convert::{self, BadReply, Framing};
@@ -30,6 +30,8 @@ pub(super) struct Exchange<R> {
     body_asked_for: bool,
     /// Empty pieces that a source has just given in a row.
     empty_pieces: u32,
+    /// What is charged for a body that was collected, until the reply begins.
+    permit: Option<Permit>,
     expects: Expects,
 }
 
@@ -42,7 +44,12 @@ enum Expects {
     /// What this promise brings.
     Kept(Ticket),
     /// The body, for this buffer.
-    BodyWhole { collected: Vec<u8>, then: Box<dyn FnOnce(Bytes) -> Reply + Send> },
+    BodyWhole {
+        collected: Vec<u8>,
+        /// What is charged for it.
+        permit: Permit,
+        then: Box<dyn FnOnce(Bytes) -> Reply + Send>,
+    },
     /// The body, piece by piece.
     BodyPiece(Box<dyn Receive>),
     /// What a sender sends, or its end by this promise.
@@ -51,7 +58,8 @@ enum Expects {
     Room(Box<dyn Source>),
 }
 
-/// So much is reserved for a body whose length was announced; what comes beyond makes it grow.
+/// So much is reserved for a body whose length was announced; what comes beyond makes it grow, and
+/// is charged.
 const RESERVED: u64 = 64 * 1024;
 
 /// So many pieces are taken from a source in one go, so that small ones hold nobody up.
@@ -72,6 +80,7 @@ impl<R: Respond> Handler for Exchange<R> {
         self.head_only = request.method() == http1::Method::Head;
         self.body_asked_for = false;
         self.empty_pieces = 0;
+        self.permit = None;
         self.expects = Expects::Nothing;
         let Ok(head) = convert::request(request) else {
             let text = "The request has a target or fields that nothing here understands.";
@@ -103,9 +112,13 @@ impl<R: Respond> Handler for Exchange<R> {
 
     fn on_body(&mut self, piece: &[u8], reply: http1::Reply<'_, '_>) -> Answer {
         match mem::take(&mut self.expects) {
-            Expects::BodyWhole { mut collected, then } => {
+            Expects::BodyWhole { mut collected, mut permit, then } => {
+                if !reserve(&mut collected, &mut permit, piece.len()) {
+                    drop((collected, permit));
+                    return self.busy(reply);
+                }
                 collected.extend_from_slice(piece);
-                self.expects = Expects::BodyWhole { collected, then };
+                self.expects = Expects::BodyWhole { collected, permit, then };
                 reply.read()
             }
             Expects::BodyPiece(receiver) => self.take(receiver.piece(piece), reply),
@@ -115,7 +128,10 @@ impl<R: Respond> Handler for Exchange<R> {
 
     fn on_body_end(&mut self, trailers: &Trailers<'_>, reply: http1::Reply<'_, '_>) -> Answer {
         match mem::take(&mut self.expects) {
-            Expects::BodyWhole { collected, then } => self.answer(then(collected.into()), reply),
+            Expects::BodyWhole { collected, permit, then } => {
+                self.permit = Some(permit);
+                self.answer(then(collected.into()), reply)
+            }
             Expects::BodyPiece(receiver) => {
                 let given = receiver.end(convert::trailers(trailers).unwrap_or_default());
                 self.answer(given, reply)
@@ -163,6 +179,7 @@ impl<R> Exchange<R> {
             head_only: false,
             body_asked_for: false,
             empty_pieces: 0,
+            permit: None,
             expects: Expects::Nothing,
         }
     }
@@ -172,6 +189,9 @@ impl<R> Exchange<R> {
 impl<R: Respond> Exchange<R> {
     /// Does what `given` says.
     fn answer(&mut self, given: Reply, mut reply: http1::Reply<'_, '_>) -> Answer {
+        if !matches!(given.0, Kind::Later(_) | Kind::Run(_)) {
+            self.permit = None;
+        }
         match given.0 {
             Kind::Now(response) => self.send(response, reply),
             Kind::Plain(kind, body) => self.plain(kind, &body, reply),
@@ -193,7 +213,9 @@ impl<R: Respond> Exchange<R> {
                 self.body_asked_for = true;
                 // At most RESERVED, which any machine's addresses have room for.
                 let reserved = expected.unwrap_or(0).min(RESERVED).min(limit) as usize;
-                self.expects = Expects::BodyWhole { collected: Vec::with_capacity(reserved), then };
+                let collected = Vec::with_capacity(reserved);
+                let permit = self.shared.collected.account(Client::of(self.peer.address));
+                self.expects = Expects::BodyWhole { collected, permit, then };
                 reply.read_up_to(limit)
             }
             Kind::Receive { limit, receiver } => {
@@ -346,10 +368,24 @@ impl<R: Respond> Exchange<R> {
         self.failed(&bad.to_string(), reply)
     }
 
+    /// There is no memory for a body: the rest of it is not read.
+    fn busy(&mut self, reply: http1::Reply<'_, '_>) -> Answer {
+        let (budget, client) = (&self.shared.collected, Client::of(self.peer.address));
+        if let Some(requests) = budget.report(reply.now()) {
+            warn!(
+                target: "sockeye", budget = budget.name(), total = budget.total(),
+                used = budget.used(), %client, requests,
+                "a budget is spent: some requests are refused"
+            );
+        }
+        let retry = Fields::new().with("Retry-After", b"1").unwrap_or_default();
+        reply.error(Status::SERVICE_UNAVAILABLE, &retry, "")
+    }
+
     /// Something is wrong with our side of it: the log is told what, the client is not.
     fn failed(&mut self, what: &str, reply: http1::Reply<'_, '_>) -> Answer {
         error!(target: "sockeye", peer = %self.peer.address, what, "a request could not be answered");
-        self.expects = Expects::Nothing;
+        (self.expects, self.permit) = (Expects::Nothing, None);
         reply.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), "")
     }
 }
@@ -443,6 +479,22 @@ impl<R: Respond> Exchange<R> {
             _ => stream.later(),
         }
     }
+}
+
+/// Makes room in `collected` for so many bytes more, if the budget has it. Memory at least doubles
+/// when it grows, so that the budget is asked a few times for a body, and not for each piece.
+fn reserve(collected: &mut Vec<u8>, permit: &mut Permit, more: usize) -> bool {
+    let wanted = collected.len() + more;
+    if wanted <= collected.capacity() {
+        return true;
+    }
+    let room = wanted.max(2 * collected.capacity());
+    let charge = (room as u64).saturating_sub(RESERVED);
+    if charge > 0 && !permit.resize(charge) {
+        return false;
+    }
+    collected.reserve_exact(room - collected.len());
+    true
 }
 
 fn write(piece: Bytes, stream: &mut Stream<'_, '_>) {

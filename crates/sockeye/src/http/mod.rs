@@ -79,12 +79,14 @@ mod reply;
 mod stream;
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 pub use ::http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header,
 };
 pub use bytes::Bytes;
 use sockeye_engine::{Config, ListenAddr, usable_cores};
+pub use sockeye_proto::Budget;
 pub use sockeye_proto::http1::{AllowedHosts, BadHostName, Limits};
 
 pub use self::body::{Body, Receive, Take};
@@ -102,6 +104,11 @@ pub struct Options {
     pub workers: NonZeroUsize,
     /// Limits and deadlines of requests.
     pub limits: Limits,
+    /// Bytes of bodies that [`Body::collect`] reads into memory, as far as one has more than 64 KiB:
+    /// from when they come until the reply begins. All connections share it; one client has a
+    /// quarter, a local one half. Beyond it the answer is 503, so a client's share has to be above
+    /// the limit of [`Body::collect`]. Default: 256 MiB.
+    pub collected: Arc<Budget>,
     /// Limits and deadlines of connections.
     pub config: Config,
     /// Whether replies have `Server: sockeye`. They have not.
@@ -117,6 +124,7 @@ impl Default for Options {
         Self {
             workers: usable_cores(),
             limits: Limits::default(),
+            collected: edge::collected(),
             config: Config::default(),
             names_itself: false,
             allowed_hosts: None,
@@ -135,7 +143,7 @@ pub fn serve(
     options: Options,
     respond: impl Respond,
 ) -> Result<Serving, ServeError> {
-    let Options { workers, limits, config, names_itself, allowed_hosts } = options;
-    let service = edge::service(limits, names_itself, allowed_hosts, respond);
+    let Options { workers, limits, collected, config, names_itself, allowed_hosts } = options;
+    let service = edge::service(limits, collected, names_itself, allowed_hosts, respond);
     Serving::begin_at(addresses, workers, config, service)
 }

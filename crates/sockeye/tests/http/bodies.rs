@@ -1,8 +1,11 @@
 //! Bodies of requests: collected, taken as they come, left alone.
 
+use std::rc::Rc;
 use std::sync::{Arc, Mutex, mpsc};
 
-use sockeye::http::{Body, HeaderMap, Receive, Reply, Request, StatusCode, Take};
+use sockeye::http::{Body, Budget, Edge, HeaderMap, Receive, Reply, Request, StatusCode, Take};
+use sockeye::proto::harness::Harness;
+use sockeye::{Address, Peer, http1};
 
 use crate::client::{Client, serve, stop};
 
@@ -235,4 +238,48 @@ fn a_receiver_is_dropped_when_the_client_goes() {
     drop(client);
     was_dropped.recv().unwrap();
     stop(serving);
+}
+
+#[test]
+fn what_is_collected_on_all_connections_is_charged_until_the_reply_begins() {
+    let budget = Budget::new("bytes", 1 << 20); // A local client has half.
+    let answer = |request: Request<Body>| {
+        request.into_body().collect(1 << 20, |body| Reply::run(move || body.len().to_string()))
+    };
+    let edge = Edge::collecting(Arc::new(answer), Arc::clone(&budget));
+    let peer = Peer { address: Address::Unix, via: 0 };
+    let connect = || {
+        let shared = Rc::new(http1::Shared::default());
+        Harness::new(http1::Server::new(shared, edge.handler(&peer)))
+    };
+    let request = |len: usize| {
+        let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {len}\r\n\r\n");
+        [head.as_bytes(), &vec![b'x'; len]].concat()
+    };
+    let is = |client: &mut Harness, status: &str| {
+        let output = String::from_utf8(client.output()).unwrap();
+        assert!(output.starts_with(&format!("HTTP/1.1 {status} ")), "{output}");
+        output
+    };
+
+    let mut first = connect();
+    first.input(&request(400 << 10));
+    let held = budget.used();
+    assert!((336 << 10..=512 << 10).contains(&held), "{held}");
+    let mut second = connect();
+    second.input(&request(400 << 10));
+    assert!(is(&mut second, "503").contains("\r\nRetry-After: 1\r\n"));
+    assert_eq!(budget.used(), held, "what was refused is given back, and a job has the other");
+    let mut third = connect();
+    third.input(&request(64 << 10));
+    third.run_jobs();
+    is(&mut third, "200");
+
+    first.run_jobs();
+    is(&mut first, "200");
+    assert_eq!(budget.used(), 0);
+    first.input(&request(400 << 10)[..200 << 10]);
+    assert!(budget.used() > 0);
+    drop(first);
+    assert_eq!(budget.used(), 0, "the client is gone");
 }

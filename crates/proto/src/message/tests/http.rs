@@ -73,7 +73,7 @@ impl Heard {
         self.json()["error"]["code"].as_str().unwrap().to_owned()
     }
 
-    fn has(&self, field: &str) -> bool {
+    pub(super) fn has(&self, field: &str) -> bool {
         self.fields.lines().any(|line| line == field)
     }
 }

@@ -197,3 +197,63 @@ fn the_status_of_an_error_is_its_codes_however_long_it_is() {
         }
     }
 }
+
+/// Limits whose budget is for so many bytes; a local client has half of them.
+fn holding(total: u64) -> Limits {
+    Limits { collected: crate::Budget::new("bytes", total), ..Limits::default() }
+}
+
+/// JSON of more than is free, and of one value.
+fn long(len: usize) -> String {
+    format!("\"{}\"", "x".repeat(len))
+}
+
+#[test]
+fn what_all_connections_collect_is_charged_until_it_is_answered() {
+    let limits = holding(1 << 20);
+    let budget = std::sync::Arc::clone(&limits.collected);
+    let slow = || Harness::new(Server::new(Rc::new(limits.clone()), Slow::default()));
+    // As a client that sends nearly all of it.
+    let request = ask_as(1, &long(400 << 10));
+    let mut first = slow();
+    first.input(&request[..request.len() - 1]);
+    let held = budget.used();
+    assert!((330 << 10..=512 << 10).contains(&held), "{held}");
+
+    let mut second = slow();
+    for part in request.chunks(16 << 10) {
+        second.input(part);
+    }
+    assert_eq!(code(&second.output()), "busy");
+    assert_eq!(budget.used(), held, "what was refused is given back");
+    second.input(&ask_as(2, "\"now\""));
+    assert_eq!(results(&second.output()), [(Some(2), "now".to_owned())], "the connection goes on");
+
+    first.input(&request[request.len() - 1..]);
+    assert_eq!(budget.used(), held + 1, "a job works on it");
+    assert_eq!(first.run_jobs(), 1);
+    assert_eq!((frames(&first.output()).len(), budget.used()), (1, 0));
+    second.input(&request);
+    assert!(budget.used() > 0);
+    drop(second);
+    assert_eq!(budget.used(), 0, "the client is gone");
+}
+
+#[test]
+fn content_that_there_is_no_memory_for_over_http_is_503() {
+    let mut client = over_http(holding(1 << 20), Reference::default());
+    let fields = "Content-Type: application/json\r\n";
+    client.input(&post(fields, long(700 << 10).as_bytes()));
+    client.input(&post(fields, long(60 << 10).as_bytes()));
+    let heard = Heard::all(&client.output());
+    assert_eq!((heard[0].status, heard[0].code()), (503, "busy".to_owned()));
+    assert!(heard[0].has("Retry-After: 1"));
+    assert_eq!(heard[1].status, 400, "what is free is answered as always");
+}
+
+#[test]
+fn the_defaults_have_room_for_the_longest_content_of_any_client() {
+    let limits = Limits::default();
+    let client = crate::Client::V4([192, 0, 2, 1]);
+    assert!(limits.collected.take(client, limits.content).is_some());
+}
