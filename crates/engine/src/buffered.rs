@@ -48,8 +48,14 @@ impl Relief {
 #[derive(Debug)]
 pub(crate) struct Buffered {
     budget: Arc<Budget>,
-    /// What the budget is in all: it stays, and is asked for often.
+    /// What the budget is in all: it stays.
     total: u64,
+    /// Whether so much is held that it has to be looked up who may have more. Looked at each turn, and
+    /// not for each call: what other shards let go meanwhile counts from the next turn on.
+    tight: bool,
+    /// Whether there is anything to look at: this shard has charged somebody, and all shards together
+    /// have not let go since.
+    watches: bool,
     /// Of the connections that are charged.
     permits: HashMap<Key, Permit>,
     relief: Arc<Relief>,
@@ -57,13 +63,13 @@ pub(crate) struct Buffered {
 
 impl Buffered {
     pub(crate) fn new(budget: Arc<Budget>, relief: Arc<Relief>) -> Self {
-        Self { total: budget.total(), budget, permits: HashMap::new(), relief }
+        let total = budget.total();
+        Self { budget, total, tight: false, watches: false, permits: HashMap::new(), relief }
     }
 
     /// Whether so much is held that it has to be looked up who may have more.
     pub(crate) fn is_tight(&self) -> bool {
-        // Well below what one client may have. What other shards let go counts at once.
-        self.budget.used_hint() > self.total / 8
+        self.tight
     }
 
     /// Whether `client` may have no more.
@@ -75,7 +81,8 @@ impl Buffered {
     pub(crate) fn charge(&mut self, key: Key, client: Client, held: usize, now: Time) {
         let permit = self.permits.entry(key).or_insert_with(|| self.budget.account(client));
         permit.set(held as u64);
-        if !self.is_tight() {
+        self.watches = true;
+        if !self.look() {
             return;
         }
         self.relief.owed.store(true, Ordering::Relaxed);
@@ -93,15 +100,32 @@ impl Buffered {
     /// A connection holds little, or is gone.
     pub(crate) fn release(&mut self, key: Key) {
         self.permits.remove(&key);
+        self.look();
     }
 
-    /// Whether most of what was held has been let go, by whichever shard: time to give memory back.
-    /// It is told once, and not again before [`TRIM_EVERY`] is over.
-    pub(crate) fn take_relief(&self, now: Time) -> bool {
+    /// At the end of a turn: whether most of what was held has been let go, by whichever shard, so that
+    /// it is time to give memory back. It is told once, and not again before [`TRIM_EVERY`] is over.
+    pub(crate) fn take_relief(&mut self, now: Time) -> bool {
+        self.watches && self.watch(now)
+    }
+
+    #[cold]
+    fn watch(&mut self, now: Time) -> bool {
         // Far below where it became tight: who hovers there has nothing given back.
-        self.relief.owed.load(Ordering::Relaxed)
-            && self.budget.used_hint() <= self.total / 32
-            && self.relief.take(now)
+        if self.look() || self.budget.used_hint() > self.total / 32 {
+            return false;
+        }
+        let is_owed = self.relief.owed.load(Ordering::Relaxed);
+        let is_time = is_owed && self.relief.take(now);
+        self.watches = is_owed && !is_time;
+        is_time
+    }
+
+    /// Sees how much all shards hold.
+    fn look(&mut self) -> bool {
+        // Well below what one client may have.
+        self.tight = self.budget.used_hint() > self.total / 8;
+        self.tight
     }
 
     /// How many connections are charged.
@@ -139,14 +163,15 @@ mod tests {
     #[test]
     fn what_one_shard_lets_go_relieves_the_other() {
         let [mut one, mut other] = two(320);
-        one.charge(Key(1), ALICE, 30, Time::ZERO);
-        other.charge(Key(1), ALICE, 30, Time::ZERO);
+        one.charge(Key(1), ALICE, 50, Time::ZERO);
+        other.charge(Key(1), ALICE, 50, Time::ZERO);
         assert!(one.is_tight() && other.is_tight());
         one.release(Key(1));
         other.release(Key(1));
+        assert!(one.is_tight(), "it has not looked");
+        let told = [&mut one, &mut other].map(|shard| shard.take_relief(Time::ZERO));
+        assert_eq!(told, [true, false]);
         assert!(!one.is_tight() && !other.is_tight());
-        let told = [&one, &other, &one].map(|shard| shard.take_relief(Time::ZERO));
-        assert_eq!(told, [true, false, false]);
     }
 
     #[test]
