@@ -1,6 +1,6 @@
 //! How many connections there are, in all and by address: the one thing that shards count together.
 //!
-//! It is touched when a connection comes and when it goes, never in between. Loopback and Unix
+//! Connections are counted when they come and when they go, never in between. Loopback and Unix
 //! sockets are exempt from the count by address. It also knows the shards' mailboxes, so that one
 //! that has no room can ask the others.
 

@@ -74,7 +74,7 @@ impl<D: Driver> Shard<D> {
     }
 
     /// Stops listening, asks every conversation to finish, and cuts what has not finished in time.
-    /// What waited to be accepted is accepted first.
+    /// What waited to be accepted is accepted first, as far as there are slots for it.
     pub fn drain(&mut self) {
         if self.phase != Phase::Serving {
             return;

@@ -115,7 +115,8 @@ macro_rules! means {
         }
 
         /// Keeps `permit` until the content that is written next, shared or of a file, has been
-        /// sent, or never will be.
+        /// sent, or never will be. Not for content of up to 1,024 bytes, which is copied, nor for
+        /// a response that has none: nothing of it keeps the permit, and what is written next would.
         pub fn hold(&mut self, permit: Permit) {
             self.turn.out.hold(permit);
         }
