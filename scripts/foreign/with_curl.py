@@ -36,8 +36,16 @@ def curl(*words):
 
 
 def head_of(*words):
-    """Status and fields, names in lower case."""
-    text = curl("--head", *words).decode()
+    """Status and fields of a HEAD, names in lower case."""
+    return taken_apart(curl("--head", *words).decode())
+
+
+def head_of_get(*words):
+    """The same of a GET."""
+    return taken_apart(curl("--dump-header", "-", "--output", "/dev/null", *words).decode())
+
+
+def taken_apart(text):
     status, *lines = text.strip().split("\r\n")
     fields = {name.lower(): value.strip() for name, _, value in (l.partition(":") for l in lines)}
     return int(status.split()[1]), fields

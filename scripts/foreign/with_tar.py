@@ -6,7 +6,7 @@ import subprocess
 import tarfile
 
 from running import PATIENCE, expect
-from with_curl import curl, head_of, status
+from with_curl import curl, head_of_get, status
 
 CUTS = 12
 
@@ -25,7 +25,7 @@ def run(checks, folder):
                 for name in ("big.bin", "sub/index.html", "with space.txt"):
                     expect(archive.extractfile("files/" + name).read(),
                            (folder.root / name).read_bytes(), name)
-            expect(int(head_of(url)[1]["content-length"]), len(whole))
+            expect(int(head_of_get(url)[1]["content-length"]), len(whole))
         seed = random.randrange(1 << 32)
         places = random.Random(seed)
         with checks.check(f"tar: cut {CUTS} times and resumed by curl, seed {seed}"):
@@ -35,7 +35,7 @@ def run(checks, folder):
             curl("--continue-at", "-", "--output", str(target), url)
             expect(target.read_bytes() == whole, True)
         with checks.check("tar: another one is not resumed into this"):
-            tag = head_of(url)[1]["etag"]
+            tag = head_of_get(url)[1]["etag"]
             ask = ("--range", "1000-", "--header", f"If-Range: {tag}", url)
             expect(status(*ask), 206)
             (folder.root / "hello.txt").write_bytes(b"HELLO world\n")
