@@ -112,7 +112,7 @@ impl Buffered {
     #[cold]
     fn watch(&mut self, now: Time) -> bool {
         // Far below where it became tight: who hovers there has nothing given back.
-        if self.look() || self.budget.used_hint() > self.total / 32 {
+        if self.look() || self.budget.used() > self.total / 32 {
             return false;
         }
         let is_owed = self.relief.owed.load(Ordering::Relaxed);
@@ -124,7 +124,7 @@ impl Buffered {
     /// Sees how much all shards hold.
     fn look(&mut self) -> bool {
         // Well below what one client may have.
-        self.tight = self.budget.used_hint() > self.total / 8;
+        self.tight = self.budget.used() > self.total / 8;
         self.tight
     }
 

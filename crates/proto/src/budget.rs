@@ -22,7 +22,7 @@ pub struct Budget {
     name: &'static str,
     state: Mutex<State>,
     /// `State::used`, to be read without a lock. Written under it.
-    used_hint: AtomicU64,
+    used: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -64,7 +64,7 @@ impl Budget {
             refused: 0,
             report_after: Time::ZERO,
         };
-        Arc::new(Self { name, state: Mutex::new(state), used_hint: AtomicU64::new(0) })
+        Arc::new(Self { name, state: Mutex::new(state), used: AtomicU64::new(0) })
     }
 
     /// What it is called in the log.
@@ -84,16 +84,10 @@ impl Budget {
         self.lock().total = total;
     }
 
-    /// How much is held now.
+    /// How much is held now. Takes no lock: another thread may be changing it.
     #[must_use]
     pub fn used(&self) -> u64 {
-        self.lock().used
-    }
-
-    /// How much is held now or was a moment ago: cheap enough to be asked at each call.
-    #[must_use]
-    pub fn used_hint(&self) -> u64 {
-        self.used_hint.load(Ordering::Relaxed)
+        self.used.load(Ordering::Relaxed)
     }
 
     /// Takes `amount` for `client`, if there is that much in all and in the client's share.
@@ -152,7 +146,7 @@ impl Budget {
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.lock();
         let changed = change(&mut state);
-        self.used_hint.store(state.used, Ordering::Relaxed);
+        self.used.store(state.used, Ordering::Relaxed);
         changed
     }
 
@@ -291,12 +285,12 @@ mod tests {
         let budget = Budget::new("things", 100);
         let shared = budget.hold(20).unwrap();
         let readers = [ALICE, BOB].map(|client| budget.charge(client, 20).unwrap());
-        assert_eq!((budget.used(), budget.used_hint()), (20, 20));
+        assert_eq!(budget.used(), 20);
         assert!(budget.charge(ALICE, 6).is_none());
         drop(readers);
         assert!(budget.charge(ALICE, 25).is_some());
         drop(shared);
-        assert_eq!((budget.used(), budget.used_hint()), (0, 0));
+        assert_eq!(budget.used(), 0);
     }
 
     #[test]
@@ -306,7 +300,7 @@ mod tests {
         assert!(!budget.is_spent(ALICE));
         permit.set(500);
         assert_eq!(
-            (budget.used_hint(), budget.is_spent(ALICE), budget.is_spent(BOB)),
+            (budget.used(), budget.is_spent(ALICE), budget.is_spent(BOB)),
             (500, true, true)
         );
         permit.set(25);
