@@ -75,8 +75,8 @@ impl<D: Driver> Shard<D> {
         self.accept_from_each(BATCH);
     }
 
-    /// Accepts everything that waits: the listeners are about to close. Who comes after a whole
-    /// queue has been accepted comes too late.
+    /// Accepts what waits, as far as there are slots for it: the listeners are about to close. Who
+    /// comes after a whole queue has been accepted comes too late.
     pub(super) fn accept_to_the_end(&mut self) {
         self.accept_from_each(BACKLOG);
     }
