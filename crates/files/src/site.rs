@@ -301,13 +301,12 @@ impl Site {
                 send::send_as(form, head, file, manner, asked, reply)
             }
             Stage::ErrorPage { .. } => {
-                let plain = Form::kept(file);
-                let (form, permit) = match send::charge(form, manner, asked, &reply) {
-                    Charged::Yes(permit) => (form, permit),
-                    Charged::SendPlain => match send::charge(&plain, manner, asked, &reply) {
-                        Charged::Yes(permit) => (&plain, permit),
-                        Charged::SendPlain | Charged::No => return send::busy(manner, reply),
-                    },
+                let permit = match send::charge(form, manner, asked, &reply) {
+                    Charged::Yes(permit) => permit,
+                    Charged::SendPlain => {
+                        let plain = Form::kept(file);
+                        return self.send_form(&plain, file, entry, stage, asked, reply);
+                    }
                     Charged::No => return send::busy(manner, reply),
                 };
                 if let Some(permit) = permit {

@@ -10,7 +10,7 @@ use crate::asked::Asked;
 use crate::cache::FRESH;
 use crate::coding::Coding;
 use crate::entry::{Entry, What};
-use crate::in_flight::{Found, Join};
+use crate::in_flight::{Completer, Found, Join};
 use crate::lookup_job::{LookupJob, place};
 use crate::stage::Stage;
 
@@ -64,25 +64,42 @@ impl Site {
         if asked.is_head() {
             return Progress::Answered(self.head_of_unmade(&entry, stage, coding, asked, reply));
         }
+        let awaited = self.wait(key, stage, JobKind::Compress, name, &reply, |completer| {
+            let (coder, cancel) = (Arc::clone(&folder.coder), completer.cancel());
+            let (known, stop) = (Arc::clone(&entry), cancel.clone());
+            let job = Job::new(JobKind::Compress, client, move || {
+                let packed = known.with_coding(&coder, coding, now, stop);
+                completer.complete(Arc::new(packed));
+            });
+            job.at(place(&self.inner.mounts, key)).unless(cancel)
+        });
+        match awaited {
+            Some(awaited) => Progress::Waiting(awaited, reply),
+            None => Progress::Answered(self.finish(&entry, stage, asked, reply)),
+        }
+    }
+
+    /// Waits for the job of this name: one that is under way, or the one that `make` makes. `None`
+    /// where too many wait already.
+    fn wait(
+        &self,
+        key: &[u8],
+        stage: Stage,
+        kind: JobKind,
+        name: Box<[u8]>,
+        reply: &Reply<'_, '_>,
+        make: impl FnOnce(Completer) -> Job,
+    ) -> Option<Awaited> {
+        let now = reply.now();
         let join = self.inner.in_flight.borrow_mut().join(&name, now, || reply.promise());
         let (ticket, _waiter, joined) = match join {
             Join::Joined(ticket, waiter) => (ticket, waiter, true),
             Join::Started(ticket, waiter, completer) => {
-                let (coder, cancel) = (Arc::clone(&folder.coder), completer.cancel());
-                let (known, stop) = (Arc::clone(&entry), cancel.clone());
-                let job = Job::new(JobKind::Compress, client, move || {
-                    let packed = known.with_coding(&coder, coding, now, stop);
-                    completer.complete(Arc::new(packed));
-                });
-                let job = job.at(place(&self.inner.mounts, key)).unless(cancel);
-                if reply.spawn(job).is_err() {
-                    return Progress::Answered(self.finish(&entry, stage, asked, reply));
-                }
+                reply.spawn(make(completer)).ok()?;
                 (ticket, waiter, false)
             }
         };
-        let (key, kind) = (key.into(), JobKind::Compress);
-        Progress::Waiting(Awaited { ticket, key, stage, kind, name, joined, _waiter }, reply)
+        Some(Awaited { ticket, key: key.into(), stage, kind, name, joined, _waiter })
     }
 
     /// Answers HEAD for a file in a coding that it would have to be packed in first.
@@ -106,8 +123,7 @@ impl Site {
     }
 
     /// Waits for a look-up of `key`, beginning one where none is under way: one that reads whole files
-    /// if `kind` is [`JobKind::Hash`]. Where too many are, what
-    /// is known has to do, however old it is.
+    /// if `kind` is [`JobKind::Hash`]. Where too many are, what is known has to do, however old it is.
     pub(super) fn look_up<'r, 't>(
         &self,
         key: &[u8],
@@ -121,26 +137,14 @@ impl Site {
             JobKind::Hash => name(key, &["read", &client.to_string()]),
             _ => key.into(),
         };
-        let join = self.inner.in_flight.borrow_mut().join(&name, now, || reply.promise());
-        let (ticket, _waiter, joined) = match join {
-            Join::Joined(ticket, waiter) => (ticket, waiter, true),
-            Join::Started(ticket, waiter, completer) => {
-                let known = self.known(key, now);
-                let job = LookupJob {
-                    mounts: self.inner.mounts.clone(),
-                    key: key.into(),
-                    known: known.clone(),
-                    kind,
-                    completer,
-                };
-                if reply.spawn(job.job(client)).is_err() {
-                    return self.answer_known(known, key, stage, asked, reply);
-                }
-                (ticket, waiter, false)
-            }
-        };
-        let key = key.into();
-        Progress::Waiting(Awaited { ticket, key, stage, kind, name, joined, _waiter }, reply)
+        let awaited = self.wait(key, stage, kind, name, &reply, |completer| {
+            let (mounts, known) = (self.inner.mounts.clone(), self.known(key, now));
+            LookupJob { mounts, key: key.into(), known, kind, completer }.job(client)
+        });
+        match awaited {
+            Some(awaited) => Progress::Waiting(awaited, reply),
+            None => self.answer_known(self.known(key, now), key, stage, asked, reply),
+        }
     }
 
     /// Answers with what is known, where nobody can look now.
