@@ -32,6 +32,11 @@ pub struct Config {
     pub max_unused_input: usize,
     /// How long a peer may take none of what we send.
     pub write_timeout: Duration,
+    /// How long a server that was told to drain goes on before it begins to: it still accepts
+    /// connections, and its protocols ask clients to come again elsewhere
+    /// ([`Event::LameDuck`](sockeye_proto::Event::LameDuck)). Load balancers use this time to find out
+    /// and to send new connections to other servers. Default: 0 s.
+    pub lame_duck: Duration,
     /// How long draining may take before what is left is cut.
     pub drain_timeout: Duration,
     /// How long a connection that we open may take to come to stand.
@@ -74,6 +79,7 @@ impl Default for Config {
             max_buffered_in_all: 64 * 1024 * 1024,
             max_unused_input: 1024 * 1024,
             write_timeout: Duration::from_secs(60),
+            lame_duck: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(10),
             linger: Linger::default(),

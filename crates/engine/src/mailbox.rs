@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sockeye_proto::{Address, Key, Letter, Post};
 
@@ -109,7 +109,8 @@ impl fmt::Debug for Mailbox {
 /// Where one shard's accepted connections wait for another shard, for listeners that can't be
 /// shared by the kernel.
 pub struct Inbox<S> {
-    waiting: Mutex<VecDeque<Handed<S>>>,
+    /// `None` once the shard has begun to drain.
+    waiting: Mutex<Option<VecDeque<Handed<S>>>>,
     any: AtomicBool,
     waker: Arc<dyn Wake>,
 }
@@ -125,21 +126,40 @@ pub(crate) struct Handed<S> {
 impl<S> Inbox<S> {
     /// An inbox for the shard whose driver `waker` wakes.
     pub fn new(waker: Arc<dyn Wake>) -> Self {
-        Self { waiting: Mutex::default(), any: AtomicBool::new(false), waker }
+        let waiting = Mutex::new(Some(VecDeque::new()));
+        Self { waiting, any: AtomicBool::new(false), waker }
     }
 
-    pub(crate) fn put(&self, handed: Handed<S>) {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push_back(handed);
+    /// Hands a connection over.
+    ///
+    /// # Errors
+    ///
+    /// The connection comes back when its shard takes no more.
+    pub(crate) fn put(&self, handed: Handed<S>) -> Result<(), Handed<S>> {
+        match &mut *self.lock() {
+            Some(waiting) => waiting.push_back(handed),
+            None => return Err(handed),
+        }
         if !self.any.swap(true, Ordering::Release) {
             self.waker.wake();
         }
+        Ok(())
     }
 
     pub(crate) fn take(&self) -> VecDeque<Handed<S>> {
         if !self.any.swap(false, Ordering::Acquire) {
             return VecDeque::new();
         }
-        std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
+        self.lock().as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Takes what waits, and nothing from now on.
+    pub(crate) fn close(&self) -> VecDeque<Handed<S>> {
+        self.lock().take().unwrap_or_default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<VecDeque<Handed<S>>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -176,5 +196,15 @@ mod tests {
         assert!(mailbox.take().is_none());
         mailbox.order(Order::Stop);
         assert_eq!(bell.0.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn what_an_inbox_has_when_it_closes_is_taken_and_what_comes_later_comes_back() {
+        let handed = |via| Handed { socket: (), address: Address::Unix, via };
+        let inbox = Inbox::new(Arc::new(Bell::default()));
+        assert!(inbox.put(handed(1)).is_ok());
+        assert_eq!(inbox.close().iter().map(|handed| handed.via).collect::<Vec<_>>(), [1]);
+        assert_eq!(inbox.put(handed(2)).map_err(|handed| handed.via), Err(2));
+        assert!(inbox.take().is_empty());
     }
 }

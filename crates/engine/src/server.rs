@@ -2,7 +2,6 @@
 
 use std::io;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -102,16 +101,7 @@ impl Server {
         let make = Arc::new(make);
 
         let handle = Handle { mailboxes: mailboxes.clone().into(), census: Arc::clone(&census) };
-        let unix_paths = self.addresses.iter().filter_map(|bound| match bound {
-            Bound::Unix(path) => Some(path.clone()),
-            Bound::Ip(_) => None,
-        });
-        let mut running = Running {
-            handle,
-            threads: Vec::new(),
-            pool: Arc::clone(&pool),
-            unix_paths: unix_paths.collect(),
-        };
+        let mut running = Running { handle, threads: Vec::new(), pool: Arc::clone(&pool) };
         for (own, ((driver, mailbox), listeners)) in
             drivers.into_iter().zip(mailboxes).zip(self.listeners).enumerate()
         {
@@ -165,7 +155,6 @@ pub struct Running {
     handle: Handle,
     threads: Vec<JoinHandle<io::Result<Tally>>>,
     pool: Arc<Pool>,
-    unix_paths: Vec<PathBuf>,
 }
 
 impl Running {
@@ -194,10 +183,6 @@ impl Running {
             }
         }
         tally.jobs = self.pool.jobs();
-        for path in self.unix_paths {
-            // Nobody listens there any more; that it is gone already is as well.
-            let _ = std::fs::remove_file(path);
-        }
         failure.map_or(Ok(tally), Err)
     }
 }

@@ -314,7 +314,7 @@ impl Protocol for Lane {
             Event::Room => self.look(turn),
             Event::Sent(_) => self.progress = turn.now(),
             Event::Deadline => self.on_deadline(turn)?,
-            Event::Drain => self.ask(turn),
+            Event::Drain { .. } => self.ask(turn),
             Event::Eof { .. } => self.on_end_of_input(turn)?,
             Event::Closed(reason) => self.on_closed(reason),
             _ => {}

@@ -41,7 +41,7 @@ impl Protocol for Echo {
         match event {
             Event::Open(_) => self.expires = turn.now() + self.idle,
             Event::Eof { .. } => turn.end(End::Finish),
-            Event::Drain => turn.end(End::Linger),
+            Event::Drain { .. } => turn.end(End::Linger),
             // A peer that is still reading what it sent is slow, not idle: the write deadline
             // watches over it.
             Event::Deadline if turn.unsent() == 0 => return Err(Fault::idle(self.idle)),
@@ -50,6 +50,7 @@ impl Protocol for Echo {
             | Event::Sent(_)
             | Event::Message(..)
             | Event::HalfClosed
+            | Event::LameDuck
             | Event::Closed(_) => {}
         }
         Ok(())

@@ -177,9 +177,20 @@ impl Harness {
         self.now = until;
     }
 
-    /// The server wants to stop.
+    /// The server will stop soon.
+    pub fn lame_duck(&mut self) {
+        self.event(Event::LameDuck);
+    }
+
+    /// The server is stopping.
     pub fn drain(&mut self) {
-        self.event(Event::Drain);
+        let unread = self.unused() > 0;
+        self.event(Event::Drain { unread });
+    }
+
+    /// As [`Harness::drain`], while input has come that was not offered yet.
+    pub fn drain_before_input(&mut self) {
+        self.event(Event::Drain { unread: true });
     }
 
     /// Runs the jobs that the conversation spawned and somebody waits for, and delivers what they

@@ -9,7 +9,7 @@
 //!            input bytes ──▶ on_bytes ──┐                 ┌──▶ Output   bytes · shared bytes · file ranges
 //!                                       ├── a protocol ───┤
 //!  open, eof, room, deadline, message, ─▶ on_event ───────┘──▶ Turn     pause · resume · finish · close · promise
-//!  half-closed, sent, drain, closed
+//!  half-closed, sent, lame duck, drain, closed
 //! ```
 //!
 //! [`echo`] is the smallest protocol and the one to read first; [`http1`] is the largest. One whole
@@ -30,6 +30,8 @@
 
 #![forbid(unsafe_code)]
 
+use std::time::Duration;
+
 mod budget;
 mod client;
 pub mod echo;
@@ -42,6 +44,7 @@ pub mod message;
 mod output;
 mod peer;
 mod remote;
+mod stop;
 mod time;
 mod turn;
 
@@ -131,12 +134,23 @@ pub enum Event<'a> {
     /// Everything written before this mark has been accepted by the kernel. After [`Turn::mark`] it
     /// comes whenever that has moved, until the mark is reached.
     Sent(Mark),
-    /// The server wants to stop: finish what is in production, begin nothing new. An idle
-    /// conversation closes now.
-    Drain,
+    /// The server will drain soon, and accepts connections until then: a protocol that can ask its
+    /// peer to come again elsewhere does so. May come at any time before [`Event::Drain`], or never.
+    LameDuck,
+    /// The server is stopping: finish what is under way, and end the connection. What had arrived
+    /// by now was offered before. A protocol whose peer may just be sending its next request gives it
+    /// [`DRAIN_GRACE`] before it closes an idle connection.
+    Drain {
+        /// Input has arrived that was not used: the conversation pauses, or its output is full.
+        unread: bool,
+    },
     /// The conversation is over, and why. Whatever is written now goes nowhere.
     Closed(&'a Reason),
 }
+
+/// How long an idle connection stays open after [`Event::Drain`]. A request that was sent before its
+/// client could know of the stop arrives within this time, and is answered. 1 s.
+pub const DRAIN_GRACE: Duration = Duration::from_secs(1);
 
 /// How much input a call used, and what it needs next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

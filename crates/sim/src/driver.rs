@@ -170,6 +170,11 @@ impl Driver for SimDriver {
         Ok((self.socket(&mut net, end), address))
     }
 
+    fn hold_off(&mut self, listener: &mut SimListener) {
+        // A client that comes now is told at once what it would find out within a second.
+        self.net.borrow_mut().listeners[listener.listener].open = false;
+    }
+
     fn close_listener(&mut self, mut listener: SimListener) {
         let mut net = self.net.borrow_mut();
         listener.closed = true;

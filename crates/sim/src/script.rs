@@ -156,6 +156,12 @@ pub(crate) struct ScriptRun {
     pub(crate) heard: Heard,
 }
 
+impl ScriptRun {
+    pub(crate) fn end(&self) -> EndId {
+        self.end
+    }
+}
+
 impl Net {
     /// A scripted peer connects.
     pub(crate) fn script_connects(&mut self, script: Script, target: Target) -> usize {

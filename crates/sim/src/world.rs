@@ -169,6 +169,14 @@ impl World {
         self.net.borrow().scripts[peer.0].heard.clone()
     }
 
+    /// How many bytes of what a scripted peer has sent have arrived at the other side.
+    #[must_use]
+    pub fn arrived(&self, peer: PeerId) -> usize {
+        let net = self.net.borrow();
+        let script = &net.scripts[peer.0];
+        script.heard.sent - net.ends[script.end().0].wire.len()
+    }
+
     /// What all scripted peers have heard so far, in the order in which they came.
     #[must_use]
     pub fn all_heard(&self) -> Vec<Heard> {

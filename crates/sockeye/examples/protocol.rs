@@ -90,7 +90,7 @@ impl Protocol for Backwards {
             Event::Room => turn.resume(),
             // What is written still goes out.
             Event::Eof { clean: true } => turn.end(End::Finish),
-            Event::Drain => turn.end(End::Linger),
+            Event::Drain { .. } => turn.end(End::Linger),
             Event::Eof { clean: false } => {
                 return Err(Fault::peer("eof_in_netstring", "left in the middle of a netstring"));
             }

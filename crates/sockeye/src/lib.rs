@@ -46,7 +46,7 @@
 //!     }
 //!
 //!     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
-//!         if let Event::Eof { .. } | Event::Drain = event {
+//!         if let Event::Eof { .. } | Event::Drain { .. } = event {
 //!             turn.end(End::Finish); // What is written still goes out.
 //!         }
 //!         Ok(())

@@ -72,6 +72,11 @@ impl<S> Conn<S> {
         catch_unwind(AssertUnwindSafe(|| protocol.idle_since())).ok().flatten()
     }
 
+    /// Whether input has arrived that the conversation has not used.
+    pub(crate) fn has_unread_input(&self) -> bool {
+        self.readable || !self.tail.is_empty()
+    }
+
     /// Tells the conversation that it is over.
     pub(crate) fn tell_closed(&mut self, key: Key, reason: &Reason, common: &mut Common) {
         if self.protocol.0.is_some() {

@@ -150,7 +150,7 @@ fn bind_tcp(address: SocketAddr, shards: NonZeroUsize, both: bool) -> io::Result
     let mut listeners = Vec::new();
     for socket in sockets {
         socket.listen(BACKLOG)?;
-        listeners.push(Listener::new(OwnedFd::from(socket)));
+        listeners.push(Listener::tcp(OwnedFd::from(socket)));
     }
     Ok(Incoming { bound: Bound::Ip(bound), listeners })
 }
@@ -174,7 +174,7 @@ fn bind_unix(path: &Path) -> io::Result<Incoming> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
     socket.bind(&SockAddr::unix(path)?)?;
     socket.listen(BACKLOG)?;
-    let listeners = vec![Listener::new(OwnedFd::from(socket))];
+    let listeners = vec![Listener::unix(OwnedFd::from(socket), path)];
     Ok(Incoming { bound: Bound::Unix(path.to_owned()), listeners })
 }
 
@@ -249,9 +249,12 @@ mod tests {
         let taken = bind_all(&address, shards(2)).unwrap_err();
         assert_eq!(taken.source.kind(), ErrorKind::AddrInUse);
         drop(first);
+        assert!(!path.exists(), "a server that stops takes its file with it");
+
+        // The file of one that was killed stays.
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         drop(bind_all(&address, shards(2)).unwrap());
 
-        std::fs::remove_file(&path).unwrap();
         std::fs::write(&path, "precious").unwrap();
         let file = bind_all(&address, shards(2)).unwrap_err();
         assert_eq!(file.source.kind(), ErrorKind::AlreadyExists);

@@ -30,6 +30,7 @@ use rustix::net::{
 use rustix::time::{ClockId, clock_gettime};
 use sockeye_proto::{Access, Address, FileRange, Key, Output, Part, Time, Wall};
 
+use super::listener::Listener;
 use super::{Driver, Happening, QUANTUM, Received, Sending, Sent, Target, Then, Wake, bind};
 
 /// So much of a file goes out with the quantum that it would have been left behind: the head of a
@@ -77,18 +78,6 @@ pub struct Socket {
     watched: bool,
     /// Registered for writing too: since it first blocked.
     armed: bool,
-}
-
-/// A socket that connections come in by, bound and listening.
-#[derive(Debug)]
-pub struct Listener {
-    fd: OwnedFd,
-}
-
-impl Listener {
-    pub(crate) fn new(fd: OwnedFd) -> Self {
-        Self { fd }
-    }
 }
 
 /// How many system calls a driver has made, for tests and for the curious.
@@ -396,6 +385,10 @@ impl Driver for Epoll {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    fn hold_off(&mut self, listener: &mut Listener) {
+        listener.hold_off();
     }
 
     fn close_listener(&mut self, listener: Listener) {

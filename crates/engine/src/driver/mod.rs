@@ -15,6 +15,7 @@
 mod bind;
 mod epoll;
 mod heap;
+mod listener;
 mod unacknowledged;
 
 use std::io;
@@ -25,9 +26,10 @@ use sockeye_proto::{Address, Key, Output, Time, Wall};
 
 pub(crate) use bind::BACKLOG;
 pub use bind::{BindError, Bound, Incoming, bind_all};
-pub use epoll::{Calls, Epoll, Listener, Socket};
+pub use epoll::{Calls, Epoll, Socket};
 pub use heap::return_freed_memory;
 pub(crate) use heap::trim_heaps;
+pub use listener::Listener;
 
 /// What a driver does for a shard.
 ///
@@ -75,6 +77,9 @@ pub trait Driver {
     /// `WouldBlock` when there is none. An error of the one connection (it was reset before we
     /// took it) doesn't end the listener; running out of descriptors or memory passes.
     fn accept(&mut self, listener: &mut Self::Listener) -> io::Result<(Self::Socket, Address)>;
+
+    /// Lets nothing new into the queue of a listener. What is in it can still be accepted.
+    fn hold_off(&mut self, listener: &mut Self::Listener);
 
     /// Stops listening. What waits in the queue is reset.
     fn close_listener(&mut self, listener: Self::Listener);

@@ -31,6 +31,10 @@ impl<L> Gate<L> {
         Self { listener, via, ready: true }
     }
 
+    pub(super) fn listener(&mut self) -> &mut L {
+        &mut self.listener
+    }
+
     pub(super) fn into_listener(self) -> L {
         self.listener
     }
@@ -75,9 +79,14 @@ impl<D: Driver> Shard<D> {
         self.accept_from_each(BATCH);
     }
 
-    /// Accepts what waits, as far as there are slots for it: the listeners are about to close. Who
-    /// comes after a whole queue has been accepted comes too late.
+    /// Accepts all that waits: the listeners are about to close. It has its place even where all
+    /// slots are taken, since nothing comes after it.
     pub(super) fn accept_to_the_end(&mut self) {
+        for gate in &mut self.gates {
+            self.driver.hold_off(gate.listener());
+            // An edge that tells of somebody may not have been reported yet.
+            gate.ready = true;
+        }
         self.accept_from_each(BACKLOG);
     }
 
@@ -131,7 +140,7 @@ impl<D: Driver> Shard<D> {
     fn take_in(&mut self, newcomer: Newcomer<D::Socket>) {
         let config = &self.common.config;
         let most = config.max_connections_of(newcomer.address);
-        let is_full = self.census.total() >= config.max_connections;
+        let is_full = self.accepts() && self.census.total() >= config.max_connections;
         if is_full && self.census.has_place(newcomer.address, most) && !self.make_room() {
             self.newcomer = Some(newcomer);
             self.rest(Shortage::Connections);
@@ -164,22 +173,24 @@ impl<D: Driver> Shard<D> {
             self.driver.close(socket);
             return;
         }
-        // While draining they stay here: the other shards may be gone already.
-        if let Some(handover) = &mut self.handover
-            && self.phase == Phase::Serving
-        {
+        let mut handed = Handed { socket, address, via };
+        if let Some(handover) = &mut self.handover {
             let to = handover.next;
             handover.next = (to + 1) % handover.inboxes.len();
             if to != handover.own {
-                handover.inboxes[to].put(Handed { socket, address, via });
-                return;
+                match handover.inboxes[to].put(handed) {
+                    Ok(()) => return,
+                    // That shard has begun to drain, and may be gone.
+                    Err(back) => handed = back,
+                }
             }
         }
-        self.open(socket, address, via);
+        self.open(handed);
     }
 
     /// Opens a conversation on a connection that is in the census.
-    pub(super) fn open(&mut self, mut socket: D::Socket, address: Address, via: u32) {
+    pub(super) fn open(&mut self, handed: Handed<D::Socket>) {
+        let Handed { mut socket, address, via } = handed;
         let peer = Peer { address, via };
         let key = self.next_key();
         self.driver.attach(&mut socket, key);
@@ -282,8 +293,8 @@ impl<D: Driver> Shard<D> {
             }
             Ok(())
         });
-        if matches!(self.phase, Phase::Draining { .. }) {
-            self.drain_one(key);
+        if self.phase != Phase::Serving {
+            self.tell_phase(key);
         }
     }
 

@@ -1,11 +1,17 @@
 //! The end: of one connection, and of all of them.
 
+use std::sync::Arc;
+
 use sockeye_proto::{Desk, Event, Key, Output, Peer, Protocol, Reason, Turn, TurnParts};
 use tracing::{debug, error, info};
 
 use super::{Phase, Shard, fenced, find, key_of, slot_of};
 use crate::conn::Stage;
 use crate::driver::Driver;
+
+/// So many buffers are read from a connection at the most before it is told to drain: as much as a
+/// socket holds, mostly.
+const MOST_READS: usize = 16;
 
 /// The highest generation of a slot: keys leave the upper half of their range to the driver.
 const LAST_GENERATION: u32 = u32::MAX >> 1;
@@ -74,18 +80,38 @@ impl<D: Driver> Shard<D> {
     }
 
     /// Stops listening, asks every conversation to finish, and cuts what has not finished in time.
-    /// What waited to be accepted is accepted first, as far as there are slots for it.
+    /// Before that it is a lame duck for as long as [`Config`](crate::Config) says.
+    ///
+    /// Nothing that has come is lost: what waits to be accepted is accepted, and what has arrived on
+    /// a connection is read before the connection hears of the stop.
     pub fn drain(&mut self) {
         if self.phase != Phase::Serving {
             return;
         }
         // It may be called between turns, long after the last one.
         self.common.now = self.driver.now();
+        let lame_duck = self.common.config.lame_duck;
+        if lame_duck.is_zero() {
+            return self.begin_drain();
+        }
+        self.phase = Phase::LameDuck { until: self.common.now + lame_duck };
+        for key in self.all_keys() {
+            self.tell_phase(key);
+        }
+    }
+
+    fn begin_drain(&mut self) {
         self.phase = Phase::Draining { until: self.common.now + self.common.config.drain_timeout };
+        if let Some(handover) = &self.handover {
+            let inboxes = Arc::clone(&handover.inboxes);
+            for handed in inboxes[handover.own].close() {
+                self.open(handed);
+            }
+        }
         self.accept_to_the_end();
         self.close_gates();
         for key in self.all_keys() {
-            self.drain_one(key);
+            self.tell_phase(key);
         }
     }
 
@@ -96,25 +122,52 @@ impl<D: Driver> Shard<D> {
         self.cut_all();
     }
 
-    /// Cuts what has not finished draining in time.
-    pub(super) fn end_drain(&mut self) {
-        if let Phase::Draining { until } = self.phase
-            && until <= self.common.now
-        {
-            self.cut_all();
+    /// Goes on to what follows when the time of a phase is over: drains what was a lame duck, and
+    /// cuts what has not finished draining in time.
+    pub(super) fn end_phase(&mut self) {
+        match self.phase {
+            Phase::LameDuck { until } if until <= self.common.now => self.begin_drain(),
+            Phase::Draining { until } if until <= self.common.now => self.cut_all(),
+            _ => {}
         }
     }
 
-    /// Asks one conversation to finish.
-    pub(super) fn drain_one(&mut self, key: Key) {
-        self.visit(key, |visit| {
-            visit.conn.drained = true;
-            if matches!(visit.conn.stage, Stage::Connecting { .. }) {
-                return Err(Reason::Drained);
+    /// Tells a conversation that the server is stopping. It hears of a drain when what has arrived
+    /// by then was read, and once.
+    pub(super) fn tell_phase(&mut self, key: Key) {
+        let is_draining = !self.accepts();
+        if is_draining {
+            self.read_what_has_come(key);
+        }
+        self.visit(key, |visit| match visit.conn.stage {
+            Stage::Connecting { .. } if is_draining => Err(Reason::Drained),
+            _ if !is_draining => {
+                visit.conn.event(key, Event::LameDuck, visit.common);
+                Ok(())
             }
-            visit.conn.event(key, Event::Drain, visit.common);
-            Ok(())
+            _ if visit.conn.drained => Ok(()),
+            _ => {
+                visit.conn.drained = true;
+                let unread = visit.conn.has_unread_input();
+                visit.conn.event(key, Event::Drain { unread }, visit.common);
+                Ok(())
+            }
         });
+    }
+
+    /// Reads what has arrived on a connection, as far as it is read from. A peer that sends without
+    /// an end is not read from for ever.
+    fn read_what_has_come(&mut self, key: Key) {
+        for _ in 0..MOST_READS {
+            let Some(conn) = find(&mut self.conns, key) else { return };
+            if conn.drained || !conn.wants_input(&self.common.config) {
+                return;
+            }
+            self.read_now(key);
+            if find(&mut self.conns, key).is_some_and(|conn| !conn.readable) {
+                return;
+            }
+        }
     }
 
     fn cut_all(&mut self) {

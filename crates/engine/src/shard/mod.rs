@@ -145,6 +145,9 @@ struct Slot {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Serving,
+    /// Serving until then, and asking clients to come again elsewhere.
+    LameDuck { until: Time },
+    /// Finishing what is under way. What isn't finished by then is cut.
     Draining { until: Time },
 }
 
@@ -248,18 +251,19 @@ impl<D: Driver> Shard<D> {
         self.driver.wait(until, &mut happenings)?;
         self.common.now = self.driver.now();
         self.common.wall = self.driver.wall();
-        self.take_mail();
         for happening in happenings.drain(..) {
             self.take_happening(happening);
         }
         self.happenings = happenings;
+        // Behind what happened: an order to drain depends on what has arrived.
+        self.take_mail();
         self.accept();
         self.queue_fresh();
         self.read_ready();
         self.run_timers();
         self.flush_dirty();
         self.watch_fresh();
-        self.end_drain();
+        self.end_phase();
         self.ask_service();
         if self.common.buffered.take_relief(self.common.now) {
             self.trim();
@@ -277,8 +281,13 @@ impl<D: Driver> Shard<D> {
     /// one over.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        let may_be_handed = self.handover.is_some() && self.phase == Phase::Serving;
+        let may_be_handed = self.handover.is_some() && self.accepts();
         self.gates.is_empty() && self.conns.is_empty() && !may_be_handed
+    }
+
+    /// Whether it accepts connections: it has not begun to drain.
+    fn accepts(&self) -> bool {
+        !matches!(self.phase, Phase::Draining { .. })
     }
 
     /// What was counted.
@@ -314,20 +323,20 @@ impl<D: Driver> Shard<D> {
         if at_once || self.may_accept() {
             return Some(Time::ZERO);
         }
-        let drain = match self.phase {
+        let phase = match self.phase {
             Phase::Serving => None,
-            Phase::Draining { until } => Some(until),
+            Phase::LameDuck { until } | Phase::Draining { until } => Some(until),
         };
         let pause = self.accept_pause.as_ref().map(|pause| pause.until);
         let service = Some(self.service_deadline.next).filter(|next| *next != Time::NEVER);
-        [common.timers.next(), pause, drain, service].into_iter().flatten().min()
+        [common.timers.next(), pause, phase, service].into_iter().flatten().min()
     }
 
     fn take_mail(&mut self) {
         if let Some(handover) = &self.handover {
             let inboxes = Arc::clone(&handover.inboxes);
             for handed in inboxes[handover.own].take() {
-                self.open(handed.socket, handed.address, handed.via);
+                self.open(handed);
             }
         }
         let Some(inbound) = self.mailbox.take() else { return };

@@ -13,7 +13,7 @@ use sockeye_proto::{Key, Reason, Time};
 use tracing::warn;
 
 use super::accept::REST;
-use super::{Phase, Shard, Visit, find, key_of};
+use super::{Shard, Visit, find, key_of};
 use crate::driver::Driver;
 use crate::mailbox::Order;
 
@@ -48,7 +48,7 @@ impl<D: Driver> Shard<D> {
             );
         }
         let made = self.close_idle();
-        if !made && !self.room.asked && self.phase == Phase::Serving {
+        if !made && !self.room.asked && self.accepts() {
             self.room.asked = self.census.ask_next(self.place, self.place);
         }
         made
@@ -79,6 +79,10 @@ impl<D: Driver> Shard<D> {
 
     /// Closes the connection of this shard that has been idle longest, if there is one.
     fn close_idle(&mut self) -> bool {
+        // Those that drain have their own time.
+        if !self.accepts() {
+            return false;
+        }
         loop {
             while let Some(&(since, key)) = self.room.idle.last() {
                 if self.common.now.since(since) < MIN_IDLE {

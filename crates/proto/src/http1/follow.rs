@@ -14,6 +14,7 @@ use super::request::Span;
 use super::server::{Came, Server};
 use super::state::Step;
 use super::{Answer, Content, Reply, StreamEvent, Trailers};
+use crate::stop::Stop;
 use crate::{Abandoned, Fault, Message, Ticket, Time, Turn};
 
 impl<H: Handler> Server<H> {
@@ -61,7 +62,7 @@ impl<H: Handler> Server<H> {
     pub(super) fn read_body(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Came, Fault> {
         let Some(mut exchange) = self.state.take_exchange() else { return Ok(Came::Last) };
         exchange.until = self.body_until(turn);
-        exchange.persistent &= !self.draining || exchange.has_begun();
+        exchange.persistent &= !self.stops() || exchange.has_begun();
         let given = Given::Wait(exchange.waits);
         self.go_on(exchange, given, input, turn)
     }
@@ -142,8 +143,8 @@ impl<H: Handler> Server<H> {
         call: impl FnOnce(&mut H, Reply<'_, '_>) -> Answer,
     ) -> Result<(), Fault> {
         let Some(mut exchange) = self.state.take_exchange() else { return Ok(()) };
-        exchange.persistent &= !self.draining || exchange.has_begun();
-        exchange.upgrade &= !self.draining;
+        exchange.persistent &= !self.stops() || exchange.has_begun() || exchange.unread;
+        exchange.upgrade &= !self.stops();
         if !exchange.waits.reads() {
             // If a body that was held back is asked for now, it is waited for from now on.
             exchange.until = self.body_until(turn);
@@ -186,7 +187,7 @@ impl<H: Handler> Server<H> {
                 }
                 Given::Wait(waits) => exchange.waits = waits,
             }
-            if self.draining && exchange.has_begun() && !exchange.drain_told {
+            if self.stop == Stop::Drain && exchange.has_begun() && !exchange.drain_told {
                 given = self.tell_drain(exchange, turn)?;
                 continue;
             }
@@ -340,7 +341,7 @@ impl<H: Handler> Server<H> {
             tape.answered(turn.mark());
         }
         let rest = exchange.incoming.rest();
-        if !exchange.persistent || self.draining {
+        if !exchange.persistent {
             self.finish(exchange.unread || rest.is_some() || !input.is_empty(), turn);
             return Ok(Came::Last);
         }

@@ -22,14 +22,16 @@ use super::tape::Tape;
 use super::{
     Body, Content, Fields, HostCheck, Limits, Reply, Request, Shared, Status, StreamEvent,
 };
-use crate::{End, Event, Fault, Mark, Protocol, Time, Took, Turn};
+use crate::stop::Stop;
+use crate::{DRAIN_GRACE, End, Event, Fault, Mark, Protocol, Time, Took, Turn};
 
 /// The server's side of one connection. It holds no buffer.
 pub struct Server<H> {
     pub(super) shared: Rc<Shared>,
     pub(super) state: State,
-    /// The server stops: nothing follows the next reply.
-    pub(super) draining: bool,
+    /// In a server that is stopping, or will be, a response is the last of its connection unless more
+    /// input has come behind its request.
+    pub(super) stop: Stop,
     /// The client has ended its side, though not all that it sent before may have been read.
     pub(super) half_closed: bool,
     /// This connection's requests are checked for their host.
@@ -73,7 +75,7 @@ impl<H: Handler> Server<H> {
         Self {
             shared,
             state,
-            draining: false,
+            stop: Stop::No,
             half_closed: false,
             checks_host: false,
             tape: None,
@@ -81,14 +83,21 @@ impl<H: Handler> Server<H> {
         }
     }
 
-    /// The same in a server that is stopping already: nothing follows the first reply.
-    pub(crate) fn stopping(mut self, stopping: bool) -> Self {
-        self.draining = stopping;
+    /// The same in a server that may be stopping already.
+    pub(crate) fn stopping(mut self, stop: Stop) -> Self {
+        self.stop = stop;
         self
     }
 
+    /// Whether the server is stopping, or will be soon.
+    pub(super) fn stops(&self) -> bool {
+        self.stop != Stop::No
+    }
+
+    /// How long the next request is waited for.
     pub(super) fn idle_until(&self, turn: &Turn<'_>) -> Time {
-        turn.now() + self.shared.limits.idle_timeout
+        let idle_timeout = self.shared.limits.idle_timeout;
+        turn.now() + if self.stop == Stop::Drain { idle_timeout.min(DRAIN_GRACE) } else { idle_timeout }
     }
 
     /// When a stream is cancelled whose client has ended its side, if it sends nothing from now on.
@@ -162,13 +171,16 @@ impl<H: Handler> Server<H> {
         if self.checks_host && !self.allows_host(&request, block) {
             return Err(self.refuse_host(&request, turn));
         }
-        // A server that stops begins nothing new.
-        request.upgrade = framing.upgrade && framing.content == Content::None && !self.draining;
+        // A server that stops begins nothing new. Requests that have come are answered, whatever
+        // stands before them in the pipeline, and the last of them closes the connection.
+        let rest = &input[len..];
+        let is_last = self.stops() && (framing.content != Content::None || rest.is_empty());
+        request.upgrade = framing.upgrade && framing.content == Content::None && !self.stops();
         let mut exchange = Exchange {
             version: line.version,
             head_only,
             upgrade: request.upgrade,
-            persistent: framing.persistent && !self.draining,
+            persistent: framing.persistent && !is_last,
             unread: false,
             incoming: Incoming::Unread {
                 content: framing.content,
@@ -184,7 +196,6 @@ impl<H: Handler> Server<H> {
         };
         let given =
             self.tell(&mut exchange, turn, |handler, reply| handler.on_request(&request, reply))?;
-        let rest = &input[len..];
         // Most are answered at once.
         let came = match given {
             Given::Done => self.done(&exchange, rest, turn),
@@ -196,7 +207,7 @@ impl<H: Handler> Server<H> {
     /// Ends the conversation in order. `unread` says that the peer has sent, or may be sending,
     /// what will not be read.
     pub(super) fn finish(&mut self, unread: bool, turn: &mut Turn<'_>) {
-        turn.end(if unread || self.draining { End::Linger } else { End::Close });
+        turn.end(if unread || self.stops() { End::Linger } else { End::Close });
         self.state.step(Step::Over);
     }
 
@@ -323,6 +334,11 @@ impl<H: Handler> Server<H> {
             return Ok(());
         }
         match &mut self.state {
+            // A client that is sending its next request just now shall still read our last reply.
+            State::ExpectRequest { .. } if self.stop == Stop::Drain => {
+                self.finish(true, turn);
+                Ok(())
+            }
             // A peer that is still reading our last reply is slow, not idle: the write deadline
             // watches over it.
             State::ExpectRequest { until, .. } if turn.unsent() > 0 => {
@@ -388,22 +404,27 @@ impl<H: Handler> Server<H> {
         Ok(())
     }
 
-    fn on_drain(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
-        self.draining = true;
-        match &self.state {
-            // A client that is sending its next request just now shall still read our last reply.
-            State::ExpectRequest { .. } | State::ExpectRoom | State::ExpectRest(_) => {
-                self.finish(true, turn);
-            }
-            // A reply that has begun hears of it now, one that has not when it does.
-            State::ExpectAnswer(exchange) if exchange.has_begun() => {
-                let given = Given::Wait(exchange.waits);
-                if let Some(exchange) = self.state.take_exchange() {
-                    return self.go_on_outside(exchange, given, turn);
+    /// The server is stopping. `unread`: behind the request that is being answered lies another.
+    fn on_drain(&mut self, unread: bool, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        self.stop = Stop::Drain;
+        let soon = self.idle_until(turn);
+        match &mut self.state {
+            State::ExpectRequest { until, .. } => *until = soon.min(*until),
+            State::ExpectAnswer(exchange) => {
+                exchange.unread |= unread;
+                // A reply that has begun hears of it now, one that has not when it does.
+                if exchange.has_begun() {
+                    let given = Given::Wait(exchange.waits);
+                    if let Some(exchange) = self.state.take_exchange() {
+                        return self.go_on_outside(exchange, given, turn);
+                    }
                 }
             }
-            // A request that has begun is answered, and nothing after it.
-            State::ExpectHead { .. } | State::ExpectAnswer(_) | State::ExpectNothing => {}
+            // A request that has come is answered.
+            State::ExpectHead { .. }
+            | State::ExpectRest(_)
+            | State::ExpectRoom
+            | State::ExpectNothing => {}
         }
         Ok(())
     }
@@ -467,7 +488,11 @@ impl<H: Handler> Protocol for Server<H> {
             Event::Room => self.on_room(turn),
             Event::Deadline => self.on_deadline(turn),
             Event::Message(ticket, body) => self.on_message(ticket, body, turn),
-            Event::Drain => self.on_drain(turn),
+            Event::LameDuck => {
+                self.stop = Stop::LameDuck;
+                Ok(())
+            }
+            Event::Drain { unread } => self.on_drain(unread, turn),
             Event::Sent(mark) => {
                 if let Some(tape) = &mut self.tape {
                     tape.sent(mark, &self.shared, turn.now());

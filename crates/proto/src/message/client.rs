@@ -400,12 +400,16 @@ impl<A: Asker> Protocol for Client<A> {
                 Err(self.closed(!clean, turn))
             }
             Event::Deadline => self.on_deadline(turn),
-            Event::Drain => {
+            Event::Drain { .. } => {
                 self.end(Ending::Stopped, turn);
                 Ok(())
             }
             // Noted above.
-            Event::Sent(_) | Event::Eof { .. } | Event::HalfClosed | Event::Closed(_) => Ok(()),
+            Event::Sent(_)
+            | Event::Eof { .. }
+            | Event::HalfClosed
+            | Event::LameDuck
+            | Event::Closed(_) => Ok(()),
         }
     }
 

@@ -17,6 +17,10 @@ impl<H: Handler> Server<H> {
             return Ok(());
         }
         match &self.state {
+            // A client that is sending its next request just now shall still read our last reply.
+            State::ExpectFrame { .. } if self.is_draining() => {
+                self.come_to(Last::End(End::Linger), turn)
+            }
             State::ExpectFrame { .. } if self.is_owing() => Ok(()),
             // A peer that is still reading our last reply is slow, not idle: the write deadline
             // watches over it.
@@ -46,6 +50,7 @@ impl<H: Handler> Server<H> {
 
     /// Gives up the requests whose answers have not come in time.
     fn expire_owed(&mut self, turn: &Turn<'_>) {
+        let idle_until = self.idle_until(turn);
         for owed in &mut self.owed {
             if owed.expired || !owed.exchange.is_expired(turn) {
                 continue;
@@ -53,7 +58,7 @@ impl<H: Handler> Server<H> {
             owed.expired = true;
             self.handler.on_given_up(owed.exchange.number);
             match &mut self.state {
-                State::ExpectFrame { until } => *until = turn.now() + self.limits.idle_timeout,
+                State::ExpectFrame { until } => *until = idle_until,
                 // An old peer waits for one reply, which doesn't come.
                 State::ExpectAnswers(last @ Last::End(_)) if !owed.exchange.is_persistent() => {
                     *last = Last::Fault(Box::new(deadline_passed()));
@@ -178,6 +183,9 @@ impl<H: Handler> Server<H> {
 
     /// A request is not under way any more.
     fn has_place(&mut self, turn: &mut Turn<'_>) {
+        if matches!(self.state, State::ExpectPlace) {
+            self.begin_grace(turn);
+        }
         let until = self.idle_until(turn);
         match &mut self.state {
             State::ExpectPlace => {

@@ -12,7 +12,8 @@ use std::rc::Rc;
 use super::fault::{Refusal, idle};
 use super::http::Rules;
 use super::{AllowedOrigins, Handler, Header, Http, Limits, Server, frame};
-use crate::{Address, End, Event, Fault, Peer, Protocol, Time, Took, Turn, http1};
+use crate::stop::Stop;
+use crate::{Address, DRAIN_GRACE, End, Event, Fault, Peer, Protocol, Time, Took, Turn, http1};
 
 /// What a peer speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,8 +116,7 @@ pub struct Port<H> {
     expects: Expects,
     /// When it is given up.
     until: Time,
-    /// The server stops: nothing follows what has begun.
-    draining: bool,
+    stop: Stop,
     /// Gone when the connection is another's.
     handler: Option<H>,
 }
@@ -138,7 +138,7 @@ impl<H: Handler + 'static> Port<H> {
             peer: Peer { address: Address::Unix, via: 0 },
             expects: Expects::First,
             until: Time::NEVER,
-            draining: false,
+            stop: Stop::No,
             handler: Some(handler),
         }
     }
@@ -148,12 +148,12 @@ impl<H: Handler + 'static> Port<H> {
         let rules = &self.shared.rules;
         turn.switch_to(match spoken {
             Spoken::Frames => {
-                Box::new(Server::new(Rc::clone(&rules.limits), handler).stopping(self.draining))
+                Box::new(Server::new(Rc::clone(&rules.limits), handler).stopping(self.stop))
             }
             Spoken::Http | Spoken::Tls => {
                 let handler = Http::with(Rc::clone(rules), self.peer, handler);
                 let server = http1::Server::new(Rc::clone(&self.shared.http), handler);
-                Box::new(server.stopping(self.draining))
+                Box::new(server.stopping(self.stop))
             }
         });
     }
@@ -164,6 +164,11 @@ impl<H: Handler + 'static> Port<H> {
         }
         let Limits { idle_timeout, header_timeout, .. } = &*self.shared.rules.limits;
         match self.expects {
+            // A client that is sending just now shall not find its request reset.
+            Expects::First if self.stop == Stop::Drain => {
+                turn.end(End::Linger);
+                Ok(())
+            }
             Expects::First => Err(idle(*idle_timeout)),
             Expects::Second => Err(refuse(Refusal::header_timeout(*header_timeout), turn)),
         }
@@ -208,11 +213,11 @@ impl<H: Handler + 'static> Protocol for Port<H> {
             }
             Event::Eof { .. } => return self.on_eof(turn),
             Event::Deadline => return self.on_deadline(turn),
-            Event::Drain => {
-                self.draining = true;
+            Event::LameDuck => self.stop = Stop::LameDuck,
+            Event::Drain { .. } => {
+                self.stop = Stop::Drain;
                 if self.expects == Expects::First {
-                    // A client that is sending just now shall not find its request reset.
-                    turn.end(End::Linger);
+                    self.until = self.until.min(turn.now() + DRAIN_GRACE);
                 }
             }
             Event::Room

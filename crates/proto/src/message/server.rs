@@ -16,7 +16,8 @@ use super::handler::Given;
 use super::state::{Last, State, Step};
 use super::text::Encoding;
 use super::{Answer, ContentError, Flow, Handler, Header, JSON, Limits, Message, Reply, Wants};
-use crate::{Address, Client, End, Event, Fault, Peer, Protocol, Time, Took, Turn};
+use crate::stop::Stop;
+use crate::{Address, Client, DRAIN_GRACE, End, Event, Fault, Peer, Protocol, Time, Took, Turn};
 
 /// The server's side of one connection. It holds content that was not complete, and no other
 /// buffer.
@@ -29,7 +30,10 @@ pub struct Server<H> {
     /// The number of the next request.
     pub(super) next: u64,
     /// The server stops: no frame follows the one in production.
-    pub(super) draining: bool,
+    /// In a server that is stopping, or will be, replies say that the connection ends.
+    stop: Stop,
+    /// Frames that have begun by then are answered, later ones are not read.
+    reads_until: Time,
     pub(super) handler: H,
 }
 
@@ -42,19 +46,32 @@ impl<H: Handler> Server<H> {
             state: State::ExpectFrame { until: Time::NEVER },
             owed: Vec::new(),
             next: 0,
-            draining: false,
+            stop: Stop::No,
+            reads_until: Time::NEVER,
             handler,
         }
     }
 
-    /// The same in a server that is stopping already: nothing follows the first frame.
-    pub(super) fn stopping(mut self, stopping: bool) -> Self {
-        self.draining = stopping;
+    /// The same in a server that may be stopping already.
+    pub(super) fn stopping(mut self, stop: Stop) -> Self {
+        self.stop = stop;
         self
     }
 
+    pub(super) fn is_draining(&self) -> bool {
+        self.stop == Stop::Drain
+    }
+
+    /// How long the next frame is waited for.
     pub(super) fn idle_until(&self, turn: &Turn<'_>) -> Time {
-        turn.now() + self.limits.idle_timeout
+        self.reads_until.min(turn.now() + self.limits.idle_timeout)
+    }
+
+    /// A server that drains reads for a moment longer, from now on.
+    pub(super) fn begin_grace(&mut self, turn: &Turn<'_>) {
+        if self.is_draining() {
+            self.reads_until = turn.now() + DRAIN_GRACE;
+        }
     }
 
     /// Whether somebody waits for an answer.
@@ -71,7 +88,7 @@ impl<H: Handler> Server<H> {
 
     /// Whether a reply that is written now may say that the connection goes on.
     fn goes_on(&self) -> bool {
-        !self.draining && !matches!(self.state, State::ExpectAnswers(_) | State::ExpectNothing)
+        self.stop == Stop::No && !matches!(self.state, State::ExpectAnswers(_) | State::ExpectNothing)
     }
 
     /// Reads a header and, if its content came with it, what follows from that. Returns how much
@@ -274,12 +291,12 @@ impl<H: Handler> Server<H> {
     /// Expects the next frame, or ends behind the request that was just read. `unread` says that
     /// more came behind it.
     fn go_on(&mut self, persistent: bool, unread: bool, turn: &mut Turn<'_>) -> Result<(), Fault> {
-        if persistent && !self.draining {
+        if persistent && turn.now() < self.reads_until {
             let until = self.idle_until(turn);
             self.state.step(Step::NextFrame { until });
             return Ok(());
         }
-        let end = if unread || self.draining { End::Linger } else { End::Close };
+        let end = if unread || self.is_draining() { End::Linger } else { End::Close };
         self.come_to(Last::End(end), turn)
     }
 
@@ -351,18 +368,12 @@ impl<H: Handler> Server<H> {
         }
     }
 
-    fn on_drain(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
-        self.draining = true;
-        match self.state {
-            // A client that is sending its next request just now shall still read our last reply.
-            State::ExpectFrame { .. } | State::ExpectRoom | State::ExpectPlace => {
-                self.come_to(Last::End(End::Linger), turn)
-            }
-            // A request that has begun is answered, and nothing after it.
-            State::ExpectHeader { .. }
-            | State::ExpectContent(_)
-            | State::ExpectAnswers(_)
-            | State::ExpectNothing => Ok(()),
+    fn on_drain(&mut self, turn: &Turn<'_>) {
+        self.stop = Stop::Drain;
+        self.begin_grace(turn);
+        let soon = self.idle_until(turn);
+        if let State::ExpectFrame { until } = &mut self.state {
+            *until = soon.min(*until);
         }
     }
 }
@@ -418,11 +429,13 @@ impl<H: Handler> Protocol for Server<H> {
         match event {
             Event::Open(peer) => {
                 self.peer = *peer;
+                self.begin_grace(turn);
                 self.state = State::ExpectFrame { until: self.idle_until(turn) };
             }
             Event::Eof { .. } => return self.on_eof(turn),
             Event::Room => {
                 if matches!(self.state, State::ExpectRoom) {
+                    self.begin_grace(turn);
                     let until = self.idle_until(turn);
                     self.state.step(Step::NextFrame { until });
                     turn.resume();
@@ -430,7 +443,8 @@ impl<H: Handler> Protocol for Server<H> {
             }
             Event::Deadline => return self.on_deadline(turn),
             Event::Message(ticket, body) => return self.on_settled(ticket, body, turn),
-            Event::Drain => return self.on_drain(turn),
+            Event::LameDuck => self.stop = Stop::LameDuck,
+            Event::Drain { .. } => self.on_drain(turn),
             // A message's answer has an end of its own.
             Event::HalfClosed | Event::Sent(_) | Event::Closed(_) => {}
         }
@@ -441,7 +455,7 @@ impl<H: Handler> Protocol for Server<H> {
         let owed = self.owed.iter().filter(|owed| !owed.expired);
         let answers = owed.map(|owed| owed.exchange.deadline).min();
         let read = match self.state {
-            State::ExpectFrame { .. } if answers.is_some() => Time::NEVER,
+            State::ExpectFrame { .. } if answers.is_some() && !self.is_draining() => Time::NEVER,
             _ => self.state.until(),
         };
         Some(read.min(answers.unwrap_or(Time::NEVER))).filter(|until| *until < Time::NEVER)

@@ -1,10 +1,15 @@
 //! Stopping: what is in production is finished, what doesn't end is cut, who waits is let in.
 
+use std::rc::Rc;
+use std::sync::Arc;
+
 use sockeye_engine::Config;
 use sockeye_proto::echo::Echo;
-use sockeye_proto::{End, Event, Fault, Protocol, Time, Took, Turn};
-use sockeye_sim::{Faults, Outcome, Rng, Script, World, seeds};
+use sockeye_proto::http1::{Server, Shared};
+use sockeye_proto::{End, Event, Fault, Peer, Protocol, Time, Took, Turn};
+use sockeye_sim::{Faults, Outcome, PeerId, Rng, Script, World, seeds};
 
+use crate::http::{Site, Text};
 use crate::watched::{check, service};
 use crate::{here, secs};
 
@@ -34,8 +39,8 @@ impl Protocol for Kitchen {
                     turn.resume();
                 }
             }
-            Event::Drain if self.cooking => self.last_order = true,
-            Event::Drain => turn.end(End::Linger),
+            Event::Drain { .. } if self.cooking => self.last_order = true,
+            Event::Drain { .. } => turn.end(End::Linger),
             Event::Eof { .. } => turn.end(End::Finish),
             _ => {}
         }
@@ -164,4 +169,135 @@ fn who_waits_in_the_queue_is_let_in_before_it_closes() {
         world.finish();
         check(&logs.borrow());
     });
+}
+
+const REQUESTS: [&str; 2] =
+    ["GET / HTTP/1.1\r\nHost: here\r\n\r\n", "GET /later HTTP/1.1\r\nHost: here\r\n\r\n"];
+
+fn site() -> impl FnMut(&Peer) -> Box<dyn Protocol> {
+    let (shared, text) = (Rc::new(Shared::default()), Text::new(usize::MAX));
+    move |_| Box::new(Server::new(Rc::clone(&shared), Site(Arc::clone(&text))))
+}
+
+fn responses(world: &World, peer: PeerId) -> usize {
+    String::from_utf8_lossy(&world.heard(peer).bytes).matches("HTTP/1.1 200 ").count()
+}
+
+/// How many whole requests `bytes` bytes of `requests` are.
+fn whole(requests: &[&str], bytes: usize) -> usize {
+    let ends = requests.iter().scan(0, |end, request| {
+        *end += request.len();
+        Some(*end)
+    });
+    ends.filter(|end| *end <= bytes).count()
+}
+
+/// The promise of a stop: whoever has sent a request could not know of it, and gets the response.
+/// One client sends its next request when it has the response to the last one, the other all at once:
+/// of a pipeline, what has arrived counts, since the response before it may be the last.
+#[test]
+fn a_request_that_was_sent_before_its_connection_heard_of_the_stop_is_answered() {
+    // "at once" and "later", with the same fields.
+    let sizes = REQUESTS.map(|request| {
+        let mut world = World::new(0, Faults::none());
+        world.server(&[here()], Config::default(), site());
+        let client = world.peer(&here(), Script::new().send(request).finish());
+        world.settle();
+        world.heard(client).bytes.len()
+    });
+    seeds(0..400, |seed| {
+        let mut rng = Rng::new(seed);
+        // A kernel says no `WouldBlock` while there is something.
+        let faults = Faults { stall: 0, no_descriptor: 0, would_block: 0, ..Faults::gentle(&mut rng) };
+        let mut world = World::new(seed, faults);
+        let server = world.server(&[here()], Config::default(), site());
+        let clients: Vec<_> = (0..rng.between(1, 6))
+            .map(|_| {
+                let kinds: Vec<usize> = (0..rng.between(0, 8)).map(|_| rng.below(2)).collect();
+                let requests: Vec<&str> = kinds.iter().map(|kind| REQUESTS[*kind]).collect();
+                let waits = rng.chance(500);
+                let mut script = Script::new();
+                if waits {
+                    let mut heard = 0;
+                    for kind in &kinds {
+                        heard += sizes[*kind];
+                        script = script.send(REQUESTS[*kind]).await_bytes(heard);
+                    }
+                } else {
+                    script = script.send(requests.concat());
+                }
+                (world.peer(&here(), script), requests, waits)
+            })
+            .collect();
+        world.run(rng.duration(secs(1) / 4));
+        let owed: Vec<usize> = clients
+            .iter()
+            .map(|(client, requests, waits)| match waits {
+                true => whole(requests, world.heard(*client).sent),
+                false => whole(requests, world.arrived(*client)),
+            })
+            .collect();
+        world.drain(server);
+        assert!(world.run_until(secs(29), |world| world.shard(server).is_done()));
+        world.settle();
+        assert_eq!(world.shard(server).tally().cut, 0);
+        let accepted = world.shard(server).tally().accepted as usize == clients.len();
+        for ((client, ..), owed) in clients.iter().zip(owed) {
+            let heard = world.heard(*client);
+            let is_refused =
+                heard.outcome.is_some_and(|(outcome, _)| outcome != Outcome::Ended) && !accepted;
+            assert!(is_refused || responses(&world, *client) >= owed, "{owed} are owed: {heard:?}");
+        }
+        world.finish();
+    });
+}
+
+/// As a process that was stopped and goes on finds it: connections, their requests and the order to
+/// stop, all at once.
+#[test]
+fn requests_that_wait_in_the_queue_with_the_order_to_stop_are_answered() {
+    seeds(0..100, |seed| {
+        let mut rng = Rng::new(seed);
+        let faults = Faults { no_descriptor: 1000, ..Faults::none() };
+        let mut world = World::new(seed, faults);
+        let config = Config { max_connections: 2, ..Config::default() };
+        let server = world.server(&[here()], config, site());
+        let count = rng.between(1, 5);
+        let send = || Script::new().send(REQUESTS[0]);
+        let clients: Vec<_> = (0..count).map(|_| world.peer(&here(), send())).collect();
+        world.run(secs(1) / 100);
+        world.set_faults(Faults::none());
+        world.drain(server);
+        world.settle();
+        for client in clients {
+            assert_eq!(responses(&world, client), 1);
+            let outcome = world.heard(client).outcome.map(|(outcome, _)| outcome);
+            assert_eq!(outcome, Some(Outcome::Ended));
+        }
+        world.finish();
+    });
+}
+
+#[test]
+fn a_lame_duck_accepts_until_its_time_is_over_and_drains_then() {
+    let mut world = World::new(1, Faults::none());
+    let config = Config { lame_duck: secs(5), ..Config::default() };
+    let server = world.server(&[here()], config, site());
+    let ask = || Script::new().send(REQUESTS[0]);
+    let idle = world.peer(&here(), Script::new());
+    world.run(secs(1));
+    world.drain(server);
+    world.run(secs(4));
+    let late = world.peer(&here(), ask());
+    world.run(secs(1) / 2);
+    let heard = String::from_utf8(world.heard(late).bytes).unwrap();
+    assert!(heard.contains("Connection: close\r\n"), "{heard}");
+    assert!(!world.heard(idle).closed, "an idle connection stays");
+    world.run(secs(1));
+    let too_late = world.peer(&here(), ask());
+    world.run(secs(1));
+    assert_eq!(responses(&world, too_late), 0);
+    assert!(world.heard(idle).closed && world.shard(server).is_done());
+    assert_eq!(world.shard(server).tally().cut, 0);
+    world.finish();
 }

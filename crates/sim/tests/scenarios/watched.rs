@@ -148,7 +148,7 @@ impl Protocol for Watched {
                 let due = self.inner.deadline().is_some_and(|due| due <= turn.now());
                 self.expect(due, "a deadline comes when it is due");
             }
-            Event::Drain => self.log.borrow_mut().drains += 1,
+            Event::Drain { .. } => self.log.borrow_mut().drains += 1,
             _ => {}
         }
         let result = self.inner.on_event(event, turn);

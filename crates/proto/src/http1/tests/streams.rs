@@ -260,8 +260,24 @@ fn an_endless_reply_hears_that_the_server_stops() {
         client.input(&request.as_bytes()[before..]);
         let output = String::from_utf8(client.output()).unwrap();
         assert!(output.ends_with("\r\n\r\n0\r\n\r\n"), "{output}");
+        // One that had begun could not say that the connection closes: it does after a moment.
+        assert_eq!(client.end(), (before == 5).then_some(End::Linger));
+        client.pass(crate::DRAIN_GRACE);
         assert_eq!(client.end(), Some(End::Linger));
     }
+}
+
+#[test]
+fn an_endless_reply_goes_on_in_a_lame_duck() {
+    let mut client = writer();
+    client.lame_duck();
+    client.input(get("/events").as_bytes());
+    assert!(String::from_utf8(client.output()).unwrap().contains("Connection: close\r\n"));
+    client.pass(std::time::Duration::from_secs(5));
+    assert!(client.end().is_none() && client.output().is_empty());
+    client.drain();
+    assert!(client.output().ends_with(b"0\r\n\r\n"));
+    assert_eq!(client.end(), Some(End::Linger));
 }
 
 #[test]

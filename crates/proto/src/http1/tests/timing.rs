@@ -81,45 +81,111 @@ fn the_end_of_input_inside_a_head_is_a_fault_without_a_reply() {
     assert!(client.output().is_empty());
 }
 
+const CLOSE: &str = "Connection: close\r\n";
+
+fn text(client: &mut Harness) -> String {
+    String::from_utf8(client.output()).unwrap()
+}
+
 #[test]
-fn draining_ends_an_idle_connection_and_answers_a_request_that_has_begun() {
+fn draining_gives_an_idle_connection_a_second_and_its_next_request_one_response() {
+    for served in [false, true] {
+        let mut client = connect();
+        if served {
+            client.input(REQUEST);
+            client.output();
+        }
+        client.drain();
+        client.pass(seconds(1) - Duration::from_millis(1));
+        assert_eq!(client.end(), None);
+        client.pass(Duration::from_millis(1));
+        assert_eq!((client.end(), client.output()), (Some(End::Linger), vec![]));
+
+        let mut client = connect();
+        client.drain();
+        client.pass(seconds(1) / 2);
+        client.input(REQUEST);
+        let output = text(&mut client);
+        assert_eq!((codes(&output), client.end()), (vec![200], Some(End::Linger)));
+        assert!(output.contains(CLOSE), "{output}");
+    }
+}
+
+#[test]
+fn draining_never_makes_an_idle_connection_last_longer() {
     let mut client = connect();
+    client.pass(seconds(60) - Duration::from_millis(1));
+    client.drain();
+    client.pass(Duration::from_millis(1));
+    assert_eq!(client.end(), Some(End::Linger));
+}
+
+#[test]
+fn draining_answers_a_request_that_has_begun() {
+    for at in 1..REQUEST.len() {
+        let mut client = connect();
+        client.input(&REQUEST[..at]);
+        client.drain();
+        client.pass(seconds(5));
+        assert!(client.end().is_none());
+        client.input(&REQUEST[at..]);
+        let output = text(&mut client);
+        assert_eq!((codes(&output), client.end()), (vec![200], Some(End::Linger)));
+        assert!(output.contains(CLOSE), "{output}");
+    }
+}
+
+/// What stands in the pipeline has come before the stop: the last response says that it is the last.
+#[test]
+fn draining_answers_a_pipeline_to_its_end() {
+    let later = b"GET /later HTTP/1.1\r\nHost: a\r\n\r\n";
+    let big = b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n";
+    for requests in [[later, REQUEST, REQUEST].concat(), big.repeat(3)] {
+        let mut client = connect();
+        client.input(&requests);
+        client.drain();
+        client.run_jobs();
+        let output = text(&mut client);
+        assert_eq!((codes(&output), client.end()), (vec![200; 3], Some(End::Linger)));
+        let last = output.rfind("HTTP/1.1 200").unwrap();
+        assert!(!output[..last].contains(CLOSE) && output[last..].contains(CLOSE), "{output}");
+    }
+}
+
+/// The next request may not have been read, because nothing is read while a response is awaited.
+#[test]
+fn draining_reads_on_behind_a_late_response_if_something_has_come() {
+    for unread in [false, true] {
+        let mut client = connect();
+        client.input(b"GET /later HTTP/1.1\r\nHost: a\r\n\r\n");
+        if unread {
+            client.drain_before_input();
+        } else {
+            client.drain();
+        }
+        assert!(client.end().is_none());
+        client.run_jobs();
+        let output = text(&mut client);
+        assert_eq!((codes(&output), output.contains(CLOSE)), (vec![200], !unread));
+        assert_eq!(client.end(), (!unread).then_some(End::Linger));
+        if unread {
+            client.input(REQUEST);
+            assert!(text(&mut client).contains(CLOSE));
+            assert_eq!(client.end(), Some(End::Linger));
+        }
+    }
+}
+
+#[test]
+fn a_lame_duck_answers_each_connection_once_more_and_closes_no_idle_one() {
+    let mut client = connect();
+    client.lame_duck();
+    client.pass(seconds(59));
+    assert!(client.end().is_none());
     client.input(REQUEST);
-    client.output();
-    client.drain();
-    assert_eq!(client.end(), Some(End::Linger));
-
-    let mut client = connect();
-    client.input(&REQUEST[..20]);
-    client.drain();
-    assert!(client.end().is_none());
-    client.input(&[&REQUEST[20..], REQUEST].concat());
-    let output = String::from_utf8(client.output()).unwrap();
-    assert_eq!(codes(&output), [200], "what came behind it stays unanswered");
-    assert!(output.contains("Connection: close\r\n"));
-    assert_eq!(client.end(), Some(End::Linger));
-}
-
-#[test]
-fn draining_waits_for_an_answer_that_is_owed() {
-    let mut client = connect();
-    client.input(b"GET /later HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n");
-    client.drain();
-    assert!(client.end().is_none());
-    client.run_jobs();
-    let output = String::from_utf8(client.output()).unwrap();
-    assert_eq!(codes(&output), [200]);
-    assert!(output.contains("Connection: close\r\n"));
-    assert_eq!(client.end(), Some(End::Linger));
-}
-
-#[test]
-fn draining_ends_a_pipeline_that_waits_for_room() {
-    let mut client = connect();
-    client.input(&b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n".repeat(3));
-    client.drain();
-    assert_eq!(codes(&String::from_utf8(client.output()).unwrap()), [200]);
-    assert_eq!(client.end(), Some(End::Linger));
+    let output = text(&mut client);
+    assert_eq!((codes(&output), client.end()), (vec![200], Some(End::Linger)));
+    assert!(output.contains(CLOSE), "{output}");
 }
 
 #[test]

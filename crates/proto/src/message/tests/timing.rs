@@ -128,9 +128,12 @@ fn work_that_nobody_waits_for_keeps_its_place() {
 }
 
 #[test]
-fn draining_ends_an_idle_connection_and_answers_what_has_begun() {
+fn draining_gives_an_idle_connection_a_second_and_answers_what_has_begun() {
     let mut client = slow();
     client.drain();
+    client.pass(seconds(1) - Duration::from_millis(1));
+    assert_eq!(client.end(), None);
+    client.pass(Duration::from_millis(1));
     assert_eq!(client.end(), Some(End::Linger));
 
     let mut client = slow();
@@ -138,10 +141,41 @@ fn draining_ends_an_idle_connection_and_answers_what_has_begun() {
     client.input(&ask_as(1, "\"owed\""));
     client.input(&request[..20]);
     client.drain();
-    client.input(&[&request[20..], &request].concat());
+    client.input(&[&request[20..], &ask_as(3, "\"with it\"")].concat());
+    client.run_jobs();
+    client.pass(seconds(1));
+    client.input(&ask_as(4, "\"too late\""));
     client.run_jobs();
     let output = client.output();
-    assert_eq!(results(&output), [(Some(1), "owed".to_owned()), (Some(2), "begun".to_owned())]);
+    let told = [(1, "owed"), (2, "begun"), (3, "with it")];
+    assert_eq!(results(&output), told.map(|(id, text)| (Some(id), text.to_owned())));
     assert!(frames(&output).iter().all(|(header, _)| !header.keep_alive));
     assert_eq!(client.end(), Some(End::Linger));
+}
+
+/// Frames that wait for a place have come before the stop.
+#[test]
+fn draining_answers_frames_that_wait_for_a_place() {
+    let mut client = slow();
+    let asks: Vec<u8> = (0..20).flat_map(|id| ask_as(id, "\"a\"")).collect();
+    client.input(&asks);
+    client.drain();
+    client.pass(seconds(5));
+    assert_eq!(client.run_jobs(), 16);
+    assert_eq!(client.run_jobs(), 4);
+    assert_eq!(results(&client.output()).len(), 20);
+    assert_eq!(client.end(), None);
+    client.pass(seconds(1));
+    assert_eq!(client.end(), Some(End::Linger));
+}
+
+#[test]
+fn a_lame_duck_says_that_connections_end_and_ends_none() {
+    let mut client = slow();
+    client.lame_duck();
+    client.input(&ask_as(1, "\"a\""));
+    client.run_jobs();
+    assert!(frames(&client.output()).iter().all(|(header, _)| !header.keep_alive));
+    client.pass(seconds(2));
+    assert_eq!(client.end(), None);
 }

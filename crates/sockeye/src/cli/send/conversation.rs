@@ -280,7 +280,7 @@ impl Protocol for Conversation {
                 drop_unsent(turn);
                 return Err(self.silent());
             }
-            Event::Drain => turn.end(End::Close),
+            Event::Drain { .. } => turn.end(End::Close),
             // Noted above.
             Event::Deadline | Event::Sent(_) => {}
             // New events mean nothing to us.

@@ -1,0 +1,128 @@
+//! A listening socket, and how it stops.
+//!
+//! The kernel resets what waits in the queue of a listener that is closed. So that nobody is reset
+//! who has connected, the queue is held off first: nothing new gets into it, and what is in it can
+//! be accepted.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use socket2::{SockFilter, SockRef};
+
+/// `BPF_RET | BPF_K`, which returns its operand: how many bytes of a packet to keep.
+const RETURN: u16 = 0x06;
+
+/// A socket that connections come in by, bound and listening.
+#[derive(Debug)]
+pub struct Listener {
+    pub(super) fd: OwnedFd,
+    file: Option<SocketFile>,
+}
+
+impl Listener {
+    pub(crate) fn tcp(fd: OwnedFd) -> Self {
+        Self { fd, file: None }
+    }
+
+    /// A listener that was just bound to `path`.
+    pub(crate) fn unix(fd: OwnedFd, path: &Path) -> Self {
+        Self { fd, file: SocketFile::of(path).ok() }
+    }
+
+    /// Lets nothing new into the queue. A TCP client that comes from now on hears nothing, tries
+    /// again within a second, and is refused then or let in by another server. A Unix client finds no
+    /// socket.
+    pub(super) fn hold_off(&mut self) {
+        match self.file.take() {
+            Some(file) => drop(file),
+            // Keeps nothing of any packet. Connections that have been established don't have it.
+            // Where it can't be had, the queue stays open for a moment longer.
+            None => {
+                let drop_all = [SockFilter::new(RETURN, 0, 0, 0)];
+                let _ = SockRef::from(&self.fd.as_fd()).attach_filter(&drop_all);
+            }
+        }
+    }
+}
+
+/// The file of a Unix socket. It goes with its listener, unless another server has put its own
+/// there.
+#[derive(Debug)]
+struct SocketFile {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl SocketFile {
+    fn of(path: &Path) -> io::Result<Self> {
+        let metadata = fs::symlink_metadata(path)?;
+        Ok(Self { path: path.to_owned(), device: metadata.dev(), inode: metadata.ino() })
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        let is_ours = fs::symlink_metadata(&self.path)
+            .is_ok_and(|found| (found.dev(), found.ino()) == (self.device, self.inode));
+        if is_ours {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{ErrorKind, Read, Write};
+    use std::net::{SocketAddr, TcpListener, TcpStream};
+    use std::os::unix::net::UnixListener;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// A queue that is held off keeps what is in it and takes nothing more.
+    #[test]
+    fn a_queue_that_is_held_off_can_be_accepted_to_its_end() {
+        let queue = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address: SocketAddr = queue.local_addr().unwrap();
+        let mut waiting = TcpStream::connect(address).unwrap();
+        let mut listener = Listener::tcp(queue.try_clone().unwrap().into());
+        listener.hold_off();
+
+        let late = TcpStream::connect_timeout(&address, Duration::from_millis(200));
+        assert_eq!(late.unwrap_err().kind(), ErrorKind::TimedOut, "it was let in");
+        let (mut accepted, _) = queue.accept().unwrap();
+        queue.set_nonblocking(true).unwrap();
+        assert_eq!(queue.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+
+        // Whoever was in the queue has a connection like any other.
+        waiting.write_all(b"x").unwrap();
+        accepted.read_exact(&mut [0]).unwrap();
+        drop((listener, queue));
+        let closed = TcpStream::connect_timeout(&address, Duration::from_secs(5));
+        assert_eq!(closed.unwrap_err().kind(), ErrorKind::ConnectionRefused);
+    }
+
+    #[test]
+    fn the_file_of_a_unix_socket_goes_unless_it_is_of_another_server_by_now() {
+        let folder = std::env::temp_dir().join(format!("sockeye-listener-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("socket");
+
+        let fd = OwnedFd::from(UnixListener::bind(&path).unwrap());
+        let mut first = Listener::unix(fd, &path);
+        first.hold_off();
+        assert!(!path.exists(), "its own stays");
+
+        // The inode of a file that is gone is soon another file's: the first one's socket is kept.
+        let fd = OwnedFd::from(UnixListener::bind(&path).unwrap());
+        let second = Listener::unix(fd, &path);
+        fs::rename(&path, folder.join("moved")).unwrap();
+        let _third = UnixListener::bind(&path).unwrap();
+        drop(second);
+        assert!(path.exists(), "another server's goes");
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}

@@ -1,0 +1,16 @@
+//! Whether the server is stopping, as its protocols keep it.
+
+/// How far a server has come on its way to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// Nobody said that it stops.
+    No,
+    /// It will soon: clients are asked to connect again elsewhere ([`Event::LameDuck`]).
+    ///
+    /// [`Event::LameDuck`]: crate::Event::LameDuck
+    LameDuck,
+    /// It is stopping: likewise, and idle connections are closed ([`Event::Drain`]).
+    ///
+    /// [`Event::Drain`]: crate::Event::Drain
+    Drain,
+}
