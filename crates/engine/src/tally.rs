@@ -18,6 +18,8 @@ pub struct Tally {
     pub sent: u64,
     /// Connections that were cut because draining took too long, or that a stop ended.
     pub cut: u64,
+    /// Connections on which more came after they had been ended for a stop: it was not read.
+    pub unread: u64,
     /// Ended connections by [`Reason::code`].
     pub closed: BTreeMap<&'static str, u64>,
     /// Work off the loop. A server's shards have a pool in common, so a shard's own tally has
@@ -82,6 +84,7 @@ impl Tally {
         self.received += other.received;
         self.sent += other.sent;
         self.cut += other.cut;
+        self.unread += other.unread;
         for (code, count) in &other.closed {
             *self.closed.entry(code).or_default() += count;
         }

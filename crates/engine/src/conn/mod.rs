@@ -66,6 +66,8 @@ pub(crate) struct Lingering {
     pub(crate) quiet: Time,
     /// Bytes.
     pub(crate) left: u64,
+    /// Something has come.
+    pub(crate) has_come: bool,
 }
 
 /// What was handed to the driver and has not come back: no bytes, if nothing was.

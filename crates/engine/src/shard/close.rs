@@ -184,8 +184,9 @@ impl<D: Driver> Shard<D> {
         for gate in self.gates.drain(..) {
             self.driver.close_listener(gate.into_listener());
         }
-        // As those that still wait in the kernel's queue.
+        // As those that still wait in the kernel's queue; a drain has let it in.
         if let Some(newcomer) = self.newcomer.take() {
+            self.common.tally.close(&Reason::Cut);
             self.driver.close(newcomer.socket);
         }
         // Its time would be waited for, and nothing would come of it.

@@ -70,6 +70,9 @@ impl<D: Driver> Visit<'_, D> {
                     return Err(conn.conclusion());
                 }
                 lingering.left -= len;
+                if !std::mem::replace(&mut lingering.has_come, true) && conn.drained {
+                    common.tally.unread += 1;
+                }
                 lingering.quiet = common.now + common.config.linger.quiet;
             }
             _ if len == 0 => conn.end_of_input(*key, common),

@@ -169,6 +169,7 @@ impl<D: Driver> Visit<'_, D> {
             until: now + linger.total,
             quiet: now + linger.quiet,
             left: linger.bytes,
+            has_come: false,
         }));
         if conn.readable {
             conn.queue(*key, common);

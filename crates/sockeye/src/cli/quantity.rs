@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// A duration greater than zero.
+/// A duration, greater than zero unless read by [`Span::or_zero`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Span(pub(crate) Duration);
 
@@ -29,21 +29,30 @@ const TIME_UNITS: [(&str, u128); 6] = [
 const SIZE_UNITS: [(&str, u128); 4] =
     [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 
-impl FromStr for Span {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
+impl Span {
+    /// Reads a duration that may be zero.
+    pub(crate) fn or_zero(text: &str) -> Result<Self, String> {
         const HELP: &str = "write a duration with its unit, as 500ms, 10s, 2m or 1h";
         let (number, unit) = split(text).ok_or(HELP)?;
         let (_, scale) = TIME_UNITS.iter().find(|(name, _)| *name == unit).ok_or(HELP)?;
         let nanos = scaled(number, *scale).ok_or(HELP)?;
-        let longest = LONGEST.as_nanos();
-        match nanos {
-            0 => Err("it must be longer than nothing".into()),
-            // Bounded above, so it fits.
-            nanos if nanos <= longest => Ok(Self(Duration::from_nanos(nanos as u64))),
-            _ => Err("it must be at most a year, 8784h".into()),
+        if nanos > LONGEST.as_nanos() {
+            return Err("it must be at most a year, 8784h".into());
         }
+        // Bounded above, so it fits.
+        Ok(Self(Duration::from_nanos(nanos as u64)))
+    }
+}
+
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let span = Self::or_zero(text)?;
+        if span.0.is_zero() {
+            return Err("it must be longer than nothing".into());
+        }
+        Ok(span)
     }
 }
 
@@ -74,6 +83,9 @@ impl FromStr for Size {
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_zero() {
+            return f.write_str("0s");
+        }
         // Minutes and hours are for typing: 60s says more of a deadline than 1m.
         display(f, self.0.as_nanos(), &TIME_UNITS[2..])
     }
@@ -143,6 +155,8 @@ mod tests {
             let read = text.parse::<Span>().ok().map(|span| span.0.as_millis());
             assert_eq!(read, millis, "{text:?}");
         }
+        assert_eq!(Span::or_zero("0s"), Ok(Span(Duration::ZERO)));
+        assert_eq!(Span(Duration::ZERO).to_string(), "0s");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use anyhow::{Context, anyhow};
 use sockeye_engine::driver::{BindError, Bound};
-use sockeye_engine::{Config, Jobs, ListenAddr, Server, Service};
+use sockeye_engine::{Config, Jobs, ListenAddr, Server, Service, Tally};
 use sockeye_files::CacheLimits;
 use sockeye_proto::echo::Echo;
 use sockeye_proto::message::reference::Reference;
@@ -18,7 +18,7 @@ use crate::hosts::{self, Refused};
 use crate::log::Log;
 use crate::plan::{self, Content, Place};
 use crate::proxies::Proxies;
-use crate::signals::Reread;
+use crate::signals::{Reread, Times};
 use crate::start_screen::Screen;
 use crate::who_listens::{self, Process};
 use crate::{signals, text};
@@ -169,7 +169,7 @@ fn run<S: Service + 'static>(
     log: &Log,
     service: impl Fn(usize, &Bindings) -> S + Send + Sync + 'static,
 ) -> anyhow::Result<ExitCode> {
-    let drain_timeout = plan.config.drain_timeout;
+    let times = Times { lame_duck: plan.config.lame_duck, drain: plan.config.drain_timeout };
     let wanted = plan.config.max_connections;
     let signals = signals::take().context("cannot take signals")?;
     let server = Server::bind(&plan.listen, plan.workers, plan.config)
@@ -187,18 +187,28 @@ fn run<S: Service + 'static>(
     let bindings = Bindings { bound: bound.clone(), workers, descriptors };
     let running =
         server.start(move |shard| service(shard, &bindings)).context("cannot start the workers")?;
-    let stopped = signals::watch(signals, running.handle(), drain_timeout, reread, log.clone())
+    let stopped = signals::watch(signals, running.handle(), times, reread, log.clone())
         .context("cannot start a thread")?;
     screen.show(&plan.listen, &bound);
 
     let tally = running.join().context("the server failed")?;
     let Jobs { run, dropped, cancelled, waited, longest_wait } = &tally.jobs;
     tracing::debug!(target: "sockeye", run, dropped, cancelled, ?waited, ?longest_wait, "work off the loop");
-    log.say(match tally.cut {
-        0 => "stopped; no connection was cut".into(),
-        cut => format!("stopped; {} cut", text::count(cut, "connection")),
-    });
+    log.say(farewell(&tally));
     Ok(stopped.exit_code().map_or(ExitCode::SUCCESS, ExitCode::from))
+}
+
+/// What a stop has cost.
+fn farewell(tally: &Tally) -> String {
+    let cut = match tally.cut {
+        0 => "no connection was cut".into(),
+        cut => format!("{} cut", text::count(cut, "connection")),
+    };
+    let unread = match tally.unread {
+        0 => String::new(),
+        unread => format!("; {} sent more, too late to be read", text::count(unread, "connection")),
+    };
+    format!("stopped; {cut}{unread}")
 }
 
 /// Why an address can't be had, and what to do about it.
@@ -266,6 +276,17 @@ fn with_port(address: &ListenAddr, port: u16) -> ListenAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_line_says_what_was_lost() {
+        for (cut, unread, said) in [
+            (0, 0, "stopped; no connection was cut"),
+            (2, 0, "stopped; 2 connections cut"),
+            (0, 1, "stopped; no connection was cut; 1 connection sent more, too late to be read"),
+        ] {
+            assert_eq!(farewell(&Tally { cut, unread, ..Tally::default() }), said);
+        }
+    }
 
     #[test]
     fn files_get_what_connections_leave_of_the_descriptors() {

@@ -1,7 +1,7 @@
 //! What signals mean to a server.
 //!
-//! - SIGTERM and SIGINT (Ctrl-C): stop accepting and finish what is under way. A second one stops
-//!   at once, a third ends the process where it stands.
+//! - SIGTERM, SIGINT (Ctrl-C) and SIGQUIT: stop accepting and finish what is under way. A second one
+//!   cuts all connections and ends the process, a third ends it where it stands.
 //! - SIGHUP: to a server that reads a file of its own, that the file has changed; it is read again.
 //!   To one with an access log in a file, that this was moved away; it is opened again. To another,
 //!   that the terminal is gone: one that has one on its standard error drains; one that has none (a
@@ -16,7 +16,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 use sockeye_engine::Handle;
 
@@ -26,7 +26,7 @@ use crate::text;
 
 /// Signals are taken from now on, so that none is lost while the server starts.
 pub(crate) fn take() -> io::Result<Signals> {
-    Signals::new([SIGTERM, SIGINT, SIGHUP])
+    Signals::new([SIGTERM, SIGINT, SIGQUIT, SIGHUP])
 }
 
 /// From now on a write beyond the limit on a file's size (`RLIMIT_FSIZE`) fails with `EFBIG` and
@@ -35,6 +35,9 @@ pub(crate) fn outlive_file_size_limit() -> io::Result<()> {
     // Nobody looks at the flag. A handler keeps the signal from doing what it does by default.
     signal_hook::flag::register(SIGXFSZ, Arc::default()).map(drop)
 }
+
+/// How long a stop at once waits for the last lines of logs.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// The signal that stopped a server at once, if one did.
 #[derive(Clone, Debug, Default)]
@@ -50,6 +53,7 @@ impl Stopped {
 fn exit_code(signal: i32) -> Option<u8> {
     match signal {
         SIGINT => Some(130),
+        SIGQUIT => Some(131),
         SIGTERM => Some(143),
         _ => None,
     }
@@ -62,7 +66,7 @@ pub(crate) type Reread = Box<dyn FnMut(&Log) + Send>;
 pub(crate) fn watch(
     mut signals: Signals,
     handle: Handle,
-    drain_timeout: Duration,
+    times: Times,
     reread: Option<Reread>,
     log: Log,
 ) -> io::Result<Stopped> {
@@ -86,23 +90,56 @@ pub(crate) fn watch(
             asked += 1;
             match asked {
                 1 => {
-                    let connections = text::count(handle.connections() as u64, "connection");
-                    let timeout = Span(drain_timeout);
-                    log.say(format!(
-                        "draining {connections}, for at most {timeout}; again to stop at once"
-                    ));
+                    log.say(times.announce(handle.connections()));
                     handle.drain();
                 }
                 2 => {
                     noted.0.store(signal, Ordering::Release);
                     handle.stop();
+                    // Logs may wait for a pipe that nobody reads.
+                    end_soon(signal);
                 }
-                _ => std::process::exit(exit_code(signal).unwrap_or(1).into()),
+                _ => end(signal),
             }
         }
     };
     thread::Builder::new().name("signals".into()).spawn(act)?;
     Ok(stopped)
+}
+
+/// How long a stop may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Times {
+    pub(crate) lame_duck: Duration,
+    pub(crate) drain: Duration,
+}
+
+impl Times {
+    fn announce(self, connections: usize) -> String {
+        let connections = text::count(connections as u64, "open connection");
+        let when = match self.lame_duck.is_zero() {
+            true => String::new(),
+            false => format!(" in {}", Span(self.lame_duck)),
+        };
+        let drain = Span(self.drain);
+        format!("shutting down{when}: {connections}, waiting up to {drain}; again to stop at once")
+    }
+}
+
+fn end(signal: i32) -> ! {
+    std::process::exit(exit_code(signal).unwrap_or(1).into())
+}
+
+/// Ends the process by the time that a stop takes when nothing blocks, and much longer.
+fn end_soon(signal: i32) {
+    let watch = thread::Builder::new().name("end".into());
+    let ended = watch.spawn(move || {
+        thread::sleep(LAST_WORDS);
+        end(signal)
+    });
+    if ended.is_err() {
+        end(signal);
+    }
 }
 
 /// Reads again whenever it is told to, on a thread of its own: where the disk hangs, the next signal

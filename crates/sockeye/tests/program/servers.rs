@@ -56,7 +56,7 @@ fn an_echo_gives_back_everything_also_after_a_half_close() {
     server.signal(Signal::TERM);
     let (code, said) = server.end();
     assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("draining "), "{said}");
+    assert!(said.contains("shutting down: "), "{said}");
     assert!(said.contains("again to stop at once\n"), "{said}");
     assert!(said.ends_with("stopped; no connection was cut\n"), "{said}");
 }
@@ -143,7 +143,7 @@ fn what_is_not_finished_by_the_deadline_is_cut_and_counted() {
     server.signal(Signal::TERM);
     assert_eq!(
         server.next_line(),
-        "draining 1 connection, for at most 20ms; again to stop at once\n"
+        "shutting down: 1 open connection, waiting up to 20ms; again to stop at once\n"
     );
     let (code, said) = server.end();
     assert_eq!(code, Some(0), "{said}");
@@ -153,10 +153,10 @@ fn what_is_not_finished_by_the_deadline_is_cut_and_counted() {
 #[test]
 fn a_second_signal_stops_at_once() {
     let folder = Folder::new();
-    for (signal, expected) in [(Signal::TERM, 143), (Signal::INT, 130)] {
+    for (signal, expected) in [(Signal::TERM, 143), (Signal::INT, 130), (Signal::QUIT, 131)] {
         let (mut server, _peer) = stuck(&folder, "1h");
         server.signal(signal);
-        assert!(server.next_line().starts_with("draining 1 connection"));
+        assert!(server.next_line().starts_with("shutting down: 1 open connection"));
         server.signal(signal);
         let (code, said) = server.end();
         assert_eq!(code, Some(expected), "{said}");

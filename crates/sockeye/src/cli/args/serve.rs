@@ -231,6 +231,15 @@ pub(crate) struct Serve {
     #[arg(help_heading = "Deadlines", default_value_t = Span(ENGINE.write_timeout))]
     pub(crate) write_timeout: Span,
 
+    /// Keep accepting connections for this long after a signal to stop.
+    ///
+    /// Meanwhile each response closes its connection, so that clients and load balancers turn to other
+    /// servers before this one stops listening. --drain-timeout counts from the end of this time.
+    #[arg(long, value_name = "TIME", env = "SOCKEYE_LAME_DUCK", hide_env = true)]
+    #[arg(help_heading = "Deadlines", default_value_t = Span(ENGINE.lame_duck))]
+    #[arg(value_parser = Span::or_zero)]
+    pub(crate) lame_duck: Span,
+
     /// How long stopping waits for what is under way before it is cut.
     #[arg(long, value_name = "TIME", env = "SOCKEYE_DRAIN_TIMEOUT", hide_env = true)]
     #[arg(help_heading = "Deadlines", default_value_t = Span(ENGINE.drain_timeout))]

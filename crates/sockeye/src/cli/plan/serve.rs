@@ -136,6 +136,7 @@ fn serve(listen: Vec<ListenAddr>, typed: &args::Serve) -> anyhow::Result<Serve> 
         max_connections_per_address: typed.max_connections_per_address.get(),
         max_buffered_output: typed.max_buffered.0,
         write_timeout: typed.write_timeout.0,
+        lame_duck: typed.lame_duck.0,
         drain_timeout: typed.drain_timeout.0,
         ..Config::default()
     };

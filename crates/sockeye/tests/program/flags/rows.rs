@@ -15,6 +15,7 @@ pub(super) const SERVER: &[Row] = &[
     only("--max-buffered", "64M", floods_without_reading, "all was read"),
     only("--write-timeout", "50ms", |run| closes_first(run, flood), FIRST),
     only("--idle-timeout", "50ms", |run| closes_first(run, silent), FIRST),
+    row("--lame-duck", "1h", accepts_after_a_signal, "refused", "accepted"),
     only("--drain-timeout", "20ms", drains_first, "1 connection cut, before the default"),
 ];
 
@@ -83,6 +84,7 @@ pub(super) const EXPLAIN: &[Row] = &[
     only("--max-connections-per-address", "1", is_explained, "200 OK"),
     only("--max-buffered", "1", is_explained, "200 OK"),
     only("--write-timeout", "1s", is_explained, "200 OK"),
+    only("--lame-duck", "1s", is_explained, "200 OK"),
     only("--drain-timeout", "1s", is_explained, "200 OK"),
     only("--max-request-line", "1", is_explained, "200 OK"),
     only("--max-header", "1", is_explained, "200 OK"),

@@ -285,7 +285,7 @@ pub(super) fn drains_first(run: &Run<'_>) -> String {
         stream.write_all(&requests).unwrap();
         stream.read_exact(&mut [0]).unwrap();
         server.signal(Signal::TERM);
-        assert!(server.next_line().starts_with("draining 1 connection"));
+        assert!(server.next_line().starts_with("shutting down: 1 open connection"));
         (server, stream)
     };
     let (_default, with_default) = begin(&run.plain());
@@ -294,6 +294,18 @@ pub(super) fn drains_first(run: &Run<'_>) -> String {
     let last = said.lines().last().unwrap_or_default();
     let when = if is_closed(&with_default) { "after" } else { "before" };
     format!("{last}, {when} the default")
+}
+
+/// Whether a server that was told to stop still accepts connections.
+pub(super) fn accepts_after_a_signal(run: &Run<'_>) -> String {
+    /// In so many attempts a server without the flag has heard of it.
+    const ATTEMPTS: usize = 5000;
+    let mut server = run.start();
+    server.signal(Signal::TERM);
+    assert!(server.next_line().starts_with("shutting down"));
+    let address = server.address();
+    let is_refused = (0..ATTEMPTS).any(|_| TcpStream::connect(address).is_err());
+    if is_refused { "refused" } else { "accepted" }.into()
 }
 
 /// Waits until the other side has closed, without reading.
