@@ -135,7 +135,7 @@ pub enum Event<'a> {
     /// comes whenever that has moved, until the mark is reached.
     Sent(Mark),
     /// The server will drain soon, and accepts connections until then: a protocol that can ask its
-    /// peer to come again elsewhere does so. May come at any time before [`Event::Drain`], or never.
+    /// peer to come again elsewhere does so. May come before [`Event::Drain`], also more than once.
     LameDuck,
     /// The server is stopping: finish what is under way, and end the connection. What had arrived
     /// by now was offered before. A protocol whose peer may just be sending its next request gives it

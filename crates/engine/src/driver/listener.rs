@@ -1,8 +1,8 @@
 //! A listening socket, and how it stops.
 //!
-//! The kernel resets what waits in the queue of a listener that is closed. So that nobody is reset
-//! who has connected, the queue is held off first: nothing new gets into it, and what is in it can
-//! be accepted.
+//! The kernel resets what waits in the queue of a listener that is closed, and what is about to get
+//! there. So that nobody is reset who has connected, the listener is held off first: nobody new begins
+//! to connect, and whoever has can be accepted.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
@@ -11,8 +11,17 @@ use std::{fs, io};
 
 use socket2::{SockFilter, SockRef};
 
-/// `BPF_RET | BPF_K`, which returns its operand: how many bytes of a packet to keep.
-const RETURN: u16 = 0x06;
+/// Drops the packets that begin a connection, and keeps all others: a connection that has begun comes
+/// to stand. (The program is given a packet from its TCP header on.)
+const DROP_SYN: [SockFilter; 4] = [
+    // BPF_LD | BPF_B | BPF_ABS: the flags.
+    SockFilter::new(0x30, 0, 0, 13),
+    // BPF_JMP | BPF_JSET: is SYN set?
+    SockFilter::new(0x45, 0, 1, 0x02),
+    // BPF_RET: how many bytes to keep.
+    SockFilter::new(0x06, 0, 0, 0),
+    SockFilter::new(0x06, 0, 0, u32::MAX),
+];
 
 /// A socket that connections come in by, bound and listening.
 #[derive(Debug)]
@@ -31,18 +40,14 @@ impl Listener {
         Self { fd, file: SocketFile::of(path).ok() }
     }
 
-    /// Lets nothing new into the queue. A TCP client that comes from now on hears nothing, tries
-    /// again within a second, and is refused then or let in by another server. A Unix client finds no
-    /// socket.
+    /// Lets nobody begin to connect. A TCP client that comes from now on hears nothing, tries again
+    /// after a second, and is refused then or let in by another server. A Unix client finds no socket.
     pub(super) fn hold_off(&mut self) {
         match self.file.take() {
             Some(file) => drop(file),
-            // Keeps nothing of any packet. Connections that have been established don't have it.
-            // Where it can't be had, the queue stays open for a moment longer.
-            None => {
-                let drop_all = [SockFilter::new(RETURN, 0, 0, 0)];
-                let _ = SockRef::from(&self.fd.as_fd()).attach_filter(&drop_all);
-            }
+            // Where it can't be had, the listener is open until it is closed. A connection that comes
+            // to stand from now on inherits it, and receives no SYN.
+            None => drop(SockRef::from(&self.fd.as_fd()).attach_filter(&DROP_SYN)),
         }
     }
 }

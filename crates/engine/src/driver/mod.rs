@@ -78,7 +78,7 @@ pub trait Driver {
     /// took it) doesn't end the listener; running out of descriptors or memory passes.
     fn accept(&mut self, listener: &mut Self::Listener) -> io::Result<(Self::Socket, Address)>;
 
-    /// Lets nothing new into the queue of a listener. What is in it can still be accepted.
+    /// Lets nobody begin to connect to a listener. Whoever has can still be accepted.
     fn hold_off(&mut self, listener: &mut Self::Listener);
 
     /// Stops listening. What waits in the queue is reset.

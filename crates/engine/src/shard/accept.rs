@@ -79,11 +79,17 @@ impl<D: Driver> Shard<D> {
         self.accept_from_each(BATCH);
     }
 
+    /// Lets nobody begin to connect any more.
+    pub(super) fn hold_off(&mut self) {
+        for gate in &mut self.gates {
+            self.driver.hold_off(gate.listener());
+        }
+    }
+
     /// Accepts all that waits: the listeners are about to close. It has its place even where all
     /// slots are taken, since nothing comes after it.
     pub(super) fn accept_to_the_end(&mut self) {
         for gate in &mut self.gates {
-            self.driver.hold_off(gate.listener());
             // An edge that tells of somebody may not have been reported yet.
             gate.ready = true;
         }
@@ -140,7 +146,7 @@ impl<D: Driver> Shard<D> {
     fn take_in(&mut self, newcomer: Newcomer<D::Socket>) {
         let config = &self.common.config;
         let most = config.max_connections_of(newcomer.address);
-        let is_full = self.accepts() && self.census.total() >= config.max_connections;
+        let is_full = !self.is_draining() && self.census.total() >= config.max_connections;
         if is_full && self.census.has_place(newcomer.address, most) && !self.make_room() {
             self.newcomer = Some(newcomer);
             self.rest(Shortage::Connections);

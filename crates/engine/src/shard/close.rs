@@ -1,6 +1,7 @@
 //! The end: of one connection, and of all of them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sockeye_proto::{Desk, Event, Key, Output, Peer, Protocol, Reason, Turn, TurnParts};
 use tracing::{debug, error, info};
@@ -12,6 +13,10 @@ use crate::driver::Driver;
 /// So many buffers are read from a connection at the most before it is told to drain: as much as a
 /// socket holds, mostly.
 const MOST_READS: usize = 16;
+
+/// How long a connection may take to be established that was begun before a listener was held off: as
+/// long as a packet takes within a data center, amply. New clients hear nothing meanwhile.
+const HANDSHAKE: Duration = Duration::from_millis(10);
 
 /// The highest generation of a slot: keys leave the upper half of their range to the driver.
 const LAST_GENERATION: u32 = u32::MAX >> 1;
@@ -101,15 +106,17 @@ impl<D: Driver> Shard<D> {
     }
 
     fn begin_drain(&mut self) {
-        self.phase = Phase::Draining { until: self.common.now + self.common.config.drain_timeout };
+        let now = self.common.now;
+        let until = now + self.common.config.drain_timeout;
+        self.phase = Phase::Draining { until, accepts_until: until.min(now + HANDSHAKE) };
         if let Some(handover) = &self.handover {
             let inboxes = Arc::clone(&handover.inboxes);
             for handed in inboxes[handover.own].close() {
                 self.open(handed);
             }
         }
+        self.hold_off();
         self.accept_to_the_end();
-        self.close_gates();
         for key in self.all_keys() {
             self.tell_phase(key);
         }
@@ -117,7 +124,7 @@ impl<D: Driver> Shard<D> {
 
     /// Stops listening and cuts everything now.
     pub fn stop(&mut self) {
-        self.phase = Phase::Draining { until: self.common.now };
+        self.phase = Phase::Draining { until: self.common.now, accepts_until: self.common.now };
         self.close_gates();
         self.cut_all();
     }
@@ -125,9 +132,16 @@ impl<D: Driver> Shard<D> {
     /// Goes on to what follows when the time of a phase is over: drains what was a lame duck, and
     /// cuts what has not finished draining in time.
     pub(super) fn end_phase(&mut self) {
+        let now = self.common.now;
         match self.phase {
-            Phase::LameDuck { until } if until <= self.common.now => self.begin_drain(),
-            Phase::Draining { until } if until <= self.common.now => self.cut_all(),
+            Phase::LameDuck { until } if until <= now => self.begin_drain(),
+            Phase::Draining { until, accepts_until } if accepts_until <= now => {
+                self.accept_to_the_end();
+                self.close_gates();
+                if until <= now {
+                    self.cut_all();
+                }
+            }
             _ => {}
         }
     }
@@ -135,7 +149,7 @@ impl<D: Driver> Shard<D> {
     /// Tells a conversation that the server is stopping. It hears of a drain when what has arrived
     /// by then was read, and once.
     pub(super) fn tell_phase(&mut self, key: Key) {
-        let is_draining = !self.accepts();
+        let is_draining = self.is_draining();
         if is_draining {
             self.read_what_has_come(key);
         }
@@ -156,14 +170,15 @@ impl<D: Driver> Shard<D> {
     }
 
     /// Reads what has arrived on a connection, as far as it is read from. A peer that sends without
-    /// an end is not read from for ever.
+    /// an end is not read from for ever. The conversation hears before the last of it that the server
+    /// is stopping.
     fn read_what_has_come(&mut self, key: Key) {
         for _ in 0..MOST_READS {
             let Some(conn) = find(&mut self.conns, key) else { return };
             if conn.drained || !conn.wants_input(&self.common.config) {
                 return;
             }
-            self.read_now(key);
+            self.visit(key, |visit| visit.read_last());
             if find(&mut self.conns, key).is_some_and(|conn| !conn.readable) {
                 return;
             }

@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind};
 
-use sockeye_proto::{Key, Reason};
+use sockeye_proto::{Event, Key, Reason};
 
 use super::{Shard, Visit, find};
 use crate::conn::Stage;
@@ -47,6 +47,19 @@ impl<D: Driver> Shard<D> {
 impl<D: Driver> Visit<'_, D> {
     /// Receives once.
     fn read(&mut self) -> Result<(), Reason> {
+        self.receive::<false>()
+    }
+
+    /// The same in a server that is stopping, whatever was told of the connection: what it is told now
+    /// counts for the last of what has arrived.
+    #[cold]
+    pub(super) fn read_last(&mut self) -> Result<(), Reason> {
+        self.conn.readable = true;
+        self.receive::<true>()
+    }
+
+    #[inline(always)]
+    fn receive<const STOPS: bool>(&mut self) -> Result<(), Reason> {
         let Self { key, conn, driver, common } = self;
         if !conn.readable || !conn.wants_input(&common.config) {
             return Ok(());
@@ -64,6 +77,9 @@ impl<D: Driver> Visit<'_, D> {
         let len = received.bytes.len() as u64;
         conn.received += len;
         common.tally.received += len;
+        if STOPS && !received.more {
+            conn.event(*key, Event::LameDuck, common);
+        }
         match &mut conn.stage {
             Stage::Lingering(lingering) => {
                 if len == 0 || len > lingering.left {

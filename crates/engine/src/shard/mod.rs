@@ -5,10 +5,10 @@
 //! sequence of turns:
 //!
 //! ```text
-//! wait ─▶ now ─▶ mailbox ─▶ accept ─▶ read ─▶ timers ─▶ flush ─▶ watch
-//!  ▲      (the clocks,      (each ready connection  (each dirty connection │
-//!  │       read once)        once, one buffer)       once, one quantum)    │
-//!  └───────────────────────────────────────────────────────────────────────┘
+//! wait ─▶ now ─▶ events ─▶ mailbox ─▶ accept ─▶ read ─▶ timers ─▶ flush ─▶ watch
+//!  ▲      (the clocks,            (each ready connection  (each dirty connection │
+//!  │       read once)              once, one buffer)       once, one quantum)    │
+//!  └─────────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
 //! What stopped for a budget gets no new edge: it stands in the ready list or among the dirty
@@ -146,9 +146,15 @@ struct Slot {
 enum Phase {
     Serving,
     /// Serving until then, and asking clients to come again elsewhere.
-    LameDuck { until: Time },
+    LameDuck {
+        until: Time,
+    },
     /// Finishing what is under way. What isn't finished by then is cut.
-    Draining { until: Time },
+    Draining {
+        until: Time,
+        /// Until then it accepts whoever has begun to connect before.
+        accepts_until: Time,
+    },
 }
 
 fn key_of(slot: usize, generation: u32) -> Key {
@@ -281,13 +287,13 @@ impl<D: Driver> Shard<D> {
     /// one over.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        let may_be_handed = self.handover.is_some() && self.accepts();
+        let may_be_handed = self.handover.is_some() && !self.is_draining();
         self.gates.is_empty() && self.conns.is_empty() && !may_be_handed
     }
 
-    /// Whether it accepts connections: it has not begun to drain.
-    fn accepts(&self) -> bool {
-        !matches!(self.phase, Phase::Draining { .. })
+    /// Whether it has begun to drain.
+    fn is_draining(&self) -> bool {
+        matches!(self.phase, Phase::Draining { .. })
     }
 
     /// What was counted.
@@ -325,7 +331,8 @@ impl<D: Driver> Shard<D> {
         }
         let phase = match self.phase {
             Phase::Serving => None,
-            Phase::LameDuck { until } | Phase::Draining { until } => Some(until),
+            Phase::Draining { accepts_until, .. } if !self.gates.is_empty() => Some(accepts_until),
+            Phase::LameDuck { until } | Phase::Draining { until, .. } => Some(until),
         };
         let pause = self.accept_pause.as_ref().map(|pause| pause.until);
         let service = Some(self.service_deadline.next).filter(|next| *next != Time::NEVER);

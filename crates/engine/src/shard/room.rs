@@ -48,7 +48,7 @@ impl<D: Driver> Shard<D> {
             );
         }
         let made = self.close_idle();
-        if !made && !self.room.asked && self.accepts() {
+        if !made && !self.room.asked && !self.is_draining() {
             self.room.asked = self.census.ask_next(self.place, self.place);
         }
         made
@@ -80,7 +80,7 @@ impl<D: Driver> Shard<D> {
     /// Closes the connection of this shard that has been idle longest, if there is one.
     fn close_idle(&mut self) -> bool {
         // Those that drain have their own time.
-        if !self.accepts() {
+        if self.is_draining() {
             return false;
         }
         loop {

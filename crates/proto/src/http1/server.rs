@@ -97,7 +97,8 @@ impl<H: Handler> Server<H> {
     /// How long the next request is waited for.
     pub(super) fn idle_until(&self, turn: &Turn<'_>) -> Time {
         let idle_timeout = self.shared.limits.idle_timeout;
-        turn.now() + if self.stop == Stop::Drain { idle_timeout.min(DRAIN_GRACE) } else { idle_timeout }
+        turn.now()
+            + if self.stop == Stop::Drain { idle_timeout.min(DRAIN_GRACE) } else { idle_timeout }
     }
 
     /// When a stream is cancelled whose client has ended its side, if it sends nothing from now on.

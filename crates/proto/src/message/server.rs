@@ -88,7 +88,8 @@ impl<H: Handler> Server<H> {
 
     /// Whether a reply that is written now may say that the connection goes on.
     fn goes_on(&self) -> bool {
-        self.stop == Stop::No && !matches!(self.state, State::ExpectAnswers(_) | State::ExpectNothing)
+        self.stop == Stop::No
+            && !matches!(self.state, State::ExpectAnswers(_) | State::ExpectNothing)
     }
 
     /// Reads a header and, if its content came with it, what follows from that. Returns how much

@@ -208,7 +208,8 @@ fn a_request_that_was_sent_before_its_connection_heard_of_the_stop_is_answered()
     seeds(0..400, |seed| {
         let mut rng = Rng::new(seed);
         // A kernel says no `WouldBlock` while there is something.
-        let faults = Faults { stall: 0, no_descriptor: 0, would_block: 0, ..Faults::gentle(&mut rng) };
+        let faults =
+            Faults { stall: 0, no_descriptor: 0, would_block: 0, ..Faults::gentle(&mut rng) };
         let mut world = World::new(seed, faults);
         let server = world.server(&[here()], Config::default(), site());
         let clients: Vec<_> = (0..rng.between(1, 6))
