@@ -178,7 +178,11 @@ impl<D: Driver> Shard<D> {
             if conn.drained || !conn.wants_input(&self.common.config) {
                 return;
             }
-            self.visit(key, |visit| visit.read_last());
+            self.visit(key, |visit| {
+                // Whatever was told of it.
+                visit.conn.readable = true;
+                visit.read_last()
+            });
             if find(&mut self.conns, key).is_some_and(|conn| !conn.readable) {
                 return;
             }

@@ -50,11 +50,10 @@ impl<D: Driver> Visit<'_, D> {
         self.receive::<false>()
     }
 
-    /// The same in a server that is stopping, whatever was told of the connection: what it is told now
-    /// counts for the last of what has arrived.
+    /// The same in a server that is stopping, of which the conversation hears before the last of what
+    /// has arrived.
     #[cold]
     pub(super) fn read_last(&mut self) -> Result<(), Reason> {
-        self.conn.readable = true;
         self.receive::<true>()
     }
 
