@@ -1,6 +1,6 @@
 //! Replies of HTTP/1.1.
 
-use sockeye_proto::http1::client::{self, BadReply, Piece, Replies, Shape};
+use sockeye_proto::http1::client::{self, BadReply, Extent, Piece, Replies, Shape};
 
 use super::{Asked, Content, Done, Garbage, Model, Step};
 
@@ -51,7 +51,7 @@ impl Http {
     }
 
     pub(super) fn is_inside(&self) -> bool {
-        !self.replies.is_between()
+        self.replies.extent() != Extent::Nothing
     }
 
     fn done(&mut self, persistent: bool, asked: &Asked<'_>) -> Done {

@@ -1,6 +1,8 @@
 //! A reply's head: its status line, and what its fields say about where it ends.
 
-use memchr::memmem;
+use std::borrow::Cow;
+
+use memchr::{memchr_iter, memmem};
 
 use super::{BadReply, LIMITS};
 use crate::http1::{Content, Trailers, Version, chars, head};
@@ -12,6 +14,8 @@ pub struct Head<'a> {
     pub status: u16,
     /// The server would take another request on this connection behind this reply.
     pub persistent: bool,
+    /// Interim responses (RFC 9110, 15.2) that came before it: at most 100.
+    pub interim: u32,
     pub(super) framing: Framing,
     /// The head as it came, with the blank line.
     pub bytes: &'a [u8],
@@ -52,18 +56,55 @@ pub(super) fn len(input: &[u8], seen: usize) -> Result<Option<usize>, BadReply> 
     if !PREFIX.starts_with(begun) {
         return Err(BadReply("sent something else than an HTTP/1 reply"));
     }
-    let from = seen.saturating_sub(3);
-    let end = memmem::find(&input[from..], b"\r\n\r\n").map(|at| from + at + 4);
+    let end = blank_line(input, seen.saturating_sub(2));
     if end.unwrap_or(input.len()) > LIMITS.head {
         return Err(BadReply("sent a reply's head of more than 64 KiB"));
     }
     Ok(end)
 }
 
+/// Where the first blank line ends, of those behind an LF at `from` or later. A bare LF ends a line,
+/// too (RFC 9112, 2.2).
+fn blank_line(input: &[u8], from: usize) -> Option<usize> {
+    memchr_iter(b'\n', &input[from..]).find_map(|at| match input[from + at + 1..] {
+        [b'\n', ..] => Some(from + at + 2),
+        [b'\r', b'\n', ..] => Some(from + at + 3),
+        _ => None,
+    })
+}
+
+/// `head` with CRLF behind every line, and one space in the place of each line break that folds a
+/// field's value (obs-fold): a user agent has to replace it before it reads the value (RFC 9112,
+/// 5.2). A line that begins with a space behind the status line folds nothing, and is left to be
+/// refused.
+fn unfolded(head: &[u8]) -> Cow<'_, [u8]> {
+    let is_plain =
+        |at: usize| head[..at].ends_with(b"\r") && !matches!(head.get(at + 1), Some(b' ' | b'\t'));
+    if memchr_iter(b'\n', head).all(is_plain) {
+        return Cow::Borrowed(head);
+    }
+    let mut plain = Vec::with_capacity(head.len());
+    for (number, line) in head.split_inclusive(|byte| *byte == b'\n').enumerate() {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if number > 1 && matches!(line, [b' ' | b'\t', ..]) {
+            plain.truncate(plain.len() - 2);
+            plain.truncate(plain.trim_ascii_end().len());
+            plain.push(b' ');
+            plain.extend_from_slice(chars::trim(line));
+        } else {
+            plain.extend_from_slice(line);
+        }
+        plain.extend_from_slice(b"\r\n");
+    }
+    Cow::Owned(plain)
+}
+
 /// Reads a whole head.
 pub(super) fn parse(bytes: &[u8]) -> Result<Head<'_>, BadReply> {
-    let (status, version, start) = status_line(bytes)?;
-    let fields = &bytes[start..];
+    let plain = unfolded(bytes);
+    let (status, version, start) = status_line(&plain)?;
+    let fields = &plain[start..];
     let mut spans = Vec::new();
     let whole = head::trailers(fields, &mut head::Progress::default(), &LIMITS, &mut spans)?;
     if whole != Some(fields.len()) {
@@ -79,7 +120,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Head<'_>, BadReply> {
     }
     let framing = framing(status, &seen)?;
     let persistent = !seen.close && (!old || seen.keep_alive) && framing != Framing::UntilClose;
-    Ok(Head { status, persistent, framing, bytes })
+    Ok(Head { status, persistent, interim: 0, framing, bytes })
 }
 
 /// `HTTP-version SP status-code SP [ reason-phrase ] CRLF` (RFC 9112, 4), also without the second

@@ -23,9 +23,10 @@
 //! Who asks the same again and again gets heads that are alike but for their date. A [`Shape`], taken
 //! from the first of them, knows the others at a glance; one that differs is read as the first was.
 //!
-//! As strict as the server's side: what two parties could read in two ways is no reply. What it
-//! leaves to others: which requests are written and when, redirects, codings of content, the fields
-//! that don't frame anything.
+//! Framing is read as strictly as on the server's side: what two parties could read in two ways is no
+//! reply. In heads it takes what a client may take: lines that end with a bare LF (RFC 9112, 2.2), and
+//! field values that are folded over several lines (5.2). What it leaves to others: which requests are
+//! written and when, redirects, codings of content, the fields that don't frame anything.
 
 mod head;
 mod shape;
@@ -51,6 +52,10 @@ static LIMITS: LazyLock<Limits> = LazyLock::new(|| Limits {
     ..Limits::default()
 });
 
+/// Interim responses before one reply. A server that processes a request for long may send one every
+/// 20 s (RFC 2518, 10.1), so this is half an hour; without a limit it could go on for ever.
+const MOST_INTERIM: u32 = 100;
+
 /// What was asked, as far as it decides where the reply ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asked {
@@ -65,7 +70,7 @@ pub enum Asked {
 pub enum Piece<'a> {
     /// More input is needed.
     Short,
-    /// The head. Interim ones (RFC 9110, 15.2) are left out.
+    /// The head. Interim ones (RFC 9110, 15.2) are counted, and left out.
     Head(Head<'a>),
     /// Bytes of the content, at least one.
     Content(&'a [u8]),
@@ -98,10 +103,23 @@ impl From<Refusal> for BadReply {
     }
 }
 
+/// How much of a reply has been read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// Nothing but whole interim responses, if any: or all of the last reply.
+    Nothing,
+    /// So many bytes of its head.
+    Head(usize),
+    /// Its head, and content up to its end or a part of it.
+    Content,
+}
+
 /// Where the replies of one connection stand.
 #[derive(Debug, Default)]
 pub struct Replies {
     stage: Stage,
+    /// Interim responses so far, before the reply that comes next.
+    interim: u32,
 }
 
 /// What comes next.
@@ -181,21 +199,27 @@ impl Replies {
     ///
     /// # Errors
     ///
-    /// When it leaves one incomplete.
+    /// When it leaves one incomplete: [`Replies::extent`] says how much of it there is.
     pub fn end_of_input(&mut self) -> Result<bool, BadReply> {
-        match std::mem::replace(&mut self.stage, Stage::Over) {
-            Stage::Fresh | Stage::Over => Ok(false),
-            Stage::UntilClose | Stage::End { .. } => Ok(true),
+        let complete = match self.stage {
+            Stage::Fresh | Stage::Over => false,
+            Stage::UntilClose | Stage::End { .. } => true,
             Stage::Head { .. } | Stage::Content { .. } => {
-                Err(BadReply("closed the connection in the middle of a reply"))
+                return Err(BadReply("closed the connection in the middle of a reply"));
             }
-        }
+        };
+        self.stage = Stage::Over;
+        Ok(complete)
     }
 
-    /// Whether no part of a reply has been read that is not complete.
+    /// How much has been read of a reply that is not complete.
     #[must_use]
-    pub fn is_between(&self) -> bool {
-        matches!(self.stage, Stage::Fresh | Stage::Over)
+    pub fn extent(&self) -> Extent {
+        match self.stage {
+            Stage::Fresh | Stage::Over => Extent::Nothing,
+            Stage::Head { seen } => Extent::Head(seen),
+            Stage::Content { .. } | Stage::UntilClose | Stage::End { .. } => Extent::Content,
+        }
     }
 
     fn read_head<'a>(
@@ -218,6 +242,10 @@ impl Replies {
                 let (len, piece) = self.begin(head, asked);
                 return Ok((used + len, piece));
             }
+            self.interim += 1;
+            if self.interim > MOST_INTERIM {
+                return Err(BadReply("sent more than 100 interim responses (1xx) before a reply"));
+            }
             used += len;
             input = &input[len..];
             seen = 0;
@@ -225,7 +253,8 @@ impl Replies {
     }
 
     /// A head has been read.
-    fn begin<'a>(&mut self, head: Head<'a>, asked: Asked) -> (usize, Piece<'a>) {
+    fn begin<'a>(&mut self, mut head: Head<'a>, asked: Asked) -> (usize, Piece<'a>) {
+        head.interim = std::mem::take(&mut self.interim);
         let persistent = head.persistent;
         // RFC 9112, 6.3.
         let framing = match asked {

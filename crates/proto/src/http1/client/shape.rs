@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use memchr::memmem;
+use memchr::memchr_iter;
 
 use super::Head;
 use super::head::Framing;
@@ -24,7 +24,7 @@ impl Shape {
     /// The shape of a head.
     #[must_use]
     pub fn of(head: &Head<'_>) -> Self {
-        let Head { status, persistent, framing, bytes } = *head;
+        let Head { status, persistent, framing, bytes, .. } = *head;
         Self { date: date(bytes), bytes: bytes.into(), status, persistent, framing }
     }
 
@@ -36,21 +36,21 @@ impl Shape {
             && bytes[end..] == self.bytes[end..]
             && chars::is_field_value(&bytes[start..end]);
         let Self { status, persistent, framing, .. } = *self;
-        alike.then_some(Head { status, persistent, framing, bytes })
+        alike.then_some(Head { status, persistent, interim: 0, framing, bytes })
     }
 }
 
 /// Where the value of the first `Date` field lies; nowhere, at the end, where there is none.
 fn date(head: &[u8]) -> Range<usize> {
-    const NAME: &[u8] = b"\r\ndate:";
+    const NAME: &[u8] = b"\ndate:";
     let none = head.len()..head.len();
-    let mut lines = memmem::find_iter(head, b"\r\n");
+    let mut lines = memchr_iter(b'\n', head);
     let is_date = |at: &usize| {
         head.get(*at..at + NAME.len()).is_some_and(|line| line.eq_ignore_ascii_case(NAME))
     };
     let Some(start) = lines.find(is_date).map(|at| at + NAME.len()) else { return none };
     let end = lines.next().unwrap_or(start);
-    start..end
+    start..if head[start..end].ends_with(b"\r") { end - 1 } else { end }
 }
 
 /// Shows no fields: they may be secrets.

@@ -76,6 +76,90 @@ fn the_connection_goes_on_where_both_sides_would() {
 }
 
 #[test]
+fn a_bare_lf_ends_a_line_of_a_head() {
+    for input in [
+        "HTTP/1.1 200 OK\nContent-Length: 5\n\nHello",
+        "HTTP/1.1 200 OK\nContent-Length: 5\r\n\nHello",
+        "HTTP/1.1 200 OK\r\nContent-Length: 5\n\r\nHello",
+        "HTTP/1.1 100 Continue\n\nHTTP/1.1 200\nDate: then\nContent-Length: 5\n\nHello",
+    ] {
+        let cuts: Vec<usize> = (0..input.len()).collect();
+        assert_eq!(whole(input, Asked::Get).unwrap(), ["200 Hello"], "{input:?}");
+        let dripped = replies(input.as_bytes(), Asked::Get, None, &cuts);
+        assert_eq!(dripped.unwrap(), ["200 Hello"], "{input:?}");
+    }
+    // A Date field that ends in one may not hide the field behind it.
+    let known = shape(b"HTTP/1.1 200 OK\r\nDate: then\nContent-Length: 5\r\n\r\n");
+    assert!(known.find(b"HTTP/1.1 200 OK\r\nDate: then Content-Length: 5\r\n\r\n").is_none());
+    assert!(known.find(b"HTTP/1.1 200 OK\r\nDate: when\nContent-Length: 5\r\n\r\n").is_some());
+}
+
+#[test]
+fn a_folded_field_is_one_field() {
+    for (fields, read) in [
+        ("Content-Length:\r\n 5\r\n\r\nHello", "200 Hello"),
+        ("Content-Length: \r\n\t\r\n  5 \r\n\r\nHello", "200 Hello"),
+        ("X: a\r\n b\r\n Content-Length: 9\r\nContent-Length: 5\r\n\r\nHello", "200 Hello"),
+        ("Content-Length: 5\nConnection: x,\n close\n\nHello", "200 Hello!"),
+        ("X: y\r\n \r\nContent-Length: 5\r\n\r\nHello", "200 Hello"),
+    ] {
+        let input = format!("HTTP/1.1 200 OK\r\n{fields}");
+        assert_eq!(whole(&input, Asked::Get).unwrap(), [read], "{input:?}");
+    }
+    for (fields, says) in [
+        ("Content-Length: 1\r\n 2\r\n\r\n", "no number"),
+        ("Content\r\n -Length: 2\r\n\r\n", "sent"),
+    ] {
+        let error = whole(&format!("HTTP/1.1 200 OK\r\n{fields}"), Asked::Get).unwrap_err();
+        assert!(error.to_string().contains(says), "{fields:?}: {error}");
+    }
+}
+
+#[test]
+fn interim_responses_are_counted_and_bounded() {
+    let interim = |count| {
+        let stream = "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(count);
+        stream + "HTTP/1.1 204 No Content\r\n\r\n"
+    };
+    for known in [None, Some(shape(b"HTTP/1.1 204 No Content\r\n\r\n"))] {
+        let (mut replies, input) = (Replies::default(), interim(100) + &interim(1));
+        let mut input = input.as_bytes();
+        for count in [100, 1] {
+            let (used, piece) = replies.read(input, Asked::Get, known.as_ref()).unwrap();
+            assert!(matches!(piece, Piece::Head(head) if head.interim == count), "{piece:?}");
+            input = &input[used..];
+            replies.read(input, Asked::Get, None).unwrap();
+        }
+    }
+    let error = whole(&interim(101), Asked::Get).unwrap_err();
+    assert!(error.to_string().contains("more than 100 interim"), "{error}");
+}
+
+#[test]
+fn a_reply_that_is_cut_says_how_much_of_it_there_is() {
+    for (input, extent) in [
+        ("", Extent::Nothing),
+        ("HTTP/1.1 100 x\r\n\r\n", Extent::Nothing),
+        ("HTTP/1.1 204 x\r\n\r\n", Extent::Nothing),
+        ("HTTP/1.1 2", Extent::Head(10)),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", Extent::Content),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n", Extent::Content),
+    ] {
+        let (mut replies, mut used) = (Replies::default(), 0);
+        loop {
+            let (count, piece) = replies.read(&input.as_bytes()[used..], Asked::Get, None).unwrap();
+            used += count;
+            if piece == Piece::Short {
+                break;
+            }
+        }
+        assert_eq!(replies.extent(), extent, "{input:?}");
+        assert_eq!(replies.end_of_input().is_err(), extent != Extent::Nothing, "{input:?}");
+        assert_eq!(replies.extent(), extent, "{input:?}");
+    }
+}
+
+#[test]
 fn what_is_no_reply_is_refused() {
     for (input, says) in [
         ("HTTP/2 200 OK\r\n\r\n", "something else"),
@@ -96,6 +180,8 @@ fn what_is_no_reply_is_refused() {
         ),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, gzip\r\n\r\n", "behind the chunked"),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n", "chunk"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\nx\n", "LF without a CR"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\n", "LF without a CR"),
         ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nx", "in the middle"),
         ("HTTP/1.1 200 OK\r\nConte", "in the middle"),
         ("HTTP/1.1 204 x\r\nConnection: close\r\n\r\nHTTP", "behind its last"),
