@@ -29,8 +29,14 @@ pub(crate) struct Common {
     pub(crate) last_reply: Cell<Time>,
     /// Connections in a row that ended without a reply.
     pub(crate) vain: Cell<u64>,
+    /// The server leaves it to us to close connections.
+    pub(crate) we_close: Cell<bool>,
+    /// What the connection that ended last with the load itself was waiting for.
+    pub(crate) unfinished: RefCell<Option<String>>,
     /// The timetables, for each of the worker's connections, where there is a rate.
     pub(crate) paces: RefCell<Vec<Option<Pace>>>,
+    /// Which of the worker's connections are established.
+    pub(crate) established: RefCell<Vec<bool>>,
     /// Connections that have ended, for the worker to open anew.
     pub(crate) gone: RefCell<Vec<Gone>>,
     /// What was learned, where nothing was known.
@@ -55,7 +61,10 @@ impl Common {
             over: Cell::new(false),
             last_reply: Cell::new(Time::ZERO),
             vain: Cell::new(0),
+            we_close: Cell::new(false),
+            unfinished: RefCell::default(),
             paces: RefCell::new(vec![None; connections]),
+            established: RefCell::new(vec![false; connections]),
             gone: RefCell::default(),
             learned: RefCell::default(),
         }

@@ -9,7 +9,7 @@ use sockeye_proto::{End, Event, Fault, Protocol, Reason, Time, Took, Turn};
 use crate::common::{Common, Gone};
 use crate::pace::Pace;
 use crate::plan::Plan;
-use crate::talk::{Asked, Done, Step, Talk};
+use crate::talk::{Asked, Cut, Done, Step, Talk};
 use crate::trouble::Trouble;
 
 /// Requests of so many bytes are sent without being copied, and their sending counts as progress.
@@ -18,7 +18,14 @@ const LARGE: usize = 16 * 1024;
 /// begins to look, in every turn, whether it is.
 const EARLY: Duration = Duration::from_micros(1_200);
 
+/// A server that has announced the end of the connection has so long to close it, before we do: whoever
+/// closes first keeps the port for a minute (TIME_WAIT), which a client runs out of. Once one leaves it
+/// to us, we close at once (RFC 9112, 9.6).
+const CLOSING: Duration = Duration::from_millis(100);
+
 const CLOSED: &str = "closed_early";
+const CUT_HEAD: &str = "cut_head";
+const CUT_CONTENT: &str = "cut_content";
 const GARBAGE: &str = "bad_reply";
 const SILENT: &str = "silent";
 
@@ -38,6 +45,8 @@ enum Stage {
 struct Owed {
     /// When it was made, or meant to be.
     since: Time,
+    /// Bytes that were written on this connection before it.
+    at: u64,
     request: usize,
     last: bool,
 }
@@ -55,6 +64,8 @@ pub(crate) struct Lane {
     owed: VecDeque<Owed>,
     asked: u64,
     answered: u64,
+    /// Bytes of requests so far.
+    written: u64,
     /// Which request is next.
     next: usize,
     /// When the server last did something, or came to owe something.
@@ -76,6 +87,7 @@ impl Lane {
             owed: VecDeque::new(),
             asked: 0,
             answered: 0,
+            written: 0,
             next,
             progress: Time::ZERO,
             looking: false,
@@ -112,8 +124,7 @@ impl Lane {
             && self.owed.is_empty()
             && (self.common.is_over() || self.asked >= self.common.plan.most())
         {
-            self.stage = Stage::Over;
-            turn.end(End::Close);
+            self.close(turn);
         }
     }
 
@@ -140,7 +151,8 @@ impl Lane {
         if self.owed.is_empty() {
             self.progress = turn.now();
         }
-        self.owed.push_back(Owed { since, request, last });
+        self.owed.push_back(Owed { since, at: self.written, request, last });
+        self.written += wire.len() as u64;
     }
 
     /// Reads replies for as long as any are owed. Returns how much of `input` was used.
@@ -152,12 +164,7 @@ impl Lane {
             let Some(owed) = self.owed.front() else {
                 return Err(Fault::peer(GARBAGE, "sent something that nobody had asked for"));
             };
-            let asked = Asked {
-                ask: &common.plan.asks[owed.request],
-                last: owed.last,
-                model: common.model(owed.request, owed.last),
-                verify: common.plan.verify,
-            };
+            let asked = owed.asked(&common);
             match self.talk.read(&input[used..], asked) {
                 Ok((count, Step::Done(done))) => {
                     used += count;
@@ -172,10 +179,11 @@ impl Lane {
     }
 
     /// A reply is complete.
-    fn count(&mut self, done: Done, tally: &mut crate::Tally, turn: &Turn<'_>) {
+    fn count(&mut self, done: Done, tally: &mut crate::Tally, turn: &mut Turn<'_>) {
         let Some(owed) = self.owed.pop_front() else { return };
         self.answered += 1;
-        tally.count(turn.now().since(owed.since), done.status);
+        tally.count(turn.now().since(owed.since), done.status, done.error.is_some());
+        tally.statuses[1] += u64::from(done.interim);
         tally.content += done.content;
         if let Some(says) = done.error {
             tally.troubles.add(Trouble::Error, 1, says);
@@ -192,14 +200,41 @@ impl Lane {
             // What is still owed was not taken: others will ask for it.
             self.common.give_back(self.owed.len() as u64);
             self.owed.clear();
+            turn.out.clear();
+            // A mark asked for before may lie beyond what will ever be sent.
+            turn.mark();
             self.stage = Stage::Leaving;
+            if self.common.we_close.get() {
+                self.close(turn);
+            }
         }
+    }
+
+    fn close(&mut self, turn: &mut Turn<'_>) {
+        self.stage = Stage::Over;
+        turn.end(End::Close);
+    }
+
+    /// Gives up what has not been sent, for others to ask.
+    fn give_back_unsent(&mut self, turn: &mut Turn<'_>) {
+        let sent = self.written.saturating_sub(turn.unsent());
+        let made = self.owed.iter().take_while(|owed| owed.at < sent).count();
+        self.common.give_back((self.owed.len() - made) as u64);
+        self.owed.truncate(made);
+        turn.out.clear();
+    }
+
+    /// How much has come of the reply that is owed; `None` where none is.
+    fn cut(&self) -> Option<Cut> {
+        let owed = self.owed.front()?;
+        Some(self.talk.cut(owed.asked(&self.common)))
     }
 
     fn on_open(&mut self, turn: &mut Turn<'_>) {
         self.stage = Stage::Asking;
         self.progress = turn.now();
         self.common.tally.borrow_mut().connected += 1;
+        self.common.established.borrow_mut()[self.number] = true;
         if let Some(rate) = self.common.plan.rate {
             // A connection that follows another keeps to its timetable.
             let (seat, seats) = self.seat;
@@ -212,41 +247,39 @@ impl Lane {
     fn on_end_of_input(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
         if let Some(owed) = self.owed.front() {
             let common = Rc::clone(&self.common);
-            let asked = Asked {
-                ask: &common.plan.asks[owed.request],
-                last: owed.last,
-                model: common.model(owed.request, owed.last),
-                verify: common.plan.verify,
-            };
+            let asked = owed.asked(&common);
             match self.talk.end_of_input(asked) {
                 Some(done) => self.count(done, &mut common.tally.borrow_mut(), turn),
                 None => {
-                    let what = if self.talk.is_inside() {
-                        "closed the connection in the middle of a reply"
-                    } else {
-                        "closed the connection without a reply"
+                    let cut = self.talk.cut(asked);
+                    self.give_back_unsent(turn);
+                    let code = match cut.trouble() {
+                        Trouble::CutHead => CUT_HEAD,
+                        Trouble::CutContent => CUT_CONTENT,
+                        _ => CLOSED,
                     };
-                    turn.out.clear();
-                    return Err(Fault::peer(CLOSED, what));
+                    return Err(Fault::peer(code, format!("closed the connection {cut}")));
                 }
             }
         }
-        self.stage = Stage::Over;
-        turn.end(End::Close);
+        self.close(turn);
         Ok(())
     }
 
     fn on_deadline(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
-        if self.progress + self.common.plan.timeout <= turn.now() {
-            if self.stage == Stage::Leaving {
-                self.stage = Stage::Over;
-                turn.end(End::Close);
-            } else if !self.owed.is_empty() {
-                turn.out.clear();
-                let seconds = self.common.plan.timeout.as_secs_f64();
-                let what = format!("was silent for {seconds} s with a reply owed");
-                return Err(Fault::peer(SILENT, what));
+        if self.stage == Stage::Leaving {
+            if self.progress + CLOSING <= turn.now() {
+                self.common.we_close.set(true);
+                self.close(turn);
             }
+            return Ok(());
+        }
+        if self.progress + self.common.plan.timeout <= turn.now()
+            && let Some(cut) = self.cut()
+        {
+            self.give_back_unsent(turn);
+            let seconds = self.common.plan.timeout.as_secs_f64();
+            return Err(Fault::peer(SILENT, format!("was silent for {seconds} s {cut}")));
         }
         self.look(turn);
         Ok(())
@@ -262,13 +295,33 @@ impl Lane {
         }
     }
 
-    fn on_closed(&mut self, reason: &Reason) {
+    /// The load ends, and the connection with it.
+    fn note_unfinished(&self, stage: Stage, cut: Option<Cut>) {
+        let common = &self.common;
+        common.tally.borrow_mut().unanswered += self.owed.len() as u64;
+        let what = match cut {
+            Some(cut) => format!("the connection was open, {cut}"),
+            None if stage == Stage::Connecting => "the connection was not established".into(),
+            None => return,
+        };
+        common.unfinished.replace(Some(what));
+    }
+
+    fn on_closed(&mut self, reason: &Reason, turn: &mut Turn<'_>) {
+        let cut = self.cut();
+        self.give_back_unsent(turn);
         let trouble = match (self.stage, reason) {
-            (Stage::Over | Stage::Leaving, _) | (_, Reason::Drained | Reason::Cut) => None,
+            (Stage::Over | Stage::Leaving, _) => None,
+            (stage, Reason::Drained | Reason::Cut) => {
+                self.note_unfinished(stage, cut);
+                None
+            }
             (Stage::Connecting, _) => Some(Trouble::Connect),
             (Stage::Asking, Reason::Reset) => Some(Trouble::Reset),
             (Stage::Asking, Reason::Fault(fault)) => Some(match fault.code {
                 CLOSED => Trouble::Closed,
+                CUT_HEAD => Trouble::CutHead,
+                CUT_CONTENT => Trouble::CutContent,
                 SILENT => Trouble::Silent,
                 GARBAGE => Trouble::Garbage,
                 _ => Trouble::Socket,
@@ -277,18 +330,28 @@ impl Lane {
         };
         let common = &self.common;
         if let Some(trouble) = trouble {
-            // A request that could not be made is as lost as one that was.
-            if self.owed.is_empty() {
-                common.take_one();
-            }
             let lost = self.owed.len().max(1) as u64;
-            common.tally.borrow_mut().troubles.add(trouble, lost, reason);
+            let troubles = &mut common.tally.borrow_mut().troubles;
+            match (trouble, cut) {
+                (Trouble::Reset, Some(cut)) => {
+                    troubles.add(trouble, lost, format_args!("{reason} {cut}"));
+                }
+                _ => troubles.add(trouble, lost, reason),
+            }
         }
+        common.established.borrow_mut()[self.number] = false;
         let vain = self.answered == 0;
         if vain {
             common.vain.set(common.vain.get() + 1);
         }
         common.gone.borrow_mut().push(Gone { number: self.number, vain });
+    }
+}
+
+impl Owed {
+    fn asked<'a>(&self, common: &'a Common) -> Asked<'a> {
+        let Self { request, last, .. } = *self;
+        Asked::of(&common.plan, request, last, common.model(request, last))
     }
 }
 
@@ -299,8 +362,16 @@ fn first_of(plan: &Plan, (seat, seats): (usize, usize)) -> usize {
 
 impl Protocol for Lane {
     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
-        self.progress = turn.now();
-        let used = self.read(input, turn).inspect_err(|_| turn.out.clear())?;
+        if self.stage == Stage::Asking {
+            self.progress = turn.now();
+        }
+        let used = match self.read(input, turn) {
+            Ok(used) => used,
+            Err(fault) => {
+                self.give_back_unsent(turn);
+                return Err(fault);
+            }
+        };
         self.look(turn);
         Ok(Took::more(used))
     }
@@ -312,19 +383,22 @@ impl Protocol for Lane {
                 self.look(turn);
             }
             Event::Room => self.look(turn),
-            Event::Sent(_) => self.progress = turn.now(),
+            Event::Sent(_) if self.stage == Stage::Asking => self.progress = turn.now(),
             Event::Deadline => self.on_deadline(turn)?,
             Event::Drain { .. } => self.ask(turn),
             Event::Eof { .. } => self.on_end_of_input(turn)?,
-            Event::Closed(reason) => self.on_closed(reason),
+            Event::Closed(reason) => self.on_closed(reason, turn),
             _ => {}
         }
         Ok(())
     }
 
     fn deadline(&self) -> Option<Time> {
-        let waits = !self.owed.is_empty() || self.stage == Stage::Leaving;
-        let silence = waits.then(|| self.progress + self.common.plan.timeout);
+        let silence = match self.stage {
+            Stage::Leaving => Some(self.progress + CLOSING),
+            _ if self.owed.is_empty() => None,
+            _ => Some(self.progress + self.common.plan.timeout),
+        };
         let early = || {
             let due = self.due()?.as_nanos();
             Some(Time::from_nanos(due.saturating_sub(EARLY.as_nanos() as u64)))

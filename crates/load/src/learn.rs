@@ -4,6 +4,7 @@
 use std::fmt;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use sockeye_engine::driver::Target;
 
@@ -35,6 +36,8 @@ pub struct Lesson {
     pub target: Target,
     /// What it answers.
     pub models: Models,
+    /// How long it took to find out.
+    pub took: Duration,
 }
 
 /// Why nothing could be found out.
@@ -52,16 +55,20 @@ impl fmt::Display for LearnError {
 
 impl std::error::Error for LearnError {}
 
-/// Makes each request once, in turn, at the first of `targets` that can be connected to.
+/// Makes each request once, in turn, at the first of `targets` that can be connected to. Where the
+/// plan's load is over after some time, so is this.
 ///
 /// # Errors
 ///
-/// When none can be, or when a request has no reply.
+/// When none can be, or when a request has no reply, or none in time.
 pub fn learn(plan: &Plan, targets: &[Target]) -> Result<Lesson, LearnError> {
+    let begun = Instant::now();
     let mut failure = LearnError { what: "there is no address to connect to".into() };
     for target in targets {
-        match learn_at(plan, target) {
-            Ok(models) => return Ok(Lesson { target: target.clone(), models }),
+        match learn_at(plan, target, begun) {
+            Ok(models) => {
+                return Ok(Lesson { target: target.clone(), models, took: begun.elapsed() });
+            }
             Err((Trouble::Connect, what)) => failure = LearnError { what },
             Err((_, what)) => return Err(LearnError { what }),
         }
@@ -69,17 +76,17 @@ pub fn learn(plan: &Plan, targets: &[Target]) -> Result<Lesson, LearnError> {
     Err(failure)
 }
 
-fn learn_at(plan: &Plan, target: &Target) -> Result<Models, (Trouble, String)> {
+fn learn_at(plan: &Plan, target: &Target, begun: Instant) -> Result<Models, (Trouble, String)> {
     let most = plan.most();
     let mut known = vec![[None, None]; plan.asks.len()];
     if most > 1 {
         // In turn on one connection, as they will be asked.
-        for (at, model) in ask_once(plan, target, &plan.asks, false)? {
+        for (at, model) in ask_once(plan, target, &plan.asks, false, begun)? {
             known[at][0] = Some(*model);
         }
     }
     for (ask, [keep, end]) in plan.asks.iter().zip(&mut known) {
-        let once = |last| ask_once(plan, target, std::slice::from_ref(ask), last);
+        let once = |last| ask_once(plan, target, std::slice::from_ref(ask), last, begun);
         // The server had closed the connection.
         if most > 1 && keep.is_none() {
             *keep = once(false)?.pop().map(|(_, model)| *model);
@@ -92,12 +99,13 @@ fn learn_at(plan: &Plan, target: &Target) -> Result<Models, (Trouble, String)> {
 }
 
 /// Asks on one connection, and says what it learned: at least one reply. `last`: each is the last
-/// request of its connection.
+/// request of its connection. `begun`: when learning began, from which a load's time counts.
 fn ask_once(
     plan: &Plan,
     target: &Target,
     asks: &[Ask],
     last: bool,
+    begun: Instant,
 ) -> Result<Learned, (Trouble, String)> {
     let once = Plan {
         asks: asks.to_vec(),
@@ -114,14 +122,29 @@ fn ask_once(
         |error: std::io::Error| (Trouble::Socket, format!("the event loop failed: {error}"));
     let mut worker =
         Worker::with(Arc::new(once), Arc::new([]), target.clone(), share).map_err(failed)?;
-    // One connection is enough: what is not learned on it is asked again on its own.
-    worker.run(None, |replies, troubles| troubles == 0 || replies > 0).map_err(failed)?;
+    let length = match plan.until {
+        Until::Time(length) => Some(length),
+        Until::Requests(_) => None,
+    };
+    let wanted = asks.len() as u64;
+    // One connection is enough: what is not learned on it is asked again on its own. Nobody waits for
+    // the server to close it.
+    let go_on = |replies, troubles| (troubles == 0 || replies > 0) && replies < wanted;
+    let left = length.map(|length| length.saturating_sub(begun.elapsed()));
+    worker.run(left, go_on).map_err(failed)?;
     let learned = worker.learned();
     if !learned.is_empty() {
         return Ok(learned);
     }
     let troubles = worker.troubles();
-    let met = troubles.met().next();
-    let none = (Trouble::Closed, "the peer gave no reply".to_owned());
-    Err(met.map_or(none, |(trouble, _, says)| (trouble, says.to_owned())))
+    if let Some((trouble, _, says)) = troubles.met().next() {
+        return Err((trouble, says.to_owned()));
+    }
+    let what = match (length, worker.stop()) {
+        (Some(length), Some(unfinished)) => {
+            format!("no whole reply within the {length:?} that the load takes: {unfinished}")
+        }
+        _ => "the peer gave no reply".into(),
+    };
+    Err((Trouble::Silent, what))
 }

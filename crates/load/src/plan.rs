@@ -34,6 +34,9 @@ pub struct Plan {
     pub per_connection: Option<NonZeroU64>,
     /// Compare every byte of content with the first reply's.
     pub verify: bool,
+    /// Bytes of one reply's content; a larger one is [`Trouble::Garbage`](crate::Trouble::Garbage).
+    /// 1 GiB.
+    pub max_content: u64,
     /// How long a server may be silent while it owes a reply. 10 s.
     pub timeout: Duration,
     /// How long connecting may take. 10 s.
@@ -61,6 +64,7 @@ impl Plan {
             pipeline: NonZeroUsize::MIN,
             per_connection: None,
             verify: false,
+            max_content: 1 << 30,
             timeout: SECONDS,
             connect_timeout: SECONDS,
         }
@@ -86,7 +90,8 @@ pub enum Speaks {
 /// When a load is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Until {
-    /// After so long. What is under way then is waited for, up to the plan's timeout.
+    /// After so long, learning included. What is under way then is waited for, for at most 1 s more,
+    /// and at most the plan's timeout.
     Time(Duration),
     /// When so many requests were made and answered, or lost.
     Requests(u64),

@@ -145,7 +145,7 @@ fn work(
     let mut worker = Worker::new(Arc::clone(plan), lesson, share)?;
     control.add(worker.waker());
     let length = match plan.until {
-        Until::Time(length) => Some(length),
+        Until::Time(length) => Some(length.saturating_sub(lesson.took)),
         Until::Requests(_) => None,
     };
     let go_on = |replies, troubles| {

@@ -23,16 +23,20 @@ pub struct Tally {
     pub received: u64,
     /// Bytes that were sent.
     pub sent: u64,
-    /// Replies by the first digit of their status, for HTTP.
+    /// Replies by the first digit of their status, for HTTP; at 1, the interim responses before them.
     pub statuses: [u64; 6],
     /// Connections that came to stand.
     pub connected: u64,
-    /// With a rate: requests that were due by the end and could not be made, since all connections
-    /// were waiting for replies.
+    /// With a rate: requests that were due by the end and could not be made, since their connections
+    /// were waiting for replies, or were not established.
     pub unmade: u64,
+    /// Those of them whose connections were not established at the end.
+    pub unmade_unconnected: u64,
+    /// Requests that were sent and had no whole reply when the load ended.
+    pub unanswered: u64,
     /// What went wrong.
     pub troubles: Troubles,
-    /// In nanoseconds.
+    /// Of the replies that are no errors, in nanoseconds.
     latencies: Histogram<u64>,
 }
 
@@ -47,6 +51,8 @@ impl Default for Tally {
             statuses: [0; 6],
             connected: 0,
             unmade: 0,
+            unmade_unconnected: 0,
+            unanswered: 0,
             troubles: Troubles::default(),
             latencies: latencies.expect("the bounds are in order, and the figures at most five"),
         }
@@ -54,10 +60,14 @@ impl Default for Tally {
 }
 
 impl Tally {
-    /// Counts a reply that took so long.
-    pub(crate) fn count(&mut self, latency: Duration, status: u16) {
+    /// Counts a reply that took so long. That of an error is no latency: servers refuse faster, or
+    /// slower, than they answer.
+    pub(crate) fn count(&mut self, latency: Duration, status: u16, is_error: bool) {
         self.replies += 1;
         self.statuses[usize::from(status / 100).min(5)] += 1;
+        if is_error {
+            return;
+        }
         let nanos = u64::try_from(latency.as_nanos()).unwrap_or(LONGEST);
         self.latencies.saturating_record(nanos);
     }
@@ -73,12 +83,20 @@ impl Tally {
         }
         self.connected += other.connected;
         self.unmade += other.unmade;
+        self.unmade_unconnected += other.unmade_unconnected;
+        self.unanswered += other.unanswered;
         self.troubles.merge(other.troubles);
         // They have the same bounds.
         let _ = self.latencies.add(other.latencies);
     }
 
-    /// The latency that `percent` of the replies had at the most.
+    /// The replies whose latency was counted: those that are no errors.
+    #[must_use]
+    pub fn measured(&self) -> u64 {
+        self.latencies.len()
+    }
+
+    /// The latency that `percent` of the measured replies had at the most; of none, 0.
     #[must_use]
     pub fn percentile(&self, percent: f64) -> Duration {
         Duration::from_nanos(self.latencies.value_at_percentile(percent))
@@ -101,9 +119,12 @@ mod tests {
     fn percentiles_hold_three_figures_from_microseconds_to_an_hour() {
         let mut tally = Tally::default();
         for micros in 1..=1000 {
-            tally.count(Duration::from_micros(micros), 200);
+            tally.count(Duration::from_micros(micros), 200, false);
         }
-        tally.count(Duration::from_secs(1_000_000), 503);
+        tally.count(Duration::from_secs(1_000_000), 503, true);
+        assert_eq!((tally.replies, tally.measured()), (1001, 1000));
+        assert!(tally.extremes().2 < Duration::from_millis(2), "an error has no latency");
+        tally.count(Duration::from_secs(1_000_000), 200, false);
         let near = |percent, micros: f64| {
             let found = tally.percentile(percent).as_secs_f64() * 1e6;
             assert!((found / micros - 1.0).abs() < 0.002, "{percent} %: {found}");
@@ -111,11 +132,11 @@ mod tests {
         near(50.0, 501.0);
         near(99.0, 991.0);
         near(100.0, 3.6e9);
-        assert_eq!(tally.statuses, [0, 0, 1000, 0, 0, 1]);
+        assert_eq!(tally.statuses, [0, 0, 1001, 0, 0, 1]);
         let mut sum = Tally::default();
         sum.merge(tally.clone());
         sum.merge(tally);
-        assert_eq!((sum.replies, sum.statuses[2]), (2002, 2000));
+        assert_eq!((sum.replies, sum.statuses[2]), (2004, 2002));
         assert!(sum.extremes().0 < Duration::from_micros(2));
     }
 }

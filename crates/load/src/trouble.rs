@@ -7,8 +7,12 @@ use std::fmt;
 pub enum Trouble {
     /// A connection did not come to stand.
     Connect,
-    /// The server closed the connection with a reply owed, or in the middle of one.
+    /// The server closed the connection before the first byte of a reply that it owed.
     Closed,
+    /// The server closed the connection in the middle of a reply's head.
+    CutHead,
+    /// The server closed the connection in the middle of a reply's content.
+    CutContent,
     /// The server reset the connection.
     Reset,
     /// The server was silent for too long.
@@ -25,9 +29,11 @@ pub enum Trouble {
 
 impl Trouble {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Connect,
         Self::Closed,
+        Self::CutHead,
+        Self::CutContent,
         Self::Reset,
         Self::Silent,
         Self::Garbage,
@@ -42,6 +48,8 @@ impl Trouble {
         match self {
             Self::Connect => "connect",
             Self::Closed => "closed",
+            Self::CutHead => "cut_head",
+            Self::CutContent => "cut_content",
             Self::Reset => "reset",
             Self::Silent => "timeout",
             Self::Garbage => "bad_reply",
@@ -52,7 +60,9 @@ impl Trouble {
     }
 }
 
-/// How often each kind of trouble was met, with what was said of the first.
+/// How often each kind of trouble was met, with what was said of the first: the requests that were
+/// sent and have no good reply for it. A connection that failed before it sent any counts once, so of
+/// [`Trouble::Connect`] these are attempts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Troubles {
     counts: [u64; Trouble::ALL.len()],

@@ -14,11 +14,14 @@ use sockeye_proto::{Peer, Protocol, Time};
 use crate::common::{Common, Known, Learned};
 use crate::lane::Lane;
 use crate::learn::Lesson;
+use crate::pace::Pace;
 use crate::plan::{Plan, Until};
 use crate::tally::Tally;
 
 /// After a connection without a reply the next one waits so long.
 const REST: Duration = Duration::from_millis(100);
+/// What is under way when a load's time is over is waited for, for at most so long.
+const GRACE: Duration = Duration::from_secs(1);
 /// When each connection has failed so often in a row, a load that is bounded by its requests is
 /// given up.
 const PATIENCE: u64 = 10;
@@ -157,9 +160,7 @@ impl Worker {
     pub fn finish(mut self, go_on: impl FnMut(u64, u64) -> bool) -> io::Result<(Tally, Duration)> {
         let end = self.shard.driver().now();
         let common = Rc::clone(&self.common);
-        let paces = common.paces.borrow();
-        let behind = paces.iter().flatten().map(|pace| pace.behind(end)).sum();
-        drop(paces);
+        let (behind, unconnected) = self.behind(end);
         let asked_all = common.is_over();
         common.over.set(true);
         self.resting.clear();
@@ -167,11 +168,35 @@ impl Worker {
         self.run(None, go_on)?;
         self.shard.stop();
         let mut tally = common.tally.take();
-        tally.unmade = if asked_all { 0 } else { behind };
+        if !asked_all {
+            tally.unmade = behind + unconnected;
+            tally.unmade_unconnected = unconnected;
+        }
         tally.received = self.shard.tally().received;
         tally.sent = self.shard.tally().sent;
         let end = if asked_all { Time::ZERO } else { end };
         Ok((tally, end.max(common.last_reply.get()).since(self.begun)))
+    }
+
+    /// The requests that are due by `end` and were not made: of connections that are established, and
+    /// of those that are not.
+    fn behind(&self, end: Time) -> (u64, u64) {
+        let Some(rate) = self.common.plan.rate else { return (0, 0) };
+        let (paces, established) = (self.common.paces.borrow(), self.common.established.borrow());
+        let seats = self.common.plan.connections.get();
+        let mut behind = (0, 0);
+        for (number, (pace, established)) in paces.iter().zip(&*established).enumerate() {
+            let begun = || Pace::new(rate, self.share.first + number, seats, self.begun);
+            let count = pace.unwrap_or_else(begun).behind(end);
+            if *established { behind.0 += count } else { behind.1 += count }
+        }
+        behind
+    }
+
+    /// Ends all connections now, and says what one of them was waiting for.
+    pub(crate) fn stop(&mut self) -> Option<String> {
+        self.shard.stop();
+        self.common.unfinished.take()
     }
 
     /// The replies so far.
@@ -234,7 +259,10 @@ impl Worker {
 fn config(plan: &Plan) -> Config {
     Config {
         connect_timeout: plan.connect_timeout,
-        drain_timeout: plan.timeout,
+        drain_timeout: match plan.until {
+            Until::Time(_) => plan.timeout.min(GRACE),
+            Until::Requests(_) => plan.timeout,
+        },
         // Replies are read while requests are written, however long these are.
         max_buffered_output: usize::MAX,
         // Lanes watch over progress themselves.

@@ -1,6 +1,6 @@
 //! Bytes that come back: as many as were sent.
 
-use super::{Asked, Content, Done, Model, Step};
+use super::{Asked, Content, Cut, Done, Model, Step};
 
 #[derive(Debug, Default)]
 pub(crate) struct Echo {
@@ -31,12 +31,16 @@ impl Echo {
             error: None,
             different,
             persistent: true,
+            interim: 0,
             learned: asked.model.is_none().then(Box::<Model>::default),
         };
         (piece.len(), Step::Done(done))
     }
 
-    pub(super) fn is_inside(&self) -> bool {
-        self.at > 0
+    pub(super) fn cut(&self, asked: Asked<'_>) -> Cut {
+        match self.at {
+            0 => Cut::Before,
+            at => Cut::content(at as u64, Some(asked.ask.wire(asked.last).len() as u64)),
+        }
     }
 }

@@ -2,12 +2,15 @@
 
 use sockeye_proto::http1::client::{self, BadReply, Extent, Piece, Replies, Shape};
 
-use super::{Asked, Content, Done, Garbage, Model, Step};
+use super::{Asked, Content, Cut, Done, Garbage, Model, Step};
 
 #[derive(Debug, Default)]
 pub(crate) struct Http {
     replies: Replies,
     status: u16,
+    /// The length of the content, where the head says it.
+    length: Option<u64>,
+    interim: u32,
     content: Content,
     /// Of the reply that is being read, where there is no model.
     shape: Option<Box<Shape>>,
@@ -30,6 +33,12 @@ impl Http {
                 Piece::Short => Step::Part,
                 Piece::Head(head) => {
                     self.status = head.status;
+                    self.length = head.length();
+                    self.interim = head.interim;
+                    let has_content = method == client::Asked::Get;
+                    if has_content && self.length.is_some_and(|length| length > asked.most) {
+                        return Err(Garbage::too_large(asked.most));
+                    }
                     if asked.model.is_none() {
                         self.shape = Some(Box::new(Shape::of(&head)));
                     }
@@ -50,8 +59,12 @@ impl Http {
         complete.then(|| self.done(false, &asked))
     }
 
-    pub(super) fn is_inside(&self) -> bool {
-        self.replies.extent() != Extent::Nothing
+    pub(super) fn cut(&self) -> Cut {
+        match self.replies.extent() {
+            Extent::Nothing => Cut::Before,
+            Extent::Head(bytes) => Cut::head(bytes),
+            Extent::Content => Cut::content(self.content.at, self.length),
+        }
     }
 
     fn done(&mut self, persistent: bool, asked: &Asked<'_>) -> Done {
@@ -62,7 +75,8 @@ impl Http {
             let shape = Some(*shape);
             Box::new(Model { shape, content, len, error: error.clone(), ..Model::default() })
         });
-        Done { status, content: len, error, different, persistent, learned }
+        let interim = self.interim;
+        Done { status, content: len, error, different, persistent, interim, learned }
     }
 }
 

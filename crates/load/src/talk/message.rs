@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 use sockeye_proto::message::{self, ErrorReply, Header, Limits, Refusal, frame};
 
-use super::{Asked, Content, Done, Garbage, Model, Step};
+use super::{Asked, Content, Cut, Done, Garbage, Model, Step};
 
 static LIMITS: LazyLock<Limits> = LazyLock::new(Limits::default);
 
@@ -14,6 +14,8 @@ const LONGEST_ERROR: u64 = 64 * 1024;
 
 #[derive(Debug, Default)]
 pub(crate) struct Message {
+    /// Bytes of the header that is coming.
+    header: usize,
     /// The reply whose content is coming.
     part: Option<Part>,
     content: Content,
@@ -42,8 +44,11 @@ impl Message {
         let mut used = 0;
         let part = match &mut self.part {
             Some(part) => part,
-            None => match begin(input, asked.model)? {
-                None => return Ok((0, Step::Short)),
+            None => match begin(input, &asked)? {
+                None => {
+                    self.header = input.len();
+                    return Ok((0, Step::Short));
+                }
                 Some((part, len)) => {
                     used = len;
                     self.part.insert(part)
@@ -68,12 +73,17 @@ impl Message {
         Ok((used, step))
     }
 
-    pub(super) fn is_inside(&self) -> bool {
-        self.part.is_some()
+    pub(super) fn cut(&self) -> Cut {
+        match &self.part {
+            Some(part) => Cut::content(self.content.at, Some(self.content.at + part.left)),
+            None if self.header > 0 => Cut::head(self.header),
+            None => Cut::Before,
+        }
     }
 
     fn done(&mut self, asked: &Asked<'_>) -> Done {
         let other = self.part.take().and_then(|part| part.other);
+        self.header = 0;
         let (different, len, content) = self.content.end(asked);
         let done = Done {
             status: 200,
@@ -81,6 +91,7 @@ impl Message {
             error: asked.model.and_then(|model| model.error.clone()),
             different,
             persistent: !asked.last && asked.model.is_some_and(|model| model.keeps),
+            interim: 0,
             learned: None,
         };
         let Some(Other { header, bytes, content: said }) = other.map(|other| *other) else {
@@ -102,16 +113,18 @@ impl Message {
 }
 
 /// Reads a header: at a glance, where it is the model's.
-fn begin(input: &[u8], model: Option<&Model>) -> Result<Option<(Part, usize)>, Garbage> {
-    if let Some(model) = model
+fn begin(input: &[u8], asked: &Asked<'_>) -> Result<Option<(Part, usize)>, Garbage> {
+    if let Some(model) = asked.model
         && input.starts_with(&model.header)
     {
         return Ok(Some((Part { left: model.len, other: None }, model.header.len())));
     }
     let read = frame::read(input, &LIMITS).map_err(garbage)?;
     let Some((header, len)) = read else { return Ok(None) };
-    frame::admit(&header, &LIMITS).map_err(garbage)?;
     let left = header.content_length;
+    if left > asked.most {
+        return Err(Garbage::too_large(asked.most));
+    }
     let bytes = Bytes::copy_from_slice(&input[..len]);
     let other = Some(Box::new(Other { header, bytes, content: Vec::new() }));
     Ok(Some((Part { left, other }, len)))

@@ -4,13 +4,16 @@ mod echo;
 mod http;
 mod message;
 
+use std::fmt;
+
 use bytes::Bytes;
 use sockeye_proto::http1::client::Shape;
 
 use self::echo::Echo;
 use self::http::Http;
 use self::message::Message;
-use crate::plan::{Ask, Speaks};
+use crate::plan::{Ask, Plan, Speaks};
+use crate::trouble::Trouble;
 
 /// Content that can be kept to compare others with.
 const MOST_KEPT: usize = 256 << 20;
@@ -42,6 +45,15 @@ pub(crate) struct Asked<'a> {
     pub(crate) model: Option<&'a Model>,
     /// Content is compared with the model's, or kept where there is none.
     pub(crate) verify: bool,
+    /// Bytes of a reply's content.
+    pub(crate) most: u64,
+}
+
+impl<'a> Asked<'a> {
+    pub(crate) fn of(plan: &'a Plan, request: usize, last: bool, model: Option<&'a Model>) -> Self {
+        let Plan { asks, verify, max_content, .. } = plan;
+        Self { ask: &asks[request], last, model, verify: *verify, most: *max_content }
+    }
 }
 
 /// A step through a reply.
@@ -68,6 +80,8 @@ pub(crate) struct Done {
     pub(crate) different: bool,
     /// The server takes another request on this connection.
     pub(crate) persistent: bool,
+    /// Interim responses before it, for HTTP.
+    pub(crate) interim: u32,
     /// The reply, where there was no model.
     pub(crate) learned: Option<Box<Model>>,
 }
@@ -75,6 +89,58 @@ pub(crate) struct Done {
 /// What came is no reply; the end of a sentence that begins with "the peer".
 #[derive(Debug)]
 pub(crate) struct Garbage(pub(crate) String);
+
+impl Garbage {
+    #[cold]
+    fn too_large(most: u64) -> Self {
+        Self(format!("sent a reply with content of more than {most} B (max-content)"))
+    }
+}
+
+/// How much of a reply had come when its connection ended, as a part of a sentence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cut {
+    /// Nothing.
+    Before,
+    /// So many bytes of its head.
+    Head(u64),
+    /// So many bytes of its content, of all of them where their number is known.
+    Content { read: u64, length: Option<u64> },
+}
+
+impl Cut {
+    fn head(bytes: usize) -> Self {
+        Self::Head(bytes as u64)
+    }
+
+    fn content(read: u64, length: Option<u64>) -> Self {
+        Self::Content { read, length }
+    }
+
+    /// What it is called where the server has closed the connection.
+    pub(crate) fn trouble(self) -> Trouble {
+        match self {
+            Self::Before => Trouble::Closed,
+            Self::Head(_) => Trouble::CutHead,
+            Self::Content { .. } => Trouble::CutContent,
+        }
+    }
+}
+
+impl fmt::Display for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Before => f.write_str("before the first byte of a reply"),
+            Self::Head(bytes) => write!(f, "in the middle of a reply's head, after {bytes} bytes"),
+            Self::Content { read, length: Some(length) } => {
+                write!(f, "in the middle of a reply's content, after {read} of {length} bytes")
+            }
+            Self::Content { read, length: None } => {
+                write!(f, "in the middle of a reply's content, after {read} bytes")
+            }
+        }
+    }
+}
 
 /// The replies of one connection.
 #[derive(Debug)]
@@ -114,12 +180,12 @@ impl Talk {
         }
     }
 
-    /// Whether a part of a reply has been read that is not complete.
-    pub(crate) fn is_inside(&self) -> bool {
+    /// How much has been read of the reply that is coming.
+    pub(crate) fn cut(&self, asked: Asked<'_>) -> Cut {
         match self {
-            Self::Http(http) => http.is_inside(),
-            Self::Echo(echo) => echo.is_inside(),
-            Self::Message(message) => message.is_inside(),
+            Self::Http(http) => http.cut(),
+            Self::Echo(echo) => echo.cut(asked),
+            Self::Message(message) => message.cut(),
         }
     }
 }
@@ -134,6 +200,9 @@ struct Content {
 
 impl Content {
     fn take(&mut self, bytes: &[u8], asked: &Asked<'_>) -> Result<(), Garbage> {
+        if self.at + bytes.len() as u64 > asked.most {
+            return Err(Garbage::too_large(asked.most));
+        }
         if asked.verify {
             match asked.model {
                 None if self.kept.len() + bytes.len() > MOST_KEPT => {

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sockeye_proto::Reason;
 use sockeye_proto::harness::Harness;
 
 use crate::common::{Common, Known};
@@ -22,7 +23,7 @@ fn plan() -> Plan {
 
 /// A connection of `plan`, with `requests` to make, that knows `reply`.
 fn open(plan: Plan, requests: u64, reply: &[u8]) -> (Harness, Rc<Common>) {
-    let asked = Asked { ask: &plan.asks[0], last: false, model: None, verify: plan.verify };
+    let asked = Asked::of(&plan, 0, false, None);
     let model = match Talk::new(plan.speaks).read(reply, asked) {
         Ok((_, Step::Done(done))) => done.learned.map(|model| *model),
         other => panic!("no reply: {other:?}"),
@@ -106,23 +107,125 @@ fn what_a_server_leaves_unanswered_when_it_closes_in_order_is_asked_again() {
 
 #[test]
 fn each_end_without_a_reply_is_a_trouble_of_its_own_kind() {
-    let cases: [(&[u8], bool, Trouble); 5] = [
-        (b"", true, Trouble::Closed),
-        (&OK[..20], true, Trouble::Closed),
-        (b"SSH-2.0-OpenSSH\r\n", false, Trouble::Garbage),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", false, Trouble::Garbage),
-        (&OK[..20], false, Trouble::Silent),
+    enum Then {
+        Eof,
+        Reset,
+        Silence,
+    }
+    const CLOSED: &[u8] = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n";
+    let head = "in the middle of a reply's head, after 20 bytes";
+    let content = "in the middle of a reply's content, after 1 of 2 bytes";
+    let cases: [(&[u8], Then, Trouble, &str); 11] = [
+        (b"", Then::Eof, Trouble::Closed, "closed the connection before the first byte of a"),
+        (b"HTTP/1.1 100 x\r\n\r\n", Then::Eof, Trouble::Closed, "before the first byte of a"),
+        (&OK[..20], Then::Eof, Trouble::CutHead, head),
+        (&OK[..OK.len() - 1], Then::Eof, Trouble::CutContent, content),
+        (chunked, Then::Eof, Trouble::CutContent, "in the middle of a reply's content, after 3 by"),
+        (b"", Then::Reset, Trouble::Reset, "reset the connection before the first byte of a"),
+        (&OK[..OK.len() - 1], Then::Reset, Trouble::Reset, content),
+        (b"SSH-2.0-OpenSSH\r\n", Then::Silence, Trouble::Garbage, "something else"),
+        (b"HTTP/1.1 200\r\nContent-Length: x\r\n\r\n", Then::Silence, Trouble::Garbage, "no num"),
+        (&OK[..20], Then::Silence, Trouble::Silent, head),
+        (CLOSED, Then::Reset, Trouble::Reset, ""),
     ];
-    for (input, ends, trouble) in cases {
+    for (input, then, trouble, says) in cases {
         let (mut server, common) = open(plan(), 9, OK);
+        server.output();
         server.input(input);
-        if ends {
-            server.eof();
+        match then {
+            Then::Eof => server.eof(),
+            Then::Reset => server.end_for(&Reason::Reset),
+            Then::Silence => server.pass(Duration::from_secs(11)),
         }
-        server.pass(Duration::from_secs(11));
-        assert!(server.fault().is_some());
+        if says.is_empty() {
+            assert_eq!(troubles(&common), [], "a reset behind a reply that ends the connection");
+            continue;
+        }
+        server.output();
         assert_eq!(troubles(&common), [(trouble, 1)], "{}", input.escape_ascii());
+        let tally = common.tally.borrow();
+        let said = tally.troubles.met().next().unwrap().2;
+        assert!(said.contains(says), "{said}: {}", input.escape_ascii());
         assert_eq!(common.gone.borrow().len(), 1);
+    }
+}
+
+#[test]
+fn what_a_server_leaves_open_behind_its_last_reply_is_closed_by_us() {
+    for last in [
+        "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi",
+        "HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi",
+        "HTTP/1.1 404 No\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+    ] {
+        let mut plan = plan();
+        plan.pipeline = NonZeroUsize::new(3).unwrap();
+        let (mut server, common) = open(plan, 9, OK);
+        server.output();
+        server.input(last.as_bytes());
+        server.input(b"and more, which is nobody's");
+        server.pass(Duration::from_millis(50));
+        assert!(!server.finished(), "the server may close first");
+        server.pass(Duration::from_millis(50));
+        assert!(finished(&mut server), "{last:?}");
+        assert_eq!(common.gone.borrow().len(), 1);
+        assert_eq!(common.tally.borrow().statuses.iter().sum::<u64>(), 1);
+        // The next one knows.
+        let mut server = Harness::new(Lane::new(Rc::clone(&common), 0, (0, 1)));
+        server.output();
+        server.input(last.as_bytes());
+        assert!(finished(&mut server), "{last:?}");
+    }
+}
+
+#[test]
+fn requests_that_were_not_sent_are_given_back_and_not_counted() {
+    let mut plan = plan();
+    plan.pipeline = NonZeroUsize::new(3).unwrap();
+    let (mut server, common) = open(plan.clone(), 3, OK);
+    assert!(common.is_over(), "all are written");
+    server.end_for(&Reason::Reset);
+    assert!(!common.is_over(), "and none was sent");
+    assert_eq!(troubles(&common), [(Trouble::Reset, 1)], "the connection");
+
+    let (mut server, common) = open(plan, 3, OK);
+    server.output();
+    server.end_for(&Reason::Reset);
+    assert!(common.is_over());
+    assert_eq!(troubles(&common), [(Trouble::Reset, 3)]);
+}
+
+#[test]
+fn what_is_unanswered_when_the_load_ends_is_counted() {
+    let mut plan = plan();
+    plan.pipeline = NonZeroUsize::new(3).unwrap();
+    let (mut server, common) = open(plan, 9, OK);
+    server.output();
+    server.input(&[OK, &OK[..OK.len() - 1]].concat());
+    server.output();
+    server.end_for(&Reason::Cut);
+    assert_eq!((replies(&common), common.tally.borrow().unanswered), (1, 3));
+    assert_eq!(troubles(&common), []);
+    let unfinished = common.unfinished.take().unwrap();
+    assert!(unfinished.contains("after 1 of 2 bytes"), "{unfinished}");
+}
+
+#[test]
+fn content_is_bounded_and_interim_responses_are_counted() {
+    let long = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n";
+    let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc";
+    let endless = b"HTTP/1.1 200 OK\r\n\r\nabc";
+    for reply in [&long[..], chunked, endless] {
+        let mut plan = plan();
+        plan.max_content = 2;
+        let (mut server, common) = open(plan, 3, OK);
+        server.input(&[b"HTTP/1.1 103 x\r\n\r\n", OK].concat());
+        assert_eq!((replies(&common), common.tally.borrow().statuses[1]), (1, 1));
+        server.input(reply);
+        let says = server.fault().unwrap().to_string();
+        assert!(says.contains("more than 2 B (max-content)"), "{says}");
+        assert_eq!(troubles(&common), [(Trouble::Garbage, 1)]);
     }
 }
 
@@ -151,6 +254,7 @@ fn errors_are_counted_by_status_and_other_content_where_it_is_held_against_the_f
     assert!(finished(&mut server));
     assert_eq!(troubles(&common), [(Trouble::Error, 1), (Trouble::Different, 2)]);
     assert_eq!(common.tally.borrow().statuses, [0, 0, 4, 0, 0, 1]);
+    assert_eq!(common.tally.borrow().measured(), 4, "an error's latency is that of no answer");
 }
 
 #[test]

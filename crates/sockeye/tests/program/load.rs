@@ -139,7 +139,6 @@ fn a_body_is_sent_with_its_length_or_in_chunks() {
 
 #[test]
 fn errors_are_told_by_kind_and_show_in_the_exit_code() {
-    const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
     let table: [(&str, String); 4] = [
         ("closed", peer(|stream, number| stream.write_all(OK).is_ok() && number == 0)),
         (
@@ -171,6 +170,69 @@ fn errors_are_told_by_kind_and_show_in_the_exit_code() {
     }
 }
 
+/// Answers well, and then never to the end: until the client has gone.
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
+
+fn drip(stream: &mut TcpStream) -> bool {
+    let head = b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n";
+    let _ = stream.write_all(head);
+    while stream.write_all(b"x").is_ok() {}
+    false
+}
+
+#[test]
+fn everything_ends_by_the_duration_whatever_the_server_does() {
+    let url = peer(|stream, _| drip(stream));
+    let output = run(&["load", &url, "--duration", "50ms", "--max-content", "100G"]);
+    assert_eq!(output.status.code(), Some(1));
+    let says = "no whole reply within the 50ms that the load takes: the connection was open";
+    assert!(said(&output).contains(says), "{}", said(&output));
+
+    let url = peer(|stream, number| match number {
+        0 => stream.write_all(OK).is_ok(),
+        _ => drip(stream),
+    });
+    let flags = ["--duration", "1s", "--connections", "2", "--max-content", "100G"];
+    let (code, report) = load(&[&[&*url], &flags[..]].concat());
+    assert_eq!(code, Some(1), "{report:#}");
+    assert_eq!((&report["replies"], &report["unanswered"]), (&0.into(), &2.into()), "{report:#}");
+    assert_eq!(report["errors"], serde_json::json!({}), "{report:#}");
+}
+
+#[test]
+fn a_connection_that_a_server_leaves_open_behind_its_last_reply_is_closed_and_another_opened() {
+    let reply = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi";
+    for reply in [&reply[..], b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi"] {
+        let url = peer(move |stream, _| stream.write_all(reply).is_ok());
+        let flags = ["--requests", "20", "--connections", "2", "--timeout", "1h"];
+        let (code, report) = load(&[&[&*url], &flags[..]].concat());
+        assert_eq!((code, &report["connected"]), (Some(0), &20.into()), "{report:#}");
+    }
+}
+
+#[test]
+fn errors_are_left_out_of_latencies_and_percentiles_need_enough_of_them() {
+    let count = std::sync::atomic::AtomicU32::new(0);
+    let url = peer(move |stream, _| {
+        let number = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let bad = b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n";
+        stream.write_all(if number.is_multiple_of(2) { OK } else { bad }).is_ok()
+    });
+    let flags = ["--requests", "40", "--connections", "1"];
+    let (code, report) = load(&[&[&*url], &flags[..]].concat());
+    assert_eq!(code, Some(1), "{report:#}");
+    assert_eq!((&report["replies"], &report["error_replies"]), (&40.into(), &20.into()));
+    let latency = report["latency_us"].as_object().unwrap();
+    assert_eq!(latency["count"], 20, "{report:#}");
+    assert!(latency.contains_key("p90") && !latency.contains_key("p99"), "{report:#}");
+    let output = run(&[&["load", &url], &flags[..]].concat());
+    let report = text(&output.stdout);
+    for line in ["a second; 20 of them errors\n", "; without the errors\n", "\n  90 %"] {
+        assert!(report.contains(line), "{report}");
+    }
+    assert!(!report.contains("  99 %"), "{report}");
+}
+
 #[test]
 fn a_server_that_does_not_answer_is_told_at_once() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -195,9 +257,13 @@ fn a_server_that_is_gone_ends_a_load_of_so_many_requests() {
         drop(listener);
         stream.write_all(&bytes).unwrap();
     });
-    let (code, report) = load(&[&url, "--requests", "1000000", "--connections", "2"]);
+    let output = run(&["load", &url, "--requests", "10", "--connections", "2", "--rate", "1k"]);
     peer.join().unwrap();
-    assert_eq!((code, &report["replies"]), (Some(1), &0.into()), "{report:#}");
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    let report = text(&output.stdout);
+    assert!(report.contains("replies     0, "), "{report}");
+    assert!(report.contains(" requests: due, but no connection was established"), "{report}");
+    assert!(report.contains(" × connect: could not connect: "), "{report}");
 }
 
 #[test]
@@ -224,7 +290,7 @@ fn the_report_is_for_people_unless_json_is_asked_for() {
     let report = text(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     for line in
-        ["target      tcp://", "load        2 connections, as fast", "replies     10, ", "  99.9 %"]
+        ["target      tcp://", "load        2 connections, as fast", "replies     10, ", "  90 %"]
     {
         assert!(report.contains(line), "{report}");
     }

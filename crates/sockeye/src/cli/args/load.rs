@@ -8,7 +8,7 @@ use clap::{Args, value_parser};
 use super::ENGINE;
 use crate::load::target::{Rate, Target};
 use crate::log::Level;
-use crate::quantity::Span;
+use crate::quantity::{Size, Span};
 
 /// Asks a server again and again, and says how fast it answers.
 ///
@@ -17,8 +17,13 @@ use crate::quantity::Span;
 /// message://HOST:PORT, messages.
 ///
 /// First each request is made once, which isn't counted, to see what its reply looks like; later ones
-/// are known by that. A status from 400 on, an error message, and
-/// whatever ends a connection before its reply, is an error.
+/// are known by that. A status from 400 on, an error message, and whatever ends a connection before
+/// its reply, is an error. Latencies are those of the replies that are no errors; a percentile is shown
+/// where there are enough of them.
+///
+/// --duration counts from the first request on. What has no reply then is waited for, for at most 1s
+/// more, and counted as unanswered. Where a reply ends its connection, the server has 100ms to close it
+/// before we do, and no time once it has left that to us.
 ///
 /// Without --rate a request follows when the reply is there, and latencies say nothing about what a
 /// stalled server kept from being asked. With --rate they count from when a request was meant to be
@@ -64,6 +69,12 @@ pub(crate) struct Load {
     /// Hold every byte of every reply against the first one.
     #[arg(long)]
     pub(crate) verify: bool,
+
+    /// Bytes of a reply's content; a larger one is an error.
+    ///
+    /// With --verify at most 256MiB, which are kept.
+    #[arg(long, value_name = "BYTES", default_value = "1GiB")]
+    pub(crate) max_content: Size,
 
     /// How long the server may be silent while it owes a reply.
     #[arg(long, value_name = "TIME", default_value = "10s")]

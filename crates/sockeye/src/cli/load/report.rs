@@ -9,8 +9,10 @@ use sockeye_load::{Outcome, Plan, Seen, Tally, Until};
 use super::target::Target;
 use crate::text;
 
-/// The percentiles that are shown.
-const PERCENTILES: [f64; 6] = [50.0, 75.0, 90.0, 99.0, 99.9, 99.99];
+/// The percentiles that are shown, and of how many latencies at the least: with fewer, none would lie
+/// above it, and it would be the longest by another name.
+const PERCENTILES: [(f64, u64); 6] =
+    [(50.0, 2), (75.0, 4), (90.0, 10), (99.0, 100), (99.9, 1_000), (99.99, 10_000)];
 
 /// How far a load is, on one line.
 pub(super) fn progress(seen: &Seen) -> String {
@@ -72,7 +74,14 @@ impl<'a> Report<'a> {
         row("load", self.load());
         row("time", text::time(self.time) + if self.stopped { ", stopped early" } else { "" });
         let rate = per_second(tally.replies, self.time);
-        row("replies", format!("{}, {} a second", grouped(tally.replies as f64), grouped(rate)));
+        let replies = format!("{}, {} a second", grouped(tally.replies as f64), grouped(rate));
+        row(
+            "replies",
+            match self.error_replies() {
+                0 => replies,
+                errors => format!("{replies}; {} of them errors", grouped(errors as f64)),
+            },
+        );
         let received = per_second(tally.received, self.time) as u64;
         row(
             "received",
@@ -82,29 +91,31 @@ impl<'a> Report<'a> {
         if tally.connected > self.plan.connections.get() as u64 {
             row("connections", grouped(tally.connected as f64));
         }
-        if tally.replies > 0 {
+        if tally.measured() > 0 {
             let (least, mean, most) = tally.extremes();
+            let left_out = if self.error_replies() > 0 { "; without the errors" } else { "" };
             row(
                 "latency",
                 format!(
-                    "least {}, mean {}, most {}",
+                    "least {}, mean {}, most {}{left_out}",
                     text::time(least),
                     text::time(mean),
                     text::time(most)
                 ),
             );
-            for percent in PERCENTILES {
-                row(&format!("  {percent} %"), text::time(tally.percentile(percent)));
+            for (percent, latency) in self.percentiles() {
+                row(&format!("  {percent} %"), text::time(latency));
             }
+        } else if tally.replies > 0 {
+            row("latency", "every reply was an error".into());
+        }
+        if tally.unanswered > 0 {
+            let requests = text::count(tally.unanswered, "request");
+            row("unanswered", format!("{requests}: sent, without a whole reply at the end"));
         }
         if tally.unmade > 0 {
-            row(
-                "unmade",
-                format!(
-                    "{}: they were due, and every connection was waiting for a reply",
-                    text::count(tally.unmade, "request")
-                ),
-            );
+            let requests = text::count(tally.unmade, "request");
+            row("unmade", format!("{requests}: due, but {}", self.why_unmade()));
         }
         if tally.troubles.total() == 0 {
             row("errors", "none".into());
@@ -115,6 +126,32 @@ impl<'a> Report<'a> {
             row(name, format!("{count} × {}: {says}", trouble.code().replace('_', " ")));
         }
         text
+    }
+
+    /// The replies that are errors, whose latencies aren't counted.
+    fn error_replies(&self) -> u64 {
+        self.tally.replies - self.tally.measured()
+    }
+
+    /// The percentiles for which there are enough latencies.
+    fn percentiles(&self) -> impl Iterator<Item = (f64, Duration)> {
+        let tally = self.tally;
+        let enough = move |(_, least): &(f64, u64)| tally.measured() >= *least;
+        let of = move |(percent, _)| (percent, tally.percentile(percent));
+        PERCENTILES.into_iter().filter(enough).map(of)
+    }
+
+    /// Why requests that were due were not made.
+    fn why_unmade(&self) -> String {
+        let Tally { unmade, unmade_unconnected, .. } = *self.tally;
+        match unmade_unconnected {
+            0 => "every connection was waiting for a reply".into(),
+            all if all == unmade => "no connection was established".into(),
+            some => format!(
+                "{} on connections that were not established, and the others were waiting for a reply",
+                grouped(some as f64)
+            ),
+        }
     }
 
     /// What was asked of the server, in a few words.
@@ -144,12 +181,12 @@ impl<'a> Report<'a> {
         let micros = |time: Duration| time.as_nanos() as f64 / 1e3;
         let (least, mean, most) = tally.extremes();
         let mut latency = Map::new();
-        if tally.replies > 0 {
+        if tally.measured() > 0 {
+            latency.insert("count".into(), json!(tally.measured()));
             latency.insert("min".into(), json!(micros(least)));
             latency.insert("mean".into(), json!(micros(mean)));
-            for percent in PERCENTILES {
-                let value = json!(micros(tally.percentile(percent)));
-                latency.insert(format!("p{percent}"), value);
+            for (percent, value) in self.percentiles() {
+                latency.insert(format!("p{percent}"), json!(micros(value)));
             }
             latency.insert("max".into(), json!(micros(most)));
         }
@@ -181,12 +218,15 @@ impl<'a> Report<'a> {
             "seconds": self.time.as_secs_f64(),
             "stopped": self.stopped,
             "replies": tally.replies,
+            "error_replies": self.error_replies(),
             "replies_per_second": per_second(tally.replies, self.time),
             "content_bytes": tally.content,
             "received_bytes": tally.received,
             "sent_bytes": tally.sent,
             "connected": tally.connected,
+            "unanswered": tally.unanswered,
             "unmade": tally.unmade,
+            "unmade_unconnected": tally.unmade_unconnected,
             "statuses": statuses,
             "latency_us": latency,
             "errors": troubles,
@@ -226,6 +266,31 @@ mod tests {
             [(0.0, "0"), (0.53, "0.5"), (999.4, "999"), (1_234_567.0, "1,234,567")]
         {
             assert_eq!(grouped(number), text);
+        }
+    }
+
+    #[test]
+    fn what_was_not_made_says_why() {
+        let plan =
+            Plan::new(sockeye_load::Speaks::Echo, vec![sockeye_load::Ask::bytes("x".into())]);
+        for (unmade, unmade_unconnected, says) in [
+            (5, 0, "5 requests: due, but every connection was waiting for a reply"),
+            (5, 5, "5 requests: due, but no connection was established"),
+            (1, 1, "1 request: due, but no connection was established"),
+            (5, 2, "5 requests: due, but 2 on connections that were not established, and"),
+        ] {
+            let mut tally = Tally::default();
+            (tally.unmade, tally.unmade_unconnected, tally.unanswered) =
+                (unmade, unmade_unconnected, 3);
+            let outcome = Outcome { tally, time: Duration::from_secs(1), stopped: false };
+            let report = Report::of(&plan, &[], &outcome);
+            let text = report.text();
+            assert!(text.contains(&format!("unmade      {says}")), "{text}");
+            assert!(text.contains("unanswered  3 requests: sent, without a whole"), "{text}");
+            assert!(!text.contains("latency"), "{text}");
+            let json: Value = serde_json::from_str(&report.json()).unwrap();
+            assert_eq!((&json["unmade"], &json["unanswered"]), (&unmade.into(), &3.into()));
+            assert_eq!(json["unmade_unconnected"], unmade_unconnected);
         }
     }
 

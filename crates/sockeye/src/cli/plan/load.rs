@@ -56,6 +56,7 @@ pub(super) fn load(typed: args::Load) -> anyhow::Result<Load> {
     plan.per_connection =
         if typed.close { Some(NonZeroU64::MIN) } else { typed.requests_per_connection };
     plan.verify = typed.verify;
+    plan.max_content = typed.max_content.0 as u64;
     plan.timeout = typed.timeout.0;
     plan.connect_timeout = typed.connect_timeout.0;
     let wanted = u64::from(typed.connections) + u64::from(typed.threads) * 8 + OTHER_DESCRIPTORS;

@@ -127,6 +127,7 @@ pub(super) const LOAD: &[Row] = &[
         .base(ALONE),
     row("--rate", "1k", load_echo, "\"rate\": null", "\"rate\": 1000").base(SHORT),
     row("--verify", SWITCH, load_falsified, "\"errors\": {}", "\"different\"").base(ALONE),
+    row("--max-content", "1", load_recorded, "\"errors\": {}", "more than 1 B").base(ALONE),
     only("--timeout", "50ms", |run| ends_first(run, &[], silent_peer), FIRST),
     only("--connect-timeout", "50ms", |run| ends_first(run, &[], full_peer), FIRST),
     row("--json", SWITCH, load_echo, "target  ", "\"targets\":").base("--requests 3"),
