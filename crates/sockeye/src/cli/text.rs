@@ -1,6 +1,8 @@
 //! Text for a terminal, made of bytes that somebody else chose.
 
 use std::fmt::Write;
+use std::mem;
+use std::str;
 use std::time::Duration;
 
 /// Whether a character could do more to a terminal than be shown.
@@ -25,6 +27,57 @@ pub(crate) fn escape_controls(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     escape_controls_into(&mut line, text);
     line
+}
+
+/// Bytes from a peer as a terminal may show them, however they were cut on the way: lines and tabs as
+/// they are, other control characters (C0, DEL, C1) escaped, what is not UTF-8 as `\xff`.
+#[derive(Debug, Default)]
+pub(crate) struct TerminalText {
+    /// The beginning of a character whose rest has not come: at most three bytes.
+    partial: Vec<u8>,
+}
+
+impl TerminalText {
+    /// Appends what can be shown of `bytes` to `shown`.
+    pub(crate) fn push(&mut self, bytes: &[u8], shown: &mut Vec<u8>) {
+        let mut all = mem::take(&mut self.partial);
+        all.extend_from_slice(bytes);
+        let mut rest = &all[..];
+        while let Err(error) = str::from_utf8(rest) {
+            let (valid, other) = rest.split_at(error.valid_up_to());
+            show_text(&String::from_utf8_lossy(valid), shown);
+            let Some(len) = error.error_len() else {
+                self.partial = other.to_vec();
+                return;
+            };
+            show_bytes(&other[..len], shown);
+            rest = &other[len..];
+        }
+        show_text(&String::from_utf8_lossy(rest), shown);
+    }
+
+    /// Nothing follows: appends what is left, which is no character.
+    pub(crate) fn finish(&mut self, shown: &mut Vec<u8>) {
+        show_bytes(&mem::take(&mut self.partial), shown);
+    }
+}
+
+fn show_text(text: &str, shown: &mut Vec<u8>) {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\t' => escaped.push(c),
+            _ if is_control(c) => escaped.extend(c.escape_default()),
+            _ => escaped.push(c),
+        }
+    }
+    shown.extend_from_slice(escaped.as_bytes());
+}
+
+fn show_bytes(bytes: &[u8], shown: &mut Vec<u8>) {
+    for byte in bytes {
+        shown.extend_from_slice(format!("\\x{byte:02x}").as_bytes());
+    }
 }
 
 /// `bytes` as one would write them in quotes: UTF-8 as it is, control characters, quotes and
@@ -89,6 +142,29 @@ mod tests {
         let escaped = escape_controls(evil);
         assert_eq!(escaped, r"a\u{1b}[2J\u{9b}31m\r\nb\u{7}\u{7f} å");
         assert!(!escaped.chars().any(char::is_control));
+    }
+
+    #[test]
+    fn what_a_peer_sends_cannot_command_a_terminal_however_it_is_cut() {
+        let table: [(&[u8], &str); 6] = [
+            (b"\x1b]0;x\x07a\tb\n", "\\u{1b}]0;x\\u{7}a\tb\n"),
+            (b"a\r\n\x08\x7f", "a\\r\n\\u{8}\\u{7f}"),
+            (
+                "gr\u{fc}\u{df}e \u{1f48d} \u{9b}31m".as_bytes(),
+                "gr\u{fc}\u{df}e \u{1f48d} \\u{9b}31m",
+            ),
+            (b"\x9b31m \xff\xfe", "\\x9b31m \\xff\\xfe"),
+            (b"\xe2\x82", "\\xe2\\x82"),
+            (b"\xe2\x82A\xc3", "\\xe2\\x82A\\xc3"),
+        ];
+        for (bytes, expected) in table {
+            for size in 1..=bytes.len() {
+                let (mut text, mut shown) = (TerminalText::default(), Vec::new());
+                bytes.chunks(size).for_each(|piece| text.push(piece, &mut shown));
+                text.finish(&mut shown);
+                assert_eq!(String::from_utf8(shown).unwrap(), expected, "in pieces of {size}");
+            }
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Output, Stdio};
 use std::thread::{self, JoinHandle};
 
-use crate::support::{Running, run, sockeye, text};
+use crate::support::{Running, run, run_on_terminal, sockeye, text};
 
 const MESSAGES: [&str; 2] = ["Message 1 from client.", "Message 2 from client."];
 
@@ -88,6 +88,30 @@ fn one_connection_prints_the_bytes_as_they_came() {
 }
 
 #[test]
+fn on_a_terminal_a_peer_commands_nothing_and_the_report_begins_a_line() {
+    let server = echo();
+    for (content, shown) in [
+        ("Hello World", "Hello World\n"),
+        ("a line\n", "a line\n"),
+        ("\u{1b}[2J\u{9b}1m\tx\r\u{7f}", "\\u{1b}[2J\\u{9b}1m\tx\\r\\u{7f}\n"),
+    ] {
+        let (printed, code) = run_on_terminal(&["send", server.url(), content]);
+        let report = "1 connection: 1 finished; sent ";
+        assert!(printed.starts_with(&format!("{shown}{report}")), "{printed:?}");
+        assert_eq!(code, Some(0));
+    }
+    let (url, thread) = peer(1, |_, mut stream| {
+        stream.read_exact(&mut [0; 11]).unwrap();
+        stream.write_all(b"Hello").unwrap();
+    });
+    let (printed, code) = run_on_terminal(&["send", &url, "Hello World"]);
+    let start = "Hello\nconnection 1: the peer closed the connection when 5 of 11 bytes";
+    assert!(printed.starts_with(start), "{printed:?}");
+    assert_eq!(code, Some(1));
+    thread.join().unwrap();
+}
+
+#[test]
 fn standard_input_is_sent_as_it_comes_and_comes_back_whole() {
     let server = echo();
     let input: Vec<u8> = (0..8_000_000_u32).map(|n| (n % 251) as u8).collect();
@@ -101,6 +125,31 @@ fn standard_input_is_sent_as_it_comes_and_comes_back_whole() {
 
     let output = send_input(&["send", server.url()], Vec::new());
     assert!(said(&output).starts_with("1 connection: 1 finished; sent 0 B"), "{}", said(&output));
+}
+
+#[test]
+fn a_half_close_is_sent_and_everything_to_the_peers_end_is_read() {
+    let reply: Vec<u8> = (0..4_000_000_u32).map(|n| (n % 253) as u8).collect();
+    let answer = reply.clone();
+    let (url, thread) = peer(2, move |_, mut stream| {
+        let mut request = Vec::new();
+        stream.read_to_end(&mut request).unwrap();
+        stream.write_all(if request.is_empty() { b"nothing" } else { &answer }).unwrap();
+    });
+    let output = send_input(&["send", &url, "--half-close"], b"all".to_vec());
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert!(output.stdout == reply, "{} bytes came", output.stdout.len());
+    let output = send_input(&["send", &url, "--half-close"], Vec::new());
+    assert_eq!(output.stdout, b"nothing");
+    thread.join().unwrap();
+
+    let server = echo();
+    let output = run(&["send", server.url(), "--half-close", "one", "two", "--connections", "2"]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(text(&output.stdout).matches("received \"onetwo\"").count(), 2);
+    let output = run(&["send", "message://127.0.0.1:1", "--half-close", "x"]);
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(said(&output).contains("--half-close is for tcp://"), "{}", said(&output));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::process::{Pid, Signal, kill_process};
+use rustix::pty::OpenptFlags;
 
 /// The program, with nothing of this process's environment that it would listen to.
 pub(crate) fn sockeye(args: &[&str]) -> Command {
@@ -38,6 +39,27 @@ pub(crate) fn sockeye_with_small_files(args: &[&str], stderr: Option<&str>) -> C
 /// Runs the program to its end, with nothing on standard input.
 pub(crate) fn run(args: &[&str]) -> Output {
     sockeye(args).stdin(Stdio::null()).output().unwrap()
+}
+
+/// Runs the program to its end with a terminal for its output. Returns what the terminal was sent, and
+/// the exit code.
+pub(crate) fn run_on_terminal(args: &[&str]) -> (String, Option<i32>) {
+    let pty = rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    rustix::pty::grantpt(&pty).unwrap();
+    rustix::pty::unlockpt(&pty).unwrap();
+    let name = rustix::pty::ptsname(&pty, Vec::new()).unwrap().into_string().unwrap();
+    let terminal = || std::fs::OpenOptions::new().read(true).write(true).open(&name).unwrap();
+    let mut command = sockeye(args);
+    command.stdin(Stdio::null()).stdout(terminal()).stderr(terminal());
+    let mut child = command.spawn().unwrap();
+    // It holds the terminal too, whose end is seen when nobody does.
+    drop(command);
+    let (mut pty, mut shown) = (std::fs::File::from(pty), Vec::new());
+    let mut piece = [0; 4096];
+    while let Ok(count @ 1..) = pty.read(&mut piece) {
+        shown.extend_from_slice(&piece[..count]);
+    }
+    (text(&shown).replace("\r\n", "\n"), child.wait().unwrap().code())
 }
 
 /// What was printed, as text.

@@ -14,9 +14,11 @@ use crate::send::target::Target;
 /// Sends to a server, and prints what comes back.
 ///
 /// To tcp://HOST:PORT and unix:PATH, bytes, for a server that sends them back: a connection sends
-/// all contents one after the other, and closes when as many bytes have come back as were sent. Of
-/// one connection, the bytes are printed as they came; of several, a line for each piece says whose
-/// it is. Where there is nothing to send, sends what standard input has, as it comes.
+/// all contents one after the other, and closes when as many bytes have come back as were sent. To a
+/// server that answers something else, --half-close reads all of it. Of one connection, the bytes are
+/// printed as they came, and on a terminal with control characters escaped; of several, a line for
+/// each piece says whose it is. Where there is nothing to send, sends what standard input has, as it
+/// comes.
 ///
 /// To message://HOST:PORT, messages: each content, and then each --file, is one, of type text/json
 /// where it is JSON and binary otherwise. Each has a connection of its own, one after the other.
@@ -35,6 +37,13 @@ pub(crate) struct Send {
     /// How many connections to open at once; each sends the same.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u16).range(1..))]
     pub(crate) connections: u16,
+
+    /// End our side (FIN) when everything is sent, and read until the peer ends its own.
+    ///
+    /// For tcp:// and unix:. Without it our side stays open until as many bytes have come back as were
+    /// sent, since some servers take its end for the end of both.
+    #[arg(long)]
+    pub(crate) half_close: bool,
 
     /// How long the peer may be silent, and not read either, while it owes us something.
     #[arg(long, value_name = "TIME", default_value = "60s")]
@@ -112,6 +121,13 @@ impl Send {
     /// Refuses flags that the target's scheme has no use for.
     pub(super) fn check(&self) -> Result<(), String> {
         let given = self.message.given();
+        if self.half_close && matches!(self.target, Target::Message(..)) {
+            return Err(format!(
+                "--half-close is for tcp://HOST:PORT and unix:PATH; {} sends messages, whose replies \
+                 say where they end",
+                self.target
+            ));
+        }
         if matches!(self.target, Target::Message(..)) || given.is_empty() {
             return Ok(());
         }

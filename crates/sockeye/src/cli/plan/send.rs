@@ -33,6 +33,8 @@ pub(crate) struct Send {
     pub(crate) calls: Calls,
     /// What to send; `None` for standard input.
     pub(crate) messages: Option<Vec<Bytes>>,
+    /// End our side behind it, and read to the peer's end.
+    pub(crate) half_close: bool,
 }
 
 /// Messages.
@@ -51,9 +53,10 @@ pub(crate) struct SendMessages {
 
 pub(super) fn bytes(typed: args::Send) -> anyhow::Result<Send> {
     let calls = calls(&typed)?;
+    let half_close = typed.half_close;
     let messages: Vec<Bytes> =
         typed.contents.into_iter().map(|message| Bytes::from(message.into_vec())).collect();
-    Ok(Send { calls, messages: (!messages.is_empty()).then_some(messages) })
+    Ok(Send { calls, messages: (!messages.is_empty()).then_some(messages), half_close })
 }
 
 pub(super) fn messages(typed: args::Send) -> anyhow::Result<SendMessages> {

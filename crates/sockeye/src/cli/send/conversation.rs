@@ -2,7 +2,8 @@
 //!
 //! It reads while it writes, and never has more than two pieces waiting to be sent: far below the
 //! mark at which the engine would stop reading. It doesn't end its side before everything has come
-//! back, since a server may take that for the end of both sides and drop what it owes.
+//! back, since a server may take that for the end of both sides and drop what it owes; with
+//! [`Setting::half_close`] it does, and reads to the peer's end.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -19,7 +20,7 @@ use super::input::{PIECE, Piece, Seat};
 use super::printer::{Paper, Printed};
 use super::report::{Board, Ending, Outcome};
 use crate::quantity::Span;
-use crate::text;
+use crate::text::{self, TerminalText};
 
 /// Where the messages come from.
 #[derive(Debug)]
@@ -30,11 +31,23 @@ pub(super) enum Source {
     Input(Seat),
 }
 
+/// How what comes is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// A line for each piece, escaped, which says whose it is.
+    Labelled,
+    /// For a terminal: text whose control characters are escaped.
+    Terminal,
+    /// As it came.
+    AsItCame,
+}
+
 /// What all conversations of a run have in common.
 #[derive(Clone, Debug)]
 pub(super) struct Setting {
-    /// Print which connection each piece came from, and escape it.
-    pub(super) labelled: bool,
+    pub(super) look: Look,
+    /// End our side when everything is sent, and read to the peer's end.
+    pub(super) half_close: bool,
     /// How long a peer may neither send nor read while it owes something.
     pub(super) silence: Duration,
     pub(super) paper: Paper,
@@ -64,6 +77,10 @@ pub(super) struct Conversation {
     written: u64,
     sent: u64,
     received: u64,
+    /// What was written first, and what came first: whether the peer sends back what it gets.
+    fronts: [Vec<u8>; 2],
+    /// What is on its way to a terminal.
+    text: TerminalText,
     /// When the peer last took or sent something, or came to owe something.
     progress: Time,
     /// A piece of input was asked for under this ticket.
@@ -83,6 +100,8 @@ impl Conversation {
             written: 0,
             sent: 0,
             received: 0,
+            fronts: Default::default(),
+            text: TerminalText::default(),
             progress: Time::ZERO,
             asked: None,
             printing: None,
@@ -97,6 +116,7 @@ impl Conversation {
                 while turn.unsent() < PIECE as u64
                     && let Some(message) = messages.pop_front()
                 {
+                    keep_front(&mut self.fronts[0], &message);
                     turn.out.write(&message);
                     self.written += message.len() as u64;
                 }
@@ -129,6 +149,7 @@ impl Conversation {
                 if !self.is_owed() {
                     self.progress = turn.now();
                 }
+                keep_front(&mut self.fronts[0], &bytes);
                 self.written += bytes.len() as u64;
                 turn.out.write_shared(bytes);
                 self.watch(turn);
@@ -166,9 +187,13 @@ impl Conversation {
         Ok(())
     }
 
-    /// Whether the peer has something to give back.
+    /// Whether it is the peer's turn: to give back what it got; or, where we end our side, to take what
+    /// is written and then to end its own.
     fn is_owed(&self) -> bool {
-        self.received < self.written
+        match self.setting.half_close {
+            false => self.received < self.written,
+            true => self.sent < self.written || self.all_written,
+        }
     }
 
     fn note_sent(&mut self, turn: &Turn<'_>) {
@@ -180,31 +205,84 @@ impl Conversation {
     }
 
     fn end_if_done(&mut self, turn: &mut Turn<'_>) {
-        if self.all_written && !self.is_owed() {
+        if !self.all_written {
+            return;
+        }
+        if self.setting.half_close {
+            turn.end(End::Finish);
+        } else if !self.is_owed() {
             self.stage = Stage::Done;
             turn.end(End::Close);
         }
     }
 
-    fn closed_early(&self) -> Fault {
-        let Self { received, written, .. } = self;
-        let what = if self.is_owed() {
-            format!("closed the connection when {received} of {written} bytes had come back")
-        } else {
+    /// The peer has ended its side.
+    fn on_end_of_input(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        let Self { received, written, .. } = *self;
+        let all_sent = self.all_written && turn.unsent() == 0;
+        drop_unsent(turn);
+        if self.setting.half_close && all_sent {
+            self.stage = Stage::Done;
+            turn.end(End::Close);
+            return Ok(());
+        }
+        let what = if !all_sent && (self.setting.half_close || received >= written) {
             "closed the connection before everything was sent".into()
+        } else {
+            format!("closed the connection when {}", self.how_far())
         };
-        Fault::peer("closed_early", what)
+        Err(Fault::peer("closed_early", what))
     }
 
     fn silent(&self) -> Fault {
-        let Self { received, written, .. } = self;
         let silence = Span(self.setting.silence);
-        let what =
-            format!("was silent for {silence} when {received} of {written} bytes had come back");
+        let what = if self.setting.half_close && self.all_written {
+            let received = self.received;
+            format!("was silent for {silence} after {received} bytes, and did not end its side")
+        } else {
+            format!("was silent for {silence} when {}", self.how_far())
+        };
         Fault::peer("silent", what)
     }
 
-    fn report(&self, reason: &Reason) {
+    fn how_far(&self) -> String {
+        let Self { received, written, .. } = self;
+        match self.is_echo() {
+            true => format!("{received} of {written} bytes had come back"),
+            false => format!("{written} bytes were written and {received} had come"),
+        }
+    }
+
+    /// Whether what came is what was sent, as far as both are known.
+    fn is_echo(&self) -> bool {
+        let [written, received] = &self.fronts;
+        let len = written.len().min(received.len());
+        written[..len] == received[..len]
+    }
+
+    /// What is wrong with taking the peer for one that sends back what it gets.
+    fn remark(&self) -> Option<String> {
+        if self.setting.half_close || self.is_echo() {
+            return None;
+        }
+        let received = &self.fronts[1];
+        let what = if received.starts_with(b"HTTP/") {
+            let line = received.split(|byte| matches!(byte, b'\r' | b'\n')).next();
+            format!("the peer speaks HTTP ({})", text::quote(line.unwrap_or_default()))
+        } else {
+            "the peer sends something else than it gets".into()
+        };
+        Some(match self.stage {
+            Stage::Done => {
+                format!("{what}, and as many bytes were read as were sent: --half-close reads all")
+            }
+            _ => format!("{what}: --half-close reads to its end"),
+        })
+    }
+
+    fn report(&mut self, reason: &Reason) {
+        let text = &mut self.text;
+        self.setting.paper.print_last(|paper| text.finish(paper));
         let ending = match self.stage {
             Stage::Done => Ending::Done,
             Stage::Unread => Ending::Unread,
@@ -216,9 +294,18 @@ impl Conversation {
             Stage::Done => self.written,
             _ => self.sent,
         };
-        let outcome = Outcome { number: self.number, sent, received: self.received, ending };
+        let (number, received, remark) = (self.number, self.received, self.remark());
+        let outcome = Outcome { number, sent, received, ending, remark };
         self.setting.board.borrow_mut().note(outcome);
     }
+}
+
+/// Keeps up to so many bytes of what was sent first, and of what came first.
+const FRONT: usize = 64;
+
+fn keep_front(front: &mut Vec<u8>, bytes: &[u8]) {
+    let room = FRONT - front.len();
+    front.extend_from_slice(&bytes[..bytes.len().min(room)]);
 }
 
 /// Gives up what the peer has not taken: nothing waits for it any more.
@@ -230,17 +317,20 @@ fn drop_unsent(turn: &mut Turn<'_>) {
 
 impl Protocol for Conversation {
     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
-        let printed = self.setting.paper.print(turn, |paper| {
-            if self.setting.labelled {
-                let (number, quoted) = (self.number, text::quote(input));
+        let (number, text) = (self.number, &mut self.text);
+        let Setting { look, paper, .. } = &self.setting;
+        let printed = paper.print(turn, |paper| match look {
+            Look::Labelled => {
+                let quoted = text::quote(input);
                 // Writing to memory doesn't fail.
                 let _ = writeln!(paper, "connection {number}: received {quoted}");
-            } else {
-                paper.extend_from_slice(input);
             }
+            Look::Terminal => text.push(input, paper),
+            Look::AsItCame => paper.extend_from_slice(input),
         });
         match printed {
             Printed::Taken => {
+                keep_front(&mut self.fronts[1], input);
                 self.received += input.len() as u64;
                 self.progress = turn.now();
                 self.end_if_done(turn);
@@ -272,10 +362,7 @@ impl Protocol for Conversation {
             }
             Event::Room => self.go_on(turn),
             Event::Message(ticket, body) => self.on_message(ticket, body, turn)?,
-            Event::Eof { .. } => {
-                drop_unsent(turn);
-                return Err(self.closed_early());
-            }
+            Event::Eof { .. } => self.on_end_of_input(turn)?,
             Event::Deadline if self.progress + self.setting.silence <= turn.now() => {
                 drop_unsent(turn);
                 return Err(self.silent());

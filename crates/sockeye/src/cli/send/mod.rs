@@ -12,7 +12,7 @@ pub(crate) mod target;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, IsTerminal};
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Instant;
@@ -22,7 +22,7 @@ use bytes::Bytes;
 use sockeye_engine::driver;
 use sockeye_proto::Protocol;
 
-use self::conversation::{Conversation, Setting, Source};
+use self::conversation::{Conversation, Look, Setting, Source};
 use self::input::PIECE;
 use self::printer::Printer;
 use self::report::{Board, Summary};
@@ -36,16 +36,29 @@ use crate::plan::Send;
 /// When it could not begin, or standard output failed. A connection that fails is told on its own,
 /// and shows in the exit code.
 pub(crate) fn run(plan: &Send, log: &Log) -> anyhow::Result<ExitCode> {
-    let (printer, paper) = Printer::to(io::stdout()).context("cannot start a thread")?;
+    let terminal = io::stdout().is_terminal();
+    let printer = Printer::to(io::stdout(), terminal);
+    let (printer, paper) = printer.context("cannot start a thread")?;
+    let look = match plan.calls.connections {
+        1 if terminal => Look::Terminal,
+        1 => Look::AsItCame,
+        _ => Look::Labelled,
+    };
+    // What is printed of one connection may end in the middle of a line, which is ended first.
+    let held_back = Rc::new(RefCell::new(Vec::new()));
     let begun = Instant::now();
     let mut summary = Summary::default();
     for (at, address) in plan.calls.addresses.iter().enumerate() {
         let board = Rc::new(RefCell::new(Board::new(at + 1 < plan.calls.addresses.len(), {
-            let log = log.clone();
-            move |complaint| log.say(complaint)
+            let (log, held_back) = (log.clone(), Rc::clone(&held_back));
+            move |complaint| match look {
+                Look::Labelled => log.say(complaint),
+                _ => held_back.borrow_mut().push(complaint.to_owned()),
+            }
         })));
         let setting = Setting {
-            labelled: plan.calls.connections > 1,
+            look,
+            half_close: plan.half_close,
             silence: plan.calls.silence,
             paper: paper.clone(),
             board: Rc::clone(&board),
@@ -64,6 +77,7 @@ pub(crate) fn run(plan: &Send, log: &Log) -> anyhow::Result<ExitCode> {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
         result => result.context("cannot write to standard output")?,
     }
+    held_back.take().into_iter().for_each(|complaint| log.say(complaint));
     log.say(summary.to_string());
     Ok(if summary.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

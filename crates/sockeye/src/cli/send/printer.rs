@@ -117,12 +117,16 @@ pub(super) struct Printer {
 }
 
 impl Printer {
-    /// Writes what is printed on the returned paper to `target`.
-    pub(super) fn to(target: impl Write + Send + 'static) -> io::Result<(Self, Paper)> {
+    /// Writes what is printed on the returned paper to `target`. `ends_line`: behind a last line that
+    /// does not end, it is ended, so that what is said next on a terminal begins a line.
+    pub(super) fn to(
+        target: impl Write + Send + 'static,
+        ends_line: bool,
+    ) -> io::Result<(Self, Paper)> {
         let paper = Paper::default();
         let thread = thread::Builder::new().name("printer".into()).spawn({
             let paper = paper.clone();
-            move || write_all(&paper, target)
+            move || write_all(&paper, target, ends_line)
         })?;
         Ok((Self { paper: paper.clone(), thread }, paper))
     }
@@ -139,14 +143,19 @@ impl Printer {
     }
 }
 
-fn write_all(paper: &Paper, mut target: impl Write) -> io::Result<()> {
+fn write_all(paper: &Paper, mut target: impl Write, ends_line: bool) -> io::Result<()> {
     let mut bytes = Vec::new();
+    let mut inside_line = false;
     while let Some(next) = paper.next(mem::take(&mut bytes)) {
         bytes = next;
+        inside_line = !bytes.ends_with(b"\n");
         if let Err(error) = target.write_all(&bytes).and_then(|()| target.flush()) {
             paper.give_up();
             return Err(error);
         }
+    }
+    if ends_line && inside_line {
+        target.write_all(b"\n").and_then(|()| target.flush())?;
     }
     Ok(())
 }
@@ -173,6 +182,37 @@ pub(super) mod tests {
     /// More than the paper takes before it says `Later`.
     pub(in crate::send) const TOO_MUCH: usize = LIMIT;
 
+    /// Collects what is written.
+    #[derive(Clone, Default)]
+    struct Sheet(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Sheet {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn on_a_terminal_the_last_line_is_ended() {
+        for (bytes, ends_line, written) in [
+            (&b"Hello World"[..], true, &b"Hello World\n"[..]),
+            (b"Hello World\n", true, b"Hello World\n"),
+            (b"", true, b""),
+            (b"Hello World", false, b"Hello World"),
+        ] {
+            let sheet = Sheet::default();
+            let (printer, paper) = Printer::to(sheet.clone(), ends_line).unwrap();
+            paper.print_last(|queue| queue.extend_from_slice(bytes));
+            printer.finish().unwrap();
+            assert_eq!(*sheet.0.lock().unwrap(), written);
+        }
+    }
+
     struct Closed;
 
     impl Write for Closed {
@@ -187,7 +227,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_closed_standard_output_is_told_at_the_end() {
-        let (printer, paper) = Printer::to(Closed).unwrap();
+        let (printer, paper) = Printer::to(Closed, false).unwrap();
         paper.lock().queue.extend_from_slice(b"lost");
         let error = printer.finish().unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
@@ -196,7 +236,7 @@ pub(super) mod tests {
 
     #[test]
     fn finishing_writes_what_is_queued() {
-        let (printer, paper) = Printer::to(io::sink()).unwrap();
+        let (printer, paper) = Printer::to(io::sink(), false).unwrap();
         paper.lock().queue.extend_from_slice(b"last words");
         printer.finish().unwrap();
         assert!(paper.lock().queue.is_empty());

@@ -28,6 +28,8 @@ pub(super) struct Outcome {
     /// Bytes that came back.
     pub(super) received: u64,
     pub(super) ending: Ending,
+    /// What else is to be told of it.
+    pub(super) remark: Option<String>,
 }
 
 /// Where the conversations of a run note how they ended.
@@ -89,8 +91,17 @@ impl fmt::Debug for Board {
 }
 
 fn complain_of(outcome: &Outcome, complain: &mut dyn FnMut(&str)) {
-    if let Ending::NotConnected(why) | Ending::Failed(why) = &outcome.ending {
-        complain(&format!("connection {}: {why}", outcome.number));
+    let number = outcome.number;
+    let remark = outcome.remark.as_deref();
+    match (&outcome.ending, remark) {
+        (Ending::NotConnected(why) | Ending::Failed(why), None) => {
+            complain(&format!("connection {number}: {why}"));
+        }
+        (Ending::NotConnected(why) | Ending::Failed(why), Some(remark)) => {
+            complain(&format!("connection {number}: {why}; {remark}"));
+        }
+        (Ending::Done, Some(remark)) => complain(&format!("connection {number}: {remark}")),
+        (Ending::Done | Ending::Unread, _) => {}
     }
 }
 
@@ -125,12 +136,12 @@ mod tests {
     use super::*;
 
     fn outcome(number: usize, ending: Ending) -> Outcome {
-        Outcome { number, sent: 44, received: 22, ending }
+        Outcome { number, sent: 44, received: 22, ending, remark: None }
     }
 
     fn refused(number: usize) -> Outcome {
         let ending = Ending::NotConnected("could not connect".into());
-        Outcome { number, sent: 0, received: 0, ending }
+        Outcome { number, sent: 0, received: 0, ending, remark: None }
     }
 
     /// What a board says about `outcomes`: its complaints, whether to try again, and the summary.

@@ -36,6 +36,18 @@ pub(super) fn to_echo(run: &Run<'_>, contents: &[&str]) -> String {
     run.run(&[&[server.url()], contents].concat())
 }
 
+/// Sends to a server that answers when its client has ended its side.
+pub(super) fn to_one_that_waits(run: &Run<'_>) -> String {
+    let address = peer(|_, mut stream| {
+        let mut request = String::new();
+        if stream.read_to_string(&mut request).is_ok() {
+            // One that has not waited has gone.
+            let _ = write!(stream, "after the end of {request}");
+        }
+    });
+    run.run(&[&format!("tcp://{address}"), "hi"])
+}
+
 /// Sends to a server that answers each message with what it sees of it.
 pub(super) fn to_messages(run: &Run<'_>, contents: &[&str]) -> String {
     let address = peer(|_, mut stream| {

@@ -99,6 +99,8 @@ pub(super) const EXPLAIN: &[Row] = &[
 
 pub(super) const SEND: &[Row] = &[
     row("--connections", "3", |run| to_echo(run, &["hi"]), "hi", "connection 3: received"),
+    row("--half-close", SWITCH, to_one_that_waits, "when 0 of 2 bytes", "after the end of hi")
+        .base("--timeout 50ms"),
     only("--timeout", "50ms", |run| ends_first(run, &["x"], silent_peer), FIRST),
     only("--connect-timeout", "50ms", |run| ends_first(run, &["x"], full_peer), FIRST),
     row("--log", "debug", |run| to_echo(run, &["hi"]), "1 finished", "closed"),
