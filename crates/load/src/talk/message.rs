@@ -119,7 +119,7 @@ fn begin(input: &[u8], asked: &Asked<'_>) -> Result<Option<(Part, usize)>, Garba
     {
         return Ok(Some((Part { left: model.len, other: None }, model.header.len())));
     }
-    let read = frame::read(input, &LIMITS).map_err(garbage)?;
+    let read = frame::read(input, &LIMITS).map_err(|refusal| garbage(refusal, input))?;
     let Some((header, len)) = read else { return Ok(None) };
     let left = header.content_length;
     if left > asked.most {
@@ -130,6 +130,7 @@ fn begin(input: &[u8], asked: &Asked<'_>) -> Result<Option<(Part, usize)>, Garba
     Ok(Some((Part { left, other }, len)))
 }
 
-fn garbage(refusal: Refusal) -> Garbage {
-    Garbage(format!("sent what is no reply: {}", refusal.what))
+fn garbage(refusal: Refusal, input: &[u8]) -> Garbage {
+    let what = message::other_protocol(input).unwrap_or_else(|| refusal.what.into_owned());
+    Garbage(format!("sent what is no reply: {what}"))
 }

@@ -168,7 +168,10 @@ impl<A: Asker> Client<A> {
                 Ok(len)
             }
             Ok(None) => Ok(0),
-            Err(refusal) => Err(self.garbage(refusal.what.into_owned(), turn)),
+            Err(refusal) => {
+                let what = other_protocol(input).unwrap_or_else(|| refusal.what.into_owned());
+                Err(self.garbage(what, turn))
+            }
         }
     }
 
@@ -352,6 +355,29 @@ impl<A: Asker> Client<A> {
         };
         self.asker.on_end(ending);
     }
+}
+
+/// What a server speaks whose bytes are no frame, as far as these tell: HTTP, TLS, or something else
+/// whose beginning is quoted. `None` where they do begin as a frame does, or are fewer than three.
+///
+/// What [`frame::read`] says of such bytes is meant for a client that came to the wrong port.
+#[must_use]
+#[cold]
+pub fn other_protocol(input: &[u8]) -> Option<String> {
+    /// Bytes that are quoted.
+    const QUOTED: usize = 64;
+    let [first, second, third, ..] = *input else { return None };
+    let line = input.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
+    let quoted = line[..line.len().min(QUOTED)].escape_ascii();
+    Some(if input.starts_with(b"HTT") {
+        format!("this port speaks HTTP (\"{quoted}\"), and not messages in frames")
+    } else if matches!((first, second, third), (20..=23, 3, 0..=4)) {
+        "this port speaks TLS, and not messages in frames".into()
+    } else if matches!(third, b'{' | b' ' | b'\t' | b'\r' | b'\n') || (first, second) == (0, 0) {
+        return None;
+    } else {
+        format!("this port speaks something else than messages in frames (\"{quoted}\")")
+    })
 }
 
 /// Gives up what the server has not taken: nothing waits for it any more.

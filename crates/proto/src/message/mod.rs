@@ -75,7 +75,7 @@ mod tests;
 pub mod text;
 
 pub use asker::{Asker, Ending, Next, Settings, Style};
-pub use client::Client;
+pub use client::{Client, other_protocol};
 pub use content::{ContentError, Message};
 pub use fault::{ErrorReply, Refusal, error_reply};
 pub use handler::{Answer, Flow, Handler, Wants};

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Output, Stdio};
 use std::thread::{self, JoinHandle};
 
-use crate::support::{Running, run, run_on_terminal, sockeye, text};
+use crate::support::{Folder, Running, run, run_on_terminal, sockeye, text};
 
 const MESSAGES: [&str; 2] = ["Message 1 from client.", "Message 2 from client."];
 
@@ -150,6 +150,29 @@ fn a_half_close_is_sent_and_everything_to_the_peers_end_is_read() {
     let output = run(&["send", "message://127.0.0.1:1", "--half-close", "x"]);
     assert_eq!(output.status.code(), Some(2), "{}", said(&output));
     assert!(said(&output).contains("--half-close is for tcp://"), "{}", said(&output));
+}
+
+#[test]
+fn a_port_of_http_is_named_as_what_it_is() {
+    let folder = Folder::new();
+    folder.write("index.html", &[b'x'; 300]);
+    let args = ["http", folder.text(), "--listen", "127.0.0.1:0", "--head-timeout", "50ms"];
+    let server = Running::start(&args);
+    let (http, request) = (server.url(), "GET / HTTP/1.0\r\n\r\n");
+    let tcp = http.replace("http://", "tcp://");
+    let output = run(&["send", &tcp, request]);
+    let says =
+        "connection 1: the peer speaks HTTP (\"HTTP/1.1 200 OK\"), and as many bytes were read";
+    assert!(said(&output).starts_with(says), "{}", said(&output));
+    let output = run(&["send", &tcp, request, "--half-close"]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert!(text(&output.stdout).ends_with(&"x".repeat(300)), "{}", text(&output.stdout));
+    assert!(said(&output).starts_with("1 connection: 1 finished"), "{}", said(&output));
+    let output = run(&["send", &http.replace("http://", "message://"), "hello"]);
+    assert_eq!(output.status.code(), Some(1));
+    let says =
+        "this port speaks HTTP (\"HTTP/1.1 408 Request Timeout\"), and not messages in frames";
+    assert!(said(&output).contains(says), "{}", said(&output));
 }
 
 #[test]

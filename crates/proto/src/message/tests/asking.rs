@@ -141,10 +141,23 @@ fn endings_say_what_happened() {
         server.output();
         assert_eq!(told.borrow().ending, Some(expected));
     }
-    for garbage in [&b"HTTP/1.1 400"[..], b"\0\0", &reply(Some(7), true, &result("a"))] {
+    for (garbage, says) in [
+        (
+            &b"HTTP/1.1 400 Bad Request\r\n\r\n"[..],
+            "this port speaks HTTP (\"HTTP/1.1 400 Bad Request\"), and not messages in frames",
+        ),
+        (b"HTT", "this port speaks HTTP (\"HTT\"), and not messages in frames"),
+        (b"\x15\x03\x03\x00\x02\x02\x28", "this port speaks TLS, and not messages in frames"),
+        (b"SSH-2.0-x\x1b\r\n", "something else than messages in frames (\"SSH-2.0-x\\x1b\")"),
+        (b"\0\0", "a frame begins with the length of its header, not with 0"),
+        (&reply(Some(7), true, &result("a")), "the reply's id is that of no request"),
+    ] {
         let (mut server, told) = client(9, keep_alive());
         server.input(garbage);
-        assert!(matches!(told.borrow().ending, Some(Ending::Garbage(_))));
+        match &told.borrow().ending {
+            Some(Ending::Garbage(what)) => assert!(what.contains(says), "{what}"),
+            other => panic!("{other:?}"),
+        }
     }
 }
 

@@ -23,8 +23,9 @@ use crate::send::target::Target;
 /// To message://HOST:PORT, messages: each content, and then each --file, is one, of type text/json
 /// where it is JSON and binary otherwise. Each has a connection of its own, one after the other.
 /// What is in the replies is printed: text as UTF-8 with a line break behind it; anything else
-/// escaped on a terminal, and as it came elsewhere. Where there is nothing to send, all that standard
-/// input has is one message.
+/// escaped on a terminal, and as it came elsewhere. A failure is a reply that is an error, that says
+/// it is text/json and is no JSON, or that is the message itself, as from a server that echoes. Where
+/// there is nothing to send, all that standard input has is one message.
 #[derive(Args, Debug)]
 pub(crate) struct Send {
     /// tcp://HOST:PORT, unix:PATH or message://HOST:PORT.

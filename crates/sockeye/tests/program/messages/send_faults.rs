@@ -5,9 +5,9 @@ use std::net::{TcpListener, TcpStream};
 
 use serde_json::json;
 
-use super::frames::{json_frame, read_frame};
+use super::frames::{frame, json_frame, read_frame};
 use super::{FOUND, SEARCH, peer, said, service};
-use crate::support::{Folder, run, text};
+use crate::support::{Folder, Running, run, text};
 
 /// Waits until the other side has closed, in whatever way.
 fn wait_for_the_end(mut stream: TcpStream) {
@@ -47,7 +47,7 @@ fn a_peer_that_gives_no_reply_is_an_error_that_says_what_it_did() {
         read_frame(&mut stream);
         stream.write_all(&json_frame(&json!("half"))[..20]).unwrap();
     };
-    let table: [(&str, &[&str], Act); 8] = [
+    let table: [(&str, &[&str], Act); 9] = [
         ("closed the connection without a reply", &[], |mut stream| drop(read_frame(&mut stream))),
         ("closed the connection without a reply", &["--keep-alive"], |mut stream| {
             drop(read_frame(&mut stream));
@@ -60,9 +60,13 @@ fn a_peer_that_gives_no_reply_is_an_error_that_says_what_it_did() {
         ("was silent for 50ms when 1 message had no reply", &["--timeout", "50ms"], |stream| {
             wait_for_the_end(stream);
         }),
-        ("sent what is no reply", &[], |mut stream| {
+        ("sent what is no reply: this port speaks HTTP (\"HTTP/1.1 400 Bad", &[], |mut stream| {
             read_frame(&mut stream);
             stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+            wait_for_the_end(stream);
+        }),
+        ("sent what is no reply: this port speaks something else", &[], |mut stream| {
+            stream.write_all(b"SSH-2.0-OpenSSH\r\n").unwrap();
             wait_for_the_end(stream);
         }),
         ("sent what is no reply", &[], |mut stream| {
@@ -85,6 +89,56 @@ fn a_peer_that_gives_no_reply_is_an_error_that_says_what_it_did() {
         assert!(said.contains("2 messages: 0 answered, 2 without a reply; "), "{says}: {said}");
         assert!(output.stdout.is_empty());
         thread.join().unwrap();
+    }
+}
+
+#[test]
+fn a_message_that_comes_back_as_it_was_is_no_answer() {
+    let echo = Running::start(&["echo", "--listen", "127.0.0.1:0"]);
+    let url = echo.url().replace("tcp://", "message://");
+    for content in [SEARCH, "hello", ""] {
+        for flags in [&[][..], &["--keep-alive", "--count", "3"], &["--type", "text/json"]] {
+            let output = run(&[&["send", &url, content], flags].concat());
+            let said = said(&output);
+            assert_eq!(output.status.code(), Some(1), "{content:?} {flags:?}: {said}");
+            let says = "connection 1: the peer sent the message back as it was: it echoes";
+            assert!(said.contains(says), "{content:?} {flags:?}: {said}");
+            assert!(said.contains(": 0 answered, "), "{content:?} {flags:?}: {said}");
+            assert!(!said.contains("without a reply"), "{content:?} {flags:?}: {said}");
+        }
+    }
+}
+
+#[test]
+fn a_reply_of_json_that_is_none_is_an_error_that_says_where() {
+    let deep = "[".repeat(10_000) + &"]".repeat(10_000);
+    for (encoding, content, says) in [
+        ("utf-8", &b"{\"a\": nothing}"[..], Some("expected ident at line 1 column 8")),
+        ("utf-8", b"", Some("EOF while parsing a value at line 1 column 0")),
+        ("utf-8", b"[1]\n2", Some("trailing characters at line 2 column 1")),
+        ("utf-8", b"\"\xff\"", Some("not utf-8 at position 1")),
+        ("klingon", b"[1]", Some("its encoding 'klingon' is unknown")),
+        ("utf-16", b"[\0]\0", None),
+        ("utf-8", deep.as_bytes(), None),
+    ] {
+        let reply = frame("text/json", encoding, json!({}), content);
+        let (url, thread) = peer(1, move |_, mut stream| {
+            read_frame(&mut stream);
+            stream.write_all(&reply).unwrap();
+        });
+        let output = run(&["send", &url, "hello"]);
+        thread.join().unwrap();
+        let said = said(&output);
+        assert_eq!(output.status.code(), Some(i32::from(says.is_some())), "{said}");
+        if let Some(says) = says {
+            let says =
+                format!("connection 1: the peer answered with text/json that is no JSON: {says}");
+            assert!(said.contains(&says), "{said}");
+            assert!(
+                said.contains("1 message: 0 answered, 1 answered with invalid JSON;"),
+                "{said}"
+            );
+        }
     }
 }
 

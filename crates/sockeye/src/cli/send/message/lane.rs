@@ -5,7 +5,9 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use sockeye_proto::message::{Asker, Ending, ErrorReply, Message, Next};
+use serde_json::value::RawValue;
+use sockeye_proto::message::text::Encoding;
+use sockeye_proto::message::{Asker, Ending, ErrorReply, JSON, Message, Next};
 use sockeye_proto::{Abandoned, Ticket, Turn};
 
 use super::show::{Look, show};
@@ -100,22 +102,41 @@ impl Lane {
         (common.complain)(format!("connection {}: {what}", self.number));
     }
 
-    /// Notes a reply.
-    fn note(&mut self, reply: &Message, common: &Common) {
+    /// Notes the reply to `message`.
+    fn note(&mut self, reply: &Message, message: &Message, common: &Common) {
         self.answered += 1;
         let mut summary = common.summary.borrow_mut();
         summary.received += reply.content.len() as u64;
-        match ErrorReply::of(reply) {
-            None => summary.answered += 1,
-            Some(error) => {
-                summary.errors += 1;
-                self.complain(
-                    &format!("the peer answered with an error: {}", said(&error)),
-                    common,
-                );
-            }
-        }
+        let what = if let Some(error) = ErrorReply::of(reply) {
+            summary.errors += 1;
+            format!("the peer answered with an error: {}", said(&error))
+        } else if reply == message {
+            summary.echoed += 1;
+            "the peer sent the message back as it was: it echoes, and answers nothing".into()
+        } else if let Some(why) = no_json(reply) {
+            summary.invalid += 1;
+            format!("the peer answered with {JSON} that is no JSON: {why}")
+        } else {
+            summary.answered += 1;
+            return;
+        };
+        self.complain(&what, common);
     }
+}
+
+/// Why a reply that says that it is JSON is none, and where.
+fn no_json(reply: &Message) -> Option<String> {
+    if reply.content_type != JSON {
+        return None;
+    }
+    let Some(encoding) = Encoding::of(&reply.content_encoding) else {
+        return Some(format!("its encoding '{}' is unknown", reply.content_encoding));
+    };
+    let text = match encoding.decode(&reply.content) {
+        Ok(text) => text,
+        Err(error) => return Some(error.to_string()),
+    };
+    serde_json::from_str::<&RawValue>(&text).err().map(|error| error.to_string())
 }
 
 /// What an error reply says: the sentence, and the code where there is one.
@@ -134,8 +155,8 @@ pub(super) struct Talk {
     /// The message of the lane that was the first here.
     first: usize,
     asked: usize,
-    /// A reply that waits for room on the paper.
-    unprinted: Option<Message>,
+    /// A reply that waits for room on the paper, and the number of its message here.
+    unprinted: Option<(u64, Message)>,
 }
 
 impl Talk {
@@ -144,20 +165,30 @@ impl Talk {
         Self { lane, common, first, asked: 0, unprinted: None }
     }
 
-    fn print(&mut self, reply: Message, turn: &Turn<'_>) -> Next {
+    /// The message of this number here.
+    fn message(&self, number: usize) -> &Message {
+        &self.common.messages[(self.first + number) % self.common.messages.len()]
+    }
+
+    fn print(&mut self, number: u64, reply: Message, turn: &Turn<'_>) -> Next {
         let Common { paper, look, .. } = &*self.common;
         let label = self.common.labelled.then_some(self.lane.borrow().number);
         match paper.print(turn, |paper| show(&reply, *look, label, paper)) {
             Printed::Taken => {
-                self.lane.borrow_mut().note(&reply, &self.common);
+                self.note(number, &reply);
                 Next::On
             }
             Printed::Later(_) => {
-                self.unprinted = Some(reply);
+                self.unprinted = Some((number, reply));
                 Next::Pause
             }
             Printed::Gone => Next::Stop,
         }
+    }
+
+    fn note(&self, number: u64, reply: &Message) {
+        let message = self.message(usize::try_from(number).unwrap_or_default());
+        self.lane.borrow_mut().note(reply, message, &self.common);
     }
 
     /// Why an ending is a failure; `None` where it is none.
@@ -197,13 +228,13 @@ impl Asker for Talk {
         if at >= self.common.total {
             return None;
         }
+        let message = self.message(self.asked).clone();
         self.asked += 1;
-        let message = &self.common.messages[at % self.common.messages.len()];
-        Some(message.clone())
+        Some(message)
     }
 
-    fn on_reply(&mut self, _: u64, reply: Message, turn: &mut Turn<'_>) -> Next {
-        self.print(reply, turn)
+    fn on_reply(&mut self, number: u64, reply: Message, turn: &mut Turn<'_>) -> Next {
+        self.print(number, reply, turn)
     }
 
     fn on_settled(
@@ -213,19 +244,19 @@ impl Asker for Talk {
         turn: &mut Turn<'_>,
     ) -> Next {
         match self.unprinted.take() {
-            Some(reply) => self.print(reply, turn),
+            Some((number, reply)) => self.print(number, reply, turn),
             None => Next::On,
         }
     }
 
     fn on_end(&mut self, ending: Ending) {
-        let mut lane = self.lane.borrow_mut();
-        if let Some(reply) = self.unprinted.take() {
-            let label = self.common.labelled.then_some(lane.number);
+        if let Some((number, reply)) = self.unprinted.take() {
+            let label = self.common.labelled.then_some(self.lane.borrow().number);
             let look = self.common.look;
             self.common.paper.print_last(|paper| show(&reply, look, label, paper));
-            lane.note(&reply, &self.common);
+            self.note(number, &reply);
         }
+        let mut lane = self.lane.borrow_mut();
         match &ending {
             Ending::OldPeer => lane.keep_alive = false,
             Ending::Stopped => {

@@ -13,6 +13,10 @@ pub(super) struct Summary {
     pub(super) answered: u64,
     /// Those with an error for a reply.
     pub(super) errors: u64,
+    /// Those with themselves for a reply: the peer echoes.
+    pub(super) echoed: u64,
+    /// Those with a reply that says that it is JSON, and is none.
+    pub(super) invalid: u64,
     /// Lanes that could not go on.
     pub(super) failed: u64,
     /// Bytes of content that came.
@@ -25,7 +29,8 @@ pub(super) struct Summary {
 impl Summary {
     /// Whether everything went as it should.
     pub(super) fn is_good(&self) -> bool {
-        self.errors + self.failed == 0 && (self.unread || self.answered == self.wanted)
+        self.errors + self.echoed + self.invalid + self.failed == 0
+            && (self.unread || self.answered == self.wanted)
     }
 }
 
@@ -35,7 +40,14 @@ impl fmt::Display for Summary {
         if self.errors > 0 {
             write!(f, ", {} answered with an error", self.errors)?;
         }
-        match self.wanted.saturating_sub(self.answered + self.errors) {
+        if self.echoed > 0 {
+            write!(f, ", {} sent back as they were", self.echoed)?;
+        }
+        if self.invalid > 0 {
+            write!(f, ", {} answered with invalid JSON", self.invalid)?;
+        }
+        let replies = self.answered + self.errors + self.echoed + self.invalid;
+        match self.wanted.saturating_sub(replies) {
             0 => {}
             rest if self.unread => {
                 write!(f, ", {rest} given up, since nobody reads standard output")?;
@@ -67,6 +79,11 @@ mod tests {
                 Summary { answered: 1, errors: 1, ..base.clone() },
                 false,
                 "3 messages: 1 answered, 1 answered with an error, 1 without a reply",
+            ),
+            (
+                Summary { answered: 0, echoed: 2, invalid: 1, ..base.clone() },
+                false,
+                "3 messages: 0 answered, 2 sent back as they were, 1 answered with invalid JSON",
             ),
             (
                 Summary { answered: 1, unread: true, ..base.clone() },
