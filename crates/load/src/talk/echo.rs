@@ -15,7 +15,8 @@ impl Echo {
         if piece.is_empty() {
             return (0, Step::Short);
         }
-        if asked.verify {
+        // Held against what was sent at least once, to know that the server echoes at all.
+        if asked.verify || asked.model.is_none() {
             self.content.compare(piece, sent);
         }
         self.content.at += piece.len() as u64;
@@ -25,14 +26,21 @@ impl Echo {
         }
         self.at = 0;
         let different = std::mem::take(&mut self.content).different;
+        let (error, learned) = match asked.model {
+            Some(model) => (model.error.clone(), None),
+            None => {
+                let error = different.then(|| "what comes back isn't what was sent".to_owned());
+                (error.clone(), Some(Box::new(Model { error, ..Model::default() })))
+            }
+        };
         let done = Done {
             status: 200,
             content: sent.len() as u64,
-            error: None,
+            error,
             different,
             persistent: true,
             interim: 0,
-            learned: asked.model.is_none().then(Box::<Model>::default),
+            learned,
         };
         (piece.len(), Step::Done(done))
     }

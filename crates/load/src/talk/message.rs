@@ -103,7 +103,12 @@ impl Message {
             content_encoding: header.content_encoding,
             content: said.into(),
         };
-        let error = ErrorReply::of(&reply).map(|error| error.text);
+        let sent = asked.ask.wire(asked.last);
+        let is_echo = sent.strip_prefix(&*bytes) == Some(&reply.content);
+        let error = match ErrorReply::of(&reply) {
+            Some(error) => Some(error.text),
+            None => is_echo.then(|| "the reply is the message itself: the server echoes".into()),
+        };
         let keeps = header.keep_alive;
         let model =
             || Model { header: bytes, content, len, keeps, error: error.clone(), shape: None };

@@ -303,10 +303,20 @@ fn an_echo_and_messages_are_counted_by_their_length() {
     assert!(finished(&mut server));
     assert_eq!((replies(&common), troubles(&common)), (3, vec![(Trouble::Different, 1)]));
 
+    let plan = Plan::new(Speaks::Echo, vec![Ask::bytes("abc".into())]);
+    let (mut server, common) = open(plan, 2, b"abx");
+    server.drip(b"abx");
+    assert_eq!(troubles(&common), [(Trouble::Error, 1)], "it is no echo");
+
     let message = sockeye_proto::message::Message::json_text(r#"{"a": 1}"#.into());
     let ask = Ask::message(&message).unwrap();
-    // A reply looks like a request.
-    let reply = ask.wire(false).clone();
+    // A reply looks like a request; one that is the request is no answer.
+    let answer = sockeye_proto::message::Message::json_text(r#"{"b": 1}"#.into());
+    let reply = Ask::message(&answer).unwrap().wire(false).clone();
+    let sent = ask.wire(false).clone();
+    let (mut server, common) = open(Plan::new(Speaks::Messages, vec![ask.clone()]), 1, &sent);
+    server.input(&sent);
+    assert_eq!(troubles(&common), [(Trouble::Error, 1)], "it echoes");
     let (mut server, common) = open(Plan::new(Speaks::Messages, vec![ask]), 3, &reply);
     server.drip(&reply);
     server.input(&reply);

@@ -234,6 +234,27 @@ fn errors_are_left_out_of_latencies_and_percentiles_need_enough_of_them() {
 }
 
 #[test]
+fn a_server_of_another_kind_does_not_pass_for_the_one_that_is_loaded() {
+    let folder = Folder::new();
+    let http = site(&folder);
+    let echo = Running::start(&["echo", "--listen", "127.0.0.1:0"]);
+    for (target, flags, says) in [
+        (echo.url().replace("tcp:", "message:"), &[][..], "the message itself: the server echoes"),
+        (
+            http.url().replace("http:", "tcp:"),
+            &["--body", "GET / HTTP/1.1\r\n\r\n"],
+            "what comes back isn't what was sent",
+        ),
+        (format!("{}/", echo.url().replace("tcp:", "http:")), &[], "something else than an HTTP/1"),
+    ] {
+        let args = ["load", &target, "--requests", "4", "--connections", "1"];
+        let output = run(&[&args, flags].concat());
+        assert_eq!(output.status.code(), Some(1), "{target}: {}", said(&output));
+        assert!(said(&output).contains(says), "{target}: {}", said(&output));
+    }
+}
+
+#[test]
 fn a_server_that_does_not_answer_is_told_at_once() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/x", listener.local_addr().unwrap());
