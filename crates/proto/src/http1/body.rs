@@ -184,9 +184,6 @@ impl Chunked {
                 }
                 At::SizeEnd
             }
-            (At::Size(_) | At::Space | At::Extension | At::DataEnd, b'\n') => {
-                return Err(Refusal::bad("sent an LF without a CR"));
-            }
             (At::Size(_) | At::Space, b' ' | b'\t') => {
                 self.extend()?;
                 At::Space
@@ -199,6 +196,7 @@ impl Chunked {
                 self.extend()?;
                 At::Extension
             }
+            (At::Extension, b'\n') => return Err(Refusal::bad("sent an LF without a CR")),
             (At::Extension, _) => {
                 return Err(Refusal::bad("sent a control character in a chunk extension"));
             }

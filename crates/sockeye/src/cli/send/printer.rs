@@ -117,12 +117,17 @@ pub(super) struct Printer {
 }
 
 impl Printer {
-    /// Writes what is printed on the returned paper to `target`. `ends_line`: behind a last line that
-    /// does not end, it is ended, so that what is said next on a terminal begins a line.
-    pub(super) fn to(
-        target: impl Write + Send + 'static,
-        ends_line: bool,
-    ) -> io::Result<(Self, Paper)> {
+    /// Writes what is printed on the returned paper to `target`.
+    pub(super) fn to(target: impl Write + Send + 'static) -> io::Result<(Self, Paper)> {
+        Self::start(target, false)
+    }
+
+    /// The same, and ends a last line that does not end: what is said next on the terminal begins one.
+    pub(super) fn to_terminal(target: impl Write + Send + 'static) -> io::Result<(Self, Paper)> {
+        Self::start(target, true)
+    }
+
+    fn start(target: impl Write + Send + 'static, ends_line: bool) -> io::Result<(Self, Paper)> {
         let paper = Paper::default();
         let thread = thread::Builder::new().name("printer".into()).spawn({
             let paper = paper.clone();
@@ -206,7 +211,7 @@ pub(super) mod tests {
             (b"Hello World", false, b"Hello World"),
         ] {
             let sheet = Sheet::default();
-            let (printer, paper) = Printer::to(sheet.clone(), ends_line).unwrap();
+            let (printer, paper) = Printer::start(sheet.clone(), ends_line).unwrap();
             paper.print_last(|queue| queue.extend_from_slice(bytes));
             printer.finish().unwrap();
             assert_eq!(*sheet.0.lock().unwrap(), written);
@@ -227,7 +232,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_closed_standard_output_is_told_at_the_end() {
-        let (printer, paper) = Printer::to(Closed, false).unwrap();
+        let (printer, paper) = Printer::to(Closed).unwrap();
         paper.lock().queue.extend_from_slice(b"lost");
         let error = printer.finish().unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
@@ -236,7 +241,7 @@ pub(super) mod tests {
 
     #[test]
     fn finishing_writes_what_is_queued() {
-        let (printer, paper) = Printer::to(io::sink(), false).unwrap();
+        let (printer, paper) = Printer::to(io::sink()).unwrap();
         paper.lock().queue.extend_from_slice(b"last words");
         printer.finish().unwrap();
         assert!(paper.lock().queue.is_empty());

@@ -88,10 +88,10 @@ fn open_output(plan: &SendMessages) -> anyhow::Result<(Printer, Paper, Look)> {
         Some(path) => {
             let file = File::create(path);
             let file = file.with_context(|| format!("cannot write to {}", path.display()))?;
-            (Printer::to(file, false), Look::AsItCame)
+            (Printer::to(file), Look::AsItCame)
         }
-        None if io::stdout().is_terminal() => (Printer::to(io::stdout(), true), Look::Terminal),
-        None => (Printer::to(io::stdout(), false), Look::Text),
+        None if io::stdout().is_terminal() => (Printer::to(io::stdout()), Look::Terminal),
+        None => (Printer::to(io::stdout()), Look::Text),
     };
     let (printer, paper) = opened.context("cannot start a thread")?;
     Ok((printer, paper, look))
