@@ -45,6 +45,8 @@ pub struct Lesson {
 pub struct LearnError {
     /// What went wrong with the last address that was tried.
     pub what: String,
+    /// Its kind.
+    pub trouble: Trouble,
 }
 
 impl fmt::Display for LearnError {
@@ -63,14 +65,17 @@ impl std::error::Error for LearnError {}
 /// When none can be, or when a request has no reply, or none in time.
 pub fn learn(plan: &Plan, targets: &[Target]) -> Result<Lesson, LearnError> {
     let begun = Instant::now();
-    let mut failure = LearnError { what: "there is no address to connect to".into() };
+    let what = "there is no address to connect to".into();
+    let mut failure = LearnError { what, trouble: Trouble::Connect };
     for target in targets {
         match learn_at(plan, target, begun) {
             Ok(models) => {
                 return Ok(Lesson { target: target.clone(), models, took: begun.elapsed() });
             }
-            Err((Trouble::Connect, what)) => failure = LearnError { what },
-            Err((_, what)) => return Err(LearnError { what }),
+            Err((trouble, what)) => failure = LearnError { what, trouble },
+        }
+        if failure.trouble != Trouble::Connect {
+            break;
         }
     }
     Err(failure)

@@ -245,7 +245,11 @@ fn a_server_of_another_kind_does_not_pass_for_the_one_that_is_loaded() {
             &["--body", "GET / HTTP/1.1\r\n\r\n"],
             "what comes back isn't what was sent",
         ),
-        (format!("{}/", echo.url().replace("tcp:", "http:")), &[], "something else than an HTTP/1"),
+        (
+            format!("{}/", echo.url().replace("tcp:", "http:")),
+            &[],
+            "/ gives no good answer: the peer sent something else than an HTTP/1 reply",
+        ),
     ] {
         let args = ["load", &target, "--requests", "4", "--connections", "1"];
         let output = run(&[&args, flags].concat());

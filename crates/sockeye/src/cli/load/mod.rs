@@ -11,7 +11,7 @@ use std::thread;
 use anyhow::Context;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use sockeye_load::Control;
+use sockeye_load::{Control, Trouble};
 
 use self::report::Report;
 use crate::log::Log;
@@ -29,7 +29,13 @@ pub(crate) fn run(load: Load, log: &Log) -> anyhow::Result<ExitCode> {
     let Load { plan, addresses, targets, json } = load;
     let name = targets.first().map(ToString::to_string).unwrap_or_default();
     let lesson = sockeye_load::learn(&plan, &addresses);
-    let lesson = lesson.with_context(|| format!("{name} doesn't answer"))?;
+    let lesson = lesson.map_err(|error| {
+        let what = match error.trouble {
+            Trouble::Garbage | Trouble::CutHead | Trouble::CutContent => "gives no good answer",
+            _ => "doesn't answer",
+        };
+        anyhow::Error::new(error).context(format!("{name} {what}"))
+    })?;
     for (at, says) in lesson.models.errors() {
         if let Some(target) = targets.get(at) {
             log.say(format!("{target} is answered with an error: {says}"));
