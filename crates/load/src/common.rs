@@ -75,6 +75,11 @@ impl Common {
         self.over.get() || self.left.get() == 0
     }
 
+    /// How many requests may still be made.
+    pub(crate) fn left(&self) -> u64 {
+        self.left.get()
+    }
+
     /// Takes a request from those that may still be made.
     pub(crate) fn take_one(&self) {
         self.left.set(self.left.get().saturating_sub(1));

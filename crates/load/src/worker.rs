@@ -161,6 +161,7 @@ impl Worker {
         let end = self.shard.driver().now();
         let common = Rc::clone(&self.common);
         let (behind, unconnected) = self.behind(end);
+        let left = common.left();
         let asked_all = common.is_over();
         common.over.set(true);
         self.resting.clear();
@@ -169,8 +170,9 @@ impl Worker {
         self.shard.stop();
         let mut tally = common.tally.take();
         if !asked_all {
-            tally.unmade = behind + unconnected;
-            tally.unmade_unconnected = unconnected;
+            // Of a number of requests, no more were due than are left.
+            tally.unmade = (behind + unconnected).min(left);
+            tally.unmade_unconnected = unconnected.min(tally.unmade);
         }
         tally.received = self.shard.tally().received;
         tally.sent = self.shard.tally().sent;

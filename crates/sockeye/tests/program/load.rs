@@ -287,7 +287,7 @@ fn a_server_that_is_gone_ends_a_load_of_so_many_requests() {
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     let report = text(&output.stdout);
     assert!(report.contains("replies     0, "), "{report}");
-    assert!(report.contains(" requests: due, but no connection was established"), "{report}");
+    assert!(report.contains("unmade      10 requests: due, but no connection"), "{report}");
     assert!(report.contains(" × connect: could not connect: "), "{report}");
 }
 
