@@ -39,6 +39,8 @@ pub(crate) struct Exchange<S> {
 
 /// The request that is being answered.
 struct Current {
+    /// Its method is HEAD.
+    head_only: bool,
     /// What is awaited of the task: the head, or more of the body.
     awaited: Option<Ticket>,
     /// Asks the task for more.
@@ -102,6 +104,7 @@ where
         let service = self.common.service.clone();
         let task = self.common.runtime.spawn(task::answer(service, for_task, promise, to_task));
         self.current = Some(Current {
+            head_only: request.method() == http1::Method::Head,
             awaited,
             pulls,
             feed,
@@ -226,17 +229,25 @@ impl<S> Exchange<S> {
             Ok(checked) => checked,
             Err(bad) => return self.bad(&bad, reply),
         };
+        let head_only = self.current.as_ref().is_some_and(|current| current.head_only);
+        // An empty body in a reply to HEAD says nothing of GET's: the service may have left that out.
+        // Neither does a Content-Length of 0, which axum writes beside every empty body.
+        let says = |length: &u64| *length > 0 || !head_only;
+        let (declared, actual) = (framing.length.filter(says), length.filter(says));
+        let length = declared.or(actual);
         let reply = if framing.close { reply.closing() } else { reply };
+        if head_only {
+            return self.over(reply.send_head(status, &fields, length));
+        }
         let whole = matches!(&first.end, Some(Ended::Whole(trailers)) if trailers.is_empty());
         if whole && first.pieces.len() <= 1 {
             let content = first.pieces.pop().unwrap_or_default();
-            // To HEAD, a body may be announced that is not made.
-            if framing.length.is_none_or(|length| length == content.len() as u64) {
+            if declared.is_none_or(|length| length == content.len() as u64) {
                 return self.over(reply.send(status, &fields, Body::Shared(&content)));
             }
             first.pieces.push(content);
         }
-        let stream = reply.stream(status, &fields, framing.length.or(length));
+        let stream = reply.stream(status, &fields, length);
         if !stream.has_content() {
             return self.over(stream.end());
         }

@@ -47,6 +47,11 @@
 //!   client that closed an event stream without a reset looks the same. A stream that keeps
 //!   half-closed clients has to send more often than that; axum's `KeepAlive` sends every 15 s unless
 //!   its interval is set.
+//! - A response's Content-Length is what the service sets, else the exact size of its body (`size_hint`).
+//!   A body of unknown size goes in chunks, or with a length where all of it is ready at once.
+//! - In a response to HEAD the body isn't polled. It has the Content-Length that GET's has, or none (RFC
+//!   9110, section 8.6): an empty body and a Content-Length of 0, which axum writes beside one, say
+//!   nothing of GET's, and neither does a body of unknown size. Transfer-Encoding is left out.
 //! - An empty frame of a response's body sends nothing. With 1,024 of them in a row the response is
 //!   aborted.
 //! - A panic, or an error, of the service is a 500; in the middle of a response the connection is

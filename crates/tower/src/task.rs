@@ -6,7 +6,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
-use http::{HeaderMap, Request, Response, response};
+use http::{HeaderMap, Method, Request, Response, response};
 use http_body::Body;
 use sockeye::proto::Promise;
 use tokio::sync::mpsc;
@@ -57,6 +57,7 @@ pub(crate) async fn answer<S, B>(
     B: Body,
     B::Error: fmt::Display,
 {
+    let head_only = request.method() == Method::HEAD;
     let called = match poll_fn(|cx| service.poll_ready(cx)).await {
         Ok(()) => service.call(request).await,
         Err(error) => Err(error),
@@ -70,6 +71,11 @@ pub(crate) async fn answer<S, B>(
         }
     };
     let length = body.size_hint().exact();
+    if head_only {
+        // Nothing of it is sent.
+        answer.keep(Box::new(Head { head, length, first: Batch::default() }));
+        return;
+    }
     let mut body = pin!(body);
     // What is ready goes with the head; that nothing is, is no reason to wait.
     let mut empty = 0;

@@ -224,7 +224,7 @@ pub(crate) fn answer_head(mounts: &Mounts, asked: Asked<'_>, reply: Reply<'_, '_
         Ok(What { mount, format, title, .. }) => {
             let options = &mounts.get(mount).folder.options;
             let fields = Heads { options, origin: asked.origin() }.unmade(format, &title);
-            reply.send_head(Status::OK, &fields)
+            reply.send_head(Status::OK, &fields, None)
         }
         Err(refused) => refused.answer(reply),
     }

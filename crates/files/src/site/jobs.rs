@@ -116,7 +116,7 @@ impl Site {
             What::File(file) if stage == Stage::Asked && asked.is_plain() => {
                 let fields = file.fields_of_unmade(coding);
                 let fields = self.cors(entry.mount).grant(&fields, asked.origin());
-                reply.send_head(Status::OK, &fields)
+                reply.send_head(Status::OK, &fields, None)
             }
             _ => self.finish(entry, stage, asked, reply),
         }

@@ -134,7 +134,8 @@ impl<'r, 't> Reply<'r, 't> {
     /// Answers with `status`, the fields that stand in every reply, `fields` and `body`.
     ///
     /// Content-Length is the body's length, left out where the status has no content; to HEAD it is
-    /// sent without the body. A 205 is sent with none (RFC 9110, 15.3.6).
+    /// sent without the body. So `body` is GET's also where the request is HEAD: a handler that
+    /// doesn't have it calls [`Reply::send_head`]. A 205 is sent with none (RFC 9110, 15.3.6).
     pub fn send(mut self, status: Status, fields: &Fields, body: Body<'_>) -> Answer {
         let body = if status == Status::RESET_CONTENT { Body::Empty } else { body };
         let length = Framing::length(status, body.len());
@@ -189,14 +190,20 @@ impl<'r, 't> Reply<'r, 't> {
         Answer(Given::Done)
     }
 
-    /// Answers HEAD where the length of the content isn't known and nobody finds it out for this
-    /// (RFC 9110, 9.3.2): without Content-Length. To other methods it is a response without content.
-    pub fn send_head(mut self, status: Status, fields: &Fields) -> Answer {
+    /// Answers HEAD without making the content that GET has (RFC 9110, 9.3.2).
+    ///
+    /// `length` is the Content-Length that GET is answered with. It is left out where it is `None`
+    /// (RFC 9110, 8.6), and so is Transfer-Encoding (RFC 9112, 6.1): nobody knows how GET's content
+    /// would be sent. To other methods it is a response without content.
+    pub fn send_head(mut self, status: Status, fields: &Fields, length: Option<u64>) -> Answer {
         if !self.exchange.head_only {
             return self.send(status, fields, Body::Empty);
         }
+        // RFC 9110, 15.3.6.
+        let length = if status == Status::RESET_CONTENT { Some(0) } else { length };
+        let framing = length.map_or(Framing::None, |length| Framing::length(status, length));
         self.exchange.settle(self.shared.limits.discard);
-        self.head(status, [b"", fields.as_bytes()], Framing::None, b"");
+        self.head(status, [b"", fields.as_bytes()], framing, b"");
         Answer(Given::Done)
     }
 

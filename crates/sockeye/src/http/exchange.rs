@@ -271,13 +271,11 @@ impl<R: Respond> Exchange<R> {
             &head.headers,
             reply,
             |this, status, fields, length, reply| {
-                match length {
-                    // What GET would be answered with is known without having been made.
-                    Some(_) if this.head_only && body.is_empty() => {
-                        reply.stream(status, fields, length).end()
-                    }
-                    _ => reply.send(status, fields, http1::Body::Shared(&body)),
+                // GET may have content that the handler has not made: only it knows the length.
+                if this.head_only && body.is_empty() {
+                    return reply.send_head(status, fields, length);
                 }
+                reply.send(status, fields, http1::Body::Shared(&body))
             },
         )
     }
@@ -286,6 +284,9 @@ impl<R: Respond> Exchange<R> {
         let mut fields = self.shared.fields.take();
         fields.clear();
         let answer = match fields.push("content-type", kind.as_bytes()) {
+            Ok(()) if self.head_only && body.is_empty() => {
+                reply.send_head(Status::OK, &fields, None)
+            }
             Ok(()) => reply.send(Status::OK, &fields, http1::Body::Shared(body)),
             Err(error) => self.bad(&BadReply::Field(CONTENT_TYPE, error), reply),
         };

@@ -24,6 +24,11 @@ use super::stream::{Pieces, Sender, Source};
 /// body comes bit by bit, which then has to keep it (or the connection is cut), and in a reply to
 /// HEAD without a body. What can't be sent is the handler's fault and a 500: a status below 200, any
 /// `Transfer-Encoding`, a `Content-Length` that is not one number.
+///
+/// A reply to HEAD has the `Content-Length` that GET's has, or none (RFC 9110, 8.6): that of a body
+/// that isn't empty, which is not sent; else the one that the handler sets. An empty body without one
+/// says nothing of GET's. Bit by bit, `Transfer-Encoding: chunked` says what GET's is sent in. On a
+/// 204 and a 304 both are left out.
 pub struct Reply(pub(super) Kind);
 
 pub(super) enum Kind {

@@ -121,6 +121,61 @@ fn how_a_reply_is_framed_stays_the_servers() {
 }
 
 #[test]
+fn a_reply_to_head_has_the_content_length_of_gets_or_none() {
+    let (serving, address) = serve(|request: Request<Body>| -> Reply {
+        let made = Response::builder();
+        match request.uri().path() {
+            "/made" => made.body("Hello").unwrap().into(),
+            "/text" => "Hello".into(),
+            "/bytes" => vec![b'x'; 100_000].into(),
+            "/page" => StatusCode::NOT_FOUND.into(),
+            "/run" => Reply::run(|| "Hello"),
+            "/unmade" => made.body("").unwrap().into(),
+            "/unmade-run" => Reply::run(|| Response::new("")),
+            "/no-text" => "".into(),
+            "/no-bytes" => Vec::new().into(),
+            "/said" => made.header("content-length", "5").body("").unwrap().into(),
+            "/said-0" => made.header("content-length", "0").body("").unwrap().into(),
+            "/pieces" => Reply::pieces(Response::new(()), ["Hello"]),
+            "/events" => Reply::events(|_| {}),
+            "/pieces-said" => {
+                let head = made.header("content-length", "5").body(()).unwrap();
+                Reply::pieces(head, ["Hello"])
+            }
+            "/204" => made.status(204).header("content-length", "5").body("").unwrap().into(),
+            "/205" => made.status(205).header("content-length", "5").body("").unwrap().into(),
+            _ => made.status(304).header("content-length", "5").body("").unwrap().into(),
+        }
+    });
+    let mut client = Client::new(&address);
+    for (path, length, coding) in [
+        ("/made", Some("5"), None),
+        ("/text", Some("5"), None),
+        ("/bytes", Some("100000"), None),
+        ("/page", Some("14"), None),
+        ("/run", Some("5"), None),
+        ("/unmade", None, None),
+        ("/unmade-run", None, None),
+        ("/no-text", None, None),
+        ("/no-bytes", None, None),
+        ("/said", Some("5"), None),
+        ("/said-0", Some("0"), None),
+        ("/pieces", None, Some("chunked")),
+        ("/events", None, Some("chunked")),
+        ("/pieces-said", Some("5"), None),
+        ("/204", None, None),
+        ("/205", Some("0"), None),
+        ("/304", None, None),
+    ] {
+        let answer = client.ask(&format!("HEAD {path}"));
+        let seen = (answer.field("content-length"), answer.field("transfer-encoding"));
+        assert_eq!(seen, (length, coding), "{path}");
+    }
+    assert_eq!(client.ask("GET /unmade").field("content-length"), Some("0"));
+    stop(serving);
+}
+
+#[test]
 fn answers_come_later_from_other_threads_and_one_that_is_dropped_is_a_500() {
     let (to_worker, laters) = mpsc::channel::<Later>();
     let (serving, address) = serve(move |_: Request<Body>| {

@@ -6,16 +6,22 @@ mod client;
 
 mod app;
 mod flow;
+mod framing;
 mod leaving;
 
+use std::convert::Infallible;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::Request;
+use axum::response::Response;
 use sockeye::engine::Linger;
 use sockeye::http::{Limits, Options};
 use sockeye::{Config, Serving, Tally};
+use sockeye_tower::RequestBody;
 use tokio::runtime::Runtime;
+use tower_service::Service;
 
 /// An app that is served.
 struct Scene {
@@ -29,7 +35,13 @@ impl Scene {
         Self::with(Limits::default(), app)
     }
 
-    fn with(limits: Limits, app: Router) -> Self {
+    fn with<S>(limits: Limits, app: S) -> Self
+    where
+        S: Service<Request<RequestBody>, Response = Response, Error = Infallible, Future: Send>
+            + Clone
+            + Send
+            + 'static,
+    {
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         let runtime = runtime.worker_threads(2).enable_all().build().unwrap();
         // Stopping waits but a moment for clients that are still there.

@@ -1,0 +1,148 @@
+//! How long the server says that a response is, and what it does where a service says otherwise.
+
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::task::{Context, Poll};
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::http::{Method, Request, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::sse::{Event, Sse};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get};
+use sockeye::http::Limits;
+use sockeye_tower::RequestBody;
+use tower_service::Service;
+
+use super::Scene;
+
+/// A body whose length nobody knows until it has ended, though all of it is there.
+fn stream_of(text: &'static str) -> Body {
+    Body::from_stream(tokio_stream::iter([Ok::<_, Infallible>(Bytes::from(text))]))
+}
+
+/// As layers that compress: the body is another one, and its length isn't known.
+async fn compress(request: Request<Body>, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    response.headers_mut().remove(header::CONTENT_LENGTH);
+    *response.body_mut() = stream_of("the header of a format");
+    response
+}
+
+/// Content to GET, and to HEAD a head without it.
+async fn by_hand(method: Method) -> Response {
+    let body = if method == Method::HEAD { Body::empty() } else { Body::from("content") };
+    Response::new(body)
+}
+
+async fn by_hand_with_length(method: Method) -> impl IntoResponse {
+    ([(header::CONTENT_LENGTH, "7")], by_hand(method).await)
+}
+
+async fn events() -> impl IntoResponse {
+    Sse::new(tokio_stream::iter([Ok::<_, Infallible>(Event::default().data("one"))]))
+}
+
+#[test]
+fn head_has_the_content_length_of_get_or_none() {
+    let app = Router::new()
+        .route("/text", get(|| async { "Hello" }))
+        .route("/any-text", any(|| async { "Hello" }))
+        .route("/empty", get(|| async {}))
+        .route("/stream", get(|| async { stream_of("Hello") }))
+        .route("/any-stream", any(|| async { stream_of("Hello") }))
+        .route(
+            "/pending",
+            any(|| async {
+                Body::from_stream(tokio_stream::pending::<Result<Bytes, Infallible>>())
+            }),
+        )
+        .route("/events", get(events))
+        .route("/any-events", any(events))
+        .route("/by-hand", any(by_hand))
+        .route("/by-hand-with-length", any(by_hand_with_length))
+        .route("/compressed", get(|| async { "Hello" }).layer(middleware::from_fn(compress)))
+        .route("/204", any(|| async { (StatusCode::NO_CONTENT, [(header::CONTENT_LENGTH, "5")]) }))
+        .route("/205", any(|| async { StatusCode::RESET_CONTENT }))
+        .route(
+            "/304",
+            any(|| async { (StatusCode::NOT_MODIFIED, [(header::CONTENT_LENGTH, "5")]) }),
+        );
+    let scene = Scene::new(app);
+    let mut client = scene.client();
+    for (path, status, length) in [
+        ("/text", 200, Some("5")),
+        ("/any-text", 200, Some("5")),
+        // axum says 0, as it does for every empty body.
+        ("/empty", 200, None),
+        ("/stream", 200, None),
+        ("/any-stream", 200, None),
+        ("/pending", 200, None),
+        ("/events", 200, None),
+        ("/any-events", 200, None),
+        ("/by-hand", 200, None),
+        ("/by-hand-with-length", 200, Some("7")),
+        ("/compressed", 200, None),
+        ("/204", 204, None),
+        ("/205", 205, Some("0")),
+        ("/304", 304, None),
+    ] {
+        let answer = client.ask(&format!("HEAD {path}"));
+        assert_eq!((answer.status, answer.field("content-length")), (status, length), "{path}");
+        assert_eq!(answer.field("transfer-encoding"), None, "{path}");
+    }
+    assert_eq!(client.ask("GET /by-hand").field("content-length"), Some("7"));
+    drop(client);
+    scene.stop();
+}
+
+/// A service without axum, which takes the body out of each response to HEAD.
+#[derive(Clone)]
+struct Bare(fn(&str) -> Response);
+
+impl Service<Request<RequestBody>> for Bare {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Ready<Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<RequestBody>) -> Self::Future {
+        ready(Ok((self.0)(request.uri().path())))
+    }
+}
+
+#[test]
+fn a_service_that_ignores_head_has_its_content_left_out() {
+    let scene = Scene::with(
+        Limits::default(),
+        Bare(|path| match path {
+            "/text" => "Hello".into_response(),
+            "/empty" => ().into_response(),
+            "/stream" => stream_of("Hello").into_response(),
+            "/pending" => {
+                let pieces = tokio_stream::pending::<Result<Bytes, Infallible>>();
+                Body::from_stream(pieces).into_response()
+            }
+            _ => ([(header::CONTENT_LENGTH, "5")], stream_of("Hello")).into_response(),
+        }),
+    );
+    let mut client = scene.client();
+    for (path, status, length) in [
+        ("/text", 200, Some("5")),
+        ("/empty", 200, None),
+        ("/stream", 200, None),
+        ("/pending", 200, None),
+        ("/said", 200, Some("5")),
+    ] {
+        let answer = client.ask(&format!("HEAD {path}"));
+        assert_eq!((answer.status, answer.field("content-length")), (status, length), "{path}");
+        assert_eq!(answer.field("transfer-encoding"), None, "{path}");
+    }
+    assert_eq!(client.ask("GET /empty").field("content-length"), Some("0"));
+    drop(client);
+    scene.stop();
+}
