@@ -234,6 +234,12 @@ impl<S> Exchange<S> {
         // Neither does a Content-Length of 0, which axum writes beside every empty body.
         let says = |length: &u64| *length > 0 || !head_only;
         let (declared, actual) = (framing.length.filter(says), length.filter(says));
+        if let (Some(declared), Some(actual)) = (declared, actual)
+            && declared != actual
+            && status.has_content()
+        {
+            return self.bad(&BadReply::Length { declared, actual }, reply);
+        }
         let length = declared.or(actual);
         let reply = if framing.close { reply.closing() } else { reply };
         if head_only {

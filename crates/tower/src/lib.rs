@@ -48,7 +48,9 @@
 //!   half-closed clients has to send more often than that; axum's `KeepAlive` sends every 15 s unless
 //!   its interval is set.
 //! - A response's Content-Length is what the service sets, else the exact size of its body (`size_hint`).
-//!   A body of unknown size goes in chunks, or with a length where all of it is ready at once.
+//!   A body of unknown size goes in chunks, or with a length where all of it is ready at once. Where the
+//!   two differ the response is a 500, and the log has both. A body of unknown size that turns out to
+//!   be shorter or longer than the Content-Length is cut: its head has been sent by then.
 //! - In a response to HEAD the body isn't polled. It has the Content-Length that GET's has, or none (RFC
 //!   9110, section 8.6): an empty body and a Content-Length of 0, which axum writes beside one, say
 //!   nothing of GET's, and neither does a body of unknown size. Transfer-Encoding is left out.

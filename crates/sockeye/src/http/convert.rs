@@ -115,6 +115,13 @@ pub enum BadReply {
     TransferEncoding,
     /// It has a `Content-Length` that is no number, or several.
     ContentLength,
+    /// Its `Content-Length` is not the length of its body.
+    Length {
+        /// The `Content-Length`.
+        declared: u64,
+        /// How many bytes the body has.
+        actual: u64,
+    },
     /// It has a field that can't be sent.
     Field(HeaderName, BadField),
 }
@@ -125,6 +132,11 @@ impl fmt::Display for BadReply {
             Self::Status(status) => write!(f, "{} is no status of a final reply", status.as_u16()),
             Self::TransferEncoding => f.write_str("a reply's Transfer-Encoding is the server's"),
             Self::ContentLength => f.write_str("the Content-Length is not a single number"),
+            Self::Length { declared, actual } => write!(
+                f,
+                "the Content-Length is {declared}, and the body has {actual} bytes: leave the field \
+                 out, or make it the body's length"
+            ),
             Self::Field(name, error) => write!(f, "the field {name} can't be sent: {error}"),
         }
     }

@@ -11,6 +11,7 @@ use axum::middleware::{self, Next};
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
+use http_body_util::StreamBody;
 use sockeye::http::Limits;
 use sockeye_tower::RequestBody;
 use tower_service::Service;
@@ -127,7 +128,8 @@ fn a_service_that_ignores_head_has_its_content_left_out() {
                 let pieces = tokio_stream::pending::<Result<Bytes, Infallible>>();
                 Body::from_stream(pieces).into_response()
             }
-            _ => ([(header::CONTENT_LENGTH, "5")], stream_of("Hello")).into_response(),
+            "/said" => ([(header::CONTENT_LENGTH, "5")], stream_of("Hello")).into_response(),
+            _ => ([(header::CONTENT_LENGTH, "6")], "Hello").into_response(),
         }),
     );
     let mut client = scene.client();
@@ -137,6 +139,7 @@ fn a_service_that_ignores_head_has_its_content_left_out() {
         ("/stream", 200, None),
         ("/pending", 200, None),
         ("/said", 200, Some("5")),
+        ("/wrong", 500, Some("26")),
     ] {
         let answer = client.ask(&format!("HEAD {path}"));
         assert_eq!((answer.status, answer.field("content-length")), (status, length), "{path}");
@@ -145,4 +148,51 @@ fn a_service_that_ignores_head_has_its_content_left_out() {
     assert_eq!(client.ask("GET /empty").field("content-length"), Some("0"));
     drop(client);
     scene.stop();
+}
+
+#[test]
+fn a_content_length_that_is_not_the_bodys_is_a_500_and_the_connection_goes_on() {
+    let says = |length: &'static str, body: &'static [u8]| {
+        get(move || async move { ([(header::CONTENT_LENGTH, length)], body) })
+    };
+    let app = Router::new()
+        .route("/short", says("5", b"Hello, you"))
+        .route("/long", says("50", b"Hello, you"))
+        .route("/none", says("0", b"Hello, you"))
+        .route("/empty", says("5", b""))
+        .route("/large", says("5", &[b'x'; 1 << 20]))
+        .route("/right", says("10", b"Hello, you"));
+    let scene = Scene::new(app);
+    let mut client = scene.client();
+    for path in ["/short", "/long", "/none", "/empty", "/large"] {
+        let answer = client.ask(&format!("GET {path}"));
+        assert_eq!((answer.status, answer.text()), (500, "500 Internal Server Error\n"), "{path}");
+    }
+    assert_eq!(client.ask("GET /right").text(), "Hello, you");
+    drop(client);
+    assert_eq!(scene.stop().closed_for("reply_aborted"), 0);
+}
+
+#[test]
+fn a_stream_that_breaks_its_content_length_is_cut() {
+    let with_length = |length: &'static str| {
+        get(move || async move {
+            let frame = http_body::Frame::data(Bytes::from("Hello"));
+            let body = Body::new(StreamBody::new(tokio_stream::iter([Ok::<_, Infallible>(frame)])));
+            ([(header::CONTENT_LENGTH, length)], body)
+        })
+    };
+    let app = Router::new()
+        .route("/short", with_length("4"))
+        .route("/long", with_length("6"))
+        .route("/right", with_length("5"));
+    let scene = Scene::new(app);
+    assert_eq!(scene.client().ask("GET /right").text(), "Hello");
+    for (path, rest) in [("/short", ""), ("/long", "Hello")] {
+        let mut client = scene.client();
+        client.head(&format!("GET {path}"), &[]);
+        assert_eq!(client.answer_head().status, 200);
+        assert_eq!(client.rest(), rest.as_bytes(), "{path}");
+    }
+    assert_eq!(scene.stop().closed_for("reply_aborted"), 2);
 }

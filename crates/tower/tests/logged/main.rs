@@ -1,0 +1,89 @@
+//! What the log says of services. A program of its own, for it has one log for all threads.
+
+#[expect(dead_code, reason = "it can more than is asked of it here")]
+#[path = "../../../sockeye/tests/http/client.rs"]
+mod client;
+
+use std::fmt::{Debug, Write};
+use std::num::NonZeroUsize;
+use std::sync::{LazyLock, Mutex, mpsc};
+
+use axum::Router;
+use axum::http::header;
+use axum::routing::get;
+use sockeye::Serving;
+use sockeye::http::Options;
+use tokio::runtime::{Builder, Handle};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
+
+use client::{Client, PATIENCE};
+
+/// Passes on each warning and error, as its fields with their values.
+struct Log(Mutex<mpsc::Sender<String>>);
+
+/// The fields of a line.
+struct Line(String);
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        write!(self.0, "{field}={value:?} ").unwrap();
+    }
+}
+
+impl Subscriber for Log {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() <= Level::WARN
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let mut line = Line(format!("{} ", event.metadata().level()));
+        event.record(&mut line);
+        // Nobody listens while no test runs.
+        let _ = self.0.lock().unwrap().send(line.0);
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+/// The lines of the log. Who holds them has the log alone.
+static LINES: LazyLock<Mutex<mpsc::Receiver<String>>> = LazyLock::new(|| {
+    let (to, lines) = mpsc::channel();
+    tracing::subscriber::set_global_default(Log(Mutex::new(to))).unwrap();
+    Mutex::new(lines)
+});
+
+fn serve(runtime: &Handle, app: Router) -> (Serving, Client) {
+    let options = Options { workers: NonZeroUsize::MIN, ..Options::default() };
+    let at = ["127.0.0.1:0".parse().unwrap()];
+    let serving = sockeye_tower::serve(&at, options, runtime, app).unwrap();
+    let client = Client::new(&serving.addresses()[0].to_string());
+    (serving, client)
+}
+
+fn stop(serving: Serving) {
+    serving.handle().drain();
+    assert_eq!(serving.join().unwrap().cut, 0);
+}
+
+#[test]
+fn both_lengths_are_logged_where_they_differ() {
+    let lines = LINES.lock().unwrap();
+    let runtime = Builder::new_multi_thread().worker_threads(1).build().unwrap();
+    let wrong = get(|| async { ([(header::CONTENT_LENGTH, "12345")], "seven b") });
+    let (serving, mut client) = serve(runtime.handle(), Router::new().route("/", wrong));
+    assert_eq!(client.ask("GET /").status, 500);
+    let line = lines.recv_timeout(PATIENCE).unwrap();
+    let says = "the Content-Length is 12345, and the body has 7 bytes";
+    assert!(line.starts_with("ERROR ") && line.contains(says), "{line}");
+    drop(client);
+    stop(serving);
+}
