@@ -148,6 +148,10 @@ where
         }
     }
 
+    fn on_response_timeout(&mut self, reply: Reply<'_, '_>) -> Answer {
+        self.over(reply.time_out())
+    }
+
     fn on_stream(&mut self, event: StreamEvent<'_>, stream: Stream<'_, '_>) -> Answer {
         let Some(current) = &mut self.current else { return stream.abort() };
         match event {

@@ -41,8 +41,8 @@
 //!   `request.extensions_mut().insert(ConnectInfo(address))`.
 //! - When a client's connection is reset, or our end of it is closed, its task is aborted at its next
 //!   `await`: the future that makes the response is dropped, and so are both bodies. A client that
-//!   only ended its side (a half-close) is still answered, however late. Once its response has begun,
-//!   it is cancelled if nothing was sent for
+//!   only ended its side (a half-close) is still answered, however late, unless there is a response
+//!   timeout. Once its response has begun, it is cancelled if nothing was sent for
 //!   [`Limits::half_closed_timeout`](sockeye::http::Limits::half_closed_timeout), 15 s by default: a
 //!   client that closed an event stream without a reset looks the same. A stream that keeps
 //!   half-closed clients has to send more often than that; axum's `KeepAlive` sends every 15 s unless
@@ -54,6 +54,11 @@
 //! - In a response to HEAD the body isn't polled. It has the Content-Length that GET's has, or none (RFC
 //!   9110, section 8.6): an empty body and a Content-Length of 0, which axum writes beside one, say
 //!   nothing of GET's, and neither does a body of unknown size. Transfer-Encoding is left out.
+//! - A response that has not begun within
+//!   [`Limits::response_timeout`](sockeye::http::Limits::response_timeout) is a 503, and its task is
+//!   aborted at its next `await`. The connection goes on, unless more than 64 KiB of the request's body
+//!   are unread. The time runs from when the service was given the request, and anew from when it was
+//!   given the last piece of its body. Default: none.
 //! - An empty frame of a response's body sends nothing. With 1,024 of them in a row the response is
 //!   aborted.
 //! - A panic, or an error, of the service is a 500; in the middle of a response the connection is

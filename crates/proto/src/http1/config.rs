@@ -30,9 +30,16 @@ pub struct Limits {
     pub body: u64,
     /// How long a body that is wanted may stay without progress; then 408. 30 s.
     pub body_timeout: Duration,
+    /// How long a handler may take until the head of its response is there; then the response is 503,
+    /// and the handler hears of it ([`Handler::on_response_timeout`](super::Handler)). The time runs
+    /// from when the handler was given the request, and anew from when it was given the request's
+    /// body, or a piece of it: while a client sends what the handler reads, `body_timeout` counts. A
+    /// response that has begun has no such limit. Default: `None`, which waits for ever, so that
+    /// requests can be held until there is something to say (long polling).
+    pub response_timeout: Option<Duration>,
     /// How long a streamed response may send nothing after its client has ended its side; then the
     /// response is cancelled and the connection closed. A response that is sent whole, however late,
-    /// has no such limit. 15 s.
+    /// has no such limit but `response_timeout`. 15 s.
     pub half_closed_timeout: Duration,
     /// Bytes of a request's body that are read and thrown away, when it was answered without its
     /// body, so that the connection can go on. With more to come it is closed. 64 KiB.
@@ -49,6 +56,7 @@ impl Default for Limits {
             idle_timeout: Duration::from_secs(60),
             body: 16 * 1024 * 1024,
             body_timeout: Duration::from_secs(30),
+            response_timeout: None,
             half_closed_timeout: Duration::from_secs(15),
             discard: 64 * 1024,
         }

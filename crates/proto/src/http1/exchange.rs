@@ -30,9 +30,9 @@ pub(super) struct Exchange {
     pub(super) waits: Waits,
     /// When a body that is waited for is given up.
     pub(super) until: Time,
-    /// When a stream to a client that has ended its side is cancelled, unless it sends something
-    /// before. `NEVER` for everything else.
-    pub(super) silent_until: Time,
+    /// When the reply must have sent something: its head, if there is a time limit for that; once it
+    /// has begun, more of it, if its client has ended its side. `NEVER` for everything else.
+    pub(super) send_by: Time,
     /// The reply was told that the server wants to stop.
     pub(super) drain_told: bool,
 }
@@ -121,7 +121,7 @@ impl Exchange {
             content_at: Mark::default(),
             waits: Waits::default(),
             until: Time::NEVER,
-            silent_until: Time::NEVER,
+            send_by: Time::NEVER,
             drain_told: false,
         }
     }
@@ -158,7 +158,7 @@ impl Exchange {
     pub(super) fn until(&self) -> Time {
         let coming = matches!(self.incoming, Incoming::Coming { .. });
         let body = if coming && self.waits.reads() { self.until } else { Time::NEVER };
-        body.min(self.silent_until)
+        body.min(self.send_by)
     }
 }
 

@@ -38,10 +38,7 @@ impl<H: Handler> Server<H> {
                 if !input.is_empty() {
                     exchange.unread = !rest.is_empty();
                 }
-                if self.half_closed && exchange.has_begun() && exchange.silent_until == Time::NEVER
-                {
-                    exchange.silent_until = self.silent_until(turn);
-                }
+                exchange.send_by = self.send_by(&exchange, turn);
                 let reads = exchange.waits.reads();
                 self.state.step(Step::Owed(exchange));
                 if reads { Came::Short(0) } else { Came::Waits(0) }
@@ -315,8 +312,9 @@ impl<H: Handler> Server<H> {
         if let Some(tape) = &mut self.tape {
             tape.note(exchange.status, exchange.content_at);
         }
-        if exchange.silent_until != Time::NEVER && turn.out.unsent() != before {
-            exchange.silent_until = self.silent_until(turn);
+        // Something was sent in time: the next deadline is another one.
+        if exchange.send_by != Time::NEVER && turn.out.unsent() != before {
+            exchange.send_by = if self.half_closed { self.silent_until(turn) } else { Time::NEVER };
         }
         called.map(|answer| answer.0).map_err(|panic| {
             let wrote = exchange.has_begun() || turn.out.unsent() != before;

@@ -47,6 +47,15 @@ pub trait Handler {
         stream.abort()
     }
 
+    /// The response has not begun within [`Limits::response_timeout`](super::Limits): answers in its
+    /// stead, by default with 503. One who waits on gets the same time again.
+    ///
+    /// What was promised for this request may still come to [`Handler::on_message`], for a later one.
+    /// So the default closes the connection; one who tells promises apart by their tickets need not.
+    fn on_response_timeout(&mut self, reply: Reply<'_, '_>) -> Answer {
+        reply.closing().time_out()
+    }
+
     /// The page for a request that the server refuses by itself, where it is not to be the short one
     /// in plain text: its fields, a Content-Type among them, and its content. `code` is a stable
     /// name in `snake_case`, `what` the end of a sentence that begins with "the client". `what` is

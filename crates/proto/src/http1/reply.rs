@@ -262,6 +262,13 @@ impl<'r, 't> Reply<'r, 't> {
         Answer(Given::Done)
     }
 
+    /// Answers 503 in place of a response that isn't there in time: see
+    /// [`Handler::on_response_timeout`](super::Handler::on_response_timeout).
+    pub fn time_out(self) -> Answer {
+        let text = "The response was not ready in time.";
+        self.error(Status::SERVICE_UNAVAILABLE, &Fields::new(), text)
+    }
+
     /// Answers later: in [`Handler::on_message`](super::Handler::on_message), when a promise of
     /// this reply is settled. Until then nothing more of this connection is read.
     pub fn later(self) -> Answer {

@@ -106,6 +106,22 @@ impl<H: Handler> Server<H> {
         turn.now() + self.shared.limits.half_closed_timeout
     }
 
+    /// When a reply that waits must have sent something.
+    pub(super) fn send_by(&self, exchange: &Exchange, turn: &Turn<'_>) -> Time {
+        let Limits { half_closed_timeout, response_timeout, .. } = self.shared.limits;
+        let timeout = match exchange.has_begun() {
+            true => self.half_closed.then_some(half_closed_timeout),
+            // It waits for the client.
+            false if exchange.waits.reads() => None,
+            false => response_timeout,
+        };
+        match timeout {
+            Some(timeout) if exchange.send_by == Time::NEVER => turn.now() + timeout,
+            Some(_) => exchange.send_by,
+            None => Time::NEVER,
+        }
+    }
+
     pub(super) fn body_until(&self, turn: &Turn<'_>) -> Time {
         turn.now() + self.shared.limits.body_timeout
     }
@@ -192,7 +208,7 @@ impl<H: Handler> Server<H> {
             content_at: Mark::default(),
             waits: Waits::default(),
             until: Time::NEVER,
-            silent_until: Time::NEVER,
+            send_by: Time::NEVER,
             drain_told: false,
         };
         let given =
@@ -300,7 +316,7 @@ impl<H: Handler> Server<H> {
         if let State::ExpectAnswer(exchange) = &mut self.state
             && exchange.has_begun()
         {
-            exchange.silent_until = until;
+            exchange.send_by = until;
         }
     }
 
@@ -354,11 +370,17 @@ impl<H: Handler> Server<H> {
                 self.tape_begin(Begun::unread(b""), turn);
                 Err(self.refuse(Refusal::HEAD_TIMEOUT, false, turn))
             }
-            State::ExpectAnswer(exchange) if exchange.silent_until <= turn.now() => {
+            State::ExpectAnswer(exchange)
+                if exchange.send_by <= turn.now() && !exchange.has_begun() =>
+            {
+                exchange.send_by = Time::NEVER;
+                self.wake(turn, Handler::on_response_timeout)
+            }
+            State::ExpectAnswer(exchange) if exchange.send_by <= turn.now() => {
                 // What is written is not sent yet: the write deadline watches over that, and the
                 // time begins anew when it is.
                 if turn.unsent() > 0 {
-                    exchange.silent_until = turn.now() + half_closed_timeout;
+                    exchange.send_by = turn.now() + half_closed_timeout;
                     turn.mark();
                     return Ok(());
                 }

@@ -43,6 +43,8 @@ enum Expects {
     Nothing,
     /// What this promise brings.
     Kept(Ticket),
+    /// What a [`Later`] brings.
+    Answer { ticket: Ticket, _telling: Telling },
     /// The body, for this buffer.
     BodyWhole {
         collected: Vec<u8>,
@@ -105,7 +107,9 @@ impl<R: Respond> Handler for Exchange<R> {
             Some(Some(Came::Give(_)) | None) => {
                 self.failed("whoever had to answer has panicked or given up", reply)
             }
-            None if matches!(self.expects, Expects::Kept(_)) => reply.later(),
+            None if matches!(self.expects, Expects::Kept(_) | Expects::Answer { .. }) => {
+                reply.later()
+            }
             None => reply.read(),
         }
     }
@@ -138,6 +142,11 @@ impl<R: Respond> Handler for Exchange<R> {
             }
             _ => self.failed("a body ended that nobody had asked for", reply),
         }
+    }
+
+    fn on_response_timeout(&mut self, reply: http1::Reply<'_, '_>) -> Answer {
+        (self.expects, self.permit) = (Expects::Nothing, None);
+        reply.time_out()
     }
 
     fn on_stream(&mut self, event: StreamEvent<'_>, stream: Stream<'_, '_>) -> Answer {
@@ -201,8 +210,10 @@ impl<R: Respond> Exchange<R> {
             },
             Kind::Later(take) => {
                 let promise = reply.promise();
-                self.expects = Expects::Kept(promise.ticket());
-                take(Later::new(promise, reply.remote()));
+                let ticket = promise.ticket();
+                let (later, telling) = Later::new(promise, reply.remote());
+                self.expects = Expects::Answer { ticket, _telling: telling };
+                take(later);
                 reply.later()
             }
             Kind::Run(work) => self.run(move || Came::Reply(work()), reply),
@@ -256,7 +267,9 @@ impl<R: Respond> Exchange<R> {
     /// one's.
     fn came(&mut self, ticket: Ticket, body: Result<Message, Abandoned>) -> Option<Option<Came>> {
         match self.expects {
-            Expects::Kept(awaited) if awaited == ticket => {
+            Expects::Kept(awaited) | Expects::Answer { ticket: awaited, .. }
+                if awaited == ticket =>
+            {
                 self.expects = Expects::Nothing;
                 Some(body.ok().and_then(|body| body.downcast().ok()).map(|came| *came))
             }

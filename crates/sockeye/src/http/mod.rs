@@ -44,7 +44,7 @@
 //! | an answer that | is |
 //! |---|---|
 //! | is there | a [`Response`], text, bytes, a [`StatusCode`] |
-//! | another thread gives | [`Reply::later`] |
+//! | another thread gives | [`Reply::later`]. [`Limits::response_timeout`] limits how long that takes |
 //! | blocks | [`Reply::run`]: on a bounded pool. How long work waits for it is counted: [`Tally::jobs`](crate::Tally) |
 //! | needs the body, in memory | [`Body::collect`] |
 //! | needs the body, as it comes | [`Body::receive`]: pieces, and work between them that may block |
@@ -102,7 +102,8 @@ pub struct Options {
     /// Threads, each with an event loop of its own. By default, as many as there are cores that
     /// this process may use.
     pub workers: NonZeroUsize,
-    /// Limits and deadlines of requests.
+    /// Limits and deadlines of requests, and of responses that come later
+    /// ([`Limits::response_timeout`]; none by default).
     pub limits: Limits,
     /// Bytes of bodies that [`Body::collect`] reads into memory, as far as one has more than 64 KiB:
     /// from when they come until the reply begins. All connections share it; one client has a

@@ -1,6 +1,7 @@
 //! What a handler returns.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -9,7 +10,7 @@ use sockeye_proto::{Promise, Protocol, Remote};
 
 use super::body::Receive;
 use super::job::Came;
-use super::stream::{Pieces, Sender, Source};
+use super::stream::{Hears, Pieces, Sender, Source, Telling};
 
 /// A reply, or where it will come from.
 ///
@@ -91,7 +92,9 @@ impl Reply {
 
     /// The reply is what `work` gives, which may block: it is run by one of the server's threads for
     /// that, of which there are a few. When it panics the reply is 500; when more wait than the
-    /// pool has room for (100,000), 503.
+    /// pool has room for (100,000), 503. Work that takes longer than
+    /// [`Limits::response_timeout`](super::Limits::response_timeout) is not stopped, nor dropped where
+    /// it has not begun; the client gets 503, and what `work` gives is dropped.
     pub fn run<R: Into<Self>>(work: impl FnOnce() -> R + Send + 'static) -> Self {
         Self(Kind::Run(Box::new(move || work().into())))
     }
@@ -220,25 +223,30 @@ impl fmt::Debug for Reply {
 /// The duty to answer one request, from any thread. Dropping it is a 500.
 ///
 /// A client that resets its connection no longer waits for the answer: [`Later::is_gone`] says so. A
-/// client that only ends its side is still answered, for it may be reading.
+/// client that only ends its side is still answered, for it may be reading. With
+/// [`Limits::response_timeout`](super::Limits::response_timeout), it has been answered with 503 once
+/// that is over.
 #[derive(Debug)]
 pub struct Later {
     promise: Promise,
     remote: Remote,
+    hears: Arc<Hears>,
 }
 
 impl Later {
-    pub(super) fn new(promise: Promise, remote: Remote) -> Self {
-        Self { promise, remote }
+    pub(super) fn new(promise: Promise, remote: Remote) -> (Self, Telling) {
+        let (hears, telling) = Hears::new();
+        (Self { promise, remote, hears }, telling)
     }
 
-    /// Whether the connection is closed, so that nobody receives an answer any more.
+    /// Whether nobody receives an answer any more: the connection is closed, or the answer is too
+    /// late.
     #[must_use]
     pub fn is_gone(&self) -> bool {
-        self.remote.is_gone()
+        self.hears.is_over() || self.remote.is_gone()
     }
 
-    /// Answers, with all that a handler may return.
+    /// Answers, with all that a handler may return. What comes too late is dropped.
     pub fn answer(self, reply: impl Into<Reply>) {
         self.promise.keep(Box::new(Came::Reply(reply.into())));
     }

@@ -32,9 +32,9 @@ pub struct Sender {
     home: ThreadId,
 }
 
-/// What a [`Sender`] hears of its reply.
+/// What a [`Sender`] or a [`Later`](super::Later) hears of its reply.
 #[derive(Debug, Default)]
-struct Hears {
+pub(super) struct Hears {
     over: AtomicBool,
     stopping: AtomicBool,
 }
@@ -42,6 +42,18 @@ struct Hears {
 /// The reply's end of that. Dropping it says that the reply is over.
 #[derive(Debug)]
 pub(super) struct Telling(Arc<Hears>);
+
+impl Hears {
+    /// Both ends.
+    pub(super) fn new() -> (Arc<Self>, Telling) {
+        let hears = Arc::new(Self::default());
+        (Arc::clone(&hears), Telling(hears))
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
+    }
+}
 
 impl Telling {
     pub(super) fn stopping(&self) {
@@ -69,8 +81,7 @@ pub(super) struct Finished {
 impl Sender {
     /// For the loop's own thread to make.
     pub(super) fn new(remote: Remote, end: Promise, exchange: u64) -> (Self, Telling) {
-        let hears = Arc::new(Hears::default());
-        let telling = Telling(Arc::clone(&hears));
+        let (hears, telling) = Hears::new();
         let home = thread::current().id();
         (Self { remote, end, exchange, hears, home }, telling)
     }
@@ -144,7 +155,7 @@ impl Sender {
     /// over for another reason.
     #[must_use]
     pub fn is_gone(&self) -> bool {
-        self.hears.over.load(Ordering::Relaxed) || self.remote.is_gone()
+        self.hears.is_over() || self.remote.is_gone()
     }
 
     /// Whether the server wants to stop. The reply has until the drain deadline to be completed.

@@ -5,6 +5,7 @@ mod bodies;
 mod client;
 mod echo;
 mod examples;
+mod late;
 mod leaving;
 mod streams;
 mod travel;

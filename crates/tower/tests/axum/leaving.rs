@@ -168,6 +168,22 @@ fn a_half_closed_client_gets_its_late_and_pipelined_answers_however_late() {
     scene.stop();
 }
 
+#[test]
+fn a_response_that_has_not_begun_in_time_is_a_503_and_its_task_is_dropped() {
+    let (app, began, dropped) = app();
+    let mut limits = Limits::default();
+    // Long enough for a task to begin on a busy machine.
+    limits.response_timeout = Some(Duration::from_secs(1));
+    let scene = Scene::with(limits, app);
+    let mut client = scene.client();
+    assert_eq!(client.ask_with("POST /unread", b"unread").status, 503);
+    began.recv_timeout(PATIENCE).unwrap();
+    dropped.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(client.ask("GET /").text(), "at once", "the connection goes on");
+    drop(client);
+    scene.stop();
+}
+
 /// A response that gives `count` empty frames, and then a piece and its end. With `yields` each frame
 /// comes by a poll of its own.
 fn empty_frames(count: usize, yields: bool) -> Response<Body> {

@@ -5,6 +5,7 @@ mod bodies;
 mod exchanges;
 mod heads;
 mod hosts;
+mod late;
 mod leaving;
 mod logs;
 mod pages;
