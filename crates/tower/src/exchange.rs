@@ -23,11 +23,13 @@ use tracing::error;
 use crate::RequestBody;
 use crate::body::{self, Fed, Feed, Room};
 use crate::task::{self, Batch, Ended, Head};
+use crate::watch::Watch;
 
 /// What the connections of a shard share.
 pub(crate) struct Common<S> {
     pub(crate) service: S,
     pub(crate) runtime: Handle,
+    pub(crate) watch: Watch,
 }
 
 /// Answers the requests of one connection.
@@ -102,7 +104,9 @@ where
         let awaited = Some(promise.ticket());
         let (pulls, to_task) = mpsc::unbounded_channel();
         let service = self.common.service.clone();
-        let task = self.common.runtime.spawn(task::answer(service, for_task, promise, to_task));
+        let unpolled = self.common.watch.over_next(reply.now());
+        let answer = task::answer(service, for_task, promise, to_task, unpolled);
+        let task = self.common.runtime.spawn(answer);
         self.current = Some(Current {
             head_only: request.method() == http1::Method::Head,
             awaited,

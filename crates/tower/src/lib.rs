@@ -66,7 +66,38 @@
 //! - When the server stops, responses of `text/event-stream` are ended in order. Others have until
 //!   the drain deadline.
 //!
-//! What can't work here: `hyper::upgrade` (so WebSockets by axum): there is no `OnUpgrade` among the
+//! # The runtime
+//!
+//! Somebody has to drive it. A multi-thread runtime (`Builder::new_multi_thread`, `#[tokio::main]`) has
+//! threads for that. A current-thread runtime (`Builder::new_current_thread`,
+//! `#[tokio::main(flavor = "current_thread")]`) has none: it runs only while a thread is in its
+//! `block_on`, and requests wait for that meanwhile. So where it is one, keep a thread there, and don't
+//! call [`Serving::join`] inside of it, which blocks:
+//!
+//! ```
+//! # use axum::{Router, routing::get};
+//! # use sockeye::http::Options;
+//! let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+//! # let app = Router::new().route("/", get(|| async { "Hello World" }));
+//! # let addresses = ["127.0.0.1:0".parse()?];
+//! let serving = sockeye_tower::serve(&addresses, Options::default(), runtime.handle(), app)?;
+//! let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+//! let driver = std::thread::spawn(move || runtime.block_on(stopped));
+//!
+//! serving.handle().drain();
+//! serving.join()?;
+//! drop(stop); // The runtime is no longer needed.
+//! # let _ = driver.join();
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! When a request has waited for 1 s without being polled once, the log has a warning that says so; one
+//! for each server. [`Limits::response_timeout`](sockeye::http::Limits::response_timeout) has its
+//! client answered.
+//!
+//! # What can't work here
+//!
+//! `hyper::upgrade` (so WebSockets by axum): there is no `OnUpgrade` among the
 //! extensions, and a 101 is refused with a 500. HTTP/2 and TLS are not spoken. Interim responses
 //! other than `100 Continue` can't be sent. The fields that
 //! [`Reply`](sockeye::http::Reply) says are the server's are the server's: a service's `Date` and
@@ -77,10 +108,11 @@
 mod body;
 mod exchange;
 mod task;
+mod watch;
 
 use std::fmt;
 use std::rc::Rc;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use http::{Request, Response};
 use http_body::Body;
@@ -92,10 +124,11 @@ use tower_service::Service;
 
 pub use self::body::{Incomplete, RequestBody};
 use self::exchange::{Common, Exchange};
+use self::watch::Watch;
 
 /// Has requests that come at `addresses` answered by `service`, of which each gets a clone, on
 /// `runtime`, until [`Serving::handle`] says to stop. The runtime has to live longer: requests that
-/// it drops are answered with 500.
+/// it drops are answered with 500. It has to be driven, too: see [the front page](crate#the-runtime).
 ///
 /// # Errors
 ///
@@ -116,17 +149,20 @@ where
     let Options { workers, limits, collected: _, config, names_itself, allowed_hosts } = options;
     // Each thread has a clone, made there; the service need not be shared by them.
     let (service, runtime) = (Mutex::new(service), runtime.clone());
+    let warned = Arc::default();
     Serving::begin_at(addresses, workers, config, move |_, bound| {
         let service = service.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let common = Rc::new(Common { service, runtime: runtime.clone() });
+        let watch = Watch::new(&runtime, Arc::clone(&warned));
+        let common = Rc::new(Common { service, runtime: runtime.clone(), watch: watch.clone() });
         let mut shared = Shared::new(limits.clone()).names_itself(names_itself);
         if let Some(hosts) = &allowed_hosts {
             shared = shared.checking_hosts(check_hosts_on_loopback(hosts.clone(), bound));
         }
         let shared = Rc::new(shared);
-        move |peer: &Peer| -> Box<dyn Protocol> {
+        let open = move |peer: &Peer| -> Box<dyn Protocol> {
             let exchange = Exchange::new(Rc::clone(&common), *peer);
             Box::new(http1::Server::new(Rc::clone(&shared), exchange))
-        }
+        };
+        (watch, open)
     })
 }

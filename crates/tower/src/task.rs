@@ -14,6 +14,7 @@ use tower_service::Service;
 use tracing::error;
 
 use crate::RequestBody;
+use crate::watch::Unpolled;
 
 /// Bytes of a response that travel together: what is ready, up to about so many.
 const TOGETHER: usize = 64 * 1024;
@@ -45,18 +46,20 @@ pub(crate) enum Ended {
 }
 
 /// Answers a request. `answer` is kept with the [`Head`], and each promise of `pulls` with a
-/// [`Batch`] when there is one.
+/// [`Batch`] when there is one. `unpolled` is dropped when this is first polled.
 pub(crate) async fn answer<S, B>(
     mut service: S,
     request: Request<RequestBody>,
     answer: Promise,
     mut pulls: mpsc::UnboundedReceiver<Promise>,
+    unpolled: Unpolled,
 ) where
     S: Service<Request<RequestBody>, Response = Response<B>>,
     S::Error: fmt::Display,
     B: Body,
     B::Error: fmt::Display,
 {
+    drop(unpolled);
     let head_only = request.method() == Method::HEAD;
     let called = match poll_fn(|cx| service.poll_ready(cx)).await {
         Ok(()) => service.call(request).await,

@@ -7,6 +7,7 @@ mod client;
 use std::fmt::{Debug, Write};
 use std::num::NonZeroUsize;
 use std::sync::{LazyLock, Mutex, mpsc};
+use std::thread;
 
 use axum::Router;
 use axum::http::header;
@@ -69,7 +70,7 @@ fn serve(runtime: &Handle, app: Router) -> (Serving, Client) {
     (serving, client)
 }
 
-fn stop(serving: Serving) {
+fn stop_serving(serving: Serving) {
     serving.handle().drain();
     assert_eq!(serving.join().unwrap().cut, 0);
 }
@@ -85,5 +86,26 @@ fn both_lengths_are_logged_where_they_differ() {
     let says = "the Content-Length is 12345, and the body has 7 bytes";
     assert!(line.starts_with("ERROR ") && line.contains(says), "{line}");
     drop(client);
-    stop(serving);
+    stop_serving(serving);
+}
+
+#[test]
+fn a_runtime_that_nobody_drives_is_told_of_and_its_requests_wait_for_it() {
+    let lines = LINES.lock().unwrap();
+    let runtime = Builder::new_current_thread().build().unwrap();
+    let app = Router::new().route("/", get(|| async { "at last" }));
+    let (serving, mut client) = serve(runtime.handle(), app);
+    client.head("GET /", &[]);
+    let line = lines.recv_timeout(PATIENCE).unwrap();
+    assert!(
+        line.starts_with("WARN ") && line.contains("a current-thread runtime runs only"),
+        "{line}"
+    );
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let driver = thread::spawn(move || runtime.block_on(stopped).is_err());
+    assert_eq!(client.answer().text(), "at last");
+    drop(client);
+    stop_serving(serving);
+    drop(stop);
+    assert!(driver.join().unwrap());
 }

@@ -1,0 +1,111 @@
+//! Notices that nobody drives the runtime: requests would wait for it in silence.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use sockeye::Time;
+use sockeye::proto::Timed;
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tracing::warn;
+
+/// A task that is not polled for this long has the log say so.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Watches over the first poll of a task, of one at a time.
+#[derive(Clone)]
+pub(crate) struct Watch {
+    watched: Rc<RefCell<Option<Watched>>>,
+    /// The warning was given: by any worker of the server.
+    warned: Arc<AtomicBool>,
+    /// The runtime has no threads of its own.
+    current_thread: bool,
+}
+
+struct Watched {
+    unpolled: Weak<()>,
+    until: Time,
+}
+
+/// What a task holds until it is polled.
+pub(crate) type Unpolled = Option<Arc<()>>;
+
+impl Watch {
+    /// For one worker of a server whose workers share `warned`.
+    pub(crate) fn new(runtime: &Handle, warned: Arc<AtomicBool>) -> Self {
+        let current_thread = runtime.runtime_flavor() == RuntimeFlavor::CurrentThread;
+        Self { watched: Rc::default(), warned, current_thread }
+    }
+
+    /// Makes what the next task holds, if it is to be watched.
+    pub(crate) fn over_next(&self, now: Time) -> Unpolled {
+        let mut watched = self.watched.borrow_mut();
+        if watched.is_some() || self.warned.load(Ordering::Relaxed) {
+            return None;
+        }
+        let unpolled = Arc::new(());
+        *watched = Some(Watched { unpolled: Arc::downgrade(&unpolled), until: now + PATIENCE });
+        Some(unpolled)
+    }
+
+    /// Ends a watch. Returns whether it is time for the warning, once for all workers.
+    fn is_undriven(&self) -> bool {
+        let watched = self.watched.take();
+        watched.is_some_and(|watched| watched.unpolled.strong_count() > 0)
+            && !self.warned.swap(true, Ordering::Relaxed)
+    }
+}
+
+impl Timed for Watch {
+    fn deadline(&self) -> Option<Time> {
+        self.watched.borrow().as_ref().map(|watched| watched.until)
+    }
+
+    fn on_deadline(&mut self, _: Time) {
+        if !self.is_undriven() {
+            return;
+        }
+        let why = if self.current_thread {
+            "a current-thread runtime runs only while a thread is in its block_on: keep one there, \
+             or use a multi-thread runtime; if one is there, something blocks it"
+        } else {
+            "all threads of the runtime are blocked: run what blocks by spawn_blocking"
+        };
+        warn!(target: "sockeye", why, "the tokio runtime has not begun a request for 1 s");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secs(secs: u64) -> Time {
+        Time::ZERO + Duration::from_secs(secs)
+    }
+
+    fn watch(warned: &Arc<AtomicBool>) -> Watch {
+        let (watched, warned) = (Rc::default(), Arc::clone(warned));
+        Watch { watched, warned, current_thread: true }
+    }
+
+    #[test]
+    fn a_task_that_is_not_polled_is_noticed_once_for_all_workers() {
+        let warned = Arc::default();
+        let watches = [watch(&warned), watch(&warned)];
+        assert_eq!(watches[0].deadline(), None);
+        let polled = watches[0].over_next(secs(5));
+        assert_eq!(watches[0].deadline(), Some(secs(6)));
+        assert!(polled.is_some() && watches[0].over_next(secs(5)).is_none(), "one at a time");
+        drop(polled);
+        assert!(!watches[0].is_undriven());
+        assert_eq!(watches[0].deadline(), None);
+
+        // It was driven before, and isn't any more.
+        let unpolled = watches.each_ref().map(|watch| watch.over_next(secs(7)));
+        assert_eq!(watches.each_ref().map(Watch::is_undriven), [true, false]);
+        assert!(unpolled.iter().all(Option::is_some));
+        assert!(watches[0].over_next(secs(9)).is_none(), "nothing more is said");
+    }
+}
