@@ -17,11 +17,11 @@
 //! ```
 //! use std::num::NonZeroUsize;
 //! use sockeye_engine::{Config, Server, driver::Bound};
-//! use sockeye_proto::{Peer, Protocol, echo::Echo};
+//! use sockeye_proto::echo::Echo;
 //!
 //! let server = Server::bind(&["127.0.0.1:0".parse()?], NonZeroUsize::MIN, Config::default())?;
 //! let Bound::Ip(address) = server.addresses()[0] else { unreachable!() };
-//! let running = server.start(|_shard| |_: &Peer| Box::new(Echo::default()) as Box<dyn Protocol>)?;
+//! let running = server.serve(|_peer| Echo::default())?;
 //!
 //! # use std::io::{Read, Write};
 //! let mut peer = std::net::TcpStream::connect(address)?;

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use sockeye_proto::Spawn;
+use sockeye_proto::{Peer, Protocol, Spawn};
 use tracing::error;
 
 use crate::driver::{BindError, Bound, Driver, Epoll, Listener, Socket, bind_all};
@@ -77,6 +77,24 @@ impl Server {
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Begins to answer, each connection by the protocol that `open` makes for its peer:
+    /// `server.serve(|_peer| Echo::default())`. All shards share `open`; what the connections of one
+    /// shard share without locks is for a [`Service`], and [`Server::start`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Server::start`].
+    pub fn serve<P: Into<Box<dyn Protocol>>>(
+        self,
+        open: impl Fn(&Peer) -> P + Send + Sync + 'static,
+    ) -> io::Result<Running> {
+        let open = Arc::new(open);
+        self.start(move |_| {
+            let open = Arc::clone(&open);
+            move |peer: &Peer| open(peer)
+        })
     }
 
     /// Begins to answer. Each shard's service is made by `make`, on the shard's own thread, from

@@ -7,15 +7,15 @@ use sockeye_proto::{Peer, Protocol, Time, Timed};
 /// Every shard has a service of its own, made on the shard's thread, so it need be neither `Send`
 /// nor `Sync`: what its conversations share, they share without locks.
 ///
-/// A closure is a service without a deadline. A pair of something [`Timed`] and a closure is one
-/// with the deadline of the former:
+/// A closure from a [`Peer`] to a [`Protocol`], boxed or not, is a service without a deadline. A pair of
+/// something [`Timed`] and a closure is one with the deadline of the former:
 ///
 /// ```
 /// use sockeye_engine::Service;
-/// use sockeye_proto::{Peer, Protocol, Timed, echo::Echo};
+/// use sockeye_proto::{Peer, Timed, echo::Echo};
 ///
 /// fn with_deadline(cache: impl Timed) -> impl Service {
-///     (cache, |_: &Peer| Box::new(Echo::default()) as Box<dyn Protocol>)
+///     (cache, |_: &Peer| Echo::default())
 /// }
 /// ```
 pub trait Service {
@@ -34,13 +34,14 @@ pub trait Service {
     }
 }
 
-impl<T, F> Service for (T, F)
+impl<T, F, P> Service for (T, F)
 where
     T: Timed,
-    F: FnMut(&Peer) -> Box<dyn Protocol>,
+    F: FnMut(&Peer) -> P,
+    P: Into<Box<dyn Protocol>>,
 {
     fn open(&mut self, peer: &Peer) -> Box<dyn Protocol> {
-        self.1(peer)
+        self.1(peer).into()
     }
 
     fn deadline(&self) -> Option<Time> {
@@ -52,11 +53,12 @@ where
     }
 }
 
-impl<F> Service for F
+impl<F, P> Service for F
 where
-    F: FnMut(&Peer) -> Box<dyn Protocol>,
+    F: FnMut(&Peer) -> P,
+    P: Into<Box<dyn Protocol>>,
 {
     fn open(&mut self, peer: &Peer) -> Box<dyn Protocol> {
-        self(peer)
+        self(peer).into()
     }
 }

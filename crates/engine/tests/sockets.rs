@@ -25,15 +25,15 @@ fn echo(_: &Peer) -> Box<dyn Protocol> {
     Box::new(Echo::default())
 }
 
-fn serve(
+fn serve<P: Into<Box<dyn Protocol>>>(
     config: Config,
     workers: usize,
-    open: impl Fn(&Peer) -> Box<dyn Protocol> + Clone + Send + Sync + 'static,
+    open: impl Fn(&Peer) -> P + Send + Sync + 'static,
 ) -> (Running, SocketAddr) {
     let any_port = [ListenAddr::Host("127.0.0.1".into(), 0)];
     let server = Server::bind(&any_port, NonZeroUsize::new(workers).unwrap(), config).unwrap();
     let Bound::Ip(address) = server.addresses()[0] else { panic!("TCP was asked for") };
-    (server.start(move |_| open.clone()).unwrap(), address)
+    (server.serve(open).unwrap(), address)
 }
 
 #[test]
@@ -163,9 +163,7 @@ impl Protocol for Touchy {
 
 #[test]
 fn a_panic_closes_its_connection_alone() {
-    let (running, address) = serve(Config::default(), 1, |_: &Peer| {
-        Box::new(Touchy(Echo::default())) as Box<dyn Protocol>
-    });
+    let (running, address) = serve(Config::default(), 1, |_: &Peer| Touchy(Echo::default()));
     let mut calm = TcpStream::connect(address).unwrap();
     let mut touchy = TcpStream::connect(address).unwrap();
     touchy.write_all(b"!").unwrap();
@@ -210,9 +208,7 @@ impl Protocol for Standing {
 
 #[test]
 fn a_conversation_that_stands_still_is_offered_its_input_again_with_more_behind_it() {
-    let (running, address) = serve(Config::default(), 1, |_: &Peer| {
-        Box::new(Standing { calls: 0 }) as Box<dyn Protocol>
-    });
+    let (running, address) = serve(Config::default(), 1, |_: &Peer| Standing { calls: 0 });
     let mut stream = TcpStream::connect(address).unwrap();
     let mut back = [0; 3];
     stream.write_all(b"a").unwrap();
@@ -299,9 +295,7 @@ impl Handler for Hello {
 #[test]
 fn with_all_slots_taken_idle_connections_of_any_worker_close_for_new_ones() {
     let config = Config { max_connections: 3, ..Config::default() };
-    let (running, address) = serve(config, 2, |_: &Peer| {
-        Box::new(http1::Server::new(Rc::default(), Hello)) as Box<dyn Protocol>
-    });
+    let (running, address) = serve(config, 2, |_: &Peer| http1::Server::new(Rc::default(), Hello));
     let client = || {
         let mut stream = TcpStream::connect(address).unwrap();
         stream.write_all(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n").unwrap();

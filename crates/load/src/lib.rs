@@ -18,11 +18,11 @@
 //! use sockeye_engine::driver::{Bound, Target};
 //! use sockeye_engine::{Config, Server};
 //! use sockeye_load::{Ask, Control, Plan, Speaks, Until};
-//! use sockeye_proto::{Peer, Protocol, echo::Echo};
+//! use sockeye_proto::echo::Echo;
 //!
 //! let server = Server::bind(&["127.0.0.1:0".parse()?], NonZeroUsize::MIN, Config::default())?;
 //! let Bound::Ip(address) = server.addresses()[0] else { unreachable!() };
-//! let running = server.start(|_shard| |_: &Peer| Box::new(Echo::default()) as Box<dyn Protocol>)?;
+//! let running = server.serve(|_peer| Echo::default())?;
 //!
 //! let mut plan = Plan::new(Speaks::Echo, vec![Ask::bytes("Hello World".into())]);
 //! plan.until = Until::Requests(100);

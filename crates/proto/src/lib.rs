@@ -106,6 +106,13 @@ pub trait Protocol {
     }
 }
 
+/// A protocol of any type can stand where a boxed one is wanted, as errors can in the standard library.
+impl<P: Protocol + 'static> From<P> for Box<dyn Protocol> {
+    fn from(protocol: P) -> Self {
+        Box::new(protocol)
+    }
+}
+
 /// What happened to a conversation, other than input.
 #[derive(Debug)]
 #[non_exhaustive]

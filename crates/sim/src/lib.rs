@@ -14,14 +14,13 @@
 //!
 //! ```
 //! use sockeye_engine::{Config, driver::Target};
-//! use sockeye_proto::{Peer, Protocol, echo::Echo};
+//! use sockeye_proto::{Peer, echo::Echo};
 //! use sockeye_sim::{Faults, Rng, Script, World, seeds};
 //!
 //! let here = Target::Ip(([127, 0, 0, 1], 7).into());
 //! seeds(0..10, |seed| {
 //!     let mut world = World::new(seed, Faults::gentle(&mut Rng::new(seed)));
-//!     let echo = |_: &Peer| Box::new(Echo::default()) as Box<dyn Protocol>;
-//!     world.server(std::slice::from_ref(&here), Config::default(), echo);
+//!     world.server(std::slice::from_ref(&here), Config::default(), |_: &Peer| Echo::default());
 //!     let peer = world.peer(&here, Script::new().send("Hello World").finish());
 //!     world.settle();
 //!     assert_eq!(world.heard(peer).bytes, b"Hello World");

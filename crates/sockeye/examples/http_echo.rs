@@ -21,7 +21,7 @@ use sockeye::http1::{
     Trailers,
 };
 use sockeye::proto::{Abandoned, Message, Ticket};
-use sockeye::{Config, ListenAddr, Peer, Protocol, Running};
+use sockeye::{Config, ListenAddr, Peer, Running};
 
 /// Bytes of a body; more are answered with 413.
 const MOST: u64 = 16 * 1024 * 1024;
@@ -105,9 +105,7 @@ pub(crate) fn serve(address: ListenAddr) -> Result<(Running, String), Box<dyn Er
     let bound = server.addresses()[0].to_string();
     let running = server.start(|_shard| {
         let shared = Rc::new(Shared::default());
-        move |_: &Peer| {
-            Box::new(Server::new(Rc::clone(&shared), Echo::default())) as Box<dyn Protocol>
-        }
+        move |_: &Peer| Server::new(Rc::clone(&shared), Echo::default())
     })?;
     Ok((running, bound))
 }

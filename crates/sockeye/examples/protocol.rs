@@ -13,9 +13,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use sockeye::engine::usable_cores;
-use sockeye::{
-    Config, End, Event, Fault, ListenAddr, Peer, Protocol, Running, Server, Time, Took, Turn,
-};
+use sockeye::{Config, End, Event, Fault, ListenAddr, Protocol, Running, Server, Time, Took, Turn};
 
 /// Bytes of a string.
 const LONGEST: usize = 4096;
@@ -111,8 +109,7 @@ impl Protocol for Backwards {
 pub(crate) fn serve(address: ListenAddr) -> Result<(Running, String), Box<dyn Error>> {
     let server = Server::bind(&[address], usable_cores(), Config::default())?;
     let bound = server.addresses()[0].to_string();
-    let running =
-        server.start(|_| |_: &Peer| Box::new(Backwards::default()) as Box<dyn Protocol>)?;
+    let running = server.serve(|_peer| Backwards::default())?;
     Ok((running, bound))
 }
 

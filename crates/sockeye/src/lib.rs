@@ -25,7 +25,7 @@
 //! use std::io::{BufRead, BufReader, Write};
 //! use std::num::NonZeroUsize;
 //!
-//! use sockeye::{Bound, Config, End, Event, Fault, Peer, Protocol, Server, Time, Took, Turn};
+//! use sockeye::{Bound, Config, End, Event, Fault, Protocol, Server, Time, Took, Turn};
 //!
 //! struct Shout;
 //!
@@ -60,7 +60,7 @@
 //! // Port 0 takes a free one.
 //! let server = Server::bind(&["127.0.0.1:0".parse()?], NonZeroUsize::MIN, Config::default())?;
 //! let Bound::Ip(address) = server.addresses()[0] else { unreachable!("TCP was asked for") };
-//! let running = server.start(|_shard| |_: &Peer| Box::new(Shout) as Box<dyn Protocol>)?;
+//! let running = server.serve(|_peer| Shout)?;
 //!
 //! let mut peer = std::net::TcpStream::connect(address)?;
 //! peer.write_all(b"hello ")?;
@@ -87,7 +87,7 @@
 //! use std::rc::Rc;
 //!
 //! use sockeye::files::{CacheLimits, Folder, memory::Memory};
-//! use sockeye::{Bound, Config, Peer, Protocol, Server, http1};
+//! use sockeye::{Bound, Config, Peer, Server, http1};
 //!
 //! let files = Memory::new(); // Or `Folder::open("site")?`.
 //! files.write("index.html", "Hello World");
@@ -99,9 +99,7 @@
 //!     let shared = Rc::new(http1::Shared::default());
 //!     let site = folder.site(CacheLimits::default());
 //!     // With the site beside it, files that nobody asks for any more are closed.
-//!     (site.clone(), move |_: &Peer| {
-//!         Box::new(http1::Server::new(shared.clone(), site.handler())) as Box<dyn Protocol>
-//!     })
+//!     (site.clone(), move |_: &Peer| http1::Server::new(shared.clone(), site.handler()))
 //! })?;
 //!
 //! let mut peer = std::net::TcpStream::connect(address)?;

@@ -118,7 +118,7 @@ use http::{Request, Response};
 use http_body::Body;
 use sockeye::http::Options;
 use sockeye::http1::{self, Shared};
-use sockeye::{ListenAddr, Peer, Protocol, ServeError, Serving, check_hosts_on_loopback};
+use sockeye::{ListenAddr, Peer, ServeError, Serving, check_hosts_on_loopback};
 use tokio::runtime::Handle;
 use tower_service::Service;
 
@@ -159,10 +159,9 @@ where
             shared = shared.checking_hosts(check_hosts_on_loopback(hosts.clone(), bound));
         }
         let shared = Rc::new(shared);
-        let open = move |peer: &Peer| -> Box<dyn Protocol> {
+        (watch, move |peer: &Peer| {
             let exchange = Exchange::new(Rc::clone(&common), *peer);
-            Box::new(http1::Server::new(Rc::clone(&shared), exchange))
-        };
-        (watch, open)
+            http1::Server::new(Rc::clone(&shared), exchange)
+        })
     })
 }

@@ -11,7 +11,7 @@ use sockeye_engine::{Config, Jobs, ListenAddr, Server, Service, Tally};
 use sockeye_files::CacheLimits;
 use sockeye_proto::echo::Echo;
 use sockeye_proto::message::reference::Reference;
-use sockeye_proto::{Peer, Protocol, http1, message};
+use sockeye_proto::{Peer, http1, message};
 
 use crate::access::AccessLog;
 use crate::hosts::{self, Refused};
@@ -32,9 +32,7 @@ pub(crate) fn echo(plan: plan::Echo, log: &Log) -> anyhow::Result<ExitCode> {
     let screen =
         Screen { what: vec!["Echoing what comes at".into()], scheme: "tcp", notes: Vec::new() };
     let idle = plan.idle;
-    run(plan.serve, &screen, None, log, move |_, _| {
-        move |_: &Peer| Box::new(Echo::new(idle)) as Box<dyn Protocol>
-    })
+    run(plan.serve, &screen, None, log, move |_, _| move |_: &Peer| Echo::new(idle))
 }
 
 /// Answers messages.
@@ -95,10 +93,7 @@ pub(crate) fn http(plan: plan::Http, log: &Log) -> anyhow::Result<ExitCode> {
         let descriptors = bindings.files_kept();
         let site = mounts.site(CacheLimits { descriptors, ..CacheLimits::default() });
         // The site's deadline closes files that nobody asks for any more.
-        (site.clone(), move |_: &Peer| {
-            let server = http1::Server::new(Rc::clone(&shared), site.handler());
-            Box::new(server) as Box<dyn Protocol>
-        })
+        (site.clone(), move |_: &Peer| http1::Server::new(Rc::clone(&shared), site.handler()))
     });
     if let Some(access) = access {
         access.finish();
