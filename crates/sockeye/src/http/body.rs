@@ -46,10 +46,10 @@ impl Body {
     /// length, else as soon as it is known. Memory grows with what has come, not with what was
     /// announced. The connection closes behind a 413, for nobody reads the rest.
     ///
-    /// All bodies that are collected and not answered may have 256 MiB together, not counting the
-    /// first 64 KiB of each; those of one client a quarter of that, of a local one half
-    /// ([`Options::collected`](super::Options::collected)). What comes beyond it is answered with
-    /// 503 and Retry-After, and not read.
+    /// All bodies that are collected and not answered, or that work for an answer still holds, may have
+    /// 256 MiB together, not counting the first 64 KiB of each; those of one client a quarter of that,
+    /// of a local one half ([`Options::collected`](super::Options::collected)). What comes beyond it is
+    /// answered with 503 and Retry-After, and not read.
     pub fn collect<R: Into<Reply>>(
         self,
         limit: u64,

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::mem;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -30,8 +31,9 @@ pub(super) struct Exchange<R> {
     body_asked_for: bool,
     /// Empty pieces that a source has just given in a row.
     empty_pieces: u32,
-    /// What is charged for a body that was collected, until the reply begins.
-    permit: Option<Permit>,
+    /// What is charged for a body that was collected, until the reply begins and whoever makes it has
+    /// let go of the body.
+    permit: Option<Arc<Permit>>,
     expects: Expects,
 }
 
@@ -133,7 +135,7 @@ impl<R: Respond> Handler for Exchange<R> {
     fn on_body_end(&mut self, trailers: &Trailers<'_>, reply: http1::Reply<'_, '_>) -> Answer {
         match mem::take(&mut self.expects) {
             Expects::BodyWhole { collected, permit, then } => {
-                self.permit = Some(permit);
+                self.permit = (permit.amount() > 0).then(|| Arc::new(permit));
                 self.answer(then(collected.into()), reply)
             }
             Expects::BodyPiece(receiver) => {
@@ -211,12 +213,21 @@ impl<R: Respond> Exchange<R> {
             Kind::Later(take) => {
                 let promise = reply.promise();
                 let ticket = promise.ticket();
-                let (later, telling) = Later::new(promise, reply.remote());
+                let (later, telling) = Later::new(promise, reply.remote(), self.permit.clone());
                 self.expects = Expects::Answer { ticket, _telling: telling };
                 take(later);
                 reply.later()
             }
-            Kind::Run(work) => self.run(move || Came::Reply(work()), reply),
+            Kind::Run(work) => {
+                // The work may be under way when its time is over, or its client gone.
+                let permit = self.permit.clone();
+                let work = move || {
+                    let given = work();
+                    drop(permit);
+                    Came::Reply(given)
+                };
+                self.run(work, reply)
+            }
             Kind::Collect { .. } | Kind::Receive { .. } if self.body_asked_for => {
                 self.failed("a body was asked for twice", reply)
             }

@@ -106,7 +106,7 @@ pub struct Options {
     /// ([`Limits::response_timeout`]; none by default).
     pub limits: Limits,
     /// Bytes of bodies that [`Body::collect`] reads into memory, as far as one has more than 64 KiB:
-    /// from when they come until the reply begins. All connections share it; one client has a
+    /// from when they come until the reply begins, and the work that makes it has ended. All connections share it; one client has a
     /// quarter, a local one half. Beyond it the answer is 503, so a client's share has to be above
     /// the limit of [`Body::collect`]. Default: 256 MiB.
     pub collected: Arc<Budget>,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
-use sockeye_proto::{Promise, Protocol, Remote};
+use sockeye_proto::{Permit, Promise, Protocol, Remote};
 
 use super::body::Receive;
 use super::job::Came;
@@ -231,12 +231,18 @@ pub struct Later {
     promise: Promise,
     remote: Remote,
     hears: Arc<Hears>,
+    /// What is charged for a body that the answer is made from.
+    permit: Option<Arc<Permit>>,
 }
 
 impl Later {
-    pub(super) fn new(promise: Promise, remote: Remote) -> (Self, Telling) {
+    pub(super) fn new(
+        promise: Promise,
+        remote: Remote,
+        permit: Option<Arc<Permit>>,
+    ) -> (Self, Telling) {
         let (hears, telling) = Hears::new();
-        (Self { promise, remote, hears }, telling)
+        (Self { promise, remote, hears, permit }, telling)
     }
 
     /// Whether nobody receives an answer any more: the connection is closed, or the answer is too
@@ -248,6 +254,7 @@ impl Later {
 
     /// Answers, with all that a handler may return. What comes too late is dropped.
     pub fn answer(self, reply: impl Into<Reply>) {
+        drop(self.permit);
         self.promise.keep(Box::new(Came::Reply(reply.into())));
     }
 }

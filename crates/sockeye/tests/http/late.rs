@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use sockeye::http::{Body, Edge, Later, Limits, Reply, Request, Respond};
+use sockeye::http::{Body, Budget, Edge, Later, Limits, Reply, Request, Respond};
 use sockeye::proto::harness::Harness;
 use sockeye::{Address, Peer, http1};
 
@@ -12,7 +12,12 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const NEARLY: Duration = Duration::from_secs(4);
 
 fn client(respond: impl Respond) -> Harness {
-    let edge = Edge::new(Arc::new(respond));
+    client_with(&Budget::new("bytes", 1 << 20), respond)
+}
+
+/// Bodies are charged to `budget`.
+fn client_with(budget: &Arc<Budget>, respond: impl Respond) -> Harness {
+    let edge = Edge::collecting(Arc::new(respond), Arc::clone(budget));
     let peer = Peer { address: Address::Unix, via: 0 };
     let mut limits = Limits::default();
     limits.response_timeout = Some(TIMEOUT);
@@ -86,5 +91,31 @@ fn the_time_runs_anew_when_the_body_has_come() {
         assert_eq!(heard(&mut client), "");
         client.input(b"b");
         times_out(&mut client);
+    }
+}
+
+#[test]
+fn a_body_is_charged_as_long_as_who_is_too_late_holds_it() {
+    let budget = Budget::new("bytes", 1 << 20);
+    let (to_test, laters) = mpsc::channel::<Later>();
+    let mut client = client_with(&budget, move |request: Request<Body>| {
+        let (runs, to_test) = (request.uri().path() == "/run", to_test.clone());
+        request.into_body().collect(1 << 20, move |body| match runs {
+            true => Reply::run(move || body),
+            false => Reply::later(move |later| to_test.send(later).unwrap()),
+        })
+    });
+    let body = vec![b'x'; 100 << 10];
+    for path in ["/run", "/later"] {
+        let head =
+            format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", body.len());
+        client.input(&[head.as_bytes(), &body].concat());
+        times_out(&mut client);
+        assert!(budget.used() > 0, "{path}");
+        match path {
+            "/run" => assert_eq!(client.run_jobs(), 1),
+            _ => drop(laters.recv().unwrap()),
+        }
+        assert_eq!(budget.used(), 0, "{path}");
     }
 }
