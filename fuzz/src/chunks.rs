@@ -26,7 +26,7 @@ pub(crate) fn decode(input: &[u8], room: usize, limits: &Limits) -> Option<Whole
         let line = line(&mut rest)?;
         let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
         let (size, extension) = line.split_at(digits);
-        if !(1..=16).contains(&digits) || !is_extension(extension) {
+        if !(1..=16).contains(&digits) || !are_extensions(extension) {
             return None;
         }
         extensions += extension.len();
@@ -73,11 +73,45 @@ fn line<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     line.strip_suffix(b"\r\n")
 }
 
-/// Whether this may stand behind a size: nothing, or blanks, a semicolon and what we don't read.
-fn is_extension(bytes: &[u8]) -> bool {
-    match bytes.iter().position(|byte| *byte == b';') {
-        None => bytes.is_empty(),
-        Some(at) => bytes[..at].iter().all(|byte| matches!(byte, b' ' | b'\t')) && is_text(bytes),
+/// Whether these are chunk extensions, or nothing (RFC 9112, 7.1.1).
+fn are_extensions(mut rest: &[u8]) -> bool {
+    while !rest.is_empty() {
+        let Some(behind) = sign(rest, b';') else { return false };
+        let Some(behind) = token(behind) else { return false };
+        let Some(value) = sign(behind, b'=') else {
+            rest = behind;
+            continue;
+        };
+        let Some(behind) = token(value).or_else(|| quoted(value)) else { return false };
+        rest = behind;
+    }
+    true
+}
+
+/// What follows the sign, and the blanks around it.
+fn sign(rest: &[u8], sign: u8) -> Option<&[u8]> {
+    let blanks = |bytes: &[u8]| bytes.iter().take_while(|byte| b" \t".contains(byte)).count();
+    let rest = rest[blanks(rest)..].strip_prefix(&[sign])?;
+    Some(&rest[blanks(rest)..])
+}
+
+/// What follows the token.
+fn token(rest: &[u8]) -> Option<&[u8]> {
+    let len = rest.iter().take_while(|byte| is_token_byte(**byte)).count();
+    (len > 0).then(|| &rest[len..])
+}
+
+/// What follows the text in quotes.
+fn quoted(rest: &[u8]) -> Option<&[u8]> {
+    let mut rest = rest.strip_prefix(b"\"")?;
+    loop {
+        match rest {
+            [b'"', behind @ ..] => return Some(behind),
+            [b'\\', byte, behind @ ..] if is_text(&[*byte]) => rest = behind,
+            [b'\\', ..] => return None,
+            [byte, behind @ ..] if is_text(&[*byte]) => rest = behind,
+            _ => return None,
+        }
     }
 }
 
@@ -92,6 +126,17 @@ pub(crate) fn is_text(bytes: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn extensions_are_of_their_grammar() {
+        for good in ["", ";a", " ; a = b\t;c", ";a=\"\"", ";a=\"\\\"; \"\t;b", ";a=\"\u{e9}\""] {
+            assert!(are_extensions(good.as_bytes()), "{good}");
+        }
+        for bad in [" ", ";", ";a ", ";a;", ";a=", ";=b", ";a=b c", ";a=\"", ";a=\"\\\"", ";\u{e9}"]
+        {
+            assert!(!are_extensions(bad.as_bytes()), "{bad}");
+        }
+    }
 
     #[test]
     fn a_body_its_trailers_and_its_length() {

@@ -44,10 +44,10 @@ STRICTER = {
     "sent a transfer coding other than chunked": ("node",),
     "sent more than one Transfer-Encoding field": ("node",),
     "sent a Transfer-Encoding that is no list of codings": ("node",),
-    # Blanks behind a size are in no grammar; h11 takes them, and anything for an extension.
-    "sent a chunk size that is no hexadecimal number": ("h11",),
+    # Blanks behind a size are in no grammar; h11 takes them, and anything for an extension. llhttp
+    # takes extensions without a name, and values that are empty.
     "sent a CR without an LF": ("h11",),
-    "sent a control character in a chunk extension": ("h11",),
+    "sent a malformed chunk extension: write ;name or ;name=value behind the size": BOTH,
     # Our limits. Theirs are elsewhere, or others.
     "sent a chunk size with more than sixteen digits": BOTH,
     "sent more chunk extensions than the limit allows": BOTH,
@@ -75,8 +75,8 @@ LAXER = {
         "conflicting Content-Length": "lengths in the trailer section",
     },
     "node": {
-        # Extensions mean nothing to us: we skip them, whatever they hold but controls.
-        "HPE_STRICT": "an extension that is not in the grammar",
+        # Blanks are allowed around the signs of an extension (RFC 9112, 7.1.1).
+        "HPE_STRICT": "blanks in an extension",
         "HPE_INVALID_CHUNK_SIZE": "blanks in front of an extension",
         # Blanks may stand around any value (RFC 9112, 5); fields behind a body frame nothing.
         "HPE_INVALID_CONTENT_LENGTH": "a tab behind a length, or a length in the trailer section",

@@ -5,8 +5,8 @@
 //! never scanned twice; only a trailer section is waited for as a whole, as a head is.
 //!
 //! Chunks were read in two ways by two parties often enough that nothing lenient is left here: a
-//! line ends with CRLF and nothing else, a size is up to sixteen hexadecimal digits, and what
-//! extends it is thrown away, with a limit on how much that may be in all.
+//! line ends with CRLF and nothing else, a size is up to sixteen hexadecimal digits, and extensions
+//! have to be of their grammar. They are ignored, with a limit on how many bytes they may have in all.
 
 use super::Limits;
 use super::chars;
@@ -54,10 +54,8 @@ pub(super) struct Chunked {
 enum At {
     /// A digit of a size, of which so many have come.
     Size(u8),
-    /// The space that may stand before an extension.
-    Space,
-    /// An extension.
-    Extension,
+    /// The extensions behind a size.
+    Extension(Extension),
     /// The LF behind a size.
     SizeEnd,
     /// Data.
@@ -68,6 +66,62 @@ enum At {
     DataEndLf,
     /// The trailer section.
     Trailers,
+}
+
+/// What comes next in chunk extensions (RFC 9112, 7.1.1):
+///
+/// ```text
+/// chunk-ext     = *( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] )
+/// chunk-ext-val = token / quoted-string
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Extension {
+    /// A semicolon, or a blank before it. A line can't end here: blanks belong to what follows.
+    Semicolon,
+    /// The first character of a name, or a blank before it.
+    NameStart,
+    /// The rest of a name.
+    Name,
+    /// What follows a name and a blank: a semicolon or an equals sign.
+    NameEnd,
+    /// The first character of a value, or a blank before it.
+    ValueStart,
+    /// The rest of a value that is a token.
+    Token,
+    /// The rest of a value in quotes.
+    Quoted,
+    /// The character behind a backslash in quotes.
+    Escaped,
+    /// What follows a value in quotes.
+    QuotedEnd,
+}
+
+impl Extension {
+    /// What comes next behind `byte`; `None` where it isn't of the grammar.
+    fn after(self, byte: u8) -> Option<Self> {
+        Some(match (self, byte) {
+            (Self::Quoted, b'"') => Self::QuotedEnd,
+            (Self::Quoted, b'\\') => Self::Escaped,
+            (Self::Quoted | Self::Escaped, byte) if chars::is_value_byte(byte) => Self::Quoted,
+            (Self::NameStart | Self::Name, byte) if chars::is_token_byte(byte) => Self::Name,
+            (Self::ValueStart | Self::Token, byte) if chars::is_token_byte(byte) => Self::Token,
+            (Self::ValueStart, b'"') => Self::Quoted,
+            (Self::NameStart | Self::ValueStart, b' ' | b'\t') => self,
+            (Self::Name | Self::NameEnd, b' ' | b'\t') => Self::NameEnd,
+            (Self::Name | Self::NameEnd, b'=') => Self::ValueStart,
+            (Self::Semicolon | Self::Token | Self::QuotedEnd, b' ' | b'\t') => Self::Semicolon,
+            (
+                Self::Semicolon | Self::Name | Self::NameEnd | Self::Token | Self::QuotedEnd,
+                b';',
+            ) => Self::NameStart,
+            _ => return None,
+        })
+    }
+
+    /// Whether the line may end here.
+    fn is_whole(self) -> bool {
+        matches!(self, Self::Name | Self::Token | Self::QuotedEnd)
+    }
 }
 
 /// What a step through a body came to.
@@ -177,30 +231,15 @@ impl Chunked {
                 self.left = self.left << 4 | u64::from(digit);
                 At::Size(digits + 1)
             }
+            (At::Size(_) | At::Extension(_) | At::DataEnd, b'\n') => {
+                return Err(Refusal::LF_WITHOUT_CR);
+            }
             (At::Size(0), _) => return Err(Refusal::bad("sent a chunk without a size")),
-            (At::Size(_) | At::Extension, b'\r') => {
-                if self.left > room {
-                    return Err(Refusal::BODY_TOO_LARGE);
-                }
-                At::SizeEnd
-            }
-            (At::Size(_) | At::Space, b' ' | b'\t') => {
-                self.extend()?;
-                At::Space
-            }
-            (At::Size(_) | At::Space, b';') => {
-                self.extend()?;
-                At::Extension
-            }
-            (At::Extension, byte) if chars::is_value_byte(byte) => {
-                self.extend()?;
-                At::Extension
-            }
-            (At::Extension, b'\n') => return Err(Refusal::bad("sent an LF without a CR")),
-            (At::Extension, _) => {
-                return Err(Refusal::bad("sent a control character in a chunk extension"));
-            }
-            (At::Size(_) | At::Space, _) => {
+            (At::Size(_), b'\r') => self.size_end(room)?,
+            (At::Extension(extension), b'\r') if extension.is_whole() => self.size_end(room)?,
+            (At::Size(_), b' ' | b'\t' | b';') => self.extend(Extension::Semicolon, byte)?,
+            (At::Extension(extension), _) => self.extend(extension, byte)?,
+            (At::Size(_), _) => {
                 return Err(Refusal::bad("sent a chunk size that is no hexadecimal number"));
             }
             (At::SizeEnd, b'\n') if self.left == 0 => At::Trailers,
@@ -219,9 +258,19 @@ impl Chunked {
         Ok(())
     }
 
-    fn extend(&mut self) -> Result<(), Refusal> {
+    /// Checks the size, whose line is about to end.
+    fn size_end(&self, room: u64) -> Result<At, Refusal> {
+        if self.left > room { Err(Refusal::BODY_TOO_LARGE) } else { Ok(At::SizeEnd) }
+    }
+
+    /// Takes a byte of extensions.
+    fn extend(&mut self, extension: Extension, byte: u8) -> Result<At, Refusal> {
+        let next = extension.after(byte).ok_or(Refusal::BAD_EXTENSION)?;
         self.extensions += 1;
-        if self.extensions > EXTENSIONS { Err(Refusal::EXTENSIONS) } else { Ok(()) }
+        if self.extensions > EXTENSIONS {
+            return Err(Refusal::EXTENSIONS);
+        }
+        Ok(At::Extension(next))
     }
 }
 
@@ -272,6 +321,11 @@ mod tests {
             ("000000000000000a\r\n0123456789\r\n0\r\n\r\n", "0123456789", 2),
             ("A;a\r\n0123456789\r\n00\r\n\r\n", "0123456789", 2),
             ("1 ; a = \"b;\u{e9}\"\r\nx\r\n0;z\r\n\r\n", "x", 2),
+            (
+                "1;a;b ; c\t=\td;e=\"\";f=\" \t!\\\"\\\\\\a;=\" ;g\r\nx\r\n0;!#$=%&'*\r\n\r\n",
+                "x",
+                2,
+            ),
             ("2\r\n\r\n\r\n0\r\nA: b\r\nC:d\r\n\r\n", "\r\n", 13),
         ] {
             let input = input.as_bytes();
@@ -310,12 +364,55 @@ mod tests {
             "0\r\nA: b\n\r\n",
             "0\r\nA: b\r\n c\r\n",
             ";a\r\n",
+            "1;\r\n",
+            "1 ; \r\n",
+            "1;;a\r\n",
+            "1;a;\r\n",
+            "1;a \r\n",
+            "1;a b\r\n",
+            "1;a=\r\n",
+            "1;a= \r\n",
+            "1;a=;b\r\n",
+            "1;=b\r\n",
+            "1;a==b\r\n",
+            "1;a=b=c\r\n",
+            "1;a=b \r\n",
+            "1;a=b c\r\n",
+            "1;a=b\"c\"\r\n",
+            "1;bad[=x\r\n",
+            "1;a=b[\r\n",
+            "1;a,b\r\n",
+            "1;\"a\"=b\r\n",
+            "1;a=\u{e9}\r\n",
+            "1;\u{e9}\r\n",
+            "1;a='b c'\r\n",
+            "1;a=\"b\r\n",
+            "1;a=\"b\\\"\r\n",
+            "1;a=\"b\\\r\n",
+            "1;a=\"b\0\"\r\n",
+            "1;a=\"b\x7f\"\r\n",
+            "1;a=\"\\\x07\"\r\n",
+            "1;a=\"b\"c\r\n",
+            "1;a=\"b\"\"c\"\r\n",
+            "1;a=\"b\"=c\r\n",
+            "1;a=\"b\" \r\n",
+            "1;a=\"b\nc\"\r\n",
+            "1;a=\"b\r\nc\"\r\n",
+            "1;a=\"b\"\n",
+            "0;\r\n\r\n",
         ] {
             let input = input.as_bytes();
             let shown = input.escape_ascii();
             let refusal = decode(input, &[], 100).expect_err(&shown.to_string());
             assert_eq!(refusal.status.code(), 400, "{shown}");
             assert_eq!(decode(input, &everywhere(input), 100), Err(refusal), "{shown}");
+        }
+    }
+
+    #[test]
+    fn an_lf_without_a_cr_is_named_wherever_a_line_ends() {
+        for input in ["\n", "1\n", "1 \n", "1;\n", "1;a\n", "1;a=\n", "1;a=\"\n", "1\r\na\n"] {
+            assert_eq!(decode(input.as_bytes(), &[], 100), Err(Refusal::LF_WITHOUT_CR), "{input}");
         }
     }
 

@@ -23,6 +23,11 @@ impl Refusal {
         Self::new(Status::BAD_REQUEST, "bad_request", what)
     }
 
+    pub(super) const LF_WITHOUT_CR: Self = Self::bad("sent an LF without a CR");
+
+    pub(super) const BAD_EXTENSION: Self =
+        Self::bad("sent a malformed chunk extension: write ;name or ;name=value behind the size");
+
     pub(super) const LINE_TOO_LONG: Self =
         Self::new(Status::URI_TOO_LONG, "uri_too_long", "sent a request line beyond the limit");
 
