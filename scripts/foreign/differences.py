@@ -37,12 +37,13 @@ STRICTER = {
     # ignored beside Transfer-Encoding (RFC 9112, 6.3). Who repeats them is confused or lies.
     "sent more than one Content-Length field": ("h11",),
     "sent a Content-Length that is no number": ("h11",),
+    # The grammar allows it; some read it as an octal number.
+    "sent a Content-Length with a zero in front": BOTH,
     "sent both Content-Length and Transfer-Encoding": ("h11",),
     # Faulty framing, says RFC 9112, 6.1. They close behind it; we don't begin.
     "sent Transfer-Encoding in HTTP/1.0": BOTH,
     # llhttp only looks for `chunked` at the end; the bytes that it hands on are still coded.
     "sent a transfer coding other than chunked": ("node",),
-    "sent more than one Transfer-Encoding field": ("node",),
     "sent a Transfer-Encoding that is no list of codings": ("node",),
     # Blanks behind a size are in no grammar; h11 takes them, and anything for an extension. llhttp
     # takes extensions without a name, and values that are empty.

@@ -111,45 +111,49 @@ fn content(request: &Request<'_>, old: bool) -> Result<Content, Refusal> {
         // HTTP/1.0 has no codings: whoever passed this on may have framed it otherwise
         // (RFC 9112, 6.1).
         (Some(_), None) if old => Err(Refusal::bad("sent Transfer-Encoding in HTTP/1.0")),
-        (Some(_), None) if request.is_repeated(TransferEncoding) => {
-            Err(Refusal::bad("sent more than one Transfer-Encoding field"))
+        (Some(value), None)
+            if value.eq_ignore_ascii_case(b"chunked") && !request.is_repeated(TransferEncoding) =>
+        {
+            Ok(Content::Chunked)
         }
-        (Some(value), None) => coding(value),
+        (Some(_), None) => Err(refused_codings(request)),
     }
 }
 
-/// `1*DIGIT` and nothing else: no sign, no list, and no more than can be counted.
+/// `1*DIGIT` and nothing else: no sign, no list, no zero in front, which has others read it as an
+/// octal number, and no more than can be counted.
 fn length(value: &[u8]) -> Result<Content, Refusal> {
     const BAD: Refusal = Refusal::bad("sent a Content-Length that is no number");
-    if value.is_empty() {
+    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
         return Err(BAD);
+    }
+    if let [b'0', _, ..] = value {
+        return Err(Refusal::bad("sent a Content-Length with a zero in front"));
     }
     let mut length = 0u64;
     for byte in value {
-        if !byte.is_ascii_digit() {
-            return Err(BAD);
-        }
         let digit = u64::from(byte - b'0');
         length = length.checked_mul(10).and_then(|tens| tens.checked_add(digit)).ok_or(BAD)?;
     }
     Ok(if length == 0 { Content::None } else { Content::Length(length) })
 }
 
-/// `chunked`, once and alone.
-fn coding(value: &[u8]) -> Result<Content, Refusal> {
-    if value.eq_ignore_ascii_case(b"chunked") {
-        return Ok(Content::Chunked);
+/// Why transfer codings are refused that aren't `chunked`, once and alone. All fields are one list
+/// (RFC 9110, 5.3).
+#[cold]
+fn refused_codings(request: &Request<'_>) -> Refusal {
+    let values = request.fields_named(FieldName::TransferEncoding.as_str());
+    let codings = values.flat_map(|value| value.split(|byte| *byte == b',')).map(chars::trim);
+    let mut chunked = false;
+    for coding in codings {
+        if !chars::is_token(coding) {
+            return Refusal::bad("sent a Transfer-Encoding that is no list of codings");
+        }
+        // Only the last coding can say where the body ends (RFC 9112, 6.3).
+        if chunked {
+            return Refusal::bad("sent a chunked coding that is not the last one");
+        }
+        chunked = coding.eq_ignore_ascii_case(b"chunked");
     }
-    let mut codings = value.split(|byte| *byte == b',').map(chars::trim);
-    if codings.clone().any(|coding| !chars::is_token(coding)) {
-        return Err(Refusal::bad("sent a Transfer-Encoding that is no list of codings"));
-    }
-    // Only the last coding can say where the body ends (RFC 9112, 6.3).
-    if codings.clone().filter(|coding| coding.eq_ignore_ascii_case(b"chunked")).count() > 1
-        || codings.clone().next_back().is_some_and(|last| !last.eq_ignore_ascii_case(b"chunked"))
-            && codings.any(|coding| coding.eq_ignore_ascii_case(b"chunked"))
-    {
-        return Err(Refusal::bad("sent a chunked coding that is not the last one"));
-    }
-    Err(Refusal::UNKNOWN_CODING)
+    Refusal::UNKNOWN_CODING
 }

@@ -179,6 +179,10 @@ fn framing() {
         "Content-Length: 5.0",
         "Content-Length: five",
         "Content-Length: \u{666}",
+        "Content-Length: 00",
+        "Content-Length: 05",
+        "Content-Length: 010",
+        "Content-Length: 00000000000000000000000000000001",
         "Content-Length: 18446744073709551616",
         "Content-Length: 99999999999999999999999",
         "Content-Length: 5\r\nContent-Length: 6",
@@ -188,7 +192,11 @@ fn framing() {
         "Transfer-Encoding: chunked, chunked",
         "Transfer-Encoding: chunked, gzip",
         "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
-        "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: gzip",
+        "Transfer-Encoding: gzip, chunked\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked, gzip",
+        "Transfer-Encoding: gzip\r\nTransfer-Encoding:",
+        "Transfer-Encoding:\r\nTransfer-Encoding: chunked",
         "Transfer-Encoding:",
         "Transfer-Encoding: ,chunked",
         "Transfer-Encoding: chunked,",
@@ -203,9 +211,15 @@ fn framing() {
         "Transfer-Encoding: xchunked",
         "Transfer-Encoding: gzip",
         "Transfer-Encoding: gzip, chunked",
+        "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: gzip\r\nA: b\r\ntransfer-encoding: deflate,\tCHUNKED",
+        "Transfer-Encoding: gzip\r\nTransfer-Encoding: gzip",
         "transfer-encoding: chunked-x",
     ] {
         refused(&with_field(fields), 501, "unknown_coding");
+    }
+    for fields in ["Content-Length: 0", "Content-Length: 10"] {
+        assert_eq!(codes(&says(&with_field(fields)).0), [200], "{fields}");
     }
     refused(b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 400, "bad_request");
 }
