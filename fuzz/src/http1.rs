@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use sockeye_proto::harness::Harness;
-use sockeye_proto::http1::{Limits, Method, Server, Shared};
+use sockeye_proto::http1::{Limits, Server, Shared};
 
 use crate::Cut;
 use crate::chunks;
@@ -80,7 +80,7 @@ fn check(outcome: &Outcome, asked: &[Asked], stream: &[u8]) {
             return;
         }
         let content = match reply.content {
-            _ if asked.method == Method::Head => Some(0),
+            _ if asked.head_only => Some(0),
             Framing::None => Some(0),
             Framing::Length(len) => (len <= rest.len()).then_some(len),
             Framing::Chunked => {

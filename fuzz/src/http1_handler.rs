@@ -17,7 +17,8 @@ static BIG: [u8; Harness::ROOM] = [b'x'; Harness::ROOM];
 /// What was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Asked {
-    pub(crate) method: Method,
+    /// Its method is HEAD.
+    pub(crate) head_only: bool,
     pub(crate) expects: bool,
     pub(crate) upgrade: bool,
 }
@@ -79,7 +80,7 @@ impl Several {
 impl Handler for Several {
     fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
         self.asked.borrow_mut().push(Asked {
-            method: request.method(),
+            head_only: request.method() == Method::Head,
             expects: request.field("expect").is_some() && request.content() != Content::None,
             upgrade: request.upgrade().is_some(),
         });

@@ -8,8 +8,8 @@ BOTH = ("h11", "node")
 
 # What we refuse, by our own words for it, and who doesn't.
 STRICTER = {
-    # Left to the handler by them: a parser has no list of methods, or a longer one.
-    "sent a request with a method that is not known here": BOTH,
+    # Left to the handler by them; h11 has no limit on a method's length.
+    "sent a method of more than 64 bytes": ("h11",),
     "sent a request with a method that is not allowed here": BOTH,
     # A parser need not know which form of a target belongs to which method, and who reads the
     # target as a URL comes later. Characters that no URI has were used to get past filters.
@@ -76,6 +76,9 @@ LAXER = {
         "conflicting Content-Length": "lengths in the trailer section",
     },
     "node": {
+        # Methods are an open set (RFC 9110, 9.1); llhttp has a list.
+        "HPE_INVALID_METHOD": "a method that is not in its list",
+        "HPE_INVALID_CONSTANT": "a method that it knows of RTSP alone",
         # Blanks are allowed around the signs of an extension (RFC 9112, 7.1.1).
         "HPE_STRICT": "blanks in an extension",
         "HPE_INVALID_CHUNK_SIZE": "blanks in front of an extension",

@@ -130,6 +130,7 @@ impl Handler for Files {
                 self.settle(progress, since, || request.keep())
             }
             Method::Options => self.site.options(request, reply),
+            Method::Extension(name) => self.site.unknown_method(name, reply),
             _ => self.site.allow(Status::METHOD_NOT_ALLOWED, reply),
         }
     }

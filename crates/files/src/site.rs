@@ -390,6 +390,12 @@ impl Site {
     pub(crate) fn allow(&self, status: Status, reply: Reply<'_, '_>) -> Answer {
         reply.error(status, &self.inner.allow, "Files are only read here.")
     }
+
+    /// Answers a method that is none of HTTP's own (RFC 9110, 9.1).
+    pub(crate) fn unknown_method(&self, name: &str, reply: Reply<'_, '_>) -> Answer {
+        let text = format!("Nothing here knows the method {name}. Files are only read here.");
+        reply.error(Status::NOT_IMPLEMENTED, &Fields::new(), &text)
+    }
 }
 
 /// The methods that a folder knows.

@@ -108,6 +108,13 @@ fn other_methods_are_told_what_there_is() {
         let allow = got.field("Allow").map(str::to_owned);
         assert_eq!((got.status, allow.as_deref()), (405, Some("GET, HEAD, OPTIONS")), "{method}");
     }
+    for method in ["PROPFIND", "get", "MKCOL"] {
+        let mut client = Client::new(&site);
+        let got = client.request(method, "/a.txt", "Content-Length: 0\r\n");
+        assert_eq!((got.status, got.field("Allow")), (501, None), "{method}");
+        assert!(got.text().contains(&format!("the method {method}")), "{}", got.text());
+        assert_eq!(client.get("/a.txt").status, 200, "the connection goes on");
+    }
     for target in ["/a.txt", "*"] {
         let got = Client::new(&site).request("OPTIONS", target, "");
         assert_eq!((got.status, got.field("Allow")), (204, Some("GET, HEAD, OPTIONS")));

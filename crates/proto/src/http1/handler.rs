@@ -15,7 +15,8 @@ use crate::{Abandoned, Message, Ticket};
 pub trait Handler {
     /// Answers a request whose head has come, asks for its body, or says that the answer comes
     /// later. A body that is not asked for is thrown away, or the connection closed behind the
-    /// reply, whichever is less to read. CONNECT and TRACE don't come here.
+    /// reply, whichever is less to read. CONNECT and TRACE don't come here; any other method does,
+    /// and one that the handler doesn't know earns 501 (RFC 9110, 9.1).
     fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer;
 
     /// Takes what a promise of this conversation brought, or a [`Remote`](crate::Remote) sent, and

@@ -11,8 +11,9 @@
 use super::Limits;
 use super::block::Block;
 use super::chars;
+use super::method::{Method, MethodKind};
 use super::refusal::Refusal;
-use super::request::{Line, Method, Range, Span, Version};
+use super::request::{Line, Range, Span, Version};
 use super::target;
 
 /// How far a head has been read that is not complete.
@@ -232,8 +233,10 @@ fn tokenize_request_line(input: &[u8]) -> Result<(Line, usize), Refusal> {
     // And of one version, too.
     let current = rest.starts_with(b"HTTP/1.1\r\n");
     let version = if current { Version::Http11 } else { version(rest, input)? };
-    let method = if get { Some(Method::Get) } else { Method::from_token(&input[..method_len]) };
-    let method = method.ok_or(Refusal::UNKNOWN_METHOD)?;
+    let method = if get { MethodKind::Get } else { MethodKind::of(&input[..method_len]) };
+    if method == MethodKind::Extension && method_len > Method::LONGEST {
+        return Err(Refusal::METHOD_TOO_LONG);
+    }
     let target = target::split(input, start, path_end, end, method)?;
     Ok((Line { method, version, target }, end + " HTTP/1.1\r\n".len()))
 }

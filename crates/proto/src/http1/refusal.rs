@@ -43,11 +43,8 @@ impl Refusal {
         "sent more header fields than the limit allows",
     );
 
-    pub(super) const UNKNOWN_METHOD: Self = Self::new(
-        Status::NOT_IMPLEMENTED,
-        "unknown_method",
-        "sent a request with a method that is not known here",
-    );
+    pub(super) const METHOD_TOO_LONG: Self =
+        Self::new(Status::NOT_IMPLEMENTED, "unknown_method", "sent a method of more than 64 bytes");
 
     pub(super) const REFUSED_METHOD: Self = Self::new(
         Status::METHOD_NOT_ALLOWED,

@@ -6,6 +6,7 @@ use super::block::Block;
 use super::framing;
 use super::head::{self, Head, Progress};
 use super::known::{FieldName, FieldNames, Index};
+use super::method::{Method, MethodKind};
 use super::refusal::Refusal;
 use super::target::Target;
 use super::{Content, Limits};
@@ -45,53 +46,10 @@ pub enum Version {
     Http11,
 }
 
-macro_rules! methods {
-    ($($name:ident $text:literal,)*) => {
-        /// The methods that are known (RFC 9110, 9.3; RFC 5789). A request with another one is
-        /// answered with 501 before a handler sees it.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum Method {
-            $(#[doc = $text] $name,)*
-        }
-
-        impl Method {
-            /// The method as it is sent.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$name => $text,)* }
-            }
-
-            /// The method of that name; methods are case-sensitive.
-            pub(super) fn from_token(token: &[u8]) -> Option<Self> {
-                $(if token == $text.as_bytes() { return Some(Self::$name); })*
-                None
-            }
-        }
-    };
-}
-
-methods! {
-    Get "GET",
-    Head "HEAD",
-    Post "POST",
-    Put "PUT",
-    Delete "DELETE",
-    Connect "CONNECT",
-    Options "OPTIONS",
-    Trace "TRACE",
-    Patch "PATCH",
-}
-
-impl fmt::Display for Method {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
 /// What a request line says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Line {
-    pub(super) method: Method,
+    pub(super) method: MethodKind,
     pub(super) version: Version,
     pub(super) target: Target,
 }
@@ -186,9 +144,10 @@ impl<'a> Request<'a> {
     }
 
     /// The method.
+    #[inline]
     #[must_use]
-    pub fn method(&self) -> Method {
-        self.line.method
+    pub fn method(&self) -> Method<'a> {
+        self.line.method.in_head(self.head)
     }
 
     /// The version.

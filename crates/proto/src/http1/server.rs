@@ -14,9 +14,9 @@ use super::framing;
 use super::handler::Handler;
 use super::head::{self, Head, Progress};
 use super::log::{Begun, Ended};
+use super::method::MethodKind;
 use super::refusal::Refusal;
 use super::reply::Given;
-use super::request::Method;
 use super::state::{State, Step};
 use super::tape::Tape;
 use super::{
@@ -167,7 +167,7 @@ impl<H: Handler> Server<H> {
             content: Content::None,
             upgrade: false,
         };
-        let head_only = line.method == Method::Head;
+        let head_only = line.method == MethodKind::Head;
         let framing = match block.framing(line.version) {
             Some(framing) => Ok(framing),
             None => {
@@ -182,7 +182,7 @@ impl<H: Handler> Server<H> {
             Ok(framing) => framing,
             Err(refusal) => return Err(self.refuse(refusal, head_only, turn)),
         };
-        if matches!(line.method, Method::Connect | Method::Trace) {
+        if matches!(line.method, MethodKind::Connect | MethodKind::Trace) {
             return Err(self.refuse(Refusal::REFUSED_METHOD, false, turn));
         }
         if self.checks_host && !self.allows_host(&request, block) {
@@ -247,7 +247,8 @@ impl<H: Handler> Server<H> {
     fn refuse_host(&mut self, request: &Request<'_>, turn: &mut Turn<'_>) -> Fault {
         let what = self.shared.host_check().map(|check| check.refuse(request));
         let (status, what) = (Status::MISDIRECTED_REQUEST, what.unwrap_or_default());
-        self.answer_refused(status, HostCheck::CODE, &what, request.method() == Method::Head, turn);
+        let head_only = request.line.method == MethodKind::Head;
+        self.answer_refused(status, HostCheck::CODE, &what, head_only, turn);
         HostCheck::fault()
     }
 

@@ -1,8 +1,9 @@
 //! The four forms of a request target (RFC 9112, 3.2), and which method may use which.
 
 use super::chars;
+use super::method::MethodKind;
 use super::refusal::Refusal;
-use super::request::{Method, Range};
+use super::request::Range;
 
 /// Where the parts of a target lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,14 +49,14 @@ pub(super) fn split(
     start: usize,
     mark: usize,
     end: usize,
-    method: Method,
+    method: MethodKind,
 ) -> Result<Target, Refusal> {
     let target = &head[start..end];
     let Range { start, end } = Range::new(start, end);
     let mark = mark as u32;
     match target {
         // Origin form (3.2.1).
-        [b'/', ..] if method != Method::Connect => {
+        [b'/', ..] if method != MethodKind::Connect => {
             Ok(Target { start, end, path: start, mark, authority: Range::default() })
         }
         _ => split_other(target, Range { start, end }, mark, method),
@@ -63,19 +64,24 @@ pub(super) fn split(
 }
 
 /// As [`split`], of a target that is not in origin form.
-fn split_other(target: &[u8], whole: Range, mark: u32, method: Method) -> Result<Target, Refusal> {
+fn split_other(
+    target: &[u8],
+    whole: Range,
+    mark: u32,
+    method: MethodKind,
+) -> Result<Target, Refusal> {
     let Range { start, end } = whole;
     match target {
         [] => Err(Refusal::bad("sent no request target")),
         // Authority form, of CONNECT alone (3.2.3).
-        _ if method == Method::Connect => {
+        _ if method == MethodKind::Connect => {
             if !target.contains(&b':') || !chars::is_host(target) {
                 return Err(BAD_FORM);
             }
             Ok(Target { start, end, path: end, mark: end, authority: whole })
         }
         // Asterisk form, of OPTIONS alone (3.2.4).
-        [b'*'] if method == Method::Options => {
+        [b'*'] if method == MethodKind::Options => {
             Ok(Target { start, end, path: start, mark, authority: Range::default() })
         }
         // Absolute form (3.2.2).
@@ -110,7 +116,7 @@ mod tests {
 
     type Parts<'a> = (Option<&'a str>, &'a str, Option<&'a str>);
 
-    fn parts(method: Method, target: &str) -> Option<Parts<'_>> {
+    fn parts(method: MethodKind, target: &str) -> Option<Parts<'_>> {
         let mark = target.find('?').unwrap_or(target.len());
         let found = split(target.as_bytes(), 0, mark, target.len(), method).ok()?;
         let text = |range: Range| &target[range.start as usize..range.end as usize];
@@ -119,7 +125,7 @@ mod tests {
 
     #[test]
     fn each_form_has_its_parts() {
-        use Method::{Connect, Get, Options};
+        use MethodKind::{Connect, Get, Options};
         for (method, target, expected) in [
             (Get, "/", (None, "/", None)),
             (Get, "/a/b?", (None, "/a/b", Some(""))),
@@ -132,13 +138,13 @@ mod tests {
             (Options, "/", (None, "/", None)),
             (Connect, "a.b:443", (Some("a.b:443"), "", None)),
         ] {
-            assert_eq!(parts(method, target), Some(expected), "{method} {target}");
+            assert_eq!(parts(method, target), Some(expected), "{method:?} {target}");
         }
     }
 
     #[test]
     fn what_is_of_no_form_is_refused() {
-        use Method::{Connect, Get, Options};
+        use MethodKind::{Connect, Get, Options};
         for (method, target) in [
             (Get, ""),
             (Get, "*"),
@@ -157,7 +163,7 @@ mod tests {
             (Connect, "a.b"),
             (Connect, "http://a.b:443"),
         ] {
-            assert_eq!(parts(method, target), None, "{method} {target}");
+            assert_eq!(parts(method, target), None, "{method:?} {target}");
         }
     }
 }

@@ -327,6 +327,11 @@ impl<H: Handler> http1::Handler for Http<H> {
                 .send(JsonName::default(), reply);
         }
         match (request.method(), request.path()) {
+            (Method::Extension(name), _) => {
+                let what = format!("the client sent the method {name}, which nothing here knows");
+                Wrong::new(Status::NOT_IMPLEMENTED, "unknown_method", what)
+                    .send(JsonName::default(), reply)
+            }
             (Method::Post, b"/") => self.begin(request, reply),
             (Method::Get | Method::Head, b"/") => match fields("text/plain; charset=utf-8") {
                 Ok(fields) => reply.send(Status::OK, &fields, Body::Static(HELP.as_bytes())),

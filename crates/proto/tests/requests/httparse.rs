@@ -11,7 +11,7 @@ use crate::reads::{Accepted, End, Reading, read};
 /// What we refuse though httparse doesn't, by our own words for it.
 const STRICTER: &[&str] = &[
     // Not asked of somebody who reads heads alone: what methods, targets and fields mean.
-    "sent a request with a method that is not known here",
+    "sent a method of more than 64 bytes",
     "sent a request with a method that is not allowed here",
     "sent a request target that is of no form for its method",
     "sent a request target with a bad authority",

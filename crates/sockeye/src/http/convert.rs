@@ -38,7 +38,7 @@ pub fn request(request: &http1::Request<'_>) -> Result<Request<()>, Unspeakable>
     }
     let mut copy = Bytes::from(copy);
     let mut head = Request::new(());
-    *head.method_mut() = method(request.method());
+    *head.method_mut() = method(request.method())?;
     *head.version_mut() = match request.version() {
         http1::Version::Http10 => Version::HTTP_10,
         http1::Version::Http11 => Version::HTTP_11,
@@ -72,8 +72,8 @@ fn headers<'a>(
     Ok(map)
 }
 
-fn method(method: http1::Method) -> Method {
-    match method {
+fn method(method: http1::Method<'_>) -> Result<Method, Unspeakable> {
+    Ok(match method {
         http1::Method::Get => Method::GET,
         http1::Method::Head => Method::HEAD,
         http1::Method::Post => Method::POST,
@@ -83,7 +83,8 @@ fn method(method: http1::Method) -> Method {
         http1::Method::Options => Method::OPTIONS,
         http1::Method::Trace => Method::TRACE,
         http1::Method::Patch => Method::PATCH,
-    }
+        other => Method::from_bytes(other.as_str().as_bytes()).map_err(|_| Unspeakable)?,
+    })
 }
 
 /// The target; its path and query alone where the crate has no type for the rest.

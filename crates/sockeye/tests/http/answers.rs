@@ -50,6 +50,34 @@ fn a_handler_sees_the_request_in_the_types_of_the_http_crate() {
 }
 
 #[test]
+fn a_handler_sees_any_method_and_decides_about_it() {
+    let (serving, address) = serve(|request: Request<Body>| -> Reply {
+        match request.method().as_str() {
+            "BREW" => StatusCode::IM_A_TEAPOT.into(),
+            _ if *request.method() == Method::GET => "got".into(),
+            "get" => "not got".into(),
+            method => {
+                let method = method.to_owned();
+                request.into_body().collect(10, move |body| format!("{method} {}", body.len()))
+            }
+        }
+    });
+    let mut client = Client::new(&address);
+    assert_eq!(client.ask("BREW /pot").status, 418);
+    assert_eq!(client.ask("GET /").text(), "got");
+    assert_eq!(client.ask("get /").text(), "not got");
+    let longest = "M".repeat(http1::Method::LONGEST);
+    for method in ["PROPFIND", "!#$%&'*+-.^_`|~", &longest] {
+        let answer = client.ask_with(&format!("{method} /"), b"body");
+        assert_eq!(answer.text(), format!("{method} 4"));
+    }
+    for method in ["CONNECT localhost:1", "TRACE /"] {
+        assert_eq!(Client::new(&address).ask(method).status, 405, "{method}");
+    }
+    stop(serving);
+}
+
+#[test]
 fn whatever_a_reply_is_made_from_is_sent_as_such() {
     let (serving, address) = serve(|request: Request<Body>| -> Reply {
         match request.uri().path() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::extract::{Extension, Path, Request, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
@@ -83,6 +83,20 @@ fn extractors_state_and_nested_routers_work() {
     assert_eq!(client.ask("DELETE /").status, 405);
     let answer = client.ask("GET /nowhere");
     assert_eq!((answer.status, answer.text()), (404, "nobody knows it"));
+    drop(client);
+    scene.stop();
+}
+
+#[test]
+fn any_method_reaches_the_service() {
+    let method = |method: Method| async move { method.to_string() };
+    let app = Router::new().route("/any", any(method)).route("/get", get(|| async {}));
+    let scene = Scene::new(app);
+    let mut client = scene.client();
+    for method in ["PROPFIND", "get", "M-SEARCH"] {
+        assert_eq!(client.ask(&format!("{method} /any")).text(), method);
+        assert_eq!(client.ask(&format!("{method} /get")).status, 405, "as axum has it");
+    }
     drop(client);
     scene.stop();
 }

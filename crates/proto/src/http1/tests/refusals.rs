@@ -90,10 +90,15 @@ fn request_lines() {
 
 #[test]
 fn methods_and_versions() {
-    for method in ["get", "Get", "FOO", "GETT", "PROPFIND", "!#$%&'*+-.^_`|~"] {
-        let input = format!("{method} / HTTP/1.1\r\nHost: a\r\n\r\n");
-        refused(input.as_bytes(), 501, "unknown_method");
+    for method in ["get", "Get", "FOO", "GETT", "PROPFIND", "!#$%&'*+-.^_`|~", &"M".repeat(64)] {
+        let input = format!("{method} /a HTTP/1.1\r\nHost: a\r\n\r\n");
+        let (output, client) = says(input.as_bytes());
+        assert!(output.starts_with("HTTP/1.1 200 "), "{output}");
+        assert!(output.ends_with(&format!("\r\n\r\n{method} /a")), "{output}");
+        assert!(client.fault().is_none());
     }
+    let input = format!("{} / HTTP/1.1\r\nHost: a\r\n\r\n", "M".repeat(65));
+    refused(input.as_bytes(), 501, "unknown_method");
     refused(b"TRACE / HTTP/1.1\r\nHost: a\r\n\r\n", 405, "refused_method");
     refused(b"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n", 405, "refused_method");
     for version in ["0.9", "1.2", "1.9", "2.0", "3.0", "9.9"] {

@@ -111,6 +111,18 @@ fn a_json_line_has_the_same_members_always() {
 }
 
 #[test]
+fn extension_methods_are_written_as_they_were_sent() {
+    for method in ["PROPFIND", "get", "!#$%&'*+-.^_`|~"] {
+        let input = format!("{method} /a HTTP/1.1\r\nHost: a\r\n\r\n");
+        let line = log_of(Format::Combined, input.as_bytes());
+        assert!(line.contains(&format!(" \"{method} /a HTTP/1.1\" 200 5 ")), "{line}");
+        let line = log_of(Format::Json, input.as_bytes());
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!((&line["method"], &line["target"]), (&method.into(), &"/a".into()));
+    }
+}
+
+#[test]
 fn what_is_too_long_for_a_line_is_cut_and_says_so() {
     let long = format!("GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: {}\r\n\r\n", "a".repeat(20_000));
     for format in [Format::Combined, Format::Json] {
