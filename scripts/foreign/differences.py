@@ -22,13 +22,12 @@ STRICTER = {
     # h11 takes any version of two digits for 1.1; llhttp knows 0.9 and 2.0 as well, and a request
     # line without any. Neither says what it would answer.
     "sent a request in a version other than HTTP/1.1 and HTTP/1.0": BOTH,
-    # Any number of blank lines in front, and more than one space within, are forgiven by llhttp; it
-    # also speaks RTSP. h11 takes LF for CRLF, as it may (RFC 9112, 2.2): we don't, because whoever
-    # stands in front of us may not.
-    "sent a request line that does not end with a version": BOTH,
-    "sent a request line that begins with no method": ("node",),
-    "sent an LF without a CR": ("h11",),
-    "sent a field line without a colon": ("h11",),
+    # Any number of blank lines in front, of CR or LF alone too, and more than one space within, are
+    # forgiven by llhttp; it also speaks RTSP. h11 takes LF for CRLF, as it may (RFC 9112, 2.2): we
+    # don't, because whoever stands in front of us may not.
+    "sent a request line that does not end with a version": ("node",),
+    "sent a request line that does not begin with a method and a space": ("node",),
+    "sent an LF without a CR": BOTH,
     # h11 puts folded lines together, as it may (RFC 9112, 5.2).
     "sent a field line that begins with a space": ("h11",),
     # Other than CR, LF and NUL they may be kept (RFC 9110, 5.5). They end up in logs.
@@ -47,7 +46,7 @@ STRICTER = {
     "sent a Transfer-Encoding that is no list of codings": ("node",),
     # Blanks behind a size are in no grammar; h11 takes them, and anything for an extension. llhttp
     # takes extensions without a name, and values that are empty.
-    "sent a CR without an LF": ("h11",),
+    "sent a CR without an LF": BOTH,
     "sent a malformed chunk extension: write ;name or ;name=value behind the size": BOTH,
     # Our limits. Theirs are elsewhere, or others.
     "sent a chunk size with more than sixteen digits": BOTH,

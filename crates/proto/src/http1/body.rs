@@ -247,7 +247,7 @@ impl Chunked {
             (At::DataEnd, b'\r') => At::DataEndLf,
             (At::DataEndLf, b'\n') => At::Size(0),
             (At::SizeEnd | At::DataEndLf, _) => {
-                return Err(Refusal::bad("sent a CR without an LF"));
+                return Err(Refusal::CR_WITHOUT_LF);
             }
             (At::DataEnd, _) => {
                 return Err(Refusal::bad("sent a chunk that is longer than its size"));

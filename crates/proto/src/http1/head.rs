@@ -4,7 +4,8 @@
 //! where the first line without its end begins and how far that end was looked for, so the work is
 //! bounded by the length of the head however it is cut. Whether a head is refused, and why, depends
 //! on its bytes alone and never on the cuts: a line is judged when its end is there, or as soon as
-//! it is beyond a limit.
+//! it is beyond a limit. A method is judged byte by byte: what speaks another protocol may never send
+//! the end of a line.
 //!
 //! What the fields mean is not decided here: see [`framing`](super::framing).
 
@@ -44,10 +45,6 @@ pub(super) fn parse(
     limits: &Limits,
     block: &mut Block,
 ) -> Result<Option<Head>, Refusal> {
-    // Record type 22 (handshake), major version 3: no request begins so.
-    if let [0x16, 0x03, ..] = input {
-        return Err(Refusal::TLS);
-    }
     if progress.seen > 0 {
         block.begin();
         if !go_on(input, progress, limits, &mut block.spans)? {
@@ -79,6 +76,7 @@ fn go_on(
     spans: &mut Vec<Span>,
 ) -> Result<bool, Refusal> {
     if progress.line == 0 {
+        check_method(input, limits)?;
         if !has_line_end(input, progress, limits)? {
             return Ok(false);
         }
@@ -141,12 +139,38 @@ fn request_line(
     limits: &Limits,
 ) -> Result<Option<(Line, usize)>, Refusal> {
     match tokenize_request_line(input) {
-        Ok((line, end)) => {
-            within(limits, 0, end)?;
-            Ok(Some((line, end)))
+        Ok((line, end)) => match within(limits, 0, end) {
+            Ok(()) => Ok(Some((line, end))),
+            Err(refusal) => Err(check_method(input, limits).err().unwrap_or(refusal)),
+        },
+        Err(refusal) => {
+            check_method(input, limits)?;
+            judge(input, 0, refusal, progress, limits).map(|()| None)
         }
-        Err(refusal) => judge(input, 0, refusal, progress, limits).map(|()| None),
     }
+}
+
+/// Refuses a request line whose first bytes can't become a method and the space behind it, whatever
+/// follows them.
+#[cold]
+fn check_method(input: &[u8], limits: &Limits) -> Result<(), Refusal> {
+    let longest = Method::LONGEST.min(limits.request_line.saturating_sub(1));
+    let begin = &input[..input.len().min(longest + 1)];
+    let len = chars::count(begin, chars::is_token_byte);
+    if len > longest {
+        // That it isn't the target which is too long is known by now (RFC 9112, 3).
+        return Err(Refusal::METHOD_TOO_LONG);
+    }
+    Err(match (len, &input[len..]) {
+        // The next byte tells.
+        (_, [] | [b'\r']) | (0, [0x16]) => return Ok(()),
+        (1.., [b' ', ..]) => return Ok(()),
+        // Record type 22 (handshake), major version 3.
+        (0, [0x16, 0x03, ..]) => Refusal::TLS,
+        (_, [b'\n', ..]) => Refusal::LF_WITHOUT_CR,
+        (_, [b'\r', next, ..]) if *next != b'\n' => Refusal::CR_WITHOUT_LF,
+        _ => Refusal::NO_METHOD,
+    })
 }
 
 /// Reads field lines up to the blank line. Returns where the head ends. The spans are counted from
@@ -192,7 +216,7 @@ fn within(limits: &Limits, start: usize, end: usize) -> Result<(), Refusal> {
 }
 
 /// Decides about the line at `start` that could not be read: `refusal` holds only when the line is
-/// complete. One that isn't is waited for, up to the limits.
+/// complete and ends with CRLF. One that isn't complete is waited for, up to the limits.
 #[cold]
 fn judge(
     input: &[u8],
@@ -203,11 +227,14 @@ fn judge(
 ) -> Result<(), Refusal> {
     let ended = memchr::memchr(b'\n', &input[start..]);
     within(limits, start, ended.map_or(input.len(), |at| start + at) + 1)?;
-    if ended.is_some() {
-        return Err(refusal);
+    match ended {
+        Some(at) if input[start..start + at].ends_with(b"\r") => Err(refusal),
+        Some(_) => Err(Refusal::LF_WITHOUT_CR),
+        None => {
+            progress.seen = input.len() as u32;
+            Ok(())
+        }
     }
-    progress.seen = input.len() as u32;
-    Ok(())
 }
 
 /// `method SP request-target SP HTTP-version CRLF` (RFC 9112, 3). Fails also where the input ends
@@ -216,10 +243,7 @@ fn judge(
 fn tokenize_request_line(input: &[u8]) -> Result<(Line, usize), Refusal> {
     // Most requests are of one method.
     let get = input.starts_with(b"GET ");
-    let method_len = if get { 3 } else { chars::count(input, chars::is_token_byte) };
-    if method_len == 0 || input.get(method_len) != Some(&b' ') {
-        return Err(Refusal::bad("sent a request line that begins with no method"));
-    }
+    let method_len = if get { 3 } else { method_len(input).ok_or(Refusal::NO_METHOD)? };
     let start = method_len + 1;
     let path_end = start + chars::count(&input[start..], chars::is_path_byte);
     let end = match input.get(path_end) {
@@ -234,11 +258,15 @@ fn tokenize_request_line(input: &[u8]) -> Result<(Line, usize), Refusal> {
     let current = rest.starts_with(b"HTTP/1.1\r\n");
     let version = if current { Version::Http11 } else { version(rest, input)? };
     let method = if get { MethodKind::Get } else { MethodKind::of(&input[..method_len]) };
-    if method == MethodKind::Extension && method_len > Method::LONGEST {
-        return Err(Refusal::METHOD_TOO_LONG);
-    }
     let target = target::split(input, start, path_end, end, method)?;
     Ok((Line { method, version, target }, end + " HTTP/1.1\r\n".len()))
+}
+
+/// The length of the method at the beginning of `input`, if a space follows it.
+#[inline]
+fn method_len(input: &[u8]) -> Option<usize> {
+    let len = chars::count(input, chars::is_token_byte);
+    ((1..=Method::LONGEST).contains(&len) && input.get(len) == Some(&b' ')).then_some(len)
 }
 
 /// `HTTP-version CRLF` (RFC 9112, 2.3) at the beginning of `rest`, which is behind the target of
@@ -294,7 +322,7 @@ fn bad_name(name: &[u8], next: Option<&u8>) -> Refusal {
         ([], Some(b':')) => "sent a field without a name",
         // RFC 9112, 5.1: requests were smuggled by it.
         (_, Some(b' ' | b'\t')) => "sent a space between a field's name and its colon",
-        (_, Some(b'\r' | b'\n') | None) => "sent a field line without a colon",
+        (_, Some(b'\r') | None) => "sent a field line without a colon",
         _ => "sent a field name with a character that none has",
     })
 }
@@ -302,9 +330,8 @@ fn bad_name(name: &[u8], next: Option<&u8>) -> Refusal {
 /// Why a line is refused whose value is followed by something other than CRLF.
 #[cold]
 fn bad_value(rest: &[u8]) -> Refusal {
-    Refusal::bad(match rest {
-        [b'\r', ..] => "sent a CR without an LF",
-        [b'\n', ..] => "sent an LF without a CR",
-        _ => "sent a control character in a field's value",
-    })
+    match rest {
+        [b'\r', ..] => Refusal::CR_WITHOUT_LF,
+        _ => Refusal::bad("sent a control character in a field's value"),
+    }
 }

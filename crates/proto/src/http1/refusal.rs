@@ -25,6 +25,11 @@ impl Refusal {
 
     pub(super) const LF_WITHOUT_CR: Self = Self::bad("sent an LF without a CR");
 
+    pub(super) const CR_WITHOUT_LF: Self = Self::bad("sent a CR without an LF");
+
+    pub(super) const NO_METHOD: Self =
+        Self::bad("sent a request line that does not begin with a method and a space");
+
     pub(super) const BAD_EXTENSION: Self =
         Self::bad("sent a malformed chunk extension: write ;name or ;name=value behind the size");
 
@@ -73,7 +78,8 @@ impl Refusal {
     pub(super) const TLS: Self = Self::new(
         Status::BAD_REQUEST,
         "tls_on_plain_port",
-        "began a TLS handshake, and this port speaks plain HTTP: use http:// instead of https://",
+        "sent a TLS client hello, and this port speaks plain HTTP: use http:// instead of https://, or \
+         put a TLS proxy in front",
     );
 
     pub(super) const EXPECTATION: Self = Self::new(

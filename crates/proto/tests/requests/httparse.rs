@@ -29,11 +29,9 @@ const STRICTER: &[&str] = &[
     "sent an Expect field other than 100-continue",
     // Bytes that no URI has, and LF for CRLF, which it takes on purpose (RFC 9112, 2.2 and 3.2).
     "sent a request target with a character that none has",
-    "sent a request line that does not end with a version",
     "sent an LF without a CR",
-    "sent a field line without a colon",
     // It takes any number of blank lines in front.
-    "sent a request line that begins with no method",
+    "sent a request line that does not begin with a method and a space",
     // Our limits.
     "sent a request line beyond the limit",
     "sent a request head beyond the limit",

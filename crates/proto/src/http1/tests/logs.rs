@@ -152,7 +152,7 @@ fn refused_requests_are_told_of_as_far_as_they_are_known() {
         ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "GET /", 400),
         ("GET /a b HTTP/1.1\r\nHost: a\r\n\r\n", "GET /a b HTTP/1.1", 400),
         ("\x16\x03\x01\x02", "\x16\x03\x01\x02", 400),
-        ("BREW / HTTP/1.1\r\nHost: a\r\n\r\n", "BREW / HTTP/1.1", 501),
+        ("BR\0W / HTTP/1.1\r\nHost: a\r\n\r\n", "BR\0W / HTTP/1.1", 400),
         ("TRACE / HTTP/1.1\r\nHost: a\r\n\r\n", "TRACE /", 405),
         ("GET / HTTP/3.0\r\n\r\n", "GET / HTTP/3.0", 505),
         (&long, &long[..Begun::LONGEST], 414),

@@ -1,4 +1,5 @@
 use super::*;
+use crate::http1::Limits;
 
 /// Puts `line` into an otherwise good request.
 fn with_field(line: &str) -> Vec<u8> {
@@ -108,9 +109,102 @@ fn methods_and_versions() {
 }
 
 #[test]
+fn what_cannot_become_a_method_is_refused_at_its_first_wrong_byte() {
+    let longest = "M".repeat(65);
+    for (begin, status, what) in [
+        (&b"\0"[..], 400, "does not begin with a method"),
+        (b"{", 400, "does not begin with a method"),
+        (b"\x80", 400, "does not begin with a method"),
+        (b"\xff", 400, "does not begin with a method"),
+        (b" ", 400, "does not begin with a method"),
+        (b"\"", 400, "does not begin with a method"),
+        (b"\x16\x05", 400, "does not begin with a method"),
+        (b"\r\n\0", 400, "does not begin with a method"),
+        (b"\r\n\r\n", 400, "does not begin with a method"),
+        (b"GE\0", 400, "does not begin with a method"),
+        (b"GET\t", 400, "does not begin with a method"),
+        (b"GET:", 400, "does not begin with a method"),
+        (b"GET\r\n", 400, "does not begin with a method"),
+        (b"EHLO\x7f", 400, "does not begin with a method"),
+        (b"\x16\x03", 400, "TLS client hello"),
+        (b"\n", 400, "an LF without a CR"),
+        (b"GET\n", 400, "an LF without a CR"),
+        (b"\rG", 400, "a CR without an LF"),
+        (b"\r\r", 400, "a CR without an LF"),
+        (b"GET\r/", 400, "a CR without an LF"),
+        (longest.as_bytes(), 501, "a method of more than 64 bytes"),
+    ] {
+        let shown = begin.escape_ascii();
+        for whole in [false, true] {
+            let mut client = connect();
+            if !whole {
+                client.drip(&begin[..begin.len() - 1]);
+                assert_eq!(client.fault(), None, "{shown}");
+                client.input(&begin[begin.len() - 1..]);
+            } else {
+                client.input(&[begin, &b"x".repeat(10_000)].concat());
+            }
+            let output = String::from_utf8(client.output()).unwrap();
+            assert_eq!(codes(&output), [status], "{shown}");
+            assert!(client.fault().unwrap().what.contains(what), "{shown}: {output}");
+        }
+    }
+}
+
+#[test]
+fn a_method_without_an_end_is_501_at_any_limit() {
+    for request_line in [0, 1, 20, 64, 65, 66, 8192] {
+        let limits = Limits { request_line, ..Limits::default() };
+        let shared = Rc::new(Shared::new(limits));
+        for input in
+            [&b"M".repeat(9000)[..], &[&b"M".repeat(9000)[..], b" / HTTP/1.1\r\n"].concat()]
+        {
+            for cut in [1, 7, 9000] {
+                let mut client = Harness::new(Server::new(Rc::clone(&shared), Mirror::default()));
+                for part in input.chunks(cut) {
+                    if client.fault().is_none() {
+                        client.input(part);
+                    }
+                }
+                let output = String::from_utf8(client.output()).unwrap();
+                assert_eq!(codes(&output), [501], "{request_line}, {cut}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_lf_without_a_cr_is_named_wherever_a_line_ends() {
+    for input in [
+        "\n",
+        "\r\n\n",
+        "GET\n",
+        "GET \n",
+        "GET /\n",
+        "GET / HTTP/1.1\n",
+        "GET / HTTP/2.0\n",
+        "GET / HTTP/1.1\r\n\n",
+        "GET / HTTP/1.1\r\nA\n",
+        "GET / HTTP/1.1\r\nA:\n",
+        "GET / HTTP/1.1\r\nA: b\n",
+        "GET / HTTP/1.1\r\nHost: a\r\n\n",
+        "GET / HTTP/1.1\r\nHost: a\n\r\n",
+    ] {
+        refused(format!("{input}Host: a\r\n\r\n").as_bytes(), 400, "bad_request");
+        let (output, _) = says(input.as_bytes());
+        assert!(output.ends_with("\nThe client sent an LF without a CR.\n"), "{input:?}: {output}");
+    }
+}
+
+#[test]
 fn other_protocols_get_a_helpful_word() {
     refused(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "http2_preface");
-    refused(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, "tls_on_plain_port");
+    let hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
+    refused(hello, 400, "tls_on_plain_port");
+    let (output, client) = says(hello);
+    for said in ["a TLS client hello", "use http:// instead", "put a TLS proxy in front"] {
+        assert!(output.contains(said) && client.fault().unwrap().what.contains(said), "{output}");
+    }
 }
 
 #[test]
@@ -255,7 +349,9 @@ fn limits_are_met_exactly() {
 #[test]
 fn what_never_ends_is_refused_at_the_limit() {
     for (start, more, status) in [
-        ("", "A", 414),
+        ("", "A", 501),
+        ("", "(", 400),
+        ("PUT", " ", 414),
         ("GET /", "a", 414),
         ("GET / HTTP/1.1\r\n", "a", 431),
         ("GET / HTTP/1.1\r\nHost: a\r\nA: ", "b", 431),

@@ -111,11 +111,7 @@ fn the_faults_of_frames_are_answered_in_frames_and_those_of_http_in_http() {
         (&b"\x16\x03\x01\x02\x00\x01"[..], "400 Bad Request", "bad_header"),
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "505 HTTP Version Not Supported", "http2_preface"),
         (b"NEWS / HTTP/1.1\r\nHost: a\r\n\r\n", "501 Not Implemented", "unknown_method"),
-        (
-            &[&b"NEWS".repeat(17)[..], b" / HTTP/1.1\r\nHost: a\r\n\r\n"].concat(),
-            "501 Not Implemented",
-            "unknown_method",
-        ),
+        (&b"NEWS".repeat(17), "501 Not Implemented", "unknown_method"),
         (b"GET / HTTP/1.1\r\n\r\n", "400 Bad Request", "bad_header"),
     ] {
         let mut client = port();
