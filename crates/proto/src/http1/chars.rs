@@ -127,22 +127,40 @@ pub(super) fn trim(mut bytes: &[u8]) -> &[u8] {
 /// Whether the bytes are `uri-host [":" port]` (RFC 9110, 7.2). Empty counts: that is how a client
 /// says that its target has no authority. A port of no host doesn't (RFC 9110, 4.2.1).
 pub(super) fn is_host(bytes: &[u8]) -> bool {
+    let is_host_byte = |byte| CLASSES[byte as usize] & HOST != 0;
     let port = match bytes {
         [b'[', rest @ ..] => {
-            let len = count(rest, |b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.'));
-            match &rest[len..] {
-                [b']', port @ ..] if is_ipv6(&rest[..len]) => port,
+            let len = count(rest, |byte| is_host_byte(byte) || byte == b':');
+            let (literal, rest) = rest.split_at(len);
+            match rest {
+                [b']', port @ ..] if is_ipv6(literal) || is_ip_future(literal) => port,
                 _ => return false,
             }
         }
         [b':', ..] => return false,
-        _ => &bytes[count(bytes, |byte| CLASSES[byte as usize] & HOST != 0)..],
+        _ => &bytes[count(bytes, is_host_byte)..],
     };
     match port {
         [] => true,
-        [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
+        [b':', digits @ ..] => is_port(digits),
         _ => false,
     }
+}
+
+/// Whether the bytes are a port, of five digits at most, or nothing.
+fn is_port(digits: &[u8]) -> bool {
+    digits.len() <= 5
+        && digits.iter().all(u8::is_ascii_digit)
+        && digits.iter().fold(0, |port, digit| port * 10 + u32::from(digit - b'0')) <= 65535
+}
+
+/// Whether the bytes, which are of a host or colons, are an address of a version that has yet to come
+/// (RFC 3986, 3.2.2): `"v" 1*HEXDIG "." 1*( unreserved / sub-delims / ":" )`.
+fn is_ip_future(bytes: &[u8]) -> bool {
+    let [b'v' | b'V', rest @ ..] = bytes else { return false };
+    let len = count(rest, |byte| byte.is_ascii_hexdigit());
+    let Some(address) = rest[len..].strip_prefix(b".") else { return false };
+    len > 0 && !address.is_empty() && !address.contains(&b'%')
 }
 
 /// Whether the bytes are an address in text, without a zone.
@@ -194,6 +212,11 @@ mod tests {
             "[::1]",
             "[::1]:8000",
             "[2001:DB8::ffff:1.2.3.4]",
+            "[v1.x]",
+            "[V1F.a:b-c~$]:80",
+            "[vF.:]",
+            "a:0",
+            "a:00080",
             "a_b-c~d",
             "xn--bcher-kva.example",
         ] {
@@ -214,7 +237,22 @@ mod tests {
             "[:]",
             "[1.2.3.4]",
             "[1::2::3]",
-            "[v1.a]",
+            "[v.a]",
+            "[v1.]",
+            "[v1]",
+            "[v1a]",
+            "[vg.a]",
+            "[1.a]",
+            "[v1.a%25]",
+            "[v1.a,b]",
+            "[v1.a",
+            "[v1.[a]]",
+            "[v1.a]b",
+            "[v1.a]:65536",
+            "v1.a:b",
+            "a:65536",
+            "a:99999",
+            "[::1]:65536",
             "[::1]x",
             "a/b",
             "a?b",

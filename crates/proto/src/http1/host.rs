@@ -210,6 +210,8 @@ mod tests {
             ("[::1]", true),
             ("[::1]:8000", true),
             ("[2001:db8::7]:80", true),
+            // No name either: it can't be in DNS.
+            ("[v1.x]:80", true),
             ("files.example", true),
             ("FILES.example.:8000", true),
             ("xn--bcher-kva.example", true),

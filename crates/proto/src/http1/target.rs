@@ -134,9 +134,11 @@ mod tests {
             (Get, "http://a.b/c?d", (Some("a.b"), "/c", Some("d"))),
             (Get, "HTTPS://a.b:8", (Some("a.b:8"), "", None)),
             (Get, "http://[::1]?d", (Some("[::1]"), "", Some("d"))),
+            (Get, "http://[v1.x]:65535/", (Some("[v1.x]:65535"), "/", None)),
             (Options, "*", (None, "*", None)),
             (Options, "/", (None, "/", None)),
             (Connect, "a.b:443", (Some("a.b:443"), "", None)),
+            (Connect, "[v1.x]:443", (Some("[v1.x]:443"), "", None)),
         ] {
             assert_eq!(parts(method, target), Some(expected), "{method:?} {target}");
         }
@@ -157,10 +159,13 @@ mod tests {
             (Get, "http://:80/"),
             (Get, "http://user@a/"),
             (Get, "http://a,b/"),
+            (Get, "http://a:65536/"),
+            (Get, "http://[v1.]/"),
             (Get, "ftp://a/"),
             (Options, "**"),
             (Connect, "/"),
             (Connect, "a.b"),
+            (Connect, "a.b:65536"),
             (Connect, "http://a.b:443"),
         ] {
             assert_eq!(parts(method, target), None, "{method:?} {target}");

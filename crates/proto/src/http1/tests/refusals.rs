@@ -252,6 +252,8 @@ fn hosts() {
         "Host: u@a\r\n",
         "Host: a/b\r\n",
         "Host: a:x\r\n",
+        "Host: a:65536\r\n",
+        "Host: [v.x]\r\n",
         "Host: http://a\r\n",
         "Host: [::1\r\n",
         "Host: a\\b\r\n",
