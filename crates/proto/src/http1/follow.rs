@@ -363,11 +363,20 @@ impl<H: Handler> Server<H> {
         refusal: Refusal,
         turn: &mut Turn<'_>,
     ) -> Fault {
-        if exchange.has_begun() {
+        let fault = if exchange.has_begun() {
             self.state.step(Step::Over);
-            return refusal.fault();
-        }
-        self.refuse(refusal, exchange.head_only, turn)
+            refusal.fault()
+        } else {
+            self.refuse(refusal, exchange.head_only, turn)
+        };
+        self.tell_incomplete(turn).err().unwrap_or(fault)
+    }
+
+    /// Tells the handler, behind a fence, that a body won't be complete.
+    pub(super) fn tell_incomplete(&mut self, turn: &Turn<'_>) -> Result<(), Fault> {
+        let (handler, now) = (&mut self.handler, turn.now());
+        catch_unwind(AssertUnwindSafe(|| handler.on_incomplete(now)))
+            .map_err(|panic| panicked(&*panic))
     }
 }
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{Answer, Fields, Reply, Request, Status, Stream, StreamEvent, Trailers};
-use crate::{Abandoned, Message, Ticket};
+use crate::{Abandoned, Message, Ticket, Time};
 
 /// Answers requests: one value per connection.
 ///
@@ -40,6 +40,14 @@ pub trait Handler {
     fn on_body_end(&mut self, trailers: &Trailers<'_>, reply: Reply<'_, '_>) -> Answer {
         let _ = trailers;
         reply.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), "Nothing reads bodies here.")
+    }
+
+    /// The request's body is not complete and never will be: the client has left, ended its side, was
+    /// too slow, or sent what is no body or too large a one. Nothing can be answered any more: the
+    /// server has done so where it could, with 400, 408 or 413. Also called where the body had not been
+    /// asked for yet. `now` is the time.
+    fn on_incomplete(&mut self, now: Time) {
+        let _ = now;
     }
 
     /// Goes on with a reply that [`Reply::stream`] began.

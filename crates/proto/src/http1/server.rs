@@ -527,6 +527,12 @@ impl<H: Handler> Protocol for Server<H> {
                 Ok(())
             }
             Event::Closed(reason) => {
+                if let State::ExpectAnswer(exchange) = &self.state
+                    && exchange.incoming.rest().is_some()
+                {
+                    // The connection has its reason already.
+                    let _ = self.tell_incomplete(turn);
+                }
                 if let Some(tape) = &mut self.tape {
                     tape.closed(reason, &self.shared, turn);
                 }

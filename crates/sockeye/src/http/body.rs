@@ -1,9 +1,10 @@
 //! A request's body, and the ways to take it.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use sockeye_proto::http1::Content;
 
 use super::reply::{Kind, Reply};
@@ -50,12 +51,39 @@ impl Body {
     /// 256 MiB together, not counting the first 64 KiB of each; those of one client a quarter of that,
     /// of a local one half ([`Options::collected`](super::Options::collected)). What comes beyond it is
     /// answered with 503 and Retry-After, and not read.
+    ///
+    /// Where the body is not complete, `then` is dropped and not called: [`Body::try_collect`] tells.
     pub fn collect<R: Into<Reply>>(
         self,
         limit: u64,
         then: impl FnOnce(Bytes) -> R + Send + 'static,
     ) -> Reply {
-        let then = Box::new(move |bytes| then(bytes).into());
+        self.try_collect(limit, move |body| match body {
+            Ok(bytes) => then(bytes).into(),
+            // Nobody is told of it.
+            Err(Incomplete) => StatusCode::BAD_REQUEST.into(),
+        })
+    }
+
+    /// As [`Body::collect`], and `then` is called also where the body is not complete and never will
+    /// be: with [`Incomplete`]. The server has answered by itself then, where it could, so what `then`
+    /// returns is dropped. It may be called on the server's loop, and should not block.
+    ///
+    /// ```
+    /// # use sockeye::http::{Body, Reply, Request};
+    /// fn handler(request: Request<Body>) -> Reply {
+    ///     request.into_body().try_collect(1 << 20, |body| match body {
+    ///         Ok(bytes) => format!("{} bytes\n", bytes.len()),
+    ///         Err(incomplete) => incomplete.to_string(), // Tell a log, say.
+    ///     })
+    /// }
+    /// ```
+    pub fn try_collect<R: Into<Reply>>(
+        self,
+        limit: u64,
+        then: impl FnOnce(Result<Bytes, Incomplete>) -> R + Send + 'static,
+    ) -> Reply {
+        let then = Box::new(move |body| then(body).into());
         Reply(Kind::Collect { limit, expected: self.length(), then })
     }
 
@@ -68,8 +96,64 @@ impl Body {
     }
 }
 
-/// Takes a request's body as it comes. It is dropped, without an end, when the client goes before
-/// the body is complete.
+/// A request's body is not complete and never will be: its client has left, ended its side, was too
+/// slow, or sent what is no body or too large a one; or there is no memory for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Incomplete;
+
+impl fmt::Display for Incomplete {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the request's body ended before it was complete")
+    }
+}
+
+impl std::error::Error for Incomplete {}
+
+/// What is called with a body that was collected.
+pub(super) type Then = Box<dyn FnOnce(Result<Bytes, Incomplete>) -> Reply + Send>;
+
+/// Whoever waits for the rest of a body. Dropped before it is taken out, it is told that this will not
+/// come.
+pub(super) struct UntilEnd<T: BreakOff>(Option<T>);
+
+/// What can be told that a body is incomplete.
+pub(super) trait BreakOff {
+    fn break_off(self);
+}
+
+impl BreakOff for Then {
+    fn break_off(self) {
+        drop(self(Err(Incomplete)));
+    }
+}
+
+impl BreakOff for Box<dyn Receive> {
+    fn break_off(self) {
+        self.incomplete(Incomplete);
+    }
+}
+
+impl<T: BreakOff> UntilEnd<T> {
+    pub(super) fn new(waiting: T) -> Self {
+        Self(Some(waiting))
+    }
+
+    /// Takes it out, for what has come.
+    pub(super) fn into_inner(mut self) -> Option<T> {
+        self.0.take()
+    }
+}
+
+impl<T: BreakOff> Drop for UntilEnd<T> {
+    fn drop(&mut self) {
+        if let Some(waiting) = self.0.take() {
+            // Whoever drops it has nothing to do with a panic, which its hook has told of.
+            let _ = catch_unwind(AssertUnwindSafe(|| waiting.break_off()));
+        }
+    }
+}
+
+/// Takes a request's body as it comes.
 pub trait Receive: Send + 'static {
     /// Takes a piece of the body: at least one byte, at most 64 KiB. What it returns says what is
     /// next, and has the receiver in it, so that a job can have it meanwhile.
@@ -79,6 +163,16 @@ pub trait Receive: Send + 'static {
 
     /// The body is complete. `trailers` has the fields behind a body in chunks, mostly none.
     fn end(self: Box<Self>, trailers: HeaderMap) -> Reply;
+
+    /// The body is not complete and never will be. The server has answered by itself, where it could.
+    /// By default the receiver is dropped.
+    ///
+    /// A receiver that a job of [`Take::run`] has at that moment is told when the job has returned it;
+    /// with a job that does not run any more, because its client has gone, it is dropped. This may be
+    /// called on the server's loop, and should not block.
+    fn incomplete(self: Box<Self>, why: Incomplete) {
+        let _ = why;
+    }
 }
 
 /// What comes next when a piece of a body was taken.

@@ -10,10 +10,12 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Response, StatusCode};
 use sockeye_proto::http1::{self, Answer, Fields, Handler, Status, Stream, StreamEvent, Trailers};
-use sockeye_proto::{Abandoned, Client, Fault, Message, Peer, Permit, Protocol, Ticket, Whose};
+use sockeye_proto::{
+    Abandoned, Client, Fault, Message, Peer, Permit, Protocol, Ticket, Time, Whose,
+};
 use tracing::{error, warn};
 
-use super::body::{Body, Receive, Take};
+use super::body::{Body, Receive, Take, Then, UntilEnd};
 use super::convert::{self, BadReply, Framing};
 use super::edge::{Common, Respond};
 use super::job::{Came, job};
@@ -52,10 +54,10 @@ enum Expects {
         collected: Vec<u8>,
         /// What is charged for it.
         permit: Permit,
-        then: Box<dyn FnOnce(Bytes) -> Reply + Send>,
+        then: UntilEnd<Then>,
     },
     /// The body, piece by piece.
-    BodyPiece(Box<dyn Receive>),
+    BodyPiece(UntilEnd<Box<dyn Receive>>),
     /// What a sender sends, or its end by this promise.
     Sent { end: Ticket, endless: bool, telling: Telling },
     /// Room for what this source gives.
@@ -105,6 +107,10 @@ impl<R: Respond> Handler for Exchange<R> {
         match self.came(ticket, body) {
             Some(Some(Came::Reply(given))) => self.answer(given, reply),
             Some(Some(Came::Take(take))) => self.take(take, reply),
+            Some(Some(Came::More(receiver))) => {
+                self.expects = Expects::BodyPiece(receiver);
+                reply.read()
+            }
             Some(Some(Came::NotRun)) => self.answer(StatusCode::SERVICE_UNAVAILABLE.into(), reply),
             Some(Some(Came::Give(_)) | None) => {
                 self.failed("whoever had to answer has panicked or given up", reply)
@@ -117,38 +123,51 @@ impl<R: Respond> Handler for Exchange<R> {
     }
 
     fn on_body(&mut self, piece: &[u8], reply: http1::Reply<'_, '_>) -> Answer {
-        match mem::take(&mut self.expects) {
+        let receiver = match mem::take(&mut self.expects) {
             Expects::BodyWhole { mut collected, mut permit, then } => {
                 if !reserve(&mut collected, &mut permit, piece.len()) {
-                    drop((collected, permit));
+                    drop((collected, permit, then));
                     return self.busy(reply);
                 }
                 collected.extend_from_slice(piece);
                 self.expects = Expects::BodyWhole { collected, permit, then };
-                reply.read()
+                return reply.read();
             }
-            Expects::BodyPiece(receiver) => self.take(receiver.piece(piece), reply),
-            _ => self.failed("a body came that nobody had asked for", reply),
+            Expects::BodyPiece(receiver) => receiver.into_inner(),
+            _ => None,
+        };
+        match receiver {
+            Some(receiver) => self.take(receiver.piece(piece), reply),
+            None => self.failed("a body came that nobody had asked for", reply),
         }
     }
 
     fn on_body_end(&mut self, trailers: &Trailers<'_>, reply: http1::Reply<'_, '_>) -> Answer {
-        match mem::take(&mut self.expects) {
+        let given = match mem::take(&mut self.expects) {
             Expects::BodyWhole { collected, permit, then } => {
                 self.permit = (permit.amount() > 0).then(|| Arc::new(permit));
-                self.answer(then(collected.into()), reply)
+                then.into_inner().map(|then| then(Ok(collected.into())))
             }
             Expects::BodyPiece(receiver) => {
-                let given = receiver.end(convert::trailers(trailers).unwrap_or_default());
-                self.answer(given, reply)
+                let trailers = convert::trailers(trailers).unwrap_or_default();
+                receiver.into_inner().map(|receiver| receiver.end(trailers))
             }
-            _ => self.failed("a body ended that nobody had asked for", reply),
+            _ => None,
+        };
+        match given {
+            Some(given) => self.answer(given, reply),
+            None => self.failed("a body ended that nobody had asked for", reply),
         }
     }
 
     fn on_response_timeout(&mut self, reply: http1::Reply<'_, '_>) -> Answer {
         (self.expects, self.permit) = (Expects::Nothing, None);
         reply.time_out()
+    }
+
+    fn on_incomplete(&mut self, _: Time) {
+        // What waits for the body is told by being dropped.
+        self.expects = Expects::Nothing;
     }
 
     fn on_stream(&mut self, event: StreamEvent<'_>, stream: Stream<'_, '_>) -> Answer {
@@ -237,12 +256,13 @@ impl<R: Respond> Exchange<R> {
                 let reserved = expected.unwrap_or(0).min(RESERVED).min(limit) as usize;
                 let collected = Vec::with_capacity(reserved);
                 let permit = self.shared.collected.account(Client::of(self.peer.address));
+                let then = UntilEnd::new(then);
                 self.expects = Expects::BodyWhole { collected, permit, then };
                 reply.read_up_to(limit)
             }
             Kind::Receive { limit, receiver } => {
                 self.body_asked_for = true;
-                self.expects = Expects::BodyPiece(receiver);
+                self.expects = Expects::BodyPiece(UntilEnd::new(receiver));
                 reply.read_up_to(limit)
             }
             Kind::Stream(head, content) => self.stream(head, content, reply),
@@ -254,10 +274,16 @@ impl<R: Respond> Exchange<R> {
     fn take(&mut self, take: Take, reply: http1::Reply<'_, '_>) -> Answer {
         match take {
             Take::More(receiver) => {
-                self.expects = Expects::BodyPiece(receiver);
+                self.expects = Expects::BodyPiece(UntilEnd::new(receiver));
                 reply.read()
             }
-            Take::Run(work) => self.run(move || Came::Take(work()), reply),
+            Take::Run(work) => {
+                let work = move || match work() {
+                    Take::More(receiver) => Came::More(UntilEnd::new(receiver)),
+                    take => Came::Take(take),
+                };
+                self.run(work, reply)
+            }
             Take::Reply(given) => self.answer(given, reply),
         }
     }

@@ -2,7 +2,7 @@
 
 use sockeye_proto::{Client, Job, JobKind, Promise};
 
-use super::body::Take;
+use super::body::{Receive, Take, UntilEnd};
 use super::reply::Reply;
 use super::stream::Give;
 
@@ -12,6 +12,8 @@ pub(super) enum Came {
     Reply(Reply),
     /// What is next with the request's body.
     Take(Take),
+    /// More of the request's body is.
+    More(UntilEnd<Box<dyn Receive>>),
     /// What is next of the reply's content.
     Give(Give),
     /// Nothing: too many jobs waited.

@@ -89,7 +89,7 @@ use sockeye_engine::{Config, ListenAddr, usable_cores};
 pub use sockeye_proto::Budget;
 pub use sockeye_proto::http1::{AllowedHosts, BadHostName, Limits};
 
-pub use self::body::{Body, Receive, Take};
+pub use self::body::{Body, Incomplete, Receive, Take};
 pub use self::edge::{Edge, Respond};
 pub use self::event::Event;
 pub use self::reply::{Later, Reply};

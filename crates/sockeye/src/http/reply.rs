@@ -8,7 +8,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
 use sockeye_proto::{Permit, Promise, Protocol, Remote};
 
-use super::body::Receive;
+use super::body::{Receive, Then};
 use super::job::Came;
 use super::stream::{Hears, Pieces, Sender, Source, Telling};
 
@@ -43,7 +43,7 @@ pub(super) enum Kind {
         limit: u64,
         /// How long the body is, where that is known.
         expected: Option<u64>,
-        then: Box<dyn FnOnce(Bytes) -> Reply + Send>,
+        then: Then,
     },
     Receive {
         limit: u64,

@@ -3,11 +3,15 @@
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, mpsc};
 
-use sockeye::http::{Body, Budget, Edge, HeaderMap, Receive, Reply, Request, StatusCode, Take};
+use std::time::Duration;
+
+use sockeye::http::{
+    Body, Budget, Edge, HeaderMap, Incomplete, Limits, Receive, Reply, Request, StatusCode, Take,
+};
 use sockeye::proto::harness::Harness;
 use sockeye::{Address, Peer, http1};
 
-use crate::client::{Client, serve, stop};
+use crate::client::{Client, PATIENCE, serve, serve_with, stop};
 
 #[test]
 fn a_body_is_collected_however_it_comes() {
@@ -282,4 +286,109 @@ fn what_is_collected_on_all_connections_is_charged_until_the_reply_begins() {
     assert!(budget.used() > 0);
     drop(first);
     assert_eq!(budget.used(), 0, "the client is gone");
+}
+
+/// Says when a body will not be complete; waits for a word in a job behind a piece that says so.
+struct Hears {
+    told: mpsc::Sender<String>,
+    bytes: usize,
+    may_go: Arc<Mutex<mpsc::Receiver<()>>>,
+}
+
+impl Receive for Hears {
+    fn piece(mut self: Box<Self>, piece: &[u8]) -> Take {
+        self.bytes += piece.len();
+        if piece != b"job" {
+            return Take::More(self);
+        }
+        self.told.send("in the job".to_owned()).unwrap();
+        Take::run(move || {
+            self.may_go.lock().unwrap().recv_timeout(PATIENCE).unwrap();
+            Take::More(self)
+        })
+    }
+
+    fn end(self: Box<Self>, _: HeaderMap) -> Reply {
+        "complete".into()
+    }
+
+    fn incomplete(self: Box<Self>, why: Incomplete) {
+        assert_eq!(why.to_string(), "the request's body ended before it was complete");
+        self.told.send(format!("{} bytes", self.bytes)).unwrap();
+        assert_ne!(self.bytes, 5, "on purpose");
+    }
+}
+
+#[test]
+fn whoever_reads_a_body_is_told_that_it_is_incomplete() {
+    let (told, hears) = mpsc::channel();
+    let (go, may_go) = mpsc::channel();
+    let may_go = Arc::new(Mutex::new(may_go));
+    let mut limits = Limits::default();
+    // More than a delayed acknowledgement takes.
+    limits.body_timeout = Duration::from_millis(300);
+    let (serving, address) = serve_with(limits, move |request: Request<Body>| {
+        let (told, may_go) = (told.clone(), Arc::clone(&may_go));
+        match request.uri().path() {
+            "/collect" => request.into_body().try_collect(10, move |body| {
+                told.send(format!("{body:?}")).unwrap();
+                "collected"
+            }),
+            _ => request.into_body().receive(10, Hears { told, bytes: 0, may_go }),
+        }
+    });
+    type Cut = fn(Client) -> u16;
+    let end: Cut = |mut client| {
+        client.end();
+        client.answer().status
+    };
+    let wait: Cut = |mut client| client.answer().status;
+    let reset: Cut = |client| {
+        client.reset();
+        0
+    };
+    let length = "Content-Length: 9";
+    let chunked = "Transfer-Encoding: chunked";
+    for (path, field, body, cut, status, said) in [
+        ("/collect", length, "abc", end, 400, "Err(Incomplete)"),
+        ("/collect", length, "abc", wait, 408, "Err(Incomplete)"),
+        ("/collect", length, "abc", reset, 0, "Err(Incomplete)"),
+        ("/collect", chunked, "3\r\nabc\r\nx", wait, 400, "Err(Incomplete)"),
+        ("/collect", chunked, "b\r\n", wait, 413, "Err(Incomplete)"),
+        ("/receive", length, "abc", end, 400, "3 bytes"),
+        ("/receive", length, "abc", wait, 408, "3 bytes"),
+        ("/receive", length, "", reset, 0, "0 bytes"),
+        ("/receive", chunked, "3\r\nabc\r\n", end, 400, "3 bytes"),
+        ("/receive", chunked, "3\r\nabc\r\n8\r\n", wait, 413, "3 bytes"),
+        // A panic changes nothing.
+        ("/receive", length, "abcde", end, 400, "5 bytes"),
+    ] {
+        let mut client = Client::new(&address);
+        // With an answer that isn't read, so that its end is a reset.
+        if status == 0 {
+            client.head("POST /", &["Content-Length: 0"]);
+            client.wait();
+        }
+        client.head(&format!("POST {path}"), &[field]);
+        client.send(body);
+        assert_eq!(cut(client), status, "{path} {field} {body}");
+        assert_eq!(hears.recv_timeout(PATIENCE).unwrap(), said, "{path} {field} {body}");
+    }
+    // Of one that a job has at that moment, when the job is done.
+    let mut client = Client::new(&address);
+    client.head("POST /", &["Content-Length: 0"]);
+    client.wait();
+    client.head("POST /receive", &[length]);
+    client.send("job");
+    assert_eq!(hears.recv_timeout(PATIENCE).unwrap(), "in the job");
+    client.reset();
+    go.send(()).unwrap();
+    assert_eq!(hears.recv_timeout(PATIENCE).unwrap(), "3 bytes");
+    let mut client = Client::new(&address);
+    assert_eq!(client.ask_with("POST /receive", b"abc").text(), "complete");
+    assert_eq!(client.ask_with("POST /collect", b"abc").text(), "collected");
+    assert_eq!(hears.recv_timeout(PATIENCE).unwrap(), "Ok(b\"abc\")");
+    drop(client);
+    stop(serving);
+    assert!(hears.try_recv().is_err(), "each is told once");
 }

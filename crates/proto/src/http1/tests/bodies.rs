@@ -1,8 +1,10 @@
 //! Requests with bodies: read, held back, thrown away, refused.
 
+use std::cell::RefCell;
+
 use super::*;
-use crate::End;
-use crate::http1::{Content, Limits, Trailers};
+use crate::http1::{Content, Limits, Stream, StreamEvent, Trailers};
+use crate::{End, Reason, Time};
 
 /// Reads bodies as the path says: `/echo` collects and sends back; `/slow` lets a job run behind
 /// each piece; `/early` answers at the first piece; `/tiny` takes four bytes; `/ask` asks for it when
@@ -257,6 +259,135 @@ fn a_body_that_breaks_off_is_refused() {
     client.eof();
     assert_eq!(codes(std::str::from_utf8(&client.output()).unwrap()), [200]);
     assert_eq!((client.fault(), client.end()), (None, Some(End::Close)));
+}
+
+/// Reads bodies: under `/stream` when a response has begun, under `/ask` when a job has run, under
+/// `/small` up to four bytes. Notes what it hears of them.
+#[derive(Default)]
+struct Notes(Rc<RefCell<Vec<String>>>);
+
+impl Notes {
+    fn note(&self, what: impl Into<String>) {
+        self.0.borrow_mut().push(what.into());
+    }
+}
+
+impl Handler for Notes {
+    fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
+        match request.path() {
+            b"/stream" => reply.stream(Status::OK, &Fields::new(), None).read(),
+            b"/small" => reply.read_up_to(4),
+            b"/ask" => {
+                let _ = reply.run(|| ());
+                reply.later()
+            }
+            _ => reply.read(),
+        }
+    }
+
+    fn on_message(&mut self, _: Ticket, _: Result<Message, Abandoned>, r: Reply<'_, '_>) -> Answer {
+        r.read()
+    }
+
+    fn on_body(&mut self, piece: &[u8], reply: Reply<'_, '_>) -> Answer {
+        assert!(!piece.is_empty());
+        reply.read()
+    }
+
+    fn on_body_end(&mut self, _: &Trailers<'_>, reply: Reply<'_, '_>) -> Answer {
+        self.note("complete");
+        reply.send(Status::OK, &Fields::new(), Body::Empty)
+    }
+
+    fn on_stream(&mut self, event: StreamEvent<'_>, stream: Stream<'_, '_>) -> Answer {
+        match event {
+            StreamEvent::BodyEnd(_) => {
+                self.note("complete");
+                stream.end()
+            }
+            _ => stream.read(),
+        }
+    }
+
+    fn on_incomplete(&mut self, _: Time) {
+        self.note("incomplete");
+    }
+}
+
+#[test]
+fn a_handler_is_told_once_that_a_body_will_not_be_complete() {
+    let reset = |client: &mut Harness| client.end_for(&Reason::Reset);
+    let late = |client: &mut Harness| client.pass(Limits::default().body_timeout);
+    let eof = |client: &mut Harness| client.eof();
+    let bad = |client: &mut Harness| client.input(b"x");
+    let length = "Content-Length: 5\r\n";
+    type Cut = fn(&mut Harness);
+    let cuts: [(&str, &str, &str, Cut, &str); 12] = [
+        ("/", length, "hel", eof, "400"),
+        ("/", length, "", eof, "400"),
+        ("/", length, "hel", late, "408"),
+        ("/", length, "hel", reset, ""),
+        ("/", CHUNKED, "3\r\nhel", eof, "400"),
+        ("/", CHUNKED, "3\r\nhel", bad, "400"),
+        ("/", CHUNKED, "0\r\n", late, "408"),
+        ("/small", length, "", |_| (), "413"),
+        ("/small", CHUNKED, "5\r\n", |_| (), "413"),
+        ("/stream", length, "hel", eof, "200"),
+        ("/stream", CHUNKED, "3\r\nhel", reset, ""),
+        ("/ask", length, "hel", reset, ""),
+    ];
+    for (path, fields, body, cut, status) in cuts {
+        let notes = Notes::default();
+        let heard = Rc::clone(&notes.0);
+        let mut client = Harness::new(Server::new(Rc::new(Shared::default()), notes));
+        client.input(post(path, fields, body).as_bytes());
+        cut(&mut client);
+        let output = client.output();
+        let said = output.get(9..12).unwrap_or_default();
+        assert_eq!(said, status.as_bytes(), "{path} {fields}{body}");
+        client.end_for(&Reason::Reset);
+        assert_eq!(heard.take(), ["incomplete"], "{path} {fields}{body}");
+    }
+    // Of a body that is complete, or of none, nothing is to be told.
+    for (path, fields, body, told) in [
+        ("/", length, "hello", &["complete"][..]),
+        ("/", "", "", &["complete"]),
+        ("/stream", CHUNKED, "0\r\n\r\n", &["complete"]),
+        ("/ask", "", "", &[]),
+    ] {
+        let notes = Notes::default();
+        let heard = Rc::clone(&notes.0);
+        let mut client = Harness::new(Server::new(Rc::new(Shared::default()), notes));
+        client.input(post(path, fields, body).as_bytes());
+        client.end_for(&Reason::Reset);
+        assert_eq!(heard.take(), told, "{path} {fields}{body}");
+    }
+}
+
+/// Panics when its body breaks off.
+struct Nervous;
+
+impl Handler for Nervous {
+    fn on_request(&mut self, _: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
+        reply.read()
+    }
+
+    fn on_message(&mut self, _: Ticket, _: Result<Message, Abandoned>, r: Reply<'_, '_>) -> Answer {
+        r.later()
+    }
+
+    fn on_incomplete(&mut self, _: Time) {
+        panic!("on purpose");
+    }
+}
+
+#[test]
+fn a_handler_that_panics_about_an_incomplete_body_changes_no_answer() {
+    let mut client = Harness::new(Server::new(Rc::new(Shared::default()), Nervous));
+    client.input(post("/", "Content-Length: 5\r\n", "hel").as_bytes());
+    client.eof();
+    assert!(client.output().starts_with(b"HTTP/1.1 400 "));
+    assert_eq!(client.fault().unwrap().code, "handler_panicked");
 }
 
 #[test]
