@@ -55,6 +55,23 @@ pub trait Timed {
     fn on_deadline(&mut self, now: Time);
 }
 
+/// Two values of which each is told of its own deadline.
+impl<A: Timed, B: Timed> Timed for (A, B) {
+    fn deadline(&self) -> Option<Time> {
+        [self.0.deadline(), self.1.deadline()].into_iter().flatten().min()
+    }
+
+    fn on_deadline(&mut self, now: Time) {
+        let is_due = |deadline: Option<Time>| deadline.is_some_and(|deadline| deadline <= now);
+        if is_due(self.0.deadline()) {
+            self.0.on_deadline(now);
+        }
+        if is_due(self.1.deadline()) {
+            self.1.on_deadline(now);
+        }
+    }
+}
+
 /// Saturates at [`Time::NEVER`]: a deadline that cannot be told from infinity is none.
 impl Add<Duration> for Time {
     type Output = Self;
@@ -97,6 +114,31 @@ impl Wall {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Has a deadline until it has come.
+    struct Alarm(Option<Time>);
+
+    impl Timed for Alarm {
+        fn deadline(&self) -> Option<Time> {
+            self.0
+        }
+
+        fn on_deadline(&mut self, now: Time) {
+            assert!(self.0.is_some_and(|due| due <= now), "it is told too early");
+            self.0 = None;
+        }
+    }
+
+    #[test]
+    fn each_of_a_pair_is_told_of_its_own_deadline() {
+        let at = Time::from_nanos;
+        let mut pair = (Alarm(Some(at(2))), (Alarm(None), Alarm(Some(at(1)))));
+        for due in [1, 2] {
+            assert_eq!(pair.deadline(), Some(at(due)));
+            pair.on_deadline(at(due));
+        }
+        assert_eq!(pair.deadline(), None);
+    }
 
     #[test]
     fn adding_saturates_and_subtracting_never_wraps() {

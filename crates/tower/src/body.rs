@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
+use sockeye::http::Incomplete;
 use sockeye::http1::Content;
 use sockeye::proto::Promise;
 
@@ -24,23 +25,12 @@ pub(crate) struct Room;
 /// The body of a request, as a service takes it.
 ///
 /// A client that sends faster than this is polled has to wait: at most 192 KiB are held here.
-/// Dropping it says that the rest is not wanted.
+/// Dropping it says that the rest is not wanted. One that will never be complete ends with
+/// [`Incomplete`].
 pub struct RequestBody {
     shared: Arc<Shared>,
     left: Option<u64>,
 }
-
-/// What a body ends with when its client has gone before it was complete.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Incomplete;
-
-impl fmt::Display for Incomplete {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the request's body ended before it was complete")
-    }
-}
-
-impl std::error::Error for Incomplete {}
 
 impl fmt::Debug for RequestBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -130,13 +120,21 @@ impl Feed {
     pub(crate) fn end(&self, trailers: HeaderMap) {
         self.0.change(|state| state.end = Some(Ok(trailers)));
     }
+
+    /// Says that no more will come. Returns whether somebody has the body who is told so by an error.
+    pub(crate) fn break_off(&self) -> bool {
+        let mut is_told = false;
+        self.0.change(|state| {
+            let end = state.end.get_or_insert(Err(Incomplete));
+            is_told = end.is_err() && !state.unwanted;
+        });
+        is_told
+    }
 }
 
 impl Drop for Feed {
     fn drop(&mut self) {
-        self.0.change(|state| {
-            state.end.get_or_insert(Err(Incomplete));
-        });
+        self.break_off();
     }
 }
 
@@ -243,6 +241,20 @@ mod tests {
         assert!(matches!(next(&mut body), Poll::Ready(Some(Ok(_)))));
         assert!(matches!(next(&mut body), Poll::Ready(Some(Err(Incomplete)))));
         assert!(matches!(next(&mut body), Poll::Ready(None)));
+    }
+
+    #[test]
+    fn who_has_a_body_is_told_that_it_broke_off() {
+        let (feed, mut read) = body(Content::Length(5));
+        assert!(next(&mut read).is_pending());
+        assert!(feed.break_off());
+        assert!(matches!(next(&mut read), Poll::Ready(Some(Err(Incomplete)))));
+        let (feed, dropped) = body(Content::Length(5));
+        drop(dropped);
+        assert!(!feed.break_off(), "nobody has it");
+        let (feed, _whole) = body(Content::Length(5));
+        feed.end(HeaderMap::new());
+        assert!(!feed.break_off(), "it is complete");
     }
 
     #[test]

@@ -8,20 +8,20 @@ use std::rc::Rc;
 use http::header::{CONTENT_TYPE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::Body as HttpBody;
-use sockeye::Peer;
 use sockeye::http::convert::{self, BadReply};
 use sockeye::http1::{
     self, Answer, Body, Content, Fields, Handler, Reply, Status, Stream, StreamEvent, Trailers,
 };
 use sockeye::proto::{Abandoned, Fault, Message, Ticket, Whose};
+use sockeye::{Peer, Time};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
-use tokio::task::AbortHandle;
 use tower_service::Service;
 use tracing::error;
 
 use crate::RequestBody;
 use crate::body::{self, Fed, Feed, Room};
+use crate::ending::{EndingTasks, Task};
 use crate::task::{self, Batch, Ended, Head};
 use crate::watch::Watch;
 
@@ -30,6 +30,7 @@ pub(crate) struct Common<S> {
     pub(crate) service: S,
     pub(crate) runtime: Handle,
     pub(crate) watch: Watch,
+    pub(crate) ending: EndingTasks,
 }
 
 /// Answers the requests of one connection.
@@ -56,16 +57,7 @@ struct Current {
     full: bool,
     /// The response has no end of its own.
     endless: bool,
-    _task: Task,
-}
-
-/// A task that ends when nobody waits for it any more.
-struct Task(AbortHandle);
-
-impl Drop for Task {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+    task: Task,
 }
 
 impl<S> Exchange<S> {
@@ -116,7 +108,7 @@ where
             reads: has_body && !waits,
             full: false,
             endless: false,
-            _task: Task(task.abort_handle()),
+            task: Task::new(task.abort_handle()),
         });
         self.wait(reply)
     }
@@ -133,6 +125,13 @@ where
             current.end(trailers);
         }
         self.wait(reply)
+    }
+
+    fn on_incomplete(&mut self, now: Time) {
+        let Some(Current { feed, task, .. }) = self.current.take() else { return };
+        if feed.break_off() {
+            self.common.ending.push(task, now);
+        }
     }
 
     fn on_message(

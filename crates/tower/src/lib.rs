@@ -59,6 +59,11 @@
 //!   aborted at its next `await`. The connection goes on, unless more than 64 KiB of the request's body
 //!   are unread. The time runs from when the service was given the request, and anew from when it was
 //!   given the last piece of its body. Default: none.
+//! - A request's body that will never be complete ends with the error [`Incomplete`]: its client has left
+//!   or ended its side, was too slow, or sent what is no body. A task that still has
+//!   the body is not aborted at once then: it sees the error and has 5 s to end, for up to 1,024 tasks of
+//!   a worker at a time. What it responds goes nowhere: the server has answered with 400 or 408, where it
+//!   could.
 //! - An empty frame of a response's body sends nothing. With 1,024 of them in a row the response is
 //!   aborted.
 //! - A panic, or an error, of the service is a 500; in the middle of a response the connection is
@@ -106,6 +111,7 @@
 #![forbid(unsafe_code)]
 
 mod body;
+mod ending;
 mod exchange;
 mod task;
 mod watch;
@@ -116,13 +122,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use http::{Request, Response};
 use http_body::Body;
+pub use sockeye::http::Incomplete;
 use sockeye::http::Options;
 use sockeye::http1::{self, Shared};
 use sockeye::{ListenAddr, Peer, ServeError, Serving, check_hosts_on_loopback};
 use tokio::runtime::Handle;
 use tower_service::Service;
 
-pub use self::body::{Incomplete, RequestBody};
+pub use self::body::RequestBody;
+use self::ending::EndingTasks;
 use self::exchange::{Common, Exchange};
 use self::watch::Watch;
 
@@ -152,14 +160,19 @@ where
     let warned = Arc::default();
     Serving::begin_at(addresses, workers, config, move |_, bound| {
         let service = service.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let watch = Watch::new(&runtime, Arc::clone(&warned));
-        let common = Rc::new(Common { service, runtime: runtime.clone(), watch: watch.clone() });
+        let (watch, ending) = (Watch::new(&runtime, Arc::clone(&warned)), EndingTasks::default());
+        let common = Rc::new(Common {
+            service,
+            runtime: runtime.clone(),
+            watch: watch.clone(),
+            ending: ending.clone(),
+        });
         let mut shared = Shared::new(limits.clone()).names_itself(names_itself);
         if let Some(hosts) = &allowed_hosts {
             shared = shared.checking_hosts(check_hosts_on_loopback(hosts.clone(), bound));
         }
         let shared = Rc::new(shared);
-        (watch, move |peer: &Peer| {
+        ((watch, ending), move |peer: &Peer| {
             let exchange = Exchange::new(Rc::clone(&common), *peer);
             http1::Server::new(Rc::clone(&shared), exchange)
         })

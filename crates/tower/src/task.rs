@@ -11,7 +11,7 @@ use http_body::Body;
 use sockeye::proto::Promise;
 use tokio::sync::mpsc;
 use tower_service::Service;
-use tracing::error;
+use tracing::{debug, error};
 
 use crate::RequestBody;
 use crate::watch::Unpolled;
@@ -69,7 +69,7 @@ pub(crate) async fn answer<S, B>(
     let (head, body) = match called {
         Ok(response) => response.into_parts(),
         Err(error) => {
-            error!(target: "sockeye", %error, "a service failed");
+            failed("a service failed", &error, &pulls);
             return;
         }
     };
@@ -82,7 +82,7 @@ pub(crate) async fn answer<S, B>(
     let mut body = pin!(body);
     // What is ready goes with the head; that nothing is, is no reason to wait.
     let mut empty = 0;
-    let first = poll_fn(|cx| Poll::Ready(gather(body.as_mut(), &mut empty, cx))).await;
+    let first = poll_fn(|cx| Poll::Ready(gather(body.as_mut(), &mut empty, &pulls, cx))).await;
     let first = match first {
         Poll::Ready(batch) => batch,
         Poll::Pending => Batch::default(),
@@ -90,14 +90,29 @@ pub(crate) async fn answer<S, B>(
     let mut over = first.end.is_some();
     answer.keep(Box::new(Head { head, length, first }));
     while !over && let Some(pull) = pulls.recv().await {
-        let batch = poll_fn(|cx| gather(body.as_mut(), &mut empty, cx)).await;
+        let batch = poll_fn(|cx| gather(body.as_mut(), &mut empty, &pulls, cx)).await;
         over = batch.end.is_some();
         pull.keep(Box::new(batch));
     }
 }
 
+/// Tells the log of a failure. Without anybody who pulls the request is over, and what its client broke
+/// off is no fault of the service.
+fn failed(what: &str, error: &impl fmt::Display, pulls: &mpsc::UnboundedReceiver<Promise>) {
+    if pulls.is_closed() {
+        debug!(target: "sockeye", %error, what, "the request was broken off");
+    } else {
+        error!(target: "sockeye", %error, "{what}");
+    }
+}
+
 /// Gathers what is ready of a body, whose last frames were `empty` ones.
-fn gather<B: Body>(mut body: Pin<&mut B>, empty: &mut u32, cx: &mut Context<'_>) -> Poll<Batch>
+fn gather<B: Body>(
+    mut body: Pin<&mut B>,
+    empty: &mut u32,
+    pulls: &mpsc::UnboundedReceiver<Promise>,
+    cx: &mut Context<'_>,
+) -> Poll<Batch>
 where
     B::Error: fmt::Display,
 {
@@ -124,7 +139,7 @@ where
                 }
             },
             Poll::Ready(Some(Err(error))) => {
-                error!(target: "sockeye", %error, "a response's body failed");
+                failed("a response's body failed", &error, pulls);
                 batch.end = Some(Ended::Failed);
             }
             Poll::Ready(None) => batch.end = Some(Ended::Whole(HeaderMap::new())),

@@ -9,7 +9,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::Path;
 use axum::http::Response;
 use axum::routing::{get, post};
-use http_body_util::StreamBody;
+use http_body_util::{BodyExt, StreamBody};
 use sockeye::http::Limits;
 use tokio::sync::Notify;
 use tokio_stream::StreamExt;
@@ -110,7 +110,8 @@ fn whatever_a_request_waits_for_is_dropped_when_its_client_resets_the_connection
         client.reset();
         dropped.recv_timeout(PATIENCE).expect(path);
     }
-    // More than is held of a body that nobody reads: the connection is paused.
+    // More than is held of a body that nobody reads: the connection is paused. Whoever has the body of
+    // a client that has gone has a grace period.
     let mut client = client_of(&scene);
     client.head("POST /unread", &["Content-Length: 1000000"]);
     began.recv_timeout(PATIENCE).unwrap();
@@ -118,6 +119,113 @@ fn whatever_a_request_waits_for_is_dropped_when_its_client_resets_the_connection
     client.reset();
     dropped.recv_timeout(PATIENCE).unwrap();
     assert_eq!(scene.stop().closed_for("reset"), 4);
+}
+
+/// An app that reads bodies and says on the returned channel how they ended: `/collect` does nothing
+/// else, `/busy` waits for `go` behind the first piece, `/echo` sends each piece back.
+fn uploads(go: &'static Notify) -> (Router, mpsc::Receiver<String>) {
+    let (told, hears) = mpsc::channel();
+    let of = |told: &mpsc::Sender<String>| told.clone();
+    let (collect, busy, echo) = (of(&told), of(&told), told);
+    let app = Router::new()
+        .route("/", get(|| async { "at once" }))
+        .route(
+            "/collect",
+            post(|body: Body| async move {
+                let end = body.collect().await;
+                // To clean up may take more than one step.
+                tokio::task::yield_now().await;
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                collect.send(said(end.map(|_| ()))).unwrap();
+            }),
+        )
+        .route(
+            "/busy",
+            post(move |mut body: Body| async move {
+                let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
+                busy.send(format!("{} bytes", first.len())).unwrap();
+                go.notified().await;
+                busy.send(said(body.collect().await.map(|_| ()))).unwrap();
+            }),
+        )
+        .route(
+            "/echo",
+            post(|body: Body| async move {
+                Body::from_stream(body.into_data_stream().map(move |piece| {
+                    if let Err(error) = &piece {
+                        echo.send(error.to_string()).unwrap();
+                    }
+                    piece
+                }))
+            }),
+        );
+    (app, hears)
+}
+
+fn said(end: Result<(), axum::Error>) -> String {
+    end.map_or_else(|error| error.to_string(), |()| "complete".to_owned())
+}
+
+#[test]
+fn a_service_that_reads_a_body_is_told_that_it_is_incomplete() {
+    static GO: Notify = Notify::const_new();
+    const INCOMPLETE: &str = "the request's body ended before it was complete";
+
+    let mut limits = limits(LONG);
+    // More than a delayed acknowledgement takes.
+    limits.body_timeout = Duration::from_millis(300);
+    let (app, hears) = uploads(&GO);
+    let scene = Scene::with(limits, app);
+    type Cut = fn(Client) -> u16;
+    let end: Cut = |mut client| {
+        client.end();
+        client.answer().status
+    };
+    let wait: Cut = |mut client| client.answer().status;
+    let reset: Cut = |client| {
+        client.reset();
+        0
+    };
+    let (length, chunked) = ("Content-Length: 9", "Transfer-Encoding: chunked");
+    for (field, body, cut, status) in [
+        (length, "abc", end, 400),
+        (length, "", end, 400),
+        (length, "abc", wait, 408),
+        (length, "abc", reset, 0),
+        (chunked, "3\r\nabc\r\n", end, 400),
+        (chunked, "3\r\nabc\r\nx", wait, 400),
+    ] {
+        let mut client = if status == 0 { client_of(&scene) } else { scene.client() };
+        client.head("POST /collect", &[field]);
+        client.send(body);
+        assert_eq!(cut(client), status, "{field} {body}");
+        assert_eq!(hears.recv_timeout(PATIENCE).unwrap(), INCOMPLETE, "{field} {body}");
+    }
+    // One that does something else at that moment.
+    for cut in [reset, end] {
+        let mut client = client_of(&scene);
+        client.head("POST /busy", &[length]);
+        client.send("abc");
+        assert_eq!(hears.recv_timeout(PATIENCE).unwrap(), "3 bytes");
+        cut(client);
+        GO.notify_one();
+        assert_eq!(hears.recv_timeout(PATIENCE).unwrap(), INCOMPLETE);
+    }
+    // One whose response has begun.
+    let mut client = scene.client();
+    client.head("POST /echo", &[chunked]);
+    client.send("3\r\nabc\r\n");
+    client.answer_head();
+    assert_eq!(client.chunk().unwrap(), b"abc");
+    client.end();
+    assert_eq!(client.rest(), b"", "there is no last chunk");
+    assert_eq!(hears.recv_timeout(PATIENCE).unwrap(), INCOMPLETE);
+    let mut client = scene.client();
+    client.ask_with("POST /collect", b"abc");
+    assert_eq!(hears.recv_timeout(PATIENCE).unwrap(), "complete");
+    drop(client);
+    scene.stop();
+    assert!(hears.try_recv().is_err(), "each is told once");
 }
 
 #[test]
