@@ -15,7 +15,8 @@ use crate::{Client, Peer, Wall};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Bytes of a request line, its CRLF included; a longer one is answered with 414. 8 KiB.
+    /// Bytes of a request line, its CRLF included; a longer one is answered with 414. 8 KiB. A method has
+    /// a limit of its own, [`Method::LONGEST`](super::Method::LONGEST).
     pub request_line: usize,
     /// Bytes of a whole request head; a longer one is answered with 431. 32 KiB.
     pub head: usize,

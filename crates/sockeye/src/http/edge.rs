@@ -23,6 +23,9 @@ use crate::serving::check_hosts_on_loopback;
 /// something is a [`Reply::later`] or a [`Reply::run`]. The peer is among the request's extensions,
 /// as a [`Peer`].
 ///
+/// Any method comes here, extension methods among them, but CONNECT and TRACE, which are refused with 405.
+/// What to do with one that isn't known is for the answer to say: 501, as a rule (RFC 9110, 9.1).
+///
 /// A panic is a 500 for the request whose answer it was. The log has it, and nothing else is hurt.
 pub trait Respond: Send + Sync + 'static {
     /// Answers `request`.
