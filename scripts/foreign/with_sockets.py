@@ -91,9 +91,16 @@ def grammar(checks, server):
         ("a length and chunks", request(
             "/", "Content-Length: 1", "Transfer-Encoding: chunked"), 400),
         ("a length that is no number", request("/", "Content-Length: +1"), 400),
+        ("a length with a zero in front", request("/", "Content-Length: 00"), 400),
         ("an unknown coding", request("/", "Transfer-Encoding: rot13"), 501),
+        ("two codings in two fields", request(
+            "/", "Transfer-Encoding: gzip", "Transfer-Encoding: chunked"), 501),
+        ("an unknown method", request("/", method="PROPFIND"), 501),
+        ("a method of its own case", request("/", method="get"), 501),
+        ("a method that does not end", b"M" * 9000, 501),
         ("a version to come", request("/", version="HTTP/3.0"), 505),
-        ("no HTTP at all", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\r\n\r\n", 400),
+        ("a TLS client hello", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc", 400),
+        ("a first byte of no method", b"{", 400),
         ("a broken escape", request("/%zz"), 400),
     ]:
         with checks.check(f"sockets: {name} is {wanted}"):
