@@ -48,7 +48,7 @@ fn take(out: &Output, most: usize) -> Result<Vec<u8>, Then> {
                     buffer.truncate(read);
                     Ok(buffer)
                 }
-                Err(error) => Err(Then::Failed(error)),
+                Err(error) => Err(Then::FileFailed(error)),
             }
         }
     }

@@ -175,7 +175,8 @@ impl Epoll {
                     Some(Ok(0)) => return (count, Then::FileChanged),
                     // A short `sendfile` doesn't mean that the socket is full: the next one tells.
                     Some(Ok(sent)) => (Ok(sent), sent),
-                    Some(Err(error)) => (Err(error), 0),
+                    Some(Err(Failure::File(error))) => return (count, Then::FileFailed(error)),
+                    Some(Err(Failure::Socket(error))) => (Err(error), 0),
                 },
             };
             match sent {
@@ -212,7 +213,7 @@ impl Epoll {
         range: &FileRange,
         max: u64,
         resident: &mut usize,
-    ) -> Option<Result<usize, Errno>> {
+    ) -> Option<Result<usize, Failure>> {
         let len = if range.len <= max + TAIL { range.len } else { max } as usize;
         let file = range.source.descriptor();
         match (range.source.access(), file) {
@@ -230,7 +231,7 @@ impl Epoll {
                     *resident = len;
                 }
                 let sent = self.sendfile_timed(fd, file, range, *resident);
-                *resident -= sent.unwrap_or(0);
+                *resident -= *sent.as_ref().unwrap_or(&0);
                 Some(sent)
             }
         }
@@ -243,7 +244,7 @@ impl Epoll {
         file: BorrowedFd<'_>,
         range: &FileRange,
         len: usize,
-    ) -> Result<usize, Errno> {
+    ) -> Result<usize, Failure> {
         let start = self.now();
         let sent = self.sendfile(fd, file, range.offset, len);
         range.source.note_send(self.now().since(start));
@@ -256,9 +257,26 @@ impl Epoll {
         file: BorrowedFd<'_>,
         mut offset: u64,
         len: usize,
-    ) -> Result<usize, Errno> {
+    ) -> Result<usize, Failure> {
         self.calls.sendfile += 1;
-        sendfile(fd, file, Some(&mut offset), len)
+        sendfile(fd, file, Some(&mut offset), len).map_err(|error| self.failure_of(fd, error))
+    }
+
+    /// Which side of a `sendfile` failed: the call has one error for both. What a socket alone can
+    /// say is the socket's. For the rest the socket is asked: a send of nothing succeeds on one that
+    /// works, and fails on one that doesn't.
+    fn failure_of(&mut self, fd: &OwnedFd, error: Errno) -> Failure {
+        match error {
+            Errno::AGAIN | Errno::INTR | Errno::PIPE | Errno::CONNRESET | Errno::NOBUFS => {
+                return Failure::Socket(error);
+            }
+            _ => {}
+        }
+        self.calls.send += 1;
+        match rustix::net::send(fd, &[], SendFlags::NOSIGNAL) {
+            Ok(_) => Failure::File(error.into()),
+            Err(_) => Failure::Socket(error),
+        }
     }
 
     /// Whether the byte at `offset` can be read without waiting for a disk. One behind the end can.
@@ -269,18 +287,23 @@ impl Epoll {
     }
 
     /// Reads from a file and sends that.
-    fn send_read(&mut self, fd: &OwnedFd, range: &FileRange, len: usize) -> Result<usize, Errno> {
+    fn send_read(&mut self, fd: &OwnedFd, range: &FileRange, len: usize) -> Result<usize, Failure> {
         let len = len.min(self.scratch.len());
-        let read = range
-            .source
-            .read_at(range.offset, &mut self.scratch[..len])
-            .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+        let bytes = &mut self.scratch[..len];
+        let read = range.source.read_at(range.offset, bytes).map_err(Failure::File)?;
         if read == 0 {
             return Ok(0);
         }
         self.calls.send += 1;
-        rustix::net::send(fd, &self.scratch[..read], SendFlags::NOSIGNAL)
+        let sent = rustix::net::send(fd, &self.scratch[..read], SendFlags::NOSIGNAL);
+        sent.map_err(Failure::Socket)
     }
+}
+
+/// What failed when a file was sent.
+enum Failure {
+    Socket(Errno),
+    File(io::Error),
 }
 
 /// An IPv4 peer of a socket for both families comes as an IPv6 address. It is an IPv4 address.
@@ -482,69 +505,4 @@ impl fmt::Debug for Epoll {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::net::UnixStream;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use sockeye_proto::FileSource;
-
-    use super::*;
-
-    /// A file that needs no probe, and counts how often it was told how long sending took.
-    #[derive(Debug)]
-    struct Overlay {
-        file: std::fs::File,
-        timed: bool,
-        noted: AtomicUsize,
-    }
-
-    impl FileSource for Overlay {
-        fn read_at(&self, _: u64, _: &mut [u8]) -> io::Result<usize> {
-            unreachable!("the kernel sends it")
-        }
-        fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-            Some(self.file.as_fd())
-        }
-        fn is_unchanged(&self) -> bool {
-            true
-        }
-        fn is_timed(&self) -> bool {
-            self.timed
-        }
-        fn note_send(&self, _: Duration) {
-            self.noted.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    #[test]
-    fn a_file_that_needs_no_probe_is_timed_if_it_may_become_slow() {
-        for timed in [true, false] {
-            let file = std::fs::File::open("Cargo.toml");
-            let overlay =
-                Arc::new(Overlay { file: file.unwrap(), timed, noted: AtomicUsize::new(0) });
-            let mut out = Box::new(Output::new());
-            out.write_file(FileRange { source: overlay.clone(), offset: 0, len: 10 });
-            let (ours, _theirs) = UnixStream::pair().unwrap();
-            let mut socket = Socket { fd: ours.into(), key: Key(0), watched: false, armed: false };
-            let mut driver = Epoll::new().unwrap();
-            let Sending::Done(sent) = driver.send(&mut socket, out) else { unreachable!() };
-            assert_eq!((sent.count, driver.calls().sendfile), (10, 1));
-            assert_eq!(overlay.noted.load(Ordering::Relaxed), usize::from(timed));
-        }
-    }
-
-    #[test]
-    fn a_wake_ends_the_next_wait_however_long_it_may_take() {
-        let mut driver = Epoll::new().unwrap();
-        let waker = driver.waker();
-        let mut happenings = Vec::new();
-        for until in [None, Some(Time::from_nanos(u64::MAX - 1))] {
-            waker.wake();
-            waker.wake();
-            driver.wait(until, &mut happenings).unwrap();
-        }
-        driver.wait(Some(Time::ZERO), &mut happenings).unwrap();
-        assert!(happenings.is_empty(), "{happenings:?}");
-        assert_eq!(driver.calls().wait, 3);
-    }
-}
+mod tests;

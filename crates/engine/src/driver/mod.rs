@@ -219,7 +219,9 @@ pub enum Then {
     Read,
     /// A file is no longer the one that was opened, or has become shorter.
     FileChanged,
-    /// The connection, or a file, failed.
+    /// A file could not be read.
+    FileFailed(io::Error),
+    /// The connection failed.
     Failed(io::Error),
 }
 

@@ -99,6 +99,7 @@ impl<D: Driver> Visit<'_, D> {
             Then::Blocked => conn.blocked = true,
             Then::Read => return self.start_read(),
             Then::FileChanged => return Err(Reason::FileChanged),
+            Then::FileFailed(error) => return Err(Reason::FileFailed(error)),
             Then::Failed(error) => return Err(reason_of(error)),
         }
         if is_left && (count > 0 || conn.write_deadline == Time::NEVER) {

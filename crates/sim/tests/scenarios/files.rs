@@ -151,6 +151,16 @@ fn what_goes_wrong_with_a_read_has_a_reason_of_its_own() {
     ] {
         assert_eq!(outcome(file, |_| ()), (sent, reason.into()), "{file:?}");
     }
+    // Also where the loop sends it by itself.
+    let direct = File::new(len, Access::Direct);
+    for (file, reason) in [
+        (File { changes: true, ..direct }, "file_changed"),
+        (File { end: 60_000, ..direct }, "file_changed"),
+        (File { end: 60_000, fails: true, ..direct }, "file_failed"),
+        (File { end: 0, fails: true, ..direct }, "file_failed"),
+    ] {
+        assert_eq!(outcome(file, |_| ()).1, reason, "{file:?}");
+    }
     assert_eq!(outcome(file, |world| world.lose_jobs(1000)), (none, "file_failed".into()));
     assert_eq!(outcome(file, |world| world.refuse_jobs(true)), (none, "read_refused".into()));
     assert_eq!(outcome(file, |world| world.hang_jobs(1000)), (none, "file_timed_out".into()));

@@ -1,0 +1,115 @@
+//! Sends from files that fail, and waits, on real sockets.
+
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use sockeye_proto::FileSource;
+
+use super::*;
+
+/// Opened to be sent from by the kernel: `file` may be anything.
+fn overlay(file: impl AsRef<std::path::Path>, timed: bool) -> Arc<Overlay> {
+    let file = std::fs::File::open(file).unwrap();
+    Arc::new(Overlay { file, timed, noted: AtomicUsize::new(0) })
+}
+
+/// What follows when ten bytes of `source` are sent to a peer that is there, or has gone.
+fn sent_from(source: Arc<dyn FileSource>, peer_is_there: bool) -> Then {
+    let mut out = Box::new(Output::new());
+    out.write_file(FileRange { source, offset: 0, len: 10 });
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let _theirs = peer_is_there.then_some(theirs);
+    let mut socket = Socket { fd: ours.into(), key: Key(0), watched: false, armed: false };
+    let Sending::Done(sent) = Epoll::new().unwrap().send(&mut socket, out) else { unreachable!() };
+    sent.then
+}
+
+/// A file that the kernel can't send from, and whose reading fails.
+#[derive(Debug)]
+struct Broken;
+
+impl FileSource for Broken {
+    fn read_at(&self, _: u64, _: &mut [u8]) -> io::Result<usize> {
+        Err(Errno::IO.into())
+    }
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+    fn is_unchanged(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn a_file_that_fails_is_told_from_a_socket_that_fails() {
+    // Nothing can be read from a folder.
+    for timed in [true, false] {
+        let then = sent_from(overlay(".", timed), true);
+        let Then::FileFailed(error) = then else { panic!("{then:?}") };
+        assert!(Errno::from_io_error(&error).is_some(), "{error}");
+    }
+    let then = sent_from(Arc::new(Broken), true);
+    let Then::FileFailed(error) = then else { panic!("{then:?}") };
+    assert_eq!(Errno::from_io_error(&error), Some(Errno::IO));
+    for source in [overlay("Cargo.toml", true), overlay("Cargo.toml", false)] {
+        let then = sent_from(source, false);
+        let Then::Failed(error) = then else { panic!("{then:?}") };
+        assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+    }
+}
+
+/// A file that needs no probe, and counts how often it was told how long sending took.
+#[derive(Debug)]
+struct Overlay {
+    file: std::fs::File,
+    timed: bool,
+    noted: AtomicUsize,
+}
+
+impl FileSource for Overlay {
+    fn read_at(&self, _: u64, _: &mut [u8]) -> io::Result<usize> {
+        unreachable!("the kernel sends it")
+    }
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.file.as_fd())
+    }
+    fn is_unchanged(&self) -> bool {
+        true
+    }
+    fn is_timed(&self) -> bool {
+        self.timed
+    }
+    fn note_send(&self, _: Duration) {
+        self.noted.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_file_that_needs_no_probe_is_timed_if_it_may_become_slow() {
+    for timed in [true, false] {
+        let overlay = overlay("Cargo.toml", timed);
+        let mut out = Box::new(Output::new());
+        out.write_file(FileRange { source: overlay.clone(), offset: 0, len: 10 });
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let mut socket = Socket { fd: ours.into(), key: Key(0), watched: false, armed: false };
+        let mut driver = Epoll::new().unwrap();
+        let Sending::Done(sent) = driver.send(&mut socket, out) else { unreachable!() };
+        assert_eq!((sent.count, driver.calls().sendfile), (10, 1));
+        assert_eq!(overlay.noted.load(Ordering::Relaxed), usize::from(timed));
+    }
+}
+
+#[test]
+fn a_wake_ends_the_next_wait_however_long_it_may_take() {
+    let mut driver = Epoll::new().unwrap();
+    let waker = driver.waker();
+    let mut happenings = Vec::new();
+    for until in [None, Some(Time::from_nanos(u64::MAX - 1))] {
+        waker.wake();
+        waker.wake();
+        driver.wait(until, &mut happenings).unwrap();
+    }
+    driver.wait(Some(Time::ZERO), &mut happenings).unwrap();
+    assert!(happenings.is_empty(), "{happenings:?}");
+    assert_eq!(driver.calls().wait, 3);
+}
