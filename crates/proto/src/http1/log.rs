@@ -27,21 +27,41 @@ pub trait Log: fmt::Debug {
 pub enum Begun<'a> {
     /// A request. It may still be refused for what its fields say.
     Request(&'a Request<'a>),
-    /// What is refused before it could be read: its first line without the line break, as far as it
-    /// is known and at most [`Begun::LONGEST`] bytes of it. They may be anything.
-    Unread(&'a [u8]),
+    /// A request that is refused before its head could be read.
+    Unread(Unread<'a>),
 }
 
-impl<'a> Begun<'a> {
-    /// How much is told of what can't be read.
-    pub const LONGEST: usize = 1024;
+/// What is known of a request whose head could not be read, or did not come whole in time. A client
+/// chose every byte of it, and it may be as long as a head: a log cuts and escapes it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Unread<'a> {
+    /// Its first line without the line break, as far as it has come.
+    pub line: &'a [u8],
+    /// The value of its first `Host` field, if that line has come whole.
+    pub host: Option<&'a [u8]>,
+}
 
-    /// The first line of `input`.
-    pub(super) fn unread(input: &'a [u8]) -> Self {
-        let line = &input[..input.len().min(Self::LONGEST)];
-        let line = &line[..memchr::memchr(b'\n', line).unwrap_or(line.len())];
-        Self::Unread(line.strip_suffix(b"\r").unwrap_or(line))
+impl<'a> Unread<'a> {
+    /// What is known from the beginning of a head.
+    pub(super) fn of(head: &'a [u8]) -> Self {
+        let mut lines = head.split_inclusive(|byte| *byte == b'\n');
+        let line = lines.next().map_or(&[][..], without_break);
+        let fields = lines.filter(|line| line.ends_with(b"\n")).map(without_break);
+        let host = fields.take_while(|field| !field.is_empty()).find_map(host);
+        Self { line, host }
     }
+}
+
+fn without_break(line: &[u8]) -> &[u8] {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+/// The value of a field line that is `Host`.
+fn host(field: &[u8]) -> Option<&[u8]> {
+    let (name, value) = field.split_at_checked("Host:".len())?;
+    name.eq_ignore_ascii_case(b"Host:").then(|| value.trim_ascii())
 }
 
 /// What became of a request.
@@ -58,6 +78,9 @@ pub struct Outcome {
     pub took: Duration,
     /// How it ended.
     pub ended: Ended,
+    /// Why it was refused, where the server did that by itself and not its handler: the code of the
+    /// fault that ends the connection ([`Fault::code`]), for example `head_timeout`.
+    pub refused: Option<&'static str>,
 }
 
 /// How a request ended.
@@ -120,17 +143,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_read_is_told_as_far_as_its_line() {
+    fn of_what_cannot_be_read_the_first_line_and_the_host_are_known() {
         let long = vec![b'a'; 5000];
-        for (input, line) in [
-            (&b""[..], &b""[..]),
-            (b"GET /a\0b HTTP/1.1\r\nHost: a\r\n", b"GET /a\0b HTTP/1.1"),
-            (b"GET / HTTP/1.1\nHost: a\r\n", b"GET / HTTP/1.1"),
-            (b"\x16\x03\x01", b"\x16\x03\x01"),
-            (&long, &long[..Begun::LONGEST]),
-        ] {
-            let Begun::Unread(told) = Begun::unread(input) else { unreachable!() };
-            assert_eq!(told, line);
+        let table: [(&[u8], &[u8], Option<&[u8]>); 11] = [
+            (b"", b"", None),
+            (b"GET /a\0b HTTP/1.1\r\nHost: a\r\n", b"GET /a\0b HTTP/1.1", Some(b"a")),
+            (b"GET / HTTP/1.1\nHost: a\n", b"GET / HTTP/1.1", Some(b"a")),
+            (b"GET / HTTP/1.1\r\nA: b\r\nhOST:\t a:80 \r\nC", b"GET / HTTP/1.1", Some(b"a:80")),
+            (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n", b"GET / HTTP/1.1", Some(b"a")),
+            // Cut: the rest of the name may come.
+            (b"GET / HTTP/1.1\r\nHost: exam", b"GET / HTTP/1.1", None),
+            // Content.
+            (b"GET / HTTP/1.1\r\n\r\nHost: a\r\n", b"GET / HTTP/1.1", None),
+            (b"Host: a\r\n", b"Host: a", None),
+            (b"\x16\x03\x01", b"\x16\x03\x01", None),
+            (b"\n\n\n", b"", None),
+            (&long, &long, None),
+        ];
+        for (input, line, host) in table {
+            assert_eq!(Unread::of(input), Unread { line, host }, "{}", input.escape_ascii());
         }
     }
 }

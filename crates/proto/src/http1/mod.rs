@@ -92,7 +92,7 @@ pub use fields::{BadField, Fields};
 pub use handler::Handler;
 pub use host::{AllowedHosts, BadHostName, HostCheck};
 pub use known::{FieldName, FieldNames};
-pub use log::{Begun, Ended, Log, Outcome};
+pub use log::{Begun, Ended, Log, Outcome, Unread};
 pub use method::Method;
 pub use ready::Ready;
 pub use reply::{Answer, Body, Reply};

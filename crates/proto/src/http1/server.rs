@@ -13,7 +13,7 @@ use super::exchange::{Exchange, Incoming, Outgoing, Waits};
 use super::framing;
 use super::handler::Handler;
 use super::head::{self, Head, Progress};
-use super::log::{Begun, Ended};
+use super::log::{Begun, Ended, Unread};
 use super::method::MethodKind;
 use super::refusal::Refusal;
 use super::reply::Given;
@@ -138,10 +138,13 @@ impl<H: Handler> Server<H> {
             Ok(None) => {
                 let until = turn.now() + self.shared.limits.head_timeout;
                 self.state.step(Step::HeadPart { progress, until });
+                if let Some(tape) = &mut self.tape {
+                    tape.wait(input);
+                }
                 Ok(Came::Short(0))
             }
             Err(refusal) => {
-                self.tape_begin(Begun::unread(input), turn);
+                self.tape_begin(Begun::Unread(Unread::of(input)), turn);
                 Err(self.refuse(refusal, input.starts_with(b"HEAD "), turn))
             }
         };
@@ -292,6 +295,7 @@ impl<H: Handler> Server<H> {
         if let Some(tape) = &mut self.tape {
             tape.note(exchange.status, exchange.content_at);
             tape.answered(turn.written());
+            tape.refused(code);
             if status == Status::REQUEST_TIMEOUT {
                 tape.ends(Ended::TimedOut);
             }
@@ -368,7 +372,9 @@ impl<H: Handler> Server<H> {
                 Err(Fault::idle(idle_timeout))
             }
             State::ExpectHead { .. } => {
-                self.tape_begin(Begun::unread(b""), turn);
+                if let Some(tape) = &mut self.tape {
+                    tape.begin_part(&self.shared, turn);
+                }
                 Err(self.refuse(Refusal::HEAD_TIMEOUT, false, turn))
             }
             State::ExpectAnswer(exchange)

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use super::log::{Begun, Ended, Outcome};
+use super::log::{Begun, Ended, Outcome, Unread};
 use super::{Shared, Status};
 use crate::{Mark, Peer, Reason, Time, Turn};
 
@@ -15,11 +15,16 @@ use crate::{Mark, Peer, Reason, Time, Turn};
 const MOST: usize = 1024;
 const MOST_NOTED: usize = 256 * 1024;
 
+/// So much is kept of a head that has not come whole, in bytes: enough for most to be named.
+const PART: usize = 2 * 1024;
+
 /// What a log hears of one connection.
 #[derive(Debug)]
 pub(super) struct Tape {
     peer: Peer,
     pages: Pages,
+    /// The beginning of a head that has not come whole: it may never do.
+    part: Vec<u8>,
 }
 
 /// What is noted of requests, in the order in which they came.
@@ -44,11 +49,13 @@ struct Entry {
     end: Option<Mark>,
     /// What ended it, however much of the reply is sent.
     ended: Option<Ended>,
+    /// Why the server refused it.
+    refused: Option<&'static str>,
 }
 
 impl Tape {
     pub(super) fn new(peer: Peer) -> Self {
-        Self { peer, pages: Pages::default() }
+        Self { peer, pages: Pages::default(), part: Vec::new() }
     }
 
     /// Whether as much is noted as may be.
@@ -62,6 +69,9 @@ impl Tape {
         if self.pages.entries.is_empty() {
             self.pages = shared.lend_pages();
         }
+        if !self.part.is_empty() {
+            self.part = Vec::new();
+        }
         let Pages { entries, notes, .. } = &mut self.pages;
         let before = notes.len();
         log.begun(request, &self.peer, turn.wall(), notes);
@@ -72,7 +82,22 @@ impl Tape {
             content: Mark(u64::MAX),
             end: None,
             ended: None,
+            refused: None,
         });
+    }
+
+    /// A head has not come whole yet: `head` is what has come of it.
+    #[cold]
+    pub(super) fn wait(&mut self, head: &[u8]) {
+        self.part.clear();
+        self.part.extend_from_slice(&head[..head.len().min(PART)]);
+    }
+
+    /// The request whose head has not come whole will never do.
+    #[cold]
+    pub(super) fn begin_part(&mut self, shared: &Shared, turn: &Turn<'_>) {
+        let part = std::mem::take(&mut self.part);
+        self.begin(Begun::Unread(Unread::of(&part)), shared, turn);
     }
 
     /// The reply to the last request has a head, if it has a status.
@@ -88,6 +113,13 @@ impl Tape {
     pub(super) fn answered(&mut self, end: Mark) {
         if let Some(entry) = self.pages.entries.back_mut() {
             entry.end = Some(end);
+        }
+    }
+
+    /// The server refuses the last request for the reason of this code.
+    pub(super) fn refused(&mut self, code: &'static str) {
+        if let Some(entry) = self.pages.entries.back_mut() {
+            entry.refused = Some(code);
         }
     }
 
@@ -127,6 +159,7 @@ impl Tape {
                 content: reached.0.saturating_sub(entry.content.0),
                 took: now.since(entry.begun),
                 ended: entry.ended.unwrap_or(ended),
+                refused: entry.refused,
             };
             self.pages.forget_first(|notes| log.ended(notes, &outcome));
         }

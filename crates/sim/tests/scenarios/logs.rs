@@ -21,7 +21,7 @@ impl Log for Page {
         self.0.borrow_mut().0 += 1;
         match request {
             Begun::Request(request) => notes.extend_from_slice(request.target()),
-            Begun::Unread(line) => notes.extend_from_slice(line),
+            Begun::Unread(unread) => notes.extend_from_slice(unread.line),
         }
     }
 

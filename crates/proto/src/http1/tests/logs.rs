@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::*;
-use crate::http1::{Begun, Limits, Log, Outcome, Stream, StreamEvent};
+use crate::http1::{Begun, Ended, Limits, Log, Outcome, Stream, StreamEvent};
 use crate::{Fault, Peer, Reason, Wall};
 
 /// Keeps what it hears, in the order in which it is told.
@@ -22,7 +22,13 @@ impl Log for Heard {
                 notes.push(b' ');
                 notes.extend_from_slice(request.target());
             }
-            Begun::Unread(line) => notes.extend_from_slice(line),
+            Begun::Unread(unread) => {
+                notes.extend_from_slice(unread.line);
+                if let Some(host) = unread.host {
+                    notes.extend_from_slice(b" at ");
+                    notes.extend_from_slice(host);
+                }
+            }
         }
     }
 
@@ -146,17 +152,19 @@ fn a_request_whose_client_has_gone_is_told_of_with_what_was_sent_of_its_reply() 
 
 #[test]
 fn refused_requests_are_told_of_as_far_as_they_are_known() {
-    let long = format!("GET /{} HTTP/1.1\r\n", "a".repeat(9000));
-    let many = format!("GET / HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(200));
-    for (input, known, status) in [
-        ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "GET /", 400),
-        ("GET /a b HTTP/1.1\r\nHost: a\r\n\r\n", "GET /a b HTTP/1.1", 400),
-        ("\x16\x03\x01\x02", "\x16\x03\x01\x02", 400),
-        ("BR\0W / HTTP/1.1\r\nHost: a\r\n\r\n", "BR\0W / HTTP/1.1", 400),
-        ("TRACE / HTTP/1.1\r\nHost: a\r\n\r\n", "TRACE /", 405),
-        ("GET / HTTP/3.0\r\n\r\n", "GET / HTTP/3.0", 505),
-        (&long, &long[..Begun::LONGEST], 414),
-        (&many, "GET / HTTP/1.1", 431),
+    let path = "a".repeat(9000);
+    let long = format!("GET /{path} HTTP/1.1\r\n");
+    let many = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "A: b\r\n".repeat(200));
+    for (input, known, status, code) in [
+        ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "GET /", 400, "bad_request"),
+        ("GET /a b HTTP/1.1\r\nHost: a\r\n\r\n", "GET /a b HTTP/1.1 at a", 400, "bad_request"),
+        ("GET / HTTP/1.1\r\nHost: a\r\nb\r\n\r\n", "GET / HTTP/1.1 at a", 400, "bad_request"),
+        ("\x16\x03\x01\x02", "\x16\x03\x01\x02", 400, "tls_on_plain_port"),
+        ("BR\0W / HTTP/1.1\r\nHost: a\r\n\r\n", "BR\0W / HTTP/1.1 at a", 400, "bad_request"),
+        ("TRACE / HTTP/1.1\r\nHost: a\r\n\r\n", "TRACE /", 405, "refused_method"),
+        ("GET / HTTP/3.0\r\n\r\n", "GET / HTTP/3.0", 505, "unsupported_version"),
+        (&long, long.trim_end(), 414, "uri_too_long"),
+        (&many, "GET / HTTP/1.1 at a", 431, "too_many_fields"),
     ] {
         for whole in [true, false] {
             let (heard, mut client) = scene();
@@ -166,23 +174,47 @@ fn refused_requests_are_told_of_as_far_as_they_are_known() {
                 client.drip(input.as_bytes());
             }
             client.output();
-            let heard = heard.take();
-            let [(told, code, bytes, ended)] = &heard[..] else { panic!("{input}: {heard:?}") };
+            let heard = heard.0.take();
+            let [(told, outcome)] = &heard[..] else { panic!("{input}: {heard:?}") };
             let known = if whole { known } else { &known[..told.len()] };
-            assert_eq!((&**told, *code, *ended), (known, status, "complete"), "{input}");
-            assert!(*bytes > 0);
+            let status = Some(status);
+            assert_eq!((&**told, outcome.status.map(Status::code)), (known, status), "{input}");
+            assert_eq!((outcome.ended, outcome.refused), (Ended::Complete, Some(code)), "{input}");
+            assert!(outcome.content > 0);
         }
     }
 }
 
 #[test]
 fn who_is_too_slow_is_told_of_as_that_whatever_the_answer() {
-    let (heard, mut client) = scene();
-    client.input(b"GET / HTTP/1.1\r\nHo");
-    client.pass(Duration::from_secs(11));
-    assert!(client.output().starts_with(b"HTTP/1.1 408 "));
-    let heard = heard.take();
-    assert_eq!((&*heard[0].0, heard[0].1, heard[0].3), ("", 408, "timed-out"));
+    let long = format!("GET /{}", "a".repeat(5000));
+    for (input, known) in [
+        ("GET / HTTP/1.1\r\nHo", "GET / HTTP/1.1"),
+        ("GET / HTTP/1.1\r\nHost: a\r\nX", "GET / HTTP/1.1 at a"),
+        ("GET /slow", "GET /slow"),
+        ("G", "G"),
+        // Of much, the beginning is kept.
+        (&long, &long[..2048]),
+    ] {
+        for whole in [true, false] {
+            let (heard, mut client) = scene();
+            // Not what the request before it was.
+            client.input(get("/before").as_bytes());
+            client.output();
+            heard.take();
+            if whole {
+                client.input(input.as_bytes());
+            } else {
+                client.drip(input.as_bytes());
+            }
+            client.pass(Duration::from_secs(11));
+            assert!(client.output().starts_with(b"HTTP/1.1 408 "));
+            let heard = heard.0.take();
+            let [(told, outcome)] = &heard[..] else { panic!("{input}: {heard:?}") };
+            assert_eq!((&**told, outcome.status.map(Status::code)), (known, Some(408)));
+            assert_eq!((outcome.ended, outcome.refused), (Ended::TimedOut, Some("head_timeout")));
+        }
+    }
 
     // Who says nothing at all has asked for nothing.
     let (heard, mut client) = scene();

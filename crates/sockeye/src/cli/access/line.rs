@@ -5,17 +5,18 @@
 
 use std::time::Duration;
 
-use sockeye_proto::http1::{Begun, FieldName, Outcome, Request, Version, date};
+use sockeye_proto::http1::{Begun, FieldName, Outcome, Request, Unread, Version, date};
 use sockeye_proto::{Address, Wall};
 
 use super::Format;
 
 /// What [`end`] adds to the notes is never longer, in bytes.
-pub(super) const END: usize = 160;
+pub(super) const END: usize = 256;
 
-/// A longer value is cut there, and three dots say so: of a target, and of a field.
+/// A longer value is cut there, and three dots say so: of a target, of a field and of a reason.
 const LONGEST_TARGET: usize = 8 * 1024;
 const LONGEST_FIELD: usize = 1024;
+const LONGEST_CODE: usize = 64;
 
 /// How many bytes in front of the notes say where the status goes.
 const SPLIT: usize = 4;
@@ -119,7 +120,11 @@ pub(super) fn end(format: Format, notes: &[u8], outcome: &Outcome, line: &mut Ve
             seconds(outcome.took, line);
             line.extend_from_slice(b",\"ended\":\"");
             line.extend_from_slice(outcome.ended.as_str().as_bytes());
-            line.extend_from_slice(b"\"}");
+            line.push(b'"');
+            if let Some(code) = outcome.refused {
+                json_member("reason", Some(code.as_bytes()), LONGEST_CODE, line);
+            }
+            line.push(b'}');
         }
     }
     line.push(b'\n');
@@ -139,8 +144,8 @@ fn begin_combined(date: &[u8], client: Address, request: Begun<'_>, notes: &mut 
             notes.push(b' ');
             notes.extend_from_slice(version(request));
         }
-        Begun::Unread(b"") => notes.push(b'-'),
-        Begun::Unread(line) => escaped(line, LONGEST_FIELD, notes),
+        Begun::Unread(Unread { line: b"", .. }) => notes.push(b'-'),
+        Begun::Unread(Unread { line, .. }) => escaped(line, LONGEST_FIELD, notes),
     }
     notes.extend_from_slice(b"\" ");
     let split = notes.len();
@@ -178,8 +183,11 @@ fn begin_json(date: &[u8], who: Who, request: Begun<'_>, notes: &mut Vec<u8>) ->
             notes.extend_from_slice(version(request));
             notes.push(b'"');
         }
-        Begun::Unread(line) => {
-            notes.extend_from_slice(b",\"method\":null,\"target\":null,\"version\":null");
+        Begun::Unread(Unread { line, .. }) => {
+            let [method, target, version] = words(line);
+            json_member("method", method, LONGEST_FIELD, notes);
+            json_member("target", target, LONGEST_TARGET, notes);
+            json_member("version", version, LONGEST_FIELD, notes);
             json_member("unread", Some(line), LONGEST_FIELD, notes);
         }
     }
@@ -192,8 +200,32 @@ fn begin_json(date: &[u8], who: Who, request: Begun<'_>, notes: &mut Vec<u8>) ->
 
 /// What the request says of itself: host, referer, user agent. Of a name that is repeated, the first.
 fn fields(request: Begun<'_>) -> [Option<&[u8]>; 3] {
-    let Begun::Request(request) = request else { return [None; 3] };
-    [request.host(), request.known(FieldName::Referer), request.known(FieldName::UserAgent)]
+    match request {
+        Begun::Request(request) => {
+            [request.host(), request.known(FieldName::Referer), request.known(FieldName::UserAgent)]
+        }
+        Begun::Unread(unread) => [unread.host, None, None],
+    }
+}
+
+/// What the line of a request that could not be read says all the same, each where it came whole and
+/// is what it should be: the method, the target, the version.
+#[cold]
+fn words(line: &[u8]) -> [Option<&[u8]>; 3] {
+    let mut words = line.split(|byte| *byte == b' ');
+    let (method, target, version) = (words.next(), words.next(), words.next());
+    let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    let is_in_target = |byte: &u8| byte.is_ascii_graphic() && !b"\"#<>\\^`{|}".contains(byte);
+    let is_version =
+        |version: &&[u8]| matches!(version, [b'H', b'T', b'T', b'P', b'/', _, b'.', _]);
+    // A word is whole when a space is behind it.
+    let method = method.filter(|word| target.is_some() && !word.is_empty());
+    let target = target.filter(|word| version.is_some() && !word.is_empty());
+    [
+        method.filter(|word| word.iter().all(is_token)),
+        target.filter(|word| words.next().is_none() && word.iter().all(is_in_target)),
+        version.filter(is_version).filter(|word| word.iter().all(u8::is_ascii_graphic)),
+    ]
 }
 
 fn version(request: &Request<'_>) -> &'static [u8] {

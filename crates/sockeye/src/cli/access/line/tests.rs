@@ -53,10 +53,15 @@ impl Handler for Hello {
 
 /// What stands in the log after these bytes.
 fn log_of(format: Format, input: &[u8]) -> String {
+    log_with(format, |client| client.input(input))
+}
+
+/// What stands in the log after a client did so.
+fn log_with(format: Format, act: impl FnOnce(&mut Harness)) -> String {
     let page = Rc::new(Page { format, lines: RefCell::default() });
     let shared = Shared::new(Limits::default()).logging(page.clone());
     let mut client = Harness::new(Server::new(Rc::new(shared), Hello));
-    client.input(input);
+    act(&mut client);
     client.output();
     client.end_for(&Reason::Reset);
     String::from_utf8(page.lines.take()).unwrap()
@@ -123,11 +128,79 @@ fn extension_methods_are_written_as_they_were_sent() {
 }
 
 #[test]
+fn what_is_refused_is_told_as_far_as_it_came_and_why() {
+    let after = |seconds: u64, input: &[u8]| {
+        let lines = [Format::Combined, Format::Json].map(|format| {
+            let wait = Duration::from_secs(seconds);
+            log_with(format, |client| {
+                client.input(input);
+                client.pass(wait);
+            })
+        });
+        let [combined, json] = lines;
+        (combined, serde_json::from_str::<serde_json::Value>(&json).unwrap())
+    };
+    let slow = b"GET /slow HTTP/1.1\r\nHost: a.example\r\nX-Never: en";
+    let (combined, json) = after(11, slow);
+    assert!(combined.contains("] \"GET /slow HTTP/1.1\" 408 "), "{combined}");
+    assert!(combined.ends_with(" timed-out\n"), "{combined}");
+    let expected = serde_json::json!({
+        "time": "2015-10-21T07:28:00Z", "address": "127.0.0.1",
+        "method": "GET", "target": "/slow", "version": "HTTP/1.1", "host": "a.example",
+        "unread": "GET /slow HTTP/1.1", "referer": null, "user_agent": null,
+        "status": 408, "bytes": json["bytes"], "seconds": json["seconds"], "ended": "timed-out",
+        "reason": "head_timeout",
+    });
+    assert_eq!(json, expected);
+    assert!(json["bytes"].as_u64() > Some(0));
+
+    // Each part is known when it has come whole, and is what it should be.
+    let long = format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(9000));
+    let table: [(&[u8], u64, u16, [Option<&str>; 4]); 8] = [
+        (b"GE", 11, 408, [None; 4]),
+        (b"GET /sl", 11, 408, [Some("GET"), None, None, None]),
+        (b"GET /slow HTTP", 11, 408, [Some("GET"), Some("/slow"), None, None]),
+        (b"GET / HTTP/3.0\r\n\r\n", 0, 505, [Some("GET"), Some("/"), Some("HTTP/3.0"), None]),
+        (
+            b"GET / HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n",
+            0,
+            400,
+            [Some("GET"), Some("/"), Some("HTTP/1.1"), Some("a")],
+        ),
+        (b"GET /a b HTTP/1.1\r\n\r\n", 0, 400, [Some("GET"), None, None, None]),
+        (b"\x16\x03\x01 \x80 HTTP/1.1\r\n\r\n", 0, 400, [None, None, Some("HTTP/1.1"), None]),
+        (long.as_bytes(), 0, 414, [Some("GET"), Some("/aaaa"), Some("HTTP/1.1"), None]),
+    ];
+    for (input, seconds, status, [method, target, version, host]) in table {
+        let (combined, json) = after(seconds, input);
+        assert!(combined.contains(&format!("\" {status} ")), "{combined}");
+        assert_eq!(json["status"], status);
+        assert!(json["reason"].is_string(), "{json}");
+        for (member, value) in [("method", method), ("version", version), ("host", host)] {
+            assert_eq!(json[member].as_str(), value, "{member} of {json}");
+        }
+        match target {
+            Some(target) => assert!(json["target"].as_str().unwrap().starts_with(target)),
+            None => assert_eq!(json["target"], serde_json::Value::Null),
+        }
+    }
+    // What was read, and then refused.
+    let (_, json) = after(0, b"GET /a HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n");
+    assert_eq!((&json["target"], &json["reason"]), (&"/a".into(), &"bad_request".into()));
+    // What is answered has no reason.
+    let (_, json) = after(0, REQUEST.as_bytes());
+    assert_eq!(json.get("reason"), None);
+}
+
+#[test]
 fn what_is_too_long_for_a_line_is_cut_and_says_so() {
     let long = format!("GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: {}\r\n\r\n", "a".repeat(20_000));
     for format in [Format::Combined, Format::Json] {
         let line = log_of(format, long.as_bytes());
         assert!(line.len() < 1500 && line.contains("aaa...\""), "{}", line.len());
+        // Also what is refused for being too long.
+        let line = log_of(format, format!("GET /{}", "a".repeat(9000)).as_bytes());
+        assert!(line.len() < 1500 && line.contains("aaa...\""), "{line}");
     }
 }
 
