@@ -36,11 +36,12 @@ class Checks:
             self.passed += 1
             print(f"ok    {name}", flush=True)
 
-    def start(self, *words):
+    def start(self, *words, **more):
         """Starts the binary and waits until it says where it listens."""
         return Served(subprocess.Popen(
             [self.binary, *map(str, words)],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            **more,
         ))
 
     def run(self, *words, **more):

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use sockeye_proto::{Budget, Client, Time};
-use tracing::warn;
+use sockeye_proto::Budget;
 
 use crate::coding::Forms;
+use crate::report::Failures;
 
 /// How much may be held for requests at a time, over all folders and shards. One client has a
 /// quarter of each at the most; one on the same machine, which may be a proxy that names nobody, a
@@ -43,6 +43,8 @@ pub struct Budgets {
     pub(crate) listings: Arc<Budget>,
     /// What was compressed, of all folders: one makes room for another.
     pub(crate) forms: Arc<Forms>,
+    /// When the log hears that requests fail.
+    pub(crate) failures: Failures,
 }
 
 impl Budgets {
@@ -58,6 +60,7 @@ impl Budgets {
             compressed,
             working,
             listings: Budget::new("bytes of listings", listings),
+            failures: Failures::default(),
         })
     }
 
@@ -65,15 +68,5 @@ impl Budgets {
     /// descriptors there are.
     pub fn set_open_files(&self, open_files: u64) {
         self.open_files.set_total(open_files);
-    }
-}
-
-/// Writes a line to the log, once a minute for each budget: `client` found it spent.
-pub(crate) fn report(budget: &Budget, client: Client, now: Time) {
-    if let Some(requests) = budget.report(now) {
-        warn!(
-            budget = budget.name(), total = budget.total(), used = budget.used(), %client, requests,
-            "a budget is spent: some requests get less"
-        );
     }
 }

@@ -16,7 +16,6 @@ use foldhash::quality::RandomState;
 use sockeye_proto::{Access, Time};
 
 use crate::entry::{Entry, What};
-use crate::store::Absent;
 
 /// How long a look-up is good for: a change is seen by the next request after so long.
 pub const FRESH: Duration = Duration::from_secs(1);
@@ -158,7 +157,7 @@ impl Cache {
     /// room for it first; what can't fit at all is not kept.
     pub(crate) fn put(&mut self, key: &[u8], entry: Arc<Entry>, looked: Time, now: Time) {
         // What we lacked says nothing about the name, and may be there for the next request.
-        if matches!(entry.what, What::Absent(Absent::Exhausted)) {
+        if matches!(entry.what, What::Absent(absent) if absent.is_ours()) {
             return;
         }
         if let Some(at) = self.index.get(key) {

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use rustix::fs::{AtFlags, FileType, OFlags, Statx, StatxFlags};
 use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
 use rustix::time::ClockId;
 use sockeye_proto::{Access, FileSource, Place};
 
@@ -23,7 +24,9 @@ use crate::device::Device;
 use crate::identity::{Identity, Stamp};
 use crate::open::{self, Error::Os};
 use crate::scan;
-use crate::store::{Absent, Child, Denied, Need, Opened, Special, Store, Stored};
+use crate::store::{
+    Absent, Child, Denied, FORBIDDEN, Need, OpenFilesOf, Opened, Special, Store, Stored,
+};
 
 /// A folder on disk, or a single file.
 #[derive(Debug)]
@@ -44,6 +47,8 @@ pub enum OpenError {
     Denied(PathBuf),
     /// It is neither a folder nor a regular file.
     NotServable(PathBuf),
+    /// A system call that can't be done without is forbidden, by a sandbox as it seems. Its name.
+    Forbidden(&'static str),
     /// Anything else.
     Failed(PathBuf, io::Error),
 }
@@ -56,6 +61,7 @@ impl fmt::Display for OpenError {
             Self::NotServable(path) => {
                 write!(f, "{}: neither a folder nor a regular file", path.display())
             }
+            Self::Forbidden(call) => write!(f, "{call} {FORBIDDEN}"),
             Self::Failed(path, error) => write!(f, "{}: {error}", path.display()),
         }
     }
@@ -94,16 +100,19 @@ impl Disk {
         };
         let disk = Self { root, single };
         // Asked here, what would fail for every request fails at the start.
-        match disk.open_root() {
-            Ok(_) => Ok(disk),
-            Err(error) => Err(failed(error.into())),
+        let opened = disk.open_root().and_then(|root| look_at(root.as_fd()).map(drop));
+        match opened {
+            Ok(()) => Ok(disk),
+            Err(open::Error::Forbidden(call)) => Err(OpenError::Forbidden(call)),
+            Err(Os(error)) => Err(failed(error.into())),
+            Err(open::Error::Hidden) => Err(failed(Errno::NOENT.into())),
         }
     }
 
     /// Opens the folder, or the single file.
-    fn open_root(&self) -> Result<OwnedFd, Errno> {
+    fn open_root(&self) -> Result<OwnedFd, open::Error> {
         match &self.single {
-            Some(_) => rustix::fs::open(&self.root, open::READ, open::MODE),
+            Some(_) => Ok(rustix::fs::open(&self.root, open::READ, open::MODE)?),
             None => open::itself(&open::folder(&self.root)?),
         }
     }
@@ -112,7 +121,7 @@ impl Disk {
         match &self.single {
             Some(single) if name != single => Err(Errno::NOENT.into()),
             None if !name.is_empty() => self.open_beneath(name, open::READ),
-            _ => Ok(self.open_root()?),
+            _ => self.open_root(),
         }
     }
 
@@ -174,7 +183,7 @@ impl Store for Disk {
             FileType::RegularFile => {
                 let device = Device::of(identity.device, file.as_fd());
                 if device.has_backlog() {
-                    return Err(Absent::Exhausted);
+                    return Err(Absent::ClosingHangs);
                 }
                 let file = DiskFile { file: Some(file), identity, device };
                 Ok(Opened::File(Arc::new(file), identity))
@@ -294,9 +303,21 @@ fn monotonic() -> Duration {
 }
 
 fn stat(file: BorrowedFd<'_>) -> Result<(FileType, Identity), Absent> {
-    let stat = rustix::fs::statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)
-        .map_err(absent)?;
-    Ok(told(&stat))
+    look_at(file).map(|stat| told(&stat)).map_err(absent)
+}
+
+fn look_at(file: BorrowedFd<'_>) -> Result<Statx, open::Error> {
+    match rustix::fs::statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS) {
+        // Every Linux that we run on has it. rustix says the same of a sandbox's `EPERM`, which it
+        // tells from a file system's.
+        Err(Errno::NOSYS) => Err(open::Error::Forbidden("statx")),
+        looked => Ok(looked?),
+    }
+}
+
+/// How many files this process may have open.
+pub(crate) fn open_files_limit() -> Option<u64> {
+    getrlimit(Resource::Nofile).current
 }
 
 /// What the file system told about a file.
@@ -326,6 +347,7 @@ fn special(kind: FileType) -> Special {
 pub(crate) fn absent(error: impl Into<open::Error>) -> Absent {
     let error = match error.into() {
         open::Error::Hidden => return Absent::Hidden,
+        open::Error::Forbidden(call) => return Absent::Forbidden(call),
         Os(error) => error,
     };
     match error {
@@ -334,7 +356,9 @@ pub(crate) fn absent(error: impl Into<open::Error>) -> Absent {
         Errno::ACCESS | Errno::PERM => Absent::Denied(Denied { at: 0, need: Need::Pass }),
         Errno::XDEV => Absent::Outside,
         Errno::LOOP => Absent::Link,
-        Errno::MFILE | Errno::NFILE | Errno::NOMEM => Absent::Exhausted,
+        Errno::MFILE => Absent::TooManyOpenFiles(OpenFilesOf::Process),
+        Errno::NFILE => Absent::TooManyOpenFiles(OpenFilesOf::System),
+        Errno::NOMEM => Absent::Exhausted,
         Errno::AGAIN => Absent::Changing,
         _ => Absent::Failed(error.raw_os_error()),
     }

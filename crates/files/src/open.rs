@@ -7,8 +7,8 @@
 //!
 //! Where the call doesn't exist (an older kernel, or a sandbox that says so) the path is walked one
 //! segment at a time and no symbolic link is followed. Only `ENOSYS` means that it doesn't exist: a
-//! sandbox that forbids it says `EPERM`, and so does a file system about one file; the first shows at
-//! the start, the second is that file's own.
+//! sandbox that forbids it says `EPERM`, and so does a file system about one file. Which of the two it
+//! is, a call that no file system can refuse says ([`explain`]); it is asked anew each time.
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
@@ -46,6 +46,8 @@ const MAX_LINKS: usize = 40;
 pub(crate) enum Error {
     /// A symbolic link leads to a hidden name.
     Hidden,
+    /// A sandbox forbids the system call of this name.
+    Forbidden(&'static str),
     /// The system's error: `XDEV` where a link leads out of the root, `LOOP` where links lead in
     /// circles, `AGAIN` where what is there keeps changing.
     Os(Errno),
@@ -64,10 +66,23 @@ pub(crate) fn folder(path: &Path) -> Result<OwnedFd, Errno> {
 
 /// Opens `root` by the way that names beneath it are opened: what forbids that way, or passing
 /// through this folder, shows here.
-pub(crate) fn itself(root: &OwnedFd) -> Result<OwnedFd, Errno> {
+pub(crate) fn itself(root: &OwnedFd) -> Result<OwnedFd, Error> {
     match rustix::fs::openat2(root, ".", PASS, MODE, ResolveFlags::BENEATH) {
-        Err(Errno::NOSYS) => rustix::fs::openat(root, ".", PASS, MODE),
-        opened => opened,
+        Err(Errno::NOSYS) => Ok(rustix::fs::openat(root, ".", PASS, MODE)?),
+        opened => opened.map_err(refused),
+    }
+}
+
+/// Why `openat2` failed.
+fn refused(error: Errno) -> Error {
+    explain(error, || rustix::fs::openat2(CWD, "/", LOOK, MODE, ResolveFlags::empty()).map(drop))
+}
+
+/// Why `openat2` failed, if it does so `elsewhere`, too: where nothing but a sandbox says `EPERM`.
+fn explain(error: Errno, elsewhere: impl FnOnce() -> Result<(), Errno>) -> Error {
+    match error {
+        Errno::PERM if elsewhere() == Err(Errno::PERM) => Error::Forbidden("openat2"),
+        error => Error::Os(error),
     }
 }
 
@@ -89,7 +104,7 @@ pub(crate) fn beneath(root: &OwnedFd, name: &OsStr, flags: OFlags) -> Result<Own
             // Also where a link was swapped in since the last ones were read.
             Err(Errno::LOOP) => target = Some(resolve(root, name)?),
             Err(Errno::NOSYS) => return Ok(walk(root, name, flags)?),
-            opened => return Ok(opened?),
+            opened => return opened.map_err(refused),
         }
     }
     Err(Error::Os(Errno::AGAIN))
@@ -165,7 +180,7 @@ impl Walked<'_> {
             [] => None,
             name => match without_links(self.root, OsStr::from_bytes(name), PASS) {
                 Err(Errno::LOOP) => return Err(Error::Os(Errno::AGAIN)),
-                opened => Some(opened?),
+                opened => Some(opened.map_err(refused)?),
             },
         };
         Ok(None)
@@ -251,7 +266,7 @@ mod tests {
             let code = |name: &str| match open(&root, OsStr::new(name), READ) {
                 Ok(_) => None,
                 Err(Error::Os(error)) => Some(error),
-                Err(Error::Hidden) => panic!("{name} is not hidden"),
+                Err(error) => panic!("{name} gives {error:?}"),
             };
             assert_eq!(code("sub/file"), None, "{way}");
             assert_eq!(code("sub"), None, "{way}");
@@ -314,6 +329,20 @@ mod tests {
             let kernel = rustix::fs::openat2(&root, name, LOOK, MODE, ResolveFlags::BENEATH);
             assert_eq!(kernel.err(), target.err(), "{name}");
         }
+    }
+
+    #[test]
+    fn a_sandbox_is_told_from_a_file_system_that_permits_nothing() {
+        let forbidden = Error::Forbidden("openat2");
+        for (error, elsewhere, why) in [
+            (Errno::PERM, Err(Errno::PERM), forbidden),
+            (Errno::PERM, Ok(()), Error::Os(Errno::PERM)),
+            (Errno::PERM, Err(Errno::MFILE), Error::Os(Errno::PERM)),
+            (Errno::ACCESS, Err(Errno::PERM), Error::Os(Errno::ACCESS)),
+        ] {
+            assert_eq!(explain(error, || elsewhere), why);
+        }
+        assert_eq!(refused(Errno::PERM), Error::Os(Errno::PERM), "no sandbox is here");
     }
 
     #[test]

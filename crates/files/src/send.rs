@@ -8,7 +8,7 @@ use sockeye_proto::{FileRange, FileSource, Permit};
 
 use crate::asked::Asked;
 use crate::blocks::{with, without};
-use crate::budgets::{Budgets, report};
+use crate::budgets::Budgets;
 use crate::coding::Form;
 use crate::conditional::Verdict;
 use crate::cors::Cors;
@@ -16,6 +16,7 @@ use crate::entry::{FileEntry, Held, SMALL};
 use crate::head::Head;
 use crate::multipart::{self, Boundary};
 use crate::range::{Part, Ranges};
+use crate::report;
 use crate::store::Stored;
 
 /// What answers depend on besides the file and the request.
@@ -143,17 +144,19 @@ fn charge_what_is_large(
 ) -> Charged {
     let client = reply.client(asked.request());
     let Budgets { compressed, open_files, .. } = manner.budgets;
-    let (budget, permit, otherwise) = match &form.made {
-        Some(content) => {
-            (compressed, compressed.charge(client, content.len() as u64), Charged::SendPlain)
-        }
-        None => (open_files, open_files.take(client, 1), Charged::No),
+    let (budget, permit) = match &form.made {
+        Some(content) => (compressed, compressed.charge(client, content.len() as u64)),
+        None => (open_files, open_files.take(client, 1)),
     };
     match permit {
         Some(permit) => Charged::Yes(Some(permit)),
+        None if form.made.is_some() => {
+            report::spent(budget, report::GETS_LESS, client, reply.now());
+            Charged::SendPlain
+        }
         None => {
-            report(budget, client, reply.now());
-            otherwise
+            report::spent(budget, report::NO_MORE_FILES, client, reply.now());
+            Charged::No
         }
     }
 }

@@ -24,6 +24,7 @@ use crate::listing::{self, Exchange};
 use crate::mounts::{Mounts, Place};
 use crate::multipart::Boundary;
 use crate::path::Wanted;
+use crate::report;
 use crate::send::{self, Charged, Manner};
 use crate::stage::{self, Stage};
 use crate::store::Absent;
@@ -248,7 +249,7 @@ impl Site {
         match &entry.what {
             What::File(file) => match file.choose(asked) {
                 Choice::Send(form) => {
-                    note(entry, stage, asked);
+                    self.note(entry, stage, asked, &reply);
                     Step::Answered(self.send_form(&form, file, entry, stage, asked, reply))
                 }
                 Choice::Pack(coding) => {
@@ -276,7 +277,7 @@ impl Site {
     ) -> Answer {
         match &entry.what {
             What::File(file) => {
-                note(entry, stage, asked);
+                self.note(entry, stage, asked, &reply);
                 self.send_form(&file.choose_now(asked), file, entry, stage, asked, reply)
             }
             _ => self.instead(entry, stage, asked, reply),
@@ -327,7 +328,7 @@ impl Site {
         asked: Asked<'_>,
         reply: Reply<'_, '_>,
     ) -> Answer {
-        note(entry, stage, asked);
+        self.note(entry, stage, asked, &reply);
         let absent = stage.absent(entry).unwrap_or(Absent::Missing);
         let cors = self.cors(entry.mount);
         let status = stage::status(absent);
@@ -358,9 +359,22 @@ impl Site {
     }
 
     fn manner(&self, entry: &Entry) -> Manner<'_> {
-        let Inner { mounts, boundary, retry, budgets, .. } = &*self.inner;
-        let budgets = entry.mount.map_or(budgets, |mount| &mounts.get(mount).folder.budgets);
+        let Inner { boundary, retry, .. } = &*self.inner;
+        let budgets = self.budgets(entry);
         Manner { cors: self.cors(entry.mount), boundary, budgets, retry }
+    }
+
+    fn budgets(&self, entry: &Entry) -> &Budgets {
+        let Inner { mounts, budgets, .. } = &*self.inner;
+        entry.mount.map_or(budgets, |mount| &mounts.get(mount).folder.budgets)
+    }
+
+    /// Tells the log why what was asked for is not sent, where that is so.
+    fn note(&self, entry: &Entry, stage: Stage, asked: Asked<'_>, reply: &Reply<'_, '_>) {
+        if let Some(absent) = stage.absent(entry) {
+            let client = reply.client(asked.request());
+            report::absent(absent, asked.path(), client, self.budgets(entry), reply.now());
+        }
     }
 
     /// Who may read the replies of a folder.
@@ -400,15 +414,6 @@ impl Site {
 
 /// The methods that a folder knows.
 pub(crate) const ALLOW: &str = "GET, HEAD, OPTIONS";
-
-/// Tells a log why there is not what was asked for, where that is so.
-fn note(entry: &Entry, stage: Stage, asked: Asked<'_>) {
-    if let Some(absent) = stage.absent(entry) {
-        // A target has RFC 3986's characters only: nothing in it disturbs a log.
-        let path = str::from_utf8(asked.path()).unwrap_or_default();
-        tracing::debug!(path, why = %absent, "there is not what was asked for");
-    }
-}
 
 impl Timed for Site {
     fn deadline(&self) -> Option<Time> {

@@ -79,8 +79,11 @@ pub(crate) fn status(absent: Absent) -> Status {
         Absent::Refused(refusal) if !Refusal::is_malformed(refusal) => Status::NOT_FOUND,
         Absent::Refused(_) => Status::BAD_REQUEST,
         Absent::Denied(_) => Status::FORBIDDEN,
-        Absent::Changing | Absent::Exhausted => Status::SERVICE_UNAVAILABLE,
-        Absent::Failed(_) => Status::INTERNAL_SERVER_ERROR,
+        Absent::Changing
+        | Absent::Exhausted
+        | Absent::TooManyOpenFiles(_)
+        | Absent::ClosingHangs => Status::SERVICE_UNAVAILABLE,
+        Absent::Failed(_) | Absent::Forbidden(_) => Status::INTERNAL_SERVER_ERROR,
     }
 }
 

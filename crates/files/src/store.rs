@@ -115,14 +115,29 @@ pub enum Absent {
     NotRegular(Special),
     /// It changes faster than it can be read.
     Changing,
-    /// We are out of descriptors or memory.
+    /// We are out of memory, or of a budget.
     Exhausted,
+    /// As many files are open as may be.
+    TooManyOpenFiles(OpenFilesOf),
+    /// Too many files of this file system wait to be closed: it hangs.
+    ClosingHangs,
+    /// A system call that can't be done without is forbidden, by a sandbox as it seems. Its name.
+    Forbidden(&'static str),
     /// The file system failed: the number of its error.
     Failed(i32),
     /// No folder is served there.
     Unmounted,
     /// The path is refused before any file is looked at.
     Refused(Refusal),
+}
+
+/// Whose open files there are too many of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OpenFilesOf {
+    /// This process's: its limit is `RLIMIT_NOFILE`.
+    Process,
+    /// All processes': the system's limit is `fs.file-max`.
+    System,
 }
 
 /// Which permission this process lacks, and where.
@@ -184,7 +199,16 @@ impl fmt::Display for Absent {
             Self::Link => "a symbolic link leads in circles, or may not be followed",
             Self::NotRegular(special) => return write!(f, "it is {special}, not a file"),
             Self::Changing => "the file changes faster than it can be read",
-            Self::Exhausted => "out of descriptors or memory",
+            Self::Exhausted => "out of memory",
+            Self::TooManyOpenFiles(OpenFilesOf::Process) => {
+                "this process has as many files open as it may: raise its limit on open files \
+                 (ulimit -n, or LimitNOFILE= in a systemd unit)"
+            }
+            Self::TooManyOpenFiles(OpenFilesOf::System) => {
+                "the system has as many files open as it may: raise its limit (sysctl fs.file-max)"
+            }
+            Self::ClosingHangs => "too many files of this file system wait to be closed: it hangs",
+            Self::Forbidden(call) => return write!(f, "{call} {FORBIDDEN}"),
             Self::Failed(error) => {
                 let error = io::Error::from_raw_os_error(*error);
                 return write!(f, "the file system failed: {error}");
@@ -192,6 +216,22 @@ impl fmt::Display for Absent {
             Self::Unmounted => "no folder is served there",
             Self::Refused(refusal) => return refusal.fmt(f),
         })
+    }
+}
+
+/// What follows the name of a system call.
+pub(crate) const FORBIDDEN: &str = "is not permitted here (a seccomp sandbox?): let the sandbox's \
+     filter allow it (in a systemd unit: SystemCallFilter=), or update what runs the container \
+     (Docker before 20.10 forbids calls that it does not know)";
+
+impl Absent {
+    /// Whether this says something about the server, and nothing about the name: it may be gone for
+    /// the next request.
+    pub(crate) fn is_ours(self) -> bool {
+        matches!(
+            self,
+            Self::Exhausted | Self::TooManyOpenFiles(_) | Self::ClosingHangs | Self::Forbidden(_)
+        )
     }
 }
 

@@ -1,12 +1,12 @@
 //! What is said about packed files that are not sent. Alone in its process: another test on another
 //! thread would decide whether a warning is of interest to anybody.
 
-use std::fmt::Debug;
+mod warned;
+
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use std::{env, process, thread};
 
@@ -15,9 +15,8 @@ use flate2::write::GzEncoder;
 use sockeye_files::{CacheLimits, Folder};
 use sockeye_proto::harness::Harness;
 use sockeye_proto::http1::Server;
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
+
+use warned::Warnings;
 
 fn old() -> Vec<u8> {
     b"<p>yesterday</p>".repeat(100)
@@ -43,40 +42,6 @@ fn get(client: &mut Harness) {
     client.input(b"GET /page.html HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip\r\n\r\n");
     while client.run_jobs() > 0 {}
     assert!(client.output().starts_with(b"HTTP/1.1 200 OK\r\n"));
-}
-
-/// Keeps what is warned of.
-#[derive(Clone, Default)]
-struct Warnings(Arc<Mutex<Vec<String>>>);
-
-impl Subscriber for Warnings {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() == tracing::Level::WARN
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        struct Line(String);
-        impl Visit for Line {
-            fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-                self.0 += &format!(" {field}={value:?}");
-            }
-        }
-        let mut line = Line(event.metadata().target().to_owned());
-        event.record(&mut line);
-        self.0.lock().unwrap().push(line.0);
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
 }
 
 #[test]
@@ -106,7 +71,7 @@ fn a_stale_sibling_is_warned_of_once_by_all_shards_and_again_when_it_changes() {
                 client.pass(Duration::from_secs(1));
             }
         }
-        let said = warnings.0.lock().unwrap().clone();
+        let said = warnings.said();
         assert_eq!(said.len(), 1, "{said:?}");
         for part in [
             "sockeye ",
@@ -119,7 +84,7 @@ fn a_stale_sibling_is_warned_of_once_by_all_shards_and_again_when_it_changes() {
         fs::write(&beside, &packed(&new())[..30]).unwrap();
         settle();
         get(&mut client(&folder));
-        let said = warnings.0.lock().unwrap().clone();
+        let said = warnings.said();
         assert_eq!(said.len(), 2, "{said:?}");
         assert!(said[1].contains("why=it is cut off"), "{}", said[1]);
     });

@@ -23,6 +23,8 @@ pub struct Budget {
     state: Mutex<State>,
     /// `State::used`, to be read without a lock. Written under it.
     used: AtomicU64,
+    /// Of requests that found it spent.
+    reports: Reports,
 }
 
 #[derive(Debug)]
@@ -31,14 +33,35 @@ struct State {
     used: u64,
     // Only clients that hold something: bounded by what is held.
     by_client: HashMap<Client, u64>,
-    /// Requests that found it spent, and were not reported yet.
-    refused: u64,
-    /// When they may be reported next.
-    report_after: Time,
 }
 
-/// How often it is reported that a budget is spent.
+/// How often the same thing is reported.
 const REPORT: Duration = Duration::from_secs(60);
+
+/// Decides when something that many requests meet is written to the log: at once, and then once a
+/// minute with how many it was.
+#[derive(Debug, Default)]
+pub struct Reports(Mutex<Unreported>);
+
+#[derive(Debug, Default)]
+struct Unreported {
+    requests: u64,
+    /// When they may be reported next.
+    after: Time,
+}
+
+impl Reports {
+    /// Counts a request. Returns how many there were since the last report, when it is time for one.
+    pub fn report(&self, now: Time) -> Option<u64> {
+        let mut unreported = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        unreported.requests += 1;
+        if now < unreported.after {
+            return None;
+        }
+        unreported.after = now + REPORT;
+        Some(std::mem::take(&mut unreported.requests))
+    }
+}
 
 /// Part of a budget, given back when it is dropped.
 #[derive(Debug)]
@@ -57,14 +80,8 @@ impl Budget {
     /// bytes".
     #[must_use]
     pub fn new(name: &'static str, total: u64) -> Arc<Self> {
-        let state = State {
-            total,
-            used: 0,
-            by_client: HashMap::new(),
-            refused: 0,
-            report_after: Time::ZERO,
-        };
-        Arc::new(Self { name, state: Mutex::new(state), used: AtomicU64::new(0) })
+        let state = Mutex::new(State { total, used: 0, by_client: HashMap::new() });
+        Arc::new(Self { name, state, used: AtomicU64::new(0), reports: Reports::default() })
     }
 
     /// What it is called in the log.
@@ -133,13 +150,7 @@ impl Budget {
     /// Counts a request that found the budget spent. Returns how many have since the last report,
     /// once a minute: time to write a line to the log.
     pub fn report(&self, now: Time) -> Option<u64> {
-        let mut state = self.lock();
-        state.refused += 1;
-        if now < state.report_after {
-            return None;
-        }
-        state.report_after = now + REPORT;
-        Some(std::mem::take(&mut state.refused))
+        self.reports.report(now)
     }
 
     /// Changes what is held.

@@ -48,7 +48,7 @@ mod stop;
 mod time;
 mod turn;
 
-pub use budget::{Budget, Permit};
+pub use budget::{Budget, Permit, Reports};
 pub use client::Client;
 pub use fault::{Fault, Reason, Whose};
 pub use file::{Access, FileRange, FileSource};

@@ -132,7 +132,7 @@ impl<D: Driver> Shard<D> {
             Err(error) => {
                 // One line for each time that there is too little.
                 if self.accept_pause.as_ref().map(|pause| pause.why) != Some(Shortage::Resources) {
-                    warn!(target: "sockeye", %error, "no room for new connections: they wait");
+                    say_shortage(&error);
                 }
                 self.rest(Shortage::Resources);
                 false
@@ -317,6 +317,18 @@ impl<D: Driver> Shard<D> {
         let slot = self.conns.insert(conn);
         debug_assert_eq!(slot, slot_of(key), "the vacant place was promised");
     }
+}
+
+/// Says that connections can't be accepted, and what to do about it.
+fn say_shortage(error: &io::Error) {
+    let advice = match Errno::from_io_error(error) {
+        Some(Errno::MFILE) => {
+            ": raise this process's limit on open files (ulimit -Hn, or LimitNOFILE= in a systemd unit)"
+        }
+        Some(Errno::NFILE) => ": raise the system's limit on open files (sysctl fs.file-max)",
+        _ => "",
+    };
+    warn!(target: "sockeye", %error, "new connections can't be accepted and wait{advice}");
 }
 
 /// Whether accept(2) passes on what happened to one connection, and not to the listener.

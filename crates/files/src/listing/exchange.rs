@@ -12,13 +12,13 @@ use super::fields::{Heads, and};
 use super::sending::{OPEN_FILES, PIECE, Sending};
 use super::shelf::{Archive, Made, Wish};
 use crate::asked::Asked;
-use crate::budgets::report;
 use crate::conditional::Verdict;
 use crate::folder::Folder;
 use crate::lookup_job;
 use crate::mounts::{Mounts, Place};
 use crate::path::Wanted;
 use crate::range::{Part, Ranges};
+use crate::report;
 use crate::store::Absent;
 use crate::tar::Unpackable;
 
@@ -73,7 +73,12 @@ impl Exchange {
         if format == Format::Tar {
             open_files = folder.budgets.open_files.take(client, OPEN_FILES as u64);
             if open_files.is_none() {
-                report(&folder.budgets.open_files, client, reply.now());
+                report::spent(
+                    &folder.budgets.open_files,
+                    report::NO_MORE_FILES,
+                    client,
+                    reply.now(),
+                );
                 return (busy(reply), None);
             }
         }
@@ -119,7 +124,7 @@ impl Exchange {
             Ok(Made::Archive(archive)) => self.archive(archive, reply),
             Err(Unpackable::Absent(Absent::Exhausted)) => {
                 let client = reply.client(&self.request.view());
-                report(self.folder.shelf.budget(), client, reply.now());
+                report::spent(self.folder.shelf.budget(), report::GETS_LESS, client, reply.now());
                 (busy(reply), None)
             }
             Err(Unpackable::Absent(absent)) => {

@@ -2,7 +2,7 @@
 
 use super::{Client, memory};
 use crate::memory::Fault;
-use crate::{Absent, Denied, Need, SMALL, Special};
+use crate::{Absent, Denied, Need, OpenFilesOf, SMALL, Special};
 
 #[test]
 fn a_file_comes_with_all_that_is_said_about_it() {
@@ -220,7 +220,10 @@ fn each_fault_of_the_store_earns_its_reply_and_says_nothing_else() {
         (Absent::Denied(Denied { at: 5, need: Need::Read }), 403, None),
         (Absent::Changing, 503, Some("1")),
         (Absent::Exhausted, 503, Some("1")),
+        (Absent::TooManyOpenFiles(OpenFilesOf::Process), 503, Some("1")),
+        (Absent::ClosingHangs, 503, Some("1")),
         (Absent::Failed(5), 500, None),
+        (Absent::Forbidden("openat2"), 500, None),
     ] {
         store.fail("a.txt", Some(Fault::Absent(fault)));
         client.pass(1000);
