@@ -46,7 +46,7 @@ pub(crate) fn absent(absent: Absent, path: &[u8], client: Client, budgets: &Budg
     let path = str::from_utf8(&path[..path.len().min(LONGEST)]).unwrap_or_default();
     let status = stage::status(absent).code();
     let Some(reports) = budgets.failures.of(absent) else {
-        debug!(path, status, %client, reason = %absent, "nothing to send");
+        debug!(path, status, %client, why = %absent, "nothing to send");
         return;
     };
     let Some(requests) = reports.report(now) else { return };
@@ -54,7 +54,7 @@ pub(crate) fn absent(absent: Absent, path: &[u8], client: Client, budgets: &Budg
         Absent::TooManyOpenFiles(OpenFilesOf::Process) => open_files_limit(),
         _ => None,
     };
-    warn!(path, status, %client, requests, limit, reason = %absent, "a request failed");
+    warn!(path, status, %client, requests, limit, why = %absent, "a request failed");
 }
 
 /// What requests get that find a budget spent, and what can be done about it.

@@ -157,7 +157,7 @@ impl Parcels {
         let batch = match batch {
             Ok(batch) => batch,
             Err(why) => {
-                tracing::info!(reason = %why, "an archive was aborted: its client gets a part of it");
+                tracing::info!(%why, "an archive was aborted: its client gets a part of it");
                 return (stream.abort(), None);
             }
         };

@@ -1,20 +1,27 @@
 //! What the program tells the one who runs it, on standard error.
 //!
 //! Lines go through a bounded queue to a thread of their own: a worker that logs never waits for a
-//! terminal or a pipe. Lines that find the queue full are dropped, counted, and the count is said.
+//! terminal or a pipe. Lines that find the queue full are dropped, counted, and the count is said. How
+//! many lines one client can cause is limited before that ([`limit`]).
 //! Whatever a peer has chosen (a path, a header) may stand in a line, so control characters are
 //! escaped here, for every line, whoever wrote it.
+
+mod limit;
 
 use std::io::{self, Write};
 use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
+use tracing::{Event, Subscriber};
+use tracing_subscriber::Layer;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::{Context, SubscriberExt};
 
+use self::limit::{Limits, Line, Verdict};
 use crate::text;
 
 /// Lines that may wait to be written. At a few hundred bytes each, well under a megabyte.
@@ -22,6 +29,9 @@ const QUEUE: usize = 2048;
 
 /// How long the end of the program waits for lines that nobody takes.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// How long the thread sleeps at most: it may do so for ever, but for that there is another call.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 const DROPPED: &str = "were not logged: they came faster than they could be written";
 
@@ -58,6 +68,7 @@ impl From<Level> for LevelFilter {
 #[derive(Default)]
 struct Queue {
     state: Mutex<State>,
+    limits: Mutex<Limits>,
     filled: Condvar,
     written: Condvar,
 }
@@ -66,6 +77,8 @@ struct Queue {
 struct State {
     lines: Vec<String>,
     dropped: u64,
+    /// Lines are left out, so that there is something to tell at another time than before.
+    due_changed: bool,
     /// The thread is writing lines that it has taken from here.
     writing: bool,
 }
@@ -73,6 +86,10 @@ struct State {
 impl Queue {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn limits(&self) -> MutexGuard<'_, Limits> {
+        self.limits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -89,9 +106,9 @@ impl Log {
     }
 
     fn to(target: impl Write + Send + 'static) -> io::Result<Self> {
-        let queue = Arc::<Queue>::default();
-        let log = Self { queue: Arc::clone(&queue) };
-        thread::Builder::new().name("log".into()).spawn(move || write_lines(&queue, target))?;
+        let log = Self { queue: Arc::default() };
+        let own = log.clone();
+        thread::Builder::new().name("log".into()).spawn(move || own.write_lines(target))?;
         Ok(log)
     }
 
@@ -102,7 +119,8 @@ impl Log {
             .with_target(false)
             .with_ansi(false)
             .with_writer(self.clone())
-            .finish();
+            .finish()
+            .with(Limiter(self.clone()));
         // It fails only when there is a subscriber already, and `main` calls this once.
         let _ = tracing::subscriber::set_global_default(subscriber);
     }
@@ -112,7 +130,10 @@ impl Log {
     pub(crate) fn take_panics(&self) {
         let log = self.clone();
         std::panic::set_hook(Box::new(move |panic| {
-            log.say(format!("a bug in sockeye: {panic}"));
+            const BUG: &str = "a bug in sockeye";
+            if log.writes(Line::said(BUG, BUG)) {
+                log.say(format!("{BUG}: {panic}"));
+            }
             // The process ends with its first thread, without another word.
             if thread::current().name() == Some("main") {
                 log.flush();
@@ -125,13 +146,31 @@ impl Log {
         self.queue(line.into());
     }
 
-    /// Waits until what was logged so far is written, but not for ever: standard error may be a
-    /// pipe that nobody reads.
+    /// Waits until what was logged so far is written, and how many lines were left out, but not for
+    /// ever: standard error may be a pipe that nobody reads.
     pub(crate) fn flush(&self) {
+        self.tell_left_out(true);
         let state = self.queue.lock();
         let busy = |state: &mut State| state.writing || !state.lines.is_empty();
         // What could not be written in time is lost; there is nobody to tell.
         let _ = self.queue.written.wait_timeout_while(state, LAST_WORDS, busy);
+    }
+
+    /// Counts a line. Whether it is to be written.
+    fn writes(&self, line: Line) -> bool {
+        let verdict = self.queue.limits().count(line, Instant::now());
+        if verdict == Verdict::LeaveOutFirst {
+            self.queue.lock().due_changed = true;
+            self.queue.filled.notify_one();
+        }
+        verdict == Verdict::Write
+    }
+
+    /// Says how many lines were left out, if that is due, or all at once.
+    fn tell_left_out(&self, all: bool) {
+        // Logged without the lock.
+        let told = self.queue.limits().take(Instant::now(), all);
+        told.iter().filter_map(|left_out| left_out.log()).for_each(|line| self.queue(line));
     }
 
     fn queue(&self, line: String) {
@@ -166,34 +205,54 @@ impl<'a> MakeWriter<'a> for Log {
     }
 }
 
-/// Writes for as long as the program runs. An error of `target` (a full disk, a limit on the file's
-/// size) is nowhere to be told: the lines are lost, and nothing else is.
-fn write_lines(queue: &Queue, mut target: impl Write) {
-    let mut text = String::new();
-    let mut lines = Vec::new();
-    loop {
-        let state = queue.lock();
-        let idle = |state: &mut State| state.lines.is_empty();
-        let mut state =
-            queue.filled.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner);
-        mem::swap(&mut lines, &mut state.lines);
-        let dropped = mem::take(&mut state.dropped);
-        state.writing = true;
-        drop(state);
+/// Keeps events from the log that are too many of their kind.
+struct Limiter(Log);
 
-        for line in lines.drain(..) {
-            text.clear();
-            text::escape_controls_into(&mut text, &line);
-            text.push('\n');
-            let _ = target.write_all(text.as_bytes());
-        }
-        if dropped > 0 {
-            let _ = writeln!(target, "{dropped} lines {DROPPED}");
-        }
-        let _ = target.flush();
+impl<S: Subscriber> Layer<S> for Limiter {
+    fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
+        let metadata = event.metadata();
+        let is_limited =
+            *metadata.level() <= tracing::Level::INFO && metadata.target() != limit::TARGET;
+        !is_limited || self.0.writes(Line::of(event))
+    }
+}
 
-        queue.lock().writing = false;
-        queue.written.notify_all();
+impl Log {
+    /// Writes for as long as the program runs. An error of `target` (a full disk, a limit on the file's
+    /// size) is nowhere to be told: the lines are lost, and nothing else is.
+    fn write_lines(&self, mut target: impl Write) {
+        let queue = &*self.queue;
+        let mut text = String::new();
+        let mut lines = Vec::new();
+        loop {
+            let due = queue.limits().due();
+            let idle = |state: &mut State| state.lines.is_empty() && !state.due_changed;
+            let left =
+                due.map_or(LONGEST_WAIT, |due| due.saturating_duration_since(Instant::now()));
+            let waited = queue.filled.wait_timeout_while(queue.lock(), left, idle);
+            let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            mem::swap(&mut lines, &mut state.lines);
+            let dropped = mem::take(&mut state.dropped);
+            state.due_changed = false;
+            state.writing = true;
+            drop(state);
+
+            for line in lines.drain(..) {
+                text.clear();
+                text::escape_controls_into(&mut text, &line);
+                text.push('\n');
+                let _ = target.write_all(text.as_bytes());
+            }
+            if dropped > 0 {
+                let _ = writeln!(target, "{dropped} lines {DROPPED}");
+            }
+            let _ = target.flush();
+
+            queue.lock().writing = false;
+            queue.written.notify_all();
+            // What is due is queued as every other line.
+            self.tell_left_out(false);
+        }
     }
 }
 
@@ -244,6 +303,38 @@ mod tests {
         assert!(!text.trim_end().chars().any(char::is_control), "{text:?}");
         assert!(text.contains("INFO"), "{text:?}");
         assert!(text.contains("ERROR forged"), "{text:?}");
+    }
+
+    #[test]
+    fn a_client_that_causes_many_lines_gets_few_and_a_count() {
+        let page = Page::default();
+        let log = Log::to(page.clone()).unwrap();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(LevelFilter::DEBUG)
+            .with_target(false)
+            .with_ansi(false)
+            .with_writer(log.clone())
+            .finish()
+            .with(Limiter(log.clone()));
+        tracing::subscriber::with_default(subscriber, || {
+            for n in 0..1000 {
+                let peer = format!("192.0.2.7:{}", 1000 + n);
+                tracing::info!(%peer, reason = format!("the peer sent {n}"), "closed");
+                tracing::debug!(%peer, "accepted");
+            }
+            tracing::warn!(client = "192.0.2.8", "something else");
+            assert!(log.writes(Line::said("panic", "a bug")));
+            let said = (0..20).filter(|_| log.writes(Line::said("panic", "a bug")));
+            assert_eq!(said.count(), 9);
+            log.flush();
+        });
+        let text = page.text();
+        let count = |part: &str| text.lines().filter(|line| line.contains(part)).count();
+        assert_eq!(count("INFO closed peer="), 10, "{text}");
+        let told = "INFO closed: 990 more from 192.0.2.7 in 1 s reason=the peer sent";
+        assert_eq!(count(told), 1, "{text}");
+        assert_eq!(count("a bug: 11 more in 1 s"), 1, "{text}");
+        assert_eq!((count("DEBUG accepted"), count("WARN something else")), (1000, 1));
     }
 
     #[test]

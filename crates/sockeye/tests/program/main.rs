@@ -6,6 +6,7 @@ mod explain;
 mod flags;
 mod hosts;
 mod load;
+mod log;
 mod messages;
 mod send;
 mod servers;

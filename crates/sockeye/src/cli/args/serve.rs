@@ -200,6 +200,9 @@ pub(crate) struct Serve {
     pub(crate) workers: Option<u16>,
 
     /// From which level on to log, to standard error.
+    ///
+    /// Of one kind and client, ten lines a minute are written, and one more says how many were left
+    /// out. The levels debug and trace leave nothing out.
     #[arg(
         long,
         value_name = "LEVEL",

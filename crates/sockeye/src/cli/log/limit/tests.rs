@@ -1,0 +1,121 @@
+//! Which lines are written, and what is said of the others.
+
+use super::*;
+
+fn line(place: &'static str, reason: &str, client: &str) -> Line {
+    let kind = Kind { place, reason: words(reason) };
+    let who = Who::Client(client_of(client.to_owned()));
+    Line { kind, who, level: Some(Level::INFO), message: "closed".into() }
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// How many of so many lines are written.
+fn written(limits: &mut Limits, now: Instant, count: u64, line: impl Fn(u64) -> Line) -> usize {
+    (0..count).filter(|n| limits.count(line(*n), now) == Verdict::Write).count()
+}
+
+fn told(limits: &mut Limits, now: Instant, all: bool) -> Vec<String> {
+    let mut told: Vec<_> = limits.take(now, all).iter().map(LeftOut::to_string).collect();
+    told.sort();
+    told
+}
+
+#[test]
+fn of_many_lines_of_a_client_the_first_are_written_and_the_others_counted() {
+    let (mut limits, start) = (Limits::default(), Instant::now());
+    // Each request has a connection, and a port, of its own.
+    let scan = |n| line("close", "the peer sent no colon", &format!("192.0.2.7:{}", 1000 + n));
+    assert_eq!(written(&mut limits, start, 5000, scan), 10);
+    // Neither others nor something else is held back by it.
+    let other = |_| line("close", "the peer sent no colon", "192.0.2.8:1");
+    assert_eq!(written(&mut limits, start, 3, other), 3);
+    let another = |_| line("close", "a file could not be read: EIO", "192.0.2.7:1");
+    assert_eq!(written(&mut limits, start, 3, another), 3);
+    let elsewhere = |_| line("accept", "the peer sent no colon", "192.0.2.7:1");
+    assert_eq!(written(&mut limits, start, 3, elsewhere), 3);
+
+    assert_eq!(limits.due(), Some(start + PERIOD));
+    assert_eq!(told(&mut limits, start + seconds(59), false), [""; 0]);
+    // What comes between the end and its telling belongs to it.
+    assert_eq!(written(&mut limits, start + PERIOD, 7, scan), 0);
+    let now = start + PERIOD;
+    assert_eq!(told(&mut limits, now, false), ["closed: 4997 more from 192.0.2.7 in 60 s"]);
+    assert_eq!((limits.due(), told(&mut limits, now, false).len()), (None, 0));
+
+    // It begins anew, and at the end all is told.
+    assert_eq!(written(&mut limits, now, 11, scan), 10);
+    assert_eq!(written(&mut limits, now, 12, other), 10);
+    let told = told(&mut limits, now + seconds(12), true);
+    assert_eq!(
+        told,
+        ["closed: 1 more from 192.0.2.7 in 12 s", "closed: 2 more from 192.0.2.8 in 12 s",]
+    );
+}
+
+#[test]
+fn a_few_lines_now_and_then_are_all_written() {
+    let (mut limits, start) = (Limits::default(), Instant::now());
+    for minute in 0..10 {
+        let now = start + minute * PERIOD;
+        assert_eq!(written(&mut limits, now, 10, |_| line("close", "", "192.0.2.7:1")), 10);
+    }
+    assert_eq!(limits.due(), None);
+}
+
+#[test]
+fn clients_beyond_the_room_are_counted_together_and_none_is_forgotten() {
+    let (mut limits, start) = (Limits::default(), Instant::now());
+    let client = |n: u64| format!("10.{}.{}.{}:1", n / 65536, n / 256 % 256, n % 256);
+    let many = |n| line("close", "the peer sent no colon", &client(n % 5000));
+    let all = 100_000;
+    let first = written(&mut limits, start, all, many) as u64;
+    assert!(first <= 10 * (MOST as u64 + 1), "{first}");
+    assert_eq!(limits.counts.len(), MOST + 1);
+    let left_out: u64 = limits.take(start, true).iter().map(|told| told.count.left_out()).sum();
+    assert_eq!(first + left_out, all);
+    assert!(limits.counts.is_empty());
+
+    // Whatever reasons there are.
+    let reasons = |n: u64| {
+        let word: String = (0..4).map(|at| char::from(b'a' + (n >> (4 * at) & 15) as u8)).collect();
+        line("close", &word, &client(n))
+    };
+    let first = written(&mut limits, start, all, reasons) as u64;
+    assert!(limits.counts.len() <= 2 * MOST + 1, "{}", limits.counts.len());
+    let left_out: u64 = limits.take(start, true).iter().map(|told| told.count.left_out()).sum();
+    assert_eq!(first + left_out, all);
+
+    // Those whose time is over make room.
+    let late = start + PERIOD;
+    assert_eq!(written(&mut limits, late, 20, |_| line("close", "", "192.0.2.7:1")), 10);
+    let told = told(&mut limits, late, true);
+    assert_eq!(told, ["closed: 10 more from 192.0.2.7 in 1 s"]);
+}
+
+#[test]
+fn a_kind_is_the_words_in_front_of_a_value_and_a_client_has_no_port() {
+    for (reason, kind) in [
+        ("the peer was silent for 60 s", "the peer was silent for"),
+        ("the socket failed: timed out", "the socket failed"),
+        ("the URL contains an invalid character (`x`)", "the URL contains an invalid character"),
+        ("we don't know \"x\"", "we don't know"),
+        ("", ""),
+        ("\u{e9}", ""),
+    ] {
+        assert_eq!(words(reason), kind);
+    }
+    assert_eq!(words(&"a".repeat(500)).len(), LONGEST);
+    for (name, client) in [
+        ("192.0.2.7:80", "192.0.2.7"),
+        ("192.0.2.7", "192.0.2.7"),
+        ("[2001:db8:1:2::3]:80", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::/64", "2001:db8:1:2::/64"),
+        ("unix", "unix"),
+    ] {
+        assert_eq!(client_of(name.to_owned()), client);
+    }
+    assert_eq!(client_of("\u{e9}".repeat(500)).len(), LONGEST);
+}

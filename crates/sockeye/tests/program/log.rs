@@ -1,0 +1,62 @@
+//! What the log says, and how much of it one client can cause.
+
+use std::io::{Read, Write};
+
+use rustix::process::Signal;
+
+use crate::support::{Folder, Running};
+
+/// Sends a request on a connection of its own. Returns the status.
+fn ask(server: &Running, request: &str) -> String {
+    let mut peer = server.connect();
+    peer.write_all(request.as_bytes()).unwrap();
+    let mut reply = String::new();
+    peer.read_to_string(&mut reply).unwrap();
+    reply.get(9..12).unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_scanner_gets_ten_lines_of_a_kind_and_a_count_at_the_end() {
+    let folder = Folder::new();
+    folder.write("index.html", b"hello");
+    let mut server = Running::start(&["http", folder.text(), "--listen", "127.0.0.1:0"]);
+    for n in 0..40 {
+        // The first ask for what there isn't, in order: nothing to write of.
+        let missing = format!(
+            "GET /wp-login.php?{n} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        );
+        assert_eq!(ask(&server, &missing), "404");
+        assert_eq!(
+            ask(&server, &format!("GET /{n}\x01 HTTP/1.1\r\nHost: localhost\r\n\r\n")),
+            "400"
+        );
+        if n < 15 {
+            assert_eq!(ask(&server, "GET / HTTP/3.7\r\nHost: localhost\r\n\r\n"), "505");
+        }
+    }
+    server.signal(Signal::TERM);
+    let (code, said) = server.end();
+    assert_eq!(code, Some(0), "{said}");
+    let count = |part: &str| said.lines().filter(|line| line.contains(part)).count();
+    assert_eq!(count("INFO closed peer=127.0.0.1:"), 20, "{said}");
+    assert_eq!(count("INFO closed: 30 more from 127.0.0.1 in "), 1, "{said}");
+    assert_eq!(count("INFO closed: 5 more from 127.0.0.1 in "), 1, "{said}");
+    assert_eq!(count(" INFO ") + count(" WARN ") + count(" ERROR "), 22, "{said}");
+}
+
+#[test]
+fn who_asks_for_everything_gets_everything() {
+    let folder = Folder::new();
+    let args = ["http", folder.text(), "--listen", "127.0.0.1:0", "--log", "debug"];
+    let mut server = Running::start(&args);
+    for _ in 0..15 {
+        assert_eq!(ask(&server, "GET /none HTTP/1.0\r\nHost: localhost\r\n\r\n"), "404");
+    }
+    server.signal(Signal::TERM);
+    let (_, said) = server.end();
+    let found = said.lines().filter(|line| {
+        line.contains("DEBUG nothing to send path=\"/none\" status=404 client=127.0.0.1 why=")
+    });
+    assert_eq!(found.count(), 15, "{said}");
+    assert!(!said.contains(" more from "), "{said}");
+}
