@@ -67,14 +67,8 @@ impl fmt::Display for OpenError {
     }
 }
 
-impl std::error::Error for OpenError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Failed(_, error) => Some(error),
-            _ => None,
-        }
-    }
-}
+// What is displayed has the system's error: as a source it would be said twice.
+impl std::error::Error for OpenError {}
 
 impl Disk {
     /// Takes a folder or a file, which must be there and readable now.

@@ -99,6 +99,8 @@ pub enum Reason {
     ConnectFailed(io::Error),
     /// A connection that we opened did not come to stand in time.
     ConnectTimedOut,
+    /// The kernel could not watch the connection: it has no room or memory for that.
+    NotWatched(io::Error),
     /// The socket failed in another way.
     Socket(io::Error),
 }
@@ -124,6 +126,7 @@ impl Reason {
             Self::Panicked => "panicked",
             Self::ConnectFailed(_) => "connect_failed",
             Self::ConnectTimedOut => "connect_timed_out",
+            Self::NotWatched(_) => "not_watched",
             Self::Socket(_) => "socket_error",
         }
     }
@@ -160,6 +163,9 @@ impl fmt::Display for Reason {
             Self::Panicked => f.write_str("our code for this conversation panicked"),
             Self::ConnectFailed(error) => write!(f, "could not connect: {error}"),
             Self::ConnectTimedOut => f.write_str("could not connect in time"),
+            Self::NotWatched(error) => {
+                write!(f, "the kernel could not watch the connection: {error}")
+            }
             Self::Socket(error) => write!(f, "the socket failed: {error}"),
         }
     }

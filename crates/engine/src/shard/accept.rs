@@ -244,7 +244,7 @@ impl<D: Driver> Shard<D> {
         for key in keys.drain(..) {
             let Some(conn) = find(&mut self.conns, key) else { continue };
             if let Err(error) = self.driver.watch(&mut conn.socket) {
-                self.close(key, Reason::Socket(error));
+                self.close(key, Reason::NotWatched(error));
             }
         }
         self.fresh = keys;

@@ -139,7 +139,7 @@ impl Verdicts {
                     file = ?String::from_utf8_lossy(file.name),
                     sibling = ?String::from_utf8_lossy(sibling.name),
                     why = %stale,
-                    "a packed file is not the file beside it, and is not sent: pack it anew"
+                    "a precompressed file is not sent, since its original may be another: compress it again"
                 );
             }
         }

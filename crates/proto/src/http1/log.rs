@@ -126,6 +126,7 @@ impl Ended {
             Reason::Fault(fault) if TOO_SLOW.contains(&fault.code) => Self::TimedOut,
             Reason::Fault(Fault { whose: Whose::Ours, .. }) | Reason::Panicked => Self::Failed,
             Reason::FileTimedOut | Reason::FileFailed(_) | Reason::ReadRefused => Self::Failed,
+            Reason::NotWatched(_) => Self::Failed,
             Reason::Cut | Reason::Drained => Self::Stopped,
             _ => Self::ClientAborted,
         }
@@ -145,7 +146,8 @@ mod tests {
     #[test]
     fn of_what_cannot_be_read_the_first_line_and_the_host_are_known() {
         let long = vec![b'a'; 5000];
-        let table: [(&[u8], &[u8], Option<&[u8]>); 11] = [
+        type Row<'a> = (&'a [u8], &'a [u8], Option<&'a [u8]>);
+        let table: [Row<'_>; 11] = [
             (b"", b"", None),
             (b"GET /a\0b HTTP/1.1\r\nHost: a\r\n", b"GET /a\0b HTTP/1.1", Some(b"a")),
             (b"GET / HTTP/1.1\nHost: a\n", b"GET / HTTP/1.1", Some(b"a")),

@@ -47,6 +47,20 @@ fn without_descriptors_accepting_rests_and_resumes() {
 }
 
 #[test]
+fn a_connection_that_cannot_be_watched_ends_for_that_reason() {
+    let faults = Faults { no_room: 1000, ..Faults::none() };
+    let mut world = World::new(0, faults);
+    let (echoes, logs) = service(|_| Echo::default());
+    let server = world.server(&[here()], Config::default(), echoes);
+    let client = world.peer(&here(), Script::new().send(SAYS));
+    world.settle();
+    assert!(world.heard(client).bytes.is_empty());
+    assert_eq!(world.shard(server).tally().closed_for("not_watched"), 1);
+    world.finish();
+    check(&logs.borrow());
+}
+
+#[test]
 fn above_the_limit_new_connections_wait_and_are_not_lost() {
     seeds(0..200, |seed| {
         let mut rng = Rng::new(seed);

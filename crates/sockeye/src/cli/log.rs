@@ -21,7 +21,7 @@ use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 
-use self::limit::{Limits, Line, Verdict};
+use self::limit::{LeftOut, Limits, Line, Verdict};
 use crate::text;
 
 /// Lines that may wait to be written. At a few hundred bytes each, well under a megabyte.
@@ -170,7 +170,7 @@ impl Log {
     fn tell_left_out(&self, all: bool) {
         // Logged without the lock.
         let told = self.queue.limits().take(Instant::now(), all);
-        told.iter().filter_map(|left_out| left_out.log()).for_each(|line| self.queue(line));
+        told.iter().filter_map(LeftOut::log).for_each(|line| self.queue(line));
     }
 
     fn queue(&self, line: String) {

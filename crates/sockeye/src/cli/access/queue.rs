@@ -193,7 +193,7 @@ fn write(queue: &Queue, mut target: Target, _ends: &Sender<()>) {
             match target.reopen() {
                 Ok(()) => info!(target: "sockeye", "the access log was opened again"),
                 Err(error) => {
-                    warn!(target: "sockeye", %error, "the access log can't be opened again: the old file is written on");
+                    warn!(target: "sockeye", %error, "could not reopen the access log; still writing to the old file");
                 }
             }
         }
