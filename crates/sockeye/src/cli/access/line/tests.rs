@@ -156,7 +156,8 @@ fn what_is_refused_is_told_as_far_as_it_came_and_why() {
 
     // Each part is known when it has come whole, and is what it should be.
     let long = format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(9000));
-    let table: [(&[u8], u64, u16, [Option<&str>; 4]); 8] = [
+    type Row<'a> = (&'a [u8], u64, u16, [Option<&'a str>; 4]);
+    let table: [Row<'_>; 8] = [
         (b"GE", 11, 408, [None; 4]),
         (b"GET /sl", 11, 408, [Some("GET"), None, None, None]),
         (b"GET /slow HTTP", 11, 408, [Some("GET"), Some("/slow"), None, None]),
