@@ -74,7 +74,8 @@ pub struct Outcome {
     /// chunks where the content has it.
     pub content: u64,
     /// From the turn in which the request's head was complete to the one in which the last byte of
-    /// the reply was sent, or the connection ended. Zero where both are the same.
+    /// the reply was sent, or the connection ended. Zero where both are the same. A head that was too
+    /// slow counts from its first byte, and a refused request up to when its reply was written.
     pub took: Duration,
     /// How it ended.
     pub ended: Ended,

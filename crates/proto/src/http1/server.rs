@@ -295,7 +295,7 @@ impl<H: Handler> Server<H> {
         if let Some(tape) = &mut self.tape {
             tape.note(exchange.status, exchange.content_at);
             tape.answered(turn.written());
-            tape.refused(code);
+            tape.refused(code, turn.now());
             if status == Status::REQUEST_TIMEOUT {
                 tape.ends(Ended::TimedOut);
             }
@@ -371,9 +371,10 @@ impl<H: Handler> Server<H> {
                 self.state.step(Step::Over);
                 Err(Fault::idle(idle_timeout))
             }
-            State::ExpectHead { .. } => {
+            State::ExpectHead { until, .. } => {
                 if let Some(tape) = &mut self.tape {
-                    tape.begin_part(&self.shared, turn);
+                    let since = until.checked_sub(self.shared.limits.head_timeout);
+                    tape.begin_part(since.unwrap_or(turn.now()), &self.shared, turn);
                 }
                 Err(self.refuse(Refusal::HEAD_TIMEOUT, false, turn))
             }

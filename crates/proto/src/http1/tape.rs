@@ -49,8 +49,9 @@ struct Entry {
     end: Option<Mark>,
     /// What ended it, however much of the reply is sent.
     ended: Option<Ended>,
-    /// Why the server refused it.
-    refused: Option<&'static str>,
+    /// Why the server refused it, and when: of what follows a refusal it hears nothing until the
+    /// connection ends.
+    refused: Option<(&'static str, Time)>,
 }
 
 impl Tape {
@@ -93,11 +94,14 @@ impl Tape {
         self.part.extend_from_slice(&head[..head.len().min(PART)]);
     }
 
-    /// The request whose head has not come whole will never do.
+    /// The request whose head has not come whole, and began to come at `since`, will never do.
     #[cold]
-    pub(super) fn begin_part(&mut self, shared: &Shared, turn: &Turn<'_>) {
+    pub(super) fn begin_part(&mut self, since: Time, shared: &Shared, turn: &Turn<'_>) {
         let part = std::mem::take(&mut self.part);
         self.begin(Begun::Unread(Unread::of(&part)), shared, turn);
+        if let Some(entry) = self.pages.entries.back_mut() {
+            entry.begun = since;
+        }
     }
 
     /// The reply to the last request has a head, if it has a status.
@@ -116,10 +120,10 @@ impl Tape {
         }
     }
 
-    /// The server refuses the last request for the reason of this code.
-    pub(super) fn refused(&mut self, code: &'static str) {
+    /// The server refuses the last request for the reason of this code, and has written its reply.
+    pub(super) fn refused(&mut self, code: &'static str, now: Time) {
         if let Some(entry) = self.pages.entries.back_mut() {
-            entry.refused = Some(code);
+            entry.refused = Some((code, now));
         }
     }
 
@@ -157,9 +161,9 @@ impl Tape {
             let outcome = Outcome {
                 status: entry.status,
                 content: reached.0.saturating_sub(entry.content.0),
-                took: now.since(entry.begun),
+                took: entry.refused.map_or(now, |(_, when)| when).since(entry.begun),
                 ended: entry.ended.unwrap_or(ended),
-                refused: entry.refused,
+                refused: entry.refused.map(|(code, _)| code),
             };
             self.pages.forget_first(|notes| log.ended(notes, &outcome));
         }

@@ -8,9 +8,9 @@ use sockeye_proto::http1::{Begun, Ended, Limits, Log, Outcome as Told, Server, S
 use sockeye_proto::{Peer, Wall};
 use sockeye_sim::{Faults, Rng, Script, World, seeds};
 
-use crate::here;
 use crate::http::{Site, Text};
 use crate::watched::{check, service};
+use crate::{here, secs};
 
 /// How many requests have begun, and what became of them.
 #[derive(Debug, Default)]
@@ -109,6 +109,16 @@ fn a_client_that_breaks_off_anywhere_leaves_no_request_untold() {
             assert!(outcome.content <= 5000);
         }
     });
+}
+
+#[test]
+fn a_refusal_takes_no_longer_because_its_client_stays() {
+    let script =
+        Script::new().send("GET /a b HTTP/1.1\r\nHost: here\r\n\r\n").wait(secs(1)).finish();
+    let (told, _) = told(0, Faults::none(), usize::MAX, script);
+    let [(line, outcome)] = &told[..] else { panic!("{told:?}") };
+    assert_eq!((&**line, outcome.refused), ("GET /a b HTTP/1.1", Some("bad_request")));
+    assert_eq!((outcome.ended, outcome.took), (Ended::Complete, secs(0)));
 }
 
 #[test]

@@ -213,6 +213,8 @@ fn who_is_too_slow_is_told_of_as_that_whatever_the_answer() {
             let [(told, outcome)] = &heard[..] else { panic!("{input}: {heard:?}") };
             assert_eq!((&**told, outcome.status.map(Status::code)), (known, Some(408)));
             assert_eq!((outcome.ended, outcome.refused), (Ended::TimedOut, Some("head_timeout")));
+            // Since its first byte.
+            assert_eq!(outcome.took, Limits::default().head_timeout);
         }
     }
 
