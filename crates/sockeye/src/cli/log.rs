@@ -131,11 +131,12 @@ impl Log {
         let log = self.clone();
         std::panic::set_hook(Box::new(move |panic| {
             const BUG: &str = "a bug in sockeye";
-            if log.writes(Line::said(BUG, BUG)) {
+            // The process ends with its first thread, without another word.
+            let is_last = thread::current().name() == Some("main");
+            if log.writes(Line::said(BUG, BUG)) || is_last {
                 log.say(format!("{BUG}: {panic}"));
             }
-            // The process ends with its first thread, without another word.
-            if thread::current().name() == Some("main") {
+            if is_last {
                 log.flush();
             }
         }));
