@@ -231,14 +231,17 @@ impl<'a> Request<'a> {
     }
 
     /// The values of all fields of that name, in order.
-    pub fn fields_named<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a [u8]> + use<'a, 'n> {
+    pub fn fields_named<'n>(
+        &self,
+        name: &'n str,
+    ) -> impl DoubleEndedIterator<Item = &'a [u8]> + use<'a, 'n> {
         self.fields()
             .filter(|(this, _)| this.eq_ignore_ascii_case(name.as_bytes()))
             .map(|(_, value)| value)
     }
 
     /// All fields in order, names as they were sent.
-    pub fn fields(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+    pub fn fields(&self) -> impl DoubleEndedIterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
         fields(self.block, self.spans)
     }
 }
@@ -268,7 +271,7 @@ impl fmt::Debug for Trailers<'_> {
 pub(super) fn fields<'a>(
     head: &'a [u8],
     spans: &'a [Span],
-) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+) -> impl DoubleEndedIterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
     spans.iter().map(move |span| (span.name.of(head), span.value.of(head)))
 }
 

@@ -1,21 +1,36 @@
 //! Proxies in front of the server: whose word is taken for who the client is.
 //!
-//! A proxy that is trusted adds the address that it was asked from to `X-Forwarded-For`, or to
-//! `Forwarded` (RFC 7239). What stands further left came from the client, who can write anything
-//! there. So the list is read from the right, for as long as it names trusted proxies: the first
-//! that is none is the client. What can't be read ends the list, and the proxy to its right is all
-//! that is known.
+//! A trusted proxy appends the address of whoever connected to it to `X-Forwarded-For`, or to
+//! `Forwarded` (RFC 7239). Everything to the left of that came from the client, who can write
+//! anything there. So the list is read from the right, for as long as it names trusted proxies: the
+//! first address that is not trusted is the client. Several fields of one name are one list.
 //!
-//! Where a request has both headers, `X-Forwarded-For` counts: almost every proxy adds to it, and
-//! passes a `Forwarded` on as the client wrote it. One that adds to `Forwarded` alone has to drop
+//! An entry that is malformed ends the list: nothing to its left counts, and the request is charged
+//! to the last hop that is known, the entry to its right or the peer itself. An obfuscated or unknown
+//! node, an element without `for`, and the end of [`MOST_HOPS`] end it, too.
+//!
+//! Nothing that stands further left changes how an entry is read:
+//!
+//! - `X-Forwarded-For` has no quoting. Its entries are what stands between commas.
+//! - `Forwarded` has quoted strings. Each field is parsed by itself and from its end, so a quote that
+//!   the client left open neither swallows what a proxy appends nor changes its meaning. For a
+//!   well-formed field this finds the same elements as from the beginning: a quoted string ends in a
+//!   quote, and begins at the nearest quote to the left that no backslash escapes.
+//!
+//! Where a request has both headers, `X-Forwarded-For` counts: almost every proxy appends to it, and
+//! passes a `Forwarded` on as the client wrote it. One that appends to `Forwarded` alone has to drop
 //! the other.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 use std::str::FromStr;
 
 use sockeye_engine::Network;
 use sockeye_proto::http1::{Clients, Request};
 use sockeye_proto::{Address, Client, Peer};
+
+/// How many entries of a list are read. More proxies in a row than this is a loop, or a client in a
+/// trusted network that wants work done.
+const MOST_HOPS: usize = 64;
 
 /// Who is trusted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,25 +93,34 @@ impl Proxies {
     pub(crate) fn client<'a>(
         &self,
         peer: Address,
-        x_forwarded_for: impl Iterator<Item = &'a [u8]>,
-        forwarded: impl Iterator<Item = &'a [u8]>,
+        x_forwarded_for: impl DoubleEndedIterator<Item = &'a [u8]>,
+        forwarded: impl DoubleEndedIterator<Item = &'a [u8]>,
     ) -> Address {
         if !self.is_trusted(peer) {
             return peer;
         }
-        let mut seen = Seen::Nothing;
-        for hop in x_forwarded_for.flat_map(elements) {
-            seen.go_on(self, address_in(hop));
-        }
-        if seen == Seen::Nothing {
-            for hop in forwarded.flat_map(elements) {
-                seen.go_on(self, forwarded_for(hop).and_then(address_in));
+        let x_forwarded_for = x_forwarded_for.rev().flat_map(x_forwarded_for_from_right);
+        let forwarded = forwarded.rev().flat_map(forwarded_from_right);
+        let client = self.first_untrusted(peer, x_forwarded_for);
+        client.or_else(|| self.first_untrusted(peer, forwarded)).unwrap_or(peer)
+    }
+
+    /// The first of `hops` that is not trusted, or the last that is known; `None` without hops. They
+    /// come from the right, as `None` where they are malformed.
+    fn first_untrusted(
+        &self,
+        peer: Address,
+        hops: impl Iterator<Item = Option<IpAddr>>,
+    ) -> Option<Address> {
+        let mut known = None;
+        for hop in hops.take(MOST_HOPS) {
+            let Some(ip) = hop else { return known.or(Some(peer)) };
+            known = Some(Address::Ip(SocketAddr::new(ip, 0)));
+            if !self.trust(ip) {
+                break;
             }
         }
-        match seen {
-            Seen::Client(ip) | Seen::Proxy(ip) => Address::Ip(SocketAddr::new(ip, 0)),
-            Seen::Nothing | Seen::Nonsense => peer,
-        }
+        known
     }
 
     /// Who has sent `request` by a connection from `peer`.
@@ -118,83 +142,144 @@ impl Clients for Proxies {
     }
 }
 
-/// What is known of the client behind so many hops, read from the left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Seen {
-    Nothing,
-    /// The last hop but trusted ones is not to be read.
-    Nonsense,
-    /// There were only trusted ones since: this is the first of them.
-    Proxy(IpAddr),
-    /// The last that is not trusted.
-    Client(IpAddr),
+/// The addresses in one `X-Forwarded-For`, from the right; `None` for an entry that is none. Empty
+/// entries are skipped (RFC 9110, 5.6.1.2).
+fn x_forwarded_for_from_right(list: &[u8]) -> impl Iterator<Item = Option<IpAddr>> {
+    let entries = list.rsplit(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    entries.filter(|entry| !entry.is_empty()).map(address_in)
 }
 
-impl Seen {
-    fn go_on(&mut self, proxies: &Proxies, hop: Option<IpAddr>) {
-        *self = match (*self, hop) {
-            (_, None) => Self::Nonsense,
-            (_, Some(ip)) if !proxies.trust(ip) => Self::Client(ip),
-            (Self::Nothing | Self::Nonsense, Some(ip)) => Self::Proxy(ip),
-            (known, Some(_)) => known,
-        }
-    }
-}
-
-/// The elements of a list (RFC 9110, 5.6.1): what stands between commas outside of quotes. Empty
-/// ones are none.
-fn elements(list: &[u8]) -> impl Iterator<Item = &[u8]> {
-    split(list, b',').filter(|element| !element.is_empty())
-}
-
-/// Parts between separators outside of quoted strings, without spaces around them. In a string
-/// without an end everything belongs to it.
-fn split(text: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
-    let mut rest = Some(text);
+/// The addresses in one `Forwarded`, from the right; `None` for an element that names no address, or
+/// is malformed. A malformed one is the last: where it begins is unknown.
+fn forwarded_from_right(list: &[u8]) -> impl Iterator<Item = Option<IpAddr>> {
+    let mut rest = Some(list);
     std::iter::from_fn(move || {
-        let text = rest?;
-        let (mut quoted, mut escaped) = (false, false);
-        let end = text.iter().position(|byte| {
-            match (*byte, quoted) {
-                _ if escaped => escaped = false,
-                (b'\\', true) => escaped = true,
-                (b'"', _) => quoted = !quoted,
-                (byte, false) => return byte == separator,
-                _ => {}
+        loop {
+            match last_element(rest.take()?) {
+                None => return Some(None),
+                Some((Element::Empty, before)) => rest = before,
+                Some((Element::For(node), before)) => {
+                    rest = before;
+                    return Some(node.and_then(node_address));
+                }
             }
-            false
-        });
-        rest = end.map(|end| &text[end + 1..]);
-        Some(text[..end.unwrap_or(text.len())].trim_ascii())
+        }
     })
 }
 
-/// The value of `for` in an element of `Forwarded`, without quotes. One with an escape in it is no
-/// address.
-fn forwarded_for(element: &[u8]) -> Option<&[u8]> {
-    let mut values = split(element, b';').filter_map(|pair| {
-        let at = pair.iter().position(|byte| *byte == b'=')?;
-        pair[..at].eq_ignore_ascii_case(b"for").then_some(&pair[at + 1..])
-    });
-    // Twice is malformed (RFC 7239, 4).
-    let (Some(value), None) = (values.next(), values.next()) else { return None };
-    match value {
-        [b'"', inner @ .., b'"'] => Some(inner),
-        value => Some(value),
+/// An element of `Forwarded`.
+enum Element<'a> {
+    /// It has no parameters.
+    Empty,
+    /// The value of its `for`, where it has one.
+    For(Option<&'a [u8]>),
+}
+
+/// The last element of a list (RFC 7239, 4), and what stands before its comma, if it has one. `None`
+/// where it is malformed.
+fn last_element(mut rest: &[u8]) -> Option<(Element<'_>, Option<&[u8]>)> {
+    let mut element = Element::Empty;
+    loop {
+        rest = rest.trim_ascii_end();
+        // A parameter may be missing: `for=192.0.2.1;`.
+        if !matches!(rest.last(), None | Some(b';' | b',')) {
+            let (name, value, before) = last_parameter(rest)?;
+            let is_for = name.eq_ignore_ascii_case(b"for");
+            element = match element {
+                // Twice is malformed.
+                Element::For(Some(_)) if is_for => return None,
+                _ if is_for => Element::For(Some(value)),
+                Element::Empty => Element::For(None),
+                known @ Element::For(_) => known,
+            };
+            rest = before.trim_ascii_end();
+        }
+        match rest {
+            [] => return Some((element, None)),
+            [before @ .., b','] => return Some((element, Some(before))),
+            [before @ .., b';'] => rest = before,
+            _ => return None,
+        }
     }
 }
 
-/// An address, perhaps with a port: `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]:80`.
+/// The last `name=value`: its name, its value without quotes, and what stands before it.
+fn last_parameter(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let (value, before) = match text {
+        [inner @ .., b'"'] if last_unescaped_quote(text) == Some(inner.len()) => {
+            let opening = last_unescaped_quote(inner)?;
+            (&inner[opening + 1..], &inner[..opening])
+        }
+        _ => last_where(text, |byte| !b"=;,\" \t\\".contains(byte))?,
+    };
+    let [before @ .., b'='] = before else { return None };
+    let (name, before) = last_where(before, is_token)?;
+    Some((name, value, before))
+}
+
+/// The longest end of `text` whose bytes all fit, and what stands before it; `None` where it is empty.
+fn last_where(text: &[u8], fits: impl Fn(&u8) -> bool) -> Option<(&[u8], &[u8])> {
+    let start = text.iter().rposition(|byte| !fits(byte)).map_or(0, |at| at + 1);
+    let (before, end) = text.split_at(start);
+    (!end.is_empty()).then_some((end, before))
+}
+
+/// Where the last quote is that is not escaped: behind an even number of backslashes.
+fn last_unescaped_quote(text: &[u8]) -> Option<usize> {
+    let mut end = text.len();
+    loop {
+        let at = text[..end].iter().rposition(|byte| *byte == b'"')?;
+        let escapes = text[..at].iter().rev().take_while(|byte| **byte == b'\\').count();
+        if escapes % 2 == 0 {
+            return Some(at);
+        }
+        end = at;
+    }
+}
+
+/// The address of a node (RFC 7239, 6), whose port may be obfuscated: `192.0.2.1:_port`. A value with
+/// an escape in it is no address.
+fn node_address(node: &[u8]) -> Option<IpAddr> {
+    let colon = node.iter().rposition(|byte| *byte == b':');
+    match colon.map(|at| (&node[..at], &node[at + 1..])) {
+        Some((name, [b'_', port @ ..])) if !port.is_empty() && port.iter().all(is_obfuscated) => {
+            address_in(name)
+        }
+        _ => address_in(node),
+    }
+}
+
+/// A byte of a token (RFC 9110, 5.6.2).
+fn is_token(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte)
+}
+
+/// A byte of an obfuscated name or port.
+fn is_obfuscated(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"._-".contains(byte)
+}
+
+/// An address, perhaps with a port: `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]:80`. A
+/// zone (`fe80::1%eth0`) is left out: it is a name on the proxy's machine.
 fn address_in(hop: &[u8]) -> Option<IpAddr> {
     let hop = str::from_utf8(hop).ok()?;
-    let inner = hop.strip_prefix('[').and_then(|hop| hop.strip_suffix(']'));
-    let ip = match inner {
-        Some(inner) => IpAddr::V6(inner.parse().ok()?),
+    let v6 = |text: &str| {
+        let ip = text.split_once('%').map_or(text, |(ip, _)| ip);
+        ip.parse().ok().map(IpAddr::V6)
+    };
+    let ip = match hop.strip_prefix('[') {
+        Some(rest) => {
+            let (inner, port) = rest.split_once(']')?;
+            let digits = |port: &&str| port.bytes().all(|byte| byte.is_ascii_digit());
+            let number = port.strip_prefix(':').filter(digits).map(str::parse::<u16>);
+            v6(inner).filter(|_| port.is_empty() || matches!(number, Some(Ok(_))))
+        }
         None => {
-            hop.parse().or_else(|_| hop.parse().map(|address: SocketAddr| address.ip())).ok()?
+            let v4 = hop.parse().map(|address: SocketAddrV4| *address.ip());
+            v4.or_else(|_| hop.parse()).map(IpAddr::V4).ok().or_else(|| v6(hop))
         }
     };
-    Some(ip.to_canonical())
+    ip.map(|ip| ip.to_canonical())
 }
 
 #[cfg(test)]

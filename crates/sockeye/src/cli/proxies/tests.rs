@@ -49,11 +49,87 @@ fn the_rightmost_that_is_not_trusted_is_the_client() {
         ("10.0.0.1", &[(x, "192.0.2.1:4711")], "192.0.2.1"),
         ("10.0.0.1", &[(x, "[2001:db8::1]:80, [2001:db8::2]")], "2001:db8::2"),
         ("10.0.0.1", &[(x, "::ffff:192.0.2.1")], "192.0.2.1"),
+        ("10.0.0.1", &[(x, "198.51.100.9, fe80::1%eth0")], "fe80::1"),
+        ("10.0.0.1", &[(x, "198.51.100.9, [fe80::1%eth0]:80")], "fe80::1"),
         // Nobody who isn't trusted is believed.
         ("192.0.2.7", &[(x, "198.51.100.9"), ("Forwarded", "for=198.51.100.9")], "192.0.2.7"),
     ] {
         assert_eq!(client(peer, fields), expected, "{peer} {fields:?}");
     }
+}
+
+/// `X-Forwarded-For` has no quoting, so that nothing of a client's reaches what a proxy appends.
+#[test]
+fn an_entry_of_the_client_takes_nothing_of_what_the_proxy_appends() {
+    let quotes = ["\"", "\"\"", "\"a", "a\\", "\"a\\\"", "\\\"", "for=\"", "for=\"a\\"];
+    let others =
+        ["[", "]", "[::1", "::1]", ";", "=", "unknown", "_hidden", ":", ",,", " , ,", "\u{7f}"];
+    for forged in quotes.into_iter().chain(others) {
+        for (appended, expected) in [
+            ("192.0.2.1", "192.0.2.1"),
+            ("192.0.2.1:4711", "192.0.2.1"),
+            ("[2001:db8::1]:80", "2001:db8::1"),
+            ("192.0.2.1, 10.0.0.7", "192.0.2.1"),
+        ] {
+            let x = "X-Forwarded-For";
+            let one = format!("{forged}, {appended}");
+            assert_eq!(client("10.0.0.1", &[(x, &one)]), expected, "{one}");
+            assert_eq!(client("10.0.0.1", &[(x, forged), (x, appended)]), expected, "{one}");
+        }
+    }
+    let parameters = ["for=198.51.100.9;x=\"", "for=198.51.100.9;x=\"\\", "for=198.51.100.9;x=a\""];
+    for forged in quotes.into_iter().chain(parameters) {
+        for (appended, expected) in [
+            ("for=192.0.2.1", "192.0.2.1"),
+            ("for=\"192.0.2.1:4711\"", "192.0.2.1"),
+            ("For=\"[2001:db8::1]\";proto=https;by=\"[::1]:80\"", "2001:db8::1"),
+            ("for=192.0.2.1;host=\"a, for=198.51.100.9\"", "192.0.2.1"),
+            ("for=192.0.2.1, for=10.0.0.7;by=_b", "192.0.2.1"),
+        ] {
+            let one = format!("{forged}, {appended}");
+            assert_eq!(client("10.0.0.1", &[("Forwarded", &one)]), expected, "{one}");
+            let two = [("Forwarded", forged), ("Forwarded", appended)];
+            assert_eq!(client("10.0.0.1", &two), expected, "{two:?}");
+        }
+    }
+}
+
+#[test]
+fn a_malformed_entry_hides_who_is_behind_it() {
+    for entry in [
+        "unknown",
+        "_hidden",
+        "\"192.0.2.1\"",
+        "192.0.2.1:",
+        "192.0.2.1:65536",
+        "192.0.2.256",
+        "010.0.0.1",
+        "192.0.2.1%eth0",
+        "[192.0.2.1]",
+        "[2001:db8::1",
+        "[2001:db8::1]80",
+        "[2001:db8::1]:+1",
+        "2001:db8::1]",
+        "for=192.0.2.1",
+        "192.0.2.1 192.0.2.2",
+    ] {
+        let x = "X-Forwarded-For";
+        assert_eq!(client("10.0.0.1", &[(x, entry)]), "10.0.0.1", "{entry}");
+        let list = format!("198.51.100.9, {entry}, 10.0.0.5");
+        assert_eq!(client("10.0.0.1", &[(x, &list)]), "10.0.0.5", "{list}");
+        assert_eq!(client("unix", &[(x, "198.51.100.9"), (x, entry)]), "unix", "{entry}");
+    }
+}
+
+#[test]
+fn of_a_long_list_only_the_end_is_read() {
+    let hops = |count| vec!["10.0.0.9"; count].join(", ");
+    let x = "X-Forwarded-For";
+    let behind = |count| format!("192.0.2.1, {}", hops(count));
+    assert_eq!(client("unix", &[(x, &behind(MOST_HOPS - 1))]), "192.0.2.1");
+    assert_eq!(client("unix", &[(x, &behind(MOST_HOPS))]), "10.0.0.9");
+    let forged = "198.51.100.9, ".repeat(2_000) + "192.0.2.1";
+    assert_eq!(client("unix", &[(x, &forged)]), "192.0.2.1");
 }
 
 #[test]
@@ -72,6 +148,17 @@ fn forwarded_is_read_as_its_standard_has_it() {
         ("proto=https", "10.0.0.1"),
         ("for=\"192.0.2.43", "10.0.0.1"),
         ("for=\"_gazonk\", for=192.0.2.1", "192.0.2.1"),
+        ("for=\"192.0.2.43:_gazonk\"", "192.0.2.43"),
+        ("for=\"[2001:db8::1]:_a.b-c\"", "2001:db8::1"),
+        (";for=192.0.2.43; ;secret=a, ,", "192.0.2.43"),
+        // Malformed: what stands further left counts no more.
+        ("for=192.0.2.43, for", "10.0.0.1"),
+        ("for=192.0.2.43, for=", "10.0.0.1"),
+        ("for=192.0.2.43, =a", "10.0.0.1"),
+        ("for=192.0.2.43, for=192.0.2.44 a=b", "10.0.0.1"),
+        ("for=192.0.2.43, x=\"a\"b;for=192.0.2.44", "10.0.0.1"),
+        ("for=192.0.2.43, x=\"a\";for=\"192.0.2.44", "10.0.0.1"),
+        ("for=192.0.2.43, for=192.0.2.44;x=\"a\\\"", "10.0.0.1"),
     ] {
         assert_eq!(client("10.0.0.1", &[("Forwarded", value)]), expected, "{value}");
     }
@@ -118,7 +205,7 @@ fn written(ip: IpAddr, way: u8) -> String {
 proptest! {
     #[test]
     fn whatever_a_client_sends_it_stands_left_of_what_a_proxy_adds(
-        forged in ".{0,60}",
+        forged in prop_oneof![".{0,60}", "[for=\"\\\\,;: 1.\\[\\]]{0,40}"],
         hops in proptest::collection::vec((ip(), any::<u8>()), 1..5),
         forwarded in any::<bool>(),
         cut in any::<usize>(),
@@ -134,11 +221,14 @@ proptest! {
             })
             .collect();
         let name = if forwarded { "Forwarded" } else { "X-Forwarded-For" };
-        // In one field or in several.
+        // In one field with the client's, or in several.
         let cut = cut % list.len();
         let fields =
             [(name, forged.as_str()), (name, &list[..cut].join(", ")), (name, &list[cut..].join(","))];
-        prop_assert_eq!(client("10.1.1.1", &fields), expected.unwrap().to_string());
+        let expected = expected.unwrap().to_string();
+        prop_assert_eq!(client("10.1.1.1", &fields), expected.clone());
+        let one = format!("{forged}, {}", list.join(", "));
+        prop_assert_eq!(client("10.1.1.1", &[(name, &*one)]), expected);
     }
 
     #[test]

@@ -1,0 +1,78 @@
+"""Starting a proxy in front of the binary, for the checks that need a real one."""
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import time
+
+from running import PATIENCE
+
+PROXIES = ("nginx", "haproxy", "h2o")
+
+
+def find(program):
+    """Where a proxy is installed, which may be outside of a user's PATH; None where it isn't."""
+    return shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
+
+
+def missing(*programs):
+    """What to do about proxies that are not installed; None where all are."""
+    names = " ".join(program for program in programs if not find(program))
+    return f"not installed: {names} (apt-get install {names})" if names else None
+
+
+@contextlib.contextmanager
+def proxy(program, root, config, host="127.0.0.1"):
+    """Runs a proxy until the end of a `with`; gives its port. `config` makes a configuration that
+    listens at a port."""
+    for _ in range(5):  # Somebody may take the port before the proxy does.
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.create_server((host, 0), family=family) as free:
+            port = free.getsockname()[1]
+        path = root / f"{program}-{port}.conf"
+        path.write_text(config(port))
+        process = subprocess.Popen(command(program, root, path), stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        try:
+            if is_listening(process, host, port):
+                yield port
+                return
+        finally:
+            process.terminate()
+            errors = process.communicate(timeout=PATIENCE)[0]
+        if "in use" not in errors:
+            raise RuntimeError(f"{program} has not started: {errors}")
+    raise RuntimeError("no port was free")
+
+
+def command(program, root, path):
+    """What runs a proxy in the foreground."""
+    return [find(program), *{
+        "nginx": ["-p", root, "-c", path, "-e", "stderr"],
+        "haproxy": ["-db", "-f", path],
+        "h2o": ["-m", "worker", "-c", path],
+    }[program]]
+
+
+def is_listening(process, host, port):
+    """Waits until a proxy listens; false when it has ended instead."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            socket.create_connection((host, port), timeout=PATIENCE).close()
+            return True
+        except ConnectionRefusedError:
+            time.sleep(0.02)
+    return False
+
+
+def nginx(root, servers):
+    """A configuration of nginx with these blocks of its `http`."""
+    temporary = " ".join(f"{kind}_temp_path {root}/{kind};"
+                         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    user = "user root;" if os.getuid() == 0 else ""
+    return (f"daemon off; pid {root}/nginx.pid; {user}\n"
+            f"events {{ worker_connections 64; }}\n"
+            f"http {{ access_log off; {temporary}\n{servers}\n}}\n")
