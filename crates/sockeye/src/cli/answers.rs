@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use sockeye_proto::message::reference::Dictionary;
 
+use crate::error::{Error, OrExit};
 use crate::log::Log;
 use crate::signals::Reread;
 use crate::text;
@@ -16,24 +17,20 @@ use crate::text;
 const MOST: u64 = 256 * 1024 * 1024;
 
 /// What a search finds, and where that stands.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Answers {
     pub(crate) dictionary: Dictionary,
     path: Option<PathBuf>,
 }
 
 impl Answers {
-    /// Those that `path` has, or those of the reference service.
+    /// Those that `path` has. The default is those of the reference service.
     ///
     /// # Errors
     ///
     /// When the file can't be read, or isn't a JSON object of strings.
-    pub(crate) fn of(path: Option<&Path>) -> anyhow::Result<Self> {
-        let dictionary = match path {
-            Some(path) => Dictionary::new(read(path)?),
-            None => Dictionary::default(),
-        };
-        Ok(Self { dictionary, path: path.map(Path::to_owned) })
+    pub(crate) fn of(path: PathBuf) -> Result<Self, Error> {
+        Ok(Self { dictionary: Dictionary::new(read(&path)?), path: Some(path) })
     }
 
     /// What the start screen says of them.
@@ -53,21 +50,26 @@ impl Answers {
                 dictionary.replace(answers);
                 log.say(format!("{} was read again: {count}", path.display()));
             }
-            Err(error) => log.say(format!("{error:#}; the answers stay as they were")),
+            Err(error) => log.say(format!("{error}; the answers stay as they were")),
         }))
     }
 }
 
-fn read(path: &Path) -> anyhow::Result<HashMap<String, String>> {
-    let parse = || {
-        let mut content = String::new();
-        File::open(path)?.take(MOST + 1).read_to_string(&mut content)?;
-        if content.len() as u64 > MOST {
-            bail!("it has more than {}", text::bytes(MOST));
-        }
-        Dictionary::parse(&content).context("it must be a JSON object whose values are strings")
-    };
-    parse().with_context(|| format!("cannot take answers from {}", path.display()))
+fn read(path: &Path) -> Result<HashMap<String, String>, Error> {
+    let doing = || format!("cannot take answers from {}", path.display());
+    let content = whole(path).map_err(|error| Error::of_path(error, doing()))?;
+    let answers = Dictionary::parse(&content);
+    let answers = answers.context("it must be a JSON object whose values are strings");
+    answers.with_context(doing).or_failure()
+}
+
+fn whole(path: &Path) -> io::Result<String> {
+    let mut content = String::new();
+    File::open(path)?.take(MOST + 1).read_to_string(&mut content)?;
+    if content.len() as u64 > MOST {
+        return Err(io::Error::other(format!("it has more than {}", text::bytes(MOST))));
+    }
+    Ok(content)
 }
 
 #[cfg(test)]
@@ -86,14 +88,14 @@ mod tests {
         ];
         for (content, says) in table {
             std::fs::write(&path, content).unwrap();
-            let error = Answers::of(Some(&path)).err().map(|error| format!("{error:#}"));
+            let error = Answers::of(path.clone()).err().map(|error| error.to_string());
             assert_eq!(error.is_some(), says.is_some(), "{content}: {error:?}");
             if let (Some(error), Some(says)) = (error, says) {
                 assert!(error.contains(says) && error.contains("sockeye-answers"), "{error}");
             }
         }
         std::fs::remove_file(&path).unwrap();
-        let error = format!("{:#}", Answers::of(Some(&path)).unwrap_err());
+        let error = Answers::of(path).unwrap_err().to_string();
         assert!(error.contains("No such file"), "{error}");
     }
 }

@@ -6,6 +6,7 @@
 mod access;
 mod answers;
 mod args;
+mod error;
 mod explain;
 mod hosts;
 mod load;
@@ -26,6 +27,7 @@ use anyhow::Context;
 use sockeye_engine::driver::return_freed_memory;
 
 use crate::args::Typed;
+use crate::error::{Error, OrExit};
 use crate::log::Log;
 use crate::plan::Plan;
 
@@ -37,24 +39,25 @@ fn main() -> ExitCode {
     log.take_panics();
     let result = signals::outlive_file_size_limit()
         .context("cannot take signals")
+        .or_failure()
         .and_then(|()| Plan::of(typed.command))
         .and_then(|plan| run(plan, &log));
     let code = result.unwrap_or_else(|error| {
-        log.say(format!("sockeye: {error:#}"));
-        ExitCode::FAILURE
+        log.say(format!("sockeye: {error}"));
+        error.exit_code()
     });
     log.flush();
     code
 }
 
-fn run(plan: Plan, log: &Log) -> anyhow::Result<ExitCode> {
+fn run(plan: Plan, log: &Log) -> Result<ExitCode, Error> {
     match plan {
         Plan::Http(plan) => serve::http(*plan, log),
         Plan::Explain(plan) => Ok(explain::run(&plan)),
         Plan::Echo(plan) => serve::echo(plan, log),
         Plan::Message(plan) => serve::message(plan, log),
-        Plan::Send(plan) => send::run(&plan, log),
-        Plan::Load(plan) => load::run(plan, log),
-        Plan::SendMessages(plan) => send::message::run(plan, log),
+        Plan::Send(plan) => send::run(&plan, log).or_failure(),
+        Plan::Load(plan) => load::run(plan, log).or_failure(),
+        Plan::SendMessages(plan) => send::message::run(plan, log).or_failure(),
     }
 }

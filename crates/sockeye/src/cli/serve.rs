@@ -14,6 +14,7 @@ use sockeye_proto::message::reference::Reference;
 use sockeye_proto::{Peer, http1, message};
 
 use crate::access::AccessLog;
+use crate::error::{Error, OrExit};
 use crate::hosts::{self, Refused};
 use crate::log::Log;
 use crate::plan::{self, Content, Place};
@@ -28,7 +29,7 @@ use crate::{signals, text};
 /// # Errors
 ///
 /// When it could not begin.
-pub(crate) fn echo(plan: plan::Echo, log: &Log) -> anyhow::Result<ExitCode> {
+pub(crate) fn echo(plan: plan::Echo, log: &Log) -> Result<ExitCode, Error> {
     let screen =
         Screen { what: vec!["Echoing what comes at".into()], scheme: "tcp", notes: Vec::new() };
     let idle = plan.idle;
@@ -40,7 +41,7 @@ pub(crate) fn echo(plan: plan::Echo, log: &Log) -> anyhow::Result<ExitCode> {
 /// # Errors
 ///
 /// When it could not begin.
-pub(crate) fn message(plan: plan::Message, log: &Log) -> anyhow::Result<ExitCode> {
+pub(crate) fn message(plan: plan::Message, log: &Log) -> Result<ExitCode, Error> {
     let plan::Message { serve, answers, limits, frames_only, hosts, origins } = plan;
     let mut notes: Vec<String> = answers.note().into_iter().collect();
     if !frames_only {
@@ -67,14 +68,15 @@ pub(crate) fn message(plan: plan::Message, log: &Log) -> anyhow::Result<ExitCode
 /// # Errors
 ///
 /// When it could not begin.
-pub(crate) fn http(plan: plan::Http, log: &Log) -> anyhow::Result<ExitCode> {
+pub(crate) fn http(plan: plan::Http, log: &Log) -> Result<ExitCode, Error> {
     let plan::Http { serve, content, limits, access, proxies, hosts } = plan;
     let screen = Screen { what: what(&content), scheme: "http", notes: notes(&content) };
     let (mounts, budgets) = (content.mounts, content.budgets);
     let access = access
         .map(|plan| AccessLog::start(plan, proxies.clone(), serve.workers.get()))
         .transpose()
-        .context("cannot start a thread")?;
+        .context("cannot start a thread")
+        .or_failure()?;
     let source = access.as_ref().map(AccessLog::source);
     let reopen = access.as_ref().and_then(AccessLog::reopener);
     let reread = reopen.map(|reopen| Box::new(move |_: &Log| reopen()) as Reread);
@@ -163,12 +165,12 @@ fn run<S: Service + 'static>(
     reread: Option<Reread>,
     log: &Log,
     service: impl Fn(usize, &Bindings) -> S + Send + Sync + 'static,
-) -> anyhow::Result<ExitCode> {
+) -> Result<ExitCode, Error> {
     let times = Times { lame_duck: plan.config.lame_duck, drain: plan.config.drain_timeout };
     let wanted = plan.config.max_connections;
-    let signals = signals::take().context("cannot take signals")?;
+    let signals = signals::take().context("cannot take signals").or_failure()?;
     let server = Server::bind(&plan.listen, plan.workers, plan.config)
-        .map_err(|error| explain(&error, &plan.listen))?;
+        .map_err(|error| explain(error, &plan.listen))?;
     let connections = server.config().max_connections;
     // The default is a wish; what somebody asked for is to be had, or to be heard of.
     if connections < wanted && wanted != Config::default().max_connections {
@@ -180,13 +182,13 @@ fn run<S: Service + 'static>(
     let bound = server.addresses().to_vec();
     let (workers, descriptors) = (plan.workers.get(), server.reserved_descriptors());
     let bindings = Bindings { bound: bound.clone(), workers, descriptors };
-    let running =
-        server.start(move |shard| service(shard, &bindings)).context("cannot start the workers")?;
-    let stopped = signals::watch(signals, running.handle(), times, reread, log.clone())
-        .context("cannot start a thread")?;
+    let running = server.start(move |shard| service(shard, &bindings));
+    let running = running.context("cannot start the workers").or_failure()?;
+    let stopped = signals::watch(signals, running.handle(), times, reread, log.clone());
+    let stopped = stopped.context("cannot start a thread").or_failure()?;
     screen.show(&plan.listen, &bound);
 
-    let tally = running.join().context("the server failed")?;
+    let tally = running.join().context("the server failed").or_failure()?;
     let Jobs { run, dropped, cancelled, waited, longest_wait } = &tally.jobs;
     tracing::debug!(target: "sockeye", run, dropped, cancelled, ?waited, ?longest_wait, "work off the loop");
     log.say(farewell(&tally));
@@ -207,9 +209,9 @@ fn farewell(tally: &Tally) -> String {
 }
 
 /// Why an address can't be had, and what to do about it.
-fn explain(error: &BindError, asked: &[ListenAddr]) -> anyhow::Error {
-    let BindError { address, at, source, .. } = error;
-    match (source.kind(), address) {
+fn explain(error: BindError, asked: &[ListenAddr]) -> Error {
+    let BindError { address, at, source } = error;
+    Error::Failure(match (source.kind(), &address) {
         (ErrorKind::AddrInUse, ListenAddr::Unix(path)) => {
             let by = taken_by(who_listens::at_path(path));
             anyhow!("{address} is taken by {by}; stop that, or choose another path")
@@ -218,13 +220,16 @@ fn explain(error: &BindError, asked: &[ListenAddr]) -> anyhow::Error {
             let at = at.unwrap_or_else(|| SocketAddr::from(([0; 16], *port)));
             let by = match who_listens::at(at) {
                 // What this command had bound before is let go already.
-                None if asked.iter().any(|other| other != address && port_of(other) == *port) => {
-                    "another --listen of this command".into()
+                None if asked.iter().any(|other| *other != address && port_of(other) == *port) => {
+                    let by = "another --listen of this command";
+                    return Error::Usage(anyhow!(
+                        "{address} is taken by {by}; leave one of them out"
+                    ));
                 }
                 None => format!("another process (as root, `ss -ltnp sport = :{port}` says which)"),
                 known => taken_by(known),
             };
-            let free = with_port(address, 0);
+            let free = with_port(&address, 0);
             anyhow!(
                 "{address} is taken by {by}; stop that, or choose another port: --listen {free} takes a free one"
             )
@@ -232,7 +237,7 @@ fn explain(error: &BindError, asked: &[ListenAddr]) -> anyhow::Error {
         (ErrorKind::PermissionDenied, ListenAddr::Any(port) | ListenAddr::Host(_, port))
             if *port < 1024 =>
         {
-            let high = with_port(address, 8000);
+            let high = with_port(&address, 8000);
             anyhow!(
                 "cannot listen at {address}: ports below 1024 need a right that this user doesn't \
                  have; --listen {high} needs none"
@@ -241,8 +246,11 @@ fn explain(error: &BindError, asked: &[ListenAddr]) -> anyhow::Error {
         (ErrorKind::AddrNotAvailable, _) => {
             anyhow!("cannot listen at {address}: this machine has no such address")
         }
+        (_, ListenAddr::Unix(_)) => {
+            return Error::of_path(source, format!("cannot listen at {address}"));
+        }
         _ => anyhow!("cannot listen at {address}: {source}"),
-    }
+    })
 }
 
 fn taken_by(process: Option<Process>) -> String {

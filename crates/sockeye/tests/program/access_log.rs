@@ -199,7 +199,7 @@ fn a_log_that_cannot_be_written_is_refused_before_anything_begins() {
     let folder = Folder::new();
     let log = folder.join("no/such/folder/log");
     let output = run(&["http", folder.text(), "--access-log", &log]);
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     let said = text(&output.stderr);
     assert!(said.contains(&format!("--access-log: cannot write to {log}: No such file")), "{said}");
     let output = run(&["http", folder.text(), "--access-log-format", "common"]);

@@ -133,20 +133,20 @@ fn what_flags_cannot_mean_is_refused_with_what_they_could() {
     let folder = Folder::new();
     let here = folder.text();
     let place = format!("/.git={here}");
-    for (args, code, says) in [
-        (&[here, here][..], 1, "give "),
-        (&[&*place], 1, "names that begin with a dot are hidden"),
-        (&["/docs="], 1, "/docs=./folder"),
-        (&[here, "--compress", "none,gzip"], 1, "stands alone"),
-        (&[here, "--compress", "deflate"], 2, "zstd, br, gzip"),
-        (&[here, "--cors", "example.org"], 2, "https://example.org"),
-        (&[here, "--header", "ETag: x"], 2, "written by the server"),
-        (&[here, "--content-type", "text/css"], 2, "*.foo: text/x-foo"),
-        (&[here, "--trusted-proxy", "10.0.0.1/8"], 2, "10.0.0.0/8"),
+    for (args, says) in [
+        (&[here, here][..], "give "),
+        (&[&*place], "names that begin with a dot are hidden"),
+        (&["/docs="], "/docs=./folder"),
+        (&[here, "--compress", "none,gzip"], "stands alone"),
+        (&[here, "--compress", "deflate"], "zstd, br, gzip"),
+        (&[here, "--cors", "example.org"], "https://example.org"),
+        (&[here, "--header", "ETag: x"], "written by the server"),
+        (&[here, "--content-type", "text/css"], "*.foo: text/x-foo"),
+        (&[here, "--trusted-proxy", "10.0.0.1/8"], "10.0.0.0/8"),
     ] {
         let output = run(&[&["http"], args, &ANY_PORT[..]].concat());
         let said = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(code), "{args:?}: {said}");
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {said}");
         assert!(said.contains(says), "{args:?}: {said}");
     }
 }

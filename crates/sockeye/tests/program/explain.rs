@@ -92,8 +92,8 @@ fn what_cannot_be_explained_is_refused() {
     let folder = Folder::new();
     let missing = folder.join("missing");
     for (url, flags, code, says) in [
-        ("about", &[folder.text()][..], 1, "no URL"),
-        ("/", &[&missing], 1, "no such file or folder"),
+        ("about", &[folder.text()][..], 2, "no URL"),
+        ("/", &[&missing], 2, "no such file or folder"),
         ("/", &["--spaa"], 2, "--spa"),
     ] {
         let (ended, said) = explain(url, flags);

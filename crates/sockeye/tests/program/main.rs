@@ -11,3 +11,4 @@ mod messages;
 mod send;
 mod servers;
 mod support;
+mod usage;

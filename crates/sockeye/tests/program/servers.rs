@@ -201,8 +201,8 @@ fn what_cannot_be_served_is_refused_before_anything_begins() {
     let folder = Folder::new();
     let missing = folder.join("nothing");
     let table: [(&[&str], i32, &str); 5] = [
-        (&["http", &missing], 1, "no such file or folder"),
-        (&["http", "/dev/null"], 1, "neither a folder nor a regular file"),
+        (&["http", &missing], 2, "no such file or folder"),
+        (&["http", "/dev/null"], 2, "neither a folder nor a regular file"),
         (&["http", "--listen", "192.0.2.1:0"], 1, "this machine has no such address"),
         (&["http", "--listen", "nonsense"], 2, "HOST:PORT"),
         (&["serve"], 2, "unrecognized subcommand"),

@@ -35,9 +35,10 @@ static MESSAGE: LazyLock<message::Limits> = LazyLock::new(message::Limits::defau
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  it did what was asked; a server was told to stop, and has
-  1  it failed: an address is taken, a file can't be read, a connection failed, an answer is an error
-  2  the command line is wrong: starting it again in the same way won't help
+  0  success, or a clean shutdown
+  1  failure: an address in use, a refused connection, no permission, a response that is an error
+  2  wrong command line or environment variable: a bad value, flags that contradict each other, a
+     folder or file that doesn't exist. Starting it again in the same way won't help
   130, 143  a second Ctrl-C or SIGTERM stopped it at once
 
 Every flag of a server can be set by an environment variable: --idle-timeout by

@@ -97,8 +97,8 @@ pub(crate) struct Http {
 /// Says how a URL is answered: which folder, rule and file, with which headers; or why it isn't.
 ///
 /// Serves nothing. The folders and flags are those of `sockeye http`; the flags that don't change
-/// the answer are allowed, too. Ends with 0 where there is an answer, and with 1 where that is an
-/// error.
+/// the answer are allowed, too. Ends with 0 where there is an answer, with 1 where that is an error,
+/// and with 2 where the command line is wrong.
 #[derive(Args, Debug)]
 pub(crate) struct Explain {
     /// A URL as it is typed into a browser, or its path: http://localhost:8000/about, /about.

@@ -11,6 +11,7 @@ use sockeye_files::{
 };
 
 use crate::args;
+use crate::error::{Error, OrExit};
 
 /// Folders at their places.
 #[derive(Debug)]
@@ -40,19 +41,21 @@ impl Content {
     /// # Errors
     ///
     /// When one is not to be had, or two are to be at the same place.
-    pub(super) fn of(typed: args::Content) -> anyhow::Result<Self> {
-        let options = options(&typed)?;
+    pub(super) fn of(typed: args::Content) -> Result<Self, Error> {
+        let options = options(&typed).or_usage()?;
         let mut limits = BudgetLimits::default();
         limits.compressed = typed.compress_memory.0 as u64;
         let budgets = Budgets::new(limits);
         let listing = typed.listing;
         let (mut mounts, mut places) = (Mounts::new(), Vec::<Place>::new());
         for typed in typed.folders {
-            let (prefix, path) = split(typed)?;
+            let (prefix, path) = split(typed).or_usage()?;
             let folder =
                 Folder::open(&path).map_err(explain)?.with(options.clone()).sharing(&budgets);
-            let path = std::path::absolute(&path).context("cannot tell where we are")?;
-            mounts = mounts.at(&prefix, folder.clone()).map_err(|error| taken(error, &path))?;
+            let path = std::path::absolute(&path).context("cannot tell where we are");
+            let path = path.or_failure()?;
+            let mounted = mounts.at(&prefix, folder.clone());
+            mounts = mounted.map_err(|error| taken(error, &path)).or_usage()?;
             places.push(Place { prefix, path, folder });
         }
         Ok(Self { mounts, budgets, places, listing })
@@ -129,14 +132,16 @@ fn options(typed: &args::Content) -> anyhow::Result<Options> {
 }
 
 /// Why a path can't be served, and what there is instead.
-fn explain(error: OpenError) -> anyhow::Error {
-    let parent = match &error {
-        OpenError::NotFound(path) => nearest_parent(path),
-        _ => None,
-    };
-    match parent {
-        Some(parent) => anyhow!("{error}; the nearest folder that exists is {}", parent.display()),
-        None => error.into(),
+fn explain(error: OpenError) -> Error {
+    match &error {
+        OpenError::NotFound(path) => Error::Usage(match nearest_parent(path) {
+            Some(parent) => {
+                anyhow!("{error}; the nearest folder that exists is {}", parent.display())
+            }
+            None => error.into(),
+        }),
+        OpenError::NotServable(_) => Error::Usage(error.into()),
+        _ => Error::Failure(error.into()),
     }
 }
 

@@ -4,15 +4,16 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 use sockeye_proto::message::text::Encoding;
 use sockeye_proto::message::{JSON, Message};
 
+use crate::error::{Error, OrExit};
 use crate::text;
 
 /// The type of content that isn't JSON, as the tutorial's client names it.
@@ -34,21 +35,22 @@ impl<'a> Kind<'a> {
     }
 
     /// The message with this content.
-    fn message(self, content: Bytes) -> anyhow::Result<Message> {
+    fn message(self, content: Bytes) -> Result<Message, Error> {
         let json = match str::from_utf8(&content) {
             Ok(text) if is_json(text) => Some(text),
             _ => None,
         };
         let is_json = self.content_type.map_or(json.is_some(), |name| name == JSON);
         if let (true, Some(text), Some(name)) = (is_json, json, self.encoding) {
-            let Some(encoding) = Encoding::of(name) else {
-                bail!(
+            let encoding = Encoding::of(name).with_context(|| {
+                format!(
                     "--encoding {name} is none that JSON can be put into; utf-8, utf-16, latin-1 and \
                      ascii are. With a --type besides {JSON}, content is sent as it is"
-                );
-            };
-            let encoded = encoding.encode(text);
-            let content = encoded.with_context(|| format!("{} cannot be sent", brief(&content)))?;
+                )
+            });
+            let encoded = encoding.or_usage()?.encode(text);
+            let encoded = encoded.with_context(|| format!("{} cannot be sent", brief(&content)));
+            let content = encoded.or_failure()?;
             // The encoding's name goes out as it was typed.
             return Ok(message(JSON, name, content.into()));
         }
@@ -85,21 +87,26 @@ pub(super) fn read(
     typed: &[OsString],
     files: &[PathBuf],
     kind: Kind<'_>,
-) -> anyhow::Result<Vec<Message>> {
+) -> Result<Vec<Message>, Error> {
     let mut messages = Vec::new();
     for content in typed {
-        messages.push(kind.message(Bytes::copy_from_slice(content.as_bytes()))?);
+        let message = kind.message(Bytes::copy_from_slice(content.as_bytes()));
+        messages.push(message.map_err(Error::into_usage)?);
     }
     for path in files {
-        let content = File::open(path).and_then(|file| whole(file, MOST));
-        let content = content.with_context(|| format!("cannot send {}", path.display()))?;
-        messages.push(kind.message(content)?);
+        messages.push(kind.message(read_file(path)?)?);
     }
     if messages.is_empty() {
-        let content = whole(io::stdin(), MOST).context("cannot send standard input")?;
-        messages.push(kind.message(content)?);
+        let content = whole(io::stdin(), MOST).context("cannot send standard input");
+        messages.push(kind.message(content.or_failure()?)?);
     }
     Ok(messages)
+}
+
+/// What is in a file.
+pub(super) fn read_file(path: &Path) -> Result<Bytes, Error> {
+    let content = File::open(path).and_then(|file| whole(file, MOST));
+    content.map_err(|error| Error::of_path(error, format!("cannot send {}", path.display())))
 }
 
 fn whole(source: impl Read, most: u64) -> io::Result<Bytes> {
@@ -151,7 +158,7 @@ mod tests {
         for (encoding, says) in [("ascii", "\"\\\"é\\\"\" cannot be sent"), ("binary", "utf-16")] {
             let kind = Kind::of(None, Some(encoding));
             let error = kind.message(Bytes::from_static("\"é\"".as_bytes())).unwrap_err();
-            let error = format!("{error:#}");
+            let error = error.to_string();
             assert!(error.contains(says), "{error}");
         }
     }

@@ -5,6 +5,7 @@ use sockeye_engine::ListenAddr;
 use sockeye_files::Mounts;
 
 use super::Content;
+use crate::error::{Error, OrExit};
 use crate::proxies::Trusted;
 use crate::{args, hosts};
 
@@ -27,9 +28,9 @@ pub(crate) struct RefusedHost {
     pub(crate) always: bool,
 }
 
-pub(super) fn explain(typed: args::Explain) -> anyhow::Result<Explain> {
-    let target = target(&typed.url)?;
-    let refused = refused(&typed.url, &typed.http)?;
+pub(super) fn explain(typed: args::Explain) -> Result<Explain, Error> {
+    let target = target(&typed.url).or_usage()?;
+    let refused = refused(&typed.url, &typed.http).or_usage()?;
     Ok(Explain { mounts: Content::of(typed.http.content)?.mounts, target, refused })
 }
 

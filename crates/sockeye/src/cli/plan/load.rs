@@ -3,13 +3,14 @@
 use std::ffi::OsString;
 use std::num::{NonZeroU64, NonZeroUsize};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow};
 use bytes::Bytes;
 use sockeye_engine::{driver, raise_descriptor_limit};
 use sockeye_load::{Ask, Request, Speaks, Until};
 
 use super::contents::{self, Kind};
 use crate::args;
+use crate::error::{Error, OrExit};
 use crate::load::target::Target;
 use crate::send::target;
 
@@ -32,8 +33,8 @@ pub(crate) struct Load {
     pub(crate) json: bool,
 }
 
-pub(super) fn load(typed: args::Load) -> anyhow::Result<Load> {
-    let first = typed.targets.first().context("there is nothing to load")?;
+pub(super) fn load(typed: args::Load) -> Result<Load, Error> {
+    let first = typed.targets.first().context("there is nothing to load").or_usage()?;
     let (speaks, asks) = match first {
         Target::Http { .. } => (Speaks::Http, http(&typed)?),
         Target::Other(target::Target::Message(..)) => (Speaks::Messages, vec![message(&typed)?]),
@@ -43,10 +44,12 @@ pub(super) fn load(typed: args::Load) -> anyhow::Result<Load> {
         Some(path) => target::Target::Unix(path.clone()),
         None => first.server(),
     };
-    let addresses = server.look_up().with_context(|| format!("cannot look up {server}"))?;
+    let addresses = server.look_up().with_context(|| format!("cannot look up {server}"));
+    let addresses = addresses.or_failure()?;
     let mut plan = sockeye_load::Plan::new(speaks, asks);
-    plan.connections = NonZeroUsize::new(typed.connections as usize).context("no connection")?;
-    plan.threads = NonZeroUsize::new(typed.threads.into()).context("no thread")?;
+    let connections = NonZeroUsize::new(typed.connections as usize).context("no connection");
+    plan.connections = connections.or_usage()?;
+    plan.threads = NonZeroUsize::new(typed.threads.into()).context("no thread").or_usage()?;
     plan.until = match typed.requests {
         Some(count) => Until::Requests(count.get()),
         None => Until::Time(typed.duration.0),
@@ -62,28 +65,25 @@ pub(super) fn load(typed: args::Load) -> anyhow::Result<Load> {
     let wanted = u64::from(typed.connections) + u64::from(typed.threads) * 8 + OTHER_DESCRIPTORS;
     let descriptors = raise_descriptor_limit(wanted);
     if descriptors < wanted {
-        bail!(
+        return Err(Error::Failure(anyhow!(
             "{} connections at once need more files than this process may have open \
              ({descriptors}); raise the limit (ulimit -n), or take fewer",
             typed.connections
-        );
+        )));
     }
     Ok(Load { plan, addresses, targets: typed.targets, json: typed.json })
 }
 
 /// What was given to send.
-fn body(typed: &args::RequestFlags) -> anyhow::Result<Option<Bytes>> {
+fn body(typed: &args::RequestFlags) -> Result<Option<Bytes>, Error> {
     match (&typed.body, &typed.body_file) {
         (Some(text), _) => Ok(Some(text.clone().into())),
-        (None, Some(path)) => {
-            let content = std::fs::read(path);
-            Ok(Some(content.with_context(|| format!("cannot read {}", path.display()))?.into()))
-        }
+        (None, Some(path)) => contents::read_file(path).map(Some),
         (None, None) => Ok(None),
     }
 }
 
-fn http(typed: &args::Load) -> anyhow::Result<Vec<Ask>> {
+fn http(typed: &args::Load) -> Result<Vec<Ask>, Error> {
     let flags = &typed.request;
     let body = body(flags)?;
     let default = if body.is_some() { "POST" } else { "GET" };
@@ -104,21 +104,24 @@ fn http(typed: &args::Load) -> anyhow::Result<Vec<Ask>> {
         if let Target::Http { path, .. } = target {
             request.host = target.authority();
             request.target.clone_from(path);
-            asks.push(request.ask().with_context(|| format!("cannot ask {target}"))?);
+            let ask = request.ask().with_context(|| format!("cannot ask {target}"));
+            asks.push(ask.or_usage()?);
         }
     }
     Ok(asks)
 }
 
-fn echo(typed: &args::Load) -> anyhow::Result<Ask> {
+fn echo(typed: &args::Load) -> Result<Ask, Error> {
     let bytes = body(&typed.request)?.unwrap_or(Bytes::from_static(&DOTS));
     if bytes.is_empty() {
-        bail!("nothing can't come back: give at least one byte to send");
+        return Err(Error::Usage(anyhow!(
+            "nothing can't come back: give at least one byte to send"
+        )));
     }
     Ok(Ask::bytes(bytes))
 }
 
-fn message(typed: &args::Load) -> anyhow::Result<Ask> {
+fn message(typed: &args::Load) -> Result<Ask, Error> {
     let flags = &typed.request;
     let content = match (&flags.body, &flags.body_file) {
         (Some(text), _) => vec![OsString::from(text)],
@@ -127,6 +130,6 @@ fn message(typed: &args::Load) -> anyhow::Result<Ask> {
     };
     let files: Vec<_> = flags.body_file.iter().cloned().collect();
     let mut messages = contents::read(&content, &files, Kind::of(None, None))?;
-    let message = messages.pop().context("there is nothing to send")?;
-    Ask::message(&message).context("the message's header would be too long")
+    let message = messages.pop().context("there is nothing to send").or_usage()?;
+    Ask::message(&message).context("the message's header would be too long").or_usage()
 }

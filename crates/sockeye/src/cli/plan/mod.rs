@@ -16,6 +16,7 @@ pub(crate) use self::load::Load;
 pub(crate) use self::send::{Send, SendMessages};
 pub(crate) use self::serve::{Echo, Http, Message, Serve};
 use crate::args::Command;
+use crate::error::{Error, OrExit};
 use crate::send::target::Target;
 
 /// Ready to run.
@@ -35,12 +36,12 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// What is wrong with it, as a sentence.
-    pub(crate) fn of(command: Command) -> anyhow::Result<Self> {
+    /// What is wrong with it, as a sentence: with the command line, or with what it names.
+    pub(crate) fn of(command: Command) -> Result<Self, Error> {
         match command {
             Command::Http(typed) => serve::http(*typed).map(|plan| Self::Http(Box::new(plan))),
             Command::Explain(typed) => explain::explain(*typed).map(Self::Explain),
-            Command::Echo(typed) => serve::echo(typed).map(Self::Echo),
+            Command::Echo(typed) => serve::echo(typed).or_usage().map(Self::Echo),
             Command::Message(typed) => serve::message(typed).map(Self::Message),
             Command::Load(typed) => load::load(*typed).map(Self::Load),
             Command::Send(typed) => match typed.target {

@@ -1,5 +1,6 @@
 //! What will be sent.
 
+use std::fs::File;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use sockeye_proto::message;
 
 use super::contents;
 use crate::args;
+use crate::error::{Error, OrExit};
 
 /// Descriptors that a client needs besides its connections, and some to spare.
 const OTHER_DESCRIPTORS: usize = 32;
@@ -47,29 +49,36 @@ pub(crate) struct SendMessages {
     pub(crate) keep_alive: bool,
     /// Bytes of a reply's content.
     pub(crate) most: u64,
-    /// Where the replies' content goes; `None` for standard output.
-    pub(crate) output: Option<PathBuf>,
+    /// The file that the replies' content goes into, by its name; `None` for standard output.
+    pub(crate) output: Option<(PathBuf, File)>,
 }
 
-pub(super) fn bytes(typed: args::Send) -> anyhow::Result<Send> {
-    let calls = calls(&typed)?;
+pub(super) fn bytes(typed: args::Send) -> Result<Send, Error> {
+    let calls = calls(&typed).or_failure()?;
     let half_close = typed.half_close;
     let messages: Vec<Bytes> =
         typed.contents.into_iter().map(|message| Bytes::from(message.into_vec())).collect();
     Ok(Send { calls, messages: (!messages.is_empty()).then_some(messages), half_close })
 }
 
-pub(super) fn messages(typed: args::Send) -> anyhow::Result<SendMessages> {
-    let calls = calls(&typed)?;
+pub(super) fn messages(typed: args::Send) -> Result<SendMessages, Error> {
     let flags = &typed.message;
     let kind = contents::Kind::of(flags.content_type.as_deref(), flags.encoding.as_deref());
+    let messages = contents::read(&typed.contents, &flags.file, kind)?;
+    let calls = calls(&typed).or_failure()?;
+    let create = |path: &PathBuf| {
+        let doing = || format!("cannot write to {}", path.display());
+        File::create(path)
+            .map(|file| (path.clone(), file))
+            .map_err(|error| Error::of_path(error, doing()))
+    };
     Ok(SendMessages {
         calls,
-        messages: contents::read(&typed.contents, &flags.file, kind)?,
-        count: flags.count.map_or(Ok(1), |count| usize::try_from(count.get()))?,
+        messages,
+        count: flags.count.map_or(Ok(1), |count| usize::try_from(count.get())).or_usage()?,
         keep_alive: flags.keep_alive,
         most: flags.most(),
-        output: flags.output.clone(),
+        output: flags.output.as_ref().map(create).transpose()?,
     })
 }
 

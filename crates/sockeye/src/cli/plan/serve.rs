@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use sockeye_engine::{Config, ListenAddr, usable_cores};
 use sockeye_proto::http1::AllowedHosts;
 use sockeye_proto::message::AllowedOrigins;
@@ -13,6 +13,7 @@ use sockeye_proto::{http1, message};
 use super::Content;
 use crate::access::{self, Target};
 use crate::answers::Answers;
+use crate::error::{Error, OrExit};
 use crate::proxies::Proxies;
 use crate::{args, hosts};
 
@@ -54,40 +55,44 @@ pub(crate) struct Message {
     pub(crate) origins: AllowedOrigins,
 }
 
-pub(super) fn http(typed: args::Http) -> anyhow::Result<Http> {
+pub(super) fn http(typed: args::Http) -> Result<Http, Error> {
+    let limits = http_limits(&typed).or_usage()?;
     let content = Content::of(typed.content)?;
+    let proxies = Proxies::new(typed.trusted_proxy);
+    let hosts = hosts::allowed(typed.host).or_usage()?;
+    let mut serve = serve(typed.listen, &typed.serve).or_usage()?;
+    serve.config.uncounted = proxies.networks().to_vec();
+    let access = access_log(typed.access_log, typed.access_log_format)?;
+    Ok(Http { serve, content, limits, access, proxies, hosts })
+}
+
+fn http_limits(typed: &args::Http) -> anyhow::Result<http1::Limits> {
     let mut limits = http1::Limits::default();
     limits.request_line = typed.max_request_line.0;
     limits.head = typed.max_header.0;
     limits.fields = typed.max_header_fields.get();
     limits.head_timeout = typed.head_timeout.0;
     limits.idle_timeout = typed.idle_timeout.0;
-    if limits.request_line > limits.head {
-        bail!(
-            "--max-request-line ({}) is part of --max-header ({}), and can't be larger",
-            typed.max_request_line,
-            typed.max_header
-        );
-    }
-    let access = access_log(typed.access_log, typed.access_log_format)?;
-    let proxies = Proxies::new(typed.trusted_proxy);
-    let hosts = hosts::allowed(typed.host)?;
-    let mut serve = serve(typed.listen, &typed.serve)?;
-    serve.config.uncounted = proxies.networks().to_vec();
-    Ok(Http { serve, content, limits, access, proxies, hosts })
+    ensure!(
+        limits.request_line <= limits.head,
+        "--max-request-line ({}) is part of --max-header ({}), and can't be larger",
+        typed.max_request_line,
+        typed.max_header
+    );
+    Ok(limits)
 }
 
 /// Opens the access log, so that one that can't be written is heard of before anything begins.
 fn access_log(
     path: Option<PathBuf>,
     format: access::Format,
-) -> anyhow::Result<Option<access::Plan>> {
+) -> Result<Option<access::Plan>, Error> {
     let Some(path) = path else { return Ok(None) };
     let target = if path == Path::new("-") {
         Target::Stderr
     } else {
-        let name = path.display().to_string();
-        Target::file(path).with_context(|| format!("--access-log: cannot write to {name}"))?
+        let doing = format!("--access-log: cannot write to {}", path.display());
+        Target::file(path).map_err(|error| Error::of_path(error, doing))?
     };
     Ok(Some(access::Plan { target, format }))
 }
@@ -96,8 +101,17 @@ pub(super) fn echo(typed: args::Echo) -> anyhow::Result<Echo> {
     Ok(Echo { serve: serve(typed.listen, &typed.serve)?, idle: typed.idle_timeout.0 })
 }
 
-pub(super) fn message(typed: args::Message) -> anyhow::Result<Message> {
-    let answers = Answers::of(typed.answers.as_deref())?;
+pub(super) fn message(typed: args::Message) -> Result<Message, Error> {
+    let answers = typed.answers.clone();
+    let mut message = checked_message(typed).or_usage()?;
+    if let Some(path) = answers {
+        message.answers = Answers::of(path)?;
+    }
+    Ok(message)
+}
+
+/// With the answers of the reference service.
+fn checked_message(typed: args::Message) -> anyhow::Result<Message> {
     let mut limits = message::Limits::default();
     limits.content = typed.max_content.0 as u64;
     limits.header_timeout = typed.header_timeout.0;
@@ -117,6 +131,7 @@ pub(super) fn message(typed: args::Message) -> anyhow::Result<Message> {
         origins = origins.allow(&origin);
     }
     let serve = serve(typed.listen, &typed.serve)?;
+    let answers = Answers::default();
     Ok(Message { serve, answers, limits, frames_only, hosts, origins })
 }
 

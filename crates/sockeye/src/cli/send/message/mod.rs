@@ -39,7 +39,8 @@ const IN_FLIGHT: usize = 16;
 /// When it could not begin, or the output failed. What goes wrong with one peer is told on its own,
 /// and shows in the exit code.
 pub(crate) fn run(plan: SendMessages, log: &Log) -> anyhow::Result<ExitCode> {
-    let (printer, paper, look) = open_output(&plan)?;
+    let (output, file) = plan.output.unzip();
+    let (printer, paper, look) = open_output(file)?;
     let begun = Instant::now();
     let (connections, keep_alive) = (plan.calls.connections, plan.keep_alive);
     let caller = Caller {
@@ -69,8 +70,8 @@ pub(crate) fn run(plan: SendMessages, log: &Log) -> anyhow::Result<ExitCode> {
     caller.go_through(&lanes, &plan.calls.addresses)?;
     match printer.finish() {
         // Whoever read us has seen enough (`| head`).
-        Err(error) if error.kind() == ErrorKind::BrokenPipe && plan.output.is_none() => {}
-        result => result.context(match &plan.output {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe && output.is_none() => {}
+        result => result.context(match &output {
             Some(path) => format!("cannot write to {}", path.display()),
             None => "cannot write to standard output".into(),
         })?,
@@ -83,13 +84,9 @@ pub(crate) fn run(plan: SendMessages, log: &Log) -> anyhow::Result<ExitCode> {
 }
 
 /// Where replies go, and how they look there.
-fn open_output(plan: &SendMessages) -> anyhow::Result<(Printer, Paper, Look)> {
-    let (opened, look) = match &plan.output {
-        Some(path) => {
-            let file = File::create(path);
-            let file = file.with_context(|| format!("cannot write to {}", path.display()))?;
-            (Printer::to(file), Look::AsItCame)
-        }
+fn open_output(file: Option<File>) -> anyhow::Result<(Printer, Paper, Look)> {
+    let (opened, look) = match file {
+        Some(file) => (Printer::to(file), Look::AsItCame),
         None if io::stdout().is_terminal() => (Printer::to(io::stdout()), Look::Terminal),
         None => (Printer::to(io::stdout()), Look::Text),
     };

@@ -1,0 +1,151 @@
+//! Exit codes: 2 for a wrong command line, which a supervisor doesn't start again; 1 for a failure.
+
+use std::net::TcpListener;
+
+use crate::support::{Folder, run, sockeye, text};
+
+/// Runs lines to their end, each with words split at spaces; `{dir}` stands for a folder with an
+/// `index.html`, `{long}` for a name that no socket can have, `{taken}` for a port in use, and
+/// `{closed}` for one where nobody listens.
+fn check(code: i32, lines: &[(&str, &str)]) {
+    let folder = Folder::new();
+    folder.write("index.html", b"home");
+    folder.write("answers.json", b"[]");
+    let [taken, closed] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let port = |listener: &TcpListener| listener.local_addr().unwrap().port().to_string();
+    let (taken_port, closed_port) = (port(&taken), port(&closed));
+    drop(closed);
+    let long = folder.join(&"x".repeat(108));
+    for (line, says) in lines {
+        let here = |word: &str| {
+            let word = word.replace("{dir}", folder.text()).replace("{long}", &long);
+            word.replace("{taken}", &taken_port).replace("{closed}", &closed_port)
+        };
+        let words: Vec<String> = line.split(' ').map(here).collect();
+        let output = run(&words.iter().map(String::as_str).collect::<Vec<_>>());
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{line}: {said}");
+        assert!(said.contains(says), "{line}: {says:?} is not in {said}");
+        assert!(output.stdout.is_empty(), "{line}: {}", text(&output.stdout));
+    }
+}
+
+#[test]
+fn a_wrong_command_line_ends_with_2() {
+    check(
+        2,
+        &[
+            // Words.
+            ("htpp", "'http'"),
+            ("http --lisen :0", "--listen"),
+            ("http {dir} --spa=perhaps", "perhaps"),
+            ("send", "<TARGET>"),
+            ("load", "<TARGET>"),
+            ("explain", "<URL>"),
+            // Folders.
+            ("http {dir} {dir}", "two folders can't both be served at /"),
+            ("http /a={dir} /a={dir}", "two folders can't both be served at"),
+            ("http /a/../b={dir}", "nothing can be served at"),
+            ("http /a=", "a folder is missing"),
+            ("http {dir}/missing", "no such file or folder"),
+            ("http {dir}/index.html/below", "no such file or folder"),
+            ("http /dev/null", "neither a folder nor a regular file"),
+            ("explain / {dir}/missing", "no such file or folder"),
+            ("explain / {dir} {dir}", "two folders can't both be served at /"),
+            ("explain index.html {dir}", "no URL"),
+            ("explain ftp://localhost/ {dir}", "no URL"),
+            // Limits.
+            ("http {dir} --max-header 1", "--max-request-line (8KiB) is part of --max-header"),
+            ("http {dir} --max-request-line 1M", "can't be larger"),
+            ("http {dir} --max-header 0", "at least one byte"),
+            ("http {dir} --max-header-fields 0", "zero"),
+            ("http {dir} --max-connections -1", "-1"),
+            ("http {dir} --workers 1025", "1..=1024"),
+            ("http {dir} --idle-timeout 0s", "longer than nothing"),
+            ("http {dir} --idle-timeout 9000h", "at most a year"),
+            ("echo --max-buffered 99999999999G", "more than a computer has"),
+            // What the server says and believes.
+            ("http {dir} --cache-control :", "a pattern is missing"),
+            ("http {dir} --content-type *.foo:text", "'*.foo: text/x-foo'"),
+            ("http {dir} --header ETag:x", "written by the server"),
+            ("http {dir} --cors example.org", "https://example.org"),
+            ("http {dir} --compress none,gzip", "--compress none stands alone"),
+            ("http {dir} --compress zip", "zstd, br, gzip"),
+            ("http {dir} --trusted-proxy 10.0.0.0/33", "or unix"),
+            ("http {dir} --host *", "such as www.example.org"),
+            ("http {dir} --log loud", "info"),
+            ("http {dir} --access-log-format common", "combined"),
+            ("http {dir} --access-log {dir}/missing/log", "--access-log: cannot write to"),
+            ("http {dir} --access-log {dir}/index.html/log", "--access-log: cannot write to"),
+            ("http {dir} --access-log {dir}", "--access-log: cannot write to"),
+            // Addresses.
+            ("http {dir} --listen localhost", "port"),
+            ("echo --listen 127.0.0.1:65536", "65535"),
+            ("echo --listen 8000 --listen :8000", "is given twice"),
+            ("echo --listen unix:{dir}/s --listen unix:{dir}/s", "is given twice"),
+            ("echo --listen 127.0.0.1:{closed} --listen :{closed}", "another --listen"),
+            ("echo --listen localhost:{closed} --listen 127.0.0.1:{closed}", "another --listen"),
+            ("echo --listen unix:{dir}/missing/socket", "cannot listen at unix:"),
+            ("echo --listen unix:{dir}/index.html", "no socket"),
+            ("message --frames-only --host a.example", "--frames-only leaves out"),
+            ("message --origin *", "name the origins that may"),
+            ("message --answers {dir}/missing.json", "cannot take answers from"),
+            ("message --answers {dir}", "cannot take answers from"),
+            // Clients.
+            ("send localhost:80 x", "did you mean tcp://localhost:80"),
+            ("send tcp://127.0.0.1:{closed} x --count 2", "is for message://HOST:PORT"),
+            ("send tcp://127.0.0.1:{closed} x --connections 0", "1..=65535"),
+            ("send message://127.0.0.1:{closed} --file {dir}/missing", "cannot send"),
+            ("send message://127.0.0.1:{closed} --file {dir}", "cannot send"),
+            ("send message://127.0.0.1:{closed} 1 --encoding x", "--encoding x is none"),
+            ("send message://127.0.0.1:{closed} \"\u{e9}\" --encoding ascii", "cannot be sent"),
+            ("send message://127.0.0.1:{closed} x --output {dir}/missing/x", "cannot write to"),
+            ("send message://127.0.0.1:{closed} x --output {dir}", "cannot write to"),
+            ("load localhost:80", "did you mean http://localhost:80/"),
+            ("load http://127.0.0.1:{closed}/ http://127.0.0.2:{closed}/", "are two servers"),
+            ("load http://127.0.0.1:{closed}/ -X A,B", "can't be a method"),
+            ("load http://127.0.0.1:{closed}/ -H nothing", "has no colon"),
+            ("load http://127.0.0.1:{closed}/ --chunked", "--chunked wants something to send"),
+            ("load http://127.0.0.1:{closed}/ --body-file {dir}/missing", "cannot send"),
+            ("load tcp://127.0.0.1:{closed} --body=", "at least one byte"),
+            ("load tcp://127.0.0.1:{closed} -X GET", "is for http://"),
+            ("load http://127.0.0.1:{closed}/ --rate 0", "requests per second"),
+        ],
+    );
+}
+
+#[test]
+fn a_wrong_environment_variable_ends_with_2() {
+    let folder = Folder::new();
+    for (name, value, says) in [
+        ("SOCKEYE_MAX_HEADER", "1", "is part of --max-header"),
+        ("SOCKEYE_LISTEN", "localhost", "port"),
+        ("SOCKEYE_SPA", "perhaps", "perhaps"),
+        ("SOCKEYE_ACCESS_LOG", "/no/such/folder/log", "cannot write to"),
+        ("SOCKEYE_TRUSTED_PROXY", "10.0.0.1/8", "or unix"),
+    ] {
+        let output = sockeye(&["http", folder.text()]).env(name, value).output().unwrap();
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{name}={value}: {said}");
+        assert!(said.contains(says), "{name}={value}: {said}");
+    }
+}
+
+#[test]
+fn a_failure_ends_with_1() {
+    check(
+        1,
+        &[
+            ("http {dir} --listen 127.0.0.1:{taken}", "is taken by"),
+            ("http {dir} --listen host.invalid:0", "cannot listen at host.invalid:0"),
+            ("http {dir} --listen 192.0.2.1:0", "this machine has no such address"),
+            ("message --answers {dir}/answers.json", "a JSON object"),
+            ("send tcp://127.0.0.1:{closed} x", "Connection refused"),
+            ("send tcp://host.invalid:1 x", "cannot look up"),
+            ("send message://127.0.0.1:{closed} x", "Connection refused"),
+            ("send unix:{dir}/missing x", "could not connect"),
+            ("load http://127.0.0.1:{closed}/", "Connection refused"),
+            ("load http://host.invalid/", "cannot look up"),
+        ],
+    );
+}
