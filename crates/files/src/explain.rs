@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use sockeye_proto::http1::{Fields, Status};
 
 use crate::entry::{Entry, Slash, What};
+use crate::listing::{self, Exchange};
 use crate::mounts::{Mount, Mounts};
 use crate::path::Wanted;
 use crate::stage::{self, Stage};
@@ -27,6 +28,10 @@ pub enum Rule {
     Index,
     /// The path is a folder's, which has no page and is listed.
     Listing,
+    /// The path is a folder's, and the query asks for it in a format: as a listing or an archive.
+    Format,
+    /// The path is a folder's, which is listed, but not as the query asks.
+    BadQuery,
     /// The path leaves out `.html`.
     CleanUrl,
     /// One single file is served, whatever the path is called.
@@ -49,6 +54,8 @@ impl fmt::Display for Rule {
             Self::File => "the path names the file",
             Self::Index => "the page of a folder is its index.html",
             Self::Listing => "the folder has no index.html and is listed",
+            Self::Format => "the query asks for the folder in this format",
+            Self::BadQuery => "a listing doesn't have what the query asks for",
             Self::CleanUrl => "clean URL: the path leaves out .html",
             Self::SingleFile => "a single file is served",
             Self::AddSlash => "a folder's path ends with a slash",
@@ -116,11 +123,31 @@ impl Mounts {
             }
         };
         let navigates = stage::is_page(path.as_bytes());
+        let in_format = Wanted::parse(path.as_bytes(), &mut Vec::new())
+            .is_ok_and(|wanted| Exchange::is_wanted(self, wanted, query.map(str::as_bytes)));
         while let Some(next) = stage.after(self, &entry, navigates) {
             entry = Entry::look_up_whole(self, next.key(self));
             stage = next;
         }
-        self.explained(&entry, stage, path, query)
+        let mut explanation = self.explained(&entry, stage, path, query);
+        match (&entry.what, stage) {
+            // The answer is made of the folder, not of its page.
+            (What::File(_) | What::Listing, Stage::Asked) if in_format => {
+                explanation.rule = Rule::Format;
+                (explanation.file, explanation.fields) = (None, Fields::new());
+            }
+            (What::Listing, Stage::Asked) if !self.is_known(&entry, query) => {
+                (explanation.status, explanation.rule) = (Status::BAD_REQUEST, Rule::BadQuery);
+            }
+            _ => {}
+        }
+        explanation
+    }
+
+    /// Whether the listing of this folder has what a query asks for.
+    fn is_known(&self, entry: &Entry, query: Option<&str>) -> bool {
+        let archives = entry.mount.is_none_or(|at| self.get(at).folder.options.archives);
+        listing::is_known(query.map(str::as_bytes), archives)
     }
 
     fn explained(

@@ -28,9 +28,12 @@ pub struct Options {
     /// segment has no extension, or `.html`). Off.
     pub spa: bool,
     /// A folder without an `index.html` is answered with a listing: a page, JSON or plain text, as
-    /// the client likes it; `?format=` asks for one of them, or for `tar`, all that is in the folder
-    /// as an archive, also where there is an `index.html`. What is hidden is in none of them. Off.
+    /// the client likes it; `?format=` asks for one of them, also where there is an `index.html`.
+    /// What is hidden is in none of them. Off.
     pub listing: bool,
+    /// With [`listing`](Self::listing), `?format=tar` sends all that is in a folder as an archive.
+    /// Without it, `tar` is an unknown format (400), and listings offer no download. On.
+    pub archives: bool,
     /// `Cache-Control` by file name, in front of the defaults: a year and `immutable` for names
     /// that change with their content (`app.3f9a2b1c.js`, as bundlers write them), `no-cache` for
     /// pages, styles, scripts and other text, which is kept and asked for again, ten minutes for
@@ -58,6 +61,7 @@ impl Default for Options {
             clean_urls: true,
             spa: false,
             listing: false,
+            archives: true,
             caching: ByName::new(),
             content_types: ByName::new(),
             headers: Headers::default(),

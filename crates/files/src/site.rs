@@ -21,7 +21,7 @@ use crate::entry::{Entry, FileEntry, Slash, What};
 use crate::handler::Files;
 use crate::in_flight::InFlight;
 use crate::listing::{self, Exchange};
-use crate::mounts::{Mounts, Place};
+use crate::mounts::Mounts;
 use crate::multipart::Boundary;
 use crate::path::Wanted;
 use crate::report;
@@ -182,14 +182,7 @@ impl Site {
 
     /// Whether a listing is asked for by name, whatever page there may be.
     fn is_listing(&self, wanted: Wanted<'_>, asked: Asked<'_>) -> bool {
-        asked.query().is_some()
-            && self.inner.mounts.place(wanted.key()).is_some_and(|(mount, place)| {
-                let folder = &self.inner.mounts.get(mount).folder;
-                matches!(place, Place::In(wanted) if wanted.is_folder())
-                    && folder.options.listing
-                    && !folder.is_file()
-            })
-            && Exchange::is_wanted(asked.query())
+        Exchange::is_wanted(&self.inner.mounts, wanted, asked.query())
     }
 
     /// Whether GET would be answered with a listing or an archive of the folder that `entry` was found

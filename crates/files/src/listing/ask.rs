@@ -3,7 +3,7 @@
 //! | in the query | means |
 //! |---|---|
 //! | `format=html`, `json`, `text` | in which form; without it the `Accept` field decides, and HTML where it doesn't |
-//! | `format=tar` | the folder itself, as an archive |
+//! | `format=tar` | the folder itself, as an archive, where there are archives |
 //! | `sort=name`, `size`, `date` and `order=asc`, `desc` | in which order; folders come first |
 //! | `q=TEXT` | only names that have this in them, whatever its case |
 //! | `page=N` and `per=N` | the Nth page, with so many entries to a page |
@@ -85,12 +85,12 @@ pub(crate) struct Ask {
 }
 
 impl Ask {
-    /// Reads a query, without its question mark.
+    /// Reads a query, without its question mark, where `archives` can be asked for or can't.
     ///
     /// # Errors
     ///
     /// What can't be, in a sentence.
-    pub(crate) fn parse(query: Option<&[u8]>) -> Result<Self, BadAsk> {
+    pub(crate) fn parse(query: Option<&[u8]>, archives: bool) -> Result<Self, BadAsk> {
         let mut ask = Self::default();
         for pair in query.unwrap_or_default().split(|byte| *byte == b'&') {
             let mut sides = pair.splitn(2, |byte| *byte == b'=');
@@ -100,8 +100,11 @@ impl Ask {
                 (b"format", b"html") => ask.format = Some(Format::Html),
                 (b"format", b"json") => ask.format = Some(Format::Json),
                 (b"format", b"text") => ask.format = Some(Format::Text),
-                (b"format", b"tar") => ask.format = Some(Format::Tar),
-                (b"format", _) => return Err(BadAsk("The format is html, json, text or tar.")),
+                (b"format", b"tar") if archives => ask.format = Some(Format::Tar),
+                (b"format", _) if archives => {
+                    return Err(BadAsk("The format is html, json, text or tar."));
+                }
+                (b"format", _) => return Err(BadAsk("The format is html, json or text.")),
                 (b"sort", b"name") => ask.sort = Sort::Name,
                 (b"sort", b"size") => ask.sort = Sort::Size,
                 (b"sort", b"date") => ask.sort = Sort::Date,
@@ -176,6 +179,11 @@ impl Ask {
             pair("per", &per, out);
         }
     }
+}
+
+/// Whether a listing has what a query asks for.
+pub(crate) fn is_known(query: Option<&[u8]>, archives: bool) -> bool {
+    Ask::parse(query, archives).is_ok()
 }
 
 /// Decodes a value as forms send it: `+` is a space.
@@ -284,12 +292,12 @@ mod tests {
     use super::*;
 
     fn parsed(query: &str) -> Result<Ask, BadAsk> {
-        Ask::parse(Some(query.as_bytes()))
+        Ask::parse(Some(query.as_bytes()), true)
     }
 
     #[test]
     fn queries_say_what_is_wanted() {
-        assert_eq!(Ask::parse(None), Ok(Ask::default()));
+        assert_eq!(Ask::parse(None, true), Ok(Ask::default()));
         assert_eq!(parsed("utm_source=x&&=&lang"), Ok(Ask::default()));
         assert_eq!(
             parsed("format=json&sort=size&order=desc&q=a+b%26%C3%A9%zz&page=2&per=50"),
@@ -302,6 +310,10 @@ mod tests {
                 per: Some(50),
             })
         );
+        assert_eq!(Ask::parse(Some(b"format=tar"), true).unwrap().format, Some(Format::Tar));
+        let unknown = Ask::parse(Some(b"format=zip"), false);
+        assert_eq!(Ask::parse(Some(b"format=tar"), false), unknown);
+        assert!(!unknown.unwrap_err().to_string().contains("tar"));
         for bad in [
             "format=zip",
             "format=",
@@ -366,14 +378,14 @@ mod tests {
             let mut link = Vec::new();
             ask.link_page(page.map_or(0, |page| page - 1), &mut link);
             let link = String::from_utf8(link).unwrap().replace("&amp;", "&");
-            prop_assert_eq!(Ask::parse(link.strip_prefix('?').map(str::as_bytes)), Ok(ask));
+            prop_assert_eq!(Ask::parse(link.strip_prefix('?').map(str::as_bytes), true), Ok(ask));
         }
 
         #[test]
         fn any_query_and_any_field_are_taken_without_a_panic(
             bytes in proptest::collection::vec(any::<u8>(), 0..64),
         ) {
-            let _ = Ask::parse(Some(&bytes));
+            let _ = Ask::parse(Some(&bytes), true);
             let _ = accepted([&bytes[..]].into_iter());
         }
     }

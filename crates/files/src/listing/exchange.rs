@@ -48,9 +48,17 @@ pub(crate) enum Outcome<'r, 't> {
 }
 
 impl Exchange {
-    /// Whether a query asks for a folder's page or archive where there may be another page.
-    pub(crate) fn is_wanted(query: Option<&[u8]>) -> bool {
-        query.is_some() && Ask::parse(query).is_ok_and(|ask| ask.format.is_some())
+    /// Whether a query asks for a folder's page or archive by name, whatever page there may be.
+    pub(crate) fn is_wanted(mounts: &Mounts, wanted: Wanted<'_>, query: Option<&[u8]>) -> bool {
+        query.is_some()
+            && mounts.place(wanted.key()).is_some_and(|(mount, place)| {
+                let folder = &mounts.get(mount).folder;
+                let options = &folder.options;
+                matches!(place, Place::In(wanted) if wanted.is_folder())
+                    && options.listing
+                    && !folder.is_file()
+                    && Ask::parse(query, options.archives).is_ok_and(|ask| ask.format.is_some())
+            })
     }
 
     /// Begins to answer for a folder; `None` where that is all of the answer.
@@ -69,6 +77,7 @@ impl Exchange {
         let What { mount, name, ask, format, title } = wanted;
         let client = reply.client(&view);
         let folder = mounts.get(mount).folder.clone();
+        let archives = folder.options.archives;
         let mut open_files = None;
         if format == Format::Tar {
             open_files = folder.budgets.open_files.take(client, OPEN_FILES as u64);
@@ -89,6 +98,7 @@ impl Exchange {
             title,
             ask,
             format,
+            archives,
             client,
             cancel: cancel.clone(),
         };
@@ -267,7 +277,8 @@ impl<'s> What<'s> {
         let Some((mount, Place::In(wanted))) = mounts.place(wanted.key()) else {
             return Err(Refused::NoFolder);
         };
-        let ask = Ask::parse(asked.query()).map_err(Refused::Query)?;
+        let archives = mounts.get(mount).folder.options.archives;
+        let ask = Ask::parse(asked.query(), archives).map_err(Refused::Query)?;
         let format = ask.format.unwrap_or_else(|| accepted(asked.accept().as_deref().into_iter()));
         let last = |name: &[u8]| name.rsplit(|byte| *byte == b'/').next().unwrap_or(name).to_vec();
         let title = match (last(wanted.name()), last(&mounts.get(mount).prefix)) {

@@ -192,7 +192,10 @@ fn bar(view: &View, out: &mut Vec<u8>) {
         hidden("per", &per.to_string());
     }
     put!(out, "<button>Filter</button></form>\n");
-    put!(out, "<a class=\"button\" href=\"?format=tar\" download>Download all</a>\n</div>\n");
+    if view.archives {
+        put!(out, "<a class=\"button\" href=\"?format=tar\" download>Download all</a>\n");
+    }
+    put!(out, "</div>\n");
     put!(out, "<p class=\"found\" role=\"status\">");
     if !ask.filter.is_empty() {
         put!(out, "Only names with “<bdi>");

@@ -33,6 +33,7 @@ mod tests;
 mod text;
 mod view;
 
+pub(crate) use ask::is_known;
 pub(crate) use budget::Lease;
 pub(crate) use exchange::{Exchange, Outcome, answer_head};
 pub(crate) use read::beneath;

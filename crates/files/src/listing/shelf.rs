@@ -37,6 +37,8 @@ pub(crate) struct Wish {
     pub(crate) title: Box<[u8]>,
     pub(crate) ask: Ask,
     pub(crate) format: Format,
+    /// A page offers the archive.
+    pub(crate) archives: bool,
     /// Who is charged for it.
     pub(crate) client: Client,
     /// Whether nobody waits for it any more.
@@ -102,14 +104,14 @@ impl Shelf {
     }
 
     fn page(&self, store: &dyn Store, wish: Wish) -> Result<Box<Document>, Absent> {
-        let Wish { folder, path, ask, format, client, cancel, .. } = wish;
+        let Wish { folder, path, ask, format, archives, client, cancel, .. } = wish;
         let lease = || Lease::new(&self.budget, client).ok_or(Absent::Exhausted);
         let read = || Listing::read(store, &folder, lease()?, &cancel);
         let listing = self.listings.get(&folder, store.now(), read)?;
         // It belongs to the folder as a whole.
         let whole = format == Format::Html && ask.filter.is_empty() && ask.page.is_none();
         let readme = if whole { listing.readme(store, &folder) } else { None };
-        let view = View::new(listing, ask, format, path, readme, lease()?)?;
+        let view = View::new(listing, ask, format, archives, path, readme, lease()?)?;
         Ok(Box::new(Document::new(view)))
     }
 

@@ -21,9 +21,9 @@ fn document(store: &Memory, path: &str, query: &str, format: Format) -> Document
     let folder = path.trim_matches('/').as_bytes();
     let listing = Listing::read(store, folder, lease(), &Cancel::default()).unwrap();
     let readme = listing.readme(store, folder);
-    let ask = Ask::parse(Some(query.as_bytes())).unwrap();
+    let ask = Ask::parse(Some(query.as_bytes()), true).unwrap();
     let path = path.as_bytes().into();
-    let view = View::new(Arc::new(listing), ask, format, path, readme, lease());
+    let view = View::new(Arc::new(listing), ask, format, true, path, readme, lease());
     Document::new(view.unwrap())
 }
 
@@ -111,7 +111,7 @@ fn the_way_back_is_relative_and_escaped() {
     let listing =
         Arc::new(Listing::read(&store, b"a <b>/c&/d", lease(), &Cancel::default()).unwrap());
     let ask = Ask::default();
-    let view = View::new(listing, ask, Format::Html, path.as_bytes().into(), None, lease());
+    let view = View::new(listing, ask, Format::Html, true, path.as_bytes().into(), None, lease());
     let mut out = Vec::new();
     Document::new(view.unwrap()).fill(&mut out, usize::MAX);
     let page = String::from_utf8(out).unwrap();

@@ -14,6 +14,8 @@ use crate::store::{Absent, Kind};
 pub(crate) struct View {
     pub(crate) ask: Ask,
     pub(crate) format: Format,
+    /// It offers the folder as an archive.
+    pub(crate) archives: bool,
     /// The path of the folder as it was asked for, still encoded, with its final slash.
     pub(crate) path: Box<[u8]>,
     pub(crate) totals: Totals,
@@ -61,6 +63,7 @@ impl View {
         listing: Arc<Listing>,
         ask: Ask,
         format: Format,
+        archives: bool,
         path: Box<[u8]>,
         readme: Option<Readme>,
         mut lease: Lease,
@@ -104,6 +107,7 @@ impl View {
         let mut view = Self {
             ask,
             format,
+            archives,
             path,
             totals,
             paging,
@@ -131,9 +135,9 @@ impl View {
 
     fn make_tag(&self) -> String {
         let mut hasher = DefaultHasher::new();
-        let Self { ask, format, path, totals, paging, cut, readme, .. } = self;
+        let Self { ask, format, archives, path, totals, paging, cut, readme, .. } = self;
         (env!("CARGO_PKG_VERSION"), super::html::STYLE, super::html::SCRIPT).hash(&mut hasher);
-        (ask, format, path, totals, paging, cut, readme).hash(&mut hasher);
+        (ask, format, archives, path, totals, paging, cut, readme).hash(&mut hasher);
         for row in self.rows().iter() {
             (row.name, row.kind, row.size, row.modified).hash(&mut hasher);
         }

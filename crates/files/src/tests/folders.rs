@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::memory::Fault;
 use crate::store::{Absent, Denied, Need};
-use crate::{Mounts, Options};
+use crate::{Mounts, Options, Rule};
 
 fn listed(files: &[(&str, &str)]) -> (Memory, Client) {
     let (store, _) = memory(files);
@@ -117,6 +117,50 @@ fn why_a_folder_is_listed_is_explained() {
     let mounts = Mounts::from(Folder::new(memory(&[("docs/a", "")]).0).with(options));
     let why = mounts.explain("/docs/").to_string();
     assert!(why.starts_with("200 OK: the folder has no index.html and is listed\n"), "{why}");
+}
+
+#[test]
+fn without_archives_tar_is_an_unknown_format() {
+    let options = Options { listing: true, archives: false, ..Options::default() };
+    let files = [("docs/a.txt", "A"), ("own/index.html", "home")];
+    let mounts = Mounts::from(Folder::new(memory(&files).0).with(options));
+    let site = mounts.site(CacheLimits::default());
+    let mut client = Client::new(&site);
+    for method in ["GET", "HEAD"] {
+        let answers = ["tar", "zip"].map(|format| {
+            let got = ask(&mut client, method, &format!("/docs/?format={format}"), "");
+            (got.status, got.text().to_owned())
+        });
+        assert_eq!(answers[0], answers[1], "{method}");
+        assert_eq!(answers[0].0, 400, "{method}");
+        assert!(!answers[0].1.contains("tar"), "{method}: {}", answers[0].1);
+    }
+    assert_eq!(ask(&mut client, "GET", "/own/?format=tar", "").text(), "home");
+    let page = ask(&mut client, "GET", "/docs/", "");
+    assert!(page.text().contains("a.txt") && !page.text().contains("format=tar"));
+    for (target, status, rule) in [
+        ("/docs/?format=tar", 400, Rule::BadQuery),
+        ("/docs/?format=json", 200, Rule::Format),
+        ("/docs/?page=2", 200, Rule::Listing),
+        ("/own/?format=json", 200, Rule::Format),
+        ("/own/?format=tar", 200, Rule::Index),
+    ] {
+        let why = mounts.explain(target);
+        assert_eq!((why.status.code(), why.rule), (status, rule), "{target}");
+    }
+}
+
+/// What a page offers is part of what it is.
+#[test]
+fn the_etag_of_a_listing_changes_with_what_it_offers() {
+    let etag = |archives| {
+        let options = Options { listing: true, archives, ..Options::default() };
+        let mounts = Mounts::from(Folder::new(memory(&[("a.txt", "A")]).0).with(options));
+        let site = mounts.site(CacheLimits::default());
+        let got = ask(&mut Client::new(&site), "GET", "/", "");
+        got.field("ETag").unwrap().to_owned()
+    };
+    assert_ne!(etag(true), etag(false));
 }
 
 #[test]

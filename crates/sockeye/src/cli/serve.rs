@@ -125,7 +125,10 @@ fn notes(content: &Content) -> Vec<String> {
     let note = match content.root() {
         None => "Nothing is served at / itself: it answers 404.",
         _ if content.listing && content.places.iter().any(|place| !place.folder.is_file()) => {
-            "Whoever can reach it can list its folders and download them whole."
+            match content.archives {
+                true => "Whoever can reach it can list its folders and download them whole.",
+                false => "Whoever can reach it can list its folders.",
+            }
         }
         Some(root) if !root.folder.has_index() => {
             "There is no index.html in it: / answers 404, the files have their own URLs; --listing \

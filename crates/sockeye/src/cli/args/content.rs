@@ -19,7 +19,7 @@ pub(crate) struct Content {
     pub(crate) folders: Vec<OsString>,
 
     /// List folders that have no index.html; ?format=json, text or tar asks for another form, tar
-    /// for all that is in them. Hidden names are never shown.
+    /// for all that is in them, also where there is an index.html. Hidden names are never shown.
     #[arg(long, env = "SOCKEYE_LISTING", hide_env = true, help_heading = "Content")]
     #[arg(value_parser = BoolishValueParser::new())]
     pub(crate) listing: bool,
@@ -29,6 +29,11 @@ pub(crate) struct Content {
     #[arg(long, env = "SOCKEYE_SPA", hide_env = true, help_heading = "Content")]
     #[arg(value_parser = BoolishValueParser::new())]
     pub(crate) spa: bool,
+
+    /// With --listing, don't send folders as archives: ?format=tar is an unknown format (400).
+    #[arg(long, env = "SOCKEYE_NO_ARCHIVES", hide_env = true, help_heading = "Content")]
+    #[arg(value_parser = BoolishValueParser::new())]
+    pub(crate) no_archives: bool,
 
     /// Don't let /about find about.html.
     #[arg(long, env = "SOCKEYE_NO_CLEAN_URLS", hide_env = true, help_heading = "Content")]

@@ -23,6 +23,8 @@ pub(crate) struct Content {
     pub(crate) places: Vec<Place>,
     /// Folders without a page of their own are listed.
     pub(crate) listing: bool,
+    /// They can be downloaded whole.
+    pub(crate) archives: bool,
 }
 
 /// A folder, or a single file, at its place.
@@ -46,7 +48,7 @@ impl Content {
         let mut limits = BudgetLimits::default();
         limits.compressed = typed.compress_memory.0 as u64;
         let budgets = Budgets::new(limits);
-        let listing = typed.listing;
+        let (listing, archives) = (typed.listing, typed.listing && !typed.no_archives);
         let (mut mounts, mut places) = (Mounts::new(), Vec::<Place>::new());
         for typed in typed.folders {
             let (prefix, path) = split(typed).or_usage()?;
@@ -58,7 +60,7 @@ impl Content {
             mounts = mounted.map_err(|error| taken(error, &path)).or_usage()?;
             places.push(Place { prefix, path, folder });
         }
-        Ok(Self { mounts, budgets, places, listing })
+        Ok(Self { mounts, budgets, places, listing, archives })
     }
 
     /// What is served at `/`, if something is.
@@ -106,6 +108,7 @@ fn options(typed: &args::Content) -> anyhow::Result<Options> {
     options.clean_urls = !typed.no_clean_urls;
     options.spa = typed.spa;
     options.listing = typed.listing;
+    options.archives = !typed.no_archives;
     for rule in &typed.cache_control {
         options.caching.add(&rule.0.pattern, &rule.0.value)?;
     }

@@ -22,6 +22,8 @@ pub(super) const SERVER: &[Row] = &[
 pub(super) const HTTP: &[Row] = &[
     row("--listing", SWITCH, |run| get(run, "/sub/"), "404 Not Found", "200 OK"),
     row("--spa", SWITCH, |run| get(run, "/any/page"), "404 Not Found", "the app"),
+    row("--no-archives", SWITCH, |run| get(run, "/sub/?format=tar"), "200 OK", "400 Bad Request")
+        .base("--listing"),
     row("--no-clean-urls", SWITCH, |run| get(run, "/about"), "200 OK", "404 Not Found"),
     row("--content-type", "*.foo: text/x-foo", |run| get(run, "/a.foo"), "octet-stream", "x-foo"),
     row("--cache-control", "max-age=5", |run| get(run, "/a.css"), ": no-cache", ": max-age=5"),
@@ -60,6 +62,8 @@ pub(super) const MESSAGE: &[Row] = &[
 pub(super) const EXPLAIN: &[Row] = &[
     row("--listing", SWITCH, |run| explain(run, "/sub/"), "404 Not Found", "200 OK"),
     row("--spa", SWITCH, |run| explain(run, "/any/page"), "404 Not Found", "200 OK"),
+    row("--no-archives", SWITCH, |run| explain(run, "/sub/?format=tar"), "200 OK", "400 Bad Req")
+        .base("--listing"),
     row("--no-clean-urls", SWITCH, |run| explain(run, "/about"), "200 OK", "404 Not Found"),
     row(
         "--content-type",
