@@ -1,10 +1,13 @@
 //! `sockeye http --access-log`: every request on a line, when it is over.
 
+use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::fs::{CWD, FileType, Mode, OFlags};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -192,6 +195,93 @@ fn a_log_that_may_not_grow_loses_lines_and_stops_nothing() {
     assert!(ask(&server, &last("/")).ends_with("hello"));
     stop(server);
     assert_eq!(std::fs::read_to_string(&log).unwrap(), older);
+}
+
+/// A pipe in a folder.
+fn make_pipe(folder: &Folder) -> String {
+    let path = folder.join("pipe");
+    rustix::fs::mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    path
+}
+
+/// Opens a pipe to read what is in it now.
+fn reader(path: &str) -> File {
+    let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
+    OpenOptions::new().read(true).custom_flags(nonblocking).open(path).unwrap()
+}
+
+/// Reads what is there, behind `text`.
+fn read_on(pipe: &mut File, text: &mut Vec<u8>) {
+    // What has been read stays read.
+    let _ = pipe.read_to_end(text);
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_holds_up_nothing_and_is_written_when_somebody_does() {
+    let folder = Folder::new();
+    folder.write("index.html", b"hello");
+    let pipe = make_pipe(&folder);
+    let mut server = start(&folder, &pipe, &[]);
+    let said = server.next_line();
+    assert!(said.contains("WARN nobody reads the access log") && said.contains(&pipe), "{said}");
+    // Once more when a reader has gone away.
+    for target in ["/?first", "/?second"] {
+        until("losses are told", || {
+            assert!(ask(&server, &last("/?lost")).ends_with("hello"));
+            let said = server.next_line();
+            let lost = said.contains("not in the access log") && said.contains("lines=");
+            assert!(lost || said.contains("the access log has a reader"), "{said}");
+            said.contains("nobody reads this pipe")
+        });
+        let (mut reader, mut logged) = (reader(&pipe), Vec::new());
+        until("a line is in the pipe", || {
+            assert!(ask(&server, &last(target)).ends_with("hello"));
+            read_on(&mut reader, &mut logged);
+            text(&logged).contains(target)
+        });
+        assert!(logged.starts_with(b"127.0.0.1 - - [") && logged.ends_with(b"\n"));
+    }
+    server.signal(Signal::HUP);
+    stop(server);
+}
+
+/// More than a pipe has room for, which is 64 KiB.
+const LINES: usize = 400;
+
+fn fill(server: &Running) {
+    let target = format!("/?{}", "x".repeat(500));
+    ask(server, &(get(&target).repeat(LINES - 1) + &last("/?last")));
+}
+
+#[test]
+fn lines_wait_for_a_slow_reader() {
+    let folder = Folder::new();
+    folder.write("index.html", b"hello");
+    let pipe = make_pipe(&folder);
+    let mut reader = reader(&pipe);
+    let server = start(&folder, &pipe, &[]);
+    fill(&server);
+    let mut logged = Vec::new();
+    until("all lines came", || {
+        read_on(&mut reader, &mut logged);
+        logged.iter().filter(|byte| **byte == b'\n').count() == LINES
+    });
+    let logged = text(&logged);
+    assert!(logged.lines().all(|line| line.starts_with("127.0.0.1 - - [")), "{logged}");
+    assert!(logged.lines().all(|line| line.ends_with(" complete")), "{logged}");
+    stop(server);
+}
+
+#[test]
+fn a_reader_that_reads_nothing_does_not_hold_up_the_end() {
+    let folder = Folder::new();
+    folder.write("index.html", b"hello");
+    let pipe = make_pipe(&folder);
+    let _reader = reader(&pipe);
+    let server = start(&folder, &pipe, &[]);
+    fill(&server);
+    let said = stop(server);
+    assert!(said.contains("the last lines of the access log could not be written"), "{said}");
 }
 
 #[test]

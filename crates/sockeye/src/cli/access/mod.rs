@@ -21,6 +21,7 @@ use std::sync::Arc;
 use clap::ValueEnum;
 use sockeye_proto::http1::{Begun, Log, Outcome};
 use sockeye_proto::{Peer, Wall};
+use tracing::warn;
 
 use self::line::{Dates, Who};
 use self::queue::{Queue, Writer};
@@ -57,6 +58,13 @@ impl AccessLog {
     pub(crate) fn start(plan: Plan, proxies: Proxies, workers: usize) -> std::io::Result<Self> {
         let Plan { target, format } = plan;
         let is_file = matches!(target, Target::File { .. });
+        if let Some(path) = target.unread_pipe() {
+            warn!(
+                target: "sockeye",
+                path = %path.display(),
+                "nobody reads the access log: its lines are dropped until somebody does"
+            );
+        }
         let queue = Arc::new(Queue::new(workers));
         let writer = Writer::start(Arc::clone(&queue), target)?;
         Ok(Self { queue, writer, format, proxies, is_file })

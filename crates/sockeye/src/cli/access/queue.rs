@@ -179,18 +179,24 @@ fn write(queue: &Queue, mut target: Target, _ends: &Sender<()>) {
     let (mut batch, mut spare) = (Vec::new(), Vec::new());
     let mut losses = Losses::default();
     loop {
-        queue.wait(losses.are_untold().then_some(TELL));
+        // What a slow reader left of the last batch goes first; the queue holds the rest meanwhile.
+        let is_next = batch.is_empty();
+        if is_next && !queue.finish.load(Ordering::Acquire) {
+            queue.wait(losses.are_untold().then_some(TELL));
+        }
         let finish = queue.finish.load(Ordering::Acquire);
         let reopen = queue.reopen.swap(false, Ordering::AcqRel);
-        queue.take(&mut batch, &mut spare);
-        if let Err(error) = target.write(&batch) {
+        if is_next {
+            queue.take(&mut batch, &mut spare);
+        }
+        if let Err(error) = target.write(&mut batch) {
             losses.unwritten += batch.iter().filter(|byte| **byte == b'\n').count() as u64;
             losses.error = Some(error);
+            batch.clear();
         }
-        batch.clear();
         batch.shrink_to(KEPT);
         if reopen {
-            match target.reopen() {
+            match target.reopen(&mut batch) {
                 Ok(()) => info!(target: "sockeye", "the access log was opened again"),
                 Err(error) => {
                     warn!(target: "sockeye", %error, "could not reopen the access log; still writing to the old file");
@@ -198,8 +204,9 @@ fn write(queue: &Queue, mut target: Target, _ends: &Sender<()>) {
             }
         }
         losses.dropped += queue.dropped.swap(0, Ordering::Relaxed);
-        losses.tell(finish);
-        if finish {
+        let ends = finish && is_next && batch.is_empty();
+        losses.tell(ends);
+        if ends {
             return;
         }
     }

@@ -36,7 +36,8 @@ pub(crate) struct Http {
     pub(crate) serve: Serve,
 
     /// Writes a line for each request, when it is over, to a file, or with - to standard error.
-    /// SIGHUP opens the file again, for a rotated log [default: none]
+    /// SIGHUP opens the file again, for a rotated log. A pipe (FIFO) that nobody reads, or not fast
+    /// enough, loses lines, which are counted [default: none]
     #[arg(long, value_name = "FILE", env = "SOCKEYE_ACCESS_LOG", hide_env = true)]
     #[arg(help_heading = "Access log")]
     pub(crate) access_log: Option<PathBuf>,
