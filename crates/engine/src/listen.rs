@@ -1,13 +1,23 @@
 //! Where to listen, as people write it.
 
+use std::ffi::OsStr;
 use std::fmt;
-use std::path::PathBuf;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// An address to listen at.
 ///
-/// `HOST:PORT`, `[::1]:PORT`, `:PORT` or `PORT` for every address of both families, `unix:PATH`.
-/// Port 0 takes a free one.
+/// | text | means |
+/// |---|---|
+/// | `HOST:PORT`, `[::1]:PORT` | a name or an address |
+/// | `:PORT`, `*:PORT`, `PORT` | every address of this machine, IPv6 and IPv4 |
+/// | `unix:PATH`, `unix:///PATH` | a Unix domain socket, at a path of at most 107 bytes |
+/// | `unix:@NAME` | an abstract Unix domain socket, which is in no file system (`unix(7)`) |
+///
+/// Port 0 takes a free one. `tcp://` may stand in front of the first two. An IPv4 address that is
+/// mapped into IPv6 (`::ffff:192.0.2.1`) is read as IPv4.
 ///
 /// ```
 /// use sockeye_engine::ListenAddr;
@@ -24,7 +34,7 @@ pub enum ListenAddr {
     Host(String, u16),
     /// Every address of this machine, IPv6 and IPv4.
     Any(u16),
-    /// A Unix domain socket.
+    /// A Unix domain socket. A path that begins with a NUL byte is the name of an abstract one.
     Unix(PathBuf),
 }
 
@@ -32,39 +42,117 @@ pub enum ListenAddr {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadListenAddr {
     text: String,
-    why: &'static str,
+    why: String,
 }
+
+impl BadListenAddr {
+    /// What is wrong with the text, and what to write instead.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        &self.why
+    }
+}
+
+/// Bytes of a Unix domain socket's path or name: `sun_path` less the NUL behind it, or in front.
+const LONGEST_PATH: usize = 107;
 
 impl FromStr for ListenAddr {
     type Err = BadListenAddr;
 
     fn from_str(text: &str) -> Result<Self, BadListenAddr> {
-        let bad = |why| BadListenAddr { text: text.to_owned(), why };
-        if let Some(path) = text.strip_prefix("unix:") {
-            return if path.is_empty() {
-                Err(bad("a path is missing after 'unix:'"))
-            } else {
-                Ok(Self::Unix(path.into()))
-            };
-        }
-        let (host, port) = match text.rsplit_once(':') {
-            None => ("", text),
-            Some((host, port)) => (host, port),
+        let scheme = |name: &str| {
+            let (scheme, rest) = text.split_at_checked(name.len())?;
+            scheme.eq_ignore_ascii_case(name).then_some(rest)
         };
-        let port = port.parse().map_err(|_| bad("a port is a number from 0 to 65535"))?;
-        match host {
-            "" => Ok(Self::Any(port)),
-            _ if host.starts_with('[') && host.ends_with(']') => {
-                let inner = &host[1..host.len() - 1];
-                match inner.parse::<std::net::Ipv6Addr>() {
-                    Ok(_) => Ok(Self::Host(inner.to_owned(), port)),
-                    Err(_) => Err(bad("there is no IPv6 address between the brackets")),
-                }
+        let read = match (scheme("unix:"), scheme("tcp://"), text.split_once("://")) {
+            (Some(path), ..) => unix(path),
+            (_, Some(address), _) => tcp(address.strip_suffix('/').unwrap_or(address)),
+            (_, _, Some((scheme, rest))) => {
+                let rest = rest.split(['/', '?', '#']).next().unwrap_or_default();
+                Err(format!("'{scheme}://' doesn't belong to it, write {rest}"))
             }
-            _ if host.contains(':') => Err(bad("an IPv6 address stands in brackets: [::1]:PORT")),
-            _ => Ok(Self::Host(host.to_owned(), port)),
-        }
+            _ => tcp(text),
+        };
+        read.map_err(|why| BadListenAddr { text: text.to_owned(), why })
     }
+}
+
+fn unix(path: &str) -> Result<ListenAddr, String> {
+    let path = path.strip_prefix("//").unwrap_or(path);
+    let (bytes, path) = match path.strip_prefix('@') {
+        Some("") => return Err("a name is missing after 'unix:@'".into()),
+        Some(name) => (name.len(), format!("\0{name}")),
+        None if path.is_empty() => return Err("a path is missing after 'unix:'".into()),
+        None => (path.len(), path.to_owned()),
+    };
+    if bytes > LONGEST_PATH {
+        return Err(format!("a socket's path has at most {LONGEST_PATH} bytes, not {bytes}"));
+    }
+    Ok(ListenAddr::Unix(path.into()))
+}
+
+fn tcp(text: &str) -> Result<ListenAddr, String> {
+    if let Some(rest) = text.strip_prefix('[') {
+        let (inner, port) = rest.split_once(']').ok_or("a bracket ']' is missing")?;
+        let host = in_brackets(inner)?;
+        let port = match port.strip_prefix(':') {
+            Some(port) => port_number(port)?,
+            None => return Err(format!("a port is missing, as in [{inner}]:8000")),
+        };
+        return Ok(ListenAddr::Host(host, port));
+    }
+    if text.parse::<Ipv6Addr>().is_ok() {
+        return Err(format!("an IPv6 address stands in brackets, as in [{text}]:8000"));
+    }
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) => (host, port),
+        None if text.starts_with(|first: char| first.is_ascii_digit()) && !text.contains('.') => {
+            ("", text)
+        }
+        None if is_host(text) || text == "*" => {
+            return Err(format!("a port is missing, as in {text}:8000"));
+        }
+        None => ("", text),
+    };
+    let port = port_number(port)?;
+    match host {
+        "" | "*" => Ok(ListenAddr::Any(port)),
+        _ if host.contains(':') => {
+            Err("an IPv6 address stands in brackets, as in [::1]:8000".into())
+        }
+        _ if is_host(host) => Ok(ListenAddr::Host(host.to_owned(), port)),
+        _ => Err(format!("'{host}' is neither an IPv4 address nor a host's name")),
+    }
+}
+
+/// An IPv6 address, perhaps with the zone that it is in: `fe80::1%eth0`.
+fn in_brackets(inner: &str) -> Result<String, String> {
+    let (ip, zone) = inner.split_once('%').map_or((inner, None), |(ip, zone)| (ip, Some(zone)));
+    match (ip.parse::<Ipv6Addr>(), zone) {
+        (Ok(ip), None) => Ok(ip.to_canonical().to_string()),
+        (Ok(_), Some(zone)) if !zone.is_empty() => Ok(inner.to_owned()),
+        _ => Err("there is no IPv6 address between the brackets".into()),
+    }
+}
+
+fn port_number(text: &str) -> Result<u16, String> {
+    // A number may have a sign elsewhere.
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    match text.parse() {
+        Ok(port) if digits => Ok(port),
+        _ if text.contains('/') => Err("no path belongs behind a port".into()),
+        _ => Err("a port is a number up to 65535".into()),
+    }
+}
+
+/// Whether it is an IPv4 address, or can be a name: whose last label is no number, so that
+/// `256.0.0.1` is none. What isn't ASCII is left to the resolver.
+fn is_host(text: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c) || !c.is_ascii();
+    let name = text.strip_suffix('.').unwrap_or(text);
+    let last = name.rsplit('.').next().unwrap_or_default();
+    let is_number = last.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse::<Ipv4Addr>().is_ok() || (name.chars().all(is_plain) && !is_number)
 }
 
 impl fmt::Display for ListenAddr {
@@ -73,8 +161,16 @@ impl fmt::Display for ListenAddr {
             Self::Host(host, port) if host.contains(':') => write!(f, "[{host}]:{port}"),
             Self::Host(host, port) => write!(f, "{host}:{port}"),
             Self::Any(port) => write!(f, ":{port}"),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Unix(path) => fmt_unix(path, f),
         }
+    }
+}
+
+/// Writes `unix:PATH` or `unix:@NAME`.
+pub(crate) fn fmt_unix(path: &Path, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match path.as_os_str().as_bytes() {
+        [0, name @ ..] => write!(f, "unix:@{}", Path::new(OsStr::from_bytes(name)).display()),
+        _ => write!(f, "unix:{}", path.display()),
     }
 }
 
@@ -84,7 +180,7 @@ impl fmt::Display for BadListenAddr {
         write!(
             f,
             "'{text}' is no address to listen at: {why} \
-             (HOST:PORT, :PORT, PORT, [::1]:PORT or unix:PATH)"
+             (HOST:PORT, :PORT, PORT, [::1]:PORT, unix:PATH or unix:@NAME)"
         )
     }
 }
@@ -104,27 +200,76 @@ mod tests {
             ("[::1]:80", host("::1", 80), "[::1]:80"),
             (":8000", ListenAddr::Any(8000), ":8000"),
             ("8000", ListenAddr::Any(8000), ":8000"),
+            ("*:80", ListenAddr::Any(80), ":80"),
+            ("tcp://127.0.0.1:0", host("127.0.0.1", 0), "127.0.0.1:0"),
+            ("TCP://[::1]:80/", host("::1", 80), "[::1]:80"),
+            ("tcp://:80", ListenAddr::Any(80), ":80"),
+            ("0.0.0.0:80", host("0.0.0.0", 80), "0.0.0.0:80"),
+            ("[::]:80", host("::", 80), "[::]:80"),
+            ("[::ffff:127.0.0.1]:0", host("127.0.0.1", 0), "127.0.0.1:0"),
+            ("[0:0::1]:80", host("::1", 80), "[::1]:80"),
+            ("[fe80::1%eth0]:80", host("fe80::1%eth0", 80), "[fe80::1%eth0]:80"),
+            ("a-b.c_d.example.:80", host("a-b.c_d.example.", 80), "a-b.c_d.example.:80"),
+            ("b\u{fc}cher.example:80", host("b\u{fc}cher.example", 80), "b\u{fc}cher.example:80"),
             ("unix:/run/s.sock", ListenAddr::Unix("/run/s.sock".into()), "unix:/run/s.sock"),
+            ("unix:s", ListenAddr::Unix("s".into()), "unix:s"),
+            ("Unix:///run/s", ListenAddr::Unix("/run/s".into()), "unix:/run/s"),
+            ("unix:@a b", ListenAddr::Unix("\0a b".into()), "unix:@a b"),
+            ("unix:./@a", ListenAddr::Unix("./@a".into()), "unix:./@a"),
         ] {
             assert_eq!(text.parse::<ListenAddr>().as_ref(), Ok(&address), "{text}");
             assert_eq!(address.to_string(), back);
+            assert_eq!(back.parse::<ListenAddr>().as_ref(), Ok(&address), "{back}");
         }
     }
 
     #[test]
-    fn what_is_no_address_is_refused_with_the_reason() {
+    fn what_is_no_address_is_refused_with_what_to_write_instead() {
+        let long = format!("unix:{}", "x".repeat(108));
+        let long_name = format!("unix:@{}", "x".repeat(108));
         for (text, why) in [
             ("", "number"),
-            ("localhost", "number"),
+            ("localhost", "as in localhost:8000"),
+            ("0.0.0.0", "as in 0.0.0.0:8000"),
+            ("*", "as in *:8000"),
+            ("tcp://localhost", "as in localhost:8000"),
+            ("[::1]", "as in [::1]:8000"),
+            ("::", "as in [::]:8000"),
+            ("::1:80", "as in [::1:80]:8000"),
+            ("x::1:80", "as in [::1]:8000"),
             ("host:65536", "number"),
+            ("65536", "number"),
             ("host:-1", "number"),
-            ("::1:80", "brackets"),
+            ("+80", "number"),
+            (":+80", "number"),
+            ("host:+80", "number"),
+            ("[::1]:+80", "number"),
+            ("80a", "number"),
+            ("host: 80", "number"),
+            ("host:80/x", "no path"),
+            ("[::1", "bracket"),
+            ("[::1]80", "as in [::1]:8000"),
             ("[::g]:80", "IPv6"),
+            ("[::1%]:80", "IPv6"),
             ("[]:80", "IPv6"),
-            ("unix:", "path"),
+            ("[127.0.0.1]:80", "IPv6"),
+            ("256.0.0.1:80", "'256.0.0.1' is neither"),
+            ("a b:80", "'a b' is neither"),
+            ("user@host:80", "'user@host' is neither"),
+            ("http://127.0.0.1:80/a", "'http://' doesn't belong to it, write 127.0.0.1:80"),
+            ("HTTP://127.0.0.1:80", "'HTTP://' doesn't belong to it, write 127.0.0.1:80"),
+            ("unix:", "path is missing"),
+            ("unix://", "path is missing"),
+            ("unix:@", "name is missing"),
+            (&long, "at most 107 bytes, not 108"),
+            (&long_name, "at most 107 bytes, not 108"),
         ] {
-            let error = text.parse::<ListenAddr>().unwrap_err().to_string();
-            assert!(error.contains(why), "{text}: {error}");
+            let error = text.parse::<ListenAddr>().unwrap_err();
+            assert!(error.reason().contains(why), "{text}: {error}");
+            assert!(error.to_string().contains(error.reason()));
+        }
+        for text in [&long[..long.len() - 1], &long_name[..long_name.len() - 1]] {
+            assert!(text.parse::<ListenAddr>().is_ok());
         }
     }
 }

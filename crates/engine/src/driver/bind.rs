@@ -18,6 +18,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::{Listener, Target};
 use crate::ListenAddr;
+use crate::listen::fmt_unix;
 
 /// Connections that the kernel keeps for us until they are accepted; it clamps this to
 /// `net.core.somaxconn`.
@@ -28,7 +29,7 @@ pub(crate) const BACKLOG: i32 = 4096;
 pub enum Bound {
     /// TCP, with the port that was taken where 0 was asked for.
     Ip(SocketAddr),
-    /// A Unix domain socket.
+    /// A Unix domain socket: its path, or NUL and the name of an abstract one.
     Unix(PathBuf),
 }
 
@@ -47,7 +48,7 @@ impl fmt::Display for Bound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ip(address) => address.fmt(f),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Unix(path) => fmt_unix(path, f),
         }
     }
 }
@@ -179,7 +180,7 @@ fn bind_unix(path: &Path) -> io::Result<Incoming> {
 }
 
 /// Removes the file of a Unix socket that nobody listens at any more. Any other file stays, and
-/// binding fails.
+/// binding fails. An abstract socket has none: no file's name has a NUL.
 fn remove_abandoned(path: &Path) -> io::Result<()> {
     let Ok(metadata) = std::fs::symlink_metadata(path) else { return Ok(()) };
     if !metadata.file_type().is_socket() {
@@ -236,6 +237,20 @@ mod tests {
         let error = bind_all(std::slice::from_ref(&again), shards(2)).unwrap_err();
         assert_eq!(error.source.kind(), ErrorKind::AddrInUse);
         assert_eq!(error.to_string(), format!("cannot listen at {again}: the address is taken"));
+    }
+
+    #[test]
+    fn an_abstract_socket_is_bound_once_and_connected_to() {
+        let name = format!("unix:@sockeye-bind-{}", std::process::id());
+        let address = [name.parse().unwrap()];
+        let first = bind_all(&address, shards(2)).unwrap();
+        assert_eq!(first[0].bound.to_string(), name);
+        let taken = bind_all(&address, shards(2)).unwrap_err();
+        assert_eq!(taken.source.kind(), ErrorKind::AddrInUse);
+        let Bound::Unix(path) = &first[0].bound else { panic!("a Unix socket was asked for") };
+        drop(connect(&Target::Unix(path.clone())).unwrap());
+        drop(first);
+        drop(bind_all(&address, shards(2)).unwrap());
     }
 
     #[test]

@@ -230,7 +230,7 @@ pub enum Then {
 pub enum Target {
     /// TCP.
     Ip(std::net::SocketAddr),
-    /// A Unix domain socket.
+    /// A Unix domain socket: its path, or NUL and the name of an abstract one.
     Unix(PathBuf),
 }
 

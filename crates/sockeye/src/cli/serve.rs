@@ -215,9 +215,10 @@ fn farewell(tally: &Tally) -> String {
 fn explain(error: BindError, asked: &[ListenAddr]) -> Error {
     let BindError { address, at, source } = error;
     Error::Failure(match (source.kind(), &address) {
-        (ErrorKind::AddrInUse, ListenAddr::Unix(path)) => {
-            let by = taken_by(who_listens::at_path(path));
-            anyhow!("{address} is taken by {by}; stop that, or choose another path")
+        (ErrorKind::AddrInUse, ListenAddr::Unix(_)) => {
+            let name = address.to_string();
+            let by = taken_by(who_listens::at_socket(name.trim_start_matches("unix:")));
+            anyhow!("{address} is taken by {by}; stop that, or choose another path or name")
         }
         (ErrorKind::AddrInUse, ListenAddr::Any(port) | ListenAddr::Host(_, port)) => {
             let at = at.unwrap_or_else(|| SocketAddr::from(([0; 16], *port)));

@@ -38,7 +38,7 @@ impl Screen {
         let mut lines = self.what.clone();
         for bound in bound {
             match bound {
-                Bound::Unix(path) => lines.push(format!("unix:{}", path.display())),
+                Bound::Unix(_) => lines.push(bound.to_string()),
                 Bound::Ip(address) => lines.extend(
                     reachable(*address, asked, &outward)
                         .iter()

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
 
 use crate::text;
 
@@ -22,10 +21,11 @@ pub(crate) fn at(address: SocketAddr) -> Option<Process> {
     holder_of(inode)
 }
 
-/// The process that listens at a Unix socket.
-pub(crate) fn at_path(path: &Path) -> Option<Process> {
+/// The process that listens at a Unix socket, which is named as the kernel shows it: by its path, or
+/// `@` and its name.
+pub(crate) fn at_socket(name: &str) -> Option<Process> {
     let table = fs::read("/proc/net/unix").ok()?;
-    holder_of(unix_listener(&String::from_utf8_lossy(&table), path)?)
+    holder_of(unix_listener(&String::from_utf8_lossy(&table), name)?)
 }
 
 /// The inode of the listening socket in the way of `address`, in a table as `/proc/net/tcp`.
@@ -40,17 +40,16 @@ fn tcp_listener(table: &str, address: SocketAddr) -> Option<u64> {
     })
 }
 
-/// The inode of the socket that listens at `path`, in a table as `/proc/net/unix`.
-fn unix_listener(table: &str, path: &Path) -> Option<u64> {
+/// The inode of the socket that listens at `name`, in a table as `/proc/net/unix`.
+fn unix_listener(table: &str, name: &str) -> Option<u64> {
     /// `__SO_ACCEPTCON`: it listens.
     const ACCEPTS: u32 = 1 << 16;
-    let path = path.to_str()?;
     table.lines().skip(1).find_map(|line| {
         let mut fields = line.split_ascii_whitespace().skip(3);
         let flags = u32::from_str_radix(fields.next()?, 16).ok()?;
-        let inode = fields.nth(2)?.parse().ok()?;
-        let bound = line.find(" /").map(|at| &line[at + 1..]);
-        (flags & ACCEPTS != 0 && bound == Some(path)).then_some(inode)
+        let inode = fields.nth(2)?;
+        let (_, bound) = line.split_once(&format!(" {inode} "))?;
+        (flags & ACCEPTS != 0 && bound == name).then(|| inode.parse().ok())?
     })
 }
 
@@ -99,7 +98,8 @@ fn has_open(process: u32, link: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
-    use std::os::unix::net::UnixListener;
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener};
 
     use super::*;
 
@@ -124,10 +124,15 @@ mod tests {
         let path = std::env::temp_dir().join(format!("sockeye who {}", std::process::id()));
         let _ = fs::remove_file(&path);
         let listener = UnixListener::bind(&path).unwrap();
-        assert_eq!(at_path(&path), Some(us()));
+        let name = path.to_str().unwrap();
+        assert_eq!(at_socket(name), Some(us()));
         drop(listener);
-        assert_eq!(at_path(&path), None);
+        assert_eq!(at_socket(name), None);
         fs::remove_file(&path).unwrap();
+        let name = format!("sockeye who @ {}", std::process::id());
+        let address = UnixAddr::from_abstract_name(&name).unwrap();
+        let _listener = UnixListener::bind_addr(&address).unwrap();
+        assert_eq!(at_socket(&format!("@{name}")), Some(us()));
     }
 
     #[test]

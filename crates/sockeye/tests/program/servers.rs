@@ -1,5 +1,6 @@
 //! `sockeye http` and `sockeye echo`.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -133,7 +134,7 @@ fn a_standard_error_that_may_not_grow_stops_nothing() {
     // It says that it drains, and waits until that is written or lost.
     server.signal(Signal::TERM);
     assert_eq!(server.end().0, Some(0));
-    assert_eq!(std::fs::read_to_string(&log).unwrap(), older);
+    assert_eq!(fs::read_to_string(&log).unwrap(), older);
 }
 
 #[test]
@@ -174,6 +175,58 @@ fn a_hang_up_stops_no_server_without_a_terminal() {
     drop(peer);
     server.signal(Signal::TERM);
     assert_eq!(server.end().0, Some(0));
+}
+
+#[test]
+fn an_address_is_listened_at_as_it_is_written_and_shown() {
+    let folder = Folder::new();
+    let ours = |name: &str| format!("unix:@sockeye-test-{}-{name}", std::process::id());
+    for (command, listen, shown) in [
+        ("echo", "tcp://127.0.0.1:0", "tcp://127.0.0.1:"),
+        ("echo", "TCP://127.0.0.1:0/", "tcp://127.0.0.1:"),
+        ("echo", "[::ffff:127.0.0.1]:0", "tcp://127.0.0.1:"),
+        ("echo", "*:0", "tcp://localhost:"),
+        ("http", "http://127.0.0.1:0", "http://127.0.0.1:"),
+        ("http", "HTTP://127.0.0.1:0/", "http://127.0.0.1:"),
+        ("message", "message://127.0.0.1:0", "message://127.0.0.1:"),
+        ("message", "http://127.0.0.1:0", "message://127.0.0.1:"),
+        ("echo", &ours("echo"), &ours("echo")),
+        ("http", &ours("http"), &ours("http")),
+    ] {
+        let words = match command {
+            "http" => vec![command, folder.text(), "--listen", listen],
+            _ => vec![command, "--listen", listen],
+        };
+        let server = Running::start(&words);
+        let lines = server.screen.iter();
+        let found = lines.filter(|line| line.starts_with(shown)).count();
+        assert_eq!(found, 1, "{listen}: {:?}", server.screen);
+    }
+    assert!(fs::read_dir(folder.path()).unwrap().next().is_none());
+}
+
+#[test]
+fn an_abstract_socket_is_reached_by_our_clients_and_taken_once() {
+    let folder = Folder::new();
+    folder.write("index.html", b"home");
+    let name = format!("@sockeye-test-{}", std::process::id());
+    let listen = format!("unix:{name}");
+    let server = Running::start(&["echo", "--listen", &listen]);
+    let output = run(&["send", &format!("UNIX:{name}"), "hello"]);
+    assert_eq!((output.status.code(), &*output.stdout), (Some(0), &b"hello"[..]));
+    let output = run(&["load", &listen, "--requests", "3", "--json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let output = run(&["echo", "--listen", &listen]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let taken = format!("{listen} is taken by sockeye (pid {})", server.id());
+    assert!(said.contains(&taken), "{said}");
+    drop(server);
+
+    let _server = Running::start(&["http", folder.text(), "--listen", &listen]);
+    let load = ["load", "HTTP://localhost/", "--unix-socket", &name, "--requests", "3"];
+    let output = run(&load);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
 }
 
 #[test]

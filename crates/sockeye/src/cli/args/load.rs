@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, value_parser};
 
 use super::ENGINE;
-use crate::load::target::{Rate, Target};
+use crate::load::target::{Rate, SocketTarget, Target};
 use crate::log::Level;
 use crate::quantity::{Size, Span};
 
@@ -96,6 +96,11 @@ pub(crate) struct Load {
     pub(crate) request: RequestFlags,
 }
 
+/// A path or name, as it stands behind `unix:`.
+fn socket(text: &str) -> Result<SocketTarget, String> {
+    format!("unix:{text}").parse()
+}
+
 /// What is asked.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Request")]
@@ -121,9 +126,10 @@ pub(crate) struct RequestFlags {
     #[arg(long)]
     pub(crate) chunked: bool,
 
-    /// Connect to this Unix domain socket, whatever host the target names.
-    #[arg(long, value_name = "PATH")]
-    pub(crate) unix_socket: Option<PathBuf>,
+    /// Connect to this Unix domain socket, whatever host the target names: its path, or @NAME for an
+    /// abstract one.
+    #[arg(long, value_name = "PATH", value_parser = socket)]
+    pub(crate) unix_socket: Option<SocketTarget>,
 }
 
 impl Load {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
 use clap::{Args, value_parser};
-use sockeye_engine::ListenAddr;
+use sockeye_engine::{BadListenAddr, ListenAddr};
 
 use super::content::{Content, Origin};
 use super::{ENGINE, HTTP, MESSAGE, nonzero, size};
@@ -16,8 +16,26 @@ use crate::proxies::Trusted;
 use crate::quantity::{Size, Span};
 
 const LISTEN: &str = "\
-Where to listen: HOST:PORT, [::1]:PORT, unix:PATH; :PORT or PORT for every address. Port 0 takes a \
-free one. May be given several times";
+Where to listen: HOST:PORT, [::1]:PORT; :PORT, *:PORT or PORT for every address; unix:PATH, or \
+unix:@NAME for an abstract socket. Port 0 takes a free one. May be given several times";
+
+/// An address as the start screen shows it, with the scheme of what is spoken, or without one.
+fn listen(text: &str, schemes: &[&str]) -> Result<ListenAddr, BadListenAddr> {
+    match text.split_once("://") {
+        Some((scheme, address)) if schemes.iter().any(|own| own.eq_ignore_ascii_case(scheme)) => {
+            address.strip_suffix('/').unwrap_or(address).parse()
+        }
+        _ => text.parse(),
+    }
+}
+
+fn listen_http(text: &str) -> Result<ListenAddr, BadListenAddr> {
+    listen(text, &["http"])
+}
+
+fn listen_message(text: &str) -> Result<ListenAddr, BadListenAddr> {
+    listen(text, &["message", "http"])
+}
 
 /// Serves folders, or single files, over HTTP.
 ///
@@ -29,7 +47,7 @@ pub(crate) struct Http {
 
     #[arg(help = LISTEN)]
     #[arg(long, value_name = "ADDR", env = "SOCKEYE_LISTEN", default_value = "127.0.0.1:8000")]
-    #[arg(hide_env = true)]
+    #[arg(hide_env = true, value_parser = listen_http)]
     pub(crate) listen: Vec<ListenAddr>,
 
     #[command(flatten)]
@@ -135,7 +153,7 @@ pub(crate) struct Echo {
 pub(crate) struct Message {
     #[arg(help = LISTEN)]
     #[arg(long, value_name = "ADDR", env = "SOCKEYE_LISTEN", default_value = "127.0.0.1:65432")]
-    #[arg(hide_env = true)]
+    #[arg(hide_env = true, value_parser = listen_message)]
     pub(crate) listen: Vec<ListenAddr>,
 
     /// What a search finds: a JSON object of strings. Read again on SIGHUP; a file that is broken

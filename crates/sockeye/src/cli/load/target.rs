@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+pub(crate) use crate::send::target::Target as SocketTarget;
 use crate::send::target::{self, authority};
 
 /// A server, and for HTTP what to ask it.
@@ -53,8 +54,9 @@ impl FromStr for Target {
     fn from_str(text: &str) -> Result<Self, String> {
         const FORMS: &str = "a target is http://HOST[:PORT]/PATH, tcp://HOST:PORT, unix:PATH or \
                              message://HOST:PORT";
-        let Some(rest) = text.strip_prefix("http://") else {
-            if text.starts_with("https://") {
+        let scheme = text.split(':').next().unwrap_or_default().to_ascii_lowercase();
+        let Some((_, rest)) = text.split_once("://").filter(|_| scheme == "http") else {
+            if scheme == "https" {
                 return Err(format!("'https' is not spoken here; {FORMS}"));
             }
             return match text.parse() {
@@ -63,9 +65,7 @@ impl FromStr for Target {
                     Err(format!("did you mean http://{text}/ , tcp://{text} or message://{text} ?"))
                 }
                 // A scheme that is known, with something wrong behind it, is explained best there.
-                Err(error) if ["tcp:", "unix:", "message:"].iter().any(|s| text.starts_with(s)) => {
-                    Err(error)
-                }
+                Err(error) if ["tcp", "unix", "message"].contains(&&*scheme) => Err(error),
                 Err(_) => Err(FORMS.into()),
             };
         };
@@ -81,7 +81,7 @@ impl FromStr for Target {
         let has_port = server.rsplit(']').next().unwrap_or(server).contains(':');
         let with_port = if has_port { server.to_owned() } else { format!("{server}:80") };
         let (host, port) = authority(&with_port)?;
-        Ok(Self::Http { host: host.to_owned(), port, path })
+        Ok(Self::Http { host, port, path })
     }
 }
 
@@ -129,6 +129,10 @@ mod tests {
             ("tcp://localhost:1", "tcp://localhost:1"),
             ("unix:/run/s", "unix:/run/s"),
             ("message://h:2/", "message://h:2"),
+            ("HTTP://localhost/A", "http://localhost/A"),
+            ("http://[::ffff:127.0.0.1]:8000", "http://127.0.0.1:8000/"),
+            ("TCP://localhost:1", "tcp://localhost:1"),
+            ("unix:@s", "unix:@s"),
         ] {
             assert_eq!(text.parse::<Target>().map(|target| target.to_string()), Ok(back.into()));
         }
@@ -139,6 +143,11 @@ mod tests {
         for (text, says) in [
             ("localhost:80", "did you mean http://localhost:80/ ,"),
             ("https://localhost/", "'https' is not spoken here"),
+            ("HTTPS://localhost/", "'https' is not spoken here"),
+            ("http://::1/", "as in [::1]:8000"),
+            ("http://a b/", "'a b' is neither"),
+            ("http://localhost:+80/", "up to 65535"),
+            ("UNIX:", "path is missing"),
             ("ftp://localhost/", "a target is http://"),
             ("http:///x", "host is missing"),
             ("http://a:b@c/", "Authorization"),

@@ -52,17 +52,22 @@ fn refused(url: &str, typed: &args::Http) -> anyhow::Result<Option<RefusedHost>>
 
 /// The host that `url` names, with its port.
 fn host(url: &str) -> Option<&str> {
-    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"))?;
+    let (_, rest) = url.split_once("://").filter(|(scheme, _)| is_http(scheme))?;
     let authority = rest.split(['/', '?', '#']).next()?;
     // Names and passwords of users are not sent as part of it.
     let host = authority.rsplit('@').next()?;
     (!host.is_empty()).then_some(host)
 }
 
+/// The case of a scheme means nothing (RFC 3986, 3.1).
+fn is_http(scheme: &str) -> bool {
+    ["http", "https"].iter().any(|http| http.eq_ignore_ascii_case(scheme))
+}
+
 /// What a browser asks for that is given `url`.
 fn target(url: &str) -> anyhow::Result<String> {
     let rest = match url.split_once("://") {
-        Some(("http" | "https", rest)) => rest,
+        Some((scheme, rest)) if is_http(scheme) => rest,
         // An absolute path may have anything in its query.
         _ if url.starts_with('/') => url,
         Some((scheme, _)) => bail!("{scheme}:// is no URL of a folder: http://HOST/PATH, or /PATH"),
@@ -99,6 +104,8 @@ mod tests {
             ("/a b?c=http://d#e", "/a%20b?c=http://d"),
             ("/caf\u{e9}/%41", "/caf%C3%A9/%41"),
             ("http://localhost:8000", "/"),
+            ("HTTP://localhost:8000/A", "/A"),
+            ("Https://localhost", "/"),
             ("https://localhost?a", "/?a"),
             ("http://[::1]:8000/a/../b", "/a/../b"),
             ("/a\"\n", "/a%22%0A"),
@@ -110,6 +117,7 @@ mod tests {
             ("/http://a/", None),
             ("http:///a", None),
             ("http://a.example", Some("a.example")),
+            ("HTTPS://a.example/b", Some("a.example")),
             ("https://me:secret@a.example:8000?b@c", Some("a.example:8000")),
             ("http://[::1]:8000/a", Some("[::1]:8000")),
         ] {

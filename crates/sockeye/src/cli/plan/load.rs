@@ -41,7 +41,7 @@ pub(super) fn load(typed: args::Load) -> Result<Load, Error> {
         Target::Other(_) => (Speaks::Echo, vec![echo(&typed)?]),
     };
     let server = match &typed.request.unix_socket {
-        Some(path) => target::Target::Unix(path.clone()),
+        Some(socket) => socket.clone(),
         None => first.server(),
     };
     let addresses = server.look_up().with_context(|| format!("cannot look up {server}"));

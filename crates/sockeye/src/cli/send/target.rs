@@ -2,11 +2,11 @@
 
 use std::fmt;
 use std::io;
-use std::net::{Ipv6Addr, ToSocketAddrs};
+use std::net::ToSocketAddrs;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use sockeye_engine::driver;
+use sockeye_engine::{ListenAddr, driver};
 
 /// A server to talk to, not yet looked up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,20 +43,22 @@ impl FromStr for Target {
 
     fn from_str(text: &str) -> Result<Self, String> {
         const FORMS: &str = "a target is tcp://HOST:PORT, unix:PATH or message://HOST:PORT";
-        if let Some(path) = text.strip_prefix("unix:") {
-            return match path.strip_prefix("//").unwrap_or(path) {
-                "" => Err(format!("a path is missing after 'unix:'; {FORMS}")),
-                path => Ok(Self::Unix(path.into())),
+        if text.split(':').next().is_some_and(|scheme| scheme.eq_ignore_ascii_case("unix")) {
+            return match text.parse() {
+                Ok(ListenAddr::Unix(path)) => Ok(Self::Unix(path)),
+                Ok(ListenAddr::Host(..) | ListenAddr::Any(_)) => Err(FORMS.into()),
+                Err(error) => Err(format!("{}; {FORMS}", error.reason())),
             };
         }
         let of = |address: &str, make: fn(String, u16) -> Self| {
-            let address = address.strip_suffix('/').unwrap_or(address);
-            let (host, port) = authority(address)?;
-            Ok(make(host.to_owned(), port))
+            let (host, port) = authority(address.strip_suffix('/').unwrap_or(address))?;
+            Ok(make(host, port))
         };
         match text.split_once("://") {
-            Some(("tcp", address)) => of(address, Self::Tcp),
-            Some(("message", address)) => of(address, Self::Message),
+            Some((scheme, address)) if scheme.eq_ignore_ascii_case("tcp") => of(address, Self::Tcp),
+            Some((scheme, address)) if scheme.eq_ignore_ascii_case("message") => {
+                of(address, Self::Message)
+            }
             Some((scheme, _)) => Err(format!("'{scheme}' is not spoken here; {FORMS}")),
             None if authority(text).is_ok() => {
                 Err(format!("did you mean tcp://{text} or message://{text} ?"))
@@ -66,26 +68,25 @@ impl FromStr for Target {
     }
 }
 
-/// The host, without brackets, and the port.
-pub(crate) fn authority(text: &str) -> Result<(&str, u16), &'static str> {
-    let (host, port) = text.rsplit_once(':').ok_or("a port is missing: HOST:PORT")?;
-    let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-        Some(host) if host.parse::<Ipv6Addr>().is_ok() => host,
-        Some(_) => return Err("there is no IPv6 address between the brackets"),
-        None if host.contains(':') => return Err("an IPv6 address stands in brackets: [::1]:PORT"),
-        None if host.is_empty() => return Err("a host is missing: HOST:PORT"),
-        None => host,
-    };
-    match port.parse() {
-        Ok(0) | Err(_) => Err("a port to connect to is a number from 1 to 65535"),
-        Ok(port) => Ok((host, port)),
+/// The host, without brackets, and the port. They are written as those to listen at.
+pub(crate) fn authority(text: &str) -> Result<(String, u16), String> {
+    if text.contains("://") {
+        return Err("one scheme is enough: HOST:PORT".into());
+    }
+    match text.parse() {
+        Ok(ListenAddr::Host(_, 0)) => {
+            Err("a port to connect to is a number from 1 to 65535".into())
+        }
+        Ok(ListenAddr::Host(host, port)) => Ok((host, port)),
+        Ok(ListenAddr::Any(_) | ListenAddr::Unix(_)) => Err("a host is missing: HOST:PORT".into()),
+        Err(error) => Err(error.reason().to_owned()),
     }
 }
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (scheme, host, port) = match self {
-            Self::Unix(path) => return write!(f, "unix:{}", path.display()),
+            Self::Unix(path) => return ListenAddr::Unix(path.clone()).fmt(f),
             Self::Tcp(host, port) => ("tcp", host, port),
             Self::Message(host, port) => ("message", host, port),
         };
@@ -115,6 +116,11 @@ mod tests {
             ),
             ("unix:/run/s", Target::Unix("/run/s".into()), "unix:/run/s"),
             ("unix:///run/s", Target::Unix("/run/s".into()), "unix:/run/s"),
+            ("UNIX:@a", Target::Unix("\0a".into()), "unix:@a"),
+            ("TCP://localhost:1", tcp("localhost", 1), "tcp://localhost:1"),
+            ("Message://h:1", Target::Message("h".into(), 1), "message://h:1"),
+            ("tcp://[::ffff:127.0.0.1]:1", tcp("127.0.0.1", 1), "tcp://127.0.0.1:1"),
+            ("tcp://[fe80::1%lo]:1", tcp("fe80::1%lo", 1), "tcp://[fe80::1%lo]:1"),
         ];
         for (text, target, back) in table {
             assert_eq!(text.parse(), Ok(target.clone()), "{text}");
@@ -134,7 +140,14 @@ mod tests {
             ("message://localhost", "port is missing"),
             ("tcp://:80", "host is missing"),
             ("tcp://localhost:0", "from 1 to 65535"),
-            ("tcp://localhost:x", "from 1 to 65535"),
+            ("tcp://localhost:x", "up to 65535"),
+            ("tcp://localhost:+80", "up to 65535"),
+            ("tcp://*:80", "host is missing"),
+            ("tcp://localhost:80/path", "no path"),
+            ("tcp://tcp://localhost:80", "one scheme is enough"),
+            ("tcp://a b:80", "'a b' is neither"),
+            ("HTTP://localhost:80", "'HTTP' is not spoken here"),
+            ("unix:@", "name is missing"),
             ("tcp://::1:80", "brackets"),
             ("tcp://[nonsense]:80", "IPv6"),
             ("unix:", "path is missing"),
