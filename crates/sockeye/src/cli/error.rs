@@ -8,6 +8,8 @@ use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
+use rustix::io::Errno;
+
 /// What ends the program.
 #[derive(Debug)]
 pub(crate) enum Error {
@@ -18,20 +20,11 @@ pub(crate) enum Error {
 }
 
 impl Error {
-    /// `error` of the file or socket at a path of the command line, with what was done to it. A path
-    /// that leads to nothing, or to something of another kind, is wrong usage.
+    /// `error` of the file or socket at a path of the command line, with what was done to it.
     pub(crate) fn of_path(error: io::Error, doing: String) -> Self {
-        use io::ErrorKind::{
-            AlreadyExists, InvalidFilename, IsADirectory, NotADirectory, NotFound,
-        };
-        let kind = error.kind();
+        let is_wrong = is_wrong_path(&error);
         let error = anyhow::Error::new(error).context(doing);
-        match kind {
-            NotFound | NotADirectory | IsADirectory | AlreadyExists | InvalidFilename => {
-                Self::Usage(error)
-            }
-            _ => Self::Failure(error),
-        }
+        if is_wrong { Self::Usage(error) } else { Self::Failure(error) }
     }
 
     /// The same of something that was typed.
@@ -55,6 +48,14 @@ impl fmt::Display for Error {
         let (Self::Usage(error) | Self::Failure(error)) = self;
         write!(f, "{error:#}")
     }
+}
+
+/// Whether a path leads to nothing, or to something of another kind: it is wrong usage then.
+pub(crate) fn is_wrong_path(error: &io::Error) -> bool {
+    use io::ErrorKind::{AlreadyExists, InvalidFilename, IsADirectory, NotADirectory, NotFound};
+    let kinds = [NotFound, NotADirectory, IsADirectory, AlreadyExists, InvalidFilename];
+    // A loop of links has no stable kind.
+    kinds.contains(&error.kind()) || Errno::from_io_error(error) == Some(Errno::LOOP)
 }
 
 /// Says what an error is.

@@ -5,17 +5,18 @@ use std::net::TcpListener;
 use crate::support::{Folder, run, sockeye, text};
 
 /// Runs lines to their end, each with words split at spaces; `{dir}` stands for a folder with an
-/// `index.html`, `{long}` for a name that no socket can have, `{taken}` for a port in use, and
+/// `index.html`, `{long}` for a path that nothing can have, `{taken}` for a port in use, and
 /// `{closed}` for one where nobody listens.
 fn check(code: i32, lines: &[(&str, &str)]) {
     let folder = Folder::new();
     folder.write("index.html", b"home");
     folder.write("answers.json", b"[]");
+    std::os::unix::fs::symlink("loop", folder.join("loop")).unwrap();
     let [taken, closed] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
     let port = |listener: &TcpListener| listener.local_addr().unwrap().port().to_string();
     let (taken_port, closed_port) = (port(&taken), port(&closed));
     drop(closed);
-    let long = folder.join(&"x".repeat(108));
+    let long = folder.join(&"x".repeat(300));
     for (line, says) in lines {
         let here = |word: &str| {
             let word = word.replace("{dir}", folder.text()).replace("{long}", &long);
@@ -49,6 +50,9 @@ fn a_wrong_command_line_ends_with_2() {
             ("http /a=", "a folder is missing"),
             ("http {dir}/missing", "no such file or folder"),
             ("http {dir}/index.html/below", "no such file or folder"),
+            ("http {long}", "File name too long"),
+            ("http {dir}/loop", "symbolic links"),
+            ("http ", "a folder's name is empty"),
             ("http /dev/null", "neither a folder nor a regular file"),
             ("explain / {dir}/missing", "no such file or folder"),
             ("explain / {dir} {dir}", "two folders can't both be served at /"),

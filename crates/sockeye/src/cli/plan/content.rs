@@ -11,7 +11,7 @@ use sockeye_files::{
 };
 
 use crate::args;
-use crate::error::{Error, OrExit};
+use crate::error::{Error, OrExit, is_wrong_path};
 
 /// Folders at their places.
 #[derive(Debug)]
@@ -72,6 +72,9 @@ impl Content {
 /// `PREFIX=FOLDER`, or a folder at `/`. What begins with a slash is a prefix where an `=` follows,
 /// unless all of it is there on disk.
 fn split(typed: OsString) -> anyhow::Result<(String, PathBuf)> {
+    if typed.is_empty() {
+        bail!("a folder's name is empty: . is the current folder");
+    }
     let bytes = typed.as_bytes();
     let at = bytes.iter().position(|byte| *byte == b'=').filter(|_| bytes.starts_with(b"/"));
     let Some(at) = at.filter(|_| !Path::new(&typed).exists()) else {
@@ -136,15 +139,18 @@ fn options(typed: &args::Content) -> anyhow::Result<Options> {
 
 /// Why a path can't be served, and what there is instead.
 fn explain(error: OpenError) -> Error {
-    match &error {
-        OpenError::NotFound(path) => Error::Usage(match nearest_parent(path) {
+    // It says its own source.
+    let why = anyhow!("{error}");
+    match error {
+        OpenError::NotFound(path) => Error::Usage(match nearest_parent(&path) {
             Some(parent) => {
-                anyhow!("{error}; the nearest folder that exists is {}", parent.display())
+                anyhow!("{why}; the nearest folder that exists is {}", parent.display())
             }
-            None => error.into(),
+            None => why,
         }),
-        OpenError::NotServable(_) => Error::Usage(error.into()),
-        _ => Error::Failure(error.into()),
+        OpenError::NotServable(_) => Error::Usage(why),
+        OpenError::Failed(_, source) if is_wrong_path(&source) => Error::Usage(why),
+        _ => Error::Failure(why),
     }
 }
 
