@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -19,6 +19,8 @@ use std::str::FromStr;
 /// Port 0 takes a free one. `tcp://` may stand in front of the first two. An IPv4 address that is
 /// mapped into IPv6 (`::ffff:192.0.2.1`) is read as IPv4.
 ///
+/// A [`SocketAddr`], an IP address with a port, and a path convert to it.
+///
 /// ```
 /// use sockeye_engine::ListenAddr;
 ///
@@ -26,6 +28,7 @@ use std::str::FromStr;
 /// assert_eq!(address, ListenAddr::Host("localhost".into(), 8000));
 /// assert_eq!(":80".parse::<ListenAddr>()?, ListenAddr::Any(80));
 /// assert!("localhost".parse::<ListenAddr>().is_err());
+/// assert_eq!(ListenAddr::from(([127, 0, 0, 1], 80)).to_string(), "127.0.0.1:80");
 /// # Ok::<(), sockeye_engine::BadListenAddr>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -50,6 +53,39 @@ impl BadListenAddr {
     #[must_use]
     pub fn reason(&self) -> &str {
         &self.why
+    }
+}
+
+impl From<SocketAddr> for ListenAddr {
+    fn from(address: SocketAddr) -> Self {
+        let host = match address {
+            // A link-local address means nothing without its interface.
+            SocketAddr::V6(address) if address.scope_id() != 0 => {
+                format!("{}%{}", address.ip(), address.scope_id())
+            }
+            _ => address.ip().to_string(),
+        };
+        Self::Host(host, address.port())
+    }
+}
+
+impl<I: Into<IpAddr>> From<(I, u16)> for ListenAddr {
+    fn from(address: (I, u16)) -> Self {
+        SocketAddr::from(address).into()
+    }
+}
+
+/// The path of a Unix domain socket.
+impl From<PathBuf> for ListenAddr {
+    fn from(path: PathBuf) -> Self {
+        Self::Unix(path)
+    }
+}
+
+/// The path of a Unix domain socket.
+impl From<&Path> for ListenAddr {
+    fn from(path: &Path) -> Self {
+        Self::Unix(path.into())
     }
 }
 
@@ -221,6 +257,32 @@ mod tests {
             assert_eq!(address.to_string(), back);
             assert_eq!(back.parse::<ListenAddr>().as_ref(), Ok(&address), "{back}");
         }
+    }
+
+    #[test]
+    fn addresses_and_paths_convert() {
+        let scoped = std::net::SocketAddrV6::new("fe80::1".parse().unwrap(), 80, 0, 2);
+        let address: SocketAddr = "192.0.2.1:80".parse().unwrap();
+        for (converted, text) in [
+            (ListenAddr::from(address), "192.0.2.1:80"),
+            (([127, 0, 0, 1], 8080).into(), "127.0.0.1:8080"),
+            (([0, 0, 0, 0, 0, 0, 0, 1], 80).into(), "[::1]:80"),
+            ((address.ip(), 81).into(), "192.0.2.1:81"),
+            (SocketAddr::V6(scoped).into(), "[fe80::1%2]:80"),
+            (Path::new("/run/s.sock").into(), "unix:/run/s.sock"),
+            (PathBuf::from("s.sock").into(), "unix:s.sock"),
+        ] {
+            assert_eq!(converted.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_converted_address_is_bound_as_it_is() {
+        let addresses = [([127, 0, 0, 1], 0).into()];
+        let bound = crate::driver::bind_all(&addresses, std::num::NonZeroUsize::MIN).unwrap();
+        let crate::driver::Bound::Ip(address) = bound[0].bound else { panic!("TCP") };
+        assert_eq!(address.ip(), IpAddr::from([127, 0, 0, 1]));
+        assert!(address.port() > 0);
     }
 
     #[test]

@@ -11,7 +11,6 @@ use crate::report::Failures;
 /// quarter of each at the most; one on the same machine, which may be a proxy that names nobody, a
 /// half.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct BudgetLimits {
     /// Responses from open files that have not been sent whole: each keeps a descriptor. Beyond it
     /// a request for a file that isn't kept in memory gets 503. Default: 512.

@@ -10,15 +10,13 @@ use crate::headers::Headers;
 /// ```
 /// use sockeye_files::{Folder, Options, memory::Memory};
 ///
-/// let mut options = Options::default();
-/// options.spa = true;
+/// let mut options = Options { spa: true, ..Options::default() };
 /// options.caching.add("*.css", "max-age=3600")?;
 /// let folder = Folder::new(Memory::new()).with(options);
 /// # let _ = folder;
 /// # Ok::<(), sockeye_files::BadField>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Options {
     /// `/about` finds `about.html` where there is no `about`, and `/about/` is sent to `/about`
     /// where that is all there is. On.

@@ -10,7 +10,6 @@ use sockeye_proto::message::{Header, Id, Message};
 /// A load. Everything in it is bounded: also [`Until::Requests`] comes to an end where the server is
 /// gone.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub struct Plan {
     /// The protocol.
     pub speaks: Speaks,

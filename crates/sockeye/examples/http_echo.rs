@@ -15,13 +15,11 @@ use std::error::Error;
 use std::mem;
 use std::rc::Rc;
 
-use sockeye::engine::usable_cores;
 use sockeye::http1::{
     Answer, Body, Content, Fields, Handler, Method, Reply, Request, Server, Shared, Status,
     Trailers,
 };
-use sockeye::proto::{Abandoned, Message, Ticket};
-use sockeye::{Config, ListenAddr, Peer, Running};
+use sockeye::{Abandoned, Config, ListenAddr, Message, Peer, Running, Ticket, usable_cores};
 
 /// Bytes of a body; more are answered with 413.
 const MOST: u64 = 16 * 1024 * 1024;

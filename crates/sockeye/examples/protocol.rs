@@ -12,8 +12,10 @@
 use std::error::Error;
 use std::time::Duration;
 
-use sockeye::engine::usable_cores;
-use sockeye::{Config, End, Event, Fault, ListenAddr, Protocol, Running, Server, Time, Took, Turn};
+use sockeye::{
+    Config, End, Event, Fault, ListenAddr, Protocol, Running, Server, Time, Took, Turn,
+    usable_cores,
+};
 
 /// Bytes of a string.
 const LONGEST: usize = 4096;

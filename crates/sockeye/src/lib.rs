@@ -130,9 +130,11 @@ pub use sockeye_proto as proto;
 
 pub use sockeye_engine::driver::{BindError, Bound, Target};
 pub use sockeye_engine::{
-    Config, Handle, Jobs, ListenAddr, Running, Server, Service, Tally, run_client,
+    BadListenAddr, BadNetwork, Config, Handle, Jobs, Linger, ListenAddr, Network, Running, Server,
+    Service, Tally, run_client, usable_cores,
 };
 pub use sockeye_proto::{
-    Address, End, Event, Fault, Next, Output, Peer, Protocol, Reason, Remote, Time, Took, Turn,
-    echo, http1,
+    Abandoned, Access, Address, Client, End, Event, Fault, FileRange, FileSource, Job, JobKind,
+    Mark, Message, Next, Output, Peer, Promise, Protocol, Reason, Remote, SendError, Ticket, Time,
+    Timed, Took, Turn, Wall, Whose, echo, http1,
 };

@@ -278,11 +278,7 @@ fn large_content_is_answered_in_every_way() {
 
 #[test]
 fn json_has_a_limit_on_its_values() {
-    let limits = {
-        let mut limits = message::Limits::default();
-        limits.json_nodes = 10;
-        limits
-    };
+    let limits = message::Limits { json_nodes: 10, ..message::Limits::default() };
     let options = Options { workers: NonZeroUsize::MIN, limits, ..Options::default() };
     let at = ["127.0.0.1:0".parse().unwrap()];
     let serving = message::serve(&at, options, |request: Request| request.message).unwrap();

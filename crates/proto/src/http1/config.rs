@@ -13,7 +13,6 @@ use crate::{Client, Peer, Wall};
 
 /// How much of a client's request is taken, and how long is waited for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Limits {
     /// Bytes of a request line, its CRLF included; a longer one is answered with 414. 8 KiB. A method has
     /// a limit of its own, [`Method::LONGEST`](super::Method::LONGEST).

@@ -7,7 +7,6 @@ use crate::{Budget, http1};
 
 /// Limits of one conversation. Every default is safe for a peer that nobody knows.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub struct Limits {
     /// Bytes of a frame's header; a longer one is answered with `too_large`. 65,535, the most that
     /// the protocol can say.

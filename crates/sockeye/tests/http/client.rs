@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use sockeye::Config;
-use sockeye::engine::Linger;
+use sockeye::Linger;
 use sockeye::http::{self, Limits, Options, Respond, Serving};
 
 /// What a test waits for a reply at the most: far more than it takes.

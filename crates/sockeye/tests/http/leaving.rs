@@ -59,8 +59,7 @@ impl Scene {
             blocked: to_blocked,
             go: Mutex::new(may_go),
         };
-        let mut limits = Limits::default();
-        limits.half_closed_timeout = half_closed_timeout;
+        let limits = Limits { half_closed_timeout, ..Limits::default() };
         let answer = move |request: Request<Body>| desk.answer(&request);
         let (serving, address) = serve_with(limits, answer);
         Self { serving, address, laters, senders, blocked, go }

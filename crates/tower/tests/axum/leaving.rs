@@ -28,9 +28,7 @@ impl Drop for Guard {
 
 /// Limits with that time for silent streams.
 fn limits(half_closed_timeout: Duration) -> Limits {
-    let mut limits = Limits::default();
-    limits.half_closed_timeout = half_closed_timeout;
-    limits
+    Limits { half_closed_timeout, ..Limits::default() }
 }
 
 /// So long that nobody waits for it.
