@@ -13,13 +13,14 @@ use crate::play::{Ending, Jobs, Outcome, play};
 
 /// So small that short inputs reach them.
 pub(crate) fn limits() -> Limits {
-    let mut limits = Limits::default();
-    limits.request_line = 300;
-    limits.head = 600;
-    limits.fields = 12;
-    limits.body = 200;
-    limits.discard = 100;
-    limits
+    Limits {
+        request_line: 300,
+        head: 600,
+        fields: 12,
+        body: 200,
+        discard: 100,
+        ..Limits::default()
+    }
 }
 
 /// Sends the input's stream to a server: cut as the input says, and whole.

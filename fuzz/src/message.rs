@@ -60,11 +60,7 @@ fn outcome<'a>(
 
 /// So small that short inputs reach them.
 pub(crate) fn limits() -> Limits {
-    let mut limits = Limits::default();
-    limits.header = 400;
-    limits.content = 200;
-    limits.in_flight = 3;
-    limits
+    Limits { header: 400, content: 200, in_flight: 3, ..Limits::default() }
 }
 
 /// Reads the output as frames.

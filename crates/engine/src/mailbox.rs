@@ -2,9 +2,10 @@
 //! of files that were read for it, and connections that another shard accepted for it.
 //!
 //! Its size is bounded by those who post: a letter's place was reserved when its promise or credit
-//! was given out, an order is given once (one for room is answered before the next), a connection
+//! was given out, a conversation has one wake-up under way, an order is given once (one for room is answered before the next), a connection
 //! has one read under way, and a connection is counted before it is handed over.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
@@ -97,6 +98,32 @@ impl Mailbox {
 impl Post for Mailbox {
     fn post(&self, letter: Letter) {
         self.put(|inbound| inbound.letters.push(letter));
+    }
+
+    fn is_on_event_loop(&self) -> bool {
+        IN_TURN.get()
+    }
+}
+
+thread_local! {
+    static IN_TURN: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Marks its thread as one that runs an event loop, while it is held: nothing there may wait for a
+/// mailbox, be it the shard's own or another's.
+#[derive(Debug)]
+pub(crate) struct InTurn(());
+
+impl InTurn {
+    pub(crate) fn begin() -> Self {
+        IN_TURN.set(true);
+        Self(())
+    }
+}
+
+impl Drop for InTurn {
+    fn drop(&mut self) {
+        IN_TURN.set(false);
     }
 }
 

@@ -49,6 +49,7 @@ impl Protocol for Echo {
             Event::Room
             | Event::Sent(_)
             | Event::Message(..)
+            | Event::Woken
             | Event::HalfClosed
             | Event::LameDuck
             | Event::Closed(_) => {}

@@ -4,6 +4,7 @@
 //! socket, no limits, no watermarks (an output is full at [`Harness::ROOM`] bytes). Jobs run when
 //! [`Harness::run_jobs`] is called, on the test's own thread.
 
+use std::cell::Cell;
 use std::io::IoSlice;
 use std::mem;
 use std::net::SocketAddr;
@@ -11,8 +12,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::{
-    Abandoned, Asks, Credit, Desk, End, Event, Fault, Job, Key, Letter, Mark, Message, Next,
-    Output, Part, Peer, Post, Protocol, Reason, Spawn, Ticket, Time, Took, Turn, TurnParts, Wall,
+    Asks, Credit, Desk, End, Event, Fault, Job, Key, Letter, Mark, Next, Output, Part, Peer, Post,
+    Protocol, Reason, Spawn, Time, Took, Turn, TurnParts, Wall,
 };
 
 /// A conversation and a peer that a test plays.
@@ -44,9 +45,18 @@ pub struct Harness {
 #[derive(Default)]
 struct Letters(Mutex<Vec<Letter>>);
 
+thread_local! {
+    /// Whether this thread is in a call into a conversation, as the thread of an event loop is.
+    static IN_CALL: Cell<bool> = const { Cell::new(false) };
+}
+
 impl Post for Letters {
     fn post(&self, letter: Letter) {
         self.0.lock().expect("no test panics while posting").push(letter);
+    }
+
+    fn is_on_event_loop(&self) -> bool {
+        IN_CALL.get()
     }
 }
 
@@ -212,11 +222,12 @@ impl Harness {
         self.deliver();
     }
 
-    /// Delivers what promises and remotes have sent.
+    /// Delivers what promises and remotes have sent, wake-ups among it.
     pub fn deliver(&mut self) {
         let letters = mem::take(&mut *self.letters.0.lock().expect("no test panics while posting"));
-        for Letter { ticket, body, credit, .. } in letters {
-            self.message(ticket, body);
+        for Letter { content, .. } in letters {
+            let (event, credit) = content.into_event();
+            self.event(event);
             if let Some(credit) = credit {
                 credit.give_back(1);
             }
@@ -251,10 +262,6 @@ impl Harness {
     #[must_use]
     pub fn held(&self) -> usize {
         self.out.held()
-    }
-
-    fn message(&mut self, ticket: Ticket, body: Result<Message, Abandoned>) {
-        self.event(Event::Message(ticket, body));
     }
 
     fn is_over(&self) -> bool {
@@ -331,7 +338,10 @@ impl Harness {
             in_flight: 0,
             room: Self::ROOM,
         });
+        // A call that panics ends the test.
+        IN_CALL.set(true);
         let result = call(&mut *self.protocol, &mut turn);
+        IN_CALL.set(false);
         self.end = self.end.max(asks.end);
         self.mark = asks.mark.or(self.mark);
         self.wants_room |= asks.want_room;

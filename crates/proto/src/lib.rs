@@ -9,7 +9,7 @@
 //!            input bytes ──▶ on_bytes ──┐                 ┌──▶ Output   bytes · shared bytes · file ranges
 //!                                       ├── a protocol ───┤
 //!  open, eof, room, deadline, message, ─▶ on_event ───────┘──▶ Turn     pause · resume · finish · close · promise
-//!  half-closed, sent, lame duck, drain, closed
+//!  woken, half-closed, sent, lame duck, drain, closed
 //! ```
 //!
 //! [`echo`] is the smallest protocol and the one to read first; [`http1`] is the largest. One whole
@@ -56,7 +56,8 @@ pub use job::{Cancel, Job, JobKind, Place, Spawn, Waiter};
 pub use output::{Output, Part};
 pub use peer::{Address, Peer};
 pub use remote::{
-    Abandoned, Credit, Key, Letter, Message, Post, Promise, Remote, SendError, Ticket,
+    Abandoned, Credit, Key, Letter, LetterContent, Message, Post, Promise, Remote, SendError,
+    Ticket,
 };
 pub use time::{Time, Timed, Wall};
 pub use turn::{Asks, Desk, End, Mark, Turn, TurnParts};
@@ -138,6 +139,9 @@ pub enum Event<'a> {
     /// A [`Promise`] of this conversation was kept or abandoned, or a [`Remote`] sent something
     /// (its ticket is [`Ticket::REMOTE`]).
     Message(Ticket, Result<Message, Abandoned>),
+    /// Something may be there for this conversation, in a place that it knows: [`Remote::wake`] was
+    /// called, any number of times since the last such event.
+    Woken,
     /// Everything written before this mark has been accepted by the kernel. After [`Turn::mark`] it
     /// comes whenever that has moved, until the mark is reached.
     Sent(Mark),

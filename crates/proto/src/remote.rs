@@ -1,17 +1,33 @@
-//! What reaches a conversation from elsewhere: results of work done off the loop, and messages
-//! from other threads.
+//! What reaches a conversation from elsewhere: results of work done off the loop, messages from
+//! other threads, and wake-ups.
 //!
 //! A conversation takes a [`Promise`] from its turn and gives it to whoever does the work; when it
 //! is kept, or dropped without being kept (the work panicked, say), the conversation hears of it as
 //! [`Event::Message`](crate::Event::Message) under the promise's [`Ticket`]. Nothing is lost, and
-//! nobody waits for ever. A [`Remote`] is for a stream of messages: it can be cloned, used from any
-//! thread, and sends under the conversation's credit, so that a fast sender waits for a slow peer.
+//! nobody waits for ever.
 //!
-//! Both know the conversation by its [`Key`]; a message for one that is gone is dropped.
+//! A [`Remote`] is for what has no end. It can be cloned and used from any thread:
+//!
+//! | | carries | when the conversation is behind |
+//! |---|---|---|
+//! | [`Remote::send`] | a message | waits; not on an event loop |
+//! | [`Remote::try_send`] | a message | fails: at most [`Credit::MESSAGES`] wait |
+//! | [`Remote::wake`] | nothing | nothing to do: a wake-up is waiting already |
+//!
+//! Messages suit one sender that can wait, such as a thread that produces a stream. To tell many
+//! conversations the same thing, or to tell one from an event loop, write it to a bounded queue or
+//! log that both sides share, and wake those who read it. Each of them reads on from its own cursor
+//! as far as its output has room, so that a slow peer costs a cursor and one full output, whatever
+//! is said meanwhile. The example `chat` does so.
+//!
+//! Both know the conversation by its [`Key`]; what is sent to one that is gone is dropped.
 
 use std::any::Any;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::Event;
 
 /// Which conversation of a shard: opaque outside of the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -33,21 +49,56 @@ pub type Message = Box<dyn Any + Send>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Abandoned;
 
-/// A message on its way to a conversation.
+/// Something on its way to a conversation.
 pub struct Letter {
     /// The conversation.
     pub to: Key,
-    /// The promise that it settles, or [`Ticket::REMOTE`].
-    pub ticket: Ticket,
-    /// What was sent.
-    pub body: Result<Message, Abandoned>,
-    /// To be given back when the letter has been dealt with.
-    pub credit: Option<Arc<Credit>>,
+    /// What it is.
+    pub content: LetterContent,
+}
+
+/// What a [`Letter`] carries.
+pub enum LetterContent {
+    /// A promise was kept or abandoned.
+    Settled(Ticket, Result<Message, Abandoned>),
+    /// A remote sent a message. The place that it takes of the credit is to be given back when it
+    /// has been dealt with.
+    Sent(Message, Arc<Credit>),
+    /// A remote woke the conversation.
+    Wake(Arc<Credit>),
+}
+
+impl LetterContent {
+    /// What the conversation is to be told, now, and the credit of which a place is to be given back
+    /// afterwards.
+    #[must_use]
+    pub fn into_event(self) -> (Event<'static>, Option<Arc<Credit>>) {
+        match self {
+            Self::Settled(ticket, body) => (Event::Message(ticket, body), None),
+            Self::Sent(message, credit) => {
+                (Event::Message(Ticket::REMOTE, Ok(message)), Some(credit))
+            }
+            Self::Wake(credit) => {
+                credit.take_wake();
+                (Event::Woken, None)
+            }
+        }
+    }
 }
 
 impl fmt::Debug for Letter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Letter").field("to", &self.to).field("ticket", &self.ticket).finish()
+        f.debug_struct("Letter").field("to", &self.to).field("content", &self.content).finish()
+    }
+}
+
+impl fmt::Debug for LetterContent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Settled(ticket, _) => f.debug_tuple("Settled").field(ticket).finish(),
+            Self::Sent(..) => f.write_str("Sent"),
+            Self::Wake(_) => f.write_str("Wake"),
+        }
     }
 }
 
@@ -55,6 +106,9 @@ impl fmt::Debug for Letter {
 pub trait Post: Send + Sync {
     /// Takes one. Room for it was reserved when its promise or credit was given out.
     fn post(&self, letter: Letter);
+
+    /// Whether the calling thread is running an event loop, and is not to wait for room.
+    fn is_on_event_loop(&self) -> bool;
 }
 
 /// The duty to answer a conversation once. Dropping it says [`Abandoned`].
@@ -83,7 +137,8 @@ impl Promise {
     }
 
     fn send(&self, body: Result<Message, Abandoned>) {
-        self.post.post(Letter { to: self.to, ticket: self.ticket, body, credit: None });
+        let content = LetterContent::Settled(self.ticket, body);
+        self.post.post(Letter { to: self.to, content });
     }
 }
 
@@ -101,14 +156,16 @@ impl fmt::Debug for Promise {
     }
 }
 
-/// How many messages from remotes one conversation may have waiting.
+/// What one conversation may have waiting from its remotes: so many messages, and one wake-up.
 ///
-/// The driver of a conversation gives credit back when a letter was dealt with and the output is
+/// The driver of a conversation gives credit back when a message was dealt with and the output is
 /// below the high-water mark, and says when the conversation is gone.
 #[derive(Debug)]
 pub struct Credit {
     state: Mutex<CreditState>,
     changed: Condvar,
+    /// A wake-up is on its way, or the conversation is gone.
+    woken: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -123,7 +180,7 @@ impl Credit {
 
     pub(crate) fn new() -> Self {
         let state = CreditState { free: Self::MESSAGES, gone: false };
-        Self { state: Mutex::new(state), changed: Condvar::new() }
+        Self { state: Mutex::new(state), changed: Condvar::new(), woken: AtomicBool::new(false) }
     }
 
     /// Gives back `count` places.
@@ -136,6 +193,14 @@ impl Credit {
     pub fn close(&self) {
         self.lock().gone = true;
         self.changed.notify_all();
+        self.woken.store(true, Ordering::Relaxed);
+    }
+
+    /// Takes the wake-up. Called before the conversation is told of it, so that one that comes while
+    /// the conversation looks is told as well.
+    fn take_wake(&self) {
+        // It has to read the flag, too: whoever found it set has written what is to be seen before.
+        self.woken.swap(false, Ordering::AcqRel);
     }
 
     fn lock(&self) -> MutexGuard<'_, CreditState> {
@@ -149,6 +214,9 @@ pub enum SendError {
     Full(Message),
     /// The conversation is over.
     Gone(Message),
+    /// The calling thread runs an event loop, and to wait would hold up all of its connections, for
+    /// ever if the conversation is one of them. Only from [`Remote::send`].
+    OnEventLoop(Message),
 }
 
 impl fmt::Debug for SendError {
@@ -156,6 +224,7 @@ impl fmt::Debug for SendError {
         f.write_str(match self {
             Self::Full(_) => "Full",
             Self::Gone(_) => "Gone",
+            Self::OnEventLoop(_) => "OnEventLoop",
         })
     }
 }
@@ -165,13 +234,18 @@ impl fmt::Display for SendError {
         f.write_str(match self {
             Self::Full(_) => "the conversation has as many messages waiting as it may",
             Self::Gone(_) => "the conversation is over",
+            Self::OnEventLoop(_) => {
+                "send may wait, which an event loop must not: call try_send there, or write to a \
+                 shared queue and call wake"
+            }
         })
     }
 }
 
 impl std::error::Error for SendError {}
 
-/// A handle into one conversation, for any thread.
+/// A handle into one conversation, for any thread. How to choose between its methods: see
+/// [`Remote::wake`].
 #[derive(Clone)]
 pub struct Remote {
     post: Arc<dyn Post>,
@@ -184,13 +258,17 @@ impl Remote {
         Self { post, to, credit }
     }
 
-    /// Sends a message; waits while the conversation has as many waiting as it may. Not for use
-    /// inside a conversation, which would wait for itself.
+    /// Sends a message; waits while the conversation has [`Credit::MESSAGES`] waiting. For threads
+    /// of one's own and for work on the pool.
     ///
     /// # Errors
     ///
-    /// [`SendError::Gone`] when the conversation is over.
+    /// [`SendError::Gone`] when the conversation is over. [`SendError::OnEventLoop`] inside of any
+    /// conversation, whether or not there is room.
     pub fn send(&self, message: Message) -> Result<(), SendError> {
+        if self.post.is_on_event_loop() {
+            return Err(SendError::OnEventLoop(message));
+        }
         let mut state = self.credit.lock();
         while state.free == 0 && !state.gone {
             state = self.credit.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -211,6 +289,78 @@ impl Remote {
         self.take_and_post(state, message)
     }
 
+    /// Wakes the conversation: it gets [`Event::Woken`]. Never waits and never fails; what wakes a
+    /// conversation that is over does nothing.
+    ///
+    /// Wake-ups coalesce: any number of calls before the conversation is told are one event. None
+    /// is lost: what the caller wrote before the call is seen by the conversation in an event that
+    /// begins after it.
+    ///
+    /// So write to something shared first, then wake, and read it in the event:
+    ///
+    /// ```
+    /// use std::sync::{Arc, Mutex};
+    /// use sockeye_proto::{Event, Fault, Protocol, Remote, Time, Took, Turn};
+    /// # use sockeye_proto::harness::Harness;
+    ///
+    /// /// What is said here is sent to everybody who has joined.
+    /// #[derive(Default)]
+    /// struct Room {
+    ///     said: Mutex<Vec<u8>>, // A real one has a bound: see the example `chat`.
+    ///     members: Mutex<Vec<Remote>>,
+    /// }
+    ///
+    /// impl Room {
+    ///     fn say(&self, text: &[u8]) {
+    ///         self.said.lock().unwrap().extend_from_slice(text);
+    ///         self.members.lock().unwrap().iter().for_each(Remote::wake);
+    ///     }
+    /// }
+    ///
+    /// struct Member { room: Arc<Room>, read: usize }
+    ///
+    /// impl Protocol for Member {
+    ///     fn on_bytes(&mut self, input: &[u8], _: &mut Turn<'_>) -> Result<Took, Fault> {
+    ///         self.room.say(input);
+    ///         Ok(Took::more(input.len()))
+    ///     }
+    ///
+    ///     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
+    ///         match event {
+    ///             Event::Open(_) => self.room.members.lock().unwrap().push(turn.remote()),
+    ///             Event::Woken | Event::Room if turn.is_full() => turn.want_room(),
+    ///             Event::Woken | Event::Room => {
+    ///                 let said = self.room.said.lock().unwrap();
+    ///                 turn.out.write(&said[self.read..]);
+    ///                 self.read = said.len();
+    ///             }
+    ///             _ => {}
+    ///         }
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn deadline(&self) -> Option<Time> {
+    ///         None
+    ///     }
+    /// }
+    ///
+    /// let room = Arc::<Room>::default();
+    /// let mut peer = Harness::new(Member { room: room.clone(), read: 0 });
+    /// for _ in 0..100 {
+    ///     room.say(b"hello\n"); // From any thread, or from within another conversation.
+    /// }
+    /// peer.deliver();
+    /// assert_eq!(peer.output(), b"hello\n".repeat(100));
+    /// ```
+    pub fn wake(&self) {
+        // A wake-up whose flag is set already is told of later than now: `Credit::take_wake` clears
+        // the flag before the conversation looks.
+        if !self.credit.woken.swap(true, Ordering::AcqRel) {
+            let content = LetterContent::Wake(Arc::clone(&self.credit));
+            self.post.post(Letter { to: self.to, content });
+        }
+    }
+
     /// Whether the conversation is over.
     #[must_use]
     pub fn is_gone(&self) -> bool {
@@ -227,8 +377,8 @@ impl Remote {
         }
         state.free -= 1;
         drop(state);
-        let credit = Some(Arc::clone(&self.credit));
-        self.post.post(Letter { to: self.to, ticket: Ticket::REMOTE, body: Ok(message), credit });
+        let content = LetterContent::Sent(message, Arc::clone(&self.credit));
+        self.post.post(Letter { to: self.to, content });
         Ok(())
     }
 }
@@ -250,6 +400,16 @@ mod tests {
         fn post(&self, letter: Letter) {
             self.0.lock().unwrap().push(letter);
         }
+
+        fn is_on_event_loop(&self) -> bool {
+            false
+        }
+    }
+
+    impl Box1 {
+        fn take(&self) -> Vec<Letter> {
+            std::mem::take(&mut *self.0.lock().unwrap())
+        }
     }
 
     #[test]
@@ -259,10 +419,8 @@ mod tests {
         drop(Promise::new(mailbox.clone(), Key(1), Ticket(8)));
         let letters = mailbox.0.lock().unwrap();
         assert_eq!(letters.len(), 2);
-        assert_eq!(letters[0].ticket, Ticket(7));
-        assert!(letters[0].body.is_ok());
-        assert_eq!(letters[1].ticket, Ticket(8));
-        assert!(letters[1].body.is_err());
+        assert!(matches!(letters[0].content, LetterContent::Settled(Ticket(7), Ok(_))));
+        assert!(matches!(letters[1].content, LetterContent::Settled(Ticket(8), Err(Abandoned))));
     }
 
     #[test]
@@ -285,5 +443,63 @@ mod tests {
         credit.close();
         assert!(waiting.join().unwrap());
         assert!(remote.is_gone());
+    }
+
+    #[test]
+    fn wake_ups_coalesce_until_the_conversation_is_told() {
+        let mailbox = Arc::new(Box1::default());
+        let credit = Arc::new(Credit::new());
+        let remote = Remote::new(mailbox.clone(), Key(1), Arc::clone(&credit));
+        for _ in 0..3 {
+            (0..1000).for_each(|_| remote.wake());
+            let letters = mailbox.take();
+            assert_eq!(letters.len(), 1);
+            for letter in letters {
+                assert!(matches!(letter.content.into_event(), (Event::Woken, None)));
+            }
+        }
+        // Nobody is told any more, so nothing is put in the mailbox.
+        credit.close();
+        remote.wake();
+        assert!(mailbox.take().is_empty());
+    }
+
+    /// Threads count up and wake; whoever is told looks at the count. However they interleave, the
+    /// last look finds all of it, and the mailbox never holds a second wake-up.
+    #[test]
+    fn no_wake_up_is_lost_while_another_is_told() {
+        use std::sync::atomic::AtomicU64;
+        const THREADS: u64 = 4;
+        const WAKES: u64 = 20_000;
+
+        let mailbox = Arc::new(Box1::default());
+        let remote = Remote::new(mailbox.clone(), Key(1), Arc::new(Credit::new()));
+        let (said, seen) = (AtomicU64::new(0), AtomicU64::new(0));
+        let look = || {
+            let letters = mailbox.take();
+            assert!(letters.len() <= 1, "{letters:?}");
+            for letter in letters {
+                let _ = letter.content.into_event();
+                // Relaxed, as the flag alone has to order it.
+                seen.store(said.load(Ordering::Relaxed), Ordering::Relaxed);
+            }
+        };
+        std::thread::scope(|scope| {
+            let wakers: Vec<_> = (0..THREADS)
+                .map(|_| {
+                    scope.spawn(|| {
+                        for _ in 0..WAKES {
+                            said.fetch_add(1, Ordering::Relaxed);
+                            remote.wake();
+                        }
+                    })
+                })
+                .collect();
+            while wakers.iter().any(|waker| !waker.is_finished()) {
+                look();
+            }
+        });
+        look();
+        assert_eq!(seen.into_inner(), THREADS * WAKES);
     }
 }

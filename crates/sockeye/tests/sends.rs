@@ -44,8 +44,7 @@ impl Scratch {
     }
 
     fn service(&self) -> impl Service + use<> {
-        let mut options = Options::default();
-        options.listing = true;
+        let options = Options { listing: true, ..Options::default() };
         let site = Folder::open(&self.0).unwrap().with(options).site(CacheLimits::default());
         let shared = Rc::new(http1::Shared::default());
         move |_: &Peer| -> Box<dyn Protocol> {

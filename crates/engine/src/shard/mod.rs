@@ -34,7 +34,7 @@ use tracing::error;
 
 use crate::conn::{Common, Conn, Stage};
 use crate::driver::{Driver, Happening, trim_heaps};
-use crate::mailbox::{Inbox, Mailbox, Order};
+use crate::mailbox::{InTurn, Inbox, Mailbox, Order};
 use crate::outputs::Outputs;
 use crate::tally::Tally;
 use crate::timers::Timers;
@@ -255,6 +255,7 @@ impl<D: Driver> Shard<D> {
         };
         let mut happenings = std::mem::take(&mut self.happenings);
         self.driver.wait(until, &mut happenings)?;
+        let _in_turn = InTurn::begin();
         self.common.now = self.driver.now();
         self.common.wall = self.driver.wall();
         for happening in happenings.drain(..) {
@@ -365,9 +366,10 @@ impl<D: Driver> Shard<D> {
     }
 
     fn deliver(&mut self, letter: Letter) {
-        let Letter { to, ticket, body, credit } = letter;
+        let Letter { to, content } = letter;
         self.visit(to, |visit| {
-            visit.conn.event(to, Event::Message(ticket, body), visit.common);
+            let (event, credit) = content.into_event();
+            visit.conn.event(to, event, visit.common);
             if let Some(credit) = credit {
                 visit.conn.free_place(&credit, visit.common);
             }

@@ -12,7 +12,7 @@ use super::refusal::Refusal;
 use super::reply::Given;
 use super::request::Span;
 use super::server::{Came, Server};
-use super::state::Step;
+use super::state::{State, Step};
 use super::{Answer, Content, Reply, StreamEvent, Trailers};
 use crate::stop::Stop;
 use crate::{Abandoned, Fault, Message, Ticket, Time, Turn};
@@ -130,6 +130,18 @@ impl<H: Handler> Server<H> {
         self.wake(turn, |handler, reply| match reply.into_stream() {
             Ok(stream) => handler.on_stream(StreamEvent::Message(ticket, body), stream),
             Err(reply) => handler.on_message(ticket, body, reply),
+        })
+    }
+
+    /// Tells the handler of a wake-up, if it is streaming a reply: the call may have come for an
+    /// earlier one, and what it is about is looked for when a stream begins.
+    pub(super) fn on_woken(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        if !matches!(&self.state, State::ExpectAnswer(exchange) if exchange.has_begun()) {
+            return Ok(());
+        }
+        self.wake(turn, |handler, reply| match reply.into_stream() {
+            Ok(stream) => handler.on_stream(StreamEvent::Woken, stream),
+            Err(reply) => reply.later(),
         })
     }
 

@@ -519,6 +519,7 @@ impl<H: Handler> Protocol for Server<H> {
             Event::Room => self.on_room(turn),
             Event::Deadline => self.on_deadline(turn),
             Event::Message(ticket, body) => self.on_message(ticket, body, turn),
+            Event::Woken => self.on_woken(turn),
             Event::LameDuck => {
                 self.stop = Stop::LameDuck;
                 Ok(())

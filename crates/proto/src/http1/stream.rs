@@ -21,6 +21,9 @@ pub enum StreamEvent<'a> {
     Room,
     /// A promise was settled, or a [`Remote`] sent something.
     Message(Ticket, Result<Message, Abandoned>),
+    /// [`Remote::wake`] was called. Only while a reply is written bit by bit, so look when it begins,
+    /// too; the call may also have been meant for an earlier reply of this connection.
+    Woken,
     /// A piece of the request's body, at least one byte: [`Stream::read`] asked for it.
     Body(&'a [u8]),
     /// The request's body is complete.

@@ -435,6 +435,7 @@ impl<A: Asker> Protocol for Client<A> {
             | Event::Eof { .. }
             | Event::HalfClosed
             | Event::LameDuck
+            | Event::Woken
             | Event::Closed(_) => Ok(()),
         }
     }

@@ -222,6 +222,7 @@ impl<H: Handler + 'static> Protocol for Port<H> {
             }
             Event::Room
             | Event::Message(..)
+            | Event::Woken
             | Event::HalfClosed
             | Event::Sent(_)
             | Event::Closed(_) => {}

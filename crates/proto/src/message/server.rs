@@ -447,7 +447,7 @@ impl<H: Handler> Protocol for Server<H> {
             Event::LameDuck => self.stop = Stop::LameDuck,
             Event::Drain { .. } => self.on_drain(turn),
             // A message's answer has an end of its own.
-            Event::HalfClosed | Event::Sent(_) | Event::Closed(_) => {}
+            Event::HalfClosed | Event::Woken | Event::Sent(_) | Event::Closed(_) => {}
         }
         Ok(())
     }

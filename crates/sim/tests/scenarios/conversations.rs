@@ -2,8 +2,8 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 
 use sockeye_engine::Config;
 use sockeye_proto::echo::Echo;
@@ -214,7 +214,7 @@ impl Fed {
             while next.load(Relaxed) < MESSAGES {
                 match remote.try_send(Box::new(next.load(Relaxed))) {
                     Ok(()) => next.fetch_add(1, Relaxed),
-                    Err(SendError::Full(_) | SendError::Gone(_)) => return,
+                    Err(_) => return,
                 };
             }
         });
@@ -263,5 +263,72 @@ fn messages_from_elsewhere_come_in_order_under_credit_and_stop_at_the_end() {
         let remote = remote.borrow_mut().take().expect("it was opened");
         assert!(remote.is_gone());
         assert!(matches!(remote.try_send(Box::new(())), Err(SendError::Gone(_))));
+    });
+}
+
+/// Reads what is said elsewhere, as far as its output has room.
+struct Follows {
+    said: Arc<Mutex<Vec<u8>>>,
+    read: usize,
+    /// How often it was woken.
+    told: u32,
+}
+
+impl Protocol for Follows {
+    fn on_bytes(&mut self, input: &[u8], _: &mut Turn<'_>) -> Result<Took, Fault> {
+        Ok(Took::more(input.len()))
+    }
+
+    fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        match event {
+            Event::Open(_) => {
+                let refused = turn.remote().send(Box::new(()));
+                assert!(matches!(refused, Err(SendError::OnEventLoop(_))), "{refused:?}");
+                // Many jobs, each of which takes its time, and says several things at once.
+                for from in (0..MESSAGES).step_by(10) {
+                    let (remote, said) = (turn.remote(), Arc::clone(&self.said));
+                    let say = Job::new(JobKind::Other, Client::Unix, move || {
+                        for number in from..from + 10 {
+                            said.lock().unwrap().push(number);
+                            remote.wake();
+                        }
+                    });
+                    turn.spawn(say).unwrap();
+                }
+            }
+            Event::Woken | Event::Room => {
+                self.told += u32::from(matches!(event, Event::Woken));
+                let said = self.said.lock().unwrap();
+                while self.read < said.len() && !turn.is_full() {
+                    turn.out.write(&said[self.read..=self.read]);
+                    self.read += 1;
+                }
+                if self.read < said.len() {
+                    turn.want_room();
+                } else if said.len() == usize::from(MESSAGES) {
+                    turn.end(End::Finish);
+                }
+                assert!(self.told <= u32::from(MESSAGES) / 10, "ten at once are one wake-up");
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        None
+    }
+}
+
+#[test]
+fn a_conversation_that_is_woken_reads_on_as_far_as_there_is_room() {
+    seeds(0..200, |seed| {
+        let said = Arc::<Mutex<Vec<u8>>>::default();
+        let ours = Arc::clone(&said);
+        let config = Config { max_buffered_output: 8, ..Config::default() };
+        let follows = move |_: &_| Follows { said: Arc::clone(&ours), read: 0, told: 0 };
+        let heard = one(seed, config, b"", follows, 0);
+        assert_eq!(heard, *said.lock().unwrap());
+        assert_eq!(heard.len(), usize::from(MESSAGES));
     });
 }

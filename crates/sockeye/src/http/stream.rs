@@ -4,7 +4,6 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, ThreadId};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -29,7 +28,6 @@ pub struct Sender {
     end: Promise,
     exchange: u64,
     hears: Arc<Hears>,
-    home: ThreadId,
 }
 
 /// What a [`Sender`] or a [`Later`](super::Later) hears of its reply.
@@ -79,11 +77,9 @@ pub(super) struct Finished {
 }
 
 impl Sender {
-    /// For the loop's own thread to make.
     pub(super) fn new(remote: Remote, end: Promise, exchange: u64) -> (Self, Telling) {
         let (hears, telling) = Hears::new();
-        let home = thread::current().id();
-        (Self { remote, end, exchange, hears, home }, telling)
+        (Self { remote, end, exchange, hears }, telling)
     }
 
     /// Sends a piece; waits while as many are on their way as may be.
@@ -94,24 +90,26 @@ impl Sender {
     ///
     /// # Panics
     ///
-    /// When it would have to wait on the thread of the loop itself, which would wait for ever.
+    /// When it would have to wait on the thread of an event loop, all of whose connections would wait
+    /// with it. Where a handler sends by itself, [`Sender::try_send`] is the one to use.
     pub fn send(&self, piece: impl Into<Bytes>) -> Result<(), Gone> {
-        let mut piece = piece.into();
-        if thread::current().id() == self.home {
-            piece = match self.try_send(piece) {
-                Ok(()) => return Ok(()),
-                Err(TrySendError::Gone(_)) => return Err(Gone),
-                Err(TrySendError::Full(piece)) => piece,
-            };
-            panic!("a piece of {} bytes would wait for the loop, on the loop", piece.len());
-        }
+        let piece = piece.into();
         if self.is_gone() {
             return Err(Gone);
         }
         if piece.is_empty() {
             return Ok(());
         }
-        self.remote.send(Box::new(Sent { exchange: self.exchange, piece })).map_err(|_| Gone)
+        let sent = Sent { exchange: self.exchange, piece };
+        match self.remote.send(Box::new(sent)) {
+            Ok(()) => Ok(()),
+            Err(SendError::OnEventLoop(sent)) => match self.remote.try_send(sent) {
+                Ok(()) => Ok(()),
+                Err(SendError::Gone(_)) => Err(Gone),
+                Err(_) => panic!("a piece would wait for an event loop, on an event loop"),
+            },
+            Err(_) => Err(Gone),
+        }
     }
 
     /// Sends a piece, or says at once that it can't.
@@ -134,7 +132,9 @@ impl Sender {
             };
             match error {
                 SendError::Full(message) => TrySendError::Full(back(message)),
-                SendError::Gone(message) => TrySendError::Gone(back(message)),
+                SendError::Gone(message) | SendError::OnEventLoop(message) => {
+                    TrySendError::Gone(back(message))
+                }
             }
         })
     }

@@ -41,6 +41,15 @@ impl Handler for Writer {
                 let _ = stream.run(|| "two");
                 stream.later()
             }
+            b"/woken" => {
+                let mut stream = reply.stream(Status::OK, &fields, None);
+                let remote = stream.remote();
+                let _ = stream.run(move || {
+                    (0..100).for_each(|_| remote.wake());
+                    "two"
+                });
+                stream.later()
+            }
             b"/short" | b"/long" => {
                 let mut stream = reply.stream(Status::OK, &fields, Some(3));
                 stream.write(if self.path == b"/short" { b"ab" } else { b"abcd" });
@@ -87,6 +96,10 @@ impl Handler for Writer {
             StreamEvent::Body(piece) => {
                 stream.write(piece);
                 stream.read()
+            }
+            StreamEvent::Woken => {
+                stream.write(b"woken ");
+                stream.later()
             }
             StreamEvent::BodyEnd(_) | StreamEvent::Drain => stream.end(),
             StreamEvent::Message(_, Ok(text)) => {
@@ -164,6 +177,13 @@ fn a_reply_of_unknown_length_goes_in_chunks_as_there_is_room() {
     assert!(rest.starts_with("HTTP/1.1 200 OK\r\n") && rest.ends_with("\r\n\r\nok"));
     client.eof();
     assert!(client.finished());
+}
+
+#[test]
+fn a_stream_that_is_woken_again_and_again_is_told_once() {
+    let (output, _) = said(&get("/woken"));
+    let (_, content) = output.split_once("\r\n\r\n").unwrap();
+    assert_eq!(dechunk(content).0, "woken two");
 }
 
 #[test]

@@ -45,8 +45,8 @@ impl Content {
     /// When one is not to be had, or two are to be at the same place.
     pub(super) fn of(typed: args::Content) -> Result<Self, Error> {
         let options = options(&typed).or_usage()?;
-        let mut limits = BudgetLimits::default();
-        limits.compressed = typed.compress_memory.0 as u64;
+        let compressed = typed.compress_memory.0 as u64;
+        let limits = BudgetLimits { compressed, ..BudgetLimits::default() };
         let budgets = Budgets::new(limits);
         let (listing, archives) = (typed.listing, typed.listing && !typed.no_archives);
         let (mut mounts, mut places) = (Mounts::new(), Vec::<Place>::new());
@@ -107,11 +107,15 @@ fn taken(error: BadMount, path: &Path) -> anyhow::Error {
 
 /// How folders are answered for.
 fn options(typed: &args::Content) -> anyhow::Result<Options> {
-    let mut options = Options::default();
-    options.clean_urls = !typed.no_clean_urls;
-    options.spa = typed.spa;
-    options.listing = typed.listing;
-    options.archives = !typed.no_archives;
+    let mut options = Options {
+        clean_urls: !typed.no_clean_urls,
+        spa: typed.spa,
+        listing: typed.listing,
+        archives: !typed.no_archives,
+        cors: Cors::origins(typed.cors.iter().map(|origin| &*origin.0))?,
+        hashed_up_to: typed.hash_up_to.0 as u64,
+        ..Options::default()
+    };
     for rule in &typed.cache_control {
         options.caching.add(&rule.0.pattern, &rule.0.value)?;
     }
@@ -127,8 +131,6 @@ fn options(typed: &args::Content) -> anyhow::Result<Options> {
             None => options.headers.remove(&rule.name),
         }
     }
-    options.cors = Cors::origins(typed.cors.iter().map(|origin| &*origin.0))?;
-    options.hashed_up_to = typed.hash_up_to.0 as u64;
     options.codings.siblings = !typed.no_precompressed;
     options.codings.made = typed.compress.iter().filter_map(|coding| coding.0).collect();
     if options.codings.made.len() != typed.compress.len() && typed.compress.len() > 1 {

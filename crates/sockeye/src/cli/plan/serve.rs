@@ -67,12 +67,14 @@ pub(super) fn http(typed: args::Http) -> Result<Http, Error> {
 }
 
 fn http_limits(typed: &args::Http) -> anyhow::Result<http1::Limits> {
-    let mut limits = http1::Limits::default();
-    limits.request_line = typed.max_request_line.0;
-    limits.head = typed.max_header.0;
-    limits.fields = typed.max_header_fields.get();
-    limits.head_timeout = typed.head_timeout.0;
-    limits.idle_timeout = typed.idle_timeout.0;
+    let limits = http1::Limits {
+        request_line: typed.max_request_line.0,
+        head: typed.max_header.0,
+        fields: typed.max_header_fields.get(),
+        head_timeout: typed.head_timeout.0,
+        idle_timeout: typed.idle_timeout.0,
+        ..http1::Limits::default()
+    };
     ensure!(
         limits.request_line <= limits.head,
         "--max-request-line ({}) is part of --max-header ({}), and can't be larger",
@@ -112,11 +114,13 @@ pub(super) fn message(typed: args::Message) -> Result<Message, Error> {
 
 /// With the answers of the reference service.
 fn checked_message(typed: args::Message) -> anyhow::Result<Message> {
-    let mut limits = message::Limits::default();
-    limits.content = typed.max_content.0 as u64;
-    limits.header_timeout = typed.header_timeout.0;
-    limits.content_timeout = typed.content_timeout.0;
-    limits.idle_timeout = typed.idle_timeout.0;
+    let limits = message::Limits {
+        content: typed.max_content.0 as u64,
+        header_timeout: typed.header_timeout.0,
+        content_timeout: typed.content_timeout.0,
+        idle_timeout: typed.idle_timeout.0,
+        ..message::Limits::default()
+    };
     let frames_only = typed.frames_only;
     if frames_only && !(typed.host.is_empty() && typed.origin.is_empty()) {
         bail!("--host and --origin are for HTTP, which --frames-only leaves out");

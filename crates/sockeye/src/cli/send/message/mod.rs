@@ -95,9 +95,7 @@ fn open_output(file: Option<File>) -> anyhow::Result<(Printer, Paper, Look)> {
 }
 
 fn limits(most: u64) -> Limits {
-    let mut limits = Limits::default();
-    limits.content = most;
-    limits
+    Limits { content: most, ..Limits::default() }
 }
 
 /// Opens connections, with what all of them have in common.
