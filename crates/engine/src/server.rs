@@ -9,6 +9,7 @@ use sockeye_proto::{Peer, Protocol, Spawn};
 use tracing::error;
 
 use crate::driver::{BindError, Bound, Driver, Epoll, Listener, Socket, bind_all};
+use crate::ended::{Ended, Stopped};
 use crate::mailbox::Order;
 use crate::{
     Census, Config, Handover, Inbox, ListenAddr, Mailbox, Pool, Service, Shard, ShardParts, Tally,
@@ -119,9 +120,16 @@ impl Server {
         let make = Arc::new(make);
 
         let handle = Handle { mailboxes: mailboxes.clone().into(), census: Arc::clone(&census) };
-        let mut running = Running { handle, threads: Vec::new(), pool: Arc::clone(&pool) };
-        for (own, ((driver, mailbox), listeners)) in
-            drivers.into_iter().zip(mailboxes).zip(self.listeners).enumerate()
+        let (ended, alive) = Ended::of(workers, &handle);
+        let mut running = Running {
+            handle,
+            threads: Vec::new(),
+            pool: Arc::clone(&pool),
+            ended,
+            detached: false,
+        };
+        for (own, (((driver, mailbox), listeners), alive)) in
+            drivers.into_iter().zip(mailboxes).zip(self.listeners).zip(alive).enumerate()
         {
             let (config, census) = (Arc::clone(&config), Arc::clone(&census));
             let (pool, make): (Arc<dyn Spawn>, _) = (pool.clone(), Arc::clone(&make));
@@ -130,6 +138,7 @@ impl Server {
             let handle = running.handle.clone();
             let thread = std::thread::Builder::new().name(format!("sockeye-{own}"));
             let spawned = thread.spawn(move || {
+                let _alive = alive;
                 let result = Shard::new(ShardParts {
                     driver,
                     listeners,
@@ -168,11 +177,18 @@ fn run(mut shard: Shard<Epoll>) -> io::Result<Tally> {
 }
 
 /// A server that answers.
+///
+/// When this is dropped, the server begins to drain, and ends by itself: nobody waits for it, and a
+/// process that ends meanwhile cuts what is left. [`Running::join`] waits, [`Running::stopped`] is
+/// for async code, and with [`Running::detach`] the server goes on.
 #[derive(Debug)]
+#[must_use = "the server drains when this is dropped"]
 pub struct Running {
     handle: Handle,
     threads: Vec<JoinHandle<io::Result<Tally>>>,
     pool: Arc<Pool>,
+    ended: Arc<Ended>,
+    detached: bool,
 }
 
 impl Running {
@@ -182,26 +198,43 @@ impl Running {
         self.handle.clone()
     }
 
+    /// A future that is ready when it has been drained or stopped. [`Running::join`] doesn't wait
+    /// then.
+    pub fn stopped(&self) -> Stopped {
+        Stopped::new(&self.ended)
+    }
+
+    /// Lets it go on without this value, until the returned handle stops it or the process ends.
+    pub fn detach(mut self) -> Handle {
+        self.detached = true;
+        self.handle()
+    }
+
     /// Waits until it has been drained or stopped, and says what was counted.
     ///
     /// # Errors
     ///
     /// When a shard failed: its poller did, or its service's construction panicked.
-    pub fn join(self) -> io::Result<Tally> {
+    pub fn join(mut self) -> io::Result<Tally> {
         let mut tally = Tally::default();
         let mut failure = None;
-        for thread in self.threads {
+        for thread in std::mem::take(&mut self.threads) {
             match thread.join() {
                 Ok(Ok(shard)) => tally.add(&shard),
                 Ok(Err(error)) => failure = Some(error),
-                Err(_) => {
-                    self.handle.stop();
-                    failure = Some(io::Error::other("a worker panicked"));
-                }
+                Err(_) => failure = Some(io::Error::other("a worker panicked")),
             }
         }
         tally.jobs = self.pool.jobs();
         failure.map_or(Ok(tally), Err)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !self.detached {
+            self.handle.drain();
+        }
     }
 }
 

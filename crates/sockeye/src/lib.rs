@@ -131,7 +131,7 @@ pub use sockeye_proto as proto;
 pub use sockeye_engine::driver::{BindError, Bound, Target};
 pub use sockeye_engine::{
     BadListenAddr, BadNetwork, Config, Handle, Jobs, Linger, ListenAddr, Network, Running, Server,
-    Service, Tally, run_client, usable_cores,
+    Service, Stopped, Tally, run_client, usable_cores,
 };
 pub use sockeye_proto::{
     Abandoned, Access, Address, Client, End, Event, Fault, FileRange, FileSource, Job, JobKind,

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 
 use sockeye_engine::driver::{BindError, Bound};
-use sockeye_engine::{Config, Handle, ListenAddr, Running, Server, Service, Tally};
+use sockeye_engine::{Config, Handle, ListenAddr, Running, Server, Service, Stopped, Tally};
 use sockeye_proto::http1::{AllowedHosts, HostCheck};
 
 /// Why a service could not begin.
@@ -38,7 +38,34 @@ impl std::error::Error for ServeError {
 }
 
 /// A service that answers.
+///
+/// It goes on until [`Serving::handle`] stops it, or this is dropped. A drop begins to drain: no
+/// connection is accepted any more, idle ones close, and responses under way are completed, for
+/// [`Config::drain_timeout`] at most. A drop doesn't wait for that; a process that ends meanwhile
+/// cuts what is left.
+///
+/// | to | call |
+/// |---|---|
+/// | answer until somebody stops it | [`Serving::join`] |
+/// | stop in order, and wait for it | [`Handle::drain`], then [`Serving::join`] |
+/// | wait in async code, in any executor | [`Serving::stopped`], then [`Serving::join`] |
+/// | answer for as long as the process lives | [`Serving::detach`] |
+///
+/// ```
+/// use sockeye::http::{self, Body, Options, Request};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let address = std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into();
+/// let serving = http::serve(&[address], Options::default(), |_: Request<Body>| "Hello")?;
+/// let handle = serving.handle(); // For whoever stops it.
+/// # handle.drain();
+/// serving.stopped().await;
+/// println!("{} connections", serving.join()?.accepted);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
+#[must_use = "the service drains when this is dropped"]
 pub struct Serving {
     addresses: Vec<Bound>,
     running: Running,
@@ -100,7 +127,20 @@ impl Serving {
         self.running.handle()
     }
 
-    /// Waits until it has been drained or stopped, and says what was counted.
+    /// A future that is ready when it has been drained or stopped, and its last worker has ended.
+    /// It needs no executor of a certain kind and borrows nothing. [`Serving::join`] doesn't wait
+    /// then, and says how it went.
+    pub fn stopped(&self) -> Stopped {
+        self.running.stopped()
+    }
+
+    /// Lets it go on without this value, until the returned handle stops it or the process ends.
+    pub fn detach(self) -> Handle {
+        self.running.detach()
+    }
+
+    /// Waits until it has been drained or stopped, and says what was counted. This blocks: in async
+    /// code, await [`Serving::stopped`] first.
     ///
     /// # Errors
     ///

@@ -3,9 +3,14 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::num::NonZeroUsize;
-use std::time::Duration;
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::task::{Context, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
 
-use sockeye::http::{self, Body, Options, Request};
+use sockeye::http::{self, Body, Options, Reply, Request};
 use sockeye::{
     Config, End, Event, Fault, Linger, ListenAddr, Peer, Protocol, SendError, Serving, Ticket,
     Time, Took, Turn, files, message,
@@ -102,4 +107,133 @@ fn to_send_where_it_would_wait_for_itself_fails_at_once() {
     serving.handle().drain();
     let tally = serving.join().unwrap();
     assert_eq!((tally.accepted, tally.cut), (1, 0));
+}
+
+/// Wakes the thread that waits in [`wait`], and counts.
+struct Unpark(Thread, AtomicUsize);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.1.fetch_add(1, Ordering::SeqCst);
+        self.0.unpark();
+    }
+}
+
+/// The smallest executor: polls a future until it is ready, and says how often it was woken.
+fn wait(future: impl Future<Output = ()>) -> usize {
+    let unpark = Arc::new(Unpark(thread::current(), AtomicUsize::new(0)));
+    let waker = Waker::from(Arc::clone(&unpark));
+    let (mut future, start) = (pin!(future), Instant::now());
+    let mut polled = 0;
+    while future.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
+        polled += 1;
+        while unpark.1.load(Ordering::SeqCst) < polled {
+            assert!(start.elapsed() < PATIENCE, "nobody wakes us");
+            thread::park_timeout(PATIENCE);
+        }
+    }
+    unpark.1.load(Ordering::SeqCst)
+}
+
+/// Answers on two threads, each request when the test has let it: by the sender.
+fn waits_for_the_test() -> (Serving, mpsc::Receiver<http::Later>, TcpStream) {
+    let (asked, laters) = mpsc::channel();
+    let linger = Linger { quiet: Duration::from_millis(20), ..Linger::default() };
+    let config = Config { linger, ..Config::default() };
+    let workers = NonZeroUsize::new(2).unwrap();
+    let options = Options { workers, config, ..Options::default() };
+    let serving = http::serve(&[any_port()], options, move |_: Request<Body>| {
+        let asked = asked.clone();
+        Reply::later(move |later| asked.send(later).expect("the test waits for it"))
+    });
+    let serving = serving.expect("a free port");
+    let mut client = TcpStream::connect(serving.ip_addresses().next().expect("TCP")).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    ask(&mut client);
+    (serving, laters, client)
+}
+
+fn ask(client: &mut TcpStream) {
+    client.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+}
+
+/// All that comes until the server closes.
+fn rest(client: &mut TcpStream) -> String {
+    let mut rest = String::new();
+    client.read_to_string(&mut rest).unwrap();
+    rest
+}
+
+#[test]
+fn a_future_is_ready_when_the_last_worker_has_ended() {
+    let (serving, laters, mut client) = waits_for_the_test();
+    let later = laters.recv_timeout(PATIENCE).unwrap();
+    let (stopped, mut given_up) = (serving.stopped(), Box::pin(serving.stopped()));
+    let mut nobody = Context::from_waker(Waker::noop());
+    assert!(given_up.as_mut().poll(&mut nobody).is_pending());
+    drop(given_up);
+    serving.handle().drain();
+    // A request is still under way.
+    assert!(Box::pin(serving.stopped()).as_mut().poll(&mut nobody).is_pending());
+    let waiting = thread::spawn(move || wait(stopped));
+    later.answer("now");
+    assert!(rest(&mut client).ends_with("\r\n\r\nnow"));
+    assert!(waiting.join().unwrap() <= 1);
+    assert_eq!(wait(serving.stopped()), 0);
+    assert_eq!(serving.join().unwrap().accepted, 1);
+}
+
+#[test]
+fn a_service_that_is_dropped_completes_what_is_under_way_and_ends() {
+    let (serving, laters, mut client) = waits_for_the_test();
+    let later = laters.recv_timeout(PATIENCE).unwrap();
+    let stopped = serving.stopped();
+    drop(serving);
+    later.answer("still");
+    assert!(rest(&mut client).ends_with("\r\n\r\nstill"));
+    wait(stopped);
+    // The last worker has dropped the service.
+    assert!(laters.recv().is_err());
+}
+
+#[test]
+fn a_detached_service_goes_on_until_its_handle_stops_it() {
+    let (serving, laters, mut client) = waits_for_the_test();
+    let address = serving.ip_addresses().next().expect("TCP");
+    let stopped = serving.stopped();
+    let handle = serving.detach();
+    let mut another = TcpStream::connect(address).unwrap();
+    another.set_read_timeout(Some(PATIENCE)).unwrap();
+    ask(&mut another);
+    for _ in 0..2 {
+        laters.recv_timeout(PATIENCE).unwrap().answer("detached");
+    }
+    handle.drain();
+    assert!(rest(&mut client).contains("detached") && rest(&mut another).contains("detached"));
+    wait(stopped);
+}
+
+#[test]
+fn the_last_worker_removes_the_file_of_a_unix_socket() {
+    let path = std::env::temp_dir().join(format!("sockeye-library-{}.sock", std::process::id()));
+    let serving =
+        http::serve(&[path.clone().into()], Options::default(), |_: Request<Body>| "Hello");
+    let serving = serving.expect("a free name");
+    assert!(path.exists());
+    let stopped = serving.stopped();
+    drop(serving);
+    wait(stopped);
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_worker_that_panics_ends_the_service() {
+    let workers = NonZeroUsize::new(2).unwrap();
+    let serving = Serving::begin(&[any_port()], workers, Config::default(), |worker| {
+        assert_eq!(worker, 0, "on purpose");
+        |_: &Peer| Box::new(ToItself) as Box<dyn Protocol>
+    });
+    let serving = serving.expect("a free port");
+    wait(serving.stopped());
+    assert_eq!(serving.join().unwrap_err().to_string(), "a worker panicked");
 }

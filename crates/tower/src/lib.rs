@@ -135,8 +135,9 @@ use self::exchange::{Common, Exchange};
 use self::watch::Watch;
 
 /// Has requests that come at `addresses` answered by `service`, of which each gets a clone, on
-/// `runtime`, until [`Serving::handle`] says to stop. The runtime has to live longer: requests that
-/// it drops are answered with 500. It has to be driven, too: see [the front page](crate#the-runtime).
+/// `runtime`, until [`Serving::handle`] says to stop, or the returned value is dropped. To wait on the
+/// runtime, await [`Serving::stopped`]. The runtime has to live longer: requests that it drops are
+/// answered with 500. It has to be driven, too: see [the front page](crate#the-runtime).
 ///
 /// # Errors
 ///

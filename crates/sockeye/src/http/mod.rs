@@ -134,7 +134,7 @@ impl Default for Options {
 }
 
 /// Has requests that come at `addresses` answered by `respond`, on threads of their own, until
-/// [`Serving::handle`] says to stop.
+/// [`Serving::handle`] says to stop, or the returned value is dropped.
 ///
 /// # Errors
 ///
