@@ -5,7 +5,8 @@ use sockeye_proto::{Peer, Protocol, Time, Timed};
 /// Makes a conversation for each connection that comes in.
 ///
 /// Every shard has a service of its own, made on the shard's thread, so it need be neither `Send`
-/// nor `Sync`: what its conversations share, they share without locks.
+/// nor `Sync`: what its conversations share, they share without locks. Every call is made by the event
+/// loop, which serves nobody else meanwhile: it must not block.
 ///
 /// A closure from a [`Peer`] to a [`Protocol`], boxed or not, is a service without a deadline. A pair of
 /// something [`Timed`] and a closure is one with the deadline of the former:

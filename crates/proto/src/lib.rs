@@ -73,6 +73,9 @@ pub use turn::{Asks, Desk, End, Mark, Turn, TurnParts};
 ///   told during a pause. When the peer ends its side during one, [`Event::HalfClosed`] says so.
 /// - After a call that returned a [`Fault`], only [`Event::Closed`] follows.
 /// - `deadline` is asked after every call, so a conversation need not announce a change.
+///
+/// Every call is made by an event loop, which serves nobody else meanwhile. What blocks belongs into
+/// [`Turn::run`].
 pub trait Protocol {
     /// Takes input: all that has arrived and was not used yet.
     ///

@@ -9,6 +9,7 @@ use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sockeye_engine::driver::{Driver, Happening, Received, Sending, Target, Wake};
 use sockeye_proto::{Address, Key, Output, Time, Wall};
@@ -111,7 +112,11 @@ impl Driver for SimDriver {
         Arc::clone(&self.net.borrow().pollers[self.poller].waker) as Arc<dyn Wake>
     }
 
-    fn wait(&mut self, until: Option<Time>, happenings: &mut Vec<Happening>) -> io::Result<()> {
+    fn wait(
+        &mut self,
+        timeout: Option<Duration>,
+        happenings: &mut Vec<Happening>,
+    ) -> io::Result<()> {
         let mut net = self.net.borrow_mut();
         let net = &mut *net;
         let (spurious, partial) = (net.faults.spurious, net.faults.partial_wait);
@@ -126,6 +131,7 @@ impl Driver for SimDriver {
         }
         let partial = net.rng.chance(partial);
         let Net { pollers, rng, now, .. } = net;
+        let until = timeout.map(|timeout| *now + timeout);
         pollers[self.poller].wait(until, *now, partial, rng, happenings);
         Ok(())
     }

@@ -16,6 +16,19 @@
 //! - [`http`]: a service that answers HTTP requests, of which only the answers are left to write.
 //! - [`message`]: the same of messages, in frames and over HTTP.
 //!
+//! # Don't block the event loop
+//!
+//! A protocol's callbacks, and the closures of [`http`] and [`message`], run on the event loop of a
+//! worker, which serves thousands of connections. While one of them blocks (sleeps, waits for a lock
+//! or a channel, reads a file, computes for long), the worker serves nobody else. If a turn of the loop
+//! takes more than 100 ms, a warning says so, at most every 10 s for each worker.
+//!
+//! | for | in a [`Protocol`] | in [`http`] | in [`message`] |
+//! |---|---|---|---|
+//! | what blocks | [`Turn::run`] | [`Reply::run`](http::Reply::run) | [`Response::run`](message::Response::run) |
+//! | an answer from another thread | [`Turn::promise`] | [`Reply::later`](http::Reply::later) | [`Response::later`](message::Response::later) |
+//! | news from elsewhere, again and again | [`Turn::remote`]: [`Remote::wake`] | [`Reply::stream`](http::Reply::stream) | |
+//!
 //! # A protocol of one's own
 //!
 //! A line comes in, and goes back in capitals. The line that never ends is the protocol's business;
@@ -32,6 +45,7 @@
 //! const LONGEST_LINE: usize = 1024;
 //!
 //! impl Protocol for Shout {
+//!     // Runs on the event loop: don't block. Blocking work: `Turn::run`.
 //!     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
 //!         let Some(end) = input.iter().rposition(|byte| *byte == b'\n') else {
 //!             if input.len() > LONGEST_LINE {

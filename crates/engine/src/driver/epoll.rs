@@ -358,12 +358,12 @@ impl Driver for Epoll {
         Arc::clone(&self.waker) as Arc<dyn Wake>
     }
 
-    fn wait(&mut self, until: Option<Time>, happenings: &mut Vec<Happening>) -> io::Result<()> {
-        let left = match until {
-            None => None,
-            Some(Time::ZERO) => Some(Duration::ZERO),
-            Some(until) => Some(until.since(self.now()).min(LONGEST_WAIT)),
-        };
+    fn wait(
+        &mut self,
+        timeout: Option<Duration>,
+        happenings: &mut Vec<Happening>,
+    ) -> io::Result<()> {
+        let left = timeout.map(|timeout| timeout.min(LONGEST_WAIT));
         let timeout = left.and_then(|left| Timespec::try_from(left).ok());
         let mut events = [const { MaybeUninit::uninit() }; EVENTS];
         self.calls.wait += 1;

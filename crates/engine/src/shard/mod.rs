@@ -15,7 +15,7 @@
 //! ones, and the next wait doesn't wait. The parts: `accept` (who comes in, who goes out to
 //! connect), `room` (an idle connection closes for a new one), `input` (reading), `output` (flushing,
 //! and ending when all is flushed), `read` (files that threads read), `close` (the end of a
-//! connection, and draining).
+//! connection, and draining), `slow` (turns that take too long).
 
 mod accept;
 mod close;
@@ -23,10 +23,12 @@ mod input;
 mod output;
 mod read;
 mod room;
+mod slow;
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use slab::Slab;
 use sockeye_proto::{Client, Desk, Event, Job, JobKind, Key, Letter, Reason, Spawn, Time};
@@ -42,6 +44,7 @@ use crate::{Census, Config, Service};
 use accept::{AcceptPause, Gate, Newcomer};
 pub(crate) use read::Reads;
 use room::Room;
+use slow::SlowTurns;
 
 /// What a shard is made of.
 #[expect(missing_debug_implementations, reason = "a service has none")]
@@ -113,6 +116,7 @@ pub struct Shard<D: Driver> {
     /// listener stays ready.
     newcomer: Option<Newcomer<D::Socket>>,
     room: Room,
+    slow_turns: SlowTurns,
     conns: Slab<Conn<D::Socket>>,
     /// Connections that came in this turn: the driver is to report on those that outlive it.
     fresh: Vec<Key>,
@@ -223,6 +227,7 @@ impl<D: Driver> Shard<D> {
             accept_pause: None,
             newcomer: None,
             room: Room::default(),
+            slow_turns: SlowTurns::default(),
             conns: Slab::new(),
             fresh: Vec::new(),
             slots: Vec::new(),
@@ -254,9 +259,21 @@ impl<D: Driver> Shard<D> {
             until => Some(until.unwrap_or(Time::NEVER).min(time)),
         };
         let mut happenings = std::mem::take(&mut self.happenings);
-        self.driver.wait(until, &mut happenings)?;
+        let at_once = until == Some(Time::ZERO);
+        let timeout = if at_once {
+            Some(Duration::ZERO)
+        } else {
+            let now = self.driver.now();
+            self.slow_turns.end(now);
+            until.map(|until| until.since(now))
+        };
+        self.driver.wait(timeout, &mut happenings)?;
         let _in_turn = InTurn::begin();
         self.common.now = self.driver.now();
+        if at_once {
+            self.slow_turns.end(self.common.now);
+        }
+        self.slow_turns.begin(self.common.now);
         self.common.wall = self.driver.wall();
         for happening in happenings.drain(..) {
             self.take_happening(happening);

@@ -8,6 +8,7 @@
 //!
 //! use sockeye::http::{self, Body, Options, Reply, Request, StatusCode};
 //!
+//! // Runs on the event loop: don't block. Blocking work: `Reply::run`.
 //! fn answer(request: Request<Body>) -> Reply {
 //!     match request.uri().path() {
 //!         "/" => "Hello World\n".into(),
@@ -38,6 +39,12 @@
 //! ```
 //!
 //! Every limit has a default that holds against a client that nobody knows: [`Options`].
+//!
+//! A handler runs on the event loop of a worker. While it blocks, that worker's other connections wait:
+//! what sleeps, waits for a lock, reads files or computes for long belongs into [`Reply::run`], and
+//! what another thread or an async runtime answers into [`Reply::later`]. The same holds for what is
+//! given to [`Body::collect`]. If the loop is held up for more than 100 ms, a warning says so, at most
+//! every 10 s for each worker.
 //!
 //! # Answers
 //!

@@ -14,6 +14,7 @@
 //! let serving = message::serve(
 //!     &["127.0.0.1:0".parse()?], // Port 0 takes a free one.
 //!     Options::default(),
+//!     // Runs on the event loop: don't block. Blocking work: `Response::run`.
 //!     |request: Request| -> Result<Message, Error> {
 //!         let value = request.message.to_json()?; // What is no JSON is answered with an error.
 //!         Ok(Message::json(&json!({ "result": value["value"] }))?)

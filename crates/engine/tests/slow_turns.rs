@@ -1,0 +1,262 @@
+//! What is said about code that holds up an event loop. Alone in its process: another test on
+//! another thread would decide whether a warning is of interest to anybody.
+
+use std::cell::Cell;
+use std::fmt::Debug;
+use std::io;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use sockeye_engine::driver::{Driver, Happening, Received, Sending, Target, Wake};
+use sockeye_engine::{Census, Config, Mailbox, Service, Shard, ShardParts};
+use sockeye_proto::echo::Echo;
+use sockeye_proto::{Address, Job, Key, Output, Peer, Protocol, Spawn, Time, Wall};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
+
+/// Keeps the fields of what is warned of.
+#[derive(Clone, Default)]
+struct Warnings(Arc<Mutex<Vec<String>>>);
+
+impl Warnings {
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+impl Subscriber for Warnings {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() == tracing::Level::WARN
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut line = Line(String::new());
+        event.record(&mut line);
+        self.0.lock().unwrap().push(line.0);
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+struct Line(String);
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.0 += &format!("{}={value:?} ", field.name());
+    }
+}
+
+/// The clock, and what is to happen.
+#[derive(Default)]
+struct World {
+    now: Cell<Time>,
+    /// Connections that wait to be accepted.
+    incoming: Cell<usize>,
+    /// How long the next wait takes, which has no end of its own.
+    idle: Cell<Duration>,
+    /// When the service's deadline comes.
+    deadline: Cell<Option<Time>>,
+    /// How long the service blocks when it is called.
+    blocks: Cell<Duration>,
+}
+
+impl World {
+    fn pass(&self, time: Duration) {
+        self.now.set(self.now.get() + time);
+    }
+}
+
+/// A driver whose clock moves when it waits, and when the service blocks.
+struct Clock(Rc<World>);
+
+struct Nobody;
+
+impl Wake for Nobody {
+    fn wake(&self) {}
+}
+
+impl Spawn for Nobody {
+    fn spawn(&self, job: Job) -> Result<(), Job> {
+        Err(job)
+    }
+}
+
+impl Driver for Clock {
+    type Socket = ();
+    type Listener = ();
+
+    const KEEPS_OUTPUT: bool = false;
+
+    fn now(&self) -> Time {
+        self.0.now.get()
+    }
+
+    fn wall(&self) -> Wall {
+        Wall::from_secs(0)
+    }
+
+    fn waker(&self) -> Arc<dyn Wake> {
+        Arc::new(Nobody)
+    }
+
+    fn wait(
+        &mut self,
+        timeout: Option<Duration>,
+        happenings: &mut Vec<Happening>,
+    ) -> io::Result<()> {
+        self.0.pass(timeout.unwrap_or(self.0.idle.get()));
+        if self.0.incoming.get() > 0 {
+            happenings.push(Happening::Incoming(0));
+        }
+        Ok(())
+    }
+
+    fn attach_listener(&mut self, (): &mut (), _: u32) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn accept(&mut self, (): &mut ()) -> io::Result<((), Address)> {
+        match self.0.incoming.get() {
+            0 => Err(io::ErrorKind::WouldBlock.into()),
+            incoming => {
+                self.0.incoming.set(incoming - 1);
+                Ok(((), Address::Unix))
+            }
+        }
+    }
+
+    fn close_listener(&mut self, (): ()) {}
+
+    fn attach(&mut self, (): &mut (), _: Key) {}
+
+    fn watch(&mut self, (): &mut ()) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn connect(&mut self, _: &Target, _: Key) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn connected(&mut self, (): &mut ()) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn receive(&mut self, (): &mut ()) -> io::Result<Received<'_>> {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    fn send(&mut self, (): &mut (), _: Box<Output>) -> Sending {
+        Sending::Pending
+    }
+
+    fn unacknowledged(&self, (): &()) -> io::Result<u64> {
+        Ok(0)
+    }
+
+    fn finish(&mut self, (): &mut ()) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn failure(&self, (): &()) -> Option<io::Error> {
+        None
+    }
+
+    fn close(&mut self, (): ()) {}
+}
+
+/// A service that blocks whenever it is called.
+struct Blocks(Rc<World>);
+
+impl Service for Blocks {
+    fn open(&mut self, _: &Peer) -> Box<dyn Protocol> {
+        self.0.pass(self.0.blocks.get());
+        Box::new(Echo::default())
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        self.0.deadline.get()
+    }
+
+    fn on_deadline(&mut self, _: Time) {
+        self.0.deadline.set(None);
+        self.0.pass(self.0.blocks.get());
+    }
+}
+
+#[test]
+fn code_that_holds_up_the_loop_is_reported_now_and_then() {
+    const MS: Duration = Duration::from_millis(1);
+    let warnings = Warnings::default();
+    let _guard = tracing::subscriber::set_default(warnings.clone());
+    let world = Rc::new(World::default());
+    world.pass(1000 * MS);
+    let driver = Clock(Rc::clone(&world));
+    let mailbox = Arc::new(Mailbox::new(driver.waker()));
+    let mut shard = Shard::new(ShardParts {
+        driver,
+        listeners: vec![(0, ())],
+        service: Box::new(Blocks(Rc::clone(&world))),
+        config: Arc::new(Config::default()),
+        census: Arc::new(Census::default()),
+        mailbox,
+        spawn: Arc::new(Nobody),
+        handover: None,
+    })
+    .unwrap();
+    let due = |blocks: Duration| {
+        world.blocks.set(blocks);
+        world.deadline.set(Some(world.now.get()));
+    };
+
+    // Nothing happens for hours.
+    world.idle.set(3_600_000 * MS);
+    (0..3).for_each(|_| shard.turn().unwrap());
+    // What takes no longer than that is of no interest.
+    due(100 * MS);
+    (0..3).for_each(|_| shard.turn().unwrap());
+    assert_eq!(warnings.take(), [""; 0]);
+
+    // It is told before a wait that may last, whether or not it has an end.
+    due(3000 * MS);
+    shard.turn().unwrap(); // The service's deadline is asked for at the end of a turn.
+    shard.turn().unwrap();
+    assert_eq!(warnings.take(), [""; 0], "the turn has just ended");
+    world.deadline.set(Some(world.now.get() + 500 * MS));
+    shard.turn().unwrap();
+    let said = warnings.take();
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].contains("turns=1 longest_ms=3000 "), "{said:?}");
+    assert!(said[0].contains("Turn::run"), "{said:?}");
+
+    // Others within ten seconds wait for the next report; here no wait lasts.
+    world.idle.set(Duration::ZERO);
+    world.deadline.set(None);
+    world.blocks.set(30 * MS);
+    world.incoming.set(1000);
+    while world.incoming.get() > 0 {
+        shard.turn().unwrap();
+    }
+    shard.turn().unwrap();
+    let said = warnings.take();
+    let turns: Vec<u64> = said
+        .iter()
+        .map(|line| {
+            let (_, rest) = line.split_once("turns=").unwrap();
+            rest.split_once(' ').unwrap().0.parse().unwrap()
+        })
+        .collect();
+    // Each of them accepts as many as a turn may, which takes two seconds.
+    assert_eq!(turns, [1, 6, 6], "{said:?}");
+}
