@@ -91,7 +91,8 @@
 //! ```
 //!
 //! The same conversation without a socket, byte by byte:
-//! [`proto::harness`].
+//! [`proto::harness`]. How conversations tell each other something, over all workers and without
+//! waiting for slow peers: [`Remote`], and the example `chat`.
 //!
 //! # A folder over HTTP
 //!
