@@ -6,18 +6,21 @@
 //! curl -d 'Hello' http://127.0.0.1:8080/say
 //! ```
 //!
-//! Nobody waits for a slow listener: one that has too much unread is let go, and comes back by
-//! itself, as browsers do.
+//! What is said goes into a log, and every listener reads on from its own place in it, as fast as its
+//! client does. So a burst is lost for nobody, nobody waits for a slow listener, and one costs no more
+//! than its output. The log keeps the last 256 events: a listener that falls farther behind misses
+//! some, and gets a comment that says how many.
 
+use std::collections::VecDeque;
 use std::error::Error;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use sockeye::ListenAddr;
 use sockeye::http::{
-    self, Body, Bytes, Event, Method, Options, Reply, Request, Response, Sender, ServeError,
-    Serving, StatusCode,
+    self, Body, Bytes, Event, Give, Method, Options, Reply, Request, Response, ServeError, Serving,
+    Source, StatusCode, Wake,
 };
 
 const PAGE: &str = "<!doctype html><meta charset=utf-8><title>Said</title><ul id=said></ul><script>
@@ -36,32 +39,85 @@ const LONGEST: u64 = 4096;
 /// keeps its stream by it: [`Limits::half_closed_timeout`](http::Limits) is longer.
 pub(crate) const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
 
-/// Everybody who listens.
-#[derive(Default)]
-struct Listeners(Mutex<Vec<Sender>>);
+/// Events that are kept for listeners that are behind.
+const KEPT: usize = 256;
 
-impl Listeners {
-    fn add(&self, listener: Sender) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(listener);
+/// What was said, and everybody who listens.
+#[derive(Default)]
+struct Said(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    log: VecDeque<Bytes>,
+    /// How many events have left the log.
+    dropped: u64,
+    listeners: Vec<Wake>,
+}
+
+impl Said {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells everybody. Who has gone, or doesn't keep up, is forgotten.
+    /// Tells everybody.
     fn tell(&self, event: Event) {
-        let event = Bytes::from(event);
-        let mut listeners = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        listeners.retain(|listener| listener.try_send(event.clone()).is_ok());
+        let mut state = self.lock();
+        state.log.push_back(event.into());
+        if state.log.len() > KEPT {
+            state.log.pop_front();
+            state.dropped += 1;
+        }
+        state.listeners.retain(|listener| !listener.is_gone());
+        state.listeners.iter().for_each(Wake::wake);
+    }
+
+    /// One who hears all that is said from now on.
+    fn listen(self: Arc<Self>, wake: Wake) -> Listener {
+        let mut state = self.lock();
+        state.listeners.push(wake);
+        let cursor = state.dropped + state.log.len() as u64;
+        drop(state);
+        Listener { said: self, cursor }
     }
 }
 
-fn answer(listeners: &Arc<Listeners>, request: Request<Body>) -> Reply {
-    let listeners = Arc::clone(listeners);
+struct Listener {
+    said: Arc<Said>,
+    /// The number of the event that it hears next.
+    cursor: u64,
+}
+
+impl Source for Listener {
+    fn next(mut self: Box<Self>) -> Give {
+        let (dropped, event) = {
+            let state = self.said.lock();
+            let at = self.cursor.saturating_sub(state.dropped) as usize;
+            (state.dropped, state.log.get(at).cloned())
+        };
+        if self.cursor < dropped {
+            let missed = format!("{} events missed", dropped - self.cursor);
+            self.cursor = dropped;
+            return Give::Piece(Event::comment(&missed).into(), self);
+        }
+        match event {
+            None => Give::Wait(self),
+            Some(event) => {
+                self.cursor += 1;
+                Give::Piece(event, self)
+            }
+        }
+    }
+}
+
+fn answer(said: &Arc<Said>, request: Request<Body>) -> Reply {
+    let said = Arc::clone(said);
     match (request.method(), request.uri().path()) {
         (&Method::GET | &Method::HEAD, "/") => {
             Response::builder().header("content-type", "text/html").body(PAGE).expect("good").into()
         }
-        (&Method::GET, "/events") => Reply::events(move |sender| listeners.add(sender)),
-        (&Method::POST, "/say") => request.into_body().collect(LONGEST, move |said| {
-            listeners.tell(Event::new(&String::from_utf8_lossy(&said)));
+        (&Method::GET, "/events") => Reply::follow_events(move |wake| said.listen(wake)),
+        (&Method::POST, "/say") => request.into_body().collect(LONGEST, move |text| {
+            said.tell(Event::new(&String::from_utf8_lossy(&text)));
             StatusCode::NO_CONTENT
         }),
         _ => StatusCode::NOT_FOUND.into(),
@@ -71,17 +127,17 @@ fn answer(listeners: &Arc<Listeners>, request: Request<Body>) -> Reply {
 /// Answers at `address`, until the returned value's handle says to stop. So often everybody hears
 /// that the line is alive.
 pub(crate) fn serve(address: ListenAddr, sign_of_life: Duration) -> Result<Serving, ServeError> {
-    let listeners = Arc::<Listeners>::default();
-    let everybody = Arc::downgrade(&listeners);
+    let said = Arc::<Said>::default();
+    let everybody = Arc::downgrade(&said);
     thread::spawn(move || {
         loop {
             thread::sleep(sign_of_life);
-            let Some(listeners) = everybody.upgrade() else { return };
-            listeners.tell(Event::comment("still here"));
+            let Some(said) = everybody.upgrade() else { return };
+            said.tell(Event::comment("still here"));
         }
     });
     http::serve(&[address], Options::default(), move |request: Request<Body>| {
-        answer(&listeners, request)
+        answer(&said, request)
     })
 }
 

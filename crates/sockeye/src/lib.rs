@@ -27,7 +27,7 @@
 //! |---|---|---|---|
 //! | what blocks | [`Turn::run`] | [`Reply::run`](http::Reply::run) | [`Response::run`](message::Response::run) |
 //! | an answer from another thread | [`Turn::promise`] | [`Reply::later`](http::Reply::later) | [`Response::later`](message::Response::later) |
-//! | news from elsewhere, again and again | [`Turn::remote`]: [`Remote::wake`] | [`Reply::stream`](http::Reply::stream) | |
+//! | news from elsewhere, again and again | [`Turn::remote`]: [`Remote::wake`] | [`Reply::follow`](http::Reply::follow), [`Reply::stream`](http::Reply::stream) | |
 //!
 //! # A protocol of one's own
 //!

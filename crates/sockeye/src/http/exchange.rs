@@ -20,7 +20,7 @@ use super::convert::{self, BadReply, Framing};
 use super::edge::{Common, Respond};
 use super::job::{Came, job};
 use super::reply::{Content, Kind, Later, Reply};
-use super::stream::{Finished, Give, Sender, Sent, Source, Telling};
+use super::stream::{Finished, Give, Sender, Sent, Source, Telling, Wake};
 
 /// The request of a connection that is being answered.
 pub(super) struct Exchange<R> {
@@ -36,7 +36,19 @@ pub(super) struct Exchange<R> {
     /// What is charged for a body that was collected, until the reply begins and whoever makes it has
     /// let go of the body.
     permit: Option<Arc<Permit>>,
+    /// The reply's source may wait to be woken.
+    follows: Option<Follows>,
     expects: Expects,
+}
+
+/// What is known of a reply whose source may wait to be woken.
+struct Follows {
+    /// Told when the reply is over: by being dropped.
+    _telling: Telling,
+    /// A wake-up has come while the source was not waiting: it may have looked before that.
+    woken: bool,
+    /// The server wants to stop.
+    stopping: bool,
 }
 
 /// What an exchange expects next.
@@ -62,6 +74,8 @@ enum Expects {
     Sent { end: Ticket, endless: bool, telling: Telling },
     /// Room for what this source gives.
     Room(Box<dyn Source>),
+    /// A wake-up for this source.
+    Woken(Box<dyn Source>),
 }
 
 /// So much is reserved for a body whose length was announced; what comes beyond makes it grow, and
@@ -87,6 +101,7 @@ impl<R: Respond> Handler for Exchange<R> {
         self.body_asked_for = false;
         self.empty_pieces = 0;
         self.permit = None;
+        self.follows = None;
         self.expects = Expects::Nothing;
         let Ok(head) = convert::request(request) else {
             let text = "The request has a target or fields that nothing here understands.";
@@ -178,9 +193,14 @@ impl<R: Respond> Handler for Exchange<R> {
                 Expects::Room(source) => self.give(source.next(), stream),
                 other => self.wait(other, stream),
             },
+            StreamEvent::Woken => self.woken(stream),
             StreamEvent::Drain => match mem::take(&mut self.expects) {
                 Expects::Sent { endless: true, .. } => stream.end(),
+                Expects::Woken(_) => self.give(Give::End, stream),
                 other => {
+                    if let Some(follows) = &mut self.follows {
+                        follows.stopping = true;
+                    }
                     if let Expects::Sent { telling, .. } = &other {
                         telling.stopping();
                     }
@@ -210,6 +230,7 @@ impl<R> Exchange<R> {
             body_asked_for: false,
             empty_pieces: 0,
             permit: None,
+            follows: None,
             expects: Expects::Nothing,
         }
     }
@@ -362,6 +383,12 @@ impl<R: Respond> Exchange<R> {
                 }
                 match content {
                     Content::Source(source) => this.give(source.next(), stream),
+                    Content::Follow(make) => {
+                        let (wake, telling) = Wake::new(stream.remote());
+                        let follows = Follows { _telling: telling, woken: false, stopping: false };
+                        this.follows = Some(follows);
+                        this.give(make(wake).next(), stream)
+                    }
                     Content::Sender { endless, start } => {
                         let end = stream.promise();
                         let ticket = end.ticket();
@@ -447,6 +474,9 @@ impl<R: Respond> Exchange<R> {
     fn give(&mut self, mut give: Give, mut stream: Stream<'_, '_>) -> Answer {
         let mut taken = 0;
         loop {
+            if let Give::End | Give::EndWith(_) | Give::Abort = give {
+                self.follows = None;
+            }
             match give {
                 Give::Piece(piece, source) => {
                     self.empty_pieces = if piece.is_empty() { self.empty_pieces + 1 } else { 0 };
@@ -460,6 +490,21 @@ impl<R: Respond> Exchange<R> {
                     }
                     give = source.next();
                 }
+                Give::Wait(source) => match &mut self.follows {
+                    Some(follows) if follows.stopping => give = Give::End,
+                    Some(follows) if follows.woken => {
+                        follows.woken = false;
+                        give = source.next();
+                    }
+                    Some(_) => return self.wait(Expects::Woken(source), stream),
+                    None => {
+                        error!(
+                            target: "sockeye", peer = %self.peer.address,
+                            "a source waits that nothing can wake: Reply::follow is for that"
+                        );
+                        return stream.abort();
+                    }
+                },
                 Give::Run(work) => {
                     let promise = stream.promise();
                     let expects = Expects::Kept(promise.ticket());
@@ -470,6 +515,19 @@ impl<R: Respond> Exchange<R> {
                 Give::End => return stream.end(),
                 Give::EndWith(trailers) => return self.end_with(&trailers, stream),
                 Give::Abort => return stream.abort(),
+            }
+        }
+    }
+
+    /// There may be something to give for a source that waits.
+    fn woken(&mut self, stream: Stream<'_, '_>) -> Answer {
+        match mem::take(&mut self.expects) {
+            Expects::Woken(source) => self.give(source.next(), stream),
+            other => {
+                if let Some(follows) = &mut self.follows {
+                    follows.woken = true;
+                }
+                self.wait(other, stream)
             }
         }
     }

@@ -57,6 +57,7 @@
 //! | needs the body, as it comes | [`Body::receive`]: pieces, and work between them that may block |
 //! | a thread sends, bit by bit | [`Reply::stream`]; without an end [`Reply::endless`], [`Reply::events`] |
 //! | is pulled as there is room | [`Reply::pull`], [`Reply::pieces`] |
+//! | is the same news for many clients | [`Reply::follow`], [`Reply::follow_events`] |
 //! | is another protocol | [`Reply::upgrade`] |
 //!
 //! They can be put together: work may find that the body has to be read, and what becomes of the
@@ -100,7 +101,7 @@ pub use self::body::{Body, Incomplete, Receive, Take};
 pub use self::edge::{Edge, Respond};
 pub use self::event::Event;
 pub use self::reply::{Later, Reply};
-pub use self::stream::{Give, Gone, Sender, Source, TrySendError};
+pub use self::stream::{Give, Gone, Sender, Source, TrySendError, Wake};
 pub use crate::serving::{ServeError, Serving};
 
 /// How a service runs.

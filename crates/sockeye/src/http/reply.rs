@@ -10,7 +10,7 @@ use sockeye_proto::{Permit, Promise, Protocol, Remote};
 
 use super::body::{Receive, Then};
 use super::job::Came;
-use super::stream::{Hears, Pieces, Sender, Source, Telling};
+use super::stream::{Hears, Pieces, Sender, Source, Telling, Wake};
 
 /// A reply, or where it will come from.
 ///
@@ -67,6 +67,8 @@ pub(super) enum Content {
     },
     /// The loop.
     Source(Box<dyn Source>),
+    /// The loop, whenever there is something.
+    Follow(Box<dyn FnOnce(Wake) -> Box<dyn Source> + Send>),
 }
 
 impl Reply {
@@ -122,11 +124,13 @@ impl Reply {
     /// Server-sent events, each an [`Event`](super::Event): [`Reply::endless`] with the fields that
     /// belong to them. A client that leaves is noticed as described there.
     pub fn events(start: impl FnOnce(Sender) + Send + 'static) -> Self {
-        let mut head = Response::new(());
-        let fields = head.headers_mut();
-        fields.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-        fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        Self::endless(head, start)
+        Self::endless(event_stream(), start)
+    }
+
+    /// Server-sent events that many clients follow: [`Reply::follow`] with the fields that belong to
+    /// them. Each piece that the source gives is an [`Event`](super::Event).
+    pub fn follow_events<S: Source>(make: impl FnOnce(Wake) -> S + Send + 'static) -> Self {
+        Self::follow(event_stream(), make)
     }
 
     /// A reply whose content comes from `source`, on the loop, as there is room for it. No thread
@@ -135,7 +139,59 @@ impl Reply {
         Self(Kind::Stream(head, Content::Source(Box::new(source))))
     }
 
-    /// The same of an iterator, which must not block. Empty pieces send nothing; 1,024 of them in a row
+    /// As [`Reply::pull`], from a source that may have nothing to give for now ([`Wait`](super::Give::Wait)).
+    /// `make` gets what wakes it, and keeps that where others find it. When the
+    /// server stops, the reply is ended in order as soon as its source waits.
+    ///
+    /// For a broadcast: all replies read one log, which is bounded, each at its own pace. A client
+    /// that reads slowly costs its output and a place in the log, and holds nobody up. A [`Sender`]
+    /// takes 16 pieces for such a client and no more, so that a burst is lost for it.
+    ///
+    /// ```
+    /// use std::sync::{Arc, Mutex};
+    /// use sockeye::http::{Bytes, Event, Give, Reply, Source, Wake};
+    ///
+    /// /// What is said to all. A real one has a bound: see the example `http_events`.
+    /// #[derive(Default)]
+    /// struct Said { log: Vec<Bytes>, listeners: Vec<Wake> }
+    ///
+    /// fn say(said: &Mutex<Said>, text: &str) {
+    ///     let mut said = said.lock().unwrap();
+    ///     said.log.push(Event::new(text).into());
+    ///     said.listeners.retain(|listener| !listener.is_gone());
+    ///     said.listeners.iter().for_each(Wake::wake);
+    /// }
+    ///
+    /// struct Listener { said: Arc<Mutex<Said>>, cursor: usize }
+    ///
+    /// impl Source for Listener {
+    ///     fn next(mut self: Box<Self>) -> Give {
+    ///         let event = self.said.lock().unwrap().log.get(self.cursor).cloned();
+    ///         match event {
+    ///             Some(event) => {
+    ///                 self.cursor += 1;
+    ///                 Give::Piece(event, self)
+    ///             }
+    ///             None => Give::Wait(self),
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// fn listen(said: Arc<Mutex<Said>>) -> Reply {
+    ///     Reply::follow_events(move |wake| {
+    ///         said.lock().unwrap().listeners.push(wake);
+    ///         Listener { said, cursor: 0 }
+    ///     })
+    /// }
+    /// ```
+    pub fn follow<S: Source>(
+        head: Response<()>,
+        make: impl FnOnce(Wake) -> S + Send + 'static,
+    ) -> Self {
+        Self(Kind::Stream(head, Content::Follow(Box::new(|wake| Box::new(make(wake))))))
+    }
+
+    /// The same as [`Reply::pull`] of an iterator, which must not block. Empty pieces send nothing; 1,024 of them in a row
     /// abort the reply.
     pub fn pieces<I>(head: Response<()>, pieces: I) -> Self
     where
@@ -157,6 +213,15 @@ impl Reply {
     ) -> Self {
         Self(Kind::Upgrade { name: name.into(), fields, make: Box::new(make) })
     }
+}
+
+/// The head of server-sent events.
+fn event_stream() -> Response<()> {
+    let mut head = Response::new(());
+    let fields = head.headers_mut();
+    fields.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    head
 }
 
 const TEXT: &str = "text/plain; charset=utf-8";

@@ -197,6 +197,34 @@ impl fmt::Display for TrySendError {
 
 impl std::error::Error for TrySendError {}
 
+/// Wakes the source of a reply that [`Reply::follow`](super::Reply::follow) began, from any thread.
+#[derive(Clone, Debug)]
+pub struct Wake {
+    remote: Remote,
+    hears: Arc<Hears>,
+}
+
+impl Wake {
+    pub(super) fn new(remote: Remote) -> (Self, Telling) {
+        let hears = Arc::new(Hears::default());
+        let telling = Telling(Arc::clone(&hears));
+        (Self { remote, hears }, telling)
+    }
+
+    /// Has the source asked for more, if it waits. Never waits and never fails, on an event loop, too.
+    /// Any number of calls before the source is asked are one. None is lost: what was written
+    /// before the call is there when the source is asked after it.
+    pub fn wake(&self) {
+        self.remote.wake();
+    }
+
+    /// Whether the reply is over, or its client has gone: nobody is left to wake.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.hears.over.load(Ordering::Relaxed) || self.remote.is_gone()
+    }
+}
+
 /// Gives a reply's content, as there is room for it. It is dropped when the client goes.
 pub trait Source: Send + 'static {
     /// The next of it. What it returns has the source in it, so that a job can have it meanwhile.
@@ -210,6 +238,10 @@ pub enum Give {
     /// A piece, and what gives the one after it. An empty piece sends nothing; with 1,024 of them
     /// in a row the reply is aborted.
     Piece(Bytes, Box<dyn Source>),
+    /// Nothing for now: it is asked again when [`Wake::wake`] is called, and may be asked without
+    /// need. Only for a source of [`Reply::follow`](super::Reply::follow): any other aborts the reply
+    /// by it, as nothing could wake it.
+    Wait(Box<dyn Source>),
     /// This work, on the pool; then what it returns.
     Run(Box<dyn FnOnce() -> Self + Send>),
     /// Nothing: the reply is complete.
@@ -233,6 +265,7 @@ impl fmt::Debug for Give {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Piece(piece, _) => f.debug_tuple("Piece").field(&piece.len()).finish(),
+            Self::Wait(_) => f.write_str("Wait"),
             Self::Run(_) => f.write_str("Run"),
             Self::End => f.write_str("End"),
             Self::EndWith(trailers) => f.debug_tuple("EndWith").field(&trailers.len()).finish(),

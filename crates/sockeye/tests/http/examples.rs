@@ -114,6 +114,14 @@ fn what_one_says_all_listeners_hear() {
     for listener in &mut listeners {
         assert_eq!(listener.chunk().unwrap(), "data: Grüß\ndata: Gott\n\n".as_bytes());
     }
+    // A burst is lost for nobody, however late it is read.
+    let burst: String =
+        (0..100).map(|_| "POST /say HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n!").collect();
+    client.send(burst);
+    (0..100).for_each(|_| assert_eq!(client.answer().status, 204));
+    for listener in &mut listeners {
+        (0..100).for_each(|_| assert_eq!(listener.chunk().unwrap(), b"data: !\n\n"));
+    }
     assert!(client.ask("GET /").text().contains("EventSource"));
     drop(client);
     serving.handle().drain();

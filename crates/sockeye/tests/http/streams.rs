@@ -1,12 +1,13 @@
 //! Replies that are sent bit by bit.
 
+use std::collections::VecDeque;
 use std::iter;
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
 use sockeye::http::{
     Body, Bytes, Event, Give, HeaderMap, HeaderValue, Reply, Request, Response, Sender, Source,
-    TrySendError,
+    TrySendError, Wake,
 };
 
 use crate::client::{Client, serve, stop};
@@ -335,4 +336,133 @@ fn endless_empty_pieces_are_given_up() {
     }
     drop(client);
     assert_eq!(stop(serving).closed_for("empty_body_pieces"), 2);
+}
+
+/// Gives what is in the queue, and waits when it is empty.
+struct Queued {
+    queue: Arc<Mutex<VecDeque<Given>>>,
+}
+
+/// What a [`Queued`] does.
+enum Given {
+    Piece(Bytes),
+    /// Tells the one, waits for the other, on the pool; then waits without another look.
+    Run(mpsc::Sender<()>, mpsc::Receiver<()>),
+    End,
+}
+
+impl Source for Queued {
+    fn next(self: Box<Self>) -> Give {
+        let next = self.queue.lock().unwrap().pop_front();
+        match next {
+            None => Give::Wait(self),
+            Some(Given::Piece(piece)) => Give::Piece(piece, self),
+            Some(Given::Run(begun, go_on)) => Give::run(move || {
+                begun.send(()).unwrap();
+                go_on.recv().unwrap();
+                Give::Wait(self)
+            }),
+            Some(Given::End) => Give::End,
+        }
+    }
+}
+
+/// Serves replies from one queue; what wakes them comes out of the channel.
+fn queued() -> (sockeye::http::Serving, String, Arc<Mutex<VecDeque<Given>>>, mpsc::Receiver<Wake>) {
+    let queue = Arc::<Mutex<VecDeque<Given>>>::default();
+    let (out, wakes) = mpsc::channel();
+    let ours = Arc::clone(&queue);
+    let (serving, address) = serve(move |_: Request<Body>| {
+        let (out, queue) = (out.clone(), Arc::clone(&ours));
+        Reply::follow(Response::new(()), move |wake| {
+            out.send(wake).unwrap();
+            Queued { queue }
+        })
+    });
+    (serving, address, queue, wakes)
+}
+
+#[test]
+fn a_source_that_waits_is_asked_again_when_it_is_woken() {
+    let (serving, address, queue, wakes) = queued();
+    let say = |piece: &'static str| {
+        queue.lock().unwrap().push_back(Given::Piece(piece.into()));
+    };
+    let mut client = Client::new(&address);
+    client.head("GET /", &[]);
+    let wake = wakes.recv().unwrap();
+    assert_eq!(client.answer_head().status, 200);
+    for _ in 0..3 {
+        // More than a sender may have on its way.
+        (0..100).for_each(|_| say("said"));
+        (0..100).for_each(|_| wake.wake());
+        (0..100).for_each(|_| assert_eq!(client.chunk().unwrap(), b"said"));
+    }
+    // It is woken while its work is elsewhere, which has looked already.
+    let ((begun, has_begun), (go_on, may_go_on)) = (mpsc::channel(), mpsc::channel());
+    queue.lock().unwrap().push_back(Given::Run(begun, may_go_on));
+    wake.wake();
+    has_begun.recv().unwrap();
+    say("meanwhile");
+    wake.wake();
+    // What is sent on another connection of the same worker comes behind that wake-up.
+    let mut other = Client::new(&address);
+    other.head("HEAD /", &[]);
+    assert_eq!(other.answer_head().status, 200);
+    go_on.send(()).unwrap();
+    assert_eq!(client.chunk().unwrap(), b"meanwhile");
+    assert!(!wake.is_gone());
+    // Its end is an end like any other.
+    queue.lock().unwrap().push_back(Given::End);
+    wake.wake();
+    assert_eq!(client.chunk(), None);
+    assert!(wake.is_gone());
+    // Another reply has a wake of its own.
+    let mut client = Client::new(&address);
+    client.head("GET /", &[]);
+    let next = wakes.recv().unwrap();
+    say("next");
+    next.wake();
+    assert_eq!(client.answer_head().status, 200);
+    assert_eq!(client.chunk().unwrap(), b"next");
+    // A server that stops ends what waits, in order.
+    serving.handle().drain();
+    assert_eq!(client.chunk(), None);
+    drop((client, other));
+    assert_eq!(serving.join().unwrap().cut, 0);
+    assert!(next.is_gone());
+}
+
+#[test]
+fn a_source_that_nothing_can_wake_ends_its_reply() {
+    let (serving, address) =
+        serve(|_: Request<Body>| Reply::pull(Response::new(()), Queued { queue: Arc::default() }));
+    let mut client = Client::new(&address);
+    client.head("GET /", &[]);
+    assert!(!client.rest().ends_with(b"0\r\n\r\n"));
+    stop(serving);
+}
+
+#[test]
+fn a_source_that_is_woken_again_and_again_gives_no_more_than_there_is_room_for() {
+    let (serving, address, queue, wakes) = queued();
+    let mut client = Client::new(&address);
+    client.head("GET /", &[]);
+    let wake = wakes.recv().unwrap();
+    // The client reads nothing: what the kernel and the output hold is soon full, and the rest of
+    // 100 MiB waits in the queue, where its owner sees it.
+    let mut other = Client::new(&address);
+    for _ in 0..100 {
+        queue.lock().unwrap().push_back(Given::Piece(Bytes::from_static(&[b'.'; 1 << 20])));
+        wake.wake();
+        // What the same worker is sent now comes behind the wake-up.
+        other.head("HEAD /", &[]);
+        assert_eq!(other.answer_head().status, 200);
+    }
+    assert!(queue.lock().unwrap().len() > 50);
+    drop(other);
+    drop(client);
+    // Its source is dropped with its connection.
+    crate::client::until(|| wake.is_gone());
+    stop(serving);
 }
