@@ -113,10 +113,11 @@ impl Driver for Clock {
 
     fn wait(
         &mut self,
-        timeout: Option<Duration>,
+        now: Time,
+        until: Option<Time>,
         happenings: &mut Vec<Happening>,
     ) -> io::Result<()> {
-        self.0.pass(timeout.unwrap_or(self.0.idle.get()));
+        self.0.pass(until.map_or(self.0.idle.get(), |until| until.since(now)));
         if self.0.incoming.get() > 0 {
             happenings.push(Happening::Incoming(0));
         }

@@ -9,7 +9,6 @@ use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use sockeye_engine::driver::{Driver, Happening, Received, Sending, Target, Wake};
 use sockeye_proto::{Address, Key, Output, Time, Wall};
@@ -114,7 +113,8 @@ impl Driver for SimDriver {
 
     fn wait(
         &mut self,
-        timeout: Option<Duration>,
+        _: Time,
+        until: Option<Time>,
         happenings: &mut Vec<Happening>,
     ) -> io::Result<()> {
         let mut net = self.net.borrow_mut();
@@ -131,7 +131,6 @@ impl Driver for SimDriver {
         }
         let partial = net.rng.chance(partial);
         let Net { pollers, rng, now, .. } = net;
-        let until = timeout.map(|timeout| *now + timeout);
         pollers[self.poller].wait(until, *now, partial, rng, happenings);
         Ok(())
     }

@@ -17,7 +17,6 @@ use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
@@ -43,7 +42,8 @@ const SCRATCH: usize = 64 * 1024;
 const EVENTS: usize = 1024;
 /// No wait takes longer: what counts milliseconds in an int ends after 24 days, and the call that
 /// doesn't is younger than the oldest Linux that we run on.
-const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+const LONGEST_WAIT: u64 = 24 * 60 * 60 * NANOS_PER_SEC;
+const NANOS_PER_SEC: u64 = 1_000_000_000;
 /// One `sendmsg` takes at most so many slices.
 const SLICES: usize = 64;
 
@@ -345,7 +345,7 @@ impl Driver for Epoll {
 
     fn now(&self) -> Time {
         let now = clock_gettime(ClockId::Monotonic);
-        Time::from_nanos(now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64)
+        Time::from_nanos(now.tv_sec as u64 * NANOS_PER_SEC + now.tv_nsec as u64)
     }
 
     fn wall(&self) -> Wall {
@@ -360,11 +360,17 @@ impl Driver for Epoll {
 
     fn wait(
         &mut self,
-        timeout: Option<Duration>,
+        now: Time,
+        until: Option<Time>,
         happenings: &mut Vec<Happening>,
     ) -> io::Result<()> {
-        let left = timeout.map(|timeout| timeout.min(LONGEST_WAIT));
-        let timeout = left.and_then(|left| Timespec::try_from(left).ok());
+        let timeout = until.map(|until| {
+            let nanos = until.as_nanos().saturating_sub(now.as_nanos()).min(LONGEST_WAIT);
+            Timespec {
+                tv_sec: (nanos / NANOS_PER_SEC) as i64,
+                tv_nsec: (nanos % NANOS_PER_SEC) as i64,
+            }
+        });
         let mut events = [const { MaybeUninit::uninit() }; EVENTS];
         self.calls.wait += 1;
         let events = match epoll::wait(&self.poller, &mut events, timeout.as_ref()) {

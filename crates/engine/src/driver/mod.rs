@@ -21,7 +21,6 @@ mod unacknowledged;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use sockeye_proto::{Address, Key, Output, Time, Wall};
 
@@ -55,15 +54,17 @@ pub trait Driver {
     /// What wakes this driver out of [`Driver::wait`], from any thread.
     fn waker(&self) -> Arc<dyn Wake>;
 
-    /// Waits until something happens, for `timeout` at most (`None`: however long it takes), and
-    /// appends what happened to `happenings`. May return early with nothing.
+    /// Waits until something happens or `until` has come (`None`: however long it takes; no later than
+    /// `now`: not at all), and appends what happened to `happenings`. `now` is what [`Driver::now`] has
+    /// just said, or not after `until`. May return early with nothing.
     ///
     /// # Errors
     ///
     /// When the poller itself fails: the shard can't go on.
     fn wait(
         &mut self,
-        timeout: Option<Duration>,
+        now: Time,
+        until: Option<Time>,
         happenings: &mut Vec<Happening>,
     ) -> io::Result<()>;
 

@@ -28,7 +28,6 @@ mod slow;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
 
 use slab::Slab;
 use sockeye_proto::{Client, Desk, Event, Job, JobKind, Key, Letter, Reason, Spawn, Time};
@@ -254,27 +253,9 @@ impl<D: Driver> Shard<D> {
     ///
     /// As for [`Shard::turn`].
     pub fn turn_until(&mut self, time: Time) -> io::Result<()> {
-        let until = match self.wait_until() {
-            None if time == Time::NEVER => None,
-            until => Some(until.unwrap_or(Time::NEVER).min(time)),
-        };
         let mut happenings = std::mem::take(&mut self.happenings);
-        let at_once = until == Some(Time::ZERO);
-        let timeout = if at_once {
-            Some(Duration::ZERO)
-        } else {
-            let now = self.driver.now();
-            self.slow_turns.end(now);
-            until.map(|until| until.since(now))
-        };
-        self.driver.wait(timeout, &mut happenings)?;
+        self.wait(time, &mut happenings)?;
         let _in_turn = InTurn::begin();
-        self.common.now = self.driver.now();
-        if at_once {
-            self.slow_turns.end(self.common.now);
-        }
-        self.slow_turns.begin(self.common.now);
-        self.common.wall = self.driver.wall();
         for happening in happenings.drain(..) {
             self.take_happening(happening);
         }
@@ -292,6 +273,28 @@ impl<D: Driver> Shard<D> {
         if self.common.buffered.take_relief(self.common.now) {
             self.trim();
         }
+        Ok(())
+    }
+
+    /// Waits for the turn, reads the clocks, and sees how long the last turn took.
+    #[inline(never)] // Once a turn: what comes after it is once for each connection.
+    fn wait(&mut self, time: Time, happenings: &mut Vec<Happening>) -> io::Result<()> {
+        let until = match self.wait_until() {
+            None if time == Time::NEVER => None,
+            until => Some(until.unwrap_or(Time::NEVER).min(time)),
+        };
+        if until == Some(Time::ZERO) {
+            self.driver.wait(Time::ZERO, until, happenings)?;
+            self.common.now = self.driver.now();
+            self.slow_turns.end(self.common.now);
+        } else {
+            let now = self.driver.now();
+            self.slow_turns.end(now);
+            self.driver.wait(now, until, happenings)?;
+            self.common.now = self.driver.now();
+        }
+        self.slow_turns.begin(self.common.now);
+        self.common.wall = self.driver.wall();
         Ok(())
     }
 
