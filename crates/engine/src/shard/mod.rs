@@ -277,7 +277,7 @@ impl<D: Driver> Shard<D> {
     }
 
     /// Waits for the turn, reads the clocks, and sees how long the last turn took.
-    #[inline(never)] // Once a turn: what comes after it is once for each connection.
+    #[inline(always)] // It has one caller.
     fn wait(&mut self, time: Time, happenings: &mut Vec<Happening>) -> io::Result<()> {
         let until = match self.wait_until() {
             None if time == Time::NEVER => None,
