@@ -224,7 +224,7 @@ impl Protocol for Member {
                 self.leave();
                 turn.end(End::Finish);
             }
-            Event::Drain => {
+            Event::Drain { .. } => {
                 turn.out.write(b"* the room closes\n");
                 turn.end(End::Linger);
             }

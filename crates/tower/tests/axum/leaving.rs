@@ -277,9 +277,9 @@ fn a_half_closed_client_gets_its_late_and_pipelined_answers_however_late() {
 #[test]
 fn a_response_that_has_not_begun_in_time_is_a_503_and_its_task_is_dropped() {
     let (app, began, dropped) = app();
-    let mut limits = Limits::default();
     // Long enough for a task to begin on a busy machine.
-    limits.response_timeout = Some(Duration::from_secs(1));
+    let response_timeout = Some(Duration::from_secs(1));
+    let limits = Limits { response_timeout, ..Limits::default() };
     let scene = Scene::with(limits, app);
     let mut client = scene.client();
     assert_eq!(client.ask_with("POST /unread", b"unread").status, 503);
