@@ -138,6 +138,8 @@ impl Driver for Clock {
         }
     }
 
+    fn hold_off(&mut self, (): &mut ()) {}
+
     fn close_listener(&mut self, (): ()) {}
 
     fn attach(&mut self, (): &mut (), _: Key) {}

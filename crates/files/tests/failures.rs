@@ -107,8 +107,7 @@ fn each_kind() {
 fn budget_of_open_files() {
     let store = Memory::new();
     store.write("large", &*"x".repeat(100_000));
-    let mut limits = BudgetLimits::default();
-    limits.open_files = 1;
+    let limits = BudgetLimits { open_files: 1, ..BudgetLimits::default() };
     let warnings = Warnings::default();
     with_default(warnings.clone(), || {
         let folder = Folder::new(store).sharing(&Budgets::new(limits));

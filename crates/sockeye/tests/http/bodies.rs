@@ -324,9 +324,8 @@ fn whoever_reads_a_body_is_told_that_it_is_incomplete() {
     let (told, hears) = mpsc::channel();
     let (go, may_go) = mpsc::channel();
     let may_go = Arc::new(Mutex::new(may_go));
-    let mut limits = Limits::default();
     // More than a delayed acknowledgement takes.
-    limits.body_timeout = Duration::from_millis(300);
+    let limits = Limits { body_timeout: Duration::from_millis(300), ..Limits::default() };
     let (serving, address) = serve_with(limits, move |request: Request<Body>| {
         let (told, may_go) = (told.clone(), Arc::clone(&may_go));
         match request.uri().path() {

@@ -19,8 +19,7 @@ fn client(respond: impl Respond) -> Harness {
 fn client_with(budget: &Arc<Budget>, respond: impl Respond) -> Harness {
     let edge = Edge::collecting(Arc::new(respond), Arc::clone(budget));
     let peer = Peer { address: Address::Unix, via: 0 };
-    let mut limits = Limits::default();
-    limits.response_timeout = Some(TIMEOUT);
+    let limits = Limits { response_timeout: Some(TIMEOUT), ..Limits::default() };
     let shared = Rc::new(http1::Shared::new(limits));
     Harness::new(http1::Server::new(shared, edge.handler(&peer)))
 }
