@@ -90,8 +90,9 @@ pub(crate) fn watch(
             asked += 1;
             match asked {
                 1 => {
-                    log.say(times.announce(handle.connections()));
+                    let line = times.announce(handle.connections());
                     handle.drain();
+                    log.say(line);
                 }
                 2 => {
                     noted.0.store(signal, Ordering::Release);

@@ -15,7 +15,7 @@ pub(super) const SERVER: &[Row] = &[
     only("--max-buffered", "64M", floods_without_reading, "all was read"),
     only("--write-timeout", "50ms", |run| closes_first(run, flood), FIRST),
     only("--idle-timeout", "50ms", |run| closes_first(run, silent), FIRST),
-    row("--lame-duck", "1h", accepts_after_a_signal, "refused", "accepted"),
+    row("--lame-duck", "1h", accepts_after_a_signal, "refused", "accepted").base("--workers 1"),
     only("--drain-timeout", "20ms", drains_first, "1 connection cut, before the default"),
 ];
 

@@ -298,13 +298,17 @@ pub(super) fn drains_first(run: &Run<'_>) -> String {
 
 /// Whether a server that was told to stop still accepts connections.
 pub(super) fn accepts_after_a_signal(run: &Run<'_>) -> String {
-    /// In so many attempts a server without the flag has heard of it.
-    const ATTEMPTS: usize = 5000;
     let mut server = run.start();
     server.signal(Signal::TERM);
     assert!(server.next_line().starts_with("shutting down"));
     let address = server.address();
-    let is_refused = (0..ATTEMPTS).any(|_| TcpStream::connect(address).is_err());
+    // The worker that has served the first has heard of the signal.
+    let serve = |_| {
+        let mut stream = TcpStream::connect(address)?;
+        stream.shutdown(Shutdown::Write)?;
+        stream.read_to_end(&mut Vec::new())
+    };
+    let is_refused = (0..2).map(serve).any(|served: std::io::Result<_>| served.is_err());
     if is_refused { "refused" } else { "accepted" }.into()
 }
 
