@@ -14,6 +14,7 @@ use crate::buffered::FREE;
 
 impl<S> Conn<S> {
     /// Takes what was received: offers it, behind what was left before, and keeps what is left.
+    #[inline(always)] // On every request's way; its other caller is there when a server stops.
     pub(crate) fn input(&mut self, key: Key, bytes: &[u8], common: &mut Common) {
         if self.tail.is_empty() {
             let used = self.offer(key, bytes, common);
