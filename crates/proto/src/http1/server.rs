@@ -8,6 +8,7 @@
 use std::fmt;
 use std::rc::Rc;
 
+use super::answer::Given;
 use super::block::Block;
 use super::exchange::{Exchange, Incoming, Outgoing, Waits};
 use super::framing;
@@ -16,7 +17,6 @@ use super::head::{self, Head, Progress};
 use super::log::{Begun, Ended, Unread};
 use super::method::MethodKind;
 use super::refusal::Refusal;
-use super::reply::Given;
 use super::state::{State, Step};
 use super::tape::Tape;
 use super::{
