@@ -62,6 +62,7 @@ pub mod client;
 mod clients;
 mod config;
 pub mod date;
+mod events;
 mod exchange;
 mod fields;
 mod follow;
