@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
-use crate::{Result, rows, servers::Kind};
+use crate::{Result, kind::Kind, rows};
 
 pub(crate) const HELP: &str = "\
 Compares Sockeye, other servers and a bare one on this machine, in one run.

@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 
 use crate::{
     compare::{Measured, Report},
+    kind::Kind,
     rows::{Row, SMALL, Shape},
-    servers::Kind,
     stats::Estimate,
     table::{self, ratio},
 };

@@ -14,10 +14,11 @@ use crate::{
     Result,
     args::Args,
     cpu::{self, Busy, Spent},
+    kind::Kind,
     memory::{self, Memory},
     probe::{self, Reply},
-    rows::{FOUND, ROWS, Row, Shape},
-    servers::{self, Kind, Server, Setup},
+    rows::{FOUND, ROWS, Row, Shape, content},
+    servers::{self, Server, Setup},
 };
 
 /// Before the second try; before the third twice as long, and so on. A build takes a while.
@@ -257,7 +258,7 @@ impl Turn<'_> {
         }
         let Some(file) = load.file() else { return Err("the limit has nothing to copy".into()) };
         let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", file.size);
-        let reply = Reply { head: head.into_bytes(), body: servers::content(file.size) };
+        let reply = Reply { head: head.into_bytes(), body: content(file.size) };
         let asks = load.asks()?;
         Ok(asks.iter().map(|ask| (ask.wire(false).len(), reply.clone())).collect())
     }
@@ -279,7 +280,7 @@ impl Turn<'_> {
                 _ => probe::exchange(&mut socket, request)?,
             };
             let right = match (load, load.file()) {
-                (_, Some(file)) => reply.body == servers::content(file.size),
+                (_, Some(file)) => reply.body == content(file.size),
                 // The limit knows one answer.
                 (Shape::Mix, _) => reply.body == if at == 0 { b"55" } else { b"75" },
                 (Shape::Message { .. }, _) => reply.body.ends_with(FOUND),

@@ -36,9 +36,11 @@ use baseline::Baseline;
 use record::Counts;
 
 use crate::{
-    Result, memory,
+    Result,
+    kind::Kind,
+    memory,
     rows::{ROWS, Row, SMALL, Shape},
-    servers::{Kind, Setup},
+    servers::Setup,
 };
 
 /// A figure may grow by so much: compilers differ from release to release, and so do the names of

@@ -41,27 +41,27 @@ mod compare;
 mod counts;
 mod cpu;
 mod json;
+mod kind;
 mod limit;
 mod memory;
 mod pages;
 mod probe;
+mod programs;
+mod result;
 mod rows;
 mod servers;
 mod stats;
 mod sums;
-
 mod table;
 
 use std::{
-    error::Error,
     fs::File,
     io::{self, Write},
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-/// Whatever went wrong, as a sentence: a bench has nobody who would match on a kind.
-type Result<T> = std::result::Result<T, Box<dyn Error>>;
+pub(crate) use result::Result;
 
 fn main() -> ExitCode {
     match run() {

@@ -213,3 +213,19 @@ impl Shape {
 
 /// What the search in [`Shape::Message`] finds.
 pub(crate) const FOUND: &[u8] = "{\"result\": \"Follow the white rabbit. 🐰\"}".as_bytes();
+
+/// A file's content: text, so that it can stand in a configuration too.
+pub(crate) fn content(size: usize) -> Vec<u8> {
+    b"Hello, world. ".iter().copied().cycle().take(size).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_has_the_size_that_was_asked_for() {
+        assert_eq!(content(13), b"Hello, world.");
+        assert_eq!(content(100_000).len(), 100_000);
+    }
+}

@@ -1,37 +1,29 @@
 //! The servers: found, built or installed, and started on a free port.
 //!
-//! [`kind`] says who there is, [`process`] what they are while they run. Each that can't be had is
+//! [`Kind`] says who there is, [`process`] what they are while they run. Each that can't be had is
 //! left out with a word, and leaves out no other.
 
-use std::{
-    env, fs,
-    net::{SocketAddr, TcpListener},
-    path::PathBuf,
-    process::Command,
-};
+use std::{env, fs, net::SocketAddr, path::PathBuf, process::Command};
 
 use crate::{
     Result,
     args::Args,
     cpu::Cores,
+    kind::{From, Kind},
     pages,
     probe::Reply,
-    rows::{FILES, Shape},
+    programs::{self, Other},
+    rows::{FILES, Shape, content},
 };
 
 mod config;
-mod kind;
 mod ours;
 mod peers;
 mod process;
 mod system;
 mod words;
 
-pub(crate) use kind::Kind;
 pub(crate) use process::Server;
-pub(crate) use words::Program;
-
-use kind::From;
 
 /// A request's length, and the reply that the limit gives to it.
 pub(crate) type Turn = (usize, Reply);
@@ -55,32 +47,23 @@ pub(crate) struct Setup {
     pub(crate) tries: u32,
 }
 
-/// A server that is no part of this tree.
-#[derive(Debug)]
-struct Other {
-    kind: Kind,
-    program: PathBuf,
-    /// As in `nginx 1.22.1`.
-    version: String,
-}
-
 impl Setup {
     /// Builds what is missing and lays out the folder.
     pub(crate) fn new(args: &Args) -> Result<Self> {
         let wants = |kind| args.servers.contains(&kind);
         if args.install {
-            install(&args.servers);
+            programs::install(&args.servers);
         }
         let sockeye = match &args.server {
             _ if !wants(Kind::Ours) => None,
             Some(path) if path.is_file() => Some(path.clone()),
             Some(path) => return Err(format!("{} is no program", path.display()).into()),
-            None => Some(ours::build()?),
+            None => Some(programs::build_ours()?),
         };
-        let nginx = if wants(Kind::Nginx) { system::said_by("nginx", "-V") } else { None };
+        let nginx = if wants(Kind::Nginx) { programs::said_by("nginx", "-V") } else { None };
         let mut others = Vec::new();
         for kind in args.servers.iter().copied().filter(|kind| kind.from() != From::Tree) {
-            match other(kind, args.quick) {
+            match programs::other(kind, args.quick) {
                 Ok(other) => others.push(other),
                 Err(error) => eprintln!("{} is left out: {error}", kind.name()),
             }
@@ -174,85 +157,5 @@ impl Drop for Setup {
     fn drop(&mut self) {
         // What is left in the temporary folder is no harm.
         let _ = fs::remove_dir_all(&self.dir);
-    }
-}
-
-/// Finds a server of others, or builds it; a quick run builds none.
-fn other(kind: Kind, quick: bool) -> Result<Other> {
-    let (program, version) = match kind.from() {
-        From::Tree => return Err("it is a part of this tree".into()),
-        From::System { .. } => {
-            let said = system::said_by(kind.name(), "-v");
-            let version = said.as_deref().and_then(system::version).map(str::to_owned);
-            (kind.name().into(), version.ok_or("it is not installed, which --install does")?)
-        }
-        From::Install { .. } => {
-            let programs = [peers::installed(kind)?, kind.name().into()];
-            let found = programs.into_iter().find_map(|program: PathBuf| {
-                let said = system::said_by(program.to_str()?, "--version")?;
-                Some((program, system::version(&said)?.to_owned()))
-            });
-            found.ok_or("it is not installed, which --install does in some minutes")?
-        }
-        From::Peers { on } => {
-            let program = peers::path(kind)?;
-            if !quick {
-                peers::build(kind)?;
-            } else if !program.exists() {
-                return Err("it is not built yet, and a quick run builds no other servers".into());
-            }
-            (program, peers::version_of(on).unwrap_or("of unknown version").to_owned())
-        }
-    };
-    let name = match kind.from() {
-        From::Peers { on } => on,
-        _ => kind.name(),
-    };
-    Ok(Other { kind, program, version: format!("{name} {version}") })
-}
-
-/// Installs what is missing of the wanted servers. What can't be had is told, and left out.
-fn install(wanted: &[Kind]) {
-    if let Err(error) = system::install(wanted) {
-        eprintln!("{error}");
-    }
-    for kind in wanted {
-        if let From::Install { version } = kind.from()
-            && other(*kind, true).is_err()
-            && let Err(error) = peers::install(*kind, version)
-        {
-            eprintln!("{error}");
-        }
-    }
-}
-
-/// A file's content: text, so that it can stand in a configuration too.
-pub(crate) fn content(size: usize) -> Vec<u8> {
-    b"Hello, world. ".iter().copied().cycle().take(size).collect()
-}
-
-/// For servers that can't say which free port they took: nobody else is expected to want this one.
-fn free_address() -> Result<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
-}
-
-fn cargo() -> Command {
-    Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-}
-
-/// This program stands in target/release or, when it is tried out, in target/debug.
-fn target_dir() -> Result<PathBuf> {
-    let program = env::current_exe()?;
-    Ok(program.ancestors().nth(2).ok_or("no target folder")?.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn content_has_the_size_that_was_asked_for() {
-        assert_eq!(content(13), b"Hello, world.");
-        assert_eq!(content(100_000).len(), 100_000);
     }
 }

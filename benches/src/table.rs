@@ -8,8 +8,8 @@ use std::{
 
 use crate::{
     compare::{Measured, Report, Run},
+    kind::Kind,
     rows::Shape,
-    servers::Kind,
     stats::{Estimate, Spread, estimate, spread},
 };
 

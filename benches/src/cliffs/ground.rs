@@ -14,7 +14,9 @@ use super::trace::{Calls, Window};
 use crate::{
     Result,
     cpu::Cores,
-    servers::{Program, Server, Setup, content},
+    programs::Program,
+    rows::content,
+    servers::{Server, Setup},
 };
 
 /// Bytes of a file of which a folder has many.

@@ -3,10 +3,11 @@
 use std::{thread, time::Duration};
 
 use super::{
-    Args, cases,
+    args::Args,
+    cases,
     ground::Ground,
-    scene::{Case, Sample, Shows, Side, measure},
-    trace::{self, Calls},
+    scene::{Case, Sample, Shows, Side, count_calls, measure},
+    trace::Calls,
     waiting, wire,
 };
 use crate::{Result, cpu, memory};
@@ -87,7 +88,7 @@ fn look(ground: &mut Ground, args: &Args, row: &mut Row) -> Result<()> {
         }
     }
     if case.shows == Shows::CostAndCalls {
-        let mut count = |side| trace::count(ground, |ground| (case.make)(ground, side));
+        let mut count = |side| count_calls(ground, |ground| (case.make)(ground, side));
         row.calls = Some([count(Side::Plain)?, count(Side::Strained)?]);
     }
     Ok(())

@@ -10,6 +10,7 @@ use sockeye_load::Worker;
 use super::{
     beside::{Counts, Strain},
     ground::Ground,
+    trace::{self, Calls},
 };
 use crate::{
     Result,
@@ -17,6 +18,9 @@ use crate::{
     memory,
     servers::Server,
 };
+
+/// Requests that are traced, over one connection.
+const REQUESTS: u64 = 1_000;
 
 /// Which side of a cliff.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,6 +139,26 @@ pub(super) fn measure(
         resident,
         latency: tally.percentile(99.0),
         counts: strain.end()?,
+    })
+}
+
+/// Counts what a request costs over one connection of a scene.
+pub(super) fn count_calls(
+    ground: &mut Ground,
+    make: impl Fn(&Ground) -> Result<Scene>,
+) -> Result<Calls> {
+    ground.traced(REQUESTS, |ground| {
+        let Scene { strain, mut client, server, .. } = make(ground)?;
+        settle(&server)?;
+        let begin = trace::now();
+        let replies = stretch(&mut client, None)?;
+        let end = trace::now();
+        strain.end()?;
+        server.end()?;
+        if replies != REQUESTS {
+            return Err(format!("{replies} of {REQUESTS} replies").into());
+        }
+        Ok(begin..end)
     })
 }
 

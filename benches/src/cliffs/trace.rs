@@ -6,15 +6,6 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use super::{
-    ground::Ground,
-    scene::{Scene, settle, stretch},
-};
-use crate::Result;
-
-/// Requests that are traced, over one connection.
-const REQUESTS: u64 = 1_000;
-
 /// From when to when calls are counted, since 1970: what comes before is setting up, and what comes
 /// after is going.
 pub(super) type Window = Range<Duration>;
@@ -61,23 +52,6 @@ fn begun<'a>(line: &'a str, window: &Window) -> Option<&'a str> {
     let (name, _) = words.next()?.split_once('(')?;
     let time = Duration::try_from_secs_f64(time).ok()?;
     (window.contains(&time) && !name.is_empty()).then_some(name)
-}
-
-/// Counts what a request costs over one connection of a scene.
-pub(super) fn count(ground: &mut Ground, make: impl Fn(&Ground) -> Result<Scene>) -> Result<Calls> {
-    ground.traced(REQUESTS, |ground| {
-        let Scene { strain, mut client, server, .. } = make(ground)?;
-        settle(&server)?;
-        let begin = now();
-        let replies = stretch(&mut client, None)?;
-        let end = now();
-        strain.end()?;
-        server.end()?;
-        if replies != REQUESTS {
-            return Err(format!("{replies} of {REQUESTS} replies").into());
-        }
-        Ok(begin..end)
-    })
 }
 
 #[cfg(test)]

@@ -25,8 +25,8 @@ use sockeye::{
 
 use crate::{
     Result,
-    rows::{FILES, ROWS, Shape},
-    servers, sums,
+    rows::{FILES, ROWS, Shape, content},
+    sums,
 };
 
 /// What is counted, by the names of the rows; one has no row.
@@ -200,7 +200,7 @@ fn service(load: Shape) -> Box<dyn Service> {
         _ => {
             let store = Memory::new();
             for file in FILES.iter().filter(|file| file.size <= 16 << 10) {
-                store.write(file.name, servers::content(file.size));
+                store.write(file.name, content(file.size));
             }
             let site = Folder::new(store).site(CacheLimits::default());
             // As `sockeye http` has it at a loopback address.

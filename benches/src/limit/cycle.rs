@@ -4,7 +4,10 @@ use std::{io, os::fd::OwnedFd};
 
 use rustix::net::{RecvFlags, recv};
 
-use super::{Next, Peer, echo::send_some};
+use super::{
+    echo::send_some,
+    serve::{Next, Peer},
+};
 
 /// A reply's share of one turn, as in [`reply`](super::reply).
 const QUANTUM: usize = 128 << 10;

@@ -7,7 +7,7 @@ use rustix::{
     net::{RecvFlags, SendFlags, recv, send},
 };
 
-use super::{Next, Peer};
+use super::serve::{Next, Peer};
 
 /// Echoes; what the kernel does not take at once waits here, and nothing is read meanwhile.
 #[derive(Debug, Default)]

@@ -9,7 +9,10 @@ use rustix::{
     net::{RecvFlags, SendFlags, recv, send},
 };
 
-use super::{Next, Peer, echo::send_some};
+use super::{
+    echo::send_some,
+    serve::{Next, Peer},
+};
 
 /// So many copies of a small reply lie ready to be sent at once.
 const BATCH: usize = 64;

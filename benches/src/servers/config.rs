@@ -6,8 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::content;
-use crate::rows::{SMALL, Shape};
+use crate::rows::{SMALL, Shape, content};
 
 /// What a configuration depends on.
 #[derive(Debug)]

@@ -1,16 +1,12 @@
 //! What this tree has to start: the program, the handler of the row `mix`, and the limit.
 
-use std::{
-    env, fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{env, fs, path::Path, process::Command};
 
-use super::{Server, Setup, Turn, cargo, target_dir};
+use super::{Server, Setup, Turn};
 use crate::{
     Result,
+    kind::Kind,
     rows::{SENDFILE_FROM, Shape},
-    servers::Kind,
 };
 
 impl Setup {
@@ -84,18 +80,4 @@ impl Setup {
         }
         Ok(command)
     }
-}
-
-/// Builds the program from this tree, which is quick when nothing changed and right when
-/// something did.
-pub(super) fn build() -> Result<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("no workspace")?;
-    let status = cargo()
-        .current_dir(root)
-        .args(["build", "--release", "--quiet", "-p", "sockeye"])
-        .status()?;
-    if !status.success() {
-        return Err("sockeye does not build".into());
-    }
-    Ok(target_dir()?.join("release/sockeye"))
 }

@@ -1,16 +1,10 @@
 //! Servers of other crates: small ones in `benches/peers`, which are built when they are wanted, and
 //! one that cargo installs.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::process::Command;
 
-use super::{Server, Setup, cargo, free_address, target_dir};
-use crate::{Result, rows::Shape, servers::Kind};
-
-/// Their versions are as exact as this.
-const LOCK: &str = include_str!("../../peers/Cargo.lock");
+use super::{Server, Setup, process::free_address};
+use crate::{Result, kind::Kind, rows::Shape};
 
 impl Setup {
     pub(super) fn peer(&self, kind: Kind) -> Result<Command> {
@@ -31,72 +25,5 @@ impl Setup {
         command.args(["--threads-multiplier=1", "--log-level=error", "--compression=false"]);
         command.arg(format!("--compression-static={}", load == Shape::Pages));
         self.spawn(Kind::StaticWebServer, command, Some(address))
-    }
-}
-
-/// Where the small server of a kind is built to.
-pub(super) fn path(kind: Kind) -> Result<PathBuf> {
-    Ok(target_dir()?.join("peers/release").join(package(kind)))
-}
-
-/// Builds it. Each by itself, so that one that does not build leaves out no other.
-pub(super) fn build(kind: Kind) -> Result<()> {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/Cargo.toml");
-    let mut command = cargo();
-    command.args(["build", "--release", "--quiet", "--locked", "-p", &package(kind)]);
-    command.arg("--manifest-path").arg(manifest);
-    command.arg("--target-dir").arg(target_dir()?.join("peers"));
-    if !command.status()?.success() {
-        return Err("it does not build".into());
-    }
-    Ok(())
-}
-
-fn package(kind: Kind) -> String {
-    format!("bench-{}", kind.name())
-}
-
-/// The version of a crate that the small servers are built on.
-pub(super) fn version_of(name: &str) -> Option<&'static str> {
-    let (_, rest) = LOCK.split_once(&format!("name = \"{name}\"\nversion = \""))?;
-    rest.split('"').next()
-}
-
-/// Where cargo installs a server to: beside what else is built here.
-pub(super) fn installed(kind: Kind) -> Result<PathBuf> {
-    Ok(root()?.join("bin").join(kind.name()))
-}
-
-/// Has cargo install a server, without what it could do besides: sending files and packed siblings.
-pub(super) fn install(kind: Kind, version: &str) -> Result<()> {
-    let mut command = cargo();
-    command.args(["install", "--quiet", "--locked", "--version", version]);
-    command.args(["--no-default-features", "--features", "compression"]);
-    command.arg("--root").arg(root()?).arg("--target-dir").arg(root()?.join("install"));
-    command.arg(kind.name());
-    if !command.status()?.success() {
-        return Err(format!("cargo can't install {}", kind.name()).into());
-    }
-    Ok(())
-}
-
-fn root() -> Result<PathBuf> {
-    Ok(target_dir()?.join("peers"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::servers::kind::From;
-
-    #[test]
-    fn versions_are_those_of_the_lock() {
-        for kind in Kind::ALL {
-            if let From::Peers { on } = kind.from() {
-                let version = version_of(on).unwrap_or_default();
-                assert!(version.starts_with(|c: char| c.is_ascii_digit()), "{on}: {version}");
-            }
-        }
-        assert_eq!(version_of("no-such-crate"), None);
     }
 }

@@ -2,17 +2,8 @@
 
 use std::{env, ffi::OsStr, path::Path, process::Command};
 
-use super::{Kind, Server, Setup};
-use crate::Result;
-
-/// Which of our programs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Program {
-    /// `sockeye`.
-    Sockeye,
-    /// This bench, which has services of its own.
-    Bench,
-}
+use super::{Server, Setup};
+use crate::{Result, kind::Kind, programs::Program};
 
 impl Setup {
     /// Our own server alone: built from this tree, or the one that is named.

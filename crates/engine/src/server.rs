@@ -10,10 +10,9 @@ use tracing::error;
 
 use crate::driver::{BindError, Bound, Driver, Epoll, Listener, Socket, bind_all};
 use crate::ended::{Ended, Stopped};
-use crate::mailbox::Order;
 use crate::{
-    Census, Config, Handover, Inbox, ListenAddr, Mailbox, Pool, Service, Shard, ShardParts, Tally,
-    raise_descriptor_limit,
+    Census, Config, Handle, Handover, Inbox, ListenAddr, Mailbox, Pool, Service, Shard, ShardParts,
+    Tally, raise_descriptor_limit,
 };
 
 /// Descriptors that are kept for everything but connections: files, pollers, logs. At a low limit, a
@@ -119,7 +118,7 @@ impl Server {
         let (config, census) = (Arc::new(self.config), Arc::new(Census::default()));
         let make = Arc::new(make);
 
-        let handle = Handle { mailboxes: mailboxes.clone().into(), census: Arc::clone(&census) };
+        let handle = Handle::new(mailboxes.clone().into(), Arc::clone(&census));
         let (ended, alive) = Ended::of(workers, &handle);
         let mut running = Running {
             handle,
@@ -234,38 +233,6 @@ impl Drop for Running {
     fn drop(&mut self) {
         if !self.detached {
             self.handle.drain();
-        }
-    }
-}
-
-/// Stops a server, from any thread.
-#[derive(Clone, Debug)]
-pub struct Handle {
-    mailboxes: Arc<[Arc<Mailbox>]>,
-    census: Arc<Census>,
-}
-
-impl Handle {
-    /// Stops listening, lets conversations finish, and cuts those that have not by the drain
-    /// deadline.
-    pub fn drain(&self) {
-        self.order(Order::Drain);
-    }
-
-    /// Stops listening and cuts everything now.
-    pub fn stop(&self) {
-        self.order(Order::Stop);
-    }
-
-    /// How many connections there are now, on all shards.
-    #[must_use]
-    pub fn connections(&self) -> usize {
-        self.census.total()
-    }
-
-    fn order(&self, order: Order) {
-        for mailbox in &*self.mailboxes {
-            mailbox.order(order);
         }
     }
 }

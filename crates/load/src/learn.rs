@@ -4,41 +4,15 @@
 use std::fmt;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use sockeye_engine::driver::Target;
 
-use crate::common::{Known, Learned};
+use crate::common::Learned;
+use crate::lesson::{Lesson, Models};
 use crate::plan::{Ask, Plan, Until};
 use crate::trouble::Trouble;
 use crate::worker::{Share, Worker};
-
-/// What the replies to a plan's requests look like.
-#[derive(Clone, Debug)]
-pub struct Models {
-    pub(crate) known: Known,
-}
-
-impl Models {
-    /// The requests that are answered with an error, by their places in the plan, and what it says.
-    pub fn errors(&self) -> impl Iterator<Item = (usize, &str)> {
-        self.known.iter().enumerate().filter_map(|(at, models)| {
-            let model = models.iter().flatten().next()?;
-            Some((at, model.error.as_deref()?))
-        })
-    }
-}
-
-/// What was found out.
-#[derive(Clone, Debug)]
-pub struct Lesson {
-    /// The address that answers.
-    pub target: Target,
-    /// What it answers.
-    pub models: Models,
-    /// How long it took to find out.
-    pub took: Duration,
-}
 
 /// Why nothing could be found out.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -51,6 +51,7 @@
 mod common;
 mod lane;
 mod learn;
+mod lesson;
 mod pace;
 mod plan;
 mod request;
@@ -62,7 +63,8 @@ mod tests;
 mod trouble;
 mod worker;
 
-pub use learn::{LearnError, Lesson, Models, learn};
+pub use learn::{LearnError, learn};
+pub use lesson::{Lesson, Models};
 pub use plan::{Ask, Plan, Speaks, Until};
 pub use request::{BadRequest, Request};
 pub use run::{Control, Outcome, Seen, run};

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use sockeye_engine::driver::Wake;
 
-use crate::learn::Lesson;
+use crate::lesson::Lesson;
 use crate::plan::{Plan, Until};
 use crate::tally::Tally;
 use crate::worker::{Share, Worker};

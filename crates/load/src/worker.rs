@@ -13,7 +13,7 @@ use sockeye_proto::{Peer, Protocol, Time};
 
 use crate::common::{Common, Known, Learned};
 use crate::lane::Lane;
-use crate::learn::Lesson;
+use crate::lesson::Lesson;
 use crate::pace::Pace;
 use crate::plan::{Plan, Until};
 use crate::tally::Tally;

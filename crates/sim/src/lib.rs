@@ -47,6 +47,7 @@ mod net;
 mod poll;
 mod rng;
 mod script;
+mod scripted;
 mod seeds;
 mod vigil;
 mod world;

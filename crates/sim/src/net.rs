@@ -1,7 +1,7 @@
 //! The world between the shards: one clock, one queue of what is to come, every connection's ends.
 //!
 //! What happens between the ends is in `carry`, what a driver calls in `driver`, what peers without
-//! an engine do in `script`.
+//! an engine do in `scripted`.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};

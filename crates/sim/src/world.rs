@@ -174,7 +174,7 @@ impl World {
     pub fn arrived(&self, peer: PeerId) -> usize {
         let net = self.net.borrow();
         let script = &net.scripts[peer.0];
-        script.heard.sent - net.ends[script.end().0].wire.len()
+        script.heard.sent - net.ends[script.end.0].wire.len()
     }
 
     /// What all scripted peers have heard so far, in the order in which they came.

@@ -4,7 +4,7 @@ use std::num::{NonZeroU64, NonZeroUsize};
 
 use sockeye_load::Until;
 
-use super::{get, load};
+use super::plans::{get, load};
 use crate::{
     Result,
     cliffs::{

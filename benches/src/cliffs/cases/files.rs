@@ -9,7 +9,7 @@ use std::{
 
 use sockeye_load::{Ask, Request, Share, Until, Worker};
 
-use super::{get, load};
+use super::plans::{get, load};
 use crate::{
     Result,
     cliffs::{

@@ -2,7 +2,7 @@
 
 use sockeye_load::{Ask, Request};
 
-use super::{get, load};
+use super::plans::{get, load};
 use crate::{
     Result,
     cliffs::{

@@ -3,38 +3,28 @@
 //! A receive or a send is tried at once and waits for an edge only after `WouldBlock`. A connection
 //! is registered for reading at the end of the turn in which it is accepted, if it is still there, and
 //! for writing when a send first blocks: most never do. What is tied to Linux beyond the poller is
-//! `accept4`, `sendfile` and `preadv2`.
-//!
-//! `sendfile` waits for the disk where the content is not in memory, and can't be told not to. So a
-//! file on a disk is probed first, once per quantum: by reading the last byte with `RWF_NOWAIT`. The
-//! last page is the one to ask for: the kernel reads a file from its beginning and ahead, so that
-//! page comes last. (`cachestat` would count all pages, but also those that are still being read,
-//! and is younger than the oldest Linux that we run on.)
+//! `accept4`, `sendfile` and `preadv2`. What leaves, and how, is in `send`.
+
+mod send;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
-use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
+use std::io::{self, ErrorKind};
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::event::{EventfdFlags, Timespec, eventfd};
-use rustix::fs::sendfile;
-use rustix::io::{Errno, ReadWriteFlags, preadv2};
-use rustix::net::{
-    RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketFlags, acceptfrom_with, recv,
-    sendmsg, shutdown, sockopt,
-};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, Shutdown, SocketFlags, acceptfrom_with, recv, shutdown, sockopt};
 use rustix::time::{ClockId, clock_gettime};
-use sockeye_proto::{Access, Address, FileRange, Key, Output, Part, Time, Wall};
+use sockeye_proto::{Address, Key, Output, Time, Wall};
 
 use super::listener::Listener;
-use super::{Driver, Happening, QUANTUM, Received, Sending, Sent, Target, Then, Wake, bind};
-
-/// So much of a file goes out with the quantum that it would have been left behind: the head of a
-/// reply has taken its place there, and a turn of its own is dearer.
-const TAIL: u64 = 4 * 1024;
+use super::{Driver, Happening, Received, Sending, Sent, Target, Then, Wake, bind};
 
 /// One receive takes at most so many bytes.
 const SCRATCH: usize = 64 * 1024;
@@ -44,9 +34,6 @@ const EVENTS: usize = 1024;
 /// doesn't is younger than the oldest Linux that we run on.
 const LONGEST_WAIT: u64 = 24 * 60 * 60 * NANOS_PER_SEC;
 const NANOS_PER_SEC: u64 = 1_000_000_000;
-/// One `sendmsg` takes at most so many slices.
-const SLICES: usize = 64;
-
 /// What is registered under a number that no connection's key has: the waker, and listeners by
 /// their own numbers.
 const WAKER: u64 = u64::MAX;
@@ -137,173 +124,6 @@ impl Epoll {
     fn register(&self, fd: &OwnedFd, number: u64, flags: EventFlags) -> io::Result<()> {
         Ok(epoll::add(&self.poller, fd, EventData::new_u64(number), flags)?)
     }
-
-    /// Sends an output that is nothing but plain bytes, as most are: at once.
-    fn send_plain(&mut self, fd: &OwnedFd, out: &mut Output) -> Option<(u64, Then)> {
-        loop {
-            let bytes = out.plain()?;
-            self.calls.send += 1;
-            match rustix::net::send(fd, bytes, SendFlags::NOSIGNAL) {
-                Ok(sent) => {
-                    let then = if sent < bytes.len() { Then::Blocked } else { Then::Again };
-                    out.advance(sent as u64);
-                    return Some((sent as u64, then));
-                }
-                Err(Errno::INTR) => {}
-                Err(error) => return Some((0, then_of(error))),
-            }
-        }
-    }
-
-    /// Sends from the front of `out` until it is empty, the socket blocks or the quantum is used.
-    #[inline(never)] // Its loops would take registers from the plain way.
-    fn send_some(&mut self, fd: &OwnedFd, out: &mut Output) -> (u64, Then) {
-        let mut count = 0;
-        // So many bytes at the front were found in memory.
-        let mut resident = 0;
-        loop {
-            let left = QUANTUM.saturating_sub(count);
-            let (sent, asked) = match out.part(left + TAIL) {
-                Part::Nothing => return (count, Then::Again),
-                _ if left == 0 => return (count, Then::Again),
-                Part::Changed => return (count, Then::FileChanged),
-                Part::Unread(_) => return (count, Then::Read),
-                Part::Memory => self.send_memory(fd, out),
-                Part::File(range) => match self.send_file(fd, range, left, &mut resident) {
-                    None => return (count, Then::Read),
-                    // The file ends before its range does.
-                    Some(Ok(0)) => return (count, Then::FileChanged),
-                    // A short `sendfile` doesn't mean that the socket is full: the next one tells.
-                    Some(Ok(sent)) => (Ok(sent), sent),
-                    Some(Err(Failure::File(error))) => return (count, Then::FileFailed(error)),
-                    Some(Err(Failure::Socket(error))) => (Err(error), 0),
-                },
-            };
-            match sent {
-                Ok(sent) => {
-                    out.advance(sent as u64);
-                    count += sent as u64;
-                    if sent < asked {
-                        return (count, Then::Blocked);
-                    }
-                }
-                Err(Errno::INTR) => {}
-                Err(error) => return (count, then_of(error)),
-            }
-        }
-    }
-
-    /// Sends slices of memory; returns how many bytes were sent and how many were offered.
-    fn send_memory(&mut self, fd: &OwnedFd, out: &Output) -> (Result<usize, Errno>, usize) {
-        self.calls.send += 1;
-        // Most are a head and a body: don't clear more slices than that for them.
-        if out.pieces() <= 1 {
-            send_slices(fd, out, &mut [IoSlice::new(&[]); 3])
-        } else {
-            send_slices(fd, out, &mut [IoSlice::new(&[]); SLICES])
-        }
-    }
-
-    /// Sends from a file, at most `max` bytes and a short tail: by the kernel alone where it can,
-    /// else through the scratch buffer. `None` where that might block. `resident` is how much of it
-    /// an earlier call found in memory and did not send.
-    fn send_file(
-        &mut self,
-        fd: &OwnedFd,
-        range: &FileRange,
-        max: u64,
-        resident: &mut usize,
-    ) -> Option<Result<usize, Failure>> {
-        let len = if range.len <= max + TAIL { range.len } else { max } as usize;
-        let file = range.source.descriptor();
-        match (range.source.access(), file) {
-            (Access::Direct, Some(file)) if range.source.is_timed() => {
-                Some(self.sendfile_timed(fd, file, range, len))
-            }
-            (Access::Direct, Some(file)) => Some(self.sendfile(fd, file, range.offset, len)),
-            (Access::Direct, None) => Some(self.send_read(fd, range, len)),
-            (Access::Thread, _) | (Access::Probe, None) => None,
-            (Access::Probe, Some(file)) => {
-                if *resident == 0 {
-                    if !self.is_resident(file, range.offset + len as u64 - 1) {
-                        return None;
-                    }
-                    *resident = len;
-                }
-                let sent = self.sendfile_timed(fd, file, range, *resident);
-                *resident -= *sent.as_ref().unwrap_or(&0);
-                Some(sent)
-            }
-        }
-    }
-
-    /// As `sendfile`, and tells the file how long it took.
-    fn sendfile_timed(
-        &mut self,
-        fd: &OwnedFd,
-        file: BorrowedFd<'_>,
-        range: &FileRange,
-        len: usize,
-    ) -> Result<usize, Failure> {
-        let start = self.now();
-        let sent = self.sendfile(fd, file, range.offset, len);
-        range.source.note_send(self.now().since(start));
-        sent
-    }
-
-    fn sendfile(
-        &mut self,
-        fd: &OwnedFd,
-        file: BorrowedFd<'_>,
-        mut offset: u64,
-        len: usize,
-    ) -> Result<usize, Failure> {
-        self.calls.sendfile += 1;
-        sendfile(fd, file, Some(&mut offset), len).map_err(|error| self.failure_of(fd, error))
-    }
-
-    /// Which side of a `sendfile` failed: the call has one error for both. What a socket alone can
-    /// say is the socket's. For the rest the socket is asked: a send of nothing succeeds on one that
-    /// works, and fails on one that doesn't.
-    fn failure_of(&mut self, fd: &OwnedFd, error: Errno) -> Failure {
-        match error {
-            Errno::AGAIN | Errno::INTR | Errno::PIPE | Errno::CONNRESET | Errno::NOBUFS => {
-                return Failure::Socket(error);
-            }
-            _ => {}
-        }
-        self.calls.send += 1;
-        match rustix::net::send(fd, &[], SendFlags::NOSIGNAL) {
-            Ok(_) => Failure::File(error.into()),
-            Err(_) => Failure::Socket(error),
-        }
-    }
-
-    /// Whether the byte at `offset` can be read without waiting for a disk. One behind the end can.
-    fn is_resident(&mut self, file: BorrowedFd<'_>, offset: u64) -> bool {
-        self.calls.probe += 1;
-        let byte = &mut [0];
-        preadv2(file, &mut [IoSliceMut::new(byte)], offset, ReadWriteFlags::NOWAIT).is_ok()
-    }
-
-    /// Reads from a file and sends that.
-    fn send_read(&mut self, fd: &OwnedFd, range: &FileRange, len: usize) -> Result<usize, Failure> {
-        let len = len.min(self.scratch.len());
-        let bytes = &mut self.scratch[..len];
-        let read = range.source.read_at(range.offset, bytes).map_err(Failure::File)?;
-        if read == 0 {
-            return Ok(0);
-        }
-        self.calls.send += 1;
-        let sent = rustix::net::send(fd, &self.scratch[..read], SendFlags::NOSIGNAL);
-        sent.map_err(Failure::Socket)
-    }
-}
-
-/// What failed when a file was sent.
-enum Failure {
-    Socket(Errno),
-    File(io::Error),
 }
 
 /// An IPv4 peer of a socket for both families comes as an IPv6 address. It is an IPv4 address.
@@ -312,29 +132,6 @@ fn canonical(address: SocketAddr) -> SocketAddr {
         ip if ip == address.ip() => address,
         ip => SocketAddr::new(ip, address.port()),
     }
-}
-
-/// What follows a send that failed.
-fn then_of(error: Errno) -> Then {
-    match error {
-        Errno::AGAIN => Then::Blocked,
-        error => Then::Failed(error.into()),
-    }
-}
-
-/// One `sendmsg` of what lies in memory at the front of `out`. When a file follows, the kernel is
-/// told to wait for it, so that a head and the beginning of its body share a segment.
-fn send_slices<'a>(
-    fd: &OwnedFd,
-    out: &'a Output,
-    slices: &mut [IoSlice<'a>],
-) -> (Result<usize, Errno>, usize) {
-    let (filled, file_follows) = out.slices(slices);
-    let slices = &slices[..filled];
-    let offered = slices.iter().map(|slice| slice.len()).sum();
-    let mut flags = SendFlags::NOSIGNAL;
-    flags.set(SendFlags::MORE, file_follows);
-    (sendmsg(fd, slices, &mut SendAncillaryBuffer::default(), flags), offered)
 }
 
 impl Driver for Epoll {
@@ -509,6 +306,3 @@ impl fmt::Debug for Epoll {
         f.debug_struct("Epoll").field("calls", &self.calls).finish_non_exhaustive()
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,6 +1,6 @@
 //! Bytes that come back: as many as were sent.
 
-use super::{Asked, Content, Cut, Done, Model, Step};
+use super::reply::{Asked, Content, Cut, Done, Model, Step};
 
 #[derive(Debug, Default)]
 pub(crate) struct Echo {

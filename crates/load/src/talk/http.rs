@@ -2,7 +2,7 @@
 
 use sockeye_proto::http1::client::{self, BadReply, Extent, Piece, Replies, Shape};
 
-use super::{Asked, Content, Cut, Done, Garbage, Model, Step};
+use super::reply::{Asked, Content, Cut, Done, Garbage, Model, Step};
 
 #[derive(Debug, Default)]
 pub(crate) struct Http {

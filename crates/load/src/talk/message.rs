@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 use sockeye_proto::message::{self, ErrorReply, Header, Limits, Refusal, frame};
 
-use super::{Asked, Content, Cut, Done, Garbage, Model, Step};
+use super::reply::{Asked, Content, Cut, Done, Garbage, Model, Step};
 
 static LIMITS: LazyLock<Limits> = LazyLock::new(Limits::default);
 

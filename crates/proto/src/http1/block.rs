@@ -9,7 +9,8 @@ use std::cell::Cell;
 
 use super::framing::Framing;
 use super::known::Index;
-use super::request::{Span, Version};
+use super::line::Version;
+use super::span::Span;
 
 /// The longest fields that are kept, in bytes: above what browsers send.
 const LONGEST: usize = 4 * 1024;

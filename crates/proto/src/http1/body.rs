@@ -8,26 +8,16 @@
 //! line ends with CRLF and nothing else, a size is up to sixteen hexadecimal digits, and extensions
 //! have to be of their grammar. They are ignored, with a limit on how many bytes they may have in all.
 
-use super::Limits;
 use super::chars;
 use super::head::{self, Progress};
+use super::limits::Limits;
 use super::refusal::Refusal;
-use super::request::Span;
+use super::request::Content;
+use super::span::Span;
 
 /// Bytes of chunk extensions in one body, all chunks together (RFC 9112, 7.1.1, wants a limit).
 /// Nobody knows an extension that is used, so this is generous.
 const EXTENSIONS: u32 = 4 * 1024;
-
-/// How the end of a request's body is found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Content {
-    /// There is none.
-    None,
-    /// So many bytes, at least one.
-    Length(u64),
-    /// By the chunked coding: how many bytes there are is known at their end.
-    Chunked,
-}
 
 /// Where a body stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,65 +3,13 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
-use std::time::Duration;
 
 use super::block::Block;
-use super::request::Span;
-use super::tape::Pages;
+use super::limits::Limits;
+use super::log_buffer::LogBuffer;
+use super::span::Span;
 use super::{Clients, HostCheck, Log, Request, Status, date};
 use crate::{Client, Peer, Wall};
-
-/// How much of a client's request is taken, and how long is waited for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Bytes of a request line, its CRLF included; a longer one is answered with 414. 8 KiB. A method has
-    /// a limit of its own, [`Method::LONGEST`](super::Method::LONGEST).
-    pub request_line: usize,
-    /// Bytes of a whole request head; a longer one is answered with 431. 32 KiB.
-    pub head: usize,
-    /// Field lines of a request; more are answered with 431. 128.
-    pub fields: usize,
-    /// How long a head may take from its first byte; then 408. 10 s.
-    pub head_timeout: Duration,
-    /// How long a connection may wait for the first byte of a request; then it is closed. 60 s.
-    pub idle_timeout: Duration,
-    /// Bytes of a request's body that a handler asks for without naming a limit of its own; a
-    /// larger one is answered with 413. 16 MiB.
-    pub body: u64,
-    /// How long a body that is wanted may stay without progress; then 408. 30 s.
-    pub body_timeout: Duration,
-    /// How long a handler may take until the head of its response is there; then the response is 503,
-    /// and the handler hears of it ([`Handler::on_response_timeout`](super::Handler)). The time runs
-    /// from when the handler was given the request, and anew from when it was given the request's
-    /// body, or a piece of it: while a client sends what the handler reads, `body_timeout` counts. A
-    /// response that has begun has no such limit. Default: `None`, which waits for ever, so that
-    /// requests can be held until there is something to say (long polling).
-    pub response_timeout: Option<Duration>,
-    /// How long a streamed response may send nothing after its client has ended its side; then the
-    /// response is cancelled and the connection closed. A response that is sent whole, however late,
-    /// has no such limit but `response_timeout`. 15 s.
-    pub half_closed_timeout: Duration,
-    /// Bytes of a request's body that are read and thrown away, when it was answered without its
-    /// body, so that the connection can go on. With more to come it is closed. 64 KiB.
-    pub discard: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            request_line: 8 * 1024,
-            head: 32 * 1024,
-            fields: 128,
-            head_timeout: Duration::from_secs(10),
-            idle_timeout: Duration::from_secs(60),
-            body: 16 * 1024 * 1024,
-            body_timeout: Duration::from_secs(30),
-            response_timeout: None,
-            half_closed_timeout: Duration::from_secs(15),
-            discard: 64 * 1024,
-        }
-    }
-}
 
 /// What the conversations of one shard share. Made once per shard, in an `Rc`.
 pub struct Shared {
@@ -75,13 +23,13 @@ pub struct Shared {
     trailers: Cell<Vec<Span>>,
     log: Option<Rc<dyn Log>>,
     clients: Option<Rc<dyn Clients>>,
-    pages: RefCell<Vec<Pages>>,
+    log_buffers: RefCell<Vec<LogBuffer>>,
     host_check: Option<HostCheck>,
 }
 
-/// So many pages are kept that no connection uses: as many as requests may be under way at once,
+/// So many log buffers are kept that no connection uses: as many as requests may be under way at once,
 /// mostly.
-const SPARE_PAGES: usize = 64;
+const SPARE_LOG_BUFFERS: usize = 64;
 
 impl Shared {
     /// With these limits. Replies have no `Server` field.
@@ -96,7 +44,7 @@ impl Shared {
             trailers: Cell::default(),
             log: None,
             clients: None,
-            pages: RefCell::default(),
+            log_buffers: RefCell::default(),
             host_check: None,
         }
     }
@@ -194,15 +142,15 @@ impl Shared {
         self.host_check.as_ref()
     }
 
-    /// Lends pages for what a log has yet to hear. They come back by [`Shared::give_back_pages`].
-    pub(super) fn lend_pages(&self) -> Pages {
-        self.pages.borrow_mut().pop().unwrap_or_default()
+    /// Lends a buffer for what a log has yet to hear. It comes back by [`Shared::give_back_log_buffer`].
+    pub(super) fn lend_log_buffer(&self) -> LogBuffer {
+        self.log_buffers.borrow_mut().pop().unwrap_or_default()
     }
 
-    pub(super) fn give_back_pages(&self, pages: Pages) {
-        let mut spare = self.pages.borrow_mut();
-        if spare.len() < SPARE_PAGES && pages.are_worth_keeping() {
-            spare.push(pages);
+    pub(super) fn give_back_log_buffer(&self, buffer: LogBuffer) {
+        let mut spare = self.log_buffers.borrow_mut();
+        if spare.len() < SPARE_LOG_BUFFERS && buffer.is_worth_keeping() {
+            spare.push(buffer);
         }
     }
 }

@@ -1,8 +1,9 @@
 //! One request on its way: where its body stands, and where its reply does.
 
 use super::Status;
-use super::body::{Content, Decoder};
-use super::request::Version;
+use super::body::Decoder;
+use super::line::Version;
+use super::request::Content;
 use crate::{Mark, Time};
 
 /// One request and its reply, from the request's head to the last byte of both.

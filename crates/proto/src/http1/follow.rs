@@ -5,13 +5,13 @@ use std::any::Any;
 use std::borrow::BorrowMut;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use super::answer::Given;
 use super::body::{Decoded, Decoder};
 use super::exchange::{Exchange, Incoming, Rest, Waits, Wanted};
 use super::handler::Handler;
 use super::refusal::Refusal;
-use super::reply::Given;
-use super::request::Span;
 use super::server::{Came, Server};
+use super::span::Span;
 use super::state::{State, Step};
 use super::{Answer, Content, Reply, StreamEvent, Trailers};
 use crate::stop::Stop;

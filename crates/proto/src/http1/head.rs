@@ -9,12 +9,13 @@
 //!
 //! What the fields mean is not decided here: see [`framing`](super::framing).
 
-use super::Limits;
 use super::block::Block;
 use super::chars;
+use super::limits::Limits;
+use super::line::{Line, Version};
 use super::method::{Method, MethodKind};
 use super::refusal::Refusal;
-use super::request::{Line, Range, Span, Version};
+use super::span::{Range, Span};
 use super::target;
 
 /// How far a head has been read that is not complete.

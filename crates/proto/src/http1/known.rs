@@ -3,7 +3,7 @@
 //! They are looked up once, when a head is read; after that a field of such a name, or that there is
 //! none, is found without a look at the others.
 
-use super::request::{Range, Span, fields};
+use super::span::{Range, Span, fields};
 
 macro_rules! names {
     ($($len:literal: $($name:ident $text:literal),*;)*) => {

@@ -54,6 +54,7 @@
 //! What is left to others as well: how much is buffered for a client that doesn't read, and for how
 //! long, is the engine's; what lies behind a path is the handler's.
 
+mod answer;
 mod block;
 mod body;
 mod chars;
@@ -61,6 +62,7 @@ pub mod client;
 mod clients;
 mod config;
 pub mod date;
+mod events;
 mod exchange;
 mod fields;
 mod follow;
@@ -68,14 +70,19 @@ mod framing;
 mod handler;
 mod head;
 mod host;
+mod kept;
 mod known;
+mod limits;
+mod line;
 mod log;
+mod log_buffer;
 mod method;
 mod ready;
 mod refusal;
 mod reply;
 mod request;
 mod server;
+mod span;
 mod state;
 mod status;
 mod stream;
@@ -84,19 +91,22 @@ mod target;
 #[cfg(test)]
 mod tests;
 
-pub use body::Content;
+pub use answer::Answer;
 pub(crate) use chars::is_token_byte;
 pub use clients::Clients;
-pub use config::{Limits, Shared};
+pub use config::Shared;
 pub use fields::{BadField, Fields};
 pub use handler::Handler;
 pub use host::{AllowedHosts, BadHostName, HostCheck};
+pub use kept::KeptRequest;
 pub use known::{FieldName, FieldNames};
+pub use limits::Limits;
+pub use line::Version;
 pub use log::{Begun, Ended, Log, Outcome, Unread};
 pub use method::Method;
-pub use ready::Ready;
-pub use reply::{Answer, Body, Reply};
-pub use request::{KeptRequest, Request, Trailers, Version};
+pub use ready::{Body, Ready};
+pub use reply::Reply;
+pub use request::{Content, Request, Trailers};
 pub use server::Server;
 pub use status::Status;
 pub use stream::{Stream, StreamEvent};

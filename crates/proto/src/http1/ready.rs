@@ -1,12 +1,47 @@
-//! What can be made of a reply before there is a request for it: all but what depends on the moment,
-//! which is the date, and on who asks, which is what is said of the connection.
+//! The content of a reply, and replies that are made before there is a request for them: all but what
+//! depends on the moment, which is the date, and on who asks, which is what is said of the connection.
 
 use std::fmt;
 
 use bytes::Bytes;
 
-use super::{Body, Fields, Status};
+use super::{Fields, Status};
 use crate::FileRange;
+
+/// The content of a reply.
+#[derive(Clone, Debug)]
+pub enum Body<'a> {
+    /// Nothing.
+    Empty,
+    /// Bytes that are copied: what a handler has written for this one reply.
+    Copied(&'a [u8]),
+    /// Bytes of the program.
+    Static(&'static [u8]),
+    /// Bytes that are shared with others: few are copied, many are not.
+    Shared(&'a Bytes),
+    /// Part of a file.
+    File(FileRange),
+}
+
+impl Body<'_> {
+    /// How long it is, in bytes.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        match self {
+            Self::Empty => 0,
+            Self::Copied(bytes) => bytes.len() as u64,
+            Self::Static(bytes) => bytes.len() as u64,
+            Self::Shared(bytes) => bytes.len() as u64,
+            Self::File(range) => range.len,
+        }
+    }
+
+    /// Whether there is nothing in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
 
 /// Bodies in memory of up to so many bytes are copied behind their head: one piece is cheaper to
 /// send than two.

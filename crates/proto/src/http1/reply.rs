@@ -2,68 +2,13 @@
 
 use bytes::Bytes;
 
+use super::answer::{Answer, Given, means};
 use super::chars;
 use super::exchange::{Exchange, Outgoing, Waits, Wanted};
-use super::ready::{Framing, Ready, Rest, WORTH_SHARING, put};
-use super::request::Version;
+use super::line::Version;
+use super::ready::{Body, Framing, Ready, Rest, WORTH_SHARING, put};
 use super::{Fields, Request, Shared, Status, Stream};
-use crate::{
-    Client, Fault, FileRange, Job, Mark, Peer, Permit, Promise, Protocol, Remote, Ticket, Time,
-    Turn, Wall,
-};
-
-/// The content of a reply.
-#[derive(Clone, Debug)]
-pub enum Body<'a> {
-    /// Nothing.
-    Empty,
-    /// Bytes that are copied: what a handler has written for this one reply.
-    Copied(&'a [u8]),
-    /// Bytes of the program.
-    Static(&'static [u8]),
-    /// Bytes that are shared with others: few are copied, many are not.
-    Shared(&'a Bytes),
-    /// Part of a file.
-    File(FileRange),
-}
-
-impl Body<'_> {
-    /// How long it is, in bytes.
-    #[must_use]
-    pub fn len(&self) -> u64 {
-        match self {
-            Self::Empty => 0,
-            Self::Copied(bytes) => bytes.len() as u64,
-            Self::Static(bytes) => bytes.len() as u64,
-            Self::Shared(bytes) => bytes.len() as u64,
-            Self::File(range) => range.len,
-        }
-    }
-
-    /// Whether there is nothing in it.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
-/// What a handler returns: that it has answered, or what it waits for. Only a [`Reply`] and a
-/// [`Stream`] make one.
-#[derive(Debug, PartialEq, Eq)]
-#[must_use = "a handler returns it"]
-pub struct Answer(pub(super) Given);
-
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Given {
-    /// The reply is complete.
-    Done,
-    /// It comes when what is waited for has.
-    Wait(Waits),
-    /// Another protocol has the connection.
-    Switched,
-    /// It was begun, and can't be completed: why.
-    Broken(&'static Fault),
-}
+use crate::{Client, Job, Mark, Peer, Permit, Promise, Protocol, Remote, Ticket, Time, Turn, Wall};
 
 /// The duty to answer one request, and the means.
 #[derive(Debug)]
@@ -72,63 +17,6 @@ pub struct Reply<'r, 't> {
     pub(super) shared: &'r Shared,
     pub(super) exchange: &'r mut Exchange,
 }
-
-/// What a handler can do besides answering: the same for a [`Reply`] and a [`Stream`].
-macro_rules! means {
-    () => {
-        /// The time of this turn.
-        #[must_use]
-        pub fn now(&self) -> Time {
-            self.turn.now()
-        }
-
-        /// The wall clock at this turn.
-        #[must_use]
-        pub fn wall(&self) -> Wall {
-            self.turn.wall()
-        }
-
-        /// Reserves a place for one answer from elsewhere: see [`Turn::promise`].
-        #[must_use]
-        pub fn promise(&self) -> Promise {
-            self.turn.promise()
-        }
-
-        /// A handle into this conversation for other threads: see [`Turn::remote`].
-        #[must_use]
-        pub fn remote(&mut self) -> Remote {
-            self.turn.remote()
-        }
-
-        /// Runs `work` on another thread: see [`Turn::run`].
-        pub fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Ticket {
-            self.turn.run(work)
-        }
-
-        /// Runs `job` on another thread: see [`Turn::spawn`].
-        ///
-        /// # Errors
-        ///
-        /// As for [`Turn::spawn`].
-        pub fn spawn(&self, job: Job) -> Result<(), Job> {
-            self.turn.spawn(job)
-        }
-
-        /// Keeps `permit` until the content that is written next, shared or of a file, has been
-        /// sent, or never will be. Not for content of up to 1,024 bytes, which is copied, nor for
-        /// a response that has none: nothing of it keeps the permit, and what is written next would.
-        pub fn hold(&mut self, permit: Permit) {
-            self.turn.out.hold(permit);
-        }
-
-        /// Who is at the other end of the connection.
-        #[must_use]
-        pub fn peer(&self) -> &Peer {
-            self.turn.peer()
-        }
-    };
-}
-pub(super) use means;
 
 impl<'r, 't> Reply<'r, 't> {
     /// Answers with `status`, the fields that stand in every reply, `fields` and `body`.

@@ -2,56 +2,20 @@
 
 use std::fmt;
 
-use super::block::Block;
-use super::framing;
-use super::head::{self, Head, Progress};
 use super::known::{FieldName, FieldNames, Index};
-use super::method::{Method, MethodKind};
-use super::refusal::Refusal;
-use super::target::Target;
-use super::{Content, Limits};
-use crate::Fault;
+use super::line::{Line, Version};
+use super::method::Method;
+use super::span::{Span, fields};
 
-/// Where something lies in the bytes of a head.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Range {
-    pub(super) start: u32,
-    pub(super) end: u32,
-}
-
-impl Range {
-    /// Both are at most the limit of a head, far below 4 GiB.
-    pub(super) fn new(start: usize, end: usize) -> Self {
-        Self { start: start as u32, end: end as u32 }
-    }
-
-    pub(super) fn of(self, bytes: &[u8]) -> &[u8] {
-        &bytes[self.start as usize..self.end as usize]
-    }
-}
-
-/// Where a field lies in the bytes of a head.
+/// How the end of a request's body is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Span {
-    pub(super) name: Range,
-    pub(super) value: Range,
-}
-
-/// The version of a request. Others are refused before a handler sees them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Version {
-    /// HTTP/1.0
-    Http10,
-    /// HTTP/1.1
-    Http11,
-}
-
-/// What a request line says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Line {
-    pub(super) method: MethodKind,
-    pub(super) version: Version,
-    pub(super) target: Target,
+pub enum Content {
+    /// There is none.
+    None,
+    /// So many bytes, at least one.
+    Length(u64),
+    /// By the chunked coding: how many bytes there are is known at their end.
+    Chunked,
 }
 
 /// A request: what its head says.
@@ -68,81 +32,7 @@ pub struct Request<'a> {
     pub(super) upgrade: bool,
 }
 
-/// A request that was kept for longer than its bytes last: see [`Request::keep`].
-pub struct KeptRequest(Box<Kept>);
-
-struct Kept {
-    head: Box<[u8]>,
-    line: Line,
-    /// Where the fields begin.
-    fields: usize,
-    spans: Box<[Span]>,
-    index: Index,
-    content: Content,
-    upgrade: bool,
-}
-
-impl KeptRequest {
-    /// Reads a head, for tests of what handles requests: as a server does, with its usual limits.
-    /// What is behind the head is ignored.
-    ///
-    /// # Errors
-    ///
-    /// The fault that the head would earn, or that it isn't complete.
-    pub fn read(input: &[u8]) -> Result<Self, Fault> {
-        let mut block = Block::default();
-        let head = head::parse(input, &mut Progress::default(), &Limits::default(), &mut block);
-        let head = head.map_err(Refusal::fault)?;
-        let Some(Head { line, fields, len }) = head else {
-            return Err(Fault::peer("eof_in_head", "sent a request head that is not complete"));
-        };
-        let mut request = Request {
-            head: &input[..len],
-            line: &line,
-            block: &input[fields..len],
-            spans: &block.spans,
-            index: &block.index,
-            content: Content::None,
-            upgrade: false,
-        };
-        let framing = framing::of(&request).map_err(Refusal::fault)?;
-        request.content = framing.content;
-        request.upgrade = framing.upgrade && framing.content == Content::None;
-        Ok(request.keep())
-    }
-
-    /// The request.
-    #[must_use]
-    pub fn view(&self) -> Request<'_> {
-        let Kept { head, line, fields, spans, index, content, upgrade } = &*self.0;
-        let (content, upgrade) = (*content, *upgrade);
-        Request { head, line, block: &head[*fields..], spans, index, content, upgrade }
-    }
-}
-
-/// Shows no values, either.
-impl fmt::Debug for KeptRequest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.view().fmt(f)
-    }
-}
-
 impl<'a> Request<'a> {
-    /// Copies the request, as large as its head is, for a handler that has to wait for something
-    /// before it can answer.
-    #[must_use]
-    pub fn keep(&self) -> KeptRequest {
-        KeptRequest(Box::new(Kept {
-            head: self.head.into(),
-            line: *self.line,
-            fields: self.head.len() - self.block.len(),
-            spans: self.spans.into(),
-            index: *self.index,
-            content: self.content,
-            upgrade: self.upgrade,
-        }))
-    }
-
     /// The method.
     #[inline]
     #[must_use]
@@ -266,13 +156,6 @@ impl fmt::Debug for Trailers<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Trailers").field("fields", &self.spans.len()).finish()
     }
-}
-
-pub(super) fn fields<'a>(
-    head: &'a [u8],
-    spans: &'a [Span],
-) -> impl DoubleEndedIterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
-    spans.iter().map(move |span| (span.name.of(head), span.value.of(head)))
 }
 
 /// Shows no values: they may be secrets.

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
+use super::answer::{Answer, Given, means};
 use super::exchange::{Outgoing, Waits, Wanted};
-use super::reply::{Answer, Given, means};
 use super::{Fields, Trailers};
 use crate::{
     Abandoned, Fault, FileRange, Job, Message, Peer, Permit, Promise, Remote, Ticket, Time, Turn,

@@ -3,7 +3,7 @@
 use super::chars;
 use super::method::MethodKind;
 use super::refusal::Refusal;
-use super::request::Range;
+use super::span::Range;
 
 /// Where the parts of a target lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,8 +7,11 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::json;
 use super::text::{BadText, Encoding};
-use super::{JSON, json};
+
+/// The type of JSON content.
+pub const JSON: &str = "text/json";
 
 /// A message: what is asked, and what is answered. It knows nothing of how it travels.
 #[derive(Clone, Debug, PartialEq, Eq)]

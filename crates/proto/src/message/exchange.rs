@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
+use super::answer::Given;
 use super::fault::Refusal;
 use super::frame::Collected;
-use super::handler::Given;
 use super::nodes::Nodes;
 use super::{Answer, ContentError, Header, Id, Limits, Message, error_reply, frame};
 use crate::{Client, Permit, Ticket, Time, Turn};

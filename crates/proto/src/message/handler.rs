@@ -1,8 +1,7 @@
 //! What answers messages.
 
-use super::fault::Refusal;
-use super::{Header, Message, Reply};
-use crate::{Abandoned, Fault, Peer, Ticket};
+use super::{Answer, Header, Message, Reply};
+use crate::{Abandoned, Peer, Ticket};
 
 /// How the content of a request is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,21 +21,6 @@ pub enum Flow {
     /// [`Reply::later`]. Where no promise is open, and behind the last piece, it means
     /// [`Flow::More`]: nothing would end the pause.
     Pause,
-}
-
-/// What a handler returns: that it has answered, or will. Only a [`Reply`] makes one.
-#[derive(Debug)]
-#[must_use = "a handler returns it"]
-pub struct Answer(pub(super) Given);
-
-#[derive(Debug)]
-pub(super) enum Given {
-    Now(Message),
-    /// The peer is at fault. A connection that ends with this reply ends for it.
-    Refused(Refusal),
-    /// We are at fault, likewise.
-    Failed(Message, Fault),
-    Later,
 }
 
 /// Answers messages: one value per connection.

@@ -11,8 +11,8 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
+use super::answer::Given;
 use super::exchange::{Exchange, Sink, busy, too_complex};
-use super::handler::Given;
 use super::media::{self, JsonName, Media};
 use super::text::Encoding;
 use super::{

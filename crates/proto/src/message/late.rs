@@ -1,8 +1,8 @@
 //! What comes late to a server's connection: deadlines that pass, and promises that are settled.
 
+use super::answer::Given;
 use super::exchange::{Exchange, Owed, Sink};
 use super::fault::{self, Refusal};
-use super::handler::Given;
 use super::server::{Server, Written, deadline_passed};
 use super::state::{Last, State, Step};
 use super::{Handler, Reply};

@@ -5,6 +5,10 @@ use std::time::Duration;
 
 use crate::{Budget, http1};
 
+/// Content above this size, in bytes, takes too long to parse on the event loop. The services that
+/// come with Sockeye parse it on another thread ([`Reply::run`](super::Reply::run)), and so should other handlers.
+pub const LARGE: usize = 64 * 1024;
+
 /// Limits of one conversation. Every default is safe for a peer that nobody knows.
 #[derive(Clone, Debug)]
 pub struct Limits {

@@ -50,6 +50,7 @@
 //! is the engine's; what messages mean is the handler's. It sees [`Message`] values and no frames,
 //! so that they can travel otherwise, too.
 
+mod answer;
 mod asker;
 mod client;
 mod content;
@@ -74,22 +75,16 @@ mod state;
 mod tests;
 pub mod text;
 
+pub use answer::Answer;
 pub use asker::{Asker, Ending, Next, Settings, Style};
 pub use client::{Client, other_protocol};
-pub use content::{ContentError, Message};
+pub use content::{ContentError, JSON, Message};
 pub use fault::{ErrorReply, Refusal, error_reply};
-pub use handler::{Answer, Flow, Handler, Wants};
+pub use handler::{Flow, Handler, Wants};
 pub use header::{Header, Id};
 pub use http::Http;
-pub use limits::Limits;
+pub use limits::{LARGE, Limits};
 pub use origin::AllowedOrigins;
 pub use port::{Port, Shared, Spoken};
 pub use reply::Reply;
 pub use server::Server;
-
-/// The type of JSON content.
-pub const JSON: &str = "text/json";
-
-/// Content above this size, in bytes, takes too long to parse on the event loop. The services that
-/// come with Sockeye parse it on another thread ([`Reply::run`]), and so should other handlers.
-pub const LARGE: usize = 64 * 1024;

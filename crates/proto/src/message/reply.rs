@@ -1,7 +1,7 @@
 //! Replies: what a handler says of one request.
 
+use super::answer::Given;
 use super::exchange::Exchange;
-use super::handler::Given;
 use super::{Answer, ContentError, Message, error_reply};
 use crate::{Fault, Job, Peer, Promise, Ticket, Time, Turn};
 

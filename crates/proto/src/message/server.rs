@@ -9,10 +9,10 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
+use super::answer::Given;
 use super::exchange::{Content, Exchange, Owed, Sink, busy, too_complex};
 use super::fault::Refusal;
 use super::frame;
-use super::handler::Given;
 use super::state::{Last, State, Step};
 use super::text::Encoding;
 use super::{Answer, ContentError, Flow, Handler, Header, JSON, Limits, Message, Reply, Wants};

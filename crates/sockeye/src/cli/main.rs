@@ -18,6 +18,7 @@ mod send;
 mod serve;
 mod signals;
 mod start_screen;
+mod target;
 mod text;
 mod who_listens;
 

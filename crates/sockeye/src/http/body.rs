@@ -1,13 +1,12 @@
 //! A request's body, and the ways to take it.
 
-use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use sockeye_proto::http1::Content;
 
-use super::reply::{Kind, Reply};
+use super::reply::{Incomplete, Kind, Receive, Reply, Then};
 
 /// A request's body, none of which has been read.
 ///
@@ -96,22 +95,6 @@ impl Body {
     }
 }
 
-/// A request's body is not complete and never will be: its client has left, ended its side, was too
-/// slow, or sent what is no body or too large a one; or there is no memory for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Incomplete;
-
-impl fmt::Display for Incomplete {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the request's body ended before it was complete")
-    }
-}
-
-impl std::error::Error for Incomplete {}
-
-/// What is called with a body that was collected.
-pub(super) type Then = Box<dyn FnOnce(Result<Bytes, Incomplete>) -> Reply + Send>;
-
 /// Whoever waits for the rest of a body. Dropped before it is taken out, it is told that this will not
 /// come.
 pub(super) struct UntilEnd<T: BreakOff>(Option<T>);
@@ -150,60 +133,5 @@ impl<T: BreakOff> Drop for UntilEnd<T> {
             // Whoever drops it has nothing to do with a panic, which its hook has told of.
             let _ = catch_unwind(AssertUnwindSafe(|| waiting.break_off()));
         }
-    }
-}
-
-/// Takes a request's body as it comes.
-pub trait Receive: Send + 'static {
-    /// Takes a piece of the body: at least one byte, at most 64 KiB. What it returns says what is
-    /// next, and has the receiver in it, so that a job can have it meanwhile.
-    ///
-    /// This is called on the server's loop: what blocks belongs into [`Take::run`].
-    fn piece(self: Box<Self>, piece: &[u8]) -> Take;
-
-    /// The body is complete. `trailers` has the fields behind a body in chunks, mostly none.
-    fn end(self: Box<Self>, trailers: HeaderMap) -> Reply;
-
-    /// The body is not complete and never will be. The server has answered by itself, where it could.
-    /// By default the receiver is dropped.
-    ///
-    /// A receiver that a job of [`Take::run`] has at that moment is told when the job has returned it;
-    /// with a job that does not run any more, because its client has gone, it is dropped. This may be
-    /// called on the server's loop, and should not block.
-    fn incomplete(self: Box<Self>, why: Incomplete) {
-        let _ = why;
-    }
-}
-
-/// What comes next when a piece of a body was taken.
-pub enum Take {
-    /// More of it.
-    More(Box<dyn Receive>),
-    /// This work, on the pool; then what it returns.
-    Run(Box<dyn FnOnce() -> Self + Send>),
-    /// The reply: what is left of the body is not read.
-    Reply(Reply),
-}
-
-impl Take {
-    /// Has `work`, which may block, done by a thread of the pool. Nothing is read meanwhile. When it
-    /// panics the reply is 500, and 503 when the pool's queue is full.
-    pub fn run(work: impl FnOnce() -> Self + Send + 'static) -> Self {
-        Self::Run(Box::new(work))
-    }
-
-    /// Answers before the body has come to its end.
-    pub fn reply(reply: impl Into<Reply>) -> Self {
-        Self::Reply(reply.into())
-    }
-}
-
-impl fmt::Debug for Take {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::More(_) => "More",
-            Self::Run(_) => "Run",
-            Self::Reply(_) => "Reply",
-        })
     }
 }

@@ -1,46 +1,18 @@
-//! Who answers, and what a server needs to have them asked.
+//! What a server needs to have requests answered.
 
 use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::Request;
 use sockeye_engine::Service;
 use sockeye_engine::driver::Bound;
-use sockeye_proto::http1::{AllowedHosts, Fields, Handler, Limits, Server, Shared};
+use sockeye_proto::http1::{AllowedHosts, Handler, Limits, Server, Shared};
 use sockeye_proto::{Budget, Peer, Protocol};
 
-use super::body::Body;
 use super::exchange::Exchange;
-use super::reply::Reply;
+use super::respond::{Common, Respond};
 use crate::serving::check_hosts_on_loopback;
-
-/// Answers requests: a closure or function of a [`Request`] that returns whatever a [`Reply`] is
-/// made from; or a value of one's own.
-///
-/// All of a server's threads share it. It is called on the loop, so an answer that has to wait for
-/// something is a [`Reply::later`] or a [`Reply::run`]. The peer is among the request's extensions,
-/// as a [`Peer`].
-///
-/// Any method comes here, extension methods among them, but CONNECT and TRACE, which are refused with 405.
-/// What to do with one that isn't known is for the answer to say: 501, as a rule (RFC 9110, 9.1).
-///
-/// A panic is a 500 for the request whose answer it was. The log has it, and nothing else is hurt.
-pub trait Respond: Send + Sync + 'static {
-    /// Answers `request`.
-    fn respond(&self, request: Request<Body>) -> Reply;
-}
-
-impl<F, R> Respond for F
-where
-    F: Fn(Request<Body>) -> R + Send + Sync + 'static,
-    R: Into<Reply>,
-{
-    fn respond(&self, request: Request<Body>) -> Reply {
-        self(request).into()
-    }
-}
 
 /// A [`Respond`] as a [`Handler`] of the borrowed view, for a service that is put together by hand.
 /// One for each shard, whose connections share it.
@@ -54,15 +26,6 @@ const COLLECTED_CONTENT: u64 = 256 * 1024 * 1024;
 /// A budget for the bodies that are collected.
 pub(super) fn collected() -> Arc<Budget> {
     Budget::new("bytes of collected bodies", COLLECTED_CONTENT)
-}
-
-/// What the connections of a shard share.
-pub(super) struct Common<R> {
-    pub(super) respond: Arc<R>,
-    /// What bodies that are collected are charged to: shared by all shards of a server.
-    pub(super) collected: Arc<Budget>,
-    /// Room in which the fields of a reply are written.
-    pub(super) fields: RefCell<Fields>,
 }
 
 impl<R: Respond> Edge<R> {

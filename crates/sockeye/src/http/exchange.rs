@@ -14,11 +14,11 @@ use sockeye_proto::http1::{self, Answer, Fields, Handler, Status, Stream, Stream
 use sockeye_proto::{Abandoned, Client, Message, Peer, Permit, Protocol, Ticket, Time};
 use tracing::{error, warn};
 
-use super::body::{Body, Receive, Take, Then, UntilEnd};
+use super::body::{Body, UntilEnd};
 use super::convert::{self, BadReply, Framing};
-use super::edge::{Common, Respond};
 use super::job::{Came, job};
-use super::reply::{Content, Kind, Later, Reply};
+use super::reply::{Content, Kind, Later, Receive, Reply, Take, Then};
+use super::respond::{Common, Respond};
 use super::stream::{Sender, Source, Telling, Wake};
 
 /// The request of a connection that is being answered.
@@ -291,7 +291,7 @@ impl<R: Respond> Exchange<R> {
                 if awaited == ticket =>
             {
                 self.expects = Expects::Nothing;
-                Some(body.ok().and_then(|body| body.downcast().ok()).map(|came| *came))
+                Some(body.ok().and_then(Came::of))
             }
             _ => None,
         }

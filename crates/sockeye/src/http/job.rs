@@ -1,9 +1,9 @@
 //! Work for the pool, whose result comes back by a promise.
 
-use sockeye_proto::{Client, Job, JobKind, Promise};
+use sockeye_proto::{Client, Job, JobKind, Message, Promise};
 
-use super::body::{Receive, Take, UntilEnd};
-use super::reply::Reply;
+use super::body::UntilEnd;
+use super::reply::{Receive, Reply, Take};
 use super::stream::Give;
 
 /// What reaches a request whose answer waits.
@@ -18,6 +18,16 @@ pub(super) enum Came {
     Give(Give),
     /// Nothing: too many jobs waited.
     NotRun,
+}
+
+impl Came {
+    /// What a promise brought: a reply of [`Later`](super::Later), or what a [`job`] came to.
+    pub(super) fn of(body: Message) -> Option<Self> {
+        match body.downcast() {
+            Ok(reply) => Some(Self::Reply(*reply)),
+            Err(body) => body.downcast().ok().map(|came| *came),
+        }
+    }
 }
 
 /// Makes a job of `work`. Its promise says what came of it; that it is abandoned says that `work`

@@ -84,6 +84,7 @@ mod event;
 mod exchange;
 mod job;
 mod reply;
+mod respond;
 mod stream;
 
 use std::num::NonZeroUsize;
@@ -97,10 +98,11 @@ use sockeye_engine::{Config, ListenAddr, usable_cores};
 pub use sockeye_proto::Budget;
 pub use sockeye_proto::http1::{AllowedHosts, BadHostName, Limits};
 
-pub use self::body::{Body, Incomplete, Receive, Take};
-pub use self::edge::{Edge, Respond};
+pub use self::body::Body;
+pub use self::edge::Edge;
 pub use self::event::Event;
-pub use self::reply::{Later, Reply};
+pub use self::reply::{Incomplete, Later, Receive, Reply, Take};
+pub use self::respond::Respond;
 pub use self::stream::{Give, Gone, Sender, Source, TrySendError, Wake};
 pub use crate::serving::{ServeError, Serving};
 

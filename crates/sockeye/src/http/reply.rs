@@ -1,4 +1,4 @@
-//! What a handler returns.
+//! What a handler returns: a reply, or what it will be made by.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,8 +8,6 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
 use sockeye_proto::{Permit, Promise, Protocol, Remote};
 
-use super::body::{Receive, Then};
-use super::job::Came;
 use super::stream::{Hears, Pieces, Sender, Source, Telling, Wake};
 
 /// A reply, or where it will come from.
@@ -320,6 +318,78 @@ impl Later {
     /// Answers, with all that a handler may return. What comes too late is dropped.
     pub fn answer(self, reply: impl Into<Reply>) {
         drop(self.permit);
-        self.promise.keep(Box::new(Came::Reply(reply.into())));
+        let reply: Reply = reply.into();
+        self.promise.keep(Box::new(reply));
+    }
+}
+
+/// What is called with a body that was collected.
+pub(super) type Then = Box<dyn FnOnce(Result<Bytes, Incomplete>) -> Reply + Send>;
+
+/// A request's body is not complete and never will be: its client has left, ended its side, was too
+/// slow, or sent what is no body or too large a one; or there is no memory for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Incomplete;
+
+impl fmt::Display for Incomplete {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the request's body ended before it was complete")
+    }
+}
+
+impl std::error::Error for Incomplete {}
+
+/// Takes a request's body as it comes.
+pub trait Receive: Send + 'static {
+    /// Takes a piece of the body: at least one byte, at most 64 KiB. What it returns says what is
+    /// next, and has the receiver in it, so that a job can have it meanwhile.
+    ///
+    /// This is called on the server's loop: what blocks belongs into [`Take::run`].
+    fn piece(self: Box<Self>, piece: &[u8]) -> Take;
+
+    /// The body is complete. `trailers` has the fields behind a body in chunks, mostly none.
+    fn end(self: Box<Self>, trailers: HeaderMap) -> Reply;
+
+    /// The body is not complete and never will be. The server has answered by itself, where it could.
+    /// By default the receiver is dropped.
+    ///
+    /// A receiver that a job of [`Take::run`] has at that moment is told when the job has returned it;
+    /// with a job that does not run any more, because its client has gone, it is dropped. This may be
+    /// called on the server's loop, and should not block.
+    fn incomplete(self: Box<Self>, why: Incomplete) {
+        let _ = why;
+    }
+}
+
+/// What comes next when a piece of a body was taken.
+pub enum Take {
+    /// More of it.
+    More(Box<dyn Receive>),
+    /// This work, on the pool; then what it returns.
+    Run(Box<dyn FnOnce() -> Self + Send>),
+    /// The reply: what is left of the body is not read.
+    Reply(Reply),
+}
+
+impl Take {
+    /// Has `work`, which may block, done by a thread of the pool. Nothing is read meanwhile. When it
+    /// panics the reply is 500, and 503 when the pool's queue is full.
+    pub fn run(work: impl FnOnce() -> Self + Send + 'static) -> Self {
+        Self::Run(Box::new(work))
+    }
+
+    /// Answers before the body has come to its end.
+    pub fn reply(reply: impl Into<Reply>) -> Self {
+        Self::Reply(reply.into())
+    }
+}
+
+impl fmt::Debug for Take {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::More(_) => "More",
+            Self::Run(_) => "Run",
+            Self::Reply(_) => "Reply",
+        })
     }
 }

@@ -8,7 +8,7 @@ use sockeye_engine::driver::Bound;
 use sockeye_proto::message::{Answer, Handler, LARGE, Message, Reply, Shared};
 use sockeye_proto::{Abandoned, Client, Job, JobKind, Peer, Promise, Protocol, Ticket, Time};
 
-use super::Options;
+use super::options::Options;
 use super::respond::{Error, Kind, Later, Request, Respond, Why};
 use crate::serving::check_hosts_on_loopback;
 

@@ -1,10 +1,11 @@
 //! Sends from files that fail, and waits, on real sockets.
 
+use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use sockeye_proto::FileSource;
+use sockeye_proto::{FileRange, FileSource};
 
 use super::*;
 

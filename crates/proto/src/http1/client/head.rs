@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use memchr::{memchr_iter, memmem};
 
-use super::{BadReply, LIMITS};
+use super::error::BadReply;
+use super::limits::LIMITS;
 use crate::http1::{Content, Trailers, Version, chars, head};
 
 /// The head of a reply.

@@ -28,29 +28,19 @@
 //! field values that are folded over several lines (5.2). What it leaves to others: which requests are
 //! written and when, redirects, codings of content, the fields that don't frame anything.
 
+mod error;
 mod head;
+mod limits;
 mod shape;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
-use std::sync::LazyLock;
-
+pub use self::error::BadReply;
 use self::head::Framing;
 pub use self::head::Head;
+use self::limits::LIMITS;
 pub use self::shape::Shape;
-use super::Limits;
 use super::body::{Decoded, Decoder};
-use super::refusal::Refusal;
-
-/// What a reply's head and trailers may be at the most: 64 KiB and 256 fields. Servers send more
-/// than clients do: cookies, policies.
-static LIMITS: LazyLock<Limits> = LazyLock::new(|| Limits {
-    request_line: 64 * 1024,
-    head: 64 * 1024,
-    fields: 256,
-    ..Limits::default()
-});
 
 /// Interim responses before one reply. A server that processes a request for long may send one every
 /// 20 s (RFC 2518, 10.1), so this is half an hour; without a limit it could go on for ever.
@@ -79,28 +69,6 @@ pub enum Piece<'a> {
         /// The server takes another request on this connection.
         persistent: bool,
     },
-}
-
-/// Why something is no reply that can be read, as the end of a sentence that begins with "the peer".
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BadReply(pub &'static str);
-
-impl fmt::Display for BadReply {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the peer {}", self.0)
-    }
-}
-
-impl std::error::Error for BadReply {}
-
-/// Both sides read lines and chunks by the same rules.
-impl From<Refusal> for BadReply {
-    fn from(refusal: Refusal) -> Self {
-        Self(match refusal {
-            Refusal::HEAD_TOO_LARGE => "sent a reply's head of more than 64 KiB",
-            Refusal { what, .. } => what,
-        })
-    }
 }
 
 /// How much of a reply has been read.

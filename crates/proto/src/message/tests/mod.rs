@@ -3,6 +3,7 @@
 mod asking;
 mod codec;
 mod http;
+mod http_pieces;
 mod large;
 mod many;
 mod port;

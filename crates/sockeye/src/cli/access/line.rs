@@ -5,10 +5,18 @@
 
 use std::time::Duration;
 
+use clap::ValueEnum;
 use sockeye_proto::http1::{Begun, FieldName, Outcome, Request, Unread, Version, date};
 use sockeye_proto::{Address, Wall};
 
-use super::Format;
+/// What a line looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// As Apache and nginx have it, with the seconds that it took and how it ended behind.
+    Combined,
+    /// A JSON object a line.
+    Json,
+}
 
 /// What [`end`] adds to the notes is never longer, in bytes.
 pub(super) const END: usize = 256;

@@ -18,24 +18,15 @@ use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use clap::ValueEnum;
 use sockeye_proto::http1::{Begun, Log, Outcome};
 use sockeye_proto::{Peer, Wall};
 use tracing::warn;
 
+pub(crate) use self::line::Format;
 use self::line::{Dates, Who};
 use self::queue::{Queue, Writer};
 pub(crate) use self::target::Target;
 use crate::proxies::Proxies;
-
-/// What a line looks like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// As Apache and nginx have it, with the seconds that it took and how it ended behind.
-    Combined,
-    /// A JSON object a line.
-    Json,
-}
 
 /// What is logged, and where.
 #[derive(Debug)]

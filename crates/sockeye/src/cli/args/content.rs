@@ -7,7 +7,7 @@ use clap::Args;
 use clap::builder::BoolishValueParser;
 use sockeye_files::{BadField, ByName, Coding, Cors, Headers};
 
-use super::{BUDGETS, FILES};
+use super::defaults::{BUDGETS, FILES, size};
 use crate::quantity::Size;
 
 /// What is served, and how.
@@ -76,7 +76,7 @@ pub(crate) struct Content {
     /// Files of up to so many bytes have an ETag that is made of their content, larger ones one of
     /// their identity on disk.
     #[arg(long, value_name = "BYTES", env = "SOCKEYE_HASH_UP_TO", hide_env = true)]
-    #[arg(help_heading = "Headers", default_value_t = super::size(FILES.hashed_up_to))]
+    #[arg(help_heading = "Headers", default_value_t = size(FILES.hashed_up_to))]
     pub(crate) hash_up_to: Size,
 
     /// In which codings text is compressed when it is first asked for: a list, or none.
@@ -87,7 +87,7 @@ pub(crate) struct Content {
     /// Memory for compressed forms of files, kept or being sent, of all folders and workers together.
     /// The least used is dropped; where that isn't enough, files are sent uncompressed.
     #[arg(long, value_name = "BYTES", env = "SOCKEYE_COMPRESS_MEMORY", hide_env = true)]
-    #[arg(help_heading = "Compression", default_value_t = super::size(BUDGETS.compressed))]
+    #[arg(help_heading = "Compression", default_value_t = size(BUDGETS.compressed))]
     pub(crate) compress_memory: Size,
 
     /// Leave out page.html.zst, .br and .gz, which otherwise are sent in the place of page.html where

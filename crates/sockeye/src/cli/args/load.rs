@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use clap::{Args, value_parser};
 
-use super::ENGINE;
-use crate::load::target::{Rate, SocketTarget, Target};
+use super::defaults::ENGINE;
 use crate::log::Level;
 use crate::quantity::{Size, Span};
+use crate::target::{LoadTarget, Rate, SocketTarget};
 
 /// Asks a server again and again, and says how fast it answers.
 ///
@@ -32,7 +32,7 @@ use crate::quantity::{Size, Span};
 pub(crate) struct Load {
     /// http://HOST[:PORT]/PATH, tcp://HOST:PORT, unix:PATH or message://HOST:PORT.
     #[arg(required = true, value_name = "TARGET")]
-    pub(crate) targets: Vec<Target>,
+    pub(crate) targets: Vec<LoadTarget>,
 
     /// Connections in all.
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = value_parser!(u32).range(1..))]
@@ -148,7 +148,7 @@ impl Load {
             ("--chunked", flags.chunked),
         ];
         for (flag, given) in given {
-            if given && !matches!(first, Target::Http { .. }) {
+            if given && !matches!(first, LoadTarget::Http { .. }) {
                 return Err(format!("{flag} is for http://HOST[:PORT]/PATH"));
             }
         }

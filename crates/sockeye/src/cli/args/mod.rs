@@ -2,36 +2,21 @@
 //! more than the text itself; [`crate::plan`] does the rest.
 
 mod content;
+mod defaults;
 mod load;
 mod send;
 mod serve;
 
 use std::ffi::OsString;
-use std::num::NonZeroUsize;
-use std::sync::LazyLock;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
-use sockeye_engine::Config;
-use sockeye_files::{BudgetLimits, Options};
-use sockeye_proto::{http1, message};
 
 pub(crate) use self::content::{Content, Origin};
 pub(crate) use self::load::{Load, RequestFlags};
 pub(crate) use self::send::Send;
 pub(crate) use self::serve::{Echo, Explain, Http, Message, Serve};
 use crate::log::Level;
-use crate::quantity::Size;
-
-/// The engine's defaults, which are stated there and shown here.
-static ENGINE: LazyLock<Config> = LazyLock::new(Config::default);
-/// Those of HTTP.
-static HTTP: LazyLock<http1::Limits> = LazyLock::new(http1::Limits::default);
-/// Those of folders.
-static FILES: LazyLock<Options> = LazyLock::new(Options::default);
-static BUDGETS: LazyLock<BudgetLimits> = LazyLock::new(BudgetLimits::default);
-/// Those of messages.
-static MESSAGE: LazyLock<message::Limits> = LazyLock::new(message::Limits::default);
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -105,18 +90,9 @@ impl Command {
     }
 }
 
-/// A default limit. None of them is 0, which a test holds.
-fn nonzero(limit: usize) -> NonZeroUsize {
-    NonZeroUsize::new(limit).unwrap_or(NonZeroUsize::MIN)
-}
-
-/// A default limit, which any machine can count to.
-fn size(limit: u64) -> Size {
-    Size(usize::try_from(limit).unwrap_or(usize::MAX))
-}
-
 #[cfg(test)]
 mod tests {
+    use super::defaults::{ENGINE, HTTP, MESSAGE, size};
     use super::*;
 
     #[test]

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 
 use clap::{Args, value_parser};
 
-use super::{ENGINE, MESSAGE};
+use super::defaults::{ENGINE, MESSAGE};
 use crate::log::Level;
 use crate::quantity::{Size, Span};
-use crate::send::target::Target;
+use crate::target::SocketTarget;
 
 /// Sends to a server, and prints what comes back.
 ///
@@ -29,7 +29,7 @@ use crate::send::target::Target;
 #[derive(Args, Debug)]
 pub(crate) struct Send {
     /// tcp://HOST:PORT, unix:PATH or message://HOST:PORT.
-    pub(crate) target: Target,
+    pub(crate) target: SocketTarget,
 
     /// What to send. Standard input if there is none.
     #[arg(value_name = "CONTENT")]
@@ -122,14 +122,14 @@ impl Send {
     /// Refuses flags that the target's scheme has no use for.
     pub(super) fn check(&self) -> Result<(), String> {
         let given = self.message.given();
-        if self.half_close && matches!(self.target, Target::Message(..)) {
+        if self.half_close && matches!(self.target, SocketTarget::Message(..)) {
             return Err(format!(
                 "--half-close is for tcp://HOST:PORT and unix:PATH; {} sends messages, whose replies \
                  say where they end",
                 self.target
             ));
         }
-        if matches!(self.target, Target::Message(..)) || given.is_empty() {
+        if matches!(self.target, SocketTarget::Message(..)) || given.is_empty() {
             return Ok(());
         }
         let verb = if given.len() == 1 { "is" } else { "are" };

@@ -8,7 +8,7 @@ use clap::{Args, value_parser};
 use sockeye_engine::{BadListenAddr, ListenAddr};
 
 use super::content::{Content, Origin};
-use super::{ENGINE, HTTP, MESSAGE, nonzero, size};
+use super::defaults::{ENGINE, HTTP, MESSAGE, nonzero, size};
 use crate::access::Format;
 use crate::hosts::HostName;
 use crate::log::Level;

@@ -1,7 +1,6 @@
 //! `sockeye load`: makes a load, and says what it came to.
 
 mod report;
-pub(crate) mod target;
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;

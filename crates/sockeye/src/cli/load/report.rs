@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use sockeye_load::{Outcome, Plan, Seen, Tally, Until};
 
-use super::target::Target;
+use crate::target::LoadTarget;
 use crate::text;
 
 /// The percentiles that are shown, and of how many latencies at the least: with fewer, none would lie
@@ -38,7 +38,7 @@ pub(super) struct Report<'a> {
 }
 
 impl<'a> Report<'a> {
-    pub(super) fn of(plan: &'a Plan, targets: &[Target], outcome: &'a Outcome) -> Self {
+    pub(super) fn of(plan: &'a Plan, targets: &[LoadTarget], outcome: &'a Outcome) -> Self {
         Self {
             plan,
             targets: targets.iter().map(ToString::to_string).collect(),

@@ -11,8 +11,7 @@ use sockeye_load::{Ask, Request, Speaks, Until};
 use super::contents::{self, Kind};
 use crate::args;
 use crate::error::{Error, OrExit};
-use crate::load::target::Target;
-use crate::send::target;
+use crate::target::{LoadTarget, SocketTarget};
 
 /// Descriptors that a load needs besides its connections, for each thread and in all.
 const OTHER_DESCRIPTORS: u64 = 64;
@@ -29,16 +28,16 @@ pub(crate) struct Load {
     pub(crate) plan: sockeye_load::Plan,
     pub(crate) addresses: Vec<driver::Target>,
     /// The targets, in the order of the plan's requests.
-    pub(crate) targets: Vec<Target>,
+    pub(crate) targets: Vec<LoadTarget>,
     pub(crate) json: bool,
 }
 
 pub(super) fn load(typed: args::Load) -> Result<Load, Error> {
     let first = typed.targets.first().context("there is nothing to load").or_usage()?;
     let (speaks, asks) = match first {
-        Target::Http { .. } => (Speaks::Http, http(&typed)?),
-        Target::Other(target::Target::Message(..)) => (Speaks::Messages, vec![message(&typed)?]),
-        Target::Other(_) => (Speaks::Echo, vec![echo(&typed)?]),
+        LoadTarget::Http { .. } => (Speaks::Http, http(&typed)?),
+        LoadTarget::Other(SocketTarget::Message(..)) => (Speaks::Messages, vec![message(&typed)?]),
+        LoadTarget::Other(_) => (Speaks::Echo, vec![echo(&typed)?]),
     };
     let server = match &typed.request.unix_socket {
         Some(socket) => socket.clone(),
@@ -101,7 +100,7 @@ fn http(typed: &args::Load) -> Result<Vec<Ask>, Error> {
     };
     let mut asks = Vec::new();
     for target in &typed.targets {
-        if let Target::Http { path, .. } = target {
+        if let LoadTarget::Http { path, .. } = target {
             request.host = target.authority();
             request.target.clone_from(path);
             let ask = request.ask().with_context(|| format!("cannot ask {target}"));

@@ -17,7 +17,7 @@ pub(crate) use self::send::{Send, SendMessages};
 pub(crate) use self::serve::{Echo, Http, Message, Serve};
 use crate::args::Command;
 use crate::error::{Error, OrExit};
-use crate::send::target::Target;
+use crate::target::SocketTarget;
 
 /// Ready to run.
 #[derive(Debug)]
@@ -45,8 +45,8 @@ impl Plan {
             Command::Message(typed) => serve::message(typed).map(Self::Message),
             Command::Load(typed) => load::load(*typed).map(Self::Load),
             Command::Send(typed) => match typed.target {
-                Target::Message(..) => send::messages(typed).map(Self::SendMessages),
-                Target::Tcp(..) | Target::Unix(_) => send::bytes(typed).map(Self::Send),
+                SocketTarget::Message(..) => send::messages(typed).map(Self::SendMessages),
+                SocketTarget::Tcp(..) | SocketTarget::Unix(_) => send::bytes(typed).map(Self::Send),
             },
         }
     }

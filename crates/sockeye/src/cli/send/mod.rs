@@ -8,7 +8,6 @@ mod input;
 pub(crate) mod message;
 mod printer;
 mod report;
-pub(crate) mod target;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;

@@ -9,8 +9,8 @@ use sockeye_proto::http1::{Answer, Fields, Stream, StreamEvent};
 use sockeye_proto::{Abandoned, Client, Fault, Message, Ticket, Whose};
 use tracing::error;
 
-use super::super::edge::Respond;
 use super::super::job::{Came, job};
+use super::super::respond::Respond;
 use super::super::stream::{Finished, Give, Sent};
 use super::{Exchange, Expects};
 

@@ -3,12 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-pub(crate) use crate::send::target::Target as SocketTarget;
-use crate::send::target::{self, authority};
+use super::socket::{SocketTarget, authority};
 
 /// A server, and for HTTP what to ask it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Target {
+pub(crate) enum LoadTarget {
     /// By HTTP/1.1.
     Http {
         /// A name or an address, without brackets.
@@ -18,10 +17,10 @@ pub(crate) enum Target {
         path: String,
     },
     /// Bytes, or messages.
-    Other(target::Target),
+    Other(SocketTarget),
 }
 
-impl Target {
+impl LoadTarget {
     /// Whether it is on the same server, and spoken to in the same way.
     pub(crate) fn is_of(&self, other: &Self) -> bool {
         match (self, other) {
@@ -33,9 +32,9 @@ impl Target {
     }
 
     /// The server's addresses: those of a socket that is written in the same way.
-    pub(crate) fn server(&self) -> target::Target {
+    pub(crate) fn server(&self) -> SocketTarget {
         match self {
-            Self::Http { host, port, .. } => target::Target::Tcp(host.clone(), *port),
+            Self::Http { host, port, .. } => SocketTarget::Tcp(host.clone(), *port),
             Self::Other(target) => target.clone(),
         }
     }
@@ -48,7 +47,7 @@ impl Target {
     }
 }
 
-impl FromStr for Target {
+impl FromStr for LoadTarget {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -85,7 +84,7 @@ impl FromStr for Target {
     }
 }
 
-impl fmt::Display for Target {
+impl fmt::Display for LoadTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Http { path, .. } => write!(f, "http://{}{path}", self.authority()),
@@ -134,7 +133,10 @@ mod tests {
             ("TCP://localhost:1", "tcp://localhost:1"),
             ("unix:@s", "unix:@s"),
         ] {
-            assert_eq!(text.parse::<Target>().map(|target| target.to_string()), Ok(back.into()));
+            assert_eq!(
+                text.parse::<LoadTarget>().map(|target| target.to_string()),
+                Ok(back.into())
+            );
         }
     }
 
@@ -154,7 +156,7 @@ mod tests {
             ("http://h:0/", "from 1 to 65535"),
             ("tcp://localhost", "port is missing"),
         ] {
-            let error = text.parse::<Target>().unwrap_err();
+            let error = text.parse::<LoadTarget>().unwrap_err();
             assert!(error.contains(says), "{text}: {error}");
         }
     }

@@ -19,7 +19,7 @@ pub(crate) enum Kind {
 
 /// Where a server comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum From {
+pub(crate) enum From {
     /// This tree.
     Tree,
     /// The system, as a package of this name.
@@ -65,7 +65,7 @@ impl Kind {
         if self == Self::Ours { "ours" } else { self.name() }
     }
 
-    pub(super) fn from(self) -> From {
+    pub(crate) fn from(self) -> From {
         match self {
             Self::Limit | Self::Ours => From::Tree,
             Self::Nginx => From::System { package: "nginx-light" },
@@ -80,7 +80,7 @@ impl Kind {
     }
 
     /// Whether it has something for this load.
-    pub(super) fn takes(self, load: Shape) -> bool {
+    pub(crate) fn takes(self, load: Shape) -> bool {
         let logs = load == Shape::Logged;
         let small = load.file() == Some(SMALL) && !logs;
         match self {

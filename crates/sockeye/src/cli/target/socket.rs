@@ -10,7 +10,7 @@ use sockeye_engine::{ListenAddr, driver};
 
 /// A server to talk to, not yet looked up.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Target {
+pub(crate) enum SocketTarget {
     /// A name or an address without brackets, and a port.
     Tcp(String, u16),
     /// A Unix domain socket.
@@ -19,7 +19,7 @@ pub(crate) enum Target {
     Message(String, u16),
 }
 
-impl Target {
+impl SocketTarget {
     /// The addresses that it stands for, the one to try first at the front.
     pub(crate) fn look_up(&self) -> io::Result<Vec<driver::Target>> {
         match self {
@@ -38,7 +38,7 @@ impl Target {
     }
 }
 
-impl FromStr for Target {
+impl FromStr for SocketTarget {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -69,7 +69,7 @@ impl FromStr for Target {
 }
 
 /// The host, without brackets, and the port. They are written as those to listen at.
-pub(crate) fn authority(text: &str) -> Result<(String, u16), String> {
+pub(super) fn authority(text: &str) -> Result<(String, u16), String> {
     if text.contains("://") {
         return Err("one scheme is enough: HOST:PORT".into());
     }
@@ -83,7 +83,7 @@ pub(crate) fn authority(text: &str) -> Result<(String, u16), String> {
     }
 }
 
-impl fmt::Display for Target {
+impl fmt::Display for SocketTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (scheme, host, port) = match self {
             Self::Unix(path) => return ListenAddr::Unix(path.clone()).fmt(f),
@@ -104,21 +104,21 @@ mod tests {
 
     #[test]
     fn targets_are_read_and_written_back() {
-        let tcp = |host: &str, port| Target::Tcp(host.into(), port);
+        let tcp = |host: &str, port| SocketTarget::Tcp(host.into(), port);
         let table = [
             ("tcp://127.0.0.1:65432", tcp("127.0.0.1", 65432), "tcp://127.0.0.1:65432"),
             ("tcp://localhost:1/", tcp("localhost", 1), "tcp://localhost:1"),
             ("tcp://[::1]:80", tcp("::1", 80), "tcp://[::1]:80"),
             (
                 "message://[::1]:65432/",
-                Target::Message("::1".into(), 65432),
+                SocketTarget::Message("::1".into(), 65432),
                 "message://[::1]:65432",
             ),
-            ("unix:/run/s", Target::Unix("/run/s".into()), "unix:/run/s"),
-            ("unix:///run/s", Target::Unix("/run/s".into()), "unix:/run/s"),
-            ("UNIX:@a", Target::Unix("\0a".into()), "unix:@a"),
+            ("unix:/run/s", SocketTarget::Unix("/run/s".into()), "unix:/run/s"),
+            ("unix:///run/s", SocketTarget::Unix("/run/s".into()), "unix:/run/s"),
+            ("UNIX:@a", SocketTarget::Unix("\0a".into()), "unix:@a"),
             ("TCP://localhost:1", tcp("localhost", 1), "tcp://localhost:1"),
-            ("Message://h:1", Target::Message("h".into(), 1), "message://h:1"),
+            ("Message://h:1", SocketTarget::Message("h".into(), 1), "message://h:1"),
             ("tcp://[::ffff:127.0.0.1]:1", tcp("127.0.0.1", 1), "tcp://127.0.0.1:1"),
             ("tcp://[fe80::1%lo]:1", tcp("fe80::1%lo", 1), "tcp://[fe80::1%lo]:1"),
         ];
@@ -153,14 +153,14 @@ mod tests {
             ("unix:", "path is missing"),
         ];
         for (text, says) in table {
-            let error = text.parse::<Target>().unwrap_err();
+            let error = text.parse::<SocketTarget>().unwrap_err();
             assert!(error.contains(says), "{text}: {error}");
         }
     }
 
     #[test]
     fn an_address_is_looked_up_without_asking_anybody() {
-        let found = Target::Tcp("127.0.0.1".into(), 9).look_up().unwrap();
+        let found = SocketTarget::Tcp("127.0.0.1".into(), 9).look_up().unwrap();
         assert_eq!(found, [driver::Target::Ip(([127, 0, 0, 1], 9).into())]);
     }
 }

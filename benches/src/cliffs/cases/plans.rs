@@ -1,0 +1,20 @@
+//! The loads that cases have in common.
+
+use std::num::NonZeroUsize;
+
+use sockeye_load::{Ask, Plan, Request, Speaks, Until};
+
+use crate::Result;
+
+/// A load on so many connections that goes on until it is told to stop.
+pub(super) fn load(connections: usize, asks: Vec<Ask>) -> Result<Plan> {
+    let mut plan = Plan::new(Speaks::Http, asks);
+    plan.connections = NonZeroUsize::new(connections).ok_or("no connection")?;
+    plan.until = Until::Requests(u64::MAX);
+    Ok(plan)
+}
+
+/// The same request again and again.
+pub(super) fn get(path: &str) -> Result<Vec<Ask>> {
+    Ok(vec![Request::get("localhost", path).ask()?])
+}

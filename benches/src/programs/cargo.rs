@@ -1,0 +1,33 @@
+//! What cargo builds, and where.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::Result;
+
+pub(super) fn cargo() -> Command {
+    Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// This program stands in target/release or, when it is tried out, in target/debug.
+pub(super) fn target_dir() -> Result<PathBuf> {
+    let program = env::current_exe()?;
+    Ok(program.ancestors().nth(2).ok_or("no target folder")?.to_owned())
+}
+
+/// Builds the program from this tree, which is quick when nothing changed and right when
+/// something did.
+pub(crate) fn build_ours() -> Result<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("no workspace")?;
+    let status = cargo()
+        .current_dir(root)
+        .args(["build", "--release", "--quiet", "-p", "sockeye"])
+        .status()?;
+    if !status.success() {
+        return Err("sockeye does not build".into());
+    }
+    Ok(target_dir()?.join("release/sockeye"))
+}

@@ -1,0 +1,81 @@
+//! The programs of servers: found, built or installed.
+
+mod cargo;
+mod peers;
+mod system;
+
+use std::path::PathBuf;
+
+pub(crate) use self::cargo::build_ours;
+pub(crate) use self::system::said_by;
+use crate::{
+    Result,
+    kind::{From, Kind},
+};
+
+/// Which of our programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Program {
+    /// `sockeye`.
+    Sockeye,
+    /// This bench, which has services of its own.
+    Bench,
+}
+
+/// A server that is no part of this tree.
+#[derive(Debug)]
+pub(crate) struct Other {
+    pub(crate) kind: Kind,
+    pub(crate) program: PathBuf,
+    /// As in `nginx 1.22.1`.
+    pub(crate) version: String,
+}
+
+/// Finds a server of others, or builds it; a quick run builds none.
+pub(crate) fn other(kind: Kind, quick: bool) -> Result<Other> {
+    let (program, version) = match kind.from() {
+        From::Tree => return Err("it is a part of this tree".into()),
+        From::System { .. } => {
+            let said = said_by(kind.name(), "-v");
+            let version = said.as_deref().and_then(system::version).map(str::to_owned);
+            (kind.name().into(), version.ok_or("it is not installed, which --install does")?)
+        }
+        From::Install { .. } => {
+            let programs = [peers::installed(kind)?, kind.name().into()];
+            let found = programs.into_iter().find_map(|program: PathBuf| {
+                let said = said_by(program.to_str()?, "--version")?;
+                Some((program, system::version(&said)?.to_owned()))
+            });
+            found.ok_or("it is not installed, which --install does in some minutes")?
+        }
+        From::Peers { on } => {
+            let program = peers::path(kind)?;
+            if !quick {
+                peers::build(kind)?;
+            } else if !program.exists() {
+                return Err("it is not built yet, and a quick run builds no other servers".into());
+            }
+            (program, peers::version_of(on).unwrap_or("of unknown version").to_owned())
+        }
+    };
+    let name = match kind.from() {
+        From::Peers { on } => on,
+        _ => kind.name(),
+    };
+    Ok(Other { kind, program, version: format!("{name} {version}") })
+}
+
+/// Installs what is missing of the wanted servers. What can't be had is told, and left out.
+pub(crate) fn install(wanted: &[Kind]) {
+    if let Err(error) = system::install(wanted) {
+        eprintln!("{error}");
+    }
+    for kind in wanted {
+        if let From::Install { version } = kind.from()
+            && other(*kind, true).is_err()
+            && let Err(error) = peers::install(*kind, version)
+        {
+            eprintln!("{error}");
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Packages of the system: nginx, lighttpd and h2o, and the programs that pack a page's files.
+
+use std::process::Command;
+
+use crate::{
+    Result,
+    kind::{From, Kind},
+};
+
+/// The programs that pack a page's files, which are packages of the same names.
+const PACKERS: [&str; 2] = ["brotli", "gzip"];
+
+/// Installs packages, whose names are its arguments. What a package serves on its own is neither
+/// started now nor at the next start of the system: nobody asked for it.
+const INSTALL: &str = "\
+set -e
+exec >&2
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+  printf '#!/bin/sh\\nexit 101\\n' > $policy
+  trap 'rm -f $policy' EXIT
+  chmod +x $policy
+fi
+export DEBIAN_FRONTEND=noninteractive
+apt-get -qq update
+apt-get -qq install -y --no-install-recommends \"$@\"
+for service in nginx lighttpd h2o; do
+  case \" $* \" in
+    *\" $service\"*) systemctl --quiet disable $service 2>/dev/null || true ;;
+  esac
+done
+";
+
+/// Installs what is missing of the wanted servers, and of the programs that pack.
+pub(super) fn install(wanted: &[Kind]) -> Result<()> {
+    let servers = wanted.iter().filter_map(|kind| match kind.from() {
+        From::System { package } => Some((kind.name(), package)),
+        _ => None,
+    });
+    let all = servers.chain(PACKERS.map(|name| (name, name)));
+    let missing = all.filter(|(program, _)| said_by(program, "--version").is_none());
+    let missing: Vec<&str> = missing.map(|(_, package)| package).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let mut command = if rustix::process::geteuid().is_root() {
+        Command::new("sh")
+    } else {
+        let mut command = Command::new("sudo");
+        command.arg("sh");
+        command
+    };
+    let says = format!("{} can't be installed", missing.join(", "));
+    command.args(["-c", INSTALL, "install"]).args(missing);
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("{says}: {status}").into()),
+        Err(error) => Err(format!("{says}: {error}").into()),
+    }
+}
+
+/// What a program says of itself, on whichever of its outputs; `None` where it isn't installed.
+pub(crate) fn said_by(program: &str, flag: &str) -> Option<String> {
+    let output = Command::new(program).arg(flag).output().ok()?;
+    String::from_utf8([output.stdout, output.stderr].concat()).ok()
+}
+
+/// The first word that looks like a version.
+pub(super) fn version(said: &str) -> Option<&str> {
+    let words = said.split(|c: char| c.is_whitespace() || "/()".contains(c));
+    let looks = |word: &&str| word.starts_with(|c: char| c.is_ascii_digit()) && word.contains('.');
+    words.into_iter().find(looks)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_found_in_what_servers_say() {
+        for (said, found) in [
+            ("nginx version: nginx/1.22.1\n", Some("1.22.1")),
+            ("lighttpd/1.4.69 (ssl) - a light and fast webserver\n", Some("1.4.69")),
+            ("h2o version 2.2.5\nOpenSSL: OpenSSL 3.0\n", Some("2.2.5")),
+            ("no such thing", None),
+        ] {
+            assert_eq!(version(said), found);
+        }
+    }
+}

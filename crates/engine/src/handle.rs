@@ -1,0 +1,42 @@
+//! What stops a server.
+
+use std::sync::Arc;
+
+use crate::mailbox::Order;
+use crate::{Census, Mailbox};
+
+/// Stops a server, from any thread.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    mailboxes: Arc<[Arc<Mailbox>]>,
+    census: Arc<Census>,
+}
+
+impl Handle {
+    pub(crate) fn new(mailboxes: Arc<[Arc<Mailbox>]>, census: Arc<Census>) -> Self {
+        Self { mailboxes, census }
+    }
+
+    /// Stops listening, lets conversations finish, and cuts those that have not by the drain
+    /// deadline.
+    pub fn drain(&self) {
+        self.order(Order::Drain);
+    }
+
+    /// Stops listening and cuts everything now.
+    pub fn stop(&self) {
+        self.order(Order::Stop);
+    }
+
+    /// How many connections there are now, on all shards.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.census.total()
+    }
+
+    fn order(&self, order: Order) {
+        for mailbox in &*self.mailboxes {
+            mailbox.order(order);
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! What is appended is sent, in order, however it is cut.
+
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::FileSource;
+
+#[derive(Debug)]
+struct Text(&'static [u8], bool, Access);
+
+impl FileSource for Text {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        io::Read::read(&mut &self.0[offset as usize..], buffer)
+    }
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+    fn is_unchanged(&self) -> bool {
+        assert_ne!(self.2, Access::Thread, "this may block");
+        self.1
+    }
+    fn access(&self) -> Access {
+        self.2
+    }
+}
+
+fn range(text: &'static [u8], unchanged: bool) -> FileRange {
+    let source = Arc::new(Text(text, unchanged, Access::Direct));
+    FileRange { source, offset: 0, len: text.len() as u64 }
+}
+
+/// Sends everything in steps of at most `step` bytes, as a driver would.
+fn send_all(out: &mut Output, step: usize) -> Vec<u8> {
+    let mut sent = Vec::new();
+    loop {
+        match out.part(step as u64) {
+            Part::Nothing => return sent,
+            Part::Changed => panic!("nothing changed here"),
+            Part::Unread(range) => {
+                let mut bytes = vec![0; step.min(range.len as usize)];
+                let n = range.source.read_at(range.offset, &mut bytes).unwrap();
+                let (unsent, held) = (out.unsent(), out.held());
+                out.put_read(bytes.into());
+                assert_eq!((out.unsent(), out.held()), (unsent, held + n));
+            }
+            Part::File(range) => {
+                let mut buffer = vec![0; step.min(range.len as usize)];
+                let n = range.source.read_at(range.offset, &mut buffer).unwrap();
+                sent.extend_from_slice(&buffer[..n]);
+                out.advance(n as u64);
+            }
+            Part::Memory => {
+                let mut slices = [IoSlice::new(&[]); 2];
+                let (filled, _) = out.slices(&mut slices);
+                let bytes: Vec<u8> =
+                    slices[..filled].iter().flat_map(|s| s.iter().copied()).collect();
+                let n = step.min(bytes.len());
+                sent.extend_from_slice(&bytes[..n]);
+                out.advance(n as u64);
+            }
+        }
+    }
+}
+
+#[test]
+fn small_writes_become_one_slice_and_a_file_behind_them_is_announced() {
+    let mut out = Output::new();
+    out.write(b"HTTP/1.1 ");
+    out.write_all(&[b"200", b"", b" OK\r\n"]);
+    out.write_all(&[b"", b""]);
+    assert_eq!(out.plain(), Some(&b"HTTP/1.1 200 OK\r\n"[..]));
+    out.write_file(range(b"content", true));
+    let mut slices = [IoSlice::new(&[]); 4];
+    let (filled, file_follows) = out.slices(&mut slices);
+    assert_eq!((filled, file_follows), (1, true));
+    assert_eq!(&slices[0][..], b"HTTP/1.1 200 OK\r\n");
+    assert_eq!((out.held(), out.unsent()), (17, 24));
+    assert_eq!(out.plain(), None, "a file is there as well");
+    out.advance(24);
+    assert_eq!(out.plain(), Some(&b""[..]));
+}
+
+#[test]
+fn the_last_part_of_a_changed_file_is_refused_and_an_earlier_one_is_not() {
+    let mut out = Output::new();
+    out.write_file(range(b"0123456789", false));
+    assert!(matches!(out.part(9), Part::File(_)));
+    assert!(matches!(out.part(10), Part::Changed));
+    out.advance(8);
+    assert!(matches!(out.part(2), Part::Changed));
+}
+
+#[test]
+fn a_permit_is_kept_until_its_piece_is_sent_or_dropped() {
+    use crate::{Budget, Client};
+
+    let budget = Budget::new("things", 100);
+    let (mut out, mut newer) = (Output::new(), Output::new());
+    out.write(b"head");
+    out.hold(budget.take(Client::Unix, 1).unwrap());
+    out.write_file(range(b"0123456789", true));
+    newer.hold(budget.take(Client::Unix, 2).unwrap());
+    newer.write_shared(Bytes::from_static(b"shared"));
+    newer.hold(budget.take(Client::Unix, 4).unwrap());
+    newer.write_file(range(b"0123456789", true));
+    out.append(&mut newer);
+    assert_eq!((budget.used(), out.file_ranges(), newer.file_ranges()), (7, 2, 0));
+    out.advance(13);
+    assert_eq!((budget.used(), out.file_ranges()), (7, 2));
+    out.advance(1);
+    assert_eq!((budget.used(), out.file_ranges()), (6, 1));
+    out.advance(6);
+    assert_eq!(budget.used(), 4);
+    out.put_read(Bytes::from_static(b"012"));
+    assert_eq!((out.pieces(), out.file_ranges()), (2, 1));
+    out.advance(3);
+    assert_eq!(budget.used(), 4, "the permit is for what is left of the range");
+    out.put_read(Bytes::from_static(b"3456789"));
+    assert_eq!((budget.used(), out.file_ranges()), (4, 0));
+    out.clear();
+    assert_eq!((budget.used(), out.file_ranges()), (0, 0));
+}
+
+#[test]
+fn sent_bytes_do_not_pile_up_behind_a_slow_reader() {
+    let mut out = Output::new();
+    for _ in 0..10_000 {
+        out.write(&[7; 1000]);
+        out.advance(if out.held() > 64_000 { 1000 } else { 900 });
+    }
+    assert!(out.plain.capacity() < 512 * 1024, "{}", out.plain.capacity());
+}
+
+proptest! {
+    #[test]
+    fn what_is_appended_is_sent_in_order_at_any_step(
+        pieces in proptest::collection::vec((0u8..4, 0usize..40), 0..20),
+        step in 1usize..50,
+        split in 0usize..20,
+    ) {
+        const TEXT: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJ";
+        let (mut first, mut second) = (Output::new(), Output::new());
+        let mut expected = Vec::new();
+        for (at, (kind, len)) in pieces.iter().enumerate() {
+            let out = if at < split { &mut first } else { &mut second };
+            let bytes = &TEXT[..*len];
+            expected.extend_from_slice(bytes);
+            match kind {
+                0 => out.write(bytes),
+                1 => out.write_shared(Bytes::from_static(bytes)),
+                2 => out.write_file(range(bytes, true)),
+                _ => {
+                    let source = Arc::new(Text(bytes, true, Access::Thread));
+                    out.write_file(FileRange { source, ..range(bytes, true) });
+                }
+            }
+        }
+        first.append(&mut second);
+        prop_assert_eq!(first.unsent(), expected.len() as u64);
+        prop_assert_eq!(send_all(&mut first, step), expected);
+        prop_assert_eq!((first.held(), first.unsent(), first.pieces()), (0, 0, 0));
+        prop_assert_eq!(first.file_ranges(), 0);
+        prop_assert!(second.is_empty());
+    }
+}
