@@ -14,7 +14,7 @@ use sockeye_proto::http1::{Fields, Status};
 use crate::entry::{Entry, Slash, What};
 use crate::listing::{self, Exchange};
 use crate::mounts::{Mount, Mounts};
-use crate::path::Wanted;
+use crate::naming::path::Wanted;
 use crate::stage::{self, Stage};
 use crate::store::{Absent, Denied, Need};
 

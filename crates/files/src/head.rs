@@ -4,8 +4,8 @@ use sockeye_proto::Wall;
 use sockeye_proto::http1::{Fields, date};
 
 use crate::blocks::append;
-use crate::fingerprint::is_fingerprinted;
-use crate::mime;
+use crate::naming::fingerprint::is_fingerprinted;
+use crate::naming::mime;
 use crate::options::Options;
 
 /// The fields of replies with a file.

@@ -10,7 +10,7 @@ use crate::entry::{FileEntry, Held, OpenedFile, SMALL, Slash, What};
 use crate::explain::Rule;
 use crate::folder::Folder;
 use crate::mounts::Place;
-use crate::path::Wanted;
+use crate::naming::path::Wanted;
 use crate::store::{Absent, Opened, Stored};
 
 /// How often a file that changes under our eyes is read again before we give up.

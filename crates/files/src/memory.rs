@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use sockeye_proto::{Access, FileSource};
 
 use crate::identity::{Identity, Stamp};
-use crate::path;
+use crate::naming::path;
 use crate::store::{Absent, Child, Kind, Opened, Store, Stored};
 
 /// Files in memory. Clones are the same store.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::cache::CacheLimits;
 use crate::folder::Folder;
-use crate::path::{Refusal, Wanted};
+use crate::naming::path::{Refusal, Wanted};
 use crate::site::Site;
 
 /// Several folders (or single files), each beneath a prefix of its own. Cheap to clone, for any

@@ -18,7 +18,7 @@ use std::path::Path;
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
-use crate::path;
+use crate::naming::path;
 
 /// To read a file: a pipe without a writer must not hang us, a terminal must not become ours.
 pub(crate) const READ: OFlags =

@@ -11,8 +11,8 @@ use rustix::io::Errno;
 
 use crate::disk::{absent, told};
 use crate::identity::Identity;
+use crate::naming::path;
 use crate::open;
-use crate::path;
 use crate::store::{Absent, Child, Kind};
 
 /// The permission bit by which everybody may read.

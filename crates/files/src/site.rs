@@ -23,7 +23,7 @@ use crate::in_flight::InFlight;
 use crate::listing::{self, Exchange};
 use crate::mounts::Mounts;
 use crate::multipart::Boundary;
-use crate::path::Wanted;
+use crate::naming::path::Wanted;
 use crate::report;
 use crate::send::{self, Charged, Manner};
 use crate::stage::{self, Stage};

@@ -10,7 +10,7 @@ use crate::blocks::{with, without};
 use crate::entry::{Entry, FileEntry, Slash, What};
 use crate::head::{ASK_AGAIN, Head};
 use crate::mounts::Mounts;
-use crate::path::Refusal;
+use crate::naming::path::Refusal;
 use crate::store::Absent;
 
 /// What a look-up is for.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use sockeye_proto::FileSource;
 
 use crate::identity::{Identity, Stamp};
-use crate::path::Refusal;
+use crate::naming::path::Refusal;
 
 /// A place where names lead to files.
 pub trait Store: Send + Sync + fmt::Debug {

@@ -19,7 +19,7 @@ use crate::digest::Digest;
 use crate::entry::{FileEntry, Held};
 use crate::folder::Folder;
 use crate::look_up::Effort;
-use crate::mime;
+use crate::naming::mime;
 
 #[derive(Debug)]
 pub(crate) struct Coder {

@@ -16,7 +16,7 @@ use crate::conditional::Verdict;
 use crate::folder::Folder;
 use crate::lookup_job;
 use crate::mounts::{Mounts, Place};
-use crate::path::Wanted;
+use crate::naming::path::Wanted;
 use crate::range::{Part, Ranges};
 use crate::report;
 use crate::store::Absent;

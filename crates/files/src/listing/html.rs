@@ -9,7 +9,7 @@ use super::rows::Row;
 use super::show::{Count, Moment, Size};
 use super::text::{self, put};
 use super::view::{Paging, Totals, View};
-use crate::mime::content_type;
+use crate::naming::mime::content_type;
 use crate::store::Kind;
 
 /// How the page looks.

@@ -229,7 +229,7 @@ mod tests {
         fn a_url_is_read_back_as_the_name(name in proptest::collection::vec(1u8.., 1..40)) {
             let path = format!("/{}", written(url, &name));
             let mut scratch = Vec::new();
-            if crate::path::may_hold(b"", &name) {
+            if crate::naming::path::may_hold(b"", &name) {
                 let wanted = crate::Wanted::parse(path.as_bytes(), &mut scratch);
                 prop_assert_eq!(wanted.map(crate::Wanted::key), Ok(&name[..]));
             }

@@ -6,7 +6,7 @@
 
 use std::str;
 
-use crate::by_name::ByName;
+use crate::naming::by_name::ByName;
 
 /// What is served for a name that says nothing.
 const UNKNOWN: &str = "application/octet-stream";
