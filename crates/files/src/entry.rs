@@ -8,15 +8,16 @@ use sockeye_proto::http1::Ready;
 use sockeye_proto::{Cancel, Time, Wall};
 
 use crate::coding::{Coded, Coder, Coding, Compressed};
-use crate::digest::Digest;
 use crate::explain::Rule;
 use crate::head::Head;
-use crate::identity::{Identity, Stamp};
 use crate::look_up::{Effort, Found, LookUp};
 use crate::mounts::Mounts;
 use crate::options::Options;
 use crate::prepared::Prepared;
-use crate::store::{Absent, Stored};
+use crate::store::absent::Absent;
+use crate::store::digest::Digest;
+use crate::store::identity::{Identity, Stamp};
+use crate::store::traits::Stored;
 
 /// Files of up to so many bytes are kept in memory, larger ones as an open descriptor. Sending from
 /// memory is cheaper than a second call into the kernel up to about 16 KiB, and even at 32 KiB it

@@ -16,7 +16,7 @@ use crate::listing::{self, Exchange};
 use crate::mounts::{Mount, Mounts};
 use crate::naming::path::Wanted;
 use crate::stage::{self, Stage};
-use crate::store::{Absent, Denied, Need};
+use crate::store::absent::{Absent, Denied, Need};
 
 /// What led from a path to its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use crate::budgets::{BudgetLimits, Budgets};
 use crate::cache::CacheLimits;
 use crate::coding::Coder;
-use crate::digest::Digests;
-use crate::disk::{Disk, OpenError};
 use crate::listing::Shelf;
 use crate::mounts::Mounts;
 use crate::options::Options;
 use crate::site::Site;
-use crate::store::{Opened, Store};
+use crate::store::digest::Digests;
+use crate::store::disk::{Disk, OpenError};
+use crate::store::traits::{Opened, Store};
 
 /// A folder, or a single file, that can be served. Cheap to clone, for any thread.
 #[derive(Clone, Debug)]

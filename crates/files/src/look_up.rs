@@ -5,13 +5,14 @@ use bytes::Bytes;
 use sockeye_proto::Cancel;
 
 use crate::coding::Renewed;
-use crate::digest::Digest;
 use crate::entry::{FileEntry, Held, OpenedFile, SMALL, Slash, What};
 use crate::explain::Rule;
 use crate::folder::Folder;
 use crate::mounts::Place;
 use crate::naming::path::Wanted;
-use crate::store::{Absent, Opened, Stored};
+use crate::store::absent::Absent;
+use crate::store::digest::Digest;
+use crate::store::traits::{Opened, Stored};
 
 /// How often a file that changes under our eyes is read again before we give up.
 const TRIES: usize = 8;

@@ -158,7 +158,7 @@ impl Mount {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::Memory;
+    use crate::store::memory::Memory;
 
     fn mounts(prefixes: &[&str]) -> Result<Mounts, BadMount> {
         prefixes

@@ -5,9 +5,9 @@ use sockeye_proto::{Budget, Client, Reports, Time};
 use tracing::{debug, warn};
 
 use crate::budgets::Budgets;
-use crate::disk::open_files_limit;
 use crate::stage;
-use crate::store::{Absent, OpenFilesOf};
+use crate::store::absent::{Absent, OpenFilesOf};
+use crate::store::disk::open_files_limit;
 
 /// So much of a path is logged, in bytes.
 const LONGEST: usize = 512;

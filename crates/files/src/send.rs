@@ -17,7 +17,7 @@ use crate::head::Head;
 use crate::multipart::{self, Boundary};
 use crate::range::{Part, Ranges};
 use crate::report;
-use crate::store::Stored;
+use crate::store::traits::Stored;
 
 /// What answers depend on besides the file and the request.
 #[derive(Clone, Copy, Debug)]

@@ -16,7 +16,6 @@ use crate::budgets::{BudgetLimits, Budgets};
 use crate::cache::{Cache, CacheLimits, FRESH};
 use crate::coding::{Choice, Form};
 use crate::cors::Cors;
-use crate::device::mark_loop;
 use crate::entry::{Entry, FileEntry, Slash, What};
 use crate::handler::Files;
 use crate::in_flight::InFlight;
@@ -27,7 +26,8 @@ use crate::naming::path::Wanted;
 use crate::report;
 use crate::send::{self, Charged, Manner};
 use crate::stage::{self, Stage};
-use crate::store::Absent;
+use crate::store::absent::Absent;
+use crate::store::device::mark_loop;
 pub(crate) use jobs::Awaited;
 use jobs::Packing;
 

@@ -11,7 +11,7 @@ use crate::entry::{Entry, FileEntry, Slash, What};
 use crate::head::{ASK_AGAIN, Head};
 use crate::mounts::Mounts;
 use crate::naming::path::Refusal;
-use crate::store::Absent;
+use crate::store::absent::Absent;
 
 /// What a look-up is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

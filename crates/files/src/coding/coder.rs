@@ -15,11 +15,11 @@ use super::sibling::Siblings;
 use super::verdicts::Verdicts;
 use super::{Coding, Codings};
 use crate::budgets::Budgets;
-use crate::digest::Digest;
 use crate::entry::{FileEntry, Held};
 use crate::folder::Folder;
 use crate::look_up::Effort;
 use crate::naming::mime;
+use crate::store::digest::Digest;
 
 #[derive(Debug)]
 pub(crate) struct Coder {

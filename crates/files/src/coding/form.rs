@@ -10,7 +10,7 @@ use crate::asked::Asked;
 use crate::blocks::{value, with, without};
 use crate::entry::{FileEntry, Held};
 use crate::head::Head;
-use crate::identity::Identity;
+use crate::store::identity::Identity;
 
 /// A form of a file, and its content where the file doesn't keep that itself.
 #[derive(Debug)]

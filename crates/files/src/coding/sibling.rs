@@ -6,12 +6,12 @@ use sockeye_proto::Cancel;
 
 use super::Coding;
 use super::verdicts::{Side, Verdicts};
-use crate::digest::Digest;
 use crate::entry::{FileEntry, Held, SMALL, tag_of};
 use crate::folder::Folder;
-use crate::identity::Identity;
 use crate::look_up::{Effort, read};
-use crate::store::{Opened, Stored};
+use crate::store::digest::Digest;
+use crate::store::identity::Identity;
+use crate::store::traits::{Opened, Stored};
 
 /// Smaller files are not looked for siblings of: the fields that a coding needs are longer than what
 /// it could save.

@@ -19,7 +19,7 @@ use super::forms::hold_for_comparing;
 use super::recent::Recent;
 use super::unpack::{Likeness, Unlike, compare};
 use crate::entry::Held;
-use crate::identity::Identity;
+use crate::store::identity::Identity;
 
 /// So much of a file is compared with what its sibling unpacks to. Of larger ones the beginning is,
 /// and the times decide about the rest: unpacking takes about 4 ms for each MiB and coding.

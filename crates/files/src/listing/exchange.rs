@@ -19,7 +19,7 @@ use crate::mounts::{Mounts, Place};
 use crate::naming::path::Wanted;
 use crate::range::{Part, Ranges};
 use crate::report;
-use crate::store::Absent;
+use crate::store::absent::Absent;
 use crate::tar::Unpackable;
 
 /// What an archive is called where the path says nothing.

@@ -10,7 +10,7 @@ use super::show::{Count, Moment, Size};
 use super::text::{self, put};
 use super::view::{Paging, Totals, View};
 use crate::naming::mime::content_type;
-use crate::store::Kind;
+use crate::store::traits::Kind;
 
 /// How the page looks.
 pub(super) const STYLE: &str = include_str!("style.css");

@@ -8,7 +8,8 @@ use sockeye_proto::{Cancel, Permit};
 use super::budget::Lease;
 use super::recent::Weigh;
 use super::rows::{Row, Rows};
-use crate::store::{Absent, Kind, Opened, Store};
+use crate::store::absent::Absent;
+use crate::store::traits::{Kind, Opened, Store};
 
 /// Of a larger folder only so many entries are listed.
 pub(crate) const MAX_ENTRIES: usize = 200_000;
@@ -120,7 +121,7 @@ mod tests {
     use sockeye_proto::{Budget, Client, Waiter};
 
     use super::*;
-    use crate::memory::Memory;
+    use crate::store::memory::Memory;
 
     fn read(store: &Memory, folder: &str, lease: Lease) -> Result<Listing, Absent> {
         Listing::read(store, folder.as_bytes(), lease, &Cancel::default())

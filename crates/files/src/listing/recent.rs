@@ -7,7 +7,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::cache::FRESH;
-use crate::identity::Stamp;
+use crate::store::identity::Stamp;
 
 /// So many folders are remembered.
 const FOLDERS: usize = 16;

@@ -10,7 +10,7 @@ use sockeye_proto::{
 };
 
 use super::document::Document;
-use crate::store::Store;
+use crate::store::traits::Store;
 use crate::tar::{Batch, Broken, Packing};
 
 /// A page is written in pieces of about so many bytes; one that has no more is sent whole.

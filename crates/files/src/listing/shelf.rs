@@ -11,8 +11,9 @@ use super::document::Document;
 use super::read::Listing;
 use super::recent::Recent;
 use super::view::View;
-use crate::identity::Stamp;
-use crate::store::{Absent, Store};
+use crate::store::absent::Absent;
+use crate::store::identity::Stamp;
+use crate::store::traits::Store;
 use crate::tar::{Manifest, Packing, Unpackable};
 
 /// What is counted for each archive that is being sent, besides its manifest: two batches.

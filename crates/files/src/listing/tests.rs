@@ -11,7 +11,7 @@ use super::document::Document;
 use super::html::{POLICY, SCRIPT, STYLE};
 use super::read::Listing;
 use super::view::View;
-use crate::memory::Memory;
+use crate::store::memory::Memory;
 
 fn lease() -> Lease {
     Lease::of(1 << 30)

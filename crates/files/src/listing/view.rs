@@ -7,7 +7,8 @@ use super::ask::{Ask, Format, Sort};
 use super::budget::Lease;
 use super::read::{Listing, Readme};
 use super::rows::Rows;
-use crate::store::{Absent, Kind};
+use crate::store::absent::Absent;
+use crate::store::traits::Kind;
 
 /// Entries to be shown, and what is said about all of them.
 #[derive(Debug)]

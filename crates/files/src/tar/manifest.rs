@@ -7,11 +7,12 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::header::{END, Entry};
-use crate::identity::Identity;
+use crate::store::identity::Identity;
 use sockeye_proto::{Cancel, Permit};
 
 use crate::listing::{Lease, Weigh, beneath};
-use crate::store::{Absent, Child, Kind, Store};
+use crate::store::absent::Absent;
+use crate::store::traits::{Child, Kind, Store};
 
 /// A folder with more files and folders in it, at any depth, is not packed.
 pub(crate) const MAX_ENTRIES: usize = 100_000;

@@ -13,9 +13,10 @@ use sockeye_proto::{Access, FileRange, FileSource, Permit, Place};
 
 use super::header::END;
 use super::manifest::Manifest;
-use crate::identity::Identity;
 use crate::listing::Lease;
-use crate::store::{Absent, Kind, Opened, Store, Stored};
+use crate::store::absent::Absent;
+use crate::store::identity::Identity;
+use crate::store::traits::{Kind, Opened, Store, Stored};
 
 /// A batch has about so many bytes in memory, and less than twice as many.
 pub(crate) const BATCH: usize = 128 * 1024;

@@ -12,8 +12,8 @@ use super::header::BLOCK;
 use super::manifest::{MAX_DEPTH, Manifest, Unpackable};
 use super::packing::{BATCH, Broken, Packing};
 use crate::listing::{Lease, Weigh};
-use crate::memory::{Fault, Memory};
-use crate::store::{Absent, Denied, Need};
+use crate::store::absent::{Absent, Denied, Need};
+use crate::store::memory::{Fault, Memory};
 use crate::tests::scratch::Scratch;
 use crate::{Disk, Store};
 

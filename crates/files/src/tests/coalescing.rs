@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::{Client, figure, memory};
-use crate::memory::Fault;
+use crate::store::memory::Fault;
 
 #[test]
 fn those_who_ask_for_the_same_name_wait_for_one_look_up() {

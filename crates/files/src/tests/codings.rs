@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::{Client, Got, memory, unpack};
-use crate::memory::Memory;
+use crate::store::memory::Memory;
 use crate::{CacheLimits, Coding, Codings, Folder, Options, SMALL, Site};
 
 /// As browsers send it.

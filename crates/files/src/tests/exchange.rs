@@ -1,7 +1,7 @@
 //! What is answered to what.
 
 use super::{Client, memory};
-use crate::memory::Fault;
+use crate::store::memory::Fault;
 use crate::{Absent, Denied, Need, OpenFilesOf, SMALL, Special};
 
 #[test]

@@ -4,7 +4,7 @@ use sockeye_proto::Access;
 
 use super::{Client, memory, site};
 use crate::SMALL;
-use crate::memory::Memory;
+use crate::store::memory::Memory;
 
 #[test]
 fn a_change_is_seen_a_second_later_and_a_path_is_looked_up_once_in_it() {

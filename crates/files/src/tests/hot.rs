@@ -3,7 +3,7 @@
 use allocation_counter::measure;
 
 use super::{Client, figure, memory};
-use crate::memory::Memory;
+use crate::store::memory::Memory;
 use crate::{CacheLimits, Coding, Files, Folder, SMALL};
 
 /// The harness itself copies input and output, so a reply of the same shape that touches no file

@@ -11,9 +11,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sockeye_proto::{Access, FileSource};
 
-use crate::identity::{Identity, Stamp};
+use super::absent::Absent;
+use super::identity::{Identity, Stamp};
+use super::traits::{Child, Kind, Opened, Store, Stored};
 use crate::naming::path;
-use crate::store::{Absent, Child, Kind, Opened, Store, Stored};
 
 /// Files in memory. Clones are the same store.
 #[derive(Clone, Debug, Default)]

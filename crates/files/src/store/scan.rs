@@ -9,11 +9,12 @@ use std::os::unix::ffi::OsStrExt;
 use rustix::fs::{Access, AtFlags, Dir, FileType, StatxFlags};
 use rustix::io::Errno;
 
-use crate::disk::{absent, told};
-use crate::identity::Identity;
+use super::absent::Absent;
+use super::convert::{from_statx, to_absent};
+use super::identity::Identity;
+use super::open;
+use super::traits::{Child, Kind};
 use crate::naming::path;
-use crate::open;
-use crate::store::{Absent, Child, Kind};
 
 /// The permission bit by which everybody may read.
 const OTHERS_READ: u16 = 0o004;
@@ -26,10 +27,10 @@ pub(crate) fn folder(
 ) -> Result<(), Absent> {
     let folder = open::to_list(root, OsStr::from_bytes(name)).map_err(|error| match error {
         open::Error::Os(Errno::NOTDIR) => Absent::NotAFolder,
-        error => absent(error),
+        error => to_absent(error),
     })?;
-    for entry in Dir::read_from(&folder).map_err(absent)? {
-        let entry = entry.map_err(absent)?;
+    for entry in Dir::read_from(&folder).map_err(to_absent)? {
+        let entry = entry.map_err(to_absent)?;
         let child = entry.file_name().to_bytes();
         if !path::may_hold(name, child) {
             continue;
@@ -64,7 +65,7 @@ fn look_at(folder: BorrowedFd<'_>, child: &[u8]) -> Result<Option<Seen>, Absent>
     let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
     let seen = rustix::fs::statx(folder, child, flags, StatxFlags::BASIC_STATS);
     let Some(stat) = passable(seen)? else { return Ok(None) };
-    let (kind, identity) = told(&stat);
+    let (kind, identity) = from_statx(&stat);
     // Asked only where the mode doesn't say it at once.
     let readable = stat.stx_mode & OTHERS_READ != 0
         || kind == FileType::Symlink
@@ -79,14 +80,14 @@ fn follow(root: &OwnedFd, name: &[u8], child: &[u8]) -> Result<Option<Seen>, Abs
     let Some(target) = passable(opened)? else { return Ok(None) };
     let seen = rustix::fs::statx(&target, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS);
     let Some(stat) = passable(seen)? else { return Ok(None) };
-    let (kind, identity) = told(&stat);
+    let (kind, identity) = from_statx(&stat);
     // Whether it can be read would take a look-up of its own: who opens it is told.
     Ok(Some(Seen { kind, linked: true, readable: true, identity }))
 }
 
 /// What can't be looked at is left out; only a want of ours says nothing about the name.
 fn passable<T>(looked: Result<T, impl Into<open::Error>>) -> Result<Option<T>, Absent> {
-    match looked.map_err(absent) {
+    match looked.map_err(to_absent) {
         Ok(found) => Ok(Some(found)),
         Err(absent) if absent.is_ours() => Err(absent),
         Err(_) => Ok(None),
@@ -100,7 +101,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
-    use crate::store::Store;
+    use crate::store::traits::Store;
     use crate::tests::scratch::Scratch;
     use crate::{Disk, memory::Memory};
 

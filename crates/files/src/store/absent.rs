@@ -1,97 +1,9 @@
-//! Where files come from: the interface between answering requests and a file system.
-//!
-//! A store is asked off the loop, by jobs that may block. [`crate::Disk`] is the real one;
-//! [`crate::memory::Memory`] is for tests, with faults and changes at will.
+//! Why there is nothing to serve under a name.
 
 use std::fmt;
 use std::io;
-use std::ops::ControlFlow;
-use std::path::Path;
-use std::sync::Arc;
 
-use sockeye_proto::FileSource;
-
-use crate::identity::{Identity, Stamp};
 use crate::naming::path::Refusal;
-
-/// A place where names lead to files.
-pub trait Store: Send + Sync + fmt::Debug {
-    /// Opens what `name` leads to. Names are those that [`crate::Wanted`] lets through, without a
-    /// final slash; the empty one is the root.
-    ///
-    /// # Errors
-    ///
-    /// Why there is nothing to serve.
-    fn open(&self, name: &[u8]) -> Result<Opened, Absent>;
-
-    /// Tells `each` about everything in the folder `name` that can be asked for by its own name:
-    /// files and folders, in no order, until it breaks off. Left out is what [`crate::Wanted`]
-    /// refuses (hidden names among it), what is neither a file nor a folder, links that lead out of
-    /// the root, to a hidden name or nowhere, and what vanishes meanwhile.
-    ///
-    /// # Errors
-    ///
-    /// Why there is nothing to list.
-    fn list(
-        &self,
-        name: &[u8],
-        each: &mut dyn FnMut(Child<'_>) -> ControlFlow<()>,
-    ) -> Result<(), Absent>;
-
-    /// The clock that stamps files.
-    fn now(&self) -> Stamp;
-
-    /// The name of the file, where the root is one single file and not a folder.
-    fn single_file(&self) -> Option<&[u8]>;
-
-    /// Where it lies, for people who ask.
-    fn location(&self) -> Option<&Path> {
-        None
-    }
-}
-
-/// What a name leads to.
-#[derive(Clone, Debug)]
-pub enum Opened {
-    /// A folder.
-    Folder,
-    /// A regular file, and what it was when it was opened.
-    File(Arc<dyn Stored>, Identity),
-}
-
-/// What a folder holds under one name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Child<'a> {
-    /// Its name in the folder: one segment.
-    pub name: &'a [u8],
-    /// What the name leads to.
-    pub kind: Kind,
-    /// Whether it does so by a symbolic link.
-    pub linked: bool,
-    /// Whether this process may read it, as far as that is known without trying.
-    pub readable: bool,
-    /// What the name leads to is now.
-    pub identity: Identity,
-}
-
-/// What can be served, as a folder lists it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
-    /// A folder.
-    Folder,
-    /// A regular file.
-    File,
-}
-
-/// An open file.
-pub trait Stored: FileSource {
-    /// Its identity, asked anew.
-    ///
-    /// # Errors
-    ///
-    /// As [`Store::open`].
-    fn identity(&self) -> Result<Identity, Absent>;
-}
 
 /// Why there is nothing to serve under a name that is fine in itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,7 +1,7 @@
 //! The store on disk: a folder, or one file.
 //!
 //! The root is opened afresh for every look-up, so a root that is a symbolic link can be swapped
-//! for a new site; replies under way keep the file that they have. Only [`crate::open`] knows how
+//! for a new site; replies under way keep the file that they have. Only `open` knows how
 //! the kernel keeps a name inside of the root.
 
 use std::ffi::OsStr;
@@ -20,13 +20,13 @@ use rustix::process::{Resource, getrlimit};
 use rustix::time::ClockId;
 use sockeye_proto::{Access, FileSource, Place};
 
-use crate::device::Device;
-use crate::identity::{Identity, Stamp};
-use crate::open::{self, Error::Os};
-use crate::scan;
-use crate::store::{
-    Absent, Child, Denied, FORBIDDEN, Need, OpenFilesOf, Opened, Special, Store, Stored,
-};
+use super::absent::{Absent, Denied, FORBIDDEN, Need, Special};
+use super::convert::{from_statx, special, to_absent};
+use super::device::Device;
+use super::identity::{Identity, Stamp};
+use super::open::{self, Error::Os};
+use super::scan;
+use super::traits::{Child, Opened, Store, Stored};
 
 /// A folder on disk, or a single file.
 #[derive(Debug)]
@@ -145,8 +145,10 @@ impl Disk {
 
     /// What `name` is, which is no file and can't be opened.
     fn special(&self, name: &[u8]) -> Special {
-        let looked =
-            self.open_beneath(name, open::LOOK).map_err(absent).and_then(|file| stat(file.as_fd()));
+        let looked = self
+            .open_beneath(name, open::LOOK)
+            .map_err(to_absent)
+            .and_then(|file| stat(file.as_fd()));
         looked.map_or(Special::Device, |(kind, _)| special(kind))
     }
 
@@ -169,7 +171,7 @@ impl Store for Disk {
             Err(Os(Errno::NXIO | Errno::NODEV)) => {
                 return Err(Absent::NotRegular(self.special(name)));
             }
-            opened => opened.map_err(absent)?,
+            opened => opened.map_err(to_absent)?,
         };
         let (kind, identity) = stat(file.as_fd())?;
         match kind {
@@ -194,7 +196,7 @@ impl Store for Disk {
         if self.single.is_some() {
             return Err(Absent::NotAFolder);
         }
-        let listed = scan::folder(&open::folder(&self.root).map_err(absent)?, name, each);
+        let listed = scan::folder(&open::folder(&self.root).map_err(to_absent)?, name, each);
         listed.map_err(|absent| match absent {
             Absent::Denied(_) => Absent::Denied(self.denial(name)),
             absent => absent,
@@ -297,7 +299,7 @@ fn monotonic() -> Duration {
 }
 
 fn stat(file: BorrowedFd<'_>) -> Result<(FileType, Identity), Absent> {
-    look_at(file).map(|stat| told(&stat)).map_err(absent)
+    look_at(file).map(|stat| from_statx(&stat)).map_err(to_absent)
 }
 
 fn look_at(file: BorrowedFd<'_>) -> Result<Statx, open::Error> {
@@ -312,48 +314,4 @@ fn look_at(file: BorrowedFd<'_>) -> Result<Statx, open::Error> {
 /// How many files this process may have open.
 pub(crate) fn open_files_limit() -> Option<u64> {
     getrlimit(Resource::Nofile).current
-}
-
-/// What the file system told about a file.
-pub(crate) fn told(stat: &Statx) -> (FileType, Identity) {
-    let stamp = |time: rustix::fs::StatxTimestamp| Stamp { secs: time.tv_sec, nanos: time.tv_nsec };
-    let identity = Identity {
-        device: u64::from(stat.stx_dev_major) << 32 | u64::from(stat.stx_dev_minor),
-        inode: stat.stx_ino,
-        size: stat.stx_size,
-        modified: stamp(stat.stx_mtime),
-        changed: stamp(stat.stx_ctime),
-        links: stat.stx_nlink.into(),
-    };
-    (FileType::from_raw_mode(stat.stx_mode.into()), identity)
-}
-
-/// What is neither a file nor a folder.
-fn special(kind: FileType) -> Special {
-    match kind {
-        FileType::Fifo => Special::Pipe,
-        FileType::Socket => Special::Socket,
-        _ => Special::Device,
-    }
-}
-
-/// What an error of the file system says about a name.
-pub(crate) fn absent(error: impl Into<open::Error>) -> Absent {
-    let error = match error.into() {
-        open::Error::Hidden => return Absent::Hidden,
-        open::Error::Forbidden(call) => return Absent::Forbidden(call),
-        Os(error) => error,
-    };
-    match error {
-        Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG => Absent::Missing,
-        // Of a folder that is served, or of one on the way to it.
-        Errno::ACCESS | Errno::PERM => Absent::Denied(Denied { at: 0, need: Need::Pass }),
-        Errno::XDEV => Absent::Outside,
-        Errno::LOOP => Absent::Link,
-        Errno::MFILE => Absent::TooManyOpenFiles(OpenFilesOf::Process),
-        Errno::NFILE => Absent::TooManyOpenFiles(OpenFilesOf::System),
-        Errno::NOMEM => Absent::Exhausted,
-        Errno::AGAIN => Absent::Changing,
-        _ => Absent::Failed(error.raw_os_error()),
-    }
 }

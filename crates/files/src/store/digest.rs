@@ -12,8 +12,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use sockeye_proto::Cancel;
 use twox_hash::XxHash3_128;
 
-use crate::identity::Identity;
-use crate::store::{Absent, Stored};
+use super::absent::Absent;
+use super::identity::Identity;
+use super::traits::Stored;
 
 /// What is read of a file in one go.
 const CHUNK: usize = 128 * 1024;
@@ -134,8 +135,8 @@ mod tests {
     use sockeye_proto::Waiter;
 
     use super::*;
-    use crate::memory::Memory;
-    use crate::store::{Opened, Store};
+    use crate::store::memory::Memory;
+    use crate::store::traits::{Opened, Store};
 
     #[test]
     fn a_content_has_one_tag_wherever_it_is() {
