@@ -7,12 +7,13 @@ use bytes::Bytes;
 use sockeye_proto::http1::Ready;
 use sockeye_proto::{Cancel, Time, Wall};
 
-use crate::coding::{Coded, Coder, Coding, Compressed};
+use crate::coding::{Coded, Coder, Compressed};
 use crate::explain::Rule;
 use crate::head::Head;
 use crate::look_up::{Effort, Found, LookUp};
 use crate::mounts::Mounts;
-use crate::options::Options;
+use crate::options::choices::Options;
+use crate::options::codings::Coding;
 use crate::prepared::Prepared;
 use crate::store::absent::Absent;
 use crate::store::digest::Digest;

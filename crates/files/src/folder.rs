@@ -8,7 +8,7 @@ use crate::cache::CacheLimits;
 use crate::coding::Coder;
 use crate::listing::Shelf;
 use crate::mounts::Mounts;
-use crate::options::Options;
+use crate::options::choices::Options;
 use crate::site::Site;
 use crate::store::digest::Digests;
 use crate::store::disk::{Disk, OpenError};

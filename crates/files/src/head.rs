@@ -6,7 +6,7 @@ use sockeye_proto::http1::{Fields, date};
 use crate::blocks::append;
 use crate::naming::fingerprint::is_fingerprinted;
 use crate::naming::mime;
-use crate::options::Options;
+use crate::options::choices::Options;
 
 /// The fields of replies with a file.
 #[derive(Clone, Debug, PartialEq, Eq)]

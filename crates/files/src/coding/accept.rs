@@ -4,7 +4,7 @@
 //! comes twice counts with the lower weight: a coding that the client can't read costs it the page,
 //! one that it could have read only some bytes.
 
-use super::Coding;
+use crate::options::codings::Coding;
 
 /// The weight `q=1`, in thousandths.
 const MOST: u16 = 1000;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::sibling::Siblings;
-use super::{Accepted, Coding, Form, Offer, forms, select};
+use super::{Accepted, Form, Offer, forms, select};
 use crate::entry::{FileEntry, Held};
+use crate::options::codings::Coding;
 
 /// What there is of a file besides the file.
 #[derive(Clone, Debug)]

@@ -13,12 +13,12 @@ use super::forms::{Compressed, Forms, Key, Outcome};
 use super::pack::{longest, pack};
 use super::sibling::Siblings;
 use super::verdicts::Verdicts;
-use super::{Coding, Codings};
 use crate::budgets::Budgets;
 use crate::entry::{FileEntry, Held};
 use crate::folder::Folder;
 use crate::look_up::Effort;
 use crate::naming::mime;
+use crate::options::codings::{Coding, Codings};
 use crate::store::digest::Digest;
 
 #[derive(Debug)]

@@ -5,11 +5,12 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use sockeye_proto::http1::Fields;
 
-use super::{Choice, Coded, Coding, Siblings, Side};
+use super::{Choice, Coded, Siblings, Side};
 use crate::asked::Asked;
 use crate::blocks::{value, with, without};
 use crate::entry::{FileEntry, Held};
 use crate::head::Head;
+use crate::options::codings::Coding;
 use crate::store::identity::Identity;
 
 /// A form of a file, and its content where the file doesn't keep that itself.

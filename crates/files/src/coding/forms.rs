@@ -18,8 +18,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use sockeye_proto::{Budget, Permit, Time};
 
-use super::Coding;
 use super::recent::Recent;
+use crate::options::codings::Coding;
 
 /// Smaller files are sent as they are: they fit a packet or two with their head, compressed or not.
 pub(crate) const SHORTEST: u64 = 1024;

@@ -1,6 +1,7 @@
 //! Which coding a file is sent in: what the client likes best among what there is.
 
-use super::{Accepted, Coding};
+use super::Accepted;
+use crate::options::codings::Coding;
 
 /// What there is of a file in one coding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use sockeye_proto::Cancel;
 
-use super::Coding;
 use super::verdicts::{Side, Verdicts};
 use crate::entry::{FileEntry, Held, SMALL, tag_of};
 use crate::folder::Folder;
 use crate::look_up::{Effort, read};
+use crate::options::codings::Coding;
 use crate::store::digest::Digest;
 use crate::store::identity::Identity;
 use crate::store::traits::{Opened, Stored};

@@ -13,12 +13,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sockeye_proto::{Budget, Cancel};
 use tracing::warn;
 
-use super::Coding;
 use super::content::Content;
 use super::forms::hold_for_comparing;
 use super::recent::Recent;
 use super::unpack::{Likeness, Unlike, compare};
 use crate::entry::Held;
+use crate::options::codings::Coding;
 use crate::store::identity::Identity;
 
 /// So much of a file is compared with what its sibling unpacks to. Of larger ones the beginning is,

@@ -5,7 +5,7 @@ use sockeye_proto::http1::Fields;
 use super::ask::Format;
 use super::html::POLICY;
 use super::text;
-use crate::options::Options;
+use crate::options::choices::Options;
 use crate::tar::Manifest;
 
 /// What the heads of the replies for one folder have in common.
@@ -108,7 +108,7 @@ fn disposition(title: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cors::Cors;
+    use crate::options::cors::Cors;
 
     #[test]
     fn a_download_has_a_name_that_nothing_can_break_out_of() {

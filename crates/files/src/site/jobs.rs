@@ -8,10 +8,10 @@ use sockeye_proto::{Job, JobKind, Ticket, Time, Waiter};
 use super::{Progress, Site};
 use crate::asked::Asked;
 use crate::cache::FRESH;
-use crate::coding::Coding;
 use crate::entry::{Entry, What};
 use crate::in_flight::{Completer, Found, Join};
 use crate::lookup_job::{LookupJob, place};
+use crate::options::codings::Coding;
 use crate::stage::Stage;
 
 /// A look-up that a request waits for.

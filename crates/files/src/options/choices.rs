@@ -1,8 +1,8 @@
 //! What a folder's owner may choose. The defaults are what most want: safe, and right for a site.
 
-use crate::coding::Codings;
-use crate::cors::Cors;
-use crate::headers::Headers;
+use super::codings::Codings;
+use super::cors::Cors;
+use super::headers::Headers;
 use crate::naming::by_name::ByName;
 
 /// How a folder is answered for. One for all shards, made before the first of them.
