@@ -15,6 +15,7 @@ use crate::entry::{Entry, Slash, What};
 use crate::listing::{self, Exchange};
 use crate::mounts::{Mount, Mounts};
 use crate::naming::path::Wanted;
+use crate::request::view::is_page;
 use crate::stage::{self, Stage};
 use crate::store::absent::{Absent, Denied, Need};
 
@@ -122,7 +123,7 @@ impl Mounts {
                 (Entry { mount: self.root(), what }.into(), Stage::Asked)
             }
         };
-        let navigates = stage::is_page(path.as_bytes());
+        let navigates = is_page(path.as_bytes());
         let in_format = Wanted::parse(path.as_bytes(), &mut Vec::new())
             .is_ok_and(|wanted| Exchange::is_wanted(self, wanted, query.map(str::as_bytes)));
         while let Some(next) = stage.after(self, &entry, navigates) {

@@ -8,10 +8,10 @@ use sockeye_proto::http1::{
 };
 use sockeye_proto::{Abandoned, Message, Ticket, Time};
 
-use crate::asked::Asked;
 use crate::entry::{Entry, What};
 use crate::in_flight::Outcome;
 use crate::listing::{self, Exchange, Sending};
+use crate::request::view::RequestView;
 use crate::site::{ALLOW, Awaited, Progress, Site};
 use crate::stage::Stage;
 
@@ -80,7 +80,7 @@ impl Files {
     ) -> Answer {
         let Waiting { awaited, since, request } = waiting;
         let view = request.view();
-        let asked = Asked::of(&view);
+        let asked = RequestView::of(&view);
         let progress = match body.map(Message::downcast::<Outcome>) {
             Ok(Ok(outcome)) => match *outcome {
                 Outcome::Found(found) => self.site.take(&awaited, &found, since, asked, reply),
@@ -112,7 +112,7 @@ impl Files {
                 let since = reply.now();
                 // No look-up brought it, and none comes after it but that of a page.
                 let view = request.view();
-                let asked = Asked::of(&view);
+                let asked = RequestView::of(&view);
                 let progress = self.site.respond(b"", &entry, Stage::Asked, asked, reply);
                 self.settle(progress, since, || request)
             }
@@ -126,7 +126,7 @@ impl Handler for Files {
         match request.method() {
             Method::Get | Method::Head => {
                 let since = reply.now();
-                let progress = self.site.answer(Asked::of(request), reply);
+                let progress = self.site.answer(RequestView::of(request), reply);
                 self.settle(progress, since, || request.keep())
             }
             Method::Options => self.site.options(request, reply),

@@ -52,12 +52,10 @@
 
 #![forbid(unsafe_code)]
 
-mod asked;
 mod blocks;
 mod budgets;
 mod cache;
 mod coding;
-mod conditional;
 mod entry;
 mod explain;
 mod folder;
@@ -72,8 +70,8 @@ mod multipart;
 mod naming;
 mod options;
 mod prepared;
-mod range;
 mod report;
+mod request;
 mod send;
 mod site;
 mod stage;

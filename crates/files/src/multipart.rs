@@ -9,7 +9,7 @@ use sockeye_proto::http1::{Answer, Fields, Reply, Status};
 use crate::blocks::{value, with, without};
 use crate::coding::Form;
 use crate::entry::Held;
-use crate::range::Part;
+use crate::request::range::Part;
 use crate::send::range_of;
 
 /// What stands between the parts.

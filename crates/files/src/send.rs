@@ -6,17 +6,17 @@ use std::sync::Arc;
 use sockeye_proto::http1::{Answer, Body, Fields, Reply, Status};
 use sockeye_proto::{FileRange, FileSource, Permit};
 
-use crate::asked::Asked;
 use crate::blocks::{with, without};
 use crate::budgets::Budgets;
 use crate::coding::Form;
-use crate::conditional::Verdict;
 use crate::entry::{FileEntry, Held, SMALL};
 use crate::head::Head;
 use crate::multipart::{self, Boundary};
 use crate::options::cors::Cors;
-use crate::range::{Part, Ranges};
 use crate::report;
+use crate::request::conditional::Verdict;
+use crate::request::range::{Part, Ranges};
+use crate::request::view::RequestView;
 use crate::store::traits::Stored;
 
 /// What answers depend on besides the file and the request.
@@ -38,7 +38,7 @@ pub(crate) fn send(
     form: &Form<'_>,
     file: &FileEntry,
     manner: Manner<'_>,
-    asked: Asked<'_>,
+    asked: RequestView<'_>,
     mut reply: Reply<'_, '_>,
 ) -> Answer {
     let is_plain = asked.is_plain() && manner.cors.is_same_for_all();
@@ -66,7 +66,7 @@ pub(crate) fn send_as(
     head: fn(&FileEntry) -> Cow<'_, Head>,
     file: &FileEntry,
     manner: Manner<'_>,
-    asked: Asked<'_>,
+    asked: RequestView<'_>,
     mut reply: Reply<'_, '_>,
 ) -> Answer {
     let Manner { cors, boundary, .. } = manner;
@@ -125,7 +125,7 @@ pub(crate) enum Charged {
 pub(crate) fn charge(
     form: &Form<'_>,
     manner: Manner<'_>,
-    asked: Asked<'_>,
+    asked: RequestView<'_>,
     reply: &Reply<'_, '_>,
 ) -> Charged {
     match (&form.made, form.file.held()) {
@@ -139,7 +139,7 @@ pub(crate) fn charge(
 fn charge_what_is_large(
     form: &Form<'_>,
     manner: Manner<'_>,
-    asked: Asked<'_>,
+    asked: RequestView<'_>,
     reply: &Reply<'_, '_>,
 ) -> Charged {
     let client = reply.client(asked.request());
@@ -174,7 +174,7 @@ fn of_a_fault(fields: &Fields) -> Fields {
 }
 
 /// Which part of the file is wanted (RFC 9110, 13.2.2, step 5).
-fn ranges(file: &FileEntry, asked: Asked<'_>, reply: &Reply<'_, '_>) -> Ranges {
+fn ranges(file: &FileEntry, asked: RequestView<'_>, reply: &Reply<'_, '_>) -> Ranges {
     let Some(range) = asked.range().get() else { return Ranges::Whole };
     let (tag, modified) = (file.tag.as_bytes(), file.modified);
     if !asked.wants_a_range_of(tag, modified, reply.wall()) {

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use sockeye_proto::http1::{Answer, Body, Fields, Reply, Request, Status};
 use sockeye_proto::{JobKind, Time, Timed};
 
-use crate::asked::Asked;
 use crate::budgets::{BudgetLimits, Budgets};
 use crate::cache::{Cache, CacheLimits, FRESH};
 use crate::coding::{Choice, Form};
@@ -24,6 +23,7 @@ use crate::multipart::Boundary;
 use crate::naming::path::Wanted;
 use crate::options::cors::Cors;
 use crate::report;
+use crate::request::view::RequestView;
 use crate::send::{self, Charged, Manner};
 use crate::stage::{self, Stage};
 use crate::store::absent::Absent;
@@ -106,7 +106,7 @@ impl Site {
     /// Answers what is asked, if that is known and fresh; else there is a look-up to wait for.
     pub(crate) fn answer<'r, 't>(
         &self,
-        asked: Asked<'_>,
+        asked: RequestView<'_>,
         reply: Reply<'r, 't>,
     ) -> Progress<'r, 't> {
         // Most paths are known, and need no decoding: then nothing in them is left to check.
@@ -148,7 +148,7 @@ impl Site {
         &self,
         key: &[u8],
         stage: Stage,
-        asked: Asked<'_>,
+        asked: RequestView<'_>,
         reply: Reply<'r, 't>,
     ) -> Progress<'r, 't> {
         let step = match self.cached(key, stage, asked, reply) {
@@ -164,14 +164,19 @@ impl Site {
         key: &[u8],
         entry: &Arc<Entry>,
         stage: Stage,
-        asked: Asked<'_>,
+        asked: RequestView<'_>,
         reply: Reply<'r, 't>,
     ) -> Progress<'r, 't> {
         self.follow(key, self.step(entry, stage, asked, reply), asked)
     }
 
     /// Goes on where there is another entry to look for: at most two times.
-    fn follow<'r, 't>(&self, key: &[u8], step: Step<'r, 't>, asked: Asked<'_>) -> Progress<'r, 't> {
+    fn follow<'r, 't>(
+        &self,
+        key: &[u8],
+        step: Step<'r, 't>,
+        asked: RequestView<'_>,
+    ) -> Progress<'r, 't> {
         match step {
             Step::Answered(answer) => Progress::Answered(answer),
             Step::Next(stage, reply) => self.go(stage.key(&self.inner.mounts), stage, asked, reply),
@@ -181,13 +186,13 @@ impl Site {
     }
 
     /// Whether a listing is asked for by name, whatever page there may be.
-    fn is_listing(&self, wanted: Wanted<'_>, asked: Asked<'_>) -> bool {
+    fn is_listing(&self, wanted: Wanted<'_>, asked: RequestView<'_>) -> bool {
         Exchange::is_wanted(&self.inner.mounts, wanted, asked.query())
     }
 
     /// Whether GET would be answered with a listing or an archive of the folder that `entry` was found
     /// for.
-    fn is_listed(&self, entry: &Entry, asked: Asked<'_>) -> bool {
+    fn is_listed(&self, entry: &Entry, asked: RequestView<'_>) -> bool {
         match &entry.what {
             What::Listing => true,
             What::File(_) | What::Redirect(Slash::Drop) if asked.query().is_some() => {
@@ -217,7 +222,7 @@ impl Site {
         &self,
         key: &[u8],
         stage: Stage,
-        asked: Asked<'_>,
+        asked: RequestView<'_>,
         reply: Reply<'r, 't>,
     ) -> Result<Step<'r, 't>, Reply<'r, 't>> {
         let now = reply.now();
@@ -233,7 +238,7 @@ impl Site {
         &self,
         entry: &Arc<Entry>,
         stage: Stage,
-        asked: Asked<'_>,
+        asked: RequestView<'_>,
         reply: Reply<'r, 't>,
     ) -> Step<'r, 't> {
         if asked.is_head() && stage == Stage::Asked && self.is_listed(entry, asked) {
@@ -265,7 +270,7 @@ impl Site {
         &self,
         entry: &Entry,
         stage: Stage,
-        asked: Asked<'_>,
+        asked: RequestView<'_>,
         reply: Reply<'_, '_>,
     ) -> Answer {
         match &entry.what {
@@ -284,7 +289,7 @@ impl Site {
         file: &FileEntry,
         entry: &Entry,
         stage: Stage,
-        asked: Asked<'_>,
+        asked: RequestView<'_>,
         mut reply: Reply<'_, '_>,
     ) -> Answer {
         let manner = self.manner(entry);
@@ -318,7 +323,7 @@ impl Site {
         &self,
         entry: &Entry,
         stage: Stage,
-        asked: Asked<'_>,
+        asked: RequestView<'_>,
         reply: Reply<'_, '_>,
     ) -> Answer {
         self.note(entry, stage, asked, &reply);
@@ -337,7 +342,7 @@ impl Site {
         &self,
         slash: Slash,
         entry: &Entry,
-        asked: Asked<'_>,
+        asked: RequestView<'_>,
         reply: Reply<'_, '_>,
     ) -> Answer {
         let cors = self.cors(entry.mount);
@@ -363,7 +368,7 @@ impl Site {
     }
 
     /// Tells the log why what was asked for is not sent, where that is so.
-    fn note(&self, entry: &Entry, stage: Stage, asked: Asked<'_>, reply: &Reply<'_, '_>) {
+    fn note(&self, entry: &Entry, stage: Stage, asked: RequestView<'_>, reply: &Reply<'_, '_>) {
         if let Some(absent) = stage.absent(entry) {
             let client = reply.client(asked.request());
             report::absent(absent, asked.path(), client, self.budgets(entry), reply.now());

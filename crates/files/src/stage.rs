@@ -11,6 +11,7 @@ use crate::entry::{Entry, FileEntry, Slash, What};
 use crate::head::{ASK_AGAIN, Head};
 use crate::mounts::Mounts;
 use crate::naming::path::Refusal;
+use crate::request::view::NAVIGATES;
 use crate::store::absent::Absent;
 
 /// What a look-up is for.
@@ -86,18 +87,6 @@ pub(crate) fn status(absent: Absent) -> Status {
         Absent::Failed(_) | Absent::Forbidden(_) => Status::INTERNAL_SERVER_ERROR,
     }
 }
-
-/// Whether a path looks like a page's: its last segment has no extension, or `.html`.
-pub(crate) fn is_page(path: &[u8]) -> bool {
-    let last = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-    match last.iter().rposition(|byte| *byte == b'.') {
-        Some(dot) => last[dot..].eq_ignore_ascii_case(b".html"),
-        None => true,
-    }
-}
-
-/// What [`crate::asked::Asked::navigates`] looks at.
-pub(crate) const NAVIGATES: &str = "Accept, Sec-Fetch-Mode";
 
 /// What is said of a folder's own page where it stands for one that isn't there: others, who want
 /// no page, get another answer, and tomorrow there may be one.

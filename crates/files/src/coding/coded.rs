@@ -5,9 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::sibling::Siblings;
-use super::{Accepted, Form, Offer, forms, select};
+use super::{Form, Offer, forms, select};
 use crate::entry::{FileEntry, Held};
 use crate::options::codings::Coding;
+use crate::request::accept_encoding::Accepted;
 
 /// What there is of a file besides the file.
 #[derive(Clone, Debug)]

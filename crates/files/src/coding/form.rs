@@ -6,11 +6,11 @@ use bytes::Bytes;
 use sockeye_proto::http1::Fields;
 
 use super::{Choice, Coded, Siblings, Side};
-use crate::asked::Asked;
 use crate::blocks::{value, with, without};
 use crate::entry::{FileEntry, Held};
 use crate::head::Head;
 use crate::options::codings::Coding;
+use crate::request::view::RequestView;
 use crate::store::identity::Identity;
 
 /// A form of a file, and its content where the file doesn't keep that itself.
@@ -35,20 +35,20 @@ impl<'a> Form<'a> {
 impl FileEntry {
     /// Picks the form of the file that a request is answered with.
     #[inline]
-    pub(crate) fn choose(&self, asked: Asked<'_>) -> Choice<'_> {
+    pub(crate) fn choose(&self, asked: RequestView<'_>) -> Choice<'_> {
         match &self.coded {
             None => Choice::Send(Form::kept(self)),
             Some(coded) => self.choose_of(coded, asked),
         }
     }
 
-    fn choose_of<'f>(&'f self, coded: &'f Coded, asked: Asked<'_>) -> Choice<'f> {
+    fn choose_of<'f>(&'f self, coded: &'f Coded, asked: RequestView<'_>) -> Choice<'f> {
         let accepted = asked.accept_encoding().settle();
         coded.choose(accepted, asked.range().is_some()).unwrap_or(Choice::Send(Form::kept(self)))
     }
 
     /// As [`FileEntry::choose`], of what there is already.
-    pub(crate) fn choose_now(&self, asked: Asked<'_>) -> Form<'_> {
+    pub(crate) fn choose_now(&self, asked: RequestView<'_>) -> Form<'_> {
         match self.choose(asked) {
             Choice::Send(form) => form,
             Choice::Pack(_) => Form::kept(self),

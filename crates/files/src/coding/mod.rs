@@ -4,14 +4,12 @@
 //! - `coded`: the codings of one file, and the choice among them.
 //! - `form`: a file, as it is or in a coding.
 //! - `sibling`: those that lie beside it.
-//! - `accept`: what a request says in `Accept-Encoding`, as a weight for each coding.
 //! - `select`: which coding is sent, of those that there are.
 //! - `pack`: packing what is not packed yet.
 //! - `forms`: what was packed, kept for all shards.
 //! - `unpack`: whether what somebody packed is the original.
 //! - `verdicts`: which siblings are, found out once.
 
-mod accept;
 mod coded;
 mod coder;
 mod content;
@@ -25,7 +23,6 @@ mod unpack;
 mod verdicts;
 
 pub(crate) use crate::options::codings::Coding;
-pub(crate) use accept::{AcceptEncoding, Accepted};
 pub(crate) use coded::{Choice, Coded};
 pub(crate) use coder::{Coder, Renewed};
 pub(crate) use form::Form;

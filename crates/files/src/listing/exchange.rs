@@ -11,14 +11,14 @@ use super::document::Document;
 use super::fields::{Heads, and};
 use super::sending::{OPEN_FILES, PIECE, Sending};
 use super::shelf::{Archive, Made, Wish};
-use crate::asked::Asked;
-use crate::conditional::Verdict;
 use crate::folder::Folder;
 use crate::lookup_job;
 use crate::mounts::{Mounts, Place};
 use crate::naming::path::Wanted;
-use crate::range::{Part, Ranges};
 use crate::report;
+use crate::request::conditional::Verdict;
+use crate::request::range::{Part, Ranges};
+use crate::request::view::RequestView;
 use crate::store::absent::Absent;
 use crate::tar::Unpackable;
 
@@ -68,7 +68,7 @@ impl Exchange {
         reply: Reply<'_, '_>,
     ) -> (Answer, Option<Self>) {
         let view = request.view();
-        let asked = Asked::of(&view);
+        let asked = RequestView::of(&view);
         let mut scratch = Vec::new();
         let wanted = match What::of(mounts, asked, &mut scratch) {
             Ok(wanted) => wanted,
@@ -199,13 +199,13 @@ impl Exchange {
     }
 
     fn heads<'a>(&'a self, request: &'a Request<'a>) -> Heads<'a> {
-        Heads { options: &self.folder.options, origin: Asked::of(request).origin() }
+        Heads { options: &self.folder.options, origin: RequestView::of(request).origin() }
     }
 
     /// Which part of the archive is wanted.
     fn ranges(&self, tag: &str, len: u64, reply: &Reply<'_, '_>) -> Ranges {
         let request = self.request.view();
-        let asked = Asked::of(&request);
+        let asked = RequestView::of(&request);
         match asked.range().get() {
             Some(range) if asked.wants_a_range_of(tag.as_bytes(), None, reply.wall()) => {
                 Ranges::of(range, len)
@@ -221,7 +221,7 @@ impl Exchange {
         fields: &Fields,
         reply: Reply<'r, 't>,
     ) -> Result<Reply<'r, 't>, Answer> {
-        match Asked::of(&self.request.view()).judge(tag.as_bytes(), None) {
+        match RequestView::of(&self.request.view()).judge(tag.as_bytes(), None) {
             Verdict::Send => Ok(reply),
             Verdict::NotModified => Err(reply.send(Status::NOT_MODIFIED, fields, Body::Empty)),
             Verdict::Failed => {
@@ -234,7 +234,7 @@ impl Exchange {
 
 /// Answers HEAD for a folder's page or archive, for which nothing is read: that there is such a folder
 /// is known. What is known only when it is made is left out (RFC 9110, 9.3.2).
-pub(crate) fn answer_head(mounts: &Mounts, asked: Asked<'_>, reply: Reply<'_, '_>) -> Answer {
+pub(crate) fn answer_head(mounts: &Mounts, asked: RequestView<'_>, reply: Reply<'_, '_>) -> Answer {
     match What::of(mounts, asked, &mut Vec::new()) {
         Ok(What { mount, format, title, .. }) => {
             let options = &mounts.get(mount).folder.options;
@@ -272,7 +272,11 @@ impl Refused {
 }
 
 impl<'s> What<'s> {
-    fn of(mounts: &Mounts, asked: Asked<'s>, scratch: &'s mut Vec<u8>) -> Result<Self, Refused> {
+    fn of(
+        mounts: &Mounts,
+        asked: RequestView<'s>,
+        scratch: &'s mut Vec<u8>,
+    ) -> Result<Self, Refused> {
         let wanted = Wanted::parse(asked.path(), scratch).map_err(|_| Refused::NoFolder)?;
         let Some((mount, Place::In(wanted))) = mounts.place(wanted.key()) else {
             return Err(Refused::NoFolder);

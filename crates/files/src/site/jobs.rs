@@ -6,12 +6,12 @@ use sockeye_proto::http1::{Answer, Fields, Reply, Status};
 use sockeye_proto::{Job, JobKind, Ticket, Time, Waiter};
 
 use super::{Progress, Site};
-use crate::asked::Asked;
 use crate::cache::FRESH;
 use crate::entry::{Entry, What};
 use crate::in_flight::{Completer, Found, Join};
 use crate::lookup_job::{LookupJob, place};
 use crate::options::codings::Coding;
+use crate::request::view::RequestView;
 use crate::stage::Stage;
 
 /// A look-up that a request waits for.
@@ -46,7 +46,7 @@ impl Site {
         &self,
         key: &[u8],
         packing: Packing,
-        asked: Asked<'_>,
+        asked: RequestView<'_>,
         reply: Reply<'r, 't>,
     ) -> Progress<'r, 't> {
         let Packing { entry, stage, coding } = packing;
@@ -108,7 +108,7 @@ impl Site {
         entry: &Entry,
         stage: Stage,
         coding: Coding,
-        asked: Asked<'_>,
+        asked: RequestView<'_>,
         reply: Reply<'_, '_>,
     ) -> Answer {
         match &entry.what {
@@ -129,7 +129,7 @@ impl Site {
         key: &[u8],
         stage: Stage,
         kind: JobKind,
-        asked: Asked<'_>,
+        asked: RequestView<'_>,
         reply: Reply<'r, 't>,
     ) -> Progress<'r, 't> {
         let (now, client) = (reply.now(), reply.client(asked.request()));
@@ -153,7 +153,7 @@ impl Site {
         known: Option<Arc<Entry>>,
         key: &[u8],
         stage: Stage,
-        asked: Asked<'_>,
+        asked: RequestView<'_>,
         reply: Reply<'r, 't>,
     ) -> Progress<'r, 't> {
         match known {
@@ -178,7 +178,7 @@ impl Site {
         awaited: &Awaited,
         found: &Found,
         since: Time,
-        asked: Asked<'_>,
+        asked: RequestView<'_>,
         reply: Reply<'r, 't>,
     ) -> Progress<'r, 't> {
         let Awaited { key, stage, kind, .. } = awaited;
@@ -201,7 +201,7 @@ impl Site {
     pub(crate) fn read<'r, 't>(
         &self,
         awaited: &Awaited,
-        asked: Asked<'_>,
+        asked: RequestView<'_>,
         reply: Reply<'r, 't>,
     ) -> Progress<'r, 't> {
         self.forget(awaited);
@@ -213,7 +213,7 @@ impl Site {
     pub(crate) fn refused<'r, 't>(
         &self,
         awaited: &Awaited,
-        asked: Asked<'_>,
+        asked: RequestView<'_>,
         reply: Reply<'r, 't>,
     ) -> Progress<'r, 't> {
         let Awaited { key, stage, kind, joined, .. } = awaited;
@@ -229,7 +229,12 @@ impl Site {
     }
 
     /// Answers for a job that panicked. Without a coding, a file is sent as it is.
-    pub(crate) fn fail(&self, awaited: &Awaited, asked: Asked<'_>, reply: Reply<'_, '_>) -> Answer {
+    pub(crate) fn fail(
+        &self,
+        awaited: &Awaited,
+        asked: RequestView<'_>,
+        reply: Reply<'_, '_>,
+    ) -> Answer {
         let Awaited { key, stage, kind, .. } = awaited;
         self.forget(awaited);
         match self.known(key, reply.now()).filter(|_| *kind == JobKind::Compress) {

@@ -1,26 +1,25 @@
-//! What of a request an answer depends on: its path, its query, and a dozen fields.
+//! The parts of a request that a response depends on: its path, its query, and a dozen fields.
 
 use std::borrow::Cow;
 
 use sockeye_proto::http1::{FieldName, FieldNames, Method, Request};
 
-use crate::coding::AcceptEncoding;
-use crate::stage::is_page;
+use super::accept_encoding::AcceptEncoding;
 
-/// What is asked for, and how: a request, seen as files see it.
+/// A request, seen as files see it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Asked<'a>(&'a Request<'a>);
+pub(crate) struct RequestView<'a>(&'a Request<'a>);
 
 /// A field of which there can only be one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sole<'a> {
+pub(crate) enum SingleValue<'a> {
     None,
     One(&'a [u8]),
     /// Several: it can't be told which one counts, so none does.
     Many,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> RequestView<'a> {
     pub(crate) fn of(request: &'a Request<'a>) -> Self {
         Self(request)
     }
@@ -50,11 +49,11 @@ impl<'a> Asked<'a> {
     }
 
     /// A field of which there can only be one.
-    pub(crate) fn sole(self, name: FieldName) -> Sole<'a> {
+    pub(crate) fn sole(self, name: FieldName) -> SingleValue<'a> {
         match self.0.known(name) {
-            None => Sole::None,
-            Some(_) if self.0.is_repeated(name) => Sole::Many,
-            Some(value) => Sole::One(value),
+            None => SingleValue::None,
+            Some(_) if self.0.is_repeated(name) => SingleValue::Many,
+            Some(value) => SingleValue::One(value),
         }
     }
 
@@ -69,8 +68,8 @@ impl<'a> Asked<'a> {
     }
 
     /// `Range`, on a GET: other methods have no ranges (RFC 9110, 14.2).
-    pub(crate) fn range(self) -> Sole<'a> {
-        if self.0.method() == Method::Get { self.sole(FieldName::Range) } else { Sole::None }
+    pub(crate) fn range(self) -> SingleValue<'a> {
+        if self.0.method() == Method::Get { self.sole(FieldName::Range) } else { SingleValue::None }
     }
 
     /// Whether nothing is asked but the content: no condition, and no part of it.
@@ -111,9 +110,23 @@ impl<'a> Asked<'a> {
     pub(crate) fn navigates(self) -> bool {
         is_page(self.path())
             && match self.sole(FieldName::SecFetchMode) {
-                Sole::One(mode) => *mode == *b"navigate",
-                Sole::None | Sole::Many => self.accept().is_none_or(|accept| takes_html(&accept)),
+                SingleValue::One(mode) => *mode == *b"navigate",
+                SingleValue::None | SingleValue::Many => {
+                    self.accept().is_none_or(|accept| takes_html(&accept))
+                }
             }
+    }
+}
+
+/// What [`RequestView::navigates`] looks at.
+pub(crate) const NAVIGATES: &str = "Accept, Sec-Fetch-Mode";
+
+/// Whether a path looks like a page's: its last segment has no extension, or `.html`.
+pub(crate) fn is_page(path: &[u8]) -> bool {
+    let last = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    match last.iter().rposition(|byte| *byte == b'.') {
+        Some(dot) => last[dot..].eq_ignore_ascii_case(b".html"),
+        None => true,
     }
 }
 
@@ -127,7 +140,7 @@ fn takes_html(accept: &[u8]) -> bool {
     })
 }
 
-impl<'a> Sole<'a> {
+impl<'a> SingleValue<'a> {
     /// The one value.
     pub(crate) fn get(self) -> Option<&'a [u8]> {
         match self {
@@ -180,7 +193,7 @@ mod tests {
             let fields: Vec<_> =
                 fields.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
             let kept = request(path, &fields);
-            assert_eq!(Asked::of(&kept.view()).navigates(), expected, "{path} {fields:?}");
+            assert_eq!(RequestView::of(&kept.view()).navigates(), expected, "{path} {fields:?}");
         }
     }
 
@@ -192,18 +205,20 @@ mod tests {
             (&[("accept", "a"), ("accept", "b, c"), ("x", "d")][..], Some(b"a, b, c")),
         ] {
             let kept = request("/", lines);
-            assert_eq!(Asked::of(&kept.view()).accept().as_deref(), list);
+            assert_eq!(RequestView::of(&kept.view()).accept().as_deref(), list);
         }
     }
 
     #[test]
     fn of_a_field_that_is_there_twice_none_counts() {
-        for (times, sole, some) in
-            [(0, Sole::None, false), (1, Sole::One(b"a"), true), (2, Sole::Many, true)]
-        {
+        for (times, sole, some) in [
+            (0, SingleValue::None, false),
+            (1, SingleValue::One(b"a"), true),
+            (2, SingleValue::Many, true),
+        ] {
             let kept = request("/", &vec![("origin", "a"); times]);
             let request = kept.view();
-            let found = Asked::of(&request).sole(FieldName::Origin);
+            let found = RequestView::of(&request).sole(FieldName::Origin);
             assert_eq!((found, found.is_some()), (sole, some));
             assert_eq!(found.get(), (times == 1).then_some(&b"a"[..]));
         }
@@ -212,9 +227,9 @@ mod tests {
     #[test]
     fn only_a_get_has_a_range() {
         let kept = request("/", &[("range", "bytes=0-1")]);
-        assert_eq!(Asked::of(&kept.view()).range(), Sole::One(b"bytes=0-1"));
+        assert_eq!(RequestView::of(&kept.view()).range(), SingleValue::One(b"bytes=0-1"));
         let head = b"HEAD / HTTP/1.1\r\nHost: a\r\nRange: bytes=0-1\r\n\r\n";
         let kept = sockeye_proto::http1::KeptRequest::read(head).unwrap();
-        assert_eq!(Asked::of(&kept.view()).range(), Sole::None);
+        assert_eq!(RequestView::of(&kept.view()).range(), SingleValue::None);
     }
 }

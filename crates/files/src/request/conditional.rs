@@ -4,7 +4,7 @@
 use sockeye_proto::Wall;
 use sockeye_proto::http1::{FieldName, date};
 
-use crate::asked::{Asked, Sole};
+use super::view::{RequestView, SingleValue};
 
 /// What the conditions come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub(crate) enum Verdict {
     Failed,
 }
 
-impl Asked<'_> {
+impl RequestView<'_> {
     /// Judges content with this tag and date, in the order of RFC 9110, 13.2.2: of a pair of a tag
     /// and a date, the tag alone counts.
     pub(crate) fn judge(self, tag: &[u8], modified: Option<Wall>) -> Verdict {
@@ -45,9 +45,9 @@ impl Asked<'_> {
     /// change can share it.
     pub(crate) fn wants_a_range_of(self, tag: &[u8], modified: Option<Wall>, now: Wall) -> bool {
         let value = match self.sole(FieldName::IfRange) {
-            Sole::None => return true,
-            Sole::Many => return false,
-            Sole::One(value) => value,
+            SingleValue::None => return true,
+            SingleValue::Many => return false,
+            SingleValue::One(value) => value,
         };
         if value.starts_with(b"\"") {
             return *value == *tag;
@@ -104,7 +104,7 @@ mod tests {
     use sockeye_proto::http1::KeptRequest;
 
     use super::*;
-    use crate::asked::request;
+    use crate::request::view::request;
 
     const AT_5: &str = "Thu, 01 Jan 1970 00:00:05 GMT";
     const AT_4: &str = "Thu, 01 Jan 1970 00:00:04 GMT";
@@ -206,7 +206,7 @@ mod tests {
         for (lines, dated, undated) in table {
             let kept = conditional(lines);
             let request = kept.view();
-            let asked = Asked::of(&request);
+            let asked = RequestView::of(&request);
             assert_eq!(asked.judge(b"\"a\"", at(5)), *dated, "{lines:?}");
             assert_eq!(asked.judge(b"\"a\"", None), *undated, "undated, {lines:?}");
         }
@@ -231,13 +231,13 @@ mod tests {
         for (lines, later, at_once) in table {
             let kept = conditional(lines);
             let request = kept.view();
-            let asked = Asked::of(&request);
+            let asked = RequestView::of(&request);
             let wants = |now| asked.wants_a_range_of(b"\"a\"", at(5), Wall::from_secs(now));
             assert_eq!((wants(7), wants(6)), (*later, *at_once), "{lines:?}");
         }
         let kept = conditional(&[("range", AT_5)]);
         let request = kept.view();
-        let dated = Asked::of(&request);
+        let dated = RequestView::of(&request);
         assert!(!dated.wants_a_range_of(b"\"a\"", None, Wall::from_secs(100)));
     }
 }
