@@ -62,6 +62,7 @@ mod folder;
 mod handler;
 mod head;
 mod in_flight;
+mod limits;
 mod listing;
 mod look_up;
 mod lookup_job;

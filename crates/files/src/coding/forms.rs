@@ -18,7 +18,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use sockeye_proto::{Budget, Permit, Time};
 
-use super::recent::Recent;
+use crate::limits::bounded_map::BoundedMap;
 use crate::options::codings::Coding;
 
 /// Smaller files are sent as they are: they fit a packet or two with their head, compressed or not.
@@ -90,8 +90,8 @@ struct State {
     forms: HashMap<Key, Arc<Compressed>>,
     /// The same keys, in the order in which they are looked at for being dropped.
     order: VecDeque<Key>,
-    futile: Recent<Key, ()>,
-    lately: Recent<Key, Lately>,
+    futile: BoundedMap<Key, ()>,
+    lately: BoundedMap<Key, Lately>,
     /// What is being made, and where those who want it wait.
     under_way: HashMap<Key, Arc<Mutex<Option<Outcome>>>>,
 }
@@ -117,8 +117,8 @@ impl Forms {
             folders: 0,
             forms: HashMap::new(),
             order: VecDeque::new(),
-            futile: Recent::new(REMEMBERED),
-            lately: Recent::new(REMEMBERED),
+            futile: BoundedMap::new(REMEMBERED),
+            lately: BoundedMap::new(REMEMBERED),
             under_way: HashMap::new(),
         };
         let (compressed, working) = (Arc::clone(compressed), Arc::clone(working));

@@ -16,7 +16,6 @@ mod content;
 mod form;
 mod forms;
 mod pack;
-mod recent;
 mod select;
 mod sibling;
 mod unpack;

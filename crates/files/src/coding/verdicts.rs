@@ -15,9 +15,9 @@ use tracing::warn;
 
 use super::content::Content;
 use super::forms::hold_for_comparing;
-use super::recent::Recent;
 use super::unpack::{Likeness, Unlike, compare};
 use crate::entry::Held;
+use crate::limits::bounded_map::BoundedMap;
 use crate::options::codings::Coding;
 use crate::store::identity::Identity;
 
@@ -32,7 +32,7 @@ const PAIRS: usize = 8192;
 #[derive(Debug)]
 pub(crate) struct Verdicts {
     /// Whether the sibling may be sent.
-    known: Mutex<Recent<Pair, bool>>,
+    known: Mutex<BoundedMap<Pair, bool>>,
     /// What comparing takes is taken from this.
     working: Arc<Budget>,
 }
@@ -81,7 +81,7 @@ impl fmt::Display for Stale {
 
 impl Verdicts {
     pub(crate) fn new(working: Arc<Budget>) -> Self {
-        Self { known: Mutex::new(Recent::new(PAIRS)), working }
+        Self { known: Mutex::new(BoundedMap::new(PAIRS)), working }
     }
 
     /// What was found out about a pair before.

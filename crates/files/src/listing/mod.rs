@@ -3,7 +3,7 @@
 //! ```text
 //!  query, Accept ─▶ ask ─┐
 //!                        ▼            a job off the loop
-//!  store ─▶ read ─▶ recent ─▶ view: filter, order, page ─▶ document ─▶ html, data ─▶ reply
+//!  store ─▶ read ─▶ cache ──▶ view: filter, order, page ─▶ document ─▶ html, data ─▶ reply
 //!           rows      one second                             so much at a time as there is room
 //! ```
 //!
@@ -15,15 +15,14 @@
 //! by a budget, and what is written of it is never in memory as a whole.
 
 mod ask;
-mod budget;
 mod data;
 mod document;
 mod exchange;
 mod fields;
+mod folder_cache;
 mod html;
 mod order;
 mod read;
-mod recent;
 mod rows;
 mod sending;
 mod shelf;
@@ -34,9 +33,6 @@ mod text;
 mod view;
 
 pub(crate) use ask::is_known;
-pub(crate) use budget::Lease;
 pub(crate) use exchange::{Exchange, Outcome, answer_head};
-pub(crate) use read::beneath;
-pub(crate) use recent::Weigh;
 pub(crate) use sending::Sending;
 pub(crate) use shelf::Shelf;

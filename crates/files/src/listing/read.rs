@@ -5,9 +5,9 @@ use std::ops::ControlFlow;
 use super::ask::Sort;
 use sockeye_proto::{Cancel, Permit};
 
-use super::budget::Lease;
-use super::recent::Weigh;
 use super::rows::{Row, Rows};
+use crate::limits::lease::Lease;
+use crate::naming::path::beneath;
 use crate::store::absent::Absent;
 use crate::store::traits::{Kind, Opened, Store};
 
@@ -32,12 +32,6 @@ pub(crate) struct Listing {
     /// There is more than was read.
     pub(crate) cut: bool,
     _held: Permit,
-}
-
-impl Weigh for Listing {
-    fn weight(&self) -> Option<usize> {
-        Some(self.rows.weight())
-    }
 }
 
 impl Listing {
@@ -109,11 +103,6 @@ pub(crate) struct Readme {
     pub(crate) text: Vec<u8>,
     /// There is more of it.
     pub(crate) cut: bool,
-}
-
-/// The name of what stands in a folder under `child`.
-pub(crate) fn beneath(folder: &[u8], child: &[u8]) -> Vec<u8> {
-    if folder.is_empty() { child.to_vec() } else { [folder, b"/", child].concat() }
 }
 
 #[cfg(test)]

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use sockeye_proto::{Budget, Cancel, Client, Permit};
 
 use super::ask::{Ask, Format};
-use super::budget::Lease;
 use super::document::Document;
+use super::folder_cache::FolderCache;
 use super::read::Listing;
-use super::recent::Recent;
 use super::view::View;
+use crate::limits::lease::Lease;
 use crate::store::absent::Absent;
 use crate::store::identity::Stamp;
 use crate::store::traits::Store;
@@ -23,8 +23,8 @@ const PACKING: usize = 1024 * 1024;
 #[derive(Debug)]
 pub(crate) struct Shelf {
     budget: Arc<Budget>,
-    listings: Recent<Listing>,
-    manifests: Recent<Manifest>,
+    listings: FolderCache<Listing>,
+    manifests: FolderCache<Manifest>,
 }
 
 /// What is wanted of a folder.
@@ -71,7 +71,11 @@ impl Archive {
 impl Shelf {
     /// What is made takes its memory from `budget`.
     pub(crate) fn new(budget: Arc<Budget>) -> Self {
-        Self { budget, listings: Recent::default(), manifests: Recent::default() }
+        Self {
+            budget,
+            listings: FolderCache::new(|listing| Some(listing.rows.weight())),
+            manifests: FolderCache::new(Manifest::weight),
+        }
     }
 
     /// The budget.

@@ -4,9 +4,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use super::ask::{Ask, Format, Sort};
-use super::budget::Lease;
 use super::read::{Listing, Readme};
 use super::rows::Rows;
+use crate::limits::lease::Lease;
 use crate::store::absent::Absent;
 use crate::store::traits::Kind;
 

@@ -124,6 +124,11 @@ impl<'a> Wanted<'a> {
     }
 }
 
+/// The name of what is in `folder` under the name `child`.
+pub(crate) fn beneath(folder: &[u8], child: &[u8]) -> Vec<u8> {
+    if folder.is_empty() { child.to_vec() } else { [folder, b"/", child].concat() }
+}
+
 /// Whether `child`, a name out of the folder `folder` (empty for the root), can be asked for.
 pub(crate) fn may_hold(folder: &[u8], child: &[u8]) -> bool {
     // One hidden name is served, and only at the root.

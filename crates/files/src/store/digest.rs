@@ -5,8 +5,6 @@
 //! with one digest. Only who may write the files could do that, and could tell their readers
 //! anything anyway.
 
-use std::collections::HashMap;
-use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use sockeye_proto::Cancel;
@@ -15,12 +13,13 @@ use twox_hash::XxHash3_128;
 use super::absent::Absent;
 use super::identity::Identity;
 use super::traits::Stored;
+use crate::limits::bounded_map::BoundedMap;
 
 /// What is read of a file in one go.
 const CHUNK: usize = 128 * 1024;
 
-/// So many digests may be young; as many more are old. About 10 MiB in all, if ever.
-const YOUNG: usize = 32 * 1024;
+/// So many digests are kept: about 12 MiB, if ever.
+const MOST: usize = 64 * 1024;
 
 /// A digest of a content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,29 +66,21 @@ impl Digest {
 
 /// The digests of files that were read lately, by their identities: shared by all shards, so that a
 /// content is read once.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Digests {
-    known: Mutex<Generations>,
+    known: Mutex<BoundedMap<Identity, Digest>>,
 }
 
-/// When the young ones are many, the old ones go and the young ones are old. One that is asked for
-/// is young again.
-#[derive(Debug, Default)]
-struct Generations {
-    young: HashMap<Identity, Digest>,
-    old: HashMap<Identity, Digest>,
+impl Default for Digests {
+    fn default() -> Self {
+        Self { known: Mutex::new(BoundedMap::new(MOST)) }
+    }
 }
 
 impl Digests {
     /// The digest of the file of this identity, which must be settled to say anything.
     pub(crate) fn get(&self, identity: &Identity) -> Option<Digest> {
-        let mut known = self.lock();
-        if let Some(digest) = known.young.get(identity) {
-            return Some(*digest);
-        }
-        let digest = known.old.remove(identity)?;
-        known.put(*identity, digest);
-        Some(digest)
+        self.lock().get(identity).copied()
     }
 
     /// The digest of an open file, read only where nobody has read it yet; `None` where it changed
@@ -113,20 +104,11 @@ impl Digests {
     }
 
     pub(crate) fn put(&self, identity: Identity, digest: Digest) {
-        self.lock().put(identity, digest);
+        self.lock().put(identity, digest, 1);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Generations> {
+    fn lock(&self) -> MutexGuard<'_, BoundedMap<Identity, Digest>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Generations {
-    fn put(&mut self, identity: Identity, digest: Digest) {
-        if self.young.len() >= YOUNG {
-            self.old = mem::take(&mut self.young);
-        }
-        self.young.insert(identity, digest);
     }
 }
 
@@ -171,14 +153,10 @@ mod tests {
     fn digests_are_bounded_and_those_that_are_asked_for_stay() {
         let digests = Digests::default();
         let identity = |inode| Identity { inode, ..Identity::default() };
-        for inode in 0..10 * YOUNG as u64 {
+        for inode in 0..5 * MOST as u64 {
             digests.put(identity(inode), Digest(inode.into()));
             assert_eq!(digests.get(&identity(0)), Some(Digest(0)), "at {inode}");
         }
-        let known = digests.lock();
-        assert!(known.young.len() <= YOUNG && known.old.len() <= YOUNG);
-        assert!(known.young.len() + known.old.len() > YOUNG / 2);
-        drop(known);
         assert_eq!(digests.get(&identity(1)), None);
     }
 }

@@ -75,7 +75,7 @@ fn look_at(folder: BorrowedFd<'_>, child: &[u8]) -> Result<Option<Seen>, Absent>
 
 /// Looks at what a link leads to beneath the root.
 fn follow(root: &OwnedFd, name: &[u8], child: &[u8]) -> Result<Option<Seen>, Absent> {
-    let path = if name.is_empty() { child.to_vec() } else { [name, b"/", child].concat() };
+    let path = path::beneath(name, child);
     let opened = open::beneath(root, OsStr::from_bytes(&path), open::LOOK);
     let Some(target) = passable(opened)? else { return Ok(None) };
     let seen = rustix::fs::statx(&target, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS);

@@ -10,7 +10,8 @@ use super::header::{END, Entry};
 use crate::store::identity::Identity;
 use sockeye_proto::{Cancel, Permit};
 
-use crate::listing::{Lease, Weigh, beneath};
+use crate::limits::lease::Lease;
+use crate::naming::path::beneath;
 use crate::store::absent::Absent;
 use crate::store::traits::{Child, Kind, Store};
 
@@ -81,17 +82,16 @@ struct Item {
     identity: Identity,
 }
 
-impl Weigh for Manifest {
-    fn weight(&self) -> Option<usize> {
-        self.settled.then(|| self.memory())
-    }
-}
-
 fn weight(names: &Vec<u8>, items: &Vec<Item>) -> usize {
     names.capacity() + items.capacity() * size_of::<Item>()
 }
 
 impl Manifest {
+    /// What it weighs in memory; `None` where it is not to be remembered.
+    pub(crate) fn weight(&self) -> Option<usize> {
+        self.settled.then(|| self.memory())
+    }
+
     /// Looks through `folder` and everything beneath it. Blocks. In the archive it is named
     /// `prefix`.
     ///

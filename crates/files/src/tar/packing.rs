@@ -13,7 +13,7 @@ use sockeye_proto::{Access, FileRange, FileSource, Permit, Place};
 
 use super::header::END;
 use super::manifest::Manifest;
-use crate::listing::Lease;
+use crate::limits::lease::Lease;
 use crate::store::absent::Absent;
 use crate::store::identity::Identity;
 use crate::store::traits::{Kind, Opened, Store, Stored};

@@ -14,16 +14,12 @@ const FOLDERS: usize = 16;
 /// And so many bytes of what was read of them.
 const BYTES: usize = 16 * 1024 * 1024;
 
-/// What is remembered has a weight.
-pub(crate) trait Weigh {
-    /// In bytes; `None` where it is not to be remembered.
-    fn weight(&self) -> Option<usize>;
-}
-
 /// What was read lately, each under the name of its folder; the latest last.
 #[derive(Debug)]
-pub(crate) struct Recent<T> {
+pub(crate) struct FolderCache<T> {
     folders: Mutex<Vec<Named<T>>>,
+    /// What a value weighs, in bytes; `None` where it is not to be remembered.
+    weigh: fn(&T) -> Option<usize>,
 }
 
 /// The name of a folder, and what is known of it.
@@ -31,13 +27,11 @@ type Named<T> = (Box<[u8]>, Place<T>);
 /// When something was read, and what.
 type Place<T> = Arc<Mutex<Option<(Stamp, Arc<T>)>>>;
 
-impl<T> Default for Recent<T> {
-    fn default() -> Self {
-        Self { folders: Mutex::default() }
+impl<T> FolderCache<T> {
+    pub(crate) fn new(weigh: fn(&T) -> Option<usize>) -> Self {
+        Self { folders: Mutex::default(), weigh }
     }
-}
 
-impl<T: Weigh> Recent<T> {
     /// What `folder` held less than [`FRESH`] before `now`, else what `read` finds.
     ///
     /// # Errors
@@ -56,7 +50,7 @@ impl<T: Weigh> Recent<T> {
         }
         *place = None;
         let found = Arc::new(read()?);
-        if found.weight().is_some_and(|weight| weight <= BYTES) {
+        if (self.weigh)(&found).is_some_and(|weight| weight <= BYTES) {
             *place = Some((now, Arc::clone(&found)));
         }
         drop(place);
@@ -100,7 +94,7 @@ impl<T: Weigh> Recent<T> {
         // One that is being read has a lock on it, and no weight yet.
         let weight = |place: &Place<T>| {
             let place = place.try_lock().ok()?;
-            place.as_ref().and_then(|(_, known)| known.weight())
+            place.as_ref().and_then(|(_, known)| (self.weigh)(known))
         };
         for (_, place) in folders.iter().rev() {
             bytes += weight(place).unwrap_or(0);
@@ -131,54 +125,52 @@ mod tests {
 
     struct Read(usize);
 
-    impl Weigh for Read {
-        fn weight(&self) -> Option<usize> {
-            Some(self.0)
-        }
+    fn cache() -> FolderCache<Read> {
+        FolderCache::new(|read| Some(read.0))
     }
 
     fn at(secs: i64) -> Stamp {
         Stamp { secs, nanos: 5 }
     }
 
-    fn get(recent: &Recent<Read>, name: &str, now: Stamp, weight: usize) -> usize {
-        recent.get(name.as_bytes(), now, || Ok::<_, ()>(Read(weight))).unwrap().0
+    fn get(cache: &FolderCache<Read>, name: &str, now: Stamp, weight: usize) -> usize {
+        cache.get(name.as_bytes(), now, || Ok::<_, ()>(Read(weight))).unwrap().0
     }
 
     #[test]
     fn a_folder_is_read_once_in_a_second() {
-        let recent = Recent::default();
-        assert_eq!(get(&recent, "a", at(10), 1), 1);
-        assert_eq!(get(&recent, "a", Stamp { secs: 11, nanos: 4 }, 2), 1);
-        assert_eq!(get(&recent, "b", at(10), 3), 3);
-        assert_eq!(get(&recent, "a", at(11), 4), 4);
-        assert_eq!(get(&recent, "a", at(10), 5), 5, "a clock that was set back");
+        let cache = cache();
+        assert_eq!(get(&cache, "a", at(10), 1), 1);
+        assert_eq!(get(&cache, "a", Stamp { secs: 11, nanos: 4 }, 2), 1);
+        assert_eq!(get(&cache, "b", at(10), 3), 3);
+        assert_eq!(get(&cache, "a", at(11), 4), 4);
+        assert_eq!(get(&cache, "a", at(10), 5), 5, "a clock that was set back");
     }
 
     #[test]
     fn a_failure_is_not_remembered() {
-        let recent = Recent::<Read>::default();
-        assert_eq!(recent.get(b"a", at(10), || Err("no")).map(|read| read.0), Err("no"));
-        assert_eq!(get(&recent, "a", at(10), 1), 1);
+        let cache = cache();
+        assert_eq!(cache.get(b"a", at(10), || Err("no")).map(|read| read.0), Err("no"));
+        assert_eq!(get(&cache, "a", at(10), 1), 1);
     }
 
     #[test]
     fn few_and_light_ones_are_remembered() {
-        let recent = Recent::default();
+        let cache = cache();
         for name in 0..100 {
-            get(&recent, &name.to_string(), at(10), 1);
+            get(&cache, &name.to_string(), at(10), 1);
         }
-        assert_eq!(lock(&recent.folders).len(), FOLDERS);
-        assert_eq!(get(&recent, "99", at(10), 2), 1, "the latest is still known");
-        assert_eq!(get(&recent, "0", at(10), 2), 2, "the first is not");
-        recent.forget_stale(at(10));
-        assert!(!recent.is_empty());
-        recent.forget_stale(at(11));
-        assert!(recent.is_empty());
-        get(&recent, "heavy", at(10), BYTES + 1);
-        assert_eq!(get(&recent, "heavy", at(10), 7), 7, "too heavy to remember");
-        get(&recent, "half", at(10), BYTES / 2 + 1);
-        get(&recent, "other half", at(10), BYTES / 2 + 1);
-        assert_eq!(get(&recent, "half", at(10), 9), 9);
+        assert_eq!(lock(&cache.folders).len(), FOLDERS);
+        assert_eq!(get(&cache, "99", at(10), 2), 1, "the latest is still known");
+        assert_eq!(get(&cache, "0", at(10), 2), 2, "the first is not");
+        cache.forget_stale(at(10));
+        assert!(!cache.is_empty());
+        cache.forget_stale(at(11));
+        assert!(cache.is_empty());
+        get(&cache, "heavy", at(10), BYTES + 1);
+        assert_eq!(get(&cache, "heavy", at(10), 7), 7, "too heavy to remember");
+        get(&cache, "half", at(10), BYTES / 2 + 1);
+        get(&cache, "other half", at(10), BYTES / 2 + 1);
+        assert_eq!(get(&cache, "half", at(10), 9), 9);
     }
 }

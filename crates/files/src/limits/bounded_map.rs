@@ -10,7 +10,7 @@ use std::hash::Hash;
 use std::mem;
 
 #[derive(Debug)]
-pub(crate) struct Recent<K, V> {
+pub(crate) struct BoundedMap<K, V> {
     young: HashMap<K, Weighed<V>>,
     old: HashMap<K, Weighed<V>>,
     /// What the young half weighs.
@@ -25,7 +25,7 @@ struct Weighed<V> {
     weight: usize,
 }
 
-impl<K: Eq + Hash, V> Recent<K, V> {
+impl<K: Eq + Hash, V> BoundedMap<K, V> {
     /// A map that holds at most `most` in weight, and nothing that weighs more than half of it.
     pub(crate) fn new(most: usize) -> Self {
         Self { young: HashMap::new(), old: HashMap::new(), weight: 0, half: most / 2 }
@@ -66,32 +66,32 @@ mod tests {
 
     use super::*;
 
-    fn weight(recent: &Recent<u8, u8>) -> usize {
-        recent.young.values().chain(recent.old.values()).map(|weighed| weighed.weight).sum()
+    fn weight(map: &BoundedMap<u8, u8>) -> usize {
+        map.young.values().chain(map.old.values()).map(|weighed| weighed.weight).sum()
     }
 
     #[test]
     fn what_is_asked_for_stays_and_what_is_not_goes() {
-        let mut recent = Recent::new(8);
-        recent.put(0, 'a', 1);
+        let mut map = BoundedMap::new(8);
+        map.put(0, 'a', 1);
         for key in 1..100 {
-            recent.put(key, 'b', 1);
-            assert_eq!(recent.get(&0), Some(&'a'));
+            map.put(key, 'b', 1);
+            assert_eq!(map.get(&0), Some(&'a'));
         }
-        assert_eq!(recent.get(&1), None);
-        assert_eq!(recent.get(&99), Some(&'b'));
+        assert_eq!(map.get(&1), None);
+        assert_eq!(map.get(&99), Some(&'b'));
     }
 
     #[test]
     fn what_is_too_heavy_is_not_kept_and_takes_nothing_with_it_but_its_namesake() {
-        let mut recent = Recent::new(8);
-        recent.put(1, 'a', 4);
-        recent.put(2, 'b', 4);
-        recent.put(3, 'c', 5);
-        assert_eq!([1, 3].map(|key| recent.get(&key).copied()), [Some('a'), None]);
-        recent.put(1, 'd', 5);
-        assert_eq!([1, 2].map(|key| recent.get(&key).copied()), [None, Some('b')]);
-        assert_eq!(Recent::<u8, u8>::new(0).get(&1), None);
+        let mut map = BoundedMap::new(8);
+        map.put(1, 'a', 4);
+        map.put(2, 'b', 4);
+        map.put(3, 'c', 5);
+        assert_eq!([1, 3].map(|key| map.get(&key).copied()), [Some('a'), None]);
+        map.put(1, 'd', 5);
+        assert_eq!([1, 2].map(|key| map.get(&key).copied()), [None, Some('b')]);
+        assert_eq!(BoundedMap::<u8, u8>::new(0).get(&1), None);
     }
 
     proptest! {
@@ -100,23 +100,23 @@ mod tests {
             steps in proptest::collection::vec((0..12_u8, proptest::option::of(0..6_usize)), 0..200),
             most in 0..20_usize,
         ) {
-            let mut recent = Recent::new(most);
+            let mut map = BoundedMap::new(most);
             let mut last = HashMap::new();
             for (step, (key, put)) in steps.into_iter().enumerate() {
                 match put {
                     Some(weight) => {
-                        recent.put(key, step as u8, weight);
+                        map.put(key, step as u8, weight);
                         last.insert(key, step as u8);
                     }
                     None => {
-                        if let Some(value) = recent.get(&key) {
+                        if let Some(value) = map.get(&key) {
                             prop_assert_eq!(Some(value), last.get(&key));
                         }
                     }
                 }
-                prop_assert!(weight(&recent) <= most);
-                let young: usize = recent.young.values().map(|weighed| weighed.weight).sum();
-                prop_assert_eq!(young, recent.weight);
+                prop_assert!(weight(&map) <= most);
+                let young: usize = map.young.values().map(|weighed| weighed.weight).sum();
+                prop_assert_eq!(young, map.weight);
             }
         }
     }
