@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sockeye_proto::Budget;
 
-use crate::coding::Forms;
+use crate::coding::forms::Forms;
 use crate::report::Failures;
 
 /// How much may be held for requests at a time, over all folders and shards. One client has a
@@ -38,7 +38,6 @@ impl Default for BudgetLimits {
 pub struct Budgets {
     pub(crate) open_files: Arc<Budget>,
     pub(crate) compressed: Arc<Budget>,
-    pub(crate) working: Arc<Budget>,
     pub(crate) listings: Arc<Budget>,
     /// What was compressed, of all folders: one makes room for another.
     pub(crate) forms: Arc<Forms>,
@@ -57,7 +56,6 @@ impl Budgets {
             open_files: Budget::new("open files", open_files),
             forms: Arc::new(Forms::new(&compressed, &working)),
             compressed,
-            working,
             listings: Budget::new("bytes of listings", listings),
             failures: Failures::default(),
         })

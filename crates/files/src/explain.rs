@@ -13,60 +13,13 @@ use sockeye_proto::http1::{Fields, Status};
 
 use crate::entry::{Entry, Slash, What};
 use crate::listing::{self, Exchange};
+use crate::look_up::look_up_whole;
 use crate::mounts::{Mount, Mounts};
 use crate::naming::path::Wanted;
 use crate::request::view::is_page;
+use crate::rule::Rule;
 use crate::stage::{self, Stage};
 use crate::store::absent::{Absent, Denied, Need};
-
-/// What led from a path to its answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Rule {
-    /// The path names the file.
-    File,
-    /// The path is a folder's, whose page is its `index.html`.
-    Index,
-    /// The path is a folder's, which has no page and is listed.
-    Listing,
-    /// The path is a folder's, and the query asks for it in a format: as a listing or an archive.
-    Format,
-    /// The path is a folder's, which is listed, but not as the query asks.
-    BadQuery,
-    /// The path leaves out `.html`.
-    CleanUrl,
-    /// One single file is served, whatever the path is called.
-    SingleFile,
-    /// The path is a folder's and lacks the slash that its relative links need.
-    AddSlash,
-    /// The path is a page's and has a slash too much.
-    DropSlash,
-    /// The path is one of an app in the browser, whose page is the folder's `index.html`.
-    Fallback,
-    /// There is nothing, and the folder has a `404.html` that says so.
-    ErrorPage,
-    /// There is nothing.
-    Nothing,
-}
-
-impl fmt::Display for Rule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::File => "the path names the file",
-            Self::Index => "the page of a folder is its index.html",
-            Self::Listing => "the folder has no index.html and is listed",
-            Self::Format => "the query asks for the folder in this format",
-            Self::BadQuery => "a listing doesn't have what the query asks for",
-            Self::CleanUrl => "clean URL: the path leaves out .html",
-            Self::SingleFile => "a single file is served",
-            Self::AddSlash => "a folder's path ends with a slash",
-            Self::DropSlash => "clean URL: a page's path ends without a slash",
-            Self::Fallback => "single-page app: the page is the folder's index.html",
-            Self::ErrorPage => "the folder's 404.html says that there is nothing",
-            Self::Nothing => "nothing answers for the path",
-        })
-    }
-}
 
 /// Why a URL is answered as it is.
 #[derive(Clone, Debug)]
@@ -117,7 +70,7 @@ impl Mounts {
         };
         let mut scratch = Vec::new();
         let (mut entry, mut stage) = match Wanted::parse(path.as_bytes(), &mut scratch) {
-            Ok(wanted) => (Entry::look_up_whole(self, wanted.key()), Stage::Asked),
+            Ok(wanted) => (look_up_whole(self, wanted.key()), Stage::Asked),
             Err(refusal) => {
                 let what = What::Absent(Absent::Refused(refusal));
                 (Entry { mount: self.root(), what }.into(), Stage::Asked)
@@ -127,13 +80,13 @@ impl Mounts {
         let in_format = Wanted::parse(path.as_bytes(), &mut Vec::new())
             .is_ok_and(|wanted| Exchange::is_wanted(self, wanted, query.map(str::as_bytes)));
         while let Some(next) = stage.after(self, &entry, navigates) {
-            entry = Entry::look_up_whole(self, next.key(self));
+            entry = look_up_whole(self, next.key(self));
             stage = next;
         }
         let mut explanation = self.explained(&entry, stage, path, query);
         match (&entry.what, stage) {
             // The answer is made of the folder, not of its page.
-            (What::File(_) | What::Listing, Stage::Asked) if in_format => {
+            (What::File(..) | What::Listing, Stage::Asked) if in_format => {
                 explanation.rule = Rule::Format;
                 (explanation.file, explanation.fields) = (None, Fields::new());
             }
@@ -161,12 +114,14 @@ impl Mounts {
         let mount = entry.mount.map(|at| self.get(at));
         let absent = stage.absent(entry);
         let (status, rule, fields) = match (&entry.what, stage) {
-            (What::File(file), Stage::Asked) => (Status::OK, file.rule, file.head.fields.clone()),
-            (What::File(file), Stage::Fallback { .. }) => {
-                (Status::OK, Rule::Fallback, stage::fallback_head(file).fields)
+            (What::File(rule, file), Stage::Asked) => {
+                (Status::OK, *rule, file.plain.head.fields.clone())
             }
-            (What::File(file), Stage::ErrorPage { .. }) => {
-                (Status::NOT_FOUND, Rule::ErrorPage, stage::error_page_fields(file))
+            (What::File(_, file), Stage::Fallback { .. }) => {
+                (Status::OK, Rule::Fallback, stage::fallback_head(&file.plain).fields)
+            }
+            (What::File(_, file), Stage::ErrorPage { .. }) => {
+                (Status::NOT_FOUND, Rule::ErrorPage, stage::error_page_fields(&file.plain))
             }
             (What::Redirect(slash), Stage::Asked) => {
                 let rule = if *slash == Slash::Add { Rule::AddSlash } else { Rule::DropSlash };
@@ -178,7 +133,7 @@ impl Mounts {
             _ => (stage::status(absent.unwrap_or(Absent::Missing)), Rule::Nothing, Fields::new()),
         };
         let file = match &entry.what {
-            What::File(file) => Some(path_of(&file.name).into_owned()),
+            What::File(_, file) => Some(path_of(&file.plain.name).into_owned()),
             _ => None,
         };
         // What is denied is part of the name that was asked for.

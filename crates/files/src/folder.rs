@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::budgets::{BudgetLimits, Budgets};
 use crate::cache::CacheLimits;
-use crate::coding::Coder;
+use crate::coding::coder::Coder;
+use crate::file::reader::{Effort, Reader};
 use crate::listing::Shelf;
 use crate::mounts::Mounts;
 use crate::options::choices::Options;
@@ -44,7 +45,7 @@ impl Folder {
         let budgets = Budgets::new(BudgetLimits::default());
         Self {
             store: Arc::new(store),
-            coder: Arc::new(Coder::new(&options.codings, &budgets)),
+            coder: Arc::new(Coder::new(&options.codings, &budgets.forms)),
             shelf: Arc::new(Shelf::new(Arc::clone(&budgets.listings))),
             options: Arc::new(options),
             digests: Arc::default(),
@@ -55,16 +56,22 @@ impl Folder {
     /// The same folder, answered for as `options` say.
     #[must_use]
     pub fn with(self, options: Options) -> Self {
-        let coder = Arc::new(Coder::new(&options.codings, &self.budgets));
+        let coder = Arc::new(Coder::new(&options.codings, &self.budgets.forms));
         Self { options: Arc::new(options), coder, ..self }
     }
 
     /// The same folder, within budgets that it shares with others. By default it has its own.
     #[must_use]
     pub fn sharing(self, budgets: &Arc<Budgets>) -> Self {
-        let coder = Arc::new(Coder::new(&self.options.codings, budgets));
+        let coder = Arc::new(Coder::new(&self.options.codings, &budgets.forms));
         let shelf = Arc::new(Shelf::new(Arc::clone(&budgets.listings)));
         Self { budgets: Arc::clone(budgets), coder, shelf, ..self }
+    }
+
+    /// What a lookup in it reads files with.
+    pub(crate) fn reader<'a>(&'a self, effort: Effort<'a>) -> Reader<'a> {
+        let Self { store, digests, options, .. } = self;
+        Reader { store: &**store, digests, hashed_up_to: options.hashed_up_to, effort }
     }
 
     /// The folder for one shard, to be made on the thread that will use it.

@@ -52,15 +52,14 @@
 
 #![forbid(unsafe_code)]
 
-mod blocks;
 mod budgets;
 mod cache;
 mod coding;
 mod entry;
 mod explain;
+mod file;
 mod folder;
 mod handler;
-mod head;
 mod in_flight;
 mod limits;
 mod listing;
@@ -70,9 +69,9 @@ mod mounts;
 mod multipart;
 mod naming;
 mod options;
-mod prepared;
 mod report;
 mod request;
+mod rule;
 mod send;
 mod site;
 mod stage;
@@ -83,8 +82,8 @@ mod tests;
 
 pub use budgets::{BudgetLimits, Budgets};
 pub use cache::{CacheLimits, FRESH};
-pub use entry::SMALL;
-pub use explain::{Explanation, Rule};
+pub use explain::Explanation;
+pub use file::held::SMALL;
 pub use folder::Folder;
 pub use handler::Files;
 pub use mounts::{BadMount, Mounts};
@@ -95,6 +94,7 @@ pub use options::choices::Options;
 pub use options::codings::{Coding, Codings};
 pub use options::cors::{BadOrigin, Cors};
 pub use options::headers::Headers;
+pub use rule::Rule;
 pub use site::Site;
 pub use sockeye_proto::http1::BadField;
 pub use store::absent::{Absent, Denied, Need, OpenFilesOf, Special};

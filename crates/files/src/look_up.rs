@@ -1,18 +1,21 @@
 //! Looking a name up: which file it leads to, by which rule, opened and read as far as it is kept.
 //! Runs off the loop and may block.
 
-use bytes::Bytes;
+use std::sync::Arc;
+
 use sockeye_proto::Cancel;
 
-use crate::coding::Renewed;
-use crate::entry::{FileEntry, Held, OpenedFile, SMALL, Slash, What};
-use crate::explain::Rule;
+use crate::coding::coder::Renewed;
+use crate::coding::file_entry::FileEntry;
+use crate::entry::{Entry, Slash, What};
+use crate::file::reader::{Digested, Effort, Reader};
+use crate::file::representation::{OpenedFile, Representation};
 use crate::folder::Folder;
-use crate::mounts::Place;
+use crate::mounts::{Mounts, Place};
 use crate::naming::path::Wanted;
+use crate::rule::Rule;
 use crate::store::absent::Absent;
-use crate::store::digest::Digest;
-use crate::store::traits::{Opened, Stored};
+use crate::store::traits::Opened;
 
 /// How often a file that changes under our eyes is read again before we give up.
 const TRIES: usize = 8;
@@ -23,8 +26,45 @@ const INDEX: &[u8] = b"index.html";
 /// What clean URLs leave out.
 const HTML: &[u8] = b".html";
 
+/// Looks `key` up. Blocks. Returns `known`, what an earlier lookup found, where it still holds: then
+/// nothing is read. `None` where it takes more than `effort`.
+pub(crate) fn look_up(
+    mounts: &Mounts,
+    key: &[u8],
+    known: Option<Arc<Entry>>,
+    effort: Effort<'_>,
+) -> Option<Arc<Entry>> {
+    let Some((mount, place)) = mounts.place(key) else {
+        let what = What::Absent(Absent::Unmounted);
+        return Some(Arc::new(Entry { mount: None, what }));
+    };
+    let found = {
+        let folder = &mounts.get(mount).folder;
+        let known = match known.as_deref() {
+            Some(Entry { mount: Some(at), what: What::File(rule, file) }) if *at == mount => {
+                Some((*rule, &**file))
+            }
+            _ => None,
+        };
+        LookUp { folder, known, reader: folder.reader(effort) }.find(place)
+    };
+    let what = match found {
+        Ok(Found::Same) => return known,
+        Ok(Found::Unread) => return None,
+        Ok(Found::Other(what)) => what,
+        Err(absent) => What::Absent(absent),
+    };
+    Some(Arc::new(Entry { mount: Some(mount), what }))
+}
+
+/// The same with all the effort that it takes.
+pub(crate) fn look_up_whole(mounts: &Mounts, key: &[u8]) -> Arc<Entry> {
+    let found = look_up(mounts, key, None, Effort::Reading(&Cancel::default()));
+    found.expect("nothing takes more effort")
+}
+
 /// What a name was found to lead to.
-pub(crate) enum Found {
+enum Found {
     /// What is known already.
     Same,
     Other(What),
@@ -32,27 +72,18 @@ pub(crate) enum Found {
     Unread,
 }
 
-/// How much a look-up may do.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Effort<'a> {
-    /// A few system calls, and reading what is kept in memory.
-    Calls,
-    /// Reading whole files, as long as somebody waits for it.
-    Reading(&'a Cancel),
-}
-
 /// One look-up in one folder.
-pub(crate) struct LookUp<'a> {
-    pub(crate) folder: &'a Folder,
+struct LookUp<'a> {
+    folder: &'a Folder,
     /// What an earlier one found.
-    pub(crate) known: Option<&'a FileEntry>,
-    pub(crate) effort: Effort<'a>,
+    known: Option<(Rule, &'a FileEntry)>,
+    reader: Reader<'a>,
 }
 
 impl LookUp<'_> {
     /// Finds what answers for a place in the folder.
-    pub(crate) fn find(&self, place: Place<'_>) -> Result<Found, Absent> {
-        let single = self.folder.store.single_file();
+    fn find(&self, place: Place<'_>) -> Result<Found, Absent> {
+        let single = self.reader.store.single_file();
         match (place, single) {
             (Place::Itself, Some(single)) => self.single(single),
             (Place::Itself, None) => redirect(Slash::Add),
@@ -92,7 +123,7 @@ impl LookUp<'_> {
         let why = match self.load(&[wanted.key(), INDEX].concat(), Rule::Index) {
             Ok(Loaded::Found(found)) => return Ok(found),
             Ok(Loaded::Folder) => Absent::NoIndex,
-            Err(Absent::Missing) => match self.folder.store.open(wanted.name()) {
+            Err(Absent::Missing) => match self.reader.store.open(wanted.name()) {
                 Ok(Opened::Folder) => Absent::NoIndex,
                 Ok(Opened::File(..)) => return Err(Absent::NotAFolder),
                 Err(absent) => absent,
@@ -123,57 +154,43 @@ impl LookUp<'_> {
     }
 
     fn is_file(&self, name: &[u8]) -> bool {
-        matches!(self.folder.store.open(name), Ok(Opened::File(..)))
+        matches!(self.reader.store.open(name), Ok(Opened::File(..)))
     }
 
-    /// Opens `name` and, where it is small, reads it whole: never half of one content and half of
-    /// another.
+    /// Opens `name`, and reads it as far as it is kept or hashed.
     fn load(&self, name: &[u8], rule: Rule) -> Result<Loaded, Absent> {
-        let store = &*self.folder.store;
+        let Self { reader, folder, .. } = self;
         for _ in 0..TRIES {
             // The clock first: what is written after it was read has a later stamp.
-            let now = store.now();
-            let (file, identity) = match store.open(name)? {
+            let now = reader.store.now();
+            let (file, identity) = match reader.store.open(name)? {
                 Opened::Folder => return Ok(Loaded::Folder),
                 Opened::File(file, identity) => (file, identity),
             };
-            if let Some(known) = self.known.filter(|known| known.still_is(name, rule, &identity)) {
-                let renewed = match self.folder.coder.renew(self.folder, known, self.effort) {
+            let is_known = |(by, known): &(Rule, &FileEntry)| {
+                *by == rule && known.plain.still_is(name, &identity)
+            };
+            if let Some((_, known)) = self.known.filter(is_known) {
+                let renewed = match folder.coder.renew(reader, known) {
                     Renewed::Same => Found::Same,
-                    Renewed::Other(file) => Found::Other(What::File(file)),
+                    Renewed::Other(file) => Found::Other(What::File(rule, file)),
                     Renewed::Unread => Found::Unread,
                 };
                 return Ok(Loaded::Found(renewed));
             }
-            let hashed = identity.size <= self.folder.options.hashed_up_to;
-            let (held, digest) = if identity.size <= SMALL {
-                let content = read(&*file, identity.size)?;
-                let whole = content.filter(|_| file.identity() == Ok(identity));
-                let Some(content) = whole else { continue };
-                let digest = hashed.then(|| Digest::of(&content));
-                (Held::Memory(content), digest)
-            } else if hashed {
-                let is_settled = identity.is_settled(now);
-                let digests = &self.folder.digests;
-                let known = digests.get(&identity).filter(|_| is_settled);
-                let digest = match (known, self.effort) {
-                    (Some(known), _) => Some(known),
-                    (None, Effort::Calls) => return Ok(Loaded::Found(Found::Unread)),
-                    (None, Effort::Reading(cancel)) => {
-                        digests.of(&*file, &identity, is_settled, cancel)?
-                    }
-                };
-                let Some(digest) = digest else { continue };
-                (Held::Open(file), Some(digest))
-            } else {
-                (Held::Open(file), None)
+            let Some(held) = reader.hold(file, &identity)? else { continue };
+            let digest = match reader.digest(&held, &identity, identity.is_settled(now))? {
+                Digested::Known(digest) => digest,
+                Digested::Changed => continue,
+                Digested::Unread => return Ok(Loaded::Found(Found::Unread)),
             };
-            let opened = OpenedFile { name, rule, identity, now, digest };
-            let mut entry = FileEntry::new(opened, held, &self.folder.options);
-            if !self.folder.coder.equip(self.folder, &mut entry, self.effort) {
-                return Ok(Loaded::Found(Found::Unread));
-            }
-            return Ok(Loaded::Found(Found::Other(What::File(Box::new(entry)))));
+            let opened = OpenedFile { name, identity, now, digest };
+            let file = Representation::new(opened, held, &folder.options);
+            let found = match folder.coder.equip(reader, file) {
+                Some(file) => Found::Other(What::File(rule, Box::new(file))),
+                None => Found::Unread,
+            };
+            return Ok(Loaded::Found(found));
         }
         Err(Absent::Changing)
     }
@@ -187,21 +204,4 @@ enum Loaded {
 
 fn redirect(slash: Slash) -> Result<Found, Absent> {
     Ok(Found::Other(What::Redirect(slash)))
-}
-
-/// Reads `size` bytes from the beginning; `None` where there are fewer.
-pub(crate) fn read(file: &dyn Stored, size: u64) -> Result<Option<Bytes>, Absent> {
-    let mut content = vec![0; usize::try_from(size).map_err(|_| Absent::Exhausted)?];
-    let mut filled = 0;
-    while filled < content.len() {
-        match file.read_at(filled as u64, &mut content[filled..]) {
-            Ok(0) => return Ok(None),
-            Ok(count) => filled += count,
-            Err(error) => return Err(Absent::Failed(error.raw_os_error().unwrap_or(0))),
-        }
-    }
-    let bytes = Bytes::from(content);
-    // The first clone of such bytes allocates the count that they are shared by. Here, not there.
-    drop(bytes.clone());
-    Ok(Some(bytes))
 }

@@ -10,8 +10,9 @@ use std::sync::Arc;
 use sockeye_proto::{Client, Job, JobKind, Place};
 
 use crate::entry::Entry;
+use crate::file::reader::Effort;
 use crate::in_flight::Completer;
-use crate::look_up::Effort;
+use crate::look_up::look_up;
 use crate::mounts::{self, Mounts};
 
 /// Everything that a look-up takes.
@@ -37,7 +38,7 @@ impl LookupJob {
         let Self { mounts, key, known, kind, completer } = self;
         let cancel = completer.cancel();
         let effort = if kind == JobKind::Hash { Effort::Reading(&cancel) } else { Effort::Calls };
-        match Entry::look_up(&mounts, &key, known, effort) {
+        match look_up(&mounts, &key, known, effort) {
             Some(entry) => completer.complete(entry),
             None => completer.leave_unread(),
         }

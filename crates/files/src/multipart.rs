@@ -6,11 +6,10 @@ use std::hash::{BuildHasher, RandomState};
 use sockeye_proto::Permit;
 use sockeye_proto::http1::{Answer, Fields, Reply, Status};
 
-use crate::blocks::{value, with, without};
-use crate::coding::Form;
-use crate::entry::Held;
+use crate::coding::form::Form;
+use crate::file::fields::{value, with, without};
+use crate::file::held::{Held, file_range};
 use crate::request::range::Part;
-use crate::send::range_of;
 
 /// What stands between the parts.
 ///
@@ -70,11 +69,13 @@ pub(crate) fn send(
         {
             stream.hold(permit);
         }
-        match (&form.made, file.held()) {
+        match (&form.made, &file.held) {
             (Some(bytes), _) | (None, Held::Memory(bytes)) => {
                 stream.write_shared(bytes.slice(part.in_memory()));
             }
-            (None, Held::Open(source)) => stream.write_file(range_of(source, *part)),
+            (None, Held::Open(source)) => {
+                stream.write_file(file_range(source, part.start, part.len))
+            }
             (None, Held::Compressed(_)) => return stream.abort(),
         }
     }

@@ -1,23 +1,22 @@
 //! A file as the reply to a request: what its conditions and ranges leave of it.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use sockeye_proto::http1::{Answer, Body, Fields, Reply, Status};
-use sockeye_proto::{FileRange, FileSource, Permit};
+use sockeye_proto::{FileRange, Permit};
 
-use crate::blocks::{with, without};
 use crate::budgets::Budgets;
-use crate::coding::Form;
-use crate::entry::{FileEntry, Held, SMALL};
-use crate::head::Head;
+use crate::coding::form::Form;
+use crate::file::fields::{with, without};
+use crate::file::head::Head;
+use crate::file::held::{Held, SMALL};
+use crate::file::representation::Representation;
 use crate::multipart::{self, Boundary};
 use crate::options::cors::Cors;
 use crate::report;
 use crate::request::conditional::Verdict;
 use crate::request::range::{Part, Ranges};
 use crate::request::view::RequestView;
-use crate::store::traits::Stored;
 
 /// What answers depend on besides the file and the request.
 #[derive(Clone, Copy, Debug)]
@@ -33,10 +32,10 @@ pub(crate) struct Manner<'a> {
 }
 
 /// Answers with a file, or says that the client has it, or that it isn't what the client wants.
-/// `form` is the form of `file` that is sent, where that can be afforded.
+/// `form` is the form of `file` (as it is) that is sent, where that can be afforded.
 pub(crate) fn send(
     form: &Form<'_>,
-    file: &FileEntry,
+    file: &Representation,
     manner: Manner<'_>,
     asked: RequestView<'_>,
     mut reply: Reply<'_, '_>,
@@ -63,8 +62,8 @@ pub(crate) fn send(
 /// As [`send`], with what `head` makes of the head of the form that is sent.
 pub(crate) fn send_as(
     form: &Form<'_>,
-    head: fn(&FileEntry) -> Cow<'_, Head>,
-    file: &FileEntry,
+    head: fn(&Representation) -> Cow<'_, Head>,
+    file: &Representation,
     manner: Manner<'_>,
     asked: RequestView<'_>,
     mut reply: Reply<'_, '_>,
@@ -128,7 +127,7 @@ pub(crate) fn charge(
     asked: RequestView<'_>,
     reply: &Reply<'_, '_>,
 ) -> Charged {
-    match (&form.made, form.file.held()) {
+    match (&form.made, &form.file.held) {
         (None, Held::Memory(_)) => Charged::Yes(None),
         (Some(content), _) if content.len() as u64 <= SMALL => Charged::Yes(None),
         _ if asked.is_head() => Charged::Yes(None),
@@ -174,27 +173,13 @@ fn of_a_fault(fields: &Fields) -> Fields {
 }
 
 /// Which part of the file is wanted (RFC 9110, 13.2.2, step 5).
-fn ranges(file: &FileEntry, asked: RequestView<'_>, reply: &Reply<'_, '_>) -> Ranges {
+fn ranges(file: &Representation, asked: RequestView<'_>, reply: &Reply<'_, '_>) -> Ranges {
     let Some(range) = asked.range().get() else { return Ranges::Whole };
     let (tag, modified) = (file.tag.as_bytes(), file.modified);
     if !asked.wants_a_range_of(tag, modified, reply.wall()) {
         return Ranges::Whole;
     }
     Ranges::of(range, file.size())
-}
-
-impl Form<'_> {
-    /// All of it.
-    pub(crate) fn body(&self) -> Body<'_> {
-        match (&self.made, self.file.held()) {
-            (Some(content), _) | (None, Held::Memory(content)) => Body::Shared(content),
-            (None, Held::Open(source)) => {
-                Body::File(range_of(source, Part { start: 0, len: self.file.size() }))
-            }
-            // Whoever has it has its content.
-            (None, Held::Compressed(_)) => Body::Empty,
-        }
-    }
 }
 
 fn one(form: &Form<'_>, part: Part, fields: &Fields, reply: Reply<'_, '_>) -> Answer {
@@ -211,10 +196,4 @@ fn one(form: &Form<'_>, part: Part, fields: &Fields, reply: Reply<'_, '_>) -> An
         }
         other => reply.send(Status::OK, &fields, other),
     }
-}
-
-/// A part of an open file.
-pub(crate) fn range_of(source: &Arc<dyn Stored>, part: Part) -> FileRange {
-    let source: Arc<dyn FileSource> = Arc::clone(source) as _;
-    FileRange { source, offset: part.start, len: part.len }
 }

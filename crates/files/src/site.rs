@@ -13,8 +13,11 @@ use sockeye_proto::{JobKind, Time, Timed};
 
 use crate::budgets::{BudgetLimits, Budgets};
 use crate::cache::{Cache, CacheLimits, FRESH};
-use crate::coding::{Choice, Form};
-use crate::entry::{Entry, FileEntry, Slash, What};
+use crate::coding::coded::Choice;
+use crate::coding::file_entry::FileEntry;
+use crate::coding::form::Form;
+use crate::entry::{Entry, Slash, What};
+use crate::file::representation::Representation;
 use crate::handler::Files;
 use crate::in_flight::InFlight;
 use crate::listing::{self, Exchange};
@@ -114,18 +117,24 @@ impl Site {
             let now = reply.now();
             let mut cache = self.inner.cache.borrow_mut();
             if let Some(entry) = cache.good_as_sent(name, now)
-                && let What::File(file) = &entry.what
+                && let What::File(_, file) = &entry.what
             {
                 // Of these, most are small and have one form only.
                 if file.is_all_in_memory()
                     && asked.is_plain()
                     && self.cors(entry.mount).is_same_for_all()
                 {
-                    return Progress::Answered(reply.send_ready(file.ready()));
+                    return Progress::Answered(reply.send_ready(file.plain.ready()));
                 }
                 if let Choice::Send(form) = file.choose(asked) {
                     let manner = self.manner(entry);
-                    return Progress::Answered(send::send(&form, file, manner, asked, reply));
+                    return Progress::Answered(send::send(
+                        &form,
+                        &file.plain,
+                        manner,
+                        asked,
+                        reply,
+                    ));
                 }
             }
         }
@@ -195,7 +204,7 @@ impl Site {
     fn is_listed(&self, entry: &Entry, asked: RequestView<'_>) -> bool {
         match &entry.what {
             What::Listing => true,
-            What::File(_) | What::Redirect(Slash::Drop) if asked.query().is_some() => {
+            What::File(..) | What::Redirect(Slash::Drop) if asked.query().is_some() => {
                 let mut scratch = Vec::new();
                 Wanted::parse(asked.path(), &mut scratch)
                     .is_ok_and(|wanted| self.is_listing(wanted, asked))
@@ -245,7 +254,7 @@ impl Site {
             return Step::Answered(listing::answer_head(&self.inner.mounts, asked, reply));
         }
         match &entry.what {
-            What::File(file) => match file.choose(asked) {
+            What::File(_, file) => match file.choose(asked) {
                 Choice::Send(form) => {
                     self.note(entry, stage, asked, &reply);
                     Step::Answered(self.send_form(&form, file, entry, stage, asked, reply))
@@ -274,7 +283,7 @@ impl Site {
         reply: Reply<'_, '_>,
     ) -> Answer {
         match &entry.what {
-            What::File(file) => {
+            What::File(_, file) => {
                 self.note(entry, stage, asked, &reply);
                 self.send_form(&file.choose_now(asked), file, entry, stage, asked, reply)
             }
@@ -294,16 +303,16 @@ impl Site {
     ) -> Answer {
         let manner = self.manner(entry);
         match stage {
-            Stage::Asked => send::send(form, file, manner, asked, reply),
+            Stage::Asked => send::send(form, &file.plain, manner, asked, reply),
             Stage::Fallback { .. } => {
-                let head = |form: &FileEntry| Cow::Owned(stage::fallback_head(form));
-                send::send_as(form, head, file, manner, asked, reply)
+                let head = |form: &Representation| Cow::Owned(stage::fallback_head(form));
+                send::send_as(form, head, &file.plain, manner, asked, reply)
             }
             Stage::ErrorPage { .. } => {
                 let permit = match send::charge(form, manner, asked, &reply) {
                     Charged::Yes(permit) => permit,
                     Charged::SendPlain => {
-                        let plain = Form::kept(file);
+                        let plain = Form::kept(&file.plain);
                         return self.send_form(&plain, file, entry, stage, asked, reply);
                     }
                     Charged::No => return send::busy(manner, reply),

@@ -6,9 +6,10 @@ use std::borrow::Cow;
 
 use sockeye_proto::http1::{BadField, Fields, Status};
 
-use crate::blocks::{with, without};
-use crate::entry::{Entry, FileEntry, Slash, What};
-use crate::head::{ASK_AGAIN, Head};
+use crate::entry::{Entry, Slash, What};
+use crate::file::fields::{with, without};
+use crate::file::head::{ASK_AGAIN, Head};
+use crate::file::representation::Representation;
 use crate::mounts::Mounts;
 use crate::naming::path::Refusal;
 use crate::request::view::NAVIGATES;
@@ -29,7 +30,7 @@ impl Stage {
     /// What is to be tried after `entry` was found; `None` where it is the answer.
     pub(crate) fn after(self, mounts: &Mounts, entry: &Entry, navigates: bool) -> Option<Self> {
         let why = match (self, &entry.what) {
-            (_, What::File(_)) | (Self::Asked, What::Redirect(_) | What::Listing) => return None,
+            (_, What::File(..)) | (Self::Asked, What::Redirect(_) | What::Listing) => return None,
             (Self::ErrorPage { .. }, _) => return None,
             (Self::Asked, What::Absent(absent)) => *absent,
             (Self::Fallback { why, .. }, _) => why,
@@ -90,14 +91,14 @@ pub(crate) fn status(absent: Absent) -> Status {
 
 /// What is said of a folder's own page where it stands for one that isn't there: others, who want
 /// no page, get another answer, and tomorrow there may be one.
-pub(crate) fn fallback_head(file: &FileEntry) -> Head {
+pub(crate) fn fallback_head(file: &Representation) -> Head {
     let fallback = |fields| with(Cow::Owned(asked_again(fields)), "Vary", NAVIGATES);
     Head { fields: fallback(&file.head.fields), not_modified: fallback(&file.head.not_modified) }
 }
 
 /// The fields of a page that says that there is nothing. Its tag and its date would speak of what
 /// there isn't.
-pub(crate) fn error_page_fields(file: &FileEntry) -> Fields {
+pub(crate) fn error_page_fields(file: &Representation) -> Fields {
     let fields = without(&file.head.fields, &["ETag", "Last-Modified", "Accept-Ranges"]);
     asked_again(&fields)
 }

@@ -11,13 +11,12 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use sockeye_proto::{Budget, Permit, Time};
 
+use crate::file::held::Compressed;
 use crate::limits::bounded_map::BoundedMap;
 use crate::options::codings::Coding;
 
@@ -34,37 +33,6 @@ const MOST_OFTEN: u32 = 2;
 const CHURN: Duration = Duration::from_secs(60);
 /// So many forms are known not to pay, or to have been made lately.
 const REMEMBERED: usize = 8192;
-
-/// A content in a coding.
-#[derive(Debug)]
-pub(crate) struct Compressed {
-    content: Bytes,
-    /// Sent since it was last looked at for being dropped.
-    used: AtomicBool,
-    /// Lives as long as the bytes do: a form is dropped only while nobody else has them.
-    _permit: Permit,
-}
-
-impl Compressed {
-    /// The content, to be sent.
-    pub(crate) fn content(&self) -> Bytes {
-        // Only written when it changes: other cores read it.
-        if !self.used.load(Ordering::Relaxed) {
-            self.used.store(true, Ordering::Relaxed);
-        }
-        self.content.clone()
-    }
-
-    /// Its length in bytes.
-    pub(crate) fn len(&self) -> usize {
-        self.content.len()
-    }
-
-    /// The content, to be read.
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.content
-    }
-}
 
 /// What came of asking for a form.
 #[derive(Clone, Debug)]
@@ -123,6 +91,11 @@ impl Forms {
         };
         let (compressed, working) = (Arc::clone(compressed), Arc::clone(working));
         Self { compressed, working, state: Mutex::new(state) }
+    }
+
+    /// What compressing takes is taken from this.
+    pub(crate) fn working(&self) -> &Arc<Budget> {
+        &self.working
     }
 
     /// What another folder is called here.
@@ -209,13 +182,12 @@ impl State {
         for _ in 0..2 * self.order.len() {
             let key = self.order.pop_front()?;
             let Some(form) = self.forms.remove(&key) else { continue };
-            let was_used = form.used.swap(false, Ordering::Relaxed);
-            let form = if was_used || !form.content.is_unique() {
+            let form = if form.take_used() || !form.is_unique() {
                 form
             } else {
                 // From here on nobody can get at it by the entries that know it.
                 match Arc::try_unwrap(form) {
-                    Ok(form) if form.content.is_unique() => return Some(form),
+                    Ok(form) if form.is_unique() => return Some(form),
                     // Somebody got at it since: the entries find it again when it is made anew.
                     Ok(form) => Arc::new(form),
                     Err(form) => form,
@@ -256,12 +228,9 @@ impl Maker<'_> {
             self.forms.lock().futile.put(self.key.clone(), (), 1);
             return Ok(Outcome::Futile);
         };
-        let content = Bytes::from(content);
-        // The first clone allocates the count that they are shared by. Here, not on the loop.
-        drop(content.clone());
         let is_less = permit.resize(content.len() as u64 + OVERHEAD);
         debug_assert!(is_less, "no form is longer than it may be");
-        let form = Arc::new(Compressed { content, used: AtomicBool::new(true), _permit: permit });
+        let form = Arc::new(Compressed::new(content, permit));
         let mut state = self.forms.lock();
         let Lately { since, times } = state.lately(self.key, now);
         state.lately.put(self.key.clone(), Lately { since, times: times + 1 }, 1);
@@ -275,11 +244,6 @@ impl Drop for Maker<'_> {
     fn drop(&mut self) {
         self.forms.lock().under_way.remove(self.key);
     }
-}
-
-/// The form behind a pointer that keeps none alive, if it is still there.
-pub(crate) fn living(form: &Weak<Compressed>) -> Option<Bytes> {
-    form.upgrade().map(|form| form.content())
 }
 
 /// How much memory compressing `len` bytes takes at the most besides what comes of it: measured at

@@ -1,35 +1,25 @@
-//! Content codings (RFC 9110, 8.4): which of them a client reads, and which a file is sent in.
+//! Content codings (RFC 9110, 8.4) of files: which there are, and which is sent.
 //!
 //! - `coder`: what a folder's owner chose, and what is known about its files, for all shards.
-//! - `coded`: the codings of one file, and the choice among them.
-//! - `form`: a file, as it is or in a coding.
-//! - `sibling`: those that lie beside it.
+//! - `file_entry`: a file in all its representations, and the choice among them.
+//! - `coded`: the codings of one file; `form`: the one that is sent.
+//! - `sibling`: those that are beside it, as files.
 //! - `select`: which coding is sent, of those that there are.
-//! - `pack`: packing what is not packed yet.
-//! - `forms`: what was packed, kept for all shards.
-//! - `unpack`: whether what somebody packed is the original.
+//! - `pack`: compressing what is not compressed yet; `content`: what is read for it.
+//! - `forms`: what was compressed, kept for all shards.
+//! - `unpack`: whether what somebody compressed is the original.
 //! - `verdicts`: which siblings are, found out once.
 
-mod coded;
-mod coder;
+pub(crate) mod coded;
+pub(crate) mod coder;
 mod content;
-mod form;
-mod forms;
-mod pack;
+pub(crate) mod file_entry;
+pub(crate) mod form;
+pub(crate) mod forms;
+pub(crate) mod pack;
 mod select;
 mod sibling;
 mod unpack;
-mod verdicts;
+pub(crate) mod verdicts;
 
-pub(crate) use crate::options::codings::Coding;
-pub(crate) use coded::{Choice, Coded};
-pub(crate) use coder::{Coder, Renewed};
-pub(crate) use form::Form;
-pub(crate) use forms::{Compressed, Forms};
-#[cfg(test)]
-pub(crate) use pack::packed;
-use select::{Offer, select};
-pub(crate) use sibling::Siblings;
-#[cfg(test)]
-pub(crate) use verdicts::COMPARED;
-pub(crate) use verdicts::Side;
+use crate::options::codings::Coding;

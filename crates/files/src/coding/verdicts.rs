@@ -16,7 +16,8 @@ use tracing::warn;
 use super::content::Content;
 use super::forms::hold_for_comparing;
 use super::unpack::{Likeness, Unlike, compare};
-use crate::entry::Held;
+use crate::file::held::Held;
+use crate::file::representation::Representation;
 use crate::limits::bounded_map::BoundedMap;
 use crate::options::codings::Coding;
 use crate::store::identity::Identity;
@@ -54,7 +55,12 @@ pub(crate) struct Side<'a> {
     pub(crate) settled: bool,
 }
 
-impl Side<'_> {
+impl<'a> Side<'a> {
+    pub(crate) fn of(file: &'a Representation) -> Self {
+        let Representation { name, held, identity, settled, .. } = file;
+        Self { name, held, identity, settled: *settled }
+    }
+
     /// Whether what was read of it is what it was when it was opened.
     pub(crate) fn is_unchanged(&self) -> bool {
         match self.held {

@@ -51,11 +51,11 @@ impl Site {
     ) -> Progress<'r, 't> {
         let Packing { entry, stage, coding } = packing;
         let folder = entry.mount.map(|mount| &self.inner.mounts.get(mount).folder);
-        let (Some(folder), What::File(file)) = (folder, &entry.what) else {
+        let (Some(folder), What::File(_, file)) = (folder, &entry.what) else {
             return Progress::Answered(self.finish(&entry, stage, asked, reply));
         };
         let (now, client) = (reply.now(), reply.client(asked.request()));
-        let name = name(key, &[coding.name(), &file.tag, &client.to_string()]);
+        let name = name(key, &[coding.name(), &file.plain.tag, &client.to_string()]);
         let is_pending = self.inner.in_flight.borrow().is_pending(&name);
         if !is_pending && !folder.coder.may_make(file, coding, now) {
             return Progress::Answered(self.finish(&entry, stage, asked, reply));
@@ -113,8 +113,8 @@ impl Site {
     ) -> Answer {
         match &entry.what {
             // A condition needs an ETag: then it is the file as it is that is spoken of.
-            What::File(file) if stage == Stage::Asked && asked.is_plain() => {
-                let fields = file.fields_of_unmade(coding);
+            What::File(_, file) if stage == Stage::Asked && asked.is_plain() => {
+                let fields = file.plain.fields_of_unmade(coding);
                 let fields = self.cors(entry.mount).grant(&fields, asked.origin());
                 reply.send_head(Status::OK, &fields, None)
             }

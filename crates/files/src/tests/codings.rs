@@ -26,7 +26,7 @@ pub(super) fn noise() -> impl Iterator<Item = u8> {
 }
 
 pub(super) fn packed(coding: Coding, content: &str) -> Vec<u8> {
-    crate::coding::packed(coding, content.as_bytes())
+    crate::coding::pack::packed(coding, content.as_bytes())
 }
 
 /// A site with options; its clock is past all changes.

@@ -2,11 +2,12 @@
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc;
+use std::sync::{Weak, mpsc};
 use std::thread;
 
+use bytes::Bytes;
+
 use super::*;
-use crate::budgets::{BudgetLimits, Budgets};
 
 const TAG: &str = "\"tag\"";
 const LEN: u64 = 10_000;
@@ -14,13 +15,12 @@ const NOW: Time = Time::ZERO;
 
 /// Room for as many forms of [`LEN`] bytes.
 fn forms(room: u64) -> Forms {
-    let limits = BudgetLimits { compressed: room * (LEN + OVERHEAD), ..BudgetLimits::default() };
-    of(&Budgets::new(limits))
+    within(room * (LEN + OVERHEAD), 64 << 20)
 }
 
-/// The forms of these budgets.
-fn of(budgets: &Budgets) -> Forms {
-    Forms::new(&budgets.compressed, &budgets.working)
+/// Forms within budgets of so many bytes: for forms, and for compressors.
+fn within(compressed: u64, working: u64) -> Forms {
+    Forms::new(&Budget::new("compressed bytes", compressed), &Budget::new("working", working))
 }
 
 fn key(tag: &str, coding: Coding) -> Key {
@@ -141,8 +141,7 @@ fn a_form_that_an_entry_knows_is_dropped_all_the_same_and_gone_then() {
 
 #[test]
 fn what_compressors_need_is_taken_before_they_begin() {
-    let limits = BudgetLimits { working: 1 << 20, ..BudgetLimits::default() };
-    let forms = of(&Budgets::new(limits));
+    let forms = within(32 << 20, 1 << 20);
     let outcome =
         forms.get(key(TAG, Coding::Zstd), LEN, NOW, || panic!("there is no memory")).unwrap();
     assert!(matches!(outcome, Outcome::Refused));
@@ -179,4 +178,9 @@ fn a_form_that_is_being_sent_is_not_taken_from_those_that_know_it() {
         get(&forms, &tag.to_string(), b'x');
     }
     assert_eq!(living(&known).as_ref(), Some(&sent));
+}
+
+/// The content of a form, if it was not dropped.
+fn living(form: &Weak<Compressed>) -> Option<Bytes> {
+    form.upgrade().map(|form| form.content())
 }

@@ -3,7 +3,7 @@
 use sockeye_proto::Wall;
 use sockeye_proto::http1::{Fields, date};
 
-use crate::blocks::append;
+use super::fields::append;
 use crate::naming::fingerprint::is_fingerprinted;
 use crate::naming::mime;
 use crate::options::choices::Options;
