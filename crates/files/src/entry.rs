@@ -7,6 +7,7 @@ use crate::coding::file_entry::FileEntry;
 use crate::file::held::Held;
 use crate::file::representation::Representation;
 use crate::options::codings::Coding;
+use crate::respond::redirect::Slash;
 use crate::rule::Rule;
 use crate::store::absent::Absent;
 use crate::store::traits::Stored;
@@ -29,15 +30,6 @@ pub(crate) enum What {
     /// A folder without a page, which is listed.
     Listing,
     Absent(Absent),
-}
-
-/// What a path lacks, or has too much.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Slash {
-    /// A folder, asked for without its final slash.
-    Add,
-    /// A page, asked for with one.
-    Drop,
 }
 
 impl Entry {

@@ -11,14 +11,16 @@ use std::path::{Path, PathBuf};
 
 use sockeye_proto::http1::{Fields, Status};
 
-use crate::entry::{Entry, Slash, What};
+use crate::entry::{Entry, What};
 use crate::listing::{self, Exchange};
 use crate::look_up::look_up_whole;
 use crate::mounts::{Mount, Mounts};
 use crate::naming::path::Wanted;
 use crate::request::view::is_page;
+use crate::respond::absent::{error_page_fields, fallback_head, status};
+use crate::respond::redirect::{Slash, location};
 use crate::rule::Rule;
-use crate::stage::{self, Stage};
+use crate::stage::Stage;
 use crate::store::absent::{Absent, Denied, Need};
 
 /// Why a URL is answered as it is.
@@ -113,24 +115,24 @@ impl Mounts {
     ) -> Explanation {
         let mount = entry.mount.map(|at| self.get(at));
         let absent = stage.absent(entry);
-        let (status, rule, fields) = match (&entry.what, stage) {
+        let (code, rule, fields) = match (&entry.what, stage) {
             (What::File(rule, file), Stage::Asked) => {
                 (Status::OK, *rule, file.plain.head.fields.clone())
             }
             (What::File(_, file), Stage::Fallback { .. }) => {
-                (Status::OK, Rule::Fallback, stage::fallback_head(&file.plain).fields)
+                (Status::OK, Rule::Fallback, fallback_head(&file.plain).fields)
             }
             (What::File(_, file), Stage::ErrorPage { .. }) => {
-                (Status::NOT_FOUND, Rule::ErrorPage, stage::error_page_fields(&file.plain))
+                (Status::NOT_FOUND, Rule::ErrorPage, error_page_fields(&file.plain))
             }
             (What::Redirect(slash), Stage::Asked) => {
                 let rule = if *slash == Slash::Add { Rule::AddSlash } else { Rule::DropSlash };
                 let query = query.map(str::as_bytes);
-                let fields = stage::location(path.as_bytes(), query, *slash);
+                let fields = location(path.as_bytes(), query, *slash);
                 (Status::MOVED_PERMANENTLY, rule, fields.unwrap_or_default())
             }
             (What::Listing, Stage::Asked) => (Status::OK, Rule::Listing, Fields::new()),
-            _ => (stage::status(absent.unwrap_or(Absent::Missing)), Rule::Nothing, Fields::new()),
+            _ => (status(absent.unwrap_or(Absent::Missing)), Rule::Nothing, Fields::new()),
         };
         let file = match &entry.what {
             What::File(_, file) => Some(path_of(&file.plain.name).into_owned()),
@@ -149,7 +151,7 @@ impl Mounts {
             _ => None,
         };
         Explanation {
-            status,
+            status: code,
             rule,
             mount: mount.map(|mount| format!("/{}", String::from_utf8_lossy(&mount.prefix))),
             root: mount.and_then(|mount| mount.folder.store.location()).map(Path::to_owned),

@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::budgets::{BudgetLimits, Budgets};
 use crate::cache::CacheLimits;
 use crate::coding::coder::Coder;
 use crate::file::reader::{Effort, Reader};
 use crate::listing::Shelf;
 use crate::mounts::Mounts;
 use crate::options::choices::Options;
+use crate::respond::budgets::{BudgetLimits, Budgets};
 use crate::site::Site;
 use crate::store::digest::Digests;
 use crate::store::disk::{Disk, OpenError};

@@ -52,7 +52,6 @@
 
 #![forbid(unsafe_code)]
 
-mod budgets;
 mod cache;
 mod coding;
 mod entry;
@@ -66,13 +65,11 @@ mod listing;
 mod look_up;
 mod lookup_job;
 mod mounts;
-mod multipart;
 mod naming;
 mod options;
-mod report;
 mod request;
+mod respond;
 mod rule;
-mod send;
 mod site;
 mod stage;
 mod store;
@@ -80,7 +77,6 @@ mod tar;
 #[cfg(test)]
 mod tests;
 
-pub use budgets::{BudgetLimits, Budgets};
 pub use cache::{CacheLimits, FRESH};
 pub use explain::Explanation;
 pub use file::held::SMALL;
@@ -94,6 +90,7 @@ pub use options::choices::Options;
 pub use options::codings::{Coding, Codings};
 pub use options::cors::{BadOrigin, Cors};
 pub use options::headers::Headers;
+pub use respond::budgets::{BudgetLimits, Budgets};
 pub use rule::Rule;
 pub use site::Site;
 pub use sockeye_proto::http1::BadField;

@@ -7,12 +7,13 @@ use sockeye_proto::Cancel;
 
 use crate::coding::coder::Renewed;
 use crate::coding::file_entry::FileEntry;
-use crate::entry::{Entry, Slash, What};
+use crate::entry::{Entry, What};
 use crate::file::reader::{Digested, Effort, Reader};
 use crate::file::representation::{OpenedFile, Representation};
 use crate::folder::Folder;
 use crate::mounts::{Mounts, Place};
 use crate::naming::path::Wanted;
+use crate::respond::redirect::Slash;
 use crate::rule::Rule;
 use crate::store::absent::Absent;
 use crate::store::traits::Opened;

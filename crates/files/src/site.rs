@@ -11,24 +11,25 @@ use std::sync::Arc;
 use sockeye_proto::http1::{Answer, Body, Fields, Reply, Request, Status};
 use sockeye_proto::{JobKind, Time, Timed};
 
-use crate::budgets::{BudgetLimits, Budgets};
 use crate::cache::{Cache, CacheLimits, FRESH};
 use crate::coding::coded::Choice;
 use crate::coding::file_entry::FileEntry;
 use crate::coding::form::Form;
-use crate::entry::{Entry, Slash, What};
+use crate::entry::{Entry, What};
 use crate::file::representation::Representation;
 use crate::handler::Files;
 use crate::in_flight::InFlight;
 use crate::listing::{self, Exchange};
 use crate::mounts::Mounts;
-use crate::multipart::Boundary;
 use crate::naming::path::Wanted;
 use crate::options::cors::Cors;
-use crate::report;
 use crate::request::view::RequestView;
-use crate::send::{self, Charged, Manner};
-use crate::stage::{self, Stage};
+use crate::respond::budgets::{BudgetLimits, Budgets};
+use crate::respond::multipart::Boundary;
+use crate::respond::redirect::{Slash, location};
+use crate::respond::send::{self, Charged, ResponseContext};
+use crate::respond::{absent, report};
+use crate::stage::Stage;
 use crate::store::absent::Absent;
 use crate::store::device::mark_loop;
 pub(crate) use jobs::Awaited;
@@ -127,11 +128,11 @@ impl Site {
                     return Progress::Answered(reply.send_ready(file.plain.ready()));
                 }
                 if let Choice::Send(form) = file.choose(asked) {
-                    let manner = self.manner(entry);
+                    let context = self.context(entry);
                     return Progress::Answered(send::send(
                         &form,
                         &file.plain,
-                        manner,
+                        context,
                         asked,
                         reply,
                     ));
@@ -301,27 +302,27 @@ impl Site {
         asked: RequestView<'_>,
         mut reply: Reply<'_, '_>,
     ) -> Answer {
-        let manner = self.manner(entry);
+        let context = self.context(entry);
         match stage {
-            Stage::Asked => send::send(form, &file.plain, manner, asked, reply),
+            Stage::Asked => send::send(form, &file.plain, context, asked, reply),
             Stage::Fallback { .. } => {
-                let head = |form: &Representation| Cow::Owned(stage::fallback_head(form));
-                send::send_as(form, head, &file.plain, manner, asked, reply)
+                let head = |form: &Representation| Cow::Owned(absent::fallback_head(form));
+                send::send_as(form, head, &file.plain, context, asked, reply)
             }
             Stage::ErrorPage { .. } => {
-                let permit = match send::charge(form, manner, asked, &reply) {
+                let permit = match send::charge(form, context, asked, &reply) {
                     Charged::Yes(permit) => permit,
                     Charged::SendPlain => {
                         let plain = Form::kept(&file.plain);
                         return self.send_form(&plain, file, entry, stage, asked, reply);
                     }
-                    Charged::No => return send::busy(manner, reply),
+                    Charged::No => return send::busy(context, reply),
                 };
                 if let Some(permit) = permit {
                     reply.hold(permit);
                 }
-                let fields = stage::error_page_fields(form.file);
-                let fields = manner.cors.grant(&fields, asked.origin());
+                let fields = absent::error_page_fields(form.file);
+                let fields = context.cors.grant(&fields, asked.origin());
                 reply.send(Status::NOT_FOUND, &fields, form.body())
             }
         }
@@ -336,9 +337,9 @@ impl Site {
         reply: Reply<'_, '_>,
     ) -> Answer {
         self.note(entry, stage, asked, &reply);
-        let absent = stage.absent(entry).unwrap_or(Absent::Missing);
+        let why = stage.absent(entry).unwrap_or(Absent::Missing);
         let cors = self.cors(entry.mount);
-        let status = stage::status(absent);
+        let status = absent::status(why);
         if status == Status::SERVICE_UNAVAILABLE {
             return reply.error(status, &self.inner.retry, "");
         }
@@ -355,20 +356,20 @@ impl Site {
         reply: Reply<'_, '_>,
     ) -> Answer {
         let cors = self.cors(entry.mount);
-        match stage::location(asked.path(), asked.query(), slash) {
-            Ok(mut location) => {
-                cors.stand_in(&mut location);
-                let fields = cors.grant(&location, asked.origin());
+        match location(asked.path(), asked.query(), slash) {
+            Ok(mut fields) => {
+                cors.stand_in(&mut fields);
+                let fields = cors.grant(&fields, asked.origin());
                 reply.error(Status::MOVED_PERMANENTLY, &fields, "")
             }
             Err(_) => reply.error(Status::NOT_FOUND, &Fields::new(), ""),
         }
     }
 
-    fn manner(&self, entry: &Entry) -> Manner<'_> {
+    fn context(&self, entry: &Entry) -> ResponseContext<'_> {
         let Inner { boundary, retry, .. } = &*self.inner;
         let budgets = self.budgets(entry);
-        Manner { cors: self.cors(entry.mount), boundary, budgets, retry }
+        ResponseContext { cors: self.cors(entry.mount), boundary, budgets, retry }
     }
 
     fn budgets(&self, entry: &Entry) -> &Budgets {
@@ -378,9 +379,10 @@ impl Site {
 
     /// Tells the log why what was asked for is not sent, where that is so.
     fn note(&self, entry: &Entry, stage: Stage, asked: RequestView<'_>, reply: &Reply<'_, '_>) {
-        if let Some(absent) = stage.absent(entry) {
+        if let Some(why) = stage.absent(entry) {
             let client = reply.client(asked.request());
-            report::absent(absent, asked.path(), client, self.budgets(entry), reply.now());
+            let failures = &self.budgets(entry).failures;
+            report::absent(why, asked.path(), client, failures, reply.now());
         }
     }
 

@@ -2,17 +2,11 @@
 //!
 //! Each stage has a name of its own to look up, which is cached as every other name is.
 
-use std::borrow::Cow;
+use sockeye_proto::http1::Status;
 
-use sockeye_proto::http1::{BadField, Fields, Status};
-
-use crate::entry::{Entry, Slash, What};
-use crate::file::fields::{with, without};
-use crate::file::head::{ASK_AGAIN, Head};
-use crate::file::representation::Representation;
+use crate::entry::{Entry, What};
 use crate::mounts::Mounts;
-use crate::naming::path::Refusal;
-use crate::request::view::NAVIGATES;
+use crate::respond::absent::status;
 use crate::store::absent::Absent;
 
 /// What a look-up is for.
@@ -65,64 +59,4 @@ impl Stage {
             (Self::Fallback { why, .. } | Self::ErrorPage { why, .. }, _) => Some(why),
         }
     }
-}
-
-/// The status that tells why there is nothing, without telling too much.
-pub(crate) fn status(absent: Absent) -> Status {
-    match absent {
-        Absent::Missing
-        | Absent::NoIndex
-        | Absent::NotAFolder
-        | Absent::Outside
-        | Absent::Hidden
-        | Absent::Link
-        | Absent::NotRegular(_)
-        | Absent::Unmounted => Status::NOT_FOUND,
-        Absent::Refused(refusal) if !Refusal::is_malformed(refusal) => Status::NOT_FOUND,
-        Absent::Refused(_) => Status::BAD_REQUEST,
-        Absent::Denied(_) => Status::FORBIDDEN,
-        Absent::Changing
-        | Absent::Exhausted
-        | Absent::TooManyOpenFiles(_)
-        | Absent::ClosingHangs => Status::SERVICE_UNAVAILABLE,
-        Absent::Failed(_) | Absent::Forbidden(_) => Status::INTERNAL_SERVER_ERROR,
-    }
-}
-
-/// What is said of a folder's own page where it stands for one that isn't there: others, who want
-/// no page, get another answer, and tomorrow there may be one.
-pub(crate) fn fallback_head(file: &Representation) -> Head {
-    let fallback = |fields| with(Cow::Owned(asked_again(fields)), "Vary", NAVIGATES);
-    Head { fields: fallback(&file.head.fields), not_modified: fallback(&file.head.not_modified) }
-}
-
-/// The fields of a page that says that there is nothing. Its tag and its date would speak of what
-/// there isn't.
-pub(crate) fn error_page_fields(file: &Representation) -> Fields {
-    let fields = without(&file.head.fields, &["ETag", "Last-Modified", "Accept-Ranges"]);
-    asked_again(&fields)
-}
-
-/// Fields of a reply that isn't what was asked for: however long the file itself is kept, this is
-/// asked for again.
-fn asked_again(fields: &Fields) -> Fields {
-    with(Cow::Owned(without(fields, &["Cache-Control"])), "Cache-Control", ASK_AGAIN)
-}
-
-/// Where to ask instead: the same path and query, a slash more or less. A page may become a folder
-/// and a folder a page: somebody who remembers the way to the one and is told the way to the other
-/// would go in circles.
-pub(crate) fn location(
-    path: &[u8],
-    query: Option<&[u8]>,
-    slash: Slash,
-) -> Result<Fields, BadField> {
-    // A path with an empty first segment was refused: two slashes in front would be another host.
-    debug_assert!(!path.starts_with(b"//"));
-    let (path, end): (_, &[u8]) = match slash {
-        Slash::Add => (path, b"/"),
-        Slash::Drop => (path.strip_suffix(b"/").unwrap_or(path), b""),
-    };
-    let parts = [path, end, query.map_or(b"", |_| b"?"), query.unwrap_or_default()];
-    Fields::new().with("Location", &parts.concat())?.with("Cache-Control", ASK_AGAIN.as_bytes())
 }

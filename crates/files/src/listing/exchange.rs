@@ -15,10 +15,10 @@ use crate::folder::Folder;
 use crate::lookup_job;
 use crate::mounts::{Mounts, Place};
 use crate::naming::path::Wanted;
-use crate::report;
 use crate::request::conditional::Verdict;
 use crate::request::range::{Part, Ranges};
 use crate::request::view::RequestView;
+use crate::respond::report;
 use crate::store::absent::Absent;
 use crate::tar::Unpackable;
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use sockeye_proto::Budget;
 
+use super::report::Failures;
 use crate::coding::forms::Forms;
-use crate::report::Failures;
 
 /// How much may be held for requests at a time, over all folders and shards. One client has a
 /// quarter of each at the most; one on the same machine, which may be a proxy that names nobody, a

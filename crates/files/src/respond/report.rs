@@ -4,8 +4,7 @@
 use sockeye_proto::{Budget, Client, Reports, Time};
 use tracing::{debug, warn};
 
-use crate::budgets::Budgets;
-use crate::stage;
+use super::absent::status;
 use crate::store::absent::{Absent, OpenFilesOf};
 use crate::store::disk::open_files_limit;
 
@@ -41,11 +40,11 @@ impl Failures {
 }
 
 /// A request of `client` for `path` is answered with an error, since there is nothing to send.
-pub(crate) fn absent(absent: Absent, path: &[u8], client: Client, budgets: &Budgets, now: Time) {
+pub(crate) fn absent(absent: Absent, path: &[u8], client: Client, failures: &Failures, now: Time) {
     // A target has RFC 3986's characters only: nothing in it disturbs a log.
     let path = str::from_utf8(&path[..path.len().min(LONGEST)]).unwrap_or_default();
-    let status = stage::status(absent).code();
-    let Some(reports) = budgets.failures.of(absent) else {
+    let status = status(absent).code();
+    let Some(reports) = failures.of(absent) else {
         debug!(path, status, %client, why = %absent, "nothing to send");
         return;
     };

@@ -5,22 +5,22 @@ use std::borrow::Cow;
 use sockeye_proto::http1::{Answer, Body, Fields, Reply, Status};
 use sockeye_proto::{FileRange, Permit};
 
-use crate::budgets::Budgets;
+use super::budgets::Budgets;
+use super::multipart::{self, Boundary};
+use super::report;
 use crate::coding::form::Form;
 use crate::file::fields::{with, without};
 use crate::file::head::Head;
 use crate::file::held::{Held, SMALL};
 use crate::file::representation::Representation;
-use crate::multipart::{self, Boundary};
 use crate::options::cors::Cors;
-use crate::report;
 use crate::request::conditional::Verdict;
 use crate::request::range::{Part, Ranges};
 use crate::request::view::RequestView;
 
-/// What answers depend on besides the file and the request.
+/// What responses depend on besides the file and the request.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Manner<'a> {
+pub(crate) struct ResponseContext<'a> {
     /// Who may read them.
     pub(crate) cors: &'a Cors,
     /// What stands between parts.
@@ -36,15 +36,15 @@ pub(crate) struct Manner<'a> {
 pub(crate) fn send(
     form: &Form<'_>,
     file: &Representation,
-    manner: Manner<'_>,
+    context: ResponseContext<'_>,
     asked: RequestView<'_>,
     mut reply: Reply<'_, '_>,
 ) -> Answer {
-    let is_plain = asked.is_plain() && manner.cors.is_same_for_all();
+    let is_plain = asked.is_plain() && context.cors.is_same_for_all();
     if !is_plain {
-        return send_as(form, |form| Cow::Borrowed(&form.head), file, manner, asked, reply);
+        return send_as(form, |form| Cow::Borrowed(&form.head), file, context, asked, reply);
     }
-    match charge(form, manner, asked, &reply) {
+    match charge(form, context, asked, &reply) {
         Charged::Yes(permit) => {
             if let Some(permit) = permit {
                 reply.hold(permit);
@@ -54,8 +54,8 @@ pub(crate) fn send(
                 Some(content) => reply.send_ready_with(form.file.ready(), content),
             }
         }
-        Charged::SendPlain => send(&Form::kept(file), file, manner, asked, reply),
-        Charged::No => busy(manner, reply),
+        Charged::SendPlain => send(&Form::kept(file), file, context, asked, reply),
+        Charged::No => busy(context, reply),
     }
 }
 
@@ -64,11 +64,11 @@ pub(crate) fn send_as(
     form: &Form<'_>,
     head: fn(&Representation) -> Cow<'_, Head>,
     file: &Representation,
-    manner: Manner<'_>,
+    context: ResponseContext<'_>,
     asked: RequestView<'_>,
     mut reply: Reply<'_, '_>,
 ) -> Answer {
-    let Manner { cors, boundary, .. } = manner;
+    let ResponseContext { cors, boundary, .. } = context;
     let said = head(form.file);
     let brief = || cors.grant(&said.not_modified, asked.origin());
     match asked.judge(form.file.tag.as_bytes(), form.file.modified) {
@@ -88,12 +88,12 @@ pub(crate) fn send_as(
         let text = "The file ends before that.";
         return reply.error(Status::RANGE_NOT_SATISFIABLE, &fields, text);
     }
-    let permit = match charge(form, manner, asked, &reply) {
+    let permit = match charge(form, context, asked, &reply) {
         Charged::Yes(permit) => permit,
         Charged::SendPlain => {
-            return send_as(&Form::kept(file), head, file, manner, asked, reply);
+            return send_as(&Form::kept(file), head, file, context, asked, reply);
         }
-        Charged::No => return busy(manner, reply),
+        Charged::No => return busy(context, reply),
     };
     let fields = cors.grant(&said.fields, asked.origin());
     if let Ranges::Many(parts) = ranges {
@@ -123,7 +123,7 @@ pub(crate) enum Charged {
 #[inline]
 pub(crate) fn charge(
     form: &Form<'_>,
-    manner: Manner<'_>,
+    context: ResponseContext<'_>,
     asked: RequestView<'_>,
     reply: &Reply<'_, '_>,
 ) -> Charged {
@@ -131,18 +131,18 @@ pub(crate) fn charge(
         (None, Held::Memory(_)) => Charged::Yes(None),
         (Some(content), _) if content.len() as u64 <= SMALL => Charged::Yes(None),
         _ if asked.is_head() => Charged::Yes(None),
-        _ => charge_what_is_large(form, manner, asked, reply),
+        _ => charge_what_is_large(form, context, asked, reply),
     }
 }
 
 fn charge_what_is_large(
     form: &Form<'_>,
-    manner: Manner<'_>,
+    context: ResponseContext<'_>,
     asked: RequestView<'_>,
     reply: &Reply<'_, '_>,
 ) -> Charged {
     let client = reply.client(asked.request());
-    let Budgets { compressed, open_files, .. } = manner.budgets;
+    let Budgets { compressed, open_files, .. } = context.budgets;
     let (budget, permit) = match &form.made {
         Some(content) => (compressed, compressed.charge(client, content.len() as u64)),
         None => (open_files, open_files.take(client, 1)),
@@ -161,9 +161,9 @@ fn charge_what_is_large(
 }
 
 /// Says that as much is being sent to the client as may be.
-pub(crate) fn busy(manner: Manner<'_>, reply: Reply<'_, '_>) -> Answer {
+pub(crate) fn busy(context: ResponseContext<'_>, reply: Reply<'_, '_>) -> Answer {
     let text = "Too many files are being sent to you at a time. Try again when some have come.";
-    reply.error(Status::SERVICE_UNAVAILABLE, manner.retry, text)
+    reply.error(Status::SERVICE_UNAVAILABLE, context.retry, text)
 }
 
 /// Fields of a file in a reply that has none of it. How long the file is kept is not said: a cache
