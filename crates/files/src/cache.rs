@@ -16,9 +16,7 @@ use foldhash::quality::RandomState;
 use sockeye_proto::{Access, Time};
 
 use crate::entry::{Entry, What};
-
-/// How long a look-up is good for: a change is seen by the next request after so long.
-pub const FRESH: Duration = Duration::from_secs(1);
+use crate::store::traits::FRESH;
 
 /// How long a kept descriptor is taken for the current file without asking. A change that is seen
 /// before a reply begins gives the new content; one that is seen later cuts the reply.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::cache::CacheLimits;
 use crate::coding::coder::Coder;
 use crate::file::reader::{Effort, Reader};
-use crate::listing::Shelf;
+use crate::listing::ListingCache;
 use crate::mounts::Mounts;
 use crate::options::choices::Options;
 use crate::respond::budgets::{BudgetLimits, Budgets};
@@ -25,7 +25,7 @@ pub struct Folder {
     pub(crate) budgets: Arc<Budgets>,
     pub(crate) coder: Arc<Coder>,
     /// What its listings share.
-    pub(crate) shelf: Arc<Shelf>,
+    pub(crate) listings: Arc<ListingCache>,
 }
 
 impl Folder {
@@ -46,7 +46,7 @@ impl Folder {
         Self {
             store: Arc::new(store),
             coder: Arc::new(Coder::new(&options.codings, &budgets.forms)),
-            shelf: Arc::new(Shelf::new(Arc::clone(&budgets.listings))),
+            listings: Arc::new(ListingCache::new(Arc::clone(&budgets.listings))),
             options: Arc::new(options),
             digests: Arc::default(),
             budgets,
@@ -64,8 +64,8 @@ impl Folder {
     #[must_use]
     pub fn sharing(self, budgets: &Arc<Budgets>) -> Self {
         let coder = Arc::new(Coder::new(&self.options.codings, &budgets.forms));
-        let shelf = Arc::new(Shelf::new(Arc::clone(&budgets.listings)));
-        Self { budgets: Arc::clone(budgets), coder, shelf, ..self }
+        let listings = Arc::new(ListingCache::new(Arc::clone(&budgets.listings)));
+        Self { budgets: Arc::clone(budgets), coder, listings, ..self }
     }
 
     /// What a lookup in it reads files with.

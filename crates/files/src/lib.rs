@@ -77,7 +77,7 @@ mod tar;
 #[cfg(test)]
 mod tests;
 
-pub use cache::{CacheLimits, FRESH};
+pub use cache::CacheLimits;
 pub use explain::Explanation;
 pub use file::held::SMALL;
 pub use folder::Folder;
@@ -98,4 +98,4 @@ pub use store::absent::{Absent, Denied, Need, OpenFilesOf, Special};
 pub use store::disk::{Disk, OpenError};
 pub use store::identity::{Identity, Stamp};
 pub use store::memory;
-pub use store::traits::{Child, Kind, Opened, Store, Stored};
+pub use store::traits::{Child, FRESH, Kind, Opened, Store, Stored};

@@ -114,8 +114,8 @@ impl Mounts {
     pub(crate) fn forget_listings(&self) -> bool {
         let mut is_left = false;
         for Mount { folder, .. } in &*self.mounts {
-            folder.shelf.forget_stale(folder.store.now());
-            is_left |= !folder.shelf.is_empty();
+            folder.listings.forget_stale(folder.store.now());
+            is_left |= !folder.listings.is_empty();
         }
         is_left
     }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use sockeye_proto::http1::{Answer, Body, Fields, Reply, Request, Status};
 use sockeye_proto::{JobKind, Time, Timed};
 
-use crate::cache::{Cache, CacheLimits, FRESH};
+use crate::cache::{Cache, CacheLimits};
 use crate::coding::coded::Choice;
 use crate::coding::file_entry::FileEntry;
 use crate::coding::form::Form;
@@ -32,6 +32,7 @@ use crate::respond::{absent, report};
 use crate::stage::Stage;
 use crate::store::absent::Absent;
 use crate::store::device::mark_loop;
+use crate::store::traits::FRESH;
 pub(crate) use jobs::Awaited;
 use jobs::Packing;
 

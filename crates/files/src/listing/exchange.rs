@@ -7,10 +7,10 @@ use sockeye_proto::http1::{Answer, Body, Fields, KeptRequest, Reply, Request, St
 use sockeye_proto::{Abandoned, Job, JobKind, Message, Permit, Place as JobPlace, Ticket, Waiter};
 
 use super::ask::{Ask, BadAsk, Format, accepted};
+use super::cache::{Archive, ListingRequest, ListingResult};
 use super::document::Document;
 use super::fields::{Heads, and};
 use super::sending::{OPEN_FILES, PIECE, Sending};
-use super::shelf::{Archive, Made, Wish};
 use crate::folder::Folder;
 use crate::lookup_job;
 use crate::mounts::{Mounts, Place};
@@ -92,7 +92,7 @@ impl Exchange {
             }
         }
         let (waiter, cancel) = Waiter::new();
-        let wish = Wish {
+        let wanted = ListingRequest {
             folder: name.into(),
             path: asked.path().into(),
             title,
@@ -107,7 +107,7 @@ impl Exchange {
         let (promise, job) = (reply.promise(), folder.clone());
         let ticket = promise.ticket();
         let job = Job::new(kind, client, move || {
-            promise.keep(Box::new(job.shelf.make(&*job.store, wish)));
+            promise.keep(Box::new(job.listings.make(&*job.store, wanted)));
         });
         if reply.spawn(job.at(place).unless(cancel)).is_err() {
             return (busy(reply), None);
@@ -122,7 +122,7 @@ impl Exchange {
         body: Result<Message, Abandoned>,
         reply: Reply<'r, 't>,
     ) -> Outcome<'r, 't> {
-        let made = match body.map(Message::downcast::<Result<Made, Unpackable>>) {
+        let made = match body.map(Message::downcast::<Result<ListingResult, Unpackable>>) {
             Ok(Ok(made)) => *made,
             Ok(Err(_)) | Err(Abandoned) => {
                 let answer = reply.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), "");
@@ -130,11 +130,16 @@ impl Exchange {
             }
         };
         let (answer, sending) = match made {
-            Ok(Made::Page(document)) => self.page(document, reply),
-            Ok(Made::Archive(archive)) => self.archive(archive, reply),
+            Ok(ListingResult::Page(document)) => self.page(document, reply),
+            Ok(ListingResult::Archive(archive)) => self.archive(archive, reply),
             Err(Unpackable::Absent(Absent::Exhausted)) => {
                 let client = reply.client(&self.request.view());
-                report::spent(self.folder.shelf.budget(), report::GETS_LESS, client, reply.now());
+                report::spent(
+                    self.folder.listings.budget(),
+                    report::GETS_LESS,
+                    client,
+                    reply.now(),
+                );
                 (busy(reply), None)
             }
             Err(Unpackable::Absent(absent)) => {

@@ -3,7 +3,7 @@
 use sockeye_proto::http1::Fields;
 
 use super::ask::Format;
-use super::html::POLICY;
+use super::assets::POLICY;
 use super::text;
 use crate::options::choices::Options;
 use crate::tar::Manifest;

@@ -6,8 +6,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::cache::FRESH;
 use crate::store::identity::Stamp;
+use crate::store::traits::FRESH;
 
 /// So many folders are remembered.
 const FOLDERS: usize = 16;

@@ -8,13 +8,15 @@
 //! ```
 //!
 //! [`Exchange`] is a request up to the head of its reply, [`Sending`] what follows. The job is
-//! [`Shelf`]'s, which all shards share; an archive instead of a page is made in the same way, by
+//! [`ListingCache`]'s, which all shards share; an archive instead of a page is made in the same way, by
 //! [`crate::tar`].
 //!
 //! What is read of a folder is bounded in entries and in bytes, all that is read at a time together
 //! by a budget, and what is written of it is never in memory as a whole.
 
 mod ask;
+mod assets;
+mod cache;
 mod data;
 mod document;
 mod exchange;
@@ -25,7 +27,6 @@ mod order;
 mod read;
 mod rows;
 mod sending;
-mod shelf;
 mod show;
 #[cfg(test)]
 mod tests;
@@ -33,6 +34,6 @@ mod text;
 mod view;
 
 pub(crate) use ask::is_known;
+pub(crate) use cache::ListingCache;
 pub(crate) use exchange::{Exchange, Outcome, answer_head};
 pub(crate) use sending::Sending;
-pub(crate) use shelf::Shelf;

@@ -6,8 +6,8 @@ use sha2::{Digest, Sha256};
 use sockeye_proto::Cancel;
 
 use super::ask::{Ask, Format};
+use super::assets::{POLICY, SCRIPT, STYLE};
 use super::document::Document;
-use super::html::{POLICY, SCRIPT, STYLE};
 use super::read::Listing;
 use super::view::View;
 use crate::limits::lease::Lease;

@@ -4,6 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use super::ask::{Ask, Format, Sort};
+use super::assets::{SCRIPT, STYLE};
 use super::read::{Listing, Readme};
 use super::rows::Rows;
 use crate::limits::lease::Lease;
@@ -137,7 +138,7 @@ impl View {
     fn make_tag(&self) -> String {
         let mut hasher = DefaultHasher::new();
         let Self { ask, format, archives, path, totals, paging, cut, readme, .. } = self;
-        (env!("CARGO_PKG_VERSION"), super::html::STYLE, super::html::SCRIPT).hash(&mut hasher);
+        (env!("CARGO_PKG_VERSION"), STYLE, SCRIPT).hash(&mut hasher);
         (ask, format, archives, path, totals, paging, cut, readme).hash(&mut hasher);
         for row in self.rows().iter() {
             (row.name, row.kind, row.size, row.modified).hash(&mut hasher);

@@ -6,13 +6,13 @@ use sockeye_proto::http1::{Answer, Fields, Reply, Status};
 use sockeye_proto::{Job, JobKind, Ticket, Time, Waiter};
 
 use super::{Progress, Site};
-use crate::cache::FRESH;
 use crate::entry::{Entry, What};
 use crate::in_flight::{Completer, Found, Join};
 use crate::lookup_job::{LookupJob, place};
 use crate::options::codings::Coding;
 use crate::request::view::RequestView;
 use crate::stage::Stage;
+use crate::store::traits::FRESH;
 
 /// A look-up that a request waits for.
 #[derive(Debug)]

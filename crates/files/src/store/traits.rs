@@ -7,11 +7,16 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sockeye_proto::FileSource;
 
 use super::absent::Absent;
 use super::identity::{Identity, Stamp};
+
+/// How long what a store said is used without asking it again: a change is seen by the next request
+/// after so long.
+pub const FRESH: Duration = Duration::from_secs(1);
 
 /// A place where names lead to files.
 pub trait Store: Send + Sync + fmt::Debug {

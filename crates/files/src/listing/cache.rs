@@ -21,7 +21,7 @@ const PACKING: usize = 1024 * 1024;
 
 /// What the listings and archives of a folder share, on all shards.
 #[derive(Debug)]
-pub(crate) struct Shelf {
+pub(crate) struct ListingCache {
     budget: Arc<Budget>,
     listings: FolderCache<Listing>,
     manifests: FolderCache<Manifest>,
@@ -29,7 +29,7 @@ pub(crate) struct Shelf {
 
 /// What is wanted of a folder.
 #[derive(Debug)]
-pub(crate) struct Wish {
+pub(crate) struct ListingRequest {
     /// Its name in the store.
     pub(crate) folder: Box<[u8]>,
     /// Its path as it was asked for.
@@ -48,7 +48,7 @@ pub(crate) struct Wish {
 
 /// What was made of it.
 #[derive(Debug)]
-pub(crate) enum Made {
+pub(crate) enum ListingResult {
     Page(Box<Document>),
     Archive(Archive),
 }
@@ -68,7 +68,7 @@ impl Archive {
     }
 }
 
-impl Shelf {
+impl ListingCache {
     /// What is made takes its memory from `budget`.
     pub(crate) fn new(budget: Arc<Budget>) -> Self {
         Self {
@@ -83,16 +83,20 @@ impl Shelf {
         &self.budget
     }
 
-    /// Makes what is wished for. Blocks.
+    /// Makes what is wanted. Blocks.
     ///
     /// # Errors
     ///
     /// Why it can't be.
-    pub(crate) fn make(&self, store: &dyn Store, wish: Wish) -> Result<Made, Unpackable> {
-        match wish.format {
-            Format::Tar => self.archive(store, &wish).map(Made::Archive),
+    pub(crate) fn make(
+        &self,
+        store: &dyn Store,
+        wanted: ListingRequest,
+    ) -> Result<ListingResult, Unpackable> {
+        match wanted.format {
+            Format::Tar => self.archive(store, &wanted).map(ListingResult::Archive),
             Format::Html | Format::Json | Format::Text => {
-                self.page(store, wish).map(Made::Page).map_err(Unpackable::from)
+                self.page(store, wanted).map(ListingResult::Page).map_err(Unpackable::from)
             }
         }
     }
@@ -108,8 +112,8 @@ impl Shelf {
         self.listings.is_empty() && self.manifests.is_empty()
     }
 
-    fn page(&self, store: &dyn Store, wish: Wish) -> Result<Box<Document>, Absent> {
-        let Wish { folder, path, ask, format, archives, client, cancel, .. } = wish;
+    fn page(&self, store: &dyn Store, wanted: ListingRequest) -> Result<Box<Document>, Absent> {
+        let ListingRequest { folder, path, ask, format, archives, client, cancel, .. } = wanted;
         let lease = || Lease::new(&self.budget, client).ok_or(Absent::Exhausted);
         let read = || Listing::read(store, &folder, lease()?, &cancel);
         let listing = self.listings.get(&folder, store.now(), read)?;
@@ -120,8 +124,8 @@ impl Shelf {
         Ok(Box::new(Document::new(view)))
     }
 
-    fn archive(&self, store: &dyn Store, wish: &Wish) -> Result<Archive, Unpackable> {
-        let Wish { folder, title, client, cancel, .. } = wish;
+    fn archive(&self, store: &dyn Store, wanted: &ListingRequest) -> Result<Archive, Unpackable> {
+        let ListingRequest { folder, title, client, cancel, .. } = wanted;
         let lease = || Lease::new(&self.budget, *client).ok_or(Absent::Exhausted);
         // No name holds a NUL: two folders can't share a key, nor one that is called otherwise.
         let key = [title, &b"\0"[..], folder].concat();
