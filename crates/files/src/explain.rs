@@ -1,7 +1,7 @@
 //! Why a URL is answered as it is: which folder, which rule, which file, with which fields; or why
 //! there is nothing.
 //!
-//! It is found out by the same look-up that answers requests, so it can't tell another story.
+//! It is found out by the same lookup that answers requests, so it can't tell another story.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
@@ -11,16 +11,16 @@ use std::path::{Path, PathBuf};
 
 use sockeye_proto::http1::{Fields, Status};
 
-use crate::entry::{Entry, What};
 use crate::listing::{self, Exchange};
-use crate::look_up::look_up_whole;
-use crate::mounts::{Mount, Mounts};
+use crate::lookup::entry::{Entry, What};
+use crate::lookup::find::look_up_whole;
+use crate::lookup::mounts::{Mount, Mounts};
+use crate::lookup::rule::Rule;
+use crate::lookup::stage::Stage;
 use crate::naming::path::Wanted;
 use crate::request::view::is_page;
 use crate::respond::absent::{error_page_fields, fallback_head, status};
 use crate::respond::redirect::{Slash, location};
-use crate::rule::Rule;
-use crate::stage::Stage;
 use crate::store::absent::{Absent, Denied, Need};
 
 /// Why a URL is answered as it is.

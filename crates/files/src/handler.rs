@@ -1,5 +1,5 @@
 //! Answers the requests of one connection. Almost everything is the [`Site`]'s; this remembers what
-//! was asked while a look-up is under way.
+//! was asked while a lookup is under way.
 
 use std::sync::Arc;
 
@@ -8,25 +8,25 @@ use sockeye_proto::http1::{
 };
 use sockeye_proto::{Abandoned, Message, Ticket, Time};
 
-use crate::entry::{Entry, What};
-use crate::in_flight::Outcome;
 use crate::listing::{self, Exchange, Sending};
+use crate::lookup::entry::{Entry, What};
+use crate::lookup::in_flight::Outcome;
+use crate::lookup::stage::Stage;
 use crate::request::view::RequestView;
 use crate::site::{ALLOW, Awaited, Progress, Site};
-use crate::stage::Stage;
 
 /// The handler of one connection.
 #[derive(Debug)]
 pub struct Files {
     site: Site,
-    /// The request that waits for a look-up: at most one. On the heap, since few connections do.
+    /// The request that waits for a lookup: at most one. On the heap, since few connections do.
     pending: Option<Box<Pending>>,
 }
 
 /// What a request waits for.
 #[derive(Debug)]
 enum Pending {
-    LookUp(Waiting),
+    Lookup(Waiting),
     Listing(Exchange),
     Sending(Sending),
 }
@@ -39,11 +39,15 @@ struct Waiting {
     request: KeptRequest,
 }
 
-impl Files {
-    pub(crate) fn new(site: Site) -> Self {
-        Self { site, pending: None }
+impl Site {
+    /// Answers the requests of one connection.
+    #[must_use]
+    pub fn handler(&self) -> Files {
+        Files { site: self.clone(), pending: None }
     }
+}
 
+impl Files {
     fn wait(&mut self, pending: Pending) {
         self.pending = Some(Box::new(pending));
     }
@@ -59,7 +63,7 @@ impl Files {
         match progress {
             Progress::Answered(answer) => answer,
             Progress::Waiting(awaited, reply) => {
-                self.wait(Pending::LookUp(Waiting { awaited, since, request: keep() }));
+                self.wait(Pending::Lookup(Waiting { awaited, since, request: keep() }));
                 reply.later()
             }
             Progress::Listing(reply) => {
@@ -110,7 +114,7 @@ impl Files {
             listing::Outcome::Absent(mount, absent, request, reply) => {
                 let entry = Arc::new(Entry { mount: Some(mount), what: What::Absent(absent) });
                 let since = reply.now();
-                // No look-up brought it, and none comes after it but that of a page.
+                // No lookup brought it, and none comes after it but that of a page.
                 let view = request.view();
                 let asked = RequestView::of(&view);
                 let progress = self.site.respond(b"", &entry, Stage::Asked, asked, reply);
@@ -142,7 +146,7 @@ impl Handler for Files {
         reply: Reply<'_, '_>,
     ) -> Answer {
         match self.pending.take().map(|pending| *pending) {
-            Some(Pending::LookUp(waiting)) if waiting.awaited.ticket == ticket => {
+            Some(Pending::Lookup(waiting)) if waiting.awaited.ticket == ticket => {
                 self.came(waiting, body, reply)
             }
             Some(Pending::Listing(exchange)) if exchange.ticket == ticket => {

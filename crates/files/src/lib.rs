@@ -44,7 +44,7 @@
 //! - Where listing is allowed, a folder is a page, JSON, text or a tar archive, none of which is in
 //!   memory as a whole; a download of the archive is resumed as one of a file is.
 //!
-//! Why a URL is answered as it is says [`Mounts::explain`], by the look-up that answers requests;
+//! Why a URL is answered as it is says [`Mounts::explain`], by the lookup that answers requests;
 //! each absence is logged with its reason, at debug.
 //!
 //! What it leaves to others: HTTP itself is `sockeye-proto`'s; threads, sockets and the sending of
@@ -52,37 +52,30 @@
 
 #![forbid(unsafe_code)]
 
-mod cache;
 mod coding;
-mod entry;
 mod explain;
 mod file;
-mod folder;
 mod handler;
-mod in_flight;
 mod limits;
 mod listing;
-mod look_up;
-mod lookup_job;
-mod mounts;
+mod lookup;
 mod naming;
 mod options;
 mod request;
 mod respond;
-mod rule;
 mod site;
-mod stage;
 mod store;
 mod tar;
 #[cfg(test)]
 mod tests;
 
-pub use cache::CacheLimits;
 pub use explain::Explanation;
 pub use file::held::SMALL;
-pub use folder::Folder;
 pub use handler::Files;
-pub use mounts::{BadMount, Mounts};
+pub use lookup::cache::CacheLimits;
+pub use lookup::folder::Folder;
+pub use lookup::mounts::{BadMount, Mounts};
+pub use lookup::rule::Rule;
 pub use naming::by_name::ByName;
 pub use naming::mime::content_type;
 pub use naming::path::{MAX_NAME, MAX_SEGMENT, Refusal, Wanted};
@@ -91,7 +84,6 @@ pub use options::codings::{Coding, Codings};
 pub use options::cors::{BadOrigin, Cors};
 pub use options::headers::Headers;
 pub use respond::budgets::{BudgetLimits, Budgets};
-pub use rule::Rule;
 pub use site::Site;
 pub use sockeye_proto::http1::BadField;
 pub use store::absent::{Absent, Denied, Need, OpenFilesOf, Special};

@@ -11,16 +11,17 @@ use std::sync::Arc;
 use sockeye_proto::http1::{Answer, Body, Fields, Reply, Request, Status};
 use sockeye_proto::{JobKind, Time, Timed};
 
-use crate::cache::{Cache, CacheLimits};
 use crate::coding::coded::Choice;
 use crate::coding::file_entry::FileEntry;
 use crate::coding::form::Form;
-use crate::entry::{Entry, What};
 use crate::file::representation::Representation;
-use crate::handler::Files;
-use crate::in_flight::InFlight;
 use crate::listing::{self, Exchange};
-use crate::mounts::Mounts;
+use crate::lookup::cache::{Cache, CacheLimits};
+use crate::lookup::entry::{Entry, What};
+use crate::lookup::folder::Folder;
+use crate::lookup::in_flight::InFlight;
+use crate::lookup::mounts::Mounts;
+use crate::lookup::stage::Stage;
 use crate::naming::path::Wanted;
 use crate::options::cors::Cors;
 use crate::request::view::RequestView;
@@ -29,7 +30,6 @@ use crate::respond::multipart::Boundary;
 use crate::respond::redirect::{Slash, location};
 use crate::respond::send::{self, Charged, ResponseContext};
 use crate::respond::{absent, report};
-use crate::stage::Stage;
 use crate::store::absent::Absent;
 use crate::store::device::mark_loop;
 use crate::store::traits::FRESH;
@@ -64,7 +64,7 @@ struct Inner {
     budgets: Arc<Budgets>,
 }
 
-/// What became of a request: an answer, or a look-up to wait for.
+/// What became of a request: an answer, or a lookup to wait for.
 pub(crate) enum Progress<'r, 't> {
     Answered(Answer),
     Waiting(Awaited, Reply<'r, 't>),
@@ -82,8 +82,24 @@ enum Step<'r, 't> {
     Listing(Reply<'r, 't>),
 }
 
+impl Mounts {
+    /// The folders for one shard, to be made on the thread that will use it.
+    #[must_use]
+    pub fn site(&self, limits: CacheLimits) -> Site {
+        Site::new(self.clone(), limits)
+    }
+}
+
+impl Folder {
+    /// The folder for one shard, to be made on the thread that will use it.
+    #[must_use]
+    pub fn site(&self, limits: CacheLimits) -> Site {
+        Mounts::from(self.clone()).site(limits)
+    }
+}
+
 impl Site {
-    pub(crate) fn new(mounts: Mounts, limits: CacheLimits) -> Self {
+    fn new(mounts: Mounts, limits: CacheLimits) -> Self {
         mark_loop();
         let fields = |name, value: &[u8]| {
             Fields::new().with(name, value).expect("a constant that is a valid field")
@@ -102,13 +118,7 @@ impl Site {
         Self { inner: Rc::new(inner) }
     }
 
-    /// Answers the requests of one connection.
-    #[must_use]
-    pub fn handler(&self) -> Files {
-        Files::new(self.clone())
-    }
-
-    /// Answers what is asked, if that is known and fresh; else there is a look-up to wait for.
+    /// Answers what is asked, if that is known and fresh; else there is a lookup to wait for.
     pub(crate) fn answer<'r, 't>(
         &self,
         asked: RequestView<'_>,

@@ -2,7 +2,7 @@
 //! it, and counted for as long as anybody holds it.
 //!
 //! - A form is found by its folder and the ETag of the content that it was made of, so it outlives a
-//!   look-up, a `touch` and a deployment that changes nothing.
+//!   lookup, a `touch` and a deployment that changes nothing.
 //! - The forms of all folders together are within a budget. When it is spent, forms that nobody is being sent are
 //!   dropped, the least used first; where that isn't enough, the file is sent uncompressed.
 //! - A form that is dropped again and again is not made any more for a while: more is asked for than

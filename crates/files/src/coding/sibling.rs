@@ -14,7 +14,7 @@ use crate::store::traits::{Opened, Stored};
 /// it could save.
 const SMALLEST: u64 = 64;
 
-/// The siblings of a file, as a look-up found them.
+/// The siblings of a file, as a lookup found them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Siblings {
     /// Those that may be sent.

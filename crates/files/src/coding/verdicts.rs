@@ -104,7 +104,7 @@ impl Verdicts {
     /// Whether the sibling may be sent in place of the file. Blocks, for as long as unpacking takes.
     ///
     /// A sibling that may not is warned of, once. One that can't be read now, or changes while it
-    /// is read, is passed over without a word, and judged again at the next look-up; so is one for
+    /// is read, is passed over without a word, and judged again at the next lookup; so is one for
     /// which there is no memory now, and one for which nobody waits any more.
     pub(crate) fn judge(
         &self,

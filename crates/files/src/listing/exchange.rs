@@ -11,9 +11,9 @@ use super::cache::{Archive, ListingRequest, ListingResult};
 use super::document::Document;
 use super::fields::{Heads, and};
 use super::sending::{OPEN_FILES, PIECE, Sending};
-use crate::folder::Folder;
-use crate::lookup_job;
-use crate::mounts::{Mounts, Place};
+use crate::lookup::folder::Folder;
+use crate::lookup::job::place_in;
+use crate::lookup::mounts::{Mounts, Place};
 use crate::naming::path::Wanted;
 use crate::request::conditional::Verdict;
 use crate::request::range::{Part, Ranges};
@@ -103,7 +103,7 @@ impl Exchange {
             cancel: cancel.clone(),
         };
         let kind = if format == Format::Tar { JobKind::Archive } else { JobKind::Listing };
-        let place = lookup_job::place_in(mount, name);
+        let place = place_in(mount, name);
         let (promise, job) = (reply.promise(), folder.clone());
         let ticket = promise.ticket();
         let job = Job::new(kind, client, move || {

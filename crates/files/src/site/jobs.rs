@@ -6,15 +6,15 @@ use sockeye_proto::http1::{Answer, Fields, Reply, Status};
 use sockeye_proto::{Job, JobKind, Ticket, Time, Waiter};
 
 use super::{Progress, Site};
-use crate::entry::{Entry, What};
-use crate::in_flight::{Completer, Found, Join};
-use crate::lookup_job::{LookupJob, place};
+use crate::lookup::entry::{Entry, What};
+use crate::lookup::in_flight::{Completer, Found, Join};
+use crate::lookup::job::{LookupJob, place};
+use crate::lookup::stage::Stage;
 use crate::options::codings::Coding;
 use crate::request::view::RequestView;
-use crate::stage::Stage;
 use crate::store::traits::FRESH;
 
-/// A look-up that a request waits for.
+/// A lookup that a request waits for.
 #[derive(Debug)]
 pub(crate) struct Awaited {
     pub(crate) ticket: Ticket,
@@ -122,7 +122,7 @@ impl Site {
         }
     }
 
-    /// Waits for a look-up of `key`, beginning one where none is under way: one that reads whole files
+    /// Waits for a lookup of `key`, beginning one where none is under way: one that reads whole files
     /// if `kind` is [`JobKind::Hash`]. Where too many are, what is known has to do, however old it is.
     pub(super) fn look_up<'r, 't>(
         &self,
@@ -170,7 +170,7 @@ impl Site {
         self.inner.cache.borrow_mut().get(key, now).map(|slot| Arc::clone(&slot.entry))
     }
 
-    /// Takes what a job found, and answers with it, or looks again where the look-up was begun too
+    /// Takes what a job found, and answers with it, or looks again where the lookup was begun too
     /// long before the request, which came at `since`: what it found may be older than the request
     /// may see.
     pub(crate) fn take<'r, 't>(
@@ -197,7 +197,7 @@ impl Site {
         }
     }
 
-    /// Has a file read whole that a look-up found, and could not do more with.
+    /// Has a file read whole that a lookup found, and could not do more with.
     pub(crate) fn read<'r, 't>(
         &self,
         awaited: &Awaited,
@@ -248,7 +248,7 @@ impl Site {
     }
 }
 
-/// What a job for `key` is called. No key holds a NUL: this is no look-up's name.
+/// What a job for `key` is called. No key holds a NUL: this is no lookup's name.
 fn name(key: &[u8], parts: &[&str]) -> Box<[u8]> {
     let mut name = key.to_vec();
     for part in parts {

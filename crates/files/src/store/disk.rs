@@ -1,6 +1,6 @@
 //! The store on disk: a folder, or one file.
 //!
-//! The root is opened afresh for every look-up, so a root that is a symbolic link can be swapped
+//! The root is opened afresh for every lookup, so a root that is a symbolic link can be swapped
 //! for a new site; replies under way keep the file that they have. Only `open` knows how
 //! the kernel keeps a name inside of the root.
 

@@ -37,7 +37,7 @@ struct State {
 pub enum Fault {
     /// The store says so.
     Absent(Absent),
-    /// The look-up panics.
+    /// The lookup panics.
     Panic,
 }
 
@@ -168,7 +168,7 @@ impl Store for Memory {
         state.opens += 1;
         match state.faults.get(name) {
             Some(Fault::Absent(absent)) => return Err(*absent),
-            Some(Fault::Panic) => panic!("this look-up was asked to panic"),
+            Some(Fault::Panic) => panic!("this lookup was asked to panic"),
             None => {}
         }
         if let Some(file) = state.files.get(name) {

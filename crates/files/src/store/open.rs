@@ -33,12 +33,12 @@ pub(crate) const LOOK: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 /// To pass through a folder, which needs no permission to list it.
 const PASS: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
-/// How often a look-up is begun again when something else disturbed it: a rename, of which the
-/// kernel can't tell whether it would have let the look-up out, a signal, or a link that was put in
+/// How often a lookup is begun again when something else disturbed it: a rename, of which the
+/// kernel can't tell whether it would have let the lookup out, a signal, or a link that was put in
 /// the place of what was no link before.
 const TRIES: usize = 16;
 
-/// How many symbolic links are followed in one look-up: as many as Linux follows.
+/// How many symbolic links are followed in one lookup: as many as Linux follows.
 const MAX_LINKS: usize = 40;
 
 /// Why a name was not opened.

@@ -81,7 +81,7 @@ fn follow(root: &OwnedFd, name: &[u8], child: &[u8]) -> Result<Option<Seen>, Abs
     let seen = rustix::fs::statx(&target, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS);
     let Some(stat) = passable(seen)? else { return Ok(None) };
     let (kind, identity) = from_statx(&stat);
-    // Whether it can be read would take a look-up of its own: who opens it is told.
+    // Whether it can be read would take a lookup of its own: who opens it is told.
     Ok(Some(Seen { kind, linked: true, readable: true, identity }))
 }
 

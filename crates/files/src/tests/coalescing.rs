@@ -1,4 +1,4 @@
-//! Many who ask for the same name, and look-ups that go wrong.
+//! Many who ask for the same name, and lookups that go wrong.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 use foldhash::quality::RandomState;
 use sockeye_proto::{Access, Time};
 
-use crate::entry::{Entry, What};
+use super::entry::{Entry, What};
 use crate::store::traits::FRESH;
 
 /// How long a kept descriptor is taken for the current file without asking. A change that is seen
@@ -32,7 +32,7 @@ const SWEEP: usize = 2;
 /// An entry that was not asked for in so long is let go when the hand comes by.
 const STALE: Duration = Duration::from_secs(60);
 
-/// An entry that holds descriptors is let go when it was not asked for in so long. Its look-up is
+/// An entry that holds descriptors is let go when it was not asked for in so long. Its lookup is
 /// out of date by then.
 const OPEN: Duration = Duration::from_secs(5);
 
@@ -62,7 +62,7 @@ pub(crate) struct Slot {
     /// Whether a path that is sent as the key is means this key: one with a `%` would mean another.
     plain: bool,
     pub(crate) entry: Arc<Entry>,
-    /// When its look-up began; `None` once it is known to be out of date.
+    /// When its lookup began; `None` once it is known to be out of date.
     looked: Option<Time>,
     /// When it was last seen that the open file is the one that was looked up.
     checked: Time,
@@ -86,7 +86,7 @@ pub(crate) struct Cache {
 }
 
 impl Slot {
-    /// Whether a request may be answered with it: its look-up is fresh, and the files that it holds
+    /// Whether a request may be answered with it: its lookup is fresh, and the files that it holds
     /// open are still the ones that were looked up.
     fn is_good(&mut self, now: Time) -> bool {
         let is_fresh = self.looked.is_some_and(|looked| now < looked + FRESH);
@@ -94,7 +94,7 @@ impl Slot {
     }
 
     /// Looks at the open files; the name is looked up again where one has changed, or where looking
-    /// might block: then the look-up, which a thread makes, is the look.
+    /// might block: then the lookup, which a thread makes, is the look.
     fn check(&mut self, now: Time) -> bool {
         let mut files = self.entry.open_files();
         let unchanged = files.all(|file| file.access() != Access::Thread && file.is_unchanged());
@@ -151,7 +151,7 @@ impl Cache {
         slot.is_good(now).then_some(&slot.entry)
     }
 
-    /// Keeps what a look-up that began at `looked` has found, unless a later one is known. Makes
+    /// Keeps what a lookup that began at `looked` has found, unless a later one is known. Makes
     /// room for it first; what can't fit at all is not kept.
     pub(crate) fn put(&mut self, key: &[u8], entry: Arc<Entry>, looked: Time, now: Time) {
         // What we lacked says nothing about the name, and may be there for the next request.
@@ -162,7 +162,7 @@ impl Cache {
             if self.slots[*at].looked > Some(looked) {
                 return;
             }
-            // Many wait for the same look-up; all but the first put what is there already.
+            // Many wait for the same lookup; all but the first put what is there already.
             if Arc::ptr_eq(&self.slots[*at].entry, &entry) {
                 self.slots[*at].looked = Some(looked);
                 self.slots[*at].checked = now;

@@ -3,14 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::cache::CacheLimits;
 use crate::coding::coder::Coder;
 use crate::file::reader::{Effort, Reader};
 use crate::listing::ListingCache;
-use crate::mounts::Mounts;
 use crate::options::choices::Options;
 use crate::respond::budgets::{BudgetLimits, Budgets};
-use crate::site::Site;
 use crate::store::digest::Digests;
 use crate::store::disk::{Disk, OpenError};
 use crate::store::traits::{Opened, Store};
@@ -72,12 +69,6 @@ impl Folder {
     pub(crate) fn reader<'a>(&'a self, effort: Effort<'a>) -> Reader<'a> {
         let Self { store, digests, options, .. } = self;
         Reader { store: &**store, digests, hashed_up_to: options.hashed_up_to, effort }
-    }
-
-    /// The folder for one shard, to be made on the thread that will use it.
-    #[must_use]
-    pub fn site(&self, limits: CacheLimits) -> Site {
-        Mounts::from(self.clone()).site(limits)
     }
 
     /// Whether it is a single file.

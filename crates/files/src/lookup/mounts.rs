@@ -3,10 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::cache::CacheLimits;
-use crate::folder::Folder;
+use super::folder::Folder;
 use crate::naming::path::{Refusal, Wanted};
-use crate::site::Site;
 
 /// Several folders (or single files), each beneath a prefix of its own. Cheap to clone, for any
 /// thread.
@@ -102,12 +100,6 @@ impl Mounts {
         mounts.push(Mount::new(inner, folder));
         mounts.sort_by_key(|mount| std::cmp::Reverse(mount.prefix.len()));
         Ok(self)
-    }
-
-    /// The folders for one shard, to be made on the thread that will use it.
-    #[must_use]
-    pub fn site(&self, limits: CacheLimits) -> Site {
-        Site::new(self.clone(), limits)
     }
 
     /// Forgets what was read of folders too long ago to be listed. Returns whether something is left.

@@ -4,12 +4,12 @@
 
 use sockeye_proto::http1::Status;
 
-use crate::entry::{Entry, What};
-use crate::mounts::Mounts;
+use super::entry::{Entry, What};
+use super::mounts::Mounts;
 use crate::respond::absent::status;
 use crate::store::absent::Absent;
 
-/// What a look-up is for.
+/// What a lookup is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
     /// What was asked for.

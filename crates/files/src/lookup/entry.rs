@@ -1,14 +1,14 @@
-//! What one look-up found, ready to be sent: made once, off the loop, and kept by the cache.
+//! What one lookup found, ready to be sent: made once, off the loop, and kept by the cache.
 
 use sockeye_proto::{Cancel, Time};
 
+use super::rule::Rule;
 use crate::coding::coder::Coder;
 use crate::coding::file_entry::FileEntry;
 use crate::file::held::Held;
 use crate::file::representation::Representation;
 use crate::options::codings::Coding;
 use crate::respond::redirect::Slash;
-use crate::rule::Rule;
 use crate::store::absent::Absent;
 use crate::store::traits::Stored;
 

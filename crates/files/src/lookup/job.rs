@@ -1,6 +1,6 @@
-//! A look-up as a job off the loop.
+//! A lookup as a job off the loop.
 //!
-//! Most look-ups are a few system calls and have threads of their own. One that finds that it has to
+//! Most lookups are a few system calls and have threads of their own. One that finds that it has to
 //! read a whole file, for its ETag or to compare it with its compressed forms, says so: each client
 //! that waits for it has that done by a long job of its own, so that none waits in another one's line.
 
@@ -9,19 +9,19 @@ use std::sync::Arc;
 
 use sockeye_proto::{Client, Job, JobKind, Place};
 
-use crate::entry::Entry;
+use super::entry::Entry;
+use super::find::look_up;
+use super::in_flight::Completer;
+use super::mounts::{self, Mounts};
 use crate::file::reader::Effort;
-use crate::in_flight::Completer;
-use crate::look_up::look_up;
-use crate::mounts::{self, Mounts};
 
-/// Everything that a look-up takes.
+/// Everything that a lookup takes.
 pub(crate) struct LookupJob {
     pub(crate) mounts: Mounts,
     pub(crate) key: Box<[u8]>,
-    /// What an earlier look-up found.
+    /// What an earlier lookup found.
     pub(crate) known: Option<Arc<Entry>>,
-    /// What it is: a look-up, or one that may read whole files.
+    /// What it is: a lookup, or one that may read whole files.
     pub(crate) kind: JobKind,
     pub(crate) completer: Completer,
 }

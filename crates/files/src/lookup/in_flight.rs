@@ -13,7 +13,7 @@ use std::thread;
 
 use sockeye_proto::{Cancel, Promise, Ticket, Time, Waiter};
 
-use crate::entry::Entry;
+use super::entry::Entry;
 
 /// So many entries may be kept before those that are over without having been heard of are
 /// forgotten. They hold nothing but their names.

@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use sockeye_proto::Cancel;
 
+use super::entry::{Entry, What};
+use super::folder::Folder;
+use super::mounts::{Mounts, Place};
+use super::rule::Rule;
 use crate::coding::coder::Renewed;
 use crate::coding::file_entry::FileEntry;
-use crate::entry::{Entry, What};
 use crate::file::reader::{Digested, Effort, Reader};
 use crate::file::representation::{OpenedFile, Representation};
-use crate::folder::Folder;
-use crate::mounts::{Mounts, Place};
 use crate::naming::path::Wanted;
 use crate::respond::redirect::Slash;
-use crate::rule::Rule;
 use crate::store::absent::Absent;
 use crate::store::traits::Opened;
 
@@ -47,7 +47,7 @@ pub(crate) fn look_up(
             }
             _ => None,
         };
-        LookUp { folder, known, reader: folder.reader(effort) }.find(place)
+        Lookup { folder, known, reader: folder.reader(effort) }.find(place)
     };
     let what = match found {
         Ok(Found::Same) => return known,
@@ -73,15 +73,15 @@ enum Found {
     Unread,
 }
 
-/// One look-up in one folder.
-struct LookUp<'a> {
+/// One lookup in one folder.
+struct Lookup<'a> {
     folder: &'a Folder,
     /// What an earlier one found.
     known: Option<(Rule, &'a FileEntry)>,
     reader: Reader<'a>,
 }
 
-impl LookUp<'_> {
+impl Lookup<'_> {
     /// Finds what answers for a place in the folder.
     fn find(&self, place: Place<'_>) -> Result<Found, Absent> {
         let single = self.reader.store.single_file();
