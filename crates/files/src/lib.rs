@@ -53,9 +53,7 @@
 #![forbid(unsafe_code)]
 
 mod coding;
-mod explain;
 mod file;
-mod handler;
 mod limits;
 mod listing;
 mod lookup;
@@ -63,15 +61,13 @@ mod naming;
 mod options;
 mod request;
 mod respond;
-mod site;
+mod serve;
 mod store;
 mod tar;
 #[cfg(test)]
 mod tests;
 
-pub use explain::Explanation;
 pub use file::held::SMALL;
-pub use handler::Files;
 pub use lookup::cache::CacheLimits;
 pub use lookup::folder::Folder;
 pub use lookup::mounts::{BadMount, Mounts};
@@ -84,7 +80,9 @@ pub use options::codings::{Coding, Codings};
 pub use options::cors::{BadOrigin, Cors};
 pub use options::headers::Headers;
 pub use respond::budgets::{BudgetLimits, Budgets};
-pub use site::Site;
+pub use serve::explain::Explanation;
+pub use serve::handler::Files;
+pub use serve::site::Site;
 pub use sockeye_proto::http1::BadField;
 pub use store::absent::{Absent, Denied, Need, OpenFilesOf, Special};
 pub use store::disk::{Disk, OpenError};

@@ -10,7 +10,7 @@ use sockeye_proto::{Cancel, Time};
 use super::coded::Coded;
 use super::content::Content;
 use super::file_entry::FileEntry;
-use super::forms::{Forms, Key, Outcome};
+use super::forms::{CompressionResult, Forms, Key};
 use super::pack::{longest, pack};
 use super::sibling::Siblings;
 use super::verdicts::{Side, Verdicts};
@@ -126,9 +126,9 @@ impl Coder {
             Ok(packed)
         });
         match outcome {
-            Ok(Outcome::Made(form)) => file.with_made(coding, Some(&form)),
-            Ok(Outcome::Futile) => file.with_made(coding, None),
-            Ok(Outcome::Refused) | Err(_) => file.clone(),
+            Ok(CompressionResult::Made(form)) => file.with_made(coding, Some(&form)),
+            Ok(CompressionResult::Futile) => file.with_made(coding, None),
+            Ok(CompressionResult::Refused) | Err(_) => file.clone(),
         }
     }
 }

@@ -36,7 +36,7 @@ const REMEMBERED: usize = 8192;
 
 /// What came of asking for a form.
 #[derive(Clone, Debug)]
-pub(crate) enum Outcome {
+pub(crate) enum CompressionResult {
     Made(Arc<Compressed>),
     /// It would hardly be smaller than the file.
     Futile,
@@ -61,7 +61,7 @@ struct State {
     futile: BoundedMap<Key, ()>,
     lately: BoundedMap<Key, Lately>,
     /// What is being made, and where those who want it wait.
-    under_way: HashMap<Key, Arc<Mutex<Option<Outcome>>>>,
+    under_way: HashMap<Key, Arc<Mutex<Option<CompressionResult>>>>,
 }
 
 /// How often a form was made since then.
@@ -131,14 +131,14 @@ impl Forms {
         most: u64,
         now: Time,
         make: impl FnOnce() -> io::Result<Option<Vec<u8>>>,
-    ) -> io::Result<Outcome> {
+    ) -> io::Result<CompressionResult> {
         let place = {
             let mut state = self.lock();
             if let Some(form) = state.forms.get(&key) {
-                return Ok(Outcome::Made(Arc::clone(form)));
+                return Ok(CompressionResult::Made(Arc::clone(form)));
             }
             if state.futile.get(&key).is_some() {
-                return Ok(Outcome::Futile);
+                return Ok(CompressionResult::Futile);
             }
             Arc::clone(state.under_way.entry(key.clone()).or_default())
         };
@@ -212,21 +212,21 @@ impl Maker<'_> {
         most: u64,
         now: Time,
         make: impl FnOnce() -> io::Result<Option<Vec<u8>>>,
-    ) -> io::Result<Outcome> {
+    ) -> io::Result<CompressionResult> {
         let working = working_memory(self.key.coding, most);
         let Some(_working) = self.forms.working.hold(working) else {
-            return Ok(Outcome::Refused);
+            return Ok(CompressionResult::Refused);
         };
         let Some(mut permit) = self.forms.reserve(most + OVERHEAD) else {
-            return Ok(Outcome::Refused);
+            return Ok(CompressionResult::Refused);
         };
         // A compressor that finds no memory would end the process.
         if !is_available(working) {
-            return Ok(Outcome::Refused);
+            return Ok(CompressionResult::Refused);
         }
         let Some(content) = make()? else {
             self.forms.lock().futile.put(self.key.clone(), (), 1);
-            return Ok(Outcome::Futile);
+            return Ok(CompressionResult::Futile);
         };
         let is_less = permit.resize(content.len() as u64 + OVERHEAD);
         debug_assert!(is_less, "no form is longer than it may be");
@@ -236,7 +236,7 @@ impl Maker<'_> {
         state.lately.put(self.key.clone(), Lately { since, times: times + 1 }, 1);
         state.forms.insert(self.key.clone(), Arc::clone(&form));
         state.order.push_back(self.key.clone());
-        Ok(Outcome::Made(form))
+        Ok(CompressionResult::Made(form))
     }
 }
 

@@ -14,7 +14,8 @@ use crate::limits::lease::Lease;
 use crate::store::absent::Absent;
 use crate::store::identity::Stamp;
 use crate::store::traits::Store;
-use crate::tar::{Manifest, Packing, Unpackable};
+use crate::tar::manifest::{Manifest, Unpackable};
+use crate::tar::packing::Packing;
 
 /// What is counted for each archive that is being sent, besides its manifest: two batches.
 const PACKING: usize = 1024 * 1024;

@@ -94,7 +94,7 @@ fn escape_from(start: usize, out: &mut Vec<u8>) {
 
 /// Writes bytes as a part of a URL (RFC 3986, 2.3): all but the unreserved are percent-encoded, so
 /// that it means the same in a path, in a query, in an attribute and in JSON.
-pub(super) fn url(bytes: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn url(bytes: &[u8], out: &mut Vec<u8>) {
     for byte in bytes {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(*byte),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::coding::coder::Coder;
 use crate::file::reader::{Effort, Reader};
-use crate::listing::ListingCache;
+use crate::listing::cache::ListingCache;
 use crate::options::choices::Options;
 use crate::respond::budgets::{BudgetLimits, Budgets};
 use crate::store::digest::Digests;

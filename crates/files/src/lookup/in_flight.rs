@@ -28,7 +28,7 @@ pub(crate) struct Found {
 
 /// What a promise brings.
 #[derive(Clone, Debug)]
-pub(crate) enum Outcome {
+pub(crate) enum LookupResult {
     Found(Found),
     /// More has to be read than the job was allowed to.
     Unread,
@@ -55,7 +55,7 @@ impl Pending {
     }
 
     /// Tells everybody who waits, outside of the lock: each of these wakes a shard.
-    fn end(&self, outcome: &Outcome) {
+    fn end(&self, outcome: &LookupResult) {
         let waiting = mem::take(&mut *self.lock());
         for promise in waiting.into_iter().flatten() {
             promise.keep(Box::new(outcome.clone()));
@@ -72,12 +72,12 @@ pub(crate) struct Completer {
 impl Completer {
     /// Tells everybody what was found.
     pub(crate) fn complete(self, entry: Arc<Entry>) {
-        self.pending.end(&Outcome::Found(Found { entry, started: self.pending.started }));
+        self.pending.end(&LookupResult::Found(Found { entry, started: self.pending.started }));
     }
 
     /// Tells everybody that more has to be read.
     pub(crate) fn leave_unread(self) {
-        self.pending.end(&Outcome::Unread);
+        self.pending.end(&LookupResult::Unread);
     }
 
     /// How the job learns that nobody waits any more.
@@ -93,7 +93,7 @@ impl Drop for Completer {
             let waiting = mem::take(&mut *self.pending.lock());
             drop(waiting);
         } else {
-            self.pending.end(&Outcome::Refused);
+            self.pending.end(&LookupResult::Refused);
         }
     }
 }

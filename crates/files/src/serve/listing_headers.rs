@@ -2,20 +2,20 @@
 
 use sockeye_proto::http1::Fields;
 
-use super::ask::Format;
-use super::assets::POLICY;
-use super::text;
+use crate::listing::ask::Format;
+use crate::listing::assets::POLICY;
+use crate::listing::text;
 use crate::options::choices::Options;
-use crate::tar::Manifest;
+use crate::tar::manifest::Manifest;
 
 /// What the heads of the replies for one folder have in common.
-pub(super) struct Heads<'a> {
+pub(super) struct ListingHeaders<'a> {
     pub(super) options: &'a Options,
     /// `Origin`
     pub(super) origin: Option<&'a [u8]>,
 }
 
-impl Heads<'_> {
+impl ListingHeaders<'_> {
     /// The fields of a page in this form.
     pub(super) fn page(&self, format: Format, tag: &str) -> Fields {
         self.of_page(self.page_not_modified(tag), format)
@@ -131,7 +131,7 @@ mod tests {
         options.headers.set("Content-Security-Policy", "default-src 'self'").unwrap();
         options.headers.set("X-Frame-Options", "DENY").unwrap();
         options.cors = Cors::origins(["https://example.org"]).unwrap();
-        let heads = Heads { options: &options, origin: Some(b"https://example.org") };
+        let heads = ListingHeaders { options: &options, origin: Some(b"https://example.org") };
         let fields = heads.page(Format::Html, "\"tag\"");
         let fields = String::from_utf8_lossy(fields.as_bytes());
         for line in [

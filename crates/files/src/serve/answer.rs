@@ -1,123 +1,28 @@
-//! A folder as one shard sees it: what is known, what is being looked up, and how it is answered.
-
-mod jobs;
+//! Answers to requests, by what is known: a file, a listing, a redirect, or why there is nothing.
 
 use std::borrow::Cow;
-use std::cell::{Cell, RefCell};
-use std::fmt;
-use std::rc::Rc;
 use std::sync::Arc;
 
+use sockeye_proto::JobKind;
 use sockeye_proto::http1::{Answer, Body, Fields, Reply, Request, Status};
-use sockeye_proto::{JobKind, Time, Timed};
 
+use super::listing::{PendingListing, answer_head};
+use super::progress::{Compression, Progress, Step};
+use super::site::Site;
 use crate::coding::coded::Choice;
 use crate::coding::file_entry::FileEntry;
 use crate::coding::form::Form;
 use crate::file::representation::Representation;
-use crate::listing::{self, Exchange};
-use crate::lookup::cache::{Cache, CacheLimits};
 use crate::lookup::entry::{Entry, What};
-use crate::lookup::folder::Folder;
-use crate::lookup::in_flight::InFlight;
-use crate::lookup::mounts::Mounts;
 use crate::lookup::stage::Stage;
 use crate::naming::path::Wanted;
-use crate::options::cors::Cors;
 use crate::request::view::RequestView;
-use crate::respond::budgets::{BudgetLimits, Budgets};
-use crate::respond::multipart::Boundary;
+use crate::respond::absent;
 use crate::respond::redirect::{Slash, location};
-use crate::respond::send::{self, Charged, ResponseContext};
-use crate::respond::{absent, report};
+use crate::respond::send::{self, Charged};
 use crate::store::absent::Absent;
-use crate::store::device::mark_loop;
-use crate::store::traits::FRESH;
-pub(crate) use jobs::Awaited;
-use jobs::Packing;
-
-/// Where no folder answers, no other site's script may read the answer.
-static NOBODY: Cors = Cors::nobody();
-
-/// A folder on one shard. Cheap to clone; clones share everything.
-///
-/// It is [`Timed`]: a file that is too large for memory stays open between requests, and is closed
-/// when nobody has asked for it for 5 s, or a second more. Without a driver of that deadline, it
-/// stays open until other files need its place.
-#[derive(Clone)]
-pub struct Site {
-    inner: Rc<Inner>,
-}
-
-struct Inner {
-    mounts: Mounts,
-    cache: RefCell<Cache>,
-    in_flight: RefCell<InFlight>,
-    /// Where paths are decoded. Never longer than the longest request line.
-    scratch: RefCell<Vec<u8>>,
-    boundary: Boundary,
-    allow: Fields,
-    retry: Fields,
-    /// When to forget what was read of folders to be listed.
-    forget_listings: Cell<Option<Time>>,
-    /// For what is in no folder.
-    budgets: Arc<Budgets>,
-}
-
-/// What became of a request: an answer, or a lookup to wait for.
-pub(crate) enum Progress<'r, 't> {
-    Answered(Answer),
-    Waiting(Awaited, Reply<'r, 't>),
-    /// A folder is to be listed, or sent as an archive.
-    Listing(Reply<'r, 't>),
-}
-
-/// What became of an entry: the answer, or another one to look for.
-enum Step<'r, 't> {
-    Answered(Answer),
-    Next(Stage, Reply<'r, 't>),
-    /// The same, once it is packed.
-    Pack(Packing, Reply<'r, 't>),
-    /// The folder's listing.
-    Listing(Reply<'r, 't>),
-}
-
-impl Mounts {
-    /// The folders for one shard, to be made on the thread that will use it.
-    #[must_use]
-    pub fn site(&self, limits: CacheLimits) -> Site {
-        Site::new(self.clone(), limits)
-    }
-}
-
-impl Folder {
-    /// The folder for one shard, to be made on the thread that will use it.
-    #[must_use]
-    pub fn site(&self, limits: CacheLimits) -> Site {
-        Mounts::from(self.clone()).site(limits)
-    }
-}
 
 impl Site {
-    fn new(mounts: Mounts, limits: CacheLimits) -> Self {
-        mark_loop();
-        let fields = |name, value: &[u8]| {
-            Fields::new().with(name, value).expect("a constant that is a valid field")
-        };
-        let inner = Inner {
-            mounts,
-            cache: RefCell::new(Cache::new(limits)),
-            in_flight: RefCell::default(),
-            scratch: RefCell::default(),
-            boundary: Boundary::new(),
-            allow: fields("Allow", ALLOW.as_bytes()),
-            retry: fields("Retry-After", b"1"),
-            forget_listings: Cell::new(None),
-            budgets: Budgets::new(BudgetLimits::default()),
-        };
-        Self { inner: Rc::new(inner) }
-    }
-
     /// Answers what is asked, if that is known and fresh; else there is a lookup to wait for.
     pub(crate) fn answer<'r, 't>(
         &self,
@@ -199,16 +104,17 @@ impl Site {
         asked: RequestView<'_>,
     ) -> Progress<'r, 't> {
         match step {
-            Step::Answered(answer) => Progress::Answered(answer),
-            Step::Next(stage, reply) => self.go(stage.key(&self.inner.mounts), stage, asked, reply),
-            Step::Pack(packing, reply) => self.pack(key, packing, asked, reply),
-            Step::Listing(reply) => Progress::Listing(reply),
+            Step::Done(progress) => progress,
+            Step::Lookup(stage, reply) => {
+                self.go(stage.key(&self.inner.mounts), stage, asked, reply)
+            }
+            Step::Compress(compression, reply) => self.pack(key, compression, asked, reply),
         }
     }
 
     /// Whether a listing is asked for by name, whatever page there may be.
     fn is_listing(&self, wanted: Wanted<'_>, asked: RequestView<'_>) -> bool {
-        Exchange::is_wanted(&self.inner.mounts, wanted, asked.query())
+        PendingListing::is_wanted(&self.inner.mounts, wanted, asked.query())
     }
 
     /// Whether GET would be answered with a listing or an archive of the folder that `entry` was found
@@ -223,19 +129,6 @@ impl Site {
             }
             _ => false,
         }
-    }
-
-    /// A folder was read at `now` to be listed. What was read is kept a little longer than it may be
-    /// shown, and then forgotten, also when nobody asks for anything any more.
-    pub(crate) fn listed(&self, now: Time) {
-        if self.inner.forget_listings.get().is_none() {
-            self.inner.forget_listings.set(Some(now + 2 * FRESH));
-        }
-    }
-
-    /// The folders and their places.
-    pub(crate) fn mounts(&self) -> &Mounts {
-        &self.inner.mounts
     }
 
     /// Answers with what is fresh in the cache; gives the reply back where nothing is.
@@ -255,7 +148,7 @@ impl Site {
     }
 
     /// Answers with an entry, if it is the answer and nothing is to be made of it first.
-    fn step<'r, 't>(
+    pub(super) fn step<'r, 't>(
         &self,
         entry: &Arc<Entry>,
         stage: Stage,
@@ -263,31 +156,31 @@ impl Site {
         reply: Reply<'r, 't>,
     ) -> Step<'r, 't> {
         if asked.is_head() && stage == Stage::Asked && self.is_listed(entry, asked) {
-            return Step::Answered(listing::answer_head(&self.inner.mounts, asked, reply));
+            return answered(answer_head(&self.inner.mounts, asked, reply));
         }
         match &entry.what {
             What::File(_, file) => match file.choose(asked) {
                 Choice::Send(form) => {
                     self.note(entry, stage, asked, &reply);
-                    Step::Answered(self.send_form(&form, file, entry, stage, asked, reply))
+                    answered(self.send_form(&form, file, entry, stage, asked, reply))
                 }
                 Choice::Pack(coding) => {
-                    Step::Pack(Packing { entry: Arc::clone(entry), stage, coding }, reply)
+                    Step::Compress(Compression { entry: Arc::clone(entry), stage, coding }, reply)
                 }
             },
             What::Redirect(slash) if stage == Stage::Asked => {
-                Step::Answered(self.redirect(*slash, entry, asked, reply))
+                answered(self.redirect(*slash, entry, asked, reply))
             }
-            What::Listing if stage == Stage::Asked => Step::Listing(reply),
+            What::Listing if stage == Stage::Asked => Step::Done(Progress::Listing(reply)),
             _ => match stage.after(&self.inner.mounts, entry, asked.navigates()) {
-                Some(next) => Step::Next(next, reply),
-                None => Step::Answered(self.instead(entry, stage, asked, reply)),
+                Some(next) => Step::Lookup(next, reply),
+                None => answered(self.instead(entry, stage, asked, reply)),
             },
         }
     }
 
     /// Answers with an entry as it is now.
-    fn finish(
+    pub(super) fn finish(
         &self,
         entry: &Entry,
         stage: Stage,
@@ -377,31 +270,6 @@ impl Site {
         }
     }
 
-    fn context(&self, entry: &Entry) -> ResponseContext<'_> {
-        let Inner { boundary, retry, .. } = &*self.inner;
-        let budgets = self.budgets(entry);
-        ResponseContext { cors: self.cors(entry.mount), boundary, budgets, retry }
-    }
-
-    fn budgets(&self, entry: &Entry) -> &Budgets {
-        let Inner { mounts, budgets, .. } = &*self.inner;
-        entry.mount.map_or(budgets, |mount| &mounts.get(mount).folder.budgets)
-    }
-
-    /// Tells the log why what was asked for is not sent, where that is so.
-    fn note(&self, entry: &Entry, stage: Stage, asked: RequestView<'_>, reply: &Reply<'_, '_>) {
-        if let Some(why) = stage.absent(entry) {
-            let client = reply.client(asked.request());
-            let failures = &self.budgets(entry).failures;
-            report::absent(why, asked.path(), client, failures, reply.now());
-        }
-    }
-
-    /// Who may read the replies of a folder.
-    fn cors(&self, mount: Option<usize>) -> &Cors {
-        mount.map_or(&NOBODY, |mount| &self.inner.mounts.get(mount).folder.options.cors)
-    }
-
     /// Answers to OPTIONS: to a browser that asks before its script reads, what it may, and to
     /// everybody which methods there are.
     pub(crate) fn options(&self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
@@ -432,33 +300,6 @@ impl Site {
     }
 }
 
-/// The methods that a folder knows.
-pub(crate) const ALLOW: &str = "GET, HEAD, OPTIONS";
-
-impl Timed for Site {
-    fn deadline(&self) -> Option<Time> {
-        let cache = self.inner.cache.borrow().deadline();
-        let listed = self.inner.forget_listings.get();
-        cache.into_iter().chain(listed).min()
-    }
-
-    fn on_deadline(&mut self, now: Time) {
-        self.inner.cache.borrow_mut().close_idle(now);
-        if self.inner.forget_listings.get().is_some_and(|time| time <= now) {
-            self.inner.forget_listings.set(None);
-            if self.inner.mounts.forget_listings() {
-                self.listed(now);
-            }
-        }
-    }
-}
-
-impl fmt::Debug for Site {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Site")
-            .field("mounts", &self.inner.mounts)
-            .field("cache", &self.inner.cache)
-            .field("in_flight", &self.inner.in_flight.borrow().len())
-            .finish_non_exhaustive()
-    }
+fn answered<'r, 't>(answer: Answer) -> Step<'r, 't> {
+    Step::Done(Progress::Answered(answer))
 }

@@ -8,12 +8,14 @@ use sockeye_proto::http1::{
 };
 use sockeye_proto::{Abandoned, Message, Ticket, Time};
 
-use crate::listing::{self, Exchange, Sending};
+use super::listing::{ListingAnswer, PendingListing};
+use super::listing_body::ListingBody;
+use super::progress::{Awaited, Progress};
+use super::site::{ALLOW, Site};
 use crate::lookup::entry::{Entry, What};
-use crate::lookup::in_flight::Outcome;
+use crate::lookup::in_flight::LookupResult;
 use crate::lookup::stage::Stage;
 use crate::request::view::RequestView;
-use crate::site::{ALLOW, Awaited, Progress, Site};
 
 /// The handler of one connection.
 #[derive(Debug)]
@@ -27,8 +29,8 @@ pub struct Files {
 #[derive(Debug)]
 enum Pending {
     Lookup(Waiting),
-    Listing(Exchange),
-    Sending(Sending),
+    Listing(PendingListing),
+    ListingBody(ListingBody),
 }
 
 #[derive(Debug)]
@@ -68,7 +70,7 @@ impl Files {
             }
             Progress::Listing(reply) => {
                 self.site.listed(reply.now());
-                let (answer, exchange) = Exchange::begin(self.site.mounts(), keep(), reply);
+                let (answer, exchange) = PendingListing::begin(self.site.mounts(), keep(), reply);
                 exchange.into_iter().for_each(|exchange| self.wait(Pending::Listing(exchange)));
                 answer
             }
@@ -85,11 +87,11 @@ impl Files {
         let Waiting { awaited, since, request } = waiting;
         let view = request.view();
         let asked = RequestView::of(&view);
-        let progress = match body.map(Message::downcast::<Outcome>) {
+        let progress = match body.map(Message::downcast::<LookupResult>) {
             Ok(Ok(outcome)) => match *outcome {
-                Outcome::Found(found) => self.site.take(&awaited, &found, since, asked, reply),
-                Outcome::Unread => self.site.read(&awaited, asked, reply),
-                Outcome::Refused => self.site.refused(&awaited, asked, reply),
+                LookupResult::Found(found) => self.site.take(&awaited, &found, since, asked, reply),
+                LookupResult::Unread => self.site.read(&awaited, asked, reply),
+                LookupResult::Refused => self.site.refused(&awaited, asked, reply),
             },
             Ok(Err(_)) | Err(Abandoned) => {
                 return self.site.fail(&awaited, asked, reply);
@@ -101,17 +103,17 @@ impl Files {
     /// Answers with what was found out about a folder.
     fn listed(
         &mut self,
-        exchange: Exchange,
+        exchange: PendingListing,
         body: Result<Message, Abandoned>,
         reply: Reply<'_, '_>,
     ) -> Answer {
         self.site.listed(reply.now());
         match exchange.on_made(body, reply) {
-            listing::Outcome::Answered(answer, sending) => {
-                sending.into_iter().for_each(|sending| self.wait(Pending::Sending(sending)));
+            ListingAnswer::Answered(answer, sending) => {
+                sending.into_iter().for_each(|sending| self.wait(Pending::ListingBody(sending)));
                 answer
             }
-            listing::Outcome::Absent(mount, absent, request, reply) => {
+            ListingAnswer::Absent(mount, absent, request, reply) => {
                 let entry = Arc::new(Entry { mount: Some(mount), what: What::Absent(absent) });
                 let since = reply.now();
                 // No lookup brought it, and none comes after it but that of a page.
@@ -161,11 +163,12 @@ impl Handler for Files {
     }
 
     fn on_stream(&mut self, event: StreamEvent<'_>, stream: Stream<'_, '_>) -> Answer {
-        let Some(Pending::Sending(sending)) = self.pending.take().map(|pending| *pending) else {
+        let Some(Pending::ListingBody(sending)) = self.pending.take().map(|pending| *pending)
+        else {
             return stream.abort();
         };
         let (answer, sending) = sending.on_stream(event, stream);
-        sending.into_iter().for_each(|sending| self.wait(Pending::Sending(sending)));
+        sending.into_iter().for_each(|sending| self.wait(Pending::ListingBody(sending)));
         answer
     }
 

@@ -1,16 +1,16 @@
 //! One request for a folder's page or archive, up to the head of its reply; what follows it is
-//! [`Sending`]'s.
+//! [`ListingBody`]'s.
 
 use std::sync::Arc;
 
 use sockeye_proto::http1::{Answer, Body, Fields, KeptRequest, Reply, Request, Status};
 use sockeye_proto::{Abandoned, Job, JobKind, Message, Permit, Place as JobPlace, Ticket, Waiter};
 
-use super::ask::{Ask, BadAsk, Format, accepted};
-use super::cache::{Archive, ListingRequest, ListingResult};
-use super::document::Document;
-use super::fields::{Heads, and};
-use super::sending::{OPEN_FILES, PIECE, Sending};
+use super::listing_body::{ListingBody, OPEN_FILES, PIECE};
+use super::listing_headers::{ListingHeaders, and};
+use crate::listing::ask::{Ask, BadAsk, Format, accepted};
+use crate::listing::cache::{Archive, ListingRequest, ListingResult};
+use crate::listing::document::Document;
 use crate::lookup::folder::Folder;
 use crate::lookup::job::place_in;
 use crate::lookup::mounts::{Mounts, Place};
@@ -20,14 +20,14 @@ use crate::request::range::{Part, Ranges};
 use crate::request::view::RequestView;
 use crate::respond::report;
 use crate::store::absent::Absent;
-use crate::tar::Unpackable;
+use crate::tar::manifest::Unpackable;
 
-/// What an archive is called where the path says nothing.
+/// ListingTarget an archive is called where the path says nothing.
 const TITLE: &[u8] = b"files";
 
 /// A request that waits for a job, which finds out what there is.
 #[derive(Debug)]
-pub(crate) struct Exchange {
+pub(crate) struct PendingListing {
     pub(crate) ticket: Ticket,
     request: KeptRequest,
     mount: usize,
@@ -40,14 +40,14 @@ pub(crate) struct Exchange {
     _waiter: Waiter,
 }
 
-/// What became of a request.
-pub(crate) enum Outcome<'r, 't> {
-    Answered(Answer, Option<Sending>),
+/// ListingTarget became of a request.
+pub(crate) enum ListingAnswer<'r, 't> {
+    Answered(Answer, Option<ListingBody>),
     /// There is nothing to show, in the folder of this mount.
     Absent(usize, Absent, KeptRequest, Reply<'r, 't>),
 }
 
-impl Exchange {
+impl PendingListing {
     /// Whether a query asks for a folder's page or archive by name, whatever page there may be.
     pub(crate) fn is_wanted(mounts: &Mounts, wanted: Wanted<'_>, query: Option<&[u8]>) -> bool {
         query.is_some()
@@ -70,11 +70,11 @@ impl Exchange {
         let view = request.view();
         let asked = RequestView::of(&view);
         let mut scratch = Vec::new();
-        let wanted = match What::of(mounts, asked, &mut scratch) {
+        let wanted = match ListingTarget::of(mounts, asked, &mut scratch) {
             Ok(wanted) => wanted,
             Err(refused) => return (refused.answer(reply), None),
         };
-        let What { mount, name, ask, format, title } = wanted;
+        let ListingTarget { mount, name, ask, format, title } = wanted;
         let client = reply.client(&view);
         let folder = mounts.get(mount).folder.clone();
         let archives = folder.options.archives;
@@ -121,12 +121,12 @@ impl Exchange {
         mut self,
         body: Result<Message, Abandoned>,
         reply: Reply<'r, 't>,
-    ) -> Outcome<'r, 't> {
+    ) -> ListingAnswer<'r, 't> {
         let made = match body.map(Message::downcast::<Result<ListingResult, Unpackable>>) {
             Ok(Ok(made)) => *made,
             Ok(Err(_)) | Err(Abandoned) => {
                 let answer = reply.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), "");
-                return Outcome::Answered(answer, None);
+                return ListingAnswer::Answered(answer, None);
             }
         };
         let (answer, sending) = match made {
@@ -143,17 +143,21 @@ impl Exchange {
                 (busy(reply), None)
             }
             Err(Unpackable::Absent(absent)) => {
-                return Outcome::Absent(self.mount, absent, self.request, reply);
+                return ListingAnswer::Absent(self.mount, absent, self.request, reply);
             }
             Err(why) => {
                 let text = format!("This folder can't be sent as an archive: {why}.");
                 (reply.error(Status::FORBIDDEN, &Fields::new(), &text), None)
             }
         };
-        Outcome::Answered(answer, sending)
+        ListingAnswer::Answered(answer, sending)
     }
 
-    fn page(&self, mut document: Box<Document>, reply: Reply<'_, '_>) -> (Answer, Option<Sending>) {
+    fn page(
+        &self,
+        mut document: Box<Document>,
+        reply: Reply<'_, '_>,
+    ) -> (Answer, Option<ListingBody>) {
         let tag = document.view().tag().to_owned();
         let request = self.request.view();
         let heads = self.heads(&request);
@@ -168,10 +172,10 @@ impl Exchange {
         }
         let mut stream = reply.stream(Status::OK, &fields, None);
         stream.write_shared(piece.into());
-        Sending::page(document).go_on(stream)
+        ListingBody::page(document).go_on(stream)
     }
 
-    fn archive(&mut self, archive: Archive, reply: Reply<'_, '_>) -> (Answer, Option<Sending>) {
+    fn archive(&mut self, archive: Archive, reply: Reply<'_, '_>) -> (Answer, Option<ListingBody>) {
         let (tag, len) = (archive.manifest.tag().to_owned(), archive.manifest.len());
         let request = self.request.view();
         let heads = self.heads(&request);
@@ -200,11 +204,11 @@ impl Exchange {
         let packing = archive.packing(part.start, part.start + part.len);
         let store = Arc::clone(&self.folder.store);
         let charged = (client, self.open_files.take());
-        Sending::archive(packing, store, self.place, charged).go_on(stream)
+        ListingBody::archive(packing, store, self.place, charged).go_on(stream)
     }
 
-    fn heads<'a>(&'a self, request: &'a Request<'a>) -> Heads<'a> {
-        Heads { options: &self.folder.options, origin: RequestView::of(request).origin() }
+    fn heads<'a>(&'a self, request: &'a Request<'a>) -> ListingHeaders<'a> {
+        ListingHeaders { options: &self.folder.options, origin: RequestView::of(request).origin() }
     }
 
     /// Which part of the archive is wanted.
@@ -238,26 +242,26 @@ impl Exchange {
 }
 
 /// Answers HEAD for a folder's page or archive, for which nothing is read: that there is such a folder
-/// is known. What is known only when it is made is left out (RFC 9110, 9.3.2).
+/// is known. ListingTarget is known only when it is made is left out (RFC 9110, 9.3.2).
 pub(crate) fn answer_head(mounts: &Mounts, asked: RequestView<'_>, reply: Reply<'_, '_>) -> Answer {
-    match What::of(mounts, asked, &mut Vec::new()) {
-        Ok(What { mount, format, title, .. }) => {
+    match ListingTarget::of(mounts, asked, &mut Vec::new()) {
+        Ok(ListingTarget { mount, format, title, .. }) => {
             let options = &mounts.get(mount).folder.options;
-            let fields = Heads { options, origin: asked.origin() }.unmade(format, &title);
+            let fields = ListingHeaders { options, origin: asked.origin() }.unmade(format, &title);
             reply.send_head(Status::OK, &fields, None)
         }
         Err(refused) => refused.answer(reply),
     }
 }
 
-/// What is asked for of a folder.
-struct What<'s> {
+/// ListingTarget is asked for of a folder.
+struct ListingTarget<'s> {
     mount: usize,
     /// The folder's name in its mount.
     name: &'s [u8],
     ask: Ask,
     format: Format,
-    /// What an archive of it is called.
+    /// ListingTarget an archive of it is called.
     title: Box<[u8]>,
 }
 
@@ -276,7 +280,7 @@ impl Refused {
     }
 }
 
-impl<'s> What<'s> {
+impl<'s> ListingTarget<'s> {
     fn of(
         mounts: &Mounts,
         asked: RequestView<'s>,

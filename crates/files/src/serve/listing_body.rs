@@ -9,9 +9,9 @@ use sockeye_proto::{
     Abandoned, Client, FileSource, Job, JobKind, Message, Permit, Place, Ticket, Waiter,
 };
 
-use super::document::Document;
+use crate::listing::document::Document;
 use crate::store::traits::Store;
-use crate::tar::{Batch, Broken, Packing};
+use crate::tar::packing::{Batch, Broken, Packing};
 
 /// A page is written in pieces of about so many bytes; one that has no more is sent whole.
 pub(crate) const PIECE: usize = 64 * 1024;
@@ -22,17 +22,17 @@ pub(crate) const OPEN_FILES: usize = 2;
 
 /// A reply whose head is written.
 #[derive(Debug)]
-pub(crate) struct Sending(State);
+pub(crate) struct ListingBody(State);
 
 #[derive(Debug)]
 enum State {
     Page(Box<Document>),
-    Archive(Box<Parcels>),
+    Archive(Box<ArchiveBody>),
 }
 
 /// An archive under way.
 #[derive(Debug)]
-struct Parcels {
+struct ArchiveBody {
     store: Arc<dyn Store>,
     /// Where its jobs may get stuck.
     place: Place,
@@ -57,7 +57,7 @@ enum Next {
 /// What a job gives back.
 type Packed = (Packing, Result<Batch, Broken>);
 
-impl Sending {
+impl ListingBody {
     pub(crate) fn page(document: Box<Document>) -> Self {
         Self(State::Page(document))
     }
@@ -69,8 +69,8 @@ impl Sending {
         (client, open_files): (Client, Option<Permit>),
     ) -> Self {
         let (next, open) = (Next::Waits(packing), Vec::with_capacity(OPEN_FILES));
-        let parcels = Parcels { store, place, client, open_files, next, open };
-        Self(State::Archive(Box::new(parcels)))
+        let archive = ArchiveBody { store, place, client, open_files, next, open };
+        Self(State::Archive(Box::new(archive)))
     }
 
     /// Writes what there is room for, and waits for what comes next; `None` when nothing does.
@@ -90,9 +90,9 @@ impl Sending {
                 }
                 (stream.more(), Some(Self::page(document)))
             }
-            State::Archive(parcels) => {
-                let (answer, parcels) = parcels.go_on(stream);
-                (answer, Some(Self(State::Archive(parcels))))
+            State::Archive(archive) => {
+                let (answer, archive) = archive.go_on(stream);
+                (answer, Some(Self(State::Archive(archive))))
             }
         }
     }
@@ -104,16 +104,16 @@ impl Sending {
         stream: Stream<'_, '_>,
     ) -> (Answer, Option<Self>) {
         match (event, self.0) {
-            (StreamEvent::Message(ticket, body), State::Archive(parcels)) => {
-                let (answer, parcels) = parcels.take(ticket, body, stream);
-                (answer, parcels.map(|parcels| Self(State::Archive(parcels))))
+            (StreamEvent::Message(ticket, body), State::Archive(archive)) => {
+                let (answer, archive) = archive.take(ticket, body, stream);
+                (answer, archive.map(|archive| Self(State::Archive(archive))))
             }
             (_, state) => Self(state).go_on(stream),
         }
     }
 }
 
-impl Parcels {
+impl ArchiveBody {
     /// Has the next batch made, if there is room for it.
     fn go_on(mut self: Box<Self>, stream: Stream<'_, '_>) -> (Answer, Box<Self>) {
         self.open.retain(|file| file.strong_count() > 0);
@@ -176,7 +176,7 @@ impl Parcels {
             return (stream.end(), None);
         }
         self.next = Next::Waits(packing);
-        let (answer, parcels) = self.go_on(stream);
-        (answer, Some(parcels))
+        let (answer, archive) = self.go_on(stream);
+        (answer, Some(archive))
     }
 }

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 
 use sockeye_proto::http1::{Fields, Status};
 
-use crate::listing::{self, Exchange};
+use super::listing::PendingListing;
+use crate::listing::ask::is_known;
 use crate::lookup::entry::{Entry, What};
 use crate::lookup::find::look_up_whole;
 use crate::lookup::mounts::{Mount, Mounts};
@@ -80,7 +81,7 @@ impl Mounts {
         };
         let navigates = is_page(path.as_bytes());
         let in_format = Wanted::parse(path.as_bytes(), &mut Vec::new())
-            .is_ok_and(|wanted| Exchange::is_wanted(self, wanted, query.map(str::as_bytes)));
+            .is_ok_and(|wanted| PendingListing::is_wanted(self, wanted, query.map(str::as_bytes)));
         while let Some(next) = stage.after(self, &entry, navigates) {
             entry = look_up_whole(self, next.key(self));
             stage = next;
@@ -103,7 +104,7 @@ impl Mounts {
     /// Whether the listing of this folder has what a query asks for.
     fn is_known(&self, entry: &Entry, query: Option<&str>) -> bool {
         let archives = entry.mount.is_none_or(|at| self.get(at).folder.options.archives);
-        listing::is_known(query.map(str::as_bytes), archives)
+        is_known(query.map(str::as_bytes), archives)
     }
 
     fn explained(

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use sockeye_proto::http1::{Answer, Fields, Reply, Status};
-use sockeye_proto::{Job, JobKind, Ticket, Time, Waiter};
+use sockeye_proto::{Job, JobKind, Time};
 
-use super::{Progress, Site};
+use super::progress::{Awaited, Compression, Progress};
+use super::site::Site;
 use crate::lookup::entry::{Entry, What};
 use crate::lookup::in_flight::{Completer, Found, Join};
 use crate::lookup::job::{LookupJob, place};
@@ -13,29 +14,6 @@ use crate::lookup::stage::Stage;
 use crate::options::codings::Coding;
 use crate::request::view::RequestView;
 use crate::store::traits::FRESH;
-
-/// A lookup that a request waits for.
-#[derive(Debug)]
-pub(crate) struct Awaited {
-    pub(crate) ticket: Ticket,
-    pub(crate) key: Box<[u8]>,
-    pub(crate) stage: Stage,
-    /// What is waited for.
-    kind: JobKind,
-    /// What the job is called among those that are in flight.
-    name: Box<[u8]>,
-    /// Another request's job was joined.
-    joined: bool,
-    /// Without it, the job is cancelled.
-    _waiter: Waiter,
-}
-
-/// A file that is to be packed.
-pub(super) struct Packing {
-    pub(super) entry: Arc<Entry>,
-    pub(super) stage: Stage,
-    pub(super) coding: Coding,
-}
 
 impl Site {
     /// Waits for a file to be packed; where that can't be had now, it is sent as it is.
@@ -45,11 +23,11 @@ impl Site {
     pub(super) fn pack<'r, 't>(
         &self,
         key: &[u8],
-        packing: Packing,
+        compression: Compression,
         asked: RequestView<'_>,
         reply: Reply<'r, 't>,
     ) -> Progress<'r, 't> {
-        let Packing { entry, stage, coding } = packing;
+        let Compression { entry, stage, coding } = compression;
         let folder = entry.mount.map(|mount| &self.inner.mounts.get(mount).folder);
         let (Some(folder), What::File(_, file)) = (folder, &entry.what) else {
             return Progress::Answered(self.finish(&entry, stage, asked, reply));
@@ -166,10 +144,6 @@ impl Site {
         }
     }
 
-    fn known(&self, key: &[u8], now: Time) -> Option<Arc<Entry>> {
-        self.inner.cache.borrow_mut().get(key, now).map(|slot| Arc::clone(&slot.entry))
-    }
-
     /// Takes what a job found, and answers with it, or looks again where the lookup was begun too
     /// long before the request, which came at `since`: what it found may be older than the request
     /// may see.
@@ -183,7 +157,7 @@ impl Site {
     ) -> Progress<'r, 't> {
         let Awaited { key, stage, kind, .. } = awaited;
         let (now, entry) = (reply.now(), &found.entry);
-        self.forget(awaited);
+        self.forget(&awaited.name);
         if *kind == JobKind::Compress {
             self.inner.cache.borrow_mut().put_coded(key, entry);
             // Packed or not: it is not packed a second time for this request.
@@ -204,7 +178,7 @@ impl Site {
         asked: RequestView<'_>,
         reply: Reply<'r, 't>,
     ) -> Progress<'r, 't> {
-        self.forget(awaited);
+        self.forget(&awaited.name);
         self.look_up(&awaited.key, awaited.stage, JobKind::Hash, asked, reply)
     }
 
@@ -217,7 +191,7 @@ impl Site {
         reply: Reply<'r, 't>,
     ) -> Progress<'r, 't> {
         let Awaited { key, stage, kind, joined, .. } = awaited;
-        self.forget(awaited);
+        self.forget(&awaited.name);
         let known = self.known(key, reply.now());
         match (kind, known) {
             (JobKind::Compress, Some(known)) => {
@@ -236,15 +210,11 @@ impl Site {
         reply: Reply<'_, '_>,
     ) -> Answer {
         let Awaited { key, stage, kind, .. } = awaited;
-        self.forget(awaited);
+        self.forget(&awaited.name);
         match self.known(key, reply.now()).filter(|_| *kind == JobKind::Compress) {
             Some(entry) => self.finish(&entry, *stage, asked, reply),
             None => reply.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), ""),
         }
-    }
-
-    fn forget(&self, awaited: &Awaited) {
-        self.inner.in_flight.borrow_mut().forget(&awaited.name);
     }
 }
 
