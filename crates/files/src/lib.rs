@@ -1,13 +1,17 @@
 //! A folder, or a single file, as HTTP replies.
 //!
 //! ```text
-//!  request ─▶ path: a checked name ─▶ cache ── fresh ──▶ conditions, ranges ─▶ reply from memory,
-//!                                       │                    or from a kept descriptor by sendfile
-//!                                       └── not known, or a second old
-//!                                              │ one job per name
-//!                                              ▼
-//!             a job off the loop: mount ─▶ rule ─▶ store ─▶ entry ─▶ cache, and all who wait
+//!  request ─▶ naming: a checked path ─▶ lookup/cache ── fresh ──▶ respond: conditions, ranges ─▶ response
+//!                                           │                    from memory, or from a kept descriptor
+//!                                           └── not known, or a second old
+//!                                                  │ one job per name
+//!                                                  ▼
+//!        a job off the loop: mounts ─▶ find ─▶ store ─▶ entry ─▶ lookup/cache, and all who wait
 //! ```
+//!
+//! The rooms, each of which imports only those before it: `limits`, `naming`, `options`, `request`,
+//! `store`, `file` (one file, ready to be sent), `coding` (its content codings), `respond`, `tar`,
+//! `listing`, `lookup`, `serve`.
 //!
 //! [`Folder`] is what a program opens, with [`Options`]; several are placed by [`Mounts`]. Each
 //! shard makes a [`Site`] of them, and each connection gets its handler there:
@@ -33,7 +37,7 @@
 //! What holds:
 //!
 //! - Nothing outside of the folder is ever opened, whatever the path says and however links are
-//!   swapped ([`path`](Wanted), `open`). A symbolic link to a hidden name is as hidden as the name.
+//!   swapped ([`RequestPath`], `store/open`). A symbolic link to a hidden name is as hidden as the name.
 //! - A change is seen by the next request one second later at the latest, and a path is looked up
 //!   at most once in that time on each shard.
 //! - A reply is never half of one content and half of another: small files are read whole and
@@ -44,8 +48,8 @@
 //! - Where listing is allowed, a folder is a page, JSON, text or a tar archive, none of which is in
 //!   memory as a whole; a download of the archive is resumed as one of a file is.
 //!
-//! Why a URL is answered as it is says [`Mounts::explain`], by the lookup that answers requests;
-//! each absence is logged with its reason, at debug.
+//! [`Mounts::explain`] says why a URL is answered as it is, by the lookup that answers requests; each
+//! absence is logged with its reason, at debug.
 //!
 //! What it leaves to others: HTTP itself is `sockeye-proto`'s; threads, sockets and the sending of
 //! files are the engine's.
@@ -74,7 +78,7 @@ pub use lookup::mounts::{BadMount, Mounts};
 pub use lookup::rule::Rule;
 pub use naming::by_name::ByName;
 pub use naming::mime::content_type;
-pub use naming::path::{MAX_NAME, MAX_SEGMENT, Refusal, Wanted};
+pub use naming::path::{MAX_NAME, MAX_SEGMENT, Refusal, RequestPath};
 pub use options::choices::Options;
 pub use options::codings::{Coding, Codings};
 pub use options::cors::{BadOrigin, Cors};

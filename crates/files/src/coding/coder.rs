@@ -15,7 +15,7 @@ use super::pack::{longest, pack};
 use super::sibling::Siblings;
 use super::verdicts::{Side, Verdicts};
 use crate::file::held::{Compressed, Held};
-use crate::file::reader::Reader;
+use crate::file::reader::{Found, Reader};
 use crate::file::representation::Representation;
 use crate::naming::mime;
 use crate::options::codings::{Coding, Codings};
@@ -29,16 +29,6 @@ pub(crate) struct Coder {
     forms: Arc<Forms>,
     /// What the folder is called there.
     folder: u32,
-}
-
-/// A file whose siblings were looked for again.
-pub(crate) enum Renewed {
-    /// Nothing about them changed.
-    Same,
-    /// The file as it is answered for now.
-    Other(Box<FileEntry>),
-    /// More would have to be read than was allowed.
-    Unread,
 }
 
 impl Coder {
@@ -65,19 +55,19 @@ impl Coder {
     }
 
     /// Looks for the siblings of a file again. Blocks.
-    pub(crate) fn renew(&self, reader: &Reader<'_>, file: &FileEntry) -> Renewed {
+    pub(crate) fn renew(&self, reader: &Reader<'_>, file: &FileEntry) -> Found<Box<FileEntry>> {
         let known = file.siblings();
         let Some(siblings) = self.find(reader, &file.plain, known) else {
-            return Renewed::Unread;
+            return Found::Unread;
         };
         if known.map_or(!siblings.any, |known| siblings.are(known)) {
-            return Renewed::Same;
+            return Found::Same;
         }
         let coded = match file.coded() {
             Some(coded) => coded.clone().with_siblings(siblings),
             None => Coded::new(siblings, [false; Coding::ALL.len()]),
         };
-        Renewed::Other(Box::new(FileEntry::new(file.plain.clone(), coded)))
+        Found::Other(Box::new(FileEntry::new(file.plain.clone(), coded)))
     }
 
     fn find(

@@ -41,6 +41,25 @@ pub(crate) enum Digested {
     Unread,
 }
 
+/// What a lookup found, beside what an earlier one did.
+pub(crate) enum Found<T> {
+    /// What is known already.
+    Same,
+    Other(T),
+    /// It takes more than [`Effort::Calls`].
+    Unread,
+}
+
+impl<T> Found<T> {
+    pub(crate) fn map<U>(self, into: impl FnOnce(T) -> U) -> Found<U> {
+        match self {
+            Self::Same => Found::Same,
+            Self::Other(found) => Found::Other(into(found)),
+            Self::Unread => Found::Unread,
+        }
+    }
+}
+
 impl Effort<'_> {
     /// How the lookup learns that nobody waits any more.
     pub(crate) fn cancel(self) -> Cancel {

@@ -230,8 +230,8 @@ mod tests {
             let path = format!("/{}", written(url, &name));
             let mut scratch = Vec::new();
             if crate::naming::path::may_hold(b"", &name) {
-                let wanted = crate::Wanted::parse(path.as_bytes(), &mut scratch);
-                prop_assert_eq!(wanted.map(crate::Wanted::key), Ok(&name[..]));
+                let wanted = crate::RequestPath::parse(path.as_bytes(), &mut scratch);
+                prop_assert_eq!(wanted.map(crate::RequestPath::key), Ok(&name[..]));
             }
         }
     }

@@ -9,11 +9,10 @@ use super::entry::{Entry, What};
 use super::folder::Folder;
 use super::mounts::{Mounts, Place};
 use super::rule::Rule;
-use crate::coding::coder::Renewed;
 use crate::coding::file_entry::FileEntry;
-use crate::file::reader::{Digested, Effort, Reader};
+use crate::file::reader::{Digested, Effort, Found, Reader};
 use crate::file::representation::{OpenedFile, Representation};
-use crate::naming::path::Wanted;
+use crate::naming::path::RequestPath;
 use crate::respond::redirect::Slash;
 use crate::store::absent::Absent;
 use crate::store::traits::Opened;
@@ -64,15 +63,6 @@ pub(crate) fn look_up_whole(mounts: &Mounts, key: &[u8]) -> Arc<Entry> {
     found.expect("nothing takes more effort")
 }
 
-/// What a name was found to lead to.
-enum Found {
-    /// What is known already.
-    Same,
-    Other(What),
-    /// More would have to be read than [`Effort::Calls`] allows.
-    Unread,
-}
-
 /// One lookup in one folder.
 struct Lookup<'a> {
     folder: &'a Folder,
@@ -83,7 +73,7 @@ struct Lookup<'a> {
 
 impl Lookup<'_> {
     /// Finds what answers for a place in the folder.
-    fn find(&self, place: Place<'_>) -> Result<Found, Absent> {
+    fn find(&self, place: Place<'_>) -> Result<Found<What>, Absent> {
         let single = self.reader.store.single_file();
         match (place, single) {
             (Place::Itself, Some(single)) => self.single(single),
@@ -98,19 +88,19 @@ impl Lookup<'_> {
         }
     }
 
-    fn single(&self, name: &[u8]) -> Result<Found, Absent> {
+    fn single(&self, name: &[u8]) -> Result<Found<What>, Absent> {
         match self.load(name, Rule::SingleFile)? {
-            Loaded::Found(found) => Ok(found),
-            Loaded::Folder => Err(Absent::NoIndex),
+            Some(found) => Ok(found),
+            None => Err(Absent::NoIndex),
         }
     }
 
     /// A path without a slash at its end.
-    fn named(&self, name: &[u8]) -> Result<Found, Absent> {
+    fn named(&self, name: &[u8]) -> Result<Found<What>, Absent> {
         match self.load(name, Rule::File) {
-            Ok(Loaded::Found(found)) => Ok(found),
+            Ok(Some(found)) => Ok(found),
             // The page beside a folder goes before a folder without one.
-            Ok(Loaded::Folder) => match self.clean(name)? {
+            Ok(None) => match self.clean(name)? {
                 Some(page) if !self.is_file(&[name, b"/", INDEX].concat()) => Ok(page),
                 _ => redirect(Slash::Add),
             },
@@ -120,10 +110,10 @@ impl Lookup<'_> {
     }
 
     /// A path with a slash at its end.
-    fn index(&self, wanted: Wanted<'_>) -> Result<Found, Absent> {
+    fn index(&self, wanted: RequestPath<'_>) -> Result<Found<What>, Absent> {
         let why = match self.load(&[wanted.key(), INDEX].concat(), Rule::Index) {
-            Ok(Loaded::Found(found)) => return Ok(found),
-            Ok(Loaded::Folder) => Absent::NoIndex,
+            Ok(Some(found)) => return Ok(found),
+            Ok(None) => Absent::NoIndex,
             Err(Absent::Missing) => match self.reader.store.open(wanted.name()) {
                 Ok(Opened::Folder) => Absent::NoIndex,
                 Ok(Opened::File(..)) => return Err(Absent::NotAFolder),
@@ -143,14 +133,13 @@ impl Lookup<'_> {
     }
 
     /// The page of a name that leaves out its extension.
-    fn clean(&self, name: &[u8]) -> Result<Option<Found>, Absent> {
+    fn clean(&self, name: &[u8]) -> Result<Option<Found<What>>, Absent> {
         if !self.folder.options.clean_urls || name.ends_with(HTML) {
             return Ok(None);
         }
         match self.load(&[name, HTML].concat(), Rule::CleanUrl) {
-            Ok(Loaded::Found(found)) => Ok(Some(found)),
-            Ok(Loaded::Folder) | Err(Absent::Missing) => Ok(None),
-            Err(absent) => Err(absent),
+            Err(Absent::Missing) => Ok(None),
+            loaded => loaded,
         }
     }
 
@@ -158,32 +147,28 @@ impl Lookup<'_> {
         matches!(self.reader.store.open(name), Ok(Opened::File(..)))
     }
 
-    /// Opens `name`, and reads it as far as it is kept or hashed.
-    fn load(&self, name: &[u8], rule: Rule) -> Result<Loaded, Absent> {
+    /// Opens `name`, and reads it as far as it is kept or hashed; `None` where it is a folder.
+    fn load(&self, name: &[u8], rule: Rule) -> Result<Option<Found<What>>, Absent> {
         let Self { reader, folder, .. } = self;
         for _ in 0..TRIES {
             // The clock first: what is written after it was read has a later stamp.
             let now = reader.store.now();
             let (file, identity) = match reader.store.open(name)? {
-                Opened::Folder => return Ok(Loaded::Folder),
+                Opened::Folder => return Ok(None),
                 Opened::File(file, identity) => (file, identity),
             };
             let is_known = |(by, known): &(Rule, &FileEntry)| {
                 *by == rule && known.plain.still_is(name, &identity)
             };
             if let Some((_, known)) = self.known.filter(is_known) {
-                let renewed = match folder.coder.renew(reader, known) {
-                    Renewed::Same => Found::Same,
-                    Renewed::Other(file) => Found::Other(What::File(rule, file)),
-                    Renewed::Unread => Found::Unread,
-                };
-                return Ok(Loaded::Found(renewed));
+                let renewed = folder.coder.renew(reader, known);
+                return Ok(Some(renewed.map(|file| What::File(rule, file))));
             }
             let Some(held) = reader.hold(file, &identity)? else { continue };
             let digest = match reader.digest(&held, &identity, identity.is_settled(now))? {
                 Digested::Known(digest) => digest,
                 Digested::Changed => continue,
-                Digested::Unread => return Ok(Loaded::Found(Found::Unread)),
+                Digested::Unread => return Ok(Some(Found::Unread)),
             };
             let opened = OpenedFile { name, identity, now, digest };
             let file = Representation::new(opened, held, &folder.options);
@@ -191,18 +176,12 @@ impl Lookup<'_> {
                 Some(file) => Found::Other(What::File(rule, Box::new(file))),
                 None => Found::Unread,
             };
-            return Ok(Loaded::Found(found));
+            return Ok(Some(found));
         }
         Err(Absent::Changing)
     }
 }
 
-/// What became of opening a name.
-enum Loaded {
-    Folder,
-    Found(Found),
-}
-
-fn redirect(slash: Slash) -> Result<Found, Absent> {
+fn redirect(slash: Slash) -> Result<Found<What>, Absent> {
     Ok(Found::Other(What::Redirect(slash)))
 }

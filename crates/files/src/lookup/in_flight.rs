@@ -19,17 +19,11 @@ use super::entry::Entry;
 /// forgotten. They hold nothing but their names.
 const KEPT: usize = 256;
 
-/// What a job found, and when it was begun.
-#[derive(Clone, Debug)]
-pub(crate) struct Found {
-    pub(crate) entry: Arc<Entry>,
-    pub(crate) started: Time,
-}
-
 /// What a promise brings.
 #[derive(Clone, Debug)]
 pub(crate) enum LookupResult {
-    Found(Found),
+    /// What a job found, and when it was begun.
+    Found { entry: Arc<Entry>, started: Time },
     /// More has to be read than the job was allowed to.
     Unread,
     /// The job was refused.
@@ -72,7 +66,7 @@ pub(crate) struct Completer {
 impl Completer {
     /// Tells everybody what was found.
     pub(crate) fn complete(self, entry: Arc<Entry>) {
-        self.pending.end(&LookupResult::Found(Found { entry, started: self.pending.started }));
+        self.pending.end(&LookupResult::Found { entry, started: self.pending.started });
     }
 
     /// Tells everybody that more has to be read.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::folder::Folder;
-use crate::naming::path::{Refusal, Wanted};
+use crate::naming::path::{Refusal, RequestPath};
 
 /// Several folders (or single files), each beneath a prefix of its own. Cheap to clone, for any
 /// thread.
@@ -45,7 +45,7 @@ pub(crate) enum Place<'k> {
     /// Nothing, not even a slash.
     Itself,
     /// A name in it.
-    In(Wanted<'k>),
+    In(RequestPath<'k>),
 }
 
 /// Why a folder can't be placed there.
@@ -92,7 +92,7 @@ impl Mounts {
     pub fn at(mut self, prefix: &str, folder: Folder) -> Result<Self, BadMount> {
         let inner = prefix.strip_prefix('/').unwrap_or(prefix);
         let inner = inner.strip_suffix('/').unwrap_or(inner).as_bytes();
-        Wanted::checked(inner).map_err(|why| BadMount::Prefix(prefix.to_owned(), why))?;
+        RequestPath::checked(inner).map_err(|why| BadMount::Prefix(prefix.to_owned(), why))?;
         if self.mounts.iter().any(|mount| *mount.prefix == *inner) {
             return Err(BadMount::Taken(prefix.to_owned()));
         }
@@ -126,9 +126,9 @@ impl Mounts {
         self.mounts.iter().enumerate().find_map(|(index, mount)| {
             let rest = key.strip_prefix(&*mount.prefix)?;
             let place = match rest {
-                _ if mount.prefix.is_empty() => Place::In(Wanted::from_key(key)),
+                _ if mount.prefix.is_empty() => Place::In(RequestPath::from_key(key)),
                 [] => Place::Itself,
-                [b'/', rest @ ..] => Place::In(Wanted::from_key(rest)),
+                [b'/', rest @ ..] => Place::In(RequestPath::from_key(rest)),
                 _ => return None,
             };
             Some((index, place))

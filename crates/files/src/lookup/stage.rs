@@ -13,7 +13,7 @@ use crate::store::absent::Absent;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
     /// What was asked for.
-    Asked,
+    Requested,
     /// The folder's own page, since there is nothing and somebody wants to see a page.
     Fallback { mount: usize, why: Absent },
     /// The folder's page that says that there is nothing.
@@ -24,9 +24,11 @@ impl Stage {
     /// What is to be tried after `entry` was found; `None` where it is the answer.
     pub(crate) fn after(self, mounts: &Mounts, entry: &Entry, navigates: bool) -> Option<Self> {
         let why = match (self, &entry.what) {
-            (_, What::File(..)) | (Self::Asked, What::Redirect(_) | What::Listing) => return None,
+            (_, What::File(..)) | (Self::Requested, What::Redirect(_) | What::Listing) => {
+                return None;
+            }
             (Self::ErrorPage { .. }, _) => return None,
-            (Self::Asked, What::Absent(absent)) => *absent,
+            (Self::Requested, What::Absent(absent)) => *absent,
             (Self::Fallback { why, .. }, _) => why,
         };
         let mount = entry.mount?;
@@ -36,16 +38,16 @@ impl Stage {
         }
         // A path that no file may have is no app's either: who looks for `.git` shall find nothing.
         let is_app = folder.options.spa && !matches!(why, Absent::Refused(_) | Absent::Hidden);
-        if self == Self::Asked && is_app && navigates {
+        if self == Self::Requested && is_app && navigates {
             return Some(Self::Fallback { mount, why });
         }
         Some(Self::ErrorPage { mount, why })
     }
 
-    /// The name to look up for it. Of [`Stage::Asked`] only the request knows it.
+    /// The name to look up for it. Of [`Stage::Requested`] only the request knows it.
     pub(crate) fn key(self, mounts: &Mounts) -> &[u8] {
         match self {
-            Self::Asked => b"",
+            Self::Requested => b"",
             Self::Fallback { mount, .. } => &mounts.get(mount).index,
             Self::ErrorPage { mount, .. } => &mounts.get(mount).error_page,
         }
@@ -54,8 +56,8 @@ impl Stage {
     /// Why there is nothing of what was asked for, where that is so.
     pub(crate) fn absent(self, entry: &Entry) -> Option<Absent> {
         match (self, &entry.what) {
-            (Self::Asked, What::Absent(absent)) => Some(*absent),
-            (Self::Asked, _) => None,
+            (Self::Requested, What::Absent(absent)) => Some(*absent),
+            (Self::Requested, _) => None,
             (Self::Fallback { why, .. } | Self::ErrorPage { why, .. }, _) => Some(why),
         }
     }

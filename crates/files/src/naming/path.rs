@@ -24,7 +24,7 @@ const WELL_KNOWN: &[u8] = b".well-known";
 ///
 /// No segment of it is empty, `.`, `..` or hidden, and none holds a NUL, a slash or a backslash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wanted<'a> {
+pub struct RequestPath<'a> {
     key: &'a [u8],
 }
 
@@ -78,7 +78,7 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
-impl<'a> Wanted<'a> {
+impl<'a> RequestPath<'a> {
     /// Reads the path of a request target, still percent-encoded.
     ///
     /// `scratch` takes the decoded name where it differs from what was sent; it never grows beyond
@@ -117,7 +117,7 @@ impl<'a> Wanted<'a> {
         self.key.is_empty() || self.key.ends_with(b"/")
     }
 
-    /// Takes a [`Wanted::key`] back for what it is.
+    /// Takes a [`RequestPath::key`] back for what it is.
     pub(crate) fn from_key(key: &'a [u8]) -> Self {
         debug_assert!(check(key).is_ok(), "a key was checked when it was made");
         Self { key }
@@ -226,7 +226,7 @@ mod tests {
     use super::*;
 
     fn key(raw: &str) -> Result<Vec<u8>, Refusal> {
-        Wanted::parse(raw.as_bytes(), &mut Vec::new()).map(|wanted| wanted.key().to_vec())
+        RequestPath::parse(raw.as_bytes(), &mut Vec::new()).map(|wanted| wanted.key().to_vec())
     }
 
     #[test]
@@ -348,7 +348,7 @@ mod tests {
             [("/", "", true), ("/a", "a", false), ("/a/", "a", true), ("/a/b", "a/b", false)]
         {
             let mut scratch = Vec::new();
-            let wanted = Wanted::parse(raw.as_bytes(), &mut scratch).unwrap();
+            let wanted = RequestPath::parse(raw.as_bytes(), &mut scratch).unwrap();
             assert_eq!((wanted.name(), wanted.is_folder()), (name.as_bytes(), folder), "{raw}");
         }
     }
@@ -377,7 +377,7 @@ mod tests {
         ) {
             let raw = format!("/{}", parts.concat());
             let mut scratch = Vec::new();
-            if let Ok(wanted) = Wanted::parse(raw.as_bytes(), &mut scratch) {
+            if let Ok(wanted) = RequestPath::parse(raw.as_bytes(), &mut scratch) {
                 prop_assert!(!wanted.key().starts_with(b"/"));
                 prop_assert!(!wanted.key().contains(&0));
                 prop_assert!(!wanted.key().contains(&b'\\'));
@@ -393,7 +393,7 @@ mod tests {
 
         #[test]
         fn any_bytes_are_taken_without_a_panic(raw in proptest::collection::vec(any::<u8>(), 0..64)) {
-            let _ = Wanted::parse(&raw, &mut Vec::new());
+            let _ = RequestPath::parse(&raw, &mut Vec::new());
         }
     }
 }

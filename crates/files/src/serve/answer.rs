@@ -15,7 +15,7 @@ use crate::coding::form::Form;
 use crate::file::representation::Representation;
 use crate::lookup::entry::{Entry, What};
 use crate::lookup::stage::Stage;
-use crate::naming::path::Wanted;
+use crate::naming::path::RequestPath;
 use crate::request::view::RequestView;
 use crate::respond::absent;
 use crate::respond::redirect::{Slash, location};
@@ -56,15 +56,15 @@ impl Site {
             }
         }
         let mut scratch = self.inner.scratch.borrow_mut();
-        match Wanted::parse(asked.path(), &mut scratch) {
+        match RequestPath::parse(asked.path(), &mut scratch) {
             Ok(wanted) if self.is_listing(wanted, asked) && !asked.is_head() => {
                 Progress::Listing(reply)
             }
-            Ok(wanted) => self.go(wanted.key(), Stage::Asked, asked, reply),
+            Ok(wanted) => self.go(wanted.key(), Stage::Requested, asked, reply),
             Err(refusal) => {
                 let what = What::Absent(Absent::Refused(refusal));
                 let entry = Arc::new(Entry { mount: self.inner.mounts.root(), what });
-                self.respond(b"", &entry, Stage::Asked, asked, reply)
+                self.respond(b"", &entry, Stage::Requested, asked, reply)
             }
         }
     }
@@ -113,7 +113,7 @@ impl Site {
     }
 
     /// Whether a listing is asked for by name, whatever page there may be.
-    fn is_listing(&self, wanted: Wanted<'_>, asked: RequestView<'_>) -> bool {
+    fn is_listing(&self, wanted: RequestPath<'_>, asked: RequestView<'_>) -> bool {
         PendingListing::is_wanted(&self.inner.mounts, wanted, asked.query())
     }
 
@@ -124,7 +124,7 @@ impl Site {
             What::Listing => true,
             What::File(..) | What::Redirect(Slash::Drop) if asked.query().is_some() => {
                 let mut scratch = Vec::new();
-                Wanted::parse(asked.path(), &mut scratch)
+                RequestPath::parse(asked.path(), &mut scratch)
                     .is_ok_and(|wanted| self.is_listing(wanted, asked))
             }
             _ => false,
@@ -155,7 +155,7 @@ impl Site {
         asked: RequestView<'_>,
         reply: Reply<'r, 't>,
     ) -> Step<'r, 't> {
-        if asked.is_head() && stage == Stage::Asked && self.is_listed(entry, asked) {
+        if asked.is_head() && stage == Stage::Requested && self.is_listed(entry, asked) {
             return answered(answer_head(&self.inner.mounts, asked, reply));
         }
         match &entry.what {
@@ -168,10 +168,10 @@ impl Site {
                     Step::Compress(Compression { entry: Arc::clone(entry), stage, coding }, reply)
                 }
             },
-            What::Redirect(slash) if stage == Stage::Asked => {
+            What::Redirect(slash) if stage == Stage::Requested => {
                 answered(self.redirect(*slash, entry, asked, reply))
             }
-            What::Listing if stage == Stage::Asked => Step::Done(Progress::Listing(reply)),
+            What::Listing if stage == Stage::Requested => Step::Done(Progress::Listing(reply)),
             _ => match stage.after(&self.inner.mounts, entry, asked.navigates()) {
                 Some(next) => Step::Lookup(next, reply),
                 None => answered(self.instead(entry, stage, asked, reply)),
@@ -208,7 +208,7 @@ impl Site {
     ) -> Answer {
         let context = self.context(entry);
         match stage {
-            Stage::Asked => send::send(form, &file.plain, context, asked, reply),
+            Stage::Requested => send::send(form, &file.plain, context, asked, reply),
             Stage::Fallback { .. } => {
                 let head = |form: &Representation| Cow::Owned(absent::fallback_head(form));
                 send::send_as(form, head, &file.plain, context, asked, reply)
@@ -277,7 +277,7 @@ impl Site {
         let mut allowed = || {
             let (origin, _) =
                 (request.field("origin")?, request.field("access-control-request-method")?);
-            let wanted = Wanted::parse(request.path(), &mut scratch).ok()?;
+            let wanted = RequestPath::parse(request.path(), &mut scratch).ok()?;
             let (mount, _) = self.inner.mounts.place(wanted.key())?;
             let names = request.field("access-control-request-headers");
             self.cors(Some(mount)).preflight(origin, names)

@@ -18,7 +18,7 @@ use crate::lookup::find::look_up_whole;
 use crate::lookup::mounts::{Mount, Mounts};
 use crate::lookup::rule::Rule;
 use crate::lookup::stage::Stage;
-use crate::naming::path::Wanted;
+use crate::naming::path::RequestPath;
 use crate::request::view::is_page;
 use crate::respond::absent::{error_page_fields, fallback_head, status};
 use crate::respond::redirect::{Slash, location};
@@ -72,15 +72,15 @@ impl Mounts {
             None => (target, None),
         };
         let mut scratch = Vec::new();
-        let (mut entry, mut stage) = match Wanted::parse(path.as_bytes(), &mut scratch) {
-            Ok(wanted) => (look_up_whole(self, wanted.key()), Stage::Asked),
+        let (mut entry, mut stage) = match RequestPath::parse(path.as_bytes(), &mut scratch) {
+            Ok(wanted) => (look_up_whole(self, wanted.key()), Stage::Requested),
             Err(refusal) => {
                 let what = What::Absent(Absent::Refused(refusal));
-                (Entry { mount: self.root(), what }.into(), Stage::Asked)
+                (Entry { mount: self.root(), what }.into(), Stage::Requested)
             }
         };
         let navigates = is_page(path.as_bytes());
-        let in_format = Wanted::parse(path.as_bytes(), &mut Vec::new())
+        let in_format = RequestPath::parse(path.as_bytes(), &mut Vec::new())
             .is_ok_and(|wanted| PendingListing::is_wanted(self, wanted, query.map(str::as_bytes)));
         while let Some(next) = stage.after(self, &entry, navigates) {
             entry = look_up_whole(self, next.key(self));
@@ -89,11 +89,11 @@ impl Mounts {
         let mut explanation = self.explained(&entry, stage, path, query);
         match (&entry.what, stage) {
             // The answer is made of the folder, not of its page.
-            (What::File(..) | What::Listing, Stage::Asked) if in_format => {
+            (What::File(..) | What::Listing, Stage::Requested) if in_format => {
                 explanation.rule = Rule::Format;
                 (explanation.file, explanation.fields) = (None, Fields::new());
             }
-            (What::Listing, Stage::Asked) if !self.is_known(&entry, query) => {
+            (What::Listing, Stage::Requested) if !self.is_known(&entry, query) => {
                 (explanation.status, explanation.rule) = (Status::BAD_REQUEST, Rule::BadQuery);
             }
             _ => {}
@@ -117,7 +117,7 @@ impl Mounts {
         let mount = entry.mount.map(|at| self.get(at));
         let absent = stage.absent(entry);
         let (code, rule, fields) = match (&entry.what, stage) {
-            (What::File(rule, file), Stage::Asked) => {
+            (What::File(rule, file), Stage::Requested) => {
                 (Status::OK, *rule, file.plain.head.fields.clone())
             }
             (What::File(_, file), Stage::Fallback { .. }) => {
@@ -126,13 +126,13 @@ impl Mounts {
             (What::File(_, file), Stage::ErrorPage { .. }) => {
                 (Status::NOT_FOUND, Rule::ErrorPage, error_page_fields(&file.plain))
             }
-            (What::Redirect(slash), Stage::Asked) => {
+            (What::Redirect(slash), Stage::Requested) => {
                 let rule = if *slash == Slash::Add { Rule::AddSlash } else { Rule::DropSlash };
                 let query = query.map(str::as_bytes);
                 let fields = location(path.as_bytes(), query, *slash);
                 (Status::MOVED_PERMANENTLY, rule, fields.unwrap_or_default())
             }
-            (What::Listing, Stage::Asked) => (Status::OK, Rule::Listing, Fields::new()),
+            (What::Listing, Stage::Requested) => (Status::OK, Rule::Listing, Fields::new()),
             _ => (status(absent.unwrap_or(Absent::Missing)), Rule::Nothing, Fields::new()),
         };
         let file = match &entry.what {
@@ -143,7 +143,7 @@ impl Mounts {
         let mut scratch = Vec::new();
         let denied = match absent {
             Some(Absent::Denied(Denied { at, .. })) => {
-                Wanted::parse(path.as_bytes(), &mut scratch).ok().map(|wanted| {
+                RequestPath::parse(path.as_bytes(), &mut scratch).ok().map(|wanted| {
                     let name = wanted.key();
                     let name = mount.map_or(name, |mount| mount.inner(name));
                     path_of(&name[..at.min(name.len())]).into_owned()

@@ -89,7 +89,9 @@ impl Files {
         let asked = RequestView::of(&view);
         let progress = match body.map(Message::downcast::<LookupResult>) {
             Ok(Ok(outcome)) => match *outcome {
-                LookupResult::Found(found) => self.site.take(&awaited, &found, since, asked, reply),
+                LookupResult::Found { entry, started } => {
+                    self.site.take(&awaited, &entry, started, since, asked, reply)
+                }
                 LookupResult::Unread => self.site.read(&awaited, asked, reply),
                 LookupResult::Refused => self.site.refused(&awaited, asked, reply),
             },
@@ -119,7 +121,7 @@ impl Files {
                 // No lookup brought it, and none comes after it but that of a page.
                 let view = request.view();
                 let asked = RequestView::of(&view);
-                let progress = self.site.respond(b"", &entry, Stage::Asked, asked, reply);
+                let progress = self.site.respond(b"", &entry, Stage::Requested, asked, reply);
                 self.settle(progress, since, || request)
             }
         }

@@ -8,7 +8,7 @@ use sockeye_proto::{Job, JobKind, Time};
 use super::progress::{Awaited, Compression, Progress};
 use super::site::Site;
 use crate::lookup::entry::{Entry, What};
-use crate::lookup::in_flight::{Completer, Found, Join};
+use crate::lookup::in_flight::{Completer, Join};
 use crate::lookup::job::{LookupJob, place};
 use crate::lookup::stage::Stage;
 use crate::options::codings::Coding;
@@ -91,7 +91,7 @@ impl Site {
     ) -> Answer {
         match &entry.what {
             // A condition needs an ETag: then it is the file as it is that is spoken of.
-            What::File(_, file) if stage == Stage::Asked && asked.is_plain() => {
+            What::File(_, file) if stage == Stage::Requested && asked.is_plain() => {
                 let fields = file.plain.fields_of_unmade(coding);
                 let fields = self.cors(entry.mount).grant(&fields, asked.origin());
                 reply.send_head(Status::OK, &fields, None)
@@ -150,21 +150,22 @@ impl Site {
     pub(crate) fn take<'r, 't>(
         &self,
         awaited: &Awaited,
-        found: &Found,
+        entry: &Arc<Entry>,
+        started: Time,
         since: Time,
         asked: RequestView<'_>,
         reply: Reply<'r, 't>,
     ) -> Progress<'r, 't> {
         let Awaited { key, stage, kind, .. } = awaited;
-        let (now, entry) = (reply.now(), &found.entry);
+        let now = reply.now();
         self.forget(&awaited.name);
         if *kind == JobKind::Compress {
             self.inner.cache.borrow_mut().put_coded(key, entry);
             // Packed or not: it is not packed a second time for this request.
             return Progress::Answered(self.finish(entry, *stage, asked, reply));
         }
-        self.inner.cache.borrow_mut().put(key, Arc::clone(entry), found.started, now);
-        if since.since(found.started) < FRESH {
+        self.inner.cache.borrow_mut().put(key, Arc::clone(entry), started, now);
+        if since.since(started) < FRESH {
             self.respond(key, entry, *stage, asked, reply)
         } else {
             self.go(key, *stage, asked, reply)

@@ -14,7 +14,7 @@ use crate::listing::document::Document;
 use crate::lookup::folder::Folder;
 use crate::lookup::job::place_in;
 use crate::lookup::mounts::{Mounts, Place};
-use crate::naming::path::Wanted;
+use crate::naming::path::RequestPath;
 use crate::request::conditional::Verdict;
 use crate::request::range::{Part, Ranges};
 use crate::request::view::RequestView;
@@ -49,7 +49,11 @@ pub(crate) enum ListingAnswer<'r, 't> {
 
 impl PendingListing {
     /// Whether a query asks for a folder's page or archive by name, whatever page there may be.
-    pub(crate) fn is_wanted(mounts: &Mounts, wanted: Wanted<'_>, query: Option<&[u8]>) -> bool {
+    pub(crate) fn is_wanted(
+        mounts: &Mounts,
+        wanted: RequestPath<'_>,
+        query: Option<&[u8]>,
+    ) -> bool {
         query.is_some()
             && mounts.place(wanted.key()).is_some_and(|(mount, place)| {
                 let folder = &mounts.get(mount).folder;
@@ -286,7 +290,7 @@ impl<'s> ListingTarget<'s> {
         asked: RequestView<'s>,
         scratch: &'s mut Vec<u8>,
     ) -> Result<Self, Refused> {
-        let wanted = Wanted::parse(asked.path(), scratch).map_err(|_| Refused::NoFolder)?;
+        let wanted = RequestPath::parse(asked.path(), scratch).map_err(|_| Refused::NoFolder)?;
         let Some((mount, Place::In(wanted))) = mounts.place(wanted.key()) else {
             return Err(Refused::NoFolder);
         };

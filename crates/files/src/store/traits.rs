@@ -20,7 +20,7 @@ pub const FRESH: Duration = Duration::from_secs(1);
 
 /// A place where names lead to files.
 pub trait Store: Send + Sync + fmt::Debug {
-    /// Opens what `name` leads to. Names are those that [`crate::Wanted`] lets through, without a
+    /// Opens what `name` leads to. Names are those that [`crate::RequestPath`] lets through, without a
     /// final slash; the empty one is the root.
     ///
     /// # Errors
@@ -29,7 +29,7 @@ pub trait Store: Send + Sync + fmt::Debug {
     fn open(&self, name: &[u8]) -> Result<Opened, Absent>;
 
     /// Tells `each` about everything in the folder `name` that can be asked for by its own name:
-    /// files and folders, in no order, until it breaks off. Left out is what [`crate::Wanted`]
+    /// files and folders, in no order, until it breaks off. Left out is what [`crate::RequestPath`]
     /// refuses (hidden names among it), what is neither a file nor a folder, links that lead out of
     /// the root, to a hidden name or nowhere, and what vanishes meanwhile.
     ///
