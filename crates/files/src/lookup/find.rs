@@ -46,7 +46,10 @@ pub(crate) fn look_up(
             }
             _ => None,
         };
-        Lookup { folder, known, reader: folder.reader(effort) }.find(place)
+        let at_once = folder.store.at_once();
+        let store = at_once.as_deref().unwrap_or(&*folder.store);
+        let reader = Reader { store, ..folder.reader(effort) };
+        Lookup { folder, known, reader }.find(place)
     };
     let what = match found {
         Ok(Found::Same) => return known,

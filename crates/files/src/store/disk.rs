@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rustix::fs::{AtFlags, FileType, OFlags, Statx, StatxFlags};
@@ -94,7 +94,7 @@ impl Disk {
         };
         let disk = Self { root, single };
         // Asked here, what would fail for every request fails at the start.
-        let opened = disk.open_root().and_then(|root| look_at(root.as_fd()).map(drop));
+        let opened = disk.root().open_itself().and_then(|root| look_at(root.as_fd()).map(drop));
         match opened {
             Ok(()) => Ok(disk),
             Err(open::Error::Forbidden(call)) => Err(OpenError::Forbidden(call)),
@@ -103,39 +103,95 @@ impl Disk {
         }
     }
 
+    /// Where its names are looked up, at this moment.
+    fn root(&self) -> Root<'_> {
+        Root { disk: self, folder: OnceLock::new() }
+    }
+}
+
+impl Store for Disk {
+    fn open(&self, name: &[u8]) -> Result<Opened, Absent> {
+        self.root().open(name)
+    }
+
+    fn list(
+        &self,
+        name: &[u8],
+        each: &mut dyn FnMut(Child<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Absent> {
+        self.root().list(name, each)
+    }
+
+    fn now(&self) -> Stamp {
+        // The coarse clock is the one that the kernel stamps files with.
+        let now = rustix::time::clock_gettime(ClockId::RealtimeCoarse);
+        Stamp { secs: now.tv_sec, nanos: u32::try_from(now.tv_nsec).unwrap_or(0) }
+    }
+
+    fn single_file(&self) -> Option<&[u8]> {
+        self.single.as_deref()
+    }
+
+    fn location(&self) -> Option<&Path> {
+        Some(&self.root)
+    }
+
+    fn at_once(&self) -> Option<Box<dyn Store + '_>> {
+        Some(Box::new(self.root()))
+    }
+}
+
+/// The root, opened when it is first needed and no second time: for one lookup.
+#[derive(Debug)]
+struct Root<'d> {
+    disk: &'d Disk,
+    folder: OnceLock<OwnedFd>,
+}
+
+impl Root<'_> {
+    fn folder(&self) -> Result<&OwnedFd, Errno> {
+        match self.folder.get() {
+            Some(folder) => Ok(folder),
+            None => {
+                let opened = open::folder(&self.disk.root)?;
+                Ok(self.folder.get_or_init(|| opened))
+            }
+        }
+    }
+
     /// Opens the folder, or the single file.
-    fn open_root(&self) -> Result<OwnedFd, open::Error> {
-        match &self.single {
-            Some(_) => Ok(rustix::fs::open(&self.root, open::READ, open::MODE)?),
-            None => open::itself(&open::folder(&self.root)?),
+    fn open_itself(&self) -> Result<OwnedFd, open::Error> {
+        match &self.disk.single {
+            Some(_) => Ok(rustix::fs::open(&self.disk.root, open::READ, open::MODE)?),
+            None => open::itself(self.folder()?),
         }
     }
 
     fn open_fd(&self, name: &[u8]) -> Result<OwnedFd, open::Error> {
-        match &self.single {
+        match &self.disk.single {
             Some(single) if name != single => Err(Errno::NOENT.into()),
             None if !name.is_empty() => self.open_beneath(name, open::READ),
-            _ => self.open_root(),
+            _ => self.open_itself(),
         }
     }
 
     fn open_beneath(&self, name: &[u8], flags: OFlags) -> Result<OwnedFd, open::Error> {
-        open::beneath(&open::folder(&self.root)?, OsStr::from_bytes(name), flags)
+        open::beneath(self.folder()?, OsStr::from_bytes(name), flags)
     }
 
     /// What `name`, which may not be opened, is denied by: the folder in front of the first part
     /// of it that can't even be looked at, or the file itself.
     fn denial(&self, name: &[u8]) -> Denied {
-        if self.single.is_some() {
+        if self.disk.single.is_some() {
             return Denied { at: name.len(), need: Need::Read };
         }
-        let Ok(root) = open::folder(&self.root) else { return Denied { at: 0, need: Need::Pass } };
+        let Ok(root) = self.folder() else { return Denied { at: 0, need: Need::Pass } };
         let slashes = name.iter().enumerate().filter(|(_, byte)| **byte == b'/');
         let ends = slashes.map(|(at, _)| at).chain([name.len()]);
         let mut passed = 0;
         for end in ends {
             let part = OsStr::from_bytes(&name[..end]);
-            if let Err(Os(Errno::ACCESS | Errno::PERM)) = open::beneath(&root, part, open::LOOK) {
+            if let Err(Os(Errno::ACCESS | Errno::PERM)) = open::beneath(root, part, open::LOOK) {
                 return Denied { at: passed, need: Need::Pass };
             }
             passed = end;
@@ -156,11 +212,11 @@ impl Disk {
     /// through but not listed.
     fn is_closed_folder(&self, name: &[u8]) -> bool {
         let folder = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        self.single.is_none() && self.open_beneath(name, folder).is_ok()
+        self.disk.single.is_none() && self.open_beneath(name, folder).is_ok()
     }
 }
 
-impl Store for Disk {
+impl Store for Root<'_> {
     fn open(&self, name: &[u8]) -> Result<Opened, Absent> {
         let file = match self.open_fd(name) {
             Err(Os(Errno::ACCESS)) if self.is_closed_folder(name) => return Ok(Opened::Folder),
@@ -193,10 +249,10 @@ impl Store for Disk {
         name: &[u8],
         each: &mut dyn FnMut(Child<'_>) -> ControlFlow<()>,
     ) -> Result<(), Absent> {
-        if self.single.is_some() {
+        if self.disk.single.is_some() {
             return Err(Absent::NotAFolder);
         }
-        let listed = scan::folder(&open::folder(&self.root).map_err(to_absent)?, name, each);
+        let listed = scan::folder(self.folder().map_err(to_absent)?, name, each);
         listed.map_err(|absent| match absent {
             Absent::Denied(_) => Absent::Denied(self.denial(name)),
             absent => absent,
@@ -204,17 +260,15 @@ impl Store for Disk {
     }
 
     fn now(&self) -> Stamp {
-        // The coarse clock is the one that the kernel stamps files with.
-        let now = rustix::time::clock_gettime(ClockId::RealtimeCoarse);
-        Stamp { secs: now.tv_sec, nanos: u32::try_from(now.tv_nsec).unwrap_or(0) }
+        self.disk.now()
     }
 
     fn single_file(&self) -> Option<&[u8]> {
-        self.single.as_deref()
+        self.disk.single_file()
     }
 
     fn location(&self) -> Option<&Path> {
-        Some(&self.root)
+        self.disk.location()
     }
 }
 

@@ -52,6 +52,12 @@ pub trait Store: Send + Sync + fmt::Debug {
     fn location(&self) -> Option<&Path> {
         None
     }
+
+    /// The store for several names in a row, if that saves something: what finds out once how to get
+    /// at names is asked for all of them. Kept for one lookup only.
+    fn at_once(&self) -> Option<Box<dyn Store + '_>> {
+        None
+    }
 }
 
 /// What a name leads to.
