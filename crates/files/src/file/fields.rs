@@ -1,12 +1,9 @@
 //! Blocks of fields made of others.
 
-use std::borrow::Cow;
-
 use sockeye_proto::http1::Fields;
 
 /// Fields and one more, of checked parts.
-pub(crate) fn with(fields: Cow<'_, Fields>, name: &str, value: &str) -> Fields {
-    let mut fields = fields.into_owned();
+pub(crate) fn with(mut fields: Fields, name: &str, value: &str) -> Fields {
     let pushed = fields.push(name, value.as_bytes());
     debug_assert_eq!(pushed, Ok(()), "{name} is made of checked parts");
     fields
@@ -60,7 +57,7 @@ mod tests {
     #[test]
     fn blocks_are_made_of_blocks() {
         let fields = Fields::new().with("A", b"1: 2").unwrap().with("B", b"").unwrap();
-        let fields = with(Cow::Owned(fields), "A", "3");
+        let fields = with(fields, "A", "3");
         assert_eq!(fields.as_bytes(), b"A: 1: 2\r\nB: \r\nA: 3\r\n");
         assert_eq!((value(&fields, "a"), value(&fields, "c")), (Some(&b"1: 2"[..]), None));
         assert_eq!(without(&fields, &["a"]).as_bytes(), b"B: \r\n");

@@ -126,13 +126,8 @@ impl Reader<'_> {
 /// Reads `size` bytes from the beginning; `None` where there are fewer.
 fn read(file: &dyn Stored, size: u64) -> Result<Option<Bytes>, Absent> {
     let mut content = vec![0; usize::try_from(size).map_err(|_| Absent::Exhausted)?];
-    let mut filled = 0;
-    while filled < content.len() {
-        match file.read_at(filled as u64, &mut content[filled..]) {
-            Ok(0) => return Ok(None),
-            Ok(count) => filled += count,
-            Err(error) => return Err(Absent::Failed(error.raw_os_error().unwrap_or(0))),
-        }
+    if file.fill(0, &mut content)? < content.len() {
+        return Ok(None);
     }
     let bytes = Bytes::from(content);
     // The first clone of such bytes allocates the count that they are shared by. Here, not there.

@@ -1,7 +1,6 @@
 //! One representation of a file (RFC 9110, 3.2), ready to be sent: its content, or the open file, and
 //! all that is said about it.
 
-use std::borrow::Cow;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -128,7 +127,7 @@ impl Representation {
         if !std::mem::replace(&mut self.varies, true) {
             let Head { fields, not_modified } = self.head_mut();
             for fields in [fields, not_modified] {
-                *fields = with(Cow::Borrowed(fields), "Vary", "Accept-Encoding");
+                *fields = with(std::mem::take(fields), "Vary", "Accept-Encoding");
             }
         }
     }
@@ -147,9 +146,9 @@ impl Representation {
         let tag = coding.tag(tag);
         let Head { fields, not_modified } = coded.head_mut();
         for fields in [&mut *fields, not_modified] {
-            *fields = with(Cow::Owned(without(fields, &["ETag"])), "ETag", &tag);
+            *fields = with(without(fields, &["ETag"]), "ETag", &tag);
         }
-        *fields = with(Cow::Borrowed(fields), "Content-Encoding", coding.name());
+        *fields = with(std::mem::take(fields), "Content-Encoding", coding.name());
         Self { tag, identity, settled, held, ..coded }
     }
 
@@ -157,7 +156,7 @@ impl Representation {
     /// and its ETag, which nobody knows yet (RFC 9110, 9.3.2).
     pub(crate) fn fields_of_unmade(&self, coding: Coding) -> Fields {
         let fields = without(&self.head.fields, &["ETag", "Accept-Ranges"]);
-        with(Cow::Owned(fields), "Content-Encoding", coding.name())
+        with(fields, "Content-Encoding", coding.name())
     }
 
     /// The memory that its content takes, in bytes.

@@ -81,14 +81,7 @@ impl Listing {
         let path = beneath(folder, name);
         let Ok(Opened::File(file, _)) = store.open(&path) else { return None };
         let mut text = vec![0; MAX_README];
-        let mut filled = 0;
-        while filled < text.len() {
-            match file.read_at(filled as u64, &mut text[filled..]) {
-                Ok(0) => break,
-                Ok(count) => filled += count,
-                Err(_) => return None,
-            }
-        }
+        let filled = file.fill(0, &mut text).ok()?;
         let more = filled == text.len() && matches!(file.read_at(filled as u64, &mut [0]), Ok(1));
         text.truncate(filled);
         text.shrink_to_fit();

@@ -21,7 +21,7 @@ pub(crate) struct Entry {
 }
 
 /// What a name leads to.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum What {
     /// A file, and by which rule.
     File(Rule, Box<FileEntry>),
@@ -76,9 +76,7 @@ impl Entry {
             What::File(rule, file) => {
                 What::File(*rule, Box::new(coder.pack(file, coding, now, cancel)))
             }
-            What::Redirect(slash) => What::Redirect(*slash),
-            What::Listing => What::Listing,
-            What::Absent(absent) => What::Absent(*absent),
+            other => other.clone(),
         };
         Self { mount: self.mount, what }
     }

@@ -1,8 +1,6 @@
 //! Responses where there is nothing of what was asked for: their status, and the fields of a page that
 //! is sent instead.
 
-use std::borrow::Cow;
-
 use sockeye_proto::http1::{Fields, Status};
 
 use crate::file::fields::{with, without};
@@ -37,7 +35,7 @@ pub(crate) fn status(absent: Absent) -> Status {
 /// What is said of a folder's own page where it stands for one that isn't there: others, who want
 /// no page, get another answer, and tomorrow there may be one.
 pub(crate) fn fallback_head(file: &Representation) -> Head {
-    let fallback = |fields| with(Cow::Owned(asked_again(fields)), "Vary", NAVIGATES);
+    let fallback = |fields| with(asked_again(fields), "Vary", NAVIGATES);
     Head { fields: fallback(&file.head.fields), not_modified: fallback(&file.head.not_modified) }
 }
 
@@ -51,5 +49,5 @@ pub(crate) fn error_page_fields(file: &Representation) -> Fields {
 /// Fields of a reply that isn't what was asked for: however long the file itself is kept, this is
 /// asked for again.
 fn asked_again(fields: &Fields) -> Fields {
-    with(Cow::Owned(without(fields, &["Cache-Control"])), "Cache-Control", ASK_AGAIN)
+    with(without(fields, &["Cache-Control"]), "Cache-Control", ASK_AGAIN)
 }

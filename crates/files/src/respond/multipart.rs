@@ -1,6 +1,5 @@
 //! Several ranges of a file in one reply: `multipart/byteranges` (RFC 9110, 14.6).
 
-use std::borrow::Cow;
 use std::hash::{BuildHasher, RandomState};
 
 use sockeye_proto::Permit;
@@ -56,7 +55,7 @@ pub(crate) fn send(
     let around = heads.iter().map(Vec::len).sum::<usize>() + end.len();
     let content: u64 = parts.iter().map(|part| part.len).sum();
 
-    let fields = Cow::Owned(without(fields, &["Content-Type"]));
+    let fields = without(fields, &["Content-Type"]);
     let kind = format!("multipart/byteranges; boundary={}", boundary.0);
     let fields = with(fields, "Content-Type", &kind);
     let len = content + around as u64;

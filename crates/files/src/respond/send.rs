@@ -84,7 +84,7 @@ pub(crate) fn send_as(
     let ranges = ranges(form.file, asked, &reply);
     if ranges == Ranges::Unsatisfiable {
         let size = format!("bytes */{}", form.file.size());
-        let fields = with(Cow::Owned(of_a_fault(&brief())), "Content-Range", &size);
+        let fields = with(of_a_fault(&brief()), "Content-Range", &size);
         let text = "The file ends before that.";
         return reply.error(Status::RANGE_NOT_SATISFIABLE, &fields, text);
     }
@@ -184,7 +184,7 @@ fn ranges(file: &Representation, asked: RequestView<'_>, reply: &Reply<'_, '_>) 
 
 fn one(form: &Form<'_>, part: Part, fields: &Fields, reply: Reply<'_, '_>) -> Answer {
     let lies = part.content_range(form.file.size());
-    let fields = with(Cow::Borrowed(fields), "Content-Range", &lies);
+    let fields = with(fields.clone(), "Content-Range", &lies);
     match form.body() {
         Body::File(FileRange { source, .. }) => {
             let range = FileRange { source, offset: part.start, len: part.len };

@@ -7,7 +7,8 @@ use sockeye_proto::http1::{Answer, Body, Fields, KeptRequest, Reply, Request, St
 use sockeye_proto::{Abandoned, Job, JobKind, Message, Permit, Place as JobPlace, Ticket, Waiter};
 
 use super::listing_body::{ListingBody, OPEN_FILES, PIECE};
-use super::listing_headers::{ListingHeaders, and};
+use super::listing_headers::ListingHeaders;
+use crate::file::fields::with;
 use crate::listing::ask::{Ask, BadAsk, Format, accepted};
 use crate::listing::cache::{Archive, ListingRequest, ListingResult};
 use crate::listing::document::Document;
@@ -192,11 +193,11 @@ impl PendingListing {
         let (status, fields, part) = match self.ranges(&tag, len, &reply) {
             Ranges::One(part) => {
                 let range = part.content_range(len);
-                (Status::PARTIAL_CONTENT, and(fields, "Content-Range", &range), part)
+                (Status::PARTIAL_CONTENT, with(fields, "Content-Range", &range), part)
             }
             Ranges::Unsatisfiable => {
                 let range = format!("bytes */{len}");
-                let fields = and(not_modified, "Content-Range", &range);
+                let fields = with(not_modified, "Content-Range", &range);
                 let text = "The archive ends before that.";
                 return (reply.error(Status::RANGE_NOT_SATISFIABLE, &fields, text), None);
             }
@@ -309,7 +310,7 @@ impl<'s> ListingTarget<'s> {
 
 /// Says that there is no memory, thread or descriptor for it now.
 fn busy(reply: Reply<'_, '_>) -> Answer {
-    let fields = and(Fields::new(), "Retry-After", "1");
+    let fields = with(Fields::new(), "Retry-After", "1");
     let text = "Too many folders are being read for you at a time. Try again when some have come.";
     reply.error(Status::SERVICE_UNAVAILABLE, &fields, text)
 }

@@ -2,6 +2,7 @@
 
 use sockeye_proto::http1::Fields;
 
+use crate::file::fields::with;
 use crate::listing::ask::Format;
 use crate::listing::assets::POLICY;
 use crate::listing::text;
@@ -29,17 +30,17 @@ impl ListingHeaders<'_> {
         };
         let is_page = format == Format::Html;
         let fields = self.with_headers(fields, is_page);
-        let fields = and(fields, "Content-Type", kind);
-        if is_page { and(fields, "Content-Security-Policy", POLICY) } else { fields }
+        let fields = with(fields, "Content-Type", kind);
+        if is_page { with(fields, "Content-Security-Policy", POLICY) } else { fields }
     }
 
     /// What is said of a page or an archive in this form before it is made: all but its ETag.
     pub(super) fn unmade(&self, format: Format, title: &[u8]) -> Fields {
         let fields = match format {
             Format::Tar => self.of_archive(Fields::new(), title),
-            _ => self.of_page(and(Fields::new(), "Vary", "Accept"), format),
+            _ => self.of_page(with(Fields::new(), "Vary", "Accept"), format),
         };
-        let mut fields = and(fields, "Cache-Control", "no-cache");
+        let mut fields = with(fields, "Cache-Control", "no-cache");
         self.options.cors.stand_in(&mut fields);
         self.options.cors.grant(&fields, self.origin).into_owned()
     }
@@ -47,7 +48,7 @@ impl ListingHeaders<'_> {
     /// The fields of a page that the client has.
     pub(super) fn page_not_modified(&self, tag: &str) -> Fields {
         // The same address is the same folder in several forms.
-        and(self.archive_not_modified(tag), "Vary", "Accept")
+        with(self.archive_not_modified(tag), "Vary", "Accept")
     }
 
     /// The fields of an archive.
@@ -57,14 +58,14 @@ impl ListingHeaders<'_> {
 
     fn of_archive(&self, fields: Fields, title: &[u8]) -> Fields {
         let fields = self.with_headers(fields, false);
-        let fields = and(fields, "Content-Type", "application/x-tar");
-        let fields = and(fields, "Accept-Ranges", "bytes");
-        and(fields, "Content-Disposition", &disposition(title))
+        let fields = with(fields, "Content-Type", "application/x-tar");
+        let fields = with(fields, "Accept-Ranges", "bytes");
+        with(fields, "Content-Disposition", &disposition(title))
     }
 
     /// The fields of an archive that the client has.
     pub(super) fn archive_not_modified(&self, tag: &str) -> Fields {
-        let mut fields = and(and(Fields::new(), "ETag", tag), "Cache-Control", "no-cache");
+        let mut fields = with(with(Fields::new(), "ETag", tag), "Cache-Control", "no-cache");
         self.options.cors.stand_in(&mut fields);
         self.options.cors.grant(&fields, self.origin).into_owned()
     }
@@ -75,15 +76,8 @@ impl ListingHeaders<'_> {
         let wanted = self.options.headers.of(is_page);
         wanted
             .filter(|(name, _)| !name.eq_ignore_ascii_case("Content-Security-Policy"))
-            .fold(fields, |fields, (name, value)| and(fields, name, value))
+            .fold(fields, |fields, (name, value)| with(fields, name, value))
     }
-}
-
-/// Fields and one more, of checked parts.
-pub(super) fn and(mut fields: Fields, name: &str, value: &str) -> Fields {
-    let pushed = fields.push(name, value.as_bytes());
-    debug_assert_eq!(pushed, Ok(()), "{name} is made of checked parts");
-    fields
 }
 
 /// How a client is to call a folder's archive (RFC 6266): once in letters that every client reads,

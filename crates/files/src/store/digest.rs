@@ -46,14 +46,11 @@ impl Digest {
                 return Err(Absent::Exhausted);
             }
             let most = usize::try_from(size - at).map_or(CHUNK, |left| left.min(CHUNK));
-            match file.read_at(at, &mut chunk[..most]) {
-                Ok(0) => return Ok(None),
-                Ok(count) => {
-                    hasher.write(&chunk[..count]);
-                    at += count as u64;
-                }
-                Err(error) => return Err(Absent::Failed(error.raw_os_error().unwrap_or(0))),
+            if file.fill(at, &mut chunk[..most])? < most {
+                return Ok(None);
             }
+            hasher.write(&chunk[..most]);
+            at += most as u64;
         }
         Ok(Some(Self(hasher.finish_128())))
     }

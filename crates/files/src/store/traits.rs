@@ -102,3 +102,18 @@ pub trait Stored: FileSource {
     /// As [`Store::open`].
     fn identity(&self) -> Result<Identity, Absent>;
 }
+
+impl dyn Stored + '_ {
+    /// Fills `buffer` with what is at `offset`. Returns how much there is, at most the whole buffer.
+    pub(crate) fn fill(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, Absent> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match self.read_at(offset + filled as u64, &mut buffer[filled..]) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) => return Err(Absent::Failed(error.raw_os_error().unwrap_or(0))),
+            }
+        }
+        Ok(filled)
+    }
+}
