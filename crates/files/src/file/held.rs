@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
-use sockeye_proto::{FileRange, FileSource, Permit};
+use sockeye_proto::Permit;
 
 use crate::store::traits::Stored;
 
@@ -68,10 +68,4 @@ impl Compressed {
     pub(crate) fn is_unique(&self) -> bool {
         self.content.is_unique()
     }
-}
-
-/// A part of an open file.
-pub(crate) fn file_range(file: &Arc<dyn Stored>, offset: u64, len: u64) -> FileRange {
-    let source: Arc<dyn FileSource> = Arc::clone(file) as _;
-    FileRange { source, offset, len }
 }

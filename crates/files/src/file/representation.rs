@@ -1,15 +1,15 @@
 //! One representation of a file (RFC 9110, 3.2), ready to be sent: its content, or the open file, and
 //! all that is said about it.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use sockeye_proto::Wall;
 use sockeye_proto::http1::{Body, Fields, Ready, Status};
+use sockeye_proto::{FileRange, FileSource, Wall};
 
 use super::fields::{value, with, without};
 use super::head::Head;
-use super::held::{Held, file_range};
+use super::held::Held;
 use crate::options::choices::Options;
 use crate::options::codings::Coding;
 use crate::store::digest::Digest;
@@ -98,7 +98,10 @@ impl Representation {
     pub(crate) fn body(&self) -> Body<'_> {
         match &self.held {
             Held::Memory(content) => Body::Shared(content),
-            Held::Open(file) => Body::File(file_range(file, 0, self.size())),
+            Held::Open(file) => {
+                let source: Arc<dyn FileSource> = Arc::clone(file) as _;
+                Body::File(FileRange { source, offset: 0, len: self.size() })
+            }
             Held::Compressed(_) => Body::Empty,
         }
     }

@@ -2,12 +2,11 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-use sockeye_proto::Permit;
-use sockeye_proto::http1::{Answer, Fields, Reply, Status};
+use sockeye_proto::http1::{Answer, Body, Fields, Reply, Status};
+use sockeye_proto::{FileRange, Permit};
 
 use crate::coding::form::Form;
 use crate::file::fields::{value, with, without};
-use crate::file::held::{Held, file_range};
 use crate::request::range::Part;
 
 /// What stands between the parts.
@@ -68,14 +67,12 @@ pub(crate) fn send(
         {
             stream.hold(permit);
         }
-        match (&form.made, &file.held) {
-            (Some(bytes), _) | (None, Held::Memory(bytes)) => {
-                stream.write_shared(bytes.slice(part.in_memory()));
+        match form.body() {
+            Body::Shared(bytes) => stream.write_shared(bytes.slice(part.in_memory())),
+            Body::File(FileRange { source, .. }) => {
+                stream.write_file(FileRange { source, offset: part.start, len: part.len });
             }
-            (None, Held::Open(source)) => {
-                stream.write_file(file_range(source, part.start, part.len))
-            }
-            (None, Held::Compressed(_)) => return stream.abort(),
+            _ => return stream.abort(),
         }
     }
     stream.write(end.as_bytes());
