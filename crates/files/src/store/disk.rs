@@ -1,8 +1,8 @@
 //! The store on disk: a folder, or one file.
 //!
-//! The root is opened afresh for every lookup, so a root that is a symbolic link can be swapped
-//! for a new site; replies under way keep the file that they have. Only `open` knows how
-//! the kernel keeps a name inside of the root.
+//! The root is opened afresh for every lookup, and once for all names of it, so a root that is a
+//! symbolic link can be swapped for a new site; responses under way keep the file that they have. Only
+//! `open` knows how the kernel keeps a name inside of the root.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -368,4 +368,33 @@ fn look_at(file: BorrowedFd<'_>) -> Result<Statx, open::Error> {
 /// How many files this process may have open.
 pub(crate) fn open_files_limit() -> Option<u64> {
     getrlimit(Resource::Nofile).current
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::tests::scratch::Scratch;
+
+    #[test]
+    fn a_root_that_is_swapped_is_one_folder_for_a_lookup_and_another_for_the_next() {
+        let scratch = Scratch::new();
+        let [old, new, root] = ["old", "new", "root"].map(|name| scratch.path().join(name));
+        for (folder, name) in [(&old, "a"), (&old, "b"), (&new, "b"), (&new, "c")] {
+            fs::create_dir_all(folder).unwrap();
+            fs::write(folder.join(name), folder.as_os_str().as_bytes()).unwrap();
+        }
+        symlink(&old, &root).unwrap();
+        let disk = Disk::open(&root).unwrap();
+        let lookup = disk.at_once().unwrap();
+        let is_file =
+            |store: &dyn Store, name: &[u8]| matches!(store.open(name), Ok(Opened::File(..)));
+        assert!(is_file(&*lookup, b"a"));
+        fs::remove_file(&root).unwrap();
+        symlink(&new, &root).unwrap();
+        assert!(is_file(&*lookup, b"b") && !is_file(&*lookup, b"c"));
+        assert!(is_file(&disk, b"c") && !is_file(&disk, b"a"));
+    }
 }

@@ -53,8 +53,8 @@ pub trait Store: Send + Sync + fmt::Debug {
         None
     }
 
-    /// The store for several names in a row, if that saves something: what finds out once how to get
-    /// at names is asked for all of them. Kept for one lookup only.
+    /// The same store for one lookup, which asks for several names: it can find its root once for all
+    /// of them. Default: `None`, each name is looked up by itself.
     fn at_once(&self) -> Option<Box<dyn Store + '_>> {
         None
     }
