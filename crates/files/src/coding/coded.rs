@@ -43,8 +43,8 @@ fn living(made: &Representation) -> Option<Bytes> {
 pub(crate) enum Choice<'a> {
     /// This form of the file.
     Send(Form<'a>),
-    /// The file in this coding, once it is packed.
-    Pack(Coding),
+    /// The file in this coding, once it is compressed.
+    Compress(Coding),
 }
 
 impl Coded {
@@ -81,9 +81,9 @@ impl Coded {
             (Some(sibling), _) => Some(Choice::Send(Form::kept(sibling))),
             (None, Made::Here(made)) => Some(match living(made) {
                 Some(content) => Choice::Send(Form::made(made, content)),
-                None => Choice::Pack(coding),
+                None => Choice::Compress(coding),
             }),
-            (None, Made::NotYet) => Some(Choice::Pack(coding)),
+            (None, Made::NotYet) => Some(Choice::Compress(coding)),
             (None, Made::Never) => None,
         }
     }

@@ -96,7 +96,7 @@ impl Coder {
     /// where there is no memory for it at `now`, when a request came. Blocks.
     ///
     /// Whatever goes wrong costs the coding, not the file: it is sent as it is then.
-    pub(crate) fn pack(
+    pub(crate) fn compress(
         &self,
         file: &FileEntry,
         coding: Coding,

@@ -44,7 +44,7 @@ impl FileEntry {
     pub(crate) fn choose_now(&self, asked: RequestView<'_>) -> Form<'_> {
         match self.choose(asked) {
             Choice::Send(form) => form,
-            Choice::Pack(_) => Form::kept(&self.plain),
+            Choice::Compress(_) => Form::kept(&self.plain),
         }
     }
 

@@ -74,7 +74,7 @@ impl Entry {
     ) -> Self {
         let what = match &self.what {
             What::File(rule, file) => {
-                What::File(*rule, Box::new(coder.pack(file, coding, now, cancel)))
+                What::File(*rule, Box::new(coder.compress(file, coding, now, cancel)))
             }
             other => other.clone(),
         };

@@ -108,7 +108,7 @@ impl Site {
             Step::Lookup(stage, reply) => {
                 self.go(stage.key(&self.inner.mounts), stage, asked, reply)
             }
-            Step::Compress(compression, reply) => self.pack(key, compression, asked, reply),
+            Step::Compress(compression, reply) => self.compress(key, compression, asked, reply),
         }
     }
 
@@ -164,7 +164,7 @@ impl Site {
                     self.note(entry, stage, asked, &reply);
                     answered(self.send_form(&form, file, entry, stage, asked, reply))
                 }
-                Choice::Pack(coding) => {
+                Choice::Compress(coding) => {
                     Step::Compress(Compression { entry: Arc::clone(entry), stage, coding }, reply)
                 }
             },

@@ -16,11 +16,11 @@ use crate::request::view::RequestView;
 use crate::store::traits::FRESH;
 
 impl Site {
-    /// Waits for a file to be packed; where that can't be had now, it is sent as it is.
+    /// Waits for a file to be compressed; where that can't be had now, it is sent as it is.
     ///
-    /// Whoever asks first waits with the others: packing takes no longer than sending what it saves,
+    /// Whoever asks first waits with the others: compressing takes no longer than sending what it saves,
     /// as a rule, and a cache in front of us would keep what is sent for long.
-    pub(super) fn pack<'r, 't>(
+    pub(super) fn compress<'r, 't>(
         &self,
         key: &[u8],
         compression: Compression,
@@ -38,7 +38,7 @@ impl Site {
         if !is_pending && !folder.coder.may_make(file, coding, now) {
             return Progress::Answered(self.finish(&entry, stage, asked, reply));
         }
-        // Nothing is packed for who only wants to know what would come.
+        // Nothing is compressed for who only wants to know what would come.
         if asked.is_head() {
             return Progress::Answered(self.head_of_unmade(&entry, stage, coding, asked, reply));
         }
@@ -46,8 +46,8 @@ impl Site {
             let (coder, cancel) = (Arc::clone(&folder.coder), completer.cancel());
             let (known, stop) = (Arc::clone(&entry), cancel.clone());
             let job = Job::new(JobKind::Compress, client, move || {
-                let packed = known.with_coding(&coder, coding, now, stop);
-                completer.complete(Arc::new(packed));
+                let compressed = known.with_coding(&coder, coding, now, stop);
+                completer.complete(Arc::new(compressed));
             });
             job.at(place(&self.inner.mounts, key)).unless(cancel)
         });
@@ -80,7 +80,7 @@ impl Site {
         Some(Awaited { ticket, key: key.into(), stage, kind, name, joined, _waiter })
     }
 
-    /// Answers HEAD for a file in a coding that it would have to be packed in first.
+    /// Answers HEAD for a file in a coding that it would have to be compressed in first.
     fn head_of_unmade(
         &self,
         entry: &Entry,
@@ -161,7 +161,7 @@ impl Site {
         self.forget(&awaited.name);
         if *kind == JobKind::Compress {
             self.inner.cache.borrow_mut().put_coded(key, entry);
-            // Packed or not: it is not packed a second time for this request.
+            // Compressed or not: it is not compressed a second time for this request.
             return Progress::Answered(self.finish(entry, *stage, asked, reply));
         }
         self.inner.cache.borrow_mut().put(key, Arc::clone(entry), started, now);
