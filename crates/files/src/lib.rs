@@ -1,13 +1,17 @@
 //! A folder, or a single file, as HTTP replies.
 //!
 //! ```text
-//!  request ─▶ path: a checked name ─▶ cache ── fresh ──▶ conditions, ranges ─▶ reply from memory,
-//!                                       │                    or from a kept descriptor by sendfile
-//!                                       └── not known, or a second old
-//!                                              │ one job per name
-//!                                              ▼
-//!             a job off the loop: mount ─▶ rule ─▶ store ─▶ entry ─▶ cache, and all who wait
+//!  request ─▶ naming: a checked path ─▶ lookup/cache ── fresh ──▶ respond: conditions, ranges ─▶ response
+//!                                           │                    from memory, or from a kept descriptor
+//!                                           └── not known, or a second old
+//!                                                  │ one job per name
+//!                                                  ▼
+//!        a job off the loop: mounts ─▶ find ─▶ store ─▶ entry ─▶ lookup/cache, and all who wait
 //! ```
+//!
+//! The rooms, each of which imports only those before it: `limits`, `naming`, `options`, `request`,
+//! `store`, `file` (one file, ready to be sent), `coding` (its content codings), `respond`, `tar`,
+//! `listing`, `lookup`, `serve`.
 //!
 //! [`Folder`] is what a program opens, with [`Options`]; several are placed by [`Mounts`]. Each
 //! shard makes a [`Site`] of them, and each connection gets its handler there:
@@ -33,7 +37,7 @@
 //! What holds:
 //!
 //! - Nothing outside of the folder is ever opened, whatever the path says and however links are
-//!   swapped ([`path`](Wanted), `open`). A symbolic link to a hidden name is as hidden as the name.
+//!   swapped ([`RequestPath`], `store/open`). A symbolic link to a hidden name is as hidden as the name.
 //! - A change is seen by the next request one second later at the latest, and a path is looked up
 //!   at most once in that time on each shard.
 //! - A reply is never half of one content and half of another: small files are read whole and
@@ -44,72 +48,48 @@
 //! - Where listing is allowed, a folder is a page, JSON, text or a tar archive, none of which is in
 //!   memory as a whole; a download of the archive is resumed as one of a file is.
 //!
-//! Why a URL is answered as it is says [`Mounts::explain`], by the look-up that answers requests;
-//! each absence is logged with its reason, at debug.
+//! [`Mounts::explain`] says why a URL is answered as it is, by the lookup that answers requests; each
+//! absence is logged with its reason, at debug.
 //!
 //! What it leaves to others: HTTP itself is `sockeye-proto`'s; threads, sockets and the sending of
 //! files are the engine's.
 
 #![forbid(unsafe_code)]
 
-mod asked;
-mod blocks;
-mod budgets;
-mod by_name;
-mod cache;
 mod coding;
-mod conditional;
-mod cors;
-mod device;
-mod digest;
-mod disk;
-mod entry;
-mod explain;
-mod fingerprint;
-mod folder;
-mod handler;
-mod head;
-mod headers;
-mod identity;
-mod in_flight;
+mod file;
+mod limits;
 mod listing;
-mod look_up;
-mod lookup_job;
-pub mod memory;
-mod mime;
-mod mounts;
-mod multipart;
-mod open;
+mod lookup;
+mod naming;
 mod options;
-mod path;
-mod prepared;
-mod range;
-mod report;
-mod scan;
-mod send;
-mod site;
-mod stage;
+mod request;
+mod respond;
+mod serve;
 mod store;
 mod tar;
 #[cfg(test)]
 mod tests;
 
-pub use budgets::{BudgetLimits, Budgets};
-pub use by_name::ByName;
-pub use cache::{CacheLimits, FRESH};
-pub use coding::{Coding, Codings};
-pub use cors::{BadOrigin, Cors};
-pub use disk::{Disk, OpenError};
-pub use entry::SMALL;
-pub use explain::{Explanation, Rule};
-pub use folder::Folder;
-pub use handler::Files;
-pub use headers::Headers;
-pub use identity::{Identity, Stamp};
-pub use mime::content_type;
-pub use mounts::{BadMount, Mounts};
-pub use options::Options;
-pub use path::{MAX_NAME, MAX_SEGMENT, Refusal, Wanted};
-pub use site::Site;
+pub use file::held::SMALL;
+pub use lookup::cache::CacheLimits;
+pub use lookup::folder::Folder;
+pub use lookup::mounts::{BadMount, Mounts};
+pub use lookup::rule::Rule;
+pub use naming::by_name::ByName;
+pub use naming::mime::content_type;
+pub use naming::path::{MAX_NAME, MAX_SEGMENT, Refusal, RequestPath};
+pub use options::choices::Options;
+pub use options::codings::{Coding, Codings};
+pub use options::cors::{BadOrigin, Cors};
+pub use options::headers::Headers;
+pub use respond::budgets::{BudgetLimits, Budgets};
+pub use serve::explain::Explanation;
+pub use serve::handler::Files;
+pub use serve::site::Site;
 pub use sockeye_proto::http1::BadField;
-pub use store::{Absent, Child, Denied, Kind, Need, OpenFilesOf, Opened, Special, Store, Stored};
+pub use store::absent::{Absent, Denied, Need, OpenFilesOf, Special};
+pub use store::disk::{Disk, OpenError};
+pub use store::identity::{Identity, Stamp};
+pub use store::memory;
+pub use store::traits::{Child, FRESH, Kind, Opened, Store, Stored};

@@ -4,9 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::form::Form;
+use super::select::{Offer, select};
 use super::sibling::Siblings;
-use super::{Accepted, Coding, Form, Offer, forms, select};
-use crate::entry::{FileEntry, Held};
+use crate::file::held::Held;
+use crate::file::representation::Representation;
+use crate::options::codings::Coding;
+use crate::request::accept_encoding::Accepted;
 
 /// What there is of a file besides the file.
 #[derive(Clone, Debug)]
@@ -22,13 +26,13 @@ enum Made {
     Never,
     NotYet,
     /// It was; it may have been dropped since.
-    Here(Arc<FileEntry>),
+    Here(Arc<Representation>),
 }
 
 /// The content of a form that was made, if it was not dropped since.
-fn living(made: &FileEntry) -> Option<Bytes> {
+fn living(made: &Representation) -> Option<Bytes> {
     match &made.held {
-        Held::Compressed(form) => forms::living(form),
+        Held::Compressed(form) => form.upgrade().map(|form| form.content()),
         Held::Memory(content) => Some(content.clone()),
         Held::Open(_) => None,
     }
@@ -39,8 +43,8 @@ fn living(made: &FileEntry) -> Option<Bytes> {
 pub(crate) enum Choice<'a> {
     /// This form of the file.
     Send(Form<'a>),
-    /// The file in this coding, once it is packed.
-    Pack(Coding),
+    /// The file in this coding, once it is compressed.
+    Compress(Coding),
 }
 
 impl Coded {
@@ -77,9 +81,9 @@ impl Coded {
             (Some(sibling), _) => Some(Choice::Send(Form::kept(sibling))),
             (None, Made::Here(made)) => Some(match living(made) {
                 Some(content) => Choice::Send(Form::made(made, content)),
-                None => Choice::Pack(coding),
+                None => Choice::Compress(coding),
             }),
-            (None, Made::NotYet) => Some(Choice::Pack(coding)),
+            (None, Made::NotYet) => Some(Choice::Compress(coding)),
             (None, Made::Never) => None,
         }
     }
@@ -94,7 +98,7 @@ impl Coded {
 
     /// Takes what came of packing the file. Where that was of no use no other coding is tried: what
     /// one can't make smaller, none can.
-    pub(crate) fn take(&mut self, coding: Coding, made: Option<FileEntry>) {
+    pub(crate) fn take(&mut self, coding: Coding, made: Option<Representation>) {
         match made {
             Some(made) => self.made[coding as usize] = Made::Here(Arc::new(made)),
             None => {
@@ -108,7 +112,7 @@ impl Coded {
     }
 
     /// Everything there is, besides the file itself.
-    pub(crate) fn all(&self) -> impl Iterator<Item = &FileEntry> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Representation> {
         let made = self.made.iter().filter_map(|made| match made {
             Made::Here(made) => Some(&**made),
             Made::Never | Made::NotYet => None,

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 
 use sockeye_proto::Cancel;
 
-use crate::entry::Held;
+use crate::file::held::Held;
 
 /// Reads a file from its beginning.
 #[derive(Debug)]

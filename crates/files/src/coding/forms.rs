@@ -2,7 +2,7 @@
 //! it, and counted for as long as anybody holds it.
 //!
 //! - A form is found by its folder and the ETag of the content that it was made of, so it outlives a
-//!   look-up, a `touch` and a deployment that changes nothing.
+//!   lookup, a `touch` and a deployment that changes nothing.
 //! - The forms of all folders together are within a budget. When it is spent, forms that nobody is being sent are
 //!   dropped, the least used first; where that isn't enough, the file is sent uncompressed.
 //! - A form that is dropped again and again is not made any more for a while: more is asked for than
@@ -11,15 +11,14 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use sockeye_proto::{Budget, Permit, Time};
 
-use super::Coding;
-use super::recent::Recent;
+use crate::file::held::Compressed;
+use crate::limits::bounded_map::BoundedMap;
+use crate::options::codings::Coding;
 
 /// Smaller files are sent as they are: they fit a packet or two with their head, compressed or not.
 pub(crate) const SHORTEST: u64 = 1024;
@@ -35,40 +34,9 @@ const CHURN: Duration = Duration::from_secs(60);
 /// So many forms are known not to pay, or to have been made lately.
 const REMEMBERED: usize = 8192;
 
-/// A content in a coding.
-#[derive(Debug)]
-pub(crate) struct Compressed {
-    content: Bytes,
-    /// Sent since it was last looked at for being dropped.
-    used: AtomicBool,
-    /// Lives as long as the bytes do: a form is dropped only while nobody else has them.
-    _permit: Permit,
-}
-
-impl Compressed {
-    /// The content, to be sent.
-    pub(crate) fn content(&self) -> Bytes {
-        // Only written when it changes: other cores read it.
-        if !self.used.load(Ordering::Relaxed) {
-            self.used.store(true, Ordering::Relaxed);
-        }
-        self.content.clone()
-    }
-
-    /// Its length in bytes.
-    pub(crate) fn len(&self) -> usize {
-        self.content.len()
-    }
-
-    /// The content, to be read.
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.content
-    }
-}
-
 /// What came of asking for a form.
 #[derive(Clone, Debug)]
-pub(crate) enum Outcome {
+pub(crate) enum CompressionResult {
     Made(Arc<Compressed>),
     /// It would hardly be smaller than the file.
     Futile,
@@ -90,10 +58,10 @@ struct State {
     forms: HashMap<Key, Arc<Compressed>>,
     /// The same keys, in the order in which they are looked at for being dropped.
     order: VecDeque<Key>,
-    futile: Recent<Key, ()>,
-    lately: Recent<Key, Lately>,
+    futile: BoundedMap<Key, ()>,
+    lately: BoundedMap<Key, Lately>,
     /// What is being made, and where those who want it wait.
-    under_way: HashMap<Key, Arc<Mutex<Option<Outcome>>>>,
+    under_way: HashMap<Key, Arc<Mutex<Option<CompressionResult>>>>,
 }
 
 /// How often a form was made since then.
@@ -117,12 +85,17 @@ impl Forms {
             folders: 0,
             forms: HashMap::new(),
             order: VecDeque::new(),
-            futile: Recent::new(REMEMBERED),
-            lately: Recent::new(REMEMBERED),
+            futile: BoundedMap::new(REMEMBERED),
+            lately: BoundedMap::new(REMEMBERED),
             under_way: HashMap::new(),
         };
         let (compressed, working) = (Arc::clone(compressed), Arc::clone(working));
         Self { compressed, working, state: Mutex::new(state) }
+    }
+
+    /// What compressing takes is taken from this.
+    pub(crate) fn working(&self) -> &Arc<Budget> {
+        &self.working
     }
 
     /// What another folder is called here.
@@ -158,14 +131,14 @@ impl Forms {
         most: u64,
         now: Time,
         make: impl FnOnce() -> io::Result<Option<Vec<u8>>>,
-    ) -> io::Result<Outcome> {
+    ) -> io::Result<CompressionResult> {
         let place = {
             let mut state = self.lock();
             if let Some(form) = state.forms.get(&key) {
-                return Ok(Outcome::Made(Arc::clone(form)));
+                return Ok(CompressionResult::Made(Arc::clone(form)));
             }
             if state.futile.get(&key).is_some() {
-                return Ok(Outcome::Futile);
+                return Ok(CompressionResult::Futile);
             }
             Arc::clone(state.under_way.entry(key.clone()).or_default())
         };
@@ -209,13 +182,12 @@ impl State {
         for _ in 0..2 * self.order.len() {
             let key = self.order.pop_front()?;
             let Some(form) = self.forms.remove(&key) else { continue };
-            let was_used = form.used.swap(false, Ordering::Relaxed);
-            let form = if was_used || !form.content.is_unique() {
+            let form = if form.take_used() || !form.is_unique() {
                 form
             } else {
                 // From here on nobody can get at it by the entries that know it.
                 match Arc::try_unwrap(form) {
-                    Ok(form) if form.content.is_unique() => return Some(form),
+                    Ok(form) if form.is_unique() => return Some(form),
                     // Somebody got at it since: the entries find it again when it is made anew.
                     Ok(form) => Arc::new(form),
                     Err(form) => form,
@@ -240,34 +212,31 @@ impl Maker<'_> {
         most: u64,
         now: Time,
         make: impl FnOnce() -> io::Result<Option<Vec<u8>>>,
-    ) -> io::Result<Outcome> {
+    ) -> io::Result<CompressionResult> {
         let working = working_memory(self.key.coding, most);
         let Some(_working) = self.forms.working.hold(working) else {
-            return Ok(Outcome::Refused);
+            return Ok(CompressionResult::Refused);
         };
         let Some(mut permit) = self.forms.reserve(most + OVERHEAD) else {
-            return Ok(Outcome::Refused);
+            return Ok(CompressionResult::Refused);
         };
         // A compressor that finds no memory would end the process.
         if !is_available(working) {
-            return Ok(Outcome::Refused);
+            return Ok(CompressionResult::Refused);
         }
         let Some(content) = make()? else {
             self.forms.lock().futile.put(self.key.clone(), (), 1);
-            return Ok(Outcome::Futile);
+            return Ok(CompressionResult::Futile);
         };
-        let content = Bytes::from(content);
-        // The first clone allocates the count that they are shared by. Here, not on the loop.
-        drop(content.clone());
         let is_less = permit.resize(content.len() as u64 + OVERHEAD);
         debug_assert!(is_less, "no form is longer than it may be");
-        let form = Arc::new(Compressed { content, used: AtomicBool::new(true), _permit: permit });
+        let form = Arc::new(Compressed::new(content, permit));
         let mut state = self.forms.lock();
         let Lately { since, times } = state.lately(self.key, now);
         state.lately.put(self.key.clone(), Lately { since, times: times + 1 }, 1);
         state.forms.insert(self.key.clone(), Arc::clone(&form));
         state.order.push_back(self.key.clone());
-        Ok(Outcome::Made(form))
+        Ok(CompressionResult::Made(form))
     }
 }
 
@@ -275,11 +244,6 @@ impl Drop for Maker<'_> {
     fn drop(&mut self) {
         self.forms.lock().under_way.remove(self.key);
     }
-}
-
-/// The form behind a pointer that keeps none alive, if it is still there.
-pub(crate) fn living(form: &Weak<Compressed>) -> Option<Bytes> {
-    form.upgrade().map(|form| form.content())
 }
 
 /// How much memory compressing `len` bytes takes at the most besides what comes of it: measured at

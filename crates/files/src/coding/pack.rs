@@ -12,7 +12,7 @@ use brotli::enc::BrotliEncoderParams;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::Coding;
+use crate::options::codings::Coding;
 
 const GZIP_LEVEL: u32 = 6;
 const BROTLI_QUALITY: i32 = 5;

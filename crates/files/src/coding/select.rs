@@ -1,6 +1,7 @@
 //! Which coding a file is sent in: what the client likes best among what there is.
 
-use super::{Accepted, Coding};
+use crate::options::codings::Coding;
+use crate::request::accept_encoding::Accepted;
 
 /// What there is of a file in one coding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +49,7 @@ mod tests {
 
     use super::Offer::*;
     use super::*;
-    use crate::coding::accept::accepted;
+    use crate::request::accept_encoding::accepted;
 
     const ALL: &str = "gzip, deflate, br, zstd";
 

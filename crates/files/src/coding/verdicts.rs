@@ -13,13 +13,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sockeye_proto::{Budget, Cancel};
 use tracing::warn;
 
-use super::Coding;
 use super::content::Content;
 use super::forms::hold_for_comparing;
-use super::recent::Recent;
 use super::unpack::{Likeness, Unlike, compare};
-use crate::entry::Held;
-use crate::identity::Identity;
+use crate::file::held::Held;
+use crate::file::representation::Representation;
+use crate::limits::bounded_map::BoundedMap;
+use crate::options::codings::Coding;
+use crate::store::identity::Identity;
 
 /// So much of a file is compared with what its sibling unpacks to. Of larger ones the beginning is,
 /// and the times decide about the rest: unpacking takes about 4 ms for each MiB and coding.
@@ -32,7 +33,7 @@ const PAIRS: usize = 8192;
 #[derive(Debug)]
 pub(crate) struct Verdicts {
     /// Whether the sibling may be sent.
-    known: Mutex<Recent<Pair, bool>>,
+    known: Mutex<BoundedMap<Pair, bool>>,
     /// What comparing takes is taken from this.
     working: Arc<Budget>,
 }
@@ -54,7 +55,12 @@ pub(crate) struct Side<'a> {
     pub(crate) settled: bool,
 }
 
-impl Side<'_> {
+impl<'a> Side<'a> {
+    pub(crate) fn of(file: &'a Representation) -> Self {
+        let Representation { name, held, identity, settled, .. } = file;
+        Self { name, held, identity, settled: *settled }
+    }
+
     /// Whether what was read of it is what it was when it was opened.
     pub(crate) fn is_unchanged(&self) -> bool {
         match self.held {
@@ -81,7 +87,7 @@ impl fmt::Display for Stale {
 
 impl Verdicts {
     pub(crate) fn new(working: Arc<Budget>) -> Self {
-        Self { known: Mutex::new(Recent::new(PAIRS)), working }
+        Self { known: Mutex::new(BoundedMap::new(PAIRS)), working }
     }
 
     /// What was found out about a pair before.
@@ -98,7 +104,7 @@ impl Verdicts {
     /// Whether the sibling may be sent in place of the file. Blocks, for as long as unpacking takes.
     ///
     /// A sibling that may not is warned of, once. One that can't be read now, or changes while it
-    /// is read, is passed over without a word, and judged again at the next look-up; so is one for
+    /// is read, is passed over without a word, and judged again at the next lookup; so is one for
     /// which there is no memory now, and one for which nobody waits any more.
     pub(crate) fn judge(
         &self,

@@ -20,7 +20,7 @@ use super::rows::Row;
 use super::show::{Count, Moment};
 use super::text::{self, put};
 use super::view::{Paging, Totals, View};
-use crate::store::Kind;
+use crate::store::traits::Kind;
 
 pub(super) fn json_opening(view: &View, out: &mut Vec<u8>) {
     let Totals { folders, files, bytes } = view.totals;

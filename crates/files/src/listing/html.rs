@@ -4,29 +4,19 @@
 //! are those of the reader's clock.
 
 use super::ask::{Format, Sort};
+use super::assets::{ICONS, SCRIPT, STYLE};
 use super::read::{MAX_ENTRIES, Readme};
 use super::rows::Row;
 use super::show::{Count, Moment, Size};
 use super::text::{self, put};
 use super::view::{Paging, Totals, View};
-use crate::mime::content_type;
-use crate::store::Kind;
+use crate::naming::mime::content_type;
+use crate::store::traits::Kind;
 
-/// How the page looks.
-pub(super) const STYLE: &str = include_str!("style.css");
-/// What makes it quicker to use.
-pub(super) const SCRIPT: &str = include_str!("script.js");
-const ICONS: &str = include_str!("icons.svg");
 /// A folder, as the page's icon.
 const FAVICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 \
     24'%3E%3Cpath fill='%23c98a2b' d='M3 6.5A1.5 1.5 0 0 1 4.5 5h4.6l2.2 2.5h8.2A1.5 1.5 0 0 1 21 \
     9v8.5a1.5 1.5 0 0 1-1.5 1.5h-15A1.5 1.5 0 0 1 3 17.5z'/%3E%3C/svg%3E";
-
-/// What the page may do: look as it does, run its own script, send its own form. A test holds the
-/// two hashes to the texts.
-pub(crate) const POLICY: &str = "default-src 'none'; \
-    style-src 'sha256-XMXzMzP/eYCQNW+EPlL606+Bjzwx+HSqiEEyOypMhD4='; script-src 'sha256-K+Bf1PlBsZoXc7ntXJgJsCUm/S1zXR9cDj01Elxanzc='; img-src data:; form-action 'self'; \
-    base-uri 'none'; frame-ancestors 'self'";
 
 /// Everything in front of the rows.
 pub(super) fn opening(view: &View, out: &mut Vec<u8>) {

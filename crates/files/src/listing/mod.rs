@@ -3,40 +3,28 @@
 //! ```text
 //!  query, Accept ─▶ ask ─┐
 //!                        ▼            a job off the loop
-//!  store ─▶ read ─▶ recent ─▶ view: filter, order, page ─▶ document ─▶ html, data ─▶ reply
+//!  store ─▶ read ─▶ cache ──▶ view: filter, order, page ─▶ document ─▶ html, data
 //!           rows      one second                             so much at a time as there is room
 //! ```
 //!
-//! [`Exchange`] is a request up to the head of its reply, [`Sending`] what follows. The job is
-//! [`Shelf`]'s, which all shards share; an archive instead of a page is made in the same way, by
-//! [`crate::tar`].
+//! A job makes the document, by the `cache` that all shards share; it makes an archive in the same way,
+//! by `tar`. Who answers requests with them is in `serve`.
 //!
 //! What is read of a folder is bounded in entries and in bytes, all that is read at a time together
 //! by a budget, and what is written of it is never in memory as a whole.
 
-mod ask;
-mod budget;
+pub(crate) mod ask;
+pub(crate) mod assets;
+pub(crate) mod cache;
 mod data;
-mod document;
-mod exchange;
-mod fields;
+pub(crate) mod document;
+mod folder_cache;
 mod html;
 mod order;
 mod read;
-mod recent;
 mod rows;
-mod sending;
-mod shelf;
 mod show;
 #[cfg(test)]
 mod tests;
-mod text;
+pub(crate) mod text;
 mod view;
-
-pub(crate) use ask::is_known;
-pub(crate) use budget::Lease;
-pub(crate) use exchange::{Exchange, Outcome, answer_head};
-pub(crate) use read::beneath;
-pub(crate) use recent::Weigh;
-pub(crate) use sending::Sending;
-pub(crate) use shelf::Shelf;

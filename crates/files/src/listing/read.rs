@@ -5,10 +5,11 @@ use std::ops::ControlFlow;
 use super::ask::Sort;
 use sockeye_proto::{Cancel, Permit};
 
-use super::budget::Lease;
-use super::recent::Weigh;
 use super::rows::{Row, Rows};
-use crate::store::{Absent, Kind, Opened, Store};
+use crate::limits::lease::Lease;
+use crate::naming::path::beneath;
+use crate::store::absent::Absent;
+use crate::store::traits::{Kind, Opened, Store};
 
 /// Of a larger folder only so many entries are listed.
 pub(crate) const MAX_ENTRIES: usize = 200_000;
@@ -31,12 +32,6 @@ pub(crate) struct Listing {
     /// There is more than was read.
     pub(crate) cut: bool,
     _held: Permit,
-}
-
-impl Weigh for Listing {
-    fn weight(&self) -> Option<usize> {
-        Some(self.rows.weight())
-    }
 }
 
 impl Listing {
@@ -86,14 +81,7 @@ impl Listing {
         let path = beneath(folder, name);
         let Ok(Opened::File(file, _)) = store.open(&path) else { return None };
         let mut text = vec![0; MAX_README];
-        let mut filled = 0;
-        while filled < text.len() {
-            match file.read_at(filled as u64, &mut text[filled..]) {
-                Ok(0) => break,
-                Ok(count) => filled += count,
-                Err(_) => return None,
-            }
-        }
+        let filled = file.fill(0, &mut text).ok()?;
         let more = filled == text.len() && matches!(file.read_at(filled as u64, &mut [0]), Ok(1));
         text.truncate(filled);
         text.shrink_to_fit();
@@ -110,17 +98,12 @@ pub(crate) struct Readme {
     pub(crate) cut: bool,
 }
 
-/// The name of what stands in a folder under `child`.
-pub(crate) fn beneath(folder: &[u8], child: &[u8]) -> Vec<u8> {
-    if folder.is_empty() { child.to_vec() } else { [folder, b"/", child].concat() }
-}
-
 #[cfg(test)]
 mod tests {
     use sockeye_proto::{Budget, Client, Waiter};
 
     use super::*;
-    use crate::memory::Memory;
+    use crate::store::memory::Memory;
 
     fn read(store: &Memory, folder: &str, lease: Lease) -> Result<Listing, Absent> {
         Listing::read(store, folder.as_bytes(), lease, &Cancel::default())

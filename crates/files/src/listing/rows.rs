@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use super::ask::Sort;
 use super::order;
-use crate::store::{Child, Kind};
+use crate::store::traits::{Child, Kind};
 
 /// The entries of a folder, or of a part of it.
 #[derive(Debug, Default)]

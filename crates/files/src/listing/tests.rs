@@ -6,12 +6,12 @@ use sha2::{Digest, Sha256};
 use sockeye_proto::Cancel;
 
 use super::ask::{Ask, Format};
-use super::budget::Lease;
+use super::assets::{POLICY, SCRIPT, STYLE};
 use super::document::Document;
-use super::html::{POLICY, SCRIPT, STYLE};
 use super::read::Listing;
 use super::view::View;
-use crate::memory::Memory;
+use crate::limits::lease::Lease;
+use crate::store::memory::Memory;
 
 fn lease() -> Lease {
     Lease::of(1 << 30)

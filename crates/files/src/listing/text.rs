@@ -94,7 +94,7 @@ fn escape_from(start: usize, out: &mut Vec<u8>) {
 
 /// Writes bytes as a part of a URL (RFC 3986, 2.3): all but the unreserved are percent-encoded, so
 /// that it means the same in a path, in a query, in an attribute and in JSON.
-pub(super) fn url(bytes: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn url(bytes: &[u8], out: &mut Vec<u8>) {
     for byte in bytes {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(*byte),
@@ -229,9 +229,9 @@ mod tests {
         fn a_url_is_read_back_as_the_name(name in proptest::collection::vec(1u8.., 1..40)) {
             let path = format!("/{}", written(url, &name));
             let mut scratch = Vec::new();
-            if crate::path::may_hold(b"", &name) {
-                let wanted = crate::Wanted::parse(path.as_bytes(), &mut scratch);
-                prop_assert_eq!(wanted.map(crate::Wanted::key), Ok(&name[..]));
+            if crate::naming::path::may_hold(b"", &name) {
+                let wanted = crate::RequestPath::parse(path.as_bytes(), &mut scratch);
+                prop_assert_eq!(wanted.map(crate::RequestPath::key), Ok(&name[..]));
             }
         }
     }

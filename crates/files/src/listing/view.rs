@@ -4,10 +4,12 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use super::ask::{Ask, Format, Sort};
-use super::budget::Lease;
+use super::assets::{SCRIPT, STYLE};
 use super::read::{Listing, Readme};
 use super::rows::Rows;
-use crate::store::{Absent, Kind};
+use crate::limits::lease::Lease;
+use crate::store::absent::Absent;
+use crate::store::traits::Kind;
 
 /// Entries to be shown, and what is said about all of them.
 #[derive(Debug)]
@@ -136,7 +138,7 @@ impl View {
     fn make_tag(&self) -> String {
         let mut hasher = DefaultHasher::new();
         let Self { ask, format, archives, path, totals, paging, cut, readme, .. } = self;
-        (env!("CARGO_PKG_VERSION"), super::html::STYLE, super::html::SCRIPT).hash(&mut hasher);
+        (env!("CARGO_PKG_VERSION"), STYLE, SCRIPT).hash(&mut hasher);
         (ask, format, archives, path, totals, paging, cut, readme).hash(&mut hasher);
         for row in self.rows().iter() {
             (row.name, row.kind, row.size, row.modified).hash(&mut hasher);

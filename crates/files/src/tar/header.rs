@@ -4,7 +4,7 @@
 //! They depend on nothing but what they are given: the same entry has the same header, whoever asks
 //! for it and when. Owners are nobody in particular, and permissions those that most files have.
 
-use crate::store::Kind;
+use crate::store::traits::Kind;
 
 /// What everything in an archive is a multiple of, in bytes.
 pub(crate) const BLOCK: u64 = 512;

@@ -7,11 +7,13 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::header::{END, Entry};
-use crate::identity::Identity;
+use crate::store::identity::Identity;
 use sockeye_proto::{Cancel, Permit};
 
-use crate::listing::{Lease, Weigh, beneath};
-use crate::store::{Absent, Child, Kind, Store};
+use crate::limits::lease::Lease;
+use crate::naming::path::beneath;
+use crate::store::absent::Absent;
+use crate::store::traits::{Child, Kind, Store};
 
 /// A folder with more files and folders in it, at any depth, is not packed.
 pub(crate) const MAX_ENTRIES: usize = 100_000;
@@ -80,17 +82,16 @@ struct Item {
     identity: Identity,
 }
 
-impl Weigh for Manifest {
-    fn weight(&self) -> Option<usize> {
-        self.settled.then(|| self.memory())
-    }
-}
-
 fn weight(names: &Vec<u8>, items: &Vec<Item>) -> usize {
     names.capacity() + items.capacity() * size_of::<Item>()
 }
 
 impl Manifest {
+    /// What it weighs in memory; `None` where it is not to be remembered.
+    pub(crate) fn weight(&self) -> Option<usize> {
+        self.settled.then(|| self.memory())
+    }
+
     /// Looks through `folder` and everything beneath it. Blocks. In the archive it is named
     /// `prefix`.
     ///

@@ -1,9 +1,9 @@
 //! A folder as a tar archive, whose every byte has its place before the first is sent.
 //!
 //! ```text
-//!  store ─▶ manifest: names, sizes, times, identities ─▶ length and tag ─▶ head of the reply
+//!  store ─▶ manifest: names, sizes, times, identities ─▶ length and tag ─▶ head of the response
 //!               │
-//!               └─▶ packing: a batch at a time, off the loop ─▶ bytes and parts of files ─▶ reply
+//!               └─▶ packing: a batch at a time, off the loop ─▶ bytes and parts of files
 //! ```
 //!
 //! So a download that was cut goes on where it was, with `Range` and `If-Range`: the same files make
@@ -11,10 +11,7 @@
 //! names, with the files' own times; owners and permissions are not told.
 
 mod header;
-mod manifest;
-mod packing;
+pub(crate) mod manifest;
+pub(crate) mod packing;
 #[cfg(test)]
 mod tests;
-
-pub(crate) use manifest::{Manifest, Unpackable};
-pub(crate) use packing::{Batch, Broken, Packing};

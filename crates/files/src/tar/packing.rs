@@ -13,9 +13,10 @@ use sockeye_proto::{Access, FileRange, FileSource, Permit, Place};
 
 use super::header::END;
 use super::manifest::Manifest;
-use crate::identity::Identity;
-use crate::listing::Lease;
-use crate::store::{Absent, Kind, Opened, Store, Stored};
+use crate::limits::lease::Lease;
+use crate::store::absent::Absent;
+use crate::store::identity::Identity;
+use crate::store::traits::{Kind, Opened, Store, Stored};
 
 /// A batch has about so many bytes in memory, and less than twice as many.
 pub(crate) const BATCH: usize = 128 * 1024;
@@ -154,8 +155,8 @@ impl Packing {
         }
         // Small, so it fits.
         let mut bytes = vec![0; len as usize];
-        read(&*file, offset, &mut bytes)?;
-        if !file.identity().is_ok_and(|now| expected.has_content_of(&now)) {
+        let filled = file.fill(offset, &mut bytes)?;
+        if filled < bytes.len() || !file.identity().is_ok_and(|now| expected.has_content_of(&now)) {
             return Err(Broken::Changed);
         }
         self.put(&mut batch.bytes, &bytes);
@@ -169,21 +170,6 @@ impl Packing {
         out.extend_from_slice(bytes);
         self.position += bytes.len() as u64;
     }
-}
-
-/// Fills `buffer` from a file that has so much.
-fn read(file: &dyn Stored, offset: u64, buffer: &mut [u8]) -> Result<(), Broken> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match file.read_at(offset + filled as u64, &mut buffer[filled..]) {
-            Ok(0) => return Err(Broken::Changed),
-            Ok(count) => filled += count,
-            Err(error) => {
-                return Err(Absent::Failed(error.raw_os_error().unwrap_or(0)).into());
-            }
-        }
-    }
-    Ok(())
 }
 
 /// A file that must still be what the manifest has when its last part is sent: being the one that

@@ -11,9 +11,9 @@ use sockeye_proto::{Access, Budget, Cancel, Client, FileSource, Permit};
 use super::header::BLOCK;
 use super::manifest::{MAX_DEPTH, Manifest, Unpackable};
 use super::packing::{BATCH, Broken, Packing};
-use crate::listing::{Lease, Weigh};
-use crate::memory::{Fault, Memory};
-use crate::store::{Absent, Denied, Need};
+use crate::limits::lease::Lease;
+use crate::store::absent::{Absent, Denied, Need};
+use crate::store::memory::{Fault, Memory};
 use crate::tests::scratch::Scratch;
 use crate::{Disk, Store};
 

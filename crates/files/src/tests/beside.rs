@@ -30,7 +30,7 @@ fn version(page: &[u8]) -> u64 {
 }
 
 fn packed(coding: Coding, content: &[u8]) -> Vec<u8> {
-    crate::coding::packed(coding, content)
+    crate::coding::pack::packed(coding, content)
 }
 
 fn date(path: &Path, secs: u64) {
@@ -90,7 +90,7 @@ fn of_a_large_file_the_beginning_and_the_times_decide() {
     let scratch = Scratch::new();
     let (file, beside) = (scratch.path().join("data"), scratch.path().join("data.zst"));
     let mut data = page(1).repeat(18 << 20 >> 12);
-    assert!(data.len() as u64 > crate::coding::COMPARED);
+    assert!(data.len() as u64 > crate::coding::verdicts::COMPARED);
     fs::write(&file, &data).unwrap();
     let times = File::open(&file).unwrap().metadata().unwrap().modified().unwrap();
     let sent = |data: &[u8], earlier: u64| {

@@ -221,7 +221,7 @@ fn each_client_has_a_large_file_read_for_itself() {
         client
     };
     let (mut alice, mut bob, mut again) = (ask(ALICE), ask(BOB), ask(ALICE));
-    // They share the look-up, which ends where the file would have to be read.
+    // They share the lookup, which ends where the file would have to be read.
     assert_eq!(alice.run_jobs(), 1);
     bob.deliver();
     again.deliver();

@@ -1,9 +1,9 @@
-//! Many who ask for the same name, and look-ups that go wrong.
+//! Many who ask for the same name, and lookups that go wrong.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::{Client, figure, memory};
-use crate::memory::Fault;
+use crate::store::memory::Fault;
 
 #[test]
 fn those_who_ask_for_the_same_name_wait_for_one_look_up() {

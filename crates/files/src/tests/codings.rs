@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::{Client, Got, memory, unpack};
-use crate::memory::Memory;
+use crate::store::memory::Memory;
 use crate::{CacheLimits, Coding, Codings, Folder, Options, SMALL, Site};
 
 /// As browsers send it.
@@ -26,7 +26,7 @@ pub(super) fn noise() -> impl Iterator<Item = u8> {
 }
 
 pub(super) fn packed(coding: Coding, content: &str) -> Vec<u8> {
-    crate::coding::packed(coding, content.as_bytes())
+    crate::coding::pack::packed(coding, content.as_bytes())
 }
 
 /// A site with options; its clock is past all changes.
@@ -155,7 +155,7 @@ fn each_form_has_its_own_tag_and_head_and_304_agree_with_it() {
         let unmade = site_with(&store, Codings::default());
         let mut client = Client::new(&unmade);
         client.ask("HEAD", "/page.html", &fields);
-        assert_eq!(client.0.run_jobs(), 1, "one look-up");
+        assert_eq!(client.0.run_jobs(), 1, "one lookup");
         let head = client.answered().unwrap();
         let unknown = match names {
             "br" | "zstd" => &["ETag", "Content-Length", "Accept-Ranges"][..],
@@ -191,7 +191,7 @@ fn text_that_changes_is_packed_anew_and_what_stays_is_not() {
     let mut client = Client::new(&site);
     let before = client.request("GET", "/page.html", BROWSER);
     assert_eq!(content(&before), first.as_bytes());
-    // Looked up again, it is the same: nothing is left to be waited for but the look-up.
+    // Looked up again, it is the same: nothing is left to be waited for but the lookup.
     client.pass(1000);
     client.ask("GET", "/page.html", BROWSER);
     assert_eq!(client.0.run_jobs(), 1);

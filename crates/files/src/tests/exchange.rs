@@ -1,7 +1,7 @@
 //! What is answered to what.
 
 use super::{Client, memory};
-use crate::memory::Fault;
+use crate::store::memory::Fault;
 use crate::{Absent, Denied, Need, OpenFilesOf, SMALL, Special};
 
 #[test]
@@ -142,7 +142,7 @@ fn a_client_that_has_the_content_is_told_so() {
         ("If-Modified-Since: yesterday\r\n".to_owned(), 200),
         (format!("If-Modified-Since: {date}\r\nIf-Modified-Since: {date}\r\n"), 200),
     ] {
-        // Known, and waiting for a look-up: the conditions are kept.
+        // Known, and waiting for a lookup: the conditions are kept.
         for millis in [0, 1000] {
             client.pass(millis);
             for method in ["GET", "HEAD"] {
@@ -177,7 +177,7 @@ fn a_client_that_wants_another_content_gets_none() {
         (format!("If-Match: {tag}\r\nIf-None-Match: {tag}\r\n"), 304),
         ("If-Match: \"x\"\r\nRange: bytes=0-1\r\n".to_owned(), 412),
     ] {
-        // Known, and waiting for a look-up: the conditions are kept.
+        // Known, and waiting for a lookup: the conditions are kept.
         for millis in [0, 1000] {
             client.pass(millis);
             for method in ["GET", "HEAD"] {

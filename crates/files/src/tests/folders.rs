@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::*;
-use crate::memory::Fault;
-use crate::store::{Absent, Denied, Need};
+use crate::store::absent::{Absent, Denied, Need};
+use crate::store::memory::Fault;
 use crate::{Mounts, Options, Rule};
 
 fn listed(files: &[(&str, &str)]) -> (Memory, Client) {

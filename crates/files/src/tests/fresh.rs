@@ -4,7 +4,7 @@ use sockeye_proto::Access;
 
 use super::{Client, memory, site};
 use crate::SMALL;
-use crate::memory::Memory;
+use crate::store::memory::Memory;
 
 #[test]
 fn a_change_is_seen_a_second_later_and_a_path_is_looked_up_once_in_it() {
@@ -148,7 +148,7 @@ fn a_large_file_that_changed_in_place_is_looked_up_before_it_is_begun() {
     assert_eq!(client.get("/large").text(), "short");
 }
 
-/// A look-up that takes long began before a change that a late joiner must see.
+/// A lookup that takes long began before a change that a late joiner must see.
 #[test]
 fn one_who_joins_late_waits_for_a_look_up_of_its_own() {
     let (store, site) = memory(&[("a.txt", "old")]);

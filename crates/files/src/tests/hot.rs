@@ -3,7 +3,7 @@
 use allocation_counter::measure;
 
 use super::{Client, figure, memory};
-use crate::memory::Memory;
+use crate::store::memory::Memory;
 use crate::{CacheLimits, Coding, Files, Folder, SMALL};
 
 /// The harness itself copies input and output, so a reply of the same shape that touches no file
@@ -44,7 +44,7 @@ fn a_hot_name_is_answered_without_an_allocation() {
 fn a_hot_name_is_answered_in_a_coding_without_an_allocation() {
     let text = "A line of some text.\n".repeat(5000);
     let (store, site) = memory(&[("made.txt", &text), ("sibling.txt", &text)]);
-    store.write("sibling.txt.br", crate::coding::packed(Coding::Brotli, text.as_bytes()));
+    store.write("sibling.txt.br", crate::coding::pack::packed(Coding::Brotli, text.as_bytes()));
     store.pass(1_000_000);
     let mut client = Client::new(&site);
     let fields = "Host: localhost\r\nAccept-Encoding: gzip, deflate, br, zstd";

@@ -32,7 +32,7 @@ fn a_file_is_closed_when_nobody_has_asked_for_it_for_five_seconds() {
     drive(&site, first.checked_sub(Duration::from_nanos(1)).unwrap());
     assert_eq!(figure(&site, "descriptors"), 2);
 
-    // A second look-up, and requests that the cache answers.
+    // A second lookup, and requests that the cache answers.
     client.pass(3900);
     client.get("/other");
     client.pass(500);

@@ -29,7 +29,7 @@ use sockeye_proto::harness::Harness;
 use sockeye_proto::http1::Server;
 use sockeye_proto::{Event, Fault, Protocol, Time, Took, Turn};
 
-use crate::memory::Memory;
+use crate::store::memory::Memory;
 use crate::{CacheLimits, Files, Folder, SMALL, Site, Store};
 
 /// A site in memory, one shard of it.

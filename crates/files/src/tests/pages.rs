@@ -1,7 +1,7 @@
 //! Pages by their clean URLs, pages of apps, and pages that say that there is nothing.
 
 use super::{Client, Got, memory};
-use crate::memory::{Fault, Memory};
+use crate::store::memory::{Fault, Memory};
 use crate::{Absent, CacheLimits, Folder, Options, SMALL, Site};
 
 fn site(files: &[(&str, &str)], options: impl FnOnce(&mut Options)) -> (Memory, Site) {

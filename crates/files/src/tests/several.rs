@@ -4,7 +4,7 @@ use std::fs;
 
 use super::Client;
 use super::scratch::Scratch;
-use crate::memory::Memory;
+use crate::store::memory::Memory;
 use crate::{CacheLimits, Folder, Mounts, Options};
 
 fn folder(files: &[(&str, &str)]) -> Folder {

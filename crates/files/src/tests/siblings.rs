@@ -2,7 +2,7 @@
 
 use super::Client;
 use super::codings::{BROWSER, GZIP, VARY, accepting, content, packed, said, site_with, text};
-use crate::memory::{Fault, Memory};
+use crate::store::memory::{Fault, Memory};
 use crate::{Coding, Codings};
 
 #[test]

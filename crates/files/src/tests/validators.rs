@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use super::scratch::Scratch;
 use super::{Client, memory};
-use crate::memory::Memory;
+use crate::store::memory::Memory;
 use crate::{CacheLimits, Folder, Options, SMALL, Site};
 
 const LIMIT: usize = 2 * SMALL as usize;

@@ -2,11 +2,12 @@
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc;
+use std::sync::{Weak, mpsc};
 use std::thread;
 
+use bytes::Bytes;
+
 use super::*;
-use crate::budgets::{BudgetLimits, Budgets};
 
 const TAG: &str = "\"tag\"";
 const LEN: u64 = 10_000;
@@ -14,13 +15,12 @@ const NOW: Time = Time::ZERO;
 
 /// Room for as many forms of [`LEN`] bytes.
 fn forms(room: u64) -> Forms {
-    let limits = BudgetLimits { compressed: room * (LEN + OVERHEAD), ..BudgetLimits::default() };
-    of(&Budgets::new(limits))
+    within(room * (LEN + OVERHEAD), 64 << 20)
 }
 
-/// The forms of these budgets.
-fn of(budgets: &Budgets) -> Forms {
-    Forms::new(&budgets.compressed, &budgets.working)
+/// Forms within budgets of so many bytes: for forms, and for compressors.
+fn within(compressed: u64, working: u64) -> Forms {
+    Forms::new(&Budget::new("compressed bytes", compressed), &Budget::new("working", working))
 }
 
 fn key(tag: &str, coding: Coding) -> Key {
@@ -31,13 +31,13 @@ fn content(byte: u8) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(vec![byte; LEN as usize]))
 }
 
-fn get(forms: &Forms, tag: &str, byte: u8) -> Outcome {
+fn get(forms: &Forms, tag: &str, byte: u8) -> CompressionResult {
     forms.get(key(tag, Coding::Zstd), LEN, NOW, || content(byte)).unwrap()
 }
 
-fn made(outcome: Outcome) -> Arc<Compressed> {
+fn made(outcome: CompressionResult) -> Arc<Compressed> {
     match outcome {
-        Outcome::Made(form) => form,
+        CompressionResult::Made(form) => form,
         other => panic!("{other:?}"),
     }
 }
@@ -59,11 +59,11 @@ fn a_form_is_made_once_for_each_content_and_coding() {
     // That it doesn't pay is known, too.
     for _ in 0..2 {
         let outcome = forms.get(key("\"noise\"", Coding::Zstd), LEN, NOW, || Ok(None)).unwrap();
-        assert!(matches!(outcome, Outcome::Futile));
+        assert!(matches!(outcome, CompressionResult::Futile));
     }
     let outcome =
         forms.get(key("\"noise\"", Coding::Zstd), LEN, NOW, || panic!("it is known")).unwrap();
-    assert!(matches!(outcome, Outcome::Futile));
+    assert!(matches!(outcome, CompressionResult::Futile));
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn forms_that_nobody_has_make_room_and_those_that_are_sent_are_shared_and_stay()
     let sent: Vec<Bytes> =
         (0..2).map(|tag| made(get(&forms, &tag.to_string(), b's')).content()).collect();
     for tag in 2..20 {
-        assert!(matches!(get(&forms, &tag.to_string(), b'x'), Outcome::Made(_)), "{tag}");
+        assert!(matches!(get(&forms, &tag.to_string(), b'x'), CompressionResult::Made(_)), "{tag}");
         assert!(forms.compressed.used() <= forms.compressed.total());
     }
     // Those that are sent were not made anew.
@@ -123,9 +123,9 @@ fn forms_that_nobody_has_make_room_and_those_that_are_sent_are_shared_and_stay()
     let more: Vec<Bytes> =
         (20..22).map(|tag| made(get(&forms, &tag.to_string(), b't')).content()).collect();
     // All that fits is being sent.
-    assert!(matches!(get(&forms, "22", b'z'), Outcome::Refused));
+    assert!(matches!(get(&forms, "22", b'z'), CompressionResult::Refused));
     drop((sent, more));
-    assert!(matches!(get(&forms, "22", b'z'), Outcome::Made(_)));
+    assert!(matches!(get(&forms, "22", b'z'), CompressionResult::Made(_)));
 }
 
 #[test]
@@ -141,14 +141,13 @@ fn a_form_that_an_entry_knows_is_dropped_all_the_same_and_gone_then() {
 
 #[test]
 fn what_compressors_need_is_taken_before_they_begin() {
-    let limits = BudgetLimits { working: 1 << 20, ..BudgetLimits::default() };
-    let forms = of(&Budgets::new(limits));
+    let forms = within(32 << 20, 1 << 20);
     let outcome =
         forms.get(key(TAG, Coding::Zstd), LEN, NOW, || panic!("there is no memory")).unwrap();
-    assert!(matches!(outcome, Outcome::Refused));
+    assert!(matches!(outcome, CompressionResult::Refused));
     assert!(matches!(
         forms.get(key(TAG, Coding::Gzip), LEN, NOW, || content(b'a')),
-        Ok(Outcome::Made(_))
+        Ok(CompressionResult::Made(_))
     ));
 }
 
@@ -179,4 +178,9 @@ fn a_form_that_is_being_sent_is_not_taken_from_those_that_know_it() {
         get(&forms, &tag.to_string(), b'x');
     }
     assert_eq!(living(&known).as_ref(), Some(&sent));
+}
+
+/// The content of a form, if it was not dropped.
+fn living(form: &Weak<Compressed>) -> Option<Bytes> {
+    form.upgrade().map(|form| form.content())
 }

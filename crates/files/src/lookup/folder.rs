@@ -1,0 +1,85 @@
+//! A folder (or a single file) that can be served, as every shard shares it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::coding::coder::Coder;
+use crate::file::reader::{Effort, Reader};
+use crate::listing::cache::ListingCache;
+use crate::options::choices::Options;
+use crate::respond::budgets::{BudgetLimits, Budgets};
+use crate::store::digest::Digests;
+use crate::store::disk::{Disk, OpenError};
+use crate::store::traits::{Opened, Store};
+
+/// A folder, or a single file, that can be served. Cheap to clone, for any thread.
+#[derive(Clone, Debug)]
+pub struct Folder {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) options: Arc<Options>,
+    /// Shared by all shards.
+    pub(crate) digests: Arc<Digests>,
+    pub(crate) budgets: Arc<Budgets>,
+    pub(crate) coder: Arc<Coder>,
+    /// What its listings share.
+    pub(crate) listings: Arc<ListingCache>,
+}
+
+impl Folder {
+    /// Takes a folder or a file on disk, which must be there and readable now. A file is served at
+    /// `/` and under its own name.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] says what is wrong with it, and its name.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
+        Ok(Self::new(Disk::open(path)?))
+    }
+
+    /// Takes any store.
+    pub fn new(store: impl Store + 'static) -> Self {
+        let options = Options::default();
+        let budgets = Budgets::new(BudgetLimits::default());
+        Self {
+            store: Arc::new(store),
+            coder: Arc::new(Coder::new(&options.codings, &budgets.forms)),
+            listings: Arc::new(ListingCache::new(Arc::clone(&budgets.listings))),
+            options: Arc::new(options),
+            digests: Arc::default(),
+            budgets,
+        }
+    }
+
+    /// The same folder, answered for as `options` say.
+    #[must_use]
+    pub fn with(self, options: Options) -> Self {
+        let coder = Arc::new(Coder::new(&options.codings, &self.budgets.forms));
+        Self { options: Arc::new(options), coder, ..self }
+    }
+
+    /// The same folder, within budgets that it shares with others. By default it has its own.
+    #[must_use]
+    pub fn sharing(self, budgets: &Arc<Budgets>) -> Self {
+        let coder = Arc::new(Coder::new(&self.options.codings, &budgets.forms));
+        let listings = Arc::new(ListingCache::new(Arc::clone(&budgets.listings)));
+        Self { budgets: Arc::clone(budgets), coder, listings, ..self }
+    }
+
+    /// What a lookup in it reads files with.
+    pub(crate) fn reader<'a>(&'a self, effort: Effort<'a>) -> Reader<'a> {
+        let Self { store, digests, options, .. } = self;
+        Reader { store: &**store, digests, hashed_up_to: options.hashed_up_to, effort }
+    }
+
+    /// Whether it is a single file.
+    #[must_use]
+    pub fn is_file(&self) -> bool {
+        self.store.single_file().is_some()
+    }
+
+    /// Whether `/` has a page now: an `index.html`, or the single file itself. Blocks.
+    #[must_use]
+    pub fn has_index(&self) -> bool {
+        self.is_file() || matches!(self.store.open(b"index.html"), Ok(Opened::File(..)))
+    }
+}

@@ -1,0 +1,215 @@
+//! Folders at their places: which of them answers for a path.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::folder::Folder;
+use crate::naming::path::{Refusal, RequestPath};
+
+/// Several folders (or single files), each beneath a prefix of its own. Cheap to clone, for any
+/// thread.
+///
+/// The longest prefix wins, segment by segment: `/docs` is no prefix of `/docsearch`. Each folder
+/// keeps its own [`Options`](crate::Options).
+///
+/// ```
+/// use sockeye_files::{CacheLimits, Folder, Mounts, memory::Memory};
+///
+/// let (site, docs) = (Folder::new(Memory::new()), Folder::new(Memory::new()));
+/// let mounts = Mounts::from(site).at("/docs", docs)?;
+/// let shard = mounts.site(CacheLimits::default());
+/// # let _ = shard;
+/// # Ok::<(), sockeye_files::BadMount>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Mounts {
+    // Invariant: longer prefixes before shorter ones, none twice.
+    mounts: Arc<Vec<Mount>>,
+}
+
+/// A folder at its place.
+#[derive(Clone, Debug)]
+pub(crate) struct Mount {
+    /// Without slashes at its ends; empty for the root.
+    pub(crate) prefix: Box<[u8]>,
+    pub(crate) folder: Folder,
+    /// The key of the folder's own page.
+    pub(crate) index: Box<[u8]>,
+    /// The key of its page for what is missing.
+    pub(crate) error_page: Box<[u8]>,
+}
+
+/// What of a path is left to the folder that answers for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place<'k> {
+    /// Nothing, not even a slash.
+    Itself,
+    /// A name in it.
+    In(RequestPath<'k>),
+}
+
+/// Why a folder can't be placed there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BadMount {
+    /// No request could ever name it.
+    Prefix(String, Refusal),
+    /// Something has this place already.
+    Taken(String),
+}
+
+impl fmt::Display for BadMount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Prefix(prefix, why) => write!(f, "nothing can be served at {prefix:?}: {why}"),
+            Self::Taken(prefix) => write!(f, "two folders can't both be served at {prefix:?}"),
+        }
+    }
+}
+
+impl std::error::Error for BadMount {}
+
+impl From<Folder> for Mounts {
+    /// A folder at the root.
+    fn from(folder: Folder) -> Self {
+        Self { mounts: Arc::new(vec![Mount::new(b"", folder)]) }
+    }
+}
+
+impl Mounts {
+    /// Nothing yet: every path is missing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// These and `folder` at `prefix`, a path as a person writes it (not percent-encoded), with or
+    /// without slashes at its ends; `/` is the root.
+    ///
+    /// # Errors
+    ///
+    /// When no request could name it, or something else is there.
+    pub fn at(mut self, prefix: &str, folder: Folder) -> Result<Self, BadMount> {
+        let inner = prefix.strip_prefix('/').unwrap_or(prefix);
+        let inner = inner.strip_suffix('/').unwrap_or(inner).as_bytes();
+        RequestPath::checked(inner).map_err(|why| BadMount::Prefix(prefix.to_owned(), why))?;
+        if self.mounts.iter().any(|mount| *mount.prefix == *inner) {
+            return Err(BadMount::Taken(prefix.to_owned()));
+        }
+        let mounts = Arc::make_mut(&mut self.mounts);
+        mounts.push(Mount::new(inner, folder));
+        mounts.sort_by_key(|mount| std::cmp::Reverse(mount.prefix.len()));
+        Ok(self)
+    }
+
+    /// Forgets what was read of folders too long ago to be listed. Returns whether something is left.
+    pub(crate) fn forget_listings(&self) -> bool {
+        let mut is_left = false;
+        for Mount { folder, .. } in &*self.mounts {
+            folder.listings.forget_stale(folder.store.now());
+            is_left |= !folder.listings.is_empty();
+        }
+        is_left
+    }
+
+    pub(crate) fn get(&self, index: usize) -> &Mount {
+        &self.mounts[index]
+    }
+
+    /// Which folder answers for what has no valid name: the one at the root.
+    pub(crate) fn root(&self) -> Option<usize> {
+        self.mounts.iter().position(|mount| mount.prefix.is_empty())
+    }
+
+    /// Which folder answers for `key`, and for what in it.
+    pub(crate) fn place<'k>(&self, key: &'k [u8]) -> Option<(usize, Place<'k>)> {
+        self.mounts.iter().enumerate().find_map(|(index, mount)| {
+            let rest = key.strip_prefix(&*mount.prefix)?;
+            let place = match rest {
+                _ if mount.prefix.is_empty() => Place::In(RequestPath::from_key(key)),
+                [] => Place::Itself,
+                [b'/', rest @ ..] => Place::In(RequestPath::from_key(rest)),
+                _ => return None,
+            };
+            Some((index, place))
+        })
+    }
+}
+
+impl Mount {
+    fn new(prefix: &[u8], folder: Folder) -> Self {
+        let beneath = |name: &[u8]| match prefix {
+            [] => Box::from(name),
+            _ => [prefix, b"/", name].concat().into_boxed_slice(),
+        };
+        let (index, error_page) = (beneath(b""), beneath(b"404.html"));
+        Self { prefix: prefix.into(), folder, index, error_page }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::memory::Memory;
+
+    fn mounts(prefixes: &[&str]) -> Result<Mounts, BadMount> {
+        prefixes
+            .iter()
+            .try_fold(Mounts::new(), |mounts, prefix| mounts.at(prefix, Folder::new(Memory::new())))
+    }
+
+    #[test]
+    fn the_longest_prefix_answers_segment_by_segment() {
+        let mounts = mounts(&["/docs", "/", "/docs/api/", "caf\u{e9}"]).unwrap();
+        for (key, prefix, left) in [
+            ("", "", Some("")),
+            ("index.html", "", Some("index.html")),
+            ("docs", "docs", None),
+            ("docs/", "docs", Some("")),
+            ("docs/a/b", "docs", Some("a/b")),
+            ("docsearch", "", Some("docsearch")),
+            ("docs/api", "docs/api", None),
+            ("docs/api/", "docs/api", Some("")),
+            ("docs/api/x", "docs/api", Some("x")),
+            ("docs/apis", "docs", Some("apis")),
+            ("a/docs", "", Some("a/docs")),
+            ("caf\u{e9}/x", "caf\u{e9}", Some("x")),
+        ] {
+            let (index, place) = mounts.place(key.as_bytes()).unwrap();
+            let left_to_it = match place {
+                Place::Itself => None,
+                Place::In(wanted) => Some(wanted.key()),
+            };
+            let place = (&*mounts.get(index).prefix, left_to_it);
+            assert_eq!(place, (prefix.as_bytes(), left.map(str::as_bytes)), "{key}");
+        }
+        assert_eq!(mounts.root().map(|at| &*mounts.get(at).prefix), Some(&b""[..]));
+    }
+
+    #[test]
+    fn what_no_folder_answers_for_has_no_place() {
+        let docs = mounts(&["/docs"]).unwrap();
+        for key in ["", "doc", "docsearch", "x/docs"] {
+            assert_eq!(docs.place(key.as_bytes()), None, "{key}");
+        }
+        assert_eq!(docs.root(), None);
+        assert_eq!(Mounts::new().place(b""), None);
+    }
+
+    #[test]
+    fn a_place_must_be_one_that_a_request_can_name_and_free() {
+        for (prefixes, why) in [
+            (
+                &["/.git"][..],
+                "nothing can be served at \"/.git\": names that begin with a dot are hidden",
+            ),
+            (&["/a//b"], "nothing can be served at \"/a//b\": the path has an empty segment"),
+            (&["/a/../b"], "nothing can be served at \"/a/../b\": the path has a dot segment"),
+            (&["/a\\b"], "nothing can be served at \"/a\\\\b\": the path holds a backslash"),
+            (&["/docs", "docs/"], "two folders can't both be served at \"docs/\""),
+            (&["/", ""], "two folders can't both be served at \"\""),
+        ] {
+            assert_eq!(mounts(prefixes).unwrap_err().to_string(), why);
+        }
+    }
+}

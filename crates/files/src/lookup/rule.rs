@@ -1,0 +1,52 @@
+//! By which rule a path leads to its response.
+
+use std::fmt;
+
+/// What led from a path to its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Rule {
+    /// The path names the file.
+    File,
+    /// The path is a folder's, whose page is its `index.html`.
+    Index,
+    /// The path is a folder's, which has no page and is listed.
+    Listing,
+    /// The path is a folder's, and the query asks for it in a format: as a listing or an archive.
+    Format,
+    /// The path is a folder's, which is listed, but not as the query asks.
+    BadQuery,
+    /// The path leaves out `.html`.
+    CleanUrl,
+    /// One single file is served, whatever the path is called.
+    SingleFile,
+    /// The path is a folder's and lacks the slash that its relative links need.
+    AddSlash,
+    /// The path is a page's and has a slash too much.
+    DropSlash,
+    /// The path is one of an app in the browser, whose page is the folder's `index.html`.
+    Fallback,
+    /// There is nothing, and the folder has a `404.html` that says so.
+    ErrorPage,
+    /// There is nothing.
+    Nothing,
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::File => "the path names the file",
+            Self::Index => "the page of a folder is its index.html",
+            Self::Listing => "the folder has no index.html and is listed",
+            Self::Format => "the query asks for the folder in this format",
+            Self::BadQuery => "a listing doesn't have what the query asks for",
+            Self::CleanUrl => "clean URL: the path leaves out .html",
+            Self::SingleFile => "a single file is served",
+            Self::AddSlash => "a folder's path ends with a slash",
+            Self::DropSlash => "clean URL: a page's path ends without a slash",
+            Self::Fallback => "single-page app: the page is the folder's index.html",
+            Self::ErrorPage => "the folder's 404.html says that there is nothing",
+            Self::Nothing => "nothing answers for the path",
+        })
+    }
+}

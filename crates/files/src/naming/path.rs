@@ -1,0 +1,399 @@
+//! The path of a request as a name inside of the folder: pure text, no file is touched.
+//!
+//! ```text
+//! /docs/a%20b.html  ──▶  docs/a b.html      one pass of percent-decoding, never a second
+//! /docs/            ──▶  docs/              the slash stays: a folder is wanted
+//! /../etc/passwd    ──▶  refused, and why
+//! ```
+//!
+//! What a name may not hold is refused, not repaired: a repaired path is a second name for the same
+//! file, and every cache and filter in front of us would have to repair it in the same way. What a
+//! symbolic link makes of a harmless name is [`crate::Disk`]'s concern.
+
+use std::fmt;
+
+/// The longest name that is looked for, in bytes: Linux's `PATH_MAX` without its final NUL.
+pub const MAX_NAME: usize = 4095;
+/// The longest segment of a name, in bytes: `NAME_MAX`.
+pub const MAX_SEGMENT: usize = 255;
+
+/// The one hidden name that is served, as the first segment (RFC 8615).
+const WELL_KNOWN: &[u8] = b".well-known";
+
+/// What a request wants: a checked name, relative to the folder.
+///
+/// No segment of it is empty, `.`, `..` or hidden, and none holds a NUL, a slash or a backslash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestPath<'a> {
+    key: &'a [u8],
+}
+
+/// Why a path is refused before any file is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// It does not begin with a slash.
+    NotAbsolute,
+    /// A `%` without two hexadecimal digits.
+    BadEscape,
+    /// A NUL byte, which no file name can hold.
+    Nul,
+    /// `%2F`: a slash that is not a separator. No file name can hold one.
+    EncodedSlash,
+    /// A backslash, which others take for a separator.
+    Backslash,
+    /// Two slashes in a row.
+    EmptySegment,
+    /// `.` or `..` as a segment.
+    DotSegment,
+    /// A segment that begins with a dot.
+    Hidden,
+    /// Longer than any file name can be.
+    TooLong,
+}
+
+impl Refusal {
+    /// Whether the path is no path at all, rather than the path of something that isn't served.
+    #[must_use]
+    pub fn is_malformed(self) -> bool {
+        matches!(self, Self::NotAbsolute | Self::BadEscape | Self::Nul)
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotAbsolute => "the path does not begin with a slash",
+            Self::BadEscape => "a percent sign in the path is not followed by two hex digits",
+            Self::Nul => "the path holds a NUL byte",
+            Self::EncodedSlash => "the path holds an encoded slash",
+            Self::Backslash => "the path holds a backslash",
+            Self::EmptySegment => "the path has an empty segment",
+            Self::DotSegment => "the path has a dot segment",
+            Self::Hidden => "names that begin with a dot are hidden",
+            Self::TooLong => "the path is longer than a file name can be",
+        })
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+impl<'a> RequestPath<'a> {
+    /// Reads the path of a request target, still percent-encoded.
+    ///
+    /// `scratch` takes the decoded name where it differs from what was sent; it never grows beyond
+    /// the length of `raw`.
+    ///
+    /// # Errors
+    ///
+    /// The [`Refusal`] that the first offending byte or segment earns.
+    pub fn parse(raw: &'a [u8], scratch: &'a mut Vec<u8>) -> Result<Self, Refusal> {
+        let raw = raw.strip_prefix(b"/").ok_or(Refusal::NotAbsolute)?;
+        let key = if raw.contains(&b'%') { decode(raw, scratch)? } else { raw };
+        check(key)?;
+        Ok(Self { key })
+    }
+
+    /// Takes a name that is not percent-encoded.
+    pub(crate) fn checked(key: &'a [u8]) -> Result<Self, Refusal> {
+        check(key).map(|()| Self { key })
+    }
+
+    /// The name as it identifies an answer: with its final slash, where a folder is wanted.
+    #[must_use]
+    pub fn key(self) -> &'a [u8] {
+        self.key
+    }
+
+    /// The name of the file or folder, without a final slash; empty for the folder itself.
+    #[must_use]
+    pub fn name(self) -> &'a [u8] {
+        self.key.strip_suffix(b"/").unwrap_or(self.key)
+    }
+
+    /// Whether a folder is wanted: the path ended with a slash.
+    #[must_use]
+    pub fn is_folder(self) -> bool {
+        self.key.is_empty() || self.key.ends_with(b"/")
+    }
+
+    /// Takes a [`RequestPath::key`] back for what it is.
+    pub(crate) fn from_key(key: &'a [u8]) -> Self {
+        debug_assert!(check(key).is_ok(), "a key was checked when it was made");
+        Self { key }
+    }
+}
+
+/// The name of what is in `folder` under the name `child`.
+pub(crate) fn beneath(folder: &[u8], child: &[u8]) -> Vec<u8> {
+    if folder.is_empty() { child.to_vec() } else { [folder, b"/", child].concat() }
+}
+
+/// Whether `child`, a name out of the folder `folder` (empty for the root), can be asked for.
+pub(crate) fn may_hold(folder: &[u8], child: &[u8]) -> bool {
+    // One hidden name is served, and only at the root.
+    let shown = folder.is_empty() || !child.starts_with(b".");
+    let fits = folder.len() + child.len() + 2 <= MAX_NAME;
+    shown && fits && !child.is_empty() && !child.contains(&b'/') && check(child).is_ok()
+}
+
+/// Whether a name has a hidden segment.
+pub(crate) fn is_hidden(name: &[u8]) -> bool {
+    name.split(|byte| *byte == b'/').enumerate().any(|(at, segment)| hides(at, segment))
+}
+
+/// Whether the segment at this place in a name, from 0, is hidden.
+fn hides(at: usize, segment: &[u8]) -> bool {
+    segment.starts_with(b".") && !(at == 0 && segment == WELL_KNOWN)
+}
+
+/// Percent-decodes once (RFC 3986, 2.1).
+fn decode<'a>(raw: &[u8], scratch: &'a mut Vec<u8>) -> Result<&'a [u8], Refusal> {
+    scratch.clear();
+    let mut rest = raw.iter();
+    while let Some(&byte) = rest.next() {
+        if byte != b'%' {
+            scratch.push(byte);
+            continue;
+        }
+        let (high, low) = (hex(rest.next()), hex(rest.next()));
+        let (Some(high), Some(low)) = (high, low) else { return Err(Refusal::BadEscape) };
+        match high << 4 | low {
+            b'/' => return Err(Refusal::EncodedSlash),
+            byte => scratch.push(byte),
+        }
+    }
+    Ok(scratch)
+}
+
+fn hex(digit: Option<&u8>) -> Option<u8> {
+    char::from(*digit?).to_digit(16).map(|value| value as u8)
+}
+
+/// Checks a decoded name.
+fn check(key: &[u8]) -> Result<(), Refusal> {
+    if is_plain(key) { Ok(()) } else { check_segments(key) }
+}
+
+/// Whether a name is of the kind that nearly all are: short, and with nothing in it that could be
+/// wrong. What isn't may be good all the same.
+fn is_plain(key: &[u8]) -> bool {
+    let mut before = b'/';
+    key.len() <= MAX_SEGMENT
+        && key.iter().all(|&byte| {
+            let begins = std::mem::replace(&mut before, byte) == b'/';
+            match byte {
+                b'/' | b'.' => !begins,
+                0 | b'\\' => false,
+                _ => true,
+            }
+        })
+}
+
+/// Checks a decoded name, segment by segment.
+fn check_segments(key: &[u8]) -> Result<(), Refusal> {
+    if key.len() > MAX_NAME {
+        return Err(Refusal::TooLong);
+    }
+    let name = key.strip_suffix(b"/").unwrap_or(key);
+    if name.is_empty() {
+        // The folder itself; a lone slash would be a second one in the path.
+        return if key.is_empty() { Ok(()) } else { Err(Refusal::EmptySegment) };
+    }
+    for (at, segment) in name.split(|byte| *byte == b'/').enumerate() {
+        match segment {
+            [] => return Err(Refusal::EmptySegment),
+            b"." | b".." => return Err(Refusal::DotSegment),
+            _ if hides(at, segment) => return Err(Refusal::Hidden),
+            _ if segment.len() > MAX_SEGMENT => return Err(Refusal::TooLong),
+            _ => {}
+        }
+        for byte in segment {
+            match byte {
+                0 => return Err(Refusal::Nul),
+                b'\\' => return Err(Refusal::Backslash),
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn key(raw: &str) -> Result<Vec<u8>, Refusal> {
+        RequestPath::parse(raw.as_bytes(), &mut Vec::new()).map(|wanted| wanted.key().to_vec())
+    }
+
+    #[test]
+    fn paths_that_name_something() {
+        for (raw, expected) in [
+            ("/", ""),
+            ("/index.html", "index.html"),
+            ("/docs/", "docs/"),
+            ("/docs/a%20b.html", "docs/a b.html"),
+            ("/%64ocs", "docs"),
+            ("/a%2Eb", "a.b"),
+            ("/100%25", "100%"),
+            ("/a..b/c.", "a..b/c."),
+            ("/.well-known/security.txt", ".well-known/security.txt"),
+            ("/%2ewell-known/x", ".well-known/x"),
+            ("/caf%C3%A9", "café"),
+            ("/a:b@c;d=e", "a:b@c;d=e"),
+            // One pass only: what is encoded twice is a strange name, not a way up.
+            ("/%252e%252e/x", "%2e%2e/x"),
+            ("/%252fetc", "%2fetc"),
+        ] {
+            assert_eq!(key(raw), Ok(expected.as_bytes().to_vec()), "{raw}");
+        }
+    }
+
+    #[test]
+    fn paths_that_are_refused_and_why() {
+        use Refusal::*;
+        for (raw, expected) in [
+            ("", NotAbsolute),
+            ("*", NotAbsolute),
+            ("x", NotAbsolute),
+            ("http://host/", NotAbsolute),
+            ("/..", DotSegment),
+            ("/../etc/passwd", DotSegment),
+            ("/a/../../etc/passwd", DotSegment),
+            ("/a/..", DotSegment),
+            ("/a/../", DotSegment),
+            ("/./a", DotSegment),
+            ("/a/.", DotSegment),
+            ("/%2e%2e/etc/passwd", DotSegment),
+            ("/.%2E/etc/passwd", DotSegment),
+            ("/%2e./etc/passwd", DotSegment),
+            ("/..%2fetc/passwd", EncodedSlash),
+            ("/a%2Fb", EncodedSlash),
+            ("/..%5cetc", Hidden),
+            ("/a\\..\\b", Backslash),
+            ("/%5c%5chost/share", Backslash),
+            ("/\\host", Backslash),
+            ("//", EmptySegment),
+            ("//host/x", EmptySegment),
+            ("///", EmptySegment),
+            ("/a//b", EmptySegment),
+            ("/a//", EmptySegment),
+            ("/a%00.html", Nul),
+            ("/%00", Nul),
+            ("/%", BadEscape),
+            ("/%4", BadEscape),
+            ("/%zz", BadEscape),
+            ("/%%32%65", BadEscape),
+            ("/%u002e", BadEscape),
+            ("/%+1", BadEscape),
+            ("/.git/config", Hidden),
+            ("/a/.env", Hidden),
+            ("/.", DotSegment),
+            ("/...", Hidden),
+            ("/..;/x", Hidden),
+            ("/.well-known/.secret", Hidden),
+            ("/.well-knowN/x", Hidden),
+            ("/a/.well-known/x", Hidden),
+        ] {
+            assert_eq!(key(raw), Err(expected), "{raw}");
+        }
+    }
+
+    /// An overlong encoding of a dot or a slash is just bytes: file names are not decoded again.
+    #[test]
+    fn overlong_encodings_are_bytes_and_nothing_more() {
+        assert_eq!(key("/%c0%ae%c0%ae/x"), Ok(b"\xc0\xae\xc0\xae/x".to_vec()));
+        assert_eq!(key("/%c0%afetc"), Ok(b"\xc0\xafetc".to_vec()));
+        assert_eq!(key("/%ef%bc%8f"), Ok("\u{ff0f}".as_bytes().to_vec()));
+    }
+
+    #[test]
+    fn names_end_where_the_file_system_ends_them() {
+        let segment = "a".repeat(MAX_SEGMENT);
+        assert!(key(&format!("/{segment}")).is_ok());
+        assert_eq!(key(&format!("/{segment}a")), Err(Refusal::TooLong));
+        assert_eq!(key(&"/a".repeat(MAX_NAME)), Err(Refusal::TooLong));
+    }
+
+    #[test]
+    fn a_folder_shows_what_can_be_asked_for() {
+        for (folder, child, shown) in [
+            ("", "a", true),
+            ("docs", "a b\n", true),
+            ("", ".well-known", true),
+            ("docs", ".well-known", false),
+            ("", ".git", false),
+            ("docs", ".a", false),
+            ("", "..", false),
+            ("", "", false),
+            ("", "a\\b", false),
+            ("", "a/b", false),
+        ] {
+            assert_eq!(may_hold(folder.as_bytes(), child.as_bytes()), shown, "{folder}/{child}");
+            let path = format!("/{folder}/{}", child.replace('\n', "%0A").replace(' ', "%20"));
+            let path = path.replacen("//", "/", 1);
+            let asked = key(&path).is_ok() && !child.is_empty() && !child.contains('/');
+            assert_eq!(asked, shown, "{path}");
+        }
+        let deep = "a/".repeat(2047);
+        assert!(!may_hold(deep.trim_end_matches('/').as_bytes(), b"abc"));
+    }
+
+    #[test]
+    fn a_name_knows_whether_it_wants_a_folder() {
+        for (raw, name, folder) in
+            [("/", "", true), ("/a", "a", false), ("/a/", "a", true), ("/a/b", "a/b", false)]
+        {
+            let mut scratch = Vec::new();
+            let wanted = RequestPath::parse(raw.as_bytes(), &mut scratch).unwrap();
+            assert_eq!((wanted.name(), wanted.is_folder()), (name.as_bytes(), folder), "{raw}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_plain_is_good(name in "[a./\\\\\\x00%]{0,12}") {
+            if is_plain(name.as_bytes()) {
+                prop_assert_eq!(check_segments(name.as_bytes()), Ok(()));
+            }
+        }
+    }
+
+    proptest! {
+        /// What comes out of any bytes is a name that a walk from the folder can't leave it by.
+        #[test]
+        fn no_decoded_name_climbs(
+            parts in proptest::collection::vec(
+                prop_oneof![
+                    Just("/"), Just(".."), Just("."), Just("%2e"), Just("%2E"), Just("%2f"),
+                    Just("%5c"), Just("\\"), Just("%00"), Just("%25"), Just("%c0%af"), Just("a"),
+                    Just("%"), Just("2e"), Just(".well-known"), Just("//"),
+                ],
+                0..12,
+            ),
+        ) {
+            let raw = format!("/{}", parts.concat());
+            let mut scratch = Vec::new();
+            if let Ok(wanted) = RequestPath::parse(raw.as_bytes(), &mut scratch) {
+                prop_assert!(!wanted.key().starts_with(b"/"));
+                prop_assert!(!wanted.key().contains(&0));
+                prop_assert!(!wanted.key().contains(&b'\\'));
+                for segment in wanted.name().split(|byte| *byte == b'/') {
+                    prop_assert!(segment != b"." && segment != b"..");
+                    prop_assert!(!segment.is_empty() || wanted.name().is_empty());
+                }
+                // Decoding made nothing longer, and a second look changes nothing.
+                prop_assert!(wanted.key().len() < raw.len());
+                prop_assert!(check(wanted.key()).is_ok());
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_taken_without_a_panic(raw in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let _ = RequestPath::parse(&raw, &mut Vec::new());
+        }
+    }
+}

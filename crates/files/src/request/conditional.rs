@@ -1,0 +1,243 @@
+//! Conditional requests (RFC 9110, 13): whether the client has the content already, or wants only
+//! the one that it knows.
+
+use sockeye_proto::Wall;
+use sockeye_proto::http1::{FieldName, date};
+
+use super::view::{RequestView, SingleValue};
+
+/// What the conditions come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The content is to be sent.
+    Send,
+    /// The client has it: 304.
+    NotModified,
+    /// It is not the one that the client wants: 412.
+    Failed,
+}
+
+impl RequestView<'_> {
+    /// Judges content with this tag and date, in the order of RFC 9110, 13.2.2: of a pair of a tag
+    /// and a date, the tag alone counts.
+    pub(crate) fn judge(self, tag: &[u8], modified: Option<Wall>) -> Verdict {
+        use FieldName::{IfMatch, IfModifiedSince, IfNoneMatch, IfUnmodifiedSince};
+        let required = match (self.list(IfMatch), self.sole(IfUnmodifiedSince).get()) {
+            (Some(list), _) => lists(&list, tag, Comparison::Strong),
+            (None, Some(date)) => is_newer(modified, date).is_none_or(|is_newer| !is_newer),
+            (None, None) => true,
+        };
+        if !required {
+            return Verdict::Failed;
+        }
+        let known = match (self.list(IfNoneMatch), self.sole(IfModifiedSince).get()) {
+            (Some(list), _) => lists(&list, tag, Comparison::Weak),
+            (None, Some(date)) => is_newer(modified, date).is_some_and(|is_newer| !is_newer),
+            (None, None) => false,
+        };
+        if known { Verdict::NotModified } else { Verdict::Send }
+    }
+
+    /// Whether a `Range` counts (RFC 9110, 13.1.5): the client has a part of this very content, as
+    /// far as `If-Range` says.
+    ///
+    /// A tag must be strong; a date must be exactly ours, and so long ago at `now` that no second
+    /// change can share it.
+    pub(crate) fn wants_a_range_of(self, tag: &[u8], modified: Option<Wall>, now: Wall) -> bool {
+        let value = match self.sole(FieldName::IfRange) {
+            SingleValue::None => return true,
+            SingleValue::Many => return false,
+            SingleValue::One(value) => value,
+        };
+        if value.starts_with(b"\"") {
+            return *value == *tag;
+        }
+        let ours = modified.filter(|modified| now.as_secs() > modified.as_secs() + 1);
+        ours.is_some_and(|modified| date::parse(value) == Some(modified))
+    }
+}
+
+/// Whether what was modified then is newer than a field says; `None` where that can't be told,
+/// because one of them is no date (RFC 9110, 13.1.3 and 13.1.4).
+fn is_newer(modified: Option<Wall>, than: &[u8]) -> Option<bool> {
+    Some(modified? > date::parse(than)?)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Comparison {
+    Strong,
+    Weak,
+}
+
+/// Whether a list of entity tags has `tag` (strong, quotes included) or is `*`, by the comparison
+/// asked for (RFC 9110, 8.8.3.2). What follows the first thing that is no entity tag doesn't count.
+fn lists(list: &[u8], tag: &[u8], comparison: Comparison) -> bool {
+    if list.trim_ascii() == b"*" {
+        return true;
+    }
+    let mut rest = list;
+    let mut is_weak = false;
+    loop {
+        rest = match rest {
+            [b' ' | b'\t' | b',', more @ ..] => more,
+            [b'W', b'/', more @ ..] if more.first() == Some(&b'"') => {
+                is_weak = true;
+                more
+            }
+            [b'"', more @ ..] => {
+                let Some(end) = more.iter().position(|byte| *byte == b'"') else { return false };
+                let (this, more) = rest.split_at(end + 2);
+                let counts = comparison == Comparison::Weak || !is_weak;
+                if counts && this == tag {
+                    return true;
+                }
+                is_weak = false;
+                more
+            }
+            _ => return false,
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sockeye_proto::http1::KeptRequest;
+
+    use super::*;
+    use crate::request::view::request;
+
+    const AT_5: &str = "Thu, 01 Jan 1970 00:00:05 GMT";
+    const AT_4: &str = "Thu, 01 Jan 1970 00:00:04 GMT";
+    const AT_6: &str = "Thu, 01 Jan 1970 00:00:06 GMT";
+
+    fn at(secs: u64) -> Option<Wall> {
+        Some(Wall::from_secs(secs))
+    }
+
+    /// Names and values of fields.
+    type Lines = [(&'static str, &'static str)];
+
+    /// A request with conditions, whose names are shortened to what tells them apart.
+    fn conditional(lines: &Lines) -> KeptRequest {
+        let fields: Vec<_> = lines
+            .iter()
+            .map(|(name, value)| match *name {
+                "match" => ("If-Match", *value),
+                "unmodified" => ("If-Unmodified-Since", *value),
+                "none" => ("If-None-Match", *value),
+                "modified" => ("If-Modified-Since", *value),
+                "range" => ("If-Range", *value),
+                _ => unreachable!("{name}"),
+            })
+            .collect();
+        request("/", &fields)
+    }
+
+    #[test]
+    fn a_list_of_tags_is_compared_weakly_or_strongly() {
+        for (list, weak, strong) in [
+            ("\"a\"", true, true),
+            ("W/\"a\"", true, false),
+            ("\"b\", \"a\"", true, true),
+            ("\"b\",W/\"a\"", true, false),
+            ("W/\"b\", \"a\"", true, true),
+            ("W/\"a\", \"a\"", true, true),
+            (",, \"a\" ,", true, true),
+            ("*", true, true),
+            (" * ", true, true),
+            ("\"x, \"a\"", false, false),
+            ("\"b\"", false, false),
+            ("\"\"", false, false),
+            ("a", false, false),
+            ("\"a", false, false),
+            ("w/\"a\"", false, false),
+            ("W/a", false, false),
+            ("b, \"a\"", false, false),
+            ("", false, false),
+            ("*, \"b\"", false, false),
+            ("\"A\"", false, false),
+        ] {
+            let by = |comparison| lists(list.as_bytes(), b"\"a\"", comparison);
+            assert_eq!((by(Comparison::Weak), by(Comparison::Strong)), (weak, strong), "{list}");
+        }
+    }
+
+    /// The content has the tag "a" and was modified at 5, or nobody knows when.
+    #[test]
+    fn conditions_are_judged_in_the_order_of_the_standard() {
+        use Verdict::*;
+        let table: &[(&Lines, Verdict, Verdict)] = &[
+            (&[], Send, Send),
+            (&[("none", "\"a\"")], NotModified, NotModified),
+            (&[("none", "W/\"a\"")], NotModified, NotModified),
+            (&[("none", "*")], NotModified, NotModified),
+            (&[("none", "\"b\"")], Send, Send),
+            (&[("none", "nonsense")], Send, Send),
+            (&[("modified", AT_5)], NotModified, Send),
+            (&[("modified", AT_6)], NotModified, Send),
+            (&[("modified", AT_4)], Send, Send),
+            (&[("modified", "yesterday")], Send, Send),
+            (&[("modified", AT_5), ("modified", AT_5)], Send, Send),
+            // The tag goes before the date.
+            (&[("none", "\"a\""), ("modified", AT_4)], NotModified, NotModified),
+            (&[("none", "\"b\""), ("modified", AT_6)], Send, Send),
+            (&[("match", "\"a\"")], Send, Send),
+            (&[("match", "\"b\", \"a\"")], Send, Send),
+            (&[("match", "\"b\""), ("match", "\"a\"")], Send, Send),
+            (&[("match", "*")], Send, Send),
+            (&[("match", "W/\"a\"")], Failed, Failed),
+            (&[("match", "\"b\"")], Failed, Failed),
+            (&[("match", "nonsense")], Failed, Failed),
+            (&[("match", "")], Failed, Failed),
+            (&[("unmodified", AT_5)], Send, Send),
+            (&[("unmodified", AT_6)], Send, Send),
+            (&[("unmodified", AT_4)], Failed, Send),
+            (&[("unmodified", "yesterday")], Send, Send),
+            (&[("unmodified", AT_4), ("unmodified", AT_4)], Send, Send),
+            (&[("match", "\"a\""), ("unmodified", AT_4)], Send, Send),
+            (&[("match", "\"b\""), ("unmodified", AT_6)], Failed, Failed),
+            // What is required goes before what is known.
+            (&[("match", "\"b\""), ("none", "\"a\"")], Failed, Failed),
+            (&[("match", "\"a\""), ("none", "\"a\"")], NotModified, NotModified),
+            (&[("unmodified", AT_4), ("none", "\"a\"")], Failed, NotModified),
+            (&[("unmodified", AT_5), ("modified", AT_5)], NotModified, Send),
+            (&[("match", "\"a\""), ("modified", AT_5)], NotModified, Send),
+        ];
+        for (lines, dated, undated) in table {
+            let kept = conditional(lines);
+            let request = kept.view();
+            let asked = RequestView::of(&request);
+            assert_eq!(asked.judge(b"\"a\"", at(5)), *dated, "{lines:?}");
+            assert_eq!(asked.judge(b"\"a\"", None), *undated, "undated, {lines:?}");
+        }
+    }
+
+    #[test]
+    fn a_range_counts_for_the_very_same_content_only() {
+        let table: &[(&Lines, bool, bool)] = &[
+            (&[], true, true),
+            (&[("range", "\"a\"")], true, true),
+            (&[("range", "W/\"a\"")], false, false),
+            (&[("range", "\"b\"")], false, false),
+            (&[("range", "\"a\", \"b\"")], false, false),
+            (&[("range", "\"a\""), ("range", "\"a\"")], false, false),
+            (&[("range", "*")], false, false),
+            (&[("range", "")], false, false),
+            (&[("range", AT_5)], true, false),
+            (&[("range", AT_4)], false, false),
+            (&[("range", AT_6)], false, false),
+            (&[("range", "yesterday")], false, false),
+        ];
+        for (lines, later, at_once) in table {
+            let kept = conditional(lines);
+            let request = kept.view();
+            let asked = RequestView::of(&request);
+            let wants = |now| asked.wants_a_range_of(b"\"a\"", at(5), Wall::from_secs(now));
+            assert_eq!((wants(7), wants(6)), (*later, *at_once), "{lines:?}");
+        }
+        let kept = conditional(&[("range", AT_5)]);
+        let request = kept.view();
+        let dated = RequestView::of(&request);
+        assert!(!dated.wants_a_range_of(b"\"a\"", None, Wall::from_secs(100)));
+    }
+}

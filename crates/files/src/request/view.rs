@@ -1,0 +1,235 @@
+//! The parts of a request that a response depends on: its path, its query, and a dozen fields.
+
+use std::borrow::Cow;
+
+use sockeye_proto::http1::{FieldName, FieldNames, Method, Request};
+
+use super::accept_encoding::AcceptEncoding;
+
+/// A request, seen as files see it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RequestView<'a>(&'a Request<'a>);
+
+/// A field of which there can only be one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SingleValue<'a> {
+    None,
+    One(&'a [u8]),
+    /// Several: it can't be told which one counts, so none does.
+    Many,
+}
+
+impl<'a> RequestView<'a> {
+    pub(crate) fn of(request: &'a Request<'a>) -> Self {
+        Self(request)
+    }
+
+    /// The request itself.
+    pub(crate) fn request(self) -> &'a Request<'a> {
+        self.0
+    }
+
+    /// Whether only the head of the response is wanted.
+    pub(crate) fn is_head(self) -> bool {
+        self.0.method() == Method::Head
+    }
+
+    /// The path as it was sent.
+    pub(crate) fn path(self) -> &'a [u8] {
+        self.0.path()
+    }
+
+    pub(crate) fn query(self) -> Option<&'a [u8]> {
+        self.0.query()
+    }
+
+    /// Whether there is a field of any of these names.
+    pub(crate) fn has_any(self, names: FieldNames) -> bool {
+        self.0.present().meets(names)
+    }
+
+    /// A field of which there can only be one.
+    pub(crate) fn sole(self, name: FieldName) -> SingleValue<'a> {
+        match self.0.known(name) {
+            None => SingleValue::None,
+            Some(_) if self.0.is_repeated(name) => SingleValue::Many,
+            Some(value) => SingleValue::One(value),
+        }
+    }
+
+    /// A field that is a list: its lines are one list (RFC 9110, 5.3).
+    pub(crate) fn list(self, name: FieldName) -> Option<Cow<'a, [u8]>> {
+        let first = self.0.known(name)?;
+        if !self.0.is_repeated(name) {
+            return Some(Cow::Borrowed(first));
+        }
+        let lines: Vec<_> = self.0.fields_named(name.as_str()).collect();
+        Some(Cow::Owned(lines.join(&b", "[..])))
+    }
+
+    /// `Range`, on a GET: other methods have no ranges (RFC 9110, 14.2).
+    pub(crate) fn range(self) -> SingleValue<'a> {
+        if self.0.method() == Method::Get { self.sole(FieldName::Range) } else { SingleValue::None }
+    }
+
+    /// Whether nothing is asked but the content: no condition, and no part of it.
+    pub(crate) fn is_plain(self) -> bool {
+        const OTHERWISE: FieldNames = FieldNames::of(&[
+            FieldName::IfMatch,
+            FieldName::IfNoneMatch,
+            FieldName::IfModifiedSince,
+            FieldName::IfUnmodifiedSince,
+            FieldName::Range,
+        ]);
+        !self.has_any(OTHERWISE)
+    }
+
+    /// The origin of the page whose script asks, where one does.
+    pub(crate) fn origin(self) -> Option<&'a [u8]> {
+        self.sole(FieldName::Origin).get()
+    }
+
+    /// `Accept`
+    pub(crate) fn accept(self) -> Option<Cow<'a, [u8]>> {
+        self.list(FieldName::Accept)
+    }
+
+    /// `Accept-Encoding`
+    pub(crate) fn accept_encoding(self) -> AcceptEncoding {
+        let mut accepted = AcceptEncoding::default();
+        if self.has_any(FieldNames::of(&[FieldName::AcceptEncoding])) {
+            self.0
+                .fields_named(FieldName::AcceptEncoding.as_str())
+                .for_each(|value| accepted.push(value));
+        }
+        accepted
+    }
+
+    /// Whether somebody wants to see a page, as far as can be told: a browser that says so, or a
+    /// client that takes HTML; and the path is no asset's.
+    pub(crate) fn navigates(self) -> bool {
+        is_page(self.path())
+            && match self.sole(FieldName::SecFetchMode) {
+                SingleValue::One(mode) => *mode == *b"navigate",
+                SingleValue::None | SingleValue::Many => {
+                    self.accept().is_none_or(|accept| takes_html(&accept))
+                }
+            }
+    }
+}
+
+/// What [`RequestView::navigates`] looks at.
+pub(crate) const NAVIGATES: &str = "Accept, Sec-Fetch-Mode";
+
+/// Whether a path looks like a page's: its last segment has no extension, or `.html`.
+pub(crate) fn is_page(path: &[u8]) -> bool {
+    let last = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    match last.iter().rposition(|byte| *byte == b'.') {
+        Some(dot) => last[dot..].eq_ignore_ascii_case(b".html"),
+        None => true,
+    }
+}
+
+/// Whether a list of media types has HTML in it, or everything (RFC 9110, 12.5.1).
+fn takes_html(accept: &[u8]) -> bool {
+    accept.split(|byte| *byte == b',').any(|range| {
+        let kind = range.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+        [&b"text/html"[..], b"application/xhtml+xml", b"text/*", b"*/*"]
+            .iter()
+            .any(|known| kind.eq_ignore_ascii_case(known))
+    })
+}
+
+impl<'a> SingleValue<'a> {
+    /// The one value.
+    pub(crate) fn get(self) -> Option<&'a [u8]> {
+        match self {
+            Self::One(value) => Some(value),
+            Self::None | Self::Many => None,
+        }
+    }
+
+    pub(crate) fn is_some(self) -> bool {
+        self != Self::None
+    }
+}
+
+/// A request for `path` with these fields.
+#[cfg(test)]
+pub(crate) fn request(path: &str, fields: &[(&str, &str)]) -> sockeye_proto::http1::KeptRequest {
+    let mut head = format!("GET {path} HTTP/1.1\r\nHost: a\r\n");
+    for (name, value) in fields {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    head.push_str("\r\n");
+    sockeye_proto::http1::KeptRequest::read(head.as_bytes()).expect("a good head")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_asked_for_by_those_who_take_html() {
+        for (path, accept, mode, expected) in [
+            ("/", None, None, true),
+            ("/users/7", None, None, true),
+            ("/about.HTML", None, None, true),
+            ("/v1.2/users", None, None, true),
+            ("/app.js", None, None, false),
+            ("/app.", None, None, false),
+            ("/users/7", Some("text/html,application/xml;q=0.9"), None, true),
+            ("/users/7", Some("application/json, */*;q=0.1"), None, true),
+            ("/users/7", Some("Text/HTML;q=0.5"), None, true),
+            ("/users/7", Some("application/json"), None, false),
+            ("/users/7", Some("image/avif,image/*"), None, false),
+            ("/users/7", Some(""), None, false),
+            ("/users/7", Some("*/*"), Some("cors"), false),
+            ("/users/7", Some("text/html"), Some("no-cors"), false),
+            ("/users/7", Some("text/html"), Some("navigate"), true),
+            ("/app.js", Some("text/html"), Some("navigate"), false),
+        ] {
+            let fields = [("Accept", accept), ("Sec-Fetch-Mode", mode)];
+            let fields: Vec<_> =
+                fields.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+            let kept = request(path, &fields);
+            assert_eq!(RequestView::of(&kept.view()).navigates(), expected, "{path} {fields:?}");
+        }
+    }
+
+    #[test]
+    fn lines_of_a_list_are_one_list() {
+        for (lines, list) in [
+            (&[][..], None),
+            (&[("accept", "a")][..], Some(&b"a"[..])),
+            (&[("accept", "a"), ("accept", "b, c"), ("x", "d")][..], Some(b"a, b, c")),
+        ] {
+            let kept = request("/", lines);
+            assert_eq!(RequestView::of(&kept.view()).accept().as_deref(), list);
+        }
+    }
+
+    #[test]
+    fn of_a_field_that_is_there_twice_none_counts() {
+        for (times, sole, some) in [
+            (0, SingleValue::None, false),
+            (1, SingleValue::One(b"a"), true),
+            (2, SingleValue::Many, true),
+        ] {
+            let kept = request("/", &vec![("origin", "a"); times]);
+            let request = kept.view();
+            let found = RequestView::of(&request).sole(FieldName::Origin);
+            assert_eq!((found, found.is_some()), (sole, some));
+            assert_eq!(found.get(), (times == 1).then_some(&b"a"[..]));
+        }
+    }
+
+    #[test]
+    fn only_a_get_has_a_range() {
+        let kept = request("/", &[("range", "bytes=0-1")]);
+        assert_eq!(RequestView::of(&kept.view()).range(), SingleValue::One(b"bytes=0-1"));
+        let head = b"HEAD / HTTP/1.1\r\nHost: a\r\nRange: bytes=0-1\r\n\r\n";
+        let kept = sockeye_proto::http1::KeptRequest::read(head).unwrap();
+        assert_eq!(RequestView::of(&kept.view()).range(), SingleValue::None);
+    }
+}

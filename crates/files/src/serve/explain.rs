@@ -1,0 +1,223 @@
+//! Why a URL is answered as it is: which folder, which rule, which file, with which fields; or why
+//! there is nothing.
+//!
+//! It is found out by the same lookup that answers requests, so it can't tell another story.
+
+use std::borrow::Cow;
+use std::ffi::OsStr;
+use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use sockeye_proto::http1::{Fields, Status};
+
+use super::listing::PendingListing;
+use crate::listing::ask::is_known;
+use crate::lookup::entry::{Entry, What};
+use crate::lookup::find::look_up_whole;
+use crate::lookup::mounts::{Mount, Mounts};
+use crate::lookup::rule::Rule;
+use crate::lookup::stage::Stage;
+use crate::naming::path::RequestPath;
+use crate::request::view::is_page;
+use crate::respond::absent::{error_page_fields, fallback_head, status};
+use crate::respond::redirect::{Slash, location};
+use crate::store::absent::{Absent, Denied, Need};
+
+/// Why a URL is answered as it is.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Explanation {
+    /// The status of the answer.
+    pub status: Status,
+    /// What led to it.
+    pub rule: Rule,
+    /// The prefix of the folder that answers, with a slash in front; `None` where none does.
+    pub mount: Option<String>,
+    /// Where that folder (or single file) lies, on disk.
+    pub root: Option<PathBuf>,
+    /// The file that is sent, by its name in the folder.
+    pub file: Option<PathBuf>,
+    /// Why there is nothing to send but an error; there may be a page for it.
+    pub absent: Option<Absent>,
+    /// What denies it, where this process lacks a permission: by its name in the folder.
+    pub denied: Option<PathBuf>,
+    /// The fields that the answer has besides the server's own (Date, Content-Length). Where the
+    /// status is 304 or 206, some are left out or added.
+    pub fields: Fields,
+}
+
+impl Mounts {
+    /// Says why a GET of `target`, a path as it stands in a URL with or without a query, would be
+    /// answered as it would. Blocks, and reads the file.
+    ///
+    /// ```
+    /// use sockeye_files::{Folder, Mounts, memory::Memory};
+    ///
+    /// let files = Memory::new();
+    /// files.write("about.html", "About us");
+    /// let mounts = Mounts::from(Folder::new(files));
+    /// let text = mounts.explain("/about").to_string();
+    /// assert!(text.starts_with("200 OK: clean URL: the path leaves out .html\n"), "{text}");
+    /// assert!(text.contains("\n  file: about.html\n"));
+    /// assert!(text.contains("\n  Content-Type: text/html; charset=utf-8\n"));
+    ///
+    /// let text = mounts.explain("/.git/config").to_string();
+    /// assert!(text.contains("\n  why: names that begin with a dot are hidden\n"), "{text}");
+    /// ```
+    #[must_use]
+    pub fn explain(&self, target: &str) -> Explanation {
+        let (path, query) = match target.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (target, None),
+        };
+        let mut scratch = Vec::new();
+        let (mut entry, mut stage) = match RequestPath::parse(path.as_bytes(), &mut scratch) {
+            Ok(wanted) => (look_up_whole(self, wanted.key()), Stage::Requested),
+            Err(refusal) => {
+                let what = What::Absent(Absent::Refused(refusal));
+                (Entry { mount: self.root(), what }.into(), Stage::Requested)
+            }
+        };
+        let navigates = is_page(path.as_bytes());
+        let in_format = RequestPath::parse(path.as_bytes(), &mut Vec::new())
+            .is_ok_and(|wanted| PendingListing::is_wanted(self, wanted, query.map(str::as_bytes)));
+        while let Some(next) = stage.after(self, &entry, navigates) {
+            entry = look_up_whole(self, next.key(self));
+            stage = next;
+        }
+        let mut explanation = self.explained(&entry, stage, path, query);
+        match (&entry.what, stage) {
+            // The answer is made of the folder, not of its page.
+            (What::File(..) | What::Listing, Stage::Requested) if in_format => {
+                explanation.rule = Rule::Format;
+                (explanation.file, explanation.fields) = (None, Fields::new());
+            }
+            (What::Listing, Stage::Requested) if !self.is_known(&entry, query) => {
+                (explanation.status, explanation.rule) = (Status::BAD_REQUEST, Rule::BadQuery);
+            }
+            _ => {}
+        }
+        explanation
+    }
+
+    /// Whether the listing of this folder has what a query asks for.
+    fn is_known(&self, entry: &Entry, query: Option<&str>) -> bool {
+        let archives = entry.mount.is_none_or(|at| self.get(at).folder.options.archives);
+        is_known(query.map(str::as_bytes), archives)
+    }
+
+    fn explained(
+        &self,
+        entry: &Entry,
+        stage: Stage,
+        path: &str,
+        query: Option<&str>,
+    ) -> Explanation {
+        let mount = entry.mount.map(|at| self.get(at));
+        let absent = stage.absent(entry);
+        let (code, rule, fields) = match (&entry.what, stage) {
+            (What::File(rule, file), Stage::Requested) => {
+                (Status::OK, *rule, file.plain.head.fields.clone())
+            }
+            (What::File(_, file), Stage::Fallback { .. }) => {
+                (Status::OK, Rule::Fallback, fallback_head(&file.plain).fields)
+            }
+            (What::File(_, file), Stage::ErrorPage { .. }) => {
+                (Status::NOT_FOUND, Rule::ErrorPage, error_page_fields(&file.plain))
+            }
+            (What::Redirect(slash), Stage::Requested) => {
+                let rule = if *slash == Slash::Add { Rule::AddSlash } else { Rule::DropSlash };
+                let query = query.map(str::as_bytes);
+                let fields = location(path.as_bytes(), query, *slash);
+                (Status::MOVED_PERMANENTLY, rule, fields.unwrap_or_default())
+            }
+            (What::Listing, Stage::Requested) => (Status::OK, Rule::Listing, Fields::new()),
+            _ => (status(absent.unwrap_or(Absent::Missing)), Rule::Nothing, Fields::new()),
+        };
+        let file = match &entry.what {
+            What::File(_, file) => Some(path_of(&file.plain.name).into_owned()),
+            _ => None,
+        };
+        // What is denied is part of the name that was asked for.
+        let mut scratch = Vec::new();
+        let denied = match absent {
+            Some(Absent::Denied(Denied { at, .. })) => {
+                RequestPath::parse(path.as_bytes(), &mut scratch).ok().map(|wanted| {
+                    let name = wanted.key();
+                    let name = mount.map_or(name, |mount| mount.inner(name));
+                    path_of(&name[..at.min(name.len())]).into_owned()
+                })
+            }
+            _ => None,
+        };
+        Explanation {
+            status: code,
+            rule,
+            mount: mount.map(|mount| format!("/{}", String::from_utf8_lossy(&mount.prefix))),
+            root: mount.and_then(|mount| mount.folder.store.location()).map(Path::to_owned),
+            file,
+            absent,
+            denied,
+            fields,
+        }
+    }
+}
+
+impl Mount {
+    /// What of a key is a name in this folder.
+    fn inner<'k>(&self, key: &'k [u8]) -> &'k [u8] {
+        let rest = key.strip_prefix(&*self.prefix).unwrap_or(key);
+        if self.prefix.is_empty() { rest } else { rest.strip_prefix(b"/").unwrap_or(rest) }
+    }
+}
+
+fn path_of(name: &[u8]) -> Cow<'_, Path> {
+    Cow::Borrowed(Path::new(OsStr::from_bytes(name)))
+}
+
+/// Shows no control character, whatever files are called.
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}: {}", self.status, self.rule)?;
+        match (&self.mount, &self.root) {
+            (Some(mount), Some(root)) => writeln!(f, "  folder: {mount} is {}", shown(root))?,
+            (Some(mount), None) => writeln!(f, "  folder: {mount}")?,
+            (None, _) => {}
+        }
+        if let Some(file) = &self.file {
+            writeln!(f, "  file: {}", shown(file))?;
+        }
+        if let Some(absent) = &self.absent {
+            writeln!(f, "  why: {absent}")?;
+        }
+        if let (Some(Absent::Denied(Denied { need, .. })), Some(denied)) =
+            (&self.absent, &self.denied)
+        {
+            let all = match &self.root {
+                Some(root) if !denied.as_os_str().is_empty() => root.join(denied),
+                Some(root) => root.clone(),
+                None => denied.clone(),
+            };
+            let need = match need {
+                Need::Pass => "x, to pass through",
+                Need::Read => "r, to read",
+            };
+            writeln!(f, "  permission: {need}: {}", shown(&all))?;
+        }
+        for line in String::from_utf8_lossy(self.fields.as_bytes()).lines() {
+            writeln!(f, "  {line}")?;
+        }
+        Ok(())
+    }
+}
+
+fn shown(path: &Path) -> String {
+    path.to_string_lossy().chars().flat_map(escaped).collect()
+}
+
+fn escaped(character: char) -> impl Iterator<Item = char> {
+    let plain = (!character.is_control()).then_some(character);
+    let escaped = character.is_control().then(|| character.escape_default());
+    plain.into_iter().chain(escaped.into_iter().flatten())
+}

@@ -1,0 +1,316 @@
+//! One request for a folder's page or archive, up to the head of its reply; what follows it is
+//! [`ListingBody`]'s.
+
+use std::sync::Arc;
+
+use sockeye_proto::http1::{Answer, Body, Fields, KeptRequest, Reply, Request, Status};
+use sockeye_proto::{Abandoned, Job, JobKind, Message, Permit, Place as JobPlace, Ticket, Waiter};
+
+use super::listing_body::{ListingBody, OPEN_FILES, PIECE};
+use super::listing_headers::ListingHeaders;
+use crate::file::fields::with;
+use crate::listing::ask::{Ask, BadAsk, Format, accepted};
+use crate::listing::cache::{Archive, ListingRequest, ListingResult};
+use crate::listing::document::Document;
+use crate::lookup::folder::Folder;
+use crate::lookup::job::place_in;
+use crate::lookup::mounts::{Mounts, Place};
+use crate::naming::path::RequestPath;
+use crate::request::conditional::Verdict;
+use crate::request::range::{Part, Ranges};
+use crate::request::view::RequestView;
+use crate::respond::report;
+use crate::store::absent::Absent;
+use crate::tar::manifest::Unpackable;
+
+/// ListingTarget an archive is called where the path says nothing.
+const TITLE: &[u8] = b"files";
+
+/// A request that waits for a job, which finds out what there is.
+#[derive(Debug)]
+pub(crate) struct PendingListing {
+    pub(crate) ticket: Ticket,
+    request: KeptRequest,
+    mount: usize,
+    folder: Folder,
+    /// Where its jobs may get stuck.
+    place: JobPlace,
+    /// For the files that an archive has open at a time.
+    open_files: Option<Permit>,
+    /// Without it, the job is cancelled.
+    _waiter: Waiter,
+}
+
+/// ListingTarget became of a request.
+pub(crate) enum ListingAnswer<'r, 't> {
+    Answered(Answer, Option<ListingBody>),
+    /// There is nothing to show, in the folder of this mount.
+    Absent(usize, Absent, KeptRequest, Reply<'r, 't>),
+}
+
+impl PendingListing {
+    /// Whether a query asks for a folder's page or archive by name, whatever page there may be.
+    pub(crate) fn is_wanted(
+        mounts: &Mounts,
+        wanted: RequestPath<'_>,
+        query: Option<&[u8]>,
+    ) -> bool {
+        query.is_some()
+            && mounts.place(wanted.key()).is_some_and(|(mount, place)| {
+                let folder = &mounts.get(mount).folder;
+                let options = &folder.options;
+                matches!(place, Place::In(wanted) if wanted.is_folder())
+                    && options.listing
+                    && !folder.is_file()
+                    && Ask::parse(query, options.archives).is_ok_and(|ask| ask.format.is_some())
+            })
+    }
+
+    /// Begins to answer for a folder; `None` where that is all of the answer.
+    pub(crate) fn begin(
+        mounts: &Mounts,
+        request: KeptRequest,
+        reply: Reply<'_, '_>,
+    ) -> (Answer, Option<Self>) {
+        let view = request.view();
+        let asked = RequestView::of(&view);
+        let mut scratch = Vec::new();
+        let wanted = match ListingTarget::of(mounts, asked, &mut scratch) {
+            Ok(wanted) => wanted,
+            Err(refused) => return (refused.answer(reply), None),
+        };
+        let ListingTarget { mount, name, ask, format, title } = wanted;
+        let client = reply.client(&view);
+        let folder = mounts.get(mount).folder.clone();
+        let archives = folder.options.archives;
+        let mut open_files = None;
+        if format == Format::Tar {
+            open_files = folder.budgets.open_files.take(client, OPEN_FILES as u64);
+            if open_files.is_none() {
+                report::spent(
+                    &folder.budgets.open_files,
+                    report::NO_MORE_FILES,
+                    client,
+                    reply.now(),
+                );
+                return (busy(reply), None);
+            }
+        }
+        let (waiter, cancel) = Waiter::new();
+        let wanted = ListingRequest {
+            folder: name.into(),
+            path: asked.path().into(),
+            title,
+            ask,
+            format,
+            archives,
+            client,
+            cancel: cancel.clone(),
+        };
+        let kind = if format == Format::Tar { JobKind::Archive } else { JobKind::Listing };
+        let place = place_in(mount, name);
+        let (promise, job) = (reply.promise(), folder.clone());
+        let ticket = promise.ticket();
+        let job = Job::new(kind, client, move || {
+            promise.keep(Box::new(job.listings.make(&*job.store, wanted)));
+        });
+        if reply.spawn(job.at(place).unless(cancel)).is_err() {
+            return (busy(reply), None);
+        }
+        let this = Self { ticket, request, mount, folder, place, open_files, _waiter: waiter };
+        (reply.later(), Some(this))
+    }
+
+    /// Answers with what the job has found out.
+    pub(crate) fn on_made<'r, 't>(
+        mut self,
+        body: Result<Message, Abandoned>,
+        reply: Reply<'r, 't>,
+    ) -> ListingAnswer<'r, 't> {
+        let made = match body.map(Message::downcast::<Result<ListingResult, Unpackable>>) {
+            Ok(Ok(made)) => *made,
+            Ok(Err(_)) | Err(Abandoned) => {
+                let answer = reply.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), "");
+                return ListingAnswer::Answered(answer, None);
+            }
+        };
+        let (answer, sending) = match made {
+            Ok(ListingResult::Page(document)) => self.page(document, reply),
+            Ok(ListingResult::Archive(archive)) => self.archive(archive, reply),
+            Err(Unpackable::Absent(Absent::Exhausted)) => {
+                let client = reply.client(&self.request.view());
+                report::spent(
+                    self.folder.listings.budget(),
+                    report::GETS_LESS,
+                    client,
+                    reply.now(),
+                );
+                (busy(reply), None)
+            }
+            Err(Unpackable::Absent(absent)) => {
+                return ListingAnswer::Absent(self.mount, absent, self.request, reply);
+            }
+            Err(why) => {
+                let text = format!("This folder can't be sent as an archive: {why}.");
+                (reply.error(Status::FORBIDDEN, &Fields::new(), &text), None)
+            }
+        };
+        ListingAnswer::Answered(answer, sending)
+    }
+
+    fn page(
+        &self,
+        mut document: Box<Document>,
+        reply: Reply<'_, '_>,
+    ) -> (Answer, Option<ListingBody>) {
+        let tag = document.view().tag().to_owned();
+        let request = self.request.view();
+        let heads = self.heads(&request);
+        let reply = match self.spare(&tag, &heads.page_not_modified(&tag), reply) {
+            Ok(reply) => reply,
+            Err(answer) => return (answer, None),
+        };
+        let fields = heads.page(document.view().format, &tag);
+        let mut piece = Vec::new();
+        if !document.fill(&mut piece, PIECE) {
+            return (reply.send(Status::OK, &fields, Body::Shared(&piece.into())), None);
+        }
+        let mut stream = reply.stream(Status::OK, &fields, None);
+        stream.write_shared(piece.into());
+        ListingBody::page(document).go_on(stream)
+    }
+
+    fn archive(&mut self, archive: Archive, reply: Reply<'_, '_>) -> (Answer, Option<ListingBody>) {
+        let (tag, len) = (archive.manifest.tag().to_owned(), archive.manifest.len());
+        let request = self.request.view();
+        let heads = self.heads(&request);
+        let not_modified = heads.archive_not_modified(&tag);
+        let reply = match self.spare(&tag, &not_modified, reply) {
+            Ok(reply) => reply,
+            Err(answer) => return (answer, None),
+        };
+        let fields = heads.archive(&archive.manifest);
+        let (status, fields, part) = match self.ranges(&tag, len, &reply) {
+            Ranges::One(part) => {
+                let range = part.content_range(len);
+                (Status::PARTIAL_CONTENT, with(fields, "Content-Range", &range), part)
+            }
+            Ranges::Unsatisfiable => {
+                let range = format!("bytes */{len}");
+                let fields = with(not_modified, "Content-Range", &range);
+                let text = "The archive ends before that.";
+                return (reply.error(Status::RANGE_NOT_SATISFIABLE, &fields, text), None);
+            }
+            // A client that asks for several parts takes the whole as well (RFC 9110, 14.2).
+            Ranges::Whole | Ranges::Many(_) => (Status::OK, fields, Part { start: 0, len }),
+        };
+        let client = reply.client(&request);
+        let stream = reply.stream(status, &fields, Some(part.len));
+        let packing = archive.packing(part.start, part.start + part.len);
+        let store = Arc::clone(&self.folder.store);
+        let charged = (client, self.open_files.take());
+        ListingBody::archive(packing, store, self.place, charged).go_on(stream)
+    }
+
+    fn heads<'a>(&'a self, request: &'a Request<'a>) -> ListingHeaders<'a> {
+        ListingHeaders { options: &self.folder.options, origin: RequestView::of(request).origin() }
+    }
+
+    /// Which part of the archive is wanted.
+    fn ranges(&self, tag: &str, len: u64, reply: &Reply<'_, '_>) -> Ranges {
+        let request = self.request.view();
+        let asked = RequestView::of(&request);
+        match asked.range().get() {
+            Some(range) if asked.wants_a_range_of(tag.as_bytes(), None, reply.wall()) => {
+                Ranges::of(range, len)
+            }
+            _ => Ranges::Whole,
+        }
+    }
+
+    /// Answers where the request's conditions spare the content; else gives the reply back.
+    fn spare<'r, 't>(
+        &self,
+        tag: &str,
+        fields: &Fields,
+        reply: Reply<'r, 't>,
+    ) -> Result<Reply<'r, 't>, Answer> {
+        match RequestView::of(&self.request.view()).judge(tag.as_bytes(), None) {
+            Verdict::Send => Ok(reply),
+            Verdict::NotModified => Err(reply.send(Status::NOT_MODIFIED, fields, Body::Empty)),
+            Verdict::Failed => {
+                let text = "The folder is not what was asked for.";
+                Err(reply.error(Status::PRECONDITION_FAILED, fields, text))
+            }
+        }
+    }
+}
+
+/// Answers HEAD for a folder's page or archive, for which nothing is read: that there is such a folder
+/// is known. ListingTarget is known only when it is made is left out (RFC 9110, 9.3.2).
+pub(crate) fn answer_head(mounts: &Mounts, asked: RequestView<'_>, reply: Reply<'_, '_>) -> Answer {
+    match ListingTarget::of(mounts, asked, &mut Vec::new()) {
+        Ok(ListingTarget { mount, format, title, .. }) => {
+            let options = &mounts.get(mount).folder.options;
+            let fields = ListingHeaders { options, origin: asked.origin() }.unmade(format, &title);
+            reply.send_head(Status::OK, &fields, None)
+        }
+        Err(refused) => refused.answer(reply),
+    }
+}
+
+/// ListingTarget is asked for of a folder.
+struct ListingTarget<'s> {
+    mount: usize,
+    /// The folder's name in its mount.
+    name: &'s [u8],
+    ask: Ask,
+    format: Format,
+    /// ListingTarget an archive of it is called.
+    title: Box<[u8]>,
+}
+
+/// Why a request is answered without looking at a folder.
+enum Refused {
+    NoFolder,
+    Query(BadAsk),
+}
+
+impl Refused {
+    fn answer(self, reply: Reply<'_, '_>) -> Answer {
+        match self {
+            Self::NoFolder => reply.error(Status::NOT_FOUND, &Fields::new(), ""),
+            Self::Query(bad) => reply.error(Status::BAD_REQUEST, &Fields::new(), &bad.to_string()),
+        }
+    }
+}
+
+impl<'s> ListingTarget<'s> {
+    fn of(
+        mounts: &Mounts,
+        asked: RequestView<'s>,
+        scratch: &'s mut Vec<u8>,
+    ) -> Result<Self, Refused> {
+        let wanted = RequestPath::parse(asked.path(), scratch).map_err(|_| Refused::NoFolder)?;
+        let Some((mount, Place::In(wanted))) = mounts.place(wanted.key()) else {
+            return Err(Refused::NoFolder);
+        };
+        let archives = mounts.get(mount).folder.options.archives;
+        let ask = Ask::parse(asked.query(), archives).map_err(Refused::Query)?;
+        let format = ask.format.unwrap_or_else(|| accepted(asked.accept().as_deref().into_iter()));
+        let last = |name: &[u8]| name.rsplit(|byte| *byte == b'/').next().unwrap_or(name).to_vec();
+        let title = match (last(wanted.name()), last(&mounts.get(mount).prefix)) {
+            (name, _) if !name.is_empty() => name,
+            (_, prefix) if !prefix.is_empty() => prefix,
+            _ => TITLE.to_vec(),
+        };
+        Ok(Self { mount, name: wanted.name(), ask, format, title: title.into() })
+    }
+}
+
+/// Says that there is no memory, thread or descriptor for it now.
+fn busy(reply: Reply<'_, '_>) -> Answer {
+    let fields = with(Fields::new(), "Retry-After", "1");
+    let text = "Too many folders are being read for you at a time. Try again when some have come.";
+    reply.error(Status::SERVICE_UNAVAILABLE, &fields, text)
+}

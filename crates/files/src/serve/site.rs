@@ -1,0 +1,172 @@
+//! A folder as one shard sees it: what is known, what is being looked up, and how it is answered.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use sockeye_proto::http1::{Fields, Reply};
+use sockeye_proto::{Time, Timed};
+
+use crate::lookup::cache::{Cache, CacheLimits};
+use crate::lookup::entry::Entry;
+use crate::lookup::folder::Folder;
+use crate::lookup::in_flight::InFlight;
+use crate::lookup::mounts::Mounts;
+use crate::lookup::stage::Stage;
+use crate::options::cors::Cors;
+use crate::request::view::RequestView;
+use crate::respond::budgets::{BudgetLimits, Budgets};
+use crate::respond::multipart::Boundary;
+use crate::respond::report;
+use crate::respond::send::ResponseContext;
+use crate::store::device::mark_loop;
+use crate::store::traits::FRESH;
+
+/// Where no folder answers, no other site's script may read the answer.
+static NOBODY: Cors = Cors::nobody();
+
+/// A folder on one shard. Cheap to clone; clones share everything.
+///
+/// It is [`Timed`]: a file that is too large for memory stays open between requests, and is closed
+/// when nobody has asked for it for 5 s, or a second more. Without a driver of that deadline, it
+/// stays open until other files need its place.
+#[derive(Clone)]
+pub struct Site {
+    pub(super) inner: Rc<Inner>,
+}
+
+pub(super) struct Inner {
+    pub(super) mounts: Mounts,
+    pub(super) cache: RefCell<Cache>,
+    pub(super) in_flight: RefCell<InFlight>,
+    /// Where paths are decoded. Never longer than the longest request line.
+    pub(super) scratch: RefCell<Vec<u8>>,
+    pub(super) boundary: Boundary,
+    pub(super) allow: Fields,
+    pub(super) retry: Fields,
+    /// When to forget what was read of folders to be listed.
+    pub(super) forget_listings: Cell<Option<Time>>,
+    /// For what is in no folder.
+    pub(super) budgets: Arc<Budgets>,
+}
+
+impl Mounts {
+    /// The folders for one shard, to be made on the thread that will use it.
+    #[must_use]
+    pub fn site(&self, limits: CacheLimits) -> Site {
+        Site::new(self.clone(), limits)
+    }
+}
+
+impl Folder {
+    /// The folder for one shard, to be made on the thread that will use it.
+    #[must_use]
+    pub fn site(&self, limits: CacheLimits) -> Site {
+        Mounts::from(self.clone()).site(limits)
+    }
+}
+
+impl Site {
+    fn new(mounts: Mounts, limits: CacheLimits) -> Self {
+        mark_loop();
+        let fields = |name, value: &[u8]| {
+            Fields::new().with(name, value).expect("a constant that is a valid field")
+        };
+        let inner = Inner {
+            mounts,
+            cache: RefCell::new(Cache::new(limits)),
+            in_flight: RefCell::default(),
+            scratch: RefCell::default(),
+            boundary: Boundary::new(),
+            allow: fields("Allow", ALLOW.as_bytes()),
+            retry: fields("Retry-After", b"1"),
+            forget_listings: Cell::new(None),
+            budgets: Budgets::new(BudgetLimits::default()),
+        };
+        Self { inner: Rc::new(inner) }
+    }
+
+    /// A folder was read at `now` to be listed. What was read is kept a little longer than it may be
+    /// shown, and then forgotten, also when nobody asks for anything any more.
+    pub(super) fn listed(&self, now: Time) {
+        if self.inner.forget_listings.get().is_none() {
+            self.inner.forget_listings.set(Some(now + 2 * FRESH));
+        }
+    }
+
+    /// The folders and their places.
+    pub(super) fn mounts(&self) -> &Mounts {
+        &self.inner.mounts
+    }
+
+    pub(super) fn context(&self, entry: &Entry) -> ResponseContext<'_> {
+        let Inner { boundary, retry, .. } = &*self.inner;
+        let budgets = self.budgets(entry);
+        ResponseContext { cors: self.cors(entry.mount), boundary, budgets, retry }
+    }
+
+    pub(super) fn budgets(&self, entry: &Entry) -> &Budgets {
+        let Inner { mounts, budgets, .. } = &*self.inner;
+        entry.mount.map_or(budgets, |mount| &mounts.get(mount).folder.budgets)
+    }
+
+    /// Tells the log why what was asked for is not sent, where that is so.
+    pub(super) fn note(
+        &self,
+        entry: &Entry,
+        stage: Stage,
+        asked: RequestView<'_>,
+        reply: &Reply<'_, '_>,
+    ) {
+        if let Some(why) = stage.absent(entry) {
+            let client = reply.client(asked.request());
+            let failures = &self.budgets(entry).failures;
+            report::absent(why, asked.path(), client, failures, reply.now());
+        }
+    }
+
+    /// Who may read the replies of a folder.
+    pub(super) fn cors(&self, mount: Option<usize>) -> &Cors {
+        mount.map_or(&NOBODY, |mount| &self.inner.mounts.get(mount).folder.options.cors)
+    }
+
+    pub(super) fn known(&self, key: &[u8], now: Time) -> Option<Arc<Entry>> {
+        self.inner.cache.borrow_mut().get(key, now).map(|slot| Arc::clone(&slot.entry))
+    }
+
+    pub(super) fn forget(&self, name: &[u8]) {
+        self.inner.in_flight.borrow_mut().forget(name);
+    }
+}
+
+/// The methods that a folder knows.
+pub(crate) const ALLOW: &str = "GET, HEAD, OPTIONS";
+
+impl Timed for Site {
+    fn deadline(&self) -> Option<Time> {
+        let cache = self.inner.cache.borrow().deadline();
+        let listed = self.inner.forget_listings.get();
+        cache.into_iter().chain(listed).min()
+    }
+
+    fn on_deadline(&mut self, now: Time) {
+        self.inner.cache.borrow_mut().close_idle(now);
+        if self.inner.forget_listings.get().is_some_and(|time| time <= now) {
+            self.inner.forget_listings.set(None);
+            if self.inner.mounts.forget_listings() {
+                self.listed(now);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Site")
+            .field("mounts", &self.inner.mounts)
+            .field("cache", &self.inner.cache)
+            .field("in_flight", &self.inner.in_flight.borrow().len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,400 @@
+//! The store on disk: a folder, or one file.
+//!
+//! The root is opened afresh for every lookup, and once for all names of it, so a root that is a
+//! symbolic link can be swapped for a new site; responses under way keep the file that they have. Only
+//! `open` knows how the kernel keeps a name inside of the root.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::io;
+use std::ops::ControlFlow;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use rustix::fs::{AtFlags, FileType, OFlags, Statx, StatxFlags};
+use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
+use rustix::time::ClockId;
+use sockeye_proto::{Access, FileSource, Place};
+
+use super::absent::{Absent, Denied, FORBIDDEN, Need, Special};
+use super::convert::{from_statx, special, to_absent};
+use super::device::Device;
+use super::identity::{Identity, Stamp};
+use super::open::{self, Error::Os};
+use super::scan;
+use super::traits::{Child, Opened, Store, Stored};
+
+/// A folder on disk, or a single file.
+#[derive(Debug)]
+pub struct Disk {
+    /// Absolute, with its symbolic links: they are followed anew each time.
+    root: PathBuf,
+    /// The name of the root, where it is a file.
+    single: Option<Vec<u8>>,
+}
+
+/// Why a folder can't be served at all.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Nothing has this name.
+    NotFound(PathBuf),
+    /// It may not be read by this process.
+    Denied(PathBuf),
+    /// It is neither a folder nor a regular file.
+    NotServable(PathBuf),
+    /// A system call that can't be done without is forbidden, by a sandbox as it seems. Its name.
+    Forbidden(&'static str),
+    /// Anything else.
+    Failed(PathBuf, io::Error),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotFound(path) => write!(f, "{}: no such file or folder", path.display()),
+            Self::Denied(path) => write!(f, "{}: no permission to read it", path.display()),
+            Self::NotServable(path) => {
+                write!(f, "{}: neither a folder nor a regular file", path.display())
+            }
+            Self::Forbidden(call) => write!(f, "{call} {FORBIDDEN}"),
+            Self::Failed(path, error) => write!(f, "{}: {error}", path.display()),
+        }
+    }
+}
+
+// What is displayed has the system's error: as a source it would be said twice.
+impl std::error::Error for OpenError {}
+
+impl Disk {
+    /// Takes a folder or a file, which must be there and readable now.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] says what is wrong with it.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
+        let path = path.as_ref();
+        let failed = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+                OpenError::NotFound(path.to_owned())
+            }
+            io::ErrorKind::PermissionDenied => OpenError::Denied(path.to_owned()),
+            _ => OpenError::Failed(path.to_owned(), error),
+        };
+        let root = std::path::absolute(path).map_err(failed)?;
+        let kind = std::fs::metadata(&root).map_err(failed)?.file_type();
+        let single = match root.file_name() {
+            _ if kind.is_dir() => None,
+            Some(name) if kind.is_file() => Some(name.as_bytes().to_vec()),
+            _ => return Err(OpenError::NotServable(path.to_owned())),
+        };
+        let disk = Self { root, single };
+        // Asked here, what would fail for every request fails at the start.
+        let opened = disk.root().open_itself().and_then(|root| look_at(root.as_fd()).map(drop));
+        match opened {
+            Ok(()) => Ok(disk),
+            Err(open::Error::Forbidden(call)) => Err(OpenError::Forbidden(call)),
+            Err(Os(error)) => Err(failed(error.into())),
+            Err(open::Error::Hidden) => Err(failed(Errno::NOENT.into())),
+        }
+    }
+
+    /// Where its names are looked up, at this moment.
+    fn root(&self) -> Root<'_> {
+        Root { disk: self, folder: OnceLock::new() }
+    }
+}
+
+impl Store for Disk {
+    fn open(&self, name: &[u8]) -> Result<Opened, Absent> {
+        self.root().open(name)
+    }
+
+    fn list(
+        &self,
+        name: &[u8],
+        each: &mut dyn FnMut(Child<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Absent> {
+        self.root().list(name, each)
+    }
+
+    fn now(&self) -> Stamp {
+        // The coarse clock is the one that the kernel stamps files with.
+        let now = rustix::time::clock_gettime(ClockId::RealtimeCoarse);
+        Stamp { secs: now.tv_sec, nanos: u32::try_from(now.tv_nsec).unwrap_or(0) }
+    }
+
+    fn single_file(&self) -> Option<&[u8]> {
+        self.single.as_deref()
+    }
+
+    fn location(&self) -> Option<&Path> {
+        Some(&self.root)
+    }
+
+    fn at_once(&self) -> Option<Box<dyn Store + '_>> {
+        Some(Box::new(self.root()))
+    }
+}
+
+/// The root, opened when it is first needed and no second time: for one lookup.
+#[derive(Debug)]
+struct Root<'d> {
+    disk: &'d Disk,
+    folder: OnceLock<OwnedFd>,
+}
+
+impl Root<'_> {
+    fn folder(&self) -> Result<&OwnedFd, Errno> {
+        match self.folder.get() {
+            Some(folder) => Ok(folder),
+            None => {
+                let opened = open::folder(&self.disk.root)?;
+                Ok(self.folder.get_or_init(|| opened))
+            }
+        }
+    }
+
+    /// Opens the folder, or the single file.
+    fn open_itself(&self) -> Result<OwnedFd, open::Error> {
+        match &self.disk.single {
+            Some(_) => Ok(rustix::fs::open(&self.disk.root, open::READ, open::MODE)?),
+            None => open::itself(self.folder()?),
+        }
+    }
+
+    fn open_fd(&self, name: &[u8]) -> Result<OwnedFd, open::Error> {
+        match &self.disk.single {
+            Some(single) if name != single => Err(Errno::NOENT.into()),
+            None if !name.is_empty() => self.open_beneath(name, open::READ),
+            _ => self.open_itself(),
+        }
+    }
+
+    fn open_beneath(&self, name: &[u8], flags: OFlags) -> Result<OwnedFd, open::Error> {
+        open::beneath(self.folder()?, OsStr::from_bytes(name), flags)
+    }
+
+    /// What `name`, which may not be opened, is denied by: the folder in front of the first part
+    /// of it that can't even be looked at, or the file itself.
+    fn denial(&self, name: &[u8]) -> Denied {
+        if self.disk.single.is_some() {
+            return Denied { at: name.len(), need: Need::Read };
+        }
+        let Ok(root) = self.folder() else { return Denied { at: 0, need: Need::Pass } };
+        let slashes = name.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+        let ends = slashes.map(|(at, _)| at).chain([name.len()]);
+        let mut passed = 0;
+        for end in ends {
+            let part = OsStr::from_bytes(&name[..end]);
+            if let Err(Os(Errno::ACCESS | Errno::PERM)) = open::beneath(root, part, open::LOOK) {
+                return Denied { at: passed, need: Need::Pass };
+            }
+            passed = end;
+        }
+        Denied { at: name.len(), need: Need::Read }
+    }
+
+    /// What `name` is, which is no file and can't be opened.
+    fn special(&self, name: &[u8]) -> Special {
+        let looked = self
+            .open_beneath(name, open::LOOK)
+            .map_err(to_absent)
+            .and_then(|file| stat(file.as_fd()));
+        looked.map_or(Special::Device, |(kind, _)| special(kind))
+    }
+
+    /// Whether `name`, which may not be read, is a folder all the same: one that may be passed
+    /// through but not listed.
+    fn is_closed_folder(&self, name: &[u8]) -> bool {
+        let folder = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        self.disk.single.is_none() && self.open_beneath(name, folder).is_ok()
+    }
+}
+
+impl Store for Root<'_> {
+    fn open(&self, name: &[u8]) -> Result<Opened, Absent> {
+        let file = match self.open_fd(name) {
+            Err(Os(Errno::ACCESS)) if self.is_closed_folder(name) => return Ok(Opened::Folder),
+            Err(Os(Errno::ACCESS | Errno::PERM)) => {
+                return Err(Absent::Denied(self.denial(name)));
+            }
+            // What opening a socket says, and a device that isn't there.
+            Err(Os(Errno::NXIO | Errno::NODEV)) => {
+                return Err(Absent::NotRegular(self.special(name)));
+            }
+            opened => opened.map_err(to_absent)?,
+        };
+        let (kind, identity) = stat(file.as_fd())?;
+        match kind {
+            FileType::Directory => Ok(Opened::Folder),
+            FileType::RegularFile => {
+                let device = Device::of(identity.device, file.as_fd());
+                if device.has_backlog() {
+                    return Err(Absent::ClosingHangs);
+                }
+                let file = DiskFile { file: Some(file), identity, device };
+                Ok(Opened::File(Arc::new(file), identity))
+            }
+            kind => Err(Absent::NotRegular(special(kind))),
+        }
+    }
+
+    fn list(
+        &self,
+        name: &[u8],
+        each: &mut dyn FnMut(Child<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Absent> {
+        if self.disk.single.is_some() {
+            return Err(Absent::NotAFolder);
+        }
+        let listed = scan::folder(self.folder().map_err(to_absent)?, name, each);
+        listed.map_err(|absent| match absent {
+            Absent::Denied(_) => Absent::Denied(self.denial(name)),
+            absent => absent,
+        })
+    }
+
+    fn now(&self) -> Stamp {
+        self.disk.now()
+    }
+
+    fn single_file(&self) -> Option<&[u8]> {
+        self.disk.single_file()
+    }
+
+    fn location(&self) -> Option<&Path> {
+        self.disk.location()
+    }
+}
+
+/// An open file and what it was when it was opened.
+#[derive(Debug)]
+struct DiskFile {
+    /// Taken when it is closed.
+    file: Option<OwnedFd>,
+    identity: Identity,
+    device: Arc<Device>,
+}
+
+impl DiskFile {
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.file.as_ref().expect("open until it is dropped").as_fd()
+    }
+
+    fn read(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match rustix::io::pread(self.fd(), &mut *buffer, offset) {
+                Err(Errno::INTR) => {}
+                read => return Ok(read?),
+            }
+        }
+    }
+}
+
+impl Drop for DiskFile {
+    fn drop(&mut self) {
+        if let Some(file) = self.file.take() {
+            self.device.close(file, self.identity.size);
+        }
+    }
+}
+
+impl FileSource for DiskFile {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        if !self.device.is_timed() {
+            return self.read(offset, buffer);
+        }
+        let start = monotonic();
+        let read = self.read(offset, buffer);
+        self.device.note_read(monotonic().saturating_sub(start));
+        read
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.fd())
+    }
+
+    fn is_unchanged(&self) -> bool {
+        self.identity().is_ok_and(|now| self.identity.has_content_of(&now))
+    }
+
+    fn access(&self) -> Access {
+        self.device.access()
+    }
+
+    fn place(&self) -> Place {
+        self.device.place(self.identity.inode)
+    }
+
+    fn is_timed(&self) -> bool {
+        self.device.is_timed()
+    }
+
+    fn note_send(&self, took: Duration) {
+        self.device.note_send(took);
+    }
+}
+
+impl Stored for DiskFile {
+    fn identity(&self) -> Result<Identity, Absent> {
+        stat(self.fd()).map(|(_, identity)| identity)
+    }
+}
+
+/// A clock that only says how long something took.
+fn monotonic() -> Duration {
+    let now = rustix::time::clock_gettime(ClockId::Monotonic);
+    Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
+}
+
+fn stat(file: BorrowedFd<'_>) -> Result<(FileType, Identity), Absent> {
+    look_at(file).map(|stat| from_statx(&stat)).map_err(to_absent)
+}
+
+fn look_at(file: BorrowedFd<'_>) -> Result<Statx, open::Error> {
+    match rustix::fs::statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS) {
+        // Every Linux that we run on has it. rustix says the same of a sandbox's `EPERM`, which it
+        // tells from a file system's.
+        Err(Errno::NOSYS) => Err(open::Error::Forbidden("statx")),
+        looked => Ok(looked?),
+    }
+}
+
+/// How many files this process may have open.
+pub(crate) fn open_files_limit() -> Option<u64> {
+    getrlimit(Resource::Nofile).current
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::tests::scratch::Scratch;
+
+    #[test]
+    fn a_root_that_is_swapped_is_one_folder_for_a_lookup_and_another_for_the_next() {
+        let scratch = Scratch::new();
+        let [old, new, root] = ["old", "new", "root"].map(|name| scratch.path().join(name));
+        for (folder, name) in [(&old, "a"), (&old, "b"), (&new, "b"), (&new, "c")] {
+            fs::create_dir_all(folder).unwrap();
+            fs::write(folder.join(name), folder.as_os_str().as_bytes()).unwrap();
+        }
+        symlink(&old, &root).unwrap();
+        let disk = Disk::open(&root).unwrap();
+        let lookup = disk.at_once().unwrap();
+        let is_file =
+            |store: &dyn Store, name: &[u8]| matches!(store.open(name), Ok(Opened::File(..)));
+        assert!(is_file(&*lookup, b"a"));
+        fs::remove_file(&root).unwrap();
+        symlink(&new, &root).unwrap();
+        assert!(is_file(&*lookup, b"b") && !is_file(&*lookup, b"c"));
+        assert!(is_file(&disk, b"c") && !is_file(&disk, b"a"));
+    }
+}

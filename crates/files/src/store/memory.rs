@@ -1,0 +1,276 @@
+//! A store in memory, for tests: with faults, and changes at any moment.
+//!
+//! Its clock only moves when told, and stamps what is written; nothing blocks and nothing fails but
+//! what was asked to.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::io;
+use std::ops::ControlFlow;
+use std::os::fd::BorrowedFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use sockeye_proto::{Access, FileSource};
+
+use super::absent::Absent;
+use super::identity::{Identity, Stamp};
+use super::traits::{Child, Kind, Opened, Store, Stored};
+use crate::naming::path;
+
+/// Files in memory. Clones are the same store.
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    now: Stamp,
+    inodes: u64,
+    files: HashMap<Vec<u8>, Arc<Mutex<File>>>,
+    faults: HashMap<Vec<u8>, Fault>,
+    opens: usize,
+    access: Option<Access>,
+}
+
+/// What happens when a name is opened, instead of opening it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The store says so.
+    Absent(Absent),
+    /// The lookup panics.
+    Panic,
+}
+
+#[derive(Debug, Default)]
+struct File {
+    content: Vec<u8>,
+    identity: Identity,
+    /// What is written over the content, one after each read.
+    changes: VecDeque<Vec<u8>>,
+}
+
+impl Memory {
+    /// An empty store, at a thousand million seconds of its clock: 2001-09-09T01:46:40Z.
+    #[must_use]
+    pub fn new() -> Self {
+        let memory = Self::default();
+        // Not a whole second: that would be the clock of a file system that stamps in seconds.
+        memory.lock().now = Stamp { secs: 1_000_000_000, nanos: 1 };
+        memory
+    }
+
+    /// Moves the clock on.
+    pub fn pass(&self, nanos: u64) {
+        let now = &mut self.lock().now;
+        let nanos = u64::from(now.nanos) + nanos;
+        now.secs += (nanos / 1_000_000_000) as i64;
+        now.nanos = (nanos % 1_000_000_000) as u32;
+    }
+
+    /// Writes a file in place, or makes it. Folders are made of the slashes in names.
+    pub fn write(&self, name: &str, content: impl Into<Vec<u8>>) {
+        let mut state = self.lock();
+        let now = state.now;
+        let file = match state.files.get(name.as_bytes()) {
+            Some(file) => Arc::clone(file),
+            None => state.create(name),
+        };
+        lock(&file).write(content.into(), now);
+    }
+
+    /// Writes a new file over the name of an old one, as renaming does.
+    pub fn replace(&self, name: &str, content: impl Into<Vec<u8>>) {
+        let mut state = self.lock();
+        let now = state.now;
+        state.unlink(name);
+        lock(&state.create(name)).write(content.into(), now);
+    }
+
+    /// Removes a file.
+    pub fn remove(&self, name: &str) {
+        self.lock().unlink(name);
+    }
+
+    /// Writes each of `contents` in place, one after each read of the file.
+    pub fn change_when_read<C: Into<Vec<u8>>>(
+        &self,
+        name: &str,
+        contents: impl IntoIterator<Item = C>,
+    ) {
+        if let Some(file) = self.lock().files.get(name.as_bytes()) {
+            lock(file).changes = contents.into_iter().map(Into::into).collect();
+        }
+    }
+
+    /// Makes opening `name` fail, or stops that.
+    pub fn fail(&self, name: &str, fault: Option<Fault>) {
+        let faults = &mut self.lock().faults;
+        match fault {
+            Some(fault) => faults.insert(name.into(), fault),
+            None => faults.remove(name.as_bytes()),
+        };
+    }
+
+    /// Makes all files say that they are to be sent so.
+    pub fn set_access(&self, access: Access) {
+        self.lock().access = Some(access);
+    }
+
+    /// How often anything was opened.
+    #[must_use]
+    pub fn opens(&self) -> usize {
+        self.lock().opens
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl State {
+    fn create(&mut self, name: &str) -> Arc<Mutex<File>> {
+        self.inodes += 1;
+        let identity = Identity { inode: self.inodes, links: 1, ..Identity::default() };
+        let file = Arc::new(Mutex::new(File { identity, ..File::default() }));
+        self.files.insert(name.into(), Arc::clone(&file));
+        file
+    }
+
+    fn unlink(&mut self, name: &str) {
+        if let Some(file) = self.files.remove(name.as_bytes()) {
+            let identity = &mut lock(&file).identity;
+            (identity.links, identity.changed) = (0, self.now);
+        }
+    }
+}
+
+impl File {
+    fn write(&mut self, content: Vec<u8>, now: Stamp) {
+        self.identity.size = content.len() as u64;
+        (self.identity.modified, self.identity.changed) = (now, now);
+        self.content = content;
+    }
+}
+
+/// What is left of the name of a file that lies in a folder or beneath it.
+fn beneath<'a>(file: &'a [u8], folder: &[u8]) -> Option<&'a [u8]> {
+    let rest = file.strip_prefix(folder)?;
+    if folder.is_empty() { Some(rest) } else { rest.strip_prefix(b"/") }
+}
+
+impl Store for Memory {
+    fn open(&self, name: &[u8]) -> Result<Opened, Absent> {
+        let mut state = self.lock();
+        state.opens += 1;
+        match state.faults.get(name) {
+            Some(Fault::Absent(absent)) => return Err(*absent),
+            Some(Fault::Panic) => panic!("this lookup was asked to panic"),
+            None => {}
+        }
+        if let Some(file) = state.files.get(name) {
+            let identity = lock(file).identity;
+            let (file, store) = (Arc::clone(file), self.clone());
+            return Ok(Opened::File(Arc::new(MemoryFile { file, store, identity }), identity));
+        }
+        if name.is_empty() || state.files.keys().any(|file| beneath(file, name).is_some()) {
+            return Ok(Opened::Folder);
+        }
+        Err(Absent::Missing)
+    }
+
+    fn list(
+        &self,
+        name: &[u8],
+        each: &mut dyn FnMut(Child<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Absent> {
+        let mut found = BTreeMap::new();
+        {
+            let mut state = self.lock();
+            state.opens += 1;
+            if let Some(Fault::Absent(absent)) = state.faults.get(name) {
+                return Err(*absent);
+            }
+            if state.files.contains_key(name) {
+                return Err(Absent::NotAFolder);
+            }
+            for (file, content) in &state.files {
+                let Some(rest) = beneath(file, name) else { continue };
+                let mut segments = rest.splitn(2, |byte| *byte == b'/');
+                let child = segments.next().unwrap_or_default().to_vec();
+                match segments.next() {
+                    Some(_) => found.insert(child, (Kind::Folder, Identity::default())),
+                    None => found.insert(child, (Kind::File, lock(content).identity)),
+                };
+            }
+        }
+        if found.is_empty() && !name.is_empty() {
+            return Err(Absent::Missing);
+        }
+        for (child, (kind, identity)) in &found {
+            let child = Child {
+                name: child,
+                kind: *kind,
+                linked: false,
+                readable: true,
+                identity: *identity,
+            };
+            if path::may_hold(name, child.name) && each(child).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn now(&self) -> Stamp {
+        self.lock().now
+    }
+
+    fn single_file(&self) -> Option<&[u8]> {
+        None
+    }
+}
+
+#[derive(Debug)]
+struct MemoryFile {
+    file: Arc<Mutex<File>>,
+    store: Memory,
+    /// When it was opened.
+    identity: Identity,
+}
+
+impl FileSource for MemoryFile {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let now = self.store.now();
+        let mut file = lock(&self.file);
+        let rest = usize::try_from(offset).ok().and_then(|at| file.content.get(at..));
+        let rest = rest.unwrap_or_default();
+        let count = rest.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&rest[..count]);
+        if let Some(change) = file.changes.pop_front() {
+            file.write(change, now);
+        }
+        Ok(count)
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    fn is_unchanged(&self) -> bool {
+        self.identity.has_content_of(&lock(&self.file).identity)
+    }
+
+    fn access(&self) -> Access {
+        self.store.lock().access.unwrap_or(Access::Direct)
+    }
+}
+
+impl Stored for MemoryFile {
+    fn identity(&self) -> Result<Identity, Absent> {
+        Ok(lock(&self.file).identity)
+    }
+}

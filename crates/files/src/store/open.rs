@@ -1,0 +1,371 @@
+//! Opening a name inside of a folder and nowhere else. The one file that is tied to Linux.
+//!
+//! `openat2` (Linux 5.6) opens a name beneath the root that has no symbolic link on its way. Where
+//! it has one (`ELOOP`), [`resolve`] reads the links, and what they lead to is checked and opened by
+//! a name without links. So what is opened is what was checked, whatever is swapped meanwhile: it is
+//! beneath the root, and not hidden.
+//!
+//! Where the call doesn't exist (an older kernel, or a sandbox that says so) the path is walked one
+//! segment at a time and no symbolic link is followed. Only `ENOSYS` means that it doesn't exist: a
+//! sandbox that forbids it says `EPERM`, and so does a file system about one file. Which of the two it
+//! is, a call that no file system can refuse says ([`explain`]); it is asked anew each time.
+
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+
+use crate::naming::path;
+
+/// To read a file: a pipe without a writer must not hang us, a terminal must not become ours.
+pub(crate) const READ: OFlags =
+    OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::CLOEXEC).union(OFlags::NOCTTY);
+
+/// Nothing is ever created.
+pub(crate) const MODE: Mode = Mode::empty();
+
+/// To look at what is there without opening it.
+pub(crate) const LOOK: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
+
+/// To pass through a folder, which needs no permission to list it.
+const PASS: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+/// How often a lookup is begun again when something else disturbed it: a rename, of which the
+/// kernel can't tell whether it would have let the lookup out, a signal, or a link that was put in
+/// the place of what was no link before.
+const TRIES: usize = 16;
+
+/// How many symbolic links are followed in one lookup: as many as Linux follows.
+const MAX_LINKS: usize = 40;
+
+/// Why a name was not opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Error {
+    /// A symbolic link leads to a hidden name.
+    Hidden,
+    /// A sandbox forbids the system call of this name.
+    Forbidden(&'static str),
+    /// The system's error: `XDEV` where a link leads out of the root, `LOOP` where links lead in
+    /// circles, `AGAIN` where what is there keeps changing.
+    Os(Errno),
+}
+
+impl From<Errno> for Error {
+    fn from(error: Errno) -> Self {
+        Self::Os(error)
+    }
+}
+
+/// Opens a folder by its full path, following symbolic links: it is the one that we were told.
+pub(crate) fn folder(path: &Path) -> Result<OwnedFd, Errno> {
+    rustix::fs::openat(CWD, path, PASS, MODE)
+}
+
+/// Opens `root` by the way that names beneath it are opened: what forbids that way, or passing
+/// through this folder, shows here.
+pub(crate) fn itself(root: &OwnedFd) -> Result<OwnedFd, Error> {
+    match rustix::fs::openat2(root, ".", PASS, MODE, ResolveFlags::BENEATH) {
+        Err(Errno::NOSYS) => Ok(rustix::fs::openat(root, ".", PASS, MODE)?),
+        opened => opened.map_err(refused),
+    }
+}
+
+/// Why `openat2` failed.
+fn refused(error: Errno) -> Error {
+    explain(error, || rustix::fs::openat2(CWD, "/", LOOK, MODE, ResolveFlags::empty()).map(drop))
+}
+
+/// Why `openat2` failed, if it does so `elsewhere`, too: where nothing but a sandbox says `EPERM`.
+fn explain(error: Errno, elsewhere: impl FnOnce() -> Result<(), Errno>) -> Error {
+    match error {
+        Errno::PERM if elsewhere() == Err(Errno::PERM) => Error::Forbidden("openat2"),
+        error => Error::Os(error),
+    }
+}
+
+/// Opens the folder `name` beneath `root` (the root itself, where it is empty) to list it.
+pub(crate) fn to_list(root: &OwnedFd, name: &OsStr) -> Result<OwnedFd, Error> {
+    let flags = READ | OFlags::DIRECTORY;
+    if name.is_empty() {
+        return Ok(rustix::fs::openat(root, ".", flags, MODE)?);
+    }
+    beneath(root, name, flags)
+}
+
+/// Opens `name` beneath `root`, and follows links to names that are not hidden.
+pub(crate) fn beneath(root: &OwnedFd, name: &OsStr, flags: OFlags) -> Result<OwnedFd, Error> {
+    let mut target = None;
+    for _ in 0..TRIES {
+        let name = target.as_deref().map_or(name, OsStr::from_bytes);
+        match without_links(root, name, flags) {
+            // Also where a link was swapped in since the last ones were read.
+            Err(Errno::LOOP) => target = Some(resolve(root, name)?),
+            Err(Errno::NOSYS) => return Ok(walk(root, name, flags)?),
+            opened => return opened.map_err(refused),
+        }
+    }
+    Err(Error::Os(Errno::AGAIN))
+}
+
+/// Opens `name` beneath `root`. Fails with `LOOP` where there is a link on the way or at its end.
+fn without_links(root: &OwnedFd, name: &OsStr, flags: OFlags) -> Result<OwnedFd, Errno> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    retry(|| rustix::fs::openat2(root, name, flags, MODE, resolve))
+}
+
+/// Calls `open` again while it was disturbed, [`TRIES`] times in all. Returns the last error then.
+fn retry<T>(mut open: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
+    let mut last = Errno::AGAIN;
+    for _ in 0..TRIES {
+        match open() {
+            Err(error @ (Errno::AGAIN | Errno::INTR)) => last = error,
+            opened => return opened,
+        }
+    }
+    Err(last)
+}
+
+/// The name without links that `name` beneath `root` leads to (`.` for the root itself). It is not
+/// hidden, and was right a moment ago: whoever opens it has to see to it that no link is followed.
+fn resolve(root: &OwnedFd, name: &OsStr) -> Result<Vec<u8>, Error> {
+    let mut walked = Walked { root, name: Vec::new(), folder: None };
+    let mut rest = name.as_bytes().to_vec();
+    let mut links = 0;
+    while !rest.is_empty() {
+        let slash = rest.iter().position(|byte| *byte == b'/');
+        let (segment, behind) = rest.split_at(slash.unwrap_or(rest.len()));
+        let target = match segment {
+            b"" | b"." => None,
+            b".." => walked.up()?,
+            _ => walked.down(segment, slash.is_some())?,
+        };
+        rest = match target {
+            None => behind.get(1..).unwrap_or_default().to_vec(),
+            Some(_) if links == MAX_LINKS => return Err(Error::Os(Errno::LOOP)),
+            Some(target) => {
+                links += 1;
+                [&target, behind].concat()
+            }
+        };
+    }
+    match walked.name {
+        name if name.is_empty() => Ok(b".".to_vec()),
+        name if path::is_hidden(&name) => Err(Error::Hidden),
+        name => Ok(name),
+    }
+}
+
+/// How far [`resolve`] has come.
+struct Walked<'a> {
+    root: &'a OwnedFd,
+    /// Without links, and relative to the root.
+    name: Vec<u8>,
+    /// The folder of that name; `None` for the root. Behind a file nothing comes.
+    folder: Option<OwnedFd>,
+}
+
+impl Walked<'_> {
+    /// To the folder above.
+    fn up(&mut self) -> Result<Option<Vec<u8>>, Error> {
+        if self.name.is_empty() {
+            return Err(Error::Os(Errno::XDEV));
+        }
+        let above = self.name.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+        self.name.truncate(above);
+        // By its name: a folder that is moved meanwhile gets another one above it.
+        self.folder = match &self.name[..] {
+            [] => None,
+            name => match without_links(self.root, OsStr::from_bytes(name), PASS) {
+                Err(Errno::LOOP) => return Err(Error::Os(Errno::AGAIN)),
+                opened => Some(opened.map_err(refused)?),
+            },
+        };
+        Ok(None)
+    }
+
+    /// To `segment` in this folder, or, where that is a link, nowhere: returns its target.
+    fn down(&mut self, segment: &[u8], is_folder: bool) -> Result<Option<Vec<u8>>, Error> {
+        let above = self.name.len();
+        if above > 0 {
+            self.name.push(b'/');
+        }
+        self.name.extend_from_slice(segment);
+        // What is wrong beneath a hidden name is as hidden.
+        let failed = |error| match path::is_hidden(&self.name) {
+            true => Error::Hidden,
+            false => Error::Os(error),
+        };
+        let folder = self.folder.as_ref().map_or(self.root.as_fd(), AsFd::as_fd);
+        let flags = LOOK | OFlags::NOFOLLOW;
+        let opened = rustix::fs::openat(folder, segment, flags, MODE).map_err(failed)?;
+        let stat = rustix::fs::fstat(&opened).map_err(failed)?;
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Symlink => {
+                let target = rustix::fs::readlinkat(&opened, "", Vec::new()).map_err(failed)?;
+                if target.as_bytes().starts_with(b"/") {
+                    return Err(Error::Os(Errno::XDEV));
+                }
+                self.name.truncate(above);
+                return Ok(Some(target.into_bytes()));
+            }
+            FileType::Directory => self.folder = Some(opened),
+            _ if is_folder => return Err(failed(Errno::NOTDIR)),
+            _ => {}
+        }
+        Ok(None)
+    }
+}
+
+/// As [`beneath`], for kernels without `openat2`; follows no symbolic link at all.
+fn walk(root: &OwnedFd, name: &OsStr, flags: OFlags) -> Result<OwnedFd, Errno> {
+    let mut at: Option<OwnedFd> = None;
+    let mut segments = name.as_bytes().split(|byte| *byte == b'/').peekable();
+    while let Some(segment) = segments.next() {
+        // The callers' names hold none of these; a walk that relied on it would be one edit away
+        // from leading out.
+        if matches!(segment, b"" | b"." | b"..") {
+            return Err(Errno::XDEV);
+        }
+        let flags = if segments.peek().is_some() { PASS } else { flags };
+        let folder = at.as_ref().map_or(root.as_fd(), AsFd::as_fd);
+        at = Some(rustix::fs::openat(folder, segment, flags | OFlags::NOFOLLOW, MODE)?);
+    }
+    at.ok_or(Errno::NOENT)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::tests::scratch::Scratch;
+
+    type Open = fn(&OwnedFd, &OsStr, OFlags) -> Result<OwnedFd, Error>;
+
+    /// Both ways of opening, against the same names.
+    #[test]
+    fn names_stay_beneath_the_root_either_way() {
+        let scratch = Scratch::new();
+        let root = scratch.path().join("root");
+        fs::create_dir_all(root.join("sub")).unwrap();
+        fs::write(scratch.path().join("secret"), "outside").unwrap();
+        fs::write(root.join("sub/file"), "inside").unwrap();
+        symlink("../secret", root.join("out")).unwrap();
+        symlink("../..", root.join("sub/up")).unwrap();
+        symlink(scratch.path().join("secret"), root.join("absolute")).unwrap();
+        symlink("loop", root.join("loop")).unwrap();
+        symlink("sub/file", root.join("within")).unwrap();
+        let root = folder(&root).unwrap();
+
+        let walked: Open = |root, name, flags| Ok(walk(root, name, flags)?);
+        for (way, open) in [("openat2", beneath as Open), ("walk", walked)] {
+            let code = |name: &str| match open(&root, OsStr::new(name), READ) {
+                Ok(_) => None,
+                Err(Error::Os(error)) => Some(error),
+                Err(error) => panic!("{name} gives {error:?}"),
+            };
+            assert_eq!(code("sub/file"), None, "{way}");
+            assert_eq!(code("sub"), None, "{way}");
+            assert_eq!(code("missing"), Some(Errno::NOENT), "{way}");
+            assert_eq!(code("sub/file/x"), Some(Errno::NOTDIR), "{way}");
+            for name in ["out", "absolute", "loop", "../secret", "sub/../../secret", "/etc/passwd"]
+            {
+                let refused = code(name);
+                assert!(matches!(refused, Some(Errno::XDEV | Errno::LOOP)), "{way} {name}");
+            }
+            // A link to a folder on the way: refused as a link, or as no folder.
+            assert!(code("sub/up/secret").is_some(), "{way}");
+        }
+        assert!(beneath(&root, OsStr::new("within"), READ).is_ok());
+        assert_eq!(walk(&root, OsStr::new("within"), READ).err(), Some(Errno::LOOP));
+    }
+
+    #[test]
+    fn links_lead_to_a_name_without_links() {
+        let scratch = Scratch::new();
+        let root = scratch.path();
+        fs::create_dir_all(root.join("a/b")).unwrap();
+        fs::write(root.join("a/file"), "").unwrap();
+        for (name, target) in [
+            ("to-a", "a"),
+            ("to-b", "to-a/./b/"),
+            ("a/b/file", "../file"),
+            ("a/b/up", "../.."),
+            ("a/b/out", "../../.."),
+            ("file-as-folder", "a/file/"),
+            ("file-above", "a/file/.."),
+            ("nowhere", "a/nothing/../file"),
+        ] {
+            symlink(target, root.join(name)).unwrap();
+        }
+        let mut before = "a/file".to_owned();
+        for link in 0..=MAX_LINKS {
+            symlink(&before, root.join(format!("link{link}"))).unwrap();
+            before = format!("link{link}");
+        }
+        let root = folder(root).unwrap();
+        for (name, target) in [
+            ("a/file", Ok("a/file")),
+            ("to-a/file", Ok("a/file")),
+            ("to-b/file", Ok("a/file")),
+            ("to-b//file", Ok("a/file")),
+            ("to-b/up", Ok(".")),
+            ("to-b/up/to-b/up/to-a", Ok("a")),
+            ("to-b/out", Err(Errno::XDEV)),
+            ("file-as-folder", Err(Errno::NOTDIR)),
+            ("file-above", Err(Errno::NOTDIR)),
+            ("nowhere", Err(Errno::NOENT)),
+            ("link39", Ok("a/file")),
+            ("link40", Err(Errno::LOOP)),
+        ] {
+            let resolved = resolve(&root, OsStr::new(name));
+            let expected = target.map(|target| target.as_bytes().to_vec()).map_err(Error::Os);
+            assert_eq!(resolved, expected, "{name}");
+            // The kernel comes to the same.
+            let kernel = rustix::fs::openat2(&root, name, LOOK, MODE, ResolveFlags::BENEATH);
+            assert_eq!(kernel.err(), target.err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_sandbox_is_told_from_a_file_system_that_permits_nothing() {
+        let forbidden = Error::Forbidden("openat2");
+        for (error, elsewhere, why) in [
+            (Errno::PERM, Err(Errno::PERM), forbidden),
+            (Errno::PERM, Ok(()), Error::Os(Errno::PERM)),
+            (Errno::PERM, Err(Errno::MFILE), Error::Os(Errno::PERM)),
+            (Errno::ACCESS, Err(Errno::PERM), Error::Os(Errno::ACCESS)),
+        ] {
+            assert_eq!(explain(error, || elsewhere), why);
+        }
+        assert_eq!(refused(Errno::PERM), Error::Os(Errno::PERM), "no sandbox is here");
+    }
+
+    #[test]
+    fn a_call_that_is_disturbed_is_made_again() {
+        let after = |errors: &[Errno]| {
+            let (mut left, mut calls) = (errors.iter(), 0);
+            let called = retry(|| {
+                calls += 1;
+                left.next().map_or(Ok(()), |error| Err(*error))
+            });
+            (called, calls)
+        };
+        assert_eq!(after(&[]), (Ok(()), 1));
+        assert_eq!(after(&[Errno::AGAIN]), (Ok(()), 2));
+        assert_eq!(after(&[Errno::INTR]), (Ok(()), 2));
+        assert_eq!(after(&[Errno::AGAIN, Errno::INTR, Errno::NOENT]), (Err(Errno::NOENT), 3));
+        for error in [Errno::LOOP, Errno::ACCESS, Errno::NOSYS] {
+            assert_eq!(after(&[error]), (Err(error), 1));
+        }
+        let mut errors = [Errno::AGAIN; TRIES];
+        assert_eq!(after(&errors[1..]), (Ok(()), TRIES));
+        assert_eq!(after(&errors), (Err(Errno::AGAIN), TRIES));
+        errors[TRIES - 1] = Errno::INTR;
+        assert_eq!(after(&errors), (Err(Errno::INTR), TRIES));
+    }
+}

@@ -1,0 +1,200 @@
+//! What a folder on disk holds: names out of the folder's own descriptor, each looked at without
+//! leaving the root.
+
+use std::ffi::OsStr;
+use std::ops::ControlFlow;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+
+use rustix::fs::{Access, AtFlags, Dir, FileType, StatxFlags};
+use rustix::io::Errno;
+
+use super::absent::Absent;
+use super::convert::{from_statx, to_absent};
+use super::identity::Identity;
+use super::open;
+use super::traits::{Child, Kind};
+use crate::naming::path;
+
+/// The permission bit by which everybody may read.
+const OTHERS_READ: u16 = 0o004;
+
+/// Tells `each` what the folder `name` beneath `root` holds, as [`crate::Store::list`] has it.
+pub(crate) fn folder(
+    root: &OwnedFd,
+    name: &[u8],
+    each: &mut dyn FnMut(Child<'_>) -> ControlFlow<()>,
+) -> Result<(), Absent> {
+    let folder = open::to_list(root, OsStr::from_bytes(name)).map_err(|error| match error {
+        open::Error::Os(Errno::NOTDIR) => Absent::NotAFolder,
+        error => to_absent(error),
+    })?;
+    for entry in Dir::read_from(&folder).map_err(to_absent)? {
+        let entry = entry.map_err(to_absent)?;
+        let child = entry.file_name().to_bytes();
+        if !path::may_hold(name, child) {
+            continue;
+        }
+        let seen = match look_at(folder.as_fd(), child)? {
+            Some(seen) if seen.kind == FileType::Symlink => follow(root, name, child)?,
+            seen => seen,
+        };
+        let Some(Seen { kind, linked, readable, identity }) = seen else { continue };
+        let kind = match kind {
+            FileType::Directory => Kind::Folder,
+            FileType::RegularFile => Kind::File,
+            _ => continue,
+        };
+        if each(Child { name: child, kind, linked, readable, identity }).is_break() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// What stands under a name.
+struct Seen {
+    kind: FileType,
+    linked: bool,
+    readable: bool,
+    identity: Identity,
+}
+
+/// Looks at a name in a folder without following a link.
+fn look_at(folder: BorrowedFd<'_>, child: &[u8]) -> Result<Option<Seen>, Absent> {
+    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+    let seen = rustix::fs::statx(folder, child, flags, StatxFlags::BASIC_STATS);
+    let Some(stat) = passable(seen)? else { return Ok(None) };
+    let (kind, identity) = from_statx(&stat);
+    // Asked only where the mode doesn't say it at once.
+    let readable = stat.stx_mode & OTHERS_READ != 0
+        || kind == FileType::Symlink
+        || rustix::fs::accessat(folder, child, Access::READ_OK, AtFlags::EACCESS).is_ok();
+    Ok(Some(Seen { kind, linked: false, readable, identity }))
+}
+
+/// Looks at what a link leads to beneath the root.
+fn follow(root: &OwnedFd, name: &[u8], child: &[u8]) -> Result<Option<Seen>, Absent> {
+    let path = path::beneath(name, child);
+    let opened = open::beneath(root, OsStr::from_bytes(&path), open::LOOK);
+    let Some(target) = passable(opened)? else { return Ok(None) };
+    let seen = rustix::fs::statx(&target, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS);
+    let Some(stat) = passable(seen)? else { return Ok(None) };
+    let (kind, identity) = from_statx(&stat);
+    // Whether it can be read would take a lookup of its own: who opens it is told.
+    Ok(Some(Seen { kind, linked: true, readable: true, identity }))
+}
+
+/// What can't be looked at is left out; only a want of ours says nothing about the name.
+fn passable<T>(looked: Result<T, impl Into<open::Error>>) -> Result<Option<T>, Absent> {
+    match looked.map_err(to_absent) {
+        Ok(found) => Ok(Some(found)),
+        Err(absent) if absent.is_ours() => Err(absent),
+        Err(_) => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::store::traits::Store;
+    use crate::tests::scratch::Scratch;
+    use crate::{Disk, memory::Memory};
+
+    fn shown(store: &dyn Store, name: &str) -> Result<Vec<(String, Kind, u64, bool)>, Absent> {
+        let mut all = Vec::new();
+        store.list(name.as_bytes(), &mut |child| {
+            let name = String::from_utf8_lossy(child.name).into_owned();
+            all.push((name, child.kind, child.identity.size, child.linked));
+            ControlFlow::Continue(())
+        })?;
+        all.sort();
+        Ok(all)
+    }
+
+    #[test]
+    fn only_what_can_be_asked_for_is_shown() {
+        let scratch = Scratch::new();
+        let root = scratch.path().join("root");
+        fs::create_dir_all(root.join("sub/deep")).unwrap();
+        fs::create_dir_all(root.join(".well-known")).unwrap();
+        fs::create_dir_all(root.join("sub/.well-known")).unwrap();
+        fs::write(scratch.path().join("secret"), "outside").unwrap();
+        fs::write(root.join("file"), "12345").unwrap();
+        fs::write(root.join(".hidden"), "").unwrap();
+        fs::write(root.join("back\\slash"), "").unwrap();
+        fs::write(root.join(OsStr::from_bytes(b"latin\xe9")), "").unwrap();
+        fs::write(root.join("sub/inner"), "1").unwrap();
+        symlink("../secret", root.join("out")).unwrap();
+        symlink("nowhere", root.join("broken")).unwrap();
+        symlink("loop", root.join("loop")).unwrap();
+        symlink("file", root.join("link")).unwrap();
+        symlink("../file", root.join("sub/up")).unwrap();
+        symlink("..", root.join("sub/parent")).unwrap();
+        let pipe = std::process::Command::new("mkfifo").arg(root.join("pipe")).status();
+        assert!(pipe.is_ok_and(|status| status.success()));
+
+        let disk = Disk::open(&root).unwrap();
+        let (file, folder) = (Kind::File, Kind::Folder);
+        let sizes = |list: Vec<(String, Kind, u64, bool)>| {
+            list.into_iter()
+                .map(|(name, kind, size, linked)| {
+                    (name, kind, if kind == file { size } else { 0 }, linked)
+                })
+                .collect::<Vec<_>>()
+        };
+        let expected = [
+            (".well-known", folder, 0, false),
+            ("file", file, 5, false),
+            ("latin\u{fffd}", file, 0, false),
+            ("link", file, 5, true),
+            ("sub", folder, 0, false),
+        ]
+        .map(|(name, kind, size, linked)| (name.to_owned(), kind, size, linked));
+        assert_eq!(sizes(shown(&disk, "").unwrap()), expected);
+        let expected = [
+            ("deep", folder, 0, false),
+            ("inner", file, 1, false),
+            ("parent", folder, 0, true),
+            ("up", file, 5, true),
+        ]
+        .map(|(name, kind, size, linked)| (name.to_owned(), kind, size, linked));
+        assert_eq!(sizes(shown(&disk, "sub").unwrap()), expected);
+        assert_eq!(shown(&disk, "file"), Err(Absent::NotAFolder));
+        assert_eq!(shown(&disk, "missing"), Err(Absent::Missing));
+        assert_eq!(shown(&disk, "out"), Err(Absent::Outside));
+    }
+
+    #[test]
+    fn a_store_in_memory_lists_alike() {
+        let files = Memory::new();
+        for (name, content) in [("a", "123"), ("sub/b", "1"), ("sub/deep/c", ""), (".d/e", "")] {
+            files.write(name, content);
+        }
+        let names = |name| {
+            shown(&files, name)
+                .map(|all| all.into_iter().map(|(name, kind, ..)| (name, kind)).collect::<Vec<_>>())
+        };
+        let (file, folder) = (Kind::File, Kind::Folder);
+        assert_eq!(names(""), Ok(vec![("a".into(), file), ("sub".into(), folder)]));
+        assert_eq!(names("sub"), Ok(vec![("b".into(), file), ("deep".into(), folder)]));
+        assert_eq!(names("a"), Err(Absent::NotAFolder));
+        assert_eq!(names("su"), Err(Absent::Missing));
+    }
+
+    #[test]
+    fn listing_ends_when_it_is_broken_off() {
+        let files = Memory::new();
+        (0..10).for_each(|at| files.write(&at.to_string(), ""));
+        let mut seen = 0;
+        let listed = files.list(b"", &mut |_| {
+            seen += 1;
+            if seen == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        assert_eq!((listed, seen), (Ok(()), 3));
+    }
+}
