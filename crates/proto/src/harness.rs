@@ -11,9 +11,10 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::driver::{Credit, Effects, Envelope, Key, MailboxSender, ShardHandles, TurnParts};
 use crate::{
-    Asks, Credit, Desk, End, Event, Fault, Job, Key, Letter, Mark, Next, Output, Part, Peer, Post,
-    Protocol, Reason, Spawn, Time, Took, Turn, TurnParts, Wall,
+    End, Event, Fault, Job, Mark, Next, Output, Part, Peer, Protocol, Reason, Spawn, Time, Took,
+    Turn, Wall,
 };
 
 /// A conversation and a peer that a test plays.
@@ -22,8 +23,8 @@ pub struct Harness {
     peer: Peer,
     tail: Vec<u8>,
     out: Output,
-    desk: Desk,
-    letters: Arc<Letters>,
+    handles: ShardHandles,
+    envelopes: Arc<Envelopes>,
     jobs: Arc<Jobs>,
     credit: Option<Arc<Credit>>,
     now: Time,
@@ -43,16 +44,16 @@ pub struct Harness {
 }
 
 #[derive(Default)]
-struct Letters(Mutex<Vec<Letter>>);
+struct Envelopes(Mutex<Vec<Envelope>>);
 
 thread_local! {
     /// Whether this thread is in a call into a conversation, as the thread of an event loop is.
     static IN_CALL: Cell<bool> = const { Cell::new(false) };
 }
 
-impl Post for Letters {
-    fn post(&self, letter: Letter) {
-        self.0.lock().expect("no test panics while posting").push(letter);
+impl MailboxSender for Envelopes {
+    fn send(&self, envelope: Envelope) {
+        self.0.lock().expect("no test panics while sending").push(envelope);
     }
 
     fn is_on_event_loop(&self) -> bool {
@@ -82,15 +83,15 @@ impl Harness {
 
     /// Opens a conversation with a peer at 127.0.0.1:9, on 2015-10-21T07:28:00Z.
     pub fn new(protocol: impl Protocol + 'static) -> Self {
-        let (letters, jobs) = (Arc::new(Letters::default()), Arc::new(Jobs::default()));
+        let (envelopes, jobs) = (Arc::new(Envelopes::default()), Arc::new(Jobs::default()));
         let address = SocketAddr::from(([127, 0, 0, 1], 9)).into();
         let mut harness = Self {
             protocol: Box::new(protocol),
             peer: Peer { address, via: 0 },
             tail: Vec::new(),
             out: Output::new(),
-            desk: Desk::new(letters.clone(), jobs.clone()),
-            letters,
+            handles: ShardHandles::new(envelopes.clone(), jobs.clone()),
+            envelopes,
             jobs,
             credit: None,
             now: Time::from_nanos(1),
@@ -224,8 +225,9 @@ impl Harness {
 
     /// Delivers what promises and remotes have sent, wake-ups among it.
     pub fn deliver(&mut self) {
-        let letters = mem::take(&mut *self.letters.0.lock().expect("no test panics while posting"));
-        for Letter { content, .. } in letters {
+        let envelopes =
+            mem::take(&mut *self.envelopes.0.lock().expect("no test panics while sending"));
+        for Envelope { content, .. } in envelopes {
             let (event, credit) = content.into_event();
             self.event(event);
             if let Some(credit) = credit {
@@ -324,15 +326,15 @@ impl Harness {
         &mut self,
         call: impl FnOnce(&mut dyn Protocol, &mut Turn<'_>) -> Result<T, Fault>,
     ) -> Option<T> {
-        let mut asks = Asks::default();
+        let mut effects = Effects::default();
         let mut turn = Turn::new(TurnParts {
             out: &mut self.out,
             now: self.now,
             wall: self.wall,
             key: Key(1),
             peer: &self.peer,
-            desk: &self.desk,
-            asks: &mut asks,
+            handles: &self.handles,
+            effects: &mut effects,
             credit: &mut self.credit,
             position: self.position,
             in_flight: 0,
@@ -342,11 +344,11 @@ impl Harness {
         IN_CALL.set(true);
         let result = call(&mut *self.protocol, &mut turn);
         IN_CALL.set(false);
-        self.end = self.end.max(asks.end);
-        self.mark = asks.mark.or(self.mark);
-        self.wants_room |= asks.want_room;
-        self.resume = asks.resume;
-        if let Some(protocol) = asks.switch {
+        self.end = self.end.max(effects.end);
+        self.mark = effects.mark.or(self.mark);
+        self.wants_room |= effects.want_room;
+        self.resume = effects.resume;
+        if let Some(protocol) = effects.switch {
             self.protocol = protocol;
             let peer = self.peer;
             self.half_close_told = false;

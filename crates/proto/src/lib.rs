@@ -34,6 +34,7 @@ use std::time::Duration;
 
 mod budget;
 mod client;
+pub mod driver;
 pub mod echo;
 mod fault;
 mod file;
@@ -55,12 +56,9 @@ pub use file::{Access, FileRange, FileSource};
 pub use job::{Cancel, Job, JobKind, Place, Spawn, Waiter};
 pub use output::{Output, Part};
 pub use peer::{Address, Peer};
-pub use remote::{
-    Abandoned, Credit, Key, Letter, LetterContent, Message, Post, Promise, Remote, SendError,
-    Ticket,
-};
+pub use remote::{Abandoned, Message, Promise, Remote, SendError, Ticket};
 pub use time::{Time, Timed, Wall};
-pub use turn::{Asks, Desk, End, Mark, Turn, TurnParts};
+pub use turn::{End, Mark, Turn};
 
 /// One conversation with one peer.
 ///

@@ -50,15 +50,15 @@ pub type Message = Box<dyn Any + Send>;
 pub struct Abandoned;
 
 /// Something on its way to a conversation.
-pub struct Letter {
+pub struct Envelope {
     /// The conversation.
     pub to: Key,
     /// What it is.
-    pub content: LetterContent,
+    pub content: Delivery,
 }
 
-/// What a [`Letter`] carries.
-pub enum LetterContent {
+/// What an [`Envelope`] carries.
+pub enum Delivery {
     /// A promise was kept or abandoned.
     Settled(Ticket, Result<Message, Abandoned>),
     /// A remote sent a message. The place that it takes of the credit is to be given back when it
@@ -68,7 +68,7 @@ pub enum LetterContent {
     Wake(Arc<Credit>),
 }
 
-impl LetterContent {
+impl Delivery {
     /// What the conversation is to be told, now, and the credit of which a place is to be given back
     /// afterwards.
     #[must_use]
@@ -86,13 +86,13 @@ impl LetterContent {
     }
 }
 
-impl fmt::Debug for Letter {
+impl fmt::Debug for Envelope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Letter").field("to", &self.to).field("content", &self.content).finish()
+        f.debug_struct("Envelope").field("to", &self.to).field("content", &self.content).finish()
     }
 }
 
-impl fmt::Debug for LetterContent {
+impl fmt::Debug for Delivery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Settled(ticket, _) => f.debug_tuple("Settled").field(ticket).finish(),
@@ -102,10 +102,10 @@ impl fmt::Debug for LetterContent {
     }
 }
 
-/// Takes letters, from any thread. A shard's mailbox.
-pub trait Post: Send + Sync {
+/// The sending side of a shard's mailbox, for any thread.
+pub trait MailboxSender: Send + Sync {
     /// Takes one. Room for it was reserved when its promise or credit was given out.
-    fn post(&self, letter: Letter);
+    fn send(&self, envelope: Envelope);
 
     /// Whether the calling thread is running an event loop, and is not to wait for room.
     fn is_on_event_loop(&self) -> bool;
@@ -113,15 +113,15 @@ pub trait Post: Send + Sync {
 
 /// The duty to answer a conversation once. Dropping it says [`Abandoned`].
 pub struct Promise {
-    post: Arc<dyn Post>,
+    mailbox: Arc<dyn MailboxSender>,
     to: Key,
     ticket: Ticket,
     kept: bool,
 }
 
 impl Promise {
-    pub(crate) fn new(post: Arc<dyn Post>, to: Key, ticket: Ticket) -> Self {
-        Self { post, to, ticket, kept: false }
+    pub(crate) fn new(mailbox: Arc<dyn MailboxSender>, to: Key, ticket: Ticket) -> Self {
+        Self { mailbox, to, ticket, kept: false }
     }
 
     /// What the conversation will know the answer by.
@@ -137,8 +137,8 @@ impl Promise {
     }
 
     fn send(&self, body: Result<Message, Abandoned>) {
-        let content = LetterContent::Settled(self.ticket, body);
-        self.post.post(Letter { to: self.to, content });
+        let content = Delivery::Settled(self.ticket, body);
+        self.mailbox.send(Envelope { to: self.to, content });
     }
 }
 
@@ -248,14 +248,14 @@ impl std::error::Error for SendError {}
 /// [`Remote::wake`].
 #[derive(Clone)]
 pub struct Remote {
-    post: Arc<dyn Post>,
+    mailbox: Arc<dyn MailboxSender>,
     to: Key,
     credit: Arc<Credit>,
 }
 
 impl Remote {
-    pub(crate) fn new(post: Arc<dyn Post>, to: Key, credit: Arc<Credit>) -> Self {
-        Self { post, to, credit }
+    pub(crate) fn new(mailbox: Arc<dyn MailboxSender>, to: Key, credit: Arc<Credit>) -> Self {
+        Self { mailbox, to, credit }
     }
 
     /// Sends a message; waits while the conversation has [`Credit::MESSAGES`] waiting. For threads
@@ -266,14 +266,14 @@ impl Remote {
     /// [`SendError::Gone`] when the conversation is over. [`SendError::OnEventLoop`] inside of any
     /// conversation, whether or not there is room.
     pub fn send(&self, message: Message) -> Result<(), SendError> {
-        if self.post.is_on_event_loop() {
+        if self.mailbox.is_on_event_loop() {
             return Err(SendError::OnEventLoop(message));
         }
         let mut state = self.credit.lock();
         while state.free == 0 && !state.gone {
             state = self.credit.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        self.take_and_post(state, message)
+        self.take_and_send(state, message)
     }
 
     /// Sends a message, or says at once that it can't.
@@ -286,7 +286,7 @@ impl Remote {
         if state.free == 0 && !state.gone {
             return Err(SendError::Full(message));
         }
-        self.take_and_post(state, message)
+        self.take_and_send(state, message)
     }
 
     /// Wakes the conversation: it gets [`Event::Woken`]. Never waits and never fails; what wakes a
@@ -356,8 +356,8 @@ impl Remote {
         // A wake-up whose flag is set already is told of later than now: `Credit::take_wake` clears
         // the flag before the conversation looks.
         if !self.credit.woken.swap(true, Ordering::AcqRel) {
-            let content = LetterContent::Wake(Arc::clone(&self.credit));
-            self.post.post(Letter { to: self.to, content });
+            let content = Delivery::Wake(Arc::clone(&self.credit));
+            self.mailbox.send(Envelope { to: self.to, content });
         }
     }
 
@@ -367,7 +367,7 @@ impl Remote {
         self.credit.lock().gone
     }
 
-    fn take_and_post(
+    fn take_and_send(
         &self,
         mut state: MutexGuard<'_, CreditState>,
         message: Message,
@@ -377,8 +377,8 @@ impl Remote {
         }
         state.free -= 1;
         drop(state);
-        let content = LetterContent::Sent(message, Arc::clone(&self.credit));
-        self.post.post(Letter { to: self.to, content });
+        let content = Delivery::Sent(message, Arc::clone(&self.credit));
+        self.mailbox.send(Envelope { to: self.to, content });
         Ok(())
     }
 }
@@ -394,11 +394,11 @@ mod tests {
     use super::*;
 
     #[derive(Default)]
-    struct Box1(Mutex<Vec<Letter>>);
+    struct Box1(Mutex<Vec<Envelope>>);
 
-    impl Post for Box1 {
-        fn post(&self, letter: Letter) {
-            self.0.lock().unwrap().push(letter);
+    impl MailboxSender for Box1 {
+        fn send(&self, envelope: Envelope) {
+            self.0.lock().unwrap().push(envelope);
         }
 
         fn is_on_event_loop(&self) -> bool {
@@ -407,7 +407,7 @@ mod tests {
     }
 
     impl Box1 {
-        fn take(&self) -> Vec<Letter> {
+        fn take(&self) -> Vec<Envelope> {
             std::mem::take(&mut *self.0.lock().unwrap())
         }
     }
@@ -417,10 +417,10 @@ mod tests {
         let mailbox = Arc::new(Box1::default());
         Promise::new(mailbox.clone(), Key(1), Ticket(7)).keep(Box::new(5_u8));
         drop(Promise::new(mailbox.clone(), Key(1), Ticket(8)));
-        let letters = mailbox.0.lock().unwrap();
-        assert_eq!(letters.len(), 2);
-        assert!(matches!(letters[0].content, LetterContent::Settled(Ticket(7), Ok(_))));
-        assert!(matches!(letters[1].content, LetterContent::Settled(Ticket(8), Err(Abandoned))));
+        let envelopes = mailbox.0.lock().unwrap();
+        assert_eq!(envelopes.len(), 2);
+        assert!(matches!(envelopes[0].content, Delivery::Settled(Ticket(7), Ok(_))));
+        assert!(matches!(envelopes[1].content, Delivery::Settled(Ticket(8), Err(Abandoned))));
     }
 
     #[test]
@@ -452,10 +452,10 @@ mod tests {
         let remote = Remote::new(mailbox.clone(), Key(1), Arc::clone(&credit));
         for _ in 0..3 {
             (0..1000).for_each(|_| remote.wake());
-            let letters = mailbox.take();
-            assert_eq!(letters.len(), 1);
-            for letter in letters {
-                assert!(matches!(letter.content.into_event(), (Event::Woken, None)));
+            let envelopes = mailbox.take();
+            assert_eq!(envelopes.len(), 1);
+            for envelope in envelopes {
+                assert!(matches!(envelope.content.into_event(), (Event::Woken, None)));
             }
         }
         // Nobody is told any more, so nothing is put in the mailbox.
@@ -476,10 +476,10 @@ mod tests {
         let remote = Remote::new(mailbox.clone(), Key(1), Arc::new(Credit::new()));
         let (said, seen) = (AtomicU64::new(0), AtomicU64::new(0));
         let look = || {
-            let letters = mailbox.take();
-            assert!(letters.len() <= 1, "{letters:?}");
-            for letter in letters {
-                let _ = letter.content.into_event();
+            let envelopes = mailbox.take();
+            assert!(envelopes.len() <= 1, "{envelopes:?}");
+            for envelope in envelopes {
+                let _ = envelope.content.into_event();
                 // Relaxed, as the flag alone has to order it.
                 seen.store(said.load(Ordering::Relaxed), Ordering::Relaxed);
             }

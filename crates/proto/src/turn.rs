@@ -1,14 +1,14 @@
 //! What a conversation can do during one call: write, look at the time, ask for things.
 //!
-//! A driver makes a [`Turn`] for each call from the connection's [`Output`], an [`Asks`] to be
-//! filled in, and the shard's [`Desk`]; it acts on the asks when the call is over.
+//! A driver makes a [`Turn`] for each call from the connection's [`Output`], an [`Effects`] to be
+//! filled in, and the shard's [`ShardHandles`]; it acts on the effects when the call is over.
 
 use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
 
 use crate::job::{Job, JobKind, Spawn};
-use crate::remote::{Credit, Key, Post, Promise, Remote, Ticket};
+use crate::remote::{Credit, Key, MailboxSender, Promise, Remote, Ticket};
 use crate::{Client, Output, Peer, Protocol, Time, Wall};
 
 /// A position in the output of a conversation, in bytes since its beginning.
@@ -30,7 +30,7 @@ pub enum End {
 
 /// What a conversation asked for during a call. For drivers.
 #[derive(Default)]
-pub struct Asks {
+pub struct Effects {
     /// Offer the unused input again.
     pub resume: bool,
     /// Say [`Event::Room`](crate::Event::Room), as [`Turn::want_room`] has it.
@@ -43,18 +43,18 @@ pub struct Asks {
     pub switch: Option<Box<dyn Protocol>>,
 }
 
-impl Asks {
+impl Effects {
     /// Whether anything was asked for.
     #[must_use]
-    pub fn are_any(&self) -> bool {
+    pub fn is_any(&self) -> bool {
         let Self { resume, want_room, end, mark, switch } = self;
         *resume || *want_room || end.is_some() || mark.is_some() || switch.is_some()
     }
 }
 
-impl fmt::Debug for Asks {
+impl fmt::Debug for Effects {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Asks")
+        f.debug_struct("Effects")
             .field("resume", &self.resume)
             .field("want_room", &self.want_room)
             .field("end", &self.end)
@@ -65,22 +65,22 @@ impl fmt::Debug for Asks {
 }
 
 /// What the conversations of one shard share.
-pub struct Desk {
-    post: Arc<dyn Post>,
+pub struct ShardHandles {
+    mailbox: Arc<dyn MailboxSender>,
     spawn: Arc<dyn Spawn>,
     next_ticket: Cell<u64>,
 }
 
-impl Desk {
-    /// Letters go to `post`, jobs to `spawn`.
-    pub fn new(post: Arc<dyn Post>, spawn: Arc<dyn Spawn>) -> Self {
-        Self { post, spawn, next_ticket: Cell::new(Ticket::REMOTE.0 + 1) }
+impl ShardHandles {
+    /// Envelopes go to `mailbox`, jobs to `spawn`.
+    pub fn new(mailbox: Arc<dyn MailboxSender>, spawn: Arc<dyn Spawn>) -> Self {
+        Self { mailbox, spawn, next_ticket: Cell::new(Ticket::REMOTE.0 + 1) }
     }
 }
 
-impl fmt::Debug for Desk {
+impl fmt::Debug for ShardHandles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Desk").finish_non_exhaustive()
+        f.debug_struct("ShardHandles").finish_non_exhaustive()
     }
 }
 
@@ -92,8 +92,8 @@ pub struct Turn<'a> {
     pub(crate) wall: Wall,
     pub(crate) key: Key,
     pub(crate) peer: &'a Peer,
-    pub(crate) desk: &'a Desk,
-    pub(crate) asks: &'a mut Asks,
+    pub(crate) handles: &'a ShardHandles,
+    pub(crate) effects: &'a mut Effects,
     pub(crate) credit: &'a mut Option<Arc<Credit>>,
     pub(crate) position: u64,
     pub(crate) in_flight: u64,
@@ -113,10 +113,10 @@ pub struct TurnParts<'a> {
     pub key: Key,
     /// Who is at the other end.
     pub peer: &'a Peer,
-    /// The shard's desk.
-    pub desk: &'a Desk,
+    /// The shard's handles.
+    pub handles: &'a ShardHandles,
     /// To be filled in.
-    pub asks: &'a mut Asks,
+    pub effects: &'a mut Effects,
     /// The conversation's credit, made when it first asks for a [`Remote`].
     pub credit: &'a mut Option<Arc<Credit>>,
     /// How many bytes of this conversation have left the output before: sent, or in flight.
@@ -131,9 +131,20 @@ impl<'a> Turn<'a> {
     /// Makes a turn. For drivers.
     #[must_use]
     pub fn new(parts: TurnParts<'a>) -> Self {
-        let TurnParts { out, now, wall, key, peer, desk, asks, credit, position, in_flight, room } =
-            parts;
-        Self { out, now, wall, key, peer, desk, asks, credit, position, in_flight, room }
+        let TurnParts {
+            out,
+            now,
+            wall,
+            key,
+            peer,
+            handles,
+            effects,
+            credit,
+            position,
+            in_flight,
+            room,
+        } = parts;
+        Self { out, now, wall, key, peer, handles, effects, credit, position, in_flight, room }
     }
 
     /// The time of this turn.
@@ -169,22 +180,22 @@ impl<'a> Turn<'a> {
             || self.out.file_ranges() >= Output::MAX_FILE_RANGES
     }
 
-    /// Asks for [`Event::Room`](crate::Event::Room) once: when something has been sent and the
+    /// Effects for [`Event::Room`](crate::Event::Room) once: when something has been sent and the
     /// output is below the low-water mark, or at once where there is nothing to send.
     pub fn want_room(&mut self) {
-        self.asks.want_room = true;
+        self.effects.want_room = true;
     }
 
-    /// Asks that unused input be offered again, and reading go on, after a pause.
+    /// Effects that unused input be offered again, and reading go on, after a pause.
     pub fn resume(&mut self) {
-        self.asks.resume = true;
+        self.effects.resume = true;
     }
 
     /// Marks the end of what has been written so far, and asks for
     /// [`Event::Sent`](crate::Event::Sent) when it has been sent.
     pub fn mark(&mut self) -> Mark {
         let mark = self.written();
-        self.asks.mark = Some(mark);
+        self.effects.mark = Some(mark);
         mark
     }
 
@@ -201,29 +212,29 @@ impl<'a> Turn<'a> {
     /// Ends the conversation when everything written has been sent. Of several wishes the
     /// strongest counts.
     pub fn end(&mut self, end: End) {
-        self.asks.end = self.asks.end.max(Some(end));
+        self.effects.end = self.effects.end.max(Some(end));
     }
 
     /// Hands the connection to another protocol when this call returns: it gets
     /// [`Event::Open`](crate::Event::Open) and then the bytes that this call did not use. This
     /// conversation hears no more.
     pub fn switch_to(&mut self, protocol: Box<dyn Protocol>) {
-        self.asks.switch = Some(protocol);
+        self.effects.switch = Some(protocol);
     }
 
     /// Reserves a place for one answer from elsewhere.
     #[must_use]
     pub fn promise(&self) -> Promise {
-        let ticket = self.desk.next_ticket.get();
-        self.desk.next_ticket.set(ticket + 1);
-        Promise::new(Arc::clone(&self.desk.post), self.key, Ticket(ticket))
+        let ticket = self.handles.next_ticket.get();
+        self.handles.next_ticket.set(ticket + 1);
+        Promise::new(Arc::clone(&self.handles.mailbox), self.key, Ticket(ticket))
     }
 
     /// A handle into this conversation for other threads.
     #[must_use]
     pub fn remote(&mut self) -> Remote {
         let credit = self.credit.get_or_insert_with(|| Arc::new(Credit::new()));
-        Remote::new(Arc::clone(&self.desk.post), self.key, Arc::clone(credit))
+        Remote::new(Arc::clone(&self.handles.mailbox), self.key, Arc::clone(credit))
     }
 
     /// Runs `work` on another thread: for what blocks. Its result comes as
@@ -245,13 +256,13 @@ impl<'a> Turn<'a> {
     ///
     /// As for [`Spawn::spawn`].
     pub fn spawn(&self, job: Job) -> Result<(), Job> {
-        self.desk.spawn.spawn(job)
+        self.handles.spawn.spawn(job)
     }
 }
 
 impl fmt::Debug for Turn<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Turn").field("now", &self.now).field("asks", &self.asks).finish()
+        f.debug_struct("Turn").field("now", &self.now).field("effects", &self.effects).finish()
     }
 }
 

@@ -12,9 +12,8 @@ mod talk;
 
 use std::sync::Arc;
 
-use sockeye_proto::{
-    Client, Credit, Desk, End, Key, Mark, Output, Peer, Protocol, Reason, Time, Wall,
-};
+use sockeye_proto::driver::{Credit, Key, ShardHandles};
+use sockeye_proto::{Client, End, Mark, Output, Peer, Protocol, Reason, Time, Wall};
 
 use crate::Config;
 use crate::buffered::{Buffered, FREE};
@@ -28,7 +27,7 @@ use tail::Tail;
 #[derive(Debug)]
 pub(crate) struct Common {
     pub(crate) config: Arc<Config>,
-    pub(crate) desk: Desk,
+    pub(crate) handles: ShardHandles,
     /// The clocks, read once a turn.
     pub(crate) now: Time,
     pub(crate) wall: Wall,

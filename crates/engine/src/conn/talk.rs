@@ -3,9 +3,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use sockeye_proto::driver::{Credit, Effects, Key, TurnParts};
 use sockeye_proto::{
-    Asks, Client, Credit, End, Event, Fault, Key, Mark, Next, Output, Peer, Protocol, Reason, Time,
-    Took, Turn, TurnParts,
+    Client, End, Event, Fault, Mark, Next, Output, Peer, Protocol, Reason, Time, Took, Turn,
 };
 
 use super::tail::Tail;
@@ -129,7 +129,7 @@ impl<S> Conn<S> {
         }
     }
 
-    /// A letter was dealt with: its place is free again, now or when the output has room.
+    /// An envelope was dealt with: its place is free again, now or when the output has room.
     pub(crate) fn free_place(&mut self, credit: &Credit, common: &Common) {
         if self.held() < common.config.max_buffered_output {
             credit.give_back(1);
@@ -223,7 +223,7 @@ impl<S> Conn<S> {
         let protocol = self.protocol.0.as_deref_mut()?;
         let out = self.out.get_or_insert_with(|| common.outputs.lend());
         let unsent = out.unsent();
-        let mut asks = Asks::default();
+        let mut effects = Effects::default();
         let in_flight = self.in_flight;
         let mut turn = Turn::new(TurnParts {
             out,
@@ -231,8 +231,8 @@ impl<S> Conn<S> {
             wall: common.wall,
             key,
             peer: &self.peer,
-            desk: &common.desk,
-            asks: &mut asks,
+            handles: &common.handles,
+            effects: &mut effects,
             credit: &mut self.credit,
             position: self.sent + in_flight.bytes(),
             in_flight: in_flight.bytes(),
@@ -268,7 +268,7 @@ impl<S> Conn<S> {
             return None;
         };
         self.deadline = deadline.unwrap_or(Time::NEVER);
-        let again = if asks.are_any() { self.grant(key, asks, common) } else { Again::No };
+        let again = if effects.is_any() { self.apply(key, effects, common) } else { Again::No };
         match result {
             Ok(value) => Some((value, again)),
             Err(fault) => {
@@ -279,18 +279,18 @@ impl<S> Conn<S> {
     }
 
     /// Acts on what a call asked for. Returns whether unused input is to be offered again.
-    fn grant(&mut self, key: Key, asks: Asks, common: &mut Common) -> Again {
-        if asks.end.is_some() || asks.want_room || asks.mark.is_some() {
-            self.end = self.end.max(asks.end);
-            self.want_room |= asks.want_room;
-            self.mark = asks.mark.or(self.mark);
+    fn apply(&mut self, key: Key, effects: Effects, common: &mut Common) -> Again {
+        if effects.end.is_some() || effects.want_room || effects.mark.is_some() {
+            self.end = self.end.max(effects.end);
+            self.want_room |= effects.want_room;
+            self.mark = effects.mark.or(self.mark);
             if self.end >= Some(End::Close) {
                 self.fall_silent();
             }
             self.mark_dirty(key, common);
         }
-        let Some(protocol) = asks.switch else {
-            return if asks.resume { Again::Resumed } else { Again::No };
+        let Some(protocol) = effects.switch else {
+            return if effects.resume { Again::Resumed } else { Again::No };
         };
         self.protocol = Conversation(Some(protocol));
         self.paused = false;

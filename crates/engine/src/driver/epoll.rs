@@ -27,7 +27,8 @@ use rustix::net::{
     sendmsg, shutdown, sockopt,
 };
 use rustix::time::{ClockId, clock_gettime};
-use sockeye_proto::{Access, Address, FileRange, Key, Output, Part, Time, Wall};
+use sockeye_proto::driver::Key;
+use sockeye_proto::{Access, Address, FileRange, Output, Part, Time, Wall};
 
 use super::listener::Listener;
 use super::{Driver, Happening, QUANTUM, Received, Sending, Sent, Target, Then, Wake, bind};

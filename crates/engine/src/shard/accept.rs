@@ -4,7 +4,8 @@ use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use rustix::io::Errno;
-use sockeye_proto::{Address, Event, Key, Peer, Protocol, Reason, Time};
+use sockeye_proto::driver::Key;
+use sockeye_proto::{Address, Event, Peer, Protocol, Reason, Time};
 use tracing::{debug, warn};
 
 use super::{Phase, Shard, Slot, fenced, find, key_of, slot_of};

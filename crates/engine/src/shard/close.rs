@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sockeye_proto::{Desk, Event, Key, Output, Peer, Protocol, Reason, Turn, TurnParts};
+use sockeye_proto::driver::{Key, ShardHandles, TurnParts};
+use sockeye_proto::{Event, Output, Peer, Protocol, Reason, Turn};
 use tracing::{debug, error, info};
 
 use super::{Phase, Shard, fenced, find, key_of, slot_of};
@@ -66,16 +67,16 @@ impl<D: Driver> Shard<D> {
         peer: &Peer,
         reason: &Reason,
     ) {
-        let desk: &Desk = &self.common.desk;
-        let (mut out, mut asks, mut credit) = (Output::new(), Default::default(), None);
+        let handles: &ShardHandles = &self.common.handles;
+        let (mut out, mut effects, mut credit) = (Output::new(), Default::default(), None);
         let mut turn = Turn::new(TurnParts {
             out: &mut out,
             now: self.common.now,
             wall: self.common.wall,
             key: Key(u64::MAX),
             peer,
-            desk,
-            asks: &mut asks,
+            handles,
+            effects: &mut effects,
             credit: &mut credit,
             position: 0,
             in_flight: 0,

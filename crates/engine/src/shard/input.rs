@@ -2,7 +2,8 @@
 
 use std::io::{self, ErrorKind};
 
-use sockeye_proto::{Event, Key, Reason};
+use sockeye_proto::driver::Key;
+use sockeye_proto::{Event, Reason};
 
 use super::{Shard, Visit, find};
 use crate::conn::Stage;

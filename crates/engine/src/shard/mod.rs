@@ -30,7 +30,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use slab::Slab;
-use sockeye_proto::{Client, Desk, Event, Job, JobKind, Key, Letter, Reason, Spawn, Time};
+use sockeye_proto::driver::{Envelope, Key, ShardHandles};
+use sockeye_proto::{Client, Event, Job, JobKind, Reason, Spawn, Time};
 use tracing::error;
 
 use crate::conn::{Common, Conn, Stage};
@@ -198,13 +199,13 @@ impl<D: Driver> Shard<D> {
             driver.attach_listener(&mut listener, id as u32)?;
             gates.push(Gate::new(listener, via));
         }
-        let post = Arc::clone(&mailbox);
+        let sender = Arc::clone(&mailbox);
         let place = census.join(Arc::clone(&mailbox));
         let buffered = census.buffered(config.max_buffered_in_all);
         let common = Common {
             buffered,
             config,
-            desk: Desk::new(post, Arc::clone(&spawn)),
+            handles: ShardHandles::new(sender, Arc::clone(&spawn)),
             reads: Reads::new(spawn, Arc::clone(&mailbox)),
             now: driver.now(),
             wall: driver.wall(),
@@ -368,8 +369,8 @@ impl<D: Driver> Shard<D> {
             }
         }
         let Some(inbound) = self.mailbox.take() else { return };
-        for letter in inbound.letters {
-            self.deliver(letter);
+        for envelope in inbound.envelopes {
+            self.deliver(envelope);
         }
         for read in inbound.reads {
             self.take_read(read);
@@ -385,8 +386,8 @@ impl<D: Driver> Shard<D> {
         }
     }
 
-    fn deliver(&mut self, letter: Letter) {
-        let Letter { to, content } = letter;
+    fn deliver(&mut self, envelope: Envelope) {
+        let Envelope { to, content } = envelope;
         self.visit(to, |visit| {
             let (event, credit) = content.into_event();
             visit.conn.event(to, event, visit.common);

@@ -1,6 +1,7 @@
 //! Flushing: each dirty connection once a turn, and what follows when everything is sent.
 
-use sockeye_proto::{End, Key, Reason, Time};
+use sockeye_proto::driver::Key;
+use sockeye_proto::{End, Reason, Time};
 
 use super::input::reason_of;
 use super::{Shard, Visit, find};

@@ -11,7 +11,8 @@ use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sockeye_proto::{Client, FileRange, Job, JobKind, Key, Reason, Spawn, Time, Waiter};
+use sockeye_proto::driver::Key;
+use sockeye_proto::{Client, FileRange, Job, JobKind, Reason, Spawn, Time, Waiter};
 
 use super::{Shard, Visit};
 use crate::buffered::FREE;

@@ -9,7 +9,8 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
-use sockeye_proto::{Key, Reason, Time};
+use sockeye_proto::driver::Key;
+use sockeye_proto::{Reason, Time};
 use tracing::warn;
 
 use super::accept::REST;
