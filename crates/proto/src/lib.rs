@@ -62,7 +62,7 @@ pub use turn::{End, Mark, Turn};
 
 /// One conversation with one peer.
 ///
-/// The driver of a conversation keeps these promises:
+/// Whoever drives a protocol, by a [`Session`](driver::Session), keeps these promises:
 ///
 /// - [`Event::Open`] comes first and [`Event::Closed`] last, each exactly once. A connection that we
 ///   opened and that never came to stand hears only [`Event::Closed`].

@@ -11,7 +11,7 @@
 //! | | carries | when the conversation is behind |
 //! |---|---|---|
 //! | [`Remote::send`] | a message | waits; not on an event loop |
-//! | [`Remote::try_send`] | a message | fails: at most [`Credit::MESSAGES`] wait |
+//! | [`Remote::try_send`] | a message | fails: at most [`Remote::MESSAGES`] wait |
 //! | [`Remote::wake`] | nothing | nothing to do: a wake-up is waiting already |
 //!
 //! Messages suit one sender that can wait, such as a thread that produces a stream. To tell many
@@ -53,12 +53,11 @@ pub struct Abandoned;
 pub struct Envelope {
     /// The conversation.
     pub to: Key,
-    /// What it is.
-    pub content: Delivery,
+    pub(crate) content: Delivery,
 }
 
 /// What an [`Envelope`] carries.
-pub enum Delivery {
+pub(crate) enum Delivery {
     /// A promise was kept or abandoned.
     Settled(Ticket, Result<Message, Abandoned>),
     /// A remote sent a message. The place that it takes of the credit is to be given back when it
@@ -71,8 +70,7 @@ pub enum Delivery {
 impl Delivery {
     /// What the conversation is to be told, now, and the credit of which a place is to be given back
     /// afterwards.
-    #[must_use]
-    pub fn into_event(self) -> (Event<'static>, Option<Arc<Credit>>) {
+    pub(crate) fn into_event(self) -> (Event<'static>, Option<Arc<Credit>>) {
         match self {
             Self::Settled(ticket, body) => (Event::Message(ticket, body), None),
             Self::Sent(message, credit) => {
@@ -158,10 +156,10 @@ impl fmt::Debug for Promise {
 
 /// What one conversation may have waiting from its remotes: so many messages, and one wake-up.
 ///
-/// The driver of a conversation gives credit back when a message was dealt with and the output is
-/// below the high-water mark, and says when the conversation is gone.
+/// The session gives credit back when a message was dealt with and the output is below the high-water
+/// mark, and says when it is over.
 #[derive(Debug)]
-pub struct Credit {
+pub(crate) struct Credit {
     state: Mutex<CreditState>,
     changed: Condvar,
     /// A wake-up is on its way, or the conversation is gone.
@@ -175,22 +173,19 @@ struct CreditState {
 }
 
 impl Credit {
-    /// So many messages may wait.
-    pub const MESSAGES: u32 = 16;
-
     pub(crate) fn new() -> Self {
-        let state = CreditState { free: Self::MESSAGES, gone: false };
+        let state = CreditState { free: Remote::MESSAGES, gone: false };
         Self { state: Mutex::new(state), changed: Condvar::new(), woken: AtomicBool::new(false) }
     }
 
     /// Gives back `count` places.
-    pub fn give_back(&self, count: u32) {
+    pub(crate) fn give_back(&self, count: u32) {
         self.lock().free += count;
         self.changed.notify_all();
     }
 
     /// Says that the conversation is gone: whoever waits, stops waiting.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         self.lock().gone = true;
         self.changed.notify_all();
         self.woken.store(true, Ordering::Relaxed);
@@ -254,11 +249,14 @@ pub struct Remote {
 }
 
 impl Remote {
+    /// So many messages may wait.
+    pub const MESSAGES: u32 = 16;
+
     pub(crate) fn new(mailbox: Arc<dyn MailboxSender>, to: Key, credit: Arc<Credit>) -> Self {
         Self { mailbox, to, credit }
     }
 
-    /// Sends a message; waits while the conversation has [`Credit::MESSAGES`] waiting. For threads
+    /// Sends a message; waits while the conversation has [`Remote::MESSAGES`] waiting. For threads
     /// of one's own and for work on the pool.
     ///
     /// # Errors
@@ -428,7 +426,7 @@ mod tests {
         let mailbox = Arc::new(Box1::default());
         let credit = Arc::new(Credit::new());
         let remote = Remote::new(mailbox.clone(), Key(1), Arc::clone(&credit));
-        for _ in 0..Credit::MESSAGES {
+        for _ in 0..Remote::MESSAGES {
             remote.try_send(Box::new(())).unwrap();
         }
         assert!(matches!(remote.try_send(Box::new(())), Err(SendError::Full(_))));

@@ -1,14 +1,14 @@
-//! What a conversation can do during one call: write, look at the time, ask for things.
-//!
-//! A driver makes a [`Turn`] for each call from the connection's [`Output`], an [`Effects`] to be
-//! filled in, and the shard's [`ShardHandles`]; it acts on the effects when the call is over.
+//! What a protocol can do during one call: write, look at the time, ask for things. The
+//! [`Session`](crate::driver::Session) makes a [`Turn`] for each call, and acts on what was asked for
+//! when the call is over.
 
 use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::driver::Context;
 use crate::job::{Job, JobKind, Spawn};
-use crate::remote::{Credit, Key, MailboxSender, Promise, Remote, Ticket};
+use crate::remote::{Credit, MailboxSender, Promise, Remote, Ticket};
 use crate::{Client, Output, Peer, Protocol, Time, Wall};
 
 /// A position in the output of a conversation, in bytes since its beginning.
@@ -28,43 +28,30 @@ pub enum End {
     Linger,
 }
 
-/// What a conversation asked for during a call. For drivers.
+/// What a protocol asked for during a call.
 #[derive(Default)]
-pub struct Effects {
+pub(crate) struct Effects {
     /// Offer the unused input again.
-    pub resume: bool,
+    pub(crate) resume: bool,
     /// Say [`Event::Room`](crate::Event::Room), as [`Turn::want_room`] has it.
-    pub want_room: bool,
-    /// End the conversation; the strongest wish of the call.
-    pub end: Option<End>,
+    pub(crate) want_room: bool,
+    /// End the session; the strongest wish of the call.
+    pub(crate) end: Option<End>,
     /// Say [`Event::Sent`](crate::Event::Sent) when this mark is reached.
-    pub mark: Option<Mark>,
+    pub(crate) mark: Option<Mark>,
     /// Go on with another protocol.
-    pub switch: Option<Box<dyn Protocol>>,
+    pub(crate) switch: Option<Box<dyn Protocol>>,
 }
 
 impl Effects {
     /// Whether anything was asked for.
-    #[must_use]
-    pub fn is_any(&self) -> bool {
+    pub(crate) fn is_any(&self) -> bool {
         let Self { resume, want_room, end, mark, switch } = self;
         *resume || *want_room || end.is_some() || mark.is_some() || switch.is_some()
     }
 }
 
-impl fmt::Debug for Effects {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Effects")
-            .field("resume", &self.resume)
-            .field("want_room", &self.want_room)
-            .field("end", &self.end)
-            .field("mark", &self.mark)
-            .field("switch", &self.switch.is_some())
-            .finish()
-    }
-}
-
-/// What the conversations of one shard share.
+/// Where messages to the sessions of one shard go, and their jobs.
 pub struct ShardHandles {
     mailbox: Arc<dyn MailboxSender>,
     spawn: Arc<dyn Spawn>,
@@ -88,81 +75,33 @@ impl fmt::Debug for ShardHandles {
 pub struct Turn<'a> {
     /// What is to be sent.
     pub out: &'a mut Output,
-    pub(crate) now: Time,
-    pub(crate) wall: Wall,
-    pub(crate) key: Key,
-    pub(crate) peer: &'a Peer,
-    pub(crate) handles: &'a ShardHandles,
+    pub(crate) context: Context<'a>,
     pub(crate) effects: &'a mut Effects,
+    /// The session's credit, made when it first asks for a [`Remote`].
     pub(crate) credit: &'a mut Option<Arc<Credit>>,
+    /// How many bytes of this session have left the output before: sent, or in flight.
     pub(crate) position: u64,
+    /// How many of these have not been sent yet.
     pub(crate) in_flight: u64,
-    pub(crate) room: usize,
 }
 
-/// What a driver makes a [`Turn`] of.
-#[derive(Debug)]
-pub struct TurnParts<'a> {
-    /// What is to be sent.
-    pub out: &'a mut Output,
-    /// The monotonic clock, read once per turn of the loop.
-    pub now: Time,
-    /// The wall clock, likewise.
-    pub wall: Wall,
-    /// The conversation.
-    pub key: Key,
-    /// Who is at the other end.
-    pub peer: &'a Peer,
-    /// The shard's handles.
-    pub handles: &'a ShardHandles,
-    /// To be filled in.
-    pub effects: &'a mut Effects,
-    /// The conversation's credit, made when it first asks for a [`Remote`].
-    pub credit: &'a mut Option<Arc<Credit>>,
-    /// How many bytes of this conversation have left the output before: sent, or in flight.
-    pub position: u64,
-    /// How many of these have not been sent yet: a driver owns them.
-    pub in_flight: u64,
-    /// How many bytes the output may hold before it counts as full.
-    pub room: usize,
-}
-
-impl<'a> Turn<'a> {
-    /// Makes a turn. For drivers.
-    #[must_use]
-    pub fn new(parts: TurnParts<'a>) -> Self {
-        let TurnParts {
-            out,
-            now,
-            wall,
-            key,
-            peer,
-            handles,
-            effects,
-            credit,
-            position,
-            in_flight,
-            room,
-        } = parts;
-        Self { out, now, wall, key, peer, handles, effects, credit, position, in_flight, room }
-    }
-
+impl Turn<'_> {
     /// The time of this turn.
     #[must_use]
     pub fn now(&self) -> Time {
-        self.now
+        self.context.now
     }
 
     /// The wall clock at this turn.
     #[must_use]
     pub fn wall(&self) -> Wall {
-        self.wall
+        self.context.wall
     }
 
     /// Who is at the other end.
     #[must_use]
     pub fn peer(&self) -> &Peer {
-        self.peer
+        self.context.peer
     }
 
     /// Bytes that were written and have not been sent: those in the output and those in flight.
@@ -175,7 +114,7 @@ impl<'a> Turn<'a> {
     /// one call looks here between them; one that stops for it asks [`Turn::want_room`].
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.out.held() >= self.room
+        self.out.held() >= self.context.room
             || self.out.pieces() >= Output::MAX_PIECES
             || self.out.file_ranges() >= Output::MAX_FILE_RANGES
     }
@@ -225,16 +164,16 @@ impl<'a> Turn<'a> {
     /// Reserves a place for one answer from elsewhere.
     #[must_use]
     pub fn promise(&self) -> Promise {
-        let ticket = self.handles.next_ticket.get();
-        self.handles.next_ticket.set(ticket + 1);
-        Promise::new(Arc::clone(&self.handles.mailbox), self.key, Ticket(ticket))
+        let ticket = self.context.handles.next_ticket.get();
+        self.context.handles.next_ticket.set(ticket + 1);
+        Promise::new(Arc::clone(&self.context.handles.mailbox), self.context.key, Ticket(ticket))
     }
 
     /// A handle into this conversation for other threads.
     #[must_use]
     pub fn remote(&mut self) -> Remote {
         let credit = self.credit.get_or_insert_with(|| Arc::new(Credit::new()));
-        Remote::new(Arc::clone(&self.handles.mailbox), self.key, Arc::clone(credit))
+        Remote::new(Arc::clone(&self.context.handles.mailbox), self.context.key, Arc::clone(credit))
     }
 
     /// Runs `work` on another thread: for what blocks. Its result comes as
@@ -243,7 +182,7 @@ impl<'a> Turn<'a> {
     pub fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Ticket {
         let promise = self.promise();
         let ticket = promise.ticket();
-        let client = Client::of(self.peer.address);
+        let client = Client::of(self.context.peer.address);
         let job = Job::new(JobKind::Other, client, move || promise.keep(Box::new(work())));
         // Refused, it is dropped, which abandons its promise.
         drop(self.spawn(job));
@@ -256,13 +195,13 @@ impl<'a> Turn<'a> {
     ///
     /// As for [`Spawn::spawn`].
     pub fn spawn(&self, job: Job) -> Result<(), Job> {
-        self.handles.spawn.spawn(job)
+        self.context.handles.spawn.spawn(job)
     }
 }
 
 impl fmt::Debug for Turn<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Turn").field("now", &self.now).field("effects", &self.effects).finish()
+        f.debug_struct("Turn").field("now", &self.context.now).finish_non_exhaustive()
     }
 }
 

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use sockeye_proto::driver::Key;
-use sockeye_proto::{Address, Event, Peer, Protocol, Reason, Time};
+use sockeye_proto::{Address, Peer, Protocol, Reason, Time};
 use tracing::{debug, warn};
 
-use super::{Phase, Shard, Slot, fenced, find, key_of, slot_of};
-use crate::conn::{Conn, Stage};
+use super::{Phase, Shard, Slot, find, key_of, slot_of};
+use crate::conn::{Conn, Stage, contain};
 use crate::driver::{BACKLOG, Driver, Target};
 use crate::mailbox::Handed;
 
@@ -203,11 +203,11 @@ impl<D: Driver> Shard<D> {
         self.driver.attach(&mut socket, key);
         let service = &mut self.service;
         self.common.tally.accepted += 1;
-        match fenced(|| service.open(&peer)) {
+        match contain(|| service.open(&peer)) {
             Some(protocol) => {
                 debug!(target: "sockeye", peer = %address, "accepted");
                 let mut conn =
-                    Conn::new(socket, peer, 0, Stage::Talking, protocol, self.common.now);
+                    Conn::new(socket, peer, 0, Stage::Established, protocol, self.common.now);
                 conn.counted = true;
                 self.insert(key, conn);
                 self.fresh.push(key);
@@ -251,9 +251,9 @@ impl<D: Driver> Shard<D> {
         self.fresh = keys;
     }
 
-    /// Opens a connection to `target` and holds `protocol`'s conversation on it. Whatever goes
-    /// wrong, the conversation hears of it as [`Event::Closed`]. Its peer carries `via`.
-    pub fn connect(&mut self, target: &Target, mut protocol: Box<dyn Protocol>, via: u32) {
+    /// Opens a connection to `target` and drives `protocol` on it. Whatever goes wrong, the protocol
+    /// hears of it as [`Event::Closed`](sockeye_proto::Event::Closed). Its peer carries `via`.
+    pub fn connect(&mut self, target: &Target, protocol: Box<dyn Protocol>, via: u32) {
         let address = match target {
             Target::Ip(address) => Address::Ip(*address),
             Target::Unix(_) => Address::Unix,
@@ -271,17 +271,17 @@ impl<D: Driver> Shard<D> {
             Err(error) => {
                 let reason = Reason::ConnectFailed(error);
                 self.common.tally.close(&reason);
-                self.tell_stillborn(&mut *protocol, &peer, &reason);
+                self.tell_not_connected(protocol, &peer, &reason);
             }
         }
     }
 
-    /// A connection that we open may have come to stand, or failed.
+    /// A connection that we open may have be established, or have failed.
     pub(super) fn check_connecting(&mut self, key: Key) {
         let Some(conn) = find(&mut self.conns, key) else { return };
         match self.driver.connected(&mut conn.socket) {
             Ok(()) => {
-                conn.stage = Stage::Talking;
+                conn.stage = Stage::Established;
                 self.common.tally.connected += 1;
                 self.begin(key);
             }
@@ -290,11 +290,10 @@ impl<D: Driver> Shard<D> {
         }
     }
 
-    /// The first word to a conversation whose connection stands.
+    /// The connection is established: opens its session.
     fn begin(&mut self, key: Key) {
         self.visit(key, |visit| {
-            let peer = visit.conn.peer;
-            visit.conn.event(key, Event::Open(&peer), visit.common);
+            visit.tell(|session, owner| session.open(owner));
             if visit.conn.readable {
                 visit.conn.queue(key, visit.common);
             }

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sockeye_proto::driver::{Key, ShardHandles, TurnParts};
-use sockeye_proto::{Event, Output, Peer, Protocol, Reason, Turn};
+use sockeye_proto::driver::{Key, Session};
+use sockeye_proto::{Peer, Protocol, Reason};
 use tracing::{debug, error, info};
 
-use super::{Phase, Shard, fenced, find, key_of, slot_of};
-use crate::conn::Stage;
+use super::{Phase, Shard, find, key_of, slot_of};
+use crate::conn::{SendState, SessionOwner, Stage};
 use crate::driver::Driver;
 
 /// So many buffers are read from a connection at the most before it is told to drain: as much as a
@@ -33,11 +33,12 @@ impl<D: Driver> Shard<D> {
         let generation = &mut self.slots[slot].generation;
         *generation = if *generation == LAST_GENERATION { 0 } else { *generation + 1 };
 
-        let reason = conn.reason.take().map_or(reason, |first| *first);
-        if conn.reading {
+        let reason = conn.session.take_reason().unwrap_or(reason);
+        if conn.send == SendState::Reading {
             self.common.reads.end(key);
         }
-        conn.tell_closed(key, &reason, &mut self.common);
+        let (session, mut owner) = conn.parts(key, &mut self.common);
+        session.close(&reason, &mut owner);
         if conn.charged {
             self.common.buffered.release(key);
         }
@@ -46,7 +47,7 @@ impl<D: Driver> Shard<D> {
             self.has_room();
         }
         self.common.tally.close(&reason);
-        let (peer, received, sent) = (conn.peer.address, conn.received, conn.sent);
+        let (peer, received, sent) = (conn.peer.address, conn.received, conn.session.sent());
         let ms = self.common.now.since(conn.opened).as_millis();
         match &reason {
             Reason::Panicked => {
@@ -60,29 +61,16 @@ impl<D: Driver> Shard<D> {
         self.driver.close(conn.socket);
     }
 
-    /// Tells a conversation that its connection never came to be.
-    pub(super) fn tell_stillborn(
+    /// Tells a protocol that its connection was never established.
+    pub(super) fn tell_not_connected(
         &mut self,
-        protocol: &mut dyn Protocol,
+        protocol: Box<dyn Protocol>,
         peer: &Peer,
         reason: &Reason,
     ) {
-        let handles: &ShardHandles = &self.common.handles;
-        let (mut out, mut effects, mut credit) = (Output::new(), Default::default(), None);
-        let mut turn = Turn::new(TurnParts {
-            out: &mut out,
-            now: self.common.now,
-            wall: self.common.wall,
-            key: Key(u64::MAX),
-            peer,
-            handles,
-            effects: &mut effects,
-            credit: &mut credit,
-            position: 0,
-            in_flight: 0,
-            room: 0,
-        });
-        let _ = fenced(|| protocol.on_event(Event::Closed(reason), &mut turn));
+        let common = &mut self.common;
+        Session::new(protocol)
+            .close(reason, &mut SessionOwner { key: Key(u64::MAX), peer, common });
     }
 
     /// Stops listening, asks every conversation to finish, and cuts what has not finished in time.
@@ -157,14 +145,12 @@ impl<D: Driver> Shard<D> {
         self.visit(key, |visit| match visit.conn.stage {
             Stage::Connecting { .. } if is_draining => Err(Reason::Drained),
             _ if !is_draining => {
-                visit.conn.event(key, Event::LameDuck, visit.common);
+                visit.tell(|session, owner| session.lame_duck(owner));
                 Ok(())
             }
-            _ if visit.conn.drained => Ok(()),
             _ => {
-                visit.conn.drained = true;
-                let unread = visit.conn.has_unread_input();
-                visit.conn.event(key, Event::Drain { unread }, visit.common);
+                let unread = visit.conn.readable;
+                visit.tell(|session, owner| session.drain(unread, owner));
                 Ok(())
             }
         });
@@ -176,7 +162,7 @@ impl<D: Driver> Shard<D> {
     fn read_what_has_come(&mut self, key: Key) {
         for _ in 0..MOST_READS {
             let Some(conn) = find(&mut self.conns, key) else { return };
-            if conn.drained || !conn.wants_input(&self.common.config) {
+            if conn.session.is_drained() || !conn.wants_input(&self.common.config) {
                 return;
             }
             self.visit(key, |visit| {
@@ -194,7 +180,7 @@ impl<D: Driver> Shard<D> {
         for key in self.all_keys() {
             self.visit(key, |visit| match visit.conn.stage {
                 // It has been served.
-                Stage::Lingering(_) => Err(visit.conn.conclusion()),
+                Stage::Lingering(_) => Err(visit.conn.session.conclusion()),
                 _ => Err(Reason::Cut),
             });
         }

@@ -2,8 +2,8 @@
 
 use std::io::{self, ErrorKind};
 
+use sockeye_proto::Reason;
 use sockeye_proto::driver::Key;
-use sockeye_proto::{Event, Reason};
 
 use super::{Shard, Visit, find};
 use crate::conn::Stage;
@@ -73,31 +73,39 @@ impl<D: Driver> Visit<'_, D> {
             Err(error) => return Err(reason_of(error)),
         };
         // A short receive took all that was there, unless the end stands behind it.
-        conn.readable = received.more || conn.ended;
+        conn.readable = received.more || conn.session.is_half_closed();
         let len = received.bytes.len() as u64;
         conn.received += len;
         common.tally.received += len;
         if STOPS && !received.more {
-            conn.event(*key, Event::LameDuck, common);
+            let (session, mut owner) = conn.parts(*key, common);
+            session.lame_duck(&mut owner);
         }
         match &mut conn.stage {
             Stage::Lingering(lingering) => {
                 if len == 0 || len > lingering.left {
-                    return Err(conn.conclusion());
+                    return Err(conn.session.conclusion());
                 }
                 lingering.left -= len;
-                if !std::mem::replace(&mut lingering.has_come, true) && conn.drained {
+                if !std::mem::replace(&mut lingering.has_come, true) && conn.session.is_drained() {
                     common.tally.unread += 1;
                 }
                 lingering.quiet = common.now + common.config.linger.quiet;
             }
-            _ if len == 0 => conn.end_of_input(*key, common),
-            _ => conn.input(*key, received.bytes, common),
+            _ if len == 0 => {
+                conn.readable = false;
+                let (session, mut owner) = conn.parts(*key, common);
+                session.end_of_input(&mut owner);
+            }
+            _ => {
+                let (session, mut owner) = conn.parts(*key, common);
+                session.input(received.bytes, &mut owner);
+            }
         }
         if conn.readable {
             if conn.wants_input(&common.config) {
                 conn.queue(*key, common);
-            } else if conn.ended {
+            } else if conn.session.is_half_closed() {
                 return self.check_left();
             }
         }
@@ -110,7 +118,7 @@ impl<D: Driver> Visit<'_, D> {
         if self.conn.failed {
             self.check_failed()?;
         }
-        self.conn.tell_half_close(self.key, self.common);
+        self.tell(|session, owner| session.tell_half_close(owner));
         Ok(())
     }
 

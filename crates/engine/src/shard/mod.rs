@@ -26,15 +26,14 @@ mod room;
 mod slow;
 
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use slab::Slab;
-use sockeye_proto::driver::{Envelope, Key, ShardHandles};
-use sockeye_proto::{Client, Event, Job, JobKind, Reason, Spawn, Time};
+use sockeye_proto::driver::{Envelope, Key, Session, ShardHandles};
+use sockeye_proto::{Client, Job, JobKind, Reason, Spawn, Time};
 use tracing::error;
 
-use crate::conn::{Common, Conn, Stage};
+use crate::conn::{Common, Conn, SendState, SessionOwner, Stage, contain};
 use crate::driver::{Driver, Happening, trim_heaps};
 use crate::mailbox::{InTurn, Inbox, Mailbox, Order};
 use crate::outputs::Outputs;
@@ -387,13 +386,8 @@ impl<D: Driver> Shard<D> {
     }
 
     fn deliver(&mut self, envelope: Envelope) {
-        let Envelope { to, content } = envelope;
-        self.visit(to, |visit| {
-            let (event, credit) = content.into_event();
-            visit.conn.event(to, event, visit.common);
-            if let Some(credit) = credit {
-                visit.conn.free_place(&credit, visit.common);
-            }
+        self.visit(envelope.to, |visit| {
+            visit.tell(|session, owner| session.deliver(envelope, owner));
             Ok(())
         });
     }
@@ -409,9 +403,12 @@ impl<D: Driver> Shard<D> {
             Happening::Ready { key, readable, writable, ended, failed } => {
                 let Some(conn) = find(&mut self.conns, key) else { return };
                 conn.readable |= readable;
-                conn.ended |= ended;
                 conn.failed |= failed;
-                if writable && std::mem::take(&mut conn.blocked) {
+                if ended {
+                    conn.session.half_close();
+                }
+                if writable && conn.send == SendState::Blocked {
+                    conn.send = SendState::Ready;
                     conn.mark_dirty(key, &mut self.common);
                 }
                 if conn.wants_input(&self.common.config) {
@@ -432,7 +429,8 @@ impl<D: Driver> Shard<D> {
         let (driver, common) = (&mut self.driver, &mut self.common);
         let served = serve(&mut Visit { key, conn, driver, common });
         let over = match served {
-            Ok(()) if !conn.has_panicked() => {
+            Ok(()) if !conn.session.has_panicked() => {
+                conn.follow_up(key, common);
                 let armed = &mut self.slots[slot_of(key)].armed;
                 return common.timers.arm(slot_of(key) as u32, conn.next_deadline(), armed);
             }
@@ -446,7 +444,7 @@ impl<D: Driver> Shard<D> {
     /// again.
     fn ask_service(&mut self) {
         let service = &self.service;
-        let next = fenced(|| service.deadline()).flatten().unwrap_or(Time::NEVER);
+        let next = contain(|| service.deadline()).flatten().unwrap_or(Time::NEVER);
         let is_new = next != self.service_deadline.last;
         self.service_deadline.next = if is_new { next } else { Time::NEVER };
     }
@@ -463,7 +461,7 @@ impl<D: Driver> Shard<D> {
     fn tell_service(&mut self) {
         self.service_deadline.last = self.service_deadline.next;
         let (service, now) = (&mut self.service, self.common.now);
-        if fenced(|| service.on_deadline(now)).is_none() {
+        if contain(|| service.on_deadline(now)).is_none() {
             error!(target: "sockeye", "the service panicked at its deadline");
         }
     }
@@ -490,33 +488,30 @@ impl<D: Driver> Shard<D> {
 }
 
 impl<D: Driver> Visit<'_, D> {
+    /// Calls into the session.
+    #[inline]
+    fn tell<T>(&mut self, tell: impl FnOnce(&mut Session, &mut SessionOwner<'_>) -> T) -> T {
+        let (session, mut owner) = self.conn.parts(self.key, self.common);
+        tell(session, &mut owner)
+    }
+
     /// A deadline of the connection has come.
     fn expire(&mut self) -> Result<(), Reason> {
         match self.conn.stage {
             Stage::Connecting { .. } => Err(Reason::ConnectTimedOut),
-            Stage::Lingering(_) => Err(self.conn.conclusion()),
-            _ if self.conn.reading && self.conn.write_deadline <= self.common.now => {
-                Err(Reason::FileTimedOut)
-            }
-            _ if self.conn.write_deadline <= self.common.now => self.check_stalled(),
+            Stage::Lingering(_) => Err(self.conn.session.conclusion()),
+            _ if self.conn.write_deadline <= self.common.now => match self.conn.send {
+                SendState::Reading => Err(Reason::FileTimedOut),
+                _ => self.check_stalled(),
+            },
             _ => {
                 // The deadline may be one of a peer that has left.
-                if self.conn.ended {
+                if self.conn.session.is_half_closed() {
                     self.check_failed()?;
                 }
-                let before = self.conn.deadline;
-                self.conn.event(self.key, Event::Deadline, self.common);
-                // One that asks for the same time again would be told for ever.
-                if self.conn.deadline == before {
-                    self.conn.deadline = Time::NEVER;
-                }
+                self.tell(|session, owner| session.expire(owner));
                 Ok(())
             }
         }
     }
-}
-
-/// Runs code of a service that may panic.
-fn fenced<T>(code: impl FnOnce() -> T) -> Option<T> {
-    catch_unwind(AssertUnwindSafe(code)).ok()
 }
