@@ -47,7 +47,9 @@ pub(crate) enum Stage {
     Connecting { until: Time },
     /// Input, and the end of the session.
     Established,
-    /// The peer's end, while what it still sends is thrown away.
+    /// The peer's end: our side has ended, and the FIN is out.
+    Finished,
+    /// The same, while what the peer still sends is thrown away.
     Lingering(Box<Lingering>),
 }
 
@@ -95,8 +97,6 @@ pub(crate) struct Conn<S> {
     pub(crate) failed: bool,
     /// Charged for the output that it holds.
     pub(crate) charged: bool,
-    /// Our side has ended: the FIN is out.
-    pub(crate) finished: bool,
     /// In `Common::dirty`.
     dirty: bool,
     /// In `Common::ready`.
@@ -127,7 +127,6 @@ impl<S> Conn<S> {
             readable: false,
             failed: false,
             charged: false,
-            finished: false,
             dirty: false,
             queued: false,
         }
@@ -211,7 +210,7 @@ impl<S> Conn<S> {
     #[cold]
     fn other_deadline(&self) -> Time {
         match &self.stage {
-            Stage::Established => self.write_deadline,
+            Stage::Established | Stage::Finished => self.write_deadline,
             Stage::Connecting { until } => *until,
             Stage::Lingering(lingering) => lingering.until.min(lingering.quiet),
         }

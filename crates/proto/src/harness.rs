@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::driver::{Context, Envelope, Key, MailboxSender, Owner, Session, ShardHandles};
-use crate::{End, Fault, Job, Output, Part, Peer, Protocol, Reason, Spawn, Time, Wall};
+use crate::{End, Event, Fault, Job, Output, Part, Peer, Protocol, Reason, Spawn, Time, Wall};
 
 /// A session of a protocol with a peer that a test plays.
 pub struct Harness {
@@ -181,7 +181,7 @@ impl Harness {
 
     /// The server will stop soon.
     pub fn lame_duck(&mut self) {
-        self.tell(Session::lame_duck);
+        self.tell(|session, owner| session.event(Event::LameDuck, owner));
     }
 
     /// The server is stopping.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sockeye_proto::driver::{Key, Session};
-use sockeye_proto::{Peer, Protocol, Reason};
+use sockeye_proto::{Event, Peer, Protocol, Reason};
 use tracing::{debug, error, info};
 
 use super::{Phase, Shard, find, key_of, slot_of};
@@ -145,7 +145,7 @@ impl<D: Driver> Shard<D> {
         self.visit(key, |visit| match visit.conn.stage {
             Stage::Connecting { .. } if is_draining => Err(Reason::Drained),
             _ if !is_draining => {
-                visit.tell(|session, owner| session.lame_duck(owner));
+                visit.tell(|session, owner| session.event(Event::LameDuck, owner));
                 Ok(())
             }
             _ => {

@@ -2,8 +2,8 @@
 
 use std::io::{self, ErrorKind};
 
-use sockeye_proto::Reason;
 use sockeye_proto::driver::Key;
+use sockeye_proto::{Event, Reason};
 
 use super::{Shard, Visit, find};
 use crate::conn::Stage;
@@ -79,7 +79,7 @@ impl<D: Driver> Visit<'_, D> {
         common.tally.received += len;
         if STOPS && !received.more {
             let (session, mut owner) = conn.parts(*key, common);
-            session.lame_duck(&mut owner);
+            session.event(Event::LameDuck, &mut owner);
         }
         match &mut conn.stage {
             Stage::Lingering(lingering) => {

@@ -44,7 +44,8 @@ impl<D: Driver> Visit<'_, D> {
         self.tell(|session, owner| session.progress(owner));
         self.conn.read_on(self.key, self.common);
         match (self.conn.session.end(), &self.conn.stage) {
-            (Some(end), Stage::Established) if self.conn.session.is_flushed() => self.end(end),
+            (_, Stage::Lingering(_)) => Ok(()),
+            (Some(end), _) if self.conn.session.is_flushed() => self.end(end),
             _ => Ok(()),
         }
     }
@@ -137,8 +138,8 @@ impl<D: Driver> Visit<'_, D> {
 
     /// Ends our side, once; closes when the peer's has ended too.
     fn finish(&mut self) -> Result<(), Reason> {
-        if !self.conn.finished {
-            self.conn.finished = true;
+        if !matches!(self.conn.stage, Stage::Finished) {
+            self.conn.stage = Stage::Finished;
             self.driver.finish(&mut self.conn.socket).map_err(reason_of)?;
         }
         let session = &self.conn.session;
@@ -151,11 +152,9 @@ impl<D: Driver> Visit<'_, D> {
         if conn.session.is_at_end_of_input() {
             return Err(conn.session.conclusion());
         }
-        if !conn.finished {
-            conn.finished = true;
-            if driver.finish(&mut conn.socket).is_err() {
-                return Err(conn.session.conclusion());
-            }
+        let is_finished = matches!(conn.stage, Stage::Finished);
+        if !is_finished && driver.finish(&mut conn.socket).is_err() {
+            return Err(conn.session.conclusion());
         }
         conn.session.drop_unused();
         let (now, linger) = (common.now, &common.config.linger);

@@ -122,11 +122,6 @@ impl Session {
         }
     }
 
-    /// The server will stop soon.
-    pub fn lame_duck<O: Owner>(&mut self, owner: &mut O) {
-        self.event(Event::LameDuck, owner);
-    }
-
     /// The server is stopping. `unread`: input has come that was not offered. Told once.
     pub fn drain<O: Owner>(&mut self, unread: bool, owner: &mut O) {
         if !mem::replace(&mut self.is_drained, true) {
@@ -167,8 +162,9 @@ impl Session {
         }
     }
 
-    /// Tells the protocol something, unless it has said its last word.
-    fn event<O: Owner>(&mut self, event: Event<'_>, owner: &mut O) {
+    /// Tells the protocol something, unless it has said its last word. For owners: what has no method of
+    /// its own, such as [`Event::LameDuck`].
+    pub fn event<O: Owner>(&mut self, event: Event<'_>, owner: &mut O) {
         if !self.is_open() {
             return;
         }
