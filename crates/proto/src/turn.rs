@@ -85,7 +85,14 @@ pub struct Turn<'a> {
     pub(crate) in_flight: u64,
 }
 
-impl Turn<'_> {
+impl<'a> Turn<'a> {
+    /// What this call was told: for a protocol that runs others on streams of its own.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn context(&self) -> Context<'a> {
+        self.context
+    }
+
     /// The time of this turn.
     #[must_use]
     pub fn now(&self) -> Time {

@@ -15,6 +15,8 @@
 
 mod contract;
 mod session;
+#[cfg(test)]
+mod tests;
 mod unused;
 
 pub use crate::remote::{Envelope, Key, MailboxSender};
