@@ -143,7 +143,7 @@ impl<S> Conn<S> {
     }
 
     /// After calls into the session: sees to what was written or asked for.
-    #[inline]
+    #[inline(always)] // On every request's way.
     pub(crate) fn follow_up(&mut self, key: Key, common: &mut Common) {
         if !self.session.take_changed() {
             return;
