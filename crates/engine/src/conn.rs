@@ -79,7 +79,6 @@ pub(crate) enum SendState {
 #[derive(Debug)]
 pub(crate) struct Conn<S> {
     pub(crate) socket: S,
-    pub(crate) peer: Peer,
     pub(crate) session: Session,
     pub(crate) stage: Stage,
     pub(crate) write_deadline: Time,
@@ -87,7 +86,6 @@ pub(crate) struct Conn<S> {
     pub(crate) unacknowledged: u64,
     pub(crate) opened: Time,
     pub(crate) received: u64,
-    pub(crate) generation: u32,
     pub(crate) send: SendState,
     /// The census counts it: it came in, we did not open it.
     pub(crate) counted: bool,
@@ -106,22 +104,20 @@ pub(crate) struct Conn<S> {
 impl<S> Conn<S> {
     pub(crate) fn new(
         socket: S,
+        key: Key,
         peer: Peer,
-        generation: u32,
         stage: Stage,
         protocol: Box<dyn Protocol>,
         now: Time,
     ) -> Self {
         Self {
             socket,
-            peer,
-            session: Session::new(protocol),
+            session: Session::new(protocol, key, peer),
             stage,
             write_deadline: Time::NEVER,
             unacknowledged: 0,
             opened: now,
             received: 0,
-            generation,
             send: SendState::Ready,
             counted: false,
             readable: false,
@@ -132,44 +128,32 @@ impl<S> Conn<S> {
         }
     }
 
-    /// The session, and what a call into it needs.
-    #[inline]
-    pub(crate) fn parts<'a>(
-        &'a mut self,
-        key: Key,
-        common: &'a mut Common,
-    ) -> (&'a mut Session, SessionOwner<'a>) {
-        (&mut self.session, SessionOwner { key, peer: &self.peer, common })
-    }
-
     /// After calls into the session: sees to what was written or asked for.
     #[inline(always)] // On every request's way.
-    pub(crate) fn follow_up(&mut self, key: Key, common: &mut Common) {
+    pub(crate) fn follow_up(&mut self, common: &mut Common) {
         if !self.session.take_changed() {
             return;
         }
-        self.mark_dirty(key, common);
-        if self.session.held() > FREE {
-            self.charge(key, common);
+        self.mark_dirty(common);
+        if self.session.output().is_some_and(|output| output.held() > FREE) {
+            self.charge(common);
         }
-        self.read_on(key, common);
+        self.read_on(common);
     }
 
     /// Has it read from, if there is something to read: it may have been paused, or its output full.
     #[inline]
-    pub(crate) fn read_on(&mut self, key: Key, common: &mut Common) {
+    pub(crate) fn read_on(&mut self, common: &mut Common) {
         if self.readable && self.wants_input(&common.config) {
-            self.queue(key, common);
+            self.queue(common);
         }
     }
 
     /// Whether it is to be read from.
     #[inline]
     pub(crate) fn wants_input(&self, config: &Config) -> bool {
-        if self.session.is_open() {
-            return self.session.wants_input(config.max_buffered_output);
-        }
-        self.lingers() && !self.session.is_at_end_of_input()
+        self.session.wants_input(config.max_buffered_output)
+            || (self.lingers() && !self.session.is_at_end_of_input())
     }
 
     #[cold] // Few ever do, and none for long.
@@ -179,14 +163,19 @@ impl<S> Conn<S> {
 
     /// Charges its client for the output that it holds.
     #[cold]
-    pub(crate) fn charge(&mut self, key: Key, common: &mut Common) {
-        let held = self.session.held();
+    pub(crate) fn charge(&mut self, common: &mut Common) {
+        let (key, held) = (self.session.key(), self.session.held());
         self.charged = held > FREE;
         if self.charged {
-            common.buffered.charge(key, Client::of(self.peer.address), held, common.now);
+            common.buffered.charge(key, self.client(), held, common.now);
         } else {
             common.buffered.release(key);
         }
+    }
+
+    /// Who is charged for what it holds.
+    pub(crate) fn client(&self) -> Client {
+        Client::of(self.session.peer().address)
     }
 
     /// Since when it has been idle: as the session says, with nothing to receive. `None` also for
@@ -217,9 +206,9 @@ impl<S> Conn<S> {
     }
 
     /// Has it flushed at the end of the turn.
-    pub(crate) fn mark_dirty(&mut self, key: Key, common: &mut Common) {
+    pub(crate) fn mark_dirty(&mut self, common: &mut Common) {
         if !std::mem::replace(&mut self.dirty, true) {
-            common.dirty.push(key);
+            common.dirty.push(self.session.key());
         }
     }
 
@@ -228,9 +217,9 @@ impl<S> Conn<S> {
     }
 
     /// Has it served in this turn, or in the next if this one has passed that point.
-    pub(crate) fn queue(&mut self, key: Key, common: &mut Common) {
+    pub(crate) fn queue(&mut self, common: &mut Common) {
         if !std::mem::replace(&mut self.queued, true) {
-            common.ready.push(key);
+            common.ready.push(self.session.key());
         }
     }
 
@@ -239,40 +228,33 @@ impl<S> Conn<S> {
     }
 }
 
-/// What a connection and its shard are for a session.
-pub(crate) struct SessionOwner<'a> {
-    pub(crate) key: Key,
-    pub(crate) peer: &'a Peer,
-    pub(crate) common: &'a mut Common,
-}
-
-impl Owner for SessionOwner<'_> {
+impl Owner for Common {
     #[inline]
-    fn context(&self) -> Context<'_> {
-        let Common { now, wall, handles, buffered, config, .. } = &*self.common;
-        let is_tight = buffered.is_tight() && is_spent(buffered, self.peer);
-        let room = if is_tight { 1 } else { config.max_buffered_output };
-        Context { now: *now, wall: *wall, key: self.key, peer: self.peer, handles, room }
+    fn context(&self, peer: &Peer) -> Context<'_> {
+        let Self { now, wall, handles, buffered, config, .. } = self;
+        let is_spent = buffered.is_tight() && is_spent(buffered, peer);
+        let room = if is_spent { 1 } else { config.max_buffered_output };
+        Context { now: *now, wall: *wall, handles, room }
     }
 
     #[inline]
     fn high_water(&self) -> usize {
-        self.common.config.max_buffered_output
+        self.config.max_buffered_output
     }
 
     #[inline]
     fn max_unused_input(&self) -> usize {
-        self.common.config.max_unused_input
+        self.config.max_unused_input
     }
 
     #[inline]
     fn lend_output(&mut self) -> Box<Output> {
-        self.common.outputs.lend()
+        self.outputs.lend()
     }
 
     #[inline(always)]
     fn take_back_output(&mut self, output: Box<Output>) {
-        self.common.outputs.take_back(output);
+        self.outputs.take_back(output);
     }
 
     #[inline]

@@ -24,7 +24,6 @@ pub struct Harness {
 
 /// What the session needs of its owner.
 struct Surroundings {
-    peer: Peer,
     handles: ShardHandles,
     now: Time,
     wall: Wall,
@@ -33,9 +32,9 @@ struct Surroundings {
 }
 
 impl Owner for Surroundings {
-    fn context(&self) -> Context<'_> {
-        let Self { peer, handles, now, wall, .. } = self;
-        Context { now: *now, wall: *wall, key: Key(1), peer, handles, room: Harness::ROOM }
+    fn context(&self, _: &Peer) -> Context<'_> {
+        let Self { handles, now, wall, .. } = self;
+        Context { now: *now, wall: *wall, handles, room: Harness::ROOM }
     }
 
     fn high_water(&self) -> usize {
@@ -107,13 +106,12 @@ impl Harness {
         let (envelopes, jobs) = (Arc::new(Envelopes::default()), Arc::new(Jobs::default()));
         let address = SocketAddr::from(([127, 0, 0, 1], 9)).into();
         let owner = Surroundings {
-            peer: Peer { address, via: 0 },
             handles: ShardHandles::new(envelopes.clone(), jobs.clone()),
             now: Time::from_nanos(1),
             wall: Wall::from_secs(1_445_412_480),
             spare_output: None,
         };
-        let session = Session::new(Box::new(protocol));
+        let session = Session::new(Box::new(protocol), Key(1), Peer { address, via: 0 });
         let mut harness = Self { session, owner, envelopes, jobs };
         harness.tell(Session::open);
         harness

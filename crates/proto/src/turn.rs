@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::driver::Context;
 use crate::job::{Job, JobKind, Spawn};
-use crate::remote::{Credit, MailboxSender, Promise, Remote, Ticket};
+use crate::remote::{Credit, Key, MailboxSender, Promise, Remote, Ticket};
 use crate::{Client, Output, Peer, Protocol, Time, Wall};
 
 /// A position in the output of a conversation, in bytes since its beginning.
@@ -76,6 +76,8 @@ pub struct Turn<'a> {
     /// What is to be sent.
     pub out: &'a mut Output,
     pub(crate) context: Context<'a>,
+    pub(crate) key: Key,
+    pub(crate) peer: &'a Peer,
     pub(crate) effects: &'a mut Effects,
     /// The session's credit, made when it first asks for a [`Remote`].
     pub(crate) credit: &'a mut Option<Arc<Credit>>,
@@ -93,6 +95,13 @@ impl<'a> Turn<'a> {
         self.context
     }
 
+    /// What messages for this session carry: for a protocol that runs others on streams of its own.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn key(&self) -> Key {
+        self.key
+    }
+
     /// The time of this turn.
     #[must_use]
     pub fn now(&self) -> Time {
@@ -108,7 +117,7 @@ impl<'a> Turn<'a> {
     /// Who is at the other end.
     #[must_use]
     pub fn peer(&self) -> &Peer {
-        self.context.peer
+        self.peer
     }
 
     /// Bytes that were written and have not been sent: those in the output and those in flight.
@@ -173,14 +182,14 @@ impl<'a> Turn<'a> {
     pub fn promise(&self) -> Promise {
         let ticket = self.context.handles.next_ticket.get();
         self.context.handles.next_ticket.set(ticket + 1);
-        Promise::new(Arc::clone(&self.context.handles.mailbox), self.context.key, Ticket(ticket))
+        Promise::new(Arc::clone(&self.context.handles.mailbox), self.key, Ticket(ticket))
     }
 
     /// A handle into this conversation for other threads.
     #[must_use]
     pub fn remote(&mut self) -> Remote {
         let credit = self.credit.get_or_insert_with(|| Arc::new(Credit::new()));
-        Remote::new(Arc::clone(&self.context.handles.mailbox), self.context.key, Arc::clone(credit))
+        Remote::new(Arc::clone(&self.context.handles.mailbox), self.key, Arc::clone(credit))
     }
 
     /// Runs `work` on another thread: for what blocks. Its result comes as
@@ -189,7 +198,7 @@ impl<'a> Turn<'a> {
     pub fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Ticket {
         let promise = self.promise();
         let ticket = promise.ticket();
-        let client = Client::of(self.context.peer.address);
+        let client = Client::of(self.peer.address);
         let job = Job::new(JobKind::Other, client, move || promise.keep(Box::new(work())));
         // Refused, it is dropped, which abandons its promise.
         drop(self.spawn(job));

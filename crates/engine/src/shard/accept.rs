@@ -207,7 +207,7 @@ impl<D: Driver> Shard<D> {
             Some(protocol) => {
                 debug!(target: "sockeye", peer = %address, "accepted");
                 let mut conn =
-                    Conn::new(socket, peer, 0, Stage::Established, protocol, self.common.now);
+                    Conn::new(socket, key, peer, Stage::Established, protocol, self.common.now);
                 conn.counted = true;
                 self.insert(key, conn);
                 self.fresh.push(key);
@@ -234,7 +234,7 @@ impl<D: Driver> Shard<D> {
         for key in &self.fresh {
             let Some(conn) = find(&mut self.conns, *key) else { continue };
             conn.readable = true;
-            conn.queue(*key, &mut self.common);
+            conn.queue(&mut self.common);
         }
     }
 
@@ -265,13 +265,13 @@ impl<D: Driver> Shard<D> {
         match self.driver.connect(target, key) {
             Ok(socket) => {
                 let stage = Stage::Connecting { until: now + self.common.config.connect_timeout };
-                self.insert(key, Conn::new(socket, peer, 0, stage, protocol, now));
+                self.insert(key, Conn::new(socket, key, peer, stage, protocol, now));
                 self.visit(key, |_| Ok(()));
             }
             Err(error) => {
                 let reason = Reason::ConnectFailed(error);
                 self.common.tally.close(&reason);
-                self.tell_not_connected(protocol, &peer, &reason);
+                self.tell_not_connected(protocol, peer, &reason);
             }
         }
     }
@@ -293,9 +293,9 @@ impl<D: Driver> Shard<D> {
     /// The connection is established: opens its session.
     fn begin(&mut self, key: Key) {
         self.visit(key, |visit| {
-            visit.tell(|session, owner| session.open(owner));
+            visit.conn.session.open(visit.common);
             if visit.conn.readable {
-                visit.conn.queue(key, visit.common);
+                visit.conn.queue(visit.common);
             }
             Ok(())
         });
@@ -312,8 +312,7 @@ impl<D: Driver> Shard<D> {
         key_of(slot, self.slots[slot].generation)
     }
 
-    fn insert(&mut self, key: Key, mut conn: Conn<D::Socket>) {
-        conn.generation = self.slots[slot_of(key)].generation;
+    fn insert(&mut self, key: Key, conn: Conn<D::Socket>) {
         let slot = self.conns.insert(conn);
         debug_assert_eq!(slot, slot_of(key), "the vacant place was promised");
     }

@@ -7,8 +7,8 @@ use sockeye_proto::driver::{Key, Session};
 use sockeye_proto::{Event, Peer, Protocol, Reason};
 use tracing::{debug, error, info};
 
-use super::{Phase, Shard, find, key_of, slot_of};
-use crate::conn::{SendState, SessionOwner, Stage};
+use super::{Phase, Shard, find, slot_of};
+use crate::conn::{SendState, Stage};
 use crate::driver::Driver;
 
 /// So many buffers are read from a connection at the most before it is told to drain: as much as a
@@ -37,17 +37,17 @@ impl<D: Driver> Shard<D> {
         if conn.send == SendState::Reading {
             self.common.reads.end(key);
         }
-        let (session, mut owner) = conn.parts(key, &mut self.common);
-        session.close(&reason, &mut owner);
+        conn.session.close(&reason, &mut self.common);
         if conn.charged {
             self.common.buffered.release(key);
         }
         if conn.counted {
-            self.census.leave(conn.peer.address);
+            self.census.leave(conn.session.peer().address);
             self.has_room();
         }
         self.common.tally.close(&reason);
-        let (peer, received, sent) = (conn.peer.address, conn.received, conn.session.sent());
+        let (peer, received, sent) =
+            (conn.session.peer().address, conn.received, conn.session.sent());
         let ms = self.common.now.since(conn.opened).as_millis();
         match &reason {
             Reason::Panicked => {
@@ -65,12 +65,10 @@ impl<D: Driver> Shard<D> {
     pub(super) fn tell_not_connected(
         &mut self,
         protocol: Box<dyn Protocol>,
-        peer: &Peer,
+        peer: Peer,
         reason: &Reason,
     ) {
-        let common = &mut self.common;
-        Session::new(protocol)
-            .close(reason, &mut SessionOwner { key: Key(u64::MAX), peer, common });
+        Session::new(protocol, Key(u64::MAX), peer).close(reason, &mut self.common);
     }
 
     /// Stops listening, asks every conversation to finish, and cuts what has not finished in time.
@@ -145,12 +143,12 @@ impl<D: Driver> Shard<D> {
         self.visit(key, |visit| match visit.conn.stage {
             Stage::Connecting { .. } if is_draining => Err(Reason::Drained),
             _ if !is_draining => {
-                visit.tell(|session, owner| session.event(Event::LameDuck, owner));
+                visit.conn.session.event(Event::LameDuck, visit.common);
                 Ok(())
             }
             _ => {
                 let unread = visit.conn.readable;
-                visit.tell(|session, owner| session.drain(unread, owner));
+                visit.conn.session.drain(unread, visit.common);
                 Ok(())
             }
         });
@@ -200,6 +198,6 @@ impl<D: Driver> Shard<D> {
     }
 
     fn all_keys(&self) -> Vec<Key> {
-        self.conns.iter().map(|(slot, conn)| key_of(slot, conn.generation)).collect()
+        self.conns.iter().map(|(_, conn)| conn.session.key()).collect()
     }
 }

@@ -6,7 +6,7 @@ use sockeye_proto::driver::Key;
 use sockeye_proto::{Event, Reason};
 
 use super::{Shard, Visit, find};
-use crate::conn::Stage;
+use crate::conn::{Common, Stage};
 use crate::driver::Driver;
 
 impl<D: Driver> Shard<D> {
@@ -60,7 +60,8 @@ impl<D: Driver> Visit<'_, D> {
 
     #[inline(always)]
     fn receive<const STOPS: bool>(&mut self) -> Result<(), Reason> {
-        let Self { key, conn, driver, common } = self;
+        let Self { conn, driver, common, .. } = self;
+        let common: &mut Common = common;
         if !conn.readable || !conn.wants_input(&common.config) {
             return Ok(());
         }
@@ -78,8 +79,7 @@ impl<D: Driver> Visit<'_, D> {
         conn.received += len;
         common.tally.received += len;
         if STOPS && !received.more {
-            let (session, mut owner) = conn.parts(*key, common);
-            session.event(Event::LameDuck, &mut owner);
+            conn.session.event(Event::LameDuck, common);
         }
         match &mut conn.stage {
             Stage::Lingering(lingering) => {
@@ -94,17 +94,15 @@ impl<D: Driver> Visit<'_, D> {
             }
             _ if len == 0 => {
                 conn.readable = false;
-                let (session, mut owner) = conn.parts(*key, common);
-                session.end_of_input(&mut owner);
+                conn.session.end_of_input(common);
             }
             _ => {
-                let (session, mut owner) = conn.parts(*key, common);
-                session.input(received.bytes, &mut owner);
+                conn.session.input(received.bytes, common);
             }
         }
         if conn.readable {
             if conn.wants_input(&common.config) {
-                conn.queue(*key, common);
+                conn.queue(common);
             } else if conn.session.is_half_closed() {
                 return self.check_left();
             }
@@ -118,7 +116,7 @@ impl<D: Driver> Visit<'_, D> {
         if self.conn.failed {
             self.check_failed()?;
         }
-        self.tell(|session, owner| session.tell_half_close(owner));
+        self.conn.session.tell_half_close(self.common);
         Ok(())
     }
 

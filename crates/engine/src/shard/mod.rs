@@ -29,11 +29,11 @@ use std::io;
 use std::sync::Arc;
 
 use slab::Slab;
-use sockeye_proto::driver::{Envelope, Key, Session, ShardHandles};
+use sockeye_proto::driver::{Envelope, Key, ShardHandles};
 use sockeye_proto::{Client, Job, JobKind, Reason, Spawn, Time};
 use tracing::error;
 
-use crate::conn::{Common, Conn, SendState, SessionOwner, Stage, contain};
+use crate::conn::{Common, Conn, SendState, Stage, contain};
 use crate::driver::{Driver, Happening, trim_heaps};
 use crate::mailbox::{InTurn, Inbox, Mailbox, Order};
 use crate::outputs::Outputs;
@@ -181,7 +181,7 @@ struct Visit<'a, D: Driver> {
 
 /// The connection that `key` means, unless it has gone and another is in its place.
 fn find<S>(conns: &mut Slab<Conn<S>>, key: Key) -> Option<&mut Conn<S>> {
-    conns.get_mut(slot_of(key)).filter(|conn| u64::from(conn.generation) == key.0 >> 32)
+    conns.get_mut(slot_of(key)).filter(|conn| conn.session.key() == key)
 }
 
 impl<D: Driver> Shard<D> {
@@ -387,7 +387,7 @@ impl<D: Driver> Shard<D> {
 
     fn deliver(&mut self, envelope: Envelope) {
         self.visit(envelope.to, |visit| {
-            visit.tell(|session, owner| session.deliver(envelope, owner));
+            visit.conn.session.deliver(envelope, visit.common);
             Ok(())
         });
     }
@@ -409,10 +409,10 @@ impl<D: Driver> Shard<D> {
                 }
                 if writable && conn.send == SendState::Blocked {
                     conn.send = SendState::Ready;
-                    conn.mark_dirty(key, &mut self.common);
+                    conn.mark_dirty(&mut self.common);
                 }
                 if conn.wants_input(&self.common.config) {
-                    conn.queue(key, &mut self.common);
+                    conn.queue(&mut self.common);
                 } else if matches!(conn.stage, Stage::Connecting { .. }) {
                     self.check_connecting(key);
                 } else if failed || ended {
@@ -430,7 +430,7 @@ impl<D: Driver> Shard<D> {
         let served = serve(&mut Visit { key, conn, driver, common });
         let over = match served {
             Ok(()) if !conn.session.has_panicked() => {
-                conn.follow_up(key, common);
+                conn.follow_up(common);
                 let armed = &mut self.slots[slot_of(key)].armed;
                 return common.timers.arm(slot_of(key) as u32, conn.next_deadline(), armed);
             }
@@ -479,7 +479,7 @@ impl<D: Driver> Shard<D> {
             let Some(conn) = self.conns.get(slot as usize) else { continue };
             // It may have a later deadline by now.
             let is_due = conn.next_deadline() <= self.common.now;
-            self.visit(key_of(slot as usize, conn.generation), |visit| match is_due {
+            self.visit(conn.session.key(), |visit| match is_due {
                 true => visit.expire(),
                 false => Ok(()),
             });
@@ -488,13 +488,6 @@ impl<D: Driver> Shard<D> {
 }
 
 impl<D: Driver> Visit<'_, D> {
-    /// Calls into the session.
-    #[inline]
-    fn tell<T>(&mut self, tell: impl FnOnce(&mut Session, &mut SessionOwner<'_>) -> T) -> T {
-        let (session, mut owner) = self.conn.parts(self.key, self.common);
-        tell(session, &mut owner)
-    }
-
     /// A deadline of the connection has come.
     fn expire(&mut self) -> Result<(), Reason> {
         match self.conn.stage {
@@ -509,7 +502,7 @@ impl<D: Driver> Visit<'_, D> {
                 if self.conn.session.is_half_closed() {
                     self.check_failed()?;
                 }
-                self.tell(|session, owner| session.expire(owner));
+                self.conn.session.expire(self.common);
                 Ok(())
             }
         }

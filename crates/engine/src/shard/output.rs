@@ -5,7 +5,7 @@ use sockeye_proto::{End, Reason, Time};
 
 use super::input::reason_of;
 use super::{Shard, Visit, find};
-use crate::conn::{Lingering, SendState, Stage};
+use crate::conn::{Common, Lingering, SendState, Stage};
 use crate::driver::{Driver, Sending, Sent, Then};
 
 impl<D: Driver> Shard<D> {
@@ -31,7 +31,7 @@ impl<D: Driver> Shard<D> {
         }
         self.visit(key, |visit| {
             visit.conn.session.set_in_flight(InFlight::default());
-            visit.conn.mark_dirty(key, visit.common);
+            visit.conn.mark_dirty(visit.common);
             visit.count_sent(sent)
         });
     }
@@ -41,8 +41,8 @@ impl<D: Driver> Visit<'_, D> {
     /// Sends, tells what was to be told, and ends what was to end when everything is sent.
     fn flush(&mut self) -> Result<(), Reason> {
         self.send()?;
-        self.tell(|session, owner| session.progress(owner));
-        self.conn.read_on(self.key, self.common);
+        self.conn.session.progress(self.common);
+        self.conn.read_on(self.common);
         match (self.conn.session.end(), &self.conn.stage) {
             (_, Stage::Lingering(_)) => Ok(()),
             (Some(end), _) if self.conn.session.is_flushed() => self.end(end),
@@ -71,13 +71,13 @@ impl<D: Driver> Visit<'_, D> {
     /// Takes back an output, and notes how far it has come.
     #[inline(always)] // Too large to be by itself, and on every reply's way.
     fn count_sent(&mut self, sent: Sent) -> Result<(), Reason> {
-        let Self { key, conn, common, .. } = self;
+        let Self { conn, common, .. } = self;
+        let common: &mut Common = common;
         let Sent { out, count, then } = sent;
         common.tally.sent += count;
-        let (session, mut owner) = conn.parts(*key, common);
-        let is_left = session.put_back(out, count, &mut owner);
+        let is_left = conn.session.put_back(out, count, common);
         if conn.charged {
-            conn.charge(*key, common);
+            conn.charge(common);
         }
         if !is_left {
             conn.write_deadline = Time::NEVER;
@@ -86,7 +86,7 @@ impl<D: Driver> Visit<'_, D> {
             }
         }
         match then {
-            Then::Again => conn.mark_dirty(*key, common),
+            Then::Again => conn.mark_dirty(common),
             Then::Blocked => conn.send = SendState::Blocked,
             Then::Read => return self.start_read(),
             Then::FileChanged => return Err(Reason::FileChanged),
@@ -148,7 +148,7 @@ impl<D: Driver> Visit<'_, D> {
 
     /// Ends our side, and reads and throws away what comes until the peer ends its own.
     fn linger(&mut self) -> Result<(), Reason> {
-        let Self { key, conn, driver, common } = self;
+        let Self { conn, driver, common, .. } = self;
         if conn.session.is_at_end_of_input() {
             return Err(conn.session.conclusion());
         }
@@ -165,7 +165,7 @@ impl<D: Driver> Visit<'_, D> {
             has_come: false,
         }));
         if conn.readable {
-            conn.queue(*key, common);
+            conn.queue(common);
         }
         Ok(())
     }

@@ -139,10 +139,10 @@ impl<D: Driver> Visit<'_, D> {
     pub(super) fn start_read(&mut self) -> Result<(), Reason> {
         let Self { key, conn, common, .. } = self;
         let Some(range) = conn.session.output().and_then(Output::front_file) else {
-            conn.mark_dirty(*key, common);
+            conn.mark_dirty(common);
             return Ok(());
         };
-        let client = Client::of(conn.peer.address);
+        let client = conn.client();
         let is_spent = common.buffered.is_tight() && common.buffered.is_spent(client);
         let most = if is_spent { LITTLE } else { QUANTUM };
         common.reads.start(*key, client, range.clone(), most)?;
@@ -165,10 +165,10 @@ impl<D: Driver> Visit<'_, D> {
                     out.put_read(bytes.into());
                     // The peer may not take them for long, and its client may have many connections.
                     if conn.session.held() > FREE {
-                        conn.charge(*key, common);
+                        conn.charge(common);
                     }
                 }
-                conn.mark_dirty(*key, common);
+                conn.mark_dirty(common);
                 Ok(())
             }
             Err(ReadError::Changed) => Err(Reason::FileChanged),

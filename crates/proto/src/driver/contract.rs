@@ -150,7 +150,7 @@ impl Session {
 /// How it is told.
 impl Session {
     fn tell_open<O: Owner>(&mut self, owner: &mut O) {
-        let peer = *owner.context().peer;
+        let peer = self.peer;
         self.event(Event::Open(&peer), owner);
     }
 
@@ -225,18 +225,19 @@ impl Session {
         let out = self.output.get_or_insert_with(|| owner.lend_output());
         let unsent = out.unsent();
         let mut effects = Effects::default();
-        let in_flight = self.in_flight;
-        let mut context = owner.context();
-        if in_flight.is_any() {
-            context.room = context.room.min(in_flight.room_beside(owner.high_water()));
+        let mut context = owner.context(&self.peer);
+        if self.in_flight.is_any() {
+            context.room = context.room.min(self.in_flight.room_beside(owner.high_water()));
         }
         let mut turn = Turn {
             out,
             context,
+            key: self.key,
+            peer: &self.peer,
             effects: &mut effects,
             credit: &mut self.credit,
-            position: self.sent + in_flight.bytes,
-            in_flight: in_flight.bytes,
+            position: self.sent + self.in_flight.bytes,
+            in_flight: self.in_flight.bytes,
         };
         let mut deadline = None;
         let result = O::contain(|| {

@@ -27,8 +27,8 @@ use crate::{Output, Peer, Time, Wall};
 
 /// What a session needs of its owner during a call.
 pub trait Owner {
-    /// What the call is told.
-    fn context(&self) -> Context<'_>;
+    /// What a call is told, in a session with `peer`.
+    fn context(&self, peer: &Peer) -> Context<'_>;
 
     /// With so many bytes of output in memory a session is not read from. Below a quarter of it the
     /// protocol is told of [`Event::Room`](crate::Event::Room).
@@ -55,10 +55,6 @@ pub struct Context<'a> {
     pub now: Time,
     /// The wall clock, read once per turn of the loop.
     pub wall: Wall,
-    /// The session.
-    pub key: Key,
-    /// Who is at the other end.
-    pub peer: &'a Peer,
     /// Where messages and jobs go.
     pub handles: &'a ShardHandles,
     /// How many bytes the output may hold before it counts as full.

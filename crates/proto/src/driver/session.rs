@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use super::Owner;
 use super::unused::Unused;
-use crate::remote::Credit;
-use crate::{End, Mark, Output, Protocol, Reason, Time};
+use crate::remote::{Credit, Key};
+use crate::{End, Mark, Output, Peer, Protocol, Reason, Time};
 
 /// A protocol instance, and what its owner keeps for it.
 pub struct Session {
+    pub(super) key: Key,
+    pub(super) peer: Peer,
     /// `None` once it has panicked.
     pub(super) protocol: Option<Box<dyn Protocol>>,
     pub(super) expects: Expects,
@@ -90,14 +92,15 @@ impl InFlight {
         }
     }
 
-    pub(super) fn is_any(self) -> bool {
+    #[inline]
+    pub(super) fn is_any(&self) -> bool {
         self.bytes > 0
     }
 
     /// How many bytes the output may hold beside it, of `most` in all, before it counts as full: none
     /// while as many ranges of files are in flight as may be.
     #[cold]
-    pub(super) fn room_beside(self, most: usize) -> usize {
+    pub(super) fn room_beside(&self, most: usize) -> usize {
         let has_range = (self.ranges as usize) < Output::MAX_FILE_RANGES;
         if has_range { most.saturating_sub(self.held as usize) } else { 0 }
     }
@@ -116,10 +119,12 @@ impl fmt::Debug for Session {
 
 /// What the owner asks and does.
 impl Session {
-    /// A session that is to be opened, or closed.
+    /// A session with `peer` that is to be opened, or closed. Messages for it carry `key`.
     #[must_use]
-    pub fn new(protocol: Box<dyn Protocol>) -> Self {
+    pub fn new(protocol: Box<dyn Protocol>, key: Key, peer: Peer) -> Self {
         Self {
+            key,
+            peer,
             protocol: Some(protocol),
             expects: Expects::Opening,
             incoming: Incoming::Input,
@@ -138,6 +143,20 @@ impl Session {
             is_drained: false,
             is_changed: false,
         }
+    }
+
+    /// What messages for it carry.
+    #[inline]
+    #[must_use]
+    pub fn key(&self) -> Key {
+        self.key
+    }
+
+    /// Who is at the other end.
+    #[inline]
+    #[must_use]
+    pub fn peer(&self) -> &Peer {
+        &self.peer
     }
 
     /// Whether the protocol takes part: it was opened, and has neither failed nor asked to be closed.

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::{Context, Owner, Session};
 use crate::harness::Harness;
-use crate::{End, Event, Fault, Output, Protocol, Reason, Time, Took, Turn};
+use crate::{End, Event, Fault, Output, Peer, Protocol, Reason, Time, Took, Turn};
 
 /// What the protocols of the streams were told.
 type Told = Rc<RefCell<Vec<String>>>;
@@ -33,7 +33,7 @@ impl StreamOwner<'_> {
 }
 
 impl Owner for StreamOwner<'_> {
-    fn context(&self) -> Context<'_> {
+    fn context(&self, _: &Peer) -> Context<'_> {
         Context { room: Self::ROOM, ..self.0 }
     }
 
@@ -64,7 +64,7 @@ impl Protocol for Streams {
             let mut owner = StreamOwner(turn.context());
             if *kind == b'+' {
                 let protocol = Tens { id: *id, left: 0, told: Rc::clone(&self.told) };
-                let mut session = Session::new(Box::new(protocol));
+                let mut session = Session::new(Box::new(protocol), turn.key(), *turn.peer());
                 session.open(&mut owner);
                 self.streams.insert(*id, Stream { session, window: 0 });
             }
