@@ -12,7 +12,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use sockeye_proto::{Budget, Client, Key, Permit, Time};
+use sockeye_proto::driver::Key;
+use sockeye_proto::{Budget, Client, Permit, Time};
 use tracing::warn;
 
 /// What a connection may hold without being charged for it, in bytes: a response or two.

@@ -1,7 +1,7 @@
-//! What reaches a shard from other threads: letters for its conversations, orders for itself, parts
+//! What reaches a shard from other threads: envelopes for its conversations, orders for itself, parts
 //! of files that were read for it, and connections that another shard accepted for it.
 //!
-//! Its size is bounded by those who post: a letter's place was reserved when its promise or credit
+//! Its size is bounded by those who send: an envelope's place was reserved when its promise or credit
 //! was given out, a conversation has one wake-up under way, an order is given once (one for room is answered before the next), a connection
 //! has one read under way, and a connection is counted before it is handed over.
 
@@ -12,7 +12,8 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use sockeye_proto::{Address, Key, Letter, Post};
+use sockeye_proto::Address;
+use sockeye_proto::driver::{Envelope, Key, MailboxSender};
 
 use crate::driver::Wake;
 
@@ -46,7 +47,7 @@ pub(crate) enum ReadError {
 
 #[derive(Debug, Default)]
 pub(crate) struct Inbound {
-    pub(crate) letters: Vec<Letter>,
+    pub(crate) envelopes: Vec<Envelope>,
     pub(crate) reads: Vec<ReadDone>,
     pub(crate) orders: Vec<Order>,
 }
@@ -95,9 +96,9 @@ impl Mailbox {
     }
 }
 
-impl Post for Mailbox {
-    fn post(&self, letter: Letter) {
-        self.put(|inbound| inbound.letters.push(letter));
+impl MailboxSender for Mailbox {
+    fn send(&self, envelope: Envelope) {
+        self.put(|inbound| inbound.envelopes.push(envelope));
     }
 
     fn is_on_event_loop(&self) -> bool {

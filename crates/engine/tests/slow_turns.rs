@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use sockeye_engine::driver::{Driver, Happening, Received, Sending, Target, Wake};
 use sockeye_engine::{Census, Config, Mailbox, Service, Shard, ShardParts};
+use sockeye_proto::driver::Key;
 use sockeye_proto::echo::Echo;
-use sockeye_proto::{Address, Job, Key, Output, Peer, Protocol, Spawn, Time, Wall};
+use sockeye_proto::{Address, Job, Output, Peer, Protocol, Spawn, Time, Wall};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};

@@ -11,48 +11,69 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::{
-    Asks, Credit, Desk, End, Event, Fault, Job, Key, Letter, Mark, Next, Output, Part, Peer, Post,
-    Protocol, Reason, Spawn, Time, Took, Turn, TurnParts, Wall,
-};
+use crate::driver::{Context, Envelope, Key, MailboxSender, Owner, Session, ShardHandles};
+use crate::{End, Event, Fault, Job, Output, Part, Peer, Protocol, Reason, Spawn, Time, Wall};
 
-/// A conversation and a peer that a test plays.
+/// A session of a protocol with a peer that a test plays.
 pub struct Harness {
-    protocol: Box<dyn Protocol>,
-    peer: Peer,
-    tail: Vec<u8>,
-    out: Output,
-    desk: Desk,
-    letters: Arc<Letters>,
+    session: Session,
+    owner: Surroundings,
+    envelopes: Arc<Envelopes>,
     jobs: Arc<Jobs>,
-    credit: Option<Arc<Credit>>,
+}
+
+/// What the session needs of its owner.
+struct Surroundings {
+    handles: ShardHandles,
     now: Time,
     wall: Wall,
-    paused: bool,
-    resume: bool,
-    switched: bool,
-    eof: bool,
-    eof_told: bool,
-    half_close_told: bool,
-    wants_room: bool,
-    end: Option<End>,
-    mark: Option<Mark>,
-    position: u64,
-    fault: Option<Fault>,
-    closed: bool,
+    /// Kept for its memory, so that tests can count allocations.
+    spare_output: Option<Box<Output>>,
+}
+
+impl Owner for Surroundings {
+    fn context(&self, _: &Peer) -> Context<'_> {
+        let Self { handles, now, wall, .. } = self;
+        Context { now: *now, wall: *wall, handles, room: Harness::ROOM }
+    }
+
+    fn high_water(&self) -> usize {
+        Harness::ROOM
+    }
+
+    fn max_unused_input(&self) -> usize {
+        usize::MAX
+    }
+
+    fn lend_output(&mut self) -> Box<Output> {
+        self.spare_output.take().unwrap_or_default()
+    }
+
+    fn take_back_output(&mut self, mut output: Box<Output>) {
+        output.clear();
+        self.spare_output = Some(output);
+    }
+
+    /// A call that panics ends the test.
+    fn contain<T>(call: impl FnOnce() -> T) -> Option<T> {
+        IN_CALL.set(true);
+        let result = call();
+        IN_CALL.set(false);
+        Some(result)
+    }
 }
 
 #[derive(Default)]
-struct Letters(Mutex<Vec<Letter>>);
+struct Envelopes(Mutex<Vec<Envelope>>);
 
 thread_local! {
     /// Whether this thread is in a call into a conversation, as the thread of an event loop is.
     static IN_CALL: Cell<bool> = const { Cell::new(false) };
 }
 
-impl Post for Letters {
-    fn post(&self, letter: Letter) {
-        self.0.lock().expect("no test panics while posting").push(letter);
+impl MailboxSender for Envelopes {
+    fn send(&self, envelope: Envelope) {
+        self.0.lock().expect("no test panics while sending").push(envelope);
     }
 
     fn is_on_event_loop(&self) -> bool {
@@ -72,7 +93,7 @@ impl Spawn for Jobs {
 
 impl std::fmt::Debug for Harness {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Harness").field("now", &self.now).field("fault", &self.fault).finish()
+        f.debug_struct("Harness").field("session", &self.session).finish_non_exhaustive()
     }
 }
 
@@ -82,42 +103,24 @@ impl Harness {
 
     /// Opens a conversation with a peer at 127.0.0.1:9, on 2015-10-21T07:28:00Z.
     pub fn new(protocol: impl Protocol + 'static) -> Self {
-        let (letters, jobs) = (Arc::new(Letters::default()), Arc::new(Jobs::default()));
+        let (envelopes, jobs) = (Arc::new(Envelopes::default()), Arc::new(Jobs::default()));
         let address = SocketAddr::from(([127, 0, 0, 1], 9)).into();
-        let mut harness = Self {
-            protocol: Box::new(protocol),
-            peer: Peer { address, via: 0 },
-            tail: Vec::new(),
-            out: Output::new(),
-            desk: Desk::new(letters.clone(), jobs.clone()),
-            letters,
-            jobs,
-            credit: None,
+        let owner = Surroundings {
+            handles: ShardHandles::new(envelopes.clone(), jobs.clone()),
             now: Time::from_nanos(1),
             wall: Wall::from_secs(1_445_412_480),
-            paused: false,
-            resume: false,
-            switched: false,
-            eof: false,
-            eof_told: false,
-            half_close_told: false,
-            wants_room: false,
-            end: None,
-            mark: None,
-            position: 0,
-            fault: None,
-            closed: false,
+            spare_output: None,
         };
-        let peer = harness.peer;
-        harness.event(Event::Open(&peer));
+        let session = Session::new(Box::new(protocol), Key(1), Peer { address, via: 0 });
+        let mut harness = Self { session, owner, envelopes, jobs };
+        harness.tell(Session::open);
         harness
     }
 
     /// The peer sends bytes.
     pub fn input(&mut self, bytes: &[u8]) {
-        assert!(!self.eof, "no input follows the end of input");
-        self.tail.extend_from_slice(bytes);
-        self.offer();
+        assert!(!self.session.is_at_end_of_input(), "no input follows the end of input");
+        self.tell(|session, owner| session.input(bytes, owner));
     }
 
     /// The peer sends bytes one at a time.
@@ -129,8 +132,8 @@ impl Harness {
 
     /// The peer ends its side.
     pub fn eof(&mut self) {
-        self.eof = true;
-        self.offer();
+        self.session.half_close();
+        self.tell(Session::end_of_input);
     }
 
     /// Takes all that the conversation has written, as the peer reading it would. Reading makes
@@ -138,29 +141,21 @@ impl Harness {
     pub fn output(&mut self) -> Vec<u8> {
         let mut sent = Vec::new();
         loop {
-            let before = sent.len();
-            take_all(&mut self.out, &mut sent);
-            self.position += (sent.len() - before) as u64;
-            if let Some(mark) = self.mark.take() {
-                debug_assert!(mark.0 <= self.position);
-                self.event(Event::Sent(Mark(self.position)));
+            if let Some(mut output) = self.session.take_output() {
+                let before = sent.len();
+                take_all(&mut output, &mut sent);
+                let count = (sent.len() - before) as u64;
+                self.session.put_back(output, count, &mut self.owner);
             }
-            if mem::take(&mut self.wants_room) {
-                self.event(Event::Room);
-            }
-            if self.out.is_empty() {
+            self.tell(Session::progress);
+            if self.session.is_flushed() {
                 break;
             }
         }
-        let over = match self.end {
-            Some(End::Close | End::Linger) => true,
-            Some(End::Finish) => self.eof,
-            None => false,
-        };
-        if let Some(fault) = self.fault.clone() {
-            self.close(&Reason::Fault(fault));
-        } else if over {
-            self.close(&Reason::Finished);
+        match self.session.end() {
+            Some(End::Finish) if !self.session.is_at_end_of_input() => {}
+            None => {}
+            Some(_) => self.close(&self.session.conclusion()),
         }
         sent
     }
@@ -168,39 +163,33 @@ impl Harness {
     /// The connection ends, and what is unsent with it: the peer has reset it, a deadline has come.
     pub fn end_for(&mut self, reason: &Reason) {
         self.close(reason);
-        self.out.clear();
     }
 
     /// Time passes; deadlines that come due are told.
     pub fn pass(&mut self, time: Duration) {
-        let until = self.now + time;
-        while let Some(due) = self.protocol.deadline().filter(|due| *due <= until) {
-            if self.is_over() {
-                break;
-            }
-            self.now = self.now.max(due);
-            self.event(Event::Deadline);
-            let next = self.protocol.deadline();
-            assert!(self.is_over() || next != Some(due), "a deadline is not asked for twice");
+        let until = self.owner.now + time;
+        while self.session.is_open() && self.session.deadline() <= until {
+            self.owner.now = self.owner.now.max(self.session.deadline());
+            let is_new = self.tell(Session::expire);
+            assert!(!self.session.is_open() || is_new, "a deadline is not asked for twice");
         }
-        self.wall = Wall::from_secs(self.wall.as_secs() + time.as_secs());
-        self.now = until;
+        self.owner.wall = Wall::from_secs(self.owner.wall.as_secs() + time.as_secs());
+        self.owner.now = until;
     }
 
     /// The server will stop soon.
     pub fn lame_duck(&mut self) {
-        self.event(Event::LameDuck);
+        self.tell(|session, owner| session.event(Event::LameDuck, owner));
     }
 
     /// The server is stopping.
     pub fn drain(&mut self) {
-        let unread = self.unused() > 0;
-        self.event(Event::Drain { unread });
+        self.tell(|session, owner| session.drain(false, owner));
     }
 
     /// As [`Harness::drain`], while input has come that was not offered yet.
     pub fn drain_before_input(&mut self) {
-        self.event(Event::Drain { unread: true });
+        self.tell(|session, owner| session.drain(true, owner));
     }
 
     /// Runs the jobs that the conversation spawned and somebody waits for, and delivers what they
@@ -224,147 +213,59 @@ impl Harness {
 
     /// Delivers what promises and remotes have sent, wake-ups among it.
     pub fn deliver(&mut self) {
-        let letters = mem::take(&mut *self.letters.0.lock().expect("no test panics while posting"));
-        for Letter { content, .. } in letters {
-            let (event, credit) = content.into_event();
-            self.event(event);
-            if let Some(credit) = credit {
-                credit.give_back(1);
-            }
+        let envelopes =
+            mem::take(&mut *self.envelopes.0.lock().expect("no test panics while sending"));
+        for envelope in envelopes {
+            self.tell(|session, owner| session.deliver(envelope, owner));
         }
     }
 
     /// The fault that ended the conversation.
     #[must_use]
     pub fn fault(&self) -> Option<&Fault> {
-        self.fault.as_ref()
+        match self.session.reason() {
+            Some(Reason::Fault(fault)) => Some(fault),
+            _ => None,
+        }
     }
 
     /// Whether our side has ended in order, with everything sent.
     #[must_use]
     pub fn finished(&self) -> bool {
-        self.fault.is_none() && self.end.is_some() && self.out.is_empty()
+        self.fault().is_none() && self.end().is_some() && self.session.is_flushed()
     }
 
     /// How the conversation wants to end.
     #[must_use]
     pub fn end(&self) -> Option<End> {
-        self.end
+        self.session.end()
     }
 
     /// How many bytes wait unused.
     #[must_use]
     pub fn unused(&self) -> usize {
-        self.tail.len()
+        self.session.unused()
     }
 
     /// How many bytes of output are held in memory, unsent.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.out.held()
+        self.session.held()
     }
 
-    fn is_over(&self) -> bool {
-        self.fault.is_some() || self.closed || self.end >= Some(End::Close)
+    /// Calls into the session, which is over when it has failed and everything is sent.
+    fn tell<T>(&mut self, tell: impl FnOnce(&mut Session, &mut Surroundings) -> T) -> T {
+        let told = tell(&mut self.session, &mut self.owner);
+        if self.session.reason().is_some() && self.session.is_flushed() {
+            self.close(&Reason::Finished);
+        }
+        told
     }
 
-    /// Offers what is unused for as long as the conversation goes on by itself, then tells the end
-    /// of input.
-    fn offer(&mut self) {
-        while !self.paused && !self.is_over() && !self.tail.is_empty() {
-            let input = mem::take(&mut self.tail);
-            let took = self.call(|protocol, turn| protocol.on_bytes(&input, turn));
-            let Some(Took { used, next }) = took else { return };
-            self.tail = input[used..].to_vec();
-            // Another conversation has not seen the rest.
-            if mem::take(&mut self.switched) {
-                continue;
-            }
-            if next == Next::More {
-                break;
-            }
-            self.paused = !mem::take(&mut self.resume);
-        }
-        if self.eof && !self.eof_told {
-            if !self.paused {
-                self.eof_told = true;
-                self.event(Event::Eof { clean: self.tail.is_empty() });
-            } else if !mem::replace(&mut self.half_close_told, true) {
-                self.event(Event::HalfClosed);
-            }
-        }
-    }
-
-    fn event(&mut self, event: Event<'_>) {
-        let is_told = match event {
-            Event::Closed(_) => true,
-            Event::Sent(_) => self.fault.is_none(),
-            _ => !self.is_over(),
-        };
-        if !is_told {
-            return;
-        }
-        self.call(|protocol, turn| protocol.on_event(event, turn));
-        let switched = mem::take(&mut self.switched);
-        if mem::take(&mut self.resume) && mem::take(&mut self.paused) || switched {
-            self.paused = false;
-            self.offer();
-        }
-    }
-
+    /// Closes the session for its fault, or for `reason`.
     fn close(&mut self, reason: &Reason) {
-        if !self.closed {
-            self.event(Event::Closed(reason));
-            self.closed = true;
-        }
-    }
-
-    /// Makes one call and acts on what it asked for.
-    fn call<T>(
-        &mut self,
-        call: impl FnOnce(&mut dyn Protocol, &mut Turn<'_>) -> Result<T, Fault>,
-    ) -> Option<T> {
-        let mut asks = Asks::default();
-        let mut turn = Turn::new(TurnParts {
-            out: &mut self.out,
-            now: self.now,
-            wall: self.wall,
-            key: Key(1),
-            peer: &self.peer,
-            desk: &self.desk,
-            asks: &mut asks,
-            credit: &mut self.credit,
-            position: self.position,
-            in_flight: 0,
-            room: Self::ROOM,
-        });
-        // A call that panics ends the test.
-        IN_CALL.set(true);
-        let result = call(&mut *self.protocol, &mut turn);
-        IN_CALL.set(false);
-        self.end = self.end.max(asks.end);
-        self.mark = asks.mark.or(self.mark);
-        self.wants_room |= asks.want_room;
-        self.resume = asks.resume;
-        if let Some(protocol) = asks.switch {
-            self.protocol = protocol;
-            let peer = self.peer;
-            self.half_close_told = false;
-            self.event(Event::Open(&peer));
-            self.switched = true;
-        }
-        match result {
-            Ok(value) => Some(value),
-            Err(fault) => {
-                self.mark = None;
-                self.fault = Some(fault.clone());
-                // What it earned is read first.
-                if self.out.is_empty() {
-                    self.close(&Reason::Fault(fault));
-                }
-                None
-            }
-        }
+        let fault = self.fault().cloned().map(Reason::Fault);
+        self.session.close(fault.as_ref().unwrap_or(reason), &mut self.owner);
     }
 }
 

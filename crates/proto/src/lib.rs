@@ -34,6 +34,7 @@ use std::time::Duration;
 
 mod budget;
 mod client;
+pub mod driver;
 pub mod echo;
 mod fault;
 mod file;
@@ -55,16 +56,13 @@ pub use file::{Access, FileRange, FileSource};
 pub use job::{Cancel, Job, JobKind, Place, Spawn, Waiter};
 pub use output::{Output, Part};
 pub use peer::{Address, Peer};
-pub use remote::{
-    Abandoned, Credit, Key, Letter, LetterContent, Message, Post, Promise, Remote, SendError,
-    Ticket,
-};
+pub use remote::{Abandoned, Message, Promise, Remote, SendError, Ticket};
 pub use time::{Time, Timed, Wall};
-pub use turn::{Asks, Desk, End, Mark, Turn, TurnParts};
+pub use turn::{End, Mark, Turn};
 
 /// One conversation with one peer.
 ///
-/// The driver of a conversation keeps these promises:
+/// Whoever drives a protocol, by a [`Session`](driver::Session), keeps these promises:
 ///
 /// - [`Event::Open`] comes first and [`Event::Closed`] last, each exactly once. A connection that we
 ///   opened and that never came to stand hears only [`Event::Closed`].

@@ -11,7 +11,7 @@
 //! | | carries | when the conversation is behind |
 //! |---|---|---|
 //! | [`Remote::send`] | a message | waits; not on an event loop |
-//! | [`Remote::try_send`] | a message | fails: at most [`Credit::MESSAGES`] wait |
+//! | [`Remote::try_send`] | a message | fails: at most [`Remote::MESSAGES`] wait |
 //! | [`Remote::wake`] | nothing | nothing to do: a wake-up is waiting already |
 //!
 //! Messages suit one sender that can wait, such as a thread that produces a stream. To tell many
@@ -50,15 +50,14 @@ pub type Message = Box<dyn Any + Send>;
 pub struct Abandoned;
 
 /// Something on its way to a conversation.
-pub struct Letter {
+pub struct Envelope {
     /// The conversation.
     pub to: Key,
-    /// What it is.
-    pub content: LetterContent,
+    pub(crate) content: Delivery,
 }
 
-/// What a [`Letter`] carries.
-pub enum LetterContent {
+/// What an [`Envelope`] carries.
+pub(crate) enum Delivery {
     /// A promise was kept or abandoned.
     Settled(Ticket, Result<Message, Abandoned>),
     /// A remote sent a message. The place that it takes of the credit is to be given back when it
@@ -68,11 +67,10 @@ pub enum LetterContent {
     Wake(Arc<Credit>),
 }
 
-impl LetterContent {
+impl Delivery {
     /// What the conversation is to be told, now, and the credit of which a place is to be given back
     /// afterwards.
-    #[must_use]
-    pub fn into_event(self) -> (Event<'static>, Option<Arc<Credit>>) {
+    pub(crate) fn into_event(self) -> (Event<'static>, Option<Arc<Credit>>) {
         match self {
             Self::Settled(ticket, body) => (Event::Message(ticket, body), None),
             Self::Sent(message, credit) => {
@@ -86,13 +84,13 @@ impl LetterContent {
     }
 }
 
-impl fmt::Debug for Letter {
+impl fmt::Debug for Envelope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Letter").field("to", &self.to).field("content", &self.content).finish()
+        f.debug_struct("Envelope").field("to", &self.to).field("content", &self.content).finish()
     }
 }
 
-impl fmt::Debug for LetterContent {
+impl fmt::Debug for Delivery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Settled(ticket, _) => f.debug_tuple("Settled").field(ticket).finish(),
@@ -102,10 +100,10 @@ impl fmt::Debug for LetterContent {
     }
 }
 
-/// Takes letters, from any thread. A shard's mailbox.
-pub trait Post: Send + Sync {
+/// The sending side of a shard's mailbox, for any thread.
+pub trait MailboxSender: Send + Sync {
     /// Takes one. Room for it was reserved when its promise or credit was given out.
-    fn post(&self, letter: Letter);
+    fn send(&self, envelope: Envelope);
 
     /// Whether the calling thread is running an event loop, and is not to wait for room.
     fn is_on_event_loop(&self) -> bool;
@@ -113,15 +111,15 @@ pub trait Post: Send + Sync {
 
 /// The duty to answer a conversation once. Dropping it says [`Abandoned`].
 pub struct Promise {
-    post: Arc<dyn Post>,
+    mailbox: Arc<dyn MailboxSender>,
     to: Key,
     ticket: Ticket,
     kept: bool,
 }
 
 impl Promise {
-    pub(crate) fn new(post: Arc<dyn Post>, to: Key, ticket: Ticket) -> Self {
-        Self { post, to, ticket, kept: false }
+    pub(crate) fn new(mailbox: Arc<dyn MailboxSender>, to: Key, ticket: Ticket) -> Self {
+        Self { mailbox, to, ticket, kept: false }
     }
 
     /// What the conversation will know the answer by.
@@ -137,8 +135,8 @@ impl Promise {
     }
 
     fn send(&self, body: Result<Message, Abandoned>) {
-        let content = LetterContent::Settled(self.ticket, body);
-        self.post.post(Letter { to: self.to, content });
+        let content = Delivery::Settled(self.ticket, body);
+        self.mailbox.send(Envelope { to: self.to, content });
     }
 }
 
@@ -158,10 +156,10 @@ impl fmt::Debug for Promise {
 
 /// What one conversation may have waiting from its remotes: so many messages, and one wake-up.
 ///
-/// The driver of a conversation gives credit back when a message was dealt with and the output is
-/// below the high-water mark, and says when the conversation is gone.
+/// The session gives credit back when a message was dealt with and the output is below the high-water
+/// mark, and says when it is over.
 #[derive(Debug)]
-pub struct Credit {
+pub(crate) struct Credit {
     state: Mutex<CreditState>,
     changed: Condvar,
     /// A wake-up is on its way, or the conversation is gone.
@@ -175,22 +173,19 @@ struct CreditState {
 }
 
 impl Credit {
-    /// So many messages may wait.
-    pub const MESSAGES: u32 = 16;
-
     pub(crate) fn new() -> Self {
-        let state = CreditState { free: Self::MESSAGES, gone: false };
+        let state = CreditState { free: Remote::MESSAGES, gone: false };
         Self { state: Mutex::new(state), changed: Condvar::new(), woken: AtomicBool::new(false) }
     }
 
     /// Gives back `count` places.
-    pub fn give_back(&self, count: u32) {
+    pub(crate) fn give_back(&self, count: u32) {
         self.lock().free += count;
         self.changed.notify_all();
     }
 
     /// Says that the conversation is gone: whoever waits, stops waiting.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         self.lock().gone = true;
         self.changed.notify_all();
         self.woken.store(true, Ordering::Relaxed);
@@ -248,17 +243,20 @@ impl std::error::Error for SendError {}
 /// [`Remote::wake`].
 #[derive(Clone)]
 pub struct Remote {
-    post: Arc<dyn Post>,
+    mailbox: Arc<dyn MailboxSender>,
     to: Key,
     credit: Arc<Credit>,
 }
 
 impl Remote {
-    pub(crate) fn new(post: Arc<dyn Post>, to: Key, credit: Arc<Credit>) -> Self {
-        Self { post, to, credit }
+    /// So many messages may wait.
+    pub const MESSAGES: u32 = 16;
+
+    pub(crate) fn new(mailbox: Arc<dyn MailboxSender>, to: Key, credit: Arc<Credit>) -> Self {
+        Self { mailbox, to, credit }
     }
 
-    /// Sends a message; waits while the conversation has [`Credit::MESSAGES`] waiting. For threads
+    /// Sends a message; waits while the conversation has [`Remote::MESSAGES`] waiting. For threads
     /// of one's own and for work on the pool.
     ///
     /// # Errors
@@ -266,14 +264,14 @@ impl Remote {
     /// [`SendError::Gone`] when the conversation is over. [`SendError::OnEventLoop`] inside of any
     /// conversation, whether or not there is room.
     pub fn send(&self, message: Message) -> Result<(), SendError> {
-        if self.post.is_on_event_loop() {
+        if self.mailbox.is_on_event_loop() {
             return Err(SendError::OnEventLoop(message));
         }
         let mut state = self.credit.lock();
         while state.free == 0 && !state.gone {
             state = self.credit.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        self.take_and_post(state, message)
+        self.take_and_send(state, message)
     }
 
     /// Sends a message, or says at once that it can't.
@@ -286,7 +284,7 @@ impl Remote {
         if state.free == 0 && !state.gone {
             return Err(SendError::Full(message));
         }
-        self.take_and_post(state, message)
+        self.take_and_send(state, message)
     }
 
     /// Wakes the conversation: it gets [`Event::Woken`]. Never waits and never fails; what wakes a
@@ -356,8 +354,8 @@ impl Remote {
         // A wake-up whose flag is set already is told of later than now: `Credit::take_wake` clears
         // the flag before the conversation looks.
         if !self.credit.woken.swap(true, Ordering::AcqRel) {
-            let content = LetterContent::Wake(Arc::clone(&self.credit));
-            self.post.post(Letter { to: self.to, content });
+            let content = Delivery::Wake(Arc::clone(&self.credit));
+            self.mailbox.send(Envelope { to: self.to, content });
         }
     }
 
@@ -367,7 +365,7 @@ impl Remote {
         self.credit.lock().gone
     }
 
-    fn take_and_post(
+    fn take_and_send(
         &self,
         mut state: MutexGuard<'_, CreditState>,
         message: Message,
@@ -377,8 +375,8 @@ impl Remote {
         }
         state.free -= 1;
         drop(state);
-        let content = LetterContent::Sent(message, Arc::clone(&self.credit));
-        self.post.post(Letter { to: self.to, content });
+        let content = Delivery::Sent(message, Arc::clone(&self.credit));
+        self.mailbox.send(Envelope { to: self.to, content });
         Ok(())
     }
 }
@@ -394,11 +392,11 @@ mod tests {
     use super::*;
 
     #[derive(Default)]
-    struct Box1(Mutex<Vec<Letter>>);
+    struct Box1(Mutex<Vec<Envelope>>);
 
-    impl Post for Box1 {
-        fn post(&self, letter: Letter) {
-            self.0.lock().unwrap().push(letter);
+    impl MailboxSender for Box1 {
+        fn send(&self, envelope: Envelope) {
+            self.0.lock().unwrap().push(envelope);
         }
 
         fn is_on_event_loop(&self) -> bool {
@@ -407,7 +405,7 @@ mod tests {
     }
 
     impl Box1 {
-        fn take(&self) -> Vec<Letter> {
+        fn take(&self) -> Vec<Envelope> {
             std::mem::take(&mut *self.0.lock().unwrap())
         }
     }
@@ -417,10 +415,10 @@ mod tests {
         let mailbox = Arc::new(Box1::default());
         Promise::new(mailbox.clone(), Key(1), Ticket(7)).keep(Box::new(5_u8));
         drop(Promise::new(mailbox.clone(), Key(1), Ticket(8)));
-        let letters = mailbox.0.lock().unwrap();
-        assert_eq!(letters.len(), 2);
-        assert!(matches!(letters[0].content, LetterContent::Settled(Ticket(7), Ok(_))));
-        assert!(matches!(letters[1].content, LetterContent::Settled(Ticket(8), Err(Abandoned))));
+        let envelopes = mailbox.0.lock().unwrap();
+        assert_eq!(envelopes.len(), 2);
+        assert!(matches!(envelopes[0].content, Delivery::Settled(Ticket(7), Ok(_))));
+        assert!(matches!(envelopes[1].content, Delivery::Settled(Ticket(8), Err(Abandoned))));
     }
 
     #[test]
@@ -428,7 +426,7 @@ mod tests {
         let mailbox = Arc::new(Box1::default());
         let credit = Arc::new(Credit::new());
         let remote = Remote::new(mailbox.clone(), Key(1), Arc::clone(&credit));
-        for _ in 0..Credit::MESSAGES {
+        for _ in 0..Remote::MESSAGES {
             remote.try_send(Box::new(())).unwrap();
         }
         assert!(matches!(remote.try_send(Box::new(())), Err(SendError::Full(_))));
@@ -452,10 +450,10 @@ mod tests {
         let remote = Remote::new(mailbox.clone(), Key(1), Arc::clone(&credit));
         for _ in 0..3 {
             (0..1000).for_each(|_| remote.wake());
-            let letters = mailbox.take();
-            assert_eq!(letters.len(), 1);
-            for letter in letters {
-                assert!(matches!(letter.content.into_event(), (Event::Woken, None)));
+            let envelopes = mailbox.take();
+            assert_eq!(envelopes.len(), 1);
+            for envelope in envelopes {
+                assert!(matches!(envelope.content.into_event(), (Event::Woken, None)));
             }
         }
         // Nobody is told any more, so nothing is put in the mailbox.
@@ -476,10 +474,10 @@ mod tests {
         let remote = Remote::new(mailbox.clone(), Key(1), Arc::new(Credit::new()));
         let (said, seen) = (AtomicU64::new(0), AtomicU64::new(0));
         let look = || {
-            let letters = mailbox.take();
-            assert!(letters.len() <= 1, "{letters:?}");
-            for letter in letters {
-                let _ = letter.content.into_event();
+            let envelopes = mailbox.take();
+            assert!(envelopes.len() <= 1, "{envelopes:?}");
+            for envelope in envelopes {
+                let _ = envelope.content.into_event();
                 // Relaxed, as the flag alone has to order it.
                 seen.store(said.load(Ordering::Relaxed), Ordering::Relaxed);
             }

@@ -1,14 +1,14 @@
-//! What a conversation can do during one call: write, look at the time, ask for things.
-//!
-//! A driver makes a [`Turn`] for each call from the connection's [`Output`], an [`Asks`] to be
-//! filled in, and the shard's [`Desk`]; it acts on the asks when the call is over.
+//! What a protocol can do during one call: write, look at the time, ask for things. The
+//! [`Session`](crate::driver::Session) makes a [`Turn`] for each call, and acts on what was asked for
+//! when the call is over.
 
 use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::driver::Context;
 use crate::job::{Job, JobKind, Spawn};
-use crate::remote::{Credit, Key, Post, Promise, Remote, Ticket};
+use crate::remote::{Credit, Key, MailboxSender, Promise, Remote, Ticket};
 use crate::{Client, Output, Peer, Protocol, Time, Wall};
 
 /// A position in the output of a conversation, in bytes since its beginning.
@@ -28,59 +28,46 @@ pub enum End {
     Linger,
 }
 
-/// What a conversation asked for during a call. For drivers.
+/// What a protocol asked for during a call.
 #[derive(Default)]
-pub struct Asks {
+pub(crate) struct Effects {
     /// Offer the unused input again.
-    pub resume: bool,
+    pub(crate) resume: bool,
     /// Say [`Event::Room`](crate::Event::Room), as [`Turn::want_room`] has it.
-    pub want_room: bool,
-    /// End the conversation; the strongest wish of the call.
-    pub end: Option<End>,
+    pub(crate) want_room: bool,
+    /// End the session; the strongest wish of the call.
+    pub(crate) end: Option<End>,
     /// Say [`Event::Sent`](crate::Event::Sent) when this mark is reached.
-    pub mark: Option<Mark>,
+    pub(crate) mark: Option<Mark>,
     /// Go on with another protocol.
-    pub switch: Option<Box<dyn Protocol>>,
+    pub(crate) switch: Option<Box<dyn Protocol>>,
 }
 
-impl Asks {
+impl Effects {
     /// Whether anything was asked for.
-    #[must_use]
-    pub fn are_any(&self) -> bool {
+    pub(crate) fn is_any(&self) -> bool {
         let Self { resume, want_room, end, mark, switch } = self;
         *resume || *want_room || end.is_some() || mark.is_some() || switch.is_some()
     }
 }
 
-impl fmt::Debug for Asks {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Asks")
-            .field("resume", &self.resume)
-            .field("want_room", &self.want_room)
-            .field("end", &self.end)
-            .field("mark", &self.mark)
-            .field("switch", &self.switch.is_some())
-            .finish()
-    }
-}
-
-/// What the conversations of one shard share.
-pub struct Desk {
-    post: Arc<dyn Post>,
+/// Where messages to the sessions of one shard go, and their jobs.
+pub struct ShardHandles {
+    mailbox: Arc<dyn MailboxSender>,
     spawn: Arc<dyn Spawn>,
     next_ticket: Cell<u64>,
 }
 
-impl Desk {
-    /// Letters go to `post`, jobs to `spawn`.
-    pub fn new(post: Arc<dyn Post>, spawn: Arc<dyn Spawn>) -> Self {
-        Self { post, spawn, next_ticket: Cell::new(Ticket::REMOTE.0 + 1) }
+impl ShardHandles {
+    /// Envelopes go to `mailbox`, jobs to `spawn`.
+    pub fn new(mailbox: Arc<dyn MailboxSender>, spawn: Arc<dyn Spawn>) -> Self {
+        Self { mailbox, spawn, next_ticket: Cell::new(Ticket::REMOTE.0 + 1) }
     }
 }
 
-impl fmt::Debug for Desk {
+impl fmt::Debug for ShardHandles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Desk").finish_non_exhaustive()
+        f.debug_struct("ShardHandles").finish_non_exhaustive()
     }
 }
 
@@ -88,64 +75,43 @@ impl fmt::Debug for Desk {
 pub struct Turn<'a> {
     /// What is to be sent.
     pub out: &'a mut Output,
-    pub(crate) now: Time,
-    pub(crate) wall: Wall,
+    pub(crate) context: Context<'a>,
     pub(crate) key: Key,
     pub(crate) peer: &'a Peer,
-    pub(crate) desk: &'a Desk,
-    pub(crate) asks: &'a mut Asks,
+    pub(crate) effects: &'a mut Effects,
+    /// The session's credit, made when it first asks for a [`Remote`].
     pub(crate) credit: &'a mut Option<Arc<Credit>>,
+    /// How many bytes of this session have left the output before: sent, or in flight.
     pub(crate) position: u64,
+    /// How many of these have not been sent yet.
     pub(crate) in_flight: u64,
-    pub(crate) room: usize,
-}
-
-/// What a driver makes a [`Turn`] of.
-#[derive(Debug)]
-pub struct TurnParts<'a> {
-    /// What is to be sent.
-    pub out: &'a mut Output,
-    /// The monotonic clock, read once per turn of the loop.
-    pub now: Time,
-    /// The wall clock, likewise.
-    pub wall: Wall,
-    /// The conversation.
-    pub key: Key,
-    /// Who is at the other end.
-    pub peer: &'a Peer,
-    /// The shard's desk.
-    pub desk: &'a Desk,
-    /// To be filled in.
-    pub asks: &'a mut Asks,
-    /// The conversation's credit, made when it first asks for a [`Remote`].
-    pub credit: &'a mut Option<Arc<Credit>>,
-    /// How many bytes of this conversation have left the output before: sent, or in flight.
-    pub position: u64,
-    /// How many of these have not been sent yet: a driver owns them.
-    pub in_flight: u64,
-    /// How many bytes the output may hold before it counts as full.
-    pub room: usize,
 }
 
 impl<'a> Turn<'a> {
-    /// Makes a turn. For drivers.
+    /// What this call was told: for a protocol that runs others on streams of its own.
+    #[doc(hidden)]
     #[must_use]
-    pub fn new(parts: TurnParts<'a>) -> Self {
-        let TurnParts { out, now, wall, key, peer, desk, asks, credit, position, in_flight, room } =
-            parts;
-        Self { out, now, wall, key, peer, desk, asks, credit, position, in_flight, room }
+    pub fn context(&self) -> Context<'a> {
+        self.context
+    }
+
+    /// What messages for this session carry: for a protocol that runs others on streams of its own.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn key(&self) -> Key {
+        self.key
     }
 
     /// The time of this turn.
     #[must_use]
     pub fn now(&self) -> Time {
-        self.now
+        self.context.now
     }
 
     /// The wall clock at this turn.
     #[must_use]
     pub fn wall(&self) -> Wall {
-        self.wall
+        self.context.wall
     }
 
     /// Who is at the other end.
@@ -164,27 +130,27 @@ impl<'a> Turn<'a> {
     /// one call looks here between them; one that stops for it asks [`Turn::want_room`].
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.out.held() >= self.room
+        self.out.held() >= self.context.room
             || self.out.pieces() >= Output::MAX_PIECES
             || self.out.file_ranges() >= Output::MAX_FILE_RANGES
     }
 
-    /// Asks for [`Event::Room`](crate::Event::Room) once: when something has been sent and the
+    /// Effects for [`Event::Room`](crate::Event::Room) once: when something has been sent and the
     /// output is below the low-water mark, or at once where there is nothing to send.
     pub fn want_room(&mut self) {
-        self.asks.want_room = true;
+        self.effects.want_room = true;
     }
 
-    /// Asks that unused input be offered again, and reading go on, after a pause.
+    /// Effects that unused input be offered again, and reading go on, after a pause.
     pub fn resume(&mut self) {
-        self.asks.resume = true;
+        self.effects.resume = true;
     }
 
     /// Marks the end of what has been written so far, and asks for
     /// [`Event::Sent`](crate::Event::Sent) when it has been sent.
     pub fn mark(&mut self) -> Mark {
         let mark = self.written();
-        self.asks.mark = Some(mark);
+        self.effects.mark = Some(mark);
         mark
     }
 
@@ -201,29 +167,29 @@ impl<'a> Turn<'a> {
     /// Ends the conversation when everything written has been sent. Of several wishes the
     /// strongest counts.
     pub fn end(&mut self, end: End) {
-        self.asks.end = self.asks.end.max(Some(end));
+        self.effects.end = self.effects.end.max(Some(end));
     }
 
     /// Hands the connection to another protocol when this call returns: it gets
     /// [`Event::Open`](crate::Event::Open) and then the bytes that this call did not use. This
     /// conversation hears no more.
     pub fn switch_to(&mut self, protocol: Box<dyn Protocol>) {
-        self.asks.switch = Some(protocol);
+        self.effects.switch = Some(protocol);
     }
 
     /// Reserves a place for one answer from elsewhere.
     #[must_use]
     pub fn promise(&self) -> Promise {
-        let ticket = self.desk.next_ticket.get();
-        self.desk.next_ticket.set(ticket + 1);
-        Promise::new(Arc::clone(&self.desk.post), self.key, Ticket(ticket))
+        let ticket = self.context.handles.next_ticket.get();
+        self.context.handles.next_ticket.set(ticket + 1);
+        Promise::new(Arc::clone(&self.context.handles.mailbox), self.key, Ticket(ticket))
     }
 
     /// A handle into this conversation for other threads.
     #[must_use]
     pub fn remote(&mut self) -> Remote {
         let credit = self.credit.get_or_insert_with(|| Arc::new(Credit::new()));
-        Remote::new(Arc::clone(&self.desk.post), self.key, Arc::clone(credit))
+        Remote::new(Arc::clone(&self.context.handles.mailbox), self.key, Arc::clone(credit))
     }
 
     /// Runs `work` on another thread: for what blocks. Its result comes as
@@ -245,13 +211,13 @@ impl<'a> Turn<'a> {
     ///
     /// As for [`Spawn::spawn`].
     pub fn spawn(&self, job: Job) -> Result<(), Job> {
-        self.desk.spawn.spawn(job)
+        self.context.handles.spawn.spawn(job)
     }
 }
 
 impl fmt::Debug for Turn<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Turn").field("now", &self.now).field("asks", &self.asks).finish()
+        f.debug_struct("Turn").field("now", &self.context.now).finish_non_exhaustive()
     }
 }
 

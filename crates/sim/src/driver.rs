@@ -11,7 +11,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use sockeye_engine::driver::{Driver, Happening, Received, Sending, Target, Wake};
-use sockeye_proto::{Address, Key, Output, Time, Wall};
+use sockeye_proto::driver::Key;
+use sockeye_proto::{Address, Output, Time, Wall};
 
 use crate::link::{End, EndId, Owner, Stage};
 use crate::net::{Host, Incident, Net, Shared};

@@ -5,7 +5,8 @@ use std::io;
 use std::net::IpAddr;
 
 use sockeye_engine::driver::Target;
-use sockeye_proto::{Address, Key, Output};
+use sockeye_proto::driver::Key;
+use sockeye_proto::{Address, Output};
 
 /// Which end. Never used twice in a run, so that what comes late is known to be late.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -11,7 +11,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use sockeye_engine::driver::{Sent, Target};
-use sockeye_proto::{Address, Job, Key, Time, Wall};
+use sockeye_proto::driver::Key;
+use sockeye_proto::{Address, Job, Time, Wall};
 
 use crate::link::{End, EndId, Owner, Stage};
 use crate::poll::{Edge, Poller};

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use sockeye_engine::driver::{Happening, Sent, Wake};
-use sockeye_proto::{Key, Time};
+use sockeye_proto::Time;
+use sockeye_proto::driver::Key;
 
 use crate::Rng;
 

@@ -21,7 +21,8 @@ use rustix::event::{EventfdFlags, Timespec, eventfd};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, Shutdown, SocketFlags, acceptfrom_with, recv, shutdown, sockopt};
 use rustix::time::{ClockId, clock_gettime};
-use sockeye_proto::{Address, Key, Output, Time, Wall};
+use sockeye_proto::driver::Key;
+use sockeye_proto::{Address, Output, Time, Wall};
 
 use super::listener::Listener;
 use super::{Driver, Happening, Received, Sending, Sent, Target, Then, Wake, bind};

@@ -4,7 +4,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use sockeye_proto::{Address, Key, Output, Time, Wall};
+use sockeye_proto::driver::Key;
+use sockeye_proto::{Address, Output, Time, Wall};
 
 /// What a driver does for a shard.
 ///

@@ -4,11 +4,12 @@ use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use rustix::io::Errno;
-use sockeye_proto::{Address, Event, Key, Peer, Protocol, Reason, Time};
+use sockeye_proto::driver::Key;
+use sockeye_proto::{Address, Peer, Protocol, Reason, Time};
 use tracing::{debug, warn};
 
-use super::{Phase, Shard, Slot, fenced, find, key_of, slot_of};
-use crate::conn::{Conn, Stage};
+use super::{Phase, Shard, Slot, find, key_of, slot_of};
+use crate::conn::{Conn, Stage, contain};
 use crate::driver::{BACKLOG, Driver, Target};
 use crate::mailbox::Handed;
 
@@ -202,11 +203,11 @@ impl<D: Driver> Shard<D> {
         self.driver.attach(&mut socket, key);
         let service = &mut self.service;
         self.common.tally.accepted += 1;
-        match fenced(|| service.open(&peer)) {
+        match contain(|| service.open(&peer)) {
             Some(protocol) => {
                 debug!(target: "sockeye", peer = %address, "accepted");
                 let mut conn =
-                    Conn::new(socket, peer, 0, Stage::Talking, protocol, self.common.now);
+                    Conn::new(socket, key, peer, Stage::Established, protocol, self.common.now);
                 conn.counted = true;
                 self.insert(key, conn);
                 self.fresh.push(key);
@@ -233,7 +234,7 @@ impl<D: Driver> Shard<D> {
         for key in &self.fresh {
             let Some(conn) = find(&mut self.conns, *key) else { continue };
             conn.readable = true;
-            conn.queue(*key, &mut self.common);
+            conn.queue(&mut self.common);
         }
     }
 
@@ -250,9 +251,9 @@ impl<D: Driver> Shard<D> {
         self.fresh = keys;
     }
 
-    /// Opens a connection to `target` and holds `protocol`'s conversation on it. Whatever goes
-    /// wrong, the conversation hears of it as [`Event::Closed`]. Its peer carries `via`.
-    pub fn connect(&mut self, target: &Target, mut protocol: Box<dyn Protocol>, via: u32) {
+    /// Opens a connection to `target` and drives `protocol` on it. Whatever goes wrong, the protocol
+    /// hears of it as [`Event::Closed`](sockeye_proto::Event::Closed). Its peer carries `via`.
+    pub fn connect(&mut self, target: &Target, protocol: Box<dyn Protocol>, via: u32) {
         let address = match target {
             Target::Ip(address) => Address::Ip(*address),
             Target::Unix(_) => Address::Unix,
@@ -264,23 +265,23 @@ impl<D: Driver> Shard<D> {
         match self.driver.connect(target, key) {
             Ok(socket) => {
                 let stage = Stage::Connecting { until: now + self.common.config.connect_timeout };
-                self.insert(key, Conn::new(socket, peer, 0, stage, protocol, now));
+                self.insert(key, Conn::new(socket, key, peer, stage, protocol, now));
                 self.visit(key, |_| Ok(()));
             }
             Err(error) => {
                 let reason = Reason::ConnectFailed(error);
                 self.common.tally.close(&reason);
-                self.tell_stillborn(&mut *protocol, &peer, &reason);
+                self.tell_not_connected(protocol, peer, &reason);
             }
         }
     }
 
-    /// A connection that we open may have come to stand, or failed.
+    /// A connection that we open may have be established, or have failed.
     pub(super) fn check_connecting(&mut self, key: Key) {
         let Some(conn) = find(&mut self.conns, key) else { return };
         match self.driver.connected(&mut conn.socket) {
             Ok(()) => {
-                conn.stage = Stage::Talking;
+                conn.stage = Stage::Established;
                 self.common.tally.connected += 1;
                 self.begin(key);
             }
@@ -289,13 +290,12 @@ impl<D: Driver> Shard<D> {
         }
     }
 
-    /// The first word to a conversation whose connection stands.
+    /// The connection is established: opens its session.
     fn begin(&mut self, key: Key) {
         self.visit(key, |visit| {
-            let peer = visit.conn.peer;
-            visit.conn.event(key, Event::Open(&peer), visit.common);
+            visit.conn.session.open(visit.common);
             if visit.conn.readable {
-                visit.conn.queue(key, visit.common);
+                visit.conn.queue(visit.common);
             }
             Ok(())
         });
@@ -312,8 +312,7 @@ impl<D: Driver> Shard<D> {
         key_of(slot, self.slots[slot].generation)
     }
 
-    fn insert(&mut self, key: Key, mut conn: Conn<D::Socket>) {
-        conn.generation = self.slots[slot_of(key)].generation;
+    fn insert(&mut self, key: Key, conn: Conn<D::Socket>) {
         let slot = self.conns.insert(conn);
         debug_assert_eq!(slot, slot_of(key), "the vacant place was promised");
     }

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sockeye_proto::{Desk, Event, Key, Output, Peer, Protocol, Reason, Turn, TurnParts};
+use sockeye_proto::driver::{Key, Session};
+use sockeye_proto::{Event, Peer, Protocol, Reason};
 use tracing::{debug, error, info};
 
-use super::{Phase, Shard, fenced, find, key_of, slot_of};
-use crate::conn::Stage;
+use super::{Phase, Shard, find, slot_of};
+use crate::conn::{SendState, Stage};
 use crate::driver::Driver;
 
 /// So many buffers are read from a connection at the most before it is told to drain: as much as a
@@ -32,20 +33,21 @@ impl<D: Driver> Shard<D> {
         let generation = &mut self.slots[slot].generation;
         *generation = if *generation == LAST_GENERATION { 0 } else { *generation + 1 };
 
-        let reason = conn.reason.take().map_or(reason, |first| *first);
-        if conn.reading {
+        let reason = conn.session.take_reason().unwrap_or(reason);
+        if conn.send == SendState::Reading {
             self.common.reads.end(key);
         }
-        conn.tell_closed(key, &reason, &mut self.common);
+        conn.session.close(&reason, &mut self.common);
         if conn.charged {
             self.common.buffered.release(key);
         }
         if conn.counted {
-            self.census.leave(conn.peer.address);
+            self.census.leave(conn.session.peer().address);
             self.has_room();
         }
         self.common.tally.close(&reason);
-        let (peer, received, sent) = (conn.peer.address, conn.received, conn.sent);
+        let (peer, received, sent) =
+            (conn.session.peer().address, conn.received, conn.session.sent());
         let ms = self.common.now.since(conn.opened).as_millis();
         match &reason {
             Reason::Panicked => {
@@ -59,29 +61,14 @@ impl<D: Driver> Shard<D> {
         self.driver.close(conn.socket);
     }
 
-    /// Tells a conversation that its connection never came to be.
-    pub(super) fn tell_stillborn(
+    /// Tells a protocol that its connection was never established.
+    pub(super) fn tell_not_connected(
         &mut self,
-        protocol: &mut dyn Protocol,
-        peer: &Peer,
+        protocol: Box<dyn Protocol>,
+        peer: Peer,
         reason: &Reason,
     ) {
-        let desk: &Desk = &self.common.desk;
-        let (mut out, mut asks, mut credit) = (Output::new(), Default::default(), None);
-        let mut turn = Turn::new(TurnParts {
-            out: &mut out,
-            now: self.common.now,
-            wall: self.common.wall,
-            key: Key(u64::MAX),
-            peer,
-            desk,
-            asks: &mut asks,
-            credit: &mut credit,
-            position: 0,
-            in_flight: 0,
-            room: 0,
-        });
-        let _ = fenced(|| protocol.on_event(Event::Closed(reason), &mut turn));
+        Session::new(protocol, Key(u64::MAX), peer).close(reason, &mut self.common);
     }
 
     /// Stops listening, asks every conversation to finish, and cuts what has not finished in time.
@@ -156,14 +143,12 @@ impl<D: Driver> Shard<D> {
         self.visit(key, |visit| match visit.conn.stage {
             Stage::Connecting { .. } if is_draining => Err(Reason::Drained),
             _ if !is_draining => {
-                visit.conn.event(key, Event::LameDuck, visit.common);
+                visit.conn.session.event(Event::LameDuck, visit.common);
                 Ok(())
             }
-            _ if visit.conn.drained => Ok(()),
             _ => {
-                visit.conn.drained = true;
-                let unread = visit.conn.has_unread_input();
-                visit.conn.event(key, Event::Drain { unread }, visit.common);
+                let unread = visit.conn.readable;
+                visit.conn.session.drain(unread, visit.common);
                 Ok(())
             }
         });
@@ -175,7 +160,7 @@ impl<D: Driver> Shard<D> {
     fn read_what_has_come(&mut self, key: Key) {
         for _ in 0..MOST_READS {
             let Some(conn) = find(&mut self.conns, key) else { return };
-            if conn.drained || !conn.wants_input(&self.common.config) {
+            if conn.session.is_drained() || !conn.wants_input(&self.common.config) {
                 return;
             }
             self.visit(key, |visit| {
@@ -193,7 +178,7 @@ impl<D: Driver> Shard<D> {
         for key in self.all_keys() {
             self.visit(key, |visit| match visit.conn.stage {
                 // It has been served.
-                Stage::Lingering(_) => Err(visit.conn.conclusion()),
+                Stage::Lingering(_) => Err(visit.conn.session.conclusion()),
                 _ => Err(Reason::Cut),
             });
         }
@@ -213,6 +198,6 @@ impl<D: Driver> Shard<D> {
     }
 
     fn all_keys(&self) -> Vec<Key> {
-        self.conns.iter().map(|(slot, conn)| key_of(slot, conn.generation)).collect()
+        self.conns.iter().map(|(_, conn)| conn.session.key()).collect()
     }
 }

@@ -2,10 +2,11 @@
 
 use std::io::{self, ErrorKind};
 
-use sockeye_proto::{Event, Key, Reason};
+use sockeye_proto::driver::Key;
+use sockeye_proto::{Event, Reason};
 
 use super::{Shard, Visit, find};
-use crate::conn::Stage;
+use crate::conn::{Common, Stage};
 use crate::driver::Driver;
 
 impl<D: Driver> Shard<D> {
@@ -59,7 +60,8 @@ impl<D: Driver> Visit<'_, D> {
 
     #[inline(always)]
     fn receive<const STOPS: bool>(&mut self) -> Result<(), Reason> {
-        let Self { key, conn, driver, common } = self;
+        let Self { conn, driver, common, .. } = self;
+        let common: &mut Common = common;
         if !conn.readable || !conn.wants_input(&common.config) {
             return Ok(());
         }
@@ -72,31 +74,36 @@ impl<D: Driver> Visit<'_, D> {
             Err(error) => return Err(reason_of(error)),
         };
         // A short receive took all that was there, unless the end stands behind it.
-        conn.readable = received.more || conn.ended;
+        conn.readable = received.more || conn.session.is_half_closed();
         let len = received.bytes.len() as u64;
         conn.received += len;
         common.tally.received += len;
         if STOPS && !received.more {
-            conn.event(*key, Event::LameDuck, common);
+            conn.session.event(Event::LameDuck, common);
         }
         match &mut conn.stage {
             Stage::Lingering(lingering) => {
                 if len == 0 || len > lingering.left {
-                    return Err(conn.conclusion());
+                    return Err(conn.session.conclusion());
                 }
                 lingering.left -= len;
-                if !std::mem::replace(&mut lingering.has_come, true) && conn.drained {
+                if !std::mem::replace(&mut lingering.has_come, true) && conn.session.is_drained() {
                     common.tally.unread += 1;
                 }
                 lingering.quiet = common.now + common.config.linger.quiet;
             }
-            _ if len == 0 => conn.end_of_input(*key, common),
-            _ => conn.input(*key, received.bytes, common),
+            _ if len == 0 => {
+                conn.readable = false;
+                conn.session.end_of_input(common);
+            }
+            _ => {
+                conn.session.input(received.bytes, common);
+            }
         }
         if conn.readable {
             if conn.wants_input(&common.config) {
-                conn.queue(*key, common);
-            } else if conn.ended {
+                conn.queue(common);
+            } else if conn.session.is_half_closed() {
                 return self.check_left();
             }
         }
@@ -109,7 +116,7 @@ impl<D: Driver> Visit<'_, D> {
         if self.conn.failed {
             self.check_failed()?;
         }
-        self.conn.tell_half_close(self.key, self.common);
+        self.conn.session.tell_half_close(self.common);
         Ok(())
     }
 

@@ -26,14 +26,14 @@ mod room;
 mod slow;
 
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use slab::Slab;
-use sockeye_proto::{Client, Desk, Event, Job, JobKind, Key, Letter, Reason, Spawn, Time};
+use sockeye_proto::driver::{Envelope, Key, ShardHandles};
+use sockeye_proto::{Client, Job, JobKind, Reason, Spawn, Time};
 use tracing::error;
 
-use crate::conn::{Common, Conn, Stage};
+use crate::conn::{Common, Conn, SendState, Stage, contain};
 use crate::driver::{Driver, Happening, trim_heaps};
 use crate::mailbox::{InTurn, Inbox, Mailbox, Order};
 use crate::outputs::Outputs;
@@ -181,7 +181,7 @@ struct Visit<'a, D: Driver> {
 
 /// The connection that `key` means, unless it has gone and another is in its place.
 fn find<S>(conns: &mut Slab<Conn<S>>, key: Key) -> Option<&mut Conn<S>> {
-    conns.get_mut(slot_of(key)).filter(|conn| u64::from(conn.generation) == key.0 >> 32)
+    conns.get_mut(slot_of(key)).filter(|conn| conn.session.key() == key)
 }
 
 impl<D: Driver> Shard<D> {
@@ -198,13 +198,13 @@ impl<D: Driver> Shard<D> {
             driver.attach_listener(&mut listener, id as u32)?;
             gates.push(Gate::new(listener, via));
         }
-        let post = Arc::clone(&mailbox);
+        let sender = Arc::clone(&mailbox);
         let place = census.join(Arc::clone(&mailbox));
         let buffered = census.buffered(config.max_buffered_in_all);
         let common = Common {
             buffered,
             config,
-            desk: Desk::new(post, Arc::clone(&spawn)),
+            handles: ShardHandles::new(sender, Arc::clone(&spawn)),
             reads: Reads::new(spawn, Arc::clone(&mailbox)),
             now: driver.now(),
             wall: driver.wall(),
@@ -368,8 +368,8 @@ impl<D: Driver> Shard<D> {
             }
         }
         let Some(inbound) = self.mailbox.take() else { return };
-        for letter in inbound.letters {
-            self.deliver(letter);
+        for envelope in inbound.envelopes {
+            self.deliver(envelope);
         }
         for read in inbound.reads {
             self.take_read(read);
@@ -385,14 +385,9 @@ impl<D: Driver> Shard<D> {
         }
     }
 
-    fn deliver(&mut self, letter: Letter) {
-        let Letter { to, content } = letter;
-        self.visit(to, |visit| {
-            let (event, credit) = content.into_event();
-            visit.conn.event(to, event, visit.common);
-            if let Some(credit) = credit {
-                visit.conn.free_place(&credit, visit.common);
-            }
+    fn deliver(&mut self, envelope: Envelope) {
+        self.visit(envelope.to, |visit| {
+            visit.conn.session.deliver(envelope, visit.common);
             Ok(())
         });
     }
@@ -408,13 +403,16 @@ impl<D: Driver> Shard<D> {
             Happening::Ready { key, readable, writable, ended, failed } => {
                 let Some(conn) = find(&mut self.conns, key) else { return };
                 conn.readable |= readable;
-                conn.ended |= ended;
                 conn.failed |= failed;
-                if writable && std::mem::take(&mut conn.blocked) {
-                    conn.mark_dirty(key, &mut self.common);
+                if ended {
+                    conn.session.half_close();
+                }
+                if writable && conn.send == SendState::Blocked {
+                    conn.send = SendState::Ready;
+                    conn.mark_dirty(&mut self.common);
                 }
                 if conn.wants_input(&self.common.config) {
-                    conn.queue(key, &mut self.common);
+                    conn.queue(&mut self.common);
                 } else if matches!(conn.stage, Stage::Connecting { .. }) {
                     self.check_connecting(key);
                 } else if failed || ended {
@@ -431,7 +429,8 @@ impl<D: Driver> Shard<D> {
         let (driver, common) = (&mut self.driver, &mut self.common);
         let served = serve(&mut Visit { key, conn, driver, common });
         let over = match served {
-            Ok(()) if !conn.has_panicked() => {
+            Ok(()) if !conn.session.has_panicked() => {
+                conn.follow_up(common);
                 let armed = &mut self.slots[slot_of(key)].armed;
                 return common.timers.arm(slot_of(key) as u32, conn.next_deadline(), armed);
             }
@@ -445,7 +444,7 @@ impl<D: Driver> Shard<D> {
     /// again.
     fn ask_service(&mut self) {
         let service = &self.service;
-        let next = fenced(|| service.deadline()).flatten().unwrap_or(Time::NEVER);
+        let next = contain(|| service.deadline()).flatten().unwrap_or(Time::NEVER);
         let is_new = next != self.service_deadline.last;
         self.service_deadline.next = if is_new { next } else { Time::NEVER };
     }
@@ -462,7 +461,7 @@ impl<D: Driver> Shard<D> {
     fn tell_service(&mut self) {
         self.service_deadline.last = self.service_deadline.next;
         let (service, now) = (&mut self.service, self.common.now);
-        if fenced(|| service.on_deadline(now)).is_none() {
+        if contain(|| service.on_deadline(now)).is_none() {
             error!(target: "sockeye", "the service panicked at its deadline");
         }
     }
@@ -480,7 +479,7 @@ impl<D: Driver> Shard<D> {
             let Some(conn) = self.conns.get(slot as usize) else { continue };
             // It may have a later deadline by now.
             let is_due = conn.next_deadline() <= self.common.now;
-            self.visit(key_of(slot as usize, conn.generation), |visit| match is_due {
+            self.visit(conn.session.key(), |visit| match is_due {
                 true => visit.expire(),
                 false => Ok(()),
             });
@@ -493,29 +492,19 @@ impl<D: Driver> Visit<'_, D> {
     fn expire(&mut self) -> Result<(), Reason> {
         match self.conn.stage {
             Stage::Connecting { .. } => Err(Reason::ConnectTimedOut),
-            Stage::Lingering(_) => Err(self.conn.conclusion()),
-            _ if self.conn.reading && self.conn.write_deadline <= self.common.now => {
-                Err(Reason::FileTimedOut)
-            }
-            _ if self.conn.write_deadline <= self.common.now => self.check_stalled(),
+            Stage::Lingering(_) => Err(self.conn.session.conclusion()),
+            _ if self.conn.write_deadline <= self.common.now => match self.conn.send {
+                SendState::Reading => Err(Reason::FileTimedOut),
+                _ => self.check_stalled(),
+            },
             _ => {
                 // The deadline may be one of a peer that has left.
-                if self.conn.ended {
+                if self.conn.session.is_half_closed() {
                     self.check_failed()?;
                 }
-                let before = self.conn.deadline;
-                self.conn.event(self.key, Event::Deadline, self.common);
-                // One that asks for the same time again would be told for ever.
-                if self.conn.deadline == before {
-                    self.conn.deadline = Time::NEVER;
-                }
+                self.conn.session.expire(self.common);
                 Ok(())
             }
         }
     }
-}
-
-/// Runs code of a service that may panic.
-fn fenced<T>(code: impl FnOnce() -> T) -> Option<T> {
-    catch_unwind(AssertUnwindSafe(code)).ok()
 }

@@ -1,10 +1,11 @@
 //! Flushing: each dirty connection once a turn, and what follows when everything is sent.
 
-use sockeye_proto::{End, Key, Reason, Time};
+use sockeye_proto::driver::{InFlight, Key};
+use sockeye_proto::{End, Reason, Time};
 
 use super::input::reason_of;
 use super::{Shard, Visit, find};
-use crate::conn::{InFlight, Lingering, Stage};
+use crate::conn::{Common, Lingering, SendState, Stage};
 use crate::driver::{Driver, Sending, Sent, Then};
 
 impl<D: Driver> Shard<D> {
@@ -29,8 +30,8 @@ impl<D: Driver> Shard<D> {
             return self.common.outputs.take_back(sent.out);
         }
         self.visit(key, |visit| {
-            visit.conn.in_flight = InFlight::default();
-            visit.conn.mark_dirty(key, visit.common);
+            visit.conn.session.set_in_flight(InFlight::default());
+            visit.conn.mark_dirty(visit.common);
             visit.count_sent(sent)
         });
     }
@@ -39,13 +40,12 @@ impl<D: Driver> Shard<D> {
 impl<D: Driver> Visit<'_, D> {
     /// Sends, tells what was to be told, and ends what was to end when everything is sent.
     fn flush(&mut self) -> Result<(), Reason> {
-        if self.conn.has_panicked() {
-            return Err(Reason::Panicked);
-        }
         self.send()?;
-        self.conn.tell_progress(self.key, self.common);
-        match (self.conn.end, &self.conn.stage) {
-            (Some(end), Stage::Talking | Stage::Ending) if self.conn.is_flushed() => self.end(end),
+        self.conn.session.progress(self.common);
+        self.conn.read_on(self.common);
+        match (self.conn.session.end(), &self.conn.stage) {
+            (_, Stage::Lingering(_)) => Ok(()),
+            (Some(end), _) if self.conn.session.is_flushed() => self.end(end),
             _ => Ok(()),
         }
     }
@@ -53,15 +53,15 @@ impl<D: Driver> Visit<'_, D> {
     /// Sends once.
     fn send(&mut self) -> Result<(), Reason> {
         let conn = &mut *self.conn;
-        if conn.in_flight.is_any() || conn.blocked || conn.reading {
+        if conn.send != SendState::Ready || conn.session.has_in_flight() {
             return Ok(());
         }
-        let Some(out) = conn.out.take() else { return Ok(()) };
+        let Some(out) = conn.session.take_output() else { return Ok(()) };
         let in_flight = if D::KEEPS_OUTPUT { InFlight::of(&out) } else { InFlight::default() };
         match self.driver.send(&mut conn.socket, out) {
             Sending::Done(sent) => self.count_sent(sent),
             Sending::Pending => {
-                conn.in_flight = in_flight;
+                conn.session.set_in_flight(in_flight);
                 self.watch_writing();
                 Ok(())
             }
@@ -71,39 +71,30 @@ impl<D: Driver> Visit<'_, D> {
     /// Takes back an output, and notes how far it has come.
     #[inline(always)] // Too large to be by itself, and on every reply's way.
     fn count_sent(&mut self, sent: Sent) -> Result<(), Reason> {
-        let Self { key, conn, common, .. } = self;
-        let Sent { mut out, count, then } = sent;
-        conn.sent += count;
-        conn.moved |= count > 0;
+        let Self { conn, common, .. } = self;
+        let common: &mut Common = common;
+        let Sent { out, count, then } = sent;
         common.tally.sent += count;
-        // What was written while it was away comes behind what is left of it.
-        if let Some(mut newer) = conn.out.take() {
-            out.append(&mut newer);
-            common.outputs.take_back(newer);
-        }
+        let is_left = conn.session.put_back(out, count, common);
         if conn.charged {
-            conn.charge(*key, out.held(), common);
+            conn.charge(common);
         }
-        let is_left = !out.is_empty();
-        if is_left {
-            conn.out = Some(out);
-        } else {
-            common.outputs.take_back(out);
+        if !is_left {
             conn.write_deadline = Time::NEVER;
-        }
-        if !is_left && matches!(then, Then::Again) {
-            return Ok(());
+            if matches!(then, Then::Again) {
+                return Ok(());
+            }
         }
         match then {
-            Then::Again => conn.mark_dirty(*key, common),
-            Then::Blocked => conn.blocked = true,
+            Then::Again => conn.mark_dirty(common),
+            Then::Blocked => conn.send = SendState::Blocked,
             Then::Read => return self.start_read(),
             Then::FileChanged => return Err(Reason::FileChanged),
             Then::FileFailed(error) => return Err(Reason::FileFailed(error)),
             Then::Failed(error) => return Err(reason_of(error)),
         }
         if is_left && (count > 0 || conn.write_deadline == Time::NEVER) {
-            if conn.blocked {
+            if conn.send == SendState::Blocked {
                 self.watch_writing();
             } else {
                 // It has just taken all that it was given, and is given more in the next turn: what
@@ -133,38 +124,39 @@ impl<D: Driver> Visit<'_, D> {
         Ok(())
     }
 
-    /// Ends a connection that has sent everything, as its conversation wished.
+    /// Ends a connection that has sent everything, as its protocol wished.
     fn end(&mut self, end: End) -> Result<(), Reason> {
         match end {
             End::Finish => self.finish(),
             // Unread input would turn our closing into a reset.
-            End::Close if !self.conn.readable || self.conn.eof => Err(self.conn.conclusion()),
+            End::Close if !self.conn.readable || self.conn.session.is_at_end_of_input() => {
+                Err(self.conn.session.conclusion())
+            }
             End::Close | End::Linger => self.linger(),
         }
     }
 
     /// Ends our side, once; closes when the peer's has ended too.
     fn finish(&mut self) -> Result<(), Reason> {
-        if !self.conn.finished {
-            self.conn.finished = true;
+        if !matches!(self.conn.stage, Stage::Finished) {
+            self.conn.stage = Stage::Finished;
             self.driver.finish(&mut self.conn.socket).map_err(reason_of)?;
         }
-        if self.conn.eof { Err(self.conn.conclusion()) } else { Ok(()) }
+        let session = &self.conn.session;
+        if session.is_at_end_of_input() { Err(session.conclusion()) } else { Ok(()) }
     }
 
     /// Ends our side, and reads and throws away what comes until the peer ends its own.
     fn linger(&mut self) -> Result<(), Reason> {
-        let Self { key, conn, driver, common } = self;
-        if conn.eof {
-            return Err(conn.conclusion());
+        let Self { conn, driver, common, .. } = self;
+        if conn.session.is_at_end_of_input() {
+            return Err(conn.session.conclusion());
         }
-        if !conn.finished {
-            conn.finished = true;
-            if driver.finish(&mut conn.socket).is_err() {
-                return Err(conn.conclusion());
-            }
+        let is_finished = matches!(conn.stage, Stage::Finished);
+        if !is_finished && driver.finish(&mut conn.socket).is_err() {
+            return Err(conn.session.conclusion());
         }
-        conn.drop_tail();
+        conn.session.drop_unused();
         let (now, linger) = (common.now, &common.config.linger);
         conn.stage = Stage::Lingering(Box::new(Lingering {
             until: now + linger.total,
@@ -173,7 +165,7 @@ impl<D: Driver> Visit<'_, D> {
             has_come: false,
         }));
         if conn.readable {
-            conn.queue(*key, common);
+            conn.queue(common);
         }
         Ok(())
     }

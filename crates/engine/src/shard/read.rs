@@ -11,10 +11,12 @@ use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sockeye_proto::{Client, FileRange, Job, JobKind, Key, Reason, Spawn, Time, Waiter};
+use sockeye_proto::driver::Key;
+use sockeye_proto::{Client, FileRange, Job, JobKind, Output, Reason, Spawn, Time, Waiter};
 
 use super::{Shard, Visit};
 use crate::buffered::FREE;
+use crate::conn::SendState;
 use crate::driver::{Driver, QUANTUM};
 use crate::mailbox::{Mailbox, ReadDone, ReadError};
 
@@ -136,37 +138,37 @@ impl<D: Driver> Visit<'_, D> {
     /// Has a thread read what is at the front of the output.
     pub(super) fn start_read(&mut self) -> Result<(), Reason> {
         let Self { key, conn, common, .. } = self;
-        let Some(range) = conn.out.as_ref().and_then(|out| out.front_file()) else {
-            conn.mark_dirty(*key, common);
+        let Some(range) = conn.session.output().and_then(Output::front_file) else {
+            conn.mark_dirty(common);
             return Ok(());
         };
-        let client = Client::of(conn.peer.address);
+        let client = conn.client();
         let is_spent = common.buffered.is_tight() && common.buffered.is_spent(client);
         let most = if is_spent { LITTLE } else { QUANTUM };
         common.reads.start(*key, client, range.clone(), most)?;
-        conn.reading = true;
+        conn.send = SendState::Reading;
         conn.write_deadline = common.now + TIMEOUT;
         Ok(())
     }
 
     fn take_read(&mut self, result: Result<Vec<u8>, ReadError>) -> Result<(), Reason> {
         let Self { key, conn, common, .. } = self;
-        if !std::mem::take(&mut conn.reading) {
+        if conn.send != SendState::Reading {
             return Ok(());
         }
+        conn.send = SendState::Ready;
         common.reads.end(*key);
         conn.write_deadline = Time::NEVER;
         match result {
             Ok(bytes) => {
-                if let Some(out) = &mut conn.out {
+                if let Some(out) = conn.session.output_mut() {
                     out.put_read(bytes.into());
                     // The peer may not take them for long, and its client may have many connections.
-                    let held = out.held();
-                    if held > FREE {
-                        conn.charge(*key, held, common);
+                    if conn.session.held() > FREE {
+                        conn.charge(common);
                     }
                 }
-                conn.mark_dirty(*key, common);
+                conn.mark_dirty(common);
                 Ok(())
             }
             Err(ReadError::Changed) => Err(Reason::FileChanged),

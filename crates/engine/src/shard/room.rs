@@ -9,11 +9,12 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
-use sockeye_proto::{Key, Reason, Time};
+use sockeye_proto::driver::Key;
+use sockeye_proto::{Reason, Time};
 use tracing::warn;
 
 use super::accept::REST;
-use super::{Shard, Visit, find, key_of};
+use super::{Shard, Visit, find};
 use crate::driver::Driver;
 use crate::mailbox::Order;
 
@@ -106,9 +107,10 @@ impl<D: Driver> Shard<D> {
     /// Lists the connections that are idle.
     fn scan(&mut self) {
         self.room.next_scan = self.common.now + REST;
-        let idle = self.conns.iter().filter_map(|(slot, conn)| {
-            conn.idle_since().map(|since| (since, key_of(slot, conn.generation)))
-        });
+        let idle = self
+            .conns
+            .iter()
+            .filter_map(|(_, conn)| conn.idle_since().map(|since| (since, conn.session.key())));
         self.room.idle.clear();
         self.room.idle.extend(idle);
         self.room.idle.sort_unstable_by_key(|(since, _)| Reverse(*since));

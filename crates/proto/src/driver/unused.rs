@@ -1,14 +1,14 @@
-//! Input that a conversation has not used: the only input that is ever copied.
+//! Input that a protocol has not used: the only input that is ever copied.
 
 /// Input that was not used yet. Empty, it owns no memory.
 #[derive(Debug, Default)]
-pub(super) struct Tail {
+pub(super) struct Unused {
     bytes: Vec<u8>,
     // Invariant: start < bytes.len(), or both are 0.
     start: usize,
 }
 
-impl Tail {
+impl Unused {
     pub(super) fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
@@ -42,15 +42,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tail_keeps_what_is_left_and_an_empty_one_owns_nothing() {
-        let mut tail = Tail::default();
-        tail.push(b"GET / HT");
-        tail.consume(4);
-        assert_eq!(tail.bytes(), b"/ HT");
-        tail.push(b"TP/1.1");
-        assert_eq!((tail.bytes(), tail.len()), (&b"/ HTTP/1.1"[..], 10));
-        tail.consume(10);
-        assert!(tail.is_empty());
-        assert_eq!(tail.bytes.capacity(), 0);
+    fn what_is_left_is_kept_and_nothing_left_owns_no_memory() {
+        let mut unused = Unused::default();
+        unused.push(b"GET / HT");
+        unused.consume(4);
+        assert_eq!(unused.bytes(), b"/ HT");
+        unused.push(b"TP/1.1");
+        assert_eq!((unused.bytes(), unused.len()), (&b"/ HTTP/1.1"[..], 10));
+        unused.consume(10);
+        assert!(unused.is_empty());
+        assert_eq!(unused.bytes.capacity(), 0);
     }
 }

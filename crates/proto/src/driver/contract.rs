@@ -1,0 +1,327 @@
+//! The one implementation of the contract that [`Protocol`] states: every call into a protocol, and in
+//! which order they come.
+
+use std::mem;
+
+use super::Owner;
+use super::session::{Expects, Incoming, Session};
+use crate::remote::Envelope;
+use crate::turn::Effects;
+use crate::{End, Event, Fault, Mark, Next, Output, Protocol, Reason, Time, Took, Turn};
+
+/// Whether unused input is to be offered again, without more behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Offer {
+    Wait,
+    /// The protocol resumes.
+    Again,
+    /// Another protocol has taken over, which has not seen it.
+    ToAnother,
+}
+
+/// What the protocol is told.
+impl Session {
+    /// The connection is established. Comes first.
+    pub fn open<O: Owner>(&mut self, owner: &mut O) {
+        self.expects = Expects::Input;
+        self.tell_open(owner);
+    }
+
+    /// Takes what was received: offers it, behind what was left before, and keeps what is left.
+    pub fn input<O: Owner>(&mut self, bytes: &[u8], owner: &mut O) {
+        if self.unused.is_empty() {
+            let used = self.offer(bytes, owner);
+            if used < bytes.len() {
+                self.unused.push(&bytes[used..]);
+            }
+        } else {
+            self.unused.push(bytes);
+            self.offer_unused(owner);
+        }
+        if self.unused.len() > owner.max_unused_input() && self.is_open() {
+            let what = "left more input unused than a connection may hold";
+            self.fail(Fault::ours("unused_input_limit", what));
+        }
+    }
+
+    /// No more input will come.
+    pub fn end_of_input<O: Owner>(&mut self, owner: &mut O) {
+        self.tell_half_close(owner);
+        self.incoming = self.incoming.max(Incoming::Nothing);
+        self.tell_end_of_input(owner);
+        // One that is about to be closed has waited for this.
+        self.is_changed = true;
+    }
+
+    /// Tells that the peer has ended its side, if it has, unless the protocol is about to hear that there
+    /// is no more input: what lies before the end is read and offered first.
+    pub fn tell_half_close<O: Owner>(&mut self, owner: &mut O) {
+        if self.incoming == Incoming::Rest
+            && self.is_open()
+            && !self.wants_input(owner.high_water())
+        {
+            self.incoming = Incoming::RestTold;
+            self.event(Event::HalfClosed, owner);
+        }
+    }
+
+    /// Something comes from a promise or a remote.
+    pub fn deliver<O: Owner>(&mut self, envelope: Envelope, owner: &mut O) {
+        let (event, credit) = envelope.content.into_event();
+        self.event(event, owner);
+        // Its place is free again, now or when the output has room.
+        match credit {
+            Some(credit) if self.held() < owner.high_water() => credit.give_back(1),
+            Some(_) => self.owed_credit += 1,
+            None => {}
+        }
+    }
+
+    /// [`Session::deadline`] has come. Returns whether the protocol has set another; one that asks for
+    /// the same time again is not told for ever.
+    pub fn expire<O: Owner>(&mut self, owner: &mut O) -> bool {
+        let before = self.deadline;
+        self.event(Event::Deadline, owner);
+        let is_new = self.deadline != before;
+        if !is_new {
+            self.deadline = Time::NEVER;
+        }
+        is_new
+    }
+
+    /// After a flush: what the protocol wants to hear about its output.
+    pub fn progress<O: Owner>(&mut self, owner: &mut O) {
+        if self.owed_credit > 0
+            && self.held() < owner.high_water()
+            && let Some(credit) = &self.credit
+        {
+            credit.give_back(mem::take(&mut self.owed_credit));
+        }
+        let has_moved = mem::take(&mut self.has_moved);
+        if let Some(mark) = self.mark
+            && self.reason.is_none()
+        {
+            let sent = Mark(self.sent);
+            if sent >= mark {
+                self.mark = None;
+            }
+            if has_moved || sent >= mark {
+                // Also of one that wants to be closed.
+                self.call(owner, |protocol, turn| protocol.on_event(Event::Sent(sent), turn));
+            }
+        }
+        // Room that was there when it was asked for is no news, unless there is all of it: a protocol
+        // that wants more than that would be told for ever.
+        if self.wants_room
+            && self.held() <= owner.high_water() / 4
+            && self.file_ranges() < Output::MAX_FILE_RANGES
+            && (has_moved || self.is_flushed())
+        {
+            self.wants_room = false;
+            self.event(Event::Room, owner);
+        }
+    }
+
+    /// The server is stopping. `unread`: input has come that was not offered. Told once.
+    pub fn drain<O: Owner>(&mut self, unread: bool, owner: &mut O) {
+        if !mem::replace(&mut self.is_drained, true) {
+            let unread = unread || !self.unused.is_empty();
+            self.event(Event::Drain { unread }, owner);
+        }
+    }
+
+    /// The session is over. Comes last, and only once. What is unsent is dropped.
+    pub fn close<O: Owner>(&mut self, reason: &Reason, owner: &mut O) {
+        if mem::replace(&mut self.expects, Expects::Nothing) == Expects::Nothing {
+            return;
+        }
+        self.call(owner, |protocol, turn| protocol.on_event(Event::Closed(reason), turn));
+        self.mark = None;
+        self.wants_room = false;
+        if let Some(credit) = self.credit.take() {
+            credit.close();
+        }
+        if let Some(output) = self.output.take() {
+            owner.take_back_output(output);
+        }
+    }
+}
+
+/// How it is told.
+impl Session {
+    fn tell_open<O: Owner>(&mut self, owner: &mut O) {
+        let peer = self.peer;
+        self.event(Event::Open(&peer), owner);
+    }
+
+    fn tell_end_of_input<O: Owner>(&mut self, owner: &mut O) {
+        if self.incoming == Incoming::Nothing && self.expects == Expects::Input {
+            self.incoming = Incoming::NothingTold;
+            let clean = self.unused.is_empty();
+            self.event(Event::Eof { clean }, owner);
+        }
+    }
+
+    /// Tells the protocol something, unless it has said its last word. For owners: what has no method of
+    /// its own, such as [`Event::LameDuck`].
+    pub fn event<O: Owner>(&mut self, event: Event<'_>, owner: &mut O) {
+        if !self.is_open() {
+            return;
+        }
+        let called = self.call(owner, |protocol, turn| protocol.on_event(event, turn));
+        if called.is_some_and(|((), offer)| offer != Offer::Wait) {
+            self.resume();
+            self.offer_unused(owner);
+            self.tell_end_of_input(owner);
+            self.tell_half_close(owner);
+            self.is_changed = true;
+        }
+    }
+
+    fn offer_unused<O: Owner>(&mut self, owner: &mut O) {
+        if self.unused.is_empty() {
+            return;
+        }
+        // Taken out, so that the protocol can be called with it.
+        let mut unused = mem::take(&mut self.unused);
+        let used = self.offer(unused.bytes(), owner);
+        unused.consume(used);
+        self.unused = unused;
+    }
+
+    /// Offers input for as long as the protocol goes on by itself; returns how much it used.
+    fn offer<O: Owner>(&mut self, input: &[u8], owner: &mut O) -> usize {
+        let mut used = 0;
+        while used < input.len() && self.expects == Expects::Input {
+            let rest = &input[used..];
+            let called = self.call(owner, |protocol, turn| protocol.on_bytes(rest, turn));
+            let Some((took, offer)) = called else { break };
+            if took.used > rest.len() {
+                let what = "counted more input as used than there was";
+                self.fail(Fault::ours("used_too_much", what));
+                return input.len();
+            }
+            used += took.used;
+            match (offer, took) {
+                (Offer::ToAnother, _) => {}
+                // It resumed, and came forward: a protocol that stands still is not offered the same
+                // again and again.
+                (Offer::Again, Took { used: 1.., .. }) => {}
+                (Offer::Again, _) | (Offer::Wait, Took { next: Next::More, .. }) => break,
+                (Offer::Wait, Took { next: Next::Pause, .. }) => self.pause(),
+            }
+        }
+        used
+    }
+
+    /// One call into the protocol. Returns its answer, and whether unused input is to be offered again;
+    /// `None` when it failed.
+    fn call<T, O: Owner>(
+        &mut self,
+        owner: &mut O,
+        call: impl FnOnce(&mut dyn Protocol, &mut Turn<'_>) -> Result<T, Fault>,
+    ) -> Option<(T, Offer)> {
+        let protocol = self.protocol.as_deref_mut()?;
+        let out = self.output.get_or_insert_with(|| owner.lend_output());
+        let unsent = out.unsent();
+        let mut effects = Effects::default();
+        let mut context = owner.context(&self.peer);
+        if self.in_flight.is_any() {
+            context.room = context.room.min(self.in_flight.room_beside(owner.high_water()));
+        }
+        let mut turn = Turn {
+            out,
+            context,
+            key: self.key,
+            peer: &self.peer,
+            effects: &mut effects,
+            credit: &mut self.credit,
+            position: self.sent + self.in_flight.bytes,
+            in_flight: self.in_flight.bytes,
+        };
+        let mut deadline = None;
+        let result = O::contain(|| {
+            let result = call(protocol, &mut turn);
+            deadline = protocol.deadline();
+            result
+        });
+        if out.unsent() > unsent {
+            self.is_changed = true;
+        }
+        if let Some(out) = self.output.take_if(|out| out.is_empty()) {
+            owner.take_back_output(out);
+        }
+        let Some(result) = result else {
+            self.panicked::<O>();
+            return None;
+        };
+        self.deadline = deadline.unwrap_or(Time::NEVER);
+        let offer = if effects.is_any() { self.apply(effects, owner) } else { Offer::Wait };
+        match result {
+            Ok(value) => Some((value, offer)),
+            Err(fault) => {
+                self.fail(fault);
+                None
+            }
+        }
+    }
+
+    /// Acts on what a call asked for. Returns whether unused input is to be offered again.
+    fn apply<O: Owner>(&mut self, effects: Effects, owner: &mut O) -> Offer {
+        let Effects { resume, want_room, end, mark, switch } = effects;
+        if end.is_some() || want_room || mark.is_some() {
+            self.end = self.end.max(end);
+            self.wants_room |= want_room;
+            self.mark = mark.or(self.mark);
+            if self.end >= Some(End::Close) {
+                self.fall_silent();
+            }
+            self.is_changed = true;
+        }
+        let Some(protocol) = switch else {
+            return if resume { Offer::Again } else { Offer::Wait };
+        };
+        self.protocol = Some(protocol);
+        self.resume();
+        if self.incoming == Incoming::RestTold {
+            self.incoming = Incoming::Rest;
+        }
+        self.tell_open(owner);
+        Offer::ToAnother
+    }
+
+    fn fail(&mut self, fault: Fault) {
+        self.reason = Some(Box::new(Reason::Fault(fault)));
+        self.end = Some(End::Linger);
+        self.fall_silent();
+        self.is_changed = true;
+    }
+
+    #[cold]
+    fn panicked<O: Owner>(&mut self) {
+        self.reason = Some(Box::new(Reason::Panicked));
+        self.fall_silent();
+        // Its destructor may panic as well.
+        let protocol = self.protocol.take();
+        let _ = O::contain(|| drop(protocol));
+    }
+
+    /// The protocol hears no more but of its output, and of the end.
+    fn fall_silent(&mut self) {
+        if self.is_open() {
+            self.expects = Expects::LastByte;
+        }
+    }
+
+    fn pause(&mut self) {
+        if self.expects == Expects::Input {
+            self.expects = Expects::Resume;
+        }
+    }
+
+    fn resume(&mut self) {
+        if self.expects == Expects::Resume {
+            self.expects = Expects::Input;
+        }
+    }
+}
