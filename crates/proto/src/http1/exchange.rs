@@ -26,7 +26,7 @@ pub(super) struct Exchange {
     pub(super) status: Option<Status>,
     /// Where the reply's content begins in the connection's output.
     pub(super) content_at: Mark,
-    /// What the handler waits for, besides messages.
+    /// What the handler waits for, besides messages. During a call: what it waited for before.
     pub(super) waits: Waits,
     /// When a body that is waited for is given up.
     pub(super) until: Time,
