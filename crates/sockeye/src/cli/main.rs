@@ -20,6 +20,7 @@ mod signals;
 mod start_screen;
 mod text;
 mod who_listens;
+mod writer;
 
 use std::process::ExitCode;
 
