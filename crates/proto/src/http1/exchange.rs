@@ -109,13 +109,19 @@ impl Incoming {
 impl Exchange {
     /// Of a request that is refused: nothing is known of it.
     pub(super) fn refused(head_only: bool) -> Self {
+        Self { unread: true, ..Self::new(Version::Http11, head_only, Incoming::Ended) }
+    }
+
+    /// Of a request whose connection closes behind it.
+    #[inline]
+    pub(super) fn new(version: Version, head_only: bool, incoming: Incoming) -> Self {
         Self {
-            version: Version::Http11,
+            version,
             head_only,
             upgrade: false,
             persistent: false,
-            unread: true,
-            incoming: Incoming::Ended,
+            unread: false,
+            incoming,
             outgoing: Outgoing::Owed,
             status: None,
             content_at: Mark::default(),

@@ -9,7 +9,7 @@
 mod limit;
 
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ use tracing_subscriber::layer::{Context, SubscriberExt};
 
 use self::limit::{LeftOut, Limits, Line, Verdict};
 use crate::text;
-use crate::writer::{self, Queue};
+use crate::writer::{self, Queue, lock};
 
 /// Bytes that may wait to be written, besides those that the thread has taken: some thousand lines.
 const QUEUE: usize = 512 * 1024;
@@ -91,7 +91,7 @@ impl Log {
             let _ = target.flush();
             // What is due is queued as every other line.
             own.tell_left_out(false);
-            own.limits().due()
+            lock(&own.limits).due()
         })?;
         Ok(log)
     }
@@ -141,7 +141,7 @@ impl Log {
 
     /// Counts a line. Whether it is to be written.
     fn writes(&self, line: Line) -> bool {
-        let verdict = self.limits().count(line, Instant::now());
+        let verdict = lock(&self.limits).count(line, Instant::now());
         if verdict == Verdict::LeaveOutFirst {
             // There is something to tell at another time than before.
             self.queue.hurry();
@@ -152,12 +152,8 @@ impl Log {
     /// Says how many lines were left out, if that is due, or all at once.
     fn tell_left_out(&self, all: bool) {
         // Logged without the lock.
-        let told = self.limits().take(Instant::now(), all);
+        let told = lock(&self.limits).take(Instant::now(), all);
         told.iter().filter_map(LeftOut::log).for_each(|line| self.queue(&line));
-    }
-
-    fn limits(&self) -> MutexGuard<'_, Limits> {
-        self.limits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn queue(&self, line: &str) {
@@ -201,6 +197,8 @@ impl<S: Subscriber> Layer<S> for Limiter {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::MutexGuard;
+
     use super::*;
 
     /// Keeps what is written; writing waits while a test holds the lock.

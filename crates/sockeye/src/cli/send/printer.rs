@@ -8,12 +8,12 @@
 
 use std::io::{self, Write};
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use sockeye_proto::{Promise, Ticket, Turn};
 
-use crate::writer::{self, Queue};
+use crate::writer::{self, Queue, lock};
 
 /// Bytes that wait, beyond which nothing is taken. As many again may be in the thread's hands.
 const LIMIT: usize = 1024 * 1024;
@@ -125,7 +125,7 @@ impl Printer {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     fn give_up(&self, error: io::Error) {
