@@ -301,6 +301,25 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_behind_a_write_is_gathered() {
+        let queue = Arc::new(Queue::new(1, Duration::from_secs(3600)));
+        let written = Arc::new(Mutex::new(Vec::new()));
+        start(&queue, "test", {
+            let written = Arc::clone(&written);
+            move |batch, _| {
+                lock(&written).push(mem::take(batch));
+                None
+            }
+        })
+        .unwrap();
+        for lines in [&["a"][..], &["b", "c", "d"]] {
+            assert!(lines.iter().all(|line| put(&queue, line)));
+            assert!(queue.flush(Duration::MAX));
+        }
+        assert_eq!(*lock(&written), [&b"a"[..], b"bcd"]);
+    }
+
+    #[test]
     fn a_flush_ends_with_the_thread() {
         let queue = Arc::new(queue());
         start(&queue, "test", |_, _| panic!("on purpose")).unwrap();
