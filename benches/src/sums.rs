@@ -12,7 +12,6 @@ use sockeye::{
     http1::{
         self, Answer, Body, Content, Fields, Handler, Reply, Request, Shared, Status, Trailers,
     },
-    proto::{Abandoned, Message, Ticket},
 };
 
 use crate::Result;
@@ -72,15 +71,6 @@ impl Handler for Sums {
             Content::None => self.answer(reply),
             Content::Length(_) | Content::Chunked => reply.read(),
         }
-    }
-
-    fn on_message(
-        &mut self,
-        _: Ticket,
-        _: std::result::Result<Message, Abandoned>,
-        reply: Reply<'_, '_>,
-    ) -> Answer {
-        reply.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), "nothing was promised")
     }
 
     fn on_body(&mut self, piece: &[u8], reply: Reply<'_, '_>) -> Answer {

@@ -6,7 +6,6 @@ use std::rc::Rc;
 use sockeye_proto::harness::Harness;
 use sockeye_proto::http1::{Answer, Body, Fields, Handler, Reply, Request, Server, Shared, Status};
 use sockeye_proto::http1::{Content, Trailers};
-use sockeye_proto::{Abandoned, Message, Ticket};
 
 use crate::Cut;
 use crate::chunks::{self, Whole};
@@ -101,9 +100,5 @@ impl Handler for Collect {
         let fields = trailers.fields().map(|(name, value)| (name.to_vec(), value.to_vec()));
         read.whole.trailers = fields.collect();
         reply.later()
-    }
-
-    fn on_message(&mut self, _: Ticket, _: Result<Message, Abandoned>, r: Reply<'_, '_>) -> Answer {
-        r.later()
     }
 }

@@ -5,7 +5,6 @@ use std::rc::Rc;
 
 use sockeye_proto::harness::Harness;
 use sockeye_proto::http1::{Answer, Content, Handler, Reply, Request, Server, Shared, Version};
-use sockeye_proto::{Abandoned, Message, Ticket};
 
 use crate::Cut;
 use crate::http1::limits;
@@ -133,9 +132,5 @@ impl Handler for Keep {
         let before = self.0.borrow_mut().replace((head, request.content()));
         assert!(before.is_none(), "a second request while the first one waits");
         reply.later()
-    }
-
-    fn on_message(&mut self, _: Ticket, _: Result<Message, Abandoned>, r: Reply<'_, '_>) -> Answer {
-        r.later()
     }
 }

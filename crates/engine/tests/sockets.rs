@@ -17,9 +17,7 @@ use sockeye_engine::{
 };
 use sockeye_proto::echo::Echo;
 use sockeye_proto::http1::{self, Answer, Body, Fields, Handler, Reply, Request, Status};
-use sockeye_proto::{
-    Abandoned, End, Event, Fault, Message, Peer, Protocol, Ticket, Time, Took, Turn,
-};
+use sockeye_proto::{End, Event, Fault, Peer, Protocol, Time, Took, Turn};
 
 fn echo(_: &Peer) -> Box<dyn Protocol> {
     Box::new(Echo::default())
@@ -281,14 +279,6 @@ struct Hello;
 impl Handler for Hello {
     fn on_request(&mut self, _: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
         reply.send(Status::OK, &Fields::new(), Body::Static(b"Hello"))
-    }
-    fn on_message(
-        &mut self,
-        _: Ticket,
-        _: Result<Message, Abandoned>,
-        reply: Reply<'_, '_>,
-    ) -> Answer {
-        reply.later()
     }
 }
 

@@ -177,12 +177,6 @@ impl World {
         script.heard.sent - net.ends[script.end.0].wire.len()
     }
 
-    /// What all scripted peers have heard so far, in the order in which they came.
-    #[must_use]
-    pub fn all_heard(&self) -> Vec<Heard> {
-        self.net.borrow().scripts.iter().map(|script| script.heard.clone()).collect()
-    }
-
     /// A shard, to look at it.
     #[must_use]
     pub fn shard(&self, id: ShardId) -> &Shard<SimDriver> {

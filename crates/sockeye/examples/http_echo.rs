@@ -19,7 +19,7 @@ use sockeye::http1::{
     Answer, Body, Content, Fields, Handler, Method, Reply, Request, Server, Shared, Status,
     Trailers,
 };
-use sockeye::{Abandoned, Config, ListenAddr, Message, Peer, Running, Ticket, usable_cores};
+use sockeye::{Config, ListenAddr, Peer, Running, usable_cores};
 
 /// Bytes of a body; more are answered with 413.
 const MOST: u64 = 16 * 1024 * 1024;
@@ -65,15 +65,6 @@ impl Handler for Echo {
 
     fn on_body_end(&mut self, _: &Trailers<'_>, reply: Reply<'_, '_>) -> Answer {
         self.answer(reply)
-    }
-
-    fn on_message(
-        &mut self,
-        _: Ticket,
-        _: Result<Message, Abandoned>,
-        reply: Reply<'_, '_>,
-    ) -> Answer {
-        reply.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), "Nothing was promised.")
     }
 
     fn allow(&self) -> &'static str {

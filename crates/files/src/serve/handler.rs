@@ -159,7 +159,7 @@ impl Handler for Files {
             // What an older request of this connection waited for.
             other => {
                 self.pending = other.map(Box::new);
-                reply.later()
+                reply.keep_waiting()
             }
         }
     }

@@ -27,7 +27,7 @@ pub(super) struct Exchange {
     pub(super) status: Option<Status>,
     /// Where the reply's content begins in the connection's output.
     pub(super) content_at: Mark,
-    /// What the handler waits for, besides messages.
+    /// What the handler waits for, besides messages. During a call: what it waited for before.
     pub(super) waits: Waits,
     /// When a body that is waited for is given up.
     pub(super) until: Time,
@@ -110,13 +110,19 @@ impl Incoming {
 impl Exchange {
     /// Of a request that is refused: nothing is known of it.
     pub(super) fn refused(head_only: bool) -> Self {
+        Self { unread: true, ..Self::new(Version::Http11, head_only, Incoming::Ended) }
+    }
+
+    /// Of a request whose connection closes behind it.
+    #[inline]
+    pub(super) fn new(version: Version, head_only: bool, incoming: Incoming) -> Self {
         Self {
-            version: Version::Http11,
+            version,
             head_only,
             upgrade: false,
             persistent: false,
-            unread: true,
-            incoming: Incoming::Ended,
+            unread: false,
+            incoming,
             outgoing: Outgoing::Owed,
             status: None,
             content_at: Mark::default(),

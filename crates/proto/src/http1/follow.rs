@@ -316,7 +316,6 @@ impl<H: Handler> Server<H> {
         call: impl FnOnce(&mut H, Reply<'_, '_>) -> Answer,
     ) -> Result<Given, Fault> {
         let before = turn.out.unsent();
-        exchange.waits = Waits::default();
         let (handler, shared) = (&mut self.handler, &*self.shared);
         let called = catch_unwind(AssertUnwindSafe(|| {
             call(handler, Reply { turn: &mut *turn, shared, exchange: &mut *exchange })

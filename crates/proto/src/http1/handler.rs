@@ -19,15 +19,24 @@ pub trait Handler {
     /// and one that the handler doesn't know earns 501 (RFC 9110, 9.1).
     fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer;
 
-    /// Takes what a promise of this conversation brought, or a [`Remote`](crate::Remote) sent, and
-    /// answers or waits on. Called only while an answer is owed; a handler that gave out more than
-    /// one promise may be told of an older one here.
+    /// Takes what a promise of this connection brought, or a [`Remote`](crate::Remote) sent, and
+    /// answers or waits on. Called only while an answer is owed. The message may be meant for an earlier
+    /// request of the connection: one that isn't expected is ignored with [`Reply::keep_waiting`].
+    ///
+    /// Default: ignores messages while the request's body is read. Otherwise nothing but a message
+    /// could lead to an answer, and the response is 500.
     fn on_message(
         &mut self,
         ticket: Ticket,
         body: Result<Message, Abandoned>,
         reply: Reply<'_, '_>,
-    ) -> Answer;
+    ) -> Answer {
+        let _ = (ticket, body);
+        if reply.reads() {
+            return reply.keep_waiting();
+        }
+        reply.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), "Nothing takes messages here.")
+    }
 
     /// Takes a piece of the request's body, at least one byte. With [`Reply::read`] more may come;
     /// [`Reply::later`] holds the rest back until a message comes and something else is returned.

@@ -20,7 +20,6 @@
 //! use std::rc::Rc;
 //! use sockeye_proto::harness::Harness;
 //! use sockeye_proto::http1::{Answer, Body, Fields, Handler, Reply, Request, Server, Shared, Status};
-//! use sockeye_proto::{Abandoned, Message, Ticket};
 //!
 //! struct Hello;
 //!
@@ -28,10 +27,6 @@
 //!     fn on_request(&mut self, _: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
 //!         let fields = Fields::new().with("Content-Type", b"text/plain").expect("a good field");
 //!         reply.send(Status::OK, &fields, Body::Static(b"Hello\n"))
-//!     }
-//!
-//!     fn on_message(&mut self, _: Ticket, _: Result<Message, Abandoned>, r: Reply<'_, '_>) -> Answer {
-//!         r.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), "nothing was promised")
 //!     }
 //! }
 //!

@@ -52,7 +52,6 @@ pub(super) const WORTH_SHARING: usize = 1024;
 ///
 /// ```
 /// # use std::rc::Rc;
-/// # use sockeye_proto::{Abandoned, Message, Ticket};
 /// # use sockeye_proto::harness::Harness;
 /// use sockeye_proto::http1::*;
 ///
@@ -62,9 +61,6 @@ pub(super) const WORTH_SHARING: usize = 1024;
 ///     fn on_request(&mut self, _: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
 ///         reply.send_ready(&self.0)
 ///     }
-/// #   fn on_message(&mut self, _: Ticket, _: Result<Message, Abandoned>, r: Reply<'_, '_>) -> Answer {
-/// #       r.later()
-/// #   }
 /// }
 ///
 /// let fields = Fields::new().with("Content-Type", b"text/plain")?;

@@ -179,6 +179,17 @@ impl<'r, 't> Reply<'r, 't> {
         Answer(Given::Wait(Waits { body: Some(Wanted::UpTo(limit)), room: false }))
     }
 
+    /// Waits for what the last call asked for: for more of the body after [`Reply::read`], for a message
+    /// after [`Reply::later`].
+    pub fn keep_waiting(self) -> Answer {
+        Answer(Given::Wait(self.exchange.waits))
+    }
+
+    /// Whether the last call asked for the body, and its end hasn't come.
+    pub(super) fn reads(&self) -> bool {
+        self.exchange.waits.body.is_some()
+    }
+
     /// Hands the connection to another protocol (RFC 9110, 7.8): a 101 that says `name`, then all
     /// that `protocol` does. It gets [`Event::Open`](crate::Event::Open), and the bytes behind the
     /// request. `name` has to be one that the client asked for: see

@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use super::answer::Given;
 use super::block::Block;
-use super::exchange::{Exchange, Incoming, Outgoing, Waits};
+use super::exchange::{Exchange, Incoming};
 use super::framing;
 use super::handler::Handler;
 use super::head::{self, Head, Progress};
@@ -21,7 +21,7 @@ use super::state::{State, Step};
 use super::tape::Tape;
 use super::{Body, Content, Fields, HostCheck, Limits, Reply, Request, Shared, Status};
 use crate::stop::Stop;
-use crate::{DRAIN_GRACE, End, Event, Fault, Mark, Protocol, Time, Took, Turn};
+use crate::{DRAIN_GRACE, End, Event, Fault, Protocol, Time, Took, Turn};
 
 /// The server's side of one connection. It holds no buffer.
 pub struct Server<H> {
@@ -194,23 +194,14 @@ impl<H: Handler> Server<H> {
         let rest = &input[len..];
         let is_last = self.stops() && (framing.content != Content::None || rest.is_empty());
         request.upgrade = framing.upgrade && framing.content == Content::None && !self.stops();
+        let incoming = Incoming::Unread {
+            content: framing.content,
+            expects_continue: framing.expects_continue,
+        };
         let mut exchange = Exchange {
-            version: line.version,
-            head_only,
             upgrade: request.upgrade,
             persistent: framing.persistent && !is_last,
-            unread: false,
-            incoming: Incoming::Unread {
-                content: framing.content,
-                expects_continue: framing.expects_continue,
-            },
-            outgoing: Outgoing::Owed,
-            status: None,
-            content_at: Mark::default(),
-            waits: Waits::default(),
-            until: Time::NEVER,
-            send_by: Time::NEVER,
-            drain_told: false,
+            ..Exchange::new(line.version, head_only, incoming)
         };
         let given =
             self.tell(&mut exchange, turn, |handler, reply| handler.on_request(&request, reply))?;

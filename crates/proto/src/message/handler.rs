@@ -48,12 +48,17 @@ pub trait Handler {
 
     /// Takes what a promise of a request brought, and answers that request or waits on. Not called
     /// for a request that was answered or given up.
+    ///
+    /// Default: fails the request. A handler that makes promises takes what they bring.
     fn on_settled(
         &mut self,
         ticket: Ticket,
         body: Result<crate::Message, Abandoned>,
         reply: Reply<'_, '_>,
-    ) -> Answer;
+    ) -> Answer {
+        let _ = (ticket, body);
+        reply.fail("nothing takes what a promise brings here")
+    }
 
     /// The deadline of a request that is not answered yet has passed, or its content, whose length
     /// nobody knew, is longer than is taken: an answer is of no use any more, and no more of its

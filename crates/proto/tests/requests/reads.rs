@@ -7,7 +7,6 @@ use sockeye_proto::harness::Harness;
 use sockeye_proto::http1::{
     Answer, Body, Fields, Handler, Reply, Request, Server, Shared, Status, Trailers, Version,
 };
-use sockeye_proto::{Abandoned, Message, Ticket};
 
 /// Fields in their order: names as they were sent, values without the blanks around them.
 pub(crate) type Lines = Vec<(Vec<u8>, Vec<u8>)>;
@@ -101,9 +100,5 @@ impl Handler for Keep {
         self.now.trailers = fields.collect();
         self.all.borrow_mut().push(std::mem::take(&mut self.now));
         reply.send(Status::OK, &Fields::new(), Body::Empty)
-    }
-
-    fn on_message(&mut self, _: Ticket, _: Result<Message, Abandoned>, r: Reply<'_, '_>) -> Answer {
-        r.later()
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use sockeye_engine::Config;
 use sockeye_engine::driver::QUANTUM;
 use sockeye_proto::http1::{Answer, Body, Fields, Handler, Reply, Request, Server, Shared, Status};
-use sockeye_proto::{Abandoned, Access, FileRange, FileSource, Message, Ticket};
+use sockeye_proto::{Access, FileRange, FileSource};
 use sockeye_sim::{Faults, Outcome, Rng, Script, ShardId, World, seeds};
 
 use crate::http::heard_of;
@@ -73,10 +73,6 @@ impl Handler for Site {
             _ => Body::Static(b"at once"),
         };
         reply.send(Status::OK, &Fields::new(), body)
-    }
-
-    fn on_message(&mut self, _: Ticket, _: Result<Message, Abandoned>, _: Reply<'_, '_>) -> Answer {
-        unreachable!("nothing was promised")
     }
 }
 

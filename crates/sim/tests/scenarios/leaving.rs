@@ -8,10 +8,7 @@ use sockeye_engine::Config;
 use sockeye_proto::http1::{
     Answer, Fields, Handler, Reply, Request, Server, Shared, Status, Stream, StreamEvent,
 };
-use sockeye_proto::{
-    Abandoned, End, Event, Fault, Message, Peer, Promise, Protocol, Remote, Ticket, Time, Took,
-    Turn,
-};
+use sockeye_proto::{End, Event, Fault, Peer, Promise, Protocol, Remote, Time, Took, Turn};
 use sockeye_sim::{Faults, PeerId, Rng, Script, ShardId, World, seeds};
 
 use crate::watched::{Logs, check, service};
@@ -71,10 +68,6 @@ impl Handler for Site {
     fn on_body(&mut self, _: &[u8], reply: Reply<'_, '_>) -> Answer {
         self.0.promises.borrow_mut().push(reply.promise());
         reply.later()
-    }
-
-    fn on_message(&mut self, _: Ticket, _: Result<Message, Abandoned>, _: Reply<'_, '_>) -> Answer {
-        panic!("no promise of these is kept")
     }
 
     fn on_stream(&mut self, event: StreamEvent<'_>, mut stream: Stream<'_, '_>) -> Answer {

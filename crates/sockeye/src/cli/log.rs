@@ -1,16 +1,15 @@
 //! What the program tells the one who runs it, on standard error.
 //!
-//! Lines go through a bounded queue to a thread of their own: a worker that logs never waits for a
-//! terminal or a pipe. Lines that find the queue full are dropped, counted, and the count is said. How
-//! many lines one client can cause is limited before that ([`limit`]).
+//! Lines go through a bounded [`Queue`] to a thread of their own: a worker that logs never waits for a
+//! terminal or a pipe. Lines that find the queue full are dropped, and the log says how many. How many
+//! lines one client can cause is limited before that ([`limit`]).
 //! Whatever a peer has chosen (a path, a header) may stand in a line, so control characters are
 //! escaped here, for every line, whoever wrote it.
 
 mod limit;
 
 use std::io::{self, Write};
-use std::mem;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,15 +22,13 @@ use tracing_subscriber::layer::{Context, SubscriberExt};
 
 use self::limit::{LeftOut, Limits, Line, Verdict};
 use crate::text;
+use crate::writer::{self, Queue, lock};
 
-/// Lines that may wait to be written. At a few hundred bytes each, well under a megabyte.
-const QUEUE: usize = 2048;
+/// Bytes that may wait to be written, besides those that the thread has taken: some thousand lines.
+const QUEUE: usize = 512 * 1024;
 
 /// How long the end of the program waits for lines that nobody takes.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-
-/// How long the thread sleeps at most: it may do so for ever, but for that there is another call.
-const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 const DROPPED: &str = "were not logged: they came faster than they could be written";
 
@@ -65,38 +62,11 @@ impl From<Level> for LevelFilter {
     }
 }
 
-#[derive(Default)]
-struct Queue {
-    state: Mutex<State>,
-    limits: Mutex<Limits>,
-    filled: Condvar,
-    written: Condvar,
-}
-
-#[derive(Default)]
-struct State {
-    lines: Vec<String>,
-    dropped: u64,
-    /// Lines are left out, so that there is something to tell at another time than before.
-    due_changed: bool,
-    /// The thread is writing lines that it has taken from here.
-    writing: bool,
-}
-
-impl Queue {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn limits(&self) -> MutexGuard<'_, Limits> {
-        self.limits.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// The way to standard error. Clones lead to the same place.
 #[derive(Clone)]
 pub(crate) struct Log {
     queue: Arc<Queue>,
+    limits: Arc<Mutex<Limits>>,
 }
 
 impl Log {
@@ -105,10 +75,24 @@ impl Log {
         Self::to(io::stderr())
     }
 
-    fn to(target: impl Write + Send + 'static) -> io::Result<Self> {
-        let log = Self { queue: Arc::default() };
+    fn to(mut target: impl Write + Send + 'static) -> io::Result<Self> {
+        let queue = Arc::new(Queue::new(1, Duration::ZERO));
+        let log = Self { queue, limits: Arc::default() };
         let own = log.clone();
-        thread::Builder::new().name("log".into()).spawn(move || own.write_lines(target))?;
+        writer::start(&log.queue, "log", move |lines, _| {
+            // An error (a full disk, a limit on the file's size) can be told nowhere: these lines are
+            // lost, and nothing else is.
+            let _ = target.write_all(lines);
+            lines.clear();
+            let dropped = own.queue.take_refused();
+            if dropped > 0 {
+                let _ = writeln!(target, "{dropped} lines {DROPPED}");
+            }
+            let _ = target.flush();
+            // What is due is queued as every other line.
+            own.tell_left_out(false);
+            lock(&own.limits).due()
+        })?;
         Ok(log)
     }
 
@@ -143,26 +127,24 @@ impl Log {
     }
 
     /// Says something whatever the level is: an answer to what the user did.
-    pub(crate) fn say(&self, line: impl Into<String>) {
-        self.queue(line.into());
+    pub(crate) fn say(&self, line: impl AsRef<str>) {
+        self.queue(line.as_ref());
     }
 
     /// Waits until what was logged so far is written, and how many lines were left out, but not for
     /// ever: standard error may be a pipe that nobody reads.
     pub(crate) fn flush(&self) {
         self.tell_left_out(true);
-        let state = self.queue.lock();
-        let busy = |state: &mut State| state.writing || !state.lines.is_empty();
         // What could not be written in time is lost; there is nobody to tell.
-        let _ = self.queue.written.wait_timeout_while(state, LAST_WORDS, busy);
+        let _ = self.queue.flush(LAST_WORDS);
     }
 
     /// Counts a line. Whether it is to be written.
     fn writes(&self, line: Line) -> bool {
-        let verdict = self.queue.limits().count(line, Instant::now());
+        let verdict = lock(&self.limits).count(line, Instant::now());
         if verdict == Verdict::LeaveOutFirst {
-            self.queue.lock().due_changed = true;
-            self.queue.filled.notify_one();
+            // There is something to tell at another time than before.
+            self.queue.hurry();
         }
         verdict == Verdict::Write
     }
@@ -170,18 +152,13 @@ impl Log {
     /// Says how many lines were left out, if that is due, or all at once.
     fn tell_left_out(&self, all: bool) {
         // Logged without the lock.
-        let told = self.queue.limits().take(Instant::now(), all);
-        told.iter().filter_map(LeftOut::log).for_each(|line| self.queue(line));
+        let told = lock(&self.limits).take(Instant::now(), all);
+        told.iter().filter_map(LeftOut::log).for_each(|line| self.queue(&line));
     }
 
-    fn queue(&self, line: String) {
-        let mut state = self.queue.lock();
-        if state.lines.len() < QUEUE {
-            state.lines.push(line);
-            self.queue.filled.notify_one();
-        } else {
-            state.dropped += 1;
-        }
+    fn queue(&self, line: &str) {
+        let line = text::escape_controls(line) + "\n";
+        self.queue.put(QUEUE, |lines| lines.extend_from_slice(line.as_bytes()));
     }
 }
 
@@ -189,7 +166,7 @@ impl Log {
 impl Write for Log {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(line);
-        self.queue(text.trim_end_matches('\n').to_owned());
+        self.queue(text.trim_end_matches('\n'));
         Ok(line.len())
     }
 
@@ -218,47 +195,10 @@ impl<S: Subscriber> Layer<S> for Limiter {
     }
 }
 
-impl Log {
-    /// Writes for as long as the program runs. An error of `target` (a full disk, a limit on the file's
-    /// size) is nowhere to be told: the lines are lost, and nothing else is.
-    fn write_lines(&self, mut target: impl Write) {
-        let queue = &*self.queue;
-        let mut text = String::new();
-        let mut lines = Vec::new();
-        loop {
-            let due = queue.limits().due();
-            let idle = |state: &mut State| state.lines.is_empty() && !state.due_changed;
-            let left =
-                due.map_or(LONGEST_WAIT, |due| due.saturating_duration_since(Instant::now()));
-            let waited = queue.filled.wait_timeout_while(queue.lock(), left, idle);
-            let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-            mem::swap(&mut lines, &mut state.lines);
-            let dropped = mem::take(&mut state.dropped);
-            state.due_changed = false;
-            state.writing = true;
-            drop(state);
-
-            for line in lines.drain(..) {
-                text.clear();
-                text::escape_controls_into(&mut text, &line);
-                text.push('\n');
-                let _ = target.write_all(text.as_bytes());
-            }
-            if dropped > 0 {
-                let _ = writeln!(target, "{dropped} lines {DROPPED}");
-            }
-            let _ = target.flush();
-
-            queue.lock().writing = false;
-            queue.written.notify_all();
-            // What is due is queued as every other line.
-            self.tell_left_out(false);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::MutexGuard;
+
     use super::*;
 
     /// Keeps what is written; writing waits while a test holds the lock.
@@ -344,7 +284,7 @@ mod tests {
         let log = Log::to(page.clone()).unwrap();
         let held = page.lock();
         // Besides those in the queue, the thread may have taken as many to write.
-        let said = 2 * QUEUE + 10;
+        let said = 2 * (QUEUE / "line 0\n".len() + 1) + 10;
         for n in 0..said {
             log.say(format!("line {n}"));
         }

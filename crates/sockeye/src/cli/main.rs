@@ -21,6 +21,7 @@ mod start_screen;
 mod target;
 mod text;
 mod who_listens;
+mod writer;
 
 use std::process::ExitCode;
 

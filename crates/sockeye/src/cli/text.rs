@@ -11,22 +11,21 @@ fn is_control(c: char) -> bool {
     c.is_control()
 }
 
-/// Appends `text` with control characters escaped: `\n`, `\r`, `\t`, `\u{1b}`.
-pub(crate) fn escape_controls_into(line: &mut String, text: &str) {
-    for c in text.chars() {
-        if is_control(c) {
-            line.extend(c.escape_default());
-        } else {
-            line.push(c);
-        }
-    }
+/// `text` with control characters escaped, on one line: `\n`, `\r`, `\t`, `\u{1b}`.
+pub(crate) fn escape_controls(text: &str) -> String {
+    escaped(text, is_control)
 }
 
-/// `text` with control characters escaped, on one line.
-pub(crate) fn escape_controls(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
-    escape_controls_into(&mut line, text);
-    line
+fn escaped(text: &str, is_escaped: impl Fn(char) -> bool) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_escaped(c) {
+            escaped.extend(c.escape_default());
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped
 }
 
 /// Bytes from a peer as a terminal may show them, however they were cut on the way: lines and tabs as
@@ -63,14 +62,7 @@ impl TerminalText {
 }
 
 fn show_text(text: &str, shown: &mut Vec<u8>) {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\n' | '\t' => escaped.push(c),
-            _ if is_control(c) => escaped.extend(c.escape_default()),
-            _ => escaped.push(c),
-        }
-    }
+    let escaped = escaped(text, |c| is_control(c) && !matches!(c, '\n' | '\t'));
     shown.extend_from_slice(escaped.as_bytes());
 }
 

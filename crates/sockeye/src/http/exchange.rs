@@ -117,10 +117,7 @@ impl<R: Respond> Handler for Exchange<R> {
             Some(Some(Came::Give(_)) | None) => {
                 self.failed("whoever had to answer has panicked or given up", reply)
             }
-            None if matches!(self.expects, Expects::Kept(_) | Expects::Answer { .. }) => {
-                reply.later()
-            }
-            None => reply.read(),
+            None => reply.keep_waiting(),
         }
     }
 

@@ -372,10 +372,6 @@ impl Handler for Nervous {
         reply.read()
     }
 
-    fn on_message(&mut self, _: Ticket, _: Result<Message, Abandoned>, r: Reply<'_, '_>) -> Answer {
-        r.later()
-    }
-
     fn on_incomplete(&mut self, _: Time) {
         panic!("on purpose");
     }

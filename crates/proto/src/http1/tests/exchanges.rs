@@ -2,6 +2,7 @@ use std::rc::Rc;
 
 use super::*;
 use crate::End;
+use crate::http1::Trailers;
 
 const DATE: &str = "Date: Wed, 21 Oct 2015 07:28:00 GMT\r\n";
 
@@ -215,14 +216,6 @@ fn the_host_is_the_absolute_targets_or_the_fields() {
             let host = request.host().unwrap_or(b"none").to_vec();
             reply.send(Status::OK, &Fields::new(), Body::Shared(&host.into()))
         }
-        fn on_message(
-            &mut self,
-            _: Ticket,
-            _: Result<Message, Abandoned>,
-            reply: Reply<'_, '_>,
-        ) -> Answer {
-            reply.later()
-        }
     }
     for (input, host) in [
         ("GET / HTTP/1.1\r\nHost: a:80\r\n\r\n", "a:80"),
@@ -235,4 +228,46 @@ fn the_host_is_the_absolute_targets_or_the_fields() {
         let output = String::from_utf8(client.output()).unwrap();
         assert_eq!(output.split_once("\r\n\r\n").unwrap().1, host, "{input}");
     }
+}
+
+#[test]
+fn a_message_that_the_handler_takes_none_of_harms_no_body_and_leaves_no_request_unanswered() {
+    struct Deaf;
+    impl Handler for Deaf {
+        fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
+            let _ = reply.run(|| ());
+            match request.path() {
+                b"/read" => reply.read_up_to(3),
+                b"/wait" => reply.later(),
+                _ => reply.send(Status::OK, &Fields::new(), Body::Empty),
+            }
+        }
+
+        fn on_body_end(&mut self, _: &Trailers<'_>, reply: Reply<'_, '_>) -> Answer {
+            reply.send(Status::OK, &Fields::new(), Body::Empty)
+        }
+    }
+    let deaf = || Harness::new(Server::new(Rc::new(Shared::default()), Deaf));
+    let answer = |client: &mut Harness| codes(&String::from_utf8(client.output()).unwrap());
+    // The messages are those of the request itself and of an earlier one.
+    let mut client = deaf();
+    client.input(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(answer(&mut client), [200]);
+    client.input(b"POST /read HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\na");
+    assert_eq!(client.run_jobs(), 2);
+    assert!(answer(&mut client).is_empty());
+    client.input(b"bc");
+    assert_eq!(answer(&mut client), [200]);
+    client.input(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.run_jobs();
+    assert_eq!(answer(&mut client), [500]);
+    client.input(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(answer(&mut client), [200]);
+    // The limit on the body stays, too.
+    let mut client = deaf();
+    client
+        .input(b"POST /read HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n");
+    client.run_jobs();
+    client.input(b"2\r\ncd\r\n0\r\n\r\n");
+    assert_eq!(answer(&mut client), [413]);
 }

@@ -246,10 +246,6 @@ impl Handler for Streams {
         stream.write(b" world");
         stream.end()
     }
-
-    fn on_message(&mut self, _: Ticket, _: Result<Message, Abandoned>, r: Reply<'_, '_>) -> Answer {
-        r.later()
-    }
 }
 
 #[test]
@@ -290,10 +286,6 @@ impl Handler for Takes {
 
     fn on_body_end(&mut self, _: &crate::http1::Trailers<'_>, reply: Reply<'_, '_>) -> Answer {
         reply.send(Status::OK, &Fields::new(), Body::Empty)
-    }
-
-    fn on_message(&mut self, _: Ticket, _: Result<Message, Abandoned>, r: Reply<'_, '_>) -> Answer {
-        r.later()
     }
 }
 

@@ -14,15 +14,6 @@ impl Handler for Pages {
         panic!("no secret");
     }
 
-    fn on_message(
-        &mut self,
-        _: Ticket,
-        _: Result<Message, Abandoned>,
-        reply: Reply<'_, '_>,
-    ) -> Answer {
-        reply.later()
-    }
-
     fn page(&self, status: Status, code: &'static str, what: &str) -> Option<(Fields, Bytes)> {
         let fields = Fields::new().with("Content-Type", b"text/plain").unwrap();
         Some((fields, format!("{} {code}: {what}", status.code()).into()))

@@ -40,15 +40,6 @@ impl Handler for Both {
             _ => reply.send(self.status, &self.fields, self.body.clone()),
         }
     }
-
-    fn on_message(
-        &mut self,
-        _: Ticket,
-        _: Result<Message, Abandoned>,
-        reply: Reply<'_, '_>,
-    ) -> Answer {
-        reply.later()
-    }
 }
 
 /// What comes of a request: what is sent, how much of it lay in memory, and whether the connection

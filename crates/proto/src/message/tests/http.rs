@@ -311,14 +311,6 @@ fn a_reply_that_http_cannot_send_is_our_fault() {
             let text = message.to_text().unwrap().into_owned();
             reply.send(Message::binary(text, "x"))
         }
-        fn on_settled(
-            &mut self,
-            _: Ticket,
-            _: Result<crate::Message, Abandoned>,
-            reply: Reply<'_, '_>,
-        ) -> Answer {
-            reply.fail("nothing was promised")
-        }
     }
     for (content_type, status) in
         [("a/b\r\nSet-Cookie: a=b", 500), ("a\0", 500), ("", 200), ("strange", 200)]
@@ -336,14 +328,6 @@ struct Panics;
 impl Handler for Panics {
     fn on_message(&mut self, _: Message, _: &Peer, _: Reply<'_, '_>) -> Answer {
         panic!("no secret")
-    }
-    fn on_settled(
-        &mut self,
-        _: Ticket,
-        _: Result<crate::Message, Abandoned>,
-        reply: Reply<'_, '_>,
-    ) -> Answer {
-        reply.later()
     }
 }
 

@@ -172,15 +172,6 @@ impl Handler for Errs {
             None => reply.send(result(&format!("Error: {text}, \"error\": {{\"code\": \"x\"}}"))),
         }
     }
-
-    fn on_settled(
-        &mut self,
-        _: Ticket,
-        _: Result<crate::Message, Abandoned>,
-        reply: Reply<'_, '_>,
-    ) -> Answer {
-        reply.fail("nothing was promised")
-    }
 }
 
 #[test]

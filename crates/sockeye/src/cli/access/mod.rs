@@ -16,7 +16,6 @@ mod target;
 use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use sockeye_proto::http1::{Begun, Log, Outcome};
 use sockeye_proto::{Peer, Wall};
@@ -24,7 +23,7 @@ use tracing::warn;
 
 pub(crate) use self::line::Format;
 use self::line::{Dates, Who};
-use self::queue::{Queue, Writer};
+use self::queue::Lines;
 pub(crate) use self::target::Target;
 use crate::proxies::Proxies;
 
@@ -37,8 +36,7 @@ pub(crate) struct Plan {
 
 /// An access log that is being written.
 pub(crate) struct AccessLog {
-    queue: Arc<Queue>,
-    writer: Writer,
+    lines: Lines,
     format: Format,
     proxies: Proxies,
     is_file: bool,
@@ -56,33 +54,31 @@ impl AccessLog {
                 "nobody reads the access log: its lines are dropped until somebody does"
             );
         }
-        let queue = Arc::new(Queue::new(workers));
-        let writer = Writer::start(Arc::clone(&queue), target)?;
-        Ok(Self { queue, writer, format, proxies, is_file })
+        Ok(Self { lines: Lines::start(workers, target)?, format, proxies, is_file })
     }
 
     /// What tells the workers' servers where to log.
     pub(crate) fn source(&self) -> Source {
-        let (queue, proxies) = (Arc::clone(&self.queue), self.proxies.clone());
-        Source { queue, format: self.format, proxies }
+        let (lines, proxies) = (self.lines.clone(), self.proxies.clone());
+        Source { lines, format: self.format, proxies }
     }
 
     /// What opens the file again, where it is one.
     pub(crate) fn reopener(&self) -> Option<impl Fn() + Send + use<>> {
-        let queue = Arc::clone(&self.queue);
-        self.is_file.then_some(move || queue.reopen())
+        let lines = self.lines.clone();
+        self.is_file.then_some(move || lines.reopen())
     }
 
     /// Writes what is left. The workers have ended.
     pub(crate) fn finish(self) {
-        self.writer.finish(&self.queue);
+        self.lines.finish();
     }
 }
 
 /// Makes the log of each worker.
 #[derive(Clone)]
 pub(crate) struct Source {
-    queue: Arc<Queue>,
+    lines: Lines,
     format: Format,
     proxies: Proxies,
 }
@@ -91,7 +87,7 @@ impl Source {
     /// The log of one worker, to be made on its thread.
     pub(crate) fn worker(&self, own: usize) -> Rc<dyn Log> {
         Rc::new(Worker {
-            queue: Arc::clone(&self.queue),
+            lines: self.lines.clone(),
             own,
             format: self.format,
             proxies: self.proxies.clone(),
@@ -102,7 +98,7 @@ impl Source {
 
 /// One worker's way into the log.
 struct Worker {
-    queue: Arc<Queue>,
+    lines: Lines,
     own: usize,
     format: Format,
     proxies: Proxies,
@@ -126,7 +122,7 @@ impl Log for Worker {
 
     fn ended(&self, notes: &[u8], outcome: &Outcome) {
         let most = notes.len() + line::END;
-        self.queue.put(self.own, most, |lines| line::end(self.format, notes, outcome, lines));
+        self.lines.put(self.own, most, |lines| line::end(self.format, notes, outcome, lines));
     }
 }
 

@@ -1,213 +1,85 @@
-//! How lines get from the workers to the one thread that writes them.
+//! How lines get from the workers to the thread that writes them, and what is said of those that don't.
 //!
-//! Each worker has two slots of its own, and the thread holds at most one of them at a time, for as
-//! long as it takes to swap two vectors: so a worker finds one free without waiting. Its lines
-//! gather there for a moment, and leave in one write.
+//! Each worker has a lane of the [`Queue`] alone, so it never waits. A line that comes when there was
+//! none for a while is written at once, and those behind it are written together.
 
 use std::io;
 use std::mem;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
-use std::thread::{self, Thread};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
 
 use super::target::Target;
+use crate::writer::{self, Queue};
 
-/// Bytes that a slot holds: a quarter of a second of the fastest worker.
+/// Bytes that wait of each worker at most: a quarter of a second of the fastest.
 const MOST: usize = 1024 * 1024;
-/// With so many the thread is woken before its time.
-const MANY: usize = 256 * 1024;
-/// A slot that once held more gives the rest back.
-const KEPT: usize = MANY;
-/// How long lines gather: what somebody who watches the log doesn't notice.
-const GATHER: Duration = Duration::from_millis(50);
+/// How long lines gather behind a write: few requests wake the thread, and somebody who watches the log
+/// doesn't mind.
+const GATHER: Duration = Duration::from_millis(250);
 /// Losses are told of once in this time, together.
 const TELL: Duration = Duration::from_secs(1);
 /// How long the end of the program waits for lines that nobody takes.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
-type Slot = Mutex<Vec<u8>>;
-
-/// What workers put lines into.
-pub(super) struct Queue {
-    workers: Vec<[Slot; 2]>,
-    /// Lines that were dropped since that was last told.
-    dropped: AtomicU64,
-    /// Whatever the thread waits for, it is to go on now.
-    hurry: AtomicBool,
-    reopen: AtomicBool,
-    finish: AtomicBool,
-    writer: OnceLock<Thread>,
+/// What workers put lines into. Clones lead to the same place.
+#[derive(Clone)]
+pub(super) struct Lines {
+    queue: Arc<Queue>,
+    reopen: Arc<AtomicBool>,
 }
 
-impl Queue {
-    pub(super) fn new(workers: usize) -> Self {
-        Self {
-            workers: (0..workers).map(|_| Default::default()).collect(),
-            dropped: AtomicU64::new(0),
-            hurry: AtomicBool::new(false),
-            reopen: AtomicBool::new(false),
-            finish: AtomicBool::new(false),
-            writer: OnceLock::new(),
-        }
+impl Lines {
+    /// Starts the thread that writes the lines of so many workers to `target`.
+    pub(super) fn start(workers: usize, mut target: Target) -> io::Result<Self> {
+        let queue = Arc::new(Queue::new(workers, GATHER));
+        let lines = Self { queue, reopen: Arc::default() };
+        let own = lines.clone();
+        let mut losses = Losses::default();
+        writer::start(&lines.queue, "access-log", move |batch, flushing| {
+            let reopen = own.reopen.swap(false, Ordering::AcqRel);
+            if reopen {
+                // What came before belongs into the old file.
+                own.queue.take(batch);
+            }
+            if let Err(error) = target.write(batch) {
+                losses.unwritten += batch.iter().filter(|byte| **byte == b'\n').count() as u64;
+                losses.error = Some(error);
+                batch.clear();
+            }
+            if reopen {
+                match target.reopen(batch) {
+                    Ok(()) => info!(target: "sockeye", "the access log was opened again"),
+                    Err(error) => {
+                        warn!(target: "sockeye", %error, "could not reopen the access log; still writing to the old file");
+                    }
+                }
+            }
+            losses.dropped += own.queue.take_refused();
+            losses.tell(flushing && batch.is_empty());
+            losses.are_untold().then(|| Instant::now() + TELL)
+        })?;
+        Ok(lines)
     }
 
     /// Has `write` append a line of at most `most` bytes to those of a worker, unless there is no
     /// room. Never waits.
     pub(super) fn put(&self, worker: usize, most: usize, write: impl FnOnce(&mut Vec<u8>)) {
-        // The thread holds one of them at most; it may have gone on to the next meanwhile.
-        let slots = self.workers.get(worker).into_iter().flatten();
-        let Some(mut lines) = slots.cycle().take(4).find_map(free) else {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-            return;
-        };
-        let before = lines.len();
-        if before + most > MOST {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-            return;
-        }
-        write(&mut lines);
-        let after = lines.len();
-        drop(lines);
-        if before < MANY && after >= MANY {
-            self.hurry();
-        } else if before == 0 {
-            self.wake();
-        }
+        self.queue.put_at_once(worker, MOST.saturating_sub(most), write);
     }
 
     /// The file is to be opened again.
     pub(super) fn reopen(&self) {
         self.reopen.store(true, Ordering::Release);
-        self.hurry();
-    }
-
-    fn hurry(&self) {
-        self.hurry.store(true, Ordering::Release);
-        self.wake();
-    }
-
-    fn wake(&self) {
-        if let Some(writer) = self.writer.get() {
-            writer.unpark();
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.workers.iter().flatten().all(|slot| lock(slot).is_empty())
-    }
-
-    /// Moves all lines into `batch`, by way of `spare`, which is empty before and afterwards.
-    fn take(&self, batch: &mut Vec<u8>, spare: &mut Vec<u8>) {
-        for slot in self.workers.iter().flatten() {
-            mem::swap(&mut *lock(slot), spare);
-            batch.extend_from_slice(spare);
-            spare.clear();
-            spare.shrink_to(KEPT);
-        }
-    }
-
-    /// Waits until there is something to do: lines that have gathered, or a hurry; with `longest`
-    /// about as long.
-    fn wait(&self, longest: Option<Duration>) {
-        while !self.hurry.load(Ordering::Acquire) && self.is_empty() {
-            match longest {
-                None => thread::park(),
-                Some(longest) => {
-                    thread::park_timeout(longest);
-                    break;
-                }
-            }
-        }
-        let until = Instant::now() + GATHER;
-        while !self.hurry.swap(false, Ordering::AcqRel) {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            thread::park_timeout(left);
-        }
-    }
-}
-
-fn free(slot: &Slot) -> Option<MutexGuard<'_, Vec<u8>>> {
-    match slot.try_lock() {
-        Ok(lines) => Some(lines),
-        Err(TryLockError::Poisoned(lines)) => Some(lines.into_inner()),
-        Err(TryLockError::WouldBlock) => None,
-    }
-}
-
-fn lock(slot: &Slot) -> MutexGuard<'_, Vec<u8>> {
-    slot.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The thread that writes.
-pub(super) struct Writer {
-    ended: Receiver<()>,
-}
-
-impl Writer {
-    pub(super) fn start(queue: Arc<Queue>, target: Target) -> io::Result<Self> {
-        let (ends, ended) = channel();
-        let thread = thread::Builder::new().name("access-log".into());
-        let thread = thread.spawn({
-            let queue = Arc::clone(&queue);
-            move || write(&queue, target, &ends)
-        })?;
-        let _ = queue.writer.set(thread.thread().clone());
-        // What came before it could be woken.
-        queue.hurry();
-        Ok(Self { ended })
+        self.queue.hurry();
     }
 
     /// Waits until everything is written, but not for ever.
-    pub(super) fn finish(self, queue: &Queue) {
-        queue.finish.store(true, Ordering::Release);
-        queue.hurry();
-        if self.ended.recv_timeout(LAST_WORDS) == Err(RecvTimeoutError::Timeout) {
+    pub(super) fn finish(&self) {
+        if !self.queue.flush(LAST_WORDS) {
             warn!(target: "sockeye", "the last lines of the access log could not be written in time");
-        }
-    }
-}
-
-/// Writes until the end of the program. `_ends` is dropped then.
-fn write(queue: &Queue, mut target: Target, _ends: &Sender<()>) {
-    let (mut batch, mut spare) = (Vec::new(), Vec::new());
-    let mut losses = Losses::default();
-    loop {
-        // What a slow reader left of the last batch goes first; the queue holds the rest meanwhile.
-        let is_next = batch.is_empty();
-        if is_next && !queue.finish.load(Ordering::Acquire) {
-            queue.wait(losses.are_untold().then_some(TELL));
-        }
-        let finish = queue.finish.load(Ordering::Acquire);
-        let reopen = queue.reopen.swap(false, Ordering::AcqRel);
-        if is_next {
-            queue.take(&mut batch, &mut spare);
-        }
-        if let Err(error) = target.write(&mut batch) {
-            losses.unwritten += batch.iter().filter(|byte| **byte == b'\n').count() as u64;
-            losses.error = Some(error);
-            batch.clear();
-        }
-        batch.shrink_to(KEPT);
-        if reopen {
-            match target.reopen(&mut batch) {
-                Ok(()) => info!(target: "sockeye", "the access log was opened again"),
-                Err(error) => {
-                    warn!(target: "sockeye", %error, "could not reopen the access log; still writing to the old file");
-                }
-            }
-        }
-        losses.dropped += queue.dropped.swap(0, Ordering::Relaxed);
-        let ends = finish && is_next && batch.is_empty();
-        losses.tell(ends);
-        if ends {
-            return;
         }
     }
 }
@@ -248,8 +120,8 @@ impl Losses {
 mod tests {
     use super::*;
 
-    fn put(queue: &Queue, worker: usize, line: &str) {
-        queue.put(worker, line.len(), |lines| lines.extend_from_slice(line.as_bytes()));
+    fn put(lines: &Lines, worker: usize, line: &str) {
+        lines.put(worker, line.len(), |lines| lines.extend_from_slice(line.as_bytes()));
     }
 
     fn scratch(name: &str) -> std::path::PathBuf {
@@ -258,57 +130,41 @@ mod tests {
 
     #[test]
     fn what_nobody_writes_is_dropped_at_the_limit_and_counted() {
-        let queue = Queue::new(1);
+        let queue = Arc::new(Queue::new(1, GATHER));
+        let lines = Lines { queue: Arc::clone(&queue), reopen: Arc::default() };
         let line = "x".repeat(1000);
         let fit = MOST / line.len();
         for _ in 0..fit + 7 {
-            put(&queue, 0, &line);
+            put(&lines, 0, &line);
         }
-        let (mut batch, mut spare) = (Vec::new(), Vec::new());
-        queue.take(&mut batch, &mut spare);
+        let mut batch = Vec::new();
+        queue.take(&mut batch);
         assert_eq!(batch.len(), fit * line.len());
-        assert_eq!(queue.dropped.load(Ordering::Relaxed), 7);
-        put(&queue, 0, &line);
-        assert_eq!(queue.dropped.load(Ordering::Relaxed), 7, "there is room again");
-    }
-
-    #[test]
-    fn a_slot_that_is_held_makes_no_worker_wait() {
-        let queue = Queue::new(1);
-        let held = lock(&queue.workers[0][0]);
-        put(&queue, 0, "one\n");
-        drop(held);
-        let (mut batch, mut spare) = (Vec::new(), Vec::new());
-        queue.take(&mut batch, &mut spare);
-        assert_eq!(batch, b"one\n");
-        let both = [lock(&queue.workers[0][0]), lock(&queue.workers[0][1])];
-        put(&queue, 0, "two\n");
-        drop(both);
-        assert_eq!(queue.dropped.load(Ordering::Relaxed), 1);
+        assert_eq!(queue.take_refused(), 7);
+        put(&lines, 0, &line);
+        assert_eq!(queue.take_refused(), 0, "there is room again");
     }
 
     #[test]
     fn every_line_of_every_worker_is_in_the_file_once_and_whole() {
         const LINES: usize = 2000;
         let path = scratch("lines");
-        let queue = Arc::new(Queue::new(3));
-        let writer =
-            Writer::start(Arc::clone(&queue), Target::file(path.clone()).unwrap()).unwrap();
-        thread::scope(|scope| {
+        let lines = Lines::start(3, Target::file(path.clone()).unwrap()).unwrap();
+        std::thread::scope(|scope| {
             for worker in 0..3 {
-                let queue = &queue;
+                let lines = &lines;
                 scope.spawn(move || {
                     for n in 0..LINES {
-                        put(queue, worker, &format!("{worker} {n}\n"));
+                        put(lines, worker, &format!("{worker} {n}\n"));
                         if n == LINES / 2 {
                             // The same file: nothing moved it away.
-                            queue.reopen();
+                            lines.reopen();
                         }
                     }
                 });
             }
         });
-        writer.finish(&queue);
+        lines.finish();
         let text = std::fs::read_to_string(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
         let mut lines: Vec<(usize, usize)> = text

@@ -5,10 +5,11 @@ use std::num::{NonZeroU64, NonZeroUsize};
 
 use anyhow::{Context, anyhow};
 use bytes::Bytes;
-use sockeye_engine::{driver, raise_descriptor_limit};
+use sockeye_engine::driver;
 use sockeye_load::{Ask, Request, Speaks, Until};
 
 use super::contents::{self, Kind};
+use super::send::{addresses, reserve_descriptors};
 use crate::args;
 use crate::error::{Error, OrExit};
 use crate::target::{LoadTarget, SocketTarget};
@@ -43,8 +44,7 @@ pub(super) fn load(typed: args::Load) -> Result<Load, Error> {
         Some(socket) => socket.clone(),
         None => first.server(),
     };
-    let addresses = server.look_up().with_context(|| format!("cannot look up {server}"));
-    let addresses = addresses.or_failure()?;
+    let addresses = addresses(&server).or_failure()?;
     let mut plan = sockeye_load::Plan::new(speaks, asks);
     let connections = NonZeroUsize::new(typed.connections as usize).context("no connection");
     plan.connections = connections.or_usage()?;
@@ -61,15 +61,8 @@ pub(super) fn load(typed: args::Load) -> Result<Load, Error> {
     plan.max_content = typed.max_content.0 as u64;
     plan.timeout = typed.timeout.0;
     plan.connect_timeout = typed.connect_timeout.0;
-    let wanted = u64::from(typed.connections) + u64::from(typed.threads) * 8 + OTHER_DESCRIPTORS;
-    let descriptors = raise_descriptor_limit(wanted);
-    if descriptors < wanted {
-        return Err(Error::Failure(anyhow!(
-            "{} connections at once need more files than this process may have open \
-             ({descriptors}); raise the limit (ulimit -n), or take fewer",
-            typed.connections
-        )));
-    }
+    let others = u64::from(typed.threads) * 8 + OTHER_DESCRIPTORS;
+    reserve_descriptors(typed.connections.into(), others).or_failure()?;
     Ok(Load { plan, addresses, targets: typed.targets, json: typed.json })
 }
 

@@ -13,9 +13,10 @@ use sockeye_proto::message;
 use super::contents;
 use crate::args;
 use crate::error::{Error, OrExit};
+use crate::send::target::Target;
 
 /// Descriptors that a client needs besides its connections, and some to spare.
-const OTHER_DESCRIPTORS: usize = 32;
+const OTHER_DESCRIPTORS: u64 = 32;
 
 /// Where to, and how long to wait, whatever is sent.
 #[derive(Debug)]
@@ -82,23 +83,33 @@ pub(super) fn messages(typed: args::Send) -> Result<SendMessages, Error> {
     })
 }
 
-fn calls(typed: &args::Send) -> anyhow::Result<Calls> {
-    let target = &typed.target;
+/// Where a target is, the address to try first at the front; at least one.
+pub(super) fn addresses(target: &Target) -> anyhow::Result<Vec<driver::Target>> {
     let addresses = target.look_up().with_context(|| format!("cannot look up {target}"))?;
     if addresses.is_empty() {
         bail!("{target} has no address");
     }
-    let connections = usize::from(typed.connections);
-    let descriptors = raise_descriptor_limit((connections + OTHER_DESCRIPTORS) as u64);
-    if descriptors < (connections + OTHER_DESCRIPTORS) as u64 {
+    Ok(addresses)
+}
+
+/// Makes sure that so many connections, and so many other files, can be open at once.
+pub(super) fn reserve_descriptors(connections: u64, others: u64) -> anyhow::Result<()> {
+    let descriptors = raise_descriptor_limit(connections + others);
+    if descriptors < connections + others {
         bail!(
             "{connections} connections at once need more files than this process may have open \
              ({descriptors}); raise the limit (ulimit -n), or take fewer"
         );
     }
+    Ok(())
+}
+
+fn calls(typed: &args::Send) -> anyhow::Result<Calls> {
+    let addresses = addresses(&typed.target)?;
+    reserve_descriptors(typed.connections.into(), OTHER_DESCRIPTORS)?;
     Ok(Calls {
         addresses,
-        connections,
+        connections: typed.connections.into(),
         silence: typed.timeout.0,
         config: Config {
             connect_timeout: typed.connect_timeout.0,

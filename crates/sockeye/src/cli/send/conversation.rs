@@ -17,7 +17,7 @@ use sockeye_proto::{
 };
 
 use super::input::{PIECE, Piece, Seat};
-use super::printer::{Paper, Printed};
+use super::printer::{Printed, Printer};
 use super::report::{Board, Ending, Outcome};
 use crate::quantity::Span;
 use crate::text::{self, TerminalText};
@@ -50,7 +50,7 @@ pub(super) struct Setting {
     pub(super) half_close: bool,
     /// How long a peer may neither send nor read while it owes something.
     pub(super) silence: Duration,
-    pub(super) paper: Paper,
+    pub(super) printer: Printer,
     pub(super) board: Rc<RefCell<Board>>,
 }
 
@@ -85,7 +85,7 @@ pub(super) struct Conversation {
     progress: Time,
     /// A piece of input was asked for under this ticket.
     asked: Option<Ticket>,
-    /// What has come waits for room on the paper, under this ticket.
+    /// What has come waits for room to be printed, under this ticket.
     printing: Option<Ticket>,
 }
 
@@ -282,7 +282,7 @@ impl Conversation {
 
     fn report(&mut self, reason: &Reason) {
         let text = &mut self.text;
-        self.setting.paper.print_last(|paper| text.finish(paper));
+        self.setting.printer.print_last(|queue| text.finish(queue));
         let ending = match self.stage {
             Stage::Done => Ending::Done,
             Stage::Unread => Ending::Unread,
@@ -318,15 +318,15 @@ fn drop_unsent(turn: &mut Turn<'_>) {
 impl Protocol for Conversation {
     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
         let (number, text) = (self.number, &mut self.text);
-        let Setting { look, paper, .. } = &self.setting;
-        let printed = paper.print(turn, |paper| match look {
+        let Setting { look, printer, .. } = &self.setting;
+        let printed = printer.print(turn, |queue| match look {
             Look::Labelled => {
                 let quoted = text::quote(input);
                 // Writing to memory doesn't fail.
-                let _ = writeln!(paper, "connection {number}: received {quoted}");
+                let _ = writeln!(queue, "connection {number}: received {quoted}");
             }
-            Look::Terminal => text.push(input, paper),
-            Look::AsItCame => paper.extend_from_slice(input),
+            Look::Terminal => text.push(input, queue),
+            Look::AsItCame => queue.extend_from_slice(input),
         });
         match printed {
             Printed::Taken => {

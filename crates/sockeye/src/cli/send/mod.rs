@@ -37,7 +37,7 @@ use crate::plan::Send;
 pub(crate) fn run(plan: &Send, log: &Log) -> anyhow::Result<ExitCode> {
     let terminal = io::stdout().is_terminal();
     let printer = if terminal { Printer::to_terminal } else { Printer::to };
-    let (printer, paper) = printer(io::stdout()).context("cannot start a thread")?;
+    let printer = printer(io::stdout()).context("cannot start a thread")?;
     let look = match plan.calls.connections {
         1 if terminal => Look::Terminal,
         1 => Look::AsItCame,
@@ -59,7 +59,7 @@ pub(crate) fn run(plan: &Send, log: &Log) -> anyhow::Result<ExitCode> {
             look,
             half_close: plan.half_close,
             silence: plan.calls.silence,
-            paper: paper.clone(),
+            printer: printer.clone(),
             board: Rc::clone(&board),
         };
         talk(plan, address, &setting)?;

@@ -1,6 +1,6 @@
 //! The way to standard output, which may be slower than the network.
 //!
-//! What has come is queued, up to a limit, and written by a thread of its own. A conversation that
+//! What has come is queued, up to a limit, and written by a thread of its own. A connection that
 //! finds the queue full leaves a promise here and pauses, so that its peer waits in the end; the
 //! promise is kept when there is room. Writing on the loop itself would be simpler, but every
 //! deadline would stand still with it, and a reader that pauses (`less`) would look like a silent
@@ -8,30 +8,15 @@
 
 use std::io::{self, Write};
 use std::mem;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use sockeye_proto::{Promise, Ticket, Turn};
 
+use crate::writer::{self, Queue, lock};
+
 /// Bytes that wait, beyond which nothing is taken. As many again may be in the thread's hands.
 const LIMIT: usize = 1024 * 1024;
-
-#[derive(Debug, Default)]
-struct Shared {
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    queue: Vec<u8>,
-    /// Conversations that wait for room; at most one promise for each.
-    waiting: Vec<Promise>,
-    /// Standard output takes nothing any more.
-    gone: bool,
-    /// Nothing follows what is queued.
-    last: bool,
-}
 
 /// What became of bytes that were to be printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,96 +29,87 @@ pub(super) enum Printed {
     Gone,
 }
 
-/// The conversations' end. Clones lead to the same place.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Paper(Arc<Shared>);
-
-impl Paper {
-    /// Takes what `write` appends to the queue, if there is room.
-    pub(super) fn print(&self, turn: &Turn<'_>, write: impl FnOnce(&mut Vec<u8>)) -> Printed {
-        let mut state = self.lock();
-        if state.gone {
-            return Printed::Gone;
-        }
-        if state.queue.len() >= LIMIT {
-            let promise = turn.promise();
-            let ticket = promise.ticket();
-            state.waiting.push(promise);
-            return Printed::Later(ticket);
-        }
-        write(&mut state.queue);
-        self.0.changed.notify_all();
-        Printed::Taken
-    }
-
-    /// Takes what `write` appends, room or not: the last words of a conversation, which has
-    /// nowhere to keep them.
-    pub(super) fn print_last(&self, write: impl FnOnce(&mut Vec<u8>)) {
-        let mut state = self.lock();
-        if !state.gone {
-            write(&mut state.queue);
-            self.0.changed.notify_all();
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes what is queued and makes room; waits for something to be there. `None` when nothing
-    /// follows.
-    fn next(&self, mut used: Vec<u8>) -> Option<Vec<u8>> {
-        used.clear();
-        let idle = |state: &mut State| state.queue.is_empty() && !state.last;
-        let state = self.0.changed.wait_while(self.lock(), idle);
-        let mut state = state.unwrap_or_else(PoisonError::into_inner);
-        mem::swap(&mut state.queue, &mut used);
-        wake(state);
-        (!used.is_empty()).then_some(used)
-    }
-
-    fn give_up(&self) {
-        let mut state = self.lock();
-        state.gone = true;
-        state.queue = Vec::new();
-        wake(state);
-    }
-}
-
-/// Keeps the promises of all that wait, outside of the lock.
-fn wake(mut state: MutexGuard<'_, State>) {
-    let waiting = mem::take(&mut state.waiting);
-    drop(state);
-    for promise in waiting {
-        promise.keep(Box::new(()));
-    }
-}
-
-/// The thread that writes.
-#[derive(Debug)]
+/// Writes what connections print. Clones lead to the same place.
+#[derive(Clone, Debug)]
 pub(super) struct Printer {
-    paper: Paper,
-    thread: JoinHandle<io::Result<()>>,
+    queue: Arc<Queue>,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Connections that wait for room; at most one promise for each.
+    waiting: Vec<Promise>,
+    /// Nothing can be written any more.
+    gone: bool,
+    /// Why not.
+    error: Option<io::Error>,
 }
 
 impl Printer {
-    /// Writes what is printed on the returned paper to `target`.
-    pub(super) fn to(target: impl Write + Send + 'static) -> io::Result<(Self, Paper)> {
+    /// Writes to `target`.
+    pub(super) fn to(target: impl Write + Send + 'static) -> io::Result<Self> {
         Self::start(target, false)
     }
 
     /// The same, and ends a last line that does not end: what is said next on the terminal begins one.
-    pub(super) fn to_terminal(target: impl Write + Send + 'static) -> io::Result<(Self, Paper)> {
+    pub(super) fn to_terminal(target: impl Write + Send + 'static) -> io::Result<Self> {
         Self::start(target, true)
     }
 
-    fn start(target: impl Write + Send + 'static, ends_line: bool) -> io::Result<(Self, Paper)> {
-        let paper = Paper::default();
-        let thread = thread::Builder::new().name("printer".into()).spawn({
-            let paper = paper.clone();
-            move || write_all(&paper, target, ends_line)
+    /// One without a thread.
+    fn new() -> Self {
+        Self { queue: Arc::new(Queue::new(1, Duration::ZERO)), state: Arc::default() }
+    }
+
+    fn start(mut target: impl Write + Send + 'static, ends_line: bool) -> io::Result<Self> {
+        let printer = Self::new();
+        let own = printer.clone();
+        let mut inside_line = false;
+        writer::start(&printer.queue, "printer", move |bytes, flushing| {
+            own.wake();
+            if let Some(last) = bytes.last() {
+                inside_line = *last != b'\n';
+            }
+            if flushing && ends_line && mem::take(&mut inside_line) {
+                bytes.push(b'\n');
+            }
+            if !bytes.is_empty()
+                && !own.state().gone
+                && let Err(error) = target.write_all(bytes).and_then(|()| target.flush())
+            {
+                own.give_up(error);
+            }
+            bytes.clear();
+            None
         })?;
-        Ok((Self { paper: paper.clone(), thread }, paper))
+        Ok(printer)
+    }
+
+    /// Takes what `write` appends to the queue, if there is room.
+    pub(super) fn print(&self, turn: &Turn<'_>, write: impl FnOnce(&mut Vec<u8>)) -> Printed {
+        if self.state().gone {
+            return Printed::Gone;
+        }
+        if self.queue.put(LIMIT - 1, write) {
+            return Printed::Taken;
+        }
+        let promise = turn.promise();
+        let ticket = promise.ticket();
+        self.state().waiting.push(promise);
+        // The thread may have made room before it could see this promise.
+        if self.queue.put(LIMIT - 1, |_| ()) {
+            self.wake();
+        }
+        Printed::Later(ticket)
+    }
+
+    /// Takes what `write` appends, room or not: the last words of a connection, which has nowhere to
+    /// keep them.
+    pub(super) fn print_last(&self, write: impl FnOnce(&mut Vec<u8>)) {
+        if !self.state().gone {
+            self.queue.put(usize::MAX, write);
+        }
     }
 
     /// Waits until everything is written.
@@ -141,50 +117,58 @@ impl Printer {
     /// # Errors
     ///
     /// The one that ended the writing.
-    pub(super) fn finish(self) -> io::Result<()> {
-        self.paper.lock().last = true;
-        self.paper.0.changed.notify_all();
-        self.thread.join().unwrap_or_else(|_| Err(io::Error::other("printing panicked")))
+    pub(super) fn finish(&self) -> io::Result<()> {
+        if !self.queue.flush(Duration::MAX) {
+            return Err(io::Error::other("printing panicked"));
+        }
+        self.state().error.take().map_or(Ok(()), Err)
     }
-}
 
-fn write_all(paper: &Paper, mut target: impl Write, ends_line: bool) -> io::Result<()> {
-    let mut bytes = Vec::new();
-    let mut inside_line = false;
-    while let Some(next) = paper.next(mem::take(&mut bytes)) {
-        bytes = next;
-        inside_line = !bytes.ends_with(b"\n");
-        if let Err(error) = target.write_all(&bytes).and_then(|()| target.flush()) {
-            paper.give_up();
-            return Err(error);
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    fn give_up(&self, error: io::Error) {
+        let mut state = self.state();
+        (state.gone, state.error) = (true, Some(error));
+    }
+
+    /// Keeps the promises of all that wait, outside of the lock.
+    fn wake(&self) {
+        let waiting = mem::take(&mut self.state().waiting);
+        for promise in waiting {
+            promise.keep(Box::new(()));
         }
     }
-    if ends_line && inside_line {
-        target.write_all(b"\n").and_then(|()| target.flush())?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
 
-    impl Paper {
+    impl Default for Printer {
+        fn default() -> Self {
+            Self::new()
+        }
+    }
+
+    impl Printer {
         /// As the thread does, without it: everything queued so far, whose writers are woken.
         pub(in crate::send) fn read(&self) -> Vec<u8> {
-            let mut state = self.lock();
-            let read = mem::take(&mut state.queue);
-            wake(state);
+            let mut read = Vec::new();
+            self.queue.take(&mut read);
+            self.wake();
             read
         }
 
         /// As when the reader of standard output goes away.
-        pub(in crate::send) fn tear(&self) {
-            self.give_up();
+        pub(in crate::send) fn close(&self) {
+            self.give_up(io::ErrorKind::BrokenPipe.into());
+            self.wake();
         }
     }
 
-    /// More than the paper takes before it says `Later`.
+    /// More than a printer takes before it says `Later`.
     pub(in crate::send) const TOO_MUCH: usize = LIMIT;
 
     /// Collects what is written.
@@ -211,8 +195,8 @@ pub(super) mod tests {
             (b"Hello World", false, b"Hello World"),
         ] {
             let sheet = Sheet::default();
-            let (printer, paper) = Printer::start(sheet.clone(), ends_line).unwrap();
-            paper.print_last(|queue| queue.extend_from_slice(bytes));
+            let printer = Printer::start(sheet.clone(), ends_line).unwrap();
+            printer.print_last(|queue| queue.extend_from_slice(bytes));
             printer.finish().unwrap();
             assert_eq!(*sheet.0.lock().unwrap(), written);
         }
@@ -232,18 +216,18 @@ pub(super) mod tests {
 
     #[test]
     fn a_closed_standard_output_is_told_at_the_end() {
-        let (printer, paper) = Printer::to(Closed).unwrap();
-        paper.lock().queue.extend_from_slice(b"lost");
+        let printer = Printer::to(Closed).unwrap();
+        printer.print_last(|queue| queue.extend_from_slice(b"lost"));
         let error = printer.finish().unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
-        assert!(paper.lock().gone);
+        assert!(printer.state().gone);
     }
 
     #[test]
     fn finishing_writes_what_is_queued() {
-        let (printer, paper) = Printer::to(io::sink()).unwrap();
-        paper.lock().queue.extend_from_slice(b"last words");
+        let printer = Printer::to(io::sink()).unwrap();
+        printer.print_last(|queue| queue.extend_from_slice(b"last words"));
         printer.finish().unwrap();
-        assert!(paper.lock().queue.is_empty());
+        assert_eq!(printer.read(), b"");
     }
 }

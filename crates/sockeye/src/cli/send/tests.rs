@@ -6,14 +6,14 @@ use sockeye_proto::harness::Harness;
 
 use super::input::Piece;
 use super::input::tests::seat_alone;
-use super::printer::Paper;
+use super::printer::Printer;
 use super::printer::tests::TOO_MUCH;
 use super::*;
 use sockeye_proto::End;
 
 /// What a test holds in its hands besides the peer.
 struct Desk {
-    paper: Paper,
+    printer: Printer,
     board: Rc<RefCell<Board>>,
     complaints: Rc<RefCell<Vec<String>>>,
 }
@@ -39,16 +39,16 @@ fn talk_by(source: Source, look: Look, half_close: bool) -> (Harness, Desk) {
         let complaints = Rc::clone(&complaints);
         move |complaint: &str| complaints.borrow_mut().push(complaint.to_owned())
     })));
-    let paper = Paper::default();
+    let printer = Printer::default();
     let setting = Setting {
         look,
         half_close,
         silence: Duration::from_secs(60),
-        paper: paper.clone(),
+        printer: printer.clone(),
         board: Rc::clone(&board),
     };
     let peer = Harness::new(Conversation::new(1, source, setting));
-    (peer, Desk { paper, board, complaints })
+    (peer, Desk { printer, board, complaints })
 }
 
 fn source(messages: &[&'static [u8]]) -> Source {
@@ -71,7 +71,7 @@ fn messages_go_out_in_order_and_the_conversation_ends_when_all_came_back() {
     assert!(peer.finished());
     assert_eq!(peer.output(), b"");
     assert_eq!(
-        String::from_utf8(desk.paper.read()).unwrap(),
+        String::from_utf8(desk.printer.read()).unwrap(),
         "connection 1: received \"Message 1 from client.Mess\"\n\
          connection 1: received \"age 2 from client.\"\n"
     );
@@ -84,7 +84,7 @@ fn a_single_connection_prints_the_bytes_as_they_came() {
     let (mut peer, desk) = talk_of(&[b"\x00\xff\n"], Look::AsItCame);
     let sent = peer.output();
     peer.drip(&sent);
-    assert_eq!(desk.paper.read(), b"\x00\xff\n");
+    assert_eq!(desk.printer.read(), b"\x00\xff\n");
 }
 
 #[test]
@@ -92,12 +92,12 @@ fn on_a_terminal_control_characters_are_escaped_however_they_are_cut() {
     let (mut peer, desk) = talk_of(&[b"0123456789"], Look::Terminal);
     peer.output();
     peer.drip("\x1b[2J\u{9b}\u{e9}\n\t".as_bytes());
-    assert_eq!(String::from_utf8(desk.paper.read()).unwrap(), "\\u{1b}[2J\\u{9b}\u{e9}\n\t");
+    assert_eq!(String::from_utf8(desk.printer.read()).unwrap(), "\\u{1b}[2J\\u{9b}\u{e9}\n\t");
     let (mut peer, desk) = talk_of(&[b"0123456789"], Look::Terminal);
     peer.input(b"a\xe2\x82");
     peer.eof();
     peer.output();
-    assert_eq!(desk.paper.read(), b"a\\xe2\\x82");
+    assert_eq!(desk.printer.read(), b"a\\xe2\\x82");
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn a_half_close_follows_what_is_sent_and_the_peers_end_is_waited_for() {
         peer.eof();
         peer.output();
         let came = b"more than was sent, and in pieces, to the end";
-        assert_eq!(desk.paper.read(), came);
+        assert_eq!(desk.printer.read(), came);
         let (sent, received) = (messages.concat().len(), came.len());
         let expected = format!("1 connection: 1 finished; sent {sent} B, received {received} B");
         assert_eq!((desk.summary(), desk.complaint()), (expected, String::new()));
@@ -202,7 +202,7 @@ fn a_peer_that_closes_early_is_an_error_that_says_how_far_it_came() {
     peer.input(b"Hello");
     peer.eof();
     assert_eq!(peer.fault().unwrap().code, "closed_early");
-    assert_eq!(desk.paper.read(), b"Hello", "what came is printed all the same");
+    assert_eq!(desk.printer.read(), b"Hello", "what came is printed all the same");
     assert_eq!(
         desk.complaint(),
         "connection 1: the peer closed the connection when 5 of 11 bytes had come back"
@@ -238,7 +238,7 @@ fn a_large_message_waits_for_room_and_is_read_back_meanwhile() {
         peer.input(piece);
     }
     assert!(peer.finished());
-    assert_eq!(desk.paper.read().len(), message.len());
+    assert_eq!(desk.printer.read().len(), message.len());
 }
 
 #[test]
@@ -260,7 +260,7 @@ fn input_is_asked_for_a_piece_at_a_time_and_silence_between_is_nobodys_fault() {
     assert!(!peer.finished(), "our side stays open until all has come back");
     peer.input(b"World");
     assert!(peer.finished());
-    assert_eq!(desk.paper.read(), b"Hello World");
+    assert_eq!(desk.printer.read(), b"Hello World");
     peer.output();
     assert_eq!(desk.summary(), "1 connection: 1 finished; sent 11 B, received 11 B");
 }
@@ -305,7 +305,7 @@ fn a_conversation_that_ends_leaves_the_input_to_the_others() {
         std::thread::yield_now();
         staying.deliver();
     }
-    assert_eq!(desk.paper.read(), input);
+    assert_eq!(desk.printer.read(), input);
 }
 
 #[test]
@@ -318,16 +318,16 @@ fn a_slow_standard_output_stops_the_reading_and_is_not_the_peers_silence() {
     assert_eq!(peer.unused(), 5, "there is no room for them");
     peer.pass(Duration::from_secs(3600));
     assert!(peer.fault().is_none());
-    assert_eq!(desk.paper.read().len(), TOO_MUCH);
+    assert_eq!(desk.printer.read().len(), TOO_MUCH);
     peer.deliver();
-    assert_eq!(desk.paper.read(), b"xxxxx");
+    assert_eq!(desk.printer.read(), b"xxxxx");
     assert!(peer.finished());
 }
 
 #[test]
 fn a_standard_output_that_nobody_reads_ends_the_conversation_without_an_error() {
     let (mut peer, desk) = talk_of(&[b"Hello World"], Look::AsItCame);
-    desk.paper.tear();
+    desk.printer.close();
     peer.input(b"Hello");
     assert!(peer.finished());
     peer.output();

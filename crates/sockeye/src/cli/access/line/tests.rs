@@ -8,7 +8,7 @@ use sockeye_proto::harness::Harness;
 use sockeye_proto::http1::{
     Answer, Body, Fields, Handler, Limits, Log, Reply, Server, Shared, Status,
 };
-use sockeye_proto::{Abandoned, Message, Peer, Reason, Ticket};
+use sockeye_proto::{Peer, Reason};
 
 use super::*;
 
@@ -44,10 +44,6 @@ impl Handler for Hello {
             return reply.later();
         }
         reply.send(Status::OK, &Fields::new(), Body::Static(b"hello"))
-    }
-
-    fn on_message(&mut self, _: Ticket, _: Result<Message, Abandoned>, r: Reply<'_, '_>) -> Answer {
-        r.later()
     }
 }
 

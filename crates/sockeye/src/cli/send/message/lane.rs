@@ -13,7 +13,7 @@ use sockeye_proto::{Abandoned, Ticket, Turn};
 use super::show::{Look, show};
 use super::summary::Summary;
 use crate::quantity::Span;
-use crate::send::printer::{Paper, Printed};
+use crate::send::printer::{Printed, Printer};
 use crate::text;
 
 /// What all lanes of a run have in common.
@@ -26,7 +26,7 @@ pub(super) struct Common {
     pub(super) look: Look,
     /// Print which lane each reply came on.
     pub(super) labelled: bool,
-    pub(super) paper: Paper,
+    pub(super) printer: Printer,
     pub(super) summary: RefCell<Summary>,
     pub(super) complain: Box<dyn Fn(String)>,
 }
@@ -155,7 +155,7 @@ pub(super) struct Talk {
     /// The message of the lane that was the first here.
     first: usize,
     asked: usize,
-    /// A reply that waits for room on the paper, and the number of its message here.
+    /// A reply that waits for room to be printed, and the number of its message here.
     unprinted: Option<(u64, Message)>,
 }
 
@@ -171,9 +171,9 @@ impl Talk {
     }
 
     fn print(&mut self, number: u64, reply: Message, turn: &Turn<'_>) -> Next {
-        let Common { paper, look, .. } = &*self.common;
+        let Common { printer, look, .. } = &*self.common;
         let label = self.common.labelled.then_some(self.lane.borrow().number);
-        match paper.print(turn, |paper| show(&reply, *look, label, paper)) {
+        match printer.print(turn, |queue| show(&reply, *look, label, queue)) {
             Printed::Taken => {
                 self.note(number, &reply);
                 Next::On
@@ -253,7 +253,7 @@ impl Asker for Talk {
         if let Some((number, reply)) = self.unprinted.take() {
             let label = self.common.labelled.then_some(self.lane.borrow().number);
             let look = self.common.look;
-            self.common.paper.print_last(|paper| show(&reply, look, label, paper));
+            self.common.printer.print_last(|queue| show(&reply, look, label, queue));
             self.note(number, &reply);
         }
         let mut lane = self.lane.borrow_mut();

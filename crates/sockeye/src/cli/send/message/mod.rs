@@ -25,7 +25,7 @@ use sockeye_proto::message::{Client, Limits, Settings, Style};
 use self::lane::{Common, Lane, Talk};
 use self::show::Look;
 use self::summary::Summary;
-use super::printer::{Paper, Printer};
+use super::printer::Printer;
 use crate::log::Log;
 use crate::plan::SendMessages;
 
@@ -40,7 +40,7 @@ const IN_FLIGHT: usize = 16;
 /// and shows in the exit code.
 pub(crate) fn run(plan: SendMessages, log: &Log) -> anyhow::Result<ExitCode> {
     let (output, file) = plan.output.unzip();
-    let (printer, paper, look) = open_output(file)?;
+    let (printer, look) = open_output(file)?;
     let begun = Instant::now();
     let (connections, keep_alive) = (plan.calls.connections, plan.keep_alive);
     let caller = Caller {
@@ -57,7 +57,7 @@ pub(crate) fn run(plan: SendMessages, log: &Log) -> anyhow::Result<ExitCode> {
             silence: plan.calls.silence,
             look,
             labelled: connections > 1,
-            paper,
+            printer: printer.clone(),
             summary: RefCell::new(Summary::default()),
             complain: Box::new({
                 let log = log.clone();
@@ -84,14 +84,13 @@ pub(crate) fn run(plan: SendMessages, log: &Log) -> anyhow::Result<ExitCode> {
 }
 
 /// Where replies go, and how they look there.
-fn open_output(file: Option<File>) -> anyhow::Result<(Printer, Paper, Look)> {
+fn open_output(file: Option<File>) -> anyhow::Result<(Printer, Look)> {
     let (opened, look) = match file {
         Some(file) => (Printer::to(file), Look::AsItCame),
         None if io::stdout().is_terminal() => (Printer::to(io::stdout()), Look::Terminal),
         None => (Printer::to(io::stdout()), Look::Text),
     };
-    let (printer, paper) = opened.context("cannot start a thread")?;
-    Ok((printer, paper, look))
+    Ok((opened.context("cannot start a thread")?, look))
 }
 
 fn limits(most: u64) -> Limits {

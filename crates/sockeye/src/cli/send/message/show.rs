@@ -16,16 +16,16 @@ pub(super) enum Look {
     AsItCame,
 }
 
-/// Appends what is in `reply` to `paper`. A label makes it one line that says which connection it
+/// Appends what is in `reply` to `shown`. A label makes it one line that says which connection it
 /// came on, except where it is to look as it came.
-pub(super) fn show(reply: &Message, look: Look, label: Option<usize>, paper: &mut Vec<u8>) {
+pub(super) fn show(reply: &Message, look: Look, label: Option<usize>, shown: &mut Vec<u8>) {
     let text = match Encoding::of(&reply.content_encoding) {
         Some(encoding) => encoding.decode(&reply.content).ok(),
         None => None,
     };
     let line = match (look, label, text) {
         (Look::AsItCame, _, _) | (Look::Text, None, None) => {
-            return paper.extend_from_slice(&reply.content);
+            return shown.extend_from_slice(&reply.content);
         }
         (Look::Text, None, Some(text)) => text.into_owned(),
         (Look::Terminal, None, Some(text)) => {
@@ -40,9 +40,9 @@ pub(super) fn show(reply: &Message, look: Look, label: Option<usize>, paper: &mu
             format!("connection {number}: {}", text::quote(&reply.content))
         }
     };
-    paper.extend_from_slice(line.as_bytes());
+    shown.extend_from_slice(line.as_bytes());
     if !line.ends_with('\n') {
-        paper.push(b'\n');
+        shown.push(b'\n');
     }
 }
 
@@ -72,9 +72,9 @@ mod tests {
             (&mislabelled, Look::Terminal, None, b"\"\\u{0}\\xff\"\n"),
         ];
         for (message, look, label, expected) in table {
-            let mut paper = Vec::new();
-            show(message, look, label, &mut paper);
-            let shown = text::quote(&paper);
+            let mut bytes = Vec::new();
+            show(message, look, label, &mut bytes);
+            let shown = text::quote(&bytes);
             assert_eq!(shown, text::quote(expected), "{look:?} {label:?}");
         }
     }

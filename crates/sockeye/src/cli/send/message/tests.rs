@@ -26,7 +26,7 @@ impl Desk {
             silence: Duration::from_secs(60),
             look: Look::Text,
             labelled: false,
-            paper: Paper::default(),
+            printer: Printer::default(),
             summary: RefCell::default(),
             complain: Box::new({
                 let complaints = Rc::clone(&complaints);
@@ -48,8 +48,8 @@ impl Desk {
         self.lane.borrow().wants_more(&self.caller.common)
     }
 
-    fn paper(&self) -> &Paper {
-        &self.caller.common.paper
+    fn printer(&self) -> &Printer {
+        &self.caller.common.printer
     }
 
     fn complaint(&self) -> String {
@@ -91,9 +91,9 @@ fn a_slow_standard_output_holds_a_reply_back_and_is_not_the_peers_silence() {
     peer.input(&reply(&id(1), b"the second"));
     assert_eq!(desk.counts(), (1, 0), "there is no room for it");
     peer.pass(Duration::from_secs(3600));
-    assert_eq!(desk.paper().read(), large);
+    assert_eq!(desk.printer().read(), large);
     peer.deliver();
-    assert_eq!(desk.paper().read(), b"the second");
+    assert_eq!(desk.printer().read(), b"the second");
     assert_eq!((desk.counts(), desk.wants_more()), ((2, 0), false));
     peer.output();
     assert_eq!(desk.complaint(), "");
@@ -132,7 +132,7 @@ fn a_reply_that_is_held_back_when_its_connection_breaks_is_printed_all_the_same(
     assert_eq!(desk.counts(), (1, 0), "there is no room for the second");
     peer.eof();
     assert_eq!(desk.counts(), (2, 0));
-    assert!(desk.paper().read().ends_with(b"xlast words"));
+    assert!(desk.printer().read().ends_with(b"xlast words"));
     assert_eq!(desk.complaint(), "connection 1: the peer reset us");
     assert!(!desk.wants_more());
 }
@@ -140,7 +140,7 @@ fn a_reply_that_is_held_back_when_its_connection_breaks_is_printed_all_the_same(
 #[test]
 fn a_standard_output_that_nobody_reads_ends_the_lane_without_an_error() {
     let desk = Desk::new(&["one", "two"], false);
-    desk.paper().tear();
+    desk.printer().close();
     let mut peer = desk.open();
     peer.output();
     peer.input(&reply("", b"1"));
@@ -160,7 +160,7 @@ fn a_lane_goes_on_with_another_connection_behind_each_reply() {
         peer.output();
     }
     assert!(!desk.wants_more());
-    assert_eq!(desk.paper().read(), b"12");
+    assert_eq!(desk.printer().read(), b"12");
 }
 
 #[test]
