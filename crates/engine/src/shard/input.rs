@@ -60,7 +60,7 @@ impl<D: Driver> Visit<'_, D> {
 
     #[inline(always)]
     fn receive<const STOPS: bool>(&mut self) -> Result<(), Reason> {
-        let Self { conn, driver, common, .. } = self;
+        let Self { conn, driver, common } = self;
         let common: &mut Common = common;
         if !conn.readable || !conn.wants_input(&common.config) {
             return Ok(());

@@ -173,7 +173,6 @@ fn slot_of(key: Key) -> usize {
 /// What serves it says as an error for which reason it is over. Only the shard can close it then:
 /// see [`Shard::visit`].
 struct Visit<'a, D: Driver> {
-    key: Key,
     conn: &'a mut Conn<D::Socket>,
     driver: &'a mut D,
     common: &'a mut Common,
@@ -427,7 +426,7 @@ impl<D: Driver> Shard<D> {
     fn visit(&mut self, key: Key, serve: impl FnOnce(&mut Visit<'_, D>) -> Result<(), Reason>) {
         let Some(conn) = find(&mut self.conns, key) else { return };
         let (driver, common) = (&mut self.driver, &mut self.common);
-        let served = serve(&mut Visit { key, conn, driver, common });
+        let served = serve(&mut Visit { conn, driver, common });
         let over = match served {
             Ok(()) if !conn.session.has_panicked() => {
                 conn.follow_up(common);

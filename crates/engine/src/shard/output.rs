@@ -148,7 +148,7 @@ impl<D: Driver> Visit<'_, D> {
 
     /// Ends our side, and reads and throws away what comes until the peer ends its own.
     fn linger(&mut self) -> Result<(), Reason> {
-        let Self { conn, driver, common, .. } = self;
+        let Self { conn, driver, common } = self;
         if conn.session.is_at_end_of_input() {
             return Err(conn.session.conclusion());
         }

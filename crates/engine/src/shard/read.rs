@@ -137,7 +137,7 @@ impl<D: Driver> Shard<D> {
 impl<D: Driver> Visit<'_, D> {
     /// Has a thread read what is at the front of the output.
     pub(super) fn start_read(&mut self) -> Result<(), Reason> {
-        let Self { key, conn, common, .. } = self;
+        let Self { conn, common, .. } = self;
         let Some(range) = conn.session.output().and_then(Output::front_file) else {
             conn.mark_dirty(common);
             return Ok(());
@@ -145,19 +145,19 @@ impl<D: Driver> Visit<'_, D> {
         let client = conn.client();
         let is_spent = common.buffered.is_tight() && common.buffered.is_spent(client);
         let most = if is_spent { LITTLE } else { QUANTUM };
-        common.reads.start(*key, client, range.clone(), most)?;
+        common.reads.start(conn.session.key(), client, range.clone(), most)?;
         conn.send = SendState::Reading;
         conn.write_deadline = common.now + TIMEOUT;
         Ok(())
     }
 
     fn take_read(&mut self, result: Result<Vec<u8>, ReadError>) -> Result<(), Reason> {
-        let Self { key, conn, common, .. } = self;
+        let Self { conn, common, .. } = self;
         if conn.send != SendState::Reading {
             return Ok(());
         }
         conn.send = SendState::Ready;
-        common.reads.end(*key);
+        common.reads.end(conn.session.key());
         conn.write_deadline = Time::NEVER;
         match result {
             Ok(bytes) => {
