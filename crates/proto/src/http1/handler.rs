@@ -32,7 +32,7 @@ pub trait Handler {
         reply: Reply<'_, '_>,
     ) -> Answer {
         let _ = (ticket, body);
-        if reply.reads() {
+        if reply.exchange.waits.body.is_some() {
             return reply.keep_waiting();
         }
         reply.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), "Nothing takes messages here.")

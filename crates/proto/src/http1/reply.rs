@@ -185,11 +185,6 @@ impl<'r, 't> Reply<'r, 't> {
         Answer(Given::Wait(self.exchange.waits))
     }
 
-    /// Whether the last call asked for the body, and its end hasn't come.
-    pub(super) fn reads(&self) -> bool {
-        self.exchange.waits.body.is_some()
-    }
-
     /// Hands the connection to another protocol (RFC 9110, 7.8): a 101 that says `name`, then all
     /// that `protocol` does. It gets [`Event::Open`](crate::Event::Open), and the bytes behind the
     /// request. `name` has to be one that the client asked for: see

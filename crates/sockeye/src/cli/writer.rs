@@ -1,31 +1,26 @@
 //! Bytes on their way to a thread that writes them, so that nobody who has something to say waits for a
 //! disk, a terminal or a pipe.
 //!
-//! ```text
-//!  log · access log · standard output
-//!     Queue::put, Queue::put_at_once ─▶ lanes of bytes ─▶ one thread ─▶ one write for all that waits
-//! ```
-//!
-//! A queue bounds what waits, counts what found no room, and can be flushed, for as long as somebody
+//! A [`Queue`] bounds what waits, counts what found no room, and can be flushed, for as long as somebody
 //! wants to wait for that. What becomes of bytes that find no room, how they are written and what
 //! happens when that fails is left to who uses it.
 
 use std::io;
 use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-/// With so many bytes in a buffer the thread is woken before its time.
+/// With so many bytes in a buffer the thread is woken before its time. A buffer that once held more
+/// gives the rest back.
 const MANY: usize = 256 * 1024;
-/// A buffer that once held more gives the rest back.
-const KEPT: usize = MANY;
 
 type Buffer = Mutex<Vec<u8>>;
 
 /// What is put and not yet written.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Queue {
     /// The thread locks at most one buffer of a lane at a time, so that whoever has a lane alone finds
     /// one that is free.
@@ -38,38 +33,19 @@ pub(crate) struct Queue {
     asleep: AtomicBool,
     /// Whatever the thread waits for, it is to go on now.
     hurry: AtomicBool,
-    flushes: Mutex<Flushes>,
-    flushed: Condvar,
-    thread: OnceLock<Thread>,
-}
-
-#[derive(Debug, Default)]
-struct Flushes {
-    asked: u64,
-    done: u64,
-    /// The thread has panicked.
-    gone: bool,
+    /// The thread, and how it hears of flushes.
+    writer: OnceLock<(Thread, Sender<Sender<()>>)>,
 }
 
 impl Queue {
     pub(crate) fn new(lanes: usize, gather: Duration) -> Self {
-        Self {
-            lanes: (0..lanes).map(|_| Default::default()).collect(),
-            gather,
-            refused: AtomicU64::new(0),
-            asleep: AtomicBool::new(false),
-            hurry: AtomicBool::new(false),
-            flushes: Mutex::default(),
-            flushed: Condvar::new(),
-            thread: OnceLock::new(),
-        }
+        Self { lanes: (0..lanes).map(|_| Default::default()).collect(), gather, ..Self::default() }
     }
 
     /// Has `write` append to the first lane, unless more than `most` bytes wait there. Returns whether
     /// it did. Waits at most for others that append.
     pub(crate) fn put(&self, most: usize, write: impl FnOnce(&mut Vec<u8>)) -> bool {
-        let buffer = self.lanes.first().map(|[buffer, _]| lock(buffer));
-        self.append(buffer, most, write)
+        self.append(self.lanes.first().map(|[buffer, _]| lock(buffer)), most, write)
     }
 
     /// The same for a lane that the caller has alone. Never waits.
@@ -96,13 +72,12 @@ impl Queue {
         };
         let before = buffer.len();
         write(&mut buffer);
-        let after = buffer.len();
+        let is_much = before < MANY && buffer.len() >= MANY;
         drop(buffer);
-        if before < MANY && after >= MANY {
+        let wakes =
+            || self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::Relaxed);
+        if is_much || wakes() {
             self.hurry();
-        } else if self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::Relaxed)
-        {
-            self.wake();
         }
         true
     }
@@ -110,11 +85,7 @@ impl Queue {
     /// Has the thread go on at once, whether something was put or not.
     pub(crate) fn hurry(&self) {
         self.hurry.store(true, Ordering::Release);
-        self.wake();
-    }
-
-    fn wake(&self) {
-        if let Some(thread) = self.thread.get() {
+        if let Some((thread, _)) = self.writer.get() {
             thread.unpark();
         }
     }
@@ -128,43 +99,39 @@ impl Queue {
     pub(crate) fn take(&self, batch: &mut Vec<u8>) {
         for buffer in self.lanes.iter().flatten() {
             let mut bytes = lock(buffer);
-            if bytes.is_empty() {
-                continue;
-            }
-            if batch.is_empty() {
+            if batch.is_empty() && !bytes.is_empty() {
                 mem::swap(&mut *bytes, batch);
             } else {
-                batch.extend_from_slice(&bytes);
-                bytes.clear();
+                batch.append(&mut bytes);
             }
-            bytes.shrink_to(KEPT);
+            bytes.shrink_to(MANY);
         }
     }
 
     /// Waits until all that was put so far is written, but no longer than `longest`. Returns whether it
     /// is.
     pub(crate) fn flush(&self, longest: Duration) -> bool {
-        let mut flushes = lock(&self.flushes);
-        flushes.asked += 1;
-        let own = flushes.asked;
+        let Some((_, flushes)) = self.writer.get() else { return false };
+        let (done, flushed) = channel();
+        // Nobody takes it where the thread has panicked.
+        let _ = flushes.send(done);
         self.hurry();
-        let waits = |flushes: &mut Flushes| flushes.done < own && !flushes.gone;
-        let waited = self.flushed.wait_timeout_while(flushes, longest, waits);
-        waited.unwrap_or_else(PoisonError::into_inner).0.done >= own
-    }
-
-    fn is_empty(&self) -> bool {
-        self.lanes.iter().flatten().all(|buffer| lock(buffer).is_empty())
+        flushed.recv_timeout(longest).is_ok()
     }
 
     /// Gathers for its time, then waits until something is there, or `due` has come.
     fn wait(&self, due: Option<Instant>) {
-        let gathered = (!self.gather.is_zero()).then(|| Instant::now() + self.gather);
-        while gathered.is_some() && !self.hurry.load(Ordering::Acquire) && sleep(gathered) {}
+        let gathered = Instant::now() + self.gather;
+        while !self.hurry.load(Ordering::Acquire) {
+            if !sleep(Some(gathered)) {
+                break;
+            }
+        }
         loop {
             // Whoever puts something behind the look at the buffers sees that this sleeps.
             self.asleep.store(true, Ordering::Relaxed);
-            if self.hurry.swap(false, Ordering::AcqRel) || !self.is_empty() || !sleep(due) {
+            let is_empty = self.lanes.iter().flatten().all(|buffer| lock(buffer).is_empty());
+            if self.hurry.swap(false, Ordering::AcqRel) || !is_empty || !sleep(due) {
                 break;
             }
         }
@@ -180,40 +147,30 @@ pub(crate) fn start(
     name: &str,
     mut write: impl FnMut(&mut Vec<u8>, bool) -> Option<Instant> + Send + 'static,
 ) -> io::Result<()> {
-    let queue = Arc::clone(queue);
-    let thread = thread::Builder::new().name(name.into());
-    thread.spawn(move || {
-        let _ = queue.thread.set(thread::current());
-        let _end = End(&queue);
-        let (mut batch, mut due) = (Vec::new(), None);
-        let (mut asked, mut flushing) = (0, false);
+    let (flushes, asked) = channel::<Sender<()>>();
+    let own = Arc::clone(queue);
+    let thread = thread::Builder::new().name(name.into()).spawn(move || {
+        let (mut batch, mut due, mut flushing) = (Vec::new(), None, Vec::new());
         loop {
             if batch.is_empty() {
-                queue.wait(due);
-                let flushes = lock(&queue.flushes);
-                (asked, flushing) = (flushes.asked, flushes.asked > flushes.done);
-                drop(flushes);
-                queue.take(&mut batch);
+                own.wait(due);
+                flushing.extend(asked.try_iter());
+                own.take(&mut batch);
             }
-            due = write(&mut batch, flushing);
-            batch.shrink_to(KEPT);
-            if flushing && batch.is_empty() {
-                lock(&queue.flushes).done = asked;
-                queue.flushed.notify_all();
+            due = write(&mut batch, !flushing.is_empty());
+            batch.shrink_to(MANY);
+            if batch.is_empty() {
+                for done in flushing.drain(..) {
+                    // Who asked may have given up.
+                    let _ = done.send(());
+                }
             }
         }
     })?;
+    let _ = queue.writer.set((thread.thread().clone(), flushes));
+    // Something may have been put before the thread could be woken.
+    thread.thread().unpark();
     Ok(())
-}
-
-/// Tells those that wait for a flush when the thread panics.
-struct End<'a>(&'a Queue);
-
-impl Drop for End<'_> {
-    fn drop(&mut self) {
-        lock(&self.0.flushes).gone = true;
-        self.0.flushed.notify_all();
-    }
 }
 
 /// Sleeps until somebody wakes this thread, or for another reason; false once `until` has come.
@@ -329,7 +286,7 @@ mod tests {
     #[test]
     fn a_thread_is_called_in_time_with_nothing() {
         let queue = Arc::new(queue());
-        let (sender, calls) = std::sync::mpsc::channel();
+        let (sender, calls) = channel();
         start(&queue, "test", move |batch, _| {
             let due = (!batch.is_empty()).then(Instant::now);
             let _ = sender.send(mem::take(batch));

@@ -36,8 +36,7 @@ use crate::plan::Send;
 /// and shows in the exit code.
 pub(crate) fn run(plan: &Send, log: &Log) -> anyhow::Result<ExitCode> {
     let terminal = io::stdout().is_terminal();
-    let printer = if terminal { Printer::to_terminal } else { Printer::to };
-    let printer = printer(io::stdout()).context("cannot start a thread")?;
+    let printer = Printer::start(io::stdout(), terminal).context("cannot start a thread")?;
     let look = match plan.calls.connections {
         1 if terminal => Look::Terminal,
         1 => Look::AsItCame,

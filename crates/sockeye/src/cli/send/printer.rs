@@ -47,22 +47,17 @@ struct State {
 }
 
 impl Printer {
-    /// Writes to `target`.
-    pub(super) fn to(target: impl Write + Send + 'static) -> io::Result<Self> {
-        Self::start(target, false)
-    }
-
-    /// The same, and ends a last line that does not end: what is said next on the terminal begins one.
-    pub(super) fn to_terminal(target: impl Write + Send + 'static) -> io::Result<Self> {
-        Self::start(target, true)
-    }
-
     /// One without a thread.
     fn new() -> Self {
         Self { queue: Arc::new(Queue::new(1, Duration::ZERO)), state: Arc::default() }
     }
 
-    fn start(mut target: impl Write + Send + 'static, ends_line: bool) -> io::Result<Self> {
+    /// Writes to `target`. On a terminal a last line that does not end is ended: what is said next
+    /// begins one.
+    pub(super) fn start(
+        mut target: impl Write + Send + 'static,
+        terminal: bool,
+    ) -> io::Result<Self> {
         let printer = Self::new();
         let own = printer.clone();
         let mut inside_line = false;
@@ -71,7 +66,7 @@ impl Printer {
             if let Some(last) = bytes.last() {
                 inside_line = *last != b'\n';
             }
-            if flushing && ends_line && mem::take(&mut inside_line) {
+            if flushing && terminal && mem::take(&mut inside_line) {
                 bytes.push(b'\n');
             }
             if !bytes.is_empty()
@@ -216,7 +211,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_closed_standard_output_is_told_at_the_end() {
-        let printer = Printer::to(Closed).unwrap();
+        let printer = Printer::start(Closed, false).unwrap();
         printer.print_last(|queue| queue.extend_from_slice(b"lost"));
         let error = printer.finish().unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
@@ -225,7 +220,7 @@ pub(super) mod tests {
 
     #[test]
     fn finishing_writes_what_is_queued() {
-        let printer = Printer::to(io::sink()).unwrap();
+        let printer = Printer::start(io::sink(), false).unwrap();
         printer.print_last(|queue| queue.extend_from_slice(b"last words"));
         printer.finish().unwrap();
         assert_eq!(printer.read(), b"");

@@ -86,9 +86,9 @@ pub(crate) fn run(plan: SendMessages, log: &Log) -> anyhow::Result<ExitCode> {
 /// Where replies go, and how they look there.
 fn open_output(file: Option<File>) -> anyhow::Result<(Printer, Look)> {
     let (opened, look) = match file {
-        Some(file) => (Printer::to(file), Look::AsItCame),
-        None if io::stdout().is_terminal() => (Printer::to(io::stdout()), Look::Terminal),
-        None => (Printer::to(io::stdout()), Look::Text),
+        Some(file) => (Printer::start(file, false), Look::AsItCame),
+        None if io::stdout().is_terminal() => (Printer::start(io::stdout(), false), Look::Terminal),
+        None => (Printer::start(io::stdout(), false), Look::Text),
     };
     Ok((opened.context("cannot start a thread")?, look))
 }
