@@ -15,7 +15,7 @@ use sockeye_proto::{Client, Output, Peer, Protocol, Time, Wall};
 use crate::Config;
 use crate::buffered::{Buffered, FREE};
 use crate::outputs::Outputs;
-use crate::shard::Reads;
+use crate::reads::Reads;
 use crate::tally::Tally;
 use crate::timers::Timers;
 

@@ -53,6 +53,7 @@ mod mailbox;
 mod network;
 mod outputs;
 mod pool;
+mod reads;
 mod server;
 mod service;
 mod shard;

@@ -6,10 +6,22 @@ use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::driver::Context;
 use crate::job::{Job, JobKind, Spawn};
 use crate::remote::{Credit, Key, MailboxSender, Promise, Remote, Ticket};
 use crate::{Client, Output, Peer, Protocol, Time, Wall};
+
+/// What one call into a protocol is told.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// The monotonic clock, read once per turn of the loop.
+    pub now: Time,
+    /// The wall clock, read once per turn of the loop.
+    pub wall: Wall,
+    /// Where messages and jobs go.
+    pub handles: &'a ShardHandles,
+    /// How many bytes the output may hold before it counts as full.
+    pub room: usize,
+}
 
 /// A position in the output of a conversation, in bytes since its beginning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

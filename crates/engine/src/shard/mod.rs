@@ -37,11 +37,11 @@ use crate::conn::{Common, Conn, SendState, Stage, contain};
 use crate::driver::{Driver, Happening, trim_heaps};
 use crate::mailbox::{InTurn, Inbox, Mailbox, Order};
 use crate::outputs::Outputs;
+use crate::reads::Reads;
 use crate::tally::Tally;
 use crate::timers::Timers;
 use crate::{Census, Config, Service};
 use accept::{AcceptPause, Gate, Newcomer};
-pub(crate) use read::Reads;
 use room::Room;
 use slow::SlowTurns;
 

@@ -3,7 +3,7 @@
 
 use std::mem;
 
-use super::Owner;
+use super::owner::Owner;
 use super::session::{Expects, Incoming, Session};
 use crate::remote::Envelope;
 use crate::turn::Effects;

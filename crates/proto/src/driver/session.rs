@@ -4,7 +4,7 @@ use std::fmt;
 use std::mem;
 use std::sync::Arc;
 
-use super::Owner;
+use super::owner::Owner;
 use super::unused::Unused;
 use crate::remote::{Credit, Key};
 use crate::{End, Mark, Output, Peer, Protocol, Reason, Time};

@@ -13,7 +13,7 @@ use sockeye_proto::message;
 use super::contents;
 use crate::args;
 use crate::error::{Error, OrExit};
-use crate::send::target::Target;
+use crate::target::SocketTarget;
 
 /// Descriptors that a client needs besides its connections, and some to spare.
 const OTHER_DESCRIPTORS: u64 = 32;
@@ -84,7 +84,7 @@ pub(super) fn messages(typed: args::Send) -> Result<SendMessages, Error> {
 }
 
 /// Where a target is, the address to try first at the front; at least one.
-pub(super) fn addresses(target: &Target) -> anyhow::Result<Vec<driver::Target>> {
+pub(super) fn addresses(target: &SocketTarget) -> anyhow::Result<Vec<driver::Target>> {
     let addresses = target.look_up().with_context(|| format!("cannot look up {target}"))?;
     if addresses.is_empty() {
         bail!("{target} has no address");
