@@ -8,7 +8,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::refusal::Refusal;
-use super::{Request, Status};
+use super::{Request, Status, chars};
 use crate::{Fault, Peer, Reason, Wall, Whose};
 
 /// Hears of every request. One for each shard: it need be neither `Send` nor `Sync`.
@@ -33,23 +33,65 @@ pub enum Begun<'a> {
 
 /// What is known of a request whose head could not be read, or did not come whole in time. A client
 /// chose every byte of it, and it may be as long as a head: a log cuts and escapes it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Unread<'a> {
     /// Its first line without the line break, as far as it has come.
     pub line: &'a [u8],
-    /// The value of its first `Host` field, if that line has come whole.
-    pub host: Option<&'a [u8]>,
+    /// The complete lines behind it, up to the end of the head or to an unexpected line break.
+    block: &'a [u8],
 }
 
 impl<'a> Unread<'a> {
     /// What is known from the beginning of a head.
+    #[cold]
     pub(super) fn of(head: &'a [u8]) -> Self {
         let mut lines = head.split_inclusive(|byte| *byte == b'\n');
-        let line = lines.next().map_or(&[][..], without_break);
-        let fields = lines.filter(|line| line.ends_with(b"\n")).map(without_break);
-        let host = fields.take_while(|field| !field.is_empty()).find_map(host);
-        Self { line, host }
+        let line = lines.next().unwrap_or_default();
+        // Behind a line break that the other lines do not have, a line may be part of a value.
+        let line_break: &[u8] = if line.ends_with(b"\r\n") { b"\r\n" } else { b"\n" };
+        let complete = |field: &&[u8]| field.ends_with(line_break) && !is_blank(field);
+        let len: usize = lines.take_while(complete).map(<[u8]>::len).sum();
+        Self { line: without_break(line), block: &head[line.len()..][..len] }
+    }
+
+    /// The fields whose lines have come whole and begin with a name, in order. Unlike the value of a
+    /// [`Request`]'s field, a value may contain control characters, and line breaks where the field is
+    /// folded.
+    pub fn fields(&self) -> impl DoubleEndedIterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+        // A line that begins with a space continues the one before it (RFC 9112, 5.2).
+        let fields = self.block.chunk_by(|byte, next| *byte != b'\n' || b" \t".contains(next));
+        fields.filter_map(|field| {
+            let colon = memchr::memchr(b':', field)?;
+            let (name, value) = (&field[..colon], &field[colon + 1..]);
+            chars::is_token(name).then(|| (name, value.trim_ascii()))
+        })
+    }
+
+    /// The values of all fields of that name, in order. Names are compared without regard to case.
+    pub fn fields_named<'n>(
+        &self,
+        name: &'n str,
+    ) -> impl DoubleEndedIterator<Item = &'a [u8]> + use<'a, 'n> {
+        self.fields()
+            .filter(|(this, _)| this.eq_ignore_ascii_case(name.as_bytes()))
+            .map(|(_, value)| value)
+    }
+
+    /// The value of the first field of that name.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&'a [u8]> {
+        self.fields_named(name).next()
+    }
+}
+
+/// Shows no values: they may be secrets.
+impl fmt::Debug for Unread<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Unread")
+            .field("line", &String::from_utf8_lossy(self.line))
+            .field("fields", &self.fields().count())
+            .finish()
     }
 }
 
@@ -58,10 +100,9 @@ fn without_break(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
-/// The value of a field line that is `Host`.
-fn host(field: &[u8]) -> Option<&[u8]> {
-    let (name, value) = field.split_at_checked("Host:".len())?;
-    name.eq_ignore_ascii_case(b"Host:").then(|| value.trim_ascii())
+/// Whether a line is the one that ends a head.
+fn is_blank(line: &[u8]) -> bool {
+    without_break(line).is_empty()
 }
 
 /// What became of a request.
@@ -164,7 +205,41 @@ mod tests {
             (&long, &long, None),
         ];
         for (input, line, host) in table {
-            assert_eq!(Unread::of(input), Unread { line, host }, "{}", input.escape_ascii());
+            let unread = Unread::of(input);
+            assert_eq!(
+                (unread.line, unread.field("host")),
+                (line, host),
+                "{}",
+                input.escape_ascii()
+            );
         }
+    }
+
+    #[test]
+    fn of_what_cannot_be_read_the_fields_are_known_whose_lines_came_whole() {
+        type Row<'a> = (&'a [u8], &'a [(&'a str, &'a str)]);
+        let table: [Row<'_>; 10] = [
+            (b"", &[]),
+            (b"A: 1\r\nB:2 \r\nC: 3", &[("A", "1"), ("B", "2")]),
+            (b"A: 1\r\nA: 2\r\n\r\nB: 3\r\n", &[("A", "1"), ("A", "2")]),
+            // Behind a line that is no field, too: a proxy may have added what follows.
+            (b"A: 1\r\nb\r\n: c\r\nd : e\r\nB: 2\r\n", &[("A", "1"), ("B", "2")]),
+            (b"A: 1\r\nB: \x01,2\r\nC: 3\r\n", &[("A", "1"), ("B", "\x01,2"), ("C", "3")]),
+            // A folded field is one field.
+            (b"A: 1\r\n 2: 3\r\n\t4\r\nB: 5\r\n", &[("A", "1\r\n 2: 3\r\n\t4"), ("B", "5")]),
+            (b" A: 1\r\nB: 2\r\n", &[("B", "2")]),
+            // Whoever sent this may mean one value.
+            (b"A: 1\r\nB: 2\nC: 3\r\nD: 4\r\n", &[("A", "1")]),
+            (b"A: 1\r\n\nB: 2\r\n", &[("A", "1")]),
+            (b"A: 1\r\nB: 2\rC: 3\r\n", &[("A", "1"), ("B", "2\rC: 3")]),
+        ];
+        for (block, expected) in table {
+            let head = [b"GET /a b HTTP/1.1\r\n", block].concat();
+            let fields: Vec<_> = Unread::of(&head).fields().collect();
+            let expected = expected.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+            assert_eq!(fields, expected.collect::<Vec<_>>(), "{}", block.escape_ascii());
+        }
+        let unread = Unread::of(b"GET / HTTP/1.1\r\nCookie: secret\r\n");
+        assert_eq!(format!("{unread:?}"), "Unread { line: \"GET / HTTP/1.1\", fields: 1 }");
     }
 }

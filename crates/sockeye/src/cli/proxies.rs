@@ -25,7 +25,7 @@ use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 use std::str::FromStr;
 
 use sockeye_engine::Network;
-use sockeye_proto::http1::{Clients, Request};
+use sockeye_proto::http1::{Clients, Request, Unread};
 use sockeye_proto::{Address, Client, Peer};
 
 /// How many entries of a list are read. More proxies in a row than this is a loop, or a client in a
@@ -127,6 +127,14 @@ impl Proxies {
     pub(crate) fn client_of(&self, peer: Address, request: &Request<'_>) -> Address {
         let (x_forwarded_for, forwarded) =
             (request.fields_named("x-forwarded-for"), request.fields_named("forwarded"));
+        self.client(peer, x_forwarded_for, forwarded)
+    }
+
+    /// Who has sent a request that could not be read, as far as its complete fields say.
+    #[cold]
+    pub(crate) fn client_of_unread(&self, peer: Address, unread: &Unread<'_>) -> Address {
+        let (x_forwarded_for, forwarded) =
+            (unread.fields_named("x-forwarded-for"), unread.fields_named("forwarded"));
         self.client(peer, x_forwarded_for, forwarded)
     }
 

@@ -132,6 +132,58 @@ fn it_says_how_each_request_ended() {
 }
 
 #[test]
+fn of_a_request_that_cannot_be_read_the_complete_fields_are_logged() {
+    let folder = Folder::new();
+    let log = folder.join("log");
+    let fields = "Host: localhost\r\nX-Forwarded-For: 198.51.100.9, 192.0.2.1\r\nUser-Agent: UA\r\n\
+        Referer: RR\r\n";
+    let (many, large) = ("A: b\r\n".repeat(200), "a".repeat(70_000));
+    let requests = [
+        ("GET / HTTP/1.1", "X: \x01\r\n\r\n", 400),
+        ("GET / HTTP/1.1", "X y: z\r\n\r\n", 400),
+        ("GET / HTTP/1.1", "X: y\r\n z\r\n\r\n", 400),
+        ("GET / HTTP/1.1", "X: y\nz\r\n\r\n", 400),
+        ("GET /< HTTP/1.1", "\r\n", 400),
+        ("GET / HTTP/3.0", "\r\n", 505),
+        ("GET / HTTP/1.1", &many, 431),
+        ("GET / HTTP/1.1", &large, 431),
+        ("GET / HTTP/1.1", "X: slow", 408),
+    ];
+    for (flags, [address, by]) in [
+        (&["--trusted-proxy", "127.0.0.1"][..], ["192.0.2.1", "127.0.0.1"]),
+        (&[], ["127.0.0.1", ""]),
+    ] {
+        for format in ["json", "combined"] {
+            let own = ["--access-log-format", format, "--head-timeout", "300ms", "--workers", "1"];
+            let server = start(&folder, &log, &[&own, flags].concat());
+            for (line, rest, _) in requests {
+                let mut peer = server.connect();
+                // More than is read of it may be refused before it is sent.
+                let _ = peer.write_all(format!("{line}\r\n{fields}{rest}").as_bytes());
+                let _ = peer.read_to_end(&mut Vec::new());
+            }
+            stop(server);
+            let lines = lines(&log);
+            std::fs::remove_file(&log).unwrap();
+            assert_eq!(lines.len(), requests.len(), "{lines:?}");
+            for (line, (_, _, status)) in lines.iter().zip(requests) {
+                if format == "combined" {
+                    let (front, behind) = (format!("{address} - - ["), " \"RR\" \"UA\" ");
+                    assert!(line.starts_with(&front) && line.contains(behind), "{line}");
+                    continue;
+                }
+                let line: Value = serde_json::from_str(line).unwrap();
+                let of = |member: &str| line[member].as_str().unwrap_or_default();
+                assert_eq!((of("address"), of("by")), (address, by), "{line}");
+                let known = (of("host"), of("user_agent"), of("referer"));
+                assert_eq!(known, ("localhost", "UA", "RR"), "{line}");
+                assert_eq!(line["status"], status, "{line}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_log_that_was_moved_away_is_begun_anew_on_a_hang_up() {
     let folder = Folder::new();
     folder.write("index.html", b"hello");

@@ -24,7 +24,7 @@ impl Log for Heard {
             }
             Begun::Unread(unread) => {
                 notes.extend_from_slice(unread.line);
-                if let Some(host) = unread.host {
+                if let Some(host) = unread.field("host") {
                     notes.extend_from_slice(b" at ");
                     notes.extend_from_slice(host);
                 }

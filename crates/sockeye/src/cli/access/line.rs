@@ -212,7 +212,8 @@ fn fields(request: Begun<'_>) -> [Option<&[u8]>; 3] {
         Begun::Request(request) => {
             [request.host(), request.known(FieldName::Referer), request.known(FieldName::UserAgent)]
         }
-        Begun::Unread(unread) => [unread.host, None, None],
+        Begun::Unread(unread) => [FieldName::Host, FieldName::Referer, FieldName::UserAgent]
+            .map(|name| unread.field(name.as_str())),
     }
 }
 

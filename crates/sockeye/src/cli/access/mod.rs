@@ -115,7 +115,10 @@ impl Log for Worker {
                 let client = self.proxies.client_of(peer.address, request);
                 Who { client, by: Some(peer.address) }
             }
-            Begun::Unread(_) => Who { client: peer.address, by: Some(peer.address) },
+            Begun::Unread(unread) => {
+                let client = self.proxies.client_of_unread(peer.address, &unread);
+                Who { client, by: Some(peer.address) }
+            }
         };
         line::begin(self.format, date, who, request, notes);
     }
