@@ -27,6 +27,8 @@ pub(crate) struct Common {
     pub(crate) over: Cell<bool>,
     /// When the last reply came.
     pub(crate) last_reply: Cell<Time>,
+    /// When the last request or connection failed.
+    pub(crate) last_failure: Cell<Time>,
     /// Connections in a row that ended without a reply.
     pub(crate) vain: Cell<u64>,
     /// The server leaves it to us to close connections.
@@ -60,6 +62,7 @@ impl Common {
             left: Cell::new(requests),
             over: Cell::new(false),
             last_reply: Cell::new(Time::ZERO),
+            last_failure: Cell::new(Time::ZERO),
             vain: Cell::new(0),
             we_close: Cell::new(false),
             unfinished: RefCell::default(),

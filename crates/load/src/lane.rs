@@ -330,6 +330,7 @@ impl Lane {
         };
         let common = &self.common;
         if let Some(trouble) = trouble {
+            common.last_failure.set(turn.now());
             let lost = self.owed.len().max(1) as u64;
             let troubles = &mut common.tally.borrow_mut().troubles;
             match (trouble, cut) {

@@ -7,7 +7,8 @@ use std::fmt;
 pub enum Trouble {
     /// A connection did not come to stand.
     Connect,
-    /// The server closed the connection before the first byte of a reply that it owed.
+    /// The server closed the connection before the first byte of a reply that it owed, interim
+    /// responses aside.
     Closed,
     /// The server closed the connection in the middle of a reply's head.
     CutHead,

@@ -151,8 +151,9 @@ impl Worker {
         Ok(())
     }
 
-    /// Asks nothing more, waits for what is owed, and says what it all came to and how long it took:
-    /// until now, or until the last reply that was waited for.
+    /// Makes no more requests, waits for the replies still owed, and returns the counts and the time:
+    /// up to now, or up to the last reply if that is later. A number of requests ends with its last
+    /// reply or failure.
     ///
     /// # Errors
     ///
@@ -163,6 +164,7 @@ impl Worker {
         let (behind, unconnected) = self.behind(end);
         let left = common.left();
         let asked_all = common.is_over();
+        let ended = asked_all && self.is_done();
         common.over.set(true);
         self.resting.clear();
         self.shard.drain();
@@ -176,7 +178,10 @@ impl Worker {
         }
         tally.received = self.shard.tally().received;
         tally.sent = self.shard.tally().sent;
-        let end = if asked_all { Time::ZERO } else { end };
+        let mut end = if ended { Time::ZERO } else { end };
+        if self.share.requests < u64::MAX {
+            end = end.max(common.last_failure.get());
+        }
         Ok((tally, end.max(common.last_reply.get()).since(self.begun)))
     }
 

@@ -61,7 +61,10 @@ impl Http {
 
     pub(super) fn cut(&self) -> Cut {
         match self.replies.extent() {
-            Extent::Nothing => Cut::Before,
+            Extent::Nothing => match self.replies.interim() {
+                0 => Cut::Before,
+                interim => Cut::Interim(interim),
+            },
             Extent::Head(bytes) => Cut::head(bytes),
             Extent::Content => Cut::content(self.content.at, self.length),
         }

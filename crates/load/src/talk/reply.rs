@@ -95,6 +95,8 @@ impl Garbage {
 pub(crate) enum Cut {
     /// Nothing.
     Before,
+    /// Nothing but so many interim responses.
+    Interim(u32),
     /// So many bytes of its head.
     Head(u64),
     /// So many bytes of its content, of all of them where their number is known.
@@ -113,7 +115,7 @@ impl Cut {
     /// What it is called where the server has closed the connection.
     pub(crate) fn trouble(self) -> Trouble {
         match self {
-            Self::Before => Trouble::Closed,
+            Self::Before | Self::Interim(_) => Trouble::Closed,
             Self::Head(_) => Trouble::CutHead,
             Self::Content { .. } => Trouble::CutContent,
         }
@@ -124,6 +126,10 @@ impl fmt::Display for Cut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Before => f.write_str("before the first byte of a reply"),
+            Self::Interim(1) => f.write_str("after 1 interim response (1xx) and no final one"),
+            Self::Interim(count) => {
+                write!(f, "after {count} interim responses (1xx) and no final one")
+            }
             Self::Head(bytes) => write!(f, "in the middle of a reply's head, after {bytes} bytes"),
             Self::Content { read, length: Some(length) } => {
                 write!(f, "in the middle of a reply's content, after {read} of {length} bytes")

@@ -113,12 +113,26 @@ fn each_end_without_a_reply_is_a_trouble_of_its_own_kind() {
         Silence,
     }
     const CLOSED: &[u8] = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    const HINT: &[u8] = b"HTTP/1.1 103 x\r\n\r\n";
+    const HINTS: &[u8] = b"HTTP/1.1 103 x\r\n\r\nHTTP/1.1 103 x\r\n\r\n";
     let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n";
     let head = "in the middle of a reply's head, after 20 bytes";
     let content = "in the middle of a reply's content, after 1 of 2 bytes";
-    let cases: [(&[u8], Then, Trouble, &str); 11] = [
+    let cases: [(&[u8], Then, Trouble, &str); 13] = [
         (b"", Then::Eof, Trouble::Closed, "closed the connection before the first byte of a"),
-        (b"HTTP/1.1 100 x\r\n\r\n", Then::Eof, Trouble::Closed, "before the first byte of a"),
+        (
+            HINT,
+            Then::Eof,
+            Trouble::Closed,
+            "closed the connection after 1 interim response (1xx) and",
+        ),
+        (
+            HINTS,
+            Then::Silence,
+            Trouble::Silent,
+            "s after 2 interim responses (1xx) and no final one",
+        ),
+        (HINT, Then::Reset, Trouble::Reset, "reset the connection after 1 interim response (1xx)"),
         (&OK[..20], Then::Eof, Trouble::CutHead, head),
         (&OK[..OK.len() - 1], Then::Eof, Trouble::CutContent, content),
         (chunked, Then::Eof, Trouble::CutContent, "in the middle of a reply's content, after 3 by"),
@@ -209,6 +223,16 @@ fn what_is_unanswered_when_the_load_ends_is_counted() {
     assert_eq!(troubles(&common), []);
     let unfinished = common.unfinished.take().unwrap();
     assert!(unfinished.contains("after 1 of 2 bytes"), "{unfinished}");
+
+    let (mut server, common) = open(self::plan(), 9, OK);
+    server.output();
+    server.input(b"HTTP/1.1 103 x\r\n\r\n");
+    server.end_for(&Reason::Cut);
+    let unfinished = common.unfinished.take().unwrap();
+    assert_eq!(
+        unfinished,
+        "the connection was open, after 1 interim response (1xx) and no final one"
+    );
 }
 
 #[test]

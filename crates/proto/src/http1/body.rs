@@ -158,15 +158,36 @@ impl Decoder {
         limits: &Limits,
         spans: &mut Vec<Span>,
     ) -> Result<(usize, Decoded), Refusal> {
+        let (used, decoded) = self.step_to_trailers(input, room)?;
+        match (decoded, self) {
+            (Some(decoded), _) => Ok((used, decoded)),
+            (None, Self::Length(_)) => Ok((used, Decoded::End(0))),
+            (None, Self::Chunked(chunked)) => {
+                let rest = &input[used..];
+                Ok(match head::trailers(rest, &mut chunked.trailers, limits, spans)? {
+                    Some(len) => (used + len, Decoded::End(len)),
+                    None => (used, Decoded::Short),
+                })
+            }
+        }
+    }
+
+    /// As [`Decoder::step`], for a caller that reads the trailer section itself: `None` where that
+    /// begins.
+    pub(super) fn step_to_trailers(
+        &mut self,
+        input: &[u8],
+        room: u64,
+    ) -> Result<(usize, Option<Decoded>), Refusal> {
         match self {
-            Self::Length(0) => Ok((0, Decoded::End(0))),
+            Self::Length(0) => Ok((0, Some(Decoded::End(0)))),
             // A handler that goes on asks outside of the input; what is unused is not seen here.
-            _ if input.is_empty() => Ok((0, Decoded::Short)),
+            _ if input.is_empty() => Ok((0, Some(Decoded::Short))),
             Self::Length(left) => {
                 let piece = take(left, input);
-                Ok((piece, Decoded::Piece(piece)))
+                Ok((piece, Some(Decoded::Piece(piece))))
             }
-            Self::Chunked(chunked) => chunked.step(input, room, limits, spans),
+            Self::Chunked(chunked) => chunked.step_to_trailers(input, room),
         }
     }
 }
@@ -179,34 +200,27 @@ fn take(left: &mut u64, input: &[u8]) -> usize {
 }
 
 impl Chunked {
-    fn step(
+    /// As [`Decoder::step_to_trailers`].
+    fn step_to_trailers(
         &mut self,
         input: &[u8],
         room: u64,
-        limits: &Limits,
-        spans: &mut Vec<Span>,
-    ) -> Result<(usize, Decoded), Refusal> {
+    ) -> Result<(usize, Option<Decoded>), Refusal> {
         let mut used = 0;
-        loop {
+        while self.at != At::Trailers {
             let rest = &input[used..];
-            if self.at == At::Trailers {
-                let whole = head::trailers(rest, &mut self.trailers, limits, spans)?;
-                return Ok(match whole {
-                    Some(len) => (used + len, Decoded::End(len)),
-                    None => (used, Decoded::Short),
-                });
-            }
-            let Some(byte) = rest.first() else { return Ok((used, Decoded::Short)) };
+            let Some(byte) = rest.first() else { return Ok((used, Some(Decoded::Short))) };
             if self.at == At::Data {
                 let piece = take(&mut self.left, rest);
                 if self.left == 0 {
                     self.at = At::DataEnd;
                 }
-                return Ok((used + piece, Decoded::Piece(piece)));
+                return Ok((used + piece, Some(Decoded::Piece(piece))));
             }
             self.framing_byte(*byte, room)?;
             used += 1;
         }
+        Ok((used, None))
     }
 
     /// Takes a byte that is not data.

@@ -138,7 +138,13 @@ pub(super) fn is_host(bytes: &[u8]) -> bool {
             }
         }
         [b':', ..] => return false,
-        _ => &bytes[count(bytes, is_host_byte)..],
+        _ => {
+            let (name, port) = bytes.split_at(count(bytes, is_host_byte));
+            if !is_percent_encoded(name) {
+                return false;
+            }
+            port
+        }
     };
     match port {
         [] => true,
@@ -147,11 +153,21 @@ pub(super) fn is_host(bytes: &[u8]) -> bool {
     }
 }
 
-/// Whether the bytes are a port, of five digits at most, or nothing.
+/// Whether two hexadecimal digits follow each `%` (RFC 3986, 2.1).
+fn is_percent_encoded(name: &[u8]) -> bool {
+    let digits =
+        |rest: &[u8]| matches!(rest, [a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit());
+    memchr::memchr_iter(b'%', name).all(|at| digits(&name[at + 1..]))
+}
+
+/// Whether the bytes are a port or nothing: digits with a value of at most 65535. Leading zeros don't
+/// count, however many there are (RFC 3986, 3.2.3: `port = *DIGIT`).
 fn is_port(digits: &[u8]) -> bool {
-    digits.len() <= 5
-        && digits.iter().all(u8::is_ascii_digit)
-        && digits.iter().fold(0, |port, digit| port * 10 + u32::from(digit - b'0')) <= 65535
+    let mut port = 0_u32;
+    digits.iter().all(|digit| {
+        port = port.saturating_mul(10).saturating_add(u32::from(digit.wrapping_sub(b'0')));
+        digit.is_ascii_digit() && port <= 65535
+    })
 }
 
 /// Whether the bytes, which are of a host or colons, are an address of a version that has yet to come
@@ -217,6 +233,11 @@ mod tests {
             "[vF.:]",
             "a:0",
             "a:00080",
+            "a:000000000000080",
+            "a:0000065535",
+            "a%20b",
+            "%C3%a9.example:80",
+            "a%00",
             "a_b-c~d",
             "xn--bcher-kva.example",
         ] {
@@ -260,6 +281,19 @@ mod tests {
             "a\\b",
             "é",
             "a:123456",
+            "a:0000065536",
+            "a:4294967376",
+            "a:99999999999999999999999999",
+            "a:0x50",
+            "%",
+            "a%",
+            "a%4",
+            "a%zz",
+            "a%4g:80",
+            "a%4:80",
+            "a%20%",
+            "a%%20",
+            "1.2.3.4%eth0",
             "[fe80::1%25eth0]",
         ] {
             assert!(!is_host(bad.as_bytes()), "{bad}");

@@ -200,6 +200,28 @@ fn everything_ends_by_the_duration_whatever_the_server_does() {
 }
 
 #[test]
+fn the_time_of_a_number_of_requests_includes_the_wait_for_those_that_fail() {
+    for answered in [0, 2] {
+        // One more: the request that is made first, before the load.
+        let left = std::sync::atomic::AtomicU32::new(answered + 1);
+        let url = peer(move |stream, _| {
+            let order = std::sync::atomic::Ordering::Relaxed;
+            let answers = left.fetch_update(order, order, |left| left.checked_sub(1)).is_ok();
+            !answers || stream.write_all(OK).is_ok()
+        });
+        let flags = ["--requests", "3", "--connections", "1", "--timeout", "300ms"];
+        let (code, report) = load(&[&[&*url], &flags[..]].concat());
+        assert_eq!(code, Some(1), "{report:#}");
+        assert_eq!(report["errors"]["timeout"]["count"], 3 - answered, "{report:#}");
+        let failed = f64::from(3 - answered);
+        let seconds = report["seconds"].as_f64().unwrap();
+        assert!(seconds >= 0.3 * failed, "{report:#}");
+        let rate = report["replies_per_second"].as_f64().unwrap();
+        assert!((rate * seconds - f64::from(answered)).abs() < 1e-6, "{report:#}");
+    }
+}
+
+#[test]
 fn a_connection_that_a_server_leaves_open_behind_its_last_reply_is_closed_and_another_opened() {
     let reply = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi";
     for reply in [&reply[..], b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi"] {

@@ -16,11 +16,16 @@ impl fmt::Display for BadReply {
 
 impl std::error::Error for BadReply {}
 
-/// Both sides read lines and chunks by the same rules.
+/// Both sides read lines and chunks by the same rules. A bare LF in a head is none of them: it is
+/// replaced before.
 impl From<Refusal> for BadReply {
     fn from(refusal: Refusal) -> Self {
         Self(match refusal {
             Refusal::HEAD_TOO_LARGE => "sent a reply's head of more than 64 KiB",
+            Refusal::LF_WITHOUT_CR => {
+                "ended a line of a chunked body with a bare LF, not CRLF: readers could disagree about \
+                 where the body ends"
+            }
             Refusal { what, .. } => what,
         })
     }

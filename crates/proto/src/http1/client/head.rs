@@ -74,21 +74,22 @@ fn blank_line(input: &[u8], from: usize) -> Option<usize> {
     })
 }
 
-/// `head` with CRLF behind every line, and one space in the place of each line break that folds a
+/// `lines` with CRLF behind every one, and one space in the place of each line break that folds a
 /// field's value (obs-fold): a user agent has to replace it before it reads the value (RFC 9112,
-/// 5.2). A line that begins with a space behind the status line folds nothing, and is left to be
-/// refused.
-fn unfolded(head: &[u8]) -> Cow<'_, [u8]> {
-    let is_plain =
-        |at: usize| head[..at].ends_with(b"\r") && !matches!(head.get(at + 1), Some(b' ' | b'\t'));
-    if memchr_iter(b'\n', head).all(is_plain) {
-        return Cow::Borrowed(head);
+/// 5.2). The fields begin at the line number `first`: if that line begins with a space it folds
+/// nothing, and is left to be refused.
+pub(super) fn unfolded(lines: &[u8], first: usize) -> Cow<'_, [u8]> {
+    let is_plain = |at: usize| {
+        lines[..at].ends_with(b"\r") && !matches!(lines.get(at + 1), Some(b' ' | b'\t'))
+    };
+    if memchr_iter(b'\n', lines).all(is_plain) {
+        return Cow::Borrowed(lines);
     }
-    let mut plain = Vec::with_capacity(head.len());
-    for (number, line) in head.split_inclusive(|byte| *byte == b'\n').enumerate() {
+    let mut plain = Vec::with_capacity(lines.len());
+    for (number, line) in lines.split_inclusive(|byte| *byte == b'\n').enumerate() {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        if number > 1 && matches!(line, [b' ' | b'\t', ..]) {
+        if number > first && matches!(line, [b' ' | b'\t', ..]) {
             plain.truncate(plain.len() - 2);
             plain.truncate(plain.trim_ascii_end().len());
             plain.push(b' ');
@@ -103,7 +104,7 @@ fn unfolded(head: &[u8]) -> Cow<'_, [u8]> {
 
 /// Reads a whole head.
 pub(super) fn parse(bytes: &[u8]) -> Result<Head<'_>, BadReply> {
-    let plain = unfolded(bytes);
+    let plain = unfolded(bytes, 1);
     let (status, version, start) = status_line(&plain)?;
     let fields = &plain[start..];
     let mut spans = Vec::new();

@@ -24,8 +24,10 @@
 //! from the first of them, knows the others at a glance; one that differs is read as the first was.
 //!
 //! Framing is read as strictly as on the server's side: what two parties could read in two ways is no
-//! reply. In heads it takes what a client may take: lines that end with a bare LF (RFC 9112, 2.2), and
-//! field values that are folded over several lines (5.2). What it leaves to others: which requests are
+//! reply. In heads it takes what a client may take: lines that end with a bare LF (RFC 9112, 2.2). In
+//! heads and trailers it takes what a client has to: field values that are folded over several lines
+//! (5.2). A bare LF in a chunked body's lines is refused, trailers included: readers that differ in this
+//! would find different ends. What it leaves to others: which requests are
 //! written and when, redirects, codings of content, the fields that don't frame anything.
 
 mod error;
@@ -34,11 +36,11 @@ mod limits;
 mod shape;
 #[cfg(test)]
 mod tests;
+mod trailers;
 
 pub use self::error::BadReply;
 use self::head::Framing;
 pub use self::head::Head;
-use self::limits::LIMITS;
 pub use self::shape::Shape;
 use super::body::{Decoded, Decoder};
 
@@ -74,7 +76,7 @@ pub enum Piece<'a> {
 /// How much of a reply has been read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
-    /// Nothing but whole interim responses, if any: or all of the last reply.
+    /// Nothing but whole interim responses, if any ([`Replies::interim`]): or all of the last reply.
     Nothing,
     /// So many bytes of its head.
     Head(usize),
@@ -104,6 +106,11 @@ enum Stage {
     },
     /// Content until the connection ends.
     UntilClose,
+    /// The trailer section, of which so many bytes hold no end.
+    Trailers {
+        seen: usize,
+        persistent: bool,
+    },
     /// The end of a reply has yet to be told.
     End {
         persistent: bool,
@@ -140,17 +147,25 @@ impl Replies {
             }
             Stage::Content { decoder, persistent } => {
                 let persistent = *persistent;
-                let step = decoder.step(input, u64::MAX, &LIMITS, &mut Vec::new())?;
+                let step = decoder.step_to_trailers(input, u64::MAX)?;
                 Ok(match step {
-                    (used, Decoded::Short) => (used, Piece::Short),
-                    (used, Decoded::Piece(len)) => {
+                    (used, None) => {
+                        let (len, piece) = self.read_trailers(&input[used..], 0, persistent)?;
+                        (used + len, piece)
+                    }
+                    (used, Some(Decoded::Short)) => (used, Piece::Short),
+                    (used, Some(Decoded::Piece(len))) => {
                         if decoder.left() == Some(0) {
                             self.stage = Stage::End { persistent };
                         }
                         (used, Piece::Content(&input[used - len..used]))
                     }
-                    (used, Decoded::End(_)) => (used, self.end_reply(persistent)),
+                    (used, Some(Decoded::End(_))) => (used, self.end_reply(persistent)),
                 })
+            }
+            Stage::Trailers { seen, persistent } => {
+                let (seen, persistent) = (*seen, *persistent);
+                self.read_trailers(input, seen, persistent)
             }
             Stage::UntilClose if input.is_empty() => Ok((0, Piece::Short)),
             Stage::UntilClose => Ok((input.len(), Piece::Content(input))),
@@ -172,7 +187,7 @@ impl Replies {
         let complete = match self.stage {
             Stage::Fresh | Stage::Over => false,
             Stage::UntilClose | Stage::End { .. } => true,
-            Stage::Head { .. } | Stage::Content { .. } => {
+            Stage::Head { .. } | Stage::Content { .. } | Stage::Trailers { .. } => {
                 return Err(BadReply("closed the connection in the middle of a reply"));
             }
         };
@@ -186,8 +201,31 @@ impl Replies {
         match self.stage {
             Stage::Fresh | Stage::Over => Extent::Nothing,
             Stage::Head { seen } => Extent::Head(seen),
-            Stage::Content { .. } | Stage::UntilClose | Stage::End { .. } => Extent::Content,
+            Stage::Content { .. }
+            | Stage::UntilClose
+            | Stage::Trailers { .. }
+            | Stage::End { .. } => Extent::Content,
         }
+    }
+
+    /// How many interim responses have come of a reply whose final head has not.
+    #[must_use]
+    pub fn interim(&self) -> u32 {
+        self.interim
+    }
+
+    fn read_trailers<'a>(
+        &mut self,
+        input: &[u8],
+        seen: usize,
+        persistent: bool,
+    ) -> Result<(usize, Piece<'a>), BadReply> {
+        let Some(len) = trailers::len(input, seen)? else {
+            self.stage = Stage::Trailers { seen: input.len(), persistent };
+            return Ok((0, Piece::Short));
+        };
+        trailers::check(&input[..len])?;
+        Ok((len, self.end_reply(persistent)))
     }
 
     fn read_head<'a>(

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::limits::LIMITS;
 use super::*;
 
 /// Everything that is read of `input`, cut at `cuts`: each reply as `status content`, with a `!`
@@ -116,6 +117,24 @@ fn a_folded_field_is_one_field() {
 }
 
 #[test]
+fn a_folded_trailer_is_one_field() {
+    for trailers in ["A: b\r\n c\r\n", "A:\r\n\tb\r\n \r\nC: d\r\n", "A: b\r\n  \r\n c\r\n"] {
+        let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let input = format!("{head}2\r\nok\r\n0\r\n{trailers}\r\n{head}0\r\n\r\n");
+        assert_eq!(whole(&input, Asked::Get).unwrap(), ["200 ok", "200 "], "{trailers:?}");
+        let cuts: Vec<usize> = (0..input.len()).collect();
+        let dripped = replies(input.as_bytes(), Asked::Get, None, &cuts);
+        assert_eq!(dripped.unwrap(), ["200 ok", "200 "], "{trailers:?}");
+    }
+    let long = format!(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: {}",
+        "b\r\n ".repeat(LIMITS.head / 4)
+    );
+    let error = whole(&long, Asked::Get).unwrap_err();
+    assert!(error.to_string().contains("trailers of more than 64 KiB"), "{error}");
+}
+
+#[test]
 fn interim_responses_are_counted_and_bounded() {
     let interim = |count| {
         let stream = "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(count);
@@ -153,6 +172,7 @@ fn a_reply_that_is_cut_says_how_much_of_it_there_is() {
                 break;
             }
         }
+        assert_eq!(replies.interim(), u32::from(input.starts_with("HTTP/1.1 100")), "{input:?}");
         assert_eq!(replies.extent(), extent, "{input:?}");
         assert_eq!(replies.end_of_input().is_err(), extent != Extent::Nothing, "{input:?}");
         assert_eq!(replies.extent(), extent, "{input:?}");
@@ -180,8 +200,12 @@ fn what_is_no_reply_is_refused() {
         ),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, gzip\r\n\r\n", "behind the chunked"),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n", "chunk"),
-        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;a\nx\n", "LF without a CR"),
-        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: b\n\n", "LF without a CR"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;a\nx\n", "a bare LF"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\nok\n0\n\n", "a bare LF"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\n", "a bare LF"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n a: b\r\n\r\n", "a space"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\na : b\r\n\r\n", "between"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: b\n\n", "a bare LF"),
         ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nx", "in the middle"),
         ("HTTP/1.1 200 OK\r\nConte", "in the middle"),
         ("HTTP/1.1 204 x\r\nConnection: close\r\n\r\nHTTP", "behind its last"),

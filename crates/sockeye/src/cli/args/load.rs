@@ -25,6 +25,9 @@ use crate::target::{LoadTarget, Rate, SocketTarget};
 /// more, and counted as unanswered. Where a reply ends its connection, the server has 100ms to close it
 /// before we do, and no time once it has left that to us.
 ///
+/// --requests ends with the last reply or failure: the time and the rates include the wait for requests
+/// that fail.
+///
 /// Without --rate a request follows when the reply is there, and latencies say nothing about what a
 /// stalled server kept from being asked. With --rate they count from when a request was meant to be
 /// made.
