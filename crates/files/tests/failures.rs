@@ -10,6 +10,7 @@ use std::{env, fs, process};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sockeye_files::memory::{Fault, Memory};
 use sockeye_files::{Absent, BudgetLimits, Budgets, CacheLimits, Folder, Mounts, OpenFilesOf};
+use sockeye_proto::Timed;
 use sockeye_proto::harness::Harness;
 use sockeye_proto::http1::Server;
 use tracing::subscriber::with_default;
@@ -91,7 +92,7 @@ fn each_kind() {
         }
     });
     let said = warnings.said();
-    assert_eq!(said.len(), 5, "{said:#?}");
+    assert_eq!(said.len(), 10, "{said:#?}");
     for (line, part) in said.iter().zip([
         "fs.file-max",
         "wait to be closed",
@@ -120,10 +121,47 @@ fn budget_of_open_files() {
         assert_eq!(get(&mut clients[1], "/large"), "503");
     });
     let said = warnings.said();
-    let [line] = &said[..] else { panic!("{said:?}") };
+    let [line, rest] = &said[..] else { panic!("{said:?}") };
+    assert!(
+        rest.contains("too many files are being sent") && rest.contains("requests=1"),
+        "{rest}"
+    );
     for part in ["too many files are being sent", "total=1", "used=1", "ulimit -Hn", "LimitNOFILE="]
     {
         assert!(line.contains(part), "{part} in {line}");
+    }
+}
+
+/// Requests that were not reported are when the minute is over, though no other one fails, and when the
+/// site is gone.
+fn the_rest() {
+    let store = Memory::new();
+    store.write("a.txt", "hello");
+    store.fail("a.txt", Some(Fault::Absent(Absent::TooManyOpenFiles(OpenFilesOf::System))));
+    let warnings = Warnings::default();
+    with_default(warnings.clone(), || {
+        let mut site = Mounts::from(Folder::new(store)).site(CacheLimits::default());
+        let mut client = Harness::new(Server::new(Rc::default(), site.handler()));
+        assert_eq!(get(&mut client, "/a.txt"), "503");
+        assert_eq!(site.deadline(), None, "it is reported already");
+        for _ in 0..57 {
+            assert_eq!(get(&mut client, "/a.txt"), "503");
+        }
+        let due = site.deadline().unwrap();
+        site.on_deadline(due.checked_sub(Duration::from_nanos(1)).unwrap());
+        assert_eq!((warnings.said().len(), site.deadline()), (1, Some(due)));
+        site.on_deadline(due);
+        assert_eq!((warnings.said().len(), site.deadline()), (2, None));
+        assert_eq!(get(&mut client, "/a.txt"), "503");
+        assert!(site.deadline() > Some(due));
+        assert_eq!(warnings.said().len(), 2, "a minute has not passed since the last report");
+    });
+    let said = warnings.said();
+    let [_, minute, end] = &said[..] else { panic!("{said:?}") };
+    for (line, requests) in [(minute, "requests=57"), (end, "requests=1")] {
+        for part in ["message=more requests failed", "status=503", requests, "fs.file-max"] {
+            assert!(line.contains(part), "{part} in {line}");
+        }
     }
 }
 
@@ -132,4 +170,5 @@ fn failures_of_ours_are_warned_of_once_a_minute_with_what_to_do() {
     without_descriptors();
     each_kind();
     budget_of_open_files();
+    the_rest();
 }

@@ -39,7 +39,8 @@ struct State {
 const REPORT: Duration = Duration::from_secs(60);
 
 /// Decides when something that many requests meet is written to the log: at once, and then once a
-/// minute with how many it was.
+/// minute with how many it was. Requests that [`Reports::report`] has counted without a report are told
+/// by [`Reports::take_due`] and [`Reports::take`], whether another one comes or not.
 #[derive(Debug, Default)]
 pub struct Reports(Mutex<Unreported>);
 
@@ -53,13 +54,45 @@ struct Unreported {
 impl Reports {
     /// Counts a request. Returns how many there were since the last report, when it is time for one.
     pub fn report(&self, now: Time) -> Option<u64> {
-        let mut unreported = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut unreported = self.lock();
         unreported.requests += 1;
-        if now < unreported.after {
+        unreported.take_due(now)
+    }
+
+    /// When the requests since the last report are to be reported. `None` if there are none.
+    pub fn due(&self) -> Option<Time> {
+        let unreported = self.lock();
+        (unreported.requests > 0).then_some(unreported.after)
+    }
+
+    /// Returns how many requests there were since the last report, when it is time for another one.
+    pub fn take_due(&self, now: Time) -> Option<u64> {
+        self.lock().take_due(now)
+    }
+
+    /// Returns how many requests there were since the last report: the end has come, and there will be
+    /// no other report.
+    pub fn take(&self) -> Option<u64> {
+        self.lock().take()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Unreported> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Unreported {
+    fn take_due(&mut self, now: Time) -> Option<u64> {
+        if now < self.after {
             return None;
         }
-        unreported.after = now + REPORT;
-        Some(std::mem::take(&mut unreported.requests))
+        let requests = self.take()?;
+        self.after = now + REPORT;
+        Some(requests)
+    }
+
+    fn take(&mut self) -> Option<u64> {
+        Some(std::mem::take(&mut self.requests)).filter(|requests| *requests > 0)
     }
 }
 
@@ -151,6 +184,12 @@ impl Budget {
     /// once a minute: time to write a line to the log.
     pub fn report(&self, now: Time) -> Option<u64> {
         self.reports.report(now)
+    }
+
+    /// The reports that [`Budget::report`] makes.
+    #[must_use]
+    pub fn reports(&self) -> &Reports {
+        &self.reports
     }
 
     /// Changes what is held.
@@ -329,6 +368,20 @@ mod tests {
         assert_eq!(budget.report(at(5)), Some(1));
         assert_eq!((budget.report(at(6)), budget.report(at(64))), (None, None));
         assert_eq!(budget.report(at(65)), Some(3));
+    }
+
+    #[test]
+    fn requests_that_were_not_reported_are_when_the_minute_is_over_and_at_the_end() {
+        let reports = Reports::default();
+        let at = |secs: u64| Time::ZERO + Duration::from_secs(secs);
+        assert_eq!((reports.due(), reports.take_due(at(5)), reports.take()), (None, None, None));
+        assert_eq!(reports.report(at(5)), Some(1));
+        assert_eq!(reports.due(), None);
+        assert_eq!((reports.report(at(6)), reports.report(at(7))), (None, None));
+        assert_eq!((reports.due(), reports.take_due(at(64))), (Some(at(65)), None));
+        assert_eq!((reports.take_due(at(65)), reports.due()), (Some(2), None));
+        assert_eq!((reports.report(at(66)), reports.due()), (None, Some(at(125))));
+        assert_eq!((reports.take(), reports.take()), (Some(1), None));
     }
 
     proptest! {

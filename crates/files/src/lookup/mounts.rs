@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::folder::Folder;
 use crate::naming::path::{Refusal, RequestPath};
+use crate::respond::budgets::Budgets;
 
 /// Several folders (or single files), each beneath a prefix of its own. Cheap to clone, for any
 /// thread.
@@ -110,6 +111,11 @@ impl Mounts {
             is_left |= !folder.listings.is_empty();
         }
         is_left
+    }
+
+    /// The budgets of each folder; folders may share them.
+    pub(crate) fn budgets(&self) -> Vec<Arc<Budgets>> {
+        self.mounts.iter().map(|mount| Arc::clone(&mount.folder.budgets)).collect()
     }
 
     pub(crate) fn get(&self, index: usize) -> &Mount {

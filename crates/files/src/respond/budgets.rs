@@ -1,11 +1,13 @@
 //! What all folders of a server may make it hold, together.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use sockeye_proto::Budget;
+use sockeye_proto::{Budget, Client, Reports, Time};
 
-use super::report::Failures;
+use super::report::{self, Failures};
 use crate::coding::forms::Forms;
+use crate::store::absent::Absent;
 
 /// How much may be held for requests at a time, over all folders and shards. One client has a
 /// quarter of each at the most; one on the same machine, which may be a proxy that names nobody, a
@@ -42,7 +44,9 @@ pub struct Budgets {
     /// What was compressed, of all folders: one makes room for another.
     pub(crate) forms: Arc<Forms>,
     /// When the log hears that requests fail.
-    pub(crate) failures: Failures,
+    failures: Failures,
+    /// When requests are to be reported that were not yet, in nanoseconds of [`Time`].
+    reports_due: AtomicU64,
 }
 
 impl Budgets {
@@ -58,6 +62,7 @@ impl Budgets {
             compressed,
             listings: Budget::new("bytes of listings", listings),
             failures: Failures::default(),
+            reports_due: AtomicU64::new(Time::NEVER.as_nanos()),
         })
     }
 
@@ -65,5 +70,67 @@ impl Budgets {
     /// descriptors there are.
     pub fn set_open_files(&self, open_files: u64) {
         self.open_files.set_total(open_files);
+    }
+
+    /// A request of `client` for `path` is answered with an error, since there is nothing to send.
+    pub(crate) fn note_absent(&self, absent: Absent, path: &[u8], client: Client, now: Time) {
+        if report::absent(absent, path, client, &self.failures, now) {
+            self.note_due(self.failures.due());
+        }
+    }
+
+    /// A request of `client` found one of these budgets spent.
+    pub(crate) fn note_spent(&self, budget: &Budget, client: Client, now: Time) {
+        if report::spent(budget, self.gets(budget), client, now) {
+            self.note_due(budget.reports().due());
+        }
+    }
+
+    /// What requests get that find a budget spent.
+    fn gets(&self, budget: &Budget) -> &'static str {
+        match std::ptr::eq(budget, &*self.open_files) {
+            true => report::NO_MORE_FILES,
+            false => report::GETS_LESS,
+        }
+    }
+
+    /// When [`Budgets::report_due`] has something to report. `None` while there is nothing.
+    pub(crate) fn reports_due(&self) -> Option<Time> {
+        let due = Time::from_nanos(self.reports_due.load(Ordering::Relaxed));
+        (due != Time::NEVER).then_some(due)
+    }
+
+    /// Reports the requests that were not reported yet, where a minute has passed since the last report.
+    pub(crate) fn report_due(&self, now: Time) {
+        // What another shard counts from here on is either taken below or sets the time again.
+        self.reports_due.store(Time::NEVER.as_nanos(), Ordering::Relaxed);
+        self.report(|reports| reports.take_due(now));
+        self.note_due(self.failures.due());
+        self.charged().iter().for_each(|budget| self.note_due(budget.reports().due()));
+    }
+
+    /// Reports the requests that were not reported yet: a shard ends.
+    pub(crate) fn report_rest(&self) {
+        self.report(Reports::take);
+    }
+
+    fn report(&self, take: impl Fn(&Reports) -> Option<u64>) {
+        self.failures.report_rest(&take);
+        for budget in self.charged() {
+            if let Some(requests) = take(budget.reports()) {
+                report::spent_more(budget, self.gets(budget), requests);
+            }
+        }
+    }
+
+    /// The budgets that requests can find spent.
+    fn charged(&self) -> [&Budget; 3] {
+        [&self.open_files, &self.compressed, &self.listings]
+    }
+
+    fn note_due(&self, due: Option<Time>) {
+        if let Some(due) = due {
+            self.reports_due.fetch_min(due.as_nanos(), Ordering::Relaxed);
+        }
     }
 }

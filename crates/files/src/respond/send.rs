@@ -7,7 +7,6 @@ use sockeye_proto::{FileRange, Permit};
 
 use super::budgets::Budgets;
 use super::multipart::{self, Boundary};
-use super::report;
 use crate::coding::form::Form;
 use crate::file::fields::{with, without};
 use crate::file::head::Head;
@@ -150,11 +149,11 @@ fn charge_what_is_large(
     match permit {
         Some(permit) => Charged::Yes(Some(permit)),
         None if form.made.is_some() => {
-            report::spent(budget, report::GETS_LESS, client, reply.now());
+            context.budgets.note_spent(budget, client, reply.now());
             Charged::SendPlain
         }
         None => {
-            report::spent(budget, report::NO_MORE_FILES, client, reply.now());
+            context.budgets.note_spent(budget, client, reply.now());
             Charged::No
         }
     }

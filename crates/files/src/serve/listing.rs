@@ -19,7 +19,6 @@ use crate::naming::path::RequestPath;
 use crate::request::conditional::Verdict;
 use crate::request::range::{Part, Ranges};
 use crate::request::view::RequestView;
-use crate::respond::report;
 use crate::store::absent::Absent;
 use crate::tar::manifest::Unpackable;
 
@@ -87,12 +86,8 @@ impl PendingListing {
         if format == Format::Tar {
             open_files = folder.budgets.open_files.take(client, OPEN_FILES as u64);
             if open_files.is_none() {
-                report::spent(
-                    &folder.budgets.open_files,
-                    report::NO_MORE_FILES,
-                    client,
-                    reply.now(),
-                );
+                let budgets = &folder.budgets;
+                budgets.note_spent(&budgets.open_files, client, reply.now());
                 return (busy(reply), None);
             }
         }
@@ -139,12 +134,8 @@ impl PendingListing {
             Ok(ListingResult::Archive(archive)) => self.archive(archive, reply),
             Err(Unpackable::Absent(Absent::Exhausted)) => {
                 let client = reply.client(&self.request.view());
-                report::spent(
-                    self.folder.listings.budget(),
-                    report::GETS_LESS,
-                    client,
-                    reply.now(),
-                );
+                let budget = self.folder.listings.budget();
+                self.folder.budgets.note_spent(budget, client, reply.now());
                 (busy(reply), None)
             }
             Err(Unpackable::Absent(absent)) => {

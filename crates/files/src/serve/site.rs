@@ -18,7 +18,6 @@ use crate::options::cors::Cors;
 use crate::request::view::RequestView;
 use crate::respond::budgets::{BudgetLimits, Budgets};
 use crate::respond::multipart::Boundary;
-use crate::respond::report;
 use crate::respond::send::ResponseContext;
 use crate::store::device::mark_loop;
 use crate::store::traits::FRESH;
@@ -30,7 +29,8 @@ static NOBODY: Cors = Cors::nobody();
 ///
 /// It is [`Timed`]: a file that is too large for memory stays open between requests, and is closed
 /// when nobody has asked for it for 5 s, or a second more. Without a driver of that deadline, it
-/// stays open until other files need its place.
+/// stays open until other files need its place. Failed requests that the log was not told of are
+/// reported at that deadline, a minute after the last report, or when the last clone is dropped.
 #[derive(Clone)]
 pub struct Site {
     pub(super) inner: Rc<Inner>,
@@ -49,6 +49,14 @@ pub(super) struct Inner {
     pub(super) forget_listings: Cell<Option<Time>>,
     /// For what is in no folder.
     pub(super) budgets: Arc<Budgets>,
+    /// Those of the folders, each once.
+    of_folders: Vec<Arc<Budgets>>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.of_folders.iter().for_each(|budgets| budgets.report_rest());
+    }
 }
 
 impl Mounts {
@@ -73,8 +81,12 @@ impl Site {
         let fields = |name, value: &[u8]| {
             Fields::new().with(name, value).expect("a constant that is a valid field")
         };
+        let mut of_folders = mounts.budgets();
+        of_folders.sort_by_key(Arc::as_ptr);
+        of_folders.dedup_by(|one, other| Arc::ptr_eq(one, other));
         let inner = Inner {
             mounts,
+            of_folders,
             cache: RefCell::new(Cache::new(limits)),
             in_flight: RefCell::default(),
             scratch: RefCell::default(),
@@ -121,8 +133,7 @@ impl Site {
     ) {
         if let Some(why) = stage.absent(entry) {
             let client = reply.client(asked.request());
-            let failures = &self.budgets(entry).failures;
-            report::absent(why, asked.path(), client, failures, reply.now());
+            self.budgets(entry).note_absent(why, asked.path(), client, reply.now());
         }
     }
 
@@ -147,11 +158,17 @@ impl Timed for Site {
     fn deadline(&self) -> Option<Time> {
         let cache = self.inner.cache.borrow().deadline();
         let listed = self.inner.forget_listings.get();
-        cache.into_iter().chain(listed).min()
+        let reports = self.inner.of_folders.iter().filter_map(|budgets| budgets.reports_due());
+        cache.into_iter().chain(listed).chain(reports).min()
     }
 
     fn on_deadline(&mut self, now: Time) {
         self.inner.cache.borrow_mut().close_idle(now);
+        for budgets in &self.inner.of_folders {
+            if budgets.reports_due().is_some_and(|due| due <= now) {
+                budgets.report_due(now);
+            }
+        }
         if self.inner.forget_listings.get().is_some_and(|time| time <= now) {
             self.inner.forget_listings.set(None);
             if self.inner.mounts.forget_listings() {

@@ -189,7 +189,7 @@ fn run<S: Service + 'static>(
     let running = running.context("cannot start the workers").or_failure()?;
     let stopped = signals::watch(signals, running.handle(), times, reread, log.clone());
     let stopped = stopped.context("cannot start a thread").or_failure()?;
-    screen.show(&plan.listen, &bound);
+    screen.show(&plan.listen, &bound).context("cannot start a thread").or_failure()?;
 
     let tally = running.join().context("the server failed").or_failure()?;
     let Jobs { run, dropped, cancelled, waited, longest_wait } = &tally.jobs;

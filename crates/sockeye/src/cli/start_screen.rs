@@ -4,11 +4,17 @@
 
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
 
 use sockeye_engine::ListenAddr;
 use sockeye_engine::driver::Bound;
 
 use crate::text;
+
+/// How long a server waits for its start screen to be written. It serves meanwhile.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// What the screen says.
 #[derive(Clone, Debug)]
@@ -22,11 +28,24 @@ pub(crate) struct Screen {
 }
 
 impl Screen {
-    /// Shows it, at once. A standard output that nobody reads is no reason not to serve.
-    pub(crate) fn show(&self, asked: &[ListenAddr], bound: &[Bound]) {
+    /// Writes it to standard output. A thread that nobody joins does so: a full pipe, or a terminal
+    /// that Ctrl-S has stopped, keeps the process neither from serving nor from ending.
+    ///
+    /// # Errors
+    ///
+    /// When the thread can't be started.
+    pub(crate) fn show(&self, asked: &[ListenAddr], bound: &[Bound]) -> io::Result<()> {
         let text = self.text(asked, bound, outward_addresses);
-        let mut out = io::stdout().lock();
-        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        let (done, written) = channel();
+        thread::Builder::new().name("start-screen".into()).spawn(move || {
+            let mut out = io::stdout().lock();
+            let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+            // The server may have stopped waiting.
+            let _ = done.send(());
+        })?;
+        // A server that is stopped right away has shown its screen all the same.
+        let _ = written.recv_timeout(PATIENCE);
+        Ok(())
     }
 
     fn text(

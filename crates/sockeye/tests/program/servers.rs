@@ -3,12 +3,14 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::Stdio;
 use std::thread;
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::access_log::until;
 use crate::support::{Folder, Running, run, sockeye, sockeye_with_small_files, text};
 
 const ANY_PORT: [&str; 2] = ["--listen", "127.0.0.1:0"];
@@ -291,4 +293,35 @@ fn a_closed_standard_output_is_no_reason_not_to_serve() {
     drop(peer);
     kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_standard_output_that_nobody_reads_holds_up_neither_serving_nor_the_end() {
+    let folder = Folder::new();
+    let socket = folder.join("socket");
+    let (mut out, _unread) = UnixStream::pair().unwrap();
+    out.set_nonblocking(true).unwrap();
+    while out.write(&[b'x'; 4096]).is_ok() {}
+    out.set_nonblocking(false).unwrap();
+    let mut child = sockeye(&["echo", "--listen", &format!("unix:{socket}")])
+        .stdout(OwnedFd::from(out))
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut peer = None;
+    until("it listens", || {
+        peer = UnixStream::connect(&socket).ok();
+        peer.is_some()
+    });
+    let mut peer = peer.unwrap();
+    peer.write_all(b"hello").unwrap();
+    peer.read_exact(&mut [0; 5]).unwrap();
+    drop(peer);
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    let mut ended = None;
+    until("one signal ends it", || {
+        ended = child.try_wait().unwrap();
+        ended.is_some()
+    });
+    assert_eq!(ended.unwrap().code(), Some(0));
 }
