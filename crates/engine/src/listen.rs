@@ -103,10 +103,10 @@ impl FromStr for ListenAddr {
         let read = match (scheme("unix:"), scheme("tcp://"), text.split_once("://")) {
             (Some(path), ..) => unix(path),
             (_, Some(address), _) => tcp(address.strip_suffix('/').unwrap_or(address)),
-            (_, _, Some((scheme, rest))) => {
-                let rest = rest.split(['/', '?', '#']).next().unwrap_or_default();
-                Err(format!("'{scheme}://' doesn't belong to it, write {rest}"))
-            }
+            (_, _, Some((scheme, rest))) => match rest.split(['/', '?', '#']).next() {
+                None | Some("") => Err(format!("nothing can be listened at by '{scheme}://'")),
+                Some(rest) => Err(format!("'{scheme}://' doesn't belong to it, write {rest}")),
+            },
             _ => tcp(text),
         };
         read.map_err(|why| BadListenAddr { text: text.to_owned(), why })
@@ -128,6 +128,12 @@ fn unix(path: &str) -> Result<ListenAddr, String> {
 }
 
 fn tcp(text: &str) -> Result<ListenAddr, String> {
+    if text.is_empty() {
+        return Err("an address is missing".into());
+    }
+    if let Some((first, _)) = text.split_once(',') {
+        return Err(format!("each address is given by itself, as in {first}"));
+    }
     if let Some(rest) = text.strip_prefix('[') {
         let (inner, port) = rest.split_once(']').ok_or("a bracket ']' is missing")?;
         let host = in_brackets(inner)?;
@@ -153,9 +159,12 @@ fn tcp(text: &str) -> Result<ListenAddr, String> {
     let port = port_number(port)?;
     match host {
         "" | "*" => Ok(ListenAddr::Any(port)),
-        _ if host.contains(':') => {
-            Err("an IPv6 address stands in brackets, as in [::1]:8000".into())
-        }
+        _ if host.contains(':') => match text.split_once(':') {
+            Some((scheme, rest)) if !scheme.is_empty() && tcp(rest).is_ok() => {
+                Err(format!("'{scheme}:' doesn't belong to it, write {rest}"))
+            }
+            _ => Err("an IPv6 address stands in brackets, as in [::1]:8000".into()),
+        },
         _ if is_host(host) => Ok(ListenAddr::Host(host.to_owned(), port)),
         _ => Err(format!("'{host}' is neither an IPv4 address nor a host's name")),
     }
@@ -290,7 +299,11 @@ mod tests {
         let long = format!("unix:{}", "x".repeat(108));
         let long_name = format!("unix:@{}", "x".repeat(108));
         for (text, why) in [
-            ("", "number"),
+            ("", "an address is missing"),
+            ("tcp://", "an address is missing"),
+            ("tcp:127.0.0.1:0", "'tcp:' doesn't belong to it, write 127.0.0.1:0"),
+            ("127.0.0.1:0,127.0.0.1:1", "each address is given by itself, as in 127.0.0.1:0"),
+            ("file:///x", "nothing can be listened at by 'file://'"),
             ("localhost", "as in localhost:8000"),
             ("0.0.0.0", "as in 0.0.0.0:8000"),
             ("*", "as in *:8000"),

@@ -60,7 +60,7 @@ fn read(path: &Path) -> Result<HashMap<String, String>, Error> {
     let content = whole(path).map_err(|error| Error::of_path(error, doing()))?;
     let answers = Dictionary::parse(&content);
     let answers = answers.context("it must be a JSON object whose values are strings");
-    answers.with_context(doing).or_failure()
+    answers.with_context(doing).or_usage()
 }
 
 fn whole(path: &Path) -> io::Result<String> {

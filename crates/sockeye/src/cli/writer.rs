@@ -95,6 +95,11 @@ impl Queue {
         self.refused.swap(0, Ordering::Relaxed)
     }
 
+    /// How many lines wait to be taken.
+    pub(crate) fn count_lines(&self) -> u64 {
+        self.lanes.iter().flatten().map(|buffer| count_lines(&lock(buffer))).sum()
+    }
+
     /// Moves all that waits behind `batch`.
     pub(crate) fn take(&self, batch: &mut Vec<u8>) {
         for buffer in self.lanes.iter().flatten() {
@@ -137,6 +142,11 @@ impl Queue {
         }
         self.asleep.store(false, Ordering::Relaxed);
     }
+}
+
+/// How many lines end in `text`.
+pub(crate) fn count_lines(text: &[u8]) -> u64 {
+    text.iter().filter(|byte| **byte == b'\n').count() as u64
 }
 
 /// Starts the thread that writes what is put. `write` removes from its argument what is written or lost,

@@ -105,6 +105,7 @@ fn a_wrong_command_line_ends_with_2() {
             ("message --origin *", "name the origins that may"),
             ("message --answers {dir}/missing.json", "cannot take answers from"),
             ("message --answers {dir}", "cannot take answers from"),
+            ("message --answers {dir}/answers.json", "a JSON object"),
             // Clients.
             ("send localhost:80 x", "did you mean tcp://localhost:80"),
             ("send tcp://127.0.0.1:{closed} x --count 2", "is for message://HOST:PORT"),
@@ -153,7 +154,6 @@ fn a_failure_ends_with_1() {
             ("http {dir} --listen 127.0.0.1:{taken}", "is taken by"),
             ("http {dir} --listen host.invalid:0", "cannot listen at host.invalid:0"),
             ("http {dir} --listen 192.0.2.1:0", "this machine has no such address"),
-            ("message --answers {dir}/answers.json", "a JSON object"),
             ("send tcp://127.0.0.1:{closed} x", "Connection refused"),
             ("send tcp://host.invalid:1 x", "cannot look up"),
             ("send message://127.0.0.1:{closed} x", "Connection refused"),

@@ -6,13 +6,13 @@
 use std::io;
 use std::mem;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
 
 use super::target::Target;
-use crate::writer::{self, Queue};
+use crate::writer::{self, Queue, count_lines};
 
 /// Bytes that wait of each worker at most: a quarter of a second of the fastest.
 const MOST: usize = 1024 * 1024;
@@ -29,13 +29,15 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 pub(super) struct Lines {
     queue: Arc<Queue>,
     reopen: Arc<AtomicBool>,
+    /// Lines that the thread has taken and could not write yet.
+    left: Arc<AtomicU64>,
 }
 
 impl Lines {
     /// Starts the thread that writes the lines of so many workers to `target`.
     pub(super) fn start(workers: usize, mut target: Target) -> io::Result<Self> {
         let queue = Arc::new(Queue::new(workers, GATHER));
-        let lines = Self { queue, reopen: Arc::default() };
+        let lines = Self { queue, reopen: Arc::default(), left: Arc::default() };
         let own = lines.clone();
         let mut losses = Losses::default();
         writer::start(&lines.queue, "access-log", move |batch, flushing| {
@@ -45,7 +47,7 @@ impl Lines {
                 own.queue.take(batch);
             }
             if let Err(error) = target.write(batch) {
-                losses.unwritten += batch.iter().filter(|byte| **byte == b'\n').count() as u64;
+                losses.unwritten += count_lines(batch);
                 losses.error = Some(error);
                 batch.clear();
             }
@@ -57,6 +59,7 @@ impl Lines {
                     }
                 }
             }
+            own.left.store(count_lines(batch), Ordering::Relaxed);
             losses.dropped += own.queue.take_refused();
             losses.tell(flushing && batch.is_empty());
             losses.are_untold().then(|| Instant::now() + TELL)
@@ -79,7 +82,10 @@ impl Lines {
     /// Waits until everything is written, but not for ever.
     pub(super) fn finish(&self) {
         if !self.queue.flush(LAST_WORDS) {
-            warn!(target: "sockeye", "the last lines of the access log could not be written in time");
+            let lines = self.left.load(Ordering::Relaxed)
+                + self.queue.count_lines()
+                + self.queue.take_refused();
+            warn!(target: "sockeye", lines, "not in the access log: they could not be written in time");
         }
     }
 }
@@ -131,7 +137,8 @@ mod tests {
     #[test]
     fn what_nobody_writes_is_dropped_at_the_limit_and_counted() {
         let queue = Arc::new(Queue::new(1, GATHER));
-        let lines = Lines { queue: Arc::clone(&queue), reopen: Arc::default() };
+        let lines =
+            Lines { queue: Arc::clone(&queue), reopen: Arc::default(), left: Arc::default() };
         let line = "x".repeat(1000);
         let fit = MOST / line.len();
         for _ in 0..fit + 7 {
