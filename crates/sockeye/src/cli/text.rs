@@ -5,10 +5,10 @@ use std::mem;
 use std::str;
 use std::time::Duration;
 
-/// Whether a character could do more to a terminal than be shown.
+/// Whether a character could do more to a terminal than be shown: C0, DEL and C1, which are what
+/// `char::is_control` knows, and what makes a terminal show others in another order.
 fn is_control(c: char) -> bool {
-    // C0, DEL and C1: `char::is_control` is exactly these.
-    c.is_control()
+    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// `text` with control characters escaped, on one line: `\n`, `\r`, `\t`, `\u{1b}`.
@@ -130,9 +130,9 @@ mod tests {
 
     #[test]
     fn nothing_that_a_terminal_obeys_is_left() {
-        let evil = "a\x1b[2J\u{9b}31m\r\nb\x07\x7f å";
+        let evil = "a\x1b[2J\u{9b}31m\r\nb\x07\x7f å\u{202e}\u{2066}";
         let escaped = escape_controls(evil);
-        assert_eq!(escaped, r"a\u{1b}[2J\u{9b}31m\r\nb\u{7}\u{7f} å");
+        assert_eq!(escaped, r"a\u{1b}[2J\u{9b}31m\r\nb\u{7}\u{7f} å\u{202e}\u{2066}");
         assert!(!escaped.chars().any(char::is_control));
     }
 
