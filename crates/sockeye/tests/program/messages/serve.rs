@@ -228,7 +228,7 @@ fn broken_answers_are_an_error_before_anything_begins() {
     folder.write("answers.json", b"{\"one\": \"eins\",}");
     let path = folder.join("answers.json");
     let output = run(&["message", "--listen", "127.0.0.1:0", "--answers", &path]);
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     let said = text(&output.stderr);
     assert!(said.starts_with(&format!("sockeye: cannot take answers from {path}: ")), "{said}");
     assert!(said.contains("line 1 column 16"), "{said}");
