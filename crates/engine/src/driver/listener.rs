@@ -1,8 +1,8 @@
 //! A listening socket, and how it stops.
 //!
-//! The kernel resets what waits in the queue of a listener that is closed, and what is about to get
-//! there. So that nobody is reset who has connected, the listener is held off first: nobody new begins
-//! to connect, and whoever has can be accepted.
+//! When a listener is closed, the kernel resets the connections in its queue, and those whose handshake
+//! is under way. So the listener is held off first: no new handshake begins, and those that have begun
+//! can be accepted.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
@@ -11,8 +11,8 @@ use std::{fs, io};
 
 use socket2::{SockFilter, SockRef};
 
-/// Drops the packets that begin a connection, and keeps all others: a connection that has begun comes
-/// to stand. (The program is given a packet from its TCP header on.)
+/// Drops the packets that begin a handshake, and keeps all others, so that one under way is completed.
+/// (The program is given a packet from its TCP header on.)
 const DROP_SYN: [SockFilter; 4] = [
     // BPF_LD | BPF_B | BPF_ABS: the flags.
     SockFilter::new(0x30, 0, 0, 13),
@@ -45,8 +45,8 @@ impl Listener {
     pub(super) fn hold_off(&mut self) {
         match self.file.take() {
             Some(file) => drop(file),
-            // Where it can't be had, the listener is open until it is closed. A connection that comes
-            // to stand from now on inherits it, and receives no SYN.
+            // Where the kernel refuses the filter, the listener stays open until it is closed. A
+            // connection that is established from now on inherits the filter, and receives no SYN.
             None => drop(SockRef::from(&self.fd.as_fd()).attach_filter(&DROP_SYN)),
         }
     }

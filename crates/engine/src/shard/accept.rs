@@ -276,7 +276,7 @@ impl<D: Driver> Shard<D> {
         }
     }
 
-    /// A connection that we open may have be established, or have failed.
+    /// A connection that we open may be established by now, or have failed.
     pub(super) fn check_connecting(&mut self, key: Key) {
         let Some(conn) = find(&mut self.conns, key) else { return };
         match self.driver.connected(&mut conn.socket) {

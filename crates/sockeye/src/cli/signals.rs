@@ -131,7 +131,7 @@ fn end(signal: i32) -> ! {
     std::process::exit(exit_code(signal).unwrap_or(1).into())
 }
 
-/// Ends the process by the time that a stop takes when nothing blocks, and much longer.
+/// Ends the process half a second from now, if it has not ended by then.
 fn end_soon(signal: i32) {
     let watch = thread::Builder::new().name("end".into());
     let ended = watch.spawn(move || {

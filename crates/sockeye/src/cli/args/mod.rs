@@ -24,7 +24,7 @@ Exit codes:
   1  failure: an address in use, a refused connection, no permission, a response that is an error
   2  wrong command line or environment variable: a bad value, flags that contradict each other, a
      folder or file that doesn't exist, answers that are no JSON. Starting it again in the same way won't help
-  130, 143  a second Ctrl-C or SIGTERM stopped it at once
+  130, 131, 143  a second Ctrl-C, SIGQUIT or SIGTERM stopped it at once
 
 Every flag of a server can be set by an environment variable: --idle-timeout by
 SOCKEYE_IDLE_TIMEOUT.";
