@@ -17,8 +17,9 @@ impl Handle {
         Self { mailboxes, census }
     }
 
-    /// Stops listening, lets conversations finish, and cuts those that have not by the drain
-    /// deadline.
+    /// Stops listening, answers what has arrived, and cuts what has not finished within
+    /// [`Config::drain_timeout`](crate::Config::drain_timeout). It begins when
+    /// [`Config::lame_duck`](crate::Config::lame_duck) is over: by default, at once.
     pub fn drain(&self) {
         self.order(Order::Drain);
     }
