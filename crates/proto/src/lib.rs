@@ -40,7 +40,6 @@ mod file;
 pub mod harness;
 pub mod http1;
 mod job;
-pub mod message;
 mod output;
 mod peer;
 mod remote;
@@ -59,6 +58,7 @@ pub use remote::{
     Abandoned, Credit, Key, Letter, LetterContent, Message, Post, Promise, Remote, SendError,
     Ticket,
 };
+pub use stop::Stop;
 pub use time::{Time, Timed, Wall};
 pub use turn::{Asks, Desk, End, Mark, Turn, TurnParts};
 

@@ -37,8 +37,9 @@ const fn add(mut table: [u8; 256], bytes: &[u8], class: u8) -> [u8; 256] {
     table
 }
 
-/// Whether the byte can be part of a token.
-pub(crate) const fn is_token_byte(byte: u8) -> bool {
+/// Whether the byte can be part of a token (RFC 9110, 5.6.2), as the names of methods and fields are.
+#[must_use]
+pub const fn is_token_byte(byte: u8) -> bool {
     CLASSES[byte as usize] & TOKEN != 0
 }
 

@@ -14,8 +14,7 @@ use super::request::Span;
 use super::server::{Came, Server};
 use super::state::{State, Step};
 use super::{Answer, Content, Reply, StreamEvent, Trailers};
-use crate::stop::Stop;
-use crate::{Abandoned, Fault, Message, Ticket, Time, Turn};
+use crate::{Abandoned, Fault, Message, Stop, Ticket, Time, Turn};
 
 impl<H: Handler> Server<H> {
     /// Goes on with an exchange as the handler has `given`, with `input` behind what was used of

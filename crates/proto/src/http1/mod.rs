@@ -85,7 +85,7 @@ mod target;
 mod tests;
 
 pub use body::Content;
-pub(crate) use chars::is_token_byte;
+pub use chars::is_token_byte;
 pub use clients::Clients;
 pub use config::{Limits, Shared};
 pub use fields::{BadField, Fields};

@@ -328,11 +328,6 @@ impl<'r, 't> Reply<'r, 't> {
         Ok(Stream { turn: self.turn, outgoing: &mut self.exchange.outgoing })
     }
 
-    /// The turn, for whoever has a request of this protocol answered by another one's handler.
-    pub(crate) fn turn(&mut self) -> &mut Turn<'t> {
-        self.turn
-    }
-
     /// Has the connection close behind this reply.
     #[must_use]
     pub fn closing(self) -> Self {

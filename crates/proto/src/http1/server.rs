@@ -22,8 +22,7 @@ use super::tape::Tape;
 use super::{
     Body, Content, Fields, HostCheck, Limits, Reply, Request, Shared, Status, StreamEvent,
 };
-use crate::stop::Stop;
-use crate::{DRAIN_GRACE, End, Event, Fault, Mark, Protocol, Time, Took, Turn};
+use crate::{DRAIN_GRACE, End, Event, Fault, Mark, Protocol, Stop, Time, Took, Turn};
 
 /// The server's side of one connection. It holds no buffer.
 pub struct Server<H> {
@@ -83,8 +82,10 @@ impl<H: Handler> Server<H> {
         }
     }
 
-    /// The same in a server that may be stopping already.
-    pub(crate) fn stopping(mut self, stop: Stop) -> Self {
+    /// The same in a server that may be stopping already: for a protocol that hands its connection to
+    /// this one.
+    #[must_use]
+    pub fn stopping(mut self, stop: Stop) -> Self {
         self.stop = stop;
         self
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use bytes::Bytes;
 use sockeye_engine::{Config, Linger, driver, raise_descriptor_limit};
-use sockeye_proto::message;
+use sockeye_message as message;
 
 use super::contents;
 use crate::args;

@@ -13,7 +13,7 @@ pub(crate) struct Vector {
 
 /// The recorded exchanges.
 pub(crate) fn vectors() -> Vec<Vector> {
-    const VECTORS: &str = include_str!("../../../../proto/src/message/tests/vectors.json");
+    const VECTORS: &str = include_str!("../../../../message/src/tests/vectors.json");
     let vectors: Vec<Value> = serde_json::from_str(VECTORS).unwrap();
     let bytes = |hex: &Value| hex.as_str().map(unhex);
     vectors

@@ -6,8 +6,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::value::RawValue;
-use sockeye_proto::message::text::Encoding;
-use sockeye_proto::message::{Asker, Ending, ErrorReply, JSON, Message, Next};
+use sockeye_message::text::Encoding;
+use sockeye_message::{Asker, Ending, ErrorReply, JSON, Message, Next};
 use sockeye_proto::{Abandoned, Ticket, Turn};
 
 use super::show::{Look, show};

@@ -19,8 +19,8 @@ use std::time::Instant;
 
 use anyhow::Context;
 use sockeye_engine::{Config, driver};
+use sockeye_message::{Client, Limits, Settings, Style};
 use sockeye_proto::Protocol;
-use sockeye_proto::message::{Client, Limits, Settings, Style};
 
 use self::lane::{Common, Lane, Talk};
 use self::show::Look;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use sockeye_message::{Asker, Ending, Message};
 use sockeye_proto::harness::Harness;
-use sockeye_proto::message::{Asker, Ending, Message};
 use sockeye_proto::{Event, Fault, Time, Took, Turn};
 
 use super::*;

@@ -2,9 +2,10 @@
 
 use std::cell::RefCell;
 
+use sockeye_proto::Turn;
+
 use super::super::{Asker, Client, Ending, ErrorReply, Next, Settings, Style, error_reply};
 use super::*;
-use crate::Turn;
 
 #[derive(Default)]
 struct Told {

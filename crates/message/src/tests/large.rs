@@ -176,7 +176,7 @@ impl Handler for Errs {
     fn on_settled(
         &mut self,
         _: Ticket,
-        _: Result<crate::Message, Abandoned>,
+        _: Result<sockeye_proto::Message, Abandoned>,
         reply: Reply<'_, '_>,
     ) -> Answer {
         reply.fail("nothing was promised")
@@ -200,7 +200,7 @@ fn the_status_of_an_error_is_its_codes_however_long_it_is() {
 
 /// Limits whose budget is for so many bytes; a local client has half of them.
 fn holding(total: u64) -> Limits {
-    Limits { collected: crate::Budget::new("bytes", total), ..Limits::default() }
+    Limits { collected: sockeye_proto::Budget::new("bytes", total), ..Limits::default() }
 }
 
 /// JSON of more than is free, and of one value.
@@ -254,6 +254,6 @@ fn content_that_there_is_no_memory_for_over_http_is_503() {
 #[test]
 fn the_defaults_have_room_for_the_longest_content_of_any_client() {
     let limits = Limits::default();
-    let client = crate::Client::V4([192, 0, 2, 1]);
+    let client = sockeye_proto::Client::V4([192, 0, 2, 1]);
     assert!(limits.collected.take(client, limits.content).is_some());
 }

@@ -1,7 +1,11 @@
-//! Messages: frames of a length, a JSON header and content.
+//! An application protocol of messages: frames of a length, a JSON header and content; the same
+//! messages over HTTP.
 //!
-//! A [`Server`] is the [`Protocol`](crate::Protocol) of a connection on which a [`Handler`] answers,
-//! a [`Client`] that of one on which an [`Asker`] asks. To a peer that says nothing else, a
+//! For programs that answer or send such messages with a handler of their own. Where a closure
+//! answers whole messages, `sockeye::message` is the shorter way.
+//!
+//! A [`Server`] is the [`Protocol`](sockeye_proto::Protocol) of a connection on which a [`Handler`]
+//! answers, a [`Client`] that of one on which an [`Asker`] asks. To a peer that says nothing else, a
 //! connection has one request and one reply. A request with an `id` and `"connection":
 //! "keep-alive"` asks for more: many requests, pipelined, answered under their ids as they get
 //! ready.
@@ -25,9 +29,9 @@
 //!
 //! ```
 //! use std::rc::Rc;
+//! use sockeye_message::reference::Reference;
+//! use sockeye_message::{Limits, Server};
 //! use sockeye_proto::harness::Harness;
-//! use sockeye_proto::message::reference::Reference;
-//! use sockeye_proto::message::{Limits, Server};
 //!
 //! let mut client = Harness::new(Server::new(Rc::new(Limits::default()), Reference::default()));
 //! client.input(
@@ -49,6 +53,8 @@
 //! What it leaves to others: how much is buffered for a peer that doesn't read, and for how long,
 //! is the engine's; what messages mean is the handler's. It sees [`Message`] values and no frames,
 //! so that they can travel otherwise, too.
+
+#![forbid(unsafe_code)]
 
 mod asker;
 mod client;

@@ -9,11 +9,13 @@ use std::fmt;
 use std::mem;
 use std::rc::Rc;
 
+use sockeye_proto::{
+    Address, DRAIN_GRACE, End, Event, Fault, Peer, Protocol, Stop, Time, Took, Turn, http1,
+};
+
 use super::fault::{Refusal, idle};
 use super::http::Rules;
 use super::{AllowedOrigins, Handler, Header, Http, Limits, Server, frame};
-use crate::stop::Stop;
-use crate::{Address, DRAIN_GRACE, End, Event, Fault, Peer, Protocol, Time, Took, Turn, http1};
 
 /// What a peer speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +39,7 @@ impl Spoken {
     ///   forgives where requests follow one another.
     ///
     /// ```
-    /// use sockeye_proto::message::Spoken;
+    /// use sockeye_message::Spoken;
     ///
     /// assert_eq!(Spoken::of(b"PO"), None); // A header may have 20,559 bytes.
     /// assert_eq!(Spoken::of(b"POS"), Some(Spoken::Http));
@@ -220,12 +222,7 @@ impl<H: Handler + 'static> Protocol for Port<H> {
                     self.until = self.until.min(turn.now() + DRAIN_GRACE);
                 }
             }
-            Event::Room
-            | Event::Message(..)
-            | Event::Woken
-            | Event::HalfClosed
-            | Event::Sent(_)
-            | Event::Closed(_) => {}
+            _ => {}
         }
         Ok(())
     }

@@ -2,9 +2,10 @@
 
 use std::cell::RefCell;
 
+use sockeye_proto::{End, Turn};
+
 use super::super::{Asker, Client, Ending, Next, Settings};
 use super::*;
-use crate::{End, Turn};
 
 /// A request as their client sends it, and the reply of their server, where it has one.
 struct Vector {

@@ -6,8 +6,9 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use sockeye_proto::Fault;
+
 use super::{ContentError, Message, json};
-use crate::Fault;
 
 /// What the text of an error reply begins with.
 const PREFIX: &str = "Error: ";

@@ -1,16 +1,16 @@
 //! Messages over HTTP.
 
 use proptest::prelude::*;
+use sockeye_proto::{End, http1};
 
 use super::*;
-use crate::message::AllowedOrigins;
-use crate::{End, http1};
+use crate::AllowedOrigins;
 
 const DATE: &str = "Date: Wed, 21 Oct 2015 07:28:00 GMT\r\n";
 
 pub(super) fn over_http<H: Handler + 'static>(limits: Limits, handler: H) -> Harness {
     let shared = Rc::new(http1::Shared::new(limits.http()));
-    let peer = Peer { address: crate::Address::Unix, via: 0 };
+    let peer = Peer { address: sockeye_proto::Address::Unix, via: 0 };
     Harness::new(http1::Server::new(shared, Http::new(Rc::new(limits), peer, handler)))
 }
 
@@ -342,7 +342,7 @@ impl Handler for Piecewise {
     fn on_settled(
         &mut self,
         _: Ticket,
-        body: Result<crate::Message, Abandoned>,
+        body: Result<sockeye_proto::Message, Abandoned>,
         reply: Reply<'_, '_>,
     ) -> Answer {
         match body.map(|body| *body.downcast::<u8>().unwrap()) {
@@ -427,7 +427,7 @@ fn a_promise_of_an_older_message_brings_nothing() {
         fn on_settled(
             &mut self,
             _: Ticket,
-            body: Result<crate::Message, Abandoned>,
+            body: Result<sockeye_proto::Message, Abandoned>,
             reply: Reply<'_, '_>,
         ) -> Answer {
             let number = *body.unwrap().downcast::<u32>().unwrap();
@@ -454,7 +454,7 @@ fn a_reply_that_http_cannot_send_is_our_fault() {
         fn on_settled(
             &mut self,
             _: Ticket,
-            _: Result<crate::Message, Abandoned>,
+            _: Result<sockeye_proto::Message, Abandoned>,
             reply: Reply<'_, '_>,
         ) -> Answer {
             reply.fail("nothing was promised")
@@ -480,7 +480,7 @@ impl Handler for Panics {
     fn on_settled(
         &mut self,
         _: Ticket,
-        _: Result<crate::Message, Abandoned>,
+        _: Result<sockeye_proto::Message, Abandoned>,
         reply: Reply<'_, '_>,
     ) -> Answer {
         reply.later()

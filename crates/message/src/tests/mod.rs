@@ -15,14 +15,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use sockeye_proto::harness::Harness;
+use sockeye_proto::{Abandoned, Peer, Promise, Ticket, http1};
 
 use super::reference::Reference;
 use super::{
     Answer, Flow, Handler, Header, Http, Id, Limits, Message, Port, Reply, Server, Shared, Wants,
     frame,
 };
-use crate::harness::Harness;
-use crate::{Abandoned, Peer, Promise, Ticket, http1};
 
 fn reference() -> Harness {
     Harness::new(Server::new(Rc::new(Limits::default()), Reference::default()))
@@ -120,7 +120,7 @@ impl Handler for Slow {
     fn on_settled(
         &mut self,
         _: Ticket,
-        body: Result<crate::Message, Abandoned>,
+        body: Result<sockeye_proto::Message, Abandoned>,
         reply: Reply<'_, '_>,
     ) -> Answer {
         match body.map(|body| *body.downcast::<Value>().unwrap()) {

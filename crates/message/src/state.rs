@@ -17,8 +17,9 @@
 //! still to be said is beside it: requests whose answers come later. What makes a step happen is
 //! decided in [`server`](super::server).
 
+use sockeye_proto::{End, Fault, Time};
+
 use super::exchange::Content;
-use crate::{End, Fault, Time};
 
 /// What a connection expects next.
 #[derive(Debug)]

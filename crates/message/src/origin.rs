@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use crate::http1::{FieldName, Request};
+use sockeye_proto::http1::{FieldName, Request};
 
 /// The origins whose pages may send messages: the server's own, and those that were added.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -90,8 +90,9 @@ fn is_same_host(one: &[u8], other: &[u8], port: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use sockeye_proto::http1::KeptRequest;
+
     use super::*;
-    use crate::http1::KeptRequest;
 
     fn is_allowed(origins: &AllowedOrigins, line: &str, fields: &str) -> bool {
         let head = format!("{line}\r\n{fields}\r\n");

@@ -1,8 +1,9 @@
 //! What answers messages.
 
+use sockeye_proto::{Abandoned, Fault, Peer, Ticket};
+
 use super::fault::Refusal;
 use super::{Header, Message, Reply};
-use crate::{Abandoned, Fault, Peer, Ticket};
 
 /// How the content of a request is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +68,7 @@ pub trait Handler {
     fn on_settled(
         &mut self,
         ticket: Ticket,
-        body: Result<crate::Message, Abandoned>,
+        body: Result<sockeye_proto::Message, Abandoned>,
         reply: Reply<'_, '_>,
     ) -> Answer;
 

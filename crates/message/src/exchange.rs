@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 
+use sockeye_proto::{Client, Permit, Ticket, Time, Turn};
+
 use super::fault::Refusal;
 use super::frame::Collected;
 use super::handler::Given;
 use super::nodes::Nodes;
 use super::{Answer, ContentError, Header, Id, Limits, Message, error_reply, frame};
-use crate::{Client, Permit, Ticket, Time, Turn};
 
 /// One request, and what its reply depends on besides what the handler says.
 #[derive(Debug)]

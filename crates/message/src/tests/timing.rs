@@ -1,5 +1,6 @@
+use sockeye_proto::End;
+
 use super::*;
-use crate::End;
 
 #[test]
 fn a_header_has_ten_seconds_from_its_first_byte() {

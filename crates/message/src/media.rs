@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
+use sockeye_proto::http1::is_token_byte;
+
 use super::text::Encoding;
 use super::{JSON, Message};
-use crate::http1::is_token_byte;
 
 /// JSON as HTTP calls it (RFC 8259, 11).
 const APPLICATION_JSON: &str = "application/json";

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Budget, http1};
+use sockeye_proto::{Budget, http1};
 
 /// Limits of one conversation. Every default is safe for a peer that nobody knows.
 #[derive(Clone, Debug)]

@@ -8,16 +8,18 @@ use std::fmt;
 use std::rc::Rc;
 
 use bytes::Bytes;
+use sockeye_proto::{
+    Address, Client, DRAIN_GRACE, End, Event, Fault, Peer, Protocol, Stop, Time, Took, Turn,
+};
 
 use super::exchange::{Content, Exchange, Owed, Sink, busy, too_complex};
 use super::fault::Refusal;
 use super::frame;
 use super::handler::Given;
+use super::reply::Call;
 use super::state::{Last, State, Step};
 use super::text::Encoding;
 use super::{Answer, ContentError, Flow, Handler, Header, JSON, Limits, Message, Reply, Wants};
-use crate::stop::Stop;
-use crate::{Address, Client, DRAIN_GRACE, End, Event, Fault, Peer, Protocol, Time, Took, Turn};
 
 /// The server's side of one connection. It holds content that was not complete, and no other
 /// buffer.
@@ -181,7 +183,7 @@ impl<H: Handler> Server<H> {
             && !piece.is_empty()
         {
             let exchange = &mut content.exchange;
-            let mut reply = Reply { turn, peer: &self.peer, exchange };
+            let mut reply = Reply { call: Call::Frames(turn), peer: &self.peer, exchange };
             let flow = self.handler.on_content(piece, &mut reply);
             content.paused = flow == Flow::Pause && left > 0 && !exchange.tickets.is_empty();
         }
@@ -203,7 +205,8 @@ impl<H: Handler> Server<H> {
                 self.on_whole(message, exchange, unread, turn)
             }
             Sink::Stream { .. } => {
-                let reply = Reply { turn, peer: &self.peer, exchange: &mut exchange };
+                let reply =
+                    Reply { call: Call::Frames(turn), peer: &self.peer, exchange: &mut exchange };
                 let answer = self.handler.on_end(reply);
                 self.answered(answer, exchange, unread, turn)
             }
@@ -227,7 +230,7 @@ impl<H: Handler> Server<H> {
         if exchange.is_expired(turn) {
             return self.give_up(&exchange, unread, turn);
         }
-        let reply = Reply { turn, peer: &self.peer, exchange: &mut exchange };
+        let reply = Reply { call: Call::Frames(turn), peer: &self.peer, exchange: &mut exchange };
         let answer = self.handler.on_message(message, &self.peer, reply);
         self.answered(answer, exchange, unread, turn)
     }
@@ -446,8 +449,8 @@ impl<H: Handler> Protocol for Server<H> {
             Event::Message(ticket, body) => return self.on_settled(ticket, body, turn),
             Event::LameDuck => self.stop = Stop::LameDuck,
             Event::Drain { .. } => self.on_drain(turn),
-            // A message's answer has an end of its own.
-            Event::HalfClosed | Event::Woken | Event::Sent(_) | Event::Closed(_) => {}
+            // Nothing is cancelled at a half-close: a message's answer has an end of its own.
+            _ => {}
         }
         Ok(())
     }

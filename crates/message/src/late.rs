@@ -1,12 +1,14 @@
 //! What comes late to a server's connection: deadlines that pass, and promises that are settled.
 
+use sockeye_proto::{Abandoned, End, Fault, Ticket, Turn};
+
 use super::exchange::{Exchange, Owed, Sink};
 use super::fault::{self, Refusal};
 use super::handler::Given;
+use super::reply::Call;
 use super::server::{Server, Written, deadline_passed};
 use super::state::{Last, State, Step};
 use super::{Handler, Reply};
-use crate::{Abandoned, End, Fault, Ticket, Turn};
 
 impl<H: Handler> Server<H> {
     pub(super) fn on_deadline(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
@@ -89,7 +91,7 @@ impl<H: Handler> Server<H> {
     pub(super) fn on_settled(
         &mut self,
         ticket: Ticket,
-        body: Result<crate::Message, Abandoned>,
+        body: Result<sockeye_proto::Message, Abandoned>,
         turn: &mut Turn<'_>,
     ) -> Result<(), Fault> {
         // The time may have come with the message.
@@ -126,13 +128,14 @@ impl<H: Handler> Server<H> {
         &mut self,
         mut owed: Owed,
         ticket: Ticket,
-        body: Result<crate::Message, Abandoned>,
+        body: Result<sockeye_proto::Message, Abandoned>,
         turn: &mut Turn<'_>,
     ) -> Option<Owed> {
         if owed.expired {
             return Some(owed).filter(|owed| !owed.exchange.tickets.is_empty());
         }
-        let reply = Reply { turn, peer: &self.peer, exchange: &mut owed.exchange };
+        let reply =
+            Reply { call: Call::Frames(turn), peer: &self.peer, exchange: &mut owed.exchange };
         let answer = self.handler.on_settled(ticket, body, reply);
         match (self.write(answer, &owed.exchange, turn), &mut self.state) {
             (Written::Nothing, _) => return Some(owed),
@@ -150,14 +153,15 @@ impl<H: Handler> Server<H> {
     fn on_settled_early(
         &mut self,
         ticket: Ticket,
-        body: Result<crate::Message, Abandoned>,
+        body: Result<sockeye_proto::Message, Abandoned>,
         turn: &mut Turn<'_>,
     ) -> Result<(), Fault> {
         let State::ExpectContent(content) = &mut self.state else { return Ok(()) };
         if matches!(content.sink, Sink::Nowhere { .. }) {
             return Ok(());
         }
-        let reply = Reply { turn, peer: &self.peer, exchange: &mut content.exchange };
+        let reply =
+            Reply { call: Call::Frames(turn), peer: &self.peer, exchange: &mut content.exchange };
         let answer = self.handler.on_settled(ticket, body, reply);
         if content.paused {
             content.progress = turn.now() + self.limits.content_timeout;

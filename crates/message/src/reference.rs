@@ -7,10 +7,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use serde_json::value::RawValue;
+use sockeye_proto::{Abandoned, Peer, Ticket};
 
 use super::header::is_integer;
 use super::{Answer, ContentError, Handler, LARGE, Message, Reply, error_reply, json};
-use crate::{Abandoned, Peer, Ticket};
 
 /// The entries that the Python server has.
 const ENTRIES: [(&str, &str); 3] = [
@@ -188,7 +188,7 @@ impl Handler for Reference {
     fn on_settled(
         &mut self,
         _: Ticket,
-        body: Result<crate::Message, Abandoned>,
+        body: Result<sockeye_proto::Message, Abandoned>,
         reply: Reply<'_, '_>,
     ) -> Answer {
         match body.ok().and_then(|body| body.downcast::<Answered>().ok()) {

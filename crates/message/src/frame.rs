@@ -5,9 +5,10 @@
 
 use std::fmt;
 
+use sockeye_proto::{Output, Permit};
+
 use super::fault::Refusal;
 use super::{Header, Limits};
-use crate::{Output, Permit};
 
 /// Bytes of the number in front of a header.
 const PREFIX: usize = 2;

@@ -1,7 +1,8 @@
 //! What the Python server doesn't answer, or answers badly: each at once, byte by byte, pipelined.
 
+use sockeye_proto::End;
+
 use super::*;
-use crate::End;
 
 /// What the header's four keys are when nothing is wrong, with one replaced or left out.
 fn header(key: &str, value: Option<&str>) -> String {

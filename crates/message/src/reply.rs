@@ -1,14 +1,22 @@
 //! Replies: what a handler says of one request.
 
+use sockeye_proto::{Fault, Job, Peer, Promise, Ticket, Time, Turn, http1};
+
 use super::exchange::Exchange;
 use super::handler::Given;
 use super::{Answer, ContentError, Message, error_reply};
-use crate::{Fault, Job, Peer, Promise, Ticket, Time, Turn};
+
+/// The call in which a request is answered: of a connection of frames, or of a request of HTTP.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Call<'r, 't> {
+    Frames(&'r Turn<'t>),
+    Http(&'r http1::Reply<'r, 't>),
+}
 
 /// The duty to answer one request, and the means.
 #[derive(Debug)]
 pub struct Reply<'r, 't> {
-    pub(super) turn: &'r mut Turn<'t>,
+    pub(super) call: Call<'r, 't>,
     pub(super) peer: &'r Peer,
     pub(super) exchange: &'r mut Exchange,
 }
@@ -65,20 +73,29 @@ impl Reply<'_, '_> {
     /// The time of this turn.
     #[must_use]
     pub fn now(&self) -> Time {
-        self.turn.now()
+        match self.call {
+            Call::Frames(turn) => turn.now(),
+            Call::Http(reply) => reply.now(),
+        }
     }
 
     /// Reserves a place for one answer from elsewhere: see [`Turn::promise`].
     #[must_use]
     pub fn promise(&mut self) -> Promise {
-        let promise = self.turn.promise();
+        let promise = match self.call {
+            Call::Frames(turn) => turn.promise(),
+            Call::Http(reply) => reply.promise(),
+        };
         self.exchange.tickets.push(promise.ticket());
         promise
     }
 
     /// Runs `work` on another thread: see [`Turn::run`].
     pub fn run<T: Send + 'static>(&mut self, work: impl FnOnce() -> T + Send + 'static) -> Ticket {
-        let ticket = self.turn.run(work);
+        let ticket = match self.call {
+            Call::Frames(turn) => turn.run(work),
+            Call::Http(reply) => reply.run(work),
+        };
         self.exchange.tickets.push(ticket);
         ticket
     }
@@ -90,6 +107,9 @@ impl Reply<'_, '_> {
     ///
     /// As for [`Turn::spawn`].
     pub fn spawn(&self, job: Job) -> Result<(), Job> {
-        self.turn.spawn(job)
+        match self.call {
+            Call::Frames(turn) => turn.spawn(job),
+            Call::Http(reply) => reply.spawn(job),
+        }
     }
 }

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use sockeye_proto::{Abandoned, Ticket, Turn};
+
 use super::{ErrorReply, Limits, Message};
-use crate::{Abandoned, Ticket, Turn};
 
 /// How a client uses its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +98,7 @@ pub trait Asker {
     fn on_settled(
         &mut self,
         ticket: Ticket,
-        body: Result<crate::Message, Abandoned>,
+        body: Result<sockeye_proto::Message, Abandoned>,
         turn: &mut Turn<'_>,
     ) -> Next {
         let _ = (ticket, body, turn);

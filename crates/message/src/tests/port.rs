@@ -1,8 +1,9 @@
 //! Frames and HTTP on one port.
 
+use sockeye_proto::{End, Event, Fault, Protocol, Time, Took, Turn};
+
 use super::super::Spoken;
 use super::*;
-use crate::{End, Event, Fault, Protocol, Time, Took, Turn};
 
 fn port() -> Harness {
     Harness::new(Port::new(Rc::new(Shared::new(Limits::default())), Slow::default()))

@@ -2,8 +2,9 @@
 
 use std::cell::RefCell;
 
+use sockeye_proto::End;
+
 use super::*;
-use crate::End;
 
 #[test]
 fn many_are_answered_under_their_ids_as_they_get_ready() {
@@ -163,7 +164,7 @@ impl Handler for Counter {
     fn on_settled(
         &mut self,
         _: Ticket,
-        _: Result<crate::Message, Abandoned>,
+        _: Result<sockeye_proto::Message, Abandoned>,
         reply: Reply<'_, '_>,
     ) -> Answer {
         match self.stop {

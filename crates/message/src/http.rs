@@ -10,17 +10,18 @@ use std::fmt;
 use std::rc::Rc;
 
 use bytes::Bytes;
+use sockeye_proto::http1::{self, Body, Content, Fields, Method, Request, Status, Trailers};
+use sockeye_proto::{Abandoned, Peer, Ticket, Time};
 
 use super::exchange::{Exchange, Sink, busy, too_complex};
 use super::handler::Given;
 use super::media::{self, JsonName, Media};
+use super::reply::Call;
 use super::text::Encoding;
 use super::{
     AllowedOrigins, Answer, ContentError, ErrorReply, Flow, Handler, Header, LARGE, Limits,
     Message, Reply, Wants, error_reply,
 };
-use crate::http1::{self, Body, Content, Fields, Method, Request, Status, Trailers};
-use crate::{Abandoned, Peer, Ticket, Time};
 
 /// What `GET /` says.
 const HELP: &str = "\
@@ -352,7 +353,7 @@ impl<H: Handler> http1::Handler for Http<H> {
         }
     }
 
-    fn on_body(&mut self, piece: &[u8], mut reply: http1::Reply<'_, '_>) -> http1::Answer {
+    fn on_body(&mut self, piece: &[u8], reply: http1::Reply<'_, '_>) -> http1::Answer {
         let Some(Asked { exchange, coming: Some(coming), json }) = self.asked.as_deref_mut() else {
             return unasked(reply);
         };
@@ -366,7 +367,7 @@ impl<H: Handler> http1::Handler for Http<H> {
         coming.sink.take(piece);
         if let Sink::Stream { left } = coming.sink {
             let is_last = coming.has_length && left == 0;
-            let mut told = Reply { turn: reply.turn(), peer: &self.peer, exchange };
+            let mut told = Reply { call: Call::Http(&reply), peer: &self.peer, exchange };
             let flow = self.handler.on_content(piece, &mut told);
             coming.paused = flow == Flow::Pause && !is_last && !exchange.tickets.is_empty();
             if coming.paused {
@@ -376,7 +377,7 @@ impl<H: Handler> http1::Handler for Http<H> {
         read(reply)
     }
 
-    fn on_body_end(&mut self, _: &Trailers<'_>, mut reply: http1::Reply<'_, '_>) -> http1::Answer {
+    fn on_body_end(&mut self, _: &Trailers<'_>, reply: http1::Reply<'_, '_>) -> http1::Answer {
         let Some(mut asked) = self.asked.take() else { return unasked(reply) };
         let Some(Coming { sink, .. }) = asked.coming.take() else { return unasked(reply) };
         let (peer, exchange) = (&self.peer, &mut asked.exchange);
@@ -384,14 +385,14 @@ impl<H: Handler> http1::Handler for Http<H> {
             Sink::Whole { content_type, content_encoding, collected, .. } => {
                 let (content, permit) = collected.into_parts();
                 exchange.permit = permit;
-                let told = Reply { turn: reply.turn(), peer, exchange };
+                let told = Reply { call: Call::Http(&reply), peer, exchange };
                 let message = Message { content_type, content_encoding, content };
                 self.handler.on_message(message, peer, told)
             }
             Sink::TooComplex { .. } => too_complex(&self.rules.limits),
             Sink::Busy { .. } => busy(),
             Sink::Stream { .. } | Sink::Nowhere { .. } => {
-                self.handler.on_end(Reply { turn: reply.turn(), peer, exchange })
+                self.handler.on_end(Reply { call: Call::Http(&reply), peer, exchange })
             }
         };
         self.follow(given, asked, reply)
@@ -400,8 +401,8 @@ impl<H: Handler> http1::Handler for Http<H> {
     fn on_message(
         &mut self,
         ticket: Ticket,
-        body: Result<crate::Message, Abandoned>,
-        mut reply: http1::Reply<'_, '_>,
+        body: Result<sockeye_proto::Message, Abandoned>,
+        reply: http1::Reply<'_, '_>,
     ) -> http1::Answer {
         let Some(mut asked) = self.asked.take() else { return unasked(reply) };
         let exchange = &mut asked.exchange;
@@ -411,7 +412,7 @@ impl<H: Handler> http1::Handler for Http<H> {
             return self.follow(waits_on, asked, reply);
         };
         exchange.tickets.swap_remove(at);
-        let told = Reply { turn: reply.turn(), peer: &self.peer, exchange };
+        let told = Reply { call: Call::Http(&reply), peer: &self.peer, exchange };
         let given = self.handler.on_settled(ticket, body, told);
         if let Some(coming) = &mut asked.coming {
             coming.paused = false;
