@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use sockeye_proto::http1::Fields;
+use sockeye_http::Fields;
 
 /// Fields and one more, of checked parts.
 pub(crate) fn with(fields: Cow<'_, Fields>, name: &str, value: &str) -> Fields {

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
-use sockeye_proto::http1::Ready;
+use sockeye_http::Ready;
 use sockeye_proto::{Cancel, Time, Wall};
 
 use crate::coding::{Coded, Coder, Coding, Compressed};

@@ -15,13 +15,14 @@
 //! ```
 //! use std::rc::Rc;
 //! use sockeye_files::{CacheLimits, Folder, memory::Memory};
-//! use sockeye_proto::{harness::Harness, http1};
+//! use sockeye_http as http;
+//! use sockeye_proto::harness::Harness;
 //!
 //! let files = Memory::new();
 //! files.write("index.html", "<!doctype html>Hello World");
 //! let site = Folder::new(files).site(CacheLimits::default());
 //!
-//! let mut peer = Harness::new(http1::Server::new(Rc::default(), site.handler()));
+//! let mut peer = Harness::new(http::Server::new(Rc::default(), site.handler()));
 //! peer.input(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
 //! peer.run_jobs();
 //! let reply = String::from_utf8(peer.output()).unwrap();
@@ -47,7 +48,7 @@
 //! Why a URL is answered as it is says [`Mounts::explain`], by the look-up that answers requests;
 //! each absence is logged with its reason, at debug.
 //!
-//! What it leaves to others: HTTP itself is `sockeye-proto`'s; threads, sockets and the sending of
+//! What it leaves to others: HTTP itself is `sockeye-http`'s; threads, sockets and the sending of
 //! files are the engine's.
 
 #![forbid(unsafe_code)]
@@ -111,5 +112,5 @@ pub use mounts::{BadMount, Mounts};
 pub use options::Options;
 pub use path::{MAX_NAME, MAX_SEGMENT, Refusal, Wanted};
 pub use site::Site;
-pub use sockeye_proto::http1::BadField;
+pub use sockeye_http::BadField;
 pub use store::{Absent, Child, Denied, Kind, Need, OpenFilesOf, Opened, Special, Store, Stored};

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::hash::{BuildHasher, RandomState};
 
+use sockeye_http::{Answer, Fields, Reply, Status};
 use sockeye_proto::Permit;
-use sockeye_proto::http1::{Answer, Fields, Reply, Status};
 
 use crate::blocks::{value, with, without};
 use crate::coding::Form;

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use sockeye_proto::http1::{Ready, Status};
+use sockeye_http::{Ready, Status};
 
 use crate::coding::Form;
 use crate::entry::{FileEntry, Held};

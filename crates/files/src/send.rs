@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use sockeye_proto::http1::{Answer, Body, Fields, Reply, Status};
+use sockeye_http::{Answer, Body, Fields, Reply, Status};
 use sockeye_proto::{FileRange, FileSource, Permit};
 
 use crate::asked::Asked;

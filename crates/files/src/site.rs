@@ -8,7 +8,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use sockeye_proto::http1::{Answer, Body, Fields, Reply, Request, Status};
+use sockeye_http::{Answer, Body, Fields, Reply, Request, Status};
 use sockeye_proto::{JobKind, Time, Timed};
 
 use crate::asked::Asked;

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use sockeye_proto::http1::{BadField, Fields, Status};
+use sockeye_http::{BadField, Fields, Status};
 
 use crate::blocks::{with, without};
 use crate::entry::{Entry, FileEntry, Slash, What};

@@ -10,7 +10,7 @@ use std::fmt;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use sockeye_proto::http1::{self, Body, Content, Fields, Method, Request, Status, Trailers};
+use sockeye_http::{self as http1, Body, Content, Fields, Method, Request, Status, Trailers};
 use sockeye_proto::{Abandoned, Peer, Ticket, Time};
 
 use super::exchange::{Exchange, Sink, busy, too_complex};

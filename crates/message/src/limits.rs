@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sockeye_proto::{Budget, http1};
+use sockeye_http as http1;
+use sockeye_proto::Budget;
 
 /// Limits of one conversation. Every default is safe for a peer that nobody knows.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use sockeye_proto::http1::is_token_byte;
+use sockeye_http::is_token_byte;
 
 use super::text::Encoding;
 use super::{JSON, Message};

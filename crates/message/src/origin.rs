@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use sockeye_proto::http1::{FieldName, Request};
+use sockeye_http::{FieldName, Request};
 
 /// The origins whose pages may send messages: the server's own, and those that were added.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -90,7 +90,7 @@ fn is_same_host(one: &[u8], other: &[u8], port: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use sockeye_proto::http1::KeptRequest;
+    use sockeye_http::KeptRequest;
 
     use super::*;
 

@@ -9,8 +9,9 @@ use std::fmt;
 use std::mem;
 use std::rc::Rc;
 
+use sockeye_http as http1;
 use sockeye_proto::{
-    Address, DRAIN_GRACE, End, Event, Fault, Peer, Protocol, Stop, Time, Took, Turn, http1,
+    Address, DRAIN_GRACE, End, Event, Fault, Peer, Protocol, Stop, Time, Took, Turn,
 };
 
 use super::fault::{Refusal, idle};

@@ -1,6 +1,7 @@
 //! Replies: what a handler says of one request.
 
-use sockeye_proto::{Fault, Job, Peer, Promise, Ticket, Time, Turn, http1};
+use sockeye_http as http1;
+use sockeye_proto::{Fault, Job, Peer, Promise, Ticket, Time, Turn};
 
 use super::exchange::Exchange;
 use super::handler::Given;

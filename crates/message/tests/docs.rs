@@ -4,10 +4,10 @@
 
 use std::rc::Rc;
 
+use sockeye_http as http1;
 use sockeye_message::reference::Reference;
 use sockeye_message::{Id, Limits, Port, Server, Shared, Spoken};
 use sockeye_proto::harness::Harness;
-use sockeye_proto::http1;
 
 const MESSAGE: &str = include_str!("../../../docs/message.md");
 

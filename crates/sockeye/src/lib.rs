@@ -10,7 +10,8 @@
 //!          ◀─bytes── (engine)        flushes once a turn ◀────── Turn::out ──┘
 //! ```
 //!
-//! - [`proto`]: [`Protocol`] and what it is given; an echo; HTTP/1.1; a harness for tests.
+//! - [`proto`]: [`Protocol`] and what it is given; an echo; a harness for tests.
+//! - [`http1`]: HTTP/1.1 as a protocol, with handlers that read requests in place.
 //! - [`engine`]: [`Server`], [`run_client`], [`Config`] with every limit and its default.
 //! - [`files`]: a folder, or one file, as HTTP replies.
 //! - [`http`]: a service that answers HTTP requests, of which only the answers are left to write.
@@ -141,6 +142,7 @@ mod serving;
 pub use serving::{ServeError, Serving, check_hosts_on_loopback};
 pub use sockeye_engine as engine;
 pub use sockeye_files as files;
+pub use sockeye_http as http1;
 pub use sockeye_proto as proto;
 
 pub use sockeye_engine::driver::{BindError, Bound, Target};
@@ -151,5 +153,5 @@ pub use sockeye_engine::{
 pub use sockeye_proto::{
     Abandoned, Access, Address, Client, End, Event, Fault, FileRange, FileSource, Job, JobKind,
     Mark, Message, Next, Output, Peer, Promise, Protocol, Reason, Remote, SendError, Ticket, Time,
-    Timed, Took, Turn, Wall, Whose, echo, http1,
+    Timed, Took, Turn, Wall, Whose, echo,
 };

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use sockeye_proto::http1::Fields;
+use sockeye_http::Fields;
 
 use super::{Choice, Coded, Coding, Siblings, Side};
 use crate::asked::Asked;

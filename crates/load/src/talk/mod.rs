@@ -7,7 +7,7 @@ mod message;
 use std::fmt;
 
 use bytes::Bytes;
-use sockeye_proto::http1::client::Shape;
+use sockeye_http::client::Shape;
 
 use self::echo::Echo;
 use self::http::Http;

@@ -1,7 +1,8 @@
 //! Messages over HTTP.
 
 use proptest::prelude::*;
-use sockeye_proto::{End, http1};
+use sockeye_http as http1;
+use sockeye_proto::End;
 
 use super::*;
 use crate::AllowedOrigins;

@@ -15,8 +15,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use sockeye_http as http1;
 use sockeye_proto::harness::Harness;
-use sockeye_proto::{Abandoned, Peer, Promise, Ticket, http1};
+use sockeye_proto::{Abandoned, Peer, Promise, Ticket};
 
 use super::reference::Reference;
 use super::{

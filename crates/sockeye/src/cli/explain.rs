@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use sockeye_proto::http1::Status;
+use sockeye_http::Status;
 
 use crate::plan::RefusedHost;
 use crate::{plan, text};

@@ -25,7 +25,7 @@ use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 use std::str::FromStr;
 
 use sockeye_engine::Network;
-use sockeye_proto::http1::{Clients, Request};
+use sockeye_http::{Clients, Request};
 use sockeye_proto::{Address, Client, Peer};
 
 /// How many entries of a list are read. More proxies in a row than this is a loop, or a client in a

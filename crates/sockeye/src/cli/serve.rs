@@ -9,10 +9,11 @@ use anyhow::{Context, anyhow};
 use sockeye_engine::driver::{BindError, Bound};
 use sockeye_engine::{Config, Jobs, ListenAddr, Server, Service, Tally};
 use sockeye_files::CacheLimits;
+use sockeye_http as http1;
 use sockeye_message as message;
 use sockeye_message::reference::Reference;
+use sockeye_proto::Peer;
 use sockeye_proto::echo::Echo;
-use sockeye_proto::{Peer, http1};
 
 use crate::access::AccessLog;
 use crate::error::{Error, OrExit};

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use sockeye_proto::http1::Content;
+use sockeye_http::Content;
 
 use super::reply::{Kind, Reply};
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use http::Request;
 use sockeye_engine::Service;
 use sockeye_engine::driver::Bound;
-use sockeye_proto::http1::{AllowedHosts, Fields, Handler, Limits, Server, Shared};
+use sockeye_http::{AllowedHosts, Fields, Handler, Limits, Server, Shared};
 use sockeye_proto::{Budget, Peer, Protocol};
 
 use super::body::Body;

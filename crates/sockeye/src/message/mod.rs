@@ -68,10 +68,10 @@ mod respond;
 use std::num::NonZeroUsize;
 
 use sockeye_engine::{Config, ListenAddr, usable_cores};
+pub use sockeye_http::{AllowedHosts, BadHostName};
 pub use sockeye_message as protocol;
 pub use sockeye_message::text::{BadText, Encoding};
 pub use sockeye_message::{AllowedOrigins, ContentError, JSON, LARGE, Limits, Message};
-pub use sockeye_proto::http1::{AllowedHosts, BadHostName};
 
 pub use self::respond::{Error, Later, Request, Respond, Response};
 pub use crate::serving::{ServeError, Serving};

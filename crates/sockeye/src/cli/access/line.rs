@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use sockeye_proto::http1::{Begun, FieldName, Outcome, Request, Unread, Version, date};
+use sockeye_http::{Begun, FieldName, Outcome, Request, Unread, Version, date};
 use sockeye_proto::{Address, Wall};
 
 use super::Format;

@@ -19,7 +19,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use clap::ValueEnum;
-use sockeye_proto::http1::{Begun, Log, Outcome};
+use sockeye_http::{Begun, Log, Outcome};
 use sockeye_proto::{Peer, Wall};
 use tracing::warn;
 

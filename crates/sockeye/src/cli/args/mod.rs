@@ -14,8 +14,8 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 use sockeye_engine::Config;
 use sockeye_files::{BudgetLimits, Options};
+use sockeye_http as http1;
 use sockeye_message as message;
-use sockeye_proto::http1;
 
 pub(crate) use self::content::{Content, Origin};
 pub(crate) use self::load::{Load, RequestFlags};

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use sockeye_engine::{Config, ListenAddr, usable_cores};
+use sockeye_http as http1;
+use sockeye_http::AllowedHosts;
 use sockeye_message as message;
 use sockeye_message::AllowedOrigins;
-use sockeye_proto::http1;
-use sockeye_proto::http1::AllowedHosts;
 
 use super::Content;
 use crate::access::{self, Target};

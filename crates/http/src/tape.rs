@@ -1,0 +1,201 @@
+//! The requests of one connection that a [`Log`](super::Log) has yet to hear the end of.
+//!
+//! Only connections of a server with a log have a tape. What it remembers lies in pages that are
+//! lent by [`Shared`](super::Shared) while something is under way, so that an idle connection holds
+//! none.
+
+use std::collections::VecDeque;
+
+use sockeye_proto::{Mark, Peer, Reason, Time, Turn};
+
+use super::log::{Begun, Ended, Outcome, Unread};
+use super::{Shared, Status};
+
+/// With so many requests whose replies are not sent, or so many bytes noted of them, no more are
+/// read from the connection until some are: about what the replies themselves may hold.
+const MOST: usize = 1024;
+const MOST_NOTED: usize = 256 * 1024;
+
+/// So much is kept of a head that has not come whole, in bytes: enough for most to be named.
+const PART: usize = 2 * 1024;
+
+/// What a log hears of one connection.
+#[derive(Debug)]
+pub(super) struct Tape {
+    peer: Peer,
+    pages: Pages,
+    /// The beginning of a head that has not come whole: it may never do.
+    part: Vec<u8>,
+}
+
+/// What is noted of requests, in the order in which they came.
+#[derive(Debug, Default)]
+pub(super) struct Pages {
+    // Invariant: the notes of `entries`, in their order, are `notes[forgotten..]`; only the last
+    // entry may have no end.
+    entries: VecDeque<Entry>,
+    notes: Vec<u8>,
+    forgotten: usize,
+}
+
+#[derive(Debug)]
+struct Entry {
+    begun: Time,
+    /// How many bytes are noted of it.
+    noted: usize,
+    status: Option<Status>,
+    /// Where the content of its reply begins, in the connection's output.
+    content: Mark,
+    /// Where its reply ends; `None` while it is not complete.
+    end: Option<Mark>,
+    /// What ended it, however much of the reply is sent.
+    ended: Option<Ended>,
+    /// Why the server refused it, and when: of what follows a refusal it hears nothing until the
+    /// connection ends.
+    refused: Option<(&'static str, Time)>,
+}
+
+impl Tape {
+    pub(super) fn new(peer: Peer) -> Self {
+        Self { peer, pages: Pages::default(), part: Vec::new() }
+    }
+
+    /// Whether as much is noted as may be.
+    pub(super) fn is_full(&self) -> bool {
+        self.pages.entries.len() >= MOST || self.pages.notes.len() >= MOST_NOTED
+    }
+
+    /// A request has come.
+    pub(super) fn begin(&mut self, request: Begun<'_>, shared: &Shared, turn: &Turn<'_>) {
+        let Some(log) = shared.log() else { return };
+        if self.pages.entries.is_empty() {
+            self.pages = shared.lend_pages();
+        }
+        if !self.part.is_empty() {
+            self.part = Vec::new();
+        }
+        let Pages { entries, notes, .. } = &mut self.pages;
+        let before = notes.len();
+        log.begun(request, &self.peer, turn.wall(), notes);
+        entries.push_back(Entry {
+            begun: turn.now(),
+            noted: notes.len().saturating_sub(before),
+            status: None,
+            content: Mark(u64::MAX),
+            end: None,
+            ended: None,
+            refused: None,
+        });
+    }
+
+    /// A head has not come whole yet: `head` is what has come of it.
+    #[cold]
+    pub(super) fn wait(&mut self, head: &[u8]) {
+        self.part.clear();
+        self.part.extend_from_slice(&head[..head.len().min(PART)]);
+    }
+
+    /// The request whose head has not come whole, and began to come at `since`, will never do.
+    #[cold]
+    pub(super) fn begin_part(&mut self, since: Time, shared: &Shared, turn: &Turn<'_>) {
+        let part = std::mem::take(&mut self.part);
+        self.begin(Begun::Unread(Unread::of(&part)), shared, turn);
+        if let Some(entry) = self.pages.entries.back_mut() {
+            entry.begun = since;
+        }
+    }
+
+    /// The reply to the last request has a head, if it has a status.
+    pub(super) fn note(&mut self, status: Option<Status>, content: Mark) {
+        if let Some(entry) = self.pages.entries.back_mut()
+            && status.is_some()
+        {
+            (entry.status, entry.content) = (status, content);
+        }
+    }
+
+    /// The reply to the last request is written up to `end`.
+    pub(super) fn answered(&mut self, end: Mark) {
+        if let Some(entry) = self.pages.entries.back_mut() {
+            entry.end = Some(end);
+        }
+    }
+
+    /// The server refuses the last request for the reason of this code, and has written its reply.
+    pub(super) fn refused(&mut self, code: &'static str, now: Time) {
+        if let Some(entry) = self.pages.entries.back_mut() {
+            entry.refused = Some((code, now));
+        }
+    }
+
+    /// The last request ends so, whether its reply arrives or not.
+    pub(super) fn ends(&mut self, ended: Ended) {
+        if let Some(entry) = self.pages.entries.back_mut() {
+            entry.ended = Some(ended);
+        }
+    }
+
+    /// The output has been sent up to `sent`: tells of what is complete with it.
+    pub(super) fn sent(&mut self, sent: Mark, shared: &Shared, now: Time) {
+        self.tell(sent, None, shared, now);
+    }
+
+    /// The connection has ended: tells of all that is left.
+    pub(super) fn closed(&mut self, reason: &Reason, shared: &Shared, turn: &Turn<'_>) {
+        self.tell(turn.sent(), Some(Ended::with(reason)), shared, turn.now());
+    }
+
+    /// Another protocol has the connection, and nothing more will be heard of what is unsent: tells
+    /// of it as if it were sent.
+    pub(super) fn handed_over(&mut self, shared: &Shared, turn: &Turn<'_>) {
+        self.answered(turn.written());
+        self.tell(turn.written(), None, shared, turn.now());
+    }
+
+    /// Tells of the requests whose replies are sent, and with `rest` of all others, which end so.
+    fn tell(&mut self, sent: Mark, rest: Option<Ended>, shared: &Shared, now: Time) {
+        let Some(log) = shared.log() else { return };
+        while let Some(entry) = self.pages.entries.front() {
+            let complete = entry.end.is_some_and(|end| end <= sent);
+            let Some(ended) = (if complete { Some(Ended::Complete) } else { rest }) else { break };
+            let reached = entry.end.map_or(sent, |end| end.min(sent));
+            let outcome = Outcome {
+                status: entry.status,
+                content: reached.0.saturating_sub(entry.content.0),
+                took: entry.refused.map_or(now, |(_, when)| when).since(entry.begun),
+                ended: entry.ended.unwrap_or(ended),
+                refused: entry.refused.map(|(code, _)| code),
+            };
+            self.pages.forget_first(|notes| log.ended(notes, &outcome));
+        }
+        if self.pages.entries.is_empty() {
+            shared.give_back_pages(std::mem::take(&mut self.pages));
+        }
+    }
+}
+
+impl Pages {
+    /// Takes out the first entry, and hands what was noted of it to `tell`.
+    fn forget_first(&mut self, tell: impl FnOnce(&[u8])) {
+        let Some(entry) = self.entries.pop_front() else { return };
+        let end = (self.forgotten + entry.noted).min(self.notes.len());
+        tell(&self.notes[self.forgotten..end]);
+        self.forgotten = end;
+        // Moved only when at least as much is dropped.
+        if self.entries.is_empty() {
+            self.notes.clear();
+            self.forgotten = 0;
+        } else if self.forgotten > self.notes.len() / 2 {
+            self.notes.drain(..self.forgotten);
+            self.forgotten = 0;
+        }
+    }
+
+    /// Whether they are small enough to be kept for another connection.
+    pub(super) fn are_worth_keeping(&self) -> bool {
+        const NOTES: usize = 16 * 1024;
+        const ENTRIES: usize = 64;
+        let size = 1..=NOTES;
+        size.contains(&self.notes.capacity()) && self.entries.capacity() <= ENTRIES
+    }
+}
