@@ -130,8 +130,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! What is absent: this crate has no code of its own but that of [`http`], [`message`] and the
-//! `sockeye` program's, which is behind the feature `cli` (on by default; a user of the library leaves it out).
+//! What is absent: this crate has no code of its own but that of [`http`] and [`message`]. The program
+//! `sockeye` is the crate `sockeye-cli`.
 
 #![forbid(unsafe_code)]
 

@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn every_command_of_the_recipes_is_one() {
-        let page = include_str!("../../../../../docs/recipes.md");
+        let page = include_str!("../../../../docs/recipes.md");
         let commands = commands(page);
         assert!(commands.len() >= 7, "{commands:?}");
         for words in &commands {
