@@ -48,6 +48,10 @@
 //! Why a URL is answered as it is says [`Mounts::explain`], by the look-up that answers requests;
 //! each absence is logged with its reason, at debug.
 //!
+//! The feature `compression`, on by default, brings the encoders and decoders of zstd, brotli and gzip.
+//! Without it every file is sent as it is: files that were packed ahead can't be compared with their
+//! originals either, so they are not sent in their place.
+//!
 //! What it leaves to others: HTTP itself is `sockeye-http`'s; threads, sockets and the sending of
 //! files are the engine's.
 
@@ -94,6 +98,9 @@ mod store;
 mod tar;
 #[cfg(test)]
 mod tests;
+
+#[cfg(all(test, not(feature = "compression")))]
+compile_error!("the tests need the feature `compression`");
 
 pub use budgets::{BudgetLimits, Budgets};
 pub use by_name::ByName;

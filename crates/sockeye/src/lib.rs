@@ -13,7 +13,7 @@
 //! - [`proto`]: [`Protocol`] and what it is given; an echo; a harness for tests.
 //! - [`http1`]: HTTP/1.1 as a protocol, with handlers that read requests in place.
 //! - [`engine`]: [`Server`], [`run_client`], [`Config`] with every limit and its default.
-//! - [`files`]: a folder, or one file, as HTTP replies.
+//! - [`files`]: a folder, or one file, as HTTP replies (feature `files`).
 //! - [`http`]: a service that answers HTTP requests, of which only the answers are left to write.
 //! - [`message`]: the same of messages, in frames and over HTTP.
 //!
@@ -102,6 +102,7 @@
 //! use std::num::NonZeroUsize;
 //! use std::rc::Rc;
 //!
+//! # #[cfg(feature = "files")] {
 //! use sockeye::files::{CacheLimits, Folder, memory::Memory};
 //! use sockeye::{Bound, Config, Peer, Server, http1};
 //!
@@ -127,8 +128,16 @@
 //!
 //! running.handle().drain();
 //! running.join()?;
+//! # }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! # Features
+//!
+//! | feature | default | brings |
+//! |---|---|---|
+//! | `files` | yes | [`files`]: a folder as HTTP responses |
+//! | `compression` | yes | files in zstd, brotli and gzip, for folders; it takes a C compiler to build |
 //!
 //! What is absent: this crate has no code of its own but that of [`http`] and [`message`]. The program
 //! `sockeye` is the crate `sockeye-cli`.
@@ -141,6 +150,7 @@ mod serving;
 
 pub use serving::{ServeError, Serving, check_hosts_on_loopback};
 pub use sockeye_engine as engine;
+#[cfg(feature = "files")]
 pub use sockeye_files as files;
 pub use sockeye_http as http1;
 pub use sockeye_proto as proto;

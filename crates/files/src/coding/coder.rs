@@ -21,6 +21,9 @@ use crate::folder::Folder;
 use crate::look_up::Effort;
 use crate::mime;
 
+/// Whether there are encoders, and decoders to compare siblings with their originals.
+const CODES: bool = cfg!(feature = "compression");
+
 #[derive(Debug)]
 pub(crate) struct Coder {
     siblings: bool,
@@ -44,8 +47,8 @@ pub(crate) enum Renewed {
 impl Coder {
     pub(crate) fn new(codings: &Codings, budgets: &Arc<Budgets>) -> Self {
         Self {
-            siblings: codings.siblings,
-            made: Coding::ALL.map(|coding| codings.made.contains(&coding)),
+            siblings: CODES && codings.siblings,
+            made: Coding::ALL.map(|coding| CODES && codings.made.contains(&coding)),
             verdicts: Verdicts::new(Arc::clone(&budgets.working)),
             forms: Arc::clone(&budgets.forms),
             folder: budgets.forms.add_folder(),

@@ -6,12 +6,15 @@
 //! - `sibling`: those that lie beside it.
 //! - `accept`: what a request says in `Accept-Encoding`, as a weight for each coding.
 //! - `select`: which coding is sent, of those that there are.
+//! - `codec`: the encoders and decoders; there are none without the feature `compression`.
 //! - `pack`: packing what is not packed yet.
 //! - `forms`: what was packed, kept for all shards.
 //! - `unpack`: whether what somebody packed is the original.
 //! - `verdicts`: which siblings are, found out once.
 
 mod accept;
+#[cfg_attr(not(feature = "compression"), path = "no_codec.rs")]
+mod codec;
 mod coded;
 mod coder;
 mod content;
