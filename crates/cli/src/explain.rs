@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use sockeye_http::Status;
+use sockeye::http1::Status;
 
 use crate::plan::RefusedHost;
 use crate::{plan, text};

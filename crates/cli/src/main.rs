@@ -24,7 +24,7 @@ mod who_listens;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use sockeye_engine::driver::return_freed_memory;
+use sockeye::engine::driver::return_freed_memory;
 
 use crate::args::Typed;
 use crate::error::{Error, OrExit};

@@ -24,9 +24,9 @@
 use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 use std::str::FromStr;
 
-use sockeye_engine::Network;
-use sockeye_http::{Clients, Request};
-use sockeye_proto::{Address, Client, Peer};
+use sockeye::engine::Network;
+use sockeye::http1::{Clients, Request};
+use sockeye::proto::{Address, Client, Peer};
 
 /// How many entries of a list are read. More proxies in a row than this is a loop, or a client in a
 /// trusted network that wants work done.

@@ -6,14 +6,14 @@ use std::process::ExitCode;
 use std::rc::Rc;
 
 use anyhow::{Context, anyhow};
-use sockeye_engine::driver::{BindError, Bound};
-use sockeye_engine::{Config, Jobs, ListenAddr, Server, Service, Tally};
-use sockeye_files::CacheLimits;
-use sockeye_http as http1;
-use sockeye_message as message;
-use sockeye_message::reference::Reference;
-use sockeye_proto::Peer;
-use sockeye_proto::echo::Echo;
+use sockeye::engine::driver::{BindError, Bound};
+use sockeye::engine::{Config, Jobs, ListenAddr, Server, Service, Tally};
+use sockeye::files::CacheLimits;
+use sockeye::http1;
+use sockeye::message::protocol as message;
+use sockeye::message::protocol::reference::Reference;
+use sockeye::proto::Peer;
+use sockeye::proto::echo::Echo;
 
 use crate::access::AccessLog;
 use crate::error::{Error, OrExit};

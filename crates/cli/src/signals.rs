@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
-use sockeye_engine::Handle;
+use sockeye::engine::Handle;
 
 use crate::log::Log;
 use crate::quantity::Span;

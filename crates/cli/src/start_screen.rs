@@ -5,8 +5,8 @@
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-use sockeye_engine::ListenAddr;
-use sockeye_engine::driver::Bound;
+use sockeye::engine::ListenAddr;
+use sockeye::engine::driver::Bound;
 
 use crate::text;
 

@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use sockeye_http::{Begun, FieldName, Outcome, Request, Unread, Version, date};
-use sockeye_proto::{Address, Wall};
+use sockeye::http1::{Begun, FieldName, Outcome, Request, Unread, Version, date};
+use sockeye::proto::{Address, Wall};
 
 use super::Format;
 

@@ -19,8 +19,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use clap::ValueEnum;
-use sockeye_http::{Begun, Log, Outcome};
-use sockeye_proto::{Peer, Wall};
+use sockeye::http1::{Begun, Log, Outcome};
+use sockeye::proto::{Peer, Wall};
 use tracing::warn;
 
 use self::line::{Dates, Who};

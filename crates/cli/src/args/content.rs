@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use clap::Args;
 use clap::builder::BoolishValueParser;
-use sockeye_files::{BadField, ByName, Coding, Cors, Headers};
+use sockeye::files::{BadField, ByName, Coding, Cors, Headers};
 
 use super::{BUDGETS, FILES};
 use crate::quantity::Size;

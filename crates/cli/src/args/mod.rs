@@ -12,10 +12,10 @@ use std::sync::LazyLock;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
-use sockeye_engine::Config;
-use sockeye_files::{BudgetLimits, Options};
-use sockeye_http as http1;
-use sockeye_message as message;
+use sockeye::engine::Config;
+use sockeye::files::{BudgetLimits, Options};
+use sockeye::http1;
+use sockeye::message::protocol as message;
 
 pub(crate) use self::content::{Content, Origin};
 pub(crate) use self::load::{Load, RequestFlags};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
 use clap::{Args, value_parser};
-use sockeye_engine::{BadListenAddr, ListenAddr};
+use sockeye::engine::{BadListenAddr, ListenAddr};
 
 use super::content::{Content, Origin};
 use super::{ENGINE, HTTP, MESSAGE, nonzero, size};

@@ -9,7 +9,7 @@ use std::fmt::{self, Debug, Write};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use sockeye_proto::{Address, Client};
+use sockeye::proto::{Address, Client};
 use tracing::field::{Field, Visit, display};
 use tracing::{Event, Level, error, info, warn};
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
-use sockeye_files::{
+use sockeye::files::{
     BadMount, BudgetLimits, Budgets, Cors, Folder, Headers, Mounts, OpenError, Options,
 };
 

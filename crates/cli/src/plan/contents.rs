@@ -10,8 +10,8 @@ use std::str;
 use anyhow::Context;
 use bytes::Bytes;
 use serde_json::value::RawValue;
-use sockeye_message::text::Encoding;
-use sockeye_message::{JSON, Message};
+use sockeye::message::protocol::text::Encoding;
+use sockeye::message::protocol::{JSON, Message};
 
 use crate::error::{Error, OrExit};
 use crate::text;

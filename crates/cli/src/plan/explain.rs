@@ -1,8 +1,8 @@
 //! A URL to be explained.
 
 use anyhow::bail;
-use sockeye_engine::ListenAddr;
-use sockeye_files::Mounts;
+use sockeye::engine::ListenAddr;
+use sockeye::files::Mounts;
 
 use super::Content;
 use crate::error::{Error, OrExit};

@@ -5,7 +5,7 @@ use std::num::{NonZeroU64, NonZeroUsize};
 
 use anyhow::{Context, anyhow};
 use bytes::Bytes;
-use sockeye_engine::{driver, raise_descriptor_limit};
+use sockeye::engine::{driver, raise_descriptor_limit};
 use sockeye_load::{Ask, Request, Speaks, Until};
 
 use super::contents::{self, Kind};

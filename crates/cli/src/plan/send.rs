@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
-use sockeye_engine::{Config, Linger, driver, raise_descriptor_limit};
-use sockeye_message as message;
+use sockeye::engine::{Config, Linger, driver, raise_descriptor_limit};
+use sockeye::message::protocol as message;
 
 use super::contents;
 use crate::args;

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use sockeye_engine::{Config, ListenAddr, usable_cores};
-use sockeye_http as http1;
-use sockeye_http::AllowedHosts;
-use sockeye_message as message;
-use sockeye_message::AllowedOrigins;
+use sockeye::engine::{Config, ListenAddr, usable_cores};
+use sockeye::http1;
+use sockeye::http1::AllowedHosts;
+use sockeye::message::protocol as message;
+use sockeye::message::protocol::AllowedOrigins;
 
 use super::Content;
 use crate::access::{self, Target};

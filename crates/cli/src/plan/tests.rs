@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use sockeye_engine::ListenAddr;
+use sockeye::engine::ListenAddr;
 
 use super::*;
 use crate::args::Typed;

@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use sockeye_proto::{
+use sockeye::proto::{
     Abandoned, End, Event, Fault, Message, Protocol, Reason, Ticket, Time, Took, Turn,
 };
 

@@ -2,7 +2,7 @@
 //!
 //! A thread reads a piece when every conversation has asked for one, and answers all of them with
 //! it: the slowest peer sets the pace, and one piece is held for each conversation besides what its
-//! output holds. Conversations ask by a promise. Sending by a [`Remote`](sockeye_proto::Remote)
+//! output holds. Conversations ask by a promise. Sending by a [`Remote`](sockeye::proto::Remote)
 //! under credit would fill the output up to its high-water mark, where the engine stops reading
 //! from the peer; and a peer that echoes stops reading us then.
 
@@ -13,7 +13,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use bytes::Bytes;
-use sockeye_proto::Promise;
+use sockeye::proto::Promise;
 
 /// Bytes that are read at once.
 pub(super) const PIECE: usize = 64 * 1024;

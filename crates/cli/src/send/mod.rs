@@ -19,8 +19,8 @@ use std::time::Instant;
 
 use anyhow::Context;
 use bytes::Bytes;
-use sockeye_engine::driver;
-use sockeye_proto::Protocol;
+use sockeye::engine::driver;
+use sockeye::proto::Protocol;
 
 use self::conversation::{Conversation, Look, Setting, Source};
 use self::input::PIECE;
@@ -98,7 +98,7 @@ fn talk(plan: &Send, address: &driver::Target, setting: &Setting) -> anyhow::Res
         let conversation = Conversation::new(at + 1, source, setting.clone());
         (address.clone(), Box::new(conversation) as Box<dyn Protocol>)
     });
-    sockeye_engine::run_client(plan.calls.config.clone(), targets)
+    sockeye::engine::run_client(plan.calls.config.clone(), targets)
         .context("the event loop failed")?;
     Ok(())
 }

@@ -11,7 +11,7 @@ use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use sockeye_proto::{Promise, Ticket, Turn};
+use sockeye::proto::{Promise, Ticket, Turn};
 
 /// Bytes that wait, beyond which nothing is taken. As many again may be in the thread's hands.
 const LIMIT: usize = 1024 * 1024;

@@ -6,7 +6,7 @@ use std::net::ToSocketAddrs;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use sockeye_engine::{ListenAddr, driver};
+use sockeye::engine::{ListenAddr, driver};
 
 /// A server to talk to, not yet looked up.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use sockeye_proto::harness::Harness;
+use sockeye::proto::harness::Harness;
 
 use super::input::Piece;
 use super::input::tests::seat_alone;
 use super::printer::Paper;
 use super::printer::tests::TOO_MUCH;
 use super::*;
-use sockeye_proto::End;
+use sockeye::proto::End;
 
 /// What a test holds in its hands besides the peer.
 struct Desk {

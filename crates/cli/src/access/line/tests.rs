@@ -4,9 +4,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use proptest::prelude::*;
-use sockeye_http::{Answer, Body, Fields, Handler, Limits, Log, Reply, Server, Shared, Status};
-use sockeye_proto::harness::Harness;
-use sockeye_proto::{Abandoned, Message, Peer, Reason, Ticket};
+use sockeye::http1::{Answer, Body, Fields, Handler, Limits, Log, Reply, Server, Shared, Status};
+use sockeye::proto::harness::Harness;
+use sockeye::proto::{Abandoned, Message, Peer, Reason, Ticket};
 
 use super::*;
 

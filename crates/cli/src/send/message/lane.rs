@@ -6,9 +6,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::value::RawValue;
-use sockeye_message::text::Encoding;
-use sockeye_message::{Asker, Ending, ErrorReply, JSON, Message, Next};
-use sockeye_proto::{Abandoned, Ticket, Turn};
+use sockeye::message::protocol::text::Encoding;
+use sockeye::message::protocol::{Asker, Ending, ErrorReply, JSON, Message, Next};
+use sockeye::proto::{Abandoned, Ticket, Turn};
 
 use super::show::{Look, show};
 use super::summary::Summary;
@@ -240,7 +240,7 @@ impl Asker for Talk {
     fn on_settled(
         &mut self,
         _: Ticket,
-        _: Result<sockeye_proto::Message, Abandoned>,
+        _: Result<sockeye::proto::Message, Abandoned>,
         turn: &mut Turn<'_>,
     ) -> Next {
         match self.unprinted.take() {

@@ -18,9 +18,9 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use anyhow::Context;
-use sockeye_engine::{Config, driver};
-use sockeye_message::{Client, Limits, Settings, Style};
-use sockeye_proto::Protocol;
+use sockeye::engine::{Config, driver};
+use sockeye::message::protocol::{Client, Limits, Settings, Style};
+use sockeye::proto::Protocol;
 
 use self::lane::{Common, Lane, Talk};
 use self::show::Look;
@@ -141,7 +141,7 @@ impl Caller {
         let unfinished = lanes.iter().filter(|lane| lane.borrow().wants_more(&self.common));
         let talks: Vec<_> = unfinished.map(open).collect();
         let any = !talks.is_empty();
-        sockeye_engine::run_client(self.config.clone(), talks).context("the event loop failed")?;
+        sockeye::engine::run_client(self.config.clone(), talks).context("the event loop failed")?;
         Ok(any)
     }
 

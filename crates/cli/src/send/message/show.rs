@@ -1,7 +1,7 @@
 //! What is in a reply, for whoever reads it.
 
-use sockeye_message::Message;
-use sockeye_message::text::Encoding;
+use sockeye::message::protocol::Message;
+use sockeye::message::protocol::text::Encoding;
 
 use crate::text;
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use sockeye_message::{Asker, Ending, Message};
-use sockeye_proto::harness::Harness;
-use sockeye_proto::{Event, Fault, Time, Took, Turn};
+use sockeye::message::protocol::{Asker, Ending, Message};
+use sockeye::proto::harness::Harness;
+use sockeye::proto::{Event, Fault, Time, Took, Turn};
 
 use super::*;
 use crate::send::printer::tests::TOO_MUCH;
