@@ -2,8 +2,8 @@
 
 use std::num::{NonZeroU64, NonZeroUsize};
 
+use sockeye::message::Message;
 use sockeye_load::{Ask, Plan, Request, Speaks, Until};
-use sockeye_proto::message::Message;
 
 use crate::{
     Result,

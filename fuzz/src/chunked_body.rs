@@ -3,9 +3,9 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use sockeye_http::{Answer, Body, Fields, Handler, Reply, Request, Server, Shared, Status};
+use sockeye_http::{Content, Trailers};
 use sockeye_proto::harness::Harness;
-use sockeye_proto::http1::{Answer, Body, Fields, Handler, Reply, Request, Server, Shared, Status};
-use sockeye_proto::http1::{Content, Trailers};
 
 use crate::Cut;
 use crate::chunks::{self, Whole};

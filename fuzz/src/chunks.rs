@@ -2,7 +2,7 @@
 //!
 //! Nothing of it is shared with the server, so that one can be held against the other.
 
-use sockeye_proto::http1::Limits;
+use sockeye_http::Limits;
 
 /// Bytes of chunk extensions in one body, as the server limits them.
 const EXTENSIONS: usize = 4096;

@@ -3,8 +3,8 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use sockeye_http::{Limits, Server, Shared};
 use sockeye_proto::harness::Harness;
-use sockeye_proto::http1::{Limits, Server, Shared};
 
 use crate::Cut;
 use crate::chunks;

@@ -4,11 +4,11 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use sockeye_proto::harness::Harness;
-use sockeye_proto::http1::{
+use sockeye_http::{
     Answer, Body, Content, Fields, Handler, Method, Reply, Request, Status, Stream, StreamEvent,
     Trailers,
 };
+use sockeye_proto::harness::Harness;
 use sockeye_proto::{Abandoned, End, Event, Fault, Message, Protocol, Ticket, Time, Took, Turn};
 
 /// What a body has that is larger than what a conversation may have unsent.

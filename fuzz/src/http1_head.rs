@@ -3,8 +3,8 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use sockeye_http::{Answer, Content, Handler, Reply, Request, Server, Shared, Version};
 use sockeye_proto::harness::Harness;
-use sockeye_proto::http1::{Answer, Content, Handler, Reply, Request, Server, Shared, Version};
 
 use crate::Cut;
 use crate::http1::limits;

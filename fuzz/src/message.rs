@@ -4,12 +4,10 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use serde_json::Value;
+use sockeye_message::reference::Reference;
+use sockeye_message::text::Encoding;
+use sockeye_message::{Answer, Flow, Handler, Header, Limits, Message, Reply, Server, Wants};
 use sockeye_proto::harness::Harness;
-use sockeye_proto::message::reference::Reference;
-use sockeye_proto::message::text::Encoding;
-use sockeye_proto::message::{
-    Answer, Flow, Handler, Header, Limits, Message, Reply, Server, Wants,
-};
 use sockeye_proto::{Abandoned, Message as Letter, Peer, Ticket};
 
 use crate::Cut;

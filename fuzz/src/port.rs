@@ -4,9 +4,9 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use serde_json::Value;
+use sockeye_http::{self as http1, Answer, Fields, Method, Reply, Request, Status, Trailers};
+use sockeye_message::{Http, Port, Server, Shared, Spoken};
 use sockeye_proto::harness::Harness;
-use sockeye_proto::http1::{self, Answer, Fields, Method, Reply, Request, Status, Trailers};
-use sockeye_proto::message::{Http, Port, Server, Shared, Spoken};
 use sockeye_proto::{Abandoned, Address, Message, Peer, Protocol, Ticket};
 
 use crate::Cut;

@@ -20,7 +20,7 @@ use sockeye::{
     },
     files::{CacheLimits, FRESH, Folder, memory::Memory},
     http1,
-    proto::message::{self, reference::Reference},
+    message::protocol::{self as message, reference::Reference},
 };
 
 use crate::{

@@ -24,7 +24,7 @@ pub(crate) fn build_ours() -> Result<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("no workspace")?;
     let status = cargo()
         .current_dir(root)
-        .args(["build", "--release", "--quiet", "-p", "sockeye"])
+        .args(["build", "--release", "--quiet", "-p", "sockeye-cli"])
         .status()?;
     if !status.success() {
         return Err("sockeye does not build".into());

@@ -5,7 +5,6 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::num::NonZeroUsize;
 use std::os::unix::net::UnixStream;
-use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -16,7 +15,6 @@ use sockeye_engine::{
     run_client,
 };
 use sockeye_proto::echo::Echo;
-use sockeye_proto::http1::{self, Answer, Body, Fields, Handler, Reply, Request, Status};
 use sockeye_proto::{End, Event, Fault, Peer, Protocol, Time, Took, Turn};
 
 fn echo(_: &Peer) -> Box<dyn Protocol> {
@@ -273,28 +271,40 @@ fn a_thousand_connections_are_opened_from_one_thread_and_a_refused_one_is_told()
     assert_eq!(running.join().unwrap().accepted, 1000);
 }
 
-/// Answers every request at once.
-struct Hello;
+/// Sends back what it is sent, and is idle since.
+struct Idle(Option<Time>);
 
-impl Handler for Hello {
-    fn on_request(&mut self, _: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
-        reply.send(Status::OK, &Fields::new(), Body::Static(b"Hello"))
+impl Protocol for Idle {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
+        self.0 = Some(turn.now());
+        turn.out.write(input);
+        Ok(Took::more(input.len()))
+    }
+
+    fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        if let Event::Eof { .. } | Event::Drain { .. } = event {
+            turn.end(End::Close);
+        }
+        Ok(())
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        None
+    }
+
+    fn idle_since(&self) -> Option<Time> {
+        self.0
     }
 }
 
 #[test]
 fn with_all_slots_taken_idle_connections_of_any_worker_close_for_new_ones() {
     let config = Config { max_connections: 3, ..Config::default() };
-    let (running, address) = serve(config, 2, |_: &Peer| http1::Server::new(Rc::default(), Hello));
+    let (running, address) = serve(config, 2, |_: &Peer| Idle(None));
     let client = || {
         let mut stream = TcpStream::connect(address).unwrap();
-        stream.write_all(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n").unwrap();
-        let (mut reply, mut piece) = (Vec::new(), [0; 512]);
-        while !reply.ends_with(b"\r\n\r\nHello") {
-            let count = stream.read(&mut piece).unwrap();
-            assert_ne!(count, 0, "closed instead of answered");
-            reply.extend_from_slice(&piece[..count]);
-        }
+        stream.write_all(b"Hello").unwrap();
+        stream.read_exact(&mut [0; 5]).unwrap();
         stream
     };
     let idle: Vec<_> = (0..3).map(|_| client()).collect();

@@ -19,13 +19,14 @@
 //! ```
 //! use std::rc::Rc;
 //! use sockeye_files::{CacheLimits, Folder, memory::Memory};
-//! use sockeye_proto::{harness::Harness, http1};
+//! use sockeye_http as http;
+//! use sockeye_proto::harness::Harness;
 //!
 //! let files = Memory::new();
 //! files.write("index.html", "<!doctype html>Hello World");
 //! let site = Folder::new(files).site(CacheLimits::default());
 //!
-//! let mut peer = Harness::new(http1::Server::new(Rc::default(), site.handler()));
+//! let mut peer = Harness::new(http::Server::new(Rc::default(), site.handler()));
 //! peer.input(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
 //! peer.run_jobs();
 //! let reply = String::from_utf8(peer.output()).unwrap();
@@ -51,7 +52,11 @@
 //! [`Mounts::explain`] says why a URL is answered as it is, by the lookup that answers requests; each
 //! absence is logged with its reason, at debug.
 //!
-//! What it leaves to others: HTTP itself is `sockeye-proto`'s; threads, sockets and the sending of
+//! The feature `compression`, on by default, brings the encoders and decoders of zstd, brotli and gzip.
+//! Without it every file is sent as it is: files that were packed ahead can't be compared with their
+//! originals either, so they are not sent in their place.
+//!
+//! What it leaves to others: HTTP itself is `sockeye-http`'s; threads, sockets and the sending of
 //! files are the engine's.
 
 #![forbid(unsafe_code)]
@@ -71,6 +76,9 @@ mod tar;
 #[cfg(test)]
 mod tests;
 
+#[cfg(all(test, not(feature = "compression")))]
+compile_error!("the tests need the feature `compression`");
+
 pub use file::held::SMALL;
 pub use lookup::cache::CacheLimits;
 pub use lookup::folder::Folder;
@@ -87,7 +95,7 @@ pub use respond::budgets::{BudgetLimits, Budgets};
 pub use serve::explain::Explanation;
 pub use serve::handler::Files;
 pub use serve::site::Site;
-pub use sockeye_proto::http1::BadField;
+pub use sockeye_http::BadField;
 pub use store::absent::{Absent, Denied, Need, OpenFilesOf, Special};
 pub use store::disk::{Disk, OpenError};
 pub use store::identity::{Identity, Stamp};

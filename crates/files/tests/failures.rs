@@ -10,9 +10,9 @@ use std::{env, fs, process};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sockeye_files::memory::{Fault, Memory};
 use sockeye_files::{Absent, BudgetLimits, Budgets, CacheLimits, Folder, Mounts, OpenFilesOf};
+use sockeye_http::Server;
 use sockeye_proto::Timed;
 use sockeye_proto::harness::Harness;
-use sockeye_proto::http1::Server;
 use tracing::subscriber::with_default;
 use warned::Warnings;
 

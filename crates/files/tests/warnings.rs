@@ -13,8 +13,8 @@ use std::{env, process, thread};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use sockeye_files::{CacheLimits, Folder};
+use sockeye_http::Server;
 use sockeye_proto::harness::Harness;
-use sockeye_proto::http1::Server;
 
 use warned::Warnings;
 

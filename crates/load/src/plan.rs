@@ -4,8 +4,8 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
 use bytes::Bytes;
-use sockeye_proto::message::frame::{self, HeaderTooLong};
-use sockeye_proto::message::{Header, Id, Message};
+use sockeye_message::frame::{self, HeaderTooLong};
+use sockeye_message::{Header, Id, Message};
 
 /// A load. Everything in it is bounded: also [`Until::Requests`] comes to an end where the server is
 /// gone.

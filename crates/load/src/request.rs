@@ -3,7 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
-use sockeye_proto::http1::{BadField, Fields};
+use sockeye_http::{BadField, Fields};
 
 use crate::plan::Ask;
 

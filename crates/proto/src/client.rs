@@ -8,8 +8,8 @@ use crate::Address;
 /// A client, as budgets count them: an IPv4 address, the /64 of an IPv6 address (which is what one
 /// customer gets), or everybody who comes by a Unix socket.
 ///
-/// Behind a proxy this is whom the proxy names, if it is trusted: see
-/// [`http1::Shared::clients`](crate::http1::Shared::clients).
+/// Behind a proxy this is whom the proxy names, if it is trusted: a protocol finds it out, as
+/// `sockeye-http` does by its `Shared::clients`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Client {
     /// An IPv4 address.

@@ -1,4 +1,6 @@
-//! Conversations as pure code.
+//! Protocols as pure code: the [`Protocol`] trait, and what every protocol shares.
+//!
+//! For those who write a protocol, or a driver that runs them.
 //!
 //! A [`Protocol`] is one conversation with one peer: bytes come in, bytes go out, and nothing in
 //! this crate can open a socket, read a clock, start a thread or touch a file. Whoever drives it
@@ -12,8 +14,8 @@
 //!  woken, half-closed, sent, lame duck, drain, closed
 //! ```
 //!
-//! [`echo`] is the smallest protocol and the one to read first; [`http1`] is the largest. One whole
-//! conversation, byte for byte:
+//! [`echo`] is the smallest protocol and the one to read first; `sockeye-http` and `sockeye-message`
+//! are larger ones, in crates of their own. One whole conversation, byte for byte:
 //!
 //! ```
 //! use sockeye_proto::{echo::Echo, harness::Harness};
@@ -39,9 +41,7 @@ pub mod echo;
 mod fault;
 mod file;
 pub mod harness;
-pub mod http1;
 mod job;
-pub mod message;
 mod output;
 mod peer;
 mod remote;
@@ -57,6 +57,7 @@ pub use job::{Cancel, Job, JobKind, Place, Spawn, Waiter};
 pub use output::{Output, Part};
 pub use peer::{Address, Peer};
 pub use remote::{Abandoned, Message, Promise, Remote, SendError, Ticket};
+pub use stop::Stop;
 pub use time::{Time, Timed, Wall};
 pub use turn::{End, Mark, Turn};
 

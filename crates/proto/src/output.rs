@@ -96,8 +96,9 @@ impl Output {
         }
     }
 
-    /// Appends what `fill` appends: cheaper than run by run.
-    pub(crate) fn write_with(&mut self, fill: impl FnOnce(&mut Vec<u8>)) {
+    /// Appends what `fill` appends: cheaper than run by run. The vector may hold bytes that were
+    /// written before, which `fill` leaves as they are.
+    pub fn write_with(&mut self, fill: impl FnOnce(&mut Vec<u8>)) {
         let before = self.plain.len();
         fill(&mut self.plain);
         debug_assert!(self.plain.len() >= before, "what was written stays");

@@ -167,12 +167,14 @@ impl<'a> Turn<'a> {
     }
 
     /// The end of what has been written so far.
-    pub(crate) fn written(&self) -> Mark {
+    #[must_use]
+    pub fn written(&self) -> Mark {
         Mark(self.position + self.out.unsent())
     }
 
     /// The end of what has been sent so far.
-    pub(crate) fn sent(&self) -> Mark {
+    #[must_use]
+    pub fn sent(&self) -> Mark {
         Mark(self.position.saturating_sub(self.in_flight))
     }
 

@@ -10,9 +10,10 @@
 //!          ◀─bytes── (engine)        flushes once a turn ◀────── Turn::out ──┘
 //! ```
 //!
-//! - [`proto`]: [`Protocol`] and what it is given; an echo; HTTP/1.1; a harness for tests.
+//! - [`proto`]: [`Protocol`] and what it is given; an echo; a harness for tests.
+//! - [`http1`]: HTTP/1.1 as a protocol, with handlers that read requests in place.
 //! - [`engine`]: [`Server`], [`run_client`], [`Config`] with every limit and its default.
-//! - [`files`]: a folder, or one file, as HTTP replies.
+//! - [`files`]: a folder, or one file, as HTTP replies (feature `files`).
 //! - [`http`]: a service that answers HTTP requests, of which only the answers are left to write.
 //! - [`message`]: the same of messages, in frames and over HTTP.
 //!
@@ -101,6 +102,7 @@
 //! use std::num::NonZeroUsize;
 //! use std::rc::Rc;
 //!
+//! # #[cfg(feature = "files")] {
 //! use sockeye::files::{CacheLimits, Folder, memory::Memory};
 //! use sockeye::{Bound, Config, Peer, Server, http1};
 //!
@@ -126,11 +128,19 @@
 //!
 //! running.handle().drain();
 //! running.join()?;
+//! # }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! What is absent: this crate has no code of its own but that of [`http`], [`message`] and the
-//! `sockeye` program's, which is behind the feature `cli` (on by default; a user of the library leaves it out).
+//! # Features
+//!
+//! | feature | default | brings |
+//! |---|---|---|
+//! | `files` | yes | [`files`]: a folder as HTTP responses |
+//! | `compression` | yes | files in zstd, brotli and gzip, for folders; it takes a C compiler to build |
+//!
+//! What is absent: this crate has no code of its own but that of [`http`] and [`message`]. The program
+//! `sockeye` is the crate `sockeye-cli`.
 
 #![forbid(unsafe_code)]
 
@@ -140,7 +150,9 @@ mod serving;
 
 pub use serving::{ServeError, Serving, check_hosts_on_loopback};
 pub use sockeye_engine as engine;
+#[cfg(feature = "files")]
 pub use sockeye_files as files;
+pub use sockeye_http as http1;
 pub use sockeye_proto as proto;
 
 pub use sockeye_engine::driver::{BindError, Bound, Target};
@@ -151,5 +163,5 @@ pub use sockeye_engine::{
 pub use sockeye_proto::{
     Abandoned, Access, Address, Client, End, Event, Fault, FileRange, FileSource, Job, JobKind,
     Mark, Message, Next, Output, Peer, Promise, Protocol, Reason, Remote, SendError, Ticket, Time,
-    Timed, Took, Turn, Wall, Whose, echo, http1,
+    Timed, Took, Turn, Wall, Whose, echo,
 };

@@ -7,7 +7,7 @@ use std::num::NonZeroUsize;
 
 use sockeye_engine::driver::{BindError, Bound};
 use sockeye_engine::{Config, Handle, ListenAddr, Running, Server, Service, Stopped, Tally};
-use sockeye_proto::http1::{AllowedHosts, HostCheck};
+use sockeye_http::{AllowedHosts, HostCheck};
 
 /// Why a service could not begin.
 #[derive(Debug)]

@@ -21,6 +21,9 @@ use crate::naming::mime;
 use crate::options::codings::{Coding, Codings};
 use crate::store::digest::Digest;
 
+/// Whether there are encoders, and decoders to compare siblings with their originals.
+const CODES: bool = cfg!(feature = "compression");
+
 #[derive(Debug)]
 pub(crate) struct Coder {
     siblings: bool,
@@ -34,8 +37,8 @@ pub(crate) struct Coder {
 impl Coder {
     pub(crate) fn new(codings: &Codings, forms: &Arc<Forms>) -> Self {
         Self {
-            siblings: codings.siblings,
-            made: Coding::ALL.map(|coding| codings.made.contains(&coding)),
+            siblings: CODES && codings.siblings,
+            made: Coding::ALL.map(|coding| CODES && codings.made.contains(&coding)),
             verdicts: Verdicts::new(Arc::clone(forms.working())),
             forms: Arc::clone(forms),
             folder: forms.add_folder(),

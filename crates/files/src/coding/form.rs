@@ -1,7 +1,7 @@
 //! What is sent of a file: one of its representations.
 
 use bytes::Bytes;
-use sockeye_proto::http1::Body;
+use sockeye_http::Body;
 
 use crate::file::representation::Representation;
 

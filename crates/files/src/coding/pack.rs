@@ -1,29 +1,9 @@
 //! Packing content as it goes: see [`super::forms`] for how often.
-//!
-//! The levels are where more time stops to pay, measured on pages, scripts and an index of 20 KiB
-//! to 8 MiB (one core, to the size of the original): gzip 6 packs 60 to 110 MB/s to 9–34 %, brotli 5
-//! 30 to 60 MB/s to 7–32 %, zstd 9 45 to 110 MB/s to 7–33 %. Up to two levels more save about a
-//! percent of that and take up to twice as long; siblings are the place for the highest levels.
 
 use std::io::{self, Read, Write};
 
-use brotli::CompressorWriter;
-use brotli::enc::BrotliEncoderParams;
-use flate2::Compression;
-use flate2::write::GzEncoder;
-
+use super::codec::encode;
 use crate::options::codings::Coding;
-
-const GZIP_LEVEL: u32 = 6;
-const BROTLI_QUALITY: i32 = 5;
-/// The window of this level is at most 4 MiB: within the 8 MiB that a client must have (RFC 9659).
-const ZSTD_LEVEL: i32 = 9;
-
-const BUFFER: usize = 64 * 1024;
-
-/// After so many bytes brotli is made to write out what it has: otherwise it keeps several times of
-/// what it has read in memory, and the result is no smaller for it.
-const FLUSHED: usize = 1024 * 1024;
 
 /// Packs `content`, which is `len` bytes long. `None` where that saves less than a sixteenth: the
 /// client would decode for nothing.
@@ -48,77 +28,6 @@ pub(crate) fn pack(coding: Coding, content: impl Read, len: usize) -> io::Result
 /// The longest form of `len` bytes that is worth sending.
 pub(crate) const fn longest(len: usize) -> usize {
     len - len / 16
-}
-
-fn encode(coding: Coding, content: impl Read, len: usize, packed: &mut Bounded) -> io::Result<()> {
-    match coding {
-        Coding::Zstd => {
-            let mut encoder = zstd::Encoder::new(packed, ZSTD_LEVEL)?;
-            // The frame says its length, and its window is no larger than that.
-            encoder.set_pledged_src_size(Some(len as u64))?;
-            copy(content, len, &mut encoder)?;
-            encoder.finish()?;
-        }
-        Coding::Brotli => {
-            let params = BrotliEncoderParams {
-                quality: BROTLI_QUALITY,
-                size_hint: len,
-                ..BrotliEncoderParams::default()
-            };
-            let mut encoder = CompressorWriter::with_params(packed, BUFFER, &params);
-            copy(content, len, &mut Flushing { encoder: &mut encoder, since: 0 })?;
-            // What can't be written then is noticed by `packed`.
-            encoder.into_inner();
-        }
-        Coding::Gzip => {
-            let mut encoder = GzEncoder::new(packed, Compression::new(GZIP_LEVEL));
-            copy(content, len, &mut encoder)?;
-            encoder.finish()?;
-        }
-    }
-    Ok(())
-}
-
-/// Copies exactly `len` bytes.
-fn copy(content: impl Read, len: usize, to: &mut impl Write) -> io::Result<()> {
-    let mut content = content.take(len as u64);
-    let mut buffer = vec![0; BUFFER.min(len)];
-    let mut left = len;
-    while left > 0 {
-        let most = left.min(buffer.len());
-        match content.read(&mut buffer[..most]) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(count) => {
-                to.write_all(&buffer[..count])?;
-                left -= count;
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-/// A compressor that is made to write out what it has after every [`FLUSHED`] bytes.
-struct Flushing<'a, W> {
-    encoder: &'a mut W,
-    since: usize,
-}
-
-impl<W: Write> Write for Flushing<'_, W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.since >= FLUSHED {
-            self.since = 0;
-            self.encoder.flush()?;
-        }
-        let written = self.encoder.write(bytes)?;
-        self.since += written;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.encoder.flush()
-    }
 }
 
 /// Bytes up to a limit; beyond it, or where there is no memory, writing fails.

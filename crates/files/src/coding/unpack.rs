@@ -8,16 +8,10 @@
 use std::fmt;
 use std::io::{self, Read};
 
-use brotli::{BrotliDecompressStream, BrotliResult, BrotliState, HeapAlloc, HuffmanCode};
-use flate2::{Decompress, FlushDecompress, Status};
-use zstd::stream::raw::{DParameter, Decoder as ZstdDecoder, Operation};
-
 use super::Coding;
+use super::codec::Unpacker;
 
 const BUFFER: usize = 64 * 1024;
-
-/// The largest window of the zstd coding is 8 MiB (RFC 9659, 3): a client may refuse a larger one.
-const ZSTD_WINDOW_LOG: u32 = 23;
 
 /// How far packed content was found to be the original.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,74 +136,6 @@ fn fill(source: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(filled)
 }
 
-/// What one step took and gave.
-struct Step {
-    used: usize,
-    made: usize,
-    /// The stream ended where `used` ends.
-    done: bool,
-}
-
-type BrotliDecoder = BrotliState<HeapAlloc<u8>, HeapAlloc<u32>, HeapAlloc<HuffmanCode>>;
-
-enum Unpacker {
-    Zstd(ZstdDecoder<'static>),
-    Brotli(Box<BrotliDecoder>),
-    Gzip(Decompress),
-}
-
-impl Unpacker {
-    fn new(coding: Coding) -> io::Result<Self> {
-        Ok(match coding {
-            Coding::Zstd => {
-                let mut decoder = ZstdDecoder::new()?;
-                decoder.set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG))?;
-                Self::Zstd(decoder)
-            }
-            Coding::Brotli => Self::Brotli(Box::new(BrotliState::new_strict(
-                HeapAlloc::new(0),
-                HeapAlloc::new(0),
-                HeapAlloc::new(HuffmanCode::default()),
-            ))),
-            Coding::Gzip => Self::Gzip(Decompress::new_gzip(15)),
-        })
-    }
-
-    /// Unpacks some of `input`; `None` where it can't be unpacked.
-    fn step(&mut self, input: &[u8], output: &mut [u8]) -> Option<Step> {
-        match self {
-            Self::Zstd(decoder) => {
-                let status = decoder.run_on_buffers(input, output).ok()?;
-                let (used, made) = (status.bytes_read, status.bytes_written);
-                Some(Step { used, made, done: status.remaining == 0 && used + made > 0 })
-            }
-            Self::Brotli(state) => {
-                let (mut left, mut used) = (input.len(), 0);
-                let (mut room, mut made, mut total) = (output.len(), 0, 0);
-                let result = BrotliDecompressStream(
-                    &mut left, &mut used, input, &mut room, &mut made, output, &mut total, state,
-                );
-                let done = match result {
-                    BrotliResult::ResultSuccess => true,
-                    BrotliResult::NeedsMoreInput | BrotliResult::NeedsMoreOutput => false,
-                    BrotliResult::ResultFailure => return None,
-                };
-                Some(Step { used, made, done })
-            }
-            Self::Gzip(state) => {
-                let (used, made) = (state.total_in(), state.total_out());
-                let done = match state.decompress(input, output, FlushDecompress::None).ok()? {
-                    Status::StreamEnd => true,
-                    Status::Ok | Status::BufError => false,
-                };
-                // Both grew by no more than a buffer.
-                let used = (state.total_in() - used) as usize;
-                Some(Step { used, made: (state.total_out() - made) as usize, done })
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
@@ -218,6 +144,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::coding::codec::ZSTD_WINDOW_LOG;
     use crate::coding::pack::packed;
 
     fn likeness(coding: Coding, packed: &[u8], original: &[u8]) -> Likeness {

@@ -1,6 +1,6 @@
 //! Blocks of fields made of others.
 
-use sockeye_proto::http1::Fields;
+use sockeye_http::Fields;
 
 /// Fields and one more, of checked parts.
 pub(crate) fn with(mut fields: Fields, name: &str, value: &str) -> Fields {

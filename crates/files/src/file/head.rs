@@ -1,7 +1,7 @@
 //! What is said about a file in every reply: made once for each file, off the loop.
 
+use sockeye_http::{Fields, date};
 use sockeye_proto::Wall;
-use sockeye_proto::http1::{Fields, date};
 
 use super::fields::append;
 use crate::naming::fingerprint::is_fingerprinted;

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use sockeye_proto::http1::{Body, Fields, Ready, Status};
+use sockeye_http::{Body, Fields, Ready, Status};
 use sockeye_proto::{FileRange, FileSource, Wall};
 
 use super::fields::{value, with, without};

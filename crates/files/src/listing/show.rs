@@ -89,8 +89,8 @@ impl fmt::Display for Moment {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use sockeye_http::date;
     use sockeye_proto::Wall;
-    use sockeye_proto::http1::date;
 
     use super::*;
 

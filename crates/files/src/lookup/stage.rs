@@ -2,7 +2,7 @@
 //!
 //! Each stage has a name of its own to look up, which is cached as every other name is.
 
-use sockeye_proto::http1::Status;
+use sockeye_http::Status;
 
 use super::entry::{Entry, What};
 use super::mounts::Mounts;

@@ -1,6 +1,6 @@
 //! Values for files by their names, as an owner gives them: `*.css`, `/assets/*`.
 
-use sockeye_proto::http1::{BadField, Fields};
+use sockeye_http::{BadField, Fields};
 
 /// Values of a field for the files whose names match. The first that matches counts.
 ///

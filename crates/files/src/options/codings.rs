@@ -60,6 +60,8 @@ impl Coding {
 /// What is packed is a file, the same for everybody: nothing of a request and no secret of another
 /// user stands beside it, so its length gives nothing away (the attack called BREACH needs both).
 ///
+/// Without the crate's feature `compression`, every file is sent as it is, whatever is chosen here.
+///
 /// ```
 /// use sockeye_files::{Coding, Codings, Options};
 ///

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use sockeye_proto::http1::Fields;
+use sockeye_http::Fields;
 
 /// Which other sites' scripts may read the files. None, by default: browsers keep it so.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

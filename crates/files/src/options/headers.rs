@@ -1,6 +1,6 @@
 //! The fields that every file is sent with, whatever it is: an owner may change or drop each.
 
-use sockeye_proto::http1::{BadField, Fields};
+use sockeye_http::{BadField, Fields};
 
 /// Fields that are sent with files.
 ///

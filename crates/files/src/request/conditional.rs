@@ -1,8 +1,8 @@
 //! Conditional requests (RFC 9110, 13): whether the client has the content already, or wants only
 //! the one that it knows.
 
+use sockeye_http::{FieldName, date};
 use sockeye_proto::Wall;
-use sockeye_proto::http1::{FieldName, date};
 
 use super::view::{RequestView, SingleValue};
 
@@ -101,7 +101,7 @@ fn lists(list: &[u8], tag: &[u8], comparison: Comparison) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use sockeye_proto::http1::KeptRequest;
+    use sockeye_http::KeptRequest;
 
     use super::*;
     use crate::request::view::request;

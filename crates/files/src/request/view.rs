@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use sockeye_proto::http1::{FieldName, FieldNames, Method, Request};
+use sockeye_http::{FieldName, FieldNames, Method, Request};
 
 use super::accept_encoding::AcceptEncoding;
 
@@ -156,13 +156,13 @@ impl<'a> SingleValue<'a> {
 
 /// A request for `path` with these fields.
 #[cfg(test)]
-pub(crate) fn request(path: &str, fields: &[(&str, &str)]) -> sockeye_proto::http1::KeptRequest {
+pub(crate) fn request(path: &str, fields: &[(&str, &str)]) -> sockeye_http::KeptRequest {
     let mut head = format!("GET {path} HTTP/1.1\r\nHost: a\r\n");
     for (name, value) in fields {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
     head.push_str("\r\n");
-    sockeye_proto::http1::KeptRequest::read(head.as_bytes()).expect("a good head")
+    sockeye_http::KeptRequest::read(head.as_bytes()).expect("a good head")
 }
 
 #[cfg(test)]
@@ -229,7 +229,7 @@ mod tests {
         let kept = request("/", &[("range", "bytes=0-1")]);
         assert_eq!(RequestView::of(&kept.view()).range(), SingleValue::One(b"bytes=0-1"));
         let head = b"HEAD / HTTP/1.1\r\nHost: a\r\nRange: bytes=0-1\r\n\r\n";
-        let kept = sockeye_proto::http1::KeptRequest::read(head).unwrap();
+        let kept = sockeye_http::KeptRequest::read(head).unwrap();
         assert_eq!(RequestView::of(&kept.view()).range(), SingleValue::None);
     }
 }

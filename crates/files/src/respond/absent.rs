@@ -1,7 +1,7 @@
 //! Responses where there is nothing of what was asked for: their status, and the fields of a page that
 //! is sent instead.
 
-use sockeye_proto::http1::{Fields, Status};
+use sockeye_http::{Fields, Status};
 
 use crate::file::fields::{with, without};
 use crate::file::head::{ASK_AGAIN, Head};

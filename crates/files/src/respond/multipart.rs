@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-use sockeye_proto::http1::{Answer, Body, Fields, Reply, Status};
+use sockeye_http::{Answer, Body, Fields, Reply, Status};
 use sockeye_proto::{FileRange, Permit};
 
 use crate::coding::form::Form;

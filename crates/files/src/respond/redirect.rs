@@ -1,6 +1,6 @@
 //! Redirects to the same path with a slash more or less.
 
-use sockeye_proto::http1::{BadField, Fields};
+use sockeye_http::{BadField, Fields};
 
 use crate::file::head::ASK_AGAIN;
 

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use sockeye_http::{Answer, Body, Fields, Reply, Request, Status};
 use sockeye_proto::JobKind;
-use sockeye_proto::http1::{Answer, Body, Fields, Reply, Request, Status};
 
 use super::listing::{PendingListing, answer_head};
 use super::progress::{Compression, Progress, Step};

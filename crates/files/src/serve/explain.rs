@@ -9,7 +9,7 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use sockeye_proto::http1::{Fields, Status};
+use sockeye_http::{Fields, Status};
 
 use super::listing::PendingListing;
 use crate::listing::ask::is_known;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use sockeye_proto::http1::{
+use sockeye_http::{
     Answer, Handler, KeptRequest, Method, Reply, Request, Status, Stream, StreamEvent,
 };
 use sockeye_proto::{Abandoned, Message, Ticket, Time};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sockeye_proto::http1::{Answer, Fields, Reply, Status};
+use sockeye_http::{Answer, Fields, Reply, Status};
 use sockeye_proto::{Job, JobKind, Time};
 
 use super::progress::{Awaited, Compression, Progress};

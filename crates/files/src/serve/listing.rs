@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use sockeye_proto::http1::{Answer, Body, Fields, KeptRequest, Reply, Request, Status};
+use sockeye_http::{Answer, Body, Fields, KeptRequest, Reply, Request, Status};
 use sockeye_proto::{Abandoned, Job, JobKind, Message, Permit, Place as JobPlace, Ticket, Waiter};
 
 use super::listing_body::{ListingBody, OPEN_FILES, PIECE};

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
-use sockeye_proto::http1::{Answer, Stream, StreamEvent};
+use sockeye_http::{Answer, Stream, StreamEvent};
 use sockeye_proto::{
     Abandoned, Client, FileSource, Job, JobKind, Message, Permit, Place, Ticket, Waiter,
 };

@@ -1,6 +1,6 @@
 //! What is said about pages and archives of folders in the heads of their replies.
 
-use sockeye_proto::http1::Fields;
+use sockeye_http::Fields;
 
 use crate::file::fields::with;
 use crate::listing::ask::Format;

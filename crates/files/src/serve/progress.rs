@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sockeye_proto::http1::{Answer, Reply};
+use sockeye_http::{Answer, Reply};
 use sockeye_proto::{JobKind, Ticket, Waiter};
 
 use crate::lookup::entry::Entry;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use sockeye_proto::http1::{Fields, Reply};
+use sockeye_http::{Fields, Reply};
 use sockeye_proto::{Time, Timed};
 
 use crate::lookup::cache::{Cache, CacheLimits};

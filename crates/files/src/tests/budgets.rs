@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use sockeye_proto::http1::{Clients, Request, Shared};
+use sockeye_http::{Clients, Request, Shared};
 use sockeye_proto::{Client as Payer, Peer};
 
 use super::codings::{noise, text};

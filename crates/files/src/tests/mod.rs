@@ -25,8 +25,8 @@ use std::io::Read;
 use std::rc::Rc;
 use std::time::Duration;
 
+use sockeye_http::Server;
 use sockeye_proto::harness::Harness;
-use sockeye_proto::http1::Server;
 use sockeye_proto::{Event, Fault, Protocol, Time, Took, Turn};
 
 use crate::store::memory::Memory;

@@ -1,6 +1,6 @@
 //! Replies of HTTP/1.1.
 
-use sockeye_proto::http1::client::{self, BadReply, Extent, Piece, Replies, Shape};
+use sockeye_http::client::{self, BadReply, Extent, Piece, Replies, Shape};
 
 use super::reply::{Asked, Content, Cut, Done, Garbage, Model, Step};
 

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use bytes::Bytes;
-use sockeye_proto::message::{self, ErrorReply, Header, Limits, Refusal, frame};
+use sockeye_message::{self as message, ErrorReply, Header, Limits, Refusal, frame};
 
 use super::reply::{Asked, Content, Cut, Done, Garbage, Model, Step};
 

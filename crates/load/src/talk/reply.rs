@@ -3,7 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
-use sockeye_proto::http1::client::Shape;
+use sockeye_http::client::Shape;
 
 use crate::plan::{Ask, Plan};
 use crate::trouble::Trouble;

@@ -332,10 +332,10 @@ fn an_echo_and_messages_are_counted_by_their_length() {
     server.drip(b"abx");
     assert_eq!(troubles(&common), [(Trouble::Error, 1)], "it is no echo");
 
-    let message = sockeye_proto::message::Message::json_text(r#"{"a": 1}"#.into());
+    let message = sockeye_message::Message::json_text(r#"{"a": 1}"#.into());
     let ask = Ask::message(&message).unwrap();
     // A reply looks like a request; one that is the request is no answer.
-    let answer = sockeye_proto::message::Message::json_text(r#"{"b": 1}"#.into());
+    let answer = sockeye_message::Message::json_text(r#"{"b": 1}"#.into());
     let reply = Ask::message(&answer).unwrap().wire(false).clone();
     let sent = ask.wire(false).clone();
     let (mut server, common) = open(Plan::new(Speaks::Messages, vec![ask.clone()]), 1, &sent);
@@ -344,7 +344,7 @@ fn an_echo_and_messages_are_counted_by_their_length() {
     let (mut server, common) = open(Plan::new(Speaks::Messages, vec![ask]), 3, &reply);
     server.drip(&reply);
     server.input(&reply);
-    let error = sockeye_proto::message::Message::json_text(r#"{"result": "Error: no."}"#.into());
+    let error = sockeye_message::Message::json_text(r#"{"result": "Error: no."}"#.into());
     server.input(Ask::message(&error).unwrap().wire(false));
     assert!(finished(&mut server));
     assert_eq!((replies(&common), troubles(&common)), (3, vec![(Trouble::Error, 1)]));

@@ -5,7 +5,7 @@ use std::mem;
 use std::rc::Rc;
 
 use sockeye_engine::Config;
-use sockeye_proto::http1::{
+use sockeye_http::{
     Answer, Body, Content, Fields, Handler, Reply, Request, Server, Shared, Status, Stream,
     StreamEvent, Trailers,
 };

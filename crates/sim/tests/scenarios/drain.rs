@@ -4,8 +4,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use sockeye_engine::Config;
+use sockeye_http::{Server, Shared};
 use sockeye_proto::echo::Echo;
-use sockeye_proto::http1::{Server, Shared};
 use sockeye_proto::{End, Event, Fault, Peer, Protocol, Time, Took, Turn};
 use sockeye_sim::{Faults, Outcome, PeerId, Rng, Script, World, seeds};
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use sockeye_engine::Config;
 use sockeye_engine::driver::QUANTUM;
-use sockeye_proto::http1::{Answer, Body, Fields, Handler, Reply, Request, Server, Shared, Status};
+use sockeye_http::{Answer, Body, Fields, Handler, Reply, Request, Server, Shared, Status};
 use sockeye_proto::{Access, FileRange, FileSource};
 use sockeye_sim::{Faults, Outcome, Rng, Script, ShardId, World, seeds};
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use sockeye_engine::Config;
-use sockeye_proto::http1::{Answer, Body, Fields, Handler, Reply, Request, Server, Shared, Status};
+use sockeye_http::{Answer, Body, Fields, Handler, Reply, Request, Server, Shared, Status};
 use sockeye_proto::{Abandoned, FileRange, FileSource, Message, Protocol, Ticket};
 use sockeye_sim::{Faults, Outcome, Rng, Script, World, seeds};
 

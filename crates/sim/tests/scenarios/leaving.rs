@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use sockeye_engine::Config;
-use sockeye_proto::http1::{
+use sockeye_http::{
     Answer, Fields, Handler, Reply, Request, Server, Shared, Status, Stream, StreamEvent,
 };
 use sockeye_proto::{End, Event, Fault, Peer, Promise, Protocol, Remote, Time, Took, Turn};

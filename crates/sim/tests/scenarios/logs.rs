@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use sockeye_engine::Config;
-use sockeye_proto::http1::{Begun, Ended, Limits, Log, Outcome as Told, Server, Shared};
+use sockeye_http::{Begun, Ended, Limits, Log, Outcome as Told, Server, Shared};
 use sockeye_proto::{Peer, Wall};
 use sockeye_sim::{Faults, Rng, Script, World, seeds};
 

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use sockeye_engine::Config;
-use sockeye_proto::message::{
+use sockeye_message::{
     Answer, Asker, Client, Ending, Handler, Limits, Message, Next, Reply, Server, Settings, Style,
 };
 use sockeye_proto::{Abandoned, Peer, Ticket, Turn};

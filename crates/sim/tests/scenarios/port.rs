@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use sockeye_engine::Config;
-use sockeye_proto::message::{
+use sockeye_message::{
     Answer, Flow, Handler, Header, Id, Limits, Message, Reply, Shared, Wants, frame,
 };
 use sockeye_proto::{Abandoned, Peer, Protocol, Ticket};

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use sockeye_engine::driver::Target;
 use sockeye_engine::{Census, Config};
-use sockeye_proto::http1::{Server, Shared};
-use sockeye_proto::{Protocol, echo::Echo, message};
+use sockeye_http::{Server, Shared};
+use sockeye_message as message;
+use sockeye_proto::{Protocol, echo::Echo};
 use sockeye_sim::{Faults, PeerId, Rng, Script, ShardId, World, seeds};
 
 use crate::http::{Site, Text};

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 use http::StatusCode;
-use sockeye_proto::http1::Content;
+use sockeye_http::Content;
 
 use super::reply::{Incomplete, Kind, Receive, Reply, Then};
 

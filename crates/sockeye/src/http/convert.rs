@@ -6,7 +6,7 @@ use std::fmt;
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, StatusCode, Uri, Version};
-use sockeye_proto::http1::{self, BadField, Fields, Status, Trailers};
+use sockeye_http::{self as http1, BadField, Fields, Status, Trailers};
 
 /// A request can't be said in the types of the `http` crate: its target is no [`Uri`], or it has
 /// more fields than a [`HeaderMap`] holds.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use sockeye_engine::Service;
 use sockeye_engine::driver::Bound;
-use sockeye_proto::http1::{AllowedHosts, Handler, Limits, Server, Shared};
+use sockeye_http::{AllowedHosts, Handler, Limits, Server, Shared};
 use sockeye_proto::{Budget, Peer, Protocol};
 
 use super::exchange::Exchange;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Response, StatusCode};
-use sockeye_proto::http1::{self, Answer, Fields, Handler, Status, Stream, StreamEvent, Trailers};
+use sockeye_http::{self as http1, Answer, Fields, Handler, Status, Stream, StreamEvent, Trailers};
 use sockeye_proto::{Abandoned, Client, Message, Peer, Permit, Protocol, Ticket, Time};
 use tracing::{error, warn};
 

@@ -95,8 +95,8 @@ pub use ::http::{
 };
 pub use bytes::Bytes;
 use sockeye_engine::{Config, ListenAddr, usable_cores};
+pub use sockeye_http::{AllowedHosts, BadHostName, Limits};
 pub use sockeye_proto::Budget;
-pub use sockeye_proto::http1::{AllowedHosts, BadHostName, Limits};
 
 pub use self::body::Body;
 pub use self::edge::Edge;

@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use http::Request;
+use sockeye_http::Fields;
 use sockeye_proto::Budget;
-use sockeye_proto::http1::Fields;
 
 use super::body::Body;
 use super::reply::Reply;

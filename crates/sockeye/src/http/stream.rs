@@ -295,8 +295,9 @@ mod tests {
     use std::sync::{Arc, mpsc};
 
     use http::{Request, Response};
+    use sockeye_http as http1;
+    use sockeye_proto::Peer;
     use sockeye_proto::harness::Harness;
-    use sockeye_proto::{Peer, http1};
 
     use super::*;
     use crate::http::{Body, Edge, Reply};

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use sockeye_engine::Service;
 use sockeye_engine::driver::Bound;
-use sockeye_proto::message::{Answer, Handler, LARGE, Message, Reply, Shared};
+use sockeye_message::{Answer, Handler, LARGE, Message, Reply, Shared};
 use sockeye_proto::{Abandoned, Client, Job, JobKind, Peer, Promise, Protocol, Ticket, Time};
 
 use super::options::Options;

@@ -1,9 +1,8 @@
 //! A service that answers messages, with no more to write than its answers.
 //!
-//! A message is content with a type and an encoding; how it travels is
-//! [`proto::message`](sockeye_proto::message)'s. [`serve`] takes whoever answers: a closure, a
-//! function, or any value that is [`Respond`]. It gets a [`Request`] and gives a [`Message`], an
-//! [`Error`], or a [`Response`] that comes later:
+//! A message is content with a type and an encoding; how it travels is [`protocol`]'s. [`serve`]
+//! takes whoever answers: a closure, a function, or any value that is [`Respond`]. It gets a
+//! [`Request`] and gives a [`Message`], an [`Error`], or a [`Response`] that comes later:
 //!
 //! ```
 //! use std::io::{Read, Write};
@@ -61,17 +60,17 @@
 //! Every limit has a default that holds against a peer that nobody knows: [`Options`].
 //!
 //! What it leaves out: content is handed over whole, within its limit. A handler that takes it as it
-//! comes is a [`proto::message::Handler`](sockeye_proto::message::Handler), which runs on
-//! [`Server`](crate::Server) like any conversation.
+//! comes is a [`protocol::Handler`], which runs on [`Server`](crate::Server) like any protocol.
 
 mod adapter;
 mod options;
 mod respond;
 
 use sockeye_engine::ListenAddr;
-pub use sockeye_proto::http1::{AllowedHosts, BadHostName};
-pub use sockeye_proto::message::text::{BadText, Encoding};
-pub use sockeye_proto::message::{AllowedOrigins, ContentError, JSON, LARGE, Limits, Message};
+pub use sockeye_http::{AllowedHosts, BadHostName};
+pub use sockeye_message as protocol;
+pub use sockeye_message::text::{BadText, Encoding};
+pub use sockeye_message::{AllowedOrigins, ContentError, JSON, LARGE, Limits, Message};
 
 pub use self::options::Options;
 pub use self::respond::{Error, Later, Request, Respond, Response};

@@ -3,8 +3,8 @@
 use std::num::NonZeroUsize;
 
 use sockeye_engine::{Config, usable_cores};
-use sockeye_proto::http1::AllowedHosts;
-use sockeye_proto::message::{AllowedOrigins, Limits};
+use sockeye_http::AllowedHosts;
+use sockeye_message::{AllowedOrigins, Limits};
 
 /// How a service runs.
 #[derive(Clone, Debug)]

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use sockeye_proto::message::{ContentError, Message};
+use sockeye_message::{ContentError, Message};
 use sockeye_proto::{Peer, Promise};
 
 /// One message that wants an answer.

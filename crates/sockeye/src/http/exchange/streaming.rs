@@ -5,7 +5,7 @@ use std::mem;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use sockeye_proto::http1::{Answer, Fields, Stream, StreamEvent};
+use sockeye_http::{Answer, Fields, Stream, StreamEvent};
 use sockeye_proto::{Abandoned, Client, Fault, Message, Ticket, Whose};
 use tracing::error;
 

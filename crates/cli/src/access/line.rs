@@ -1,0 +1,368 @@
+//! What a line of the access log looks like.
+//!
+//! Whatever a client sent, a line is one line of printable ASCII: everything else is escaped, as
+//! `\x1b` in the combined format (as Apache and nginx do) and as JSON has it in the other.
+
+use std::time::Duration;
+
+use clap::ValueEnum;
+use sockeye::http1::{Begun, FieldName, Outcome, Request, Unread, Version, date};
+use sockeye::proto::{Address, Wall};
+
+/// What a line looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// As Apache and nginx have it, with the seconds that it took and how it ended behind.
+    Combined,
+    /// A JSON object a line.
+    Json,
+}
+
+/// What [`end`] adds to the notes is never longer, in bytes.
+pub(super) const END: usize = 256;
+
+/// A longer value is cut there, and three dots say so: of a target, of a field and of a reason.
+const LONGEST_TARGET: usize = 8 * 1024;
+const LONGEST_FIELD: usize = 1024;
+const LONGEST_CODE: usize = 64;
+
+/// How many bytes in front of the notes say where the status goes.
+const SPLIT: usize = 4;
+
+/// The date, written once a second.
+#[derive(Default)]
+pub(super) struct Dates {
+    of: Option<Wall>,
+    text: Vec<u8>,
+}
+
+impl Dates {
+    pub(super) fn of(&mut self, when: Wall, format: Format) -> &[u8] {
+        if self.of.replace(when) != Some(when) {
+            self.text.clear();
+            write_date(when, format, &mut self.text);
+        }
+        &self.text
+    }
+}
+
+/// `22/Nov/2026:19:00:00 +0000` or `2026-11-22T19:00:00Z`.
+fn write_date(when: Wall, format: Format, text: &mut Vec<u8>) {
+    // Sun, 22 Nov 2026 19:00:00 GMT
+    let date = date::format(when);
+    let (day, month, year, time) = (&date[5..7], &date[8..11], &date[12..16], &date[17..25]);
+    match format {
+        Format::Combined => {
+            for part in [day, b"/", month, b"/", year, b":", time, b" +0000"] {
+                text.extend_from_slice(part);
+            }
+        }
+        Format::Json => {
+            const MONTHS: &[u8; 36] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
+            let number = MONTHS.chunks(3).position(|name| name == month).unwrap_or(0) + 1;
+            let number = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
+            for part in [year, b"-", &number, b"-", day, b"T", time, b"Z"] {
+                text.extend_from_slice(part);
+            }
+        }
+    }
+}
+
+/// Who has sent a request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Who {
+    pub(super) client: Address,
+    /// The connection's other end, where that may be a proxy.
+    pub(super) by: Option<Address>,
+}
+
+/// Notes what a line will say of a request that has come.
+pub(super) fn begin(
+    format: Format,
+    date: &[u8],
+    who: Who,
+    request: Begun<'_>,
+    notes: &mut Vec<u8>,
+) {
+    let start = notes.len();
+    notes.extend_from_slice(&[0; SPLIT]);
+    let split = match format {
+        Format::Combined => begin_combined(date, who.client, request, notes),
+        Format::Json => begin_json(date, who, request, notes),
+    };
+    // Values are cut far below 4 GiB.
+    let split = (split - start - SPLIT) as u32;
+    notes[start..start + SPLIT].copy_from_slice(&split.to_le_bytes());
+}
+
+/// Writes the line of a request that is over, at most [`END`] bytes more than its notes.
+pub(super) fn end(format: Format, notes: &[u8], outcome: &Outcome, line: &mut Vec<u8>) {
+    let Some((split, notes)) = notes.split_first_chunk::<SPLIT>() else { return };
+    let split = (u32::from_le_bytes(*split) as usize).min(notes.len());
+    let (front, behind) = notes.split_at(split);
+    line.extend_from_slice(front);
+    match format {
+        Format::Combined => {
+            // No status is written as nginx does it.
+            match outcome.status {
+                Some(status) => number(status.code().into(), line),
+                None => line.extend_from_slice(b"000"),
+            }
+            line.push(b' ');
+            number(outcome.content, line);
+            line.extend_from_slice(behind);
+            line.push(b' ');
+            seconds(outcome.took, line);
+            line.push(b' ');
+            line.extend_from_slice(outcome.ended.as_str().as_bytes());
+        }
+        Format::Json => {
+            line.extend_from_slice(b",\"status\":");
+            match outcome.status {
+                Some(status) => number(status.code().into(), line),
+                None => line.extend_from_slice(b"null"),
+            }
+            line.extend_from_slice(b",\"bytes\":");
+            number(outcome.content, line);
+            line.extend_from_slice(b",\"seconds\":");
+            seconds(outcome.took, line);
+            line.extend_from_slice(b",\"ended\":\"");
+            line.extend_from_slice(outcome.ended.as_str().as_bytes());
+            line.push(b'"');
+            if let Some(code) = outcome.refused {
+                json_member("reason", Some(code.as_bytes()), LONGEST_CODE, line);
+            }
+            line.push(b'}');
+        }
+    }
+    line.push(b'\n');
+}
+
+/// Returns where the status goes.
+fn begin_combined(date: &[u8], client: Address, request: Begun<'_>, notes: &mut Vec<u8>) -> usize {
+    address(client, notes);
+    notes.extend_from_slice(b" - - [");
+    notes.extend_from_slice(date);
+    notes.extend_from_slice(b"] \"");
+    match request {
+        Begun::Request(request) => {
+            notes.extend_from_slice(request.method().as_str().as_bytes());
+            notes.push(b' ');
+            escaped(request.target(), LONGEST_TARGET, notes);
+            notes.push(b' ');
+            notes.extend_from_slice(version(request));
+        }
+        Begun::Unread(Unread { line: b"", .. }) => notes.push(b'-'),
+        Begun::Unread(Unread { line, .. }) => escaped(line, LONGEST_FIELD, notes),
+    }
+    notes.extend_from_slice(b"\" ");
+    let split = notes.len();
+    let [_, referer, user_agent] = fields(request);
+    for value in [referer, user_agent] {
+        notes.extend_from_slice(b" \"");
+        match value {
+            Some(value) => escaped(value, LONGEST_FIELD, notes),
+            None => notes.push(b'-'),
+        }
+        notes.push(b'"');
+    }
+    split
+}
+
+/// Returns where the status goes: behind all.
+fn begin_json(date: &[u8], who: Who, request: Begun<'_>, notes: &mut Vec<u8>) -> usize {
+    notes.extend_from_slice(b"{\"time\":\"");
+    notes.extend_from_slice(date);
+    notes.extend_from_slice(b"\",\"address\":\"");
+    address(who.client, notes);
+    notes.push(b'"');
+    if let Some(by) = who.by {
+        notes.extend_from_slice(b",\"by\":\"");
+        address(by, notes);
+        notes.push(b'"');
+    }
+    match request {
+        Begun::Request(request) => {
+            notes.extend_from_slice(b",\"method\":\"");
+            notes.extend_from_slice(request.method().as_str().as_bytes());
+            notes.push(b'"');
+            json_member("target", Some(request.target()), LONGEST_TARGET, notes);
+            notes.extend_from_slice(b",\"version\":\"");
+            notes.extend_from_slice(version(request));
+            notes.push(b'"');
+        }
+        Begun::Unread(Unread { line, .. }) => {
+            let [method, target, version] = words(line);
+            json_member("method", method, LONGEST_FIELD, notes);
+            json_member("target", target, LONGEST_TARGET, notes);
+            json_member("version", version, LONGEST_FIELD, notes);
+            json_member("unread", Some(line), LONGEST_FIELD, notes);
+        }
+    }
+    let [host, referer, user_agent] = fields(request);
+    json_member("host", host, LONGEST_FIELD, notes);
+    json_member("referer", referer, LONGEST_FIELD, notes);
+    json_member("user_agent", user_agent, LONGEST_FIELD, notes);
+    notes.len()
+}
+
+/// What the request says of itself: host, referer, user agent. Of a name that is repeated, the first.
+fn fields(request: Begun<'_>) -> [Option<&[u8]>; 3] {
+    match request {
+        Begun::Request(request) => {
+            [request.host(), request.known(FieldName::Referer), request.known(FieldName::UserAgent)]
+        }
+        Begun::Unread(unread) => [FieldName::Host, FieldName::Referer, FieldName::UserAgent]
+            .map(|name| unread.field(name.as_str())),
+    }
+}
+
+/// What the line of a request that could not be read says all the same, each where it came whole and
+/// is what it should be: the method, the target, the version.
+#[cold]
+fn words(line: &[u8]) -> [Option<&[u8]>; 3] {
+    let mut words = line.split(|byte| *byte == b' ');
+    let (method, target, version) = (words.next(), words.next(), words.next());
+    let is_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    let is_in_target = |byte: &u8| byte.is_ascii_graphic() && !b"\"#<>\\^`{|}".contains(byte);
+    let is_version =
+        |version: &&[u8]| matches!(version, [b'H', b'T', b'T', b'P', b'/', _, b'.', _]);
+    // A word is whole when a space is behind it.
+    let method = method.filter(|word| target.is_some() && !word.is_empty());
+    let target = target.filter(|word| version.is_some() && !word.is_empty());
+    [
+        method.filter(|word| word.iter().all(is_token)),
+        target.filter(|word| words.next().is_none() && word.iter().all(is_in_target)),
+        version.filter(is_version).filter(|word| word.iter().all(u8::is_ascii_graphic)),
+    ]
+}
+
+fn version(request: &Request<'_>) -> &'static [u8] {
+    match request.version() {
+        Version::Http10 => b"HTTP/1.0",
+        Version::Http11 => b"HTTP/1.1",
+    }
+}
+
+fn address(address: Address, line: &mut Vec<u8>) {
+    match address {
+        Address::Ip(address) => match address.ip().to_canonical() {
+            std::net::IpAddr::V4(ip) => {
+                for (at, octet) in ip.octets().into_iter().enumerate() {
+                    if at > 0 {
+                        line.push(b'.');
+                    }
+                    number(octet.into(), line);
+                }
+            }
+            std::net::IpAddr::V6(ip) => line.extend_from_slice(ip.to_string().as_bytes()),
+        },
+        Address::Unix => line.extend_from_slice(b"unix"),
+    }
+}
+
+fn number(mut number: u64, line: &mut Vec<u8>) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    line.extend_from_slice(&digits[at..]);
+}
+
+/// With microseconds: `12.000345`.
+fn seconds(time: Duration, line: &mut Vec<u8>) {
+    number(time.as_secs(), line);
+    let mut micros = time.subsec_micros();
+    let mut decimals = *b".000000";
+    for digit in decimals[1..].iter_mut().rev() {
+        *digit = b'0' + (micros % 10) as u8;
+        micros /= 10;
+    }
+    line.extend_from_slice(&decimals);
+}
+
+/// Whether a byte stands for itself in both formats.
+const fn is_plain(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\'
+}
+
+/// `is_plain` of every byte.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        plain[byte] = is_plain(byte as u8);
+        byte += 1;
+    }
+    plain
+};
+
+/// `value`, cut to `longest` bytes, and what shows that it was.
+fn cut(value: &[u8], longest: usize) -> (&[u8], &'static [u8]) {
+    if value.len() <= longest { (value, b"") } else { (&value[..longest], b"...") }
+}
+
+/// Escapes everything that is not printable ASCII, quotes and backslashes byte by byte: `\x1b`.
+fn escaped(value: &[u8], longest: usize, line: &mut Vec<u8>) {
+    let (mut value, dots) = cut(value, longest);
+    while let Some(at) = value.iter().position(|byte| !PLAIN[usize::from(*byte)]) {
+        line.extend_from_slice(&value[..at]);
+        line.extend_from_slice(b"\\x");
+        hex(value[at], line);
+        value = &value[at + 1..];
+    }
+    line.extend_from_slice(value);
+    line.extend_from_slice(dots);
+}
+
+/// `,"name":` and the value as a string, or null where there is none.
+fn json_member(name: &str, value: Option<&[u8]>, longest: usize, line: &mut Vec<u8>) {
+    line.extend_from_slice(b",\"");
+    line.extend_from_slice(name.as_bytes());
+    let Some(value) = value else { return line.extend_from_slice(b"\":null") };
+    line.extend_from_slice(b"\":\"");
+    let (value, dots) = cut(value, longest);
+    if value.iter().all(|byte| PLAIN[usize::from(*byte)]) {
+        line.extend_from_slice(value);
+    } else {
+        json_escaped(value, line);
+    }
+    line.extend_from_slice(dots);
+    line.push(b'"');
+}
+
+/// Escapes everything that is not printable ASCII, as UTF-16 units; what is not UTF-8 becomes the
+/// replacement character.
+fn json_escaped(value: &[u8], line: &mut Vec<u8>) {
+    for chunk in value.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                '"' | '\\' => line.extend([b'\\', c as u8]),
+                ' '..='~' => line.push(c as u8),
+                _ => {
+                    for unit in c.encode_utf16(&mut [0; 2]) {
+                        line.extend_from_slice(b"\\u");
+                        unit.to_be_bytes().into_iter().for_each(|byte| hex(byte, line));
+                    }
+                }
+            }
+        }
+        if !chunk.invalid().is_empty() {
+            line.extend_from_slice(b"\\ufffd");
+        }
+    }
+}
+
+fn hex(byte: u8, line: &mut Vec<u8>) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    line.extend([DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,257 @@
+//! Lines of requests that a server has really read.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use proptest::prelude::*;
+use sockeye::http1::{Answer, Body, Fields, Handler, Limits, Log, Reply, Server, Shared, Status};
+use sockeye::proto::harness::Harness;
+use sockeye::proto::{Peer, Reason};
+
+use super::*;
+
+/// A log that keeps its lines.
+#[derive(Debug)]
+struct Page {
+    format: Format,
+    lines: RefCell<Vec<u8>>,
+}
+
+impl Log for Page {
+    fn begun(&self, request: Begun<'_>, peer: &Peer, when: Wall, notes: &mut Vec<u8>) {
+        let mut date = Vec::new();
+        write_date(when, self.format, &mut date);
+        let who = Who { client: peer.address, by: None };
+        begin(self.format, &date, who, request, notes);
+    }
+
+    fn ended(&self, notes: &[u8], outcome: &Outcome) {
+        let mut lines = self.lines.borrow_mut();
+        let before = lines.len();
+        end(self.format, notes, outcome, &mut lines);
+        assert!(lines.len() - before <= notes.len() + END);
+    }
+}
+
+/// Answers with five bytes, or under `/never` not at all.
+struct Hello;
+
+impl Handler for Hello {
+    fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
+        if request.path() == b"/never" {
+            return reply.later();
+        }
+        reply.send(Status::OK, &Fields::new(), Body::Static(b"hello"))
+    }
+}
+
+/// What stands in the log after these bytes.
+fn log_of(format: Format, input: &[u8]) -> String {
+    log_with(format, |client| client.input(input))
+}
+
+/// What stands in the log after a client did so.
+fn log_with(format: Format, act: impl FnOnce(&mut Harness)) -> String {
+    let page = Rc::new(Page { format, lines: RefCell::default() });
+    let shared = Shared::new(Limits::default()).logging(page.clone());
+    let mut client = Harness::new(Server::new(Rc::new(shared), Hello));
+    act(&mut client);
+    client.output();
+    client.end_for(&Reason::Reset);
+    String::from_utf8(page.lines.take()).unwrap()
+}
+
+const REQUEST: &str = "GET /a?b HTTP/1.1\r\nHost: a.example:8000\r\n\
+    User-Agent: Mozilla/5.0 (X11; \"Linux\") \\ \u{e9}\tx\r\nReferer: http://b/\r\nreferer: c\r\n\r\n";
+
+#[test]
+fn a_combined_line_is_as_other_servers_have_it_with_more_behind() {
+    assert_eq!(
+        log_of(Format::Combined, REQUEST.as_bytes()),
+        "127.0.0.1 - - [21/Oct/2015:07:28:00 +0000] \"GET /a?b HTTP/1.1\" 200 5 \"http://b/\" \
+         \"Mozilla/5.0 (X11; \\x22Linux\\x22) \\x5c \\xc3\\xa9\\x09x\" 0.000000 complete\n"
+    );
+    assert_eq!(
+        log_of(Format::Combined, b"HEAD / HTTP/1.0\r\n\r\n"),
+        "127.0.0.1 - - [21/Oct/2015:07:28:00 +0000] \"HEAD / HTTP/1.0\" 200 0 \"-\" \"-\" \
+         0.000000 complete\n"
+    );
+    assert_eq!(
+        log_of(Format::Combined, b"GET /never HTTP/1.1\r\nHost: a\r\n\r\n"),
+        "127.0.0.1 - - [21/Oct/2015:07:28:00 +0000] \"GET /never HTTP/1.1\" 000 0 \"-\" \"-\" \
+         0.000000 client-aborted\n"
+    );
+    let line = log_of(Format::Combined, b"\x16\x03\x01\"\x9b\n");
+    assert!(line.contains(" \"\\x16\\x03\\x01\\x22\\x9b\" 400 "), "{line}");
+}
+
+#[test]
+fn a_json_line_has_the_same_members_always() {
+    let line = log_of(Format::Json, REQUEST.as_bytes());
+    assert!(line.contains("\\u00e9\\u0009x"), "{line}");
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let expected = serde_json::json!({
+        "time": "2015-10-21T07:28:00Z", "address": "127.0.0.1",
+        "method": "GET", "target": "/a?b", "version": "HTTP/1.1", "host": "a.example:8000",
+        "referer": "http://b/", "user_agent": "Mozilla/5.0 (X11; \"Linux\") \\ \u{e9}\tx",
+        "status": 200, "bytes": 5, "seconds": 0.0, "ended": "complete",
+    });
+    assert_eq!(line, expected);
+
+    let line = log_of(Format::Json, b"GET /never HTTP/1.0\r\n\r\n");
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    for member in ["host", "referer", "user_agent", "status"] {
+        assert_eq!(line.get(member), Some(&serde_json::Value::Null), "{member}");
+    }
+    let line = log_of(Format::Json, b"GET /\xf0\x9f\x98\x80\xff HTTP/1.1\r\n\r\n");
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(line["unread"], "GET /\u{1f600}\u{fffd} HTTP/1.1");
+    assert_eq!((&line["target"], &line["status"]), (&serde_json::Value::Null, &400.into()));
+}
+
+#[test]
+fn extension_methods_are_written_as_they_were_sent() {
+    for method in ["PROPFIND", "get", "!#$%&'*+-.^_`|~"] {
+        let input = format!("{method} /a HTTP/1.1\r\nHost: a\r\n\r\n");
+        let line = log_of(Format::Combined, input.as_bytes());
+        assert!(line.contains(&format!(" \"{method} /a HTTP/1.1\" 200 5 ")), "{line}");
+        let line = log_of(Format::Json, input.as_bytes());
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!((&line["method"], &line["target"]), (&method.into(), &"/a".into()));
+    }
+}
+
+#[test]
+fn what_is_refused_is_told_as_far_as_it_came_and_why() {
+    let after = |seconds: u64, input: &[u8]| {
+        let lines = [Format::Combined, Format::Json].map(|format| {
+            let wait = Duration::from_secs(seconds);
+            log_with(format, |client| {
+                client.input(input);
+                client.pass(wait);
+            })
+        });
+        let [combined, json] = lines;
+        (combined, serde_json::from_str::<serde_json::Value>(&json).unwrap())
+    };
+    let slow = b"GET /slow HTTP/1.1\r\nHost: a.example\r\nX-Never: en";
+    let (combined, json) = after(11, slow);
+    assert!(combined.contains("] \"GET /slow HTTP/1.1\" 408 "), "{combined}");
+    assert!(combined.ends_with(" timed-out\n"), "{combined}");
+    let expected = serde_json::json!({
+        "time": "2015-10-21T07:28:00Z", "address": "127.0.0.1",
+        "method": "GET", "target": "/slow", "version": "HTTP/1.1", "host": "a.example",
+        "unread": "GET /slow HTTP/1.1", "referer": null, "user_agent": null,
+        "status": 408, "bytes": json["bytes"], "seconds": json["seconds"], "ended": "timed-out",
+        "reason": "head_timeout",
+    });
+    assert_eq!(json, expected);
+    assert!(json["bytes"].as_u64() > Some(0));
+
+    // Each part is known when it has come whole, and is what it should be.
+    let long = format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(9000));
+    type Row<'a> = (&'a [u8], u64, u16, [Option<&'a str>; 4]);
+    let table: [Row<'_>; 8] = [
+        (b"GE", 11, 408, [None; 4]),
+        (b"GET /sl", 11, 408, [Some("GET"), None, None, None]),
+        (b"GET /slow HTTP", 11, 408, [Some("GET"), Some("/slow"), None, None]),
+        (b"GET / HTTP/3.0\r\n\r\n", 0, 505, [Some("GET"), Some("/"), Some("HTTP/3.0"), None]),
+        (
+            b"GET / HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n",
+            0,
+            400,
+            [Some("GET"), Some("/"), Some("HTTP/1.1"), Some("a")],
+        ),
+        (b"GET /a b HTTP/1.1\r\n\r\n", 0, 400, [Some("GET"), None, None, None]),
+        (b"\x16\x03\x01 \x80 HTTP/1.1\r\n\r\n", 0, 400, [None, None, Some("HTTP/1.1"), None]),
+        (long.as_bytes(), 0, 414, [Some("GET"), Some("/aaaa"), Some("HTTP/1.1"), None]),
+    ];
+    for (input, seconds, status, [method, target, version, host]) in table {
+        let (combined, json) = after(seconds, input);
+        assert!(combined.contains(&format!("\" {status} ")), "{combined}");
+        assert_eq!(json["status"], status);
+        assert!(json["reason"].is_string(), "{json}");
+        for (member, value) in [("method", method), ("version", version), ("host", host)] {
+            assert_eq!(json[member].as_str(), value, "{member} of {json}");
+        }
+        match target {
+            Some(target) => assert!(json["target"].as_str().unwrap().starts_with(target)),
+            None => assert_eq!(json["target"], serde_json::Value::Null),
+        }
+    }
+    // What was read, and then refused.
+    let (_, json) = after(0, b"GET /a HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n");
+    assert_eq!((&json["target"], &json["reason"]), (&"/a".into(), &"bad_request".into()));
+    // What is answered has no reason.
+    let (_, json) = after(0, REQUEST.as_bytes());
+    assert_eq!(json.get("reason"), None);
+}
+
+#[test]
+fn what_is_too_long_for_a_line_is_cut_and_says_so() {
+    let long = format!("GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: {}\r\n\r\n", "a".repeat(20_000));
+    for format in [Format::Combined, Format::Json] {
+        let line = log_of(format, long.as_bytes());
+        assert!(line.len() < 1500 && line.contains("aaa...\""), "{}", line.len());
+        // Also what is refused for being too long.
+        let line = log_of(format, format!("GET /{}", "a".repeat(9000)).as_bytes());
+        assert!(line.len() < 1500 && line.contains("aaa...\""), "{line}");
+    }
+}
+
+#[test]
+fn addresses_and_numbers_are_written_as_everywhere() {
+    for (text, shown) in [
+        ("192.0.2.1:8", "192.0.2.1"),
+        ("255.0.10.100:8", "255.0.10.100"),
+        ("[2001:db8::1]:8", "2001:db8::1"),
+        ("[::ffff:192.0.2.1]:8", "192.0.2.1"),
+    ] {
+        let mut line = Vec::new();
+        address(Address::Ip(text.parse().unwrap()), &mut line);
+        assert_eq!(line, shown.as_bytes());
+    }
+    let mut line = Vec::new();
+    address(Address::Unix, &mut line);
+    assert_eq!(line, b"unix");
+    for (nanos, shown) in [(0, "0.000000"), (1_234_567_890, "1.234567"), (50_000, "0.000050")] {
+        let mut line = Vec::new();
+        seconds(Duration::from_nanos(nanos), &mut line);
+        assert_eq!(line, shown.as_bytes());
+    }
+}
+
+fn anything() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        proptest::collection::vec(any::<u8>(), 0..200),
+        ".{0,80}".prop_map(String::into_bytes),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn whatever_a_client_sends_a_line_is_one_line_of_printable_ascii(
+        target in anything(),
+        agent in anything(),
+        whole in any::<bool>(),
+    ) {
+        let mut input = [b"GET /", &target[..], b" HTTP/1.1\r\nHost: a\r\nUser-Agent: ", &agent].concat();
+        if whole {
+            input = target;
+        }
+        input.extend_from_slice(b"\r\n\r\n");
+        for format in [Format::Combined, Format::Json] {
+            let log = log_of(format, &input);
+            for line in log.split_terminator('\n') {
+                prop_assert!(line.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{line:?}");
+                if format == Format::Json {
+                    prop_assert!(serde_json::from_str::<serde_json::Value>(line).is_ok(), "{line}");
+                } else {
+                    // Quotes stand only around the three that have them.
+                    prop_assert_eq!(line.matches('"').count(), 6, "{}", line);
+                }
+            }
+            prop_assert!(log.is_empty() || log.ends_with('\n'));
+        }
+    }
+}

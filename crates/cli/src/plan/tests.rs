@@ -1,0 +1,164 @@
+//! Lines as they are typed, and what is made of them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use sockeye::engine::ListenAddr;
+
+use super::*;
+use crate::args::Typed;
+
+fn plan(line: &[&str]) -> Result<Plan, Error> {
+    let typed = Typed::read([&["sockeye"], line].concat()).or_usage()?;
+    Plan::of(typed.command)
+}
+
+/// A folder of a test's own, gone afterwards.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("sockeye-plan-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn join(&self, name: &str) -> String {
+        self.0.join(name).to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn flags_reach_the_plan() {
+    let plan = plan(&[
+        "echo",
+        "--listen",
+        ":0",
+        "--listen",
+        "unix:/tmp/s",
+        "--workers",
+        "3",
+        "--max-connections",
+        "7",
+        "--max-connections-per-address",
+        "5",
+        "--max-buffered",
+        "1M",
+        "--write-timeout",
+        "1s",
+        "--drain-timeout",
+        "2s",
+        "--idle-timeout",
+        "3s",
+    ]);
+    let Ok(Plan::Echo(echo)) = plan else { panic!("an echo was asked for") };
+    assert_eq!(echo.idle, Duration::from_secs(3));
+    assert_eq!(echo.serve.listen, [ListenAddr::Any(0), ListenAddr::Unix("/tmp/s".into())]);
+    assert_eq!(echo.serve.workers.get(), 3);
+    let config = echo.serve.config;
+    assert_eq!((config.max_connections, config.max_connections_per_address), (7, 5));
+    assert_eq!(config.max_buffered_output, 1 << 20);
+    assert_eq!(config.write_timeout, Duration::from_secs(1));
+    assert_eq!(config.drain_timeout, Duration::from_secs(2));
+}
+
+/// Connections from loopback are never counted, so a test of the program can't show this.
+#[test]
+fn a_trusted_proxy_is_exempt_from_the_count_of_each_address() {
+    let folder = Folder::new("proxies");
+    let here = folder.0.to_str().unwrap();
+    let config = |flags: &[&str]| {
+        let line = [&["http", here, "--max-connections-per-address", "5"], flags].concat();
+        match plan(&line) {
+            Ok(Plan::Http(http)) => http.serve.config,
+            other => panic!("{other:?}"),
+        }
+    };
+    let trusted = config(&["--trusted-proxy", "10.0.0.0/8", "--trusted-proxy", "unix"]);
+    assert_eq!(trusted.uncounted, ["10.0.0.0/8".parse().unwrap()]);
+    assert_eq!(trusted.max_connections_per_address, 5);
+    assert!(config(&[]).uncounted.is_empty());
+}
+
+#[test]
+fn errors_say_what_is_wrong_and_what_there_is() {
+    let folder = Folder::new("errors");
+    let missing = folder.join("site/deep");
+    let parent = &folder.0;
+    let table: [(&[&str], String); 5] = [
+        (&["http", &missing], format!("the nearest folder that exists is {}", parent.display())),
+        (&["http", "/dev/null"], "/dev/null: neither a folder nor a regular file".into()),
+        (
+            &["http", "/", "--max-request-line", "9K", "--max-header", "8K"],
+            "--max-request-line (9KiB) is part of --max-header (8KiB)".into(),
+        ),
+        (&["echo", "--listen", "1", "--listen", ":1"], "--listen :1 is given twice".into()),
+        (&["send", "tcp://host.invalid:1", "x"], "cannot look up tcp://host.invalid:1".into()),
+    ];
+    for (line, says) in table {
+        let error = plan(line).unwrap_err().to_string();
+        assert!(error.contains(&says), "{line:?}: {error}");
+    }
+}
+
+#[test]
+fn messages_are_sent_as_they_were_typed_and_none_means_standard_input() {
+    let messages = |line: &[&str]| match plan(line) {
+        Ok(Plan::Send(send)) => send.messages,
+        other => panic!("{other:?}"),
+    };
+    let line = ["send", "tcp://127.0.0.1:1", "a b", "", "--", "-c"];
+    assert_eq!(messages(&line), Some(vec!["a b".into(), "".into(), "-c".into()]));
+    assert_eq!(messages(&line[..2]), None);
+}
+
+#[test]
+fn the_flags_of_messages_reach_the_plan() {
+    let folder = Folder::new("messages");
+    let file = folder.join("file");
+    std::fs::write(&file, "[1]").unwrap();
+    let out = folder.join("out");
+    let line = [
+        "send",
+        "message://127.0.0.1:1",
+        "one",
+        "--file",
+        &file,
+        "--count",
+        "7",
+        "--connections",
+        "3",
+        "--keep-alive",
+        "--max-content",
+        "1M",
+        "--output",
+        &out,
+        "--timeout",
+        "1s",
+    ];
+    let Ok(Plan::SendMessages(send)) = plan(&line) else { panic!("messages were asked for") };
+    let contents: Vec<_> = send.messages.iter().map(|message| &message.content[..]).collect();
+    assert_eq!(contents, [&b"one"[..], b"[1]"]);
+    let types: Vec<_> = send.messages.iter().map(|message| &*message.content_type).collect();
+    assert_eq!(types, ["binary/custom-client-binary-type", "text/json"]);
+    assert_eq!((send.count, send.calls.connections, send.keep_alive), (7, 3, true));
+    assert_eq!((send.most, send.output.map(|(path, _)| path)), (1 << 20, Some(out.into())));
+    assert_eq!(send.calls.silence, Duration::from_secs(1));
+
+    let line = ["message", "--max-content", "1K", "--header-timeout", "1s"];
+    let timeouts = ["--content-timeout", "2s", "--idle-timeout", "3s", "--write-timeout", "4s"];
+    let Ok(Plan::Message(message)) = plan(&[&line[..], &timeouts].concat()) else {
+        panic!("a server was asked for")
+    };
+    assert_eq!(message.limits.content, 1024);
+    assert_eq!(message.limits.header_timeout, Duration::from_secs(1));
+    assert_eq!(message.limits.content_timeout, Duration::from_secs(2));
+    assert_eq!(message.limits.idle_timeout, Duration::from_secs(3));
+    assert_eq!(message.serve.config.write_timeout, Duration::from_secs(4));
+}

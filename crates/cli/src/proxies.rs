@@ -1,0 +1,294 @@
+//! Proxies in front of the server: whose word is taken for who the client is.
+//!
+//! A trusted proxy appends the address of whoever connected to it to `X-Forwarded-For`, or to
+//! `Forwarded` (RFC 7239). Everything to the left of that came from the client, who can write
+//! anything there. So the list is read from the right, for as long as it names trusted proxies: the
+//! first address that is not trusted is the client. Several fields of one name are one list.
+//!
+//! An entry that is malformed ends the list: nothing to its left counts, and the request is charged
+//! to the last hop that is known, the entry to its right or the peer itself. An obfuscated or unknown
+//! node, an element without `for`, and the end of [`MOST_HOPS`] end it, too.
+//!
+//! Nothing that stands further left changes how an entry is read:
+//!
+//! - `X-Forwarded-For` has no quoting. Its entries are what stands between commas.
+//! - `Forwarded` has quoted strings. Each field is parsed by itself and from its end, so a quote that
+//!   the client left open neither swallows what a proxy appends nor changes its meaning. For a
+//!   well-formed field this finds the same elements as from the beginning: a quoted string ends in a
+//!   quote, and begins at the nearest quote to the left that no backslash escapes.
+//!
+//! Where a request has both headers, `X-Forwarded-For` counts: almost every proxy appends to it, and
+//! passes a `Forwarded` on as the client wrote it. One that appends to `Forwarded` alone has to drop
+//! the other.
+
+use std::net::{IpAddr, SocketAddr, SocketAddrV4};
+use std::str::FromStr;
+
+use sockeye::engine::Network;
+use sockeye::http1::{Clients, Request, Unread};
+use sockeye::proto::{Address, Client, Peer};
+
+/// How many entries of a list are read. More proxies in a row than this is a loop, or a client in a
+/// trusted network that wants work done.
+const MOST_HOPS: usize = 64;
+
+/// Who is trusted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Trusted {
+    /// Proxies of this network.
+    Network(Network),
+    /// Whoever comes by a Unix socket.
+    Unix,
+}
+
+impl FromStr for Trusted {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "unix" {
+            return Ok(Self::Unix);
+        }
+        text.parse().map(Self::Network).map_err(|error| format!("{error}, or unix"))
+    }
+}
+
+/// All who are trusted.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Proxies {
+    networks: Vec<Network>,
+    unix: bool,
+}
+
+impl Proxies {
+    pub(crate) fn new(trusted: Vec<Trusted>) -> Self {
+        let mut proxies = Self::default();
+        for trusted in trusted {
+            match trusted {
+                Trusted::Network(network) => proxies.networks.push(network),
+                Trusted::Unix => proxies.unix = true,
+            }
+        }
+        proxies
+    }
+
+    /// Those that have an address.
+    pub(crate) fn networks(&self) -> &[Network] {
+        &self.networks
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.networks.is_empty() && !self.unix
+    }
+
+    /// Whether `peer` is one of them.
+    pub(crate) fn is_trusted(&self, peer: Address) -> bool {
+        match peer {
+            Address::Ip(address) => self.trust(address.ip()),
+            Address::Unix => self.unix,
+        }
+    }
+
+    /// Who has sent a request with these values of `X-Forwarded-For` and `Forwarded` by a
+    /// connection from `peer`.
+    pub(crate) fn client<'a>(
+        &self,
+        peer: Address,
+        x_forwarded_for: impl DoubleEndedIterator<Item = &'a [u8]>,
+        forwarded: impl DoubleEndedIterator<Item = &'a [u8]>,
+    ) -> Address {
+        if !self.is_trusted(peer) {
+            return peer;
+        }
+        let x_forwarded_for = x_forwarded_for.rev().flat_map(x_forwarded_for_from_right);
+        let forwarded = forwarded.rev().flat_map(forwarded_from_right);
+        let client = self.first_untrusted(peer, x_forwarded_for);
+        client.or_else(|| self.first_untrusted(peer, forwarded)).unwrap_or(peer)
+    }
+
+    /// The first of `hops` that is not trusted, or the last that is known; `None` without hops. They
+    /// come from the right, as `None` where they are malformed.
+    fn first_untrusted(
+        &self,
+        peer: Address,
+        hops: impl Iterator<Item = Option<IpAddr>>,
+    ) -> Option<Address> {
+        let mut known = None;
+        for hop in hops.take(MOST_HOPS) {
+            let Some(ip) = hop else { return known.or(Some(peer)) };
+            known = Some(Address::Ip(SocketAddr::new(ip, 0)));
+            if !self.trust(ip) {
+                break;
+            }
+        }
+        known
+    }
+
+    /// Who has sent `request` by a connection from `peer`.
+    pub(crate) fn client_of(&self, peer: Address, request: &Request<'_>) -> Address {
+        let (x_forwarded_for, forwarded) =
+            (request.fields_named("x-forwarded-for"), request.fields_named("forwarded"));
+        self.client(peer, x_forwarded_for, forwarded)
+    }
+
+    /// Who has sent a request that could not be read, as far as its complete fields say.
+    #[cold]
+    pub(crate) fn client_of_unread(&self, peer: Address, unread: &Unread<'_>) -> Address {
+        let (x_forwarded_for, forwarded) =
+            (unread.fields_named("x-forwarded-for"), unread.fields_named("forwarded"));
+        self.client(peer, x_forwarded_for, forwarded)
+    }
+
+    fn trust(&self, ip: IpAddr) -> bool {
+        self.networks.iter().any(|network| network.contains(ip))
+    }
+}
+
+/// Budgets are charged to the client that is logged.
+impl Clients for Proxies {
+    fn client(&self, peer: &Peer, request: &Request<'_>) -> Client {
+        Client::of(self.client_of(peer.address, request))
+    }
+}
+
+/// The addresses in one `X-Forwarded-For`, from the right; `None` for an entry that is none. Empty
+/// entries are skipped (RFC 9110, 5.6.1.2).
+fn x_forwarded_for_from_right(list: &[u8]) -> impl Iterator<Item = Option<IpAddr>> {
+    let entries = list.rsplit(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    entries.filter(|entry| !entry.is_empty()).map(address_in)
+}
+
+/// The addresses in one `Forwarded`, from the right; `None` for an element that names no address, or
+/// is malformed. A malformed one is the last: where it begins is unknown.
+fn forwarded_from_right(list: &[u8]) -> impl Iterator<Item = Option<IpAddr>> {
+    let mut rest = Some(list);
+    std::iter::from_fn(move || {
+        loop {
+            match last_element(rest.take()?) {
+                None => return Some(None),
+                Some((Element::Empty, before)) => rest = before,
+                Some((Element::For(node), before)) => {
+                    rest = before;
+                    return Some(node.and_then(node_address));
+                }
+            }
+        }
+    })
+}
+
+/// An element of `Forwarded`.
+enum Element<'a> {
+    /// It has no parameters.
+    Empty,
+    /// The value of its `for`, where it has one.
+    For(Option<&'a [u8]>),
+}
+
+/// The last element of a list (RFC 7239, 4), and what stands before its comma, if it has one. `None`
+/// where it is malformed.
+fn last_element(mut rest: &[u8]) -> Option<(Element<'_>, Option<&[u8]>)> {
+    let mut element = Element::Empty;
+    loop {
+        rest = rest.trim_ascii_end();
+        // A parameter may be missing: `for=192.0.2.1;`.
+        if !matches!(rest.last(), None | Some(b';' | b',')) {
+            let (name, value, before) = last_parameter(rest)?;
+            let is_for = name.eq_ignore_ascii_case(b"for");
+            element = match element {
+                // Twice is malformed.
+                Element::For(Some(_)) if is_for => return None,
+                _ if is_for => Element::For(Some(value)),
+                Element::Empty => Element::For(None),
+                known @ Element::For(_) => known,
+            };
+            rest = before.trim_ascii_end();
+        }
+        match rest {
+            [] => return Some((element, None)),
+            [before @ .., b','] => return Some((element, Some(before))),
+            [before @ .., b';'] => rest = before,
+            _ => return None,
+        }
+    }
+}
+
+/// The last `name=value`: its name, its value without quotes, and what stands before it.
+fn last_parameter(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let (value, before) = match text {
+        [inner @ .., b'"'] if last_unescaped_quote(text) == Some(inner.len()) => {
+            let opening = last_unescaped_quote(inner)?;
+            (&inner[opening + 1..], &inner[..opening])
+        }
+        _ => last_where(text, |byte| !b"=;,\" \t\\".contains(byte))?,
+    };
+    let [before @ .., b'='] = before else { return None };
+    let (name, before) = last_where(before, is_token)?;
+    Some((name, value, before))
+}
+
+/// The longest end of `text` whose bytes all fit, and what stands before it; `None` where it is empty.
+fn last_where(text: &[u8], fits: impl Fn(&u8) -> bool) -> Option<(&[u8], &[u8])> {
+    let start = text.iter().rposition(|byte| !fits(byte)).map_or(0, |at| at + 1);
+    let (before, end) = text.split_at(start);
+    (!end.is_empty()).then_some((end, before))
+}
+
+/// Where the last quote is that is not escaped: behind an even number of backslashes.
+fn last_unescaped_quote(text: &[u8]) -> Option<usize> {
+    let mut end = text.len();
+    loop {
+        let at = text[..end].iter().rposition(|byte| *byte == b'"')?;
+        let escapes = text[..at].iter().rev().take_while(|byte| **byte == b'\\').count();
+        if escapes % 2 == 0 {
+            return Some(at);
+        }
+        end = at;
+    }
+}
+
+/// The address of a node (RFC 7239, 6), whose port may be obfuscated: `192.0.2.1:_port`. A value with
+/// an escape in it is no address.
+fn node_address(node: &[u8]) -> Option<IpAddr> {
+    let colon = node.iter().rposition(|byte| *byte == b':');
+    match colon.map(|at| (&node[..at], &node[at + 1..])) {
+        Some((name, [b'_', port @ ..])) if !port.is_empty() && port.iter().all(is_obfuscated) => {
+            address_in(name)
+        }
+        _ => address_in(node),
+    }
+}
+
+/// A byte of a token (RFC 9110, 5.6.2).
+fn is_token(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte)
+}
+
+/// A byte of an obfuscated name or port.
+fn is_obfuscated(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"._-".contains(byte)
+}
+
+/// An address, perhaps with a port: `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]:80`. A
+/// zone (`fe80::1%eth0`) is left out: it is a name on the proxy's machine.
+fn address_in(hop: &[u8]) -> Option<IpAddr> {
+    let hop = str::from_utf8(hop).ok()?;
+    let v6 = |text: &str| {
+        let ip = text.split_once('%').map_or(text, |(ip, _)| ip);
+        ip.parse().ok().map(IpAddr::V6)
+    };
+    let ip = match hop.strip_prefix('[') {
+        Some(rest) => {
+            let (inner, port) = rest.split_once(']')?;
+            let digits = |port: &&str| port.bytes().all(|byte| byte.is_ascii_digit());
+            let number = port.strip_prefix(':').filter(digits).map(str::parse::<u16>);
+            v6(inner).filter(|_| port.is_empty() || matches!(number, Some(Ok(_))))
+        }
+        None => {
+            let v4 = hop.parse().map(|address: SocketAddrV4| *address.ip());
+            v4.or_else(|_| hop.parse()).map(IpAddr::V4).ok().or_else(|| v6(hop))
+        }
+    };
+    ip.map(|ip| ip.to_canonical())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,81 @@
+//! What is in a reply, for whoever reads it.
+
+use sockeye::message::protocol::Message;
+use sockeye::message::protocol::text::Encoding;
+
+use crate::text;
+
+/// How replies look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// For people: text whose control characters are escaped, anything else in quotes.
+    Terminal,
+    /// For programs: text as UTF-8 with a line break behind it, anything else as it came.
+    Text,
+    /// Just as it came.
+    AsItCame,
+}
+
+/// Appends what is in `reply` to `shown`. A label makes it one line that says which connection it
+/// came on, except where it is to look as it came.
+pub(super) fn show(reply: &Message, look: Look, label: Option<usize>, shown: &mut Vec<u8>) {
+    let text = match Encoding::of(&reply.content_encoding) {
+        Some(encoding) => encoding.decode(&reply.content).ok(),
+        None => None,
+    };
+    let line = match (look, label, text) {
+        (Look::AsItCame, _, _) | (Look::Text, None, None) => {
+            return shown.extend_from_slice(&reply.content);
+        }
+        (Look::Text, None, Some(text)) => text.into_owned(),
+        (Look::Terminal, None, Some(text)) => {
+            let lines: Vec<String> = text.lines().map(text::escape_controls).collect();
+            lines.join("\n")
+        }
+        (Look::Terminal, None, None) => text::quote(&reply.content),
+        (_, Some(number), Some(text)) => {
+            format!("connection {number}: {}", text::escape_controls(&text))
+        }
+        (_, Some(number), None) => {
+            format!("connection {number}: {}", text::quote(&reply.content))
+        }
+    };
+    shown.extend_from_slice(line.as_bytes());
+    if !line.ends_with('\n') {
+        shown.push(b'\n');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_looks_as_its_reader_needs_it() {
+        let json = Message::json_text("{\"a\": \"\u{e9}\u{1b}\"}".into());
+        let lines = Message::text("text/plain", Encoding::Utf16, "one\ntwo\r\n").unwrap();
+        let binary = Message::binary("a/b", &b"\x00\xff"[..]);
+        let mislabelled = Message { content_encoding: "utf-8".into(), ..binary.clone() };
+        let utf16: &[u8] = &lines.content;
+        let table: [(&Message, Look, Option<usize>, &[u8]); 12] = [
+            (&json, Look::Text, None, "{\"a\": \"\u{e9}\u{1b}\"}\n".as_bytes()),
+            (&json, Look::Terminal, None, "{\"a\": \"\u{e9}\\u{1b}\"}\n".as_bytes()),
+            (&json, Look::AsItCame, None, "{\"a\": \"\u{e9}\u{1b}\"}".as_bytes()),
+            (&json, Look::Text, Some(2), "connection 2: {\"a\": \"\u{e9}\\u{1b}\"}\n".as_bytes()),
+            (&lines, Look::Text, None, b"one\ntwo\r\n"),
+            (&lines, Look::Terminal, None, b"one\ntwo\n"),
+            (&lines, Look::AsItCame, Some(1), utf16),
+            (&lines, Look::Terminal, Some(1), b"connection 1: one\\ntwo\\r\\n\n"),
+            (&binary, Look::Text, None, b"\x00\xff"),
+            (&binary, Look::Terminal, None, b"\"\\u{0}\\xff\"\n"),
+            (&binary, Look::Text, Some(1), b"connection 1: \"\\u{0}\\xff\"\n"),
+            (&mislabelled, Look::Terminal, None, b"\"\\u{0}\\xff\"\n"),
+        ];
+        for (message, look, label, expected) in table {
+            let mut bytes = Vec::new();
+            show(message, look, label, &mut bytes);
+            let shown = text::quote(&bytes);
+            assert_eq!(shown, text::quote(expected), "{look:?} {label:?}");
+        }
+    }
+}

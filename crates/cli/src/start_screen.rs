@@ -1,0 +1,177 @@
+//! The first lines on standard output: what is served, at which URLs, and how to stop it.
+//!
+//! One URL a line, with nothing else on it, so that a program can read them as well as a person.
+
+use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
+
+use sockeye::engine::ListenAddr;
+use sockeye::engine::driver::Bound;
+
+use crate::text;
+
+/// How long a server waits for its start screen to be written. It serves meanwhile.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// What the screen says.
+#[derive(Clone, Debug)]
+pub(crate) struct Screen {
+    /// What is served, as lines that the URLs follow.
+    pub(crate) what: Vec<String>,
+    /// `http`, `message` or `tcp`.
+    pub(crate) scheme: &'static str,
+    /// What else one should know.
+    pub(crate) notes: Vec<String>,
+}
+
+impl Screen {
+    /// Writes it to standard output. A thread that nobody joins does so: a full pipe, or a terminal
+    /// that Ctrl-S has stopped, keeps the process neither from serving nor from ending.
+    ///
+    /// # Errors
+    ///
+    /// When the thread can't be started.
+    pub(crate) fn show(&self, asked: &[ListenAddr], bound: &[Bound]) -> io::Result<()> {
+        let text = self.text(asked, bound, outward_addresses);
+        let (done, written) = channel();
+        thread::Builder::new().name("start-screen".into()).spawn(move || {
+            let mut out = io::stdout().lock();
+            let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+            // The server may have stopped waiting.
+            let _ = done.send(());
+        })?;
+        // A server that is stopped right away has shown its screen all the same.
+        let _ = written.recv_timeout(PATIENCE);
+        Ok(())
+    }
+
+    fn text(
+        &self,
+        asked: &[ListenAddr],
+        bound: &[Bound],
+        outward: impl Fn() -> Vec<IpAddr>,
+    ) -> String {
+        let mut lines = self.what.clone();
+        for bound in bound {
+            match bound {
+                Bound::Unix(_) => lines.push(bound.to_string()),
+                Bound::Ip(address) => lines.extend(
+                    reachable(*address, asked, &outward)
+                        .iter()
+                        .map(|host| format!("{}://{host}:{}", self.scheme, address.port())),
+                ),
+            }
+        }
+        lines.extend(self.notes.iter().cloned());
+        lines.push("Ctrl-C stops it.".into());
+        let lines: Vec<String> = lines.iter().map(|line| text::escape_controls(line)).collect();
+        lines.join("\n") + "\n"
+    }
+}
+
+/// The hosts that a URL can name to reach `address`.
+fn reachable(
+    address: SocketAddr,
+    asked: &[ListenAddr],
+    outward: impl Fn() -> Vec<IpAddr>,
+) -> Vec<String> {
+    let ip = address.ip();
+    if !ip.is_unspecified() {
+        return vec![host(ip)];
+    }
+    // An unspecified IPv6 address stands for both families where every address was asked for.
+    let every = asked.iter().any(|asked| match asked {
+        ListenAddr::Any(port) => *port == 0 || *port == address.port(),
+        _ => false,
+    });
+    let local = match ip {
+        _ if every => "localhost".into(),
+        IpAddr::V4(_) => host(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(_) => host(Ipv6Addr::LOCALHOST.into()),
+    };
+    let is_served = |outward: &IpAddr| every || outward.is_ipv4() == ip.is_ipv4();
+    let mut hosts = vec![local];
+    hosts.extend(outward().into_iter().filter(is_served).map(host));
+    hosts
+}
+
+/// As it stands in a URL (RFC 3986, section 3.2.2).
+fn host(ip: IpAddr) -> String {
+    match ip {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    }
+}
+
+/// The addresses that this machine would reach others from: those that others most likely reach it
+/// at. Connecting a UDP socket sends nothing; it only asks for the route. The destinations are
+/// those of documentation (RFC 5737, RFC 3849).
+fn outward_addresses() -> Vec<IpAddr> {
+    let routes = [
+        (SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), "192.0.2.1:9"),
+        (SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)), "[2001:db8::1]:9"),
+    ];
+    let from = |(any, outside): (SocketAddr, &str)| {
+        let socket = UdpSocket::bind(any).ok()?;
+        socket.connect(outside).ok()?;
+        Some(socket.local_addr().ok()?.ip())
+    };
+    routes.into_iter().filter_map(from).filter(|ip| !ip.is_loopback()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn screen(asked: &[&str], bound: &[&str]) -> String {
+        let asked: Vec<ListenAddr> = asked.iter().map(|text| text.parse().unwrap()).collect();
+        let bound: Vec<Bound> = bound
+            .iter()
+            .map(|text| match text.strip_prefix("unix:") {
+                Some(path) => Bound::Unix(path.into()),
+                None => Bound::Ip(text.parse().unwrap()),
+            })
+            .collect();
+        let screen =
+            Screen { what: vec!["Serving".into()], scheme: "http", notes: vec!["Note.".into()] };
+        let outward = || vec!["10.0.0.7".parse().unwrap(), "2001:db8::7".parse().unwrap()];
+        screen.text(&asked, &bound, outward)
+    }
+
+    #[test]
+    fn each_address_is_a_url_on_a_line_of_its_own() {
+        assert_eq!(
+            screen(&["127.0.0.1:0", "[::1]:0"], &["127.0.0.1:8000", "[::1]:8001", "unix:/run/s"]),
+            "Serving\n\
+             http://127.0.0.1:8000\n\
+             http://[::1]:8001\n\
+             unix:/run/s\n\
+             Note.\n\
+             Ctrl-C stops it.\n"
+        );
+    }
+
+    #[test]
+    fn every_address_is_shown_as_urls_that_work() {
+        let urls = |asked: &str, bound: &str| {
+            let screen = screen(&[asked], &[bound]);
+            let urls = screen.lines().filter(|line| line.starts_with("http"));
+            urls.map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            urls(":0", "[::]:80"),
+            ["http://localhost:80", "http://10.0.0.7:80", "http://[2001:db8::7]:80"]
+        );
+        assert_eq!(urls("0.0.0.0:80", "0.0.0.0:80"), ["http://127.0.0.1:80", "http://10.0.0.7:80"]);
+        assert_eq!(urls("[::]:80", "[::]:80"), ["http://[::1]:80", "http://[2001:db8::7]:80"]);
+    }
+
+    #[test]
+    fn a_path_cannot_forge_a_line() {
+        let screen = screen(&["1"], &["unix:/run/\nhttp://evil"]);
+        assert!(screen.contains("unix:/run/\\nhttp://evil\n"), "{screen}");
+    }
+}

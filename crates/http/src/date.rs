@@ -1,0 +1,92 @@
+//! Dates as HTTP writes them (RFC 9110, 5.6.7).
+//!
+//! One form is written, `Wed, 21 Oct 2015 07:28:00 GMT`; all three that the RFC knows are read.
+//! A two-digit year of the obsolete RFC 850 form is taken for one from 1970 to 2069.
+
+use std::fmt::Write;
+use std::time::{Duration, UNIX_EPOCH};
+
+use sockeye_proto::Wall;
+
+/// How long a formatted date is, in bytes.
+pub const LEN: usize = 29;
+
+/// The last second that has a four-digit year: 9999-12-31T23:59:59Z.
+const LAST: u64 = 253_402_300_799;
+
+/// Formats a date. One after the year 9999 is written as its last second.
+#[must_use]
+pub fn format(date: Wall) -> [u8; LEN] {
+    struct Buffer([u8; LEN], usize);
+
+    impl Write for Buffer {
+        fn write_str(&mut self, text: &str) -> std::fmt::Result {
+            let end = self.1 + text.len();
+            self.0.get_mut(self.1..end).ok_or(std::fmt::Error)?.copy_from_slice(text.as_bytes());
+            self.1 = end;
+            Ok(())
+        }
+    }
+
+    let date = UNIX_EPOCH + Duration::from_secs(date.as_secs().min(LAST));
+    let mut buffer = Buffer([b' '; LEN], 0);
+    let written = write!(buffer, "{}", httpdate::HttpDate::from(date));
+    debug_assert!(written.is_ok() && buffer.1 == LEN, "every date is {LEN} bytes long");
+    buffer.0
+}
+
+/// Reads a date in any of the three forms. `None` when it is none, or lies before 1970.
+#[must_use]
+pub fn parse(text: &[u8]) -> Option<Wall> {
+    let text = std::str::from_utf8(text).ok()?;
+    let date = httpdate::parse_http_date(text).ok()?;
+    Some(Wall::from_secs(date.duration_since(UNIX_EPOCH).ok()?.as_secs()))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_three_forms_of_a_date_are_the_same_moment() {
+        // RFC 9110, 5.6.7.
+        for form in [
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+        ] {
+            assert_eq!(parse(form.as_bytes()), Some(Wall::from_secs(784_111_777)), "{form}");
+        }
+        assert_eq!(&format(Wall::from_secs(784_111_777)), b"Sun, 06 Nov 1994 08:49:37 GMT");
+    }
+
+    #[test]
+    fn what_is_no_date_is_none() {
+        for text in [
+            &b""[..],
+            b"yesterday",
+            b"Sun, 06 Nov 1994 08:49:37",
+            b"\xff",
+            b"784111777",
+            b"Sun, 31 Feb 2024 08:49:37 GMT",
+            b"Sun, 06 Nov 1994 25:49:37 GMT",
+        ] {
+            assert_eq!(parse(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_date_beyond_the_calendar_is_its_last_second() {
+        assert_eq!(&format(Wall::from_secs(u64::MAX)), b"Fri, 31 Dec 9999 23:59:59 GMT");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back(seconds in 0..=LAST) {
+            let date = Wall::from_secs(seconds);
+            prop_assert_eq!(parse(&format(date)), Some(date));
+        }
+    }
+}

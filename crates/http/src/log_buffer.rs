@@ -1,0 +1,62 @@
+//! The buffer of what a log remembers of the requests of one connection.
+
+use std::collections::VecDeque;
+
+use sockeye_proto::{Mark, Time};
+
+use super::log::Ended;
+use super::status::Status;
+
+/// What is noted of requests, in the order in which they came.
+#[derive(Debug, Default)]
+pub(super) struct LogBuffer {
+    // Invariant: the notes of `entries`, in their order, are `notes[forgotten..]`; only the last
+    // entry may have no end.
+    pub(super) entries: VecDeque<Entry>,
+    pub(super) notes: Vec<u8>,
+    forgotten: usize,
+}
+
+/// What is noted of one request.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) begun: Time,
+    /// How many bytes are noted of it.
+    pub(super) noted: usize,
+    pub(super) status: Option<Status>,
+    /// Where the content of its reply begins, in the connection's output.
+    pub(super) content: Mark,
+    /// Where its reply ends; `None` while it is not complete.
+    pub(super) end: Option<Mark>,
+    /// What ended it, however much of the reply is sent.
+    pub(super) ended: Option<Ended>,
+    /// Why the server refused it, and when: of what follows a refusal it hears nothing until the
+    /// connection ends.
+    pub(super) refused: Option<(&'static str, Time)>,
+}
+
+impl LogBuffer {
+    /// Takes out the first entry, and hands what was noted of it to `tell`.
+    pub(super) fn forget_first(&mut self, tell: impl FnOnce(&[u8])) {
+        let Some(entry) = self.entries.pop_front() else { return };
+        let end = (self.forgotten + entry.noted).min(self.notes.len());
+        tell(&self.notes[self.forgotten..end]);
+        self.forgotten = end;
+        // Moved only when at least as much is dropped.
+        if self.entries.is_empty() {
+            self.notes.clear();
+            self.forgotten = 0;
+        } else if self.forgotten > self.notes.len() / 2 {
+            self.notes.drain(..self.forgotten);
+            self.forgotten = 0;
+        }
+    }
+
+    /// Whether it is small enough to be kept for another connection.
+    pub(super) fn is_worth_keeping(&self) -> bool {
+        const NOTES: usize = 16 * 1024;
+        const ENTRIES: usize = 64;
+        let size = 1..=NOTES;
+        size.contains(&self.notes.capacity()) && self.entries.capacity() <= ENTRIES
+    }
+}

@@ -1,0 +1,238 @@
+//! What an enemy would try who has read the code: see each test's name.
+
+use std::time::Duration;
+
+use sockeye_proto::End;
+use sockeye_proto::echo::Echo;
+
+use super::*;
+use crate::{Limits, Stream, StreamEvent, Trailers};
+
+static MUCH: [u8; Harness::ROOM / 4] = [b'x'; Harness::ROOM / 4];
+
+/// Does as the path says: the tests beside it tell what.
+#[derive(Default)]
+struct Odd {
+    path: Vec<u8>,
+    body: Vec<u8>,
+}
+
+impl Handler for Odd {
+    fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
+        self.path = request.path().to_vec();
+        self.body.clear();
+        match &self.path[..] {
+            b"/hold" => reply.read(),
+            b"/endless" => endless(reply.stream(Status::OK, &Fields::new(), None)),
+            b"/amplify" => reply.stream(Status::OK, &Fields::new(), None).read(),
+            b"/reset" => reply.send(Status::RESET_CONTENT, &Fields::new(), Body::Static(b"abc")),
+            b"/reset-page" => reply.error(Status::RESET_CONTENT, &Fields::new(), "abc"),
+            b"/reset-stream" => {
+                let mut stream = reply.stream(Status::RESET_CONTENT, &Fields::new(), None);
+                stream.write(b"abc");
+                stream.end_with(&Fields::new().with("A", b"b").unwrap())
+            }
+            b"/upgrade-late" => {
+                let _ = reply.run(|| ());
+                reply.later()
+            }
+            b"/upgrade" => upgrade(reply),
+            b"/too-much" => endless(reply.stream(Status::OK, &Fields::new(), Some(9))),
+            path => {
+                let text = path.escape_ascii().to_string();
+                reply.send(Status::OK, &Fields::new(), Body::Shared(&text.into()))
+            }
+        }
+    }
+
+    fn on_message(
+        &mut self,
+        _: Ticket,
+        _: Result<Message, Abandoned>,
+        reply: Reply<'_, '_>,
+    ) -> Answer {
+        if self.path == b"/upgrade-late" { upgrade(reply) } else { reply.read() }
+    }
+
+    fn on_body(&mut self, piece: &[u8], reply: Reply<'_, '_>) -> Answer {
+        self.body.extend_from_slice(piece);
+        let _ = reply.run(|| ());
+        reply.later()
+    }
+
+    fn on_body_end(&mut self, _: &Trailers<'_>, reply: Reply<'_, '_>) -> Answer {
+        let body = std::mem::take(&mut self.body);
+        reply.send(Status::OK, &Fields::new(), Body::Shared(&body.into()))
+    }
+
+    fn on_stream(&mut self, event: StreamEvent<'_>, mut stream: Stream<'_, '_>) -> Answer {
+        match event {
+            StreamEvent::Body(_) => {
+                stream.write(&MUCH);
+                stream.read()
+            }
+            StreamEvent::BodyEnd(_) => stream.end(),
+            StreamEvent::Room => endless(stream),
+            _ => stream.abort(),
+        }
+    }
+}
+
+fn upgrade(reply: Reply<'_, '_>) -> Answer {
+    let upgraded = reply.upgrade("echo", &Fields::new(), Box::new(Echo::default()));
+    upgraded.unwrap_or_else(|reply| reply.error(Status::NOT_FOUND, &Fields::new(), ""))
+}
+
+/// Writes for as long as there is room: a reply without an end.
+fn endless(mut stream: Stream<'_, '_>) -> Answer {
+    let mut count = 0;
+    while !stream.is_full() {
+        stream.write(b"and so on, ");
+        count += 1;
+        assert!(count < Harness::ROOM, "there is always room");
+    }
+    stream.more()
+}
+
+fn odd() -> Harness {
+    Harness::new(Server::new(Rc::new(Shared::default()), Odd::default()))
+}
+
+fn text(output: Vec<u8>) -> String {
+    String::from_utf8(output).unwrap()
+}
+
+#[test]
+fn a_body_that_was_held_back_for_long_has_its_time_anew() {
+    let Limits { body_timeout, .. } = Limits::default();
+    let mut client = odd();
+    client.input(b"POST /hold HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nh");
+    client.pass(body_timeout * 10);
+    // It is asked for again: only now is it waited for.
+    client.run_jobs();
+    client.pass(body_timeout - Duration::from_millis(1));
+    assert!(client.fault().is_none(), "{:?}", client.fault());
+    client.pass(Duration::from_millis(1));
+    assert_eq!(client.fault().unwrap().code, "body_timeout");
+    assert_eq!(codes(&text(client.output())), [408]);
+}
+
+#[test]
+fn a_reply_without_an_end_has_one_where_its_content_goes_nowhere() {
+    let mut client = odd();
+    client.input(b"HEAD /endless HTTP/1.1\r\nHost: a\r\n\r\nHEAD /2 HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(codes(&text(client.output())), [200, 200]);
+    assert!(client.fault().is_none());
+
+    let mut client = odd();
+    client.input(b"GET /too-much HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(text(client.output()).ends_with("\r\nContent-Length: 9\r\n\r\n"));
+    assert_eq!(client.fault().unwrap().code, "reply_aborted");
+}
+
+#[test]
+fn small_pieces_with_large_answers_are_read_as_there_is_room() {
+    let Limits { body_timeout, .. } = Limits::default();
+    for pieces in [1, 4, 5, 100] {
+        let mut client = odd();
+        let chunks = "1\r\na\r\n".repeat(pieces);
+        let head = "POST /amplify HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+        client
+            .input(format!("{head}{chunks}0\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
+        assert!(client.held() <= Harness::ROOM + 2 * MUCH.len(), "{}", client.held());
+        // It is we who don't read.
+        client.pass(body_timeout * 2);
+        let output = text(client.output());
+        assert!(output.ends_with("\r\n\r\n/2"), "{pieces}: {:?}", client.fault());
+        assert_eq!(output.matches("10000\r\n").count(), pieces);
+        assert!(client.end().is_none());
+    }
+    // Nothing comes behind the piece that filled the output but its end.
+    let mut client = odd();
+    client.input(b"POST /amplify HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n");
+    client.drip(b"aaaa");
+    assert!(text(client.output()).ends_with("\r\n0\r\n\r\n"));
+}
+
+#[test]
+fn a_205_has_no_content_however_it_is_sent() {
+    for path in ["/reset", "/reset-page", "/reset-stream"] {
+        let mut client = odd();
+        client.input(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
+        let output = text(client.output());
+        assert!(output.ends_with("GMT\r\nContent-Length: 0\r\n\r\n"), "{path}: {output}");
+        assert!(client.fault().is_none() && client.end().is_none());
+    }
+}
+
+#[test]
+fn a_server_that_stops_hands_no_connection_over() {
+    for path in ["/upgrade", "/upgrade-late"] {
+        let fields = "Host: a\r\nConnection: upgrade\r\nUpgrade: echo\r\n";
+        let request = format!("GET {path} HTTP/1.1\r\n{fields}\r\nhello");
+        let mut client = odd();
+        client.input(request.as_bytes());
+        client.run_jobs();
+        let output = text(client.output());
+        assert!(
+            output.starts_with("HTTP/1.1 101 ") && output.ends_with("\r\n\r\nhello"),
+            "{output}"
+        );
+
+        let mut client = odd();
+        let request = request.trim_end_matches("hello");
+        // The late one is under way already, the other one has only begun.
+        let at = if path == "/upgrade" { 9 } else { request.len() };
+        client.input(&request.as_bytes()[..at]);
+        client.drain();
+        client.input(&request.as_bytes()[at..]);
+        client.run_jobs();
+        let output = text(client.output());
+        assert_eq!((codes(&output), client.end()), (vec![404], Some(End::Linger)), "{path}");
+        assert!(output.contains("\r\nConnection: close\r\n"), "{output}");
+    }
+}
+
+#[test]
+fn the_option_to_upgrade_without_a_protocol_is_none() {
+    for fields in ["", "Upgrade:\r\n", "Upgrad: echo\r\n", "X: y\r\nEcho: upgrade\r\n"] {
+        let mut client = odd();
+        let head = "GET /upgrade HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\n";
+        client.input(format!("{head}{fields}\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
+        assert_eq!(codes(&text(client.output())), [404, 200], "{fields}");
+    }
+}
+
+#[test]
+fn an_exchange_cut_in_two_anywhere_gives_the_same_bytes() {
+    let held = "POST /hold HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n\
+                5;x\r\nhello\r\n2\r\n\r\n\r\n0\r\nA: b\r\n\r\n";
+    let streamed = "POST /amplify HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx";
+    let unread =
+        "POST /unread HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n";
+    let upgrade = "GET /upgrade-late HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\nhello";
+    let stream = [held, streamed, unread, upgrade].concat();
+    let said = |parts: [&str; 2]| {
+        let mut client = odd();
+        let mut output = Vec::new();
+        for part in parts {
+            client.input(part.as_bytes());
+            output.extend(client.output());
+            while client.run_jobs() > 0 {
+                output.extend(client.output());
+            }
+        }
+        client.eof();
+        output.extend(client.output());
+        assert!(client.finished(), "{:?}", client.fault());
+        output
+    };
+    let whole = said([&stream, ""]);
+    let replies = text(whole.clone());
+    assert_eq!(codes(&replies), [100, 200, 200, 200, 101]);
+    assert!(replies.ends_with("\r\n\r\nhello"));
+    for at in 0..stream.len() {
+        let (first, second) = stream.split_at(at);
+        assert_eq!(said([first, second]), whole, "cut at {at}");
+    }
+}

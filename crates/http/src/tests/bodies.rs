@@ -1,0 +1,433 @@
+//! Requests with bodies: read, held back, thrown away, refused.
+
+use std::cell::RefCell;
+
+use sockeye_proto::{End, Reason, Time};
+
+use super::*;
+use crate::{Content, Limits, Stream, StreamEvent, Trailers};
+
+/// Reads bodies as the path says: `/echo` collects and sends back; `/slow` lets a job run behind
+/// each piece; `/early` answers at the first piece; `/tiny` takes four bytes; `/ask` asks for it when
+/// a job has run; all else answers at once, without it.
+#[derive(Default)]
+struct Reader {
+    body: Vec<u8>,
+    slow: bool,
+    early: bool,
+    tiny: bool,
+}
+
+impl Handler for Reader {
+    fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
+        self.body = match request.content() {
+            Content::None => b"none".to_vec(),
+            Content::Length(length) => length.to_string().into_bytes(),
+            Content::Chunked => b"chunked".to_vec(),
+        };
+        self.body.push(b':');
+        (self.slow, self.early) = (request.path() == b"/slow", request.path() == b"/early");
+        self.tiny = request.path() == b"/tiny";
+        match request.path() {
+            b"/echo" | b"/slow" | b"/early" => reply.read(),
+            b"/tiny" => reply.read_up_to(4),
+            b"/ask" => {
+                let _ = reply.run(|| ());
+                reply.later()
+            }
+            _ => reply.send(Status::OK, &Fields::new(), Body::Static(b"unread")),
+        }
+    }
+
+    fn on_message(
+        &mut self,
+        _: Ticket,
+        _: Result<Message, Abandoned>,
+        reply: Reply<'_, '_>,
+    ) -> Answer {
+        reply.read()
+    }
+
+    fn on_body(&mut self, piece: &[u8], reply: Reply<'_, '_>) -> Answer {
+        assert!(!piece.is_empty());
+        self.body.extend_from_slice(piece);
+        if self.early {
+            return reply.send(Status::OK, &Fields::new(), Body::Static(b"early"));
+        }
+        if self.slow {
+            let _ = reply.run(|| ());
+            return reply.later();
+        }
+        reply.read()
+    }
+
+    fn on_body_end(&mut self, trailers: &Trailers<'_>, reply: Reply<'_, '_>) -> Answer {
+        for (name, value) in trailers.fields() {
+            self.body.extend([b"|", name, b"=", value].concat());
+        }
+        let body = std::mem::take(&mut self.body);
+        reply.send(Status::OK, &Fields::new(), Body::Shared(&body.into()))
+    }
+}
+
+fn reader() -> Harness {
+    Harness::new(Server::new(Rc::new(Shared::default()), Reader::default()))
+}
+
+fn post(path: &str, fields: &str, body: &str) -> String {
+    format!("POST {path} HTTP/1.1\r\nHost: a\r\n{fields}\r\n{body}")
+}
+
+const CHUNKED: &str = "Transfer-Encoding: chunked\r\n";
+
+/// The bodies of the replies in `output`, each as long as its head says.
+#[track_caller]
+fn bodies(mut output: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    while let Some((head, rest)) = output.split_once("\r\n\r\n") {
+        let length = head
+            .split_once("Content-Length: ")
+            .map_or(0, |(_, rest)| rest.split("\r\n").next().unwrap().parse().unwrap());
+        if !head.ends_with("100 Continue") {
+            found.push(&rest[..length]);
+        }
+        output = &rest[length..];
+    }
+    assert_eq!(output, "");
+    found
+}
+
+/// What is said to `input`, jobs run as they come: whole, and a byte at a time, which must be the
+/// same.
+#[track_caller]
+fn answers(input: &str) -> (String, Harness) {
+    let mut whole = reader();
+    whole.input(input.as_bytes());
+    let mut output = whole.output();
+    while whole.run_jobs() > 0 {
+        output.extend(whole.output());
+    }
+    let mut dripped = reader();
+    let mut drips = Vec::new();
+    for byte in input.bytes() {
+        if dripped.fault().is_none() && dripped.end().is_none() {
+            dripped.input(&[byte]);
+        }
+        while dripped.run_jobs() > 0 {}
+        drips.extend(dripped.output());
+    }
+    let (output, drips) = (String::from_utf8(output).unwrap(), String::from_utf8(drips).unwrap());
+    assert_eq!(output, drips);
+    assert_eq!(whole.fault(), dripped.fault());
+    (output, whole)
+}
+
+#[test]
+fn bodies_are_read_and_the_next_request_behind_them() {
+    let next = post("/echo", "", "");
+    for (path, fields, body, said) in [
+        ("/echo", "Content-Length: 5\r\n", "hello", "5:hello"),
+        ("/echo", "Content-Length: 0\r\n", "", "none:"),
+        ("/echo", CHUNKED, "5\r\nhello\r\n1;x=y\r\n!\r\n0\r\n\r\n", "chunked:hello!"),
+        ("/echo", CHUNKED, "0\r\n\r\n", "chunked:"),
+        ("/echo", CHUNKED, "1\r\na\r\n0\r\nA: b\r\nHost: c\r\n\r\n", "chunked:a|A=b|Host=c"),
+        ("/slow", CHUNKED, "2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n", "chunked:hello"),
+        ("/slow", "Content-Length: 5\r\n", "hello", "5:hello"),
+        ("/ask", "Content-Length: 5\r\n", "hello", "5:hello"),
+        ("/ask", "", "", "none:"),
+        ("/tiny", "Content-Length: 4\r\n", "four", "4:four"),
+        ("/tiny", CHUNKED, "2\r\nfo\r\n2\r\nur\r\n0\r\n\r\n", "chunked:four"),
+        (
+            "/unread",
+            "Content-Length: 35\r\n",
+            "GET /evil HTTP/1.1\r\nHost: abcd\r\n\r\n1",
+            "unread",
+        ),
+        ("/unread", CHUNKED, "3\r\nabc\r\n0\r\nA: b\r\n\r\n", "unread"),
+    ] {
+        let (output, client) = answers(&format!("{}{next}", post(path, fields, body)));
+        assert_eq!(bodies(&output), [said, "none:"], "{path} {fields}{body}");
+        assert_eq!((client.end(), client.unused()), (None, 0));
+    }
+}
+
+#[test]
+fn a_client_that_waits_for_a_word_gets_it_when_the_body_is_wanted_and_only_then() {
+    let expect = "Expect: 100-continue\r\nContent-Length: 5\r\n";
+    let mut client = reader();
+    client.input(post("/echo", expect, "").as_bytes());
+    assert_eq!(client.output(), b"HTTP/1.1 100 Continue\r\n\r\n");
+    client.input(b"hello");
+    assert_eq!(bodies(&String::from_utf8(client.output()).unwrap()), ["5:hello"]);
+    assert!(client.end().is_none());
+
+    let (output, client) = answers(&post("/unread", expect, ""));
+    assert_eq!(codes(&output), [200]);
+    assert!(output.contains("Connection: close\r\n"));
+    assert_eq!(client.end(), Some(End::Linger));
+
+    // A body that is too large is refused before it is sent.
+    let (output, _) = answers(&post("/tiny", expect, ""));
+    assert_eq!(codes(&output), [413]);
+
+    let chunked = format!("Expect: 100-CONTINUE\r\n{CHUNKED}");
+    let (output, _) = answers(&post("/ask", &chunked, "1\r\na\r\n0\r\n\r\n"));
+    assert_eq!((codes(&output), bodies(&output)), (vec![100, 200], vec!["chunked:a"]));
+
+    // HTTP/1.0 has no interim replies.
+    let old = format!("POST /echo HTTP/1.0\r\n{expect}\r\nhello");
+    assert_eq!(codes(&answers(&old).0), [200]);
+    // Nothing is waited for that isn't to come.
+    assert_eq!(codes(&answers(&post("/echo", "Expect: 100-continue\r\n", "")).0), [200]);
+    for (members, status) in [
+        ("200-ok", 417),
+        ("100-continue, x", 417),
+        ("100-continue;x=y", 417),
+        (", 100-CONTINUE ,,100-continue", 100),
+        ("", 200),
+        (",", 200),
+    ] {
+        let (output, _) =
+            answers(&post("/echo", &format!("Expect: {members}\r\nContent-Length: 2\r\n"), "ab"));
+        assert_eq!(codes(&output)[0], status, "{members}");
+    }
+}
+
+#[test]
+fn an_answer_in_the_middle_of_a_body_leaves_the_rest_unread() {
+    let (output, client) = answers(&format!(
+        "{}{}",
+        post("/early", CHUNKED, "2\r\nab\r\n2\r\ncd\r\n0\r\n\r\n"),
+        post("/echo", "", "")
+    ));
+    assert_eq!(bodies(&output), ["early", "none:"]);
+    assert!(client.end().is_none());
+
+    let mut client = reader();
+    client.input(post("/early", "Content-Length: 70000\r\n", "a").as_bytes());
+    let output = String::from_utf8(client.output()).unwrap();
+    assert!(output.contains("Connection: close\r\n"), "{output}");
+    assert_eq!(client.end(), Some(End::Linger), "the reply is readable");
+}
+
+#[test]
+fn a_body_that_nobody_reads_ends_the_connection_when_it_is_large() {
+    let mut client = reader();
+    client.input(post("/unread", CHUNKED, "8000\r\n").as_bytes());
+    client.input(&[b'x'; 0x8000]);
+    client.input(b"\r\n8000\r\n");
+    client.input(&[b'x'; 0x8000]);
+    assert_eq!(codes(std::str::from_utf8(&client.output()).unwrap()), [200]);
+    assert!(client.end().is_none());
+    client.input(b"\r\n1\r\n");
+    assert_eq!(client.end(), Some(End::Linger));
+    assert!(client.fault().is_none());
+}
+
+#[test]
+fn bad_bodies_are_refused_and_nothing_behind_them_is_read() {
+    let next = "GET /evil HTTP/1.1\r\nHost: a\r\n\r\n";
+    for (path, fields, body, status, code) in [
+        ("/echo", CHUNKED, "x\r\n", 400, "bad_request"),
+        ("/echo", CHUNKED, "2\r\nab\n", 400, "bad_request"),
+        ("/slow", CHUNKED, "1\r\na\r\n\r\n", 400, "bad_request"),
+        ("/echo", CHUNKED, "0\r\nA : b\r\n", 400, "bad_request"),
+        ("/tiny", CHUNKED, "3\r\nabc\r\n2\r\n", 413, "body_too_large"),
+        ("/tiny", "Content-Length: 5\r\n", "", 413, "body_too_large"),
+        ("/echo", "Content-Length: 16777217\r\n", "", 413, "body_too_large"),
+    ] {
+        let (output, client) = answers(&format!("{}{next}", post(path, fields, body)));
+        assert_eq!(codes(&output), [status], "{path} {fields}{body}");
+        assert!(output.contains("Connection: close\r\n"));
+        assert_eq!(client.fault().unwrap().code, code);
+    }
+    // It has its reply: there is no other.
+    let (output, client) = answers(&post("/unread", CHUNKED, "x\r\n"));
+    assert_eq!((codes(&output), client.fault().unwrap().code), (vec![200], "bad_request"));
+}
+
+#[test]
+fn a_body_that_breaks_off_is_refused() {
+    let mut client = reader();
+    client.input(post("/echo", "Content-Length: 5\r\n", "hel").as_bytes());
+    client.eof();
+    assert_eq!(codes(std::str::from_utf8(&client.output()).unwrap()), [400]);
+    assert_eq!(client.fault().unwrap().code, "eof_in_body");
+
+    // Of one that nobody reads, the end may come at any time.
+    let mut client = reader();
+    client.input(post("/unread", "Content-Length: 5\r\n", "hel").as_bytes());
+    client.eof();
+    assert_eq!(codes(std::str::from_utf8(&client.output()).unwrap()), [200]);
+    assert_eq!((client.fault(), client.end()), (None, Some(End::Close)));
+}
+
+/// Reads bodies: under `/stream` when a response has begun, under `/ask` when a job has run, under
+/// `/small` up to four bytes. Notes what it hears of them.
+#[derive(Default)]
+struct Notes(Rc<RefCell<Vec<String>>>);
+
+impl Notes {
+    fn note(&self, what: impl Into<String>) {
+        self.0.borrow_mut().push(what.into());
+    }
+}
+
+impl Handler for Notes {
+    fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
+        match request.path() {
+            b"/stream" => reply.stream(Status::OK, &Fields::new(), None).read(),
+            b"/small" => reply.read_up_to(4),
+            b"/ask" => {
+                let _ = reply.run(|| ());
+                reply.later()
+            }
+            _ => reply.read(),
+        }
+    }
+
+    fn on_message(&mut self, _: Ticket, _: Result<Message, Abandoned>, r: Reply<'_, '_>) -> Answer {
+        r.read()
+    }
+
+    fn on_body(&mut self, piece: &[u8], reply: Reply<'_, '_>) -> Answer {
+        assert!(!piece.is_empty());
+        reply.read()
+    }
+
+    fn on_body_end(&mut self, _: &Trailers<'_>, reply: Reply<'_, '_>) -> Answer {
+        self.note("complete");
+        reply.send(Status::OK, &Fields::new(), Body::Empty)
+    }
+
+    fn on_stream(&mut self, event: StreamEvent<'_>, stream: Stream<'_, '_>) -> Answer {
+        match event {
+            StreamEvent::BodyEnd(_) => {
+                self.note("complete");
+                stream.end()
+            }
+            _ => stream.read(),
+        }
+    }
+
+    fn on_incomplete(&mut self, _: Time) {
+        self.note("incomplete");
+    }
+}
+
+#[test]
+fn a_handler_is_told_once_that_a_body_will_not_be_complete() {
+    let reset = |client: &mut Harness| client.end_for(&Reason::Reset);
+    let late = |client: &mut Harness| client.pass(Limits::default().body_timeout);
+    let eof = |client: &mut Harness| client.eof();
+    let bad = |client: &mut Harness| client.input(b"x");
+    let length = "Content-Length: 5\r\n";
+    type Cut = fn(&mut Harness);
+    let cuts: [(&str, &str, &str, Cut, &str); 12] = [
+        ("/", length, "hel", eof, "400"),
+        ("/", length, "", eof, "400"),
+        ("/", length, "hel", late, "408"),
+        ("/", length, "hel", reset, ""),
+        ("/", CHUNKED, "3\r\nhel", eof, "400"),
+        ("/", CHUNKED, "3\r\nhel", bad, "400"),
+        ("/", CHUNKED, "0\r\n", late, "408"),
+        ("/small", length, "", |_| (), "413"),
+        ("/small", CHUNKED, "5\r\n", |_| (), "413"),
+        ("/stream", length, "hel", eof, "200"),
+        ("/stream", CHUNKED, "3\r\nhel", reset, ""),
+        ("/ask", length, "hel", reset, ""),
+    ];
+    for (path, fields, body, cut, status) in cuts {
+        let notes = Notes::default();
+        let heard = Rc::clone(&notes.0);
+        let mut client = Harness::new(Server::new(Rc::new(Shared::default()), notes));
+        client.input(post(path, fields, body).as_bytes());
+        cut(&mut client);
+        let output = client.output();
+        let said = output.get(9..12).unwrap_or_default();
+        assert_eq!(said, status.as_bytes(), "{path} {fields}{body}");
+        client.end_for(&Reason::Reset);
+        assert_eq!(heard.take(), ["incomplete"], "{path} {fields}{body}");
+    }
+    // Of a body that is complete, or of none, nothing is to be told.
+    for (path, fields, body, told) in [
+        ("/", length, "hello", &["complete"][..]),
+        ("/", "", "", &["complete"]),
+        ("/stream", CHUNKED, "0\r\n\r\n", &["complete"]),
+        ("/ask", "", "", &[]),
+    ] {
+        let notes = Notes::default();
+        let heard = Rc::clone(&notes.0);
+        let mut client = Harness::new(Server::new(Rc::new(Shared::default()), notes));
+        client.input(post(path, fields, body).as_bytes());
+        client.end_for(&Reason::Reset);
+        assert_eq!(heard.take(), told, "{path} {fields}{body}");
+    }
+}
+
+/// Panics when its body breaks off.
+struct Nervous;
+
+impl Handler for Nervous {
+    fn on_request(&mut self, _: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
+        reply.read()
+    }
+
+    fn on_incomplete(&mut self, _: Time) {
+        panic!("on purpose");
+    }
+}
+
+#[test]
+fn a_handler_that_panics_about_an_incomplete_body_changes_no_answer() {
+    let mut client = Harness::new(Server::new(Rc::new(Shared::default()), Nervous));
+    client.input(post("/", "Content-Length: 5\r\n", "hel").as_bytes());
+    client.eof();
+    assert!(client.output().starts_with(b"HTTP/1.1 400 "));
+    assert_eq!(client.fault().unwrap().code, "handler_panicked");
+}
+
+#[test]
+fn a_body_has_time_as_long_as_it_comes_forward() {
+    let Limits { body_timeout, .. } = Limits::default();
+    let nearly = body_timeout.checked_sub(std::time::Duration::from_millis(1)).unwrap();
+    let mut client = reader();
+    client.input(post("/echo", "Content-Length: 5\r\n", "h").as_bytes());
+    for byte in b"ell" {
+        client.pass(nearly);
+        client.input(&[*byte]);
+    }
+    client.pass(nearly);
+    assert!(client.fault().is_none());
+    client.pass(body_timeout - nearly);
+    assert_eq!(codes(std::str::from_utf8(&client.output()).unwrap()), [408]);
+    assert_eq!(client.fault().unwrap().code, "body_timeout");
+
+    // While it is held back, it is not late.
+    let mut client = reader();
+    client.input(post("/slow", "Content-Length: 5\r\n", "h").as_bytes());
+    client.pass(body_timeout * 10);
+    client.run_jobs();
+    client.input(b"e");
+    client.run_jobs();
+    client.pass(nearly);
+    assert!(client.fault().is_none());
+
+    let mut client = reader();
+    client.input(post("/unread", "Content-Length: 5\r\n", "h").as_bytes());
+    client.output();
+    client.pass(body_timeout);
+    assert_eq!((client.fault(), client.end()), (None, Some(End::Linger)));
+}
+
+#[test]
+fn a_request_whose_body_is_under_way_is_answered_though_the_server_drains() {
+    let mut client = reader();
+    client.input(post("/echo", "Content-Length: 5\r\n", "hel").as_bytes());
+    client.drain();
+    client.input(format!("lo{}", post("/echo", "", "")).as_bytes());
+    let output = String::from_utf8(client.output()).unwrap();
+    assert_eq!(bodies(&output), ["5:hello"]);
+    assert!(output.contains("Connection: close\r\n"), "{output}");
+    assert_eq!(client.end(), Some(End::Linger));
+}

@@ -1,0 +1,274 @@
+use std::rc::Rc;
+
+use sockeye_proto::End;
+
+use super::*;
+use crate::Trailers;
+
+const DATE: &str = "Date: Wed, 21 Oct 2015 07:28:00 GMT\r\n";
+
+#[test]
+fn replies_byte_for_byte() {
+    for (input, expected) in [
+        (
+            "GET /a HTTP/1.1\r\nHost: a\r\n\r\n",
+            format!("HTTP/1.1 200 OK\r\n{DATE}Content-Length: 6\r\n\r\nGET /a"),
+        ),
+        (
+            "HEAD /a HTTP/1.1\r\nHost: a\r\n\r\n",
+            format!("HTTP/1.1 200 OK\r\n{DATE}Content-Length: 7\r\n\r\n"),
+        ),
+        (
+            "GET /none HTTP/1.1\r\nHost: a\r\n\r\n",
+            format!("HTTP/1.1 304 Not Modified\r\n{DATE}ETag: \"a\"\r\n\r\n"),
+        ),
+        (
+            "GET /a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+            format!(
+                "HTTP/1.1 200 OK\r\n{DATE}Connection: close\r\nContent-Length: 6\r\n\r\nGET /a"
+            ),
+        ),
+        (
+            "GET /a HTTP/1.0\r\n\r\n",
+            format!(
+                "HTTP/1.1 200 OK\r\n{DATE}Connection: close\r\nContent-Length: 6\r\n\r\nGET /a"
+            ),
+        ),
+        (
+            "GET /a HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n",
+            format!(
+                "HTTP/1.1 200 OK\r\n{DATE}Connection: keep-alive\r\nContent-Length: 6\r\n\r\nGET /a"
+            ),
+        ),
+        (
+            "GET /error HTTP/1.1\r\nHost: a\r\n\r\n",
+            format!(
+                "HTTP/1.1 404 Not Found\r\n{DATE}Content-Type: text/plain; charset=utf-8\r\n\
+                 X-Content-Type-Options: nosniff\r\nContent-Length: 38\r\n\r\n\
+                 404 Not Found\nThere is no such thing.\n"
+            ),
+        ),
+        (
+            "HEAD /error HTTP/1.1\r\nHost: a\r\n\r\n",
+            format!(
+                "HTTP/1.1 404 Not Found\r\n{DATE}Content-Type: text/plain; charset=utf-8\r\n\
+                 X-Content-Type-Options: nosniff\r\nContent-Length: 38\r\n\r\n"
+            ),
+        ),
+        (
+            "TRACE / HTTP/1.1\r\nHost: a\r\n\r\n",
+            format!(
+                "HTTP/1.1 405 Method Not Allowed\r\n{DATE}Connection: close\r\n\
+                 Content-Type: text/plain; charset=utf-8\r\n\
+                 X-Content-Type-Options: nosniff\r\nAllow: GET, HEAD\r\n\
+                 Content-Length: 89\r\n\r\n405 Method Not Allowed\n\
+                 The client sent a request with a method that is not allowed here.\n"
+            ),
+        ),
+    ] {
+        assert_eq!(says(input.as_bytes()).0, expected, "{input}");
+    }
+}
+
+#[test]
+fn a_server_can_name_itself() {
+    let shared = Rc::new(Shared::default().names_itself(true));
+    let mut client = Harness::new(Server::new(shared, Mirror::default()));
+    client.input(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    let output = String::from_utf8(client.output()).unwrap();
+    assert!(output.contains("GMT\r\nServer: sockeye\r\nContent-Length"), "{output}");
+}
+
+#[test]
+fn connections_persist_as_the_version_and_the_client_say() {
+    for (fields, version, persists) in [
+        ("", "1.1", true),
+        ("Connection: keep-alive\r\n", "1.1", true),
+        ("Connection: close\r\n", "1.1", false),
+        ("connection: foo , CLOSE\r\n", "1.1", false),
+        ("Connection: keep-alive, close\r\n", "1.1", false),
+        ("Connection: foo\r\nConnection: close\r\n", "1.1", false),
+        ("Connection: closed\r\n", "1.1", true),
+        ("", "1.0", false),
+        ("Connection: keep-alive\r\n", "1.0", true),
+        ("Connection: close, keep-alive\r\n", "1.0", false),
+        ("Keep-Alive: timeout=5\r\n", "1.0", false),
+        ("Content-Length: 0\r\n", "1.1", true),
+        ("Content-Length: 5\r\n", "1.1", true),
+        ("Content-Length: 65536\r\n", "1.1", true),
+        ("Content-Length: 65537\r\n", "1.1", false),
+        ("Content-Length: 5\r\nExpect: 100-Continue\r\n", "1.1", false),
+        ("Content-Length: 0\r\nExpect: 100-continue\r\n", "1.1", true),
+        ("Content-Length: 5\r\nExpect: 100-continue\r\nConnection: keep-alive\r\n", "1.0", true),
+        ("Transfer-Encoding: Chunked\r\n", "1.1", true),
+        ("Connection: Host, Content-Length\r\nContent-Length: 65537\r\n", "1.1", false),
+        ("Upgrade: h2c\r\nConnection: upgrade\r\n", "1.1", true),
+    ] {
+        let input = format!("POST / HTTP/{version}\r\nHost: a\r\n{fields}\r\n");
+        let (output, client) = says(input.as_bytes());
+        assert_eq!(codes(&output), [200], "{input}");
+        assert_eq!(client.end().is_none(), persists, "{input}");
+        assert_eq!(output.contains("Connection: close\r\n"), !persists, "{input}");
+    }
+}
+
+#[test]
+fn a_body_is_never_read_as_a_request_and_the_reply_survives_it() {
+    for fields in ["Content-Length: 35", "Transfer-Encoding: chunked", "Content-Length: 999999999"]
+    {
+        let request = "GET /evil HTTP/1.1\r\nHost: a\r\n\r\n";
+        let input = format!(
+            "POST /a HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n{fields}\r\n\r\n{request}"
+        );
+        let (output, mut client) = says(input.as_bytes());
+        assert_eq!(codes(&output), [200], "{fields}");
+        assert!(output.ends_with("POST /a"), "{output}");
+        assert_eq!(client.end(), Some(End::Linger));
+        assert_eq!(client.unused(), 0);
+        client.input(request.as_bytes());
+        assert!(client.output().is_empty());
+    }
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order_also_around_a_late_answer() {
+    let (output, mut client) = says(
+        b"GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /later HTTP/1.1\r\nHost: a\r\n\r\n\
+          HEAD /2 HTTP/1.1\r\nHost: a\r\n\r\nGET /later HTTP/1.1\r\nHost: a\r\n\r\nGET /3",
+    );
+    assert!(output.ends_with("\r\n\r\nGET /1"), "{output}");
+    assert_eq!(client.run_jobs(), 1);
+    let output = String::from_utf8(client.output()).unwrap();
+    assert!(output.contains("it took a while"), "{output}");
+    assert_eq!(codes(&output), [200, 200], "{output}");
+    client.input(b" HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(client.output().is_empty(), "an answer is owed first");
+    assert_eq!(client.run_jobs(), 1);
+    let output = String::from_utf8(client.output()).unwrap();
+    assert!(output.ends_with("GET /3"), "{output}");
+    assert_eq!(client.unused(), 0);
+}
+
+#[test]
+fn a_close_in_a_pipeline_leaves_the_rest_unanswered() {
+    let (output, client) = says(
+        b"GET /1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n",
+    );
+    assert_eq!(codes(&output), [200]);
+    assert_eq!(client.end(), Some(End::Linger), "what is unread must not reset the reply");
+    let (_, client) = says(b"GET /1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    assert_eq!(client.end(), Some(End::Close), "nothing more is to come");
+}
+
+#[test]
+fn a_full_output_stops_the_pipeline_until_there_is_room() {
+    let mut client = connect();
+    client.input(&b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n".repeat(3));
+    assert_eq!(client.unused(), 60, "two requests wait");
+    let mut output = String::new();
+    for _ in 0..3 {
+        output.push_str(std::str::from_utf8(&client.output()).unwrap());
+    }
+    assert_eq!(codes(&output), [200, 200, 200]);
+    assert_eq!(client.unused(), 0);
+}
+
+#[test]
+fn a_half_closed_client_still_gets_its_late_answer() {
+    let mut client = connect();
+    client.input(b"GET /later HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.eof();
+    assert!(client.end().is_none());
+    client.run_jobs();
+    assert!(String::from_utf8(client.output()).unwrap().ends_with("it took a while"));
+    assert_eq!(client.end(), Some(End::Close));
+}
+
+#[test]
+fn a_half_closed_client_gets_all_its_pipelined_answers() {
+    let mut client = connect();
+    client.input(
+        b"GET /later HTTP/1.1\r\nHost: a\r\n\r\nGET /later HTTP/1.1\r\nHost: a\r\n\r\nGET /1",
+    );
+    client.eof();
+    let mut output = String::new();
+    while client.run_jobs() > 0 {
+        output.push_str(std::str::from_utf8(&client.output()).unwrap());
+    }
+    assert_eq!(codes(&output), [200, 200]);
+    assert_eq!(client.fault().unwrap().code, "eof_in_head");
+}
+
+#[test]
+fn an_answer_whose_worker_panicked_is_an_error() {
+    let mut client = connect();
+    client.input(b"GET /later HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.drop_jobs();
+    let output = String::from_utf8(client.output()).unwrap();
+    assert!(output.ends_with("\r\n\r\n500 Internal Server Error\n"), "{output}");
+    assert!(client.end().is_none(), "the connection goes on");
+}
+
+#[test]
+fn the_host_is_the_absolute_targets_or_the_fields() {
+    struct Host;
+    impl Handler for Host {
+        fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
+            let host = request.host().unwrap_or(b"none").to_vec();
+            reply.send(Status::OK, &Fields::new(), Body::Shared(&host.into()))
+        }
+    }
+    for (input, host) in [
+        ("GET / HTTP/1.1\r\nHost: a:80\r\n\r\n", "a:80"),
+        ("GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n", "b"),
+        ("GET / HTTP/1.1\r\nHost:\r\n\r\n", ""),
+        ("GET / HTTP/1.0\r\n\r\n", "none"),
+    ] {
+        let mut client = Harness::new(Server::new(Rc::new(Shared::default()), Host));
+        client.input(input.as_bytes());
+        let output = String::from_utf8(client.output()).unwrap();
+        assert_eq!(output.split_once("\r\n\r\n").unwrap().1, host, "{input}");
+    }
+}
+
+#[test]
+fn a_message_that_the_handler_takes_none_of_harms_no_body_and_leaves_no_request_unanswered() {
+    struct Deaf;
+    impl Handler for Deaf {
+        fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
+            let _ = reply.run(|| ());
+            match request.path() {
+                b"/read" => reply.read_up_to(3),
+                b"/wait" => reply.later(),
+                _ => reply.send(Status::OK, &Fields::new(), Body::Empty),
+            }
+        }
+
+        fn on_body_end(&mut self, _: &Trailers<'_>, reply: Reply<'_, '_>) -> Answer {
+            reply.send(Status::OK, &Fields::new(), Body::Empty)
+        }
+    }
+    let deaf = || Harness::new(Server::new(Rc::new(Shared::default()), Deaf));
+    let answer = |client: &mut Harness| codes(&String::from_utf8(client.output()).unwrap());
+    // The messages are those of the request itself and of an earlier one.
+    let mut client = deaf();
+    client.input(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(answer(&mut client), [200]);
+    client.input(b"POST /read HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\na");
+    assert_eq!(client.run_jobs(), 2);
+    assert!(answer(&mut client).is_empty());
+    client.input(b"bc");
+    assert_eq!(answer(&mut client), [200]);
+    client.input(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.run_jobs();
+    assert_eq!(answer(&mut client), [500]);
+    client.input(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(answer(&mut client), [200]);
+    // The limit on the body stays, too.
+    let mut client = deaf();
+    client
+        .input(b"POST /read HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n");
+    client.run_jobs();
+    client.input(b"2\r\ncd\r\n0\r\n\r\n");
+    assert_eq!(answer(&mut client), [413]);
+}

@@ -1,0 +1,176 @@
+//! Responses that must have begun within a time.
+
+use std::time::Duration;
+
+use sockeye_proto::End;
+
+use super::*;
+use crate::{Limits, Stream, StreamEvent, Trailers};
+
+/// What is answered by a job: `/later`; `/stream`, which begins then; `/body`, when the body has
+/// come; `/on`, which waits on once.
+#[derive(Default)]
+struct Slow {
+    path: Vec<u8>,
+    timeouts: u32,
+}
+
+impl Handler for Slow {
+    fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
+        self.path = request.path().to_vec();
+        match &self.path[..] {
+            b"/body" => reply.read(),
+            b"/now" => reply.send(Status::OK, &Fields::new(), Body::Static(b"now")),
+            _ => {
+                let _ = reply.run(|| ());
+                reply.later()
+            }
+        }
+    }
+
+    fn on_message(&mut self, _: Ticket, _: Result<Message, Abandoned>, r: Reply<'_, '_>) -> Answer {
+        if self.path == b"/stream" {
+            return r.stream(Status::OK, &Fields::new(), None).later();
+        }
+        r.send(Status::OK, &Fields::new(), Body::Static(b"done"))
+    }
+
+    fn on_body_end(&mut self, _: &Trailers<'_>, reply: Reply<'_, '_>) -> Answer {
+        let _ = reply.run(|| ());
+        reply.later()
+    }
+
+    fn on_response_timeout(&mut self, reply: Reply<'_, '_>) -> Answer {
+        self.timeouts += 1;
+        if self.path == b"/on" && self.timeouts == 1 { reply.later() } else { reply.time_out() }
+    }
+
+    fn on_stream(&mut self, _: StreamEvent<'_>, stream: Stream<'_, '_>) -> Answer {
+        stream.later()
+    }
+}
+
+const fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+fn limited() -> Rc<Shared> {
+    Rc::new(Shared::new(Limits { response_timeout: Some(secs(5)), ..Limits::default() }))
+}
+
+/// A client whose request was taken, with what it has heard by now.
+fn asked(request: &str) -> Harness {
+    let mut client = Harness::new(Server::new(limited(), Slow::default()));
+    client.input(request.as_bytes());
+    assert_eq!(client.output(), b"");
+    client
+}
+
+fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")
+}
+
+fn heard(client: &mut Harness) -> String {
+    String::from_utf8(client.output()).unwrap()
+}
+
+#[test]
+fn a_response_that_has_not_begun_in_time_is_a_503_and_the_connection_goes_on() {
+    let mut client = asked(&get("/later"));
+    client.pass(secs(4));
+    assert_eq!(heard(&mut client), "");
+    client.pass(secs(1));
+    let output = heard(&mut client);
+    assert_eq!(codes(&output), [503]);
+    let page = "503 Service Unavailable\nThe response was not ready in time.\n";
+    assert!(output.ends_with(page) && !output.contains("Connection: close"), "{output}");
+    // The outcome is dropped, and the next request has its own time.
+    client.run_jobs();
+    assert_eq!(heard(&mut client), "");
+    client.input(get("/now").as_bytes());
+    assert_eq!(codes(&heard(&mut client)), [200]);
+    client.input(get("/later").as_bytes());
+    client.pass(secs(4));
+    client.run_jobs();
+    assert_eq!(codes(&heard(&mut client)), [200]);
+    client.pass(secs(50));
+    assert!(client.fault().is_none(), "what was answered has no time any more");
+}
+
+#[test]
+fn one_who_waits_on_has_the_same_time_again() {
+    let mut client = asked(&get("/on"));
+    client.pass(secs(9));
+    assert_eq!(heard(&mut client), "");
+    client.pass(secs(1));
+    assert_eq!(codes(&heard(&mut client)), [503]);
+}
+
+#[test]
+fn a_stream_that_has_begun_in_time_has_no_such_limit() {
+    let mut client = asked(&get("/stream"));
+    client.pass(secs(4));
+    client.run_jobs();
+    assert_eq!(codes(&heard(&mut client)), [200]);
+    client.pass(secs(1000));
+    assert_eq!(client.fault(), None);
+    // One whose client has ended its side has the time that such a stream has, and not what is left.
+    let mut client = asked(&get("/stream"));
+    client.eof();
+    client.pass(secs(4));
+    client.run_jobs();
+    assert_eq!(codes(&heard(&mut client)), [200]);
+    client.pass(secs(14));
+    assert_eq!(client.fault(), None);
+    client.pass(secs(1));
+    assert_eq!(client.fault().unwrap().code, "half_closed_timeout");
+}
+
+#[test]
+fn the_time_does_not_run_while_the_body_is_read() {
+    let mut client = asked("POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n");
+    for byte in [b"a", b"b", b"c"] {
+        client.pass(secs(20));
+        assert_eq!(heard(&mut client), "");
+        client.input(byte);
+    }
+    client.pass(secs(4));
+    assert_eq!(heard(&mut client), "");
+    client.pass(secs(1));
+    assert_eq!(codes(&heard(&mut client)), [503]);
+    client.input(get("/now").as_bytes());
+    assert_eq!(codes(&heard(&mut client)), [200]);
+}
+
+#[test]
+fn a_body_that_is_not_read_closes_the_connection_where_it_is_large() {
+    for (length, persists) in [(3, true), (100_000, false)] {
+        let head = format!("POST /later HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n");
+        let mut client = asked(&head);
+        client.pass(secs(5));
+        let output = heard(&mut client);
+        assert_eq!(codes(&output), [503]);
+        assert_eq!(output.contains("Connection: close"), !persists, "{output}");
+        assert_eq!(client.end().is_none(), persists);
+    }
+}
+
+#[test]
+fn a_handler_that_knows_nothing_of_it_has_its_connection_closed() {
+    let mut client = Harness::new(Server::new(limited(), Mirror::default()));
+    client.input(format!("{}{}", get("/later"), get("/later")).as_bytes());
+    client.pass(secs(5));
+    let output = heard(&mut client);
+    assert_eq!(codes(&output), [503]);
+    assert!(output.contains("Connection: close"), "{output}");
+    assert_eq!(client.end(), Some(End::Linger));
+}
+
+#[test]
+fn without_a_limit_a_response_may_come_at_any_time() {
+    let mut client = connect();
+    client.input(get("/later").as_bytes());
+    client.pass(secs(100_000));
+    client.run_jobs();
+    assert_eq!(codes(&heard(&mut client)), [200]);
+}

@@ -1,0 +1,163 @@
+//! Clients that end their side while a response is under way.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use sockeye_proto::{Fault, Whose};
+
+use super::*;
+use crate::{Limits, Stream, StreamEvent};
+
+static WHY: Fault =
+    Fault { whose: Whose::Ours, code: "out_of_paper", what: Cow::Borrowed("ran out of paper") };
+
+/// `/feed` is a stream that writes the text of each job, and starts the next one; `/later` is
+/// answered whole by a job, `/abort` a stream that is aborted.
+struct Feed;
+
+impl Handler for Feed {
+    fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
+        match request.path() {
+            b"/feed" => {
+                let stream = reply.stream(Status::OK, &Fields::new(), None);
+                let _ = stream.run(|| "tick");
+                stream.later()
+            }
+            b"/abort" => reply.stream(Status::OK, &Fields::new(), None).abort_with(&WHY),
+            _ => {
+                let _ = reply.run(|| "late");
+                reply.later()
+            }
+        }
+    }
+
+    fn on_message(
+        &mut self,
+        _: Ticket,
+        body: Result<Message, Abandoned>,
+        reply: Reply<'_, '_>,
+    ) -> Answer {
+        let text = *body.unwrap().downcast::<&str>().unwrap();
+        reply.send(Status::OK, &Fields::new(), Body::Static(text.as_bytes()))
+    }
+
+    fn on_stream(&mut self, event: StreamEvent<'_>, mut stream: Stream<'_, '_>) -> Answer {
+        if let StreamEvent::Message(_, Ok(text)) = event {
+            stream.write(text.downcast::<&str>().unwrap().as_bytes());
+            let _ = stream.run(|| "tick");
+        }
+        stream.later()
+    }
+}
+
+const FEED: &[u8] = b"GET /feed HTTP/1.1\r\nHost: a\r\n\r\n";
+const LATER: &[u8] = b"GET /later HTTP/1.1\r\nHost: a\r\n\r\n";
+const CODE: &str = "half_closed_timeout";
+
+const fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+/// A client that has asked for `requests` and has read what there is.
+fn asked(requests: &[&[u8]]) -> Harness {
+    let mut client = Harness::new(Server::new(Rc::new(Shared::default()), Feed));
+    client.input(&requests.concat());
+    client.output();
+    client
+}
+
+#[test]
+fn a_silent_stream_is_cancelled_15_s_after_its_client_ended_its_side() {
+    // Also with requests in the way that nobody reads before the stream is over.
+    for requests in [&[FEED][..], &[FEED, LATER, FEED]] {
+        let mut client = asked(requests);
+        client.pass(secs(1000));
+        client.eof();
+        client.pass(secs(14));
+        assert_eq!(client.fault(), None);
+        client.pass(secs(1));
+        let fault = client.fault().unwrap();
+        assert_eq!(fault.code, CODE);
+        let said = "the peer ended its side, and nothing was sent to it for 15 s";
+        assert_eq!(fault.to_string(), said);
+        assert_eq!(client.output(), b"", "there is no last chunk");
+    }
+}
+
+#[test]
+fn the_limit_is_an_option() {
+    let limits = Limits { half_closed_timeout: secs(2), ..Limits::default() };
+    let mut client = Harness::new(Server::new(Rc::new(Shared::new(limits)), Feed));
+    client.input(FEED);
+    client.output();
+    client.eof();
+    client.pass(secs(1));
+    assert_eq!(client.fault(), None);
+    client.pass(secs(1));
+    assert_eq!(client.fault().unwrap().code, CODE);
+}
+
+#[test]
+fn a_stream_that_sends_lives_on_until_it_is_silent() {
+    let mut client = asked(&[FEED]);
+    client.eof();
+    for _ in 0..20 {
+        client.pass(secs(10));
+        client.run_jobs();
+        assert_eq!(client.output(), b"4\r\ntick\r\n");
+    }
+    client.pass(secs(14));
+    assert_eq!(client.fault(), None);
+    client.pass(secs(1));
+    assert_eq!(client.fault().unwrap().code, CODE);
+}
+
+#[test]
+fn what_is_written_and_not_yet_sent_is_no_silence() {
+    let mut client = asked(&[FEED]);
+    client.eof();
+    client.run_jobs();
+    client.pass(secs(100));
+    assert_eq!(client.fault(), None, "the write deadline is the driver's");
+    // The time begins when it is sent, whenever the last look was.
+    client.pass(secs(4));
+    assert_eq!(client.output(), b"4\r\ntick\r\n");
+    client.pass(secs(14));
+    assert_eq!(client.fault(), None);
+    client.pass(secs(1));
+    assert_eq!(client.fault().unwrap().code, CODE);
+}
+
+#[test]
+fn an_answer_that_is_sent_whole_may_take_as_long_as_it_takes() {
+    let mut client = asked(&[LATER, LATER]);
+    client.eof();
+    for _ in 0..2 {
+        client.pass(secs(1000));
+        assert_eq!(client.run_jobs(), 1);
+        let output = String::from_utf8(client.output()).unwrap();
+        assert!(output.ends_with("\r\n\r\nlate"), "{output}");
+    }
+    assert!(client.finished());
+}
+
+#[test]
+fn a_stream_that_begins_after_the_end_of_input_has_the_same_time() {
+    let mut client = asked(&[LATER, FEED]);
+    client.eof();
+    client.pass(secs(1000));
+    client.run_jobs();
+    assert_eq!(codes(&String::from_utf8(client.output()).unwrap()), [200, 200]);
+    client.pass(secs(14));
+    assert_eq!(client.fault(), None);
+    client.pass(secs(1));
+    assert_eq!(client.fault().unwrap().code, CODE);
+}
+
+#[test]
+fn an_aborted_stream_can_say_why() {
+    let mut client = Harness::new(Server::new(Rc::new(Shared::default()), Feed));
+    client.input(b"GET /abort HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(codes(&String::from_utf8(client.output()).unwrap()), [200]);
+    assert_eq!(client.fault(), Some(&WHY));
+}

@@ -1,0 +1,377 @@
+//! What a log hears of requests, and when.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use sockeye_proto::{Fault, Peer, Reason, Wall};
+
+use super::*;
+use crate::{Begun, Ended, Limits, Log, Outcome, Stream, StreamEvent};
+
+/// Keeps what it hears, in the order in which it is told.
+#[derive(Debug, Default)]
+struct Heard(RefCell<Vec<(String, Outcome)>>);
+
+impl Log for Heard {
+    fn begun(&self, request: Begun<'_>, peer: &Peer, when: Wall, notes: &mut Vec<u8>) {
+        assert_eq!(peer.address.to_string(), "127.0.0.1:9");
+        assert!(when >= Wall::from_secs(1_445_412_480));
+        match request {
+            Begun::Request(request) => {
+                notes.extend_from_slice(request.method().as_str().as_bytes());
+                notes.push(b' ');
+                notes.extend_from_slice(request.target());
+            }
+            Begun::Unread(unread) => {
+                notes.extend_from_slice(unread.line);
+                if let Some(host) = unread.field("host") {
+                    notes.extend_from_slice(b" at ");
+                    notes.extend_from_slice(host);
+                }
+            }
+        }
+    }
+
+    fn ended(&self, notes: &[u8], outcome: &Outcome) {
+        let notes = String::from_utf8(notes.to_vec()).unwrap();
+        self.0.borrow_mut().push((notes, *outcome));
+    }
+}
+
+impl Heard {
+    /// What was told since it was last asked: the request, the status, the bytes, the end.
+    fn take(&self) -> Vec<(String, u16, u64, &'static str)> {
+        let told = self.0.take().into_iter();
+        told.map(|(notes, Outcome { status, content, ended, .. })| {
+            (notes, status.map_or(0, Status::code), content, ended.as_str())
+        })
+        .collect()
+    }
+}
+
+fn scene() -> (Rc<Heard>, Harness) {
+    scene_of(Mirror::default())
+}
+
+fn scene_of(handler: impl Handler + 'static) -> (Rc<Heard>, Harness) {
+    let heard = Rc::new(Heard::default());
+    let shared = Shared::new(Limits::default()).logging(heard.clone());
+    (heard, Harness::new(Server::new(Rc::new(shared), handler)))
+}
+
+fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")
+}
+
+/// What is told of a request for `path`, with a reply like that.
+fn told(
+    path: &str,
+    status: u16,
+    bytes: u64,
+    ended: &'static str,
+) -> (String, u16, u64, &'static str) {
+    (format!("GET {path}"), status, bytes, ended)
+}
+
+#[test]
+fn a_request_is_told_of_when_its_reply_is_sent_and_not_before() {
+    let (heard, mut client) = scene();
+    client.input(get("/a").as_bytes());
+    assert_eq!(heard.take(), []);
+    client.output();
+    assert_eq!(heard.take(), [told("/a", 200, 6, "complete")]);
+    client.input(b"HEAD /b HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.output();
+    assert_eq!(heard.take(), [("HEAD /b".into(), 200, 0, "complete")]);
+    client.eof();
+    client.output();
+    assert_eq!(heard.take(), [], "the end of a connection is no request");
+}
+
+#[test]
+fn pipelined_requests_are_told_of_in_their_order_each_with_its_own_bytes() {
+    let (heard, mut client) = scene();
+    let paths = ["/one", "/none", "/error", "/three"];
+    client.input(paths.map(get).concat().as_bytes());
+    client.output();
+    let [one, none, error, three] = paths;
+    let page = "404 Not Found\nThere is no such thing.\n".len() as u64;
+    assert_eq!(
+        heard.take(),
+        [
+            told(one, 200, 8, "complete"),
+            told(none, 304, 0, "complete"),
+            told(error, 404, page, "complete"),
+            told(three, 200, 10, "complete"),
+        ]
+    );
+}
+
+#[test]
+fn the_time_goes_from_the_head_to_the_last_byte_that_is_sent() {
+    let (heard, mut client) = scene();
+    client.input(get("/later").as_bytes());
+    client.pass(Duration::from_millis(1500));
+    client.run_jobs();
+    client.pass(Duration::from_millis(500));
+    client.output();
+    let told = heard.0.take();
+    assert_eq!(told[0].1.took, Duration::from_secs(2));
+}
+
+#[test]
+fn a_request_whose_client_has_gone_is_told_of_with_what_was_sent_of_its_reply() {
+    let table = [
+        (Reason::Reset, "client-aborted"),
+        (Reason::WriteStalled, "timed-out"),
+        (Reason::FileChanged, "file-changed"),
+        (Reason::FileTimedOut, "failed"),
+        (Reason::FileFailed(std::io::ErrorKind::Other.into()), "failed"),
+        (Reason::ReadRefused, "failed"),
+        (Reason::Cut, "stopped"),
+        (Reason::Panicked, "failed"),
+        (Reason::Fault(Fault::ours("unused_input_limit", "")), "failed"),
+    ];
+    for (reason, ended) in table {
+        let (heard, mut client) = scene();
+        client.input(get("/a").as_bytes());
+        client.output();
+        client.input([get("/b"), get("/later")].concat().as_bytes());
+        client.end_for(&reason);
+        assert_eq!(
+            heard.take(),
+            [
+                told("/a", 200, 6, "complete"),
+                told("/b", 200, 0, ended),
+                told("/later", 0, 0, ended)
+            ],
+            "{reason}"
+        );
+    }
+}
+
+#[test]
+fn refused_requests_are_told_of_as_far_as_they_are_known() {
+    let path = "a".repeat(9000);
+    let long = format!("GET /{path} HTTP/1.1\r\n");
+    let many = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "A: b\r\n".repeat(200));
+    for (input, known, status, code) in [
+        ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "GET /", 400, "bad_request"),
+        ("GET /a b HTTP/1.1\r\nHost: a\r\n\r\n", "GET /a b HTTP/1.1 at a", 400, "bad_request"),
+        ("GET / HTTP/1.1\r\nHost: a\r\nb\r\n\r\n", "GET / HTTP/1.1 at a", 400, "bad_request"),
+        ("\x16\x03\x01\x02", "\x16\x03\x01\x02", 400, "tls_on_plain_port"),
+        ("BR\0W / HTTP/1.1\r\nHost: a\r\n\r\n", "BR\0W / HTTP/1.1 at a", 400, "bad_request"),
+        ("TRACE / HTTP/1.1\r\nHost: a\r\n\r\n", "TRACE /", 405, "refused_method"),
+        ("GET / HTTP/3.0\r\n\r\n", "GET / HTTP/3.0", 505, "unsupported_version"),
+        (&long, long.trim_end(), 414, "uri_too_long"),
+        (&many, "GET / HTTP/1.1 at a", 431, "too_many_fields"),
+    ] {
+        for whole in [true, false] {
+            let (heard, mut client) = scene();
+            if whole {
+                client.input(input.as_bytes());
+            } else {
+                client.drip(input.as_bytes());
+            }
+            client.output();
+            let heard = heard.0.take();
+            let [(told, outcome)] = &heard[..] else { panic!("{input}: {heard:?}") };
+            let known = if whole { known } else { &known[..told.len()] };
+            let status = Some(status);
+            assert_eq!((&**told, outcome.status.map(Status::code)), (known, status), "{input}");
+            assert_eq!((outcome.ended, outcome.refused), (Ended::Complete, Some(code)), "{input}");
+            assert!(outcome.content > 0);
+        }
+    }
+}
+
+#[test]
+fn who_is_too_slow_is_told_of_as_that_whatever_the_answer() {
+    let long = format!("GET /{}", "a".repeat(5000));
+    for (input, known) in [
+        ("GET / HTTP/1.1\r\nHo", "GET / HTTP/1.1"),
+        ("GET / HTTP/1.1\r\nHost: a\r\nX", "GET / HTTP/1.1 at a"),
+        ("GET /slow", "GET /slow"),
+        ("G", "G"),
+        // Of much, the beginning is kept.
+        (&long, &long[..2048]),
+    ] {
+        for whole in [true, false] {
+            let (heard, mut client) = scene();
+            // Not what the request before it was.
+            client.input(get("/before").as_bytes());
+            client.output();
+            heard.take();
+            if whole {
+                client.input(input.as_bytes());
+            } else {
+                client.drip(input.as_bytes());
+            }
+            client.pass(Duration::from_secs(11));
+            assert!(client.output().starts_with(b"HTTP/1.1 408 "));
+            let heard = heard.0.take();
+            let [(told, outcome)] = &heard[..] else { panic!("{input}: {heard:?}") };
+            assert_eq!((&**told, outcome.status.map(Status::code)), (known, Some(408)));
+            assert_eq!((outcome.ended, outcome.refused), (Ended::TimedOut, Some("head_timeout")));
+            // Since its first byte.
+            assert_eq!(outcome.took, Limits::default().head_timeout);
+        }
+    }
+
+    // Who says nothing at all has asked for nothing.
+    let (heard, mut client) = scene();
+    client.pass(Duration::from_secs(61));
+    client.output();
+    assert_eq!(heard.take(), []);
+}
+
+/// Streams: ends in order, breaks off, or panics, before or behind its head.
+struct Streams;
+
+impl Handler for Streams {
+    fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
+        let path = request.path();
+        assert_ne!(path, b"/panic");
+        let mut stream: Stream<'_, '_> = reply.stream(Status::OK, &Fields::new(), None);
+        stream.write(b"hello");
+        assert_ne!(path, b"/panic/late");
+        match path {
+            b"/abort" => stream.abort(),
+            b"/open" => stream.later(),
+            _ => stream.more(),
+        }
+    }
+
+    fn on_stream(&mut self, _: StreamEvent<'_>, mut stream: Stream<'_, '_>) -> Answer {
+        stream.write(b" world");
+        stream.end()
+    }
+}
+
+#[test]
+fn a_stream_is_told_of_at_its_end_however_it_comes() {
+    let framed = "5\r\nhello\r\n".len() as u64;
+    let all = framed + "6\r\n world\r\n0\r\n\r\n".len() as u64;
+    let page = "500 Internal Server Error\n".len() as u64;
+    for (path, status, bytes, ended) in [
+        ("/", 200, all, "complete"),
+        ("/abort", 200, framed, "failed"),
+        ("/panic", 500, page, "complete"),
+        ("/panic/late", 200, framed, "failed"),
+    ] {
+        let (heard, mut client) = scene_of(Streams);
+        client.input(get(path).as_bytes());
+        assert_eq!(heard.take(), []);
+        client.output();
+        assert_eq!(heard.take(), [told(path, status, bytes, ended)], "{path}");
+    }
+    let (heard, mut client) = scene_of(Streams);
+    client.input(get("/open").as_bytes());
+    client.output();
+    client.end_for(&Reason::Reset);
+    assert_eq!(heard.take(), [told("/open", 200, framed, "client-aborted")]);
+}
+
+/// Takes every body, and every upgrade.
+struct Takes;
+
+impl Handler for Takes {
+    fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
+        if request.upgrade().is_none() {
+            return reply.read();
+        }
+        let echo = Box::new(sockeye_proto::echo::Echo::default());
+        reply.upgrade("echo", &Fields::new(), echo).expect("it was asked for")
+    }
+
+    fn on_body_end(&mut self, _: &crate::Trailers<'_>, reply: Reply<'_, '_>) -> Answer {
+        reply.send(Status::OK, &Fields::new(), Body::Empty)
+    }
+}
+
+#[test]
+fn a_request_with_a_body_is_told_of_once() {
+    for (body, told) in [
+        ("Content-Length: 3\r\n\r\nabc", ("POST /".to_owned(), 200, 0, "complete")),
+        (
+            "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+            ("POST /".into(), 200, 0, "complete"),
+        ),
+    ] {
+        let (heard, mut client) = scene_of(Takes);
+        client.drip(
+            format!("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n{body}").as_bytes(),
+        );
+        client.output();
+        assert_eq!(heard.take(), [told]);
+    }
+    // The rest never comes.
+    let (heard, mut client) = scene_of(Takes);
+    client.input(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\na");
+    client.pass(Duration::from_secs(31));
+    client.output();
+    let heard = heard.take();
+    assert_eq!((heard.len(), heard[0].1, heard[0].3), (1, 408, "timed-out"));
+}
+
+#[test]
+fn a_request_that_another_protocol_takes_over_is_told_of_before() {
+    let (heard, mut client) = scene_of(Takes);
+    client.input(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\nhello");
+    assert_eq!(heard.take(), [told("/", 101, 0, "complete")]);
+    assert!(client.output().ends_with(b"\r\n\r\nhello"));
+    client.eof();
+    client.output();
+    assert_eq!(heard.take(), []);
+}
+
+#[test]
+fn a_client_that_reads_nothing_has_no_more_noted_than_there_is_room_for() {
+    let (heard, mut client) = scene();
+    // Far less output than an output's room.
+    let asked = 3000;
+    client.input(get("/none").repeat(asked).as_bytes());
+    let held = client.held();
+    assert!(client.unused() > 0 && held < Harness::ROOM, "{held}");
+    client.output();
+    let told = heard.take();
+    assert_eq!(told.len(), asked, "all are answered as there is room again");
+    assert!(told.iter().all(|told| *told == ("GET /none".into(), 304, 0, "complete")));
+}
+
+#[test]
+fn long_requests_are_noted_up_to_256_kib_at_a_time() {
+    let (heard, mut client) = scene();
+    let path = format!("/{}", "x".repeat(4090));
+    let request = get(&path).replace("GET", "HEAD");
+    // The responses have no content: far less than an output's room.
+    let (asked, noted) = (200, "HEAD ".len() + path.len());
+    client.input(request.repeat(asked).as_bytes());
+    assert!(client.held() < Harness::ROOM / 4, "{}", client.held());
+    let answered = asked - client.unused() / request.len();
+    assert_eq!(answered, (256 * 1024_usize).div_ceil(noted));
+    client.output();
+    assert_eq!(heard.take().len(), asked, "all are answered as there is room again");
+}
+
+#[test]
+fn what_is_noted_is_kept_apart_however_replies_are_sent() {
+    // The notes of a connection that always has something unsent move in their buffer.
+    let (heard, mut client) = scene();
+    let mut expected = Vec::new();
+    for n in 0..500 {
+        let path = format!("/{n}/{}", "x".repeat(n));
+        client.input([get(&path), get("/later")].concat().as_bytes());
+        expected.push(told(&path, 200, 4 + path.len() as u64, "complete"));
+        expected.push(told("/later", 200, 15, "complete"));
+        client.output();
+        client.run_jobs();
+    }
+    client.output();
+    let told = heard.take();
+    assert_eq!(told.len(), expected.len());
+    for (told, expected) in told.iter().zip(&expected) {
+        assert_eq!(told, expected);
+    }
+}

@@ -1,0 +1,93 @@
+//! Whole connections, driven by hand.
+
+mod attacks;
+mod bodies;
+mod exchanges;
+mod heads;
+mod hosts;
+mod late;
+mod leaving;
+mod logs;
+mod pages;
+mod ready;
+mod refusals;
+mod splits;
+mod streams;
+mod timing;
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use sockeye_proto::harness::Harness;
+use sockeye_proto::{Abandoned, Message, Ticket};
+
+use super::{Answer, Body, Fields, Handler, Reply, Request, Server, Shared, Status};
+
+/// Answers with what it was asked; under `/later` when a job has run, under `/big` with more than
+/// fits into an output, under `/none` with 304.
+#[derive(Debug, Default)]
+struct Mirror {
+    waits_for: Option<Ticket>,
+}
+
+impl Handler for Mirror {
+    fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
+        match request.path() {
+            b"/later" => {
+                self.waits_for = Some(reply.run(|| "it took a while"));
+                reply.later()
+            }
+            b"/big" => {
+                let body = Bytes::from(vec![b'x'; Harness::ROOM]);
+                reply.send(Status::OK, &Fields::new(), Body::Shared(&body))
+            }
+            b"/none" => {
+                let fields = Fields::new().with("ETag", b"\"a\"").unwrap();
+                reply.send(Status::NOT_MODIFIED, &fields, Body::Static(b"never sent"))
+            }
+            b"/error" => reply.error(Status::NOT_FOUND, &Fields::new(), "There is no such thing."),
+            path => {
+                let text = format!("{} {}", request.method(), String::from_utf8_lossy(path));
+                reply.send(Status::OK, &Fields::new(), Body::Shared(&text.into()))
+            }
+        }
+    }
+
+    fn on_message(
+        &mut self,
+        ticket: Ticket,
+        body: Result<Message, Abandoned>,
+        reply: Reply<'_, '_>,
+    ) -> Answer {
+        assert_eq!(self.waits_for, Some(ticket));
+        match body {
+            Ok(message) => {
+                let text = *message.downcast::<&'static str>().unwrap();
+                reply.send(Status::OK, &Fields::new(), Body::Static(text.as_bytes()))
+            }
+            Err(Abandoned) => reply.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), ""),
+        }
+    }
+}
+
+fn connect() -> Harness {
+    Harness::new(Server::new(Rc::new(Shared::default()), Mirror::default()))
+}
+
+/// What the server says to `input`, as text, and how the connection stands afterwards.
+fn says(input: &[u8]) -> (String, Harness) {
+    let mut client = connect();
+    client.input(input);
+    let output = String::from_utf8(client.output()).unwrap();
+    (output, client)
+}
+
+/// The status codes of the replies in `output`, whose bodies have nothing like a status line.
+fn codes(output: &str) -> Vec<u16> {
+    output.split("HTTP/1.1 ").filter_map(|reply| reply.get(..3)?.parse().ok()).collect()
+}
+
+#[test]
+fn an_idle_connection_is_small() {
+    assert!(size_of::<Server<()>>() <= 48, "{}", size_of::<Server<()>>());
+}

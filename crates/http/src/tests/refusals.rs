@@ -1,0 +1,379 @@
+use super::*;
+use crate::Limits;
+
+/// Puts `line` into an otherwise good request.
+fn with_field(line: &str) -> Vec<u8> {
+    format!("GET / HTTP/1.1\r\nHost: a\r\n{line}\r\n\r\n").into_bytes()
+}
+
+/// Nothing behind a refused request is read as one.
+const NEXT: &[u8] = b"GET /evil HTTP/1.1\r\nHost: a\r\n\r\n";
+
+#[track_caller]
+fn refused(input: &[u8], status: u16, code: &str) {
+    let shown = input.escape_ascii();
+    for cut in [false, true] {
+        let mut client = connect();
+        let input = [input, NEXT].concat();
+        if cut {
+            // What follows a refusal is not offered any more.
+            for byte in input {
+                if client.fault().is_none() {
+                    client.input(&[byte]);
+                }
+            }
+        } else {
+            client.input(&input);
+        }
+        let output = String::from_utf8(client.output()).unwrap();
+        let fault = client.fault().unwrap_or_else(|| panic!("no fault: {shown}: {output}"));
+        assert_eq!((codes(&output), fault.code), (vec![status], code), "{shown}: {fault}");
+        assert!(output.contains("\r\nConnection: close\r\n"), "{output}");
+        assert!(output.ends_with(&format!("\nThe client {}.\n", fault.what)), "{output}");
+    }
+}
+
+#[test]
+fn request_lines() {
+    for line in [
+        "GET",
+        "GET /",
+        "GET / ",
+        " GET / HTTP/1.1",
+        "\tGET / HTTP/1.1",
+        "GET  / HTTP/1.1",
+        "GET /  HTTP/1.1",
+        "GET / HTTP/1.1 ",
+        "GET\t/ HTTP/1.1",
+        "GET /\tHTTP/1.1",
+        "GET / HTTP/1.1 x",
+        "GET /a b HTTP/1.1",
+        "GET / http/1.1",
+        "GET / HTTP/11",
+        "GET / HTTP/1",
+        "GET / HTTP/1.10",
+        "GET / HTTP/01.1",
+        "GET / HTTP/1.",
+        "GET / HTTP/-1.1",
+        "GET / HTTPS/1.1",
+        "GET a HTTP/1.1",
+        "GET * HTTP/1.1",
+        "GET /a#b HTTP/1.1",
+        "GET /a\\b HTTP/1.1",
+        "GET /\"a\" HTTP/1.1",
+        "GET /<a> HTTP/1.1",
+        "GET /a|b HTTP/1.1",
+        "GET /{a} HTTP/1.1",
+        "GET /é HTTP/1.1",
+        "GET /\0 HTTP/1.1",
+        "GET /\x7f HTTP/1.1",
+        "GET /\r HTTP/1.1",
+        "G(T / HTTP/1.1",
+        "GET: / HTTP/1.1",
+        "\0GET / HTTP/1.1",
+        "http://a/ HTTP/1.1",
+        "GET http:///a HTTP/1.1",
+        "GET http://u@a/ HTTP/1.1",
+        "GET ftp://a/ HTTP/1.1",
+        "CONNECT / HTTP/1.1",
+        "",
+        "\r\n\r\nGET / HTTP/1.1",
+    ] {
+        // A blank line before the request line is forgiven once.
+        let start = if line.is_empty() { "\r\n" } else { "" };
+        refused(format!("{start}{line}\r\nHost: a\r\n\r\n").as_bytes(), 400, "bad_request");
+    }
+    refused(b"GET / HTTP/1.1\nHost: a\n\n", 400, "bad_request");
+    refused(b"\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", 400, "bad_request");
+    refused(b"\rGET / HTTP/1.1\r\nHost: a\r\n\r\n", 400, "bad_request");
+    refused(b"\r\n\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", 400, "bad_request");
+}
+
+#[test]
+fn methods_and_versions() {
+    for method in ["get", "Get", "FOO", "GETT", "PROPFIND", "!#$%&'*+-.^_`|~", &"M".repeat(64)] {
+        let input = format!("{method} /a HTTP/1.1\r\nHost: a\r\n\r\n");
+        let (output, client) = says(input.as_bytes());
+        assert!(output.starts_with("HTTP/1.1 200 "), "{output}");
+        assert!(output.ends_with(&format!("\r\n\r\n{method} /a")), "{output}");
+        assert!(client.fault().is_none());
+    }
+    let input = format!("{} / HTTP/1.1\r\nHost: a\r\n\r\n", "M".repeat(65));
+    refused(input.as_bytes(), 501, "unknown_method");
+    refused(b"TRACE / HTTP/1.1\r\nHost: a\r\n\r\n", 405, "refused_method");
+    refused(b"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n", 405, "refused_method");
+    for version in ["0.9", "1.2", "1.9", "2.0", "3.0", "9.9"] {
+        let input = format!("GET / HTTP/{version}\r\nHost: a\r\n\r\n");
+        refused(input.as_bytes(), 505, "unsupported_version");
+    }
+}
+
+#[test]
+fn what_cannot_become_a_method_is_refused_at_its_first_wrong_byte() {
+    let longest = "M".repeat(65);
+    for (begin, status, what) in [
+        (&b"\0"[..], 400, "does not begin with a method"),
+        (b"{", 400, "does not begin with a method"),
+        (b"\x80", 400, "does not begin with a method"),
+        (b"\xff", 400, "does not begin with a method"),
+        (b" ", 400, "does not begin with a method"),
+        (b"\"", 400, "does not begin with a method"),
+        (b"\x16\x05", 400, "does not begin with a method"),
+        (b"\r\n\0", 400, "does not begin with a method"),
+        (b"\r\n\r\n", 400, "does not begin with a method"),
+        (b"GE\0", 400, "does not begin with a method"),
+        (b"GET\t", 400, "does not begin with a method"),
+        (b"GET:", 400, "does not begin with a method"),
+        (b"GET\r\n", 400, "does not begin with a method"),
+        (b"EHLO\x7f", 400, "does not begin with a method"),
+        (b"\x16\x03", 400, "TLS client hello"),
+        (b"\n", 400, "an LF without a CR"),
+        (b"GET\n", 400, "an LF without a CR"),
+        (b"\rG", 400, "a CR without an LF"),
+        (b"\r\r", 400, "a CR without an LF"),
+        (b"GET\r/", 400, "a CR without an LF"),
+        (longest.as_bytes(), 501, "a method of more than 64 bytes"),
+    ] {
+        let shown = begin.escape_ascii();
+        for whole in [false, true] {
+            let mut client = connect();
+            if !whole {
+                client.drip(&begin[..begin.len() - 1]);
+                assert_eq!(client.fault(), None, "{shown}");
+                client.input(&begin[begin.len() - 1..]);
+            } else {
+                client.input(&[begin, &b"x".repeat(10_000)].concat());
+            }
+            let output = String::from_utf8(client.output()).unwrap();
+            assert_eq!(codes(&output), [status], "{shown}");
+            assert!(client.fault().unwrap().what.contains(what), "{shown}: {output}");
+        }
+    }
+}
+
+#[test]
+fn a_method_without_an_end_is_501_at_any_limit() {
+    for request_line in [0, 1, 20, 64, 65, 66, 8192] {
+        let limits = Limits { request_line, ..Limits::default() };
+        let shared = Rc::new(Shared::new(limits));
+        for input in
+            [&b"M".repeat(9000)[..], &[&b"M".repeat(9000)[..], b" / HTTP/1.1\r\n"].concat()]
+        {
+            for cut in [1, 7, 9000] {
+                let mut client = Harness::new(Server::new(Rc::clone(&shared), Mirror::default()));
+                for part in input.chunks(cut) {
+                    if client.fault().is_none() {
+                        client.input(part);
+                    }
+                }
+                let output = String::from_utf8(client.output()).unwrap();
+                assert_eq!(codes(&output), [501], "{request_line}, {cut}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_lf_without_a_cr_is_named_wherever_a_line_ends() {
+    for input in [
+        "\n",
+        "\r\n\n",
+        "GET\n",
+        "GET \n",
+        "GET /\n",
+        "GET / HTTP/1.1\n",
+        "GET / HTTP/2.0\n",
+        "GET / HTTP/1.1\r\n\n",
+        "GET / HTTP/1.1\r\nA\n",
+        "GET / HTTP/1.1\r\nA:\n",
+        "GET / HTTP/1.1\r\nA: b\n",
+        "GET / HTTP/1.1\r\nHost: a\r\n\n",
+        "GET / HTTP/1.1\r\nHost: a\n\r\n",
+    ] {
+        refused(format!("{input}Host: a\r\n\r\n").as_bytes(), 400, "bad_request");
+        let (output, _) = says(input.as_bytes());
+        assert!(output.ends_with("\nThe client sent an LF without a CR.\n"), "{input:?}: {output}");
+    }
+}
+
+#[test]
+fn other_protocols_get_a_helpful_word() {
+    refused(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "http2_preface");
+    let hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
+    refused(hello, 400, "tls_on_plain_port");
+    let (output, client) = says(hello);
+    for said in ["a TLS client hello", "use http:// instead", "put a TLS proxy in front"] {
+        assert!(output.contains(said) && client.fault().unwrap().what.contains(said), "{output}");
+    }
+}
+
+#[test]
+fn field_lines() {
+    for line in [
+        "A : b",
+        "A\t: b",
+        " A: b",
+        "\tA: b",
+        ": b",
+        "A",
+        "A b: c",
+        "A\0: b",
+        "A: \0",
+        "A: b\0c",
+        "A: \x07",
+        "A: \x1b[31m",
+        "A: b\x7f",
+        "A: b\rc",
+        "A: b\nc: d",
+        "A: b\r\r",
+        "A: b\r\n c",
+        "A: b\r\n\tc",
+        "A: b\r\n : c",
+        "é: a",
+        "A(b): c",
+        "\"A\": b",
+        "A: b\r\n\0",
+    ] {
+        refused(&with_field(line), 400, "bad_request");
+    }
+    let after_line = b"GET / HTTP/1.1\r\n folded\r\nHost: a\r\n\r\n";
+    refused(after_line, 400, "bad_request");
+}
+
+#[test]
+fn hosts() {
+    for fields in [
+        "",
+        "A: b\r\n",
+        "Host: a\r\nHost: a\r\n",
+        "Host: a\r\nhost: b\r\n",
+        "Host: a b\r\n",
+        "Host: a,b\r\n",
+        "Host: u@a\r\n",
+        "Host: a/b\r\n",
+        "Host: a:x\r\n",
+        "Host: a:65536\r\n",
+        "Host: [v.x]\r\n",
+        "Host: http://a\r\n",
+        "Host: [::1\r\n",
+        "Host: a\\b\r\n",
+        "Host: é\r\n",
+    ] {
+        let input = format!("GET / HTTP/1.1\r\n{fields}\r\n");
+        refused(input.as_bytes(), 400, "bad_request");
+    }
+    refused(b"GET / HTTP/1.0\r\nHost: a\r\nHost: a\r\n\r\n", 400, "bad_request");
+    refused(b"GET http://a/ HTTP/1.1\r\n\r\n", 400, "bad_request");
+}
+
+#[test]
+fn framing() {
+    for fields in [
+        "Content-Length: +5",
+        "Content-Length: -5",
+        "Content-Length: 0x5",
+        "Content-Length: 5_0",
+        "Content-Length: 5, 5",
+        "Content-Length: 5,5",
+        "Content-Length:",
+        "Content-Length: 5 5",
+        "Content-Length: 5.0",
+        "Content-Length: five",
+        "Content-Length: \u{666}",
+        "Content-Length: 00",
+        "Content-Length: 05",
+        "Content-Length: 010",
+        "Content-Length: 00000000000000000000000000000001",
+        "Content-Length: 18446744073709551616",
+        "Content-Length: 99999999999999999999999",
+        "Content-Length: 5\r\nContent-Length: 6",
+        "Content-Length: 5\r\ncontent-length: 5",
+        "Content-Length: 0\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: chunked\r\nContent-Length: 5",
+        "Transfer-Encoding: chunked, chunked",
+        "Transfer-Encoding: chunked, gzip",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: gzip",
+        "Transfer-Encoding: gzip, chunked\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked, gzip",
+        "Transfer-Encoding: gzip\r\nTransfer-Encoding:",
+        "Transfer-Encoding:\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding:",
+        "Transfer-Encoding: ,chunked",
+        "Transfer-Encoding: chunked,",
+        "Transfer-Encoding: chunk ed",
+        "Transfer-Encoding: \"chunked\"",
+        "Transfer-Encoding: chunked;a=b",
+    ] {
+        refused(&with_field(fields), 400, "bad_request");
+    }
+    for fields in [
+        "Transfer-Encoding: identity",
+        "Transfer-Encoding: xchunked",
+        "Transfer-Encoding: gzip",
+        "Transfer-Encoding: gzip, chunked",
+        "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: gzip\r\nA: b\r\ntransfer-encoding: deflate,\tCHUNKED",
+        "Transfer-Encoding: gzip\r\nTransfer-Encoding: gzip",
+        "transfer-encoding: chunked-x",
+    ] {
+        refused(&with_field(fields), 501, "unknown_coding");
+    }
+    for fields in ["Content-Length: 0", "Content-Length: 10"] {
+        assert_eq!(codes(&says(&with_field(fields)).0), [200], "{fields}");
+    }
+    refused(b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 400, "bad_request");
+}
+
+#[test]
+fn limits_are_met_exactly() {
+    // A request line of 8 KiB with its CRLF is the longest.
+    let line = |len: usize| {
+        let target = "a".repeat(len - "GET / HTTP/1.1\r\n".len());
+        format!("GET /{target} HTTP/1.1\r\nHost: a\r\n\r\n")
+    };
+    assert_eq!(codes(&says(line(8 * 1024).as_bytes()).0), [200]);
+    refused(line(8 * 1024 + 1).as_bytes(), 414, "uri_too_long");
+
+    let head = |len: usize| {
+        let start = "GET / HTTP/1.1\r\nHost: a\r\nA: ";
+        format!("{start}{}\r\n\r\n", "a".repeat(len - start.len() - 4))
+    };
+    assert_eq!(codes(&says(head(32 * 1024).as_bytes()).0), [200]);
+    refused(head(32 * 1024 + 1).as_bytes(), 431, "head_too_large");
+
+    let fields =
+        |count: usize| format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "A: b\r\n".repeat(count - 1));
+    assert_eq!(codes(&says(fields(128).as_bytes()).0), [200]);
+    refused(fields(129).as_bytes(), 431, "too_many_fields");
+}
+
+#[test]
+fn what_never_ends_is_refused_at_the_limit() {
+    for (start, more, status) in [
+        ("", "A", 501),
+        ("", "(", 400),
+        ("PUT", " ", 414),
+        ("GET /", "a", 414),
+        ("GET / HTTP/1.1\r\n", "a", 431),
+        ("GET / HTTP/1.1\r\nHost: a\r\nA: ", "b", 431),
+        ("GET / HTTP/1.1\r\nHost: a\r\n", "A: b\r\n", 431),
+    ] {
+        let (output, client) = says(format!("{start}{}", more.repeat(40_000)).as_bytes());
+        assert_eq!(codes(&output), [status], "{start}");
+        assert!(client.fault().is_some());
+    }
+}
+
+#[test]
+fn a_refused_head_request_gets_no_page() {
+    let (output, _) = says(b"HEAD / HTTP/1.1\r\nbad field\r\n");
+    assert!(output.starts_with("HTTP/1.1 400 "), "{output}");
+    assert!(output.ends_with("\r\n\r\n"), "{output}");
+}
+
+#[test]
+fn a_bad_line_is_refused_before_the_head_is_complete() {
+    let (output, _) = says(b"GET / HTTP/1.1\r\nbad field\r\n");
+    assert_eq!(codes(&output), [400]);
+}

@@ -1,0 +1,356 @@
+//! Replies that are written bit by bit, protocols that take over, and handlers that panic.
+
+use sockeye_proto::{End, Event, Fault, Protocol, Time, Took, Turn};
+
+use super::*;
+use crate::{Stream, StreamEvent};
+
+/// Writes as the path says.
+#[derive(Default)]
+struct Writer {
+    path: Vec<u8>,
+    left: usize,
+}
+
+const PIECE: [u8; 10_000] = [b'x'; 10_000];
+
+impl Writer {
+    /// Writes while there is room.
+    fn write_on(&mut self, mut stream: Stream<'_, '_>) -> Answer {
+        while self.left > 0 && !stream.is_full() {
+            stream.write(&PIECE);
+            self.left -= 1;
+        }
+        if self.left > 0 { stream.more() } else { stream.end() }
+    }
+}
+
+impl Handler for Writer {
+    fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
+        self.path = request.path().to_vec();
+        let fields = Fields::new();
+        match &self.path[..] {
+            b"/large" | b"/large-known" => {
+                self.left = 100;
+                let known = (self.path == b"/large-known").then_some(1_000_000);
+                self.write_on(reply.stream(Status::OK, &fields, known))
+            }
+            b"/pipe" => reply.stream(Status::OK, &fields, None).read(),
+            b"/events" => {
+                let stream = reply.stream(Status::OK, &fields, None);
+                let _ = stream.run(|| "one");
+                let _ = stream.run(|| "two");
+                stream.later()
+            }
+            b"/woken" => {
+                let mut stream = reply.stream(Status::OK, &fields, None);
+                let remote = stream.remote();
+                let _ = stream.run(move || {
+                    (0..100).for_each(|_| remote.wake());
+                    "two"
+                });
+                stream.later()
+            }
+            b"/short" | b"/long" => {
+                let mut stream = reply.stream(Status::OK, &fields, Some(3));
+                stream.write(if self.path == b"/short" { b"ab" } else { b"abcd" });
+                stream.end()
+            }
+            b"/none" => {
+                let mut stream = reply.stream(Status::NO_CONTENT, &fields, None);
+                assert!(!stream.has_content());
+                stream.write(b"never sent");
+                stream.later()
+            }
+            b"/trailers" => {
+                let mut stream = reply.stream(Status::OK, &fields, None);
+                stream.write(b"");
+                stream.write(b"abc");
+                stream.end_with(&Fields::new().with("A", b"b").unwrap())
+            }
+            b"/upgrade" => match reply.upgrade("shout/1", &fields, Box::new(Shout)) {
+                Ok(answer) => answer,
+                Err(reply) => reply.send(Status::OK, &fields, Body::Static(b"not upgraded")),
+            },
+            b"/panic" => panic!("on purpose"),
+            b"/panic-late" => {
+                let _ = reply.run(|| ());
+                reply.later()
+            }
+            b"/panic-begun" => {
+                let mut stream = reply.stream(Status::OK, &fields, None);
+                stream.write(b"abc");
+                panic!("on purpose, in the middle");
+            }
+            b"/closing" => reply.closing().send(Status::OK, &fields, Body::Empty),
+            _ => reply.send(Status::OK, &fields, Body::Static(b"ok")),
+        }
+    }
+
+    fn on_message(&mut self, _: Ticket, _: Result<Message, Abandoned>, _: Reply<'_, '_>) -> Answer {
+        panic!("on purpose, later");
+    }
+
+    fn on_stream(&mut self, event: StreamEvent<'_>, mut stream: Stream<'_, '_>) -> Answer {
+        match event {
+            StreamEvent::Room => self.write_on(stream),
+            StreamEvent::Body(piece) => {
+                stream.write(piece);
+                stream.read()
+            }
+            StreamEvent::Woken => {
+                stream.write(b"woken ");
+                stream.later()
+            }
+            StreamEvent::BodyEnd(_) | StreamEvent::Drain => stream.end(),
+            StreamEvent::Message(_, Ok(text)) => {
+                let text = *text.downcast::<&str>().unwrap();
+                stream.write(text.as_bytes());
+                if text == "two" { stream.end() } else { stream.later() }
+            }
+            StreamEvent::Message(_, Err(Abandoned)) => stream.abort(),
+        }
+    }
+}
+
+/// Says everything louder.
+struct Shout;
+
+impl Protocol for Shout {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
+        turn.out.write(&input.to_ascii_uppercase());
+        Ok(Took::more(input.len()))
+    }
+    fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        match event {
+            Event::Open(_) => turn.out.write(b"READY "),
+            Event::Eof { .. } => turn.end(End::Finish),
+            _ => {}
+        }
+        Ok(())
+    }
+    fn deadline(&self) -> Option<Time> {
+        None
+    }
+}
+
+fn writer() -> Harness {
+    Harness::new(Server::new(Rc::new(Shared::default()), Writer::default()))
+}
+
+fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")
+}
+
+/// All that is said to `input`, read to its end, and how the connection stands.
+fn said(input: &str) -> (String, Harness) {
+    let mut client = writer();
+    client.input(input.as_bytes());
+    let mut output = client.output();
+    while client.run_jobs() > 0 {
+        output.extend(client.output());
+    }
+    (String::from_utf8(output).unwrap(), client)
+}
+
+/// The content of a reply in chunks, and what is behind it.
+fn dechunk(mut input: &str) -> (String, &str) {
+    let mut content = String::new();
+    loop {
+        let (size, rest) = input.split_once("\r\n").expect("a size");
+        let size = usize::from_str_radix(size, 16).expect("a number");
+        if size == 0 {
+            return (content, rest);
+        }
+        content.push_str(&rest[..size]);
+        input = rest[size..].strip_prefix("\r\n").expect("CRLF behind a chunk");
+    }
+}
+
+#[test]
+fn a_reply_of_unknown_length_goes_in_chunks_as_there_is_room() {
+    let (output, mut client) = said(&format!("{}{}", get("/large"), get("/")));
+    let (head, rest) = output.split_once("\r\n\r\n").unwrap();
+    assert!(head.ends_with("\r\nTransfer-Encoding: chunked"), "{head}");
+    let (content, rest) = dechunk(rest);
+    assert_eq!(content.len(), 1_000_000);
+    let rest = rest.strip_prefix("\r\n").unwrap();
+    assert!(rest.starts_with("HTTP/1.1 200 OK\r\n") && rest.ends_with("\r\n\r\nok"));
+    client.eof();
+    assert!(client.finished());
+}
+
+#[test]
+fn a_stream_that_is_woken_again_and_again_is_told_once() {
+    let (output, _) = said(&get("/woken"));
+    let (_, content) = output.split_once("\r\n\r\n").unwrap();
+    assert_eq!(dechunk(content).0, "woken two");
+}
+
+#[test]
+fn not_more_is_written_than_there_is_room_for() {
+    let mut client = writer();
+    client.input(get("/large").as_bytes());
+    client.input(get("/large").as_bytes());
+    // What a client that reads nothing makes us hold.
+    assert!(client.held() < Harness::ROOM + 2 * PIECE.len(), "{}", client.held());
+    assert_eq!(client.unused(), get("/large").len());
+}
+
+#[test]
+fn a_reply_of_known_length_has_it_and_a_broken_one_ends_the_connection() {
+    let (output, client) = said(&get("/large-known"));
+    let (head, content) = output.split_once("\r\n\r\n").unwrap();
+    assert!(head.ends_with("\r\nContent-Length: 1000000"), "{head}");
+    assert_eq!((content.len(), client.end()), (1_000_000, None));
+
+    for (path, content) in [("/short", "ab"), ("/long", "")] {
+        let (output, client) = said(&format!("{}{}", get(path), get("/")));
+        assert!(output.ends_with(&format!("\r\n\r\n{content}")), "{output}");
+        assert_eq!(codes(&output), [200]);
+        assert_eq!(client.fault().unwrap().code, "reply_aborted");
+    }
+}
+
+#[test]
+fn head_and_statuses_without_content_get_none() {
+    for path in ["/large", "/pipe", "/events", "/trailers"] {
+        let (output, client) = said(&get(path).replace("GET", "HEAD"));
+        assert!(output.ends_with("\r\nTransfer-Encoding: chunked\r\n\r\n"), "{output}");
+        assert!(client.fault().is_none() && client.end().is_none());
+    }
+    let (output, client) = said(&get("/none"));
+    assert!(output.starts_with("HTTP/1.1 204") && output.ends_with("GMT\r\n\r\n"), "{output}");
+    assert!(client.end().is_none());
+    let (output, client) = said(&get("/large-known").replace("GET", "HEAD"));
+    assert!(output.ends_with("\r\nContent-Length: 1000000\r\n\r\n"), "{output}");
+    assert!(client.end().is_none());
+}
+
+#[test]
+fn to_http_1_0_the_end_of_the_connection_is_the_end_of_the_content() {
+    let (output, client) = said("GET /trailers HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    assert!(output.contains("\r\nConnection: close\r\n"), "{output}");
+    assert!(output.ends_with("\r\n\r\nabc"), "{output}");
+    assert_eq!(client.end(), Some(End::Close));
+}
+
+#[test]
+fn trailers_follow_the_last_chunk() {
+    let (output, _) = said(&get("/trailers"));
+    assert!(output.ends_with("\r\n\r\n3\r\nabc\r\n0\r\nA: b\r\n\r\n"), "{output}");
+}
+
+#[test]
+fn a_reply_can_be_written_while_the_request_is_read() {
+    let request = "POST /pipe HTTP/1.1\r\nHost: a\r\nContent-Length: 100005\r\n\r\n";
+    let mut client = writer();
+    client.input(request.as_bytes());
+    assert!(String::from_utf8(client.output()).unwrap().ends_with("chunked\r\n\r\n"));
+    client.input(b"hel");
+    assert_eq!(client.output(), b"3\r\nhel\r\n");
+    client.input(&[&b"lo"[..], &[b'x'; 100_000], get("/").as_bytes()].concat());
+    let output = String::from_utf8(client.output()).unwrap();
+    let (content, rest) = dechunk(&output);
+    assert_eq!(content.len(), 100_002);
+    assert!(rest.ends_with("\r\n\r\nok"), "the connection goes on: {rest}");
+}
+
+#[test]
+fn messages_make_events_and_the_connection_goes_on_behind_them() {
+    let (output, client) = said(&format!("{}{}", get("/events"), get("/")));
+    assert!(output.contains("3\r\none\r\n3\r\ntwo\r\n0\r\n\r\nHTTP/1.1 200 OK"), "{output}");
+    assert!(client.end().is_none());
+
+    let mut client = writer();
+    client.input(get("/events").as_bytes());
+    client.output();
+    client.drop_jobs();
+    assert_eq!(client.output(), b"", "an aborted reply has no last chunk");
+    assert_eq!(client.fault().unwrap().code, "reply_aborted");
+}
+
+#[test]
+fn an_endless_reply_hears_that_the_server_stops() {
+    // Also one that begins when it does already.
+    let request = get("/events");
+    for before in [request.len(), 5] {
+        let mut client = writer();
+        client.input(&request.as_bytes()[..before]);
+        client.drain();
+        client.input(&request.as_bytes()[before..]);
+        let output = String::from_utf8(client.output()).unwrap();
+        assert!(output.ends_with("\r\n\r\n0\r\n\r\n"), "{output}");
+        // One that had begun could not say that the connection closes: it does after a moment.
+        assert_eq!(client.end(), (before == 5).then_some(End::Linger));
+        client.pass(sockeye_proto::DRAIN_GRACE);
+        assert_eq!(client.end(), Some(End::Linger));
+    }
+}
+
+#[test]
+fn an_endless_reply_goes_on_in_a_lame_duck() {
+    let mut client = writer();
+    client.lame_duck();
+    client.input(get("/events").as_bytes());
+    assert!(String::from_utf8(client.output()).unwrap().contains("Connection: close\r\n"));
+    client.pass(std::time::Duration::from_secs(5));
+    assert!(client.end().is_none() && client.output().is_empty());
+    client.drain();
+    assert!(client.output().ends_with(b"0\r\n\r\n"));
+    assert_eq!(client.end(), Some(End::Linger));
+}
+
+#[test]
+fn another_protocol_takes_over_with_the_bytes_behind_the_request() {
+    let upgrade =
+        "GET /upgrade HTTP/1.1\r\nHost: a\r\nConnection: x, Upgrade\r\nUpgrade: shout/1\r\n\r\n";
+    let (output, mut client) = said(&format!("{upgrade}hello"));
+    let (head, rest) = output.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 101 Switching Protocols\r\n"), "{head}");
+    assert!(head.ends_with("\r\nConnection: Upgrade\r\nUpgrade: shout/1"), "{head}");
+    assert_eq!(rest, "READY HELLO");
+    client.input(b" again");
+    assert_eq!(client.output(), b" AGAIN");
+}
+
+#[test]
+fn without_a_101_nothing_is_a_tunnel() {
+    for request in [
+        "GET /upgrade HTTP/1.1\r\nHost: a\r\nUpgrade: shout/1\r\n\r\n",
+        "GET /upgrade HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\nUpgrade: shout/1\r\n\r\n",
+        "GET /upgrade HTTP/1.0\r\nConnection: upgrade, keep-alive\r\nUpgrade: shout/1\r\n\r\n",
+        "POST /upgrade HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: shout/1\r\n\
+         Content-Length: 2\r\n\r\nab",
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n",
+    ] {
+        let (output, client) = said(&format!("{request}{}", get("/")));
+        assert_eq!(codes(&output), [200, 200], "{request}");
+        assert!(client.end().is_none());
+    }
+}
+
+#[test]
+fn a_panic_is_a_500_or_the_end_of_a_reply_that_had_begun() {
+    for path in ["/panic", "/panic-late"] {
+        let (output, client) = said(&format!("{}{}{}", get("/"), get(path), get("/")));
+        assert_eq!(codes(&output), [200, 500], "{path}");
+        assert!(
+            output.ends_with("\r\n\r\n500 Internal Server Error\n"),
+            "no word of why: {output}"
+        );
+        let fault = client.fault().unwrap();
+        assert_eq!(fault.code, "handler_panicked");
+        assert!(fault.what.contains("on purpose"), "{fault}");
+    }
+    let (output, client) = said(&get("/panic-begun"));
+    assert!(output.ends_with("\r\n\r\n3\r\nabc\r\n"), "{output}");
+    assert_eq!(client.fault().unwrap().code, "handler_panicked");
+}
+
+#[test]
+fn a_handler_can_have_the_connection_closed() {
+    let (output, client) = said(&get("/closing"));
+    assert!(output.contains("Connection: close\r\n"), "{output}");
+    assert_eq!(client.end(), Some(End::Close));
+}

@@ -1,0 +1,104 @@
+//! What the HTTP server reads in bytes, as plain values.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use sockeye_http::{
+    Answer, Body, Fields, Handler, Reply, Request, Server, Shared, Status, Trailers, Version,
+};
+use sockeye_proto::harness::Harness;
+
+/// Fields in their order: names as they were sent, values without the blanks around them.
+pub(crate) type Lines = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// A request that was accepted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Accepted {
+    pub(crate) method: String,
+    pub(crate) target: Vec<u8>,
+    /// 0 or 1, of HTTP/1.
+    pub(crate) minor: u8,
+    pub(crate) fields: Lines,
+    pub(crate) body: Vec<u8>,
+    pub(crate) trailers: Lines,
+}
+
+/// What came behind the requests that were accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// Nothing, or nothing that is read: the connection closes as it was asked to.
+    Done,
+    /// The beginning of a request.
+    Incomplete,
+    /// What was refused with this status, and why: the end of a sentence.
+    Refused(u16, String),
+}
+
+/// What came of a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Reading {
+    pub(crate) requests: Vec<Accepted>,
+    pub(crate) end: End,
+}
+
+/// What the server reads when these parts come one after the other, and then the end.
+pub(crate) fn read<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Reading {
+    let requests = Rc::new(RefCell::default());
+    let keep = Keep { now: Accepted::default(), all: Rc::clone(&requests) };
+    let mut client = Harness::new(Server::new(Rc::new(Shared::default()), keep));
+    let mut output = Vec::new();
+    for part in parts {
+        if client.fault().is_none() && client.end().is_none() {
+            client.input(part);
+            output.extend(client.output());
+        }
+    }
+    if client.fault().is_none() && client.end().is_none() {
+        client.eof();
+        output.extend(client.output());
+    }
+    let end = match client.fault() {
+        None => End::Done,
+        Some(fault) if fault.code.starts_with("eof_in_") => End::Incomplete,
+        Some(fault) => End::Refused(last_status(&output), fault.what.to_string()),
+    };
+    Reading { requests: requests.take(), end }
+}
+
+/// The status of the last reply. None has content in which a number follows the version.
+fn last_status(output: &[u8]) -> u16 {
+    let output = str::from_utf8(output).expect("our replies are text");
+    let codes = output.split("HTTP/1.1 ").filter_map(|reply| reply.get(..3)?.parse().ok());
+    codes.last().expect("a refusal has a reply")
+}
+
+/// Keeps what it is told, and answers each request when its body has come.
+struct Keep {
+    now: Accepted,
+    all: Rc<RefCell<Vec<Accepted>>>,
+}
+
+impl Handler for Keep {
+    fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
+        self.now = Accepted {
+            method: request.method().to_string(),
+            target: request.target().to_vec(),
+            minor: u8::from(request.version() == Version::Http11),
+            fields: request.fields().map(|(name, value)| (name.to_vec(), value.to_vec())).collect(),
+            ..Accepted::default()
+        };
+        reply.read()
+    }
+
+    fn on_body(&mut self, piece: &[u8], reply: Reply<'_, '_>) -> Answer {
+        self.now.body.extend_from_slice(piece);
+        reply.read()
+    }
+
+    fn on_body_end(&mut self, trailers: &Trailers<'_>, reply: Reply<'_, '_>) -> Answer {
+        let fields = trailers.fields().map(|(name, value)| (name.to_vec(), value.to_vec()));
+        self.now.trailers = fields.collect();
+        self.all.borrow_mut().push(std::mem::take(&mut self.now));
+        reply.send(Status::OK, &Fields::new(), Body::Empty)
+    }
+}

@@ -1,0 +1,251 @@
+//! Media types (RFC 9110, 8.3.1), and what they are in a message: a type and an encoding.
+
+use std::borrow::Cow;
+
+use sockeye_http::is_token_byte;
+
+use super::text::Encoding;
+use super::{JSON, Message};
+
+/// JSON as HTTP calls it (RFC 8259, 11).
+const APPLICATION_JSON: &str = "application/json";
+
+/// Under which name JSON came, and goes back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum JsonName {
+    /// `text/json`, as in frames.
+    Text,
+    /// `application/json`: also where it is not known what the client would rather have.
+    #[default]
+    Application,
+}
+
+/// What a Content-Type says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Media {
+    /// The message's type: [`JSON`] for both names of it, else as it was sent, without its charset.
+    pub(super) content_type: Cow<'static, str>,
+    /// The message's encoding: the charset, or what it is where none is named.
+    pub(super) content_encoding: Cow<'static, str>,
+    /// It is `application/json`.
+    pub(super) json: Option<JsonName>,
+}
+
+impl Media {
+    /// Reads the value of a Content-Type field; `None` when it is none.
+    pub(super) fn read(value: &[u8]) -> Option<Self> {
+        let value = std::str::from_utf8(value).ok()?;
+        let (kind, rest) = token(value)?;
+        let (subtype, mut rest) = token(rest.strip_prefix('/')?)?;
+        let essence = &value[..kind.len() + 1 + subtype.len()];
+        let (mut others, mut charset) = (String::new(), None);
+        // *( OWS ";" OWS [ parameter ] ) (5.6.6).
+        while !rest.is_empty() {
+            rest = blank(blank(rest).strip_prefix(';')?);
+            let Some((name, behind)) = token(rest) else { continue };
+            let (value, behind) = parameter_value(behind.strip_prefix('=')?)?;
+            if !name.eq_ignore_ascii_case("charset") {
+                others.push_str("; ");
+                others.push_str(&rest[..rest.len() - behind.len()]);
+            } else if charset.replace(value).is_some() {
+                return None;
+            }
+            rest = behind;
+        }
+        let json = [(JSON, JsonName::Text), (APPLICATION_JSON, JsonName::Application)]
+            .into_iter()
+            .find_map(|(name, json)| essence.eq_ignore_ascii_case(name).then_some(json));
+        let is_text = json.is_some() || kind.eq_ignore_ascii_case("text");
+        Some(Self {
+            content_type: match json {
+                Some(_) => Cow::Borrowed(JSON),
+                None => Cow::Owned(format!("{essence}{others}")),
+            },
+            content_encoding: match charset {
+                Some(charset) if charset.eq_ignore_ascii_case("utf-8") => Cow::Borrowed("utf-8"),
+                Some(charset) => charset.into(),
+                None => Cow::Borrowed(if is_text { "utf-8" } else { "binary" }),
+            },
+            json,
+        })
+    }
+
+    /// Whether it is what browsers and curl send forms as, which nobody has asked for on purpose.
+    pub(super) fn is_form(&self) -> bool {
+        let essence = self.content_type.split(';').next().unwrap_or_default();
+        ["application/x-www-form-urlencoded", "multipart/form-data"]
+            .iter()
+            .any(|form| essence.eq_ignore_ascii_case(form))
+    }
+}
+
+/// The Content-Type of a message that is sent; JSON goes under the name `json`.
+pub(super) fn content_type(message: &Message, json: JsonName) -> Cow<'_, str> {
+    let utf8 = message.content_encoding == "utf-8";
+    let name: &str = match (message.is_json(), json) {
+        // JSON between systems is UTF-8, and has no charset (RFC 8259, 8.1 and 11).
+        (true, JsonName::Application) if utf8 => return Cow::Borrowed(APPLICATION_JSON),
+        (true, JsonName::Text) if utf8 => return Cow::Borrowed("text/json; charset=utf-8"),
+        (true, JsonName::Application) => APPLICATION_JSON,
+        _ => &message.content_type,
+    };
+    let says = name.to_ascii_lowercase().contains("charset=");
+    match charset(&message.content_encoding) {
+        Some(charset) if !says && !name.is_empty() => format!("{name}; charset={charset}").into(),
+        _ => Cow::Owned(name.to_owned()),
+    }
+}
+
+/// An encoding as IANA calls it; `None` where it is no text.
+fn charset(encoding: &str) -> Option<&str> {
+    match Encoding::of(encoding) {
+        Some(Encoding::Utf8 | Encoding::Utf8Sig) => Some("utf-8"),
+        Some(Encoding::Utf16) => Some("utf-16"),
+        Some(Encoding::Utf16Le) => Some("utf-16le"),
+        Some(Encoding::Utf16Be) => Some("utf-16be"),
+        Some(Encoding::Latin1) => Some("iso-8859-1"),
+        Some(Encoding::Ascii) => Some("us-ascii"),
+        None if encoding == "binary" || encoding.is_empty() => None,
+        None => encoding.bytes().all(is_token_byte).then_some(encoding),
+    }
+}
+
+/// The token that `text` begins with, and what is behind it.
+fn token(text: &str) -> Option<(&str, &str)> {
+    let len = text.bytes().take_while(|byte| is_token_byte(*byte)).count();
+    (len > 0).then(|| text.split_at(len))
+}
+
+/// Without the spaces and tabs in front.
+fn blank(text: &str) -> &str {
+    text.trim_start_matches([' ', '\t'])
+}
+
+/// A token, or a quoted string without its quotes, and what is behind it.
+fn parameter_value(text: &str) -> Option<(String, &str)> {
+    let Some(quoted) = text.strip_prefix('"') else {
+        return token(text).map(|(value, rest)| (value.to_owned(), rest));
+    };
+    let (mut value, mut characters) = (String::new(), quoted.chars());
+    loop {
+        match characters.next()? {
+            '"' => return Some((value, characters.as_str())),
+            '\\' => value.push(characters.next()?),
+            character => value.push(character),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_content_type_is_a_type_and_an_encoding() {
+        use JsonName::{Application, Text};
+        for (value, content_type, encoding, json) in [
+            ("text/json", "text/json", "utf-8", Some(Text)),
+            ("Text/JSON;charset=UTF-8", "text/json", "utf-8", Some(Text)),
+            ("application/json", "text/json", "utf-8", Some(Application)),
+            (
+                "application/json ; a=b; charset=\"utf-16\"",
+                "text/json",
+                "utf-16",
+                Some(Application),
+            ),
+            ("text/plain", "text/plain", "utf-8", None),
+            (
+                "text/plain; charset=latin-1; format=flowed;",
+                "text/plain; format=flowed",
+                "latin-1",
+                None,
+            ),
+            ("A/b;;c=\";\\\"\" ; D=e", "A/b; c=\";\\\"\"; D=e", "binary", None),
+            ("a/b; charset=utf-8", "a/b", "utf-8", None),
+            ("application/octet-stream", "application/octet-stream", "binary", None),
+        ] {
+            let media = Media::read(value.as_bytes()).expect(value);
+            assert_eq!((&*media.content_type, &*media.content_encoding), (content_type, encoding));
+            assert_eq!(media.json, json, "{value}");
+        }
+        for value in [
+            "",
+            "json",
+            "/json",
+            "text/",
+            "text /json",
+            "text/json x",
+            "text/json; charset",
+            "text/json; charset=",
+            "text/json; charset=\"utf-8",
+            "text/json; charset = utf-8",
+            "text/json, text/json",
+            "text/json; charset=utf-8; charset=utf-8",
+            "text/json; =utf-8",
+        ] {
+            assert_eq!(Media::read(value.as_bytes()), None, "{value}");
+        }
+        assert_eq!(Media::read(b"text/\xff"), None);
+    }
+
+    #[test]
+    fn a_message_goes_out_under_its_type_and_charset() {
+        let message = |content_type: &'static str, encoding: &'static str| Message {
+            content_type: content_type.into(),
+            content_encoding: encoding.into(),
+            content: Default::default(),
+        };
+        for (content_type_, encoding, text, application) in [
+            ("text/json", "utf-8", "text/json; charset=utf-8", "application/json"),
+            (
+                "text/json",
+                "utf-16",
+                "text/json; charset=utf-16",
+                "application/json; charset=utf-16",
+            ),
+            (
+                "text/plain",
+                "latin-1",
+                "text/plain; charset=iso-8859-1",
+                "text/plain; charset=iso-8859-1",
+            ),
+            (
+                "text/html; charset=utf-8",
+                "utf-8",
+                "text/html; charset=utf-8",
+                "text/html; charset=utf-8",
+            ),
+            ("a/b", "binary", "a/b", "a/b"),
+            ("a/b", "no token", "a/b", "a/b"),
+            ("", "utf-8", "", ""),
+        ] {
+            let message = message(content_type_, encoding);
+            assert_eq!(content_type(&message, JsonName::Text), text);
+            assert_eq!(content_type(&message, JsonName::Application), application);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_goes_out_comes_in_as_it_was(
+            kind in "[a-z]{1,8}/[a-z.+-]{1,8}",
+            encoding in proptest::sample::select(vec!["utf-8", "utf-16", "utf-16-be", "latin-1", "ascii"]),
+        ) {
+            let message = Message {
+                content_type: kind.into(),
+                content_encoding: encoding.into(),
+                content: Default::default(),
+            };
+            let media = Media::read(content_type(&message, JsonName::Text).as_bytes()).unwrap();
+            prop_assert_eq!(&media.content_type, &message.content_type);
+            prop_assert_eq!(Encoding::of(&media.content_encoding), Encoding::of(encoding));
+        }
+
+        #[test]
+        fn any_bytes_are_a_type_or_none(value in proptest::collection::vec(any::<u8>(), 0..40)) {
+            let _ = Media::read(&value);
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Which web pages may send messages over HTTP: the check against cross-site requests.
+//!
+//! A browser sends simple requests, a POST of `text/plain` among them, for any page to any server
+//! that it can reach; it only keeps the response from the page. So a request that a page of another
+//! origin has made is refused before a handler sees it. Browsers say where a request comes from in
+//! `Origin` (RFC 6454, 7) and `Sec-Fetch-Site` (Fetch Metadata); programs send neither.
+
+use std::borrow::Cow;
+
+use sockeye_http::{FieldName, Request};
+
+/// The origins whose pages may send messages: the server's own, and those that were added.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AllowedOrigins {
+    origins: Vec<Box<str>>,
+    hint: Cow<'static, str>,
+}
+
+impl AllowedOrigins {
+    /// Allows one more origin, such as `https://example.org` or `http://localhost:5173`. A text that
+    /// no browser sends as an origin allows nothing.
+    #[must_use]
+    pub fn allow(mut self, origin: &str) -> Self {
+        self.origins.push(origin.into());
+        self
+    }
+
+    /// Tells refused clients how an origin is allowed, in a sentence without its full stop.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
+        self.hint = hint.into();
+        self
+    }
+
+    /// Why a page that sent `request` may not, if it may not.
+    pub(super) fn refusal(&self, request: &Request<'_>) -> Option<String> {
+        let is_cross_site = || {
+            request.fields_named("sec-fetch-site").any(|v| v.eq_ignore_ascii_case(b"cross-site"))
+        };
+        let what = match request.known(FieldName::Origin) {
+            None if is_cross_site() => "a page of another site",
+            None => return None,
+            Some(_) if request.is_repeated(FieldName::Origin) => "more than one origin",
+            Some(origin) if self.origins.iter().any(|known| is_same(known.as_bytes(), origin)) => {
+                return None;
+            }
+            Some(origin) if is_own(origin, request.host()) && !is_cross_site() => return None,
+            Some(_) => "a page of another origin",
+        };
+        let hint = match &*self.hint {
+            "" => String::new(),
+            hint => format!(". {hint}"),
+        };
+        Some(format!("the request comes from {what}, which is not allowed to send messages{hint}"))
+    }
+}
+
+/// The scheme's default port with its colon, and what is behind `://`.
+fn parts(origin: &[u8]) -> Option<(&'static [u8], &[u8])> {
+    const SCHEMES: [(&[u8], &[u8]); 2] = [(b"http://", b":80"), (b"https://", b":443")];
+    SCHEMES.into_iter().find_map(|(scheme, port)| {
+        let (front, host) = origin.split_at_checked(scheme.len())?;
+        front.eq_ignore_ascii_case(scheme).then_some((port, host))
+    })
+}
+
+fn is_same(one: &[u8], other: &[u8]) -> bool {
+    match (parts(one), parts(other)) {
+        (Some((port, one)), Some((other_port, other))) => {
+            port == other_port && is_same_host(one, other, port)
+        }
+        _ => one.eq_ignore_ascii_case(other),
+    }
+}
+
+/// Whether the origin is that of the server which is asked as `host`. Either scheme counts: a proxy
+/// in front may speak TLS, and whoever has the name at its one port is believed at the other.
+fn is_own(origin: &[u8], host: Option<&[u8]>) -> bool {
+    match (parts(origin), host) {
+        (Some((port, origin)), Some(host)) => is_same_host(origin, host, port),
+        _ => false,
+    }
+}
+
+/// Whether both are the same host and port, where `port` is what is meant by none.
+fn is_same_host(one: &[u8], other: &[u8], port: &[u8]) -> bool {
+    let bare = |host| <[u8]>::strip_suffix(host, port).unwrap_or(host);
+    !one.is_empty() && bare(one).eq_ignore_ascii_case(bare(other))
+}
+
+#[cfg(test)]
+mod tests {
+    use sockeye_http::KeptRequest;
+
+    use super::*;
+
+    fn is_allowed(origins: &AllowedOrigins, line: &str, fields: &str) -> bool {
+        let head = format!("{line}\r\n{fields}\r\n");
+        let request = KeptRequest::read(head.as_bytes()).unwrap();
+        origins.refusal(&request.view()).is_none()
+    }
+
+    #[test]
+    fn a_page_of_another_origin_is_refused_unless_it_is_allowed() {
+        let origins = AllowedOrigins::default().allow("https://app.example").allow("app://x");
+        let origins = origins.allow("http://other.example:80");
+        const HOST: &str = "Host: localhost:65432\r\n";
+        for (host, fields, allowed) in [
+            // Programs.
+            (HOST, "", true),
+            (HOST, "Referer: http://evil.example/\r\n", true),
+            // Pages of this server.
+            (HOST, "Origin: http://localhost:65432\r\n", true),
+            (HOST, "Origin: HTTP://LOCALHOST:65432\r\nSec-Fetch-Site: same-origin\r\n", true),
+            ("Host: a.example\r\n", "Origin: https://a.example\r\n", true),
+            ("Host: a.example:443\r\n", "Origin: https://a.example\r\n", true),
+            ("Host: a.example:80\r\n", "Origin: http://a.example\r\n", true),
+            ("Host: [::1]:80\r\n", "Origin: http://[::1]\r\n", true),
+            (HOST, "Sec-Fetch-Site: none\r\n", true),
+            (HOST, "Sec-Fetch-Site: same-origin\r\n", true),
+            // Allowed ones, wherever they are.
+            (HOST, "Origin: https://app.example\r\nSec-Fetch-Site: cross-site\r\n", true),
+            (HOST, "Origin: https://app.example:443\r\n", true),
+            (HOST, "Origin: http://other.example\r\n", true),
+            (HOST, "Origin: app://x\r\n", true),
+            // Others.
+            (HOST, "Origin: http://evil.example\r\n", false),
+            (HOST, "Origin: http://localhost:8000\r\n", false),
+            (HOST, "Origin: http://localhost\r\n", false),
+            (HOST, "Origin: http://127.0.0.1:65432\r\n", false),
+            (HOST, "Origin: http://localhost:65432.evil.example\r\n", false),
+            (HOST, "Origin: http://localhost:65432/\r\n", false),
+            (HOST, "Origin: ftp://localhost:65432\r\n", false),
+            (HOST, "Origin: localhost:65432\r\n", false),
+            (HOST, "Origin: http://app.example\r\n", false),
+            (HOST, "Origin: null\r\n", false),
+            (HOST, "Origin:\r\n", false),
+            ("Host:\r\n", "Origin: http://\r\n", false),
+            ("Host: a.example:80\r\n", "Origin: https://a.example\r\n", false),
+            ("Host: a.example\r\n", "Origin: https://a.example:80\r\n", false),
+            (HOST, "Sec-Fetch-Site: cross-site\r\n", false),
+            (HOST, "Sec-Fetch-Site: Cross-Site\r\n", false),
+            (HOST, "Origin: http://localhost:65432\r\nSec-Fetch-Site: cross-site\r\n", false),
+            (HOST, "Origin: https://app.example\r\nOrigin: http://evil.example\r\n", false),
+        ] {
+            let fields = format!("{host}{fields}");
+            for line in ["POST / HTTP/1.1", "GET / HTTP/1.1"] {
+                assert_eq!(is_allowed(&origins, line, &fields), allowed, "{line} {fields}");
+            }
+        }
+        // The host of an absolute target wins; without any, no origin is the server's own.
+        let line = "POST http://a.example/ HTTP/1.1";
+        assert!(is_allowed(&origins, line, "Host: b.example\r\nOrigin: http://a.example\r\n"));
+        assert!(!is_allowed(&origins, line, "Host: b.example\r\nOrigin: http://b.example\r\n"));
+        assert!(!is_allowed(&origins, "POST / HTTP/1.0", "Origin: http://a.example\r\n"));
+        assert!(is_allowed(&origins, "POST / HTTP/1.0", ""));
+    }
+}

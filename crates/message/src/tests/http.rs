@@ -1,0 +1,414 @@
+//! Messages over HTTP.
+
+use proptest::prelude::*;
+use sockeye_http as http1;
+use sockeye_proto::End;
+
+use super::*;
+use crate::AllowedOrigins;
+
+const DATE: &str = "Date: Wed, 21 Oct 2015 07:28:00 GMT\r\n";
+
+pub(super) fn over_http<H: Handler + 'static>(limits: Limits, handler: H) -> Harness {
+    let shared = Rc::new(http1::Shared::new(limits.http()));
+    let peer = Peer { address: sockeye_proto::Address::Unix, via: 0 };
+    Harness::new(http1::Server::new(shared, Http::new(Rc::new(limits), peer, handler)))
+}
+
+fn connect() -> Harness {
+    over_http(Limits::default(), Reference::default())
+}
+
+pub(super) fn post(fields: &str, content: &[u8]) -> Vec<u8> {
+    let len = content.len();
+    let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {len}\r\n{fields}\r\n");
+    [head.as_bytes(), content].concat()
+}
+
+pub(super) fn chunked(fields: &str, chunks: &[&[u8]]) -> Vec<u8> {
+    let head = format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n{fields}\r\n");
+    let mut request = head.into_bytes();
+    for chunk in chunks {
+        request.extend(format!("{:x}\r\n", chunk.len()).into_bytes());
+        request.extend_from_slice(chunk);
+        request.extend(b"\r\n");
+    }
+    request.extend(b"0\r\n\r\n");
+    request
+}
+
+/// A reply: its status, its fields, its content.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Heard {
+    pub(super) status: u16,
+    fields: String,
+    content: Vec<u8>,
+}
+
+impl Heard {
+    /// The replies in `output`, each of them with a length.
+    pub(super) fn all(mut output: &[u8]) -> Vec<Self> {
+        let mut heard = Vec::new();
+        while !output.is_empty() {
+            let end = output.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+            let head = std::str::from_utf8(&output[..end + 2]).unwrap();
+            let (line, fields) = head.split_once("\r\n").unwrap();
+            let length = fields.lines().find_map(|line| line.strip_prefix("Content-Length: "));
+            let length = length.map_or(0, |length| length.parse().unwrap());
+            heard.push(Self {
+                status: line[9..12].parse().unwrap(),
+                fields: fields.to_owned(),
+                content: output[end + 4..end + 4 + length].to_vec(),
+            });
+            output = &output[end + 4 + length..];
+        }
+        heard
+    }
+
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_slice(&self.content).expect("JSON")
+    }
+
+    pub(super) fn code(&self) -> String {
+        assert!(self.json()["result"].as_str().unwrap().starts_with("Error: "));
+        self.json()["error"]["code"].as_str().unwrap().to_owned()
+    }
+
+    pub(super) fn has(&self, field: &str) -> bool {
+        self.fields.lines().any(|line| line == field)
+    }
+}
+
+/// The one reply to `input`, which is the same at once and byte by byte.
+fn hears(mut client: Harness, mut dripped: Harness, input: &[u8]) -> Heard {
+    client.input(input);
+    let output = client.output();
+    for byte in input {
+        if dripped.fault().is_none() && dripped.end().is_none() {
+            dripped.input(&[*byte]);
+        }
+    }
+    assert_eq!(dripped.output(), output, "byte by byte");
+    let mut heard = Heard::all(&output);
+    assert_eq!(heard.len(), 1, "{}", output.escape_ascii());
+    heard.remove(0)
+}
+
+fn says(input: &[u8]) -> Heard {
+    hears(connect(), connect(), input)
+}
+
+#[test]
+fn a_search_byte_for_byte() {
+    let mut client = connect();
+    client.input(&post("Content-Type: text/json\r\n", br#"{"action":"search","value":"ring"}"#));
+    let expected = format!(
+        "HTTP/1.1 200 OK\r\n{DATE}X-Content-Type-Options: nosniff\r\n\
+         Content-Type: text/json; charset=utf-8\r\nContent-Length: 60\r\n\r\n\
+         {{\"result\": \"In the caves beneath the Misty Mountains. \u{1f48d}\"}}"
+    );
+    assert_eq!(String::from_utf8(client.output()).unwrap(), expected);
+    assert!(client.end().is_none(), "the connection is kept");
+}
+
+#[test]
+fn what_is_right_is_answered_under_its_type() {
+    let search = r#"{"action": "search", "value": "é"}"#;
+    let utf16: Vec<u8> = search.encode_utf16().flat_map(u16::to_be_bytes).collect();
+    let latin: Vec<u8> = search.chars().map(|c| c as u8).collect();
+    let none = "{\"result\": \"No match for 'é'.\"}";
+    let text = "Content-Type: text/json; charset=utf-8";
+    let application = "Content-Type: application/json";
+    let binary = "Content-Type: binary/custom-server-binary-type";
+    for (content_type, content, reply_type, reply) in [
+        ("text/json", search.as_bytes(), text, none),
+        ("application/json", search.as_bytes(), application, none),
+        ("Application/JSON; charset=UTF-8", search.as_bytes(), application, none),
+        ("text/json; charset=utf-16be", &utf16, text, none),
+        ("text/json; charset=\"iso-8859-1\"", &latin, text, none),
+        ("text/json", b"{}", text, "{\"result\": \"Error: invalid action 'None'.\"}"),
+        ("text/plain", b"hello", binary, "First 10 bytes of request: hello"),
+        ("a/b", b"", binary, "First 10 bytes of request: "),
+    ] {
+        let fields = format!("Content-Type: {content_type}\r\n");
+        let (begin, end) = content.split_at(content.len() / 2);
+        let mut chunks = vec![begin, end];
+        chunks.retain(|chunk| !chunk.is_empty());
+        for input in [post(&fields, content), chunked(&fields, &chunks)] {
+            let heard = says(&input);
+            assert_eq!(heard.status, 200, "{content_type}");
+            assert!(heard.has(reply_type), "{content_type}: {}", heard.fields);
+            assert!(heard.has("X-Content-Type-Options: nosniff"));
+            assert_eq!(String::from_utf8(heard.content).unwrap(), reply, "{content_type}");
+        }
+    }
+}
+
+#[test]
+fn what_is_wrong_has_its_status_and_its_code() {
+    let typed = |content_type: &str, content: &[u8]| {
+        post(&format!("Content-Type: {content_type}\r\n"), content)
+    };
+    let plain = |line: &str| format!("{line} HTTP/1.1\r\nHost: a\r\n\r\n").into_bytes();
+    for (input, status, code) in [
+        (typed("text/json", b"{"), 400, "bad_content"),
+        (typed("text/json", b""), 400, "bad_content"),
+        (typed("text/json", b"\"\xff\""), 400, "bad_content"),
+        (typed("text/json", b"[]"), 400, "bad_request"),
+        (typed("text/json; charset=klingon", b"{}"), 415, "unsupported_encoding"),
+        (typed("text/json; charset=binary", b"{}"), 415, "unsupported_encoding"),
+        (typed("application/x-www-form-urlencoded", b"{}"), 415, "unsupported_type"),
+        (typed("Multipart/Form-Data; boundary=x", b"{}"), 415, "unsupported_type"),
+        (post("", b"{}"), 415, "unsupported_type"),
+        (plain("POST /"), 415, "unsupported_type"),
+        (typed("json", b"{}"), 400, "bad_header"),
+        (typed("text/json; charset", b"{}"), 400, "bad_header"),
+        (post("Content-Type: a/b\r\nContent-Type: a/b\r\n", b"{}"), 400, "bad_header"),
+        (
+            post("Content-Type: text/json\r\nContent-Encoding: gzip\r\n", b"{}"),
+            415,
+            "unsupported_encoding",
+        ),
+        (plain("PUT /"), 405, "method_not_allowed"),
+        (plain("DELETE /"), 405, "method_not_allowed"),
+        (plain("TRACE /"), 405, "method_not_allowed"),
+        (plain("get /"), 501, "unknown_method"),
+        (plain("PROPFIND /"), 501, "unknown_method"),
+        (plain("PROPFIND /search"), 501, "unknown_method"),
+        (plain("GET /index.html"), 404, "not_found"),
+        (plain("POST /search"), 404, "not_found"),
+        (b"POST / HTTP/1.1\r\n\r\n".to_vec(), 400, "bad_header"),
+        (plain(&format!("GET /{}", "x".repeat(9000))), 414, "too_large"),
+        (
+            b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n".to_vec(),
+            501,
+            "unknown_coding",
+        ),
+        (post("Content-Type: a/b\r\nTransfer-Encoding: chunked\r\n", b"{}"), 400, "bad_header"),
+    ] {
+        let shown = input[..input.len().min(100)].escape_ascii().to_string();
+        let heard = says(&input);
+        assert_eq!((heard.status, heard.code().as_str()), (status, code), "{shown}");
+        let name = if shown.contains("text/json") && code != "bad_header" {
+            "Content-Type: text/json; charset=utf-8"
+        } else {
+            "Content-Type: application/json"
+        };
+        assert!(heard.has(name), "{shown}: {}", heard.fields);
+        assert_eq!(heard.has("Allow: GET, HEAD, OPTIONS, POST"), status == 405, "{shown}");
+        assert_eq!(heard.has("Accept-Encoding: identity"), shown.contains("gzip\\r\\n\\r\\n{}"));
+    }
+    let heard = says(&typed("application/x-www-form-urlencoded", b"{\"action\":\"search\"}"));
+    let says = heard.json()["result"].as_str().unwrap().to_owned();
+    assert!(says.contains("-H 'content-type: application/json'"), "{says}");
+    assert!(heard.has("Accept: application/json, text/json, */*;q=0.5"));
+}
+
+#[test]
+fn who_looks_without_asking_is_told_what_this_is() {
+    let plain = |line: &str| says(format!("{line} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
+    let help = plain("GET /?a=b");
+    assert_eq!(help.status, 200);
+    assert!(help.has("Content-Type: text/plain; charset=utf-8"));
+    assert!(String::from_utf8(help.content).unwrap().starts_with("This port answers messages"));
+    let mut client = connect();
+    client.input(b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n");
+    let head = String::from_utf8(client.output()).unwrap();
+    assert!(head.contains(&format!("{}\r\n", help.fields)), "{head}");
+    for line in ["OPTIONS /", "OPTIONS *"] {
+        let heard = plain(line);
+        assert_eq!((heard.status, heard.content), (204, vec![]));
+        assert!(heard.fields.contains("Allow: GET, HEAD, OPTIONS, POST\r\n"), "{}", heard.fields);
+    }
+}
+
+#[test]
+fn too_much_content_is_refused_at_the_byte_that_shows_it() {
+    let limits = Limits { content: 10, ..Limits::default() };
+    let connect = || over_http(limits.clone(), Slow::default());
+    let kind = "Content-Type: a/b\r\n";
+    for request in
+        [post(kind, &[0; 11]), chunked(kind, &[&[0; 11]]), chunked(kind, &[&[0; 10], &[0]])]
+    {
+        let heard = hears(connect(), connect(), &request);
+        assert_eq!((heard.status, heard.code().as_str()), (413, "too_large"));
+        assert_eq!(heard.has("Connection: close"), request.ends_with(b"0\r\n\r\n"));
+    }
+    for request in [post(kind, &[0; 10]), chunked(kind, &[&[0; 9], &[0]])] {
+        assert_eq!(hears(connect(), connect(), &request).code(), "no");
+    }
+
+    // Announced, and waiting for a word: it hears no.
+    let mut client = connect();
+    client.input(
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Type: a/b\r\nContent-Length: 999999999\r\n\
+          Expect: 100-continue\r\n\r\n",
+    );
+    let heard = Heard::all(&client.output());
+    assert_eq!((heard.len(), heard[0].status), (1, 413));
+    assert!(heard[0].has("Connection: close"));
+    assert_eq!(client.end(), Some(End::Linger));
+
+    let mut client = connect();
+    client.input(
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Type: text/json\r\nContent-Length: 5\r\n\
+          Expect: 100-continue\r\n\r\n",
+    );
+    assert_eq!(client.output(), b"HTTP/1.1 100 Continue\r\n\r\n");
+    client.input(b"\"now\"");
+    assert_eq!(Heard::all(&client.output())[0].json(), json!({"result": "now"}));
+}
+
+#[test]
+fn who_is_too_slow_or_ends_in_the_middle_is_told_in_json() {
+    let request = post("Content-Type: text/json\r\n", b"\"now\"");
+    for (sent, after) in [(request.len() - 1, 31), (20, 11)] {
+        let mut client = connect();
+        client.input(&request[..sent]);
+        client.pass(seconds(after));
+        let heard = &Heard::all(&client.output())[0];
+        assert_eq!((heard.status, heard.code().as_str()), (408, "timeout"));
+    }
+    let mut client = connect();
+    client.input(&request[..request.len() - 1]);
+    client.eof();
+    let heard = &Heard::all(&client.output())[0];
+    assert_eq!((heard.status, heard.code().as_str()), (400, "incomplete"));
+}
+
+#[test]
+fn answers_may_come_later_and_in_order() {
+    let mut client = over_http(Limits::default(), Slow::default());
+    let kind = "Content-Type: text/json\r\n";
+    let asked: Vec<u8> = ["\"one\"", "\"now\"", "\"never\"", "\"forgotten\"", "\"two\""]
+        .iter()
+        .flat_map(|content| post(kind, content.as_bytes()))
+        .collect();
+    client.input(&asked);
+    let mut output = client.output();
+    assert!(output.is_empty(), "the first is answered first");
+    for _ in 0..asked.len() {
+        client.run_jobs();
+        output.extend(client.output());
+    }
+    let heard = Heard::all(&output);
+    let statuses: Vec<_> = heard.iter().map(|heard| heard.status).collect();
+    assert_eq!(statuses, [200, 200, 500, 500, 200]);
+    assert_eq!(heard[0].json(), json!({"result": "one"}));
+    assert_eq!((heard[2].code(), heard[3].code()), ("internal".into(), "internal".into()));
+    assert_eq!(heard[4].json(), json!({"result": "two"}));
+
+    client.input(&post(kind, b"\"last\""));
+    client.drop_jobs();
+    assert_eq!(Heard::all(&client.output())[0].code(), "internal");
+    assert!(client.end().is_none(), "the connection goes on");
+}
+
+#[test]
+fn a_reply_that_http_cannot_send_is_our_fault() {
+    struct Odd;
+    impl Handler for Odd {
+        fn on_message(&mut self, message: Message, _: &Peer, reply: Reply<'_, '_>) -> Answer {
+            let text = message.to_text().unwrap().into_owned();
+            reply.send(Message::binary(text, "x"))
+        }
+    }
+    for (content_type, status) in
+        [("a/b\r\nSet-Cookie: a=b", 500), ("a\0", 500), ("", 200), ("strange", 200)]
+    {
+        let mut client = over_http(Limits::default(), Odd);
+        client.input(&post("Content-Type: text/plain\r\n", content_type.as_bytes()));
+        let output = client.output();
+        assert!(!output.windows(10).any(|ten| ten == b"Set-Cookie"));
+        assert_eq!(Heard::all(&output)[0].status, status, "{content_type:?}");
+    }
+}
+
+struct Panics;
+
+impl Handler for Panics {
+    fn on_message(&mut self, _: Message, _: &Peer, _: Reply<'_, '_>) -> Answer {
+        panic!("no secret")
+    }
+}
+
+#[test]
+fn a_handler_that_panics_is_a_500() {
+    let mut client = over_http(Limits::default(), Panics);
+    client.input(&post("Content-Type: a/b\r\n", b""));
+    let heard = &Heard::all(&client.output())[0];
+    assert_eq!((heard.status, heard.code().as_str()), (500, "internal"));
+    assert_eq!(client.fault().unwrap().code, "handler_panicked");
+}
+
+/// What a browser sends for a form, or a script, of any page.
+const SIMPLE: &str = "Content-Type: text/plain\r\nOrigin: http://evil.example\r\n\
+                      Sec-Fetch-Site: cross-site\r\n";
+
+#[test]
+fn a_message_of_another_sites_page_reaches_no_handler() {
+    let client = || over_http(Limits::default(), Panics);
+    for fields in [SIMPLE, "Content-Type: text/plain\r\nOrigin: null\r\n"] {
+        let heard = hears(client(), client(), &post(fields, b"hello"));
+        assert_eq!((heard.status, heard.code().as_str()), (403, "forbidden_origin"));
+        assert!(heard.has("Content-Type: application/json"), "{heard:?}");
+    }
+    let own = "Content-Type: text/plain\r\nOrigin: http://a\r\n";
+    assert_eq!(says(&post(own, b"hello")).status, 200);
+}
+
+#[test]
+fn a_port_checks_origins_and_hosts_and_says_how_they_are_allowed() {
+    let connect = |origins: AllowedOrigins, hosts: http1::AllowedHosts| {
+        let check = http1::HostCheck::new(hosts.hint("--host NAME allows it"), |_| true);
+        let shared = Shared::new(Limits::default())
+            .checking_hosts(check)
+            .allowing_origins(origins.hint("--origin URL allows it"));
+        Harness::new(Port::new(Rc::new(shared), Reference::default()))
+    };
+    let (origins, hosts) = (AllowedOrigins::default(), http1::AllowedHosts::default());
+    let evil = origins.clone().allow("http://evil.example");
+    let a = hosts.clone().allow("a").unwrap();
+    for (origins, hosts, status, code, hint) in [
+        (&origins, &hosts, 421, "host_not_allowed", "asked for the host a, which is not allowed"),
+        (&evil, &hosts, 421, "host_not_allowed", "--host NAME allows it"),
+        (&origins, &a, 403, "forbidden_origin", "--origin URL allows it"),
+    ] {
+        let connect = || connect(origins.clone(), hosts.clone());
+        let heard = hears(connect(), connect(), &post(SIMPLE, b"hello"));
+        assert_eq!((heard.status, heard.code().as_str()), (status, code));
+        let result = heard.json()["result"].as_str().unwrap().to_owned();
+        assert!(result.contains(hint), "{result}");
+    }
+    let connect = || connect(evil.clone(), a.clone());
+    assert_eq!(hears(connect(), connect(), &post(SIMPLE, b"hello")).status, 200);
+}
+
+proptest! {
+    /// A frame's reply and a request's are the same message.
+    #[test]
+    fn http_says_what_frames_say(
+        content in prop_oneof![
+            Just(b"{\"action\": \"search\", \"value\": \"ring\"}".to_vec()),
+            proptest::collection::vec(any::<u8>(), 0..40),
+            "\\{\"action\": (\"search\"|1|\\[\\]|null), \"value\": (\"\"|\"x\"|1|1\\.5|true)\\}"
+                .prop_map(String::into_bytes),
+        ],
+        content_type in proptest::sample::select(vec!["text/json", "text/plain", "a/b"]),
+        encoding in proptest::sample::select(vec!["utf-8", "utf-16", "latin-1", "ascii"]),
+    ) {
+        let header = format!(
+            "{{\"byteorder\": \"little\", \"content-type\": \"{content_type}\", \
+             \"content-encoding\": \"{encoding}\", \"content-length\": {}}}",
+            content.len()
+        );
+        let mut client = reference();
+        client.input(&framed(&header, &content));
+        let framed = frames(&client.output()).remove(0).1;
+        let fields = format!("Content-Type: {content_type}; charset={encoding}\r\n");
+        let heard = says(&post(&fields, &content));
+        prop_assert_eq!(&heard.content, &framed.content);
+        let is_error = super::super::ErrorReply::of(&framed).is_some_and(|e| e.code.is_some());
+        prop_assert_eq!(heard.status >= 400, is_error);
+    }
+}

@@ -1,0 +1,144 @@
+//! Content over HTTP that a handler takes piece by piece, and promises that come late.
+
+use super::http::{Heard, chunked, over_http, post};
+use super::*;
+
+/// Takes content as it comes, pausing behind each piece where the type says so; answers with its
+/// length, or early where it begins with `!`.
+#[derive(Debug, Default)]
+struct Piecewise {
+    came: usize,
+    pauses: bool,
+    announced: u64,
+    given_up: Rc<std::cell::RefCell<Vec<u64>>>,
+}
+
+impl Handler for Piecewise {
+    fn wants(&mut self, header: &Header) -> Wants {
+        self.came = 0;
+        self.pauses = header.content_type == "a/pause";
+        self.announced = header.content_length;
+        Wants::Stream
+    }
+
+    fn on_message(&mut self, _: Message, _: &Peer, reply: Reply<'_, '_>) -> Answer {
+        reply.fail("nothing is wanted whole")
+    }
+
+    fn on_content(&mut self, piece: &[u8], reply: &mut Reply<'_, '_>) -> Flow {
+        self.came += piece.len();
+        if !self.pauses {
+            return Flow::More;
+        }
+        let first = piece[0];
+        let _ = reply.run(move || first);
+        Flow::Pause
+    }
+
+    fn on_end(&mut self, reply: Reply<'_, '_>) -> Answer {
+        reply.send(result(&format!("{} of {}", self.came, self.announced)))
+    }
+
+    fn on_settled(
+        &mut self,
+        _: Ticket,
+        body: Result<sockeye_proto::Message, Abandoned>,
+        reply: Reply<'_, '_>,
+    ) -> Answer {
+        match body.map(|body| *body.downcast::<u8>().unwrap()) {
+            Ok(b'!') => reply.error("enough", "that was enough"),
+            Ok(_) => reply.later(),
+            Err(Abandoned) => reply.fail("it was lost"),
+        }
+    }
+
+    fn on_given_up(&mut self, request: u64) {
+        self.given_up.borrow_mut().push(request);
+    }
+}
+
+#[test]
+fn content_comes_piece_by_piece_with_pauses_and_early_answers() {
+    let limits = Limits { content: 100, ..Limits::default() };
+    let mut client = over_http(limits, Piecewise::default());
+    for (request, says) in [
+        (post("Content-Type: a/b\r\n", &[7; 50]), "50 of 50"),
+        (post("Content-Type: a/b\r\n", b""), "0 of 0"),
+        (chunked("Content-Type: a/b\r\n", &[&[7; 20], &[7; 30]]), "50 of 100"),
+    ] {
+        client.input(&request);
+        assert_eq!(Heard::all(&client.output())[0].json(), json!({ "result": says }));
+    }
+    for request in [
+        post("Content-Type: a/pause\r\n", &[7; 50]),
+        chunked("Content-Type: a/pause\r\n", &[&[7; 20], &[7; 30]]),
+    ] {
+        let (begin, end) = request.split_at(request.len() - 30);
+        client.input(begin);
+        client.input(end);
+        assert!(client.unused() >= 30, "nothing is taken during a pause");
+        client.pass(seconds(100));
+        assert!(client.output().is_empty(), "a pause of ours is no fault of the client's");
+        while client.run_jobs() > 0 {}
+        let heard = &Heard::all(&client.output())[0];
+        assert!(heard.json()["result"].as_str().unwrap().starts_with("50 of "), "{heard:?}");
+    }
+    // An answer before the end: what is left of the content is skipped.
+    let request = post("Content-Type: a/pause\r\n", &[b'!'; 50]);
+    client.input(&request[..request.len() - 10]);
+    client.run_jobs();
+    let heard = &Heard::all(&client.output())[0];
+    assert_eq!((heard.status, heard.code().as_str()), (422, "enough"));
+    client.input(&[&request[request.len() - 10..], &post("Content-Type: a/b\r\n", b"x")].concat());
+    assert_eq!(Heard::all(&client.output())[0].json(), json!({"result": "1 of 1"}));
+    assert!(client.end().is_none());
+}
+
+#[test]
+fn content_that_turns_out_too_long_is_given_up() {
+    let given_up = Rc::default();
+    let handler = Piecewise { given_up: Rc::clone(&given_up), ..Piecewise::default() };
+    let mut client = over_http(Limits { content: 10, ..Limits::default() }, handler);
+    client.input(&chunked("Content-Type: a/b\r\n", &[&[7; 10]]));
+    client.input(&chunked("Content-Type: a/b\r\n", &[&[7; 10], &[7]]));
+    let heard = Heard::all(&client.output());
+    assert_eq!((heard[0].status, heard[1].status), (200, 413));
+    assert_eq!(*given_up.borrow(), [1]);
+}
+
+#[test]
+fn a_promise_of_an_older_message_brings_nothing() {
+    let mut client = over_http(Limits::default(), Piecewise::default());
+    // Two promises each; the first settled answers.
+    let twice = chunked("Content-Type: a/pause\r\n", &[b"!"]);
+    client.input(&twice);
+    client.run_jobs();
+    assert_eq!(Heard::all(&client.output())[0].code(), "enough");
+
+    struct Twice(u32);
+    impl Handler for Twice {
+        fn on_message(&mut self, _: Message, _: &Peer, mut reply: Reply<'_, '_>) -> Answer {
+            self.0 += 1;
+            let number = self.0;
+            let _ = reply.run(move || number);
+            let _ = reply.run(move || number);
+            reply.later()
+        }
+        fn on_settled(
+            &mut self,
+            _: Ticket,
+            body: Result<sockeye_proto::Message, Abandoned>,
+            reply: Reply<'_, '_>,
+        ) -> Answer {
+            let number = *body.unwrap().downcast::<u32>().unwrap();
+            assert_eq!(number, self.0, "of this message");
+            reply.send(result(&number.to_string()))
+        }
+    }
+    let mut client = over_http(Limits::default(), Twice(0));
+    client.input(&post("Content-Type: a/b\r\n", b"x").repeat(2));
+    while client.run_jobs() > 0 {}
+    let heard = Heard::all(&client.output());
+    assert_eq!(heard.len(), 2);
+    assert_eq!(heard[1].json(), json!({"result": "2"}));
+}

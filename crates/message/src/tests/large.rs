@@ -1,0 +1,250 @@
+//! Content that takes long to read, and JSON that would take much memory.
+
+use super::super::text::Encoding;
+use super::super::{ContentError, LARGE, error_reply};
+use super::http::{Heard, over_http, post};
+use super::*;
+
+/// A search with something else beside it, longer than is read on the loop.
+fn search(value: &str) -> String {
+    format!(r#"{{"action": "search", "value": "{value}", "more": "{}"}}"#, "x".repeat(LARGE))
+}
+
+fn limited(json_nodes: usize) -> Limits {
+    Limits { json_nodes, ..Limits::default() }
+}
+
+fn server(limits: Limits) -> Harness {
+    Harness::new(Server::new(Rc::new(limits), Reference::default()))
+}
+
+#[test]
+fn large_json_is_read_elsewhere_and_what_comes_behind_it_is_answered_first() {
+    let mut client = reference();
+    client.input(&ask_as(1, &search("ring")));
+    client.input(&ask_as(2, r#"{"action": "search", "value": "cat"}"#));
+    client.input(&ask_as(3, &format!("[{}", " ".repeat(LARGE))));
+    assert_eq!(results(&client.output()), [(Some(2), "No match for 'cat'.".to_owned())]);
+    assert_eq!(client.run_jobs(), 2);
+    let results = results(&client.output());
+    assert_eq!(results[0].0, Some(1));
+    assert!(results[0].1.starts_with("In the caves"), "{results:?}");
+    assert_eq!(results[1].0, Some(3));
+    assert!(results[1].1.starts_with("Error: the content is not JSON"), "{results:?}");
+    client.input(&ask_as(4, r#"{"action": "search", "value": "cat"}"#));
+    assert_eq!(frames(&client.output()).len(), 1, "the connection goes on");
+}
+
+#[test]
+fn small_json_and_other_content_is_read_at_once() {
+    let padding = LARGE - r#"{"action":"search","value":""}"#.len();
+    let content = format!(r#"{{"action":"search","value":"{}"}}"#, "x".repeat(padding));
+    assert_eq!(content.len(), LARGE);
+    let mut client = reference();
+    client.input(&ask_as(1, &content));
+    assert_eq!((frames(&client.output()).len(), client.run_jobs()), (1, 0));
+    let text = Message::binary("text/plain", "x".repeat(LARGE + 1));
+    let head = frame::head(&Header::of(&text)).unwrap();
+    client.input(&[&head, &text.content[..]].concat());
+    assert_eq!((frames(&client.output()).len(), client.run_jobs()), (1, 0));
+}
+
+#[test]
+fn large_json_over_http_is_read_elsewhere_too() {
+    let mut client = over_http(Limits::default(), Reference::default());
+    let json = "Content-Type: application/json\r\n";
+    client.input(&post(json, search("ring").as_bytes()));
+    client.input(&post(json, b"{}"));
+    assert!(client.output().is_empty());
+    assert_eq!(client.run_jobs(), 1);
+    let heard = Heard::all(&client.output());
+    assert_eq!([heard[0].status, heard[1].status], [200, 200]);
+    assert!(heard[0].json()["result"].as_str().unwrap().starts_with("In the caves"));
+}
+
+#[test]
+fn work_that_is_lost_is_an_error() {
+    let mut client = reference();
+    client.input(&ask_as(1, &search("ring")));
+    client.drop_jobs();
+    assert_eq!(code(&client.output()), "internal");
+}
+
+/// Lists of so many nodes, the list itself among them.
+fn list(nodes: usize) -> String {
+    format!("[{}]", vec!["1"; nodes - 1].join(","))
+}
+
+#[test]
+fn json_with_too_many_values_is_answered_and_nothing_else_suffers() {
+    for drip in [false, true] {
+        let mut client = server(limited(10));
+        for (id, nodes) in [(1, 10), (2, 11), (3, 10)] {
+            let request = ask_as(id, &list(nodes));
+            if drip {
+                client.drip(&request);
+            } else {
+                client.input(&request);
+            }
+        }
+        let frames = frames(&client.output());
+        let code = |at: usize| frames[at].1.to_json().unwrap()["error"]["code"].clone();
+        assert_eq!([code(0), code(1), code(2)], ["bad_request", "too_complex", "bad_request"]);
+        assert!(frames.iter().all(|(header, _)| header.keep_alive), "the connection goes on");
+        assert_eq!(frames[1].0.id, Some(Id::number(2)));
+    }
+    // To an old server it is the one request.
+    let mut client = server(limited(10));
+    client.input(&ask(&list(11)));
+    assert_eq!(code(&client.output()), "too_complex");
+    assert_eq!(client.fault().map(|fault| fault.code), Some("too_complex"));
+}
+
+#[test]
+fn the_default_takes_a_hundred_thousand_and_what_is_not_json_has_no_values() {
+    let mut client = reference();
+    client.input(&ask_as(1, &list(100_000)));
+    client.input(&ask_as(2, &list(100_001)));
+    assert_eq!(client.run_jobs(), 1);
+    let results = results(&client.output());
+    assert_eq!(results[0].0, Some(2));
+    let expected = ContentError::TooComplex { most: 100_000 };
+    assert_eq!(results[0].1, format!("Error: {expected}"));
+    assert!(results[1].1.starts_with("Error: the content is to be an object"), "{results:?}");
+
+    let text = Message::text("text/plain", Encoding::Utf8, &list(100_001)).unwrap();
+    let head = frame::head(&Header::of(&text)).unwrap();
+    client.input(&[&head, &text.content[..]].concat());
+    assert_eq!(frames(&client.output())[0].1.content, b"First 10 bytes of request: [1,1,1,1,1"[..]);
+}
+
+#[test]
+fn json_with_too_many_values_over_http_is_413() {
+    for (fields, content) in [
+        ("Content-Type: application/json\r\n", list(11).into_bytes()),
+        (
+            "Content-Type: text/json; charset=utf-16le\r\n",
+            list(11).encode_utf16().flat_map(u16::to_le_bytes).collect(),
+        ),
+    ] {
+        let mut client = over_http(limited(10), Reference::default());
+        client.input(&post(fields, &content));
+        client.drip(&post(fields, &content));
+        client.input(&http::chunked(fields, &[&content]));
+        client.input(&post("Content-Type: application/json\r\n", list(10).as_bytes()));
+        let heard = Heard::all(&client.output());
+        let statuses: Vec<_> = heard.iter().map(|heard| heard.status).collect();
+        assert_eq!(statuses, [413, 413, 413, 400]);
+        assert_eq!(heard[0].code(), "too_complex");
+    }
+}
+
+/// A deadline that passes while such content comes is a deadline like any other.
+#[test]
+fn nobody_waits_for_an_error_after_the_deadline() {
+    let mut client = server(limited(10));
+    let request =
+        ask_with(r#", "id": 1, "connection": "keep-alive", "deadline-ms": 1000"#, &list(100));
+    let (first, rest) = request.split_at(request.len() - 10);
+    client.input(first);
+    client.pass(seconds(2));
+    client.input(rest);
+    assert!(client.output().is_empty());
+    client.input(&ask_as(2, &list(10)));
+    assert_eq!(results(&client.output()).len(), 1);
+}
+
+/// Answers with what it is told: a code and how long a text.
+struct Errs;
+
+impl Handler for Errs {
+    fn on_message(&mut self, message: Message, _: &Peer, reply: Reply<'_, '_>) -> Answer {
+        let value = message.to_json().unwrap();
+        let text = "\"} ".repeat(value[1].as_u64().unwrap() as usize);
+        match value[0].as_str() {
+            // Not as `error_reply` has it.
+            Some("more") => reply.send(Message::json_text(format!(
+                r#"{{"result": "Error: {}", "error": {{"code": "own"}}, "more": 1}}"#,
+                "x".repeat(text.len())
+            ))),
+            Some(code) => reply.send(error_reply(code, &text)),
+            // Ends as an error reply does, in a string.
+            None => reply.send(result(&format!("Error: {text}, \"error\": {{\"code\": \"x\"}}"))),
+        }
+    }
+}
+
+#[test]
+fn the_status_of_an_error_is_its_codes_however_long_it_is() {
+    // A long one of another form is not read for its code.
+    for (len, other) in [(1, 422), (LARGE, 200)] {
+        let codes = [("\"not_found\"", 404), ("\"own\"", 422), ("null", 200), ("\"more\"", other)];
+        for (code, status) in codes {
+            let mut client = over_http(Limits::default(), Errs);
+            client
+                .input(&post("Content-Type: text/json\r\n", format!("[{code},{len}]").as_bytes()));
+            let heard = Heard::all(&client.output());
+            assert_eq!(heard[0].status, status, "{code} {len}");
+        }
+    }
+}
+
+/// Limits whose budget is for so many bytes; a local client has half of them.
+fn holding(total: u64) -> Limits {
+    Limits { collected: sockeye_proto::Budget::new("bytes", total), ..Limits::default() }
+}
+
+/// JSON of more than is free, and of one value.
+fn long(len: usize) -> String {
+    format!("\"{}\"", "x".repeat(len))
+}
+
+#[test]
+fn what_all_connections_collect_is_charged_until_it_is_answered() {
+    let limits = holding(1 << 20);
+    let budget = std::sync::Arc::clone(&limits.collected);
+    let slow = || Harness::new(Server::new(Rc::new(limits.clone()), Slow::default()));
+    // As a client that sends nearly all of it.
+    let request = ask_as(1, &long(400 << 10));
+    let mut first = slow();
+    first.input(&request[..request.len() - 1]);
+    let held = budget.used();
+    assert!((330 << 10..=512 << 10).contains(&held), "{held}");
+
+    let mut second = slow();
+    for part in request.chunks(16 << 10) {
+        second.input(part);
+    }
+    assert_eq!(code(&second.output()), "busy");
+    assert_eq!(budget.used(), held, "what was refused is given back");
+    second.input(&ask_as(2, "\"now\""));
+    assert_eq!(results(&second.output()), [(Some(2), "now".to_owned())], "the connection goes on");
+
+    first.input(&request[request.len() - 1..]);
+    assert_eq!(budget.used(), held + 1, "a job works on it");
+    assert_eq!(first.run_jobs(), 1);
+    assert_eq!((frames(&first.output()).len(), budget.used()), (1, 0));
+    second.input(&request);
+    assert!(budget.used() > 0);
+    drop(second);
+    assert_eq!(budget.used(), 0, "the client is gone");
+}
+
+#[test]
+fn content_that_there_is_no_memory_for_over_http_is_503() {
+    let mut client = over_http(holding(1 << 20), Reference::default());
+    let fields = "Content-Type: application/json\r\n";
+    client.input(&post(fields, long(700 << 10).as_bytes()));
+    client.input(&post(fields, long(60 << 10).as_bytes()));
+    let heard = Heard::all(&client.output());
+    assert_eq!((heard[0].status, heard[0].code()), (503, "busy".to_owned()));
+    assert!(heard[0].has("Retry-After: 1"));
+    assert_eq!(heard[1].status, 400, "what is free is answered as always");
+}
+
+#[test]
+fn the_defaults_have_room_for_the_longest_content_of_any_client() {
+    let limits = Limits::default();
+    let client = sockeye_proto::Client::V4([192, 0, 2, 1]);
+    assert!(limits.collected.take(client, limits.content).is_some());
+}

@@ -1,0 +1,231 @@
+//! Many messages on one connection, and content that streams.
+
+use std::cell::RefCell;
+
+use sockeye_proto::End;
+
+use super::*;
+
+#[test]
+fn many_are_answered_under_their_ids_as_they_get_ready() {
+    let mut client = slow();
+    client
+        .input(&[ask_as(1, "\"slow\""), ask_as(2, "\"now\""), ask_as(3, "\"slow too\"")].concat());
+    let first = client.output();
+    assert_eq!(results(&first), [(Some(2), "now".to_owned())]);
+    assert!(frames(&first)[0].0.keep_alive);
+    client.run_jobs();
+    assert_eq!(
+        results(&client.output()),
+        [(Some(1), "slow".to_owned()), (Some(3), "slow too".to_owned())]
+    );
+    assert!(client.end().is_none());
+    client.eof();
+    assert_eq!(client.end(), Some(End::Close));
+}
+
+#[test]
+fn an_id_comes_back_exactly() {
+    let mut client = slow();
+    client.input(&ask_with(r#", "id": "\u00e9 1", "connection": "keep-alive""#, "\"now\""));
+    let output = client.output();
+    let output = String::from_utf8_lossy(&output);
+    assert!(
+        output.contains(r#""content-length": 17, "id": "\u00e9 1", "connection": "keep-alive"}"#),
+        "{output}"
+    );
+}
+
+#[test]
+fn no_more_than_sixteen_are_under_way() {
+    let mut client = slow();
+    let stream: Vec<u8> = (0..40).flat_map(|id| ask_as(id, "1")).collect();
+    client.input(&stream);
+    assert!(client.unused() > 0);
+    let mut rounds = Vec::new();
+    loop {
+        match client.run_jobs() {
+            0 => break,
+            count => rounds.push(count),
+        }
+    }
+    assert!(rounds.iter().all(|count| *count <= 16), "{rounds:?}");
+    let ids: Vec<_> = results(&client.output()).into_iter().map(|(id, _)| id.unwrap()).collect();
+    assert_eq!(ids, (0..40).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_is_under_way_holds_no_more_than_two_contents() {
+    let limits = Limits { content: 100, ..Limits::default() };
+    let mut client = Harness::new(Server::new(Rc::new(limits), Slow::default()));
+    let content = format!("\"{}\"", "x".repeat(58));
+    client.input(&ask_as(1, &content).repeat(5));
+    assert_eq!(client.run_jobs(), 2);
+    assert_eq!(client.run_jobs(), 2);
+    assert_eq!(client.run_jobs(), 1);
+    assert_eq!(results(&client.output()).len(), 5);
+
+    let limits = Limits { in_flight: 0, content: 0, ..Limits::default() };
+    let mut client = Harness::new(Server::new(Rc::new(limits), Slow::default()));
+    client.input(&ask_as(1, "").repeat(3));
+    assert_eq!(frames(&client.output()).len(), 3);
+}
+
+#[test]
+fn a_full_output_stops_reading_until_there_is_room() {
+    let mut client = slow();
+    let long = "x".repeat(Harness::ROOM / 2);
+    let stream: Vec<u8> = (0..6).flat_map(|id| ask_as(id, &format!("\"{long}\""))).collect();
+    client.input(&stream);
+    client.run_jobs();
+    client.input(&ask_as(9, "\"now\"").repeat(3));
+    assert!(client.unused() > 0);
+    assert_eq!(results(&client.output()).len(), 9);
+}
+
+#[test]
+fn bad_content_is_answered_and_the_connection_goes_on() {
+    let mut client = reference();
+    client.input(&[ask_as(1, "{"), ask_as(2, "{}")].concat());
+    let output = client.output();
+    let all = results(&output);
+    assert!(all[0].1.starts_with("Error: the content is not JSON"));
+    assert_eq!(all[1], (Some(2), "Error: invalid action 'None'.".to_owned()));
+    assert!(client.fault().is_none());
+}
+
+#[test]
+fn what_is_owed_is_answered_before_a_fault_ends_the_connection() {
+    let mut client = slow();
+    client.input(&[ask_as(1, "\"slow\""), b"\0\0".to_vec()].concat());
+    assert!(client.fault().is_none());
+    assert_eq!(code(&client.output()), "bad_header");
+    client.run_jobs();
+    let output = client.output();
+    assert_eq!(results(&output), [(Some(1), "slow".to_owned())]);
+    assert!(!frames(&output)[0].0.keep_alive);
+    assert_eq!(client.fault().unwrap().code, "bad_header");
+}
+
+#[test]
+fn an_answer_that_nothing_brings_is_an_error() {
+    for content in ["\"never\"", "\"forgotten\""] {
+        let mut client = slow();
+        client.input(&ask(content));
+        client.deliver();
+        assert_eq!(code(&client.output()), "internal", "{content}");
+        assert_eq!(client.fault().unwrap().code, "internal");
+    }
+}
+
+#[test]
+fn a_request_without_keep_alive_is_the_last() {
+    let mut client = slow();
+    client.input(&[ask_as(1, "\"slow\""), ask("\"last\""), ask_as(2, "\"unread\"")].concat());
+    client.run_jobs();
+    assert_eq!(
+        results(&client.output()),
+        [(Some(1), "slow".to_owned()), (None, "last".to_owned())]
+    );
+    assert_eq!(client.end(), Some(End::Linger));
+}
+
+/// Counts content as it comes; pauses behind each piece when told to; answers early at `stop`.
+#[derive(Default)]
+struct Counter {
+    pauses: bool,
+    stop: Option<usize>,
+    seen: usize,
+    open: Rc<RefCell<Option<Promise>>>,
+}
+
+impl Handler for Counter {
+    fn wants(&mut self, _: &Header) -> Wants {
+        self.seen = 0;
+        Wants::Stream
+    }
+
+    fn on_message(&mut self, _: Message, _: &Peer, reply: Reply<'_, '_>) -> Answer {
+        reply.fail("a stream was asked for")
+    }
+
+    fn on_content(&mut self, piece: &[u8], reply: &mut Reply<'_, '_>) -> Flow {
+        self.seen += piece.len();
+        if self.pauses {
+            *self.open.borrow_mut() = Some(reply.promise());
+        }
+        if self.pauses { Flow::Pause } else { Flow::More }
+    }
+
+    fn on_end(&mut self, reply: Reply<'_, '_>) -> Answer {
+        reply.send(result(&self.seen.to_string()))
+    }
+
+    fn on_settled(
+        &mut self,
+        _: Ticket,
+        _: Result<sockeye_proto::Message, Abandoned>,
+        reply: Reply<'_, '_>,
+    ) -> Answer {
+        match self.stop {
+            Some(stop) if self.seen >= stop => reply.send(result("enough")),
+            _ => reply.later(),
+        }
+    }
+}
+
+fn counter(counter: Counter) -> Harness {
+    Harness::new(Server::new(Rc::new(Limits::default()), counter))
+}
+
+#[test]
+fn content_streams_and_an_empty_one_ends_at_once() {
+    let mut client = counter(Counter::default());
+    client.drip(&ask_as(1, &"x".repeat(300)));
+    client.input(&[ask_as(2, ""), ask_as(3, "four")].concat());
+    let told: Vec<_> = results(&client.output()).into_iter().map(|(_, count)| count).collect();
+    assert_eq!(told, ["300", "0", "4"]);
+}
+
+#[test]
+fn a_handler_pauses_its_content_and_the_time_is_not_the_peers() {
+    let open: Rc<RefCell<Option<Promise>>> = Rc::default();
+    let handler = Counter { pauses: true, open: Rc::clone(&open), ..Counter::default() };
+    let mut client = counter(handler);
+    let request = ask_as(1, "0123456789");
+    client.input(&request[..request.len() - 4]);
+    client.input(b"67");
+    assert_eq!(client.unused(), 2);
+    client.pass(seconds(300));
+    assert!(client.fault().is_none());
+    open.take().unwrap().keep(Box::new(()));
+    client.deliver();
+    assert_eq!(client.unused(), 0);
+    open.take().unwrap().keep(Box::new(()));
+    client.deliver();
+    client.input(b"89");
+    assert_eq!(results(&client.output()), [(Some(1), "10".to_owned())]);
+}
+
+#[test]
+fn content_that_is_answered_early_is_skipped() {
+    let open: Rc<RefCell<Option<Promise>>> = Rc::default();
+    for keeps in [true, false] {
+        let handler =
+            Counter { pauses: true, stop: Some(1), open: Rc::clone(&open), ..Counter::default() };
+        let mut client = counter(handler);
+        let content = "x".repeat(100);
+        let request = if keeps { ask_as(1, &content) } else { ask(&content) };
+        client.input(&request[..request.len() - 50]);
+        open.take().unwrap().keep(Box::new(()));
+        client.deliver();
+        assert_eq!(results(&client.output())[0].1, "enough");
+        if keeps {
+            client.input(&request[request.len() - 50..]);
+            client.input(&ask_as(2, ""));
+            assert_eq!(results(&client.output()), [(Some(2), "0".to_owned())]);
+        } else {
+            assert_eq!(client.end(), Some(End::Linger));
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Whole connections, driven by hand.
+
+mod asking;
+mod codec;
+mod http;
+mod http_pieces;
+mod large;
+mod many;
+mod port;
+mod raw;
+mod splits;
+mod timing;
+mod vectors;
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sockeye_http as http1;
+use sockeye_proto::harness::Harness;
+use sockeye_proto::{Abandoned, Peer, Promise, Ticket};
+
+use super::reference::Reference;
+use super::{
+    Answer, Flow, Handler, Header, Http, Id, Limits, Message, Port, Reply, Server, Shared, Wants,
+    frame,
+};
+
+fn reference() -> Harness {
+    Harness::new(Server::new(Rc::new(Limits::default()), Reference::default()))
+}
+
+fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+/// A frame of these bytes.
+fn framed(header: &str, content: &[u8]) -> Vec<u8> {
+    let len = u16::try_from(header.len()).unwrap();
+    [&len.to_be_bytes(), header.as_bytes(), content].concat()
+}
+
+/// A JSON request to an old server.
+fn ask(content: &str) -> Vec<u8> {
+    ask_with("", content)
+}
+
+/// A JSON request with more keys, each behind a comma.
+fn ask_with(keys: &str, content: &str) -> Vec<u8> {
+    let len = content.len();
+    let header = format!(
+        r#"{{"byteorder": "little", "content-type": "text/json", "content-encoding": "utf-8", "content-length": {len}{keys}}}"#
+    );
+    framed(&header, content.as_bytes())
+}
+
+/// A JSON request that many may follow.
+fn ask_as(id: u64, content: &str) -> Vec<u8> {
+    ask_with(&format!(r#", "id": {id}, "connection": "keep-alive""#), content)
+}
+
+/// The frames in `output`.
+fn frames(mut output: &[u8]) -> Vec<(Header, Message)> {
+    let mut frames = Vec::new();
+    while !output.is_empty() {
+        let (header, len) = frame::read(output, &Limits::default()).unwrap().expect("a header");
+        let end = len + usize::try_from(header.content_length).unwrap();
+        let message = Message {
+            content_type: header.content_type.clone(),
+            content_encoding: header.content_encoding.clone(),
+            content: output[len..end].to_vec().into(),
+        };
+        frames.push((header, message));
+        output = &output[end..];
+    }
+    frames
+}
+
+/// The ids and results in `output`.
+fn results(output: &[u8]) -> Vec<(Option<u64>, String)> {
+    let result = |message: &Message| {
+        let value = message.to_json().unwrap();
+        value["result"].as_str().unwrap().to_owned()
+    };
+    let id = |header: &Header| header.id.as_ref().and_then(Id::as_number);
+    frames(output).iter().map(|(header, message)| (id(header), result(message))).collect()
+}
+
+/// The code of the one error reply in `output`.
+fn code(output: &[u8]) -> String {
+    let frames = frames(output);
+    assert_eq!(frames.len(), 1, "{}", String::from_utf8_lossy(output));
+    let value = frames[0].1.to_json().unwrap();
+    assert!(value["result"].as_str().unwrap().starts_with("Error: "), "{value}");
+    value["error"]["code"].as_str().unwrap().to_owned()
+}
+
+/// Answers what it was told, when its jobs have run. `now` is answered at once, `never` by a promise
+/// that is dropped, `forgotten` by nothing at all.
+#[derive(Debug, Default)]
+struct Slow {
+    given_up: Rc<std::cell::RefCell<Vec<u64>>>,
+}
+
+impl Handler for Slow {
+    fn on_message(&mut self, message: Message, _: &Peer, mut reply: Reply<'_, '_>) -> Answer {
+        let Ok(value) = message.to_json() else { return reply.error("no", "no JSON") };
+        match value.as_str() {
+            Some("now") => reply.send(result("now")),
+            Some("never") => {
+                drop(reply.promise());
+                reply.later()
+            }
+            Some("forgotten") => reply.later(),
+            _ => {
+                reply.run(move || value);
+                reply.later()
+            }
+        }
+    }
+
+    fn on_settled(
+        &mut self,
+        _: Ticket,
+        body: Result<sockeye_proto::Message, Abandoned>,
+        reply: Reply<'_, '_>,
+    ) -> Answer {
+        match body.map(|body| *body.downcast::<Value>().unwrap()) {
+            Ok(Value::String(text)) => reply.send(result(&text)),
+            Ok(other) => reply.send(result(&other.to_string())),
+            Err(Abandoned) => reply.fail("the work was abandoned"),
+        }
+    }
+
+    fn on_given_up(&mut self, request: u64) {
+        self.given_up.borrow_mut().push(request);
+    }
+}
+
+fn result(text: &str) -> Message {
+    Message::json(&json!({ "result": text })).unwrap()
+}
+
+fn slow() -> Harness {
+    Harness::new(Server::new(Rc::new(Limits::default()), Slow::default()))
+}
+
+#[test]
+fn an_idle_connection_is_small() {
+    assert!(size_of::<Server<()>>() <= 120, "{}", size_of::<Server<()>>());
+    assert!(size_of::<Port<()>>() <= 72, "{}", size_of::<Port<()>>());
+    let http = size_of::<http1::Server<Http<()>>>();
+    assert!(http <= 112, "{http}");
+}

@@ -1,0 +1,165 @@
+//! What the Python server doesn't answer, or answers badly: each at once, byte by byte, pipelined.
+
+use sockeye_proto::End;
+
+use super::*;
+
+/// What the header's four keys are when nothing is wrong, with one replaced or left out.
+fn header(key: &str, value: Option<&str>) -> String {
+    let usual = [
+        ("byteorder", "\"little\""),
+        ("content-type", "\"text/json\""),
+        ("content-encoding", "\"utf-8\""),
+        ("content-length", "2"),
+    ];
+    let pairs = usual.into_iter().filter_map(|(name, usual)| {
+        let value = if name == key { value } else { Some(usual) };
+        value.map(|value| format!("\"{name}\": {value}"))
+    });
+    format!("{{{}}}", pairs.collect::<Vec<_>>().join(", "))
+}
+
+/// Sends `input` in all the ways, with something behind it, and returns the one reply.
+fn in_all_ways(input: &[u8]) -> Vec<u8> {
+    let mut at_once = reference();
+    at_once.input(input);
+    let expected = at_once.output();
+
+    let mut dripped = reference();
+    for byte in input {
+        // What lies behind the byte that shows it is not offered any more.
+        if dripped.fault().is_none() {
+            dripped.input(&[*byte]);
+        }
+    }
+    assert_eq!(dripped.output(), expected, "byte by byte");
+
+    let mut pipelined = reference();
+    pipelined.input(&[input, &ask("{}"), b"\0\0garbage"].concat());
+    assert_eq!(pipelined.output(), expected, "pipelined");
+    assert!(pipelined.fault().is_some() || pipelined.end() == Some(End::Linger));
+    expected
+}
+
+#[test]
+fn faults_are_answered_with_their_codes() {
+    let one = |key, value| framed(&header(key, value), b"{}");
+    let mut cases: Vec<(Vec<u8>, &str)> = vec![
+        (b"\0\0".to_vec(), "bad_header"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(), "bad_header"),
+        (b"\x16\x03\x01\x02\x00".to_vec(), "bad_header"),
+        (framed("{\"byteorder\": ", b""), "bad_header"),
+        (framed("[1, 2, 3]", b""), "bad_header"),
+        (framed("{} {}", b""), "bad_header"),
+        (framed(" \n", b""), "bad_header"),
+        (b"\x00\x04{\"\xff}".to_vec(), "bad_header"),
+        (one("content-encoding", Some("\"utf-32\"")), "unsupported_encoding"),
+        (one("content-encoding", Some("\"binary\"")), "unsupported_encoding"),
+        (framed(&header("content-length", Some("1")), b"{"), "bad_content"),
+        (framed(&header("content-length", Some("1")), b"\xff"), "bad_content"),
+        (framed(&header("content-length", Some("0")), b""), "bad_content"),
+        (framed(&header("content-encoding", Some("\"ascii\"")), b"\xc3\xa9"), "bad_content"),
+        (framed(&header("content-encoding", Some("\"utf-16\"")), b"\0\xd8"), "bad_content"),
+        (framed(&header("content-length", Some("16777217")), b""), "too_large"),
+        (framed(&header("content-length", Some("18446744073709551616")), b""), "too_large"),
+        (ask_with(r#", "content-length": 2"#, "{}"), "bad_header"),
+        (ask_with(r#", "deadline-ms": "soon""#, "{}"), "bad_header"),
+        (ask_with(r#", "id": {}, "connection": "keep-alive""#, "{}"), "bad_header"),
+    ];
+    for key in ["byteorder", "content-type", "content-encoding", "content-length"] {
+        cases.push((one(key, None), "bad_header"));
+    }
+    for length in ["-1", "2.0", "2e0", "true", "\"2\"", "null", "[2]", "-0"] {
+        cases.push((one("content-length", Some(length)), "bad_header"));
+    }
+    for (input, expected) in cases {
+        assert_eq!(code(&in_all_ways(&input)), expected, "{}", String::from_utf8_lossy(&input));
+    }
+}
+
+#[test]
+fn a_length_of_zero_is_refused_after_two_bytes_and_what_is_no_frame_after_three() {
+    let mut client = reference();
+    client.drip(b"\0");
+    assert!(client.output().is_empty());
+    client.drip(b"\0");
+    assert_eq!(code(&client.output()), "bad_header");
+
+    for start in [&b"GET"[..], b"\x16\x03\x01", b"\x01\x00x"] {
+        let mut client = reference();
+        client.drip(start);
+        assert_eq!(client.fault().unwrap().code, "bad_header");
+    }
+}
+
+#[test]
+fn too_much_content_is_refused_before_any_of_it() {
+    let mut client = reference();
+    client.input(&framed(&header("content-length", Some("99999999999")), b""));
+    assert_eq!(code(&client.output()), "too_large");
+    let small = Limits { header: 40, ..Limits::default() };
+    let mut client = Harness::new(Server::new(Rc::new(small), Reference::default()));
+    client.drip(b"\x00\x29{");
+    assert_eq!(code(&client.output()), "too_large");
+}
+
+#[test]
+fn empty_and_falsy_content_is_answered() {
+    let cases = [
+        ("{}", "Error: invalid action 'None'."),
+        ("{\"action\": null}", "Error: invalid action 'None'."),
+        ("{\"action\": true}", "Error: invalid action 'True'."),
+        ("{\"action\": -0}", "Error: invalid action '0'."),
+        ("{\"action\": \"\"}", "Error: invalid action ''."),
+        ("{\"action\": \"search\"}", "No match for 'None'."),
+        ("{\"action\": \"search\", \"value\": false}", "No match for 'False'."),
+        (
+            "{\"action\": \"search\", \"value\": 123456789012345678901234567890}",
+            "No match for '123456789012345678901234567890'.",
+        ),
+        ("{\"action\": \"x\", \"action\": \"search\", \"value\": 0}", "No match for '0'."),
+    ];
+    for (content, expected) in cases {
+        let output = in_all_ways(&ask(content));
+        assert_eq!(results(&output), [(None, expected.to_owned())], "{content}");
+    }
+}
+
+#[test]
+fn what_the_reference_service_has_no_answer_to_gets_an_error() {
+    for content in [
+        "null",
+        "0",
+        "[]",
+        "\"\"",
+        "false",
+        "{\"action\": 1.5}",
+        "{\"action\": []}",
+        "{\"action\": \"search\", \"value\": {}}",
+        "{\"action\": \"search\", \"value\": 1e3}",
+    ] {
+        assert_eq!(code(&in_all_ways(&ask(content))), "bad_request", "{content}");
+    }
+}
+
+#[test]
+fn text_comes_in_its_encoding_and_the_answer_in_utf_8() {
+    use super::super::text::Encoding;
+    let text = "{\"action\": \"search\", \"value\": \"é\"}";
+    for encoding in [Encoding::Utf16, Encoding::Utf16Be, Encoding::Latin1, Encoding::Utf8Sig] {
+        let message = Message::text("text/json", encoding, text).unwrap();
+        let mut input = frame::head(&Header::of(&message)).unwrap();
+        input.extend_from_slice(&message.content);
+        let output = in_all_ways(&input);
+        assert_eq!(frames(&output)[0].0.content_encoding, "utf-8");
+        assert_eq!(results(&output)[0].1, "No match for 'é'.");
+    }
+}
+
+#[test]
+fn an_old_peer_gets_one_reply_however_much_it_sends() {
+    let mut client = reference();
+    client.input(&[ask("{}"), ask("{}")].concat());
+    assert_eq!(results(&client.output()).len(), 1);
+    assert_eq!(client.end(), Some(End::Linger), "unread bytes must not eat the reply");
+}

@@ -1,0 +1,182 @@
+use sockeye_proto::End;
+
+use super::*;
+
+#[test]
+fn a_header_has_ten_seconds_from_its_first_byte() {
+    let mut client = reference();
+    client.pass(seconds(50));
+    for byte in &ask("{}")[..10] {
+        client.input(&[*byte]);
+        client.pass(Duration::from_millis(900));
+    }
+    assert!(client.fault().is_none());
+    client.pass(seconds(1));
+    assert_eq!(code(&client.output()), "timeout");
+    assert_eq!(client.fault().unwrap().code, "timeout");
+}
+
+#[test]
+fn content_has_thirty_seconds_for_every_progress() {
+    let mut client = reference();
+    let request = ask(&"x".repeat(10));
+    let (head, content) = request.split_at(request.len() - 10);
+    client.input(head);
+    for byte in &content[..5] {
+        client.pass(seconds(29));
+        client.input(&[*byte]);
+    }
+    assert!(client.fault().is_none());
+    client.pass(seconds(30));
+    assert_eq!(code(&client.output()), "timeout");
+}
+
+#[test]
+fn a_silent_connection_is_let_go_after_a_minute_without_a_reply() {
+    let mut client = slow();
+    client.pass(seconds(59));
+    client.input(&ask_as(1, "1"));
+    client.pass(seconds(300));
+    assert!(client.fault().is_none(), "it waits for us");
+    client.run_jobs();
+    assert_eq!(results(&client.output()).len(), 1);
+    client.pass(seconds(59));
+    assert!(client.fault().is_none());
+    client.pass(seconds(1));
+    assert_eq!(client.fault().unwrap().code, "idle_timeout");
+    assert!(client.output().is_empty());
+}
+
+#[test]
+fn the_end_of_input_cancels_no_reply() {
+    for request in [ask("\"slow\""), ask_as(1, "\"slow\"")] {
+        let mut client = slow();
+        client.input(&request);
+        client.eof();
+        assert!(client.output().is_empty());
+        client.run_jobs();
+        assert_eq!(results(&client.output())[0].1, "slow");
+        assert!(client.finished());
+    }
+}
+
+#[test]
+fn the_end_of_input_inside_a_frame_is_told() {
+    let request = ask("{}");
+    for len in [1, 2, 50, request.len() - 1] {
+        let mut client = reference();
+        client.input(&request[..len]);
+        client.eof();
+        assert_eq!(code(&client.output()), "incomplete", "{len}");
+    }
+    let mut client = reference();
+    client.eof();
+    assert!(client.output().is_empty());
+    assert!(client.finished());
+}
+
+#[test]
+fn nothing_is_sent_after_a_deadline() {
+    let given_up = Rc::default();
+    let handler = Slow { given_up: Rc::clone(&given_up) };
+    let mut client = Harness::new(Server::new(Rc::new(Limits::default()), handler));
+    let late = r#", "id": 1, "connection": "keep-alive", "deadline-ms": 1000"#;
+    client.input(&ask_with(late, "\"late\""));
+    client.input(&ask_as(2, "\"slow\""));
+    client.pass(seconds(1));
+    client.run_jobs();
+    assert_eq!(results(&client.output()), [(Some(2), "slow".to_owned())]);
+    assert_eq!(*given_up.borrow(), [0]);
+    assert!(client.end().is_none());
+}
+
+#[test]
+fn a_deadline_that_passes_ends_the_connection_of_an_old_peer() {
+    let mut client = slow();
+    client.input(&ask_with(r#", "deadline-ms": 1000"#, "\"late\""));
+    client.pass(seconds(1));
+    assert!(client.output().is_empty());
+    assert_eq!(client.fault().unwrap().code, "deadline_passed");
+
+    let mut client = slow();
+    client.input(&ask_with(r#", "deadline-ms": 0"#, "\"now\""));
+    assert!(client.output().is_empty());
+    assert_eq!(client.fault().unwrap().code, "deadline_passed");
+}
+
+#[test]
+fn content_whose_deadline_passes_is_skipped() {
+    let mut client = slow();
+    let late = r#", "id": 1, "connection": "keep-alive", "deadline-ms": 1000"#;
+    let request = ask_with(late, "\"late\"");
+    client.input(&request[..request.len() - 3]);
+    client.pass(seconds(2));
+    client.input(&request[request.len() - 3..]);
+    client.input(&ask_as(2, "\"now\""));
+    assert_eq!(results(&client.output()), [(Some(2), "now".to_owned())]);
+}
+
+#[test]
+fn work_that_nobody_waits_for_keeps_its_place() {
+    let mut client = slow();
+    let late = r#", "id": 1, "connection": "keep-alive", "deadline-ms": 1"#;
+    client.input(&ask_with(late, "1").repeat(16));
+    client.pass(seconds(1));
+    client.input(&ask_as(2, "\"now\""));
+    assert!(client.unused() > 0, "sixteen jobs are under way");
+    assert_eq!(client.run_jobs(), 16);
+    assert_eq!(results(&client.output()), [(Some(2), "now".to_owned())]);
+}
+
+#[test]
+fn draining_gives_an_idle_connection_a_second_and_answers_what_has_begun() {
+    let mut client = slow();
+    client.drain();
+    client.pass(seconds(1) - Duration::from_millis(1));
+    assert_eq!(client.end(), None);
+    client.pass(Duration::from_millis(1));
+    assert_eq!(client.end(), Some(End::Linger));
+
+    let mut client = slow();
+    let request = ask_as(2, "\"begun\"");
+    client.input(&ask_as(1, "\"owed\""));
+    client.input(&request[..20]);
+    client.drain();
+    client.input(&[&request[20..], &ask_as(3, "\"with it\"")].concat());
+    client.run_jobs();
+    client.pass(seconds(1));
+    client.input(&ask_as(4, "\"too late\""));
+    client.run_jobs();
+    let output = client.output();
+    let told = [(1, "owed"), (2, "begun"), (3, "with it")];
+    assert_eq!(results(&output), told.map(|(id, text)| (Some(id), text.to_owned())));
+    assert!(frames(&output).iter().all(|(header, _)| !header.keep_alive));
+    assert_eq!(client.end(), Some(End::Linger));
+}
+
+/// Frames that wait for a place have come before the stop.
+#[test]
+fn draining_answers_frames_that_wait_for_a_place() {
+    let mut client = slow();
+    let asks: Vec<u8> = (0..20).flat_map(|id| ask_as(id, "\"a\"")).collect();
+    client.input(&asks);
+    client.drain();
+    client.pass(seconds(5));
+    assert_eq!(client.run_jobs(), 16);
+    assert_eq!(client.run_jobs(), 4);
+    assert_eq!(results(&client.output()).len(), 20);
+    assert_eq!(client.end(), None);
+    client.pass(seconds(1));
+    assert_eq!(client.end(), Some(End::Linger));
+}
+
+#[test]
+fn a_lame_duck_says_that_connections_end_and_ends_none() {
+    let mut client = slow();
+    client.lame_duck();
+    client.input(&ask_as(1, "\"a\""));
+    client.run_jobs();
+    assert!(frames(&client.output()).iter().all(|(header, _)| !header.keep_alive));
+    client.pass(seconds(2));
+    assert_eq!(client.end(), None);
+}

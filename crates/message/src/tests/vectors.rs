@@ -1,0 +1,113 @@
+//! The exact bytes of the Python programs.
+
+use std::cell::RefCell;
+
+use sockeye_proto::{End, Turn};
+
+use super::super::{Asker, Client, Ending, Next, Settings};
+use super::*;
+
+/// A request as their client sends it, and the reply of their server, where it has one.
+struct Vector {
+    args: Vec<String>,
+    request: Vec<u8>,
+    reply: Option<Vec<u8>>,
+}
+
+fn vectors() -> Vec<Vector> {
+    let all: Value = serde_json::from_str(include_str!("vectors.json")).unwrap();
+    let vector = |one: &Value| Vector {
+        args: one["client_args"].as_array().into_iter().flatten().map(text).collect(),
+        request: unhex(&text(&one["request_hex"])),
+        reply: one["response_hex"].as_str().map(unhex),
+    };
+    let vectors: Vec<Vector> = all.as_array().unwrap().iter().map(vector).collect();
+    assert!(vectors.len() >= 10);
+    vectors
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
+}
+
+fn unhex(hex: &str) -> Vec<u8> {
+    let digits = hex.as_bytes().chunks(2);
+    digits.map(|two| u8::from_str_radix(std::str::from_utf8(two).unwrap(), 16).unwrap()).collect()
+}
+
+#[test]
+fn our_server_answers_their_client_byte_for_byte() {
+    for Vector { request, reply, .. } in vectors() {
+        let mut at_once = reference();
+        at_once.input(&request);
+        let mut dripped = reference();
+        dripped.drip(&request);
+        for mut client in [at_once, dripped] {
+            let output = client.output();
+            match &reply {
+                Some(reply) => assert_eq!(&output, reply),
+                // Theirs never answers an empty request.
+                None => assert!(output.ends_with(b"First 10 bytes of request: ")),
+            }
+            assert_eq!(client.end(), Some(End::Close));
+        }
+    }
+}
+
+/// Asks one thing and keeps what comes.
+struct One {
+    message: Option<Message>,
+    told: Rc<RefCell<(Vec<Message>, Option<Ending>)>>,
+}
+
+impl Asker for One {
+    fn next_message(&mut self) -> Option<Message> {
+        self.message.take()
+    }
+    fn on_reply(&mut self, number: u64, reply: Message, _: &mut Turn<'_>) -> Next {
+        assert_eq!(number, 0);
+        self.told.borrow_mut().0.push(reply);
+        Next::On
+    }
+    fn on_end(&mut self, ending: Ending) {
+        self.told.borrow_mut().1 = Some(ending);
+    }
+}
+
+/// What their client makes of its arguments.
+fn message_of(args: &[String]) -> Message {
+    match &args[0][..] {
+        "search" => Message::json(&json!({ "action": args[0], "value": args[1] })).unwrap(),
+        _ => Message::binary("binary/custom-client-binary-type", args.concat().into_bytes()),
+    }
+}
+
+#[test]
+fn our_client_asks_their_server_byte_for_byte_and_understands_it() {
+    for Vector { args, request, reply } in vectors() {
+        if args.is_empty() {
+            continue;
+        }
+        for drip in [false, true] {
+            let told = Rc::default();
+            let one = One { message: Some(message_of(&args)), told: Rc::clone(&told) };
+            let mut server = Harness::new(Client::new(Settings::default(), one));
+            assert_eq!(server.output(), request);
+            let Some(reply) = &reply else {
+                server.eof();
+                let unanswered = Ending::Closed { unanswered: 1, inside: false };
+                assert_eq!(told.borrow().1, Some(unanswered));
+                continue;
+            };
+            if drip {
+                server.drip(reply);
+            } else {
+                server.input(reply);
+            }
+            server.output();
+            let (replies, ending) = &*told.borrow();
+            assert_eq!(replies, &[frames(reply)[0].1.clone()]);
+            assert_eq!(ending, &Some(Ending::Finished));
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! What `docs/message.md` says in bytes and numbers is true.
+
+#![forbid(unsafe_code)]
+
+use std::rc::Rc;
+
+use sockeye_http as http1;
+use sockeye_message::reference::Reference;
+use sockeye_message::{Id, Limits, Port, Server, Shared, Spoken};
+use sockeye_proto::harness::Harness;
+
+const MESSAGE: &str = include_str!("../../../docs/message.md");
+
+/// What each block of this kind has.
+fn blocks(kind: &str) -> Vec<&'static str> {
+    let begin = format!("```{kind}\n");
+    let blocks = MESSAGE.split(&begin).skip(1);
+    blocks.map(|rest| rest.split("```").next().unwrap()).collect()
+}
+
+/// A request or reply of HTTP as its bytes: the lines of its head end with CRLF, its content with
+/// nothing.
+fn http(block: &str) -> Vec<u8> {
+    let (head, content) = block.split_once("\n\n").unwrap();
+    let content = content.strip_suffix('\n').unwrap();
+    format!("{}\r\n\r\n{content}", head.replace('\n', "\r\n")).into_bytes()
+}
+
+/// Sends `request` to a port, at once and byte by byte: both hear `reply`.
+fn exchange(request: &[u8], reply: &[u8]) {
+    for drip in [false, true] {
+        let shared = Rc::new(Shared::new(Limits::default()));
+        let mut client = Harness::new(Port::new(shared, Reference::default()));
+        if drip {
+            client.drip(request);
+        } else {
+            client.input(request);
+        }
+        assert_eq!(client.output().escape_ascii().to_string(), reply.escape_ascii().to_string());
+    }
+}
+
+/// The bytes of a block with an offset, sixteen bytes and their text on a line.
+fn bytes(block: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for line in block.lines() {
+        let (offset, rest) = line.split_once("  ").unwrap();
+        assert_eq!(usize::from_str_radix(offset, 16).unwrap(), bytes.len(), "{line}");
+        let (hex, text) = rest.split_at(3 * 16 - 1);
+        let row: Vec<u8> =
+            hex.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect();
+        let shown: String = row
+            .iter()
+            .map(|byte| if matches!(byte, b' '..=b'~') { char::from(*byte) } else { '.' })
+            .collect();
+        assert_eq!(text, format!("  |{shown}|"), "{line}");
+        bytes.extend(row);
+    }
+    bytes
+}
+
+// The page's replies are those of a little-endian machine.
+#[cfg(target_endian = "little")]
+#[test]
+fn every_exchange_on_the_page_about_messages_is_what_the_server_says() {
+    let read = |kind| blocks(kind).into_iter().map(bytes).collect::<Vec<_>>();
+    let (requests, replies) = (read("hex request"), read("hex reply"));
+    assert_eq!((requests.len(), replies.len()), (3, 3));
+    for (request, reply) in requests.iter().zip(&replies) {
+        exchange(request, reply);
+        for drip in [false, true] {
+            let server = Server::new(Rc::new(Limits::default()), Reference::default());
+            let mut client = Harness::new(server);
+            if drip {
+                client.drip(request);
+            } else {
+                client.input(request);
+            }
+            assert_eq!(
+                client.output().escape_ascii().to_string(),
+                reply.escape_ascii().to_string()
+            );
+        }
+    }
+    let [request, reply] = [&requests[0], &replies[0]].map(Vec::len);
+    for says in [format!("a search, {request} bytes"), format!("with {reply} bytes")] {
+        assert!(MESSAGE.contains(&says), "{says}");
+    }
+}
+
+#[test]
+fn every_exchange_over_http_on_the_page_about_messages_is_what_the_port_says() {
+    let read = |kind| blocks(kind).into_iter().map(http).collect::<Vec<_>>();
+    let (requests, replies) = (read("http request"), read("http reply"));
+    assert_eq!((requests.len(), replies.len()), (2, 2));
+    for (request, reply) in requests.iter().zip(&replies) {
+        exchange(request, reply);
+    }
+}
+
+#[test]
+fn a_token_on_the_page_about_messages_is_what_tells_http() {
+    let begin = "three characters of a token: letters, digits, ``";
+    let listed = MESSAGE.split_once(begin).unwrap().1.split("`` ").next().unwrap();
+    for byte in 0..=255u8 {
+        let is_listed = byte.is_ascii_alphanumeric() || listed.as_bytes().contains(&byte);
+        assert_eq!(Spoken::of(&[byte; 3]) == Some(Spoken::Http), is_listed, "{byte}");
+    }
+}
+
+#[test]
+fn the_limits_on_the_page_about_messages_are_the_defaults() {
+    let (limits, http) = (Limits::default(), http1::Limits::default());
+    for line in [
+        format!("| header | {},{:03} bytes |", limits.header / 1000, limits.header % 1000),
+        format!("| content | {} MiB |", limits.content >> 20),
+        format!(
+            "| requests of one connection that wait for their answers | {} |",
+            limits.in_flight
+        ),
+        format!("| a header, from its first byte | {} s |", limits.header_timeout.as_secs()),
+        format!("| content that makes no progress | {} s |", limits.content_timeout.as_secs()),
+        format!("| the first byte of a frame | {} s |", limits.idle_timeout.as_secs()),
+        format!("at most {}\nbytes as written", Id::MAX_LEN),
+        format!(
+            "a request line may have {} KiB, and a head {} KiB and {} fields",
+            http.request_line >> 10,
+            http.head >> 10,
+            http.fields
+        ),
+    ] {
+        assert!(MESSAGE.contains(&line), "{line}");
+    }
+}
