@@ -190,7 +190,7 @@ impl Turn<'_> {
     fn time_once(&self, round: usize, length: Duration) -> Result<Option<Run>> {
         let Some(server) = self.start()? else { return Ok(None) };
         let plan = self.row.plan()?;
-        // It knows what replies look like, and finds any that don't.
+        // It knows what responses look like, and finds any that don't.
         let lesson = sockeye_load::learn(&plan, &[Target::Ip(server.address)])?;
         let share = Share::all(&plan);
         let mut client = Worker::new(Arc::new(plan), &lesson, share)?;
@@ -244,7 +244,7 @@ impl Turn<'_> {
         Ok(Some(server))
     }
 
-    /// What the limit has to send: our replies, or another's where ours are not measured. Of an echo
+    /// What the limit has to send: our responses, or another's where ours are not measured. Of an echo
     /// it needs to know nothing.
     fn model(&self) -> Result<Vec<servers::Turn>> {
         let load = self.row.load;

@@ -13,7 +13,7 @@
 //!   that is stepped by hand with its peers in the same thread ([`scene`]), so that nothing depends on
 //!   who was faster.
 //! - **calls** to the kernel, of the whole program with one connection: by strace ([`whole`]).
-//! - An access log is the program's, not the library's, so the row `logged` is a small reply as above
+//! - An access log is the program's, not the library's, so the row `logged` is a small response as above
 //!   and what the log adds to it in the whole program, the thread that writes among it.
 //! - The row `browser-new` has peers that say different things, one after the other, where those of all
 //!   other rows say the same: what is known of the last head helps none of them.
@@ -109,7 +109,7 @@ fn measure() -> Result<Counts> {
     Ok(counts)
 }
 
-/// Adds what an access log adds to a small reply.
+/// Adds what an access log adds to a small response.
 fn log(counts: &mut Counts, setup: &Setup) -> Result<()> {
     let with = whole::instructions(setup, named("logged")?)?;
     let without = whole::instructions(setup, named("small")?)?;

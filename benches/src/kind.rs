@@ -2,7 +2,7 @@
 
 use crate::rows::{SMALL, Shape};
 
-/// Whose turn it is.
+/// Blame turn it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Limit,

@@ -8,7 +8,7 @@
 //! sockeye-benches limit echo
 //! ```
 //!
-//! It closes a connection after MOST replies.
+//! It closes a connection after MOST responses.
 //!
 //! One thread, one epoll, one receive per wake-up and one send per batch of requests. It prints its
 //! address as `sockeye` does. It is no server to copy: it trusts its peer in everything.

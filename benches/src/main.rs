@@ -11,7 +11,7 @@
 //! ```
 //!
 //! The *limit* is a bare server of our own that parses nothing: it looks for the blank line, or
-//! counts bytes where frames are all alike, and sends a constant reply, byte for byte the one that
+//! counts bytes where frames are all alike, and sends a constant response, byte for byte the one that
 //! Sockeye sends. What a server costs above it is what its own work costs; the rest is the
 //! kernel's. So the figure to look at is the server's CPU time per request divided by the limit's
 //! from the same round: it survives a change of machine far better than requests per second do.
@@ -22,7 +22,7 @@
 //! - Servers take turns within a round, so that a slow minute of the machine meets all of them
 //!   ([`compare`]). A run that other work disturbed is thrown away and repeated, a bounded number
 //!   of times.
-//! - The client is `sockeye load`'s own. Every reply is checked: its head is the first one's but for
+//! - The client is `sockeye load`'s own. Every response is checked: its head is the first one's but for
 //!   the date, and its length is exact. Content is compared once, before the many.
 //! - A pair says little: the limit against itself has given 0.87 to 1.17. So rounds are many, and the
 //!   ratio is the median over the rounds with the interval that its ranks give ([`stats`]).

@@ -1,4 +1,4 @@
-//! One careful request before the many: what does this server's reply look like?
+//! One careful request before the many: what does this server's response look like?
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -12,7 +12,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// No server here sends a head that is longer.
 const HEAD_MAX: usize = 8 << 10;
 
-/// A whole reply.
+/// A whole response.
 #[derive(Clone, Debug)]
 pub(crate) struct Reply {
     pub(crate) head: Vec<u8>,
@@ -27,10 +27,10 @@ pub(crate) fn connect(target: SocketAddr) -> Result<TcpStream> {
     Ok(socket)
 }
 
-/// Sends a request and reads the reply to its last byte.
+/// Sends a request and reads the response to its last byte.
 pub(crate) fn exchange(socket: &mut TcpStream, request: &[u8]) -> Result<Reply> {
     socket.write_all(request)?;
-    // Its capacity is spent on one reply: nothing more was asked for.
+    // Its capacity is spent on one response: nothing more was asked for.
     let mut reader = BufReader::new(socket);
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -100,7 +100,7 @@ fn frame_length(header: &[u8]) -> Result<usize> {
     Ok(rest[..end].parse()?)
 }
 
-/// How the end of a reply is known.
+/// How the end of a response is known.
 #[derive(Debug, PartialEq)]
 enum Framing {
     Length(usize),

@@ -31,9 +31,9 @@ pub(crate) enum Shape {
     Mix,
     /// A page's files, one after the other, asked for as a browser does.
     Pages,
-    /// A small reply for each line of an access log.
+    /// A small response for each line of an access log.
     Logged,
-    /// A small reply to a browser's head: always the same one, or in turn those of several.
+    /// A small response to a browser's head: always the same one, or in turn those of several.
     Browser { alike: bool },
     /// 64 bytes go out and come back.
     Echo,
@@ -51,7 +51,7 @@ pub(crate) struct File {
     pub(crate) size: usize,
 }
 
-/// What a small reply consists of.
+/// What a small response consists of.
 pub(crate) const SMALL: File = File { name: "small.txt", size: 13 };
 
 /// Every file that a row asks for, besides the pages.

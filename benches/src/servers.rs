@@ -25,7 +25,7 @@ mod words;
 
 pub(crate) use process::Server;
 
-/// A request's length, and the reply that the limit gives to it.
+/// A request's length, and the response that the limit gives to it.
 pub(crate) type Turn = (usize, Reply);
 
 /// A run is tried so often when it is disturbed.
@@ -130,7 +130,7 @@ impl Setup {
 
     /// Starts a server on its core; `None` where this kind has nothing for this load.
     ///
-    /// The limit sends the replies of `turns`.
+    /// The limit sends the responses of `turns`.
     pub(crate) fn start(&self, kind: Kind, load: Shape, turns: &[Turn]) -> Result<Option<Server>> {
         if !kind.takes(load) {
             return Ok(None);

@@ -9,8 +9,9 @@ use std::{io::Write, num::NonZeroUsize, rc::Rc};
 
 use sockeye::{
     Bound, Config, Peer, Protocol, Server, Service,
-    http1::{
-        self, Answer, Body, Content, Fields, Handler, Reply, Request, Shared, Status, Trailers,
+    http_core::{
+        self, Answer, Body, Content, Fields, Handler, Request, Responder, ServerConfig, Status,
+        Trailers,
     },
 };
 
@@ -31,12 +32,12 @@ pub(crate) fn run() -> Result<()> {
 
 /// One shard's.
 pub(crate) fn service() -> impl Service {
-    let shared = Rc::new(Shared::default());
+    let shared = Rc::new(ServerConfig::default());
     let fields = Fields::new().with("Content-Type", b"text/plain");
     let fields = Rc::new(fields.unwrap_or_default());
     move |_: &Peer| -> Box<dyn Protocol> {
         let sums = Sums { sum: 0, number: 0, fields: Rc::clone(&fields) };
-        Box::new(http1::Server::new(Rc::clone(&shared), sums))
+        Box::new(http_core::Server::new(Rc::clone(&shared), sums))
     }
 }
 
@@ -48,7 +49,7 @@ struct Sums {
 }
 
 impl Sums {
-    fn answer(&self, reply: Reply<'_, '_>) -> Answer {
+    fn answer(&self, reply: Responder<'_, '_>) -> Answer {
         let mut text = [0; 20];
         let mut rest = &mut text[..];
         let _ = write!(rest, "{}", self.sum.wrapping_add(self.number));
@@ -59,7 +60,7 @@ impl Sums {
 }
 
 impl Handler for Sums {
-    fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
+    fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
         let query = request.query().unwrap_or_default();
         let values = query.split(|byte| *byte == b'&').filter_map(|pair| {
             let at = pair.iter().position(|byte| *byte == b'=')?;
@@ -73,12 +74,12 @@ impl Handler for Sums {
         }
     }
 
-    fn on_body(&mut self, piece: &[u8], reply: Reply<'_, '_>) -> Answer {
+    fn on_body(&mut self, piece: &[u8], reply: Responder<'_, '_>) -> Answer {
         self.number = piece.iter().fold(self.number, add);
         reply.read()
     }
 
-    fn on_body_end(&mut self, _: &Trailers<'_>, reply: Reply<'_, '_>) -> Answer {
+    fn on_body_end(&mut self, _: &Trailers<'_>, reply: Responder<'_, '_>) -> Answer {
         self.answer(reply)
     }
 }

@@ -228,7 +228,7 @@ fn legend(report: &Report) -> String {
     text
 }
 
-/// What an access log adds to a small reply, as far as both were measured.
+/// What an access log adds to a small response, as far as both were measured.
 fn log(report: &Report) -> Option<String> {
     let find = |name| report.rows.iter().find(|row| row.row.name == name);
     let (with, without) = (find("logged")?, find("small")?);

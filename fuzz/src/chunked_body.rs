@@ -3,7 +3,9 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use sockeye_http::{Answer, Body, Fields, Handler, Reply, Request, Server, Shared, Status};
+use sockeye_http::{
+    Answer, Body, Fields, Handler, Request, Responder, Server, ServerConfig, Status,
+};
 use sockeye_http::{Content, Trailers};
 use sockeye_proto::harness::Harness;
 
@@ -42,7 +44,7 @@ pub fn chunked_body(input: &[u8]) {
 fn read<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Option<Whole> {
     let read = Rc::new(RefCell::default());
     let collect = Collect { read: Rc::clone(&read) };
-    let mut client = Harness::new(Server::new(Rc::new(Shared::new(limits())), collect));
+    let mut client = Harness::new(Server::new(Rc::new(ServerConfig::new(limits())), collect));
     client.input(format!("POST /read {CHUNKED}").as_bytes());
     let mut len = 0;
     for part in parts {
@@ -60,7 +62,7 @@ fn read<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Option<Whole> {
 fn requests_behind(body: &[u8]) -> usize {
     let read = Rc::new(RefCell::default());
     let collect = Collect { read: Rc::clone(&read) };
-    let mut client = Harness::new(Server::new(Rc::new(Shared::new(limits())), collect));
+    let mut client = Harness::new(Server::new(Rc::new(ServerConfig::new(limits())), collect));
     client.input(&[format!("POST / {CHUNKED}").as_bytes(), body, NEXT].concat());
     read.take().requests - 1
 }
@@ -79,7 +81,7 @@ struct Collect {
 }
 
 impl Handler for Collect {
-    fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
+    fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
         self.read.borrow_mut().requests += 1;
         if request.path() == b"/read" {
             assert_eq!(request.content(), Content::Chunked);
@@ -88,13 +90,13 @@ impl Handler for Collect {
         reply.send(Status::OK, &Fields::new(), Body::Empty)
     }
 
-    fn on_body(&mut self, piece: &[u8], reply: Reply<'_, '_>) -> Answer {
+    fn on_body(&mut self, piece: &[u8], reply: Responder<'_, '_>) -> Answer {
         assert!(!piece.is_empty(), "nothing is no piece");
         self.read.borrow_mut().whole.body.extend_from_slice(piece);
         reply.read()
     }
 
-    fn on_body_end(&mut self, trailers: &Trailers<'_>, reply: Reply<'_, '_>) -> Answer {
+    fn on_body_end(&mut self, trailers: &Trailers<'_>, reply: Responder<'_, '_>) -> Answer {
         let mut read = self.read.borrow_mut();
         read.ended = true;
         let fields = trailers.fields().map(|(name, value)| (name.to_vec(), value.to_vec()));

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use sockeye_http::{Limits, Server, Shared};
+use sockeye_http::{Limits, Server, ServerConfig};
 use sockeye_proto::harness::Harness;
 
 use crate::Cut;
@@ -27,11 +27,11 @@ pub(crate) fn limits() -> Limits {
 ///
 /// # Panics
 ///
-/// When the two are not answered alike, or not with replies that another parser can read.
+/// When the two are not answered alike, or not with responses that another parser can read.
 pub fn http1_stream(input: &[u8]) {
     let Some(cut) = Cut::read(input) else { return };
     // What is known of one request must change nothing for another one.
-    let shared = Rc::new(Shared::new(limits()));
+    let shared = Rc::new(ServerConfig::new(limits()));
     let outcome = |parts: &mut dyn Iterator<Item = _>, ending, jobs| {
         outcome(Rc::clone(&shared), parts, ending, jobs)
     };
@@ -49,7 +49,7 @@ pub fn http1_stream(input: &[u8]) {
 }
 
 fn outcome<'a>(
-    shared: Rc<Shared>,
+    shared: Rc<ServerConfig>,
     parts: impl IntoIterator<Item = &'a [u8]>,
     ending: Ending,
     jobs: Jobs,
@@ -60,7 +60,7 @@ fn outcome<'a>(
     (outcome, asked.take())
 }
 
-/// Reads the output as replies to `asked`, and one more where something was refused.
+/// Reads the output as responses to `asked`, and one more where something was refused.
 fn check(outcome: &Outcome, asked: &[Asked], stream: &[u8]) {
     let mut rest = &outcome.output[..];
     for asked in asked {
@@ -107,14 +107,14 @@ fn check(outcome: &Outcome, asked: &[Asked], stream: &[u8]) {
     assert!(content == 0 || content == len, "{content} of {len} bytes");
 }
 
-/// The head of a reply.
+/// The head of a response.
 pub(crate) struct Head {
     pub(crate) len: usize,
     pub(crate) status: u16,
     pub(crate) content: Framing,
 }
 
-/// Where the content of a reply ends.
+/// Where the content of a response ends.
 #[derive(Clone, Copy)]
 pub(crate) enum Framing {
     None,

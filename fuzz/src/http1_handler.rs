@@ -5,13 +5,15 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use sockeye_http::{
-    Answer, Body, Content, Fields, Handler, Method, Reply, Request, Status, Stream, StreamEvent,
-    Trailers,
+    Answer, Body, Content, Fields, Handler, Method, Request, Responder, Status, Stream,
+    StreamEvent, Trailers,
 };
 use sockeye_proto::harness::Harness;
-use sockeye_proto::{Abandoned, End, Event, Fault, Message, Protocol, Ticket, Time, Took, Turn};
+use sockeye_proto::{
+    Abandoned, Consumed, End, Event, Fault, Message, Protocol, Ticket, Time, Turn,
+};
 
-/// What a body has that is larger than what a conversation may have unsent.
+/// What a body has that is larger than what a connection may have unsent.
 static BIG: [u8; Harness::ROOM] = [b'x'; Harness::ROOM];
 
 /// What was asked for.
@@ -54,13 +56,13 @@ impl Several {
         Self { asked, path: Vec::new(), body: Vec::new(), left: 0, then: Then::default() }
     }
 
-    fn wait(&mut self, reply: Reply<'_, '_>, then: Then) -> Answer {
+    fn wait(&mut self, reply: Responder<'_, '_>, then: Then) -> Answer {
         self.then = then;
         let _ = reply.run(|| ());
         reply.later()
     }
 
-    fn send_body(&mut self, reply: Reply<'_, '_>, trailers: &Trailers<'_>) -> Answer {
+    fn send_body(&mut self, reply: Responder<'_, '_>, trailers: &Trailers<'_>) -> Answer {
         for (name, value) in trailers.fields() {
             self.body.extend([b"|", name, b"=", value].concat());
         }
@@ -78,7 +80,7 @@ impl Several {
 }
 
 impl Handler for Several {
-    fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
+    fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
         self.asked.borrow_mut().push(Asked {
             head_only: request.method() == Method::Head,
             expects: request.field("expect").is_some() && request.content() != Content::None,
@@ -124,7 +126,7 @@ impl Handler for Several {
         &mut self,
         _: Ticket,
         _: Result<Message, Abandoned>,
-        reply: Reply<'_, '_>,
+        reply: Responder<'_, '_>,
     ) -> Answer {
         match self.then {
             Then::Answer => {
@@ -134,7 +136,7 @@ impl Handler for Several {
         }
     }
 
-    fn on_body(&mut self, piece: &[u8], reply: Reply<'_, '_>) -> Answer {
+    fn on_body(&mut self, piece: &[u8], reply: Responder<'_, '_>) -> Answer {
         assert!(!piece.is_empty(), "nothing is no piece");
         self.body.extend_from_slice(piece);
         match &self.path[..] {
@@ -144,7 +146,7 @@ impl Handler for Several {
         }
     }
 
-    fn on_body_end(&mut self, trailers: &Trailers<'_>, reply: Reply<'_, '_>) -> Answer {
+    fn on_body_end(&mut self, trailers: &Trailers<'_>, reply: Responder<'_, '_>) -> Answer {
         if self.path == b"/twice" {
             self.left = self.body.len().min(7);
             return self.write_on(reply.stream(Status::CREATED, &Fields::new(), None));
@@ -197,9 +199,9 @@ struct Parrot {
 }
 
 impl Protocol for Parrot {
-    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         turn.out.write(input);
-        Ok(Took::more(input.len()))
+        Ok(Consumed::more(input.len()))
     }
 
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use sockeye_http::{Answer, Content, Handler, Reply, Request, Server, Shared, Version};
+use sockeye_http::{Answer, Content, Handler, Request, Responder, Server, ServerConfig, Version};
 use sockeye_proto::harness::Harness;
 
 use crate::Cut;
@@ -37,7 +37,7 @@ struct Read {
 /// otherwise.
 pub fn head(input: &[u8]) {
     let Some(cut) = Cut::read(input) else { return };
-    let shared = Rc::new(Shared::new(limits()));
+    let shared = Rc::new(ServerConfig::new(limits()));
     let whole = ours(&shared, [cut.stream]);
     assert_eq!(ours(&shared, cut.parts()), whole, "the cut is seen");
     assert_eq!(ours(&shared, [cut.stream]), whole, "it is read otherwise behind the same one");
@@ -55,7 +55,7 @@ pub fn head(input: &[u8]) {
     }
 }
 
-fn ours<'a>(shared: &Rc<Shared>, parts: impl IntoIterator<Item = &'a [u8]>) -> Read {
+fn ours<'a>(shared: &Rc<ServerConfig>, parts: impl IntoIterator<Item = &'a [u8]>) -> Read {
     let head = Rc::new(RefCell::new(None));
     let keep = Keep(Rc::clone(&head));
     let mut client = Harness::new(Server::new(Rc::clone(shared), keep));
@@ -121,7 +121,7 @@ fn write(head: &Head) -> Vec<u8> {
 struct Keep(Rc<RefCell<Option<(Head, Content)>>>);
 
 impl Handler for Keep {
-    fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
+    fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
         let fields = request.fields().map(|(name, value)| (name.to_vec(), value.to_vec()));
         let head = Head {
             method: request.method().to_string(),

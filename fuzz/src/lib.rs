@@ -1,4 +1,4 @@
-//! Fuzz targets for the conversations: what a peer sends is decided by a search for new paths.
+//! Fuzz targets for the connections: what a peer sends is decided by a search for new paths.
 //!
 //! ```text
 //! scripts/fuzz http1_stream 60     # searches for a minute, on the pinned stable toolchain
@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A target is a function over bytes that panics when something is wrong. All of them ask the same:
-//! nothing that a peer sends makes a conversation panic; what it answers does not depend on how the
+//! nothing that a peer sends makes a connection panic; what it answers does not depend on how the
 //! input was cut on its way; and what it answers can be read by somebody who knows nothing of our
 //! code. [`Cut`] says how an input is read.
 //!

@@ -6,14 +6,14 @@ use std::rc::Rc;
 use serde_json::Value;
 use sockeye_message::reference::Reference;
 use sockeye_message::text::Encoding;
-use sockeye_message::{Answer, Flow, Handler, Header, Limits, Message, Reply, Server, Wants};
+use sockeye_message::{Answer, Flow, Handler, Header, Limits, Message, Responder, Server, Wants};
 use sockeye_proto::harness::Harness;
 use sockeye_proto::{Abandoned, Message as Letter, Peer, Ticket};
 
 use crate::Cut;
 use crate::play::{Ending, Jobs, Outcome, play};
 
-/// What an answer has that is larger than what a conversation may have unsent.
+/// What an answer has that is larger than what a connection may have unsent.
 static BIG: [u8; Harness::ROOM] = [b'x'; Harness::ROOM];
 
 /// The codes that the server and [`Small`] give.
@@ -134,7 +134,12 @@ impl Handler for Small {
         if self.pauses || kind == "stream" { Wants::Stream } else { Wants::Whole }
     }
 
-    fn on_message(&mut self, message: Message, peer: &Peer, mut reply: Reply<'_, '_>) -> Answer {
+    fn on_message(
+        &mut self,
+        message: Message,
+        peer: &Peer,
+        mut reply: Responder<'_, '_>,
+    ) -> Answer {
         match kind(&message.content_type) {
             "later" => {
                 let _ = reply.run(|| ());
@@ -160,7 +165,7 @@ impl Handler for Small {
         }
     }
 
-    fn on_content(&mut self, piece: &[u8], reply: &mut Reply<'_, '_>) -> Flow {
+    fn on_content(&mut self, piece: &[u8], reply: &mut Responder<'_, '_>) -> Flow {
         assert!(!piece.is_empty(), "nothing is no piece");
         self.received += piece.len();
         if !self.pauses {
@@ -171,7 +176,7 @@ impl Handler for Small {
         Flow::Pause
     }
 
-    fn on_end(&mut self, reply: Reply<'_, '_>) -> Answer {
+    fn on_end(&mut self, reply: Responder<'_, '_>) -> Answer {
         reply.send(Message::binary("count", self.received.to_string()))
     }
 
@@ -179,7 +184,7 @@ impl Handler for Small {
         &mut self,
         _: Ticket,
         body: Result<Letter, Abandoned>,
-        reply: Reply<'_, '_>,
+        reply: Responder<'_, '_>,
     ) -> Answer {
         match body {
             Ok(_) if self.late.contains(&reply.request()) => {

@@ -1,16 +1,16 @@
-//! Plays the peer of one conversation to its end.
+//! Plays the peer of one connection to its end.
 
 use std::fmt;
 use std::time::Duration;
 
 use sockeye_proto::harness::Harness;
 
-/// Longer than every deadline of a conversation, all of them together.
+/// Longer than every deadline of a connection, all of them together.
 const LONG: Duration = Duration::from_secs(3600);
 /// So much of an output is shown when something is wrong.
 const SHOWN: usize = 4096;
 
-/// What came of a conversation.
+/// What came of a connection.
 #[derive(PartialEq, Eq)]
 pub(crate) struct Outcome {
     /// All that was said.
@@ -55,7 +55,7 @@ pub(crate) fn play<'a>(
 ) -> Outcome {
     let mut output = Vec::new();
     for part in parts {
-        // What comes behind the end of a conversation is not offered to it.
+        // What comes behind the end of a connection is not offered to it.
         if peer.fault().is_some() || peer.end().is_some() {
             break;
         }

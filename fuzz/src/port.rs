@@ -4,8 +4,10 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use serde_json::Value;
-use sockeye_http::{self as http1, Answer, Fields, Method, Reply, Request, Status, Trailers};
-use sockeye_message::{Http, Port, Server, Shared, Spoken};
+use sockeye_http::{
+    self as http_core, Answer, Fields, Method, Request, Responder, Status, Trailers,
+};
+use sockeye_message::{Http, Port, Server, ServerConfig, Spoken};
 use sockeye_proto::harness::Harness;
 use sockeye_proto::{Abandoned, Address, Message, Peer, Protocol, Ticket};
 
@@ -32,7 +34,7 @@ const HTTP_CODES: [&str; 9] = [
 ///
 /// # Panics
 ///
-/// When these are not answered alike, or not with frames or replies that another parser can read.
+/// When these are not answered alike, or not with frames or responses that another parser can read.
 pub fn message_port(input: &[u8]) {
     let Some(cut) = Cut::read(input) else { return };
     for ending in [Ending::Eof, Ending::Silence] {
@@ -78,17 +80,20 @@ fn outcome<'a, P: Protocol + 'static>(
 }
 
 fn port(small: Small) -> Port<Small> {
-    Port::new(Rc::new(Shared::new(limits())), small)
+    Port::new(Rc::new(ServerConfig::new(limits())), small)
 }
 
 fn frames(small: Small) -> Server<Small> {
     Server::new(Rc::new(limits()), small)
 }
 
-fn http(small: Small, asked: Rc<RefCell<Vec<bool>>>) -> http1::Server<Recorded> {
+fn http(small: Small, asked: Rc<RefCell<Vec<bool>>>) -> http_core::Server<Recorded> {
     let peer = Peer { address: Address::Unix, via: 0 };
     let inner = Http::new(Rc::new(limits()), peer, small);
-    http1::Server::new(Rc::new(http1::Shared::new(limits().http())), Recorded { inner, asked })
+    http_core::Server::new(
+        Rc::new(http_core::ServerConfig::new(limits().http())),
+        Recorded { inner, asked },
+    )
 }
 
 /// Keeps which of the requests that are asked are HEAD.
@@ -97,8 +102,8 @@ struct Recorded {
     asked: Rc<RefCell<Vec<bool>>>,
 }
 
-impl http1::Handler for Recorded {
-    fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
+impl http_core::Handler for Recorded {
+    fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
         self.asked.borrow_mut().push(request.method() == Method::Head);
         self.inner.on_request(request, reply)
     }
@@ -107,16 +112,16 @@ impl http1::Handler for Recorded {
         &mut self,
         ticket: Ticket,
         body: Result<Message, Abandoned>,
-        reply: Reply<'_, '_>,
+        reply: Responder<'_, '_>,
     ) -> Answer {
         self.inner.on_message(ticket, body, reply)
     }
 
-    fn on_body(&mut self, piece: &[u8], reply: Reply<'_, '_>) -> Answer {
+    fn on_body(&mut self, piece: &[u8], reply: Responder<'_, '_>) -> Answer {
         self.inner.on_body(piece, reply)
     }
 
-    fn on_body_end(&mut self, trailers: &Trailers<'_>, reply: Reply<'_, '_>) -> Answer {
+    fn on_body_end(&mut self, trailers: &Trailers<'_>, reply: Responder<'_, '_>) -> Answer {
         self.inner.on_body_end(trailers, reply)
     }
 
@@ -141,7 +146,7 @@ fn undated(outcome: &Outcome) -> Outcome {
     Outcome { output, fault: outcome.fault.clone() }
 }
 
-/// Reads the output as replies to `asked`, and one more where something was refused.
+/// Reads the output as responses to `asked`, and one more where something was refused.
 fn check(outcome: &Outcome, asked: &[bool]) {
     let mut rest = &outcome.output[..];
     let mut asked = asked.iter();
@@ -155,7 +160,7 @@ fn check(outcome: &Outcome, asked: &[bool]) {
         assert!(head_only.is_some() || outcome.fault.is_some(), "nobody asked for this");
         let length = match reply.content {
             Framing::Length(length) if head_only != Some(&true) => length,
-            // These replies are written whole.
+            // These responses are written whole.
             Framing::Chunked | Framing::UntilClose => panic!("a reply without a length"),
             Framing::Length(_) | Framing::None => continue,
         };
@@ -173,6 +178,6 @@ fn check(outcome: &Outcome, asked: &[bool]) {
             assert!(result.starts_with("Error: "), "an error that does not say so: {result}");
         }
     }
-    // The last one may have had no reply: its sender ended in the middle of its head, or the like.
+    // The last one may have had no response: its sender ended in the middle of its head, or the like.
     assert!(asked.next().is_none() || outcome.fault.is_some(), "a request without a reply");
 }

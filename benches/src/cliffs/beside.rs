@@ -73,7 +73,7 @@ pub(super) enum Reads {
 /// Opens connections that ask for a huge file, and read of it as `reads` says, into small buffers.
 ///
 /// Their segments are those of an Ethernet. With loopback's of 64 KiB the kernel would take 3 MiB of
-/// a reply for each of them from the beginning, and 1,000 of them bring a machine of 24 GiB to where
+/// a response for each of them from the beginning, and 1,000 of them bring a machine of 24 GiB to where
 /// it is short of memory for TCP: that is a cliff, but no server's.
 pub(super) fn readers(address: SocketAddr, count: usize, reads: Reads) -> Result<Strain> {
     const BUFFER: usize = 16 << 10;
@@ -87,7 +87,7 @@ pub(super) fn readers(address: SocketAddr, count: usize, reads: Reads) -> Result
         socket.connect(&address.into())?;
         let mut socket = TcpStream::from(socket);
         socket.write_all(b"GET /huge.bin HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
-        // The reply has begun: else there would be nothing to be slow about.
+        // The response has begun: else there would be nothing to be slow about.
         socket.set_read_timeout(Some(Duration::from_secs(5)))?;
         socket.read_exact(&mut [0; 64])?;
         socket.set_nonblocking(true)?;

@@ -1,4 +1,4 @@
-//! A file of which every version is all one line, again and again: so that a reply with parts of two
+//! A file of which every version is all one line, again and again: so that a response with parts of two
 //! is known when it is seen.
 
 use std::{
@@ -71,7 +71,7 @@ impl Checks {
                 Made::Part => self.part += 1,
                 Made::Torn => self.torn += 1,
             },
-            // A reply that can't be completed any more is cut, as it should be.
+            // A response that can't be completed any more is cut, as it should be.
             Err(error) if is_cut(&*error) => {
                 self.cut += 1;
                 self.socket = None;

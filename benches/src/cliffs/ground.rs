@@ -91,7 +91,7 @@ impl Ground {
         self.start(Program::Sockeye, &words)
     }
 
-    /// The service whose replies are written in pieces: see [`streams`](super::streams).
+    /// The service whose responses are written in pieces: see [`streams`](super::streams).
     pub(super) fn streams(&self) -> Result<Server> {
         self.start(Program::Bench, &["cliffs", "streams"].map(OsStr::new))
     }
@@ -138,7 +138,7 @@ impl Ground {
     }
 }
 
-/// What the replies to a plan's requests look like.
+/// What the responses to a plan's requests look like.
 pub(super) fn learn(server: &Server, plan: &Plan) -> Result<Lesson> {
     Ok(sockeye_load::learn(plan, &[Target::Ip(server.address)])?)
 }

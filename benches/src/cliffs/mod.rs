@@ -12,7 +12,7 @@
 //! look at is the server's CPU time per request, strained divided by plain, of the same round;
 //! beside it stand calls to the kernel where they can be counted exactly ([`trace`]), memory, and how
 //! long 99 % of the requests took. What connections cost that only wait is looked at by itself
-//! ([`waiting`]), and so is what each kind of reply is on the wire ([`wire`]).
+//! ([`waiting`]), and so is what each kind of response is on the wire ([`wire`]).
 //!
 //! What it leaves out: other servers, and files that the kernel has to fetch from a disk: "cold" is
 //! our cache.

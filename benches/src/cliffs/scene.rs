@@ -129,7 +129,7 @@ pub(super) fn measure(
     // Three views of the same thing; each misses what another sees.
     let others = machine.busy.saturating_sub(known).max(own.waited).max(machine.stolen);
     let resident = memory::field(server.pid(), "Rss:")?;
-    let (tally, _) = client.finish(|_, _| true)?;
+    let (stats, _) = client.finish(|_, _| true)?;
     Ok(Sample {
         round,
         replies,
@@ -137,7 +137,7 @@ pub(super) fn measure(
         ran: own.ran,
         others: others.as_secs_f64() / seconds,
         resident,
-        latency: tally.percentile(99.0),
+        latency: stats.percentile(99.0),
         counts: strain.end()?,
     })
 }
@@ -179,7 +179,7 @@ pub(super) fn settle(server: &Server) -> Result<()> {
     Err("the server does not come to rest".into())
 }
 
-/// Goes on for so long, or to the end, and says how many replies came.
+/// Goes on for so long, or to the end, and says how many responses came.
 pub(super) fn stretch(client: &mut Worker, length: Option<Duration>) -> Result<u64> {
     let before = client.replies();
     client.run(length, |_, troubles| troubles == 0)?;

@@ -1,4 +1,4 @@
-//! A service whose replies are written in pieces, as anybody would write it.
+//! A service whose responses are written in pieces, as anybody would write it.
 //!
 //! ```text
 //! sockeye-benches cliffs streams
@@ -20,7 +20,7 @@ use sockeye::http::{
 use crate::Result;
 
 const PIECE: &[u8] = b"twenty bytes of text";
-/// Pieces of a reply.
+/// Pieces of a response.
 pub(super) const PIECES: usize = 100;
 
 /// Runs until it is killed.

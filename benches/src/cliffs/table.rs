@@ -99,7 +99,7 @@ fn calls([plain, strained]: &[Calls; 2]) -> String {
     format!("{:.2} → {:.2}", plain.total(), strained.total())
 }
 
-/// Where calls go, when they are more than a small reply needs.
+/// Where calls go, when they are more than a small response needs.
 fn named(text: &mut String, title: &str, calls: &Calls) {
     const FEW: f64 = 5.0;
     if calls.total() > FEW {

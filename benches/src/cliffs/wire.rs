@@ -1,7 +1,7 @@
-//! What each kind of reply is on the wire: calls to the kernel, segments, and whether anybody waits
+//! What each kind of response is on the wire: calls to the kernel, segments, and whether anybody waits
 //! for an acknowledgement that is late on purpose.
 //!
-//! A head goes with the first bytes of its content, whole replies in as few segments as there can be,
+//! A head goes with the first bytes of its content, whole responses in as few segments as there can be,
 //! and nothing is held back: a segment that waits for the acknowledgement of the one before waits
 //! for 40 ms, since who receives hopes to have something to send with it.
 
@@ -18,13 +18,13 @@ use super::{
 };
 use crate::{Result, probe, servers::Server};
 
-/// Replies that are timed.
+/// Responses that are timed.
 const TIMED: usize = 100;
-/// Replies that are traced.
+/// Responses that are traced.
 const TRACED: u64 = 200;
-/// Longer than any reply here takes, shorter than an acknowledgement is held back.
+/// Longer than any response here takes, shorter than an acknowledgement is held back.
 const STALLED: Duration = Duration::from_millis(30);
-/// When so long nothing came, a reply is complete.
+/// When so long nothing came, a response is complete.
 const QUIET: Duration = Duration::from_millis(200);
 
 /// Which of our services.
@@ -34,7 +34,7 @@ enum Service {
     Streams,
 }
 
-/// A kind of reply: what is asked for it, step by step, each of which is answered.
+/// A kind of response: what is asked for it, step by step, each of which is answered.
 #[derive(Clone, Copy, Debug)]
 struct Kind {
     title: &'static str,
@@ -124,14 +124,14 @@ pub(super) struct Seen {
     pub(super) calls: Calls,
     /// Segments with content that came; `None` where `ss` can't tell.
     pub(super) segments: Option<f64>,
-    /// Replies of [`TIMED`] that took suspiciously long.
+    /// Responses of [`TIMED`] that took suspiciously long.
     pub(super) stalled: usize,
 }
 
-/// How many replies the timed ones are.
+/// How many responses the timed ones are.
 pub(super) const OF: usize = TIMED;
 
-/// Asks for every kind of reply.
+/// Asks for every kind of response.
 pub(super) fn run(ground: &mut Ground) -> Result<Vec<Seen>> {
     let one =
         |kind: &Kind| look(ground, kind).map_err(|error| format!("{}: {error}", kind.title).into());
@@ -150,7 +150,7 @@ fn look(ground: &mut Ground, kind: &Kind) -> Result<Seen> {
         before = before.or_else(|| client.segments());
     }
     let replies = if kind.last { 1 } else { TIMED - 1 };
-    // Of a connection for each reply, what is known is that of the last one.
+    // Of a connection for each response, what is known is that of the last one.
     let base = if kind.last { Some(0) } else { before };
     let segments = client.segments().zip(base);
     let segments = segments.map(|(after, before)| (after - before) as f64 / replies as f64);
@@ -178,7 +178,7 @@ fn start(ground: &Ground, kind: &Kind) -> Result<Server> {
     }
 }
 
-/// How long the replies are: all that comes until nothing does.
+/// How long the responses are: all that comes until nothing does.
 fn learn(address: SocketAddr, kind: &Kind) -> Result<Vec<usize>> {
     let mut socket = probe::connect(address)?;
     socket.set_read_timeout(Some(QUIET))?;

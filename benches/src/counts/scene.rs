@@ -15,11 +15,11 @@ use sockeye::{
     Bound, Config, Peer, Protocol,
     echo::Echo,
     engine::{
-        Census, ListenAddr, Mailbox, Pool, Service, Shard, ShardParts,
+        ConnectionCounts, ListenAddr, Mailbox, Pool, Service, Shard, ShardParts,
         driver::{Driver, Epoll, bind_all},
     },
     files::{CacheLimits, FRESH, Folder, memory::Memory},
-    http1,
+    http_core,
     message::protocol::{self as message, reference::Reference},
 };
 
@@ -92,7 +92,7 @@ struct Scene {
     next: usize,
     /// Each peer begins with another ask.
     apart: bool,
-    /// The lengths of the replies, as far as they are known.
+    /// The lengths of the responses, as far as they are known.
     lens: Vec<usize>,
 }
 
@@ -108,7 +108,7 @@ impl Scene {
             listeners: bound.listeners.into_iter().map(|listener| (0, listener)).collect(),
             service: service(load),
             config: Arc::new(Config::default()),
-            census: Arc::new(Census::default()),
+            counts: Arc::new(ConnectionCounts::default()),
             mailbox,
             spawn: Arc::new(Pool::new(NonZeroUsize::MIN)),
             handover: None,
@@ -129,8 +129,8 @@ impl Scene {
         Ok(scene)
     }
 
-    /// Makes each request once, to see how long its reply is: all that comes until nothing does for
-    /// some turns, for the first may wait for a look-up on another thread.
+    /// Makes each request once, to see how long its response is: all that comes until nothing does for
+    /// some turns, for the first may wait for a lookup on another thread.
     fn learn(&mut self) -> Result<()> {
         for at in 0..self.asks.len() {
             self.peers[0].write_all(&self.asks[at])?;
@@ -168,12 +168,12 @@ impl Scene {
     ) -> Result<usize> {
         let (next, apart, count) = (self.next, usize::from(self.apart), self.asks.len());
         let at = |peer: usize| (next + peer * apart) % count;
-        let mut until = self.shard.tally().sent;
+        let mut until = self.shard.stats().sent;
         for (number, peer) in self.peers.iter_mut().enumerate() {
             peer.write_all(&self.asks[at(number)])?;
             until += self.lens[at(number)] as u64;
         }
-        while self.shard.tally().sent < until {
+        while self.shard.stats().sent < until {
             turn(&mut self.shard)?;
         }
         for (number, peer) in self.peers.iter_mut().enumerate() {
@@ -193,7 +193,7 @@ fn service(load: Shape) -> Box<dyn Service> {
         Shape::Echo => Box::new(|_: &Peer| Box::new(Echo::default()) as Box<dyn Protocol>),
         Shape::Mix => Box::new(sums::service()),
         Shape::Message { .. } => {
-            let shared = Rc::new(message::Shared::new(message::Limits::default()));
+            let shared = Rc::new(message::ServerConfig::new(message::Limits::default()));
             let reference = Reference::default();
             Box::new(move |_: &Peer| shared.open(reference.clone()))
         }
@@ -204,10 +204,10 @@ fn service(load: Shape) -> Box<dyn Service> {
             }
             let site = Folder::new(store).site(CacheLimits::default());
             // As `sockeye http` has it at a loopback address.
-            let check = http1::HostCheck::new(http1::AllowedHosts::default(), |_| true);
-            let shared = Rc::new(http1::Shared::default().checking_hosts(check));
+            let check = http_core::HostCheck::new(http_core::AllowedHosts::default(), |_| true);
+            let shared = Rc::new(http_core::ServerConfig::default().checking_hosts(check));
             Box::new((site.clone(), move |_: &Peer| {
-                Box::new(http1::Server::new(Rc::clone(&shared), site.handler()))
+                Box::new(http_core::Server::new(Rc::clone(&shared), site.handler()))
                     as Box<dyn Protocol>
             }))
         }

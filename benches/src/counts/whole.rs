@@ -13,7 +13,7 @@ use crate::{
     servers::{Server, Setup},
 };
 
-/// The rows whose calls are counted: those whose replies are sent at once.
+/// The rows whose calls are counted: those whose responses are sent at once.
 pub(super) const ROWS: [&str; 10] =
     ["small", "pipelined", "logged", "browser", "mix", "churn", "1k", "16k", "echo", "message"];
 

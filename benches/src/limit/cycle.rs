@@ -1,4 +1,4 @@
-//! Replies in turn: one for each request of a sequence whose lengths are known.
+//! Responses in turn: one for each request of a sequence whose lengths are known.
 
 use std::{io, os::fd::OwnedFd};
 
@@ -9,10 +9,10 @@ use super::{
     serve::{Next, Peer},
 };
 
-/// A reply's share of one turn, as in [`reply`](super::reply).
+/// A response's share of one turn, as in [`reply`](super::reply).
 const QUANTUM: usize = 128 << 10;
 
-/// For each request of the sequence its length, and the reply.
+/// For each request of the sequence its length, and the response.
 #[derive(Debug)]
 pub(super) struct Cycle {
     steps: Vec<(usize, Vec<u8>)>,
@@ -30,7 +30,7 @@ impl Cycle {
     }
 }
 
-/// One connection: which request is coming, how much of it has, and how much of the reply to the one
+/// One connection: which request is coming, how much of it has, and how much of the response to the one
 /// before was sent. Nobody asks before that is complete.
 #[derive(Debug)]
 pub(super) struct Turning<'a> {

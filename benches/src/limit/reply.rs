@@ -1,4 +1,4 @@
-//! A constant reply for every blank line, or for every so many bytes.
+//! A constant response for every blank line, or for every so many bytes.
 
 use std::{fs::File, io, os::fd::OwnedFd};
 
@@ -14,12 +14,12 @@ use super::{
     serve::{Next, Peer},
 };
 
-/// So many copies of a small reply lie ready to be sent at once.
+/// So many copies of a small response lie ready to be sent at once.
 const BATCH: usize = 64;
 /// No batch grows beyond this.
 const BATCH_BYTES: usize = 256 << 10;
 /// A file's share of one turn. Measured with 64 connections: below 64 KiB the calls cost more than
-/// they move, above 128 KiB a reply of 1 MiB costs two or three times as much.
+/// they move, above 128 KiB a response of 1 MiB costs two or three times as much.
 const QUANTUM: usize = 128 << 10;
 const BLANK_LINE: &[u8; 4] = b"\r\n\r\n";
 
@@ -27,15 +27,15 @@ const BLANK_LINE: &[u8; 4] = b"\r\n\r\n";
 #[derive(Debug)]
 pub(super) struct Reply {
     body: Body,
-    /// The length of one whole reply.
+    /// The length of one whole response.
     len: usize,
-    /// The connection ends after so many replies.
+    /// The connection ends after so many responses.
     most: Option<usize>,
 }
 
 #[derive(Debug)]
 enum Body {
-    /// Whole replies, one behind the other.
+    /// Whole responses, one behind the other.
     Copies(Vec<u8>),
     File {
         head: Vec<u8>,
@@ -62,7 +62,7 @@ impl Reply {
 
     /// Sends once, from where `owed` bytes are left. Says how much the kernel took, of how much.
     fn send(&self, socket: &OwnedFd, owed: usize) -> io::Result<(usize, usize)> {
-        // Replies are all alike, so what is owed also says where in a reply we are.
+        // Responses are all alike, so what is owed also says where in a response we are.
         let at = (self.len - owed % self.len) % self.len;
         let (head, file) = match &self.body {
             Body::Copies(copies) => {
@@ -125,7 +125,7 @@ pub(super) struct Owed<'a> {
     reply: &'a Reply,
     ends: Ends,
     bytes: usize,
-    /// Replies until the connection ends.
+    /// Responses until the connection ends.
     left: Option<usize>,
 }
 

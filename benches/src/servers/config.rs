@@ -22,7 +22,7 @@ pub(super) struct Options<'a> {
 }
 
 impl Options<'_> {
-    /// Its small reply comes from its configuration, not from a file, which is the fastest that it
+    /// Its small response comes from its configuration, not from a file, which is the fastest that it
     /// can.
     pub(super) fn nginx(&self) -> String {
         let Self { dir, address, load, connections, built, log } = self;

@@ -50,11 +50,11 @@ impl Setup {
         Ok(command)
     }
 
-    /// A bare server, which sends the replies of `turns`.
+    /// A bare server, which sends the responses of `turns`.
     pub(super) fn limit(&self, load: Shape, turns: &[Turn]) -> Result<Command> {
         let mut command = Command::new(env::current_exe()?);
         command.arg("limit");
-        // Of a file all replies are alike, whatever the requests are.
+        // Of a file all responses are alike, whatever the requests are.
         let turns = if load.file().is_some() { &turns[..turns.len().min(1)] } else { turns };
         let mut paths = Vec::new();
         for (at, (_, reply)) in turns.iter().enumerate() {

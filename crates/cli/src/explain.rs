@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use sockeye::http1::Status;
+use sockeye::http_core::Status;
 
 use crate::plan::RefusedHost;
 use crate::{plan, text};

@@ -1,6 +1,6 @@
 //! Host names that are allowed at loopback addresses, and what is logged of others.
 //!
-//! Why they are checked is said in [`sockeye::http1::HostCheck`]. A listener that is not bound
+//! Why they are checked is said in [`sockeye::http_core::HostCheck`]. A listener that is not bound
 //! to a loopback address is reached by names that this program can't know, and is not checked; nor
 //! are Unix sockets, which no browser connects to, and proxies that are trusted.
 
@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sockeye::engine::ListenAddr;
 use sockeye::engine::driver::Bound;
-use sockeye::http1::{AllowedHosts, BadHostName, HostCheck};
+use sockeye::http_core::{AllowedHosts, BadHostName, HostCheck};
 use tracing::warn;
 
 use crate::proxies::Proxies;

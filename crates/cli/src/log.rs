@@ -109,7 +109,7 @@ impl Log {
         let _ = tracing::subscriber::set_global_default(subscriber);
     }
 
-    /// Sends what panics say here, too: one in a conversation ends that connection alone, may
+    /// Sends what panics say here, too: one in a connection ends that connection alone, may
     /// contain what the peer sent, and must not wait for a terminal either.
     pub(crate) fn take_panics(&self) {
         let log = self.clone();

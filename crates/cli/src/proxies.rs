@@ -25,7 +25,7 @@ use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 use std::str::FromStr;
 
 use sockeye::engine::Network;
-use sockeye::http1::{Clients, Request, Unread};
+use sockeye::http_core::{Clients, Request, Unread};
 use sockeye::proto::{Address, Client, Peer};
 
 /// How many entries of a list are read. More proxies in a row than this is a loop, or a client in a

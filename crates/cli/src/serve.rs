@@ -7,9 +7,9 @@ use std::rc::Rc;
 
 use anyhow::{Context, anyhow};
 use sockeye::engine::driver::{BindError, Bound};
-use sockeye::engine::{Config, Jobs, ListenAddr, Server, Service, Tally};
+use sockeye::engine::{Config, Jobs, ListenAddr, Server, Service, Stats};
 use sockeye::files::CacheLimits;
-use sockeye::http1;
+use sockeye::http_core;
 use sockeye::message::protocol as message;
 use sockeye::message::protocol::reference::Reference;
 use sockeye::proto::Peer;
@@ -55,7 +55,7 @@ pub(crate) fn message(plan: plan::Message, log: &Log) -> Result<ExitCode, Error>
     run(serve, &screen, answers.reread(), log, move |_, bindings| {
         let check =
             hosts::check(hosts.clone(), &bindings.bound, Proxies::default(), refused.clone());
-        let shared = message::Shared::new(limits.clone())
+        let shared = message::ServerConfig::new(limits.clone())
             .frames_only(frames_only)
             .checking_hosts(check)
             .allowing_origins(origins.clone());
@@ -85,7 +85,7 @@ pub(crate) fn http(plan: plan::Http, log: &Log) -> Result<ExitCode, Error> {
     let refused = Refused::default();
     let ended = run(serve, &screen, reread, log, move |shard, bindings| {
         let check = hosts::check(hosts.clone(), &bindings.bound, proxies.clone(), refused.clone());
-        let mut shared = http1::Shared::new(limits.clone()).checking_hosts(check);
+        let mut shared = http_core::ServerConfig::new(limits.clone()).checking_hosts(check);
         if !proxies.is_empty() {
             shared = shared.clients(Rc::new(proxies.clone()));
         }
@@ -97,7 +97,7 @@ pub(crate) fn http(plan: plan::Http, log: &Log) -> Result<ExitCode, Error> {
         let descriptors = bindings.files_kept();
         let site = mounts.site(CacheLimits { descriptors, ..CacheLimits::default() });
         // The site's deadline closes files that nobody asks for any more.
-        (site.clone(), move |_: &Peer| http1::Server::new(Rc::clone(&shared), site.handler()))
+        (site.clone(), move |_: &Peer| http_core::Server::new(Rc::clone(&shared), site.handler()))
     });
     if let Some(access) = access {
         access.finish();
@@ -193,20 +193,20 @@ fn run<S: Service + 'static>(
     let stopped = stopped.context("cannot start a thread").or_failure()?;
     screen.show(&plan.listen, &bound).context("cannot start a thread").or_failure()?;
 
-    let tally = running.join().context("the server failed").or_failure()?;
-    let Jobs { run, dropped, cancelled, waited, longest_wait } = &tally.jobs;
+    let stats = running.join().context("the server failed").or_failure()?;
+    let Jobs { run, dropped, cancelled, waited, longest_wait } = &stats.jobs;
     tracing::debug!(target: "sockeye", run, dropped, cancelled, ?waited, ?longest_wait, "work off the loop");
-    log.say(farewell(&tally));
+    log.say(farewell(&stats));
     Ok(stopped.exit_code().map_or(ExitCode::SUCCESS, ExitCode::from))
 }
 
 /// What a stop has cost.
-fn farewell(tally: &Tally) -> String {
-    let cut = match tally.cut {
+fn farewell(stats: &Stats) -> String {
+    let cut = match stats.cut {
         0 => "no connection was cut".into(),
         cut => format!("{} cut", text::count(cut, "connection")),
     };
-    let unread = match tally.unread {
+    let unread = match stats.unread {
         0 => String::new(),
         unread => format!("; {} sent more, too late to be read", text::count(unread, "connection")),
     };
@@ -293,7 +293,7 @@ mod tests {
             (2, 0, "stopped; 2 connections cut"),
             (0, 1, "stopped; no connection was cut; 1 connection sent more, too late to be read"),
         ] {
-            assert_eq!(farewell(&Tally { cut, unread, ..Tally::default() }), said);
+            assert_eq!(farewell(&Stats { cut, unread, ..Stats::default() }), said);
         }
     }
 

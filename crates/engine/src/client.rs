@@ -7,12 +7,12 @@ use std::sync::Arc;
 use sockeye_proto::{Peer, Protocol};
 
 use crate::driver::{Driver, Epoll, Target};
-use crate::{Census, Config, Mailbox, Pool, Shard, ShardParts, Tally};
+use crate::{Config, ConnectionCounts, Mailbox, Pool, Shard, ShardParts, Stats};
 
-/// Opens a connection for each conversation, all at once, and holds them on this thread until the
-/// last has ended. The n-th conversation's peer carries n as [`Peer::via`].
+/// Opens a connection for each connection, all at once, and holds them on this thread until the
+/// last has ended. The n-th connection's peer carries n as [`Peer::via`].
 ///
-/// A conversation learns how its connection ended by
+/// A connection learns how its connection ended by
 /// [`Event::Closed`](sockeye_proto::Event::Closed), also when it never came to stand.
 ///
 /// # Errors
@@ -21,7 +21,7 @@ use crate::{Census, Config, Mailbox, Pool, Shard, ShardParts, Tally};
 pub fn run_client(
     config: Config,
     conversations: impl IntoIterator<Item = (Target, Box<dyn Protocol>)>,
-) -> io::Result<Tally> {
+) -> io::Result<Stats> {
     let driver = Epoll::new()?;
     let mailbox = Arc::new(Mailbox::new(driver.waker()));
     let nobody = |_: &Peer| -> Box<dyn Protocol> { unreachable!("a client accepts nobody") };
@@ -30,7 +30,7 @@ pub fn run_client(
         listeners: Vec::new(),
         service: Box::new(nobody),
         config: Arc::new(config),
-        census: Arc::new(Census::default()),
+        counts: Arc::new(ConnectionCounts::default()),
         mailbox,
         spawn: Arc::new(Pool::new(NonZeroUsize::MIN)),
         handover: None,
@@ -41,5 +41,5 @@ pub fn run_client(
     while !shard.is_done() {
         shard.turn()?;
     }
-    Ok(shard.tally().clone())
+    Ok(shard.stats().clone())
 }

@@ -20,7 +20,7 @@ pub struct Config {
     /// None.
     pub uncounted: Vec<Network>,
     /// Bytes of output held in memory for one connection, beyond which it is not read from. A
-    /// single reply may exceed it. A conversation that asked for room hears of it below a quarter.
+    /// single response may exceed it. A connection that asked for room hears of it below a quarter.
     pub max_buffered_output: usize,
     /// Bytes of output held in memory for all connections together, as far as one of them holds more
     /// than 40 KiB; a quarter of it for one client, half for one on this machine. While a client has

@@ -10,13 +10,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use sockeye_proto::driver::{Context, Key, Owner, Session, ShardHandles};
-use sockeye_proto::{Client, Output, Peer, Protocol, Time, Wall};
+use sockeye_proto::{Client, Output, Peer, Protocol, Time, WallTime};
 
 use crate::Config;
 use crate::buffered::{Buffered, FREE};
 use crate::outputs::Outputs;
 use crate::reads::Reads;
-use crate::tally::Tally;
+use crate::stats::Stats;
 use crate::timers::Timers;
 
 /// What the connections of a shard share.
@@ -26,14 +26,14 @@ pub(crate) struct Common {
     pub(crate) handles: ShardHandles,
     /// The clocks, read once a turn.
     pub(crate) now: Time,
-    pub(crate) wall: Wall,
+    pub(crate) wall: WallTime,
     pub(crate) outputs: Outputs,
     /// What is charged for output that is held in memory.
     pub(crate) buffered: Buffered,
     /// Reads of files that are under way.
     pub(crate) reads: Reads,
     pub(crate) timers: Timers,
-    pub(crate) tally: Tally,
+    pub(crate) stats: Stats,
     /// Connections to flush at the end of the turn: something to send, to tell or to end.
     pub(crate) dirty: Vec<Key>,
     /// Connections to serve without waiting for an edge: there is something to read already.

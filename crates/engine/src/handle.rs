@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use crate::mailbox::Order;
-use crate::{Census, Mailbox};
+use crate::{ConnectionCounts, Mailbox};
 
 /// Stops a server, from any thread.
 #[derive(Clone, Debug)]
 pub struct Handle {
     mailboxes: Arc<[Arc<Mailbox>]>,
-    census: Arc<Census>,
+    counts: Arc<ConnectionCounts>,
 }
 
 impl Handle {
-    pub(crate) fn new(mailboxes: Arc<[Arc<Mailbox>]>, census: Arc<Census>) -> Self {
-        Self { mailboxes, census }
+    pub(crate) fn new(mailboxes: Arc<[Arc<Mailbox>]>, counts: Arc<ConnectionCounts>) -> Self {
+        Self { mailboxes, counts }
     }
 
     /// Stops listening, answers what has arrived, and cuts what has not finished within
@@ -32,7 +32,7 @@ impl Handle {
     /// How many connections there are now, on all shards.
     #[must_use]
     pub fn connections(&self) -> usize {
-        self.census.total()
+        self.counts.total()
     }
 
     fn order(&self, order: Order) {

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! [`Server`] binds addresses and runs a [`Shard`] on each core; [`run_client`] runs one for
-//! connections that we open. Both hold conversations that are [`Protocol`](sockeye_proto::Protocol)
+//! connections that we open. Both hold connections that are [`Protocol`](sockeye_proto::Protocol)
 //! values and know nothing of what they say. An echo server and a client of it:
 //!
 //! ```
@@ -40,10 +40,10 @@
 //! for a connection or reads a clock, but for the [`Pool`], which counts how long jobs wait.
 
 mod buffered;
-mod census;
 mod client;
 mod config;
 mod conn;
+mod connection_counts;
 mod cores;
 pub mod driver;
 mod ended;
@@ -57,12 +57,12 @@ mod reads;
 mod server;
 mod service;
 mod shard;
-mod tally;
+mod stats;
 mod timers;
 
-pub use census::Census;
 pub use client::run_client;
 pub use config::{Config, Linger};
+pub use connection_counts::ConnectionCounts;
 pub use cores::{raise_descriptor_limit, usable_cores};
 pub use ended::Stopped;
 pub use handle::Handle;
@@ -73,4 +73,4 @@ pub use pool::Pool;
 pub use server::{Running, Server};
 pub use service::Service;
 pub use shard::{Footprint, Handover, Shard, ShardParts};
-pub use tally::{Jobs, Tally};
+pub use stats::{Jobs, Stats};

@@ -1,8 +1,8 @@
-//! What reaches a shard from other threads: envelopes for its conversations, orders for itself, parts
+//! What reaches a shard from other threads: envelopes for its connections, orders for itself, parts
 //! of files that were read for it, and connections that another shard accepted for it.
 //!
 //! Its size is bounded by those who send: an envelope's place was reserved when its promise or credit
-//! was given out, a conversation has one wake-up under way, an order is given once (one for room is answered before the next), a connection
+//! was given out, a connection has one wake-up under way, an order is given once (one for room is answered before the next), a connection
 //! has one read under way, and a connection is counted before it is handed over.
 
 use std::cell::Cell;

@@ -11,8 +11,8 @@ use tracing::error;
 use crate::driver::{BindError, Bound, Driver, Epoll, Listener, Socket, bind_all};
 use crate::ended::{Ended, Stopped};
 use crate::{
-    Census, Config, Handle, Handover, Inbox, ListenAddr, Mailbox, Pool, Service, Shard, ShardParts,
-    Tally, raise_descriptor_limit,
+    Config, ConnectionCounts, Handle, Handover, Inbox, ListenAddr, Mailbox, Pool, Service, Shard,
+    ShardParts, Stats, raise_descriptor_limit,
 };
 
 /// Descriptors that are kept for everything but connections: files, pollers, logs. At a low limit, a
@@ -115,10 +115,10 @@ impl Server {
             drivers.iter().map(|driver| Inbox::new(driver.waker())).collect();
         let hands_over = self.addresses.iter().any(|bound| matches!(bound, Bound::Unix(_)));
         let pool = Arc::new(Pool::new(NonZeroUsize::new(workers).unwrap_or(NonZeroUsize::MIN)));
-        let (config, census) = (Arc::new(self.config), Arc::new(Census::default()));
+        let (config, counts) = (Arc::new(self.config), Arc::new(ConnectionCounts::default()));
         let make = Arc::new(make);
 
-        let handle = Handle::new(mailboxes.clone().into(), Arc::clone(&census));
+        let handle = Handle::new(mailboxes.clone().into(), Arc::clone(&counts));
         let (ended, alive) = Ended::of(workers, &handle);
         let mut running = Running {
             handle,
@@ -130,7 +130,7 @@ impl Server {
         for (own, (((driver, mailbox), listeners), alive)) in
             drivers.into_iter().zip(mailboxes).zip(self.listeners).zip(alive).enumerate()
         {
-            let (config, census) = (Arc::clone(&config), Arc::clone(&census));
+            let (config, counts) = (Arc::clone(&config), Arc::clone(&counts));
             let (pool, make): (Arc<dyn Spawn>, _) = (pool.clone(), Arc::clone(&make));
             let handover =
                 hands_over.then(|| Handover { inboxes: Arc::clone(&inboxes), own, next: own });
@@ -143,7 +143,7 @@ impl Server {
                     listeners,
                     service: Box::new(make(own)),
                     config,
-                    census,
+                    counts,
                     mailbox,
                     spawn: pool,
                     handover,
@@ -168,11 +168,11 @@ impl Server {
     }
 }
 
-fn run(mut shard: Shard<Epoll>) -> io::Result<Tally> {
+fn run(mut shard: Shard<Epoll>) -> io::Result<Stats> {
     while !shard.is_done() {
         shard.turn()?;
     }
-    Ok(shard.tally().clone())
+    Ok(shard.stats().clone())
 }
 
 /// A server that answers.
@@ -184,7 +184,7 @@ fn run(mut shard: Shard<Epoll>) -> io::Result<Tally> {
 #[must_use = "the server drains when this is dropped"]
 pub struct Running {
     handle: Handle,
-    threads: Vec<JoinHandle<io::Result<Tally>>>,
+    threads: Vec<JoinHandle<io::Result<Stats>>>,
     pool: Arc<Pool>,
     ended: Arc<Ended>,
     detached: bool,
@@ -214,18 +214,18 @@ impl Running {
     /// # Errors
     ///
     /// When a shard failed: its poller did, or its service's construction panicked.
-    pub fn join(mut self) -> io::Result<Tally> {
-        let mut tally = Tally::default();
+    pub fn join(mut self) -> io::Result<Stats> {
+        let mut stats = Stats::default();
         let mut failure = None;
         for thread in std::mem::take(&mut self.threads) {
             match thread.join() {
-                Ok(Ok(shard)) => tally.add(&shard),
+                Ok(Ok(shard)) => stats.add(&shard),
                 Ok(Err(error)) => failure = Some(error),
                 Err(_) => failure = Some(io::Error::other("a worker panicked")),
             }
         }
-        tally.jobs = self.pool.jobs();
-        failure.map_or(Ok(tally), Err)
+        stats.jobs = self.pool.jobs();
+        failure.map_or(Ok(stats), Err)
     }
 }
 

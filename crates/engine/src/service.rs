@@ -2,10 +2,10 @@
 
 use sockeye_proto::{Peer, Protocol, Time, Timed};
 
-/// Makes a conversation for each connection that comes in.
+/// Makes a connection for each connection that comes in.
 ///
 /// Every shard has a service of its own, made on the shard's thread, so it need be neither `Send`
-/// nor `Sync`: what its conversations share, they share without locks. Every call is made by the event
+/// nor `Sync`: what its connections share, they share without locks. Every call is made by the event
 /// loop, which serves nobody else meanwhile: it must not block.
 ///
 /// A closure from a [`Peer`] to a [`Protocol`], boxed or not, is a service without a deadline. A pair of
@@ -20,7 +20,7 @@ use sockeye_proto::{Peer, Protocol, Time, Timed};
 /// }
 /// ```
 pub trait Service {
-    /// A conversation with a peer that has just come.
+    /// A connection with a peer that has just come.
     fn open(&mut self, peer: &Peer) -> Box<dyn Protocol>;
 
     /// When [`Service::on_deadline`] is due next, also when no connection has anything to do.

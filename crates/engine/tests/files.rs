@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use sockeye_engine::driver::Bound;
 use sockeye_engine::{Config, ListenAddr, Running, Server};
 use sockeye_proto::{
-    Access, Event, Fault, FileRange, FileSource, Peer, Protocol, Time, Took, Turn,
+    Access, Consumed, Event, Fault, FileRange, FileSource, Peer, Protocol, Time, Turn,
 };
 
 const LEN: u64 = 300_000;
@@ -45,7 +45,7 @@ impl FileSource for Hanging {
 struct Files(Arc<Hanging>);
 
 impl Protocol for Files {
-    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         for byte in input {
             match byte {
                 b'f' => {
@@ -55,7 +55,7 @@ impl Protocol for Files {
                 _ => turn.out.write(b"."),
             }
         }
-        Ok(Took::more(input.len()))
+        Ok(Consumed::more(input.len()))
     }
     fn on_event(&mut self, _: Event<'_>, _: &mut Turn<'_>) -> Result<(), Fault> {
         Ok(())
@@ -108,7 +108,7 @@ fn a_server_ends_while_a_file_hangs() {
     client.write_all(b"f").unwrap();
     has_begun.recv().unwrap();
     running.handle().stop();
-    let tally = running.join().unwrap();
-    assert_eq!((tally.cut, tally.jobs.run), (1, 1));
+    let stats = running.join().unwrap();
+    assert_eq!((stats.cut, stats.jobs.run), (1, 1));
     assert!(go_on.send(()).is_ok(), "it still hangs");
 }

@@ -8,11 +8,11 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sockeye_engine::driver::{Driver, Happening, Received, Sending, Target, Wake};
-use sockeye_engine::{Census, Config, Mailbox, Service, Shard, ShardParts};
+use sockeye_engine::driver::{Driver, IoEvent, Received, Sending, Target, Wake};
+use sockeye_engine::{Config, ConnectionCounts, Mailbox, Service, Shard, ShardParts};
 use sockeye_proto::driver::Key;
 use sockeye_proto::echo::Echo;
-use sockeye_proto::{Address, Job, Output, Peer, Protocol, Spawn, Time, Wall};
+use sockeye_proto::{Address, Job, Output, Peer, Protocol, Spawn, Time, WallTime};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
@@ -104,8 +104,8 @@ impl Driver for Clock {
         self.0.now.get()
     }
 
-    fn wall(&self) -> Wall {
-        Wall::from_secs(0)
+    fn wall(&self) -> WallTime {
+        WallTime::from_secs(0)
     }
 
     fn waker(&self) -> Arc<dyn Wake> {
@@ -116,11 +116,11 @@ impl Driver for Clock {
         &mut self,
         now: Time,
         until: Option<Time>,
-        happenings: &mut Vec<Happening>,
+        happenings: &mut Vec<IoEvent>,
     ) -> io::Result<()> {
         self.0.pass(until.map_or(self.0.idle.get(), |until| until.since(now)));
         if self.0.incoming.get() > 0 {
-            happenings.push(Happening::Incoming(0));
+            happenings.push(IoEvent::Incoming(0));
         }
         Ok(())
     }
@@ -213,7 +213,7 @@ fn code_that_holds_up_the_loop_is_reported_now_and_then() {
         listeners: vec![(0, ())],
         service: Box::new(Blocks(Rc::clone(&world))),
         config: Arc::new(Config::default()),
-        census: Arc::new(Census::default()),
+        counts: Arc::new(ConnectionCounts::default()),
         mailbox,
         spawn: Arc::new(Nobody),
         handover: None,

@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use sockeye_engine::driver::{Bound, Driver, Epoll, Target, bind_all};
 use sockeye_engine::{
-    Census, Config, Handover, Inbox, ListenAddr, Mailbox, Pool, Running, Server, Shard, ShardParts,
-    run_client,
+    Config, ConnectionCounts, Handover, Inbox, ListenAddr, Mailbox, Pool, Running, Server, Shard,
+    ShardParts, run_client,
 };
 use sockeye_proto::echo::Echo;
-use sockeye_proto::{End, Event, Fault, Peer, Protocol, Time, Took, Turn};
+use sockeye_proto::{Consumed, End, Event, Fault, Peer, Protocol, Time, Turn};
 
 fn echo(_: &Peer) -> Box<dyn Protocol> {
     Box::new(Echo::default())
@@ -59,9 +59,9 @@ fn megabytes_come_back_whole_after_a_half_close() {
         client.join().unwrap();
     }
     running.handle().drain();
-    let tally = running.join().unwrap();
-    assert_eq!((tally.accepted, tally.closed_for("finished")), (4, 4));
-    assert_eq!((tally.received, tally.sent), (4 * (8 << 20), 4 * (8 << 20)));
+    let stats = running.join().unwrap();
+    assert_eq!((stats.accepted, stats.closed_for("finished")), (4, 4));
+    assert_eq!((stats.received, stats.sent), (4 * (8 << 20), 4 * (8 << 20)));
 }
 
 #[test]
@@ -77,8 +77,8 @@ fn a_peer_that_never_reads_is_stopped_and_let_go() {
     };
     assert!(matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe), "{error}");
     running.handle().drain();
-    let tally = running.join().unwrap();
-    assert_eq!(tally.closed_for("write_stalled"), 1);
+    let stats = running.join().unwrap();
+    assert_eq!(stats.closed_for("write_stalled"), 1);
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn an_ipv4_peer_of_a_socket_for_both_families_has_an_ipv4_address() {
 struct Touchy(Echo);
 
 impl Protocol for Touchy {
-    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         assert!(!input.contains(&b'!'), "touched");
         self.0.on_bytes(input, turn)
     }
@@ -180,16 +180,16 @@ struct Standing {
 }
 
 impl Protocol for Standing {
-    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         self.calls += 1;
         assert!(self.calls < 100, "offered the same again and again");
         if input.len() >= 3 {
             turn.out.write(&input[..3]);
-            return Ok(Took::more(3));
+            return Ok(Consumed::more(3));
         }
         turn.out.write(b".");
         turn.resume();
-        Ok(Took::pause(0))
+        Ok(Consumed::pause(0))
     }
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
         if let Event::Eof { .. } = event {
@@ -226,12 +226,12 @@ struct Caller {
 }
 
 impl Protocol for Caller {
-    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         self.got += input.len();
         if self.got == 5 {
             turn.end(End::Close);
         }
-        Ok(Took::more(input.len()))
+        Ok(Consumed::more(input.len()))
     }
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
         match event {
@@ -259,9 +259,9 @@ fn a_thousand_connections_are_opened_from_one_thread_and_a_refused_one_is_told()
     };
     let targets = (0..1000).map(|_| address).chain([nobody]);
     let calls = targets.map(|target| (Target::Ip(target), caller()));
-    let tally = run_client(Config::default(), calls).unwrap();
-    assert_eq!((tally.connected, tally.closed_for("finished")), (1000, 1000));
-    assert_eq!(tally.closed_for("connect_failed"), 1);
+    let stats = run_client(Config::default(), calls).unwrap();
+    assert_eq!((stats.connected, stats.closed_for("finished")), (1000, 1000));
+    assert_eq!(stats.closed_for("connect_failed"), 1);
     let mut ends = ends.lock().unwrap().clone();
     ends.sort_unstable();
     let expected: Vec<_> =
@@ -275,10 +275,10 @@ fn a_thousand_connections_are_opened_from_one_thread_and_a_refused_one_is_told()
 struct Idle(Option<Time>);
 
 impl Protocol for Idle {
-    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         self.0 = Some(turn.now());
         turn.out.write(input);
-        Ok(Took::more(input.len()))
+        Ok(Consumed::more(input.len()))
     }
 
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
@@ -314,8 +314,8 @@ fn with_all_slots_taken_idle_connections_of_any_worker_close_for_new_ones() {
     }
     drop(new);
     running.handle().drain();
-    let tally = running.join().unwrap();
-    assert_eq!((tally.accepted, tally.closed_for("made_room")), (6, 3));
+    let stats = running.join().unwrap();
+    assert_eq!((stats.accepted, stats.closed_for("made_room")), (6, 3));
 }
 
 #[test]
@@ -327,7 +327,7 @@ fn a_turn_with_nothing_to_wait_for_ends_at_the_time_that_it_was_given() {
         listeners: Vec::new(),
         service: Box::new(echo),
         config: Arc::new(Config::default()),
-        census: Arc::new(Census::default()),
+        counts: Arc::new(ConnectionCounts::default()),
         mailbox,
         spawn: Arc::new(Pool::new(NonZeroUsize::MIN)),
         handover: None,
@@ -347,12 +347,12 @@ fn a_shard_that_has_drained_is_handed_no_connection() {
     let Bound::Ip(address) = bound.bound else { panic!("TCP was asked for") };
     let drivers = [Epoll::new().unwrap(), Epoll::new().unwrap()];
     let inboxes: Arc<[_]> = drivers.iter().map(|driver| Inbox::new(driver.waker())).collect();
-    let census = Arc::new(Census::default());
+    let counts = Arc::new(ConnectionCounts::default());
     let listeners = bound.listeners.into_iter().map(|listener| (0, listener)).collect();
     let [mut first, mut second] = [(0, listeners), (1, Vec::new())].map({
         let mut drivers = drivers.into_iter();
         let inboxes = Arc::clone(&inboxes);
-        let census = Arc::clone(&census);
+        let counts = Arc::clone(&counts);
         move |(own, listeners)| {
             let driver = drivers.next().unwrap();
             let mailbox = Arc::new(Mailbox::new(driver.waker()));
@@ -361,7 +361,7 @@ fn a_shard_that_has_drained_is_handed_no_connection() {
                 listeners,
                 service: Box::new(echo),
                 config: Arc::new(Config::default()),
-                census: Arc::clone(&census),
+                counts: Arc::clone(&counts),
                 mailbox,
                 spawn: Arc::new(Pool::new(NonZeroUsize::MIN)),
                 handover: Some(Handover { inboxes: Arc::clone(&inboxes), own, next: 1 }),
@@ -373,11 +373,11 @@ fn a_shard_that_has_drained_is_handed_no_connection() {
     let _early = TcpStream::connect(address).unwrap();
     first.turn().unwrap();
     second.drain();
-    assert_eq!((first.tally().accepted, second.tally().accepted), (0, 1));
+    assert_eq!((first.stats().accepted, second.stats().accepted), (0, 1));
     // One of these is the second shard's.
     let late = [(); 2].map(|()| TcpStream::connect(address).unwrap());
     first.drain();
-    assert_eq!(first.tally().accepted, 2);
+    assert_eq!(first.stats().accepted, 2);
     late.iter().for_each(|late| late.shutdown(Shutdown::Write).unwrap());
     while !first.is_done() {
         first.turn().unwrap();

@@ -1,4 +1,4 @@
-//! A folder, or a single file, as HTTP replies.
+//! A folder, or a single file, as HTTP responses.
 //!
 //! ```text
 //!  request ─▶ naming: a checked path ─▶ lookup/cache ── fresh ──▶ respond: conditions, ranges ─▶ response
@@ -41,7 +41,7 @@
 //!   swapped ([`RequestPath`], `store/open`). A symbolic link to a hidden name is as hidden as the name.
 //! - A change is seen by the next request one second later at the latest, and a path is looked up
 //!   at most once in that time on each shard.
-//! - A reply is never half of one content and half of another: small files are read whole and
+//! - A response is never half of one content and half of another: small files are read whole and
 //!   looked at again; large ones are checked before their last part is sent.
 //! - A resumed download is of one content: a range is sent of the very file whose tag or date the
 //!   client names, and no range has a byte sent twice.

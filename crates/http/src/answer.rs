@@ -5,14 +5,14 @@ use sockeye_proto::Fault;
 use super::exchange::Waits;
 
 /// What a handler returns: that it has answered, or what it waits for. Only a
-/// [`Reply`](super::Reply) and a [`Stream`](super::Stream) make one.
+/// [`Responder`](super::Response) and a [`Stream`](super::Stream) make one.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "a handler returns it"]
 pub struct Answer(pub(super) Given);
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Given {
-    /// The reply is complete.
+    /// The response is complete.
     Done,
     /// It comes when what is waited for has.
     Wait(Waits),
@@ -22,7 +22,7 @@ pub(super) enum Given {
     Broken(&'static Fault),
 }
 
-/// What a handler can do besides answering: the same for a [`Reply`](super::Reply)
+/// What a handler can do besides answering: the same for a [`Responder`](super::Response)
 /// and a [`Stream`](super::Stream).
 macro_rules! means {
     () => {
@@ -34,7 +34,7 @@ macro_rules! means {
 
         /// The wall clock at this turn.
         #[must_use]
-        pub fn wall(&self) -> Wall {
+        pub fn wall(&self) -> WallTime {
             self.turn.wall()
         }
 
@@ -44,7 +44,7 @@ macro_rules! means {
             self.turn.promise()
         }
 
-        /// A handle into this conversation for other threads: see [`Turn::remote`].
+        /// A handle into this connection for other threads: see [`Turn::remote`].
         #[must_use]
         pub fn remote(&mut self) -> Remote {
             self.turn.remote()

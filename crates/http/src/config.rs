@@ -1,10 +1,10 @@
-//! What the conversations of one shard share: limits, the date, and room to parse in.
+//! What the connections of one shard share: limits, the date, and room to parse in.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 
-use sockeye_proto::{Client, Peer, Wall};
+use sockeye_proto::{Client, Peer, WallTime};
 
 use super::block::Block;
 use super::limits::Limits;
@@ -12,13 +12,13 @@ use super::log_buffer::LogBuffer;
 use super::span::Span;
 use super::{Clients, HostCheck, Log, Request, Status, date};
 
-/// What the conversations of one shard share. Made once per shard, in an `Rc`.
-pub struct Shared {
+/// What the connections of one shard share. Made once per shard, in an `Rc`.
+pub struct ServerConfig {
     pub(super) limits: Limits,
     names_itself: bool,
     // The second that `opening` was written for.
-    second: Cell<Option<Wall>>,
-    /// The status line of a 200 and the fields that stand in every reply.
+    second: Cell<Option<WallTime>>,
+    /// The status line of a 200 and the fields that stand in every response.
     opening: RefCell<Vec<u8>>,
     block: Cell<Option<Box<Block>>>,
     trailers: Cell<Vec<Span>>,
@@ -32,8 +32,8 @@ pub struct Shared {
 /// mostly.
 const SPARE_LOG_BUFFERS: usize = 64;
 
-impl Shared {
-    /// With these limits. Replies have no `Server` field.
+impl ServerConfig {
+    /// With these limits. Responses have no `Server` field.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self {
@@ -50,7 +50,7 @@ impl Shared {
         }
     }
 
-    /// Adds `Server: sockeye` to every reply, or leaves it out.
+    /// Adds `Server: sockeye` to every response, or leaves it out.
     #[must_use]
     pub fn names_itself(mut self, names_itself: bool) -> Self {
         self.names_itself = names_itself;
@@ -87,10 +87,10 @@ impl Shared {
         self
     }
 
-    /// Writes what every reply begins with: its status line, and the fields that are made once a
+    /// Writes what every response begins with: its status line, and the fields that are made once a
     /// second.
     #[inline(always)]
-    pub(super) fn open(&self, status: Status, now: Wall, bytes: &mut Vec<u8>) {
+    pub(super) fn open(&self, status: Status, now: WallTime, bytes: &mut Vec<u8>) {
         let mut opening = self.opening.borrow_mut();
         if self.second.replace(Some(now)) != Some(now) {
             self.make_opening(now, &mut opening);
@@ -104,9 +104,9 @@ impl Shared {
     }
 
     #[cold]
-    fn make_opening(&self, now: Wall, opening: &mut Vec<u8>) {
+    fn make_opening(&self, now: WallTime, opening: &mut Vec<u8>) {
         opening.clear();
-        // Most replies have this status.
+        // Most responses have this status.
         opening.extend_from_slice(Status::OK_LINE);
         opening.extend_from_slice(b"Date: ");
         opening.extend_from_slice(&date::format(now));
@@ -117,7 +117,7 @@ impl Shared {
     }
 
     /// Lends the room in which a head is parsed, with the last one's fields. It comes back by
-    /// [`Shared::give_back`].
+    /// [`ServerConfig::give_back`].
     pub(super) fn lend(&self) -> Box<Block> {
         self.block.take().unwrap_or_default()
     }
@@ -143,7 +143,7 @@ impl Shared {
         self.host_check.as_ref()
     }
 
-    /// Lends a buffer for what a log has yet to hear. It comes back by [`Shared::give_back_log_buffer`].
+    /// Lends a buffer for what a log has yet to hear. It comes back by [`ServerConfig::give_back_log_buffer`].
     pub(super) fn lend_log_buffer(&self) -> LogBuffer {
         self.log_buffers.borrow_mut().pop().unwrap_or_default()
     }
@@ -156,14 +156,14 @@ impl Shared {
     }
 }
 
-impl Default for Shared {
+impl Default for ServerConfig {
     fn default() -> Self {
         Self::new(Limits::default())
     }
 }
 
-impl fmt::Debug for Shared {
+impl fmt::Debug for ServerConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").field("limits", &self.limits).finish_non_exhaustive()
+        f.debug_struct("ServerConfig").field("limits", &self.limits).finish_non_exhaustive()
     }
 }

@@ -6,7 +6,7 @@
 use std::fmt::Write;
 use std::time::{Duration, UNIX_EPOCH};
 
-use sockeye_proto::Wall;
+use sockeye_proto::WallTime;
 
 /// How long a formatted date is, in bytes.
 pub const LEN: usize = 29;
@@ -16,7 +16,7 @@ const LAST: u64 = 253_402_300_799;
 
 /// Formats a date. One after the year 9999 is written as its last second.
 #[must_use]
-pub fn format(date: Wall) -> [u8; LEN] {
+pub fn format(date: WallTime) -> [u8; LEN] {
     struct Buffer([u8; LEN], usize);
 
     impl Write for Buffer {
@@ -37,10 +37,10 @@ pub fn format(date: Wall) -> [u8; LEN] {
 
 /// Reads a date in any of the three forms. `None` when it is none, or lies before 1970.
 #[must_use]
-pub fn parse(text: &[u8]) -> Option<Wall> {
+pub fn parse(text: &[u8]) -> Option<WallTime> {
     let text = std::str::from_utf8(text).ok()?;
     let date = httpdate::parse_http_date(text).ok()?;
-    Some(Wall::from_secs(date.duration_since(UNIX_EPOCH).ok()?.as_secs()))
+    Some(WallTime::from_secs(date.duration_since(UNIX_EPOCH).ok()?.as_secs()))
 }
 
 #[cfg(test)]
@@ -57,9 +57,9 @@ mod tests {
             "Sunday, 06-Nov-94 08:49:37 GMT",
             "Sun Nov  6 08:49:37 1994",
         ] {
-            assert_eq!(parse(form.as_bytes()), Some(Wall::from_secs(784_111_777)), "{form}");
+            assert_eq!(parse(form.as_bytes()), Some(WallTime::from_secs(784_111_777)), "{form}");
         }
-        assert_eq!(&format(Wall::from_secs(784_111_777)), b"Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(&format(WallTime::from_secs(784_111_777)), b"Sun, 06 Nov 1994 08:49:37 GMT");
     }
 
     #[test]
@@ -79,13 +79,13 @@ mod tests {
 
     #[test]
     fn a_date_beyond_the_calendar_is_its_last_second() {
-        assert_eq!(&format(Wall::from_secs(u64::MAX)), b"Fri, 31 Dec 9999 23:59:59 GMT");
+        assert_eq!(&format(WallTime::from_secs(u64::MAX)), b"Fri, 31 Dec 9999 23:59:59 GMT");
     }
 
     proptest! {
         #[test]
         fn what_is_written_is_read_back(seconds in 0..=LAST) {
-            let date = Wall::from_secs(seconds);
+            let date = WallTime::from_secs(seconds);
             prop_assert_eq!(parse(&format(date)), Some(date));
         }
     }

@@ -55,12 +55,12 @@ impl<H: Handler> Server<H> {
             return Ok(());
         }
         match &mut self.state {
-            // A client that is sending its next request just now shall still read our last reply.
+            // A client that is sending its next request just now shall still read our last response.
             State::ExpectRequest { .. } if self.stop == Stop::Drain => {
                 self.finish(true, turn);
                 Ok(())
             }
-            // A peer that is still reading our last reply is slow, not idle: the write deadline
+            // A peer that is still reading our last response is slow, not idle: the write deadline
             // watches over it.
             State::ExpectRequest { until, .. } if turn.unsent() > 0 => {
                 *until = turn.now() + idle_timeout;
@@ -142,7 +142,7 @@ impl<H: Handler> Server<H> {
             State::ExpectRequest { until, .. } => *until = soon.min(*until),
             State::ExpectAnswer(exchange) => {
                 exchange.unread |= unread;
-                // A reply that has begun hears of it now, one that has not when it does.
+                // A response that has begun hears of it now, one that has not when it does.
                 if exchange.has_begun() {
                     let given = Given::Wait(exchange.waits);
                     if let Some(exchange) = self.state.take_exchange() {

@@ -1,4 +1,4 @@
-//! One request on its way: where its body stands, and where its reply does.
+//! One request on its way: where its body stands, and where its response does.
 
 use sockeye_proto::{Mark, Time};
 
@@ -7,35 +7,35 @@ use super::body::Decoder;
 use super::line::Version;
 use super::request::Content;
 
-/// One request and its reply, from the request's head to the last byte of both.
+/// One request and its response, from the request's head to the last byte of both.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Exchange {
     /// The request's version.
     pub(super) version: Version,
-    /// The request's method was HEAD: the reply's head is as for GET, and no content follows.
+    /// The request's method was HEAD: the response's head is as for GET, and no content follows.
     pub(super) head_only: bool,
     /// The client asks for another protocol, and may be given it.
     pub(super) upgrade: bool,
-    /// Another request may follow on this connection. Settled when the reply's head is written.
+    /// Another request may follow on this connection. Settled when the response's head is written.
     pub(super) persistent: bool,
     /// More input lies behind the request, as far as is known.
     pub(super) unread: bool,
     /// The request's body.
     pub(super) incoming: Incoming,
-    /// The reply.
+    /// The response.
     pub(super) outgoing: Outgoing,
-    /// The reply's status, when its head is written.
+    /// The response's status, when its head is written.
     pub(super) status: Option<Status>,
-    /// Where the reply's content begins in the connection's output.
+    /// Where the response's content begins in the connection's output.
     pub(super) content_at: Mark,
     /// What the handler waits for, besides messages. During a call: what it waited for before.
     pub(super) waits: Waits,
     /// When a body that is waited for is given up.
     pub(super) until: Time,
-    /// When the reply must have sent something: its head, if there is a time limit for that; once it
+    /// When the response must have sent something: its head, if there is a time limit for that; once it
     /// has begun, more of it, if its client has ended its side. `NEVER` for everything else.
     pub(super) send_by: Time,
-    /// The reply was told that the server wants to stop.
+    /// The response was told that the server wants to stop.
     pub(super) drain_told: bool,
 }
 
@@ -54,7 +54,7 @@ pub(super) enum Incoming {
     Ended,
 }
 
-/// Where a reply stands.
+/// Where a response stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outgoing {
     /// Nothing of it is written.
@@ -134,14 +134,14 @@ impl Exchange {
         }
     }
 
-    /// Whether the reply's head is written.
+    /// Whether the response's head is written.
     pub(super) fn has_begun(&self) -> bool {
         self.outgoing != Outgoing::Owed
     }
 
-    /// Settles, when a whole reply is about to be written, whether the connection goes on behind
+    /// Settles, when a whole response is about to be written, whether the connection goes on behind
     /// it: not where more of a body follows than is worth throwing away, which is so many bytes. How
-    /// much of it has arrived doesn't matter, so that a reply doesn't depend on how the request was
+    /// much of it has arrived doesn't matter, so that a response doesn't depend on how the request was
     /// cut.
     pub(super) fn settle(&mut self, discard: u64) {
         self.persistent &= match self.incoming {
@@ -155,7 +155,7 @@ impl Exchange {
         };
     }
 
-    /// Settles the same when a reply is begun that will be written bit by bit: its handler may read
+    /// Settles the same when a response is begun that will be written bit by bit: its handler may read
     /// the body meanwhile. Where it doesn't, the connection may close without an announcement.
     pub(super) fn settle_stream(&mut self) {
         self.persistent &=

@@ -1,8 +1,8 @@
-//! The fields of a reply: checked when they are made, and kept as the bytes that are sent.
+//! The fields of a response: checked when they are made, and kept as the bytes that are sent.
 //!
 //! A name is a token and a value has no control character, so nothing that is pushed here can end
-//! its line: a reply cannot be split, whatever a handler puts into a field. Fields that frame the
-//! reply or speak for the connection are the server's to write and are refused here. A block that is
+//! its line: a response cannot be split, whatever a handler puts into a field. Fields that frame the
+//! response or speak for the connection are the server's to write and are refused here. A block that is
 //! sent often is made once and copied whole.
 
 use std::fmt;
@@ -32,7 +32,7 @@ pub enum BadField {
     Name,
     /// The value holds a control character other than a tab.
     Value,
-    /// The server writes this field by itself: it frames the reply or speaks for the connection.
+    /// The server writes this field by itself: it frames the response or speaks for the connection.
     Reserved,
 }
 

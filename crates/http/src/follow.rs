@@ -1,4 +1,4 @@
-//! One request's way from its head to the end of its body and of its reply: what a handler's answer
+//! One request's way from its head to the end of its body and of its response: what a handler's answer
 //! leads to, again and again.
 
 use std::any::Any;
@@ -15,7 +15,7 @@ use super::refusal::Refusal;
 use super::server::{Came, Server};
 use super::span::Span;
 use super::state::{State, Step};
-use super::{Answer, Content, Reply, StreamEvent, Trailers};
+use super::{Answer, Content, Responder, StreamEvent, Trailers};
 
 impl<H: Handler> Server<H> {
     /// Goes on with an exchange as the handler has `given`, with `input` behind what was used of
@@ -108,7 +108,7 @@ impl<H: Handler> Server<H> {
                 self.state.step(Step::Unread(Box::new(rest)));
                 Ok(Came::Short(used))
             }
-            // It has its reply. More than is worth reading is no fault.
+            // It has its response. More than is worth reading is no fault.
             Err(Refusal::BODY_TOO_LARGE) => {
                 self.finish(true, turn);
                 Ok(Came::Last)
@@ -133,7 +133,7 @@ impl<H: Handler> Server<H> {
         })
     }
 
-    /// Tells the handler of a wake-up, if it is streaming a reply: the call may have come for an
+    /// Tells the handler of a wake-up, if it is streaming a response: the call may have come for an
     /// earlier one, and what it is about is looked for when a stream begins.
     pub(super) fn on_woken(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
         if !matches!(&self.state, State::ExpectAnswer(exchange) if exchange.has_begun()) {
@@ -149,7 +149,7 @@ impl<H: Handler> Server<H> {
     pub(super) fn wake(
         &mut self,
         turn: &mut Turn<'_>,
-        call: impl FnOnce(&mut H, Reply<'_, '_>) -> Answer,
+        call: impl FnOnce(&mut H, Responder<'_, '_>) -> Answer,
     ) -> Result<(), Fault> {
         let Some(mut exchange) = self.state.take_exchange() else { return Ok(()) };
         exchange.persistent &= !self.stops() || exchange.has_begun() || exchange.unread;
@@ -223,7 +223,7 @@ impl<H: Handler> Server<H> {
         }
     }
 
-    /// Tells a reply that has begun that the server wants to stop: one without an end of its own
+    /// Tells a response that has begun that the server wants to stop: one without an end of its own
     /// gets the chance to end in order.
     fn tell_drain(&mut self, exchange: &mut Exchange, turn: &mut Turn<'_>) -> Result<Given, Fault> {
         exchange.drain_told = true;
@@ -255,7 +255,7 @@ impl<H: Handler> Server<H> {
         {
             return Err(self.refuse_body(exchange, Refusal::BODY_TOO_LARGE, turn));
         }
-        // An interim reply can't follow the beginning of the final one.
+        // An interim response can't follow the beginning of the final one.
         if expects_continue && !exchange.has_begun() {
             turn.out.write(b"HTTP/1.1 100 Continue\r\n\r\n");
         }
@@ -313,12 +313,12 @@ impl<H: Handler> Server<H> {
         &mut self,
         exchange: &mut Exchange,
         turn: &mut Turn<'_>,
-        call: impl FnOnce(&mut H, Reply<'_, '_>) -> Answer,
+        call: impl FnOnce(&mut H, Responder<'_, '_>) -> Answer,
     ) -> Result<Given, Fault> {
         let before = turn.out.unsent();
         let (handler, shared) = (&mut self.handler, &*self.shared);
         let called = catch_unwind(AssertUnwindSafe(|| {
-            call(handler, Reply { turn: &mut *turn, shared, exchange: &mut *exchange })
+            call(handler, Responder { turn: &mut *turn, shared, exchange: &mut *exchange })
         }));
         if let Some(tape) = &mut self.tape {
             tape.note(exchange.status, exchange.content_at);
@@ -367,7 +367,7 @@ impl<H: Handler> Server<H> {
         }
     }
 
-    /// Refuses the rest of a body. Returns the fault that ends the conversation.
+    /// Refuses the rest of a body. Returns the fault that ends the connection.
     pub(super) fn refuse_body(
         &mut self,
         exchange: &Exchange,
@@ -393,7 +393,7 @@ impl<H: Handler> Server<H> {
 
 /// What an answer led to.
 enum Then {
-    /// The reply is complete.
+    /// The response is complete.
     Done,
     /// It waits: for the body if the exchange says so, or for something else.
     Waits,

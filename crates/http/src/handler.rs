@@ -3,25 +3,25 @@
 use bytes::Bytes;
 use sockeye_proto::{Abandoned, Message, Ticket, Time};
 
-use super::{Answer, Fields, Reply, Request, Status, Stream, StreamEvent, Trailers};
+use super::{Answer, Fields, Request, Responder, Status, Stream, StreamEvent, Trailers};
 
 /// Answers requests: one value per connection.
 ///
 /// Requests come one after the other: [`Handler::on_request`] begins one, and whatever else is
-/// called belongs to it until its reply is complete. What a call returns says what the handler waits
+/// called belongs to it until its response is complete. What a call returns says what the handler waits
 /// for next; nothing else is told it meanwhile, but for messages, which come at any time.
 ///
-/// A panic is answered with 500, if the reply had not begun, and ends the connection.
+/// A panic is answered with 500, if the response had not begun, and ends the connection.
 pub trait Handler {
     /// Answers a request whose head has come, asks for its body, or says that the answer comes
     /// later. A body that is not asked for is thrown away, or the connection closed behind the
-    /// reply, whichever is less to read. CONNECT and TRACE don't come here; any other method does,
+    /// response, whichever is less to read. CONNECT and TRACE don't come here; any other method does,
     /// and one that the handler doesn't know earns 501 (RFC 9110, 9.1).
-    fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer;
+    fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer;
 
     /// Takes what a promise of this connection brought, or a [`Remote`](sockeye_proto::Remote) sent, and
     /// answers or waits on. Called only while an answer is owed. The message may be meant for an earlier
-    /// request of the connection: one that isn't expected is ignored with [`Reply::keep_waiting`].
+    /// request of the connection: one that isn't expected is ignored with [`Responder::keep_waiting`].
     ///
     /// Default: ignores messages while the request's body is read. Otherwise nothing but a message
     /// could lead to an answer, and the response is 500.
@@ -29,7 +29,7 @@ pub trait Handler {
         &mut self,
         ticket: Ticket,
         body: Result<Message, Abandoned>,
-        reply: Reply<'_, '_>,
+        reply: Responder<'_, '_>,
     ) -> Answer {
         let _ = (ticket, body);
         if reply.exchange.waits.body.is_some() {
@@ -38,15 +38,15 @@ pub trait Handler {
         reply.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), "Nothing takes messages here.")
     }
 
-    /// Takes a piece of the request's body, at least one byte. With [`Reply::read`] more may come;
-    /// [`Reply::later`] holds the rest back until a message comes and something else is returned.
-    fn on_body(&mut self, piece: &[u8], reply: Reply<'_, '_>) -> Answer {
+    /// Takes a piece of the request's body, at least one byte. With [`Responder::read`] more may come;
+    /// [`Responder::later`] holds the rest back until a message comes and something else is returned.
+    fn on_body(&mut self, piece: &[u8], reply: Responder<'_, '_>) -> Answer {
         let _ = piece;
         reply.read()
     }
 
     /// The request's body is complete.
-    fn on_body_end(&mut self, trailers: &Trailers<'_>, reply: Reply<'_, '_>) -> Answer {
+    fn on_body_end(&mut self, trailers: &Trailers<'_>, reply: Responder<'_, '_>) -> Answer {
         let _ = trailers;
         reply.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), "Nothing reads bodies here.")
     }
@@ -59,7 +59,7 @@ pub trait Handler {
         let _ = now;
     }
 
-    /// Goes on with a reply that [`Reply::stream`] began.
+    /// Goes on with a response that [`Responder::stream`] began.
     fn on_stream(&mut self, event: StreamEvent<'_>, stream: Stream<'_, '_>) -> Answer {
         let _ = event;
         stream.abort()
@@ -70,7 +70,7 @@ pub trait Handler {
     ///
     /// What was promised for this request may still come to [`Handler::on_message`], for a later one.
     /// So the default closes the connection; one who tells promises apart by their tickets need not.
-    fn on_response_timeout(&mut self, reply: Reply<'_, '_>) -> Answer {
+    fn on_response_timeout(&mut self, reply: Responder<'_, '_>) -> Answer {
         reply.closing().time_out()
     }
 

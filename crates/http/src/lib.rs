@@ -9,7 +9,7 @@
 //! ways is refused, and nothing behind it is ever read as a request.
 //!
 //! ```text
-//!  input ─▶ server ─▶ head ──────▶ framing ─────▶ Request ─▶ Handler ─▶ Reply ─▶ output
+//!  input ─▶ server ─▶ head ──────▶ framing ─────▶ Request ─▶ Handler ─▶ Responder ─▶ output
 //!             │        tokens and   what follows,              ▲  │        │  ▲
 //!             │        target       persistence                │  └─ later ┼──┘ a promise is settled
 //!             │                                                │           ▼
@@ -22,18 +22,18 @@
 //!
 //! ```
 //! use std::rc::Rc;
-//! use sockeye_http::{Answer, Body, Fields, Handler, Reply, Request, Server, Shared, Status};
+//! use sockeye_http::{Answer, Body, Fields, Handler, Responder, Request, Server, ServerConfig, Status};
 //!
 //! struct Hello;
 //!
 //! impl Handler for Hello {
-//!     fn on_request(&mut self, _: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
+//!     fn on_request(&mut self, _: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
 //!         let fields = Fields::new().with("Content-Type", b"text/plain").expect("a good field");
 //!         reply.send(Status::OK, &fields, Body::Static(b"Hello\n"))
 //!     }
 //! }
 //!
-//! let mut client = Harness::new(Server::new(Rc::new(Shared::default()), Hello));
+//! let mut client = Harness::new(Server::new(Rc::new(ServerConfig::default()), Hello));
 //! client.input(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
 //! assert_eq!(
 //!     client.output(),
@@ -77,10 +77,10 @@ mod line;
 mod log;
 mod log_buffer;
 mod method;
-mod ready;
+mod prepared;
 mod refusal;
-mod reply;
 mod request;
+mod responder;
 mod server;
 mod span;
 mod state;
@@ -94,7 +94,7 @@ mod tests;
 pub use answer::Answer;
 pub use chars::is_token_byte;
 pub use clients::Clients;
-pub use config::Shared;
+pub use config::ServerConfig;
 pub use fields::{BadField, Fields};
 pub use handler::Handler;
 pub use host::{AllowedHosts, BadHostName, HostCheck};
@@ -104,9 +104,9 @@ pub use limits::Limits;
 pub use line::Version;
 pub use log::{Begun, Ended, Log, Outcome, Unread};
 pub use method::Method;
-pub use ready::{Body, Ready};
-pub use reply::Reply;
+pub use prepared::{Body, PreparedResponse};
 pub use request::{Content, Request, Trailers};
+pub use responder::Responder;
 pub use server::Server;
 pub use status::Status;
 pub use stream::{Stream, StreamEvent};

@@ -1,13 +1,13 @@
 //! What a server tells of each request that it has dealt with: for access logs.
 //!
 //! A [`Log`] is asked twice: when a request has come, what is to be remembered of it, since its
-//! bytes are gone afterwards; and when its reply has been sent, or never will be, with what became
-//! of it. Without one in [`Shared`](super::Shared) nothing of this happens.
+//! bytes are gone afterwards; and when its response has been sent, or never will be, with what became
+//! of it. Without one in [`ServerConfig`](super::ServerConfig) nothing of this happens.
 
 use std::fmt;
 use std::time::Duration;
 
-use sockeye_proto::{Fault, Peer, Reason, Wall, Whose};
+use sockeye_proto::{Blame, Fault, Peer, Reason, WallTime};
 
 use super::refusal::Refusal;
 use super::{Request, Status, chars};
@@ -16,7 +16,7 @@ use super::{Request, Status, chars};
 pub trait Log: fmt::Debug {
     /// A request has come. What is to be known of it when it is over is appended to `notes`, which
     /// may have those of others in front.
-    fn begun(&self, request: Begun<'_>, peer: &Peer, when: Wall, notes: &mut Vec<u8>);
+    fn begun(&self, request: Begun<'_>, peer: &Peer, when: WallTime, notes: &mut Vec<u8>);
 
     /// The request that these notes were made of is over. Requests of one connection end in the
     /// order in which they came.
@@ -110,14 +110,14 @@ fn is_blank(line: &[u8]) -> bool {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Outcome {
-    /// The status of the reply; `None` where none was begun.
+    /// The status of the response; `None` where none was begun.
     pub status: Option<Status>,
-    /// How many bytes behind the reply's head the kernel took for sending, with the framing of
+    /// How many bytes behind the response's head the kernel took for sending, with the framing of
     /// chunks where the content has it.
     pub content: u64,
     /// From the turn in which the request's head was complete to the one in which the last byte of
-    /// the reply was sent, or the connection ended. Zero where both are the same. A head that was too
-    /// slow counts from its first byte, and a refused request up to when its reply was written.
+    /// the response was sent, or the connection ended. Zero where both are the same. A head that was too
+    /// slow counts from its first byte, and a refused request up to when its response was written.
     pub took: Duration,
     /// How it ended.
     pub ended: Ended,
@@ -130,18 +130,18 @@ pub struct Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Ended {
-    /// All of the reply was sent: the kernel has taken it.
+    /// All of the response was sent: the kernel has taken it.
     Complete,
     /// The client left, reset the connection, or broke the protocol in the middle of its request.
     ClientAborted,
     /// The client was too slow: it did not send the rest of its request, or took nothing of the
-    /// reply.
+    /// response.
     TimedOut,
     /// The file changed while it was being sent.
     FileChanged,
-    /// The server stopped before the reply was sent.
+    /// The server stopped before the response was sent.
     Stopped,
-    /// The reply could not be completed, and that is our fault.
+    /// The response could not be completed, and that is our fault.
     Failed,
 }
 
@@ -167,7 +167,7 @@ impl Ended {
             Reason::FileChanged => Self::FileChanged,
             Reason::WriteStalled => Self::TimedOut,
             Reason::Fault(fault) if TOO_SLOW.contains(&fault.code) => Self::TimedOut,
-            Reason::Fault(Fault { whose: Whose::Ours, .. }) | Reason::Panicked => Self::Failed,
+            Reason::Fault(Fault { blame: Blame::Ours, .. }) | Reason::Panicked => Self::Failed,
             Reason::FileTimedOut | Reason::FileFailed(_) | Reason::ReadRefused => Self::Failed,
             Reason::NotWatched(_) => Self::Failed,
             Reason::Cut | Reason::Drained => Self::Stopped,

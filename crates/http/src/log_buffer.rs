@@ -24,11 +24,11 @@ pub(super) struct Entry {
     /// How many bytes are noted of it.
     pub(super) noted: usize,
     pub(super) status: Option<Status>,
-    /// Where the content of its reply begins, in the connection's output.
+    /// Where the content of its response begins, in the connection's output.
     pub(super) content: Mark,
-    /// Where its reply ends; `None` while it is not complete.
+    /// Where its response ends; `None` while it is not complete.
     pub(super) end: Option<Mark>,
-    /// What ended it, however much of the reply is sent.
+    /// What ended it, however much of the response is sent.
     pub(super) ended: Option<Ended>,
     /// Why the server refused it, and when: of what follows a refusal it hears nothing until the
     /// connection ends.

@@ -69,7 +69,7 @@ impl<'a> Request<'a> {
         self.line.target.query().map(|range| range.of(self.head))
     }
 
-    /// Whose resource is asked for: the authority of an absolute target, else the `Host` field.
+    /// Blame resource is asked for: the authority of an absolute target, else the `Host` field.
     /// A host and perhaps a port; `None` only in HTTP/1.0.
     #[must_use]
     pub fn host(&self) -> Option<&'a [u8]> {
@@ -80,14 +80,14 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// What body follows. [`Reply::read`](super::Reply::read) asks for it.
+    /// What body follows. [`Responder::read`](super::Responder::read) asks for it.
     #[must_use]
     pub fn content(&self) -> Content {
         self.content
     }
 
     /// The protocols that the client would rather speak on this connection, as the `Upgrade` field
-    /// has them, where it may be given one by [`Reply::upgrade`](super::Reply::upgrade): in
+    /// has them, where it may be given one by [`Responder::upgrade`](super::Responder::upgrade): in
     /// HTTP/1.1, with the `Connection` option that belongs to it, and without a body in the way.
     #[must_use]
     pub fn upgrade(&self) -> Option<&'a [u8]> {

@@ -3,12 +3,12 @@
 //! Here is decided what happens between requests and at the two doors; what follows from it is in
 //! [`state`](super::state), what a head means in [`head`](super::head) and
 //! [`framing`](super::framing), what becomes of one request in [`follow`](super::follow), and what a
-//! reply looks like in [`reply`](super::reply). What else happens is in [`events`](super::events).
+//! response looks like in [`reply`](super::response). What else happens is in [`events`](super::events).
 
 use std::fmt;
 use std::rc::Rc;
 
-use sockeye_proto::{DRAIN_GRACE, End, Event, Fault, Protocol, Stop, Time, Took, Turn};
+use sockeye_proto::{Consumed, DRAIN_GRACE, End, Event, Fault, Protocol, Stop, Time, Turn};
 
 use super::answer::Given;
 use super::block::Block;
@@ -21,11 +21,11 @@ use super::method::MethodKind;
 use super::refusal::Refusal;
 use super::state::{State, Step};
 use super::tape::Tape;
-use super::{Body, Content, Fields, HostCheck, Limits, Reply, Request, Shared, Status};
+use super::{Body, Content, Fields, HostCheck, Limits, Request, Responder, ServerConfig, Status};
 
 /// The server's side of one connection. It holds no buffer.
 pub struct Server<H> {
-    pub(super) shared: Rc<Shared>,
+    pub(super) shared: Rc<ServerConfig>,
     pub(super) state: State,
     /// In a server that is stopping, or will be, a response is the last of its connection unless more
     /// input has come behind its request.
@@ -68,7 +68,7 @@ impl Came {
 
 impl<H: Handler> Server<H> {
     /// A connection that `handler` answers.
-    pub fn new(shared: Rc<Shared>, handler: H) -> Self {
+    pub fn new(shared: Rc<ServerConfig>, handler: H) -> Self {
         let state = State::ExpectRequest { until: Time::NEVER, blank: false };
         Self {
             shared,
@@ -106,7 +106,7 @@ impl<H: Handler> Server<H> {
         turn.now() + self.shared.limits.half_closed_timeout
     }
 
-    /// When a reply that waits must have sent something.
+    /// When a response that waits must have sent something.
     pub(super) fn send_by(&self, exchange: &Exchange, turn: &Turn<'_>) -> Time {
         let Limits { half_closed_timeout, response_timeout, .. } = self.shared.limits;
         let timeout = match exchange.has_begun() {
@@ -215,7 +215,7 @@ impl<H: Handler> Server<H> {
         Ok(came?.behind(len))
     }
 
-    /// Ends the conversation in order. `unread` says that the peer has sent, or may be sending,
+    /// Ends the connection in order. `unread` says that the peer has sent, or may be sending,
     /// what will not be read.
     pub(super) fn finish(&mut self, unread: bool, turn: &mut Turn<'_>) {
         turn.end(if unread || self.stops() { End::Linger } else { End::Close });
@@ -246,7 +246,7 @@ impl<H: Handler> Server<H> {
         HostCheck::fault()
     }
 
-    /// Writes the reply that a refused request earns. Returns the fault that ends the conversation.
+    /// Writes the response that a refused request earns. Returns the fault that ends the connection.
     pub(super) fn refuse(
         &mut self,
         refusal: Refusal,
@@ -275,7 +275,7 @@ impl<H: Handler> Server<H> {
             _ => Fields::new(),
         };
         let page = self.handler.page(status, code, what);
-        let reply = Reply { turn: &mut *turn, shared: &self.shared, exchange: &mut exchange };
+        let reply = Responder { turn: &mut *turn, shared: &self.shared, exchange: &mut exchange };
         match page {
             Some((fields, content)) => {
                 let _ = reply.send(status, &fields.and(&extra), Body::Shared(&content));
@@ -307,7 +307,7 @@ impl<H: Handler> Server<H> {
 }
 
 impl<H: Handler> Protocol for Server<H> {
-    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         let mut used = 0;
         while used < input.len() {
             let rest = &input[used..];
@@ -338,12 +338,12 @@ impl<H: Handler> Protocol for Server<H> {
             };
             match came {
                 Came::On(len) => used += len,
-                Came::Short(len) | Came::Switched(len) => return Ok(Took::more(used + len)),
-                Came::Waits(len) => return Ok(Took::pause(used + len)),
-                Came::Last => return Ok(Took::more(input.len())),
+                Came::Short(len) | Came::Switched(len) => return Ok(Consumed::more(used + len)),
+                Came::Waits(len) => return Ok(Consumed::pause(used + len)),
+                Came::Last => return Ok(Consumed::more(input.len())),
             }
         }
-        Ok(Took::more(used))
+        Ok(Consumed::more(used))
     }
 
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {

@@ -40,9 +40,9 @@ pub(super) enum State {
     },
     /// What an answer waits for, as the exchange says: the body, room, a message.
     ExpectAnswer(Box<Exchange>),
-    /// The rest of a body that nobody wants: the reply is written.
+    /// The rest of a body that nobody wants: the response is written.
     ExpectRest(Box<Rest>),
-    /// Room for replies to the requests that wait. Nothing is read.
+    /// Room for responses to the requests that wait. Nothing is read.
     ExpectRoom,
     /// Nothing: what was to be said is said.
     ExpectNothing,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// The status code of a final reply. Interim ones are the server's: 100 is sent when a body is asked
+/// The status code of a final response. Interim ones are the server's: 100 is sent when a body is asked
 /// for, 101 when another protocol takes over.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Status(u16);
@@ -99,14 +99,14 @@ statuses! {
 }
 
 impl Status {
-    /// The status with this code: any of a final reply, from 200 to 999, so that one that came up
+    /// The status with this code: any of a final response, from 200 to 999, so that one that came up
     /// after this was written can be sent, too.
     #[must_use]
     pub const fn from_code(code: u16) -> Option<Self> {
         if matches!(code, 200..=999) { Some(Self(code)) } else { None }
     }
 
-    /// What is said before another protocol takes over: as a reply to anything else it would have
+    /// What is said before another protocol takes over: as a response to anything else it would have
     /// the client read what follows as that protocol.
     pub(super) const SWITCHING_PROTOCOLS: Self = Self(101);
 
@@ -143,8 +143,8 @@ impl Status {
         self.0
     }
 
-    /// Whether a reply with this status has content. One without has no Content-Length here either:
-    /// on a 204 it is forbidden (RFC 9110, 8.6), on a 304 it would speak of another reply.
+    /// Whether a response with this status has content. One without has no Content-Length here either:
+    /// on a 204 it is forbidden (RFC 9110, 8.6), on a 304 it would speak of another response.
     #[must_use]
     pub const fn has_content(self) -> bool {
         !matches!(self.0, 100..200 | 204 | 304)

@@ -1,19 +1,19 @@
-//! Replies that are written bit by bit: as there is room, as messages come, as the request's body
+//! Responses that are written bit by bit: as there is room, as messages come, as the request's body
 //! does.
 
 use std::borrow::Cow;
 
 use bytes::Bytes;
 use sockeye_proto::{
-    Abandoned, Fault, FileRange, Job, Message, Peer, Permit, Promise, Remote, Ticket, Time, Turn,
-    Wall, Whose,
+    Abandoned, Blame, Fault, FileRange, Job, Message, Peer, Permit, Promise, Remote, Ticket, Time,
+    Turn, WallTime,
 };
 
 use super::answer::{Answer, Given, means};
 use super::exchange::{Outgoing, Waits, Wanted};
 use super::{Fields, Trailers};
 
-/// What happens to a reply that is being written: see [`Handler::on_stream`](super::Handler).
+/// What happens to a response that is being written: see [`Handler::on_stream`](super::Handler).
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StreamEvent<'a> {
@@ -21,19 +21,19 @@ pub enum StreamEvent<'a> {
     Room,
     /// A promise was settled, or a [`Remote`] sent something.
     Message(Ticket, Result<Message, Abandoned>),
-    /// [`Remote::wake`] was called. Only while a reply is written bit by bit, so look when it begins,
-    /// too; the call may also have been meant for an earlier reply of this connection.
+    /// [`Remote::wake`] was called. Only while a response is written bit by bit, so look when it begins,
+    /// too; the call may also have been meant for an earlier response of this connection.
     Woken,
     /// A piece of the request's body, at least one byte: [`Stream::read`] asked for it.
     Body(&'a [u8]),
     /// The request's body is complete.
     BodyEnd(&'a Trailers<'a>),
-    /// The server wants to stop. A reply that has no end of its own ends now, in order; others go
+    /// The server wants to stop. A response that has no end of its own ends now, in order; others go
     /// on. What is left at the drain deadline is cut.
     Drain,
 }
 
-/// A reply whose head is written and whose content is not.
+/// A response whose head is written and whose content is not.
 ///
 /// What a handler makes of it in the end is its [`Answer`]. Dropping it does nothing: the answer
 /// counts.
@@ -70,8 +70,8 @@ impl Stream<'_, '_> {
         !self.has_content() || self.turn.is_full()
     }
 
-    /// Whether content goes anywhere. It doesn't in the reply to HEAD, or of a status that has
-    /// none: whatever the handler does then, the reply is complete.
+    /// Whether content goes anywhere. It doesn't in the response to HEAD, or of a status that has
+    /// none: whatever the handler does then, the response is complete.
     #[must_use]
     pub fn has_content(&self) -> bool {
         !matches!(self.outgoing, Outgoing::HeadOnly | Outgoing::Broken)
@@ -89,19 +89,19 @@ impl Stream<'_, '_> {
 
     /// Goes on with the request's body in [`StreamEvent::Body`] and [`StreamEvent::BodyEnd`], or
     /// when a message comes. The limit is [`Limits::body`](super::Limits::body), unless it was set
-    /// by [`Reply::read_up_to`](super::Reply::read_up_to) before. Nothing is read while as much is
+    /// by [`Responder::read_up_to`](super::Responder::read_up_to) before. Nothing is read while as much is
     /// unsent as may be.
     pub fn read(self) -> Answer {
         self.wait(Waits { body: Some(Wanted::UpToLimit), room: false })
     }
 
-    /// The reply is complete. One that was announced with a length and has less can't be: the
+    /// The response is complete. One that was announced with a length and has less can't be: the
     /// connection ends then, so that the client sees it.
     pub fn end(self) -> Answer {
         self.end_with(&Fields::new())
     }
 
-    /// The reply is complete, with `trailers` behind its content (RFC 9110, 6.5). They are left out
+    /// The response is complete, with `trailers` behind its content (RFC 9110, 6.5). They are left out
     /// where the content is not in chunks: with a length, and to HTTP/1.0.
     pub fn end_with(self, trailers: &Fields) -> Answer {
         Answer(match *self.outgoing {
@@ -114,7 +114,7 @@ impl Stream<'_, '_> {
         })
     }
 
-    /// The reply can't be completed: the connection ends, so that the client sees it. (A client of
+    /// The response can't be completed: the connection ends, so that the client sees it. (A client of
     /// HTTP/1.0 that was told no length can't.)
     pub fn abort(self) -> Answer {
         self.abort_with(&ABORTED)
@@ -150,7 +150,7 @@ impl Stream<'_, '_> {
                     *left = rest;
                     write(self.turn);
                 }
-                // More than was announced would be read as the next reply.
+                // More than was announced would be read as the next response.
                 None => *self.outgoing = Outgoing::Broken,
             },
             Outgoing::UntilClose => write(self.turn),
@@ -159,9 +159,9 @@ impl Stream<'_, '_> {
     }
 }
 
-/// What a connection ends for whose reply was aborted without a reason.
+/// What a connection ends for whose response was aborted without a reason.
 static ABORTED: Fault = Fault {
-    whose: Whose::Ours,
+    blame: Blame::Ours,
     code: "reply_aborted",
     what: Cow::Borrowed("could not complete a reply that had begun"),
 };

@@ -1,17 +1,17 @@
 //! The requests of one connection that a [`Log`](super::Log) has yet to hear the end of.
 //!
 //! Only connections of a server with a log have a tape. What it remembers lies in a buffer that
-//! is lent by [`Shared`](super::Shared) while something is under way, so that an idle connection holds
+//! is lent by [`ServerConfig`](super::ServerConfig) while something is under way, so that an idle connection holds
 //! none.
 
 use sockeye_proto::{Mark, Peer, Reason, Time, Turn};
 
 use super::log::{Begun, Ended, Outcome, Unread};
 use super::log_buffer::{Entry, LogBuffer};
-use super::{Shared, Status};
+use super::{ServerConfig, Status};
 
-/// With so many requests whose replies are not sent, or so many bytes noted of them, no more are
-/// read from the connection until some are: about what the replies themselves may hold.
+/// With so many requests whose responses are not sent, or so many bytes noted of them, no more are
+/// read from the connection until some are: about what the responses themselves may hold.
 const MOST: usize = 1024;
 const MOST_NOTED: usize = 256 * 1024;
 
@@ -38,7 +38,7 @@ impl Tape {
     }
 
     /// A request has come.
-    pub(super) fn begin(&mut self, request: Begun<'_>, shared: &Shared, turn: &Turn<'_>) {
+    pub(super) fn begin(&mut self, request: Begun<'_>, shared: &ServerConfig, turn: &Turn<'_>) {
         let Some(log) = shared.log() else { return };
         if self.buffer.entries.is_empty() {
             self.buffer = shared.lend_log_buffer();
@@ -69,7 +69,7 @@ impl Tape {
 
     /// The request whose head has not come whole, and began to come at `since`, will never do.
     #[cold]
-    pub(super) fn begin_part(&mut self, since: Time, shared: &Shared, turn: &Turn<'_>) {
+    pub(super) fn begin_part(&mut self, since: Time, shared: &ServerConfig, turn: &Turn<'_>) {
         let part = std::mem::take(&mut self.part);
         self.begin(Begun::Unread(Unread::of(&part)), shared, turn);
         if let Some(entry) = self.buffer.entries.back_mut() {
@@ -77,7 +77,7 @@ impl Tape {
         }
     }
 
-    /// The reply to the last request has a head, if it has a status.
+    /// The response to the last request has a head, if it has a status.
     pub(super) fn note(&mut self, status: Option<Status>, content: Mark) {
         if let Some(entry) = self.buffer.entries.back_mut()
             && status.is_some()
@@ -86,21 +86,21 @@ impl Tape {
         }
     }
 
-    /// The reply to the last request is written up to `end`.
+    /// The response to the last request is written up to `end`.
     pub(super) fn answered(&mut self, end: Mark) {
         if let Some(entry) = self.buffer.entries.back_mut() {
             entry.end = Some(end);
         }
     }
 
-    /// The server refuses the last request for the reason of this code, and has written its reply.
+    /// The server refuses the last request for the reason of this code, and has written its response.
     pub(super) fn refused(&mut self, code: &'static str, now: Time) {
         if let Some(entry) = self.buffer.entries.back_mut() {
             entry.refused = Some((code, now));
         }
     }
 
-    /// The last request ends so, whether its reply arrives or not.
+    /// The last request ends so, whether its response arrives or not.
     pub(super) fn ends(&mut self, ended: Ended) {
         if let Some(entry) = self.buffer.entries.back_mut() {
             entry.ended = Some(ended);
@@ -108,24 +108,24 @@ impl Tape {
     }
 
     /// The output has been sent up to `sent`: tells of what is complete with it.
-    pub(super) fn sent(&mut self, sent: Mark, shared: &Shared, now: Time) {
+    pub(super) fn sent(&mut self, sent: Mark, shared: &ServerConfig, now: Time) {
         self.tell(sent, None, shared, now);
     }
 
     /// The connection has ended: tells of all that is left.
-    pub(super) fn closed(&mut self, reason: &Reason, shared: &Shared, turn: &Turn<'_>) {
+    pub(super) fn closed(&mut self, reason: &Reason, shared: &ServerConfig, turn: &Turn<'_>) {
         self.tell(turn.sent(), Some(Ended::with(reason)), shared, turn.now());
     }
 
     /// Another protocol has the connection, and nothing more will be heard of what is unsent: tells
     /// of it as if it were sent.
-    pub(super) fn handed_over(&mut self, shared: &Shared, turn: &Turn<'_>) {
+    pub(super) fn handed_over(&mut self, shared: &ServerConfig, turn: &Turn<'_>) {
         self.answered(turn.written());
         self.tell(turn.written(), None, shared, turn.now());
     }
 
-    /// Tells of the requests whose replies are sent, and with `rest` of all others, which end so.
-    fn tell(&mut self, sent: Mark, rest: Option<Ended>, shared: &Shared, now: Time) {
+    /// Tells of the requests whose responses are sent, and with `rest` of all others, which end so.
+    fn tell(&mut self, sent: Mark, rest: Option<Ended>, shared: &ServerConfig, now: Time) {
         let Some(log) = shared.log() else { return };
         while let Some(entry) = self.buffer.entries.front() {
             let complete = entry.end.is_some_and(|end| end <= sent);

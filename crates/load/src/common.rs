@@ -7,10 +7,10 @@ use sockeye_proto::Time;
 
 use crate::pace::Pace;
 use crate::plan::Plan;
+use crate::stats::Stats;
 use crate::talk::Model;
-use crate::tally::Tally;
 
-/// What the replies to each request look like: on a connection that goes on, and where it ends.
+/// What the responses to each request look like: on a connection that goes on, and where it ends.
 pub(crate) type Known = Arc<[[Option<Model>; 2]]>;
 
 /// What was learned, by the places of the requests.
@@ -20,16 +20,16 @@ pub(crate) type Learned = Vec<(usize, Box<Model>)>;
 pub(crate) struct Common {
     pub(crate) plan: Arc<Plan>,
     pub(crate) known: Known,
-    pub(crate) tally: RefCell<Tally>,
+    pub(crate) stats: RefCell<Stats>,
     /// Requests that may still be made.
     left: Cell<u64>,
     /// Nothing more is asked.
     pub(crate) over: Cell<bool>,
-    /// When the last reply came.
+    /// When the last response came.
     pub(crate) last_reply: Cell<Time>,
     /// When the last request or connection failed.
     pub(crate) last_failure: Cell<Time>,
-    /// Connections in a row that ended without a reply.
+    /// Connections in a row that ended without a response.
     pub(crate) vain: Cell<u64>,
     /// The server leaves it to us to close connections.
     pub(crate) we_close: Cell<bool>,
@@ -49,7 +49,7 @@ pub(crate) struct Common {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Gone {
     pub(crate) number: usize,
-    /// It had not brought a single reply: there is no hurry with the next.
+    /// It had not brought a single response: there is no hurry with the next.
     pub(crate) vain: bool,
 }
 
@@ -58,7 +58,7 @@ impl Common {
         Self {
             plan,
             known,
-            tally: RefCell::default(),
+            stats: RefCell::default(),
             left: Cell::new(requests),
             over: Cell::new(false),
             last_reply: Cell::new(Time::ZERO),
@@ -93,7 +93,7 @@ impl Common {
         self.left.set(self.left.get().saturating_add(count));
     }
 
-    /// What the reply to a request looks like.
+    /// What the response to a request looks like.
     pub(crate) fn model(&self, request: usize, last: bool) -> Option<&Model> {
         self.known.get(request)?[usize::from(last)].as_ref()
     }

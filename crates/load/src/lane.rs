@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
-use sockeye_proto::{End, Event, Fault, Protocol, Reason, Time, Took, Turn};
+use sockeye_proto::{Consumed, End, Event, Fault, Protocol, Reason, Time, Turn};
 
 use crate::common::{Common, Gone};
 use crate::pace::Pace;
@@ -40,7 +40,7 @@ enum Stage {
     Over,
 }
 
-/// A request without its reply.
+/// A request without its response.
 #[derive(Clone, Copy, Debug)]
 struct Owed {
     /// When it was made, or meant to be.
@@ -155,10 +155,10 @@ impl Lane {
         self.written += wire.len() as u64;
     }
 
-    /// Reads replies for as long as any are owed. Returns how much of `input` was used.
+    /// Reads responses for as long as any are owed. Returns how much of `input` was used.
     fn read(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<usize, Fault> {
         let common = Rc::clone(&self.common);
-        let mut tally = common.tally.borrow_mut();
+        let mut stats = common.stats.borrow_mut();
         let mut used = 0;
         while used < input.len() && self.stage == Stage::Asking {
             let Some(owed) = self.owed.front() else {
@@ -168,7 +168,7 @@ impl Lane {
             match self.talk.read(&input[used..], asked) {
                 Ok((count, Step::Done(done))) => {
                     used += count;
-                    self.count(done, &mut tally, turn);
+                    self.count(done, &mut stats, turn);
                 }
                 Ok((count, Step::Part)) => used += count,
                 Ok((_, Step::Short)) => break,
@@ -178,18 +178,18 @@ impl Lane {
         Ok(if self.stage == Stage::Asking { used } else { input.len() })
     }
 
-    /// A reply is complete.
-    fn count(&mut self, done: Done, tally: &mut crate::Tally, turn: &mut Turn<'_>) {
+    /// A response is complete.
+    fn count(&mut self, done: Done, stats: &mut crate::Stats, turn: &mut Turn<'_>) {
         let Some(owed) = self.owed.pop_front() else { return };
         self.answered += 1;
-        tally.count(turn.now().since(owed.since), done.status, done.error.is_some());
-        tally.statuses[1] += u64::from(done.interim);
-        tally.content += done.content;
+        stats.count(turn.now().since(owed.since), done.status, done.error.is_some());
+        stats.statuses[1] += u64::from(done.interim);
+        stats.content += done.content;
         if let Some(says) = done.error {
-            tally.troubles.add(Trouble::Error, 1, says);
+            stats.troubles.add(Trouble::Error, 1, says);
         } else if done.different {
             let says = "the content of a reply isn't that of the first";
-            tally.troubles.add(Trouble::Different, 1, says);
+            stats.troubles.add(Trouble::Different, 1, says);
         }
         if let Some(model) = done.learned {
             self.common.learned.borrow_mut().push((owed.request, model));
@@ -224,7 +224,7 @@ impl Lane {
         turn.out.clear();
     }
 
-    /// How much has come of the reply that is owed; `None` where none is.
+    /// How much has come of the response that is owed; `None` where none is.
     fn cut(&self) -> Option<Cut> {
         let owed = self.owed.front()?;
         Some(self.talk.cut(owed.asked(&self.common)))
@@ -233,7 +233,7 @@ impl Lane {
     fn on_open(&mut self, turn: &mut Turn<'_>) {
         self.stage = Stage::Asking;
         self.progress = turn.now();
-        self.common.tally.borrow_mut().connected += 1;
+        self.common.stats.borrow_mut().connected += 1;
         self.common.established.borrow_mut()[self.number] = true;
         if let Some(rate) = self.common.plan.rate {
             // A connection that follows another keeps to its timetable.
@@ -249,7 +249,7 @@ impl Lane {
             let common = Rc::clone(&self.common);
             let asked = owed.asked(&common);
             match self.talk.end_of_input(asked) {
-                Some(done) => self.count(done, &mut common.tally.borrow_mut(), turn),
+                Some(done) => self.count(done, &mut common.stats.borrow_mut(), turn),
                 None => {
                     let cut = self.talk.cut(asked);
                     self.give_back_unsent(turn);
@@ -298,7 +298,7 @@ impl Lane {
     /// The load ends, and the connection with it.
     fn note_unfinished(&self, stage: Stage, cut: Option<Cut>) {
         let common = &self.common;
-        common.tally.borrow_mut().unanswered += self.owed.len() as u64;
+        common.stats.borrow_mut().unanswered += self.owed.len() as u64;
         let what = match cut {
             Some(cut) => format!("the connection was open, {cut}"),
             None if stage == Stage::Connecting => "the connection was not established".into(),
@@ -332,7 +332,7 @@ impl Lane {
         if let Some(trouble) = trouble {
             common.last_failure.set(turn.now());
             let lost = self.owed.len().max(1) as u64;
-            let troubles = &mut common.tally.borrow_mut().troubles;
+            let troubles = &mut common.stats.borrow_mut().troubles;
             match (trouble, cut) {
                 (Trouble::Reset, Some(cut)) => {
                     troubles.add(trouble, lost, format_args!("{reason} {cut}"));
@@ -362,7 +362,7 @@ fn first_of(plan: &Plan, (seat, seats): (usize, usize)) -> usize {
 }
 
 impl Protocol for Lane {
-    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         if self.stage == Stage::Asking {
             self.progress = turn.now();
         }
@@ -374,7 +374,7 @@ impl Protocol for Lane {
             }
         };
         self.look(turn);
-        Ok(Took::more(used))
+        Ok(Consumed::more(used))
     }
 
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {

@@ -1,4 +1,4 @@
-//! Each request once, before the many: which address answers, and what does a reply look
+//! Each request once, before the many: which address answers, and what does a response look
 //! like?
 
 use std::fmt;
@@ -36,7 +36,7 @@ impl std::error::Error for LearnError {}
 ///
 /// # Errors
 ///
-/// When none can be, or when a request has no reply, or none in time.
+/// When none can be, or when a request has no response, or none in time.
 pub fn learn(plan: &Plan, targets: &[Target]) -> Result<Lesson, LearnError> {
     let begun = Instant::now();
     let what = "there is no address to connect to".into();
@@ -77,7 +77,7 @@ fn learn_at(plan: &Plan, target: &Target, begun: Instant) -> Result<Models, (Tro
     Ok(Models { known: known.into() })
 }
 
-/// Asks on one connection, and says what it learned: at least one reply. `last`: each is the last
+/// Asks on one connection, and says what it learned: at least one response. `last`: each is the last
 /// request of its connection. `begun`: when learning began, from which a load's time counts.
 fn ask_once(
     plan: &Plan,

@@ -6,7 +6,7 @@ use sockeye_engine::driver::Target;
 
 use crate::common::Known;
 
-/// What the replies to a plan's requests look like.
+/// What the responses to a plan's requests look like.
 #[derive(Clone, Debug)]
 pub struct Models {
     pub(crate) known: Known,

@@ -6,7 +6,7 @@
 //!    │                                   │ models
 //!    └──▶ Worker, one for each thread ◀──┘
 //!           a Shard with its share of the connections, a Lane on each:
-//!           writes requests ─▶ Talk finds where replies end ─▶ Tally (counts, a histogram)
+//!           writes requests ─▶ Talk finds where replies end ─▶ Stats (counts, a histogram)
 //! ```
 //!
 //! A [`Plan`] says what is asked, by how many connections, and until when; [`learn`] finds an address
@@ -28,8 +28,8 @@
 //! plan.until = Until::Requests(100);
 //! let lesson = sockeye_load::learn(&plan, &[Target::Ip(address)])?;
 //! let outcome = sockeye_load::run(&plan.into(), &lesson, &Control::default(), |_| {})?;
-//! assert_eq!(outcome.tally.replies, 100);
-//! assert_eq!(outcome.tally.troubles.total(), 0);
+//! assert_eq!(outcome.stats.replies, 100);
+//! assert_eq!(outcome.stats.troubles.total(), 0);
 //!
 //! running.handle().drain();
 //! running.join()?;
@@ -37,7 +37,7 @@
 //! ```
 //!
 //! **What a time means.** The clock is read once a turn of the loop, when the kernel has said which
-//! replies are there; requests are written in the same turn. So a latency has the length of one turn
+//! responses are there; requests are written in the same turn. So a latency has the length of one turn
 //! as its grain: that of one request with one connection, some hundred microseconds with hundreds
 //! that are all busy. Without a rate it counts from the turn in which the request was written, and
 //! says nothing about the requests that a stalled server kept us from making. With a rate it counts
@@ -56,8 +56,8 @@ mod pace;
 mod plan;
 mod request;
 mod run;
+mod stats;
 mod talk;
-mod tally;
 #[cfg(test)]
 mod tests;
 mod trouble;
@@ -68,6 +68,6 @@ pub use lesson::{Lesson, Models};
 pub use plan::{Ask, Plan, Speaks, Until};
 pub use request::{BadRequest, Request};
 pub use run::{Control, Outcome, Seen, run};
-pub use tally::Tally;
+pub use stats::Stats;
 pub use trouble::{Trouble, Troubles};
 pub use worker::{Share, Worker};

@@ -27,16 +27,16 @@ pub struct Plan {
     pub until: Until,
     /// Requests per second in all; none: as fast as they are answered.
     pub rate: Option<f64>,
-    /// Requests of one connection that may be without their replies. 1.
+    /// Requests of one connection that may be without their responses. 1.
     pub pipeline: NonZeroUsize,
     /// Requests on one connection, after which another follows; none: as many as the server takes.
     pub per_connection: Option<NonZeroU64>,
-    /// Compare every byte of content with the first reply's.
+    /// Compare every byte of content with the first response's.
     pub verify: bool,
-    /// Bytes of one reply's content; a larger one is [`Trouble::Garbage`](crate::Trouble::Garbage).
+    /// Bytes of one response's content; a larger one is [`Trouble::Garbage`](crate::Trouble::Garbage).
     /// 1 GiB.
     pub max_content: u64,
-    /// How long a server may be silent while it owes a reply. 10 s.
+    /// How long a server may be silent while it owes a response. 10 s.
     pub timeout: Duration,
     /// How long connecting may take. 10 s.
     pub connect_timeout: Duration,
@@ -103,7 +103,7 @@ pub struct Ask {
     pub(crate) keep: Bytes,
     /// The bytes, where the connection is to end with it.
     pub(crate) last: Bytes,
-    /// The reply has no content, whatever it says: HTTP's `HEAD`.
+    /// The response has no content, whatever it says: HTTP's `HEAD`.
     pub(crate) head: bool,
 }
 

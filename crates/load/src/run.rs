@@ -12,7 +12,7 @@ use sockeye_engine::driver::Wake;
 
 use crate::lesson::Lesson;
 use crate::plan::{Plan, Until};
-use crate::tally::Tally;
+use crate::stats::Stats;
 use crate::worker::{Share, Worker};
 
 /// How often a load that runs tells how far it is.
@@ -58,7 +58,7 @@ impl fmt::Debug for Control {
 pub struct Seen {
     /// Since it began.
     pub time: Duration,
-    /// Replies so far.
+    /// Responses so far.
     pub replies: u64,
     /// Whatever went wrong so far.
     pub troubles: u64,
@@ -68,7 +68,7 @@ pub struct Seen {
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// What was counted, of all threads together.
-    pub tally: Tally,
+    pub stats: Stats,
     /// How long it took, with what was waited for at the end.
     pub time: Duration,
     /// It was ended from outside, before its time.
@@ -109,13 +109,13 @@ pub fn run(
         thread.spawn(work).inspect_err(|_| control.stop())?;
     }
     drop(done);
-    let mut tally = Tally::default();
+    let mut stats = Stats::default();
     let mut time = Duration::ZERO;
     loop {
         match results.recv_timeout(TICK) {
             Ok(result) => {
                 let (counted, took) = result.inspect_err(|_| control.stop())?;
-                tally.merge(counted);
+                stats.merge(counted);
                 time = time.max(took);
             }
             Err(RecvTimeoutError::Timeout) => {
@@ -131,7 +131,7 @@ pub fn run(
             Err(RecvTimeoutError::Disconnected) => break,
         }
     }
-    Ok(Outcome { tally, time, stopped: control.is_stopped() })
+    Ok(Outcome { stats, time, stopped: control.is_stopped() })
 }
 
 /// One thread's part.
@@ -141,7 +141,7 @@ fn work(
     share: Share,
     live: &Live,
     control: &Control,
-) -> io::Result<(Tally, Duration)> {
+) -> io::Result<(Stats, Duration)> {
     let mut worker = Worker::new(Arc::clone(plan), lesson, share)?;
     control.add(worker.waker());
     let length = match plan.until {

@@ -7,22 +7,22 @@ use std::fmt;
 pub enum Trouble {
     /// A connection did not come to stand.
     Connect,
-    /// The server closed the connection before the first byte of a reply that it owed, interim
+    /// The server closed the connection before the first byte of a response that it owed, interim
     /// responses aside.
     Closed,
-    /// The server closed the connection in the middle of a reply's head.
+    /// The server closed the connection in the middle of a response's head.
     CutHead,
-    /// The server closed the connection in the middle of a reply's content.
+    /// The server closed the connection in the middle of a response's content.
     CutContent,
     /// The server reset the connection.
     Reset,
     /// The server was silent for too long.
     Silent,
-    /// What came is no reply.
+    /// What came is no response.
     Garbage,
-    /// The reply is an error: a status from 400 on, or an error message.
+    /// The response is an error: a status from 400 on, or an error message.
     Error,
-    /// The reply is not the one that came first, and all were to be the same.
+    /// The response is not the one that came first, and all were to be the same.
     Different,
     /// The socket failed in another way.
     Socket,
@@ -62,7 +62,7 @@ impl Trouble {
 }
 
 /// How often each kind of trouble was met, with what was said of the first: the requests that were
-/// sent and have no good reply for it. A connection that failed before it sent any counts once, so of
+/// sent and have no good response for it. A connection that failed before it sent any counts once, so of
 /// [`Trouble::Connect`] these are attempts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Troubles {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sockeye_engine::driver::{Driver, Epoll, Target, Wake};
-use sockeye_engine::{Census, Config, Linger, Mailbox, Pool, Shard, ShardParts};
+use sockeye_engine::{Config, ConnectionCounts, Linger, Mailbox, Pool, Shard, ShardParts};
 use sockeye_proto::{Peer, Protocol, Time};
 
 use crate::common::{Common, Known, Learned};
@@ -16,9 +16,9 @@ use crate::lane::Lane;
 use crate::lesson::Lesson;
 use crate::pace::Pace;
 use crate::plan::{Plan, Until};
-use crate::tally::Tally;
+use crate::stats::Stats;
 
-/// After a connection without a reply the next one waits so long.
+/// After a connection without a response the next one waits so long.
 const REST: Duration = Duration::from_millis(100);
 /// What is under way when a load's time is over is waited for, for at most so long.
 const GRACE: Duration = Duration::from_secs(1);
@@ -107,7 +107,7 @@ impl Worker {
             listeners: Vec::new(),
             service: Box::new(nobody),
             config: Arc::new(config(&plan)),
-            census: Arc::new(Census::default()),
+            counts: Arc::new(ConnectionCounts::default()),
             mailbox,
             spawn: Arc::new(Pool::new(NonZeroUsize::MIN)),
             handover: None,
@@ -128,7 +128,7 @@ impl Worker {
     }
 
     /// Goes on for so long, or until everything was asked, or until `go_on` says no: it is asked in
-    /// every turn, with the number of replies so far.
+    /// every turn, with the number of responses so far.
     ///
     /// # Errors
     ///
@@ -140,8 +140,8 @@ impl Worker {
     ) -> io::Result<()> {
         let until = length.map_or(Time::NEVER, |length| self.shard.driver().now() + length);
         let mut go_on = |common: &Common| {
-            let tally = common.tally.borrow();
-            go_on(tally.replies, tally.troubles.total())
+            let stats = common.stats.borrow();
+            go_on(stats.replies, stats.troubles.total())
         };
         while go_on(&self.common) && !self.is_done() && self.shard.driver().now() < until {
             let next = self.resting.front().map_or(until, |(time, _)| until.min(*time));
@@ -151,14 +151,14 @@ impl Worker {
         Ok(())
     }
 
-    /// Makes no more requests, waits for the replies still owed, and returns the counts and the time:
-    /// up to now, or up to the last reply if that is later. A number of requests ends with its last
-    /// reply or failure.
+    /// Makes no more requests, waits for the responses still owed, and returns the counts and the time:
+    /// up to now, or up to the last response if that is later. A number of requests ends with its last
+    /// response or failure.
     ///
     /// # Errors
     ///
     /// When the poller fails.
-    pub fn finish(mut self, go_on: impl FnMut(u64, u64) -> bool) -> io::Result<(Tally, Duration)> {
+    pub fn finish(mut self, go_on: impl FnMut(u64, u64) -> bool) -> io::Result<(Stats, Duration)> {
         let end = self.shard.driver().now();
         let common = Rc::clone(&self.common);
         let (behind, unconnected) = self.behind(end);
@@ -170,19 +170,19 @@ impl Worker {
         self.shard.drain();
         self.run(None, go_on)?;
         self.shard.stop();
-        let mut tally = common.tally.take();
+        let mut stats = common.stats.take();
         if !asked_all {
             // Of a number of requests, no more were due than are left.
-            tally.unmade = (behind + unconnected).min(left);
-            tally.unmade_unconnected = unconnected.min(tally.unmade);
+            stats.unmade = (behind + unconnected).min(left);
+            stats.unmade_unconnected = unconnected.min(stats.unmade);
         }
-        tally.received = self.shard.tally().received;
-        tally.sent = self.shard.tally().sent;
+        stats.received = self.shard.stats().received;
+        stats.sent = self.shard.stats().sent;
         let mut end = if ended { Time::ZERO } else { end };
         if self.share.requests < u64::MAX {
             end = end.max(common.last_failure.get());
         }
-        Ok((tally, end.max(common.last_reply.get()).since(self.begun)))
+        Ok((stats, end.max(common.last_reply.get()).since(self.begun)))
     }
 
     /// The requests that are due by `end` and were not made: of connections that are established, and
@@ -206,16 +206,16 @@ impl Worker {
         self.common.unfinished.take()
     }
 
-    /// The replies so far.
+    /// The responses so far.
     #[must_use]
     pub fn replies(&self) -> u64 {
-        self.common.tally.borrow().replies
+        self.common.stats.borrow().replies
     }
 
     /// What has gone wrong so far.
     #[must_use]
     pub fn troubles(&self) -> crate::Troubles {
-        self.common.tally.borrow().troubles.clone()
+        self.common.stats.borrow().troubles.clone()
     }
 
     /// What was learned, where nothing was known.
@@ -270,7 +270,7 @@ fn config(plan: &Plan) -> Config {
             Until::Time(_) => plan.timeout.min(GRACE),
             Until::Requests(_) => plan.timeout,
         },
-        // Replies are read while requests are written, however long these are.
+        // Responses are read while requests are written, however long these are.
         max_buffered_output: usize::MAX,
         // Lanes watch over progress themselves.
         write_timeout: Duration::from_secs(366 * 24 * 3600),

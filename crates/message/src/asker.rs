@@ -1,4 +1,4 @@
-//! What asks: where a client's messages come from, and where its replies go.
+//! What asks: where a client's messages come from, and where its responses go.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use super::{ErrorReply, Limits, Message};
 /// How a client uses its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
-    /// One request and one reply, as old servers want it.
+    /// One request and one response, as old servers want it.
     Single,
     /// Many, with ids. The first goes alone, so that an old server shows itself before anything is
     /// lost on it.
     KeepAlive {
-        /// Requests that may wait for their replies at a time; 0 counts as 1.
+        /// Requests that may wait for their responses at a time; 0 counts as 1.
         in_flight: usize,
     },
 }
@@ -24,9 +24,9 @@ pub enum Style {
 pub struct Settings {
     /// How it uses its connection. [`Style::Single`].
     pub style: Style,
-    /// What is taken of a reply: the limits on header and content count, the others are a server's.
+    /// What is taken of a response: the limits on header and content count, the others are a server's.
     pub limits: Limits,
-    /// How long the server may neither take nor send anything while it owes a reply. 60 s.
+    /// How long the server may neither take nor send anything while it owes a response. 60 s.
     pub silence: Duration,
     /// The `deadline-ms` of every request, counted here from when it was written. `None`.
     pub deadline_ms: Option<u64>,
@@ -43,55 +43,55 @@ impl Default for Settings {
     }
 }
 
-/// What the asker wants after a reply.
+/// What the asker wants after a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
     /// Go on.
     On,
-    /// Take no reply until a promise taken from the turn is settled.
+    /// Take no response until a promise taken from the turn is settled.
     Pause,
-    /// End the conversation.
+    /// End the connection.
     Stop,
 }
 
-/// How a conversation ended.
+/// How a connection ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Ending {
-    /// Every message that there was has its reply.
+    /// Every message that there was has its response.
     Finished,
-    /// The server echoes no id, so its one reply was the last. What is still to be asked needs
+    /// The server echoes no id, so its one response was the last. What is still to be asked needs
     /// other connections.
     OldPeer,
     /// The asker stopped it, or the program is stopping.
     Stopped,
     /// The server closed, or said that it will, before everything was asked and answered.
     Closed {
-        /// Requests without a reply.
+        /// Requests without a response.
         unanswered: usize,
-        /// It was in the middle of a reply.
+        /// It was in the middle of a response.
         inside: bool,
     },
-    /// The server said what it won't go on with: an error reply to no request.
+    /// The server said what it won't go on with: an error response to no request.
     Refused(ErrorReply),
     /// The server neither took nor sent anything for too long, or nothing before the deadline.
     Silent {
-        /// Requests without a reply.
+        /// Requests without a response.
         unanswered: usize,
     },
-    /// What came was no reply: what was wrong with it.
+    /// What came was no response: what was wrong with it.
     Garbage(String),
     /// The connection did not come to stand, or broke: why, as a sentence.
     Broken(String),
 }
 
-/// What asks on one connection, and takes the replies.
+/// What asks on one connection, and takes the responses.
 pub trait Asker {
     /// The next message to send; `None` when there is none left. Not called again after that.
     fn next_message(&mut self) -> Option<Message>;
 
-    /// Takes the reply to the message of this number, from 0 in the order of
-    /// [`Asker::next_message`]. An error is a reply like any other: [`ErrorReply::of`] tells.
+    /// Takes the response to the message of this number, from 0 in the order of
+    /// [`Asker::next_message`]. An error is a response like any other: [`ErrorReply::of`] tells.
     fn on_reply(&mut self, number: u64, reply: Message, turn: &mut Turn<'_>) -> Next;
 
     /// Takes what a promise brought that the asker took from a turn. [`Next::On`] ends a pause.
@@ -105,11 +105,11 @@ pub trait Asker {
         Next::On
     }
 
-    /// The message of this number got no reply before its deadline, and gets none any more.
+    /// The message of this number got no response before its deadline, and gets none any more.
     fn on_missed(&mut self, number: u64) {
         let _ = number;
     }
 
-    /// The conversation is over. Called once, last.
+    /// The connection is over. Called once, last.
     fn on_end(&mut self, ending: Ending);
 }

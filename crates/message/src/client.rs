@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::mem;
 
-use sockeye_proto::{Abandoned, End, Event, Fault, Protocol, Reason, Ticket, Time, Took, Turn};
+use sockeye_proto::{Abandoned, Consumed, End, Event, Fault, Protocol, Reason, Ticket, Time, Turn};
 
 use super::asker::{Asker, Ending, Next, Settings, Style};
 use super::frame::{self, Collected};
@@ -20,7 +20,7 @@ pub struct Client<A> {
     settings: Settings,
     asker: A,
     stage: Stage,
-    /// Requests without a reply, the oldest first, and when a reply is of no use any more.
+    /// Requests without a response, the oldest first, and when a response is of no use any more.
     waiting: VecDeque<(u64, Time)>,
     /// The number of the next request.
     next: u64,
@@ -30,7 +30,7 @@ pub struct Client<A> {
     dry: bool,
     /// The server takes nothing more.
     closing: bool,
-    /// A reply whose content is coming.
+    /// A response whose content is coming.
     part: Option<Box<Part>>,
     unsent: u64,
     /// When the server last took or sent something, or came to owe something.
@@ -41,7 +41,7 @@ pub struct Client<A> {
 enum Stage {
     Connecting,
     Talking,
-    /// The asker takes no reply for now.
+    /// The asker takes no response for now.
     Paused,
     Over(Ending),
 }
@@ -140,7 +140,7 @@ impl<A: Asker> Client<A> {
             return self.read_header(input, turn);
         };
         let piece = frame::front(input, part.collected.left());
-        // Nobody is charged for a reply, so it can always be taken.
+        // Nobody is charged for a response, so it can always be taken.
         let _ = part.collected.take(piece);
         if part.collected.left() == 0
             && let Some(part) = self.part.take()
@@ -176,7 +176,7 @@ impl<A: Asker> Client<A> {
         }
     }
 
-    /// A reply is complete.
+    /// A response is complete.
     fn on_reply(&mut self, part: Part, turn: &mut Turn<'_>) -> Result<(), Fault> {
         let Part { header, collected } = part;
         let Header { content_type, content_encoding, id, keep_alive, .. } = header;
@@ -184,12 +184,12 @@ impl<A: Asker> Client<A> {
         match (&self.settings.style, id) {
             (Style::KeepAlive { .. }, Some(id)) => self.on_numbered(&id, reply, keep_alive, turn),
             (Style::KeepAlive { .. }, None) if self.echoes => Err(self.refused(&reply, turn)),
-            // Whatever stands under an old server's `id`, there is one reply for one request.
+            // Whatever stands under an old server's `id`, there is one response for one request.
             _ => self.on_only_reply(reply, turn),
         }
     }
 
-    /// The reply of a server that echoes no id.
+    /// The response of a server that echoes no id.
     fn on_only_reply(&mut self, reply: Message, turn: &mut Turn<'_>) -> Result<(), Fault> {
         let Some((number, _)) = self.waiting.pop_front() else {
             return Err(self.garbage("a reply came to nothing that was asked".into(), turn));
@@ -207,7 +207,7 @@ impl<A: Asker> Client<A> {
         Ok(())
     }
 
-    /// The reply to a numbered request, or one that came too late.
+    /// The response to a numbered request, or one that came too late.
     fn on_numbered(
         &mut self,
         id: &Id,
@@ -269,7 +269,7 @@ impl<A: Asker> Client<A> {
         self.fail(Ending::Garbage(what), fault, turn)
     }
 
-    /// A reply to no request, from a server that echoes ids.
+    /// A response to no request, from a server that echoes ids.
     fn refused(&mut self, reply: &Message, turn: &mut Turn<'_>) -> Fault {
         match ErrorReply::of(reply) {
             Some(error) => {
@@ -389,14 +389,14 @@ fn drop_unsent(turn: &mut Turn<'_>) {
 }
 
 impl<A: Asker> Protocol for Client<A> {
-    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         self.progress = turn.now();
         let mut used = 0;
         while used < input.len() {
             match self.stage {
                 Stage::Talking => {}
-                Stage::Paused => return Ok(Took::pause(used)),
-                Stage::Connecting | Stage::Over(_) => return Ok(Took::more(input.len())),
+                Stage::Paused => return Ok(Consumed::pause(used)),
+                Stage::Connecting | Stage::Over(_) => return Ok(Consumed::more(input.len())),
             }
             match self.read(&input[used..], turn)? {
                 0 => break,
@@ -404,8 +404,8 @@ impl<A: Asker> Protocol for Client<A> {
             }
         }
         Ok(match self.stage {
-            Stage::Paused => Took::pause(used),
-            _ => Took::more(used),
+            Stage::Paused => Consumed::pause(used),
+            _ => Consumed::more(used),
         })
     }
 

@@ -42,7 +42,7 @@ pub enum ContentError {
 }
 
 impl ContentError {
-    /// The stable code of the error reply: `unsupported_encoding`, `bad_content` or `too_complex`.
+    /// The stable code of the error response: `unsupported_encoding`, `bad_content` or `too_complex`.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {

@@ -10,15 +10,15 @@ use super::frame::Collected;
 use super::nodes::Nodes;
 use super::{Answer, ContentError, Header, Id, Limits, Message, error_reply, frame};
 
-/// One request, and what its reply depends on besides what the handler says.
+/// One request, and what its response depends on besides what the handler says.
 #[derive(Debug)]
 pub(super) struct Exchange {
     /// Which request of the connection it is, from 0.
     pub(super) number: u64,
-    /// To be echoed, and the sign that the connection goes on after the reply; `None` for an old
+    /// To be echoed, and the sign that the connection goes on after the response; `None` for an old
     /// peer.
     pub(super) id: Option<Id>,
-    /// When the reply is of no use any more.
+    /// When the response is of no use any more.
     pub(super) deadline: Time,
     /// How much content it has, in bytes: whoever works on it may hold that.
     pub(super) len: u64,
@@ -29,7 +29,7 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    /// Whether the connection may go on after the reply.
+    /// Whether the connection may go on after the response.
     pub(super) fn is_persistent(&self) -> bool {
         self.id.is_some()
     }
@@ -38,7 +38,7 @@ impl Exchange {
         self.deadline <= turn.now()
     }
 
-    /// Writes the reply, unless nobody wants it any more. `goes_on` says that more may follow.
+    /// Writes the response, unless nobody wants it any more. `goes_on` says that more may follow.
     pub(super) fn write(&self, reply: Message, goes_on: bool, turn: &mut Turn<'_>) {
         if self.is_expired(turn) {
             return;

@@ -1,6 +1,6 @@
-//! What is refused, and the reply that tells the peer so.
+//! What is refused, and the response that tells the peer so.
 //!
-//! An error reply is a `text/json` object whose `result` is a string that begins with `Error: `, so
+//! An error response is a `text/json` object whose `result` is a string that begins with `Error: `, so
 //! that any client that prints results prints it, and whose `error` has a stable `code`.
 
 use std::borrow::Cow;
@@ -10,10 +10,10 @@ use sockeye_proto::Fault;
 
 use super::{ContentError, Message, json};
 
-/// What the text of an error reply begins with.
+/// What the text of an error response begins with.
 const PREFIX: &str = "Error: ";
 
-/// Why a frame is refused. The conversation ends with it.
+/// Why a frame is refused. The connection ends with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// A stable name in `snake_case`: `bad_header`, `too_large`, `too_complex`,
@@ -60,13 +60,13 @@ impl Refusal {
         Self::incomplete("the connection's input ended in the middle of a header")
     }
 
-    /// The reply that tells the peer.
+    /// The response that tells the peer.
     #[must_use]
     pub fn reply(&self) -> Message {
         error_reply(self.code, &self.what)
     }
 
-    /// The fault that ends the conversation.
+    /// The fault that ends the connection.
     #[must_use]
     pub fn fault(self) -> Fault {
         Fault::peer(self.code, format!("was refused: {}", self.what))
@@ -84,7 +84,7 @@ pub(super) fn idle(timeout: Duration) -> Fault {
     Fault::peer(Fault::IDLE, format!("sent no message for {} s", timeout.as_secs()))
 }
 
-/// The reply that says what went wrong: `code` for programs, `text` for people.
+/// The response that says what went wrong: `code` for programs, `text` for people.
 #[must_use]
 pub fn error_reply(code: &str, text: &str) -> Message {
     let mut json = b"{\"result\": ".to_vec();
@@ -95,7 +95,7 @@ pub fn error_reply(code: &str, text: &str) -> Message {
     Message::json_bytes(json)
 }
 
-/// What an error reply says, as a client reads it.
+/// What an error response says, as a client reads it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorReply {
     /// The stable code; old servers have none.
@@ -105,8 +105,8 @@ pub struct ErrorReply {
 }
 
 impl ErrorReply {
-    /// Reads `message` as an error reply: JSON, an object, `result` a string that begins with
-    /// `Error: `. None when it is another reply.
+    /// Reads `message` as an error response: JSON, an object, `result` a string that begins with
+    /// `Error: `. None when it is another response.
     #[must_use]
     pub fn of(message: &Message) -> Option<Self> {
         if !message.is_json() {
@@ -121,7 +121,7 @@ impl ErrorReply {
         Some(Self { code, text })
     }
 
-    /// The code of a reply that [`error_reply`] has written, found without reading all of it.
+    /// The code of a response that [`error_reply`] has written, found without reading all of it.
     pub(super) fn code_at_end(content: &[u8]) -> Option<&str> {
         let rest = content.strip_suffix(b"\"}}")?;
         // In a string there would be a backslash in front of the quotes.

@@ -2,7 +2,7 @@
 
 use sockeye_proto::{Abandoned, Peer, Ticket};
 
-use super::{Answer, Header, Message, Reply};
+use super::{Answer, Header, Message, Responder};
 
 /// How the content of a request is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub enum Flow {
     /// It may.
     More,
     /// Not before a promise of this request is settled and [`Handler::on_settled`] has returned
-    /// [`Reply::later`]. Where no promise is open, and behind the last piece, it means
+    /// [`Responder::later`]. Where no promise is open, and behind the last piece, it means
     /// [`Flow::More`]: nothing would end the pause.
     Pause,
 }
@@ -34,16 +34,16 @@ pub trait Handler {
     }
 
     /// Answers a message, or says that the answer comes later.
-    fn on_message(&mut self, message: Message, peer: &Peer, reply: Reply<'_, '_>) -> Answer;
+    fn on_message(&mut self, message: Message, peer: &Peer, reply: Responder<'_, '_>) -> Answer;
 
     /// Takes a piece of content that was wanted as a stream. One request's content comes at a time.
-    fn on_content(&mut self, piece: &[u8], reply: &mut Reply<'_, '_>) -> Flow {
+    fn on_content(&mut self, piece: &[u8], reply: &mut Responder<'_, '_>) -> Flow {
         let _ = (piece, reply);
         Flow::More
     }
 
     /// The content that was wanted as a stream is complete: answers, or says that it will.
-    fn on_end(&mut self, reply: Reply<'_, '_>) -> Answer {
+    fn on_end(&mut self, reply: Responder<'_, '_>) -> Answer {
         reply.fail("nothing takes content piece by piece here")
     }
 
@@ -55,7 +55,7 @@ pub trait Handler {
         &mut self,
         ticket: Ticket,
         body: Result<sockeye_proto::Message, Abandoned>,
-        reply: Reply<'_, '_>,
+        reply: Responder<'_, '_>,
     ) -> Answer {
         let _ = (ticket, body);
         reply.fail("nothing takes what a promise brings here")
@@ -63,7 +63,7 @@ pub trait Handler {
 
     /// The deadline of a request that is not answered yet has passed, or its content, whose length
     /// nobody knew, is longer than is taken: an answer is of no use any more, and no more of its
-    /// content comes. [`Reply::request`] gave its number.
+    /// content comes. [`Responder::request`] gave its number.
     fn on_given_up(&mut self, request: u64) {
         let _ = request;
     }

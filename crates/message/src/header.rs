@@ -23,12 +23,12 @@ pub struct Header {
     /// How long the content is, in bytes. Of content that comes in chunks over HTTP, whose length
     /// only its end tells: the most that is taken.
     pub content_length: u64,
-    /// Which request this is, or is the reply to: a string or an integer. Anything else under
+    /// Which request this is, or is the response to: a string or an integer. Anything else under
     /// this key is not ours.
     pub id: Option<Id>,
     /// More messages may follow on this connection: `"connection": "keep-alive"`, and an `id`.
     pub keep_alive: bool,
-    /// After so many milliseconds the reply is of no use to the sender.
+    /// After so many milliseconds the response is of no use to the sender.
     pub deadline_ms: Option<u64>,
 }
 

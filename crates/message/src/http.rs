@@ -1,7 +1,7 @@
 //! Messages over HTTP: a handler of messages that answers requests.
 //!
 //! `POST /` is a message: its Content-Type says what it is and, by the charset, how text is written
-//! in it; the body is the content. The reply is the message that answers it, and its status says
+//! in it; the body is the content. The response is the message that answers it, and its status says
 //! whether it is an error. `application/json` is JSON, too, and is answered in kind.
 //!
 //! What has no place here: an id, since requests are answered in their order, and a deadline.
@@ -10,17 +10,17 @@ use std::fmt;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use sockeye_http::{self as http1, Body, Content, Fields, Method, Request, Status, Trailers};
+use sockeye_http::{self as http_core, Body, Content, Fields, Method, Request, Status, Trailers};
 use sockeye_proto::{Abandoned, Peer, Ticket, Time};
 
 use super::answer::Given;
 use super::exchange::{Exchange, Sink, busy, too_complex};
 use super::media::{self, JsonName, Media};
-use super::reply::Call;
+use super::responder::Call;
 use super::text::Encoding;
 use super::{
     AllowedOrigins, Answer, ContentError, ErrorReply, Flow, Handler, Header, LARGE, Limits,
-    Message, Reply, Wants, error_reply,
+    Message, Responder, Wants, error_reply,
 };
 
 /// What `GET /` says.
@@ -102,7 +102,7 @@ impl Wrong {
         Self::new(Status::CONTENT_TOO_LARGE, "too_large", what)
     }
 
-    fn send(self, json: JsonName, reply: http1::Reply<'_, '_>) -> http1::Answer {
+    fn send(self, json: JsonName, reply: http_core::Responder<'_, '_>) -> http_core::Answer {
         send(self.status, error_reply(self.code, &self.what), json, &self.fields, reply)
     }
 }
@@ -161,7 +161,11 @@ impl<H: Handler> Http<H> {
     }
 
     /// Begins to read a message.
-    fn begin(&mut self, request: &Request<'_>, reply: http1::Reply<'_, '_>) -> http1::Answer {
+    fn begin(
+        &mut self,
+        request: &Request<'_>,
+        reply: http_core::Responder<'_, '_>,
+    ) -> http_core::Answer {
         let media = match media(request) {
             Ok(media) => media,
             Err(wrong) => return wrong.send(JsonName::default(), reply),
@@ -196,8 +200,8 @@ impl<H: Handler> Http<H> {
         &mut self,
         given: Answer,
         asked: Box<Asked>,
-        reply: http1::Reply<'_, '_>,
-    ) -> http1::Answer {
+        reply: http_core::Responder<'_, '_>,
+    ) -> http_core::Answer {
         let (status, message) = match given.0 {
             Given::Later => match &asked.coming {
                 None if asked.exchange.tickets.is_empty() => {
@@ -240,24 +244,24 @@ const RIGHT: &str = "JSON is sent as application/json or text/json (with curl, \
                      own";
 
 /// Asks for more of the body. What is too much of it is answered here.
-fn read(reply: http1::Reply<'_, '_>) -> http1::Answer {
+fn read(reply: http_core::Responder<'_, '_>) -> http_core::Answer {
     reply.read_up_to(u64::MAX)
 }
 
 /// A request that was answered is asked about: the server doesn't.
-fn unasked(reply: http1::Reply<'_, '_>) -> http1::Answer {
+fn unasked(reply: http_core::Responder<'_, '_>) -> http_core::Answer {
     Wrong::new(Status::INTERNAL_SERVER_ERROR, "internal", "there is nothing to be answered")
         .send(JsonName::default(), reply)
 }
 
-/// Sends a message as a reply. `more` has fields besides its Content-Type.
+/// Sends a message as a response. `more` has fields besides its Content-Type.
 fn send(
     status: Status,
     message: Message,
     json: JsonName,
     more: &Fields,
-    reply: http1::Reply<'_, '_>,
-) -> http1::Answer {
+    reply: http_core::Responder<'_, '_>,
+) -> http_core::Answer {
     let content_type = media::content_type(&message, json);
     let Ok(fields) = fields(&content_type) else {
         let what = "the reply's content-type is none that HTTP can send";
@@ -267,7 +271,7 @@ fn send(
 }
 
 /// The fields of content of this type; of none where it has no name.
-fn fields(content_type: &str) -> Result<Fields, http1::BadField> {
+fn fields(content_type: &str) -> Result<Fields, http_core::BadField> {
     let fields = Fields::new().with("X-Content-Type-Options", b"nosniff")?;
     match content_type {
         "" => Ok(fields),
@@ -320,8 +324,12 @@ fn code_of(status: Status, code: &'static str) -> &'static str {
     }
 }
 
-impl<H: Handler> http1::Handler for Http<H> {
-    fn on_request(&mut self, request: &Request<'_>, reply: http1::Reply<'_, '_>) -> http1::Answer {
+impl<H: Handler> http_core::Handler for Http<H> {
+    fn on_request(
+        &mut self,
+        request: &Request<'_>,
+        reply: http_core::Responder<'_, '_>,
+    ) -> http_core::Answer {
         self.asked = None;
         if let Some(what) = self.rules.origins.refusal(request) {
             return Wrong::new(Status::FORBIDDEN, "forbidden_origin", what)
@@ -353,7 +361,7 @@ impl<H: Handler> http1::Handler for Http<H> {
         }
     }
 
-    fn on_body(&mut self, piece: &[u8], reply: http1::Reply<'_, '_>) -> http1::Answer {
+    fn on_body(&mut self, piece: &[u8], reply: http_core::Responder<'_, '_>) -> http_core::Answer {
         let Some(Asked { exchange, coming: Some(coming), json }) = self.asked.as_deref_mut() else {
             return unasked(reply);
         };
@@ -367,7 +375,7 @@ impl<H: Handler> http1::Handler for Http<H> {
         coming.sink.take(piece);
         if let Sink::Stream { left } = coming.sink {
             let is_last = coming.has_length && left == 0;
-            let mut told = Reply { call: Call::Http(&reply), peer: &self.peer, exchange };
+            let mut told = Responder { call: Call::Http(&reply), peer: &self.peer, exchange };
             let flow = self.handler.on_content(piece, &mut told);
             coming.paused = flow == Flow::Pause && !is_last && !exchange.tickets.is_empty();
             if coming.paused {
@@ -377,7 +385,11 @@ impl<H: Handler> http1::Handler for Http<H> {
         read(reply)
     }
 
-    fn on_body_end(&mut self, _: &Trailers<'_>, reply: http1::Reply<'_, '_>) -> http1::Answer {
+    fn on_body_end(
+        &mut self,
+        _: &Trailers<'_>,
+        reply: http_core::Responder<'_, '_>,
+    ) -> http_core::Answer {
         let Some(mut asked) = self.asked.take() else { return unasked(reply) };
         let Some(Coming { sink, .. }) = asked.coming.take() else { return unasked(reply) };
         let (peer, exchange) = (&self.peer, &mut asked.exchange);
@@ -385,14 +397,14 @@ impl<H: Handler> http1::Handler for Http<H> {
             Sink::Whole { content_type, content_encoding, collected, .. } => {
                 let (content, permit) = collected.into_parts();
                 exchange.permit = permit;
-                let told = Reply { call: Call::Http(&reply), peer, exchange };
+                let told = Responder { call: Call::Http(&reply), peer, exchange };
                 let message = Message { content_type, content_encoding, content };
                 self.handler.on_message(message, peer, told)
             }
             Sink::TooComplex { .. } => too_complex(&self.rules.limits),
             Sink::Busy { .. } => busy(),
             Sink::Stream { .. } | Sink::Nowhere { .. } => {
-                self.handler.on_end(Reply { call: Call::Http(&reply), peer, exchange })
+                self.handler.on_end(Responder { call: Call::Http(&reply), peer, exchange })
             }
         };
         self.follow(given, asked, reply)
@@ -402,8 +414,8 @@ impl<H: Handler> http1::Handler for Http<H> {
         &mut self,
         ticket: Ticket,
         body: Result<sockeye_proto::Message, Abandoned>,
-        reply: http1::Reply<'_, '_>,
-    ) -> http1::Answer {
+        reply: http_core::Responder<'_, '_>,
+    ) -> http_core::Answer {
         let Some(mut asked) = self.asked.take() else { return unasked(reply) };
         let exchange = &mut asked.exchange;
         let Some(at) = exchange.tickets.iter().position(|one| *one == ticket) else {
@@ -412,7 +424,7 @@ impl<H: Handler> http1::Handler for Http<H> {
             return self.follow(waits_on, asked, reply);
         };
         exchange.tickets.swap_remove(at);
-        let told = Reply { call: Call::Http(&reply), peer: &self.peer, exchange };
+        let told = Responder { call: Call::Http(&reply), peer: &self.peer, exchange };
         let given = self.handler.on_settled(ticket, body, told);
         if let Some(coming) = &mut asked.coming {
             coming.paused = false;

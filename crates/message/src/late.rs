@@ -5,10 +5,10 @@ use sockeye_proto::{Abandoned, End, Fault, Ticket, Turn};
 use super::answer::Given;
 use super::exchange::{Exchange, Owed, Sink};
 use super::fault::{self, Refusal};
-use super::reply::Call;
+use super::responder::Call;
 use super::server::{Server, Written, deadline_passed};
 use super::state::{Last, State, Step};
-use super::{Handler, Reply};
+use super::{Handler, Responder};
 
 impl<H: Handler> Server<H> {
     pub(super) fn on_deadline(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
@@ -19,12 +19,12 @@ impl<H: Handler> Server<H> {
             return Ok(());
         }
         match &self.state {
-            // A client that is sending its next request just now shall still read our last reply.
+            // A client that is sending its next request just now shall still read our last response.
             State::ExpectFrame { .. } if self.is_draining() => {
                 self.come_to(Last::End(End::Linger), turn)
             }
             State::ExpectFrame { .. } if self.is_owing() => Ok(()),
-            // A peer that is still reading our last reply is slow, not idle: the write deadline
+            // A peer that is still reading our last response is slow, not idle: the write deadline
             // watches over it.
             State::ExpectFrame { .. } if turn.unsent() > 0 => {
                 self.state = State::ExpectFrame { until: self.idle_until(turn) };
@@ -61,7 +61,7 @@ impl<H: Handler> Server<H> {
             self.handler.on_given_up(owed.exchange.number);
             match &mut self.state {
                 State::ExpectFrame { until } => *until = idle_until,
-                // An old peer waits for one reply, which doesn't come.
+                // An old peer waits for one response, which doesn't come.
                 State::ExpectAnswers(last @ Last::End(_)) if !owed.exchange.is_persistent() => {
                     *last = Last::Fault(Box::new(deadline_passed()));
                 }
@@ -135,7 +135,7 @@ impl<H: Handler> Server<H> {
             return Some(owed).filter(|owed| !owed.exchange.tickets.is_empty());
         }
         let reply =
-            Reply { call: Call::Frames(turn), peer: &self.peer, exchange: &mut owed.exchange };
+            Responder { call: Call::Frames(turn), peer: &self.peer, exchange: &mut owed.exchange };
         let answer = self.handler.on_settled(ticket, body, reply);
         match (self.write(answer, &owed.exchange, turn), &mut self.state) {
             (Written::Nothing, _) => return Some(owed),
@@ -160,8 +160,11 @@ impl<H: Handler> Server<H> {
         if matches!(content.sink, Sink::Nowhere { .. }) {
             return Ok(());
         }
-        let reply =
-            Reply { call: Call::Frames(turn), peer: &self.peer, exchange: &mut content.exchange };
+        let reply = Responder {
+            call: Call::Frames(turn),
+            peer: &self.peer,
+            exchange: &mut content.exchange,
+        };
         let answer = self.handler.on_settled(ticket, body, reply);
         if content.paused {
             content.progress = turn.now() + self.limits.content_timeout;

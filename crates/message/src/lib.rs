@@ -6,7 +6,7 @@
 //!
 //! A [`Server`] is the [`Protocol`](sockeye_proto::Protocol) of a connection on which a [`Handler`]
 //! answers, a [`Client`] that of one on which an [`Asker`] asks. To a peer that says nothing else, a
-//! connection has one request and one reply. A request with an `id` and `"connection":
+//! connection has one request and one response. A request with an `id` and `"connection":
 //! "keep-alive"` asks for more: many requests, pipelined, answered under their ids as they get
 //! ready.
 //!
@@ -14,13 +14,13 @@
 //! the first bytes of a connection whether it is one of frames or of HTTP.
 //!
 //! ```text
-//!  input ─▶ server ─▶ frame ─▶ header ─▶ Message ─▶ Handler ─▶ Reply ─▶ output
+//!  input ─▶ server ─▶ frame ─▶ header ─▶ Message ─▶ Handler ─▶ Responder ─▶ output
 //!             │       lengths  keys                   │          ▲
 //!             │       limits                          └─ later ──┘  a promise is settled
 //!             └──▶ state: what is expected next, till when
 //! ```
 //!
-//! What is wrong is answered at the first byte that shows it, with a reply that any client can
+//! What is wrong is answered at the first byte that shows it, with a response that any client can
 //! print: `{"result": "Error: …", "error": {"code": …}}`. The codes are `bad_header`, `bad_content`,
 //! `too_large`, `too_complex`, `unsupported_encoding`, `busy`, `timeout`, `incomplete` (the input ended
 //! inside a frame) and `internal` (our fault); HTTP and handlers add their own.
@@ -74,7 +74,7 @@ mod nodes;
 mod origin;
 mod port;
 pub mod reference;
-mod reply;
+mod responder;
 mod server;
 mod state;
 #[cfg(test)]
@@ -91,6 +91,6 @@ pub use header::{Header, Id};
 pub use http::Http;
 pub use limits::{LARGE, Limits};
 pub use origin::AllowedOrigins;
-pub use port::{Port, Shared, Spoken};
-pub use reply::Reply;
+pub use port::{Port, ServerConfig, Spoken};
+pub use responder::Responder;
 pub use server::Server;

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sockeye_http as http1;
+use sockeye_http as http_core;
 use sockeye_proto::Budget;
 
 /// Content above this size, in bytes, takes too long to parse on the event loop. The services that
-/// come with Sockeye parse it on another thread ([`Reply::run`](super::Reply::run)), and so should other handlers.
+/// come with Sockeye parse it on another thread ([`Responder::run`](super::Responder::run)), and so should other handlers.
 pub const LARGE: usize = 64 * 1024;
 
-/// Limits of one conversation. Every default is safe for a peer that nobody knows.
+/// Limits of one connection. Every default is safe for a peer that nobody knows.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Bytes of a frame's header; a longer one is answered with `too_large`. 65,535, the most that
@@ -62,13 +62,13 @@ impl Limits {
     /// The same for messages that come over HTTP: a body is a content, and the deadlines are these.
     /// How large a request's head may be is HTTP's own.
     #[must_use]
-    pub fn http(&self) -> http1::Limits {
-        http1::Limits {
+    pub fn http(&self) -> http_core::Limits {
+        http_core::Limits {
             head_timeout: self.header_timeout,
             idle_timeout: self.idle_timeout,
             body: self.content,
             body_timeout: self.content_timeout,
-            ..http1::Limits::default()
+            ..http_core::Limits::default()
         }
     }
 }

@@ -1,7 +1,7 @@
 //! One port for frames and HTTP: the first bytes of a connection tell which it is.
 //!
 //! A [`Port`] reads nothing. As soon as the bytes that have come can only be one of the two, it hands
-//! the connection to a [`Server`] of frames or to an [`http1::Server`], which begin with the first
+//! the connection to a [`Server`] of frames or to an [`http_core::Server`], which begin with the first
 //! byte. Until then it does what frames are owed: what is too slow, or ends in the middle, is
 //! answered with a frame. Each of the two counts its deadlines from when it gets the connection.
 
@@ -9,9 +9,9 @@ use std::fmt;
 use std::mem;
 use std::rc::Rc;
 
-use sockeye_http as http1;
+use sockeye_http as http_core;
 use sockeye_proto::{
-    Address, DRAIN_GRACE, End, Event, Fault, Peer, Protocol, Stop, Time, Took, Turn,
+    Address, Consumed, DRAIN_GRACE, End, Event, Fault, Peer, Protocol, Stop, Time, Turn,
 };
 
 use super::fault::{Refusal, idle};
@@ -30,7 +30,7 @@ pub enum Spoken {
 }
 
 impl Spoken {
-    /// What a conversation is that begins with these bytes; `None` where more are needed, of which
+    /// What a connection is that begins with these bytes; `None` where more are needed, of which
     /// there are never more than three.
     ///
     /// - Three characters of a token (RFC 9110, 5.6.2), which a method is, are HTTP. They are no
@@ -49,7 +49,7 @@ impl Spoken {
     /// ```
     #[must_use]
     pub fn of(first: &[u8]) -> Option<Self> {
-        let is_token = |bytes: &[u8]| bytes.iter().all(|byte| http1::is_token_byte(*byte));
+        let is_token = |bytes: &[u8]| bytes.iter().all(|byte| http_core::is_token_byte(*byte));
         match first {
             [] | [0x16] | [0x16, 3] => None,
             [0x16, 3, 0..5, ..] => Some(Self::Tls),
@@ -63,26 +63,26 @@ impl Spoken {
 /// What the connections of one shard share that may speak frames or HTTP. Made once per shard, in an
 /// `Rc`.
 #[derive(Debug)]
-pub struct Shared {
+pub struct ServerConfig {
     rules: Rc<Rules>,
-    http: Rc<http1::Shared>,
+    http: Rc<http_core::ServerConfig>,
     frames_only: bool,
 }
 
-impl Shared {
+impl ServerConfig {
     /// With these limits, which hold for both: the deadlines are the same, a request's body is a
-    /// message's content. A request's head has the limits of [`http1::Limits`].
+    /// message's content. A request's head has the limits of [`http_core::Limits`].
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        let http = http1::Shared::new(limits.http());
+        let http = http_core::ServerConfig::new(limits.http());
         let rules = Rules { limits: Rc::new(limits), origins: AllowedOrigins::default() };
         Self { rules: Rc::new(rules), http: Rc::new(http), frames_only: false }
     }
 
     /// Checks which host is asked for over HTTP. Without this, every host is answered for.
     #[must_use]
-    pub fn checking_hosts(mut self, check: http1::HostCheck) -> Self {
-        let http = http1::Shared::new(self.rules.limits.http());
+    pub fn checking_hosts(mut self, check: http_core::HostCheck) -> Self {
+        let http = http_core::ServerConfig::new(self.rules.limits.http());
         self.http = Rc::new(http.checking_hosts(check));
         self
     }
@@ -114,7 +114,7 @@ impl Shared {
 
 /// A connection of which nobody knows yet what it speaks.
 pub struct Port<H> {
-    shared: Rc<Shared>,
+    shared: Rc<ServerConfig>,
     peer: Peer,
     expects: Expects,
     /// When it is given up.
@@ -135,7 +135,7 @@ enum Expects {
 
 impl<H: Handler + 'static> Port<H> {
     /// A connection that `handler` answers, whatever it speaks.
-    pub fn new(shared: Rc<Shared>, handler: H) -> Self {
+    pub fn new(shared: Rc<ServerConfig>, handler: H) -> Self {
         Self {
             shared,
             peer: Peer { address: Address::Unix, via: 0 },
@@ -155,7 +155,7 @@ impl<H: Handler + 'static> Port<H> {
             }
             Spoken::Http | Spoken::Tls => {
                 let handler = Http::with(Rc::clone(rules), self.peer, handler);
-                let server = http1::Server::new(Rc::clone(&self.shared.http), handler);
+                let server = http_core::Server::new(Rc::clone(&self.shared.http), handler);
                 Box::new(server.stopping(self.stop))
             }
         });
@@ -186,7 +186,7 @@ impl<H: Handler + 'static> Port<H> {
     }
 }
 
-/// Writes the reply that a refused frame earns. Returns the fault that ends the conversation.
+/// Writes the response that a refused frame earns. Returns the fault that ends the connection.
 fn refuse(refusal: Refusal, turn: &mut Turn<'_>) -> Fault {
     let reply = refusal.reply();
     // Its header is small.
@@ -195,7 +195,7 @@ fn refuse(refusal: Refusal, turn: &mut Turn<'_>) -> Fault {
 }
 
 impl<H: Handler + 'static> Protocol for Port<H> {
-    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         match (Spoken::of(input), self.handler.take()) {
             (Some(spoken), Some(handler)) => self.hand_over(spoken, handler, turn),
             (_, handler) => {
@@ -205,7 +205,7 @@ impl<H: Handler + 'static> Protocol for Port<H> {
                 }
             }
         }
-        Ok(Took::more(0))
+        Ok(Consumed::more(0))
     }
 
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {

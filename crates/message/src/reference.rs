@@ -1,6 +1,6 @@
 //! The reference service: what the Python server answers, over a dictionary that can be changed.
 //!
-//! Where the Python server would close without a word, there is an error reply.
+//! Where the Python server would close without a word, there is an error response.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use sockeye_proto::{Abandoned, Peer, Ticket};
 
 use super::header::is_integer;
-use super::{Answer, ContentError, Handler, LARGE, Message, Reply, error_reply, json};
+use super::{Answer, ContentError, Handler, LARGE, Message, Responder, error_reply, json};
 
 /// The entries that the Python server has.
 const ENTRIES: [(&str, &str); 3] = [
@@ -19,10 +19,10 @@ const ENTRIES: [(&str, &str); 3] = [
     ("🐶", "🐾 Playing ball! 🏐"),
 ];
 
-/// The type of a reply to content that is not JSON.
+/// The type of a response to content that is not JSON.
 const BINARY: &str = "binary/custom-server-binary-type";
 
-/// How much of such content the reply repeats.
+/// How much of such content the response repeats.
 const REPEATED: usize = 10;
 
 /// Python turns no more digits into a number.
@@ -83,7 +83,7 @@ impl Reference {
         Self { dictionary }
     }
 
-    /// What is answered to `message`. JSON that it has no answer to gets an error reply.
+    /// What is answered to `message`. JSON that it has no answer to gets an error response.
     ///
     /// # Errors
     ///
@@ -175,7 +175,7 @@ fn result(text: &str) -> Message {
 }
 
 impl Handler for Reference {
-    fn on_message(&mut self, message: Message, _: &Peer, mut reply: Reply<'_, '_>) -> Answer {
+    fn on_message(&mut self, message: Message, _: &Peer, mut reply: Responder<'_, '_>) -> Answer {
         // Of other content only the beginning is read.
         if message.is_json() && message.content.len() > LARGE {
             let reference = self.clone();
@@ -189,7 +189,7 @@ impl Handler for Reference {
         &mut self,
         _: Ticket,
         body: Result<sockeye_proto::Message, Abandoned>,
-        reply: Reply<'_, '_>,
+        reply: Responder<'_, '_>,
     ) -> Answer {
         match body.ok().and_then(|body| body.downcast::<Answered>().ok()) {
             Some(answered) => send(*answered, reply),
@@ -200,7 +200,7 @@ impl Handler for Reference {
 
 type Answered = Result<Message, ContentError>;
 
-fn send(answered: Answered, reply: Reply<'_, '_>) -> Answer {
+fn send(answered: Answered, reply: Responder<'_, '_>) -> Answer {
     match answered {
         Ok(answer) => reply.send(answer),
         Err(error) => reply.refuse(error),

@@ -9,17 +9,17 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use sockeye_proto::{
-    Address, Client, DRAIN_GRACE, End, Event, Fault, Peer, Protocol, Stop, Time, Took, Turn,
+    Address, Client, Consumed, DRAIN_GRACE, End, Event, Fault, Peer, Protocol, Stop, Time, Turn,
 };
 
 use super::answer::Given;
 use super::exchange::{Content, Exchange, Owed, Sink, busy, too_complex};
 use super::fault::Refusal;
 use super::frame;
-use super::reply::Call;
+use super::responder::Call;
 use super::state::{Last, State, Step};
 use super::text::Encoding;
-use super::{Answer, ContentError, Flow, Handler, Header, JSON, Limits, Message, Reply, Wants};
+use super::{Answer, ContentError, Flow, Handler, Header, JSON, Limits, Message, Responder, Wants};
 
 /// The server's side of one connection. It holds content that was not complete, and no other
 /// buffer.
@@ -32,7 +32,7 @@ pub struct Server<H> {
     /// The number of the next request.
     pub(super) next: u64,
     /// The server stops: no frame follows the one in production.
-    /// In a server that is stopping, or will be, replies say that the connection ends.
+    /// In a server that is stopping, or will be, responses say that the connection ends.
     stop: Stop,
     /// Frames that have begun by then are answered, later ones are not read.
     reads_until: Time,
@@ -88,7 +88,7 @@ impl<H: Handler> Server<H> {
         full && !self.owed.is_empty()
     }
 
-    /// Whether a reply that is written now may say that the connection goes on.
+    /// Whether a response that is written now may say that the connection goes on.
     fn goes_on(&self) -> bool {
         self.stop == Stop::No
             && !matches!(self.state, State::ExpectAnswers(_) | State::ExpectNothing)
@@ -183,7 +183,7 @@ impl<H: Handler> Server<H> {
             && !piece.is_empty()
         {
             let exchange = &mut content.exchange;
-            let mut reply = Reply { call: Call::Frames(turn), peer: &self.peer, exchange };
+            let mut reply = Responder { call: Call::Frames(turn), peer: &self.peer, exchange };
             let flow = self.handler.on_content(piece, &mut reply);
             content.paused = flow == Flow::Pause && left > 0 && !exchange.tickets.is_empty();
         }
@@ -205,8 +205,11 @@ impl<H: Handler> Server<H> {
                 self.on_whole(message, exchange, unread, turn)
             }
             Sink::Stream { .. } => {
-                let reply =
-                    Reply { call: Call::Frames(turn), peer: &self.peer, exchange: &mut exchange };
+                let reply = Responder {
+                    call: Call::Frames(turn),
+                    peer: &self.peer,
+                    exchange: &mut exchange,
+                };
                 let answer = self.handler.on_end(reply);
                 self.answered(answer, exchange, unread, turn)
             }
@@ -230,7 +233,8 @@ impl<H: Handler> Server<H> {
         if exchange.is_expired(turn) {
             return self.give_up(&exchange, unread, turn);
         }
-        let reply = Reply { call: Call::Frames(turn), peer: &self.peer, exchange: &mut exchange };
+        let reply =
+            Responder { call: Call::Frames(turn), peer: &self.peer, exchange: &mut exchange };
         let answer = self.handler.on_message(message, &self.peer, reply);
         self.answered(answer, exchange, unread, turn)
     }
@@ -322,7 +326,7 @@ impl<H: Handler> Server<H> {
         Ok(())
     }
 
-    /// Writes the reply that a refused frame earns, and reads no more.
+    /// Writes the response that a refused frame earns, and reads no more.
     pub(super) fn refuse(
         &mut self,
         refusal: Refusal,
@@ -349,7 +353,7 @@ impl<H: Handler> Server<H> {
     ) -> Result<(), Fault> {
         let Some(content) = self.state.take_content() else { return Ok(()) };
         if matches!(content.sink, Sink::Nowhere { .. }) {
-            // It has its reply, or wants none any more.
+            // It has its response, or wants none any more.
             return self.come_to(Last::Fault(Box::new(refusal.fault())), turn);
         }
         self.refuse(refusal, Some(&content.exchange), turn)
@@ -386,7 +390,7 @@ impl<H: Handler> Server<H> {
 pub(super) enum Written {
     /// It comes later.
     Nothing,
-    /// A reply, and whose fault it tells of.
+    /// A response, and whose fault it tells of.
     Reply(Option<Fault>),
 }
 
@@ -395,7 +399,7 @@ pub(super) fn deadline_passed() -> Fault {
 }
 
 impl<H: Handler> Protocol for Server<H> {
-    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         let mut used = 0;
         while used < input.len() {
             let rest = &input[used..];
@@ -413,19 +417,21 @@ impl<H: Handler> Protocol for Server<H> {
                         break;
                     }
                 }
-                State::ExpectContent(content) if content.paused => return Ok(Took::pause(used)),
+                State::ExpectContent(content) if content.paused => {
+                    return Ok(Consumed::pause(used));
+                }
                 State::ExpectContent(_) => used += self.take(rest, turn)?,
                 State::ExpectRoom | State::ExpectPlace | State::ExpectAnswers(_) => {
-                    return Ok(Took::pause(used));
+                    return Ok(Consumed::pause(used));
                 }
-                State::ExpectNothing => return Ok(Took::more(input.len())),
+                State::ExpectNothing => return Ok(Consumed::more(input.len())),
             }
         }
         match &self.state {
-            State::ExpectContent(content) if content.paused => Ok(Took::pause(used)),
-            // The end of input would be told as the end of a conversation that still owes.
-            State::ExpectAnswers(_) => Ok(Took::pause(used)),
-            _ => Ok(Took::more(used)),
+            State::ExpectContent(content) if content.paused => Ok(Consumed::pause(used)),
+            // The end of input would be told as the end of a connection that still owes.
+            State::ExpectAnswers(_) => Ok(Consumed::pause(used)),
+            _ => Ok(Consumed::more(used)),
         }
     }
 

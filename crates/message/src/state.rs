@@ -37,7 +37,7 @@ pub(super) enum State {
     },
     /// Content, as much as the header announced.
     ExpectContent(Box<Content>),
-    /// Room for replies. Nothing is read.
+    /// Room for responses. Nothing is read.
     ExpectRoom,
     /// That one of the requests that wait is answered. Nothing is read.
     ExpectPlace,

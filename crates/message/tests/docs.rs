@@ -4,9 +4,9 @@
 
 use std::rc::Rc;
 
-use sockeye_http as http1;
+use sockeye_http as http_core;
 use sockeye_message::reference::Reference;
-use sockeye_message::{Id, Limits, Port, Server, Shared, Spoken};
+use sockeye_message::{Id, Limits, Port, Server, ServerConfig, Spoken};
 use sockeye_proto::harness::Harness;
 
 const MESSAGE: &str = include_str!("../../../docs/message.md");
@@ -18,7 +18,7 @@ fn blocks(kind: &str) -> Vec<&'static str> {
     blocks.map(|rest| rest.split("```").next().unwrap()).collect()
 }
 
-/// A request or reply of HTTP as its bytes: the lines of its head end with CRLF, its content with
+/// A request or response of HTTP as its bytes: the lines of its head end with CRLF, its content with
 /// nothing.
 fn http(block: &str) -> Vec<u8> {
     let (head, content) = block.split_once("\n\n").unwrap();
@@ -29,7 +29,7 @@ fn http(block: &str) -> Vec<u8> {
 /// Sends `request` to a port, at once and byte by byte: both hear `reply`.
 fn exchange(request: &[u8], reply: &[u8]) {
     for drip in [false, true] {
-        let shared = Rc::new(Shared::new(Limits::default()));
+        let shared = Rc::new(ServerConfig::new(Limits::default()));
         let mut client = Harness::new(Port::new(shared, Reference::default()));
         if drip {
             client.drip(request);
@@ -59,7 +59,7 @@ fn bytes(block: &str) -> Vec<u8> {
     bytes
 }
 
-// The page's replies are those of a little-endian machine.
+// The page's responses are those of a little-endian machine.
 #[cfg(target_endian = "little")]
 #[test]
 fn every_exchange_on_the_page_about_messages_is_what_the_server_says() {
@@ -110,7 +110,7 @@ fn a_token_on_the_page_about_messages_is_what_tells_http() {
 
 #[test]
 fn the_limits_on_the_page_about_messages_are_the_defaults() {
-    let (limits, http) = (Limits::default(), http1::Limits::default());
+    let (limits, http) = (Limits::default(), http_core::Limits::default());
     for line in [
         format!("| header | {},{:03} bytes |", limits.header / 1000, limits.header % 1000),
         format!("| content | {} MiB |", limits.content >> 20),

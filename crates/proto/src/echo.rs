@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::{End, Event, Fault, Protocol, Time, Took, Turn};
+use crate::{Consumed, End, Event, Fault, Protocol, Time, Turn};
 
 /// Echoes until the peer ends its side, or is silent for too long.
 #[derive(Debug)]
@@ -31,10 +31,10 @@ impl Default for Echo {
 }
 
 impl Protocol for Echo {
-    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         turn.out.write(input);
         self.expires = turn.now() + self.idle;
-        Ok(Took::more(input.len()))
+        Ok(Consumed::more(input.len()))
     }
 
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {

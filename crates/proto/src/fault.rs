@@ -1,6 +1,6 @@
 //! What went wrong, whose fault it was, and why a connection ended.
 //!
-//! A [`Fault`] is what a conversation says when it cannot go on; a [`Reason`] is what the engine
+//! A [`Fault`] is what a connection says when it cannot go on; a [`Reason`] is what the engine
 //! says about every connection that ended, of which a fault is one. Both have a stable `code` for
 //! counters and a sentence for people.
 
@@ -8,20 +8,20 @@ use std::borrow::Cow;
 use std::time::Duration;
 use std::{fmt, io};
 
-/// Whose fault it was.
+/// Blame fault it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Whose {
+pub enum Blame {
     /// The peer broke the protocol, exceeded a limit or was too slow.
     Peer,
     /// We could not do our part.
     Ours,
 }
 
-/// A conversation that cannot go on. The reply that the fault earns is in the output already.
+/// A connection that cannot go on. The response that the fault earns is in the output already.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// Whose fault it was.
-    pub whose: Whose,
+    /// Blame fault it was.
+    pub blame: Blame,
     /// A stable name in `snake_case`, for counters and for other programs.
     pub code: &'static str,
     /// What was wrong, as the end of a sentence that begins with "the peer" or "we".
@@ -31,7 +31,7 @@ pub struct Fault {
 impl Fault {
     /// The peer's fault.
     pub fn peer(code: &'static str, what: impl Into<Cow<'static, str>>) -> Self {
-        Self { whose: Whose::Peer, code, what: what.into() }
+        Self { blame: Blame::Peer, code, what: what.into() }
     }
 
     /// The peer has been silent for so long, with nothing owed to either side: an end like any
@@ -47,17 +47,17 @@ impl Fault {
 
     /// Our fault.
     pub fn ours(code: &'static str, what: impl Into<Cow<'static, str>>) -> Self {
-        Self { whose: Whose::Ours, code, what: what.into() }
+        Self { blame: Blame::Ours, code, what: what.into() }
     }
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let whose = match self.whose {
-            Whose::Peer => "the peer",
-            Whose::Ours => "we",
+        let blame = match self.blame {
+            Blame::Peer => "the peer",
+            Blame::Ours => "we",
         };
-        write!(f, "{whose} {}", self.what)
+        write!(f, "{blame} {}", self.what)
     }
 }
 
@@ -67,17 +67,17 @@ impl std::error::Error for Fault {}
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Reason {
-    /// The conversation came to its end.
+    /// The connection came to its end.
     Finished,
-    /// The peer closed its side, and the conversation closed ours: nothing was owed.
+    /// The peer closed its side, and the connection closed ours: nothing was owed.
     PeerClosed,
     /// The peer reset the connection.
     Reset,
-    /// The conversation could not go on.
+    /// The connection could not go on.
     Fault(Fault),
     /// The peer took none of our output for the whole write deadline.
     WriteStalled,
-    /// A file changed while it was being sent, so that the reply could not be completed.
+    /// A file changed while it was being sent, so that the response could not be completed.
     FileChanged,
     /// A file could not be read in time: its file system hangs.
     FileTimedOut,
@@ -85,15 +85,15 @@ pub enum Reason {
     FileFailed(io::Error),
     /// A file has to be read by a thread, and too many such reads are waiting.
     ReadRefused,
-    /// The server drained, and the conversation was idle or finished its reply.
+    /// The server drained, and the connection was idle or finished its response.
     Drained,
-    /// The server drained, and the conversation had not finished at the deadline.
+    /// The server drained, and the connection had not finished at the deadline.
     Cut,
     /// The peer's address has as many connections as it may.
     OverAddressLimit,
     /// All connection slots were taken, and this connection had been idle longest.
     MadeRoom,
-    /// The conversation's code panicked.
+    /// The connection's code panicked.
     Panicked,
     /// A connection that we opened did not come to stand.
     ConnectFailed(io::Error),

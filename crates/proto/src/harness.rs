@@ -1,4 +1,4 @@
-//! Drives one conversation by hand, for tests: byte by byte, on a clock that only moves when told.
+//! Drives one connection by hand, for tests: byte by byte, on a clock that only moves when told.
 //!
 //! It keeps the promises that [`Protocol`] states, as the engine does, with nothing in between: no
 //! socket, no limits, no watermarks (an output is full at [`Harness::ROOM`] bytes). Jobs run when
@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::driver::{Context, Envelope, Key, MailboxSender, Owner, Session, ShardHandles};
-use crate::{End, Event, Fault, Job, Output, Part, Peer, Protocol, Reason, Spawn, Time, Wall};
+use crate::{End, Event, Fault, Job, Output, Part, Peer, Protocol, Reason, Spawn, Time, WallTime};
 
 /// A session of a protocol with a peer that a test plays.
 pub struct Harness {
@@ -26,7 +26,7 @@ pub struct Harness {
 struct Surroundings {
     handles: ShardHandles,
     now: Time,
-    wall: Wall,
+    wall: WallTime,
     /// Kept for its memory, so that tests can count allocations.
     spare_output: Option<Box<Output>>,
 }
@@ -67,7 +67,7 @@ impl Owner for Surroundings {
 struct Envelopes(Mutex<Vec<Envelope>>);
 
 thread_local! {
-    /// Whether this thread is in a call into a conversation, as the thread of an event loop is.
+    /// Whether this thread is in a call into a connection, as the thread of an event loop is.
     static IN_CALL: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -101,14 +101,14 @@ impl Harness {
     /// The output counts as full at so many bytes.
     pub const ROOM: usize = 256 * 1024;
 
-    /// Opens a conversation with a peer at 127.0.0.1:9, on 2015-10-21T07:28:00Z.
+    /// Opens a connection with a peer at 127.0.0.1:9, on 2015-10-21T07:28:00Z.
     pub fn new(protocol: impl Protocol + 'static) -> Self {
         let (envelopes, jobs) = (Arc::new(Envelopes::default()), Arc::new(Jobs::default()));
         let address = SocketAddr::from(([127, 0, 0, 1], 9)).into();
         let owner = Surroundings {
             handles: ShardHandles::new(envelopes.clone(), jobs.clone()),
             now: Time::from_nanos(1),
-            wall: Wall::from_secs(1_445_412_480),
+            wall: WallTime::from_secs(1_445_412_480),
             spare_output: None,
         };
         let session = Session::new(Box::new(protocol), Key(1), Peer { address, via: 0 });
@@ -136,7 +136,7 @@ impl Harness {
         self.tell(Session::end_of_input);
     }
 
-    /// Takes all that the conversation has written, as the peer reading it would. Reading makes
+    /// Takes all that the connection has written, as the peer reading it would. Reading makes
     /// room, tells what was sent, and closes what was to close.
     pub fn output(&mut self) -> Vec<u8> {
         let mut sent = Vec::new();
@@ -173,7 +173,7 @@ impl Harness {
             let is_new = self.tell(Session::expire);
             assert!(!self.session.is_open() || is_new, "a deadline is not asked for twice");
         }
-        self.owner.wall = Wall::from_secs(self.owner.wall.as_secs() + time.as_secs());
+        self.owner.wall = WallTime::from_secs(self.owner.wall.as_secs() + time.as_secs());
         self.owner.now = until;
     }
 
@@ -192,7 +192,7 @@ impl Harness {
         self.tell(|session, owner| session.drain(true, owner));
     }
 
-    /// Runs the jobs that the conversation spawned and somebody waits for, and delivers what they
+    /// Runs the jobs that the connection spawned and somebody waits for, and delivers what they
     /// answer. Returns how many ran.
     pub fn run_jobs(&mut self) -> usize {
         let jobs = mem::take(&mut *self.jobs.0.lock().expect("no test panics while spawning"));
@@ -205,7 +205,7 @@ impl Harness {
         count
     }
 
-    /// Throws away the jobs that the conversation spawned, as if they had panicked.
+    /// Throws away the jobs that the connection spawned, as if they had panicked.
     pub fn drop_jobs(&mut self) {
         self.jobs.0.lock().expect("no test panics while spawning").clear();
         self.deliver();
@@ -220,7 +220,7 @@ impl Harness {
         }
     }
 
-    /// The fault that ended the conversation.
+    /// The fault that ended the connection.
     #[must_use]
     pub fn fault(&self) -> Option<&Fault> {
         match self.session.reason() {
@@ -235,7 +235,7 @@ impl Harness {
         self.fault().is_none() && self.end().is_some() && self.session.is_flushed()
     }
 
-    /// How the conversation wants to end.
+    /// How the connection wants to end.
     #[must_use]
     pub fn end(&self) -> Option<End> {
         self.session.end()

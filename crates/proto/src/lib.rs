@@ -2,10 +2,10 @@
 //!
 //! For those who write a protocol, or a driver that runs them.
 //!
-//! A [`Protocol`] is one conversation with one peer: bytes come in, bytes go out, and nothing in
+//! A [`Protocol`] is one connection with one peer: bytes come in, bytes go out, and nothing in
 //! this crate can open a socket, read a clock, start a thread or touch a file. Whoever drives it
 //! (the engine over TCP, the simulator, the [`harness`] in a test) owns everything that can block,
-//! fail or be attacked, and tells the conversation what happened through two doors:
+//! fail or be attacked, and tells the connection what happened through two doors:
 //!
 //! ```text
 //!            input bytes ──▶ on_bytes ──┐                 ┌──▶ Output   bytes · shared bytes · file ranges
@@ -15,7 +15,7 @@
 //! ```
 //!
 //! [`echo`] is the smallest protocol and the one to read first; `sockeye-http` and `sockeye-message`
-//! are larger ones, in crates of their own. One whole conversation, byte for byte:
+//! are larger ones, in crates of their own. One whole connection, byte for byte:
 //!
 //! ```
 //! use sockeye_proto::{echo::Echo, harness::Harness};
@@ -51,17 +51,17 @@ mod turn;
 
 pub use budget::{Budget, Permit, Reports};
 pub use client::Client;
-pub use fault::{Fault, Reason, Whose};
+pub use fault::{Blame, Fault, Reason};
 pub use file::{Access, FileRange, FileSource};
 pub use job::{Cancel, Job, JobKind, Place, Spawn, Waiter};
 pub use output::{Output, Part};
 pub use peer::{Address, Peer};
 pub use remote::{Abandoned, Message, Promise, Remote, SendError, Ticket};
 pub use stop::Stop;
-pub use time::{Time, Timed, Wall};
+pub use time::{Time, Timed, WallTime};
 pub use turn::{End, Mark, Turn};
 
-/// One conversation with one peer.
+/// One connection with one peer.
 ///
 /// Whoever drives a protocol, by a [`Session`](driver::Session), keeps these promises:
 ///
@@ -71,22 +71,22 @@ pub use turn::{End, Mark, Turn};
 /// - [`Event::Eof`] comes after every input byte was offered, and no input follows it. It is not
 ///   told during a pause. When the peer ends its side during one, [`Event::HalfClosed`] says so.
 /// - After a call that returned a [`Fault`], only [`Event::Closed`] follows.
-/// - `deadline` is asked after every call, so a conversation need not announce a change.
+/// - `deadline` is asked after every call, so a connection need not announce a change.
 ///
 /// Every call is made by an event loop, which serves nobody else meanwhile. What blocks belongs into
 /// [`Turn::run`].
 pub trait Protocol {
     /// Takes input: all that has arrived and was not used yet.
     ///
-    /// The returned [`Took`] says how many bytes were used and whether to go on. A protocol that
+    /// The returned [`Consumed`] says how many bytes were used and whether to go on. A protocol that
     /// returns [`Next::More`] with bytes left over is offered them again only together with new
     /// ones, so it should remember how far it has scanned.
     ///
     /// # Errors
     ///
-    /// A [`Fault`] ends the conversation. The reply that the fault earns is written to the output
+    /// A [`Fault`] ends the connection. The response that the fault earns is written to the output
     /// before it is returned; it still reaches the peer.
-    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault>;
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault>;
 
     /// Takes everything that is not input.
     ///
@@ -116,12 +116,12 @@ impl<P: Protocol + 'static> From<P> for Box<dyn Protocol> {
     }
 }
 
-/// What happened to a conversation, other than input.
+/// What happened to a connection, other than input.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// The connection stands. The first event of every conversation, also of one that another
-    /// conversation switched to.
+    /// The connection stands. The first event of every connection, also of one that another
+    /// connection switched to.
     Open(&'a Peer),
     /// The peer ended its side: no more input will come. `clean` is false when unused input was
     /// left over, that is, when the peer stopped in the middle of something. Output still goes out.
@@ -138,10 +138,10 @@ pub enum Event<'a> {
     Room,
     /// The time that [`Protocol::deadline`] named has come.
     Deadline,
-    /// A [`Promise`] of this conversation was kept or abandoned, or a [`Remote`] sent something
+    /// A [`Promise`] of this connection was kept or abandoned, or a [`Remote`] sent something
     /// (its ticket is [`Ticket::REMOTE`]).
     Message(Ticket, Result<Message, Abandoned>),
-    /// Something may be there for this conversation, in a place that it knows: [`Remote::wake`] was
+    /// Something may be there for this connection, in a place that it knows: [`Remote::wake`] was
     /// called, any number of times since the last such event.
     Woken,
     /// Everything written before this mark has been accepted by the kernel. After [`Turn::mark`] it
@@ -154,10 +154,10 @@ pub enum Event<'a> {
     /// by now was offered before. A protocol whose peer may just be sending its next request gives it
     /// [`DRAIN_GRACE`] before it closes an idle connection.
     Drain {
-        /// Input has arrived that was not used: the conversation pauses, or its output is full.
+        /// Input has arrived that was not used: the connection pauses, or its output is full.
         unread: bool,
     },
-    /// The conversation is over, and why. Whatever is written now goes nowhere.
+    /// The connection is over, and why. Whatever is written now goes nowhere.
     Closed(&'a Reason),
 }
 
@@ -167,14 +167,14 @@ pub const DRAIN_GRACE: Duration = Duration::from_secs(1);
 
 /// How much input a call used, and what it needs next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Took {
+pub struct Consumed {
     /// Bytes used, at most the length of the input that was offered.
     pub used: usize,
-    /// What the conversation needs to go on.
+    /// What the connection needs to go on.
     pub next: Next,
 }
 
-/// What a conversation needs to go on: two different answers that are easily taken for one.
+/// What a connection needs to go on: two different answers that are easily taken for one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
     /// More bytes than were offered.
@@ -184,8 +184,8 @@ pub enum Next {
     Pause,
 }
 
-impl Took {
-    /// `used` bytes were used; the conversation needs more.
+impl Consumed {
+    /// `used` bytes were used; the connection needs more.
     #[must_use]
     pub const fn more(used: usize) -> Self {
         Self { used, next: Next::More }

@@ -1,7 +1,7 @@
 //! What is to be sent: plain bytes, shared bytes and ranges of files, in order.
 //!
-//! A conversation appends; whoever sends takes from the front with [`Output::part`],
-//! [`Output::slices`] and [`Output::advance`]. Plain bytes lie in one buffer, so a reply written in
+//! A connection appends; whoever sends takes from the front with [`Output::part`],
+//! [`Output::slices`] and [`Output::advance`]. Plain bytes lie in one buffer, so a response written in
 //! many small steps is one slice when it is sent. An output is a plain value that can be handed to
 //! a driver for as long as a send is under way.
 //!
@@ -74,7 +74,7 @@ impl Output {
     /// keeps a file open.
     pub const MAX_FILE_RANGES: usize = 2;
 
-    /// As many pieces as fit in a few replies.
+    /// As many pieces as fit in a few responses.
     const FEW_PIECES: usize = 64;
 
     /// An empty output, without an allocation.
@@ -333,7 +333,7 @@ impl Output {
         self.permit = None;
     }
 
-    /// Whether it has memory beyond `bytes` plain bytes and as many pieces as fit in a few replies.
+    /// Whether it has memory beyond `bytes` plain bytes and as many pieces as fit in a few responses.
     #[must_use]
     pub fn is_larger(&self, bytes: usize) -> bool {
         self.plain.capacity() > bytes || self.pieces.capacity() > Self::FEW_PIECES

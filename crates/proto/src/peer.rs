@@ -27,7 +27,7 @@ impl From<SocketAddr> for Address {
     }
 }
 
-/// The peer of a conversation.
+/// The peer of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {
     /// Where it is.

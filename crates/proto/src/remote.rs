@@ -1,26 +1,26 @@
-//! What reaches a conversation from elsewhere: results of work done off the loop, messages from
+//! What reaches a connection from elsewhere: results of work done off the loop, messages from
 //! other threads, and wake-ups.
 //!
-//! A conversation takes a [`Promise`] from its turn and gives it to whoever does the work; when it
-//! is kept, or dropped without being kept (the work panicked, say), the conversation hears of it as
+//! A connection takes a [`Promise`] from its turn and gives it to whoever does the work; when it
+//! is kept, or dropped without being kept (the work panicked, say), the connection hears of it as
 //! [`Event::Message`](crate::Event::Message) under the promise's [`Ticket`]. Nothing is lost, and
 //! nobody waits for ever.
 //!
 //! A [`Remote`] is for what has no end. It can be cloned and used from any thread:
 //!
-//! | | carries | when the conversation is behind |
+//! | | carries | when the connection is behind |
 //! |---|---|---|
 //! | [`Remote::send`] | a message | waits; not on an event loop |
 //! | [`Remote::try_send`] | a message | fails: at most [`Remote::MESSAGES`] wait |
 //! | [`Remote::wake`] | nothing | nothing to do: a wake-up is waiting already |
 //!
 //! Messages suit one sender that can wait, such as a thread that produces a stream. To tell many
-//! conversations the same thing, or to tell one from an event loop, write it to a bounded queue or
+//! connections the same thing, or to tell one from an event loop, write it to a bounded queue or
 //! log that both sides share, and wake those who read it. Each of them reads on from its own cursor
 //! as far as its output has room, so that a slow peer costs a cursor and one full output, whatever
 //! is said meanwhile. The example `chat` does so.
 //!
-//! Both know the conversation by its [`Key`]; what is sent to one that is gone is dropped.
+//! Both know the connection by its [`Key`]; what is sent to one that is gone is dropped.
 
 use std::any::Any;
 use std::fmt;
@@ -29,11 +29,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::Event;
 
-/// Which conversation of a shard: opaque outside of the engine.
+/// Which connection of a shard: opaque outside of the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Key(pub u64);
 
-/// Which promise of a conversation.
+/// Which promise of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Ticket(pub(crate) u64);
 
@@ -42,16 +42,16 @@ impl Ticket {
     pub const REMOTE: Self = Self(0);
 }
 
-/// Anything that can cross threads. The conversation that asked knows what it is.
+/// Anything that can cross threads. The connection that asked knows what it is.
 pub type Message = Box<dyn Any + Send>;
 
 /// A promise was dropped without being kept: the work panicked or was thrown away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Abandoned;
 
-/// Something on its way to a conversation.
+/// Something on its way to a connection.
 pub struct Envelope {
-    /// The conversation.
+    /// The connection.
     pub to: Key,
     pub(crate) content: Delivery,
 }
@@ -63,12 +63,12 @@ pub(crate) enum Delivery {
     /// A remote sent a message. The place that it takes of the credit is to be given back when it
     /// has been dealt with.
     Sent(Message, Arc<Credit>),
-    /// A remote woke the conversation.
+    /// A remote woke the connection.
     Wake(Arc<Credit>),
 }
 
 impl Delivery {
-    /// What the conversation is to be told, now, and the credit of which a place is to be given back
+    /// What the connection is to be told, now, and the credit of which a place is to be given back
     /// afterwards.
     pub(crate) fn into_event(self) -> (Event<'static>, Option<Arc<Credit>>) {
         match self {
@@ -109,7 +109,7 @@ pub trait MailboxSender: Send + Sync {
     fn is_on_event_loop(&self) -> bool;
 }
 
-/// The duty to answer a conversation once. Dropping it says [`Abandoned`].
+/// The duty to answer a connection once. Dropping it says [`Abandoned`].
 pub struct Promise {
     mailbox: Arc<dyn MailboxSender>,
     to: Key,
@@ -122,7 +122,7 @@ impl Promise {
         Self { mailbox, to, ticket, kept: false }
     }
 
-    /// What the conversation will know the answer by.
+    /// What the connection will know the answer by.
     #[must_use]
     pub fn ticket(&self) -> Ticket {
         self.ticket
@@ -154,7 +154,7 @@ impl fmt::Debug for Promise {
     }
 }
 
-/// What one conversation may have waiting from its remotes: so many messages, and one wake-up.
+/// What one connection may have waiting from its remotes: so many messages, and one wake-up.
 ///
 /// The session gives credit back when a message was dealt with and the output is below the high-water
 /// mark, and says when it is over.
@@ -162,7 +162,7 @@ impl fmt::Debug for Promise {
 pub(crate) struct Credit {
     state: Mutex<CreditState>,
     changed: Condvar,
-    /// A wake-up is on its way, or the conversation is gone.
+    /// A wake-up is on its way, or the connection is gone.
     woken: AtomicBool,
 }
 
@@ -184,15 +184,15 @@ impl Credit {
         self.changed.notify_all();
     }
 
-    /// Says that the conversation is gone: whoever waits, stops waiting.
+    /// Says that the connection is gone: whoever waits, stops waiting.
     pub(crate) fn close(&self) {
         self.lock().gone = true;
         self.changed.notify_all();
         self.woken.store(true, Ordering::Relaxed);
     }
 
-    /// Takes the wake-up. Called before the conversation is told of it, so that one that comes while
-    /// the conversation looks is told as well.
+    /// Takes the wake-up. Called before the connection is told of it, so that one that comes while
+    /// the connection looks is told as well.
     fn take_wake(&self) {
         // It has to read the flag, too: whoever found it set has written what is to be seen before.
         self.woken.swap(false, Ordering::AcqRel);
@@ -205,12 +205,12 @@ impl Credit {
 
 /// Why a [`Remote`] could not send. The message comes back.
 pub enum SendError {
-    /// The conversation has as many messages waiting as it may. Only from [`Remote::try_send`].
+    /// The connection has as many messages waiting as it may. Only from [`Remote::try_send`].
     Full(Message),
-    /// The conversation is over.
+    /// The connection is over.
     Gone(Message),
     /// The calling thread runs an event loop, and to wait would hold up all of its connections, for
-    /// ever if the conversation is one of them. Only from [`Remote::send`].
+    /// ever if the connection is one of them. Only from [`Remote::send`].
     OnEventLoop(Message),
 }
 
@@ -239,7 +239,7 @@ impl fmt::Display for SendError {
 
 impl std::error::Error for SendError {}
 
-/// A handle into one conversation, for any thread. How to choose between its methods: see
+/// A handle into one connection, for any thread. How to choose between its methods: see
 /// [`Remote::wake`].
 #[derive(Clone)]
 pub struct Remote {
@@ -256,13 +256,13 @@ impl Remote {
         Self { mailbox, to, credit }
     }
 
-    /// Sends a message; waits while the conversation has [`Remote::MESSAGES`] waiting. For threads
+    /// Sends a message; waits while the connection has [`Remote::MESSAGES`] waiting. For threads
     /// of one's own and for work on the pool.
     ///
     /// # Errors
     ///
-    /// [`SendError::Gone`] when the conversation is over. [`SendError::OnEventLoop`] inside of any
-    /// conversation, whether or not there is room.
+    /// [`SendError::Gone`] when the connection is over. [`SendError::OnEventLoop`] inside of any
+    /// connection, whether or not there is room.
     pub fn send(&self, message: Message) -> Result<(), SendError> {
         if self.mailbox.is_on_event_loop() {
             return Err(SendError::OnEventLoop(message));
@@ -287,18 +287,18 @@ impl Remote {
         self.take_and_send(state, message)
     }
 
-    /// Wakes the conversation: it gets [`Event::Woken`]. Never waits and never fails; what wakes a
-    /// conversation that is over does nothing.
+    /// Wakes the connection: it gets [`Event::Woken`]. Never waits and never fails; what wakes a
+    /// connection that is over does nothing.
     ///
-    /// Wake-ups coalesce: any number of calls before the conversation is told are one event. None
-    /// is lost: what the caller wrote before the call is seen by the conversation in an event that
+    /// Wake-ups coalesce: any number of calls before the connection is told are one event. None
+    /// is lost: what the caller wrote before the call is seen by the connection in an event that
     /// begins after it.
     ///
     /// So write to something shared first, then wake, and read it in the event:
     ///
     /// ```
     /// use std::sync::{Arc, Mutex};
-    /// use sockeye_proto::{Event, Fault, Protocol, Remote, Time, Took, Turn};
+    /// use sockeye_proto::{Event, Fault, Protocol, Remote, Time, Consumed, Turn};
     /// # use sockeye_proto::harness::Harness;
     ///
     /// /// What is said here is sent to everybody who has joined.
@@ -318,9 +318,9 @@ impl Remote {
     /// struct Member { room: Arc<Room>, read: usize }
     ///
     /// impl Protocol for Member {
-    ///     fn on_bytes(&mut self, input: &[u8], _: &mut Turn<'_>) -> Result<Took, Fault> {
+    ///     fn on_bytes(&mut self, input: &[u8], _: &mut Turn<'_>) -> Result<Consumed, Fault> {
     ///         self.room.say(input);
-    ///         Ok(Took::more(input.len()))
+    ///         Ok(Consumed::more(input.len()))
     ///     }
     ///
     ///     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
@@ -352,14 +352,14 @@ impl Remote {
     /// ```
     pub fn wake(&self) {
         // A wake-up whose flag is set already is told of later than now: `Credit::take_wake` clears
-        // the flag before the conversation looks.
+        // the flag before the connection looks.
         if !self.credit.woken.swap(true, Ordering::AcqRel) {
             let content = Delivery::Wake(Arc::clone(&self.credit));
             self.mailbox.send(Envelope { to: self.to, content });
         }
     }
 
-    /// Whether the conversation is over.
+    /// Whether the connection is over.
     #[must_use]
     pub fn is_gone(&self) -> bool {
         self.credit.lock().gone
@@ -433,7 +433,7 @@ mod tests {
         credit.give_back(1);
         remote.try_send(Box::new(())).unwrap();
 
-        // One that waits for credit is woken by the end of the conversation.
+        // One that waits for credit is woken by the end of the connection.
         let waiting = std::thread::spawn({
             let remote = remote.clone();
             move || matches!(remote.send(Box::new(())), Err(SendError::Gone(_)))

@@ -1,4 +1,4 @@
-//! Time as a conversation sees it: values that it is handed, never a clock that it reads.
+//! Time as a connection sees it: values that it is handed, never a clock that it reads.
 
 use std::ops::{Add, Sub};
 use std::time::Duration;
@@ -95,9 +95,9 @@ impl Sub for Time {
 
 /// The wall clock, in whole seconds since 1970-01-01T00:00:00Z: what a `Date` field is made of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Wall(u64);
+pub struct WallTime(u64);
 
-impl Wall {
+impl WallTime {
     /// The moment `seconds` seconds after the Unix epoch.
     #[must_use]
     pub const fn from_secs(seconds: u64) -> Self {

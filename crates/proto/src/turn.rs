@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::job::{Job, JobKind, Spawn};
 use crate::remote::{Credit, Key, MailboxSender, Promise, Remote, Ticket};
-use crate::{Client, Output, Peer, Protocol, Time, Wall};
+use crate::{Client, Output, Peer, Protocol, Time, WallTime};
 
 /// What one call into a protocol is told.
 #[derive(Clone, Copy, Debug)]
@@ -16,18 +16,18 @@ pub struct Context<'a> {
     /// The monotonic clock, read once per turn of the loop.
     pub now: Time,
     /// The wall clock, read once per turn of the loop.
-    pub wall: Wall,
+    pub wall: WallTime,
     /// Where messages and jobs go.
     pub handles: &'a ShardHandles,
     /// How many bytes the output may hold before it counts as full.
     pub room: usize,
 }
 
-/// A position in the output of a conversation, in bytes since its beginning.
+/// A position in the output of a connection, in bytes since its beginning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mark(pub u64);
 
-/// How a conversation wants to end.
+/// How a connection wants to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum End {
     /// Nothing more will be written: a FIN follows the last byte. Reading goes on, and the
@@ -122,7 +122,7 @@ impl<'a> Turn<'a> {
 
     /// The wall clock at this turn.
     #[must_use]
-    pub fn wall(&self) -> Wall {
+    pub fn wall(&self) -> WallTime {
         self.context.wall
     }
 
@@ -138,7 +138,7 @@ impl<'a> Turn<'a> {
         self.in_flight + self.out.unsent()
     }
 
-    /// Whether the output holds as much as it should. A conversation that answers many requests in
+    /// Whether the output holds as much as it should. A connection that answers many requests in
     /// one call looks here between them; one that stops for it asks [`Turn::want_room`].
     #[must_use]
     pub fn is_full(&self) -> bool {
@@ -178,7 +178,7 @@ impl<'a> Turn<'a> {
         Mark(self.position.saturating_sub(self.in_flight))
     }
 
-    /// Ends the conversation when everything written has been sent. Of several wishes the
+    /// Ends the connection when everything written has been sent. Of several wishes the
     /// strongest counts.
     pub fn end(&mut self, end: End) {
         self.effects.end = self.effects.end.max(Some(end));
@@ -186,7 +186,7 @@ impl<'a> Turn<'a> {
 
     /// Hands the connection to another protocol when this call returns: it gets
     /// [`Event::Open`](crate::Event::Open) and then the bytes that this call did not use. This
-    /// conversation hears no more.
+    /// connection hears no more.
     pub fn switch_to(&mut self, protocol: Box<dyn Protocol>) {
         self.effects.switch = Some(protocol);
     }
@@ -199,7 +199,7 @@ impl<'a> Turn<'a> {
         Promise::new(Arc::clone(&self.context.handles.mailbox), self.key, Ticket(ticket))
     }
 
-    /// A handle into this conversation for other threads.
+    /// A handle into this connection for other threads.
     #[must_use]
     pub fn remote(&mut self) -> Remote {
         let credit = self.credit.get_or_insert_with(|| Arc::new(Credit::new()));
@@ -241,7 +241,7 @@ mod tests {
 
     use super::*;
     use crate::harness::Harness;
-    use crate::{Event, Fault, Took};
+    use crate::{Consumed, Event, Fault};
 
     /// Writes one-byte pieces until the output is full, each time there is room, up to a total.
     struct Pieces {
@@ -262,9 +262,9 @@ mod tests {
     }
 
     impl Protocol for Pieces {
-        fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
+        fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
             self.write(turn);
-            Ok(Took::more(input.len()))
+            Ok(Consumed::more(input.len()))
         }
 
         fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {

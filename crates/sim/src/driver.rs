@@ -10,9 +10,9 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use sockeye_engine::driver::{Driver, Happening, Received, Sending, Target, Wake};
+use sockeye_engine::driver::{Driver, IoEvent, Received, Sending, Target, Wake};
 use sockeye_proto::driver::Key;
-use sockeye_proto::{Address, Output, Time, Wall};
+use sockeye_proto::{Address, Output, Time, WallTime};
 
 use crate::link::{End, EndId, Owner, Stage};
 use crate::net::{Host, Incident, Net, Shared};
@@ -104,7 +104,7 @@ impl Driver for SimDriver {
         self.net.borrow().now
     }
 
-    fn wall(&self) -> Wall {
+    fn wall(&self) -> WallTime {
         self.net.borrow().wall()
     }
 
@@ -116,7 +116,7 @@ impl Driver for SimDriver {
         &mut self,
         _: Time,
         until: Option<Time>,
-        happenings: &mut Vec<Happening>,
+        happenings: &mut Vec<IoEvent>,
     ) -> io::Result<()> {
         let mut net = self.net.borrow_mut();
         let net = &mut *net;

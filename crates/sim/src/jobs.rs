@@ -1,11 +1,11 @@
-//! Jobs of conversations: run later, on the same thread, when their virtual time has come.
+//! Jobs of connections: run later, on the same thread, when their virtual time has come.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use sockeye_proto::{Job, Spawn};
 
-/// Collects what conversations want done, for the world to schedule.
+/// Collects what connections want done, for the world to schedule.
 #[derive(Default)]
 pub(crate) struct Jobs {
     spawned: Mutex<Vec<Job>>,

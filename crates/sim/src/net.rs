@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use sockeye_engine::driver::{Sent, Target};
 use sockeye_proto::driver::Key;
-use sockeye_proto::{Address, Job, Time, Wall};
+use sockeye_proto::{Address, Job, Time, WallTime};
 
 use crate::link::{End, EndId, Owner, Stage};
 use crate::poll::{Edge, Poller};
@@ -80,7 +80,7 @@ pub(crate) struct Books {
 /// The network.
 pub(crate) struct Net {
     pub(crate) now: Time,
-    start: Wall,
+    start: WallTime,
     pub(crate) rng: Rng,
     pub(crate) faults: Faults,
     queue: BTreeMap<(Time, u64), Incident>,
@@ -102,7 +102,7 @@ impl Net {
         Self {
             // Not at the origin: nothing may take a time for a duration.
             now: Time::ZERO + Duration::from_secs(1000),
-            start: Wall::from_secs(1_445_412_480),
+            start: WallTime::from_secs(1_445_412_480),
             rng: Rng::new(seed),
             faults,
             queue: BTreeMap::new(),
@@ -118,8 +118,8 @@ impl Net {
         }
     }
 
-    pub(crate) fn wall(&self) -> Wall {
-        Wall::from_secs(self.start.as_secs() + self.now.as_nanos() / 1_000_000_000)
+    pub(crate) fn wall(&self) -> WallTime {
+        WallTime::from_secs(self.start.as_secs() + self.now.as_nanos() / 1_000_000_000)
     }
 
     /// A number that stands for everything that has happened: equal for equal runs.

@@ -5,7 +5,7 @@ use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use sockeye_engine::driver::{Happening, Sent, Wake};
+use sockeye_engine::driver::{IoEvent, Sent, Wake};
 use sockeye_proto::Time;
 use sockeye_proto::driver::Key;
 
@@ -120,7 +120,7 @@ impl Poller {
         now: Time,
         partial: bool,
         rng: &mut Rng,
-        happenings: &mut Vec<Happening>,
+        happenings: &mut Vec<IoEvent>,
     ) {
         self.note = Note { until, stirred: false, news: 0, calls: 0 };
         self.note.stirred = self.is_stirred(now);
@@ -135,10 +135,10 @@ impl Poller {
         self.note.news = count;
         let these = self.news.drain(..count);
         happenings.extend(these.map(|news| match news {
-            News::Incoming(id) => Happening::Incoming(id),
-            News::Sent(key, sent) => Happening::Sent { key, sent },
+            News::Incoming(id) => IoEvent::Incoming(id),
+            News::Sent(key, sent) => IoEvent::Sent { key, sent },
             News::Ready(key, Edge { readable, writable, ended, failed }) => {
-                Happening::Ready { key, readable, writable, ended, failed }
+                IoEvent::Ready { key, readable, writable, ended, failed }
             }
         }));
     }

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sockeye_engine::driver::Target;
-use sockeye_engine::{Census, Config, Footprint, Mailbox, Service, Shard, ShardParts};
+use sockeye_engine::{Config, ConnectionCounts, Footprint, Mailbox, Service, Shard, ShardParts};
 use sockeye_proto::{Job, Protocol, Time};
 
 use crate::jobs::Jobs;
@@ -106,12 +106,12 @@ impl World {
     /// As [`World::server`], as one shard of several that count their connections together.
     pub fn shard_of(
         &mut self,
-        census: &Arc<Census>,
+        counts: &Arc<ConnectionCounts>,
         targets: &[Target],
         config: Config,
         service: impl Service + 'static,
     ) -> ShardId {
-        self.seat(targets, config, Arc::clone(census), Box::new(service), None, usize::MAX)
+        self.seat(targets, config, Arc::clone(counts), Box::new(service), None, usize::MAX)
     }
 
     /// A shard that only connects, from `ip` (otherwise a loopback address).
@@ -126,7 +126,7 @@ impl World {
         &mut self,
         targets: &[Target],
         config: Config,
-        census: Arc<Census>,
+        counts: Arc<ConnectionCounts>,
         service: Box<dyn Service>,
         ip: Option<IpAddr>,
         descriptors: usize,
@@ -143,7 +143,7 @@ impl World {
             handover: None,
             service,
             config: Arc::new(config),
-            census,
+            counts,
             mailbox,
             spawn: self.jobs.clone(),
         });

@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sockeye::{
-    Config, End, Event, Fault, ListenAddr, Peer, Protocol, Remote, Serving, Time, Took, Turn,
+    Config, Consumed, End, Event, Fault, ListenAddr, Peer, Protocol, Remote, Serving, Time, Turn,
     usable_cores,
 };
 
@@ -178,13 +178,13 @@ impl Member {
 }
 
 impl Protocol for Member {
-    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         let mut used = 0;
         for _ in 0..LINES_PER_TURN {
             // Who doesn't read isn't read from.
             if turn.is_full() {
                 turn.want_room();
-                return Ok(Took::pause(used));
+                return Ok(Consumed::pause(used));
             }
             let rest = &input[used..];
             let end = rest.iter().take(LONGEST_LINE + 2).position(|byte| *byte == b'\n');
@@ -194,7 +194,7 @@ impl Protocol for Member {
                     return Err(Fault::peer("line_too_long", "sent a line of more than 512 bytes"));
                 }
                 // It is offered again, with more behind it.
-                return Ok(Took::more(used));
+                return Ok(Consumed::more(used));
             };
             used += end + 1;
             let line = rest[..end].strip_suffix(b"\r").unwrap_or(&rest[..end]);
@@ -204,7 +204,7 @@ impl Protocol for Member {
         }
         // It goes on in its worker's next turn.
         turn.remote().wake();
-        Ok(Took::pause(used))
+        Ok(Consumed::pause(used))
     }
 
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {

@@ -15,9 +15,9 @@ use std::error::Error;
 use std::mem;
 use std::rc::Rc;
 
-use sockeye::http1::{
-    Answer, Body, Content, Fields, Handler, Method, Reply, Request, Server, Shared, Status,
-    Trailers,
+use sockeye::http_core::{
+    Answer, Body, Content, Fields, Handler, Method, Request, Responder, Server, ServerConfig,
+    Status, Trailers,
 };
 use sockeye::{Config, ListenAddr, Peer, Running, usable_cores};
 
@@ -39,7 +39,7 @@ struct Echo {
 }
 
 impl Handler for Echo {
-    fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
+    fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
         let lists = matches!(request.method(), Method::Get | Method::Head);
         self.without_body.clear();
         if lists && request.path() == b"/echo" {
@@ -58,12 +58,12 @@ impl Handler for Echo {
         reply.read_up_to(MOST)
     }
 
-    fn on_body(&mut self, piece: &[u8], reply: Reply<'_, '_>) -> Answer {
+    fn on_body(&mut self, piece: &[u8], reply: Responder<'_, '_>) -> Answer {
         self.body.extend_from_slice(piece);
         reply.read()
     }
 
-    fn on_body_end(&mut self, _: &Trailers<'_>, reply: Reply<'_, '_>) -> Answer {
+    fn on_body_end(&mut self, _: &Trailers<'_>, reply: Responder<'_, '_>) -> Answer {
         self.answer(reply)
     }
 
@@ -73,7 +73,7 @@ impl Handler for Echo {
 }
 
 impl Echo {
-    fn answer(&mut self, reply: Reply<'_, '_>) -> Answer {
+    fn answer(&mut self, reply: Responder<'_, '_>) -> Answer {
         let (kind, body) = if self.body.is_empty() {
             (Some(b"text/plain".to_vec()), mem::take(&mut self.without_body))
         } else {
@@ -93,7 +93,7 @@ pub(crate) fn serve(address: ListenAddr) -> Result<(Running, String), Box<dyn Er
     let server = sockeye::Server::bind(&[address], usable_cores(), Config::default())?;
     let bound = server.addresses()[0].to_string();
     let running = server.start(|_shard| {
-        let shared = Rc::new(Shared::default());
+        let shared = Rc::new(ServerConfig::default());
         move |_: &Peer| Server::new(Rc::clone(&shared), Echo::default())
     })?;
     Ok((running, bound))

@@ -1,4 +1,4 @@
-//! The smallest service: a function from a request to a reply.
+//! The smallest service: a function from a request to a response.
 //!
 //! ```sh
 //! cargo run --example http_hello 127.0.0.1:8080

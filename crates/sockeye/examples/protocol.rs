@@ -5,7 +5,7 @@
 //! printf '5:hello,' | nc -N 127.0.0.1 8080    # 5:olleh,
 //! ```
 //!
-//! A netstring is a length in decimal digits, a colon, so many bytes, and a comma. The conversation
+//! A netstring is a length in decimal digits, a colon, so many bytes, and a comma. The connection
 //! below says what these bytes mean and how long it waits for them. Slow readers, the thousandth
 //! connection and stopping in order are the engine's, and need no line here.
 
@@ -13,7 +13,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use sockeye::{
-    Config, End, Event, Fault, ListenAddr, Protocol, Running, Server, Time, Took, Turn,
+    Config, Consumed, End, Event, Fault, ListenAddr, Protocol, Running, Server, Time, Turn,
     usable_cores,
 };
 
@@ -59,7 +59,7 @@ fn find(input: &[u8]) -> Found<'_> {
 }
 
 impl Protocol for Backwards {
-    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         self.until = Some(turn.now() + SILENCE);
         let mut used = 0;
         // Strings that don't fit any more wait for room.
@@ -73,7 +73,7 @@ impl Protocol for Backwards {
                     used += len;
                 }
                 // What was not used is offered again, with more behind it.
-                Found::Part => return Ok(Took::more(used)),
+                Found::Part => return Ok(Consumed::more(used)),
                 Found::Bad(what) => {
                     turn.out.write(b"1:?,");
                     return Err(Fault::peer("bad_netstring", what));
@@ -81,7 +81,7 @@ impl Protocol for Backwards {
             }
         }
         turn.want_room();
-        Ok(Took::pause(used))
+        Ok(Consumed::pause(used))
     }
 
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {

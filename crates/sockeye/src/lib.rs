@@ -1,7 +1,7 @@
 //! TCP servers and clients, from an echo to HTTP, on one event loop of our own.
 //!
-//! A server is two things: a *conversation* (what bytes mean, what to answer) and an *engine*
-//! (sockets, clocks, limits, overload). A conversation is a plain value that implements
+//! A server is two things: a *connection* (what bytes mean, what to answer) and an *engine*
+//! (sockets, clocks, limits, overload). A connection is a plain value that implements
 //! [`Protocol`]; the engine holds thousands of them on each core, with deadlines, limits,
 //! backpressure and draining, whatever they say:
 //!
@@ -11,9 +11,9 @@
 //! ```
 //!
 //! - [`proto`]: [`Protocol`] and what it is given; an echo; a harness for tests.
-//! - [`http1`]: HTTP/1.1 as a protocol, with handlers that read requests in place.
+//! - [`http_core`]: HTTP/1.1 as a protocol, with handlers that read requests in place.
 //! - [`engine`]: [`Server`], [`run_client`], [`Config`] with every limit and its default.
-//! - [`files`]: a folder, or one file, as HTTP replies (feature `files`).
+//! - [`files`]: a folder, or one file, as HTTP responses (feature `files`).
 //! - [`http`]: a service that answers HTTP requests, of which only the answers are left to write.
 //! - [`message`]: the same of messages, in frames and over HTTP.
 //!
@@ -39,7 +39,7 @@
 //! use std::io::{BufRead, BufReader, Write};
 //! use std::num::NonZeroUsize;
 //!
-//! use sockeye::{Bound, Config, End, Event, Fault, Protocol, Server, Time, Took, Turn};
+//! use sockeye::{Bound, Config, End, Event, Fault, Protocol, Server, Time, Consumed, Turn};
 //!
 //! struct Shout;
 //!
@@ -47,17 +47,17 @@
 //!
 //! impl Protocol for Shout {
 //!     // Runs on the event loop: don't block. Blocking work: `Turn::run`.
-//!     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
+//!     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
 //!         let Some(end) = input.iter().rposition(|byte| *byte == b'\n') else {
 //!             if input.len() > LONGEST_LINE {
 //!                 turn.out.write(b"?\n");
 //!                 return Err(Fault::peer("line_too_long", "sent a line of more than 1 KiB"));
 //!             }
-//!             return Ok(Took::more(0)); // All of it is offered again, with more behind it.
+//!             return Ok(Consumed::more(0)); // All of it is offered again, with more behind it.
 //!         };
 //!         let lines = &input[..=end];
 //!         turn.out.write(&lines.to_ascii_uppercase());
-//!         Ok(Took::more(lines.len()))
+//!         Ok(Consumed::more(lines.len()))
 //!     }
 //!
 //!     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
@@ -86,13 +86,13 @@
 //! drop(peer);
 //!
 //! running.handle().drain();
-//! let tally = running.join()?;
-//! assert_eq!((tally.accepted, tally.cut), (1, 0));
+//! let stats = running.join()?;
+//! assert_eq!((stats.accepted, stats.cut), (1, 0));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The same conversation without a socket, byte by byte:
-//! [`proto::harness`]. How conversations tell each other something, over all workers and without
+//! The same connection without a socket, byte by byte:
+//! [`proto::harness`]. How connections tell each other something, over all workers and without
 //! waiting for slow peers: [`Remote`], and the example `chat`.
 //!
 //! # A folder over HTTP
@@ -104,7 +104,7 @@
 //!
 //! # #[cfg(feature = "files")] {
 //! use sockeye::files::{CacheLimits, Folder, memory::Memory};
-//! use sockeye::{Bound, Config, Peer, Server, http1};
+//! use sockeye::{Bound, Config, Peer, Server, http_core};
 //!
 //! let files = Memory::new(); // Or `Folder::open("site")?`.
 //! files.write("index.html", "Hello World");
@@ -113,10 +113,10 @@
 //! let server = Server::bind(&["127.0.0.1:0".parse()?], NonZeroUsize::MIN, Config::default())?;
 //! let Bound::Ip(address) = server.addresses()[0] else { unreachable!("TCP was asked for") };
 //! let running = server.start(move |_shard| {
-//!     let shared = Rc::new(http1::Shared::default());
+//!     let shared = Rc::new(http_core::ServerConfig::default());
 //!     let site = folder.site(CacheLimits::default());
 //!     // With the site beside it, files that nobody asks for any more are closed.
-//!     (site.clone(), move |_: &Peer| http1::Server::new(shared.clone(), site.handler()))
+//!     (site.clone(), move |_: &Peer| http_core::Server::new(shared.clone(), site.handler()))
 //! })?;
 //!
 //! let mut peer = std::net::TcpStream::connect(address)?;
@@ -152,16 +152,16 @@ pub use serving::{ServeError, Serving, check_hosts_on_loopback};
 pub use sockeye_engine as engine;
 #[cfg(feature = "files")]
 pub use sockeye_files as files;
-pub use sockeye_http as http1;
+pub use sockeye_http as http_core;
 pub use sockeye_proto as proto;
 
 pub use sockeye_engine::driver::{BindError, Bound, Target};
 pub use sockeye_engine::{
     BadListenAddr, BadNetwork, Config, Handle, Jobs, Linger, ListenAddr, Network, Running, Server,
-    Service, Stopped, Tally, run_client, usable_cores,
+    Service, Stats, Stopped, run_client, usable_cores,
 };
 pub use sockeye_proto::{
-    Abandoned, Access, Address, Client, End, Event, Fault, FileRange, FileSource, Job, JobKind,
-    Mark, Message, Next, Output, Peer, Promise, Protocol, Reason, Remote, SendError, Ticket, Time,
-    Timed, Took, Turn, Wall, Whose, echo,
+    Abandoned, Access, Address, Blame, Client, Consumed, End, Event, Fault, FileRange, FileSource,
+    Job, JobKind, Mark, Message, Next, Output, Peer, Promise, Protocol, Reason, Remote, SendError,
+    Ticket, Time, Timed, Turn, WallTime, echo,
 };

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 
 use sockeye_engine::driver::{BindError, Bound};
-use sockeye_engine::{Config, Handle, ListenAddr, Running, Server, Service, Stopped, Tally};
+use sockeye_engine::{Config, Handle, ListenAddr, Running, Server, Service, Stats, Stopped};
 use sockeye_http::{AllowedHosts, HostCheck};
 
 /// Why a service could not begin.
@@ -145,7 +145,7 @@ impl Serving {
     /// # Errors
     ///
     /// When a worker failed.
-    pub fn join(self) -> io::Result<Tally> {
+    pub fn join(self) -> io::Result<Stats> {
         self.running.join()
     }
 }

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use sockeye::engine::Shard;
 use sockeye::engine::driver::{Calls, Epoll};
 use sockeye::files::{CacheLimits, Folder, memory::Memory};
-use sockeye::proto::Wall;
-use sockeye::{Peer, Protocol, Service, http, http1};
+use sockeye::proto::WallTime;
+use sockeye::{Peer, Protocol, Service, http, http_core};
 
 const REQUEST: &[u8] = b"GET /small.txt HTTP/1.1\r\nHost: localhost\r\n\r\n";
 const CONTENT: &[u8] = b"Hello, World!";
@@ -30,15 +30,16 @@ struct Pages {
     noted: Cell<u64>,
 }
 
-impl http1::Log for Pages {
-    fn begun(&self, request: http1::Begun<'_>, _: &Peer, _: Wall, notes: &mut Vec<u8>) {
-        if let http1::Begun::Request(request) = request {
+impl http_core::Log for Pages {
+    fn begun(&self, request: http_core::Begun<'_>, _: &Peer, _: WallTime, notes: &mut Vec<u8>) {
+        if let http_core::Begun::Request(request) = request {
             notes.extend_from_slice(request.target());
         }
     }
 
-    fn ended(&self, notes: &[u8], outcome: &http1::Outcome) {
-        self.complete.update(|count| count + u64::from(outcome.ended == http1::Ended::Complete));
+    fn ended(&self, notes: &[u8], outcome: &http_core::Outcome) {
+        self.complete
+            .update(|count| count + u64::from(outcome.ended == http_core::Ended::Complete));
         self.noted.update(|count| count + notes.len() as u64);
     }
 }
@@ -48,9 +49,9 @@ struct Scene {
     shard: Shard<Epoll>,
     client: TcpStream,
     request: Vec<u8>,
-    /// The length of a reply.
+    /// The length of a response.
     len: usize,
-    /// What a reply ends with.
+    /// What a response ends with.
     content: Vec<u8>,
 }
 
@@ -67,22 +68,27 @@ impl Scene {
 
     /// As [`Scene::new`], with a log of every request.
     fn logged(log: &Rc<Pages>) -> Self {
-        let shared = http1::Shared::default().logging(log.clone());
+        let shared = http_core::ServerConfig::default().logging(log.clone());
         Self::of_file_with(shared, "small.txt", CONTENT, REQUEST)
     }
 
     fn of_file(name: &str, content: &[u8], request: &[u8]) -> Self {
-        Self::of_file_with(http1::Shared::default(), name, content, request)
+        Self::of_file_with(http_core::ServerConfig::default(), name, content, request)
     }
 
-    fn of_file_with(shared: http1::Shared, name: &str, content: &[u8], request: &[u8]) -> Self {
+    fn of_file_with(
+        shared: http_core::ServerConfig,
+        name: &str,
+        content: &[u8],
+        request: &[u8],
+    ) -> Self {
         let store = Memory::new();
         store.write(name, content);
         store.pass(1_000_000);
         let site = Folder::new(store).site(CacheLimits::default());
         let shared = Rc::new(shared);
         let service = move |_: &Peer| -> Box<dyn Protocol> {
-            Box::new(http1::Server::new(Rc::clone(&shared), site.handler()))
+            Box::new(http_core::Server::new(Rc::clone(&shared), site.handler()))
         };
         Self::of(service, request)
     }
@@ -90,9 +96,9 @@ impl Scene {
     /// That is told [`CONTENT`] by a function.
     fn of_function(respond: impl http::Respond, request: &[u8]) -> Self {
         let edge = http::Edge::new(Arc::new(respond));
-        let shared = Rc::new(http1::Shared::default());
+        let shared = Rc::new(http_core::ServerConfig::default());
         let service = move |peer: &Peer| -> Box<dyn Protocol> {
-            Box::new(http1::Server::new(Rc::clone(&shared), edge.handler(peer)))
+            Box::new(http_core::Server::new(Rc::clone(&shared), edge.handler(peer)))
         };
         Self::of(service, request)
     }
@@ -130,7 +136,7 @@ impl Scene {
         }
     }
 
-    /// So many requests in one write, and their replies.
+    /// So many requests in one write, and their responses.
     fn exchange(&mut self, count: usize) {
         const MOST: usize = 16;
         let mut requests = [0; 1024 * MOST];
@@ -139,8 +145,8 @@ impl Scene {
             request.copy_from_slice(&self.request);
         }
         self.client.write_all(&requests[..count * len]).unwrap();
-        let until = self.shard.tally().sent + (count * self.len) as u64;
-        while self.shard.tally().sent < until {
+        let until = self.shard.stats().sent + (count * self.len) as u64;
+        while self.shard.stats().sent < until {
             self.shard.turn().unwrap();
         }
         let mut replies = [0; 1024 * MOST];
@@ -166,7 +172,7 @@ impl Scene {
     }
 }
 
-/// How long a reply's head and its content are, once the head is there.
+/// How long a response's head and its content are, once the head is there.
 fn lengths(reply: &[u8]) -> Option<(usize, usize)> {
     let end = reply.windows(4).position(|four| four == b"\r\n\r\n")?;
     let head = std::str::from_utf8(&reply[..end]).expect("a head is text");
@@ -174,7 +180,7 @@ fn lengths(reply: &[u8]) -> Option<(usize, usize)> {
     Some((end + 4, len.parse().expect("a number")))
 }
 
-/// The best of a few attempts: once a second, one of them meets the file's next look-up.
+/// The best of a few attempts: once a second, one of them meets the file's next lookup.
 fn best_of<T: Ord>(mut attempt: impl FnMut() -> T) -> T {
     (0..5).map(|_| attempt()).min().unwrap()
 }

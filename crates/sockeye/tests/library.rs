@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use sockeye::http::{self, Body, Options, Reply, Request};
 use sockeye::{
-    Config, End, Event, Fault, Linger, ListenAddr, Peer, Protocol, SendError, Serving, Ticket,
-    Time, Took, Turn, files, message,
+    Config, Consumed, End, Event, Fault, Linger, ListenAddr, Peer, Protocol, SendError, Serving,
+    Ticket, Time, Turn, files, message,
 };
 
 /// What a test waits at the most: far more than it takes.
@@ -52,7 +52,7 @@ fn options_are_built_by_struct_update() {
 struct ToItself;
 
 impl Protocol for ToItself {
-    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         let remote = turn.remote();
         for byte in input {
             match remote.send(Box::new(*byte)) {
@@ -68,7 +68,7 @@ impl Protocol for ToItself {
         turn.run(move || {
             bytes.into_iter().all(|byte| remote.send(Box::new(byte.to_ascii_uppercase())).is_ok())
         });
-        Ok(Took::more(input.len()))
+        Ok(Consumed::more(input.len()))
     }
 
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
@@ -105,8 +105,8 @@ fn to_send_where_it_would_wait_for_itself_fails_at_once() {
     peer.read_to_string(&mut heard).unwrap();
     assert_eq!(heard, format!("{said}{}", said.to_uppercase()));
     serving.handle().drain();
-    let tally = serving.join().unwrap();
-    assert_eq!((tally.accepted, tally.cut), (1, 0));
+    let stats = serving.join().unwrap();
+    assert_eq!((stats.accepted, stats.cut), (1, 0));
 }
 
 /// Wakes the thread that waits in [`wait`], and counts.

@@ -38,7 +38,7 @@ fn send(address: SocketAddr, encoding: &str, content: &[u8], more: &str) -> TcpS
     peer
 }
 
-/// The content of the one reply.
+/// The content of the one response.
 fn receive(mut peer: TcpStream) -> Value {
     let mut reply = Vec::new();
     peer.read_to_end(&mut reply).unwrap();
@@ -164,7 +164,7 @@ fn a_value_of_ones_own_can_respond() {
     stop(serving);
 }
 
-/// Asks over HTTP: the status and the JSON of the reply.
+/// Asks over HTTP: the status and the JSON of the response.
 fn post(address: SocketAddr, content_type: &str, content: &str) -> (u16, Value) {
     let request = format!(
         "POST / HTTP/1.0\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n{content}",

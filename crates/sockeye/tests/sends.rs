@@ -1,4 +1,4 @@
-//! How each kind of reply leaves: how often the kernel is called to send it; on a real socket and a
+//! How each kind of response leaves: how often the kernel is called to send it; on a real socket and a
 //! real folder, with the shard stepped on the test's own thread.
 //!
 //! A head goes with what follows it, and whatever was written within one turn goes at once. That it
@@ -18,7 +18,7 @@ use sockeye::engine::Shard;
 use sockeye::engine::driver::{Driver, Epoll};
 use sockeye::files::{CacheLimits, Folder, Options};
 use sockeye::http::{Body, Edge, Reply, Request, Response};
-use sockeye::{Peer, Protocol, Service, http1};
+use sockeye::{Peer, Protocol, Service, http_core};
 
 /// A folder that is removed with this value.
 struct Scratch(PathBuf);
@@ -46,9 +46,9 @@ impl Scratch {
     fn service(&self) -> impl Service + use<> {
         let options = Options { listing: true, ..Options::default() };
         let site = Folder::open(&self.0).unwrap().with(options).site(CacheLimits::default());
-        let shared = Rc::new(http1::Shared::default());
+        let shared = Rc::new(http_core::ServerConfig::default());
         move |_: &Peer| -> Box<dyn Protocol> {
-            Box::new(http1::Server::new(Rc::clone(&shared), site.handler()))
+            Box::new(http_core::Server::new(Rc::clone(&shared), site.handler()))
         }
     }
 }
@@ -146,7 +146,7 @@ impl Scene {
         got
     }
 
-    /// How long the replies to `requests` are: made as the last ones of connections, which end.
+    /// How long the responses to `requests` are: made as the last ones of connections, which end.
     fn length(&mut self, requests: &[String]) -> usize {
         const ANNOUNCED: usize = "Connection: close\r\n".len();
         let one = |request: &String| {
@@ -158,8 +158,8 @@ impl Scene {
         requests.iter().map(one).sum()
     }
 
-    /// What the replies to `requests`, sent at once, cost when everything is in place: the best of
-    /// some attempts, since once a second one of them meets a file's next look-up.
+    /// What the responses to `requests`, sent at once, cost when everything is in place: the best of
+    /// some attempts, since once a second one of them meets a file's next lookup.
     fn calls(&mut self, requests: &[String]) -> Calls {
         let length = self.length(requests);
         let attempt = |_| {
@@ -250,9 +250,9 @@ fn a_stream_written_in_one_turn_is_sent_at_once_however_many_pieces_it_has() {
         Reply::pieces(Response::new(()), vec![PIECE; count])
     };
     let edge = Edge::new(Arc::new(pieces));
-    let shared = Rc::new(http1::Shared::default());
+    let shared = Rc::new(http_core::ServerConfig::default());
     let mut scene = Scene::new(move |peer: &Peer| -> Box<dyn Protocol> {
-        Box::new(http1::Server::new(Rc::clone(&shared), edge.handler(peer)))
+        Box::new(http_core::Server::new(Rc::clone(&shared), edge.handler(peer)))
     });
     for count in [0, 1, 100, 1000] {
         let calls = scene.calls(&[request(&format!("GET /{count}"), "")]);

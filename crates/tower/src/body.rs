@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use sockeye::http::Incomplete;
-use sockeye::http1::Content;
+use sockeye::http_core::Content;
 use sockeye::proto::Promise;
 
 /// With so many bytes on their way nothing more is read from the client.

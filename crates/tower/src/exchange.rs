@@ -9,10 +9,10 @@ use http::header::{CONTENT_TYPE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::Body as HttpBody;
 use sockeye::http::convert::{self, BadReply};
-use sockeye::http1::{
-    self, Answer, Body, Content, Fields, Handler, Reply, Status, Stream, StreamEvent, Trailers,
+use sockeye::http_core::{
+    self, Answer, Body, Content, Fields, Handler, Responder, Status, Stream, StreamEvent, Trailers,
 };
-use sockeye::proto::{Abandoned, Fault, Message, Ticket, Whose};
+use sockeye::proto::{Abandoned, Blame, Fault, Message, Ticket};
 use sockeye::{Peer, Time};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -73,7 +73,7 @@ where
     B: HttpBody<Data: Send> + Send + 'static,
     B::Error: fmt::Display,
 {
-    fn on_request(&mut self, request: &http1::Request<'_>, reply: Reply<'_, '_>) -> Answer {
+    fn on_request(&mut self, request: &http_core::Request<'_>, reply: Responder<'_, '_>) -> Answer {
         self.current = None;
         let Ok(head) = convert::request(request) else {
             let text = "The request has a target or fields that nothing here understands.";
@@ -100,7 +100,7 @@ where
         let answer = task::answer(service, for_task, promise, to_task, unpolled);
         let task = self.common.runtime.spawn(answer);
         self.current = Some(Current {
-            head_only: request.method() == http1::Method::Head,
+            head_only: request.method() == http_core::Method::Head,
             awaited,
             pulls,
             feed,
@@ -113,14 +113,14 @@ where
         self.wait(reply)
     }
 
-    fn on_body(&mut self, piece: &[u8], reply: Reply<'_, '_>) -> Answer {
+    fn on_body(&mut self, piece: &[u8], reply: Responder<'_, '_>) -> Answer {
         if let Some(current) = &mut self.current {
             current.feed(piece, || reply.promise());
         }
         self.wait(reply)
     }
 
-    fn on_body_end(&mut self, trailers: &Trailers<'_>, reply: Reply<'_, '_>) -> Answer {
+    fn on_body_end(&mut self, trailers: &Trailers<'_>, reply: Responder<'_, '_>) -> Answer {
         if let Some(current) = &mut self.current {
             current.end(trailers);
         }
@@ -138,7 +138,7 @@ where
         &mut self,
         ticket: Ticket,
         body: Result<Message, Abandoned>,
-        reply: Reply<'_, '_>,
+        reply: Responder<'_, '_>,
     ) -> Answer {
         let Some(current) = &mut self.current else { return self.wait(reply) };
         if current.takes_room(ticket, &body) || current.awaited != Some(ticket) {
@@ -151,7 +151,7 @@ where
         }
     }
 
-    fn on_response_timeout(&mut self, reply: Reply<'_, '_>) -> Answer {
+    fn on_response_timeout(&mut self, reply: Responder<'_, '_>) -> Answer {
         self.over(reply.time_out())
     }
 
@@ -223,9 +223,9 @@ impl Current {
 
 impl<S> Exchange<S> {
     /// Sends what has come of a response: all of it, or its head and what was ready.
-    fn begin(&mut self, head: Head, reply: Reply<'_, '_>) -> Answer {
+    fn begin(&mut self, head: Head, reply: Responder<'_, '_>) -> Answer {
         let Head { mut head, length, mut first } = head;
-        // How a reply is framed is the server's to choose; chunked is what it would choose.
+        // How a response is framed is the server's to choose; chunked is what it would choose.
         if is_chunked(&head.headers) {
             head.headers.remove(TRANSFER_ENCODING);
         }
@@ -237,7 +237,7 @@ impl<S> Exchange<S> {
             Err(bad) => return self.bad(&bad, reply),
         };
         let head_only = self.current.as_ref().is_some_and(|current| current.head_only);
-        // An empty body in a reply to HEAD says nothing of GET's: the service may have left that out.
+        // An empty body in a response to HEAD says nothing of GET's: the service may have left that out.
         // Neither does a Content-Length of 0, which axum writes beside every empty body.
         let says = |length: &u64| *length > 0 || !head_only;
         let (declared, actual) = (framing.length.filter(says), length.filter(says));
@@ -309,7 +309,7 @@ impl<S> Exchange<S> {
     }
 
     /// Waits for what the exchange waits for, before the response has begun.
-    fn wait(&mut self, reply: Reply<'_, '_>) -> Answer {
+    fn wait(&mut self, reply: Responder<'_, '_>) -> Answer {
         match &self.current {
             // What it may be is the service's to say: it is never held as a whole here.
             Some(current) if current.reads => reply.read_up_to(u64::MAX),
@@ -332,19 +332,19 @@ impl<S> Exchange<S> {
         answer
     }
 
-    fn bad(&mut self, bad: &BadReply, reply: Reply<'_, '_>) -> Answer {
+    fn bad(&mut self, bad: &BadReply, reply: Responder<'_, '_>) -> Answer {
         self.failed(&bad.to_string(), reply)
     }
 
     /// Something is wrong with our side of it: the log is told what, the client is not.
-    fn failed(&mut self, what: &str, reply: Reply<'_, '_>) -> Answer {
+    fn failed(&mut self, what: &str, reply: Responder<'_, '_>) -> Answer {
         error!(target: "sockeye", peer = %self.peer.address, what, "a request could not be answered");
         self.over(reply.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), ""))
     }
 }
 
 static EMPTY_FRAMES: Fault = Fault {
-    whose: Whose::Ours,
+    blame: Blame::Ours,
     code: "empty_body_frames",
     what: Cow::Borrowed("had a response whose body gave 1,024 empty frames in a row"),
 };

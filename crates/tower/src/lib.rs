@@ -105,7 +105,7 @@
 //! `hyper::upgrade` (so WebSockets by axum): there is no `OnUpgrade` among the
 //! extensions, and a 101 is refused with a 500. HTTP/2 and TLS are not spoken. Interim responses
 //! other than `100 Continue` can't be sent. The fields that
-//! [`Reply`](sockeye::http::Reply) says are the server's are the server's: a service's `Date` and
+//! [`Responder`](sockeye::http::Response) says are the server's are the server's: a service's `Date` and
 //! `Server` are left out, as is `Transfer-Encoding: chunked`; any other transfer coding is a 500.
 
 #![forbid(unsafe_code)]
@@ -124,7 +124,7 @@ use http::{Request, Response};
 use http_body::Body;
 pub use sockeye::http::Incomplete;
 use sockeye::http::Options;
-use sockeye::http1::{self, Shared};
+use sockeye::http_core::{self, ServerConfig};
 use sockeye::{ListenAddr, Peer, ServeError, Serving, check_hosts_on_loopback};
 use tokio::runtime::Handle;
 use tower_service::Service;
@@ -168,14 +168,14 @@ where
             watch: watch.clone(),
             ending: ending.clone(),
         });
-        let mut shared = Shared::new(limits.clone()).names_itself(names_itself);
+        let mut shared = ServerConfig::new(limits.clone()).names_itself(names_itself);
         if let Some(hosts) = &allowed_hosts {
             shared = shared.checking_hosts(check_hosts_on_loopback(hosts.clone(), bound));
         }
         let shared = Rc::new(shared);
         ((watch, ending), move |peer: &Peer| {
             let exchange = Exchange::new(Rc::clone(&common), *peer);
-            http1::Server::new(Rc::clone(&shared), exchange)
+            http_core::Server::new(Rc::clone(&shared), exchange)
         })
     })
 }

@@ -1,4 +1,4 @@
-//! A small reply, and the sums of the row `mix`, on hyper: one thread, as its own examples write it.
+//! A small response, and the sums of the row `mix`, on hyper: one thread, as its own examples write it.
 //! Prints its address.
 
 #![forbid(unsafe_code)]
@@ -10,7 +10,7 @@ use hyper::{
     Request, Response,
     body::{Bytes, Incoming},
     header::{CONTENT_TYPE, HeaderValue},
-    server::conn::http1,
+    server::conn::http_core,
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 async fn serve(stream: TcpStream) {
     // A peer that resets is gone, and no more than that.
-    let _ = http1::Builder::new()
+    let _ = http_core::Builder::new()
         .timer(TokioTimer::new())
         .pipeline_flush(true)
         .serve_connection(TokioIo::new(stream), service_fn(answer))

@@ -1,4 +1,4 @@
-//! A small reply on may_minihttp, by one worker. Prints its address.
+//! A small response on may_minihttp, by one worker. Prints its address.
 
 #![forbid(unsafe_code)]
 

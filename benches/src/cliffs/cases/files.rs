@@ -173,7 +173,7 @@ fn beside_cold(ground: &Ground, side: Side) -> Result<Scene> {
     Ok(Scene::new(server, client).beside(strain))
 }
 
-/// Each file once. What the replies look like is learned from another server.
+/// Each file once. What the responses look like is learned from another server.
 fn first_touch(ground: &Ground, side: Side) -> Result<Scene> {
     let folder = ground.folder_of(SOME)?;
     let mut plan = load(BUSY, spread(SOME, CACHED)?)?;

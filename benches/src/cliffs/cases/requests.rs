@@ -1,4 +1,4 @@
-//! Heads that are long, and replies that are written bit by bit.
+//! Heads that are long, and responses that are written bit by bit.
 
 use sockeye_load::{Ask, Request};
 

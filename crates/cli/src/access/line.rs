@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use clap::ValueEnum;
-use sockeye::http1::{Begun, FieldName, Outcome, Request, Unread, Version, date};
-use sockeye::proto::{Address, Wall};
+use sockeye::http_core::{Begun, FieldName, Outcome, Request, Unread, Version, date};
+use sockeye::proto::{Address, WallTime};
 
 /// What a line looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -32,12 +32,12 @@ const SPLIT: usize = 4;
 /// The date, written once a second.
 #[derive(Default)]
 pub(super) struct Dates {
-    of: Option<Wall>,
+    of: Option<WallTime>,
     text: Vec<u8>,
 }
 
 impl Dates {
-    pub(super) fn of(&mut self, when: Wall, format: Format) -> &[u8] {
+    pub(super) fn of(&mut self, when: WallTime, format: Format) -> &[u8] {
         if self.of.replace(when) != Some(when) {
             self.text.clear();
             write_date(when, format, &mut self.text);
@@ -47,7 +47,7 @@ impl Dates {
 }
 
 /// `22/Nov/2026:19:00:00 +0000` or `2026-11-22T19:00:00Z`.
-fn write_date(when: Wall, format: Format, text: &mut Vec<u8>) {
+fn write_date(when: WallTime, format: Format, text: &mut Vec<u8>) {
     // Sun, 22 Nov 2026 19:00:00 GMT
     let date = date::format(when);
     let (day, month, year, time) = (&date[5..7], &date[8..11], &date[12..16], &date[17..25]);

@@ -17,8 +17,8 @@ use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 
-use sockeye::http1::{Begun, Log, Outcome};
-use sockeye::proto::{Peer, Wall};
+use sockeye::http_core::{Begun, Log, Outcome};
+use sockeye::proto::{Peer, WallTime};
 use tracing::warn;
 
 pub(crate) use self::line::Format;
@@ -106,7 +106,7 @@ struct Worker {
 }
 
 impl Log for Worker {
-    fn begun(&self, request: Begun<'_>, peer: &Peer, when: Wall, notes: &mut Vec<u8>) {
+    fn begun(&self, request: Begun<'_>, peer: &Peer, when: WallTime, notes: &mut Vec<u8>) {
         let mut dates = self.dates.borrow_mut();
         let date = dates.of(when, self.format);
         let who = match request {

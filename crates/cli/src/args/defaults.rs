@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use sockeye::engine::Config;
 use sockeye::files::{BudgetLimits, Options};
-use sockeye::http1;
+use sockeye::http_core;
 use sockeye::message::protocol as message;
 
 use crate::quantity::Size;
@@ -13,7 +13,7 @@ use crate::quantity::Size;
 /// The engine's defaults, which are stated there and shown here.
 pub(super) static ENGINE: LazyLock<Config> = LazyLock::new(Config::default);
 /// Those of HTTP.
-pub(super) static HTTP: LazyLock<http1::Limits> = LazyLock::new(http1::Limits::default);
+pub(super) static HTTP: LazyLock<http_core::Limits> = LazyLock::new(http_core::Limits::default);
 /// Those of folders.
 pub(super) static FILES: LazyLock<Options> = LazyLock::new(Options::default);
 pub(super) static BUDGETS: LazyLock<BudgetLimits> = LazyLock::new(BudgetLimits::default);

@@ -16,19 +16,19 @@ use crate::target::{LoadTarget, Rate, SocketTarget};
 /// other. To tcp://HOST:PORT and unix:PATH, bytes are sent for a server that sends them back; to
 /// message://HOST:PORT, messages.
 ///
-/// First each request is made once, which isn't counted, to see what its reply looks like; later ones
+/// First each request is made once, which isn't counted, to see what its response looks like; later ones
 /// are known by that. A status from 400 on, an error message, and whatever ends a connection before
-/// its reply, is an error. Latencies are those of the replies that are no errors; a percentile is shown
+/// its response, is an error. Latencies are those of the responses that are no errors; a percentile is shown
 /// where there are enough of them.
 ///
-/// --duration counts from the first request on. What has no reply then is waited for, for at most 1s
-/// more, and counted as unanswered. Where a reply ends its connection, the server has 100ms to close it
+/// --duration counts from the first request on. What has no response then is waited for, for at most 1s
+/// more, and counted as unanswered. Where a response ends its connection, the server has 100ms to close it
 /// before we do, and no time once it has left that to us.
 ///
-/// --requests ends with the last reply or failure: the time and the rates include the wait for requests
+/// --requests ends with the last response or failure: the time and the rates include the wait for requests
 /// that fail.
 ///
-/// Without --rate a request follows when the reply is there, and latencies say nothing about what a
+/// Without --rate a request follows when the response is there, and latencies say nothing about what a
 /// stalled server kept from being asked. With --rate they count from when a request was meant to be
 /// made.
 #[derive(Args, Debug)]
@@ -53,7 +53,7 @@ pub(crate) struct Load {
     #[arg(long, value_name = "N")]
     pub(crate) requests: Option<NonZeroU64>,
 
-    /// Requests of one connection that may be without their replies.
+    /// Requests of one connection that may be without their responses.
     #[arg(long, value_name = "N", default_value_t = NonZeroUsize::MIN)]
     pub(crate) pipeline: NonZeroUsize,
 
@@ -69,17 +69,17 @@ pub(crate) struct Load {
     #[arg(long, value_name = "RATE")]
     pub(crate) rate: Option<Rate>,
 
-    /// Hold every byte of every reply against the first one.
+    /// Hold every byte of every response against the first one.
     #[arg(long)]
     pub(crate) verify: bool,
 
-    /// Bytes of a reply's content; a larger one is an error.
+    /// Bytes of a response's content; a larger one is an error.
     ///
     /// With --verify at most 256MiB, which are kept.
     #[arg(long, value_name = "BYTES", default_value = "1GiB")]
     pub(crate) max_content: Size,
 
-    /// How long the server may be silent while it owes a reply.
+    /// How long the server may be silent while it owes a response.
     #[arg(long, value_name = "TIME", default_value = "10s")]
     pub(crate) timeout: Span,
 

@@ -22,8 +22,8 @@ use crate::target::SocketTarget;
 ///
 /// To message://HOST:PORT, messages: each content, and then each --file, is one, of type text/json
 /// where it is JSON and binary otherwise. Each has a connection of its own, one after the other.
-/// What is in the replies is printed: text as UTF-8 with a line break behind it; anything else
-/// escaped on a terminal, and as it came elsewhere. A failure is a reply that is an error, that says
+/// What is in the responses is printed: text as UTF-8 with a line break behind it; anything else
+/// escaped on a terminal, and as it came elsewhere. A failure is a response that is an error, that says
 /// it is text/json and is no JSON, or that is the message itself, as from a server that echoes. Where
 /// there is nothing to send, all that standard input has is one message.
 #[derive(Args, Debug)]
@@ -88,17 +88,17 @@ pub(crate) struct MessageFlags {
     #[arg(long, value_name = "N")]
     pub(crate) count: Option<NonZeroU32>,
 
-    /// Writes what is in the replies to a file, as it came.
+    /// Writes what is in the responses to a file, as it came.
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 
-    /// Bytes of a reply's content; a larger one is an error [default: 16MiB]
+    /// Bytes of a response's content; a larger one is an error [default: 16MiB]
     #[arg(long, value_name = "BYTES")]
     pub(crate) max_content: Option<Size>,
 }
 
 impl MessageFlags {
-    /// The largest content of a reply.
+    /// The largest content of a response.
     pub(crate) fn most(&self) -> u64 {
         self.max_content.map_or(MESSAGE.content, |size| size.0 as u64)
     }

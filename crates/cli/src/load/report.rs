@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use sockeye_load::{Outcome, Plan, Seen, Tally, Until};
+use sockeye_load::{Outcome, Plan, Seen, Stats, Until};
 
 use crate::target::LoadTarget;
 use crate::text;
@@ -32,7 +32,7 @@ pub(super) fn progress(seen: &Seen) -> String {
 pub(super) struct Report<'a> {
     plan: &'a Plan,
     targets: Vec<String>,
-    tally: &'a Tally,
+    stats: &'a Stats,
     time: Duration,
     stopped: bool,
 }
@@ -42,15 +42,15 @@ impl<'a> Report<'a> {
         Self {
             plan,
             targets: targets.iter().map(ToString::to_string).collect(),
-            tally: &outcome.tally,
+            stats: &outcome.stats,
             time: outcome.time,
             stopped: outcome.stopped,
         }
     }
 
-    /// Whether there were replies, and nothing went wrong.
+    /// Whether there were responses, and nothing went wrong.
     pub(super) fn is_good(&self) -> bool {
-        self.tally.replies > 0 && self.tally.troubles.total() == 0
+        self.stats.replies > 0 && self.stats.troubles.total() == 0
     }
 
     /// For people.
@@ -59,7 +59,7 @@ impl<'a> Report<'a> {
         let mut row = |name: &str, value: String| {
             let _ = writeln!(text, "{name:<12}{value}");
         };
-        let tally = self.tally;
+        let stats = self.stats;
         let (first, others) = self
             .targets
             .split_first()
@@ -73,8 +73,8 @@ impl<'a> Report<'a> {
         );
         row("load", self.load());
         row("time", text::time(self.time) + if self.stopped { ", stopped early" } else { "" });
-        let rate = per_second(tally.replies, self.time);
-        let replies = format!("{}, {} a second", grouped(tally.replies as f64), grouped(rate));
+        let rate = per_second(stats.replies, self.time);
+        let replies = format!("{}, {} a second", grouped(stats.replies as f64), grouped(rate));
         row(
             "replies",
             match self.error_replies() {
@@ -82,17 +82,17 @@ impl<'a> Report<'a> {
                 errors => format!("{replies}; {} of them errors", grouped(errors as f64)),
             },
         );
-        let received = per_second(tally.received, self.time) as u64;
+        let received = per_second(stats.received, self.time) as u64;
         row(
             "received",
-            format!("{}, {} a second", text::bytes(tally.received), text::bytes(received)),
+            format!("{}, {} a second", text::bytes(stats.received), text::bytes(received)),
         );
-        row("sent", text::bytes(tally.sent));
-        if tally.connected > self.plan.connections.get() as u64 {
-            row("connections", grouped(tally.connected as f64));
+        row("sent", text::bytes(stats.sent));
+        if stats.connected > self.plan.connections.get() as u64 {
+            row("connections", grouped(stats.connected as f64));
         }
-        if tally.measured() > 0 {
-            let (least, mean, most) = tally.extremes();
+        if stats.measured() > 0 {
+            let (least, mean, most) = stats.extremes();
             let left_out = if self.error_replies() > 0 { "; without the errors" } else { "" };
             row(
                 "latency",
@@ -106,21 +106,21 @@ impl<'a> Report<'a> {
             for (percent, latency) in self.percentiles() {
                 row(&format!("  {percent} %"), text::time(latency));
             }
-        } else if tally.replies > 0 {
+        } else if stats.replies > 0 {
             row("latency", "every reply was an error".into());
         }
-        if tally.unanswered > 0 {
-            let requests = text::count(tally.unanswered, "request");
+        if stats.unanswered > 0 {
+            let requests = text::count(stats.unanswered, "request");
             row("unanswered", format!("{requests}: sent, without a whole reply at the end"));
         }
-        if tally.unmade > 0 {
-            let requests = text::count(tally.unmade, "request");
+        if stats.unmade > 0 {
+            let requests = text::count(stats.unmade, "request");
             row("unmade", format!("{requests}: due, but {}", self.why_unmade()));
         }
-        if tally.troubles.total() == 0 {
+        if stats.troubles.total() == 0 {
             row("errors", "none".into());
         }
-        for (at, (trouble, count, says)) in tally.troubles.met().enumerate() {
+        for (at, (trouble, count, says)) in stats.troubles.met().enumerate() {
             let name = if at == 0 { "errors" } else { "" };
             let says = text::escape_controls(says);
             row(name, format!("{count} × {}: {says}", trouble.code().replace('_', " ")));
@@ -128,22 +128,22 @@ impl<'a> Report<'a> {
         text
     }
 
-    /// The replies that are errors, whose latencies aren't counted.
+    /// The responses that are errors, whose latencies aren't counted.
     fn error_replies(&self) -> u64 {
-        self.tally.replies - self.tally.measured()
+        self.stats.replies - self.stats.measured()
     }
 
     /// The percentiles for which there are enough latencies.
     fn percentiles(&self) -> impl Iterator<Item = (f64, Duration)> {
-        let tally = self.tally;
-        let enough = move |(_, least): &(f64, u64)| tally.measured() >= *least;
-        let of = move |(percent, _)| (percent, tally.percentile(percent));
+        let stats = self.stats;
+        let enough = move |(_, least): &(f64, u64)| stats.measured() >= *least;
+        let of = move |(percent, _)| (percent, stats.percentile(percent));
         PERCENTILES.into_iter().filter(enough).map(of)
     }
 
     /// Why requests that were due were not made.
     fn why_unmade(&self) -> String {
-        let Tally { unmade, unmade_unconnected, .. } = *self.tally;
+        let Stats { unmade, unmade_unconnected, .. } = *self.stats;
         match unmade_unconnected {
             0 => "every connection was waiting for a reply".into(),
             all if all == unmade => "no connection was established".into(),
@@ -177,12 +177,12 @@ impl<'a> Report<'a> {
 
     /// For programs. Times are in microseconds.
     pub(super) fn json(&self) -> String {
-        let tally = self.tally;
+        let stats = self.stats;
         let micros = |time: Duration| time.as_nanos() as f64 / 1e3;
-        let (least, mean, most) = tally.extremes();
+        let (least, mean, most) = stats.extremes();
         let mut latency = Map::new();
-        if tally.measured() > 0 {
-            latency.insert("count".into(), json!(tally.measured()));
+        if stats.measured() > 0 {
+            latency.insert("count".into(), json!(stats.measured()));
             latency.insert("min".into(), json!(micros(least)));
             latency.insert("mean".into(), json!(micros(mean)));
             for (percent, value) in self.percentiles() {
@@ -190,7 +190,7 @@ impl<'a> Report<'a> {
             }
             latency.insert("max".into(), json!(micros(most)));
         }
-        let troubles: Map<String, Value> = tally
+        let troubles: Map<String, Value> = stats
             .troubles
             .met()
             .map(|(trouble, count, says)| {
@@ -198,8 +198,8 @@ impl<'a> Report<'a> {
             })
             .collect();
         let statuses: Map<String, Value> = (1..=5)
-            .filter(|class| tally.statuses[*class] > 0)
-            .map(|class| (format!("{class}xx"), json!(tally.statuses[class])))
+            .filter(|class| stats.statuses[*class] > 0)
+            .map(|class| (format!("{class}xx"), json!(stats.statuses[class])))
             .collect();
         let until = match self.plan.until {
             Until::Time(time) => json!({ "seconds": time.as_secs_f64() }),
@@ -217,16 +217,16 @@ impl<'a> Report<'a> {
             },
             "seconds": self.time.as_secs_f64(),
             "stopped": self.stopped,
-            "replies": tally.replies,
+            "replies": stats.replies,
             "error_replies": self.error_replies(),
-            "replies_per_second": per_second(tally.replies, self.time),
-            "content_bytes": tally.content,
-            "received_bytes": tally.received,
-            "sent_bytes": tally.sent,
-            "connected": tally.connected,
-            "unanswered": tally.unanswered,
-            "unmade": tally.unmade,
-            "unmade_unconnected": tally.unmade_unconnected,
+            "replies_per_second": per_second(stats.replies, self.time),
+            "content_bytes": stats.content,
+            "received_bytes": stats.received,
+            "sent_bytes": stats.sent,
+            "connected": stats.connected,
+            "unanswered": stats.unanswered,
+            "unmade": stats.unmade,
+            "unmade_unconnected": stats.unmade_unconnected,
             "statuses": statuses,
             "latency_us": latency,
             "errors": troubles,
@@ -279,10 +279,10 @@ mod tests {
             (1, 1, "1 request: due, but no connection was established"),
             (5, 2, "5 requests: due, but 2 on connections that were not established, and"),
         ] {
-            let mut tally = Tally::default();
-            (tally.unmade, tally.unmade_unconnected, tally.unanswered) =
+            let mut stats = Stats::default();
+            (stats.unmade, stats.unmade_unconnected, stats.unanswered) =
                 (unmade, unmade_unconnected, 3);
-            let outcome = Outcome { tally, time: Duration::from_secs(1), stopped: false };
+            let outcome = Outcome { stats, time: Duration::from_secs(1), stopped: false };
             let report = Report::of(&plan, &[], &outcome);
             let text = report.text();
             assert!(text.contains(&format!("unmade      {says}")), "{text}");

@@ -48,9 +48,9 @@ pub(crate) struct SendMessages {
     pub(crate) messages: Vec<message::Message>,
     pub(crate) count: usize,
     pub(crate) keep_alive: bool,
-    /// Bytes of a reply's content.
+    /// Bytes of a response's content.
     pub(crate) most: u64,
-    /// The file that the replies' content goes into, by its name; `None` for standard output.
+    /// The file that the responses' content goes into, by its name; `None` for standard output.
     pub(crate) output: Option<(PathBuf, File)>,
 }
 
@@ -113,7 +113,7 @@ fn calls(typed: &args::Send) -> anyhow::Result<Calls> {
         silence: typed.timeout.0,
         config: Config {
             connect_timeout: typed.connect_timeout.0,
-            // The conversations watch over progress themselves, and know when it is our own
+            // The connections watch over progress themselves, and know when it is our own
             // standard output that holds things up.
             write_timeout: Duration::from_secs(366 * 24 * 3600),
             // What a peer sends after we are done with it is of no interest.

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use sockeye::engine::{Config, ListenAddr, usable_cores};
-use sockeye::http1;
-use sockeye::http1::AllowedHosts;
+use sockeye::http_core;
+use sockeye::http_core::AllowedHosts;
 use sockeye::message::protocol as message;
 use sockeye::message::protocol::AllowedOrigins;
 
@@ -30,7 +30,7 @@ pub(crate) struct Serve {
 pub(crate) struct Http {
     pub(crate) serve: Serve,
     pub(crate) content: Content,
-    pub(crate) limits: http1::Limits,
+    pub(crate) limits: http_core::Limits,
     pub(crate) access: Option<access::Plan>,
     pub(crate) proxies: Proxies,
     /// Those that are allowed at loopback addresses.
@@ -52,7 +52,7 @@ pub(crate) struct Message {
     pub(crate) frames_only: bool,
     /// Those that are allowed at loopback addresses, of HTTP.
     pub(crate) hosts: AllowedHosts,
-    /// Whose pages may send messages over HTTP.
+    /// Blame pages may send messages over HTTP.
     pub(crate) origins: AllowedOrigins,
 }
 
@@ -67,14 +67,14 @@ pub(super) fn http(typed: args::Http) -> Result<Http, Error> {
     Ok(Http { serve, content, limits, access, proxies, hosts })
 }
 
-fn http_limits(typed: &args::Http) -> anyhow::Result<http1::Limits> {
-    let limits = http1::Limits {
+fn http_limits(typed: &args::Http) -> anyhow::Result<http_core::Limits> {
+    let limits = http_core::Limits {
         request_line: typed.max_request_line.0,
         head: typed.max_header.0,
         fields: typed.max_header_fields.get(),
         head_timeout: typed.head_timeout.0,
         idle_timeout: typed.idle_timeout.0,
-        ..http1::Limits::default()
+        ..http_core::Limits::default()
     };
     ensure!(
         limits.request_line <= limits.head,

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sockeye::proto::{
-    Abandoned, End, Event, Fault, Message, Protocol, Reason, Ticket, Time, Took, Turn,
+    Abandoned, Consumed, End, Event, Fault, Message, Protocol, Reason, Ticket, Time, Turn,
 };
 
 use super::input::{PIECE, Piece, Seat};
@@ -42,7 +42,7 @@ pub(super) enum Look {
     AsItCame,
 }
 
-/// What all conversations of a run have in common.
+/// What all connections of a run have in common.
 #[derive(Clone, Debug)]
 pub(super) struct Setting {
     pub(super) look: Look,
@@ -316,7 +316,7 @@ fn drop_unsent(turn: &mut Turn<'_>) {
 }
 
 impl Protocol for Conversation {
-    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         let (number, text) = (self.number, &mut self.text);
         let Setting { look, printer, .. } = &self.setting;
         let printed = printer.print(turn, |queue| match look {
@@ -337,7 +337,7 @@ impl Protocol for Conversation {
             }
             Printed::Later(ticket) => {
                 self.printing = Some(ticket);
-                return Ok(Took::pause(0));
+                return Ok(Consumed::pause(0));
             }
             Printed::Gone => {
                 self.stage = Stage::Unread;
@@ -345,7 +345,7 @@ impl Protocol for Conversation {
                 turn.end(End::Close);
             }
         }
-        Ok(Took::more(input.len()))
+        Ok(Consumed::more(input.len()))
     }
 
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {

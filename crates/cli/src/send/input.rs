@@ -1,8 +1,8 @@
-//! Standard input, for several conversations at once, in bounded memory.
+//! Standard input, for several connections at once, in bounded memory.
 //!
-//! A thread reads a piece when every conversation has asked for one, and answers all of them with
-//! it: the slowest peer sets the pace, and one piece is held for each conversation besides what its
-//! output holds. Conversations ask by a promise. Sending by a [`Remote`](sockeye::proto::Remote)
+//! A thread reads a piece when every connection has asked for one, and answers all of them with
+//! it: the slowest peer sets the pace, and one piece is held for each connection besides what its
+//! output holds. Connections ask by a promise. Sending by a [`Remote`](sockeye::proto::Remote)
 //! under credit would fill the output up to its high-water mark, where the engine stops reading
 //! from the peer; and a peer that echoes stops reading us then.
 
@@ -18,7 +18,7 @@ use sockeye::proto::Promise;
 /// Bytes that are read at once.
 pub(super) const PIECE: usize = 64 * 1024;
 
-/// What a conversation gets for its promise.
+/// What a connection gets for its promise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Piece {
     /// The next bytes, at least one.
@@ -37,7 +37,7 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    /// Conversations that want all of the input and have not ended.
+    /// Connections that want all of the input and have not ended.
     seats: usize,
     /// Those that have asked: at most one promise for each seat.
     asking: Vec<(usize, Promise)>,
@@ -49,7 +49,7 @@ impl Shared {
     }
 }
 
-/// One conversation's place. Dropping it leaves the others to go on.
+/// One connection's place. Dropping it leaves the others to go on.
 pub(super) struct Seat {
     shared: Arc<Shared>,
     number: usize,
@@ -82,8 +82,8 @@ impl fmt::Debug for Seat {
     }
 }
 
-/// Places for `count` conversations, and the thread that serves them from `input`. The thread ends
-/// with the input, or when no conversation is left and it isn't waiting for input just then.
+/// Places for `count` connections, and the thread that serves them from `input`. The thread ends
+/// with the input, or when no connection is left and it isn't waiting for input just then.
 pub(super) fn share(input: impl Read + Send + 'static, count: usize) -> io::Result<Vec<Seat>> {
     let (shared, seats) = seats(count);
     thread::Builder::new().name("input".into()).spawn(move || serve(&shared, input))?;
@@ -107,7 +107,7 @@ fn serve(shared: &Shared, mut input: impl Read) {
         if state.seats == 0 {
             return;
         }
-        // Conversations that end while we read have no use for their answer; they don't get one.
+        // Connections that end while we read have no use for their answer; they don't get one.
         drop(state);
         let piece = read(&mut input, &mut buffer);
         state = shared.lock();

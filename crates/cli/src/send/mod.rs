@@ -1,6 +1,6 @@
 //! `sockeye send`: opens connections, sends messages on each, prints what comes back.
 //!
-//! All conversations run on this thread. Standard input and output, which block, have a thread
+//! All connections run on this thread. Standard input and output, which block, have a thread
 //! each: [`input`], [`printer`].
 
 mod conversation;
@@ -80,7 +80,7 @@ pub(crate) fn run(plan: &Send, log: &Log) -> anyhow::Result<ExitCode> {
     Ok(if summary.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Holds all conversations with one address.
+/// Holds all connections with one address.
 fn talk(plan: &Send, address: &driver::Target, setting: &Setting) -> anyhow::Result<()> {
     let sources: Vec<Source> = match &plan.messages {
         Some(messages) => {

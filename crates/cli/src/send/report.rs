@@ -32,7 +32,7 @@ pub(super) struct Outcome {
     pub(super) remark: Option<String>,
 }
 
-/// Where the conversations of a run note how they ended.
+/// Where the connections of a run note how they ended.
 pub(super) struct Board {
     outcomes: Vec<Outcome>,
     /// Failures to connect are held back while there is another address to try.

@@ -1,4 +1,4 @@
-//! The conversation of `send`, with a peer that the test plays.
+//! The connection of `send`, with a peer that the test plays.
 
 use std::time::Duration;
 

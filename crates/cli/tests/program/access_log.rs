@@ -98,7 +98,7 @@ fn it_says_how_each_request_ended() {
         peer.read_exact(&mut [0]).unwrap();
         peer
     };
-    // Told by its end: with bytes of the reply unread it is a reset.
+    // Told by its end: with bytes of the response unread it is a reset.
     drop(begun("/large?reset"));
     let _stalled = begun("/large?stalled");
     let mut cut = begun("/changing");

@@ -20,7 +20,7 @@ fn ask(mut stream: impl Read + Write, method: &str, lines: &[&str]) -> String {
     reply
 }
 
-/// The status of the reply to a GET for that host.
+/// The status of the response to a GET for that host.
 fn status(stream: impl Read + Write, host: &str) -> String {
     ask(stream, "GET", &[&format!("Host: {host}")])[9..12].to_owned()
 }

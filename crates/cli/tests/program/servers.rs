@@ -27,7 +27,7 @@ fn get(stream: &mut (impl Read + Write), path: &str) -> String {
     reply
 }
 
-/// A server in the middle of a reply that its peer doesn't read, so that it can't finish by itself.
+/// A server in the middle of a response that its peer doesn't read, so that it can't finish by itself.
 fn stuck(folder: &Folder, drain_timeout: &str) -> (Running, TcpStream) {
     folder.write("large", &vec![b'x'; 64 << 20]);
     let flags = ["http", folder.text(), "--drain-timeout", drain_timeout];

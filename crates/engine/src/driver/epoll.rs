@@ -22,10 +22,10 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, Shutdown, SocketFlags, acceptfrom_with, recv, shutdown, sockopt};
 use rustix::time::{ClockId, clock_gettime};
 use sockeye_proto::driver::Key;
-use sockeye_proto::{Address, Output, Time, Wall};
+use sockeye_proto::{Address, Output, Time, WallTime};
 
 use super::listener::Listener;
-use super::{Driver, Happening, Received, Sending, Sent, Target, Then, Wake, bind};
+use super::{Driver, IoEvent, Received, Sending, Sent, Target, Then, Wake, bind};
 
 /// One receive takes at most so many bytes.
 const SCRATCH: usize = 64 * 1024;
@@ -146,10 +146,10 @@ impl Driver for Epoll {
         Time::from_nanos(now.tv_sec as u64 * NANOS_PER_SEC + now.tv_nsec as u64)
     }
 
-    fn wall(&self) -> Wall {
+    fn wall(&self) -> WallTime {
         // Some milliseconds late, as the times that files are stamped with, and cheaper for it.
         let now = clock_gettime(ClockId::RealtimeCoarse);
-        Wall::from_secs(u64::try_from(now.tv_sec).unwrap_or(0))
+        WallTime::from_secs(u64::try_from(now.tv_sec).unwrap_or(0))
     }
 
     fn waker(&self) -> Arc<dyn Wake> {
@@ -160,7 +160,7 @@ impl Driver for Epoll {
         &mut self,
         now: Time,
         until: Option<Time>,
-        happenings: &mut Vec<Happening>,
+        happenings: &mut Vec<IoEvent>,
     ) -> io::Result<()> {
         let timeout = until.map(|until| {
             let nanos = until.as_nanos().saturating_sub(now.as_nanos()).min(LONGEST_WAIT);
@@ -179,8 +179,8 @@ impl Driver for Epoll {
         for epoll::Event { flags, data } in events.iter().copied() {
             happenings.push(match data.u64() {
                 WAKER => continue,
-                number if number & LISTENERS != 0 => Happening::Incoming(number as u32),
-                key => Happening::Ready {
+                number if number & LISTENERS != 0 => IoEvent::Incoming(number as u32),
+                key => IoEvent::Ready {
                     key: Key(key),
                     readable: flags.intersects(READABLE),
                     writable: flags.intersects(WRITABLE),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use sockeye_proto::driver::Key;
-use sockeye_proto::{Address, Output, Time, Wall};
+use sockeye_proto::{Address, Output, Time, WallTime};
 
 /// What a driver does for a shard.
 ///
@@ -25,7 +25,7 @@ pub trait Driver {
     fn now(&self) -> Time;
 
     /// The wall clock.
-    fn wall(&self) -> Wall;
+    fn wall(&self) -> WallTime;
 
     /// What wakes this driver out of [`Driver::wait`], from any thread.
     fn waker(&self) -> Arc<dyn Wake>;
@@ -41,10 +41,10 @@ pub trait Driver {
         &mut self,
         now: Time,
         until: Option<Time>,
-        happenings: &mut Vec<Happening>,
+        happenings: &mut Vec<IoEvent>,
     ) -> io::Result<()>;
 
-    /// Begins to report what comes in by `listener`, as [`Happening::Incoming`] with `id`.
+    /// Begins to report what comes in by `listener`, as [`IoEvent::Incoming`] with `id`.
     ///
     /// # Errors
     ///
@@ -77,7 +77,7 @@ pub trait Driver {
     /// When the kernel has no room for it.
     fn watch(&mut self, socket: &mut Self::Socket) -> io::Result<()>;
 
-    /// Begins to connect; [`Happening::Ready`] under `key` says when to ask
+    /// Begins to connect; [`IoEvent::Ready`] under `key` says when to ask
     /// [`Driver::connected`].
     ///
     /// # Errors
@@ -120,7 +120,7 @@ pub trait Driver {
     /// The error that a connection failed with, if it did.
     fn failure(&self, socket: &Self::Socket) -> Option<io::Error>;
 
-    /// Closes a connection. A send under way is given up; its [`Happening::Sent`] still comes, for
+    /// Closes a connection. A send under way is given up; its [`IoEvent::Sent`] still comes, for
     /// the output comes back with it.
     fn close(&mut self, socket: Self::Socket);
 }
@@ -131,7 +131,7 @@ pub const QUANTUM: u64 = 128 * 1024;
 
 /// Something that happened, as [`Driver::wait`] reports it.
 #[derive(Debug)]
-pub enum Happening {
+pub enum IoEvent {
     /// A listener may have connections to accept.
     Incoming(u32),
     /// A connection may have something for us. Each flag may be set without need, and none is
@@ -149,10 +149,10 @@ pub enum Happening {
         /// It has failed.
         failed: bool,
     },
-    /// A send that was under way is done. It comes before any [`Happening::Ready`] of the same
+    /// A send that was under way is done. It comes before any [`IoEvent::Ready`] of the same
     /// connection that tells of a later moment.
     Sent {
-        /// Whose.
+        /// Blame.
         key: Key,
         /// How it went.
         sent: Sent,
@@ -164,7 +164,7 @@ pub enum Happening {
 pub struct Received<'a> {
     /// The bytes; empty at the end of input.
     pub bytes: &'a [u8],
-    /// More may be there already, for which no new [`Happening::Ready`] comes.
+    /// More may be there already, for which no new [`IoEvent::Ready`] comes.
     pub more: bool,
 }
 
@@ -173,7 +173,7 @@ pub struct Received<'a> {
 pub enum Sending {
     /// It is done.
     Done(Sent),
-    /// The driver keeps the output until [`Happening::Sent`].
+    /// The driver keeps the output until [`IoEvent::Sent`].
     Pending,
 }
 

@@ -4,10 +4,10 @@
 //! network is another; the shape is that of completions, so that io_uring can be a third:
 //!
 //! - A send owns its output from [`Driver::send`] until it is done, be that at once
-//!   ([`Sending::Done`]) or later ([`Happening::Sent`]).
+//!   ([`Sending::Done`]) or later ([`IoEvent::Sent`]).
 //! - Received bytes are lent, for as long as the driver isn't called again ([`Received`]): the
 //!   shard's scratch buffer on epoll, a provided buffer on io_uring.
-//! - [`Happening::Ready`] is a hint that a call is worth making: on epoll an edge, elsewhere a
+//! - [`IoEvent::Ready`] is a hint that a call is worth making: on epoll an edge, elsewhere a
 //!   completion that waits to be fetched. A call that finds nothing says `WouldBlock`.
 //!
 //! The engine makes no other system call while it runs, and reads no other clock.
@@ -24,5 +24,5 @@ pub use bind::{BindError, Bound, Incoming, bind_all};
 pub use epoll::{Calls, Epoll, Socket};
 pub use heap::return_freed_memory;
 pub(crate) use heap::trim_heaps;
-pub use interface::{Driver, Happening, QUANTUM, Received, Sending, Sent, Target, Then, Wake};
+pub use interface::{Driver, IoEvent, QUANTUM, Received, Sending, Sent, Target, Then, Wake};
 pub use listener::Listener;

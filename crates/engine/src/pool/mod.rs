@@ -1,6 +1,6 @@
 //! Threads for what blocks or takes long.
 //!
-//! Three teams of threads, so that none of them waits for another: look-ups and reads, which are
+//! Three teams of threads, so that none of them waits for another: lookups and reads, which are
 //! short but may hang with their file system; the long jobs of serving a folder (listing, archiving,
 //! compressing, hashing), which run at a lower priority; and the work of the library's users. Within
 //! a team jobs are taken fairly: see [`queue`].
@@ -23,16 +23,16 @@ use sockeye_proto::{Client, Job, JobKind, Spawn};
 use tracing::{debug, error, warn};
 
 use crate::driver::trim_heaps;
-use crate::tally::Jobs;
+use crate::stats::Jobs;
 use queue::{Limits, Queue};
 
-/// Look-ups, or jobs of users, that may wait for a thread: every connection may have one.
+/// Lookups, or jobs of users, that may wait for a thread: every connection may have one.
 const WAITING: usize = 100_000;
 /// Long jobs that may wait.
 const WAITING_LONG: usize = 1024;
-/// Threads for look-ups and reads. More than a few run only where file systems hang.
+/// Threads for lookups and reads. More than a few run only where file systems hang.
 const LOOKUP_THREADS: usize = 256;
-/// Of these, what the look-ups in one folder may take.
+/// Of these, what the lookups in one folder may take.
 const LOOKUP_THREADS_PER_ROOT: usize = 32;
 /// A thread that finds no work for so long ends.
 const IDLE: Duration = Duration::from_secs(10);

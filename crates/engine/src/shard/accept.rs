@@ -123,7 +123,7 @@ impl<D: Driver> Shard<D> {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 gate.ready = false;
                 self.accept_pause = None;
-                if self.census.total() < self.common.config.max_connections {
+                if self.counts.total() < self.common.config.max_connections {
                     self.forget_room();
                 }
                 false
@@ -147,8 +147,8 @@ impl<D: Driver> Shard<D> {
     fn take_in(&mut self, newcomer: Newcomer<D::Socket>) {
         let config = &self.common.config;
         let most = config.max_connections_of(newcomer.address);
-        let is_full = !self.is_draining() && self.census.total() >= config.max_connections;
-        if is_full && self.census.has_place(newcomer.address, most) && !self.make_room() {
+        let is_full = !self.is_draining() && self.counts.total() >= config.max_connections;
+        if is_full && self.counts.has_place(newcomer.address, most) && !self.make_room() {
             self.newcomer = Some(newcomer);
             self.rest(Shortage::Connections);
             return;
@@ -174,9 +174,9 @@ impl<D: Driver> Shard<D> {
     fn admit(&mut self, newcomer: Newcomer<D::Socket>) {
         let Newcomer { socket, address, via } = newcomer;
         let max = self.common.config.max_connections_of(address);
-        if !self.census.enter(address, max) {
+        if !self.counts.enter(address, max) {
             debug!(target: "sockeye", peer = %address, max, "refused: its address has as many connections as it may");
-            self.common.tally.close(&Reason::OverAddressLimit);
+            self.common.stats.close(&Reason::OverAddressLimit);
             self.driver.close(socket);
             return;
         }
@@ -195,14 +195,14 @@ impl<D: Driver> Shard<D> {
         self.open(handed);
     }
 
-    /// Opens a conversation on a connection that is in the census.
+    /// Opens a connection on a connection that is in the census.
     pub(super) fn open(&mut self, handed: Handed<D::Socket>) {
         let Handed { mut socket, address, via } = handed;
         let peer = Peer { address, via };
         let key = self.next_key();
         self.driver.attach(&mut socket, key);
         let service = &mut self.service;
-        self.common.tally.accepted += 1;
+        self.common.stats.accepted += 1;
         match contain(|| service.open(&peer)) {
             Some(protocol) => {
                 debug!(target: "sockeye", peer = %address, "accepted");
@@ -216,8 +216,8 @@ impl<D: Driver> Shard<D> {
             None => {
                 let reason = Reason::Panicked;
                 warn!(target: "sockeye", peer = %address, %reason, "a connection could not be opened");
-                self.common.tally.close(&reason);
-                self.census.leave(address);
+                self.common.stats.close(&reason);
+                self.counts.leave(address);
                 self.driver.close(socket);
             }
         }
@@ -270,7 +270,7 @@ impl<D: Driver> Shard<D> {
             }
             Err(error) => {
                 let reason = Reason::ConnectFailed(error);
-                self.common.tally.close(&reason);
+                self.common.stats.close(&reason);
                 self.tell_not_connected(protocol, peer, &reason);
             }
         }
@@ -282,7 +282,7 @@ impl<D: Driver> Shard<D> {
         match self.driver.connected(&mut conn.socket) {
             Ok(()) => {
                 conn.stage = Stage::Established;
-                self.common.tally.connected += 1;
+                self.common.stats.connected += 1;
                 self.begin(key);
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}

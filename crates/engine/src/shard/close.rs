@@ -42,10 +42,10 @@ impl<D: Driver> Shard<D> {
             self.common.buffered.release(key);
         }
         if conn.counted {
-            self.census.leave(conn.session.peer().address);
+            self.counts.leave(conn.session.peer().address);
             self.has_room();
         }
-        self.common.tally.close(&reason);
+        self.common.stats.close(&reason);
         let (peer, received, sent) =
             (conn.session.peer().address, conn.received, conn.session.sent());
         let ms = self.common.now.since(conn.opened).as_millis();
@@ -71,7 +71,7 @@ impl<D: Driver> Shard<D> {
         Session::new(protocol, Key(u64::MAX), peer).close(reason, &mut self.common);
     }
 
-    /// Stops listening, asks every conversation to finish, and cuts what has not finished in time.
+    /// Stops listening, asks every connection to finish, and cuts what has not finished in time.
     /// Before that it is a lame duck for as long as [`Config`](crate::Config) says.
     ///
     /// Nothing that has come is lost: what waits to be accepted is accepted, and what has arrived on
@@ -133,7 +133,7 @@ impl<D: Driver> Shard<D> {
         }
     }
 
-    /// Tells a conversation that the server is stopping. It hears of a drain when what has arrived
+    /// Tells a connection that the server is stopping. It hears of a drain when what has arrived
     /// by then was read, and once.
     pub(super) fn tell_phase(&mut self, key: Key) {
         let is_draining = self.is_draining();
@@ -155,7 +155,7 @@ impl<D: Driver> Shard<D> {
     }
 
     /// Reads what has arrived on a connection, as far as it is read from. A peer that sends without
-    /// an end is not read from for ever. The conversation hears before the last of it that the server
+    /// an end is not read from for ever. The connection hears before the last of it that the server
     /// is stopping.
     fn read_what_has_come(&mut self, key: Key) {
         for _ in 0..MOST_READS {
@@ -190,7 +190,7 @@ impl<D: Driver> Shard<D> {
         }
         // As those that still wait in the kernel's queue; a drain has let it in.
         if let Some(newcomer) = self.newcomer.take() {
-            self.common.tally.close(&Reason::Cut);
+            self.common.stats.close(&Reason::Cut);
             self.driver.close(newcomer.socket);
         }
         // Its time would be waited for, and nothing would come of it.

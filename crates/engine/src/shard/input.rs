@@ -51,7 +51,7 @@ impl<D: Driver> Visit<'_, D> {
         self.receive::<false>()
     }
 
-    /// The same in a server that is stopping, of which the conversation hears before the last of what
+    /// The same in a server that is stopping, of which the connection hears before the last of what
     /// has arrived.
     #[cold]
     pub(super) fn read_last(&mut self) -> Result<(), Reason> {
@@ -77,7 +77,7 @@ impl<D: Driver> Visit<'_, D> {
         conn.readable = received.more || conn.session.is_half_closed();
         let len = received.bytes.len() as u64;
         conn.received += len;
-        common.tally.received += len;
+        common.stats.received += len;
         if STOPS && !received.more {
             conn.session.event(Event::LameDuck, common);
         }
@@ -88,7 +88,7 @@ impl<D: Driver> Visit<'_, D> {
                 }
                 lingering.left -= len;
                 if !std::mem::replace(&mut lingering.has_come, true) && conn.session.is_drained() {
-                    common.tally.unread += 1;
+                    common.stats.unread += 1;
                 }
                 lingering.quiet = common.now + common.config.linger.quiet;
             }

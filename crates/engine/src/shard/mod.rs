@@ -1,7 +1,7 @@
 //! One core's loop.
 //!
 //! A shard owns its driver, its listeners and its connections, and shares nothing with other
-//! shards but the [`Census`], which it touches when a connection comes or goes. Its life is a
+//! shards but the [`ConnectionCounts`], which it touches when a connection comes or goes. Its life is a
 //! sequence of turns:
 //!
 //! ```text
@@ -34,13 +34,13 @@ use sockeye_proto::{Client, Job, JobKind, Reason, Spawn, Time};
 use tracing::error;
 
 use crate::conn::{Common, Conn, SendState, Stage, contain};
-use crate::driver::{Driver, Happening, trim_heaps};
+use crate::driver::{Driver, IoEvent, trim_heaps};
 use crate::mailbox::{InTurn, Inbox, Mailbox, Order};
 use crate::outputs::Outputs;
 use crate::reads::Reads;
-use crate::tally::Tally;
+use crate::stats::Stats;
 use crate::timers::Timers;
-use crate::{Census, Config, Service};
+use crate::{Config, ConnectionCounts, Service};
 use accept::{AcceptPause, Gate, Newcomer};
 use room::Room;
 use slow::SlowTurns;
@@ -58,7 +58,7 @@ pub struct ShardParts<D: Driver> {
     /// Limits and deadlines.
     pub config: Arc<Config>,
     /// Counts connections over all shards.
-    pub census: Arc<Census>,
+    pub counts: Arc<ConnectionCounts>,
     /// What reaches this shard from other threads.
     pub mailbox: Arc<Mailbox>,
     /// Runs what blocks.
@@ -104,7 +104,7 @@ pub struct Shard<D: Driver> {
     driver: D,
     service: Box<dyn Service>,
     service_deadline: ServiceDeadline,
-    census: Arc<Census>,
+    counts: Arc<ConnectionCounts>,
     /// Its own, among the shards of the census.
     place: usize,
     mailbox: Arc<Mailbox>,
@@ -123,7 +123,7 @@ pub struct Shard<D: Driver> {
     common: Common,
     phase: Phase,
     /// Kept between turns for their memory; empty then.
-    happenings: Vec<Happening>,
+    happenings: Vec<IoEvent>,
     keys: Vec<Key>,
 }
 
@@ -190,7 +190,7 @@ impl<D: Driver> Shard<D> {
     ///
     /// When the driver has no room for a listener.
     pub fn new(parts: ShardParts<D>) -> io::Result<Self> {
-        let ShardParts { mut driver, listeners, service, config, census, mailbox, spawn, handover } =
+        let ShardParts { mut driver, listeners, service, config, counts, mailbox, spawn, handover } =
             parts;
         let mut gates = Vec::with_capacity(listeners.len());
         for (id, (via, mut listener)) in listeners.into_iter().enumerate() {
@@ -198,8 +198,8 @@ impl<D: Driver> Shard<D> {
             gates.push(Gate::new(listener, via));
         }
         let sender = Arc::clone(&mailbox);
-        let place = census.join(Arc::clone(&mailbox));
-        let buffered = census.buffered(config.max_buffered_in_all);
+        let place = counts.join(Arc::clone(&mailbox));
+        let buffered = counts.buffered(config.max_buffered_in_all);
         let common = Common {
             buffered,
             config,
@@ -209,7 +209,7 @@ impl<D: Driver> Shard<D> {
             wall: driver.wall(),
             outputs: Outputs::default(),
             timers: Timers::default(),
-            tally: Tally::default(),
+            stats: Stats::default(),
             dirty: Vec::new(),
             ready: Vec::new(),
         };
@@ -217,7 +217,7 @@ impl<D: Driver> Shard<D> {
             driver,
             service,
             service_deadline: ServiceDeadline { next: Time::NEVER, last: Time::NEVER },
-            census,
+            counts,
             place,
             mailbox,
             handover,
@@ -277,7 +277,7 @@ impl<D: Driver> Shard<D> {
 
     /// Waits for the turn, reads the clocks, and sees how long the last turn took.
     #[inline(always)] // It has one caller.
-    fn wait(&mut self, time: Time, happenings: &mut Vec<Happening>) -> io::Result<()> {
+    fn wait(&mut self, time: Time, happenings: &mut Vec<IoEvent>) -> io::Result<()> {
         let until = match self.wait_until() {
             None if time == Time::NEVER => None,
             until => Some(until.unwrap_or(Time::NEVER).min(time)),
@@ -318,8 +318,8 @@ impl<D: Driver> Shard<D> {
 
     /// What was counted.
     #[must_use]
-    pub fn tally(&self) -> &Tally {
-        &self.common.tally
+    pub fn stats(&self) -> &Stats {
+        &self.common.stats
     }
 
     /// What is held at this moment.
@@ -391,15 +391,15 @@ impl<D: Driver> Shard<D> {
         });
     }
 
-    fn take_happening(&mut self, happening: Happening) {
+    fn take_happening(&mut self, happening: IoEvent) {
         match happening {
-            Happening::Incoming(id) => {
+            IoEvent::Incoming(id) => {
                 if let Some(gate) = self.gates.get_mut(id as usize) {
                     gate.ready = true;
                 }
             }
-            Happening::Sent { key, sent } => self.take_sent(key, sent),
-            Happening::Ready { key, readable, writable, ended, failed } => {
+            IoEvent::Sent { key, sent } => self.take_sent(key, sent),
+            IoEvent::Ready { key, readable, writable, ended, failed } => {
                 let Some(conn) = find(&mut self.conns, key) else { return };
                 conn.readable |= readable;
                 conn.failed |= failed;

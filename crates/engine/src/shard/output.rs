@@ -69,12 +69,12 @@ impl<D: Driver> Visit<'_, D> {
     }
 
     /// Takes back an output, and notes how far it has come.
-    #[inline(always)] // Too large to be by itself, and on every reply's way.
+    #[inline(always)] // Too large to be by itself, and on every response's way.
     fn count_sent(&mut self, sent: Sent) -> Result<(), Reason> {
         let Self { conn, common, .. } = self;
         let common: &mut Common = common;
         let Sent { out, count, then } = sent;
-        common.tally.sent += count;
+        common.stats.sent += count;
         let is_left = conn.session.put_back(out, count, common);
         if conn.charged {
             conn.charge(common);

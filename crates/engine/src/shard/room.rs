@@ -50,7 +50,7 @@ impl<D: Driver> Shard<D> {
         }
         let made = self.close_idle();
         if !made && !self.room.asked && !self.is_draining() {
-            self.room.asked = self.census.ask_next(self.place, self.place);
+            self.room.asked = self.counts.ask_next(self.place, self.place);
         }
         made
     }
@@ -64,9 +64,9 @@ impl<D: Driver> Shard<D> {
     /// The shard with this place asks for room. It gets an answer, or the next shard the question.
     pub(super) fn make_room_for(&mut self, asker: usize) {
         if self.close_idle() {
-            self.census.order(asker, Order::RoomMade);
-        } else if !self.census.ask_next(self.place, asker) {
-            self.census.order(asker, Order::NoRoom);
+            self.counts.order(asker, Order::RoomMade);
+        } else if !self.counts.ask_next(self.place, asker) {
+            self.counts.order(asker, Order::NoRoom);
         }
     }
 

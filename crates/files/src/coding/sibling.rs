@@ -20,7 +20,7 @@ pub(crate) struct Siblings {
     /// Those that may be sent.
     found: [Option<Arc<Representation>>; Coding::ALL.len()],
     /// Whether there is a file of such a name at all. One that may not be sent now may be later, so
-    /// the replies vary.
+    /// the responses vary.
     pub(crate) any: bool,
 }
 

@@ -1,17 +1,17 @@
-//! What is said about a file in every reply: made once for each file, off the loop.
+//! What is said about a file in every response: made once for each file, off the loop.
 
 use sockeye_http::{Fields, date};
-use sockeye_proto::Wall;
+use sockeye_proto::WallTime;
 
 use super::fields::append;
 use crate::naming::fingerprint::is_fingerprinted;
 use crate::naming::mime;
 use crate::options::choices::Options;
 
-/// The fields of replies with a file.
+/// The fields of responses with a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Head {
-    /// Those of a reply with its content.
+    /// Those of a response with its content.
     pub(crate) fields: Fields,
     /// Those of a 304: what a cache has to know again (RFC 9110, 15.4.5).
     pub(crate) not_modified: Fields,
@@ -28,7 +28,12 @@ pub(crate) const ASK_AGAIN: &str = "no-cache";
 const A_WHILE: &str = "max-age=600";
 
 impl Head {
-    pub(crate) fn new(name: &[u8], tag: &str, modified: Option<Wall>, options: &Options) -> Self {
+    pub(crate) fn new(
+        name: &[u8],
+        tag: &str,
+        modified: Option<WallTime>,
+        options: &Options,
+    ) -> Self {
         let kind = mime::chosen(name, &options.content_types);
         let mut not_modified = Fields::new();
         let mut push = |name: &str, value: &[u8]| {

@@ -4,8 +4,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use sockeye_http::{Body, Fields, Ready, Status};
-use sockeye_proto::{FileRange, FileSource, Wall};
+use sockeye_http::{Body, Fields, PreparedResponse, Status};
+use sockeye_proto::{FileRange, FileSource, WallTime};
 
 use super::fields::{value, with, without};
 use super::head::Head;
@@ -24,7 +24,7 @@ pub(crate) struct Representation {
     /// Whether `identity` would show any later change.
     pub(crate) settled: bool,
     pub(crate) tag: String,
-    pub(crate) modified: Option<Wall>,
+    pub(crate) modified: Option<WallTime>,
     pub(crate) head: Head,
     prepared: Prepared,
     pub(crate) held: Held,
@@ -35,7 +35,7 @@ pub(crate) struct Representation {
 /// The response with all of it, under the file's own name: made when it is first sent, and sent again
 /// as long as the file is known.
 #[derive(Debug, Default)]
-struct Prepared(OnceLock<Ready>);
+struct Prepared(OnceLock<PreparedResponse>);
 
 /// A copy of a file is made to be changed: its response is made anew.
 impl Clone for Prepared {
@@ -107,13 +107,13 @@ impl Representation {
     }
 
     /// The response with all of it; where the content is kept elsewhere, all but that.
-    pub(crate) fn ready(&self) -> &Ready {
+    pub(crate) fn ready(&self) -> &PreparedResponse {
         let make = || match &self.held {
             Held::Compressed(_) => {
-                Ready::without_content(Status::OK, &self.head.fields, self.size())
+                PreparedResponse::without_content(Status::OK, &self.head.fields, self.size())
             }
             Held::Memory(_) | Held::Open(_) => {
-                Ready::new(Status::OK, &self.head.fields, self.body())
+                PreparedResponse::new(Status::OK, &self.head.fields, self.body())
             }
         };
         self.prepared.0.get_or_init(make)
@@ -166,7 +166,7 @@ impl Representation {
     pub(crate) fn weight(&self) -> usize {
         match &self.held {
             // Short content is in the prepared response, too.
-            Held::Memory(bytes) => bytes.len() + bytes.len().min(Ready::LONGEST_COPY),
+            Held::Memory(bytes) => bytes.len() + bytes.len().min(PreparedResponse::LONGEST_COPY),
             Held::Open(_) | Held::Compressed(_) => 0,
         }
     }
@@ -189,9 +189,9 @@ pub(crate) fn tag_of(digest: Option<Digest>, identity: &Identity, settled: bool)
 const DATED: i64 = 315_619_200;
 
 /// When a file was modified, as far as that means anything.
-fn modified(modified: Stamp, now: Stamp) -> Option<Wall> {
+fn modified(modified: Stamp, now: Stamp) -> Option<WallTime> {
     // A date ahead of the response's own is replaced by it (RFC 9110, 8.8.2.1).
     let secs = modified.secs.min(now.secs);
     let secs = u64::try_from(secs).ok().filter(|_| secs >= DATED)?;
-    Some(Wall::from_secs(secs))
+    Some(WallTime::from_secs(secs))
 }

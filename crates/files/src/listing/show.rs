@@ -90,7 +90,7 @@ impl fmt::Display for Moment {
 mod tests {
     use proptest::prelude::*;
     use sockeye_http::date;
-    use sockeye_proto::Wall;
+    use sockeye_proto::WallTime;
 
     use super::*;
 
@@ -146,7 +146,7 @@ mod tests {
         #[test]
         fn every_moment_is_the_one_that_http_would_write(secs in 0u64..253_402_300_800) {
             let moment = Moment::new(secs as i64).to_string();
-            let http = date::format(Wall::from_secs(secs));
+            let http = date::format(WallTime::from_secs(secs));
             let http = std::str::from_utf8(&http).unwrap();
             const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
             let month = MONTHS.find(&http[8..11]).unwrap() / 3 + 1;

@@ -19,10 +19,10 @@ use super::entry::{Entry, What};
 use crate::store::traits::FRESH;
 
 /// How long a kept descriptor is taken for the current file without asking. A change that is seen
-/// before a reply begins gives the new content; one that is seen later cuts the reply.
+/// before a response begins gives the new content; one that is seen later cuts the response.
 const CHECKED: Duration = Duration::from_millis(10);
 
-/// What an entry costs besides its key and its content: the entry, its fields, the reply that is made
+/// What an entry costs besides its key and its content: the entry, its fields, the response that is made
 /// of them, its place. Counted roughly, so that a flood of tiny entries is bounded in bytes as well.
 const OVERHEAD: usize = 1536;
 

@@ -32,7 +32,7 @@ impl fmt::Display for BadOrigin {
 
 impl std::error::Error for BadOrigin {}
 
-/// What a script may read of a reply besides what every script may: what resuming needs.
+/// What a script may read of a response besides what every script may: what resuming needs.
 const EXPOSED: &str = "Accept-Ranges, Content-Encoding, Content-Range, ETag";
 
 /// How long a browser may remember what it was allowed, in seconds. None remembers it longer than

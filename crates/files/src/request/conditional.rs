@@ -2,7 +2,7 @@
 //! the one that it knows.
 
 use sockeye_http::{FieldName, date};
-use sockeye_proto::Wall;
+use sockeye_proto::WallTime;
 
 use super::view::{RequestView, SingleValue};
 
@@ -20,7 +20,7 @@ pub(crate) enum Verdict {
 impl RequestView<'_> {
     /// Judges content with this tag and date, in the order of RFC 9110, 13.2.2: of a pair of a tag
     /// and a date, the tag alone counts.
-    pub(crate) fn judge(self, tag: &[u8], modified: Option<Wall>) -> Verdict {
+    pub(crate) fn judge(self, tag: &[u8], modified: Option<WallTime>) -> Verdict {
         use FieldName::{IfMatch, IfModifiedSince, IfNoneMatch, IfUnmodifiedSince};
         let required = match (self.list(IfMatch), self.sole(IfUnmodifiedSince).get()) {
             (Some(list), _) => lists(&list, tag, Comparison::Strong),
@@ -43,7 +43,12 @@ impl RequestView<'_> {
     ///
     /// A tag must be strong; a date must be exactly ours, and so long ago at `now` that no second
     /// change can share it.
-    pub(crate) fn wants_a_range_of(self, tag: &[u8], modified: Option<Wall>, now: Wall) -> bool {
+    pub(crate) fn wants_a_range_of(
+        self,
+        tag: &[u8],
+        modified: Option<WallTime>,
+        now: WallTime,
+    ) -> bool {
         let value = match self.sole(FieldName::IfRange) {
             SingleValue::None => return true,
             SingleValue::Many => return false,
@@ -59,7 +64,7 @@ impl RequestView<'_> {
 
 /// Whether what was modified then is newer than a field says; `None` where that can't be told,
 /// because one of them is no date (RFC 9110, 13.1.3 and 13.1.4).
-fn is_newer(modified: Option<Wall>, than: &[u8]) -> Option<bool> {
+fn is_newer(modified: Option<WallTime>, than: &[u8]) -> Option<bool> {
     Some(modified? > date::parse(than)?)
 }
 
@@ -110,8 +115,8 @@ mod tests {
     const AT_4: &str = "Thu, 01 Jan 1970 00:00:04 GMT";
     const AT_6: &str = "Thu, 01 Jan 1970 00:00:06 GMT";
 
-    fn at(secs: u64) -> Option<Wall> {
-        Some(Wall::from_secs(secs))
+    fn at(secs: u64) -> Option<WallTime> {
+        Some(WallTime::from_secs(secs))
     }
 
     /// Names and values of fields.
@@ -232,12 +237,12 @@ mod tests {
             let kept = conditional(lines);
             let request = kept.view();
             let asked = RequestView::of(&request);
-            let wants = |now| asked.wants_a_range_of(b"\"a\"", at(5), Wall::from_secs(now));
+            let wants = |now| asked.wants_a_range_of(b"\"a\"", at(5), WallTime::from_secs(now));
             assert_eq!((wants(7), wants(6)), (*later, *at_once), "{lines:?}");
         }
         let kept = conditional(&[("range", AT_5)]);
         let request = kept.view();
         let dated = RequestView::of(&request);
-        assert!(!dated.wants_a_range_of(b"\"a\"", None, Wall::from_secs(100)));
+        assert!(!dated.wants_a_range_of(b"\"a\"", None, WallTime::from_secs(100)));
     }
 }

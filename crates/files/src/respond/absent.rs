@@ -46,7 +46,7 @@ pub(crate) fn error_page_fields(file: &Representation) -> Fields {
     asked_again(&fields)
 }
 
-/// Fields of a reply that isn't what was asked for: however long the file itself is kept, this is
+/// Fields of a response that isn't what was asked for: however long the file itself is kept, this is
 /// asked for again.
 fn asked_again(fields: &Fields) -> Fields {
     with(without(fields, &["Cache-Control"]), "Cache-Control", ASK_AGAIN)

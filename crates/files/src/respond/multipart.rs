@@ -1,8 +1,8 @@
-//! Several ranges of a file in one reply: `multipart/byteranges` (RFC 9110, 14.6).
+//! Several ranges of a file in one response: `multipart/byteranges` (RFC 9110, 14.6).
 
 use std::hash::{BuildHasher, RandomState};
 
-use sockeye_http::{Answer, Body, Fields, Reply, Status};
+use sockeye_http::{Answer, Body, Fields, Responder, Status};
 use sockeye_proto::{FileRange, Permit};
 
 use crate::coding::form::Form;
@@ -12,7 +12,7 @@ use crate::request::range::Part;
 /// What stands between the parts.
 ///
 /// Made of chance when a site is made, of 128 bits: no file holds it but by somebody who reads
-/// replies and writes files, and always of one length, so that a reply's is known in advance.
+/// responses and writes files, and always of one length, so that a response's is known in advance.
 #[derive(Debug)]
 pub(crate) struct Boundary(String);
 
@@ -44,7 +44,7 @@ pub(crate) fn send(
     fields: &Fields,
     boundary: &Boundary,
     mut permit: Option<Permit>,
-    reply: Reply<'_, '_>,
+    reply: Responder<'_, '_>,
 ) -> Answer {
     let file = form.file;
     let kind = value(fields, "Content-Type").unwrap_or(b"application/octet-stream");

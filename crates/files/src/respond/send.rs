@@ -1,8 +1,8 @@
-//! A file as the reply to a request: what its conditions and ranges leave of it.
+//! A file as the response to a request: what its conditions and ranges leave of it.
 
 use std::borrow::Cow;
 
-use sockeye_http::{Answer, Body, Fields, Reply, Status};
+use sockeye_http::{Answer, Body, Fields, Responder, Status};
 use sockeye_proto::{FileRange, Permit};
 
 use super::budgets::Budgets;
@@ -37,7 +37,7 @@ pub(crate) fn send(
     file: &Representation,
     context: ResponseContext<'_>,
     asked: RequestView<'_>,
-    mut reply: Reply<'_, '_>,
+    mut reply: Responder<'_, '_>,
 ) -> Answer {
     let is_plain = asked.is_plain() && context.cors.is_same_for_all();
     if !is_plain {
@@ -49,8 +49,8 @@ pub(crate) fn send(
                 reply.hold(permit);
             }
             match &form.made {
-                None => reply.send_ready(form.file.ready()),
-                Some(content) => reply.send_ready_with(form.file.ready(), content),
+                None => reply.send_prepared(form.file.ready()),
+                Some(content) => reply.send_prepared_with(form.file.ready(), content),
             }
         }
         Charged::SendPlain => send(&Form::kept(file), file, context, asked, reply),
@@ -65,7 +65,7 @@ pub(crate) fn send_as(
     file: &Representation,
     context: ResponseContext<'_>,
     asked: RequestView<'_>,
-    mut reply: Reply<'_, '_>,
+    mut reply: Responder<'_, '_>,
 ) -> Answer {
     let ResponseContext { cors, boundary, .. } = context;
     let said = head(form.file);
@@ -124,7 +124,7 @@ pub(crate) fn charge(
     form: &Form<'_>,
     context: ResponseContext<'_>,
     asked: RequestView<'_>,
-    reply: &Reply<'_, '_>,
+    reply: &Responder<'_, '_>,
 ) -> Charged {
     match (&form.made, &form.file.held) {
         (None, Held::Memory(_)) => Charged::Yes(None),
@@ -138,7 +138,7 @@ fn charge_what_is_large(
     form: &Form<'_>,
     context: ResponseContext<'_>,
     asked: RequestView<'_>,
-    reply: &Reply<'_, '_>,
+    reply: &Responder<'_, '_>,
 ) -> Charged {
     let client = reply.client(asked.request());
     let Budgets { compressed, open_files, .. } = context.budgets;
@@ -160,19 +160,19 @@ fn charge_what_is_large(
 }
 
 /// Says that as much is being sent to the client as may be.
-pub(crate) fn busy(context: ResponseContext<'_>, reply: Reply<'_, '_>) -> Answer {
+pub(crate) fn busy(context: ResponseContext<'_>, reply: Responder<'_, '_>) -> Answer {
     let text = "Too many files are being sent to you at a time. Try again when some have come.";
     reply.error(Status::SERVICE_UNAVAILABLE, context.retry, text)
 }
 
-/// Fields of a file in a reply that has none of it. How long the file is kept is not said: a cache
-/// could keep the reply so long.
+/// Fields of a file in a response that has none of it. How long the file is kept is not said: a cache
+/// could keep the response so long.
 fn of_a_fault(fields: &Fields) -> Fields {
     without(fields, &["Cache-Control"])
 }
 
 /// Which part of the file is wanted (RFC 9110, 13.2.2, step 5).
-fn ranges(file: &Representation, asked: RequestView<'_>, reply: &Reply<'_, '_>) -> Ranges {
+fn ranges(file: &Representation, asked: RequestView<'_>, reply: &Responder<'_, '_>) -> Ranges {
     let Some(range) = asked.range().get() else { return Ranges::Whole };
     let (tag, modified) = (file.tag.as_bytes(), file.modified);
     if !asked.wants_a_range_of(tag, modified, reply.wall()) {
@@ -181,7 +181,7 @@ fn ranges(file: &Representation, asked: RequestView<'_>, reply: &Reply<'_, '_>) 
     Ranges::of(range, file.size())
 }
 
-fn one(form: &Form<'_>, part: Part, fields: &Fields, reply: Reply<'_, '_>) -> Answer {
+fn one(form: &Form<'_>, part: Part, fields: &Fields, reply: Responder<'_, '_>) -> Answer {
     let lies = part.content_range(form.file.size());
     let fields = with(fields.clone(), "Content-Range", &lies);
     match form.body() {

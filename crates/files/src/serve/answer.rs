@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use sockeye_http::{Answer, Body, Fields, Reply, Request, Status};
+use sockeye_http::{Answer, Body, Fields, Request, Responder, Status};
 use sockeye_proto::JobKind;
 
 use super::listing::{PendingListing, answer_head};
@@ -27,7 +27,7 @@ impl Site {
     pub(crate) fn answer<'r, 't>(
         &self,
         asked: RequestView<'_>,
-        reply: Reply<'r, 't>,
+        reply: Responder<'r, 't>,
     ) -> Progress<'r, 't> {
         // Most paths are known, and need no decoding: then nothing in them is left to check.
         if let (Some(name), None) = (asked.path().strip_prefix(b"/"), asked.query()) {
@@ -41,7 +41,7 @@ impl Site {
                     && asked.is_plain()
                     && self.cors(entry.mount).is_same_for_all()
                 {
-                    return Progress::Answered(reply.send_ready(file.plain.ready()));
+                    return Progress::Answered(reply.send_prepared(file.plain.ready()));
                 }
                 if let Choice::Send(form) = file.choose(asked) {
                     let context = self.context(entry);
@@ -75,7 +75,7 @@ impl Site {
         key: &[u8],
         stage: Stage,
         asked: RequestView<'_>,
-        reply: Reply<'r, 't>,
+        reply: Responder<'r, 't>,
     ) -> Progress<'r, 't> {
         let step = match self.cached(key, stage, asked, reply) {
             Ok(step) => step,
@@ -91,7 +91,7 @@ impl Site {
         entry: &Arc<Entry>,
         stage: Stage,
         asked: RequestView<'_>,
-        reply: Reply<'r, 't>,
+        reply: Responder<'r, 't>,
     ) -> Progress<'r, 't> {
         self.follow(key, self.step(entry, stage, asked, reply), asked)
     }
@@ -131,14 +131,14 @@ impl Site {
         }
     }
 
-    /// Answers with what is fresh in the cache; gives the reply back where nothing is.
+    /// Answers with what is fresh in the cache; gives the response back where nothing is.
     fn cached<'r, 't>(
         &self,
         key: &[u8],
         stage: Stage,
         asked: RequestView<'_>,
-        reply: Reply<'r, 't>,
-    ) -> Result<Step<'r, 't>, Reply<'r, 't>> {
+        reply: Responder<'r, 't>,
+    ) -> Result<Step<'r, 't>, Responder<'r, 't>> {
         let now = reply.now();
         let mut cache = self.inner.cache.borrow_mut();
         match cache.good(key, now) {
@@ -153,7 +153,7 @@ impl Site {
         entry: &Arc<Entry>,
         stage: Stage,
         asked: RequestView<'_>,
-        reply: Reply<'r, 't>,
+        reply: Responder<'r, 't>,
     ) -> Step<'r, 't> {
         if asked.is_head() && stage == Stage::Requested && self.is_listed(entry, asked) {
             return answered(answer_head(&self.inner.mounts, asked, reply));
@@ -185,7 +185,7 @@ impl Site {
         entry: &Entry,
         stage: Stage,
         asked: RequestView<'_>,
-        reply: Reply<'_, '_>,
+        reply: Responder<'_, '_>,
     ) -> Answer {
         match &entry.what {
             What::File(_, file) => {
@@ -204,7 +204,7 @@ impl Site {
         entry: &Entry,
         stage: Stage,
         asked: RequestView<'_>,
-        mut reply: Reply<'_, '_>,
+        mut reply: Responder<'_, '_>,
     ) -> Answer {
         let context = self.context(entry);
         match stage {
@@ -238,7 +238,7 @@ impl Site {
         entry: &Entry,
         stage: Stage,
         asked: RequestView<'_>,
-        reply: Reply<'_, '_>,
+        reply: Responder<'_, '_>,
     ) -> Answer {
         self.note(entry, stage, asked, &reply);
         let why = stage.absent(entry).unwrap_or(Absent::Missing);
@@ -257,7 +257,7 @@ impl Site {
         slash: Slash,
         entry: &Entry,
         asked: RequestView<'_>,
-        reply: Reply<'_, '_>,
+        reply: Responder<'_, '_>,
     ) -> Answer {
         let cors = self.cors(entry.mount);
         match location(asked.path(), asked.query(), slash) {
@@ -272,7 +272,7 @@ impl Site {
 
     /// Answers to OPTIONS: to a browser that asks before its script reads, what it may, and to
     /// everybody which methods there are.
-    pub(crate) fn options(&self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
+    pub(crate) fn options(&self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
         let mut scratch = self.inner.scratch.borrow_mut();
         let mut allowed = || {
             let (origin, _) =
@@ -289,12 +289,12 @@ impl Site {
     }
 
     /// Says which methods there are: to OPTIONS as the answer, to others as the reason.
-    pub(crate) fn allow(&self, status: Status, reply: Reply<'_, '_>) -> Answer {
+    pub(crate) fn allow(&self, status: Status, reply: Responder<'_, '_>) -> Answer {
         reply.error(status, &self.inner.allow, "Files are only read here.")
     }
 
     /// Answers a method that is none of HTTP's own (RFC 9110, 9.1).
-    pub(crate) fn unknown_method(&self, name: &str, reply: Reply<'_, '_>) -> Answer {
+    pub(crate) fn unknown_method(&self, name: &str, reply: Responder<'_, '_>) -> Answer {
         let text = format!("Nothing here knows the method {name}. Files are only read here.");
         reply.error(Status::NOT_IMPLEMENTED, &Fields::new(), &text)
     }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use sockeye_http::{
-    Answer, Handler, KeptRequest, Method, Reply, Request, Status, Stream, StreamEvent,
+    Answer, Handler, KeptRequest, Method, Request, Responder, Status, Stream, StreamEvent,
 };
 use sockeye_proto::{Abandoned, Message, Ticket, Time};
 
@@ -82,7 +82,7 @@ impl Files {
         &mut self,
         waiting: Waiting,
         body: Result<Message, Abandoned>,
-        reply: Reply<'_, '_>,
+        reply: Responder<'_, '_>,
     ) -> Answer {
         let Waiting { awaited, since, request } = waiting;
         let view = request.view();
@@ -107,7 +107,7 @@ impl Files {
         &mut self,
         exchange: PendingListing,
         body: Result<Message, Abandoned>,
-        reply: Reply<'_, '_>,
+        reply: Responder<'_, '_>,
     ) -> Answer {
         self.site.listed(reply.now());
         match exchange.on_made(body, reply) {
@@ -129,7 +129,7 @@ impl Files {
 }
 
 impl Handler for Files {
-    fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
+    fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
         self.pending = None;
         match request.method() {
             Method::Get | Method::Head => {
@@ -147,7 +147,7 @@ impl Handler for Files {
         &mut self,
         ticket: Ticket,
         body: Result<Message, Abandoned>,
-        reply: Reply<'_, '_>,
+        reply: Responder<'_, '_>,
     ) -> Answer {
         match self.pending.take().map(|pending| *pending) {
             Some(Pending::Lookup(waiting)) if waiting.awaited.ticket == ticket => {

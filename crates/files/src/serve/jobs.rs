@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sockeye_http::{Answer, Fields, Reply, Status};
+use sockeye_http::{Answer, Fields, Responder, Status};
 use sockeye_proto::{Job, JobKind, Time};
 
 use super::progress::{Awaited, Compression, Progress};
@@ -25,7 +25,7 @@ impl Site {
         key: &[u8],
         compression: Compression,
         asked: RequestView<'_>,
-        reply: Reply<'r, 't>,
+        reply: Responder<'r, 't>,
     ) -> Progress<'r, 't> {
         let Compression { entry, stage, coding } = compression;
         let folder = entry.mount.map(|mount| &self.inner.mounts.get(mount).folder);
@@ -65,7 +65,7 @@ impl Site {
         stage: Stage,
         kind: JobKind,
         name: Box<[u8]>,
-        reply: &Reply<'_, '_>,
+        reply: &Responder<'_, '_>,
         make: impl FnOnce(Completer) -> Job,
     ) -> Option<Awaited> {
         let now = reply.now();
@@ -87,7 +87,7 @@ impl Site {
         stage: Stage,
         coding: Coding,
         asked: RequestView<'_>,
-        reply: Reply<'_, '_>,
+        reply: Responder<'_, '_>,
     ) -> Answer {
         match &entry.what {
             // A condition needs an ETag: then it is the file as it is that is spoken of.
@@ -108,7 +108,7 @@ impl Site {
         stage: Stage,
         kind: JobKind,
         asked: RequestView<'_>,
-        reply: Reply<'r, 't>,
+        reply: Responder<'r, 't>,
     ) -> Progress<'r, 't> {
         let (now, client) = (reply.now(), reply.client(asked.request()));
         let name = match kind {
@@ -132,7 +132,7 @@ impl Site {
         key: &[u8],
         stage: Stage,
         asked: RequestView<'_>,
-        reply: Reply<'r, 't>,
+        reply: Responder<'r, 't>,
     ) -> Progress<'r, 't> {
         match known {
             Some(known) => self.respond(key, &known, stage, asked, reply),
@@ -154,7 +154,7 @@ impl Site {
         started: Time,
         since: Time,
         asked: RequestView<'_>,
-        reply: Reply<'r, 't>,
+        reply: Responder<'r, 't>,
     ) -> Progress<'r, 't> {
         let Awaited { key, stage, kind, .. } = awaited;
         let now = reply.now();
@@ -177,7 +177,7 @@ impl Site {
         &self,
         awaited: &Awaited,
         asked: RequestView<'_>,
-        reply: Reply<'r, 't>,
+        reply: Responder<'r, 't>,
     ) -> Progress<'r, 't> {
         self.forget(&awaited.name);
         self.look_up(&awaited.key, awaited.stage, JobKind::Hash, asked, reply)
@@ -189,7 +189,7 @@ impl Site {
         &self,
         awaited: &Awaited,
         asked: RequestView<'_>,
-        reply: Reply<'r, 't>,
+        reply: Responder<'r, 't>,
     ) -> Progress<'r, 't> {
         let Awaited { key, stage, kind, joined, .. } = awaited;
         self.forget(&awaited.name);
@@ -208,7 +208,7 @@ impl Site {
         &self,
         awaited: &Awaited,
         asked: RequestView<'_>,
-        reply: Reply<'_, '_>,
+        reply: Responder<'_, '_>,
     ) -> Answer {
         let Awaited { key, stage, kind, .. } = awaited;
         self.forget(&awaited.name);

@@ -1,9 +1,9 @@
-//! One request for a folder's page or archive, up to the head of its reply; what follows it is
+//! One request for a folder's page or archive, up to the head of its response; what follows it is
 //! [`ListingBody`]'s.
 
 use std::sync::Arc;
 
-use sockeye_http::{Answer, Body, Fields, KeptRequest, Reply, Request, Status};
+use sockeye_http::{Answer, Body, Fields, KeptRequest, Request, Responder, Status};
 use sockeye_proto::{Abandoned, Job, JobKind, Message, Permit, Place as JobPlace, Ticket, Waiter};
 
 use super::listing_body::{ListingBody, OPEN_FILES, PIECE};
@@ -44,7 +44,7 @@ pub(crate) struct PendingListing {
 pub(crate) enum ListingAnswer<'r, 't> {
     Answered(Answer, Option<ListingBody>),
     /// There is nothing to show, in the folder of this mount.
-    Absent(usize, Absent, KeptRequest, Reply<'r, 't>),
+    Absent(usize, Absent, KeptRequest, Responder<'r, 't>),
 }
 
 impl PendingListing {
@@ -69,7 +69,7 @@ impl PendingListing {
     pub(crate) fn begin(
         mounts: &Mounts,
         request: KeptRequest,
-        reply: Reply<'_, '_>,
+        reply: Responder<'_, '_>,
     ) -> (Answer, Option<Self>) {
         let view = request.view();
         let asked = RequestView::of(&view);
@@ -120,7 +120,7 @@ impl PendingListing {
     pub(crate) fn on_made<'r, 't>(
         mut self,
         body: Result<Message, Abandoned>,
-        reply: Reply<'r, 't>,
+        reply: Responder<'r, 't>,
     ) -> ListingAnswer<'r, 't> {
         let made = match body.map(Message::downcast::<Result<ListingResult, Unpackable>>) {
             Ok(Ok(made)) => *made,
@@ -152,7 +152,7 @@ impl PendingListing {
     fn page(
         &self,
         mut document: Box<Document>,
-        reply: Reply<'_, '_>,
+        reply: Responder<'_, '_>,
     ) -> (Answer, Option<ListingBody>) {
         let tag = document.view().tag().to_owned();
         let request = self.request.view();
@@ -171,7 +171,11 @@ impl PendingListing {
         ListingBody::page(document).go_on(stream)
     }
 
-    fn archive(&mut self, archive: Archive, reply: Reply<'_, '_>) -> (Answer, Option<ListingBody>) {
+    fn archive(
+        &mut self,
+        archive: Archive,
+        reply: Responder<'_, '_>,
+    ) -> (Answer, Option<ListingBody>) {
         let (tag, len) = (archive.manifest.tag().to_owned(), archive.manifest.len());
         let request = self.request.view();
         let heads = self.heads(&request);
@@ -208,7 +212,7 @@ impl PendingListing {
     }
 
     /// Which part of the archive is wanted.
-    fn ranges(&self, tag: &str, len: u64, reply: &Reply<'_, '_>) -> Ranges {
+    fn ranges(&self, tag: &str, len: u64, reply: &Responder<'_, '_>) -> Ranges {
         let request = self.request.view();
         let asked = RequestView::of(&request);
         match asked.range().get() {
@@ -219,13 +223,13 @@ impl PendingListing {
         }
     }
 
-    /// Answers where the request's conditions spare the content; else gives the reply back.
+    /// Answers where the request's conditions spare the content; else gives the response back.
     fn spare<'r, 't>(
         &self,
         tag: &str,
         fields: &Fields,
-        reply: Reply<'r, 't>,
-    ) -> Result<Reply<'r, 't>, Answer> {
+        reply: Responder<'r, 't>,
+    ) -> Result<Responder<'r, 't>, Answer> {
         match RequestView::of(&self.request.view()).judge(tag.as_bytes(), None) {
             Verdict::Send => Ok(reply),
             Verdict::NotModified => Err(reply.send(Status::NOT_MODIFIED, fields, Body::Empty)),
@@ -239,7 +243,11 @@ impl PendingListing {
 
 /// Answers HEAD for a folder's page or archive, for which nothing is read: that there is such a folder
 /// is known. ListingTarget is known only when it is made is left out (RFC 9110, 9.3.2).
-pub(crate) fn answer_head(mounts: &Mounts, asked: RequestView<'_>, reply: Reply<'_, '_>) -> Answer {
+pub(crate) fn answer_head(
+    mounts: &Mounts,
+    asked: RequestView<'_>,
+    reply: Responder<'_, '_>,
+) -> Answer {
     match ListingTarget::of(mounts, asked, &mut Vec::new()) {
         Ok(ListingTarget { mount, format, title, .. }) => {
             let options = &mounts.get(mount).folder.options;
@@ -268,7 +276,7 @@ enum Refused {
 }
 
 impl Refused {
-    fn answer(self, reply: Reply<'_, '_>) -> Answer {
+    fn answer(self, reply: Responder<'_, '_>) -> Answer {
         match self {
             Self::NoFolder => reply.error(Status::NOT_FOUND, &Fields::new(), ""),
             Self::Query(bad) => reply.error(Status::BAD_REQUEST, &Fields::new(), &bad.to_string()),
@@ -300,7 +308,7 @@ impl<'s> ListingTarget<'s> {
 }
 
 /// Says that there is no memory, thread or descriptor for it now.
-fn busy(reply: Reply<'_, '_>) -> Answer {
+fn busy(reply: Responder<'_, '_>) -> Answer {
     let fields = with(Fields::new(), "Retry-After", "1");
     let text = "Too many folders are being read for you at a time. Try again when some have come.";
     reply.error(Status::SERVICE_UNAVAILABLE, &fields, text)

@@ -1,4 +1,4 @@
-//! The content of a long reply: a page piece by piece as there is room, an archive a batch at a
+//! The content of a long response: a page piece by piece as there is room, an archive a batch at a
 //! time. While one batch is sent the next is made by a job.
 
 use std::sync::{Arc, Weak};
@@ -20,7 +20,7 @@ pub(crate) const PIECE: usize = 64 * 1024;
 /// the next.
 pub(crate) const OPEN_FILES: usize = 2;
 
-/// A reply whose head is written.
+/// A response whose head is written.
 #[derive(Debug)]
 pub(crate) struct ListingBody(State);
 

@@ -1,4 +1,4 @@
-//! What is said about pages and archives of folders in the heads of their replies.
+//! What is said about pages and archives of folders in the heads of their responses.
 
 use sockeye_http::Fields;
 
@@ -9,7 +9,7 @@ use crate::listing::text;
 use crate::options::choices::Options;
 use crate::tar::manifest::Manifest;
 
-/// What the heads of the replies for one folder have in common.
+/// What the heads of the responses for one folder have in common.
 pub(super) struct ListingHeaders<'a> {
     pub(super) options: &'a Options,
     /// `Origin`

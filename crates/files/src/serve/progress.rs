@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sockeye_http::{Answer, Reply};
+use sockeye_http::{Answer, Responder};
 use sockeye_proto::{JobKind, Ticket, Waiter};
 
 use crate::lookup::entry::Entry;
@@ -12,18 +12,18 @@ use crate::options::codings::Coding;
 /// What became of a request: an answer, or a job to wait for.
 pub(crate) enum Progress<'r, 't> {
     Answered(Answer),
-    Waiting(Awaited, Reply<'r, 't>),
+    Waiting(Awaited, Responder<'r, 't>),
     /// A folder is to be listed, or sent as an archive.
-    Listing(Reply<'r, 't>),
+    Listing(Responder<'r, 't>),
 }
 
 /// What became of an entry, without a look at others.
 pub(super) enum Step<'r, 't> {
     Done(Progress<'r, 't>),
     /// There is another one to look for.
-    Lookup(Stage, Reply<'r, 't>),
+    Lookup(Stage, Responder<'r, 't>),
     /// The same is to be compressed first.
-    Compress(Compression, Reply<'r, 't>),
+    Compress(Compression, Responder<'r, 't>),
 }
 
 /// A lookup that a request waits for.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use sockeye_http::{Fields, Reply};
+use sockeye_http::{Fields, Responder};
 use sockeye_proto::{Time, Timed};
 
 use crate::lookup::cache::{Cache, CacheLimits};
@@ -129,7 +129,7 @@ impl Site {
         entry: &Entry,
         stage: Stage,
         asked: RequestView<'_>,
-        reply: &Reply<'_, '_>,
+        reply: &Responder<'_, '_>,
     ) {
         if let Some(why) = stage.absent(entry) {
             let client = reply.client(asked.request());
@@ -137,7 +137,7 @@ impl Site {
         }
     }
 
-    /// Who may read the replies of a folder.
+    /// Who may read the responses of a folder.
     pub(super) fn cors(&self, mount: Option<usize>) -> &Cors {
         mount.map_or(&NOBODY, |mount| &self.inner.mounts.get(mount).folder.options.cors)
     }

@@ -43,7 +43,7 @@ pub enum Absent {
     Refused(Refusal),
 }
 
-/// Whose open files there are too many of.
+/// Blame open files there are too many of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OpenFilesOf {
     /// This process's: its limit is `RLIMIT_NOFILE`.

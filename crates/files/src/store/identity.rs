@@ -3,7 +3,7 @@
 //! A write changes a file's times, but a clock that stamps files ticks coarsely (every few
 //! milliseconds): two writes within one tick leave the same stamp. So an identity is *settled* only
 //! once the clock has passed the file's last change; an unsettled one says nothing about a later
-//! look. In-place rewrites of equal length within the tick in which a reply is begun stay beyond
+//! look. In-place rewrites of equal length within the tick in which a response is begun stay beyond
 //! what can be seen.
 
 use twox_hash::XxHash3_128;

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use sockeye_http::{Clients, Request, Shared};
+use sockeye_http::{Clients, Request, ServerConfig};
 use sockeye_proto::{Client as Payer, Peer};
 
 use super::codings::{noise, text};
@@ -27,7 +27,7 @@ const BOB: &str = "X-Client: B\r\n";
 
 /// A connection that has asked and read nothing yet.
 fn asking(site: &Site, target: &str, fields: &str) -> Harness {
-    let shared = Rc::new(Shared::default().clients(Rc::new(Named)));
+    let shared = Rc::new(ServerConfig::default().clients(Rc::new(Named)));
     let mut client = Harness::new(Server::new(shared, site.handler()));
     let head = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n");
     client.input(head.as_bytes());
@@ -215,7 +215,7 @@ fn an_archive_is_charged_for_its_files_until_the_last_is_sent() {
 fn each_client_has_a_large_file_read_for_itself() {
     let site = site_of(&[("a", &"x".repeat(SMALL as usize + 1))], BudgetLimits::default());
     let ask = |fields: &str| {
-        let shared = Rc::new(Shared::default().clients(Rc::new(Named)));
+        let shared = Rc::new(ServerConfig::default().clients(Rc::new(Named)));
         let mut client = Harness::new(Server::new(shared, site.handler()));
         client.input(format!("GET /a HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n").as_bytes());
         client

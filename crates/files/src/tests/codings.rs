@@ -40,7 +40,7 @@ pub(super) fn accepting(names: &str) -> String {
     format!("Accept-Encoding: {names}\r\n")
 }
 
-/// What a client makes of a reply.
+/// What a client makes of a response.
 pub(super) fn content(got: &Got) -> Vec<u8> {
     match got.field("Content-Encoding") {
         Some(coding) => unpack(coding, &got.body),
@@ -48,7 +48,7 @@ pub(super) fn content(got: &Got) -> Vec<u8> {
     }
 }
 
-/// What a reply says of itself: status, coding, and whether another may be in another.
+/// What a response says of itself: status, coding, and whether another may be in another.
 pub(super) fn said(got: &Got) -> (u16, Option<&str>, Option<&str>) {
     (got.status, got.field("Content-Encoding"), got.field("Vary"))
 }
@@ -215,7 +215,7 @@ fn a_file_that_changes_while_it_is_packed_is_not_kept_packed() {
     store.write("page.html", &*second);
     store.pass(1_000_000);
     client.0.run_jobs();
-    // The descriptor that is sent from has changed: the reply is cut rather than false.
+    // The descriptor that is sent from has changed: the response is cut rather than false.
     let got = client.answered().unwrap();
     assert_eq!((said(&got), got.body.len()), ((200, None, VARY), 0));
     client = Client::new(&site);
@@ -352,7 +352,7 @@ fn the_forms_of_a_file_count_against_the_limits() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Whatever is asked for, and however, what a client makes of the reply is the file.
+    /// Whatever is asked for, and however, what a client makes of the response is the file.
     #[test]
     fn the_content_is_the_file_whatever_is_accepted(
         members in proptest::collection::vec(

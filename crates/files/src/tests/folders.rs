@@ -19,7 +19,7 @@ fn listing(store: &Memory) -> Site {
     Folder::new(store.clone()).with(options).site(CacheLimits::default())
 }
 
-/// Asks, and runs jobs until the whole reply is there.
+/// Asks, and runs jobs until the whole response is there.
 fn ask(client: &mut Client, method: &str, target: &str, fields: &str) -> Got {
     client.ask(method, target, fields);
     let mut bytes = Vec::new();

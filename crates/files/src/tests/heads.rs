@@ -118,7 +118,7 @@ fn what_is_no_file_is_not_kept_as_one() {
     }
 }
 
-/// Every reply that a script may want to read, by who asks.
+/// Every response that a script may want to read, by who asks.
 fn replies(cors: Cors, origin: &str) -> Vec<(&'static str, Got)> {
     let files = [("a.txt", "Hello"), ("docs/index.html", "docs"), ("404.html", "lost")];
     let site = site(&files, Options { cors, ..Options::default() });

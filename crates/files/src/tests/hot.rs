@@ -6,7 +6,7 @@ use super::{Client, figure, memory};
 use crate::store::memory::Memory;
 use crate::{CacheLimits, Coding, Files, Folder, SMALL};
 
-/// The harness itself copies input and output, so a reply of the same shape that touches no file
+/// The harness itself copies input and output, so a response of the same shape that touches no file
 /// is what the hot ones are held against.
 #[test]
 fn a_hot_name_is_answered_without_an_allocation() {

@@ -63,7 +63,7 @@ fn client(root: &Path, options: Options) -> Client {
     Client::new(&Folder::open(root).unwrap().with(options).site(CacheLimits::default()))
 }
 
-/// Asks, and runs jobs until the whole reply is there.
+/// Asks, and runs jobs until the whole response is there.
 fn ask(client: &mut Client, target: &str) -> Got {
     client.ask("GET", target, "");
     let mut bytes = Vec::new();

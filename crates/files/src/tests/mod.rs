@@ -1,4 +1,4 @@
-//! Whole exchanges: requests as bytes in, replies as bytes out, on a store in memory or on disk.
+//! Whole exchanges: requests as bytes in, responses as bytes out, on a store in memory or on disk.
 
 mod attacks;
 mod beside;
@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use sockeye_http::Server;
 use sockeye_proto::harness::Harness;
-use sockeye_proto::{Event, Fault, Protocol, Time, Took, Turn};
+use sockeye_proto::{Consumed, Event, Fault, Protocol, Time, Turn};
 
 use crate::store::memory::Memory;
 use crate::{CacheLimits, Files, Folder, SMALL, Site, Store};
@@ -53,10 +53,10 @@ struct Client(Harness, Rc<RefCell<Option<Server<Files>>>>);
 struct Leaving(Rc<RefCell<Option<Server<Files>>>>);
 
 impl Protocol for Leaving {
-    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         match &mut *self.0.borrow_mut() {
             Some(server) => server.on_bytes(input, turn),
-            None => Ok(Took::more(input.len())),
+            None => Ok(Consumed::more(input.len())),
         }
     }
 
@@ -72,7 +72,7 @@ impl Protocol for Leaving {
     }
 }
 
-/// A reply, taken apart.
+/// A response, taken apart.
 #[derive(Debug, PartialEq, Eq)]
 struct Got {
     status: u16,

@@ -140,7 +140,7 @@ fn a_range_of_a_file_that_changes_under_it_is_not_completed() {
     assert_eq!((got.status, got.text()), (206, ""));
 }
 
-/// The parts of a multipart reply: what each says of itself, and its content. By the boundary
+/// The parts of a multipart response: what each says of itself, and its content. By the boundary
 /// alone, as a client reads them.
 fn parts(got: &Got) -> Vec<(String, String)> {
     let kind = got.field("Content-Type").unwrap();

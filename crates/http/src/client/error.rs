@@ -1,10 +1,10 @@
-//! Why a reply could not be read.
+//! Why a response could not be read.
 
 use std::fmt;
 
 use crate::refusal::Refusal;
 
-/// Why something is no reply that can be read, as the end of a sentence that begins with "the peer".
+/// Why something is no response that can be read, as the end of a sentence that begins with "the peer".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadReply(pub &'static str);
 

@@ -1,4 +1,4 @@
-//! A reply's head: its status line, and what its fields say about where it ends.
+//! A response's head: its status line, and what its fields say about where it ends.
 
 use std::borrow::Cow;
 
@@ -8,12 +8,12 @@ use super::error::BadReply;
 use super::limits::LIMITS;
 use crate::{Content, Trailers, Version, chars, head};
 
-/// The head of a reply.
+/// The head of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head<'a> {
     /// The status code, from 100 to 599.
     pub status: u16,
-    /// The server would take another request on this connection behind this reply.
+    /// The server would take another request on this connection behind this response.
     pub persistent: bool,
     /// Interim responses (RFC 9110, 15.2) that came before it: at most 100.
     pub interim: u32,

@@ -1,10 +1,10 @@
-//! How much of a reply's head is taken.
+//! How much of a response's head is taken.
 
 use std::sync::LazyLock;
 
 use crate::Limits;
 
-/// What a reply's head and trailers may be at the most: 64 KiB and 256 fields. Servers send more
+/// What a response's head and trailers may be at the most: 64 KiB and 256 fields. Servers send more
 /// than clients do: cookies, policies.
 pub(super) static LIMITS: LazyLock<Limits> = LazyLock::new(|| Limits {
     request_line: 64 * 1024,

@@ -1,8 +1,8 @@
-//! Reading replies: the client's side of a connection, for whoever counts them (RFC 9112, 4 to 6).
+//! Reading responses: the client's side of a connection, for whoever counts them (RFC 9112, 4 to 6).
 //!
-//! [`Replies`] finds where each reply begins and ends, and hands out its content in pieces as they
-//! come; it holds no bytes. What ends a reply depends on what was asked, so each call says so. One
-//! reply, byte for byte:
+//! [`Replies`] finds where each response begins and ends, and hands out its content in pieces as they
+//! come; it holds no bytes. What ends a response depends on what was asked, so each call says so. One
+//! response, byte for byte:
 //!
 //! ```
 //! use sockeye_http::client::{Asked, Piece, Replies};
@@ -24,7 +24,7 @@
 //! from the first of them, knows the others at a glance; one that differs is read as the first was.
 //!
 //! Framing is read as strictly as on the server's side: what two parties could read in two ways is no
-//! reply. In heads it takes what a client may take: lines that end with a bare LF (RFC 9112, 2.2). In
+//! response. In heads it takes what a client may take: lines that end with a bare LF (RFC 9112, 2.2). In
 //! heads and trailers it takes what a client has to: field values that are folded over several lines
 //! (5.2). A bare LF in a chunked body's lines is refused, trailers included: readers that differ in this
 //! would find different ends. What it leaves to others: which requests are
@@ -44,20 +44,20 @@ pub use self::head::Head;
 pub use self::shape::Shape;
 use super::body::{Decoded, Decoder};
 
-/// Interim responses before one reply. A server that processes a request for long may send one every
+/// Interim responses before one response. A server that processes a request for long may send one every
 /// 20 s (RFC 2518, 10.1), so this is half an hour; without a limit it could go on for ever.
 const MOST_INTERIM: u32 = 100;
 
-/// What was asked, as far as it decides where the reply ends.
+/// What was asked, as far as it decides where the response ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asked {
-    /// `HEAD`: the reply has no content, whatever its fields say.
+    /// `HEAD`: the response has no content, whatever its fields say.
     Head,
     /// Anything else.
     Get,
 }
 
-/// A part of a reply.
+/// A part of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Piece<'a> {
     /// More input is needed.
@@ -66,17 +66,17 @@ pub enum Piece<'a> {
     Head(Head<'a>),
     /// Bytes of the content, at least one.
     Content(&'a [u8]),
-    /// The reply is complete.
+    /// The response is complete.
     End {
         /// The server takes another request on this connection.
         persistent: bool,
     },
 }
 
-/// How much of a reply has been read.
+/// How much of a response has been read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
-    /// Nothing but whole interim responses, if any ([`Replies::interim`]): or all of the last reply.
+    /// Nothing but whole interim responses, if any ([`Replies::interim`]): or all of the last response.
     Nothing,
     /// So many bytes of its head.
     Head(usize),
@@ -84,11 +84,11 @@ pub enum Extent {
     Content,
 }
 
-/// Where the replies of one connection stand.
+/// Where the responses of one connection stand.
 #[derive(Debug, Default)]
 pub struct Replies {
     stage: Stage,
-    /// Interim responses so far, before the reply that comes next.
+    /// Interim responses so far, before the response that comes next.
     interim: u32,
 }
 
@@ -111,11 +111,11 @@ enum Stage {
         seen: usize,
         persistent: bool,
     },
-    /// The end of a reply has yet to be told.
+    /// The end of a response has yet to be told.
     End {
         persistent: bool,
     },
-    /// Nothing: the last reply has come.
+    /// Nothing: the last response has come.
     #[default]
     Fresh,
     Over,
@@ -127,7 +127,7 @@ impl Replies {
     ///
     /// # Errors
     ///
-    /// When the input is no reply. There is no going on.
+    /// When the input is no response. There is no going on.
     pub fn read<'a>(
         &mut self,
         input: &'a [u8],
@@ -178,7 +178,7 @@ impl Replies {
         }
     }
 
-    /// The server has ended its side. Whether that completes a reply.
+    /// The server has ended its side. Whether that completes a response.
     ///
     /// # Errors
     ///
@@ -195,7 +195,7 @@ impl Replies {
         Ok(complete)
     }
 
-    /// How much has been read of a reply that is not complete.
+    /// How much has been read of a response that is not complete.
     #[must_use]
     pub fn extent(&self) -> Extent {
         match self.stage {
@@ -208,7 +208,7 @@ impl Replies {
         }
     }
 
-    /// How many interim responses have come of a reply whose final head has not.
+    /// How many interim responses have come of a response whose final head has not.
     #[must_use]
     pub fn interim(&self) -> u32 {
         self.interim

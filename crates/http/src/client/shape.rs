@@ -1,4 +1,4 @@
-//! What the heads of replies to one request have in common: everything but the date.
+//! What the heads of responses to one request have in common: everything but the date.
 
 use std::fmt;
 use std::ops::Range;

@@ -1,11 +1,11 @@
-//! Streams of replies, whole, cut and broken.
+//! Streams of responses, whole, cut and broken.
 
 use proptest::prelude::*;
 
 use super::limits::LIMITS;
 use super::*;
 
-/// Everything that is read of `input`, cut at `cuts`: each reply as `status content`, with a `!`
+/// Everything that is read of `input`, cut at `cuts`: each response as `status content`, with a `!`
 /// behind it where the connection ends with it.
 fn replies(
     input: &[u8],

@@ -1,4 +1,4 @@
-//! A reply's trailer section (RFC 9112, 7.1.2): found and checked, and otherwise ignored.
+//! A response's trailer section (RFC 9112, 7.1.2): found and checked, and otherwise ignored.
 
 use memchr::memchr_iter;
 

@@ -18,7 +18,7 @@ struct Odd {
 }
 
 impl Handler for Odd {
-    fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
+    fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
         self.path = request.path().to_vec();
         self.body.clear();
         match &self.path[..] {
@@ -49,18 +49,18 @@ impl Handler for Odd {
         &mut self,
         _: Ticket,
         _: Result<Message, Abandoned>,
-        reply: Reply<'_, '_>,
+        reply: Responder<'_, '_>,
     ) -> Answer {
         if self.path == b"/upgrade-late" { upgrade(reply) } else { reply.read() }
     }
 
-    fn on_body(&mut self, piece: &[u8], reply: Reply<'_, '_>) -> Answer {
+    fn on_body(&mut self, piece: &[u8], reply: Responder<'_, '_>) -> Answer {
         self.body.extend_from_slice(piece);
         let _ = reply.run(|| ());
         reply.later()
     }
 
-    fn on_body_end(&mut self, _: &Trailers<'_>, reply: Reply<'_, '_>) -> Answer {
+    fn on_body_end(&mut self, _: &Trailers<'_>, reply: Responder<'_, '_>) -> Answer {
         let body = std::mem::take(&mut self.body);
         reply.send(Status::OK, &Fields::new(), Body::Shared(&body.into()))
     }
@@ -78,12 +78,12 @@ impl Handler for Odd {
     }
 }
 
-fn upgrade(reply: Reply<'_, '_>) -> Answer {
+fn upgrade(reply: Responder<'_, '_>) -> Answer {
     let upgraded = reply.upgrade("echo", &Fields::new(), Box::new(Echo::default()));
     upgraded.unwrap_or_else(|reply| reply.error(Status::NOT_FOUND, &Fields::new(), ""))
 }
 
-/// Writes for as long as there is room: a reply without an end.
+/// Writes for as long as there is room: a response without an end.
 fn endless(mut stream: Stream<'_, '_>) -> Answer {
     let mut count = 0;
     while !stream.is_full() {
@@ -95,7 +95,7 @@ fn endless(mut stream: Stream<'_, '_>) -> Answer {
 }
 
 fn odd() -> Harness {
-    Harness::new(Server::new(Rc::new(Shared::default()), Odd::default()))
+    Harness::new(Server::new(Rc::new(ServerConfig::default()), Odd::default()))
 }
 
 fn text(output: Vec<u8>) -> String {

@@ -19,7 +19,7 @@ struct Reader {
 }
 
 impl Handler for Reader {
-    fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
+    fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
         self.body = match request.content() {
             Content::None => b"none".to_vec(),
             Content::Length(length) => length.to_string().into_bytes(),
@@ -43,12 +43,12 @@ impl Handler for Reader {
         &mut self,
         _: Ticket,
         _: Result<Message, Abandoned>,
-        reply: Reply<'_, '_>,
+        reply: Responder<'_, '_>,
     ) -> Answer {
         reply.read()
     }
 
-    fn on_body(&mut self, piece: &[u8], reply: Reply<'_, '_>) -> Answer {
+    fn on_body(&mut self, piece: &[u8], reply: Responder<'_, '_>) -> Answer {
         assert!(!piece.is_empty());
         self.body.extend_from_slice(piece);
         if self.early {
@@ -61,7 +61,7 @@ impl Handler for Reader {
         reply.read()
     }
 
-    fn on_body_end(&mut self, trailers: &Trailers<'_>, reply: Reply<'_, '_>) -> Answer {
+    fn on_body_end(&mut self, trailers: &Trailers<'_>, reply: Responder<'_, '_>) -> Answer {
         for (name, value) in trailers.fields() {
             self.body.extend([b"|", name, b"=", value].concat());
         }
@@ -71,7 +71,7 @@ impl Handler for Reader {
 }
 
 fn reader() -> Harness {
-    Harness::new(Server::new(Rc::new(Shared::default()), Reader::default()))
+    Harness::new(Server::new(Rc::new(ServerConfig::default()), Reader::default()))
 }
 
 fn post(path: &str, fields: &str, body: &str) -> String {
@@ -80,7 +80,7 @@ fn post(path: &str, fields: &str, body: &str) -> String {
 
 const CHUNKED: &str = "Transfer-Encoding: chunked\r\n";
 
-/// The bodies of the replies in `output`, each as long as its head says.
+/// The bodies of the responses in `output`, each as long as its head says.
 #[track_caller]
 fn bodies(mut output: &str) -> Vec<&str> {
     let mut found = Vec::new();
@@ -174,7 +174,7 @@ fn a_client_that_waits_for_a_word_gets_it_when_the_body_is_wanted_and_only_then(
     let (output, _) = answers(&post("/ask", &chunked, "1\r\na\r\n0\r\n\r\n"));
     assert_eq!((codes(&output), bodies(&output)), (vec![100, 200], vec!["chunked:a"]));
 
-    // HTTP/1.0 has no interim replies.
+    // HTTP/1.0 has no interim responses.
     let old = format!("POST /echo HTTP/1.0\r\n{expect}\r\nhello");
     assert_eq!(codes(&answers(&old).0), [200]);
     // Nothing is waited for that isn't to come.
@@ -241,7 +241,7 @@ fn bad_bodies_are_refused_and_nothing_behind_them_is_read() {
         assert!(output.contains("Connection: close\r\n"));
         assert_eq!(client.fault().unwrap().code, code);
     }
-    // It has its reply: there is no other.
+    // It has its response: there is no other.
     let (output, client) = answers(&post("/unread", CHUNKED, "x\r\n"));
     assert_eq!((codes(&output), client.fault().unwrap().code), (vec![200], "bad_request"));
 }
@@ -274,7 +274,7 @@ impl Notes {
 }
 
 impl Handler for Notes {
-    fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
+    fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
         match request.path() {
             b"/stream" => reply.stream(Status::OK, &Fields::new(), None).read(),
             b"/small" => reply.read_up_to(4),
@@ -286,16 +286,21 @@ impl Handler for Notes {
         }
     }
 
-    fn on_message(&mut self, _: Ticket, _: Result<Message, Abandoned>, r: Reply<'_, '_>) -> Answer {
+    fn on_message(
+        &mut self,
+        _: Ticket,
+        _: Result<Message, Abandoned>,
+        r: Responder<'_, '_>,
+    ) -> Answer {
         r.read()
     }
 
-    fn on_body(&mut self, piece: &[u8], reply: Reply<'_, '_>) -> Answer {
+    fn on_body(&mut self, piece: &[u8], reply: Responder<'_, '_>) -> Answer {
         assert!(!piece.is_empty());
         reply.read()
     }
 
-    fn on_body_end(&mut self, _: &Trailers<'_>, reply: Reply<'_, '_>) -> Answer {
+    fn on_body_end(&mut self, _: &Trailers<'_>, reply: Responder<'_, '_>) -> Answer {
         self.note("complete");
         reply.send(Status::OK, &Fields::new(), Body::Empty)
     }
@@ -340,7 +345,7 @@ fn a_handler_is_told_once_that_a_body_will_not_be_complete() {
     for (path, fields, body, cut, status) in cuts {
         let notes = Notes::default();
         let heard = Rc::clone(&notes.0);
-        let mut client = Harness::new(Server::new(Rc::new(Shared::default()), notes));
+        let mut client = Harness::new(Server::new(Rc::new(ServerConfig::default()), notes));
         client.input(post(path, fields, body).as_bytes());
         cut(&mut client);
         let output = client.output();
@@ -358,7 +363,7 @@ fn a_handler_is_told_once_that_a_body_will_not_be_complete() {
     ] {
         let notes = Notes::default();
         let heard = Rc::clone(&notes.0);
-        let mut client = Harness::new(Server::new(Rc::new(Shared::default()), notes));
+        let mut client = Harness::new(Server::new(Rc::new(ServerConfig::default()), notes));
         client.input(post(path, fields, body).as_bytes());
         client.end_for(&Reason::Reset);
         assert_eq!(heard.take(), told, "{path} {fields}{body}");
@@ -369,7 +374,7 @@ fn a_handler_is_told_once_that_a_body_will_not_be_complete() {
 struct Nervous;
 
 impl Handler for Nervous {
-    fn on_request(&mut self, _: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
+    fn on_request(&mut self, _: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
         reply.read()
     }
 
@@ -380,7 +385,7 @@ impl Handler for Nervous {
 
 #[test]
 fn a_handler_that_panics_about_an_incomplete_body_changes_no_answer() {
-    let mut client = Harness::new(Server::new(Rc::new(Shared::default()), Nervous));
+    let mut client = Harness::new(Server::new(Rc::new(ServerConfig::default()), Nervous));
     client.input(post("/", "Content-Length: 5\r\n", "hel").as_bytes());
     client.eof();
     assert!(client.output().starts_with(b"HTTP/1.1 400 "));

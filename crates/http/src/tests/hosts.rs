@@ -8,7 +8,7 @@ use crate::{AllowedHosts, HostCheck};
 /// A server that allows `files.example`, and checks connections that are opened while `checks` is
 /// set.
 struct Site {
-    shared: Rc<Shared>,
+    shared: Rc<ServerConfig>,
     checks: Rc<Cell<bool>>,
     refused: Rc<RefCell<Vec<Option<String>>>>,
 }
@@ -21,7 +21,7 @@ impl Site {
         let (applies, seen) = (Rc::clone(&checks), Rc::clone(&refused));
         let check = HostCheck::new(hosts, move |_| applies.get())
             .on_refused(move |name| seen.borrow_mut().push(name.map(str::to_owned)));
-        let shared = Rc::new(Shared::default().checking_hosts(check));
+        let shared = Rc::new(ServerConfig::default().checking_hosts(check));
         Self { shared, checks, refused }
     }
 

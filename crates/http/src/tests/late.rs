@@ -16,7 +16,7 @@ struct Slow {
 }
 
 impl Handler for Slow {
-    fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
+    fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
         self.path = request.path().to_vec();
         match &self.path[..] {
             b"/body" => reply.read(),
@@ -28,19 +28,24 @@ impl Handler for Slow {
         }
     }
 
-    fn on_message(&mut self, _: Ticket, _: Result<Message, Abandoned>, r: Reply<'_, '_>) -> Answer {
+    fn on_message(
+        &mut self,
+        _: Ticket,
+        _: Result<Message, Abandoned>,
+        r: Responder<'_, '_>,
+    ) -> Answer {
         if self.path == b"/stream" {
             return r.stream(Status::OK, &Fields::new(), None).later();
         }
         r.send(Status::OK, &Fields::new(), Body::Static(b"done"))
     }
 
-    fn on_body_end(&mut self, _: &Trailers<'_>, reply: Reply<'_, '_>) -> Answer {
+    fn on_body_end(&mut self, _: &Trailers<'_>, reply: Responder<'_, '_>) -> Answer {
         let _ = reply.run(|| ());
         reply.later()
     }
 
-    fn on_response_timeout(&mut self, reply: Reply<'_, '_>) -> Answer {
+    fn on_response_timeout(&mut self, reply: Responder<'_, '_>) -> Answer {
         self.timeouts += 1;
         if self.path == b"/on" && self.timeouts == 1 { reply.later() } else { reply.time_out() }
     }
@@ -54,8 +59,8 @@ const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
-fn limited() -> Rc<Shared> {
-    Rc::new(Shared::new(Limits { response_timeout: Some(secs(5)), ..Limits::default() }))
+fn limited() -> Rc<ServerConfig> {
+    Rc::new(ServerConfig::new(Limits { response_timeout: Some(secs(5)), ..Limits::default() }))
 }
 
 /// A client whose request was taken, with what it has heard by now.

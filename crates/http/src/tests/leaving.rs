@@ -3,20 +3,20 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use sockeye_proto::{Fault, Whose};
+use sockeye_proto::{Blame, Fault};
 
 use super::*;
 use crate::{Limits, Stream, StreamEvent};
 
 static WHY: Fault =
-    Fault { whose: Whose::Ours, code: "out_of_paper", what: Cow::Borrowed("ran out of paper") };
+    Fault { blame: Blame::Ours, code: "out_of_paper", what: Cow::Borrowed("ran out of paper") };
 
 /// `/feed` is a stream that writes the text of each job, and starts the next one; `/later` is
 /// answered whole by a job, `/abort` a stream that is aborted.
 struct Feed;
 
 impl Handler for Feed {
-    fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
+    fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
         match request.path() {
             b"/feed" => {
                 let stream = reply.stream(Status::OK, &Fields::new(), None);
@@ -35,7 +35,7 @@ impl Handler for Feed {
         &mut self,
         _: Ticket,
         body: Result<Message, Abandoned>,
-        reply: Reply<'_, '_>,
+        reply: Responder<'_, '_>,
     ) -> Answer {
         let text = *body.unwrap().downcast::<&str>().unwrap();
         reply.send(Status::OK, &Fields::new(), Body::Static(text.as_bytes()))
@@ -60,7 +60,7 @@ const fn secs(secs: u64) -> Duration {
 
 /// A client that has asked for `requests` and has read what there is.
 fn asked(requests: &[&[u8]]) -> Harness {
-    let mut client = Harness::new(Server::new(Rc::new(Shared::default()), Feed));
+    let mut client = Harness::new(Server::new(Rc::new(ServerConfig::default()), Feed));
     client.input(&requests.concat());
     client.output();
     client
@@ -87,7 +87,7 @@ fn a_silent_stream_is_cancelled_15_s_after_its_client_ended_its_side() {
 #[test]
 fn the_limit_is_an_option() {
     let limits = Limits { half_closed_timeout: secs(2), ..Limits::default() };
-    let mut client = Harness::new(Server::new(Rc::new(Shared::new(limits)), Feed));
+    let mut client = Harness::new(Server::new(Rc::new(ServerConfig::new(limits)), Feed));
     client.input(FEED);
     client.output();
     client.eof();
@@ -156,7 +156,7 @@ fn a_stream_that_begins_after_the_end_of_input_has_the_same_time() {
 
 #[test]
 fn an_aborted_stream_can_say_why() {
-    let mut client = Harness::new(Server::new(Rc::new(Shared::default()), Feed));
+    let mut client = Harness::new(Server::new(Rc::new(ServerConfig::default()), Feed));
     client.input(b"GET /abort HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(codes(&String::from_utf8(client.output()).unwrap()), [200]);
     assert_eq!(client.fault(), Some(&WHY));

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use sockeye_proto::{Fault, Peer, Reason, Wall};
+use sockeye_proto::{Fault, Peer, Reason, WallTime};
 
 use super::*;
 use crate::{Begun, Ended, Limits, Log, Outcome, Stream, StreamEvent};
@@ -14,9 +14,9 @@ use crate::{Begun, Ended, Limits, Log, Outcome, Stream, StreamEvent};
 struct Heard(RefCell<Vec<(String, Outcome)>>);
 
 impl Log for Heard {
-    fn begun(&self, request: Begun<'_>, peer: &Peer, when: Wall, notes: &mut Vec<u8>) {
+    fn begun(&self, request: Begun<'_>, peer: &Peer, when: WallTime, notes: &mut Vec<u8>) {
         assert_eq!(peer.address.to_string(), "127.0.0.1:9");
-        assert!(when >= Wall::from_secs(1_445_412_480));
+        assert!(when >= WallTime::from_secs(1_445_412_480));
         match request {
             Begun::Request(request) => {
                 notes.extend_from_slice(request.method().as_str().as_bytes());
@@ -56,7 +56,7 @@ fn scene() -> (Rc<Heard>, Harness) {
 
 fn scene_of(handler: impl Handler + 'static) -> (Rc<Heard>, Harness) {
     let heard = Rc::new(Heard::default());
-    let shared = Shared::new(Limits::default()).logging(heard.clone());
+    let shared = ServerConfig::new(Limits::default()).logging(heard.clone());
     (heard, Harness::new(Server::new(Rc::new(shared), handler)))
 }
 
@@ -64,7 +64,7 @@ fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")
 }
 
-/// What is told of a request for `path`, with a reply like that.
+/// What is told of a request for `path`, with a response like that.
 fn told(
     path: &str,
     status: u16,
@@ -230,7 +230,7 @@ fn who_is_too_slow_is_told_of_as_that_whatever_the_answer() {
 struct Streams;
 
 impl Handler for Streams {
-    fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
+    fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
         let path = request.path();
         assert_ne!(path, b"/panic");
         let mut stream: Stream<'_, '_> = reply.stream(Status::OK, &Fields::new(), None);
@@ -277,7 +277,7 @@ fn a_stream_is_told_of_at_its_end_however_it_comes() {
 struct Takes;
 
 impl Handler for Takes {
-    fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
+    fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
         if request.upgrade().is_none() {
             return reply.read();
         }
@@ -285,7 +285,7 @@ impl Handler for Takes {
         reply.upgrade("echo", &Fields::new(), echo).expect("it was asked for")
     }
 
-    fn on_body_end(&mut self, _: &crate::Trailers<'_>, reply: Reply<'_, '_>) -> Answer {
+    fn on_body_end(&mut self, _: &crate::Trailers<'_>, reply: Responder<'_, '_>) -> Answer {
         reply.send(Status::OK, &Fields::new(), Body::Empty)
     }
 }

@@ -21,7 +21,7 @@ use bytes::Bytes;
 use sockeye_proto::harness::Harness;
 use sockeye_proto::{Abandoned, Message, Ticket};
 
-use super::{Answer, Body, Fields, Handler, Reply, Request, Server, Shared, Status};
+use super::{Answer, Body, Fields, Handler, Request, Responder, Server, ServerConfig, Status};
 
 /// Answers with what it was asked; under `/later` when a job has run, under `/big` with more than
 /// fits into an output, under `/none` with 304.
@@ -31,7 +31,7 @@ struct Mirror {
 }
 
 impl Handler for Mirror {
-    fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
+    fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
         match request.path() {
             b"/later" => {
                 self.waits_for = Some(reply.run(|| "it took a while"));
@@ -57,7 +57,7 @@ impl Handler for Mirror {
         &mut self,
         ticket: Ticket,
         body: Result<Message, Abandoned>,
-        reply: Reply<'_, '_>,
+        reply: Responder<'_, '_>,
     ) -> Answer {
         assert_eq!(self.waits_for, Some(ticket));
         match body {
@@ -71,7 +71,7 @@ impl Handler for Mirror {
 }
 
 fn connect() -> Harness {
-    Harness::new(Server::new(Rc::new(Shared::default()), Mirror::default()))
+    Harness::new(Server::new(Rc::new(ServerConfig::default()), Mirror::default()))
 }
 
 /// What the server says to `input`, as text, and how the connection stands afterwards.
@@ -82,7 +82,7 @@ fn says(input: &[u8]) -> (String, Harness) {
     (output, client)
 }
 
-/// The status codes of the replies in `output`, whose bodies have nothing like a status line.
+/// The status codes of the responses in `output`, whose bodies have nothing like a status line.
 fn codes(output: &str) -> Vec<u16> {
     output.split("HTTP/1.1 ").filter_map(|reply| reply.get(..3)?.parse().ok()).collect()
 }

@@ -10,7 +10,7 @@ use super::*;
 struct Pages;
 
 impl Handler for Pages {
-    fn on_request(&mut self, _: &Request<'_>, _: Reply<'_, '_>) -> Answer {
+    fn on_request(&mut self, _: &Request<'_>, _: Responder<'_, '_>) -> Answer {
         panic!("no secret");
     }
 
@@ -44,7 +44,7 @@ fn a_handler_may_write_the_pages_of_refusals() {
              500 handler_panicked: ",
         ),
     ] {
-        let mut client = Harness::new(Server::new(Rc::new(Shared::default()), Pages));
+        let mut client = Harness::new(Server::new(Rc::new(ServerConfig::default()), Pages));
         client.input(input.as_bytes());
         let output = String::from_utf8(client.output()).unwrap();
         assert!(output.ends_with(ends), "{input}: {output}");

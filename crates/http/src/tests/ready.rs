@@ -1,9 +1,9 @@
-//! A reply that was made ready is, byte for byte, the reply that is put together anew.
+//! A response that was made ready is, byte for byte, the response that is put together anew.
 
 use sockeye_proto::{FileRange, FileSource};
 
 use super::*;
-use crate::Ready;
+use crate::PreparedResponse;
 
 #[derive(Debug)]
 struct Zeros;
@@ -26,17 +26,17 @@ struct Both {
     status: Status,
     fields: Fields,
     body: Body<'static>,
-    ready: Ready,
-    without: Ready,
+    ready: PreparedResponse,
+    without: PreparedResponse,
 }
 
 impl Handler for Both {
-    fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
+    fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
         match request.path() {
-            b"/ready" => reply.send_ready(&self.ready),
+            b"/ready" => reply.send_prepared(&self.ready),
             b"/with" => match &self.body {
-                Body::Shared(content) => reply.send_ready_with(&self.without, content),
-                _ => reply.send_ready(&self.ready),
+                Body::Shared(content) => reply.send_prepared_with(&self.without, content),
+                _ => reply.send_prepared(&self.ready),
             },
             _ => reply.send(self.status, &self.fields, self.body.clone()),
         }
@@ -47,10 +47,10 @@ impl Handler for Both {
 /// ends.
 fn says(body: Body<'static>, status: Status, request: &str) -> (Vec<u8>, usize, bool) {
     let fields = Fields::new().with("X-A", b"b").unwrap();
-    let ready = Ready::new(status, &fields, body.clone());
-    let without = Ready::without_content(status, &fields, body.len());
+    let ready = PreparedResponse::new(status, &fields, body.clone());
+    let without = PreparedResponse::without_content(status, &fields, body.len());
     let handler = Both { status, fields, body, ready, without };
-    let mut client = Harness::new(Server::new(Rc::new(Shared::default()), handler));
+    let mut client = Harness::new(Server::new(Rc::new(ServerConfig::default()), handler));
     client.input(request.as_bytes());
     let held = client.held();
     (client.output(), held, client.finished())

@@ -155,7 +155,7 @@ fn what_cannot_become_a_method_is_refused_at_its_first_wrong_byte() {
 fn a_method_without_an_end_is_501_at_any_limit() {
     for request_line in [0, 1, 20, 64, 65, 66, 8192] {
         let limits = Limits { request_line, ..Limits::default() };
-        let shared = Rc::new(Shared::new(limits));
+        let shared = Rc::new(ServerConfig::new(limits));
         for input in
             [&b"M".repeat(9000)[..], &[&b"M".repeat(9000)[..], b" / HTTP/1.1\r\n"].concat()]
         {

@@ -1,6 +1,6 @@
-//! Replies that are written bit by bit, protocols that take over, and handlers that panic.
+//! Responses that are written bit by bit, protocols that take over, and handlers that panic.
 
-use sockeye_proto::{End, Event, Fault, Protocol, Time, Took, Turn};
+use sockeye_proto::{Consumed, End, Event, Fault, Protocol, Time, Turn};
 
 use super::*;
 use crate::{Stream, StreamEvent};
@@ -26,7 +26,7 @@ impl Writer {
 }
 
 impl Handler for Writer {
-    fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
+    fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
         self.path = request.path().to_vec();
         let fields = Fields::new();
         match &self.path[..] {
@@ -87,7 +87,12 @@ impl Handler for Writer {
         }
     }
 
-    fn on_message(&mut self, _: Ticket, _: Result<Message, Abandoned>, _: Reply<'_, '_>) -> Answer {
+    fn on_message(
+        &mut self,
+        _: Ticket,
+        _: Result<Message, Abandoned>,
+        _: Responder<'_, '_>,
+    ) -> Answer {
         panic!("on purpose, later");
     }
 
@@ -117,9 +122,9 @@ impl Handler for Writer {
 struct Shout;
 
 impl Protocol for Shout {
-    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         turn.out.write(&input.to_ascii_uppercase());
-        Ok(Took::more(input.len()))
+        Ok(Consumed::more(input.len()))
     }
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
         match event {
@@ -135,7 +140,7 @@ impl Protocol for Shout {
 }
 
 fn writer() -> Harness {
-    Harness::new(Server::new(Rc::new(Shared::default()), Writer::default()))
+    Harness::new(Server::new(Rc::new(ServerConfig::default()), Writer::default()))
 }
 
 fn get(path: &str) -> String {
@@ -153,7 +158,7 @@ fn said(input: &str) -> (String, Harness) {
     (String::from_utf8(output).unwrap(), client)
 }
 
-/// The content of a reply in chunks, and what is behind it.
+/// The content of a response in chunks, and what is behind it.
 fn dechunk(mut input: &str) -> (String, &str) {
     let mut content = String::new();
     loop {

@@ -4,7 +4,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use sockeye_http::{
-    Answer, Body, Fields, Handler, Reply, Request, Server, Shared, Status, Trailers, Version,
+    Answer, Body, Fields, Handler, Request, Responder, Server, ServerConfig, Status, Trailers,
+    Version,
 };
 use sockeye_proto::harness::Harness;
 
@@ -45,7 +46,7 @@ pub(crate) struct Reading {
 pub(crate) fn read<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Reading {
     let requests = Rc::new(RefCell::default());
     let keep = Keep { now: Accepted::default(), all: Rc::clone(&requests) };
-    let mut client = Harness::new(Server::new(Rc::new(Shared::default()), keep));
+    let mut client = Harness::new(Server::new(Rc::new(ServerConfig::default()), keep));
     let mut output = Vec::new();
     for part in parts {
         if client.fault().is_none() && client.end().is_none() {
@@ -65,7 +66,7 @@ pub(crate) fn read<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Reading {
     Reading { requests: requests.take(), end }
 }
 
-/// The status of the last reply. None has content in which a number follows the version.
+/// The status of the last response. None has content in which a number follows the version.
 fn last_status(output: &[u8]) -> u16 {
     let output = str::from_utf8(output).expect("our replies are text");
     let codes = output.split("HTTP/1.1 ").filter_map(|reply| reply.get(..3)?.parse().ok());
@@ -79,7 +80,7 @@ struct Keep {
 }
 
 impl Handler for Keep {
-    fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
+    fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
         self.now = Accepted {
             method: request.method().to_string(),
             target: request.target().to_vec(),
@@ -90,12 +91,12 @@ impl Handler for Keep {
         reply.read()
     }
 
-    fn on_body(&mut self, piece: &[u8], reply: Reply<'_, '_>) -> Answer {
+    fn on_body(&mut self, piece: &[u8], reply: Responder<'_, '_>) -> Answer {
         self.now.body.extend_from_slice(piece);
         reply.read()
     }
 
-    fn on_body_end(&mut self, trailers: &Trailers<'_>, reply: Reply<'_, '_>) -> Answer {
+    fn on_body_end(&mut self, trailers: &Trailers<'_>, reply: Responder<'_, '_>) -> Answer {
         let fields = trailers.fields().map(|(name, value)| (name.to_vec(), value.to_vec()));
         self.now.trailers = fields.collect();
         self.all.borrow_mut().push(std::mem::take(&mut self.now));

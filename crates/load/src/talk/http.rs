@@ -1,4 +1,4 @@
-//! Replies of HTTP/1.1.
+//! Responses of HTTP/1.1.
 
 use sockeye_http::client::{self, BadReply, Extent, Piece, Replies, Shape};
 
@@ -12,7 +12,7 @@ pub(crate) struct Http {
     length: Option<u64>,
     interim: u32,
     content: Content,
-    /// Of the reply that is being read, where there is no model.
+    /// Of the response that is being read, where there is no model.
     shape: Option<Box<Shape>>,
 }
 

@@ -1,4 +1,4 @@
-//! Messages in frames. All requests carry the same id, so that all replies are alike.
+//! Messages in frames. All requests carry the same id, so that all responses are alike.
 
 use std::sync::LazyLock;
 
@@ -16,7 +16,7 @@ const LONGEST_ERROR: u64 = 64 * 1024;
 pub(crate) struct Message {
     /// Bytes of the header that is coming.
     header: usize,
-    /// The reply whose content is coming.
+    /// The response whose content is coming.
     part: Option<Part>,
     content: Content,
 }

@@ -1,4 +1,4 @@
-//! Finding where replies end, and whether they are good: one kind for each protocol.
+//! Finding where responses end, and whether they are good: one kind for each protocol.
 
 mod echo;
 mod http;
@@ -11,7 +11,7 @@ use self::message::Message;
 pub(crate) use self::reply::{Asked, Cut, Done, Garbage, Model, Step};
 use crate::plan::Speaks;
 
-/// The replies of one connection.
+/// The responses of one connection.
 #[derive(Debug)]
 pub(crate) enum Talk {
     Http(Http),
@@ -41,7 +41,7 @@ impl Talk {
         }
     }
 
-    /// The server has ended its side. A reply that is complete with that.
+    /// The server has ended its side. A response that is complete with that.
     pub(crate) fn end_of_input(&mut self, asked: Asked<'_>) -> Option<Done> {
         match self {
             Self::Http(http) => http.end_of_input(asked),
@@ -49,7 +49,7 @@ impl Talk {
         }
     }
 
-    /// How much has been read of the reply that is coming.
+    /// How much has been read of the response that is coming.
     pub(crate) fn cut(&self, asked: Asked<'_>) -> Cut {
         match self {
             Self::Http(http) => http.cut(),

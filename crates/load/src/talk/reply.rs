@@ -1,4 +1,4 @@
-//! What is known of a reply: before it comes, while it comes, and when it has.
+//! What is known of a response: before it comes, while it comes, and when it has.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use crate::trouble::Trouble;
 /// Content that can be kept to compare others with.
 const MOST_KEPT: usize = 256 << 20;
 
-/// What a reply looked like.
+/// What a response looked like.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Model {
     /// Of HTTP: its head.
@@ -34,11 +34,11 @@ pub(crate) struct Asked<'a> {
     pub(crate) ask: &'a Ask,
     /// No other request follows on this connection.
     pub(crate) last: bool,
-    /// What its reply probably looks like.
+    /// What its response probably looks like.
     pub(crate) model: Option<&'a Model>,
     /// Content is compared with the model's, or kept where there is none.
     pub(crate) verify: bool,
-    /// Bytes of a reply's content.
+    /// Bytes of a response's content.
     pub(crate) most: u64,
 }
 
@@ -49,25 +49,25 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// A step through a reply.
+/// A step through a response.
 #[derive(Debug)]
 pub(crate) enum Step {
     /// More input is needed.
     Short,
-    /// A part of a reply was read.
+    /// A part of a response was read.
     Part,
-    /// A reply is complete.
+    /// A response is complete.
     Done(Done),
 }
 
-/// A complete reply.
+/// A complete response.
 #[derive(Debug)]
 pub(crate) struct Done {
     /// The status, for HTTP; else 200.
     pub(crate) status: u16,
     /// Bytes of its content.
     pub(crate) content: u64,
-    /// The reply is an error, and what it says.
+    /// The response is an error, and what it says.
     pub(crate) error: Option<String>,
     /// The content isn't the model's.
     pub(crate) different: bool,
@@ -75,11 +75,11 @@ pub(crate) struct Done {
     pub(crate) persistent: bool,
     /// Interim responses before it, for HTTP.
     pub(crate) interim: u32,
-    /// The reply, where there was no model.
+    /// The response, where there was no model.
     pub(crate) learned: Option<Box<Model>>,
 }
 
-/// What came is no reply; the end of a sentence that begins with "the peer".
+/// What came is no response; the end of a sentence that begins with "the peer".
 #[derive(Debug)]
 pub(crate) struct Garbage(pub(crate) String);
 
@@ -90,7 +90,7 @@ impl Garbage {
     }
 }
 
-/// How much of a reply had come when its connection ended, as a part of a sentence.
+/// How much of a response had come when its connection ended, as a part of a sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cut {
     /// Nothing.

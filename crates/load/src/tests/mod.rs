@@ -40,12 +40,12 @@ fn finished(server: &mut Harness) -> bool {
 }
 
 fn replies(common: &Common) -> u64 {
-    common.tally.borrow().replies
+    common.stats.borrow().replies
 }
 
 fn troubles(common: &Common) -> Vec<(Trouble, u64)> {
-    let tally = common.tally.borrow();
-    tally.troubles.met().map(|(trouble, count, _)| (trouble, count)).collect()
+    let stats = common.stats.borrow();
+    stats.troubles.met().map(|(trouble, count, _)| (trouble, count)).collect()
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn a_request_follows_each_reply_until_all_are_made() {
     }
     assert!(finished(&mut server));
     assert_eq!(replies(&common), 3);
-    assert_eq!(common.tally.borrow().content, 6);
+    assert_eq!(common.stats.borrow().content, 6);
 }
 
 #[test]
@@ -158,8 +158,8 @@ fn each_end_without_a_reply_is_a_trouble_of_its_own_kind() {
         }
         server.output();
         assert_eq!(troubles(&common), [(trouble, 1)], "{}", input.escape_ascii());
-        let tally = common.tally.borrow();
-        let said = tally.troubles.met().next().unwrap().2;
+        let stats = common.stats.borrow();
+        let said = stats.troubles.met().next().unwrap().2;
         assert!(said.contains(says), "{said}: {}", input.escape_ascii());
         assert_eq!(common.gone.borrow().len(), 1);
     }
@@ -184,7 +184,7 @@ fn what_a_server_leaves_open_behind_its_last_reply_is_closed_by_us() {
         server.pass(Duration::from_millis(50));
         assert!(finished(&mut server), "{last:?}");
         assert_eq!(common.gone.borrow().len(), 1);
-        assert_eq!(common.tally.borrow().statuses.iter().sum::<u64>(), 1);
+        assert_eq!(common.stats.borrow().statuses.iter().sum::<u64>(), 1);
         // The next one knows.
         let mut server = Harness::new(Lane::new(Rc::clone(&common), 0, (0, 1)));
         server.output();
@@ -219,7 +219,7 @@ fn what_is_unanswered_when_the_load_ends_is_counted() {
     server.input(&[OK, &OK[..OK.len() - 1]].concat());
     server.output();
     server.end_for(&Reason::Cut);
-    assert_eq!((replies(&common), common.tally.borrow().unanswered), (1, 3));
+    assert_eq!((replies(&common), common.stats.borrow().unanswered), (1, 3));
     assert_eq!(troubles(&common), []);
     let unfinished = common.unfinished.take().unwrap();
     assert!(unfinished.contains("after 1 of 2 bytes"), "{unfinished}");
@@ -245,7 +245,7 @@ fn content_is_bounded_and_interim_responses_are_counted() {
         plan.max_content = 2;
         let (mut server, common) = open(plan, 3, OK);
         server.input(&[b"HTTP/1.1 103 x\r\n\r\n", OK].concat());
-        assert_eq!((replies(&common), common.tally.borrow().statuses[1]), (1, 1));
+        assert_eq!((replies(&common), common.stats.borrow().statuses[1]), (1, 1));
         server.input(reply);
         let says = server.fault().unwrap().to_string();
         assert!(says.contains("more than 2 B (max-content)"), "{says}");
@@ -277,8 +277,8 @@ fn errors_are_counted_by_status_and_other_content_where_it_is_held_against_the_f
     server.input(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n");
     assert!(finished(&mut server));
     assert_eq!(troubles(&common), [(Trouble::Error, 1), (Trouble::Different, 2)]);
-    assert_eq!(common.tally.borrow().statuses, [0, 0, 4, 0, 0, 1]);
-    assert_eq!(common.tally.borrow().measured(), 4, "an error's latency is that of no answer");
+    assert_eq!(common.stats.borrow().statuses, [0, 0, 4, 0, 0, 1]);
+    assert_eq!(common.stats.borrow().measured(), 4, "an error's latency is that of no answer");
 }
 
 #[test]
@@ -296,10 +296,10 @@ fn with_a_rate_latencies_count_from_when_a_request_was_meant_to_be_made() {
     assert_eq!(server.output(), GET);
     server.input(OK);
     assert!(finished(&mut server));
-    let tally = common.tally.borrow();
+    let stats = common.stats.borrow();
     for (percent, millis) in [(33.0, 50), (66.0, 150), (100.0, 250)] {
-        let off = tally.percentile(percent).as_millis().abs_diff(millis);
-        assert!(off <= 1, "{percent} %: {:?}", tally.percentile(percent));
+        let off = stats.percentile(percent).as_millis().abs_diff(millis);
+        assert!(off <= 1, "{percent} %: {:?}", stats.percentile(percent));
     }
 }
 
@@ -334,7 +334,7 @@ fn an_echo_and_messages_are_counted_by_their_length() {
 
     let message = sockeye_message::Message::json_text(r#"{"a": 1}"#.into());
     let ask = Ask::message(&message).unwrap();
-    // A reply looks like a request; one that is the request is no answer.
+    // A response looks like a request; one that is the request is no answer.
     let answer = sockeye_message::Message::json_text(r#"{"b": 1}"#.into());
     let reply = Ask::message(&answer).unwrap().wire(false).clone();
     let sent = ask.wire(false).clone();

@@ -57,7 +57,7 @@ fn keep_alive() -> Settings {
     Settings { style: Style::KeepAlive { in_flight: 4 }, ..Settings::default() }
 }
 
-/// A reply under this id.
+/// A response under this id.
 fn reply(id: Option<u64>, keep_alive: bool, message: &Message) -> Vec<u8> {
     let id = id.map(Id::number);
     let mut header = Header::of(message);
@@ -184,7 +184,7 @@ fn a_pause_holds_replies_back_and_no_silence_is_counted() {
     assert_eq!(told.borrow().replies.len(), 1);
     server.pass(seconds(300));
     assert!(server.fault().is_none());
-    // The first reply tells that more may be asked, and the second comes only after that.
+    // The first response tells that more may be asked, and the second comes only after that.
     told.borrow_mut().open.take().unwrap().keep(Box::new(()));
     server.deliver();
     assert_eq!(told.borrow().replies.len(), 2);

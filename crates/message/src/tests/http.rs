@@ -1,7 +1,7 @@
 //! Messages over HTTP.
 
 use proptest::prelude::*;
-use sockeye_http as http1;
+use sockeye_http as http_core;
 use sockeye_proto::End;
 
 use super::*;
@@ -10,9 +10,9 @@ use crate::AllowedOrigins;
 const DATE: &str = "Date: Wed, 21 Oct 2015 07:28:00 GMT\r\n";
 
 pub(super) fn over_http<H: Handler + 'static>(limits: Limits, handler: H) -> Harness {
-    let shared = Rc::new(http1::Shared::new(limits.http()));
+    let shared = Rc::new(http_core::ServerConfig::new(limits.http()));
     let peer = Peer { address: sockeye_proto::Address::Unix, via: 0 };
-    Harness::new(http1::Server::new(shared, Http::new(Rc::new(limits), peer, handler)))
+    Harness::new(http_core::Server::new(shared, Http::new(Rc::new(limits), peer, handler)))
 }
 
 fn connect() -> Harness {
@@ -37,7 +37,7 @@ pub(super) fn chunked(fields: &str, chunks: &[&[u8]]) -> Vec<u8> {
     request
 }
 
-/// A reply: its status, its fields, its content.
+/// A response: its status, its fields, its content.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Heard {
     pub(super) status: u16,
@@ -46,7 +46,7 @@ pub(super) struct Heard {
 }
 
 impl Heard {
-    /// The replies in `output`, each of them with a length.
+    /// The responses in `output`, each of them with a length.
     pub(super) fn all(mut output: &[u8]) -> Vec<Self> {
         let mut heard = Vec::new();
         while !output.is_empty() {
@@ -79,7 +79,7 @@ impl Heard {
     }
 }
 
-/// The one reply to `input`, which is the same at once and byte by byte.
+/// The one response to `input`, which is the same at once and byte by byte.
 fn hears(mut client: Harness, mut dripped: Harness, input: &[u8]) -> Heard {
     client.input(input);
     let output = client.output();
@@ -308,7 +308,7 @@ fn answers_may_come_later_and_in_order() {
 fn a_reply_that_http_cannot_send_is_our_fault() {
     struct Odd;
     impl Handler for Odd {
-        fn on_message(&mut self, message: Message, _: &Peer, reply: Reply<'_, '_>) -> Answer {
+        fn on_message(&mut self, message: Message, _: &Peer, reply: Responder<'_, '_>) -> Answer {
             let text = message.to_text().unwrap().into_owned();
             reply.send(Message::binary(text, "x"))
         }
@@ -327,7 +327,7 @@ fn a_reply_that_http_cannot_send_is_our_fault() {
 struct Panics;
 
 impl Handler for Panics {
-    fn on_message(&mut self, _: Message, _: &Peer, _: Reply<'_, '_>) -> Answer {
+    fn on_message(&mut self, _: Message, _: &Peer, _: Responder<'_, '_>) -> Answer {
         panic!("no secret")
     }
 }
@@ -359,14 +359,14 @@ fn a_message_of_another_sites_page_reaches_no_handler() {
 
 #[test]
 fn a_port_checks_origins_and_hosts_and_says_how_they_are_allowed() {
-    let connect = |origins: AllowedOrigins, hosts: http1::AllowedHosts| {
-        let check = http1::HostCheck::new(hosts.hint("--host NAME allows it"), |_| true);
-        let shared = Shared::new(Limits::default())
+    let connect = |origins: AllowedOrigins, hosts: http_core::AllowedHosts| {
+        let check = http_core::HostCheck::new(hosts.hint("--host NAME allows it"), |_| true);
+        let shared = ServerConfig::new(Limits::default())
             .checking_hosts(check)
             .allowing_origins(origins.hint("--origin URL allows it"));
         Harness::new(Port::new(Rc::new(shared), Reference::default()))
     };
-    let (origins, hosts) = (AllowedOrigins::default(), http1::AllowedHosts::default());
+    let (origins, hosts) = (AllowedOrigins::default(), http_core::AllowedHosts::default());
     let evil = origins.clone().allow("http://evil.example");
     let a = hosts.clone().allow("a").unwrap();
     for (origins, hosts, status, code, hint) in [
@@ -385,7 +385,7 @@ fn a_port_checks_origins_and_hosts_and_says_how_they_are_allowed() {
 }
 
 proptest! {
-    /// A frame's reply and a request's are the same message.
+    /// A frame's response and a request's are the same message.
     #[test]
     fn http_says_what_frames_say(
         content in prop_oneof![

@@ -21,11 +21,11 @@ impl Handler for Piecewise {
         Wants::Stream
     }
 
-    fn on_message(&mut self, _: Message, _: &Peer, reply: Reply<'_, '_>) -> Answer {
+    fn on_message(&mut self, _: Message, _: &Peer, reply: Responder<'_, '_>) -> Answer {
         reply.fail("nothing is wanted whole")
     }
 
-    fn on_content(&mut self, piece: &[u8], reply: &mut Reply<'_, '_>) -> Flow {
+    fn on_content(&mut self, piece: &[u8], reply: &mut Responder<'_, '_>) -> Flow {
         self.came += piece.len();
         if !self.pauses {
             return Flow::More;
@@ -35,7 +35,7 @@ impl Handler for Piecewise {
         Flow::Pause
     }
 
-    fn on_end(&mut self, reply: Reply<'_, '_>) -> Answer {
+    fn on_end(&mut self, reply: Responder<'_, '_>) -> Answer {
         reply.send(result(&format!("{} of {}", self.came, self.announced)))
     }
 
@@ -43,7 +43,7 @@ impl Handler for Piecewise {
         &mut self,
         _: Ticket,
         body: Result<sockeye_proto::Message, Abandoned>,
-        reply: Reply<'_, '_>,
+        reply: Responder<'_, '_>,
     ) -> Answer {
         match body.map(|body| *body.downcast::<u8>().unwrap()) {
             Ok(b'!') => reply.error("enough", "that was enough"),
@@ -117,7 +117,7 @@ fn a_promise_of_an_older_message_brings_nothing() {
 
     struct Twice(u32);
     impl Handler for Twice {
-        fn on_message(&mut self, _: Message, _: &Peer, mut reply: Reply<'_, '_>) -> Answer {
+        fn on_message(&mut self, _: Message, _: &Peer, mut reply: Responder<'_, '_>) -> Answer {
             self.0 += 1;
             let number = self.0;
             let _ = reply.run(move || number);
@@ -128,7 +128,7 @@ fn a_promise_of_an_older_message_brings_nothing() {
             &mut self,
             _: Ticket,
             body: Result<sockeye_proto::Message, Abandoned>,
-            reply: Reply<'_, '_>,
+            reply: Responder<'_, '_>,
         ) -> Answer {
             let number = *body.unwrap().downcast::<u32>().unwrap();
             assert_eq!(number, self.0, "of this message");

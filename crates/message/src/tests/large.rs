@@ -158,7 +158,7 @@ fn nobody_waits_for_an_error_after_the_deadline() {
 struct Errs;
 
 impl Handler for Errs {
-    fn on_message(&mut self, message: Message, _: &Peer, reply: Reply<'_, '_>) -> Answer {
+    fn on_message(&mut self, message: Message, _: &Peer, reply: Responder<'_, '_>) -> Answer {
         let value = message.to_json().unwrap();
         let text = "\"} ".repeat(value[1].as_u64().unwrap() as usize);
         match value[0].as_str() {
@@ -168,7 +168,7 @@ impl Handler for Errs {
                 "x".repeat(text.len())
             ))),
             Some(code) => reply.send(error_reply(code, &text)),
-            // Ends as an error reply does, in a string.
+            // Ends as an error response does, in a string.
             None => reply.send(result(&format!("Error: {text}, \"error\": {{\"code\": \"x\"}}"))),
         }
     }

@@ -145,11 +145,11 @@ impl Handler for Counter {
         Wants::Stream
     }
 
-    fn on_message(&mut self, _: Message, _: &Peer, reply: Reply<'_, '_>) -> Answer {
+    fn on_message(&mut self, _: Message, _: &Peer, reply: Responder<'_, '_>) -> Answer {
         reply.fail("a stream was asked for")
     }
 
-    fn on_content(&mut self, piece: &[u8], reply: &mut Reply<'_, '_>) -> Flow {
+    fn on_content(&mut self, piece: &[u8], reply: &mut Responder<'_, '_>) -> Flow {
         self.seen += piece.len();
         if self.pauses {
             *self.open.borrow_mut() = Some(reply.promise());
@@ -157,7 +157,7 @@ impl Handler for Counter {
         if self.pauses { Flow::Pause } else { Flow::More }
     }
 
-    fn on_end(&mut self, reply: Reply<'_, '_>) -> Answer {
+    fn on_end(&mut self, reply: Responder<'_, '_>) -> Answer {
         reply.send(result(&self.seen.to_string()))
     }
 
@@ -165,7 +165,7 @@ impl Handler for Counter {
         &mut self,
         _: Ticket,
         _: Result<sockeye_proto::Message, Abandoned>,
-        reply: Reply<'_, '_>,
+        reply: Responder<'_, '_>,
     ) -> Answer {
         match self.stop {
             Some(stop) if self.seen >= stop => reply.send(result("enough")),

@@ -16,14 +16,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sockeye_http as http1;
+use sockeye_http as http_core;
 use sockeye_proto::harness::Harness;
 use sockeye_proto::{Abandoned, Peer, Promise, Ticket};
 
 use super::reference::Reference;
 use super::{
-    Answer, Flow, Handler, Header, Http, Id, Limits, Message, Port, Reply, Server, Shared, Wants,
-    frame,
+    Answer, Flow, Handler, Header, Http, Id, Limits, Message, Port, Responder, Server,
+    ServerConfig, Wants, frame,
 };
 
 fn reference() -> Harness {
@@ -86,7 +86,7 @@ fn results(output: &[u8]) -> Vec<(Option<u64>, String)> {
     frames(output).iter().map(|(header, message)| (id(header), result(message))).collect()
 }
 
-/// The code of the one error reply in `output`.
+/// The code of the one error response in `output`.
 fn code(output: &[u8]) -> String {
     let frames = frames(output);
     assert_eq!(frames.len(), 1, "{}", String::from_utf8_lossy(output));
@@ -103,7 +103,7 @@ struct Slow {
 }
 
 impl Handler for Slow {
-    fn on_message(&mut self, message: Message, _: &Peer, mut reply: Reply<'_, '_>) -> Answer {
+    fn on_message(&mut self, message: Message, _: &Peer, mut reply: Responder<'_, '_>) -> Answer {
         let Ok(value) = message.to_json() else { return reply.error("no", "no JSON") };
         match value.as_str() {
             Some("now") => reply.send(result("now")),
@@ -123,7 +123,7 @@ impl Handler for Slow {
         &mut self,
         _: Ticket,
         body: Result<sockeye_proto::Message, Abandoned>,
-        reply: Reply<'_, '_>,
+        reply: Responder<'_, '_>,
     ) -> Answer {
         match body.map(|body| *body.downcast::<Value>().unwrap()) {
             Ok(Value::String(text)) => reply.send(result(&text)),
@@ -149,6 +149,6 @@ fn slow() -> Harness {
 fn an_idle_connection_is_small() {
     assert!(size_of::<Server<()>>() <= 120, "{}", size_of::<Server<()>>());
     assert!(size_of::<Port<()>>() <= 72, "{}", size_of::<Port<()>>());
-    let http = size_of::<http1::Server<Http<()>>>();
+    let http = size_of::<http_core::Server<Http<()>>>();
     assert!(http <= 112, "{http}");
 }

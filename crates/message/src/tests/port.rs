@@ -1,12 +1,12 @@
 //! Frames and HTTP on one port.
 
-use sockeye_proto::{End, Event, Fault, Protocol, Time, Took, Turn};
+use sockeye_proto::{Consumed, End, Event, Fault, Protocol, Time, Turn};
 
 use super::super::Spoken;
 use super::*;
 
 fn port() -> Harness {
-    Harness::new(Port::new(Rc::new(Shared::new(Limits::default())), Slow::default()))
+    Harness::new(Port::new(Rc::new(ServerConfig::new(Limits::default())), Slow::default()))
 }
 
 fn post(content: &str) -> Vec<u8> {
@@ -192,7 +192,7 @@ fn frames_only_is_frames_only() {
     struct Opened(Box<dyn Protocol>);
 
     impl Protocol for Opened {
-        fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
+        fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
             self.0.on_bytes(input, turn)
         }
         fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
@@ -204,7 +204,7 @@ fn frames_only_is_frames_only() {
     }
 
     for (frames_only, begins) in [(false, &b"HTTP/1.1 200 OK\r\n"[..]), (true, b"\0")] {
-        let shared = Rc::new(Shared::new(Limits::default()).frames_only(frames_only));
+        let shared = Rc::new(ServerConfig::new(Limits::default()).frames_only(frames_only));
         let mut client = Harness::new(Opened(shared.open(Slow::default())));
         client.input(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
         assert!(client.output().starts_with(begins));

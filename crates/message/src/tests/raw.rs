@@ -19,7 +19,7 @@ fn header(key: &str, value: Option<&str>) -> String {
     format!("{{{}}}", pairs.collect::<Vec<_>>().join(", "))
 }
 
-/// Sends `input` in all the ways, with something behind it, and returns the one reply.
+/// Sends `input` in all the ways, with something behind it, and returns the one response.
 fn in_all_ways(input: &[u8]) -> Vec<u8> {
     let mut at_once = reference();
     at_once.input(input);

@@ -12,7 +12,7 @@ fn output_of(input: &[u8], cuts: &[usize]) -> (Vec<u8>, Option<String>) {
     ends.push(input.len());
     ends.sort_unstable();
     for end in ends {
-        // What is cut off behind the end of a conversation is not offered.
+        // What is cut off behind the end of a connection is not offered.
         if client.fault().is_none() && client.end().is_none() {
             client.input(&input[start..end]);
         }

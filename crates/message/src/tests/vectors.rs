@@ -7,7 +7,7 @@ use sockeye_proto::{End, Turn};
 use super::super::{Asker, Client, Ending, Next, Settings};
 use super::*;
 
-/// A request as their client sends it, and the reply of their server, where it has one.
+/// A request as their client sends it, and the response of their server, where it has one.
 struct Vector {
     args: Vec<String>,
     request: Vec<u8>,

@@ -7,7 +7,7 @@ use super::owner::Owner;
 use super::session::{Expects, Incoming, Session};
 use crate::remote::Envelope;
 use crate::turn::Effects;
-use crate::{End, Event, Fault, Mark, Next, Output, Protocol, Reason, Time, Took, Turn};
+use crate::{Consumed, End, Event, Fault, Mark, Next, Output, Protocol, Reason, Time, Turn};
 
 /// Whether unused input is to be offered again, without more behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -207,9 +207,9 @@ impl Session {
                 (Offer::ToAnother, _) => {}
                 // It resumed, and came forward: a protocol that stands still is not offered the same
                 // again and again.
-                (Offer::Again, Took { used: 1.., .. }) => {}
-                (Offer::Again, _) | (Offer::Wait, Took { next: Next::More, .. }) => break,
-                (Offer::Wait, Took { next: Next::Pause, .. }) => self.pause(),
+                (Offer::Again, Consumed { used: 1.., .. }) => {}
+                (Offer::Again, _) | (Offer::Wait, Consumed { next: Next::More, .. }) => break,
+                (Offer::Wait, Consumed { next: Next::Pause, .. }) => self.pause(),
             }
         }
         used

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::{Context, Owner, Session};
 use crate::harness::Harness;
-use crate::{End, Event, Fault, Output, Peer, Protocol, Reason, Time, Took, Turn};
+use crate::{Consumed, End, Event, Fault, Output, Peer, Protocol, Reason, Time, Turn};
 
 /// What the protocols of the streams were told.
 type Told = Rc<RefCell<Vec<String>>>;
@@ -58,7 +58,7 @@ impl Owner for StreamOwner<'_> {
 }
 
 impl Protocol for Streams {
-    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         let (frames, _) = input.as_chunks();
         for [kind, id, content] in frames {
             let mut owner = StreamOwner(turn.context());
@@ -83,7 +83,7 @@ impl Protocol for Streams {
                 self.streams.remove(id);
             }
         }
-        Ok(Took::more(frames.len() * 3))
+        Ok(Consumed::more(frames.len() * 3))
     }
 
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
@@ -141,10 +141,10 @@ impl Tens {
 }
 
 impl Protocol for Tens {
-    fn on_bytes(&mut self, _: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
+    fn on_bytes(&mut self, _: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         self.left = 10;
         self.write(turn);
-        Ok(Took::pause(1))
+        Ok(Consumed::pause(1))
     }
 
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {

@@ -1,4 +1,4 @@
-//! Requests with bodies and replies that are written bit by bit, on the engine and however they
+//! Requests with bodies and responses that are written bit by bit, on the engine and however they
 //! travel.
 
 use std::mem;
@@ -6,8 +6,8 @@ use std::rc::Rc;
 
 use sockeye_engine::Config;
 use sockeye_http::{
-    Answer, Body, Content, Fields, Handler, Reply, Request, Server, Shared, Status, Stream,
-    StreamEvent, Trailers,
+    Answer, Body, Content, Fields, Handler, Request, Responder, Server, ServerConfig, Status,
+    Stream, StreamEvent, Trailers,
 };
 use sockeye_proto::{Abandoned, Message, Ticket};
 use sockeye_sim::{Faults, Rng, Script, World, seeds};
@@ -39,7 +39,7 @@ impl Site {
 }
 
 impl Handler for Site {
-    fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
+    fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
         self.body.clear();
         self.slow = request.path() == b"/slow";
         let none = Fields::new();
@@ -60,7 +60,7 @@ impl Handler for Site {
         &mut self,
         _: Ticket,
         body: Result<Message, Abandoned>,
-        reply: Reply<'_, '_>,
+        reply: Responder<'_, '_>,
     ) -> Answer {
         match body {
             Ok(_) => reply.read(),
@@ -68,7 +68,7 @@ impl Handler for Site {
         }
     }
 
-    fn on_body(&mut self, piece: &[u8], reply: Reply<'_, '_>) -> Answer {
+    fn on_body(&mut self, piece: &[u8], reply: Responder<'_, '_>) -> Answer {
         self.body.extend_from_slice(piece);
         if self.slow {
             let _ = reply.run(|| ());
@@ -77,7 +77,7 @@ impl Handler for Site {
         reply.read()
     }
 
-    fn on_body_end(&mut self, _: &Trailers<'_>, reply: Reply<'_, '_>) -> Answer {
+    fn on_body_end(&mut self, _: &Trailers<'_>, reply: Responder<'_, '_>) -> Answer {
         let body = mem::take(&mut self.body);
         reply.send(Status::OK, &Fields::new(), Body::Shared(&body.into()))
     }
@@ -97,7 +97,7 @@ impl Handler for Site {
 
 /// One client's requests and everything it hears, but for the dates.
 fn converse(seed: u64, faults: Faults, requests: &str) -> String {
-    let shared = Rc::new(Shared::default());
+    let shared = Rc::new(ServerConfig::default());
     heard_of(seed, faults, requests, move || Server::new(Rc::clone(&shared), Site::default()))
 }
 
@@ -147,7 +147,7 @@ fn peers_that_break_off_anywhere_leave_nothing_behind() {
         faults.send_buffer = faults.send_buffer.max(1024);
         faults.receive_buffer = faults.receive_buffer.max(1024);
         let mut world = World::new(seed, faults);
-        let shared = Rc::new(Shared::default());
+        let shared = Rc::new(ServerConfig::default());
         let (servers, logs) = service(move |_| Server::new(Rc::clone(&shared), Site::default()));
         world.server(&[here()], Config::default(), servers);
         let whole: String = (0..3).map(|_| request(&mut rng)).collect();

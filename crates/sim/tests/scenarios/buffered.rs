@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use sockeye_engine::Config;
-use sockeye_proto::{Event, Fault, Peer, Protocol, Time, Took, Turn};
+use sockeye_proto::{Consumed, Event, Fault, Peer, Protocol, Time, Turn};
 use sockeye_sim::{Faults, Rng, Script, World, seeds};
 
 use crate::{here, secs};
@@ -35,19 +35,19 @@ impl Filler {
 }
 
 impl Protocol for Filler {
-    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         let mut used = 0;
         while used < input.len() {
             if turn.is_full() {
                 turn.want_room();
                 self.note(turn);
-                return Ok(Took::pause(used));
+                return Ok(Consumed::pause(used));
             }
             turn.out.write(&[b'.'; RESPONSE]);
             used += 1;
         }
         self.note(turn);
-        Ok(Took::more(used))
+        Ok(Consumed::more(used))
     }
 
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {

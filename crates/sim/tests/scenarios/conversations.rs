@@ -1,4 +1,4 @@
-//! What conversations ask of the engine: answers from elsewhere, pauses, another protocol, room.
+//! What connections ask of the engine: answers from elsewhere, pauses, another protocol, room.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use sockeye_engine::Config;
 use sockeye_proto::echo::Echo;
 use sockeye_proto::{
-    Client, End, Event, Fault, Job, JobKind, Mark, Protocol, Remote, SendError, Ticket, Time, Took,
-    Turn,
+    Client, Consumed, End, Event, Fault, Job, JobKind, Mark, Protocol, Remote, SendError, Ticket,
+    Time, Turn,
 };
 use sockeye_sim::{Faults, Rng, Script, World, seeds};
 
@@ -45,10 +45,10 @@ struct OneByOne {
 }
 
 impl Protocol for OneByOne {
-    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         let byte = input[0];
         self.asked = Some(turn.run(move || byte.to_ascii_uppercase()));
-        Ok(Took::pause(1))
+        Ok(Consumed::pause(1))
     }
 
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
@@ -89,21 +89,21 @@ fn every_answer_comes_in_its_place_and_a_lost_one_is_told() {
     });
 }
 
-/// Looks at the first byte without using it, and leaves the conversation to another.
+/// Looks at the first byte without using it, and leaves the connection to another.
 struct Sniff;
 
 impl Protocol for Sniff {
-    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         match input[0] {
             b'1' => turn.switch_to(Box::<OneByOne>::default()),
             // Uses it, this time.
             b'>' => {
                 turn.switch_to(Box::new(Echo::default()));
-                return Ok(Took::more(1));
+                return Ok(Consumed::more(1));
             }
             _ => turn.switch_to(Box::new(Echo::default())),
         }
-        Ok(Took::more(0))
+        Ok(Consumed::more(0))
     }
 
     fn on_event(&mut self, _: Event<'_>, _: &mut Turn<'_>) -> Result<(), Fault> {
@@ -158,8 +158,8 @@ impl Flood {
 }
 
 impl Protocol for Flood {
-    fn on_bytes(&mut self, input: &[u8], _: &mut Turn<'_>) -> Result<Took, Fault> {
-        Ok(Took::more(input.len()))
+    fn on_bytes(&mut self, input: &[u8], _: &mut Turn<'_>) -> Result<Consumed, Fault> {
+        Ok(Consumed::more(input.len()))
     }
 
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
@@ -223,8 +223,8 @@ impl Fed {
 }
 
 impl Protocol for Fed {
-    fn on_bytes(&mut self, input: &[u8], _: &mut Turn<'_>) -> Result<Took, Fault> {
-        Ok(Took::more(input.len()))
+    fn on_bytes(&mut self, input: &[u8], _: &mut Turn<'_>) -> Result<Consumed, Fault> {
+        Ok(Consumed::more(input.len()))
     }
 
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
@@ -275,8 +275,8 @@ struct Follows {
 }
 
 impl Protocol for Follows {
-    fn on_bytes(&mut self, input: &[u8], _: &mut Turn<'_>) -> Result<Took, Fault> {
-        Ok(Took::more(input.len()))
+    fn on_bytes(&mut self, input: &[u8], _: &mut Turn<'_>) -> Result<Consumed, Fault> {
+        Ok(Consumed::more(input.len()))
     }
 
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {

@@ -4,9 +4,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use sockeye_engine::Config;
-use sockeye_http::{Server, Shared};
+use sockeye_http::{Server, ServerConfig};
 use sockeye_proto::echo::Echo;
-use sockeye_proto::{End, Event, Fault, Peer, Protocol, Time, Took, Turn};
+use sockeye_proto::{Consumed, End, Event, Fault, Peer, Protocol, Time, Turn};
 use sockeye_sim::{Faults, Outcome, PeerId, Rng, Script, World, seeds};
 
 use crate::http::{Site, Text};
@@ -22,10 +22,10 @@ struct Kitchen {
 }
 
 impl Protocol for Kitchen {
-    fn on_bytes(&mut self, _: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
+    fn on_bytes(&mut self, _: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         self.cooking = true;
         let _ = turn.run(|| ());
-        Ok(Took::pause(1))
+        Ok(Consumed::pause(1))
     }
 
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
@@ -69,12 +69,12 @@ fn what_is_in_production_is_finished_and_nothing_after_it() {
         let done = world.run_until(secs(29), |world| world.shard(server).is_done());
         assert!(done, "it drains without a cut");
         world.settle();
-        let tally = world.shard(server).tally().clone();
-        assert_eq!(tally.cut, 0);
-        assert_eq!(tally.closed_for("drained"), tally.closed_in_all());
+        let stats = world.shard(server).stats().clone();
+        assert_eq!(stats.cut, 0);
+        assert_eq!(stats.closed_for("drained"), stats.closed_in_all());
         for guest in guests {
             let heard = world.heard(guest);
-            if tally.accepted == 5 {
+            if stats.accepted == 5 {
                 assert!(DISH.repeat(5).starts_with(&heard.bytes));
                 assert_eq!(heard.bytes.len() % DISH.len(), 0, "half a dish");
             }
@@ -89,8 +89,8 @@ fn what_is_in_production_is_finished_and_nothing_after_it() {
 struct Deaf;
 
 impl Protocol for Deaf {
-    fn on_bytes(&mut self, input: &[u8], _: &mut Turn<'_>) -> Result<Took, Fault> {
-        Ok(Took::more(input.len()))
+    fn on_bytes(&mut self, input: &[u8], _: &mut Turn<'_>) -> Result<Consumed, Fault> {
+        Ok(Consumed::more(input.len()))
     }
 
     fn on_event(&mut self, _: Event<'_>, _: &mut Turn<'_>) -> Result<(), Fault> {
@@ -119,8 +119,8 @@ fn what_does_not_end_is_cut_at_the_deadline_and_counted() {
         world.drain(server);
         assert!(world.run_until(secs(60), |world| world.shard(server).is_done()));
         assert_eq!(world.now().since(start), secs(30));
-        assert_eq!(world.shard(server).tally().cut, count as u64);
-        assert_eq!(world.shard(server).tally().closed_for("cut"), count as u64);
+        assert_eq!(world.shard(server).stats().cut, count as u64);
+        assert_eq!(world.shard(server).stats().closed_for("cut"), count as u64);
         world.finish();
         check(&logs.borrow());
         assert!(logs.borrow().iter().all(|log| log.borrow().drains == 1));
@@ -137,13 +137,13 @@ fn the_drain_deadline_counts_from_the_call_however_long_ago_the_last_turn_was() 
         let server = world.server(&[here()], Config::default(), deaf);
         world.peer(&here(), Script::new().send("stop, please"));
         world.run(secs(1));
-        let before = world.shard(server).tally().clone();
+        let before = world.shard(server).stats().clone();
         world.run(secs(500));
         let start = world.now();
         world.drain_between_turns(server);
         assert!(world.run_until(secs(60), |world| world.shard(server).is_done()));
         assert_eq!(world.now().since(start), secs(30));
-        assert_eq!((before.cut, world.shard(server).tally().cut), (0, 1));
+        assert_eq!((before.cut, world.shard(server).stats().cut), (0, 1));
         world.finish();
         check(&logs.borrow());
     });
@@ -161,7 +161,7 @@ fn who_waits_in_the_queue_is_let_in_before_it_closes() {
         world.set_faults(Faults::none());
         world.drain(server);
         world.settle();
-        assert_eq!(world.shard(server).tally().accepted, 5);
+        assert_eq!(world.shard(server).stats().accepted, 5);
         for peer in peers {
             let outcome = world.heard(peer).outcome.map(|(outcome, _)| outcome);
             assert_eq!(outcome, Some(Outcome::Ended), "it was reset");
@@ -175,7 +175,7 @@ const REQUESTS: [&str; 2] =
     ["GET / HTTP/1.1\r\nHost: here\r\n\r\n", "GET /later HTTP/1.1\r\nHost: here\r\n\r\n"];
 
 fn site() -> impl FnMut(&Peer) -> Box<dyn Protocol> {
-    let (shared, text) = (Rc::new(Shared::default()), Text::new(usize::MAX));
+    let (shared, text) = (Rc::new(ServerConfig::default()), Text::new(usize::MAX));
     move |_| Box::new(Server::new(Rc::clone(&shared), Site(Arc::clone(&text))))
 }
 
@@ -241,8 +241,8 @@ fn a_request_that_was_sent_before_its_connection_heard_of_the_stop_is_answered()
         world.drain(server);
         assert!(world.run_until(secs(29), |world| world.shard(server).is_done()));
         world.settle();
-        assert_eq!(world.shard(server).tally().cut, 0);
-        let accepted = world.shard(server).tally().accepted as usize == clients.len();
+        assert_eq!(world.shard(server).stats().cut, 0);
+        let accepted = world.shard(server).stats().accepted as usize == clients.len();
         for ((client, ..), owed) in clients.iter().zip(owed) {
             let heard = world.heard(*client);
             let is_refused =
@@ -299,6 +299,6 @@ fn a_lame_duck_accepts_until_its_time_is_over_and_drains_then() {
     world.run(secs(1));
     assert_eq!(responses(&world, too_late), 0);
     assert!(world.heard(idle).closed && world.shard(server).is_done());
-    assert_eq!(world.shard(server).tally().cut, 0);
+    assert_eq!(world.shard(server).stats().cut, 0);
     world.finish();
 }

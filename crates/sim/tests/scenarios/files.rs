@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use sockeye_engine::Config;
 use sockeye_engine::driver::QUANTUM;
-use sockeye_http::{Answer, Body, Fields, Handler, Reply, Request, Server, Shared, Status};
+use sockeye_http::{
+    Answer, Body, Fields, Handler, Request, Responder, Server, ServerConfig, Status,
+};
 use sockeye_proto::{Access, FileRange, FileSource};
 use sockeye_sim::{Faults, Outcome, Rng, Script, ShardId, World, seeds};
 
@@ -64,7 +66,7 @@ impl FileSource for File {
 struct Site(File);
 
 impl Handler for Site {
-    fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
+    fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
         let body = match request.path() {
             b"/file" => {
                 let source = Arc::new(self.0);
@@ -81,7 +83,7 @@ fn get(path: &str) -> String {
 }
 
 fn serve(world: &mut World, file: File) -> (ShardId, Logs) {
-    let shared = Rc::new(Shared::default());
+    let shared = Rc::new(ServerConfig::default());
     let (servers, logs) = service(move |_| Server::new(Rc::clone(&shared), Site(file)));
     (world.server(&[here()], Config::default(), servers), logs)
 }
@@ -107,7 +109,7 @@ fn pipelined_replies_are_the_same_and_in_order() {
             (0..rng.between(1, 5)).map(|_| get(rng.pick(&["/", "/file"]))).collect();
         let [plain, read] =
             [(Access::Direct, Faults::none()), (Access::Thread, faults)].map(|(access, faults)| {
-                let shared = Rc::new(Shared::default());
+                let shared = Rc::new(ServerConfig::default());
                 let open = move || Server::new(Rc::clone(&shared), Site(File::new(len, access)));
                 heard_of(seed, faults, &requests, open)
             });
@@ -127,7 +129,7 @@ fn outcome(file: File, prepare: impl Fn(&mut World)) -> (usize, String) {
     let head = heard.windows(4).position(|four| four == b"\r\n\r\n").map_or(0, |at| at + 4);
     let body = &heard[head..];
     assert!((0..).zip(body).all(|(at, got)| *got == byte(at)));
-    let closed = world.shard(server).tally().closed.clone();
+    let closed = world.shard(server).stats().closed.clone();
     assert_eq!(closed.len(), 1, "{closed:?}");
     world.finish();
     check(&logs.borrow());
@@ -169,7 +171,7 @@ fn what_was_read_is_charged_to_the_client_and_little_is_read_when_its_share_is_s
     let budget = 4 * QUANTUM as usize;
     let faults = Faults { send_buffer: 4096, receive_buffer: 4096, ..Faults::none() };
     let mut world = World::new(0, faults);
-    let shared = Rc::new(Shared::default());
+    let shared = Rc::new(ServerConfig::default());
     let file = File::new(LEN, Access::Thread);
     let (servers, logs) = service(move |_| Server::new(Rc::clone(&shared), Site(file)));
     let config =
@@ -224,7 +226,7 @@ fn a_read_that_hangs_holds_up_nobody_else_and_ends_after_a_minute() {
         assert!(world.heard(hanging).outcome.is_some());
         let heard = world.heard(hanging).bytes;
         assert_eq!(String::from_utf8_lossy(&heard).matches("at once").count(), 1);
-        assert_eq!(world.shard(server).tally().closed_for("file_timed_out"), 1);
+        assert_eq!(world.shard(server).stats().closed_for("file_timed_out"), 1);
         world.finish();
         check(&logs.borrow());
     });

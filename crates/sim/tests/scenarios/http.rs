@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use sockeye_engine::Config;
-use sockeye_http::{Answer, Body, Fields, Handler, Reply, Request, Server, Shared, Status};
+use sockeye_http::{
+    Answer, Body, Fields, Handler, Request, Responder, Server, ServerConfig, Status,
+};
 use sockeye_proto::{Abandoned, FileRange, FileSource, Message, Protocol, Ticket};
 use sockeye_sim::{Faults, Outcome, Rng, Script, World, seeds};
 
@@ -56,7 +58,7 @@ impl FileSource for Text {
 pub(crate) struct Site(pub(crate) Arc<Text>);
 
 impl Handler for Site {
-    fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
+    fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
         let none = Fields::new();
         match request.path() {
             b"/" => reply.send(Status::OK, &none, Body::Static(b"at once")),
@@ -73,7 +75,7 @@ impl Handler for Site {
         &mut self,
         _: Ticket,
         body: Result<Message, Abandoned>,
-        reply: Reply<'_, '_>,
+        reply: Responder<'_, '_>,
     ) -> Answer {
         match body {
             Ok(_) => reply.send(Status::OK, &Fields::new(), Body::Static(b"later")),
@@ -84,14 +86,14 @@ impl Handler for Site {
 
 /// One client's requests and everything it hears, but for the dates.
 fn converse(seed: u64, faults: Faults, requests: &str) -> String {
-    let shared = Rc::new(Shared::default());
+    let shared = Rc::new(ServerConfig::default());
     let text = Text::new(usize::MAX);
     let open = move || Server::new(Rc::clone(&shared), Site(Arc::clone(&text)));
     heard_of(seed, faults, requests, open)
 }
 
-/// What a client hears that sends `requests` and ends its side, of a server of such conversations:
-/// all but the dates, of which each reply has one.
+/// What a client hears that sends `requests` and ends its side, of a server of such connections:
+/// all but the dates, of which each response has one.
 pub(crate) fn heard_of<P: Protocol + 'static>(
     seed: u64,
     faults: Faults,
@@ -141,7 +143,7 @@ fn a_file_that_changes_is_never_completed() {
     seeds(0..200, |seed| {
         let mut rng = Rng::new(seed);
         let mut world = World::new(seed, Faults::gentle(&mut rng));
-        let shared = Rc::new(Shared::default());
+        let shared = Rc::new(ServerConfig::default());
         // It takes five reads at least: the change comes before the last.
         let text = Text::new(rng.between(1, 4));
         let (servers, logs) =
@@ -153,7 +155,7 @@ fn a_file_that_changes_is_never_completed() {
         let heard = world.heard(client).bytes;
         let head = heard.windows(4).position(|four| four == b"\r\n\r\n").map_or(0, |at| at + 4);
         assert!(heard.len() - head < 5000, "a false reply was completed");
-        assert_eq!(world.shard(server).tally().closed_for("file_changed"), 1);
+        assert_eq!(world.shard(server).stats().closed_for("file_changed"), 1);
         world.finish();
         check(&logs.borrow());
     });

@@ -6,9 +6,9 @@ use std::rc::Rc;
 
 use sockeye_engine::Config;
 use sockeye_http::{
-    Answer, Fields, Handler, Reply, Request, Server, Shared, Status, Stream, StreamEvent,
+    Answer, Fields, Handler, Request, Responder, Server, ServerConfig, Status, Stream, StreamEvent,
 };
-use sockeye_proto::{End, Event, Fault, Peer, Promise, Protocol, Remote, Time, Took, Turn};
+use sockeye_proto::{Consumed, End, Event, Fault, Peer, Promise, Protocol, Remote, Time, Turn};
 use sockeye_sim::{Faults, PeerId, Rng, Script, ShardId, World, seeds};
 
 use crate::watched::{Logs, check, service};
@@ -49,7 +49,7 @@ fn pour(mut stream: Stream<'_, '_>) -> Answer {
 }
 
 impl Handler for Site {
-    fn on_request(&mut self, request: &Request<'_>, mut reply: Reply<'_, '_>) -> Answer {
+    fn on_request(&mut self, request: &Request<'_>, mut reply: Responder<'_, '_>) -> Answer {
         let none = Fields::new();
         match request.path() {
             b"/silent" => {
@@ -65,7 +65,7 @@ impl Handler for Site {
         }
     }
 
-    fn on_body(&mut self, _: &[u8], reply: Reply<'_, '_>) -> Answer {
+    fn on_body(&mut self, _: &[u8], reply: Responder<'_, '_>) -> Answer {
         self.0.promises.borrow_mut().push(reply.promise());
         reply.later()
     }
@@ -93,7 +93,7 @@ impl Scene {
     fn new(seed: u64, faults: Faults) -> Self {
         let mut world = World::new(seed, faults);
         let outside = Rc::<Outside>::default();
-        let (shared, ours) = (Rc::new(Shared::default()), Rc::clone(&outside));
+        let (shared, ours) = (Rc::new(ServerConfig::default()), Rc::clone(&outside));
         let (servers, logs) = service(move |_| Server::new(Rc::clone(&shared), Site::new(&ours)));
         let server = world.server(&[here()], Config::default(), servers);
         Self { world, server, outside, logs }
@@ -113,7 +113,7 @@ impl Scene {
     }
 
     fn closed_for(&self, code: &str) -> u64 {
-        self.world.shard(self.server).tally().closed_for(code)
+        self.world.shard(self.server).stats().closed_for(code)
     }
 
     /// Everything is over, and every handler with its connection.
@@ -278,16 +278,16 @@ fn a_reset_is_found_when_the_time_is_up_though_nobody_told_of_it() {
     });
 }
 
-/// Leaves the conversation to [`Deaf`] when a job has run.
+/// Leaves the connection to [`Deaf`] when a job has run.
 struct First(Rc<Cell<u32>>);
 
 /// Uses one byte and reads no more. Ends when it is told that its peer has ended.
 struct Deaf(Rc<Cell<u32>>);
 
 impl Protocol for First {
-    fn on_bytes(&mut self, _: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
+    fn on_bytes(&mut self, _: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         let _ = turn.run(|| ());
-        Ok(Took::pause(1))
+        Ok(Consumed::pause(1))
     }
 
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
@@ -303,8 +303,8 @@ impl Protocol for First {
 }
 
 impl Protocol for Deaf {
-    fn on_bytes(&mut self, _: &[u8], _: &mut Turn<'_>) -> Result<Took, Fault> {
-        Ok(Took::pause(1))
+    fn on_bytes(&mut self, _: &[u8], _: &mut Turn<'_>) -> Result<Consumed, Fault> {
+        Ok(Consumed::pause(1))
     }
 
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {

@@ -1,11 +1,11 @@
-//! More connections than there may be, and conversations that panic.
+//! More connections than there may be, and connections that panic.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use sockeye_engine::{Census, Config};
+use sockeye_engine::{Config, ConnectionCounts};
 use sockeye_proto::echo::Echo;
-use sockeye_proto::{End, Event, Fault, Peer, Protocol, Time, Took, Turn};
+use sockeye_proto::{Consumed, End, Event, Fault, Peer, Protocol, Time, Turn};
 use sockeye_sim::{Faults, Outcome, PeerId, Rng, Script, World, seeds};
 
 use crate::watched::{check, service};
@@ -37,7 +37,7 @@ fn without_descriptors_accepting_rests_and_resumes() {
         let peers = ten(&mut world, None);
         world.run_until(secs(1000), |world| {
             assert!(world.shard(server).connections() <= room);
-            world.shard(server).tally().closed_in_all() == 10
+            world.shard(server).stats().closed_in_all() == 10
         });
         world.settle();
         all_served(&world, &peers);
@@ -55,7 +55,7 @@ fn a_connection_that_cannot_be_watched_ends_for_that_reason() {
     let client = world.peer(&here(), Script::new().send(SAYS));
     world.settle();
     assert!(world.heard(client).bytes.is_empty());
-    assert_eq!(world.shard(server).tally().closed_for("not_watched"), 1);
+    assert_eq!(world.shard(server).stats().closed_for("not_watched"), 1);
     world.finish();
     check(&logs.borrow());
 }
@@ -67,21 +67,21 @@ fn above_the_limit_new_connections_wait_and_are_not_lost() {
         let mut world = World::new(seed, Faults::gentle(&mut rng));
         let max = rng.between(1, 5);
         let config = Config { max_connections: max, ..Config::default() };
-        let census = Arc::<Census>::default();
+        let counts = Arc::<ConnectionCounts>::default();
         let mut logs = Vec::new();
         for _ in 0..rng.between(1, 3) {
             let (echoes, seen) = service(|_| Echo::default());
-            world.shard_of(&census, &[here()], config.clone(), echoes);
+            world.shard_of(&counts, &[here()], config.clone(), echoes);
             logs.push(seen);
         }
         let peers = ten(&mut world, None);
         world.run_until(secs(1000), |world| {
-            assert!(census.total() <= max);
+            assert!(counts.total() <= max);
             peers.iter().all(|peer| world.heard(*peer).closed)
         });
         all_served(&world, &peers);
         world.finish();
-        assert_eq!(census.total(), 0);
+        assert_eq!(counts.total(), 0);
         logs.iter().for_each(|logs| check(&logs.borrow()));
     });
 }
@@ -99,7 +99,7 @@ fn one_address_has_its_share_and_no_more() {
         let crowd: Vec<_> = (0..10).map(|_| world.peer(&here(), greedy.clone())).collect();
         world.run(secs(20));
         assert_eq!(world.shard(server).connections(), max);
-        assert_eq!(world.shard(server).tally().closed_for("over_address_limit"), 10 - max as u64);
+        assert_eq!(world.shard(server).stats().closed_for("over_address_limit"), 10 - max as u64);
         let others = [ten(&mut world, None), ten(&mut world, Some([192, 0, 2, 2].into()))];
         world.settle();
         all_served(&world, &others[0]);
@@ -124,7 +124,7 @@ fn one_address_has_its_share_and_no_more() {
 struct Fragile(Echo);
 
 impl Protocol for Fragile {
-    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         assert!(!input.contains(&b'!'), "on purpose");
         self.0.on_bytes(input, turn)
     }
@@ -151,7 +151,7 @@ fn a_panic_ends_one_conversation_alone() {
         world.settle();
         all_served(&world, &good);
         assert!(b"and now: ".starts_with(&world.heard(bad).bytes));
-        assert_eq!(world.shard(server).tally().closed_for("panicked"), 1);
+        assert_eq!(world.shard(server).stats().closed_for("panicked"), 1);
         world.finish();
     });
 }
@@ -160,8 +160,8 @@ fn a_panic_ends_one_conversation_alone() {
 struct Hoarder;
 
 impl Protocol for Hoarder {
-    fn on_bytes(&mut self, _: &[u8], _: &mut Turn<'_>) -> Result<Took, Fault> {
-        Ok(Took::more(0))
+    fn on_bytes(&mut self, _: &[u8], _: &mut Turn<'_>) -> Result<Consumed, Fault> {
+        Ok(Consumed::more(0))
     }
 
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
@@ -189,9 +189,9 @@ fn unused_input_is_held_up_to_its_limit_and_not_a_byte_beyond() {
             let server = world.server(&[here()], config, hoarders);
             world.peer(&here(), Script::new().send(vec![b'x'; sent]).finish());
             world.settle();
-            let tally = world.shard(server).tally();
-            assert_eq!(tally.closed_for("unused_input_limit"), closed, "{sent} of {limit} bytes");
-            assert_eq!(tally.closed_in_all(), 1);
+            let stats = world.shard(server).stats();
+            assert_eq!(stats.closed_for("unused_input_limit"), closed, "{sent} of {limit} bytes");
+            assert_eq!(stats.closed_in_all(), 1);
             world.finish();
             check(&logs.borrow());
         }

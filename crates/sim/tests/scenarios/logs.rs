@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use sockeye_engine::Config;
-use sockeye_http::{Begun, Ended, Limits, Log, Outcome as Told, Server, Shared};
-use sockeye_proto::{Peer, Wall};
+use sockeye_http::{Begun, Ended, Limits, Log, Outcome as Told, Server, ServerConfig};
+use sockeye_proto::{Peer, WallTime};
 use sockeye_sim::{Faults, Rng, Script, World, seeds};
 
 use crate::http::{Site, Text};
@@ -17,7 +17,7 @@ use crate::{here, secs};
 struct Page(RefCell<(usize, Vec<(String, Told)>)>);
 
 impl Log for Page {
-    fn begun(&self, request: Begun<'_>, _: &Peer, _: Wall, notes: &mut Vec<u8>) {
+    fn begun(&self, request: Begun<'_>, _: &Peer, _: WallTime, notes: &mut Vec<u8>) {
         self.0.borrow_mut().0 += 1;
         match request {
             Begun::Request(request) => notes.extend_from_slice(request.target()),
@@ -33,7 +33,7 @@ impl Log for Page {
 /// One client that does as in `script`, and what is told of its requests. All have ended.
 fn told(seed: u64, faults: Faults, text: usize, script: Script) -> (Vec<(String, Told)>, usize) {
     let page = Rc::new(Page::default());
-    let shared = Rc::new(Shared::new(Limits::default()).logging(page.clone()));
+    let shared = Rc::new(ServerConfig::new(Limits::default()).logging(page.clone()));
     let text = Text::new(text);
     let mut world = World::new(seed, faults);
     let (servers, logs) = service(move |_| Server::new(Rc::clone(&shared), Site(text.clone())));

@@ -1,4 +1,4 @@
-//! Messages, on both sides of the engine: each reply belongs to its request, however both travel.
+//! Messages, on both sides of the engine: each response belongs to its request, however both travel.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -7,7 +7,8 @@ use std::rc::Rc;
 use bytes::Bytes;
 use sockeye_engine::Config;
 use sockeye_message::{
-    Answer, Asker, Client, Ending, Handler, Limits, Message, Next, Reply, Server, Settings, Style,
+    Answer, Asker, Client, Ending, Handler, Limits, Message, Next, Responder, Server, Settings,
+    Style,
 };
 use sockeye_proto::{Abandoned, Peer, Ticket, Turn};
 use sockeye_sim::{Faults, Rng, World, seeds};
@@ -21,7 +22,7 @@ const KIND: &str = "binary/test";
 struct Mirror;
 
 impl Handler for Mirror {
-    fn on_message(&mut self, message: Message, _: &Peer, mut reply: Reply<'_, '_>) -> Answer {
+    fn on_message(&mut self, message: Message, _: &Peer, mut reply: Responder<'_, '_>) -> Answer {
         if message.content.first().is_none_or(|byte| byte % 2 == 1) {
             return reply.send(Message::binary(KIND, message.content));
         }
@@ -33,7 +34,7 @@ impl Handler for Mirror {
         &mut self,
         _: Ticket,
         body: Result<sockeye_proto::Message, Abandoned>,
-        reply: Reply<'_, '_>,
+        reply: Responder<'_, '_>,
     ) -> Answer {
         match body.map(sockeye_proto::Message::downcast::<Bytes>) {
             Ok(Ok(content)) => reply.send(Message::binary(KIND, *content)),

@@ -10,7 +10,7 @@ use sockeye_sim::{Faults, Rng, Script, World, seeds};
 use crate::watched::{Seen, Talk, check, service, watched};
 use crate::{here, secs};
 
-/// A client alone, against what `prepare` puts there. Returns how its one conversation ended.
+/// A client alone, against what `prepare` puts there. Returns how its one connection ended.
 fn alone(seed: u64, faults: Faults, prepare: impl FnOnce(&mut World)) -> (Seen, u64) {
     let mut world = World::new(seed, faults);
     prepare(&mut world);

@@ -29,7 +29,7 @@ fn a_peer_that_never_reads_costs_a_bounded_amount_and_is_let_go() {
         let most = OUTPUT + 256 + 4 * 256;
         let heard = world.heard(peer);
         assert!((OUTPUT..=most).contains(&heard.sent), "it sent {}", heard.sent);
-        assert_eq!(world.shard(server).tally().closed_for("write_stalled"), 1);
+        assert_eq!(world.shard(server).stats().closed_for("write_stalled"), 1);
         let (_, ended) = heard.outcome.expect("it was reset");
         let lasted = ended.since(start);
         assert!((secs(60)..secs(130)).contains(&lasted), "it lasted {lasted:?}");
@@ -75,7 +75,7 @@ fn a_reader_that_stops_is_let_go_a_minute_later() {
         let gone = |world: &World| world.shard(server).connections() == 0;
         assert!(world.run_until(secs(200), gone), "it is still there");
         assert!(world.now().since(stopped) >= secs(39), "it was let go too soon");
-        assert_eq!(world.shard(server).tally().closed_for("write_stalled"), 1);
+        assert_eq!(world.shard(server).stats().closed_for("write_stalled"), 1);
         world.finish();
         check(&logs.borrow());
     });
@@ -97,8 +97,8 @@ fn a_reset_in_the_middle_disturbs_nobody_else() {
         world.settle();
         assert!(world.heard(good).bytes == says);
         assert!(says.starts_with(&world.heard(bad).bytes));
-        assert_eq!(world.shard(server).tally().closed_for("reset"), 1);
-        assert_eq!(world.shard(server).tally().closed_in_all(), 2);
+        assert_eq!(world.shard(server).stats().closed_for("reset"), 1);
+        assert_eq!(world.shard(server).stats().closed_in_all(), 2);
         world.finish();
         check(&logs.borrow());
     });
@@ -106,7 +106,7 @@ fn a_reset_in_the_middle_disturbs_nobody_else() {
 
 /// Answers the first byte, and doesn't want to hear the rest.
 mod curt {
-    use sockeye_proto::{End, Event, Fault, Protocol, Time, Took, Turn};
+    use sockeye_proto::{Consumed, End, Event, Fault, Protocol, Time, Turn};
 
     /// With how it ends.
     pub(super) struct Curt(pub(super) End);
@@ -114,10 +114,10 @@ mod curt {
     pub(super) const REPLY: &[u8] = b"too much, thank you";
 
     impl Protocol for Curt {
-        fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
+        fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
             turn.out.write(REPLY);
             turn.end(self.0);
-            Ok(Took::more(input.len().min(1)))
+            Ok(Consumed::more(input.len().min(1)))
         }
 
         fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
@@ -170,7 +170,7 @@ fn lingering_has_an_end() {
         }
         let gone = |world: &World| {
             let shard = world.shard(server);
-            shard.tally().accepted == 3 && shard.connections() == 0
+            shard.stats().accepted == 3 && shard.connections() == 0
         };
         assert!(world.run_until(secs(60), gone), "something lingers on");
         world.finish();
@@ -206,7 +206,7 @@ fn every_limit_of_lingering_ends_it() {
             let server = world.server(&[here()], config, curts);
             let start = world.now();
             world.peer(&here(), script.clone());
-            world.run_until(secs(800), |world| world.shard(server).tally().closed_in_all() == 1);
+            world.run_until(secs(800), |world| world.shard(server).stats().closed_in_all() == 1);
             let lasted = world.now().since(start);
             assert!((secs(lasts.start)..secs(lasts.end)).contains(&lasted), "{name}: {lasted:?}");
             world.finish();

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use sockeye_engine::Config;
 use sockeye_message::{
-    Answer, Flow, Handler, Header, Id, Limits, Message, Reply, Shared, Wants, frame,
+    Answer, Flow, Handler, Header, Id, Limits, Message, Responder, ServerConfig, Wants, frame,
 };
 use sockeye_proto::{Abandoned, Peer, Protocol, Ticket};
 use sockeye_sim::{Faults, Outcome, Rng, Script, World, seeds};
@@ -23,7 +23,7 @@ struct Mirror {
 }
 
 impl Mirror {
-    fn answer(content: Bytes, mut reply: Reply<'_, '_>) -> Answer {
+    fn answer(content: Bytes, mut reply: Responder<'_, '_>) -> Answer {
         if content.len() % 2 == 1 {
             return reply.send(Message::binary("a/mirrored", content));
         }
@@ -39,11 +39,11 @@ impl Handler for Mirror {
         if header.content_type == "a/whole" { Wants::Whole } else { Wants::Stream }
     }
 
-    fn on_message(&mut self, message: Message, _: &Peer, reply: Reply<'_, '_>) -> Answer {
+    fn on_message(&mut self, message: Message, _: &Peer, reply: Responder<'_, '_>) -> Answer {
         Self::answer(message.content, reply)
     }
 
-    fn on_content(&mut self, piece: &[u8], reply: &mut Reply<'_, '_>) -> Flow {
+    fn on_content(&mut self, piece: &[u8], reply: &mut Responder<'_, '_>) -> Flow {
         self.pieces.extend_from_slice(piece);
         if !self.pauses {
             return Flow::More;
@@ -52,7 +52,7 @@ impl Handler for Mirror {
         Flow::Pause
     }
 
-    fn on_end(&mut self, reply: Reply<'_, '_>) -> Answer {
+    fn on_end(&mut self, reply: Responder<'_, '_>) -> Answer {
         Self::answer(std::mem::take(&mut self.pieces).into(), reply)
     }
 
@@ -60,7 +60,7 @@ impl Handler for Mirror {
         &mut self,
         _: Ticket,
         body: Result<sockeye_proto::Message, Abandoned>,
-        reply: Reply<'_, '_>,
+        reply: Responder<'_, '_>,
     ) -> Answer {
         match body.map(sockeye_proto::Message::downcast::<Bytes>) {
             Ok(Ok(content)) => reply.send(Message::binary("a/mirrored", *content)),
@@ -72,7 +72,7 @@ impl Handler for Mirror {
 }
 
 fn service() -> impl FnMut(&Peer) -> Box<dyn Protocol> {
-    let shared = Rc::new(Shared::new(Limits::default()));
+    let shared = Rc::new(ServerConfig::new(Limits::default()));
     move |_| shared.open(Mirror::default())
 }
 
@@ -114,7 +114,7 @@ fn framed(rng: &mut Rng, id: u64, content: &[u8]) -> Vec<u8> {
     [&frame::head(&header).expect("it is short"), content].concat()
 }
 
-/// The contents of the replies in `heard`, by HTTP's lengths. Nothing follows one that says so.
+/// The contents of the responses in `heard`, by HTTP's lengths. Nothing follows one that says so.
 fn http_replies(mut heard: &[u8]) -> Vec<Vec<u8>> {
     let (mut contents, mut closes) = (Vec::new(), false);
     while !heard.is_empty() {
@@ -159,7 +159,7 @@ fn clients(rng: &mut Rng) -> Vec<(bool, Vec<u8>, Vec<Vec<u8>>)> {
     (0..4).map(&mut client).collect()
 }
 
-/// Checks that what was heard is right as far as it goes. Returns how many replies it has.
+/// Checks that what was heard is right as far as it goes. Returns how many responses it has.
 fn check(http: bool, heard: &[u8], contents: &[Vec<u8>]) -> usize {
     if http {
         let replies = http_replies(heard);
@@ -226,7 +226,7 @@ fn a_server_that_stops_answers_what_has_begun_and_cuts_nobody() {
         let done = world.run_until(secs(29), |world| world.shard(server).is_done());
         assert!(done, "it drains without a cut");
         world.settle();
-        assert_eq!(world.shard(server).tally().cut, 0);
+        assert_eq!(world.shard(server).stats().cut, 0);
         for (http, peer, contents) in clients {
             let heard = world.heard(peer);
             check(http, &heard.bytes, &contents);
@@ -248,7 +248,7 @@ fn whatever_goes_wrong_everything_ends() {
             world.peer(&here(), if rng.chance(500) { script.finish() } else { script });
         }
         world.settle();
-        assert_eq!(world.shard(server).tally().closed_for("panicked"), 0);
+        assert_eq!(world.shard(server).stats().closed_for("panicked"), 0);
         world.finish();
     });
 }

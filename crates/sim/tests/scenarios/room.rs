@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sockeye_engine::driver::Target;
-use sockeye_engine::{Census, Config};
-use sockeye_http::{Server, Shared};
+use sockeye_engine::{Config, ConnectionCounts};
+use sockeye_http::{Server, ServerConfig};
 use sockeye_message as message;
 use sockeye_proto::{Protocol, echo::Echo};
 use sockeye_sim::{Faults, PeerId, Rng, Script, ShardId, World, seeds};
@@ -19,7 +19,7 @@ use crate::{here, secs};
 const ASKS: &str = "GET / HTTP/1.1\r\nHost: here\r\n\r\n";
 
 fn http() -> Server<Site> {
-    Server::new(Rc::new(Shared::default()), Site(Text::new(usize::MAX)))
+    Server::new(Rc::new(ServerConfig::default()), Site(Text::new(usize::MAX)))
 }
 
 fn at(port: u16) -> Target {
@@ -30,7 +30,7 @@ fn max(max_connections: usize) -> Config {
     Config { max_connections, ..Config::default() }
 }
 
-/// A server of such conversations, with this many slots.
+/// A server of such connections, with this many slots.
 fn full<P: Protocol + 'static>(
     world: &mut World,
     slots: usize,
@@ -55,7 +55,7 @@ fn answers(world: &World, peer: PeerId) -> usize {
 }
 
 fn made_room(world: &World, server: ShardId) -> u64 {
-    world.shard(server).tally().closed_for("made_room")
+    world.shard(server).stats().closed_for("made_room")
 }
 
 fn closed(world: &World, peers: &[PeerId]) -> Vec<bool> {
@@ -127,7 +127,7 @@ fn a_request_in_progress_is_not_idle() {
 #[test]
 fn connections_of_messages_are_idle_between_messages_and_before_the_first() {
     let frames = || message::Server::new(Rc::default(), message::reference::Reference::default());
-    let shared = Rc::new(message::Shared::new(message::Limits::default()));
+    let shared = Rc::new(message::ServerConfig::new(message::Limits::default()));
     let port =
         move || message::Port::new(Rc::clone(&shared), message::reference::Reference::default());
     fn one_goes<P: Protocol + 'static>(open: impl FnMut() -> P + 'static) {
@@ -194,13 +194,13 @@ fn a_client_that_is_still_receiving_is_not_idle() {
 #[test]
 fn another_shard_makes_room_where_the_own_one_cannot() {
     let mut world = World::new(1, Faults::none());
-    let census = Arc::<Census>::default();
+    let counts = Arc::<ConnectionCounts>::default();
     let mut logs = Vec::new();
     let shards: Vec<_> = (1..=3)
         .map(|port| {
             let (opens, seen) = service(|_| http());
             logs.push(seen);
-            world.shard_of(&census, &[at(port)], max(4), opens)
+            world.shard_of(&counts, &[at(port)], max(4), opens)
         })
         .collect();
     let peers = idle_peers(&mut world, &at(3), 4, ASKS);
@@ -211,7 +211,7 @@ fn another_shard_makes_room_where_the_own_one_cannot() {
     assert!(newcomers.iter().all(|peer| answers(&world, *peer) == 1));
     assert_eq!(shards.iter().map(|id| made_room(&world, *id)).collect::<Vec<_>>(), [0, 0, 2]);
     assert_eq!(closed(&world, &peers), [true, true, false, false]);
-    assert_eq!(census.total(), 4);
+    assert_eq!(counts.total(), 4);
     world.finish();
     logs.iter().for_each(|logs| check(&logs.borrow()));
 }
@@ -228,7 +228,7 @@ fn an_address_with_its_share_gets_nobody_closed() {
     let again = world.peer(&here(), greedy);
     world.run(secs(2));
     assert_eq!(made_room(&world, server), 0);
-    assert_eq!(world.shard(server).tally().closed_for("over_address_limit"), 2);
+    assert_eq!(world.shard(server).stats().closed_for("over_address_limit"), 2);
     assert_eq!(theirs.iter().filter(|peer| answers(&world, **peer) == 1).count(), 2);
     assert_eq!(answers(&world, again), 0);
     let other = world.peer(&here(), Script::new().from([192, 0, 2, 2].into()).send(ASKS));
@@ -243,24 +243,24 @@ fn many_more_clients_than_slots_are_all_served() {
     seeds(0..100, |seed| {
         let mut rng = Rng::new(seed);
         let mut world = World::new(seed, Faults { stall: 0, ..Faults::gentle(&mut rng) });
-        let census = Arc::<Census>::default();
+        let counts = Arc::<ConnectionCounts>::default();
         let slots = rng.between(1, 5);
         let mut logs = Vec::new();
         for _ in 0..rng.between(1, 3) {
             let (opens, seen) = service(|_| http());
-            world.shard_of(&census, &[here()], max(slots), opens);
+            world.shard_of(&counts, &[here()], max(slots), opens);
             logs.push(seen);
         }
         // None leaves by itself, and silence would be ended after a minute only.
         let peers: Vec<_> =
             (0..20).map(|_| world.peer(&here(), Script::new().send(ASKS))).collect();
         let served = world.run_until(secs(50), |world| {
-            assert!(census.total() <= slots);
+            assert!(counts.total() <= slots);
             peers.iter().all(|peer| answers(world, *peer) == 1)
         });
         assert!(served, "{slots} slots");
         world.finish();
-        assert_eq!(census.total(), 0);
+        assert_eq!(counts.total(), 0);
         logs.iter().for_each(|logs| check(&logs.borrow()));
     });
 }

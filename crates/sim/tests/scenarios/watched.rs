@@ -1,12 +1,12 @@
-//! Conversations that watch the engine: does it keep the promises that `Protocol` states?
+//! Connections that watch the engine: does it keep the promises that `Protocol` states?
 
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use sockeye_proto::{End, Event, Fault, Next, Peer, Protocol, Time, Took, Turn};
+use sockeye_proto::{Consumed, End, Event, Fault, Next, Peer, Protocol, Time, Turn};
 
-/// What a conversation has seen.
+/// What a connection has seen.
 #[derive(Debug, Default)]
 pub(crate) struct Log {
     /// The bytes that it used.
@@ -21,13 +21,13 @@ pub(crate) struct Log {
     pub(crate) broken: Vec<String>,
 }
 
-/// The log of a conversation that may still be going on.
+/// The log of a connection that may still be going on.
 pub(crate) type Seen = Rc<RefCell<Log>>;
 
-/// The logs of all conversations of a service.
+/// The logs of all connections of a service.
 pub(crate) type Logs = Rc<RefCell<Vec<Seen>>>;
 
-/// A conversation under watch.
+/// A connection under watch.
 pub(crate) struct Watched {
     inner: Box<dyn Protocol>,
     log: Seen,
@@ -55,7 +55,7 @@ pub(crate) fn watched(inner: impl Protocol + 'static) -> (Box<dyn Protocol>, See
     (Box::new(watched), log)
 }
 
-/// A service whose conversations are under watch, and their logs.
+/// A service whose connections are under watch, and their logs.
 pub(crate) fn service<P: Protocol + 'static>(
     mut make: impl FnMut(&Peer) -> P + 'static,
 ) -> (impl FnMut(&Peer) -> Box<dyn Protocol> + 'static, Logs) {
@@ -69,7 +69,7 @@ pub(crate) fn service<P: Protocol + 'static>(
     (service, logs)
 }
 
-/// The engine has kept its promises to these conversations, and has told each that it is over if it
+/// The engine has kept its promises to these connections, and has told each that it is over if it
 /// ever began.
 pub(crate) fn check(logs: &[Seen]) {
     for (at, log) in logs.iter().enumerate() {
@@ -100,7 +100,7 @@ impl Watched {
 }
 
 impl Protocol for Watched {
-    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         self.precondition(turn);
         self.expect(!self.eof, "no input follows the end of input");
         self.expect(!input.is_empty(), "there is something to offer");
@@ -109,7 +109,7 @@ impl Protocol for Watched {
         self.expect(news || !self.wants_more, "what was not used comes with more behind it");
         let result = self.inner.on_bytes(input, turn);
         match &result {
-            Ok(Took { used, next }) => {
+            Ok(Consumed { used, next }) => {
                 self.log.borrow_mut().bytes.extend_from_slice(&input[..*used]);
                 self.unused = input[*used..].to_vec();
                 self.wants_more = *next == Next::More;
@@ -188,9 +188,9 @@ impl Talk {
 }
 
 impl Protocol for Talk {
-    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         self.expires = turn.now() + Self::PATIENCE;
-        Ok(Took::more(input.len()))
+        Ok(Consumed::more(input.len()))
     }
 
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {

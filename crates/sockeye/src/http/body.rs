@@ -12,7 +12,7 @@ use super::reply::{Incomplete, Kind, Receive, Reply, Then};
 ///
 /// It is taken by what a handler returns: [`Body::collect`] or [`Body::receive`]. One that is
 /// dropped is not read: the server throws a small one away, and closes the connection behind the
-/// reply where there is more.
+/// response where there is more.
 #[derive(Debug)]
 pub struct Body {
     content: Content,
@@ -39,7 +39,7 @@ impl Body {
         self.content == Content::None
     }
 
-    /// Has it read into memory, and what `then` makes of it be the reply. `then` is called at once
+    /// Has it read into memory, and what `then` makes of it be the response. `then` is called at once
     /// where there is no body.
     ///
     /// A body of more than `limit` bytes is answered with 413: at once if the request says its
@@ -86,7 +86,7 @@ impl Body {
         Reply(Kind::Collect { limit, expected: self.length(), then })
     }
 
-    /// Has it handed to `receiver` as it comes, whose [`Receive::end`] gives the reply. At most one
+    /// Has it handed to `receiver` as it comes, whose [`Receive::end`] gives the response. At most one
     /// piece is held here, and a client that sends faster than `receiver` takes has to wait.
     ///
     /// A body of more than `limit` bytes is answered as by [`Body::collect`]; `u64::MAX` is none.

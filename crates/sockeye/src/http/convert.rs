@@ -1,12 +1,12 @@
 //! Between the borrowed view of a request and the types of the `http` crate, for handlers of
-//! [`http1`] that speak with code which knows those.
+//! [`http_core`] that speak with code which knows those.
 
 use std::fmt;
 
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, StatusCode, Uri, Version};
-use sockeye_http::{self as http1, BadField, Fields, Status, Trailers};
+use sockeye_http::{self as http_core, BadField, Fields, Status, Trailers};
 
 /// A request can't be said in the types of the `http` crate: its target is no [`Uri`], or it has
 /// more fields than a [`HeaderMap`] holds.
@@ -29,7 +29,7 @@ impl std::error::Error for Unspeakable {}
 /// # Errors
 ///
 /// [`Unspeakable`], of which a client that means well never hears.
-pub fn request(request: &http1::Request<'_>) -> Result<Request<()>, Unspeakable> {
+pub fn request(request: &http_core::Request<'_>) -> Result<Request<()>, Unspeakable> {
     let values: usize = request.fields().map(|(_, value)| value.len()).sum();
     let mut copy = Vec::with_capacity(request.target().len() + values);
     copy.extend_from_slice(request.target());
@@ -40,8 +40,8 @@ pub fn request(request: &http1::Request<'_>) -> Result<Request<()>, Unspeakable>
     let mut head = Request::new(());
     *head.method_mut() = method(request.method())?;
     *head.version_mut() = match request.version() {
-        http1::Version::Http10 => Version::HTTP_10,
-        http1::Version::Http11 => Version::HTTP_11,
+        http_core::Version::Http10 => Version::HTTP_10,
+        http_core::Version::Http11 => Version::HTTP_11,
     };
     *head.uri_mut() = uri(request, copy.split_to(request.target().len()))?;
     let count = request.fields().count();
@@ -72,23 +72,23 @@ fn headers<'a>(
     Ok(map)
 }
 
-fn method(method: http1::Method<'_>) -> Result<Method, Unspeakable> {
+fn method(method: http_core::Method<'_>) -> Result<Method, Unspeakable> {
     Ok(match method {
-        http1::Method::Get => Method::GET,
-        http1::Method::Head => Method::HEAD,
-        http1::Method::Post => Method::POST,
-        http1::Method::Put => Method::PUT,
-        http1::Method::Delete => Method::DELETE,
-        http1::Method::Connect => Method::CONNECT,
-        http1::Method::Options => Method::OPTIONS,
-        http1::Method::Trace => Method::TRACE,
-        http1::Method::Patch => Method::PATCH,
+        http_core::Method::Get => Method::GET,
+        http_core::Method::Head => Method::HEAD,
+        http_core::Method::Post => Method::POST,
+        http_core::Method::Put => Method::PUT,
+        http_core::Method::Delete => Method::DELETE,
+        http_core::Method::Connect => Method::CONNECT,
+        http_core::Method::Options => Method::OPTIONS,
+        http_core::Method::Trace => Method::TRACE,
+        http_core::Method::Patch => Method::PATCH,
         other => Method::from_bytes(other.as_str().as_bytes()).map_err(|_| Unspeakable)?,
     })
 }
 
 /// The target; its path and query alone where the crate has no type for the rest.
-fn uri(request: &http1::Request<'_>, target: Bytes) -> Result<Uri, Unspeakable> {
+fn uri(request: &http_core::Request<'_>, target: Bytes) -> Result<Uri, Unspeakable> {
     Uri::from_maybe_shared(target).or_else(|_| {
         let query = request.query().map(|query| [b"?", query].concat()).unwrap_or_default();
         Uri::from_maybe_shared(Bytes::from([request.path(), &query].concat()))
@@ -96,7 +96,7 @@ fn uri(request: &http1::Request<'_>, target: Bytes) -> Result<Uri, Unspeakable> 
     })
 }
 
-/// What the fields of a reply say about how it is sent.
+/// What the fields of a response say about how it is sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Framing {
@@ -106,13 +106,13 @@ pub struct Framing {
     pub length: Option<u64>,
 }
 
-/// A reply that can't be sent as it was made.
+/// A response that can't be sent as it was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BadReply {
-    /// Its status is not that of a final reply.
+    /// Its status is not that of a final response.
     Status(StatusCode),
-    /// It has a `Transfer-Encoding`: how a reply is framed is the server's to choose.
+    /// It has a `Transfer-Encoding`: how a response is framed is the server's to choose.
     TransferEncoding,
     /// It has a `Content-Length` that is no number, or several.
     ContentLength,
@@ -145,16 +145,16 @@ impl fmt::Display for BadReply {
 
 impl std::error::Error for BadReply {}
 
-/// The status of a reply.
+/// The status of a response.
 ///
 /// # Errors
 ///
-/// [`BadReply::Status`] for one of an interim reply.
+/// [`BadReply::Status`] for one of an interim response.
 pub fn status(status: StatusCode) -> Result<Status, BadReply> {
     Status::from_code(status.as_u16()).ok_or(BadReply::Status(status))
 }
 
-/// Appends the fields of a reply to `fields`, and returns what they say about how it is sent.
+/// Appends the fields of a response to `fields`, and returns what they say about how it is sent.
 ///
 /// `Connection` and `Content-Length` are taken for that. What the server says by itself (`Date`,
 /// `Server`, `Keep-Alive`, `Upgrade`, `Trailer`) is left out.

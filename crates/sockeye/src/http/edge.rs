@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use sockeye_engine::Service;
 use sockeye_engine::driver::Bound;
-use sockeye_http::{AllowedHosts, Handler, Limits, Server, Shared};
+use sockeye_http::{AllowedHosts, Handler, Limits, Server, ServerConfig};
 use sockeye_proto::{Budget, Peer, Protocol};
 
 use super::exchange::Exchange;
@@ -36,7 +36,7 @@ impl<R: Respond> Edge<R> {
     }
 
     /// The same, with a budget that the shards of a server can share: bytes of collected bodies, as
-    /// far as one has more than 64 KiB, from when they come until the reply begins. One client has a
+    /// far as one has more than 64 KiB, from when they come until the response begins. One client has a
     /// quarter of it, a local one half. Beyond it the answer is 503.
     #[must_use]
     pub fn collecting(respond: Arc<R>, collected: Arc<Budget>) -> Self {
@@ -66,7 +66,7 @@ pub(super) fn service<R: Respond>(
 ) -> impl Fn(usize, &[Bound]) -> Worker<R> + Send + Sync + 'static {
     let respond = Arc::new(respond);
     move |_, bound| {
-        let mut shared = Shared::new(limits.clone()).names_itself(names_itself);
+        let mut shared = ServerConfig::new(limits.clone()).names_itself(names_itself);
         if let Some(hosts) = &hosts {
             shared = shared.checking_hosts(check_hosts_on_loopback(hosts.clone(), bound));
         }
@@ -77,7 +77,7 @@ pub(super) fn service<R: Respond>(
 
 /// The service of one worker.
 pub(super) struct Worker<R> {
-    shared: Rc<Shared>,
+    shared: Rc<ServerConfig>,
     edge: Edge<R>,
 }
 

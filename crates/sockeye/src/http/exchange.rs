@@ -1,5 +1,5 @@
-//! Between those who answer and the conversation: what a handler of [`http1`] is told, handed to
-//! [`Respond`], and what comes of that, sent. What a reply that has begun gets is in `streaming`.
+//! Between those who answer and the connection: what a handler of [`http1`] is told, handed to
+//! [`Respond`], and what comes of that, sent. What a response that has begun gets is in `streaming`.
 
 mod streaming;
 
@@ -10,7 +10,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Response, StatusCode};
-use sockeye_http::{self as http1, Answer, Fields, Handler, Status, Stream, StreamEvent, Trailers};
+use sockeye_http::{
+    self as http_core, Answer, Fields, Handler, Status, Stream, StreamEvent, Trailers,
+};
 use sockeye_proto::{Abandoned, Client, Message, Peer, Permit, Protocol, Ticket, Time};
 use tracing::{error, warn};
 
@@ -32,17 +34,17 @@ pub(super) struct Exchange<R> {
     body_asked_for: bool,
     /// Empty pieces that a source has just given in a row.
     empty_pieces: u32,
-    /// What is charged for a body that was collected, until the reply begins and whoever makes it has
+    /// What is charged for a body that was collected, until the response begins and whoever makes it has
     /// let go of the body.
     permit: Option<Arc<Permit>>,
-    /// The reply's source may wait to be woken.
+    /// The response's source may wait to be woken.
     follows: Option<Follows>,
     expects: Expects,
 }
 
-/// What is known of a reply whose source may wait to be woken.
+/// What is known of a response whose source may wait to be woken.
 struct Follows {
-    /// Told when the reply is over: by being dropped.
+    /// Told when the response is over: by being dropped.
     _telling: Telling,
     /// A wake-up has come while the source was not waiting: it may have looked before that.
     woken: bool,
@@ -82,9 +84,13 @@ enum Expects {
 const RESERVED: u64 = 64 * 1024;
 
 impl<R: Respond> Handler for Exchange<R> {
-    fn on_request(&mut self, request: &http1::Request<'_>, reply: http1::Reply<'_, '_>) -> Answer {
+    fn on_request(
+        &mut self,
+        request: &http_core::Request<'_>,
+        reply: http_core::Responder<'_, '_>,
+    ) -> Answer {
         self.number += 1;
-        self.head_only = request.method() == http1::Method::Head;
+        self.head_only = request.method() == http_core::Method::Head;
         self.body_asked_for = false;
         self.empty_pieces = 0;
         self.permit = None;
@@ -104,7 +110,7 @@ impl<R: Respond> Handler for Exchange<R> {
         &mut self,
         ticket: Ticket,
         body: Result<Message, Abandoned>,
-        reply: http1::Reply<'_, '_>,
+        reply: http_core::Responder<'_, '_>,
     ) -> Answer {
         match self.came(ticket, body) {
             Some(Some(Came::Reply(given))) => self.answer(given, reply),
@@ -121,7 +127,7 @@ impl<R: Respond> Handler for Exchange<R> {
         }
     }
 
-    fn on_body(&mut self, piece: &[u8], reply: http1::Reply<'_, '_>) -> Answer {
+    fn on_body(&mut self, piece: &[u8], reply: http_core::Responder<'_, '_>) -> Answer {
         let receiver = match mem::take(&mut self.expects) {
             Expects::BodyWhole { mut collected, mut permit, then } => {
                 if !reserve(&mut collected, &mut permit, piece.len()) {
@@ -141,7 +147,11 @@ impl<R: Respond> Handler for Exchange<R> {
         }
     }
 
-    fn on_body_end(&mut self, trailers: &Trailers<'_>, reply: http1::Reply<'_, '_>) -> Answer {
+    fn on_body_end(
+        &mut self,
+        trailers: &Trailers<'_>,
+        reply: http_core::Responder<'_, '_>,
+    ) -> Answer {
         let given = match mem::take(&mut self.expects) {
             Expects::BodyWhole { collected, permit, then } => {
                 self.permit = (permit.amount() > 0).then(|| Arc::new(permit));
@@ -159,7 +169,7 @@ impl<R: Respond> Handler for Exchange<R> {
         }
     }
 
-    fn on_response_timeout(&mut self, reply: http1::Reply<'_, '_>) -> Answer {
+    fn on_response_timeout(&mut self, reply: http_core::Responder<'_, '_>) -> Answer {
         (self.expects, self.permit) = (Expects::Nothing, None);
         reply.time_out()
     }
@@ -195,10 +205,10 @@ impl<R> Exchange<R> {
     }
 }
 
-/// Before the reply has begun.
+/// Before the response has begun.
 impl<R: Respond> Exchange<R> {
     /// Does what `given` says.
-    fn answer(&mut self, given: Reply, mut reply: http1::Reply<'_, '_>) -> Answer {
+    fn answer(&mut self, given: Reply, mut reply: http_core::Responder<'_, '_>) -> Answer {
         if !matches!(given.0, Kind::Later(_) | Kind::Run(_)) {
             self.permit = None;
         }
@@ -251,7 +261,7 @@ impl<R: Respond> Exchange<R> {
     }
 
     /// Does what a receiver says.
-    fn take(&mut self, take: Take, reply: http1::Reply<'_, '_>) -> Answer {
+    fn take(&mut self, take: Take, reply: http_core::Responder<'_, '_>) -> Answer {
         match take {
             Take::More(receiver) => {
                 self.expects = Expects::BodyPiece(UntilEnd::new(receiver));
@@ -271,7 +281,7 @@ impl<R: Respond> Exchange<R> {
     fn run(
         &mut self,
         work: impl FnOnce() -> Came + Send + 'static,
-        reply: http1::Reply<'_, '_>,
+        reply: http_core::Responder<'_, '_>,
     ) -> Answer {
         let promise = reply.promise();
         self.expects = Expects::Kept(promise.ticket());
@@ -294,7 +304,7 @@ impl<R: Respond> Exchange<R> {
         }
     }
 
-    fn send(&mut self, response: Response<Bytes>, reply: http1::Reply<'_, '_>) -> Answer {
+    fn send(&mut self, response: Response<Bytes>, reply: http_core::Responder<'_, '_>) -> Answer {
         let (head, body) = response.into_parts();
         self.with_fields(
             head.status,
@@ -305,19 +315,19 @@ impl<R: Respond> Exchange<R> {
                 if this.head_only && body.is_empty() {
                     return reply.send_head(status, fields, length);
                 }
-                reply.send(status, fields, http1::Body::Shared(&body))
+                reply.send(status, fields, http_core::Body::Shared(&body))
             },
         )
     }
 
-    fn plain(&mut self, kind: &str, body: &Bytes, reply: http1::Reply<'_, '_>) -> Answer {
+    fn plain(&mut self, kind: &str, body: &Bytes, reply: http_core::Responder<'_, '_>) -> Answer {
         let mut fields = self.shared.fields.take();
         fields.clear();
         let answer = match fields.push("content-type", kind.as_bytes()) {
             Ok(()) if self.head_only && body.is_empty() => {
                 reply.send_head(Status::OK, &fields, None)
             }
-            Ok(()) => reply.send(Status::OK, &fields, http1::Body::Shared(body)),
+            Ok(()) => reply.send(Status::OK, &fields, http_core::Body::Shared(body)),
             Err(error) => self.bad(&BadReply::Field(CONTENT_TYPE, error), reply),
         };
         self.shared.fields.replace(fields);
@@ -328,7 +338,7 @@ impl<R: Respond> Exchange<R> {
         &mut self,
         head: Response<()>,
         content: Content,
-        reply: http1::Reply<'_, '_>,
+        reply: http_core::Responder<'_, '_>,
     ) -> Answer {
         let (head, ()) = head.into_parts();
         self.with_fields(
@@ -366,7 +376,7 @@ impl<R: Respond> Exchange<R> {
         name: &str,
         fields: &HeaderMap,
         make: Box<dyn FnOnce() -> Box<dyn Protocol> + Send>,
-        reply: http1::Reply<'_, '_>,
+        reply: http_core::Responder<'_, '_>,
     ) -> Answer {
         // The status is the server's: 101 is sent if it is an upgrade at all.
         self.with_fields(StatusCode::OK, fields, reply, |_, _, fields, _, reply| {
@@ -382,8 +392,14 @@ impl<R: Respond> Exchange<R> {
         &mut self,
         status: StatusCode,
         headers: &HeaderMap,
-        reply: http1::Reply<'r, 't>,
-        then: impl FnOnce(&mut Self, Status, &Fields, Option<u64>, http1::Reply<'r, 't>) -> Answer,
+        reply: http_core::Responder<'r, 't>,
+        then: impl FnOnce(
+            &mut Self,
+            Status,
+            &Fields,
+            Option<u64>,
+            http_core::Responder<'r, 't>,
+        ) -> Answer,
     ) -> Answer {
         // Taken out: what is called here may get here again, and then makes its own.
         let mut fields = self.shared.fields.take();
@@ -401,12 +417,12 @@ impl<R: Respond> Exchange<R> {
         answer
     }
 
-    fn bad(&mut self, bad: &BadReply, reply: http1::Reply<'_, '_>) -> Answer {
+    fn bad(&mut self, bad: &BadReply, reply: http_core::Responder<'_, '_>) -> Answer {
         self.failed(&bad.to_string(), reply)
     }
 
     /// There is no memory for a body: the rest of it is not read.
-    fn busy(&mut self, reply: http1::Reply<'_, '_>) -> Answer {
+    fn busy(&mut self, reply: http_core::Responder<'_, '_>) -> Answer {
         let (budget, client) = (&self.shared.collected, Client::of(self.peer.address));
         if let Some(requests) = budget.report(reply.now()) {
             warn!(
@@ -420,7 +436,7 @@ impl<R: Respond> Exchange<R> {
     }
 
     /// Something is wrong with our side of it: the log is told what, the client is not.
-    fn failed(&mut self, what: &str, reply: http1::Reply<'_, '_>) -> Answer {
+    fn failed(&mut self, what: &str, reply: http_core::Responder<'_, '_>) -> Answer {
         error!(target: "sockeye", peer = %self.peer.address, what, "a request could not be answered");
         (self.expects, self.permit) = (Expects::Nothing, None);
         reply.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), "")

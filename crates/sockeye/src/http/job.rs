@@ -8,20 +8,20 @@ use super::stream::Give;
 
 /// What reaches a request whose answer waits.
 pub(super) enum Came {
-    /// The reply.
+    /// The response.
     Reply(Reply),
     /// What is next with the request's body.
     Take(Take),
     /// More of the request's body is.
     More(UntilEnd<Box<dyn Receive>>),
-    /// What is next of the reply's content.
+    /// What is next of the response's content.
     Give(Give),
     /// Nothing: too many jobs waited.
     NotRun,
 }
 
 impl Came {
-    /// What a promise brought: a reply of [`Later`](super::Later), or what a [`job`] came to.
+    /// What a promise brought: a response of [`Later`](super::Later), or what a [`job`] came to.
     pub(super) fn of(body: Message) -> Option<Self> {
         match body.downcast() {
             Ok(reply) => Some(Self::Reply(*reply)),

@@ -52,7 +52,7 @@
 //! |---|---|
 //! | is there | a [`Response`], text, bytes, a [`StatusCode`] |
 //! | another thread gives | [`Reply::later`]. [`Limits::response_timeout`] limits how long that takes |
-//! | blocks | [`Reply::run`]: on a bounded pool. How long work waits for it is counted: [`Tally::jobs`](crate::Tally) |
+//! | blocks | [`Reply::run`]: on a bounded pool. How long work waits for it is counted: [`Stats::jobs`](crate::Stats) |
 //! | needs the body, in memory | [`Body::collect`] |
 //! | needs the body, as it comes | [`Body::receive`]: pieces, and work between them that may block |
 //! | a thread sends, bit by bit | [`Reply::stream`]; without an end [`Reply::endless`], [`Reply::events`] |
@@ -69,7 +69,7 @@
 //! is in the program, makes 7 heap allocations: 2 for the copy of its head, 2 for its [`HeaderMap`],
 //! 3 for the peer among its extensions. Each field with another name makes one more, and so does a
 //! small body that is collected. A [`Response`] with fields adds 2 for its own map. Tests count them.
-//! The borrowed view below it, [`http1`](crate::http1), makes none.
+//! The borrowed view below it, [`http1`](crate::http_core), makes none.
 //!
 //! # What it leaves out
 //!
@@ -116,13 +116,13 @@ pub struct Options {
     /// ([`Limits::response_timeout`]; none by default).
     pub limits: Limits,
     /// Bytes of bodies that [`Body::collect`] reads into memory, as far as one has more than 64 KiB:
-    /// from when they come until the reply begins, and the work that makes it has ended. All connections share it; one client has a
+    /// from when they come until the response begins, and the work that makes it has ended. All connections share it; one client has a
     /// quarter, a local one half. Beyond it the answer is 503, so a client's share has to be above
     /// the limit of [`Body::collect`]. Default: 256 MiB.
     pub collected: Arc<Budget>,
     /// Limits and deadlines of connections.
     pub config: Config,
-    /// Whether replies have `Server: sockeye`. They have not.
+    /// Whether responses have `Server: sockeye`. They have not.
     pub names_itself: bool,
     /// The host names that are answered for at loopback addresses, where no others are; `None`
     /// answers for every name. Set it where a browser on the same machine may be used: a website

@@ -1,4 +1,4 @@
-//! What a handler returns: a reply, or what it will be made by.
+//! What a handler returns: a response, or what it will be made by.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,21 +10,21 @@ use sockeye_proto::{Permit, Promise, Protocol, Remote};
 
 use super::stream::{Hears, Pieces, Sender, Source, Telling, Wake};
 
-/// A reply, or where it will come from.
+/// A response, or where it will come from.
 ///
 /// It is made from a [`Response`] whose body is in memory (`&'static str`, [`String`], `Vec<u8>`,
 /// [`Bytes`], ...), from such a body alone (200, with a Content-Type of plain text or of bytes), from
 /// a [`StatusCode`] (a short page in plain text), from a `Result` of two of these, or by a function
 /// below or of [`Body`](super::Body).
 ///
-/// Of the fields of a reply the server writes some by itself. `Date`, `Server`, `Keep-Alive`,
+/// Of the fields of a response the server writes some by itself. `Date`, `Server`, `Keep-Alive`,
 /// `Trailer` and `Upgrade` of a handler are left out. `Connection: close` is honoured, and its other
 /// options left out. `Content-Length` is that of the body; one that a handler sets counts where the
-/// body comes bit by bit, which then has to keep it (or the connection is cut), and in a reply to
+/// body comes bit by bit, which then has to keep it (or the connection is cut), and in a response to
 /// HEAD without a body. What can't be sent is the handler's fault and a 500: a status below 200, any
 /// `Transfer-Encoding`, a `Content-Length` that is not one number.
 ///
-/// A reply to HEAD has the `Content-Length` that GET's has, or none (RFC 9110, 8.6): that of a body
+/// A response to HEAD has the `Content-Length` that GET's has, or none (RFC 9110, 8.6): that of a body
 /// that isn't empty, which is not sent; else the one that the handler sets. An empty body without one
 /// says nothing of GET's. Bit by bit, `Transfer-Encoding: chunked` says what GET's is sent in. On a
 /// 204 and a 304 both are left out.
@@ -55,7 +55,7 @@ pub(super) enum Kind {
     },
 }
 
-/// Where the content of a reply comes from that is sent bit by bit.
+/// Where the content of a response comes from that is sent bit by bit.
 pub(super) enum Content {
     /// A thread.
     Sender {
@@ -75,7 +75,7 @@ impl Reply {
         Self(Kind::Page(status, text.into()))
     }
 
-    /// A reply that comes later, by the [`Later`] that `take` gets before this thread goes on to
+    /// A response that comes later, by the [`Later`] that `take` gets before this thread goes on to
     /// anything else. It can be kept, or given to another thread.
     ///
     /// ```
@@ -90,8 +90,8 @@ impl Reply {
         Self(Kind::Later(Box::new(take)))
     }
 
-    /// The reply is what `work` gives, which may block: it is run by one of the server's threads for
-    /// that, of which there are a few. When it panics the reply is 500; when more wait than the
+    /// The response is what `work` gives, which may block: it is run by one of the server's threads for
+    /// that, of which there are a few. When it panics the response is 500; when more wait than the
     /// pool has room for (100,000), 503. Work that takes longer than
     /// [`Limits::response_timeout`](super::Limits::response_timeout) is not stopped, nor dropped where
     /// it has not begun; the client gets 503, and what `work` gives is dropped.
@@ -99,19 +99,19 @@ impl Reply {
         Self(Kind::Run(Box::new(move || work().into())))
     }
 
-    /// A reply whose content a thread sends bit by bit: `start` gets the [`Sender`] before this
-    /// thread goes on to anything else, and gives it to another one. A reply without content (to
+    /// A response whose content a thread sends bit by bit: `start` gets the [`Sender`] before this
+    /// thread goes on to anything else, and gives it to another one. A response without content (to
     /// HEAD, a 204, a 304) has none to send, and `start` is dropped.
     pub fn stream(head: Response<()>, start: impl FnOnce(Sender) + Send + 'static) -> Self {
         let start = Box::new(start);
         Self(Kind::Stream(head, Content::Sender { endless: false, start }))
     }
 
-    /// As [`Reply::stream`], for a reply without an end of its own: when the server stops it is
+    /// As [`Reply::stream`], for a response without an end of its own: when the server stops it is
     /// ended in order, and the sender is told that it has gone.
     ///
     /// A client that closes its connection without a reset looks like one that ended its side and still
-    /// reads. The reply is cancelled once nothing has been sent to such a client for
+    /// reads. The response is cancelled once nothing has been sent to such a client for
     /// [`Limits::half_closed_timeout`](super::Limits::half_closed_timeout), 15 s by default. To keep a
     /// quiet stream open, send an [`Event::comment`](super::Event::comment) more often than that.
     pub fn endless(head: Response<()>, start: impl FnOnce(Sender) + Send + 'static) -> Self {
@@ -131,7 +131,7 @@ impl Reply {
         Self::follow(event_stream(), make)
     }
 
-    /// A reply whose content comes from `source`, on the loop, as there is room for it. No thread
+    /// A response whose content comes from `source`, on the loop, as there is room for it. No thread
     /// waits for a slow client.
     pub fn pull(head: Response<()>, source: impl Source) -> Self {
         Self(Kind::Stream(head, Content::Source(Box::new(source))))
@@ -139,9 +139,9 @@ impl Reply {
 
     /// As [`Reply::pull`], from a source that may have nothing to give for now ([`Wait`](super::Give::Wait)).
     /// `make` gets what wakes it, and keeps that where others find it. When the
-    /// server stops, the reply is ended in order as soon as its source waits.
+    /// server stops, the response is ended in order as soon as its source waits.
     ///
-    /// For a broadcast: all replies read one log, which is bounded, each at its own pace. A client
+    /// For a broadcast: all responses read one log, which is bounded, each at its own pace. A client
     /// that reads slowly costs its output and a place in the log, and holds nobody up. A [`Sender`]
     /// takes 16 pieces for such a client and no more, so that a burst is lost for it.
     ///
@@ -190,7 +190,7 @@ impl Reply {
     }
 
     /// The same as [`Reply::pull`] of an iterator, which must not block. Empty pieces send nothing; 1,024 of them in a row
-    /// abort the reply.
+    /// abort the response.
     pub fn pieces<I>(head: Response<()>, pieces: I) -> Self
     where
         I: IntoIterator<Item: Into<Bytes>, IntoIter: Send + 'static>,
@@ -203,7 +203,7 @@ impl Reply {
     /// and the bytes behind the request.
     ///
     /// What the client asks for is in the request's `Upgrade` field. Where it may not be upgraded
-    /// (it did not ask, has a body, or speaks HTTP/1.0) the reply is 400.
+    /// (it did not ask, has a body, or speaks HTTP/1.0) the response is 400.
     pub fn upgrade(
         name: impl Into<String>,
         fields: HeaderMap,
@@ -367,13 +367,13 @@ pub enum Take {
     More(Box<dyn Receive>),
     /// This work, on the pool; then what it returns.
     Run(Box<dyn FnOnce() -> Self + Send>),
-    /// The reply: what is left of the body is not read.
+    /// The response: what is left of the body is not read.
     Reply(Reply),
 }
 
 impl Take {
     /// Has `work`, which may block, done by a thread of the pool. Nothing is read meanwhile. When it
-    /// panics the reply is 500, and 503 when the pool's queue is full.
+    /// panics the response is 500, and 503 when the pool's queue is full.
     pub fn run(work: impl FnOnce() -> Self + Send + 'static) -> Self {
         Self::Run(Box::new(work))
     }

@@ -41,6 +41,6 @@ pub(super) struct Common<R> {
     pub(super) respond: Arc<R>,
     /// What bodies that are collected are charged to: shared by all shards of a server.
     pub(super) collected: Arc<Budget>,
-    /// Room in which the fields of a reply are written.
+    /// Room in which the fields of a response are written.
     pub(super) fields: RefCell<Fields>,
 }

@@ -1,4 +1,4 @@
-//! Replies that are sent bit by bit: by a thread that has something to say, or from a source as
+//! Responses that are sent bit by bit: by a thread that has something to say, or from a source as
 //! there is room.
 
 use std::fmt;
@@ -9,17 +9,17 @@ use bytes::Bytes;
 use http::HeaderMap;
 use sockeye_proto::{Promise, Remote, SendError};
 
-/// The content of one reply, from any thread.
+/// The content of one response, from any thread.
 ///
 /// What it sends goes out in order. A client that doesn't read holds it back: at most 16 pieces wait
 /// on their way to the loop, and none of them is taken up while as much is unsent as may be
 /// ([`Config::max_buffered_output`](crate::Config)). So a piece should be neither tiny nor huge.
 ///
-/// Dropping it says that the reply can't be completed: the connection is cut, so that the client
+/// Dropping it says that the response can't be completed: the connection is cut, so that the client
 /// sees it. (One that speaks HTTP/1.0, and was told no length, can't.)
 ///
 /// [`Sender::is_gone`] says when the client has left. A client that resets its connection is noticed
-/// at once. A client that ends its side may still be reading, so the reply goes on; it is cancelled
+/// at once. A client that ends its side may still be reading, so the response goes on; it is cancelled
 /// once nothing has been sent for
 /// [`Limits::half_closed_timeout`](super::Limits::half_closed_timeout), 15 s by default.
 #[derive(Debug)]
@@ -30,14 +30,14 @@ pub struct Sender {
     hears: Arc<Hears>,
 }
 
-/// What a [`Sender`] or a [`Later`](super::Later) hears of its reply.
+/// What a [`Sender`] or a [`Later`](super::Later) hears of its response.
 #[derive(Debug, Default)]
 pub(super) struct Hears {
     over: AtomicBool,
     stopping: AtomicBool,
 }
 
-/// The reply's end of that. Dropping it says that the reply is over.
+/// The response's end of that. Dropping it says that the response is over.
 #[derive(Debug)]
 pub(super) struct Telling(Arc<Hears>);
 
@@ -86,7 +86,7 @@ impl Sender {
     ///
     /// # Errors
     ///
-    /// [`Gone`] when the reply is over: the client has gone, or the server stops.
+    /// [`Gone`] when the response is over: the client has gone, or the server stops.
     ///
     /// # Panics
     ///
@@ -139,33 +139,33 @@ impl Sender {
         })
     }
 
-    /// The reply is complete. Never waits.
+    /// The response is complete. Never waits.
     pub fn finish(self) {
         self.finish_with(HeaderMap::new());
     }
 
-    /// The reply is complete, with these fields behind its content. They are left out where the
-    /// content has a length, and to HTTP/1.0; one that frames a reply is a fault, and the connection
+    /// The response is complete, with these fields behind its content. They are left out where the
+    /// content has a length, and to HTTP/1.0; one that frames a response is a fault, and the connection
     /// is cut.
     pub fn finish_with(self, trailers: HeaderMap) {
         self.end.keep(Box::new(Finished { trailers }));
     }
 
-    /// Whether nothing that is sent goes anywhere any more: the client has left, or the reply is
+    /// Whether nothing that is sent goes anywhere any more: the client has left, or the response is
     /// over for another reason.
     #[must_use]
     pub fn is_gone(&self) -> bool {
         self.hears.is_over() || self.remote.is_gone()
     }
 
-    /// Whether the server wants to stop. The reply has until the drain deadline to be completed.
+    /// Whether the server wants to stop. The response has until the drain deadline to be completed.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         self.hears.stopping.load(Ordering::Relaxed)
     }
 }
 
-/// A reply is over before everything was sent.
+/// A response is over before everything was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gone;
 
@@ -182,7 +182,7 @@ impl std::error::Error for Gone {}
 pub enum TrySendError {
     /// As many are on their way as may be.
     Full(Bytes),
-    /// The reply is over.
+    /// The response is over.
     Gone(Bytes),
 }
 
@@ -197,7 +197,7 @@ impl fmt::Display for TrySendError {
 
 impl std::error::Error for TrySendError {}
 
-/// Wakes the source of a reply that [`Reply::follow`](super::Reply::follow) began, from any thread.
+/// Wakes the source of a response that [`Reply::follow`](super::Reply::follow) began, from any thread.
 #[derive(Clone, Debug)]
 pub struct Wake {
     remote: Remote,
@@ -218,14 +218,14 @@ impl Wake {
         self.remote.wake();
     }
 
-    /// Whether the reply is over, or its client has gone: nobody is left to wake.
+    /// Whether the response is over, or its client has gone: nobody is left to wake.
     #[must_use]
     pub fn is_gone(&self) -> bool {
         self.hears.over.load(Ordering::Relaxed) || self.remote.is_gone()
     }
 }
 
-/// Gives a reply's content, as there is room for it. It is dropped when the client goes.
+/// Gives a response's content, as there is room for it. It is dropped when the client goes.
 pub trait Source: Send + 'static {
     /// The next of it. What it returns has the source in it, so that a job can have it meanwhile.
     ///
@@ -233,18 +233,18 @@ pub trait Source: Send + 'static {
     fn next(self: Box<Self>) -> Give;
 }
 
-/// What comes next of a reply's content.
+/// What comes next of a response's content.
 pub enum Give {
     /// A piece, and what gives the one after it. An empty piece sends nothing; with 1,024 of them
-    /// in a row the reply is aborted.
+    /// in a row the response is aborted.
     Piece(Bytes, Box<dyn Source>),
     /// Nothing for now: it is asked again when [`Wake::wake`] is called, and may be asked without
-    /// need. Only for a source of [`Reply::follow`](super::Reply::follow): any other aborts the reply
+    /// need. Only for a source of [`Reply::follow`](super::Reply::follow): any other aborts the response
     /// by it, as nothing could wake it.
     Wait(Box<dyn Source>),
     /// This work, on the pool; then what it returns.
     Run(Box<dyn FnOnce() -> Self + Send>),
-    /// Nothing: the reply is complete.
+    /// Nothing: the response is complete.
     End,
     /// Nothing but these fields behind the content, where they can be sent: as
     /// [`Sender::finish_with`] has it.
@@ -295,15 +295,15 @@ mod tests {
     use std::sync::{Arc, mpsc};
 
     use http::{Request, Response};
-    use sockeye_http as http1;
+    use sockeye_http as http_core;
     use sockeye_proto::Peer;
     use sockeye_proto::harness::Harness;
 
     use super::*;
     use crate::http::{Body, Edge, Reply};
 
-    /// Whoever sends a piece may be overtaken, after it has looked whether the reply is over, by
-    /// what ends the reply and by the connection's next request.
+    /// Whoever sends a piece may be overtaken, after it has looked whether the response is over, by
+    /// what ends the response and by the connection's next request.
     #[test]
     fn a_late_piece_of_an_older_reply_does_not_get_into_a_newer_one() {
         let (out, senders) = mpsc::channel();
@@ -312,7 +312,8 @@ mod tests {
             Reply::stream(Response::new(()), move |sender| out.send(sender).unwrap())
         }));
         let peer = Peer { address: sockeye_proto::Address::Unix, via: 0 };
-        let mut connection = Harness::new(http1::Server::new(Rc::default(), edge.handler(&peer)));
+        let mut connection =
+            Harness::new(http_core::Server::new(Rc::default(), edge.handler(&peer)));
         let request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
         connection.input(request);
         let Sender { remote, end, exchange, .. } = senders.recv().unwrap();

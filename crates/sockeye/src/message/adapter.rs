@@ -1,11 +1,11 @@
-//! Between those who answer and the conversation: what a handler of messages is told, handed to
+//! Between those who answer and the connection: what a handler of messages is told, handed to
 //! [`Respond`], and what comes of that, sent.
 
 use std::rc::Rc;
 
 use sockeye_engine::Service;
 use sockeye_engine::driver::Bound;
-use sockeye_message::{Answer, Handler, LARGE, Message, Reply, Shared};
+use sockeye_message::{Answer, Handler, LARGE, Message, Responder, ServerConfig};
 use sockeye_proto::{Abandoned, Client, Job, JobKind, Peer, Promise, Protocol, Ticket, Time};
 
 use super::options::Options;
@@ -18,7 +18,7 @@ pub(super) fn service<R: Respond>(
     respond: R,
 ) -> impl Fn(usize, &[Bound]) -> Worker<R> + Send + Sync + 'static {
     move |_, bound| {
-        let mut shared = Shared::new(options.limits.clone())
+        let mut shared = ServerConfig::new(options.limits.clone())
             .frames_only(options.frames_only)
             .allowing_origins(options.allowed_origins.clone());
         if let Some(hosts) = &options.allowed_hosts {
@@ -30,7 +30,7 @@ pub(super) fn service<R: Respond>(
 
 /// The service of one worker.
 pub(super) struct Worker<R> {
-    shared: Rc<Shared>,
+    shared: Rc<ServerConfig>,
     respond: R,
 }
 
@@ -46,7 +46,12 @@ struct Adapter<R> {
 }
 
 impl<R: Respond> Handler for Adapter<R> {
-    fn on_message(&mut self, message: Message, peer: &Peer, mut reply: Reply<'_, '_>) -> Answer {
+    fn on_message(
+        &mut self,
+        message: Message,
+        peer: &Peer,
+        mut reply: Responder<'_, '_>,
+    ) -> Answer {
         let deadline = Some(reply.deadline()).filter(|deadline| *deadline != Time::NEVER);
         let time_left = deadline.map(|deadline| deadline - reply.now());
         let request = Request { message, peer: *peer, time_left };
@@ -75,7 +80,7 @@ impl<R: Respond> Handler for Adapter<R> {
         &mut self,
         _: Ticket,
         body: Result<sockeye_proto::Message, Abandoned>,
-        reply: Reply<'_, '_>,
+        reply: Responder<'_, '_>,
     ) -> Answer {
         let answer = body.ok().and_then(|body| body.downcast::<Result<Message, Error>>().ok());
         match answer {
@@ -94,7 +99,7 @@ fn respond_elsewhere<R: Respond>(respond: &R, request: Request, promise: Promise
     }
 }
 
-fn send(reply: Reply<'_, '_>, answer: Result<Message, Error>) -> Answer {
+fn send(reply: Responder<'_, '_>, answer: Result<Message, Error>) -> Answer {
     match answer {
         Ok(message) => reply.send(message),
         Err(Error(Why::Said { code, text })) => reply.error(&code, &text),

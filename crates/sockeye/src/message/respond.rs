@@ -137,10 +137,10 @@ impl Later {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error(pub(super) Why);
 
-/// Whose fault it is.
+/// Blame fault it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Why {
-    /// Whose the handler says it is.
+    /// Blame the handler says it is.
     Said { code: Cow<'static, str>, text: Cow<'static, str> },
     /// The peer's.
     Content(ContentError),

@@ -10,7 +10,7 @@ use sockeye::http::{
     Respond, Response, StatusCode, Version,
 };
 use sockeye::proto::harness::Harness;
-use sockeye::{Address, Peer, Protocol, http1};
+use sockeye::{Address, Peer, Protocol, http_core};
 
 use crate::client::{Client, serve, stop};
 
@@ -66,7 +66,7 @@ fn a_handler_sees_any_method_and_decides_about_it() {
     assert_eq!(client.ask("BREW /pot").status, 418);
     assert_eq!(client.ask("GET /").text(), "got");
     assert_eq!(client.ask("get /").text(), "not got");
-    let longest = "M".repeat(http1::Method::LONGEST);
+    let longest = "M".repeat(http_core::Method::LONGEST);
     for method in ["PROPFIND", "!#$%&'*+-.^_`|~", &longest] {
         let answer = client.ask_with(&format!("{method} /"), b"body");
         assert_eq!(answer.text(), format!("{method} 4"));
@@ -274,7 +274,8 @@ fn work_that_blocks_runs_elsewhere_and_is_counted() {
 fn work_that_the_pool_has_no_room_for_is_a_503() {
     let edge = Edge::new(Arc::new(|_: Request<Body>| Reply::run(|| "never")));
     let peer = Peer { address: Address::Unix, via: 0 };
-    let server = http1::Server::new(Rc::new(http1::Shared::default()), edge.handler(&peer));
+    let server =
+        http_core::Server::new(Rc::new(http_core::ServerConfig::default()), edge.handler(&peer));
     let mut client = Harness::new(server);
     client.input(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     client.drop_jobs();

@@ -9,7 +9,7 @@ use sockeye::http::{
     Body, Budget, Edge, HeaderMap, Incomplete, Limits, Receive, Reply, Request, StatusCode, Take,
 };
 use sockeye::proto::harness::Harness;
-use sockeye::{Address, Peer, http1};
+use sockeye::{Address, Peer, http_core};
 
 use crate::client::{Client, PATIENCE, serve, serve_with, stop};
 
@@ -253,8 +253,8 @@ fn what_is_collected_on_all_connections_is_charged_until_the_reply_begins() {
     let edge = Edge::collecting(Arc::new(answer), Arc::clone(&budget));
     let peer = Peer { address: Address::Unix, via: 0 };
     let connect = || {
-        let shared = Rc::new(http1::Shared::default());
-        Harness::new(http1::Server::new(shared, edge.handler(&peer)))
+        let shared = Rc::new(http_core::ServerConfig::default());
+        Harness::new(http_core::Server::new(shared, edge.handler(&peer)))
     };
     let request = |len: usize| {
         let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {len}\r\n\r\n");

@@ -1,4 +1,4 @@
-//! A client that says what it is told to, and reads replies as they are framed.
+//! A client that says what it is told to, and reads responses as they are framed.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -10,7 +10,7 @@ use sockeye::Config;
 use sockeye::Linger;
 use sockeye::http::{self, Limits, Options, Respond, Serving};
 
-/// What a test waits for a reply at the most: far more than it takes.
+/// What a test waits for a response at the most: far more than it takes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Serves on one thread. Stopping waits but a moment for clients that are still there.
@@ -38,17 +38,17 @@ pub(crate) fn until(done: impl Fn() -> bool) {
 }
 
 /// Stops it; nothing may be left to cut.
-pub(crate) fn stop(serving: Serving) -> sockeye::Tally {
+pub(crate) fn stop(serving: Serving) -> sockeye::Stats {
     serving.handle().drain();
-    let tally = serving.join().unwrap();
-    assert_eq!(tally.cut, 0);
-    tally
+    let stats = serving.join().unwrap();
+    assert_eq!(stats.cut, 0);
+    stats
 }
 
 /// A connection.
 pub(crate) struct Client(BufReader<TcpStream>);
 
-/// A reply.
+/// A response.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -101,7 +101,7 @@ impl Client {
         self.answer_to(line)
     }
 
-    /// Reads the reply to what is not HEAD.
+    /// Reads the response to what is not HEAD.
     pub(crate) fn answer(&mut self) -> Answer {
         self.answer_to("")
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sockeye::http::{Body, Budget, Edge, Later, Limits, Reply, Request, Respond};
 use sockeye::proto::harness::Harness;
-use sockeye::{Address, Peer, http1};
+use sockeye::{Address, Peer, http_core};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 const NEARLY: Duration = Duration::from_secs(4);
@@ -20,8 +20,8 @@ fn client_with(budget: &Arc<Budget>, respond: impl Respond) -> Harness {
     let edge = Edge::collecting(Arc::new(respond), Arc::clone(budget));
     let peer = Peer { address: Address::Unix, via: 0 };
     let limits = Limits { response_timeout: Some(TIMEOUT), ..Limits::default() };
-    let shared = Rc::new(http1::Shared::new(limits));
-    Harness::new(http1::Server::new(shared, edge.handler(&peer)))
+    let shared = Rc::new(http_core::ServerConfig::new(limits));
+    Harness::new(http_core::Server::new(shared, edge.handler(&peer)))
 }
 
 fn heard(client: &mut Harness) -> String {

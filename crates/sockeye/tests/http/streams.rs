@@ -1,4 +1,4 @@
-//! Replies that are sent bit by bit.
+//! Responses that are sent bit by bit.
 
 use std::collections::VecDeque;
 use std::iter;
@@ -12,7 +12,7 @@ use sockeye::http::{
 
 use crate::client::{Client, serve, stop};
 
-/// Serves replies whose senders come out of the channel.
+/// Serves responses whose senders come out of the channel.
 fn senders(
     reply: fn(mpsc::Sender<Sender>, &Request<Body>) -> Reply,
 ) -> (sockeye::http::Serving, String, mpsc::Receiver<Sender>) {
@@ -81,7 +81,7 @@ fn a_length_that_a_handler_sets_has_to_be_kept() {
         assert_eq!(rest.starts_with(b"1234567890HTTP/1.1 200 OK\r\n"), whole);
         assert_eq!(rest == b"12345", !whole);
     }
-    // More than was said would be read as another reply.
+    // More than was said would be read as another response.
     let mut client = Client::new(&address);
     client.head("GET /", &[]);
     let sender = senders.recv().unwrap();
@@ -160,7 +160,7 @@ fn what_was_sent_for_an_older_reply_does_not_get_into_a_newer_one() {
     assert_eq!(client.chunk().unwrap(), b"old");
     old.finish();
     assert_eq!(client.chunk(), None);
-    // The blank line behind the trailers is read with the next reply's head.
+    // The blank line behind the trailers is read with the next response's head.
     client.head("GET /", &[]);
     let new = senders.recv().unwrap();
     new.send("0123456789").unwrap();
@@ -324,7 +324,7 @@ fn endless_empty_pieces_are_given_up() {
         ),
     });
     let mut client = Client::new(&address);
-    // Those of one reply are not those of the next.
+    // Those of one response are not those of the next.
     for _ in 0..2 {
         assert_eq!(client.ask("GET /some").text(), "xxx");
     }
@@ -367,7 +367,7 @@ impl Source for Queued {
     }
 }
 
-/// Serves replies from one queue; what wakes them comes out of the channel.
+/// Serves responses from one queue; what wakes them comes out of the channel.
 fn queued() -> (sockeye::http::Serving, String, Arc<Mutex<VecDeque<Given>>>, mpsc::Receiver<Wake>) {
     let queue = Arc::<Mutex<VecDeque<Given>>>::default();
     let (out, wakes) = mpsc::channel();
@@ -417,7 +417,7 @@ fn a_source_that_waits_is_asked_again_when_it_is_woken() {
     wake.wake();
     assert_eq!(client.chunk(), None);
     assert!(wake.is_gone());
-    // Another reply has a wake of its own.
+    // Another response has a wake of its own.
     let mut client = Client::new(&address);
     client.head("GET /", &[]);
     let next = wakes.recv().unwrap();

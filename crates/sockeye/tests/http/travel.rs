@@ -1,4 +1,4 @@
-//! The same replies however requests and replies travel: the service on the simulated network.
+//! The same responses however requests and responses travel: the service on the simulated network.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use sockeye::engine::driver::Target;
 use sockeye::http::{
     Body, Bytes, Edge, Give, HeaderMap, Receive, Reply, Request, Response, Source, Take,
 };
-use sockeye::{Config, Peer, Protocol, http1};
+use sockeye::{Config, Peer, Protocol, http_core};
 use sockeye_sim::{Faults, Outcome, Rng, Script, World, seeds};
 
 /// Takes a body, now and then with work in between, and gives it back.
@@ -77,9 +77,9 @@ fn here() -> Target {
 }
 
 fn serve(world: &mut World) {
-    let (edge, shared) = (Edge::new(Arc::new(answer)), Rc::new(http1::Shared::default()));
+    let (edge, shared) = (Edge::new(Arc::new(answer)), Rc::new(http_core::ServerConfig::default()));
     let service = move |peer: &Peer| -> Box<dyn Protocol> {
-        Box::new(http1::Server::new(Rc::clone(&shared), edge.handler(peer)))
+        Box::new(http_core::Server::new(Rc::clone(&shared), edge.handler(peer)))
     };
     world.server(&[here()], Config::default(), service);
 }
@@ -122,7 +122,7 @@ fn converse(seed: u64, faults: Faults, requests: &str) -> String {
     heard.split_inclusive("\r\n").filter(|line| !line.starts_with("Date: ")).collect()
 }
 
-/// The replies without their framing: how a body is cut into chunks may differ.
+/// The responses without their framing: how a body is cut into chunks may differ.
 fn unframed(mut heard: &str) -> Vec<String> {
     let mut replies = Vec::new();
     while let Some((head, mut rest)) = heard.split_once("\r\n\r\n") {

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use sockeye::engine::driver::{Driver, Epoll, bind_all};
-use sockeye::engine::{Census, ListenAddr, Mailbox, Pool, Shard, ShardParts};
+use sockeye::engine::{ConnectionCounts, ListenAddr, Mailbox, Pool, Shard, ShardParts};
 use sockeye::{Bound, Config, Service};
 
 /// A shard of its own port, and its address.
@@ -20,7 +20,7 @@ pub(crate) fn shard(service: impl Service + 'static) -> (Shard<Epoll>, SocketAdd
         listeners: bound.listeners.into_iter().map(|listener| (0, listener)).collect(),
         service: Box::new(service),
         config: Arc::new(Config::default()),
-        census: Arc::new(Census::default()),
+        counts: Arc::new(ConnectionCounts::default()),
         mailbox,
         spawn: Arc::new(Pool::new(NonZeroUsize::MIN)),
         handover: None,

@@ -18,7 +18,7 @@ use axum::http::Request;
 use axum::response::Response;
 use sockeye::engine::Linger;
 use sockeye::http::{Limits, Options};
-use sockeye::{Config, Serving, Tally};
+use sockeye::{Config, Serving, Stats};
 use sockeye_tower::RequestBody;
 use tokio::runtime::Runtime;
 use tower_service::Service;
@@ -59,11 +59,11 @@ impl Scene {
     }
 
     /// Stops it; nothing may be left to cut.
-    fn stop(self) -> Tally {
+    fn stop(self) -> Stats {
         self.serving.handle().drain();
-        let tally = self.serving.join().unwrap();
-        assert_eq!(tally.cut, 0);
+        let stats = self.serving.join().unwrap();
+        assert_eq!(stats.cut, 0);
         self.runtime.shutdown_background();
-        tally
+        stats
     }
 }

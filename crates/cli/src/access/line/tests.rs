@@ -4,7 +4,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use proptest::prelude::*;
-use sockeye::http1::{Answer, Body, Fields, Handler, Limits, Log, Reply, Server, Shared, Status};
+use sockeye::http_core::{
+    Answer, Body, Fields, Handler, Limits, Log, Responder, Server, ServerConfig, Status,
+};
 use sockeye::proto::harness::Harness;
 use sockeye::proto::{Peer, Reason};
 
@@ -18,7 +20,7 @@ struct Page {
 }
 
 impl Log for Page {
-    fn begun(&self, request: Begun<'_>, peer: &Peer, when: Wall, notes: &mut Vec<u8>) {
+    fn begun(&self, request: Begun<'_>, peer: &Peer, when: WallTime, notes: &mut Vec<u8>) {
         let mut date = Vec::new();
         write_date(when, self.format, &mut date);
         let who = Who { client: peer.address, by: None };
@@ -37,7 +39,7 @@ impl Log for Page {
 struct Hello;
 
 impl Handler for Hello {
-    fn on_request(&mut self, request: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
+    fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
         if request.path() == b"/never" {
             return reply.later();
         }
@@ -53,7 +55,7 @@ fn log_of(format: Format, input: &[u8]) -> String {
 /// What stands in the log after a client did so.
 fn log_with(format: Format, act: impl FnOnce(&mut Harness)) -> String {
     let page = Rc::new(Page { format, lines: RefCell::default() });
-    let shared = Shared::new(Limits::default()).logging(page.clone());
+    let shared = ServerConfig::new(Limits::default()).logging(page.clone());
     let mut client = Harness::new(Server::new(Rc::new(shared), Hello));
     act(&mut client);
     client.output();

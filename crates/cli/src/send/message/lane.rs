@@ -24,7 +24,7 @@ pub(super) struct Common {
     /// How long a peer may neither send nor read while it owes something.
     pub(super) silence: Duration,
     pub(super) look: Look,
-    /// Print which lane each reply came on.
+    /// Print which lane each response came on.
     pub(super) labelled: bool,
     pub(super) printer: Printer,
     pub(super) summary: RefCell<Summary>,
@@ -52,7 +52,7 @@ enum Stage {
 pub(super) struct Lane {
     /// Which, from 1.
     number: usize,
-    /// Messages that have their replies.
+    /// Messages that have their responses.
     answered: usize,
     keep_alive: bool,
     /// A connection of it came to stand.
@@ -102,7 +102,7 @@ impl Lane {
         (common.complain)(format!("connection {}: {what}", self.number));
     }
 
-    /// Notes the reply to `message`.
+    /// Notes the response to `message`.
     fn note(&mut self, reply: &Message, message: &Message, common: &Common) {
         self.answered += 1;
         let mut summary = common.summary.borrow_mut();
@@ -124,7 +124,7 @@ impl Lane {
     }
 }
 
-/// Why a reply that says that it is JSON is none, and where.
+/// Why a response that says that it is JSON is none, and where.
 fn no_json(reply: &Message) -> Option<String> {
     if reply.content_type != JSON {
         return None;
@@ -139,7 +139,7 @@ fn no_json(reply: &Message) -> Option<String> {
     serde_json::from_str::<&RawValue>(&text).err().map(|error| error.to_string())
 }
 
-/// What an error reply says: the sentence, and the code where there is one.
+/// What an error response says: the sentence, and the code where there is one.
 fn said(error: &ErrorReply) -> String {
     match &error.code {
         Some(code) => format!("{} ({code})", error.text),
@@ -155,7 +155,7 @@ pub(super) struct Talk {
     /// The message of the lane that was the first here.
     first: usize,
     asked: usize,
-    /// A reply that waits for room to be printed, and the number of its message here.
+    /// A response that waits for room to be printed, and the number of its message here.
     unprinted: Option<(u64, Message)>,
 }
 

@@ -1,4 +1,4 @@
-//! `sockeye send message://…`: asks, and prints what is in the replies.
+//! `sockeye send message://…`: asks, and prints what is in the responses.
 //!
 //! Of the connections that are open at once, each belongs to a [`Lane`], which sends all messages in
 //! order. Where a connection is over and its lane has messages left, another follows when all that
@@ -29,7 +29,7 @@ use super::printer::Printer;
 use crate::log::Log;
 use crate::plan::SendMessages;
 
-/// Requests of one connection that may wait for their replies: as many as our server takes.
+/// Requests of one connection that may wait for their responses: as many as our server takes.
 const IN_FLIGHT: usize = 16;
 
 /// Runs until every lane is through, or has failed.
@@ -83,7 +83,7 @@ pub(crate) fn run(plan: SendMessages, log: &Log) -> anyhow::Result<ExitCode> {
     Ok(if summary.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Where replies go, and how they look there.
+/// Where responses go, and how they look there.
 fn open_output(file: Option<File>) -> anyhow::Result<(Printer, Look)> {
     let (opened, look) = match file {
         Some(file) => (Printer::start(file, false), Look::AsItCame),

@@ -1,11 +1,11 @@
-//! What is in a reply, for whoever reads it.
+//! What is in a response, for whoever reads it.
 
 use sockeye::message::protocol::Message;
 use sockeye::message::protocol::text::Encoding;
 
 use crate::text;
 
-/// How replies look.
+/// How responses look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Look {
     /// For people: text whose control characters are escaped, anything else in quotes.

@@ -9,13 +9,13 @@ use crate::text;
 pub(super) struct Summary {
     /// Messages that were to be sent.
     pub(super) wanted: u64,
-    /// Those with a reply that is no error.
+    /// Those with a response that is no error.
     pub(super) answered: u64,
-    /// Those with an error for a reply.
+    /// Those with an error for a response.
     pub(super) errors: u64,
-    /// Those with themselves for a reply: the peer echoes.
+    /// Those with themselves for a response: the peer echoes.
     pub(super) echoed: u64,
-    /// Those with a reply that says that it is JSON, and is none.
+    /// Those with a response that says that it is JSON, and is none.
     pub(super) invalid: u64,
     /// Lanes that could not go on.
     pub(super) failed: u64,

@@ -1,10 +1,10 @@
-//! Lanes and their conversations, with a peer that the test plays.
+//! Lanes and their connections, with a peer that the test plays.
 
 use std::time::Duration;
 
 use sockeye::message::protocol::{Asker, Ending, Message};
 use sockeye::proto::harness::Harness;
-use sockeye::proto::{Event, Fault, Time, Took, Turn};
+use sockeye::proto::{Consumed, Event, Fault, Time, Turn};
 
 use super::*;
 use crate::send::printer::tests::TOO_MUCH;
@@ -63,7 +63,7 @@ impl Desk {
     }
 }
 
-/// A reply's frame; `more` stands at the end of its header.
+/// A response's frame; `more` stands at the end of its header.
 fn reply(more: &str, content: &[u8]) -> Vec<u8> {
     let header = format!(
         "{{\"byteorder\": \"little\", \"content-type\": \"a/b\", \
@@ -74,7 +74,7 @@ fn reply(more: &str, content: &[u8]) -> Vec<u8> {
     [&len, header.as_bytes(), content].concat()
 }
 
-/// What a peer that keeps connections puts into a reply's header.
+/// What a peer that keeps connections puts into a response's header.
 fn id(id: u64) -> String {
     format!(", \"id\": {id}, \"connection\": \"keep-alive\"")
 }
@@ -99,13 +99,13 @@ fn a_slow_standard_output_holds_a_reply_back_and_is_not_the_peers_silence() {
     assert_eq!(desk.complaint(), "");
 }
 
-/// Input is a reply, and its end a reset.
+/// Input is a response, and its end a reset.
 struct Resetting(Talk);
 
 impl Protocol for Resetting {
-    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Took, Fault> {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         self.0.on_reply(0, Message::binary("a/b", input.to_vec()), turn);
-        Ok(Took::more(input.len()))
+        Ok(Consumed::more(input.len()))
     }
 
     fn on_event(&mut self, event: Event<'_>, _: &mut Turn<'_>) -> Result<(), Fault> {

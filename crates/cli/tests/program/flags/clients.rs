@@ -135,7 +135,7 @@ pub(super) fn load_echo(run: &Run<'_>) -> String {
 /// What an echo is sent by default.
 const DOTS: usize = 64;
 
-/// Loads an echo that, but for the first connection, on which the reply is learned, waits for two
+/// Loads an echo that, but for the first connection, on which the response is learned, waits for two
 /// requests before it answers.
 pub(super) fn load_in_pairs(run: &Run<'_>) -> String {
     let address = peer(|number, mut stream| {
@@ -147,7 +147,7 @@ pub(super) fn load_in_pairs(run: &Run<'_>) -> String {
     run.run(&[&format!("tcp://{address}"), "--requests", "2"])
 }
 
-/// Loads a server whose later replies have another content than the first.
+/// Loads a server whose later responses have another content than the first.
 pub(super) fn load_falsified(run: &Run<'_>) -> String {
     let address = peer(|number, stream| {
         let content = if number == 0 { "ok" } else { "no" };

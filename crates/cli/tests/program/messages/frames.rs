@@ -4,7 +4,7 @@ use std::io::Read;
 
 use serde_json::{Value, json};
 
-/// What the other implementation sends and answers: bytes of a request, and of its reply.
+/// What the other implementation sends and answers: bytes of a request, and of its response.
 pub(crate) struct Vector {
     pub(crate) request: Vec<u8>,
     /// `None` where it never answers.
@@ -76,7 +76,7 @@ impl Frame {
         serde_json::from_slice(&self.content).unwrap()
     }
 
-    /// The code of an error reply, which a client that prints results prints, too.
+    /// The code of an error response, which a client that prints results prints, too.
     pub(crate) fn code(&self) -> String {
         let json = self.json();
         assert!(json["result"].as_str().unwrap().starts_with("Error: "), "{json}");

@@ -10,7 +10,7 @@ use super::frames::{assert_end, read_frame, search};
 use super::service;
 use crate::support::Running;
 
-/// A reply: its status, its fields with their names in small letters, and its content.
+/// A response: its status, its fields with their names in small letters, and its content.
 struct Reply {
     status: u16,
     fields: Vec<(String, String)>,
@@ -18,7 +18,7 @@ struct Reply {
 }
 
 impl Reply {
-    /// Reads one reply, and nothing behind it.
+    /// Reads one response, and nothing behind it.
     fn read(from: &mut impl BufRead) -> Self {
         let mut line = || {
             let mut line = String::new();

@@ -27,7 +27,7 @@ fn what_is_sent_is_byte_for_byte_what_the_other_implementation_sends() {
             let Some(reply) = &vector.reply else { return };
             stream.write_all(reply).unwrap();
             if !closes {
-                // The client closes when it has its reply, and has sent nothing else.
+                // The client closes when it has its response, and has sent nothing else.
                 assert_eq!(stream.read(&mut [0]).unwrap(), 0);
             }
         });

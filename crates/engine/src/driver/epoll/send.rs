@@ -18,7 +18,7 @@ use super::Epoll;
 use crate::driver::{Driver, QUANTUM, Then};
 
 /// So much of a file goes out with the quantum that it would have been left behind: the head of a
-/// reply has taken its place there, and a turn of its own is dearer.
+/// response has taken its place there, and a turn of its own is dearer.
 const TAIL: u64 = 4 * 1024;
 
 /// One `sendmsg` takes at most so many slices.

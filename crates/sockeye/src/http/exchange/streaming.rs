@@ -1,4 +1,4 @@
-//! A reply that has begun: what a source gives for it, and what a sender has sent.
+//! A response that has begun: what a source gives for it, and what a sender has sent.
 
 use std::borrow::Cow;
 use std::mem;
@@ -6,7 +6,7 @@ use std::mem;
 use bytes::Bytes;
 use http::HeaderMap;
 use sockeye_http::{Answer, Fields, Stream, StreamEvent};
-use sockeye_proto::{Abandoned, Client, Fault, Message, Ticket, Whose};
+use sockeye_proto::{Abandoned, Blame, Client, Fault, Message, Ticket};
 use tracing::error;
 
 use super::super::job::{Came, job};
@@ -21,13 +21,13 @@ const AT_ONCE: usize = 1024;
 const MOST_EMPTY: u32 = 1024;
 
 static EMPTY_PIECES: Fault = Fault {
-    whose: Whose::Ours,
+    blame: Blame::Ours,
     code: "empty_body_pieces",
     what: Cow::Borrowed("had a source that gave 1,024 empty pieces in a row"),
 };
 
 impl<R: Respond> Exchange<R> {
-    /// Takes what happened to a reply that has begun.
+    /// Takes what happened to a response that has begun.
     pub(super) fn on_event(&mut self, event: StreamEvent<'_>, stream: Stream<'_, '_>) -> Answer {
         match event {
             StreamEvent::Message(Ticket::REMOTE, body) => self.sent(body, stream),
@@ -155,7 +155,7 @@ impl<R: Respond> Exchange<R> {
         }
     }
 
-    /// Ends the reply with fields behind its content.
+    /// Ends the response with fields behind its content.
     fn end_with(&mut self, trailers: &HeaderMap, stream: Stream<'_, '_>) -> Answer {
         let mut fields = Fields::new();
         for (name, value) in trailers {

@@ -1,6 +1,6 @@
-//! Replies: what a handler says of one request.
+//! Responses: what a handler says of one request.
 
-use sockeye_http as http1;
+use sockeye_http as http_core;
 use sockeye_proto::{Fault, Job, Peer, Promise, Ticket, Time, Turn};
 
 use super::answer::Given;
@@ -11,24 +11,24 @@ use super::{Answer, ContentError, Message, error_reply};
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Call<'r, 't> {
     Frames(&'r Turn<'t>),
-    Http(&'r http1::Reply<'r, 't>),
+    Http(&'r http_core::Responder<'r, 't>),
 }
 
 /// The duty to answer one request, and the means.
 #[derive(Debug)]
-pub struct Reply<'r, 't> {
+pub struct Responder<'r, 't> {
     pub(super) call: Call<'r, 't>,
     pub(super) peer: &'r Peer,
     pub(super) exchange: &'r mut Exchange,
 }
 
-impl Reply<'_, '_> {
+impl Responder<'_, '_> {
     /// Answers with `message`. Past the request's deadline nothing is sent.
     pub fn send(self, message: Message) -> Answer {
         Answer(Given::Now(message))
     }
 
-    /// Answers with an error reply: `code` is a stable name in `snake_case`, `text` says what was
+    /// Answers with an error response: `code` is a stable name in `snake_case`, `text` says what was
     /// wrong, where, and what would be right.
     pub fn error(self, code: &str, text: &str) -> Answer {
         Answer(Given::Now(error_reply(code, text)))
@@ -47,7 +47,7 @@ impl Reply<'_, '_> {
     }
 
     /// Answers later: in [`Handler::on_settled`](super::Handler::on_settled), when a promise of
-    /// this reply is settled. A handler that gave out no promise can't: it is answered `internal`.
+    /// this response is settled. A handler that gave out no promise can't: it is answered `internal`.
     pub fn later(self) -> Answer {
         Answer(Given::Later)
     }
@@ -102,7 +102,7 @@ impl Reply<'_, '_> {
     }
 
     /// Runs `job` on another thread: see [`Turn::spawn`]. What it has to say it says by a
-    /// [`Reply::promise`].
+    /// [`Responder::promise`].
     ///
     /// # Errors
     ///

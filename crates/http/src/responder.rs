@@ -1,31 +1,31 @@
-//! Replies: what a handler says, made into bytes.
+//! Responses: what a handler says, made into bytes.
 
 use bytes::Bytes;
 use sockeye_proto::{
-    Client, Job, Mark, Peer, Permit, Promise, Protocol, Remote, Ticket, Time, Turn, Wall,
+    Client, Job, Mark, Peer, Permit, Promise, Protocol, Remote, Ticket, Time, Turn, WallTime,
 };
 
 use super::answer::{Answer, Given, means};
 use super::chars;
 use super::exchange::{Exchange, Outgoing, Waits, Wanted};
 use super::line::Version;
-use super::ready::{Body, Framing, Ready, Rest, WORTH_SHARING, put};
-use super::{Fields, Request, Shared, Status, Stream};
+use super::prepared::{Body, Framing, PreparedResponse, Rest, WORTH_SHARING, put};
+use super::{Fields, Request, ServerConfig, Status, Stream};
 
 /// The duty to answer one request, and the means.
 #[derive(Debug)]
-pub struct Reply<'r, 't> {
+pub struct Responder<'r, 't> {
     pub(super) turn: &'r mut Turn<'t>,
-    pub(super) shared: &'r Shared,
+    pub(super) shared: &'r ServerConfig,
     pub(super) exchange: &'r mut Exchange,
 }
 
-impl<'r, 't> Reply<'r, 't> {
-    /// Answers with `status`, the fields that stand in every reply, `fields` and `body`.
+impl<'r, 't> Responder<'r, 't> {
+    /// Answers with `status`, the fields that stand in every response, `fields` and `body`.
     ///
     /// Content-Length is the body's length, left out where the status has no content; to HEAD it is
     /// sent without the body. So `body` is GET's also where the request is HEAD: a handler that
-    /// doesn't have it calls [`Reply::send_head`]. A 205 is sent with none (RFC 9110, 15.3.6).
+    /// doesn't have it calls [`Responder::send_head`]. A 205 is sent with none (RFC 9110, 15.3.6).
     pub fn send(mut self, status: Status, fields: &Fields, body: Body<'_>) -> Answer {
         let body = if status == Status::RESET_CONTENT { Body::Empty } else { body };
         let length = Framing::length(status, body.len());
@@ -49,8 +49,8 @@ impl<'r, 't> Reply<'r, 't> {
         Answer(Given::Done)
     }
 
-    /// Answers with a reply that was made before: for what is sent often.
-    pub fn send_ready(mut self, ready: &Ready) -> Answer {
+    /// Answers with a response that was made before: for what is sent often.
+    pub fn send_prepared(mut self, ready: &PreparedResponse) -> Answer {
         self.exchange.settle(self.shared.limits.discard);
         let is_sent = !self.exchange.head_only;
         let end = if is_sent { ready.bytes.len() } else { ready.head };
@@ -64,9 +64,9 @@ impl<'r, 't> Reply<'r, 't> {
         Answer(Given::Done)
     }
 
-    /// The same of a reply that was made without its content ([`Ready::without_content`]), which is
+    /// The same of a response that was made without its content ([`PreparedResponse::without_content`]), which is
     /// `content`.
-    pub fn send_ready_with(mut self, ready: &Ready, content: &Bytes) -> Answer {
+    pub fn send_prepared_with(mut self, ready: &PreparedResponse, content: &Bytes) -> Answer {
         self.exchange.settle(self.shared.limits.discard);
         let is_sent = !self.exchange.head_only && ready.has_content;
         let copied: &[u8] = if is_sent && content.len() <= WORTH_SHARING { content } else { b"" };
@@ -98,13 +98,13 @@ impl<'r, 't> Reply<'r, 't> {
     }
 
     /// Who is charged for what answering `request` makes the server hold: see
-    /// [`Shared::clients`].
+    /// [`ServerConfig::clients`].
     #[must_use]
     pub fn client(&self, request: &Request<'_>) -> Client {
         self.shared.client(self.turn.peer(), request)
     }
 
-    /// Answers bit by bit: writes the reply's head, and returns what its content is written to.
+    /// Answers bit by bit: writes the response's head, and returns what its content is written to.
     ///
     /// With a `length` that is announced, and has to be kept. Without, the content goes in chunks,
     /// or to HTTP/1.0 until the connection closes.
@@ -160,7 +160,7 @@ impl<'r, 't> Reply<'r, 't> {
     }
 
     /// Answers later: in [`Handler::on_message`](super::Handler::on_message), when a promise of
-    /// this reply is settled. Until then nothing more of this connection is read.
+    /// this response is settled. Until then nothing more of this connection is read.
     pub fn later(self) -> Answer {
         Answer(Given::Wait(Waits::default()))
     }
@@ -175,14 +175,14 @@ impl<'r, 't> Reply<'r, 't> {
         Answer(Given::Wait(Waits { body: Some(Wanted::UpToLimit), room: false }))
     }
 
-    /// As [`Reply::read`], with a limit of its own, in bytes of the whole body. It counts where the
+    /// As [`Responder::read`], with a limit of its own, in bytes of the whole body. It counts where the
     /// body is first asked for.
     pub fn read_up_to(self, limit: u64) -> Answer {
         Answer(Given::Wait(Waits { body: Some(Wanted::UpTo(limit)), room: false }))
     }
 
-    /// Waits for what the last call asked for: for more of the body after [`Reply::read`], for a message
-    /// after [`Reply::later`].
+    /// Waits for what the last call asked for: for more of the body after [`Responder::read`], for a message
+    /// after [`Responder::later`].
     pub fn keep_waiting(self) -> Answer {
         Answer(Given::Wait(self.exchange.waits))
     }
@@ -194,7 +194,7 @@ impl<'r, 't> Reply<'r, 't> {
     ///
     /// # Errors
     ///
-    /// The reply comes back where the client did not ask for an upgrade, the server has begun to
+    /// The response comes back where the client did not ask for an upgrade, the server has begun to
     /// stop, or `name` is no name of a protocol.
     pub fn upgrade(
         mut self,
@@ -216,7 +216,7 @@ impl<'r, 't> Reply<'r, 't> {
         Ok(Answer(Given::Switched))
     }
 
-    /// The stream that this reply has become, or the reply if it has not begun.
+    /// The stream that this response has become, or the response if it has not begun.
     pub(super) fn into_stream(self) -> Result<Stream<'r, 't>, Self> {
         if !self.exchange.has_begun() {
             return Err(self);
@@ -224,7 +224,7 @@ impl<'r, 't> Reply<'r, 't> {
         Ok(Stream { turn: self.turn, outgoing: &mut self.exchange.outgoing })
     }
 
-    /// Has the connection close behind this reply.
+    /// Has the connection close behind this response.
     #[must_use]
     pub fn closing(self) -> Self {
         self.exchange.persistent = false;
@@ -233,7 +233,7 @@ impl<'r, 't> Reply<'r, 't> {
 
     means!();
 
-    /// Writes the page of [`Reply::error`], its text in parts.
+    /// Writes the page of [`Responder::error`], its text in parts.
     pub(super) fn page(mut self, status: Status, extra: &Fields, text: &[&str]) {
         const KIND: &[u8] =
             b"Content-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n";
@@ -258,7 +258,7 @@ impl<'r, 't> Reply<'r, 't> {
         }
     }
 
-    /// Writes a reply's head, and `content` behind it.
+    /// Writes a response's head, and `content` behind it.
     fn head(&mut self, status: Status, blocks: [&[u8]; 2], framing: Framing, content: &[u8]) {
         self.begin(status, content.len(), |bytes| {
             put(blocks[0], bytes);
@@ -268,7 +268,7 @@ impl<'r, 't> Reply<'r, 't> {
         });
     }
 
-    /// Begins a reply, in one step: what all begin with, and what `fill` appends, the last bytes of
+    /// Begins a response, in one step: what all begin with, and what `fill` appends, the last bytes of
     /// which are so much content.
     fn begin(&mut self, status: Status, content: usize, fill: impl FnOnce(&mut Vec<u8>)) {
         let connection: &[u8] = match (self.exchange.version, self.exchange.persistent) {

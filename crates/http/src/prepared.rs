@@ -1,4 +1,4 @@
-//! The content of a reply, and replies that are made before there is a request for them: all but what
+//! The content of a response, and responses that are made before there is a request for them: all but what
 //! depends on the moment, which is the date, and on who asks, which is what is said of the connection.
 
 use std::fmt;
@@ -8,12 +8,12 @@ use sockeye_proto::FileRange;
 
 use super::{Fields, Status};
 
-/// The content of a reply.
+/// The content of a response.
 #[derive(Clone, Debug)]
 pub enum Body<'a> {
     /// Nothing.
     Empty,
-    /// Bytes that are copied: what a handler has written for this one reply.
+    /// Bytes that are copied: what a handler has written for this one response.
     Copied(&'a [u8]),
     /// Bytes of the program.
     Static(&'static [u8]),
@@ -47,31 +47,31 @@ impl Body<'_> {
 /// send than two.
 pub(super) const WORTH_SHARING: usize = 1024;
 
-/// A reply that is made once and sent often, by [`Reply::send_ready`](super::Reply::send_ready):
-/// cheaper each time than [`Reply::send`](super::Reply::send), which puts it together anew.
+/// A response that is made once and sent often, by [`Responder::send_prepared`](super::Responder::send_prepared):
+/// cheaper each time than [`Responder::send`](super::Responder::send), which puts it together anew.
 ///
 /// ```
 /// # use std::rc::Rc;
 /// # use sockeye_proto::harness::Harness;
 /// use sockeye_http::*;
 ///
-/// struct Health(Ready);
+/// struct Health(PreparedResponse);
 ///
 /// impl Handler for Health {
-///     fn on_request(&mut self, _: &Request<'_>, reply: Reply<'_, '_>) -> Answer {
-///         reply.send_ready(&self.0)
+///     fn on_request(&mut self, _: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
+///         reply.send_prepared(&self.0)
 ///     }
 /// }
 ///
 /// let fields = Fields::new().with("Content-Type", b"text/plain")?;
-/// let health = Health(Ready::new(Status::OK, &fields, Body::Static(b"fine\n")));
-/// let mut client = Harness::new(Server::new(Rc::new(Shared::default()), health));
+/// let health = Health(PreparedResponse::new(Status::OK, &fields, Body::Static(b"fine\n")));
+/// let mut client = Harness::new(Server::new(Rc::new(ServerConfig::default()), health));
 /// client.input(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
 /// assert!(client.output().ends_with(b"Content-Length: 5\r\n\r\nfine\n"));
 /// # Ok::<(), BadField>(())
 /// ```
 #[derive(Clone)]
-pub struct Ready {
+pub struct PreparedResponse {
     pub(super) status: Status,
     /// The fields, the blank line, and short content.
     pub(super) bytes: Box<[u8]>,
@@ -90,11 +90,11 @@ pub(super) enum Rest {
     File(FileRange),
 }
 
-impl Ready {
+impl PreparedResponse {
     /// Content of up to so many bytes is copied; longer content is shared with whoever has it.
     pub const LONGEST_COPY: usize = WORTH_SHARING;
 
-    /// Makes what [`Reply::send`](super::Reply::send) would send.
+    /// Makes what [`Responder::send`](super::Responder::send) would send.
     #[must_use]
     pub fn new(status: Status, fields: &Fields, body: Body<'_>) -> Self {
         let body = if status == Status::RESET_CONTENT { Body::Empty } else { body };
@@ -123,7 +123,7 @@ impl Ready {
     }
 
     /// The same for content of `len` bytes that is given when it is sent, to
-    /// [`Reply::send_ready_with`](super::Reply::send_ready_with).
+    /// [`Responder::send_prepared_with`](super::Responder::send_prepared_with).
     #[must_use]
     pub fn without_content(status: Status, fields: &Fields, len: u64) -> Self {
         let is_reset = status == Status::RESET_CONTENT;
@@ -136,9 +136,9 @@ impl Ready {
 }
 
 /// Shows no values: they may be secrets.
-impl fmt::Debug for Ready {
+impl fmt::Debug for PreparedResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ready").field("status", &self.status).finish_non_exhaustive()
+        f.debug_struct("PreparedResponse").field("status", &self.status).finish_non_exhaustive()
     }
 }
 
@@ -150,7 +150,7 @@ pub(super) fn put(run: &[u8], bytes: &mut Vec<u8>) {
     }
 }
 
-/// What a reply's head says about where its content ends.
+/// What a response's head says about where its content ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Framing {
     /// Nothing: there is no content, or it goes on until the connection closes.
@@ -162,7 +162,7 @@ pub(super) enum Framing {
 }
 
 impl Framing {
-    /// Of a reply whose content has that length, where its status has content.
+    /// Of a response whose content has that length, where its status has content.
     pub(super) fn length(status: Status, length: u64) -> Self {
         if status.has_content() { Self::Length(length) } else { Self::None }
     }

@@ -16,7 +16,7 @@ use crate::mailbox::Order;
 
 /// Counts connections over all shards.
 #[derive(Debug)]
-pub struct Census {
+pub struct ConnectionCounts {
     total: AtomicUsize,
     by_client: Mutex<HashMap<Client, usize>>,
     /// Of output that is held in memory.
@@ -32,7 +32,7 @@ fn counted(address: Address) -> Option<Client> {
     (!client.is_local()).then_some(client)
 }
 
-impl Default for Census {
+impl Default for ConnectionCounts {
     fn default() -> Self {
         Self {
             total: AtomicUsize::new(0),
@@ -44,7 +44,7 @@ impl Default for Census {
     }
 }
 
-impl Census {
+impl ConnectionCounts {
     /// A shard's part in the budget of output that is held in memory, which is `total` bytes.
     pub(crate) fn buffered(&self, total: usize) -> Buffered {
         self.buffered.set_total(total as u64);
@@ -102,7 +102,7 @@ impl Census {
         shards[place].order(order);
     }
 
-    /// Uncounts a connection that [`Census::enter`] counted.
+    /// Uncounts a connection that [`ConnectionCounts::enter`] counted.
     pub(crate) fn leave(&self, address: Address) {
         if let Some(client) = counted(address) {
             let mut by_client = self.by_client.lock().unwrap_or_else(PoisonError::into_inner);
@@ -129,34 +129,34 @@ mod tests {
 
     #[test]
     fn an_address_has_its_limit_and_a_network_of_ipv6_is_one_address() {
-        let census = Census::default();
+        let counts = ConnectionCounts::default();
         for (same, other) in [
             (["192.0.2.1", "192.0.2.1", "::ffff:192.0.2.1"], "192.0.2.2"),
             (["2001:db8::1", "2001:db8::2", "2001:db8::ffff:1"], "2001:db8:0:1::1"),
         ] {
-            assert!(census.enter(from(same[0]), 2));
-            assert!(census.enter(from(same[1]), 2));
-            assert!(!census.enter(from(same[2]), 2), "a third of the same");
-            assert!(!census.has_place(from(same[2]), 2));
-            assert!(census.has_place(from(other), 2));
-            assert!(census.enter(from(other), 2));
-            census.leave(from(same[0]));
-            assert!(census.enter(from(same[2]), 2), "one has left");
+            assert!(counts.enter(from(same[0]), 2));
+            assert!(counts.enter(from(same[1]), 2));
+            assert!(!counts.enter(from(same[2]), 2), "a third of the same");
+            assert!(!counts.has_place(from(same[2]), 2));
+            assert!(counts.has_place(from(other), 2));
+            assert!(counts.enter(from(other), 2));
+            counts.leave(from(same[0]));
+            assert!(counts.enter(from(same[2]), 2), "one has left");
         }
-        assert_eq!(census.total(), 6);
+        assert_eq!(counts.total(), 6);
     }
 
     #[test]
     fn loopback_and_unix_are_exempt_and_nothing_is_kept_for_who_left() {
-        let census = Census::default();
+        let counts = ConnectionCounts::default();
         for address in [from("127.0.0.1"), from("::1"), Address::Unix] {
-            assert!(census.has_place(address, 0));
-            assert!(census.enter(address, 0));
-            census.leave(address);
+            assert!(counts.has_place(address, 0));
+            assert!(counts.enter(address, 0));
+            counts.leave(address);
         }
-        assert!(census.enter(from("192.0.2.1"), 1));
-        census.leave(from("192.0.2.1"));
-        assert!(census.by_client.lock().unwrap().is_empty());
-        assert_eq!(census.total(), 0);
+        assert!(counts.enter(from("192.0.2.1"), 1));
+        counts.leave(from("192.0.2.1"));
+        assert!(counts.by_client.lock().unwrap().is_empty());
+        assert_eq!(counts.total(), 0);
     }
 }

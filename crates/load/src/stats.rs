@@ -14,33 +14,33 @@ const FIGURES: u8 = 3;
 
 /// What a load came to so far.
 #[derive(Clone, Debug)]
-pub struct Tally {
-    /// Whole replies, errors among them.
+pub struct Stats {
+    /// Whole responses, errors among them.
     pub replies: u64,
-    /// Bytes of content in the replies.
+    /// Bytes of content in the responses.
     pub content: u64,
     /// Bytes that came, framing and all.
     pub received: u64,
     /// Bytes that were sent.
     pub sent: u64,
-    /// Replies by the first digit of their status, for HTTP; at 1, the interim responses before them.
+    /// Responses by the first digit of their status, for HTTP; at 1, the interim responses before them.
     pub statuses: [u64; 6],
     /// Connections that came to stand.
     pub connected: u64,
     /// With a rate: requests that were due by the end and could not be made, since their connections
-    /// were waiting for replies, or were not established.
+    /// were waiting for responses, or were not established.
     pub unmade: u64,
     /// Those of them whose connections were not established at the end.
     pub unmade_unconnected: u64,
-    /// Requests that were sent and had no whole reply when the load ended.
+    /// Requests that were sent and had no whole response when the load ended.
     pub unanswered: u64,
     /// What went wrong.
     pub troubles: Troubles,
-    /// Of the replies that are no errors, in nanoseconds.
+    /// Of the responses that are no errors, in nanoseconds.
     latencies: Histogram<u64>,
 }
 
-impl Default for Tally {
+impl Default for Stats {
     fn default() -> Self {
         let latencies = Histogram::new_with_bounds(SHORTEST, LONGEST, FIGURES);
         Self {
@@ -59,8 +59,8 @@ impl Default for Tally {
     }
 }
 
-impl Tally {
-    /// Counts a reply that took so long. That of an error is no latency: servers refuse faster, or
+impl Stats {
+    /// Counts a response that took so long. That of an error is no latency: servers refuse faster, or
     /// slower, than they answer.
     pub(crate) fn count(&mut self, latency: Duration, status: u16, is_error: bool) {
         self.replies += 1;
@@ -90,13 +90,13 @@ impl Tally {
         let _ = self.latencies.add(other.latencies);
     }
 
-    /// The replies whose latency was counted: those that are no errors.
+    /// The responses whose latency was counted: those that are no errors.
     #[must_use]
     pub fn measured(&self) -> u64 {
         self.latencies.len()
     }
 
-    /// The latency that `percent` of the measured replies had at the most; of none, 0.
+    /// The latency that `percent` of the measured responses had at the most; of none, 0.
     #[must_use]
     pub fn percentile(&self, percent: f64) -> Duration {
         Duration::from_nanos(self.latencies.value_at_percentile(percent))
@@ -117,25 +117,25 @@ mod tests {
 
     #[test]
     fn percentiles_hold_three_figures_from_microseconds_to_an_hour() {
-        let mut tally = Tally::default();
+        let mut stats = Stats::default();
         for micros in 1..=1000 {
-            tally.count(Duration::from_micros(micros), 200, false);
+            stats.count(Duration::from_micros(micros), 200, false);
         }
-        tally.count(Duration::from_secs(1_000_000), 503, true);
-        assert_eq!((tally.replies, tally.measured()), (1001, 1000));
-        assert!(tally.extremes().2 < Duration::from_millis(2), "an error has no latency");
-        tally.count(Duration::from_secs(1_000_000), 200, false);
+        stats.count(Duration::from_secs(1_000_000), 503, true);
+        assert_eq!((stats.replies, stats.measured()), (1001, 1000));
+        assert!(stats.extremes().2 < Duration::from_millis(2), "an error has no latency");
+        stats.count(Duration::from_secs(1_000_000), 200, false);
         let near = |percent, micros: f64| {
-            let found = tally.percentile(percent).as_secs_f64() * 1e6;
+            let found = stats.percentile(percent).as_secs_f64() * 1e6;
             assert!((found / micros - 1.0).abs() < 0.002, "{percent} %: {found}");
         };
         near(50.0, 501.0);
         near(99.0, 991.0);
         near(100.0, 3.6e9);
-        assert_eq!(tally.statuses, [0, 0, 1001, 0, 0, 1]);
-        let mut sum = Tally::default();
-        sum.merge(tally.clone());
-        sum.merge(tally);
+        assert_eq!(stats.statuses, [0, 0, 1001, 0, 0, 1]);
+        let mut sum = Stats::default();
+        sum.merge(stats.clone());
+        sum.merge(stats);
         assert_eq!((sum.replies, sum.statuses[2]), (2004, 2002));
         assert!(sum.extremes().0 < Duration::from_micros(2));
     }

@@ -7,7 +7,7 @@ use sockeye_proto::Reason;
 
 /// Counters of a shard, or of several added up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct Stats {
     /// Connections that came in.
     pub accepted: u64,
     /// Connections that we opened and that came to stand.
@@ -59,7 +59,7 @@ impl Jobs {
     }
 }
 
-impl Tally {
+impl Stats {
     pub(crate) fn close(&mut self, reason: &Reason) {
         *self.closed.entry(reason.code()).or_default() += 1;
         self.cut += u64::from(matches!(reason, Reason::Cut));
