@@ -5,7 +5,7 @@ use sockeye_proto::Fault;
 use super::exchange::Waits;
 
 /// What a handler returns: that it has answered, or what it waits for. Only a
-/// [`Responder`](super::Response) and a [`Stream`](super::Stream) make one.
+/// [`Responder`](super::Responder) and a [`Stream`](super::Stream) make one.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "a handler returns it"]
 pub struct Answer(pub(super) Given);
@@ -22,7 +22,7 @@ pub(super) enum Given {
     Broken(&'static Fault),
 }
 
-/// What a handler can do besides answering: the same for a [`Responder`](super::Response)
+/// What a handler can do besides answering: the same for a [`Responder`](super::Responder)
 /// and a [`Stream`](super::Stream).
 macro_rules! means {
     () => {

@@ -22,7 +22,8 @@
 //!
 //! ```
 //! use std::rc::Rc;
-//! use sockeye_http::{Answer, Body, Fields, Handler, Responder, Request, Server, ServerConfig, Status};
+//! use sockeye_http::{Answer, Body, Fields, Handler, Request, Responder, Server, ServerConfig, Status};
+//! use sockeye_proto::harness::Harness;
 //!
 //! struct Hello;
 //!

@@ -5,7 +5,7 @@ use sockeye_proto::Fault;
 use super::content::Message;
 use super::fault::Refusal;
 
-/// What a handler returns: that it has answered, or will. Only a [`Responder`](super::Response) makes one.
+/// What a handler returns: that it has answered, or will. Only a [`Responder`](super::Responder) makes one.
 #[derive(Debug)]
 #[must_use = "a handler returns it"]
 pub struct Answer(pub(super) Given);
