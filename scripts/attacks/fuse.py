@@ -1,7 +1,7 @@
 """A file system that hangs, speaking with the kernel directly: no more of FUSE than this takes.
 
 The kernel's side is <linux/fuse.h>. A name says what hangs: `read-` the content, `stat-` the
-look-up of the name. A request that hangs is answered (with EINTR) once the one who waits for it
+lookup of the name. A request that hangs is answered (with EINTR) once the one who waits for it
 gets a signal, such as at its end: so does NFS.
 
 Nothing in this process may touch what is mounted, or it hangs as well.

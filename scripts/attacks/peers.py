@@ -75,7 +75,7 @@ def ask_and_hold(address, requests, window=4096):
 
 def ask_and_hold_in_turn(address, requests, seconds=15):
     """As `ask_and_hold`, but each waits until the response before has begun, so that the server is
-    never too busy to do what they ask for. Goes on for so many seconds at most."""
+    never too busy to do what they ask for. Stops after that many seconds."""
     held = []
     end = time.monotonic() + seconds
 
@@ -114,7 +114,7 @@ def ask_and_reset(address, requests, began=True):
 
 
 def ask_and_read(address, requests, seconds=6):
-    """Asks on eight connections, and reads every response. Goes on for so many seconds at most."""
+    """Asks on eight connections, and reads every response. Stops after that many seconds."""
     clients = threading.local()
     end = time.monotonic() + seconds
 

@@ -37,7 +37,7 @@ def drains(checks, folder):
             received = slow.recv(SLOW_READ)
             server.process.send_signal(signal.SIGTERM)
             refused(server)
-            expect(server.process.poll(), None, "ended in the middle of a reply:")
+            expect(server.process.poll(), None, "ended in the middle of a response:")
             parts = [received]
             while part := slow.recv(SLOW_READ):
                 parts.append(part)

@@ -1,8 +1,8 @@
-"""Asks one thing and prints the reply: message_client.py HOST PORT ACTION VALUE.
+"""Asks one thing and prints the response: message_client.py HOST PORT ACTION VALUE.
 
 The action `search` goes as JSON; any other goes, with the value, as bytes of a type of their own.
-The reply is not looked for before the whole request is written, and the connection is closed when
-one reply has come, whether or not the server closes it. It waits for as long as it takes.
+The response is not looked for before the whole request is written, and the connection is closed when
+one response has come, whether or not the server closes it. It waits for as long as it takes.
 """
 
 import json
@@ -38,13 +38,13 @@ def main():
             selector.select()
             unsent = unsent[connection.send(unsent):]
         selector.modify(connection, selectors.EVENT_READ)
-        while not (reply := take(received)):
+        while not (response := take(received)):
             selector.select()
             part = connection.recv(4096)
             if not part:
                 sys.exit("the server closed")
             received += part
-    show(*reply[:2])
+    show(*response[:2])
 
 
 main()

@@ -1,6 +1,6 @@
 """Answers searches and bytes from one thread, until it is killed: message_server.py HOST PORT.
 
-One request and one reply on each connection, and what comes behind the request is not read. What it
+One request and one response on each connection, and what comes behind the request is not read. What it
 can't read makes it close without a word; content that Python counts as false is never answered. It
 has no limits and no deadlines. It knows no key of a header but the four.
 """
@@ -20,7 +20,7 @@ ANSWERS = {
 
 
 def answer(header, content):
-    """The reply's frame; None where there is never one."""
+    """The response's frame; None where there is never one."""
     if header["content-type"] != "text/json":
         content = content and b"First 10 bytes of request: " + content[:10]
         return content and frame(content, "binary/custom-server-binary-type", "binary")

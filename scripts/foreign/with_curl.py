@@ -114,7 +114,7 @@ def refusals(checks, url):
     with checks.check("curl: 404"):
         expect(status(url + "/nothing"), 404)
     for method in ("DELETE", "PUT", "PATCH"):
-        with checks.check(f"curl: {method} is not allowed, and the reply says what is"):
+        with checks.check(f"curl: {method} is not allowed, and the response says what is"):
             code, fields = head_of("--request", method, url + "/hello.txt")
             expect(code, 405)
             expect({word.strip() for word in fields["allow"].split(",")} >= {"GET", "HEAD"}, True)

@@ -8,7 +8,7 @@ from running import expect, receive_all
 from with_echo import PythonServer, python
 
 RABBIT = "Follow the white rabbit. \N{RABBIT FACE}"
-ASKED = [  # an action, a value, and what Python's client prints of the reply
+ASKED = [  # an action, a value, and what Python's client prints of the response
     ("search", "morpheus", RABBIT),
     ("search", "ring", "In the caves beneath the Misty Mountains. \N{RING}"),
     ("search", "\N{DOG FACE}", "\N{PAW PRINTS} Playing ball! \N{VOLLEYBALL}"),
@@ -78,7 +78,7 @@ def result(text):
 
 
 def one_reply(checks, server):
-    """What a peer of unknown kind gets: one reply, and the end."""
+    """What a peer of unknown kind gets: one response, and the end."""
     binary = "binary/custom-server-binary-type"
     for name, sent, wanted in [
         ("a search", frame(SEARCH), frame(result(RABBIT))),
@@ -152,7 +152,7 @@ def faults(checks, server):
     with checks.check("message: HTTP is answered, not met with silence"):
         received = talk(server, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", True)
         assert received.startswith(b"HTTP/1.1 200 "), received
-    with checks.check("message: a reply survives a megabyte behind the fault"):
+    with checks.check("message: a response survives a megabyte behind the fault"):
         _, content = the_frame(talk(server, b"\0\0" + bytes(MIB - 2)))
         expect(json.loads(content)["error"]["code"], "bad_header")
     with checks.check("message: a request that is cut off by its sender's end is no request"):
@@ -167,17 +167,17 @@ def many_replies(checks, server):
         found = frames_of(talk(server, sent, end=True))
         expect({header["id"]: json.loads(content)["result"] for header, content in found},
                {number: f"No match for '{number}'." for number in range(100)})
-        expect(len(found), 100, "replies:")
+        expect(len(found), 100, "responses:")
     with checks.check("message: ids that are strings, one after the other"):
         with server.connect() as connection:
             for name in ("a", "\N{DOG FACE}"):
                 connection.sendall(frame(SEARCH, id=name, connection="keep-alive"))
                 received = b""
-                while not (reply := take(received)):
+                while not (response := take(received)):
                     part = connection.recv(4096)
                     assert part, "the server closed"
                     received += part
-                expect((reply[0]["id"], reply[1], reply[2]), (name, result(RABBIT), b""))
+                expect((response[0]["id"], response[1], response[2]), (name, result(RABBIT), b""))
 
 
 def large(checks, server):

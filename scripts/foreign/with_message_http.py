@@ -119,8 +119,8 @@ def with_curl(checks, url):
 def post(url, content, kind):
     request = urllib.request.Request(url, data=content, headers={"Content-Type": kind})
     try:
-        with urllib.request.urlopen(request, timeout=PATIENCE) as reply:
-            return reply.status, reply.headers.get("Content-Type"), reply.read()
+        with urllib.request.urlopen(request, timeout=PATIENCE) as response:
+            return response.status, response.headers.get("Content-Type"), response.read()
     except urllib.error.HTTPError as error:
         with error:
             return error.code, error.headers.get("Content-Type"), error.read()
@@ -128,14 +128,14 @@ def post(url, content, kind):
 
 def with_urllib(checks, url):
     text = SEARCH.decode()
-    for name, content, kind, reply in [
+    for name, content, kind, response in [
         ("JSON", SEARCH, "application/json", "application/json"),
         ("UTF-16", text.encode("utf-16"), "text/json; charset=utf-16", "text/json; charset=utf-8"),
         ("Latin-1", text.encode("latin-1"), 'text/json; charset="ISO-8859-1"',
          "text/json; charset=utf-8"),
     ]:
         with checks.check(f"urllib: a message in {name}"):
-            expect(post(url, content, kind), (200, reply, FOUND))
+            expect(post(url, content, kind), (200, response, FOUND))
     with checks.check("urllib: bytes"):
         expect(post(url, b"\x00\xff" * 8, "a/b"),
                (200, BINARY, b"First 10 bytes of request: " + b"\x00\xff" * 5))
@@ -153,8 +153,8 @@ def kept(checks, server):
         for number in range(50):
             asked = as_json({"action": "search", "value": str(number)})
             connection.request("POST", "/", asked, {"Content-Type": "text/json"})
-            reply = connection.getresponse()
-            expect((reply.status, json.loads(reply.read())),
+            response = connection.getresponse()
+            expect((response.status, json.loads(response.read())),
                    (200, {"result": f"No match for '{number}'."}))
             connection.request("POST", "/", iter([asked[:9], asked[9:]]),
                                {"Content-Type": "text/json"}, encode_chunked=True)

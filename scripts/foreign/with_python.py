@@ -21,8 +21,8 @@ class Links(html.parser.HTMLParser):
 
 
 def get(url):
-    with urllib.request.urlopen(url, timeout=PATIENCE) as reply:
-        return reply.headers, reply.read()
+    with urllib.request.urlopen(url, timeout=PATIENCE) as response:
+        return response.headers, response.read()
 
 
 def run(checks, folder):
@@ -35,14 +35,14 @@ def run(checks, folder):
             for _ in range(50):
                 for path, wanted in (("/hello.txt", 200), ("/nothing", 404)):
                     connection.request("GET", path)
-                    reply = connection.getresponse()
-                    reply.read()
-                    expect(reply.status, wanted)
+                    response = connection.getresponse()
+                    response.read()
+                    expect(response.status, wanted)
                     socket = socket or connection.sock
                     assert connection.sock is socket, "the connection was not kept"
             connection.request("HEAD", "/big.bin")
-            reply = connection.getresponse()
-            expect((reply.read(), reply.getheader("Content-Length")), (b"", str(len(folder.big))))
+            response = connection.getresponse()
+            expect((response.read(), response.getheader("Content-Length")), (b"", str(len(folder.big))))
             connection.close()
         with checks.check("urllib: 404 is an error, a folder's redirect is followed"):
             try:

@@ -35,7 +35,7 @@ def run(checks, folder):
 
 
 def delivery(checks, server):
-    with checks.check("sockets: pipelined replies come in order"):
+    with checks.check("sockets: pipelined responses come in order"):
         sent = request("/hello.txt") + request("/hello.txt", method="HEAD") + request("/nothing")
         received = talk(server, sent * 20)
         expect(statuses(received), [200, 200, 404] * 20)
@@ -59,7 +59,7 @@ def delivery(checks, server):
 
 
 def nuisances(checks, server, folder):
-    with checks.check("sockets: half-close in front of a big reply loses nothing of it"):
+    with checks.check("sockets: half-close in front of a big response loses nothing of it"):
         received = talk(server, request("/big.bin"))
         head, _, body = received.partition(b"\r\n\r\n")
         expect(statuses(head), [200])
