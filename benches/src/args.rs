@@ -14,12 +14,13 @@ Usage: sockeye-benches [OPTIONS]
 
   --rows A,B        only these rows: small, pipelined, many, logged, browser, mix, pages, ten, churn,
                     1k, 16k, 100k, 1m, 10m, echo, message, message-deep, message-churn, idle [all]
-  --servers A,B     only these servers: limit, ours, nginx, lighttpd, h2o, static-web-server, axum,
-                    hyper, may, tokio [all that can be had]
+  --servers A,B     only these servers: limit, ours, before, nginx, lighttpd, h2o, static-web-server,
+                    axum, hyper, may, tokio [all that can be had]
   --rounds N        rounds in which every server has its turn [20]
   --seconds S       length of one measured run [1]
   --idle N          idle connections of the row `idle` [10000]
   --server FILE     the sockeye binary to measure [built from this tree]
+  --before FILE     another build of sockeye, measured beside it
   --json FILE       every run, for other programs
   --svg FILE        the ratios as a chart
   --install         install what is missing of the servers and of the programs that pack, by apt-get
@@ -42,6 +43,7 @@ pub(crate) struct Args {
     pub(crate) length: Duration,
     pub(crate) idle: usize,
     pub(crate) server: Option<PathBuf>,
+    pub(crate) before: Option<PathBuf>,
     pub(crate) json: Option<PathBuf>,
     pub(crate) svg: Option<PathBuf>,
     pub(crate) install: bool,
@@ -57,6 +59,7 @@ pub(crate) fn parse(words: &[String]) -> Result<Option<Args>> {
         length: Duration::from_secs(1),
         idle: 10_000,
         server: None,
+        before: None,
         json: None,
         svg: None,
         install: false,
@@ -85,11 +88,19 @@ pub(crate) fn parse(words: &[String]) -> Result<Option<Args>> {
             }
             "--idle" => args.idle = at_least_one(flag, value()?)?,
             "--server" => args.server = Some(value()?.into()),
+            "--before" => args.before = Some(value()?.into()),
             "--svg" => args.svg = Some(value()?.into()),
             "--install" => args.install = true,
             "--json" => args.json = Some(value()?.into()),
             _ => return Err(format!("{flag} is not known; --help lists what is").into()),
         }
+    }
+    // A comparison that leaves out one of two builds in silence is read wrongly.
+    if args.before.is_none()
+        && args.servers.len() < Kind::ALL.len()
+        && args.servers.contains(&Kind::Before)
+    {
+        return Err("the server before wants --before FILE".into());
     }
     Ok(Some(args))
 }
@@ -126,11 +137,13 @@ mod tests {
 
     #[test]
     fn flags_override_the_defaults_also_after_quick() {
-        let args = parse(&words("--quick --rounds 3 --rows 1k,echo --servers limit")).unwrap();
+        let args = parse(&words("--quick --rounds 3 --rows 1k,echo --servers limit --before old"))
+            .unwrap();
         let args = args.unwrap();
         assert_eq!(args.rounds, 3);
         assert_eq!(args.rows, ["1k", "echo"]);
         assert_eq!(args.servers, [Kind::Limit]);
+        assert_eq!(args.before, Some("old".into()));
         assert_eq!(args.length, Duration::from_millis(200));
     }
 
@@ -144,6 +157,7 @@ mod tests {
             ("--seconds 0", "--seconds wants 0.1 to 3600"),
             ("--seconds NaN", "--seconds wants 0.1 to 3600"),
             ("--rows 3k", "there is no row 3k; --help lists them"),
+            ("--servers ours,before", "the server before wants --before FILE"),
             ("--servers apache", "there is no server apache; --help lists them"),
             ("--fast", "--fast is not known; --help lists what is"),
         ] {

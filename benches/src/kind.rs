@@ -2,11 +2,13 @@
 
 use crate::rows::{SMALL, Shape};
 
-/// Blame turn it is.
+/// A server that is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Limit,
     Ours,
+    /// Another build of Sockeye: `--before`.
+    Before,
     Nginx,
     Lighttpd,
     H2o,
@@ -32,9 +34,10 @@ pub(crate) enum From {
 
 impl Kind {
     /// All, in the order of the table.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Limit,
         Self::Ours,
+        Self::Before,
         Self::Nginx,
         Self::Lighttpd,
         Self::H2o,
@@ -49,6 +52,7 @@ impl Kind {
         match self {
             Self::Limit => "limit",
             Self::Ours => "Sockeye",
+            Self::Before => "before",
             Self::Nginx => "nginx",
             Self::Lighttpd => "lighttpd",
             Self::H2o => "h2o",
@@ -67,7 +71,7 @@ impl Kind {
 
     pub(crate) fn from(self) -> From {
         match self {
-            Self::Limit | Self::Ours => From::Tree,
+            Self::Limit | Self::Ours | Self::Before => From::Tree,
             Self::Nginx => From::System { package: "nginx-light" },
             Self::Lighttpd => From::System { package: "lighttpd" },
             Self::H2o => From::System { package: "h2o" },
@@ -85,6 +89,8 @@ impl Kind {
         let small = load.file() == Some(SMALL) && !logs;
         match self {
             Self::Limit | Self::Ours => true,
+            // The handler of that row is in this program.
+            Self::Before => load != Shape::Mix,
             Self::Nginx | Self::H2o => load.file().is_some() || load == Shape::Pages,
             // It has no packed siblings.
             Self::Lighttpd => load.file().is_some(),

@@ -38,6 +38,8 @@ pub(crate) struct Setup {
     /// Removed at the end.
     dir: PathBuf,
     sockeye: Option<PathBuf>,
+    /// Another build of it.
+    before: Option<PathBuf>,
     /// What `nginx -V` says.
     nginx: Option<String>,
     /// The servers of others that are here.
@@ -54,12 +56,17 @@ impl Setup {
         if args.install {
             programs::install(&args.servers);
         }
+        for path in args.server.iter().chain(&args.before) {
+            if !path.is_file() {
+                return Err(format!("{} is no program", path.display()).into());
+            }
+        }
         let sockeye = match &args.server {
             _ if !wants(Kind::Ours) => None,
-            Some(path) if path.is_file() => Some(path.clone()),
-            Some(path) => return Err(format!("{} is no program", path.display()).into()),
+            Some(path) => Some(path.clone()),
             None => Some(programs::build_ours()?),
         };
+        let before = args.before.clone();
         let nginx = if wants(Kind::Nginx) { programs::said_by("nginx", "-V") } else { None };
         let mut others = Vec::new();
         for kind in args.servers.iter().copied().filter(|kind| kind.from() != From::Tree) {
@@ -74,7 +81,7 @@ impl Setup {
         // What only shows that everything works need not be quiet.
         let tries = if args.quick { 1 } else { TRIES };
         let cores = Cores::choose()?;
-        let setup = Self { cores, dir, sockeye, nginx, others, connections, tries };
+        let setup = Self { cores, dir, sockeye, before, nginx, others, connections, tries };
         for file in FILES {
             fs::write(setup.file(file.name), content(file.size))?;
         }
@@ -102,6 +109,7 @@ impl Setup {
         let here = |kind: &Kind| match kind {
             Kind::Limit => true,
             Kind::Ours => self.sockeye.is_some(),
+            Kind::Before => self.before.is_some(),
             kind => self.others.iter().any(|other| other.kind == *kind),
         };
         Kind::ALL.into_iter().filter(|kind| wanted.contains(kind) && here(kind)).collect()
@@ -137,7 +145,7 @@ impl Setup {
         }
         let command = match kind {
             Kind::Limit => self.limit(load, turns)?,
-            Kind::Ours => self.ours(load)?,
+            Kind::Ours | Kind::Before => self.sockeye(kind, load)?,
             Kind::Axum | Kind::Hyper | Kind::May | Kind::Tokio => self.peer(kind)?,
             Kind::StaticWebServer => return self.static_web_server(load).map(Some),
             Kind::Nginx | Kind::Lighttpd | Kind::H2o => {

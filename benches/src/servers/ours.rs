@@ -26,25 +26,27 @@ impl Setup {
     }
 
     fn start_under(&self, mut tracer: Command, load: Shape) -> Result<Server> {
-        let program = self.ours(load)?;
+        let program = self.sockeye(Kind::Ours, load)?;
         tracer.arg(program.get_program()).args(program.get_args());
         self.spawn(Kind::Ours, tracer, None)
     }
 
-    pub(super) fn ours(&self, load: Shape) -> Result<Command> {
+    /// Sockeye, of this tree or the other build.
+    pub(super) fn sockeye(&self, kind: Kind, load: Shape) -> Result<Command> {
         if load == Shape::Mix {
             let mut command = Command::new(env::current_exe()?);
             command.arg("sums");
             return Ok(command);
         }
-        let mut command = Command::new(self.sockeye.as_ref().ok_or("no sockeye to measure")?);
+        let program = if kind == Kind::Before { &self.before } else { &self.sockeye };
+        let mut command = Command::new(program.as_ref().ok_or("no sockeye to measure")?);
         match load {
             Shape::Echo => command.arg("echo"),
             Shape::Message { .. } => command.arg("message").args(["--workers", "1"]),
             _ => command.arg("http").arg(self.dir.join("files")).args(["--workers", "1"]),
         };
         if load == Shape::Logged {
-            command.arg("--access-log").arg(self.fresh_log(Kind::Ours)?);
+            command.arg("--access-log").arg(self.fresh_log(kind)?);
         }
         command.args(["--listen", "127.0.0.1:0"]);
         Ok(command)
