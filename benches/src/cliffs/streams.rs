@@ -14,7 +14,7 @@
 use std::num::NonZeroUsize;
 
 use sockeye::http::{
-    self, Body, Bytes, Give, Options, Reply, Request, Response, Source, StatusCode,
+    self, Body, BodySource, Bytes, Options, Reply, Request, Response, SourceNext, StatusCode,
 };
 
 use crate::Result;
@@ -46,9 +46,9 @@ fn answer(request: Request<Body>) -> Reply {
 /// So many pieces are still to come.
 struct Turns(usize);
 
-impl Source for Turns {
-    fn next(self: Box<Self>) -> Give {
-        let Some(left) = self.0.checked_sub(1) else { return Give::End };
-        Give::run(move || Give::Piece(Bytes::from_static(PIECE), Box::new(Self(left))))
+impl BodySource for Turns {
+    fn next(self: Box<Self>) -> SourceNext {
+        let Some(left) = self.0.checked_sub(1) else { return SourceNext::End };
+        SourceNext::run(move || SourceNext::Piece(Bytes::from_static(PIECE), Box::new(Self(left))))
     }
 }

@@ -19,8 +19,8 @@ use std::time::Duration;
 
 use sockeye::ListenAddr;
 use sockeye::http::{
-    self, Body, Bytes, Event, Give, Method, Options, Reply, Request, Response, ServeError, Serving,
-    Source, StatusCode, Wake,
+    self, Body, BodySource, Bytes, Event, Method, Options, Reply, Request, Response, ServeError,
+    Serving, SourceNext, SourceWaker, StatusCode,
 };
 
 const PAGE: &str = "<!doctype html><meta charset=utf-8><title>Said</title><ul id=said></ul><script>
@@ -51,7 +51,7 @@ struct State {
     log: VecDeque<Bytes>,
     /// How many events have left the log.
     dropped: u64,
-    listeners: Vec<Wake>,
+    listeners: Vec<SourceWaker>,
 }
 
 impl Said {
@@ -68,11 +68,11 @@ impl Said {
             state.dropped += 1;
         }
         state.listeners.retain(|listener| !listener.is_gone());
-        state.listeners.iter().for_each(Wake::wake);
+        state.listeners.iter().for_each(SourceWaker::wake);
     }
 
     /// One who hears all that is said from now on.
-    fn listen(self: Arc<Self>, wake: Wake) -> Listener {
+    fn listen(self: Arc<Self>, wake: SourceWaker) -> Listener {
         let mut state = self.lock();
         state.listeners.push(wake);
         let cursor = state.dropped + state.log.len() as u64;
@@ -87,8 +87,8 @@ struct Listener {
     cursor: u64,
 }
 
-impl Source for Listener {
-    fn next(mut self: Box<Self>) -> Give {
+impl BodySource for Listener {
+    fn next(mut self: Box<Self>) -> SourceNext {
         let (dropped, event) = {
             let state = self.said.lock();
             let at = self.cursor.saturating_sub(state.dropped) as usize;
@@ -97,13 +97,13 @@ impl Source for Listener {
         if self.cursor < dropped {
             let missed = format!("{} events missed", dropped - self.cursor);
             self.cursor = dropped;
-            return Give::Piece(Event::comment(&missed).into(), self);
+            return SourceNext::Piece(Event::comment(&missed).into(), self);
         }
         match event {
-            None => Give::Wait(self),
+            None => SourceNext::Wait(self),
             Some(event) => {
                 self.cursor += 1;
-                Give::Piece(event, self)
+                SourceNext::Piece(event, self)
             }
         }
     }

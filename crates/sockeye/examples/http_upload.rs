@@ -17,8 +17,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sockeye::ListenAddr;
 use sockeye::http::{
-    self, Body, HeaderMap, Method, Options, Receive, Reply, Request, ServeError, Serving,
-    StatusCode, Take,
+    self, Body, BodyReceiver, HeaderMap, Method, Options, Reply, Request, ServeError, Serving,
+    StatusCode,
 };
 
 /// Bytes of a file.
@@ -71,15 +71,15 @@ impl Drop for Upload {
     }
 }
 
-impl Receive for Upload {
-    fn piece(mut self: Box<Self>, piece: &[u8]) -> Take {
+impl BodyReceiver for Upload {
+    fn piece(mut self: Box<Self>, piece: &[u8]) -> Reply {
         self.gathered.extend_from_slice(piece);
         if self.gathered.len() < GATHERED {
-            return Take::More(self);
+            return Reply::read_more(self);
         }
-        Take::run(move || match self.write() {
-            Ok(()) => Take::More(self),
-            Err(error) => Take::reply(status_of(&error)),
+        Reply::run(move || match self.write() {
+            Ok(()) => Reply::read_more(self),
+            Err(error) => status_of(&error).into(),
         })
     }
 

@@ -8,7 +8,6 @@ use std::cell::Cell;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use sockeye::engine::Shard;
 use sockeye::engine::driver::{Calls, Epoll};
@@ -94,11 +93,14 @@ impl Scene {
     }
 
     /// That is told [`CONTENT`] by a function.
-    fn of_function(respond: impl http::Respond, request: &[u8]) -> Self {
-        let edge = http::Edge::new(Arc::new(respond));
+    fn of_function<R: Into<http::Reply>>(
+        answer: impl Fn(http::Request<http::Body>) -> R + Send + Sync + 'static,
+        request: &[u8],
+    ) -> Self {
+        let http = http::HttpService::new(answer);
         let shared = Rc::new(http_core::ServerConfig::default());
         let service = move |peer: &Peer| -> Box<dyn Protocol> {
-            Box::new(http_core::Server::new(Rc::clone(&shared), edge.handler(peer)))
+            Box::new(http_core::Server::new(Rc::clone(&shared), http.handler(peer)))
         };
         Self::of(service, request)
     }

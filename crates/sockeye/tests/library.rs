@@ -136,7 +136,7 @@ fn wait(future: impl Future<Output = ()>) -> usize {
 }
 
 /// Answers on two threads, each request when the test has let it: by the sender.
-fn waits_for_the_test() -> (Serving, mpsc::Receiver<http::Later>, TcpStream) {
+fn waits_for_the_test() -> (Serving, mpsc::Receiver<http::PendingReply>, TcpStream) {
     let (asked, laters) = mpsc::channel();
     let linger = Linger { quiet: Duration::from_millis(20), ..Linger::default() };
     let config = Config { linger, ..Config::default() };
@@ -176,7 +176,7 @@ fn a_future_is_ready_when_the_last_worker_has_ended() {
     // A request is still under way.
     assert!(Box::pin(serving.stopped()).as_mut().poll(&mut nobody).is_pending());
     let waiting = thread::spawn(move || wait(stopped));
-    later.answer("now");
+    later.send("now");
     assert!(rest(&mut client).ends_with("\r\n\r\nnow"));
     assert!(waiting.join().unwrap() <= 1);
     assert_eq!(wait(serving.stopped()), 0);
@@ -189,7 +189,7 @@ fn a_service_that_is_dropped_completes_what_is_under_way_and_ends() {
     let later = laters.recv_timeout(PATIENCE).unwrap();
     let stopped = serving.stopped();
     drop(serving);
-    later.answer("still");
+    later.send("still");
     assert!(rest(&mut client).ends_with("\r\n\r\nstill"));
     wait(stopped);
     // The last worker has dropped the service.
@@ -206,7 +206,7 @@ fn a_detached_service_goes_on_until_its_handle_stops_it() {
     another.set_read_timeout(Some(PATIENCE)).unwrap();
     ask(&mut another);
     for _ in 0..2 {
-        laters.recv_timeout(PATIENCE).unwrap().answer("detached");
+        laters.recv_timeout(PATIENCE).unwrap().send("detached");
     }
     handle.drain();
     assert!(rest(&mut client).contains("detached") && rest(&mut another).contains("detached"));

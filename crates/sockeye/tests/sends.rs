@@ -11,13 +11,12 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use sockeye::engine::Shard;
 use sockeye::engine::driver::{Driver, Epoll};
 use sockeye::files::{CacheLimits, Folder, Options};
-use sockeye::http::{Body, Edge, Reply, Request, Response};
+use sockeye::http::{Body, HttpService, Reply, Request, Response};
 use sockeye::{Peer, Protocol, Service, http_core};
 
 /// A folder that is removed with this value.
@@ -249,10 +248,10 @@ fn a_stream_written_in_one_turn_is_sent_at_once_however_many_pieces_it_has() {
         let count = request.uri().path().trim_start_matches('/').parse().unwrap();
         Reply::pieces(Response::new(()), vec![PIECE; count])
     };
-    let edge = Edge::new(Arc::new(pieces));
+    let http = HttpService::new(pieces);
     let shared = Rc::new(http_core::ServerConfig::default());
     let mut scene = Scene::new(move |peer: &Peer| -> Box<dyn Protocol> {
-        Box::new(http_core::Server::new(Rc::clone(&shared), edge.handler(peer)))
+        Box::new(http_core::Server::new(Rc::clone(&shared), http.handler(peer)))
     });
     for count in [0, 1, 100, 1000] {
         let calls = scene.calls(&[request(&format!("GET /{count}"), "")]);

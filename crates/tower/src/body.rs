@@ -20,7 +20,7 @@ const HIGH: usize = 128 * 1024;
 const LOW: usize = 32 * 1024;
 
 /// What a promise says when the body has room again.
-pub(crate) struct Room;
+pub(crate) struct HasRoom;
 
 /// The body of a request, as a service takes it.
 ///
@@ -70,41 +70,41 @@ impl Shared {
 }
 
 /// The loop's end of it. Dropping it says that no more will come.
-pub(crate) struct Feed(Arc<Shared>);
+pub(crate) struct BodyWriter(Arc<Shared>);
 
 /// What became of a piece.
-pub(crate) enum Fed {
+pub(crate) enum Written {
     /// There is room for more.
-    More,
-    /// There is none until the promise says so that is to be handed to [`Feed::call_for_room`].
+    HasRoom,
+    /// There is none until the promise says so that is to be handed to [`BodyWriter::notify_when_room`].
     Full,
     /// Nobody wants it, nor what follows.
     Unwanted,
 }
 
 /// Makes both ends of a body.
-pub(crate) fn body(content: Content) -> (Feed, RequestBody) {
+pub(crate) fn body(content: Content) -> (BodyWriter, RequestBody) {
     let shared = Arc::new(Shared::default());
     let left = match content {
         Content::None => Some(0),
         Content::Length(length) => Some(length),
         Content::Chunked => None,
     };
-    let feed = Feed(Arc::clone(&shared));
+    let writer = BodyWriter(Arc::clone(&shared));
     if content == Content::None {
-        feed.end(HeaderMap::new());
+        writer.end(HeaderMap::new());
     }
-    (feed, RequestBody { shared, left })
+    (writer, RequestBody { shared, left })
 }
 
-impl Feed {
-    pub(crate) fn piece(&self, piece: &[u8]) -> Fed {
-        let mut fed = Fed::Unwanted;
+impl BodyWriter {
+    pub(crate) fn write(&self, piece: &[u8]) -> Written {
+        let mut fed = Written::Unwanted;
         self.0.change(|state| {
             if !state.unwanted {
                 state.pieces.push_back(Bytes::copy_from_slice(piece));
                 state.held += piece.len();
-                fed = if state.held >= HIGH { Fed::Full } else { Fed::More };
+                fed = if state.held >= HIGH { Written::Full } else { Written::HasRoom };
             }
         });
         fed
@@ -112,7 +112,7 @@ impl Feed {
 
     /// Has the promise kept when there is room and more is wanted; it is dropped when nothing more
     /// is.
-    pub(crate) fn call_for_room(&self, room: Promise) {
+    pub(crate) fn notify_when_room(&self, room: Promise) {
         // Whoever polls looks for it.
         self.0.change(|state| state.room = if state.unwanted { None } else { Some(room) });
     }
@@ -122,7 +122,7 @@ impl Feed {
     }
 
     /// Says that no more will come. Returns whether somebody has the body who is told so by an error.
-    pub(crate) fn break_off(&self) -> bool {
+    pub(crate) fn abort(&self) -> bool {
         let mut is_told = false;
         self.0.change(|state| {
             let end = state.end.get_or_insert(Err(Incomplete));
@@ -132,9 +132,9 @@ impl Feed {
     }
 }
 
-impl Drop for Feed {
+impl Drop for BodyWriter {
     fn drop(&mut self) {
-        self.break_off();
+        self.abort();
     }
 }
 
@@ -168,7 +168,7 @@ impl Body for RequestBody {
         }
         drop(state);
         if let Some(room) = room {
-            room.keep(Box::new(Room));
+            room.keep(Box::new(HasRoom));
         }
         if let (Some(left), Some(piece)) = (&mut self.left, piece) {
             *left = left.saturating_sub(piece.len() as u64);
@@ -213,14 +213,14 @@ mod tests {
 
     #[test]
     fn pieces_trailers_and_the_end_come_in_order() {
-        let (feed, mut body) = body(Content::Length(5));
+        let (writer, mut body) = body(Content::Length(5));
         assert!(next(&mut body).is_pending());
-        assert!(matches!(feed.piece(b"ab"), Fed::More));
-        assert!(matches!(feed.piece(b"cde"), Fed::More));
+        assert!(matches!(writer.write(b"ab"), Written::HasRoom));
+        assert!(matches!(writer.write(b"cde"), Written::HasRoom));
         let mut trailers = HeaderMap::new();
         trailers.insert("a", "b".parse().unwrap());
-        feed.end(trailers);
-        drop(feed);
+        writer.end(trailers);
+        drop(writer);
         let mut seen = Vec::new();
         while let Poll::Ready(Some(Ok(frame))) = next(&mut body) {
             match frame.into_data() {
@@ -234,10 +234,10 @@ mod tests {
 
     #[test]
     fn a_body_whose_client_has_gone_ends_with_an_error_once() {
-        let (feed, mut body) = body(Content::Chunked);
+        let (writer, mut body) = body(Content::Chunked);
         assert_eq!((body.size_hint().exact(), body.is_end_stream()), (None, false));
-        let _ = feed.piece(b"a");
-        drop(feed);
+        let _ = writer.write(b"a");
+        drop(writer);
         assert!(matches!(next(&mut body), Poll::Ready(Some(Ok(_)))));
         assert!(matches!(next(&mut body), Poll::Ready(Some(Err(Incomplete)))));
         assert!(matches!(next(&mut body), Poll::Ready(None)));
@@ -245,25 +245,25 @@ mod tests {
 
     #[test]
     fn who_has_a_body_is_told_that_it_broke_off() {
-        let (feed, mut read) = body(Content::Length(5));
+        let (writer, mut read) = body(Content::Length(5));
         assert!(next(&mut read).is_pending());
-        assert!(feed.break_off());
+        assert!(writer.abort());
         assert!(matches!(next(&mut read), Poll::Ready(Some(Err(Incomplete)))));
-        let (feed, dropped) = body(Content::Length(5));
+        let (writer, dropped) = body(Content::Length(5));
         drop(dropped);
-        assert!(!feed.break_off(), "nobody has it");
-        let (feed, _whole) = body(Content::Length(5));
-        feed.end(HeaderMap::new());
-        assert!(!feed.break_off(), "it is complete");
+        assert!(!writer.abort(), "nobody has it");
+        let (writer, _whole) = body(Content::Length(5));
+        writer.end(HeaderMap::new());
+        assert!(!writer.abort(), "it is complete");
     }
 
     #[test]
     fn a_full_body_takes_no_more_and_a_dropped_one_nothing() {
-        let (feed, taken) = body(Content::Chunked);
-        assert!(matches!(feed.piece(&[0; HIGH - 1]), Fed::More));
-        assert!(matches!(feed.piece(&[0]), Fed::Full));
+        let (writer, taken) = body(Content::Chunked);
+        assert!(matches!(writer.write(&[0; HIGH - 1]), Written::HasRoom));
+        assert!(matches!(writer.write(&[0]), Written::Full));
         drop(taken);
-        assert!(matches!(feed.piece(b"a"), Fed::Unwanted));
+        assert!(matches!(writer.write(b"a"), Written::Unwanted));
         assert!(body(Content::None).1.is_end_stream());
     }
 }

@@ -18,15 +18,15 @@ const GRACE: Duration = Duration::from_secs(5);
 const MOST: usize = 1024;
 
 /// A task that is aborted when nobody waits for it any more.
-pub(crate) struct Task(AbortHandle);
+pub(crate) struct AbortOnDrop(AbortHandle);
 
-impl Task {
+impl AbortOnDrop {
     pub(crate) fn new(handle: AbortHandle) -> Self {
         Self(handle)
     }
 }
 
-impl Drop for Task {
+impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.abort();
     }
@@ -36,14 +36,15 @@ impl Drop for Task {
 #[derive(Clone, Default)]
 pub(crate) struct EndingTasks {
     /// The oldest in front, with when it is aborted.
-    tasks: Rc<RefCell<VecDeque<(Time, Task)>>>,
+    tasks: Rc<RefCell<VecDeque<(Time, AbortOnDrop)>>>,
 }
 
 impl EndingTasks {
     /// Lets the task go on for a while.
-    pub(crate) fn push(&self, task: Task, now: Time) {
+    pub(crate) fn push(&self, task: AbortOnDrop, now: Time) {
         let mut tasks = self.tasks.borrow_mut();
-        while tasks.len() >= MOST || tasks.front().is_some_and(|(_, Task(task))| task.is_finished())
+        while tasks.len() >= MOST
+            || tasks.front().is_some_and(|(_, AbortOnDrop(task))| task.is_finished())
         {
             tasks.pop_front();
         }
@@ -71,9 +72,9 @@ mod tests {
 
     use super::*;
 
-    fn endless(runtime: &Runtime) -> (Task, JoinHandle<()>) {
+    fn endless(runtime: &Runtime) -> (AbortOnDrop, JoinHandle<()>) {
         let join = runtime.spawn(std::future::pending());
-        (Task::new(join.abort_handle()), join)
+        (AbortOnDrop::new(join.abort_handle()), join)
     }
 
     fn was_aborted(runtime: &Runtime, join: JoinHandle<()>) -> bool {
@@ -106,7 +107,7 @@ mod tests {
         let runtime = Builder::new_current_thread().build().unwrap();
         let ending = EndingTasks::default();
         let done = runtime.spawn(async {});
-        ending.push(Task::new(done.abort_handle()), Time::ZERO);
+        ending.push(AbortOnDrop::new(done.abort_handle()), Time::ZERO);
         runtime.block_on(done).unwrap();
         let mut joins = VecDeque::new();
         for _ in 0..=MOST {

@@ -124,15 +124,15 @@ use http::{Request, Response};
 use http_body::Body;
 pub use sockeye::http::Incomplete;
 use sockeye::http::Options;
-use sockeye::http_core::{self, ServerConfig};
-use sockeye::{ListenAddr, Peer, ServeError, Serving, check_hosts_on_loopback};
+use sockeye::http_core;
+use sockeye::{ListenAddr, Peer, ServeError, Serving};
 use tokio::runtime::Handle;
 use tower_service::Service;
 
 pub use self::body::RequestBody;
 use self::ending::EndingTasks;
-use self::exchange::{Common, Exchange};
-use self::watch::Watch;
+use self::exchange::{Exchange, ShardState};
+use self::watch::Watchdog;
 
 /// Has requests that come at `addresses` answered by `service`, of which each gets a clone, on
 /// `runtime`, until [`Serving::handle`] says to stop, or the returned value is dropped. To wait on the
@@ -154,28 +154,24 @@ where
     B: Body<Data: Send> + Send + 'static,
     B::Error: fmt::Display,
 {
-    // Bodies are handed over as they come: nothing is collected here.
-    let Options { workers, limits, collected: _, config, names_itself, allowed_hosts } = options;
-    // Each thread has a clone, made there; the service need not be shared by them.
+    // Each worker has a clone, made on its thread, so that the service need not be `Sync`.
     let (service, runtime) = (Mutex::new(service), runtime.clone());
     let warned = Arc::default();
+    let (workers, config) = (options.workers, options.config.clone());
     Serving::begin_at(addresses, workers, config, move |_, bound| {
         let service = service.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let (watch, ending) = (Watch::new(&runtime, Arc::clone(&warned)), EndingTasks::default());
-        let common = Rc::new(Common {
+        let watchdog = Watchdog::new(&runtime, Arc::clone(&warned));
+        let ending = EndingTasks::default();
+        let shard = Rc::new(ShardState {
             service,
             runtime: runtime.clone(),
-            watch: watch.clone(),
+            watchdog: watchdog.clone(),
             ending: ending.clone(),
         });
-        let mut shared = ServerConfig::new(limits.clone()).names_itself(names_itself);
-        if let Some(hosts) = &allowed_hosts {
-            shared = shared.checking_hosts(check_hosts_on_loopback(hosts.clone(), bound));
-        }
-        let shared = Rc::new(shared);
-        ((watch, ending), move |peer: &Peer| {
-            let exchange = Exchange::new(Rc::clone(&common), *peer);
-            http_core::Server::new(Rc::clone(&shared), exchange)
+        let config = Rc::new(options.server_config(bound));
+        ((watchdog, ending), move |peer: &Peer| {
+            let exchange = Exchange::new(Rc::clone(&shard), *peer);
+            http_core::Server::new(Rc::clone(&config), exchange)
         })
     })
 }

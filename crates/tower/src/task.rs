@@ -14,7 +14,7 @@ use tower_service::Service;
 use tracing::{debug, error};
 
 use crate::RequestBody;
-use crate::watch::Unpolled;
+use crate::watch::PollToken;
 
 /// Bytes of a response that travel together: what is ready, up to about so many.
 const TOGETHER: usize = 64 * 1024;
@@ -23,7 +23,7 @@ const TOGETHER: usize = 64 * 1024;
 const MOST_EMPTY: u32 = 1024;
 
 /// A response's head on its way, with what was ready of its body.
-pub(crate) struct Head {
+pub(crate) struct ResponseStart {
     pub(crate) head: response::Parts,
     /// How long the body is, where it says so.
     pub(crate) length: Option<u64>,
@@ -34,25 +34,25 @@ pub(crate) struct Head {
 #[derive(Default)]
 pub(crate) struct Batch {
     pub(crate) pieces: Vec<Bytes>,
-    pub(crate) end: Option<Ended>,
+    pub(crate) end: Option<BodyEnd>,
 }
 
 /// How a response's body ended.
-pub(crate) enum Ended {
-    Whole(HeaderMap),
+pub(crate) enum BodyEnd {
+    Complete(HeaderMap),
     Failed,
     /// It gave nothing but empty frames, for so long that it may do so for ever.
-    Empty,
+    EmptyFrames,
 }
 
-/// Answers a request. `answer` is kept with the [`Head`], and each promise of `pulls` with a
+/// Answers a request. `answer` is kept with the [`ResponseStart`], and each promise of `pulls` with a
 /// [`Batch`] when there is one. `unpolled` is dropped when this is first polled.
 pub(crate) async fn answer<S, B>(
     mut service: S,
     request: Request<RequestBody>,
     answer: Promise,
     mut pulls: mpsc::UnboundedReceiver<Promise>,
-    unpolled: Unpolled,
+    unpolled: PollToken,
 ) where
     S: Service<Request<RequestBody>, Response = Response<B>>,
     S::Error: fmt::Display,
@@ -76,7 +76,7 @@ pub(crate) async fn answer<S, B>(
     let length = body.size_hint().exact();
     if head_only {
         // Nothing of it is sent.
-        answer.keep(Box::new(Head { head, length, first: Batch::default() }));
+        answer.keep(Box::new(ResponseStart { head, length, first: Batch::default() }));
         return;
     }
     let mut body = pin!(body);
@@ -88,7 +88,7 @@ pub(crate) async fn answer<S, B>(
         Poll::Pending => Batch::default(),
     };
     let mut over = first.end.is_some();
-    answer.keep(Box::new(Head { head, length, first }));
+    answer.keep(Box::new(ResponseStart { head, length, first }));
     while !over && let Some(pull) = pulls.recv().await {
         let batch = poll_fn(|cx| gather(body.as_mut(), &mut empty, &pulls, cx)).await;
         over = batch.end.is_some();
@@ -126,7 +126,7 @@ where
                     if piece.is_empty() {
                         *empty += 1;
                         if *empty >= MOST_EMPTY {
-                            batch.end = Some(Ended::Empty);
+                            batch.end = Some(BodyEnd::EmptyFrames);
                         }
                         continue;
                     }
@@ -135,14 +135,14 @@ where
                     batch.pieces.push(piece);
                 }
                 Err(frame) => {
-                    batch.end = Some(Ended::Whole(frame.into_trailers().unwrap_or_default()));
+                    batch.end = Some(BodyEnd::Complete(frame.into_trailers().unwrap_or_default()));
                 }
             },
             Poll::Ready(Some(Err(error))) => {
                 failed("a response's body failed", &error, pulls);
-                batch.end = Some(Ended::Failed);
+                batch.end = Some(BodyEnd::Failed);
             }
-            Poll::Ready(None) => batch.end = Some(Ended::Whole(HeaderMap::new())),
+            Poll::Ready(None) => batch.end = Some(BodyEnd::Complete(HeaderMap::new())),
             Poll::Pending if bytes == 0 => return Poll::Pending,
             Poll::Pending => break,
         }

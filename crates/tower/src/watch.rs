@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Watches over the first poll of a task, of one at a time.
 #[derive(Clone)]
-pub(crate) struct Watch {
+pub(crate) struct Watchdog {
     watched: Rc<RefCell<Option<Watched>>>,
     /// The warning was given: by any worker of the server.
     warned: Arc<AtomicBool>,
@@ -30,9 +30,9 @@ struct Watched {
 }
 
 /// What a task holds until it is polled.
-pub(crate) type Unpolled = Option<Arc<()>>;
+pub(crate) type PollToken = Option<Arc<()>>;
 
-impl Watch {
+impl Watchdog {
     /// For one worker of a server whose workers share `warned`.
     pub(crate) fn new(runtime: &Handle, warned: Arc<AtomicBool>) -> Self {
         let current_thread = runtime.runtime_flavor() == RuntimeFlavor::CurrentThread;
@@ -40,7 +40,7 @@ impl Watch {
     }
 
     /// Makes what the next task holds, if it is to be watched.
-    pub(crate) fn over_next(&self, now: Time) -> Unpolled {
+    pub(crate) fn watch_next(&self, now: Time) -> PollToken {
         let mut watched = self.watched.borrow_mut();
         if watched.is_some() || self.warned.load(Ordering::Relaxed) {
             return None;
@@ -58,7 +58,7 @@ impl Watch {
     }
 }
 
-impl Timed for Watch {
+impl Timed for Watchdog {
     fn deadline(&self) -> Option<Time> {
         self.watched.borrow().as_ref().map(|watched| watched.until)
     }
@@ -85,9 +85,9 @@ mod tests {
         Time::ZERO + Duration::from_secs(secs)
     }
 
-    fn watch(warned: &Arc<AtomicBool>) -> Watch {
+    fn watch(warned: &Arc<AtomicBool>) -> Watchdog {
         let (watched, warned) = (Rc::default(), Arc::clone(warned));
-        Watch { watched, warned, current_thread: true }
+        Watchdog { watched, warned, current_thread: true }
     }
 
     #[test]
@@ -95,17 +95,17 @@ mod tests {
         let warned = Arc::default();
         let watches = [watch(&warned), watch(&warned)];
         assert_eq!(watches[0].deadline(), None);
-        let polled = watches[0].over_next(secs(5));
+        let polled = watches[0].watch_next(secs(5));
         assert_eq!(watches[0].deadline(), Some(secs(6)));
-        assert!(polled.is_some() && watches[0].over_next(secs(5)).is_none(), "one at a time");
+        assert!(polled.is_some() && watches[0].watch_next(secs(5)).is_none(), "one at a time");
         drop(polled);
         assert!(!watches[0].is_undriven());
         assert_eq!(watches[0].deadline(), None);
 
         // It was driven before, and isn't any more.
-        let unpolled = watches.each_ref().map(|watch| watch.over_next(secs(7)));
-        assert_eq!(watches.each_ref().map(Watch::is_undriven), [true, false]);
+        let unpolled = watches.each_ref().map(|watch| watch.watch_next(secs(7)));
+        assert_eq!(watches.each_ref().map(Watchdog::is_undriven), [true, false]);
         assert!(unpolled.iter().all(Option::is_some));
-        assert!(watches[0].over_next(secs(9)).is_none(), "nothing more is said");
+        assert!(watches[0].watch_next(secs(9)).is_none(), "nothing more is said");
     }
 }

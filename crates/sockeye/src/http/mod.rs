@@ -79,82 +79,29 @@
 
 mod body;
 pub mod convert;
-mod edge;
 mod event;
 mod exchange;
+mod incomplete;
 mod job;
+mod options;
 mod reply;
-mod respond;
-mod stream;
-
-use std::num::NonZeroUsize;
-use std::sync::Arc;
+mod sender;
+mod service;
+mod source;
 
 pub use ::http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header,
 };
 pub use bytes::Bytes;
-use sockeye_engine::{Config, ListenAddr, usable_cores};
 pub use sockeye_http::{AllowedHosts, BadHostName, Limits};
 pub use sockeye_proto::Budget;
 
 pub use self::body::Body;
-pub use self::edge::Edge;
 pub use self::event::Event;
-pub use self::reply::{Incomplete, Later, Receive, Reply, Take};
-pub use self::respond::Respond;
-pub use self::stream::{Give, Gone, Sender, Source, TrySendError, Wake};
+pub use self::incomplete::Incomplete;
+pub use self::options::Options;
+pub use self::reply::{BodyReceiver, PendingReply, Reply};
+pub use self::sender::{ClientGone, Sender, SourceWaker, TrySendError};
+pub use self::service::{HttpService, serve};
+pub use self::source::{BodySource, SourceNext};
 pub use crate::serving::{ServeError, Serving};
-
-/// How a service runs.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Threads, each with an event loop of its own. By default, as many as there are cores that
-    /// this process may use.
-    pub workers: NonZeroUsize,
-    /// Limits and deadlines of requests, and of responses that come later
-    /// ([`Limits::response_timeout`]; none by default).
-    pub limits: Limits,
-    /// Bytes of bodies that [`Body::collect`] reads into memory, as far as one has more than 64 KiB:
-    /// from when they come until the response begins, and the work that makes it has ended. All connections share it; one client has a
-    /// quarter, a local one half. Beyond it the answer is 503, so a client's share has to be above
-    /// the limit of [`Body::collect`]. Default: 256 MiB.
-    pub collected: Arc<Budget>,
-    /// Limits and deadlines of connections.
-    pub config: Config,
-    /// Whether responses have `Server: sockeye`. They have not.
-    pub names_itself: bool,
-    /// The host names that are answered for at loopback addresses, where no others are; `None`
-    /// answers for every name. Set it where a browser on the same machine may be used: a website
-    /// can point a name of its own at 127.0.0.1 (DNS rebinding). Default: `None`.
-    pub allowed_hosts: Option<AllowedHosts>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            workers: usable_cores(),
-            limits: Limits::default(),
-            collected: edge::collected(),
-            config: Config::default(),
-            names_itself: false,
-            allowed_hosts: None,
-        }
-    }
-}
-
-/// Has requests that come at `addresses` answered by `respond`, on threads of their own, until
-/// [`Serving::handle`] says to stop, or the returned value is dropped.
-///
-/// # Errors
-///
-/// [`ServeError`] when it could not begin; nothing is answered then.
-pub fn serve(
-    addresses: &[ListenAddr],
-    options: Options,
-    respond: impl Respond,
-) -> Result<Serving, ServeError> {
-    let Options { workers, limits, collected, config, names_itself, allowed_hosts } = options;
-    let service = edge::service(limits, collected, names_itself, allowed_hosts, respond);
-    Serving::begin_at(addresses, workers, config, service)
-}

@@ -2,12 +2,12 @@
 
 use std::num::NonZeroUsize;
 use std::rc::Rc;
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc;
 use std::thread;
 
 use sockeye::http::{
-    self, AllowedHosts, Body, Edge, HeaderMap, HeaderValue, Later, Method, Options, Reply, Request,
-    Respond, Response, StatusCode, Version,
+    self, AllowedHosts, Body, HeaderMap, HeaderValue, HttpService, Method, Options, PendingReply,
+    Reply, Request, Response, StatusCode, Version,
 };
 use sockeye::proto::harness::Harness;
 use sockeye::{Address, Peer, Protocol, http_core};
@@ -205,7 +205,7 @@ fn a_reply_to_head_has_the_content_length_of_gets_or_none() {
 
 #[test]
 fn answers_come_later_from_other_threads_and_one_that_is_dropped_is_a_500() {
-    let (to_worker, laters) = mpsc::channel::<Later>();
+    let (to_worker, laters) = mpsc::channel::<PendingReply>();
     let (serving, address) = serve(move |_: Request<Body>| {
         let to_worker = to_worker.clone();
         Reply::later(move |later| to_worker.send(later).unwrap())
@@ -216,13 +216,13 @@ fn answers_come_later_from_other_threads_and_one_that_is_dropped_is_a_500() {
     clients[1].head("GET /", &[]);
     let second = laters.recv().unwrap();
     // The last is answered first: nobody waits for another's.
-    thread::spawn(move || second.answer("second")).join().unwrap();
+    thread::spawn(move || second.send("second")).join().unwrap();
     assert_eq!(clients[1].answer().text(), "second");
     drop(first);
     assert_eq!(clients[0].answer().status, 500);
     // The connection lives.
     clients[0].head("GET /", &[]);
-    laters.recv().unwrap().answer(StatusCode::ACCEPTED);
+    laters.recv().unwrap().send(StatusCode::ACCEPTED);
     assert_eq!(clients[0].answer().status, 202);
     stop(serving);
 }
@@ -230,7 +230,7 @@ fn answers_come_later_from_other_threads_and_one_that_is_dropped_is_a_500() {
 #[test]
 fn pipelined_requests_are_answered_in_order_each_by_its_own() {
     // The first is answered later by what a job gave: a promise behind a promise.
-    let (to_worker, laters) = mpsc::channel::<Later>();
+    let (to_worker, laters) = mpsc::channel::<PendingReply>();
     let (serving, address) = serve(move |request: Request<Body>| {
         let to_worker = to_worker.clone();
         match request.uri().path() {
@@ -242,9 +242,9 @@ fn pipelined_requests_are_answered_in_order_each_by_its_own() {
     // Both are on their way before one is answered: they are answered in order all the same.
     client.head("GET /old", &[]);
     client.head("GET /new", &[]);
-    laters.recv().unwrap().answer("old");
+    laters.recv().unwrap().send("old");
     assert_eq!(client.answer().text(), "old");
-    laters.recv().unwrap().answer("new");
+    laters.recv().unwrap().send("new");
     assert_eq!(client.answer().text(), "new");
     stop(serving);
 }
@@ -272,10 +272,10 @@ fn work_that_blocks_runs_elsewhere_and_is_counted() {
 
 #[test]
 fn work_that_the_pool_has_no_room_for_is_a_503() {
-    let edge = Edge::new(Arc::new(|_: Request<Body>| Reply::run(|| "never")));
+    let http = HttpService::new(|_: Request<Body>| Reply::run(|| "never"));
     let peer = Peer { address: Address::Unix, via: 0 };
     let server =
-        http_core::Server::new(Rc::new(http_core::ServerConfig::default()), edge.handler(&peer));
+        http_core::Server::new(Rc::new(http_core::ServerConfig::default()), http.handler(&peer));
     let mut client = Harness::new(server);
     client.input(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     client.drop_jobs();
@@ -301,7 +301,7 @@ fn a_panic_is_a_500_for_that_request_and_the_server_lives() {
 
 #[test]
 fn stopping_waits_for_answers_that_are_owed() {
-    let (to_worker, laters) = mpsc::channel::<Later>();
+    let (to_worker, laters) = mpsc::channel::<PendingReply>();
     let (serving, address) = serve(move |_: Request<Body>| {
         let to_worker = to_worker.clone();
         Reply::later(move |later| to_worker.send(later).unwrap())
@@ -310,7 +310,7 @@ fn stopping_waits_for_answers_that_are_owed() {
     client.head("GET /", &[]);
     let later = laters.recv().unwrap();
     serving.handle().drain();
-    later.answer("at last");
+    later.send("at last");
     assert_eq!(client.answer().text(), "at last");
     assert_eq!(serving.join().unwrap().cut, 0);
 }
@@ -333,21 +333,6 @@ fn a_client_is_handed_to_another_protocol_if_it_asked_for_that() {
     client.send(" late");
     client.end();
     assert_eq!(client.rest(), b"early late");
-    stop(serving);
-}
-
-#[test]
-fn a_value_of_ones_own_can_respond() {
-    struct Greeter(String);
-
-    impl Respond for Greeter {
-        fn respond(&self, request: Request<Body>) -> Reply {
-            format!("{} {}", self.0, request.uri()).into()
-        }
-    }
-
-    let (serving, address) = serve(Greeter("Hello".into()));
-    assert_eq!(Client::new(&address).ask("GET /you").text(), "Hello /you");
     stop(serving);
 }
 

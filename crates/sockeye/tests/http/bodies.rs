@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use sockeye::http::{
-    Body, Budget, Edge, HeaderMap, Incomplete, Limits, Receive, Reply, Request, StatusCode, Take,
+    Body, BodyReceiver, Budget, HeaderMap, HttpService, Incomplete, Limits, Reply, Request,
+    StatusCode,
 };
 use sockeye::proto::harness::Harness;
 use sockeye::{Address, Peer, http_core};
@@ -89,18 +90,18 @@ struct Count {
     pieces: Arc<Mutex<Vec<usize>>>,
 }
 
-impl Receive for Count {
-    fn piece(mut self: Box<Self>, piece: &[u8]) -> Take {
+impl BodyReceiver for Count {
+    fn piece(mut self: Box<Self>, piece: &[u8]) -> Reply {
         if piece.starts_with(b"stop") {
-            return Take::reply(StatusCode::CONFLICT);
+            return StatusCode::CONFLICT.into();
         }
         self.bytes += piece.len();
         let len = piece.len();
         let panics = piece.starts_with(b"panic");
-        Take::run(move || {
+        Reply::run(move || {
             assert!(!panics, "on purpose");
             self.pieces.lock().unwrap().push(len);
-            Take::More(self)
+            Reply::read_more(self)
         })
     }
 
@@ -131,6 +132,7 @@ fn a_receiver_takes_a_body_as_it_comes_with_work_in_between() {
     client.head("POST /", &["Content-Length: 9"]);
     client.send("panic");
     assert_eq!(client.answer().status, 500);
+    drop(client);
     // An early answer, and the rest of the body is not taken for a request.
     let mut client = Client::new(&address);
     client.head("POST /", &["Content-Length: 100"]);
@@ -151,16 +153,16 @@ struct Gate {
     may_go: Arc<Mutex<mpsc::Receiver<()>>>,
 }
 
-impl Receive for Gate {
-    fn piece(mut self: Box<Self>, piece: &[u8]) -> Take {
+impl BodyReceiver for Gate {
+    fn piece(mut self: Box<Self>, piece: &[u8]) -> Reply {
         self.pieces += 1;
         self.bytes += piece.len();
         if self.pieces != 1 {
-            return Take::More(self);
+            return Reply::read_more(self);
         }
-        Take::run(move || {
+        Reply::run(move || {
             self.may_go.lock().unwrap().recv().unwrap();
-            Take::More(self)
+            Reply::read_more(self)
         })
     }
 
@@ -222,9 +224,9 @@ fn a_receiver_is_dropped_when_the_client_goes() {
         }
     }
 
-    impl Receive for Dropped {
-        fn piece(self: Box<Self>, _: &[u8]) -> Take {
-            Take::More(self)
+    impl BodyReceiver for Dropped {
+        fn piece(self: Box<Self>, _: &[u8]) -> Reply {
+            Reply::read_more(self)
         }
 
         fn end(self: Box<Self>, _: HeaderMap) -> Reply {
@@ -250,11 +252,11 @@ fn what_is_collected_on_all_connections_is_charged_until_the_reply_begins() {
     let answer = |request: Request<Body>| {
         request.into_body().collect(1 << 20, |body| Reply::run(move || body.len().to_string()))
     };
-    let edge = Edge::collecting(Arc::new(answer), Arc::clone(&budget));
+    let http = HttpService::with_budget(answer, Arc::clone(&budget));
     let peer = Peer { address: Address::Unix, via: 0 };
     let connect = || {
         let shared = Rc::new(http_core::ServerConfig::default());
-        Harness::new(http_core::Server::new(shared, edge.handler(&peer)))
+        Harness::new(http_core::Server::new(shared, http.handler(&peer)))
     };
     let request = |len: usize| {
         let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {len}\r\n\r\n");
@@ -295,16 +297,16 @@ struct Hears {
     may_go: Arc<Mutex<mpsc::Receiver<()>>>,
 }
 
-impl Receive for Hears {
-    fn piece(mut self: Box<Self>, piece: &[u8]) -> Take {
+impl BodyReceiver for Hears {
+    fn piece(mut self: Box<Self>, piece: &[u8]) -> Reply {
         self.bytes += piece.len();
         if piece != b"job" {
-            return Take::More(self);
+            return Reply::read_more(self);
         }
         self.told.send("in the job".to_owned()).unwrap();
-        Take::run(move || {
+        Reply::run(move || {
             self.may_go.lock().unwrap().recv_timeout(PATIENCE).unwrap();
-            Take::More(self)
+            Reply::read_more(self)
         })
     }
 
@@ -313,7 +315,7 @@ impl Receive for Hears {
     }
 
     fn incomplete(self: Box<Self>, why: Incomplete) {
-        assert_eq!(why.to_string(), "the request's body ended before it was complete");
+        assert_eq!(why.to_string(), "the request's body is incomplete");
         self.told.send(format!("{} bytes", self.bytes)).unwrap();
         assert_ne!(self.bytes, 5, "on purpose");
     }
@@ -390,4 +392,30 @@ fn whoever_reads_a_body_is_told_that_it_is_incomplete() {
     drop(client);
     stop(serving);
     assert!(hears.try_recv().is_err(), "each is told once");
+}
+
+#[test]
+fn reading_more_without_a_body_to_read_is_a_500() {
+    /// Asks for more after the end.
+    struct Insatiable;
+
+    impl BodyReceiver for Insatiable {
+        fn piece(self: Box<Self>, _: &[u8]) -> Reply {
+            Reply::read_more(self)
+        }
+
+        fn end(self: Box<Self>, _: HeaderMap) -> Reply {
+            Reply::read_more(self)
+        }
+    }
+
+    let (serving, address) = serve(|request: Request<Body>| match request.uri().path() {
+        "/unread" => Reply::read_more(Box::new(Insatiable)),
+        _ => request.into_body().receive(10, Insatiable),
+    });
+    for path in ["/unread", "/complete"] {
+        let answer = Client::new(&address).ask_with(&format!("POST {path}"), b"abc");
+        assert_eq!(answer.status, 500, "{path}");
+    }
+    stop(serving);
 }

@@ -8,22 +8,27 @@ use std::time::{Duration, Instant};
 
 use sockeye::Config;
 use sockeye::Linger;
-use sockeye::http::{self, Limits, Options, Respond, Serving};
+use sockeye::http::{self, Body, Limits, Options, Reply, Request, Serving};
 
 /// What a test waits for a response at the most: far more than it takes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Serves on one thread. Stopping waits but a moment for clients that are still there.
-pub(crate) fn serve(respond: impl Respond) -> (Serving, String) {
-    serve_with(Limits::default(), respond)
+pub(crate) fn serve<R: Into<Reply>>(
+    answer: impl Fn(Request<Body>) -> R + Send + Sync + 'static,
+) -> (Serving, String) {
+    serve_with(Limits::default(), answer)
 }
 
 /// As [`serve`], with other limits.
-pub(crate) fn serve_with(limits: Limits, respond: impl Respond) -> (Serving, String) {
+pub(crate) fn serve_with<R: Into<Reply>>(
+    limits: Limits,
+    answer: impl Fn(Request<Body>) -> R + Send + Sync + 'static,
+) -> (Serving, String) {
     let linger = Linger { quiet: Duration::from_millis(20), ..Linger::default() };
     let config = Config { linger, ..Config::default() };
     let options = Options { workers: NonZeroUsize::MIN, limits, config, ..Options::default() };
-    let serving = http::serve(&["127.0.0.1:0".parse().unwrap()], options, respond).unwrap();
+    let serving = http::serve(&["127.0.0.1:0".parse().unwrap()], options, answer).unwrap();
     let address = serving.addresses()[0].to_string();
     (serving, address)
 }

@@ -4,24 +4,27 @@ use std::rc::Rc;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use sockeye::http::{Body, Budget, Edge, Later, Limits, Reply, Request, Respond};
+use sockeye::http::{Body, Budget, HttpService, Limits, PendingReply, Reply, Request};
 use sockeye::proto::harness::Harness;
 use sockeye::{Address, Peer, http_core};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 const NEARLY: Duration = Duration::from_secs(4);
 
-fn client(respond: impl Respond) -> Harness {
-    client_with(&Budget::new("bytes", 1 << 20), respond)
+fn client<R: Into<Reply>>(answer: impl Fn(Request<Body>) -> R + Send + Sync + 'static) -> Harness {
+    client_with(&Budget::new("bytes", 1 << 20), answer)
 }
 
 /// Bodies are charged to `budget`.
-fn client_with(budget: &Arc<Budget>, respond: impl Respond) -> Harness {
-    let edge = Edge::collecting(Arc::new(respond), Arc::clone(budget));
+fn client_with<R: Into<Reply>>(
+    budget: &Arc<Budget>,
+    answer: impl Fn(Request<Body>) -> R + Send + Sync + 'static,
+) -> Harness {
+    let http = HttpService::with_budget(answer, Arc::clone(budget));
     let peer = Peer { address: Address::Unix, via: 0 };
     let limits = Limits { response_timeout: Some(TIMEOUT), ..Limits::default() };
     let shared = Rc::new(http_core::ServerConfig::new(limits));
-    Harness::new(http_core::Server::new(shared, edge.handler(&peer)))
+    Harness::new(http_core::Server::new(shared, http.handler(&peer)))
 }
 
 fn heard(client: &mut Harness) -> String {
@@ -43,7 +46,7 @@ const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
 #[test]
 fn an_answer_that_nobody_gives_is_a_503_and_one_that_comes_later_is_dropped() {
-    let (to_test, laters) = mpsc::channel::<Later>();
+    let (to_test, laters) = mpsc::channel::<PendingReply>();
     let mut client = client(move |_: Request<Body>| {
         let to_test = to_test.clone();
         Reply::later(move |later| to_test.send(later).unwrap())
@@ -56,11 +59,11 @@ fn an_answer_that_nobody_gives_is_a_503_and_one_that_comes_later_is_dropped() {
     // It isn't taken for the next one's.
     client.input(GET);
     let second = laters.recv().unwrap();
-    first.answer("first");
+    first.send("first");
     client.deliver();
     assert_eq!(heard(&mut client), "");
     assert!(!second.is_gone());
-    second.answer("second");
+    second.send("second");
     client.deliver();
     assert!(heard(&mut client).ends_with("\r\n\r\nsecond"));
 }
@@ -96,7 +99,7 @@ fn the_time_runs_anew_when_the_body_has_come() {
 #[test]
 fn a_body_is_charged_as_long_as_who_is_too_late_holds_it() {
     let budget = Budget::new("bytes", 1 << 20);
-    let (to_test, laters) = mpsc::channel::<Later>();
+    let (to_test, laters) = mpsc::channel::<PendingReply>();
     let mut client = client_with(&budget, move |request: Request<Body>| {
         let (runs, to_test) = (request.uri().path() == "/run", to_test.clone());
         request.into_body().collect(1 << 20, move |body| match runs {

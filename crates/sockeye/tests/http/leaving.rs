@@ -3,14 +3,14 @@
 use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
-use sockeye::http::{Body, Bytes, Later, Limits, Reply, Request, Response, Sender};
+use sockeye::http::{Body, Bytes, Limits, PendingReply, Reply, Request, Response, Sender};
 
 use crate::client::{Client, PATIENCE, serve, serve_with, stop, until};
 
 /// `/later` and `/events` hand out what the answer is given by, `/block` has the loop wait for a
 /// word, anything else is answered at once.
 struct Desk {
-    laters: mpsc::Sender<Later>,
+    laters: mpsc::Sender<PendingReply>,
     senders: mpsc::Sender<Sender>,
     blocked: mpsc::Sender<()>,
     go: Mutex<mpsc::Receiver<()>>,
@@ -41,7 +41,7 @@ impl Desk {
 struct Scene {
     serving: sockeye::http::Serving,
     address: String,
-    laters: mpsc::Receiver<Later>,
+    laters: mpsc::Receiver<PendingReply>,
     senders: mpsc::Receiver<Sender>,
     blocked: mpsc::Receiver<()>,
     go: mpsc::Sender<()>,
@@ -69,7 +69,7 @@ impl Scene {
         Client::new(&self.address)
     }
 
-    fn later(&self) -> Later {
+    fn later(&self) -> PendingReply {
         self.laters.recv_timeout(PATIENCE).unwrap()
     }
 
@@ -207,10 +207,10 @@ fn a_half_closed_client_gets_its_late_and_pipelined_answers_however_late() {
     other.end();
     until(|| sender.is_gone());
     assert!(!later.is_gone());
-    later.answer("first");
+    later.send("first");
     assert_eq!(client.answer().text(), "first");
     assert_eq!(client.answer().text(), "at once");
-    scene.later().answer("last");
+    scene.later().send("last");
     assert_eq!(client.answer().text(), "last");
     assert!(client.is_over());
     stop(scene.serving);

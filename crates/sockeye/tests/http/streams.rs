@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
 use sockeye::http::{
-    Body, Bytes, Event, Give, HeaderMap, HeaderValue, Reply, Request, Response, Sender, Source,
-    TrySendError, Wake,
+    Body, BodySource, Bytes, Event, HeaderMap, HeaderValue, Reply, Request, Response, Sender,
+    SourceNext, SourceWaker, TrySendError,
 };
 
 use crate::client::{Client, serve, stop};
@@ -135,7 +135,7 @@ fn a_fast_sender_waits_for_a_slow_client_and_hears_when_it_goes() {
                 refused += 1;
                 thread::yield_now();
             }
-            Err(TrySendError::Gone(_)) => panic!("the client is there"),
+            Err(TrySendError::ClientGone(_)) => panic!("the client is there"),
         }
         assert!(sent < 1000, "nothing holds it back");
     }
@@ -225,22 +225,22 @@ fn a_sender_does_not_wait_for_the_loop_on_the_loop() {
 /// Counts down, every second step on the pool.
 struct Down(u32);
 
-impl Source for Down {
-    fn next(mut self: Box<Self>) -> Give {
+impl BodySource for Down {
+    fn next(mut self: Box<Self>) -> SourceNext {
         match self.0 {
             0 => {
                 let mut trailers = HeaderMap::new();
                 trailers.insert("x-end", HeaderValue::from_static("0"));
-                Give::EndWith(trailers)
+                SourceNext::EndWith(trailers)
             }
-            13 => Give::Abort,
+            13 => SourceNext::Abort,
             left => {
                 self.0 -= 1;
                 let piece = Bytes::from(format!("{left} "));
                 if left % 2 == 0 {
-                    Give::Piece(piece, self)
+                    SourceNext::Piece(piece, self)
                 } else {
-                    Give::run(|| Give::Piece(piece, self))
+                    SourceNext::run(|| SourceNext::Piece(piece, self))
                 }
             }
         }
@@ -306,9 +306,9 @@ fn pieces_are_taken_as_the_client_reads() {
 /// Gives nothing but empty pieces, each by a job.
 struct Empty;
 
-impl Source for Empty {
-    fn next(self: Box<Self>) -> Give {
-        Give::run(move || Give::Piece(Bytes::new(), self))
+impl BodySource for Empty {
+    fn next(self: Box<Self>) -> SourceNext {
+        SourceNext::run(move || SourceNext::Piece(Bytes::new(), self))
     }
 }
 
@@ -351,24 +351,25 @@ enum Given {
     End,
 }
 
-impl Source for Queued {
-    fn next(self: Box<Self>) -> Give {
+impl BodySource for Queued {
+    fn next(self: Box<Self>) -> SourceNext {
         let next = self.queue.lock().unwrap().pop_front();
         match next {
-            None => Give::Wait(self),
-            Some(Given::Piece(piece)) => Give::Piece(piece, self),
-            Some(Given::Run(begun, go_on)) => Give::run(move || {
+            None => SourceNext::Wait(self),
+            Some(Given::Piece(piece)) => SourceNext::Piece(piece, self),
+            Some(Given::Run(begun, go_on)) => SourceNext::run(move || {
                 begun.send(()).unwrap();
                 go_on.recv().unwrap();
-                Give::Wait(self)
+                SourceNext::Wait(self)
             }),
-            Some(Given::End) => Give::End,
+            Some(Given::End) => SourceNext::End,
         }
     }
 }
 
 /// Serves responses from one queue; what wakes them comes out of the channel.
-fn queued() -> (sockeye::http::Serving, String, Arc<Mutex<VecDeque<Given>>>, mpsc::Receiver<Wake>) {
+fn queued()
+-> (sockeye::http::Serving, String, Arc<Mutex<VecDeque<Given>>>, mpsc::Receiver<SourceWaker>) {
     let queue = Arc::<Mutex<VecDeque<Given>>>::default();
     let (out, wakes) = mpsc::channel();
     let ours = Arc::clone(&queue);

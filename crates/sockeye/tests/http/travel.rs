@@ -1,11 +1,11 @@
 //! The same responses however requests and responses travel: the service on the simulated network.
 
 use std::rc::Rc;
-use std::sync::Arc;
 
 use sockeye::engine::driver::Target;
 use sockeye::http::{
-    Body, Bytes, Edge, Give, HeaderMap, Receive, Reply, Request, Response, Source, Take,
+    Body, BodyReceiver, BodySource, Bytes, HeaderMap, HttpService, Reply, Request, Response,
+    SourceNext,
 };
 use sockeye::{Config, Peer, Protocol, http_core};
 use sockeye_sim::{Faults, Outcome, Rng, Script, World, seeds};
@@ -17,14 +17,14 @@ struct Back {
     pieces: usize,
 }
 
-impl Receive for Back {
-    fn piece(mut self: Box<Self>, piece: &[u8]) -> Take {
+impl BodyReceiver for Back {
+    fn piece(mut self: Box<Self>, piece: &[u8]) -> Reply {
         self.taken.extend_from_slice(piece);
         self.pieces += 1;
         if self.pieces.is_multiple_of(2) {
-            Take::More(self)
+            Reply::read_more(self)
         } else {
-            Take::run(|| Take::More(self))
+            Reply::run(|| Reply::read_more(self))
         }
     }
 
@@ -38,17 +38,17 @@ impl Receive for Back {
 /// Pours out more than fits, now and then with work in between.
 struct Pour(usize);
 
-impl Source for Pour {
-    fn next(mut self: Box<Self>) -> Give {
+impl BodySource for Pour {
+    fn next(mut self: Box<Self>) -> SourceNext {
         if self.0 == 0 {
-            return Give::End;
+            return SourceNext::End;
         }
         self.0 -= 1;
         let piece = Bytes::from(vec![b'x'; 7000]);
         if self.0.is_multiple_of(3) {
-            Give::run(|| Give::Piece(piece, self))
+            SourceNext::run(|| SourceNext::Piece(piece, self))
         } else {
-            Give::Piece(piece, self)
+            SourceNext::Piece(piece, self)
         }
     }
 }
@@ -60,7 +60,7 @@ fn answer(request: Request<Body>) -> Reply {
         "/collect" => body.collect(1 << 20, Bytes::from),
         "/receive" => body.receive(1 << 20, Back::default()),
         "/run" => Reply::run(move || body.collect(1 << 20, |body| Reply::run(move || body))),
-        "/later" => Reply::later(|later| later.answer("at once")),
+        "/later" => Reply::later(|later| later.send("at once")),
         "/pull" => Reply::pull(Response::new(()), Pour(45)),
         "/sender" => Reply::stream(Response::new(()), |sender| {
             for piece in ["one ", "two ", "three "] {
@@ -77,9 +77,9 @@ fn here() -> Target {
 }
 
 fn serve(world: &mut World) {
-    let (edge, shared) = (Edge::new(Arc::new(answer)), Rc::new(http_core::ServerConfig::default()));
+    let (http, shared) = (HttpService::new(answer), Rc::new(http_core::ServerConfig::default()));
     let service = move |peer: &Peer| -> Box<dyn Protocol> {
-        Box::new(http_core::Server::new(Rc::clone(&shared), edge.handler(peer)))
+        Box::new(http_core::Server::new(Rc::clone(&shared), http.handler(peer)))
     };
     world.server(&[here()], Config::default(), service);
 }

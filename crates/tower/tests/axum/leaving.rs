@@ -167,7 +167,7 @@ fn said(end: Result<(), axum::Error>) -> String {
 #[test]
 fn a_service_that_reads_a_body_is_told_that_it_is_incomplete() {
     static GO: Notify = Notify::const_new();
-    const INCOMPLETE: &str = "the request's body ended before it was complete";
+    const INCOMPLETE: &str = "the request's body is incomplete";
 
     let mut limits = limits(LONG);
     // More than a delayed acknowledgement takes.
