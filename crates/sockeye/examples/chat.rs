@@ -249,7 +249,7 @@ pub(crate) fn serve(
     config: Config,
 ) -> Result<Serving, Box<dyn Error>> {
     let room = Arc::<Room>::default();
-    let serving = Serving::begin(&[address], workers, config, move |_worker| {
+    let serving = Serving::start(&[address], workers, config, move |_worker, _bound| {
         let room = Arc::clone(&room);
         move |_: &Peer| {
             // The time is known when the connection opens.

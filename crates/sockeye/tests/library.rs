@@ -92,7 +92,7 @@ impl Protocol for ToItself {
 
 #[test]
 fn to_send_where_it_would_wait_for_itself_fails_at_once() {
-    let serving = Serving::begin(&[any_port()], NonZeroUsize::MIN, Config::default(), |_| {
+    let serving = Serving::start(&[any_port()], NonZeroUsize::MIN, Config::default(), |_, _| {
         |_: &Peer| Box::new(ToItself) as Box<dyn Protocol>
     });
     let serving = serving.expect("a free port");
@@ -229,7 +229,7 @@ fn the_last_worker_removes_the_file_of_a_unix_socket() {
 #[test]
 fn a_worker_that_panics_ends_the_service() {
     let workers = NonZeroUsize::new(2).unwrap();
-    let serving = Serving::begin(&[any_port()], workers, Config::default(), |worker| {
+    let serving = Serving::start(&[any_port()], workers, Config::default(), |worker, _| {
         assert_eq!(worker, 0, "on purpose");
         |_: &Peer| Box::new(ToItself) as Box<dyn Protocol>
     });

@@ -158,7 +158,7 @@ where
     let (service, runtime) = (Mutex::new(service), runtime.clone());
     let warned = Arc::default();
     let (workers, config) = (options.workers, options.config.clone());
-    Serving::begin_at(addresses, workers, config, move |_, bound| {
+    Serving::start(addresses, workers, config, move |_, bound| {
         let service = service.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let watchdog = Watchdog::new(&runtime, Arc::clone(&warned));
         let ending = EndingTasks::default();

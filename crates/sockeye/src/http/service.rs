@@ -73,7 +73,7 @@ pub fn serve<R: Into<Reply>>(
 ) -> Result<Serving, ServeError> {
     let answer: Arc<RequestFn> = Arc::new(move |request| answer(request).into());
     let (workers, config) = (options.workers, options.config.clone());
-    Serving::begin_at(addresses, workers, config, move |_, bound| {
+    Serving::start(addresses, workers, config, move |_, bound| {
         let config = Rc::new(options.server_config(bound));
         let http = HttpService::of_shard(Arc::clone(&answer), Arc::clone(&options.collected));
         move |peer: &Peer| Server::new(Rc::clone(&config), http.handler(peer))
