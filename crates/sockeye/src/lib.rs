@@ -165,7 +165,7 @@ pub mod http;
 pub mod message;
 mod serving;
 
-pub use serving::{ServeError, Serving, check_hosts_on_loopback};
+pub use serving::{ServeError, Serving};
 pub use sockeye_engine as engine;
 #[cfg(feature = "files")]
 pub use sockeye_files as files;

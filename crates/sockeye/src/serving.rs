@@ -135,8 +135,7 @@ impl Serving {
 
 /// Makes a check that allows only `hosts`, on connections to the listeners of `bound` that have a loopback
 /// address.
-#[must_use]
-pub fn check_hosts_on_loopback(hosts: AllowedHosts, bound: &[Bound]) -> HostCheck {
+pub(crate) fn check_hosts_on_loopback(hosts: AllowedHosts, bound: &[Bound]) -> HostCheck {
     let loopback: Vec<bool> = bound.iter().map(Bound::is_loopback).collect();
     HostCheck::new(hosts, move |peer| loopback.get(peer.via as usize) == Some(&true))
 }

@@ -44,7 +44,8 @@ pub fn request(request: &http_core::Request<'_>) -> Result<Request<()>, Unsuppor
     }
     let mut copy = Bytes::from(copy);
     let mut head = Request::new(());
-    *head.method_mut() = method(request.method())?;
+    *head.method_mut() =
+        Method::from_bytes(request.method().as_str().as_bytes()).map_err(|_| UnsupportedRequest)?;
     *head.version_mut() = match request.version() {
         http_core::Version::Http10 => Version::HTTP_10,
         http_core::Version::Http11 => Version::HTTP_11,
@@ -76,21 +77,6 @@ fn headers<'a>(
         map.try_append(name, value).map_err(|_| UnsupportedRequest)?;
     }
     Ok(map)
-}
-
-fn method(method: http_core::Method<'_>) -> Result<Method, UnsupportedRequest> {
-    Ok(match method {
-        http_core::Method::Get => Method::GET,
-        http_core::Method::Head => Method::HEAD,
-        http_core::Method::Post => Method::POST,
-        http_core::Method::Put => Method::PUT,
-        http_core::Method::Delete => Method::DELETE,
-        http_core::Method::Connect => Method::CONNECT,
-        http_core::Method::Options => Method::OPTIONS,
-        http_core::Method::Trace => Method::TRACE,
-        http_core::Method::Patch => Method::PATCH,
-        other => Method::from_bytes(other.as_str().as_bytes()).map_err(|_| UnsupportedRequest)?,
-    })
 }
 
 /// Converts the target. If the `http` crate rejects it, only its path and query are converted.

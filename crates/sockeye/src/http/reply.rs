@@ -292,20 +292,7 @@ impl<T: Into<Self>, E: Into<Self>> From<Result<T, E>> for Reply {
 
 impl fmt::Debug for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Kind::Response(response) => {
-                f.debug_tuple("Response").field(&response.status()).finish()
-            }
-            Kind::Content(_, body) => f.debug_tuple("Content").field(&body.len()).finish(),
-            Kind::Page(status, text) => f.debug_tuple("Page").field(status).field(text).finish(),
-            Kind::Later(_) => f.write_str("Later"),
-            Kind::Run(_) => f.write_str("Run"),
-            Kind::Collect { limit, .. } => f.debug_tuple("Collect").field(limit).finish(),
-            Kind::Receive { limit, .. } => f.debug_tuple("Receive").field(limit).finish(),
-            Kind::ReadMore(_) => f.write_str("ReadMore"),
-            Kind::Stream(head, _) => f.debug_tuple("Stream").field(&head.status()).finish(),
-            Kind::Upgrade { name, .. } => f.debug_tuple("Upgrade").field(name).finish(),
-        }
+        f.debug_struct("Reply").finish_non_exhaustive()
     }
 }
 

@@ -45,14 +45,7 @@ impl SourceNext {
 
 impl fmt::Debug for SourceNext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Piece(piece, _) => f.debug_tuple("Piece").field(&piece.len()).finish(),
-            Self::Wait(_) => f.write_str("Wait"),
-            Self::Run(_) => f.write_str("Run"),
-            Self::End => f.write_str("End"),
-            Self::EndWith(trailers) => f.debug_tuple("EndWith").field(&trailers.len()).finish(),
-            Self::Abort => f.write_str("Abort"),
-        }
+        f.debug_struct("SourceNext").finish_non_exhaustive()
     }
 }
 

@@ -73,11 +73,7 @@ impl<T: Into<Self>> From<Result<T, Error>> for Reply {
 
 impl fmt::Debug for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Kind::Now(result) => f.debug_tuple("Now").field(result).finish(),
-            Kind::Later(_) => f.write_str("Later"),
-            Kind::Run(_) => f.write_str("Run"),
-        }
+        f.debug_struct("Reply").finish_non_exhaustive()
     }
 }
 

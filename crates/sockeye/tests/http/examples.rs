@@ -102,7 +102,7 @@ fn what_is_uploaded_lies_in_the_folder_when_it_is_complete() {
 
 #[test]
 fn what_one_says_all_listeners_hear() {
-    let serving = http_events::serve(any_port(), http_events::SIGN_OF_LIFE).unwrap();
+    let serving = http_events::serve(any_port(), http_events::COMMENT_INTERVAL).unwrap();
     let address = serving.addresses()[0].to_string();
     let mut listeners = [Client::new(&address), Client::new(&address)];
     for listener in &mut listeners {
@@ -148,7 +148,7 @@ fn what_is_no_netstring_ends_the_conversation() {
     use sockeye::proto::harness::Harness;
 
     for bad in ["x", "01:a,", "4097:", "99999", "1:ab", "1,"] {
-        let mut peer = Harness::new(protocol::Backwards::default());
+        let mut peer = Harness::new(protocol::Reverse::default());
         peer.drip(bad.as_bytes());
         assert_eq!(peer.output(), b"1:?,", "{bad}");
         assert_eq!(peer.fault().map(|fault| fault.code), Some("bad_netstring"), "{bad}");
