@@ -8,7 +8,7 @@ use std::rc::Rc;
 use http::header::{CONTENT_TYPE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::Body as HttpBody;
-use sockeye::http::convert::{self, InvalidResponse};
+use sockeye::http::convert;
 use sockeye::http_core::{
     self, Answer, Body, Content, Fields, Handler, Responder, Stream, StreamEvent, Trailers,
 };
@@ -246,7 +246,11 @@ impl<S> Exchange<S> {
             && declared != actual
             && sent.status.has_content()
         {
-            return self.fail(&InvalidResponse::Length { declared, actual }.to_string(), responder);
+            let what = format!(
+                "the Content-Length is {declared}, and the body has {actual} bytes: leave the field \
+                 out, or set it to the body's length"
+            );
+            return self.fail(&what, responder);
         }
         let length = declared.or(actual);
         let responder = if sent.close { responder.closing() } else { responder };

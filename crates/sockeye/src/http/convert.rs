@@ -6,9 +6,7 @@ use std::fmt;
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, StatusCode, Uri, Version};
-use sockeye_http::{
-    self as http_core, Answer, BadField, Fields, Responder, Status, Stream, Trailers,
-};
+use sockeye_http::{self as http_core, Answer, Fields, Responder, Status, Stream, Trailers};
 use tracing::error;
 
 /// For [`http_core::Handler::allow`]: the methods that are usual with the `http` crate.
@@ -106,48 +104,23 @@ pub struct ResponseHead {
     pub length: Option<u64>,
 }
 
-/// A response can't be sent.
+/// Why a response can't be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum InvalidResponse {
-    /// Its status is not that of a final response.
-    Status(StatusCode),
-    /// It has a `Transfer-Encoding`, which is for the server to choose.
-    TransferEncoding,
-    /// Its `Content-Length` is no number, or there are several.
-    ContentLength,
-    /// Its `Content-Length` is not the length of its body.
-    Length {
-        /// The `Content-Length`.
-        declared: u64,
-        /// The number of bytes of the body.
-        actual: u64,
-    },
-    /// It has an invalid field.
-    Field(HeaderName, BadField),
-}
+pub struct InvalidResponse(String);
 
 impl fmt::Display for InvalidResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Status(status) => {
-                write!(f, "the status of a final response can't be {}", status.as_u16())
-            }
-            Self::TransferEncoding => {
-                f.write_str("only the server may set the Transfer-Encoding of a response")
-            }
-            Self::ContentLength => f.write_str("the Content-Length is not a single number"),
-            Self::Length { declared, actual } => write!(
-                f,
-                "the Content-Length is {declared}, and the body has {actual} bytes: leave the field \
-                 out, or set it to the body's length"
-            ),
-            Self::Field(name, error) => write!(f, "the field {name} can't be sent: {error}"),
-        }
+        f.write_str(&self.0)
     }
 }
 
 impl std::error::Error for InvalidResponse {}
+
+impl From<&str> for InvalidResponse {
+    fn from(text: &str) -> Self {
+        Self(text.into())
+    }
+}
 
 /// Converts the head of a response, and appends its fields to `fields`.
 ///
@@ -156,22 +129,27 @@ impl std::error::Error for InvalidResponse {}
 ///
 /// # Errors
 ///
-/// [`InvalidResponse`] if it can't be sent.
+/// [`InvalidResponse`] for a status below 200, a `Transfer-Encoding`, a `Content-Length` that is not a single
+/// number, and an invalid field.
 pub fn response(
     status: StatusCode,
     headers: &HeaderMap,
     fields: &mut Fields,
 ) -> Result<ResponseHead, InvalidResponse> {
-    let status = Status::from_code(status.as_u16()).ok_or(InvalidResponse::Status(status))?;
+    let status = Status::from_code(status.as_u16()).ok_or_else(|| {
+        InvalidResponse(format!("the status of a final response can't be {}", status.as_u16()))
+    })?;
     let mut head = ResponseHead { status, close: false, length: None };
     for (name, value) in headers {
         match name.as_str() {
             "connection" => head.close |= has_close(value),
-            "content-length" if head.length.is_some() => {
-                return Err(InvalidResponse::ContentLength);
+            "content-length" => match number(value) {
+                Some(length) if head.length.is_none() => head.length = Some(length),
+                _ => return Err("the Content-Length is not a single number".into()),
+            },
+            "transfer-encoding" => {
+                return Err("only the server may set the Transfer-Encoding of a response".into());
             }
-            "content-length" => head.length = Some(number(value)?),
-            "transfer-encoding" => return Err(InvalidResponse::TransferEncoding),
             "date" | "server" | "keep-alive" | "upgrade" | "trailer" => {}
             _ => push(fields, name, value)?,
         }
@@ -216,7 +194,7 @@ fn push(
 ) -> Result<(), InvalidResponse> {
     fields
         .push(name.as_str(), value.as_bytes())
-        .map_err(|error| InvalidResponse::Field(name.clone(), error))
+        .map_err(|error| InvalidResponse(format!("the field {name} can't be sent: {error}")))
 }
 
 fn has_close(value: &HeaderValue) -> bool {
@@ -226,9 +204,9 @@ fn has_close(value: &HeaderValue) -> bool {
         .any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
 }
 
-fn number(value: &HeaderValue) -> Result<u64, InvalidResponse> {
+fn number(value: &HeaderValue) -> Option<u64> {
     let digits = value.to_str().ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
-    digits.and_then(|text| text.parse().ok()).ok_or(InvalidResponse::ContentLength)
+    digits?.parse().ok()
 }
 
 #[cfg(test)]
@@ -251,7 +229,8 @@ mod tests {
         let open = ResponseHead { status: Status::OK, close: false, length: None };
         let closing = ResponseHead { close: true, ..open };
         let length = ResponseHead { length: Some(12), ..open };
-        let no_length = Err(InvalidResponse::ContentLength);
+        let no_length = Err("the Content-Length is not a single number".into());
+        let coded = Err("only the server may set the Transfer-Encoding of a response".into());
         for (lines, head) in [
             (&[][..], Ok(open)),
             (&[("connection", "close")], Ok(closing)),
@@ -263,7 +242,7 @@ mod tests {
             (&[("content-length", "99999999999999999999")], no_length.clone()),
             (&[("content-length", "12, 12")], no_length.clone()),
             (&[("content-length", "12"), ("content-length", "13")], no_length),
-            (&[("transfer-encoding", "chunked")], Err(InvalidResponse::TransferEncoding)),
+            (&[("transfer-encoding", "chunked")], coded),
             (&[("date", "now"), ("server", "x"), ("upgrade", "x"), ("trailer", "x")], Ok(open)),
         ] {
             assert_eq!(converted(lines), (head, Vec::new()), "{lines:?}");
@@ -276,7 +255,8 @@ mod tests {
     fn interim_statuses_are_refused() {
         let status = |status| response(status, &HeaderMap::new(), &mut Fields::new());
         for interim in [StatusCode::CONTINUE, StatusCode::SWITCHING_PROTOCOLS] {
-            assert_eq!(status(interim), Err(InvalidResponse::Status(interim)));
+            let error = status(interim).unwrap_err().to_string();
+            assert!(error.ends_with(&format!("can't be {}", interim.as_u16())), "{error}");
         }
         assert_eq!(status(StatusCode::IM_A_TEAPOT).unwrap().status, Status::IM_A_TEAPOT);
     }
