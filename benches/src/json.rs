@@ -1,4 +1,4 @@
-//! The report as JSON: every run, nothing rounded away.
+//! The report as JSON, with every run.
 
 use std::{
     fmt::Write as _,
@@ -7,7 +7,7 @@ use std::{
 
 use crate::{compare::Report, table};
 
-/// Writes one object: the machine, and a list of runs.
+/// Writes an object with the machine and a list of runs.
 pub(crate) fn write(report: &Report) -> String {
     let machine = table::machine();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());

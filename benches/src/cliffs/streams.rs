@@ -1,4 +1,4 @@
-//! A service whose responses are written in pieces, as anybody would write it.
+//! A service with responses in pieces.
 //!
 //! ```text
 //! sockeye-benches cliffs streams
@@ -7,9 +7,9 @@
 //! | path | 2,000 bytes of content |
 //! |---|---|
 //! | `/whole` | in one piece |
-//! | `/pieces` | in 100 pieces, all of which are there at once |
-//! | `/turns` | in 100 pieces, each of which comes from a thread of the pool |
-//! | `/echo` | no: what was sent |
+//! | `/pieces` | in 100 pieces, at once |
+//! | `/turns` | in 100 pieces, each from a job of the pool |
+//! | `/echo` | (the request's body) |
 
 use std::num::NonZeroUsize;
 
@@ -20,10 +20,10 @@ use sockeye::http::{
 use crate::Result;
 
 const PIECE: &[u8] = b"twenty bytes of text";
-/// Pieces of a response.
+/// Number of pieces of a response.
 pub(super) const PIECES: usize = 100;
 
-/// Runs until it is killed.
+/// Runs until the process is killed.
 pub(super) fn run() -> Result<()> {
     let options = Options { workers: NonZeroUsize::MIN, ..Options::default() };
     let serving = http::serve(&["127.0.0.1:0".parse()?], options, answer)?;
@@ -43,7 +43,7 @@ fn answer(request: Request<Body>) -> Reply {
     }
 }
 
-/// So many pieces are still to come.
+/// The number of pieces that are left.
 struct Turns(usize);
 
 impl BodySource for Turns {

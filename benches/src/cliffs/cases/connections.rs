@@ -1,4 +1,4 @@
-//! Others that are connected, and those that were.
+//! Cases about other connections, present and past.
 
 use std::num::{NonZeroU64, NonZeroUsize};
 
@@ -14,13 +14,13 @@ use crate::{
     },
 };
 
-/// Connections of the load.
+/// Number of connections of the load.
 const BUSY: usize = 100;
 const IDLE: usize = 9_900;
 const READERS: usize = 1_000;
-/// Requests that a server has answered when it is no longer young.
+/// Number of requests that a server has answered before the measurement.
 const MANY: u64 = 3_000_000;
-/// Connections that have come and gone then.
+/// Number of connections that were opened and closed before the measurement.
 const GONE: u64 = 100_000;
 
 pub(super) const CASES: &[Case] = &[
