@@ -1,4 +1,4 @@
-//! A service by `sockeye::message`, asked over plain sockets.
+//! Services of `sockeye::message`, over plain sockets.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -21,7 +21,7 @@ fn serve<R: Into<Reply>>(
     (serving, address)
 }
 
-/// Stops it; nothing may be left to cut.
+/// Drains the service, and checks that no connection was cut.
 fn stop(serving: Serving) {
     serving.handle().drain();
     assert_eq!(serving.join().unwrap().cut, 0);
@@ -39,7 +39,7 @@ fn send(address: SocketAddr, encoding: &str, content: &[u8], more: &str) -> TcpS
     peer
 }
 
-/// The content of the one response.
+/// The JSON content of the only response.
 fn receive(mut peer: TcpStream) -> Value {
     let mut response = Vec::new();
     peer.read_to_end(&mut response).unwrap();
@@ -73,7 +73,7 @@ fn a_closure_sees_the_message_and_answers_at_once() {
 }
 
 #[test]
-fn a_handler_says_what_is_wrong_with_a_code_of_its_own() {
+fn a_handler_can_answer_with_an_error_code_of_its_own() {
     let (serving, address) = serve(|_: Request| Error::new("out_of_fish", "there is no fish left"));
     let expected =
         json!({ "result": "Error: there is no fish left", "error": { "code": "out_of_fish" } });
@@ -82,7 +82,7 @@ fn a_handler_says_what_is_wrong_with_a_code_of_its_own() {
 }
 
 #[test]
-fn answers_come_later_from_other_threads_and_one_that_is_dropped_is_an_error() {
+fn other_threads_can_respond_and_a_dropped_pending_reply_is_an_error() {
     let (to_worker, requests) = mpsc::channel::<(message::PendingReply, Value)>();
     let (serving, address) = serve(move |request: Request| -> Result<Reply, Error> {
         let (to_worker, value) = (to_worker.clone(), request.message.to_json()?);
@@ -92,7 +92,7 @@ fn answers_come_later_from_other_threads_and_one_that_is_dropped_is_an_error() {
         ["1", "2", "3"].map(|content| send(address, "utf-8", content.as_bytes(), ""));
     let mut waiting: Vec<_> = requests.iter().take(3).collect();
     waiting.sort_by_key(|(_, value)| value.as_u64());
-    // The last is answered first: nobody waits for another's.
+    // The last request is answered first.
     let (pending, _) = waiting.pop().unwrap();
     drop(pending);
     let error = receive(dropped);
@@ -109,7 +109,7 @@ fn answers_come_later_from_other_threads_and_one_that_is_dropped_is_an_error() {
 }
 
 #[test]
-fn stopping_waits_for_answers_that_are_owed() {
+fn draining_waits_for_responses_in_flight() {
     let (to_worker, requests) = mpsc::channel::<message::PendingReply>();
     let (serving, address) = serve(move |_: Request| {
         let to_worker = to_worker.clone();
@@ -124,7 +124,7 @@ fn stopping_waits_for_answers_that_are_owed() {
 }
 
 #[test]
-fn work_that_blocks_runs_elsewhere_and_its_panic_is_an_error() {
+fn blocking_work_runs_on_the_pool_and_its_panic_is_an_error() {
     let (serving, address) = serve(|request: Request| {
         Reply::run(move || {
             let value = request.message.to_json()?;
@@ -139,7 +139,7 @@ fn work_that_blocks_runs_elsewhere_and_its_panic_is_an_error() {
 }
 
 #[test]
-fn how_long_an_answer_is_of_use_reaches_the_handler() {
+fn the_time_left_reaches_the_handler() {
     let (serving, address) = serve(|request: Request| {
         json_message(&json!(request.time_left.is_some_and(|left| left.as_secs() > 3000)))
     });
@@ -148,7 +148,7 @@ fn how_long_an_answer_is_of_use_reaches_the_handler() {
     stop(serving);
 }
 
-/// Asks over HTTP: the status and the JSON of the response.
+/// Makes a request over HTTP. Returns the status and the JSON of the response.
 fn post(address: SocketAddr, content_type: &str, content: &str) -> (u16, Value) {
     let request = format!(
         "POST / HTTP/1.0\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n{content}",
@@ -163,7 +163,7 @@ fn post(address: SocketAddr, content_type: &str, content: &str) -> (u16, Value) 
 }
 
 #[test]
-fn whoever_answers_frames_answers_http() {
+fn a_closure_answers_frames_and_http_alike() {
     let (serving, address) = serve(|request: Request| {
         let value = request.message.to_json()?;
         match value.as_str() {
@@ -200,26 +200,26 @@ fn whoever_answers_frames_answers_http() {
     stop(serving);
 }
 
-/// JSON of this value with blanks behind it, longer than is read on the loop.
+/// JSON of this value, with so much whitespace that it is read on the pool.
 fn large(value: &str) -> String {
     format!("{value}{}", " ".repeat(message::LARGE))
 }
 
 #[test]
-fn a_request_with_large_content_holds_no_other_up() {
+fn a_request_with_large_content_delays_no_other() {
     let (goes_on, waits) = mpsc::channel::<()>();
     let waits = Arc::new(Mutex::new(waits));
     let (serving, address) = serve(move |request: Request| {
         let value = request.message.to_json()?;
         if request.message.content.len() > message::LARGE {
             let waits = waits.lock().unwrap();
-            waits.recv_timeout(Duration::from_secs(20)).expect("the other has its answer");
+            waits.recv_timeout(Duration::from_secs(20)).expect("the test continues it");
         }
         json_message(&value)
     });
     let slow = send(address, "utf-8", large("1").as_bytes(), "");
     let over_http = thread::spawn(move || post(address, "text/json", &large("2")));
-    // The one worker's loop is free.
+    // The worker's event loop is free.
     for value in 3..10 {
         assert_eq!(ask(address, &value.to_string()), json!(value));
     }
@@ -231,7 +231,7 @@ fn a_request_with_large_content_holds_no_other_up() {
 }
 
 #[test]
-fn large_content_is_answered_in_every_way() {
+fn large_content_can_have_every_kind_of_reply() {
     let (serving, address) = serve(|request: Request| {
         let value = request.message.to_json()?;
         match value.as_str() {
@@ -276,7 +276,7 @@ fn json_has_a_limit_on_its_values() {
 }
 
 #[test]
-fn frames_alone_are_spoken_where_that_is_wanted() {
+fn http_is_refused_if_only_frames_are_allowed() {
     let options = Options { workers: NonZeroUsize::MIN, frames_only: true, ..Options::default() };
     let at = ["127.0.0.1:0".parse().unwrap()];
     let serving = message::serve(&at, options, |request: Request| request.message).unwrap();

@@ -1,4 +1,4 @@
-//! The same responses however requests and responses travel: the service on the simulated network.
+//! A service on the simulated network: its responses don't depend on the network.
 
 use std::rc::Rc;
 
@@ -10,7 +10,7 @@ use sockeye::http::{
 use sockeye::{Config, Peer, Protocol, http_core};
 use sockeye_sim::{Faults, Outcome, Rng, Script, World, seeds};
 
-/// Takes a body, now and then with work in between, and gives it back.
+/// Receives a body, partly with jobs in between, and sends it back.
 #[derive(Default)]
 struct Back {
     taken: Vec<u8>,
@@ -35,7 +35,7 @@ impl BodyReceiver for Back {
     }
 }
 
-/// Pours out more than fits, now and then with work in between.
+/// Gives more than the output holds, partly with jobs in between.
 struct Pour(usize);
 
 impl BodySource for Pour {
@@ -60,7 +60,7 @@ fn answer(request: Request<Body>) -> Reply {
         "/collect" => body.collect(1 << 20, Bytes::from),
         "/receive" => body.receive(1 << 20, Back::default()),
         "/run" => Reply::run(move || body.collect(1 << 20, |body| Reply::run(move || body))),
-        "/later" => Reply::later(|later| later.send("at once")),
+        "/later" => Reply::later(|pending| pending.send("at once")),
         "/pull" => Reply::pull(Response::new(()), Pour(45)),
         "/sender" => Reply::stream(Response::new(()), |sender| {
             for piece in ["one ", "two ", "three "] {
@@ -103,13 +103,13 @@ fn request(rng: &mut Rng) -> String {
 
 fn gentle(rng: &mut Rng) -> Faults {
     let mut faults = Faults::gentle(rng);
-    // What drips in for longer than its deadline gets another answer.
+    // With smaller buffers, requests could miss their deadlines.
     faults.send_buffer = faults.send_buffer.max(1024);
     faults.receive_buffer = faults.receive_buffer.max(1024);
     faults
 }
 
-/// All that one client hears, but for the dates.
+/// All that one client receives, without the dates.
 fn converse(seed: u64, faults: Faults, requests: &str) -> String {
     let mut world = World::new(seed, faults);
     serve(&mut world);
@@ -122,7 +122,7 @@ fn converse(seed: u64, faults: Faults, requests: &str) -> String {
     heard.split_inclusive("\r\n").filter(|line| !line.starts_with("Date: ")).collect()
 }
 
-/// The responses without their framing: how a body is cut into chunks may differ.
+/// The responses without their chunks, which may differ.
 fn unframed(mut heard: &str) -> Vec<String> {
     let mut replies = Vec::new();
     while let Some((head, mut rest)) = heard.split_once("\r\n\r\n") {
@@ -152,7 +152,7 @@ fn unframed(mut heard: &str) -> Vec<String> {
 }
 
 #[test]
-fn requests_get_the_same_replies_however_they_travel() {
+fn responses_do_not_depend_on_the_network() {
     seeds(0..40, |seed| {
         let mut rng = Rng::new(seed);
         let faults = gentle(&mut rng);
