@@ -1,6 +1,6 @@
-//! The ratios as a chart: a panel for each row of the table, with a bar for each server, the cheapest first.
-//! A bar is as long as the server's cost divided by the limit's. The chart has its own background, so that it
-//! is readable on light and dark pages.
+//! The ratios as a chart: a panel for each row of the table, with a bar for each server, the
+//! cheapest first. A bar is as long as the server's cost divided by the limit's. The chart has its
+//! own background, so that it is readable on light and dark pages.
 
 use std::fmt::Write as _;
 
@@ -35,8 +35,8 @@ const TOP: f64 = 84.0;
 /// The height of a line of the footnote, and its number of characters.
 const LINE: f64 = 15.0;
 const LINE_CHARS: usize = 140;
-/// Longer bars are cut off here, with their value beside them, so that one slow server leaves room for the
-/// others.
+/// Longer bars are cut off here, with their value beside them, so that one slow server leaves room
+/// for the others.
 const MOST: f64 = 3.0;
 
 const STYLE: &str = "\

@@ -21,8 +21,8 @@ use crate::{
     servers::{self, Server, Setup},
 };
 
-/// The pause before the second attempt. It doubles with each further attempt, because other work, such as a
-/// build, takes a while.
+/// The pause before the second attempt. It doubles with each further attempt, because other work,
+/// such as a build, takes a while.
 const PAUSE: Duration = Duration::from_secs(2);
 /// A run is disturbed if others, or the hypervisor, use more than this share of a core.
 const DISTURBED: f64 = 0.10;
@@ -245,8 +245,8 @@ impl Turn<'_> {
         Ok(Some(server))
     }
 
-    /// The responses that the limit sends: ours, or those of another server if ours is not measured. An echo
-    /// needs none.
+    /// The responses that the limit sends: ours, or those of another server if ours is not
+    /// measured. An echo needs none.
     fn model(&self) -> Result<Vec<servers::Turn>> {
         let load = self.row.load;
         if load == Shape::Echo {

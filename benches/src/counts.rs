@@ -8,13 +8,14 @@
 //! sockeye-benches counts profile small    # instructions per function
 //! ```
 //!
-//! - **instructions** in user space, and **allocations**: callgrind counts those of a shard that runs in one
-//!   thread with its clients ([`scene`]), so that they don't depend on timing.
-//! - **calls**: strace counts the system calls of the whole program with one connection ([`whole`]).
-//! - The row `logged` is a small response as above, and what an access log adds to it in the whole program,
-//!   including the thread that writes the log.
-//! - In the row `browser-new`, consecutive requests have different heads, so that a cached head doesn't help.
-//!   In all other rows, heads are equal.
+//! - **instructions** in user space, and **allocations**: callgrind counts those of a shard that
+//!   runs in one thread with its clients ([`scene`]), so that they don't depend on timing.
+//! - **calls**: strace counts the system calls of the whole program with one connection
+//!   ([`whole`]).
+//! - The row `logged` is a small response as above, and what an access log adds to it in the whole
+//!   program, including the thread that writes the log.
+//! - In the row `browser-new`, consecutive requests have different heads, so that a cached head
+//!   doesn't help. In all other rows, heads are equal.
 //! - **bytes**: memory of the program for each of 10,000 idle connections.
 //!
 //! The kernel's share, which is most of the time, is not counted.
@@ -41,7 +42,8 @@ use crate::{
     servers::Setup,
 };
 
-/// Allowed growth of a figure. Compiler releases and the names of temporary folders change it a little.
+/// Allowed growth of a figure. Compiler releases and the names of temporary folders change it a
+/// little.
 const GROWTH: f64 = 1.05;
 const IDLE: usize = 10_000;
 /// Number of functions in a profile.

@@ -10,8 +10,9 @@
 //!
 //! It closes a connection after MOST responses.
 //!
-//! It has one thread and one epoll, and makes one receive per wake-up and one send per batch of requests. It
-//! prints its address as `sockeye` does. It trusts its clients: don't use it as a server.
+//! It has one thread and one epoll, and makes one receive per wake-up and one send per batch of
+//! requests. It prints its address as `sockeye` does. It trusts its clients: don't use it as a
+//! server.
 
 mod cycle;
 mod echo;

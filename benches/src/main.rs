@@ -10,21 +10,22 @@
 //! cargo run --release -p sockeye-benches -- cliffs    # see [`cliffs`]
 //! ```
 //!
-//! The *limit* is a bare server that parses nothing: it looks for the blank line, or counts bytes if all requests
-//! have the same length, and sends a constant response, equal to Sockeye's. Its cost is the kernel's. The main
-//! figure is a server's CPU time per request divided by the limit's in the same round, which depends less on the
-//! machine than requests per second.
+//! The *limit* is a bare server that parses nothing: it looks for the blank line, or counts bytes
+//! if all requests have the same length, and sends a constant response, equal to Sockeye's. Its
+//! cost is the kernel's. The main figure is a server's CPU time per request divided by the limit's
+//! in the same round, which depends less on the machine than requests per second.
 //!
 //! How it measures:
 //!
 //! - The server has one worker, pinned to one core. The client runs on another ([`cpu`]).
-//! - Servers take turns in each round, so that a slow minute of the machine affects all of them ([`compare`]). A
-//!   run that other work disturbed is repeated, up to a limit.
-//! - The client is that of `sockeye load`. It checks every response: its head must equal the first one's except
-//!   for the date, and its length must be exact. Content is compared once.
-//! - A single pair of runs says little: the limit compared with itself has given 0.87 to 1.17. So there are many
-//!   rounds, and the ratio is their median with a confidence interval ([`stats`]).
-//! - Requests per second are shown only if the server was saturated; otherwise the client limits them.
+//! - Servers take turns in each round, so that a slow minute of the machine affects all of them
+//!   ([`compare`]). A run that other work disturbed is repeated, up to a limit.
+//! - The client is that of `sockeye load`. It checks every response: its head must equal the first
+//!   one's except for the date, and its length must be exact. Content is compared once.
+//! - A single pair of runs says little: the limit compared with itself has given 0.87 to 1.17. So
+//!   there are many rounds, and the ratio is their median with a confidence interval ([`stats`]).
+//! - Requests per second are shown only if the server was saturated; otherwise the client limits
+//!   them.
 //!
 //! Latency, several cores, and networks with loss or delay are not measured.
 

@@ -27,16 +27,16 @@ pub(crate) struct Memory {
     pub(crate) per_connection: f64,
 }
 
-/// Raises the soft descriptor limit to the hard one, for this process and the servers that it starts.
-/// Returns the number of connections that this allows.
+/// Raises the soft descriptor limit to the hard one, for this process and the servers that it
+/// starts. Returns the number of connections that this allows.
 pub(crate) fn raise_descriptors() -> Result<u64> {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?;
     Ok(limit.maximum.unwrap_or(1 << 20).saturating_sub(OTHER_DESCRIPTORS))
 }
 
-/// Opens `count` connections one after the other, makes one request on each, and measures the server's memory
-/// while all are open.
+/// Opens `count` connections one after the other, makes one request on each, and measures the
+/// server's memory while all are open.
 pub(crate) fn measure(
     pid: u32,
     target: SocketAddr,

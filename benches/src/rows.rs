@@ -26,20 +26,20 @@ pub(crate) struct Row {
 pub(crate) enum Shape {
     /// GET with `depth` requests in flight per connection, which closes after `most` requests.
     Get { file: File, depth: usize, most: Option<u64> },
-    /// In turn: a GET with numbers in its query, a POST with a length, and a chunked POST. The response is the
-    /// sum of all numbers, so that a server has to read everything.
+    /// In turn: a GET with numbers in its query, a POST with a length, and a chunked POST. The
+    /// response is the sum of all numbers, so that a server has to read everything.
     Mix,
     /// A page's files, one after the other, with a browser's Accept-Encoding.
     Pages,
     /// A small response, with an access log.
     Logged,
-    /// A small response to a browser's head. `alike` heads are all equal; others come from several browsers in
-    /// turn.
+    /// A small response to a browser's head. `alike` heads are all equal; others come from several
+    /// browsers in turn.
     Browser { alike: bool },
     /// 64 bytes are sent and come back.
     Echo,
-    /// A search in a frame, and its response: `depth` requests in flight per connection, or one connection per
-    /// request, as older clients do.
+    /// A search in a frame, and its response: `depth` requests in flight per connection, or one
+    /// connection per request, as older clients do.
     Message { depth: Option<usize> },
     /// Connections that made one request and then stay. Measures memory, not time.
     Idle { file: File },

@@ -1,7 +1,7 @@
 //! Finds or builds the servers, and starts them on free ports.
 //!
-//! [`Kind`] lists the servers; [`process`] is a running one. A server that is not available is left out, with a
-//! message.
+//! [`Kind`] lists the servers; [`process`] is a running one. A server that is not available is left
+//! out, with a message.
 
 use std::{env, fs, net::SocketAddr, path::PathBuf, process::Command};
 

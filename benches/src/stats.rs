@@ -29,8 +29,9 @@ pub(crate) struct Estimate {
     pub(crate) confident: bool,
 }
 
-/// The median of `values` with the interval from their ranks, which holds for any distribution: each value is
-/// above the true median with a probability of one half. `None` if there are no values.
+/// The median of `values` with the interval from their ranks, which holds for any distribution:
+/// each value is above the true median with a probability of one half. `None` if there are no
+/// values.
 pub(crate) fn estimate(values: impl IntoIterator<Item = f64>) -> Option<Estimate> {
     let mut sorted: Vec<f64> = values.into_iter().collect();
     sorted.sort_by(f64::total_cmp);
@@ -43,8 +44,8 @@ pub(crate) fn estimate(values: impl IntoIterator<Item = f64>) -> Option<Estimate
     Some(Estimate { median, low, high, confident })
 }
 
-/// The number of values to leave out at each end of `count` sorted ones, so that the others contain the median
-/// with a confidence of 95 %, or `None` if `count` is too small.
+/// The number of values to leave out at each end of `count` sorted ones, so that the others contain
+/// the median with a confidence of 95 %, or `None` if `count` is too small.
 fn ranks_outside(count: usize) -> Option<usize> {
     const DOUBT: f64 = 0.025;
     let mut chance = 0.5_f64.powi(i32::try_from(count).ok()?);

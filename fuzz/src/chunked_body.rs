@@ -20,8 +20,8 @@ const NEXT: &[u8] = b"GET /next HTTP/1.1\r\nHost: a\r\n\r\n";
 ///
 /// # Panics
 ///
-/// If the results differ from each other or from the simple decoder's; and if an unread body hides the request
-/// after it, or is taken for a request.
+/// If the results differ from each other or from the simple decoder's; and if an unread body hides
+/// the request after it, or is taken for a request.
 pub fn chunked_body(input: &[u8]) {
     let Some(cut) = Cut::read(input) else { return };
     let limits = limits();
@@ -75,7 +75,8 @@ struct Read {
     requests: usize,
 }
 
-/// Collects the body of `/read`, and never responds. Answers other requests without reading their bodies.
+/// Collects the body of `/read`, and never responds. Answers other requests without reading their
+/// bodies.
 struct Collect {
     read: Rc<RefCell<Read>>,
 }

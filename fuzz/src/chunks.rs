@@ -16,7 +16,8 @@ pub(crate) struct Whole {
     pub(crate) len: usize,
 }
 
-/// Decodes the body at the start of `input`, of at most `room` bytes. `None` if it is incomplete or invalid.
+/// Decodes the body at the start of `input`, of at most `room` bytes. `None` if it is incomplete or
+/// invalid.
 pub(crate) fn decode(input: &[u8], room: usize, limits: &Limits) -> Option<Whole> {
     let mut whole = Whole::default();
     let mut rest = input;

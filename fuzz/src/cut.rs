@@ -5,9 +5,9 @@ const LENGTHS_MAX: usize = 7;
 
 /// A parsed input.
 ///
-/// The first byte is the number of lengths that follow (modulo 8), the next bytes are these lengths, and the rest
-/// is the stream. The stream is split into parts of these lengths, repeated in turn. A length of zero counts as
-/// one. Without lengths, each byte is a part.
+/// The first byte is the number of lengths that follow (modulo 8), the next bytes are these
+/// lengths, and the rest is the stream. The stream is split into parts of these lengths, repeated
+/// in turn. A length of zero counts as one. Without lengths, each byte is a part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cut<'a> {
     lengths: &'a [u8],

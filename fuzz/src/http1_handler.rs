@@ -33,15 +33,18 @@ enum Then {
     Read,
 }
 
-/// Answers according to the path, or with the path. The output doesn't depend on the pieces of a body.
+/// Answers according to the path, or with the path. The output doesn't depend on the pieces of a
+/// body.
 ///
-/// - `/read` sends the body and its trailers back; `/pause` does so, with a job after each piece; `/ask` reads it
-///   after a job has run; `/tiny` accepts four bytes; `/early` answers at the first piece.
-/// - `/pipe` sends each byte back as it arrives, and a lot for a `!`; `/twice` reads the body first; `/known`
-///   announces four bytes and sends the body; `/more` sends more than there is room for, in pieces; `/events` sends
-///   the result of a job.
-/// - `/later` answers after a job has run; `/big` with more than fits into the output; `/none`, `/204` and `/205`
-///   without content; `/upgrade` switches protocols; `/closing` closes the connection.
+/// - `/read` sends the body and its trailers back; `/pause` does so, with a job after each piece;
+///   `/ask` reads it after a job has run; `/tiny` accepts four bytes; `/early` answers at the first
+///   piece.
+/// - `/pipe` sends each byte back as it arrives, and a lot for a `!`; `/twice` reads the body
+///   first; `/known` announces four bytes and sends the body; `/more` sends more than there is room
+///   for, in pieces; `/events` sends the result of a job.
+/// - `/later` answers after a job has run; `/big` with more than fits into the output; `/none`,
+///   `/204` and `/205` without content; `/upgrade` switches protocols; `/closing` closes the
+///   connection.
 pub(crate) struct Several {
     seen: Rc<RefCell<Vec<SeenRequest>>>,
     path: Vec<u8>,

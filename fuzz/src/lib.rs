@@ -6,12 +6,12 @@
 //! cargo test -p sockeye-fuzz       # runs all kept inputs
 //! ```
 //!
-//! A target is a function of bytes that panics if something is wrong. All targets check that no input makes a
-//! connection panic, that the output doesn't depend on how the input was split into parts, and that an
-//! independent parser can read the output. [`Cut`] is the format of an input.
+//! A target is a function of bytes that panics if something is wrong. All targets check that no
+//! input makes a connection panic, that the output doesn't depend on how the input was split into
+//! parts, and that an independent parser can read the output. [`Cut`] is the format of an input.
 //!
-//! `corpus/TARGET` has small inputs with the coverage so far. The fuzzer starts from them, and `cargo test` runs
-//! them. `found/TARGET` has inputs that once made the target panic.
+//! `corpus/TARGET` has small inputs with the coverage so far. The fuzzer starts from them, and
+//! `cargo test` runs them. `found/TARGET` has inputs that once made the target panic.
 //!
 //! Sockets, time between bytes, and clients that don't read are tested by the simulation instead.
 

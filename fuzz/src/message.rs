@@ -98,9 +98,10 @@ fn frame(bytes: &[u8]) -> Option<(Value, &[u8], &[u8])> {
     Some((header, content, rest))
 }
 
-/// Answers JSON as the reference service does, and other types by their names: `later` after a job has run, `lost`
-/// after a promise was abandoned, `big` with more than fits into the output, `stream` and `pause` with the length
-/// of content that arrived in pieces, `text` with the same text.
+/// Answers JSON as the reference service does, and other types by their names: `later` after a job
+/// has run, `lost` after a promise was abandoned, `big` with more than fits into the output,
+/// `stream` and `pause` with the length of content that arrived in pieces, `text` with the same
+/// text.
 #[derive(Default)]
 pub(crate) struct Small {
     /// Number of bytes of content that arrived in pieces.

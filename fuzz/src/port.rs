@@ -29,7 +29,8 @@ const HTTP_CODES: [&str; 9] = [
     "handler_panicked",
 ];
 
-/// Sends the input's stream to a port in parts and as a whole, and to a server that accepts only its protocol.
+/// Sends the input's stream to a port in parts and as a whole, and to a server that accepts only
+/// its protocol.
 ///
 /// # Panics
 ///
@@ -180,6 +181,7 @@ fn check(outcome: &Outcome, seen: &[bool]) {
             assert!(result.starts_with("Error: "), "an error without the prefix: {result}");
         }
     }
-    // The last one may have had no response: its sender ended in the middle of its head, or the like.
+    // The last one may have had no response: its sender ended in the middle of its head, or the
+    // like.
     assert!(seen.next().is_none() || outcome.fault.is_some(), "a request without a response");
 }

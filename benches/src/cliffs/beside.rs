@@ -70,10 +70,12 @@ pub(super) enum Reads {
     Some(usize),
 }
 
-/// Opens connections that request a huge file, and read it as `reads` says, with small receive buffers.
+/// Opens connections that request a huge file, and read it as `reads` says, with small receive
+/// buffers.
 ///
-/// Their segments have the size of Ethernet's. With loopback's 64 KiB, the kernel would buffer 3 MiB of each
-/// response, and 1,000 of them would exhaust the kernel's memory for TCP on a machine with 24 GiB.
+/// Their segments have the size of Ethernet's. With loopback's 64 KiB, the kernel would buffer 3
+/// MiB of each response, and 1,000 of them would exhaust the kernel's memory for TCP on a machine
+/// with 24 GiB.
 pub(super) fn readers(address: SocketAddr, count: usize, reads: Reads) -> Result<Strain> {
     const BUFFER: usize = 16 << 10;
     const SEGMENT: u32 = 1_448;

@@ -1,5 +1,5 @@
-//! A file that changes. Each version repeats one line, so that a response with parts of two versions can be
-//! detected.
+//! A file that changes. Each version repeats one line, so that a response with parts of two
+//! versions can be detected.
 
 use std::{
     io::{ErrorKind, Write},

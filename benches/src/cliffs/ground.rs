@@ -65,7 +65,8 @@ impl Ground {
         self.setup.path(name)
     }
 
-    /// The name of a folder with `count` files, each named by [`file_name`]. Creates it on the first call.
+    /// The name of a folder with `count` files, each named by [`file_name`]. Creates it on the
+    /// first call.
     pub(super) fn folder_of(&self, count: usize) -> Result<String> {
         let name = format!("of-{count}");
         let path = self.path(&name);
@@ -99,15 +100,15 @@ impl Ground {
         self.setup.start_words(program, words, self.trace.as_ref().map(|trace| &*trace.out))
     }
 
-    /// A client that has learned the responses of `server`. It runs until it is stopped, or to the end of the
-    /// plan.
+    /// A client that has learned the responses of `server`. It runs until it is stopped, or to the
+    /// end of the plan.
     pub(super) fn client(&self, server: &Server, plan: Plan) -> Result<Worker> {
         let lesson = learn(server, &plan)?;
         self.client_that_knows(server, plan, lesson)
     }
 
-    /// As [`Ground::client`], for a client that has learned from another server, so that its first request is
-    /// the server's first.
+    /// As [`Ground::client`], for a client that has learned from another server, so that its first
+    /// request is the server's first.
     pub(super) fn client_that_knows(
         &self,
         server: &Server,
@@ -123,8 +124,8 @@ impl Ground {
         Ok(Worker::new(Arc::new(plan), &lesson, share)?)
     }
 
-    /// Traces servers while `work` makes `requests` requests. `work` returns the time window of the requests.
-    /// Returns the calls in it.
+    /// Traces servers while `work` makes `requests` requests. `work` returns the time window of the
+    /// requests. Returns the calls in it.
     pub(super) fn traced(
         &mut self,
         requests: u64,

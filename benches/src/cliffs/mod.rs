@@ -6,15 +6,16 @@
 //! sockeye-benches cliffs --rounds 20 --seconds 2
 //! ```
 //!
-//! A cliff is one or more pairs of conditions of our server ([`cases`]): a plain one, and a strained one, whose
-//! strain should not affect other requests. Both run in each round, on servers of their own, so that a slow
-//! minute of the machine affects both ([`mod@run`]). The main figure is the server's CPU time per request,
-//! strained divided by plain, in the same round. Others are system calls where they are exact ([`trace`]),
-//! memory, and the 99th percentile of the latency. [`waiting`] measures the cost of idle connections, and
-//! [`wire`] the system calls and segments of each kind of response.
+//! A cliff is one or more pairs of conditions of our server ([`cases`]): a plain one, and a
+//! strained one, whose strain should not affect other requests. Both run in each round, on servers
+//! of their own, so that a slow minute of the machine affects both ([`mod@run`]). The main figure
+//! is the server's CPU time per request, strained divided by plain, in the same round. Others are
+//! system calls where they are exact ([`trace`]), memory, and the 99th percentile of the latency.
+//! [`waiting`] measures the cost of idle connections, and [`wire`] the system calls and segments of
+//! each kind of response.
 //!
-//! Other servers, and files that the kernel has to read from a disk, are not measured: "cold" refers to our
-//! cache.
+//! Other servers, and files that the kernel has to read from a disk, are not measured: "cold"
+//! refers to our cache.
 
 mod args;
 mod beside;

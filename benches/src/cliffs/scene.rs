@@ -67,7 +67,8 @@ pub(super) enum Shows {
     CostAndCalls,
     /// CPU time only: the strain makes system calls at its own rate.
     Cost,
-    /// Latency, at a rate that doesn't saturate the server. The strain's share of the CPU time is unknown.
+    /// Latency, at a rate that doesn't saturate the server. The strain's share of the CPU time is
+    /// unknown.
     Latency,
 }
 

@@ -6,7 +6,8 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-/// The time window in which calls are counted, as Unix time. Calls outside it are setup and shutdown.
+/// The time window in which calls are counted, as Unix time. Calls outside it are setup and
+/// shutdown.
 pub(super) type Window = Range<Duration>;
 
 /// The current time, as strace writes it.
@@ -43,8 +44,9 @@ impl Calls {
     }
 }
 
-/// The name of the call that started within `window` according to a line: `7 1790000000.123456 recvfrom(5, ...`.
-/// The end of a call that blocked has a line of its own, which doesn't count.
+/// The name of the call that started within `window` according to a line:
+/// `7 1790000000.123456 recvfrom(5, ...`. The end of a call that blocked has a line of its own,
+/// which doesn't count.
 fn begun<'a>(line: &'a str, window: &Window) -> Option<&'a str> {
     let mut words = line.split_ascii_whitespace();
     let time = words.nth(1)?.parse().ok()?;

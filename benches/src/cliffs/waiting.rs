@@ -1,5 +1,5 @@
-//! Costs of connections that only wait: the server's CPU time and memory without requests. And how long they
-//! may wait.
+//! Costs of connections that only wait: the server's CPU time and memory without requests. And how
+//! long they may wait.
 
 use std::{fs, net::SocketAddr, thread, time::Duration};
 

@@ -1,7 +1,9 @@
-//! System calls and segments of each kind of response, and whether one waits for a delayed acknowledgement.
+//! System calls and segments of each kind of response, and whether one waits for a delayed
+//! acknowledgement.
 //!
-//! A head should be sent with the first bytes of its content, and a response in as few segments as possible,
-//! without a delay: a segment that waits for the acknowledgement of the previous one (Nagle) waits for 40 ms.
+//! A head should be sent with the first bytes of its content, and a response in as few segments as
+//! possible, without a delay: a segment that waits for the acknowledgement of the previous one
+//! (Nagle) waits for 40 ms.
 
 use std::{
     io::{ErrorKind, Read, Write},

@@ -25,8 +25,8 @@ pub(super) struct Found {
 
 /// Counts the costs of a request in a scene.
 ///
-/// Instructions are counted within the turns only. Calls are counted from the start of the program, so those of
-/// a run with a single turn are subtracted.
+/// Instructions are counted within the turns only. Calls are counted from the start of the program,
+/// so those of a run with a single turn are subtracted.
 pub(super) fn count(name: &str) -> Result<Found> {
     let run = |turns| -> Result<_> {
         let (text, requests) = collect(name, turns, |out| Ok(fs::read_to_string(out)?))?;
@@ -69,8 +69,8 @@ fn annotated(line: &str) -> Option<(&str, u64)> {
     Some((function, count.replace(',', "").parse().ok()?))
 }
 
-/// Runs a scene under callgrind. Returns what `take` makes of the output, and the number of requests. A busy
-/// machine may need several attempts.
+/// Runs a scene under callgrind. Returns what `take` makes of the output, and the number of
+/// requests. A busy machine may need several attempts.
 fn collect(
     name: &str,
     turns: usize,

@@ -50,7 +50,8 @@ impl Counts {
         Ok(counts)
     }
 
-    /// Sentences about figures that are not recorded, or more than `growth` times the recorded ones.
+    /// Sentences about figures that are not recorded, or more than `growth` times the recorded
+    /// ones.
     pub(super) fn grown(&self, recorded: &Self, growth: f64) -> Vec<String> {
         self.all()
             .filter_map(|(name, figure)| match recorded.get(name) {

@@ -1,5 +1,5 @@
-//! A shard and its clients in one thread. The clients write, the shard makes its turns, and the clients read,
-//! so every run makes the same steps.
+//! A shard and its clients in one thread. The clients write, the shard makes its turns, and the
+//! clients read, so every run makes the same steps.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -47,7 +47,8 @@ pub(super) const LATE: &str = "late";
 pub(super) fn run(name: &str, turns: usize) -> Result<()> {
     let load = load(name).ok_or_else(|| format!("the instructions of {name} are not counted"))?;
     let mut scene = Scene::new(load)?;
-    // A name is looked up once per second, so counting begins with a second, and must end within it.
+    // A name is looked up once per second, so counting begins with a second, and must end within
+    // it.
     scene.warm_up()?;
     thread::sleep(FRESH);
     let begin = Instant::now();
@@ -128,8 +129,8 @@ impl Scene {
         Ok(scene)
     }
 
-    /// Makes each request once, to learn the length of its response. It ends when nothing comes for some turns,
-    /// because the first response may wait for a lookup on another thread.
+    /// Makes each request once, to learn the length of its response. It ends when nothing comes for
+    /// some turns, because the first response may wait for a lookup on another thread.
     fn learn(&mut self) -> Result<()> {
         for at in 0..self.asks.len() {
             self.peers[0].write_all(&self.asks[at])?;
@@ -159,8 +160,8 @@ impl Scene {
         Ok(())
     }
 
-    /// All clients write, the shard makes turns until all is answered, and all clients read. Returns the number of
-    /// requests.
+    /// All clients write, the shard makes turns until all is answered, and all clients read.
+    /// Returns the number of requests.
     fn exchange(
         &mut self,
         mut turn: impl FnMut(&mut Shard<Epoll>) -> std::io::Result<()>,

@@ -1,5 +1,5 @@
-//! Costs of the whole program with one connection. They are the difference of a longer and a shorter run, so
-//! that start and end don't count.
+//! Costs of the whole program with one connection. They are the difference of a longer and a
+//! shorter run, so that start and end don't count.
 
 use std::{fs, num::NonZeroUsize, path::Path, sync::Arc, time::Duration};
 

@@ -9,7 +9,8 @@ use super::{
     serve::{Next, Peer},
 };
 
-/// The maximum number of bytes that one connection sends in a turn, as in [`response`](super::response).
+/// The maximum number of bytes that one connection sends in a turn, as in
+/// [`response`](super::response).
 const QUANTUM: usize = 128 << 10;
 
 /// The length of each request of the sequence, and its response.
@@ -30,8 +31,9 @@ impl Cycle {
     }
 }
 
-/// One connection: the index of the current request, the number of its bytes that have arrived, and of the
-/// bytes of the previous response that were sent. A client sends a request after the previous response.
+/// One connection: the index of the current request, the number of its bytes that have arrived, and
+/// of the bytes of the previous response that were sent. A client sends a request after the
+/// previous response.
 #[derive(Debug)]
 pub(super) struct Turning<'a> {
     cycle: &'a Cycle,

@@ -18,8 +18,8 @@ use super::{
 const BATCH: usize = 64;
 /// Maximum size of a batch.
 const BATCH_BYTES: usize = 256 << 10;
-/// Number of bytes of a file that are sent in one turn. With 64 connections, smaller numbers cost more calls,
-/// and above 128 KiB, a response of 1 MiB costs two or three times as much.
+/// Number of bytes of a file that are sent in one turn. With 64 connections, smaller numbers cost
+/// more calls, and above 128 KiB, a response of 1 MiB costs two or three times as much.
 const QUANTUM: usize = 128 << 10;
 const BLANK_LINE: &[u8; 4] = b"\r\n\r\n";
 
@@ -60,7 +60,8 @@ impl Response {
         Owed { response: self, ends, bytes: 0, left: self.most }
     }
 
-    /// Sends once, from where `owed` bytes are left. Returns how much the kernel accepted, of how much.
+    /// Sends once, from where `owed` bytes are left. Returns how much the kernel accepted, of how
+    /// much.
     fn send(&self, socket: &OwnedFd, owed: usize) -> io::Result<(usize, usize)> {
         // All responses are equal, so `owed` also gives the position in a response.
         let at = (self.len - owed % self.len) % self.len;
@@ -164,8 +165,8 @@ impl Peer for Owed<'_> {
     }
 }
 
-/// Counts the blank lines that end in `bytes`. `matched` is the number of bytes of a blank line that came
-/// before, and is updated.
+/// Counts the blank lines that end in `bytes`. `matched` is the number of bytes of a blank line
+/// that came before, and is updated.
 fn blank_lines(matched: &mut usize, mut bytes: &[u8]) -> usize {
     let mut count = 0;
     while *matched > 0

@@ -1,5 +1,5 @@
-//! Configurations for the installed servers: tuned for speed, with one worker and, if needed, an access log in
-//! their default format.
+//! Configurations for the installed servers: tuned for speed, with one worker and, if needed, an
+//! access log in their default format.
 
 use std::{
     net::SocketAddr,

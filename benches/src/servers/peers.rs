@@ -1,5 +1,5 @@
-//! Servers that use other crates: small ones in `benches/peers`, which are built on demand, and one that cargo
-//! installs.
+//! Servers that use other crates: small ones in `benches/peers`, which are built on demand, and one
+//! that cargo installs.
 
 use std::process::Command;
 

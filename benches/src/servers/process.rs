@@ -26,8 +26,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts `command` on the server's core, with its stderr in `log`. Its address is `known`, or it prints
-    /// it on stdout.
+    /// Starts `command` on the server's core, with its stderr in `log`. Its address is `known`, or
+    /// it prints it on stdout.
     pub(super) fn start(
         mut command: Command,
         cores: Cores,

@@ -15,8 +15,8 @@ impl Setup {
         Self::new(&args)
     }
 
-    /// Starts a program on the server's core. It prints its address. With `trace`, strace writes its system calls
-    /// to that file, with their times.
+    /// Starts a program on the server's core. It prints its address. With `trace`, strace writes
+    /// its system calls to that file, with their times.
     pub(crate) fn start_words(
         &self,
         program: Program,

@@ -6,11 +6,11 @@
 //! ```
 //!
 //! Members are connections on all workers of the server. A line goes into the room's log, which all
-//! members share, and wakes them ([`Remote::wake`]). Each member reads the log from its own position, as far
-//! as its output has room. A slow member delays nobody, and costs its output buffer of up to 256 KiB
-//! ([`Config::max_buffered_output`]). The log keeps 1 MiB. A member that is further behind misses lines, and
-//! gets their number. The engine disconnects one that reads nothing for a minute
-//! ([`Config::write_timeout`]).
+//! members share, and wakes them ([`Remote::wake`]). Each member reads the log from its own
+//! position, as far as its output has room. A slow member delays nobody, and costs its output
+//! buffer of up to 256 KiB ([`Config::max_buffered_output`]). The log keeps 1 MiB. A member that is
+//! further behind misses lines, and gets their number. The engine disconnects one that reads
+//! nothing for a minute ([`Config::write_timeout`]).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::error::Error;
@@ -38,8 +38,8 @@ const MAX_LOG: usize = 1024 * 1024;
 /// Memory that a line of the log uses besides its text, in bytes.
 const PER_LINE: usize = 32;
 
-/// Maximum number of lines from one member in one turn of its worker. Others read between the turns of a
-/// member that sends many.
+/// Maximum number of lines from one member in one turn of its worker. Others read between the turns
+/// of a member that sends many.
 const LINES_PER_TURN: usize = 128;
 
 /// All members share it.

@@ -1,5 +1,5 @@
-//! An HTTP echo with a handler of [`http_core`](sockeye::http_core). It borrows the head of a request
-//! instead of copying it, and sees the fields in order, with their names as they were sent.
+//! An HTTP echo with a handler of [`http_core`](sockeye::http_core). It borrows the head of a
+//! request instead of copying it, and sees the fields in order, with their names as they were sent.
 //!
 //! ```sh
 //! cargo run --release --example http_echo 127.0.0.1:8080
@@ -7,9 +7,9 @@
 //! curl http://127.0.0.1:8080/echo
 //! ```
 //!
-//! A body of up to 16 MiB is sent back with its Content-Type; a larger one gets 413. Without a body,
-//! `GET /echo` lists the request's fields as `name: value` lines, and any other request gets `ok`. HEAD is
-//! answered as GET.
+//! A body of up to 16 MiB is sent back with its Content-Type; a larger one gets 413. Without a
+//! body, `GET /echo` lists the request's fields as `name: value` lines, and any other request gets
+//! `ok`. HEAD is answered as GET.
 
 use std::error::Error;
 use std::mem;

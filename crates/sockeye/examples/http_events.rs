@@ -6,9 +6,10 @@
 //! curl -d 'Hello' http://127.0.0.1:8080/say
 //! ```
 //!
-//! All events go into a log, which each listener reads from its own position, at the speed of its client. A
-//! slow listener delays nobody, and costs a position and its output buffer. The log keeps the last 256
-//! events. A listener that is further behind misses some, and gets a comment with their number.
+//! All events go into a log, which each listener reads from its own position, at the speed of its
+//! client. A slow listener delays nobody, and costs a position and its output buffer. The log keeps
+//! the last 256 events. A listener that is further behind misses some, and gets a comment with
+//! their number.
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -34,8 +35,8 @@ new EventSource('/events').onmessage = event => {
 /// Maximum size of an event, in bytes.
 const MAX_EVENT: u64 = 4096;
 
-/// Time between comments. It is shorter than [`Limits::half_closed_timeout`](http::Limits), so that a client
-/// that has ended its side of the connection keeps its stream.
+/// Time between comments. It is shorter than [`Limits::half_closed_timeout`](http::Limits), so that
+/// a client that has ended its side of the connection keeps its stream.
 pub(crate) const COMMENT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Number of events in the log.

@@ -5,8 +5,8 @@
 //! curl -T big.iso http://127.0.0.1:8080/big.iso
 //! ```
 //!
-//! Pieces of the body are buffered until there are enough for a write, which runs on the pool. Meanwhile
-//! nothing is read from that client. A file gets its name when it is complete.
+//! Pieces of the body are buffered until there are enough for a write, which runs on the pool.
+//! Meanwhile nothing is read from that client. A file gets its name when it is complete.
 
 use std::error::Error;
 use std::fs::{self, File};

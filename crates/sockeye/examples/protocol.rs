@@ -5,8 +5,9 @@
 //! printf '5:hello,' | nc -N 127.0.0.1 8080    # 5:olleh,
 //! ```
 //!
-//! A netstring is a length in decimal digits, a colon, that number of bytes, and a comma. The protocol
-//! parses them and has a deadline. The engine deals with slow readers, many connections and shutdown.
+//! A netstring is a length in decimal digits, a colon, that number of bytes, and a comma. The
+//! protocol parses them and has a deadline. The engine deals with slow readers, many connections
+//! and shutdown.
 
 use std::error::Error;
 use std::time::Duration;

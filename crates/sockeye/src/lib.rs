@@ -1,4 +1,5 @@
-//! TCP servers and clients on an event loop of their own: HTTP, folders, messages, or your own protocol.
+//! TCP servers and clients on an event loop of their own: HTTP, folders, messages, or your own
+//! protocol.
 //!
 //! # HTTP
 //!
@@ -24,7 +25,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! [`http`] has bodies, streams and server-sent events, too; [`message`] does the same for messages.
+//! [`http`] has bodies, streams and server-sent events, too; [`message`] does the same for
+//! messages.
 //!
 //! # A folder
 //!
@@ -57,8 +59,8 @@
 //!
 //! # Your own protocol
 //!
-//! A protocol is pure code: bytes in, bytes out. The engine calls it, and adds limits, deadlines, backpressure
-//! and draining. This one sends each line back in capitals:
+//! A protocol is pure code: bytes in, bytes out. The engine calls it, and adds limits, deadlines,
+//! backpressure and draining. This one sends each line back in capitals:
 //!
 //! ```
 //! use sockeye::{
@@ -108,8 +110,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! [`proto::harness`] tests a protocol byte by byte, without sockets. With [`Remote`], connections tell each
-//! other something: see the example `chat`.
+//! [`proto::harness`] tests a protocol byte by byte, without sockets. With [`Remote`], connections
+//! tell each other something: see the example `chat`.
 //!
 //! # An axum app
 //!
@@ -130,10 +132,10 @@
 //!
 //! # Don't block the event loop
 //!
-//! Protocols, and the closures of [`http`] and [`message`], run on the event loop of a worker, which serves
-//! thousands of connections. While one of them blocks (sleeps, waits for a lock or a channel, reads a file,
-//! computes for long), the others wait. If a turn of the loop takes more than 100 ms, the server logs a
-//! warning, at most every 10 s per worker. Use instead:
+//! Protocols, and the closures of [`http`] and [`message`], run on the event loop of a worker,
+//! which serves thousands of connections. While one of them blocks (sleeps, waits for a lock or a
+//! channel, reads a file, computes for long), the others wait. If a turn of the loop takes more
+//! than 100 ms, the server logs a warning, at most every 10 s per worker. Use instead:
 //!
 //! | for | in a [`Protocol`] | in [`http`] | in [`message`] |
 //! |---|---|---|---|

@@ -46,9 +46,9 @@ impl std::error::Error for ServeError {
 /// | wait in async code, in any executor | [`Serving::stopped`], then [`Serving::join`] |
 /// | serve until the process ends | [`Serving::detach`] |
 ///
-/// Dropping this starts a drain and doesn't wait for it: listeners close, idle connections close, and
-/// requests in flight are completed for up to [`Config::drain_timeout`]. If the process ends meanwhile, they
-/// are cut.
+/// Dropping this starts a drain and doesn't wait for it: listeners close, idle connections close,
+/// and requests in flight are completed for up to [`Config::drain_timeout`]. If the process ends
+/// meanwhile, they are cut.
 ///
 /// ```
 /// use sockeye::http::{self, Body, Options, Request};
@@ -71,9 +71,9 @@ pub struct Serving {
 }
 
 impl Serving {
-    /// Starts a service of any protocol at `addresses`, on `workers` threads. Each thread calls `service` to
-    /// make its own, with its number and the addresses of the listeners, in the order of
-    /// [`Peer::via`](crate::Peer::via).
+    /// Starts a service of any protocol at `addresses`, on `workers` threads. Each thread calls
+    /// `service` to make its own, with its number and the addresses of the listeners, in the order
+    /// of [`Peer::via`](crate::Peer::via).
     ///
     /// # Errors
     ///
@@ -111,19 +111,20 @@ impl Serving {
         self.running.handle()
     }
 
-    /// A future that is ready when the service has stopped. It works in any executor and borrows nothing.
-    /// Afterwards, [`Serving::join`] returns at once.
+    /// A future that is ready when the service has stopped. It works in any executor and borrows
+    /// nothing. Afterwards, [`Serving::join`] returns at once.
     pub fn stopped(&self) -> Stopped {
         self.running.stopped()
     }
 
-    /// Keeps the service running without this value, until the returned handle stops it or the process ends.
+    /// Keeps the service running without this value, until the returned handle stops it or the
+    /// process ends.
     pub fn detach(self) -> Handle {
         self.running.detach()
     }
 
-    /// Waits until the service has stopped, and returns its statistics. This blocks: in async code, await
-    /// [`Serving::stopped`] first.
+    /// Waits until the service has stopped, and returns its statistics. This blocks: in async code,
+    /// await [`Serving::stopped`] first.
     ///
     /// # Errors
     ///
@@ -133,8 +134,8 @@ impl Serving {
     }
 }
 
-/// Makes a check that allows only `hosts`, on connections to the listeners of `bound` that have a loopback
-/// address.
+/// Makes a check that allows only `hosts`, on connections to the listeners of `bound` that have a
+/// loopback address.
 pub(crate) fn check_hosts_on_loopback(hosts: AllowedHosts, bound: &[Bound]) -> HostCheck {
     let loopback: Vec<bool> = bound.iter().map(Bound::is_loopback).collect();
     HostCheck::new(hosts, move |peer| loopback.get(peer.via as usize) == Some(&true))

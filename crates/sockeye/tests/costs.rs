@@ -1,6 +1,6 @@
-//! Costs of a request: heap allocations and system calls of a keep-alive GET of a small cached file, compressed or
-//! not, and of one that a closure of `sockeye::http` answers. The shard runs on the test's thread, with a real
-//! socket.
+//! Costs of a request: heap allocations and system calls of a keep-alive GET of a small cached
+//! file, compressed or not, and of one that a closure of `sockeye::http` answers. The shard runs on
+//! the test's thread, with a real socket.
 
 mod stepped;
 

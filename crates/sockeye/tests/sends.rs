@@ -1,8 +1,8 @@
-//! System calls that send each kind of response, with a real socket and a real folder. The shard runs on the
-//! test's thread.
+//! System calls that send each kind of response, with a real socket and a real folder. The shard
+//! runs on the test's thread.
 //!
-//! A head is sent with the content, and all that was written in one turn is sent at once. The driver uses a flag of
-//! the call for that, and no socket options.
+//! A head is sent with the content, and all that was written in one turn is sent at once. The
+//! driver uses a flag of the call for that, and no socket options.
 
 mod stepped;
 
@@ -63,8 +63,8 @@ struct Scene {
     client: TcpStream,
 }
 
-/// Numbers of system calls: those that receive, that send memory, that send files, and that probe whether this would
-/// block.
+/// Numbers of system calls: those that receive, that send memory, that send files, and that probe
+/// whether this would block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Calls {
     receive: u64,
@@ -85,7 +85,8 @@ enum Access {
 }
 
 impl Access {
-    /// For files in `folder`, which exists, by the type of its file system in the kernel's list of mounts.
+    /// For files in `folder`, which exists, by the type of its file system in the kernel's list of
+    /// mounts.
     fn of(folder: &Path) -> Self {
         let folder = folder.canonicalize().unwrap();
         let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
@@ -102,7 +103,8 @@ impl Access {
         }
     }
 
-    /// The calls of one receive, `sends` sends from memory, and `sendfiles` sends of a quantum from files.
+    /// The calls of one receive, `sends` sends from memory, and `sendfiles` sends of a quantum from
+    /// files.
     fn calls(self, send: u64, files: u64) -> Calls {
         let receive = 1;
         match self {
@@ -122,7 +124,8 @@ impl Scene {
         Self { shard, address, client }
     }
 
-    /// Makes turns until `client` has received `len` bytes, or, with `None`, all bytes. Returns their number.
+    /// Makes turns until `client` has received `len` bytes, or, with `None`, all bytes. Returns
+    /// their number.
     fn receive(&mut self, client: &mut TcpStream, want: Option<usize>) -> usize {
         let mut buffer = vec![0; 256 << 10];
         let mut got = 0;
@@ -153,8 +156,8 @@ impl Scene {
         requests.iter().map(one).sum()
     }
 
-    /// The calls for `requests`, sent at once, with warm caches. It is the best of some attempts, because a file is
-    /// looked up once per second.
+    /// The calls for `requests`, sent at once, with warm caches. It is the best of some attempts,
+    /// because a file is looked up once per second.
     fn calls(&mut self, requests: &[String]) -> Calls {
         let length = self.length(requests);
         let attempt = |_| {

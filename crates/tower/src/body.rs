@@ -24,8 +24,8 @@ pub(crate) struct HasRoom;
 
 /// The body of a request.
 ///
-/// It buffers up to 192 KiB; a client that sends faster than this is polled is slowed down. If this is
-/// dropped, the rest of the body is not read. An incomplete body ends with [`Incomplete`].
+/// It buffers up to 192 KiB; a client that sends faster than this is polled is slowed down. If this
+/// is dropped, the rest of the body is not read. An incomplete body ends with [`Incomplete`].
 pub struct RequestBody {
     shared: Arc<Shared>,
     /// Number of bytes that are still to be polled, if known.
@@ -122,7 +122,8 @@ impl BodyWriter {
         self.0.change(|state| state.end = Some(Ok(trailers)));
     }
 
-    /// Ends the body with [`Incomplete`], if it is not complete. Returns whether a task will see that error.
+    /// Ends the body with [`Incomplete`], if it is not complete. Returns whether a task will see
+    /// that error.
     pub(crate) fn abort(&self) -> bool {
         self.0.change(|state| {
             let end = state.end.get_or_insert(Err(Incomplete));

@@ -9,12 +9,12 @@ use sockeye::Time;
 use sockeye::proto::Timed;
 use tokio::task::AbortHandle;
 
-/// How long a task may run after its request's body has turned out to be incomplete: enough to delete a
-/// file or to roll back a transaction.
+/// How long a task may run after its request's body has turned out to be incomplete: enough to
+/// delete a file or to roll back a transaction.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Maximum number of such tasks per worker. Beyond it, the oldest is aborted, so that clients which leave
-/// can't pile up tasks.
+/// Maximum number of such tasks per worker. Beyond it, the oldest is aborted, so that clients which
+/// leave can't pile up tasks.
 const MAX_TASKS: usize = 1024;
 
 /// Aborts a task when it is dropped.

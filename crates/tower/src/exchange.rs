@@ -1,5 +1,5 @@
-//! Connects one request's task with its connection. The event loop writes the request's body to the task,
-//! and writes what the task returns to the client.
+//! Connects one request's task with its connection. The event loop writes the request's body to the
+//! task, and writes what the task returns to the client.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -212,8 +212,8 @@ impl Current {
         self.request_body.end(convert::trailers(trailers).unwrap_or_default());
     }
 
-    /// Takes the message that the request's body has room, or, if that promise was abandoned, that the
-    /// service has dropped the body. Returns whether it was this message.
+    /// Takes the message that the request's body has room, or, if that promise was abandoned, that
+    /// the service has dropped the body. Returns whether it was this message.
     fn on_room(&mut self, ticket: Ticket, body: &Result<Message, Abandoned>) -> bool {
         if self.room != Some(ticket) {
             return false;
@@ -238,8 +238,9 @@ impl<S> Exchange<S> {
             Err(invalid) => return self.fail(&invalid.to_string(), responder),
         };
         let head_only = self.current.as_ref().is_some_and(|current| current.head_only);
-        // In a response to HEAD, an empty body doesn't tell the length of GET's: the service may have left
-        // it out. Neither does a Content-Length of 0, which axum adds to every empty body.
+        // In a response to HEAD, an empty body doesn't tell the length of GET's: the service may
+        // have left it out. Neither does a Content-Length of 0, which axum adds to every empty
+        // body.
         let is_known = |length: &u64| *length > 0 || !head_only;
         let (declared, actual) = (sent.length.filter(is_known), length.filter(is_known));
         if let (Some(declared), Some(actual)) = (declared, actual)

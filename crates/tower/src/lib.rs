@@ -19,8 +19,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The engine's threads read and write connections, and enforce limits and deadlines. Each request is a task
-//! of the tokio runtime:
+//! The engine's threads read and write connections, and enforce limits and deadlines. Each request
+//! is a task of the tokio runtime:
 //!
 //! ```text
 //!  client ──▶ event loop ──head──▶ task: service.call(request).await
@@ -34,42 +34,49 @@
 //!
 //! - A request's extensions contain the [`Peer`]. For axum's `ConnectInfo`, add a layer that calls
 //!   `request.extensions_mut().insert(ConnectInfo(address))`.
-//! - The body is streamed with backpressure, and with trailers. [`Limits::body`](sockeye::http::Limits::body)
-//!   doesn't apply; services bring their own limits (axum's extractors: 2 MiB). A client that expects
-//!   `100 Continue` gets it when the body is first polled.
-//! - An incomplete body ends with the error [`Incomplete`]: the client left or ended its side of the connection,
-//!   was too slow, or sent an invalid body. The server answers 400 or 408 if it can, and drops the service's
-//!   response. A task that still owns the body has 5 s to end (for up to 1,024 tasks per worker), then it is
-//!   aborted.
-//! - When a client resets its connection, or the server closes it, the task is aborted at its next `await`:
-//!   its future and both bodies are dropped. A client that only ended its side (half-close) still gets its
-//!   response. Once the response has begun, it is cancelled when nothing has been sent for
-//!   [`Limits::half_closed_timeout`](sockeye::http::Limits::half_closed_timeout) (default: 15 s), because a
-//!   client that closed an event stream without a reset looks the same. A stream to a half-closed client has
-//!   to send more often; axum's `KeepAlive`, at its default of 15 s, doesn't.
+//! - The body is streamed with backpressure, and with trailers.
+//!   [`Limits::body`](sockeye::http::Limits::body) doesn't apply; services bring their own limits
+//!   (axum's extractors: 2 MiB). A client that expects `100 Continue` gets it when the body is
+//!   first polled.
+//! - An incomplete body ends with the error [`Incomplete`]: the client left or ended its side of
+//!   the connection, was too slow, or sent an invalid body. The server answers 400 or 408 if it
+//!   can, and drops the service's response. A task that still owns the body has 5 s to end (for up
+//!   to 1,024 tasks per worker), then it is aborted.
+//! - When a client resets its connection, or the server closes it, the task is aborted at its next
+//!   `await`: its future and both bodies are dropped. A client that only ended its side
+//!   (half-close) still gets its response. Once the response has begun, it is cancelled when
+//!   nothing has been sent for
+//!   [`Limits::half_closed_timeout`](sockeye::http::Limits::half_closed_timeout) (default: 15 s),
+//!   because a client that closed an event stream without a reset looks the same. A stream to a
+//!   half-closed client has to send more often; axum's `KeepAlive`, at its default of 15 s,
+//!   doesn't.
 //!
 //! # Responses
 //!
-//! - Bodies are streamed with backpressure, and with trailers. Content-Length is what the service sets, or the
-//!   exact size of the body (`size_hint`). Without either, the body is sent in chunks, or with its length
-//!   if all of it is ready at once. If the two differ, the response is a 500. If the body turns out to be
-//!   shorter or longer than the Content-Length, the connection is closed.
-//! - A response to HEAD has the Content-Length of the response to GET, or none (RFC 9110, section 8.6). Its
-//!   body isn't polled. An empty body with a Content-Length of 0, which axum adds, doesn't count.
+//! - Bodies are streamed with backpressure, and with trailers. Content-Length is what the service
+//!   sets, or the exact size of the body (`size_hint`). Without either, the body is sent in chunks,
+//!   or with its length if all of it is ready at once. If the two differ, the response is a 500. If
+//!   the body turns out to be shorter or longer than the Content-Length, the connection is closed.
+//! - A response to HEAD has the Content-Length of the response to GET, or none (RFC 9110, section
+//!   8.6). Its body isn't polled. An empty body with a Content-Length of 0, which axum adds,
+//!   doesn't count.
 //! - A response that has not begun within
-//!   [`Limits::response_timeout`](sockeye::http::Limits::response_timeout) (default: none) is a 503, and its
-//!   task is aborted at its next `await`. The time starts again with the last piece of the request's body.
-//! - A panic or an error of the service is a 500. After the response has begun, it closes the connection,
-//!   so that the client notices. So do 1,024 empty frames in a row. The log says why.
-//! - On shutdown, responses of `text/event-stream` are completed. Others have until the drain deadline.
-//! - The server writes the fields that [`Reply`](sockeye::http::Reply) lists: `Date` and `Server` of a service
-//!   are left out. `Transfer-Encoding: chunked` is left out, too; any other transfer coding is a 500.
+//!   [`Limits::response_timeout`](sockeye::http::Limits::response_timeout) (default: none) is a
+//!   503, and its task is aborted at its next `await`. The time starts again with the last piece of
+//!   the request's body.
+//! - A panic or an error of the service is a 500. After the response has begun, it closes the
+//!   connection, so that the client notices. So do 1,024 empty frames in a row. The log says why.
+//! - On shutdown, responses of `text/event-stream` are completed. Others have until the drain
+//!   deadline.
+//! - The server writes the fields that [`Reply`](sockeye::http::Reply) lists: `Date` and `Server`
+//!   of a service are left out. `Transfer-Encoding: chunked` is left out, too; any other transfer
+//!   coding is a 500.
 //!
 //! # The runtime
 //!
-//! Something has to drive the runtime. A multi-thread runtime (`#[tokio::main]`) has threads for that. A
-//! current-thread runtime runs only while a thread is in its `block_on`. So keep a thread there, and don't
-//! call [`Serving::join`], which blocks, on that thread:
+//! Something has to drive the runtime. A multi-thread runtime (`#[tokio::main]`) has threads for
+//! that. A current-thread runtime runs only while a thread is in its `block_on`. So keep a thread
+//! there, and don't call [`Serving::join`], which blocks, on that thread:
 //!
 //! ```
 //! # use axum::{Router, routing::get};
@@ -92,8 +99,8 @@
 //!
 //! # Limitations
 //!
-//! HTTP/2, TLS, `hyper::upgrade` (axum's WebSockets) and interim responses other than `100 Continue` are not
-//! supported. A 101 is answered with 500.
+//! HTTP/2, TLS, `hyper::upgrade` (axum's WebSockets) and interim responses other than
+//! `100 Continue` are not supported. A 101 is answered with 500.
 
 #![forbid(unsafe_code)]
 
@@ -123,9 +130,9 @@ use self::watch::Watchdog;
 
 /// Answers requests at `addresses` with clones of `service`, in tasks of `runtime`.
 ///
-/// The service runs until [`Serving::handle`] stops it or the returned value is dropped. `runtime` must outlive
-/// it: if the runtime drops a request, that is answered with 500. See also
-/// [the runtime](crate#the-runtime).
+/// The service runs until [`Serving::handle`] stops it or the returned value is dropped. `runtime`
+/// must outlive it: if the runtime drops a request, that is answered with 500. See also [the
+/// runtime](crate#the-runtime).
 ///
 /// # Errors
 ///

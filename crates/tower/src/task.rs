@@ -45,8 +45,8 @@ pub(crate) enum BodyEnd {
     EmptyFrames,
 }
 
-/// Calls the service. Keeps `start` with the [`ResponseStart`], and each promise of `batch_requests` with the
-/// next [`Batch`]. Drops `unpolled` when this is first polled.
+/// Calls the service. Keeps `start` with the [`ResponseStart`], and each promise of
+/// `batch_requests` with the next [`Batch`]. Drops `unpolled` when this is first polled.
 pub(crate) async fn answer<S, B>(
     mut service: S,
     request: Request<RequestBody>,
@@ -96,8 +96,8 @@ pub(crate) async fn answer<S, B>(
     }
 }
 
-/// Logs that the service failed. If the request is over, because its client left, that is no fault of the
-/// service.
+/// Logs that the service failed. If the request is over, because its client left, that is no fault
+/// of the service.
 fn log_failure(
     what: &str,
     error: &impl fmt::Display,

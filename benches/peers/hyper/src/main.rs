@@ -1,5 +1,5 @@
-//! A small response, and the sums of the row `mix`, with hyper on one thread, like hyper's examples.
-//! Prints its address.
+//! A small response, and the sums of the row `mix`, with hyper on one thread, like hyper's
+//! examples. Prints its address.
 
 #![forbid(unsafe_code)]
 

@@ -9,9 +9,9 @@ use super::reply::{BodyReceiver, CollectFn, Kind, Reply};
 
 /// A request's body, which has not been read yet.
 ///
-/// A handler reads it by returning the reply of [`Body::collect`] or [`Body::receive`]. A body that is
-/// dropped is not read: the server discards a small one, and closes the connection after the response
-/// if the body is larger.
+/// A handler reads it by returning the [`Reply`] of [`Body::collect`] or [`Body::receive`]. A body
+/// that is dropped is not read: the server discards a small one, and closes the connection after
+/// the response if the body is larger.
 #[derive(Debug)]
 pub struct Body {
     content: Content,
@@ -38,16 +38,16 @@ impl Body {
         self.content == Content::None
     }
 
-    /// Reads the body into memory, and replies with what `then` makes of it. Without a body, `then` is
-    /// called at once.
+    /// Reads the body into memory, and responds with what `then` makes of it. Without a body,
+    /// `then` is called at once.
     ///
-    /// A body of more than `limit` bytes is answered with 413, and the connection closes: at once if the
-    /// request has a Content-Length, else when the limit is exceeded. Memory grows with the bytes that
-    /// arrived, not with the Content-Length.
+    /// A body of more than `limit` bytes is answered with 413, and the connection closes: at once
+    /// if the request has a Content-Length, else when the limit is exceeded. Memory grows with the
+    /// bytes that arrived, not with the Content-Length.
     ///
-    /// Collected bodies share a budget, [`Options::collected`](super::Options::collected), until their
-    /// requests are answered and the work for that has ended. When it is spent, a body is answered with
-    /// 503 and Retry-After, and not read.
+    /// Collected bodies share a budget, [`Options::collected`](super::Options::collected), until
+    /// their requests are answered and the work for that has ended. When it is spent, a body is
+    /// answered with 503 and Retry-After, and not read.
     ///
     /// If the body is incomplete, `then` is dropped and not called: see [`Body::try_collect`].
     pub fn collect<R: Into<Reply>>(
@@ -57,14 +57,14 @@ impl Body {
     ) -> Reply {
         self.try_collect(limit, move |body| match body {
             Ok(bytes) => then(bytes).into(),
-            // This is not sent.
+            // The server has responded, so this is not sent.
             Err(Incomplete) => StatusCode::BAD_REQUEST.into(),
         })
     }
 
-    /// As [`Body::collect`], but also calls `then` if the body is incomplete. The server has answered the
-    /// request itself by then, if it could, so the result of `then` is dropped. This call may run on the
-    /// event loop: don't block.
+    /// As [`Body::collect`], but also calls `then` if the body is incomplete. The server has
+    /// answered the request itself by then, if it could, so the result of `then` is dropped. This
+    /// call may run on the event loop: don't block.
     ///
     /// ```
     /// # use sockeye::http::{Body, Reply, Request};
@@ -85,10 +85,11 @@ impl Body {
         Reply(Kind::Collect { limit, length: self.length(), then })
     }
 
-    /// Passes the body to `receiver` as it arrives. [`BodyReceiver::end`] makes the reply. A client that
-    /// sends faster than `receiver` takes the pieces is slowed down.
+    /// Passes the body to `receiver` as it arrives. [`BodyReceiver::end`] makes the response. A
+    /// client that sends faster than `receiver` takes the pieces is slowed down.
     ///
-    /// A body of more than `limit` bytes is answered as by [`Body::collect`]. `u64::MAX` is no limit.
+    /// A body of more than `limit` bytes is answered as by [`Body::collect`]. `u64::MAX` is no
+    /// limit.
     pub fn receive(self, limit: u64, receiver: impl BodyReceiver) -> Reply {
         Reply(Kind::Receive { limit, receiver: BodyWaiter::receiver(Box::new(receiver)) })
     }

@@ -1,5 +1,5 @@
-//! Converts between [`http_core`] and the types of the `http` crate: for a [`http_core::Handler`] that
-//! calls code which uses these types.
+//! Converts between [`http_core`] and the types of the `http` crate: for a [`http_core::Handler`]
+//! that calls code which uses these types.
 
 use std::fmt;
 
@@ -12,8 +12,8 @@ use tracing::error;
 /// For [`http_core::Handler::allow`]: the methods that are usual with the `http` crate.
 pub const ALLOW: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH";
 
-/// The types of the `http` crate can't represent a request: its target is no [`Uri`], or it has more
-/// fields than a [`HeaderMap`] holds.
+/// The types of the `http` crate can't represent a request: its target is no [`Uri`], or it has
+/// more fields than a [`HeaderMap`] holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnsupportedRequest;
 
@@ -27,8 +27,8 @@ impl std::error::Error for UnsupportedRequest {}
 
 /// Converts the head of a request.
 ///
-/// Fields of the same name keep their order. Names are in lower case. All values and the target share one
-/// allocation, which lives as long as any of them.
+/// Fields of the same name keep their order. Names are in lower case. All values and the target
+/// share one allocation, which lives as long as any of them.
 ///
 /// # Errors
 ///
@@ -124,13 +124,13 @@ impl From<&str> for InvalidResponse {
 
 /// Converts the head of a response, and appends its fields to `fields`.
 ///
-/// `Connection` and `Content-Length` are returned instead. `Date`, `Server`, `Keep-Alive`, `Upgrade` and
-/// `Trailer` are left out, because the server writes them.
+/// `Connection` and `Content-Length` are returned instead. `Date`, `Server`, `Keep-Alive`,
+/// `Upgrade` and `Trailer` are left out, because the server writes them.
 ///
 /// # Errors
 ///
-/// [`InvalidResponse`] for a status below 200, a `Transfer-Encoding`, a `Content-Length` that is not a single
-/// number, and an invalid field.
+/// [`InvalidResponse`] for a status below 200, a `Transfer-Encoding`, a `Content-Length` that is
+/// not a single number, and an invalid field.
 pub fn response(
     status: StatusCode,
     headers: &HeaderMap,

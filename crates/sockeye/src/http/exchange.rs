@@ -1,5 +1,5 @@
-//! Passes a request from the connection to the closure that answers it, and carries out the [`Reply`]
-//! that the closure returns. `streaming` writes content that is sent piece by piece.
+//! Passes a request from the connection to the closure that answers it, and carries out the
+//! [`Reply`] that the closure returns. `streaming` writes content that is sent piece by piece.
 
 mod streaming;
 
@@ -76,7 +76,7 @@ struct Follow {
 enum Expects {
     #[default]
     Nothing,
-    /// The reply that a job or a [`PendingReply`] makes.
+    /// The [`Reply`] from a job or a [`PendingReply`].
     Reply { ticket: Ticket, _open: Option<OpenResponse> },
     /// More of a body that is collected.
     WholeBody { collected: Vec<u8>, permit: Permit, then: BodyWaiter<CollectFn> },
@@ -284,7 +284,7 @@ impl Exchange {
             drop(permit);
             reply
         });
-        // A job that is refused is dropped here, and replies with 503.
+        // A job that is refused is dropped here, and responds with 503.
         drop(responder.spawn(job(Client::of(self.peer.address), promise, work)));
         responder.later()
     }
@@ -372,7 +372,8 @@ impl Exchange {
         answer
     }
 
-    /// Answers 503 because the budget for collected bodies is spent. The rest of the body is not read.
+    /// Answers 503 because the budget for collected bodies is spent. The rest of the body is not
+    /// read.
     fn refuse_body(&mut self, responder: Responder<'_, '_>) -> Answer {
         let (budget, client) = (&self.shard.collected, Client::of(self.peer.address));
         if let Some(requests) = budget.report(responder.now()) {
@@ -393,8 +394,8 @@ impl Exchange {
     }
 }
 
-/// Makes room in `collected` for `more` bytes if the budget allows it. Capacity at least doubles when it
-/// grows, so that the budget is asked a few times per body and not for each piece.
+/// Makes room in `collected` for `more` bytes if the budget allows it. Capacity at least doubles
+/// when it grows, so that the budget is asked a few times per body and not for each piece.
 fn reserve(collected: &mut Vec<u8>, permit: &mut Permit, more: usize) -> bool {
     let needed = collected.len() + more;
     if needed <= collected.capacity() {

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// The rest of a request's body will never come: the client left, ended its side of the connection, was
-/// too slow, or sent an invalid or too large body; or the budget for bodies is spent.
+/// The rest of a request's body will never come: the client left, ended its side of the connection,
+/// was too slow, or sent an invalid or too large body; or the budget for bodies is spent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Incomplete;
 

@@ -1,12 +1,13 @@
-//! Jobs of the pool that make a reply.
+//! Jobs of the pool that make a [`Reply`].
 
 use http::StatusCode;
 use sockeye_proto::{Client, Job, JobKind, Promise};
 
 use super::reply::{Reply, Work};
 
-/// Makes a job that keeps `promise` with the [`Reply`] of `work`. If the job is dropped instead of run,
-/// because the pool is full, it keeps the promise with a 503. If `work` panics, the promise is abandoned.
+/// Makes a job that keeps `promise` with the [`Reply`] of `work`. If the job is dropped instead of
+/// run, because the pool is full, it keeps the promise with a 503. If `work` panics, the promise is
+/// abandoned.
 pub(super) fn job(client: Client, promise: Promise, work: Work) -> Job {
     let mut pending = Pending(Some((promise, work)));
     Job::new(JobKind::Other, client, move || pending.run())

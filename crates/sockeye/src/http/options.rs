@@ -13,16 +13,16 @@ use crate::serving::check_hosts_on_loopback;
 /// How an HTTP service runs.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Number of threads, each with an event loop of its own. Default: the number of cores that this
-    /// process may use.
+    /// Number of threads, each with an event loop of its own. Default: the number of cores that
+    /// this process may use.
     pub workers: NonZeroUsize,
     /// Limits and deadlines of requests, and [`Limits::response_timeout`].
     pub limits: Limits,
-    /// Budget for bodies that [`Body::collect`](super::Body::collect) reads into memory. Each is charged
-    /// with what it has above 64 KiB, until its response begins and the work that makes the response has
-    /// ended. One client may use a quarter of the budget, a local client half of it: choose it so that a
-    /// client's share exceeds the limit of a single body. Beyond it, requests are answered with 503.
-    /// Default: 256 MiB for all connections together.
+    /// Budget for bodies that [`Body::collect`](super::Body::collect) reads into memory. Each is
+    /// charged with what it has above 64 KiB, until its response begins and the work that makes the
+    /// response has ended. One client may use a quarter of the budget, a local client half of it:
+    /// choose it so that a client's share exceeds the limit of a single body. Beyond it, requests
+    /// are answered with 503. Default: 256 MiB for all connections together.
     pub collected: Arc<Budget>,
     /// Limits and deadlines of connections.
     pub config: Config,

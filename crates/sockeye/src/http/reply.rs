@@ -25,26 +25,29 @@ use super::source::{BodySource, Pieces};
 /// | sends the same news to many clients | [`Reply::follow`], [`Reply::follow_events`] |
 /// | switches to another protocol | [`Reply::upgrade`] |
 ///
-/// They can be combined: work may find that the body has to be read, and the body may lead to a stream.
+/// They can be combined: work may find that the body has to be read, and the body may lead to a
+/// stream.
 ///
 /// # Header fields
 ///
-/// The server writes `Date`, `Server`, `Keep-Alive`, `Trailer` and `Upgrade`; a handler's are left out. Of
-/// `Connection`, only `close` has an effect. `Content-Length` is the length of a body in memory. For
-/// content that is sent piece by piece a handler may set it, and has to keep it, or the connection closes.
+/// The server writes `Date`, `Server`, `Keep-Alive`, `Trailer` and `Upgrade`; a handler's are left
+/// out. Of `Connection`, only `close` has an effect. `Content-Length` is the length of a body in
+/// memory. For content that is sent piece by piece a handler may set it, and has to keep it, or the
+/// connection closes.
 ///
-/// A response to HEAD has the `Content-Length` of the response to GET, or none (RFC 9110, 8.6): the length
-/// of its body, which is not sent, or, if the body is empty, the one that the handler sets. Content that
-/// would be sent piece by piece is announced with `Transfer-Encoding: chunked`. 204 and 304 have neither.
+/// A response to HEAD has the `Content-Length` of the response to GET, or none (RFC 9110, 8.6): the
+/// length of its body, which is not sent, or, if the body is empty, the one that the handler sets.
+/// Content that would be sent piece by piece is announced with `Transfer-Encoding: chunked`. 204
+/// and 304 have neither.
 ///
-/// A status below 200, any `Transfer-Encoding` and an invalid `Content-Length` are answered with 500, and
-/// logged.
+/// A status below 200, any `Transfer-Encoding` and an invalid `Content-Length` are answered with
+/// 500, and logged.
 pub struct Reply(pub(super) Kind);
 
-/// Makes a reply. It may block.
+/// Makes a [`Reply`]. It may block.
 pub(super) type Work = Box<dyn FnOnce() -> Reply + Send>;
 
-/// Makes a reply from a collected body.
+/// Makes a [`Reply`] from a collected body.
 pub(super) type CollectFn = Box<dyn FnOnce(Result<Bytes, Incomplete>) -> Reply + Send>;
 
 pub(super) enum Kind {
@@ -85,13 +88,12 @@ pub(super) enum Content {
 }
 
 impl Reply {
-    /// Replies with a page in plain text: the status, and `text` below it.
+    /// Responds with a page in plain text: the status, and `text` below it.
     pub fn error(status: StatusCode, text: impl Into<String>) -> Self {
         Self(Kind::Page(status, text.into()))
     }
 
-    /// Replies later, with a [`PendingReply`]. `take` gets it before this thread does anything else, and
-    /// can keep it or pass it to another thread.
+    /// Responds later: `take` gets a [`PendingReply`], which it can keep or pass to another thread.
     ///
     /// ```
     /// # use sockeye::http::{Body, Reply, Request};
@@ -105,36 +107,37 @@ impl Reply {
         Self(Kind::Later(Box::new(take)))
     }
 
-    /// Runs `work`, which may block, on a thread of the pool, and replies with its result: with 500 if it
-    /// panics, and with 503 if 100,000 jobs wait already.
+    /// Runs `work`, which may block, on a thread of the pool, and responds with its result. The
+    /// response is a 500 if `work` panics, and a 503 if 100,000 jobs wait already.
     ///
-    /// [`Limits::response_timeout`](super::Limits::response_timeout) answers the client with 503. It does
-    /// not stop `work`, whose result is dropped then.
+    /// After [`Limits::response_timeout`](super::Limits::response_timeout), the client gets a 503.
+    /// That doesn't stop `work`, but its result is dropped.
     pub fn run<R: Into<Self>>(work: impl FnOnce() -> R + Send + 'static) -> Self {
         Self(Kind::Run(Box::new(move || work().into())))
     }
 
-    /// Reads on: the next piece of the request's body goes to `receiver`. Only a reply of
-    /// [`BodyReceiver::piece`] may be this, or lead to it.
+    /// Passes the next piece of the request's body to `receiver`. Only [`BodyReceiver::piece`], and
+    /// the work that it starts, may return this; otherwise the response is a 500.
     #[must_use]
     pub fn read_more(receiver: Box<dyn BodyReceiver>) -> Self {
         Self(Kind::ReadMore(BodyWaiter::receiver(receiver)))
     }
 
-    /// Sends content from another thread: `start` gets the [`Sender`] before this thread does anything
-    /// else, and passes it on. If the response has no content (to HEAD, 204, 304), `start` is dropped.
+    /// Sends content from another thread: `start` gets a [`Sender`], and passes it to that thread.
+    /// If the response has no content (to HEAD, 204, 304), `start` is dropped.
     pub fn stream(head: Response<()>, start: impl FnOnce(Sender) + Send + 'static) -> Self {
         let start = Box::new(start);
         Self(Kind::Stream(head, Content::Sender { endless: false, start }))
     }
 
-    /// As [`Reply::stream`], for content without an end. When the server drains, the response is completed,
-    /// and [`Sender::is_gone`] becomes `true`.
+    /// As [`Reply::stream`], for content without an end. When the server drains, the response is
+    /// completed, and [`Sender::is_gone`] becomes `true`.
     ///
-    /// A client that closes its connection without a reset can't be told from one that has only ended its
-    /// side and still reads. Its response is cancelled when nothing has been sent for
-    /// [`Limits::half_closed_timeout`](super::Limits::half_closed_timeout). Default: 15 s. To keep a quiet
-    /// stream open, send an [`Event::comment`](super::Event::comment) more often than that.
+    /// A reset of the connection is noticed at once. A client that closes without a reset looks
+    /// like one that has only ended its side and still reads. Its response is cancelled when
+    /// nothing has been sent for
+    /// [`Limits::half_closed_timeout`](super::Limits::half_closed_timeout). Default: 15 s. To keep
+    /// a quiet stream open, send an [`Event::comment`](super::Event::comment) more often than that.
     pub fn endless(head: Response<()>, start: impl FnOnce(Sender) + Send + 'static) -> Self {
         let start = Box::new(start);
         Self(Kind::Stream(head, Content::Sender { endless: true, start }))
@@ -146,27 +149,27 @@ impl Reply {
         Self::endless(event_stream(), start)
     }
 
-    /// Sends server-sent events to many clients: [`Reply::follow`] with their header fields. Each piece is
-    /// an [`Event`](super::Event).
+    /// Sends server-sent events to many clients: [`Reply::follow`] with their header fields. Each
+    /// piece is an [`Event`](super::Event).
     pub fn follow_events<S: BodySource>(
         make: impl FnOnce(SourceWaker) -> S + Send + 'static,
     ) -> Self {
         Self::follow(event_stream(), make)
     }
 
-    /// Sends content from `source`, which the event loop asks for more whenever there is room. No thread
-    /// waits for a slow client.
+    /// Sends content from `source`, which the event loop asks for more whenever there is room. No
+    /// thread waits for a slow client.
     pub fn pull(head: Response<()>, source: impl BodySource) -> Self {
         Self(Kind::Stream(head, Content::Source(Box::new(source))))
     }
 
     /// As [`Reply::pull`], for a source that may have nothing to send yet
-    /// ([`SourceNext::Wait`](super::SourceNext::Wait)). `make` gets what wakes it. When the server drains,
-    /// the response is completed as soon as its source waits.
+    /// ([`SourceNext::Wait`](super::SourceNext::Wait)). `make` gets what wakes it. When the server
+    /// drains, the response is completed as soon as its source waits.
     ///
-    /// Use this for a broadcast: each response reads a shared, bounded log at its own pace. A slow client
-    /// costs its output buffer and a position in the log, and slows nobody else down. A [`Sender`] buffers 16
-    /// pieces for such a client, and then rejects more.
+    /// Use this for a broadcast: each response reads a shared, bounded log at its own pace. A slow
+    /// client costs its output buffer and a position in the log, and slows nobody else down. A
+    /// [`Sender`] buffers 16 pieces for such a client, and then rejects more.
     ///
     /// ```
     /// use std::sync::{Arc, Mutex};
@@ -212,8 +215,8 @@ impl Reply {
         Self(Kind::Stream(head, Content::Follow(Box::new(|waker| Box::new(make(waker))))))
     }
 
-    /// As [`Reply::pull`], from an iterator that doesn't block. Empty pieces send nothing; 1,024 of them in a
-    /// row abort the response.
+    /// As [`Reply::pull`], from an iterator that doesn't block. Empty pieces send nothing; 1,024 of
+    /// them in a row abort the response.
     pub fn pieces<I>(head: Response<()>, pieces: I) -> Self
     where
         I: IntoIterator<Item: Into<Bytes>, IntoIter: Send + 'static>,
@@ -221,12 +224,12 @@ impl Reply {
         Self::pull(head, Pieces(pieces.into_iter()))
     }
 
-    /// Switches the connection to the protocol that `make` returns: sends 101 with `name` in `Upgrade` and
-    /// with `fields`. The protocol gets [`Event::Open`](crate::Event::Open), then the bytes after the
-    /// request.
+    /// Switches the connection to the protocol that `make` returns: sends 101 with `name` in
+    /// `Upgrade` and with `fields`. The protocol gets [`Event::Open`](crate::Event::Open), then the
+    /// bytes after the request.
     ///
-    /// The request's `Upgrade` field has what the client asks for. A request that can't be upgraded (without
-    /// that field, with a body, or of HTTP/1.0) is answered with 400.
+    /// The request's `Upgrade` field has what the client asks for. A request that can't be upgraded
+    /// (without that field, with a body, or of HTTP/1.0) is answered with 400.
     pub fn upgrade(
         name: impl Into<String>,
         fields: HeaderMap,
@@ -296,16 +299,16 @@ impl fmt::Debug for Reply {
     }
 }
 
-/// Sends the reply to one request, from any thread. If this is dropped, the reply is a 500.
+/// Responds to one request, from any thread. If this is dropped, the response is a 500.
 ///
-/// [`PendingReply::is_gone`] says whether the client still waits. A client that only ends its side of the
-/// connection may still read, so it waits; one that resets the connection does not. After
+/// [`PendingReply::is_gone`] says whether the client still waits. A client that only ends its side
+/// of the connection may still read, so it waits; one that resets the connection does not. After
 /// [`Limits::response_timeout`](super::Limits::response_timeout) the client has got a 503.
 #[derive(Debug)]
 pub struct PendingReply {
     promise: Promise,
     link: ResponseLink,
-    /// Charges a collected body that the reply is made from.
+    /// Charges a collected body until the response begins.
     permit: Option<Arc<Permit>>,
 }
 
@@ -314,13 +317,13 @@ impl PendingReply {
         Self { promise, link, permit }
     }
 
-    /// Whether the connection is closed or the reply is too late.
+    /// Whether the connection is closed, or the response would be too late.
     #[must_use]
     pub fn is_gone(&self) -> bool {
         self.link.is_gone()
     }
 
-    /// Sends the reply, of any kind. One that is too late is dropped.
+    /// Responds. A `reply` that is too late is dropped.
     pub fn send(self, reply: impl Into<Reply>) {
         drop(self.permit);
         let reply: Reply = reply.into();
@@ -330,22 +333,22 @@ impl PendingReply {
 
 /// Takes a request's body as it arrives: see [`Body::receive`](super::Body::receive).
 pub trait BodyReceiver: Send + 'static {
-    /// Takes a piece of the body, of 1 byte to 64 KiB. It returns [`Reply::read_more`] with itself to get the
-    /// next piece, possibly from the work of a [`Reply::run`], during which nothing is read. With any other
-    /// reply the rest of the body is not read.
+    /// Takes a piece of the body, of 1 byte to 64 KiB. To get the next piece, it returns
+    /// [`Reply::read_more`] with itself, possibly from the work of a [`Reply::run`], during which
+    /// nothing is read. With any other [`Reply`], the rest of the body is not read.
     ///
     /// This runs on the event loop: don't block.
     fn piece(self: Box<Self>, piece: &[u8]) -> Reply;
 
-    /// Takes the end of the body, with its trailers, and makes the reply.
+    /// Takes the end of the body, with its trailers, and makes the response.
     fn end(self: Box<Self>, trailers: HeaderMap) -> Reply;
 
-    /// The body is incomplete. The server has answered the request itself, if it could. By default, this
-    /// drops the receiver.
+    /// The body is incomplete. The server has answered the request itself, if it could. By default,
+    /// this drops the receiver.
     ///
-    /// While the work of a [`Reply::run`] owns the receiver, this is called after it has returned the
-    /// receiver. If that work no longer runs, because its client has left, the receiver is dropped. This may
-    /// run on the event loop: don't block.
+    /// While the work of a [`Reply::run`] owns the receiver, this is called after it has returned
+    /// the receiver. If that work no longer runs, because its client has left, the receiver is
+    /// dropped. This may run on the event loop: don't block.
     fn incomplete(self: Box<Self>, why: Incomplete) {
         let _ = why;
     }

@@ -16,7 +16,7 @@ pub(super) struct ResponseLink {
     draining: Weak<AtomicBool>,
 }
 
-/// The exchange's end of a [`ResponseLink`]. The response is over when this is dropped.
+/// The exchange's end of a [`ResponseLink`]. Dropping it marks the response as over.
 #[derive(Debug)]
 pub(super) struct OpenResponse(Arc<AtomicBool>);
 
@@ -40,17 +40,15 @@ impl OpenResponse {
 
 /// Sends the content of one response, from any thread.
 ///
-/// Pieces go out in order. A client that reads slowly slows the sender down: at most 16 pieces wait for
-/// the event loop, which takes none while the connection's output is full
+/// Pieces go out in order. A client that reads slowly slows the sender down: at most 16 pieces wait
+/// for the event loop, which takes none while the connection's output is full
 /// ([`Config::max_buffered_output`](crate::Config)). So a piece should be neither tiny nor huge.
 ///
-/// If the sender is dropped, the response can't be completed and the connection closes, so that the client
-/// notices. (A client of HTTP/1.0 that was told no length can't notice.)
+/// If the sender is dropped, the response can't be completed, and the connection closes, so that
+/// the client notices. (A client of HTTP/1.0 that got no Content-Length can't notice.)
 ///
-/// [`Sender::is_gone`] says whether the client has left. A connection reset is noticed at once. A client
-/// that only ended its side of the connection may still read, so the response continues; it is cancelled
-/// when nothing has been sent for
-/// [`Limits::half_closed_timeout`](super::Limits::half_closed_timeout). Default: 15 s.
+/// [`Sender::is_gone`] says whether the client has left. [`Reply::endless`](super::Reply::endless)
+/// says when that is noticed.
 #[derive(Debug)]
 pub struct Sender {
     link: ResponseLink,
@@ -130,8 +128,8 @@ impl Sender {
         self.finish_with(HeaderMap::new());
     }
 
-    /// Completes the response with `trailers`. They are left out if the content has a length, or the
-    /// client speaks HTTP/1.0. An invalid trailer closes the connection.
+    /// Completes the response with `trailers`. They are left out if the content has a length, or
+    /// the client speaks HTTP/1.0. An invalid trailer closes the connection.
     pub fn finish_with(self, trailers: HeaderMap) {
         self.end.keep(Box::new(Finished { trailers }));
     }
@@ -186,9 +184,9 @@ impl std::error::Error for TrySendError {}
 pub struct SourceWaker(pub(super) ResponseLink);
 
 impl SourceWaker {
-    /// Asks the source for more, if it waits. This never blocks and never fails, also on an event loop.
-    /// Several calls may count as one. None is lost: the source is asked after the call, and sees what
-    /// was written before the call.
+    /// Asks the source for more, if it waits. This never blocks and never fails, also on an event
+    /// loop. Several calls may count as one. None is lost: the source is asked after the call, and
+    /// sees what was written before the call.
     pub fn wake(&self) {
         self.0.remote.wake();
     }
@@ -213,8 +211,8 @@ mod tests {
     use super::*;
     use crate::http::{Body, HttpService, Reply};
 
-    /// Between a sender's check that its response is not over and the arrival of its piece, the response
-    /// may end and the next request of the connection may begin.
+    /// Between a sender's check that its response is not over and the arrival of its piece, the
+    /// response may end and the next request of the connection may begin.
     #[test]
     fn a_late_piece_of_an_older_response_does_not_get_into_a_newer_one() {
         let (out, senders) = mpsc::channel();

@@ -16,8 +16,8 @@ use super::options::{Options, default_budget};
 use super::reply::Reply;
 use crate::serving::{ServeError, Serving};
 
-/// Adapts a closure to [`http_core::Handler`](Handler), for a service that is put together by hand. Each
-/// shard has one, which its connections share.
+/// Adapts a closure to [`http_core::Handler`](Handler), for a service that is put together by hand.
+/// Each shard has one, which its connections share.
 pub struct HttpService {
     shard: Rc<ShardState>,
 }
@@ -31,8 +31,8 @@ impl HttpService {
         Self::with_budget(answer, default_budget())
     }
 
-    /// As [`HttpService::new`], with a budget for collected bodies that several shards can share: see
-    /// [`Options::collected`].
+    /// As [`HttpService::new`], with a budget for collected bodies that several shards can share:
+    /// see [`Options::collected`].
     #[must_use]
     pub fn with_budget<R: Into<Reply>>(
         answer: impl Fn(Request<Body>) -> R + Send + Sync + 'static,
@@ -60,8 +60,8 @@ impl fmt::Debug for HttpService {
 
 /// Answers requests at `addresses` with the closure `answer`.
 ///
-/// The service has threads of its own. It runs until [`Serving::handle`] stops it or the returned value
-/// is dropped.
+/// The service has threads of its own. It runs until [`Serving::handle`] stops it or the returned
+/// value is dropped.
 ///
 /// # Errors
 ///

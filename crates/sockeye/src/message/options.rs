@@ -12,17 +12,19 @@ use crate::serving::check_hosts_on_loopback;
 /// How a message service runs.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Number of threads, each with an event loop of its own. Default: the number of cores that this
-    /// process may use.
+    /// Number of threads, each with an event loop of its own. Default: the number of cores that
+    /// this process may use.
     pub workers: NonZeroUsize,
     /// Limits and deadlines of messages.
     pub limits: Limits,
     /// Don't answer HTTP. Default: `false`.
     pub frames_only: bool,
     /// Host names that are answered over HTTP at loopback addresses: see
-    /// [`http::Options::allowed_hosts`](crate::http::Options::allowed_hosts). Default: `None`, every name.
+    /// [`http::Options::allowed_hosts`](crate::http::Options::allowed_hosts). Default: `None`,
+    /// every name.
     pub allowed_hosts: Option<AllowedHosts>,
-    /// Origins, besides the server's own, whose web pages may send messages over HTTP. Default: none.
+    /// Origins, besides the server's own, whose web pages may send messages over HTTP. Default:
+    /// none.
     pub allowed_origins: AllowedOrigins,
     /// Limits and deadlines of connections.
     pub config: Config,

@@ -15,7 +15,8 @@ pub struct Request {
     pub message: Message,
     /// The client that sent it.
     pub peer: Peer,
-    /// How long the client waits for the response, if it said so. A response that is later is not sent.
+    /// How long the client waits for the response, if it said so. A response that is later is not
+    /// sent.
     pub time_left: Option<Duration>,
 }
 
@@ -31,8 +32,7 @@ pub(super) enum Kind {
 }
 
 impl Reply {
-    /// Replies later, with a [`PendingReply`]. `take` gets it before this thread does anything else, and
-    /// can keep it or pass it to another thread.
+    /// Responds later: `take` gets a [`PendingReply`], which it can keep or pass to another thread.
     ///
     /// ```
     /// # use sockeye::message::{Message, Reply, Request};
@@ -46,8 +46,8 @@ impl Reply {
         Self(Kind::Later(Box::new(take)))
     }
 
-    /// Runs `work`, which may block, on a thread of the pool, and replies with its result: with the error
-    /// `internal` if it panics, or if 100,000 jobs wait already.
+    /// Runs `work`, which may block, on a thread of the pool, and responds with its result. The
+    /// response is the error `internal` if `work` panics, or if 100,000 jobs wait already.
     pub fn run(work: impl FnOnce() -> Result<Message, Error> + Send + 'static) -> Self {
         Self(Kind::Run(Box::new(work)))
     }
@@ -77,7 +77,7 @@ impl fmt::Debug for Reply {
     }
 }
 
-/// Sends the response to one request, from any thread. If this is dropped, the response is the error
+/// Responds to one request, from any thread. If this is dropped, the response is the error
 /// `internal`.
 #[derive(Debug)]
 pub struct PendingReply(Promise);
@@ -95,9 +95,9 @@ impl PendingReply {
 
 /// A response that says what went wrong: a code for programs and a sentence for people.
 ///
-/// In a frame it is a `text/json` object: `result` is `Error: ` and the sentence, `error.code` the code.
-/// Over HTTP it also has a status: 404 for `not_found`, that of the protocol for one of its codes, and 422
-/// for any other.
+/// In a frame it is a `text/json` object: `result` is `Error: ` and the sentence, `error.code` the
+/// code. Over HTTP it also has a status: 404 for `not_found`, that of the protocol for one of its
+/// codes, and 422 for any other.
 ///
 /// A [`ContentError`] converts into it: the client's fault, which is logged as that. So does a
 /// [`serde_json::Error`], for a response that can't be written: the code is `internal`.

@@ -13,13 +13,13 @@ use crate::serving::{ServeError, Serving};
 
 /// Answers messages at `addresses` with the closure `answer`.
 ///
-/// The service has threads of its own, which share `answer`. It runs until [`Serving::handle`] stops it or
-/// the returned value is dropped.
+/// The service has threads of its own, which share `answer`. It runs until [`Serving::handle`]
+/// stops it or the returned value is dropped.
 ///
-/// `answer` runs on the event loop: don't block, and use [`Reply::run`] or [`Reply::later`] for what
-/// takes time. A request with more than 64 KiB of content is answered on a thread of the pool instead, so
-/// that reading it delays nobody. A panic on the event loop ends its connection; one on the pool is
-/// answered with the error `internal`.
+/// `answer` runs on the event loop: don't block, and use [`Reply::run`] or [`Reply::later`] for
+/// what takes time. A request with more than 64 KiB of content is answered on a thread of the pool
+/// instead, so that reading it delays nobody. A panic on the event loop ends its connection; one on
+/// the pool is answered with the error `internal`.
 ///
 /// # Errors
 ///

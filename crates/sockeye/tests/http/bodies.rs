@@ -290,7 +290,8 @@ fn collected_bodies_of_all_connections_are_charged_until_the_response_begins() {
     assert_eq!(budget.used(), 0, "the client has left");
 }
 
-/// Reports an incomplete body. After the piece `job`, it blocks in a job until the test continues it.
+/// Reports an incomplete body. After the piece `job`, it blocks in a job until the test continues
+/// it.
 struct Hears {
     told: mpsc::Sender<String>,
     bytes: usize,

@@ -7,8 +7,8 @@ use sockeye::http::{Body, Bytes, Limits, PendingReply, Reply, Request, Response,
 
 use crate::client::{Client, PATIENCE, serve, serve_with, stop, until};
 
-/// `/later` and `/events` pass their `PendingReply` or `Sender` to the test, `/block` blocks the event loop until the
-/// test continues it, and other paths are answered at once.
+/// `/later` and `/events` pass their `PendingReply` or `Sender` to the test, `/block` blocks the
+/// event loop until the test continues it, and other paths are answered at once.
 struct Handler {
     pending_replies: mpsc::Sender<PendingReply>,
     senders: mpsc::Sender<Sender>,

@@ -346,7 +346,8 @@ struct Queued {
 /// A step of [`Queued`].
 enum Given {
     Piece(Bytes),
-    /// In a job: sends a message, and waits for one. Then the source waits without looking into the queue.
+    /// In a job: sends a message, and waits for one. Then the source waits without looking into the
+    /// queue.
     Run(mpsc::Sender<()>, mpsc::Receiver<()>),
     End,
 }
@@ -450,8 +451,8 @@ fn a_source_that_is_woken_again_and_again_gives_no_more_than_there_is_room_for()
     let mut client = Client::new(&address);
     client.head("GET /", &[]);
     let wake = wakes.recv().unwrap();
-    // The client reads nothing, so the kernel's buffers and the output fill up, and the rest of 100 MiB stays in
-    // the queue.
+    // The client reads nothing, so the kernel's buffers and the output fill up, and the rest of 100
+    // MiB stays in the queue.
     let mut other = Client::new(&address);
     for _ in 0..100 {
         queue.lock().unwrap().push_back(Given::Piece(Bytes::from_static(&[b'.'; 1 << 20])));

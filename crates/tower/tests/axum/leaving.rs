@@ -35,9 +35,9 @@ fn limits(half_closed_timeout: Duration) -> Limits {
 const LONG: Duration = Duration::from_secs(3600);
 const SHORT: Duration = Duration::from_millis(30);
 
-/// An app whose streams and futures report on the returned channels that they started and were dropped. `/never`
-/// never responds, `/silent` sends only a head, `/pour` sends without an end, and `/unread` (a POST) doesn't read its
-/// body.
+/// An app whose streams and futures report on the returned channels that they started and were
+/// dropped. `/never` never responds, `/silent` sends only a head, `/pour` sends without an end, and
+/// `/unread` (a POST) doesn't read its body.
 fn app() -> (Router, mpsc::Receiver<()>, mpsc::Receiver<()>) {
     let (to_began, began) = mpsc::channel();
     let (to_dropped, dropped) = mpsc::channel();
@@ -108,7 +108,8 @@ fn whatever_a_request_waits_for_is_dropped_when_its_client_resets_the_connection
         client.reset();
         dropped.recv_timeout(PATIENCE).expect(path);
     }
-    // A body that is larger than the buffer pauses the connection. After a reset, the task has a grace period.
+    // A body that is larger than the buffer pauses the connection. After a reset, the task has a
+    // grace period.
     let mut client = client_of(&scene);
     client.head("POST /unread", &["Content-Length: 1000000"]);
     began.recv_timeout(PATIENCE).unwrap();
@@ -118,8 +119,8 @@ fn whatever_a_request_waits_for_is_dropped_when_its_client_resets_the_connection
     assert_eq!(scene.stop().closed_for("reset"), 4);
 }
 
-/// An app that reads bodies and reports on the returned channel how they ended. `/busy` waits for `go` after the first
-/// piece, and `/echo` sends each piece back.
+/// An app that reads bodies and reports on the returned channel how they ended. `/busy` waits for
+/// `go` after the first piece, and `/echo` sends each piece back.
 fn uploads(go: &'static Notify) -> (Router, mpsc::Receiver<String>) {
     let (told, hears) = mpsc::channel();
     let of = |told: &mpsc::Sender<String>| told.clone();
@@ -290,7 +291,8 @@ fn a_response_that_has_not_begun_in_time_is_a_503_and_its_task_is_dropped() {
     scene.stop();
 }
 
-/// A response with `count` empty frames, then a piece. With `yields`, each frame needs its own poll.
+/// A response with `count` empty frames, then a piece. With `yields`, each frame needs its own
+/// poll.
 fn empty_frames(count: usize, yields: bool) -> Response<Body> {
     let frames = tokio_stream::iter((0..=count).map(move |at| {
         let data = if at < count { Bytes::new() } else { Bytes::from_static(b"piece") };
