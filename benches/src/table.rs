@@ -147,7 +147,7 @@ fn figures(of: Spread, digits: usize) -> String {
     format!("{:.digits$} ({:.digits$}–{:.digits$})", of.median, of.min, of.max)
 }
 
-/// The number of significant decimal places.
+/// The number of decimal places that the runs support.
 fn digits(cost: Spread) -> usize {
     match cost.median {
         m if m < 2.0 => 2,

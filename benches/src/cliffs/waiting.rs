@@ -78,7 +78,8 @@ fn look(ground: &Ground, kind: &Kind) -> Result<Seen> {
     })
 }
 
-/// The number of connections that are left after three times the write timeout, and their total.
+/// How many of `of` slow readers are connected after three times the write timeout: of those that
+/// read nothing, and of those that read some.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Left {
     pub(super) of: usize,

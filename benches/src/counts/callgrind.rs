@@ -85,7 +85,7 @@ fn collect(
     Err(format!("{name} was too slow, {ATTEMPTS} times: is the machine busy?").into())
 }
 
-/// One attempt of [`run`]. `None` if the scene was too slow.
+/// Runs a scene once. Returns what `take` makes of the output, and what the scene prints.
 fn attempt(
     name: &str,
     turns: usize,

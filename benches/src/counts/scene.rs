@@ -32,7 +32,7 @@ use crate::{
 /// The names of the counted scenes: rows, and `browser-new`.
 pub(super) const NAMES: [&str; 10] =
     ["small", "pipelined", "browser", NEW, "mix", "1k", "16k", "echo", "message", "message-deep"];
-/// Number of browsers with different heads.
+/// The scene in which consecutive requests have different heads.
 const NEW: &str = "browser-new";
 
 /// Number of clients. With more, each request would have a smaller share of the costs of a turn.
@@ -86,11 +86,11 @@ fn counted_turn(shard: &mut Shard<Epoll>) -> std::io::Result<()> {
 struct Scene {
     shard: Shard<Epoll>,
     peers: Vec<TcpStream>,
-    /// What each client writes in turn, and the number of requests in it.
+    /// What each client writes, in turn. Each contains `depth` requests.
     asks: Vec<Vec<u8>>,
     depth: usize,
     next: usize,
-    /// The index of the next request of each client.
+    /// Whether each client starts with a different request.
     apart: bool,
     /// The lengths of the responses, once they are known.
     lens: Vec<usize>,

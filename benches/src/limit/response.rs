@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_holds_whole_replies() {
+    fn a_batch_holds_whole_responses() {
         for (size, copies) in [(1, BATCH), (8 << 10, 32), (300 << 10, 1)] {
             let response = Response::from_memory(vec![b'x'; size], None);
             let Body::Copies(bytes) = response.body else { panic!("from memory") };

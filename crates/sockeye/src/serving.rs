@@ -49,20 +49,6 @@ impl std::error::Error for ServeError {
 /// Dropping this starts a drain and doesn't wait for it: listeners close, idle connections close,
 /// and requests in flight are completed for up to [`Config::drain_timeout`]. If the process ends
 /// meanwhile, they are cut.
-///
-/// ```
-/// use sockeye::http::{self, Body, Options, Request};
-///
-/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let address = std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into();
-/// let serving = http::serve(&[address], Options::default(), |_: Request<Body>| "Hello")?;
-/// let handle = serving.handle(); // Pass this to what stops it.
-/// # handle.drain();
-/// serving.stopped().await;
-/// println!("{} connections", serving.join()?.accepted);
-/// # Ok(())
-/// # }
-/// ```
 #[derive(Debug)]
 #[must_use = "the service drains when this is dropped"]
 pub struct Serving {

@@ -65,16 +65,6 @@ impl Body {
     /// As [`Body::collect`], but also calls `then` if the body is incomplete. The server has
     /// answered the request itself by then, if it could, so the result of `then` is dropped. This
     /// call may run on the event loop: don't block.
-    ///
-    /// ```
-    /// # use sockeye::http::{Body, Reply, Request};
-    /// fn handler(request: Request<Body>) -> Reply {
-    ///     request.into_body().try_collect(1 << 20, |body| match body {
-    ///         Ok(bytes) => format!("{} bytes\n", bytes.len()),
-    ///         Err(incomplete) => incomplete.to_string(), // Log it, say.
-    ///     })
-    /// }
-    /// ```
     pub fn try_collect<R: Into<Reply>>(
         self,
         limit: u64,

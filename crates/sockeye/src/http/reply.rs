@@ -173,31 +173,20 @@ impl Reply {
     ///
     /// ```
     /// use std::sync::{Arc, Mutex};
-    /// use sockeye::http::{BodySource, Bytes, Event, Reply, SourceNext, SourceWaker};
+    /// use sockeye::http::{BodySource, Bytes, Reply, SourceNext, SourceWaker};
     ///
-    /// /// The log here is unbounded. For a bounded one, see the example `http_events`.
+    /// /// Appending to the log wakes all followers. For one with a limit, see the example `http_events`.
     /// #[derive(Default)]
     /// struct News { log: Vec<Bytes>, followers: Vec<SourceWaker> }
-    ///
-    /// fn publish(news: &Mutex<News>, text: &str) {
-    ///     let mut news = news.lock().unwrap();
-    ///     news.log.push(Event::new(text).into());
-    ///     news.followers.retain(|follower| !follower.is_gone());
-    ///     news.followers.iter().for_each(SourceWaker::wake);
-    /// }
     ///
     /// struct Follower { news: Arc<Mutex<News>>, position: usize }
     ///
     /// impl BodySource for Follower {
     ///     fn next(mut self: Box<Self>) -> SourceNext {
     ///         let event = self.news.lock().unwrap().log.get(self.position).cloned();
-    ///         match event {
-    ///             Some(event) => {
-    ///                 self.position += 1;
-    ///                 SourceNext::Piece(event, self)
-    ///             }
-    ///             None => SourceNext::Wait(self),
-    ///         }
+    ///         let Some(event) = event else { return SourceNext::Wait(self) };
+    ///         self.position += 1;
+    ///         SourceNext::Piece(event, self)
     ///     }
     /// }
     ///

@@ -33,15 +33,6 @@ pub(super) enum Kind {
 
 impl Reply {
     /// Responds later: `take` gets a [`PendingReply`], which it can keep or pass to another thread.
-    ///
-    /// ```
-    /// # use sockeye::message::{Message, Reply, Request};
-    /// fn handler(request: Request) -> Reply {
-    ///     Reply::later(|pending| {
-    ///         std::thread::spawn(move || pending.send(Ok(request.message)));
-    ///     })
-    /// }
-    /// ```
     pub fn later(take: impl FnOnce(PendingReply) + 'static) -> Self {
         Self(Kind::Later(Box::new(take)))
     }
