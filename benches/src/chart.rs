@@ -241,7 +241,7 @@ mod tests {
         let run = |kind, round, micros| Run {
             kind,
             round,
-            replies: 1,
+            responses: 1,
             seconds: 1.0,
             micros,
             server: 1.0,

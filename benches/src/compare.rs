@@ -66,7 +66,7 @@ impl Measured {
 pub(crate) struct Run {
     pub(crate) kind: Kind,
     pub(crate) round: usize,
-    pub(crate) replies: u64,
+    pub(crate) responses: u64,
     pub(crate) seconds: f64,
     /// Server CPU time per request, in microseconds.
     pub(crate) micros: f64,
@@ -78,7 +78,7 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) fn per_second(&self) -> f64 {
-        self.replies as f64 / self.seconds
+        self.responses as f64 / self.seconds
     }
 
     pub(crate) fn saturated(&self) -> bool {
@@ -211,10 +211,10 @@ impl Turn<'_> {
         };
         let begin = Instant::now();
         let before = account()?;
-        let replies = run(length)?;
+        let responses = run(length)?;
         let after = account()?;
         let seconds = begin.elapsed().as_secs_f64();
-        if replies == 0 {
+        if responses == 0 {
             return Err("there was no response".into());
         }
 
@@ -227,9 +227,9 @@ impl Turn<'_> {
         Ok(Some(Run {
             kind: self.kind,
             round,
-            replies,
+            responses,
             seconds,
-            micros: server.ran.as_secs_f64() * 1e6 / replies as f64,
+            micros: server.ran.as_secs_f64() * 1e6 / responses as f64,
             server: server.ran.as_secs_f64() / seconds,
             client: client.ran.as_secs_f64() / seconds,
             others: others.as_secs_f64() / seconds,

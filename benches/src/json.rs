@@ -15,13 +15,13 @@ pub(crate) fn write(report: &Report) -> String {
     for row in &report.rows {
         for run in &row.runs {
             runs.push(format!(
-                "{{\"row\": {}, \"server\": {}, \"round\": {}, \"replies\": {}, \"seconds\": {:.6}, \
+                "{{\"row\": {}, \"server\": {}, \"round\": {}, \"responses\": {}, \"seconds\": {:.6}, \
                  \"cpu_us_per_request\": {:.4}, \"server_busy\": {:.4}, \"client_busy\": {:.4}, \
                  \"others_busy\": {:.4}}}",
                 string(row.row.name),
                 string(run.kind.name()),
                 run.round,
-                run.replies,
+                run.responses,
                 run.seconds,
                 run.micros,
                 run.server,

@@ -48,8 +48,8 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
             if lengths.len() != files.len() {
                 return Err("cycle needs a length for each file".into());
             }
-            let replies = files.iter().map(fs::read).collect::<io::Result<_>>()?;
-            let cycle = cycle::Cycle::new(&lengths, replies);
+            let responses = files.iter().map(fs::read).collect::<io::Result<_>>()?;
+            let cycle = cycle::Cycle::new(&lengths, responses);
             serve("http", || cycle.peer())
         }
         _ => Err("limit needs: response FILE [MOST], file HEAD BODY, frames N FILE [MOST], \

@@ -109,7 +109,7 @@ pub(super) fn measure(
 ) -> Result<Sample> {
     let Scene { strain, mut client, server, once } = scene;
     if !once {
-        stretch(&mut client, Some(length / 8))?;
+        run_client(&mut client, Some(length / 8))?;
     }
     let account = || -> Result<_> {
         let (server, client) = (Spent::of(server.pid())?, Spent::of(std::process::id())?);
@@ -117,7 +117,7 @@ pub(super) fn measure(
     };
     let begin = Instant::now();
     let before = account()?;
-    let responses = stretch(&mut client, (!once).then_some(length))?;
+    let responses = run_client(&mut client, (!once).then_some(length))?;
     let after = account()?;
     let seconds = begin.elapsed().as_secs_f64();
     if responses == 0 {
@@ -151,7 +151,7 @@ pub(super) fn count_calls(
         let Scene { strain, mut client, server, .. } = make(ground)?;
         settle(&server)?;
         let begin = trace::now();
-        let responses = stretch(&mut client, None)?;
+        let responses = run_client(&mut client, None)?;
         let end = trace::now();
         strain.end()?;
         server.end()?;
@@ -180,7 +180,7 @@ pub(super) fn settle(server: &Server) -> Result<()> {
 }
 
 /// Runs the client for `length`, or to its end. Returns the number of responses.
-pub(super) fn stretch(client: &mut Worker, length: Option<Duration>) -> Result<u64> {
+pub(super) fn run_client(client: &mut Worker, length: Option<Duration>) -> Result<u64> {
     let before = client.replies();
     client.run(length, |_, troubles| troubles == 0)?;
     match client.troubles().met().next() {

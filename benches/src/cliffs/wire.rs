@@ -149,11 +149,11 @@ fn look(ground: &mut Ground, kind: &Kind) -> Result<Seen> {
         stalled += usize::from(begin.elapsed() >= STALLED);
         before = before.or_else(|| client.segments());
     }
-    let replies = if kind.last { 1 } else { TIMED - 1 };
+    let responses = if kind.last { 1 } else { TIMED - 1 };
     // With a connection per response, only the last one is known.
     let base = if kind.last { Some(0) } else { before };
     let segments = client.segments().zip(base);
-    let segments = segments.map(|(after, before)| (after - before) as f64 / replies as f64);
+    let segments = segments.map(|(after, before)| (after - before) as f64 / responses as f64);
     drop(server);
 
     let calls = ground.traced(TRACED, |ground| {

@@ -21,9 +21,9 @@ pub(super) struct Cycle {
 
 impl Cycle {
     /// A length of zero counts as one.
-    pub(super) fn new(lengths: &[usize], replies: Vec<Vec<u8>>) -> Self {
+    pub(super) fn new(lengths: &[usize], responses: Vec<Vec<u8>>) -> Self {
         let lengths = lengths.iter().map(|length| (*length).max(1));
-        Self { steps: lengths.zip(replies).collect() }
+        Self { steps: lengths.zip(responses).collect() }
     }
 
     pub(super) fn peer(&self) -> Turning<'_> {

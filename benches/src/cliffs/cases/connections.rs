@@ -10,7 +10,7 @@ use crate::{
     cliffs::{
         beside::{Reads, idle, readers},
         ground::Ground,
-        scene::{Case, Scene, Shows, Side, settle, stretch},
+        scene::{Case, Scene, Shows, Side, run_client, settle},
     },
 };
 
@@ -81,7 +81,7 @@ fn after_requests(ground: &Ground, side: Side) -> Result<Scene> {
         let mut plan = load(BUSY, get("/small.txt")?)?;
         plan.pipeline = const { NonZeroUsize::new(16).unwrap() };
         plan.until = Until::Requests(MANY);
-        stretch(&mut ground.client(&server, plan)?, None)?;
+        run_client(&mut ground.client(&server, plan)?, None)?;
     }
     let client = ground.client(&server, load(BUSY, get("/small.txt")?)?)?;
     Ok(Scene::new(server, client))
@@ -93,7 +93,7 @@ fn after_connections(ground: &Ground, side: Side) -> Result<Scene> {
         let mut plan = load(BUSY, get("/small.txt")?)?;
         plan.per_connection = Some(NonZeroU64::MIN);
         plan.until = Until::Requests(GONE);
-        stretch(&mut ground.client(&server, plan)?, None)?;
+        run_client(&mut ground.client(&server, plan)?, None)?;
     }
     let client = ground.client(&server, load(BUSY, get("/small.txt")?)?)?;
     Ok(Scene::new(server, client))

@@ -16,7 +16,7 @@ use crate::{
         beside::{Counts, Strain},
         change,
         ground::{Ground, file_name, learn, put_in_place},
-        scene::{Case, Scene, Shows, Side, stretch},
+        scene::{Case, Scene, Shows, Side, run_client},
     },
 };
 
@@ -133,7 +133,7 @@ fn others(server: &crate::servers::Server, plan: sockeye_load::Plan) -> Result<S
         let share = Share::all(&plan);
         let mut worker = Worker::new(Arc::new(plan), &lesson, share)?;
         while !stop.load(std::sync::atomic::Ordering::Relaxed) {
-            stretch(&mut worker, Some(Duration::from_millis(20)))?;
+            run_client(&mut worker, Some(Duration::from_millis(20)))?;
         }
         Ok(Counts::from([("requests beside", worker.replies())]))
     }))
@@ -183,7 +183,7 @@ fn first_touch(ground: &Ground, side: Side) -> Result<Scene> {
     let server = ground.serve(&folder, &[])?;
     if side == Side::Plain {
         let mut first = ground.client_that_knows(&server, plan.clone(), lesson.clone())?;
-        stretch(&mut first, None)?;
+        run_client(&mut first, None)?;
     }
     let client = ground.client_that_knows(&server, plan, lesson)?;
     Ok(Scene { once: true, ..Scene::new(server, client) })

@@ -292,19 +292,19 @@ fn collected_bodies_of_all_connections_are_charged_until_the_response_begins() {
 
 /// Reports an incomplete body. After the piece `job`, it blocks in a job until the test continues
 /// it.
-struct Hears {
-    told: mpsc::Sender<String>,
+struct Notifies {
+    to_test: mpsc::Sender<String>,
     bytes: usize,
     may_go: Arc<Mutex<mpsc::Receiver<()>>>,
 }
 
-impl BodyReceiver for Hears {
+impl BodyReceiver for Notifies {
     fn piece(mut self: Box<Self>, piece: &[u8]) -> Reply {
         self.bytes += piece.len();
         if piece != b"job" {
             return Reply::read_more(self);
         }
-        self.told.send("in the job".to_owned()).unwrap();
+        self.to_test.send("in the job".to_owned()).unwrap();
         Reply::run(move || {
             self.may_go.lock().unwrap().recv_timeout(PATIENCE).unwrap();
             Reply::read_more(self)
@@ -317,26 +317,26 @@ impl BodyReceiver for Hears {
 
     fn incomplete(self: Box<Self>, why: Incomplete) {
         assert_eq!(why.to_string(), "the request's body is incomplete");
-        self.told.send(format!("{} bytes", self.bytes)).unwrap();
+        self.to_test.send(format!("{} bytes", self.bytes)).unwrap();
         assert_ne!(self.bytes, 5, "on purpose");
     }
 }
 
 #[test]
 fn a_handler_that_reads_a_body_is_notified_that_it_is_incomplete() {
-    let (told, hears) = mpsc::channel();
+    let (to_test, notifications) = mpsc::channel();
     let (go, may_go) = mpsc::channel();
     let may_go = Arc::new(Mutex::new(may_go));
     // Longer than a delayed acknowledgement.
     let limits = Limits { body_timeout: Duration::from_millis(300), ..Limits::default() };
     let (serving, address) = serve_with(limits, move |request: Request<Body>| {
-        let (told, may_go) = (told.clone(), Arc::clone(&may_go));
+        let (to_test, may_go) = (to_test.clone(), Arc::clone(&may_go));
         match request.uri().path() {
             "/collect" => request.into_body().try_collect(10, move |body| {
-                told.send(format!("{body:?}")).unwrap();
+                to_test.send(format!("{body:?}")).unwrap();
                 "collected"
             }),
-            _ => request.into_body().receive(10, Hears { told, bytes: 0, may_go }),
+            _ => request.into_body().receive(10, Notifies { to_test, bytes: 0, may_go }),
         }
     });
     type Cut = fn(Client) -> u16;
@@ -374,7 +374,7 @@ fn a_handler_that_reads_a_body_is_notified_that_it_is_incomplete() {
         client.head(&format!("POST {path}"), &[field]);
         client.send(body);
         assert_eq!(cut(client), status, "{path} {field} {body}");
-        assert_eq!(hears.recv_timeout(PATIENCE).unwrap(), said, "{path} {field} {body}");
+        assert_eq!(notifications.recv_timeout(PATIENCE).unwrap(), said, "{path} {field} {body}");
     }
     // While a job owns the receiver, it is notified after the job.
     let mut client = Client::new(&address);
@@ -382,17 +382,17 @@ fn a_handler_that_reads_a_body_is_notified_that_it_is_incomplete() {
     client.wait();
     client.head("POST /receive", &[length]);
     client.send("job");
-    assert_eq!(hears.recv_timeout(PATIENCE).unwrap(), "in the job");
+    assert_eq!(notifications.recv_timeout(PATIENCE).unwrap(), "in the job");
     client.reset();
     go.send(()).unwrap();
-    assert_eq!(hears.recv_timeout(PATIENCE).unwrap(), "3 bytes");
+    assert_eq!(notifications.recv_timeout(PATIENCE).unwrap(), "3 bytes");
     let mut client = Client::new(&address);
     assert_eq!(client.ask_with("POST /receive", b"abc").text(), "complete");
     assert_eq!(client.ask_with("POST /collect", b"abc").text(), "collected");
-    assert_eq!(hears.recv_timeout(PATIENCE).unwrap(), "Ok(b\"abc\")");
+    assert_eq!(notifications.recv_timeout(PATIENCE).unwrap(), "Ok(b\"abc\")");
     drop(client);
     stop(serving);
-    assert!(hears.try_recv().is_err(), "each is notified once");
+    assert!(notifications.try_recv().is_err(), "each is notified once");
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn of_ten(out: mpsc::Sender<Sender>, request: &Request<Body>) -> Reply {
 }
 
 #[test]
-fn a_thread_sends_bit_by_bit_and_ends_with_trailers() {
+fn a_thread_sends_piece_by_piece_and_ends_with_trailers() {
     let (serving, address, senders) = senders(stream);
     let mut client = Client::new(&address);
     client.head("GET /", &[]);

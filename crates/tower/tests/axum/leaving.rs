@@ -122,9 +122,9 @@ fn whatever_a_request_waits_for_is_dropped_when_its_client_resets_the_connection
 /// An app that reads bodies and reports on the returned channel how they ended. `/busy` waits for
 /// `go` after the first piece, and `/echo` sends each piece back.
 fn uploads(go: &'static Notify) -> (Router, mpsc::Receiver<String>) {
-    let (told, hears) = mpsc::channel();
-    let of = |told: &mpsc::Sender<String>| told.clone();
-    let (collect, busy, echo) = (of(&told), of(&told), told);
+    let (to_test, notifications) = mpsc::channel();
+    let of = |to_test: &mpsc::Sender<String>| to_test.clone();
+    let (collect, busy, echo) = (of(&to_test), of(&to_test), to_test);
     let app = Router::new()
         .route("/", get(|| async { "at once" }))
         .route(
@@ -157,7 +157,7 @@ fn uploads(go: &'static Notify) -> (Router, mpsc::Receiver<String>) {
                 }))
             }),
         );
-    (app, hears)
+    (app, notifications)
 }
 
 fn said(end: Result<(), axum::Error>) -> String {
@@ -172,7 +172,7 @@ fn a_service_that_reads_a_body_gets_an_error_if_it_is_incomplete() {
     let mut limits = limits(LONG);
     // Longer than a delayed acknowledgement.
     limits.body_timeout = Duration::from_millis(300);
-    let (app, hears) = uploads(&GO);
+    let (app, notifications) = uploads(&GO);
     let scene = Scene::with(limits, app);
     type Cut = fn(Client) -> u16;
     let end: Cut = |mut client| {
@@ -197,17 +197,17 @@ fn a_service_that_reads_a_body_gets_an_error_if_it_is_incomplete() {
         client.head("POST /collect", &[field]);
         client.send(body);
         assert_eq!(cut(client), status, "{field} {body}");
-        assert_eq!(hears.recv_timeout(PATIENCE).unwrap(), INCOMPLETE, "{field} {body}");
+        assert_eq!(notifications.recv_timeout(PATIENCE).unwrap(), INCOMPLETE, "{field} {body}");
     }
     // A task that is busy at that moment.
     for cut in [reset, end] {
         let mut client = client_of(&scene);
         client.head("POST /busy", &[length]);
         client.send("abc");
-        assert_eq!(hears.recv_timeout(PATIENCE).unwrap(), "3 bytes");
+        assert_eq!(notifications.recv_timeout(PATIENCE).unwrap(), "3 bytes");
         cut(client);
         GO.notify_one();
-        assert_eq!(hears.recv_timeout(PATIENCE).unwrap(), INCOMPLETE);
+        assert_eq!(notifications.recv_timeout(PATIENCE).unwrap(), INCOMPLETE);
     }
     // A task whose response has started.
     let mut client = scene.client();
@@ -217,13 +217,13 @@ fn a_service_that_reads_a_body_gets_an_error_if_it_is_incomplete() {
     assert_eq!(client.chunk().unwrap(), b"abc");
     client.end();
     assert_eq!(client.rest(), b"", "there is no last chunk");
-    assert_eq!(hears.recv_timeout(PATIENCE).unwrap(), INCOMPLETE);
+    assert_eq!(notifications.recv_timeout(PATIENCE).unwrap(), INCOMPLETE);
     let mut client = scene.client();
     client.ask_with("POST /collect", b"abc");
-    assert_eq!(hears.recv_timeout(PATIENCE).unwrap(), "complete");
+    assert_eq!(notifications.recv_timeout(PATIENCE).unwrap(), "complete");
     drop(client);
     scene.stop();
-    assert!(hears.try_recv().is_err(), "each is notified once");
+    assert!(notifications.try_recv().is_err(), "each is notified once");
 }
 
 #[test]
