@@ -5,25 +5,13 @@ use std::fmt;
 
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::uri::InvalidUri;
 use http::{Method, Request, StatusCode, Uri, Version};
 use sockeye_http::{self as http_core, Answer, Fields, Responder, Status, Stream, Trailers};
 use tracing::error;
 
 /// For [`http_core::Handler::allow`]: the methods that are usual with the `http` crate.
 pub const ALLOW: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH";
-
-/// The types of the `http` crate can't represent a request: its target is no [`Uri`], or it has
-/// more fields than a [`HeaderMap`] holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UnsupportedRequest;
-
-impl fmt::Display for UnsupportedRequest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the types of the http crate can't represent the request")
-    }
-}
-
-impl std::error::Error for UnsupportedRequest {}
 
 /// Converts the head of a request.
 ///
@@ -32,8 +20,9 @@ impl std::error::Error for UnsupportedRequest {}
 ///
 /// # Errors
 ///
-/// [`UnsupportedRequest`], which clients other than attackers don't cause.
-pub fn request(request: &http_core::Request<'_>) -> Result<Request<()>, UnsupportedRequest> {
+/// If the types of the `http` crate can't represent the request: its target is no [`Uri`], or it has
+/// more fields than a [`HeaderMap`] holds.
+pub fn request(request: &http_core::Request<'_>) -> http::Result<Request<()>> {
     let values: usize = request.fields().map(|(_, value)| value.len()).sum();
     let mut copy = Vec::with_capacity(request.target().len() + values);
     copy.extend_from_slice(request.target());
@@ -42,8 +31,7 @@ pub fn request(request: &http_core::Request<'_>) -> Result<Request<()>, Unsuppor
     }
     let mut copy = Bytes::from(copy);
     let mut head = Request::new(());
-    *head.method_mut() =
-        Method::from_bytes(request.method().as_str().as_bytes()).map_err(|_| UnsupportedRequest)?;
+    *head.method_mut() = Method::from_bytes(request.method().as_str().as_bytes())?;
     *head.version_mut() = match request.version() {
         http_core::Version::Http10 => Version::HTTP_10,
         http_core::Version::Http11 => Version::HTTP_11,
@@ -58,8 +46,8 @@ pub fn request(request: &http_core::Request<'_>) -> Result<Request<()>, Unsuppor
 ///
 /// # Errors
 ///
-/// [`UnsupportedRequest`] if there are more than a [`HeaderMap`] holds.
-pub fn trailers(trailers: &Trailers<'_>) -> Result<HeaderMap, UnsupportedRequest> {
+/// If there are more than a [`HeaderMap`] holds.
+pub fn trailers(trailers: &Trailers<'_>) -> http::Result<HeaderMap> {
     headers(trailers.fields().count(), trailers.fields(), Bytes::copy_from_slice)
 }
 
@@ -67,26 +55,25 @@ fn headers<'a>(
     count: usize,
     fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
     mut own: impl FnMut(&[u8]) -> Bytes,
-) -> Result<HeaderMap, UnsupportedRequest> {
-    let mut map = HeaderMap::try_with_capacity(count).map_err(|_| UnsupportedRequest)?;
+) -> http::Result<HeaderMap> {
+    let mut map = HeaderMap::try_with_capacity(count)?;
     for (name, value) in fields {
-        let name = HeaderName::from_bytes(name).map_err(|_| UnsupportedRequest)?;
-        let value = HeaderValue::from_maybe_shared(own(value)).map_err(|_| UnsupportedRequest)?;
-        map.try_append(name, value).map_err(|_| UnsupportedRequest)?;
+        let name = HeaderName::from_bytes(name)?;
+        let value = HeaderValue::from_maybe_shared(own(value))?;
+        map.try_append(name, value)?;
     }
     Ok(map)
 }
 
 /// Converts the target. If the `http` crate rejects it, only its path and query are converted.
-fn uri(request: &http_core::Request<'_>, target: Bytes) -> Result<Uri, UnsupportedRequest> {
+fn uri(request: &http_core::Request<'_>, target: Bytes) -> Result<Uri, InvalidUri> {
     Uri::from_maybe_shared(target).or_else(|_| {
         let query = request.query().map(|query| [b"?", query].concat()).unwrap_or_default();
         Uri::from_maybe_shared(Bytes::from([request.path(), &query].concat()))
-            .map_err(|_| UnsupportedRequest)
     })
 }
 
-/// Answers 400 to an [`UnsupportedRequest`].
+/// Answers 400 to a request that [`request`] can't convert.
 pub fn refuse_unsupported(responder: Responder<'_, '_>) -> Answer {
     let text = "The request's target or header fields are not supported here.";
     responder.error(Status::BAD_REQUEST, &Fields::new(), text)
