@@ -1,4 +1,4 @@
-//! What was typed.
+//! The command line.
 
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
@@ -8,33 +8,33 @@ pub(crate) const HELP: &str = "\
 Compares Sockeye, other servers and a bare one on this machine, in one run.
 
 Usage: sockeye-benches [OPTIONS]
-       sockeye-benches counts [--check | --write]   what is exact, against benches/counts.txt
-       sockeye-benches counts profile ROW           where a row's instructions go
-       sockeye-benches cliffs [--help]              what might make a request dearer
+       sockeye-benches counts [--check | --write]   exact costs, against benches/counts.txt
+       sockeye-benches counts profile ROW           a row's instructions per function
+       sockeye-benches cliffs [--help]              what might make a request more expensive
 
   --rows A,B        only these rows: small, pipelined, many, logged, browser, mix, pages, ten, churn,
                     1k, 16k, 100k, 1m, 10m, echo, message, message-deep, message-churn, idle [all]
   --servers A,B     only these servers: limit, ours, before, nginx, lighttpd, h2o, static-web-server,
-                    axum, hyper, may, tokio [all that can be had]
-  --rounds N        rounds in which every server has its turn [20]
-  --seconds S       length of one measured run [1]
+                    axum, hyper, may, tokio [all that are available]
+  --rounds N        number of rounds; every server runs once per round [20]
+  --seconds S       length of a run [1]
   --idle N          idle connections of the row `idle` [10000]
   --server FILE     the sockeye binary to measure [built from this tree]
   --before FILE     another build of sockeye, measured beside it
-  --json FILE       every run, for other programs
-  --svg FILE        the ratios as a chart
-  --install         install what is missing of the servers and of the programs that pack, by apt-get
-                    and cargo; static-web-server takes some minutes
-  --quick           one short round: shows that everything works, not how fast it is; servers that
-                    would have to be built or installed first are left out
+  --json FILE       write every run to FILE
+  --svg FILE        write the ratios to FILE as a chart
+  --install         install missing servers and compression programs, with apt-get and cargo;
+                    static-web-server takes some minutes
+  --quick           one short round, to check that everything works; servers that would have to be
+                    built or installed first are left out
   --help            this text
 ";
 
-/// A run that is shorter measures its beginning, and nobody waits for one that is longer.
-const LEAST_SECONDS: f64 = 0.1;
-const MOST_SECONDS: f64 = 3600.0;
+/// The range of `--seconds`. A shorter run measures its start.
+const MIN_SECONDS: f64 = 0.1;
+const MAX_SECONDS: f64 = 3600.0;
 
-/// What to measure, how long and how often.
+/// The arguments.
 #[derive(Debug)]
 pub(crate) struct Args {
     pub(crate) rows: Vec<&'static str>,
@@ -50,7 +50,7 @@ pub(crate) struct Args {
     pub(crate) quick: bool,
 }
 
-/// Reads the command line; `None` when help was asked for.
+/// Parses the command line. `None` is a request for help.
 pub(crate) fn parse(words: &[String]) -> Result<Option<Args>> {
     let mut args = Args {
         rows: rows::names().collect(),
@@ -67,7 +67,7 @@ pub(crate) fn parse(words: &[String]) -> Result<Option<Args>> {
     };
     let mut words = words.iter();
     while let Some(flag) = words.next() {
-        let mut value = || words.next().ok_or_else(|| format!("{flag} wants a value"));
+        let mut value = || words.next().ok_or_else(|| format!("{flag} needs a value"));
         match flag.as_str() {
             "--help" | "-h" => return Ok(None),
             "--quick" => {
@@ -81,8 +81,8 @@ pub(crate) fn parse(words: &[String]) -> Result<Option<Args>> {
             "--rounds" => args.rounds = at_least_one(flag, value()?)?,
             "--seconds" => {
                 let seconds: f64 = number(flag, value()?)?;
-                if !(LEAST_SECONDS..=MOST_SECONDS).contains(&seconds) {
-                    return Err(format!("{flag} wants {LEAST_SECONDS} to {MOST_SECONDS}").into());
+                if !(MIN_SECONDS..=MAX_SECONDS).contains(&seconds) {
+                    return Err(format!("{flag} needs {MIN_SECONDS} to {MAX_SECONDS}").into());
                 }
                 args.length = Duration::from_secs_f64(seconds);
             }
@@ -92,7 +92,7 @@ pub(crate) fn parse(words: &[String]) -> Result<Option<Args>> {
             "--svg" => args.svg = Some(value()?.into()),
             "--install" => args.install = true,
             "--json" => args.json = Some(value()?.into()),
-            _ => return Err(format!("{flag} is not known; --help lists what is").into()),
+            _ => return Err(format!("unknown option {flag}; --help lists the options").into()),
         }
     }
     // A comparison that leaves out one of two builds in silence is read wrongly.
@@ -117,14 +117,14 @@ fn server(name: &str) -> Result<Kind> {
 
 fn at_least_one(flag: &str, word: &str) -> Result<usize> {
     match number(flag, word)? {
-        0 => Err(format!("{flag} wants at least 1").into()),
+        0 => Err(format!("{flag} needs at least 1").into()),
         number => Ok(number),
     }
 }
 
-/// Reads the value of a flag.
+/// Parses the value of a flag.
 pub(crate) fn number<T: FromStr>(flag: &str, word: &str) -> Result<T> {
-    word.parse().map_err(|_| format!("{flag} wants a number, not {word}").into())
+    word.parse().map_err(|_| format!("{flag} needs a number, not {word}").into())
 }
 
 #[cfg(test)]
@@ -150,16 +150,16 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named() {
         for (line, says) in [
-            ("--rounds", "--rounds wants a value"),
-            ("--rounds many", "--rounds wants a number, not many"),
-            ("--rounds 0", "--rounds wants at least 1"),
-            ("--idle 0", "--idle wants at least 1"),
-            ("--seconds 0", "--seconds wants 0.1 to 3600"),
-            ("--seconds NaN", "--seconds wants 0.1 to 3600"),
+            ("--rounds", "--rounds needs a value"),
+            ("--rounds many", "--rounds needs a number, not many"),
+            ("--rounds 0", "--rounds needs at least 1"),
+            ("--idle 0", "--idle needs at least 1"),
+            ("--seconds 0", "--seconds needs 0.1 to 3600"),
+            ("--seconds NaN", "--seconds needs 0.1 to 3600"),
             ("--rows 3k", "there is no row 3k; --help lists them"),
             ("--servers ours,before", "the server before wants --before FILE"),
             ("--servers apache", "there is no server apache; --help lists them"),
-            ("--fast", "--fast is not known; --help lists what is"),
+            ("--fast", "unknown option --fast; --help lists the options"),
         ] {
             assert_eq!(parse(&words(line)).unwrap_err().to_string(), says);
         }

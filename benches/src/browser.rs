@@ -1,9 +1,9 @@
-//! What a browser says with every request: a head of about 1.5 KiB, most of it a cookie.
+//! The head that a browser sends with every request: about 1.5 KiB, most of it a cookie.
 
-/// Browsers that differ in their cookies alone.
+/// Number of browsers, which differ in their cookies.
 pub(crate) const BROWSERS: usize = 16;
 
-/// The fields of one browser's requests, but for Host.
+/// The fields of one browser's requests, without Host.
 pub(crate) fn fields(browser: usize) -> Vec<(String, String)> {
     let cookie = cookie(browser);
     [
@@ -34,7 +34,7 @@ pub(crate) fn fields(browser: usize) -> Vec<(String, String)> {
     .to_vec()
 }
 
-/// Of one length, whoever's it is: names as sites have them, values that look like noise.
+/// A cookie with realistic names and random values, of the same length for every browser.
 fn cookie(browser: usize) -> String {
     const NAMES: [&str; 6] = ["session", "_visitor", "consent", "theme", "experiments", "csrf"];
     const LENGTHS: [usize; 6] = [256, 64, 160, 4, 128, 64];

@@ -1,6 +1,6 @@
-//! The ratios as a chart: a panel for each row of the table, in it a bar for each server, as long as
-//! its cost in limits, the cheapest first. Drawn from the data alone, on paper of its own, so that it
-//! is read on any page, light or dark.
+//! The ratios as a chart: a panel for each row of the table, with a bar for each server, the
+//! cheapest first. A bar is as long as the server's cost divided by the limit's. The chart has its
+//! own background, so that it is readable on light and dark pages.
 
 use std::fmt::Write as _;
 
@@ -15,27 +15,27 @@ use crate::{
 const WIDTH: f64 = 900.0;
 const MARGIN: f64 = 24.0;
 const COLUMNS: usize = 2;
-/// Between the columns.
+/// The gap between columns.
 const GUTTER: f64 = 28.0;
 const COLUMN: f64 = (WIDTH - 2.0 * MARGIN - GUTTER) / COLUMNS as f64;
-/// Where bars begin in a column, for names stand left of them, and where the longest end.
+/// Where bars begin in a column, to the right of the names, and where the longest ends.
 const LEFT: f64 = 112.0;
 const LONGEST: f64 = COLUMN - LEFT - 44.0;
-/// From one bar to the next, and how much of that is bar.
+/// The distance between bars, and the height of one.
 const STEP: f64 = 16.0;
 const BAR: f64 = 11.0;
-/// The space of a figure behind a bar.
+/// The width of the figure after a bar.
 const FIGURE: f64 = 36.0;
-/// A panel's title, and the space below a panel.
+/// The heights of a panel's title and of the space below a panel.
 const TITLE: f64 = 20.0;
 const GAP: f64 = 16.0;
-/// A group's heading.
+/// The height of a group's heading.
 const HEADING: f64 = 34.0;
 const TOP: f64 = 84.0;
-/// A line of the footnote, and how much stands in it.
+/// The height of a line of the footnote, and its number of characters.
 const LINE: f64 = 15.0;
 const LINE_CHARS: usize = 140;
-/// Longer bars are broken off here, and say how long they are: one slow server would leave no room
+/// Longer bars are cut off here, with their value beside them, so that one slow server leaves room
 /// for the others.
 const MOST: f64 = 3.0;
 
@@ -48,7 +48,7 @@ const STYLE: &str = "\
 .g{stroke:#21262d}.c{stroke:#0d1117}.h{stroke:#3d444d}}";
 
 /// The groups of panels, in their order.
-const GROUPS: [&str; 3] = ["Small replies", "Files", "Echo and messages"];
+const GROUPS: [&str; 3] = ["Small responses", "Files", "Echo and messages"];
 
 fn group(row: &Row) -> &'static str {
     match row.load {
@@ -118,7 +118,7 @@ fn heading(svg: &mut String, y: f64, name: &str) {
     line(svg, "h", (MARGIN, y + 17.0), (WIDTH - MARGIN, y + 17.0));
 }
 
-/// Draws panels from `top` on, each in the column that is shorter so far; says where they end.
+/// Draws panels below `top`, each in the column that is shorter so far. Returns where they end.
 fn columns(svg: &mut String, top: f64, panels: &[&Panel<'_>]) -> f64 {
     let mut ends = [top; COLUMNS];
     for panel in panels {
@@ -164,7 +164,7 @@ fn bar(svg: &mut String, zero: f64, y: f64, kind: Kind, estimate: &Estimate) {
     );
     let mut end = zero + place(median);
     if median > MOST {
-        // Broken off.
+        // Cut off.
         let at = end - 14.0;
         line(svg, "c", (at, middle + BAR), (at + 6.0, middle - BAR));
     } else if high > low {
@@ -179,7 +179,7 @@ fn bar(svg: &mut String, zero: f64, y: f64, kind: Kind, estimate: &Estimate) {
     }
     let digits = if median < 9.995 { 2 } else { 1 };
     let class_of_value = format!("{}{weight}", if ours { "t" } else { "m" });
-    // Beside the limit, not on it.
+    // Next to the limit's line, not on it.
     let limit = zero + place(1.0);
     if (limit - FIGURE..limit).contains(&end) {
         end = limit;
@@ -187,24 +187,22 @@ fn bar(svg: &mut String, zero: f64, y: f64, kind: Kind, estimate: &Estimate) {
     text(svg, (end + 5.0, base), &class_of_value, &format!("{median:.digits$}"));
 }
 
-/// How far from zero a ratio lies.
+/// The distance of a ratio from zero.
 fn place(value: f64) -> f64 {
     value.clamp(0.0, MOST) / MOST * LONGEST
 }
 
-/// What ran where, and how sure it is, in lines.
+/// The lines of the footnote: the machine, and the confidence of the figures.
 fn footnote(report: &Report) -> Vec<String> {
     let words = format!(
         "{}, {}. On each bar: {}. One worker on one core, the client on {}.",
         table::place(),
         report.versions.join(", "),
         match report.rows.iter().flat_map(|row| ratio(row, Kind::Ours)).all(|r| r.confident) {
-            _ if report.rounds == 1 => "nothing, for want of a second round".to_owned(),
-            true => format!(
-                "the interval that holds the true median with 95 % confidence, of {} rounds",
-                report.rounds
-            ),
-            false => format!("the least and the most of {} rounds", report.rounds),
+            _ if report.rounds == 1 => "nothing, because there was one round".to_owned(),
+            true =>
+                format!("the 95 % confidence interval of the median of {} rounds", report.rounds),
+            false => format!("the minimum and the maximum of {} rounds", report.rounds),
         },
         if report.same_core { "the same" } else { "another" },
     );
@@ -243,7 +241,7 @@ mod tests {
         let run = |kind, round, micros| Run {
             kind,
             round,
-            replies: 1,
+            responses: 1,
             seconds: 1.0,
             micros,
             server: 1.0,
@@ -298,6 +296,6 @@ mod tests {
     fn the_footnote_is_broken_into_lines() {
         let lines = footnote(&report());
         assert!(lines.len() > 1 && lines.iter().all(|line| line.chars().count() <= LINE_CHARS));
-        assert!(lines.join(" ").contains("nginx 1.22.1. On each bar: the interval"));
+        assert!(lines.join(" ").contains("nginx 1.22.1. On each bar: the 95 %"));
     }
 }

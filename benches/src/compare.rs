@@ -1,4 +1,4 @@
-//! Rounds: every server in turn, and the figures of each turn.
+//! Measures every server in turn, round by round.
 
 use std::{
     net::SocketAddr,
@@ -21,29 +21,30 @@ use crate::{
     servers::{self, Server, Setup},
 };
 
-/// Before the second try; before the third twice as long, and so on. A build takes a while.
+/// The pause before the second attempt. It doubles with each further attempt, because other work,
+/// such as a build, takes a while.
 const PAUSE: Duration = Duration::from_secs(2);
-/// More of a core than this, used by others or taken by the hypervisor, disturbs a run.
+/// A run is disturbed if others, or the hypervisor, use more than this share of a core.
 const DISTURBED: f64 = 0.10;
-/// A server that used this much of its core had no time to spare.
+/// A server that used at least this share of its core was saturated.
 const SATURATED: f64 = 0.95;
 
-/// All that was found out.
+/// The results.
 #[derive(Debug)]
 pub(crate) struct Report {
     pub(crate) rounds: usize,
     pub(crate) length: Duration,
     pub(crate) idle: usize,
     pub(crate) kinds: Vec<Kind>,
-    /// The servers that are no part of this tree, with their versions.
+    /// The versions of the other servers.
     pub(crate) versions: Vec<String>,
     pub(crate) same_core: bool,
     pub(crate) rows: Vec<Measured>,
-    /// What went wrong; the other figures stand.
+    /// What failed. The other figures are valid.
     pub(crate) failures: Vec<String>,
 }
 
-/// One row's figures.
+/// The figures of a row.
 #[derive(Debug)]
 pub(crate) struct Measured {
     pub(crate) row: &'static Row,
@@ -52,7 +53,7 @@ pub(crate) struct Measured {
 }
 
 impl Measured {
-    /// A server's runs, without the disturbed ones where there are others.
+    /// A server's runs, without the disturbed ones if there are others.
     pub(crate) fn of(&self, kind: Kind) -> Vec<&Run> {
         let all = || self.runs.iter().filter(|run| run.kind == kind);
         let quiet: Vec<&Run> = all().filter(|run| !run.disturbed()).collect();
@@ -60,16 +61,16 @@ impl Measured {
     }
 }
 
-/// One server's turn.
+/// The figures of one run of a server.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Run {
     pub(crate) kind: Kind,
     pub(crate) round: usize,
-    pub(crate) replies: u64,
+    pub(crate) responses: u64,
     pub(crate) seconds: f64,
     /// Server CPU time per request, in microseconds.
     pub(crate) micros: f64,
-    /// Of one core, how much the server, the client and everybody else used.
+    /// The shares of one core that the server, the client and all others used.
     pub(crate) server: f64,
     pub(crate) client: f64,
     pub(crate) others: f64,
@@ -77,14 +78,14 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) fn per_second(&self) -> f64 {
-        self.replies as f64 / self.seconds
+        self.responses as f64 / self.seconds
     }
 
     pub(crate) fn saturated(&self) -> bool {
         self.server >= SATURATED
     }
 
-    /// The client had no time to spare: the server may have had more.
+    /// Whether the client was saturated, so that the server could do more.
     pub(crate) fn limited_by_client(&self) -> bool {
         !self.saturated() && self.client >= SATURATED
     }
@@ -94,7 +95,7 @@ impl Run {
     }
 }
 
-/// Measures every row that was asked for.
+/// Measures the requested rows.
 pub(crate) fn run(args: &Args) -> Result<Report> {
     let descriptors = memory::raise_descriptors()?;
     let idle = args.idle.min(usize::try_from(descriptors)?);
@@ -105,7 +106,7 @@ pub(crate) fn run(args: &Args) -> Result<Report> {
     cpu::pin(setup.cores.client)?;
     let kinds = setup.kinds(&args.servers);
     if kinds.is_empty() {
-        return Err("none of these servers is here".into());
+        return Err("none of these servers is available".into());
     }
     let mut report = Report {
         rounds: args.rounds,
@@ -138,7 +139,7 @@ fn measure(setup: &Setup, row: &'static Row, report: &mut Report) -> Measured {
             } else {
                 turn.time(round, report.length).map(|found| measured.runs.extend(found))
             };
-            // Once wrong, wrong in every round: one line says it.
+            // A failure repeats in every round: report it once.
             if let Err(error) = &result {
                 report.failures.push(format!("{}, {}: {error}", kind.name(), row.title));
             }
@@ -148,7 +149,7 @@ fn measure(setup: &Setup, row: &'static Row, report: &mut Report) -> Measured {
     measured
 }
 
-/// One server's turn in one row.
+/// Runs one server in one row.
 struct Turn<'a> {
     setup: &'a Setup,
     row: &'static Row,
@@ -160,7 +161,7 @@ impl Turn<'_> {
     fn memory(&self, idle: usize) -> Result<Option<(Kind, Memory)>> {
         let Some(server) = self.start()? else { return Ok(None) };
         let asks = self.row.load.asks()?;
-        let request = asks.first().ok_or("nothing to ask")?.wire(false);
+        let request = asks.first().ok_or("the row has no request")?.wire(false);
         let memory = memory::measure(server.pid(), server.address, request, idle)?;
         Ok(Some((self.kind, memory)))
     }
@@ -190,7 +191,7 @@ impl Turn<'_> {
     fn time_once(&self, round: usize, length: Duration) -> Result<Option<Run>> {
         let Some(server) = self.start()? else { return Ok(None) };
         let plan = self.row.plan()?;
-        // It knows what responses look like, and finds any that don't.
+        // It knows the responses, and reports any that differ.
         let lesson = sockeye_load::learn(&plan, &[Target::Ip(server.address)])?;
         let share = Share::all(&plan);
         let mut client = Worker::new(Arc::new(plan), &lesson, share)?;
@@ -210,32 +211,32 @@ impl Turn<'_> {
         };
         let begin = Instant::now();
         let before = account()?;
-        let replies = run(length)?;
+        let responses = run(length)?;
         let after = account()?;
         let seconds = begin.elapsed().as_secs_f64();
-        if replies == 0 {
-            return Err("not one reply".into());
+        if responses == 0 {
+            return Err("there was no response".into());
         }
 
         let server = after.0.since(before.0);
         let client = after.1.since(before.1);
         let machine = after.2.since(before.2);
         let known = server.ran + client.ran;
-        // Three views of the same thing; each misses what another sees.
+        // Three measures of disturbance: each misses what another finds.
         let others = machine.busy.saturating_sub(known).max(server.waited).max(machine.stolen);
         Ok(Some(Run {
             kind: self.kind,
             round,
-            replies,
+            responses,
             seconds,
-            micros: server.ran.as_secs_f64() * 1e6 / replies as f64,
+            micros: server.ran.as_secs_f64() * 1e6 / responses as f64,
             server: server.ran.as_secs_f64() / seconds,
             client: client.ran.as_secs_f64() / seconds,
             others: others.as_secs_f64() / seconds,
         }))
     }
 
-    /// Starts the server, and sees to it that it answers as it should.
+    /// Starts the server, and checks its responses.
     fn start(&self) -> Result<Option<Server>> {
         let load = self.row.load;
         let turns = if self.kind == Kind::Limit { self.model()? } else { Vec::new() };
@@ -244,8 +245,8 @@ impl Turn<'_> {
         Ok(Some(server))
     }
 
-    /// What the limit has to send: our responses, or another's where ours are not measured. Of an echo
-    /// it needs to know nothing.
+    /// The responses that the limit sends: ours, or those of another server if ours is not
+    /// measured. An echo needs none.
     fn model(&self) -> Result<Vec<servers::Turn>> {
         let load = self.row.load;
         if load == Shape::Echo {
@@ -256,14 +257,16 @@ impl Turn<'_> {
                 return self.check(server.address);
             }
         }
-        let Some(file) = load.file() else { return Err("the limit has nothing to copy".into()) };
+        let Some(file) = load.file() else {
+            return Err("the limit has no response to copy".into());
+        };
         let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", file.size);
         let reply = Reply { head: head.into_bytes(), body: content(file.size) };
         let asks = load.asks()?;
         Ok(asks.iter().map(|ask| (ask.wire(false).len(), reply.clone())).collect())
     }
 
-    /// Asks everything once, and checks what comes.
+    /// Makes each request once, and checks the responses.
     fn check(&self, address: SocketAddr) -> Result<Vec<servers::Turn>> {
         let load = self.row.load;
         let last = load.most() == Some(1);
@@ -281,13 +284,13 @@ impl Turn<'_> {
             };
             let right = match (load, load.file()) {
                 (_, Some(file)) => reply.body == content(file.size),
-                // The limit knows one answer.
+                // The limit always sends the same response.
                 (Shape::Mix, _) => reply.body == if at == 0 { b"55" } else { b"75" },
                 (Shape::Message { .. }, _) => reply.body.ends_with(FOUND),
                 _ => !reply.body.is_empty(),
             };
             if !right {
-                return Err("the reply's content is not what it should be".into());
+                return Err("the response has unexpected content".into());
             }
             turns.push((request.len(), reply));
         }

@@ -1,25 +1,24 @@
-//! What a request costs, counted: figures that are the same on every machine of a kind, however busy
-//! it is.
+//! Exact costs of a request, which don't depend on how busy the machine is.
 //!
 //! ```text
-//! sockeye-benches counts            # shows them beside what is recorded in benches/counts.txt
-//! sockeye-benches counts --check    # fails where one has grown by more than 5 %, or exceeds a
+//! sockeye-benches counts            # show them beside those of benches/counts.txt
+//! sockeye-benches counts --check    # fail if one has grown by more than 5 %, or exceeds a
 //!                                   # ceiling of benches/baseline.txt
-//! sockeye-benches counts --write    # records them; say why in the commit
-//! sockeye-benches counts profile small    # where a row's instructions go
+//! sockeye-benches counts --write    # record them; say why in the commit
+//! sockeye-benches counts profile small    # instructions per function
 //! ```
 //!
-//! - **instructions**, in user space, and **allocations**, of the shard's turn: by callgrind, of a shard
-//!   that is stepped by hand with its peers in the same thread ([`scene`]), so that nothing depends on
-//!   who was faster.
-//! - **calls** to the kernel, of the whole program with one connection: by strace ([`whole`]).
-//! - An access log is the program's, not the library's, so the row `logged` is a small response as above
-//!   and what the log adds to it in the whole program, the thread that writes among it.
-//! - The row `browser-new` has peers that say different things, one after the other, where those of all
-//!   other rows say the same: what is known of the last head helps none of them.
-//! - **bytes** that the program holds for each of 10,000 idle connections.
+//! - **instructions** in user space, and **allocations**: callgrind counts those of a shard that
+//!   runs in one thread with its clients ([`scene`]), so that they don't depend on timing.
+//! - **calls**: strace counts the system calls of the whole program with one connection
+//!   ([`whole`]).
+//! - The row `logged` is a small response as above, and what an access log adds to it in the whole
+//!   program, including the thread that writes the log.
+//! - In the row `browser-new`, consecutive requests have different heads, so that a cached head
+//!   doesn't help. In all other rows, heads are equal.
+//! - **bytes**: memory of the program for each of 10,000 idle connections.
 //!
-//! What it leaves out: the kernel's share, which is most of the time.
+//! The kernel's share, which is most of the time, is not counted.
 
 mod baseline;
 mod callgrind;
@@ -43,14 +42,14 @@ use crate::{
     servers::Setup,
 };
 
-/// A figure may grow by so much: compilers differ from release to release, and so do the names of
-/// temporary folders.
+/// Allowed growth of a figure. Compiler releases and the names of temporary folders change it a
+/// little.
 const GROWTH: f64 = 1.05;
 const IDLE: usize = 10_000;
-/// Functions of a profile.
+/// Number of functions in a profile.
 const MOST: usize = 40;
 
-/// Counts, and shows, checks or records.
+/// Counts, and then shows, checks or records the figures.
 pub(crate) fn run(words: &[String]) -> Result<ExitCode> {
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => show(&measure()?, &kept()?),
@@ -61,7 +60,7 @@ pub(crate) fn run(words: &[String]) -> Result<ExitCode> {
                 println!("{count:>8.0}  {function}");
             }
         }
-        // This program under callgrind.
+        // For this program under callgrind.
         ["scene", name, turns] => scene::run(name, turns.parse()?)?,
         _ => return Err("counts takes --check, --write, profile ROW, or nothing".into()),
     }
@@ -101,19 +100,19 @@ fn measure() -> Result<Counts> {
         return Err(format!("{IDLE} connections need more descriptors than {descriptors}").into());
     }
     let idle = Shape::Idle { file: SMALL };
-    let server = setup.start(Kind::Ours, idle, &[])?.ok_or("nothing to measure")?;
+    let server = setup.start(Kind::Ours, idle, &[])?.ok_or("our server has no such load")?;
     let asks = idle.asks()?;
-    let request = asks.first().ok_or("nothing to ask")?.wire(false);
+    let request = asks.first().ok_or("the row has no request")?.wire(false);
     let memory = memory::measure(server.pid(), server.address, request, IDLE)?;
     counts.set("idle", "bytes", memory.per_connection);
     Ok(counts)
 }
 
-/// Adds what an access log adds to a small response.
+/// Counts the row `logged`.
 fn log(counts: &mut Counts, setup: &Setup) -> Result<()> {
     let with = whole::instructions(setup, named("logged")?)?;
     let without = whole::instructions(setup, named("small")?)?;
-    let small = |what| counts.get(&format!("small.{what}")).ok_or("the small reply comes first");
+    let small = |what| counts.get(&format!("small.{what}")).ok_or("`small` must be counted first");
     let instructions = small("instructions")? + with.instructions - without.instructions;
     let allocations = small("allocations")? + with.allocations - without.allocations;
     counts.set("logged", "instructions", instructions);
@@ -126,18 +125,18 @@ fn named(name: &str) -> Result<&'static Row> {
     row.ok_or_else(|| format!("there is no row {name}").into())
 }
 
-/// Prints what was counted, what is recorded, and the baseline.
+/// Prints the counted and recorded figures, and the baseline.
 fn show(counts: &Counts, baseline: &Baseline) {
     let old = recorded().unwrap_or_default();
     println!("{:<24} {:>10}   {:>16}   {:>10}", "", "now", "recorded", "baseline");
     for (name, value) in counts.all() {
-        let old = old.get(name).map_or_else(|| "nothing recorded".into(), |old| old.to_string());
+        let old = old.get(name).map_or_else(|| "not recorded".into(), |old| old.to_string());
         let first = baseline.get(name).map(|first| first.to_string()).unwrap_or_default();
         println!("{name:<24} {value:>10}   {old:>16}   {first:>10}");
     }
 }
 
-/// Fails where a figure has grown, is not recorded, or exceeds the baseline's ceiling.
+/// Fails if a figure has grown, is not recorded, or exceeds the baseline's ceiling.
 fn check(counts: &Counts) -> Result<ExitCode> {
     let baseline = kept()?;
     show(counts, &baseline);

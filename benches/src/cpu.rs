@@ -1,7 +1,7 @@
-//! Cores and their time: who runs where, what it cost, and who else was there.
+//! Pins processes to cores, and measures the CPU time of processes and cores.
 //!
-//! A process's time is what the scheduler itself counted, in nanoseconds, over all its threads
-//! (`/proc/PID/task/*/schedstat`); the machine's is in `/proc/stat`, in ticks of ten milliseconds.
+//! A process's time is that of the scheduler, in nanoseconds, summed over its threads
+//! (`/proc/PID/task/*/schedstat`). A core's time is in `/proc/stat`, in ticks of 10 ms.
 
 use std::{fs, time::Duration};
 
@@ -9,7 +9,7 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::Result;
 
-/// The two cores of a measurement: the same one where the machine has no second.
+/// The two cores of a measurement, which are the same if the machine has only one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cores {
     pub(crate) server: usize,
@@ -17,7 +17,7 @@ pub(crate) struct Cores {
 }
 
 impl Cores {
-    /// Two cores that this process may use, if possible not two halves of one.
+    /// Two cores that this process may use, preferably not two threads of one physical core.
     pub(crate) fn choose() -> Result<Self> {
         let allowed = sched_getaffinity(None)?;
         let mut usable = (0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu));
@@ -30,13 +30,13 @@ impl Cores {
     }
 }
 
-/// The logical cores that share a physical one with `cpu`, itself among them.
+/// The logical cores of the physical core of `cpu`, including `cpu`.
 fn siblings(cpu: usize) -> Vec<usize> {
     let path = format!("/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list");
     cpu_list(fs::read_to_string(path).unwrap_or_default().trim())
 }
 
-/// Reads a list as the kernel writes it: `0-1,4`.
+/// Parses a list of the kernel: `0-1,4`.
 fn cpu_list(text: &str) -> Vec<usize> {
     let range = |part: &str| {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
@@ -45,29 +45,29 @@ fn cpu_list(text: &str) -> Vec<usize> {
     text.split(',').filter_map(range).flatten().collect()
 }
 
-/// Moves this thread, and what it starts from now on, to one core.
+/// Pins this thread, and the processes that it starts afterwards, to one core.
 pub(crate) fn pin(cpu: usize) -> Result<()> {
     let mut set = CpuSet::new();
     set.set(cpu);
     sched_setaffinity(None, &set).map_err(|error| format!("core {cpu}: {error}").into())
 }
 
-/// What a process's threads have had.
+/// The time of a process's threads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Spent {
-    /// On a core.
+    /// Time on a core.
     pub(crate) ran: Duration,
-    /// Ready to run while something else was on the core; nothing where several threads are at work,
-    /// which wait for each other.
+    /// Time ready to run while something else was on the core. Zero with several threads, because
+    /// they wait for each other.
     pub(crate) waited: Duration,
 }
 
 impl Spent {
-    /// Reads the account of a process that runs.
+    /// Reads the time of a running process.
     pub(crate) fn of(pid: u32) -> Result<Self> {
         let mut threads = Vec::new();
         for task in fs::read_dir(format!("/proc/{pid}/task"))? {
-            // A thread may end while it is looked for.
+            // A thread may end meanwhile.
             let Ok(text) = fs::read_to_string(task?.path().join("schedstat")) else { continue };
             threads.push(Self::parse(&text).ok_or("this kernel keeps no schedstat")?);
         }
@@ -89,7 +89,7 @@ impl Spent {
         Some(Self { ran: next()?, waited: next()? })
     }
 
-    /// What was added since an earlier reading.
+    /// The difference to an earlier reading.
     pub(crate) fn since(self, earlier: Self) -> Self {
         Self {
             ran: self.ran.saturating_sub(earlier.ran),
@@ -98,17 +98,17 @@ impl Spent {
     }
 }
 
-/// The machine's account of one or two cores.
+/// The time of one or two cores.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Busy {
-    /// Not idle, the hypervisor's share included.
+    /// Time not idle, including the hypervisor's share.
     pub(crate) busy: Duration,
-    /// Taken by the hypervisor.
+    /// Time that the hypervisor took.
     pub(crate) stolen: Duration,
 }
 
 impl Busy {
-    /// Reads the account of the measurement's cores.
+    /// Reads the time of the measurement's cores.
     pub(crate) fn of(cores: Cores) -> Result<Self> {
         let text = fs::read_to_string("/proc/stat")?;
         let mut sum = Self::parse(&text, cores.server).ok_or("/proc/stat lacks the core")?;
@@ -131,7 +131,7 @@ impl Busy {
         Some(Self { busy: time(user + nice + system + irq + softirq + steal), stolen: time(steal) })
     }
 
-    /// What was added since an earlier reading.
+    /// The difference to an earlier reading.
     pub(crate) fn since(self, earlier: Self) -> Self {
         Self {
             busy: self.busy.saturating_sub(earlier.busy),
@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn a_process_at_work_is_seen_to_run() {
         let start = Spent::of(std::process::id()).unwrap();
-        // The kernel brings the account up to date at its own pace, within some milliseconds.
+        // The kernel updates the account within some milliseconds.
         while Spent::of(std::process::id()).unwrap().since(start).ran.is_zero() {
             std::hint::spin_loop();
         }

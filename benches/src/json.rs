@@ -1,4 +1,4 @@
-//! The report as JSON: every run, nothing rounded away.
+//! The report as JSON, with every run.
 
 use std::{
     fmt::Write as _,
@@ -7,7 +7,7 @@ use std::{
 
 use crate::{compare::Report, table};
 
-/// Writes one object: the machine, and a list of runs.
+/// Writes an object with the machine and a list of runs.
 pub(crate) fn write(report: &Report) -> String {
     let machine = table::machine();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
@@ -15,13 +15,13 @@ pub(crate) fn write(report: &Report) -> String {
     for row in &report.rows {
         for run in &row.runs {
             runs.push(format!(
-                "{{\"row\": {}, \"server\": {}, \"round\": {}, \"replies\": {}, \"seconds\": {:.6}, \
+                "{{\"row\": {}, \"server\": {}, \"round\": {}, \"responses\": {}, \"seconds\": {:.6}, \
                  \"cpu_us_per_request\": {:.4}, \"server_busy\": {:.4}, \"client_busy\": {:.4}, \
                  \"others_busy\": {:.4}}}",
                 string(row.row.name),
                 string(run.kind.name()),
                 run.round,
-                run.replies,
+                run.responses,
                 run.seconds,
                 run.micros,
                 run.server,

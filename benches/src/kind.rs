@@ -1,8 +1,8 @@
-//! Who is compared, and with what each can be.
+//! The servers, and the rows that each can serve.
 
 use crate::rows::{SMALL, Shape};
 
-/// A server that is compared.
+/// A server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Limit,
@@ -24,16 +24,16 @@ pub(crate) enum Kind {
 pub(crate) enum From {
     /// This tree.
     Tree,
-    /// The system, as a package of this name.
+    /// A system package of this name.
     System { package: &'static str },
-    /// `cargo install`, in this version.
+    /// `cargo install` of this version.
     Install { version: &'static str },
-    /// A small server in `benches/peers`, on this crate.
+    /// A small server in `benches/peers` that uses this crate.
     Peers { on: &'static str },
 }
 
 impl Kind {
-    /// All, in the order of the table.
+    /// All servers, in the order of the table.
     pub(crate) const ALL: [Self; 11] = [
         Self::Limit,
         Self::Ours,
@@ -64,7 +64,7 @@ impl Kind {
         }
     }
 
-    /// As one types it.
+    /// The name on the command line.
     pub(crate) fn word(self) -> &'static str {
         if self == Self::Ours { "ours" } else { self.name() }
     }
@@ -83,7 +83,7 @@ impl Kind {
         }
     }
 
-    /// Whether it has something for this load.
+    /// Whether it can serve this load.
     pub(crate) fn takes(self, load: Shape) -> bool {
         let logs = load == Shape::Logged;
         let small = load.file() == Some(SMALL) && !logs;
@@ -92,14 +92,14 @@ impl Kind {
             // The handler of that row is in this program.
             Self::Before => load != Shape::Mix,
             Self::Nginx | Self::H2o => load.file().is_some() || load == Shape::Pages,
-            // It has no packed siblings.
+            // It can't serve precompressed files.
             Self::Lighttpd => load.file().is_some(),
-            // What they log is for developers, not a line for each request as the others have it.
+            // Their logs are for developers, not a line per request.
             Self::StaticWebServer | Self::Axum => {
                 load.file().is_some() && !logs || load == Shape::Pages
             }
             Self::Hyper => small || load == Shape::Mix,
-            // It doesn't close connections when it is asked to; the client does.
+            // It ignores `Connection: close`.
             Self::May => small,
             Self::Tokio => load == Shape::Echo,
         }

@@ -2,34 +2,32 @@
 //!
 //! ```text
 //! cargo run --release -p sockeye-benches              # every row, about an hour
-//! cargo run --release -p sockeye-benches -- --quick   # does it work at all?
+//! cargo run --release -p sockeye-benches -- --quick   # check that it works
 //! cargo run --release -p sockeye-benches -- --install --rows small,logged --servers limit,ours,nginx
 //! cargo run --release -p sockeye-benches -- --svg chart.svg --json runs.json
 //! cargo run --release -p sockeye-benches -- --help
-//! cargo run --release -p sockeye-benches -- counts    # what is exact: see [`counts`]
-//! cargo run --release -p sockeye-benches -- cliffs    # what might grow: see [`cliffs`]
+//! cargo run --release -p sockeye-benches -- counts    # exact costs: see [`counts`]
+//! cargo run --release -p sockeye-benches -- cliffs    # see [`cliffs`]
 //! ```
 //!
-//! The *limit* is a bare server of our own that parses nothing: it looks for the blank line, or
-//! counts bytes where frames are all alike, and sends a constant response, byte for byte the one that
-//! Sockeye sends. What a server costs above it is what its own work costs; the rest is the
-//! kernel's. So the figure to look at is the server's CPU time per request divided by the limit's
-//! from the same round: it survives a change of machine far better than requests per second do.
+//! The *limit* is a bare server that parses nothing: it looks for the blank line, or counts bytes
+//! if all requests have the same length, and sends a constant response, equal to Sockeye's. Its
+//! cost is the kernel's. The main figure is a server's CPU time per request divided by the limit's
+//! in the same round, which depends less on the machine than requests per second.
 //!
-//! How it measures, and why:
+//! How it measures:
 //!
-//! - The server has one worker, pinned to one core; the client runs on another ([`cpu`]).
-//! - Servers take turns within a round, so that a slow minute of the machine meets all of them
-//!   ([`compare`]). A run that other work disturbed is thrown away and repeated, a bounded number
-//!   of times.
-//! - The client is `sockeye load`'s own. Every response is checked: its head is the first one's but for
-//!   the date, and its length is exact. Content is compared once, before the many.
-//! - A pair says little: the limit against itself has given 0.87 to 1.17. So rounds are many, and the
-//!   ratio is the median over the rounds with the interval that its ranks give ([`stats`]).
-//! - Requests per second are only shown where the server had no time to spare; elsewhere they
-//!   would be the client's.
+//! - The server has one worker, pinned to one core. The client runs on another ([`cpu`]).
+//! - Servers take turns in each round, so that a slow minute of the machine affects all of them
+//!   ([`compare`]). A run that other work disturbed is repeated, up to a limit.
+//! - The client is that of `sockeye load`. It checks every response: its head must equal the first
+//!   one's except for the date, and its length must be exact. Content is compared once.
+//! - A single pair of runs says little: the limit compared with itself has given 0.87 to 1.17. So
+//!   there are many rounds, and the ratio is their median with a confidence interval ([`stats`]).
+//! - Requests per second are shown only if the server was saturated; otherwise the client limits
+//!   them.
 //!
-//! What it leaves out: latency, several cores, and networks that lose or delay.
+//! Latency, several cores, and networks with loss or delay are not measured.
 
 #![forbid(unsafe_code)]
 
@@ -94,9 +92,9 @@ fn run() -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     if cfg!(debug_assertions) && !args.quick {
-        return Err("without optimisation the figures mean nothing: add --release".into());
+        return Err("figures of an unoptimised build mean nothing: add --release".into());
     }
-    // What can't be written is better known now than when everything was measured.
+    // Report files that can't be written before measuring.
     let open = |path: &Option<PathBuf>| path.as_deref().map(open).transpose();
     let (json, svg) = (open(&args.json)?, open(&args.svg)?);
     let report = compare::run(&args)?;
@@ -113,7 +111,7 @@ fn run() -> Result<ExitCode> {
     Ok(if report.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Opens a file to be written, and leaves what is in it until then.
+/// Opens a file for writing, without truncating it yet.
 fn open(path: &Path) -> Result<File> {
     let file = File::options().write(true).create(true).truncate(false).open(path);
     Ok(file.map_err(|error| format!("{}: {error}", path.display()))?)

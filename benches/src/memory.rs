@@ -1,4 +1,4 @@
-//! What a process holds for connections that do nothing.
+//! Memory of a process per idle connection.
 
 use std::{
     fs, io,
@@ -13,30 +13,30 @@ use rustix::{
 
 use crate::{Result, probe};
 
-/// Connections from one source address: below the ports that a system lends by default.
+/// Number of connections from one source address, below the default number of ephemeral ports.
 const PER_SOURCE: usize = 20_000;
-/// Descriptors of this process that are not connections.
+/// Number of descriptors of this process that are not connections.
 const OTHER_DESCRIPTORS: u64 = 100;
 
 /// A server's memory.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Memory {
-    /// Resident before the first request, shared pages of its code included.
+    /// Resident memory before the first request, including shared pages of code.
     pub(crate) start: u64,
-    /// Its own memory, grown by so much for each idle connection.
+    /// Private memory per idle connection.
     pub(crate) per_connection: f64,
 }
 
-/// Raises the soft descriptor limit to the hard one, for this process and the servers it starts,
-/// and says how many connections that allows.
+/// Raises the soft descriptor limit to the hard one, for this process and the servers that it
+/// starts. Returns the number of connections that this allows.
 pub(crate) fn raise_descriptors() -> Result<u64> {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?;
     Ok(limit.maximum.unwrap_or(1 << 20).saturating_sub(OTHER_DESCRIPTORS))
 }
 
-/// Opens `count` connections one after the other, makes one request on each, and looks at what the
-/// server holds while they are all open.
+/// Opens `count` connections one after the other, makes one request on each, and measures the
+/// server's memory while all are open.
 pub(crate) fn measure(
     pid: u32,
     target: SocketAddr,
@@ -44,7 +44,7 @@ pub(crate) fn measure(
     count: usize,
 ) -> Result<Memory> {
     let start = field(pid, "Rss:")?;
-    // The first requests pay for what is only bought once.
+    // The first requests also allocate what is allocated once.
     let mut idle = Vec::with_capacity(count + 1);
     idle.push(open(target, request, 0)?);
     let before = field(pid, "Anonymous:")?;
@@ -69,14 +69,14 @@ pub(crate) fn open(target: SocketAddr, request: &[u8], index: usize) -> Result<T
 fn from_source(target: SocketAddr, source: usize) -> io::Result<TcpStream> {
     let last = u8::try_from(source + 2).map_err(io::Error::other)?;
     let socket = socket(AddressFamily::INET, SocketType::STREAM, None)?;
-    // Closed with a reset: thousands of ports in TIME-WAIT would be missed by the next server.
+    // Close with a reset, so that no ports stay in TIME-WAIT for the next server.
     set_socket_linger(&socket, Some(Duration::ZERO))?;
     bind(&socket, &SocketAddr::from(([127, 0, 0, last], 0)))?;
     connect(&socket, &target)?;
     Ok(socket.into())
 }
 
-/// Reads one figure of a process's memory, in bytes.
+/// Reads a figure of a process's memory, in bytes.
 pub(crate) fn field(pid: u32, name: &str) -> Result<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
     parse(&text, name).ok_or_else(|| format!("smaps_rollup has no {name}").into())

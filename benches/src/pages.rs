@@ -1,13 +1,12 @@
-//! A page's files: names and sizes as a site has them, and content that packs as theirs does.
+//! The files of a web page, with realistic names, sizes and compression ratios.
 //!
-//! Text has its packed siblings beside it, by the programs `brotli` and `gzip` as whoever publishes a
-//! site would make them.
+//! Text files have precompressed files beside them, made by the programs `brotli` and `gzip`.
 
 use std::{fs, path::Path, process::Command};
 
 use crate::Result;
 
-/// One of the files.
+/// A file.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Page {
     pub(crate) name: &'static str,
@@ -18,7 +17,7 @@ const fn page(name: &'static str, size: usize) -> Page {
     Page { name, size }
 }
 
-/// Twenty files: 3 KB to 300 KB, 1.1 MB together.
+/// 20 files of 3 KB to 300 KB, 1.1 MB in total.
 pub(crate) const PAGES: [Page; 20] = [
     page("index.html", 18_000),
     page("header.html", 3_000),
@@ -47,7 +46,7 @@ impl Page {
         !self.name.ends_with(".woff2") && !self.name.ends_with(".webp")
     }
 
-    /// Words in an order that repeats seldom, or noise.
+    /// Words in an order that rarely repeats, or random bytes.
     fn content(&self) -> Vec<u8> {
         const WORDS: [&str; 16] = [
             "function", "return", "const", "display", "margin", "color", "width", "value", "class",
@@ -76,7 +75,7 @@ impl Page {
     }
 }
 
-/// Writes the files into `dir`; says how many siblings there are beside them.
+/// Writes the files into `dir`. Returns the number of precompressed files.
 pub(crate) fn write(dir: &Path) -> Result<usize> {
     fs::create_dir_all(dir)?;
     let mut siblings = 0;
@@ -85,7 +84,7 @@ pub(crate) fn write(dir: &Path) -> Result<usize> {
         fs::write(&path, page.content())?;
         if page.is_text() {
             for (program, flags) in [("brotli", ["-q", "9", "-k"]), ("gzip", ["-9", "-k", "-f"])] {
-                // A program that isn't here makes no sibling.
+                // The program may be missing.
                 let made = Command::new(program).args(flags).arg(&path).status();
                 siblings += usize::from(made.is_ok_and(|status| status.success()));
             }

@@ -1,4 +1,4 @@
-//! One careful request before the many: what does this server's response look like?
+//! Makes one request, to learn a server's response.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -9,17 +9,17 @@ use std::{
 use crate::Result;
 
 const PATIENCE: Duration = Duration::from_secs(5);
-/// No server here sends a head that is longer.
+/// Maximum length of a head, which no server here exceeds.
 const HEAD_MAX: usize = 8 << 10;
 
-/// A whole response.
+/// A response.
 #[derive(Clone, Debug)]
 pub(crate) struct Reply {
     pub(crate) head: Vec<u8>,
     pub(crate) body: Vec<u8>,
 }
 
-/// A connection on which nothing waits for ever.
+/// Opens a connection with timeouts.
 pub(crate) fn connect(target: SocketAddr) -> Result<TcpStream> {
     let socket = TcpStream::connect_timeout(&target, PATIENCE)?;
     socket.set_read_timeout(Some(PATIENCE))?;
@@ -30,12 +30,12 @@ pub(crate) fn connect(target: SocketAddr) -> Result<TcpStream> {
 /// Sends a request and reads the response to its last byte.
 pub(crate) fn exchange(socket: &mut TcpStream, request: &[u8]) -> Result<Reply> {
     socket.write_all(request)?;
-    // Its capacity is spent on one response: nothing more was asked for.
+    // There is one response, so nothing is read past it.
     let mut reader = BufReader::new(socket);
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         if line(&mut reader, &mut head)? == 0 || head.len() > HEAD_MAX {
-            return Err("the reply has no end of its head".into());
+            return Err("the response's head has no end".into());
         }
     }
     let mut body = Vec::new();
@@ -47,17 +47,17 @@ pub(crate) fn exchange(socket: &mut TcpStream, request: &[u8]) -> Result<Reply> 
         Framing::Chunks => chunks(&mut reader, &mut body)?,
     }
     if !reader.buffer().is_empty() {
-        return Err("the reply is longer than it says".into());
+        return Err("the response is longer than its Content-Length".into());
     }
     Ok(Reply { head, body })
 }
 
-/// Reads to the end of a line. Says how much that was.
+/// Reads to the end of a line. Returns its length.
 fn line(reader: &mut impl BufRead, into: &mut Vec<u8>) -> Result<usize> {
     Ok(reader.take(HEAD_MAX as u64).read_until(b'\n', into)?)
 }
 
-/// Reads chunks to the last one, behind which no server here says anything.
+/// Reads chunks up to the last one. No server here sends trailers.
 fn chunks(reader: &mut impl BufRead, body: &mut Vec<u8>) -> Result<()> {
     loop {
         let mut size = Vec::new();
@@ -69,7 +69,7 @@ fn chunks(reader: &mut impl BufRead, body: &mut Vec<u8>) -> Result<()> {
         let mut end = [0; 2];
         reader.read_exact(&mut end)?;
         if end != *b"\r\n" {
-            return Err("a chunk is longer than it says".into());
+            return Err("a chunk is longer than its size".into());
         }
         if size == 0 {
             return Ok(());
@@ -77,7 +77,7 @@ fn chunks(reader: &mut impl BufRead, body: &mut Vec<u8>) -> Result<()> {
     }
 }
 
-/// Sends a request in a frame, and returns the frame that answers it.
+/// Sends a request in a frame, and returns the frame of the response.
 pub(crate) fn frame(target: SocketAddr, request: &[u8]) -> Result<Vec<u8>> {
     let mut socket = connect(target)?;
     socket.write_all(request)?;
@@ -92,7 +92,7 @@ pub(crate) fn frame(target: SocketAddr, request: &[u8]) -> Result<Vec<u8>> {
     Ok(frame)
 }
 
-/// What a frame's header says of its content. The servers here all space it alike.
+/// The content length in a frame's header. All servers here write it with the same spaces.
 fn frame_length(header: &[u8]) -> Result<usize> {
     let text = str::from_utf8(header)?;
     let (_, rest) = text.split_once("\"content-length\": ").ok_or("no content-length")?;
@@ -100,7 +100,7 @@ fn frame_length(header: &[u8]) -> Result<usize> {
     Ok(rest[..end].parse()?)
 }
 
-/// How the end of a response is known.
+/// How a response ends.
 #[derive(Debug, PartialEq)]
 enum Framing {
     Length(usize),
@@ -119,7 +119,7 @@ fn framing(head: &[u8]) -> Result<Framing> {
     match (field("content-length"), field("transfer-encoding")) {
         (Some(length), None) => Ok(Framing::Length(length.parse()?)),
         (None, Some("chunked")) => Ok(Framing::Chunks),
-        _ => Err("the reply has neither a length nor chunks".into()),
+        _ => Err("the response has neither a length nor chunks".into()),
     }
 }
 

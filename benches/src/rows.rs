@@ -1,4 +1,4 @@
-//! What is measured: one row of the table each.
+//! The measured loads: one per row of the table.
 
 use std::num::{NonZeroU64, NonZeroUsize};
 
@@ -11,50 +11,51 @@ use crate::{
     pages::PAGES,
 };
 
-/// A load, and what stands for the limit under it.
+/// A row.
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) name: &'static str,
-    /// As the table says it.
+    /// The title in the table.
     pub(crate) title: &'static str,
     pub(crate) load: Shape,
     pub(crate) connections: usize,
 }
 
-/// The shape of a load.
+/// A kind of load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
-    /// GET: `depth` requests are under way on each connection, which ends after `most` of them.
+    /// GET with `depth` requests in flight per connection, which closes after `most` requests.
     Get { file: File, depth: usize, most: Option<u64> },
-    /// In turn: a GET with numbers in its query, a POST with a length, a POST in chunks. Answered is
-    /// the sum of all numbers, so that nothing of it can be left unread.
+    /// In turn: a GET with numbers in its query, a POST with a length, and a chunked POST. The
+    /// response is the sum of all numbers, so that a server has to read everything.
     Mix,
-    /// A page's files, one after the other, asked for as a browser does.
+    /// A page's files, one after the other, with a browser's Accept-Encoding.
     Pages,
-    /// A small response for each line of an access log.
+    /// A small response, with an access log.
     Logged,
-    /// A small response to a browser's head: always the same one, or in turn those of several.
+    /// A small response to a browser's head. `alike` heads are all equal; others come from several
+    /// browsers in turn.
     Browser { alike: bool },
-    /// 64 bytes go out and come back.
+    /// 64 bytes are sent and come back.
     Echo,
-    /// A search goes out in a frame, and its answer comes back: `depth` on one connection as in
-    /// `Get`, or each on a connection of its own, which is all that an old peer knows.
+    /// A search in a frame, and its response: `depth` requests in flight per connection, or one
+    /// connection per request, as older clients do.
     Message { depth: Option<usize> },
     /// Connections that made one request and then stay. Measures memory, not time.
     Idle { file: File },
 }
 
-/// A file that is served.
+/// A served file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct File {
     pub(crate) name: &'static str,
     pub(crate) size: usize,
 }
 
-/// What a small response consists of.
+/// The file of a small response.
 pub(crate) const SMALL: File = File { name: "small.txt", size: 13 };
 
-/// Every file that a row asks for, besides the pages.
+/// The files of all rows except `pages`.
 pub(crate) const FILES: [File; 6] = [
     SMALL,
     File { name: "1k.bin", size: 1 << 10 },
@@ -64,7 +65,7 @@ pub(crate) const FILES: [File; 6] = [
     File { name: "10m.bin", size: 10 << 20 },
 ];
 
-/// From this size on the limit uses sendfile, which is then the cheaper way for a bare server too.
+/// The limit uses sendfile from this size, where it becomes cheaper.
 pub(crate) const SENDFILE_FROM: usize = 64 << 10;
 
 const fn get(name: &'static str, title: &'static str, file: usize, connections: usize) -> Row {
@@ -78,21 +79,21 @@ const fn row(name: &'static str, title: &'static str, load: Shape) -> Row {
 
 /// The rows, in the order of the table.
 pub(crate) const ROWS: [Row; 19] = [
-    get("small", "small reply (13 bytes), keep-alive, 64 connections", 0, 64),
+    get("small", "small response (13 bytes), keep-alive, 64 connections", 0, 64),
     row(
         "pipelined",
-        "small reply, pipelined 16 deep",
+        "small response, pipelined 16 deep",
         Shape::Get { file: SMALL, depth: 16, most: None },
     ),
-    get("many", "small reply, 1,000 connections", 0, 1000),
-    row("logged", "small reply, with an access log", Shape::Logged),
+    get("many", "small response, 1,000 connections", 0, 1000),
+    row("logged", "small response, with an access log", Shape::Logged),
     row(
         "browser",
-        "small reply to a browser's head of 1.5 KiB, always the same",
+        "small response to a browser's head of 1.5 KiB, always the same",
         Shape::Browser { alike: true },
     ),
     row("mix", "sums: GET, POST with a length, POST in chunks", Shape::Mix),
-    row("pages", "a page of 20 files of 3–300 KB, coded where they are text", Shape::Pages),
+    row("pages", "a page of 20 files of 3–300 KB, text compressed", Shape::Pages),
     row("ten", "ten requests per connection", Shape::Get { file: SMALL, depth: 1, most: Some(10) }),
     row("churn", "a connection per request", Shape::Get { file: SMALL, depth: 1, most: Some(1) }),
     get("1k", "file of 1 KiB", 1, 64),
@@ -103,12 +104,12 @@ pub(crate) const ROWS: [Row; 19] = [
     row("echo", "echo of 64 bytes, 64 connections", Shape::Echo),
     row(
         "message",
-        "message and answer, keep-alive, 64 connections",
+        "message and response, keep-alive, 64 connections",
         Shape::Message { depth: Some(1) },
     ),
     row(
         "message-deep",
-        "message and answer, pipelined 16 deep",
+        "message and response, pipelined 16 deep",
         Shape::Message { depth: Some(16) },
     ),
     row("message-churn", "a connection per message", Shape::Message { depth: None }),
@@ -121,13 +122,13 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
 }
 
 impl Row {
-    /// The row as a load.
+    /// The row as a plan for the load client.
     pub(crate) fn plan(&self) -> Result<Plan> {
         let mut plan = Plan::new(self.load.speaks(), self.load.asks()?);
         plan.connections = NonZeroUsize::new(self.connections).ok_or("no connection")?;
-        plan.pipeline = NonZeroUsize::new(self.load.depth()).ok_or("nothing under way")?;
+        plan.pipeline = NonZeroUsize::new(self.load.depth()).ok_or("no request in flight")?;
         plan.per_connection = self.load.most().and_then(NonZeroU64::new);
-        // A run ends when its time has come, whatever is left.
+        // A run ends by its time.
         plan.until = Until::Requests(u64::MAX);
         Ok(plan)
     }
@@ -142,7 +143,7 @@ impl Shape {
         }
     }
 
-    /// The file that is asked for, where it is one.
+    /// The requested file, if there is only one.
     pub(crate) fn file(self) -> Option<File> {
         match self {
             Self::Get { file, .. } | Self::Idle { file } => Some(file),
@@ -151,7 +152,7 @@ impl Shape {
         }
     }
 
-    /// How many requests are under way on a connection.
+    /// Number of requests in flight per connection.
     pub(crate) fn depth(self) -> usize {
         match self {
             Self::Get { depth, .. } | Self::Message { depth: Some(depth) } => depth,
@@ -159,7 +160,7 @@ impl Shape {
         }
     }
 
-    /// After how many requests the server closes a connection.
+    /// Number of requests after which the server closes a connection.
     pub(crate) fn most(self) -> Option<u64> {
         match self {
             Self::Get { most, .. } => most,
@@ -168,7 +169,7 @@ impl Shape {
         }
     }
 
-    /// What is asked, in turn.
+    /// The requests, in turn.
     pub(crate) fn asks(self) -> Result<Vec<Ask>> {
         let get = |path: &str| Request::get("localhost", path);
         Ok(match self {
@@ -211,10 +212,10 @@ impl Shape {
     }
 }
 
-/// What the search in [`Shape::Message`] finds.
+/// The response to the search of [`Shape::Message`].
 pub(crate) const FOUND: &[u8] = "{\"result\": \"Follow the white rabbit. 🐰\"}".as_bytes();
 
-/// A file's content: text, so that it can stand in a configuration too.
+/// A file's content: text, so that a configuration can contain it.
 pub(crate) fn content(size: usize) -> Vec<u8> {
     b"Hello, world. ".iter().copied().cycle().take(size).collect()
 }

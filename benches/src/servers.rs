@@ -1,7 +1,7 @@
-//! The servers: found, built or installed, and started on a free port.
+//! Finds or builds the servers, and starts them on free ports.
 //!
-//! [`Kind`] says who there is, [`process`] what they are while they run. Each that can't be had is
-//! left out with a word, and leaves out no other.
+//! [`Kind`] lists the servers; [`process`] is a running one. A server that is not available is left
+//! out, with a message.
 
 use std::{env, fs, net::SocketAddr, path::PathBuf, process::Command};
 
@@ -25,32 +25,32 @@ mod words;
 
 pub(crate) use process::Server;
 
-/// A request's length, and the response that the limit gives to it.
+/// A request's length, and the limit's response to it.
 pub(crate) type Turn = (usize, Reply);
 
-/// A run is tried so often when it is disturbed.
+/// Maximum number of attempts of a disturbed run.
 const TRIES: u32 = 5;
 
-/// What all servers need: their programs, the folder that they serve, and a core.
+/// What all servers share: programs, the folder that they serve, and a core.
 #[derive(Debug)]
 pub(crate) struct Setup {
     pub(crate) cores: Cores,
-    /// Removed at the end.
+    /// The temporary folder, which is removed at the end.
     dir: PathBuf,
     sockeye: Option<PathBuf>,
     /// Another build of it.
     before: Option<PathBuf>,
-    /// What `nginx -V` says.
+    /// The output of `nginx -V`.
     nginx: Option<String>,
-    /// The servers of others that are here.
+    /// The available other servers.
     others: Vec<Other>,
     connections: usize,
-    /// How often a run is tried that other work disturbs.
+    /// Maximum number of attempts of a disturbed run.
     pub(crate) tries: u32,
 }
 
 impl Setup {
-    /// Builds what is missing and lays out the folder.
+    /// Builds missing programs, and creates the folder.
     pub(crate) fn new(args: &Args) -> Result<Self> {
         let wants = |kind| args.servers.contains(&kind);
         if args.install {
@@ -58,7 +58,7 @@ impl Setup {
         }
         for path in args.server.iter().chain(&args.before) {
             if !path.is_file() {
-                return Err(format!("{} is no program", path.display()).into());
+                return Err(format!("{} is not a program", path.display()).into());
             }
         }
         let sockeye = match &args.server {
@@ -78,7 +78,7 @@ impl Setup {
         let dir = env::temp_dir().join(format!("sockeye-benches-{}", std::process::id()));
         fs::create_dir_all(dir.join("files"))?;
         let connections = args.idle + 2000;
-        // What only shows that everything works need not be quiet.
+        // A quick run measures nothing, so it may be disturbed.
         let tries = if args.quick { 1 } else { TRIES };
         let cores = Cores::choose()?;
         let setup = Self { cores, dir, sockeye, before, nginx, others, connections, tries };
@@ -86,12 +86,14 @@ impl Setup {
             fs::write(setup.file(file.name), content(file.size))?;
         }
         if args.rows.contains(&"pages") && pages::write(&setup.file("pages"))? == 0 {
-            eprintln!("neither brotli nor gzip is installed: the pages have no packed siblings");
+            eprintln!(
+                "neither brotli nor gzip is installed: the pages have no precompressed files"
+            );
         }
         Ok(setup)
     }
 
-    /// With our own server alone, for what isn't a comparison.
+    /// With our server only.
     pub(crate) fn only_ours() -> Result<Self> {
         let args = crate::args::parse(&["--servers".to_owned(), "ours".to_owned()])?;
         let mut args = args.ok_or("no help was asked for")?;
@@ -99,12 +101,12 @@ impl Setup {
         Self::new(&args)
     }
 
-    /// A place for a file of ours.
+    /// A path for a temporary file.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.join(name)
     }
 
-    /// The servers that are here, the limit first.
+    /// The available servers, the limit first.
     pub(crate) fn kinds(&self, wanted: &[Kind]) -> Vec<Kind> {
         let here = |kind: &Kind| match kind {
             Kind::Limit => true,
@@ -115,7 +117,7 @@ impl Setup {
         Kind::ALL.into_iter().filter(|kind| wanted.contains(kind) && here(kind)).collect()
     }
 
-    /// As in `nginx 1.22.1`, of every server that is no part of this tree.
+    /// The versions of the other servers, such as `nginx 1.22.1`.
     pub(crate) fn versions(&self) -> Vec<String> {
         self.others.iter().map(|other| other.version.clone()).collect()
     }
@@ -124,7 +126,7 @@ impl Setup {
         self.dir.join("files").join(name)
     }
 
-    /// Where a server writes its access log, without what an earlier run wrote.
+    /// The path of a server's access log, after removing an old one.
     fn fresh_log(&self, kind: Kind) -> Result<PathBuf> {
         let path = self.dir.join(format!("{}-access.log", kind.name()));
         fs::File::create(&path)?;
@@ -133,10 +135,10 @@ impl Setup {
 
     fn program(&self, kind: Kind) -> Result<&PathBuf> {
         let other = self.others.iter().find(|other| other.kind == kind);
-        Ok(&other.ok_or_else(|| format!("{} is not here", kind.name()))?.program)
+        Ok(&other.ok_or_else(|| format!("{} is not available", kind.name()))?.program)
     }
 
-    /// Starts a server on its core; `None` where this kind has nothing for this load.
+    /// Starts a server on its core, or returns `None` if it can't serve this load.
     ///
     /// The limit sends the responses of `turns`.
     pub(crate) fn start(&self, kind: Kind, load: Shape, turns: &[Turn]) -> Result<Option<Server>> {
@@ -163,7 +165,7 @@ impl Setup {
 
 impl Drop for Setup {
     fn drop(&mut self) {
-        // What is left in the temporary folder is no harm.
+        // A leftover in the temporary folder is harmless.
         let _ = fs::remove_dir_all(&self.dir);
     }
 }

@@ -1,6 +1,6 @@
-//! Medians, and how far they can be trusted: what runs on a shared machine support, and no more.
+//! Medians with confidence intervals.
 
-/// The middle, and how far the runs lie apart.
+/// The median and the range of some runs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Spread {
     pub(crate) median: f64,
@@ -8,7 +8,7 @@ pub(crate) struct Spread {
     pub(crate) max: f64,
 }
 
-/// The spread of `values`; `None` when there are none.
+/// The spread of `values`, or `None` if there are none.
 pub(crate) fn spread(values: impl IntoIterator<Item = f64>) -> Option<Spread> {
     let mut sorted: Vec<f64> = values.into_iter().collect();
     sorted.sort_by(f64::total_cmp);
@@ -19,18 +19,19 @@ pub(crate) fn spread(values: impl IntoIterator<Item = f64>) -> Option<Spread> {
     Some(Spread { median, min, max })
 }
 
-/// A median, and where the true one lies with a confidence of 95 % at least.
+/// A median with its confidence interval of at least 95 %.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Estimate {
     pub(crate) median: f64,
     pub(crate) low: f64,
     pub(crate) high: f64,
-    /// There were enough values for that; else the interval is all that was seen.
+    /// Whether there were enough values for that. If not, the interval is the range of the values.
     pub(crate) confident: bool,
 }
 
-/// The median of `values` with the interval that their ranks give, whatever their distribution: each
-/// value is above the true median as often as a coin shows heads. `None` when there are none.
+/// The median of `values` with the interval from their ranks, which holds for any distribution:
+/// each value is above the true median with a probability of one half. `None` if there are no
+/// values.
 pub(crate) fn estimate(values: impl IntoIterator<Item = f64>) -> Option<Estimate> {
     let mut sorted: Vec<f64> = values.into_iter().collect();
     sorted.sort_by(f64::total_cmp);
@@ -43,8 +44,8 @@ pub(crate) fn estimate(values: impl IntoIterator<Item = f64>) -> Option<Estimate
     Some(Estimate { median, low, high, confident })
 }
 
-/// How many of `count` sorted values may be left out at each end, so that the others hold the median
-/// with a confidence of 95 %; `None` where all of them don't.
+/// The number of values to leave out at each end of `count` sorted ones, so that the others contain
+/// the median with a confidence of 95 %, or `None` if `count` is too small.
 fn ranks_outside(count: usize) -> Option<usize> {
     const DOUBT: f64 = 0.025;
     let mut chance = 0.5_f64.powi(i32::try_from(count).ok()?);

@@ -1,5 +1,4 @@
-//! Ours for the row `mix`: a handler, as anybody would write it, that answers the sum of the numbers
-//! in a request's query and in its body.
+//! The handler of the row `mix`: it sends the sum of the numbers in a request's query and body.
 //!
 //! ```text
 //! sockeye-benches sums
@@ -17,7 +16,7 @@ use sockeye::{
 
 use crate::Result;
 
-/// Runs until it is killed.
+/// Runs until the process is killed.
 pub(crate) fn run() -> Result<()> {
     let server = Server::bind(&["127.0.0.1:0".parse()?], NonZeroUsize::MIN, Config::default())?;
     for address in server.addresses() {
@@ -25,12 +24,12 @@ pub(crate) fn run() -> Result<()> {
             println!("http://{address}");
         }
     }
-    // A signal ends the process as it stands: nothing is lost with it.
+    // A signal ends the process.
     server.start(|_shard| service())?.join()?;
     Ok(())
 }
 
-/// One shard's.
+/// What the connections of a shard share.
 pub(crate) fn service() -> impl Service {
     let shared = Rc::new(ServerConfig::default());
     let fields = Fields::new().with("Content-Type", b"text/plain");
@@ -43,24 +42,24 @@ pub(crate) fn service() -> impl Service {
 
 struct Sums {
     sum: u64,
-    /// The number in the body, as far as it has come.
+    /// The number in the body, as far as it has arrived.
     number: u64,
     fields: Rc<Fields>,
 }
 
 impl Sums {
-    fn answer(&self, reply: Responder<'_, '_>) -> Answer {
+    fn answer(&self, responder: Responder<'_, '_>) -> Answer {
         let mut text = [0; 20];
         let mut rest = &mut text[..];
         let _ = write!(rest, "{}", self.sum.wrapping_add(self.number));
         let left = rest.len();
         let text = &text[..20 - left];
-        reply.send(Status::OK, &self.fields, Body::Copied(text))
+        responder.send(Status::OK, &self.fields, Body::Copied(text))
     }
 }
 
 impl Handler for Sums {
-    fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
+    fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
         let query = request.query().unwrap_or_default();
         let values = query.split(|byte| *byte == b'&').filter_map(|pair| {
             let at = pair.iter().position(|byte| *byte == b'=')?;
@@ -69,22 +68,22 @@ impl Handler for Sums {
         self.sum = values.fold(0, u64::wrapping_add);
         self.number = 0;
         match request.content() {
-            Content::None => self.answer(reply),
-            Content::Length(_) | Content::Chunked => reply.read(),
+            Content::None => self.answer(responder),
+            Content::Length(_) | Content::Chunked => responder.read(),
         }
     }
 
-    fn on_body(&mut self, piece: &[u8], reply: Responder<'_, '_>) -> Answer {
+    fn on_body(&mut self, piece: &[u8], responder: Responder<'_, '_>) -> Answer {
         self.number = piece.iter().fold(self.number, add);
-        reply.read()
+        responder.read()
     }
 
-    fn on_body_end(&mut self, _: &Trailers<'_>, reply: Responder<'_, '_>) -> Answer {
-        self.answer(reply)
+    fn on_body_end(&mut self, _: &Trailers<'_>, responder: Responder<'_, '_>) -> Answer {
+        self.answer(responder)
     }
 }
 
-/// Appends a digit to a number; what is no digit is left out.
+/// Appends a digit to a number, and ignores any other character.
 fn add(number: u64, byte: &u8) -> u64 {
     match byte {
         b'0'..=b'9' => number.wrapping_mul(10).wrapping_add(u64::from(byte - b'0')),

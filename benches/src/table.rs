@@ -1,4 +1,4 @@
-//! The report as Markdown, ready for a README.
+//! The report as Markdown.
 
 use std::{
     fmt::Write as _,
@@ -13,12 +13,12 @@ use crate::{
     stats::{Estimate, Spread, estimate, spread},
 };
 
-/// More servers of others than this would make one table too wide to be read.
+/// Maximum number of other servers in one table.
 const OTHERS: usize = 2;
-/// A ratio whose interval reaches farther than this, in parts of it, is a rough one.
+/// A ratio is marked as rough if its interval, divided by the ratio, is wider than this.
 const ROUGH: f64 = 0.10;
 
-/// Writes the tables and what must be known to read them.
+/// Writes the tables and their explanations.
 pub(crate) fn markdown(report: &Report) -> String {
     let mut text = String::new();
     let timed: Vec<_> = report.rows.iter().filter(|row| !row.runs.is_empty()).collect();
@@ -47,7 +47,7 @@ fn header(text: &mut String, corner: &str, cells: impl Iterator<Item = String>) 
     let _ = writeln!(text, "|{corner} | {} |\n|{rule}", cells.join(" | "));
 }
 
-/// What a request costs with the limit and with ours, and every other server's ratio.
+/// The costs of the limit and of our server, and the ratios of the others.
 fn times(text: &mut String, rows: &[&Measured], kinds: &[Kind]) {
     let cells = kinds.iter().flat_map(|kind| match kind {
         Kind::Limit => vec!["limit".to_owned()],
@@ -78,7 +78,7 @@ fn times(text: &mut String, rows: &[&Measured], kinds: &[Kind]) {
     text.push('\n');
 }
 
-/// The ratios alone, of as many servers as there are.
+/// The ratios of all servers.
 fn ratios(text: &mut String, rows: &[&Measured], kinds: &[Kind]) {
     let kinds: Vec<Kind> = kinds.iter().copied().filter(|kind| *kind != Kind::Limit).collect();
     header(text, " ÷ limit", kinds.iter().map(|kind| kind.name().to_owned()));
@@ -113,7 +113,7 @@ fn memory_rows(text: &mut String, report: &Report, row: &Measured) {
     });
 }
 
-/// A server's cost in limits, each round compared with itself.
+/// A server's cost divided by the limit's in the same round.
 pub(crate) fn ratio(row: &Measured, kind: Kind) -> Option<Estimate> {
     let limits = row.of(Kind::Limit);
     estimate(row.of(kind).into_iter().filter_map(|run| {
@@ -122,7 +122,7 @@ pub(crate) fn ratio(row: &Measured, kind: Kind) -> Option<Estimate> {
     }))
 }
 
-/// Requests per second, and who had no time to spare: nothing for the server, as it should be.
+/// Requests per second, with a note if the server was not saturated.
 fn rate(runs: &[&Run]) -> String {
     let Some(rate) = spread(runs.iter().map(|run| run.per_second())) else { return String::new() };
     let mark = match runs {
@@ -147,7 +147,7 @@ fn figures(of: Spread, digits: usize) -> String {
     format!("{:.digits$} ({:.digits$}–{:.digits$})", of.median, of.min, of.max)
 }
 
-/// As many digits as the runs support.
+/// The number of decimal places that the runs support.
 fn digits(cost: Spread) -> usize {
     match cost.median {
         m if m < 2.0 => 2,
@@ -168,7 +168,7 @@ fn grouped(number: f64) -> String {
     text
 }
 
-/// Which day, on what.
+/// The date and the machine.
 pub(crate) fn place() -> String {
     let machine = machine();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
@@ -182,12 +182,11 @@ fn legend(report: &Report) -> String {
     };
     let mut text = format!(
         "{}{others}. Server CPU time per request in µs: median of {} of {} s (least–most); \
-         requests per second, which are the server's only where it had no time to spare. One worker \
-         on one core, the client on {}. ÷ limit: against a bare server that parses nothing and sends \
-         the same bytes, in the same round: the median over the rounds, and the interval that holds \
-         the true one with 95 % confidence (with a ? where the rounds are too few for one: \
-         least–most); where it stands alone, ≈ says that the interval reaches farther than a tenth, \
-         or is none.\n",
+         requests per second, which the server limits only if it is saturated. One worker on one core, \
+         the client on {}. ÷ limit: divided by the cost of a bare server that parses nothing and \
+         sends the same bytes, in the same round: the median over the rounds, and its 95 % confidence \
+         interval (with a ? the range, because there are too few rounds). ≈ marks a single figure whose \
+         interval is wider than a tenth, or unknown.\n",
         place(),
         if report.rounds == 1 {
             "one round".to_owned()
@@ -195,7 +194,7 @@ fn legend(report: &Report) -> String {
             format!("{} rounds", report.rounds)
         },
         report.length.as_secs_f64(),
-        if report.same_core { "the same, for want of another" } else { "another" },
+        if report.same_core { "the same, because there is only one" } else { "another" },
     );
     let from = |kind, says: &str| report.kinds.contains(&kind).then(|| says.to_owned());
     let not_from_files = [
@@ -207,12 +206,14 @@ fn legend(report: &Report) -> String {
     if !not_from_files.is_empty() {
         let _ = writeln!(
             text,
-            "The small reply comes from a file, but with {}.",
+            "The small response comes from a file, except with {}.",
             not_from_files.join(", with ")
         );
     }
     if report.rows.iter().any(|row| row.row.load == Shape::Pages && !row.runs.is_empty()) {
-        text.push_str("Of a page's text each server sends the coding that it has and prefers.\n");
+        text.push_str(
+            "Each server sends a page's text in the encoding that it supports and prefers.\n",
+        );
     }
     text.push_str(&log(report).unwrap_or_default());
     let runs = report.rows.iter().flat_map(|row| &row.runs);
@@ -220,15 +221,15 @@ fn legend(report: &Report) -> String {
     if disturbed > 0 {
         let _ = writeln!(
             text,
-            "\nThe machine was not quiet: {disturbed} of {} runs were disturbed by other work also \
-             when they were repeated. They don't count where there are others.",
+            "\nThe machine was not quiet: other work disturbed {disturbed} of {} runs, also when they \
+             were repeated. They count only where there are no others.",
             runs.count()
         );
     }
     text
 }
 
-/// What an access log adds to a small response, as far as both were measured.
+/// The cost of an access log, if both rows were measured.
 fn log(report: &Report) -> Option<String> {
     let find = |name| report.rows.iter().find(|row| row.row.name == name);
     let (with, without) = (find("logged")?, find("small")?);
@@ -242,10 +243,10 @@ fn log(report: &Report) -> Option<String> {
     let added: Vec<String> = kinds.filter_map(added).collect();
     let list = added.join(", ");
     (!added.is_empty())
-        .then(|| format!("An access log adds to a small reply, in limits: {list}.\n"))
+        .then(|| format!("An access log adds to a small response, in limits: {list}.\n"))
 }
 
-/// What it ran on.
+/// The machine.
 #[derive(Debug)]
 pub(crate) struct Machine {
     pub(crate) cpu: String,
@@ -259,14 +260,14 @@ pub(crate) fn machine() -> Machine {
     };
     let count = info.lines().filter(|line| line.starts_with("processor")).count();
     let model = field("model name").unwrap_or("unknown processor");
-    // Virtual machines often hide the name; the numbers still tell the generation.
+    // Virtual machines often hide the name, but not the numbers.
     let numbers = field("cpu family").zip(field("model\t"));
     let numbers = numbers.map_or(String::new(), |(f, m)| format!(" (family {f}, model {m})"));
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     Machine { cpu: format!("{count} × {model}{numbers}"), kernel: kernel.trim().to_owned() }
 }
 
-/// The day of a Unix time, in UTC.
+/// The date of a Unix time, in UTC.
 pub(crate) fn date(seconds: u64) -> String {
     let leap = |year: u64| {
         year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))

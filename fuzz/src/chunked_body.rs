@@ -1,4 +1,4 @@
-//! One body in chunks.
+//! One chunked body.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -16,19 +16,19 @@ use crate::http1::limits;
 const CHUNKED: &str = "HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
 const NEXT: &[u8] = b"GET /next HTTP/1.1\r\nHost: a\r\n\r\n";
 
-/// Reads the input's stream as a body in chunks: cut as the input says, and whole.
+/// Reads the input's stream as a chunked body, in parts and as a whole.
 ///
 /// # Panics
 ///
-/// When the two are not read alike, or otherwise than the simplest decoder reads it; and when a body
-/// that nobody asks for hides the request behind it, or is taken for one.
+/// If the results differ from each other or from the simple decoder's; and if an unread body hides
+/// the request after it, or is taken for a request.
 pub fn chunked_body(input: &[u8]) {
     let Some(cut) = Cut::read(input) else { return };
     let limits = limits();
     let room = usize::try_from(limits.body).expect("it is small");
     let simple = chunks::decode(cut.stream, room, &limits);
-    assert_eq!(read([cut.stream]), simple, "read otherwise");
-    assert_eq!(read(cut.parts()), simple, "the cut is seen");
+    assert_eq!(read([cut.stream]), simple, "the server and the simple decoder differ");
+    assert_eq!(read(cut.parts()), simple, "the parts change the result");
 
     let room = usize::try_from(limits.discard).expect("it is small");
     let body = match chunks::decode(cut.stream, room, &limits) {
@@ -37,10 +37,10 @@ pub fn chunked_body(input: &[u8]) {
     };
     let whole = chunks::decode(&[body, NEXT].concat(), room, &limits);
     let is_next = whole.is_some_and(|whole| whole.len == body.len());
-    assert_eq!(requests_behind(body), usize::from(is_next), "of requests behind it");
+    assert_eq!(requests_after(body), usize::from(is_next), "requests after the body");
 }
 
-/// What the server makes of a body that is asked for.
+/// The server's result for a body that the handler reads.
 fn read<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Option<Whole> {
     let read = Rc::new(RefCell::default());
     let collect = Collect { read: Rc::clone(&read) };
@@ -58,8 +58,8 @@ fn read<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Option<Whole> {
     ended.then(|| Whole { len: len - client.unused(), ..whole })
 }
 
-/// How many requests the server finds in or behind a body that nobody asks for.
-fn requests_behind(body: &[u8]) -> usize {
+/// Number of requests that the server finds in or after a body that the handler doesn't read.
+fn requests_after(body: &[u8]) -> usize {
     let read = Rc::new(RefCell::default());
     let collect = Collect { read: Rc::clone(&read) };
     let mut client = Harness::new(Server::new(Rc::new(ServerConfig::new(limits())), collect));
@@ -67,7 +67,7 @@ fn requests_behind(body: &[u8]) -> usize {
     read.take().requests - 1
 }
 
-/// What came.
+/// What the handler saw.
 #[derive(Default)]
 struct Read {
     whole: Whole,
@@ -75,32 +75,33 @@ struct Read {
     requests: usize,
 }
 
-/// Collects the body under `/read` and says nothing to it; answers everything else without its body.
+/// Collects the body of `/read`, and never responds. Answers other requests without reading their
+/// bodies.
 struct Collect {
     read: Rc<RefCell<Read>>,
 }
 
 impl Handler for Collect {
-    fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
+    fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
         self.read.borrow_mut().requests += 1;
         if request.path() == b"/read" {
             assert_eq!(request.content(), Content::Chunked);
-            return reply.read();
+            return responder.read();
         }
-        reply.send(Status::OK, &Fields::new(), Body::Empty)
+        responder.send(Status::OK, &Fields::new(), Body::Empty)
     }
 
-    fn on_body(&mut self, piece: &[u8], reply: Responder<'_, '_>) -> Answer {
-        assert!(!piece.is_empty(), "nothing is no piece");
+    fn on_body(&mut self, piece: &[u8], responder: Responder<'_, '_>) -> Answer {
+        assert!(!piece.is_empty(), "a piece is not empty");
         self.read.borrow_mut().whole.body.extend_from_slice(piece);
-        reply.read()
+        responder.read()
     }
 
-    fn on_body_end(&mut self, trailers: &Trailers<'_>, reply: Responder<'_, '_>) -> Answer {
+    fn on_body_end(&mut self, trailers: &Trailers<'_>, responder: Responder<'_, '_>) -> Answer {
         let mut read = self.read.borrow_mut();
         read.ended = true;
         let fields = trailers.fields().map(|(name, value)| (name.to_vec(), value.to_vec()));
         read.whole.trailers = fields.collect();
-        reply.later()
+        responder.later()
     }
 }

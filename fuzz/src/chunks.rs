@@ -1,23 +1,23 @@
-//! The chunked coding read in the simplest way: all at once, line by line (RFC 9112, 7.1).
+//! A simple decoder of the chunked coding (RFC 9112, 7.1).
 //!
-//! Nothing of it is shared with the server, so that one can be held against the other.
+//! It shares no code with the server, so that the two can be compared.
 
 use sockeye_http::Limits;
 
-/// Bytes of chunk extensions in one body, as the server limits them.
+/// The server's limit on chunk extensions of a body, in bytes.
 const EXTENSIONS: usize = 4096;
 
-/// A body that is complete.
+/// A complete body.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Whole {
     pub(crate) body: Vec<u8>,
     pub(crate) trailers: Vec<(Vec<u8>, Vec<u8>)>,
-    /// How long it is with its framing.
+    /// The length including the framing.
     pub(crate) len: usize,
 }
 
-/// Reads the body at the beginning of `input`, of at most `room` bytes; `None` where it is not
-/// complete, or not good.
+/// Decodes the body at the start of `input`, of at most `room` bytes. `None` if it is incomplete or
+/// invalid.
 pub(crate) fn decode(input: &[u8], room: usize, limits: &Limits) -> Option<Whole> {
     let mut whole = Whole::default();
     let mut rest = input;
@@ -65,7 +65,7 @@ pub(crate) fn decode(input: &[u8], room: usize, limits: &Limits) -> Option<Whole
     Some(whole)
 }
 
-/// Takes a line, which ends with CRLF and nothing else.
+/// Takes a line, which has to end with CRLF.
 fn line<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let end = rest.iter().position(|byte| *byte == b'\n')?;
     let (line, behind) = rest.split_at(end + 1);
@@ -88,20 +88,20 @@ fn are_extensions(mut rest: &[u8]) -> bool {
     true
 }
 
-/// What follows the sign, and the blanks around it.
+/// The rest after `sign` and the whitespace around it.
 fn sign(rest: &[u8], sign: u8) -> Option<&[u8]> {
     let blanks = |bytes: &[u8]| bytes.iter().take_while(|byte| b" \t".contains(byte)).count();
     let rest = rest[blanks(rest)..].strip_prefix(&[sign])?;
     Some(&rest[blanks(rest)..])
 }
 
-/// What follows the token.
+/// The rest after a token.
 fn token(rest: &[u8]) -> Option<&[u8]> {
     let len = rest.iter().take_while(|byte| is_token_byte(**byte)).count();
     (len > 0).then(|| &rest[len..])
 }
 
-/// What follows the text in quotes.
+/// The rest after a quoted string.
 fn quoted(rest: &[u8]) -> Option<&[u8]> {
     let mut rest = rest.strip_prefix(b"\"")?;
     loop {

@@ -1,22 +1,22 @@
-//! How a fuzzer's input is read: where to cut, and what to send.
+//! The format of a fuzzer's input: what to send, and in which parts.
 
-/// No more lengths than this: a few make every kind of cut that matters.
+/// Maximum number of lengths.
 const LENGTHS_MAX: usize = 7;
 
-/// An input, taken apart.
+/// A parsed input.
 ///
-/// Its first byte says how many lengths follow (modulo 8), the next bytes are these lengths, and the
-/// rest is the stream. The stream is cut into parts that have these lengths in turn, again and
-/// again; a length of zero counts as one. With no lengths every byte comes by itself.
+/// The first byte is the number of lengths that follow (modulo 8), the next bytes are these
+/// lengths, and the rest is the stream. The stream is split into parts of these lengths, repeated
+/// in turn. A length of zero counts as one. Without lengths, each byte is a part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cut<'a> {
     lengths: &'a [u8],
-    /// All that the peer sends.
+    /// The bytes that the client sends.
     pub stream: &'a [u8],
 }
 
 impl<'a> Cut<'a> {
-    /// Reads an input; `None` where it is too short for what it says.
+    /// Parses an input. `None` if it has fewer lengths than it announces.
     #[must_use]
     pub fn read(input: &'a [u8]) -> Option<Self> {
         let (first, rest) = input.split_first()?;
@@ -24,7 +24,7 @@ impl<'a> Cut<'a> {
         Some(Self { lengths, stream })
     }
 
-    /// The stream in its parts.
+    /// The parts of the stream.
     pub fn parts(&self) -> impl Iterator<Item = &'a [u8]> {
         let ones: &[u8] = &[1];
         let lengths = if self.lengths.is_empty() { ones } else { self.lengths };
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_input_says_where_it_is_cut() {
+    fn an_input_is_split_by_its_lengths() {
         for (input, parts) in [
             (&b"\x00abc"[..], &["a", "b", "c"][..]),
             (b"\x01\x02abcde", &["ab", "cd", "e"]),

@@ -8,10 +8,10 @@ use sockeye_proto::harness::Harness;
 
 use crate::Cut;
 use crate::chunks;
-use crate::http1_handler::{Asked, Several};
+use crate::http1_handler::{SeenRequest, Several};
 use crate::play::{Ending, Jobs, Outcome, play};
 
-/// So small that short inputs reach them.
+/// Limits that short inputs reach.
 pub(crate) fn limits() -> Limits {
     Limits {
         request_line: 300,
@@ -23,28 +23,28 @@ pub(crate) fn limits() -> Limits {
     }
 }
 
-/// Sends the input's stream to a server: cut as the input says, and whole.
+/// Sends the input's stream to a server, in parts and as a whole.
 ///
 /// # Panics
 ///
-/// When the two are not answered alike, or not with responses that another parser can read.
+/// If the outputs differ, or another parser can't read them.
 pub fn http1_stream(input: &[u8]) {
     let Some(cut) = Cut::read(input) else { return };
-    // What is known of one request must change nothing for another one.
+    // All connections share this, so that a cached head of one request could affect another.
     let shared = Rc::new(ServerConfig::new(limits()));
     let outcome = |parts: &mut dyn Iterator<Item = _>, ending, jobs| {
         outcome(Rc::clone(&shared), parts, ending, jobs)
     };
     for ending in [Ending::Eof, Ending::Silence, Ending::Drain] {
-        let (whole, asked) = outcome(&mut [cut.stream].into_iter(), ending, Jobs::Quick);
-        // What is said after a long silence has another date.
+        let (whole, seen) = outcome(&mut [cut.stream].into_iter(), ending, Jobs::Quick);
+        // After a long silence, responses have another date.
         let late = matches!(ending, Ending::Eof).then_some(Jobs::Slow);
         for jobs in [Jobs::Quick].into_iter().chain(late) {
-            let (parts, also_asked) = outcome(&mut cut.parts(), ending, jobs);
-            assert_eq!(parts, whole, "the cut is seen in the answer");
-            assert_eq!(also_asked, asked, "the cut is seen in the requests");
+            let (parts, seen_in_parts) = outcome(&mut cut.parts(), ending, jobs);
+            assert_eq!(parts, whole, "the parts change the output");
+            assert_eq!(seen_in_parts, seen, "the parts change the requests");
         }
-        check(&whole, &asked, cut.stream);
+        check(&whole, &seen, cut.stream);
     }
 }
 
@@ -53,35 +53,35 @@ fn outcome<'a>(
     parts: impl IntoIterator<Item = &'a [u8]>,
     ending: Ending,
     jobs: Jobs,
-) -> (Outcome, Vec<Asked>) {
-    let asked = Rc::new(RefCell::default());
-    let server = Server::new(shared, Several::new(Rc::clone(&asked)));
+) -> (Outcome, Vec<SeenRequest>) {
+    let seen = Rc::new(RefCell::default());
+    let server = Server::new(shared, Several::new(Rc::clone(&seen)));
     let outcome = play(Harness::new(server), parts, ending, jobs);
-    (outcome, asked.take())
+    (outcome, seen.take())
 }
 
-/// Reads the output as responses to `asked`, and one more where something was refused.
-fn check(outcome: &Outcome, asked: &[Asked], stream: &[u8]) {
+/// Parses the output as responses to `seen`, and possibly one more that refuses something.
+fn check(outcome: &Outcome, seen: &[SeenRequest], stream: &[u8]) {
     let mut rest = &outcome.output[..];
-    for asked in asked {
-        let mut reply = Head::read(rest);
-        if reply.status == 100 {
-            assert!(asked.expects, "nobody waits for a word to go on");
-            rest = &rest[reply.len..];
+    for seen in seen {
+        let mut response = Head::read(rest);
+        if response.status == 100 {
+            assert!(seen.expects, "an unexpected 100");
+            rest = &rest[response.len..];
             if rest.is_empty() {
-                assert!(outcome.fault.is_some(), "a final reply is owed");
+                assert!(outcome.fault.is_some(), "the final response is missing");
                 return;
             }
-            reply = Head::read(rest);
+            response = Head::read(rest);
         }
-        rest = &rest[reply.len..];
-        if reply.status == 101 {
-            assert!(asked.upgrade, "nobody asked for another protocol");
-            assert!(stream.ends_with(rest), "the other protocol got something else");
+        rest = &rest[response.len..];
+        if response.status == 101 {
+            assert!(seen.upgrade, "an unexpected 101");
+            assert!(stream.ends_with(rest), "the other protocol got different bytes");
             return;
         }
-        let content = match reply.content {
-            _ if asked.head_only => Some(0),
+        let content = match response.content {
+            _ if seen.head_only => Some(0),
             Framing::None => Some(0),
             Framing::Length(len) => (len <= rest.len()).then_some(len),
             Framing::Chunked => {
@@ -90,7 +90,7 @@ fn check(outcome: &Outcome, asked: &[Asked], stream: &[u8]) {
             Framing::UntilClose => Some(rest.len()),
         };
         let Some(content) = content else {
-            assert!(outcome.fault.is_some(), "a reply that was not completed: {outcome:?}");
+            assert!(outcome.fault.is_some(), "an incomplete response: {outcome:?}");
             return;
         };
         rest = &rest[content..];
@@ -98,12 +98,16 @@ fn check(outcome: &Outcome, asked: &[Asked], stream: &[u8]) {
     if rest.is_empty() {
         return;
     }
-    assert!(outcome.fault.is_some(), "nobody asked for this: {}", rest.escape_ascii());
-    let reply = Head::read(rest);
-    assert!((400..600).contains(&reply.status), "a refusal is an error, not {}", reply.status);
-    let content = rest.len() - reply.len;
+    assert!(outcome.fault.is_some(), "an unexpected response: {}", rest.escape_ascii());
+    let response = Head::read(rest);
+    assert!(
+        (400..600).contains(&response.status),
+        "the status of a refusal is not {}",
+        response.status
+    );
+    let content = rest.len() - response.len;
     // A refused HEAD has no content.
-    let Framing::Length(len) = reply.content else { panic!("a page has a length") };
+    let Framing::Length(len) = response.content else { panic!("a page has a length") };
     assert!(content == 0 || content == len, "{content} of {len} bytes");
 }
 
@@ -114,7 +118,7 @@ pub(crate) struct Head {
     pub(crate) content: Framing,
 }
 
-/// Where the content of a response ends.
+/// How the content of a response ends.
 #[derive(Clone, Copy)]
 pub(crate) enum Framing {
     None,
@@ -126,15 +130,15 @@ pub(crate) enum Framing {
 impl Head {
     pub(crate) fn read(bytes: &[u8]) -> Self {
         let mut fields = [httparse::EMPTY_HEADER; 16];
-        let mut reply = httparse::Response::new(&mut fields);
-        let len = match reply.parse(bytes) {
+        let mut response = httparse::Response::new(&mut fields);
+        let len = match response.parse(bytes) {
             Ok(httparse::Status::Complete(len)) => len,
-            other => panic!("no reply, but {other:?}: {}", bytes.escape_ascii()),
+            other => panic!("no response, but {other:?}: {}", bytes.escape_ascii()),
         };
-        let status = reply.code.expect("a complete head has a status");
-        let field = |name| reply.headers.iter().find(|field| field.name == name);
+        let status = response.code.expect("a complete head has a status");
+        let field = |name| response.headers.iter().find(|field| field.name == name);
         let content = match (field("Content-Length"), field("Transfer-Encoding")) {
-            (Some(_), Some(_)) => panic!("a reply that is framed twice"),
+            (Some(_), Some(_)) => panic!("a response with two lengths"),
             (Some(length), None) => {
                 let digits = str::from_utf8(length.value).expect("digits");
                 Framing::Length(digits.parse().expect("a length"))

@@ -1,4 +1,4 @@
-//! A handler of HTTP requests that does everything that a handler can do, as the path says.
+//! A handler of HTTP requests that uses all that a handler can do, selected by path.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -13,19 +13,19 @@ use sockeye_proto::{
     Abandoned, Consumed, End, Event, Fault, Message, Protocol, Ticket, Time, Turn,
 };
 
-/// What a body has that is larger than what a connection may have unsent.
+/// Content that is larger than the output of a connection may be.
 static BIG: [u8; Harness::ROOM] = [b'x'; Harness::ROOM];
 
-/// What was asked for.
+/// A request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Asked {
-    /// Its method is HEAD.
+pub(crate) struct SeenRequest {
+    /// Whether the method is HEAD.
     pub(crate) head_only: bool,
     pub(crate) expects: bool,
     pub(crate) upgrade: bool,
 }
 
-/// What is to be done when a job has run.
+/// What to do after a job has run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Then {
     #[default]
@@ -33,18 +33,20 @@ enum Then {
     Read,
 }
 
-/// Answers as the path says, else with the path. Nothing that it says depends on how the pieces of a
-/// body were cut.
+/// Answers according to the path, or with the path. The output doesn't depend on the pieces of a
+/// body.
 ///
-/// - `/read` sends the body back, and its trailers; `/pause` does so, with a job behind each piece;
-///   `/ask` asks for it when a job has run; `/tiny` takes four bytes; `/early` answers at the first.
-/// - `/pipe` sends each byte back as it comes, and much of it for a `!`; `/twice` reads the body
-///   first; `/known` announces four bytes and sends the body; `/more` sends more than there is
-///   room for, bit by bit; `/events` sends what a job says.
-/// - `/later` answers when a job has run; `/big` with more than fits into an output; `/none`, `/204`
-///   and `/205` without content; `/upgrade` hands over; `/closing` closes.
+/// - `/read` sends the body and its trailers back; `/pause` does so, with a job after each piece;
+///   `/ask` reads it after a job has run; `/tiny` accepts four bytes; `/early` answers at the first
+///   piece.
+/// - `/pipe` sends each byte back as it arrives, and a lot for a `!`; `/twice` reads the body
+///   first; `/known` announces four bytes and sends the body; `/more` sends more than there is room
+///   for, in pieces; `/events` sends the result of a job.
+/// - `/later` answers after a job has run; `/big` with more than fits into the output; `/none`,
+///   `/204` and `/205` without content; `/upgrade` switches protocols; `/closing` closes the
+///   connection.
 pub(crate) struct Several {
-    asked: Rc<RefCell<Vec<Asked>>>,
+    seen: Rc<RefCell<Vec<SeenRequest>>>,
     path: Vec<u8>,
     body: Vec<u8>,
     left: usize,
@@ -52,22 +54,22 @@ pub(crate) struct Several {
 }
 
 impl Several {
-    pub(crate) fn new(asked: Rc<RefCell<Vec<Asked>>>) -> Self {
-        Self { asked, path: Vec::new(), body: Vec::new(), left: 0, then: Then::default() }
+    pub(crate) fn new(seen: Rc<RefCell<Vec<SeenRequest>>>) -> Self {
+        Self { seen, path: Vec::new(), body: Vec::new(), left: 0, then: Then::default() }
     }
 
-    fn wait(&mut self, reply: Responder<'_, '_>, then: Then) -> Answer {
+    fn wait(&mut self, responder: Responder<'_, '_>, then: Then) -> Answer {
         self.then = then;
-        let _ = reply.run(|| ());
-        reply.later()
+        let _ = responder.run(|| ());
+        responder.later()
     }
 
-    fn send_body(&mut self, reply: Responder<'_, '_>, trailers: &Trailers<'_>) -> Answer {
+    fn send_body(&mut self, responder: Responder<'_, '_>, trailers: &Trailers<'_>) -> Answer {
         for (name, value) in trailers.fields() {
             self.body.extend([b"|", name, b"=", value].concat());
         }
         let body = std::mem::take(&mut self.body);
-        reply.send(Status::OK, &Fields::new(), Body::Shared(&body.into()))
+        responder.send(Status::OK, &Fields::new(), Body::Shared(&body.into()))
     }
 
     fn write_on(&mut self, mut stream: Stream<'_, '_>) -> Answer {
@@ -80,8 +82,8 @@ impl Several {
 }
 
 impl Handler for Several {
-    fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
-        self.asked.borrow_mut().push(Asked {
+    fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
+        self.seen.borrow_mut().push(SeenRequest {
             head_only: request.method() == Method::Head,
             expects: request.field("expect").is_some() && request.content() != Content::None,
             upgrade: request.upgrade().is_some(),
@@ -90,34 +92,34 @@ impl Handler for Several {
         self.body.clear();
         let fields = Fields::new();
         match &self.path[..] {
-            b"/read" | b"/pause" | b"/early" | b"/twice" => reply.read(),
-            b"/tiny" => reply.read_up_to(4),
-            b"/ask" => self.wait(reply, Then::Read),
-            b"/later" => self.wait(reply, Then::Answer),
-            b"/pipe" => reply.stream(Status::OK, &fields, None).read(),
-            b"/known" => reply.stream(Status::OK, &fields, Some(4)).read(),
+            b"/read" | b"/pause" | b"/early" | b"/twice" => responder.read(),
+            b"/tiny" => responder.read_up_to(4),
+            b"/ask" => self.wait(responder, Then::Read),
+            b"/later" => self.wait(responder, Then::Answer),
+            b"/pipe" => responder.stream(Status::OK, &fields, None).read(),
+            b"/known" => responder.stream(Status::OK, &fields, Some(4)).read(),
             b"/more" => {
                 self.left = 7;
-                self.write_on(reply.stream(Status::OK, &fields, None))
+                self.write_on(responder.stream(Status::OK, &fields, None))
             }
             b"/events" => {
-                let stream = reply.stream(Status::OK, &fields, None);
+                let stream = responder.stream(Status::OK, &fields, None);
                 let _ = stream.run(|| ());
                 stream.later()
             }
-            b"/big" => reply.send(Status::OK, &fields, Body::Static(&BIG)),
-            b"/none" => reply.send(Status::NOT_MODIFIED, &fields, Body::Empty),
-            b"/204" => reply.stream(Status::NO_CONTENT, &fields, None).later(),
-            b"/205" => reply.stream(Status::RESET_CONTENT, &fields, None).more(),
-            b"/closing" => reply.closing().send(Status::OK, &fields, Body::Static(b"last")),
-            b"/error" => reply.error(Status::NOT_FOUND, &fields, "There is no such thing."),
+            b"/big" => responder.send(Status::OK, &fields, Body::Static(&BIG)),
+            b"/none" => responder.send(Status::NOT_MODIFIED, &fields, Body::Empty),
+            b"/204" => responder.stream(Status::NO_CONTENT, &fields, None).later(),
+            b"/205" => responder.stream(Status::RESET_CONTENT, &fields, None).more(),
+            b"/closing" => responder.closing().send(Status::OK, &fields, Body::Static(b"last")),
+            b"/error" => responder.error(Status::NOT_FOUND, &fields, "There is no such thing."),
             b"/upgrade" => {
-                let upgraded = reply.upgrade("parrot", &fields, Box::<Parrot>::default());
-                upgraded.unwrap_or_else(|reply| reply.error(Status::CONFLICT, &fields, ""))
+                let upgraded = responder.upgrade("parrot", &fields, Box::<Parrot>::default());
+                upgraded.unwrap_or_else(|responder| responder.error(Status::CONFLICT, &fields, ""))
             }
             path => {
                 let text = path.escape_ascii().to_string();
-                reply.send(Status::OK, &fields, Body::Shared(&text.into()))
+                responder.send(Status::OK, &fields, Body::Shared(&text.into()))
             }
         }
     }
@@ -126,32 +128,34 @@ impl Handler for Several {
         &mut self,
         _: Ticket,
         _: Result<Message, Abandoned>,
-        reply: Responder<'_, '_>,
+        responder: Responder<'_, '_>,
     ) -> Answer {
         match self.then {
             Then::Answer => {
-                reply.send(Status::OK, &Fields::new(), Body::Static(b"it took a while"))
+                responder.send(Status::OK, &Fields::new(), Body::Static(b"it took a while"))
             }
-            Then::Read => reply.read(),
+            Then::Read => responder.read(),
         }
     }
 
-    fn on_body(&mut self, piece: &[u8], reply: Responder<'_, '_>) -> Answer {
-        assert!(!piece.is_empty(), "nothing is no piece");
+    fn on_body(&mut self, piece: &[u8], responder: Responder<'_, '_>) -> Answer {
+        assert!(!piece.is_empty(), "a piece is not empty");
         self.body.extend_from_slice(piece);
         match &self.path[..] {
-            b"/early" => reply.closing().send(Status::OK, &Fields::new(), Body::Static(b"early")),
-            b"/pause" => self.wait(reply, Then::Read),
-            _ => reply.read(),
+            b"/early" => {
+                responder.closing().send(Status::OK, &Fields::new(), Body::Static(b"early"))
+            }
+            b"/pause" => self.wait(responder, Then::Read),
+            _ => responder.read(),
         }
     }
 
-    fn on_body_end(&mut self, trailers: &Trailers<'_>, reply: Responder<'_, '_>) -> Answer {
+    fn on_body_end(&mut self, trailers: &Trailers<'_>, responder: Responder<'_, '_>) -> Answer {
         if self.path == b"/twice" {
             self.left = self.body.len().min(7);
-            return self.write_on(reply.stream(Status::CREATED, &Fields::new(), None));
+            return self.write_on(responder.stream(Status::CREATED, &Fields::new(), None));
         }
-        self.send_body(reply, trailers)
+        self.send_body(responder, trailers)
     }
 
     fn on_stream(&mut self, event: StreamEvent<'_>, mut stream: Stream<'_, '_>) -> Answer {
@@ -172,7 +176,7 @@ impl Handler for Several {
                 let mut fields = Fields::new();
                 for (name, value) in trailers.fields() {
                     let name = str::from_utf8(name).expect("a token");
-                    // Those that frame a message are not for us to pass on.
+                    // Fields that frame a message are refused.
                     let _ = fields.push(name, value);
                 }
                 stream.end_with(&fields)
@@ -181,7 +185,7 @@ impl Handler for Several {
                 stream.write(b"it took a while");
                 stream.end()
             }
-            // What has an end of its own goes on to it.
+            // Responses with an end of their own continue.
             StreamEvent::Drain => match &self.path[..] {
                 b"/pipe" | b"/known" => stream.read(),
                 b"/more" | b"/twice" => self.write_on(stream),
@@ -192,7 +196,7 @@ impl Handler for Several {
     }
 }
 
-/// Says what it hears, and ends when it has heard nothing for a while.
+/// An echo, which ends when it gets no input for a while.
 #[derive(Default)]
 struct Parrot {
     until: Time,

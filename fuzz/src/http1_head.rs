@@ -1,4 +1,4 @@
-//! One request head.
+//! One head of a request.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -9,7 +9,7 @@ use sockeye_proto::harness::Harness;
 use crate::Cut;
 use crate::http1::limits;
 
-/// What a head says.
+/// A parsed head.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Head {
     method: String,
@@ -18,40 +18,43 @@ struct Head {
     fields: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
-/// What the server makes of an input.
+/// The server's result for an input.
 #[derive(Debug, PartialEq, Eq)]
 struct Read {
     head: Option<(Head, Content)>,
-    /// How much was not used: what is behind the head.
+    /// Number of bytes after the head.
     unused: usize,
-    said: Vec<u8>,
+    output: Vec<u8>,
     fault: Option<&'static str>,
 }
 
-/// Reads the input's stream as one request: cut as the input says, and whole.
+/// Reads the input's stream as one request, in parts and as a whole.
 ///
 /// # Panics
 ///
-/// When the two are not read alike, when `httparse` reads something else in what is accepted, when
-/// the length of the body is not what its fields say, or when the same head written anew is read
-/// otherwise.
+/// If the results differ, if `httparse` reads an accepted head differently, if the length of the
+/// body is not what the fields say, or if the same head, written again, is read differently.
 pub fn head(input: &[u8]) {
     let Some(cut) = Cut::read(input) else { return };
     let shared = Rc::new(ServerConfig::new(limits()));
     let whole = ours(&shared, [cut.stream]);
-    assert_eq!(ours(&shared, cut.parts()), whole, "the cut is seen");
-    assert_eq!(ours(&shared, [cut.stream]), whole, "it is read otherwise behind the same one");
+    assert_eq!(ours(&shared, cut.parts()), whole, "the parts change the result");
+    assert_eq!(ours(&shared, [cut.stream]), whole, "a head after an equal one is read differently");
     let Some((head, content)) = &whole.head else { return };
-    // One blank line in front is forgiven, and is none of the head.
+    // The server skips one blank line before the head.
     let stream = cut.stream.strip_prefix(b"\r\n").unwrap_or(cut.stream);
     let (theirs, len) = theirs(stream).expect("httparse accepts what we do");
-    assert_eq!((head, whole.unused), (&theirs, stream.len() - len), "httparse reads otherwise");
-    assert_eq!(*content, framing(&theirs), "the body has another length");
-    let anew = write(head);
-    // The second one knows the first one's fields.
+    assert_eq!(
+        (head, whole.unused),
+        (&theirs, stream.len() - len),
+        "httparse reads it differently"
+    );
+    assert_eq!(*content, framing(&theirs), "the length of the body differs");
+    let written = write(head);
+    // The second time, the head is cached.
     for time in ["first", "second"] {
-        let anew = ours(&shared, [&anew[..]]);
-        assert_eq!(anew.head, whole.head, "written anew it is read otherwise the {time} time");
+        let again = ours(&shared, [&written[..]]);
+        assert_eq!(again.head, whole.head, "a written head is read differently the {time} time");
     }
 }
 
@@ -68,9 +71,9 @@ fn ours<'a>(shared: &Rc<ServerConfig>, parts: impl IntoIterator<Item = &'a [u8]>
         }
     }
     let unused = if client.fault().is_some() { 0 } else { client.unused() + rest };
-    let said = client.output();
+    let output = client.output();
     let fault = client.fault().map(|fault| fault.code);
-    Read { head: head.take(), unused, said, fault }
+    Read { head: head.take(), unused, output, fault }
 }
 
 fn theirs(input: &[u8]) -> Option<(Head, usize)> {
@@ -87,7 +90,7 @@ fn theirs(input: &[u8]) -> Option<(Head, usize)> {
     Some((head, len))
 }
 
-/// What follows a head that was accepted, as its fields say it (RFC 9112, 6.3).
+/// The content that the fields of an accepted head announce (RFC 9112, 6.3).
 fn framing(head: &Head) -> Content {
     let values = |name: &str| {
         let named = |field: &&(Vec<u8>, Vec<u8>)| field.0.eq_ignore_ascii_case(name.as_bytes());
@@ -102,7 +105,7 @@ fn framing(head: &Head) -> Content {
         ([coding], []) if coding.eq_ignore_ascii_case(b"chunked") && head.version == 1 => {
             Content::Chunked
         }
-        framed => panic!("nobody knows where this ends: {framed:?}"),
+        framed => panic!("the end is ambiguous: {framed:?}"),
     }
 }
 
@@ -117,11 +120,11 @@ fn write(head: &Head) -> Vec<u8> {
     bytes
 }
 
-/// Keeps the head and never answers.
+/// Keeps the head, and never responds.
 struct Keep(Rc<RefCell<Option<(Head, Content)>>>);
 
 impl Handler for Keep {
-    fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
+    fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
         let fields = request.fields().map(|(name, value)| (name.to_vec(), value.to_vec()));
         let head = Head {
             method: request.method().to_string(),
@@ -130,7 +133,7 @@ impl Handler for Keep {
             fields: fields.collect(),
         };
         let before = self.0.borrow_mut().replace((head, request.content()));
-        assert!(before.is_none(), "a second request while the first one waits");
-        reply.later()
+        assert!(before.is_none(), "a second request before the response to the first");
+        responder.later()
     }
 }

@@ -1,21 +1,19 @@
-//! Fuzz targets for the connections: what a peer sends is decided by a search for new paths.
+//! Fuzz targets for the protocols: a coverage-guided fuzzer generates what a client sends.
 //!
 //! ```text
-//! scripts/fuzz http1_stream 60     # searches for a minute, on the pinned stable toolchain
+//! scripts/fuzz http1_stream 60     # fuzzes for 60 s, with the pinned stable toolchain
 //! scripts/fuzz http1_stream FILE   # runs one input
-//! cargo test -p sockeye-fuzz       # runs every input that is kept
+//! cargo test -p sockeye-fuzz       # runs all kept inputs
 //! ```
 //!
-//! A target is a function over bytes that panics when something is wrong. All of them ask the same:
-//! nothing that a peer sends makes a connection panic; what it answers does not depend on how the
-//! input was cut on its way; and what it answers can be read by somebody who knows nothing of our
-//! code. [`Cut`] says how an input is read.
+//! A target is a function of bytes that panics if something is wrong. All targets check that no
+//! input makes a connection panic, that the output doesn't depend on how the input was split into
+//! parts, and that an independent parser can read the output. [`Cut`] is the format of an input.
 //!
-//! `corpus/TARGET` has small inputs which together reach what was reached so far: a search starts
-//! there, and `cargo test` runs them. `found/TARGET` has inputs that once made the target panic.
+//! `corpus/TARGET` has small inputs with the coverage so far. The fuzzer starts from them, and
+//! `cargo test` runs them. `found/TARGET` has inputs that once made the target panic.
 //!
-//! What it leaves out: sockets, time between bytes, and peers that don't read. These are the
-//! simulation's.
+//! Sockets, time between bytes, and clients that don't read are tested by the simulation instead.
 
 #![forbid(unsafe_code)]
 
@@ -36,10 +34,10 @@ pub use http1_head::head;
 pub use message::message_stream;
 pub use port::message_port;
 
-/// A target: panics when something is wrong with how an input is answered.
+/// A target. It panics if an input is processed wrongly.
 pub type Target = fn(&[u8]);
 
-/// Every target, by its name.
+/// All targets, by name.
 pub const TARGETS: &[(&str, Target)] = &[
     ("chunked_body", chunked_body),
     ("head", head),

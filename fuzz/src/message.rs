@@ -1,4 +1,4 @@
-//! A stream of messages.
+//! A stream of message frames.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -8,15 +8,15 @@ use sockeye_message::reference::Reference;
 use sockeye_message::text::Encoding;
 use sockeye_message::{Answer, Flow, Handler, Header, Limits, Message, Responder, Server, Wants};
 use sockeye_proto::harness::Harness;
-use sockeye_proto::{Abandoned, Message as Letter, Peer, Ticket};
+use sockeye_proto::{Abandoned, Message as JobResult, Peer, Ticket};
 
 use crate::Cut;
 use crate::play::{Ending, Jobs, Outcome, play};
 
-/// What an answer has that is larger than what a connection may have unsent.
+/// Content that is larger than the output of a connection may be.
 static BIG: [u8; Harness::ROOM] = [b'x'; Harness::ROOM];
 
-/// The codes that the server and [`Small`] give.
+/// The error codes of the server and of [`Small`].
 pub(crate) const CODES: [&str; 8] = [
     "bad_header",
     "bad_content",
@@ -28,20 +28,20 @@ pub(crate) const CODES: [&str; 8] = [
     "internal",
 ];
 
-/// Sends the input's stream to a server: cut as the input says, and whole.
+/// Sends the input's stream to a server, in parts and as a whole.
 ///
 /// # Panics
 ///
-/// When the two are not answered alike, or not with frames that another parser can read.
+/// If the outputs differ, or another parser can't read them.
 pub fn message_stream(input: &[u8]) {
     let Some(cut) = Cut::read(input) else { return };
     for ending in [Ending::Eof, Ending::Silence] {
         let (whole, _) = outcome([cut.stream], ending, Jobs::Slow);
         let (parts, paused) = outcome(cut.parts(), ending, Jobs::Slow);
-        // A pause in the middle of content lets what waits be answered meanwhile.
-        assert!(paused || parts == whole, "the cut is seen:\n{parts:?}\n{whole:?}");
+        // During a pause within content, other requests may be answered.
+        assert!(paused || parts == whole, "the parts change the output:\n{parts:?}\n{whole:?}");
         check(&whole);
-        // How fast a job runs decides which answer is first, so only the frames are looked at.
+        // The order of the responses depends on when jobs run, so only the frames are checked.
         check(&outcome(cut.parts(), ending, Jobs::Quick).0);
     }
 }
@@ -56,12 +56,12 @@ fn outcome<'a>(
     (play(Harness::new(server), parts, ending, jobs), paused.get())
 }
 
-/// So small that short inputs reach them.
+/// Limits that short inputs reach.
 pub(crate) fn limits() -> Limits {
     Limits { header: 400, content: 200, in_flight: 3, ..Limits::default() }
 }
 
-/// Reads the output as frames.
+/// Parses the output as frames.
 pub(crate) fn check(outcome: &Outcome) {
     let mut rest = &outcome.output[..];
     let mut without_id = 0;
@@ -78,14 +78,14 @@ pub(crate) fn check(outcome: &Outcome) {
         let result = content["result"].as_str().expect("a result is text");
         if let Some(error) = content.get("error") {
             let code = error["code"].as_str().expect("an error has a code");
-            assert!(CODES.contains(&code), "nobody knows the code {code}");
-            assert!(result.starts_with("Error: "), "an error that does not say so: {result}");
+            assert!(CODES.contains(&code), "unknown code {code}");
+            assert!(result.starts_with("Error: "), "an error without the prefix: {result}");
         }
     }
-    assert!(without_id <= 1, "an old peer gets one reply, not {without_id}");
+    assert!(without_id <= 1, "a client without ids gets one response, not {without_id}");
 }
 
-/// Takes a frame apart: its header, its content, and what is behind it.
+/// Parses a frame. Returns its header, its content, and the rest.
 fn frame(bytes: &[u8]) -> Option<(Value, &[u8], &[u8])> {
     let (len, rest) = bytes.split_first_chunk::<2>()?;
     let (header, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*len)))?;
@@ -98,29 +98,30 @@ fn frame(bytes: &[u8]) -> Option<(Value, &[u8], &[u8])> {
     Some((header, content, rest))
 }
 
-/// Answers JSON as the reference service does, and other types by their names: `later` when a job
-/// has run, `lost` when a promise is broken, `big` with more than fits into an output, `stream` and
-/// `pause` with the length of content that it has not kept, `text` with the same text.
+/// Answers JSON as the reference service does, and other types by their names: `later` after a job
+/// has run, `lost` after a promise was abandoned, `big` with more than fits into the output,
+/// `stream` and `pause` with the length of content that arrived in pieces, `text` with the same
+/// text.
 #[derive(Default)]
 pub(crate) struct Small {
-    /// How much has come of the content that comes piece by piece.
+    /// Number of bytes of content that arrived in pieces.
     received: usize,
-    /// It is to pause behind each piece.
+    /// Whether to pause after each piece.
     pauses: bool,
-    /// It did.
+    /// Whether it has paused.
     paused: Rc<Cell<bool>>,
-    /// Requests whose answers wait for a job.
+    /// Requests that wait for a job.
     late: Vec<u64>,
     reference: Reference,
 }
 
-/// What a type means to [`Small`]: its name, over HTTP without what stands before the slash.
+/// The name of a type for [`Small`]: over HTTP, the part after the slash.
 fn kind(content_type: &str) -> &str {
     content_type.rsplit('/').next().unwrap_or_default()
 }
 
 impl Small {
-    /// One that tells `paused` when it does.
+    /// Sets `paused` when it pauses.
     pub(crate) fn new(paused: Rc<Cell<bool>>) -> Self {
         Self { paused, ..Self::default() }
     }
@@ -138,61 +139,61 @@ impl Handler for Small {
         &mut self,
         message: Message,
         peer: &Peer,
-        mut reply: Responder<'_, '_>,
+        mut responder: Responder<'_, '_>,
     ) -> Answer {
         match kind(&message.content_type) {
             "later" => {
-                let _ = reply.run(|| ());
-                self.late.push(reply.request());
-                reply.later()
+                let _ = responder.run(|| ());
+                self.late.push(responder.request());
+                responder.later()
             }
             "lost" => {
-                drop(reply.promise());
-                reply.later()
+                drop(responder.promise());
+                responder.later()
             }
-            "big" => reply.send(Message::binary("big", &BIG[..])),
+            "big" => responder.send(Message::binary("big", &BIG[..])),
             "text" => match message.to_text() {
                 Ok(text) => {
                     let encoding =
                         Encoding::of(&message.content_encoding).expect("it was read in it");
                     let answer = Message::text("text", encoding, &text).expect("it was read in it");
                     assert_eq!(answer.to_text().as_ref(), Ok(&text), "text survives {encoding:?}");
-                    reply.send(answer)
+                    responder.send(answer)
                 }
-                Err(error) => reply.refuse(error),
+                Err(error) => responder.refuse(error),
             },
-            _ => Handler::on_message(&mut self.reference, message, peer, reply),
+            _ => Handler::on_message(&mut self.reference, message, peer, responder),
         }
     }
 
-    fn on_content(&mut self, piece: &[u8], reply: &mut Responder<'_, '_>) -> Flow {
-        assert!(!piece.is_empty(), "nothing is no piece");
+    fn on_content(&mut self, piece: &[u8], responder: &mut Responder<'_, '_>) -> Flow {
+        assert!(!piece.is_empty(), "a piece is not empty");
         self.received += piece.len();
         if !self.pauses {
             return Flow::More;
         }
-        let _ = reply.run(|| ());
+        let _ = responder.run(|| ());
         self.paused.set(true);
         Flow::Pause
     }
 
-    fn on_end(&mut self, reply: Responder<'_, '_>) -> Answer {
-        reply.send(Message::binary("count", self.received.to_string()))
+    fn on_end(&mut self, responder: Responder<'_, '_>) -> Answer {
+        responder.send(Message::binary("count", self.received.to_string()))
     }
 
     fn on_settled(
         &mut self,
         _: Ticket,
-        body: Result<Letter, Abandoned>,
-        reply: Responder<'_, '_>,
+        body: Result<JobResult, Abandoned>,
+        responder: Responder<'_, '_>,
     ) -> Answer {
         match body {
-            Ok(_) if self.late.contains(&reply.request()) => {
-                reply.send(Message::binary("late", "it took a while"))
+            Ok(_) if self.late.contains(&responder.request()) => {
+                responder.send(Message::binary("late", "it took a while"))
             }
-            // On with the content.
-            Ok(_) => reply.later(),
-            Err(Abandoned) => reply.error("internal", "it was lost"),
+            // Continue with the content.
+            Ok(_) => responder.later(),
+            Err(Abandoned) => responder.error("internal", "it was lost"),
         }
     }
 }

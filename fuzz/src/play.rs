@@ -1,21 +1,21 @@
-//! Plays the peer of one connection to its end.
+//! Runs one connection to its end.
 
 use std::fmt;
 use std::time::Duration;
 
 use sockeye_proto::harness::Harness;
 
-/// Longer than every deadline of a connection, all of them together.
+/// Longer than the sum of all deadlines of a connection.
 const LONG: Duration = Duration::from_secs(3600);
-/// So much of an output is shown when something is wrong.
+/// Number of bytes of the output that a failure shows.
 const SHOWN: usize = 4096;
 
-/// What came of a connection.
+/// The result of a connection.
 #[derive(PartialEq, Eq)]
 pub(crate) struct Outcome {
-    /// All that was said.
+    /// The output.
     pub(crate) output: Vec<u8>,
-    /// Why it ended, if not in order.
+    /// The fault that ended it, if any.
     pub(crate) fault: Option<String>,
 }
 
@@ -26,14 +26,14 @@ impl fmt::Debug for Outcome {
     }
 }
 
-/// What happens after the peer's last byte.
+/// What happens after the client's last byte.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Ending {
-    /// The peer ends its side.
+    /// The client ends its side.
     Eof,
-    /// The peer stays, and says nothing for longer than is waited for anything.
+    /// The client sends nothing until after all deadlines.
     Silence,
-    /// The server wants to stop; then silence.
+    /// The server drains, then [`Ending::Silence`].
     Drain,
 }
 
@@ -42,11 +42,11 @@ pub(crate) enum Ending {
 pub(crate) enum Jobs {
     /// After each part.
     Quick,
-    /// When the peer has ended, or was silent for long.
+    /// After the client's end or silence.
     Slow,
 }
 
-/// Sends `parts` one by one, reading what comes back after each; then ends.
+/// Sends `parts` one by one, and reads the output after each. Then it ends.
 pub(crate) fn play<'a>(
     mut peer: Harness,
     parts: impl IntoIterator<Item = &'a [u8]>,
@@ -55,7 +55,7 @@ pub(crate) fn play<'a>(
 ) -> Outcome {
     let mut output = Vec::new();
     for part in parts {
-        // What comes behind the end of a connection is not offered to it.
+        // An ended connection gets no more input.
         if peer.fault().is_some() || peer.end().is_some() {
             break;
         }
@@ -71,17 +71,17 @@ pub(crate) fn play<'a>(
         Ending::Drain => peer.drain(),
     }
     settle(&mut peer, &mut output);
-    // What was answered just now may be followed by silence, too.
+    // The last output may be followed by silence, too.
     peer.pass(LONG);
     settle(&mut peer, &mut output);
     assert!(
         peer.fault().is_some() || peer.end().is_some(),
-        "nothing is owed and nothing will come, and the conversation does not end: {ending:?}"
+        "nothing is in flight and nothing will come, but the connection does not end: {ending:?}"
     );
     Outcome { output, fault: peer.fault().map(ToString::to_string) }
 }
 
-/// Reads what is said, and runs jobs, until neither leads to anything.
+/// Reads output and runs jobs until there are none.
 fn settle(peer: &mut Harness, output: &mut Vec<u8>) {
     loop {
         let before = output.len();

@@ -1,4 +1,4 @@
-//! A stream of frames or of requests, on a port that speaks both.
+//! A stream of frames or of HTTP requests, to a port that accepts both.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -16,7 +16,7 @@ use crate::http1::{Framing, Head};
 use crate::message::{self, CODES, Small, limits};
 use crate::play::{Ending, Jobs, Outcome, play};
 
-/// Codes that only HTTP has.
+/// Error codes that occur only with HTTP.
 const HTTP_CODES: [&str; 9] = [
     "unsupported_type",
     "method_not_allowed",
@@ -29,12 +29,12 @@ const HTTP_CODES: [&str; 9] = [
     "handler_panicked",
 ];
 
-/// Sends the input's stream to a port, cut as the input says, and whole; and to a server that speaks
-/// only what the stream is.
+/// Sends the input's stream to a port in parts and as a whole, and to a server that accepts only
+/// its protocol.
 ///
 /// # Panics
 ///
-/// When these are not answered alike, or not with frames or responses that another parser can read.
+/// If the outputs differ, or another parser can't read them.
 pub fn message_port(input: &[u8]) {
     let Some(cut) = Cut::read(input) else { return };
     for ending in [Ending::Eof, Ending::Silence] {
@@ -43,24 +43,27 @@ pub fn message_port(input: &[u8]) {
         let (quick, _) = outcome(port, cut.parts(), ending, Jobs::Quick);
         match Spoken::of(cut.stream) {
             Some(Spoken::Http | Spoken::Tls) => {
-                // Requests are answered in their order, whatever waits. Only the time may differ.
-                assert_eq!(undated(&parts), undated(&whole), "the cut is seen");
-                let asked = Rc::default();
+                // Requests are answered in order. Only the time may differ.
+                assert_eq!(undated(&parts), undated(&whole), "the parts change the result");
+                let seen = Rc::default();
                 let (direct, _) = outcome(
-                    |small| http(small, Rc::clone(&asked)),
+                    |small| http(small, Rc::clone(&seen)),
                     [cut.stream],
                     ending,
                     Jobs::Slow,
                 );
-                assert_eq!(direct, whole, "the port is seen");
-                check(&whole, &asked.borrow());
-                check(&quick, &asked.borrow());
+                assert_eq!(direct, whole, "the port changes the output");
+                check(&whole, &seen.borrow());
+                check(&quick, &seen.borrow());
             }
             Some(Spoken::Frames) | None => {
-                // A pause in the middle of content lets what waits be answered meanwhile.
-                assert!(paused || parts == whole, "the cut is seen:\n{parts:?}\n{whole:?}");
+                // During a pause within content, other requests may be answered.
+                assert!(
+                    paused || parts == whole,
+                    "the parts change the output:\n{parts:?}\n{whole:?}"
+                );
                 let (direct, _) = outcome(frames, [cut.stream], ending, Jobs::Slow);
-                assert_eq!(direct, whole, "the port is seen");
+                assert_eq!(direct, whole, "the port changes the output");
                 message::check(&whole);
                 message::check(&quick);
             }
@@ -87,42 +90,42 @@ fn frames(small: Small) -> Server<Small> {
     Server::new(Rc::new(limits()), small)
 }
 
-fn http(small: Small, asked: Rc<RefCell<Vec<bool>>>) -> http_core::Server<Recorded> {
+fn http(small: Small, seen: Rc<RefCell<Vec<bool>>>) -> http_core::Server<Recorded> {
     let peer = Peer { address: Address::Unix, via: 0 };
     let inner = Http::new(Rc::new(limits()), peer, small);
     http_core::Server::new(
         Rc::new(http_core::ServerConfig::new(limits().http())),
-        Recorded { inner, asked },
+        Recorded { inner, seen },
     )
 }
 
-/// Keeps which of the requests that are asked are HEAD.
+/// Records for each request whether it is HEAD.
 struct Recorded {
     inner: Http<Small>,
-    asked: Rc<RefCell<Vec<bool>>>,
+    seen: Rc<RefCell<Vec<bool>>>,
 }
 
 impl http_core::Handler for Recorded {
-    fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
-        self.asked.borrow_mut().push(request.method() == Method::Head);
-        self.inner.on_request(request, reply)
+    fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
+        self.seen.borrow_mut().push(request.method() == Method::Head);
+        self.inner.on_request(request, responder)
     }
 
     fn on_message(
         &mut self,
         ticket: Ticket,
         body: Result<Message, Abandoned>,
-        reply: Responder<'_, '_>,
+        responder: Responder<'_, '_>,
     ) -> Answer {
-        self.inner.on_message(ticket, body, reply)
+        self.inner.on_message(ticket, body, responder)
     }
 
-    fn on_body(&mut self, piece: &[u8], reply: Responder<'_, '_>) -> Answer {
-        self.inner.on_body(piece, reply)
+    fn on_body(&mut self, piece: &[u8], responder: Responder<'_, '_>) -> Answer {
+        self.inner.on_body(piece, responder)
     }
 
-    fn on_body_end(&mut self, trailers: &Trailers<'_>, reply: Responder<'_, '_>) -> Answer {
-        self.inner.on_body_end(trailers, reply)
+    fn on_body_end(&mut self, trailers: &Trailers<'_>, responder: Responder<'_, '_>) -> Answer {
+        self.inner.on_body_end(trailers, responder)
     }
 
     fn page(
@@ -146,22 +149,22 @@ fn undated(outcome: &Outcome) -> Outcome {
     Outcome { output, fault: outcome.fault.clone() }
 }
 
-/// Reads the output as responses to `asked`, and one more where something was refused.
-fn check(outcome: &Outcome, asked: &[bool]) {
+/// Parses the output as responses to `seen`, and possibly one more that refuses something.
+fn check(outcome: &Outcome, seen: &[bool]) {
     let mut rest = &outcome.output[..];
-    let mut asked = asked.iter();
+    let mut seen = seen.iter();
     while !rest.is_empty() {
-        let reply = Head::read(rest);
-        rest = &rest[reply.len..];
-        if reply.status == 100 {
+        let response = Head::read(rest);
+        rest = &rest[response.len..];
+        if response.status == 100 {
             continue;
         }
-        let head_only = asked.next();
-        assert!(head_only.is_some() || outcome.fault.is_some(), "nobody asked for this");
-        let length = match reply.content {
+        let head_only = seen.next();
+        assert!(head_only.is_some() || outcome.fault.is_some(), "nobody seen for this");
+        let length = match response.content {
             Framing::Length(length) if head_only != Some(&true) => length,
             // These responses are written whole.
-            Framing::Chunked | Framing::UntilClose => panic!("a reply without a length"),
+            Framing::Chunked | Framing::UntilClose => panic!("a response without a length"),
             Framing::Length(_) | Framing::None => continue,
         };
         if head_only.is_none() && rest.is_empty() {
@@ -170,14 +173,15 @@ fn check(outcome: &Outcome, asked: &[bool]) {
         }
         let (content, later) = rest.split_at_checked(length).expect("all of the content is there");
         rest = later;
-        if reply.status >= 400 {
+        if response.status >= 400 {
             let content: Value = serde_json::from_slice(content).expect("an error is JSON");
             let code = content["error"]["code"].as_str().expect("an error has a code");
             assert!(CODES.contains(&code) || HTTP_CODES.contains(&code), "who knows {code}?");
             let result = content["result"].as_str().expect("a result is text");
-            assert!(result.starts_with("Error: "), "an error that does not say so: {result}");
+            assert!(result.starts_with("Error: "), "an error without the prefix: {result}");
         }
     }
-    // The last one may have had no response: its sender ended in the middle of its head, or the like.
-    assert!(asked.next().is_none() || outcome.fault.is_some(), "a request without a reply");
+    // The last one may have had no response: its sender ended in the middle of its head, or the
+    // like.
+    assert!(seen.next().is_none() || outcome.fault.is_some(), "a request without a response");
 }

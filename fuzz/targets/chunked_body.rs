@@ -1,4 +1,4 @@
-//! Searches for bodies in chunks that are read wrongly: see `scripts/fuzz`.
+//! Fuzzes chunked bodies: see `scripts/fuzz`.
 
 #![no_main]
 

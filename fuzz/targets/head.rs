@@ -1,4 +1,4 @@
-//! Searches for request heads that are read wrongly: see `scripts/fuzz`.
+//! Fuzzes heads of requests: see `scripts/fuzz`.
 
 #![no_main]
 

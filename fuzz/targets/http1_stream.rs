@@ -1,4 +1,4 @@
-//! Searches for streams of requests that are answered wrongly: see `scripts/fuzz`.
+//! Fuzzes streams of HTTP requests: see `scripts/fuzz`.
 
 #![no_main]
 

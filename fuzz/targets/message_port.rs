@@ -1,4 +1,4 @@
-//! Searches for streams of frames or requests that one port answers wrongly: see `scripts/fuzz`.
+//! Fuzzes a port that accepts frames and HTTP: see `scripts/fuzz`.
 
 #![no_main]
 

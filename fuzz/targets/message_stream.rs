@@ -1,4 +1,4 @@
-//! Searches for streams of messages that are answered wrongly: see `scripts/fuzz`.
+//! Fuzzes streams of message frames: see `scripts/fuzz`.
 
 #![no_main]
 

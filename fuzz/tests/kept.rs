@@ -1,11 +1,11 @@
-//! Every input that is kept, run once.
+//! Runs every kept input.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use sockeye_fuzz::TARGETS;
 
-/// The inputs in a folder, in their order; none where there is no such folder.
+/// The inputs in a folder, sorted. None if the folder doesn't exist.
 fn inputs(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
@@ -14,13 +14,13 @@ fn inputs(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn every_kept_input_is_answered_as_it_should() {
+fn every_kept_input_passes() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for (name, target) in TARGETS {
         let kept = inputs(&root.join("corpus").join(name));
         assert!(kept.len() > 10, "{name} has a corpus");
         for path in kept.iter().chain(&inputs(&root.join("found").join(name))) {
-            // Shown only when the test fails.
+            // Printed only if the test fails.
             println!("{}", path.display());
             target(&fs::read(path).unwrap());
         }

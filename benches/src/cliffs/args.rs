@@ -1,27 +1,27 @@
-//! What was typed to look for cliffs.
+//! The command line of `cliffs`.
 
 use std::time::Duration;
 
 use crate::{Result, args::number};
 
 pub(super) const HELP: &str = "\
-Looks for what makes a request dearer that shouldn't: each thing in a pair of states of our server.
+Measures conditions that should not make a request more expensive, in pairs of a plain and a strained server.
 
 Usage: sockeye-benches cliffs [NAMES...] [OPTIONS]
 
-  idle       9,900 connections that do nothing
-  readers    1,000 connections that ask for 1 GiB and hardly read
-  uptime     millions of requests, and 100,000 connections that came and went
-  folder     100,000 files in it
-  changing   a hot file that changes ten times a second
-  cold       files that nobody has asked for before
+  idle       9,900 idle connections
+  readers    1,000 slow readers of 1 GiB
+  uptime     after millions of requests and 100,000 connections
+  folder     a folder of 100,000 files
+  changing   a hot file that changes ten times per second
+  cold       files that are not cached
   heads      a browser's long heads
-  writes     replies that are written in many pieces
-  corking    every kind of reply: its calls to the kernel, its segments, its stalls
+  writes     responses that are written in many pieces
+  corking    system calls, segments and stalls of every kind of response
 
-  --rounds N        rounds in which both states have their turn [10]
-  --seconds S       length of one measured stretch [1]
-  --tries N         how often a stretch is measured that other work disturbs [3]
+  --rounds N        number of rounds; both servers run once per round [10]
+  --seconds S       length of a run [1]
+  --tries N         maximum number of attempts of a run that other work disturbs [3]
   --server FILE     the sockeye binary to measure [built from this tree]
   --help            this text
 ";
@@ -29,18 +29,18 @@ Usage: sockeye-benches cliffs [NAMES...] [OPTIONS]
 const CLIFFS: [&str; 9] =
     ["idle", "readers", "uptime", "folder", "changing", "cold", "heads", "writes", "corking"];
 
-/// What was typed.
+/// The arguments.
 #[derive(Debug)]
 pub(super) struct Args {
     pub(super) cliffs: Vec<&'static str>,
     pub(super) rounds: usize,
     pub(super) length: Duration,
-    /// How often a stretch is measured that other work disturbs.
+    /// Maximum number of attempts of a disturbed run.
     pub(super) tries: u32,
     pub(super) server: Option<String>,
 }
 
-/// Reads the command line; `None` when help was asked for.
+/// Parses the command line. `None` is a request for help.
 pub(super) fn parse(words: &[String]) -> Result<Option<Args>> {
     let mut args = Args {
         cliffs: Vec::new(),
@@ -51,7 +51,7 @@ pub(super) fn parse(words: &[String]) -> Result<Option<Args>> {
     };
     let mut words = words.iter();
     while let Some(word) = words.next() {
-        let mut value = || words.next().ok_or_else(|| format!("{word} wants a value"));
+        let mut value = || words.next().ok_or_else(|| format!("{word} needs a value"));
         match word.as_str() {
             "--help" | "-h" => return Ok(None),
             "--rounds" => args.rounds = number::<usize>(word, value()?)?.max(1),
@@ -100,8 +100,8 @@ mod tests {
     fn what_is_wrong_is_named() {
         for (line, says) in [
             ("niagara", "there is no cliff niagara; --help lists them"),
-            ("--rounds", "--rounds wants a value"),
-            ("--seconds long", "--seconds wants a number, not long"),
+            ("--rounds", "--rounds needs a value"),
+            ("--seconds long", "--seconds needs a number, not long"),
         ] {
             assert_eq!(parsed(line).unwrap_err().to_string(), says);
         }

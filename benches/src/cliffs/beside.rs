@@ -1,4 +1,4 @@
-//! What goes on beside a load: connections that do nothing, and threads that do something.
+//! The strain beside a load: idle connections, and busy threads.
 
 use std::{
     collections::BTreeMap,
@@ -16,18 +16,18 @@ use socket2::{Domain, Socket, Type};
 
 use crate::{Result, memory};
 
-/// What was counted beside a load, by what it says.
+/// Counts from a thread beside a load, by description.
 pub(super) type Counts = BTreeMap<&'static str, u64>;
 
-/// Goes on beside a load until [`Strain::end`].
+/// A strain on the server. It lasts until [`Strain::end`].
 #[derive(Debug, Default)]
 pub(super) struct Strain {
-    /// Connections that are held open.
+    /// Open connections.
     _held: Vec<TcpStream>,
     thread: Option<Thread>,
 }
 
-/// Runs until this value goes.
+/// A thread that runs until this is dropped.
 #[derive(Debug)]
 struct Thread {
     stop: Arc<AtomicBool>,
@@ -35,7 +35,7 @@ struct Thread {
 }
 
 impl Strain {
-    /// Does `work`, which asks now and then whether it is to stop, on a thread of the client's core.
+    /// Runs `work` on a thread on the client's core. `work` has to check whether to stop.
     pub(super) fn thread(
         work: impl FnOnce(&AtomicBool) -> Result<Counts> + Send + 'static,
     ) -> Self {
@@ -45,16 +45,16 @@ impl Strain {
         Self { _held: Vec::new(), thread: Some(Thread { stop, handle }) }
     }
 
-    /// Stops, and says what was counted.
+    /// Stops the thread, and returns its counts.
     pub(super) fn end(self) -> Result<Counts> {
         let Some(thread) = self.thread else { return Ok(Counts::new()) };
         thread.stop.store(true, Ordering::Relaxed);
         let counted = thread.handle.join();
-        Ok(counted.map_err(|_| "a thread beside the load has panicked")??)
+        Ok(counted.map_err(|_| "a thread beside the load panicked")??)
     }
 }
 
-/// Opens connections that make one request and then nothing.
+/// Opens connections that make one request and are then idle.
 pub(super) fn idle(address: SocketAddr, count: usize) -> Result<Strain> {
     const REQUEST: &[u8] = b"GET /small.txt HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let open = |at| memory::open(address, REQUEST, at / 10_000);
@@ -66,15 +66,16 @@ pub(super) fn idle(address: SocketAddr, count: usize) -> Result<Strain> {
 pub(super) enum Reads {
     /// Not at all.
     Nothing,
-    /// So many bytes each second.
+    /// This number of bytes per second.
     Some(usize),
 }
 
-/// Opens connections that ask for a huge file, and read of it as `reads` says, into small buffers.
+/// Opens connections that request a huge file, and read it as `reads` says, with small receive
+/// buffers.
 ///
-/// Their segments are those of an Ethernet. With loopback's of 64 KiB the kernel would take 3 MiB of
-/// a response for each of them from the beginning, and 1,000 of them bring a machine of 24 GiB to where
-/// it is short of memory for TCP: that is a cliff, but no server's.
+/// Their segments have the size of Ethernet's. With loopback's 64 KiB, the kernel would buffer 3
+/// MiB of each response, and 1,000 of them would exhaust the kernel's memory for TCP on a machine
+/// with 24 GiB.
 pub(super) fn readers(address: SocketAddr, count: usize, reads: Reads) -> Result<Strain> {
     const BUFFER: usize = 16 << 10;
     const SEGMENT: u32 = 1_448;
@@ -87,7 +88,7 @@ pub(super) fn readers(address: SocketAddr, count: usize, reads: Reads) -> Result
         socket.connect(&address.into())?;
         let mut socket = TcpStream::from(socket);
         socket.write_all(b"GET /huge.bin HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
-        // The response has begun: else there would be nothing to be slow about.
+        // Wait until the response has started.
         socket.set_read_timeout(Some(Duration::from_secs(5)))?;
         socket.read_exact(&mut [0; 64])?;
         socket.set_nonblocking(true)?;
@@ -105,7 +106,7 @@ pub(super) fn readers(address: SocketAddr, count: usize, reads: Reads) -> Result
     Ok(Strain { _held: held, ..strain })
 }
 
-/// Each socket has its turn once a second, spread over it.
+/// Reads from each socket once per second, evenly spread.
 fn read_slowly(sockets: &mut [TcpStream], bytes: usize, stop: &AtomicBool) -> std::io::Result<()> {
     const PARTS: u32 = 20;
     let mut buffer = vec![0; bytes];
@@ -115,7 +116,7 @@ fn read_slowly(sockets: &mut [TcpStream], bytes: usize, stop: &AtomicBool) -> st
             for socket in part {
                 match socket.read(&mut buffer) {
                     Ok(_) => {}
-                    // One that was cut is counted by the server's descriptors.
+                    // Cut connections are counted by the server's descriptors.
                     Err(error)
                         if matches!(
                             error.kind(),

@@ -1,5 +1,5 @@
-//! A file of which every version is all one line, again and again: so that a response with parts of two
-//! is known when it is seen.
+//! A file that changes. Each version repeats one line, so that a response with parts of two
+//! versions can be detected.
 
 use std::{
     io::{ErrorKind, Write},
@@ -18,14 +18,14 @@ pub(super) fn version(number: u64, size: usize) -> Vec<u8> {
     line.into_bytes().repeat(size.div_ceil(LINE))
 }
 
-/// What a content is made of.
+/// The content of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Made {
-    /// Of one version, whole.
+    /// A complete version.
     Whole,
-    /// Of one, and not all of it, or nothing: the file was so while it was written over.
+    /// A part of a version, or nothing. The file has such content while it is overwritten.
     Part,
-    /// Of two: nobody has ever written that.
+    /// Parts of two versions. The file never has such content.
     Torn,
 }
 
@@ -41,7 +41,7 @@ fn made_of(content: &[u8], size: usize) -> Made {
     }
 }
 
-/// Asks for the file and looks at what comes.
+/// Requests the file, and classifies the responses.
 #[derive(Debug)]
 pub(super) struct Checks {
     address: SocketAddr,
@@ -58,7 +58,7 @@ impl Checks {
         Self { address, size, socket: None, whole: 0, part: 0, torn: 0, cut: 0 }
     }
 
-    /// Asks once.
+    /// Makes one request.
     pub(super) fn check(&mut self) -> Result<()> {
         let socket = match &mut self.socket {
             Some(socket) => socket,
@@ -71,7 +71,7 @@ impl Checks {
                 Made::Part => self.part += 1,
                 Made::Torn => self.torn += 1,
             },
-            // A response that can't be completed any more is cut, as it should be.
+            // The server cuts a response that it can't complete.
             Err(error) if is_cut(&*error) => {
                 self.cut += 1;
                 self.socket = None;
@@ -84,7 +84,7 @@ impl Checks {
     pub(super) fn counts(&self, versions: u64) -> Counts {
         Counts::from([
             ("versions", versions),
-            ("replies of one version", self.whole),
+            ("responses of one version", self.whole),
             ("shorter than a version", self.part),
             ("cut", self.cut),
             ("of two versions", self.torn),

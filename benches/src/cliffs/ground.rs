@@ -1,4 +1,4 @@
-//! What all cliffs stand on: folders to serve, and our servers over them, plain or traced.
+//! The folders that are served, and our servers, with or without strace.
 
 use std::{
     ffi::OsStr,
@@ -19,20 +19,20 @@ use crate::{
     servers::{Server, Setup},
 };
 
-/// Bytes of a file of which a folder has many.
+/// Size of a file in a folder with many files, in bytes.
 const EACH: usize = 200;
-/// Longer than what any buffer takes, and without a byte on the disk.
+/// Size of a sparse file that no buffer can hold.
 pub(super) const HUGE: u64 = 1 << 30;
 
-/// Where the calls to the kernel of a server are counted.
+/// A traced server.
 #[derive(Debug)]
 struct Trace {
     out: PathBuf,
-    /// So many are made over one connection, whatever a plan says.
+    /// Number of requests, over one connection.
     requests: u64,
 }
 
-/// Folders and servers.
+/// Makes folders and servers.
 #[derive(Debug)]
 pub(super) struct Ground {
     setup: Setup,
@@ -40,7 +40,7 @@ pub(super) struct Ground {
 }
 
 impl Ground {
-    /// With the server that is named, or the one that is built from this tree.
+    /// With the given server, or the one that is built from this tree.
     pub(super) fn new(server: Option<&str>) -> Result<Self> {
         let ground = Self { setup: Setup::ours_at(server)?, trace: None };
         let site = ground.path("site");
@@ -65,8 +65,8 @@ impl Ground {
         self.setup.path(name)
     }
 
-    /// The name of a folder with so many files, [`file_name`] each, which is made when it is first
-    /// asked for.
+    /// The name of a folder with `count` files, each named by [`file_name`]. Creates it on the
+    /// first call.
     pub(super) fn folder_of(&self, count: usize) -> Result<String> {
         let name = format!("of-{count}");
         let path = self.path(&name);
@@ -81,7 +81,7 @@ impl Ground {
         Ok(name)
     }
 
-    /// `sockeye http` of a folder, with one worker.
+    /// Starts `sockeye http` for a folder, with one worker.
     pub(super) fn serve(&self, folder: &str, more: &[&str]) -> Result<Server> {
         let path = self.path(folder);
         let mut words =
@@ -91,7 +91,7 @@ impl Ground {
         self.start(Program::Sockeye, &words)
     }
 
-    /// The service whose responses are written in pieces: see [`streams`](super::streams).
+    /// Starts the service of [`streams`](super::streams).
     pub(super) fn streams(&self) -> Result<Server> {
         self.start(Program::Bench, &["cliffs", "streams"].map(OsStr::new))
     }
@@ -100,14 +100,15 @@ impl Ground {
         self.setup.start_words(program, words, self.trace.as_ref().map(|trace| &*trace.out))
     }
 
-    /// A client that has learned what `server` answers, and goes on until it is told to stop or, where
-    /// the plan says so, until all is asked.
+    /// A client that has learned the responses of `server`. It runs until it is stopped, or to the
+    /// end of the plan.
     pub(super) fn client(&self, server: &Server, plan: Plan) -> Result<Worker> {
         let lesson = learn(server, &plan)?;
         self.client_that_knows(server, plan, lesson)
     }
 
-    /// The same of a client that has learned elsewhere: its first request is the server's first.
+    /// As [`Ground::client`], for a client that has learned from another server, so that its first
+    /// request is the server's first.
     pub(super) fn client_that_knows(
         &self,
         server: &Server,
@@ -123,8 +124,8 @@ impl Ground {
         Ok(Worker::new(Arc::new(plan), &lesson, share)?)
     }
 
-    /// Has servers traced, and clients make so many requests, while `work` is done, which says when
-    /// they were made; returns the calls of that time.
+    /// Traces servers while `work` makes `requests` requests. `work` returns the time window of the
+    /// requests. Returns the calls in it.
     pub(super) fn traced(
         &mut self,
         requests: u64,
@@ -138,7 +139,7 @@ impl Ground {
     }
 }
 
-/// What the responses to a plan's requests look like.
+/// Learns the responses to a plan's requests.
 pub(super) fn learn(server: &Server, plan: &Plan) -> Result<Lesson> {
     Ok(sockeye_load::learn(plan, &[Target::Ip(server.address)])?)
 }
@@ -148,7 +149,7 @@ pub(super) fn file_name(number: usize) -> String {
     format!("{number:06}.txt")
 }
 
-/// Writes a file as careful programs do: beside it, and then in its place.
+/// Replaces a file atomically: writes a temporary file, and renames it.
 pub(super) fn put_in_place(path: &Path, content: &[u8]) -> std::io::Result<()> {
     let beside = path.with_extension("new");
     fs::write(&beside, content)?;

@@ -1,21 +1,21 @@
-//! Where it could fall off a cliff: what must not make a request dearer, and whether it does.
+//! Conditions that must not make a request more expensive (cliffs), and whether they do.
 //!
 //! ```text
-//! sockeye-benches cliffs                      # all of them
+//! sockeye-benches cliffs                      # all cliffs
 //! sockeye-benches cliffs idle readers         # only these
 //! sockeye-benches cliffs --rounds 20 --seconds 2
 //! ```
 //!
-//! Each cliff is one or more pairs of states of our server ([`cases`]): a plain one, and one that is
-//! strained by something that should cost nobody else anything. They take turns within a round, each
-//! on a server of its own, so that a slow minute of the machine meets both ([`mod@run`]). The figure to
-//! look at is the server's CPU time per request, strained divided by plain, of the same round;
-//! beside it stand calls to the kernel where they can be counted exactly ([`trace`]), memory, and how
-//! long 99 % of the requests took. What connections cost that only wait is looked at by itself
-//! ([`waiting`]), and so is what each kind of response is on the wire ([`wire`]).
+//! A cliff is one or more pairs of conditions of our server ([`cases`]): a plain one, and a
+//! strained one, whose strain should not affect other requests. Both run in each round, on servers
+//! of their own, so that a slow minute of the machine affects both ([`mod@run`]). The main figure
+//! is the server's CPU time per request, strained divided by plain, in the same round. Others are
+//! system calls where they are exact ([`trace`]), memory, and the 99th percentile of the latency.
+//! [`waiting`] measures the cost of idle connections, and [`wire`] the system calls and segments of
+//! each kind of response.
 //!
-//! What it leaves out: other servers, and files that the kernel has to fetch from a disk: "cold" is
-//! our cache.
+//! Other servers, and files that the kernel has to read from a disk, are not measured: "cold"
+//! refers to our cache.
 
 mod args;
 mod beside;
@@ -35,7 +35,7 @@ use std::process::ExitCode;
 use self::args::HELP;
 use crate::Result;
 
-/// Looks for them, and prints what it has seen.
+/// Measures the cliffs, and prints the results.
 pub(crate) fn run(words: &[String]) -> Result<ExitCode> {
     if words.iter().map(String::as_str).eq(["streams"]) {
         streams::run()?;
@@ -46,7 +46,7 @@ pub(crate) fn run(words: &[String]) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     if cfg!(debug_assertions) {
-        return Err("without optimisation the figures mean nothing: add --release".into());
+        return Err("figures of an unoptimised build mean nothing: add --release".into());
     }
     let report = run::run(&args)?;
     print!("{}", table::markdown(&report));

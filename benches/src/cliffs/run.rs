@@ -1,4 +1,4 @@
-//! Rounds: both sides of each cliff in turn.
+//! Measures both sides of each cliff in turn, round by round.
 
 use std::{thread, time::Duration};
 
@@ -12,11 +12,11 @@ use super::{
 };
 use crate::{Result, cpu, memory};
 
-/// Before the second try; before the third twice as long, and so on.
+/// The pause before the second attempt. It doubles with each further attempt.
 const PAUSE: Duration = Duration::from_secs(1);
-/// More of a core than this, used by others or taken by the hypervisor, disturbs a stretch.
+/// A run is disturbed if others, or the hypervisor, use more than this share of a core.
 const DISTURBED: f64 = 0.10;
-/// Descriptors that the largest of the cliffs needs.
+/// Number of descriptors that the largest cliff needs.
 const DESCRIPTORS: u64 = 10_500;
 
 impl Sample {
@@ -25,7 +25,7 @@ impl Sample {
     }
 }
 
-/// All that was found out.
+/// The results.
 #[derive(Debug, Default)]
 pub(super) struct Report {
     pub(super) rounds: usize,
@@ -34,11 +34,11 @@ pub(super) struct Report {
     pub(super) waiting: Vec<waiting::Seen>,
     pub(super) left: Option<waiting::Left>,
     pub(super) wire: Vec<wire::Seen>,
-    /// What went wrong; the other figures stand.
+    /// What failed. The other figures are valid.
     pub(super) failures: Vec<String>,
 }
 
-/// What was seen of one case.
+/// The results of one case.
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) case: &'static Case,
@@ -47,13 +47,13 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// The stretches of one side.
+    /// The runs of one side.
     pub(super) fn of(&self, side: Side) -> impl Iterator<Item = &Sample> {
         self.samples.iter().filter(move |(of, _)| *of == side).map(|(_, sample)| sample)
     }
 }
 
-/// Looks for everything that was asked for.
+/// Measures the requested cliffs.
 pub(super) fn run(args: &Args) -> Result<Report> {
     if memory::raise_descriptors()? < DESCRIPTORS {
         return Err(format!("this needs {DESCRIPTORS} descriptors: see ulimit -n").into());
@@ -94,7 +94,7 @@ fn look(ground: &mut Ground, args: &Args, row: &mut Row) -> Result<()> {
     Ok(())
 }
 
-/// One stretch, and another where others disturb it.
+/// One run, repeated if it is disturbed.
 fn once(ground: &Ground, args: &Args, case: &Case, side: Side, round: usize) -> Result<Sample> {
     for attempt in 1.. {
         let sample = measure((case.make)(ground, side)?, ground.cores(), args.length, round)?;
@@ -112,5 +112,5 @@ fn once(ground: &Ground, args: &Args, case: &Case, side: Side, round: usize) -> 
         }
         thread::sleep(PAUSE * attempt);
     }
-    Err("no attempt was made".into())
+    Err("there was no attempt".into())
 }

@@ -1,4 +1,4 @@
-//! One side of a cliff: a server under a load, with what strains it, and what that costs.
+//! One side of a cliff: a server under a load and possibly a strain, and the costs.
 
 use std::{
     thread,
@@ -19,27 +19,27 @@ use crate::{
     servers::Server,
 };
 
-/// Requests that are traced, over one connection.
+/// Number of traced requests, over one connection.
 const REQUESTS: u64 = 1_000;
 
-/// Which side of a cliff.
+/// A side of a cliff.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
     Plain,
     Strained,
 }
 
-/// A server under a load. What is here goes in this order.
+/// A server under a load. The fields are dropped in this order.
 pub(super) struct Scene {
     pub(super) strain: Strain,
     pub(super) client: Worker,
     pub(super) server: Server,
-    /// The load ends by itself, and its first request counts.
+    /// Whether the load ends on its own, and its first request counts.
     pub(super) once: bool,
 }
 
 impl Scene {
-    /// A load and nothing else.
+    /// A load without a strain.
     pub(super) fn new(server: Server, client: Worker) -> Self {
         Self { strain: Strain::default(), client, server, once: false }
     }
@@ -49,58 +49,58 @@ impl Scene {
     }
 }
 
-/// A pair of states.
+/// A pair of conditions.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Case {
-    /// Which cliff it looks for: what one types.
+    /// The name of its cliff on the command line.
     pub(super) cliff: &'static str,
-    /// As the table says it.
+    /// The title in the table.
     pub(super) title: &'static str,
     pub(super) make: fn(&Ground, Side) -> Result<Scene>,
     pub(super) shows: Shows,
 }
 
-/// What can be said of a case.
+/// The figures that a case shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shows {
-    /// What a request costs, in time and in calls to the kernel.
+    /// CPU time and system calls of a request.
     CostAndCalls,
-    /// In time alone: what is beside the load makes calls at its own pace.
+    /// CPU time only: the strain makes system calls at its own rate.
     Cost,
-    /// How long requests take. They are made at a rate that leaves the server time to spare; what it
-    /// costs it can't be told apart from what others ask for.
+    /// Latency, at a rate that doesn't saturate the server. The strain's share of the CPU time is
+    /// unknown.
     Latency,
 }
 
-/// What was seen in one stretch.
+/// The figures of one run.
 #[derive(Clone, Debug)]
 pub(super) struct Sample {
     pub(super) round: usize,
-    pub(super) replies: u64,
+    pub(super) responses: u64,
     pub(super) seconds: f64,
-    /// The server's time of one core.
+    /// The server's share of one core.
     pub(super) ran: Duration,
-    /// Of one core, what others used or the hypervisor took.
+    /// The share of one core that others, or the hypervisor, used.
     pub(super) others: f64,
-    /// The server's, at the end.
+    /// The server's resident memory at the end.
     pub(super) resident: u64,
-    /// What 99 % of the requests took at the most.
+    /// The 99th percentile of the latency.
     pub(super) latency: Duration,
     pub(super) counts: Counts,
 }
 
 impl Sample {
-    /// Microseconds of the server for each request.
+    /// The server's CPU time per request, in microseconds.
     pub(super) fn micros(&self) -> f64 {
-        self.ran.as_secs_f64() * 1e6 / self.replies as f64
+        self.ran.as_secs_f64() * 1e6 / self.responses as f64
     }
 
     pub(super) fn per_second(&self) -> f64 {
-        self.replies as f64 / self.seconds
+        self.responses as f64 / self.seconds
     }
 }
 
-/// Makes the load for so long, or to its end, and looks at the server meanwhile.
+/// Runs the load for `length`, or to its end, and measures the server.
 pub(super) fn measure(
     scene: Scene,
     cores: Cores,
@@ -109,7 +109,7 @@ pub(super) fn measure(
 ) -> Result<Sample> {
     let Scene { strain, mut client, server, once } = scene;
     if !once {
-        stretch(&mut client, Some(length / 8))?;
+        run_client(&mut client, Some(length / 8))?;
     }
     let account = || -> Result<_> {
         let (server, client) = (Spent::of(server.pid())?, Spent::of(std::process::id())?);
@@ -117,22 +117,22 @@ pub(super) fn measure(
     };
     let begin = Instant::now();
     let before = account()?;
-    let replies = stretch(&mut client, (!once).then_some(length))?;
+    let responses = run_client(&mut client, (!once).then_some(length))?;
     let after = account()?;
     let seconds = begin.elapsed().as_secs_f64();
-    if replies == 0 {
-        return Err("not one reply".into());
+    if responses == 0 {
+        return Err("there was no response".into());
     }
     let own = after.0.since(before.0);
     let machine = after.2.since(before.2);
     let known = own.ran + after.1.since(before.1).ran;
-    // Three views of the same thing; each misses what another sees.
+    // Three measures of disturbance: each misses what another finds.
     let others = machine.busy.saturating_sub(known).max(own.waited).max(machine.stolen);
     let resident = memory::field(server.pid(), "Rss:")?;
     let (stats, _) = client.finish(|_, _| true)?;
     Ok(Sample {
         round,
-        replies,
+        responses,
         seconds,
         ran: own.ran,
         others: others.as_secs_f64() / seconds,
@@ -142,7 +142,7 @@ pub(super) fn measure(
     })
 }
 
-/// Counts what a request costs over one connection of a scene.
+/// Counts the system calls of a request over one connection.
 pub(super) fn count_calls(
     ground: &mut Ground,
     make: impl Fn(&Ground) -> Result<Scene>,
@@ -151,18 +151,18 @@ pub(super) fn count_calls(
         let Scene { strain, mut client, server, .. } = make(ground)?;
         settle(&server)?;
         let begin = trace::now();
-        let replies = stretch(&mut client, None)?;
+        let responses = run_client(&mut client, None)?;
         let end = trace::now();
         strain.end()?;
         server.end()?;
-        if replies != REQUESTS {
-            return Err(format!("{replies} of {REQUESTS} replies").into());
+        if responses != REQUESTS {
+            return Err(format!("{responses} of {REQUESTS} responses").into());
         }
         Ok(begin..end)
     })
 }
 
-/// Waits until a server has come to rest: what was begun has filled the kernel's buffers.
+/// Waits until a server is idle, after it has filled the kernel's buffers.
 pub(super) fn settle(server: &Server) -> Result<()> {
     const LOOK: Duration = Duration::from_millis(100);
     const AT_REST: Duration = Duration::from_millis(1);
@@ -176,11 +176,11 @@ pub(super) fn settle(server: &Server) -> Result<()> {
         }
         before = now;
     }
-    Err("the server does not come to rest".into())
+    Err("the server does not become idle".into())
 }
 
-/// Goes on for so long, or to the end, and says how many responses came.
-pub(super) fn stretch(client: &mut Worker, length: Option<Duration>) -> Result<u64> {
+/// Runs the client for `length`, or to its end. Returns the number of responses.
+pub(super) fn run_client(client: &mut Worker, length: Option<Duration>) -> Result<u64> {
     let before = client.replies();
     client.run(length, |_, troubles| troubles == 0)?;
     match client.troubles().met().next() {

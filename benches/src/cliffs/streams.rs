@@ -1,4 +1,4 @@
-//! A service whose responses are written in pieces, as anybody would write it.
+//! A service with responses in pieces.
 //!
 //! ```text
 //! sockeye-benches cliffs streams
@@ -7,23 +7,23 @@
 //! | path | 2,000 bytes of content |
 //! |---|---|
 //! | `/whole` | in one piece |
-//! | `/pieces` | in 100 pieces, all of which are there at once |
-//! | `/turns` | in 100 pieces, each of which comes from a thread of the pool |
-//! | `/echo` | no: what was sent |
+//! | `/pieces` | in 100 pieces, at once |
+//! | `/turns` | in 100 pieces, each from a job of the pool |
+//! | `/echo` | (the request's body) |
 
 use std::num::NonZeroUsize;
 
 use sockeye::http::{
-    self, Body, Bytes, Give, Options, Reply, Request, Response, Source, StatusCode,
+    self, Body, BodySource, Bytes, Options, Reply, Request, Response, SourceNext, StatusCode,
 };
 
 use crate::Result;
 
 const PIECE: &[u8] = b"twenty bytes of text";
-/// Pieces of a response.
+/// Number of pieces of a response.
 pub(super) const PIECES: usize = 100;
 
-/// Runs until it is killed.
+/// Runs until the process is killed.
 pub(super) fn run() -> Result<()> {
     let options = Options { workers: NonZeroUsize::MIN, ..Options::default() };
     let serving = http::serve(&["127.0.0.1:0".parse()?], options, answer)?;
@@ -43,12 +43,12 @@ fn answer(request: Request<Body>) -> Reply {
     }
 }
 
-/// So many pieces are still to come.
+/// The number of pieces that are left.
 struct Turns(usize);
 
-impl Source for Turns {
-    fn next(self: Box<Self>) -> Give {
-        let Some(left) = self.0.checked_sub(1) else { return Give::End };
-        Give::run(move || Give::Piece(Bytes::from_static(PIECE), Box::new(Self(left))))
+impl BodySource for Turns {
+    fn next(self: Box<Self>) -> SourceNext {
+        let Some(left) = self.0.checked_sub(1) else { return SourceNext::End };
+        SourceNext::run(move || SourceNext::Piece(Bytes::from_static(PIECE), Box::new(Self(left))))
     }
 }

@@ -1,4 +1,4 @@
-//! What was seen, as Markdown.
+//! The results as Markdown.
 
 use std::{
     fmt::Write as _,
@@ -17,7 +17,7 @@ use crate::{
     table::{date, machine},
 };
 
-/// Writes the tables that there is something for, and what must be known to read them.
+/// Writes the tables that are not empty, and their explanations.
 pub(super) fn markdown(report: &Report) -> String {
     let mut text = String::new();
     if !report.rows.is_empty() {
@@ -40,8 +40,8 @@ pub(super) fn markdown(report: &Report) -> String {
     if let Some(left) = report.left {
         let _ = writeln!(
             text,
-            "With a write timeout of {}, three times that later: of {} that read nothing {} are \
-             left, of {1} that read 16 KiB each second {}.\n",
+            "With a write timeout of {}, after three times that: of {} connections that read nothing, \
+             {} are left; of {1} that read 16 KiB per second, {}.\n",
             waiting::TIMEOUT,
             left.of,
             left.nothing,
@@ -84,7 +84,7 @@ fn cost(text: &mut String, row: &Row) {
     );
 }
 
-/// The strained side's cost in that of the plain one, each round compared with itself.
+/// The strained side's cost divided by the plain side's in the same round.
 fn ratio(row: &Row) -> String {
     let ratios = row.of(Side::Strained).filter_map(|strained| {
         let plain = row.of(Side::Plain).find(|plain| plain.round == strained.round)?;
@@ -99,7 +99,7 @@ fn calls([plain, strained]: &[Calls; 2]) -> String {
     format!("{:.2} → {:.2}", plain.total(), strained.total())
 }
 
-/// Where calls go, when they are more than a small response needs.
+/// The system calls by name, if there are more than a small response needs.
 fn named(text: &mut String, title: &str, calls: &Calls) {
     const FEW: f64 = 5.0;
     if calls.total() > FEW {
@@ -111,7 +111,7 @@ fn named(text: &mut String, title: &str, calls: &Calls) {
     }
 }
 
-/// What threads beside the load have counted, over all rounds.
+/// The counts of threads beside the load, over all rounds.
 fn counts(text: &mut String, row: &Row) {
     for (side, name) in [(Side::Plain, "plain"), (Side::Strained, "strained")] {
         let mut sum = Counts::new();
@@ -140,7 +140,7 @@ fn waiting_rows(text: &mut String, rows: &[waiting::Seen]) {
     text.push('\n');
 }
 
-/// The calls that have a column; the rest are counted together.
+/// The calls that have a column. Others are summed.
 const COLUMNS: [&[&str]; 5] = [
     &["epoll_wait", "epoll_pwait"],
     &["recvfrom"],
@@ -151,7 +151,7 @@ const COLUMNS: [&[&str]; 5] = [
 
 fn wire_rows(text: &mut String, rows: &[wire::Seen]) {
     text.push_str(
-        "\n| reply | bytes | wait | recv | sendmsg | sendfile | setsockopt | others | segments | \
+        "\n| response | bytes | wait | recv | sendmsg | sendfile | setsockopt | others | segments | \
          stalls |\n|---|---|---|---|---|---|---|---|---|---|\n",
     );
     for row in rows {
@@ -169,7 +169,7 @@ fn wire_rows(text: &mut String, rows: &[wire::Seen]) {
     text.push('\n');
 }
 
-/// A count that should be whole, and shows it where it is.
+/// A count, without decimals if it is whole.
 fn few(count: f64) -> String {
     let text = format!("{count:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
@@ -184,10 +184,9 @@ fn legend(report: &Report) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(Duration::ZERO, |since| since);
     let mut text = format!(
         "{}, {}, Linux {}, loopback. Plain → strained, in turn on a fresh server each: medians of {} \
-         rounds of {} s. µs: server CPU time per request, with the share of what is beside the load; \
-         ÷: in the same round, the median over the rounds and the interval that holds the true one \
-         with 95 % confidence (with a ? where the rounds are too few for one: least–most). Calls: to \
-         the kernel for each request of one connection, by strace.\n",
+         rounds of {} s. µs: server CPU time per request, including the strain; ÷: in the same round, \
+         the median over the rounds and its 95 % confidence interval (with a ? the range, because \
+         there are too few rounds). Calls: system calls per request of one connection, by strace.\n",
         date(now.as_secs()),
         machine.cpu,
         machine.kernel,
@@ -199,8 +198,8 @@ fn legend(report: &Report) -> String {
     if disturbed > 0 {
         let _ = writeln!(
             text,
-            "\nThe machine was not quiet: {disturbed} of {} stretches were disturbed by other work \
-             also when they were repeated.",
+            "\nThe machine was not quiet: other work disturbed {disturbed} of {} runs, also when they \
+             were repeated.",
             samples().count()
         );
     }

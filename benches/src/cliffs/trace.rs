@@ -1,4 +1,4 @@
-//! Calls to the kernel, as strace has written them down.
+//! System calls, from the output of strace.
 
 use std::{
     collections::BTreeMap,
@@ -6,21 +6,21 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-/// From when to when calls are counted, since 1970: what comes before is setting up, and what comes
-/// after is going.
+/// The time window in which calls are counted, as Unix time. Calls outside it are setup and
+/// shutdown.
 pub(super) type Window = Range<Duration>;
 
-/// Now, as strace writes it.
+/// The current time, as strace writes it.
 pub(super) fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-/// Calls by their names, for each request.
+/// Calls per request, by name.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Calls(BTreeMap<String, f64>);
 
 impl Calls {
-    /// What strace has written about `window`, in which so many requests were made.
+    /// Parses the output of strace for `window`, in which `requests` requests were made.
     pub(super) fn within(text: &str, window: &Window, requests: u64) -> Self {
         let mut calls = BTreeMap::<String, f64>::new();
         for name in text.lines().filter_map(|line| begun(line, window)) {
@@ -29,7 +29,7 @@ impl Calls {
         Self(calls)
     }
 
-    /// Of any of these names.
+    /// The number of calls with one of these names.
     pub(super) fn of(&self, names: &[&str]) -> f64 {
         names.iter().filter_map(|name| self.0.get(*name)).fold(0.0, |sum, count| sum + count)
     }
@@ -38,14 +38,15 @@ impl Calls {
         self.0.values().fold(0.0, |sum, count| sum + count)
     }
 
-    /// All of them: for who asks where they go.
+    /// All calls, by name.
     pub(super) fn all(&self) -> impl Iterator<Item = (&str, f64)> {
         self.0.iter().map(|(name, count)| (name.as_str(), *count))
     }
 }
 
-/// The call that a line says was begun within `window`: `7 1790000000.123456 recvfrom(5, ...`. How
-/// one ended that had to wait stands on a line of its own.
+/// The name of the call that started within `window` according to a line:
+/// `7 1790000000.123456 recvfrom(5, ...`. The end of a call that blocked has a line of its own,
+/// which doesn't count.
 fn begun<'a>(line: &'a str, window: &Window) -> Option<&'a str> {
     let mut words = line.split_ascii_whitespace();
     let time = words.nth(1)?.parse().ok()?;

@@ -1,5 +1,5 @@
-//! What connections cost that only wait: time of the server while nobody asks for anything, and
-//! memory. And how long they may wait.
+//! Costs of connections that only wait: the server's CPU time and memory without requests. And how
+//! long they may wait.
 
 use std::{fs, net::SocketAddr, thread, time::Duration};
 
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{Result, cpu::Spent, memory, servers::Server};
 
-/// What is looked at.
+/// The kinds of waiting connections.
 #[derive(Clone, Copy, Debug)]
 struct Kind {
     cliff: &'static str,
@@ -36,21 +36,21 @@ const KINDS: [Kind; 3] = [
     },
 ];
 
-/// So long the server is looked at.
+/// How long the server is measured.
 const LONG: Duration = Duration::from_secs(4);
 
-/// What was seen of connections that wait.
+/// The figures of waiting connections.
 #[derive(Clone, Debug)]
 pub(super) struct Seen {
     pub(super) title: &'static str,
-    /// Of one core.
+    /// Share of one core.
     pub(super) busy: f64,
-    /// Its own memory, grown by so much for each connection.
+    /// Private memory per connection.
     pub(super) each: f64,
     pub(super) resident: u64,
 }
 
-/// Looks at those that belong to `cliffs`.
+/// Measures the kinds that belong to `cliffs`.
 pub(super) fn run(ground: &Ground, cliffs: &[&str]) -> Result<Vec<Seen>> {
     let wanted = KINDS.iter().filter(|kind| cliffs.contains(&kind.cliff));
     wanted.map(|kind| look(ground, kind)).collect()
@@ -58,11 +58,11 @@ pub(super) fn run(ground: &Ground, cliffs: &[&str]) -> Result<Vec<Seen>> {
 
 fn look(ground: &Ground, kind: &Kind) -> Result<Seen> {
     let server = ground.serve("site", &[])?;
-    // The first requests pay for what is only bought once.
+    // The first requests also allocate what is allocated once.
     drop((kind.open)(server.address, 1)?);
     let before = memory::field(server.pid(), "Anonymous:")?;
     let strain = (kind.open)(server.address, kind.count)?;
-    // The first seconds fill buffers.
+    // Buffers fill in the first seconds.
     thread::sleep(Duration::from_secs(1));
     let begin = Spent::of(server.pid())?;
     thread::sleep(LONG);
@@ -78,7 +78,8 @@ fn look(ground: &Ground, kind: &Kind) -> Result<Seen> {
     })
 }
 
-/// How many of so many connections are left, after three times the write timeout.
+/// How many of `of` slow readers are connected after three times the write timeout: of those that
+/// read nothing, and of those that read some.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Left {
     pub(super) of: usize,
@@ -86,11 +87,11 @@ pub(super) struct Left {
     pub(super) some: usize,
 }
 
-/// How long a peer may take nothing, here.
+/// The write timeout for this measurement.
 pub(super) const TIMEOUT: &str = "4s";
 const PATIENCE: Duration = Duration::from_secs(12);
 
-/// Has slow readers wait for longer than they may.
+/// Lets slow readers wait for longer than the write timeout.
 pub(super) fn deadline(ground: &Ground) -> Result<Left> {
     const COUNT: usize = 200;
     let left = |reads| -> Result<usize> {

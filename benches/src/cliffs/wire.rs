@@ -1,9 +1,9 @@
-//! What each kind of response is on the wire: calls to the kernel, segments, and whether anybody waits
-//! for an acknowledgement that is late on purpose.
+//! System calls and segments of each kind of response, and whether one waits for a delayed
+//! acknowledgement.
 //!
-//! A head goes with the first bytes of its content, whole responses in as few segments as there can be,
-//! and nothing is held back: a segment that waits for the acknowledgement of the one before waits
-//! for 40 ms, since who receives hopes to have something to send with it.
+//! A head should be sent with the first bytes of its content, and a response in as few segments as
+//! possible, without a delay: a segment that waits for the acknowledgement of the previous one
+//! (Nagle) waits for 40 ms.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -18,29 +18,29 @@ use super::{
 };
 use crate::{Result, probe, servers::Server};
 
-/// Responses that are timed.
+/// Number of timed responses.
 const TIMED: usize = 100;
-/// Responses that are traced.
+/// Number of traced responses.
 const TRACED: u64 = 200;
-/// Longer than any response here takes, shorter than an acknowledgement is held back.
+/// Longer than any response here should take, and shorter than a delayed acknowledgement.
 const STALLED: Duration = Duration::from_millis(30);
-/// When so long nothing came, a response is complete.
+/// A response is complete when nothing has come for this long.
 const QUIET: Duration = Duration::from_millis(200);
 
-/// Which of our services.
+/// One of our services.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Service {
     Files,
     Streams,
 }
 
-/// A kind of response: what is asked for it, step by step, each of which is answered.
+/// A kind of response, with the steps of its request. Each step gets a response.
 #[derive(Clone, Copy, Debug)]
 struct Kind {
     title: &'static str,
     service: Service,
     steps: &'static [&'static str],
-    /// The server closes the connection behind it.
+    /// Whether the server closes the connection after it.
     last: bool,
 }
 
@@ -116,22 +116,22 @@ const KINDS: [Kind; 22] = {
     ]
 };
 
-/// What was found out about a kind.
+/// The figures of a kind.
 #[derive(Clone, Debug)]
 pub(super) struct Seen {
     pub(super) title: &'static str,
     pub(super) bytes: usize,
     pub(super) calls: Calls,
-    /// Segments with content that came; `None` where `ss` can't tell.
+    /// Number of received segments with content, or `None` if `ss` doesn't say.
     pub(super) segments: Option<f64>,
-    /// Responses of [`TIMED`] that took suspiciously long.
+    /// Number of responses, of [`TIMED`], that took too long.
     pub(super) stalled: usize,
 }
 
-/// How many responses the timed ones are.
+/// The number of timed responses.
 pub(super) const OF: usize = TIMED;
 
-/// Asks for every kind of response.
+/// Requests every kind of response.
 pub(super) fn run(ground: &mut Ground) -> Result<Vec<Seen>> {
     let one =
         |kind: &Kind| look(ground, kind).map_err(|error| format!("{}: {error}", kind.title).into());
@@ -149,17 +149,17 @@ fn look(ground: &mut Ground, kind: &Kind) -> Result<Seen> {
         stalled += usize::from(begin.elapsed() >= STALLED);
         before = before.or_else(|| client.segments());
     }
-    let replies = if kind.last { 1 } else { TIMED - 1 };
-    // Of a connection for each response, what is known is that of the last one.
+    let responses = if kind.last { 1 } else { TIMED - 1 };
+    // With a connection per response, only the last one is known.
     let base = if kind.last { Some(0) } else { before };
     let segments = client.segments().zip(base);
-    let segments = segments.map(|(after, before)| (after - before) as f64 / replies as f64);
+    let segments = segments.map(|(after, before)| (after - before) as f64 / responses as f64);
     drop(server);
 
     let calls = ground.traced(TRACED, |ground| {
         let server = start(ground, kind)?;
         let mut client = Client::new(server.address, kind, &lengths);
-        // The first looks things up that the others find.
+        // The first response needs lookups.
         client.exchange()?;
         let begin = trace::now();
         (0..TRACED).try_for_each(|_| client.exchange())?;
@@ -178,7 +178,7 @@ fn start(ground: &Ground, kind: &Kind) -> Result<Server> {
     }
 }
 
-/// How long the responses are: all that comes until nothing does.
+/// The lengths of the responses: the bytes that come until nothing does.
 fn learn(address: SocketAddr, kind: &Kind) -> Result<Vec<usize>> {
     let mut socket = probe::connect(address)?;
     socket.set_read_timeout(Some(QUIET))?;
@@ -188,7 +188,7 @@ fn learn(address: SocketAddr, kind: &Kind) -> Result<Vec<usize>> {
         let mut length = 0;
         loop {
             match socket.read(&mut buffer) {
-                Ok(0) if length == 0 => return Err("no reply".into()),
+                Ok(0) if length == 0 => return Err("no response".into()),
                 Ok(0) => return Ok(length),
                 Ok(count) => length += count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock && length > 0 => {
@@ -201,7 +201,7 @@ fn learn(address: SocketAddr, kind: &Kind) -> Result<Vec<usize>> {
     kind.steps.iter().map(&mut length).collect()
 }
 
-/// Asks for a kind again and again.
+/// Requests a kind repeatedly.
 struct Client<'a> {
     address: SocketAddr,
     kind: &'a Kind,
@@ -219,7 +219,7 @@ impl<'a> Client<'a> {
     fn exchange(&mut self) -> Result<()> {
         let fresh = || -> Result<_> {
             let socket = probe::connect(self.address)?;
-            // What is looked for is the server's doing.
+            // The client must not delay anything itself.
             socket.set_nodelay(true)?;
             Ok(socket)
         };
@@ -232,12 +232,12 @@ impl<'a> Client<'a> {
             socket.read_exact(&mut self.buffer[..*length])?;
         }
         if self.kind.last && socket.read(&mut [0])? > 0 {
-            return Err("the connection goes on".into());
+            return Err("the connection stays open".into());
         }
         Ok(())
     }
 
-    /// Segments with content that have come, as `ss` tells.
+    /// The number of received segments with content, from `ss`.
     fn segments(&self) -> Option<u64> {
         let port = self.socket.as_ref()?.local_addr().ok()?.port();
         let filter = format!("sport = :{port} and dport = :{}", self.address.port());

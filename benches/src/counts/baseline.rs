@@ -1,13 +1,12 @@
-//! The baseline: the counts of one commit, and how far later ones may go from there.
+//! The baseline: the counts of one commit, and ceilings for later ones.
 //!
-//! `counts.txt` follows the code: each commit may raise a figure by less than the check allows, and
-//! `--write` records whatever was measured. Many small steps would add up unseen. `baseline.txt` is
-//! written by hand and never by `--write`. Its lines:
+//! Each commit may raise a figure of `counts.txt` a little, and many small steps would add up. So
+//! `baseline.txt` is written by hand and never by `--write`. Its lines:
 //!
 //! ```text
 //! small.instructions = 1576.17, at most 1655     # fails above 1655
-//! small.calls = 3                                # calls and allocations: fails above 3
-//! 16k.instructions = 1964.2                      # kept for comparison
+//! small.calls = 3                                # calls and allocations: fails above this
+//! 16k.instructions = 1964.2                      # for comparison only
 //! ```
 
 use std::collections::BTreeMap;
@@ -15,14 +14,14 @@ use std::collections::BTreeMap;
 use super::record::{Counts, NOISE};
 use crate::Result;
 
-/// Figures by their names.
+/// Figures, by name.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Baseline(BTreeMap<String, Kept>);
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Kept {
     figure: f64,
-    /// The ceiling that the line states.
+    /// The ceiling in the line.
     at_most: Option<f64>,
 }
 
@@ -49,13 +48,13 @@ impl Baseline {
         self.0.get(name).map(|kept| kept.figure)
     }
 
-    /// The highest figure that `name` may have, if it has a ceiling.
+    /// The ceiling of `name`, if it has one.
     fn ceiling(name: &str, kept: Kept) -> Option<f64> {
         let is_exact = name.ends_with(".calls") || name.ends_with(".allocations");
         kept.at_most.or(is_exact.then_some(kept.figure + NOISE))
     }
 
-    /// The ceilings that `counts` exceeds, and the figures that it lacks, as sentences.
+    /// Sentences about the ceilings that `counts` exceeds, and the figures that it lacks.
     pub(super) fn exceeded(&self, counts: &Counts) -> Vec<String> {
         let sentence = |(name, kept): (&String, &Kept)| {
             let Some(figure) = counts.get(name) else {
@@ -73,7 +72,7 @@ impl Baseline {
 mod tests {
     use super::*;
 
-    /// The ceilings of the project. Whoever changes one changes it here, too, and says why.
+    /// A copy of the ceilings, so that a change of one is deliberate.
     #[test]
     fn the_baseline_has_its_ceilings_and_counts_all_that_is_recorded() {
         let baseline = Baseline::read(include_str!("../../baseline.txt")).unwrap();

@@ -10,23 +10,23 @@ use std::{
 use super::scene;
 use crate::Result;
 
-/// Turns that are counted; enough that what happens once a second doesn't show.
+/// Number of counted turns: enough that work done once per second doesn't matter.
 const TURNS: usize = 100;
 
-/// A scene is tried so often.
+/// Maximum number of attempts.
 const ATTEMPTS: usize = 10;
 
-/// What a request costs.
+/// The costs of a request.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Found {
     pub(super) instructions: f64,
     pub(super) allocations: f64,
 }
 
-/// Counts what the turns of a scene cost.
+/// Counts the costs of a request in a scene.
 ///
-/// Instructions are counted within the turns alone, but calls from the beginning of the program: those
-/// of a run with a single turn are taken off.
+/// Instructions are counted within the turns only. Calls are counted from the start of the program,
+/// so those of a run with a single turn are subtracted.
 pub(super) fn count(name: &str) -> Result<Found> {
     let run = |turns| -> Result<_> {
         let (text, requests) = collect(name, turns, |out| Ok(fs::read_to_string(out)?))?;
@@ -40,7 +40,7 @@ pub(super) fn count(name: &str) -> Result<Found> {
     })
 }
 
-/// Where the instructions of a request go: functions with their own, the most first.
+/// The functions with their own instructions per request, the largest first.
 pub(super) fn profile(name: &str) -> Result<Vec<(String, f64)>> {
     let annotate = |out: &Path| {
         let output = Command::new("callgrind_annotate")
@@ -60,7 +60,7 @@ pub(super) fn profile(name: &str) -> Result<Vec<(String, f64)>> {
     Ok(functions)
 }
 
-/// Reads `1,234 ( 5.67%)  file:function [object]`: what was inlined stands under its own file.
+/// Parses `1,234 ( 5.67%)  file:function [object]`. Inlined code is listed under its own file.
 fn annotated(line: &str) -> Option<(&str, u64)> {
     let (count, rest) = line.trim_start().split_once(" (")?;
     let (_, place) = rest.split_once(")  ")?;
@@ -69,8 +69,8 @@ fn annotated(line: &str) -> Option<(&str, u64)> {
     Some((function, count.replace(',', "").parse().ok()?))
 }
 
-/// Runs a scene under callgrind. Returns what `take` makes of its output, and how many requests were
-/// answered in it. On a busy machine it may take some attempts.
+/// Runs a scene under callgrind. Returns what `take` makes of the output, and the number of
+/// requests. A busy machine may need several attempts.
 fn collect(
     name: &str,
     turns: usize,
@@ -85,7 +85,7 @@ fn collect(
     Err(format!("{name} was too slow, {ATTEMPTS} times: is the machine busy?").into())
 }
 
-/// What `take` makes of callgrind's output, and what the scene prints.
+/// Runs a scene once. Returns what `take` makes of the output, and what the scene prints.
 fn attempt(
     name: &str,
     turns: usize,
@@ -101,7 +101,7 @@ fn attempt(
         .output()
         .map_err(|error| format!("valgrind: {error}"))?;
     let text = take(&out);
-    // What is left in the temporary folder is no harm.
+    // A leftover in the temporary folder is harmless.
     let _ = fs::remove_file(&out);
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
@@ -110,13 +110,13 @@ fn attempt(
     Ok((text?, String::from_utf8(output.stdout)?))
 }
 
-/// Reads callgrind's output: all instructions, and all calls of what allocates.
+/// Parses callgrind's output: the numbers of instructions and of calls to allocators.
 pub(super) fn read(text: &str) -> Option<(u64, u64)> {
     const ALLOCATE: [&str; 4] = ["malloc", "calloc", "realloc", "posix_memalign"];
     let mut names: HashMap<&str, &str> = HashMap::new();
     let (mut called, mut allocations, mut total) = ("", 0, None);
     for line in text.lines() {
-        // A name stands at the first mention of its number: `cfn=(12) malloc`, later `cfn=(12)`.
+        // The first mention of a number has the name: `cfn=(12) malloc`, later `cfn=(12)`.
         if let Some((number, name)) = line
             .strip_prefix("cfn=")
             .or(line.strip_prefix("fn="))
@@ -129,7 +129,7 @@ pub(super) fn read(text: &str) -> Option<(u64, u64)> {
                 called = names.get(number).copied().unwrap_or_default();
             }
         } else if let Some(rest) = line.strip_prefix("calls=") {
-            // Versions of a symbol stand behind an @.
+            // A symbol's version comes after an @.
             let name = called.split('@').next().unwrap_or_default();
             if ALLOCATE.contains(&name) {
                 allocations += rest.split(' ').next()?.parse::<u64>().ok()?;

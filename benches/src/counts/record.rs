@@ -1,24 +1,24 @@
-//! The figures as they are kept: a line for each, `row.what = figure`.
+//! The file of figures, with lines `row.what = figure`.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use crate::Result;
 
-/// As it stands at the beginning of the file.
+/// The first lines of the file.
 const HEAD: &str = "\
 # What a request costs, counted; written by `cargo run --release -p sockeye-benches -- counts --write`.
 # CI fails when a figure grows by more than 5 %. A commit that changes this file says why.
 ";
 
-/// So much of a call or an allocation is that of something else, now and then.
+/// Tolerance for calls and allocations that are not the request's.
 pub(super) const NOISE: f64 = 0.05;
 
-/// Figures by their names.
+/// Figures, by name.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Counts(BTreeMap<String, f64>);
 
 impl Counts {
-    /// Notes a figure, to one hundredth.
+    /// Sets a figure, rounded to one hundredth.
     pub(super) fn set(&mut self, row: &str, what: &str, figure: f64) {
         self.0.insert(format!("{row}.{what}"), (figure * 100.0).round() / 100.0);
     }
@@ -31,7 +31,7 @@ impl Counts {
         self.0.iter().map(|(name, figure)| (name.as_str(), *figure))
     }
 
-    /// As a file.
+    /// The text of the file.
     pub(super) fn text(&self) -> String {
         let mut text = HEAD.to_owned();
         for (name, figure) in self.all() {
@@ -50,11 +50,12 @@ impl Counts {
         Ok(counts)
     }
 
-    /// What is more than `growth` times what was recorded, or was not recorded, as sentences.
+    /// Sentences about figures that are not recorded, or more than `growth` times the recorded
+    /// ones.
     pub(super) fn grown(&self, recorded: &Self, growth: f64) -> Vec<String> {
         self.all()
             .filter_map(|(name, figure)| match recorded.get(name) {
-                None => Some(format!("{name} is {figure}, and nothing is recorded")),
+                None => Some(format!("{name} is {figure}, and not recorded")),
                 Some(old) if figure > old * growth + NOISE => {
                     Some(format!("{name} is {figure}, and was {old}"))
                 }
@@ -85,7 +86,7 @@ mod tests {
         let grown = new.grown(&old, 1.05);
         assert_eq!(
             grown,
-            ["a.x is 106, and was 100", "c.x is 1, and was 0", "e.x is 1, and nothing is recorded"]
+            ["a.x is 106, and was 100", "c.x is 1, and was 0", "e.x is 1, and not recorded"]
         );
         assert!(new.grown(&new, 1.05).is_empty());
     }

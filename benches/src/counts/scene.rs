@@ -1,5 +1,5 @@
-//! A shard and its peers in one thread: the peers write, the shard makes its turns, the peers read.
-//! Who is faster doesn't matter, so every run makes the same steps.
+//! A shard and its clients in one thread. The clients write, the shard makes its turns, and the
+//! clients read, so every run makes the same steps.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -29,26 +29,26 @@ use crate::{
     sums,
 };
 
-/// What is counted, by the names of the rows; one has no row.
+/// The names of the counted scenes: rows, and `browser-new`.
 pub(super) const NAMES: [&str; 10] =
     ["small", "pipelined", "browser", NEW, "mix", "1k", "16k", "echo", "message", "message-deep"];
-/// Browsers whose heads differ from the one before.
+/// The scene in which consecutive requests have different heads.
 const NEW: &str = "browser-new";
 
-/// Peers that write at once. With more requests than that in a turn, less of it would be each one's.
+/// Number of clients. With more, each request would have a smaller share of the costs of a turn.
 const PEERS: usize = 16;
-/// Turns until everything is in place: the file in the cache, memory in the pools.
+/// Number of turns until the file is in the cache, and memory in the pools.
 const WARM_UP: usize = 50;
 
-/// What is printed where a name may have been looked up again.
+/// Printed if a name may have been looked up again meanwhile.
 pub(super) const LATE: &str = "late";
 
-/// Makes the turns, and prints how many requests were answered in those that are counted.
+/// Makes the turns, and prints the number of requests in the counted ones.
 pub(super) fn run(name: &str, turns: usize) -> Result<()> {
-    let load = load(name).ok_or_else(|| format!("{name} is not counted by instructions"))?;
+    let load = load(name).ok_or_else(|| format!("the instructions of {name} are not counted"))?;
     let mut scene = Scene::new(load)?;
-    // A name is looked up anew once a second, and what is counted must fit into such a second: so it
-    // begins with one.
+    // A name is looked up once per second, so counting begins with a second, and must end within
+    // it.
     scene.warm_up()?;
     thread::sleep(FRESH);
     let begin = Instant::now();
@@ -74,11 +74,11 @@ fn load(name: &str) -> Option<Shape> {
     }
 }
 
-/// What callgrind counts, by its name.
+/// Callgrind counts within this function, by its name.
 #[inline(never)]
 fn counted_turn(shard: &mut Shard<Epoll>) -> std::io::Result<()> {
     let result = shard.turn();
-    // Without anything of its own it could become the same function as the shard's.
+    // Without a body of its own, the compiler could merge it with the shard's function.
     std::hint::black_box(&result);
     result
 }
@@ -86,13 +86,13 @@ fn counted_turn(shard: &mut Shard<Epoll>) -> std::io::Result<()> {
 struct Scene {
     shard: Shard<Epoll>,
     peers: Vec<TcpStream>,
-    /// What each peer writes in turn, and how many requests that is.
+    /// What each client writes, in turn. Each contains `depth` requests.
     asks: Vec<Vec<u8>>,
     depth: usize,
     next: usize,
-    /// Each peer begins with another ask.
+    /// Whether each client starts with a different request.
     apart: bool,
-    /// The lengths of the responses, as far as they are known.
+    /// The lengths of the responses, once they are known.
     lens: Vec<usize>,
 }
 
@@ -100,7 +100,7 @@ impl Scene {
     fn new(load: Shape) -> Result<Self> {
         let any_port = [ListenAddr::Host("127.0.0.1".into(), 0)];
         let bound = bind_all(&any_port, NonZeroUsize::MIN)?.remove(0);
-        let Bound::Ip(address) = bound.bound else { return Err("TCP was asked for".into()) };
+        let Bound::Ip(address) = bound.bound else { return Err("the address is not TCP".into()) };
         let driver = Epoll::new()?;
         let mailbox = Arc::new(Mailbox::new(driver.waker()));
         let mut shard = Shard::new(ShardParts {
@@ -129,8 +129,8 @@ impl Scene {
         Ok(scene)
     }
 
-    /// Makes each request once, to see how long its response is: all that comes until nothing does for
-    /// some turns, for the first may wait for a lookup on another thread.
+    /// Makes each request once, to learn the length of its response. It ends when nothing comes for
+    /// some turns, because the first response may wait for a lookup on another thread.
     fn learn(&mut self) -> Result<()> {
         for at in 0..self.asks.len() {
             self.peers[0].write_all(&self.asks[at])?;
@@ -147,7 +147,7 @@ impl Scene {
                 }
             }
             if self.lens[at] == 0 {
-                return Err("no reply".into());
+                return Err("no response".into());
             }
         }
         Ok(())
@@ -160,8 +160,8 @@ impl Scene {
         Ok(())
     }
 
-    /// All peers ask, the shard answers in as many turns as it takes, and all peers read. Says how
-    /// many requests that were.
+    /// All clients write, the shard makes turns until all is answered, and all clients read.
+    /// Returns the number of requests.
     fn exchange(
         &mut self,
         mut turn: impl FnMut(&mut Shard<Epoll>) -> std::io::Result<()>,
@@ -182,7 +182,7 @@ impl Scene {
             peer.read_exact(&mut reply)?;
             peer.set_nonblocking(true)?;
         }
-        // Peers that differ from each other stay as they are.
+        // Clients with different heads keep their own.
         self.next = if self.apart { 0 } else { (self.next + 1) % count };
         Ok(self.peers.len() * self.depth)
     }
@@ -203,7 +203,7 @@ fn service(load: Shape) -> Box<dyn Service> {
                 store.write(file.name, content(file.size));
             }
             let site = Folder::new(store).site(CacheLimits::default());
-            // As `sockeye http` has it at a loopback address.
+            // As `sockeye http` does at a loopback address.
             let check = http_core::HostCheck::new(http_core::AllowedHosts::default(), |_| true);
             let shared = Rc::new(http_core::ServerConfig::default().checking_hosts(check));
             Box::new((site.clone(), move |_: &Peer| {

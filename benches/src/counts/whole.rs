@@ -1,5 +1,5 @@
-//! The whole program, with one connection: what a request costs is the difference of a longer run and
-//! a shorter one, so that start and end cost nothing.
+//! Costs of the whole program with one connection. They are the difference of a longer and a
+//! shorter run, so that start and end don't count.
 
 use std::{fs, num::NonZeroUsize, path::Path, sync::Arc, time::Duration};
 
@@ -13,14 +13,14 @@ use crate::{
     servers::{Server, Setup},
 };
 
-/// The rows whose calls are counted: those whose responses are sent at once.
+/// The rows whose calls are counted. Their responses are sent at once.
 pub(super) const ROWS: [&str; 10] =
     ["small", "pipelined", "logged", "browser", "mix", "churn", "1k", "16k", "echo", "message"];
 
-/// The longer run and the shorter one, in requests.
+/// Number of requests of the longer and of the shorter run.
 const RUNS: [u64; 2] = [3_200, 800];
 
-/// Counts a request's calls to the kernel, by strace.
+/// Counts a request's system calls with strace.
 pub(super) fn calls(setup: &Setup, row: &Row) -> Result<f64> {
     let mut found = Vec::new();
     for requests in RUNS {
@@ -31,7 +31,7 @@ pub(super) fn calls(setup: &Setup, row: &Row) -> Result<f64> {
     Ok(a_request(&found))
 }
 
-/// Counts a request's instructions and allocations, those of all threads.
+/// Counts a request's instructions and allocations, in all threads.
 pub(super) fn instructions(setup: &Setup, row: &Row) -> Result<Found> {
     let (mut instructions, mut allocations) = (Vec::new(), Vec::new());
     for requests in RUNS {
@@ -44,13 +44,13 @@ pub(super) fn instructions(setup: &Setup, row: &Row) -> Result<Found> {
     Ok(Found { instructions: a_request(&instructions), allocations: a_request(&allocations) })
 }
 
-/// What each request of the longer run cost that the shorter one hadn't.
+/// The costs of each additional request of the longer run.
 fn a_request(found: &[f64]) -> f64 {
     let [long, short] = RUNS;
     (found[0] - found[1]) / (long - short) as f64
 }
 
-/// Makes so many requests and ends the server. Returns what was counted.
+/// Makes `requests` requests and ends the server. Returns the counter's output.
 fn run(server: Server, row: &Row, requests: u64, out: &Path) -> Result<String> {
     let mut plan = row.plan()?;
     plan.connections = NonZeroUsize::MIN;
@@ -61,13 +61,13 @@ fn run(server: Server, row: &Row, requests: u64, out: &Path) -> Result<String> {
     let mut worker = Worker::new(Arc::new(plan), &lesson, share)?;
     worker.run(None, |_, troubles| troubles == 0)?;
     if worker.replies() != requests {
-        return Err(format!("{} of {requests} replies", worker.replies()).into());
+        return Err(format!("{} of {requests} responses", worker.replies()).into());
     }
     server.end()?;
     Ok(fs::read_to_string(out)?)
 }
 
-/// Reads the last line of strace's table: `100.00 0.1 5 1234 7 total`.
+/// Parses the last line of strace's table: `100.00 0.1 5 1234 7 total`.
 fn read(text: &str) -> Option<u64> {
     let total = text.lines().find(|line| line.trim_end().ends_with("total"))?;
     total.split_whitespace().nth(3)?.parse().ok()

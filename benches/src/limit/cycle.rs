@@ -1,4 +1,4 @@
-//! Responses in turn: one for each request of a sequence whose lengths are known.
+//! A sequence of responses, one for each request of a sequence of known lengths.
 
 use std::{io, os::fd::OwnedFd};
 
@@ -9,10 +9,11 @@ use super::{
     serve::{Next, Peer},
 };
 
-/// A response's share of one turn, as in [`reply`](super::reply).
+/// The maximum number of bytes that one connection sends in a turn, as in
+/// [`response`](super::response).
 const QUANTUM: usize = 128 << 10;
 
-/// For each request of the sequence its length, and the response.
+/// The length of each request of the sequence, and its response.
 #[derive(Debug)]
 pub(super) struct Cycle {
     steps: Vec<(usize, Vec<u8>)>,
@@ -20,9 +21,9 @@ pub(super) struct Cycle {
 
 impl Cycle {
     /// A length of zero counts as one.
-    pub(super) fn new(lengths: &[usize], replies: Vec<Vec<u8>>) -> Self {
+    pub(super) fn new(lengths: &[usize], responses: Vec<Vec<u8>>) -> Self {
         let lengths = lengths.iter().map(|length| (*length).max(1));
-        Self { steps: lengths.zip(replies).collect() }
+        Self { steps: lengths.zip(responses).collect() }
     }
 
     pub(super) fn peer(&self) -> Turning<'_> {
@@ -30,8 +31,9 @@ impl Cycle {
     }
 }
 
-/// One connection: which request is coming, how much of it has, and how much of the response to the one
-/// before was sent. Nobody asks before that is complete.
+/// One connection: the index of the current request, the number of its bytes that have arrived, and
+/// of the bytes of the previous response that were sent. A client sends a request after the
+/// previous response.
 #[derive(Debug)]
 pub(super) struct Turning<'a> {
     cycle: &'a Cycle,
@@ -42,11 +44,11 @@ pub(super) struct Turning<'a> {
 
 impl Turning<'_> {
     fn pay(&mut self, socket: &OwnedFd) -> io::Result<Next> {
-        let (_, reply) = &self.cycle.steps[self.at];
+        let (_, response) = &self.cycle.steps[self.at];
         let sent = self.sent.unwrap_or(0);
-        let piece = &reply[sent..reply.len().min(sent + QUANTUM)];
+        let piece = &response[sent..response.len().min(sent + QUANTUM)];
         let sent = sent + send_some(socket, piece)?;
-        if sent < reply.len() {
+        if sent < response.len() {
             self.sent = Some(sent);
             return Ok(Next::Room);
         }

@@ -9,7 +9,7 @@ use rustix::{
 
 use super::serve::{Next, Peer};
 
-/// Echoes; what the kernel does not take at once waits here, and nothing is read meanwhile.
+/// An echo. It reads nothing while it holds bytes that the kernel didn't accept.
 #[derive(Debug, Default)]
 pub(super) struct Echo {
     tail: Vec<u8>,
@@ -32,7 +32,7 @@ impl Peer for Echo {
     }
 }
 
-/// Sends what the kernel takes now, which may be nothing.
+/// Sends what the kernel accepts now, possibly nothing.
 pub(super) fn send_some(socket: &OwnedFd, bytes: &[u8]) -> io::Result<usize> {
     match send(socket, bytes, SendFlags::NOSIGNAL) {
         Ok(sent) => Ok(sent),

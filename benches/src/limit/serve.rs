@@ -1,4 +1,4 @@
-//! The loop of the limit: one thread, one epoll.
+//! The event loop of the limit: one thread, one epoll.
 
 use std::{
     io,
@@ -15,9 +15,9 @@ use rustix::{
 
 use crate::Result;
 
-/// One connection's part.
+/// One connection.
 pub(super) trait Peer {
-    /// Does what can be done now. `scratch` is lent for received bytes.
+    /// Makes progress as far as possible. `scratch` is a buffer for received bytes.
     fn ready(&mut self, socket: &OwnedFd, scratch: &mut [u8]) -> io::Result<Next>;
 }
 
@@ -35,16 +35,16 @@ struct Conn<P> {
     next: Next,
 }
 
-/// Connections stand at the index of their descriptor, which the kernel keeps small.
+/// Connections, indexed by their descriptors, which are small numbers.
 type Conns<P> = Vec<Option<Conn<P>>>;
 
 const LISTENER: u64 = u64::MAX;
 
-/// Serves each connection by a peer of its own, until the process is killed.
+/// Serves each connection with a handler of its own, until the process is killed.
 pub(super) fn serve<P: Peer>(scheme: &str, make: impl Fn() -> P) -> Result<()> {
     let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
     listener.set_nonblocking(true)?;
-    // Accepted sockets inherit it, which saves a call per connection.
+    // Accepted sockets inherit this, which saves a call per connection.
     set_tcp_nodelay(&listener, true)?;
     println!("{scheme}://{}", listener.local_addr()?);
 
@@ -97,7 +97,7 @@ fn turn<P: Peer>(
 ) -> io::Result<()> {
     let slot = &mut conns[index as usize];
     let Some(conn) = slot else { return Ok(()) };
-    // A peer that resets is gone, and no more than that.
+    // A reset only ends the connection.
     let next = conn.peer.ready(&conn.socket, scratch).unwrap_or(Next::Close);
     if next == Next::Close {
         *slot = None;

@@ -1,4 +1,4 @@
-//! What cargo builds, and where.
+//! Builds programs with cargo.
 
 use std::{
     env,
@@ -12,14 +12,13 @@ pub(super) fn cargo() -> Command {
     Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
-/// This program stands in target/release or, when it is tried out, in target/debug.
+/// The target directory. This program is in its `release` or `debug`.
 pub(super) fn target_dir() -> Result<PathBuf> {
     let program = env::current_exe()?;
     Ok(program.ancestors().nth(2).ok_or("no target folder")?.to_owned())
 }
 
-/// Builds the program from this tree, which is quick when nothing changed and right when
-/// something did.
+/// Builds the program from this tree.
 pub(crate) fn build_ours() -> Result<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("no workspace")?;
     let status = cargo()

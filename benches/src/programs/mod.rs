@@ -1,4 +1,4 @@
-//! The programs of servers: found, built or installed.
+//! Finds, builds or installs the programs of servers.
 
 mod cargo;
 mod peers;
@@ -13,32 +13,32 @@ use crate::{
     kind::{From, Kind},
 };
 
-/// Which of our programs.
+/// One of our programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Program {
     /// `sockeye`.
     Sockeye,
-    /// This bench, which has services of its own.
+    /// This program, which contains some services.
     Bench,
 }
 
-/// A server that is no part of this tree.
+/// A server from outside this tree.
 #[derive(Debug)]
 pub(crate) struct Other {
     pub(crate) kind: Kind,
     pub(crate) program: PathBuf,
-    /// As in `nginx 1.22.1`.
+    /// Such as `nginx 1.22.1`.
     pub(crate) version: String,
 }
 
-/// Finds a server of others, or builds it; a quick run builds none.
+/// Finds a server, or builds it unless the run is quick.
 pub(crate) fn other(kind: Kind, quick: bool) -> Result<Other> {
     let (program, version) = match kind.from() {
-        From::Tree => return Err("it is a part of this tree".into()),
+        From::Tree => return Err("it is part of this tree".into()),
         From::System { .. } => {
             let said = said_by(kind.name(), "-v");
             let version = said.as_deref().and_then(system::version).map(str::to_owned);
-            (kind.name().into(), version.ok_or("it is not installed, which --install does")?)
+            (kind.name().into(), version.ok_or("it is not installed; use --install")?)
         }
         From::Install { .. } => {
             let programs = [peers::installed(kind)?, kind.name().into()];
@@ -46,7 +46,7 @@ pub(crate) fn other(kind: Kind, quick: bool) -> Result<Other> {
                 let said = said_by(program.to_str()?, "--version")?;
                 Some((program, system::version(&said)?.to_owned()))
             });
-            found.ok_or("it is not installed, which --install does in some minutes")?
+            found.ok_or("it is not installed; use --install, which takes some minutes")?
         }
         From::Peers { on } => {
             let program = peers::path(kind)?;
@@ -65,7 +65,7 @@ pub(crate) fn other(kind: Kind, quick: bool) -> Result<Other> {
     Ok(Other { kind, program, version: format!("{name} {version}") })
 }
 
-/// Installs what is missing of the wanted servers. What can't be had is told, and left out.
+/// Installs missing servers. It reports those that it can't install, which are left out.
 pub(crate) fn install(wanted: &[Kind]) {
     if let Err(error) = system::install(wanted) {
         eprintln!("{error}");

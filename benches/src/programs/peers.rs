@@ -1,20 +1,20 @@
-//! Servers of other crates: small ones in `benches/peers`, which are built when they are wanted, and
-//! one that cargo installs.
+//! Servers that use other crates: small ones in `benches/peers`, which are built on demand, and one
+//! that cargo installs.
 
 use std::path::{Path, PathBuf};
 
 use super::cargo::{cargo, target_dir};
 use crate::{Result, kind::Kind};
 
-/// Their versions are as exact as this.
+/// The source of their versions.
 const LOCK: &str = include_str!("../../peers/Cargo.lock");
 
-/// Where the small server of a kind is built to.
+/// The path of a small server's program.
 pub(super) fn path(kind: Kind) -> Result<PathBuf> {
     Ok(target_dir()?.join("peers/release").join(package(kind)))
 }
 
-/// Builds it. Each by itself, so that one that does not build leaves out no other.
+/// Builds a small server. Each is built separately, so that a failure leaves out only that one.
 pub(super) fn build(kind: Kind) -> Result<()> {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/Cargo.toml");
     let mut command = cargo();
@@ -31,18 +31,18 @@ fn package(kind: Kind) -> String {
     format!("bench-{}", kind.name())
 }
 
-/// The version of a crate that the small servers are built on.
+/// The version of a crate that a small server uses.
 pub(super) fn version_of(name: &str) -> Option<&'static str> {
     let (_, rest) = LOCK.split_once(&format!("name = \"{name}\"\nversion = \""))?;
     rest.split('"').next()
 }
 
-/// Where cargo installs a server to: beside what else is built here.
+/// The directory into which cargo installs a server.
 pub(super) fn installed(kind: Kind) -> Result<PathBuf> {
     Ok(root()?.join("bin").join(kind.name()))
 }
 
-/// Has cargo install a server, without what it could do besides: sending files and packed siblings.
+/// Installs a server with cargo, with only the features for sending files and precompressed files.
 pub(super) fn install(kind: Kind, version: &str) -> Result<()> {
     let mut command = cargo();
     command.args(["install", "--quiet", "--locked", "--version", version]);

@@ -1,4 +1,4 @@
-//! Packages of the system: nginx, lighttpd and h2o, and the programs that pack a page's files.
+//! System packages: nginx, lighttpd and h2o, and the programs that compress a page's files.
 
 use std::process::Command;
 
@@ -7,11 +7,11 @@ use crate::{
     kind::{From, Kind},
 };
 
-/// The programs that pack a page's files, which are packages of the same names.
+/// The programs that compress a page's files. Their packages have the same names.
 const PACKERS: [&str; 2] = ["brotli", "gzip"];
 
-/// Installs packages, whose names are its arguments. What a package serves on its own is neither
-/// started now nor at the next start of the system: nobody asked for it.
+/// Installs the packages that its arguments name. It keeps their services from starting, now and at
+/// boot.
 const INSTALL: &str = "\
 set -e
 exec >&2
@@ -31,7 +31,7 @@ for service in nginx lighttpd h2o; do
 done
 ";
 
-/// Installs what is missing of the wanted servers, and of the programs that pack.
+/// Installs missing servers and compression programs.
 pub(super) fn install(wanted: &[Kind]) -> Result<()> {
     let servers = wanted.iter().filter_map(|kind| match kind.from() {
         From::System { package } => Some((kind.name(), package)),
@@ -59,7 +59,7 @@ pub(super) fn install(wanted: &[Kind]) -> Result<()> {
     }
 }
 
-/// What a program says of itself, on whichever of its outputs; `None` where it isn't installed.
+/// The version output of a program, on stdout or stderr, or `None` if it isn't installed.
 pub(crate) fn said_by(program: &str, flag: &str) -> Option<String> {
     let output = Command::new(program).arg(flag).output().ok()?;
     String::from_utf8([output.stdout, output.stderr].concat()).ok()

@@ -1,5 +1,5 @@
-//! The configurations of servers that are installed: each as a careful administrator would set it up
-//! for speed, with one worker; an access log, where it is wanted, as they write it by default.
+//! Configurations for the installed servers: tuned for speed, with one worker and, if needed, an
+//! access log in their default format.
 
 use std::{
     net::SocketAddr,
@@ -15,15 +15,14 @@ pub(super) struct Options<'a> {
     pub(super) address: SocketAddr,
     pub(super) load: Shape,
     pub(super) connections: usize,
-    /// What `nginx -V` says.
+    /// The output of `nginx -V`.
     pub(super) built: &'a str,
-    /// The access log, where there is to be one.
+    /// The path of the access log, if there is one.
     pub(super) log: Option<PathBuf>,
 }
 
 impl Options<'_> {
-    /// Its small response comes from its configuration, not from a file, which is the fastest that it
-    /// can.
+    /// The small response comes from the configuration, not from a file, because that is fastest.
     pub(super) fn nginx(&self) -> String {
         let Self { dir, address, load, connections, built, log } = self;
         let dir = dir.display();
@@ -43,7 +42,7 @@ impl Options<'_> {
             true => "gzip_static on;",
             false => "",
         };
-        // Measured: whole packets are cheaper up to a few hundred KiB, and dearer above.
+        // Measured: full packets are cheaper up to some hundred KiB, and more expensive above.
         let push = match load.file() {
             Some(file) if file.size >= 1 << 20 => "tcp_nopush off; sendfile_max_chunk 128k;",
             _ => "tcp_nopush on;",

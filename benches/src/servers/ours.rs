@@ -1,4 +1,4 @@
-//! What this tree has to start: the program, the handler of the row `mix`, and the limit.
+//! Starts the servers of this tree: the program, the handler of the row `mix`, and the limit.
 
 use std::{env, fs, path::Path, process::Command};
 
@@ -10,14 +10,14 @@ use crate::{
 };
 
 impl Setup {
-    /// Our server with its system calls counted into `out`.
+    /// Our server under strace, which writes counts of system calls to `out`.
     pub(crate) fn start_traced(&self, load: Shape, out: &Path) -> Result<Server> {
         let mut tracer = Command::new("strace");
         tracer.args(["-f", "-c", "-o"]).arg(out);
         self.start_under(tracer, load)
     }
 
-    /// Our server under callgrind, which writes what it counted into `out`.
+    /// Our server under callgrind, which writes its counts to `out`.
     pub(crate) fn start_counted(&self, load: Shape, out: &Path) -> Result<Server> {
         let mut tracer = Command::new("valgrind");
         tracer.args(["--tool=callgrind", "--quiet"]);
@@ -52,15 +52,15 @@ impl Setup {
         Ok(command)
     }
 
-    /// A bare server, which sends the responses of `turns`.
+    /// The limit, which sends the responses of `turns`.
     pub(super) fn limit(&self, load: Shape, turns: &[Turn]) -> Result<Command> {
         let mut command = Command::new(env::current_exe()?);
         command.arg("limit");
-        // Of a file all responses are alike, whatever the requests are.
+        // All responses with a file are equal.
         let turns = if load.file().is_some() { &turns[..turns.len().min(1)] } else { turns };
         let mut paths = Vec::new();
         for (at, (_, reply)) in turns.iter().enumerate() {
-            let path = self.dir.join(format!("reply-{at}"));
+            let path = self.dir.join(format!("response-{at}"));
             fs::write(&path, [&reply.head[..], &reply.body].concat())?;
             paths.push(path);
         }
@@ -73,7 +73,7 @@ impl Setup {
                     fs::write(path, &turns[0].1.head)?;
                     command.arg("file").arg(path).arg(self.file(file.name))
                 }
-                _ => command.arg("reply").arg(path),
+                _ => command.arg("response").arg(path),
             },
             _ => command.arg("cycle").arg(lengths.join(",")).args(&paths),
         };

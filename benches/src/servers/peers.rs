@@ -1,5 +1,5 @@
-//! Servers of other crates: small ones in `benches/peers`, which are built when they are wanted, and
-//! one that cargo installs.
+//! Servers that use other crates: small ones in `benches/peers`, which are built on demand, and one
+//! that cargo installs.
 
 use std::process::Command;
 
@@ -15,7 +15,7 @@ impl Setup {
         Ok(command)
     }
 
-    /// On one core it takes one worker, whatever it is told.
+    /// On one core it always uses one worker.
     pub(super) fn static_web_server(&self, load: Shape) -> Result<Server> {
         let address = free_address()?;
         let mut command = Command::new(self.program(Kind::StaticWebServer)?);

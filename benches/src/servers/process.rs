@@ -1,5 +1,4 @@
-//! A server as a process: started on its core, asked for its address, and ended with the value that
-//! holds it.
+//! A running server: a process on its core, which ends when its value is dropped.
 
 use std::{
     fs,
@@ -18,7 +17,7 @@ use crate::{
     cpu::{self, Cores},
 };
 
-/// A server that runs until this value goes.
+/// A server, which runs until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
@@ -27,8 +26,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts `command` on the server's core; `log` takes what it says of errors. Its address is
-    /// `known`, or announced on its standard output.
+    /// Starts `command` on the server's core, with its stderr in `log`. Its address is `known`, or
+    /// it prints it on stdout.
     pub(super) fn start(
         mut command: Command,
         cores: Cores,
@@ -37,7 +36,7 @@ impl Server {
     ) -> Result<Self> {
         let program = command.get_program().to_string_lossy().into_owned();
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(fs::File::create(log)?);
-        // A child inherits its parent's core.
+        // A child inherits its parent's affinity.
         cpu::pin(cores.server)?;
         let child = command.spawn();
         cpu::pin(cores.client)?;
@@ -48,7 +47,7 @@ impl Server {
             Some(address) => server.answers(address).then_some(address),
             None => announced(&mut stdout),
         };
-        // Kept open, so that a server that has more to say can say it.
+        // Keep stdout open, because the server may print more.
         server._stdout = Some(stdout);
         server.address = address.ok_or_else(|| {
             let said = fs::read_to_string(log).unwrap_or_default();
@@ -61,8 +60,7 @@ impl Server {
         self.child.id()
     }
 
-    /// Tells the program to stop, or the one under this process where that is a tracer, and waits
-    /// for both.
+    /// Stops the program, which is a child of this process if that is a tracer, and waits for both.
     pub(crate) fn end(mut self) -> Result<()> {
         let pid = self.child.id();
         let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
@@ -74,7 +72,7 @@ impl Server {
         Ok(())
     }
 
-    /// Waits until the server accepts connections; false when it ended instead.
+    /// Waits until the server accepts connections. Returns `false` if it ended instead.
     fn answers(&mut self, address: SocketAddr) -> bool {
         let patience = Instant::now() + Duration::from_secs(5);
         while Instant::now() < patience {
@@ -92,18 +90,18 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Both fail only for a process that has already ended.
+        // Both fail only if the process has ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// For servers that can't say which free port they took: nobody else is expected to want this one.
+/// A free port, for servers that don't print the port that they chose.
 pub(super) fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
-/// The first address that a server prints; `None` when it ends without one.
+/// The first address that a server prints, or `None` if it ends without one.
 fn announced(stdout: &mut impl BufRead) -> Option<SocketAddr> {
     stdout.lines().map_while(std::io::Result::ok).find_map(|line| address_in(&line))
 }

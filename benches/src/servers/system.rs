@@ -1,4 +1,4 @@
-//! Servers that the system has, or can be given: nginx, lighttpd and h2o.
+//! Servers of the system's packages: nginx, lighttpd and h2o.
 
 use std::{fs, process::Command};
 

@@ -1,4 +1,4 @@
-//! Our own programs, started with any words: for what is no comparison.
+//! Starts our own programs with given arguments, when nothing is compared.
 
 use std::{env, ffi::OsStr, path::Path, process::Command};
 
@@ -6,7 +6,7 @@ use super::{Server, Setup};
 use crate::{Result, kind::Kind, programs::Program};
 
 impl Setup {
-    /// Our own server alone: built from this tree, or the one that is named.
+    /// With only our server: built from this tree, or `server`.
     pub(crate) fn ours_at(server: Option<&str>) -> Result<Self> {
         let mut words = vec!["--servers".to_owned(), "ours".to_owned()];
         words.extend(server.into_iter().flat_map(|path| ["--server".to_owned(), path.to_owned()]));
@@ -15,8 +15,8 @@ impl Setup {
         Self::new(&args)
     }
 
-    /// Starts a program on the server's core, with its calls to the kernel written to `trace`, each
-    /// with its time, where that is given. It has to say its address, as ours do.
+    /// Starts a program on the server's core. It prints its address. With `trace`, strace writes
+    /// its system calls to that file, with their times.
     pub(crate) fn start_words(
         &self,
         program: Program,

@@ -1,16 +1,16 @@
-//! A chat room over plain TCP, in one file: what one member says, all of them read.
+//! A chat room over plain TCP, in one file.
 //!
 //! ```sh
 //! cargo run --example chat 127.0.0.1:8080
-//! nc 127.0.0.1 8080     # the first line is your name, every other one is said
+//! nc 127.0.0.1 8080     # the first line is your name
 //! ```
 //!
-//! Members are spread over the workers of the server. What is said goes into the room's log, which
-//! all of them share, and wakes them ([`Remote::wake`]). Each member reads on from a cursor of its
-//! own, as far as its output has room. So nobody waits for a slow member, and one costs no more than
-//! its output: 256 KiB ([`Config::max_buffered_output`]). The log keeps 1 MiB. A member that falls
-//! farther behind misses lines, and is told how many. One that reads nothing at all for a minute is
-//! disconnected by the engine ([`Config::write_timeout`]).
+//! Members are connections on all workers of the server. A line goes into the room's log, which all
+//! members share, and wakes them ([`Remote::wake`]). Each member reads the log from its own
+//! position, as far as its output has room. A slow member delays nobody, and costs its output
+//! buffer of up to 256 KiB ([`Config::max_buffered_output`]). The log keeps 1 MiB. A member that is
+//! further behind misses lines, and gets their number. The engine disconnects one that reads
+//! nothing for a minute ([`Config::write_timeout`]).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::error::Error;
@@ -23,26 +23,26 @@ use sockeye::{
     usable_cores,
 };
 
-/// Bytes of a line, without its end.
-const LONGEST_LINE: usize = 512;
+/// Maximum length of a line, in bytes, without its end.
+const MAX_LINE: usize = 512;
 
-/// Bytes of a name.
-const LONGEST_NAME: usize = 32;
+/// Maximum length of a name, in bytes.
+const MAX_NAME: usize = 32;
 
-/// How long a newcomer may take to say its name.
+/// Time for a new member to send its name.
 const NAME_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Bytes of lines that the room keeps.
-const LOG: usize = 1024 * 1024;
+/// Maximum size of the log, in bytes.
+const MAX_LOG: usize = 1024 * 1024;
 
-/// What a kept line takes beside its text, in bytes.
+/// Memory that a line of the log uses besides its text, in bytes.
 const PER_LINE: usize = 32;
 
-/// Lines that a member may say in one turn of its worker. A flood of lines is so cut up that others
-/// read in between.
+/// Maximum number of lines from one member in one turn of its worker. Others read between the turns
+/// of a member that sends many.
 const LINES_PER_TURN: usize = 128;
 
-/// What all members share, on all workers.
+/// All members share it.
 #[derive(Default)]
 struct Room(Mutex<State>);
 
@@ -50,29 +50,29 @@ struct Room(Mutex<State>);
 struct State {
     /// The newest lines, each with its end.
     log: VecDeque<Box<[u8]>>,
-    /// Bytes of the log, as [`LOG`] counts them.
-    kept: usize,
-    /// How many lines have left the log.
+    /// Size of the log, in bytes.
+    size: usize,
+    /// Number of lines that were removed from the log.
     dropped: u64,
-    /// Whom to wake, by name.
+    /// By name.
     members: BTreeMap<String, Remote>,
 }
 
 impl State {
-    /// Where the log ends: the number of the next line.
+    /// The number of the next line.
     fn end(&self) -> u64 {
         self.dropped + self.log.len() as u64
     }
 
-    /// Says a line to everybody. What this costs doesn't depend on how fast they read.
+    /// Sends a line to all members.
     fn say(&mut self, line: &str) {
         let line = format!("{line}\n").into_bytes().into_boxed_slice();
-        self.kept += line.len() + PER_LINE;
+        self.size += line.len() + PER_LINE;
         self.log.push_back(line);
-        while self.kept > LOG
+        while self.size > MAX_LOG
             && let Some(oldest) = self.log.pop_front()
         {
-            self.kept -= oldest.len() + PER_LINE;
+            self.size -= oldest.len() + PER_LINE;
             self.dropped += 1;
         }
         self.members.values().for_each(Remote::wake);
@@ -84,17 +84,17 @@ impl Room {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets a member in, unless its name is taken. Returns where it begins to read.
+    /// Adds a member, unless its name is taken. Returns the position from which it reads.
     fn join(&self, name: &str, remote: Remote) -> Option<u64> {
         let mut state = self.lock();
         if state.members.contains_key(name) {
             return None;
         }
-        let begin = state.end();
+        let position = state.end();
         state.members.insert(name.to_owned(), remote);
         let count = state.members.len();
         state.say(&format!("* {name} has joined ({count} here)"));
-        Some(begin)
+        Some(position)
     }
 
     fn leave(&self, name: &str) {
@@ -104,74 +104,80 @@ impl Room {
         }
     }
 
-    /// Writes what was said since `cursor`, as far as there is room. Returns whether that was all.
-    fn read(&self, cursor: &mut u64, turn: &mut Turn<'_>) -> bool {
+    /// Writes the lines from `position`, as far as there is room. Returns whether those were all.
+    fn read(&self, position: &mut u64, turn: &mut Turn<'_>) -> bool {
         let state = self.lock();
-        let missed = state.dropped.saturating_sub(*cursor);
+        let missed = state.dropped.saturating_sub(*position);
         if missed > 0 && !turn.is_full() {
             turn.out.write(format!("* you read too slowly: {missed} lines missed\n").as_bytes());
-            *cursor = state.dropped;
+            *position = state.dropped;
         }
-        while !turn.is_full() && *cursor < state.end() {
-            turn.out.write(&state.log[(*cursor - state.dropped) as usize]);
-            *cursor += 1;
+        while !turn.is_full() && *position < state.end() {
+            turn.out.write(&state.log[(*position - state.dropped) as usize]);
+            *position += 1;
         }
-        *cursor == state.end()
+        *position == state.end()
     }
 }
 
 /// One connection.
 struct Member {
     room: Arc<Room>,
-    stage: Stage,
+    state: MemberState,
 }
 
-enum Stage {
-    /// Its first line is its name, and comes in time.
-    ExpectName { until: Time },
-    /// It has read up to the cursor.
-    Here { name: String, cursor: u64 },
-    /// It has ended, or is about to.
-    Gone,
+enum MemberState {
+    /// Its first line is its name.
+    ExpectName {
+        until: Time,
+    },
+    /// It has read the lines before `position`.
+    Joined {
+        name: String,
+        position: u64,
+    },
+    Left,
 }
 
 impl Member {
     /// Takes a line, without its end.
     fn line(&mut self, line: &str, turn: &mut Turn<'_>) {
-        match &self.stage {
-            Stage::ExpectName { .. } => self.join(line, turn),
-            Stage::Here { .. } if line.is_empty() => {}
-            Stage::Here { name, .. } => {
+        match &self.state {
+            MemberState::ExpectName { .. } => self.join(line, turn),
+            MemberState::Joined { .. } if line.is_empty() => {}
+            MemberState::Joined { name, .. } => {
                 let line = format!("<{name}> {line}");
                 self.room.lock().say(&line);
             }
-            Stage::Gone => {}
+            MemberState::Left => {}
         }
     }
 
     fn join(&mut self, name: &str, turn: &mut Turn<'_>) {
-        let is_good = |c: char| c.is_alphanumeric() || c == '-' || c == '_';
-        if name.is_empty() || name.len() > LONGEST_NAME || !name.chars().all(is_good) {
+        let is_allowed = |c: char| c.is_alphanumeric() || c == '-' || c == '_';
+        if name.is_empty() || name.len() > MAX_NAME || !name.chars().all(is_allowed) {
             turn.out
                 .write(b"* a name has letters, digits, - and _, 32 bytes at most: another one?\n");
-        } else if let Some(cursor) = self.room.join(name, turn.remote()) {
-            self.stage = Stage::Here { name: name.to_owned(), cursor };
+        } else if let Some(position) = self.room.join(name, turn.remote()) {
+            self.state = MemberState::Joined { name: name.to_owned(), position };
         } else {
             turn.out.write(format!("* {name} is here already: another name?\n").as_bytes());
         }
     }
 
-    /// Reads on. What doesn't fit waits for room.
+    /// Reads the log, and asks for room if there is more.
     fn read(&mut self, turn: &mut Turn<'_>) {
-        if let Stage::Here { cursor, .. } = &mut self.stage
-            && !self.room.read(cursor, turn)
+        if let MemberState::Joined { position, .. } = &mut self.state
+            && !self.room.read(position, turn)
         {
             turn.want_room();
         }
     }
 
     fn leave(&mut self) {
-        if let Stage::Here { name, .. } = std::mem::replace(&mut self.stage, Stage::Gone) {
+        if let MemberState::Joined { name, .. } =
+            std::mem::replace(&mut self.state, MemberState::Left)
+        {
             self.room.leave(&name);
         }
     }
@@ -179,38 +185,38 @@ impl Member {
 
 impl Protocol for Member {
     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
-        let mut used = 0;
+        let mut consumed = 0;
         for _ in 0..LINES_PER_TURN {
-            // Who doesn't read isn't read from.
+            // A member that doesn't read may not write.
             if turn.is_full() {
                 turn.want_room();
-                return Ok(Consumed::pause(used));
+                return Ok(Consumed::pause(consumed));
             }
-            let rest = &input[used..];
-            let end = rest.iter().take(LONGEST_LINE + 2).position(|byte| *byte == b'\n');
+            let rest = &input[consumed..];
+            let end = rest.iter().take(MAX_LINE + 2).position(|byte| *byte == b'\n');
             let Some(end) = end else {
-                if rest.len() > LONGEST_LINE + 1 {
+                if rest.len() > MAX_LINE + 1 {
                     turn.out.write(b"* a line has 512 bytes at most\n");
                     return Err(Fault::peer("line_too_long", "sent a line of more than 512 bytes"));
                 }
-                // It is offered again, with more behind it.
-                return Ok(Consumed::more(used));
+                // The engine offers it again, with the bytes that follow.
+                return Ok(Consumed::more(consumed));
             };
-            used += end + 1;
+            consumed += end + 1;
             let line = rest[..end].strip_suffix(b"\r").unwrap_or(&rest[..end]);
-            // Nobody's terminal is to be steered by somebody else's line.
+            // A line must not control the terminals of others.
             let line = String::from_utf8_lossy(line).replace(char::is_control, "\u{fffd}");
             self.line(&line, turn);
         }
-        // It goes on in its worker's next turn.
+        // Continue in the worker's next turn.
         turn.remote().wake();
-        Ok(Consumed::pause(used))
+        Ok(Consumed::pause(consumed))
     }
 
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
         match event {
             Event::Open(_) => {
-                self.stage = Stage::ExpectName { until: turn.now() + NAME_TIMEOUT };
+                self.state = MemberState::ExpectName { until: turn.now() + NAME_TIMEOUT };
                 turn.out.write(b"* your name?\n");
             }
             Event::Woken | Event::Room => {
@@ -218,7 +224,7 @@ impl Protocol for Member {
                 turn.resume();
             }
             Event::Deadline => return Err(Fault::idle(NAME_TIMEOUT)),
-            // What is written still goes out.
+            // The output is still sent.
             Event::Eof { .. } => {
                 self.read(turn);
                 self.leave();
@@ -235,26 +241,26 @@ impl Protocol for Member {
     }
 
     fn deadline(&self) -> Option<Time> {
-        match self.stage {
-            Stage::ExpectName { until } => Some(until),
-            Stage::Here { .. } | Stage::Gone => None,
+        match self.state {
+            MemberState::ExpectName { until } => Some(until),
+            MemberState::Joined { .. } | MemberState::Left => None,
         }
     }
 }
 
-/// Opens a room at `address`, on so many threads, until the returned value's handle says to stop.
+/// Opens a room at `address`.
 pub(crate) fn serve(
     address: ListenAddr,
     workers: NonZeroUsize,
     config: Config,
 ) -> Result<Serving, Box<dyn Error>> {
     let room = Arc::<Room>::default();
-    let serving = Serving::begin(&[address], workers, config, move |_worker| {
+    let serving = Serving::start(&[address], workers, config, move |_worker, _bound| {
         let room = Arc::clone(&room);
         move |_: &Peer| {
             // The time is known when the connection opens.
-            let stage = Stage::ExpectName { until: Time::NEVER };
-            Box::new(Member { room: Arc::clone(&room), stage }) as Box<dyn Protocol>
+            let state = MemberState::ExpectName { until: Time::NEVER };
+            Member { room: Arc::clone(&room), state }
         }
     })?;
     Ok(serving)

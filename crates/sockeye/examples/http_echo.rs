@@ -1,5 +1,5 @@
-//! Sends back what it is sent, on the borrowed view of requests: no copy is made of a head, and the
-//! fields of a request are seen in their order, with their names as they were sent.
+//! An HTTP echo with a handler of [`http_core`](sockeye::http_core). It borrows the head of a
+//! request instead of copying it, and sees the fields in order, with their names as they were sent.
 //!
 //! ```sh
 //! cargo run --release --example http_echo 127.0.0.1:8080
@@ -7,9 +7,9 @@
 //! curl http://127.0.0.1:8080/echo
 //! ```
 //!
-//! A body (up to 16 MiB, beyond it 413) comes back with its Content-Type. Without a body, or with an
-//! empty one, `GET /echo` lists the request's fields as `name: value` lines, and anything else
-//! answers `ok`. HEAD is answered as GET.
+//! A body of up to 16 MiB is sent back with its Content-Type; a larger one gets 413. Without a
+//! body, `GET /echo` lists the request's fields as `name: value` lines, and any other request gets
+//! `ok`. HEAD is answered as GET.
 
 use std::error::Error;
 use std::mem;
@@ -21,25 +21,24 @@ use sockeye::http_core::{
 };
 use sockeye::{Config, ListenAddr, Peer, Running, usable_cores};
 
-/// Bytes of a body; more are answered with 413.
-const MOST: u64 = 16 * 1024 * 1024;
+/// Maximum size of a body, in bytes.
+const MAX_BODY: u64 = 16 * 1024 * 1024;
 
-/// Bytes that are reserved for a body whose length is announced: memory for more is taken when it
-/// has come.
+/// Maximum initial capacity for a body. Memory for more is allocated when it arrives.
 const RESERVED: u64 = 64 * 1024;
 
 /// Answers the requests of one connection.
 #[derive(Default)]
 struct Echo {
-    /// What to answer if the body turns out to be empty.
+    /// The content of the response to a request with an empty body.
     without_body: Vec<u8>,
-    /// Of the request, as it was sent.
+    /// The Content-Type of the request.
     content_type: Option<Vec<u8>>,
     body: Vec<u8>,
 }
 
 impl Handler for Echo {
-    fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
+    fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
         let lists = matches!(request.method(), Method::Get | Method::Head);
         self.without_body.clear();
         if lists && request.path() == b"/echo" {
@@ -51,20 +50,20 @@ impl Handler for Echo {
         }
         self.content_type = request.field("content-type").map(<[u8]>::to_vec);
         self.body = match request.content() {
-            Content::None => return self.answer(reply),
+            Content::None => return self.answer(responder),
             Content::Length(length) => Vec::with_capacity(length.min(RESERVED) as usize),
             Content::Chunked => Vec::new(),
         };
-        reply.read_up_to(MOST)
+        responder.read_up_to(MAX_BODY)
     }
 
-    fn on_body(&mut self, piece: &[u8], reply: Responder<'_, '_>) -> Answer {
+    fn on_body(&mut self, piece: &[u8], responder: Responder<'_, '_>) -> Answer {
         self.body.extend_from_slice(piece);
-        reply.read()
+        responder.read()
     }
 
-    fn on_body_end(&mut self, _: &Trailers<'_>, reply: Responder<'_, '_>) -> Answer {
-        self.answer(reply)
+    fn on_body_end(&mut self, _: &Trailers<'_>, responder: Responder<'_, '_>) -> Answer {
+        self.answer(responder)
     }
 
     fn allow(&self) -> &'static str {
@@ -73,28 +72,27 @@ impl Handler for Echo {
 }
 
 impl Echo {
-    fn answer(&mut self, reply: Responder<'_, '_>) -> Answer {
-        let (kind, body) = if self.body.is_empty() {
+    fn answer(&mut self, responder: Responder<'_, '_>) -> Answer {
+        let (content_type, body) = if self.body.is_empty() {
             (Some(b"text/plain".to_vec()), mem::take(&mut self.without_body))
         } else {
             (self.content_type.take(), mem::take(&mut self.body))
         };
         let mut fields = Fields::new();
-        if let Some(kind) = kind {
-            // It was a field's value when it came, so it can be one again.
-            let _ = fields.push("Content-Type", &kind);
+        if let Some(content_type) = content_type {
+            // A value that was received can be sent.
+            let _ = fields.push("Content-Type", &content_type);
         }
-        reply.send(Status::OK, &fields, Body::Shared(&body.into()))
+        responder.send(Status::OK, &fields, Body::Shared(&body.into()))
     }
 }
 
-/// Answers at `address`, until the returned value's handle says to stop.
 pub(crate) fn serve(address: ListenAddr) -> Result<(Running, String), Box<dyn Error>> {
     let server = sockeye::Server::bind(&[address], usable_cores(), Config::default())?;
     let bound = server.addresses()[0].to_string();
     let running = server.start(|_shard| {
-        let shared = Rc::new(ServerConfig::default());
-        move |_: &Peer| Server::new(Rc::clone(&shared), Echo::default())
+        let config = Rc::new(ServerConfig::default());
+        move |_: &Peer| Server::new(Rc::clone(&config), Echo::default())
     })?;
     Ok((running, bound))
 }

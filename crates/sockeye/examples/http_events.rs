@@ -1,15 +1,15 @@
-//! Server-sent events: what anybody says is seen by everybody who listens.
+//! A broadcast by server-sent events.
 //!
 //! ```sh
-//! cargo run --example http_events 127.0.0.1:8080      # and, if you like, seconds between signs of life
-//! curl -N http://127.0.0.1:8080/events       # listens; a browser shows the same at /
+//! cargo run --example http_events 127.0.0.1:8080      # optional: seconds between comments
+//! curl -N http://127.0.0.1:8080/events       # or open / in a browser
 //! curl -d 'Hello' http://127.0.0.1:8080/say
 //! ```
 //!
-//! What is said goes into a log, and every listener reads on from its own place in it, as fast as its
-//! client does. So a burst is lost for nobody, nobody waits for a slow listener, and one costs no more
-//! than its output. The log keeps the last 256 events: a listener that falls farther behind misses
-//! some, and gets a comment that says how many.
+//! All events go into a log, which each listener reads from its own position, at the speed of its
+//! client. A slow listener delays nobody, and costs a position and its output buffer. The log keeps
+//! the last 256 events. A listener that is further behind misses some, and gets a comment with
+//! their number.
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -19,8 +19,8 @@ use std::time::Duration;
 
 use sockeye::ListenAddr;
 use sockeye::http::{
-    self, Body, Bytes, Event, Give, Method, Options, Reply, Request, Response, ServeError, Serving,
-    Source, StatusCode, Wake,
+    self, Body, BodySource, Bytes, Event, Method, Options, Reply, Request, Response, ServeError,
+    Serving, SourceNext, SourceWaker, StatusCode,
 };
 
 const PAGE: &str = "<!doctype html><meta charset=utf-8><title>Said</title><ul id=said></ul><script>
@@ -32,122 +32,122 @@ new EventSource('/events').onmessage = event => {
 </script>
 ";
 
-/// Bytes that can be said at once.
-const LONGEST: u64 = 4096;
+/// Maximum size of an event, in bytes.
+const MAX_EVENT: u64 = 4096;
 
-/// How often everybody hears that the line is alive. A client that has ended its side and still reads
-/// keeps its stream by it: [`Limits::half_closed_timeout`](http::Limits) is longer.
-pub(crate) const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
+/// Time between comments. It is shorter than [`Limits::half_closed_timeout`](http::Limits), so that
+/// a client that has ended its side of the connection keeps its stream.
+pub(crate) const COMMENT_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Events that are kept for listeners that are behind.
-const KEPT: usize = 256;
+/// Number of events in the log.
+const MAX_LOG: usize = 256;
 
-/// What was said, and everybody who listens.
+/// A log and its listeners.
 #[derive(Default)]
-struct Said(Mutex<State>);
+struct Channel(Mutex<State>);
 
 #[derive(Default)]
 struct State {
     log: VecDeque<Bytes>,
-    /// How many events have left the log.
+    /// Number of events that were removed from the log.
     dropped: u64,
-    listeners: Vec<Wake>,
+    listeners: Vec<SourceWaker>,
 }
 
-impl Said {
+impl Channel {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells everybody.
-    fn tell(&self, event: Event) {
+    fn publish(&self, event: Event) {
         let mut state = self.lock();
         state.log.push_back(event.into());
-        if state.log.len() > KEPT {
+        if state.log.len() > MAX_LOG {
             state.log.pop_front();
             state.dropped += 1;
         }
         state.listeners.retain(|listener| !listener.is_gone());
-        state.listeners.iter().for_each(Wake::wake);
+        state.listeners.iter().for_each(SourceWaker::wake);
     }
 
-    /// One who hears all that is said from now on.
-    fn listen(self: Arc<Self>, wake: Wake) -> Listener {
+    /// Adds a listener, which gets the events that follow.
+    fn listen(self: Arc<Self>, waker: SourceWaker) -> Listener {
         let mut state = self.lock();
-        state.listeners.push(wake);
-        let cursor = state.dropped + state.log.len() as u64;
+        state.listeners.push(waker);
+        let position = state.dropped + state.log.len() as u64;
         drop(state);
-        Listener { said: self, cursor }
+        Listener { channel: self, position }
     }
 }
 
 struct Listener {
-    said: Arc<Said>,
-    /// The number of the event that it hears next.
-    cursor: u64,
+    channel: Arc<Channel>,
+    /// The number of the next event.
+    position: u64,
 }
 
-impl Source for Listener {
-    fn next(mut self: Box<Self>) -> Give {
+impl BodySource for Listener {
+    fn next(mut self: Box<Self>) -> SourceNext {
         let (dropped, event) = {
-            let state = self.said.lock();
-            let at = self.cursor.saturating_sub(state.dropped) as usize;
-            (state.dropped, state.log.get(at).cloned())
+            let state = self.channel.lock();
+            let index = self.position.saturating_sub(state.dropped) as usize;
+            (state.dropped, state.log.get(index).cloned())
         };
-        if self.cursor < dropped {
-            let missed = format!("{} events missed", dropped - self.cursor);
-            self.cursor = dropped;
-            return Give::Piece(Event::comment(&missed).into(), self);
+        if self.position < dropped {
+            let missed = format!("{} events missed", dropped - self.position);
+            self.position = dropped;
+            return SourceNext::Piece(Event::comment(&missed).into(), self);
         }
         match event {
-            None => Give::Wait(self),
+            None => SourceNext::Wait(self),
             Some(event) => {
-                self.cursor += 1;
-                Give::Piece(event, self)
+                self.position += 1;
+                SourceNext::Piece(event, self)
             }
         }
     }
 }
 
-fn answer(said: &Arc<Said>, request: Request<Body>) -> Reply {
-    let said = Arc::clone(said);
+fn answer(channel: &Arc<Channel>, request: Request<Body>) -> Reply {
+    let channel = Arc::clone(channel);
     match (request.method(), request.uri().path()) {
-        (&Method::GET | &Method::HEAD, "/") => {
-            Response::builder().header("content-type", "text/html").body(PAGE).expect("good").into()
-        }
-        (&Method::GET, "/events") => Reply::follow_events(move |wake| said.listen(wake)),
-        (&Method::POST, "/say") => request.into_body().collect(LONGEST, move |text| {
-            said.tell(Event::new(&String::from_utf8_lossy(&text)));
+        (&Method::GET | &Method::HEAD, "/") => Response::builder()
+            .header("content-type", "text/html")
+            .body(PAGE)
+            .expect("the head is valid")
+            .into(),
+        (&Method::GET, "/events") => Reply::follow_events(move |waker| channel.listen(waker)),
+        (&Method::POST, "/say") => request.into_body().collect(MAX_EVENT, move |text| {
+            channel.publish(Event::new(&String::from_utf8_lossy(&text)));
             StatusCode::NO_CONTENT
         }),
         _ => StatusCode::NOT_FOUND.into(),
     }
 }
 
-/// Answers at `address`, until the returned value's handle says to stop. So often everybody hears
-/// that the line is alive.
-pub(crate) fn serve(address: ListenAddr, sign_of_life: Duration) -> Result<Serving, ServeError> {
-    let said = Arc::<Said>::default();
-    let everybody = Arc::downgrade(&said);
+/// Sends a comment to all listeners at every `interval`.
+pub(crate) fn serve(address: ListenAddr, interval: Duration) -> Result<Serving, ServeError> {
+    let channel = Arc::<Channel>::default();
+    let weak = Arc::downgrade(&channel);
     thread::spawn(move || {
         loop {
-            thread::sleep(sign_of_life);
-            let Some(said) = everybody.upgrade() else { return };
-            said.tell(Event::comment("still here"));
+            thread::sleep(interval);
+            let Some(channel) = weak.upgrade() else { return };
+            channel.publish(Event::comment("still here"));
         }
     });
     http::serve(&[address], Options::default(), move |request: Request<Body>| {
-        answer(&said, request)
+        answer(&channel, request)
     })
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8080".into());
-    let sign_of_life = match std::env::args().nth(2) {
+    let interval = match std::env::args().nth(2) {
         Some(seconds) => Duration::from_secs(seconds.parse()?),
-        None => SIGN_OF_LIFE,
+        None => COMMENT_INTERVAL,
     };
-    let serving = serve(address.parse()?, sign_of_life)?;
+    let serving = serve(address.parse()?, interval)?;
     println!("http://{}", serving.addresses()[0]);
     serving.join()?;
     Ok(())

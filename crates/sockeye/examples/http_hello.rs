@@ -11,11 +11,10 @@ use sockeye::http::{self, Body, Options, Request, ServeError, Serving};
 use sockeye::{ListenAddr, Peer};
 
 fn hello(request: Request<Body>) -> String {
-    let peer = request.extensions().get::<Peer>().expect("every request has its peer");
+    let peer = request.extensions().get::<Peer>().expect("every request has one");
     format!("Hello, {}! This is {}.\n", peer.address, request.uri().path())
 }
 
-/// Answers at `address`, until the returned value's handle says to stop.
 pub(crate) fn serve(address: ListenAddr) -> Result<Serving, ServeError> {
     http::serve(&[address], Options::default(), hello)
 }

@@ -1,4 +1,4 @@
-//! JSON in and out, and paths with parameters: notes that are kept in memory.
+//! A JSON API with parameters in paths: notes in memory.
 //!
 //! ```sh
 //! cargo run --example http_json 127.0.0.1:8080
@@ -7,8 +7,7 @@
 //! curl -X DELETE http://127.0.0.1:8080/notes/1
 //! ```
 //!
-//! A `match` is router enough for this. One with more paths would look them up in a `matchit`
-//! router, or the like, that holds a function for each.
+//! A `match` is enough to route these. For more paths, use a router crate such as `matchit`.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -20,11 +19,11 @@ use sockeye::http::{
     self, Body, Options, Reply, Request, Response, ServeError, Serving, StatusCode, header,
 };
 
-/// Bytes of a note.
-const LONGEST: u64 = 64 * 1024;
+/// Maximum size of a note, in bytes.
+const MAX_NOTE: u64 = 64 * 1024;
 
-/// Notes that are kept; a full house takes no more.
-const MOST: usize = 10_000;
+/// Maximum number of notes.
+const MAX_NOTES: usize = 10_000;
 
 #[derive(Default)]
 struct Notes {
@@ -32,12 +31,12 @@ struct Notes {
     last: u64,
 }
 
-/// What a note's author hears when it can't be kept.
+/// Why a note was refused.
 struct Refusal(StatusCode, &'static str);
 
 impl From<Refusal> for Reply {
     fn from(Refusal(status, why): Refusal) -> Self {
-        json_reply(status, &json!({ "error": why })).into()
+        json_response(status, &json!({ "error": why })).into()
     }
 }
 
@@ -46,27 +45,28 @@ impl Notes {
         let note: Value = serde_json::from_slice(text)
             .map_err(|_| Refusal(StatusCode::BAD_REQUEST, "the body is not JSON"))?;
         if !note["text"].is_string() {
-            return Err(Refusal(StatusCode::UNPROCESSABLE_ENTITY, "a note has a text"));
+            return Err(Refusal(StatusCode::UNPROCESSABLE_ENTITY, "a note needs a text"));
         }
-        if self.by_number.len() >= MOST {
+        if self.by_number.len() >= MAX_NOTES {
             return Err(Refusal(StatusCode::INSUFFICIENT_STORAGE, "there are too many notes"));
         }
         self.last += 1;
-        let mut reply = json_reply(StatusCode::CREATED, &note);
-        let location = format!("/notes/{}", self.last).parse().expect("digits are a field's value");
-        reply.headers_mut().insert(header::LOCATION, location);
+        let mut response = json_response(StatusCode::CREATED, &note);
+        let location =
+            format!("/notes/{}", self.last).parse().expect("a path of digits is a valid value");
+        response.headers_mut().insert(header::LOCATION, location);
         self.by_number.insert(self.last, note);
-        Ok(reply)
+        Ok(response)
     }
 }
 
-fn json_reply(status: StatusCode, value: &Value) -> Response<String> {
-    let reply = Response::builder().status(status).header("content-type", "application/json");
-    reply.body(format!("{value}\n")).expect("a good head")
+fn json_response(status: StatusCode, value: &Value) -> Response<String> {
+    let response = Response::builder().status(status).header("content-type", "application/json");
+    response.body(format!("{value}\n")).expect("the head is valid")
 }
 
-/// Nobody holds them for long: no lock of these is held across anything that blocks.
-fn locked(notes: &Mutex<Notes>) -> MutexGuard<'_, Notes> {
+/// The event loop may wait for this lock, because nothing blocks while it holds the lock.
+fn lock(notes: &Mutex<Notes>) -> MutexGuard<'_, Notes> {
     notes.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -75,20 +75,20 @@ fn answer(notes: &Arc<Mutex<Notes>>, request: Request<Body>) -> Reply {
     let path: Vec<&str> = head.uri.path().trim_matches('/').split('/').collect();
     match (head.method.as_str(), &path[..]) {
         ("GET" | "HEAD", ["notes"]) => {
-            json_reply(StatusCode::OK, &json!(locked(notes).by_number)).into()
+            json_response(StatusCode::OK, &json!(lock(notes).by_number)).into()
         }
         ("POST", ["notes"]) => {
             let notes = Arc::clone(notes);
-            body.collect(LONGEST, move |text| locked(&notes).add(&text))
+            body.collect(MAX_NOTE, move |text| lock(&notes).add(&text))
         }
         ("GET" | "HEAD", ["notes", number]) => {
-            let notes = locked(notes);
+            let notes = lock(notes);
             let note = number.parse().ok().and_then(|number: u64| notes.by_number.get(&number));
-            note.map(|note| json_reply(StatusCode::OK, note)).ok_or(StatusCode::NOT_FOUND).into()
+            note.map(|note| json_response(StatusCode::OK, note)).ok_or(StatusCode::NOT_FOUND).into()
         }
         ("DELETE", ["notes", number]) => {
             let number = number.parse().ok();
-            let gone = number.and_then(|number: u64| locked(notes).by_number.remove(&number));
+            let gone = number.and_then(|number: u64| lock(notes).by_number.remove(&number));
             gone.map_or(StatusCode::NOT_FOUND, |_| StatusCode::NO_CONTENT).into()
         }
         (_, ["notes"]) => not_allowed("GET, HEAD, POST"),
@@ -98,11 +98,11 @@ fn answer(notes: &Arc<Mutex<Notes>>, request: Request<Body>) -> Reply {
 }
 
 fn not_allowed(allow: &'static str) -> Reply {
-    let reply = Response::builder().status(StatusCode::METHOD_NOT_ALLOWED).header("allow", allow);
-    reply.body("").expect("a good head").into()
+    let response =
+        Response::builder().status(StatusCode::METHOD_NOT_ALLOWED).header("allow", allow);
+    response.body("").expect("the head is valid").into()
 }
 
-/// Answers at `address`, until the returned value's handle says to stop.
 pub(crate) fn serve(address: ListenAddr) -> Result<Serving, ServeError> {
     let notes = Arc::default();
     http::serve(&[address], Options::default(), move |request: Request<Body>| {

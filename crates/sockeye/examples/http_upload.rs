@@ -1,12 +1,12 @@
-//! Takes files of any size, in memory that has a limit, and blocks nobody while the disk does.
+//! Uploads of any size, in bounded memory, without blocking the event loop.
 //!
 //! ```sh
 //! cargo run --example http_upload 127.0.0.1:8080 /tmp/uploads
 //! curl -T big.iso http://127.0.0.1:8080/big.iso
 //! ```
 //!
-//! The pieces of a body are gathered until they are worth a write, which the pool makes; meanwhile
-//! nothing more of that client is read. A file has its name when it is complete, and not before.
+//! Pieces of the body are buffered until there are enough for a write, which runs on the pool.
+//! Meanwhile nothing is read from that client. A file gets its name when it is complete.
 
 use std::error::Error;
 use std::fs::{self, File};
@@ -17,69 +17,69 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sockeye::ListenAddr;
 use sockeye::http::{
-    self, Body, HeaderMap, Method, Options, Receive, Reply, Request, ServeError, Serving,
-    StatusCode, Take,
+    self, Body, BodyReceiver, HeaderMap, Method, Options, Reply, Request, ServeError, Serving,
+    StatusCode,
 };
 
-/// Bytes of a file.
-const LARGEST: u64 = 64 << 30;
+/// Maximum size of a file, in bytes.
+const MAX_FILE: u64 = 64 << 30;
 
-/// Bytes that are gathered for one write: what an upload holds in memory, with one piece more.
-const GATHERED: usize = 256 * 1024;
+/// Number of buffered bytes that are written at once. An upload buffers this, and one piece.
+const WRITE_AT: usize = 256 * 1024;
 
-/// A file on its way.
+/// A file that is not complete.
 struct Upload {
     file: File,
-    part: PathBuf,
-    whole: PathBuf,
-    gathered: Vec<u8>,
+    temporary: PathBuf,
+    path: PathBuf,
+    buffer: Vec<u8>,
 }
 
 impl Upload {
-    /// Begins one. This blocks.
-    fn begin(folder: &Path, name: &str) -> io::Result<Self> {
+    /// Creates the file. This blocks.
+    fn create(folder: &Path, name: &str) -> io::Result<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let part = folder.join(format!(".{name}.{}.{number}.part", std::process::id()));
+        let temporary = folder.join(format!(".{name}.{}.{number}.part", std::process::id()));
         Ok(Self {
-            file: File::create_new(&part)?,
-            part,
-            whole: folder.join(name),
-            gathered: Vec::with_capacity(GATHERED + 64 * 1024),
+            file: File::create_new(&temporary)?,
+            temporary,
+            path: folder.join(name),
+            buffer: Vec::with_capacity(WRITE_AT + 64 * 1024),
         })
     }
 
     /// This blocks.
     fn write(&mut self) -> io::Result<()> {
-        self.file.write_all(&self.gathered)?;
-        self.gathered.clear();
+        self.file.write_all(&self.buffer)?;
+        self.buffer.clear();
         Ok(())
     }
 
-    /// Gives it its name. This blocks.
+    /// Gives the file its name. This blocks.
     fn complete(mut self) -> io::Result<()> {
         self.write()?;
         self.file.sync_data()?;
-        fs::rename(&self.part, &self.whole)
+        fs::rename(&self.temporary, &self.path)
     }
 }
 
-/// What was not completed goes. (On the loop, if the client went: to remove a name is quick.)
+/// Removes the temporary file. If the client left, this runs on the event loop, but it is quick.
 impl Drop for Upload {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.part);
+        let _ = fs::remove_file(&self.temporary);
     }
 }
 
-impl Receive for Upload {
-    fn piece(mut self: Box<Self>, piece: &[u8]) -> Take {
-        self.gathered.extend_from_slice(piece);
-        if self.gathered.len() < GATHERED {
-            return Take::More(self);
+impl BodyReceiver for Upload {
+    fn piece(mut self: Box<Self>, piece: &[u8]) -> Reply {
+        self.buffer.extend_from_slice(piece);
+        if self.buffer.len() < WRITE_AT {
+            return Reply::read_more(self);
         }
-        Take::run(move || match self.write() {
-            Ok(()) => Take::More(self),
-            Err(error) => Take::reply(status_of(&error)),
+        Reply::run(move || match self.write() {
+            Ok(()) => Reply::read_more(self),
+            Err(error) => status_of(&error).into(),
         })
     }
 
@@ -98,8 +98,8 @@ fn status_of(error: &io::Error) -> StatusCode {
     }
 }
 
-/// A name that is nothing but a name, in whatever file system.
-fn is_good(name: &str) -> bool {
+/// Whether a name is safe in every file system.
+fn is_safe(name: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     !name.is_empty() && name.len() <= 100 && !name.starts_with('.') && name.bytes().all(is_plain)
 }
@@ -108,20 +108,19 @@ fn answer(folder: &Arc<Path>, request: Request<Body>) -> Reply {
     let (head, body) = request.into_parts();
     let name = head.uri.path().trim_start_matches('/').to_owned();
     if head.method != Method::PUT {
-        return Reply::error(StatusCode::NOT_FOUND, "Files are uploaded here: PUT /NAME.");
+        return Reply::error(StatusCode::NOT_FOUND, "Upload files with PUT /NAME.");
     }
-    if !is_good(&name) {
-        let text = "A name has letters and digits of ASCII, '-', '_' and '.'.";
+    if !is_safe(&name) {
+        let text = "A name can have ASCII letters and digits, '-', '_' and '.'.";
         return Reply::error(StatusCode::FORBIDDEN, text);
     }
     let folder = Arc::clone(folder);
-    Reply::run(move || match Upload::begin(&folder, &name) {
-        Ok(upload) => body.receive(LARGEST, upload),
+    Reply::run(move || match Upload::create(&folder, &name) {
+        Ok(upload) => body.receive(MAX_FILE, upload),
         Err(error) => status_of(&error).into(),
     })
 }
 
-/// Takes files into `folder` at `address`, until the returned value's handle says to stop.
 pub(crate) fn serve(address: ListenAddr, folder: &Path) -> Result<Serving, ServeError> {
     let folder = folder.into();
     http::serve(&[address], Options::default(), move |request: Request<Body>| {

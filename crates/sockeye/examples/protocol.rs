@@ -1,13 +1,13 @@
-//! A protocol of one's own, in one file: netstrings, each answered with the same backwards.
+//! Your own protocol in one file: it sends netstrings back in reverse.
 //!
 //! ```sh
 //! cargo run --example protocol 127.0.0.1:8080
 //! printf '5:hello,' | nc -N 127.0.0.1 8080    # 5:olleh,
 //! ```
 //!
-//! A netstring is a length in decimal digits, a colon, so many bytes, and a comma. The connection
-//! below says what these bytes mean and how long it waits for them. Slow readers, the thousandth
-//! connection and stopping in order are the engine's, and need no line here.
+//! A netstring is a length in decimal digits, a colon, that number of bytes, and a comma. The
+//! protocol parses them and has a deadline. The engine deals with slow readers, many connections
+//! and shutdown.
 
 use std::error::Error;
 use std::time::Duration;
@@ -17,101 +17,100 @@ use sockeye::{
     usable_cores,
 };
 
-/// Bytes of a string.
-const LONGEST: usize = 4096;
+/// Maximum length of a string, in bytes.
+const MAX_LENGTH: usize = 4096;
 
-/// How long a peer may be silent.
-const SILENCE: Duration = Duration::from_secs(30);
+/// Maximum time without input.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// One peer's strings.
+/// One connection.
 #[derive(Default)]
-pub(crate) struct Backwards {
-    until: Option<Time>,
+pub(crate) struct Reverse {
+    deadline: Option<Time>,
 }
 
-/// What stands at the beginning of the input.
-enum Found<'a> {
-    Whole { string: &'a [u8], len: usize },
-    Part,
-    Bad(&'static str),
+/// What the input starts with.
+enum Parsed<'a> {
+    Complete { string: &'a [u8], len: usize },
+    Incomplete,
+    Invalid(&'static str),
 }
 
-fn find(input: &[u8]) -> Found<'_> {
+fn parse(input: &[u8]) -> Parsed<'_> {
     let digits = input.iter().take_while(|byte| byte.is_ascii_digit()).count();
     if digits > 4 || (digits == 0 && !input.is_empty()) || input.starts_with(b"0") && digits > 1 {
-        return Found::Bad("sent what is no length of a netstring");
+        return Parsed::Invalid("sent an invalid length of a netstring");
     }
     let length = input[..digits].iter().fold(0, |sum, digit| sum * 10 + usize::from(digit - b'0'));
-    if length > LONGEST {
-        return Found::Bad("sent a netstring of more than 4096 bytes");
+    if length > MAX_LENGTH {
+        return Parsed::Invalid("sent a netstring of more than 4096 bytes");
     }
     match input.get(digits) {
-        None => return Found::Part,
+        None => return Parsed::Incomplete,
         Some(b':') => {}
-        Some(_) => return Found::Bad("sent a length without a colon behind it"),
+        Some(_) => return Parsed::Invalid("sent a length without a colon after it"),
     }
     let (begin, end) = (digits + 1, digits + 1 + length);
     match input.get(end) {
-        None => Found::Part,
-        Some(b',') => Found::Whole { string: &input[begin..end], len: end + 1 },
-        Some(_) => Found::Bad("sent a netstring without a comma behind it"),
+        None => Parsed::Incomplete,
+        Some(b',') => Parsed::Complete { string: &input[begin..end], len: end + 1 },
+        Some(_) => Parsed::Invalid("sent a netstring without a comma after it"),
     }
 }
 
-impl Protocol for Backwards {
+impl Protocol for Reverse {
     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
-        self.until = Some(turn.now() + SILENCE);
-        let mut used = 0;
-        // Strings that don't fit any more wait for room.
+        self.deadline = Some(turn.now() + IDLE_TIMEOUT);
+        let mut consumed = 0;
+        // When the output is full, the other strings wait for `Event::Room`.
         while !turn.is_full() {
-            match find(&input[used..]) {
-                Found::Whole { string, len } => {
-                    let backwards: Vec<u8> = string.iter().rev().copied().collect();
+            match parse(&input[consumed..]) {
+                Parsed::Complete { string, len } => {
+                    let reversed: Vec<u8> = string.iter().rev().copied().collect();
                     turn.out.write(format!("{}:", string.len()).as_bytes());
-                    turn.out.write(&backwards);
+                    turn.out.write(&reversed);
                     turn.out.write(b",");
-                    used += len;
+                    consumed += len;
                 }
-                // What was not used is offered again, with more behind it.
-                Found::Part => return Ok(Consumed::more(used)),
-                Found::Bad(what) => {
+                // The engine offers the rest again, with the bytes that follow.
+                Parsed::Incomplete => return Ok(Consumed::more(consumed)),
+                Parsed::Invalid(what) => {
                     turn.out.write(b"1:?,");
                     return Err(Fault::peer("bad_netstring", what));
                 }
             }
         }
         turn.want_room();
-        Ok(Consumed::pause(used))
+        Ok(Consumed::pause(consumed))
     }
 
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
         match event {
-            Event::Open(_) => self.until = Some(turn.now() + SILENCE),
+            Event::Open(_) => self.deadline = Some(turn.now() + IDLE_TIMEOUT),
             Event::Room => turn.resume(),
-            // What is written still goes out.
+            // The output is still sent.
             Event::Eof { clean: true } => turn.end(End::Finish),
             Event::Drain { .. } => turn.end(End::Linger),
             Event::Eof { clean: false } => {
                 return Err(Fault::peer("eof_in_netstring", "left in the middle of a netstring"));
             }
-            // One that is still reading is slow, not silent: the engine sees to it.
-            Event::Deadline if turn.unsent() > 0 => self.until = Some(turn.now() + SILENCE),
-            Event::Deadline => return Err(Fault::idle(SILENCE)),
+            // The client still reads. The engine has a timeout for slow readers.
+            Event::Deadline if turn.unsent() > 0 => self.deadline = Some(turn.now() + IDLE_TIMEOUT),
+            Event::Deadline => return Err(Fault::idle(IDLE_TIMEOUT)),
             _ => {}
         }
         Ok(())
     }
 
     fn deadline(&self) -> Option<Time> {
-        self.until
+        self.deadline
     }
 }
 
-/// Answers at `address`, until the returned value's handle says to stop.
 pub(crate) fn serve(address: ListenAddr) -> Result<(Running, String), Box<dyn Error>> {
     let server = Server::bind(&[address], usable_cores(), Config::default())?;
     let bound = server.addresses()[0].to_string();
-    let running = server.serve(|_peer| Backwards::default())?;
+    let running = server.serve(|_peer| Reverse::default())?;
     Ok((running, bound))
 }
 

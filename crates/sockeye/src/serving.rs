@@ -1,4 +1,4 @@
-//! A service that answers, whatever it speaks.
+//! A running service.
 
 use std::fmt;
 use std::io;
@@ -9,13 +9,13 @@ use sockeye_engine::driver::{BindError, Bound};
 use sockeye_engine::{Config, Handle, ListenAddr, Running, Server, Service, Stats, Stopped};
 use sockeye_http::{AllowedHosts, HostCheck};
 
-/// Why a service could not begin.
+/// Why a service could not start.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ServeError {
-    /// An address could not be had.
+    /// It could not listen at an address.
     Bind(BindError),
-    /// A thread or a poller could not be had.
+    /// The system refused a thread or a poller.
     Start(io::Error),
 }
 
@@ -37,33 +37,18 @@ impl std::error::Error for ServeError {
     }
 }
 
-/// A service that answers.
-///
-/// It goes on until [`Serving::handle`] stops it, or this is dropped. A drop begins to drain: no
-/// connection is accepted any more, idle ones close, and responses under way are completed, for
-/// [`Config::drain_timeout`] at most. A drop doesn't wait for that; a process that ends meanwhile
-/// cuts what is left.
+/// A running service.
 ///
 /// | to | call |
 /// |---|---|
-/// | answer until somebody stops it | [`Serving::join`] |
-/// | stop in order, and wait for it | [`Handle::drain`], then [`Serving::join`] |
+/// | serve until somebody stops it | [`Serving::join`] |
+/// | shut down, and wait until it has | [`Handle::drain`], then [`Serving::join`] |
 /// | wait in async code, in any executor | [`Serving::stopped`], then [`Serving::join`] |
-/// | answer for as long as the process lives | [`Serving::detach`] |
+/// | serve until the process ends | [`Serving::detach`] |
 ///
-/// ```
-/// use sockeye::http::{self, Body, Options, Request};
-///
-/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let address = std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into();
-/// let serving = http::serve(&[address], Options::default(), |_: Request<Body>| "Hello")?;
-/// let handle = serving.handle(); // For whoever stops it.
-/// # handle.drain();
-/// serving.stopped().await;
-/// println!("{} connections", serving.join()?.accepted);
-/// # Ok(())
-/// # }
-/// ```
+/// Dropping this starts a drain and doesn't wait for it: listeners close, idle connections close,
+/// and requests in flight are completed for up to [`Config::drain_timeout`]. If the process ends
+/// meanwhile, they are cut.
 #[derive(Debug)]
 #[must_use = "the service drains when this is dropped"]
 pub struct Serving {
@@ -72,29 +57,14 @@ pub struct Serving {
 }
 
 impl Serving {
-    /// Has connections to `addresses` answered on so many threads of their own, each by a service
-    /// that `service` makes from its number: for what is neither [`http`](crate::http) nor
-    /// [`message`](crate::message).
+    /// Starts a service of any protocol at `addresses`, on `workers` threads. Each thread calls
+    /// `service` to make its own, with its number and the addresses of the listeners, in the order
+    /// of [`Peer::via`](crate::Peer::via).
     ///
     /// # Errors
     ///
-    /// [`ServeError`] when it could not begin; nothing is answered then.
-    pub fn begin<S: Service + 'static>(
-        addresses: &[ListenAddr],
-        workers: NonZeroUsize,
-        config: Config,
-        service: impl Fn(usize) -> S + Send + Sync + 'static,
-    ) -> Result<Self, ServeError> {
-        Self::begin_at(addresses, workers, config, move |worker, _| service(worker))
-    }
-
-    /// As [`Serving::begin`]; `service` is told the addresses of the listeners as well, in the
-    /// order of [`Peer::via`](crate::Peer::via).
-    ///
-    /// # Errors
-    ///
-    /// As [`Serving::begin`].
-    pub fn begin_at<S: Service + 'static>(
+    /// [`ServeError`] if it could not start.
+    pub fn start<S: Service + 'static>(
         addresses: &[ListenAddr],
         workers: NonZeroUsize,
         config: Config,
@@ -107,13 +77,13 @@ impl Serving {
         Ok(Self { addresses, running: running.map_err(ServeError::Start)? })
     }
 
-    /// Where it listens, with the ports that were taken where 0 was asked for.
+    /// The addresses of the listeners, with the port that the system chose in place of port 0.
     #[must_use]
     pub fn addresses(&self) -> &[Bound] {
         &self.addresses
     }
 
-    /// Those of TCP among [`Serving::addresses`].
+    /// The TCP addresses of the listeners.
     pub fn ip_addresses(&self) -> impl Iterator<Item = SocketAddr> {
         self.addresses.iter().filter_map(|bound| match bound {
             Bound::Ip(address) => Some(*address),
@@ -121,39 +91,38 @@ impl Serving {
         })
     }
 
-    /// What stops it.
+    /// A handle that stops the service.
     #[must_use]
     pub fn handle(&self) -> Handle {
         self.running.handle()
     }
 
-    /// A future that is ready when it has been drained or stopped, and its last worker has ended.
-    /// It needs no executor of a certain kind and borrows nothing. [`Serving::join`] doesn't wait
-    /// then, and says how it went.
+    /// A future that is ready when the service has stopped. It works in any executor and borrows
+    /// nothing. Afterwards, [`Serving::join`] returns at once.
     pub fn stopped(&self) -> Stopped {
         self.running.stopped()
     }
 
-    /// Lets it go on without this value, until the returned handle stops it or the process ends.
+    /// Keeps the service running without this value, until the returned handle stops it or the
+    /// process ends.
     pub fn detach(self) -> Handle {
         self.running.detach()
     }
 
-    /// Waits until it has been drained or stopped, and says what was counted. This blocks: in async
-    /// code, await [`Serving::stopped`] first.
+    /// Waits until the service has stopped, and returns its statistics. This blocks: in async code,
+    /// await [`Serving::stopped`] first.
     ///
     /// # Errors
     ///
-    /// When a worker failed.
+    /// The error of a worker that failed.
     pub fn join(self) -> io::Result<Stats> {
         self.running.join()
     }
 }
 
-/// The check that allows `hosts` alone on connections to those of the listeners, at `bound`, that
-/// have a loopback address: for a service that is made by [`Serving::begin_at`].
-#[must_use]
-pub fn check_hosts_on_loopback(hosts: AllowedHosts, bound: &[Bound]) -> HostCheck {
+/// Makes a check that allows only `hosts`, on connections to the listeners of `bound` that have a
+/// loopback address.
+pub(crate) fn check_hosts_on_loopback(hosts: AllowedHosts, bound: &[Bound]) -> HostCheck {
     let loopback: Vec<bool> = bound.iter().map(Bound::is_loopback).collect();
     HostCheck::new(hosts, move |peer| loopback.get(peer.via as usize) == Some(&true))
 }

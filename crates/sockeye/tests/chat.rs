@@ -1,4 +1,4 @@
-//! The example `chat`: members on several workers, over plain sockets.
+//! The example `chat`, with members on several workers, over plain sockets.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -13,10 +13,10 @@ use sockeye::{Bound, Config, Linger, ListenAddr, Serving};
 #[path = "../examples/chat.rs"]
 mod chat;
 
-/// What a test waits for a line at the most: far more than it takes.
+/// Timeout of a test for a line: far more than it takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Three workers, among which the connections to a Unix socket take turns.
+/// Serves on three workers. Connections to a Unix socket are spread evenly over them.
 fn serve(address: ListenAddr) -> Serving {
     let linger = Linger { quiet: Duration::from_millis(20), ..Linger::default() };
     let config = Config { linger, ..Config::default() };
@@ -31,13 +31,13 @@ fn path_of(test: &str) -> PathBuf {
     std::env::temp_dir().join(format!("sockeye-chat-{test}-{}.sock", std::process::id()))
 }
 
-/// Stops it, and checks that nothing was left to cut.
+/// Drains the server, and checks that no connection was cut.
 fn stop(serving: Serving) {
     serving.handle().drain();
     assert_eq!(serving.join().unwrap().cut, 0);
 }
 
-/// One who chats.
+/// A member.
 struct Client {
     writes: Box<dyn Write>,
     reads: Box<dyn BufRead>,
@@ -69,7 +69,7 @@ impl Client {
         self.writes.write_all(text.as_bytes()).unwrap();
     }
 
-    /// The next line, without its end; empty at the end of all.
+    /// The next line, without its end, or an empty one at the end.
     fn line(&mut self) -> String {
         let mut line = String::new();
         self.reads.read_line(&mut line).unwrap();
@@ -84,7 +84,7 @@ impl Client {
     }
 }
 
-/// Three who have joined, and heard of each other.
+/// Three members that have joined.
 fn three(serving: &Serving) -> [Client; 3] {
     let mut ann = Client::joins(serving, "ann", 1);
     let mut bob = Client::joins(serving, "bob", 2);
@@ -113,7 +113,7 @@ fn every_member_reads_every_line_of_a_burst_in_order() {
         for other in [&mut bob, &mut cid] {
             assert_eq!(other.line(), "* ann has left");
         }
-        // Those who are still there hear of the end.
+        // The others are notified.
         serving.handle().drain();
         for other in [&mut bob, &mut cid] {
             while other.line() != "* the room closes" {}
@@ -124,10 +124,10 @@ fn every_member_reads_every_line_of_a_burst_in_order() {
 }
 
 #[test]
-fn who_does_not_read_holds_nobody_up_and_is_told_what_it_missed() {
+fn a_member_that_does_not_read_delays_nobody_and_gets_the_number_of_missed_lines() {
     const ROUNDS: usize = 40;
     const LINES: usize = 250;
-    // Its buffers are small.
+    // It has small buffers.
     let serving = serve(path_of("slow").into());
     let [mut ann, mut bob, mut slow] = three(&serving);
     for round in 0..ROUNDS {
@@ -139,7 +139,7 @@ fn who_does_not_read_holds_nobody_up_and_is_told_what_it_missed() {
             }
         }
     }
-    // Five megabytes later: what was on its way to it, a gap, and what the room still keeps.
+    // After 5 MB it reads what was buffered for it, the number of missed lines, and the room's log.
     let (mut next, mut gaps) = (0, 0);
     while next < ROUNDS * LINES {
         let line = slow.line();

@@ -1,6 +1,6 @@
-//! What a request costs, counted: heap allocations and system calls of a keep-alive GET of a small
-//! file that is in the cache, packed or not, and of one that a function of the `http` crate's types answers; on a
-//! real socket, with the shard stepped on the test's own thread.
+//! Costs of a request: heap allocations and system calls of a keep-alive GET of a small cached
+//! file, compressed or not, and of one that a closure of `sockeye::http` answers. The shard runs on
+//! the test's thread, with a real socket.
 
 mod stepped;
 
@@ -8,7 +8,6 @@ use std::cell::Cell;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use sockeye::engine::Shard;
 use sockeye::engine::driver::{Calls, Epoll};
@@ -18,12 +17,12 @@ use sockeye::{Peer, Protocol, Service, http, http_core};
 
 const REQUEST: &[u8] = b"GET /small.txt HTTP/1.1\r\nHost: localhost\r\n\r\n";
 const CONTENT: &[u8] = b"Hello, World!";
-/// As browsers ask, as far as it matters.
+/// The relevant part of a browser's request.
 const BROWSER: &[u8] = b"GET /packed.txt HTTP/1.1\r\nHost: localhost\r\n\
     Accept-Encoding: gzip, deflate, br, zstd\r\n\r\n";
 const REQUESTS: u64 = 200;
 
-/// A log that counts the requests that were answered whole, and keeps the targets' length.
+/// A log that counts complete responses and the length of targets.
 #[derive(Debug, Default)]
 struct Pages {
     complete: Cell<u64>,
@@ -44,29 +43,29 @@ impl http_core::Log for Pages {
     }
 }
 
-/// A shard that answers, and a client of it.
+/// A shard and a client.
 struct Scene {
     shard: Shard<Epoll>,
     client: TcpStream,
     request: Vec<u8>,
     /// The length of a response.
     len: usize,
-    /// What a response ends with.
+    /// The end of a response.
     content: Vec<u8>,
 }
 
 impl Scene {
-    /// That has [`CONTENT`] in a file.
+    /// With [`CONTENT`] in a file.
     fn new() -> Self {
         Self::of_file("small.txt", CONTENT, REQUEST)
     }
 
-    /// That has text in a file, which it packs as browsers like it.
+    /// With text in a file, which is compressed for browsers.
     fn packed() -> Self {
         Self::of_file("packed.txt", &b"A line of some text.\n".repeat(1000), BROWSER)
     }
 
-    /// As [`Scene::new`], with a log of every request.
+    /// As [`Scene::new`], with a log.
     fn logged(log: &Rc<Pages>) -> Self {
         let shared = http_core::ServerConfig::default().logging(log.clone());
         Self::of_file_with(shared, "small.txt", CONTENT, REQUEST)
@@ -93,12 +92,15 @@ impl Scene {
         Self::of(service, request)
     }
 
-    /// That is told [`CONTENT`] by a function.
-    fn of_function(respond: impl http::Respond, request: &[u8]) -> Self {
-        let edge = http::Edge::new(Arc::new(respond));
+    /// With a closure that responds with [`CONTENT`].
+    fn of_function<R: Into<http::Reply>>(
+        answer: impl Fn(http::Request<http::Body>) -> R + Send + Sync + 'static,
+        request: &[u8],
+    ) -> Self {
+        let http = http::HttpService::new(answer);
         let shared = Rc::new(http_core::ServerConfig::default());
         let service = move |peer: &Peer| -> Box<dyn Protocol> {
-            Box::new(http_core::Server::new(Rc::clone(&shared), edge.handler(peer)))
+            Box::new(http_core::Server::new(Rc::clone(&shared), http.handler(peer)))
         };
         Self::of(service, request)
     }
@@ -112,13 +114,13 @@ impl Scene {
         scene
     }
 
-    /// Asks until everything is in place: the file in the cache, memory in the pools.
+    /// Makes requests until the file is in the cache, and memory in the pools.
     fn warm_up(&mut self) {
         self.client.set_nonblocking(true).unwrap();
         self.client.write_all(&self.request).unwrap();
         let mut reply = vec![0; 4096];
         let head = loop {
-            // The first answer waits for what is done on another thread, which wakes the shard.
+            // The first response waits for a lookup on another thread, which wakes the shard.
             self.shard.turn().unwrap();
             match self.client.read(&mut reply[self.len..]) {
                 Ok(count) => self.len += count,
@@ -136,7 +138,7 @@ impl Scene {
         }
     }
 
-    /// So many requests in one write, and their responses.
+    /// Makes `count` requests in one write, and reads their responses.
     fn exchange(&mut self, count: usize) {
         const MOST: usize = 16;
         let mut requests = [0; 1024 * MOST];
@@ -155,7 +157,7 @@ impl Scene {
         assert!(replies.chunks(self.len).all(|reply| reply.ends_with(&self.content)));
     }
 
-    /// What the calls of `work` come to.
+    /// The system calls of `work`.
     fn calls_of(&mut self, work: impl FnOnce(&mut Self)) -> Calls {
         let before = self.shard.driver().calls();
         work(self);
@@ -172,7 +174,7 @@ impl Scene {
     }
 }
 
-/// How long a response's head and its content are, once the head is there.
+/// The length of a response, once its head is complete.
 fn lengths(reply: &[u8]) -> Option<(usize, usize)> {
     let end = reply.windows(4).position(|four| four == b"\r\n\r\n")?;
     let head = std::str::from_utf8(&reply[..end]).expect("a head is text");
@@ -180,7 +182,7 @@ fn lengths(reply: &[u8]) -> Option<(usize, usize)> {
     Some((end + 4, len.parse().expect("a number")))
 }
 
-/// The best of a few attempts: once a second, one of them meets the file's next lookup.
+/// The best of a few attempts, because the file is looked up once per second.
 fn best_of<T: Ord>(mut attempt: impl FnMut() -> T) -> T {
     (0..5).map(|_| attempt()).min().unwrap()
 }
@@ -193,19 +195,19 @@ fn a_request_for_a_hot_small_file_allocates_nothing() {
 }
 
 #[test]
-fn a_browsers_request_for_a_hot_packed_file_allocates_nothing() {
+fn a_browsers_request_for_a_hot_compressed_file_allocates_nothing() {
     let scene = Scene::packed();
     assert!(scene.content.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]), "it is zstd");
     assert_eq!(allocations_each(scene), 0.0);
 }
 
 #[test]
-fn a_log_makes_a_request_allocate_nothing_either() {
+fn a_request_with_a_log_allocates_nothing() {
     let log = Rc::new(Pages::default());
     let mut scene = Scene::logged(&log);
     let before = log.complete.get();
     scene.exchange(16);
-    assert_eq!(log.complete.get(), before + 16, "it hears of each of them");
+    assert_eq!(log.complete.get(), before + 16, "it logs each of them");
     assert_eq!(log.noted.get(), log.complete.get() * "/small.txt".len() as u64);
     assert_eq!(allocations_each(scene), 0.0);
 }
@@ -216,7 +218,7 @@ fn a_request_for_a_hot_small_file_makes_one_receive_and_one_send() {
 }
 
 #[test]
-fn a_browsers_request_for_a_hot_packed_file_makes_one_receive_and_one_send() {
+fn a_browsers_request_for_a_hot_compressed_file_makes_one_receive_and_one_send() {
     makes_one_receive_and_one_send(Scene::packed());
 }
 
@@ -239,7 +241,7 @@ fn pipelined_requests_are_received_together_and_answered_in_one_send() {
     assert_eq!(calls, (1, 1, 1));
 }
 
-/// What each request costs more than nothing.
+/// The allocations per request.
 fn allocations_each(mut scene: Scene) -> f64 {
     let allocations = best_of(|| {
         let measured = allocation_counter::measure(|| {

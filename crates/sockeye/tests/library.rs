@@ -1,4 +1,4 @@
-//! What a program needs of the library it finds in this one crate: nothing here names another.
+//! This crate alone is enough for a program: nothing here uses another one.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -16,10 +16,10 @@ use sockeye::{
     Ticket, Time, Turn, files, message,
 };
 
-/// What a test waits at the most: far more than it takes.
+/// Timeout of a test: far more than it takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A free port.
+/// An address with a free port.
 fn any_port() -> ListenAddr {
     SocketAddr::from(([127, 0, 0, 1], 0)).into()
 }
@@ -48,7 +48,7 @@ fn options_are_built_by_struct_update() {
     assert_eq!(limits.entries, 7);
 }
 
-/// Sends itself as many messages as it is sent bytes, in a way that waits where it may.
+/// Sends itself a message for each byte that it gets, with the sending method that may block.
 struct ToItself;
 
 impl Protocol for ToItself {
@@ -63,7 +63,7 @@ impl Protocol for ToItself {
                 other => turn.out.write(format!("{other:?}").as_bytes()),
             }
         }
-        // Elsewhere it waits, and all of it comes.
+        // On another thread it blocks, and everything arrives.
         let bytes = input.to_vec();
         turn.run(move || {
             bytes.into_iter().all(|byte| remote.send(Box::new(byte.to_ascii_uppercase())).is_ok())
@@ -91,8 +91,8 @@ impl Protocol for ToItself {
 }
 
 #[test]
-fn to_send_where_it_would_wait_for_itself_fails_at_once() {
-    let serving = Serving::begin(&[any_port()], NonZeroUsize::MIN, Config::default(), |_| {
+fn a_send_that_would_block_the_event_loop_fails_at_once() {
+    let serving = Serving::start(&[any_port()], NonZeroUsize::MIN, Config::default(), |_, _| {
         |_: &Peer| Box::new(ToItself) as Box<dyn Protocol>
     });
     let serving = serving.expect("a free port");
@@ -109,7 +109,7 @@ fn to_send_where_it_would_wait_for_itself_fails_at_once() {
     assert_eq!((stats.accepted, stats.cut), (1, 0));
 }
 
-/// Wakes the thread that waits in [`wait`], and counts.
+/// Wakes the thread in [`wait`], and counts wake-ups.
 struct Unpark(Thread, AtomicUsize);
 
 impl Wake for Unpark {
@@ -119,7 +119,7 @@ impl Wake for Unpark {
     }
 }
 
-/// The smallest executor: polls a future until it is ready, and says how often it was woken.
+/// A minimal executor: polls a future until it is ready. Returns the number of wake-ups.
 fn wait(future: impl Future<Output = ()>) -> usize {
     let unpark = Arc::new(Unpark(thread::current(), AtomicUsize::new(0)));
     let waker = Waker::from(Arc::clone(&unpark));
@@ -135,29 +135,29 @@ fn wait(future: impl Future<Output = ()>) -> usize {
     unpark.1.load(Ordering::SeqCst)
 }
 
-/// Answers on two threads, each request when the test has let it: by the sender.
-fn waits_for_the_test() -> (Serving, mpsc::Receiver<http::Later>, TcpStream) {
-    let (asked, laters) = mpsc::channel();
+/// Serves on two threads, and passes the `PendingReply` of each request to the test.
+fn waits_for_the_test() -> (Serving, mpsc::Receiver<http::PendingReply>, TcpStream) {
+    let (asked, pending_replies) = mpsc::channel();
     let linger = Linger { quiet: Duration::from_millis(20), ..Linger::default() };
     let config = Config { linger, ..Config::default() };
     let workers = NonZeroUsize::new(2).unwrap();
     let options = Options { workers, config, ..Options::default() };
     let serving = http::serve(&[any_port()], options, move |_: Request<Body>| {
         let asked = asked.clone();
-        Reply::later(move |later| asked.send(later).expect("the test waits for it"))
+        Reply::later(move |pending| asked.send(pending).expect("the test waits for it"))
     });
     let serving = serving.expect("a free port");
     let mut client = TcpStream::connect(serving.ip_addresses().next().expect("TCP")).unwrap();
     client.set_read_timeout(Some(PATIENCE)).unwrap();
     ask(&mut client);
-    (serving, laters, client)
+    (serving, pending_replies, client)
 }
 
 fn ask(client: &mut TcpStream) {
     client.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
 }
 
-/// All that comes until the server closes.
+/// The bytes until the server closes the connection.
 fn rest(client: &mut TcpStream) -> String {
     let mut rest = String::new();
     client.read_to_string(&mut rest).unwrap();
@@ -166,17 +166,17 @@ fn rest(client: &mut TcpStream) -> String {
 
 #[test]
 fn a_future_is_ready_when_the_last_worker_has_ended() {
-    let (serving, laters, mut client) = waits_for_the_test();
-    let later = laters.recv_timeout(PATIENCE).unwrap();
+    let (serving, pending_replies, mut client) = waits_for_the_test();
+    let pending = pending_replies.recv_timeout(PATIENCE).unwrap();
     let (stopped, mut given_up) = (serving.stopped(), Box::pin(serving.stopped()));
     let mut nobody = Context::from_waker(Waker::noop());
     assert!(given_up.as_mut().poll(&mut nobody).is_pending());
     drop(given_up);
     serving.handle().drain();
-    // A request is still under way.
+    // A request is still in flight.
     assert!(Box::pin(serving.stopped()).as_mut().poll(&mut nobody).is_pending());
     let waiting = thread::spawn(move || wait(stopped));
-    later.answer("now");
+    pending.send("now");
     assert!(rest(&mut client).ends_with("\r\n\r\nnow"));
     assert!(waiting.join().unwrap() <= 1);
     assert_eq!(wait(serving.stopped()), 0);
@@ -184,21 +184,21 @@ fn a_future_is_ready_when_the_last_worker_has_ended() {
 }
 
 #[test]
-fn a_service_that_is_dropped_completes_what_is_under_way_and_ends() {
-    let (serving, laters, mut client) = waits_for_the_test();
-    let later = laters.recv_timeout(PATIENCE).unwrap();
+fn a_service_that_is_dropped_completes_requests_in_flight_and_ends() {
+    let (serving, pending_replies, mut client) = waits_for_the_test();
+    let pending = pending_replies.recv_timeout(PATIENCE).unwrap();
     let stopped = serving.stopped();
     drop(serving);
-    later.answer("still");
+    pending.send("still");
     assert!(rest(&mut client).ends_with("\r\n\r\nstill"));
     wait(stopped);
     // The last worker has dropped the service.
-    assert!(laters.recv().is_err());
+    assert!(pending_replies.recv().is_err());
 }
 
 #[test]
 fn a_detached_service_goes_on_until_its_handle_stops_it() {
-    let (serving, laters, mut client) = waits_for_the_test();
+    let (serving, pending_replies, mut client) = waits_for_the_test();
     let address = serving.ip_addresses().next().expect("TCP");
     let stopped = serving.stopped();
     let handle = serving.detach();
@@ -206,7 +206,7 @@ fn a_detached_service_goes_on_until_its_handle_stops_it() {
     another.set_read_timeout(Some(PATIENCE)).unwrap();
     ask(&mut another);
     for _ in 0..2 {
-        laters.recv_timeout(PATIENCE).unwrap().answer("detached");
+        pending_replies.recv_timeout(PATIENCE).unwrap().send("detached");
     }
     handle.drain();
     assert!(rest(&mut client).contains("detached") && rest(&mut another).contains("detached"));
@@ -229,7 +229,7 @@ fn the_last_worker_removes_the_file_of_a_unix_socket() {
 #[test]
 fn a_worker_that_panics_ends_the_service() {
     let workers = NonZeroUsize::new(2).unwrap();
-    let serving = Serving::begin(&[any_port()], workers, Config::default(), |worker| {
+    let serving = Serving::start(&[any_port()], workers, Config::default(), |worker, _| {
         assert_eq!(worker, 0, "on purpose");
         |_: &Peer| Box::new(ToItself) as Box<dyn Protocol>
     });

@@ -1,4 +1,4 @@
-//! A service by `sockeye::message`, asked over plain sockets.
+//! Services of `sockeye::message`, over plain sockets.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -9,18 +9,19 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sockeye::message::{
-    self, AllowedHosts, AllowedOrigins, Encoding, Error, Message, Options, Request, Respond,
-    Response, Serving,
+    self, AllowedHosts, AllowedOrigins, Encoding, Error, Message, Options, Reply, Request, Serving,
 };
 
-fn serve(respond: impl Respond) -> (Serving, SocketAddr) {
+fn serve<R: Into<Reply>>(
+    answer: impl Fn(Request) -> R + Send + Sync + 'static,
+) -> (Serving, SocketAddr) {
     let options = Options { workers: NonZeroUsize::MIN, ..Options::default() };
-    let serving = message::serve(&["127.0.0.1:0".parse().unwrap()], options, respond).unwrap();
+    let serving = message::serve(&["127.0.0.1:0".parse().unwrap()], options, answer).unwrap();
     let address = serving.ip_addresses().next().unwrap();
     (serving, address)
 }
 
-/// Stops it; nothing may be left to cut.
+/// Drains the service, and checks that no connection was cut.
 fn stop(serving: Serving) {
     serving.handle().drain();
     assert_eq!(serving.join().unwrap().cut, 0);
@@ -38,19 +39,19 @@ fn send(address: SocketAddr, encoding: &str, content: &[u8], more: &str) -> TcpS
     peer
 }
 
-/// The content of the one response.
+/// The JSON content of the only response.
 fn receive(mut peer: TcpStream) -> Value {
-    let mut reply = Vec::new();
-    peer.read_to_end(&mut reply).unwrap();
-    let len = usize::from(u16::from_be_bytes([reply[0], reply[1]]));
-    serde_json::from_slice(&reply[2 + len..]).unwrap()
+    let mut response = Vec::new();
+    peer.read_to_end(&mut response).unwrap();
+    let len = usize::from(u16::from_be_bytes([response[0], response[1]]));
+    serde_json::from_slice(&response[2 + len..]).unwrap()
 }
 
 fn ask(address: SocketAddr, content: &str) -> Value {
     receive(send(address, "utf-8", content.as_bytes(), ""))
 }
 
-fn reply(value: &Value) -> Result<Message, Error> {
+fn json_message(value: &Value) -> Result<Message, Error> {
     Ok(Message::json(value)?)
 }
 
@@ -59,7 +60,7 @@ fn a_closure_sees_the_message_and_answers_at_once() {
     let (serving, address) = serve(|request: Request| {
         assert!(request.peer.address.to_string().starts_with("127.0.0.1:"));
         assert_eq!((&*request.message.content_type, request.time_left), ("text/json", None));
-        reply(&json!([request.message.content_encoding, request.message.to_json()?]))
+        json_message(&json!([request.message.content_encoding, request.message.to_json()?]))
     });
     assert_eq!(ask(address, "{\"a\": 1}"), json!(["utf-8", { "a": 1 }]));
     let utf16 = Encoding::Utf16.encode("\"🐟\"").unwrap();
@@ -72,7 +73,7 @@ fn a_closure_sees_the_message_and_answers_at_once() {
 }
 
 #[test]
-fn a_handler_says_what_is_wrong_with_a_code_of_its_own() {
+fn a_handler_can_answer_with_an_error_code_of_its_own() {
     let (serving, address) = serve(|_: Request| Error::new("out_of_fish", "there is no fish left"));
     let expected =
         json!({ "result": "Error: there is no fish left", "error": { "code": "out_of_fish" } });
@@ -81,24 +82,24 @@ fn a_handler_says_what_is_wrong_with_a_code_of_its_own() {
 }
 
 #[test]
-fn answers_come_later_from_other_threads_and_one_that_is_dropped_is_an_error() {
-    let (to_worker, requests) = mpsc::channel::<(message::Later, Value)>();
-    let (serving, address) = serve(move |request: Request| -> Result<Response, Error> {
+fn other_threads_can_respond_and_a_dropped_pending_reply_is_an_error() {
+    let (to_worker, requests) = mpsc::channel::<(message::PendingReply, Value)>();
+    let (serving, address) = serve(move |request: Request| -> Result<Reply, Error> {
         let (to_worker, value) = (to_worker.clone(), request.message.to_json()?);
-        Ok(Response::later(move |later| to_worker.send((later, value)).unwrap()))
+        Ok(Reply::later(move |pending| to_worker.send((pending, value)).unwrap()))
     });
     let [first, second, dropped] =
         ["1", "2", "3"].map(|content| send(address, "utf-8", content.as_bytes(), ""));
     let mut waiting: Vec<_> = requests.iter().take(3).collect();
     waiting.sort_by_key(|(_, value)| value.as_u64());
-    // The last is answered first: nobody waits for another's.
-    let (later, _) = waiting.pop().unwrap();
-    drop(later);
+    // The last request is answered first.
+    let (pending, _) = waiting.pop().unwrap();
+    drop(pending);
     let error = receive(dropped);
     assert_eq!(error["error"]["code"], "internal", "{error}");
     let answering = thread::spawn(move || {
-        for (later, value) in waiting.into_iter().rev() {
-            later.answer(reply(&value));
+        for (pending, value) in waiting.into_iter().rev() {
+            pending.send(json_message(&value));
         }
     });
     assert_eq!(receive(second), json!(2));
@@ -108,27 +109,27 @@ fn answers_come_later_from_other_threads_and_one_that_is_dropped_is_an_error() {
 }
 
 #[test]
-fn stopping_waits_for_answers_that_are_owed() {
-    let (to_worker, requests) = mpsc::channel::<message::Later>();
+fn draining_waits_for_responses_in_flight() {
+    let (to_worker, requests) = mpsc::channel::<message::PendingReply>();
     let (serving, address) = serve(move |_: Request| {
         let to_worker = to_worker.clone();
-        Response::later(move |later| to_worker.send(later).unwrap())
+        Reply::later(move |pending| to_worker.send(pending).unwrap())
     });
     let peer = send(address, "utf-8", b"1", "");
-    let later = requests.recv().unwrap();
+    let pending = requests.recv().unwrap();
     serving.handle().drain();
-    later.answer(reply(&json!("at last")));
+    pending.send(json_message(&json!("at last")));
     assert_eq!(receive(peer), json!("at last"));
     assert_eq!(serving.join().unwrap().cut, 0);
 }
 
 #[test]
-fn work_that_blocks_runs_elsewhere_and_its_panic_is_an_error() {
+fn blocking_work_runs_on_the_pool_and_its_panic_is_an_error() {
     let (serving, address) = serve(|request: Request| {
-        Response::run(move || {
+        Reply::run(move || {
             let value = request.message.to_json()?;
             assert_ne!(value, json!("panic"));
-            reply(&value)
+            json_message(&value)
         })
     });
     assert_eq!(ask(address, "42"), json!(42));
@@ -138,33 +139,16 @@ fn work_that_blocks_runs_elsewhere_and_its_panic_is_an_error() {
 }
 
 #[test]
-fn how_long_an_answer_is_of_use_reaches_the_handler() {
+fn the_time_left_reaches_the_handler() {
     let (serving, address) = serve(|request: Request| {
-        reply(&json!(request.time_left.is_some_and(|left| left.as_secs() > 3000)))
+        json_message(&json!(request.time_left.is_some_and(|left| left.as_secs() > 3000)))
     });
     let more = ", \"deadline-ms\": 3600000";
     assert_eq!(receive(send(address, "utf-8", b"1", more)), json!(true));
     stop(serving);
 }
 
-#[test]
-fn a_value_of_ones_own_can_respond() {
-    #[derive(Clone)]
-    struct Greeter(&'static str);
-
-    impl Respond for Greeter {
-        fn respond(&self, request: Request) -> Response {
-            let greet = || reply(&json!(format!("{} {}", self.0, request.message.to_json()?)));
-            greet().into()
-        }
-    }
-
-    let (serving, address) = serve(Greeter("Hello"));
-    assert_eq!(ask(address, "1"), json!("Hello 1"));
-    stop(serving);
-}
-
-/// Asks over HTTP: the status and the JSON of the response.
+/// Makes a request over HTTP. Returns the status and the JSON of the response.
 fn post(address: SocketAddr, content_type: &str, content: &str) -> (u16, Value) {
     let request = format!(
         "POST / HTTP/1.0\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n{content}",
@@ -172,25 +156,25 @@ fn post(address: SocketAddr, content_type: &str, content: &str) -> (u16, Value) 
     );
     let mut peer = TcpStream::connect(address).unwrap();
     peer.write_all(request.as_bytes()).unwrap();
-    let mut reply = String::new();
-    peer.read_to_string(&mut reply).unwrap();
-    let (head, content) = reply.split_once("\r\n\r\n").unwrap();
+    let mut response = String::new();
+    peer.read_to_string(&mut response).unwrap();
+    let (head, content) = response.split_once("\r\n\r\n").unwrap();
     (head[9..12].parse().unwrap(), serde_json::from_str(content).unwrap())
 }
 
 #[test]
-fn whoever_answers_frames_answers_http() {
+fn a_closure_answers_frames_and_http_alike() {
     let (serving, address) = serve(|request: Request| {
         let value = request.message.to_json()?;
         match value.as_str() {
             Some("code") => Err(Error::new("out_of_fish", "there is no fish left")),
             Some("missing") => Err(Error::new("not_found", "there is no such fish")),
-            Some("later") => Ok(Response::later(|later| {
-                thread::spawn(move || later.answer(reply(&json!("at last"))));
+            Some("later") => Ok(Reply::later(|pending| {
+                thread::spawn(move || pending.send(json_message(&json!("at last"))));
             })),
-            Some("dropped") => Ok(Response::later(drop)),
-            Some("run") => Ok(Response::run(|| reply(&json!("elsewhere")))),
-            _ => Ok(Response::from(reply(&json!([request.message.content_type, value])))),
+            Some("dropped") => Ok(Reply::later(drop)),
+            Some("run") => Ok(Reply::run(|| json_message(&json!("elsewhere")))),
+            _ => Ok(Reply::from(json_message(&json!([request.message.content_type, value])))),
         }
     });
     for (content_type, content, status, says) in [
@@ -216,26 +200,26 @@ fn whoever_answers_frames_answers_http() {
     stop(serving);
 }
 
-/// JSON of this value with blanks behind it, longer than is read on the loop.
+/// JSON of this value, with so much whitespace that it is read on the pool.
 fn large(value: &str) -> String {
     format!("{value}{}", " ".repeat(message::LARGE))
 }
 
 #[test]
-fn a_request_with_large_content_holds_no_other_up() {
+fn a_request_with_large_content_delays_no_other() {
     let (goes_on, waits) = mpsc::channel::<()>();
     let waits = Arc::new(Mutex::new(waits));
     let (serving, address) = serve(move |request: Request| {
         let value = request.message.to_json()?;
         if request.message.content.len() > message::LARGE {
             let waits = waits.lock().unwrap();
-            waits.recv_timeout(Duration::from_secs(20)).expect("the other has its answer");
+            waits.recv_timeout(Duration::from_secs(20)).expect("the test continues it");
         }
-        reply(&value)
+        json_message(&value)
     });
     let slow = send(address, "utf-8", large("1").as_bytes(), "");
     let over_http = thread::spawn(move || post(address, "text/json", &large("2")));
-    // The one worker's loop is free.
+    // The worker's event loop is free.
     for value in 3..10 {
         assert_eq!(ask(address, &value.to_string()), json!(value));
     }
@@ -247,18 +231,18 @@ fn a_request_with_large_content_holds_no_other_up() {
 }
 
 #[test]
-fn large_content_is_answered_in_every_way() {
+fn large_content_can_have_every_kind_of_reply() {
     let (serving, address) = serve(|request: Request| {
         let value = request.message.to_json()?;
         match value.as_str() {
-            Some("later") => Ok(Response::later(|later| {
-                thread::spawn(move || later.answer(reply(&json!("at last"))));
+            Some("later") => Ok(Reply::later(|pending| {
+                thread::spawn(move || pending.send(json_message(&json!("at last"))));
             })),
-            Some("dropped") => Ok(Response::later(drop)),
-            Some("run") => Ok(Response::run(|| reply(&json!("elsewhere")))),
+            Some("dropped") => Ok(Reply::later(drop)),
+            Some("run") => Ok(Reply::run(|| json_message(&json!("elsewhere")))),
             Some("panic") => panic!("as it was asked to"),
             Some("code") => Err(Error::new("out_of_fish", "there is no fish left")),
-            _ => Ok(Response::from(reply(&value))),
+            _ => Ok(Reply::from(json_message(&value))),
         }
     });
     for (content, says) in [("[1]", json!([1])), ("\"later\"", json!("at last"))] {
@@ -292,7 +276,7 @@ fn json_has_a_limit_on_its_values() {
 }
 
 #[test]
-fn frames_alone_are_spoken_where_that_is_wanted() {
+fn http_is_refused_if_only_frames_are_allowed() {
     let options = Options { workers: NonZeroUsize::MIN, frames_only: true, ..Options::default() };
     let at = ["127.0.0.1:0".parse().unwrap()];
     let serving = message::serve(&at, options, |request: Request| request.message).unwrap();
@@ -331,10 +315,10 @@ fn hosts_and_origins_are_checked_as_the_options_say() {
              Connection: close\r\n\r\n1"
         );
         peer.write_all(head.as_bytes()).unwrap();
-        let mut reply = String::new();
-        peer.read_to_string(&mut reply).unwrap();
-        assert_eq!(&reply[9..12], expected, "{fields}: {reply}");
-        assert!(reply.contains(says), "{fields}: {reply}");
+        let mut response = String::new();
+        peer.read_to_string(&mut response).unwrap();
+        assert_eq!(&response[9..12], expected, "{fields}: {response}");
+        assert!(response.contains(says), "{fields}: {response}");
         stop(serving);
     }
 }

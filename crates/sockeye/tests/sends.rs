@@ -1,9 +1,8 @@
-//! How each kind of response leaves: how often the kernel is called to send it; on a real socket and a
-//! real folder, with the shard stepped on the test's own thread.
+//! System calls that send each kind of response, with a real socket and a real folder. The shard
+//! runs on the test's thread.
 //!
-//! A head goes with what follows it, and whatever was written within one turn goes at once. That it
-//! does so by a flag of the call that sends, and not by options of the socket around it, is the
-//! driver's: it has no call that sets one.
+//! A head is sent with the content, and all that was written in one turn is sent at once. The
+//! driver uses a flag of the call for that, and no socket options.
 
 mod stepped;
 
@@ -11,16 +10,15 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use sockeye::engine::Shard;
 use sockeye::engine::driver::{Driver, Epoll};
 use sockeye::files::{CacheLimits, Folder, Options};
-use sockeye::http::{Body, Edge, Reply, Request, Response};
+use sockeye::http::{Body, HttpService, Reply, Request, Response};
 use sockeye::{Peer, Protocol, Service, http_core};
 
-/// A folder that is removed with this value.
+/// A temporary folder, which is removed when this is dropped.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -65,8 +63,8 @@ struct Scene {
     client: TcpStream,
 }
 
-/// Calls to the kernel: that receive, that send memory, that send from a file, and that look whether
-/// this would block.
+/// Numbers of system calls: those that receive, that send memory, that send files, and that probe
+/// whether this would block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Calls {
     receive: u64,
@@ -75,20 +73,20 @@ struct Calls {
     probe: u64,
 }
 
-/// How the files of a file system are sent.
+/// How files of a file system are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Access {
-    /// It is in memory, or an overlay that is quick.
+    /// With sendfile: the file system is in memory, or a fast overlay.
     Direct,
-    /// It is on a disk: at the price of one probe for each quantum.
+    /// With a probe before each sendfile: the file system is on a disk.
     Probe,
-    /// It may block whatever a probe says: as memory, after a thread has read it.
+    /// From memory, after a thread has read it: any other file system.
     Thread,
 }
 
 impl Access {
-    /// That of files in `folder`, which exists: by the type of the file system that is mounted there,
-    /// as the kernel lists it.
+    /// For files in `folder`, which exists, by the type of its file system in the kernel's list of
+    /// mounts.
     fn of(folder: &Path) -> Self {
         let folder = folder.canonicalize().unwrap();
         let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
@@ -96,7 +94,7 @@ impl Access {
             let mut fields = line.split(' ').skip(1);
             Some((Path::new(fields.next()?), fields.next()?))
         });
-        // The last of those that are mounted at the same place is the one that is seen.
+        // The last mount at a path hides the others.
         let covering = mounts.filter(|(at, _)| folder.starts_with(at));
         match covering.max_by_key(|(at, _)| at.components().count()).unwrap().1 {
             "tmpfs" | "ramfs" | "overlay" => Self::Direct,
@@ -105,14 +103,14 @@ impl Access {
         }
     }
 
-    /// What it costs to receive once, and to send so often from memory and so often from files, each
-    /// time one quantum.
+    /// The calls of one receive, `sends` sends from memory, and `sendfiles` sends of a quantum from
+    /// files.
     fn calls(self, send: u64, files: u64) -> Calls {
         let receive = 1;
         match self {
             Self::Direct => Calls { receive, send, sendfile: files, probe: 0 },
             Self::Probe => Calls { receive, send, sendfile: files, probe: files },
-            // What a thread has read goes with the memory behind it.
+            // What a thread has read is sent with the memory after it.
             Self::Thread if files > 0 => Calls { receive, send: 1 + files, sendfile: 0, probe: 0 },
             Self::Thread => Calls { receive, send, sendfile: 0, probe: 0 },
         }
@@ -126,8 +124,8 @@ impl Scene {
         Self { shard, address, client }
     }
 
-    /// Makes turns until `client` has so many bytes, or all that there are (`None`), and says how
-    /// many came.
+    /// Makes turns until `client` has received `len` bytes, or, with `None`, all bytes. Returns
+    /// their number.
     fn receive(&mut self, client: &mut TcpStream, want: Option<usize>) -> usize {
         let mut buffer = vec![0; 256 << 10];
         let mut got = 0;
@@ -136,7 +134,7 @@ impl Scene {
                 Ok(0) => break,
                 Ok(count) => got += count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    // What was sent may still be on its way, and the shard have nothing to do.
+                    // The bytes may not have arrived yet, though the shard is idle.
                     let until = self.shard.driver().now() + Duration::from_millis(10);
                     self.shard.turn_until(until).unwrap();
                 }
@@ -146,7 +144,7 @@ impl Scene {
         got
     }
 
-    /// How long the responses to `requests` are: made as the last ones of connections, which end.
+    /// The length of the responses to `requests`, each on a connection that closes after it.
     fn length(&mut self, requests: &[String]) -> usize {
         const ANNOUNCED: usize = "Connection: close\r\n".len();
         let one = |request: &String| {
@@ -158,8 +156,8 @@ impl Scene {
         requests.iter().map(one).sum()
     }
 
-    /// What the responses to `requests`, sent at once, cost when everything is in place: the best of
-    /// some attempts, since once a second one of them meets a file's next lookup.
+    /// The calls for `requests`, sent at once, with warm caches. It is the best of some attempts,
+    /// because a file is looked up once per second.
     fn calls(&mut self, requests: &[String]) -> Calls {
         let length = self.length(requests);
         let attempt = |_| {
@@ -175,7 +173,7 @@ impl Scene {
                 probe: after.probe - before.probe,
             }
         };
-        // The first has its connection accepted.
+        // The first attempt accepts the connection.
         (0..6).map(attempt).skip(1).min().unwrap()
     }
 }
@@ -192,7 +190,7 @@ fn request(line: &str, fields: &str) -> String {
 }
 
 #[test]
-fn each_kind_of_reply_from_a_folder_is_sent_with_its_head() {
+fn each_kind_of_response_from_a_folder_is_sent_with_its_head() {
     let folders = [std::env::temp_dir(), "/dev/shm".into()];
     for folder in folders.into_iter().filter(|folder| folder.is_dir()) {
         sends_each_kind_with_its_head(&folder);
@@ -212,10 +210,10 @@ fn sends_each_kind_with_its_head(folder: &Path) {
         ("GET /16k.bin", "Range: bytes=5-9\r\n", 1, 0),
         ("GET /16k.bin", "Range: bytes=0-9,9000-9009\r\n", 1, 0),
         ("GET /100k.bin", "", 1, 1),
-        // With its head it is a little more than goes out in one turn.
+        // With the head, this is a little more than a quantum.
         ("GET /128k.bin", "", 1, 1),
         ("GET /100k.bin", "Range: bytes=5-9\r\n", 1, 1),
-        // Each part's own head, and the end behind the last.
+        // Each part has a head, and the end follows the last.
         ("GET /100k.bin", "Range: bytes=0-9,9000-9009\r\n", 3, 2),
         ("GET /nothing", "", 1, 0),
         ("GET /list/", "", 1, 0),
@@ -227,7 +225,7 @@ fn sends_each_kind_with_its_head(folder: &Path) {
 }
 
 #[test]
-fn pipelined_replies_leave_together_but_for_files_between_them() {
+fn pipelined_responses_are_sent_together_except_files_between_them() {
     let access = Access::of(&std::env::temp_dir());
     let scratch = Scratch::new("pipelined");
     let mut scene = Scene::new(scratch.service());
@@ -249,10 +247,10 @@ fn a_stream_written_in_one_turn_is_sent_at_once_however_many_pieces_it_has() {
         let count = request.uri().path().trim_start_matches('/').parse().unwrap();
         Reply::pieces(Response::new(()), vec![PIECE; count])
     };
-    let edge = Edge::new(Arc::new(pieces));
+    let http = HttpService::new(pieces);
     let shared = Rc::new(http_core::ServerConfig::default());
     let mut scene = Scene::new(move |peer: &Peer| -> Box<dyn Protocol> {
-        Box::new(http_core::Server::new(Rc::clone(&shared), edge.handler(peer)))
+        Box::new(http_core::Server::new(Rc::clone(&shared), http.handler(peer)))
     });
     for count in [0, 1, 100, 1000] {
         let calls = scene.calls(&[request(&format!("GET /{count}"), "")]);
@@ -293,7 +291,7 @@ fn connections_that_come_together_and_are_over_at_once_are_never_registered() {
         let watched = after.watch - before.watch;
         (watched, after.receive - before.receive, after.send - before.send)
     };
-    // The first waits until the file is looked up, and so does one every second.
+    // The first waits until the file is looked up, and so does one per second.
     let visits: Vec<_> = (0..6).map(|_| visit()).collect();
     assert!(visits.contains(&(0, 3, 3)), "{visits:?}");
     assert!(visits[0].0 > 0, "{visits:?}");

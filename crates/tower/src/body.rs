@@ -1,4 +1,4 @@
-//! A request's body on its way from the loop to a task.
+//! A request's body, on its way from the event loop to a task.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -13,28 +13,28 @@ use sockeye::http::Incomplete;
 use sockeye::http_core::Content;
 use sockeye::proto::Promise;
 
-/// With so many bytes on their way nothing more is read from the client.
-const HIGH: usize = 128 * 1024;
+/// With this many buffered bytes, reading from the client stops.
+const HIGH_WATER: usize = 128 * 1024;
 
-/// With fewer than so many it is again.
-const LOW: usize = 32 * 1024;
+/// With fewer buffered bytes, reading from the client resumes.
+const LOW_WATER: usize = 32 * 1024;
 
-/// What a promise says when the body has room again.
-pub(crate) struct Room;
+/// The message of a promise that is kept when a body has room again.
+pub(crate) struct HasRoom;
 
-/// The body of a request, as a service takes it.
+/// The body of a request.
 ///
-/// A client that sends faster than this is polled has to wait: at most 192 KiB are held here.
-/// Dropping it says that the rest is not wanted. One that will never be complete ends with
-/// [`Incomplete`].
+/// It buffers up to 192 KiB; a client that sends faster than this is polled is slowed down. If this
+/// is dropped, the rest of the body is not read. An incomplete body ends with [`Incomplete`].
 pub struct RequestBody {
     shared: Arc<Shared>,
-    left: Option<u64>,
+    /// Number of bytes that are still to be polled, if known.
+    remaining: Option<u64>,
 }
 
 impl fmt::Debug for RequestBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RequestBody").field("left", &self.left).finish_non_exhaustive()
+        f.debug_struct("RequestBody").field("remaining", &self.remaining).finish_non_exhaustive()
     }
 }
 
@@ -44,12 +44,14 @@ struct Shared(Mutex<State>);
 #[derive(Default)]
 struct State {
     pieces: VecDeque<Bytes>,
-    held: usize,
+    /// Number of bytes of `pieces`.
+    buffered: usize,
     end: Option<Result<HeaderMap, Incomplete>>,
     waker: Option<Waker>,
-    /// To be kept when there is room.
+    /// Is kept when there is room.
     room: Option<Promise>,
-    unwanted: bool,
+    /// The [`RequestBody`] was dropped.
+    dropped: bool,
 }
 
 impl Shared {
@@ -57,84 +59,82 @@ impl Shared {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the state, and wakes whoever waits for that.
-    fn change(&self, change: impl FnOnce(&mut State)) {
+    /// Changes the state, and wakes the task that polls the body.
+    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.lock();
-        change(&mut state);
+        let changed = change(&mut state);
         let waker = state.waker.take();
         drop(state);
         if let Some(waker) = waker {
             waker.wake();
         }
+        changed
     }
 }
 
-/// The loop's end of it. Dropping it says that no more will come.
-pub(crate) struct Feed(Arc<Shared>);
+/// Writes a request's body to its [`RequestBody`]. If this is dropped before the end, the body is
+/// incomplete.
+pub(crate) struct BodyWriter(Arc<Shared>);
 
-/// What became of a piece.
-pub(crate) enum Fed {
+/// What comes after [`BodyWriter::write`].
+pub(crate) enum Written {
     /// There is room for more.
-    More,
-    /// There is none until the promise says so that is to be handed to [`Feed::call_for_room`].
+    HasRoom,
+    /// There is no room. [`BodyWriter::notify_when_room`] says when there is.
     Full,
-    /// Nobody wants it, nor what follows.
+    /// The body was dropped.
     Unwanted,
 }
 
 /// Makes both ends of a body.
-pub(crate) fn body(content: Content) -> (Feed, RequestBody) {
+pub(crate) fn body(content: Content) -> (BodyWriter, RequestBody) {
     let shared = Arc::new(Shared::default());
-    let left = match content {
+    let remaining = match content {
         Content::None => Some(0),
         Content::Length(length) => Some(length),
         Content::Chunked => None,
     };
-    let feed = Feed(Arc::clone(&shared));
+    let writer = BodyWriter(Arc::clone(&shared));
     if content == Content::None {
-        feed.end(HeaderMap::new());
+        writer.end(HeaderMap::new());
     }
-    (feed, RequestBody { shared, left })
+    (writer, RequestBody { shared, remaining })
 }
 
-impl Feed {
-    pub(crate) fn piece(&self, piece: &[u8]) -> Fed {
-        let mut fed = Fed::Unwanted;
+impl BodyWriter {
+    pub(crate) fn write(&self, piece: &[u8]) -> Written {
         self.0.change(|state| {
-            if !state.unwanted {
-                state.pieces.push_back(Bytes::copy_from_slice(piece));
-                state.held += piece.len();
-                fed = if state.held >= HIGH { Fed::Full } else { Fed::More };
+            if state.dropped {
+                return Written::Unwanted;
             }
-        });
-        fed
+            state.pieces.push_back(Bytes::copy_from_slice(piece));
+            state.buffered += piece.len();
+            if state.buffered >= HIGH_WATER { Written::Full } else { Written::HasRoom }
+        })
     }
 
-    /// Has the promise kept when there is room and more is wanted; it is dropped when nothing more
-    /// is.
-    pub(crate) fn call_for_room(&self, room: Promise) {
-        // Whoever polls looks for it.
-        self.0.change(|state| state.room = if state.unwanted { None } else { Some(room) });
+    /// Keeps `room` when the body is polled and has room, or abandons it when the body is dropped.
+    pub(crate) fn notify_when_room(&self, room: Promise) {
+        self.0.change(|state| state.room = if state.dropped { None } else { Some(room) });
     }
 
     pub(crate) fn end(&self, trailers: HeaderMap) {
         self.0.change(|state| state.end = Some(Ok(trailers)));
     }
 
-    /// Says that no more will come. Returns whether somebody has the body who is told so by an error.
-    pub(crate) fn break_off(&self) -> bool {
-        let mut is_told = false;
+    /// Ends the body with [`Incomplete`], if it is not complete. Returns whether a task will see
+    /// that error.
+    pub(crate) fn abort(&self) -> bool {
         self.0.change(|state| {
             let end = state.end.get_or_insert(Err(Incomplete));
-            is_told = end.is_err() && !state.unwanted;
-        });
-        is_told
+            end.is_err() && !state.dropped
+        })
     }
 }
 
-impl Drop for Feed {
+impl Drop for BodyWriter {
     fn drop(&mut self) {
-        self.break_off();
+        self.abort();
     }
 }
 
@@ -148,8 +148,8 @@ impl Body for RequestBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Incomplete>>> {
         let mut state = self.shared.lock();
         let piece = state.pieces.pop_front();
-        state.held -= piece.as_ref().map_or(0, Bytes::len);
-        let room = if state.held < LOW { state.room.take() } else { None };
+        state.buffered -= piece.as_ref().map_or(0, Bytes::len);
+        let room = if state.buffered < LOW_WATER { state.room.take() } else { None };
         let polled = match (&piece, &mut state.end) {
             (Some(piece), _) => Poll::Ready(Some(Ok(Frame::data(piece.clone())))),
             (None, Some(Ok(trailers))) if trailers.is_empty() => Poll::Ready(None),
@@ -157,7 +157,7 @@ impl Body for RequestBody {
                 Poll::Ready(Some(Ok(Frame::trailers(std::mem::take(trailers)))))
             }
             (None, end @ Some(Err(Incomplete))) => {
-                // An error is the last that is said.
+                // Nothing follows an error.
                 *end = Some(Ok(HeaderMap::new()));
                 Poll::Ready(Some(Err(Incomplete)))
             }
@@ -168,10 +168,10 @@ impl Body for RequestBody {
         }
         drop(state);
         if let Some(room) = room {
-            room.keep(Box::new(Room));
+            room.keep(Box::new(HasRoom));
         }
-        if let (Some(left), Some(piece)) = (&mut self.left, piece) {
-            *left = left.saturating_sub(piece.len() as u64);
+        if let (Some(remaining), Some(piece)) = (&mut self.remaining, piece) {
+            *remaining = remaining.saturating_sub(piece.len() as u64);
         }
         polled
     }
@@ -184,19 +184,19 @@ impl Body for RequestBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.left.map_or_else(SizeHint::default, SizeHint::with_exact)
+        self.remaining.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }
 
 impl Drop for RequestBody {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
-        state.unwanted = true;
+        state.dropped = true;
         state.pieces.clear();
-        state.held = 0;
-        // Abandoning it tells the loop.
+        state.buffered = 0;
         let room = state.room.take();
         drop(state);
+        // Abandoning the promise tells the event loop. It is done without the lock.
         drop(room);
     }
 }
@@ -213,14 +213,14 @@ mod tests {
 
     #[test]
     fn pieces_trailers_and_the_end_come_in_order() {
-        let (feed, mut body) = body(Content::Length(5));
+        let (writer, mut body) = body(Content::Length(5));
         assert!(next(&mut body).is_pending());
-        assert!(matches!(feed.piece(b"ab"), Fed::More));
-        assert!(matches!(feed.piece(b"cde"), Fed::More));
+        assert!(matches!(writer.write(b"ab"), Written::HasRoom));
+        assert!(matches!(writer.write(b"cde"), Written::HasRoom));
         let mut trailers = HeaderMap::new();
         trailers.insert("a", "b".parse().unwrap());
-        feed.end(trailers);
-        drop(feed);
+        writer.end(trailers);
+        drop(writer);
         let mut seen = Vec::new();
         while let Poll::Ready(Some(Ok(frame))) = next(&mut body) {
             match frame.into_data() {
@@ -234,36 +234,36 @@ mod tests {
 
     #[test]
     fn a_body_whose_client_has_gone_ends_with_an_error_once() {
-        let (feed, mut body) = body(Content::Chunked);
+        let (writer, mut body) = body(Content::Chunked);
         assert_eq!((body.size_hint().exact(), body.is_end_stream()), (None, false));
-        let _ = feed.piece(b"a");
-        drop(feed);
+        let _ = writer.write(b"a");
+        drop(writer);
         assert!(matches!(next(&mut body), Poll::Ready(Some(Ok(_)))));
         assert!(matches!(next(&mut body), Poll::Ready(Some(Err(Incomplete)))));
         assert!(matches!(next(&mut body), Poll::Ready(None)));
     }
 
     #[test]
-    fn who_has_a_body_is_told_that_it_broke_off() {
-        let (feed, mut read) = body(Content::Length(5));
+    fn a_body_that_is_not_dropped_ends_with_incomplete_when_it_is_aborted() {
+        let (writer, mut read) = body(Content::Length(5));
         assert!(next(&mut read).is_pending());
-        assert!(feed.break_off());
+        assert!(writer.abort());
         assert!(matches!(next(&mut read), Poll::Ready(Some(Err(Incomplete)))));
-        let (feed, dropped) = body(Content::Length(5));
+        let (writer, dropped) = body(Content::Length(5));
         drop(dropped);
-        assert!(!feed.break_off(), "nobody has it");
-        let (feed, _whole) = body(Content::Length(5));
-        feed.end(HeaderMap::new());
-        assert!(!feed.break_off(), "it is complete");
+        assert!(!writer.abort(), "nobody has it");
+        let (writer, _whole) = body(Content::Length(5));
+        writer.end(HeaderMap::new());
+        assert!(!writer.abort(), "it is complete");
     }
 
     #[test]
     fn a_full_body_takes_no_more_and_a_dropped_one_nothing() {
-        let (feed, taken) = body(Content::Chunked);
-        assert!(matches!(feed.piece(&[0; HIGH - 1]), Fed::More));
-        assert!(matches!(feed.piece(&[0]), Fed::Full));
+        let (writer, taken) = body(Content::Chunked);
+        assert!(matches!(writer.write(&[0; HIGH_WATER - 1]), Written::HasRoom));
+        assert!(matches!(writer.write(&[0]), Written::Full));
         drop(taken);
-        assert!(matches!(feed.piece(b"a"), Fed::Unwanted));
+        assert!(matches!(writer.write(b"a"), Written::Unwanted));
         assert!(body(Content::None).1.is_end_stream());
     }
 }

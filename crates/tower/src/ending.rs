@@ -1,4 +1,4 @@
-//! Tasks whose request is over, and how they end: aborted, at once or after a grace period.
+//! Aborts the task of a request that is over, at once or after a grace period.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -9,41 +9,42 @@ use sockeye::Time;
 use sockeye::proto::Timed;
 use tokio::task::AbortHandle;
 
-/// How long a task goes on whose request's body broke off: enough to remove a file or to tell a
-/// database.
+/// How long a task may run after its request's body has turned out to be incomplete: enough to
+/// delete a file or to roll back a transaction.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// How many tasks of one worker go on like that at most. Beyond it the oldest is aborted, so that
-/// clients that come and leave can't gather more.
-const MOST: usize = 1024;
+/// Maximum number of such tasks per worker. Beyond it, the oldest is aborted, so that clients which
+/// leave can't pile up tasks.
+const MAX_TASKS: usize = 1024;
 
-/// A task that is aborted when nobody waits for it any more.
-pub(crate) struct Task(AbortHandle);
+/// Aborts a task when it is dropped.
+pub(crate) struct AbortOnDrop(AbortHandle);
 
-impl Task {
+impl AbortOnDrop {
     pub(crate) fn new(handle: AbortHandle) -> Self {
         Self(handle)
     }
 }
 
-impl Drop for Task {
+impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
-/// The tasks of one worker that have their grace period.
+/// The tasks of one worker that are in their grace period.
 #[derive(Clone, Default)]
 pub(crate) struct EndingTasks {
-    /// The oldest in front, with when it is aborted.
-    tasks: Rc<RefCell<VecDeque<(Time, Task)>>>,
+    /// The oldest first, each with the time when it is aborted.
+    tasks: Rc<RefCell<VecDeque<(Time, AbortOnDrop)>>>,
 }
 
 impl EndingTasks {
-    /// Lets the task go on for a while.
-    pub(crate) fn push(&self, task: Task, now: Time) {
+    /// Starts the grace period of a task.
+    pub(crate) fn push(&self, task: AbortOnDrop, now: Time) {
         let mut tasks = self.tasks.borrow_mut();
-        while tasks.len() >= MOST || tasks.front().is_some_and(|(_, Task(task))| task.is_finished())
+        while tasks.len() >= MAX_TASKS
+            || tasks.front().is_some_and(|(_, AbortOnDrop(task))| task.is_finished())
         {
             tasks.pop_front();
         }
@@ -71,9 +72,9 @@ mod tests {
 
     use super::*;
 
-    fn endless(runtime: &Runtime) -> (Task, JoinHandle<()>) {
+    fn endless(runtime: &Runtime) -> (AbortOnDrop, JoinHandle<()>) {
         let join = runtime.spawn(std::future::pending());
-        (Task::new(join.abort_handle()), join)
+        (AbortOnDrop::new(join.abort_handle()), join)
     }
 
     fn was_aborted(runtime: &Runtime, join: JoinHandle<()>) -> bool {
@@ -81,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_task_has_its_grace_period_and_no_more() {
+    fn a_task_is_aborted_after_its_grace_period() {
         let runtime = Builder::new_current_thread().build().unwrap();
         let mut ending = EndingTasks::default();
         assert_eq!(ending.deadline(), None);
@@ -102,19 +103,19 @@ mod tests {
     }
 
     #[test]
-    fn tasks_that_go_on_are_limited_and_finished_ones_are_forgotten() {
+    fn tasks_in_their_grace_period_are_limited_and_finished_ones_are_removed() {
         let runtime = Builder::new_current_thread().build().unwrap();
         let ending = EndingTasks::default();
         let done = runtime.spawn(async {});
-        ending.push(Task::new(done.abort_handle()), Time::ZERO);
+        ending.push(AbortOnDrop::new(done.abort_handle()), Time::ZERO);
         runtime.block_on(done).unwrap();
         let mut joins = VecDeque::new();
-        for _ in 0..=MOST {
+        for _ in 0..=MAX_TASKS {
             let (task, join) = endless(&runtime);
             ending.push(task, Time::ZERO);
             joins.push_back(join);
         }
-        assert_eq!(ending.tasks.borrow().len(), MOST);
+        assert_eq!(ending.tasks.borrow().len(), MAX_TASKS);
         assert!(was_aborted(&runtime, joins.pop_front().unwrap()));
         assert!(joins.iter().all(|join| !join.is_finished()));
     }

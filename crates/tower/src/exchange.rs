@@ -1,5 +1,5 @@
-//! The loop's side of a request: its body goes to the task, the response comes from it, each as
-//! there is room.
+//! Connects one request's task with its connection. The event loop writes the request's body to the
+//! task, and writes what the task returns to the client.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,61 +8,60 @@ use std::rc::Rc;
 use http::header::{CONTENT_TYPE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::Body as HttpBody;
-use sockeye::http::convert::{self, BadReply};
+use sockeye::http::convert;
 use sockeye::http_core::{
-    self, Answer, Body, Content, Fields, Handler, Responder, Status, Stream, StreamEvent, Trailers,
+    self, Answer, Body, Content, Fields, Handler, Responder, Stream, StreamEvent, Trailers,
 };
-use sockeye::proto::{Abandoned, Blame, Fault, Message, Ticket};
+use sockeye::proto::{Abandoned, Blame, Fault, Message, Promise, Ticket};
 use sockeye::{Peer, Time};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tower_service::Service;
-use tracing::error;
 
 use crate::RequestBody;
-use crate::body::{self, Fed, Feed, Room};
-use crate::ending::{EndingTasks, Task};
-use crate::task::{self, Batch, Ended, Head};
-use crate::watch::Watch;
+use crate::body::{self, BodyWriter, HasRoom, Written};
+use crate::ending::{AbortOnDrop, EndingTasks};
+use crate::task::{self, Batch, BodyEnd, ResponseStart};
+use crate::watch::Watchdog;
 
 /// What the connections of a shard share.
-pub(crate) struct Common<S> {
+pub(crate) struct ShardState<S> {
     pub(crate) service: S,
     pub(crate) runtime: Handle,
-    pub(crate) watch: Watch,
+    pub(crate) watchdog: Watchdog,
     pub(crate) ending: EndingTasks,
 }
 
-/// Answers the requests of one connection.
+/// A connection's current request and its response.
 pub(crate) struct Exchange<S> {
-    common: Rc<Common<S>>,
+    shard: Rc<ShardState<S>>,
     peer: Peer,
     current: Option<Current>,
 }
 
 /// The request that is being answered.
 struct Current {
-    /// Its method is HEAD.
+    /// Whether the method is HEAD.
     head_only: bool,
-    /// What is awaited of the task: the head, or more of the body.
+    /// The promise that the task keeps with the [`ResponseStart`], then with each [`Batch`].
     awaited: Option<Ticket>,
-    /// Asks the task for more.
-    pulls: mpsc::UnboundedSender<sockeye::proto::Promise>,
-    feed: Feed,
-    /// What says that the request's body has room again.
+    /// Asks the task for the next [`Batch`].
+    batch_requests: mpsc::UnboundedSender<Promise>,
+    request_body: BodyWriter,
+    /// The promise that is kept when the request's body has room again.
     room: Option<Ticket>,
-    /// The request's body is read.
+    /// Whether the request's body is read.
     reads: bool,
-    /// The response has to wait for room.
+    /// Whether the output is full.
     full: bool,
-    /// The response has no end of its own.
+    /// Whether the response has no end of its own.
     endless: bool,
-    task: Task,
+    task: AbortOnDrop,
 }
 
 impl<S> Exchange<S> {
-    pub(crate) fn new(common: Rc<Common<S>>, peer: Peer) -> Self {
-        Self { common, peer, current: None }
+    pub(crate) fn new(shard: Rc<ShardState<S>>, peer: Peer) -> Self {
+        Self { shard, peer, current: None }
     }
 }
 
@@ -73,64 +72,67 @@ where
     B: HttpBody<Data: Send> + Send + 'static,
     B::Error: fmt::Display,
 {
-    fn on_request(&mut self, request: &http_core::Request<'_>, reply: Responder<'_, '_>) -> Answer {
+    fn on_request(
+        &mut self,
+        request: &http_core::Request<'_>,
+        responder: Responder<'_, '_>,
+    ) -> Answer {
         self.current = None;
         let Ok(head) = convert::request(request) else {
-            let text = "The request has a target or fields that nothing here understands.";
-            return reply.error(Status::BAD_REQUEST, &Fields::new(), text);
+            return convert::refuse_unsupported(responder);
         };
-        let (feed, body) = body::body(request.content());
+        let (request_body, body) = body::body(request.content());
         let mut for_task = head.map(|()| body);
         for_task.extensions_mut().insert(self.peer);
 
-        // One who waits for a word before the body is sent gets it when the service wants the body.
+        // A client that expects `100 Continue` gets it when the service first polls the body.
         let has_body = request.content() != Content::None;
-        let waits = has_body && request.field("expect").is_some();
-        let room = waits.then(|| {
-            let room = reply.promise();
+        let expects_continue = has_body && request.field("expect").is_some();
+        let room = expects_continue.then(|| {
+            let room = responder.promise();
             let ticket = room.ticket();
-            feed.call_for_room(room);
+            request_body.notify_when_room(room);
             ticket
         });
-        let promise = reply.promise();
+        let promise = responder.promise();
         let awaited = Some(promise.ticket());
-        let (pulls, to_task) = mpsc::unbounded_channel();
-        let service = self.common.service.clone();
-        let unpolled = self.common.watch.over_next(reply.now());
-        let answer = task::answer(service, for_task, promise, to_task, unpolled);
-        let task = self.common.runtime.spawn(answer);
+        let (batch_requests, to_task) = mpsc::unbounded_channel();
+        let service = self.shard.service.clone();
+        let unpolled = self.shard.watchdog.watch_next(responder.now());
+        let task = task::answer(service, for_task, promise, to_task, unpolled);
+        let task = self.shard.runtime.spawn(task);
         self.current = Some(Current {
             head_only: request.method() == http_core::Method::Head,
             awaited,
-            pulls,
-            feed,
+            batch_requests,
+            request_body,
             room,
-            reads: has_body && !waits,
+            reads: has_body && !expects_continue,
             full: false,
             endless: false,
-            task: Task::new(task.abort_handle()),
+            task: AbortOnDrop::new(task.abort_handle()),
         });
-        self.wait(reply)
+        self.wait(responder)
     }
 
-    fn on_body(&mut self, piece: &[u8], reply: Responder<'_, '_>) -> Answer {
+    fn on_body(&mut self, piece: &[u8], responder: Responder<'_, '_>) -> Answer {
         if let Some(current) = &mut self.current {
-            current.feed(piece, || reply.promise());
+            current.on_body(piece, || responder.promise());
         }
-        self.wait(reply)
+        self.wait(responder)
     }
 
-    fn on_body_end(&mut self, trailers: &Trailers<'_>, reply: Responder<'_, '_>) -> Answer {
+    fn on_body_end(&mut self, trailers: &Trailers<'_>, responder: Responder<'_, '_>) -> Answer {
         if let Some(current) = &mut self.current {
-            current.end(trailers);
+            current.on_body_end(trailers);
         }
-        self.wait(reply)
+        self.wait(responder)
     }
 
     fn on_incomplete(&mut self, now: Time) {
-        let Some(Current { feed, task, .. }) = self.current.take() else { return };
-        if feed.break_off() {
-            self.common.ending.push(task, now);
+        let Some(Current { request_body, task, .. }) = self.current.take() else { return };
+        if request_body.abort() {
+            self.shard.ending.push(task, now);
         }
     }
 
@@ -138,187 +140,182 @@ where
         &mut self,
         ticket: Ticket,
         body: Result<Message, Abandoned>,
-        reply: Responder<'_, '_>,
+        responder: Responder<'_, '_>,
     ) -> Answer {
-        let Some(current) = &mut self.current else { return self.wait(reply) };
-        if current.takes_room(ticket, &body) || current.awaited != Some(ticket) {
-            return self.wait(reply);
+        let Some(current) = &mut self.current else { return self.wait(responder) };
+        if current.on_room(ticket, &body) || current.awaited != Some(ticket) {
+            return self.wait(responder);
         }
-        match body.ok().and_then(|body| body.downcast::<Head>().ok()) {
-            Some(head) => self.begin(*head, reply),
-            // It has panicked, or failed, or its runtime has gone.
-            None => self.failed("nothing came of a service", reply),
+        match body.ok().and_then(|body| body.downcast::<ResponseStart>().ok()) {
+            Some(start) => self.begin(*start, responder),
+            None => {
+                self.fail("the service panicked or failed, or its runtime has shut down", responder)
+            }
         }
     }
 
-    fn on_response_timeout(&mut self, reply: Responder<'_, '_>) -> Answer {
-        self.over(reply.time_out())
+    fn on_response_timeout(&mut self, responder: Responder<'_, '_>) -> Answer {
+        self.done(responder.time_out())
     }
 
     fn on_stream(&mut self, event: StreamEvent<'_>, stream: Stream<'_, '_>) -> Answer {
         let Some(current) = &mut self.current else { return stream.abort() };
         match event {
             StreamEvent::Message(ticket, body) => {
-                if current.takes_room(ticket, &body) || current.awaited != Some(ticket) {
-                    return self.wait_on(stream);
+                if current.on_room(ticket, &body) || current.awaited != Some(ticket) {
+                    return self.wait_streaming(stream);
                 }
                 match body.ok().and_then(|body| body.downcast::<Batch>().ok()) {
                     Some(batch) => self.write(*batch, stream),
-                    None => self.over(stream.abort()),
+                    None => self.done(stream.abort()),
                 }
             }
             StreamEvent::Body(piece) => {
-                current.feed(piece, || stream.promise());
-                self.wait_on(stream)
+                current.on_body(piece, || stream.promise());
+                self.wait_streaming(stream)
             }
             StreamEvent::BodyEnd(trailers) => {
-                current.end(trailers);
-                self.wait_on(stream)
+                current.on_body_end(trailers);
+                self.wait_streaming(stream)
             }
             StreamEvent::Room => {
                 current.full = false;
-                self.pull(stream)
+                self.request_batch(stream)
             }
-            StreamEvent::Drain if current.endless => self.over(stream.end()),
-            _ => self.wait_on(stream),
+            StreamEvent::Drain if current.endless => self.done(stream.end()),
+            _ => self.wait_streaming(stream),
         }
     }
 
     fn allow(&self) -> &'static str {
-        "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH"
+        convert::ALLOW
     }
 }
 
 impl Current {
-    /// Hands a piece of the request's body to the task.
-    fn feed(&mut self, piece: &[u8], promise: impl FnOnce() -> sockeye::proto::Promise) {
-        match self.feed.piece(piece) {
-            Fed::More => {}
-            Fed::Full => {
+    /// Passes a piece of the request's body to the task.
+    fn on_body(&mut self, piece: &[u8], promise: impl FnOnce() -> Promise) {
+        match self.request_body.write(piece) {
+            Written::HasRoom => {}
+            Written::Full => {
                 let room = promise();
                 self.room = Some(room.ticket());
-                self.feed.call_for_room(room);
+                self.request_body.notify_when_room(room);
                 self.reads = false;
             }
-            Fed::Unwanted => self.reads = false,
+            Written::Unwanted => self.reads = false,
         }
     }
 
-    fn end(&mut self, trailers: &Trailers<'_>) {
+    fn on_body_end(&mut self, trailers: &Trailers<'_>) {
         self.reads = false;
-        self.feed.end(convert::trailers(trailers).unwrap_or_default());
+        self.request_body.end(convert::trailers(trailers).unwrap_or_default());
     }
 
-    /// Whether a message is about room in the request's body. Abandoned, it says that nothing more
-    /// of it is wanted.
-    fn takes_room(&mut self, ticket: Ticket, body: &Result<Message, Abandoned>) -> bool {
-        let is_it = self.room == Some(ticket);
-        if is_it {
-            self.room = None;
-            self.reads = body.as_ref().is_ok_and(|body| body.is::<Room>());
+    /// Takes the message that the request's body has room, or, if that promise was abandoned, that
+    /// the service has dropped the body. Returns whether it was this message.
+    fn on_room(&mut self, ticket: Ticket, body: &Result<Message, Abandoned>) -> bool {
+        if self.room != Some(ticket) {
+            return false;
         }
-        is_it
+        self.room = None;
+        self.reads = body.as_ref().is_ok_and(|body| body.is::<HasRoom>());
+        true
     }
 }
 
 impl<S> Exchange<S> {
-    /// Sends what has come of a response: all of it, or its head and what was ready.
-    fn begin(&mut self, head: Head, reply: Responder<'_, '_>) -> Answer {
-        let Head { mut head, length, mut first } = head;
-        // How a response is framed is the server's to choose; chunked is what it would choose.
+    /// Sends a response if it is complete, else its head and the part of its body that was ready.
+    fn begin(&mut self, start: ResponseStart, responder: Responder<'_, '_>) -> Answer {
+        let ResponseStart { mut head, length, mut first } = start;
+        // The server chooses the Transfer-Encoding. Chunked is what it would choose.
         if is_chunked(&head.headers) {
             head.headers.remove(TRANSFER_ENCODING);
         }
         let mut fields = Fields::new();
-        let checked = convert::status(head.status)
-            .and_then(|status| Ok((status, convert::fields(&head.headers, &mut fields)?)));
-        let (status, framing) = match checked {
-            Ok(checked) => checked,
-            Err(bad) => return self.bad(&bad, reply),
+        let sent = match convert::response(head.status, &head.headers, &mut fields) {
+            Ok(sent) => sent,
+            Err(invalid) => return self.fail(&invalid.to_string(), responder),
         };
         let head_only = self.current.as_ref().is_some_and(|current| current.head_only);
-        // An empty body in a response to HEAD says nothing of GET's: the service may have left that out.
-        // Neither does a Content-Length of 0, which axum writes beside every empty body.
-        let says = |length: &u64| *length > 0 || !head_only;
-        let (declared, actual) = (framing.length.filter(says), length.filter(says));
+        // In a response to HEAD, an empty body doesn't tell the length of GET's: the service may
+        // have left it out. Neither does a Content-Length of 0, which axum adds to every empty
+        // body.
+        let is_known = |length: &u64| *length > 0 || !head_only;
+        let (declared, actual) = (sent.length.filter(is_known), length.filter(is_known));
         if let (Some(declared), Some(actual)) = (declared, actual)
             && declared != actual
-            && status.has_content()
+            && sent.status.has_content()
         {
-            return self.bad(&BadReply::Length { declared, actual }, reply);
+            let what = format!(
+                "the Content-Length is {declared}, and the body has {actual} bytes: leave the field \
+                 out, or set it to the body's length"
+            );
+            return self.fail(&what, responder);
         }
         let length = declared.or(actual);
-        let reply = if framing.close { reply.closing() } else { reply };
+        let responder = if sent.close { responder.closing() } else { responder };
         if head_only {
-            return self.over(reply.send_head(status, &fields, length));
+            return self.done(responder.send_head(sent.status, &fields, length));
         }
-        let whole = matches!(&first.end, Some(Ended::Whole(trailers)) if trailers.is_empty());
-        if whole && first.pieces.len() <= 1 {
+        let complete =
+            matches!(&first.end, Some(BodyEnd::Complete(trailers)) if trailers.is_empty());
+        if complete && first.pieces.len() <= 1 {
             let content = first.pieces.pop().unwrap_or_default();
             if declared.is_none_or(|length| length == content.len() as u64) {
-                return self.over(reply.send(status, &fields, Body::Shared(&content)));
+                return self.done(responder.send(sent.status, &fields, Body::Shared(&content)));
             }
             first.pieces.push(content);
         }
-        let stream = reply.stream(status, &fields, length);
+        let stream = responder.stream(sent.status, &fields, length);
         if !stream.has_content() {
-            return self.over(stream.end());
+            return self.done(stream.end());
         }
         if let Some(current) = &mut self.current {
-            current.endless = head.headers.get(CONTENT_TYPE).is_some_and(is_events);
+            current.endless = head.headers.get(CONTENT_TYPE).is_some_and(is_event_stream);
         }
         self.write(first, stream)
     }
 
-    /// Writes what has come of the response's body.
+    /// Writes a part of the response's body.
     fn write(&mut self, batch: Batch, mut stream: Stream<'_, '_>) -> Answer {
         for piece in batch.pieces {
-            if piece.len() <= SMALL {
-                stream.write(&piece);
-            } else {
-                stream.write_shared(piece);
-            }
+            convert::write(piece, &mut stream);
         }
         match batch.end {
-            None => self.pull(stream),
-            Some(Ended::Failed) => self.over(stream.abort()),
-            Some(Ended::Empty) => self.over(stream.abort_with(&EMPTY_FRAMES)),
-            Some(Ended::Whole(trailers)) => match fields_of(&trailers) {
-                Ok(fields) => self.over(stream.end_with(&fields)),
-                Err(bad) => {
-                    error!(target: "sockeye", peer = %self.peer.address, %bad, "bad trailers");
-                    self.over(stream.abort())
-                }
-            },
+            None => self.request_batch(stream),
+            Some(BodyEnd::Failed) => self.done(stream.abort()),
+            Some(BodyEnd::EmptyFrames) => self.done(stream.abort_with(&EMPTY_FRAMES)),
+            Some(BodyEnd::Complete(trailers)) => self.done(convert::end(&trailers, stream)),
         }
     }
 
-    /// Asks for more of the response's body, when there is room for it.
-    fn pull(&mut self, stream: Stream<'_, '_>) -> Answer {
+    /// Asks the task for more of the response's body, unless the output is full.
+    fn request_batch(&mut self, stream: Stream<'_, '_>) -> Answer {
         if let Some(current) = &mut self.current {
             current.full = stream.is_full();
             current.awaited = None;
             if !current.full {
                 let promise = stream.promise();
                 current.awaited = Some(promise.ticket());
-                // A task that has gone drops it, and so we hear.
-                let _ = current.pulls.send(promise);
+                // If the task has ended, this drops the promise, and the response is aborted.
+                let _ = current.batch_requests.send(promise);
             }
         }
-        self.wait_on(stream)
+        self.wait_streaming(stream)
     }
 
-    /// Waits for what the exchange waits for, before the response has begun.
-    fn wait(&mut self, reply: Responder<'_, '_>) -> Answer {
+    /// Waits for the request's body and the task, before the response begins.
+    fn wait(&mut self, responder: Responder<'_, '_>) -> Answer {
         match &self.current {
-            // What it may be is the service's to say: it is never held as a whole here.
-            Some(current) if current.reads => reply.read_up_to(u64::MAX),
-            _ => reply.later(),
+            // The service limits the body, which is never held here as a whole.
+            Some(current) if current.reads => responder.read_up_to(u64::MAX),
+            _ => responder.later(),
         }
     }
 
-    /// The same when it has.
-    fn wait_on(&mut self, stream: Stream<'_, '_>) -> Answer {
+    /// Waits for room, the request's body and the task, after the response has begun.
+    fn wait_streaming(&mut self, stream: Stream<'_, '_>) -> Answer {
         match &self.current {
             Some(current) if current.full => stream.more(),
             Some(current) if current.reads => stream.read(),
@@ -326,20 +323,15 @@ impl<S> Exchange<S> {
         }
     }
 
-    /// The request is answered.
-    fn over(&mut self, answer: Answer) -> Answer {
+    /// Ends the exchange.
+    fn done(&mut self, answer: Answer) -> Answer {
         self.current = None;
         answer
     }
 
-    fn bad(&mut self, bad: &BadReply, reply: Responder<'_, '_>) -> Answer {
-        self.failed(&bad.to_string(), reply)
-    }
-
-    /// Something is wrong with our side of it: the log is told what, the client is not.
-    fn failed(&mut self, what: &str, reply: Responder<'_, '_>) -> Answer {
-        error!(target: "sockeye", peer = %self.peer.address, what, "a request could not be answered");
-        self.over(reply.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), ""))
+    /// Logs `what` went wrong on the server's side, and answers 500.
+    fn fail(&mut self, what: &str, responder: Responder<'_, '_>) -> Answer {
+        self.done(convert::fail(what, responder))
     }
 }
 
@@ -349,19 +341,6 @@ static EMPTY_FRAMES: Fault = Fault {
     what: Cow::Borrowed("had a response whose body gave 1,024 empty frames in a row"),
 };
 
-/// Up to so many bytes a copy is cheaper than to send a piece of its own.
-const SMALL: usize = 1024;
-
-fn fields_of(headers: &HeaderMap) -> Result<Fields, BadReply> {
-    let mut fields = Fields::new();
-    for (name, value) in headers {
-        fields
-            .push(name.as_str(), value.as_bytes())
-            .map_err(|error| BadReply::Field(name.clone(), error))?;
-    }
-    Ok(fields)
-}
-
 fn is_chunked(headers: &HeaderMap) -> bool {
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     let first = codings.next();
@@ -369,10 +348,10 @@ fn is_chunked(headers: &HeaderMap) -> bool {
         && codings.next().is_none()
 }
 
-/// Whether a response is of server-sent events, which have no end of their own.
-fn is_events(kind: &HeaderValue) -> bool {
-    const EVENTS: &[u8] = b"text/event-stream";
-    let kind = kind.as_bytes();
-    kind.get(..EVENTS.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(EVENTS))
-        && !kind.get(EVENTS.len()).is_some_and(u8::is_ascii_alphanumeric)
+/// Whether a Content-Type is that of server-sent events, whose responses have no end of their own.
+fn is_event_stream(content_type: &HeaderValue) -> bool {
+    const EVENT_STREAM: &[u8] = b"text/event-stream";
+    let content_type = content_type.as_bytes();
+    content_type.get(..EVENT_STREAM.len()).is_some_and(|it| it.eq_ignore_ascii_case(EVENT_STREAM))
+        && !content_type.get(EVENT_STREAM.len()).is_some_and(u8::is_ascii_alphanumeric)
 }

@@ -1,4 +1,4 @@
-//! The task that has a request answered, and hands the response to the loop as that takes it.
+//! The task that calls the service, and passes the response to the event loop as that asks for it.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -14,45 +14,45 @@ use tower_service::Service;
 use tracing::{debug, error};
 
 use crate::RequestBody;
-use crate::watch::Unpolled;
+use crate::watch::PollToken;
 
-/// Bytes of a response that travel together: what is ready, up to about so many.
-const TOGETHER: usize = 64 * 1024;
+/// A [`Batch`] ends when it has at least this many bytes.
+const BATCH_BYTES: usize = 64 * 1024;
 
-/// With so many empty frames in a row, a body is taken to give nothing else for ever.
-const MOST_EMPTY: u32 = 1024;
+/// Number of empty frames in a row that abort a response.
+const MAX_EMPTY_FRAMES: u32 = 1024;
 
-/// A response's head on its way, with what was ready of its body.
-pub(crate) struct Head {
+/// A response's head, and the part of its body that was ready.
+pub(crate) struct ResponseStart {
     pub(crate) head: response::Parts,
-    /// How long the body is, where it says so.
+    /// The length of the body, if known.
     pub(crate) length: Option<u64>,
     pub(crate) first: Batch,
 }
 
-/// Some of a response's body on its way.
+/// A part of a response's body.
 #[derive(Default)]
 pub(crate) struct Batch {
     pub(crate) pieces: Vec<Bytes>,
-    pub(crate) end: Option<Ended>,
+    pub(crate) end: Option<BodyEnd>,
 }
 
 /// How a response's body ended.
-pub(crate) enum Ended {
-    Whole(HeaderMap),
+pub(crate) enum BodyEnd {
+    Complete(HeaderMap),
     Failed,
-    /// It gave nothing but empty frames, for so long that it may do so for ever.
-    Empty,
+    /// It gave [`MAX_EMPTY_FRAMES`] empty frames in a row.
+    EmptyFrames,
 }
 
-/// Answers a request. `answer` is kept with the [`Head`], and each promise of `pulls` with a
-/// [`Batch`] when there is one. `unpolled` is dropped when this is first polled.
+/// Calls the service. Keeps `start` with the [`ResponseStart`], and each promise of
+/// `batch_requests` with the next [`Batch`]. Drops `unpolled` when this is first polled.
 pub(crate) async fn answer<S, B>(
     mut service: S,
     request: Request<RequestBody>,
-    answer: Promise,
-    mut pulls: mpsc::UnboundedReceiver<Promise>,
-    unpolled: Unpolled,
+    start: Promise,
+    mut batch_requests: mpsc::UnboundedReceiver<Promise>,
+    unpolled: PollToken,
 ) where
     S: Service<Request<RequestBody>, Response = Response<B>>,
     S::Error: fmt::Display,
@@ -61,56 +61,60 @@ pub(crate) async fn answer<S, B>(
 {
     drop(unpolled);
     let head_only = request.method() == Method::HEAD;
-    let called = match poll_fn(|cx| service.poll_ready(cx)).await {
+    let response = match poll_fn(|cx| service.poll_ready(cx)).await {
         Ok(()) => service.call(request).await,
         Err(error) => Err(error),
     };
-    // Dropping the promise is a 500.
-    let (head, body) = match called {
+    let (head, body) = match response {
         Ok(response) => response.into_parts(),
         Err(error) => {
-            failed("a service failed", &error, &pulls);
-            return;
+            log_failure("a service failed", &error, &batch_requests);
+            return; // Dropping `start` is answered with 500.
         }
     };
     let length = body.size_hint().exact();
     if head_only {
-        // Nothing of it is sent.
-        answer.keep(Box::new(Head { head, length, first: Batch::default() }));
+        start.keep(Box::new(ResponseStart { head, length, first: Batch::default() }));
         return;
     }
     let mut body = pin!(body);
-    // What is ready goes with the head; that nothing is, is no reason to wait.
     let mut empty = 0;
-    let first = poll_fn(|cx| Poll::Ready(gather(body.as_mut(), &mut empty, &pulls, cx))).await;
-    let first = match first {
-        Poll::Ready(batch) => batch,
-        Poll::Pending => Batch::default(),
-    };
-    let mut over = first.end.is_some();
-    answer.keep(Box::new(Head { head, length, first }));
-    while !over && let Some(pull) = pulls.recv().await {
-        let batch = poll_fn(|cx| gather(body.as_mut(), &mut empty, &pulls, cx)).await;
-        over = batch.end.is_some();
-        pull.keep(Box::new(batch));
+    // The head goes out with what is ready of the body, and doesn't wait for more.
+    let first = poll_fn(|cx| {
+        Poll::Ready(match poll_batch(body.as_mut(), &mut empty, &batch_requests, cx) {
+            Poll::Ready(batch) => batch,
+            Poll::Pending => Batch::default(),
+        })
+    })
+    .await;
+    let mut ended = first.end.is_some();
+    start.keep(Box::new(ResponseStart { head, length, first }));
+    while !ended && let Some(promise) = batch_requests.recv().await {
+        let batch = poll_fn(|cx| poll_batch(body.as_mut(), &mut empty, &batch_requests, cx)).await;
+        ended = batch.end.is_some();
+        promise.keep(Box::new(batch));
     }
 }
 
-/// Tells the log of a failure. Without anybody who pulls the request is over, and what its client broke
-/// off is no fault of the service.
-fn failed(what: &str, error: &impl fmt::Display, pulls: &mpsc::UnboundedReceiver<Promise>) {
-    if pulls.is_closed() {
-        debug!(target: "sockeye", %error, what, "the request was broken off");
+/// Logs that the service failed. If the request is over, because its client left, that is no fault
+/// of the service.
+fn log_failure(
+    what: &str,
+    error: &impl fmt::Display,
+    batch_requests: &mpsc::UnboundedReceiver<Promise>,
+) {
+    if batch_requests.is_closed() {
+        debug!(target: "sockeye", %error, what, "the request is over");
     } else {
         error!(target: "sockeye", %error, "{what}");
     }
 }
 
-/// Gathers what is ready of a body, whose last frames were `empty` ones.
-fn gather<B: Body>(
+/// Takes what is ready of a body. `empty` is the number of empty frames that came last.
+fn poll_batch<B: Body>(
     mut body: Pin<&mut B>,
     empty: &mut u32,
-    pulls: &mpsc::UnboundedReceiver<Promise>,
+    batch_requests: &mpsc::UnboundedReceiver<Promise>,
     cx: &mut Context<'_>,
 ) -> Poll<Batch>
 where
@@ -118,15 +122,15 @@ where
 {
     let mut batch = Batch::default();
     let mut bytes = 0;
-    while bytes < TOGETHER && batch.end.is_none() {
+    while bytes < BATCH_BYTES && batch.end.is_none() {
         match body.as_mut().poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                 Ok(mut data) => {
                     let piece = data.copy_to_bytes(data.remaining());
                     if piece.is_empty() {
                         *empty += 1;
-                        if *empty >= MOST_EMPTY {
-                            batch.end = Some(Ended::Empty);
+                        if *empty >= MAX_EMPTY_FRAMES {
+                            batch.end = Some(BodyEnd::EmptyFrames);
                         }
                         continue;
                     }
@@ -135,14 +139,14 @@ where
                     batch.pieces.push(piece);
                 }
                 Err(frame) => {
-                    batch.end = Some(Ended::Whole(frame.into_trailers().unwrap_or_default()));
+                    batch.end = Some(BodyEnd::Complete(frame.into_trailers().unwrap_or_default()));
                 }
             },
             Poll::Ready(Some(Err(error))) => {
-                failed("a response's body failed", &error, pulls);
-                batch.end = Some(Ended::Failed);
+                log_failure("a response's body failed", &error, batch_requests);
+                batch.end = Some(BodyEnd::Failed);
             }
-            Poll::Ready(None) => batch.end = Some(Ended::Whole(HeaderMap::new())),
+            Poll::Ready(None) => batch.end = Some(BodyEnd::Complete(HeaderMap::new())),
             Poll::Pending if bytes == 0 => return Poll::Pending,
             Poll::Pending => break,
         }

@@ -1,4 +1,4 @@
-//! Notices that nobody drives the runtime: requests would wait for it in silence.
+//! Warns if nothing drives the runtime. Without a warning, requests would wait silently.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -11,16 +11,16 @@ use sockeye::proto::Timed;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tracing::warn;
 
-/// A task that is not polled for this long has the log say so.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// A task that is not polled for this long causes the warning.
+const STALLED_AFTER: Duration = Duration::from_secs(1);
 
-/// Watches over the first poll of a task, of one at a time.
+/// Watches one task at a time, until it is first polled.
 #[derive(Clone)]
-pub(crate) struct Watch {
+pub(crate) struct Watchdog {
     watched: Rc<RefCell<Option<Watched>>>,
-    /// The warning was given: by any worker of the server.
+    /// Whether a worker of the server has logged the warning.
     warned: Arc<AtomicBool>,
-    /// The runtime has no threads of its own.
+    /// Whether the runtime has no threads of its own.
     current_thread: bool,
 }
 
@@ -29,51 +29,52 @@ struct Watched {
     until: Time,
 }
 
-/// What a task holds until it is polled.
-pub(crate) type Unpolled = Option<Arc<()>>;
+/// A task drops this when it is first polled.
+pub(crate) type PollToken = Option<Arc<()>>;
 
-impl Watch {
+impl Watchdog {
     /// For one worker of a server whose workers share `warned`.
     pub(crate) fn new(runtime: &Handle, warned: Arc<AtomicBool>) -> Self {
         let current_thread = runtime.runtime_flavor() == RuntimeFlavor::CurrentThread;
         Self { watched: Rc::default(), warned, current_thread }
     }
 
-    /// Makes what the next task holds, if it is to be watched.
-    pub(crate) fn over_next(&self, now: Time) -> Unpolled {
+    /// Returns the token for the next task if that is to be watched.
+    pub(crate) fn watch_next(&self, now: Time) -> PollToken {
         let mut watched = self.watched.borrow_mut();
         if watched.is_some() || self.warned.load(Ordering::Relaxed) {
             return None;
         }
         let unpolled = Arc::new(());
-        *watched = Some(Watched { unpolled: Arc::downgrade(&unpolled), until: now + PATIENCE });
+        *watched =
+            Some(Watched { unpolled: Arc::downgrade(&unpolled), until: now + STALLED_AFTER });
         Some(unpolled)
     }
 
-    /// Ends a watch. Returns whether it is time for the warning, once for all workers.
-    fn is_undriven(&self) -> bool {
+    /// Stops watching the task. Returns whether to log the warning, which happens once per server.
+    fn is_stalled(&self) -> bool {
         let watched = self.watched.take();
         watched.is_some_and(|watched| watched.unpolled.strong_count() > 0)
             && !self.warned.swap(true, Ordering::Relaxed)
     }
 }
 
-impl Timed for Watch {
+impl Timed for Watchdog {
     fn deadline(&self) -> Option<Time> {
         self.watched.borrow().as_ref().map(|watched| watched.until)
     }
 
     fn on_deadline(&mut self, _: Time) {
-        if !self.is_undriven() {
+        if !self.is_stalled() {
             return;
         }
         let why = if self.current_thread {
             "a current-thread runtime runs only while a thread is in its block_on: keep one there, \
              or use a multi-thread runtime; if one is there, something blocks it"
         } else {
-            "all threads of the runtime are blocked: run what blocks by spawn_blocking"
+            "all threads of the runtime are blocked: use spawn_blocking for blocking work"
         };
-        warn!(target: "sockeye", why, "the tokio runtime has not begun a request for 1 s");
+        warn!(target: "sockeye", why, "the tokio runtime has not polled a new request for 1 s");
     }
 }
 
@@ -85,27 +86,27 @@ mod tests {
         Time::ZERO + Duration::from_secs(secs)
     }
 
-    fn watch(warned: &Arc<AtomicBool>) -> Watch {
+    fn watch(warned: &Arc<AtomicBool>) -> Watchdog {
         let (watched, warned) = (Rc::default(), Arc::clone(warned));
-        Watch { watched, warned, current_thread: true }
+        Watchdog { watched, warned, current_thread: true }
     }
 
     #[test]
-    fn a_task_that_is_not_polled_is_noticed_once_for_all_workers() {
+    fn a_task_that_is_not_polled_causes_one_warning_per_server() {
         let warned = Arc::default();
         let watches = [watch(&warned), watch(&warned)];
         assert_eq!(watches[0].deadline(), None);
-        let polled = watches[0].over_next(secs(5));
+        let polled = watches[0].watch_next(secs(5));
         assert_eq!(watches[0].deadline(), Some(secs(6)));
-        assert!(polled.is_some() && watches[0].over_next(secs(5)).is_none(), "one at a time");
+        assert!(polled.is_some() && watches[0].watch_next(secs(5)).is_none(), "one at a time");
         drop(polled);
-        assert!(!watches[0].is_undriven());
+        assert!(!watches[0].is_stalled());
         assert_eq!(watches[0].deadline(), None);
 
-        // It was driven before, and isn't any more.
-        let unpolled = watches.each_ref().map(|watch| watch.over_next(secs(7)));
-        assert_eq!(watches.each_ref().map(Watch::is_undriven), [true, false]);
+        // The runtime has stopped.
+        let unpolled = watches.each_ref().map(|watch| watch.watch_next(secs(7)));
+        assert_eq!(watches.each_ref().map(Watchdog::is_stalled), [true, false]);
         assert!(unpolled.iter().all(Option::is_some));
-        assert!(watches[0].over_next(secs(9)).is_none(), "nothing more is said");
+        assert!(watches[0].watch_next(secs(9)).is_none(), "one warning is enough");
     }
 }

@@ -1,5 +1,4 @@
-//! The folder that is its argument, by axum and tower-http's `ServeDir`, on one thread. Prints its
-//! address.
+//! Serves a folder with axum and tower-http's `ServeDir`, on one thread. Prints its address.
 
 #![forbid(unsafe_code)]
 
@@ -17,7 +16,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         println!("http://{}", listener.local_addr()?);
         let listener = listener.tap_io(|stream| {
-            // Without it a connection is slower, and still right.
+            // Without this, a connection is slower, but works.
             let _ = stream.set_nodelay(true);
         });
         Ok(axum::serve(listener, Router::new().fallback_service(files)).await?)

@@ -1,5 +1,5 @@
-//! A small response, and the sums of the row `mix`, on hyper: one thread, as its own examples write it.
-//! Prints its address.
+//! A small response, and the sums of the row `mix`, with hyper on one thread, like hyper's
+//! examples. Prints its address.
 
 #![forbid(unsafe_code)]
 
@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 async fn serve(stream: TcpStream) {
-    // A peer that resets is gone, and no more than that.
+    // A reset only ends the connection.
     let _ = http_core::Builder::new()
         .timer(TokioTimer::new())
         .pipeline_flush(true)

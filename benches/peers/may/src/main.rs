@@ -1,4 +1,4 @@
-//! A small response on may_minihttp, by one worker. Prints its address.
+//! A small response, with may_minihttp and one worker. Prints its address.
 
 #![forbid(unsafe_code)]
 
@@ -18,7 +18,7 @@ impl HttpService for Small {
 
 fn main() -> Result<(), Box<dyn Error>> {
     may::config().set_workers(1);
-    // It doesn't say which free port it took; nobody else is expected to want this one.
+    // may_minihttp doesn't return the port that it chose, so choose a free one here.
     let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     let server = HttpServer(Small).start(address)?;
     println!("http://{address}");

@@ -1,4 +1,4 @@
-//! Others that are connected, and those that were.
+//! Cases about other connections, present and past.
 
 use std::num::{NonZeroU64, NonZeroUsize};
 
@@ -10,17 +10,17 @@ use crate::{
     cliffs::{
         beside::{Reads, idle, readers},
         ground::Ground,
-        scene::{Case, Scene, Shows, Side, settle, stretch},
+        scene::{Case, Scene, Shows, Side, run_client, settle},
     },
 };
 
-/// Connections of the load.
+/// Number of connections of the load.
 const BUSY: usize = 100;
 const IDLE: usize = 9_900;
 const READERS: usize = 1_000;
-/// Requests that a server has answered when it is no longer young.
+/// Number of requests that a server has answered before the measurement.
 const MANY: u64 = 3_000_000;
-/// Connections that have come and gone then.
+/// Number of connections that were opened and closed before the measurement.
 const GONE: u64 = 100_000;
 
 pub(super) const CASES: &[Case] = &[
@@ -81,7 +81,7 @@ fn after_requests(ground: &Ground, side: Side) -> Result<Scene> {
         let mut plan = load(BUSY, get("/small.txt")?)?;
         plan.pipeline = const { NonZeroUsize::new(16).unwrap() };
         plan.until = Until::Requests(MANY);
-        stretch(&mut ground.client(&server, plan)?, None)?;
+        run_client(&mut ground.client(&server, plan)?, None)?;
     }
     let client = ground.client(&server, load(BUSY, get("/small.txt")?)?)?;
     Ok(Scene::new(server, client))
@@ -93,7 +93,7 @@ fn after_connections(ground: &Ground, side: Side) -> Result<Scene> {
         let mut plan = load(BUSY, get("/small.txt")?)?;
         plan.per_connection = Some(NonZeroU64::MIN);
         plan.until = Until::Requests(GONE);
-        stretch(&mut ground.client(&server, plan)?, None)?;
+        run_client(&mut ground.client(&server, plan)?, None)?;
     }
     let client = ground.client(&server, load(BUSY, get("/small.txt")?)?)?;
     Ok(Scene::new(server, client))

@@ -1,4 +1,4 @@
-//! Folders that are large, files that change, and a cache that doesn't know them.
+//! Cases about large folders, changing files, and files that are not cached.
 
 use std::{
     fs,
@@ -16,7 +16,7 @@ use crate::{
         beside::{Counts, Strain},
         change,
         ground::{Ground, file_name, learn, put_in_place},
-        scene::{Case, Scene, Shows, Side, stretch},
+        scene::{Case, Scene, Shows, Side, run_client},
     },
 };
 
@@ -24,11 +24,11 @@ const BUSY: usize = 64;
 const FEW: usize = 10;
 const SOME: usize = 10_000;
 const LARGE: usize = 100_000;
-/// As many different files as the cache has room for, with some to spare.
+/// Number of files that the cache can hold.
 const CACHED: usize = 4_000;
-/// Several times as many.
+/// Number of files that the cache can't hold.
 const UNCACHED: usize = 20_000;
-/// Requests per second beside something that is dear: the server has time for both.
+/// Requests per second beside expensive ones, which doesn't saturate the server.
 const RATE: f64 = 2_000.0;
 
 pub(super) const CASES: &[Case] = &[
@@ -52,25 +52,25 @@ pub(super) const CASES: &[Case] = &[
     },
     Case {
         cliff: "folder",
-        title: "a hot file, while somebody lists a folder of 100,000 again and again",
+        title: "a hot file, while a folder of 100,000 is listed repeatedly",
         make: beside_listing,
         shows: Shows::Latency,
     },
     Case {
         cliff: "changing",
-        title: "a hot file of 4 KiB, put in place anew ten times a second",
+        title: "a hot file of 4 KiB, replaced ten times per second",
         make: |ground, side| changing(ground, side, 4 << 10, put_in_place),
         shows: Shows::Cost,
     },
     Case {
         cliff: "changing",
-        title: "the same, written over",
+        title: "the same, overwritten",
         make: |ground, side| changing(ground, side, 4 << 10, write_over),
         shows: Shows::Cost,
     },
     Case {
         cliff: "changing",
-        title: "a hot file of 100 KiB, put in place anew ten times a second",
+        title: "a hot file of 100 KiB, replaced ten times per second",
         make: |ground, side| changing(ground, side, 100 << 10, put_in_place),
         shows: Shows::Cost,
     },
@@ -82,7 +82,7 @@ pub(super) const CASES: &[Case] = &[
     },
     Case {
         cliff: "cold",
-        title: "a hot file, while others ask for 20,000 files in turn",
+        title: "a hot file, while others request 20,000 files in turn",
         make: beside_cold,
         shows: Shows::Latency,
     },
@@ -95,9 +95,9 @@ fn hot(ground: &Ground, side: Side) -> Result<Scene> {
     Ok(Scene::new(server, client))
 }
 
-/// Files evenly apart in a folder, in an order that has nothing to do with their names.
+/// Requests for files of a folder, in an order unrelated to their names.
 fn spread(folder: usize, count: usize) -> Result<Vec<Ask>> {
-    // A prime, so that every file has its turn before one comes twice.
+    // A prime, so that no file repeats before all were requested.
     const STEP: usize = 7_919;
     let ask = |at| {
         let place = at * STEP % count;
@@ -107,7 +107,7 @@ fn spread(folder: usize, count: usize) -> Result<Vec<Ask>> {
     (0..count).map(ask).collect()
 }
 
-/// A load on one of many folders: its connections are at different places.
+/// A load on many files, whose connections start at different ones.
 fn spread_load(ground: &Ground, folder: usize, count: usize) -> Result<Scene> {
     let name = ground.folder_of(folder)?;
     let mut plan = load(BUSY, spread(folder, count)?)?;
@@ -126,20 +126,20 @@ fn misses(ground: &Ground, side: Side) -> Result<Scene> {
     spread_load(ground, LARGE, if side == Side::Strained { UNCACHED } else { CACHED })
 }
 
-/// Another load on a thread of its own, as fast as it goes.
+/// Another load on its own thread, at full speed.
 fn others(server: &crate::servers::Server, plan: sockeye_load::Plan) -> Result<Strain> {
     let lesson = learn(server, &plan)?;
     Ok(Strain::thread(move |stop| {
         let share = Share::all(&plan);
         let mut worker = Worker::new(Arc::new(plan), &lesson, share)?;
         while !stop.load(std::sync::atomic::Ordering::Relaxed) {
-            stretch(&mut worker, Some(Duration::from_millis(20)))?;
+            run_client(&mut worker, Some(Duration::from_millis(20)))?;
         }
         Ok(Counts::from([("requests beside", worker.replies())]))
     }))
 }
 
-/// A load that leaves the server time for something else.
+/// A load that doesn't saturate the server.
 fn at_a_rate(ground: &Ground, server: &crate::servers::Server) -> Result<Worker> {
     let mut plan = load(16, get(&format!("/{}", file_name(1)))?)?;
     plan.rate = Some(RATE);
@@ -173,7 +173,7 @@ fn beside_cold(ground: &Ground, side: Side) -> Result<Scene> {
     Ok(Scene::new(server, client).beside(strain))
 }
 
-/// Each file once. What the responses look like is learned from another server.
+/// Requests each file once. The client learns the responses from another server.
 fn first_touch(ground: &Ground, side: Side) -> Result<Scene> {
     let folder = ground.folder_of(SOME)?;
     let mut plan = load(BUSY, spread(SOME, CACHED)?)?;
@@ -183,13 +183,13 @@ fn first_touch(ground: &Ground, side: Side) -> Result<Scene> {
     let server = ground.serve(&folder, &[])?;
     if side == Side::Plain {
         let mut first = ground.client_that_knows(&server, plan.clone(), lesson.clone())?;
-        stretch(&mut first, None)?;
+        run_client(&mut first, None)?;
     }
     let client = ground.client_that_knows(&server, plan, lesson)?;
     Ok(Scene { once: true, ..Scene::new(server, client) })
 }
 
-/// Writes a file where it stands: for a moment it is empty, or not yet whole.
+/// Overwrites a file in place. For a moment, it is empty or incomplete.
 fn write_over(path: &Path, content: &[u8]) -> std::io::Result<()> {
     fs::write(path, content)
 }

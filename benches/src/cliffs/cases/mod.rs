@@ -1,4 +1,4 @@
-//! The pairs of states: one of a server with nothing to worry about, and one that strains it.
+//! The pairs of conditions: a plain server, and a strained one.
 
 mod connections;
 mod files;
@@ -7,7 +7,7 @@ mod requests;
 
 use super::scene::Case;
 
-/// All of them, in the order of the table.
+/// All cases, in the order of the table.
 pub(super) fn all() -> impl Iterator<Item = &'static Case> {
     connections::CASES.iter().chain(files::CASES).chain(requests::CASES)
 }

@@ -1,4 +1,4 @@
-//! The loads that cases have in common.
+//! Loads that several cases use.
 
 use std::num::NonZeroUsize;
 
@@ -6,7 +6,7 @@ use sockeye_load::{Ask, Plan, Request, Speaks, Until};
 
 use crate::Result;
 
-/// A load on so many connections that goes on until it is told to stop.
+/// A load on `connections` connections, without an end.
 pub(super) fn load(connections: usize, asks: Vec<Ask>) -> Result<Plan> {
     let mut plan = Plan::new(Speaks::Http, asks);
     plan.connections = NonZeroUsize::new(connections).ok_or("no connection")?;
@@ -14,7 +14,7 @@ pub(super) fn load(connections: usize, asks: Vec<Ask>) -> Result<Plan> {
     Ok(plan)
 }
 
-/// The same request again and again.
+/// One request, repeated.
 pub(super) fn get(path: &str) -> Result<Vec<Ask>> {
     Ok(vec![Request::get("localhost", path).ask()?])
 }

@@ -1,4 +1,4 @@
-//! Heads that are long, and responses that are written bit by bit.
+//! Cases about long heads, and about responses in pieces.
 
 use sockeye_load::{Ask, Request};
 
@@ -12,9 +12,9 @@ use crate::{
 };
 
 const BUSY: usize = 64;
-/// Different heads, none of which comes twice in a row.
+/// Number of different heads, which come in turn.
 const HEADS: usize = 64;
-/// Bytes of a browser's head, with the cookies that a site of some age has.
+/// Size of a browser's head with many cookies, in bytes.
 const LONG: usize = 1536;
 
 pub(super) const CASES: &[Case] = &[
@@ -26,25 +26,25 @@ pub(super) const CASES: &[Case] = &[
     },
     Case {
         cliff: "heads",
-        title: "the same, each with other fields than the one before",
+        title: "the same, each with different fields",
         make: |ground, side| heads(ground, side, HEADS),
         shows: Shows::CostAndCalls,
     },
     Case {
         cliff: "writes",
-        title: "2,000 bytes of a handler, in one piece and in 100 at once",
+        title: "2,000 bytes from a handler, in one piece and in 100 at once",
         make: |ground, side| writes(ground, side, "/pieces"),
         shows: Shows::CostAndCalls,
     },
     Case {
         cliff: "writes",
-        title: "the same, in 100 pieces that each come by a thread",
+        title: "the same, in 100 pieces, each from a job of the pool",
         make: |ground, side| writes(ground, side, "/turns"),
         shows: Shows::CostAndCalls,
     },
 ];
 
-/// What a browser sends, the `number`th of its kind.
+/// The fields of the browser with this number.
 fn browser(number: usize) -> Result<Ask> {
     let fields = [
         ("sec-ch-ua", format!(r#""Chromium";v="{number}", "Not_A Brand";v="99""#)),
@@ -70,7 +70,7 @@ fn browser(number: usize) -> Result<Ask> {
     let fields = fields.map(|(name, value)| (name.to_owned(), value)).to_vec();
     let mut request = Request { fields, ..Request::get("localhost", "/small.txt") };
     let length = request.ask()?.wire(false).len();
-    // A session, filled up with what differs from its first byte on.
+    // A session cookie, padded to LONG.
     let cookie = format!("session={number:08x}; ");
     let rest = LONG.saturating_sub(length + "Cookie: \r\n".len() + cookie.len());
     let filling = format!("{number:04}").repeat(rest.div_ceil(4));

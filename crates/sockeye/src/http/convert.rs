@@ -1,35 +1,28 @@
-//! Between the borrowed view of a request and the types of the `http` crate, for handlers of
-//! [`http_core`] that speak with code which knows those.
+//! Converts between [`http_core`] and the types of the `http` crate: for a [`http_core::Handler`]
+//! that calls code which uses these types.
 
 use std::fmt;
 
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::uri::InvalidUri;
 use http::{Method, Request, StatusCode, Uri, Version};
-use sockeye_http::{self as http_core, BadField, Fields, Status, Trailers};
+use sockeye_http::{self as http_core, Answer, Fields, Responder, Status, Stream, Trailers};
+use tracing::error;
 
-/// A request can't be said in the types of the `http` crate: its target is no [`Uri`], or it has
-/// more fields than a [`HeaderMap`] holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unspeakable;
+/// For [`http_core::Handler::allow`]: the methods that are usual with the `http` crate.
+pub const ALLOW: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH";
 
-impl fmt::Display for Unspeakable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the request has a target or fields that the http crate has no type for")
-    }
-}
-
-impl std::error::Error for Unspeakable {}
-
-/// The head of a request.
+/// Converts the head of a request.
 ///
-/// Fields of one name keep their order, names are in small letters. Its values and its target share
-/// one copy: keeping one of them keeps all.
+/// Fields of the same name keep their order. Names are in lower case. All values and the target
+/// share one allocation, which lives as long as any of them.
 ///
 /// # Errors
 ///
-/// [`Unspeakable`], of which a client that means well never hears.
-pub fn request(request: &http_core::Request<'_>) -> Result<Request<()>, Unspeakable> {
+/// If the types of the `http` crate can't represent the request: its target is no [`Uri`], or it has
+/// more fields than a [`HeaderMap`] holds.
+pub fn request(request: &http_core::Request<'_>) -> http::Result<Request<()>> {
     let values: usize = request.fields().map(|(_, value)| value.len()).sum();
     let mut copy = Vec::with_capacity(request.target().len() + values);
     copy.extend_from_slice(request.target());
@@ -38,7 +31,7 @@ pub fn request(request: &http_core::Request<'_>) -> Result<Request<()>, Unspeaka
     }
     let mut copy = Bytes::from(copy);
     let mut head = Request::new(());
-    *head.method_mut() = method(request.method())?;
+    *head.method_mut() = Method::from_bytes(request.method().as_str().as_bytes())?;
     *head.version_mut() = match request.version() {
         http_core::Version::Http10 => Version::HTTP_10,
         http_core::Version::Http11 => Version::HTTP_11,
@@ -49,12 +42,12 @@ pub fn request(request: &http_core::Request<'_>) -> Result<Request<()>, Unspeaka
     Ok(head)
 }
 
-/// The fields behind a body in chunks.
+/// Converts the trailers of a request.
 ///
 /// # Errors
 ///
-/// [`Unspeakable`] when there are more than a [`HeaderMap`] holds.
-pub fn trailers(trailers: &Trailers<'_>) -> Result<HeaderMap, Unspeakable> {
+/// If there are more than a [`HeaderMap`] holds.
+pub fn trailers(trailers: &Trailers<'_>) -> http::Result<HeaderMap> {
     headers(trailers.fields().count(), trailers.fields(), Bytes::copy_from_slice)
 }
 
@@ -62,155 +55,170 @@ fn headers<'a>(
     count: usize,
     fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
     mut own: impl FnMut(&[u8]) -> Bytes,
-) -> Result<HeaderMap, Unspeakable> {
-    let mut map = HeaderMap::try_with_capacity(count).map_err(|_| Unspeakable)?;
+) -> http::Result<HeaderMap> {
+    let mut map = HeaderMap::try_with_capacity(count)?;
     for (name, value) in fields {
-        let name = HeaderName::from_bytes(name).map_err(|_| Unspeakable)?;
-        let value = HeaderValue::from_maybe_shared(own(value)).map_err(|_| Unspeakable)?;
-        map.try_append(name, value).map_err(|_| Unspeakable)?;
+        let name = HeaderName::from_bytes(name)?;
+        let value = HeaderValue::from_maybe_shared(own(value))?;
+        map.try_append(name, value)?;
     }
     Ok(map)
 }
 
-fn method(method: http_core::Method<'_>) -> Result<Method, Unspeakable> {
-    Ok(match method {
-        http_core::Method::Get => Method::GET,
-        http_core::Method::Head => Method::HEAD,
-        http_core::Method::Post => Method::POST,
-        http_core::Method::Put => Method::PUT,
-        http_core::Method::Delete => Method::DELETE,
-        http_core::Method::Connect => Method::CONNECT,
-        http_core::Method::Options => Method::OPTIONS,
-        http_core::Method::Trace => Method::TRACE,
-        http_core::Method::Patch => Method::PATCH,
-        other => Method::from_bytes(other.as_str().as_bytes()).map_err(|_| Unspeakable)?,
-    })
-}
-
-/// The target; its path and query alone where the crate has no type for the rest.
-fn uri(request: &http_core::Request<'_>, target: Bytes) -> Result<Uri, Unspeakable> {
+/// Converts the target. If the `http` crate rejects it, only its path and query are converted.
+fn uri(request: &http_core::Request<'_>, target: Bytes) -> Result<Uri, InvalidUri> {
     Uri::from_maybe_shared(target).or_else(|_| {
         let query = request.query().map(|query| [b"?", query].concat()).unwrap_or_default();
         Uri::from_maybe_shared(Bytes::from([request.path(), &query].concat()))
-            .map_err(|_| Unspeakable)
     })
 }
 
-/// What the fields of a response say about how it is sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Answers 400 to a request that [`request`] can't convert.
+pub fn refuse_unsupported(responder: Responder<'_, '_>) -> Answer {
+    let text = "The request's target or header fields are not supported here.";
+    responder.error(Status::BAD_REQUEST, &Fields::new(), text)
+}
+
+/// The head of a response, apart from its fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Framing {
-    /// `Connection: close`: nothing more comes on this connection.
+pub struct ResponseHead {
+    /// The status.
+    pub status: Status,
+    /// Whether there was a `Connection: close`. See [`Responder::closing`].
     pub close: bool,
     /// The `Content-Length`.
     pub length: Option<u64>,
 }
 
-/// A response that can't be sent as it was made.
+/// Why a response can't be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum BadReply {
-    /// Its status is not that of a final response.
-    Status(StatusCode),
-    /// It has a `Transfer-Encoding`: how a response is framed is the server's to choose.
-    TransferEncoding,
-    /// It has a `Content-Length` that is no number, or several.
-    ContentLength,
-    /// Its `Content-Length` is not the length of its body.
-    Length {
-        /// The `Content-Length`.
-        declared: u64,
-        /// How many bytes the body has.
-        actual: u64,
-    },
-    /// It has a field that can't be sent.
-    Field(HeaderName, BadField),
-}
+pub struct InvalidResponse(String);
 
-impl fmt::Display for BadReply {
+impl fmt::Display for InvalidResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Status(status) => write!(f, "{} is no status of a final reply", status.as_u16()),
-            Self::TransferEncoding => f.write_str("a reply's Transfer-Encoding is the server's"),
-            Self::ContentLength => f.write_str("the Content-Length is not a single number"),
-            Self::Length { declared, actual } => write!(
-                f,
-                "the Content-Length is {declared}, and the body has {actual} bytes: leave the field \
-                 out, or make it the body's length"
-            ),
-            Self::Field(name, error) => write!(f, "the field {name} can't be sent: {error}"),
-        }
+        f.write_str(&self.0)
     }
 }
 
-impl std::error::Error for BadReply {}
+impl std::error::Error for InvalidResponse {}
 
-/// The status of a response.
-///
-/// # Errors
-///
-/// [`BadReply::Status`] for one of an interim response.
-pub fn status(status: StatusCode) -> Result<Status, BadReply> {
-    Status::from_code(status.as_u16()).ok_or(BadReply::Status(status))
+impl From<&str> for InvalidResponse {
+    fn from(text: &str) -> Self {
+        Self(text.into())
+    }
 }
 
-/// Appends the fields of a response to `fields`, and returns what they say about how it is sent.
+/// Converts the head of a response, and appends its fields to `fields`.
 ///
-/// `Connection` and `Content-Length` are taken for that. What the server says by itself (`Date`,
-/// `Server`, `Keep-Alive`, `Upgrade`, `Trailer`) is left out.
+/// `Connection` and `Content-Length` are returned instead. `Date`, `Server`, `Keep-Alive`,
+/// `Upgrade` and `Trailer` are left out, because the server writes them.
 ///
 /// # Errors
 ///
-/// [`BadReply`] when it can't be sent so.
-pub fn fields(headers: &HeaderMap, fields: &mut Fields) -> Result<Framing, BadReply> {
-    let mut framing = Framing::default();
+/// [`InvalidResponse`] for a status below 200, a `Transfer-Encoding`, a `Content-Length` that is
+/// not a single number, and an invalid field.
+pub fn response(
+    status: StatusCode,
+    headers: &HeaderMap,
+    fields: &mut Fields,
+) -> Result<ResponseHead, InvalidResponse> {
+    let status = Status::from_code(status.as_u16()).ok_or_else(|| {
+        InvalidResponse(format!("the status of a final response can't be {}", status.as_u16()))
+    })?;
+    let mut head = ResponseHead { status, close: false, length: None };
     for (name, value) in headers {
         match name.as_str() {
-            "connection" => framing.close |= says_close(value),
-            "content-length" if framing.length.is_some() => return Err(BadReply::ContentLength),
-            "content-length" => framing.length = Some(number(value)?),
-            "transfer-encoding" => return Err(BadReply::TransferEncoding),
+            "connection" => head.close |= has_close(value),
+            "content-length" => match number(value) {
+                Some(length) if head.length.is_none() => head.length = Some(length),
+                _ => return Err("the Content-Length is not a single number".into()),
+            },
+            "transfer-encoding" => {
+                return Err("only the server may set the Transfer-Encoding of a response".into());
+            }
             "date" | "server" | "keep-alive" | "upgrade" | "trailer" => {}
-            name_text => fields
-                .push(name_text, value.as_bytes())
-                .map_err(|error| BadReply::Field(name.clone(), error))?,
+            _ => push(fields, name, value)?,
         }
     }
-    Ok(framing)
+    Ok(head)
 }
 
-fn says_close(value: &HeaderValue) -> bool {
+/// Logs `what` went wrong on the server's side, and answers 500.
+pub fn fail(what: &str, responder: Responder<'_, '_>) -> Answer {
+    let peer = responder.peer().address;
+    error!(target: "sockeye", %peer, what, "a request could not be answered");
+    responder.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), "")
+}
+
+/// Writes content. A small piece is copied, because sending it separately costs more.
+pub fn write(piece: Bytes, stream: &mut Stream<'_, '_>) {
+    const MAX_COPIED: usize = 1024;
+    if piece.len() <= MAX_COPIED {
+        stream.write(&piece);
+    } else {
+        stream.write_shared(piece);
+    }
+}
+
+/// Completes a response with `trailers`. If they are invalid, this logs it and aborts the response.
+pub fn end(trailers: &HeaderMap, stream: Stream<'_, '_>) -> Answer {
+    let mut fields = Fields::new();
+    match trailers.iter().try_for_each(|(name, value)| push(&mut fields, name, value)) {
+        Ok(()) => stream.end_with(&fields),
+        Err(error) => {
+            let peer = stream.peer().address;
+            error!(target: "sockeye", %peer, %error, "a response has invalid trailers");
+            stream.abort()
+        }
+    }
+}
+
+fn push(
+    fields: &mut Fields,
+    name: &HeaderName,
+    value: &HeaderValue,
+) -> Result<(), InvalidResponse> {
+    fields
+        .push(name.as_str(), value.as_bytes())
+        .map_err(|error| InvalidResponse(format!("the field {name} can't be sent: {error}")))
+}
+
+fn has_close(value: &HeaderValue) -> bool {
     value
         .as_bytes()
         .split(|byte| *byte == b',')
         .any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
 }
 
-fn number(value: &HeaderValue) -> Result<u64, BadReply> {
+fn number(value: &HeaderValue) -> Option<u64> {
     let digits = value.to_str().ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
-    digits.and_then(|text| text.parse().ok()).ok_or(BadReply::ContentLength)
+    digits?.parse().ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn said(lines: &[(&'static str, &'static str)]) -> (Result<Framing, BadReply>, Vec<u8>) {
+    fn converted(
+        lines: &[(&'static str, &'static str)],
+    ) -> (Result<ResponseHead, InvalidResponse>, Vec<u8>) {
         let headers = lines
             .iter()
             .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
-        let mut block = Fields::new();
-        let framing = fields(&headers.collect(), &mut block);
-        (framing, block.as_bytes().to_vec())
+        let mut fields = Fields::new();
+        let head = response(StatusCode::OK, &headers.collect(), &mut fields);
+        (head, fields.as_bytes().to_vec())
     }
 
     #[test]
-    fn fields_that_frame_a_reply_are_taken_for_that_or_refused() {
-        let open = Framing::default();
-        let closing = Framing { close: true, ..open };
-        let length = Framing { length: Some(12), ..open };
-        let no_length = Err(BadReply::ContentLength);
-        for (lines, framing) in [
+    fn fields_of_the_connection_are_left_out_or_refused() {
+        let open = ResponseHead { status: Status::OK, close: false, length: None };
+        let closing = ResponseHead { close: true, ..open };
+        let length = ResponseHead { length: Some(12), ..open };
+        let no_length = Err("the Content-Length is not a single number".into());
+        let coded = Err("only the server may set the Transfer-Encoding of a response".into());
+        for (lines, head) in [
             (&[][..], Ok(open)),
             (&[("connection", "close")], Ok(closing)),
             (&[("connection", "Keep-Alive, CLOSE")], Ok(closing)),
@@ -221,20 +229,22 @@ mod tests {
             (&[("content-length", "99999999999999999999")], no_length.clone()),
             (&[("content-length", "12, 12")], no_length.clone()),
             (&[("content-length", "12"), ("content-length", "13")], no_length),
-            (&[("transfer-encoding", "chunked")], Err(BadReply::TransferEncoding)),
+            (&[("transfer-encoding", "chunked")], coded),
             (&[("date", "now"), ("server", "x"), ("upgrade", "x"), ("trailer", "x")], Ok(open)),
         ] {
-            assert_eq!(said(lines), (framing, Vec::new()), "{lines:?}");
+            assert_eq!(converted(lines), (head, Vec::new()), "{lines:?}");
         }
-        let (framing, block) = said(&[("etag", "\"a\""), ("vary", "a"), ("vary", "b")]);
-        assert_eq!((framing, &*block), (Ok(open), &b"etag: \"a\"\r\nvary: a\r\nvary: b\r\n"[..]));
+        let (head, fields) = converted(&[("etag", "\"a\""), ("vary", "a"), ("vary", "b")]);
+        assert_eq!((head, &*fields), (Ok(open), &b"etag: \"a\"\r\nvary: a\r\nvary: b\r\n"[..]));
     }
 
     #[test]
-    fn interim_statuses_are_no_replies() {
+    fn interim_statuses_are_refused() {
+        let status = |status| response(status, &HeaderMap::new(), &mut Fields::new());
         for interim in [StatusCode::CONTINUE, StatusCode::SWITCHING_PROTOCOLS] {
-            assert_eq!(status(interim), Err(BadReply::Status(interim)));
+            let error = status(interim).unwrap_err().to_string();
+            assert!(error.ends_with(&format!("can't be {}", interim.as_u16())), "{error}");
         }
-        assert_eq!(status(StatusCode::IM_A_TEAPOT), Ok(Status::IM_A_TEAPOT));
+        assert_eq!(status(StatusCode::IM_A_TEAPOT).unwrap().status, Status::IM_A_TEAPOT);
     }
 }

@@ -1,11 +1,11 @@
-//! Server-sent events: the text of one, as the HTML standard has it (section 9.2).
+//! Server-sent events (HTML standard, section 9.2).
 
 use std::time::Duration;
 
 use bytes::Bytes;
 
-/// One event, to be sent by a [`Sender`](super::Sender) that
-/// [`Reply::events`](super::Reply::events) handed out.
+/// A server-sent event, for [`Reply::events`](super::Reply::events) and
+/// [`Reply::follow_events`](super::Reply::follow_events).
 ///
 /// ```
 /// use sockeye::http::{Bytes, Event};
@@ -16,12 +16,12 @@ use bytes::Bytes;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    // Invariant: whole lines, each with its LF.
+    // Complete lines, each with its LF.
     lines: String,
 }
 
 impl Event {
-    /// An event with this data, which may have several lines.
+    /// An event with this data, which may contain line breaks.
     #[must_use]
     pub fn new(data: &str) -> Self {
         let mut event = Self { lines: String::with_capacity(data.len() + 16) };
@@ -32,7 +32,7 @@ impl Event {
         event
     }
 
-    /// Nothing that a client's program sees: it shows that the connection lives, to both sides.
+    /// A comment, which clients ignore. It keeps a connection alive.
     #[must_use]
     pub fn comment(text: &str) -> Self {
         let mut event = Self { lines: String::new() };
@@ -40,28 +40,28 @@ impl Event {
         event
     }
 
-    /// What kind of event it is; without a name it is a `message`.
+    /// Sets the type of the event. Default: `message`.
     #[must_use]
     pub fn name(mut self, name: &str) -> Self {
         self.push("event: ", name);
         self
     }
 
-    /// What a client that comes back says in `Last-Event-ID`.
+    /// Sets the id, which a client sends in `Last-Event-ID` when it reconnects.
     #[must_use]
     pub fn id(mut self, id: &str) -> Self {
         self.push("id: ", id);
         self
     }
 
-    /// How long a client waits before it comes back, in whole milliseconds.
+    /// Sets the time after which a client reconnects, in whole milliseconds.
     #[must_use]
     pub fn retry(mut self, wait: Duration) -> Self {
         self.push("retry: ", &wait.as_millis().to_string());
         self
     }
 
-    /// Appends a line. What would end it before its end is left out.
+    /// Appends a line, without characters of `value` that would end it.
     fn push(&mut self, field: &str, value: &str) {
         self.lines.push_str(field);
         self.lines.extend(value.chars().filter(|c| !matches!(c, '\r' | '\n' | '\0')));
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_in_a_value_begins_a_line_of_its_own() {
+    fn values_cannot_start_new_lines() {
         for (event, text) in [
             (Event::new(""), "data: \n\n"),
             (Event::new("a\r\nb\rc\nd"), "data: a\ndata: b\ndata: c\ndata: d\n\n"),

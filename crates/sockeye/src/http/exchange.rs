@@ -1,159 +1,162 @@
-//! Between those who answer and the connection: what a handler of [`http1`] is told, handed to
-//! [`Respond`], and what comes of that, sent. What a response that has begun gets is in `streaming`.
+//! Passes a request from the connection to the closure that answers it, and carries out the
+//! [`Reply`] that the closure returns. `streaming` writes content that is sent piece by piece.
 
 mod streaming;
 
+use std::cell::RefCell;
 use std::mem;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use sockeye_http::{
-    self as http_core, Answer, Fields, Handler, Status, Stream, StreamEvent, Trailers,
+    self as http_core, Answer, Fields, Handler, Responder, Status, Stream, StreamEvent, Trailers,
 };
-use sockeye_proto::{Abandoned, Client, Message, Peer, Permit, Protocol, Ticket, Time};
-use tracing::{error, warn};
+use sockeye_proto::{Abandoned, Budget, Client, Message, Peer, Permit, Protocol, Ticket, Time};
+use tracing::warn;
 
-use super::body::{Body, UntilEnd};
-use super::convert::{self, BadReply, Framing};
-use super::job::{Came, job};
-use super::reply::{Content, Kind, Later, Receive, Reply, Take, Then};
-use super::respond::{Common, Respond};
-use super::stream::{Sender, Source, Telling, Wake};
+use super::body::Body;
+use super::convert::{self, ResponseHead};
+use super::incomplete::BodyWaiter;
+use super::job::job;
+use super::reply::{BodyReceiver, CollectFn, Content, Kind, PendingReply, Reply, Work};
+use super::sender::{OpenResponse, ResponseLink, Sender, SourceWaker};
+use super::source::BodySource;
 
-/// The request of a connection that is being answered.
-pub(super) struct Exchange<R> {
-    shared: Rc<Common<R>>,
+/// Answers requests. All shards of a server share it.
+pub(super) type RequestFn = dyn Fn(Request<Body>) -> Reply + Send + Sync;
+
+/// What the connections of a shard share.
+pub(super) struct ShardState {
+    pub(super) answer: Arc<RequestFn>,
+    /// Collected bodies are charged to it. All shards of a server share it.
+    pub(super) collected: Arc<Budget>,
+    /// Scratch memory for the fields of a response.
+    pub(super) fields: RefCell<Fields>,
+}
+
+/// A connection's current request and its response.
+pub(super) struct Exchange {
+    shard: Rc<ShardState>,
     peer: Peer,
-    /// Which of the connection's it is: what was sent for an older one is not for this.
+    /// The number of the request on its connection. Content that was sent for an older request has
+    /// another number and is dropped.
     number: u64,
-    /// Its method is HEAD.
+    /// Whether the method is HEAD.
     head_only: bool,
-    body_asked_for: bool,
-    /// Empty pieces that a source has just given in a row.
+    request_body: RequestBody,
+    /// Number of empty pieces that the source has just given in a row.
     empty_pieces: u32,
-    /// What is charged for a body that was collected, until the response begins and whoever makes it has
-    /// let go of the body.
+    /// Charges a collected body until the response begins and the work that makes it has ended.
     permit: Option<Arc<Permit>>,
-    /// The response's source may wait to be woken.
-    follows: Option<Follows>,
+    /// State of a response whose source can wait to be woken.
+    follow: Option<Follow>,
     expects: Expects,
 }
 
-/// What is known of a response whose source may wait to be woken.
-struct Follows {
-    /// Told when the response is over: by being dropped.
-    _telling: Telling,
-    /// A wake-up has come while the source was not waiting: it may have looked before that.
+#[derive(PartialEq, Eq)]
+enum RequestBody {
+    Unread,
+    Reading,
+    Complete,
+}
+
+/// State of a response whose source can wait to be woken.
+struct Follow {
+    _open: OpenResponse,
+    /// A wake-up came while the source was not waiting.
     woken: bool,
-    /// The server wants to stop.
-    stopping: bool,
+    /// The server drains.
+    draining: bool,
 }
 
 /// What an exchange expects next.
 #[derive(Default)]
 enum Expects {
-    /// Nothing: it is over.
     #[default]
     Nothing,
-    /// What this promise brings.
-    Kept(Ticket),
-    /// What a [`Later`] brings.
-    Answer { ticket: Ticket, _telling: Telling },
-    /// The body, for this buffer.
-    BodyWhole {
-        collected: Vec<u8>,
-        /// What is charged for it.
-        permit: Permit,
-        then: UntilEnd<Then>,
-    },
-    /// The body, piece by piece.
-    BodyPiece(UntilEnd<Box<dyn Receive>>),
-    /// What a sender sends, or its end by this promise.
-    Sent { end: Ticket, endless: bool, telling: Telling },
-    /// Room for what this source gives.
-    Room(Box<dyn Source>),
-    /// A wake-up for this source.
-    Woken(Box<dyn Source>),
+    /// The [`Reply`] from a job or a [`PendingReply`].
+    Reply { ticket: Ticket, _open: Option<OpenResponse> },
+    /// More of a body that is collected.
+    WholeBody { collected: Vec<u8>, permit: Permit, then: BodyWaiter<CollectFn> },
+    /// The next piece of a body.
+    BodyPiece(BodyWaiter<Box<dyn BodyReceiver>>),
+    /// Content from a [`Sender`], or the promise that it keeps at the end.
+    Sender { end: Ticket, endless: bool, open: OpenResponse },
+    /// Room for the next piece of the source.
+    Room(Box<dyn BodySource>),
+    /// A wake-up of the source.
+    Woken(Box<dyn BodySource>),
+    /// The next piece, from a job of the source.
+    SourceJob(Ticket),
 }
 
-/// So much is reserved for a body whose length was announced; what comes beyond makes it grow, and
-/// is charged.
+/// Initial capacity for a body of known length. Only memory beyond it is charged to the budget.
 const RESERVED: u64 = 64 * 1024;
 
-impl<R: Respond> Handler for Exchange<R> {
+impl Handler for Exchange {
     fn on_request(
         &mut self,
         request: &http_core::Request<'_>,
-        reply: http_core::Responder<'_, '_>,
+        responder: Responder<'_, '_>,
     ) -> Answer {
         self.number += 1;
         self.head_only = request.method() == http_core::Method::Head;
-        self.body_asked_for = false;
+        self.request_body = RequestBody::Unread;
         self.empty_pieces = 0;
         self.permit = None;
-        self.follows = None;
+        self.follow = None;
         self.expects = Expects::Nothing;
         let Ok(head) = convert::request(request) else {
-            let text = "The request has a target or fields that nothing here understands.";
-            return reply.error(Status::BAD_REQUEST, &Fields::new(), text);
+            return convert::refuse_unsupported(responder);
         };
         let mut request = head.map(|()| Body::new(request.content()));
         request.extensions_mut().insert(self.peer);
-        let given = self.shared.respond.respond(request);
-        self.answer(given, reply)
+        let reply = (self.shard.answer)(request);
+        self.answer(reply, responder)
     }
 
     fn on_message(
         &mut self,
         ticket: Ticket,
         body: Result<Message, Abandoned>,
-        reply: http_core::Responder<'_, '_>,
+        responder: Responder<'_, '_>,
     ) -> Answer {
-        match self.came(ticket, body) {
-            Some(Some(Came::Reply(given))) => self.answer(given, reply),
-            Some(Some(Came::Take(take))) => self.take(take, reply),
-            Some(Some(Came::More(receiver))) => {
-                self.expects = Expects::BodyPiece(receiver);
-                reply.read()
-            }
-            Some(Some(Came::NotRun)) => self.answer(StatusCode::SERVICE_UNAVAILABLE.into(), reply),
-            Some(Some(Came::Give(_)) | None) => {
-                self.failed("whoever had to answer has panicked or given up", reply)
-            }
-            None => reply.keep_waiting(),
+        if !matches!(self.expects, Expects::Reply { ticket: expected, .. } if expected == ticket) {
+            return responder.keep_waiting();
+        }
+        self.expects = Expects::Nothing;
+        match body.ok().and_then(|body| body.downcast::<Reply>().ok()) {
+            Some(reply) => self.answer(*reply, responder),
+            None => self.fail("a job panicked or a PendingReply was dropped", responder),
         }
     }
 
-    fn on_body(&mut self, piece: &[u8], reply: http_core::Responder<'_, '_>) -> Answer {
+    fn on_body(&mut self, piece: &[u8], responder: Responder<'_, '_>) -> Answer {
         let receiver = match mem::take(&mut self.expects) {
-            Expects::BodyWhole { mut collected, mut permit, then } => {
+            Expects::WholeBody { mut collected, mut permit, then } => {
                 if !reserve(&mut collected, &mut permit, piece.len()) {
                     drop((collected, permit, then));
-                    return self.busy(reply);
+                    return self.refuse_body(responder);
                 }
                 collected.extend_from_slice(piece);
-                self.expects = Expects::BodyWhole { collected, permit, then };
-                return reply.read();
+                self.expects = Expects::WholeBody { collected, permit, then };
+                return responder.read();
             }
             Expects::BodyPiece(receiver) => receiver.into_inner(),
             _ => None,
         };
         match receiver {
-            Some(receiver) => self.take(receiver.piece(piece), reply),
-            None => self.failed("a body came that nobody had asked for", reply),
+            Some(receiver) => self.answer(receiver.piece(piece), responder),
+            None => self.fail("part of a body came that was not asked for", responder),
         }
     }
 
-    fn on_body_end(
-        &mut self,
-        trailers: &Trailers<'_>,
-        reply: http_core::Responder<'_, '_>,
-    ) -> Answer {
-        let given = match mem::take(&mut self.expects) {
-            Expects::BodyWhole { collected, permit, then } => {
+    fn on_body_end(&mut self, trailers: &Trailers<'_>, responder: Responder<'_, '_>) -> Answer {
+        self.request_body = RequestBody::Complete;
+        let reply = match mem::take(&mut self.expects) {
+            Expects::WholeBody { collected, permit, then } => {
                 self.permit = (permit.amount() > 0).then(|| Arc::new(permit));
                 then.into_inner().map(|then| then(Ok(collected.into())))
             }
@@ -163,19 +166,19 @@ impl<R: Respond> Handler for Exchange<R> {
             }
             _ => None,
         };
-        match given {
-            Some(given) => self.answer(given, reply),
-            None => self.failed("a body ended that nobody had asked for", reply),
+        match reply {
+            Some(reply) => self.answer(reply, responder),
+            None => self.fail("a body ended that was not asked for", responder),
         }
     }
 
-    fn on_response_timeout(&mut self, reply: http_core::Responder<'_, '_>) -> Answer {
+    fn on_response_timeout(&mut self, responder: Responder<'_, '_>) -> Answer {
         (self.expects, self.permit) = (Expects::Nothing, None);
-        reply.time_out()
+        responder.time_out()
     }
 
     fn on_incomplete(&mut self, _: Time) {
-        // What waits for the body is told by being dropped.
+        // Dropping the `BodyWaiter` tells the owner.
         self.expects = Expects::Nothing;
     }
 
@@ -184,191 +187,151 @@ impl<R: Respond> Handler for Exchange<R> {
     }
 
     fn allow(&self) -> &'static str {
-        "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH"
+        convert::ALLOW
     }
 }
 
-impl<R> Exchange<R> {
-    /// For the requests of one connection, none of which has come.
-    pub(super) fn new(shared: Rc<Common<R>>, peer: Peer) -> Self {
+impl Exchange {
+    /// Serves one connection.
+    pub(super) fn new(shard: Rc<ShardState>, peer: Peer) -> Self {
         Self {
-            shared,
+            shard,
             peer,
             number: 0,
             head_only: false,
-            body_asked_for: false,
+            request_body: RequestBody::Unread,
             empty_pieces: 0,
             permit: None,
-            follows: None,
+            follow: None,
             expects: Expects::Nothing,
         }
     }
-}
 
-/// Before the response has begun.
-impl<R: Respond> Exchange<R> {
-    /// Does what `given` says.
-    fn answer(&mut self, given: Reply, mut reply: http_core::Responder<'_, '_>) -> Answer {
-        if !matches!(given.0, Kind::Later(_) | Kind::Run(_)) {
+    /// Carries out `reply`.
+    fn answer(&mut self, reply: Reply, mut responder: Responder<'_, '_>) -> Answer {
+        if !matches!(reply.0, Kind::Later(_) | Kind::Run(_)) {
             self.permit = None;
         }
-        match given.0 {
-            Kind::Now(response) => self.send(response, reply),
-            Kind::Plain(kind, body) => self.plain(kind, &body, reply),
-            Kind::Page(status, text) => match convert::status(status) {
-                Ok(status) => reply.error(status, &Fields::new(), &text),
-                Err(bad) => self.bad(&bad, reply),
-            },
+        match reply.0 {
+            Kind::Response(response) => {
+                let (head, body) = response.into_parts();
+                self.with_head(head.status, &head.headers, responder, |this, head, fields, r| {
+                    this.send(&head, fields, &body, r)
+                })
+            }
+            Kind::Content(content_type, body) => {
+                let (status, empty) = (StatusCode::OK, HeaderMap::new());
+                self.with_head(status, &empty, responder, |this, head, fields, r| {
+                    match fields.push("content-type", content_type.as_bytes()) {
+                        Ok(()) => this.send(&head, fields, &body, r),
+                        Err(error) => this.fail(&error.to_string(), r),
+                    }
+                })
+            }
+            Kind::Page(status, text) => {
+                self.with_head(status, &HeaderMap::new(), responder, |_, head, fields, r| {
+                    r.error(head.status, fields, &text)
+                })
+            }
             Kind::Later(take) => {
-                let promise = reply.promise();
+                let promise = responder.promise();
                 let ticket = promise.ticket();
-                let (later, telling) = Later::new(promise, reply.remote(), self.permit.clone());
-                self.expects = Expects::Answer { ticket, _telling: telling };
-                take(later);
-                reply.later()
+                let (link, open) = ResponseLink::new(responder.remote());
+                self.expects = Expects::Reply { ticket, _open: Some(open) };
+                take(PendingReply::new(promise, link, self.permit.clone()));
+                responder.later()
             }
-            Kind::Run(work) => {
-                // The work may be under way when its time is over, or its client gone.
-                let permit = self.permit.clone();
-                let work = move || {
-                    let given = work();
-                    drop(permit);
-                    Came::Reply(given)
-                };
-                self.run(work, reply)
+            Kind::Run(work) => self.run(work, responder),
+            Kind::Collect { .. } | Kind::Receive { .. }
+                if self.request_body != RequestBody::Unread =>
+            {
+                self.fail("a handler asked for the body twice", responder)
             }
-            Kind::Collect { .. } | Kind::Receive { .. } if self.body_asked_for => {
-                self.failed("a body was asked for twice", reply)
-            }
-            Kind::Collect { limit, expected, then } => {
-                self.body_asked_for = true;
-                // At most RESERVED, which any machine's addresses have room for.
-                let reserved = expected.unwrap_or(0).min(RESERVED).min(limit) as usize;
-                let collected = Vec::with_capacity(reserved);
-                let permit = self.shared.collected.account(Client::of(self.peer.address));
-                let then = UntilEnd::new(then);
-                self.expects = Expects::BodyWhole { collected, permit, then };
-                reply.read_up_to(limit)
+            Kind::Collect { limit, length, then } => {
+                self.request_body = RequestBody::Reading;
+                // At most RESERVED, so it fits into a `usize`.
+                let capacity = length.unwrap_or(0).min(RESERVED).min(limit) as usize;
+                let collected = Vec::with_capacity(capacity);
+                let permit = self.shard.collected.account(Client::of(self.peer.address));
+                self.expects = Expects::WholeBody { collected, permit, then };
+                responder.read_up_to(limit)
             }
             Kind::Receive { limit, receiver } => {
-                self.body_asked_for = true;
-                self.expects = Expects::BodyPiece(UntilEnd::new(receiver));
-                reply.read_up_to(limit)
+                self.request_body = RequestBody::Reading;
+                self.expects = Expects::BodyPiece(receiver);
+                responder.read_up_to(limit)
             }
-            Kind::Stream(head, content) => self.stream(head, content, reply),
-            Kind::Upgrade { name, fields, make } => self.upgrade(&name, &fields, make, reply),
+            Kind::ReadMore(_) if self.request_body != RequestBody::Reading => {
+                self.fail("Reply::read_more came without a body to read", responder)
+            }
+            Kind::ReadMore(receiver) => {
+                self.expects = Expects::BodyPiece(receiver);
+                responder.read()
+            }
+            Kind::Stream(head, content) => self.stream(head, content, responder),
+            Kind::Upgrade { name, fields, make } => self.upgrade(&name, &fields, make, responder),
         }
     }
 
-    /// Does what a receiver says.
-    fn take(&mut self, take: Take, reply: http_core::Responder<'_, '_>) -> Answer {
-        match take {
-            Take::More(receiver) => {
-                self.expects = Expects::BodyPiece(UntilEnd::new(receiver));
-                reply.read()
-            }
-            Take::Run(work) => {
-                let work = move || match work() {
-                    Take::More(receiver) => Came::More(UntilEnd::new(receiver)),
-                    take => Came::Take(take),
-                };
-                self.run(work, reply)
-            }
-            Take::Reply(given) => self.answer(given, reply),
-        }
+    /// Runs `work` on the pool.
+    fn run(&mut self, work: Work, responder: Responder<'_, '_>) -> Answer {
+        let promise = responder.promise();
+        self.expects = Expects::Reply { ticket: promise.ticket(), _open: None };
+        // The job may outlive its request. The body is charged until the job has ended.
+        let permit = self.permit.clone();
+        let work = Box::new(move || {
+            let reply = work();
+            drop(permit);
+            reply
+        });
+        // A job that is refused is dropped here, and responds with 503.
+        drop(responder.spawn(job(Client::of(self.peer.address), promise, work)));
+        responder.later()
     }
 
-    fn run(
-        &mut self,
-        work: impl FnOnce() -> Came + Send + 'static,
-        reply: http_core::Responder<'_, '_>,
+    fn send(
+        &self,
+        head: &ResponseHead,
+        fields: &Fields,
+        body: &Bytes,
+        responder: Responder<'_, '_>,
     ) -> Answer {
-        let promise = reply.promise();
-        self.expects = Expects::Kept(promise.ticket());
-        // Refused, it is dropped, and says so.
-        drop(reply.spawn(job(Client::of(self.peer.address), promise, work)));
-        reply.later()
-    }
-
-    /// What a promise brought that is waited for: nothing, if it was abandoned. `None` for another
-    /// one's.
-    fn came(&mut self, ticket: Ticket, body: Result<Message, Abandoned>) -> Option<Option<Came>> {
-        match self.expects {
-            Expects::Kept(awaited) | Expects::Answer { ticket: awaited, .. }
-                if awaited == ticket =>
-            {
-                self.expects = Expects::Nothing;
-                Some(body.ok().and_then(Came::of))
-            }
-            _ => None,
+        // An empty body may mean that the handler left out the content that GET has.
+        if self.head_only && body.is_empty() {
+            return responder.send_head(head.status, fields, head.length);
         }
-    }
-
-    fn send(&mut self, response: Response<Bytes>, reply: http_core::Responder<'_, '_>) -> Answer {
-        let (head, body) = response.into_parts();
-        self.with_fields(
-            head.status,
-            &head.headers,
-            reply,
-            |this, status, fields, length, reply| {
-                // GET may have content that the handler has not made: only it knows the length.
-                if this.head_only && body.is_empty() {
-                    return reply.send_head(status, fields, length);
-                }
-                reply.send(status, fields, http_core::Body::Shared(&body))
-            },
-        )
-    }
-
-    fn plain(&mut self, kind: &str, body: &Bytes, reply: http_core::Responder<'_, '_>) -> Answer {
-        let mut fields = self.shared.fields.take();
-        fields.clear();
-        let answer = match fields.push("content-type", kind.as_bytes()) {
-            Ok(()) if self.head_only && body.is_empty() => {
-                reply.send_head(Status::OK, &fields, None)
-            }
-            Ok(()) => reply.send(Status::OK, &fields, http_core::Body::Shared(body)),
-            Err(error) => self.bad(&BadReply::Field(CONTENT_TYPE, error), reply),
-        };
-        self.shared.fields.replace(fields);
-        answer
+        responder.send(head.status, fields, http_core::Body::Shared(body))
     }
 
     fn stream(
         &mut self,
         head: Response<()>,
         content: Content,
-        reply: http_core::Responder<'_, '_>,
+        responder: Responder<'_, '_>,
     ) -> Answer {
         let (head, ()) = head.into_parts();
-        self.with_fields(
-            head.status,
-            &head.headers,
-            reply,
-            |this, status, fields, length, reply| {
-                let mut stream = reply.stream(status, fields, length);
-                if !stream.has_content() {
-                    return stream.end();
+        self.with_head(head.status, &head.headers, responder, |this, head, fields, responder| {
+            let mut stream = responder.stream(head.status, fields, head.length);
+            if !stream.has_content() {
+                return stream.end();
+            }
+            match content {
+                Content::Source(source) => this.advance(source.next(), stream),
+                Content::Follow(make) => {
+                    let (link, open) = ResponseLink::new(stream.remote());
+                    this.follow = Some(Follow { _open: open, woken: false, draining: false });
+                    this.advance(make(SourceWaker(link)).next(), stream)
                 }
-                match content {
-                    Content::Source(source) => this.give(source.next(), stream),
-                    Content::Follow(make) => {
-                        let (wake, telling) = Wake::new(stream.remote());
-                        let follows = Follows { _telling: telling, woken: false, stopping: false };
-                        this.follows = Some(follows);
-                        this.give(make(wake).next(), stream)
-                    }
-                    Content::Sender { endless, start } => {
-                        let end = stream.promise();
-                        let ticket = end.ticket();
-                        let (sender, telling) = Sender::new(stream.remote(), end, this.number);
-                        this.expects = Expects::Sent { end: ticket, endless, telling };
-                        start(sender);
-                        stream.later()
-                    }
+                Content::Sender { endless, start } => {
+                    let promise = stream.promise();
+                    let end = promise.ticket();
+                    let (link, open) = ResponseLink::new(stream.remote());
+                    this.expects = Expects::Sender { end, endless, open };
+                    start(Sender::new(link, promise, this.number));
+                    stream.later()
                 }
-            },
-        )
+            }
+        })
     }
 
     fn upgrade(
@@ -376,55 +339,44 @@ impl<R: Respond> Exchange<R> {
         name: &str,
         fields: &HeaderMap,
         make: Box<dyn FnOnce() -> Box<dyn Protocol> + Send>,
-        reply: http_core::Responder<'_, '_>,
+        responder: Responder<'_, '_>,
     ) -> Answer {
-        // The status is the server's: 101 is sent if it is an upgrade at all.
-        self.with_fields(StatusCode::OK, fields, reply, |_, _, fields, _, reply| {
-            reply.upgrade(name, fields, make()).unwrap_or_else(|reply| {
-                let text = format!("This has to be asked for as an upgrade to {name}.");
-                reply.error(Status::BAD_REQUEST, &Fields::new(), &text)
+        // The server writes the status, 101. This one is only checked.
+        self.with_head(StatusCode::OK, fields, responder, |_, _, fields, responder| {
+            responder.upgrade(name, fields, make()).unwrap_or_else(|responder| {
+                let text = format!("Ask for this with an upgrade to {name}.");
+                responder.error(Status::BAD_REQUEST, &Fields::new(), &text)
             })
         })
     }
 
-    /// Hands `then` the status and the fields as they are sent, if they can be.
-    fn with_fields<'r, 't>(
+    /// Checks the head of a response, and calls `then` with it and its fields.
+    fn with_head<'r, 't>(
         &mut self,
         status: StatusCode,
         headers: &HeaderMap,
-        reply: http_core::Responder<'r, 't>,
-        then: impl FnOnce(
-            &mut Self,
-            Status,
-            &Fields,
-            Option<u64>,
-            http_core::Responder<'r, 't>,
-        ) -> Answer,
+        responder: Responder<'r, 't>,
+        then: impl FnOnce(&mut Self, ResponseHead, &mut Fields, Responder<'r, 't>) -> Answer,
     ) -> Answer {
-        // Taken out: what is called here may get here again, and then makes its own.
-        let mut fields = self.shared.fields.take();
+        // The fields are taken out of the cell because `then` may call this again.
+        let mut fields = self.shard.fields.take();
         fields.clear();
-        let checked = convert::status(status)
-            .and_then(|status| Ok((status, convert::fields(headers, &mut fields)?)));
-        let answer = match checked {
-            Ok((status, Framing { close, length })) => {
-                let reply = if close { reply.closing() } else { reply };
-                then(self, status, &fields, length, reply)
+        let answer = match convert::response(status, headers, &mut fields) {
+            Ok(head) => {
+                let responder = if head.close { responder.closing() } else { responder };
+                then(self, head, &mut fields, responder)
             }
-            Err(bad) => self.bad(&bad, reply),
+            Err(invalid) => self.fail(&invalid.to_string(), responder),
         };
-        self.shared.fields.replace(fields);
+        self.shard.fields.replace(fields);
         answer
     }
 
-    fn bad(&mut self, bad: &BadReply, reply: http_core::Responder<'_, '_>) -> Answer {
-        self.failed(&bad.to_string(), reply)
-    }
-
-    /// There is no memory for a body: the rest of it is not read.
-    fn busy(&mut self, reply: http_core::Responder<'_, '_>) -> Answer {
-        let (budget, client) = (&self.shared.collected, Client::of(self.peer.address));
-        if let Some(requests) = budget.report(reply.now()) {
+    /// Answers 503 because the budget for collected bodies is spent. The rest of the body is not
+    /// read.
+    fn refuse_body(&mut self, responder: Responder<'_, '_>) -> Answer {
+        let (budget, client) = (&self.shard.collected, Client::of(self.peer.address));
+        if let Some(requests) = budget.report(responder.now()) {
             warn!(
                 target: "sockeye", budget = budget.name(), total = budget.total(),
                 used = budget.used(), %client, requests,
@@ -432,29 +384,28 @@ impl<R: Respond> Exchange<R> {
             );
         }
         let retry = Fields::new().with("Retry-After", b"1").unwrap_or_default();
-        reply.error(Status::SERVICE_UNAVAILABLE, &retry, "")
+        responder.error(Status::SERVICE_UNAVAILABLE, &retry, "")
     }
 
-    /// Something is wrong with our side of it: the log is told what, the client is not.
-    fn failed(&mut self, what: &str, reply: http_core::Responder<'_, '_>) -> Answer {
-        error!(target: "sockeye", peer = %self.peer.address, what, "a request could not be answered");
+    /// Logs `what` went wrong on the server's side, and answers 500.
+    fn fail(&mut self, what: &str, responder: Responder<'_, '_>) -> Answer {
         (self.expects, self.permit) = (Expects::Nothing, None);
-        reply.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), "")
+        convert::fail(what, responder)
     }
 }
 
-/// Makes room in `collected` for so many bytes more, if the budget has it. Memory at least doubles
-/// when it grows, so that the budget is asked a few times for a body, and not for each piece.
+/// Makes room in `collected` for `more` bytes if the budget allows it. Capacity at least doubles
+/// when it grows, so that the budget is asked a few times per body and not for each piece.
 fn reserve(collected: &mut Vec<u8>, permit: &mut Permit, more: usize) -> bool {
-    let wanted = collected.len() + more;
-    if wanted <= collected.capacity() {
+    let needed = collected.len() + more;
+    if needed <= collected.capacity() {
         return true;
     }
-    let room = wanted.max(2 * collected.capacity());
-    let charge = (room as u64).saturating_sub(RESERVED);
+    let capacity = needed.max(2 * collected.capacity());
+    let charge = (capacity as u64).saturating_sub(RESERVED);
     if charge > 0 && !permit.resize(charge) {
         return false;
     }
-    collected.reserve_exact(room - collected.len());
+    collected.reserve_exact(capacity - collected.len());
     true
 }

@@ -1,50 +1,22 @@
-//! Work for the pool, whose result comes back by a promise.
+//! Jobs of the pool that make a [`Reply`].
 
-use sockeye_proto::{Client, Job, JobKind, Message, Promise};
+use http::StatusCode;
+use sockeye_proto::{Client, Job, JobKind, Promise};
 
-use super::body::UntilEnd;
-use super::reply::{Receive, Reply, Take};
-use super::stream::Give;
+use super::reply::{Reply, Work};
 
-/// What reaches a request whose answer waits.
-pub(super) enum Came {
-    /// The response.
-    Reply(Reply),
-    /// What is next with the request's body.
-    Take(Take),
-    /// More of the request's body is.
-    More(UntilEnd<Box<dyn Receive>>),
-    /// What is next of the response's content.
-    Give(Give),
-    /// Nothing: too many jobs waited.
-    NotRun,
+/// Makes a job that keeps `promise` with the [`Reply`] of `work`. If the job is dropped instead of
+/// run, because the pool is full, it keeps the promise with a 503. If `work` panics, the promise is
+/// abandoned.
+pub(super) fn job(client: Client, promise: Promise, work: Work) -> Job {
+    let mut pending = Pending(Some((promise, work)));
+    Job::new(JobKind::Other, client, move || pending.run())
 }
 
-impl Came {
-    /// What a promise brought: a response of [`Later`](super::Later), or what a [`job`] came to.
-    pub(super) fn of(body: Message) -> Option<Self> {
-        match body.downcast() {
-            Ok(reply) => Some(Self::Reply(*reply)),
-            Err(body) => body.downcast().ok().map(|came| *came),
-        }
-    }
-}
+/// A job that has not run.
+struct Pending(Option<(Promise, Work)>);
 
-/// Makes a job of `work`. Its promise says what came of it; that it is abandoned says that `work`
-/// panicked.
-pub(super) fn job(
-    client: Client,
-    promise: Promise,
-    work: impl FnOnce() -> Came + Send + 'static,
-) -> Job {
-    let mut waiting = Waiting(Some((promise, work)));
-    Job::new(JobKind::Other, client, move || waiting.run())
-}
-
-/// Work that has not begun.
-struct Waiting<F>(Option<(Promise, F)>);
-
-impl<F: FnOnce() -> Came> Waiting<F> {
+impl Pending {
     fn run(&mut self) {
         if let Some((promise, work)) = self.0.take() {
             promise.keep(Box::new(work()));
@@ -52,10 +24,10 @@ impl<F: FnOnce() -> Came> Waiting<F> {
     }
 }
 
-impl<F> Drop for Waiting<F> {
+impl Drop for Pending {
     fn drop(&mut self) {
         if let Some((promise, _)) = self.0.take() {
-            promise.keep(Box::new(Came::NotRun));
+            promise.keep(Box::new(Reply::from(StatusCode::SERVICE_UNAVAILABLE)));
         }
     }
 }

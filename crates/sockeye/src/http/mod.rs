@@ -1,7 +1,7 @@
-//! A service that answers HTTP requests, with no more to write than its answers.
+//! An HTTP service from a closure.
 //!
-//! [`serve`] takes whoever answers: a closure, a function, or any value that is [`Respond`]. It gets
-//! a [`Request`] of the `http` crate and gives a [`Reply`], or what one is made from:
+//! The closure gets a [`Request`] of the `http` crate and returns a [`Reply`], or what converts
+//! into one:
 //!
 //! ```
 //! use std::io::{Read, Write};
@@ -12,9 +12,9 @@
 //! fn answer(request: Request<Body>) -> Reply {
 //!     match request.uri().path() {
 //!         "/" => "Hello World\n".into(),
-//!         // Up to 1 MiB in memory; beyond it 413.
+//!         // Reads up to 1 MiB into memory. A larger body gets 413.
 //!         "/shout" => request.into_body().collect(1 << 20, |body| body.to_ascii_uppercase()),
-//!         // What blocks is run elsewhere.
+//!         // Runs on a thread of the pool.
 //!         "/motd" => Reply::run(|| {
 //!             std::fs::read_to_string("/etc/motd").map_err(|_| StatusCode::NOT_FOUND)
 //!         }),
@@ -22,139 +22,74 @@
 //!     }
 //! }
 //!
+//! // Port 0 selects a free port.
 //! let serving = http::serve(&["127.0.0.1:0".parse()?], Options::default(), answer)?;
 //!
 //! let mut client = std::net::TcpStream::connect(serving.ip_addresses().next().expect("one"))?;
 //! client.write_all(
 //!     b"POST /shout HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello",
 //! )?;
-//! let mut reply = String::new();
-//! client.read_to_string(&mut reply)?;
-//! assert!(reply.starts_with("HTTP/1.1 200 OK\r\n"));
-//! assert!(reply.ends_with("\r\n\r\nHELLO"));
+//! let mut response = String::new();
+//! client.read_to_string(&mut response)?;
+//! assert!(response.starts_with("HTTP/1.1 200 OK\r\n"));
+//! assert!(response.ends_with("\r\n\r\nHELLO"));
 //!
 //! serving.handle().drain();
 //! serving.join()?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Every limit has a default that holds against a client that nobody knows: [`Options`].
+//! [`Reply`] lists what a closure can return. Every limit has a default that is safe with unknown
+//! clients: see [`Options`].
 //!
-//! A handler runs on the event loop of a worker. While it blocks, that worker's other connections wait:
-//! what sleeps, waits for a lock, reads files or computes for long belongs into [`Reply::run`], and
-//! what another thread or an async runtime answers into [`Reply::later`]. The same holds for what is
-//! given to [`Body::collect`]. If the loop is held up for more than 100 ms, a warning says so, at most
-//! every 10 s for each worker.
+//! # Requests
 //!
-//! # Answers
+//! The closure gets requests of any method except CONNECT and TRACE, which are answered with 405.
+//! To an unknown method it should answer 501 (RFC 9110, 9.1). The client's [`Peer`](crate::Peer) is
+//! among the request's extensions. A panic is answered with 500, and logged.
 //!
-//! | an answer that | is |
-//! |---|---|
-//! | is there | a [`Response`], text, bytes, a [`StatusCode`] |
-//! | another thread gives | [`Reply::later`]. [`Limits::response_timeout`] limits how long that takes |
-//! | blocks | [`Reply::run`]: on a bounded pool. How long work waits for it is counted: [`Stats::jobs`](crate::Stats) |
-//! | needs the body, in memory | [`Body::collect`] |
-//! | needs the body, as it comes | [`Body::receive`]: pieces, and work between them that may block |
-//! | a thread sends, bit by bit | [`Reply::stream`]; without an end [`Reply::endless`], [`Reply::events`] |
-//! | is pulled as there is room | [`Reply::pull`], [`Reply::pieces`] |
-//! | is the same news for many clients | [`Reply::follow`], [`Reply::follow_events`] |
-//! | is another protocol | [`Reply::upgrade`] |
+//! The closure, and what is passed to [`Body::collect`], run on the event loop of a worker. While
+//! they block, other connections wait: see [the front page](crate#dont-block-the-event-loop).
 //!
-//! They can be put together: work may find that the body has to be read, and what becomes of the
-//! body may be a stream.
+//! # Costs
 //!
-//! # What it costs
+//! A keep-alive request whose fields have names that the `http` crate knows, answered with static
+//! text, makes 7 heap allocations: 2 for the copy of its head, 2 for its [`HeaderMap`], 3 for the
+//! peer among its extensions. Each field of another name makes one more, and so does a small
+//! collected body. A [`Response`] with fields adds 2 for its own map. A handler of
+//! [`http_core`](crate::http_core), which borrows the request, makes none.
 //!
-//! A keep-alive request whose fields have names that the `http` crate knows, answered with text that
-//! is in the program, makes 7 heap allocations: 2 for the copy of its head, 2 for its [`HeaderMap`],
-//! 3 for the peer among its extensions. Each field with another name makes one more, and so does a
-//! small body that is collected. A [`Response`] with fields adds 2 for its own map. Tests count them.
-//! The borrowed view below it, [`http1`](crate::http_core), makes none.
+//! # Limitations
 //!
-//! # What it leaves out
-//!
-//! A router: `match` does for few paths, as above, and any that goes from a path to a value for
-//! many (the example `http_json` matches on parts of paths). Coding, cookies, forms: there are crates
-//! for them that speak the types of the `http` crate. HTTP/2, and TLS.
+//! There is no router: use `match` for few paths (the example `http_json` matches parts of paths),
+//! or a crate for many. For compression, cookies and forms, use crates that work with the types of
+//! the `http` crate. HTTP/2 and TLS are not supported.
 
 mod body;
 pub mod convert;
-mod edge;
 mod event;
 mod exchange;
+mod incomplete;
 mod job;
+mod options;
 mod reply;
-mod respond;
-mod stream;
-
-use std::num::NonZeroUsize;
-use std::sync::Arc;
+mod sender;
+mod service;
+mod source;
 
 pub use ::http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header,
 };
 pub use bytes::Bytes;
-use sockeye_engine::{Config, ListenAddr, usable_cores};
 pub use sockeye_http::{AllowedHosts, BadHostName, Limits};
 pub use sockeye_proto::Budget;
 
 pub use self::body::Body;
-pub use self::edge::Edge;
 pub use self::event::Event;
-pub use self::reply::{Incomplete, Later, Receive, Reply, Take};
-pub use self::respond::Respond;
-pub use self::stream::{Give, Gone, Sender, Source, TrySendError, Wake};
+pub use self::incomplete::Incomplete;
+pub use self::options::Options;
+pub use self::reply::{BodyReceiver, PendingReply, Reply};
+pub use self::sender::{ClientGone, Sender, SourceWaker, TrySendError};
+pub use self::service::{HttpService, serve};
+pub use self::source::{BodySource, SourceNext};
 pub use crate::serving::{ServeError, Serving};
-
-/// How a service runs.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Threads, each with an event loop of its own. By default, as many as there are cores that
-    /// this process may use.
-    pub workers: NonZeroUsize,
-    /// Limits and deadlines of requests, and of responses that come later
-    /// ([`Limits::response_timeout`]; none by default).
-    pub limits: Limits,
-    /// Bytes of bodies that [`Body::collect`] reads into memory, as far as one has more than 64 KiB:
-    /// from when they come until the response begins, and the work that makes it has ended. All connections share it; one client has a
-    /// quarter, a local one half. Beyond it the answer is 503, so a client's share has to be above
-    /// the limit of [`Body::collect`]. Default: 256 MiB.
-    pub collected: Arc<Budget>,
-    /// Limits and deadlines of connections.
-    pub config: Config,
-    /// Whether responses have `Server: sockeye`. They have not.
-    pub names_itself: bool,
-    /// The host names that are answered for at loopback addresses, where no others are; `None`
-    /// answers for every name. Set it where a browser on the same machine may be used: a website
-    /// can point a name of its own at 127.0.0.1 (DNS rebinding). Default: `None`.
-    pub allowed_hosts: Option<AllowedHosts>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            workers: usable_cores(),
-            limits: Limits::default(),
-            collected: edge::collected(),
-            config: Config::default(),
-            names_itself: false,
-            allowed_hosts: None,
-        }
-    }
-}
-
-/// Has requests that come at `addresses` answered by `respond`, on threads of their own, until
-/// [`Serving::handle`] says to stop, or the returned value is dropped.
-///
-/// # Errors
-///
-/// [`ServeError`] when it could not begin; nothing is answered then.
-pub fn serve(
-    addresses: &[ListenAddr],
-    options: Options,
-    respond: impl Respond,
-) -> Result<Serving, ServeError> {
-    let Options { workers, limits, collected, config, names_itself, allowed_hosts } = options;
-    let service = edge::service(limits, collected, names_itself, allowed_hosts, respond);
-    Serving::begin_at(addresses, workers, config, service)
-}

@@ -1,4 +1,4 @@
-//! What a handler returns: a response, or what it will be made by.
+//! What a handler returns: a response, or how it will be made.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,47 +6,67 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
-use sockeye_proto::{Permit, Promise, Protocol, Remote};
+use sockeye_proto::{Permit, Promise, Protocol};
 
-use super::stream::{Hears, Pieces, Sender, Source, Telling, Wake};
+use super::incomplete::{BodyWaiter, Incomplete};
+use super::sender::{ResponseLink, Sender, SourceWaker};
+use super::source::{BodySource, Pieces};
 
-/// A response, or where it will come from.
+/// What a handler returns: a response, or how it will be made.
 ///
-/// It is made from a [`Response`] whose body is in memory (`&'static str`, [`String`], `Vec<u8>`,
-/// [`Bytes`], ...), from such a body alone (200, with a Content-Type of plain text or of bytes), from
-/// a [`StatusCode`] (a short page in plain text), from a `Result` of two of these, or by a function
-/// below or of [`Body`](super::Body).
+/// | a response that | is made by |
+/// |---|---|
+/// | is ready | `into()` from a [`Response`] with its body in memory, from text, bytes, a [`StatusCode`] (a short page), or a `Result` of two of these |
+/// | another thread makes | [`Reply::later`] |
+/// | blocking work makes | [`Reply::run`] |
+/// | needs the request's body | [`Body::collect`](super::Body::collect), [`Body::receive`](super::Body::receive) |
+/// | a thread sends piece by piece | [`Reply::stream`]; without an end: [`Reply::endless`], [`Reply::events`] |
+/// | is sent as there is room | [`Reply::pull`], [`Reply::pieces`] |
+/// | sends the same news to many clients | [`Reply::follow`], [`Reply::follow_events`] |
+/// | switches to another protocol | [`Reply::upgrade`] |
 ///
-/// Of the fields of a response the server writes some by itself. `Date`, `Server`, `Keep-Alive`,
-/// `Trailer` and `Upgrade` of a handler are left out. `Connection: close` is honoured, and its other
-/// options left out. `Content-Length` is that of the body; one that a handler sets counts where the
-/// body comes bit by bit, which then has to keep it (or the connection is cut), and in a response to
-/// HEAD without a body. What can't be sent is the handler's fault and a 500: a status below 200, any
-/// `Transfer-Encoding`, a `Content-Length` that is not one number.
+/// They can be combined: work may find that the body has to be read, and the body may lead to a
+/// stream.
 ///
-/// A response to HEAD has the `Content-Length` that GET's has, or none (RFC 9110, 8.6): that of a body
-/// that isn't empty, which is not sent; else the one that the handler sets. An empty body without one
-/// says nothing of GET's. Bit by bit, `Transfer-Encoding: chunked` says what GET's is sent in. On a
-/// 204 and a 304 both are left out.
+/// # Header fields
+///
+/// The server writes `Date`, `Server`, `Keep-Alive`, `Trailer` and `Upgrade`; a handler's are left
+/// out. Of `Connection`, only `close` has an effect. `Content-Length` is the length of a body in
+/// memory. For content that is sent piece by piece a handler may set it, and has to keep it, or the
+/// connection closes.
+///
+/// A response to HEAD has the `Content-Length` of the response to GET, or none (RFC 9110, 8.6): the
+/// length of its body, which is not sent, or, if the body is empty, the one that the handler sets.
+/// Content that would be sent piece by piece is announced with `Transfer-Encoding: chunked`. 204
+/// and 304 have neither.
+///
+/// A status below 200, any `Transfer-Encoding` and an invalid `Content-Length` are answered with
+/// 500, and logged.
 pub struct Reply(pub(super) Kind);
 
+/// Makes a [`Reply`]. It may block.
+pub(super) type Work = Box<dyn FnOnce() -> Reply + Send>;
+
+/// Makes a [`Reply`] from a collected body.
+pub(super) type CollectFn = Box<dyn FnOnce(Result<Bytes, Incomplete>) -> Reply + Send>;
+
 pub(super) enum Kind {
-    Now(Response<Bytes>),
-    /// 200, with a Content-Type and no more: the map of a [`Response`] would be two allocations.
-    Plain(&'static str, Bytes),
+    Response(Response<Bytes>),
+    /// 200 with a Content-Type and no other field. A [`Response`] would allocate twice for its map.
+    Content(&'static str, Bytes),
     Page(StatusCode, String),
-    Later(Box<dyn FnOnce(Later) + Send>),
-    Run(Box<dyn FnOnce() -> Reply + Send>),
+    Later(Box<dyn FnOnce(PendingReply) + Send>),
+    Run(Work),
     Collect {
         limit: u64,
-        /// How long the body is, where that is known.
-        expected: Option<u64>,
-        then: Then,
+        length: Option<u64>,
+        then: BodyWaiter<CollectFn>,
     },
     Receive {
         limit: u64,
-        receiver: Box<dyn Receive>,
+        receiver: BodyWaiter<Box<dyn BodyReceiver>>,
     },
+    ReadMore(BodyWaiter<Box<dyn BodyReceiver>>),
     Stream(Response<()>, Content),
     Upgrade {
         name: String,
@@ -55,142 +75,137 @@ pub(super) enum Kind {
     },
 }
 
-/// Where the content of a response comes from that is sent bit by bit.
+/// Where the content of a response comes from that is sent piece by piece.
 pub(super) enum Content {
-    /// A thread.
     Sender {
-        /// It has no end of its own.
+        /// The content has no end of its own.
         endless: bool,
         start: Box<dyn FnOnce(Sender) + Send>,
     },
-    /// The loop.
-    Source(Box<dyn Source>),
-    /// The loop, whenever there is something.
-    Follow(Box<dyn FnOnce(Wake) -> Box<dyn Source> + Send>),
+    Source(Box<dyn BodySource>),
+    /// A source that can wait to be woken.
+    Follow(Box<dyn FnOnce(SourceWaker) -> Box<dyn BodySource> + Send>),
 }
 
 impl Reply {
-    /// A page in plain text: the status, and `text` below it.
+    /// Responds with a page in plain text: the status, and `text` below it.
     pub fn error(status: StatusCode, text: impl Into<String>) -> Self {
         Self(Kind::Page(status, text.into()))
     }
 
-    /// A response that comes later, by the [`Later`] that `take` gets before this thread goes on to
-    /// anything else. It can be kept, or given to another thread.
+    /// Responds later: `take` gets a [`PendingReply`], which it can keep or pass to another thread.
     ///
     /// ```
     /// # use sockeye::http::{Body, Reply, Request};
     /// fn handler(request: Request<Body>) -> Reply {
-    ///     Reply::later(move |later| {
-    ///         std::thread::spawn(move || later.answer(format!("{}\n", request.uri())));
+    ///     Reply::later(move |pending| {
+    ///         std::thread::spawn(move || pending.send(format!("{}\n", request.uri())));
     ///     })
     /// }
     /// ```
-    pub fn later(take: impl FnOnce(Later) + Send + 'static) -> Self {
+    pub fn later(take: impl FnOnce(PendingReply) + Send + 'static) -> Self {
         Self(Kind::Later(Box::new(take)))
     }
 
-    /// The response is what `work` gives, which may block: it is run by one of the server's threads for
-    /// that, of which there are a few. When it panics the response is 500; when more wait than the
-    /// pool has room for (100,000), 503. Work that takes longer than
-    /// [`Limits::response_timeout`](super::Limits::response_timeout) is not stopped, nor dropped where
-    /// it has not begun; the client gets 503, and what `work` gives is dropped.
+    /// Runs `work`, which may block, on a thread of the pool, and responds with its result. The
+    /// response is a 500 if `work` panics, and a 503 if 100,000 jobs wait already.
+    ///
+    /// After [`Limits::response_timeout`](super::Limits::response_timeout), the client gets a 503.
+    /// That doesn't stop `work`, but its result is dropped.
     pub fn run<R: Into<Self>>(work: impl FnOnce() -> R + Send + 'static) -> Self {
         Self(Kind::Run(Box::new(move || work().into())))
     }
 
-    /// A response whose content a thread sends bit by bit: `start` gets the [`Sender`] before this
-    /// thread goes on to anything else, and gives it to another one. A response without content (to
-    /// HEAD, a 204, a 304) has none to send, and `start` is dropped.
+    /// Passes the next piece of the request's body to `receiver`. Only [`BodyReceiver::piece`], and
+    /// the work that it starts, may return this; otherwise the response is a 500.
+    #[must_use]
+    pub fn read_more(receiver: Box<dyn BodyReceiver>) -> Self {
+        Self(Kind::ReadMore(BodyWaiter::receiver(receiver)))
+    }
+
+    /// Sends content from another thread: `start` gets a [`Sender`], and passes it to that thread.
+    /// If the response has no content (to HEAD, 204, 304), `start` is dropped.
     pub fn stream(head: Response<()>, start: impl FnOnce(Sender) + Send + 'static) -> Self {
         let start = Box::new(start);
         Self(Kind::Stream(head, Content::Sender { endless: false, start }))
     }
 
-    /// As [`Reply::stream`], for a response without an end of its own: when the server stops it is
-    /// ended in order, and the sender is told that it has gone.
+    /// As [`Reply::stream`], for content without an end. When the server drains, the response is
+    /// completed, and [`Sender::is_gone`] becomes `true`.
     ///
-    /// A client that closes its connection without a reset looks like one that ended its side and still
-    /// reads. The response is cancelled once nothing has been sent to such a client for
-    /// [`Limits::half_closed_timeout`](super::Limits::half_closed_timeout), 15 s by default. To keep a
-    /// quiet stream open, send an [`Event::comment`](super::Event::comment) more often than that.
+    /// A reset of the connection is noticed at once. A client that closes without a reset looks
+    /// like one that has only ended its side and still reads. Its response is cancelled when
+    /// nothing has been sent for
+    /// [`Limits::half_closed_timeout`](super::Limits::half_closed_timeout). Default: 15 s. To keep
+    /// a quiet stream open, send an [`Event::comment`](super::Event::comment) more often than that.
     pub fn endless(head: Response<()>, start: impl FnOnce(Sender) + Send + 'static) -> Self {
         let start = Box::new(start);
         Self(Kind::Stream(head, Content::Sender { endless: true, start }))
     }
 
-    /// Server-sent events, each an [`Event`](super::Event): [`Reply::endless`] with the fields that
-    /// belong to them. A client that leaves is noticed as described there.
+    /// Sends server-sent events: [`Reply::endless`] with their header fields. Each piece is an
+    /// [`Event`](super::Event).
     pub fn events(start: impl FnOnce(Sender) + Send + 'static) -> Self {
         Self::endless(event_stream(), start)
     }
 
-    /// Server-sent events that many clients follow: [`Reply::follow`] with the fields that belong to
-    /// them. Each piece that the source gives is an [`Event`](super::Event).
-    pub fn follow_events<S: Source>(make: impl FnOnce(Wake) -> S + Send + 'static) -> Self {
+    /// Sends server-sent events to many clients: [`Reply::follow`] with their header fields. Each
+    /// piece is an [`Event`](super::Event).
+    pub fn follow_events<S: BodySource>(
+        make: impl FnOnce(SourceWaker) -> S + Send + 'static,
+    ) -> Self {
         Self::follow(event_stream(), make)
     }
 
-    /// A response whose content comes from `source`, on the loop, as there is room for it. No thread
-    /// waits for a slow client.
-    pub fn pull(head: Response<()>, source: impl Source) -> Self {
+    /// Sends content from `source`, which the event loop asks for more whenever there is room. No
+    /// thread waits for a slow client.
+    pub fn pull(head: Response<()>, source: impl BodySource) -> Self {
         Self(Kind::Stream(head, Content::Source(Box::new(source))))
     }
 
-    /// As [`Reply::pull`], from a source that may have nothing to give for now ([`Wait`](super::Give::Wait)).
-    /// `make` gets what wakes it, and keeps that where others find it. When the
-    /// server stops, the response is ended in order as soon as its source waits.
+    /// As [`Reply::pull`], for a source that may have nothing to send yet
+    /// ([`SourceNext::Wait`](super::SourceNext::Wait)). `make` gets what wakes it. When the server
+    /// drains, the response is completed as soon as its source waits.
     ///
-    /// For a broadcast: all responses read one log, which is bounded, each at its own pace. A client
-    /// that reads slowly costs its output and a place in the log, and holds nobody up. A [`Sender`]
-    /// takes 16 pieces for such a client and no more, so that a burst is lost for it.
+    /// Use this for a broadcast: each response reads a shared, bounded log at its own pace. A slow
+    /// client costs its output buffer and a position in the log, and slows nobody else down. A
+    /// [`Sender`] buffers 16 pieces for such a client, and then rejects more.
     ///
     /// ```
     /// use std::sync::{Arc, Mutex};
-    /// use sockeye::http::{Bytes, Event, Give, Reply, Source, Wake};
+    /// use sockeye::http::{BodySource, Bytes, Reply, SourceNext, SourceWaker};
     ///
-    /// /// What is said to all. A real one has a bound: see the example `http_events`.
+    /// /// Appending to the log wakes all followers. For one with a limit, see the example `http_events`.
     /// #[derive(Default)]
-    /// struct Said { log: Vec<Bytes>, listeners: Vec<Wake> }
+    /// struct News { log: Vec<Bytes>, followers: Vec<SourceWaker> }
     ///
-    /// fn say(said: &Mutex<Said>, text: &str) {
-    ///     let mut said = said.lock().unwrap();
-    ///     said.log.push(Event::new(text).into());
-    ///     said.listeners.retain(|listener| !listener.is_gone());
-    ///     said.listeners.iter().for_each(Wake::wake);
-    /// }
+    /// struct Follower { news: Arc<Mutex<News>>, position: usize }
     ///
-    /// struct Listener { said: Arc<Mutex<Said>>, cursor: usize }
-    ///
-    /// impl Source for Listener {
-    ///     fn next(mut self: Box<Self>) -> Give {
-    ///         let event = self.said.lock().unwrap().log.get(self.cursor).cloned();
-    ///         match event {
-    ///             Some(event) => {
-    ///                 self.cursor += 1;
-    ///                 Give::Piece(event, self)
-    ///             }
-    ///             None => Give::Wait(self),
-    ///         }
+    /// impl BodySource for Follower {
+    ///     fn next(mut self: Box<Self>) -> SourceNext {
+    ///         let event = self.news.lock().unwrap().log.get(self.position).cloned();
+    ///         let Some(event) = event else { return SourceNext::Wait(self) };
+    ///         self.position += 1;
+    ///         SourceNext::Piece(event, self)
     ///     }
     /// }
     ///
-    /// fn listen(said: Arc<Mutex<Said>>) -> Reply {
-    ///     Reply::follow_events(move |wake| {
-    ///         said.lock().unwrap().listeners.push(wake);
-    ///         Listener { said, cursor: 0 }
+    /// fn follow(news: Arc<Mutex<News>>) -> Reply {
+    ///     Reply::follow_events(move |waker| {
+    ///         news.lock().unwrap().followers.push(waker);
+    ///         Follower { news, position: 0 }
     ///     })
     /// }
     /// ```
-    pub fn follow<S: Source>(
+    pub fn follow<S: BodySource>(
         head: Response<()>,
-        make: impl FnOnce(Wake) -> S + Send + 'static,
+        make: impl FnOnce(SourceWaker) -> S + Send + 'static,
     ) -> Self {
-        Self(Kind::Stream(head, Content::Follow(Box::new(|wake| Box::new(make(wake))))))
+        Self(Kind::Stream(head, Content::Follow(Box::new(|waker| Box::new(make(waker))))))
     }
 
-    /// The same as [`Reply::pull`] of an iterator, which must not block. Empty pieces send nothing; 1,024 of them in a row
-    /// abort the response.
+    /// As [`Reply::pull`], from an iterator that doesn't block. Empty pieces send nothing; 1,024 of
+    /// them in a row abort the response.
     pub fn pieces<I>(head: Response<()>, pieces: I) -> Self
     where
         I: IntoIterator<Item: Into<Bytes>, IntoIter: Send + 'static>,
@@ -198,12 +213,12 @@ impl Reply {
         Self::pull(head, Pieces(pieces.into_iter()))
     }
 
-    /// Hands the connection to another protocol: a 101 that says `name` and has `fields`, then all
-    /// that the protocol does which `make` makes. It is given [`Event::Open`](crate::Event::Open)
-    /// and the bytes behind the request.
+    /// Switches the connection to the protocol that `make` returns: sends 101 with `name` in
+    /// `Upgrade` and with `fields`. The protocol gets [`Event::Open`](crate::Event::Open), then the
+    /// bytes after the request.
     ///
-    /// What the client asks for is in the request's `Upgrade` field. Where it may not be upgraded
-    /// (it did not ask, has a body, or speaks HTTP/1.0) the response is 400.
+    /// The request's `Upgrade` field has what the client asks for. A request that can't be upgraded
+    /// (without that field, with a body, or of HTTP/1.0) is answered with 400.
     pub fn upgrade(
         name: impl Into<String>,
         fields: HeaderMap,
@@ -213,7 +228,7 @@ impl Reply {
     }
 }
 
-/// The head of server-sent events.
+/// The head of a response with server-sent events.
 fn event_stream() -> Response<()> {
     let mut head = Response::new(());
     let fields = head.headers_mut();
@@ -227,31 +242,31 @@ const BYTES: &str = "application/octet-stream";
 
 impl<B: Into<Bytes>> From<Response<B>> for Reply {
     fn from(response: Response<B>) -> Self {
-        Self(Kind::Now(response.map(Into::into)))
+        Self(Kind::Response(response.map(Into::into)))
     }
 }
 
 impl From<&'static str> for Reply {
     fn from(text: &'static str) -> Self {
-        Self(Kind::Plain(TEXT, text.into()))
+        Self(Kind::Content(TEXT, text.into()))
     }
 }
 
 impl From<String> for Reply {
     fn from(text: String) -> Self {
-        Self(Kind::Plain(TEXT, text.into()))
+        Self(Kind::Content(TEXT, text.into()))
     }
 }
 
 impl From<Vec<u8>> for Reply {
     fn from(bytes: Vec<u8>) -> Self {
-        Self(Kind::Plain(BYTES, bytes.into()))
+        Self(Kind::Content(BYTES, bytes.into()))
     }
 }
 
 impl From<Bytes> for Reply {
     fn from(bytes: Bytes) -> Self {
-        Self(Kind::Plain(BYTES, bytes))
+        Self(Kind::Content(BYTES, bytes))
     }
 }
 
@@ -269,127 +284,67 @@ impl<T: Into<Self>, E: Into<Self>> From<Result<T, E>> for Reply {
 
 impl fmt::Debug for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Kind::Now(response) => f.debug_tuple("Now").field(&response.status()).finish(),
-            Kind::Plain(_, body) => f.debug_tuple("Plain").field(&body.len()).finish(),
-            Kind::Page(status, text) => f.debug_tuple("Page").field(status).field(text).finish(),
-            Kind::Later(_) => f.write_str("Later"),
-            Kind::Run(_) => f.write_str("Run"),
-            Kind::Collect { limit, .. } => f.debug_tuple("Collect").field(limit).finish(),
-            Kind::Receive { limit, .. } => f.debug_tuple("Receive").field(limit).finish(),
-            Kind::Stream(head, _) => f.debug_tuple("Stream").field(&head.status()).finish(),
-            Kind::Upgrade { name, .. } => f.debug_tuple("Upgrade").field(name).finish(),
-        }
+        f.debug_struct("Reply").finish_non_exhaustive()
     }
 }
 
-/// The duty to answer one request, from any thread. Dropping it is a 500.
+/// Responds to one request, from any thread. If this is dropped, the response is a 500.
 ///
-/// A client that resets its connection no longer waits for the answer: [`Later::is_gone`] says so. A
-/// client that only ends its side is still answered, for it may be reading. With
-/// [`Limits::response_timeout`](super::Limits::response_timeout), it has been answered with 503 once
-/// that is over.
+/// [`PendingReply::is_gone`] says whether the client still waits. A client that only ends its side
+/// of the connection may still read, so it waits; one that resets the connection does not. After
+/// [`Limits::response_timeout`](super::Limits::response_timeout) the client has got a 503.
 #[derive(Debug)]
-pub struct Later {
+pub struct PendingReply {
     promise: Promise,
-    remote: Remote,
-    hears: Arc<Hears>,
-    /// What is charged for a body that the answer is made from.
+    link: ResponseLink,
+    /// Charges a collected body until the response begins.
     permit: Option<Arc<Permit>>,
 }
 
-impl Later {
-    pub(super) fn new(
-        promise: Promise,
-        remote: Remote,
-        permit: Option<Arc<Permit>>,
-    ) -> (Self, Telling) {
-        let (hears, telling) = Hears::new();
-        (Self { promise, remote, hears, permit }, telling)
+impl PendingReply {
+    pub(super) fn new(promise: Promise, link: ResponseLink, permit: Option<Arc<Permit>>) -> Self {
+        Self { promise, link, permit }
     }
 
-    /// Whether nobody receives an answer any more: the connection is closed, or the answer is too
-    /// late.
+    /// Whether the connection is closed, or the response would be too late.
     #[must_use]
     pub fn is_gone(&self) -> bool {
-        self.hears.is_over() || self.remote.is_gone()
+        self.link.is_gone()
     }
 
-    /// Answers, with all that a handler may return. What comes too late is dropped.
-    pub fn answer(self, reply: impl Into<Reply>) {
+    /// Responds. A `reply` that is too late is dropped.
+    pub fn send(self, reply: impl Into<Reply>) {
         drop(self.permit);
         let reply: Reply = reply.into();
         self.promise.keep(Box::new(reply));
     }
 }
 
-/// What is called with a body that was collected.
-pub(super) type Then = Box<dyn FnOnce(Result<Bytes, Incomplete>) -> Reply + Send>;
-
-/// A request's body is not complete and never will be: its client has left, ended its side, was too
-/// slow, or sent what is no body or too large a one; or there is no memory for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Incomplete;
-
-impl fmt::Display for Incomplete {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the request's body ended before it was complete")
-    }
-}
-
-impl std::error::Error for Incomplete {}
-
-/// Takes a request's body as it comes.
-pub trait Receive: Send + 'static {
-    /// Takes a piece of the body: at least one byte, at most 64 KiB. What it returns says what is
-    /// next, and has the receiver in it, so that a job can have it meanwhile.
+/// Takes a request's body as it arrives: see [`Body::receive`](super::Body::receive).
+pub trait BodyReceiver: Send + 'static {
+    /// Takes a piece of the body, of 1 byte to 64 KiB. To get the next piece, it returns
+    /// [`Reply::read_more`] with itself, possibly from the work of a [`Reply::run`], during which
+    /// nothing is read. With any other [`Reply`], the rest of the body is not read.
     ///
-    /// This is called on the server's loop: what blocks belongs into [`Take::run`].
-    fn piece(self: Box<Self>, piece: &[u8]) -> Take;
+    /// This runs on the event loop: don't block.
+    fn piece(self: Box<Self>, piece: &[u8]) -> Reply;
 
-    /// The body is complete. `trailers` has the fields behind a body in chunks, mostly none.
+    /// Takes the end of the body, with its trailers, and makes the response.
     fn end(self: Box<Self>, trailers: HeaderMap) -> Reply;
 
-    /// The body is not complete and never will be. The server has answered by itself, where it could.
-    /// By default the receiver is dropped.
+    /// The body is incomplete. The server has answered the request itself, if it could. By default,
+    /// this drops the receiver.
     ///
-    /// A receiver that a job of [`Take::run`] has at that moment is told when the job has returned it;
-    /// with a job that does not run any more, because its client has gone, it is dropped. This may be
-    /// called on the server's loop, and should not block.
+    /// While the work of a [`Reply::run`] owns the receiver, this is called after it has returned
+    /// the receiver. If that work no longer runs, because its client has left, the receiver is
+    /// dropped. This may run on the event loop: don't block.
     fn incomplete(self: Box<Self>, why: Incomplete) {
         let _ = why;
     }
 }
 
-/// What comes next when a piece of a body was taken.
-pub enum Take {
-    /// More of it.
-    More(Box<dyn Receive>),
-    /// This work, on the pool; then what it returns.
-    Run(Box<dyn FnOnce() -> Self + Send>),
-    /// The response: what is left of the body is not read.
-    Reply(Reply),
-}
-
-impl Take {
-    /// Has `work`, which may block, done by a thread of the pool. Nothing is read meanwhile. When it
-    /// panics the response is 500, and 503 when the pool's queue is full.
-    pub fn run(work: impl FnOnce() -> Self + Send + 'static) -> Self {
-        Self::Run(Box::new(work))
-    }
-
-    /// Answers before the body has come to its end.
-    pub fn reply(reply: impl Into<Reply>) -> Self {
-        Self::Reply(reply.into())
-    }
-}
-
-impl fmt::Debug for Take {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::More(_) => "More",
-            Self::Run(_) => "Run",
-            Self::Reply(_) => "Reply",
-        })
+impl BodyWaiter<Box<dyn BodyReceiver>> {
+    pub(super) fn receiver(receiver: Box<dyn BodyReceiver>) -> Self {
+        Self::new(receiver, |receiver| receiver.incomplete(Incomplete))
     }
 }

@@ -1,8 +1,8 @@
-//! A service that answers messages, with no more to write than its answers.
+//! A message service from a closure.
 //!
-//! A message is content with a type and an encoding; how it travels is [`protocol`]'s. [`serve`]
-//! takes whoever answers: a closure, a function, or any value that is [`Respond`]. It gets a
-//! [`Request`] and gives a [`Message`], an [`Error`], or a [`Response`] that comes later:
+//! A message is content with a type and an encoding; [`protocol`] is how messages are sent. The
+//! closure gets a [`Request`] and returns a [`Message`], an [`Error`], or a [`Reply`], which can
+//! come later:
 //!
 //! ```
 //! use std::io::{Read, Write};
@@ -10,83 +10,55 @@
 //! use serde_json::json;
 //! use sockeye::message::{self, Error, Message, Options, Request};
 //!
-//! let serving = message::serve(
-//!     &["127.0.0.1:0".parse()?], // Port 0 takes a free one.
-//!     Options::default(),
-//!     // Runs on the event loop: don't block. Blocking work: `Response::run`.
-//!     |request: Request| -> Result<Message, Error> {
-//!         let value = request.message.to_json()?; // What is no JSON is answered with an error.
-//!         Ok(Message::json(&json!({ "result": value["value"] }))?)
-//!     },
-//! )?;
+//! // Runs on the event loop: don't block. Blocking work: `Reply::run`.
+//! fn answer(request: Request) -> Result<Message, Error> {
+//!     let value = request.message.to_json()?; // Content that is not JSON gets an error.
+//!     Ok(Message::json(&json!({ "result": value["value"] }))?)
+//! }
 //!
-//! let mut peer = std::net::TcpStream::connect(serving.ip_addresses().next().expect("one"))?;
-//! peer.write_all(
+//! // Port 0 selects a free port.
+//! let serving = message::serve(&["127.0.0.1:0".parse()?], Options::default(), answer)?;
+//!
+//! let mut client = std::net::TcpStream::connect(serving.ip_addresses().next().expect("one"))?;
+//! client.write_all(
 //!     b"\x00\x67{\"byteorder\": \"little\", \"content-type\": \"text/json\", \
 //!       \"content-encoding\": \"utf-8\", \"content-length\": 14}{\"value\": 1.5}",
 //! )?;
-//! let mut reply = Vec::new();
-//! peer.read_to_end(&mut reply)?; // One request, one reply, for a peer that asks for no more.
-//! assert!(reply.ends_with(b"\"content-length\": 15}{\"result\": 1.5}"));
+//! let mut response = Vec::new();
+//! client.read_to_end(&mut response)?; // Without `keep-alive`, a connection has one request.
+//! assert!(response.ends_with(b"\"content-length\": 15}{\"result\": 1.5}"));
+//!
+//! // The same address answers HTTP.
+//! let mut client = std::net::TcpStream::connect(serving.ip_addresses().next().expect("one"))?;
+//! client.write_all(
+//!     b"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+//!       Content-Type: application/json\r\nContent-Length: 14\r\n\r\n{\"value\": 1.5}",
+//! )?;
+//! let mut response = Vec::new();
+//! client.read_to_end(&mut response)?;
+//! assert!(response.starts_with(b"HTTP/1.1 200 OK\r\n") && response.ends_with(b"{\"result\": 1.5}"));
 //!
 //! serving.handle().drain();
 //! serving.join()?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! HTTP is answered at the same address: `POST /`, whose Content-Type and body are the message's
-//! type, encoding and content. What the handler does is the same, and so is what it says; an
-//! [`Error`]'s status follows from its code: those of the protocol have their own, `not_found` is
-//! 404, and every other is 422.
+//! Over HTTP, Content-Type is the message's type and encoding, and the body its content.
 //!
-//! ```
-//! # use std::io::{Read, Write};
-//! # use sockeye::message::{self, Options, Request};
-//! # let serving = message::serve(
-//! #     &["127.0.0.1:0".parse()?], Options::default(), |request: Request| request.message)?;
-//! # let mut peer = std::net::TcpStream::connect(serving.ip_addresses().next().expect("one"))?;
-//! peer.write_all(
-//!     b"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
-//!       Content-Type: application/json\r\nContent-Length: 14\r\n\r\n{\"value\": 1.5}",
-//! )?;
-//! # let mut reply = Vec::new();
-//! # peer.read_to_end(&mut reply)?;
-//! # assert!(reply.starts_with(b"HTTP/1.1 200 OK\r\n") && reply.ends_with(b"{\"value\": 1.5}"));
-//! # serving.handle().drain();
-//! # serving.join()?;
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
-//!
-//! Every limit has a default that holds against a peer that nobody knows: [`Options`].
-//!
-//! What it leaves out: content is handed over whole, within its limit. A handler that takes it as it
-//! comes is a [`protocol::Handler`], which runs on [`Server`](crate::Server) like any protocol.
+//! Every limit has a default that is safe with unknown clients: see [`Options`]. Content is passed
+//! as a whole. To take it as it arrives, implement [`protocol::Handler`], which runs on
+//! [`Server`](crate::Server) like any protocol.
 
-mod adapter;
 mod options;
-mod respond;
+mod reply;
+mod service;
 
-use sockeye_engine::ListenAddr;
 pub use sockeye_http::{AllowedHosts, BadHostName};
 pub use sockeye_message as protocol;
 pub use sockeye_message::text::{BadText, Encoding};
 pub use sockeye_message::{AllowedOrigins, ContentError, JSON, LARGE, Limits, Message};
 
 pub use self::options::Options;
-pub use self::respond::{Error, Later, Request, Respond, Response};
+pub use self::reply::{Error, PendingReply, Reply, Request};
+pub use self::service::serve;
 pub use crate::serving::{ServeError, Serving};
-
-/// Has messages that come at `addresses` answered by `respond`, on threads of their own, until
-/// [`Serving::handle`] says to stop, or the returned value is dropped.
-///
-/// # Errors
-///
-/// [`ServeError`] when it could not begin; nothing is answered then.
-pub fn serve(
-    addresses: &[ListenAddr],
-    options: Options,
-    respond: impl Respond,
-) -> Result<Serving, ServeError> {
-    let (workers, config) = (options.workers, options.config.clone());
-    Serving::begin_at(addresses, workers, config, adapter::service(options, respond))
-}

@@ -1,29 +1,47 @@
-//! How a service runs.
+//! How a message service runs.
 
 use std::num::NonZeroUsize;
 
+use sockeye_engine::driver::Bound;
 use sockeye_engine::{Config, usable_cores};
 use sockeye_http::AllowedHosts;
-use sockeye_message::{AllowedOrigins, Limits};
+use sockeye_message::{AllowedOrigins, Limits, ServerConfig};
 
-/// How a service runs.
+use crate::serving::check_hosts_on_loopback;
+
+/// How a message service runs.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Threads, each with an event loop of its own. By default, as many as there are cores that
+    /// Number of threads, each with an event loop of its own. Default: the number of cores that
     /// this process may use.
     pub workers: NonZeroUsize,
     /// Limits and deadlines of messages.
     pub limits: Limits,
-    /// Whether HTTP is left out, which is otherwise answered at the same addresses.
+    /// Don't answer HTTP. Default: `false`.
     pub frames_only: bool,
-    /// The host names that are answered for over HTTP at loopback addresses, where no others are; `None`
-    /// answers for every name. Set it where a browser on the same machine may be used: a website
-    /// can point a name of its own at 127.0.0.1 (DNS rebinding). Default: `None`.
+    /// Host names that are answered over HTTP at loopback addresses: see
+    /// [`http::Options::allowed_hosts`](crate::http::Options::allowed_hosts). Default: `None`,
+    /// every name.
     pub allowed_hosts: Option<AllowedHosts>,
-    /// The origins whose pages may send messages over HTTP, besides the server's own. Default: none.
+    /// Origins, besides the server's own, whose web pages may send messages over HTTP. Default:
+    /// none.
     pub allowed_origins: AllowedOrigins,
     /// Limits and deadlines of connections.
     pub config: Config,
+}
+
+impl Options {
+    /// The configuration of the protocol for a worker whose listeners are bound to `bound`.
+    #[must_use]
+    pub fn server_config(&self, bound: &[Bound]) -> ServerConfig {
+        let config = ServerConfig::new(self.limits.clone())
+            .frames_only(self.frames_only)
+            .allowing_origins(self.allowed_origins.clone());
+        match &self.allowed_hosts {
+            Some(hosts) => config.checking_hosts(check_hosts_on_loopback(hosts.clone(), bound)),
+            None => config,
+        }
+    }
 }
 
 impl Default for Options {

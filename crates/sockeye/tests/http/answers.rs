@@ -1,13 +1,13 @@
-//! Answers that are there, that come later, and that can't be given.
+//! Responses that are ready, come later, or are invalid.
 
 use std::num::NonZeroUsize;
 use std::rc::Rc;
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc;
 use std::thread;
 
 use sockeye::http::{
-    self, AllowedHosts, Body, Edge, HeaderMap, HeaderValue, Later, Method, Options, Reply, Request,
-    Respond, Response, StatusCode, Version,
+    self, AllowedHosts, Body, HeaderMap, HeaderValue, HttpService, Method, Options, PendingReply,
+    Reply, Request, Response, StatusCode, Version,
 };
 use sockeye::proto::harness::Harness;
 use sockeye::{Address, Peer, Protocol, http_core};
@@ -78,7 +78,7 @@ fn a_handler_sees_any_method_and_decides_about_it() {
 }
 
 #[test]
-fn whatever_a_reply_is_made_from_is_sent_as_such() {
+fn every_value_that_converts_into_a_reply_is_sent() {
     let (serving, address) = serve(|request: Request<Body>| -> Reply {
         match request.uri().path() {
             "/str" => "text".into(),
@@ -117,7 +117,7 @@ fn whatever_a_reply_is_made_from_is_sent_as_such() {
 }
 
 #[test]
-fn how_a_reply_is_framed_stays_the_servers() {
+fn the_server_frames_responses() {
     let (serving, address) = serve(|request: Request<Body>| {
         let made = Response::builder();
         match request.uri().path() {
@@ -134,7 +134,7 @@ fn how_a_reply_is_framed_stays_the_servers() {
     let mut client = Client::new(&address);
     let answer = client.ask("GET /length");
     assert_eq!((answer.field("content-length"), answer.text()), (Some("1"), "x"));
-    // What GET would get, told without being made.
+    // The length of the response to GET, without its content.
     assert_eq!(client.ask("HEAD /head").field("content-length"), Some("12345"));
     assert_eq!(client.ask("GET /head").field("content-length"), Some("0"));
     for path in ["/coding", "/lengths", "/interim"] {
@@ -149,7 +149,7 @@ fn how_a_reply_is_framed_stays_the_servers() {
 }
 
 #[test]
-fn a_reply_to_head_has_the_content_length_of_gets_or_none() {
+fn a_response_to_head_has_the_content_length_of_get_or_none() {
     let (serving, address) = serve(|request: Request<Body>| -> Reply {
         let made = Response::builder();
         match request.uri().path() {
@@ -205,52 +205,54 @@ fn a_reply_to_head_has_the_content_length_of_gets_or_none() {
 
 #[test]
 fn answers_come_later_from_other_threads_and_one_that_is_dropped_is_a_500() {
-    let (to_worker, laters) = mpsc::channel::<Later>();
+    let (to_worker, pending_replies) = mpsc::channel::<PendingReply>();
     let (serving, address) = serve(move |_: Request<Body>| {
         let to_worker = to_worker.clone();
-        Reply::later(move |later| to_worker.send(later).unwrap())
+        Reply::later(move |pending| to_worker.send(pending).unwrap())
     });
     let mut clients = [Client::new(&address), Client::new(&address)];
     clients[0].head("GET /", &[]);
-    let first = laters.recv().unwrap();
+    let first = pending_replies.recv().unwrap();
     clients[1].head("GET /", &[]);
-    let second = laters.recv().unwrap();
-    // The last is answered first: nobody waits for another's.
-    thread::spawn(move || second.answer("second")).join().unwrap();
+    let second = pending_replies.recv().unwrap();
+    // The last request is answered first.
+    thread::spawn(move || second.send("second")).join().unwrap();
     assert_eq!(clients[1].answer().text(), "second");
     drop(first);
     assert_eq!(clients[0].answer().status, 500);
-    // The connection lives.
+    // The connection stays open.
     clients[0].head("GET /", &[]);
-    laters.recv().unwrap().answer(StatusCode::ACCEPTED);
+    pending_replies.recv().unwrap().send(StatusCode::ACCEPTED);
     assert_eq!(clients[0].answer().status, 202);
     stop(serving);
 }
 
 #[test]
 fn pipelined_requests_are_answered_in_order_each_by_its_own() {
-    // The first is answered later by what a job gave: a promise behind a promise.
-    let (to_worker, laters) = mpsc::channel::<Later>();
+    // The first reply comes later, and then from a job.
+    let (to_worker, pending_replies) = mpsc::channel::<PendingReply>();
     let (serving, address) = serve(move |request: Request<Body>| {
         let to_worker = to_worker.clone();
         match request.uri().path() {
-            "/old" => Reply::run(move || Reply::later(move |later| to_worker.send(later).unwrap())),
-            _ => Reply::later(move |later| to_worker.send(later).unwrap()),
+            "/old" => {
+                Reply::run(move || Reply::later(move |pending| to_worker.send(pending).unwrap()))
+            }
+            _ => Reply::later(move |pending| to_worker.send(pending).unwrap()),
         }
     });
     let mut client = Client::new(&address);
-    // Both are on their way before one is answered: they are answered in order all the same.
+    // Both requests arrive before a response. The responses are in order.
     client.head("GET /old", &[]);
     client.head("GET /new", &[]);
-    laters.recv().unwrap().answer("old");
+    pending_replies.recv().unwrap().send("old");
     assert_eq!(client.answer().text(), "old");
-    laters.recv().unwrap().answer("new");
+    pending_replies.recv().unwrap().send("new");
     assert_eq!(client.answer().text(), "new");
     stop(serving);
 }
 
 #[test]
-fn work_that_blocks_runs_elsewhere_and_is_counted() {
+fn blocking_work_runs_on_the_pool_and_is_counted() {
     let here = thread::current().id();
     let (serving, address) = serve(move |request: Request<Body>| {
         let path = request.uri().path().to_owned();
@@ -272,10 +274,10 @@ fn work_that_blocks_runs_elsewhere_and_is_counted() {
 
 #[test]
 fn work_that_the_pool_has_no_room_for_is_a_503() {
-    let edge = Edge::new(Arc::new(|_: Request<Body>| Reply::run(|| "never")));
+    let http = HttpService::new(|_: Request<Body>| Reply::run(|| "never"));
     let peer = Peer { address: Address::Unix, via: 0 };
     let server =
-        http_core::Server::new(Rc::new(http_core::ServerConfig::default()), edge.handler(&peer));
+        http_core::Server::new(Rc::new(http_core::ServerConfig::default()), http.handler(&peer));
     let mut client = Harness::new(server);
     client.input(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     client.drop_jobs();
@@ -300,23 +302,23 @@ fn a_panic_is_a_500_for_that_request_and_the_server_lives() {
 }
 
 #[test]
-fn stopping_waits_for_answers_that_are_owed() {
-    let (to_worker, laters) = mpsc::channel::<Later>();
+fn draining_waits_for_responses_in_flight() {
+    let (to_worker, pending_replies) = mpsc::channel::<PendingReply>();
     let (serving, address) = serve(move |_: Request<Body>| {
         let to_worker = to_worker.clone();
-        Reply::later(move |later| to_worker.send(later).unwrap())
+        Reply::later(move |pending| to_worker.send(pending).unwrap())
     });
     let mut client = Client::new(&address);
     client.head("GET /", &[]);
-    let later = laters.recv().unwrap();
+    let pending = pending_replies.recv().unwrap();
     serving.handle().drain();
-    later.answer("at last");
+    pending.send("at last");
     assert_eq!(client.answer().text(), "at last");
     assert_eq!(serving.join().unwrap().cut, 0);
 }
 
 #[test]
-fn a_client_is_handed_to_another_protocol_if_it_asked_for_that() {
+fn a_connection_is_upgraded_if_the_client_asks_for_it() {
     let (serving, address) = serve(|_: Request<Body>| {
         let mut fields = HeaderMap::new();
         fields.insert("x-accept", HeaderValue::from_static("yes"));
@@ -337,22 +339,7 @@ fn a_client_is_handed_to_another_protocol_if_it_asked_for_that() {
 }
 
 #[test]
-fn a_value_of_ones_own_can_respond() {
-    struct Greeter(String);
-
-    impl Respond for Greeter {
-        fn respond(&self, request: Request<Body>) -> Reply {
-            format!("{} {}", self.0, request.uri()).into()
-        }
-    }
-
-    let (serving, address) = serve(Greeter("Hello".into()));
-    assert_eq!(Client::new(&address).ask("GET /you").text(), "Hello /you");
-    stop(serving);
-}
-
-#[test]
-fn hosts_are_checked_where_the_options_say_so() {
+fn hosts_are_checked_if_the_options_say_so() {
     for (hosts, expected) in [(None, 200), (Some(AllowedHosts::default().hint("Ask us")), 421)] {
         let workers = NonZeroUsize::MIN;
         let options = Options { workers, allowed_hosts: hosts, ..Options::default() };
@@ -362,7 +349,7 @@ fn hosts_are_checked_where_the_options_say_so() {
         for (port, host, status) in [
             (ports[0], "localhost", 200),
             (ports[0], "evil.example", expected),
-            // It is not known by which names others reach it.
+            // Hosts are checked only at loopback addresses.
             (ports[1], "evil.example", 200),
         ] {
             let mut client = Client::new(&format!("127.0.0.1:{port}"));

@@ -1,4 +1,4 @@
-//! Bodies of requests: collected, taken as they come, left alone.
+//! Bodies of requests: collected, received in pieces, and unread.
 
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, mpsc};
@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use sockeye::http::{
-    Body, Budget, Edge, HeaderMap, Incomplete, Limits, Receive, Reply, Request, StatusCode, Take,
+    Body, BodyReceiver, Budget, HeaderMap, HttpService, Incomplete, Limits, Reply, Request,
+    StatusCode,
 };
 use sockeye::proto::harness::Harness;
 use sockeye::{Address, Peer, http_core};
@@ -14,7 +15,7 @@ use sockeye::{Address, Peer, http_core};
 use crate::client::{Client, PATIENCE, serve, serve_with, stop};
 
 #[test]
-fn a_body_is_collected_however_it_comes() {
+fn a_body_is_collected_in_every_framing() {
     let (serving, address) = serve(|request: Request<Body>| {
         let path = request.uri().path().to_owned();
         request
@@ -37,7 +38,7 @@ fn a_body_is_collected_however_it_comes() {
 }
 
 #[test]
-fn a_body_beyond_the_limit_is_a_413_before_it_is_sent_if_its_length_is() {
+fn a_body_above_the_limit_gets_413_at_once_if_its_length_is_known() {
     let (serving, address) = serve(|request: Request<Body>| {
         request.into_body().collect(10, |_| -> Reply { panic!("it is never complete") })
     });
@@ -57,7 +58,7 @@ fn a_body_beyond_the_limit_is_a_413_before_it_is_sent_if_its_length_is() {
 }
 
 #[test]
-fn what_was_collected_may_lead_to_work_and_to_a_stream() {
+fn a_collected_body_may_lead_to_work_and_to_a_stream() {
     let (serving, address) = serve(|request: Request<Body>| {
         Reply::run(move || {
             request.into_body().collect(100, |body| {
@@ -75,7 +76,7 @@ fn what_was_collected_may_lead_to_work_and_to_a_stream() {
 }
 
 #[test]
-fn a_body_that_nobody_asks_for_is_skipped() {
+fn an_unread_body_is_skipped() {
     let (serving, address) = serve(|_: Request<Body>| "no, thanks");
     let mut client = Client::new(&address);
     assert_eq!(client.ask_with("POST /", &[b'x'; 1000]).text(), "no, thanks");
@@ -83,24 +84,24 @@ fn a_body_that_nobody_asks_for_is_skipped() {
     stop(serving);
 }
 
-/// Counts what comes, and has every piece seen by the pool.
+/// Counts the bytes of a body, with a job for each piece.
 struct Count {
     bytes: usize,
     pieces: Arc<Mutex<Vec<usize>>>,
 }
 
-impl Receive for Count {
-    fn piece(mut self: Box<Self>, piece: &[u8]) -> Take {
+impl BodyReceiver for Count {
+    fn piece(mut self: Box<Self>, piece: &[u8]) -> Reply {
         if piece.starts_with(b"stop") {
-            return Take::reply(StatusCode::CONFLICT);
+            return StatusCode::CONFLICT.into();
         }
         self.bytes += piece.len();
         let len = piece.len();
         let panics = piece.starts_with(b"panic");
-        Take::run(move || {
+        Reply::run(move || {
             assert!(!panics, "on purpose");
             self.pieces.lock().unwrap().push(len);
-            Take::More(self)
+            Reply::read_more(self)
         })
     }
 
@@ -110,7 +111,7 @@ impl Receive for Count {
 }
 
 #[test]
-fn a_receiver_takes_a_body_as_it_comes_with_work_in_between() {
+fn a_receiver_takes_a_body_in_pieces_with_work_in_between() {
     let pieces = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&pieces);
     let (serving, address) = serve(move |request: Request<Body>| {
@@ -131,36 +132,37 @@ fn a_receiver_takes_a_body_as_it_comes_with_work_in_between() {
     client.head("POST /", &["Content-Length: 9"]);
     client.send("panic");
     assert_eq!(client.answer().status, 500);
-    // An early answer, and the rest of the body is not taken for a request.
+    drop(client);
+    // After an early response, the rest of the body is not parsed as a request.
     let mut client = Client::new(&address);
     client.head("POST /", &["Content-Length: 100"]);
     client.send("stop");
     assert_eq!(client.answer().status, 409);
     client.send([b'x'; 96]);
     assert_eq!(client.ask_with("POST /", b"abc").text(), "3 None");
-    // The limit of its own.
+    // The limit of `receive`.
     client.head("POST /", &["Content-Length: 10000001"]);
     assert_eq!(client.answer().status, 413);
     stop(serving);
 }
 
-/// Waits with the second piece until it is told to go on.
+/// Blocks after the first piece until the test continues it.
 struct Gate {
     pieces: usize,
     bytes: usize,
     may_go: Arc<Mutex<mpsc::Receiver<()>>>,
 }
 
-impl Receive for Gate {
-    fn piece(mut self: Box<Self>, piece: &[u8]) -> Take {
+impl BodyReceiver for Gate {
+    fn piece(mut self: Box<Self>, piece: &[u8]) -> Reply {
         self.pieces += 1;
         self.bytes += piece.len();
         if self.pieces != 1 {
-            return Take::More(self);
+            return Reply::read_more(self);
         }
-        Take::run(move || {
+        Reply::run(move || {
             self.may_go.lock().unwrap().recv().unwrap();
-            Take::More(self)
+            Reply::read_more(self)
         })
     }
 
@@ -182,7 +184,7 @@ fn a_sender_waits_while_the_receiver_does() {
     let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {BYTES}\r\n\r\n");
     std::io::Write::write_all(&mut client, head.as_bytes()).unwrap();
     client.set_nonblocking(true).unwrap();
-    // The kernel's buffers are less than the body, and nothing reads from them for long.
+    // The kernel's buffers are smaller than the body, and nothing reads from them.
     let chunk = vec![0; 1 << 20];
     let (mut sent, mut refused) = (0, 0);
     while refused < 1000 {
@@ -194,9 +196,9 @@ fn a_sender_waits_while_the_receiver_does() {
                 std::thread::yield_now();
             }
         }
-        assert!(sent < BYTES, "all of it was taken, though nobody received it");
+        assert!(sent < BYTES, "everything was read, though the receiver blocks");
     }
-    // Nobody else waits.
+    // Other requests don't wait.
     assert_eq!(Client::new(&address).ask("POST /").text(), "0");
     go.send(()).unwrap();
     client.set_nonblocking(false).unwrap();
@@ -222,9 +224,9 @@ fn a_receiver_is_dropped_when_the_client_goes() {
         }
     }
 
-    impl Receive for Dropped {
-        fn piece(self: Box<Self>, _: &[u8]) -> Take {
-            Take::More(self)
+    impl BodyReceiver for Dropped {
+        fn piece(self: Box<Self>, _: &[u8]) -> Reply {
+            Reply::read_more(self)
         }
 
         fn end(self: Box<Self>, _: HeaderMap) -> Reply {
@@ -245,16 +247,16 @@ fn a_receiver_is_dropped_when_the_client_goes() {
 }
 
 #[test]
-fn what_is_collected_on_all_connections_is_charged_until_the_reply_begins() {
+fn collected_bodies_of_all_connections_are_charged_until_the_response_begins() {
     let budget = Budget::new("bytes", 1 << 20); // A local client has half.
     let answer = |request: Request<Body>| {
         request.into_body().collect(1 << 20, |body| Reply::run(move || body.len().to_string()))
     };
-    let edge = Edge::collecting(Arc::new(answer), Arc::clone(&budget));
+    let http = HttpService::with_budget(answer, Arc::clone(&budget));
     let peer = Peer { address: Address::Unix, via: 0 };
     let connect = || {
         let shared = Rc::new(http_core::ServerConfig::default());
-        Harness::new(http_core::Server::new(shared, edge.handler(&peer)))
+        Harness::new(http_core::Server::new(shared, http.handler(&peer)))
     };
     let request = |len: usize| {
         let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {len}\r\n\r\n");
@@ -273,7 +275,7 @@ fn what_is_collected_on_all_connections_is_charged_until_the_reply_begins() {
     let mut second = connect();
     second.input(&request(400 << 10));
     assert!(is(&mut second, "503").contains("\r\nRetry-After: 1\r\n"));
-    assert_eq!(budget.used(), held, "what was refused is given back, and a job has the other");
+    assert_eq!(budget.used(), held, "the refused body is released, and a job holds the other");
     let mut third = connect();
     third.input(&request(64 << 10));
     third.run_jobs();
@@ -285,26 +287,27 @@ fn what_is_collected_on_all_connections_is_charged_until_the_reply_begins() {
     first.input(&request(400 << 10)[..200 << 10]);
     assert!(budget.used() > 0);
     drop(first);
-    assert_eq!(budget.used(), 0, "the client is gone");
+    assert_eq!(budget.used(), 0, "the client has left");
 }
 
-/// Says when a body will not be complete; waits for a word in a job behind a piece that says so.
-struct Hears {
-    told: mpsc::Sender<String>,
+/// Reports an incomplete body. After the piece `job`, it blocks in a job until the test continues
+/// it.
+struct Notifies {
+    to_test: mpsc::Sender<String>,
     bytes: usize,
     may_go: Arc<Mutex<mpsc::Receiver<()>>>,
 }
 
-impl Receive for Hears {
-    fn piece(mut self: Box<Self>, piece: &[u8]) -> Take {
+impl BodyReceiver for Notifies {
+    fn piece(mut self: Box<Self>, piece: &[u8]) -> Reply {
         self.bytes += piece.len();
         if piece != b"job" {
-            return Take::More(self);
+            return Reply::read_more(self);
         }
-        self.told.send("in the job".to_owned()).unwrap();
-        Take::run(move || {
+        self.to_test.send("in the job".to_owned()).unwrap();
+        Reply::run(move || {
             self.may_go.lock().unwrap().recv_timeout(PATIENCE).unwrap();
-            Take::More(self)
+            Reply::read_more(self)
         })
     }
 
@@ -313,27 +316,27 @@ impl Receive for Hears {
     }
 
     fn incomplete(self: Box<Self>, why: Incomplete) {
-        assert_eq!(why.to_string(), "the request's body ended before it was complete");
-        self.told.send(format!("{} bytes", self.bytes)).unwrap();
+        assert_eq!(why.to_string(), "the request's body is incomplete");
+        self.to_test.send(format!("{} bytes", self.bytes)).unwrap();
         assert_ne!(self.bytes, 5, "on purpose");
     }
 }
 
 #[test]
-fn whoever_reads_a_body_is_told_that_it_is_incomplete() {
-    let (told, hears) = mpsc::channel();
+fn a_handler_that_reads_a_body_is_notified_that_it_is_incomplete() {
+    let (to_test, notifications) = mpsc::channel();
     let (go, may_go) = mpsc::channel();
     let may_go = Arc::new(Mutex::new(may_go));
-    // More than a delayed acknowledgement takes.
+    // Longer than a delayed acknowledgement.
     let limits = Limits { body_timeout: Duration::from_millis(300), ..Limits::default() };
     let (serving, address) = serve_with(limits, move |request: Request<Body>| {
-        let (told, may_go) = (told.clone(), Arc::clone(&may_go));
+        let (to_test, may_go) = (to_test.clone(), Arc::clone(&may_go));
         match request.uri().path() {
             "/collect" => request.into_body().try_collect(10, move |body| {
-                told.send(format!("{body:?}")).unwrap();
+                to_test.send(format!("{body:?}")).unwrap();
                 "collected"
             }),
-            _ => request.into_body().receive(10, Hears { told, bytes: 0, may_go }),
+            _ => request.into_body().receive(10, Notifies { to_test, bytes: 0, may_go }),
         }
     });
     type Cut = fn(Client) -> u16;
@@ -359,11 +362,11 @@ fn whoever_reads_a_body_is_told_that_it_is_incomplete() {
         ("/receive", length, "", reset, 0, "0 bytes"),
         ("/receive", chunked, "3\r\nabc\r\n", end, 400, "3 bytes"),
         ("/receive", chunked, "3\r\nabc\r\n8\r\n", wait, 413, "3 bytes"),
-        // A panic changes nothing.
+        // A panic in it changes nothing.
         ("/receive", length, "abcde", end, 400, "5 bytes"),
     ] {
         let mut client = Client::new(&address);
-        // With an answer that isn't read, so that its end is a reset.
+        // With an unread response, so that it closes with a reset.
         if status == 0 {
             client.head("POST /", &["Content-Length: 0"]);
             client.wait();
@@ -371,23 +374,49 @@ fn whoever_reads_a_body_is_told_that_it_is_incomplete() {
         client.head(&format!("POST {path}"), &[field]);
         client.send(body);
         assert_eq!(cut(client), status, "{path} {field} {body}");
-        assert_eq!(hears.recv_timeout(PATIENCE).unwrap(), said, "{path} {field} {body}");
+        assert_eq!(notifications.recv_timeout(PATIENCE).unwrap(), said, "{path} {field} {body}");
     }
-    // Of one that a job has at that moment, when the job is done.
+    // While a job owns the receiver, it is notified after the job.
     let mut client = Client::new(&address);
     client.head("POST /", &["Content-Length: 0"]);
     client.wait();
     client.head("POST /receive", &[length]);
     client.send("job");
-    assert_eq!(hears.recv_timeout(PATIENCE).unwrap(), "in the job");
+    assert_eq!(notifications.recv_timeout(PATIENCE).unwrap(), "in the job");
     client.reset();
     go.send(()).unwrap();
-    assert_eq!(hears.recv_timeout(PATIENCE).unwrap(), "3 bytes");
+    assert_eq!(notifications.recv_timeout(PATIENCE).unwrap(), "3 bytes");
     let mut client = Client::new(&address);
     assert_eq!(client.ask_with("POST /receive", b"abc").text(), "complete");
     assert_eq!(client.ask_with("POST /collect", b"abc").text(), "collected");
-    assert_eq!(hears.recv_timeout(PATIENCE).unwrap(), "Ok(b\"abc\")");
+    assert_eq!(notifications.recv_timeout(PATIENCE).unwrap(), "Ok(b\"abc\")");
     drop(client);
     stop(serving);
-    assert!(hears.try_recv().is_err(), "each is told once");
+    assert!(notifications.try_recv().is_err(), "each is notified once");
+}
+
+#[test]
+fn reading_more_without_a_body_to_read_is_a_500() {
+    /// Asks for more after the end.
+    struct Insatiable;
+
+    impl BodyReceiver for Insatiable {
+        fn piece(self: Box<Self>, _: &[u8]) -> Reply {
+            Reply::read_more(self)
+        }
+
+        fn end(self: Box<Self>, _: HeaderMap) -> Reply {
+            Reply::read_more(self)
+        }
+    }
+
+    let (serving, address) = serve(|request: Request<Body>| match request.uri().path() {
+        "/unread" => Reply::read_more(Box::new(Insatiable)),
+        _ => request.into_body().receive(10, Insatiable),
+    });
+    for path in ["/unread", "/complete"] {
+        let answer = Client::new(&address).ask_with(&format!("POST {path}"), b"abc");
+        assert_eq!(answer.status, 500, "{path}");
+    }
+    stop(serving);
 }

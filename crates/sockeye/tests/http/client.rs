@@ -1,4 +1,4 @@
-//! A client that says what it is told to, and reads responses as they are framed.
+//! A client that sends raw requests and parses responses.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -8,27 +8,32 @@ use std::time::{Duration, Instant};
 
 use sockeye::Config;
 use sockeye::Linger;
-use sockeye::http::{self, Limits, Options, Respond, Serving};
+use sockeye::http::{self, Body, Limits, Options, Reply, Request, Serving};
 
-/// What a test waits for a response at the most: far more than it takes.
+/// Timeout of a test for a response: far more than it takes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Serves on one thread. Stopping waits but a moment for clients that are still there.
-pub(crate) fn serve(respond: impl Respond) -> (Serving, String) {
-    serve_with(Limits::default(), respond)
+/// Serves on one thread. Draining waits only briefly for connected clients.
+pub(crate) fn serve<R: Into<Reply>>(
+    answer: impl Fn(Request<Body>) -> R + Send + Sync + 'static,
+) -> (Serving, String) {
+    serve_with(Limits::default(), answer)
 }
 
 /// As [`serve`], with other limits.
-pub(crate) fn serve_with(limits: Limits, respond: impl Respond) -> (Serving, String) {
+pub(crate) fn serve_with<R: Into<Reply>>(
+    limits: Limits,
+    answer: impl Fn(Request<Body>) -> R + Send + Sync + 'static,
+) -> (Serving, String) {
     let linger = Linger { quiet: Duration::from_millis(20), ..Linger::default() };
     let config = Config { linger, ..Config::default() };
     let options = Options { workers: NonZeroUsize::MIN, limits, config, ..Options::default() };
-    let serving = http::serve(&["127.0.0.1:0".parse().unwrap()], options, respond).unwrap();
+    let serving = http::serve(&["127.0.0.1:0".parse().unwrap()], options, answer).unwrap();
     let address = serving.addresses()[0].to_string();
     (serving, address)
 }
 
-/// Waits until `done`, which comes soon.
+/// Waits until `done` returns `true`.
 pub(crate) fn until(done: impl Fn() -> bool) {
     let start = Instant::now();
     while !done() {
@@ -37,7 +42,7 @@ pub(crate) fn until(done: impl Fn() -> bool) {
     }
 }
 
-/// Stops it; nothing may be left to cut.
+/// Drains the service, and checks that no connection was cut.
 pub(crate) fn stop(serving: Serving) -> sockeye::Stats {
     serving.handle().drain();
     let stats = serving.join().unwrap();
@@ -52,10 +57,10 @@ pub(crate) struct Client(BufReader<TcpStream>);
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    /// From the first field's first byte to the last one's CRLF.
+    /// The field lines.
     pub(crate) fields: String,
     pub(crate) body: Vec<u8>,
-    /// The fields behind a body in chunks.
+    /// The field lines of the trailers.
     pub(crate) trailers: String,
 }
 
@@ -82,26 +87,26 @@ impl Client {
         self.0.get_mut().write_all(bytes.as_ref()).unwrap();
     }
 
-    /// Sends the head of a request, with `fields` each on a line of its own.
+    /// Sends the head of a request, with `fields` as lines.
     pub(crate) fn head(&mut self, line: &str, fields: &[&str]) {
         let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
         self.send(format!("{line} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n"));
     }
 
-    /// Asks without a body.
+    /// Makes a request without a body.
     pub(crate) fn ask(&mut self, line: &str) -> Answer {
         self.head(line, &[]);
         self.answer_to(line)
     }
 
-    /// Asks with a body of that length.
+    /// Makes a request with a body and its Content-Length.
     pub(crate) fn ask_with(&mut self, line: &str, body: &[u8]) -> Answer {
         self.head(line, &[&format!("Content-Length: {}", body.len())]);
         self.send(body);
         self.answer_to(line)
     }
 
-    /// Reads the response to what is not HEAD.
+    /// Reads the response to a method other than HEAD.
     pub(crate) fn answer(&mut self) -> Answer {
         self.answer_to("")
     }
@@ -131,7 +136,7 @@ impl Client {
         Answer { status, fields: self.lines(), body: Vec::new(), trailers: String::new() }
     }
 
-    /// Reads a chunk; `None` is the last.
+    /// Reads a chunk. `None` is the last one.
     pub(crate) fn chunk(&mut self) -> Option<Vec<u8>> {
         let size = usize::from_str_radix(self.line().trim_end(), 16).unwrap();
         let mut data = vec![0; size];
@@ -143,22 +148,22 @@ impl Client {
         Some(data)
     }
 
-    /// Waits until something has come, and leaves it unread.
+    /// Waits until bytes have arrived, and leaves them unread.
     pub(crate) fn wait(&self) {
         assert_eq!(self.0.get_ref().peek(&mut [0]).unwrap(), 1);
     }
 
-    /// Leaves with something unread, which makes the end a reset.
+    /// Closes the connection with unread bytes, which makes it a reset.
     pub(crate) fn reset(self) {
         self.wait();
     }
 
-    /// Ends this side.
+    /// Ends the client's side of the connection.
     pub(crate) fn end(&mut self) {
         self.0.get_mut().shutdown(Shutdown::Write).unwrap();
     }
 
-    /// Whether the other side has ended; a reset is an end, too.
+    /// Whether the server has closed the connection, with or without a reset.
     pub(crate) fn is_over(&mut self) -> bool {
         match self.0.fill_buf() {
             Ok(rest) => rest.is_empty(),
@@ -166,7 +171,7 @@ impl Client {
         }
     }
 
-    /// All that comes until the end, however that comes.
+    /// The bytes until the end or a reset.
     pub(crate) fn rest(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
         if let Err(error) = self.0.read_to_end(&mut rest) {

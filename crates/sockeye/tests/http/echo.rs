@@ -1,4 +1,4 @@
-//! The example that sends back what it is sent.
+//! The example `http_echo`.
 
 use crate::client::Client;
 
@@ -68,7 +68,7 @@ fn sixteen_mebibytes_come_back_and_a_byte_more_is_413() {
     let body: Vec<u8> = (0..MOST).map(|at| (at / 7) as u8).collect();
     assert!(client.ask_with("POST /", &body).body == body);
     client.head("POST /", &[&format!("Content-Length: {}", MOST + 1)]);
-    // At once: nothing of the body was sent.
+    // At once, before the body is sent.
     assert_eq!(client.answer().status, 413);
     assert!(client.is_over());
     stop(running, client);

@@ -1,4 +1,4 @@
-//! The examples do what they say.
+//! The examples work.
 
 use std::fs;
 
@@ -71,7 +71,7 @@ fn notes_are_kept_shown_and_removed() {
 }
 
 #[test]
-fn what_is_uploaded_lies_in_the_folder_when_it_is_complete() {
+fn an_upload_is_in_the_folder_when_it_is_complete() {
     let folder = std::env::temp_dir().join(format!("sockeye-upload-{}", std::process::id()));
     fs::create_dir_all(&folder).unwrap();
     let serving = http_upload::serve(any_port(), &folder).unwrap();
@@ -87,7 +87,7 @@ fn what_is_uploaded_lies_in_the_folder_when_it_is_complete() {
         assert_eq!(client.ask_with(&format!("PUT /{name}"), b"x").status, 403, "{name}");
     }
     assert_eq!(client.ask("GET /big.bin").status, 404);
-    // One that breaks off leaves nothing behind.
+    // An incomplete upload leaves no file.
     let mut other = Client::new(&address);
     other.head("PUT /half", &["Content-Length: 1000000"]);
     other.send(vec![b'x'; 500_000]);
@@ -101,8 +101,8 @@ fn what_is_uploaded_lies_in_the_folder_when_it_is_complete() {
 }
 
 #[test]
-fn what_one_says_all_listeners_hear() {
-    let serving = http_events::serve(any_port(), http_events::SIGN_OF_LIFE).unwrap();
+fn every_event_reaches_all_listeners() {
+    let serving = http_events::serve(any_port(), http_events::COMMENT_INTERVAL).unwrap();
     let address = serving.addresses()[0].to_string();
     let mut listeners = [Client::new(&address), Client::new(&address)];
     for listener in &mut listeners {
@@ -114,7 +114,7 @@ fn what_one_says_all_listeners_hear() {
     for listener in &mut listeners {
         assert_eq!(listener.chunk().unwrap(), "data: Grüß\ndata: Gott\n\n".as_bytes());
     }
-    // A burst is lost for nobody, however late it is read.
+    // Nobody loses events of a burst, however late they are read.
     let burst: String =
         (0..100).map(|_| "POST /say HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n!").collect();
     client.send(burst);
@@ -144,11 +144,11 @@ fn netstrings_come_back_backwards() {
 }
 
 #[test]
-fn what_is_no_netstring_ends_the_conversation() {
+fn an_invalid_netstring_ends_the_connection() {
     use sockeye::proto::harness::Harness;
 
     for bad in ["x", "01:a,", "4097:", "99999", "1:ab", "1,"] {
-        let mut peer = Harness::new(protocol::Backwards::default());
+        let mut peer = Harness::new(protocol::Reverse::default());
         peer.drip(bad.as_bytes());
         assert_eq!(peer.output(), b"1:?,", "{bad}");
         assert_eq!(peer.fault().map(|fault| fault.code), Some("bad_netstring"), "{bad}");

@@ -1,39 +1,42 @@
-//! Answers that are too late, on a clock that only moves when told.
+//! Response timeouts, on a virtual clock.
 
 use std::rc::Rc;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use sockeye::http::{Body, Budget, Edge, Later, Limits, Reply, Request, Respond};
+use sockeye::http::{Body, Budget, HttpService, Limits, PendingReply, Reply, Request};
 use sockeye::proto::harness::Harness;
 use sockeye::{Address, Peer, http_core};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 const NEARLY: Duration = Duration::from_secs(4);
 
-fn client(respond: impl Respond) -> Harness {
-    client_with(&Budget::new("bytes", 1 << 20), respond)
+fn client<R: Into<Reply>>(answer: impl Fn(Request<Body>) -> R + Send + Sync + 'static) -> Harness {
+    client_with(&Budget::new("bytes", 1 << 20), answer)
 }
 
 /// Bodies are charged to `budget`.
-fn client_with(budget: &Arc<Budget>, respond: impl Respond) -> Harness {
-    let edge = Edge::collecting(Arc::new(respond), Arc::clone(budget));
+fn client_with<R: Into<Reply>>(
+    budget: &Arc<Budget>,
+    answer: impl Fn(Request<Body>) -> R + Send + Sync + 'static,
+) -> Harness {
+    let http = HttpService::with_budget(answer, Arc::clone(budget));
     let peer = Peer { address: Address::Unix, via: 0 };
     let limits = Limits { response_timeout: Some(TIMEOUT), ..Limits::default() };
     let shared = Rc::new(http_core::ServerConfig::new(limits));
-    Harness::new(http_core::Server::new(shared, edge.handler(&peer)))
+    Harness::new(http_core::Server::new(shared, http.handler(&peer)))
 }
 
-fn heard(client: &mut Harness) -> String {
+fn output(client: &mut Harness) -> String {
     String::from_utf8(client.output()).unwrap()
 }
 
-/// The client hears 503 when the time is over, and not before.
+/// Checks that the client gets 503 after the timeout, and not before.
 fn times_out(client: &mut Harness) {
     client.pass(NEARLY);
-    assert_eq!(heard(client), "");
+    assert_eq!(output(client), "");
     client.pass(TIMEOUT - NEARLY);
-    let output = heard(client);
+    let output = output(client);
     assert!(output.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{output}");
     assert!(!output.contains("Connection: close"), "{output}");
     assert!(client.end().is_none(), "the connection goes on");
@@ -43,26 +46,26 @@ const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
 #[test]
 fn an_answer_that_nobody_gives_is_a_503_and_one_that_comes_later_is_dropped() {
-    let (to_test, laters) = mpsc::channel::<Later>();
+    let (to_test, pending_replies) = mpsc::channel::<PendingReply>();
     let mut client = client(move |_: Request<Body>| {
         let to_test = to_test.clone();
-        Reply::later(move |later| to_test.send(later).unwrap())
+        Reply::later(move |pending| to_test.send(pending).unwrap())
     });
     client.input(GET);
-    let first = laters.recv().unwrap();
+    let first = pending_replies.recv().unwrap();
     assert!(!first.is_gone());
     times_out(&mut client);
     assert!(first.is_gone());
-    // It isn't taken for the next one's.
+    // A late reply is not used for the next request.
     client.input(GET);
-    let second = laters.recv().unwrap();
-    first.answer("first");
+    let second = pending_replies.recv().unwrap();
+    first.send("first");
     client.deliver();
-    assert_eq!(heard(&mut client), "");
+    assert_eq!(output(&mut client), "");
     assert!(!second.is_gone());
-    second.answer("second");
+    second.send("second");
     client.deliver();
-    assert!(heard(&mut client).ends_with("\r\n\r\nsecond"));
+    assert!(output(&mut client).ends_with("\r\n\r\nsecond"));
 }
 
 #[test]
@@ -74,9 +77,9 @@ fn work_that_takes_too_long_is_a_503_and_its_outcome_is_dropped() {
     client.input(GET);
     times_out(&mut client);
     assert_eq!(client.run_jobs(), 1);
-    assert_eq!(heard(&mut client), "");
+    assert_eq!(output(&mut client), "");
     client.input(b"GET /now HTTP/1.1\r\nHost: a\r\n\r\n");
-    assert!(heard(&mut client).ends_with("\r\n\r\nnow"));
+    assert!(output(&mut client).ends_with("\r\n\r\nnow"));
 }
 
 #[test]
@@ -87,21 +90,21 @@ fn the_time_runs_anew_when_the_body_has_come() {
     for _ in 0..2 {
         client.input(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\na");
         client.pass(2 * TIMEOUT);
-        assert_eq!(heard(&mut client), "");
+        assert_eq!(output(&mut client), "");
         client.input(b"b");
         times_out(&mut client);
     }
 }
 
 #[test]
-fn a_body_is_charged_as_long_as_who_is_too_late_holds_it() {
+fn a_body_is_charged_until_a_late_reply_lets_go_of_it() {
     let budget = Budget::new("bytes", 1 << 20);
-    let (to_test, laters) = mpsc::channel::<Later>();
+    let (to_test, pending_replies) = mpsc::channel::<PendingReply>();
     let mut client = client_with(&budget, move |request: Request<Body>| {
         let (runs, to_test) = (request.uri().path() == "/run", to_test.clone());
         request.into_body().collect(1 << 20, move |body| match runs {
             true => Reply::run(move || body),
-            false => Reply::later(move |later| to_test.send(later).unwrap()),
+            false => Reply::later(move |pending| to_test.send(pending).unwrap()),
         })
     });
     let body = vec![b'x'; 100 << 10];
@@ -113,7 +116,7 @@ fn a_body_is_charged_as_long_as_who_is_too_late_holds_it() {
         assert!(budget.used() > 0, "{path}");
         match path {
             "/run" => assert_eq!(client.run_jobs(), 1),
-            _ => drop(laters.recv().unwrap()),
+            _ => drop(pending_replies.recv().unwrap()),
         }
         assert_eq!(budget.used(), 0, "{path}");
     }

@@ -1,27 +1,27 @@
-//! Clients that leave, as the kernel tells of it.
+//! Clients that leave, on real sockets.
 
 use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
-use sockeye::http::{Body, Bytes, Later, Limits, Reply, Request, Response, Sender};
+use sockeye::http::{Body, Bytes, Limits, PendingReply, Reply, Request, Response, Sender};
 
 use crate::client::{Client, PATIENCE, serve, serve_with, stop, until};
 
-/// `/later` and `/events` hand out what the answer is given by, `/block` has the loop wait for a
-/// word, anything else is answered at once.
-struct Desk {
-    laters: mpsc::Sender<Later>,
+/// `/later` and `/events` pass their `PendingReply` or `Sender` to the test, `/block` blocks the
+/// event loop until the test continues it, and other paths are answered at once.
+struct Handler {
+    pending_replies: mpsc::Sender<PendingReply>,
     senders: mpsc::Sender<Sender>,
     blocked: mpsc::Sender<()>,
     go: Mutex<mpsc::Receiver<()>>,
 }
 
-impl Desk {
+impl Handler {
     fn answer(&self, request: &Request<Body>) -> Reply {
         match request.uri().path() {
             "/later" => {
-                let laters = self.laters.clone();
-                Reply::later(move |later| laters.send(later).unwrap())
+                let pending_replies = self.pending_replies.clone();
+                Reply::later(move |pending| pending_replies.send(pending).unwrap())
             }
             "/events" => {
                 let senders = self.senders.clone();
@@ -37,11 +37,11 @@ impl Desk {
     }
 }
 
-/// The test's ends of a [`Desk`].
+/// The test's ends of a [`Handler`].
 struct Scene {
     serving: sockeye::http::Serving,
     address: String,
-    laters: mpsc::Receiver<Later>,
+    pending_replies: mpsc::Receiver<PendingReply>,
     senders: mpsc::Receiver<Sender>,
     blocked: mpsc::Receiver<()>,
     go: mpsc::Sender<()>,
@@ -49,28 +49,28 @@ struct Scene {
 
 impl Scene {
     fn new(half_closed_timeout: Duration) -> Self {
-        let (to_laters, laters) = mpsc::channel();
+        let (to_pending_replies, pending_replies) = mpsc::channel();
         let (to_senders, senders) = mpsc::channel();
         let (to_blocked, blocked) = mpsc::channel();
         let (go, may_go) = mpsc::channel();
-        let desk = Desk {
-            laters: to_laters,
+        let handler = Handler {
+            pending_replies: to_pending_replies,
             senders: to_senders,
             blocked: to_blocked,
             go: Mutex::new(may_go),
         };
         let limits = Limits { half_closed_timeout, ..Limits::default() };
-        let answer = move |request: Request<Body>| desk.answer(&request);
+        let answer = move |request: Request<Body>| handler.answer(&request);
         let (serving, address) = serve_with(limits, answer);
-        Self { serving, address, laters, senders, blocked, go }
+        Self { serving, address, pending_replies, senders, blocked, go }
     }
 
     fn client(&self) -> Client {
         Client::new(&self.address)
     }
 
-    fn later(&self) -> Later {
-        self.laters.recv_timeout(PATIENCE).unwrap()
+    fn pending_reply(&self) -> PendingReply {
+        self.pending_replies.recv_timeout(PATIENCE).unwrap()
     }
 
     fn sender(&self) -> Sender {
@@ -78,20 +78,20 @@ impl Scene {
     }
 }
 
-/// So long that nobody waits for it.
+/// A time that no test waits for.
 const LONG: Duration = Duration::from_secs(3600);
 const SHORT: Duration = Duration::from_millis(30);
 
 #[test]
-fn a_promised_answer_is_told_that_its_client_has_reset_the_connection() {
+fn a_pending_reply_is_gone_after_a_reset() {
     let scene = Scene::new(LONG);
     let mut client = scene.client();
     client.head("GET /", &[]);
     client.head("GET /later", &[]);
-    let later = scene.later();
-    assert!(!later.is_gone());
+    let pending = scene.pending_reply();
+    assert!(!pending.is_gone());
     client.reset();
-    until(|| later.is_gone());
+    until(|| pending.is_gone());
     assert_eq!(stop(scene.serving).closed_for("reset"), 1);
 }
 
@@ -104,19 +104,19 @@ fn a_reset_that_comes_together_with_a_request_is_noticed() {
     let mut other = scene.client();
     other.head("GET /block", &[]);
     scene.blocked.recv_timeout(PATIENCE).unwrap();
-    // The loop sees both at once.
+    // The loop sees the request and the reset at once.
     client.head("GET /later", &[]);
     client.reset();
     scene.go.send(()).unwrap();
-    let later = scene.later();
-    until(|| later.is_gone());
+    let pending = scene.pending_reply();
+    until(|| pending.is_gone());
     assert_eq!(other.answer().text(), "unblocked");
     drop(other);
     assert_eq!(stop(scene.serving).closed_for("reset"), 1);
 }
 
 #[test]
-fn a_silent_stream_is_told_that_its_client_has_reset_the_connection() {
+fn a_sender_is_gone_after_a_reset() {
     let scene = Scene::new(LONG);
     let mut client = scene.client();
     client.head("GET /events", &[]);
@@ -126,7 +126,7 @@ fn a_silent_stream_is_told_that_its_client_has_reset_the_connection() {
     assert_eq!(stop(scene.serving).closed_for("reset"), 1);
 }
 
-/// Endless pieces, and a word when they are dropped.
+/// Endless pieces. Dropping it sends a message.
 struct Pieces(mpsc::Sender<()>);
 
 impl Iterator for Pieces {
@@ -157,7 +157,7 @@ fn a_source_is_dropped_when_its_client_resets_the_connection() {
 
 #[test]
 fn a_silent_stream_to_a_half_closed_client_is_cancelled() {
-    // Also with requests in the way that nobody reads.
+    // Also with unread requests.
     for behind in [0, 3] {
         let scene = Scene::new(SHORT);
         let mut client = scene.client();
@@ -199,18 +199,18 @@ fn a_half_closed_client_gets_its_late_and_pipelined_answers_however_late() {
     client.head("GET /", &[]);
     client.head("GET /later", &[]);
     client.end();
-    let later = scene.later();
-    // A stream whose client ended its side after this one has used up its time.
+    let pending = scene.pending_reply();
+    // A stream whose client ended its side later has timed out.
     let mut other = scene.client();
     other.head("GET /events", &[]);
     let sender = scene.sender();
     other.end();
     until(|| sender.is_gone());
-    assert!(!later.is_gone());
-    later.answer("first");
+    assert!(!pending.is_gone());
+    pending.send("first");
     assert_eq!(client.answer().text(), "first");
     assert_eq!(client.answer().text(), "at once");
-    scene.later().answer("last");
+    scene.pending_reply().send("last");
     assert_eq!(client.answer().text(), "last");
     assert!(client.is_over());
     stop(scene.serving);

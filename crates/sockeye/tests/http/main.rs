@@ -1,4 +1,4 @@
-//! Services by `sockeye::http`, and the examples, asked over plain sockets.
+//! Services of `sockeye::http`, and the examples, over plain sockets.
 
 mod answers;
 mod bodies;

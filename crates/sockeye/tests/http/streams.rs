@@ -1,4 +1,4 @@
-//! Responses that are sent bit by bit.
+//! Responses that are sent piece by piece.
 
 use std::collections::VecDeque;
 use std::iter;
@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
 use sockeye::http::{
-    Body, Bytes, Event, Give, HeaderMap, HeaderValue, Reply, Request, Response, Sender, Source,
-    TrySendError, Wake,
+    Body, BodySource, Bytes, Event, HeaderMap, HeaderValue, Reply, Request, Response, Sender,
+    SourceNext, SourceWaker, TrySendError,
 };
 
 use crate::client::{Client, serve, stop};
 
-/// Serves responses whose senders come out of the channel.
+/// Serves responses, and passes their senders to the test.
 fn senders(
     reply: fn(mpsc::Sender<Sender>, &Request<Body>) -> Reply,
 ) -> (sockeye::http::Serving, String, mpsc::Receiver<Sender>) {
@@ -32,7 +32,7 @@ fn of_ten(out: mpsc::Sender<Sender>, request: &Request<Body>) -> Reply {
 }
 
 #[test]
-fn a_thread_sends_bit_by_bit_and_ends_with_trailers() {
+fn a_thread_sends_piece_by_piece_and_ends_with_trailers() {
     let (serving, address, senders) = senders(stream);
     let mut client = Client::new(&address);
     client.head("GET /", &[]);
@@ -42,13 +42,13 @@ fn a_thread_sends_bit_by_bit_and_ends_with_trailers() {
     assert_eq!(client.answer_head().field("transfer-encoding"), Some("chunked"));
     sender.send("first").unwrap();
     assert_eq!(client.chunk().unwrap(), b"first");
-    // An empty piece is none, and not the end.
+    // An empty piece sends nothing, and is not the end.
     sender.send("").unwrap();
     sender.try_send(vec![b'x'; 5000]).unwrap();
     assert_eq!(client.chunk().unwrap(), [b'x'; 5000]);
     sender.finish_with(trailers);
     assert_eq!(client.chunk(), None);
-    // The connection goes on behind the trailers.
+    // The connection stays open after the trailers.
     client.head("GET /", &[]);
     senders.recv().unwrap().finish();
     let mut rest = Client::new(&address);
@@ -81,7 +81,7 @@ fn a_length_that_a_handler_sets_has_to_be_kept() {
         assert_eq!(rest.starts_with(b"1234567890HTTP/1.1 200 OK\r\n"), whole);
         assert_eq!(rest == b"12345", !whole);
     }
-    // More than was said would be read as another response.
+    // More than the Content-Length would be read as another response.
     let mut client = Client::new(&address);
     client.head("GET /", &[]);
     let sender = senders.recv().unwrap();
@@ -94,7 +94,7 @@ fn a_length_that_a_handler_sets_has_to_be_kept() {
 }
 
 #[test]
-fn a_sender_that_is_dropped_cuts_the_reply() {
+fn a_sender_that_is_dropped_cuts_the_response() {
     let (serving, address, senders) = senders(stream);
     let mut client = Client::new(&address);
     client.head("GET /", &[]);
@@ -118,12 +118,12 @@ fn to_head_nothing_is_sent_and_no_sender_begins() {
 }
 
 #[test]
-fn a_fast_sender_waits_for_a_slow_client_and_hears_when_it_goes() {
+fn a_fast_sender_waits_for_a_slow_client_and_fails_when_it_leaves() {
     let (serving, address, senders) = senders(stream);
     let mut client = Client::new(&address);
     client.head("GET /", &[]);
     let sender = senders.recv().unwrap();
-    // The client reads nothing: what the kernel, the output and the credit hold is soon full.
+    // The client reads nothing, so the kernel's buffers, the output and the sender's queue fill up.
     let piece = Bytes::from(vec![b'x'; 1 << 20]);
     let mut refused = 0;
     let mut sent = 0;
@@ -135,11 +135,11 @@ fn a_fast_sender_waits_for_a_slow_client_and_hears_when_it_goes() {
                 refused += 1;
                 thread::yield_now();
             }
-            Err(TrySendError::Gone(_)) => panic!("the client is there"),
+            Err(TrySendError::ClientGone(_)) => panic!("the client is there"),
         }
-        assert!(sent < 1000, "nothing holds it back");
+        assert!(sent < 1000, "there is no backpressure");
     }
-    // One that waits is woken by the client's end.
+    // A blocked sender is woken when the client leaves.
     let sending = thread::spawn(move || {
         while sender.send(piece.clone()).is_ok() {}
         assert!(sender.is_gone());
@@ -150,7 +150,7 @@ fn a_fast_sender_waits_for_a_slow_client_and_hears_when_it_goes() {
 }
 
 #[test]
-fn what_was_sent_for_an_older_reply_does_not_get_into_a_newer_one() {
+fn a_piece_for_an_older_response_does_not_get_into_a_newer_one() {
     let (serving, address, senders) = senders(of_ten);
     let mut client = Client::new(&address);
     client.head("GET /none", &[]);
@@ -160,7 +160,7 @@ fn what_was_sent_for_an_older_reply_does_not_get_into_a_newer_one() {
     assert_eq!(client.chunk().unwrap(), b"old");
     old.finish();
     assert_eq!(client.chunk(), None);
-    // The blank line behind the trailers is read with the next response's head.
+    // The blank line after the trailers is read with the next response's head.
     client.head("GET /", &[]);
     let new = senders.recv().unwrap();
     new.send("0123456789").unwrap();
@@ -222,25 +222,25 @@ fn a_sender_does_not_wait_for_the_loop_on_the_loop() {
     assert_eq!(stop(serving).closed_for("handler_panicked"), 1);
 }
 
-/// Counts down, every second step on the pool.
+/// Counts down, with every second step on the pool.
 struct Down(u32);
 
-impl Source for Down {
-    fn next(mut self: Box<Self>) -> Give {
+impl BodySource for Down {
+    fn next(mut self: Box<Self>) -> SourceNext {
         match self.0 {
             0 => {
                 let mut trailers = HeaderMap::new();
                 trailers.insert("x-end", HeaderValue::from_static("0"));
-                Give::EndWith(trailers)
+                SourceNext::EndWith(trailers)
             }
-            13 => Give::Abort,
+            13 => SourceNext::Abort,
             left => {
                 self.0 -= 1;
                 let piece = Bytes::from(format!("{left} "));
                 if left % 2 == 0 {
-                    Give::Piece(piece, self)
+                    SourceNext::Piece(piece, self)
                 } else {
-                    Give::run(|| Give::Piece(piece, self))
+                    SourceNext::run(|| SourceNext::Piece(piece, self))
                 }
             }
         }
@@ -273,7 +273,7 @@ fn pieces_are_taken_as_the_client_reads() {
     let count = Arc::clone(&taken);
     let (serving, address) = serve(move |_: Request<Body>| {
         let count = Arc::clone(&count);
-        // Empty ones in between are none.
+        // Empty pieces send nothing.
         Reply::pieces(
             Response::new(()),
             (0..PIECES * 2).map(move |at| {
@@ -285,14 +285,14 @@ fn pieces_are_taken_as_the_client_reads() {
     let mut client = Client::new(&address);
     client.head("GET /", &[]);
     client.answer_head();
-    // 125 MiB: the kernel does not hold so much, and nor do we.
+    // 125 MiB is more than the kernel and the server buffer.
     let mut seen = 0;
     let mut same = 0;
     while same < 1000 {
         let now = taken.load(Ordering::Relaxed);
         (same, seen) = if now == seen { (same + 1, seen) } else { (0, now) };
         thread::yield_now();
-        assert!(seen < PIECES * 2, "all were taken, though nobody reads");
+        assert!(seen < PIECES * 2, "all were taken, though the client doesn't read");
     }
     let mut bytes = 0;
     while let Some(chunk) = client.chunk() {
@@ -303,28 +303,28 @@ fn pieces_are_taken_as_the_client_reads() {
     stop(serving);
 }
 
-/// Gives nothing but empty pieces, each by a job.
+/// Gives only empty pieces, each from a job.
 struct Empty;
 
-impl Source for Empty {
-    fn next(self: Box<Self>) -> Give {
-        Give::run(move || Give::Piece(Bytes::new(), self))
+impl BodySource for Empty {
+    fn next(self: Box<Self>) -> SourceNext {
+        SourceNext::run(move || SourceNext::Piece(Bytes::new(), self))
     }
 }
 
 #[test]
-fn endless_empty_pieces_are_given_up() {
+fn endless_empty_pieces_abort_the_response() {
     let (serving, address) = serve(|request: Request<Body>| match request.uri().path() {
         "/loop" => Reply::pieces(Response::new(()), iter::repeat(Bytes::new())),
         "/pool" => Reply::pull(Response::new(()), Empty),
-        // As many in a row as may be.
+        // The maximum number in a row.
         _ => Reply::pieces(
             Response::new(()),
             (1..=3 * 1024).map(|at| if at % 1024 == 0 { "x" } else { "" }),
         ),
     });
     let mut client = Client::new(&address);
-    // Those of one response are not those of the next.
+    // Each response has its own count.
     for _ in 0..2 {
         assert_eq!(client.ask("GET /some").text(), "xxx");
     }
@@ -338,37 +338,39 @@ fn endless_empty_pieces_are_given_up() {
     assert_eq!(stop(serving).closed_for("empty_body_pieces"), 2);
 }
 
-/// Gives what is in the queue, and waits when it is empty.
+/// Gives the pieces in the queue, and waits if it is empty.
 struct Queued {
     queue: Arc<Mutex<VecDeque<Given>>>,
 }
 
-/// What a [`Queued`] does.
+/// A step of [`Queued`].
 enum Given {
     Piece(Bytes),
-    /// Tells the one, waits for the other, on the pool; then waits without another look.
+    /// In a job: sends a message, and waits for one. Then the source waits without looking into the
+    /// queue.
     Run(mpsc::Sender<()>, mpsc::Receiver<()>),
     End,
 }
 
-impl Source for Queued {
-    fn next(self: Box<Self>) -> Give {
+impl BodySource for Queued {
+    fn next(self: Box<Self>) -> SourceNext {
         let next = self.queue.lock().unwrap().pop_front();
         match next {
-            None => Give::Wait(self),
-            Some(Given::Piece(piece)) => Give::Piece(piece, self),
-            Some(Given::Run(begun, go_on)) => Give::run(move || {
+            None => SourceNext::Wait(self),
+            Some(Given::Piece(piece)) => SourceNext::Piece(piece, self),
+            Some(Given::Run(begun, go_on)) => SourceNext::run(move || {
                 begun.send(()).unwrap();
                 go_on.recv().unwrap();
-                Give::Wait(self)
+                SourceNext::Wait(self)
             }),
-            Some(Given::End) => Give::End,
+            Some(Given::End) => SourceNext::End,
         }
     }
 }
 
-/// Serves responses from one queue; what wakes them comes out of the channel.
-fn queued() -> (sockeye::http::Serving, String, Arc<Mutex<VecDeque<Given>>>, mpsc::Receiver<Wake>) {
+/// Serves responses from one queue, and passes their wakers to the test.
+fn queued()
+-> (sockeye::http::Serving, String, Arc<Mutex<VecDeque<Given>>>, mpsc::Receiver<SourceWaker>) {
     let queue = Arc::<Mutex<VecDeque<Given>>>::default();
     let (out, wakes) = mpsc::channel();
     let ours = Arc::clone(&queue);
@@ -393,31 +395,31 @@ fn a_source_that_waits_is_asked_again_when_it_is_woken() {
     let wake = wakes.recv().unwrap();
     assert_eq!(client.answer_head().status, 200);
     for _ in 0..3 {
-        // More than a sender may have on its way.
+        // More than a sender can queue.
         (0..100).for_each(|_| say("said"));
         (0..100).for_each(|_| wake.wake());
         (0..100).for_each(|_| assert_eq!(client.chunk().unwrap(), b"said"));
     }
-    // It is woken while its work is elsewhere, which has looked already.
+    // A wake-up during a job of the source is not lost.
     let ((begun, has_begun), (go_on, may_go_on)) = (mpsc::channel(), mpsc::channel());
     queue.lock().unwrap().push_back(Given::Run(begun, may_go_on));
     wake.wake();
     has_begun.recv().unwrap();
     say("meanwhile");
     wake.wake();
-    // What is sent on another connection of the same worker comes behind that wake-up.
+    // The same worker processes the wake-up before this request.
     let mut other = Client::new(&address);
     other.head("HEAD /", &[]);
     assert_eq!(other.answer_head().status, 200);
     go_on.send(()).unwrap();
     assert_eq!(client.chunk().unwrap(), b"meanwhile");
     assert!(!wake.is_gone());
-    // Its end is an end like any other.
+    // The source ends the response.
     queue.lock().unwrap().push_back(Given::End);
     wake.wake();
     assert_eq!(client.chunk(), None);
     assert!(wake.is_gone());
-    // Another response has a wake of its own.
+    // Another response has a waker of its own.
     let mut client = Client::new(&address);
     client.head("GET /", &[]);
     let next = wakes.recv().unwrap();
@@ -425,7 +427,7 @@ fn a_source_that_waits_is_asked_again_when_it_is_woken() {
     next.wake();
     assert_eq!(client.answer_head().status, 200);
     assert_eq!(client.chunk().unwrap(), b"next");
-    // A server that stops ends what waits, in order.
+    // Draining completes a response whose source waits.
     serving.handle().drain();
     assert_eq!(client.chunk(), None);
     drop((client, other));
@@ -434,7 +436,7 @@ fn a_source_that_waits_is_asked_again_when_it_is_woken() {
 }
 
 #[test]
-fn a_source_that_nothing_can_wake_ends_its_reply() {
+fn a_source_that_nothing_can_wake_aborts_its_response() {
     let (serving, address) =
         serve(|_: Request<Body>| Reply::pull(Response::new(()), Queued { queue: Arc::default() }));
     let mut client = Client::new(&address);
@@ -449,20 +451,20 @@ fn a_source_that_is_woken_again_and_again_gives_no_more_than_there_is_room_for()
     let mut client = Client::new(&address);
     client.head("GET /", &[]);
     let wake = wakes.recv().unwrap();
-    // The client reads nothing: what the kernel and the output hold is soon full, and the rest of
-    // 100 MiB waits in the queue, where its owner sees it.
+    // The client reads nothing, so the kernel's buffers and the output fill up, and the rest of 100
+    // MiB stays in the queue.
     let mut other = Client::new(&address);
     for _ in 0..100 {
         queue.lock().unwrap().push_back(Given::Piece(Bytes::from_static(&[b'.'; 1 << 20])));
         wake.wake();
-        // What the same worker is sent now comes behind the wake-up.
+        // The same worker processes the wake-up before this request.
         other.head("HEAD /", &[]);
         assert_eq!(other.answer_head().status, 200);
     }
     assert!(queue.lock().unwrap().len() > 50);
     drop(other);
     drop(client);
-    // Its source is dropped with its connection.
+    // The source is dropped with its connection.
     crate::client::until(|| wake.is_gone());
     stop(serving);
 }

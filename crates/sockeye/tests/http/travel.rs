@@ -1,30 +1,30 @@
-//! The same responses however requests and responses travel: the service on the simulated network.
+//! A service on the simulated network: its responses don't depend on the network.
 
 use std::rc::Rc;
-use std::sync::Arc;
 
 use sockeye::engine::driver::Target;
 use sockeye::http::{
-    Body, Bytes, Edge, Give, HeaderMap, Receive, Reply, Request, Response, Source, Take,
+    Body, BodyReceiver, BodySource, Bytes, HeaderMap, HttpService, Reply, Request, Response,
+    SourceNext,
 };
 use sockeye::{Config, Peer, Protocol, http_core};
 use sockeye_sim::{Faults, Outcome, Rng, Script, World, seeds};
 
-/// Takes a body, now and then with work in between, and gives it back.
+/// Receives a body, partly with jobs in between, and sends it back.
 #[derive(Default)]
 struct Back {
     taken: Vec<u8>,
     pieces: usize,
 }
 
-impl Receive for Back {
-    fn piece(mut self: Box<Self>, piece: &[u8]) -> Take {
+impl BodyReceiver for Back {
+    fn piece(mut self: Box<Self>, piece: &[u8]) -> Reply {
         self.taken.extend_from_slice(piece);
         self.pieces += 1;
         if self.pieces.is_multiple_of(2) {
-            Take::More(self)
+            Reply::read_more(self)
         } else {
-            Take::run(|| Take::More(self))
+            Reply::run(|| Reply::read_more(self))
         }
     }
 
@@ -35,20 +35,20 @@ impl Receive for Back {
     }
 }
 
-/// Pours out more than fits, now and then with work in between.
+/// Gives more than the output holds, partly with jobs in between.
 struct Pour(usize);
 
-impl Source for Pour {
-    fn next(mut self: Box<Self>) -> Give {
+impl BodySource for Pour {
+    fn next(mut self: Box<Self>) -> SourceNext {
         if self.0 == 0 {
-            return Give::End;
+            return SourceNext::End;
         }
         self.0 -= 1;
         let piece = Bytes::from(vec![b'x'; 7000]);
         if self.0.is_multiple_of(3) {
-            Give::run(|| Give::Piece(piece, self))
+            SourceNext::run(|| SourceNext::Piece(piece, self))
         } else {
-            Give::Piece(piece, self)
+            SourceNext::Piece(piece, self)
         }
     }
 }
@@ -60,7 +60,7 @@ fn answer(request: Request<Body>) -> Reply {
         "/collect" => body.collect(1 << 20, Bytes::from),
         "/receive" => body.receive(1 << 20, Back::default()),
         "/run" => Reply::run(move || body.collect(1 << 20, |body| Reply::run(move || body))),
-        "/later" => Reply::later(|later| later.answer("at once")),
+        "/later" => Reply::later(|pending| pending.send("at once")),
         "/pull" => Reply::pull(Response::new(()), Pour(45)),
         "/sender" => Reply::stream(Response::new(()), |sender| {
             for piece in ["one ", "two ", "three "] {
@@ -77,9 +77,9 @@ fn here() -> Target {
 }
 
 fn serve(world: &mut World) {
-    let (edge, shared) = (Edge::new(Arc::new(answer)), Rc::new(http_core::ServerConfig::default()));
+    let (http, shared) = (HttpService::new(answer), Rc::new(http_core::ServerConfig::default()));
     let service = move |peer: &Peer| -> Box<dyn Protocol> {
-        Box::new(http_core::Server::new(Rc::clone(&shared), edge.handler(peer)))
+        Box::new(http_core::Server::new(Rc::clone(&shared), http.handler(peer)))
     };
     world.server(&[here()], Config::default(), service);
 }
@@ -103,13 +103,13 @@ fn request(rng: &mut Rng) -> String {
 
 fn gentle(rng: &mut Rng) -> Faults {
     let mut faults = Faults::gentle(rng);
-    // What drips in for longer than its deadline gets another answer.
+    // With smaller buffers, requests could miss their deadlines.
     faults.send_buffer = faults.send_buffer.max(1024);
     faults.receive_buffer = faults.receive_buffer.max(1024);
     faults
 }
 
-/// All that one client hears, but for the dates.
+/// All that one client receives, without the dates.
 fn converse(seed: u64, faults: Faults, requests: &str) -> String {
     let mut world = World::new(seed, faults);
     serve(&mut world);
@@ -122,7 +122,7 @@ fn converse(seed: u64, faults: Faults, requests: &str) -> String {
     heard.split_inclusive("\r\n").filter(|line| !line.starts_with("Date: ")).collect()
 }
 
-/// The responses without their framing: how a body is cut into chunks may differ.
+/// The responses without their chunks, which may differ.
 fn unframed(mut heard: &str) -> Vec<String> {
     let mut replies = Vec::new();
     while let Some((head, mut rest)) = heard.split_once("\r\n\r\n") {
@@ -152,7 +152,7 @@ fn unframed(mut heard: &str) -> Vec<String> {
 }
 
 #[test]
-fn requests_get_the_same_replies_however_they_travel() {
+fn responses_do_not_depend_on_the_network() {
     seeds(0..40, |seed| {
         let mut rng = Rng::new(seed);
         let faults = gentle(&mut rng);

@@ -1,4 +1,4 @@
-//! A shard on real sockets that a test steps on its own thread, so that what it does can be counted.
+//! A shard with real sockets, which runs on the test's thread, so that its costs can be counted.
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -8,7 +8,7 @@ use sockeye::engine::driver::{Driver, Epoll, bind_all};
 use sockeye::engine::{ConnectionCounts, ListenAddr, Mailbox, Pool, Shard, ShardParts};
 use sockeye::{Bound, Config, Service};
 
-/// A shard of its own port, and its address.
+/// A shard with a free port, and its address.
 pub(crate) fn shard(service: impl Service + 'static) -> (Shard<Epoll>, SocketAddr) {
     let any_port = [ListenAddr::Host("127.0.0.1".into(), 0)];
     let bound = bind_all(&any_port, NonZeroUsize::MIN).unwrap().remove(0);

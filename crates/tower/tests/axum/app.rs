@@ -1,4 +1,4 @@
-//! What an app says.
+//! An axum app: extractors, methods, limits and hosts.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -102,7 +102,7 @@ fn any_method_reaches_the_service() {
 }
 
 #[test]
-fn replies_are_framed_by_the_server() {
+fn the_server_frames_responses() {
     let scene = Scene::new(app());
     let mut client = scene.client();
     let answer = client.ask("HEAD /");
@@ -141,7 +141,7 @@ fn bodies_are_limited_by_the_app() {
     client.send("3\r\nabc\r\n0\r\n\r\n");
     assert_eq!(client.answer().text(), "abc");
     assert_eq!(client.ask("POST /bytes").text(), "");
-    // A byte more than axum's extractors take.
+    // One byte above the limit of axum's extractors.
     assert_eq!(client.ask_with("POST /bytes", &vec![b'x'; (2 << 20) + 1]).status, 413);
     drop(client);
     scene.stop();
@@ -161,7 +161,7 @@ fn a_runtime_that_has_gone_is_a_500() {
 }
 
 #[test]
-fn hosts_are_checked_where_the_options_say_so() {
+fn hosts_are_checked_if_the_options_say_so() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
     let app = || Router::new().route("/", get(|| async { "here" }));
     for (hosts, expected) in [(None, 200), (Some(AllowedHosts::default()), 421)] {

@@ -1,4 +1,4 @@
-//! Bodies that flow, both ways, and what happens when they stop.
+//! Streamed bodies, in both directions, and how they end.
 
 use std::convert::Infallible;
 use std::io::{ErrorKind, Read, Write};
@@ -20,14 +20,14 @@ use tokio_stream::StreamExt;
 use super::Scene;
 use super::client::Client;
 
-/// A stream of what a channel brings.
+/// A stream of the messages of a channel.
 fn stream_of<T>(receiver: mpsc::Receiver<T>) -> impl tokio_stream::Stream<Item = T> {
     tokio_stream::wrappers::ReceiverStream::new(receiver)
 }
 
 type Piece = Result<Bytes, std::io::Error>;
 
-/// An app whose `/` is a stream, once, of what is sent to the returned channel.
+/// An app whose `/` streams, once, the messages of the returned channel.
 fn streaming() -> (Router, mpsc::Sender<Piece>) {
     let (send, receive) = mpsc::channel(1);
     let receive = Arc::new(Mutex::new(Some(receive)));
@@ -124,7 +124,7 @@ fn a_slow_client_holds_back_what_makes_the_response() {
         let now = made.load(Ordering::Relaxed);
         (same, seen) = if now == seen { (same + 1, seen) } else { (0, now) };
         thread::yield_now();
-        assert!(seen < PIECES, "all was made, though nobody reads");
+        assert!(seen < PIECES, "everything was made, though the client doesn't read");
     }
     let mut bytes = 0;
     while let Some(chunk) = client.chunk() {
@@ -170,7 +170,7 @@ fn a_slow_service_holds_back_the_client() {
                 thread::yield_now();
             }
         }
-        assert!(sent < BYTES, "all of it was taken, though nobody wanted it");
+        assert!(sent < BYTES, "everything was read, though the service doesn't poll the body");
     }
     go.notify_one();
     client.set_nonblocking(false).unwrap();
@@ -204,7 +204,7 @@ fn large_bodies_flow_both_ways_at_once() {
     client.read_to_end(&mut reply).unwrap();
     sending.join().unwrap();
     let head = reply.windows(4).position(|end| end == b"\r\n\r\n").unwrap() + 4;
-    // Of known length, for that of the request is.
+    // With a length, because the request has one.
     assert!(reply[..head].windows(15).any(|name| name.eq_ignore_ascii_case(b"content-length:")));
     assert_eq!(reply.len() - head, BYTES);
     assert!(reply[head..].iter().enumerate().all(|(at, byte)| *byte == (at / 3) as u8));
@@ -233,7 +233,7 @@ fn trailers_go_both_ways() {
 }
 
 #[test]
-fn a_client_is_told_to_go_on_when_its_body_is_wanted() {
+fn a_client_gets_100_continue_when_the_service_polls_the_body() {
     let app = Router::new().route(
         "/",
         post(|headers: HeaderMap, body: Body| async move {
@@ -256,7 +256,7 @@ fn a_client_is_told_to_go_on_when_its_body_is_wanted() {
     scene.stop();
 }
 
-/// Says when it is dropped.
+/// Sends a message when it is dropped.
 struct Dropped(std_mpsc::Sender<()>);
 
 impl Drop for Dropped {
@@ -266,7 +266,7 @@ impl Drop for Dropped {
 }
 
 #[test]
-fn a_task_ends_when_its_client_breaks_off() {
+fn a_task_is_aborted_when_its_client_leaves() {
     let (dropped, was_dropped) = std_mpsc::channel();
     let (began, has_begun) = std_mpsc::channel();
     let app = Router::new().route("/", get(|| async { "unread" })).route(
@@ -283,7 +283,7 @@ fn a_task_ends_when_its_client_breaks_off() {
         .write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /never HTTP/1.1\r\nHost: a\r\n\r\n")
         .unwrap();
     has_begun.recv().unwrap();
-    // What lies there unread makes its end a reset.
+    // Unread bytes make this a reset.
     assert_eq!(client.peek(&mut [0]).unwrap(), 1);
     drop(client);
     was_dropped.recv().unwrap();
@@ -291,7 +291,7 @@ fn a_task_ends_when_its_client_breaks_off() {
 }
 
 #[test]
-fn a_body_that_breaks_off_ends_its_task() {
+fn an_incomplete_body_ends_its_task() {
     let (dropped, was_dropped) = std_mpsc::channel();
     let (began, has_begun) = std_mpsc::channel();
     let app = Router::new().route(
@@ -317,7 +317,7 @@ fn pipelined_requests_are_answered_in_order() {
     let app = Router::new().route(
         "/{n}",
         get(|axum::extract::Path(n): axum::extract::Path<u32>| async move {
-            // The earlier ones take longer.
+            // Earlier requests take longer.
             for _ in n..10 {
                 tokio::task::yield_now().await;
             }

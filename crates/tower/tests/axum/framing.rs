@@ -1,4 +1,4 @@
-//! How long the server says that a response is, and what it does where a service says otherwise.
+//! The Content-Length of responses, and services that set a wrong one.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -18,12 +18,12 @@ use tower_service::Service;
 
 use super::Scene;
 
-/// A body whose length nobody knows until it has ended, though all of it is there.
+/// A body of unknown length, all of which is ready.
 fn stream_of(text: &'static str) -> Body {
     Body::from_stream(tokio_stream::iter([Ok::<_, Infallible>(Bytes::from(text))]))
 }
 
-/// As layers that compress: the body is another one, and its length isn't known.
+/// Like a layer that compresses: it replaces the body by one of unknown length.
 async fn compress(request: Request<Body>, next: Next) -> Response {
     let mut response = next.run(request).await;
     response.headers_mut().remove(header::CONTENT_LENGTH);
@@ -31,7 +31,7 @@ async fn compress(request: Request<Body>, next: Next) -> Response {
     response
 }
 
-/// Content to GET, and to HEAD a head without it.
+/// Responds to GET with content, and to HEAD without it.
 async fn by_hand(method: Method) -> Response {
     let body = if method == Method::HEAD { Body::empty() } else { Body::from("content") };
     Response::new(body)
@@ -75,7 +75,7 @@ fn head_has_the_content_length_of_get_or_none() {
     for (path, status, length) in [
         ("/text", 200, Some("5")),
         ("/any-text", 200, Some("5")),
-        // axum says 0, as it does for every empty body.
+        // axum adds a Content-Length of 0 to every empty body.
         ("/empty", 200, None),
         ("/stream", 200, None),
         ("/any-stream", 200, None),
@@ -98,7 +98,7 @@ fn head_has_the_content_length_of_get_or_none() {
     scene.stop();
 }
 
-/// A service without axum, which takes the body out of each response to HEAD.
+/// A service without axum, which sends content in response to HEAD, too.
 #[derive(Clone)]
 struct Bare(fn(&str) -> Response);
 

@@ -1,4 +1,4 @@
-//! Clients that leave: what is dropped then, and when.
+//! Clients that leave, and what is dropped then.
 
 use std::convert::Infallible;
 use std::sync::mpsc;
@@ -17,7 +17,7 @@ use tokio_stream::StreamExt;
 use super::Scene;
 use super::client::{Client, PATIENCE};
 
-/// Says when it is dropped.
+/// Sends a message when it is dropped.
 struct Guard(mpsc::Sender<()>);
 
 impl Drop for Guard {
@@ -26,18 +26,18 @@ impl Drop for Guard {
     }
 }
 
-/// Limits with that time for silent streams.
+/// Limits with this `half_closed_timeout`.
 fn limits(half_closed_timeout: Duration) -> Limits {
     Limits { half_closed_timeout, ..Limits::default() }
 }
 
-/// So long that nobody waits for it.
+/// A time that no test waits for.
 const LONG: Duration = Duration::from_secs(3600);
 const SHORT: Duration = Duration::from_millis(30);
 
-/// An app whose streams and futures say on the returned channels that they began, and that they were
-/// dropped: `/never` never answers, `/silent` begins a response and says no more, `/pour` sends
-/// without an end, `/unread` (a POST) takes nothing of its body.
+/// An app whose streams and futures report on the returned channels that they started and were
+/// dropped. `/never` never responds, `/silent` sends only a head, `/pour` sends without an end, and
+/// `/unread` (a POST) doesn't read its body.
 fn app() -> (Router, mpsc::Receiver<()>, mpsc::Receiver<()>) {
     let (to_began, began) = mpsc::channel();
     let (to_dropped, dropped) = mpsc::channel();
@@ -88,7 +88,7 @@ fn app() -> (Router, mpsc::Receiver<()>, mpsc::Receiver<()>) {
     (app, began, dropped)
 }
 
-/// A client with an answer that it hasn't read, so that its end is a reset.
+/// A client with an unread response, so that it closes with a reset.
 fn client_of(scene: &Scene) -> Client {
     let mut client = scene.client();
     client.head("GET /", &[]);
@@ -108,8 +108,8 @@ fn whatever_a_request_waits_for_is_dropped_when_its_client_resets_the_connection
         client.reset();
         dropped.recv_timeout(PATIENCE).expect(path);
     }
-    // More than is held of a body that nobody reads: the connection is paused. Whoever has the body of
-    // a client that has gone has a grace period.
+    // A body that is larger than the buffer pauses the connection. After a reset, the task has a
+    // grace period.
     let mut client = client_of(&scene);
     client.head("POST /unread", &["Content-Length: 1000000"]);
     began.recv_timeout(PATIENCE).unwrap();
@@ -119,19 +119,19 @@ fn whatever_a_request_waits_for_is_dropped_when_its_client_resets_the_connection
     assert_eq!(scene.stop().closed_for("reset"), 4);
 }
 
-/// An app that reads bodies and says on the returned channel how they ended: `/collect` does nothing
-/// else, `/busy` waits for `go` behind the first piece, `/echo` sends each piece back.
+/// An app that reads bodies and reports on the returned channel how they ended. `/busy` waits for
+/// `go` after the first piece, and `/echo` sends each piece back.
 fn uploads(go: &'static Notify) -> (Router, mpsc::Receiver<String>) {
-    let (told, hears) = mpsc::channel();
-    let of = |told: &mpsc::Sender<String>| told.clone();
-    let (collect, busy, echo) = (of(&told), of(&told), told);
+    let (to_test, notifications) = mpsc::channel();
+    let of = |to_test: &mpsc::Sender<String>| to_test.clone();
+    let (collect, busy, echo) = (of(&to_test), of(&to_test), to_test);
     let app = Router::new()
         .route("/", get(|| async { "at once" }))
         .route(
             "/collect",
             post(|body: Body| async move {
                 let end = body.collect().await;
-                // To clean up may take more than one step.
+                // Cleaning up may take several steps.
                 tokio::task::yield_now().await;
                 tokio::time::sleep(Duration::from_millis(1)).await;
                 collect.send(said(end.map(|_| ()))).unwrap();
@@ -157,7 +157,7 @@ fn uploads(go: &'static Notify) -> (Router, mpsc::Receiver<String>) {
                 }))
             }),
         );
-    (app, hears)
+    (app, notifications)
 }
 
 fn said(end: Result<(), axum::Error>) -> String {
@@ -165,14 +165,14 @@ fn said(end: Result<(), axum::Error>) -> String {
 }
 
 #[test]
-fn a_service_that_reads_a_body_is_told_that_it_is_incomplete() {
+fn a_service_that_reads_a_body_gets_an_error_if_it_is_incomplete() {
     static GO: Notify = Notify::const_new();
-    const INCOMPLETE: &str = "the request's body ended before it was complete";
+    const INCOMPLETE: &str = "the request's body is incomplete";
 
     let mut limits = limits(LONG);
-    // More than a delayed acknowledgement takes.
+    // Longer than a delayed acknowledgement.
     limits.body_timeout = Duration::from_millis(300);
-    let (app, hears) = uploads(&GO);
+    let (app, notifications) = uploads(&GO);
     let scene = Scene::with(limits, app);
     type Cut = fn(Client) -> u16;
     let end: Cut = |mut client| {
@@ -197,19 +197,19 @@ fn a_service_that_reads_a_body_is_told_that_it_is_incomplete() {
         client.head("POST /collect", &[field]);
         client.send(body);
         assert_eq!(cut(client), status, "{field} {body}");
-        assert_eq!(hears.recv_timeout(PATIENCE).unwrap(), INCOMPLETE, "{field} {body}");
+        assert_eq!(notifications.recv_timeout(PATIENCE).unwrap(), INCOMPLETE, "{field} {body}");
     }
-    // One that does something else at that moment.
+    // A task that is busy at that moment.
     for cut in [reset, end] {
         let mut client = client_of(&scene);
         client.head("POST /busy", &[length]);
         client.send("abc");
-        assert_eq!(hears.recv_timeout(PATIENCE).unwrap(), "3 bytes");
+        assert_eq!(notifications.recv_timeout(PATIENCE).unwrap(), "3 bytes");
         cut(client);
         GO.notify_one();
-        assert_eq!(hears.recv_timeout(PATIENCE).unwrap(), INCOMPLETE);
+        assert_eq!(notifications.recv_timeout(PATIENCE).unwrap(), INCOMPLETE);
     }
-    // One whose response has begun.
+    // A task whose response has started.
     let mut client = scene.client();
     client.head("POST /echo", &[chunked]);
     client.send("3\r\nabc\r\n");
@@ -217,20 +217,20 @@ fn a_service_that_reads_a_body_is_told_that_it_is_incomplete() {
     assert_eq!(client.chunk().unwrap(), b"abc");
     client.end();
     assert_eq!(client.rest(), b"", "there is no last chunk");
-    assert_eq!(hears.recv_timeout(PATIENCE).unwrap(), INCOMPLETE);
+    assert_eq!(notifications.recv_timeout(PATIENCE).unwrap(), INCOMPLETE);
     let mut client = scene.client();
     client.ask_with("POST /collect", b"abc");
-    assert_eq!(hears.recv_timeout(PATIENCE).unwrap(), "complete");
+    assert_eq!(notifications.recv_timeout(PATIENCE).unwrap(), "complete");
     drop(client);
     scene.stop();
-    assert!(hears.try_recv().is_err(), "each is told once");
+    assert!(notifications.try_recv().is_err(), "each is notified once");
 }
 
 #[test]
 fn a_silent_stream_to_a_half_closed_client_is_dropped() {
     let (app, began, dropped) = app();
     let scene = Scene::with(limits(SHORT), app);
-    // One still reads, the other is gone.
+    // One client still reads, the other has left.
     let mut reads = scene.client();
     reads.head("GET /silent", &[]);
     reads.answer_head();
@@ -261,7 +261,7 @@ fn a_half_closed_client_gets_its_late_and_pipelined_answers_however_late() {
     client.head("GET /late/1", &[]);
     client.head("GET /late/2", &[]);
     client.end();
-    // A stream whose client ended its side after this one has used up its time.
+    // A stream whose client ended its side later has timed out.
     let mut other = scene.client();
     other.head("GET /silent", &[]);
     other.end();
@@ -277,7 +277,7 @@ fn a_half_closed_client_gets_its_late_and_pipelined_answers_however_late() {
 #[test]
 fn a_response_that_has_not_begun_in_time_is_a_503_and_its_task_is_dropped() {
     let (app, began, dropped) = app();
-    // Long enough for a task to begin on a busy machine.
+    // Long enough for a task to start on a busy machine.
     let response_timeout = Some(Duration::from_secs(1));
     let limits = Limits { response_timeout, ..Limits::default() };
     let scene = Scene::with(limits, app);
@@ -285,14 +285,14 @@ fn a_response_that_has_not_begun_in_time_is_a_503_and_its_task_is_dropped() {
     assert_eq!(client.ask_with("POST /unread", b"unread").status, 503);
     began.recv_timeout(PATIENCE).unwrap();
     dropped.recv_timeout(PATIENCE).unwrap();
-    // The connection goes on: there is an answer, of whichever kind on a very busy machine.
+    // The connection stays open: there is a response, which may be a 503 on a very busy machine.
     assert!(matches!(client.ask("GET /").status, 200 | 503));
     drop(client);
     scene.stop();
 }
 
-/// A response that gives `count` empty frames, and then a piece and its end. With `yields` each frame
-/// comes by a poll of its own.
+/// A response with `count` empty frames, then a piece. With `yields`, each frame needs its own
+/// poll.
 fn empty_frames(count: usize, yields: bool) -> Response<Body> {
     let frames = tokio_stream::iter((0..=count).map(move |at| {
         let data = if at < count { Bytes::new() } else { Bytes::from_static(b"piece") };
@@ -308,7 +308,7 @@ fn empty_frames(count: usize, yields: bool) -> Response<Body> {
 }
 
 #[test]
-fn endless_empty_frames_are_given_up() {
+fn endless_empty_frames_abort_the_response() {
     let app = Router::new().route(
         "/{count}/{yields}",
         get(
@@ -318,7 +318,7 @@ fn endless_empty_frames_are_given_up() {
     let scene = Scene::new(app);
     let mut client = scene.client();
     for yields in [false, true] {
-        // As many in a row as may be.
+        // The maximum number in a row.
         assert_eq!(client.ask(&format!("GET /1023/{yields}")).text(), "piece");
         let mut client = scene.client();
         client.head(&format!("GET /{}/{yields}", usize::MAX - 1), &[]);

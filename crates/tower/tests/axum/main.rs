@@ -1,4 +1,4 @@
-//! An axum app on the engine, asked over plain sockets.
+//! axum apps on the engine, over plain sockets.
 
 #[expect(dead_code, reason = "it can more than is asked of it here")]
 #[path = "../../../sockeye/tests/http/client.rs"]
@@ -23,7 +23,7 @@ use sockeye_tower::RequestBody;
 use tokio::runtime::Runtime;
 use tower_service::Service;
 
-/// An app that is served.
+/// A running app.
 struct Scene {
     runtime: Runtime,
     serving: Serving,
@@ -44,7 +44,7 @@ impl Scene {
     {
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         let runtime = runtime.worker_threads(2).enable_all().build().unwrap();
-        // Stopping waits but a moment for clients that are still there.
+        // Draining waits only briefly for connected clients.
         let linger = Linger { quiet: Duration::from_millis(20), ..Linger::default() };
         let config = Config { linger, ..Config::default() };
         let options = Options { workers: NonZeroUsize::MIN, limits, config, ..Options::default() };
@@ -58,7 +58,7 @@ impl Scene {
         client::Client::new(&self.address)
     }
 
-    /// Stops it; nothing may be left to cut.
+    /// Drains the service, and checks that no connection was cut.
     fn stop(self) -> Stats {
         self.serving.handle().drain();
         let stats = self.serving.join().unwrap();

@@ -1,4 +1,4 @@
-//! What the log says of services. A program of its own, for it has one log for all threads.
+//! Log lines about services. This is a program of its own, because it has one log for all threads.
 
 #[expect(dead_code, reason = "it can more than is asked of it here")]
 #[path = "../../../sockeye/tests/http/client.rs"]
@@ -21,7 +21,7 @@ use tracing::{Event, Level, Metadata, Subscriber};
 
 use client::{Client, PATIENCE};
 
-/// Passes on each warning and error, as its fields with their values.
+/// Sends each warning and error, with its fields, to the test.
 struct Log(Mutex<mpsc::Sender<String>>);
 
 /// The fields of a line.
@@ -41,7 +41,7 @@ impl Subscriber for Log {
     fn event(&self, event: &Event<'_>) {
         let mut line = Line(format!("{} ", event.metadata().level()));
         event.record(&mut line);
-        // Nobody listens while no test runs.
+        // Between tests, there is no receiver.
         let _ = self.0.lock().unwrap().send(line.0);
     }
 
@@ -55,14 +55,14 @@ impl Subscriber for Log {
     fn exit(&self, _: &Id) {}
 }
 
-/// The lines of the log. Who holds them has the log alone.
+/// The lines of the log. A test locks them to have the log alone.
 static LINES: LazyLock<Mutex<mpsc::Receiver<String>>> = LazyLock::new(|| {
     let (to, lines) = mpsc::channel();
     tracing::subscriber::set_global_default(Log(Mutex::new(to))).unwrap();
     Mutex::new(lines)
 });
 
-/// Waits for a line of that level that says so. A busy machine may have others written.
+/// Waits for a line with this level and text. A busy machine may log others.
 fn wait_for(level: &str, says: &str, lines: &mpsc::Receiver<String>) {
     loop {
         let line = lines.recv_timeout(PATIENCE).unwrap();
@@ -98,7 +98,7 @@ fn both_lengths_are_logged_where_they_differ() {
 }
 
 #[test]
-fn a_runtime_that_nobody_drives_is_told_of_and_its_requests_wait_for_it() {
+fn a_runtime_that_nothing_drives_causes_a_warning_and_its_requests_wait() {
     let lines = LINES.lock().unwrap();
     let runtime = Builder::new_current_thread().build().unwrap();
     let app = Router::new().route("/", get(|| async { "at last" }));

@@ -1,4 +1,4 @@
-//! A constant response for every blank line, or for every so many bytes.
+//! A constant response for every blank line, or for every N bytes.
 
 use std::{fs::File, io, os::fd::OwnedFd};
 
@@ -14,28 +14,28 @@ use super::{
     serve::{Next, Peer},
 };
 
-/// So many copies of a small response lie ready to be sent at once.
+/// Number of copies of a small response that can be sent at once.
 const BATCH: usize = 64;
-/// No batch grows beyond this.
+/// Maximum size of a batch.
 const BATCH_BYTES: usize = 256 << 10;
-/// A file's share of one turn. Measured with 64 connections: below 64 KiB the calls cost more than
-/// they move, above 128 KiB a response of 1 MiB costs two or three times as much.
+/// Number of bytes of a file that are sent in one turn. With 64 connections, smaller numbers cost
+/// more calls, and above 128 KiB, a response of 1 MiB costs two or three times as much.
 const QUANTUM: usize = 128 << 10;
 const BLANK_LINE: &[u8; 4] = b"\r\n\r\n";
 
-/// What is sent.
+/// The response.
 #[derive(Debug)]
-pub(super) struct Reply {
+pub(super) struct Response {
     body: Body,
-    /// The length of one whole response.
+    /// The length of a response.
     len: usize,
-    /// The connection ends after so many responses.
+    /// The connection closes after this number of responses.
     most: Option<usize>,
 }
 
 #[derive(Debug)]
 enum Body {
-    /// Whole responses, one behind the other.
+    /// Copies of the response.
     Copies(Vec<u8>),
     File {
         head: Vec<u8>,
@@ -43,11 +43,11 @@ enum Body {
     },
 }
 
-impl Reply {
-    pub(super) fn from_memory(reply: Vec<u8>, most: Option<usize>) -> Self {
-        let len = reply.len();
+impl Response {
+    pub(super) fn from_memory(response: Vec<u8>, most: Option<usize>) -> Self {
+        let len = response.len();
         let copies = (BATCH_BYTES / len.max(1)).clamp(1, BATCH);
-        Self { body: Body::Copies(reply.repeat(copies)), len, most }
+        Self { body: Body::Copies(response.repeat(copies)), len, most }
     }
 
     pub(super) fn from_file(head: Vec<u8>, file: File) -> io::Result<Self> {
@@ -57,12 +57,13 @@ impl Reply {
     }
 
     pub(super) fn peer(&self, ends: Ends) -> Owed<'_> {
-        Owed { reply: self, ends, bytes: 0, left: self.most }
+        Owed { response: self, ends, bytes: 0, left: self.most }
     }
 
-    /// Sends once, from where `owed` bytes are left. Says how much the kernel took, of how much.
+    /// Sends once, from where `owed` bytes are left. Returns how much the kernel accepted, of how
+    /// much.
     fn send(&self, socket: &OwnedFd, owed: usize) -> io::Result<(usize, usize)> {
-        // Responses are all alike, so what is owed also says where in a response we are.
+        // All responses are equal, so `owed` also gives the position in a response.
         let at = (self.len - owed % self.len) % self.len;
         let (head, file) = match &self.body {
             Body::Copies(copies) => {
@@ -87,12 +88,12 @@ impl Reply {
     }
 }
 
-/// How a request's end is known, and how far it is.
+/// How the end of a request is found, and the progress.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Ends {
-    /// By a blank line, of which so many bytes have come.
+    /// At a blank line. The payload is the number of its bytes that have arrived.
     BlankLine { matched: usize },
-    /// By its length, of which so many bytes have come.
+    /// By its length, with the number of bytes that have arrived.
     Every { len: usize, seen: usize },
 }
 
@@ -119,13 +120,13 @@ impl Ends {
     }
 }
 
-/// One connection: how far into a request it is, and what it is owed.
+/// One connection: the progress of its request, and the bytes to send.
 #[derive(Debug)]
 pub(super) struct Owed<'a> {
-    reply: &'a Reply,
+    response: &'a Response,
     ends: Ends,
     bytes: usize,
-    /// Responses until the connection ends.
+    /// Number of responses until the connection closes.
     left: Option<usize>,
 }
 
@@ -133,7 +134,7 @@ impl Owed<'_> {
     fn pay(&mut self, socket: &OwnedFd) -> io::Result<Next> {
         let mut quantum = QUANTUM;
         while self.bytes > 0 {
-            let (sent, asked) = self.reply.send(socket, self.bytes)?;
+            let (sent, asked) = self.response.send(socket, self.bytes)?;
             self.bytes -= sent;
             quantum = quantum.saturating_sub(sent);
             if self.bytes > 0 && (sent < asked || quantum == 0) {
@@ -156,7 +157,7 @@ impl Peer for Owed<'_> {
         match self.ends.count(&scratch[..received]) {
             0 => Ok(Next::Input),
             requests => {
-                self.bytes = requests * self.reply.len;
+                self.bytes = requests * self.response.len;
                 self.left = self.left.map(|left| left.saturating_sub(requests));
                 self.pay(socket)
             }
@@ -164,8 +165,8 @@ impl Peer for Owed<'_> {
     }
 }
 
-/// Counts the blank lines that end in `bytes`. `matched` carries over how much of one the bytes
-/// before had, and the bytes behind will continue.
+/// Counts the blank lines that end in `bytes`. `matched` is the number of bytes of a blank line
+/// that came before, and is updated.
 fn blank_lines(matched: &mut usize, mut bytes: &[u8]) -> usize {
     let mut count = 0;
     while *matched > 0
@@ -228,10 +229,10 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_holds_whole_replies() {
+    fn a_batch_holds_whole_responses() {
         for (size, copies) in [(1, BATCH), (8 << 10, 32), (300 << 10, 1)] {
-            let reply = Reply::from_memory(vec![b'x'; size], None);
-            let Body::Copies(bytes) = reply.body else { panic!("from memory") };
+            let response = Response::from_memory(vec![b'x'; size], None);
+            let Body::Copies(bytes) = response.body else { panic!("from memory") };
             assert_eq!(bytes.len(), copies * size);
         }
     }

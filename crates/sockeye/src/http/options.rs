@@ -1,0 +1,65 @@
+//! How an HTTP service runs.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use sockeye_engine::driver::Bound;
+use sockeye_engine::{Config, usable_cores};
+use sockeye_http::{AllowedHosts, Limits, ServerConfig};
+use sockeye_proto::Budget;
+
+use crate::serving::check_hosts_on_loopback;
+
+/// How an HTTP service runs.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Number of threads, each with an event loop of its own. Default: the number of cores that
+    /// this process may use.
+    pub workers: NonZeroUsize,
+    /// Limits and deadlines of requests, and [`Limits::response_timeout`].
+    pub limits: Limits,
+    /// Budget for bodies that [`Body::collect`](super::Body::collect) reads into memory. Each is
+    /// charged with what it has above 64 KiB, until its response begins and the work that makes the
+    /// response has ended. One client may use a quarter of the budget, a local client half of it:
+    /// choose it so that a client's share exceeds the limit of a single body. Beyond it, requests
+    /// are answered with 503. Default: 256 MiB for all connections together.
+    pub collected: Arc<Budget>,
+    /// Limits and deadlines of connections.
+    pub config: Config,
+    /// Send a `Server: sockeye` field in every response. Default: `false`.
+    pub server_header: bool,
+    /// Host names that are answered at loopback addresses; requests for other names get 421. `None`
+    /// answers every name. Set this if a browser may run on the same machine: a website can point a
+    /// name of its own at 127.0.0.1 (DNS rebinding). Default: `None`.
+    pub allowed_hosts: Option<AllowedHosts>,
+}
+
+impl Options {
+    /// The configuration of HTTP for a worker whose listeners are bound to `bound`.
+    #[must_use]
+    pub fn server_config(&self, bound: &[Bound]) -> ServerConfig {
+        let config = ServerConfig::new(self.limits.clone()).names_itself(self.server_header);
+        match &self.allowed_hosts {
+            Some(hosts) => config.checking_hosts(check_hosts_on_loopback(hosts.clone(), bound)),
+            None => config,
+        }
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            workers: usable_cores(),
+            limits: Limits::default(),
+            collected: default_budget(),
+            config: Config::default(),
+            server_header: false,
+            allowed_hosts: None,
+        }
+    }
+}
+
+/// The default of [`Options::collected`].
+pub(super) fn default_budget() -> Arc<Budget> {
+    Budget::new("bytes of collected bodies", 256 * 1024 * 1024)
+}

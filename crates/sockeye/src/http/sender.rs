@@ -1,0 +1,242 @@
+//! Links from other threads to a response: content for it, or wake-ups for its source.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use sockeye_proto::{Message, Promise, Remote, SendError};
+
+/// A response, as other threads see it.
+#[derive(Clone, Debug)]
+pub(super) struct ResponseLink {
+    remote: Remote,
+    /// Exists until the response is over. `true` when the server drains.
+    draining: Weak<AtomicBool>,
+}
+
+/// The exchange's end of a [`ResponseLink`]. Dropping it marks the response as over.
+#[derive(Debug)]
+pub(super) struct OpenResponse(Arc<AtomicBool>);
+
+impl ResponseLink {
+    pub(super) fn new(remote: Remote) -> (Self, OpenResponse) {
+        let draining = Arc::default();
+        (Self { remote, draining: Arc::downgrade(&draining) }, OpenResponse(draining))
+    }
+
+    /// Whether the response is over or its connection closed.
+    pub(super) fn is_gone(&self) -> bool {
+        self.draining.strong_count() == 0 || self.remote.is_gone()
+    }
+}
+
+impl OpenResponse {
+    pub(super) fn drain(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Sends the content of one response, from any thread.
+///
+/// Pieces go out in order. A client that reads slowly slows the sender down: at most 16 pieces wait
+/// for the event loop, which takes none while the connection's output is full
+/// ([`Config::max_buffered_output`](crate::Config)). So a piece should be neither tiny nor huge.
+///
+/// If the sender is dropped, the response can't be completed, and the connection closes, so that
+/// the client notices. (A client of HTTP/1.0 that got no Content-Length can't notice.)
+///
+/// [`Sender::is_gone`] says whether the client has left. [`Reply::endless`](super::Reply::endless)
+/// says when that is noticed.
+#[derive(Debug)]
+pub struct Sender {
+    link: ResponseLink,
+    end: Promise,
+    exchange: u64,
+}
+
+/// Content from a [`Sender`], for one exchange of the connection.
+pub(super) struct Sent {
+    pub(super) exchange: u64,
+    pub(super) piece: Bytes,
+}
+
+/// The end of the content from a [`Sender`].
+pub(super) struct Finished {
+    pub(super) trailers: HeaderMap,
+}
+
+impl Sender {
+    pub(super) fn new(link: ResponseLink, end: Promise, exchange: u64) -> Self {
+        Self { link, end, exchange }
+    }
+
+    /// Sends a piece. Blocks while 16 pieces wait.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientGone`] if the response is over.
+    ///
+    /// # Panics
+    ///
+    /// If it would have to block on the thread of an event loop. Use [`Sender::try_send`] there.
+    pub fn send(&self, piece: impl Into<Bytes>) -> Result<(), ClientGone> {
+        match self.send_by(Remote::send, piece.into()) {
+            Err(SendError::OnEventLoop(sent)) => match self.link.remote.try_send(sent) {
+                Err(SendError::Full(_)) => {
+                    panic!("Sender::send would block an event loop: use Sender::try_send")
+                }
+                sent => sent.map_err(|_| ClientGone),
+            },
+            sent => sent.map_err(|_| ClientGone),
+        }
+    }
+
+    /// Sends a piece, if it can without blocking.
+    ///
+    /// # Errors
+    ///
+    /// [`TrySendError`], with the piece.
+    pub fn try_send(&self, piece: impl Into<Bytes>) -> Result<(), TrySendError> {
+        let returned = |message: Message| {
+            message.downcast::<Sent>().map(|sent| sent.piece).unwrap_or_default()
+        };
+        self.send_by(Remote::try_send, piece.into()).map_err(|error| match error {
+            SendError::Full(message) => TrySendError::Full(returned(message)),
+            SendError::Gone(message) | SendError::OnEventLoop(message) => {
+                TrySendError::ClientGone(returned(message))
+            }
+        })
+    }
+
+    fn send_by(
+        &self,
+        send: fn(&Remote, Message) -> Result<(), SendError>,
+        piece: Bytes,
+    ) -> Result<(), SendError> {
+        let is_empty = piece.is_empty();
+        let message = Box::new(Sent { exchange: self.exchange, piece });
+        if self.is_gone() {
+            return Err(SendError::Gone(message));
+        }
+        if is_empty { Ok(()) } else { send(&self.link.remote, message) }
+    }
+
+    /// Completes the response. Never blocks.
+    pub fn finish(self) {
+        self.finish_with(HeaderMap::new());
+    }
+
+    /// Completes the response with `trailers`. They are left out if the content has a length, or
+    /// the client speaks HTTP/1.0. An invalid trailer closes the connection.
+    pub fn finish_with(self, trailers: HeaderMap) {
+        self.end.keep(Box::new(Finished { trailers }));
+    }
+
+    /// Whether the response is over, so that nothing more can be sent.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.link.is_gone()
+    }
+
+    /// Whether the server drains. The response must be completed before the drain deadline.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.link.draining.upgrade().is_some_and(|draining| draining.load(Ordering::Relaxed))
+    }
+}
+
+/// The response is over before its content was complete: the client left, or the server stopped it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientGone;
+
+impl fmt::Display for ClientGone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the response is over: the client has left or the server has stopped it")
+    }
+}
+
+impl std::error::Error for ClientGone {}
+
+/// Why [`Sender::try_send`] failed. The piece is returned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TrySendError {
+    /// 16 pieces wait already.
+    Full(Bytes),
+    /// The response is over.
+    ClientGone(Bytes),
+}
+
+impl fmt::Display for TrySendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full(_) => f.write_str("too many pieces wait to be sent"),
+            Self::ClientGone(_) => ClientGone.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for TrySendError {}
+
+/// Wakes the source of a response of [`Reply::follow`](super::Reply::follow), from any thread.
+#[derive(Clone, Debug)]
+pub struct SourceWaker(pub(super) ResponseLink);
+
+impl SourceWaker {
+    /// Asks the source for more, if it waits. This never blocks and never fails, also on an event
+    /// loop. Several calls may count as one. None is lost: the source is asked after the call, and
+    /// sees what was written before the call.
+    pub fn wake(&self) {
+        self.0.remote.wake();
+    }
+
+    /// Whether the response is over, so that there is no source to wake.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.0.is_gone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+    use std::sync::mpsc;
+
+    use http::{Request, Response};
+    use sockeye_http as http_core;
+    use sockeye_proto::Peer;
+    use sockeye_proto::harness::Harness;
+
+    use super::*;
+    use crate::http::{Body, HttpService, Reply};
+
+    /// Between a sender's check that its response is not over and the arrival of its piece, the
+    /// response may end and the next request of the connection may begin.
+    #[test]
+    fn a_late_piece_of_an_older_response_does_not_get_into_a_newer_one() {
+        let (out, senders) = mpsc::channel();
+        let service = HttpService::new(move |_: Request<Body>| {
+            let out = out.clone();
+            Reply::stream(Response::new(()), move |sender| out.send(sender).unwrap())
+        });
+        let peer = Peer { address: sockeye_proto::Address::Unix, via: 0 };
+        let mut connection =
+            Harness::new(http_core::Server::new(Rc::default(), service.handler(&peer)));
+        let request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        connection.input(request);
+        let Sender { link, end, exchange } = senders.recv().unwrap();
+        end.keep(Box::new(Finished { trailers: HeaderMap::new() }));
+        connection.deliver();
+        connection.input(request);
+        let newer = senders.recv().unwrap();
+        connection.output();
+
+        let late = Sent { exchange, piece: "old".into() };
+        assert!(link.remote.try_send(Box::new(late)).is_ok(), "the connection is there");
+        newer.try_send("new").unwrap();
+        newer.finish();
+        connection.deliver();
+        assert_eq!(connection.output(), b"3\r\nnew\r\n0\r\n\r\n");
+    }
+}

@@ -1,0 +1,81 @@
+//! Runs a closure that answers requests as a service of the engine.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::Request;
+use sockeye_engine::ListenAddr;
+use sockeye_http::{Handler, Server};
+use sockeye_proto::{Budget, Peer};
+
+use super::body::Body;
+use super::exchange::{Exchange, RequestFn, ShardState};
+use super::options::{Options, default_budget};
+use super::reply::Reply;
+use crate::serving::{ServeError, Serving};
+
+/// Adapts a closure to [`http_core::Handler`](Handler), for a service that is put together by hand.
+/// Each shard has one, which its connections share.
+pub struct HttpService {
+    shard: Rc<ShardState>,
+}
+
+impl HttpService {
+    /// Answers requests with `answer`. Collected bodies have a budget of 256 MiB.
+    #[must_use]
+    pub fn new<R: Into<Reply>>(
+        answer: impl Fn(Request<Body>) -> R + Send + Sync + 'static,
+    ) -> Self {
+        Self::with_budget(answer, default_budget())
+    }
+
+    /// As [`HttpService::new`], with a budget for collected bodies that several shards can share:
+    /// see [`Options::collected`].
+    #[must_use]
+    pub fn with_budget<R: Into<Reply>>(
+        answer: impl Fn(Request<Body>) -> R + Send + Sync + 'static,
+        collected: Arc<Budget>,
+    ) -> Self {
+        Self::of_shard(Arc::new(move |request| answer(request).into()), collected)
+    }
+
+    fn of_shard(answer: Arc<RequestFn>, collected: Arc<Budget>) -> Self {
+        Self { shard: Rc::new(ShardState { answer, collected, fields: RefCell::default() }) }
+    }
+
+    /// The handler of one connection.
+    #[must_use]
+    pub fn handler(&self, peer: &Peer) -> impl Handler + use<> {
+        Exchange::new(Rc::clone(&self.shard), *peer)
+    }
+}
+
+impl fmt::Debug for HttpService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpService").finish_non_exhaustive()
+    }
+}
+
+/// Answers requests at `addresses` with the closure `answer`.
+///
+/// The service has threads of its own. It runs until [`Serving::handle`] stops it or the returned
+/// value is dropped.
+///
+/// # Errors
+///
+/// [`ServeError`] if it could not start.
+pub fn serve<R: Into<Reply>>(
+    addresses: &[ListenAddr],
+    options: Options,
+    answer: impl Fn(Request<Body>) -> R + Send + Sync + 'static,
+) -> Result<Serving, ServeError> {
+    let answer: Arc<RequestFn> = Arc::new(move |request| answer(request).into());
+    let (workers, config) = (options.workers, options.config.clone());
+    Serving::start(addresses, workers, config, move |_, bound| {
+        let config = Rc::new(options.server_config(bound));
+        let http = HttpService::of_shard(Arc::clone(&answer), Arc::clone(&options.collected));
+        move |peer: &Peer| Server::new(Rc::clone(&config), http.handler(peer))
+    })
+}

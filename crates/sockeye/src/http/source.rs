@@ -1,0 +1,66 @@
+//! Content of a response that the event loop asks for.
+
+use std::fmt;
+
+use bytes::Bytes;
+use http::HeaderMap;
+
+/// Gives the content of a response, piece by piece, whenever there is room for more. It is dropped
+/// when the client leaves.
+pub trait BodySource: Send + 'static {
+    /// Returns the next piece. The result also contains the source, so that a job can own it
+    /// meanwhile.
+    ///
+    /// This runs on the event loop: don't block. Blocking work: [`SourceNext::run`].
+    fn next(self: Box<Self>) -> SourceNext;
+}
+
+/// What a [`BodySource`] gives next.
+pub enum SourceNext {
+    /// A piece of content, and the source of the piece after it. An empty piece sends nothing;
+    /// 1,024 of them in a row abort the response.
+    Piece(Bytes, Box<dyn BodySource>),
+    /// Nothing yet. The source is asked again after
+    /// [`SourceWaker::wake`](super::SourceWaker::wake), and possibly without a reason. Only a
+    /// source of [`Reply::follow`](super::Reply::follow) may return this: it aborts any other
+    /// response, which nothing could wake.
+    Wait(Box<dyn BodySource>),
+    /// Run this work on the pool, and continue with its result: see [`SourceNext::run`].
+    Run(Box<dyn FnOnce() -> Self + Send>),
+    /// The content is complete.
+    End,
+    /// The content is complete, with these trailers: see
+    /// [`Sender::finish_with`](super::Sender::finish_with).
+    EndWith(HeaderMap),
+    /// The content can't be completed. The connection closes, so that the client notices.
+    Abort,
+}
+
+impl SourceNext {
+    /// Runs `work`, which may block, on a thread of the pool, and continues with its result. The
+    /// response is aborted if `work` panics or the pool is full.
+    pub fn run(work: impl FnOnce() -> Self + Send + 'static) -> Self {
+        Self::Run(Box::new(work))
+    }
+}
+
+impl fmt::Debug for SourceNext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SourceNext").finish_non_exhaustive()
+    }
+}
+
+/// The items of an iterator.
+pub(super) struct Pieces<I>(pub(super) I);
+
+impl<I> BodySource for Pieces<I>
+where
+    I: Iterator<Item: Into<Bytes>> + Send + 'static,
+{
+    fn next(mut self: Box<Self>) -> SourceNext {
+        match self.0.next() {
+            Some(piece) => SourceNext::Piece(piece.into(), self),
+            None => SourceNext::End,
+        }
+    }
+}

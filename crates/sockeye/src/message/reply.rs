@@ -1,0 +1,147 @@
+//! What a handler of messages gets, and what it returns.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+use sockeye_message::{ContentError, Message};
+use sockeye_proto::{Peer, Promise};
+
+/// A message that waits for a response.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Request {
+    /// The message.
+    pub message: Message,
+    /// The client that sent it.
+    pub peer: Peer,
+    /// How long the client waits for the response, if it said so. A response that is later is not
+    /// sent.
+    pub time_left: Option<Duration>,
+}
+
+/// What a handler returns: a response, or how it will be made.
+///
+/// A [`Message`], an [`Error`] and a `Result` of them convert into it.
+pub struct Reply(pub(super) Kind);
+
+pub(super) enum Kind {
+    Now(Result<Message, Error>),
+    Later(Box<dyn FnOnce(PendingReply)>),
+    Run(Box<dyn FnOnce() -> Result<Message, Error> + Send>),
+}
+
+impl Reply {
+    /// Responds later: `take` gets a [`PendingReply`], which it can keep or pass to another thread.
+    pub fn later(take: impl FnOnce(PendingReply) + 'static) -> Self {
+        Self(Kind::Later(Box::new(take)))
+    }
+
+    /// Runs `work`, which may block, on a thread of the pool, and responds with its result. The
+    /// response is the error `internal` if `work` panics, or if 100,000 jobs wait already.
+    pub fn run(work: impl FnOnce() -> Result<Message, Error> + Send + 'static) -> Self {
+        Self(Kind::Run(Box::new(work)))
+    }
+}
+
+impl From<Message> for Reply {
+    fn from(message: Message) -> Self {
+        Self(Kind::Now(Ok(message)))
+    }
+}
+
+impl From<Error> for Reply {
+    fn from(error: Error) -> Self {
+        Self(Kind::Now(Err(error)))
+    }
+}
+
+impl<T: Into<Self>> From<Result<T, Error>> for Reply {
+    fn from(result: Result<T, Error>) -> Self {
+        result.map_or_else(Into::into, Into::into)
+    }
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply").finish_non_exhaustive()
+    }
+}
+
+/// Responds to one request, from any thread. If this is dropped, the response is the error
+/// `internal`.
+#[derive(Debug)]
+pub struct PendingReply(Promise);
+
+impl PendingReply {
+    pub(super) fn new(promise: Promise) -> Self {
+        Self(promise)
+    }
+
+    /// Sends the response. One that is too late is dropped.
+    pub fn send(self, response: Result<Message, Error>) {
+        self.0.keep(Box::new(response));
+    }
+}
+
+/// A response that says what went wrong: a code for programs and a sentence for people.
+///
+/// In a frame it is a `text/json` object: `result` is `Error: ` and the sentence, `error.code` the
+/// code. Over HTTP it also has a status: 404 for `not_found`, that of the protocol for one of its
+/// codes, and 422 for any other.
+///
+/// A [`ContentError`] converts into it: the client's fault, which is logged as that. So does a
+/// [`serde_json::Error`], for a response that can't be written: the code is `internal`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error(pub(super) ErrorKind);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum ErrorKind {
+    /// What the handler says.
+    Handler { code: Cow<'static, str>, text: Cow<'static, str> },
+    /// The content of the request can't be read.
+    Content(ContentError),
+    /// The server's fault.
+    Internal(String),
+}
+
+impl Error {
+    /// `code` is a stable name in `snake_case`. `text` is a sentence without its full stop.
+    pub fn new(code: impl Into<Cow<'static, str>>, text: impl Into<Cow<'static, str>>) -> Self {
+        Self(ErrorKind::Handler { code: code.into(), text: text.into() })
+    }
+
+    /// The code.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        match &self.0 {
+            ErrorKind::Handler { code, .. } => code,
+            ErrorKind::Content(error) => error.code(),
+            ErrorKind::Internal(_) => "internal",
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            ErrorKind::Handler { text, .. } => f.write_str(text),
+            ErrorKind::Content(error) => error.fmt(f),
+            ErrorKind::Internal(what) => f.write_str(what),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<ContentError> for Error {
+    fn from(error: ContentError) -> Self {
+        Self(ErrorKind::Content(error))
+    }
+}
+
+impl From<serde_json::Error> for Error {
+    fn from(error: serde_json::Error) -> Self {
+        Self(ErrorKind::Internal(format!("the response could not be written as JSON: {error}")))
+    }
+}

@@ -1,0 +1,100 @@
+//! Runs a closure that answers messages as a service of the engine.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use sockeye_engine::ListenAddr;
+use sockeye_message::{Answer, Handler, LARGE, Message, Responder};
+use sockeye_proto::{Abandoned, Client, Job, JobKind, Peer, Ticket, Time};
+
+use super::options::Options;
+use super::reply::{Error, ErrorKind, Kind, PendingReply, Reply, Request};
+use crate::serving::{ServeError, Serving};
+
+/// Answers messages at `addresses` with the closure `answer`.
+///
+/// The service has threads of its own, which share `answer`. It runs until [`Serving::handle`]
+/// stops it or the returned value is dropped.
+///
+/// `answer` runs on the event loop: don't block, and use [`Reply::run`] or [`Reply::later`] for
+/// what takes time. A request with more than 64 KiB of content is answered on a thread of the pool
+/// instead, so that reading it delays nobody. A panic on the event loop ends its connection; one on
+/// the pool is answered with the error `internal`.
+///
+/// # Errors
+///
+/// [`ServeError`] if it could not start.
+pub fn serve<R: Into<Reply>>(
+    addresses: &[ListenAddr],
+    options: Options,
+    answer: impl Fn(Request) -> R + Send + Sync + 'static,
+) -> Result<Serving, ServeError> {
+    let answer: Arc<RequestFn> = Arc::new(move |request| answer(request).into());
+    let (workers, config) = (options.workers, options.config.clone());
+    Serving::start(addresses, workers, config, move |_, bound| {
+        let config = Rc::new(options.server_config(bound));
+        let answer = Arc::clone(&answer);
+        move |_: &Peer| config.open(ClosureHandler { answer: Arc::clone(&answer) })
+    })
+}
+
+/// Answers requests. All shards of a server share it.
+type RequestFn = dyn Fn(Request) -> Reply + Send + Sync;
+
+/// Answers the messages of one connection.
+struct ClosureHandler {
+    answer: Arc<RequestFn>,
+}
+
+impl Handler for ClosureHandler {
+    fn on_message(
+        &mut self,
+        message: Message,
+        peer: &Peer,
+        mut responder: Responder<'_, '_>,
+    ) -> Answer {
+        let deadline = Some(responder.deadline()).filter(|deadline| *deadline != Time::NEVER);
+        let time_left = deadline.map(|deadline| deadline - responder.now());
+        let request = Request { message, peer: *peer, time_left };
+        if request.message.content.len() > LARGE {
+            let (answer, promise) = (Arc::clone(&self.answer), responder.promise());
+            let work = move || match answer(request).0 {
+                Kind::Now(result) => promise.keep(Box::new(result)),
+                Kind::Later(take) => take(PendingReply::new(promise)),
+                Kind::Run(work) => promise.keep(Box::new(work())),
+            };
+            // A job that is refused is dropped, which abandons its promise.
+            drop(responder.spawn(Job::new(JobKind::Other, Client::of(peer.address), work)));
+            return responder.later();
+        }
+        match (self.answer)(request).0 {
+            Kind::Now(result) => return send(result, responder),
+            Kind::Later(take) => take(PendingReply::new(responder.promise())),
+            Kind::Run(work) => {
+                responder.run(work);
+            }
+        }
+        responder.later()
+    }
+
+    fn on_settled(
+        &mut self,
+        _: Ticket,
+        body: Result<sockeye_proto::Message, Abandoned>,
+        responder: Responder<'_, '_>,
+    ) -> Answer {
+        match body.ok().and_then(|body| body.downcast::<Result<Message, Error>>().ok()) {
+            Some(result) => send(*result, responder),
+            None => responder.fail("the handler panicked, was refused or gave no response"),
+        }
+    }
+}
+
+fn send(result: Result<Message, Error>, responder: Responder<'_, '_>) -> Answer {
+    match result {
+        Ok(message) => responder.send(message),
+        Err(Error(ErrorKind::Handler { code, text })) => responder.error(&code, &text),
+        Err(Error(ErrorKind::Content(error))) => responder.refuse(error),
+        Err(Error(ErrorKind::Internal(what))) => responder.fail(&what),
+    }
+}
