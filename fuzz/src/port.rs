@@ -7,7 +7,7 @@ use serde_json::Value;
 use sockeye_http::{
     self as http_core, Answer, Fields, Method, Request, Responder, Status, Trailers,
 };
-use sockeye_message::{Http, Port, Server, ServerConfig, Spoken};
+use sockeye_message::{Http, PeerProtocol, Port, Server, ServerConfig};
 use sockeye_proto::harness::Harness;
 use sockeye_proto::{Abandoned, Address, Message, Peer, Protocol, Ticket};
 
@@ -41,8 +41,8 @@ pub fn message_port(input: &[u8]) {
         let (whole, _) = outcome(port, [cut.stream], ending, Jobs::Slow);
         let (parts, paused) = outcome(port, cut.parts(), ending, Jobs::Slow);
         let (quick, _) = outcome(port, cut.parts(), ending, Jobs::Quick);
-        match Spoken::of(cut.stream) {
-            Some(Spoken::Http | Spoken::Tls) => {
+        match PeerProtocol::detect(cut.stream) {
+            Some(PeerProtocol::Http | PeerProtocol::Tls) => {
                 // Requests are answered in their order, whatever waits. Only the time may differ.
                 assert_eq!(undated(&parts), undated(&whole), "the cut is seen");
                 let asked = Rc::default();
@@ -56,7 +56,7 @@ pub fn message_port(input: &[u8]) {
                 check(&whole, &asked.borrow());
                 check(&quick, &asked.borrow());
             }
-            Some(Spoken::Frames) | None => {
+            Some(PeerProtocol::Frames) | None => {
                 // A pause in the middle of content lets what waits be answered meanwhile.
                 assert!(paused || parts == whole, "the cut is seen:\n{parts:?}\n{whole:?}");
                 let (direct, _) = outcome(frames, [cut.stream], ending, Jobs::Slow);

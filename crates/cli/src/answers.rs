@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use sockeye::message::protocol::reference::Dictionary;
+use sockeye_message::reference::Dictionary;
 
 use crate::error::{Error, OrExit};
 use crate::log::Log;

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use bytes::Bytes;
-use sockeye_message::{self as message, ErrorReply, Header, Limits, Refusal, frame};
+use sockeye_message::{self as message, ErrorResponse, Header, Limits, Refusal, frame};
 
 use super::reply::{Asked, Content, Cut, Done, Garbage, Model, Step};
 
@@ -105,7 +105,7 @@ impl Message {
         };
         let sent = asked.ask.wire(asked.last);
         let is_echo = sent.strip_prefix(&*bytes) == Some(&reply.content);
-        let error = match ErrorReply::of(&reply) {
+        let error = match ErrorResponse::of(&reply) {
             Some(error) => Some(error.text),
             None => is_echo.then(|| "the reply is the message itself: the server echoes".into()),
         };
@@ -136,6 +136,6 @@ fn begin(input: &[u8], asked: &Asked<'_>) -> Result<Option<(Part, usize)>, Garba
 }
 
 fn garbage(refusal: Refusal, input: &[u8]) -> Garbage {
-    let what = message::other_protocol(input).unwrap_or_else(|| refusal.what.into_owned());
+    let what = message::other_protocol(input).unwrap_or_else(|| refusal.reason.into_owned());
     Garbage(format!("sent what is no reply: {what}"))
 }

@@ -120,7 +120,7 @@ fn what_is_right_is_answered_under_its_type() {
     let text = "Content-Type: text/json; charset=utf-8";
     let application = "Content-Type: application/json";
     let binary = "Content-Type: binary/custom-server-binary-type";
-    for (content_type, content, reply_type, reply) in [
+    for (content_type, content, response_type, response) in [
         ("text/json", search.as_bytes(), text, none),
         ("application/json", search.as_bytes(), application, none),
         ("Application/JSON; charset=UTF-8", search.as_bytes(), application, none),
@@ -137,9 +137,9 @@ fn what_is_right_is_answered_under_its_type() {
         for input in [post(&fields, content), chunked(&fields, &chunks)] {
             let heard = says(&input);
             assert_eq!(heard.status, 200, "{content_type}");
-            assert!(heard.has(reply_type), "{content_type}: {}", heard.fields);
+            assert!(heard.has(response_type), "{content_type}: {}", heard.fields);
             assert!(heard.has("X-Content-Type-Options: nosniff"));
-            assert_eq!(String::from_utf8(heard.content).unwrap(), reply, "{content_type}");
+            assert_eq!(String::from_utf8(heard.content).unwrap(), response, "{content_type}");
         }
     }
 }
@@ -305,12 +305,17 @@ fn answers_may_come_later_and_in_order() {
 }
 
 #[test]
-fn a_reply_that_http_cannot_send_is_our_fault() {
+fn a_response_that_http_cannot_send_is_our_fault() {
     struct Odd;
     impl Handler for Odd {
-        fn on_message(&mut self, message: Message, _: &Peer, reply: Responder<'_, '_>) -> Answer {
+        fn on_message(
+            &mut self,
+            message: Message,
+            _: &Peer,
+            responder: Responder<'_, '_>,
+        ) -> Answer {
             let text = message.to_text().unwrap().into_owned();
-            reply.send(Message::binary(text, "x"))
+            responder.send(Message::binary(text, "x"))
         }
     }
     for (content_type, status) in
@@ -408,7 +413,7 @@ proptest! {
         let fields = format!("Content-Type: {content_type}; charset={encoding}\r\n");
         let heard = says(&post(&fields, &content));
         prop_assert_eq!(&heard.content, &framed.content);
-        let is_error = super::super::ErrorReply::of(&framed).is_some_and(|e| e.code.is_some());
+        let is_error = super::super::ErrorResponse::of(&framed).is_some_and(|e| e.code.is_some());
         prop_assert_eq!(heard.status >= 400, is_error);
     }
 }

@@ -1,7 +1,7 @@
 //! Content that takes long to read, and JSON that would take much memory.
 
 use super::super::text::Encoding;
-use super::super::{ContentError, LARGE, error_reply};
+use super::super::{ContentError, LARGE, error_response};
 use super::http::{Heard, over_http, post};
 use super::*;
 
@@ -70,7 +70,7 @@ fn work_that_is_lost_is_an_error() {
     assert_eq!(code(&client.output()), "internal");
 }
 
-/// Lists of so many nodes, the list itself among them.
+/// A list with this many nodes, itself included.
 fn list(nodes: usize) -> String {
     format!("[{}]", vec!["1"; nodes - 1].join(","))
 }
@@ -110,7 +110,7 @@ fn the_default_takes_a_hundred_thousand_and_what_is_not_json_has_no_values() {
     assert_eq!(results[0].0, Some(2));
     let expected = ContentError::TooComplex { most: 100_000 };
     assert_eq!(results[0].1, format!("Error: {expected}"));
-    assert!(results[1].1.starts_with("Error: the content is to be an object"), "{results:?}");
+    assert!(results[1].1.starts_with("Error: the content must be an object"), "{results:?}");
 
     let text = Message::text("text/plain", Encoding::Utf8, &list(100_001)).unwrap();
     let head = frame::head(&Header::of(&text)).unwrap();
@@ -154,22 +154,24 @@ fn nobody_waits_for_an_error_after_the_deadline() {
     assert_eq!(results(&client.output()).len(), 1);
 }
 
-/// Answers with what it is told: a code and how long a text.
+/// Answers with the code and the length of text in the request.
 struct Errs;
 
 impl Handler for Errs {
-    fn on_message(&mut self, message: Message, _: &Peer, reply: Responder<'_, '_>) -> Answer {
+    fn on_message(&mut self, message: Message, _: &Peer, responder: Responder<'_, '_>) -> Answer {
         let value = message.to_json().unwrap();
         let text = "\"} ".repeat(value[1].as_u64().unwrap() as usize);
         match value[0].as_str() {
-            // Not as `error_reply` has it.
-            Some("more") => reply.send(Message::json_text(format!(
+            // Not as `error_response` has it.
+            Some("more") => responder.send(Message::json_text(format!(
                 r#"{{"result": "Error: {}", "error": {{"code": "own"}}, "more": 1}}"#,
                 "x".repeat(text.len())
             ))),
-            Some(code) => reply.send(error_reply(code, &text)),
+            Some(code) => responder.send(error_response(code, &text)),
             // Ends as an error response does, in a string.
-            None => reply.send(result(&format!("Error: {text}, \"error\": {{\"code\": \"x\"}}"))),
+            None => {
+                responder.send(result(&format!("Error: {text}, \"error\": {{\"code\": \"x\"}}")))
+            }
         }
     }
 }
@@ -189,7 +191,7 @@ fn the_status_of_an_error_is_its_codes_however_long_it_is() {
     }
 }
 
-/// Limits whose budget is for so many bytes; a local client has half of them.
+/// Limits with a budget of this many bytes; a local client has half of it.
 fn holding(total: u64) -> Limits {
     Limits { collected: sockeye_proto::Budget::new("bytes", total), ..Limits::default() }
 }

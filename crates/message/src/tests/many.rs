@@ -130,7 +130,7 @@ fn a_request_without_keep_alive_is_the_last() {
     assert_eq!(client.end(), Some(End::Linger));
 }
 
-/// Counts content as it comes; pauses behind each piece when told to; answers early at `stop`.
+/// Counts content as it comes; pauses behind each piece when record to; answers early at `stop`.
 #[derive(Default)]
 struct Counter {
     pauses: bool,
@@ -140,36 +140,36 @@ struct Counter {
 }
 
 impl Handler for Counter {
-    fn wants(&mut self, _: &Header) -> Wants {
+    fn content_mode(&mut self, _: &Header) -> ContentMode {
         self.seen = 0;
-        Wants::Stream
+        ContentMode::Stream
     }
 
-    fn on_message(&mut self, _: Message, _: &Peer, reply: Responder<'_, '_>) -> Answer {
-        reply.fail("a stream was asked for")
+    fn on_message(&mut self, _: Message, _: &Peer, responder: Responder<'_, '_>) -> Answer {
+        responder.fail("a stream was asked for")
     }
 
-    fn on_content(&mut self, piece: &[u8], reply: &mut Responder<'_, '_>) -> Flow {
+    fn on_content(&mut self, piece: &[u8], responder: &mut Responder<'_, '_>) -> Flow {
         self.seen += piece.len();
         if self.pauses {
-            *self.open.borrow_mut() = Some(reply.promise());
+            *self.open.borrow_mut() = Some(responder.promise());
         }
         if self.pauses { Flow::Pause } else { Flow::More }
     }
 
-    fn on_end(&mut self, reply: Responder<'_, '_>) -> Answer {
-        reply.send(result(&self.seen.to_string()))
+    fn on_end(&mut self, responder: Responder<'_, '_>) -> Answer {
+        responder.send(result(&self.seen.to_string()))
     }
 
     fn on_settled(
         &mut self,
         _: Ticket,
         _: Result<sockeye_proto::Message, Abandoned>,
-        reply: Responder<'_, '_>,
+        responder: Responder<'_, '_>,
     ) -> Answer {
         match self.stop {
-            Some(stop) if self.seen >= stop => reply.send(result("enough")),
-            _ => reply.later(),
+            Some(stop) if self.seen >= stop => responder.send(result("enough")),
+            _ => responder.later(),
         }
     }
 }
@@ -183,8 +183,8 @@ fn content_streams_and_an_empty_one_ends_at_once() {
     let mut client = counter(Counter::default());
     client.drip(&ask_as(1, &"x".repeat(300)));
     client.input(&[ask_as(2, ""), ask_as(3, "four")].concat());
-    let told: Vec<_> = results(&client.output()).into_iter().map(|(_, count)| count).collect();
-    assert_eq!(told, ["300", "0", "4"]);
+    let record: Vec<_> = results(&client.output()).into_iter().map(|(_, count)| count).collect();
+    assert_eq!(record, ["300", "0", "4"]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use sockeye_proto::{Consumed, End, Event, Fault, Protocol, Time, Turn};
 
-use super::super::Spoken;
+use super::super::PeerProtocol;
 use super::*;
 
 fn port() -> Harness {
@@ -32,24 +32,24 @@ fn any_three_bytes_tell_and_the_first_that_do_are_enough() {
     for a in 0..=255u8 {
         for b in 0..=255u8 {
             for c in 0..=255u8 {
-                let whole = Spoken::of(&[a, b, c]).expect("three are enough");
+                let whole = PeerProtocol::detect(&[a, b, c]).expect("three are enough");
                 let expected = match (a, b, c) {
-                    (0x16, 3, 0..5) => Spoken::Tls,
-                    _ if [a, b, c].into_iter().all(is_token) => Spoken::Http,
-                    _ => Spoken::Frames,
+                    (0x16, 3, 0..5) => PeerProtocol::Tls,
+                    _ if [a, b, c].into_iter().all(is_token) => PeerProtocol::Http,
+                    _ => PeerProtocol::Frames,
                 };
                 assert_eq!(whole, expected, "{a} {b} {c}");
                 // Whatever is said of fewer holds; what a third byte could change is not said.
-                assert_eq!(Spoken::of(&[a, b]).unwrap_or(whole), whole);
-                assert_eq!(Spoken::of(&[a]).unwrap_or(whole), whole);
-                assert_eq!(Spoken::of(&[a, b, c, 7]), Some(whole));
+                assert_eq!(PeerProtocol::detect(&[a, b]).unwrap_or(whole), whole);
+                assert_eq!(PeerProtocol::detect(&[a]).unwrap_or(whole), whole);
+                assert_eq!(PeerProtocol::detect(&[a, b, c, 7]), Some(whole));
             }
             let could_be_more = is_token(a) && is_token(b) || (a, b) == (0x16, 3);
-            assert_eq!(Spoken::of(&[a, b]).is_none(), could_be_more, "{a} {b}");
+            assert_eq!(PeerProtocol::detect(&[a, b]).is_none(), could_be_more, "{a} {b}");
         }
-        assert_eq!(Spoken::of(&[a]).is_none(), is_token(a) || a == 0x16, "{a}");
+        assert_eq!(PeerProtocol::detect(&[a]).is_none(), is_token(a) || a == 0x16, "{a}");
     }
-    assert_eq!(Spoken::of(b""), None);
+    assert_eq!(PeerProtocol::detect(b""), None);
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn a_second_byte_is_no_more_time() {
 }
 
 #[test]
-fn stopping_ends_what_has_not_begun_and_answers_what_has() {
+fn stopping_ends_what_has_not_started_and_answers_what_has() {
     let mut client = port();
     client.drain();
     client.pass(seconds(1) - Duration::from_millis(1));

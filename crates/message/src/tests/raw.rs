@@ -157,9 +157,9 @@ fn text_comes_in_its_encoding_and_the_answer_in_utf_8() {
 }
 
 #[test]
-fn an_old_peer_gets_one_reply_however_much_it_sends() {
+fn an_old_peer_gets_one_response_however_much_it_sends() {
     let mut client = reference();
     client.input(&[ask("{}"), ask("{}")].concat());
     assert_eq!(results(&client.output()).len(), 1);
-    assert_eq!(client.end(), Some(End::Linger), "unread bytes must not eat the reply");
+    assert_eq!(client.end(), Some(End::Linger), "unread bytes must not eat the response");
 }

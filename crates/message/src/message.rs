@@ -1,4 +1,4 @@
-//! A message: content, and what it is.
+//! A message: content with a type and an encoding.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,26 +13,26 @@ use super::text::{BadText, Encoding};
 /// The type of JSON content.
 pub const JSON: &str = "text/json";
 
-/// A message: what is asked, and what is answered. It knows nothing of how it travels.
+/// A request or a response, however it travels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// What the content is: [`JSON`], or a name that the two ends have agreed on.
+    /// The type: [`JSON`], or a name that the two ends have agreed on.
     pub content_type: Cow<'static, str>,
-    /// How text is written in the content; `binary` where it isn't text.
+    /// The encoding of text in the content; `binary` if the content isn't text.
     pub content_encoding: Cow<'static, str>,
     /// The content.
     pub content: Bytes,
 }
 
-/// Why the content of a message can't be read.
+/// The content of a message can't be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ContentError {
-    /// The encoding is none that we know.
+    /// The encoding of this name is unknown.
     UnknownEncoding(String),
-    /// The bytes are no text in the encoding.
+    /// The bytes are not valid in the encoding.
     Text(BadText),
-    /// The text is no JSON. Where, and what is wrong there.
+    /// The text is not JSON: what is wrong, and where.
     Json(String),
     /// The JSON has more values and keys than [`Limits::json_nodes`](super::Limits::json_nodes).
     TooComplex {
@@ -60,8 +60,7 @@ impl fmt::Display for ContentError {
                 let name: String = name.chars().take(64).collect();
                 write!(
                     f,
-                    "the content-encoding {name:?} is not known here; \
-                     utf-8, utf-16, latin-1 and ascii are"
+                    "the content-encoding {name:?} is unknown; use utf-8, utf-16, latin-1 or ascii"
                 )
             }
             Self::Text(bad) => write!(f, "the content is {bad}"),
@@ -76,17 +75,17 @@ impl fmt::Display for ContentError {
 impl std::error::Error for ContentError {}
 
 impl Message {
-    /// A message of type [`JSON`] in UTF-8, spaced as Python spaces it.
+    /// A message of type [`JSON`] in UTF-8, with the spaces that Python writes.
     ///
     /// # Errors
     ///
-    /// When the value has a map whose keys are no strings, or fails by itself. A [`Value`] never
-    /// does.
+    /// When the value has a map whose keys are not strings, or its `Serialize` fails. A [`Value`]
+    /// never fails.
     pub fn json<T: Serialize + ?Sized>(value: &T) -> Result<Self, serde_json::Error> {
         Ok(Self::json_text(json::write(value)?))
     }
 
-    /// A message of type [`JSON`] in UTF-8 whose text the caller has written.
+    /// A message of type [`JSON`] in UTF-8 with this text.
     #[must_use]
     pub fn json_text(text: String) -> Self {
         Self::json_bytes(text.into_bytes())
@@ -100,11 +99,11 @@ impl Message {
         }
     }
 
-    /// A message of any type that is text.
+    /// A message with text.
     ///
     /// # Errors
     ///
-    /// [`BadText`] when the encoding lacks a character of it.
+    /// [`BadText`] when the encoding lacks a character of the text.
     pub fn text(
         content_type: impl Into<Cow<'static, str>>,
         encoding: Encoding,
@@ -117,7 +116,7 @@ impl Message {
         })
     }
 
-    /// A message of any type that is not text.
+    /// A message with content that is not text.
     pub fn binary(content_type: impl Into<Cow<'static, str>>, content: impl Into<Bytes>) -> Self {
         Self {
             content_type: content_type.into(),
@@ -126,13 +125,13 @@ impl Message {
         }
     }
 
-    /// Whether the content is JSON: its type is exactly [`JSON`].
+    /// Whether the type is exactly [`JSON`].
     #[must_use]
     pub fn is_json(&self) -> bool {
         self.content_type == JSON
     }
 
-    /// The content as text, by its encoding and whatever its type.
+    /// The content as text, whatever its type.
     ///
     /// # Errors
     ///
@@ -143,11 +142,11 @@ impl Message {
         encoding.decode(&self.content).map_err(ContentError::Text)
     }
 
-    /// The content as a JSON value, by its encoding and whatever its type.
+    /// The content as a JSON value, whatever its type.
     ///
     /// # Errors
     ///
-    /// [`ContentError`] when it is no text, or the text no JSON.
+    /// [`ContentError`] when the content is not text, or not JSON.
     pub fn to_json(&self) -> Result<Value, ContentError> {
         serde_json::from_str(&self.to_text()?)
             .map_err(|error| ContentError::Json(error.to_string()))
