@@ -8,7 +8,7 @@ use std::{
 };
 
 use sockeye_engine::driver::Target;
-use sockeye_load::{Lesson, Plan, Share, Until, Worker};
+use sockeye_load::{Plan, Probe, Share, Until, Worker};
 
 use super::trace::{Calls, Window};
 use crate::{
@@ -103,8 +103,8 @@ impl Ground {
     /// A client that has learned what `server` answers, and goes on until it is told to stop or, where
     /// the plan says so, until all is asked.
     pub(super) fn client(&self, server: &Server, plan: Plan) -> Result<Worker> {
-        let lesson = learn(server, &plan)?;
-        self.client_that_knows(server, plan, lesson)
+        let probe = learn(server, &plan)?;
+        self.client_that_knows(server, plan, probe)
     }
 
     /// The same of a client that has learned elsewhere: its first request is the server's first.
@@ -112,15 +112,15 @@ impl Ground {
         &self,
         server: &Server,
         mut plan: Plan,
-        mut lesson: Lesson,
+        mut probe: Probe,
     ) -> Result<Worker> {
-        lesson.target = Target::Ip(server.address);
+        probe.target = Target::Ip(server.address);
         if let Some(trace) = &self.trace {
             plan.connections = std::num::NonZeroUsize::MIN;
             plan.until = Until::Requests(trace.requests);
         }
         let share = Share::all(&plan);
-        Ok(Worker::new(Arc::new(plan), &lesson, share)?)
+        Ok(Worker::new(Arc::new(plan), &probe, share)?)
     }
 
     /// Has servers traced, and clients make so many requests, while `work` is done, which says when
@@ -139,8 +139,8 @@ impl Ground {
 }
 
 /// What the responses to a plan's requests look like.
-pub(super) fn learn(server: &Server, plan: &Plan) -> Result<Lesson> {
-    Ok(sockeye_load::learn(plan, &[Target::Ip(server.address)])?)
+pub(super) fn learn(server: &Server, plan: &Plan) -> Result<Probe> {
+    Ok(sockeye_load::probe(plan, &[Target::Ip(server.address)])?)
 }
 
 /// The name of one of many files.

@@ -181,10 +181,10 @@ pub(super) fn settle(server: &Server) -> Result<()> {
 
 /// Goes on for so long, or to the end, and says how many responses came.
 pub(super) fn stretch(client: &mut Worker, length: Option<Duration>) -> Result<u64> {
-    let before = client.replies();
-    client.run(length, |_, troubles| troubles == 0)?;
-    match client.troubles().met().next() {
+    let before = client.responses();
+    client.run(length, |_, failures| failures == 0)?;
+    match client.failures().iter().next() {
         Some((_, _, says)) => Err(says.into()),
-        None => Ok(client.replies() - before),
+        None => Ok(client.responses() - before),
     }
 }
