@@ -5,13 +5,12 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::mem;
-use std::time::Duration;
 
-use sockeye_proto::{Abandoned, Consumed, End, Event, Fault, Protocol, Reason, Ticket, Time, Turn};
+use sockeye_proto::{Consumed, End, Event, Fault, Protocol, Reason, Ticket, Time, Turn};
 
 use super::client_handler::{ClientAction, ClientConfig, ClientEnd, ClientHandler, ConnectionMode};
 use super::frame::{self, ContentBuffer};
-use super::{ErrorResponse, Header, Id, Message};
+use super::{ErrorResponse, Header, Id, Message, Settled};
 
 /// Unsent bytes above which no more requests are written.
 const MAX_UNSENT: u64 = 64 * 1024;
@@ -21,8 +20,8 @@ pub struct Client<H> {
     config: ClientConfig,
     handler: H,
     state: State,
-    /// Requests without a response, the oldest first, and their deadlines.
-    in_flight: VecDeque<(u64, Time)>,
+    /// The numbers of requests without a response, the oldest first.
+    in_flight: VecDeque<u64>,
     /// The number of the next request.
     next: u64,
     /// The server has echoed an id.
@@ -102,7 +101,6 @@ impl<H: ClientHandler> Client<H> {
         let number = self.next;
         self.next += 1;
         let mut header = Header::of(&message);
-        header.deadline_ms = self.config.deadline_ms;
         match self.config.mode {
             ConnectionMode::KeepAlive { .. } => {
                 header.id = Some(Id::number(number));
@@ -118,8 +116,7 @@ impl<H: ClientHandler> Client<H> {
         if self.in_flight.is_empty() {
             self.progress = turn.now();
         }
-        let deadline = self.config.deadline_ms.map(|ms| turn.now() + Duration::from_millis(ms));
-        self.in_flight.push_back((number, deadline.unwrap_or(Time::NEVER)));
+        self.in_flight.push_back(number);
         self.unsent = turn.unsent();
         turn.mark();
         Ok(())
@@ -186,7 +183,7 @@ impl<H: ClientHandler> Client<H> {
 
     /// The response of a server that knows no ids.
     fn on_only_response(&mut self, response: Message, turn: &mut Turn<'_>) -> Result<(), Fault> {
-        let Some((number, _)) = self.in_flight.pop_front() else {
+        let Some(number) = self.in_flight.pop_front() else {
             return Err(self.bad_response("it belongs to no request".into(), turn));
         };
         let end = match self.config.mode {
@@ -209,21 +206,14 @@ impl<H: ClientHandler> Client<H> {
         turn: &mut Turn<'_>,
     ) -> Result<(), Fault> {
         let number = id.as_number();
-        let place = self.in_flight.iter().position(|(sent, _)| Some(*sent) == number);
-        match (place, number) {
-            (Some(place), Some(number)) => {
-                self.in_flight.remove(place);
-                self.echoes_ids = true;
-                self.server_closes |= !keep_alive;
-                let action = self.handler.on_response(number, response, turn);
-                self.act(action, turn)
-            }
-            // It comes after its deadline.
-            (None, Some(number)) if number < self.next && self.config.deadline_ms.is_some() => {
-                Ok(())
-            }
-            _ => Err(self.bad_response("its id belongs to no request".into(), turn)),
-        }
+        let place = self.in_flight.iter().position(|sent| Some(*sent) == number);
+        let Some(number) = place.and_then(|place| self.in_flight.remove(place)) else {
+            return Err(self.bad_response("its id belongs to no request".into(), turn));
+        };
+        self.echoes_ids = true;
+        self.server_closes |= !keep_alive;
+        let action = self.handler.on_response(number, response, turn);
+        self.act(action, turn)
     }
 
     fn act(&mut self, action: ClientAction, turn: &mut Turn<'_>) -> Result<(), Fault> {
@@ -282,28 +272,14 @@ impl<H: ClientHandler> Client<H> {
     }
 
     fn on_deadline(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
-        if !matches!(self.state, State::Open) || self.in_flight.is_empty() {
+        if self.deadline().is_none_or(|deadline| turn.now() < deadline) {
             return Ok(());
         }
-        let now = turn.now();
-        if self.progress + self.config.stall_timeout <= now
-            || (!self.echoes_ids && self.in_flight.iter().any(|(_, deadline)| *deadline <= now))
-        {
-            let unanswered = self.in_flight.len();
-            let seconds = now.since(self.progress).as_secs();
-            let what = format!("was silent for {seconds} s with {unanswered} responses pending");
-            let fault = Fault::peer("silent", what);
-            return Err(self.fail(ClientEnd::TimedOut { unanswered }, fault, turn));
-        }
-        let handler = &mut self.handler;
-        self.in_flight.retain(|(number, deadline)| {
-            let expired = *deadline <= now;
-            if expired {
-                handler.on_expired(*number);
-            }
-            !expired
-        });
-        self.send(turn)
+        let unanswered = self.in_flight.len();
+        let seconds = turn.now().since(self.progress).as_secs();
+        let what = format!("was silent for {seconds} s with {unanswered} responses pending");
+        let fault = Fault::peer("silent", what);
+        Err(self.fail(ClientEnd::TimedOut { unanswered }, fault, turn))
     }
 
     fn note_progress(&mut self, turn: &Turn<'_>) {
@@ -317,7 +293,7 @@ impl<H: ClientHandler> Client<H> {
     fn on_settled(
         &mut self,
         ticket: Ticket,
-        body: Result<sockeye_proto::Message, Abandoned>,
+        body: Settled,
         turn: &mut Turn<'_>,
     ) -> Result<(), Fault> {
         if matches!(self.state, State::Connecting | State::Ended(_)) {
@@ -416,11 +392,8 @@ impl<H: ClientHandler> Protocol for Client<H> {
     }
 
     fn deadline(&self) -> Option<Time> {
-        if !matches!(self.state, State::Open) || self.in_flight.is_empty() {
-            return None;
-        }
-        let expiry = self.in_flight.iter().map(|(_, deadline)| *deadline).min();
-        Some((self.progress + self.config.stall_timeout).min(expiry.unwrap_or(Time::NEVER)))
+        let waits = matches!(self.state, State::Open) && !self.in_flight.is_empty();
+        waits.then(|| self.progress + self.config.stall_timeout)
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use sockeye_proto::{Abandoned, Ticket, Turn};
+use sockeye_proto::{Ticket, Turn};
 
-use super::{ErrorResponse, Limits, Message};
+use super::{ErrorResponse, Limits, Message, Settled};
 
 /// How a client uses its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,8 +29,6 @@ pub struct ClientConfig {
     /// Time in which the server neither reads nor sends anything while a response is pending.
     /// Default: 60 s.
     pub stall_timeout: Duration,
-    /// The `deadline-ms` of every request, which counts from when it was written. Default: none.
-    pub deadline_ms: Option<u64>,
 }
 
 impl Default for ClientConfig {
@@ -39,7 +37,6 @@ impl Default for ClientConfig {
             mode: ConnectionMode::Single,
             limits: Limits::default(),
             stall_timeout: Duration::from_secs(60),
-            deadline_ms: None,
         }
     }
 }
@@ -75,7 +72,7 @@ pub enum ClientEnd {
     },
     /// The server sent an error response that belongs to no request.
     Refused(ErrorResponse),
-    /// The server stalled, or sent no response before the deadline.
+    /// The server stalled.
     TimedOut {
         /// Requests without a response.
         unanswered: usize,
@@ -97,19 +94,9 @@ pub trait ClientHandler {
 
     /// Takes the result of a promise that the handler took from a turn.
     /// [`ClientAction::Continue`] ends a pause.
-    fn on_settled(
-        &mut self,
-        ticket: Ticket,
-        body: Result<sockeye_proto::Message, Abandoned>,
-        turn: &mut Turn<'_>,
-    ) -> ClientAction {
+    fn on_settled(&mut self, ticket: Ticket, body: Settled, turn: &mut Turn<'_>) -> ClientAction {
         let _ = (ticket, body, turn);
         ClientAction::Continue
-    }
-
-    /// The deadline of a message has passed. A response that comes later is dropped.
-    fn on_expired(&mut self, number: u64) {
-        let _ = number;
     }
 
     /// The connection has ended. Called once, last.

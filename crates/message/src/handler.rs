@@ -4,6 +4,9 @@ use sockeye_proto::{Abandoned, Peer, Ticket};
 
 use super::{Answer, Header, Message, Responder};
 
+/// The result of a promise that is settled.
+pub type Settled = Result<sockeye_proto::Message, Abandoned>;
+
 /// How a handler takes the content of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ContentMode {
@@ -55,7 +58,7 @@ pub trait Handler {
     fn on_settled(
         &mut self,
         ticket: Ticket,
-        body: Result<sockeye_proto::Message, Abandoned>,
+        body: Settled,
         responder: Responder<'_, '_>,
     ) -> Answer {
         let _ = (ticket, body);

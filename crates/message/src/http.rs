@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use sockeye_http::{self as http_core, Body, Content, Fields, Method, Request, Status, Trailers};
-use sockeye_proto::{Abandoned, Peer, Ticket};
+use sockeye_proto::{Peer, Ticket};
 
 use super::answer::Response;
 use super::media::{self, JsonName, Media};
@@ -19,7 +19,7 @@ use super::responder::Call;
 use super::text::Encoding;
 use super::{
     AllowedOrigins, Answer, ContentError, ErrorResponse, Flow, Handler, Header, LARGE, Limits,
-    Message, Responder, error_response,
+    Message, Responder, Settled, error_response,
 };
 
 /// The response to `GET /`.
@@ -392,7 +392,7 @@ impl<H: Handler> http_core::Handler for Http<H> {
     fn on_message(
         &mut self,
         ticket: Ticket,
-        body: Result<sockeye_proto::Message, Abandoned>,
+        body: Settled,
         responder: http_core::Responder<'_, '_>,
     ) -> http_core::Answer {
         let Some(mut pending) = self.pending.take() else { return unexpected(responder) };

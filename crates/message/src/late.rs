@@ -1,12 +1,12 @@
 //! What happens to a server's requests later: deadlines pass, and promises are settled.
 
-use sockeye_proto::{Abandoned, End, Fault, Ticket, Turn};
+use sockeye_proto::{End, Fault, Ticket, Turn};
 
 use super::error::{self, Refusal};
 use super::request::PendingRequest;
 use super::server::{Server, deadline_passed};
 use super::state::State;
-use super::{Handler, Responder};
+use super::{Handler, Responder, Settled};
 
 impl<H: Handler> Server<H> {
     pub(super) fn on_deadline(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
@@ -77,7 +77,7 @@ impl<H: Handler> Server<H> {
     pub(super) fn on_settled(
         &mut self,
         ticket: Ticket,
-        body: Result<sockeye_proto::Message, Abandoned>,
+        body: Settled,
         turn: &mut Turn<'_>,
     ) -> Result<(), Fault> {
         // A deadline may have passed at the same time.
@@ -110,7 +110,7 @@ impl<H: Handler> Server<H> {
         &mut self,
         mut request: PendingRequest,
         ticket: Ticket,
-        body: Result<sockeye_proto::Message, Abandoned>,
+        body: Settled,
         turn: &mut Turn<'_>,
     ) -> Option<PendingRequest> {
         if request.expired {
@@ -133,7 +133,7 @@ impl<H: Handler> Server<H> {
     fn settle_incoming(
         &mut self,
         ticket: Ticket,
-        body: Result<sockeye_proto::Message, Abandoned>,
+        body: Settled,
         turn: &mut Turn<'_>,
     ) -> Result<(), Fault> {
         let Some(content) = self.state.unanswered() else { return Ok(()) };

@@ -83,7 +83,7 @@ pub use answer::Answer;
 pub use client::{Client, other_protocol};
 pub use client_handler::{ClientAction, ClientConfig, ClientEnd, ClientHandler, ConnectionMode};
 pub use error::{ErrorResponse, Refusal, error_response};
-pub use handler::{ContentMode, Flow, Handler};
+pub use handler::{ContentMode, Flow, Handler, Settled};
 pub use header::{Header, Id};
 pub use http::Http;
 pub use limits::{LARGE, Limits};

@@ -7,10 +7,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use serde_json::value::RawValue;
-use sockeye_proto::{Abandoned, Peer, Ticket};
+use sockeye_proto::{Peer, Ticket};
 
 use super::header::is_integer;
-use super::{Answer, ContentError, Handler, LARGE, Message, Responder, error_response, json};
+use super::{
+    Answer, ContentError, Handler, LARGE, Message, Responder, Settled, error_response, json,
+};
 
 /// The entries of the Python server.
 const ENTRIES: [(&str, &str); 3] = [
@@ -177,12 +179,7 @@ impl Handler for Reference {
         send(self.answer(&message), responder)
     }
 
-    fn on_settled(
-        &mut self,
-        _: Ticket,
-        body: Result<sockeye_proto::Message, Abandoned>,
-        responder: Responder<'_, '_>,
-    ) -> Answer {
+    fn on_settled(&mut self, _: Ticket, body: Settled, responder: Responder<'_, '_>) -> Answer {
         match body.ok().and_then(|body| body.downcast().ok()) {
             Some(result) => send(*result, responder),
             None => responder.fail("the content could not be read"),

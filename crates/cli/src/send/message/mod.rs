@@ -152,7 +152,6 @@ impl Caller {
             },
             limits: self.limits.clone(),
             stall_timeout: self.common.silence,
-            deadline_ms: None,
         };
         let talk = Talk::new(Rc::clone(lane), Rc::clone(&self.common));
         Client::new(settings, talk)
