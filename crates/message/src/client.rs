@@ -143,7 +143,7 @@ impl<H: ClientHandler> Client<H> {
     fn read_header(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<usize, Fault> {
         let limits = &self.config.limits;
         let read = frame::read(input, limits).and_then(|read| {
-            read.map(|(header, len)| frame::admit(&header, limits).map(|()| (header, len)))
+            read.map(|(header, len)| header.check_length(limits).map(|()| (header, len)))
                 .transpose()
         });
         match read {

@@ -54,20 +54,6 @@ pub fn read(input: &[u8], limits: &Limits) -> Result<Option<(Header, usize)>, Re
     }
 }
 
-/// Checks the length of the content that `header` announces.
-///
-/// # Errors
-///
-/// `too_large` when it is above the limit.
-pub fn admit(header: &Header, limits: &Limits) -> Result<(), Refusal> {
-    let (len, limit) = (header.content_length, limits.content);
-    if len <= limit {
-        return Ok(());
-    }
-    let what = format!("the content has {len} bytes, and at most {limit} are taken");
-    Err(Refusal::new("too_large", what))
-}
-
 /// A header has more than 65,535 bytes, the most that fits into a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeaderTooLong;

@@ -6,7 +6,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::{JSON, Refusal, json};
+use super::text::Encoding;
+use super::{ContentError, JSON, Limits, Refusal, json};
 
 /// What a frame says about the content that follows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,6 +127,26 @@ impl Header {
             keep_alive,
             deadline_ms: deadline.map(|raw| natural("deadline-ms", raw)).transpose()?,
         })
+    }
+
+    /// Checks the length of the content against its limit.
+    pub(super) fn check_length(&self, limits: &Limits) -> Result<(), Refusal> {
+        let (len, limit) = (self.content_length, limits.content);
+        if len <= limit {
+            return Ok(());
+        }
+        let what = format!("the content has {len} bytes, and at most {limit} are taken");
+        Err(Refusal::new("too_large", what))
+    }
+
+    /// Refuses a request that its header alone shows to be wrong.
+    pub(super) fn check(&self, limits: &Limits) -> Result<(), Refusal> {
+        self.check_length(limits)?;
+        if self.content_type == JSON && Encoding::of(&self.content_encoding).is_none() {
+            let name = self.content_encoding.to_string();
+            return Err(ContentError::UnknownEncoding(name).into());
+        }
+        Ok(())
     }
 
     /// Appends the header as JSON, its keys in Python's order and spacing.

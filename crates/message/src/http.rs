@@ -16,10 +16,9 @@ use super::media::{self, JsonName, Media};
 use super::receive::Receiver;
 use super::request::PendingRequest;
 use super::responder::Call;
-use super::text::Encoding;
 use super::{
-    AllowedOrigins, Answer, ContentError, ErrorResponse, Flow, Handler, Header, LARGE, Limits,
-    Message, Responder, Settled, error_response,
+    AllowedOrigins, Answer, ErrorResponse, Flow, Handler, Header, LARGE, Limits, Message,
+    Responder, Settled, error_response,
 };
 
 /// The response to `GET /`.
@@ -97,11 +96,6 @@ impl HttpError {
             .with("Accept", "application/json, text/json, */*;q=0.5")
     }
 
-    fn too_large(limit: u64) -> Self {
-        let what = format!("the content has more than {limit} bytes, which is the limit");
-        Self::new(Status::CONTENT_TOO_LARGE, "too_large", what)
-    }
-
     fn send(self, json: JsonName, responder: http_core::Responder<'_, '_>) -> http_core::Answer {
         send(self.status, error_response(self.code, &self.what), json, &self.fields, responder)
     }
@@ -138,26 +132,24 @@ impl<H: Handler> Http<H> {
                 HttpError::new(Status::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", what);
             return Err(error.with("Accept-Encoding", "identity"));
         }
-        if media.json.is_some() && Encoding::of(&media.content_encoding).is_none() {
-            let error = ContentError::UnknownEncoding(media.content_encoding.into());
-            let what = error.to_string();
-            return Err(HttpError::new(Status::UNSUPPORTED_MEDIA_TYPE, error.code(), what));
-        }
-        let limit = self.rules.limits.content;
-        let content_length = match request.content() {
-            Content::None => 0,
-            Content::Length(length) if length > limit => return Err(HttpError::too_large(limit)),
-            Content::Length(length) => length,
-            Content::Chunked => limit,
-        };
-        Ok(Header {
+        let header = Header {
             content_type: media.content_type,
             content_encoding: media.content_encoding,
-            content_length,
+            content_length: match request.content() {
+                Content::None => 0,
+                Content::Length(length) => length,
+                Content::Chunked => self.rules.limits.content,
+            },
             id: None,
             keep_alive: false,
             deadline_ms: None,
-        })
+        };
+        match header.check(&self.rules.limits) {
+            Ok(()) => Ok(header),
+            Err(refusal) => {
+                Err(HttpError::new(status_for(refusal.code), refusal.code, refusal.reason))
+            }
+        }
     }
 
     /// Begins to read a message.
@@ -361,7 +353,10 @@ impl<H: Handler> http_core::Handler for Http<H> {
             self.pending = None;
             self.handler.on_cancelled(number);
             // More is likely to follow.
-            return HttpError::too_large(self.rules.limits.content).send(json, responder.closing());
+            let limit = self.rules.limits.content;
+            let what = format!("the content has more than {limit} bytes, which is the limit");
+            return HttpError::new(Status::CONTENT_TOO_LARGE, "too_large", what)
+                .send(json, responder.closing());
         }
         content.receiver.take(piece);
         if let Receiver::Stream(left) = content.receiver {

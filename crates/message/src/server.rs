@@ -16,11 +16,7 @@ use super::frame;
 use super::receive::{IncomingRequest, Receiver};
 use super::request::PendingRequest;
 use super::state::State;
-use super::text::Encoding;
-use super::{
-    Answer, ContentError, ContentMode, Flow, Handler, Header, JSON, Limits, Message, Refusal,
-    Responder,
-};
+use super::{Answer, ContentMode, Flow, Handler, Header, Limits, Message, Refusal, Responder};
 
 /// The server's side of one connection. It buffers content that is not complete, and nothing else.
 pub struct Server<H> {
@@ -94,7 +90,7 @@ impl<H: Handler> Server<H> {
             Ok(Some((header, len))) => {
                 let request = PendingRequest::of(&header, self.next, turn.now());
                 self.next += 1;
-                match self.check(&header) {
+                match header.check(&self.limits) {
                     Ok(()) => Ok(len + self.begin(header, request, &input[len..], turn)?),
                     Err(refusal) => self.refuse(refusal, &request, turn).map(|()| len),
                 }
@@ -109,16 +105,6 @@ impl<H: Handler> Server<H> {
             }
             Err(refusal) => self.refuse_unread(refusal, turn).map(|()| 0),
         }
-    }
-
-    /// Refuses what the header alone shows to be wrong.
-    fn check(&self, header: &Header) -> Result<(), Refusal> {
-        frame::admit(header, &self.limits)?;
-        if header.content_type == JSON && Encoding::of(&header.content_encoding).is_none() {
-            let name = header.content_encoding.to_string();
-            return Err(ContentError::UnknownEncoding(name).into());
-        }
-        Ok(())
     }
 
     /// Begins a request, and has it answered if `rest` holds all of its content. Returns how many
