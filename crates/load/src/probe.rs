@@ -3,8 +3,7 @@
 use std::fmt;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::slice;
-use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sockeye_engine::driver::Target;
 
@@ -103,12 +102,12 @@ fn send_once(
         ..plan.clone()
     };
     let share = Share::all(&once);
+    let unknown = Probe { target: target.clone(), time: Duration::ZERO, expected: [].into() };
     let socket_error = |error: std::io::Error| ProbeError {
         text: format!("the event loop failed: {error}"),
         failure: Failure::Socket,
     };
-    let mut worker =
-        Worker::with(Arc::new(once), Arc::new([]), target.clone(), share).map_err(socket_error)?;
+    let mut worker = Worker::new(once.into(), &unknown, share).map_err(socket_error)?;
     let time = match plan.until {
         Until::Time(time) => Some(time),
         Until::Requests(_) => None,

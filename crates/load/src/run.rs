@@ -52,12 +52,8 @@ pub struct Outcome {
     pub stopped: bool,
 }
 
-/// The counts of one thread so far.
-#[derive(Debug, Default)]
-struct LiveCounts {
-    responses: AtomicU64,
-    failures: AtomicU64,
-}
+/// The responses and failures of one thread so far.
+type LiveCounts = [AtomicU64; 2];
 
 /// Makes a load, and waits for its end. Calls `report` every second.
 ///
@@ -92,14 +88,10 @@ pub fn run(
                     time = time.max(took);
                 }
                 Err(RecvTimeoutError::Timeout) => {
-                    let sum = |of: fn(&LiveCounts) -> &AtomicU64| {
-                        counts.iter().map(|counts| of(counts).load(Ordering::Relaxed)).sum()
-                    };
-                    report(&Progress {
-                        time: started.elapsed(),
-                        responses: sum(|counts| &counts.responses),
-                        failures: sum(|counts| &counts.failures),
+                    let [responses, failures] = [0, 1].map(|at| {
+                        counts.iter().map(|counts| counts[at].load(Ordering::Relaxed)).sum()
                     });
+                    report(&Progress { time: started.elapsed(), responses, failures });
                 }
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
@@ -122,8 +114,8 @@ fn work(
         Until::Requests(_) => None,
     };
     let go_on = |responses, failures| {
-        counts.responses.store(responses, Ordering::Relaxed);
-        counts.failures.store(failures, Ordering::Relaxed);
+        counts[0].store(responses, Ordering::Relaxed);
+        counts[1].store(failures, Ordering::Relaxed);
         !stop.is_stopped()
     };
     worker.run(time, go_on)?;

@@ -12,7 +12,7 @@ use sockeye_engine::{Config, ConnectionCounts, Linger, Mailbox, Pool, Shard, Sha
 use sockeye_proto::{Peer, Protocol, Time};
 
 use crate::connection::Connection;
-use crate::expected::{ExpectedResponse, ExpectedResponses, Probe};
+use crate::expected::{ExpectedResponse, Probe};
 use crate::failure::Failures;
 use crate::plan::{Plan, Until};
 use crate::state::WorkerState;
@@ -88,15 +88,6 @@ impl Worker {
     ///
     /// When there is no poller.
     pub fn new(plan: Arc<Plan>, probe: &Probe, share: Share) -> io::Result<Self> {
-        Self::with(plan, Arc::clone(&probe.expected), probe.target.clone(), share)
-    }
-
-    pub(crate) fn with(
-        plan: Arc<Plan>,
-        expected: ExpectedResponses,
-        target: Target,
-        share: Share,
-    ) -> io::Result<Self> {
         let driver = Epoll::new()?;
         let started = driver.now();
         let mailbox = Arc::new(Mailbox::new(driver.waker()));
@@ -112,8 +103,16 @@ impl Worker {
             handover: None,
         })?;
         let Share { first, connections, requests } = share;
-        let state = Rc::new(WorkerState::new(plan, expected, first, connections, requests));
-        let mut worker = Self { shard, state, target, share, delayed: VecDeque::new(), started };
+        let expected = Arc::clone(&probe.expected);
+        let state = WorkerState::new(plan, expected, first, connections, requests);
+        let mut worker = Self {
+            shard,
+            state: Rc::new(state),
+            target: probe.target.clone(),
+            share,
+            delayed: VecDeque::new(),
+            started,
+        };
         if requests > 0 {
             (0..connections).for_each(|number| worker.open(number));
         }
