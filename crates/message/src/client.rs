@@ -167,8 +167,8 @@ impl<H: ClientHandler> Client<H> {
         buffer: ContentBuffer,
         turn: &mut Turn<'_>,
     ) -> Result<(), Fault> {
-        let Header { content_type, content_encoding, id, keep_alive, .. } = header;
-        let response = Message { content_type, content_encoding, content: buffer.into_parts().0 };
+        let (id, keep_alive) = (header.id.clone(), header.keep_alive);
+        let response = header.into_message(buffer.into_parts().0);
         match (self.config.mode, id) {
             (ConnectionMode::KeepAlive { .. }, Some(id)) => {
                 self.on_numbered_response(&id, response, keep_alive, turn)

@@ -44,7 +44,7 @@ pub fn read(input: &[u8], limits: &Limits) -> Result<Option<(Header, usize)>, Re
     }
     if len > limits.header {
         let limit = limits.header;
-        let what = format!("the header has {len} bytes, and at most {limit} are taken");
+        let what = format!("the header has {len} bytes; the limit is {limit}");
         return Err(Refusal::new("too_large", what));
     }
     let len = usize::from(len);
@@ -60,7 +60,7 @@ pub struct HeaderTooLong;
 
 impl fmt::Display for HeaderTooLong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the header has more than 65,535 bytes, the most that a frame can say")
+        f.write_str("the header has more than 65,535 bytes, the most that fits into a frame")
     }
 }
 

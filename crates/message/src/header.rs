@@ -6,8 +6,10 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use bytes::Bytes;
+
 use super::text::Encoding;
-use super::{ContentError, JSON, Limits, Refusal, json};
+use super::{ContentError, JSON, Limits, Message, Refusal, json};
 
 /// What a frame says about the content that follows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,7 +82,7 @@ fn is_keep_alive(raw: &str) -> bool {
 impl Header {
     /// The header of a message without an id.
     #[must_use]
-    pub fn of(message: &super::Message) -> Self {
+    pub fn of(message: &Message) -> Self {
         Self {
             content_type: message.content_type.clone(),
             content_encoding: message.content_encoding.clone(),
@@ -89,6 +91,13 @@ impl Header {
             keep_alive: false,
             deadline_ms: None,
         }
+    }
+
+    /// The message of this header and its content.
+    #[must_use]
+    pub fn into_message(self, content: Bytes) -> Message {
+        let Self { content_type, content_encoding, .. } = self;
+        Message { content_type, content_encoding, content }
     }
 
     /// Reads the JSON of a header.
@@ -135,7 +144,7 @@ impl Header {
         if len <= limit {
             return Ok(());
         }
-        let what = format!("the content has {len} bytes, and at most {limit} are taken");
+        let what = format!("the content has {len} bytes; the limit is {limit}");
         Err(Refusal::new("too_large", what))
     }
 

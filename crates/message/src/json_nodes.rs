@@ -5,7 +5,7 @@
 //! counted as if it were.
 
 use super::text::Encoding;
-use super::{JSON, Limits};
+use super::{Header, JSON, Limits};
 
 /// The count for one JSON text.
 #[derive(Debug)]
@@ -38,19 +38,14 @@ enum Inside {
 }
 
 impl JsonNodes {
-    /// A count for content of `len` bytes; `None` if it isn't JSON, or is too short to exceed
+    /// A count for the content behind `header`; `None` if it isn't JSON, or is too short to exceed
     /// [`Limits::json_nodes`], since each node takes at least a byte.
-    pub(super) fn of(
-        content_type: &str,
-        content_encoding: &str,
-        len: u64,
-        limits: &Limits,
-    ) -> Option<Self> {
-        if len <= limits.json_nodes as u64 || content_type != JSON {
+    pub(super) fn of(header: &Header, limits: &Limits) -> Option<Self> {
+        if header.content_length <= limits.json_nodes as u64 || header.content_type != JSON {
             return None;
         }
         let utf16 = |big_endian| Some(Utf16 { big_endian, half: None });
-        let utf16 = match Encoding::of(content_encoding)? {
+        let utf16 = match Encoding::of(&header.content_encoding)? {
             Encoding::Utf8 | Encoding::Utf8Sig | Encoding::Latin1 | Encoding::Ascii => None,
             Encoding::Utf16 => utf16(None),
             Encoding::Utf16Le => utf16(Some(false)),
@@ -128,12 +123,18 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::Value;
 
+    use super::super::Message;
     use super::*;
+
+    fn header(content_type: &'static str, encoding: &str, len: usize) -> Header {
+        let message = Message::binary(content_type, vec![0; len]);
+        Header { content_encoding: encoding.to_owned().into(), ..Header::of(&message) }
+    }
 
     /// How many there are in `content`, whose pieces end at multiples of `step`.
     fn counted(encoding: &str, content: &[u8], step: usize) -> usize {
         let limits = Limits { json_nodes: 0, ..Limits::default() };
-        let Some(mut nodes) = JsonNodes::of(JSON, encoding, content.len() as u64, &limits) else {
+        let Some(mut nodes) = JsonNodes::of(&header(JSON, encoding, content.len()), &limits) else {
             return 0;
         };
         for piece in content.chunks(step) {
@@ -188,9 +189,9 @@ mod tests {
     #[test]
     fn what_can_not_have_too_many_is_not_counted() {
         let limits = Limits { json_nodes: 10, ..Limits::default() };
-        assert!(JsonNodes::of(JSON, "utf-8", 10, &limits).is_none());
-        assert!(JsonNodes::of(JSON, "utf-8", 11, &limits).is_some());
-        assert!(JsonNodes::of("text/plain", "utf-8", 11, &limits).is_none());
+        assert!(JsonNodes::of(&header(JSON, "utf-8", 10), &limits).is_none());
+        assert!(JsonNodes::of(&header(JSON, "utf-8", 11), &limits).is_some());
+        assert!(JsonNodes::of(&header("text/plain", "utf-8", 11), &limits).is_none());
     }
 
     fn json() -> impl Strategy<Value = Value> {

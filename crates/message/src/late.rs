@@ -18,9 +18,7 @@ impl<H: Handler> Server<H> {
         match &self.state {
             // Lingering, so that a client that sends its next request right now can still read our
             // last response.
-            State::ExpectFrame { .. } if self.is_draining() => {
-                self.end_after_responses(Ok(End::Linger), turn)
-            }
+            State::ExpectFrame { .. } if self.is_draining() => self.finish(Ok(End::Linger), turn),
             State::ExpectFrame { .. } if self.has_pending() => Ok(()),
             // A peer that is still reading our last response is slow, not idle: the engine's write
             // timeout applies.
@@ -29,11 +27,10 @@ impl<H: Handler> Server<H> {
                 Ok(())
             }
             State::ExpectFrame { .. } => {
-                let fault = error::idle(self.limits.idle_timeout);
-                self.end_after_responses(Err(Box::new(fault)), turn)
+                self.finish(Err(error::idle(self.limits.idle_timeout)), turn)
             }
             State::ExpectHeader { .. } => {
-                self.refuse_unread(Refusal::header_timeout(self.limits.header_timeout), turn)
+                self.refuse(Refusal::header_timeout(self.limits.header_timeout), None, turn)
             }
             State::ExpectContent(content) => {
                 let left = content.receiver.left();
@@ -67,7 +64,7 @@ impl<H: Handler> Server<H> {
         };
         self.handler.on_cancelled(content.request.number);
         if !content.request.keeps_connection() {
-            return self.end_after_responses(Err(Box::new(deadline_passed())), turn);
+            return self.finish(Err(deadline_passed()), turn);
         }
         content.resume(&self.limits, turn);
         content.discard();
@@ -149,6 +146,6 @@ impl<H: Handler> Server<H> {
             self.state = State::ExpectContent(content);
             return Ok(());
         }
-        self.end_after_responses(fault.map_or(Ok(End::Linger), |fault| Err(Box::new(fault))), turn)
+        self.finish(fault.map_or(Ok(End::Linger), Err), turn)
     }
 }

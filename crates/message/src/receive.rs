@@ -1,23 +1,18 @@
 //! Content while it arrives, whichever way it travels.
 
-use std::borrow::Cow;
-
 use sockeye_proto::{Client, Time, Turn};
 
 use super::frame::ContentBuffer;
 use super::json_nodes::JsonNodes;
 use super::request::PendingRequest;
-use super::{
-    Answer, ContentError, ContentMode, Handler, Header, Limits, Message, Refusal, Responder,
-};
+use super::{Answer, ContentError, ContentMode, Handler, Header, Limits, Refusal, Responder};
 
 /// Where content goes as it arrives.
 #[derive(Debug)]
 pub(super) enum Receiver {
     /// Into a message.
     Collect {
-        content_type: Cow<'static, str>,
-        content_encoding: Cow<'static, str>,
+        header: Header,
         buffer: ContentBuffer,
         /// Counts values and keys, if there could be too many.
         nodes: Option<JsonNodes>,
@@ -33,13 +28,12 @@ pub(super) enum Receiver {
 impl Receiver {
     /// For the content behind `header`. `client` is charged for what is collected.
     pub(super) fn new(mode: ContentMode, header: Header, limits: &Limits, client: Client) -> Self {
-        let Header { content_type, content_encoding, content_length, .. } = header;
+        let len = header.content_length;
         if mode == ContentMode::Stream {
-            return Self::Stream(content_length);
+            return Self::Stream(len);
         }
-        let nodes = JsonNodes::of(&content_type, &content_encoding, content_length, limits);
-        let buffer = ContentBuffer::charged(content_length, limits.collected.account(client));
-        Self::Collect { content_type, content_encoding, buffer, nodes }
+        let buffer = ContentBuffer::charged(len, limits.collected.account(client));
+        Self::Collect { nodes: JsonNodes::of(&header, limits), header, buffer }
     }
 
     /// Bytes still to come.
@@ -73,12 +67,11 @@ impl Receiver {
     /// All content has arrived: has the request answered.
     pub(super) fn finish(self, handler: &mut impl Handler, responder: Responder<'_, '_>) -> Answer {
         match self {
-            Self::Collect { content_type, content_encoding, buffer, .. } => {
+            Self::Collect { header, buffer, .. } => {
                 let (content, permit) = buffer.into_parts();
                 responder.request.permit = permit;
-                let message = Message { content_type, content_encoding, content };
                 let peer = responder.peer;
-                handler.on_message(message, peer, responder)
+                handler.on_message(header.into_message(content), peer, responder)
             }
             Self::Stream(_) | Self::Discard(_) => handler.on_end(responder),
             Self::Refuse(refusal, _) => Answer::refusal(refusal),

@@ -16,7 +16,7 @@ use super::frame;
 use super::receive::{IncomingRequest, Receiver};
 use super::request::PendingRequest;
 use super::state::State;
-use super::{Answer, ContentMode, Flow, Handler, Header, Limits, Message, Refusal, Responder};
+use super::{Answer, ContentMode, Flow, Handler, Header, Limits, Refusal, Responder};
 
 /// The server's side of one connection. It buffers content that is not complete, and nothing else.
 pub struct Server<H> {
@@ -92,7 +92,7 @@ impl<H: Handler> Server<H> {
                 self.next += 1;
                 match header.check(&self.limits) {
                     Ok(()) => Ok(len + self.begin(header, request, &input[len..], turn)?),
-                    Err(refusal) => self.refuse(refusal, &request, turn).map(|()| len),
+                    Err(refusal) => self.refuse(refusal, Some(&request), turn).map(|()| len),
                 }
             }
             Ok(None) => {
@@ -103,7 +103,7 @@ impl<H: Handler> Server<H> {
                 }
                 Ok(0)
             }
-            Err(refusal) => self.refuse_unread(refusal, turn).map(|()| 0),
+            Err(refusal) => self.refuse(refusal, None, turn).map(|()| 0),
         }
     }
 
@@ -123,9 +123,7 @@ impl<H: Handler> Server<H> {
             && len <= (rest.len() as u64).min(self.limits.json_nodes as u64)
         {
             let piece = frame::front(rest, len);
-            let Header { content_type, content_encoding, .. } = header;
-            let content = Bytes::copy_from_slice(piece);
-            let message = Message { content_type, content_encoding, content };
+            let message = header.into_message(Bytes::copy_from_slice(piece));
             let has_more = rest.len() > piece.len();
             self.answer(request, has_more, turn, |handler, responder| {
                 let peer = responder.peer;
@@ -186,7 +184,7 @@ impl<H: Handler> Server<H> {
             self.handler.on_cancelled(request.number);
             return match keeps_connection {
                 true => self.next_frame(true, has_more, turn),
-                false => self.end_after_responses(Err(Box::new(deadline_passed())), turn),
+                false => self.finish(Err(deadline_passed()), turn),
             };
         }
         let responder = Responder::frames(turn, &self.peer, &mut request);
@@ -196,9 +194,7 @@ impl<H: Handler> Server<H> {
             return self.next_frame(keeps_connection, has_more, turn);
         };
         match self.write(response, &request, turn) {
-            Some(fault) if !keeps_connection => {
-                self.end_after_responses(Err(Box::new(fault)), turn)
-            }
+            Some(fault) if !keeps_connection => self.finish(Err(fault), turn),
             _ => self.next_frame(keeps_connection, has_more, turn),
         }
     }
@@ -227,16 +223,16 @@ impl<H: Handler> Server<H> {
             return Ok(());
         }
         let end = if has_more || self.is_draining() { End::Linger } else { End::Close };
-        self.end_after_responses(Ok(end), turn)
+        self.finish(Ok(end), turn)
     }
 
     /// Reads no more, and ends the connection when no response is pending.
-    pub(super) fn end_after_responses(
+    pub(super) fn finish(
         &mut self,
-        end: Result<End, Box<Fault>>,
+        end: Result<End, Fault>,
         turn: &mut Turn<'_>,
     ) -> Result<(), Fault> {
-        self.state = State::ExpectResponses(end);
+        self.state = State::ExpectResponses(end.map_err(Box::new));
         self.end_if_done(turn)
     }
 
@@ -252,24 +248,16 @@ impl<H: Handler> Server<H> {
         Ok(())
     }
 
-    /// Writes an error response, and reads no more.
+    /// Writes an error response, and reads no more. `request` is `None` if its header can't be read.
     pub(super) fn refuse(
         &mut self,
         refusal: Refusal,
-        request: &PendingRequest,
+        request: Option<&PendingRequest>,
         turn: &mut Turn<'_>,
     ) -> Result<(), Fault> {
-        request.write(refusal.response(), false, turn);
-        self.end_after_responses(Err(Box::new(refusal.fault())), turn)
-    }
-
-    /// Refuses a frame whose header can't be read.
-    pub(super) fn refuse_unread(
-        &mut self,
-        refusal: Refusal,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), Fault> {
-        self.refuse(refusal, &PendingRequest::new(0, 0), turn)
+        let unread = PendingRequest::new(0, 0);
+        request.unwrap_or(&unread).write(refusal.response(), false, turn);
+        self.finish(Err(refusal.fault()), turn)
     }
 
     /// Refuses the request whose content is arriving.
@@ -281,8 +269,8 @@ impl<H: Handler> Server<H> {
         let Some(content) = self.state.take_content() else { return Ok(()) };
         match content.receiver {
             // It was answered or cancelled.
-            Receiver::Discard(_) => self.end_after_responses(Err(Box::new(refusal.fault())), turn),
-            _ => self.refuse(refusal, &content.request, turn),
+            Receiver::Discard(_) => self.finish(Err(refusal.fault()), turn),
+            _ => self.refuse(refusal, Some(&content.request), turn),
         }
     }
 
@@ -297,11 +285,12 @@ impl<H: Handler> Server<H> {
 
     fn on_eof(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
         match &self.state {
-            State::ExpectFrame { .. } => self.end_after_responses(Ok(End::Close), turn),
-            State::ExpectHeader { .. } => self.refuse_unread(Refusal::incomplete_header(), turn),
+            State::ExpectFrame { .. } => self.finish(Ok(End::Close), turn),
+            State::ExpectHeader { .. } => self.refuse(Refusal::incomplete_header(), None, turn),
             State::ExpectContent(content) => {
                 let left = content.receiver.left();
-                let what = format!("the connection's input ended {left} bytes before the content");
+                let what =
+                    format!("the connection's input ended {left} bytes before the content did");
                 self.refuse_content(Refusal::new("incomplete", what), turn)
             }
             // The end of input is not reported during a pause: pending requests are answered first.

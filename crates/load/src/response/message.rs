@@ -111,11 +111,7 @@ impl MessageReader {
         };
         let Other { header, bytes, content } = *other;
         let keep_alive = header.keep_alive;
-        let message = message::Message {
-            content_type: header.content_type,
-            content_encoding: header.content_encoding,
-            content: content.into(),
-        };
+        let message = header.into_message(content.into());
         let sent = context.request.wire(context.last);
         let is_echo = sent.strip_prefix(&*bytes) == Some(&message.content);
         response.persistent = !context.last && keep_alive;
