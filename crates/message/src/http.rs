@@ -78,11 +78,13 @@ struct HttpError {
     code: &'static str,
     what: String,
     fields: Fields,
+    json: JsonName,
 }
 
 impl HttpError {
     fn new(status: Status, code: &'static str, what: impl Into<String>) -> Self {
-        Self { status, code, what: what.into(), fields: Fields::new() }
+        let (fields, json) = (Fields::new(), JsonName::default());
+        Self { status, code, what: what.into(), fields, json }
     }
 
     fn with(mut self, name: &str, value: &str) -> Self {
@@ -96,8 +98,9 @@ impl HttpError {
             .with("Accept", "application/json, text/json, */*;q=0.5")
     }
 
-    fn send(self, json: JsonName, responder: http_core::Responder<'_, '_>) -> http_core::Answer {
-        send(self.status, error_response(self.code, &self.what), json, &self.fields, responder)
+    fn send(self, responder: http_core::Responder<'_, '_>) -> http_core::Answer {
+        let message = error_response(self.code, &self.what);
+        send(self.status, message, self.json, &self.fields, responder)
     }
 }
 
@@ -110,14 +113,6 @@ impl<H: Handler> Http<H> {
 
     pub(super) fn with(rules: Rc<Rules>, peer: Peer, handler: H) -> Self {
         Self { rules, peer, next: 0, pending: None, handler }
-    }
-
-    /// Allows pages of these origins, too.
-    #[must_use]
-    pub fn allowing_origins(mut self, origins: AllowedOrigins) -> Self {
-        let limits = Rc::clone(&self.rules.limits);
-        self.rules = Rc::new(Rules { limits, origins });
-        self
     }
 
     /// The header of the message that `request` is.
@@ -160,12 +155,12 @@ impl<H: Handler> Http<H> {
     ) -> http_core::Answer {
         let media = match media(request) {
             Ok(media) => media,
-            Err(error) => return error.send(JsonName::default(), responder),
+            Err(error) => return error.send(responder),
         };
         let json = media.json.unwrap_or_default();
         let header = match self.header(request, media) {
             Ok(header) => header,
-            Err(error) => return error.send(json, responder),
+            Err(error) => return HttpError { json, ..error }.send(responder),
         };
         let len = header.content_length;
         let mode = self.handler.content_mode(&header);
@@ -227,7 +222,7 @@ fn read(responder: http_core::Responder<'_, '_>) -> http_core::Answer {
 /// For calls that the HTTP server never makes.
 fn unexpected(responder: http_core::Responder<'_, '_>) -> http_core::Answer {
     HttpError::new(Status::INTERNAL_SERVER_ERROR, "internal", "no request is pending")
-        .send(JsonName::default(), responder)
+        .send(responder)
 }
 
 /// Sends a message as a response, with `more` fields.
@@ -241,8 +236,8 @@ fn send(
     let content_type = media::content_type(&message, json);
     let Ok(fields) = fields(&content_type) else {
         let what = "the response's content-type can't be sent over HTTP";
-        return HttpError::new(Status::INTERNAL_SERVER_ERROR, "internal", what)
-            .send(json, responder);
+        let error = HttpError::new(Status::INTERNAL_SERVER_ERROR, "internal", what);
+        return HttpError { json, ..error }.send(responder);
     };
     responder.send(status, &fields.and(more), Body::Shared(&message.content))
 }
@@ -309,14 +304,12 @@ impl<H: Handler> http_core::Handler for Http<H> {
     ) -> http_core::Answer {
         self.pending = None;
         if let Some(what) = self.rules.origins.refusal(request) {
-            return HttpError::new(Status::FORBIDDEN, "forbidden_origin", what)
-                .send(JsonName::default(), responder);
+            return HttpError::new(Status::FORBIDDEN, "forbidden_origin", what).send(responder);
         }
         match (request.method(), request.path()) {
             (Method::Extension(name), _) => {
-                let what = format!("the client sent the method {name}, which is unknown");
-                HttpError::new(Status::NOT_IMPLEMENTED, "unknown_method", what)
-                    .send(JsonName::default(), responder)
+                let what = format!("the client sent the unknown method {name}");
+                HttpError::new(Status::NOT_IMPLEMENTED, "unknown_method", what).send(responder)
             }
             (Method::Post, b"/") => self.begin(request, responder),
             (Method::Get | Method::Head, b"/") => match fields("text/plain; charset=utf-8") {
@@ -331,10 +324,10 @@ impl<H: Handler> http_core::Handler for Http<H> {
                 let what = format!("messages are sent by POST, not by {}", request.method());
                 HttpError::new(Status::METHOD_NOT_ALLOWED, "method_not_allowed", what)
                     .with("Allow", METHODS)
-                    .send(JsonName::default(), responder)
+                    .send(responder)
             }
             _ => HttpError::new(Status::NOT_FOUND, "not_found", "messages are sent to /")
-                .send(JsonName::default(), responder),
+                .send(responder),
         }
     }
 
@@ -355,8 +348,8 @@ impl<H: Handler> http_core::Handler for Http<H> {
             // More is likely to follow.
             let limit = self.rules.limits.content;
             let what = format!("the content has more than {limit} bytes, which is the limit");
-            return HttpError::new(Status::CONTENT_TOO_LARGE, "too_large", what)
-                .send(json, responder.closing());
+            let error = HttpError::new(Status::CONTENT_TOO_LARGE, "too_large", what);
+            return HttpError { json, ..error }.send(responder.closing());
         }
         content.receiver.take(piece);
         if let Receiver::Stream(left) = content.receiver {
