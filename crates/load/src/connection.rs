@@ -384,7 +384,7 @@ mod tests {
     use crate::plan::{LoadKind, PreparedRequest};
 
     #[test]
-    fn connections_begin_evenly_apart_where_they_are_to() {
+    fn staggered_connections_begin_evenly_apart() {
         let requests = vec![PreparedRequest::bytes("x".into()); 10];
         let mut plan = Plan::new(LoadKind::Echo, requests);
         plan.connections = NonZeroUsize::new(4).unwrap();

@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_be_read_in_two_ways_is_not_sent() {
+    fn ambiguous_requests_are_not_sent() {
         let with = |name: &str, value: &str| HttpRequest {
             fields: vec![(name.into(), value.into())],
             ..HttpRequest::get("h", "/")

@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_late_is_counted_and_a_rate_does_not_drift() {
+    fn late_requests_are_counted_and_a_rate_does_not_drift() {
         let mut schedule = Schedule::new(3.0, 0, 1, Time::ZERO);
         assert_eq!(schedule.behind(Time::ZERO), 1);
         assert_eq!(schedule.behind(Time::ZERO + SECOND * 3600), 3600 * 3 + 1);

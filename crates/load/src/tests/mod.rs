@@ -23,7 +23,7 @@ fn plan() -> Plan {
     Plan { connections: NonZeroUsize::MIN, ..Plan::new(LoadKind::Http, requests) }
 }
 
-/// A connection of `plan`, with `requests` to make, that knows `response`.
+/// A connection of `plan` that sends `requests` requests and expects `response`.
 fn open(plan: Plan, requests: u64, response: &[u8]) -> (Harness, Rc<WorkerState>) {
     let asked =
         RequestContext { plan: &plan, request: &plan.requests[0], last: false, expected: None };
@@ -36,7 +36,7 @@ fn open(plan: Plan, requests: u64, response: &[u8]) -> (Harness, Rc<WorkerState>
     (Harness::new(Connection::new(Rc::clone(&state), 0)), state)
 }
 
-/// Whether our side has ended in order, with everything taken.
+/// Whether our side has ended in order, with all output sent.
 fn finished(server: &mut Harness) -> bool {
     server.output();
     server.finished()
@@ -97,7 +97,7 @@ fn the_last_request_of_a_connection_says_so_and_the_server_closes() {
 }
 
 #[test]
-fn what_a_server_leaves_unanswered_when_it_closes_in_order_is_asked_again() {
+fn requests_that_a_closing_server_leaves_unanswered_are_sent_again() {
     let mut plan = plan();
     plan.pipeline = NonZeroUsize::new(3).unwrap();
     let (mut server, state) = open(plan, 3, OK);
@@ -109,7 +109,7 @@ fn what_a_server_leaves_unanswered_when_it_closes_in_order_is_asked_again() {
 }
 
 #[test]
-fn each_end_without_a_response_is_a_trouble_of_its_own_kind() {
+fn each_end_without_a_response_has_its_own_kind_of_failure() {
     enum Then {
         Eof,
         Reset,
@@ -179,7 +179,7 @@ fn each_end_without_a_response_is_a_trouble_of_its_own_kind() {
 }
 
 #[test]
-fn what_a_server_leaves_open_behind_its_last_response_is_closed_by_us() {
+fn we_close_a_connection_that_the_server_leaves_open_behind_its_last_response() {
     for last in [
         "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi",
         "HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
@@ -198,7 +198,7 @@ fn what_a_server_leaves_open_behind_its_last_response_is_closed_by_us() {
         assert!(finished(&mut server), "{last:?}");
         assert_eq!(state.closed.borrow().len(), 1);
         assert_eq!(state.stats.borrow().statuses.iter().sum::<u64>(), 1);
-        // The next one knows.
+        // The next connection closes at once.
         let mut server = Harness::new(Connection::new(Rc::clone(&state), 0));
         server.output();
         server.input(last.as_bytes());
@@ -224,7 +224,7 @@ fn requests_that_were_not_sent_are_given_back_and_not_counted() {
 }
 
 #[test]
-fn what_is_unanswered_when_the_load_ends_is_counted() {
+fn requests_that_are_unanswered_when_the_load_ends_are_counted() {
     let mut plan = plan();
     plan.pipeline = NonZeroUsize::new(3).unwrap();
     let (mut server, state) = open(plan, 9, OK);
@@ -267,7 +267,7 @@ fn content_is_bounded_and_interim_responses_are_counted() {
 }
 
 #[test]
-fn bytes_that_nobody_asked_for_are_no_response() {
+fn bytes_without_a_request_are_a_bad_response() {
     let mut plan = plan();
     plan.rate = Some(1.0);
     let (mut server, state) = open(plan, 9, OK);
@@ -277,7 +277,7 @@ fn bytes_that_nobody_asked_for_are_no_response() {
 }
 
 #[test]
-fn errors_are_counted_by_status_and_other_content_where_it_is_held_against_the_first() {
+fn errors_are_counted_by_status_and_content_is_compared_with_verify() {
     let mut plan = plan();
     plan.verify = true;
     let (mut server, state) = open(plan, 5, OK);
@@ -295,12 +295,12 @@ fn errors_are_counted_by_status_and_other_content_where_it_is_held_against_the_f
 }
 
 #[test]
-fn with_a_rate_latencies_count_from_when_a_request_was_meant_to_be_made() {
+fn with_a_rate_latencies_count_from_when_a_request_was_due() {
     let mut plan = plan();
     plan.rate = Some(10.0);
     let (mut server, state) = open(plan, 3, OK);
     assert_eq!(server.output(), GET);
-    // The server stalls while two more come due.
+    // The server stalls while two more requests become due.
     server.pass(Duration::from_millis(250));
     assert_eq!(server.output(), b"");
     server.input(OK);
@@ -317,7 +317,7 @@ fn with_a_rate_latencies_count_from_when_a_request_was_meant_to_be_made() {
 }
 
 #[test]
-fn a_request_is_made_when_it_is_due_and_not_before() {
+fn a_request_is_sent_when_it_is_due_and_not_before() {
     let mut plan = plan();
     plan.rate = Some(10.0);
     let (mut server, _) = open(plan, 2, OK);
@@ -347,7 +347,7 @@ fn an_echo_and_messages_are_counted_by_their_length() {
 
     let message = sockeye_message::Message::json_text(r#"{"a": 1}"#.into());
     let ask = PreparedRequest::message(&message).unwrap();
-    // A response looks like a request; one that is the request is no answer.
+    // A response is a frame like a request; the request itself counts as an error.
     let answer = sockeye_message::Message::json_text(r#"{"b": 1}"#.into());
     let response = PreparedRequest::message(&answer).unwrap().wire(false).clone();
     let sent = ask.wire(false).clone();
@@ -364,7 +364,7 @@ fn an_echo_and_messages_are_counted_by_their_length() {
 }
 
 #[test]
-fn at_the_end_what_is_owed_is_waited_for() {
+fn pending_responses_are_waited_for_at_the_end() {
     let (mut server, state) = open(plan(), u64::MAX, OK);
     state.over.set(true);
     server.drain();

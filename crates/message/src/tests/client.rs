@@ -72,7 +72,7 @@ fn ids(output: &[u8]) -> Vec<u64> {
 }
 
 #[test]
-fn the_first_goes_alone_and_then_as_many_as_may() {
+fn the_first_request_is_sent_alone_and_then_the_window_is_filled() {
     let (mut server, record) = client(7, keep_alive());
     assert_eq!(ids(&server.output()), [0]);
     server.input(&response(Some(0), true, &result("a")));
@@ -91,7 +91,7 @@ fn the_first_goes_alone_and_then_as_many_as_may() {
 }
 
 #[test]
-fn a_server_that_echoes_no_id_is_taken_for_an_old_one() {
+fn a_server_that_echoes_no_id_gets_no_second_request() {
     let (mut server, record) = client(3, keep_alive());
     server.output();
     server.input(&response(None, false, &result("one")));
@@ -101,7 +101,7 @@ fn a_server_that_echoes_no_id_is_taken_for_an_old_one() {
 }
 
 #[test]
-fn endings_say_what_happened() {
+fn the_end_says_why_the_connection_ended() {
     type Act = fn(&mut Harness);
     let cases: Vec<(Act, ClientEnd)> = vec![
         (|server| server.eof(), ClientEnd::Closed { unanswered: 1, mid_response: false }),
@@ -176,7 +176,7 @@ fn a_response_may_come_before_the_request_is_sent() {
 }
 
 #[test]
-fn a_pause_holds_responses_back_and_no_silence_is_counted() {
+fn a_pause_holds_responses_back_and_does_not_count_as_a_stall() {
     let record: Rc<RefCell<Record>> = Rc::default();
     let many = Many { left: 2, size: 1, pauses: true, record: Rc::clone(&record) };
     let mut server = Harness::new(Client::new(keep_alive(), many));
@@ -187,7 +187,7 @@ fn a_pause_holds_responses_back_and_no_silence_is_counted() {
     assert_eq!(record.borrow().responses.len(), 1);
     server.pass(seconds(300));
     assert!(server.fault().is_none());
-    // The first response tells that more may be asked, and the second comes only after that.
+    // The second request is sent after the first response.
     record.borrow_mut().open.take().unwrap().keep(Box::new(()));
     server.deliver();
     assert_eq!(record.borrow().responses.len(), 2);

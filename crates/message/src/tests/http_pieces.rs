@@ -3,8 +3,8 @@
 use super::http::{Heard, chunked, over_http, post};
 use super::*;
 
-/// Takes content as it comes, pausing behind each piece where the type says so; answers with its
-/// length, or early where it begins with `!`.
+/// Streams content, and pauses behind each piece if the type says so; answers with its
+/// length, or early if it begins with `!`.
 #[derive(Debug, Default)]
 struct Piecewise {
     came: usize,
@@ -83,7 +83,7 @@ fn content_comes_piece_by_piece_with_pauses_and_early_answers() {
         let heard = &Heard::all(&client.output())[0];
         assert!(heard.json()["result"].as_str().unwrap().starts_with("50 of "), "{heard:?}");
     }
-    // An answer before the end: what is left of the content is skipped.
+    // The rest of the content is discarded after an early answer.
     let request = post("Content-Type: a/pause\r\n", &[b'!'; 50]);
     client.input(&request[..request.len() - 10]);
     client.run_jobs();
@@ -95,7 +95,7 @@ fn content_comes_piece_by_piece_with_pauses_and_early_answers() {
 }
 
 #[test]
-fn content_that_turns_out_too_long_is_cancelled() {
+fn chunked_content_above_the_limit_is_cancelled() {
     let cancelled = Rc::default();
     let handler = Piecewise { cancelled: Rc::clone(&cancelled), ..Piecewise::default() };
     let mut client = over_http(Limits { content: 10, ..Limits::default() }, handler);
@@ -107,7 +107,7 @@ fn content_that_turns_out_too_long_is_cancelled() {
 }
 
 #[test]
-fn a_promise_of_an_older_message_brings_nothing() {
+fn a_promise_of_an_answered_message_changes_nothing() {
     let mut client = over_http(Limits::default(), Piecewise::default());
     // Two promises each; the first settled answers.
     let twice = chunked("Content-Type: a/pause\r\n", &[b"!"]);

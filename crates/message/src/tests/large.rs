@@ -5,7 +5,7 @@ use super::super::{ContentError, LARGE, error_response};
 use super::http::{Heard, over_http, post};
 use super::*;
 
-/// A search with something else beside it, longer than is read on the loop.
+/// A search with a further key, too large to be parsed on the event loop.
 fn search(value: &str) -> String {
     format!(r#"{{"action": "search", "value": "{value}", "more": "{}"}}"#, "x".repeat(LARGE))
 }
@@ -19,7 +19,7 @@ fn server(limits: Limits) -> Harness {
 }
 
 #[test]
-fn large_json_is_read_elsewhere_and_what_comes_behind_it_is_answered_first() {
+fn large_json_is_parsed_on_another_thread_and_the_next_request_is_answered_first() {
     let mut client = reference();
     client.input(&ask_as(1, &search("ring")));
     client.input(&ask_as(2, r#"{"action": "search", "value": "cat"}"#));
@@ -36,7 +36,7 @@ fn large_json_is_read_elsewhere_and_what_comes_behind_it_is_answered_first() {
 }
 
 #[test]
-fn small_json_and_other_content_is_read_at_once() {
+fn small_json_and_other_content_is_answered_at_once() {
     let padding = LARGE - r#"{"action":"search","value":""}"#.len();
     let content = format!(r#"{{"action":"search","value":"{}"}}"#, "x".repeat(padding));
     assert_eq!(content.len(), LARGE);
@@ -50,7 +50,7 @@ fn small_json_and_other_content_is_read_at_once() {
 }
 
 #[test]
-fn large_json_over_http_is_read_elsewhere_too() {
+fn large_json_over_http_is_parsed_on_another_thread() {
     let mut client = over_http(Limits::default(), Reference::default());
     let json = "Content-Type: application/json\r\n";
     client.input(&post(json, search("ring").as_bytes()));
@@ -76,7 +76,7 @@ fn list(nodes: usize) -> String {
 }
 
 #[test]
-fn json_with_too_many_values_is_answered_and_nothing_else_suffers() {
+fn json_with_too_many_values_is_refused_and_the_connection_stays_open() {
     for drip in [false, true] {
         let mut client = server(limited(10));
         for (id, nodes) in [(1, 10), (2, 11), (3, 10)] {
@@ -93,7 +93,7 @@ fn json_with_too_many_values_is_answered_and_nothing_else_suffers() {
         assert!(frames.iter().all(|(header, _)| header.keep_alive), "the connection goes on");
         assert_eq!(frames[1].0.id, Some(Id::number(2)));
     }
-    // To an old server it is the one request.
+    // Without an id it is the only request.
     let mut client = server(limited(10));
     client.input(&ask(&list(11)));
     assert_eq!(code(&client.output()), "too_complex");
@@ -101,7 +101,7 @@ fn json_with_too_many_values_is_answered_and_nothing_else_suffers() {
 }
 
 #[test]
-fn the_default_takes_a_hundred_thousand_and_what_is_not_json_has_no_values() {
+fn the_default_limit_is_100_000_values_and_applies_to_json_only() {
     let mut client = reference();
     client.input(&ask_as(1, &list(100_000)));
     client.input(&ask_as(2, &list(100_001)));
@@ -139,9 +139,9 @@ fn json_with_too_many_values_over_http_is_413() {
     }
 }
 
-/// A deadline that passes while such content comes is a deadline like any other.
+/// A deadline may pass while content that is discarded arrives.
 #[test]
-fn nobody_waits_for_an_error_after_the_deadline() {
+fn no_error_is_sent_after_the_deadline() {
     let mut client = server(limited(10));
     let request =
         ask_with(r#", "id": 1, "connection": "keep-alive", "deadline-ms": 1000"#, &list(100));
@@ -162,7 +162,7 @@ impl Handler for Errs {
         let value = message.to_json().unwrap();
         let text = "\"} ".repeat(value[1].as_u64().unwrap() as usize);
         match value[0].as_str() {
-            // Not as `error_response` has it.
+            // Not as `error_response` writes it.
             Some("more") => responder.send(Message::json_text(format!(
                 r#"{{"result": "Error: {}", "error": {{"code": "own"}}, "more": 1}}"#,
                 "x".repeat(text.len())
@@ -177,8 +177,8 @@ impl Handler for Errs {
 }
 
 #[test]
-fn the_status_of_an_error_is_its_codes_however_long_it_is() {
-    // A long one of another form is not read for its code.
+fn the_status_of_an_error_follows_from_its_code_at_any_length() {
+    // A long error in another form is not parsed for its code.
     for (len, other) in [(1, 422), (LARGE, 200)] {
         let codes = [("\"not_found\"", 404), ("\"own\"", 422), ("null", 200), ("\"more\"", other)];
         for (code, status) in codes {
@@ -196,17 +196,17 @@ fn holding(total: u64) -> Limits {
     Limits { collected: sockeye_proto::Budget::new("bytes", total), ..Limits::default() }
 }
 
-/// JSON of more than is free, and of one value.
+/// JSON with one value that is larger than the free amount.
 fn long(len: usize) -> String {
     format!("\"{}\"", "x".repeat(len))
 }
 
 #[test]
-fn what_all_connections_collect_is_charged_until_it_is_answered() {
+fn collected_content_is_charged_until_its_request_is_answered() {
     let limits = holding(1 << 20);
     let budget = std::sync::Arc::clone(&limits.collected);
     let slow = || Harness::new(Server::new(Rc::new(limits.clone()), Slow::default()));
-    // As a client that sends nearly all of it.
+    // As a client that sends all content but its last byte.
     let request = ask_as(1, &long(400 << 10));
     let mut first = slow();
     first.input(&request[..request.len() - 1]);
@@ -233,7 +233,7 @@ fn what_all_connections_collect_is_charged_until_it_is_answered() {
 }
 
 #[test]
-fn content_that_there_is_no_memory_for_over_http_is_503() {
+fn content_above_the_budget_is_503_over_http() {
     let mut client = over_http(holding(1 << 20), Reference::default());
     let fields = "Content-Type: application/json\r\n";
     client.input(&post(fields, long(700 << 10).as_bytes()));
@@ -245,7 +245,7 @@ fn content_that_there_is_no_memory_for_over_http_is_503() {
 }
 
 #[test]
-fn the_defaults_have_room_for_the_longest_content_of_any_client() {
+fn the_default_budget_has_room_for_the_largest_content() {
     let limits = Limits::default();
     let client = sockeye_proto::Client::V4([192, 0, 2, 1]);
     assert!(limits.collected.take(client, limits.content).is_some());

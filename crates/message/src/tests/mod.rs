@@ -40,7 +40,7 @@ fn framed(header: &str, content: &[u8]) -> Vec<u8> {
     [&len.to_be_bytes(), header.as_bytes(), content].concat()
 }
 
-/// A JSON request to an old server.
+/// A JSON request without an id.
 fn ask(content: &str) -> Vec<u8> {
     ask_with("", content)
 }
@@ -54,7 +54,7 @@ fn ask_with(keys: &str, content: &str) -> Vec<u8> {
     framed(&header, content.as_bytes())
 }
 
-/// A JSON request that many may follow.
+/// A JSON request with an id.
 fn ask_as(id: u64, content: &str) -> Vec<u8> {
     ask_with(&format!(r#", "id": {id}, "connection": "keep-alive""#), content)
 }

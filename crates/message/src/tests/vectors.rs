@@ -7,7 +7,7 @@ use sockeye_proto::{End, Turn};
 use super::super::{Client, ClientAction, ClientConfig, ClientEnd, ClientHandler};
 use super::*;
 
-/// A request as their client sends it, and the response of their server, where it has one.
+/// A request of the Python client, and the response of the Python server, if it has one.
 struct Vector {
     args: Vec<String>,
     request: Vec<u8>,
@@ -36,7 +36,7 @@ fn unhex(hex: &str) -> Vec<u8> {
 }
 
 #[test]
-fn our_server_answers_their_client_byte_for_byte() {
+fn our_server_answers_the_python_client_byte_for_byte() {
     for Vector { request, response, .. } in vectors() {
         let mut at_once = reference();
         at_once.input(&request);
@@ -46,7 +46,7 @@ fn our_server_answers_their_client_byte_for_byte() {
             let output = client.output();
             match &response {
                 Some(response) => assert_eq!(&output, response),
-                // Theirs never answers an empty request.
+                // The Python server never answers an empty request.
                 None => assert!(output.ends_with(b"First 10 bytes of request: ")),
             }
             assert_eq!(client.end(), Some(End::Close));
@@ -54,7 +54,7 @@ fn our_server_answers_their_client_byte_for_byte() {
     }
 }
 
-/// Asks one thing and keeps what comes.
+/// Sends one message and keeps the responses.
 struct One {
     message: Option<Message>,
     record: Rc<RefCell<(Vec<Message>, Option<ClientEnd>)>>,
@@ -74,7 +74,7 @@ impl ClientHandler for One {
     }
 }
 
-/// What their client makes of its arguments.
+/// The message that the Python client makes of its arguments.
 fn message_of(args: &[String]) -> Message {
     match &args[0][..] {
         "search" => Message::json(&json!({ "action": args[0], "value": args[1] })).unwrap(),
@@ -83,7 +83,7 @@ fn message_of(args: &[String]) -> Message {
 }
 
 #[test]
-fn our_client_asks_their_server_byte_for_byte_and_understands_it() {
+fn our_client_sends_and_reads_what_the_python_programs_do() {
     for Vector { args, request, response } in vectors() {
         if args.is_empty() {
             continue;
