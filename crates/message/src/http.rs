@@ -8,7 +8,10 @@ use std::fmt;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use sockeye_http::{self as http_core, Body, Content, Fields, Method, Request, Status, Trailers};
+use sockeye_http::{
+    self as http_core, Answer as HttpAnswer, BadField, Body, Content, Fields, Method, Request,
+    Responder as HttpResponder, Status, Trailers,
+};
 use sockeye_proto::{Peer, Ticket};
 
 use super::answer::Response;
@@ -98,7 +101,7 @@ impl HttpError {
             .with("Accept", "application/json, text/json, */*;q=0.5")
     }
 
-    fn send(self, responder: http_core::Responder<'_, '_>) -> http_core::Answer {
+    fn send(self, responder: HttpResponder<'_, '_>) -> HttpAnswer {
         let message = error_response(self.code, &self.what);
         send(self.status, message, self.json, &self.fields, responder)
     }
@@ -148,11 +151,7 @@ impl<H: Handler> Http<H> {
     }
 
     /// Begins to read a message.
-    fn begin(
-        &mut self,
-        request: &Request<'_>,
-        responder: http_core::Responder<'_, '_>,
-    ) -> http_core::Answer {
+    fn begin(&mut self, request: &Request<'_>, responder: HttpResponder<'_, '_>) -> HttpAnswer {
         let media = match media(request) {
             Ok(media) => media,
             Err(error) => return error.send(responder),
@@ -179,8 +178,8 @@ impl<H: Handler> Http<H> {
         &mut self,
         answer: Answer,
         pending: Box<PendingMessage>,
-        responder: http_core::Responder<'_, '_>,
-    ) -> http_core::Answer {
+        responder: HttpResponder<'_, '_>,
+    ) -> HttpAnswer {
         // More content may make more promises.
         let has_promise = pending.content.is_some() || !pending.request.tickets.is_empty();
         let Some(Response { message, fault }) = answer.into_response(has_promise) else {
@@ -215,12 +214,12 @@ const ACCEPTED: &str = "JSON is sent as application/json or text/json (with curl
                      own";
 
 /// Reads more of the body. `on_body` enforces the limit.
-fn read(responder: http_core::Responder<'_, '_>) -> http_core::Answer {
+fn read(responder: HttpResponder<'_, '_>) -> HttpAnswer {
     responder.read_up_to(u64::MAX)
 }
 
 /// For calls that the HTTP server never makes.
-fn unexpected(responder: http_core::Responder<'_, '_>) -> http_core::Answer {
+fn unexpected(responder: HttpResponder<'_, '_>) -> HttpAnswer {
     HttpError::new(Status::INTERNAL_SERVER_ERROR, "internal", "no request is pending")
         .send(responder)
 }
@@ -231,8 +230,8 @@ fn send(
     message: Message,
     json: JsonName,
     more: &Fields,
-    responder: http_core::Responder<'_, '_>,
-) -> http_core::Answer {
+    responder: HttpResponder<'_, '_>,
+) -> HttpAnswer {
     let content_type = media::content_type(&message, json);
     let Ok(fields) = fields(&content_type) else {
         let what = "the response's content-type can't be sent over HTTP";
@@ -243,7 +242,7 @@ fn send(
 }
 
 /// The fields of a response with content of this type, which may be empty.
-fn fields(content_type: &str) -> Result<Fields, http_core::BadField> {
+fn fields(content_type: &str) -> Result<Fields, BadField> {
     let fields = Fields::new().with("X-Content-Type-Options", b"nosniff")?;
     match content_type {
         "" => Ok(fields),
@@ -300,8 +299,8 @@ impl<H: Handler> http_core::Handler for Http<H> {
     fn on_request(
         &mut self,
         request: &Request<'_>,
-        responder: http_core::Responder<'_, '_>,
-    ) -> http_core::Answer {
+        responder: HttpResponder<'_, '_>,
+    ) -> HttpAnswer {
         self.pending = None;
         if let Some(what) = self.rules.origins.refusal(request) {
             return HttpError::new(Status::FORBIDDEN, "forbidden_origin", what).send(responder);
@@ -331,11 +330,7 @@ impl<H: Handler> http_core::Handler for Http<H> {
         }
     }
 
-    fn on_body(
-        &mut self,
-        piece: &[u8],
-        responder: http_core::Responder<'_, '_>,
-    ) -> http_core::Answer {
+    fn on_body(&mut self, piece: &[u8], responder: HttpResponder<'_, '_>) -> HttpAnswer {
         let Some(PendingMessage { request, content: Some(content), json }) =
             self.pending.as_deref_mut()
         else {
@@ -364,11 +359,7 @@ impl<H: Handler> http_core::Handler for Http<H> {
         read(responder)
     }
 
-    fn on_body_end(
-        &mut self,
-        _: &Trailers<'_>,
-        responder: http_core::Responder<'_, '_>,
-    ) -> http_core::Answer {
+    fn on_body_end(&mut self, _: &Trailers<'_>, responder: HttpResponder<'_, '_>) -> HttpAnswer {
         let Some(mut pending) = self.pending.take() else { return unexpected(responder) };
         let Some(content) = pending.content.take() else { return unexpected(responder) };
         let (peer, request) = (&self.peer, &mut pending.request);
@@ -381,8 +372,8 @@ impl<H: Handler> http_core::Handler for Http<H> {
         &mut self,
         ticket: Ticket,
         body: Settled,
-        responder: http_core::Responder<'_, '_>,
-    ) -> http_core::Answer {
+        responder: HttpResponder<'_, '_>,
+    ) -> HttpAnswer {
         let Some(mut pending) = self.pending.take() else { return unexpected(responder) };
         let request = &mut pending.request;
         if !request.take_ticket(ticket) {
