@@ -2,8 +2,7 @@
 
 use sockeye_proto::Fault;
 
-use super::error::{Refusal, error_response};
-use super::message::Message;
+use super::{Message, Refusal, error_response};
 
 /// What a handler returns: a response, or that it follows later. Made by a
 /// [`Responder`](super::Responder).
@@ -28,7 +27,10 @@ impl Answer {
 
     /// The peer is at fault.
     pub(super) fn refusal(refusal: Refusal) -> Self {
-        Self(Some(Response { message: refusal.response(), fault: Some(refusal.fault()) }))
+        Self(Some(Response {
+            message: error_response(refusal.code, &refusal.reason),
+            fault: Some(refusal.fault()),
+        }))
     }
 
     /// We are at fault.

@@ -1,69 +1,13 @@
-//! Error responses, and the refusals that lead to them.
+//! Error responses.
 //!
 //! An error response is a `text/json` object. Its `result` is a string that begins with `Error: `, so
 //! that any client that prints results prints it. Its `error` has a stable `code`.
 
-use std::borrow::Cow;
-use std::time::Duration;
-
-use sockeye_proto::Fault;
-
-use super::{ContentError, Message, json};
+use super::json;
+use super::message::Message;
 
 /// What the text of an error response begins with.
 const PREFIX: &str = "Error: ";
-
-/// Why a frame is refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// A stable name in `snake_case`: `bad_header`, `too_large`, `too_complex`,
-    /// `unsupported_encoding`, `bad_content`, `busy`, `timeout` or `incomplete`.
-    pub code: &'static str,
-    /// What is wrong, where, and what would be right.
-    pub reason: Cow<'static, str>,
-}
-
-impl Refusal {
-    pub(super) fn new(code: &'static str, reason: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, reason: reason.into() }
-    }
-
-    pub(super) fn bad_header(reason: impl Into<Cow<'static, str>>) -> Self {
-        Self::new("bad_header", reason)
-    }
-
-    pub(super) fn header_timeout(timeout: Duration) -> Self {
-        let seconds = timeout.as_secs();
-        Self::new("timeout", format!("the header was not complete within {seconds} s"))
-    }
-
-    pub(super) fn incomplete_header() -> Self {
-        Self::new("incomplete", "the connection's input ended in the middle of a header")
-    }
-
-    /// The error response for the peer.
-    #[must_use]
-    pub fn response(&self) -> Message {
-        error_response(self.code, &self.reason)
-    }
-
-    /// The fault that ends the connection.
-    #[must_use]
-    pub fn fault(self) -> Fault {
-        Fault::peer(self.code, format!("was refused: {}", self.reason))
-    }
-}
-
-impl From<ContentError> for Refusal {
-    fn from(error: ContentError) -> Self {
-        Self::new(error.code(), error.to_string())
-    }
-}
-
-/// The fault of a connection that was idle for too long.
-pub(super) fn idle(timeout: Duration) -> Fault {
-    Fault::peer(Fault::IDLE, format!("sent no message for {} s", timeout.as_secs()))
-}
 
 /// An error response: `code` for programs, `text` for people.
 #[must_use]

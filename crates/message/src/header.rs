@@ -9,7 +9,7 @@ use std::fmt;
 use bytes::Bytes;
 
 use super::text::Encoding;
-use super::{ContentError, JSON, Limits, Message, Refusal, json};
+use super::{JSON, Limits, Message, Refusal, json};
 
 /// What a frame says about the content that follows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,8 +152,7 @@ impl Header {
     pub(super) fn check(&self, limits: &Limits) -> Result<(), Refusal> {
         self.check_length(limits)?;
         if self.content_type == JSON && Encoding::of(&self.content_encoding).is_none() {
-            let name = self.content_encoding.to_string();
-            return Err(ContentError::UnknownEncoding(name).into());
+            return Err(Refusal::unknown_encoding(&self.content_encoding));
         }
         Ok(())
     }

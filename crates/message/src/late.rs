@@ -2,7 +2,7 @@
 
 use sockeye_proto::{End, Fault, Ticket, Turn};
 
-use super::error::{self, Refusal};
+use super::refusal::{self, Refusal};
 use super::request::PendingRequest;
 use super::server::{Server, deadline_passed};
 use super::state::State;
@@ -27,7 +27,7 @@ impl<H: Handler> Server<H> {
                 Ok(())
             }
             State::ExpectFrame { .. } => {
-                self.finish(Err(error::idle(self.limits.idle_timeout)), turn)
+                self.finish(Err(refusal::idle(self.limits.idle_timeout)), turn)
             }
             State::ExpectHeader { .. } => {
                 self.refuse(Refusal::header_timeout(self.limits.header_timeout), None, turn)

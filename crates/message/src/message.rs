@@ -1,13 +1,13 @@
 //! A message: content with a type and an encoding.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::json;
+use super::refusal::Refusal;
 use super::text::{BadText, Encoding};
 
 /// The type of JSON content.
@@ -23,56 +23,6 @@ pub struct Message {
     /// The content.
     pub content: Bytes,
 }
-
-/// The content of a message can't be read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ContentError {
-    /// The encoding of this name is unknown.
-    UnknownEncoding(String),
-    /// The bytes are not valid in the encoding.
-    Text(BadText),
-    /// The text is not JSON: what is wrong, and where.
-    Json(String),
-    /// The JSON has more values and keys than [`Limits::json_nodes`](super::Limits::json_nodes).
-    TooComplex {
-        /// The limit.
-        most: usize,
-    },
-}
-
-impl ContentError {
-    /// The stable code of the error response: `unsupported_encoding`, `bad_content` or `too_complex`.
-    #[must_use]
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::UnknownEncoding(_) => "unsupported_encoding",
-            Self::Text(_) | Self::Json(_) => "bad_content",
-            Self::TooComplex { .. } => "too_complex",
-        }
-    }
-}
-
-impl fmt::Display for ContentError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::UnknownEncoding(name) => {
-                let name: String = name.chars().take(64).collect();
-                write!(
-                    f,
-                    "the content-encoding {name:?} is unknown; use utf-8, utf-16, latin-1 or ascii"
-                )
-            }
-            Self::Text(bad) => write!(f, "the content is {bad}"),
-            Self::Json(what) => write!(f, "the content is not JSON: {what}"),
-            Self::TooComplex { most } => {
-                write!(f, "the content has more than {most} JSON values and keys")
-            }
-        }
-    }
-}
-
-impl std::error::Error for ContentError {}
 
 impl Message {
     /// A message of type [`JSON`] in UTF-8, with the spaces that Python writes.
@@ -135,20 +85,21 @@ impl Message {
     ///
     /// # Errors
     ///
-    /// [`ContentError`] when the encoding is unknown or the content is not in it.
-    pub fn to_text(&self) -> Result<Cow<'_, str>, ContentError> {
+    /// `unsupported_encoding`, or `bad_content` when the content is not in its encoding.
+    pub fn to_text(&self) -> Result<Cow<'_, str>, Refusal> {
         let encoding = Encoding::of(&self.content_encoding)
-            .ok_or_else(|| ContentError::UnknownEncoding(self.content_encoding.to_string()))?;
-        encoding.decode(&self.content).map_err(ContentError::Text)
+            .ok_or_else(|| Refusal::unknown_encoding(&self.content_encoding))?;
+        encoding
+            .decode(&self.content)
+            .map_err(|bad| Refusal::new("bad_content", format!("the content is {bad}")))
     }
 
     /// The content as a JSON value, whatever its type.
     ///
     /// # Errors
     ///
-    /// [`ContentError`] when the content is not text, or not JSON.
-    pub fn to_json(&self) -> Result<Value, ContentError> {
-        serde_json::from_str(&self.to_text()?)
-            .map_err(|error| ContentError::Json(error.to_string()))
+    /// As for [`Message::to_text`], and `bad_content` when the text is not JSON.
+    pub fn to_json(&self) -> Result<Value, Refusal> {
+        serde_json::from_str(&self.to_text()?).map_err(Refusal::not_json)
     }
 }

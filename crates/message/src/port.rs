@@ -13,9 +13,10 @@ use sockeye_proto::{
     Address, Consumed, DRAIN_GRACE, End, Event, Fault, Peer, Protocol, Stop, Time, Turn,
 };
 
-use super::error::{Refusal, idle};
 use super::http::Rules;
-use super::{AllowedOrigins, Handler, Header, Http, Limits, Server, frame};
+use super::refusal::{Refusal, idle};
+use super::request::PendingRequest;
+use super::{AllowedOrigins, Handler, Http, Limits, Server};
 
 /// The protocol of a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,25 +170,22 @@ impl<H: Handler + 'static> Port<H> {
                 Ok(())
             }
             Expects::First => Err(idle(*idle_timeout)),
-            Expects::Second => Err(refuse(Refusal::header_timeout(*header_timeout), turn)),
+            Expects::Second => {
+                let refusal = Refusal::header_timeout(*header_timeout);
+                Err(PendingRequest::new(0, 0).refuse(refusal, turn))
+            }
         }
     }
 
     fn on_eof(&self, turn: &mut Turn<'_>) -> Result<(), Fault> {
         match self.expects {
             Expects::First => turn.end(End::Close),
-            Expects::Second => return Err(refuse(Refusal::incomplete_header(), turn)),
+            Expects::Second => {
+                return Err(PendingRequest::new(0, 0).refuse(Refusal::incomplete_header(), turn));
+            }
         }
         Ok(())
     }
-}
-
-/// Writes an error response. Returns the fault that ends the connection.
-fn refuse(refusal: Refusal, turn: &mut Turn<'_>) -> Fault {
-    let response = refusal.response();
-    // The header always fits.
-    let _ = frame::write(&Header::of(&response), response.content, turn.out);
-    refusal.fault()
 }
 
 impl<H: Handler + 'static> Protocol for Port<H> {

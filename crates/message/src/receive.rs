@@ -5,7 +5,7 @@ use sockeye_proto::{Client, Time, Turn};
 use super::frame::ContentBuffer;
 use super::json_nodes::JsonNodes;
 use super::request::PendingRequest;
-use super::{Answer, ContentError, ContentMode, Handler, Header, Limits, Refusal, Responder};
+use super::{Answer, ContentMode, Handler, Header, Limits, Refusal, Responder};
 
 /// Where content goes as it arrives.
 #[derive(Debug)]
@@ -53,8 +53,9 @@ impl Receiver {
                 if let Some(nodes) = nodes
                     && !nodes.take(piece)
                 {
-                    let error = ContentError::TooComplex { most: nodes.limit() };
-                    *self = Self::Refuse(error.into(), left);
+                    let limit = nodes.limit();
+                    let what = format!("the content has more than {limit} JSON values and keys");
+                    *self = Self::Refuse(Refusal::new("too_complex", what), left);
                 } else if !buffer.take(piece) {
                     let what = "too much content is in memory already; send it again later";
                     *self = Self::Refuse(Refusal::new("busy", what), left);

@@ -10,9 +10,7 @@ use serde_json::value::RawValue;
 use sockeye_proto::{Peer, Ticket};
 
 use super::header::is_integer;
-use super::{
-    Answer, ContentError, Handler, LARGE, Message, Responder, Settled, error_response, json,
-};
+use super::{Answer, Handler, LARGE, Message, Refusal, Responder, Settled, error_response, json};
 
 /// The entries of the Python server.
 const ENTRIES: [(&str, &str); 3] = [
@@ -89,16 +87,15 @@ impl Reference {
     ///
     /// # Errors
     ///
-    /// [`ContentError`] when the content is not what its type and encoding say.
-    pub fn answer(&self, message: &Message) -> Result<Message, ContentError> {
+    /// When the content is not what its type and encoding say.
+    pub fn answer(&self, message: &Message) -> Result<Message, Refusal> {
         if !message.is_json() {
             let repeated = &message.content[..message.content.len().min(REPEATED)];
             let content = [b"First 10 bytes of request: ", repeated].concat();
             return Ok(Message::binary(BINARY, content));
         }
         let text = message.to_text()?;
-        let bad = |error: serde_json::Error| ContentError::Json(error.to_string());
-        let whole: &RawValue = serde_json::from_str(&text).map_err(bad)?;
+        let whole: &RawValue = serde_json::from_str(&text).map_err(Refusal::not_json)?;
         if !whole.get().starts_with('{') {
             let kind = kind(whole.get());
             let what = format!(
@@ -106,16 +103,16 @@ impl Reference {
             );
             return Ok(error_response("bad_request", &what));
         }
-        let members = json::members(whole.get(), ["action", "value"]).map_err(bad)?;
+        let members = json::members(whole.get(), ["action", "value"]).map_err(Refusal::not_json)?;
         let [raw_action, raw_value] = members.values.map(|raw| raw.unwrap_or("null"));
-        let Some(action) = printed(raw_action).map_err(bad)? else {
+        let Some(action) = printed(raw_action).map_err(Refusal::not_json)? else {
             return Ok(unprintable("action", raw_action));
         };
         // The string "search", and no other value that is printed like it.
         if action != "search" || !raw_action.starts_with('"') {
             return Ok(result(&format!("Error: invalid action '{action}'.")));
         }
-        let Some(value) = printed(raw_value).map_err(bad)? else {
+        let Some(value) = printed(raw_value).map_err(Refusal::not_json)? else {
             return Ok(unprintable("value", raw_value));
         };
         let is_text = raw_value.starts_with('"');
@@ -187,9 +184,9 @@ impl Handler for Reference {
     }
 }
 
-fn send(result: Result<Message, ContentError>, responder: Responder<'_, '_>) -> Answer {
+fn send(result: Result<Message, Refusal>, responder: Responder<'_, '_>) -> Answer {
     match result {
         Ok(message) => responder.send(message),
-        Err(error) => responder.refuse(error),
+        Err(refusal) => responder.refuse(refusal),
     }
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use sockeye_proto::{Permit, Ticket, Time, Turn};
+use sockeye_proto::{Fault, Permit, Ticket, Time, Turn};
 
-use super::{Header, Id, Message, error_response, frame};
+use super::{Header, Id, Message, Refusal, error_response, frame};
 
 /// A request that has no response yet.
 #[derive(Debug)]
@@ -59,6 +59,12 @@ impl PendingRequest {
     pub(super) fn take_ticket(&mut self, ticket: Ticket) -> bool {
         let at = self.tickets.iter().position(|one| *one == ticket);
         at.map(|at| self.tickets.swap_remove(at)).is_some()
+    }
+
+    /// Writes an error response in a frame. Returns the fault that ends the connection.
+    pub(super) fn refuse(&self, refusal: Refusal, turn: &mut Turn<'_>) -> Fault {
+        self.write(error_response(refusal.code, &refusal.reason), false, turn);
+        refusal.fault()
     }
 
     /// Writes the response in a frame, unless it is late. `keep_alive`: more may follow.

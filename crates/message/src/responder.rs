@@ -4,7 +4,7 @@ use sockeye_http as http_core;
 use sockeye_proto::{Job, Peer, Promise, Ticket, Time, Turn};
 
 use super::request::PendingRequest;
-use super::{Answer, ContentError, Message, error_response};
+use super::{Answer, Message, Refusal, error_response};
 
 /// The call in which a request is answered: of a connection of frames, or of a request of HTTP.
 #[derive(Clone, Copy, Debug)]
@@ -41,10 +41,9 @@ impl<'r, 't> Responder<'r, 't> {
         Answer::now(error_response(code, text))
     }
 
-    /// Refuses a request whose content can't be read, under [`ContentError::code`]. The log records
-    /// it as the peer's fault.
-    pub fn refuse(self, error: ContentError) -> Answer {
-        Answer::refusal(error.into())
+    /// Refuses a request whose content can't be read. The log records it as the peer's fault.
+    pub fn refuse(self, refusal: Refusal) -> Answer {
+        Answer::refusal(refusal)
     }
 
     /// Sends an error response with the code `internal` and this text. The log records it as our

@@ -256,8 +256,8 @@ impl<H: Handler> Server<H> {
         turn: &mut Turn<'_>,
     ) -> Result<(), Fault> {
         let unread = PendingRequest::new(0, 0);
-        request.unwrap_or(&unread).write(refusal.response(), false, turn);
-        self.finish(Err(refusal.fault()), turn)
+        let fault = request.unwrap_or(&unread).refuse(refusal, turn);
+        self.finish(Err(fault), turn)
     }
 
     /// Refuses the request whose content is arriving.

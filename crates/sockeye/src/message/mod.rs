@@ -70,7 +70,7 @@ use sockeye_engine::ListenAddr;
 pub use sockeye_http::{AllowedHosts, BadHostName};
 pub use sockeye_message as protocol;
 pub use sockeye_message::text::{BadText, Encoding};
-pub use sockeye_message::{AllowedOrigins, ContentError, JSON, LARGE, Limits, Message};
+pub use sockeye_message::{AllowedOrigins, JSON, LARGE, Limits, Message, Refusal};
 
 pub use self::options::Options;
 pub use self::respond::{Error, Later, Request, Respond, Response};

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use sockeye_message::{ContentError, Message};
+use sockeye_message::{Message, Refusal};
 use sockeye_proto::{Peer, Promise};
 
 /// One message that wants an answer.
@@ -143,7 +143,7 @@ pub(super) enum Why {
     /// Blame the handler says it is.
     Said { code: Cow<'static, str>, text: Cow<'static, str> },
     /// The peer's.
-    Content(ContentError),
+    Content(Refusal),
     /// Ours.
     Failed(String),
 }
@@ -160,7 +160,7 @@ impl Error {
     pub fn code(&self) -> &str {
         match &self.0 {
             Why::Said { code, .. } => code,
-            Why::Content(error) => error.code(),
+            Why::Content(error) => error.code,
             Why::Failed(_) => "internal",
         }
     }
@@ -180,8 +180,8 @@ impl std::error::Error for Error {}
 
 /// The request's content can't be read. That is the peer's fault: it is told what is wrong, and so
 /// is the log.
-impl From<ContentError> for Error {
-    fn from(error: ContentError) -> Self {
+impl From<Refusal> for Error {
+    fn from(error: Refusal) -> Self {
         Self(Why::Content(error))
     }
 }
