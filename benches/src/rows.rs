@@ -176,7 +176,7 @@ impl Shape {
             Self::Message { .. } => {
                 let search = r#"{"action": "search", "value": "morpheus"}"#;
                 let ask = PreparedRequest::message(&Message::json_text(search.into()));
-                vec![ask.map_err(|_| "the header is too long")?]
+                vec![ask.ok_or("the header is too long")?]
             }
             Self::Get { file, .. } | Self::Idle { file } => {
                 vec![get(&format!("/{}", file.name)).prepare()?]

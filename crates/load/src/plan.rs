@@ -4,8 +4,7 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
 use bytes::Bytes;
-use sockeye_message::frame::{self, HeaderTooLong};
-use sockeye_message::{Header, Id, Message};
+use sockeye_message::{Header, Id, Message, frame};
 
 /// A load. It always ends: with [`Until::Requests`], also when the server is gone.
 #[derive(Clone, Debug)]
@@ -117,17 +116,15 @@ impl PreparedRequest {
     }
 
     /// A message, with an id and `"connection": "keep-alive"` unless it is the last one on a connection.
-    ///
-    /// # Errors
-    ///
-    /// When its type or encoding is too long for a header.
-    pub fn message(message: &Message) -> Result<Self, HeaderTooLong> {
+    /// `None` if its type or encoding is too long for a header.
+    #[must_use]
+    pub fn message(message: &Message) -> Option<Self> {
         let mut header = Header::of(message);
         let last = [frame::head(&header)?, message.content.to_vec()].concat();
         header.id = Some(Id::number(1));
         header.keep_alive = true;
         let keep = [frame::head(&header)?, message.content.to_vec()].concat();
-        Ok(Self { keep: keep.into(), last: last.into(), is_head: false })
+        Some(Self { keep: keep.into(), last: last.into(), is_head: false })
     }
 
     /// The bytes to send: on a connection that stays open, or as its last request.

@@ -108,7 +108,7 @@ impl<H: ClientHandler> Client<H> {
             }
             ConnectionMode::Single => self.exhausted = true,
         }
-        if frame::write(&header, message.content, turn.out).is_err() {
+        if frame::write(&header, message.content, turn.out).is_none() {
             let what = "could not send a message whose header has more than 65,535 bytes";
             let fault = Fault::ours("header_too_long", what);
             return Err(self.fail(ClientEnd::Failed(fault.to_string()), fault, turn));

@@ -3,8 +3,6 @@
 //! A length is checked before anything is allocated for it, and memory for content grows with what
 //! has arrived, not with what was announced.
 
-use std::fmt;
-
 use sockeye_proto::{Output, Permit};
 
 use super::{Header, Limits, Refusal};
@@ -54,38 +52,22 @@ pub fn read(input: &[u8], limits: &Limits) -> Result<Option<(Header, usize)>, Re
     }
 }
 
-/// A header has more than 65,535 bytes, the most that fits into a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HeaderTooLong;
-
-impl fmt::Display for HeaderTooLong {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the header has more than 65,535 bytes, the most that fits into a frame")
-    }
-}
-
-impl std::error::Error for HeaderTooLong {}
-
-/// The frame of `header` up to its content: its length and its JSON.
-///
-/// # Errors
-///
-/// [`HeaderTooLong`].
-pub fn head(header: &Header) -> Result<Vec<u8>, HeaderTooLong> {
+/// The frame of `header` up to its content: its length and its JSON. `None` if it has more than 65,535
+/// bytes, the most that fits into a frame.
+#[must_use]
+pub fn head(header: &Header) -> Option<Vec<u8>> {
     let mut head = Vec::with_capacity(192);
     head.extend_from_slice(&[0; PREFIX]);
     header.write(&mut head);
-    let len = u16::try_from(head.len() - PREFIX).map_err(|_| HeaderTooLong)?;
+    let len = u16::try_from(head.len() - PREFIX).ok()?;
     head[..PREFIX].copy_from_slice(&len.to_be_bytes());
-    Ok(head)
+    Some(head)
 }
 
-/// Writes a frame. `header.content_length` must be the length of the content.
-pub(super) fn write(
-    header: &Header,
-    content: bytes::Bytes,
-    out: &mut Output,
-) -> Result<(), HeaderTooLong> {
+/// Writes a frame. `header.content_length` must be the length of the content. `None` if the header is
+/// too long.
+#[must_use]
+pub(super) fn write(header: &Header, content: bytes::Bytes, out: &mut Output) -> Option<()> {
     debug_assert_eq!(header.content_length, content.len() as u64);
     let head = head(header)?;
     if content.len() <= MAX_COPIED {
@@ -94,7 +76,7 @@ pub(super) fn write(
         out.write(&head);
         out.write_shared(content);
     }
-    Ok(())
+    Some(())
 }
 
 /// Content as it arrives.

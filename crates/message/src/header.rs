@@ -4,7 +4,6 @@
 //! repeated is refused: two readers could understand it in two ways.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use bytes::Bytes;
 
@@ -59,12 +58,6 @@ impl Id {
     fn read(raw: &str) -> Option<Self> {
         let kind = raw.starts_with('"') || is_integer(raw);
         (kind && raw.len() <= Self::MAX_LEN).then(|| Self(raw.into()))
-    }
-}
-
-impl fmt::Display for Id {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 

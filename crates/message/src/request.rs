@@ -76,7 +76,7 @@ impl PendingRequest {
             let id = self.id.clone();
             Header { keep_alive: keep_alive && id.is_some(), id, ..Header::of(message) }
         };
-        if frame::write(&header(&response), response.content, turn.out).is_err() {
+        if frame::write(&header(&response), response.content, turn.out).is_none() {
             let what = "the response's content-type or encoding is too long";
             let error = error_response("internal", what);
             // This one fits: the length of an id is limited.
