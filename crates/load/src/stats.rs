@@ -1,4 +1,4 @@
-//! What is counted.
+//! The counts of a load, and its latencies.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ const MAX: u64 = 3_600_000_000_000;
 const DIGITS: u8 = 3;
 
 /// The counts of a load.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Stats {
     /// Complete responses, including errors.
     pub responses: u64,
@@ -37,25 +37,15 @@ pub struct Stats {
     /// Failures, by kind.
     pub failures: Failures,
     /// Of responses that aren't errors, in nanoseconds.
-    latencies: Histogram<u64>,
+    latencies: Latencies,
 }
 
-impl Default for Stats {
+#[derive(Clone, Debug)]
+struct Latencies(Histogram<u64>);
+
+impl Default for Latencies {
     fn default() -> Self {
-        let latencies = Histogram::new_with_bounds(MIN, MAX, DIGITS);
-        Self {
-            responses: 0,
-            content: 0,
-            received: 0,
-            sent: 0,
-            statuses: [0; 6],
-            connected: 0,
-            unsent: 0,
-            unsent_unconnected: 0,
-            unanswered: 0,
-            failures: Failures::default(),
-            latencies: latencies.expect("the bounds are valid"),
-        }
+        Self(Histogram::new_with_bounds(MIN, MAX, DIGITS).expect("the bounds are valid"))
     }
 }
 
@@ -69,7 +59,7 @@ impl Stats {
             return;
         }
         let nanos = u64::try_from(latency.as_nanos()).unwrap_or(MAX);
-        self.latencies.saturating_record(nanos);
+        self.latencies.0.saturating_record(nanos);
     }
 
     /// Adds the counts of another worker.
@@ -87,26 +77,26 @@ impl Stats {
         self.unanswered += other.unanswered;
         self.failures.merge(other.failures);
         // Never fails: they have the same bounds.
-        let _ = self.latencies.add(other.latencies);
+        let _ = self.latencies.0.add(other.latencies.0);
     }
 
     /// The number of latencies: of responses that aren't errors.
     #[must_use]
     pub fn measured(&self) -> u64 {
-        self.latencies.len()
+        self.latencies.0.len()
     }
 
     /// The latency that `percent` of the measured responses did not exceed; 0 if there are none.
     #[must_use]
     pub fn percentile(&self, percent: f64) -> Duration {
-        Duration::from_nanos(self.latencies.value_at_percentile(percent))
+        Duration::from_nanos(self.latencies.0.value_at_percentile(percent))
     }
 
     /// The shortest, the mean and the longest latency.
     #[must_use]
     pub fn extremes(&self) -> (Duration, Duration, Duration) {
-        let mean = Duration::from_nanos(self.latencies.mean() as u64);
-        let (least, most) = (self.latencies.min(), self.latencies.max());
+        let mean = Duration::from_nanos(self.latencies.0.mean() as u64);
+        let (least, most) = (self.latencies.0.min(), self.latencies.0.max());
         (Duration::from_nanos(least), mean, Duration::from_nanos(most))
     }
 }
@@ -116,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percentiles_hold_three_figures_from_microseconds_to_an_hour() {
+    fn percentiles_have_three_digits_from_microseconds_to_an_hour() {
         let mut stats = Stats::default();
         for micros in 1..=1000 {
             stats.count(Duration::from_micros(micros), 200, false);
