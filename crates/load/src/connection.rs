@@ -8,7 +8,7 @@ use sockeye_proto::{Consumed, End, Event, Fault, Protocol, Reason, Time, Turn};
 
 use crate::failure::Failure;
 use crate::plan::Plan;
-use crate::response::{Extent, RequestContext, Response, ResponseReader};
+use crate::response::{Extent, RequestContext, Response, ResponseReader, reader};
 use crate::schedule::Schedule;
 use crate::state::{Closed, WorkerState};
 use crate::stats::Stats;
@@ -61,7 +61,7 @@ pub(crate) struct Connection {
     worker: Rc<WorkerState>,
     /// Its number among the worker's connections.
     number: usize,
-    reader: ResponseReader,
+    reader: Box<dyn ResponseReader>,
     stage: Stage,
     /// The oldest first.
     pending: VecDeque<PendingRequest>,
@@ -81,7 +81,7 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(crate) fn new(worker: Rc<WorkerState>, number: usize) -> Self {
-        let reader = ResponseReader::new(worker.plan.kind);
+        let reader = reader(worker.plan.kind);
         let next = first_request(&worker.plan, worker.first + number);
         Self {
             worker,

@@ -14,10 +14,10 @@ use serde_json::value::RawValue;
 ///
 /// When the value has a map whose keys are not strings, or its `Serialize` fails. A
 /// [`serde_json::Value`] never fails.
-pub(super) fn write<T: Serialize + ?Sized>(value: &T) -> Result<String, serde_json::Error> {
-    let mut text = Vec::new();
-    value.serialize(&mut Serializer::with_formatter(&mut text, Spaced))?;
-    String::from_utf8(text).map_err(serde::ser::Error::custom)
+pub(super) fn write<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, serde_json::Error> {
+    let mut json = Vec::new();
+    value.serialize(&mut Serializer::with_formatter(&mut json, Spaced))?;
+    Ok(json)
 }
 
 /// Appends `text` as a JSON string.

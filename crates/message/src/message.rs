@@ -32,7 +32,7 @@ impl Message {
     /// When the value has a map whose keys are not strings, or its `Serialize` fails. A [`Value`]
     /// never fails.
     pub fn json<T: Serialize + ?Sized>(value: &T) -> Result<Self, serde_json::Error> {
-        Ok(Self::json_text(json::write(value)?))
+        Ok(Self::json_bytes(json::write(value)?))
     }
 
     /// A message of type [`JSON`] in UTF-8 with this text.

@@ -46,15 +46,6 @@ impl Dictionary {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(entries);
     }
 
-    /// Reads entries from JSON: an object whose values are strings.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong, and where.
-    pub fn parse(json: &str) -> Result<HashMap<String, String>, serde_json::Error> {
-        serde_json::from_str(json)
-    }
-
     /// The entry of `value`. An empty entry counts as not found, as in Python.
     fn search(&self, value: &str) -> Option<String> {
         let entries = Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner));

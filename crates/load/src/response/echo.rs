@@ -1,6 +1,6 @@
 //! Responses of an echo: the bytes of the request.
 
-use super::parts::{Content, Extent, RequestContext, Response};
+use super::parts::{BadResponse, Content, Extent, RequestContext, Response, ResponseReader};
 use crate::expected::ExpectedResponse;
 
 #[derive(Debug, Default)]
@@ -8,12 +8,12 @@ pub(crate) struct EchoReader {
     content: Content,
 }
 
-impl EchoReader {
-    pub(super) fn read(
+impl ResponseReader for EchoReader {
+    fn read(
         &mut self,
         input: &[u8],
         context: RequestContext<'_>,
-    ) -> (usize, Option<Response>) {
+    ) -> Result<(usize, Option<Response>), BadResponse> {
         let sent = context.request.wire(context.last);
         let left = sent.len() - self.content.len as usize;
         let piece = &input[..input.len().min(left)];
@@ -24,7 +24,7 @@ impl EchoReader {
             self.content.len += piece.len() as u64;
         }
         if piece.len() < left {
-            return (piece.len(), None);
+            return Ok((piece.len(), None));
         }
         let content = self.content.end(&RequestContext { expected: None, ..context });
         let (error, learned) = match context.expected {
@@ -44,10 +44,10 @@ impl EchoReader {
             interim: 0,
             learned,
         };
-        (piece.len(), Some(response))
+        Ok((piece.len(), Some(response)))
     }
 
-    pub(super) fn extent(&self, context: RequestContext<'_>) -> Extent {
+    fn extent(&self, context: RequestContext<'_>) -> Extent {
         match self.content.len {
             0 => Extent::nothing(),
             read => Extent::content(read, Some(context.request.wire(context.last).len() as u64)),

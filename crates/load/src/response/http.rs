@@ -2,7 +2,9 @@
 
 use sockeye_http::client::{self, Asked, BadReply, Piece, Replies, Shape};
 
-use super::parts::{BadResponse, CompleteContent, Content, Extent, RequestContext, Response};
+use super::parts::{
+    BadResponse, CompleteContent, Content, Extent, RequestContext, Response, ResponseReader,
+};
 use crate::expected::ExpectedResponse;
 
 #[derive(Debug, Default)]
@@ -18,7 +20,24 @@ pub(crate) struct HttpReader {
 }
 
 impl HttpReader {
-    pub(super) fn read(
+    fn complete(&mut self, persistent: bool, context: &RequestContext<'_>) -> Response {
+        let CompleteContent { len: content_len, mismatch, kept } = self.content.end(context);
+        let status = self.status;
+        let error = (status >= 400).then(|| format!("the response's status is {status}"));
+        let learned = self.shape.take().map(|shape| ExpectedResponse {
+            shape: Some(shape),
+            content: kept,
+            content_len,
+            error: error.clone(),
+            ..ExpectedResponse::default()
+        });
+        let interim = self.interim;
+        Response { status, content_len, error, mismatch, persistent, interim, learned }
+    }
+}
+
+impl ResponseReader for HttpReader {
+    fn read(
         &mut self,
         input: &[u8],
         context: RequestContext<'_>,
@@ -51,12 +70,12 @@ impl HttpReader {
         }
     }
 
-    pub(super) fn end_of_input(&mut self, context: RequestContext<'_>) -> Option<Response> {
+    fn end_of_input(&mut self, context: RequestContext<'_>) -> Option<Response> {
         let complete = matches!(self.responses.end_of_input(), Ok(true));
         complete.then(|| self.complete(false, &context))
     }
 
-    pub(super) fn extent(&self) -> Extent {
+    fn extent(&self, _: RequestContext<'_>) -> Extent {
         match self.responses.extent() {
             client::Extent::Nothing => match self.responses.interim() {
                 0 => Extent::nothing(),
@@ -65,21 +84,6 @@ impl HttpReader {
             client::Extent::Head(bytes) => Extent::head(bytes),
             client::Extent::Content => Extent::content(self.content.len, self.length),
         }
-    }
-
-    fn complete(&mut self, persistent: bool, context: &RequestContext<'_>) -> Response {
-        let CompleteContent { len: content_len, mismatch, kept } = self.content.end(context);
-        let status = self.status;
-        let error = (status >= 400).then(|| format!("the response's status is {status}"));
-        let learned = self.shape.take().map(|shape| ExpectedResponse {
-            shape: Some(shape),
-            content: kept,
-            content_len,
-            error: error.clone(),
-            ..ExpectedResponse::default()
-        });
-        let interim = self.interim;
-        Response { status, content_len, error, mismatch, persistent, interim, learned }
     }
 }
 

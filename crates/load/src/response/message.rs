@@ -5,7 +5,9 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 use sockeye_message::{self as message, ErrorResponse, Header, Limits, frame};
 
-use super::parts::{BadResponse, CompleteContent, Content, Extent, RequestContext, Response};
+use super::parts::{
+    BadResponse, CompleteContent, Content, Extent, RequestContext, Response, ResponseReader,
+};
 use crate::expected::ExpectedResponse;
 
 static LIMITS: LazyLock<Limits> = LazyLock::new(Limits::default);
@@ -34,36 +36,6 @@ struct Other {
 }
 
 impl MessageReader {
-    pub(super) fn read(
-        &mut self,
-        input: &[u8],
-        context: RequestContext<'_>,
-    ) -> Result<(usize, Option<Response>), BadResponse> {
-        let mut used = 0;
-        let left = match self.left {
-            Some(left) => left,
-            None => {
-                let Some((left, len)) = self.read_header(input, &context)? else {
-                    self.header = input.len();
-                    return Ok((0, None));
-                };
-                used = len;
-                left
-            }
-        };
-        let rest = &input[used..];
-        let piece = usize::try_from(left).map_or(rest, |left| &rest[..left.min(rest.len())]);
-        self.content.take(piece, &context)?;
-        if let Some(other) = &mut self.other
-            && other.header.content_length <= MAX_ERROR
-        {
-            other.content.extend_from_slice(piece);
-        }
-        used += piece.len();
-        self.left = Some(left - piece.len() as u64);
-        Ok((used, (self.left == Some(0)).then(|| self.complete(&context))))
-    }
-
     /// Reads a header. Returns the bytes of its content and its own; `None` if it is incomplete.
     fn read_header(
         &mut self,
@@ -88,14 +60,6 @@ impl MessageReader {
         let bytes = Bytes::copy_from_slice(&input[..len]);
         self.other = Some(Box::new(Other { header, bytes, content: Vec::new() }));
         Ok(Some((left, len)))
-    }
-
-    pub(super) fn extent(&self) -> Extent {
-        match self.left {
-            Some(left) => Extent::content(self.content.len, Some(self.content.len + left)),
-            None if self.header > 0 => Extent::head(self.header),
-            None => Extent::nothing(),
-        }
     }
 
     fn complete(&mut self, context: &RequestContext<'_>) -> Response {
@@ -128,5 +92,45 @@ impl MessageReader {
             shape: None,
         });
         response
+    }
+}
+
+impl ResponseReader for MessageReader {
+    fn read(
+        &mut self,
+        input: &[u8],
+        context: RequestContext<'_>,
+    ) -> Result<(usize, Option<Response>), BadResponse> {
+        let mut used = 0;
+        let left = match self.left {
+            Some(left) => left,
+            None => {
+                let Some((left, len)) = self.read_header(input, &context)? else {
+                    self.header = input.len();
+                    return Ok((0, None));
+                };
+                used = len;
+                left
+            }
+        };
+        let rest = &input[used..];
+        let piece = usize::try_from(left).map_or(rest, |left| &rest[..left.min(rest.len())]);
+        self.content.take(piece, &context)?;
+        if let Some(other) = &mut self.other
+            && other.header.content_length <= MAX_ERROR
+        {
+            other.content.extend_from_slice(piece);
+        }
+        used += piece.len();
+        self.left = Some(left - piece.len() as u64);
+        Ok((used, (self.left == Some(0)).then(|| self.complete(&context))))
+    }
+
+    fn extent(&self, _: RequestContext<'_>) -> Extent {
+        match self.left {
+            Some(left) => Extent::content(self.content.len, Some(self.content.len + left)),
+            None if self.header > 0 => Extent::head(self.header),
+            None => Extent::nothing(),
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! What the readers of all protocols share: a request's context, its complete response, and content.
 
+use std::fmt;
+
 use bytes::Bytes;
 
 use crate::expected::ExpectedResponse;
@@ -8,6 +10,25 @@ use crate::plan::{Plan, PreparedRequest};
 
 /// Content of more bytes is not kept for comparisons.
 const MAX_KEPT: usize = 256 << 20;
+
+/// Reads the responses of one connection.
+pub(crate) trait ResponseReader: fmt::Debug {
+    /// Reads on in a response. Returns the bytes consumed, and the response if it is complete.
+    fn read(
+        &mut self,
+        input: &[u8],
+        context: RequestContext<'_>,
+    ) -> Result<(usize, Option<Response>), BadResponse>;
+
+    /// The server has ended its side. Returns a response that this completes.
+    fn end_of_input(&mut self, context: RequestContext<'_>) -> Option<Response> {
+        let _ = context;
+        None
+    }
+
+    /// How much of the response has arrived.
+    fn extent(&self, context: RequestContext<'_>) -> Extent;
+}
 
 /// What is known about the request whose response is read.
 #[derive(Clone, Copy, Debug)]

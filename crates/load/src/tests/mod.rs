@@ -10,7 +10,7 @@ use sockeye_proto::harness::Harness;
 
 use crate::connection::Connection;
 use crate::expected::ExpectedResponses;
-use crate::response::{RequestContext, ResponseReader};
+use crate::response::{RequestContext, reader};
 use crate::state::WorkerState;
 use crate::{Failure, HttpRequest, LoadKind, Plan, PreparedRequest};
 
@@ -27,7 +27,7 @@ fn plan() -> Plan {
 fn open(plan: Plan, requests: u64, response: &[u8]) -> (Harness, Rc<WorkerState>) {
     let asked =
         RequestContext { plan: &plan, request: &plan.requests[0], last: false, expected: None };
-    let response = match ResponseReader::new(plan.kind).read(response, asked) {
+    let response = match reader(plan.kind).read(response, asked) {
         Ok((_, Some(response))) => response.learned,
         other => panic!("no response: {other:?}"),
     };
