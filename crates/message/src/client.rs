@@ -19,7 +19,7 @@ const MAX_UNSENT: u64 = 64 * 1024;
 pub struct Client<H> {
     config: ClientConfig,
     handler: H,
-    state: State,
+    state: ClientState,
     /// The numbers of requests without a response, the oldest first.
     in_flight: VecDeque<u64>,
     /// The number of the next request.
@@ -38,7 +38,7 @@ pub struct Client<H> {
 }
 
 #[derive(Debug)]
-enum State {
+enum ClientState {
     Connecting,
     Open,
     /// The handler takes no responses for now.
@@ -52,7 +52,7 @@ impl<H: ClientHandler> Client<H> {
         Self {
             config,
             handler,
-            state: State::Connecting,
+            state: ClientState::Connecting,
             in_flight: VecDeque::new(),
             next: 0,
             echoes_ids: false,
@@ -74,7 +74,7 @@ impl<H: ClientHandler> Client<H> {
 
     /// Writes requests while there is room, and ends the connection if none is left.
     fn send(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
-        if !matches!(self.state, State::Open) {
+        if !matches!(self.state, ClientState::Open) {
             return Ok(());
         }
         while !self.exhausted && !self.server_closes && self.in_flight.len() < self.window() {
@@ -143,8 +143,8 @@ impl<H: ClientHandler> Client<H> {
     fn read_header(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<usize, Fault> {
         let limits = &self.config.limits;
         let read = frame::read(input, limits).and_then(|read| {
-            read.map(|(header, len)| header.check_length(limits).map(|()| (header, len)))
-                .transpose()
+            read.iter().try_for_each(|(header, _)| header.check_length(limits))?;
+            Ok(read)
         });
         match read {
             Ok(Some((header, len))) => {
@@ -167,62 +167,42 @@ impl<H: ClientHandler> Client<H> {
         buffer: ContentBuffer,
         turn: &mut Turn<'_>,
     ) -> Result<(), Fault> {
-        let (id, keep_alive) = (header.id.clone(), header.keep_alive);
+        let is_single = self.config.mode == ConnectionMode::Single;
+        // An old server may put anything under the key `id`.
+        let id = header.id.clone().filter(|_| !is_single);
+        let keep_alive = header.keep_alive;
         let response = header.into_message(buffer.into_parts().0);
-        match (self.config.mode, id) {
-            (ConnectionMode::KeepAlive { .. }, Some(id)) => {
-                self.on_numbered_response(&id, response, keep_alive, turn)
-            }
-            (ConnectionMode::KeepAlive { .. }, None) if self.echoes_ids => {
-                Err(self.refused(&response, turn))
-            }
-            // An old server may put anything under the key `id`.
-            _ => self.on_only_response(response, turn),
-        }
-    }
-
-    /// The response of a server that knows no ids.
-    fn on_only_response(&mut self, response: Message, turn: &mut Turn<'_>) -> Result<(), Fault> {
-        let Some(number) = self.in_flight.pop_front() else {
+        let place = match &id {
+            Some(id) => self.in_flight.iter().position(|sent| Some(*sent) == id.as_number()),
+            None if self.echoes_ids => return Err(self.refused(&response, turn)),
+            None => Some(0),
+        };
+        let Some(number) = place.and_then(|place| self.in_flight.remove(place)) else {
             return Err(self.bad_response("it belongs to no request".into(), turn));
         };
-        let end = match self.config.mode {
-            ConnectionMode::Single => ClientEnd::Completed,
-            ConnectionMode::KeepAlive { .. } => ClientEnd::NoKeepAlive,
-        };
-        self.exhausted = true;
-        match self.handler.on_response(number, response, turn) {
-            ClientAction::Stop => self.end(ClientEnd::Stopped, turn),
-            ClientAction::Continue | ClientAction::Pause => self.end(end, turn),
-        }
-        Ok(())
-    }
-
-    fn on_numbered_response(
-        &mut self,
-        id: &Id,
-        response: Message,
-        keep_alive: bool,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), Fault> {
-        let number = id.as_number();
-        let place = self.in_flight.iter().position(|sent| Some(*sent) == number);
-        let Some(number) = place.and_then(|place| self.in_flight.remove(place)) else {
-            return Err(self.bad_response("its id belongs to no request".into(), turn));
-        };
-        self.echoes_ids = true;
+        self.echoes_ids |= id.is_some();
         self.server_closes |= !keep_alive;
         let action = self.handler.on_response(number, response, turn);
-        self.act(action, turn)
+        if id.is_some() {
+            return self.act(action, turn);
+        }
+        // The server closes behind its only response.
+        let end = match action {
+            ClientAction::Stop => ClientEnd::Stopped,
+            _ if is_single => ClientEnd::Completed,
+            _ => ClientEnd::NoKeepAlive,
+        };
+        self.end(end, turn);
+        Ok(())
     }
 
     fn act(&mut self, action: ClientAction, turn: &mut Turn<'_>) -> Result<(), Fault> {
         match (&self.state, action) {
-            (State::Connecting | State::Ended(_), _) => {}
+            (ClientState::Connecting | ClientState::Ended(_), _) => {}
             (_, ClientAction::Stop) => self.end(ClientEnd::Stopped, turn),
-            (_, ClientAction::Pause) => self.state = State::Paused,
+            (_, ClientAction::Pause) => self.state = ClientState::Paused,
             (_, ClientAction::Continue) => {
-                self.state = State::Open;
+                self.state = ClientState::Open;
                 return self.send(turn);
             }
         }
@@ -232,13 +212,13 @@ impl<H: ClientHandler> Client<H> {
     /// Ends the connection without a fault. Unsent bytes are dropped.
     fn end(&mut self, end: ClientEnd, turn: &mut Turn<'_>) {
         drop_unsent(turn);
-        self.state = State::Ended(end);
+        self.state = ClientState::Ended(end);
         turn.end(End::Close);
     }
 
     fn fail(&mut self, end: ClientEnd, fault: Fault, turn: &mut Turn<'_>) -> Fault {
         drop_unsent(turn);
-        self.state = State::Ended(end);
+        self.state = ClientState::Ended(end);
         fault
     }
 
@@ -296,11 +276,11 @@ impl<H: ClientHandler> Client<H> {
         body: Settled,
         turn: &mut Turn<'_>,
     ) -> Result<(), Fault> {
-        if matches!(self.state, State::Connecting | State::Ended(_)) {
+        if matches!(self.state, ClientState::Connecting | ClientState::Ended(_)) {
             return Ok(());
         }
         let action = self.handler.on_settled(ticket, body, turn);
-        if matches!(self.state, State::Paused) && action == ClientAction::Continue {
+        if matches!(self.state, ClientState::Paused) && action == ClientAction::Continue {
             // During the pause the server could make no progress.
             self.progress = turn.now();
             turn.resume();
@@ -309,9 +289,9 @@ impl<H: ClientHandler> Client<H> {
     }
 
     fn on_closed(&mut self, reason: &Reason) {
-        let state = mem::replace(&mut self.state, State::Ended(ClientEnd::Stopped));
+        let state = mem::replace(&mut self.state, ClientState::Ended(ClientEnd::Stopped));
         self.handler.on_end(match state {
-            State::Ended(end) => end,
+            ClientState::Ended(end) => end,
             _ => ClientEnd::Failed(reason.to_string()),
         });
     }
@@ -352,9 +332,11 @@ impl<H: ClientHandler> Protocol for Client<H> {
         let mut used = 0;
         while used < input.len() {
             match self.state {
-                State::Open => {}
-                State::Paused => break,
-                State::Connecting | State::Ended(_) => return Ok(Consumed::more(input.len())),
+                ClientState::Open => {}
+                ClientState::Paused => break,
+                ClientState::Connecting | ClientState::Ended(_) => {
+                    return Ok(Consumed::more(input.len()));
+                }
             }
             match self.read(&input[used..], turn)? {
                 0 => break,
@@ -362,7 +344,7 @@ impl<H: ClientHandler> Protocol for Client<H> {
             }
         }
         Ok(match self.state {
-            State::Paused => Consumed::pause(used),
+            ClientState::Paused => Consumed::pause(used),
             _ => Consumed::more(used),
         })
     }
@@ -375,13 +357,13 @@ impl<H: ClientHandler> Protocol for Client<H> {
         self.note_progress(turn);
         match event {
             Event::Open(_) => {
-                self.state = State::Open;
+                self.state = ClientState::Open;
                 self.progress = turn.now();
                 return self.send(turn);
             }
             Event::Room => return self.send(turn),
             Event::Message(ticket, body) => return self.on_settled(ticket, body, turn),
-            Event::Eof { clean } if !matches!(self.state, State::Ended(_)) => {
+            Event::Eof { clean } if !matches!(self.state, ClientState::Ended(_)) => {
                 return Err(self.on_eof(clean, turn));
             }
             Event::Deadline => return self.on_deadline(turn),
@@ -392,7 +374,7 @@ impl<H: ClientHandler> Protocol for Client<H> {
     }
 
     fn deadline(&self) -> Option<Time> {
-        let waits = matches!(self.state, State::Open) && !self.in_flight.is_empty();
+        let waits = matches!(self.state, ClientState::Open) && !self.in_flight.is_empty();
         waits.then(|| self.progress + self.config.stall_timeout)
     }
 }

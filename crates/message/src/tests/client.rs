@@ -153,7 +153,7 @@ fn the_end_says_why_the_connection_ended() {
         (b"\x15\x03\x03\x00\x02\x02\x28", "this port speaks TLS, and not messages in frames"),
         (b"SSH-2.0-x\x1b\r\n", "something other than messages in frames (\"SSH-2.0-x\\x1b\")"),
         (b"\0\0", "a frame begins with the length of its header, not with 0"),
-        (&response(Some(7), true, &result("a")), "its id belongs to no request"),
+        (&response(Some(7), true, &result("a")), "it belongs to no request"),
     ] {
         let (mut server, record) = client(9, keep_alive());
         server.input(garbage);
