@@ -346,17 +346,11 @@ impl<H: Handler> http_core::Handler for Http<H> {
             let error = HttpError::new(Status::CONTENT_TOO_LARGE, "too_large", what);
             return HttpError { json, ..error }.send(responder.closing());
         }
-        content.receiver.take(piece);
-        if let Receiver::Stream(left) = content.receiver {
-            let is_last = content.has_length && left == 0;
-            let mut inner = Responder { call: Call::Http(&responder), peer: &self.peer, request };
-            let flow = self.handler.on_content(piece, &mut inner);
-            content.paused = flow == Flow::Pause && !is_last && !request.tickets.is_empty();
-            if content.paused {
-                return responder.later();
-            }
-        }
-        read(responder)
+        let inner = Responder { call: Call::Http(&responder), peer: &self.peer, request };
+        let flow = content.receiver.take(piece, &mut self.handler, inner);
+        let is_last = content.has_length && content.receiver.left() == 0;
+        content.paused = flow == Flow::Pause && !is_last;
+        if content.paused { responder.later() } else { read(responder) }
     }
 
     fn on_body_end(&mut self, _: &Trailers<'_>, responder: HttpResponder<'_, '_>) -> HttpAnswer {

@@ -5,7 +5,7 @@ use sockeye_proto::{Client, Time, Turn};
 use super::frame::ContentBuffer;
 use super::json_nodes::JsonNodes;
 use super::request::PendingRequest;
-use super::{Answer, ContentMode, Handler, Header, Limits, Refusal, Responder};
+use super::{Answer, ContentMode, Flow, Handler, Header, Limits, Refusal, Responder};
 
 /// Where content goes as it arrives.
 #[derive(Debug)]
@@ -44,8 +44,14 @@ impl Receiver {
         }
     }
 
-    /// Takes a piece of at most [`Receiver::left`] bytes. Of a stream it only counts the bytes.
-    pub(super) fn take(&mut self, piece: &[u8]) {
+    /// Takes a piece of at most [`Receiver::left`] bytes. [`Flow::Pause`] is returned only if a promise
+    /// can end the pause.
+    pub(super) fn take(
+        &mut self,
+        piece: &[u8],
+        handler: &mut impl Handler,
+        mut responder: Responder<'_, '_>,
+    ) -> Flow {
         let len = piece.len() as u64;
         match self {
             Self::Collect { buffer, nodes, .. } => {
@@ -61,8 +67,18 @@ impl Receiver {
                     *self = Self::Refuse(Refusal::new("busy", what), left);
                 }
             }
-            Self::Stream(left) | Self::Refuse(_, left) | Self::Discard(left) => *left -= len,
+            Self::Stream(left) => {
+                *left -= len;
+                if !piece.is_empty()
+                    && handler.on_content(piece, &mut responder) == Flow::Pause
+                    && !responder.request.tickets.is_empty()
+                {
+                    return Flow::Pause;
+                }
+            }
+            Self::Refuse(_, left) | Self::Discard(left) => *left -= len,
         }
+        Flow::More
     }
 
     /// All content has arrived: has the request answered.

@@ -146,16 +146,11 @@ impl<H: Handler> Server<H> {
         if !piece.is_empty() {
             content.timeout = turn.now() + self.limits.content_timeout;
         }
-        content.receiver.take(piece);
-        if let Receiver::Stream(left) = content.receiver
-            && !piece.is_empty()
-        {
-            let request = &mut content.request;
-            let mut responder = Responder::frames(turn, &self.peer, request);
-            let flow = self.handler.on_content(piece, &mut responder);
-            content.paused = flow == Flow::Pause && left > 0 && !request.tickets.is_empty();
-        }
-        if content.receiver.left() == 0
+        let responder = Responder::frames(turn, &self.peer, &mut content.request);
+        let flow = content.receiver.take(piece, &mut self.handler, responder);
+        let left = content.receiver.left();
+        content.paused = flow == Flow::Pause && left > 0;
+        if left == 0
             && let Some(content) = self.state.take_content()
         {
             let IncomingRequest { request, receiver, .. } = *content;
