@@ -192,15 +192,15 @@ impl Turn<'_> {
         let Some(server) = self.start()? else { return Ok(None) };
         let plan = self.row.plan()?;
         // It knows the responses, and reports any that differ.
-        let lesson = sockeye_load::learn(&plan, &[Target::Ip(server.address)])?;
+        let probe = sockeye_load::probe(&plan, &[Target::Ip(server.address)])?;
         let share = Share::all(&plan);
-        let mut client = Worker::new(Arc::new(plan), &lesson, share)?;
+        let mut client = Worker::new(Arc::new(plan), &probe, share)?;
         let mut run = |length| -> Result<u64> {
-            let before = client.replies();
-            client.run(Some(length), |_, troubles| troubles == 0)?;
-            match client.troubles().met().next() {
+            let before = client.responses();
+            client.run(Some(length), |_, failures| failures == 0)?;
+            match client.failures().iter().next() {
                 Some((_, _, says)) => Err(says.into()),
-                None => Ok(client.replies() - before),
+                None => Ok(client.responses() - before),
             }
         };
         run(length / 8)?;

@@ -3,7 +3,7 @@
 use std::num::{NonZeroU64, NonZeroUsize};
 
 use sockeye::message::Message;
-use sockeye_load::{Ask, Plan, Request, Speaks, Until};
+use sockeye_load::{HttpRequest, LoadKind, Plan, PreparedRequest, Until};
 
 use crate::{
     Result,
@@ -124,7 +124,7 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
 impl Row {
     /// The row as a plan for the load client.
     pub(crate) fn plan(&self) -> Result<Plan> {
-        let mut plan = Plan::new(self.load.speaks(), self.load.asks()?);
+        let mut plan = Plan::new(self.load.kind(), self.load.asks()?);
         plan.connections = NonZeroUsize::new(self.connections).ok_or("no connection")?;
         plan.pipeline = NonZeroUsize::new(self.load.depth()).ok_or("no request in flight")?;
         plan.per_connection = self.load.most().and_then(NonZeroU64::new);
@@ -135,11 +135,11 @@ impl Row {
 }
 
 impl Shape {
-    fn speaks(self) -> Speaks {
+    fn kind(self) -> LoadKind {
         match self {
-            Self::Echo => Speaks::Echo,
-            Self::Message { .. } => Speaks::Messages,
-            _ => Speaks::Http,
+            Self::Echo => LoadKind::Echo,
+            Self::Message { .. } => LoadKind::Messages,
+            _ => LoadKind::Http,
         }
     }
 
@@ -170,41 +170,41 @@ impl Shape {
     }
 
     /// The requests, in turn.
-    pub(crate) fn asks(self) -> Result<Vec<Ask>> {
-        let get = |path: &str| Request::get("localhost", path);
+    pub(crate) fn asks(self) -> Result<Vec<PreparedRequest>> {
+        let get = |path: &str| HttpRequest::get("localhost", path);
         Ok(match self {
-            Self::Echo => vec![Ask::bytes(vec![b'.'; 64].into())],
+            Self::Echo => vec![PreparedRequest::bytes(vec![b'.'; 64].into())],
             Self::Message { .. } => {
                 let search = r#"{"action": "search", "value": "morpheus"}"#;
-                let ask = Ask::message(&Message::json_text(search.into()));
-                vec![ask.map_err(|_| "the header is too long")?]
+                let ask = PreparedRequest::message(&Message::json_text(search.into()));
+                vec![ask.ok_or("the header is too long")?]
             }
             Self::Get { file, .. } | Self::Idle { file } => {
-                vec![get(&format!("/{}", file.name)).ask()?]
+                vec![get(&format!("/{}", file.name)).prepare()?]
             }
-            Self::Logged => vec![get(&format!("/{}", SMALL.name)).ask()?],
+            Self::Logged => vec![get(&format!("/{}", SMALL.name)).prepare()?],
             Self::Browser { alike } => {
                 let ask = |browser| {
                     let fields = browser::fields(browser);
-                    Request { fields, ..get(&format!("/{}", SMALL.name)) }.ask()
+                    HttpRequest { fields, ..get(&format!("/{}", SMALL.name)) }.prepare()
                 };
                 let browsers = if alike { 1 } else { BROWSERS };
                 (0..browsers).map(ask).collect::<std::result::Result<_, _>>()?
             }
             Self::Mix => {
-                let post = Request {
+                let post = HttpRequest {
                     method: "POST".into(),
                     body: Some("20".into()),
                     ..get("/baseline?a=13&b=42")
                 };
-                let chunked = Request { chunked: true, ..post.clone() };
-                vec![get("/baseline?a=13&b=42").ask()?, post.ask()?, chunked.ask()?]
+                let chunked = HttpRequest { chunked: true, ..post.clone() };
+                vec![get("/baseline?a=13&b=42").prepare()?, post.prepare()?, chunked.prepare()?]
             }
             Self::Pages => {
                 let accept = ("Accept-Encoding".to_owned(), "br;q=1, gzip;q=0.8".to_owned());
                 let page = |page: &crate::pages::Page| {
                     let path = format!("/pages/{}", page.name);
-                    Request { fields: vec![accept.clone()], ..get(&path) }.ask()
+                    HttpRequest { fields: vec![accept.clone()], ..get(&path) }.prepare()
                 };
                 PAGES.iter().map(page).collect::<std::result::Result<_, _>>()?
             }

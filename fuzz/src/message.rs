@@ -6,7 +6,9 @@ use std::rc::Rc;
 use serde_json::Value;
 use sockeye_message::reference::Reference;
 use sockeye_message::text::Encoding;
-use sockeye_message::{Answer, Flow, Handler, Header, Limits, Message, Responder, Server, Wants};
+use sockeye_message::{
+    Answer, ContentMode, Flow, Handler, Header, Limits, Message, Responder, Server,
+};
 use sockeye_proto::harness::Harness;
 use sockeye_proto::{Abandoned, Message as JobResult, Peer, Ticket};
 
@@ -128,11 +130,11 @@ impl Small {
 }
 
 impl Handler for Small {
-    fn wants(&mut self, header: &Header) -> Wants {
+    fn content_mode(&mut self, header: &Header) -> ContentMode {
         let kind = kind(&header.content_type);
         self.pauses = kind == "pause";
         self.received = 0;
-        if self.pauses || kind == "stream" { Wants::Stream } else { Wants::Whole }
+        if self.pauses || kind == "stream" { ContentMode::Stream } else { ContentMode::Whole }
     }
 
     fn on_message(

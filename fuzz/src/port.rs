@@ -7,7 +7,7 @@ use serde_json::Value;
 use sockeye_http::{
     self as http_core, Answer, Fields, Method, Request, Responder, Status, Trailers,
 };
-use sockeye_message::{Http, Port, Server, ServerConfig, Spoken};
+use sockeye_message::{Http, PeerProtocol, Port, Server, ServerConfig};
 use sockeye_proto::harness::Harness;
 use sockeye_proto::{Abandoned, Address, Message, Peer, Protocol, Ticket};
 
@@ -41,8 +41,8 @@ pub fn message_port(input: &[u8]) {
         let (whole, _) = outcome(port, [cut.stream], ending, Jobs::Slow);
         let (parts, paused) = outcome(port, cut.parts(), ending, Jobs::Slow);
         let (quick, _) = outcome(port, cut.parts(), ending, Jobs::Quick);
-        match Spoken::of(cut.stream) {
-            Some(Spoken::Http | Spoken::Tls) => {
+        match PeerProtocol::detect(cut.stream) {
+            Some(PeerProtocol::Http | PeerProtocol::Tls) => {
                 // Requests are answered in order. Only the time may differ.
                 assert_eq!(undated(&parts), undated(&whole), "the parts change the result");
                 let seen = Rc::default();
@@ -56,7 +56,7 @@ pub fn message_port(input: &[u8]) {
                 check(&whole, &seen.borrow());
                 check(&quick, &seen.borrow());
             }
-            Some(Spoken::Frames) | None => {
+            Some(PeerProtocol::Frames) | None => {
                 // During a pause within content, other requests may be answered.
                 assert!(
                     paused || parts == whole,

@@ -8,7 +8,7 @@ use std::{
 };
 
 use sockeye_engine::driver::Target;
-use sockeye_load::{Lesson, Plan, Share, Until, Worker};
+use sockeye_load::{Plan, Probe, Share, Until, Worker};
 
 use super::trace::{Calls, Window};
 use crate::{
@@ -103,8 +103,8 @@ impl Ground {
     /// A client that has learned the responses of `server`. It runs until it is stopped, or to the
     /// end of the plan.
     pub(super) fn client(&self, server: &Server, plan: Plan) -> Result<Worker> {
-        let lesson = learn(server, &plan)?;
-        self.client_that_knows(server, plan, lesson)
+        let probe = learn(server, &plan)?;
+        self.client_that_knows(server, plan, probe)
     }
 
     /// As [`Ground::client`], for a client that has learned from another server, so that its first
@@ -113,15 +113,15 @@ impl Ground {
         &self,
         server: &Server,
         mut plan: Plan,
-        mut lesson: Lesson,
+        mut probe: Probe,
     ) -> Result<Worker> {
-        lesson.target = Target::Ip(server.address);
+        probe.target = Target::Ip(server.address);
         if let Some(trace) = &self.trace {
             plan.connections = std::num::NonZeroUsize::MIN;
             plan.until = Until::Requests(trace.requests);
         }
         let share = Share::all(&plan);
-        Ok(Worker::new(Arc::new(plan), &lesson, share)?)
+        Ok(Worker::new(Arc::new(plan), &probe, share)?)
     }
 
     /// Traces servers while `work` makes `requests` requests. `work` returns the time window of the
@@ -140,8 +140,8 @@ impl Ground {
 }
 
 /// Learns the responses to a plan's requests.
-pub(super) fn learn(server: &Server, plan: &Plan) -> Result<Lesson> {
-    Ok(sockeye_load::learn(plan, &[Target::Ip(server.address)])?)
+pub(super) fn learn(server: &Server, plan: &Plan) -> Result<Probe> {
+    Ok(sockeye_load::probe(plan, &[Target::Ip(server.address)])?)
 }
 
 /// The name of one of many files.

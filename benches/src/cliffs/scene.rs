@@ -181,10 +181,10 @@ pub(super) fn settle(server: &Server) -> Result<()> {
 
 /// Runs the client for `length`, or to its end. Returns the number of responses.
 pub(super) fn run_client(client: &mut Worker, length: Option<Duration>) -> Result<u64> {
-    let before = client.replies();
-    client.run(length, |_, troubles| troubles == 0)?;
-    match client.troubles().met().next() {
+    let before = client.responses();
+    client.run(length, |_, failures| failures == 0)?;
+    match client.failures().iter().next() {
         Some((_, _, says)) => Err(says.into()),
-        None => Ok(client.replies() - before),
+        None => Ok(client.responses() - before),
     }
 }

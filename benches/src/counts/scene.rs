@@ -20,8 +20,10 @@ use sockeye::{
     },
     files::{CacheLimits, FRESH, Folder, memory::Memory},
     http_core,
-    message::protocol::{self as message, reference::Reference},
+    message::protocol as message,
 };
+
+use sockeye_message::reference::Reference;
 
 use crate::{
     Result,

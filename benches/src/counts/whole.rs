@@ -56,12 +56,12 @@ fn run(server: Server, row: &Row, requests: u64, out: &Path) -> Result<String> {
     plan.connections = NonZeroUsize::MIN;
     plan.until = Until::Requests(requests);
     plan.timeout = Duration::from_secs(5);
-    let lesson = sockeye_load::learn(&plan, &[Target::Ip(server.address)])?;
+    let probe = sockeye_load::probe(&plan, &[Target::Ip(server.address)])?;
     let share = Share::all(&plan);
-    let mut worker = Worker::new(Arc::new(plan), &lesson, share)?;
-    worker.run(None, |_, troubles| troubles == 0)?;
-    if worker.replies() != requests {
-        return Err(format!("{} of {requests} responses", worker.replies()).into());
+    let mut worker = Worker::new(Arc::new(plan), &probe, share)?;
+    worker.run(None, |_, failures| failures == 0)?;
+    if worker.responses() != requests {
+        return Err(format!("{} of {requests} responses", worker.responses()).into());
     }
     server.end()?;
     Ok(fs::read_to_string(out)?)

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use sockeye::message::protocol::reference::Dictionary;
+use sockeye_message::reference::Dictionary;
 
 use crate::error::{Error, OrExit};
 use crate::log::Log;
@@ -58,7 +58,7 @@ impl Answers {
 fn read(path: &Path) -> Result<HashMap<String, String>, Error> {
     let doing = || format!("cannot take answers from {}", path.display());
     let content = whole(path).map_err(|error| Error::of_path(error, doing()))?;
-    let answers = Dictionary::parse(&content);
+    let answers = serde_json::from_str(&content);
     let answers = answers.context("it must be a JSON object whose values are strings");
     answers.with_context(doing).or_usage()
 }

@@ -11,9 +11,9 @@ use sockeye::engine::{Config, Jobs, ListenAddr, Server, Service, Stats};
 use sockeye::files::CacheLimits;
 use sockeye::http_core;
 use sockeye::message::protocol as message;
-use sockeye::message::protocol::reference::Reference;
 use sockeye::proto::Peer;
 use sockeye::proto::echo::Echo;
+use sockeye_message::reference::Reference;
 
 use crate::access::AccessLog;
 use crate::error::{Error, OrExit};

@@ -1,60 +1,57 @@
-//! What is asked, by how many, and until when.
+//! What a load sends, on how many connections, and for how long.
 
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
 use bytes::Bytes;
-use sockeye_message::frame::{self, HeaderTooLong};
-use sockeye_message::{Header, Id, Message};
+use sockeye_message::{Header, Id, Message, frame};
 
-/// A load. Everything in it is bounded: also [`Until::Requests`] comes to an end where the server is
-/// gone.
+/// A load. It always ends: with [`Until::Requests`], also when the server is gone.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The protocol.
-    pub speaks: Speaks,
-    /// What is asked: one after the other and then from the beginning again, on each connection.
-    /// At least one.
-    pub asks: Vec<Ask>,
-    /// Connections begin at places in the list of what is asked that lie evenly apart, not all of
-    /// them at its beginning: so that what one asks for, the others don't ask for at the same time.
+    pub kind: LoadKind,
+    /// At least one request. Each connection sends them in order, again and again.
+    pub requests: Vec<PreparedRequest>,
+    /// Let connections start at different places in [`Plan::requests`], evenly apart. Default: all
+    /// start at the first.
     pub staggered: bool,
-    /// Connections in all. 64.
+    /// Connections in all. Default: 64.
     pub connections: NonZeroUsize,
-    /// Threads, each with a loop and its share of the connections. 1.
+    /// Threads, each with an event loop and its share of the connections. Default: 1.
     pub threads: NonZeroUsize,
-    /// When it is over. 10 s.
+    /// When the load ends. Default: after 10 s.
     pub until: Until,
-    /// Requests per second in all; none: as fast as they are answered.
+    /// Requests a second in all. Default: as many as are answered.
     pub rate: Option<f64>,
-    /// Requests of one connection that may be without their responses. 1.
+    /// Requests in flight on one connection. Default: 1.
     pub pipeline: NonZeroUsize,
-    /// Requests on one connection, after which another follows; none: as many as the server takes.
+    /// Requests on one connection, after which it is replaced by another. Default: no limit.
     pub per_connection: Option<NonZeroU64>,
-    /// Compare every byte of content with the first response's.
+    /// Compare all content with that of the first response.
     pub verify: bool,
-    /// Bytes of one response's content; a larger one is [`Trouble::Garbage`](crate::Trouble::Garbage).
-    /// 1 GiB.
+    /// Bytes of one response's content; above it, the response is a
+    /// [`Failure::BadResponse`](crate::Failure::BadResponse). Default: 1 GiB.
     pub max_content: u64,
-    /// How long a server may be silent while it owes a response. 10 s.
+    /// Time without a sign of the server while a response is pending. Default: 10 s.
     pub timeout: Duration,
-    /// How long connecting may take. 10 s.
+    /// Time to connect. Default: 10 s.
     pub connect_timeout: Duration,
 }
 
 impl Plan {
-    /// The default load of `asks`.
+    /// The default load of these requests.
     ///
     /// # Panics
     ///
-    /// When there is nothing to ask.
+    /// When there are none.
     #[must_use]
-    pub fn new(speaks: Speaks, asks: Vec<Ask>) -> Self {
-        assert!(!asks.is_empty(), "a load asks for something");
+    pub fn new(kind: LoadKind, requests: Vec<PreparedRequest>) -> Self {
+        assert!(!requests.is_empty(), "a load needs a request");
         const SECONDS: Duration = Duration::from_secs(10);
         Self {
-            speaks,
-            asks,
+            kind,
+            requests,
             staggered: false,
             connections: const { NonZeroUsize::new(64).unwrap() },
             threads: NonZeroUsize::MIN,
@@ -69,74 +66,68 @@ impl Plan {
         }
     }
 
-    /// How many requests one connection makes.
-    pub(crate) fn most(&self) -> u64 {
+    /// How many requests one connection sends at most.
+    pub(crate) fn max_per_connection(&self) -> u64 {
         self.per_connection.map_or(u64::MAX, NonZeroU64::get)
     }
 }
 
-/// A protocol, as far as a load client has to know it.
+/// The protocol of a load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Speaks {
+pub enum LoadKind {
     /// HTTP/1.1.
     Http,
-    /// Bytes that come back.
+    /// An echo.
     Echo,
     /// Messages in frames.
     Messages,
 }
 
-/// When a load is over.
+/// When a load ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Until {
-    /// After so long, learning included. What is under way then is waited for, for at most 1 s more,
-    /// and at most the plan's timeout.
+    /// After this time, including the probe. Pending responses are waited for, for at most 1 s and the
+    /// plan's timeout.
     Time(Duration),
-    /// When so many requests were made and answered, or lost.
+    /// When this many requests were answered or have failed.
     Requests(u64),
 }
 
 /// A request, ready to be sent.
 #[derive(Clone, Debug)]
-pub struct Ask {
-    /// The bytes, on a connection that goes on.
-    pub(crate) keep: Bytes,
-    /// The bytes, where the connection is to end with it.
-    pub(crate) last: Bytes,
-    /// The response has no content, whatever it says: HTTP's `HEAD`.
-    pub(crate) head: bool,
+pub struct PreparedRequest {
+    /// The bytes on a connection that stays open.
+    keep: Bytes,
+    /// The bytes as the last request of a connection.
+    last: Bytes,
+    /// The response has no content, whatever its head says: HTTP's `HEAD`.
+    pub(crate) is_head: bool,
 }
 
-impl Ask {
-    /// Bytes that come back.
+impl PreparedRequest {
+    /// Bytes for an echo.
     #[must_use]
     pub fn bytes(bytes: Bytes) -> Self {
-        Self { keep: bytes.clone(), last: bytes, head: false }
+        Self { keep: bytes.clone(), last: bytes, is_head: false }
     }
 
-    /// A request that is sent as it is: in one form on a connection that goes on, and in another as
-    /// the last one there. `head`: it is HTTP's, and for the head alone.
+    pub(crate) fn http(keep: Bytes, last: Bytes, is_head: bool) -> Self {
+        Self { keep, last, is_head }
+    }
+
+    /// A message, with an id and `"connection": "keep-alive"` unless it is the last one on a connection.
+    /// `None` if its type or encoding is too long for a header.
     #[must_use]
-    pub fn raw(keep: Bytes, last: Bytes, head: bool) -> Self {
-        Self { keep, last, head }
-    }
-
-    /// A message: in a frame with an id and `"connection": "keep-alive"`, and as the last one in a
-    /// frame without them.
-    ///
-    /// # Errors
-    ///
-    /// When its type or encoding is too long for a header.
-    pub fn message(message: &Message) -> Result<Self, HeaderTooLong> {
+    pub fn message(message: &Message) -> Option<Self> {
         let mut header = Header::of(message);
         let last = [frame::head(&header)?, message.content.to_vec()].concat();
         header.id = Some(Id::number(1));
         header.keep_alive = true;
         let keep = [frame::head(&header)?, message.content.to_vec()].concat();
-        Ok(Self { keep: keep.into(), last: last.into(), head: false })
+        Some(Self { keep: keep.into(), last: last.into(), is_head: false })
     }
 
-    /// The bytes that are sent: on a connection that goes on, or as the last there.
+    /// The bytes to send: on a connection that stays open, or as its last request.
     #[must_use]
     pub fn wire(&self, last: bool) -> &Bytes {
         if last { &self.last } else { &self.keep }

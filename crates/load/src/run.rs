@@ -1,158 +1,123 @@
-//! A whole load, on threads of its own.
+//! A whole load, on its own threads.
 
-use std::fmt;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sockeye_engine::driver::Wake;
-
-use crate::lesson::Lesson;
+use crate::expected::Probe;
 use crate::plan::{Plan, Until};
 use crate::stats::Stats;
 use crate::worker::{Share, Worker};
 
-/// How often a load that runs tells how far it is.
+/// How often the progress of a load is reported.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Stops a load, from any thread. Clones stop the same one.
-#[derive(Clone, Default)]
-pub struct Control {
-    state: Arc<State>,
-}
+/// Stops a load, from any thread. Clones stop the same load.
+#[derive(Clone, Debug, Default)]
+pub struct StopHandle(Arc<AtomicBool>);
 
-#[derive(Default)]
-struct State {
-    stopped: AtomicBool,
-    wakers: Mutex<Vec<Arc<dyn Wake>>>,
-}
-
-impl Control {
-    /// Ends the load now. What is under way is not waited for.
+impl StopHandle {
+    /// Ends the load, within 100 ms. Pending responses are not waited for.
     pub fn stop(&self) {
-        self.state.stopped.store(true, Ordering::Release);
-        let wakers = self.state.wakers.lock().unwrap_or_else(PoisonError::into_inner);
-        wakers.iter().for_each(|waker| waker.wake());
+        self.0.store(true, Ordering::Relaxed);
     }
 
     fn is_stopped(&self) -> bool {
-        self.state.stopped.load(Ordering::Acquire)
-    }
-
-    fn add(&self, waker: Arc<dyn Wake>) {
-        self.state.wakers.lock().unwrap_or_else(PoisonError::into_inner).push(waker);
+        self.0.load(Ordering::Relaxed)
     }
 }
 
-impl fmt::Debug for Control {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Control").field("stopped", &self.is_stopped()).finish()
-    }
-}
-
-/// How far a load is.
+/// The progress of a load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Seen {
-    /// Since it began.
+pub struct Progress {
+    /// Since it started.
     pub time: Duration,
     /// Responses so far.
-    pub replies: u64,
-    /// Whatever went wrong so far.
-    pub troubles: u64,
+    pub responses: u64,
+    /// Failures so far.
+    pub failures: u64,
 }
 
-/// What a load came to.
+/// The result of a load.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// What was counted, of all threads together.
+    /// The counts of all threads.
     pub stats: Stats,
-    /// How long it took, with what was waited for at the end.
+    /// How long it took, including the wait for pending responses.
     pub time: Duration,
-    /// It was ended from outside, before its time.
+    /// It was stopped early.
     pub stopped: bool,
 }
 
-/// What the threads have counted, for whoever watches.
-#[derive(Debug, Default)]
-struct Live {
-    replies: AtomicU64,
-    troubles: AtomicU64,
-}
+/// The responses and failures of one thread so far.
+type LiveCounts = [AtomicU64; 2];
 
-/// Makes a load, and waits for its end. `watch` is told every second how far it is.
+/// Makes a load, and waits for its end. Calls `report` every second.
 ///
 /// # Errors
 ///
-/// When no thread or no poller is to be had, or one fails. What goes wrong with requests is counted.
+/// When a thread or a poller can't be created, or a poller fails. Failed requests are counted.
 pub fn run(
     plan: &Arc<Plan>,
-    lesson: &Lesson,
-    control: &Control,
-    mut watch: impl FnMut(&Seen),
+    probe: &Probe,
+    stop: &StopHandle,
+    mut report: impl FnMut(&Progress),
 ) -> io::Result<Outcome> {
-    let (done, results) = mpsc::channel();
-    let mut lives: Vec<Arc<Live>> = Vec::new();
-    let begun = Instant::now();
-    for (at, share) in Share::of_threads(plan).into_iter().enumerate() {
-        let live = Arc::<Live>::default();
-        lives.push(Arc::clone(&live));
-        let (plan, lesson) = (Arc::clone(plan), lesson.clone());
-        let (done, stops) = (done.clone(), control.clone());
-        let thread = thread::Builder::new().name(format!("load-{at}"));
-        let work = move || {
-            // Nobody to tell is a main thread that gave up for another one's failure.
-            let _ = done.send(work(&plan, &lesson, share, &live, &stops));
-        };
-        thread.spawn(work).inspect_err(|_| control.stop())?;
-    }
-    drop(done);
-    let mut stats = Stats::default();
-    let mut time = Duration::ZERO;
-    loop {
-        match results.recv_timeout(TICK) {
-            Ok(result) => {
-                let (counted, took) = result.inspect_err(|_| control.stop())?;
-                stats.merge(counted);
-                time = time.max(took);
-            }
-            Err(RecvTimeoutError::Timeout) => {
-                let sum = |of: fn(&Live) -> &AtomicU64| {
-                    lives.iter().map(|live| of(live).load(Ordering::Relaxed)).sum()
-                };
-                watch(&Seen {
-                    time: begun.elapsed(),
-                    replies: sum(|live| &live.replies),
-                    troubles: sum(|live| &live.troubles),
-                });
-            }
-            Err(RecvTimeoutError::Disconnected) => break,
+    let started = Instant::now();
+    let shares = Share::of_threads(plan);
+    let counts: Vec<LiveCounts> = shares.iter().map(|_| LiveCounts::default()).collect();
+    let (mut stats, mut time) = (Stats::default(), Duration::ZERO);
+    thread::scope(|scope| {
+        let (done, results) = mpsc::channel();
+        for (at, (share, counts)) in shares.iter().zip(&counts).enumerate() {
+            let done = done.clone();
+            // The receiver is gone if another thread has failed.
+            let work = move || drop(done.send(work(plan, probe, *share, counts, stop)));
+            let thread = thread::Builder::new().name(format!("load-{at}"));
+            thread.spawn_scoped(scope, work).inspect_err(|_| stop.stop())?;
         }
-    }
-    Ok(Outcome { stats, time, stopped: control.is_stopped() })
+        drop(done);
+        loop {
+            match results.recv_timeout(TICK) {
+                Ok(result) => {
+                    let (counted, took) = result.inspect_err(|_| stop.stop())?;
+                    stats.merge(counted);
+                    time = time.max(took);
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    let [responses, failures] = [0, 1].map(|at| {
+                        counts.iter().map(|counts| counts[at].load(Ordering::Relaxed)).sum()
+                    });
+                    report(&Progress { time: started.elapsed(), responses, failures });
+                }
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            }
+        }
+    })
+    .map(|()| Outcome { stats, time, stopped: stop.is_stopped() })
 }
 
-/// One thread's part.
+/// Runs one thread's share.
 fn work(
     plan: &Arc<Plan>,
-    lesson: &Lesson,
+    probe: &Probe,
     share: Share,
-    live: &Live,
-    control: &Control,
+    counts: &LiveCounts,
+    stop: &StopHandle,
 ) -> io::Result<(Stats, Duration)> {
-    let mut worker = Worker::new(Arc::clone(plan), lesson, share)?;
-    control.add(worker.waker());
-    let length = match plan.until {
-        Until::Time(length) => Some(length.saturating_sub(lesson.took)),
+    let mut worker = Worker::new(Arc::clone(plan), probe, share)?;
+    let time = match plan.until {
+        Until::Time(time) => Some(time.saturating_sub(probe.time)),
         Until::Requests(_) => None,
     };
-    let go_on = |replies, troubles| {
-        live.replies.store(replies, Ordering::Relaxed);
-        live.troubles.store(troubles, Ordering::Relaxed);
-        !control.is_stopped()
+    let go_on = |responses, failures| {
+        counts[0].store(responses, Ordering::Relaxed);
+        counts[1].store(failures, Ordering::Relaxed);
+        !stop.is_stopped()
     };
-    worker.run(length, go_on)?;
+    worker.run(time, go_on)?;
     worker.finish(go_on)
 }

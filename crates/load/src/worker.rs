@@ -1,4 +1,4 @@
-//! One thread's part of a load: a loop, and its share of the connections.
+//! One thread of a load: an event loop with its share of the connections.
 
 use std::collections::VecDeque;
 use std::io;
@@ -7,36 +7,38 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sockeye_engine::driver::{Driver, Epoll, Target, Wake};
+use sockeye_engine::driver::{Driver, Epoll, Target};
 use sockeye_engine::{Config, ConnectionCounts, Linger, Mailbox, Pool, Shard, ShardParts};
 use sockeye_proto::{Peer, Protocol, Time};
 
-use crate::common::{Common, Known, Learned};
-use crate::lane::Lane;
-use crate::lesson::Lesson;
-use crate::pace::Pace;
+use crate::connection::Connection;
+use crate::expected::{ExpectedResponse, Probe};
+use crate::failure::Failures;
 use crate::plan::{Plan, Until};
+use crate::state::WorkerState;
 use crate::stats::Stats;
 
-/// After a connection without a response the next one waits so long.
-const REST: Duration = Duration::from_millis(100);
-/// What is under way when a load's time is over is waited for, for at most so long.
+/// Time before a connection is reopened that ended without a response.
+const REOPEN_DELAY: Duration = Duration::from_millis(100);
+/// Time in which pending responses are waited for at the end of a load.
 const GRACE: Duration = Duration::from_secs(1);
-/// When each connection has failed so often in a row, a load that is bounded by its requests is
-/// given up.
-const PATIENCE: u64 = 10;
+/// A load that ends after a number of requests fails when each of its connections has failed this often
+/// in a row.
+const MAX_FAILURES: u64 = 10;
+/// How often [`Worker::run`] calls its callback at least.
+const TICK: Duration = Duration::from_millis(100);
 
-/// Which part of a plan a worker has.
+/// A worker's part of a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
-    /// The number of its first connection, of all.
+    /// The number of its first connection among all.
     first: usize,
     connections: usize,
     requests: u64,
 }
 
 impl Share {
-    /// Everything.
+    /// The whole plan.
     #[must_use]
     pub fn all(plan: &Plan) -> Self {
         let requests = match plan.until {
@@ -46,15 +48,12 @@ impl Share {
         Self { first: 0, connections: plan.connections.get(), requests }
     }
 
-    /// The shares of a plan's threads: none of them is without a connection.
+    /// The shares of the plan's threads, each with a connection at least.
     #[must_use]
     pub fn of_threads(plan: &Plan) -> Vec<Self> {
         let all = Self::all(plan);
-        let threads = plan.threads.get().min(all.connections);
-        let part = |of: u64, thread: usize| {
-            let (count, thread) = (threads as u64, thread as u64);
-            of / count + u64::from(thread < of % count)
-        };
+        let threads = plan.threads.get().min(all.connections) as u64;
+        let part = |of: u64, thread: u64| of / threads + u64::from(thread < of % threads);
         let mut first = 0;
         let share = |thread| {
             let connections = part(all.connections as u64, thread) as usize;
@@ -70,194 +69,181 @@ impl Share {
     }
 }
 
-/// A loop with its connections.
+/// An event loop with its connections.
 #[expect(missing_debug_implementations, reason = "a shard has none")]
 pub struct Worker {
     shard: Shard<Epoll>,
-    common: Rc<Common>,
+    state: Rc<WorkerState>,
     target: Target,
     share: Share,
-    /// Connections that are to be opened again, and when.
-    resting: VecDeque<(Time, usize)>,
-    begun: Time,
+    /// Connections to reopen, and when.
+    delayed: VecDeque<(Time, usize)>,
+    started: Time,
 }
 
 impl Worker {
-    /// Begins to connect.
+    /// Starts to connect.
     ///
     /// # Errors
     ///
-    /// When there is no poller to be had.
-    pub fn new(plan: Arc<Plan>, lesson: &Lesson, share: Share) -> io::Result<Self> {
-        Self::with(plan, Arc::clone(&lesson.models.known), lesson.target.clone(), share)
-    }
-
-    pub(crate) fn with(
-        plan: Arc<Plan>,
-        known: Known,
-        target: Target,
-        share: Share,
-    ) -> io::Result<Self> {
+    /// When there is no poller.
+    pub fn new(plan: Arc<Plan>, probe: &Probe, share: Share) -> io::Result<Self> {
         let driver = Epoll::new()?;
-        let begun = driver.now();
+        let started = driver.now();
         let mailbox = Arc::new(Mailbox::new(driver.waker()));
-        let nobody = |_: &Peer| -> Box<dyn Protocol> { unreachable!("a client accepts nobody") };
+        let none = |_: &Peer| -> Box<dyn Protocol> { unreachable!("a client has no listener") };
         let shard = Shard::new(ShardParts {
             driver,
             listeners: Vec::new(),
-            service: Box::new(nobody),
+            service: Box::new(none),
             config: Arc::new(config(&plan)),
             counts: Arc::new(ConnectionCounts::default()),
             mailbox,
             spawn: Arc::new(Pool::new(NonZeroUsize::MIN)),
             handover: None,
         })?;
-        let common = Rc::new(Common::new(plan, known, share.connections, share.requests));
-        let mut worker = Self { shard, common, target, share, resting: VecDeque::new(), begun };
-        if share.requests > 0 {
-            (0..share.connections).for_each(|number| worker.open(number));
+        let Share { first, connections, requests } = share;
+        let expected = Arc::clone(&probe.expected);
+        let state = WorkerState::new(plan, expected, first, connections, requests);
+        let mut worker = Self {
+            shard,
+            state: Rc::new(state),
+            target: probe.target.clone(),
+            share,
+            delayed: VecDeque::new(),
+            started,
+        };
+        if requests > 0 {
+            (0..connections).for_each(|number| worker.open(number));
         }
         Ok(worker)
     }
 
-    /// What makes a worker return early from [`Worker::run`], together with whatever its `go_on`
-    /// looks at.
-    #[must_use]
-    pub fn waker(&self) -> Arc<dyn Wake> {
-        self.shard.driver().waker()
-    }
-
-    /// Goes on for so long, or until everything was asked, or until `go_on` says no: it is asked in
-    /// every turn, with the number of responses so far.
+    /// Runs for this time, until every request is answered, or until `go_on` returns false. It is
+    /// called in every turn, and every 100 ms, with the number of responses and of failures so far.
     ///
     /// # Errors
     ///
     /// When the poller fails.
     pub fn run(
         &mut self,
-        length: Option<Duration>,
+        time: Option<Duration>,
         mut go_on: impl FnMut(u64, u64) -> bool,
     ) -> io::Result<()> {
-        let until = length.map_or(Time::NEVER, |length| self.shard.driver().now() + length);
-        let mut go_on = |common: &Common| {
-            let stats = common.stats.borrow();
-            go_on(stats.replies, stats.troubles.total())
+        let until = time.map_or(Time::NEVER, |time| self.shard.driver().now() + time);
+        let mut go_on = |state: &WorkerState| {
+            let stats = state.stats.borrow();
+            go_on(stats.responses, stats.failures.total())
         };
-        while go_on(&self.common) && !self.is_done() && self.shard.driver().now() < until {
-            let next = self.resting.front().map_or(until, |(time, _)| until.min(*time));
-            self.shard.turn_until(next)?;
-            self.open_again();
+        while go_on(&self.state) && !self.is_done() {
+            let now = self.shard.driver().now();
+            if now >= until {
+                break;
+            }
+            let reopen = self.delayed.front().map_or(Time::NEVER, |(time, _)| *time);
+            self.shard.turn_until(until.min(reopen).min(now + TICK))?;
+            self.reopen();
         }
         Ok(())
     }
 
-    /// Makes no more requests, waits for the responses still owed, and returns the counts and the time:
-    /// up to now, or up to the last response if that is later. A number of requests ends with its last
-    /// response or failure.
+    /// Sends no more requests, waits for pending responses, and returns the counts and the time. The
+    /// time ends now, or with the last response if that is later. With a number of requests, it ends
+    /// with the last response or failure.
     ///
     /// # Errors
     ///
     /// When the poller fails.
     pub fn finish(mut self, go_on: impl FnMut(u64, u64) -> bool) -> io::Result<(Stats, Duration)> {
-        let end = self.shard.driver().now();
-        let common = Rc::clone(&self.common);
-        let (behind, unconnected) = self.behind(end);
-        let left = common.left();
-        let asked_all = common.is_over();
-        let ended = asked_all && self.is_done();
-        common.over.set(true);
-        self.resting.clear();
+        let now = self.shard.driver().now();
+        let state = Rc::clone(&self.state);
+        let (waiting, unconnected) = self.unsent(now);
+        let left = state.left.get();
+        let sent_all = state.is_over();
+        let mut end = if sent_all && self.is_done() { Time::ZERO } else { now };
+        state.over.set(true);
+        self.delayed.clear();
         self.shard.drain();
         self.run(None, go_on)?;
         self.shard.stop();
-        let mut stats = common.stats.take();
-        if !asked_all {
-            // Of a number of requests, no more were due than are left.
-            stats.unmade = (behind + unconnected).min(left);
-            stats.unmade_unconnected = unconnected.min(stats.unmade);
+        let mut stats = state.stats.take();
+        if !sent_all {
+            // Of a number of requests, no more are due than are left.
+            stats.unsent = (waiting + unconnected).min(left);
+            stats.unsent_unconnected = unconnected.min(stats.unsent);
         }
         stats.received = self.shard.stats().received;
         stats.sent = self.shard.stats().sent;
-        let mut end = if ended { Time::ZERO } else { end };
         if self.share.requests < u64::MAX {
-            end = end.max(common.last_failure.get());
+            end = end.max(state.last_failure.get());
         }
-        Ok((stats, end.max(common.last_reply.get()).since(self.begun)))
+        Ok((stats, end.max(state.last_response.get()).since(self.started)))
     }
 
-    /// The requests that are due by `end` and were not made: of connections that are established, and
-    /// of those that are not.
-    fn behind(&self, end: Time) -> (u64, u64) {
-        let Some(rate) = self.common.plan.rate else { return (0, 0) };
-        let (paces, established) = (self.common.paces.borrow(), self.common.established.borrow());
-        let seats = self.common.plan.connections.get();
-        let mut behind = (0, 0);
-        for (number, (pace, established)) in paces.iter().zip(&*established).enumerate() {
-            let begun = || Pace::new(rate, self.share.first + number, seats, self.begun);
-            let count = pace.unwrap_or_else(begun).behind(end);
-            if *established { behind.0 += count } else { behind.1 += count }
+    /// The requests that are due and were not sent: on connections that are established, and on those
+    /// that are not.
+    fn unsent(&self, now: Time) -> (u64, u64) {
+        let (mut waiting, mut unconnected) = (0, 0);
+        for (number, slot) in self.state.slots.borrow().iter().enumerate() {
+            let schedule = slot.schedule.or_else(|| self.state.schedule(number, self.started));
+            let count = schedule.map_or(0, |schedule| schedule.behind(now));
+            *(if slot.established { &mut waiting } else { &mut unconnected }) += count;
         }
-        behind
+        (waiting, unconnected)
     }
 
-    /// Ends all connections now, and says what one of them was waiting for.
+    /// Ends all connections now, and returns what one of them was waiting for.
     pub(crate) fn stop(&mut self) -> Option<String> {
         self.shard.stop();
-        self.common.unfinished.take()
+        self.state.unfinished.take()
     }
 
-    /// The responses so far.
+    /// The number of responses so far.
     #[must_use]
-    pub fn replies(&self) -> u64 {
-        self.common.stats.borrow().replies
+    pub fn responses(&self) -> u64 {
+        self.state.stats.borrow().responses
     }
 
-    /// What has gone wrong so far.
+    /// The failures so far.
     #[must_use]
-    pub fn troubles(&self) -> crate::Troubles {
-        self.common.stats.borrow().troubles.clone()
+    pub fn failures(&self) -> Failures {
+        self.state.stats.borrow().failures.clone()
     }
 
-    /// What was learned, where nothing was known.
-    pub(crate) fn learned(&self) -> Learned {
-        self.common.learned.take()
+    /// The responses to requests for which none was expected, by their places in the plan.
+    pub(crate) fn learned(&self) -> Vec<(usize, ExpectedResponse)> {
+        self.state.learned.take()
     }
 
     fn is_done(&self) -> bool {
-        let given_up = self.share.requests < u64::MAX
-            && self.common.vain.get() > PATIENCE * self.share.connections as u64;
-        given_up || (self.shard.is_done() && self.resting.is_empty())
+        let failed = self.share.requests < u64::MAX
+            && self.state.fruitless.get() > MAX_FAILURES * self.share.connections as u64;
+        failed || (self.shard.is_done() && self.delayed.is_empty())
     }
 
     fn open(&mut self, number: usize) {
-        let seat = (self.share.first + number, self.common.plan.connections.get());
-        let lane = Lane::new(Rc::clone(&self.common), number, seat);
+        let connection = Connection::new(Rc::clone(&self.state), number);
         let via = u32::try_from(number).unwrap_or(u32::MAX);
-        self.shard.connect(&self.target, Box::new(lane), via);
+        self.shard.connect(&self.target, Box::new(connection), via);
     }
 
-    /// Opens connections for those that have gone, at once or after a rest.
-    fn open_again(&mut self) {
+    /// Reopens connections that have ended, at once or after a delay.
+    fn reopen(&mut self) {
         let now = self.shard.driver().now();
-        // One that can't be opened is among those that have gone when the call returns.
-        let gone = self.common.gone.take();
-        for gone in gone {
-            if self.common.is_over() {
-                continue;
-            }
-            if gone.vain {
-                self.resting.push_back((now + REST, gone.number));
+        // A connection that can't be opened is in this list again when `open` returns.
+        let closed = self.state.closed.take();
+        if self.state.is_over() {
+            self.delayed.clear();
+            return;
+        }
+        for closed in closed {
+            if closed.fruitless {
+                self.delayed.push_back((now + REOPEN_DELAY, closed.number));
             } else {
-                self.open(gone.number);
+                self.open(closed.number);
             }
         }
-        if self.common.is_over() {
-            self.resting.clear();
-        }
-        while let Some((time, number)) = self.resting.front().copied()
-            && time <= now
-        {
-            self.resting.pop_front();
+        while let Some((_, number)) = self.delayed.pop_front_if(|(time, _)| *time <= now) {
             self.open(number);
         }
     }
@@ -270,11 +256,11 @@ fn config(plan: &Plan) -> Config {
             Until::Time(_) => plan.timeout.min(GRACE),
             Until::Requests(_) => plan.timeout,
         },
-        // Responses are read while requests are written, however long these are.
+        // Responses are read while requests are written, however large these are.
         max_buffered_output: usize::MAX,
-        // Lanes watch over progress themselves.
+        // A `Connection` has its own timeout.
         write_timeout: Duration::from_secs(366 * 24 * 3600),
-        // What a server sends after we are done with it is of no interest.
+        // Input behind the last response is not read.
         linger: Linger { bytes: 0, quiet: Duration::ZERO, total: Duration::ZERO },
         ..Config::default()
     }
@@ -283,11 +269,11 @@ fn config(plan: &Plan) -> Config {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Ask, Speaks};
+    use crate::plan::{LoadKind, PreparedRequest};
 
     #[test]
     fn shares_are_even_and_make_up_the_whole() {
-        let mut plan = Plan::new(Speaks::Echo, vec![Ask::bytes("x".into())]);
+        let mut plan = Plan::new(LoadKind::Echo, vec![PreparedRequest::bytes("x".into())]);
         plan.connections = NonZeroUsize::new(5).unwrap();
         plan.threads = NonZeroUsize::new(3).unwrap();
         plan.until = Until::Requests(7);

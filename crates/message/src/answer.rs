@@ -2,20 +2,51 @@
 
 use sockeye_proto::Fault;
 
-use super::content::Message;
-use super::fault::Refusal;
+use super::{Message, Refusal, error_response};
 
-/// What a handler returns: that it has answered, or will. Only a [`Responder`](super::Responder) makes one.
+/// What a handler returns: a response, or that it follows later. Made by a
+/// [`Responder`](super::Responder).
 #[derive(Debug)]
 #[must_use = "a handler returns it"]
-pub struct Answer(pub(super) Given);
+pub struct Answer(Option<Response>);
 
+/// A response, and the fault that it reports, if any.
 #[derive(Debug)]
-pub(super) enum Given {
-    Now(Message),
-    /// The peer is at fault. A connection that ends with this response ends for it.
-    Refused(Refusal),
-    /// We are at fault, likewise.
-    Failed(Message, Fault),
-    Later,
+pub(super) struct Response {
+    pub(super) message: Message,
+    /// Ends the connection, if that was to end with this response in any case.
+    pub(super) fault: Option<Fault>,
+}
+
+impl Answer {
+    pub(super) const LATER: Self = Self(None);
+
+    pub(super) fn now(message: Message) -> Self {
+        Self(Some(Response { message, fault: None }))
+    }
+
+    /// The peer is at fault.
+    pub(super) fn refusal(refusal: Refusal) -> Self {
+        Self(Some(Response {
+            message: error_response(refusal.code, &refusal.reason),
+            fault: Some(refusal.fault()),
+        }))
+    }
+
+    /// We are at fault.
+    pub(super) fn failure(text: &str) -> Self {
+        let fault = Fault::ours("internal", format!("could not answer: {text}"));
+        Self(Some(Response { message: error_response("internal", text), fault: Some(fault) }))
+    }
+
+    /// The response; `None` if it follows later. Without an open promise nothing could bring it:
+    /// then the response is an error.
+    pub(super) fn into_response(self, has_promise: bool) -> Option<Response> {
+        match self.0 {
+            None if !has_promise => {
+                Self::failure("the handler answers later, but has made no promise").0
+            }
+            response => response,
+        }
+    }
 }

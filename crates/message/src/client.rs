@@ -1,104 +1,97 @@
-//! The client's side of a connection as a [`Protocol`].
+//! The client's side of a connection of frames, as a [`Protocol`].
 //!
-//! It reads while it writes: a server may answer, or refuse, before it has taken all of a request.
+//! It reads while it writes: a server may answer or refuse a request before it has read all of it.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::mem;
 
-use sockeye_proto::{Abandoned, Consumed, End, Event, Fault, Protocol, Reason, Ticket, Time, Turn};
+use sockeye_proto::{Consumed, End, Event, Fault, Protocol, Reason, Ticket, Time, Turn};
 
-use super::asker::{Asker, Ending, Next, Settings, Style};
-use super::frame::{self, Collected};
-use super::{ErrorReply, Header, Id, Message};
+use super::client_handler::{ClientAction, ClientConfig, ClientEnd, ClientHandler, ConnectionMode};
+use super::frame::{self, ContentBuffer};
+use super::{ErrorResponse, Header, Id, Message, Settled};
 
-/// No more is written while so many bytes wait to be sent.
-const ENOUGH: u64 = 64 * 1024;
+/// Unsent bytes above which no more requests are written.
+const MAX_UNSENT: u64 = 64 * 1024;
 
 /// The client's side of one connection.
-pub struct Client<A> {
-    settings: Settings,
-    asker: A,
-    stage: Stage,
-    /// Requests without a response, the oldest first, and when a response is of no use any more.
-    waiting: VecDeque<(u64, Time)>,
+pub struct Client<H> {
+    config: ClientConfig,
+    handler: H,
+    state: ClientState,
+    /// The numbers of requests without a response, the oldest first.
+    in_flight: VecDeque<u64>,
     /// The number of the next request.
     next: u64,
-    /// The server echoes ids.
-    echoes: bool,
-    /// Nothing more is to be asked here.
-    dry: bool,
-    /// The server takes nothing more.
-    closing: bool,
-    /// A response whose content is coming.
-    part: Option<Box<Part>>,
+    /// The server has echoed an id.
+    echoes_ids: bool,
+    /// No more messages follow on this connection.
+    exhausted: bool,
+    /// The server has announced that it takes no more requests.
+    server_closes: bool,
+    /// A response whose content is arriving.
+    response: Option<Box<(Header, ContentBuffer)>>,
     unsent: u64,
-    /// When the server last took or sent something, or came to owe something.
+    /// When the server last read or sent something, or a first request became pending.
     progress: Time,
 }
 
 #[derive(Debug)]
-enum Stage {
+enum ClientState {
     Connecting,
-    Talking,
-    /// The asker takes no response for now.
+    Open,
+    /// The handler takes no responses for now.
     Paused,
-    Over(Ending),
+    Ended(ClientEnd),
 }
 
-#[derive(Debug)]
-struct Part {
-    header: Header,
-    collected: Collected,
-}
-
-impl<A: Asker> Client<A> {
-    /// A connection on which `asker` asks.
-    pub fn new(settings: Settings, asker: A) -> Self {
+impl<H: ClientHandler> Client<H> {
+    /// A connection that sends the messages of `handler`.
+    pub fn new(config: ClientConfig, handler: H) -> Self {
         Self {
-            settings,
-            asker,
-            stage: Stage::Connecting,
-            waiting: VecDeque::new(),
+            config,
+            handler,
+            state: ClientState::Connecting,
+            in_flight: VecDeque::new(),
             next: 0,
-            echoes: false,
-            dry: false,
-            closing: false,
-            part: None,
+            echoes_ids: false,
+            exhausted: false,
+            server_closes: false,
+            response: None,
             unsent: 0,
             progress: Time::ZERO,
         }
     }
 
-    /// How many requests may wait now. To a server that nobody knows, one.
+    /// How many requests may be in flight: one, until the server has echoed an id.
     fn window(&self) -> usize {
-        match self.settings.style {
-            Style::KeepAlive { in_flight } if self.echoes => in_flight.max(1),
-            Style::KeepAlive { .. } | Style::Single => 1,
+        match self.config.mode {
+            ConnectionMode::KeepAlive { in_flight } if self.echoes_ids => in_flight.max(1),
+            ConnectionMode::KeepAlive { .. } | ConnectionMode::Single => 1,
         }
     }
 
-    /// Writes what there is to ask, as far as there is room for it, and ends if there is nothing.
-    fn ask(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
-        while matches!(self.stage, Stage::Talking)
-            && !self.dry
-            && !self.closing
-            && self.waiting.len() < self.window()
-        {
-            if turn.unsent() >= ENOUGH {
+    /// Writes requests while there is room, and ends the connection if none is left.
+    fn send(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        if !matches!(self.state, ClientState::Open) {
+            return Ok(());
+        }
+        while !self.exhausted && !self.server_closes && self.in_flight.len() < self.window() {
+            if turn.unsent() >= MAX_UNSENT {
                 turn.want_room();
                 break;
             }
-            match self.asker.next_message() {
+            match self.handler.next_message() {
                 Some(message) => self.write(message, turn)?,
-                None => self.dry = true,
+                None => self.exhausted = true,
             }
         }
-        if self.waiting.is_empty() && matches!(self.stage, Stage::Talking) {
-            if self.dry {
-                self.end(Ending::Finished, turn);
-            } else if self.closing {
-                self.end(Ending::Closed { unanswered: 0, inside: false }, turn);
+        if self.in_flight.is_empty() {
+            if self.exhausted {
+                self.end(ClientEnd::Completed, turn);
+            } else if self.server_closes {
+                self.end(ClientEnd::Closed { unanswered: 0, mid_response: false }, turn);
             }
         }
         Ok(())
@@ -108,216 +101,165 @@ impl<A: Asker> Client<A> {
         let number = self.next;
         self.next += 1;
         let mut header = Header::of(&message);
-        header.deadline_ms = self.settings.deadline_ms;
-        match self.settings.style {
-            Style::KeepAlive { .. } => {
+        match self.config.mode {
+            ConnectionMode::KeepAlive { .. } => {
                 header.id = Some(Id::number(number));
                 header.keep_alive = true;
             }
-            Style::Single => self.dry = true,
+            ConnectionMode::Single => self.exhausted = true,
         }
-        if frame::write(&header, message.content, turn.out).is_err() {
+        if frame::write(&header, message.content, turn.out).is_none() {
             let what = "could not send a message whose header has more than 65,535 bytes";
             let fault = Fault::ours("header_too_long", what);
-            return Err(self.fail(Ending::Broken(fault.to_string()), fault, turn));
+            return Err(self.fail(ClientEnd::Failed(fault.to_string()), fault, turn));
         }
-        if self.waiting.is_empty() {
+        if self.in_flight.is_empty() {
             self.progress = turn.now();
         }
-        let deadline = self
-            .settings
-            .deadline_ms
-            .map_or(Time::NEVER, |ms| turn.now() + std::time::Duration::from_millis(ms));
-        self.waiting.push_back((number, deadline));
+        self.in_flight.push_back(number);
         self.unsent = turn.unsent();
         turn.mark();
         Ok(())
     }
 
-    /// Reads a header, or on in content. Returns how much was used; nothing when more is needed.
+    /// Reads a header or content. Returns the bytes consumed; 0 when more are needed.
     fn read(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<usize, Fault> {
-        let Some(part) = &mut self.part else {
-            return self.read_header(input, turn);
+        let used = match &mut self.response {
+            Some(response) => {
+                let piece = frame::front(input, response.1.left());
+                // Nobody is charged for a response, so there is always room.
+                let _ = response.1.take(piece);
+                piece.len()
+            }
+            None => self.read_header(input, turn)?,
         };
-        let piece = frame::front(input, part.collected.left());
-        // Nobody is charged for a response, so it can always be taken.
-        let _ = part.collected.take(piece);
-        if part.collected.left() == 0
-            && let Some(part) = self.part.take()
-        {
-            self.on_reply(*part, turn)?;
+        if let Some(response) = self.response.take_if(|response| response.1.left() == 0) {
+            let (header, buffer) = *response;
+            self.on_response(header, buffer, turn)?;
         }
-        Ok(piece.len())
+        Ok(used)
     }
 
     fn read_header(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<usize, Fault> {
-        let limits = &self.settings.limits;
+        let limits = &self.config.limits;
         let read = frame::read(input, limits).and_then(|read| {
-            read.map_or(Ok(None), |(header, len)| {
-                frame::admit(&header, limits).map(|()| Some((header, len)))
-            })
+            read.iter().try_for_each(|(header, _)| header.check_length(limits))?;
+            Ok(read)
         });
         match read {
             Ok(Some((header, len))) => {
-                let collected = Collected::new(header.content_length);
-                let part = Part { header, collected };
-                if part.collected.left() == 0 {
-                    self.on_reply(part, turn)?;
-                } else {
-                    self.part = Some(Box::new(part));
-                }
+                let buffer = ContentBuffer::new(header.content_length);
+                self.response = Some(Box::new((header, buffer)));
                 Ok(len)
             }
             Ok(None) => Ok(0),
             Err(refusal) => {
-                let what = other_protocol(input).unwrap_or_else(|| refusal.what.into_owned());
-                Err(self.garbage(what, turn))
+                let what = other_protocol(input).unwrap_or_else(|| refusal.reason.into_owned());
+                Err(self.bad_response(what, turn))
             }
         }
     }
 
     /// A response is complete.
-    fn on_reply(&mut self, part: Part, turn: &mut Turn<'_>) -> Result<(), Fault> {
-        let Part { header, collected } = part;
-        let Header { content_type, content_encoding, id, keep_alive, .. } = header;
-        let reply = Message { content_type, content_encoding, content: collected.into_parts().0 };
-        match (&self.settings.style, id) {
-            (Style::KeepAlive { .. }, Some(id)) => self.on_numbered(&id, reply, keep_alive, turn),
-            (Style::KeepAlive { .. }, None) if self.echoes => Err(self.refused(&reply, turn)),
-            // Whatever stands under an old server's `id`, there is one response for one request.
-            _ => self.on_only_reply(reply, turn),
+    fn on_response(
+        &mut self,
+        header: Header,
+        buffer: ContentBuffer,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Fault> {
+        let is_single = self.config.mode == ConnectionMode::Single;
+        // An old server may put anything under the key `id`.
+        let id = header.id.clone().filter(|_| !is_single);
+        let keep_alive = header.keep_alive;
+        let response = header.into_message(buffer.into_parts().0);
+        let place = match &id {
+            Some(id) => self.in_flight.iter().position(|sent| Some(*sent) == id.as_number()),
+            None if self.echoes_ids => return Err(self.refused(&response, turn)),
+            None => Some(0),
+        };
+        let Some(number) = place.and_then(|place| self.in_flight.remove(place)) else {
+            return Err(self.bad_response("it belongs to no request".into(), turn));
+        };
+        self.echoes_ids |= id.is_some();
+        self.server_closes |= !keep_alive;
+        let action = self.handler.on_response(number, response, turn);
+        if id.is_some() {
+            return self.act(action, turn);
         }
+        // The server closes behind its only response.
+        let end = match action {
+            ClientAction::Stop => ClientEnd::Stopped,
+            _ if is_single => ClientEnd::Completed,
+            _ => ClientEnd::NoKeepAlive,
+        };
+        self.end(end, turn);
+        Ok(())
     }
 
-    /// The response of a server that echoes no id.
-    fn on_only_reply(&mut self, reply: Message, turn: &mut Turn<'_>) -> Result<(), Fault> {
-        let Some((number, _)) = self.waiting.pop_front() else {
-            return Err(self.garbage("a reply came to nothing that was asked".into(), turn));
-        };
-        let ending = match self.settings.style {
-            Style::Single => Ending::Finished,
-            Style::KeepAlive { .. } => Ending::OldPeer,
-        };
-        self.dry = true;
-        match self.asker.on_reply(number, reply, turn) {
-            Next::Stop => self.end(Ending::Stopped, turn),
-            // There is nothing behind it that could wait.
-            Next::On | Next::Pause => self.end(ending, turn),
+    fn act(&mut self, action: ClientAction, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        match (&self.state, action) {
+            (ClientState::Connecting | ClientState::Ended(_), _) => {}
+            (_, ClientAction::Stop) => self.end(ClientEnd::Stopped, turn),
+            (_, ClientAction::Pause) => self.state = ClientState::Paused,
+            (_, ClientAction::Continue) => {
+                self.state = ClientState::Open;
+                return self.send(turn);
+            }
         }
         Ok(())
     }
 
-    /// The response to a numbered request, or one that came too late.
-    fn on_numbered(
-        &mut self,
-        id: &Id,
-        reply: Message,
-        keep_alive: bool,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), Fault> {
-        let number = id.as_number();
-        let place = self.waiting.iter().position(|(waiting, _)| Some(*waiting) == number);
-        match (place, number) {
-            (Some(place), Some(number)) => {
-                self.waiting.remove(place);
-                self.echoes = true;
-                self.closing |= !keep_alive;
-                let next = self.asker.on_reply(number, reply, turn);
-                self.follow(next, turn)
-            }
-            (None, Some(number)) if number < self.next && self.settings.deadline_ms.is_some() => {
-                Ok(())
-            }
-            _ => Err(self.garbage("the reply's id is that of no request".into(), turn)),
-        }
-    }
-
-    /// Does what the asker wants.
-    fn follow(&mut self, next: Next, turn: &mut Turn<'_>) -> Result<(), Fault> {
-        match (&self.stage, next) {
-            (Stage::Connecting | Stage::Over(_), _) => Ok(()),
-            (_, Next::Stop) => {
-                self.end(Ending::Stopped, turn);
-                Ok(())
-            }
-            (_, Next::Pause) => {
-                self.stage = Stage::Paused;
-                Ok(())
-            }
-            (_, Next::On) => {
-                self.stage = Stage::Talking;
-                self.ask(turn)
-            }
-        }
-    }
-
-    /// Ends in order. What the server has not taken by now it doesn't need.
-    fn end(&mut self, ending: Ending, turn: &mut Turn<'_>) {
+    /// Ends the connection without a fault. Unsent bytes are dropped.
+    fn end(&mut self, end: ClientEnd, turn: &mut Turn<'_>) {
         drop_unsent(turn);
-        self.stage = Stage::Over(ending);
+        self.state = ClientState::Ended(end);
         turn.end(End::Close);
     }
 
-    fn fail(&mut self, ending: Ending, fault: Fault, turn: &mut Turn<'_>) -> Fault {
+    fn fail(&mut self, end: ClientEnd, fault: Fault, turn: &mut Turn<'_>) -> Fault {
         drop_unsent(turn);
-        self.stage = Stage::Over(ending);
+        self.state = ClientState::Ended(end);
         fault
     }
 
-    fn garbage(&mut self, what: String, turn: &mut Turn<'_>) -> Fault {
-        let fault = Fault::peer("bad_reply", format!("sent what is no reply: {what}"));
-        self.fail(Ending::Garbage(what), fault, turn)
+    fn bad_response(&mut self, what: String, turn: &mut Turn<'_>) -> Fault {
+        let fault = Fault::peer("bad_reply", format!("sent an invalid response: {what}"));
+        self.fail(ClientEnd::BadResponse(what), fault, turn)
     }
 
-    /// A response to no request, from a server that echoes ids.
-    fn refused(&mut self, reply: &Message, turn: &mut Turn<'_>) -> Fault {
-        match ErrorReply::of(reply) {
+    /// A response without an id, from a server that has echoed ids.
+    fn refused(&mut self, response: &Message, turn: &mut Turn<'_>) -> Fault {
+        match ErrorResponse::of(response) {
             Some(error) => {
                 let fault = Fault::peer("refused", format!("refused to go on: {}", error.text));
-                self.fail(Ending::Refused(error), fault, turn)
+                self.fail(ClientEnd::Refused(error), fault, turn)
             }
-            None => self.garbage("the reply has no id, and earlier ones had".into(), turn),
+            None => self.bad_response("it has no id, and earlier ones had".into(), turn),
         }
     }
 
-    fn closed(&mut self, unclean: bool, turn: &mut Turn<'_>) -> Fault {
-        let unanswered = self.waiting.len();
-        let inside = unclean || self.part.is_some();
-        let what = match (unanswered, inside) {
-            (_, true) => "closed the connection in the middle of a reply".into(),
-            (0, _) => "closed the connection before everything was asked".into(),
-            (1, _) => "closed the connection without a reply".into(),
-            (count, _) => format!("closed the connection without {count} replies"),
+    fn on_eof(&mut self, clean: bool, turn: &mut Turn<'_>) -> Fault {
+        let unanswered = self.in_flight.len();
+        let mid_response = !clean || self.response.is_some();
+        let what = match (unanswered, mid_response) {
+            (_, true) => "closed the connection in the middle of a response".into(),
+            (0, _) => "closed the connection before every message was sent".into(),
+            (1, _) => "closed the connection without a response".into(),
+            (count, _) => format!("closed the connection without {count} responses"),
         };
-        self.fail(Ending::Closed { unanswered, inside }, Fault::peer("closed_early", what), turn)
-    }
-
-    fn silent(&mut self, turn: &mut Turn<'_>) -> Fault {
-        let unanswered = self.waiting.len();
-        let seconds = turn.now().since(self.progress).as_secs();
-        let what = format!("was silent for {seconds} s with {unanswered} replies owed");
-        self.fail(Ending::Silent { unanswered }, Fault::peer("silent", what), turn)
+        let end = ClientEnd::Closed { unanswered, mid_response };
+        self.fail(end, Fault::peer("closed_early", what), turn)
     }
 
     fn on_deadline(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
-        if !matches!(self.stage, Stage::Talking) || self.waiting.is_empty() {
+        if self.deadline().is_none_or(|deadline| turn.now() < deadline) {
             return Ok(());
         }
-        let now = turn.now();
-        if self.progress + self.settings.silence <= now
-            || (!self.echoes && self.waiting.iter().any(|(_, deadline)| *deadline <= now))
-        {
-            return Err(self.silent(turn));
-        }
-        let asker = &mut self.asker;
-        self.waiting.retain(|(number, deadline)| {
-            let missed = *deadline <= now;
-            if missed {
-                asker.on_missed(*number);
-            }
-            !missed
-        });
-        self.ask(turn)
+        let unanswered = self.in_flight.len();
+        let seconds = turn.now().since(self.progress).as_secs();
+        let what = format!("was silent for {seconds} s with {unanswered} responses pending");
+        let fault = Fault::peer("silent", what);
+        Err(self.fail(ClientEnd::TimedOut { unanswered }, fault, turn))
     }
 
     fn note_progress(&mut self, turn: &Turn<'_>) {
@@ -331,37 +273,34 @@ impl<A: Asker> Client<A> {
     fn on_settled(
         &mut self,
         ticket: Ticket,
-        body: Result<sockeye_proto::Message, Abandoned>,
+        body: Settled,
         turn: &mut Turn<'_>,
     ) -> Result<(), Fault> {
-        if matches!(self.stage, Stage::Connecting | Stage::Over(_)) {
+        if matches!(self.state, ClientState::Connecting | ClientState::Ended(_)) {
             return Ok(());
         }
-        let paused = matches!(self.stage, Stage::Paused);
-        let next = self.asker.on_settled(ticket, body, turn);
-        if paused && next == Next::On {
-            // The server has had no chance to do anything since.
+        let action = self.handler.on_settled(ticket, body, turn);
+        if matches!(self.state, ClientState::Paused) && action == ClientAction::Continue {
+            // During the pause the server could make no progress.
             self.progress = turn.now();
             turn.resume();
         }
-        self.follow(next, turn)
+        self.act(action, turn)
     }
 
     fn on_closed(&mut self, reason: &Reason) {
-        let ending = match mem::replace(&mut self.stage, Stage::Over(Ending::Stopped)) {
-            Stage::Over(ending) => ending,
-            Stage::Connecting | Stage::Talking | Stage::Paused => {
-                Ending::Broken(reason.to_string())
-            }
-        };
-        self.asker.on_end(ending);
+        let state = mem::replace(&mut self.state, ClientState::Ended(ClientEnd::Stopped));
+        self.handler.on_end(match state {
+            ClientState::Ended(end) => end,
+            _ => ClientEnd::Failed(reason.to_string()),
+        });
     }
 }
 
-/// What a server speaks whose bytes are no frame, as far as these tell: HTTP, TLS, or something else
-/// whose beginning is quoted. `None` where they do begin as a frame does, or are fewer than three.
+/// The protocol of a server whose bytes are not a frame: HTTP, TLS, or another, whose first bytes are
+/// quoted. `None` if they begin like a frame, or are fewer than three.
 ///
-/// What [`frame::read`] says of such bytes is meant for a client that came to the wrong port.
+/// The errors of [`frame::read`], by contrast, are for a client that came to the wrong port.
 #[must_use]
 #[cold]
 pub fn other_protocol(input: &[u8]) -> Option<String> {
@@ -377,34 +316,35 @@ pub fn other_protocol(input: &[u8]) -> Option<String> {
     } else if matches!(third, b'{' | b' ' | b'\t' | b'\r' | b'\n') || (first, second) == (0, 0) {
         return None;
     } else {
-        format!("this port speaks something else than messages in frames (\"{quoted}\")")
+        format!("this port speaks something other than messages in frames (\"{quoted}\")")
     })
 }
 
-/// Gives up what the server has not taken: nothing waits for it any more.
 fn drop_unsent(turn: &mut Turn<'_>) {
     turn.out.clear();
-    // A mark asked for before may lie beyond what will ever be sent.
+    // An earlier mark may lie beyond what is ever sent.
     turn.mark();
 }
 
-impl<A: Asker> Protocol for Client<A> {
+impl<H: ClientHandler> Protocol for Client<H> {
     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         self.progress = turn.now();
         let mut used = 0;
         while used < input.len() {
-            match self.stage {
-                Stage::Talking => {}
-                Stage::Paused => return Ok(Consumed::pause(used)),
-                Stage::Connecting | Stage::Over(_) => return Ok(Consumed::more(input.len())),
+            match self.state {
+                ClientState::Open => {}
+                ClientState::Paused => break,
+                ClientState::Connecting | ClientState::Ended(_) => {
+                    return Ok(Consumed::more(input.len()));
+                }
             }
             match self.read(&input[used..], turn)? {
                 0 => break,
                 len => used += len,
             }
         }
-        Ok(match self.stage {
-            Stage::Paused => Consumed::pause(used),
+        Ok(match self.state {
+            ClientState::Paused => Consumed::pause(used),
             _ => Consumed::more(used),
         })
     }
@@ -417,36 +357,30 @@ impl<A: Asker> Protocol for Client<A> {
         self.note_progress(turn);
         match event {
             Event::Open(_) => {
-                self.stage = Stage::Talking;
+                self.state = ClientState::Open;
                 self.progress = turn.now();
-                self.ask(turn)
+                return self.send(turn);
             }
-            Event::Room => self.ask(turn),
-            Event::Message(ticket, body) => self.on_settled(ticket, body, turn),
-            Event::Eof { clean } if !matches!(self.stage, Stage::Over(_)) => {
-                Err(self.closed(!clean, turn))
+            Event::Room => return self.send(turn),
+            Event::Message(ticket, body) => return self.on_settled(ticket, body, turn),
+            Event::Eof { clean } if !matches!(self.state, ClientState::Ended(_)) => {
+                return Err(self.on_eof(clean, turn));
             }
-            Event::Deadline => self.on_deadline(turn),
-            Event::Drain { .. } => {
-                self.end(Ending::Stopped, turn);
-                Ok(())
-            }
-            // An end that was noted above, and what changes nothing.
-            _ => Ok(()),
+            Event::Deadline => return self.on_deadline(turn),
+            Event::Drain { .. } => self.end(ClientEnd::Stopped, turn),
+            _ => {}
         }
+        Ok(())
     }
 
     fn deadline(&self) -> Option<Time> {
-        if !matches!(self.stage, Stage::Talking) || self.waiting.is_empty() {
-            return None;
-        }
-        let missed = self.waiting.iter().map(|(_, deadline)| *deadline).min();
-        Some((self.progress + self.settings.silence).min(missed.unwrap_or(Time::NEVER)))
+        let waits = matches!(self.state, ClientState::Open) && !self.in_flight.is_empty();
+        waits.then(|| self.progress + self.config.stall_timeout)
     }
 }
 
-impl<A> fmt::Debug for Client<A> {
+impl<H> fmt::Debug for Client<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("stage", &self.stage).finish_non_exhaustive()
+        f.debug_struct("Client").field("state", &self.state).finish_non_exhaustive()
     }
 }

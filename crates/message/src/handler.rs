@@ -4,67 +4,70 @@ use sockeye_proto::{Abandoned, Peer, Ticket};
 
 use super::{Answer, Header, Message, Responder};
 
-/// How the content of a request is wanted.
+/// The result of a promise that is settled.
+pub type Settled = Result<sockeye_proto::Message, Abandoned>;
+
+/// How a handler takes the content of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wants {
-    /// Collected, then handed over in [`Handler::on_message`].
+pub enum ContentMode {
+    /// Collected, and passed to [`Handler::on_message`].
     Whole,
-    /// Piece by piece in [`Handler::on_content`], then [`Handler::on_end`].
+    /// Passed piece by piece to [`Handler::on_content`]; then [`Handler::on_end`] is called.
     Stream,
 }
 
-/// Whether more content may come.
+/// Whether the next piece of content may be passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
     /// It may.
     More,
     /// Not before a promise of this request is settled and [`Handler::on_settled`] has returned
-    /// [`Responder::later`]. Where no promise is open, and behind the last piece, it means
-    /// [`Flow::More`]: nothing would end the pause.
+    /// [`Responder::later`]. Without an open promise, and behind the last piece, this is the same
+    /// as [`Flow::More`], since nothing would end the pause.
     Pause,
 }
 
-/// Answers messages: one value per connection.
+/// Answers the messages of one connection.
 pub trait Handler {
-    /// How the content behind `header` is wanted. Called once for each request, before anything of
-    /// its content is taken.
-    fn wants(&mut self, header: &Header) -> Wants {
+    /// How the content behind `header` is taken. Called once for each request, before its content.
+    fn content_mode(&mut self, header: &Header) -> ContentMode {
         let _ = header;
-        Wants::Whole
+        ContentMode::Whole
     }
 
-    /// Answers a message, or says that the answer comes later.
-    fn on_message(&mut self, message: Message, peer: &Peer, reply: Responder<'_, '_>) -> Answer;
+    /// Answers a message.
+    fn on_message(&mut self, message: Message, peer: &Peer, responder: Responder<'_, '_>)
+    -> Answer;
 
-    /// Takes a piece of content that was wanted as a stream. One request's content comes at a time.
-    fn on_content(&mut self, piece: &[u8], reply: &mut Responder<'_, '_>) -> Flow {
-        let _ = (piece, reply);
+    /// Takes a piece of content in [`ContentMode::Stream`]. Requests don't mix: the content of one is
+    /// complete before that of the next begins.
+    fn on_content(&mut self, piece: &[u8], responder: &mut Responder<'_, '_>) -> Flow {
+        let _ = (piece, responder);
         Flow::More
     }
 
-    /// The content that was wanted as a stream is complete: answers, or says that it will.
-    fn on_end(&mut self, reply: Responder<'_, '_>) -> Answer {
-        reply.fail("nothing takes content piece by piece here")
+    /// Answers a request whose content was streamed and is complete.
+    fn on_end(&mut self, responder: Responder<'_, '_>) -> Answer {
+        responder.fail("this service does not take content piece by piece")
     }
 
-    /// Takes what a promise of a request brought, and answers that request or waits on. Not called
-    /// for a request that was answered or given up.
+    /// Takes the result of a promise, and answers its request or waits for another promise. Not
+    /// called for a request that was answered or cancelled.
     ///
-    /// Default: fails the request. A handler that makes promises takes what they bring.
+    /// Default: fails the request.
     fn on_settled(
         &mut self,
         ticket: Ticket,
-        body: Result<sockeye_proto::Message, Abandoned>,
-        reply: Responder<'_, '_>,
+        body: Settled,
+        responder: Responder<'_, '_>,
     ) -> Answer {
         let _ = (ticket, body);
-        reply.fail("nothing takes what a promise brings here")
+        responder.fail("this service does not take the results of promises")
     }
 
-    /// The deadline of a request that is not answered yet has passed, or its content, whose length
-    /// nobody knew, is longer than is taken: an answer is of no use any more, and no more of its
-    /// content comes. [`Responder::request`] gave its number.
-    fn on_given_up(&mut self, request: u64) {
+    /// A request is cancelled: its deadline has passed before it was answered, or its chunked content
+    /// is too large. `request` is its [`Responder::request`].
+    fn on_cancelled(&mut self, request: u64) {
         let _ = request;
     }
 }

@@ -1,58 +1,55 @@
-//! The header of a frame: reading it strictly, and writing it as Python does.
+//! The header of a frame: it is read strictly, and written as Python writes it.
 //!
-//! Read: any order and spacing, keys that nobody knows are ignored. A key that is known here and
-//! stands twice is refused: two readers could take it for two things.
+//! Keys may come in any order and with any spacing, and unknown ones are ignored. A known key that is
+//! repeated is refused: two readers could understand it in two ways.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::de::{Deserializer, MapAccess, Visitor};
-use serde_json::value::RawValue;
+use bytes::Bytes;
 
-use super::fault::Refusal;
-use super::{JSON, json};
+use super::text::Encoding;
+use super::{JSON, Limits, Message, Refusal, json};
 
-/// What one end says of the content that follows.
+/// What a frame says about the content that follows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Header {
-    /// What the content is.
+    /// The type of the content.
     pub content_type: Cow<'static, str>,
-    /// How text is written in the content.
+    /// The encoding of text in the content.
     pub content_encoding: Cow<'static, str>,
-    /// How long the content is, in bytes. Of content that comes in chunks over HTTP, whose length
-    /// only its end tells: the most that is taken.
+    /// Bytes of content. For chunked content over HTTP, whose length is not known yet: the limit.
     pub content_length: u64,
-    /// Which request this is, or is the response to: a string or an integer. Anything else under
-    /// this key is not ours.
+    /// Which request this is, or is the response to. `None` if the value is neither a string nor an
+    /// integer.
     pub id: Option<Id>,
     /// More messages may follow on this connection: `"connection": "keep-alive"`, and an `id`.
     pub keep_alive: bool,
-    /// After so many milliseconds the response is of no use to the sender.
+    /// After this many milliseconds the sender has no use for a response.
     pub deadline_ms: Option<u64>,
 }
 
-/// The `id` of a request: a string or an integer, kept as it was written.
+/// The `id` of a request: a string or an integer, as it was written.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Id(Box<str>);
 
 impl Id {
-    /// The longest that is taken, in bytes as written.
+    /// Maximum length in bytes, as written.
     pub const MAX_LEN: usize = 256;
 
-    /// A number.
+    /// The id of this number.
     #[must_use]
     pub fn number(number: u64) -> Self {
         Self(number.to_string().into())
     }
 
-    /// As it is written in JSON: a string has its quotes.
+    /// The id in JSON: a string has its quotes.
     #[must_use]
     pub fn as_json(&self) -> &str {
         &self.0
     }
 
-    /// The number that it is, if [`Id::number`] could have made it.
+    /// The number of an [`Id::number`].
     #[must_use]
     pub fn as_number(&self) -> Option<u64> {
         self.0.parse().ok()
@@ -64,13 +61,7 @@ impl Id {
     }
 }
 
-impl fmt::Display for Id {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// Whether JSON text is an integer: digits, perhaps behind a minus sign.
+/// Whether a JSON text is an integer.
 pub(super) fn is_integer(raw: &str) -> bool {
     let digits = raw.strip_prefix('-').unwrap_or(raw);
     !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
@@ -82,9 +73,9 @@ fn is_keep_alive(raw: &str) -> bool {
 }
 
 impl Header {
-    /// The header of a message that travels alone.
+    /// The header of a message without an id.
     #[must_use]
-    pub fn of(message: &super::Message) -> Self {
+    pub fn of(message: &Message) -> Self {
         Self {
             content_type: message.content_type.clone(),
             content_encoding: message.content_encoding.clone(),
@@ -95,23 +86,68 @@ impl Header {
         }
     }
 
+    /// The message of this header and its content.
+    #[must_use]
+    pub fn into_message(self, content: Bytes) -> Message {
+        let Self { content_type, content_encoding, .. } = self;
+        Message { content_type, content_encoding, content }
+    }
+
     /// Reads the JSON of a header.
     ///
     /// # Errors
     ///
-    /// A [`Refusal`] that says which key is wrong, and how.
+    /// A [`Refusal`] that names the key that is wrong.
     pub fn read(json: &[u8]) -> Result<Self, Refusal> {
         let text = std::str::from_utf8(json).map_err(|error| {
-            Refusal::header(format!("the header is not UTF-8 at byte {}", error.valid_up_to()))
+            Refusal::bad_header(format!("the header is not UTF-8 at byte {}", error.valid_up_to()))
         })?;
-        let mut reader = serde_json::Deserializer::from_str(text);
-        let raw = reader
-            .deserialize_any(RawHeader::default())
-            .and_then(|raw| reader.end().map(|()| raw))
-            .map_err(|error| {
-                Refusal::header(format!("the header is not a JSON object: {error}"))
-            })?;
-        raw.understood()
+        let members = json::members(text, KEYS).map_err(|error| {
+            Refusal::bad_header(format!("the header is not a JSON object: {error}"))
+        })?;
+        if let Some(key) = members.repeated {
+            let key = KEYS[key];
+            return Err(Refusal::bad_header(format!("the header has the key {key:?} twice")));
+        }
+        let [byteorder, content_type, content_encoding, content_length, id, connection, deadline] =
+            members.values;
+        required("byteorder", byteorder)?;
+        // Without keep-alive an id is a key like any other: old peers send what they like there.
+        let keep_alive = id.is_some() && connection.is_some_and(is_keep_alive);
+        let id = id.and_then(Id::read);
+        if keep_alive && id.is_none() {
+            let max = Id::MAX_LEN;
+            return Err(Refusal::bad_header(format!(
+                "\"id\" in the header must be a string or an integer of at most {max} bytes"
+            )));
+        }
+        Ok(Self {
+            content_type: string("content-type", content_type)?,
+            content_encoding: string("content-encoding", content_encoding)?,
+            content_length: natural("content-length", required("content-length", content_length)?)?,
+            id,
+            keep_alive,
+            deadline_ms: deadline.map(|raw| natural("deadline-ms", raw)).transpose()?,
+        })
+    }
+
+    /// Checks the length of the content against its limit.
+    pub(super) fn check_length(&self, limits: &Limits) -> Result<(), Refusal> {
+        let (len, limit) = (self.content_length, limits.content);
+        if len <= limit {
+            return Ok(());
+        }
+        let what = format!("the content has {len} bytes; the limit is {limit}");
+        Err(Refusal::new("too_large", what))
+    }
+
+    /// Refuses a request that its header alone shows to be wrong.
+    pub(super) fn check(&self, limits: &Limits) -> Result<(), Refusal> {
+        self.check_length(limits)?;
+        if self.content_type == JSON && Encoding::of(&self.content_encoding).is_none() {
+            return Err(Refusal::unknown_encoding(&self.content_encoding));
+        }
+        Ok(())
     }
 
     /// Appends the header as JSON, its keys in Python's order and spacing.
@@ -141,22 +177,7 @@ impl Header {
     }
 }
 
-/// The keys that are known, with their values as they were written.
-#[derive(Debug, Default)]
-struct RawHeader<'a> {
-    values: [Option<&'a RawValue>; KEYS.len()],
-    twice: Option<&'static str>,
-}
-
-const BYTEORDER: usize = 0;
-const TYPE: usize = 1;
-const ENCODING: usize = 2;
-const LENGTH: usize = 3;
-const ID: usize = 4;
-const CONNECTION: usize = 5;
-const DEADLINE: usize = 6;
-
-/// In the order of the numbers above.
+/// The keys that are known.
 const KEYS: [&str; 7] = [
     "byteorder",
     "content-type",
@@ -167,118 +188,29 @@ const KEYS: [&str; 7] = [
     "deadline-ms",
 ];
 
-/// Which of [`KEYS`] a key is.
-struct Key(Option<usize>);
-
-impl<'de> serde::Deserialize<'de> for Key {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Name;
-        impl Visitor<'_> for Name {
-            type Value = Key;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a key")
-            }
-            fn visit_str<E>(self, name: &str) -> Result<Key, E> {
-                Ok(Key(KEYS.iter().position(|key| *key == name)))
-            }
-        }
-        from.deserialize_str(Name)
-    }
+fn required<'a>(key: &str, raw: Option<&'a str>) -> Result<&'a str, Refusal> {
+    raw.ok_or_else(|| Refusal::bad_header(format!("the header lacks the key {key:?}")))
 }
 
-impl<'de> Visitor<'de> for RawHeader<'de> {
-    type Value = Self;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self, A::Error> {
-        while let Some(Key(key)) = map.next_key()? {
-            let value: &RawValue = map.next_value()?;
-            if let Some(key) = key
-                && self.values[key].replace(value).is_some()
-            {
-                self.twice = Some(KEYS[key]);
-            }
+fn string(key: &str, raw: Option<&str>) -> Result<Cow<'static, str>, Refusal> {
+    Ok(match required(key, raw)? {
+        // The usual values need no allocation.
+        r#""text/json""# => Cow::Borrowed(JSON),
+        r#""utf-8""# => Cow::Borrowed("utf-8"),
+        r#""binary""# => Cow::Borrowed("binary"),
+        raw => {
+            Cow::Owned(serde_json::from_str(raw).map_err(|_| {
+                Refusal::bad_header(format!("{key:?} in the header must be a string"))
+            })?)
         }
-        Ok(self)
-    }
+    })
 }
 
-impl<'a> RawHeader<'a> {
-    fn understood(self) -> Result<Header, Refusal> {
-        if let Some(key) = self.twice {
-            return Err(Refusal::header(format!("the header has the key {key:?} twice")));
-        }
-        self.required(BYTEORDER)?;
-        let (id, keep_alive) = self.id()?;
-        Ok(Header {
-            content_type: self.string(TYPE)?,
-            content_encoding: self.string(ENCODING)?,
-            content_length: self.length()?,
-            id,
-            keep_alive,
-            deadline_ms: self.deadline()?,
-        })
+fn natural(key: &str, raw: &str) -> Result<u64, Refusal> {
+    if !is_integer(raw) || raw.starts_with('-') {
+        let what = format!("{key:?} in the header must be an integer of at least 0");
+        return Err(Refusal::bad_header(what));
     }
-
-    fn get(&self, key: usize) -> Option<&'a str> {
-        self.values[key].map(RawValue::get)
-    }
-
-    fn required(&self, key: usize) -> Result<&'a str, Refusal> {
-        self.get(key)
-            .ok_or_else(|| Refusal::header(format!("the header lacks the key {:?}", KEYS[key])))
-    }
-
-    fn string(&self, key: usize) -> Result<Cow<'static, str>, Refusal> {
-        Ok(match self.required(key)? {
-            // The usual ones cost nothing.
-            r#""text/json""# => Cow::Borrowed(JSON),
-            r#""utf-8""# => Cow::Borrowed("utf-8"),
-            r#""binary""# => Cow::Borrowed("binary"),
-            raw => Cow::Owned(serde_json::from_str(raw).map_err(|_| {
-                Refusal::header(format!("{:?} in the header is to be a string", KEYS[key]))
-            })?),
-        })
-    }
-
-    fn length(&self) -> Result<u64, Refusal> {
-        let raw = self.required(LENGTH)?;
-        if !is_integer(raw) || raw.starts_with('-') {
-            let what = "\"content-length\" in the header is to be an integer from 0 up";
-            return Err(Refusal::header(what));
-        }
-        // All digits: what doesn't fit is larger than anything.
-        Ok(raw.parse().unwrap_or(u64::MAX))
-    }
-
-    /// The id, and whether more messages may follow. Only then an id has to be one: otherwise it
-    /// is a key like any other, and old peers send what they like under it.
-    fn id(&self) -> Result<(Option<Id>, bool), Refusal> {
-        let raw = self.get(ID);
-        let id = raw.and_then(Id::read);
-        let keep_alive = raw.is_some() && self.get(CONNECTION).is_some_and(is_keep_alive);
-        if keep_alive && id.is_none() {
-            let max = Id::MAX_LEN;
-            return Err(Refusal::header(format!(
-                "\"id\" in the header is to be a string or an integer of at most {max} bytes"
-            )));
-        }
-        Ok((id, keep_alive))
-    }
-
-    fn deadline(&self) -> Result<Option<u64>, Refusal> {
-        match self.get(DEADLINE) {
-            None => Ok(None),
-            Some(raw) if is_integer(raw) && !raw.starts_with('-') => {
-                Ok(Some(raw.parse().unwrap_or(u64::MAX)))
-            }
-            Some(_) => {
-                let what = "\"deadline-ms\" in the header is to be an integer from 0 up";
-                Err(Refusal::header(what))
-            }
-        }
-    }
+    // All are digits: a number that doesn't fit is above every limit.
+    Ok(raw.parse().unwrap_or(u64::MAX))
 }

@@ -1,29 +1,30 @@
-//! Messages over HTTP: a handler of messages that answers requests.
+//! Messages over HTTP: has a [`Handler`] of messages answer HTTP requests.
 //!
-//! `POST /` is a message: its Content-Type says what it is and, by the charset, how text is written
-//! in it; the body is the content. The response is the message that answers it, and its status says
-//! whether it is an error. `application/json` is JSON, too, and is answered in kind.
-//!
-//! What has no place here: an id, since requests are answered in their order, and a deadline.
+//! `POST /` is a message: its Content-Type and charset are the message's type and encoding, the body is
+//! the content. The status of the response says whether it is an error. `application/json` is JSON,
+//! too, and its responses have the same type. Over HTTP, messages have neither an id nor a deadline.
 
 use std::fmt;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use sockeye_http::{self as http_core, Body, Content, Fields, Method, Request, Status, Trailers};
-use sockeye_proto::{Abandoned, Peer, Ticket, Time};
+use sockeye_http::{
+    self as http_core, Answer as HttpAnswer, BadField, Body, Content, Fields, Method, Request,
+    Responder as HttpResponder, Status, Trailers,
+};
+use sockeye_proto::{Peer, Ticket};
 
-use super::answer::Given;
-use super::exchange::{Exchange, Sink, busy, too_complex};
+use super::answer::Response;
 use super::media::{self, JsonName, Media};
+use super::receive::Receiver;
+use super::request::PendingRequest;
 use super::responder::Call;
-use super::text::Encoding;
 use super::{
-    AllowedOrigins, Answer, ContentError, ErrorReply, Flow, Handler, Header, LARGE, Limits,
-    Message, Responder, Wants, error_reply,
+    AllowedOrigins, Answer, ErrorResponse, Flow, Handler, Header, LARGE, Limits, Message,
+    Responder, Settled, error_response,
 };
 
-/// What `GET /` says.
+/// The response to `GET /`.
 const HELP: &str = "\
 This port answers messages, over HTTP and in frames.
 
@@ -39,51 +40,54 @@ What is wrong is answered with a status of 400 or above and a JSON object:
 /// The methods that are answered.
 const METHODS: &str = "GET, HEAD, OPTIONS, POST";
 
-/// What holds for the messages of every connection.
+/// What the connections of one server share.
 #[derive(Debug)]
 pub(super) struct Rules {
     pub(super) limits: Rc<Limits>,
     pub(super) origins: AllowedOrigins,
 }
 
-/// Has the requests of one HTTP connection answered by a handler of messages.
+/// Has a handler of messages answer the requests of one HTTP connection.
 pub struct Http<H> {
     rules: Rc<Rules>,
     peer: Peer,
     /// The number of the next message.
     next: u64,
-    /// The message that is coming, or waits for its answer.
-    asked: Option<Box<Asked>>,
+    /// The message that is arriving, or has no response yet.
+    pending: Option<Box<PendingMessage>>,
     handler: H,
 }
 
-/// A message on its way.
-struct Asked {
-    exchange: Exchange,
+/// A message that has no response yet.
+struct PendingMessage {
+    request: PendingRequest,
     json: JsonName,
-    coming: Option<Coming>,
+    /// `None` once the content is complete.
+    content: Option<IncomingContent>,
 }
 
-/// Content on its way.
-struct Coming {
-    sink: Sink,
-    /// How much is to come is known.
+/// Content that is arriving.
+struct IncomingContent {
+    receiver: Receiver,
+    /// The request has a Content-Length.
     has_length: bool,
-    /// The handler has said that nothing more may come for now.
+    /// The handler has returned [`Flow::Pause`].
     paused: bool,
 }
 
-/// Why a request is no message.
-struct Wrong {
+/// An error response to a request that is not a valid message.
+struct HttpError {
     status: Status,
     code: &'static str,
     what: String,
     fields: Fields,
+    json: JsonName,
 }
 
-impl Wrong {
+impl HttpError {
     fn new(status: Status, code: &'static str, what: impl Into<String>) -> Self {
-        Self { status, code, what: what.into(), fields: Fields::new() }
+        let (fields, json) = (Fields::new(), JsonName::default());
+        Self { status, code, what: what.into(), fields, json }
     }
 
     fn with(mut self, name: &str, value: &str) -> Self {
@@ -91,187 +95,154 @@ impl Wrong {
         self
     }
 
-    /// 415, with what would be right.
+    /// 415, with the types that are accepted.
     fn media(what: impl Into<String>) -> Self {
         Self::new(Status::UNSUPPORTED_MEDIA_TYPE, "unsupported_type", what)
             .with("Accept", "application/json, text/json, */*;q=0.5")
     }
 
-    fn too_large(limit: u64) -> Self {
-        let what = format!("the content is longer than the {limit} bytes that are taken");
-        Self::new(Status::CONTENT_TOO_LARGE, "too_large", what)
-    }
-
-    fn send(self, json: JsonName, reply: http_core::Responder<'_, '_>) -> http_core::Answer {
-        send(self.status, error_reply(self.code, &self.what), json, &self.fields, reply)
+    fn send(self, responder: HttpResponder<'_, '_>) -> HttpAnswer {
+        let message = error_response(self.code, &self.what);
+        send(self.status, message, self.json, &self.fields, responder)
     }
 }
 
 impl<H: Handler> Http<H> {
-    /// Messages of `peer` that `handler` answers. Of the limits, the one on content counts; the
-    /// others are the HTTP server's ([`Limits::http`]). Of web pages, those of this server's origin
-    /// alone are answered.
+    /// Has `handler` answer the requests of `peer`. Of the limits, those on content apply; the others
+    /// are the HTTP server's ([`Limits::http`]). Pages of other origins are refused.
     pub fn new(limits: Rc<Limits>, peer: Peer, handler: H) -> Self {
         Self::with(Rc::new(Rules { limits, origins: AllowedOrigins::default() }), peer, handler)
     }
 
     pub(super) fn with(rules: Rc<Rules>, peer: Peer, handler: H) -> Self {
-        Self { rules, peer, next: 0, asked: None, handler }
+        Self { rules, peer, next: 0, pending: None, handler }
     }
 
-    /// Answers pages of these origins, too.
-    #[must_use]
-    pub fn allowing_origins(mut self, origins: AllowedOrigins) -> Self {
-        let limits = Rc::clone(&self.rules.limits);
-        self.rules = Rc::new(Rules { limits, origins });
-        self
-    }
-
-    /// What a request's head says of its message.
-    fn header(&self, request: &Request<'_>, media: Media) -> Result<Header, Wrong> {
+    /// The header of the message that `request` is.
+    fn header(&self, request: &Request<'_>, media: Media) -> Result<Header, HttpError> {
         if media.is_form() {
-            return Err(Wrong::media(format!("this Content-Type is a form's; {RIGHT}")));
+            return Err(HttpError::media(format!("this Content-Type is a form's; {ACCEPTED}")));
         }
-        let is_coded = |coding: &[u8]| !coding.eq_ignore_ascii_case(b"identity");
-        if request.fields_named("content-encoding").any(is_coded) {
-            let what = "the content is compressed, or coded in another way, and that is not undone";
-            let wrong = Wrong::new(Status::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", what);
-            return Err(wrong.with("Accept-Encoding", "identity"));
+        let is_encoded = |coding: &[u8]| !coding.eq_ignore_ascii_case(b"identity");
+        if request.fields_named("content-encoding").any(is_encoded) {
+            let what = "the content has a Content-Encoding; send it as it is";
+            let error =
+                HttpError::new(Status::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", what);
+            return Err(error.with("Accept-Encoding", "identity"));
         }
-        if media.json.is_some() && Encoding::of(&media.content_encoding).is_none() {
-            let error = ContentError::UnknownEncoding(media.content_encoding.into());
-            let what = error.to_string();
-            return Err(Wrong::new(Status::UNSUPPORTED_MEDIA_TYPE, error.code(), what));
-        }
-        let limit = self.rules.limits.content;
-        let content_length = match request.content() {
-            Content::None => 0,
-            Content::Length(length) if length > limit => return Err(Wrong::too_large(limit)),
-            Content::Length(length) => length,
-            Content::Chunked => limit,
-        };
-        Ok(Header {
+        let header = Header {
             content_type: media.content_type,
             content_encoding: media.content_encoding,
-            content_length,
+            content_length: match request.content() {
+                Content::None => 0,
+                Content::Length(length) => length,
+                Content::Chunked => self.rules.limits.content,
+            },
             id: None,
             keep_alive: false,
             deadline_ms: None,
-        })
+        };
+        match header.check(&self.rules.limits) {
+            Ok(()) => Ok(header),
+            Err(refusal) => {
+                Err(HttpError::new(status_for(refusal.code), refusal.code, refusal.reason))
+            }
+        }
     }
 
     /// Begins to read a message.
-    fn begin(
-        &mut self,
-        request: &Request<'_>,
-        reply: http_core::Responder<'_, '_>,
-    ) -> http_core::Answer {
+    fn begin(&mut self, request: &Request<'_>, responder: HttpResponder<'_, '_>) -> HttpAnswer {
         let media = match media(request) {
             Ok(media) => media,
-            Err(wrong) => return wrong.send(JsonName::default(), reply),
+            Err(error) => return error.send(responder),
         };
         let json = media.json.unwrap_or_default();
         let header = match self.header(request, media) {
             Ok(header) => header,
-            Err(wrong) => return wrong.send(json, reply),
+            Err(error) => return HttpError { json, ..error }.send(responder),
         };
         let len = header.content_length;
-        let sink = match self.handler.wants(&header) {
-            Wants::Stream => Sink::Stream { left: len },
-            Wants::Whole => Sink::whole(header, &self.rules.limits, reply.client(request)),
-        };
+        let mode = self.handler.content_mode(&header);
+        let client = responder.client(request);
+        let receiver = Receiver::new(mode, header, &self.rules.limits, client);
         let has_length = request.content() != Content::Chunked;
-        let exchange = Exchange {
-            number: self.next,
-            id: None,
-            deadline: Time::NEVER,
-            len,
-            tickets: Vec::new(),
-            permit: None,
-        };
+        let request = PendingRequest::new(self.next, len);
         self.next += 1;
-        let coming = Some(Coming { sink, has_length, paused: false });
-        self.asked = Some(Box::new(Asked { exchange, json, coming }));
-        read(reply)
+        let content = Some(IncomingContent { receiver, has_length, paused: false });
+        self.pending = Some(Box::new(PendingMessage { request, json, content }));
+        read(responder)
     }
 
-    /// Goes on as the handler has `given`.
+    /// Sends the handler's answer, or goes on without one.
     fn follow(
         &mut self,
-        given: Answer,
-        asked: Box<Asked>,
-        reply: http_core::Responder<'_, '_>,
-    ) -> http_core::Answer {
-        let (status, message) = match given.0 {
-            Given::Later => match &asked.coming {
-                None if asked.exchange.tickets.is_empty() => {
-                    let what = "the answer was to come later, and nothing was to bring it";
-                    (Status::INTERNAL_SERVER_ERROR, error_reply("internal", what))
-                }
-                coming => {
-                    let reads = coming.as_ref().is_some_and(|coming| !coming.paused);
-                    self.asked = Some(asked);
-                    return if reads { read(reply) } else { reply.later() };
-                }
-            },
-            Given::Now(message) => (status_of(&message), message),
-            Given::Refused(refusal) => (status_for(refusal.code), refusal.reply()),
-            Given::Failed(message, _) => (Status::INTERNAL_SERVER_ERROR, message),
+        answer: Answer,
+        pending: Box<PendingMessage>,
+        responder: HttpResponder<'_, '_>,
+    ) -> HttpAnswer {
+        // More content may make more promises.
+        let has_promise = pending.content.is_some() || !pending.request.tickets.is_empty();
+        let Some(Response { message, fault }) = answer.into_response(has_promise) else {
+            let reads = pending.content.as_ref().is_some_and(|content| !content.paused);
+            self.pending = Some(pending);
+            return if reads { read(responder) } else { responder.later() };
         };
+        let status = fault.map_or_else(|| status_of(&message), |fault| status_for(fault.code));
         let mut fields = Fields::new();
         if status == Status::SERVICE_UNAVAILABLE {
             let _ = fields.push("Retry-After", b"1");
         }
-        send(status, message, asked.json, &fields, reply)
+        send(status, message, pending.json, &fields, responder)
     }
 }
 
-/// What a request's Content-Type says.
-fn media(request: &Request<'_>) -> Result<Media, Wrong> {
+/// The Content-Type of a request.
+fn media(request: &Request<'_>) -> Result<Media, HttpError> {
     let mut types = request.fields_named("content-type");
     let Some(value) = types.next() else {
-        return Err(Wrong::media(format!("there is no Content-Type; {RIGHT}")));
+        return Err(HttpError::media(format!("there is no Content-Type; {ACCEPTED}")));
     };
     Media::read(value).filter(|_| types.next().is_none()).ok_or_else(|| {
-        let what = "the Content-Type is none, such as text/json; charset=utf-8";
-        Wrong::new(Status::BAD_REQUEST, "bad_header", what)
+        let what = "the Content-Type is malformed; one is text/json; charset=utf-8";
+        HttpError::new(Status::BAD_REQUEST, "bad_header", what)
     })
 }
 
-/// What is right where the type is wrong.
-const RIGHT: &str = "JSON is sent as application/json or text/json (with curl, \
+/// How to send content.
+const ACCEPTED: &str = "JSON is sent as application/json or text/json (with curl, \
                      -H 'content-type: application/json'), and what is no JSON under a type of its \
                      own";
 
-/// Asks for more of the body. What is too much of it is answered here.
-fn read(reply: http_core::Responder<'_, '_>) -> http_core::Answer {
-    reply.read_up_to(u64::MAX)
+/// Reads more of the body. `on_body` enforces the limit.
+fn read(responder: HttpResponder<'_, '_>) -> HttpAnswer {
+    responder.read_up_to(u64::MAX)
 }
 
-/// A request that was answered is asked about: the server doesn't.
-fn unasked(reply: http_core::Responder<'_, '_>) -> http_core::Answer {
-    Wrong::new(Status::INTERNAL_SERVER_ERROR, "internal", "there is nothing to be answered")
-        .send(JsonName::default(), reply)
+/// For calls that the HTTP server never makes.
+fn unexpected(responder: HttpResponder<'_, '_>) -> HttpAnswer {
+    HttpError::new(Status::INTERNAL_SERVER_ERROR, "internal", "no request is pending")
+        .send(responder)
 }
 
-/// Sends a message as a response. `more` has fields besides its Content-Type.
+/// Sends a message as a response, with `more` fields.
 fn send(
     status: Status,
     message: Message,
     json: JsonName,
     more: &Fields,
-    reply: http_core::Responder<'_, '_>,
-) -> http_core::Answer {
+    responder: HttpResponder<'_, '_>,
+) -> HttpAnswer {
     let content_type = media::content_type(&message, json);
     let Ok(fields) = fields(&content_type) else {
-        let what = "the reply's content-type is none that HTTP can send";
-        return Wrong::new(Status::INTERNAL_SERVER_ERROR, "internal", what).send(json, reply);
+        let what = "the response's content-type can't be sent over HTTP";
+        let error = HttpError::new(Status::INTERNAL_SERVER_ERROR, "internal", what);
+        return HttpError { json, ..error }.send(responder);
     };
-    reply.send(status, &fields.and(more), Body::Shared(&message.content))
+    responder.send(status, &fields.and(more), Body::Shared(&message.content))
 }
 
-/// The fields of content of this type; of none where it has no name.
-fn fields(content_type: &str) -> Result<Fields, http_core::BadField> {
+/// The fields of a response with content of this type, which may be empty.
+fn fields(content_type: &str) -> Result<Fields, BadField> {
     let fields = Fields::new().with("X-Content-Type-Options", b"nosniff")?;
     match content_type {
         "" => Ok(fields),
@@ -279,17 +250,17 @@ fn fields(content_type: &str) -> Result<Fields, http_core::BadField> {
     }
 }
 
-/// The status of what a handler answers: an error's is that of its code.
+/// The status of a handler's response. That of an error follows from its code.
 fn status_of(message: &Message) -> Status {
-    // As `error_reply` begins: what doesn't is not read. Nor is what is large, and may be what a
-    // peer has sent, but for its end.
+    // Only what begins as `error_response` does is parsed. Of large content, which a peer may have
+    // sent, only the end is read.
     if !message.is_json() || !message.content.starts_with(b"{\"result\": \"Error: ") {
         return Status::OK;
     }
     let status = if message.content.len() > LARGE {
-        ErrorReply::code_at_end(&message.content).map(status_for)
+        ErrorResponse::code_at_end(&message.content).map(status_for)
     } else {
-        let code = ErrorReply::of(message).and_then(|error| error.code);
+        let code = ErrorResponse::of(message).and_then(|error| error.code);
         code.map(|code| status_for(&code))
     };
     status.unwrap_or(Status::OK)
@@ -304,12 +275,12 @@ fn status_for(code: &str) -> Status {
         "unsupported_encoding" | "unsupported_type" => Status::UNSUPPORTED_MEDIA_TYPE,
         "busy" => Status::SERVICE_UNAVAILABLE,
         "internal" => Status::INTERNAL_SERVER_ERROR,
-        // What a handler calls by a name of its own was read, and won't be done.
+        // The handler's own codes.
         _ => Status::UNPROCESSABLE_CONTENT,
     }
 }
 
-/// The code of a request that the HTTP server refuses, as frames call it where they have a name.
+/// The code of an error of the HTTP server, in the names of messages where there is one.
 fn code_of(status: Status, code: &'static str) -> &'static str {
     match status {
         Status::BAD_REQUEST if code == "eof_in_body" => "incomplete",
@@ -328,108 +299,87 @@ impl<H: Handler> http_core::Handler for Http<H> {
     fn on_request(
         &mut self,
         request: &Request<'_>,
-        reply: http_core::Responder<'_, '_>,
-    ) -> http_core::Answer {
-        self.asked = None;
+        responder: HttpResponder<'_, '_>,
+    ) -> HttpAnswer {
+        self.pending = None;
         if let Some(what) = self.rules.origins.refusal(request) {
-            return Wrong::new(Status::FORBIDDEN, "forbidden_origin", what)
-                .send(JsonName::default(), reply);
+            return HttpError::new(Status::FORBIDDEN, "forbidden_origin", what).send(responder);
         }
         match (request.method(), request.path()) {
             (Method::Extension(name), _) => {
-                let what = format!("the client sent the method {name}, which nothing here knows");
-                Wrong::new(Status::NOT_IMPLEMENTED, "unknown_method", what)
-                    .send(JsonName::default(), reply)
+                let what = format!("the client sent the unknown method {name}");
+                HttpError::new(Status::NOT_IMPLEMENTED, "unknown_method", what).send(responder)
             }
-            (Method::Post, b"/") => self.begin(request, reply),
+            (Method::Post, b"/") => self.begin(request, responder),
             (Method::Get | Method::Head, b"/") => match fields("text/plain; charset=utf-8") {
-                Ok(fields) => reply.send(Status::OK, &fields, Body::Static(HELP.as_bytes())),
-                Err(_) => unasked(reply),
+                Ok(fields) => responder.send(Status::OK, &fields, Body::Static(HELP.as_bytes())),
+                Err(_) => unexpected(responder),
             },
             (Method::Options, b"/" | b"*") => {
                 let allow = Fields::new().with("Allow", METHODS.as_bytes()).unwrap_or_default();
-                reply.send(Status::NO_CONTENT, &allow, Body::Empty)
+                responder.send(Status::NO_CONTENT, &allow, Body::Empty)
             }
             (_, b"/") => {
                 let what = format!("messages are sent by POST, not by {}", request.method());
-                Wrong::new(Status::METHOD_NOT_ALLOWED, "method_not_allowed", what)
+                HttpError::new(Status::METHOD_NOT_ALLOWED, "method_not_allowed", what)
                     .with("Allow", METHODS)
-                    .send(JsonName::default(), reply)
+                    .send(responder)
             }
-            _ => Wrong::new(Status::NOT_FOUND, "not_found", "messages are sent to /")
-                .send(JsonName::default(), reply),
+            _ => HttpError::new(Status::NOT_FOUND, "not_found", "messages are sent to /")
+                .send(responder),
         }
     }
 
-    fn on_body(&mut self, piece: &[u8], reply: http_core::Responder<'_, '_>) -> http_core::Answer {
-        let Some(Asked { exchange, coming: Some(coming), json }) = self.asked.as_deref_mut() else {
-            return unasked(reply);
+    fn on_body(&mut self, piece: &[u8], responder: HttpResponder<'_, '_>) -> HttpAnswer {
+        let Some(PendingMessage { request, content: Some(content), json }) =
+            self.pending.as_deref_mut()
+        else {
+            return unexpected(responder);
         };
-        if piece.len() as u64 > coming.sink.left() {
-            let (json, number) = (*json, exchange.number);
-            self.asked = None;
-            self.handler.on_given_up(number);
+        if piece.len() as u64 > content.receiver.left() {
+            let (json, number) = (*json, request.number);
+            self.pending = None;
+            self.handler.on_cancelled(number);
             // More is likely to follow.
-            return Wrong::too_large(self.rules.limits.content).send(json, reply.closing());
+            let limit = self.rules.limits.content;
+            let what = format!("the content has more than {limit} bytes, which is the limit");
+            let error = HttpError::new(Status::CONTENT_TOO_LARGE, "too_large", what);
+            return HttpError { json, ..error }.send(responder.closing());
         }
-        coming.sink.take(piece);
-        if let Sink::Stream { left } = coming.sink {
-            let is_last = coming.has_length && left == 0;
-            let mut told = Responder { call: Call::Http(&reply), peer: &self.peer, exchange };
-            let flow = self.handler.on_content(piece, &mut told);
-            coming.paused = flow == Flow::Pause && !is_last && !exchange.tickets.is_empty();
-            if coming.paused {
-                return reply.later();
-            }
-        }
-        read(reply)
+        let inner = Responder { call: Call::Http(&responder), peer: &self.peer, request };
+        let flow = content.receiver.take(piece, &mut self.handler, inner);
+        let is_last = content.has_length && content.receiver.left() == 0;
+        content.paused = flow == Flow::Pause && !is_last;
+        if content.paused { responder.later() } else { read(responder) }
     }
 
-    fn on_body_end(
-        &mut self,
-        _: &Trailers<'_>,
-        reply: http_core::Responder<'_, '_>,
-    ) -> http_core::Answer {
-        let Some(mut asked) = self.asked.take() else { return unasked(reply) };
-        let Some(Coming { sink, .. }) = asked.coming.take() else { return unasked(reply) };
-        let (peer, exchange) = (&self.peer, &mut asked.exchange);
-        let given = match sink {
-            Sink::Whole { content_type, content_encoding, collected, .. } => {
-                let (content, permit) = collected.into_parts();
-                exchange.permit = permit;
-                let told = Responder { call: Call::Http(&reply), peer, exchange };
-                let message = Message { content_type, content_encoding, content };
-                self.handler.on_message(message, peer, told)
-            }
-            Sink::TooComplex { .. } => too_complex(&self.rules.limits),
-            Sink::Busy { .. } => busy(),
-            Sink::Stream { .. } | Sink::Nowhere { .. } => {
-                self.handler.on_end(Responder { call: Call::Http(&reply), peer, exchange })
-            }
-        };
-        self.follow(given, asked, reply)
+    fn on_body_end(&mut self, _: &Trailers<'_>, responder: HttpResponder<'_, '_>) -> HttpAnswer {
+        let Some(mut pending) = self.pending.take() else { return unexpected(responder) };
+        let Some(content) = pending.content.take() else { return unexpected(responder) };
+        let (peer, request) = (&self.peer, &mut pending.request);
+        let inner = Responder { call: Call::Http(&responder), peer, request };
+        let answer = content.receiver.finish(&mut self.handler, inner);
+        self.follow(answer, pending, responder)
     }
 
     fn on_message(
         &mut self,
         ticket: Ticket,
-        body: Result<sockeye_proto::Message, Abandoned>,
-        reply: http_core::Responder<'_, '_>,
-    ) -> http_core::Answer {
-        let Some(mut asked) = self.asked.take() else { return unasked(reply) };
-        let exchange = &mut asked.exchange;
-        let Some(at) = exchange.tickets.iter().position(|one| *one == ticket) else {
-            // Of a message that was answered before it: it brings nothing.
-            let waits_on = Answer(Given::Later);
-            return self.follow(waits_on, asked, reply);
-        };
-        exchange.tickets.swap_remove(at);
-        let told = Responder { call: Call::Http(&reply), peer: &self.peer, exchange };
-        let given = self.handler.on_settled(ticket, body, told);
-        if let Some(coming) = &mut asked.coming {
-            coming.paused = false;
+        body: Settled,
+        responder: HttpResponder<'_, '_>,
+    ) -> HttpAnswer {
+        let Some(mut pending) = self.pending.take() else { return unexpected(responder) };
+        let request = &mut pending.request;
+        if !request.take_ticket(ticket) {
+            // A promise of an earlier message, which was answered without it.
+            return self.follow(Answer::LATER, pending, responder);
         }
-        self.follow(given, asked, reply)
+        let inner = Responder { call: Call::Http(&responder), peer: &self.peer, request };
+        let answer = self.handler.on_settled(ticket, body, inner);
+        if let Some(content) = &mut pending.content {
+            content.paused = false;
+        }
+        self.follow(answer, pending, responder)
     }
 
     fn page(&self, status: Status, code: &'static str, what: &str) -> Option<(Fields, Bytes)> {
@@ -437,8 +387,8 @@ impl<H: Handler> http_core::Handler for Http<H> {
             "" => "the request could not be answered".to_owned(),
             what => format!("the client {what}"),
         };
-        let message = error_reply(code_of(status, code), &text);
-        let json = self.asked.as_ref().map(|asked| asked.json).unwrap_or_default();
+        let message = error_response(code_of(status, code), &text);
+        let json = self.pending.as_ref().map(|pending| pending.json).unwrap_or_default();
         let fields = fields(&media::content_type(&message, json)).ok()?;
         Some((fields, message.content))
     }

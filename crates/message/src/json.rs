@@ -1,5 +1,5 @@
-//! JSON as Python writes it when told to keep characters: `, ` and `: ` between things, what is
-//! not ASCII as it is.
+//! JSON as Python's `json.dumps(value, ensure_ascii=False)` writes it: `, ` and `: ` between items,
+//! and characters that are not ASCII unescaped.
 
 use std::{fmt, io};
 
@@ -12,54 +12,65 @@ use serde_json::value::RawValue;
 ///
 /// # Errors
 ///
-/// When the value has a map whose keys are no strings, or fails by itself. A
-/// [`serde_json::Value`] never does.
-pub fn write<T: Serialize + ?Sized>(value: &T) -> Result<String, serde_json::Error> {
-    let mut text = Vec::new();
-    value.serialize(&mut Serializer::with_formatter(&mut text, Spaced))?;
-    String::from_utf8(text).map_err(serde::ser::Error::custom)
+/// When the value has a map whose keys are not strings, or its `Serialize` fails. A
+/// [`serde_json::Value`] never fails.
+pub(super) fn write<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, serde_json::Error> {
+    let mut json = Vec::new();
+    value.serialize(&mut Serializer::with_formatter(&mut json, Spaced))?;
+    Ok(json)
 }
 
 /// Appends `text` as a JSON string.
 pub(super) fn write_string(json: &mut Vec<u8>, text: &str) {
-    // Writing to memory doesn't fail.
+    // Writing to memory never fails.
     let _ = text.serialize(&mut Serializer::with_formatter(json, Spaced));
 }
 
-/// The values of these keys of the object `text`, as they are written; of a key that stands there
-/// several times, the last one. What stands behind other keys is skipped, and takes no memory.
+/// Some members of a JSON object.
+pub(super) struct Members<'t, const N: usize> {
+    /// The values as they are written; of a key that is repeated, the last one.
+    pub(super) values: [Option<&'t str>; N],
+    /// The position of a key that is repeated.
+    pub(super) repeated: Option<usize>,
+}
+
+/// The members of the object `text` that have these keys. Others are skipped, and take no memory.
 pub(super) fn members<'t, const N: usize>(
     text: &'t str,
     keys: [&str; N],
-) -> Result<[Option<&'t RawValue>; N], serde_json::Error> {
+) -> Result<Members<'t, N>, serde_json::Error> {
     let mut reader = serde_json::Deserializer::from_str(text);
-    let values = reader.deserialize_map(Members(keys))?;
+    let members = reader.deserialize_map(Keys(keys))?;
     reader.end()?;
-    Ok(values)
+    Ok(members)
 }
 
-struct Members<'k, const N: usize>([&'k str; N]);
+struct Keys<'k, const N: usize>([&'k str; N]);
 
-impl<'t, const N: usize> Visitor<'t> for Members<'_, N> {
-    type Value = [Option<&'t RawValue>; N];
+impl<'t, const N: usize> Visitor<'t> for Keys<'_, N> {
+    type Value = Members<'t, N>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
     fn visit_map<A: MapAccess<'t>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut values = [None; N];
+        let mut members = Members { values: [None; N], repeated: None };
         while let Some(key) = map.next_key_seed(Key(&self.0))? {
-            match key {
-                Some(key) => values[key] = Some(map.next_value()?),
-                None => drop(map.next_value::<IgnoredAny>()?),
+            let Some(key) = key else {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            };
+            let value: &RawValue = map.next_value()?;
+            if members.values[key].replace(value.get()).is_some() {
+                members.repeated = Some(key);
             }
         }
-        Ok(values)
+        Ok(members)
     }
 }
 
-/// Which of these a key is.
+/// Reads a key as its position among these.
 struct Key<'k>(&'k [&'k str]);
 
 impl<'t> DeserializeSeed<'t> for Key<'_> {

@@ -1,206 +1,151 @@
-//! What comes late to a server's connection: deadlines that pass, and promises that are settled.
+//! What happens to a server's requests later: deadlines pass, and promises are settled.
 
-use sockeye_proto::{Abandoned, End, Fault, Ticket, Turn};
+use sockeye_proto::{End, Fault, Ticket, Turn};
 
-use super::answer::Given;
-use super::exchange::{Exchange, Owed, Sink};
-use super::fault::{self, Refusal};
-use super::responder::Call;
-use super::server::{Server, Written, deadline_passed};
-use super::state::{Last, State, Step};
-use super::{Handler, Responder};
+use super::refusal::{self, Refusal};
+use super::request::PendingRequest;
+use super::server::{Server, deadline_passed};
+use super::state::State;
+use super::{Handler, Responder, Settled};
 
 impl<H: Handler> Server<H> {
     pub(super) fn on_deadline(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
-        self.expire_owed(turn);
-        self.expire_content(turn)?;
+        self.expire(turn)?;
         self.end_if_done(turn)?;
         if turn.now() < self.state.until() {
             return Ok(());
         }
         match &self.state {
-            // A client that is sending its next request just now shall still read our last response.
-            State::ExpectFrame { .. } if self.is_draining() => {
-                self.come_to(Last::End(End::Linger), turn)
-            }
-            State::ExpectFrame { .. } if self.is_owing() => Ok(()),
-            // A peer that is still reading our last response is slow, not idle: the write deadline
-            // watches over it.
+            // Lingering, so that a client that sends its next request right now can still read our
+            // last response.
+            State::ExpectFrame { .. } if self.is_draining() => self.finish(Ok(End::Linger), turn),
+            State::ExpectFrame { .. } if self.has_pending() => Ok(()),
+            // A peer that is still reading our last response is slow, not idle: the engine's write
+            // timeout applies.
             State::ExpectFrame { .. } if turn.unsent() > 0 => {
                 self.state = State::ExpectFrame { until: self.idle_until(turn) };
                 Ok(())
             }
             State::ExpectFrame { .. } => {
-                let fault = fault::idle(self.limits.idle_timeout);
-                self.come_to(Last::Fault(Box::new(fault)), turn)
+                self.finish(Err(refusal::idle(self.limits.idle_timeout)), turn)
             }
             State::ExpectHeader { .. } => {
                 self.refuse(Refusal::header_timeout(self.limits.header_timeout), None, turn)
             }
             State::ExpectContent(content) => {
-                let (left, seconds) = (content.sink.left(), self.limits.content_timeout.as_secs());
+                let left = content.receiver.left();
+                let seconds = self.limits.content_timeout.as_secs();
                 let what =
-                    format!("{left} bytes of content were to come, and none for {seconds} s");
-                self.refuse_content(Refusal::timeout(what), turn)
+                    format!("{left} bytes of content are missing, and none came for {seconds} s");
+                self.refuse_content(Refusal::new("timeout", what), turn)
             }
-            State::ExpectRoom
-            | State::ExpectPlace
-            | State::ExpectAnswers(_)
-            | State::ExpectNothing => Ok(()),
+            State::ExpectCapacity | State::ExpectResponses(_) | State::ExpectNothing => Ok(()),
         }
     }
 
-    /// Gives up the requests whose answers have not come in time.
-    fn expire_owed(&mut self, turn: &Turn<'_>) {
+    /// Cancels the requests whose deadlines have passed.
+    fn expire(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
         let idle_until = self.idle_until(turn);
-        for owed in &mut self.owed {
-            if owed.expired || !owed.exchange.is_expired(turn) {
+        for request in &mut self.pending {
+            if request.expired || !request.is_late(turn) {
                 continue;
             }
-            owed.expired = true;
-            self.handler.on_given_up(owed.exchange.number);
-            match &mut self.state {
-                State::ExpectFrame { until } => *until = idle_until,
-                // An old peer waits for one response, which doesn't come.
-                State::ExpectAnswers(last @ Last::End(_)) if !owed.exchange.is_persistent() => {
-                    *last = Last::Fault(Box::new(deadline_passed()));
-                }
-                _ => {}
+            request.expired = true;
+            self.handler.on_cancelled(request.number);
+            if let State::ExpectFrame { until } = &mut self.state {
+                *until = idle_until;
+            } else if !request.keeps_connection() {
+                self.state.end_with(deadline_passed());
             }
         }
-    }
-
-    /// Gives up the request whose content is coming, if its deadline has passed.
-    fn expire_content(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
-        let State::ExpectContent(content) = &mut self.state else { return Ok(()) };
-        if matches!(content.sink, Sink::Nowhere { .. }) || !content.exchange.is_expired(turn) {
+        let Some(content) = self.state.unanswered().filter(|content| content.request.is_late(turn))
+        else {
             return Ok(());
+        };
+        self.handler.on_cancelled(content.request.number);
+        if !content.request.keeps_connection() {
+            return self.finish(Err(deadline_passed()), turn);
         }
-        self.handler.on_given_up(content.exchange.number);
-        if !content.exchange.is_persistent() {
-            return self.come_to(Last::Fault(Box::new(deadline_passed())), turn);
-        }
-        if content.paused {
-            content.progress = turn.now() + self.limits.content_timeout;
-            turn.resume();
-        }
-        content.give_up();
+        content.resume(&self.limits, turn);
+        content.discard();
         Ok(())
     }
 
     pub(super) fn on_settled(
         &mut self,
         ticket: Ticket,
-        body: Result<sockeye_proto::Message, Abandoned>,
+        body: Settled,
         turn: &mut Turn<'_>,
     ) -> Result<(), Fault> {
-        // The time may have come with the message.
-        self.expire_owed(turn);
-        self.expire_content(turn)?;
-        let known = |exchange: &Exchange| exchange.tickets.iter().position(|one| *one == ticket);
+        // A deadline may have passed at the same time.
+        self.expire(turn)?;
         if let State::ExpectContent(content) = &mut self.state
-            && let Some(at) = known(&content.exchange)
+            && content.request.take_ticket(ticket)
         {
-            content.exchange.tickets.swap_remove(at);
-            return self.on_settled_early(ticket, body, turn);
+            return self.settle_incoming(ticket, body, turn);
         }
-        let found = self
-            .owed
-            .iter()
-            .enumerate()
-            .find_map(|(place, owed)| known(&owed.exchange).map(|at| (place, at)));
-        if let Some((place, at)) = found {
-            let mut owed = self.owed.remove(place);
-            owed.exchange.tickets.swap_remove(at);
-            if let Some(owed) = self.settle(owed, ticket, body, turn) {
-                self.owed.insert(place, owed);
+        let at = self.pending.iter_mut().position(|request| request.take_ticket(ticket));
+        if let Some(at) = at {
+            let request = self.pending.remove(at);
+            if let Some(request) = self.settle(request, ticket, body, turn) {
+                self.pending.insert(at, request);
             }
-            if !self.is_crowded() {
-                self.has_place(turn);
+            if !self.is_at_limit() {
+                let idle_until = self.idle_until(turn);
+                if let State::ExpectFrame { until } = &mut self.state {
+                    *until = idle_until;
+                }
+                self.read_on(turn);
             }
         }
-        // What was answered already may have promises left: they bring nothing.
+        // A promise of a request that was answered already changes nothing.
         self.end_if_done(turn)
     }
 
-    /// Has a request answered that waited. Returns it if it waits on.
+    /// A promise of a pending request is settled. Returns the request if it stays pending.
     fn settle(
         &mut self,
-        mut owed: Owed,
+        mut request: PendingRequest,
         ticket: Ticket,
-        body: Result<sockeye_proto::Message, Abandoned>,
+        body: Settled,
         turn: &mut Turn<'_>,
-    ) -> Option<Owed> {
-        if owed.expired {
-            return Some(owed).filter(|owed| !owed.exchange.tickets.is_empty());
+    ) -> Option<PendingRequest> {
+        if request.expired {
+            return Some(request).filter(|request| !request.tickets.is_empty());
         }
-        let reply =
-            Responder { call: Call::Frames(turn), peer: &self.peer, exchange: &mut owed.exchange };
-        let answer = self.handler.on_settled(ticket, body, reply);
-        match (self.write(answer, &owed.exchange, turn), &mut self.state) {
-            (Written::Nothing, _) => return Some(owed),
-            (Written::Reply(Some(fault)), State::ExpectAnswers(last @ Last::End(_)))
-                if !owed.exchange.is_persistent() =>
-            {
-                *last = Last::Fault(Box::new(fault));
-            }
-            (Written::Reply(_), _) => {}
+        let responder = Responder::frames(turn, &self.peer, &mut request);
+        let answer = self.handler.on_settled(ticket, body, responder);
+        let Some(response) = answer.into_response(!request.tickets.is_empty()) else {
+            return Some(request);
+        };
+        if let Some(fault) = self.write(response, &request, turn)
+            && !request.keeps_connection()
+        {
+            self.state.end_with(fault);
         }
         None
     }
 
-    /// A promise was settled whose request is still being read.
-    fn on_settled_early(
+    /// A promise of the request whose content is arriving is settled.
+    fn settle_incoming(
         &mut self,
         ticket: Ticket,
-        body: Result<sockeye_proto::Message, Abandoned>,
+        body: Settled,
         turn: &mut Turn<'_>,
     ) -> Result<(), Fault> {
-        let State::ExpectContent(content) = &mut self.state else { return Ok(()) };
-        if matches!(content.sink, Sink::Nowhere { .. }) {
-            return Ok(());
-        }
-        let reply = Responder {
-            call: Call::Frames(turn),
-            peer: &self.peer,
-            exchange: &mut content.exchange,
-        };
-        let answer = self.handler.on_settled(ticket, body, reply);
-        if content.paused {
-            content.progress = turn.now() + self.limits.content_timeout;
-            content.paused = false;
-            turn.resume();
-        }
-        if matches!(answer.0, Given::Later) {
-            return Ok(());
-        }
+        let Some(content) = self.state.unanswered() else { return Ok(()) };
+        let responder = Responder::frames(turn, &self.peer, &mut content.request);
+        let answer = self.handler.on_settled(ticket, body, responder);
+        content.resume(&self.limits, turn);
+        // More content may make more promises.
+        let Some(response) = answer.into_response(true) else { return Ok(()) };
         let Some(mut content) = self.state.take_content() else { return Ok(()) };
-        let written = self.write(answer, &content.exchange, turn);
-        if content.exchange.is_persistent() {
-            // The rest is of no interest.
-            content.give_up();
-            self.state.step(Step::Content(content));
+        let fault = self.write(response, &content.request, turn);
+        if content.request.keeps_connection() {
+            content.discard();
+            self.state = State::ExpectContent(content);
             return Ok(());
         }
-        match written {
-            Written::Reply(Some(fault)) => self.come_to(Last::Fault(Box::new(fault)), turn),
-            _ => self.come_to(Last::End(End::Linger), turn),
-        }
-    }
-
-    /// A request is not under way any more.
-    fn has_place(&mut self, turn: &mut Turn<'_>) {
-        if matches!(self.state, State::ExpectPlace) {
-            self.begin_grace(turn);
-        }
-        let until = self.idle_until(turn);
-        match &mut self.state {
-            State::ExpectPlace => {
-                self.state.step(Step::NextFrame { until });
-                turn.resume();
-            }
-            State::ExpectFrame { until: idle } => *idle = until,
-            _ => {}
-        }
+        self.finish(fault.map_or(Ok(End::Linger), Err), turn)
     }
 }

@@ -1,4 +1,4 @@
-//! Media types (RFC 9110, 8.3.1), and what they are in a message: a type and an encoding.
+//! Converts between a Content-Type (RFC 9110, 8.3.1) and the type and encoding of a message.
 
 use std::borrow::Cow;
 
@@ -7,32 +7,32 @@ use sockeye_http::is_token_byte;
 use super::text::Encoding;
 use super::{JSON, Message};
 
-/// JSON as HTTP calls it (RFC 8259, 11).
+/// JSON in HTTP (RFC 8259, 11).
 const APPLICATION_JSON: &str = "application/json";
 
-/// Under which name JSON came, and goes back.
+/// The name of JSON in a Content-Type. A response has that of its request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum JsonName {
     /// `text/json`, as in frames.
     Text,
-    /// `application/json`: also where it is not known what the client would rather have.
+    /// `application/json`.
     #[default]
     Application,
 }
 
-/// What a Content-Type says.
+/// A Content-Type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Media {
-    /// The message's type: [`JSON`] for both names of it, else as it was sent, without its charset.
+    /// The message's type: [`JSON`] for both of its names, else what was sent, without the charset.
     pub(super) content_type: Cow<'static, str>,
-    /// The message's encoding: the charset, or what it is where none is named.
+    /// The message's encoding: the charset, or its default.
     pub(super) content_encoding: Cow<'static, str>,
-    /// It is `application/json`.
+    /// The name of JSON, if the type is JSON.
     pub(super) json: Option<JsonName>,
 }
 
 impl Media {
-    /// Reads the value of a Content-Type field; `None` when it is none.
+    /// Reads the value of a Content-Type field; `None` if it is malformed.
     pub(super) fn read(value: &[u8]) -> Option<Self> {
         let value = std::str::from_utf8(value).ok()?;
         let (kind, rest) = token(value)?;
@@ -41,16 +41,16 @@ impl Media {
         let (mut others, mut charset) = (String::new(), None);
         // *( OWS ";" OWS [ parameter ] ) (5.6.6).
         while !rest.is_empty() {
-            rest = blank(blank(rest).strip_prefix(';')?);
-            let Some((name, behind)) = token(rest) else { continue };
-            let (value, behind) = parameter_value(behind.strip_prefix('=')?)?;
+            rest = trim_start(trim_start(rest).strip_prefix(';')?);
+            let Some((name, tail)) = token(rest) else { continue };
+            let (value, tail) = parameter_value(tail.strip_prefix('=')?)?;
             if !name.eq_ignore_ascii_case("charset") {
                 others.push_str("; ");
-                others.push_str(&rest[..rest.len() - behind.len()]);
+                others.push_str(&rest[..rest.len() - tail.len()]);
             } else if charset.replace(value).is_some() {
                 return None;
             }
-            rest = behind;
+            rest = tail;
         }
         let json = [(JSON, JsonName::Text), (APPLICATION_JSON, JsonName::Application)]
             .into_iter()
@@ -70,7 +70,7 @@ impl Media {
         })
     }
 
-    /// Whether it is what browsers and curl send forms as, which nobody has asked for on purpose.
+    /// Whether it is a type of forms, the default of browsers and curl.
     pub(super) fn is_form(&self) -> bool {
         let essence = self.content_type.split(';').next().unwrap_or_default();
         ["application/x-www-form-urlencoded", "multipart/form-data"]
@@ -79,7 +79,7 @@ impl Media {
     }
 }
 
-/// The Content-Type of a message that is sent; JSON goes under the name `json`.
+/// The Content-Type of a message to send.
 pub(super) fn content_type(message: &Message, json: JsonName) -> Cow<'_, str> {
     let utf8 = message.content_encoding == "utf-8";
     let name: &str = match (message.is_json(), json) {
@@ -89,14 +89,16 @@ pub(super) fn content_type(message: &Message, json: JsonName) -> Cow<'_, str> {
         (true, JsonName::Application) => APPLICATION_JSON,
         _ => &message.content_type,
     };
-    let says = name.to_ascii_lowercase().contains("charset=");
+    let has_charset = name.to_ascii_lowercase().contains("charset=");
     match charset(&message.content_encoding) {
-        Some(charset) if !says && !name.is_empty() => format!("{name}; charset={charset}").into(),
+        Some(charset) if !has_charset && !name.is_empty() => {
+            format!("{name}; charset={charset}").into()
+        }
         _ => Cow::Owned(name.to_owned()),
     }
 }
 
-/// An encoding as IANA calls it; `None` where it is no text.
+/// The IANA name of an encoding; `None` if the content is not text.
 fn charset(encoding: &str) -> Option<&str> {
     match Encoding::of(encoding) {
         Some(Encoding::Utf8 | Encoding::Utf8Sig) => Some("utf-8"),
@@ -110,18 +112,18 @@ fn charset(encoding: &str) -> Option<&str> {
     }
 }
 
-/// The token that `text` begins with, and what is behind it.
+/// The token at the front of `text`, and the rest.
 fn token(text: &str) -> Option<(&str, &str)> {
     let len = text.bytes().take_while(|byte| is_token_byte(*byte)).count();
     (len > 0).then(|| text.split_at(len))
 }
 
-/// Without the spaces and tabs in front.
-fn blank(text: &str) -> &str {
+/// `text` without the spaces and tabs in front.
+fn trim_start(text: &str) -> &str {
     text.trim_start_matches([' ', '\t'])
 }
 
-/// A token, or a quoted string without its quotes, and what is behind it.
+/// The token or quoted string (without its quotes) at the front of `text`, and the rest.
 fn parameter_value(text: &str) -> Option<(String, &str)> {
     let Some(quoted) = text.strip_prefix('"') else {
         return token(text).map(|(value, rest)| (value.to_owned(), rest));

@@ -1,15 +1,15 @@
-//! Which web pages may send messages over HTTP: the check against cross-site requests.
+//! Protection against cross-site requests: which web pages may send messages over HTTP.
 //!
-//! A browser sends simple requests, a POST of `text/plain` among them, for any page to any server
-//! that it can reach; it only keeps the response from the page. So a request that a page of another
-//! origin has made is refused before a handler sees it. Browsers say where a request comes from in
-//! `Origin` (RFC 6454, 7) and `Sec-Fetch-Site` (Fetch Metadata); programs send neither.
+//! A browser sends some requests, such as a POST of `text/plain`, for any page to any server that it
+//! can reach, and only hides the response from the page. So requests from pages of other origins are
+//! refused before a handler sees them. Browsers send the origin of a page in `Origin` (RFC 6454, 7) and
+//! `Sec-Fetch-Site` (Fetch Metadata). Other programs send neither.
 
 use std::borrow::Cow;
 
 use sockeye_http::{FieldName, Request};
 
-/// The origins whose pages may send messages: the server's own, and those that were added.
+/// The origins whose pages may send messages: the server's own, and those that are added.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AllowedOrigins {
     origins: Vec<Box<str>>,
@@ -17,22 +17,21 @@ pub struct AllowedOrigins {
 }
 
 impl AllowedOrigins {
-    /// Allows one more origin, such as `https://example.org` or `http://localhost:5173`. A text that
-    /// no browser sends as an origin allows nothing.
+    /// Adds an origin, such as `https://example.org` or `http://localhost:5173`.
     #[must_use]
     pub fn allow(mut self, origin: &str) -> Self {
         self.origins.push(origin.into());
         self
     }
 
-    /// Tells refused clients how an origin is allowed, in a sentence without its full stop.
+    /// Adds a sentence to refusals that says how to allow an origin, without its full stop.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
         self.hint = hint.into();
         self
     }
 
-    /// Why a page that sent `request` may not, if it may not.
+    /// Why `request` is refused; `None` if it is allowed.
     pub(super) fn refusal(&self, request: &Request<'_>) -> Option<String> {
         let is_cross_site = || {
             request.fields_named("sec-fetch-site").any(|v| v.eq_ignore_ascii_case(b"cross-site"))
@@ -55,7 +54,7 @@ impl AllowedOrigins {
     }
 }
 
-/// The scheme's default port with its colon, and what is behind `://`.
+/// The default port of the origin's scheme, with its colon, and the host.
 fn parts(origin: &[u8]) -> Option<(&'static [u8], &[u8])> {
     const SCHEMES: [(&[u8], &[u8]); 2] = [(b"http://", b":80"), (b"https://", b":443")];
     SCHEMES.into_iter().find_map(|(scheme, port)| {
@@ -73,8 +72,8 @@ fn is_same(one: &[u8], other: &[u8]) -> bool {
     }
 }
 
-/// Whether the origin is that of the server which is asked as `host`. Either scheme counts: a proxy
-/// in front may speak TLS, and whoever has the name at its one port is believed at the other.
+/// Whether `origin` is that of the server with the name `host`. Either scheme counts: a proxy in front
+/// of the server may use TLS.
 fn is_own(origin: &[u8], host: Option<&[u8]>) -> bool {
     match (parts(origin), host) {
         (Some((port, origin)), Some(host)) => is_same_host(origin, host, port),
@@ -82,7 +81,7 @@ fn is_own(origin: &[u8], host: Option<&[u8]>) -> bool {
     }
 }
 
-/// Whether both are the same host and port, where `port` is what is meant by none.
+/// Whether the hosts and their ports are the same. `port` is the default.
 fn is_same_host(one: &[u8], other: &[u8], port: &[u8]) -> bool {
     let bare = |host| <[u8]>::strip_suffix(host, port).unwrap_or(host);
     !one.is_empty() && bare(one).eq_ignore_ascii_case(bare(other))

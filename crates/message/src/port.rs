@@ -1,9 +1,8 @@
-//! One port for frames and HTTP: the first bytes of a connection tell which it is.
+//! One port for frames and HTTP: detects by the first bytes of a connection which one it carries.
 //!
-//! A [`Port`] reads nothing. As soon as the bytes that have come can only be one of the two, it hands
-//! the connection to a [`Server`] of frames or to an [`http_core::Server`], which begin with the first
-//! byte. Until then it does what frames are owed: what is too slow, or ends in the middle, is
-//! answered with a frame. Each of the two counts its deadlines from when it gets the connection.
+//! A [`Port`] consumes no input. As soon as the bytes can only be frames or only HTTP, it switches the
+//! connection to a [`Server`] or an [`http_core::Server`], which reads from the first byte and starts
+//! its timeouts. Until then, errors are answered in frames.
 
 use std::fmt;
 use std::mem;
@@ -14,41 +13,41 @@ use sockeye_proto::{
     Address, Consumed, DRAIN_GRACE, End, Event, Fault, Peer, Protocol, Stop, Time, Turn,
 };
 
-use super::fault::{Refusal, idle};
 use super::http::Rules;
-use super::{AllowedOrigins, Handler, Header, Http, Limits, Server, frame};
+use super::refusal::{Refusal, idle};
+use super::request::PendingRequest;
+use super::{AllowedOrigins, Handler, Http, Limits, Server};
 
-/// What a peer speaks.
+/// The protocol of a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Spoken {
-    /// Frames, good or bad.
+pub enum PeerProtocol {
+    /// Frames, valid or not.
     Frames,
-    /// HTTP, good or bad.
+    /// HTTP, valid or not.
     Http,
-    /// TLS, which is not spoken here. HTTP has an answer to that.
+    /// TLS, which is not supported here. HTTP answers it with an error.
     Tls,
 }
 
-impl Spoken {
-    /// What a connection is that begins with these bytes; `None` where more are needed, of which
-    /// there are never more than three.
+impl PeerProtocol {
+    /// Detects the protocol by the first bytes of a connection; `None` if more are needed. Three are
+    /// always enough.
     ///
-    /// - Three characters of a token (RFC 9110, 5.6.2), which a method is, are HTTP. They are no
-    ///   frame: its third byte is a `{` or blank.
+    /// - Three characters of a token (RFC 9110, 5.6.2) are the method of an HTTP request. The third
+    ///   byte of a frame is a `{` or white space.
     /// - A TLS record of type 22, major version 3 and a minor version below 5 is TLS.
-    /// - Anything else is a frame, or its fault; also a blank line in front of a request, which HTTP
-    ///   forgives where requests follow one another.
+    /// - Anything else is a frame, also a blank line in front of an HTTP request.
     ///
     /// ```
-    /// use sockeye_message::Spoken;
+    /// use sockeye_message::PeerProtocol;
     ///
-    /// assert_eq!(Spoken::of(b"PO"), None); // A header may have 20,559 bytes.
-    /// assert_eq!(Spoken::of(b"POS"), Some(Spoken::Http));
-    /// assert_eq!(Spoken::of(b"PO{"), Some(Spoken::Frames));
-    /// assert_eq!(Spoken::of(b"\0"), Some(Spoken::Frames));
+    /// assert_eq!(PeerProtocol::detect(b"PO"), None); // A header may have 20,559 bytes.
+    /// assert_eq!(PeerProtocol::detect(b"POS"), Some(PeerProtocol::Http));
+    /// assert_eq!(PeerProtocol::detect(b"PO{"), Some(PeerProtocol::Frames));
+    /// assert_eq!(PeerProtocol::detect(b"\0"), Some(PeerProtocol::Frames));
     /// ```
     #[must_use]
-    pub fn of(first: &[u8]) -> Option<Self> {
+    pub fn detect(first: &[u8]) -> Option<Self> {
         let is_token = |bytes: &[u8]| bytes.iter().all(|byte| http_core::is_token_byte(*byte));
         match first {
             [] | [0x16] | [0x16, 3] => None,
@@ -60,8 +59,7 @@ impl Spoken {
     }
 }
 
-/// What the connections of one shard share that may speak frames or HTTP. Made once per shard, in an
-/// `Rc`.
+/// What the connections of one shard share.
 #[derive(Debug)]
 pub struct ServerConfig {
     rules: Rc<Rules>,
@@ -70,8 +68,7 @@ pub struct ServerConfig {
 }
 
 impl ServerConfig {
-    /// With these limits, which hold for both: the deadlines are the same, a request's body is a
-    /// message's content. A request's head has the limits of [`http_core::Limits`].
+    /// Applies these limits to frames and, by [`Limits::http`], to HTTP.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         let http = http_core::ServerConfig::new(limits.http());
@@ -79,7 +76,7 @@ impl ServerConfig {
         Self { rules: Rc::new(rules), http: Rc::new(http), frames_only: false }
     }
 
-    /// Checks which host is asked for over HTTP. Without this, every host is answered for.
+    /// Checks the host of HTTP requests. Default: every host is allowed.
     #[must_use]
     pub fn checking_hosts(mut self, check: http_core::HostCheck) -> Self {
         let http = http_core::ServerConfig::new(self.rules.limits.http());
@@ -87,8 +84,8 @@ impl ServerConfig {
         self
     }
 
-    /// Lets pages of these origins send messages over HTTP. Without this, pages of the server's own
-    /// origin alone may.
+    /// Allows pages of these origins to send messages over HTTP. Default: only pages of the server's
+    /// own origin.
     #[must_use]
     pub fn allowing_origins(mut self, origins: AllowedOrigins) -> Self {
         let limits = Rc::clone(&self.rules.limits);
@@ -96,14 +93,14 @@ impl ServerConfig {
         self
     }
 
-    /// Has connections speak frames and nothing else, or both.
+    /// Whether connections carry frames only. Default: frames or HTTP.
     #[must_use]
     pub fn frames_only(mut self, frames_only: bool) -> Self {
         self.frames_only = frames_only;
         self
     }
 
-    /// A connection that `handler` answers.
+    /// A connection whose messages `handler` answers.
     pub fn open<H: Handler + 'static>(self: &Rc<Self>, handler: H) -> Box<dyn Protocol> {
         if self.frames_only {
             return Box::new(Server::new(Rc::clone(&self.rules.limits), handler));
@@ -112,29 +109,29 @@ impl ServerConfig {
     }
 }
 
-/// A connection of which nobody knows yet what it speaks.
+/// A connection whose protocol isn't detected yet.
 pub struct Port<H> {
     shared: Rc<ServerConfig>,
     peer: Peer,
     expects: Expects,
-    /// When it is given up.
+    /// When it times out.
     until: Time,
     stop: Stop,
-    /// Gone when the connection is another's.
+    /// `None` once the protocol is detected.
     handler: Option<H>,
 }
 
-/// What comes next.
+/// What is expected next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Expects {
     /// The first byte.
     First,
-    /// The second or third, which tells.
+    /// The second or third.
     Second,
 }
 
 impl<H: Handler + 'static> Port<H> {
-    /// A connection that `handler` answers, whatever it speaks.
+    /// A connection whose messages `handler` answers, in frames or over HTTP.
     pub fn new(shared: Rc<ServerConfig>, handler: H) -> Self {
         Self {
             shared,
@@ -146,14 +143,14 @@ impl<H: Handler + 'static> Port<H> {
         }
     }
 
-    /// Hands the connection to who knows what it speaks.
-    fn hand_over(&self, spoken: Spoken, handler: H, turn: &mut Turn<'_>) {
+    /// Replaces this protocol by the detected one.
+    fn switch(&self, protocol: PeerProtocol, handler: H, turn: &mut Turn<'_>) {
         let rules = &self.shared.rules;
-        turn.switch_to(match spoken {
-            Spoken::Frames => {
+        turn.switch_to(match protocol {
+            PeerProtocol::Frames => {
                 Box::new(Server::new(Rc::clone(&rules.limits), handler).stopping(self.stop))
             }
-            Spoken::Http | Spoken::Tls => {
+            PeerProtocol::Http | PeerProtocol::Tls => {
                 let handler = Http::with(Rc::clone(rules), self.peer, handler);
                 let server = http_core::Server::new(Rc::clone(&self.shared.http), handler);
                 Box::new(server.stopping(self.stop))
@@ -167,37 +164,34 @@ impl<H: Handler + 'static> Port<H> {
         }
         let Limits { idle_timeout, header_timeout, .. } = &*self.shared.rules.limits;
         match self.expects {
-            // A client that is sending just now shall not find its request reset.
+            // Lingering, so that a request that is being sent right now is not reset.
             Expects::First if self.stop == Stop::Drain => {
                 turn.end(End::Linger);
                 Ok(())
             }
             Expects::First => Err(idle(*idle_timeout)),
-            Expects::Second => Err(refuse(Refusal::header_timeout(*header_timeout), turn)),
+            Expects::Second => {
+                let refusal = Refusal::header_timeout(*header_timeout);
+                Err(PendingRequest::new(0, 0).refuse(refusal, turn))
+            }
         }
     }
 
     fn on_eof(&self, turn: &mut Turn<'_>) -> Result<(), Fault> {
         match self.expects {
             Expects::First => turn.end(End::Close),
-            Expects::Second => return Err(refuse(Refusal::incomplete_header(), turn)),
+            Expects::Second => {
+                return Err(PendingRequest::new(0, 0).refuse(Refusal::incomplete_header(), turn));
+            }
         }
         Ok(())
     }
 }
 
-/// Writes the response that a refused frame earns. Returns the fault that ends the connection.
-fn refuse(refusal: Refusal, turn: &mut Turn<'_>) -> Fault {
-    let reply = refusal.reply();
-    // Its header is small.
-    let _ = frame::write(&Header::of(&reply), reply.content, turn.out);
-    refusal.fault()
-}
-
 impl<H: Handler + 'static> Protocol for Port<H> {
     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
-        match (Spoken::of(input), self.handler.take()) {
-            (Some(spoken), Some(handler)) => self.hand_over(spoken, handler, turn),
+        match (PeerProtocol::detect(input), self.handler.take()) {
+            (Some(protocol), Some(handler)) => self.switch(protocol, handler, turn),
             (_, handler) => {
                 self.handler = handler;
                 if mem::replace(&mut self.expects, Expects::Second) == Expects::First {

@@ -1,18 +1,18 @@
-//! The reference service: what the Python server answers, over a dictionary that can be changed.
+//! The service of the Python server: searches in a dictionary.
 //!
-//! Where the Python server would close without a word, there is an error response.
+//! Where the Python server closes the connection without a response, this one sends an error.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use serde_json::value::RawValue;
-use sockeye_proto::{Abandoned, Peer, Ticket};
+use sockeye_proto::{Peer, Ticket};
 
 use super::header::is_integer;
-use super::{Answer, ContentError, Handler, LARGE, Message, Responder, error_reply, json};
+use super::{Answer, Handler, LARGE, Message, Refusal, Responder, Settled, error_response, json};
 
-/// The entries that the Python server has.
+/// The entries of the Python server.
 const ENTRIES: [(&str, &str); 3] = [
     ("morpheus", "Follow the white rabbit. 🐰"),
     ("ring", "In the caves beneath the Misty Mountains. 💍"),
@@ -22,40 +22,31 @@ const ENTRIES: [(&str, &str); 3] = [
 /// The type of a response to content that is not JSON.
 const BINARY: &str = "binary/custom-server-binary-type";
 
-/// How much of such content the response repeats.
+/// Bytes of such content that the response repeats.
 const REPEATED: usize = 10;
 
-/// Python turns no more digits into a number.
+/// Python converts no longer integer.
 const MAX_DIGITS: usize = 4300;
 
 type Entries = HashMap<String, String>;
 
-/// What a search finds: shared by all connections, and can be replaced while they run.
+/// Entries to search, shared by all connections. They can be replaced at any time.
 #[derive(Clone, Debug)]
 pub struct Dictionary(Arc<RwLock<Arc<Entries>>>);
 
 impl Dictionary {
-    /// With these entries.
+    /// A dictionary of these entries.
     #[must_use]
     pub fn new(entries: HashMap<String, String>) -> Self {
         Self(Arc::new(RwLock::new(Arc::new(entries))))
     }
 
-    /// Puts other entries in the place of these.
+    /// Replaces the entries.
     pub fn replace(&self, entries: HashMap<String, String>) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(entries);
     }
 
-    /// Reads entries from JSON: an object whose values are strings.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong, and where.
-    pub fn parse(json: &str) -> Result<HashMap<String, String>, serde_json::Error> {
-        serde_json::from_str(json)
-    }
-
-    /// What is found. An empty text counts as nothing found, as it does in Python.
+    /// The entry of `value`. An empty entry counts as not found, as in Python.
     fn search(&self, value: &str) -> Option<String> {
         let entries = Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner));
         entries.get(value).filter(|found| !found.is_empty()).cloned()
@@ -63,7 +54,7 @@ impl Dictionary {
 }
 
 impl Default for Dictionary {
-    /// With the three entries that the Python server has.
+    /// The three entries of the Python server.
     fn default() -> Self {
         let own = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
         Self::new(ENTRIES.into_iter().map(own).collect())
@@ -77,84 +68,70 @@ pub struct Reference {
 }
 
 impl Reference {
-    /// Over this dictionary.
+    /// A service that searches in `dictionary`.
     #[must_use]
     pub fn new(dictionary: Dictionary) -> Self {
         Self { dictionary }
     }
 
-    /// What is answered to `message`. JSON that it has no answer to gets an error response.
+    /// The response to `message`.
     ///
     /// # Errors
     ///
-    /// [`ContentError`] when the content is not what its type and encoding say.
-    pub fn answer(&self, message: &Message) -> Result<Message, ContentError> {
+    /// When the content is not what its type and encoding say.
+    pub fn answer(&self, message: &Message) -> Result<Message, Refusal> {
         if !message.is_json() {
             let repeated = &message.content[..message.content.len().min(REPEATED)];
             let content = [b"First 10 bytes of request: ", repeated].concat();
             return Ok(Message::binary(BINARY, content));
         }
         let text = message.to_text()?;
-        let bad = |error: serde_json::Error| ContentError::Json(error.to_string());
-        let whole: &RawValue = serde_json::from_str(&text).map_err(bad)?;
+        let whole: &RawValue = serde_json::from_str(&text).map_err(Refusal::not_json)?;
         if !whole.get().starts_with('{') {
             let kind = kind(whole.get());
             let what = format!(
-                "the content is to be an object with an \"action\" and a \"value\", not {kind}"
+                "the content must be an object with an \"action\" and a \"value\", not {kind}"
             );
-            return Ok(error_reply("bad_request", &what));
+            return Ok(error_response("bad_request", &what));
         }
-        // What stands behind other keys is not looked at.
-        let members = json::members(whole.get(), ["action", "value"]).map_err(bad)?;
-        let [raw_action, raw_value] = members.map(|raw| raw.map(RawValue::get));
-        let action = raw_action.map_or(Ok(Printed::NONE), Printed::of).map_err(bad)?;
-        let Some(action) = action.0 else {
+        let members = json::members(whole.get(), ["action", "value"]).map_err(Refusal::not_json)?;
+        let [raw_action, raw_value] = members.values.map(|raw| raw.unwrap_or("null"));
+        let Some(action) = printed(raw_action).map_err(Refusal::not_json)? else {
             return Ok(unprintable("action", raw_action));
         };
-        // The string, not something that is printed so.
-        if action != "search" || !raw_action.is_some_and(|raw| raw.starts_with('"')) {
+        // The string "search", and no other value that is printed like it.
+        if action != "search" || !raw_action.starts_with('"') {
             return Ok(result(&format!("Error: invalid action '{action}'.")));
         }
-        let value = raw_value.map_or(Ok(Printed::NONE), Printed::of).map_err(bad)?;
-        let Some(value) = value.0 else {
+        let Some(value) = printed(raw_value).map_err(Refusal::not_json)? else {
             return Ok(unprintable("value", raw_value));
         };
-        let is_text = raw_value.is_some_and(|raw| raw.starts_with('"'));
+        let is_text = raw_value.starts_with('"');
         let found = if is_text { self.dictionary.search(&value) } else { None };
         Ok(result(&found.unwrap_or_else(|| format!("No match for '{value}'."))))
     }
 }
 
-/// What Python prints for a JSON value; `None` for what is refused here.
-struct Printed<'a>(Option<Cow<'a, str>>);
-
-impl<'a> Printed<'a> {
-    const NONE: Self = Self(Some(Cow::Borrowed("None")));
-
-    fn of(raw: &'a str) -> Result<Self, serde_json::Error> {
-        let text = match raw {
-            "null" => return Ok(Self::NONE),
-            "true" => "True",
-            "false" => "False",
-            "-0" => "0",
-            _ if raw.starts_with('"') => {
-                return Ok(Self(Some(Cow::Owned(serde_json::from_str(raw)?))));
-            }
-            _ if is_integer(raw) && raw.len() <= MAX_DIGITS => raw,
-            _ => return Ok(Self(None)),
-        };
-        Ok(Self(Some(Cow::Borrowed(text))))
-    }
+/// What Python prints for a JSON value; `None` for values that are refused here.
+fn printed(raw: &str) -> Result<Option<Cow<'_, str>>, serde_json::Error> {
+    Ok(Some(Cow::Borrowed(match raw {
+        "null" => "None",
+        "true" => "True",
+        "false" => "False",
+        "-0" => "0",
+        _ if raw.starts_with('"') => return Ok(Some(Cow::Owned(serde_json::from_str(raw)?))),
+        _ if is_integer(raw) && raw.len() <= MAX_DIGITS => raw,
+        _ => return Ok(None),
+    })))
 }
 
-fn unprintable(key: &str, raw: Option<&str>) -> Message {
-    let kind = kind(raw.unwrap_or_default());
-    let what =
-        format!("the {key:?} is to be a string, an integer, true, false or null, not {kind}");
-    error_reply("bad_request", &what)
+fn unprintable(key: &str, raw: &str) -> Message {
+    let kind = kind(raw);
+    let what = format!("the {key:?} must be a string, an integer, true, false or null, not {kind}");
+    error_response("bad_request", &what)
 }
 
-/// What a JSON text is.
+/// The kind of a JSON text.
 fn kind(raw: &str) -> &'static str {
     match raw.as_bytes().first() {
         Some(b'{') => "an object",
@@ -175,34 +152,32 @@ fn result(text: &str) -> Message {
 }
 
 impl Handler for Reference {
-    fn on_message(&mut self, message: Message, _: &Peer, mut reply: Responder<'_, '_>) -> Answer {
+    fn on_message(
+        &mut self,
+        message: Message,
+        _: &Peer,
+        mut responder: Responder<'_, '_>,
+    ) -> Answer {
         // Of other content only the beginning is read.
         if message.is_json() && message.content.len() > LARGE {
             let reference = self.clone();
-            reply.run(move || reference.answer(&message));
-            return reply.later();
+            responder.run(move || reference.answer(&message));
+            return responder.later();
         }
-        send(self.answer(&message), reply)
+        send(self.answer(&message), responder)
     }
 
-    fn on_settled(
-        &mut self,
-        _: Ticket,
-        body: Result<sockeye_proto::Message, Abandoned>,
-        reply: Responder<'_, '_>,
-    ) -> Answer {
-        match body.ok().and_then(|body| body.downcast::<Answered>().ok()) {
-            Some(answered) => send(*answered, reply),
-            None => reply.fail("the content could not be read"),
+    fn on_settled(&mut self, _: Ticket, body: Settled, responder: Responder<'_, '_>) -> Answer {
+        match body.ok().and_then(|body| body.downcast().ok()) {
+            Some(result) => send(*result, responder),
+            None => responder.fail("the content could not be read"),
         }
     }
 }
 
-type Answered = Result<Message, ContentError>;
-
-fn send(answered: Answered, reply: Responder<'_, '_>) -> Answer {
-    match answered {
-        Ok(answer) => reply.send(answer),
-        Err(error) => reply.refuse(error),
+fn send(result: Result<Message, Refusal>, responder: Responder<'_, '_>) -> Answer {
+    match result {
+        Ok(message) => responder.send(message),
+        Err(refusal) => responder.refuse(refusal),
     }
 }

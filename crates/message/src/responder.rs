@@ -1,11 +1,10 @@
-//! Responses: what a handler says of one request.
+//! How a handler answers one request.
 
 use sockeye_http as http_core;
-use sockeye_proto::{Fault, Job, Peer, Promise, Ticket, Time, Turn};
+use sockeye_proto::{Job, Peer, Promise, Ticket, Time, Turn};
 
-use super::answer::Given;
-use super::exchange::Exchange;
-use super::{Answer, ContentError, Message, error_reply};
+use super::request::PendingRequest;
+use super::{Answer, Message, Refusal, error_response};
 
 /// The call in which a request is answered: of a connection of frames, or of a request of HTTP.
 #[derive(Clone, Copy, Debug)]
@@ -14,61 +13,68 @@ pub(super) enum Call<'r, 't> {
     Http(&'r http_core::Responder<'r, 't>),
 }
 
-/// The duty to answer one request, and the means.
+/// The duty to answer one request.
 #[derive(Debug)]
 pub struct Responder<'r, 't> {
     pub(super) call: Call<'r, 't>,
     pub(super) peer: &'r Peer,
-    pub(super) exchange: &'r mut Exchange,
+    pub(super) request: &'r mut PendingRequest,
 }
 
-impl Responder<'_, '_> {
-    /// Answers with `message`. Past the request's deadline nothing is sent.
+impl<'r, 't> Responder<'r, 't> {
+    pub(super) fn frames(
+        turn: &'r Turn<'t>,
+        peer: &'r Peer,
+        request: &'r mut PendingRequest,
+    ) -> Self {
+        Self { call: Call::Frames(turn), peer, request }
+    }
+
+    /// Sends `message` as the response. Past the request's deadline nothing is sent.
     pub fn send(self, message: Message) -> Answer {
-        Answer(Given::Now(message))
+        Answer::now(message)
     }
 
-    /// Answers with an error response: `code` is a stable name in `snake_case`, `text` says what was
-    /// wrong, where, and what would be right.
+    /// Sends an error response: `code` is a stable name in `snake_case`, `text` says what is wrong,
+    /// where, and what would be right.
     pub fn error(self, code: &str, text: &str) -> Answer {
-        Answer(Given::Now(error_reply(code, text)))
+        Answer::now(error_response(code, text))
     }
 
-    /// Refuses a request whose content can't be read, under [`ContentError::code`]. It is logged as
-    /// the peer's fault.
-    pub fn refuse(self, error: ContentError) -> Answer {
-        Answer(Given::Refused(error.into()))
+    /// Refuses a request whose content can't be read. The log records it as the peer's fault.
+    pub fn refuse(self, refusal: Refusal) -> Answer {
+        Answer::refusal(refusal)
     }
 
-    /// Answers `internal`: we could not do our part, and the log says so. `text` is for the peer.
+    /// Sends an error response with the code `internal` and this text. The log records it as our
+    /// fault.
     pub fn fail(self, text: &str) -> Answer {
-        let fault = Fault::ours("internal", format!("could not answer: {text}"));
-        Answer(Given::Failed(error_reply("internal", text), fault))
+        Answer::failure(text)
     }
 
-    /// Answers later: in [`Handler::on_settled`](super::Handler::on_settled), when a promise of
-    /// this response is settled. A handler that gave out no promise can't: it is answered `internal`.
+    /// The response follows when a promise of this responder is settled: in
+    /// [`Handler::on_settled`](super::Handler::on_settled). Without an open promise the response is
+    /// `internal`.
     pub fn later(self) -> Answer {
-        Answer(Given::Later)
+        Answer::LATER
     }
 
-    /// Which request of this connection it is, from 0: what a handler knows it by when several
-    /// wait.
+    /// The number of the request on this connection, from 0.
     #[must_use]
     pub fn request(&self) -> u64 {
-        self.exchange.number
+        self.request.number
     }
 
-    /// Who asked.
+    /// Who sent the request.
     #[must_use]
     pub fn peer(&self) -> &Peer {
         self.peer
     }
 
-    /// When the answer is of no use any more; [`Time::NEVER`] where the peer didn't say.
+    /// The time after which the peer has no use for a response; [`Time::NEVER`] if it set none.
     #[must_use]
     pub fn deadline(&self) -> Time {
-        self.exchange.deadline
+        self.request.deadline
     }
 
     /// The time of this turn.
@@ -76,18 +82,18 @@ impl Responder<'_, '_> {
     pub fn now(&self) -> Time {
         match self.call {
             Call::Frames(turn) => turn.now(),
-            Call::Http(reply) => reply.now(),
+            Call::Http(responder) => responder.now(),
         }
     }
 
-    /// Reserves a place for one answer from elsewhere: see [`Turn::promise`].
+    /// Makes a promise: see [`Turn::promise`].
     #[must_use]
     pub fn promise(&mut self) -> Promise {
         let promise = match self.call {
             Call::Frames(turn) => turn.promise(),
-            Call::Http(reply) => reply.promise(),
+            Call::Http(responder) => responder.promise(),
         };
-        self.exchange.tickets.push(promise.ticket());
+        self.request.tickets.push(promise.ticket());
         promise
     }
 
@@ -95,13 +101,13 @@ impl Responder<'_, '_> {
     pub fn run<T: Send + 'static>(&mut self, work: impl FnOnce() -> T + Send + 'static) -> Ticket {
         let ticket = match self.call {
             Call::Frames(turn) => turn.run(work),
-            Call::Http(reply) => reply.run(work),
+            Call::Http(responder) => responder.run(work),
         };
-        self.exchange.tickets.push(ticket);
+        self.request.tickets.push(ticket);
         ticket
     }
 
-    /// Runs `job` on another thread: see [`Turn::spawn`]. What it has to say it says by a
+    /// Runs `job` on another thread: see [`Turn::spawn`]. It returns its result by a
     /// [`Responder::promise`].
     ///
     /// # Errors
@@ -110,7 +116,7 @@ impl Responder<'_, '_> {
     pub fn spawn(&self, job: Job) -> Result<(), Job> {
         match self.call {
             Call::Frames(turn) => turn.spawn(job),
-            Call::Http(reply) => reply.spawn(job),
+            Call::Http(responder) => responder.spawn(job),
         }
     }
 }

@@ -1,8 +1,7 @@
-//! The server's side of a connection as a [`Protocol`].
+//! The server's side of a connection of frames, as a [`Protocol`].
 //!
-//! Here is decided what happens; what follows from it is in [`state`](super::state), what a frame
-//! means in [`frame`](super::frame), what becomes of one request in
-//! [`exchange`](super::exchange), and what time and promises bring in [`late`](super::late).
+//! This file reads requests and writes responses. [`late`](super::late) has what happens later:
+//! deadlines that pass, and promises that are settled.
 
 use std::fmt;
 use std::rc::Rc;
@@ -12,41 +11,37 @@ use sockeye_proto::{
     Address, Client, Consumed, DRAIN_GRACE, End, Event, Fault, Peer, Protocol, Stop, Time, Turn,
 };
 
-use super::answer::Given;
-use super::exchange::{Content, Exchange, Owed, Sink, busy, too_complex};
-use super::fault::Refusal;
+use super::answer::Response;
 use super::frame;
-use super::responder::Call;
-use super::state::{Last, State, Step};
-use super::text::Encoding;
-use super::{Answer, ContentError, Flow, Handler, Header, JSON, Limits, Message, Responder, Wants};
+use super::receive::{IncomingRequest, Receiver};
+use super::request::PendingRequest;
+use super::state::State;
+use super::{Answer, ContentMode, Flow, Handler, Header, Limits, Refusal, Responder};
 
-/// The server's side of one connection. It holds content that was not complete, and no other
-/// buffer.
+/// The server's side of one connection. It buffers content that is not complete, and nothing else.
 pub struct Server<H> {
     pub(super) limits: Rc<Limits>,
     pub(super) peer: Peer,
     pub(super) state: State,
-    /// Requests whose answers come later, the oldest first. At most [`Limits::in_flight`].
-    pub(super) owed: Vec<Owed>,
+    /// Requests whose responses follow later, the oldest first. At most [`Limits::in_flight`].
+    pub(super) pending: Vec<PendingRequest>,
     /// The number of the next request.
-    pub(super) next: u64,
-    /// The server stops: no frame follows the one in production.
-    /// In a server that is stopping, or will be, responses say that the connection ends.
+    next: u64,
+    /// Once the server stops, or is about to, responses say that the connection ends.
     stop: Stop,
-    /// Frames that have begun by then are answered, later ones are not read.
+    /// Frames that begin later than this are not read.
     reads_until: Time,
     pub(super) handler: H,
 }
 
 impl<H: Handler> Server<H> {
-    /// A connection that `handler` answers.
+    /// A connection whose messages `handler` answers.
     pub fn new(limits: Rc<Limits>, handler: H) -> Self {
         Self {
             limits,
             peer: Peer { address: Address::Unix, via: 0 },
             state: State::ExpectFrame { until: Time::NEVER },
-            owed: Vec::new(),
+            pending: Vec::new(),
             next: 0,
             stop: Stop::No,
             reads_until: Time::NEVER,
@@ -54,7 +49,7 @@ impl<H: Handler> Server<H> {
         }
     }
 
-    /// The same in a server that may be stopping already.
+    /// Sets whether the server is stopping already.
     pub(super) fn stopping(mut self, stop: Stop) -> Self {
         self.stop = stop;
         self
@@ -64,315 +59,237 @@ impl<H: Handler> Server<H> {
         self.stop == Stop::Drain
     }
 
-    /// How long the next frame is waited for.
+    /// When the connection is idle for too long, if nothing arrives from now on.
     pub(super) fn idle_until(&self, turn: &Turn<'_>) -> Time {
         self.reads_until.min(turn.now() + self.limits.idle_timeout)
     }
 
-    /// A server that drains reads for a moment longer, from now on.
-    pub(super) fn begin_grace(&mut self, turn: &Turn<'_>) {
+    /// While the server drains, frames that begin within the grace period are still answered.
+    fn begin_grace(&mut self, turn: &Turn<'_>) {
         if self.is_draining() {
             self.reads_until = turn.now() + DRAIN_GRACE;
         }
     }
 
-    /// Whether somebody waits for an answer.
-    pub(super) fn is_owing(&self) -> bool {
-        self.owed.iter().any(|owed| !owed.expired)
+    /// Whether the client waits for a response.
+    pub(super) fn has_pending(&self) -> bool {
+        self.pending.iter().any(|request| !request.expired)
     }
 
-    /// Whether as many requests wait, or as much content with them, as may.
-    pub(super) fn is_crowded(&self) -> bool {
-        let held = self.owed.iter().fold(0, |sum: u64, owed| sum.saturating_add(owed.exchange.len));
-        let full = self.owed.len() >= self.limits.in_flight || held >= self.limits.content;
-        full && !self.owed.is_empty()
+    /// Whether the requests in flight, or their contents together, have reached their limit.
+    pub(super) fn is_at_limit(&self) -> bool {
+        let lens = self.pending.iter().map(|request| request.content_len);
+        let held = lens.fold(0, u64::saturating_add);
+        let full = self.pending.len() >= self.limits.in_flight || held >= self.limits.content;
+        full && !self.pending.is_empty()
     }
 
-    /// Whether a response that is written now may say that the connection goes on.
-    fn goes_on(&self) -> bool {
-        self.stop == Stop::No
-            && !matches!(self.state, State::ExpectAnswers(_) | State::ExpectNothing)
-    }
-
-    /// Reads a header and, if its content came with it, what follows from that. Returns how much
-    /// was used.
-    fn read(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<usize, Fault> {
+    /// Reads a header and, if its content came with it, the content. Returns the bytes consumed.
+    fn read_header(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<usize, Fault> {
         match frame::read(input, &self.limits) {
             Ok(Some((header, len))) => {
-                let exchange = self.exchange(&header, turn);
-                match self.judge(&header) {
-                    Ok(()) => Ok(len + self.begin(header, exchange, &input[len..], turn)?),
-                    Err(refusal) => {
-                        self.refuse(refusal, Some(&exchange), turn)?;
-                        Ok(len)
-                    }
+                let request = PendingRequest::of(&header, self.next, turn.now());
+                self.next += 1;
+                match header.check(&self.limits) {
+                    Ok(()) => Ok(len + self.begin(header, request, &input[len..], turn)?),
+                    Err(refusal) => self.refuse(refusal, Some(&request), turn).map(|()| len),
                 }
             }
             Ok(None) => {
-                let until = turn.now() + self.limits.header_timeout;
-                self.state.step(Step::FirstByte { until });
+                // More of a header does not extend its timeout.
+                if !matches!(self.state, State::ExpectHeader { .. }) {
+                    let until = turn.now() + self.limits.header_timeout;
+                    self.state = State::ExpectHeader { until };
+                }
                 Ok(0)
             }
-            Err(refusal) => {
-                self.refuse(refusal, None, turn)?;
-                Ok(0)
-            }
+            Err(refusal) => self.refuse(refusal, None, turn).map(|()| 0),
         }
     }
 
-    /// What a header alone shows to be wrong.
-    fn judge(&self, header: &Header) -> Result<(), Refusal> {
-        frame::admit(header, &self.limits)?;
-        if header.content_type == JSON && Encoding::of(&header.content_encoding).is_none() {
-            let name = header.content_encoding.to_string();
-            return Err(ContentError::UnknownEncoding(name).into());
-        }
-        Ok(())
-    }
-
-    fn exchange(&mut self, header: &Header, turn: &Turn<'_>) -> Exchange {
-        let number = self.next;
-        self.next += 1;
-        let deadline = header
-            .deadline_ms
-            .map_or(Time::NEVER, |ms| turn.now() + std::time::Duration::from_millis(ms));
-        let id = header.id.clone().filter(|_| header.keep_alive);
-        let len = header.content_length;
-        Exchange { number, id, deadline, len, tickets: Vec::new(), permit: None }
-    }
-
-    /// Begins a request, and answers it if `rest` has all of its content. Returns how much of
-    /// `rest` was used.
+    /// Begins a request, and has it answered if `rest` holds all of its content. Returns how many
+    /// bytes of `rest` were consumed.
     fn begin(
         &mut self,
         header: Header,
-        exchange: Exchange,
+        request: PendingRequest,
         rest: &[u8],
         turn: &mut Turn<'_>,
     ) -> Result<usize, Fault> {
-        let wants = self.handler.wants(&header);
+        let mode = self.handler.content_mode(&header);
         let len = header.content_length;
-        let sink = match wants {
-            // All of it is here, and too little to have too many values.
-            Wants::Whole if len <= (rest.len() as u64).min(self.limits.json_nodes as u64) => {
-                let Header { content_type, content_encoding, .. } = header;
-                let piece = frame::front(rest, len);
-                let content = Bytes::copy_from_slice(piece);
-                let message = Message { content_type, content_encoding, content };
-                self.on_whole(message, exchange, rest.len() > piece.len(), turn)?;
-                return Ok(piece.len());
-            }
-            Wants::Whole => Sink::whole(header, &self.limits, Client::of(self.peer.address)),
-            Wants::Stream => Sink::Stream { left: len },
-        };
-        let progress = turn.now() + self.limits.content_timeout;
-        let content = Content { exchange, sink, progress, paused: false };
-        self.state.step(Step::Content(Box::new(content)));
-        self.take(rest, turn)
+        // Fast path: all of the content is here, and it is too short to have too many values.
+        if mode == ContentMode::Whole
+            && len <= (rest.len() as u64).min(self.limits.json_nodes as u64)
+        {
+            let piece = frame::front(rest, len);
+            let message = header.into_message(Bytes::copy_from_slice(piece));
+            let has_more = rest.len() > piece.len();
+            self.answer(request, has_more, turn, |handler, responder| {
+                let peer = responder.peer;
+                handler.on_message(message, peer, responder)
+            })?;
+            return Ok(piece.len());
+        }
+        let client = Client::of(self.peer.address);
+        let receiver = Receiver::new(mode, header, &self.limits, client);
+        let timeout = turn.now() + self.limits.content_timeout;
+        let content = IncomingRequest { request, receiver, timeout, paused: false };
+        self.state = State::ExpectContent(Box::new(content));
+        self.read_content(rest, turn)
     }
 
-    /// Takes content from the front of `input`. Returns how much was used.
-    fn take(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<usize, Fault> {
+    /// Reads content from the front of `input`. Returns the bytes consumed.
+    fn read_content(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<usize, Fault> {
         let State::ExpectContent(content) = &mut self.state else { return Ok(0) };
-        let piece = frame::front(input, content.sink.left());
+        let piece = frame::front(input, content.receiver.left());
         if !piece.is_empty() {
-            content.progress = turn.now() + self.limits.content_timeout;
+            content.timeout = turn.now() + self.limits.content_timeout;
         }
-        content.sink.take(piece);
-        if let Sink::Stream { left } = content.sink
-            && !piece.is_empty()
+        let responder = Responder::frames(turn, &self.peer, &mut content.request);
+        let flow = content.receiver.take(piece, &mut self.handler, responder);
+        let left = content.receiver.left();
+        content.paused = flow == Flow::Pause && left > 0;
+        if left == 0
+            && let Some(content) = self.state.take_content()
         {
-            let exchange = &mut content.exchange;
-            let mut reply = Responder { call: Call::Frames(turn), peer: &self.peer, exchange };
-            let flow = self.handler.on_content(piece, &mut reply);
-            content.paused = flow == Flow::Pause && left > 0 && !exchange.tickets.is_empty();
-        }
-        if content.sink.left() == 0 {
-            self.on_complete(input.len() > piece.len(), turn)?;
+            let IncomingRequest { request, receiver, .. } = *content;
+            let has_more = input.len() > piece.len();
+            match receiver {
+                // Only a connection that stays open discards content.
+                Receiver::Discard(_) => self.next_frame(true, has_more, turn)?,
+                _ => self.answer(request, has_more, turn, |handler, responder| {
+                    receiver.finish(handler, responder)
+                })?,
+            }
         }
         Ok(piece.len())
     }
 
-    /// All content has come.
-    fn on_complete(&mut self, unread: bool, turn: &mut Turn<'_>) -> Result<(), Fault> {
-        let Some(content) = self.state.take_content() else { return Ok(()) };
-        let Content { mut exchange, sink, .. } = *content;
-        match sink {
-            Sink::Whole { content_type, content_encoding, collected, .. } => {
-                let (content, permit) = collected.into_parts();
-                exchange.permit = permit;
-                let message = Message { content_type, content_encoding, content };
-                self.on_whole(message, exchange, unread, turn)
-            }
-            Sink::Stream { .. } => {
-                let reply = Responder {
-                    call: Call::Frames(turn),
-                    peer: &self.peer,
-                    exchange: &mut exchange,
-                };
-                let answer = self.handler.on_end(reply);
-                self.answered(answer, exchange, unread, turn)
-            }
-            Sink::TooComplex { .. } => {
-                self.answered(too_complex(&self.limits), exchange, unread, turn)
-            }
-            Sink::Busy { .. } => self.answered(busy(), exchange, unread, turn),
-            // Only a connection that goes on skips content.
-            Sink::Nowhere { .. } => self.go_on(true, unread, turn),
-        }
-    }
-
-    /// Has a request answered.
-    fn on_whole(
+    /// Has a complete request answered. `has_more`: more input has arrived behind it.
+    fn answer(
         &mut self,
-        message: Message,
-        mut exchange: Exchange,
-        unread: bool,
+        mut request: PendingRequest,
+        has_more: bool,
         turn: &mut Turn<'_>,
+        answer: impl FnOnce(&mut H, Responder<'_, '_>) -> Answer,
     ) -> Result<(), Fault> {
-        if exchange.is_expired(turn) {
-            return self.give_up(&exchange, unread, turn);
+        let keeps_connection = request.keeps_connection();
+        if request.is_late(turn) {
+            self.handler.on_cancelled(request.number);
+            return match keeps_connection {
+                true => self.next_frame(true, has_more, turn),
+                false => self.finish(Err(deadline_passed()), turn),
+            };
         }
-        let reply =
-            Responder { call: Call::Frames(turn), peer: &self.peer, exchange: &mut exchange };
-        let answer = self.handler.on_message(message, &self.peer, reply);
-        self.answered(answer, exchange, unread, turn)
-    }
-
-    /// Goes on after a request that nobody waits for any more.
-    fn give_up(
-        &mut self,
-        exchange: &Exchange,
-        unread: bool,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), Fault> {
-        if exchange.is_persistent() {
-            return self.go_on(true, unread, turn);
-        }
-        self.come_to(Last::Fault(Box::new(deadline_passed())), turn)
-    }
-
-    /// Goes on after a handler's answer to a request that was just read.
-    fn answered(
-        &mut self,
-        answer: Answer,
-        exchange: Exchange,
-        unread: bool,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), Fault> {
-        let persistent = exchange.is_persistent();
-        match self.write(answer, &exchange, turn) {
-            Written::Nothing => {
-                self.owed.push(Owed { exchange, expired: false });
-                self.go_on(persistent, unread, turn)
-            }
-            Written::Reply(Some(fault)) if !persistent => {
-                self.come_to(Last::Fault(Box::new(fault)), turn)
-            }
-            Written::Reply(_) => self.go_on(persistent, unread, turn),
+        let responder = Responder::frames(turn, &self.peer, &mut request);
+        let answer = answer(&mut self.handler, responder);
+        let Some(response) = answer.into_response(!request.tickets.is_empty()) else {
+            self.pending.push(request);
+            return self.next_frame(keeps_connection, has_more, turn);
+        };
+        match self.write(response, &request, turn) {
+            Some(fault) if !keeps_connection => self.finish(Err(fault), turn),
+            _ => self.next_frame(keeps_connection, has_more, turn),
         }
     }
 
-    /// Writes what a handler answers to a request.
+    /// Writes a response. Returns the fault that it reports.
     pub(super) fn write(
         &self,
-        answer: Answer,
-        exchange: &Exchange,
+        response: Response,
+        request: &PendingRequest,
         turn: &mut Turn<'_>,
-    ) -> Written {
-        let goes_on = self.goes_on();
-        let (reply, fault) = match answer.0 {
-            Given::Now(reply) => (reply, None),
-            Given::Refused(refusal) => (refusal.reply(), Some(refusal.fault())),
-            Given::Failed(reply, fault) => (reply, Some(fault)),
-            Given::Later if !exchange.tickets.is_empty() => return Written::Nothing,
-            // Nothing would ever settle it.
-            Given::Later => {
-                let what = "the answer was to come later, and nothing was to bring it";
-                (super::error_reply("internal", what), Some(Fault::ours("internal", what)))
-            }
-        };
-        exchange.write(reply, goes_on, turn);
-        Written::Reply(fault)
+    ) -> Option<Fault> {
+        let ends = matches!(self.state, State::ExpectResponses(_) | State::ExpectNothing);
+        request.write(response.message, self.stop == Stop::No && !ends, turn);
+        response.fault
     }
 
-    /// Expects the next frame, or ends behind the request that was just read. `unread` says that
-    /// more came behind it.
-    fn go_on(&mut self, persistent: bool, unread: bool, turn: &mut Turn<'_>) -> Result<(), Fault> {
-        if persistent && turn.now() < self.reads_until {
-            let until = self.idle_until(turn);
-            self.state.step(Step::NextFrame { until });
+    /// Expects the next frame, or ends behind the request that was just read.
+    fn next_frame(
+        &mut self,
+        keeps_connection: bool,
+        has_more: bool,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Fault> {
+        if keeps_connection && turn.now() < self.reads_until {
+            self.state = State::ExpectFrame { until: self.idle_until(turn) };
             return Ok(());
         }
-        let end = if unread || self.is_draining() { End::Linger } else { End::Close };
-        self.come_to(Last::End(end), turn)
+        let end = if has_more || self.is_draining() { End::Linger } else { End::Close };
+        self.finish(Ok(end), turn)
     }
 
-    /// Reads no more frames, and ends when nothing is owed.
-    pub(super) fn come_to(&mut self, last: Last, turn: &mut Turn<'_>) -> Result<(), Fault> {
-        self.state.step(Step::Last(last));
+    /// Reads no more, and ends the connection when no response is pending.
+    pub(super) fn finish(
+        &mut self,
+        end: Result<End, Fault>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Fault> {
+        self.state = State::ExpectResponses(end.map_err(Box::new));
         self.end_if_done(turn)
     }
 
     pub(super) fn end_if_done(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
-        if self.is_owing() {
+        if self.has_pending() || !matches!(self.state, State::ExpectResponses(_)) {
             return Ok(());
         }
-        match self.state.take_last() {
-            Some(Last::Fault(fault)) => return Err(*fault),
-            Some(Last::End(end)) => turn.end(end),
-            None => {}
+        match std::mem::replace(&mut self.state, State::ExpectNothing) {
+            State::ExpectResponses(Ok(end)) => turn.end(end),
+            State::ExpectResponses(Err(fault)) => return Err(*fault),
+            _ => {}
         }
         Ok(())
     }
 
-    /// Writes the response that a refused frame earns, and reads no more.
+    /// Writes an error response, and reads no more. `request` is `None` if its header can't be read.
     pub(super) fn refuse(
         &mut self,
         refusal: Refusal,
-        exchange: Option<&Exchange>,
+        request: Option<&PendingRequest>,
         turn: &mut Turn<'_>,
     ) -> Result<(), Fault> {
-        let unknown = Exchange {
-            number: 0,
-            id: None,
-            deadline: Time::NEVER,
-            len: 0,
-            tickets: Vec::new(),
-            permit: None,
-        };
-        exchange.unwrap_or(&unknown).write(refusal.reply(), false, turn);
-        self.come_to(Last::Fault(Box::new(refusal.fault())), turn)
+        let unread = PendingRequest::new(0, 0);
+        let fault = request.unwrap_or(&unread).refuse(refusal, turn);
+        self.finish(Err(fault), turn)
     }
 
-    /// Refuses the request whose content is coming.
+    /// Refuses the request whose content is arriving.
     pub(super) fn refuse_content(
         &mut self,
         refusal: Refusal,
         turn: &mut Turn<'_>,
     ) -> Result<(), Fault> {
         let Some(content) = self.state.take_content() else { return Ok(()) };
-        if matches!(content.sink, Sink::Nowhere { .. }) {
-            // It has its response, or wants none any more.
-            return self.come_to(Last::Fault(Box::new(refusal.fault())), turn);
+        match content.receiver {
+            // It was answered or cancelled.
+            Receiver::Discard(_) => self.finish(Err(refusal.fault()), turn),
+            _ => self.refuse(refusal, Some(&content.request), turn),
         }
-        self.refuse(refusal, Some(&content.exchange), turn)
+    }
+
+    /// Reads on, if it was waiting for capacity.
+    pub(super) fn read_on(&mut self, turn: &mut Turn<'_>) {
+        if matches!(self.state, State::ExpectCapacity) {
+            self.begin_grace(turn);
+            self.state = State::ExpectFrame { until: self.idle_until(turn) };
+            turn.resume();
+        }
     }
 
     fn on_eof(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
         match &self.state {
-            State::ExpectFrame { .. } => self.come_to(Last::End(End::Close), turn),
+            State::ExpectFrame { .. } => self.finish(Ok(End::Close), turn),
             State::ExpectHeader { .. } => self.refuse(Refusal::incomplete_header(), None, turn),
             State::ExpectContent(content) => {
-                let left = content.sink.left();
-                let what = format!("the connection's input ended {left} bytes before the content");
-                self.refuse_content(Refusal::incomplete(what), turn)
+                let left = content.receiver.left();
+                let what =
+                    format!("the connection's input ended {left} bytes before the content did");
+                self.refuse_content(Refusal::new("incomplete", what), turn)
             }
-            // The end of input is not told during a pause: what is owed is answered first.
-            State::ExpectRoom
-            | State::ExpectPlace
-            | State::ExpectAnswers(_)
-            | State::ExpectNothing => Ok(()),
+            // The end of input is not reported during a pause: pending requests are answered first.
+            State::ExpectCapacity | State::ExpectResponses(_) | State::ExpectNothing => Ok(()),
         }
     }
 
@@ -386,16 +303,8 @@ impl<H: Handler> Server<H> {
     }
 }
 
-/// What came of an answer.
-pub(super) enum Written {
-    /// It comes later.
-    Nothing,
-    /// A response, and whose fault it tells of.
-    Reply(Option<Fault>),
-}
-
 pub(super) fn deadline_passed() -> Fault {
-    Fault::peer("deadline_passed", "set a deadline that passed before its reply was ready")
+    Fault::peer("deadline_passed", "set a deadline that passed before its response was ready")
 }
 
 impl<H: Handler> Protocol for Server<H> {
@@ -406,33 +315,29 @@ impl<H: Handler> Protocol for Server<H> {
             match &self.state {
                 State::ExpectFrame { .. } if turn.is_full() => {
                     turn.want_room();
-                    self.state.step(Step::Full);
+                    self.state = State::ExpectCapacity;
                 }
-                State::ExpectFrame { .. } if self.is_crowded() => {
-                    self.state.step(Step::Crowded);
+                State::ExpectFrame { .. } if self.is_at_limit() => {
+                    self.state = State::ExpectCapacity;
                 }
                 State::ExpectFrame { .. } | State::ExpectHeader { .. } => {
-                    used += self.read(rest, turn)?;
+                    used += self.read_header(rest, turn)?;
                     if matches!(self.state, State::ExpectHeader { .. }) {
                         break;
                     }
                 }
-                State::ExpectContent(content) if content.paused => {
-                    return Ok(Consumed::pause(used));
-                }
-                State::ExpectContent(_) => used += self.take(rest, turn)?,
-                State::ExpectRoom | State::ExpectPlace | State::ExpectAnswers(_) => {
-                    return Ok(Consumed::pause(used));
-                }
+                State::ExpectContent(content) if content.paused => break,
+                State::ExpectContent(_) => used += self.read_content(rest, turn)?,
+                State::ExpectCapacity | State::ExpectResponses(_) => break,
                 State::ExpectNothing => return Ok(Consumed::more(input.len())),
             }
         }
-        match &self.state {
-            State::ExpectContent(content) if content.paused => Ok(Consumed::pause(used)),
-            // The end of input would be told as the end of a connection that still owes.
-            State::ExpectAnswers(_) => Ok(Consumed::pause(used)),
-            _ => Ok(Consumed::more(used)),
-        }
+        Ok(match &self.state {
+            State::ExpectContent(content) if content.paused => Consumed::pause(used),
+            // Without the pause, the end of input would end the connection before its responses.
+            State::ExpectCapacity | State::ExpectResponses(_) => Consumed::pause(used),
+            _ => Consumed::more(used),
+        })
     }
 
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
@@ -443,39 +348,30 @@ impl<H: Handler> Protocol for Server<H> {
                 self.state = State::ExpectFrame { until: self.idle_until(turn) };
             }
             Event::Eof { .. } => return self.on_eof(turn),
-            Event::Room => {
-                if matches!(self.state, State::ExpectRoom) {
-                    self.begin_grace(turn);
-                    let until = self.idle_until(turn);
-                    self.state.step(Step::NextFrame { until });
-                    turn.resume();
-                }
-            }
+            Event::Room => self.read_on(turn),
             Event::Deadline => return self.on_deadline(turn),
             Event::Message(ticket, body) => return self.on_settled(ticket, body, turn),
             Event::LameDuck => self.stop = Stop::LameDuck,
             Event::Drain { .. } => self.on_drain(turn),
-            // Nothing is cancelled at a half-close: a message's answer has an end of its own.
             _ => {}
         }
         Ok(())
     }
 
     fn deadline(&self) -> Option<Time> {
-        let owed = self.owed.iter().filter(|owed| !owed.expired);
-        let answers = owed.map(|owed| owed.exchange.deadline).min();
+        let pending = self.pending.iter().filter(|request| !request.expired);
+        let responses = pending.map(|request| request.deadline).min();
         let read = match self.state {
-            State::ExpectFrame { .. } if answers.is_some() && !self.is_draining() => Time::NEVER,
+            State::ExpectFrame { .. } if responses.is_some() && !self.is_draining() => Time::NEVER,
             _ => self.state.until(),
         };
-        Some(read.min(answers.unwrap_or(Time::NEVER))).filter(|until| *until < Time::NEVER)
+        Some(read.min(responses.unwrap_or(Time::NEVER))).filter(|until| *until < Time::NEVER)
     }
 
-    /// Between frames, with no answer owed. That silence is idleness here as well: it is what
-    /// [`Limits::idle_timeout`] ends, so a peer has to expect the end at any such moment.
+    /// Between frames, while no response is pending.
     fn idle_since(&self) -> Option<Time> {
         match self.state {
-            State::ExpectFrame { until } if !self.is_owing() => {
+            State::ExpectFrame { until } if !self.has_pending() => {
                 until.checked_sub(self.limits.idle_timeout)
             }
             _ => None,

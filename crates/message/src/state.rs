@@ -1,25 +1,19 @@
-//! All states of a server's connection, and all transitions between them.
+//! What a server's connection expects next.
 //!
 //! ```text
-//!                     ┌──────────── NextFrame ──────────────┐
-//!                     ▼                                     │
-//!   ──▶ ExpectFrame ──FirstByte──▶ ExpectHeader ──Content──▶ ExpectContent
-//!        │  │  ▲  ▲                     │
-//!   Full │  │  │  └───── NextFrame ─────┘     (content that came with its header is
-//!        │  │  └── NextFrame ──┐              not waited for)
-//!        ▼  └─Crowded─▶ ExpectPlace
-//!    ExpectRoom ──NextFrame──▶ ExpectFrame
+//!   ──▶ ExpectFrame ───▶ ExpectHeader ───▶ ExpectContent
+//!        │  ▲   ▲            │                  │
+//!        ▼  │   └────────────┴──────────────────┘  the request is complete
+//!   ExpectCapacity
 //!
-//!   any ──Last──▶ ExpectAnswers ── nothing owed any more ──▶ ExpectNothing
+//!   any ──▶ ExpectResponses ── all responses are written ──▶ ExpectNothing
 //! ```
 //!
-//! A state says what the connection expects to read next, and has what is needed then. What is
-//! still to be said is beside it: requests whose answers come later. What makes a step happen is
-//! decided in [`server`](super::server).
+//! Requests whose responses follow later are kept beside the state, in `Server::pending`.
 
 use sockeye_proto::{End, Fault, Time};
 
-use super::exchange::Content;
+use super::receive::{IncomingRequest, Receiver};
 
 /// What a connection expects next.
 #[derive(Debug)]
@@ -27,124 +21,59 @@ use super::exchange::Content;
 pub(super) enum State {
     /// The first byte of a frame.
     ExpectFrame {
-        /// When it is given up, unless an answer is owed.
+        /// When the connection is idle for too long, unless a response is pending.
         until: Time,
     },
     /// The rest of a header.
-    ExpectHeader {
-        /// When it is given up.
-        until: Time,
-    },
-    /// Content, as much as the header announced.
-    ExpectContent(Box<Content>),
-    /// Room for responses. Nothing is read.
-    ExpectRoom,
-    /// That one of the requests that wait is answered. Nothing is read.
-    ExpectPlace,
-    /// What is owed, and after it the end. Nothing is read any more.
-    ExpectAnswers(Last),
-    /// Nothing: what was to be said is said.
+    ExpectHeader { until: Time },
+    /// The rest of the content that the header announced.
+    ExpectContent(Box<IncomingRequest>),
+    /// Room in the output, or fewer requests in flight. Nothing is read.
+    ExpectCapacity,
+    /// The pending responses; behind them the connection ends, with this fault if there is one.
+    /// Nothing is read.
+    ExpectResponses(Result<End, Box<Fault>>),
+    /// Nothing: the connection ends.
     ExpectNothing,
 }
 
-/// How a connection ends when nothing is owed any more.
-#[derive(Debug)]
-pub(super) enum Last {
-    End(End),
-    /// What the fault earned is in the output already.
-    Fault(Box<Fault>),
-}
-
-/// What brings a connection from one state to the next.
-#[derive(Debug)]
-pub(super) enum Step {
-    /// A header has come in part. `until` counts for its first part.
-    FirstByte { until: Time },
-    /// A header is complete, and its content is to come.
-    Content(Box<Content>),
-    /// Another frame may come.
-    NextFrame { until: Time },
-    /// The output is full.
-    Full,
-    /// As many requests wait as may.
-    Crowded,
-    /// No frame follows, and something is owed.
-    Last(Last),
-}
-
 impl State {
-    /// Takes a step.
-    pub(super) fn step(&mut self, step: Step) {
-        let before = std::mem::replace(self, Self::ExpectNothing);
-        *self = before.after(step);
-    }
-
-    fn after(self, step: Step) -> Self {
-        use State::{
-            ExpectAnswers, ExpectContent, ExpectFrame, ExpectHeader, ExpectNothing, ExpectPlace,
-            ExpectRoom,
-        };
-        match (self, step) {
-            (ExpectFrame { .. }, Step::FirstByte { until }) => ExpectHeader { until },
-            // More of a header is no more time for it.
-            (ExpectHeader { until }, Step::FirstByte { .. }) => ExpectHeader { until },
-            (ExpectFrame { .. } | ExpectHeader { .. }, Step::Content(content)) => {
-                ExpectContent(content)
-            }
-            (
-                ExpectFrame { .. }
-                | ExpectHeader { .. }
-                | ExpectContent(_)
-                | ExpectRoom
-                | ExpectPlace,
-                Step::NextFrame { until },
-            ) => ExpectFrame { until },
-            (ExpectFrame { .. }, Step::Full) => ExpectRoom,
-            (ExpectFrame { .. }, Step::Crowded) => ExpectPlace,
-            (ExpectNothing, step @ Step::Last(_)) => impossible(ExpectNothing, &step),
-            (_, Step::Last(last)) => ExpectAnswers(last),
-            (state, step) => impossible(state, &step),
+    /// Takes the request whose content is arriving. The caller sets the next state.
+    pub(super) fn take_content(&mut self) -> Option<Box<IncomingRequest>> {
+        if !matches!(self, Self::ExpectContent(_)) {
+            return None;
         }
-    }
-
-    /// Takes out the content that is expected: it is complete, or not wanted any more. Some step
-    /// has to follow.
-    pub(super) fn take_content(&mut self) -> Option<Box<Content>> {
         match std::mem::replace(self, Self::ExpectFrame { until: Time::NEVER }) {
             Self::ExpectContent(content) => Some(content),
-            other => {
-                *self = other;
-                None
-            }
+            _ => None,
         }
     }
 
-    /// Comes to the end, if nothing else is expected than what is owed: returns how.
-    pub(super) fn take_last(&mut self) -> Option<Last> {
-        match std::mem::replace(self, Self::ExpectNothing) {
-            Self::ExpectAnswers(last) => Some(last),
-            other => {
-                *self = other;
-                None
-            }
+    /// Has the connection end with `fault`, if it is about to end in order.
+    pub(super) fn end_with(&mut self, fault: Fault) {
+        if let Self::ExpectResponses(end @ Ok(_)) = self {
+            *end = Err(Box::new(fault));
         }
     }
 
-    /// When it is too late for what is expected.
+    /// When something has to be done because nothing has arrived.
     pub(super) fn until(&self) -> Time {
         match self {
             Self::ExpectFrame { until } | Self::ExpectHeader { until } => *until,
             Self::ExpectContent(content) => content.until(),
-            // The promise behind an answer is always settled; the write deadline makes room or an
-            // end.
-            Self::ExpectRoom | Self::ExpectPlace | Self::ExpectAnswers(_) | Self::ExpectNothing => {
-                Time::NEVER
-            }
+            // Promises are always settled, and the engine's write timeout makes room or ends the
+            // connection.
+            Self::ExpectCapacity | Self::ExpectResponses(_) | Self::ExpectNothing => Time::NEVER,
         }
     }
-}
 
-fn impossible(state: State, step: &Step) -> State {
-    debug_assert!(false, "{step:?} cannot happen in {state:?}");
-    state
+    /// The request whose content is arriving and that still needs a response.
+    pub(super) fn unanswered(&mut self) -> Option<&mut IncomingRequest> {
+        match self {
+            Self::ExpectContent(content) if !matches!(content.receiver, Receiver::Discard(_)) => {
+                Some(content)
+            }
+            _ => None,
+        }
+    }
 }

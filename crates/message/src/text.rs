@@ -1,4 +1,4 @@
-//! Text and its encodings, as Python's codecs of these names read and write it.
+//! Text encodings, which read and write the same bytes as Python's codecs of these names.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,16 +6,16 @@ use std::fmt;
 /// An encoding of text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Encoding {
-    /// UTF-8. A byte order mark is text like any other.
+    /// UTF-8. A byte order mark is part of the text.
     Utf8,
-    /// UTF-8 that begins with a byte order mark: written with one, read with or without.
+    /// UTF-8 with a byte order mark in front, which is optional when reading.
     Utf8Sig,
-    /// UTF-16 that begins with a byte order mark. Without one it is read as little-endian, which
-    /// is what it is written as.
+    /// UTF-16 with a byte order mark in front. Written as little-endian, and read so if the mark is
+    /// missing.
     Utf16,
-    /// UTF-16, little-endian. A byte order mark is text like any other.
+    /// UTF-16, little-endian. A byte order mark is part of the text.
     Utf16Le,
-    /// UTF-16, big-endian. A byte order mark is text like any other.
+    /// UTF-16, big-endian. A byte order mark is part of the text.
     Utf16Be,
     /// ISO 8859-1: one byte per character, U+0000 to U+00FF.
     Latin1,
@@ -23,12 +23,12 @@ pub enum Encoding {
     Ascii,
 }
 
-/// Bytes are no text in an encoding, or text cannot be written in it. Says where.
+/// Bytes are not valid in an encoding, or text can't be written in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadText {
     /// The encoding.
     pub encoding: Encoding,
-    /// Where it goes wrong: the offset of a byte when reading, of a character when writing.
+    /// Where: the offset of a byte when reading, of a character when writing.
     pub at: usize,
 }
 
@@ -40,69 +40,43 @@ impl fmt::Display for BadText {
 
 impl std::error::Error for BadText {}
 
-/// Names beside the usual ones, after [`normalised`]: those of Python's codecs.
-const NAMES: &[(Encoding, &[&str])] = &[
-    (Encoding::Utf8, &["utf_8", "utf8", "u8", "utf", "utf8_ucs2", "utf8_ucs4", "cp65001"]),
-    (Encoding::Utf8Sig, &["utf_8_sig"]),
-    (Encoding::Utf16, &["utf_16", "utf16", "u16"]),
-    (Encoding::Utf16Le, &["utf_16_le", "utf_16le", "unicodelittleunmarked"]),
-    (Encoding::Utf16Be, &["utf_16_be", "utf_16be", "unicodebigunmarked"]),
+/// The names that Python's codecs have, after [`normalised`].
+const NAMES: [(Encoding, &str); 7] = [
+    (Encoding::Utf8, "utf_8 utf8 u8 utf utf8_ucs2 utf8_ucs4 cp65001"),
+    (Encoding::Utf8Sig, "utf_8_sig"),
+    (Encoding::Utf16, "utf_16 utf16 u16"),
+    (Encoding::Utf16Le, "utf_16_le utf_16le unicodelittleunmarked"),
+    (Encoding::Utf16Be, "utf_16_be utf_16be unicodebigunmarked"),
     (
         Encoding::Latin1,
-        &[
-            "latin_1",
-            "latin1",
-            "latin",
-            "l1",
-            "iso8859_1",
-            "iso_8859_1",
-            "iso8859",
-            "8859",
-            "iso_8859_1_1987",
-            "iso_ir_100",
-            "cp819",
-            "ibm819",
-            "csisolatin1",
-        ],
+        "latin_1 latin1 latin l1 iso8859_1 iso_8859_1 iso8859 8859 iso_8859_1_1987 iso_ir_100 cp819 \
+         ibm819 csisolatin1",
     ),
     (
         Encoding::Ascii,
-        &[
-            "ascii",
-            "us_ascii",
-            "us",
-            "646",
-            "iso646_us",
-            "iso_646.irv_1991",
-            "iso_ir_6",
-            "ansi_x3.4_1968",
-            "ansi_x3_4_1968",
-            "ansi_x3.4_1986",
-            "cp367",
-            "ibm367",
-            "csascii",
-        ],
+        "ascii us_ascii us 646 iso646_us iso_646.irv_1991 iso_ir_6 ansi_x3.4_1968 ansi_x3_4_1968 \
+         ansi_x3.4_1986 cp367 ibm367 csascii",
     ),
 ];
 
-/// A longer name is nobody's.
-const LONGEST_NAME: usize = 64;
+/// No name is longer.
+const MAX_NAME: usize = 64;
 
 impl Encoding {
-    /// The encoding of this name: case doesn't matter, and `-`, `_` and spaces are one.
+    /// The encoding of this name, in any case; `-`, `_` and spaces are the same.
     #[must_use]
     pub fn of(name: &str) -> Option<Self> {
         match name {
             "utf-8" => return Some(Self::Utf8),
-            _ if name.len() > LONGEST_NAME => return None,
+            _ if name.len() > MAX_NAME => return None,
             _ => {}
         }
         let name = normalised(name);
-        let known = NAMES.iter().find(|(_, names)| names.contains(&name.as_str()));
-        known.map(|(encoding, _)| *encoding)
+        let is_known = |names: &str| names.split(' ').any(|known| known == name);
+        NAMES.into_iter().find_map(|(encoding, names)| is_known(names).then_some(encoding))
     }
 
-    /// The name that it is sent under.
+    /// The name that is sent.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -120,7 +94,7 @@ impl Encoding {
     ///
     /// # Errors
     ///
-    /// [`BadText`] at the first byte that is none. Nothing is replaced.
+    /// [`BadText`] at the first byte that is not valid. Nothing is replaced.
     pub fn decode(self, bytes: &[u8]) -> Result<Cow<'_, str>, BadText> {
         match self {
             Self::Utf8 => self.utf8(bytes, 0),
@@ -172,7 +146,7 @@ impl Encoding {
         BadText { encoding: self, at }
     }
 
-    /// Reads UTF-8 that begins at `start` of the whole.
+    /// Reads UTF-8 that begins at the offset `start`.
     fn utf8(self, bytes: &[u8], start: usize) -> Result<Cow<'_, str>, BadText> {
         match std::str::from_utf8(bytes) {
             Ok(text) => Ok(Cow::Borrowed(text)),
@@ -180,7 +154,7 @@ impl Encoding {
         }
     }
 
-    /// Reads UTF-16 that begins at `start` of the whole.
+    /// Reads UTF-16 that begins at the offset `start`.
     fn utf16(
         self,
         bytes: &[u8],
@@ -199,7 +173,8 @@ impl Encoding {
     }
 }
 
-/// A name as Python compares it: letters small, what is neither letter, digit nor dot one `_`.
+/// A name as Python compares it: in lower case, with one `_` for each gap between letters, digits
+/// and dots.
 fn normalised(name: &str) -> String {
     let mut normal = String::with_capacity(name.len());
     let mut gap = false;
@@ -209,7 +184,7 @@ fn normalised(name: &str) -> String {
                 normal.push('_');
             }
             gap = false;
-            // What is not ASCII is left out, by Python too.
+            // Python omits what is not ASCII, too.
             if character.is_ascii() {
                 normal.push(character.to_ascii_lowercase());
             }

@@ -6,12 +6,12 @@ use std::rc::Rc;
 
 use sockeye_http as http_core;
 use sockeye_message::reference::Reference;
-use sockeye_message::{Id, Limits, Port, Server, ServerConfig, Spoken};
+use sockeye_message::{Id, Limits, PeerProtocol, Port, Server, ServerConfig};
 use sockeye_proto::harness::Harness;
 
 const MESSAGE: &str = include_str!("../../../docs/message.md");
 
-/// What each block of this kind has.
+/// The contents of the blocks of this kind.
 fn blocks(kind: &str) -> Vec<&'static str> {
     let begin = format!("```{kind}\n");
     let blocks = MESSAGE.split(&begin).skip(1);
@@ -26,8 +26,8 @@ fn http(block: &str) -> Vec<u8> {
     format!("{}\r\n\r\n{content}", head.replace('\n', "\r\n")).into_bytes()
 }
 
-/// Sends `request` to a port, at once and byte by byte: both hear `reply`.
-fn exchange(request: &[u8], reply: &[u8]) {
+/// Sends `request` to a port, at once and byte by byte, and expects `response`.
+fn exchange(request: &[u8], response: &[u8]) {
     for drip in [false, true] {
         let shared = Rc::new(ServerConfig::new(Limits::default()));
         let mut client = Harness::new(Port::new(shared, Reference::default()));
@@ -36,7 +36,7 @@ fn exchange(request: &[u8], reply: &[u8]) {
         } else {
             client.input(request);
         }
-        assert_eq!(client.output().escape_ascii().to_string(), reply.escape_ascii().to_string());
+        assert_eq!(client.output().escape_ascii().to_string(), response.escape_ascii().to_string());
     }
 }
 
@@ -62,12 +62,12 @@ fn bytes(block: &str) -> Vec<u8> {
 // The page's responses are those of a little-endian machine.
 #[cfg(target_endian = "little")]
 #[test]
-fn every_exchange_on_the_page_about_messages_is_what_the_server_says() {
+fn every_exchange_on_the_page_about_messages_is_what_the_server_sends() {
     let read = |kind| blocks(kind).into_iter().map(bytes).collect::<Vec<_>>();
-    let (requests, replies) = (read("hex request"), read("hex reply"));
-    assert_eq!((requests.len(), replies.len()), (3, 3));
-    for (request, reply) in requests.iter().zip(&replies) {
-        exchange(request, reply);
+    let (requests, responses) = (read("hex request"), read("hex response"));
+    assert_eq!((requests.len(), responses.len()), (3, 3));
+    for (request, response) in requests.iter().zip(&responses) {
+        exchange(request, response);
         for drip in [false, true] {
             let server = Server::new(Rc::new(Limits::default()), Reference::default());
             let mut client = Harness::new(server);
@@ -78,23 +78,23 @@ fn every_exchange_on_the_page_about_messages_is_what_the_server_says() {
             }
             assert_eq!(
                 client.output().escape_ascii().to_string(),
-                reply.escape_ascii().to_string()
+                response.escape_ascii().to_string()
             );
         }
     }
-    let [request, reply] = [&requests[0], &replies[0]].map(Vec::len);
-    for says in [format!("a search, {request} bytes"), format!("with {reply} bytes")] {
+    let [request, response] = [&requests[0], &responses[0]].map(Vec::len);
+    for says in [format!("a search, {request} bytes"), format!("with {response} bytes")] {
         assert!(MESSAGE.contains(&says), "{says}");
     }
 }
 
 #[test]
-fn every_exchange_over_http_on_the_page_about_messages_is_what_the_port_says() {
+fn every_exchange_over_http_on_the_page_about_messages_is_what_the_port_sends() {
     let read = |kind| blocks(kind).into_iter().map(http).collect::<Vec<_>>();
-    let (requests, replies) = (read("http request"), read("http reply"));
-    assert_eq!((requests.len(), replies.len()), (2, 2));
-    for (request, reply) in requests.iter().zip(&replies) {
-        exchange(request, reply);
+    let (requests, responses) = (read("http request"), read("http response"));
+    assert_eq!((requests.len(), responses.len()), (2, 2));
+    for (request, response) in requests.iter().zip(&responses) {
+        exchange(request, response);
     }
 }
 
@@ -104,7 +104,11 @@ fn a_token_on_the_page_about_messages_is_what_tells_http() {
     let listed = MESSAGE.split_once(begin).unwrap().1.split("`` ").next().unwrap();
     for byte in 0..=255u8 {
         let is_listed = byte.is_ascii_alphanumeric() || listed.as_bytes().contains(&byte);
-        assert_eq!(Spoken::of(&[byte; 3]) == Some(Spoken::Http), is_listed, "{byte}");
+        assert_eq!(
+            PeerProtocol::detect(&[byte; 3]) == Some(PeerProtocol::Http),
+            is_listed,
+            "{byte}"
+        );
     }
 }
 
@@ -114,16 +118,13 @@ fn the_limits_on_the_page_about_messages_are_the_defaults() {
     for line in [
         format!("| header | {},{:03} bytes |", limits.header / 1000, limits.header % 1000),
         format!("| content | {} MiB |", limits.content >> 20),
-        format!(
-            "| requests of one connection that wait for their answers | {} |",
-            limits.in_flight
-        ),
+        format!("| requests in flight on one connection | {} |", limits.in_flight),
         format!("| a header, from its first byte | {} s |", limits.header_timeout.as_secs()),
-        format!("| content that makes no progress | {} s |", limits.content_timeout.as_secs()),
+        format!("| content without progress | {} s |", limits.content_timeout.as_secs()),
         format!("| the first byte of a frame | {} s |", limits.idle_timeout.as_secs()),
         format!("at most {}\nbytes as written", Id::MAX_LEN),
         format!(
-            "a request line may have {} KiB, and a head {} KiB and {} fields",
+            "a request line may have {} KiB, the headers {} KiB and {} fields",
             http.request_line >> 10,
             http.head >> 10,
             http.fields

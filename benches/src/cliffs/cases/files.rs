@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sockeye_load::{Ask, Request, Share, Until, Worker};
+use sockeye_load::{HttpRequest, PreparedRequest, Share, Until, Worker};
 
 use super::plans::{get, load};
 use crate::{
@@ -96,13 +96,13 @@ fn hot(ground: &Ground, side: Side) -> Result<Scene> {
 }
 
 /// Requests for files of a folder, in an order unrelated to their names.
-fn spread(folder: usize, count: usize) -> Result<Vec<Ask>> {
+fn spread(folder: usize, count: usize) -> Result<Vec<PreparedRequest>> {
     // A prime, so that no file repeats before all were requested.
     const STEP: usize = 7_919;
     let ask = |at| {
         let place = at * STEP % count;
         let path = format!("/{}", file_name(place * folder / count));
-        Ok(Request::get("localhost", &path).ask()?)
+        Ok(HttpRequest::get("localhost", &path).prepare()?)
     };
     (0..count).map(ask).collect()
 }
@@ -128,14 +128,14 @@ fn misses(ground: &Ground, side: Side) -> Result<Scene> {
 
 /// Another load on its own thread, at full speed.
 fn others(server: &crate::servers::Server, plan: sockeye_load::Plan) -> Result<Strain> {
-    let lesson = learn(server, &plan)?;
+    let probe = learn(server, &plan)?;
     Ok(Strain::thread(move |stop| {
         let share = Share::all(&plan);
-        let mut worker = Worker::new(Arc::new(plan), &lesson, share)?;
+        let mut worker = Worker::new(Arc::new(plan), &probe, share)?;
         while !stop.load(std::sync::atomic::Ordering::Relaxed) {
             run_client(&mut worker, Some(Duration::from_millis(20)))?;
         }
-        Ok(Counts::from([("requests beside", worker.replies())]))
+        Ok(Counts::from([("requests beside", worker.responses())]))
     }))
 }
 
@@ -179,13 +179,13 @@ fn first_touch(ground: &Ground, side: Side) -> Result<Scene> {
     let mut plan = load(BUSY, spread(SOME, CACHED)?)?;
     plan.staggered = true;
     plan.until = Until::Requests(CACHED as u64);
-    let lesson = learn(&ground.serve(&folder, &[])?, &plan)?;
+    let probe = learn(&ground.serve(&folder, &[])?, &plan)?;
     let server = ground.serve(&folder, &[])?;
     if side == Side::Plain {
-        let mut first = ground.client_that_knows(&server, plan.clone(), lesson.clone())?;
+        let mut first = ground.client_that_knows(&server, plan.clone(), probe.clone())?;
         run_client(&mut first, None)?;
     }
-    let client = ground.client_that_knows(&server, plan, lesson)?;
+    let client = ground.client_that_knows(&server, plan, probe)?;
     Ok(Scene { once: true, ..Scene::new(server, client) })
 }
 

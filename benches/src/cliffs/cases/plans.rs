@@ -2,19 +2,19 @@
 
 use std::num::NonZeroUsize;
 
-use sockeye_load::{Ask, Plan, Request, Speaks, Until};
+use sockeye_load::{HttpRequest, LoadKind, Plan, PreparedRequest, Until};
 
 use crate::Result;
 
 /// A load on `connections` connections, without an end.
-pub(super) fn load(connections: usize, asks: Vec<Ask>) -> Result<Plan> {
-    let mut plan = Plan::new(Speaks::Http, asks);
+pub(super) fn load(connections: usize, asks: Vec<PreparedRequest>) -> Result<Plan> {
+    let mut plan = Plan::new(LoadKind::Http, asks);
     plan.connections = NonZeroUsize::new(connections).ok_or("no connection")?;
     plan.until = Until::Requests(u64::MAX);
     Ok(plan)
 }
 
 /// One request, repeated.
-pub(super) fn get(path: &str) -> Result<Vec<Ask>> {
-    Ok(vec![Request::get("localhost", path).ask()?])
+pub(super) fn get(path: &str) -> Result<Vec<PreparedRequest>> {
+    Ok(vec![HttpRequest::get("localhost", path).prepare()?])
 }

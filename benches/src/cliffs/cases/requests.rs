@@ -1,6 +1,6 @@
 //! Cases about long heads, and about responses in pieces.
 
-use sockeye_load::{Ask, Request};
+use sockeye_load::{HttpRequest, PreparedRequest};
 
 use super::plans::{get, load};
 use crate::{
@@ -45,7 +45,7 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 /// The fields of the browser with this number.
-fn browser(number: usize) -> Result<Ask> {
+fn browser(number: usize) -> Result<PreparedRequest> {
     let fields = [
         ("sec-ch-ua", format!(r#""Chromium";v="{number}", "Not_A Brand";v="99""#)),
         ("sec-ch-ua-mobile", "?0".to_owned()),
@@ -68,14 +68,14 @@ fn browser(number: usize) -> Result<Ask> {
         ("Accept-Language", "en-GB,en;q=0.9,de;q=0.8".to_owned()),
     ];
     let fields = fields.map(|(name, value)| (name.to_owned(), value)).to_vec();
-    let mut request = Request { fields, ..Request::get("localhost", "/small.txt") };
-    let length = request.ask()?.wire(false).len();
+    let mut request = HttpRequest { fields, ..HttpRequest::get("localhost", "/small.txt") };
+    let length = request.prepare()?.wire(false).len();
     // A session cookie, padded to LONG.
     let cookie = format!("session={number:08x}; ");
     let rest = LONG.saturating_sub(length + "Cookie: \r\n".len() + cookie.len());
     let filling = format!("{number:04}").repeat(rest.div_ceil(4));
     request.fields.push(("Cookie".to_owned(), cookie + &filling[..rest]));
-    Ok(request.ask()?)
+    Ok(request.prepare()?)
 }
 
 fn heads(ground: &Ground, side: Side, different: usize) -> Result<Scene> {

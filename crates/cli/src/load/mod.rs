@@ -10,7 +10,7 @@ use std::thread;
 use anyhow::Context;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use sockeye_load::{Control, Trouble};
+use sockeye_load::{Failure, StopHandle};
 
 use self::report::Report;
 use crate::log::Log;
@@ -23,19 +23,21 @@ use crate::plan::Load;
 /// When nobody answers the first request, or standard output failed. What goes wrong with later ones
 /// is told with the results, and shows in the exit code.
 pub(crate) fn run(load: Load, log: &Log) -> anyhow::Result<ExitCode> {
-    let control = Control::default();
-    stop_on_signals(&control).context("cannot take signals")?;
+    let stop = StopHandle::default();
+    stop_on_signals(&stop).context("cannot take signals")?;
     let Load { plan, addresses, targets, json } = load;
     let name = targets.first().map(ToString::to_string).unwrap_or_default();
-    let lesson = sockeye_load::learn(&plan, &addresses);
-    let lesson = lesson.map_err(|error| {
-        let what = match error.trouble {
-            Trouble::Garbage | Trouble::CutHead | Trouble::CutContent => "gives no good answer",
+    let probe = sockeye_load::probe(&plan, &addresses);
+    let probe = probe.map_err(|error| {
+        let what = match error.failure {
+            Failure::BadResponse | Failure::TruncatedHead | Failure::TruncatedContent => {
+                "gives no good answer"
+            }
             _ => "doesn't answer",
         };
         anyhow::Error::new(error).context(format!("{name} {what}"))
     })?;
-    for (at, says) in lesson.models.errors() {
+    for (at, says) in probe.errors() {
         if let Some(target) = targets.get(at) {
             log.say(format!("{target} is answered with an error: {says}"));
         }
@@ -43,7 +45,7 @@ pub(crate) fn run(load: Load, log: &Log) -> anyhow::Result<ExitCode> {
     let plan = Arc::new(plan);
     let mut line = Line::new();
     let outcome =
-        sockeye_load::run(&plan, &lesson, &control, |seen| line.show(&report::progress(seen)));
+        sockeye_load::run(&plan, &probe, &stop, |seen| line.show(&report::progress(seen)));
     line.clear();
     let outcome = outcome.context("the event loop failed")?;
     let report = Report::of(&plan, &targets, &outcome);
@@ -57,9 +59,9 @@ pub(crate) fn run(load: Load, log: &Log) -> anyhow::Result<ExitCode> {
 }
 
 /// The first signal ends the load, the second the process.
-fn stop_on_signals(control: &Control) -> io::Result<()> {
+fn stop_on_signals(stop: &StopHandle) -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    let control = control.clone();
+    let stop = stop.clone();
     let act = move || {
         let mut again = false;
         for signal in &mut signals {
@@ -67,7 +69,7 @@ fn stop_on_signals(control: &Control) -> io::Result<()> {
                 std::process::exit(128 + signal);
             }
             again = true;
-            control.stop();
+            stop.stop();
         }
     };
     thread::Builder::new().name("signals".into()).spawn(act)?;

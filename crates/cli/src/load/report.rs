@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use sockeye_load::{Outcome, Plan, Seen, Stats, Until};
+use sockeye_load::{Outcome, Plan, Progress, Stats, Until};
 
 use crate::target::LoadTarget;
 use crate::text;
@@ -15,16 +15,16 @@ const PERCENTILES: [(f64, u64); 6] =
     [(50.0, 2), (75.0, 4), (90.0, 10), (99.0, 100), (99.9, 1_000), (99.99, 10_000)];
 
 /// How far a load is, on one line.
-pub(super) fn progress(seen: &Seen) -> String {
-    let rate = per_second(seen.replies, seen.time);
+pub(super) fn progress(seen: &Progress) -> String {
+    let rate = per_second(seen.responses, seen.time);
     let mut line = format!(
         "{}: {}, {} a second",
         text::time(seen.time),
-        text::count(seen.replies, "reply").replace("replys", "replies"),
+        text::count(seen.responses, "reply").replace("replys", "replies"),
         grouped(rate)
     );
-    if seen.troubles > 0 {
-        let _ = write!(line, ", {}", text::count(seen.troubles, "error"));
+    if seen.failures > 0 {
+        let _ = write!(line, ", {}", text::count(seen.failures, "error"));
     }
     line
 }
@@ -50,7 +50,7 @@ impl<'a> Report<'a> {
 
     /// Whether there were responses, and nothing went wrong.
     pub(super) fn is_good(&self) -> bool {
-        self.stats.replies > 0 && self.stats.troubles.total() == 0
+        self.stats.responses > 0 && self.stats.failures.total() == 0
     }
 
     /// For people.
@@ -73,8 +73,8 @@ impl<'a> Report<'a> {
         );
         row("load", self.load());
         row("time", text::time(self.time) + if self.stopped { ", stopped early" } else { "" });
-        let rate = per_second(stats.replies, self.time);
-        let replies = format!("{}, {} a second", grouped(stats.replies as f64), grouped(rate));
+        let rate = per_second(stats.responses, self.time);
+        let replies = format!("{}, {} a second", grouped(stats.responses as f64), grouped(rate));
         row(
             "replies",
             match self.error_replies() {
@@ -106,21 +106,21 @@ impl<'a> Report<'a> {
             for (percent, latency) in self.percentiles() {
                 row(&format!("  {percent} %"), text::time(latency));
             }
-        } else if stats.replies > 0 {
+        } else if stats.responses > 0 {
             row("latency", "every reply was an error".into());
         }
         if stats.unanswered > 0 {
             let requests = text::count(stats.unanswered, "request");
             row("unanswered", format!("{requests}: sent, without a whole reply at the end"));
         }
-        if stats.unmade > 0 {
-            let requests = text::count(stats.unmade, "request");
+        if stats.unsent > 0 {
+            let requests = text::count(stats.unsent, "request");
             row("unmade", format!("{requests}: due, but {}", self.why_unmade()));
         }
-        if stats.troubles.total() == 0 {
+        if stats.failures.total() == 0 {
             row("errors", "none".into());
         }
-        for (at, (trouble, count, says)) in stats.troubles.met().enumerate() {
+        for (at, (trouble, count, says)) in stats.failures.iter().enumerate() {
             let name = if at == 0 { "errors" } else { "" };
             let says = text::escape_controls(says);
             row(name, format!("{count} × {}: {says}", trouble.code().replace('_', " ")));
@@ -130,7 +130,7 @@ impl<'a> Report<'a> {
 
     /// The responses that are errors, whose latencies aren't counted.
     fn error_replies(&self) -> u64 {
-        self.stats.replies - self.stats.measured()
+        self.stats.responses - self.stats.measured()
     }
 
     /// The percentiles for which there are enough latencies.
@@ -143,7 +143,7 @@ impl<'a> Report<'a> {
 
     /// Why requests that were due were not made.
     fn why_unmade(&self) -> String {
-        let Stats { unmade, unmade_unconnected, .. } = *self.stats;
+        let Stats { unsent: unmade, unsent_unconnected: unmade_unconnected, .. } = *self.stats;
         match unmade_unconnected {
             0 => "every connection was waiting for a reply".into(),
             all if all == unmade => "no connection was established".into(),
@@ -191,8 +191,8 @@ impl<'a> Report<'a> {
             latency.insert("max".into(), json!(micros(most)));
         }
         let troubles: Map<String, Value> = stats
-            .troubles
-            .met()
+            .failures
+            .iter()
             .map(|(trouble, count, says)| {
                 (trouble.code().to_owned(), json!({ "count": count, "first": says }))
             })
@@ -217,16 +217,16 @@ impl<'a> Report<'a> {
             },
             "seconds": self.time.as_secs_f64(),
             "stopped": self.stopped,
-            "replies": stats.replies,
+            "replies": stats.responses,
             "error_replies": self.error_replies(),
-            "replies_per_second": per_second(stats.replies, self.time),
+            "replies_per_second": per_second(stats.responses, self.time),
             "content_bytes": stats.content,
             "received_bytes": stats.received,
             "sent_bytes": stats.sent,
             "connected": stats.connected,
             "unanswered": stats.unanswered,
-            "unmade": stats.unmade,
-            "unmade_unconnected": stats.unmade_unconnected,
+            "unmade": stats.unsent,
+            "unmade_unconnected": stats.unsent_unconnected,
             "statuses": statuses,
             "latency_us": latency,
             "errors": troubles,
@@ -271,8 +271,10 @@ mod tests {
 
     #[test]
     fn what_was_not_made_says_why() {
-        let plan =
-            Plan::new(sockeye_load::Speaks::Echo, vec![sockeye_load::Ask::bytes("x".into())]);
+        let plan = Plan::new(
+            sockeye_load::LoadKind::Echo,
+            vec![sockeye_load::PreparedRequest::bytes("x".into())],
+        );
         for (unmade, unmade_unconnected, says) in [
             (5, 0, "5 requests: due, but every connection was waiting for a reply"),
             (5, 5, "5 requests: due, but no connection was established"),
@@ -280,7 +282,7 @@ mod tests {
             (5, 2, "5 requests: due, but 2 on connections that were not established, and"),
         ] {
             let mut stats = Stats::default();
-            (stats.unmade, stats.unmade_unconnected, stats.unanswered) =
+            (stats.unsent, stats.unsent_unconnected, stats.unanswered) =
                 (unmade, unmade_unconnected, 3);
             let outcome = Outcome { stats, time: Duration::from_secs(1), stopped: false };
             let report = Report::of(&plan, &[], &outcome);
@@ -296,7 +298,7 @@ mod tests {
 
     #[test]
     fn progress_is_one_line() {
-        let seen = Seen { time: Duration::from_secs(2), replies: 5000, troubles: 1 };
+        let seen = Progress { time: Duration::from_secs(2), responses: 5000, failures: 1 };
         assert_eq!(progress(&seen), "2.0 s: 5000 replies, 2,500 a second, 1 error");
     }
 }

@@ -6,7 +6,7 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use anyhow::{Context, anyhow};
 use bytes::Bytes;
 use sockeye::engine::driver;
-use sockeye_load::{Ask, Request, Speaks, Until};
+use sockeye_load::{HttpRequest, LoadKind, PreparedRequest, Until};
 
 use super::contents::{self, Kind};
 use super::send::{addresses, reserve_descriptors};
@@ -35,17 +35,19 @@ pub(crate) struct Load {
 
 pub(super) fn load(typed: args::Load) -> Result<Load, Error> {
     let first = typed.targets.first().context("there is nothing to load").or_usage()?;
-    let (speaks, asks) = match first {
-        LoadTarget::Http { .. } => (Speaks::Http, http(&typed)?),
-        LoadTarget::Other(SocketTarget::Message(..)) => (Speaks::Messages, vec![message(&typed)?]),
-        LoadTarget::Other(_) => (Speaks::Echo, vec![echo(&typed)?]),
+    let (kind, requests) = match first {
+        LoadTarget::Http { .. } => (LoadKind::Http, http(&typed)?),
+        LoadTarget::Other(SocketTarget::Message(..)) => {
+            (LoadKind::Messages, vec![message(&typed)?])
+        }
+        LoadTarget::Other(_) => (LoadKind::Echo, vec![echo(&typed)?]),
     };
     let server = match &typed.request.unix_socket {
         Some(socket) => socket.clone(),
         None => first.server(),
     };
     let addresses = addresses(&server).or_failure()?;
-    let mut plan = sockeye_load::Plan::new(speaks, asks);
+    let mut plan = sockeye_load::Plan::new(kind, requests);
     let connections = NonZeroUsize::new(typed.connections as usize).context("no connection");
     plan.connections = connections.or_usage()?;
     plan.threads = NonZeroUsize::new(typed.threads.into()).context("no thread").or_usage()?;
@@ -75,7 +77,7 @@ fn body(typed: &args::RequestFlags) -> Result<Option<Bytes>, Error> {
     }
 }
 
-fn http(typed: &args::Load) -> Result<Vec<Ask>, Error> {
+fn http(typed: &args::Load) -> Result<Vec<PreparedRequest>, Error> {
     let flags = &typed.request;
     let body = body(flags)?;
     let default = if body.is_some() { "POST" } else { "GET" };
@@ -83,7 +85,7 @@ fn http(typed: &args::Load) -> Result<Vec<Ask>, Error> {
         let (name, value) = field.split_once(':').unwrap_or((field, ""));
         (name.to_owned(), value.to_owned())
     };
-    let mut request = Request {
+    let mut request = HttpRequest {
         method: flags.method.clone().unwrap_or_else(|| default.into()),
         host: String::new(),
         target: String::new(),
@@ -96,24 +98,24 @@ fn http(typed: &args::Load) -> Result<Vec<Ask>, Error> {
         if let LoadTarget::Http { path, .. } = target {
             request.host = target.authority();
             request.target.clone_from(path);
-            let ask = request.ask().with_context(|| format!("cannot ask {target}"));
+            let ask = request.prepare().with_context(|| format!("cannot ask {target}"));
             asks.push(ask.or_usage()?);
         }
     }
     Ok(asks)
 }
 
-fn echo(typed: &args::Load) -> Result<Ask, Error> {
+fn echo(typed: &args::Load) -> Result<PreparedRequest, Error> {
     let bytes = body(&typed.request)?.unwrap_or(Bytes::from_static(&DOTS));
     if bytes.is_empty() {
         return Err(Error::Usage(anyhow!(
             "nothing can't come back: give at least one byte to send"
         )));
     }
-    Ok(Ask::bytes(bytes))
+    Ok(PreparedRequest::bytes(bytes))
 }
 
-fn message(typed: &args::Load) -> Result<Ask, Error> {
+fn message(typed: &args::Load) -> Result<PreparedRequest, Error> {
     let flags = &typed.request;
     let content = match (&flags.body, &flags.body_file) {
         (Some(text), _) => vec![OsString::from(text)],
@@ -123,5 +125,5 @@ fn message(typed: &args::Load) -> Result<Ask, Error> {
     let files: Vec<_> = flags.body_file.iter().cloned().collect();
     let mut messages = contents::read(&content, &files, Kind::of(None, None))?;
     let message = messages.pop().context("there is nothing to send").or_usage()?;
-    Ask::message(&message).context("the message's header would be too long").or_usage()
+    PreparedRequest::message(&message).context("the message's header would be too long").or_usage()
 }

@@ -185,7 +185,7 @@ fn everything_ends_by_the_duration_whatever_the_server_does() {
     let url = peer(|stream, _| drip(stream));
     let output = run(&["load", &url, "--duration", "500ms", "--max-content", "100G"]);
     assert_eq!(output.status.code(), Some(1));
-    let says = "no whole reply within the 500ms that the load takes: the connection was open";
+    let says = "no complete response within the 500ms of the load: the connection was open";
     assert!(said(&output).contains(says), "{}", said(&output));
 
     let url = peer(|stream, number| match number {
@@ -261,11 +261,11 @@ fn a_server_of_another_kind_does_not_pass_for_the_one_that_is_loaded() {
     let http = site(&folder);
     let echo = Running::start(&["echo", "--listen", "127.0.0.1:0"]);
     for (target, flags, says) in [
-        (echo.url().replace("tcp:", "message:"), &[][..], "the message itself: the server echoes"),
+        (echo.url().replace("tcp:", "message:"), &[][..], "the request itself: the server echoes"),
         (
             http.url().replace("http:", "tcp:"),
             &["--body", "GET / HTTP/1.1\r\n\r\n"],
-            "what comes back isn't what was sent",
+            "the response is not what was sent",
         ),
         (
             format!("{}/", echo.url().replace("tcp:", "http:")),

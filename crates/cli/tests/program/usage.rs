@@ -118,7 +118,7 @@ fn a_wrong_command_line_ends_with_2() {
             ("send message://127.0.0.1:{closed} x --output {dir}", "cannot write to"),
             ("load localhost:80", "did you mean http://localhost:80/"),
             ("load http://127.0.0.1:{closed}/ http://127.0.0.2:{closed}/", "are two servers"),
-            ("load http://127.0.0.1:{closed}/ -X A,B", "can't be a method"),
+            ("load http://127.0.0.1:{closed}/ -X A,B", "is not a valid method"),
             ("load http://127.0.0.1:{closed}/ -H nothing", "has no colon"),
             ("load http://127.0.0.1:{closed}/ --chunked", "--chunked wants something to send"),
             ("load http://127.0.0.1:{closed}/ --body-file {dir}/missing", "cannot send"),

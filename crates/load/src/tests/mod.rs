@@ -8,77 +8,80 @@ use std::time::Duration;
 use sockeye_proto::Reason;
 use sockeye_proto::harness::Harness;
 
-use crate::common::{Common, Known};
-use crate::lane::Lane;
-use crate::talk::{Asked, Step, Talk};
-use crate::{Ask, Plan, Request, Speaks, Trouble};
+use crate::connection::Connection;
+use crate::expected::ExpectedResponses;
+use crate::response::{RequestContext, reader};
+use crate::state::WorkerState;
+use crate::{Failure, HttpRequest, LoadKind, Plan, PreparedRequest};
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n";
 const LAST: &[u8] = b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
 
 fn plan() -> Plan {
-    Plan::new(Speaks::Http, vec![Request::get("h", "/").ask().unwrap()])
+    let requests = vec![HttpRequest::get("h", "/").prepare().unwrap()];
+    Plan { connections: NonZeroUsize::MIN, ..Plan::new(LoadKind::Http, requests) }
 }
 
-/// A connection of `plan`, with `requests` to make, that knows `reply`.
-fn open(plan: Plan, requests: u64, reply: &[u8]) -> (Harness, Rc<Common>) {
-    let asked = Asked::of(&plan, 0, false, None);
-    let model = match Talk::new(plan.speaks).read(reply, asked) {
-        Ok((_, Step::Done(done))) => done.learned.map(|model| *model),
-        other => panic!("no reply: {other:?}"),
+/// A connection of `plan` that sends `requests` requests and expects `response`.
+fn open(plan: Plan, requests: u64, response: &[u8]) -> (Harness, Rc<WorkerState>) {
+    let asked =
+        RequestContext { plan: &plan, request: &plan.requests[0], last: false, expected: None };
+    let response = match reader(plan.kind).read(response, asked) {
+        Ok((_, Some(response))) => response.learned,
+        other => panic!("no response: {other:?}"),
     };
-    let known: Known = [[model.clone(), model]].into();
-    let common = Rc::new(Common::new(Arc::new(plan), known, 1, requests));
-    (Harness::new(Lane::new(Rc::clone(&common), 0, (0, 1))), common)
+    let expected: ExpectedResponses = [[response.clone(), response]].into();
+    let state = Rc::new(WorkerState::new(Arc::new(plan), expected, 0, 1, requests));
+    (Harness::new(Connection::new(Rc::clone(&state), 0)), state)
 }
 
-/// Whether our side has ended in order, with everything taken.
+/// Whether our side has ended in order, with all output sent.
 fn finished(server: &mut Harness) -> bool {
     server.output();
     server.finished()
 }
 
-fn replies(common: &Common) -> u64 {
-    common.stats.borrow().replies
+fn responses(state: &WorkerState) -> u64 {
+    state.stats.borrow().responses
 }
 
-fn troubles(common: &Common) -> Vec<(Trouble, u64)> {
-    let stats = common.stats.borrow();
-    stats.troubles.met().map(|(trouble, count, _)| (trouble, count)).collect()
+fn failures(state: &WorkerState) -> Vec<(Failure, u64)> {
+    let stats = state.stats.borrow();
+    stats.failures.iter().map(|(failure, count, _)| (failure, count)).collect()
 }
 
 #[test]
-fn a_request_follows_each_reply_until_all_are_made() {
-    let (mut server, common) = open(plan(), 3, OK);
+fn a_request_follows_each_response_until_all_are_made() {
+    let (mut server, state) = open(plan(), 3, OK);
     for answered in 0..3 {
         assert_eq!(server.output(), GET);
-        assert_eq!(replies(&common), answered);
+        assert_eq!(responses(&state), answered);
         server.drip(OK);
     }
     assert!(finished(&mut server));
-    assert_eq!(replies(&common), 3);
-    assert_eq!(common.stats.borrow().content, 6);
+    assert_eq!(responses(&state), 3);
+    assert_eq!(state.stats.borrow().content, 6);
 }
 
 #[test]
-fn so_many_are_under_way_as_the_pipeline_is_deep() {
+fn as_many_requests_are_in_flight_as_the_pipeline_is_deep() {
     let mut plan = plan();
     plan.pipeline = NonZeroUsize::new(3).unwrap();
-    let (mut server, common) = open(plan, 5, OK);
+    let (mut server, state) = open(plan, 5, OK);
     assert_eq!(server.output(), GET.repeat(3));
     server.input(&[OK, OK, &OK[..9]].concat());
     assert_eq!(server.output(), GET.repeat(2));
     server.input(&[&OK[9..], OK, OK].concat());
     assert!(finished(&mut server));
-    assert_eq!(replies(&common), 5);
+    assert_eq!(responses(&state), 5);
 }
 
 #[test]
 fn the_last_request_of_a_connection_says_so_and_the_server_closes() {
     let mut plan = plan();
     plan.per_connection = NonZeroU64::new(2);
-    let (mut server, common) = open(plan, 9, OK);
+    let (mut server, state) = open(plan, 9, OK);
     assert_eq!(server.output(), GET);
     server.input(OK);
     assert_eq!(server.output(), LAST);
@@ -90,23 +93,23 @@ fn the_last_request_of_a_connection_says_so_and_the_server_closes() {
     assert!(!finished(&mut server), "the server closes first");
     server.eof();
     assert!(finished(&mut server));
-    assert_eq!((replies(&common), troubles(&common)), (2, vec![]));
+    assert_eq!((responses(&state), failures(&state)), (2, vec![]));
 }
 
 #[test]
-fn what_a_server_leaves_unanswered_when_it_closes_in_order_is_asked_again() {
+fn requests_that_a_closing_server_leaves_unanswered_are_sent_again() {
     let mut plan = plan();
     plan.pipeline = NonZeroUsize::new(3).unwrap();
-    let (mut server, common) = open(plan, 3, OK);
+    let (mut server, state) = open(plan, 3, OK);
     server.input(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
     server.eof();
     assert!(finished(&mut server));
-    assert_eq!((replies(&common), troubles(&common)), (1, vec![]));
-    assert!(!common.is_over(), "two are left");
+    assert_eq!((responses(&state), failures(&state)), (1, vec![]));
+    assert!(!state.is_over(), "two are left");
 }
 
 #[test]
-fn each_end_without_a_reply_is_a_trouble_of_its_own_kind() {
+fn each_end_without_a_response_has_its_own_kind_of_failure() {
     enum Then {
         Eof,
         Reset,
@@ -116,35 +119,45 @@ fn each_end_without_a_reply_is_a_trouble_of_its_own_kind() {
     const HINT: &[u8] = b"HTTP/1.1 103 x\r\n\r\n";
     const HINTS: &[u8] = b"HTTP/1.1 103 x\r\n\r\nHTTP/1.1 103 x\r\n\r\n";
     let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n";
-    let head = "in the middle of a reply's head, after 20 bytes";
-    let content = "in the middle of a reply's content, after 1 of 2 bytes";
-    let cases: [(&[u8], Then, Trouble, &str); 13] = [
-        (b"", Then::Eof, Trouble::Closed, "closed the connection before the first byte of a"),
+    let head = "in the middle of a response's head, after 20 bytes";
+    let content = "in the middle of a response's content, after 1 of 2 bytes";
+    let cases: [(&[u8], Then, Failure, &str); 13] = [
+        (b"", Then::Eof, Failure::Closed, "closed the connection before the first byte of a"),
         (
             HINT,
             Then::Eof,
-            Trouble::Closed,
+            Failure::Closed,
             "closed the connection after 1 interim response (1xx) and",
         ),
         (
             HINTS,
             Then::Silence,
-            Trouble::Silent,
+            Failure::Timeout,
             "s after 2 interim responses (1xx) and no final one",
         ),
-        (HINT, Then::Reset, Trouble::Reset, "reset the connection after 1 interim response (1xx)"),
-        (&OK[..20], Then::Eof, Trouble::CutHead, head),
-        (&OK[..OK.len() - 1], Then::Eof, Trouble::CutContent, content),
-        (chunked, Then::Eof, Trouble::CutContent, "in the middle of a reply's content, after 3 by"),
-        (b"", Then::Reset, Trouble::Reset, "reset the connection before the first byte of a"),
-        (&OK[..OK.len() - 1], Then::Reset, Trouble::Reset, content),
-        (b"SSH-2.0-OpenSSH\r\n", Then::Silence, Trouble::Garbage, "something else"),
-        (b"HTTP/1.1 200\r\nContent-Length: x\r\n\r\n", Then::Silence, Trouble::Garbage, "no num"),
-        (&OK[..20], Then::Silence, Trouble::Silent, head),
-        (CLOSED, Then::Reset, Trouble::Reset, ""),
+        (HINT, Then::Reset, Failure::Reset, "reset the connection after 1 interim response (1xx)"),
+        (&OK[..20], Then::Eof, Failure::TruncatedHead, head),
+        (&OK[..OK.len() - 1], Then::Eof, Failure::TruncatedContent, content),
+        (
+            chunked,
+            Then::Eof,
+            Failure::TruncatedContent,
+            "in the middle of a response's content, after 3 by",
+        ),
+        (b"", Then::Reset, Failure::Reset, "reset the connection before the first byte of a"),
+        (&OK[..OK.len() - 1], Then::Reset, Failure::Reset, content),
+        (b"SSH-2.0-OpenSSH\r\n", Then::Silence, Failure::BadResponse, "something else"),
+        (
+            b"HTTP/1.1 200\r\nContent-Length: x\r\n\r\n",
+            Then::Silence,
+            Failure::BadResponse,
+            "no num",
+        ),
+        (&OK[..20], Then::Silence, Failure::Timeout, head),
+        (CLOSED, Then::Reset, Failure::Reset, ""),
     ];
-    for (input, then, trouble, says) in cases {
-        let (mut server, common) = open(plan(), 9, OK);
+    for (input, then, failure, says) in cases {
+        let (mut server, state) = open(plan(), 9, OK);
         server.output();
         server.input(input);
         match then {
@@ -153,20 +166,20 @@ fn each_end_without_a_reply_is_a_trouble_of_its_own_kind() {
             Then::Silence => server.pass(Duration::from_secs(11)),
         }
         if says.is_empty() {
-            assert_eq!(troubles(&common), [], "a reset behind a reply that ends the connection");
+            assert_eq!(failures(&state), [], "a reset behind a response that ends the connection");
             continue;
         }
         server.output();
-        assert_eq!(troubles(&common), [(trouble, 1)], "{}", input.escape_ascii());
-        let stats = common.stats.borrow();
-        let said = stats.troubles.met().next().unwrap().2;
+        assert_eq!(failures(&state), [(failure, 1)], "{}", input.escape_ascii());
+        let stats = state.stats.borrow();
+        let said = stats.failures.iter().next().unwrap().2;
         assert!(said.contains(says), "{said}: {}", input.escape_ascii());
-        assert_eq!(common.gone.borrow().len(), 1);
+        assert_eq!(state.closed.borrow().len(), 1);
     }
 }
 
 #[test]
-fn what_a_server_leaves_open_behind_its_last_reply_is_closed_by_us() {
+fn we_close_a_connection_that_the_server_leaves_open_behind_its_last_response() {
     for last in [
         "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi",
         "HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
@@ -175,18 +188,18 @@ fn what_a_server_leaves_open_behind_its_last_reply_is_closed_by_us() {
     ] {
         let mut plan = plan();
         plan.pipeline = NonZeroUsize::new(3).unwrap();
-        let (mut server, common) = open(plan, 9, OK);
+        let (mut server, state) = open(plan, 9, OK);
         server.output();
         server.input(last.as_bytes());
-        server.input(b"and more, which is nobody's");
+        server.input(b"and more, which is not a response");
         server.pass(Duration::from_millis(50));
         assert!(!server.finished(), "the server may close first");
         server.pass(Duration::from_millis(50));
         assert!(finished(&mut server), "{last:?}");
-        assert_eq!(common.gone.borrow().len(), 1);
-        assert_eq!(common.stats.borrow().statuses.iter().sum::<u64>(), 1);
-        // The next one knows.
-        let mut server = Harness::new(Lane::new(Rc::clone(&common), 0, (0, 1)));
+        assert_eq!(state.closed.borrow().len(), 1);
+        assert_eq!(state.stats.borrow().statuses.iter().sum::<u64>(), 1);
+        // The next connection closes at once.
+        let mut server = Harness::new(Connection::new(Rc::clone(&state), 0));
         server.output();
         server.input(last.as_bytes());
         assert!(finished(&mut server), "{last:?}");
@@ -197,38 +210,38 @@ fn what_a_server_leaves_open_behind_its_last_reply_is_closed_by_us() {
 fn requests_that_were_not_sent_are_given_back_and_not_counted() {
     let mut plan = plan();
     plan.pipeline = NonZeroUsize::new(3).unwrap();
-    let (mut server, common) = open(plan.clone(), 3, OK);
-    assert!(common.is_over(), "all are written");
+    let (mut server, state) = open(plan.clone(), 3, OK);
+    assert!(state.is_over(), "all are written");
     server.end_for(&Reason::Reset);
-    assert!(!common.is_over(), "and none was sent");
-    assert_eq!(troubles(&common), [(Trouble::Reset, 1)], "the connection");
+    assert!(!state.is_over(), "and none was sent");
+    assert_eq!(failures(&state), [(Failure::Reset, 1)], "the connection");
 
-    let (mut server, common) = open(plan, 3, OK);
+    let (mut server, state) = open(plan, 3, OK);
     server.output();
     server.end_for(&Reason::Reset);
-    assert!(common.is_over());
-    assert_eq!(troubles(&common), [(Trouble::Reset, 3)]);
+    assert!(state.is_over());
+    assert_eq!(failures(&state), [(Failure::Reset, 3)]);
 }
 
 #[test]
-fn what_is_unanswered_when_the_load_ends_is_counted() {
+fn requests_that_are_unanswered_when_the_load_ends_are_counted() {
     let mut plan = plan();
     plan.pipeline = NonZeroUsize::new(3).unwrap();
-    let (mut server, common) = open(plan, 9, OK);
+    let (mut server, state) = open(plan, 9, OK);
     server.output();
     server.input(&[OK, &OK[..OK.len() - 1]].concat());
     server.output();
     server.end_for(&Reason::Cut);
-    assert_eq!((replies(&common), common.stats.borrow().unanswered), (1, 3));
-    assert_eq!(troubles(&common), []);
-    let unfinished = common.unfinished.take().unwrap();
+    assert_eq!((responses(&state), state.stats.borrow().unanswered), (1, 3));
+    assert_eq!(failures(&state), []);
+    let unfinished = state.unfinished.take().unwrap();
     assert!(unfinished.contains("after 1 of 2 bytes"), "{unfinished}");
 
-    let (mut server, common) = open(self::plan(), 9, OK);
+    let (mut server, state) = open(self::plan(), 9, OK);
     server.output();
     server.input(b"HTTP/1.1 103 x\r\n\r\n");
     server.end_for(&Reason::Cut);
-    let unfinished = common.unfinished.take().unwrap();
+    let unfinished = state.unfinished.take().unwrap();
     assert_eq!(
         unfinished,
         "the connection was open, after 1 interim response (1xx) and no final one"
@@ -240,34 +253,34 @@ fn content_is_bounded_and_interim_responses_are_counted() {
     let long = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n";
     let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc";
     let endless = b"HTTP/1.1 200 OK\r\n\r\nabc";
-    for reply in [&long[..], chunked, endless] {
+    for response in [&long[..], chunked, endless] {
         let mut plan = plan();
         plan.max_content = 2;
-        let (mut server, common) = open(plan, 3, OK);
+        let (mut server, state) = open(plan, 3, OK);
         server.input(&[b"HTTP/1.1 103 x\r\n\r\n", OK].concat());
-        assert_eq!((replies(&common), common.stats.borrow().statuses[1]), (1, 1));
-        server.input(reply);
+        assert_eq!((responses(&state), state.stats.borrow().statuses[1]), (1, 1));
+        server.input(response);
         let says = server.fault().unwrap().to_string();
         assert!(says.contains("more than 2 B (max-content)"), "{says}");
-        assert_eq!(troubles(&common), [(Trouble::Garbage, 1)]);
+        assert_eq!(failures(&state), [(Failure::BadResponse, 1)]);
     }
 }
 
 #[test]
-fn bytes_that_nobody_asked_for_are_no_reply() {
+fn bytes_without_a_request_are_a_bad_response() {
     let mut plan = plan();
     plan.rate = Some(1.0);
-    let (mut server, common) = open(plan, 9, OK);
+    let (mut server, state) = open(plan, 9, OK);
     server.input(&[OK, b"x"].concat());
     assert!(server.fault().is_some());
-    assert_eq!((replies(&common), troubles(&common)), (1, vec![(Trouble::Garbage, 1)]));
+    assert_eq!((responses(&state), failures(&state)), (1, vec![(Failure::BadResponse, 1)]));
 }
 
 #[test]
-fn errors_are_counted_by_status_and_other_content_where_it_is_held_against_the_first() {
+fn errors_are_counted_by_status_and_content_is_compared_with_verify() {
     let mut plan = plan();
     plan.verify = true;
-    let (mut server, common) = open(plan, 5, OK);
+    let (mut server, state) = open(plan, 5, OK);
     server.input(OK);
     server.input(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nho");
     server.input(
@@ -276,18 +289,18 @@ fn errors_are_counted_by_status_and_other_content_where_it_is_held_against_the_f
     server.input(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nh");
     server.input(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n");
     assert!(finished(&mut server));
-    assert_eq!(troubles(&common), [(Trouble::Error, 1), (Trouble::Different, 2)]);
-    assert_eq!(common.stats.borrow().statuses, [0, 0, 4, 0, 0, 1]);
-    assert_eq!(common.stats.borrow().measured(), 4, "an error's latency is that of no answer");
+    assert_eq!(failures(&state), [(Failure::ErrorResponse, 1), (Failure::Mismatch, 2)]);
+    assert_eq!(state.stats.borrow().statuses, [0, 0, 4, 0, 0, 1]);
+    assert_eq!(state.stats.borrow().measured(), 4, "an error's latency is that of no answer");
 }
 
 #[test]
-fn with_a_rate_latencies_count_from_when_a_request_was_meant_to_be_made() {
+fn with_a_rate_latencies_count_from_when_a_request_was_due() {
     let mut plan = plan();
     plan.rate = Some(10.0);
-    let (mut server, common) = open(plan, 3, OK);
+    let (mut server, state) = open(plan, 3, OK);
     assert_eq!(server.output(), GET);
-    // The server stalls while two more come due.
+    // The server stalls while two more requests become due.
     server.pass(Duration::from_millis(250));
     assert_eq!(server.output(), b"");
     server.input(OK);
@@ -296,7 +309,7 @@ fn with_a_rate_latencies_count_from_when_a_request_was_meant_to_be_made() {
     assert_eq!(server.output(), GET);
     server.input(OK);
     assert!(finished(&mut server));
-    let stats = common.stats.borrow();
+    let stats = state.stats.borrow();
     for (percent, millis) in [(33.0, 50), (66.0, 150), (100.0, 250)] {
         let off = stats.percentile(percent).as_millis().abs_diff(millis);
         assert!(off <= 1, "{percent} %: {:?}", stats.percentile(percent));
@@ -304,7 +317,7 @@ fn with_a_rate_latencies_count_from_when_a_request_was_meant_to_be_made() {
 }
 
 #[test]
-fn a_request_is_made_when_it_is_due_and_not_before() {
+fn a_request_is_sent_when_it_is_due_and_not_before() {
     let mut plan = plan();
     plan.rate = Some(10.0);
     let (mut server, _) = open(plan, 2, OK);
@@ -320,43 +333,43 @@ fn a_request_is_made_when_it_is_due_and_not_before() {
 
 #[test]
 fn an_echo_and_messages_are_counted_by_their_length() {
-    let mut plan = Plan::new(Speaks::Echo, vec![Ask::bytes("abc".into())]);
+    let mut plan = Plan::new(LoadKind::Echo, vec![PreparedRequest::bytes("abc".into())]);
     plan.verify = true;
-    let (mut server, common) = open(plan, 3, b"abc");
+    let (mut server, state) = open(plan, 3, b"abc");
     server.drip(b"abcabxabc");
     assert!(finished(&mut server));
-    assert_eq!((replies(&common), troubles(&common)), (3, vec![(Trouble::Different, 1)]));
+    assert_eq!((responses(&state), failures(&state)), (3, vec![(Failure::Mismatch, 1)]));
 
-    let plan = Plan::new(Speaks::Echo, vec![Ask::bytes("abc".into())]);
-    let (mut server, common) = open(plan, 2, b"abx");
+    let plan = Plan::new(LoadKind::Echo, vec![PreparedRequest::bytes("abc".into())]);
+    let (mut server, state) = open(plan, 2, b"abx");
     server.drip(b"abx");
-    assert_eq!(troubles(&common), [(Trouble::Error, 1)], "it is no echo");
+    assert_eq!(failures(&state), [(Failure::ErrorResponse, 1)], "it is no echo");
 
     let message = sockeye_message::Message::json_text(r#"{"a": 1}"#.into());
-    let ask = Ask::message(&message).unwrap();
-    // A response looks like a request; one that is the request is no answer.
+    let ask = PreparedRequest::message(&message).unwrap();
+    // A response is a frame like a request; the request itself counts as an error.
     let answer = sockeye_message::Message::json_text(r#"{"b": 1}"#.into());
-    let reply = Ask::message(&answer).unwrap().wire(false).clone();
+    let response = PreparedRequest::message(&answer).unwrap().wire(false).clone();
     let sent = ask.wire(false).clone();
-    let (mut server, common) = open(Plan::new(Speaks::Messages, vec![ask.clone()]), 1, &sent);
+    let (mut server, state) = open(Plan::new(LoadKind::Messages, vec![ask.clone()]), 1, &sent);
     server.input(&sent);
-    assert_eq!(troubles(&common), [(Trouble::Error, 1)], "it echoes");
-    let (mut server, common) = open(Plan::new(Speaks::Messages, vec![ask]), 3, &reply);
-    server.drip(&reply);
-    server.input(&reply);
+    assert_eq!(failures(&state), [(Failure::ErrorResponse, 1)], "it echoes");
+    let (mut server, state) = open(Plan::new(LoadKind::Messages, vec![ask]), 3, &response);
+    server.drip(&response);
+    server.input(&response);
     let error = sockeye_message::Message::json_text(r#"{"result": "Error: no."}"#.into());
-    server.input(Ask::message(&error).unwrap().wire(false));
+    server.input(PreparedRequest::message(&error).unwrap().wire(false));
     assert!(finished(&mut server));
-    assert_eq!((replies(&common), troubles(&common)), (3, vec![(Trouble::Error, 1)]));
+    assert_eq!((responses(&state), failures(&state)), (3, vec![(Failure::ErrorResponse, 1)]));
 }
 
 #[test]
-fn at_the_end_what_is_owed_is_waited_for() {
-    let (mut server, common) = open(plan(), u64::MAX, OK);
-    common.over.set(true);
+fn pending_responses_are_waited_for_at_the_end() {
+    let (mut server, state) = open(plan(), u64::MAX, OK);
+    state.over.set(true);
     server.drain();
     assert!(!finished(&mut server));
     server.input(OK);
     assert!(finished(&mut server));
-    assert_eq!(replies(&common), 1);
+    assert_eq!(responses(&state), 1);
 }

@@ -6,7 +6,7 @@ use super::super::text::{BadText, Encoding};
 use super::*;
 
 #[test]
-fn names_of_encodings_are_pythons() {
+fn encodings_have_the_names_of_python() {
     let cases = [
         ("utf-8", Some(Encoding::Utf8)),
         ("UTF8", Some(Encoding::Utf8)),
@@ -55,7 +55,7 @@ fn texts_and_their_bytes() {
 }
 
 #[test]
-fn what_is_no_text_is_told_with_its_place() {
+fn invalid_text_is_refused_with_its_position() {
     let cases: &[(Encoding, &[u8], usize)] = &[
         (Encoding::Utf8, b"ab\xff", 2),
         (Encoding::Utf8, b"\xed\xa0\x80", 0),
@@ -113,7 +113,7 @@ fn an_id_is_kept_as_it_was_written() {
 #[test]
 fn a_header_that_does_not_fit_is_not_written() {
     let message = Message::binary("x".repeat(65_535), "");
-    assert!(frame::head(&Header::of(&message)).is_err());
+    assert!(frame::head(&Header::of(&message)).is_none());
 }
 
 proptest! {

@@ -112,7 +112,7 @@ fn a_search_byte_for_byte() {
 }
 
 #[test]
-fn what_is_right_is_answered_under_its_type() {
+fn a_response_has_the_type_of_its_request() {
     let search = r#"{"action": "search", "value": "é"}"#;
     let utf16: Vec<u8> = search.encode_utf16().flat_map(u16::to_be_bytes).collect();
     let latin: Vec<u8> = search.chars().map(|c| c as u8).collect();
@@ -120,7 +120,7 @@ fn what_is_right_is_answered_under_its_type() {
     let text = "Content-Type: text/json; charset=utf-8";
     let application = "Content-Type: application/json";
     let binary = "Content-Type: binary/custom-server-binary-type";
-    for (content_type, content, reply_type, reply) in [
+    for (content_type, content, response_type, response) in [
         ("text/json", search.as_bytes(), text, none),
         ("application/json", search.as_bytes(), application, none),
         ("Application/JSON; charset=UTF-8", search.as_bytes(), application, none),
@@ -137,15 +137,15 @@ fn what_is_right_is_answered_under_its_type() {
         for input in [post(&fields, content), chunked(&fields, &chunks)] {
             let heard = says(&input);
             assert_eq!(heard.status, 200, "{content_type}");
-            assert!(heard.has(reply_type), "{content_type}: {}", heard.fields);
+            assert!(heard.has(response_type), "{content_type}: {}", heard.fields);
             assert!(heard.has("X-Content-Type-Options: nosniff"));
-            assert_eq!(String::from_utf8(heard.content).unwrap(), reply, "{content_type}");
+            assert_eq!(String::from_utf8(heard.content).unwrap(), response, "{content_type}");
         }
     }
 }
 
 #[test]
-fn what_is_wrong_has_its_status_and_its_code() {
+fn each_error_has_its_status_and_code() {
     let typed = |content_type: &str, content: &[u8]| {
         post(&format!("Content-Type: {content_type}\r\n"), content)
     };
@@ -205,7 +205,7 @@ fn what_is_wrong_has_its_status_and_its_code() {
 }
 
 #[test]
-fn who_looks_without_asking_is_told_what_this_is() {
+fn get_returns_a_description() {
     let plain = |line: &str| says(format!("{line} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
     let help = plain("GET /?a=b");
     assert_eq!(help.status, 200);
@@ -223,7 +223,7 @@ fn who_looks_without_asking_is_told_what_this_is() {
 }
 
 #[test]
-fn too_much_content_is_refused_at_the_byte_that_shows_it() {
+fn content_above_the_limit_is_refused_at_once() {
     let limits = Limits { content: 10, ..Limits::default() };
     let connect = || over_http(limits.clone(), Slow::default());
     let kind = "Content-Type: a/b\r\n";
@@ -238,7 +238,7 @@ fn too_much_content_is_refused_at_the_byte_that_shows_it() {
         assert_eq!(hears(connect(), connect(), &request).code(), "no");
     }
 
-    // Announced, and waiting for a word: it hears no.
+    // With Expect: 100-continue, it is refused before the content is sent.
     let mut client = connect();
     client.input(
         b"POST / HTTP/1.1\r\nHost: a\r\nContent-Type: a/b\r\nContent-Length: 999999999\r\n\
@@ -260,7 +260,7 @@ fn too_much_content_is_refused_at_the_byte_that_shows_it() {
 }
 
 #[test]
-fn who_is_too_slow_or_ends_in_the_middle_is_told_in_json() {
+fn timeouts_and_incomplete_requests_are_answered_in_json() {
     let request = post("Content-Type: text/json\r\n", b"\"now\"");
     for (sent, after) in [(request.len() - 1, 31), (20, 11)] {
         let mut client = connect();
@@ -305,12 +305,17 @@ fn answers_may_come_later_and_in_order() {
 }
 
 #[test]
-fn a_reply_that_http_cannot_send_is_our_fault() {
+fn a_response_that_http_cannot_send_is_our_fault() {
     struct Odd;
     impl Handler for Odd {
-        fn on_message(&mut self, message: Message, _: &Peer, reply: Responder<'_, '_>) -> Answer {
+        fn on_message(
+            &mut self,
+            message: Message,
+            _: &Peer,
+            responder: Responder<'_, '_>,
+        ) -> Answer {
             let text = message.to_text().unwrap().into_owned();
-            reply.send(Message::binary(text, "x"))
+            responder.send(Message::binary(text, "x"))
         }
     }
     for (content_type, status) in
@@ -341,12 +346,12 @@ fn a_handler_that_panics_is_a_500() {
     assert_eq!(client.fault().unwrap().code, "handler_panicked");
 }
 
-/// What a browser sends for a form, or a script, of any page.
+/// What a browser sends for a form or a script of any page.
 const SIMPLE: &str = "Content-Type: text/plain\r\nOrigin: http://evil.example\r\n\
                       Sec-Fetch-Site: cross-site\r\n";
 
 #[test]
-fn a_message_of_another_sites_page_reaches_no_handler() {
+fn a_message_from_a_page_of_another_site_reaches_no_handler() {
     let client = || over_http(Limits::default(), Panics);
     for fields in [SIMPLE, "Content-Type: text/plain\r\nOrigin: null\r\n"] {
         let heard = hears(client(), client(), &post(fields, b"hello"));
@@ -387,7 +392,7 @@ fn a_port_checks_origins_and_hosts_and_says_how_they_are_allowed() {
 proptest! {
     /// A frame's response and a request's are the same message.
     #[test]
-    fn http_says_what_frames_say(
+    fn http_and_frames_have_the_same_responses(
         content in prop_oneof![
             Just(b"{\"action\": \"search\", \"value\": \"ring\"}".to_vec()),
             proptest::collection::vec(any::<u8>(), 0..40),
@@ -408,7 +413,7 @@ proptest! {
         let fields = format!("Content-Type: {content_type}; charset={encoding}\r\n");
         let heard = says(&post(&fields, &content));
         prop_assert_eq!(&heard.content, &framed.content);
-        let is_error = super::super::ErrorReply::of(&framed).is_some_and(|e| e.code.is_some());
+        let is_error = super::super::ErrorResponse::of(&framed).is_some_and(|e| e.code.is_some());
         prop_assert_eq!(heard.status >= 400, is_error);
     }
 }

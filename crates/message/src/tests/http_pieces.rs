@@ -3,57 +3,57 @@
 use super::http::{Heard, chunked, over_http, post};
 use super::*;
 
-/// Takes content as it comes, pausing behind each piece where the type says so; answers with its
-/// length, or early where it begins with `!`.
+/// Streams content, and pauses behind each piece if the type says so; answers with its
+/// length, or early if it begins with `!`.
 #[derive(Debug, Default)]
 struct Piecewise {
     came: usize,
     pauses: bool,
     announced: u64,
-    given_up: Rc<std::cell::RefCell<Vec<u64>>>,
+    cancelled: Rc<std::cell::RefCell<Vec<u64>>>,
 }
 
 impl Handler for Piecewise {
-    fn wants(&mut self, header: &Header) -> Wants {
+    fn content_mode(&mut self, header: &Header) -> ContentMode {
         self.came = 0;
         self.pauses = header.content_type == "a/pause";
         self.announced = header.content_length;
-        Wants::Stream
+        ContentMode::Stream
     }
 
-    fn on_message(&mut self, _: Message, _: &Peer, reply: Responder<'_, '_>) -> Answer {
-        reply.fail("nothing is wanted whole")
+    fn on_message(&mut self, _: Message, _: &Peer, responder: Responder<'_, '_>) -> Answer {
+        responder.fail("nothing is wanted whole")
     }
 
-    fn on_content(&mut self, piece: &[u8], reply: &mut Responder<'_, '_>) -> Flow {
+    fn on_content(&mut self, piece: &[u8], responder: &mut Responder<'_, '_>) -> Flow {
         self.came += piece.len();
         if !self.pauses {
             return Flow::More;
         }
         let first = piece[0];
-        let _ = reply.run(move || first);
+        let _ = responder.run(move || first);
         Flow::Pause
     }
 
-    fn on_end(&mut self, reply: Responder<'_, '_>) -> Answer {
-        reply.send(result(&format!("{} of {}", self.came, self.announced)))
+    fn on_end(&mut self, responder: Responder<'_, '_>) -> Answer {
+        responder.send(result(&format!("{} of {}", self.came, self.announced)))
     }
 
     fn on_settled(
         &mut self,
         _: Ticket,
         body: Result<sockeye_proto::Message, Abandoned>,
-        reply: Responder<'_, '_>,
+        responder: Responder<'_, '_>,
     ) -> Answer {
         match body.map(|body| *body.downcast::<u8>().unwrap()) {
-            Ok(b'!') => reply.error("enough", "that was enough"),
-            Ok(_) => reply.later(),
-            Err(Abandoned) => reply.fail("it was lost"),
+            Ok(b'!') => responder.error("enough", "that was enough"),
+            Ok(_) => responder.later(),
+            Err(Abandoned) => responder.fail("it was lost"),
         }
     }
 
-    fn on_given_up(&mut self, request: u64) {
-        self.given_up.borrow_mut().push(request);
+    fn on_cancelled(&mut self, request: u64) {
+        self.cancelled.borrow_mut().push(request);
     }
 }
 
@@ -83,7 +83,7 @@ fn content_comes_piece_by_piece_with_pauses_and_early_answers() {
         let heard = &Heard::all(&client.output())[0];
         assert!(heard.json()["result"].as_str().unwrap().starts_with("50 of "), "{heard:?}");
     }
-    // An answer before the end: what is left of the content is skipped.
+    // The rest of the content is discarded after an early answer.
     let request = post("Content-Type: a/pause\r\n", &[b'!'; 50]);
     client.input(&request[..request.len() - 10]);
     client.run_jobs();
@@ -95,19 +95,19 @@ fn content_comes_piece_by_piece_with_pauses_and_early_answers() {
 }
 
 #[test]
-fn content_that_turns_out_too_long_is_given_up() {
-    let given_up = Rc::default();
-    let handler = Piecewise { given_up: Rc::clone(&given_up), ..Piecewise::default() };
+fn chunked_content_above_the_limit_is_cancelled() {
+    let cancelled = Rc::default();
+    let handler = Piecewise { cancelled: Rc::clone(&cancelled), ..Piecewise::default() };
     let mut client = over_http(Limits { content: 10, ..Limits::default() }, handler);
     client.input(&chunked("Content-Type: a/b\r\n", &[&[7; 10]]));
     client.input(&chunked("Content-Type: a/b\r\n", &[&[7; 10], &[7]]));
     let heard = Heard::all(&client.output());
     assert_eq!((heard[0].status, heard[1].status), (200, 413));
-    assert_eq!(*given_up.borrow(), [1]);
+    assert_eq!(*cancelled.borrow(), [1]);
 }
 
 #[test]
-fn a_promise_of_an_older_message_brings_nothing() {
+fn a_promise_of_an_answered_message_changes_nothing() {
     let mut client = over_http(Limits::default(), Piecewise::default());
     // Two promises each; the first settled answers.
     let twice = chunked("Content-Type: a/pause\r\n", &[b"!"]);
@@ -117,22 +117,22 @@ fn a_promise_of_an_older_message_brings_nothing() {
 
     struct Twice(u32);
     impl Handler for Twice {
-        fn on_message(&mut self, _: Message, _: &Peer, mut reply: Responder<'_, '_>) -> Answer {
+        fn on_message(&mut self, _: Message, _: &Peer, mut responder: Responder<'_, '_>) -> Answer {
             self.0 += 1;
             let number = self.0;
-            let _ = reply.run(move || number);
-            let _ = reply.run(move || number);
-            reply.later()
+            let _ = responder.run(move || number);
+            let _ = responder.run(move || number);
+            responder.later()
         }
         fn on_settled(
             &mut self,
             _: Ticket,
             body: Result<sockeye_proto::Message, Abandoned>,
-            reply: Responder<'_, '_>,
+            responder: Responder<'_, '_>,
         ) -> Answer {
             let number = *body.unwrap().downcast::<u32>().unwrap();
             assert_eq!(number, self.0, "of this message");
-            reply.send(result(&number.to_string()))
+            responder.send(result(&number.to_string()))
         }
     }
     let mut client = over_http(Limits::default(), Twice(0));

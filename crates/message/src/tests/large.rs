@@ -1,11 +1,11 @@
 //! Content that takes long to read, and JSON that would take much memory.
 
 use super::super::text::Encoding;
-use super::super::{ContentError, LARGE, error_reply};
+use super::super::{LARGE, error_response};
 use super::http::{Heard, over_http, post};
 use super::*;
 
-/// A search with something else beside it, longer than is read on the loop.
+/// A search with a further key, too large to be parsed on the event loop.
 fn search(value: &str) -> String {
     format!(r#"{{"action": "search", "value": "{value}", "more": "{}"}}"#, "x".repeat(LARGE))
 }
@@ -19,7 +19,7 @@ fn server(limits: Limits) -> Harness {
 }
 
 #[test]
-fn large_json_is_read_elsewhere_and_what_comes_behind_it_is_answered_first() {
+fn large_json_is_parsed_on_another_thread_and_the_next_request_is_answered_first() {
     let mut client = reference();
     client.input(&ask_as(1, &search("ring")));
     client.input(&ask_as(2, r#"{"action": "search", "value": "cat"}"#));
@@ -36,7 +36,7 @@ fn large_json_is_read_elsewhere_and_what_comes_behind_it_is_answered_first() {
 }
 
 #[test]
-fn small_json_and_other_content_is_read_at_once() {
+fn small_json_and_other_content_is_answered_at_once() {
     let padding = LARGE - r#"{"action":"search","value":""}"#.len();
     let content = format!(r#"{{"action":"search","value":"{}"}}"#, "x".repeat(padding));
     assert_eq!(content.len(), LARGE);
@@ -50,7 +50,7 @@ fn small_json_and_other_content_is_read_at_once() {
 }
 
 #[test]
-fn large_json_over_http_is_read_elsewhere_too() {
+fn large_json_over_http_is_parsed_on_another_thread() {
     let mut client = over_http(Limits::default(), Reference::default());
     let json = "Content-Type: application/json\r\n";
     client.input(&post(json, search("ring").as_bytes()));
@@ -70,13 +70,13 @@ fn work_that_is_lost_is_an_error() {
     assert_eq!(code(&client.output()), "internal");
 }
 
-/// Lists of so many nodes, the list itself among them.
+/// A list with this many nodes, itself included.
 fn list(nodes: usize) -> String {
     format!("[{}]", vec!["1"; nodes - 1].join(","))
 }
 
 #[test]
-fn json_with_too_many_values_is_answered_and_nothing_else_suffers() {
+fn json_with_too_many_values_is_refused_and_the_connection_stays_open() {
     for drip in [false, true] {
         let mut client = server(limited(10));
         for (id, nodes) in [(1, 10), (2, 11), (3, 10)] {
@@ -93,7 +93,7 @@ fn json_with_too_many_values_is_answered_and_nothing_else_suffers() {
         assert!(frames.iter().all(|(header, _)| header.keep_alive), "the connection goes on");
         assert_eq!(frames[1].0.id, Some(Id::number(2)));
     }
-    // To an old server it is the one request.
+    // Without an id it is the only request.
     let mut client = server(limited(10));
     client.input(&ask(&list(11)));
     assert_eq!(code(&client.output()), "too_complex");
@@ -101,16 +101,16 @@ fn json_with_too_many_values_is_answered_and_nothing_else_suffers() {
 }
 
 #[test]
-fn the_default_takes_a_hundred_thousand_and_what_is_not_json_has_no_values() {
+fn the_default_limit_is_100_000_values_and_applies_to_json_only() {
     let mut client = reference();
     client.input(&ask_as(1, &list(100_000)));
     client.input(&ask_as(2, &list(100_001)));
     assert_eq!(client.run_jobs(), 1);
     let results = results(&client.output());
     assert_eq!(results[0].0, Some(2));
-    let expected = ContentError::TooComplex { most: 100_000 };
+    let expected = "the content has more than 100000 JSON values and keys";
     assert_eq!(results[0].1, format!("Error: {expected}"));
-    assert!(results[1].1.starts_with("Error: the content is to be an object"), "{results:?}");
+    assert!(results[1].1.starts_with("Error: the content must be an object"), "{results:?}");
 
     let text = Message::text("text/plain", Encoding::Utf8, &list(100_001)).unwrap();
     let head = frame::head(&Header::of(&text)).unwrap();
@@ -139,9 +139,9 @@ fn json_with_too_many_values_over_http_is_413() {
     }
 }
 
-/// A deadline that passes while such content comes is a deadline like any other.
+/// A deadline may pass while content that is discarded arrives.
 #[test]
-fn nobody_waits_for_an_error_after_the_deadline() {
+fn no_error_is_sent_after_the_deadline() {
     let mut client = server(limited(10));
     let request =
         ask_with(r#", "id": 1, "connection": "keep-alive", "deadline-ms": 1000"#, &list(100));
@@ -154,29 +154,31 @@ fn nobody_waits_for_an_error_after_the_deadline() {
     assert_eq!(results(&client.output()).len(), 1);
 }
 
-/// Answers with what it is told: a code and how long a text.
+/// Answers with the code and the length of text in the request.
 struct Errs;
 
 impl Handler for Errs {
-    fn on_message(&mut self, message: Message, _: &Peer, reply: Responder<'_, '_>) -> Answer {
+    fn on_message(&mut self, message: Message, _: &Peer, responder: Responder<'_, '_>) -> Answer {
         let value = message.to_json().unwrap();
         let text = "\"} ".repeat(value[1].as_u64().unwrap() as usize);
         match value[0].as_str() {
-            // Not as `error_reply` has it.
-            Some("more") => reply.send(Message::json_text(format!(
+            // Not as `error_response` writes it.
+            Some("more") => responder.send(Message::json_text(format!(
                 r#"{{"result": "Error: {}", "error": {{"code": "own"}}, "more": 1}}"#,
                 "x".repeat(text.len())
             ))),
-            Some(code) => reply.send(error_reply(code, &text)),
+            Some(code) => responder.send(error_response(code, &text)),
             // Ends as an error response does, in a string.
-            None => reply.send(result(&format!("Error: {text}, \"error\": {{\"code\": \"x\"}}"))),
+            None => {
+                responder.send(result(&format!("Error: {text}, \"error\": {{\"code\": \"x\"}}")))
+            }
         }
     }
 }
 
 #[test]
-fn the_status_of_an_error_is_its_codes_however_long_it_is() {
-    // A long one of another form is not read for its code.
+fn the_status_of_an_error_follows_from_its_code_at_any_length() {
+    // A long error in another form is not parsed for its code.
     for (len, other) in [(1, 422), (LARGE, 200)] {
         let codes = [("\"not_found\"", 404), ("\"own\"", 422), ("null", 200), ("\"more\"", other)];
         for (code, status) in codes {
@@ -189,22 +191,22 @@ fn the_status_of_an_error_is_its_codes_however_long_it_is() {
     }
 }
 
-/// Limits whose budget is for so many bytes; a local client has half of them.
+/// Limits with a budget of this many bytes; a local client has half of it.
 fn holding(total: u64) -> Limits {
     Limits { collected: sockeye_proto::Budget::new("bytes", total), ..Limits::default() }
 }
 
-/// JSON of more than is free, and of one value.
+/// JSON with one value that is larger than the free amount.
 fn long(len: usize) -> String {
     format!("\"{}\"", "x".repeat(len))
 }
 
 #[test]
-fn what_all_connections_collect_is_charged_until_it_is_answered() {
+fn collected_content_is_charged_until_its_request_is_answered() {
     let limits = holding(1 << 20);
     let budget = std::sync::Arc::clone(&limits.collected);
     let slow = || Harness::new(Server::new(Rc::new(limits.clone()), Slow::default()));
-    // As a client that sends nearly all of it.
+    // As a client that sends all content but its last byte.
     let request = ask_as(1, &long(400 << 10));
     let mut first = slow();
     first.input(&request[..request.len() - 1]);
@@ -231,7 +233,7 @@ fn what_all_connections_collect_is_charged_until_it_is_answered() {
 }
 
 #[test]
-fn content_that_there_is_no_memory_for_over_http_is_503() {
+fn content_above_the_budget_is_503_over_http() {
     let mut client = over_http(holding(1 << 20), Reference::default());
     let fields = "Content-Type: application/json\r\n";
     client.input(&post(fields, long(700 << 10).as_bytes()));
@@ -243,7 +245,7 @@ fn content_that_there_is_no_memory_for_over_http_is_503() {
 }
 
 #[test]
-fn the_defaults_have_room_for_the_longest_content_of_any_client() {
+fn the_default_budget_has_room_for_the_largest_content() {
     let limits = Limits::default();
     let client = sockeye_proto::Client::V4([192, 0, 2, 1]);
     assert!(limits.collected.take(client, limits.content).is_some());

@@ -7,7 +7,7 @@ use sockeye_proto::End;
 use super::*;
 
 #[test]
-fn many_are_answered_under_their_ids_as_they_get_ready() {
+fn responses_have_the_ids_of_their_requests_in_any_order() {
     let mut client = slow();
     client
         .input(&[ask_as(1, "\"slow\""), ask_as(2, "\"now\""), ask_as(3, "\"slow too\"")].concat());
@@ -25,7 +25,7 @@ fn many_are_answered_under_their_ids_as_they_get_ready() {
 }
 
 #[test]
-fn an_id_comes_back_exactly() {
+fn an_id_is_echoed_exactly() {
     let mut client = slow();
     client.input(&ask_with(r#", "id": "\u00e9 1", "connection": "keep-alive""#, "\"now\""));
     let output = client.output();
@@ -37,7 +37,7 @@ fn an_id_comes_back_exactly() {
 }
 
 #[test]
-fn no_more_than_sixteen_are_under_way() {
+fn no_more_than_sixteen_requests_are_in_flight() {
     let mut client = slow();
     let stream: Vec<u8> = (0..40).flat_map(|id| ask_as(id, "1")).collect();
     client.input(&stream);
@@ -55,7 +55,7 @@ fn no_more_than_sixteen_are_under_way() {
 }
 
 #[test]
-fn what_is_under_way_holds_no_more_than_two_contents() {
+fn requests_in_flight_hold_no_more_than_two_contents() {
     let limits = Limits { content: 100, ..Limits::default() };
     let mut client = Harness::new(Server::new(Rc::new(limits), Slow::default()));
     let content = format!("\"{}\"", "x".repeat(58));
@@ -95,7 +95,7 @@ fn bad_content_is_answered_and_the_connection_goes_on() {
 }
 
 #[test]
-fn what_is_owed_is_answered_before_a_fault_ends_the_connection() {
+fn pending_requests_are_answered_before_a_fault_ends_the_connection() {
     let mut client = slow();
     client.input(&[ask_as(1, "\"slow\""), b"\0\0".to_vec()].concat());
     assert!(client.fault().is_none());
@@ -108,7 +108,7 @@ fn what_is_owed_is_answered_before_a_fault_ends_the_connection() {
 }
 
 #[test]
-fn an_answer_that_nothing_brings_is_an_error() {
+fn a_later_answer_without_a_promise_is_an_error() {
     for content in ["\"never\"", "\"forgotten\""] {
         let mut client = slow();
         client.input(&ask(content));
@@ -130,7 +130,7 @@ fn a_request_without_keep_alive_is_the_last() {
     assert_eq!(client.end(), Some(End::Linger));
 }
 
-/// Counts content as it comes; pauses behind each piece when told to; answers early at `stop`.
+/// Streams and counts content; pauses behind each piece if `pauses`; answers early at `stop`.
 #[derive(Default)]
 struct Counter {
     pauses: bool,
@@ -140,36 +140,36 @@ struct Counter {
 }
 
 impl Handler for Counter {
-    fn wants(&mut self, _: &Header) -> Wants {
+    fn content_mode(&mut self, _: &Header) -> ContentMode {
         self.seen = 0;
-        Wants::Stream
+        ContentMode::Stream
     }
 
-    fn on_message(&mut self, _: Message, _: &Peer, reply: Responder<'_, '_>) -> Answer {
-        reply.fail("a stream was asked for")
+    fn on_message(&mut self, _: Message, _: &Peer, responder: Responder<'_, '_>) -> Answer {
+        responder.fail("a stream was asked for")
     }
 
-    fn on_content(&mut self, piece: &[u8], reply: &mut Responder<'_, '_>) -> Flow {
+    fn on_content(&mut self, piece: &[u8], responder: &mut Responder<'_, '_>) -> Flow {
         self.seen += piece.len();
         if self.pauses {
-            *self.open.borrow_mut() = Some(reply.promise());
+            *self.open.borrow_mut() = Some(responder.promise());
         }
         if self.pauses { Flow::Pause } else { Flow::More }
     }
 
-    fn on_end(&mut self, reply: Responder<'_, '_>) -> Answer {
-        reply.send(result(&self.seen.to_string()))
+    fn on_end(&mut self, responder: Responder<'_, '_>) -> Answer {
+        responder.send(result(&self.seen.to_string()))
     }
 
     fn on_settled(
         &mut self,
         _: Ticket,
         _: Result<sockeye_proto::Message, Abandoned>,
-        reply: Responder<'_, '_>,
+        responder: Responder<'_, '_>,
     ) -> Answer {
         match self.stop {
-            Some(stop) if self.seen >= stop => reply.send(result("enough")),
-            _ => reply.later(),
+            Some(stop) if self.seen >= stop => responder.send(result("enough")),
+            _ => responder.later(),
         }
     }
 }
@@ -183,12 +183,12 @@ fn content_streams_and_an_empty_one_ends_at_once() {
     let mut client = counter(Counter::default());
     client.drip(&ask_as(1, &"x".repeat(300)));
     client.input(&[ask_as(2, ""), ask_as(3, "four")].concat());
-    let told: Vec<_> = results(&client.output()).into_iter().map(|(_, count)| count).collect();
-    assert_eq!(told, ["300", "0", "4"]);
+    let record: Vec<_> = results(&client.output()).into_iter().map(|(_, count)| count).collect();
+    assert_eq!(record, ["300", "0", "4"]);
 }
 
 #[test]
-fn a_handler_pauses_its_content_and_the_time_is_not_the_peers() {
+fn a_pause_by_the_handler_does_not_count_as_a_timeout() {
     let open: Rc<RefCell<Option<Promise>>> = Rc::default();
     let handler = Counter { pauses: true, open: Rc::clone(&open), ..Counter::default() };
     let mut client = counter(handler);

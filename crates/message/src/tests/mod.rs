@@ -1,6 +1,6 @@
 //! Whole connections, driven by hand.
 
-mod asking;
+mod client;
 mod codec;
 mod http;
 mod http_pieces;
@@ -22,8 +22,8 @@ use sockeye_proto::{Abandoned, Peer, Promise, Ticket};
 
 use super::reference::Reference;
 use super::{
-    Answer, Flow, Handler, Header, Http, Id, Limits, Message, Port, Responder, Server,
-    ServerConfig, Wants, frame,
+    Answer, ContentMode, Flow, Handler, Header, Http, Id, Limits, Message, Port, Responder, Server,
+    ServerConfig, frame,
 };
 
 fn reference() -> Harness {
@@ -40,7 +40,7 @@ fn framed(header: &str, content: &[u8]) -> Vec<u8> {
     [&len.to_be_bytes(), header.as_bytes(), content].concat()
 }
 
-/// A JSON request to an old server.
+/// A JSON request without an id.
 fn ask(content: &str) -> Vec<u8> {
     ask_with("", content)
 }
@@ -54,7 +54,7 @@ fn ask_with(keys: &str, content: &str) -> Vec<u8> {
     framed(&header, content.as_bytes())
 }
 
-/// A JSON request that many may follow.
+/// A JSON request with an id.
 fn ask_as(id: u64, content: &str) -> Vec<u8> {
     ask_with(&format!(r#", "id": {id}, "connection": "keep-alive""#), content)
 }
@@ -95,26 +95,31 @@ fn code(output: &[u8]) -> String {
     value["error"]["code"].as_str().unwrap().to_owned()
 }
 
-/// Answers what it was told, when its jobs have run. `now` is answered at once, `never` by a promise
-/// that is dropped, `forgotten` by nothing at all.
+/// Answers with the text of the request, when its job has run. `now` is answered at once, `never` by a promise
+/// that is dropped, `forgotten` without a promise.
 #[derive(Debug, Default)]
 struct Slow {
-    given_up: Rc<std::cell::RefCell<Vec<u64>>>,
+    cancelled: Rc<std::cell::RefCell<Vec<u64>>>,
 }
 
 impl Handler for Slow {
-    fn on_message(&mut self, message: Message, _: &Peer, mut reply: Responder<'_, '_>) -> Answer {
-        let Ok(value) = message.to_json() else { return reply.error("no", "no JSON") };
+    fn on_message(
+        &mut self,
+        message: Message,
+        _: &Peer,
+        mut responder: Responder<'_, '_>,
+    ) -> Answer {
+        let Ok(value) = message.to_json() else { return responder.error("no", "no JSON") };
         match value.as_str() {
-            Some("now") => reply.send(result("now")),
+            Some("now") => responder.send(result("now")),
             Some("never") => {
-                drop(reply.promise());
-                reply.later()
+                drop(responder.promise());
+                responder.later()
             }
-            Some("forgotten") => reply.later(),
+            Some("forgotten") => responder.later(),
             _ => {
-                reply.run(move || value);
-                reply.later()
+                responder.run(move || value);
+                responder.later()
             }
         }
     }
@@ -123,17 +128,17 @@ impl Handler for Slow {
         &mut self,
         _: Ticket,
         body: Result<sockeye_proto::Message, Abandoned>,
-        reply: Responder<'_, '_>,
+        responder: Responder<'_, '_>,
     ) -> Answer {
         match body.map(|body| *body.downcast::<Value>().unwrap()) {
-            Ok(Value::String(text)) => reply.send(result(&text)),
-            Ok(other) => reply.send(result(&other.to_string())),
-            Err(Abandoned) => reply.fail("the work was abandoned"),
+            Ok(Value::String(text)) => responder.send(result(&text)),
+            Ok(other) => responder.send(result(&other.to_string())),
+            Err(Abandoned) => responder.fail("the work was abandoned"),
         }
     }
 
-    fn on_given_up(&mut self, request: u64) {
-        self.given_up.borrow_mut().push(request);
+    fn on_cancelled(&mut self, request: u64) {
+        self.cancelled.borrow_mut().push(request);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use sockeye_proto::{Consumed, End, Event, Fault, Protocol, Time, Turn};
 
-use super::super::Spoken;
+use super::super::PeerProtocol;
 use super::*;
 
 fn port() -> Harness {
@@ -28,32 +28,32 @@ fn is_token(byte: u8) -> bool {
 }
 
 #[test]
-fn any_three_bytes_tell_and_the_first_that_do_are_enough() {
+fn three_bytes_are_always_enough_to_detect_the_protocol() {
     for a in 0..=255u8 {
         for b in 0..=255u8 {
             for c in 0..=255u8 {
-                let whole = Spoken::of(&[a, b, c]).expect("three are enough");
+                let whole = PeerProtocol::detect(&[a, b, c]).expect("three are enough");
                 let expected = match (a, b, c) {
-                    (0x16, 3, 0..5) => Spoken::Tls,
-                    _ if [a, b, c].into_iter().all(is_token) => Spoken::Http,
-                    _ => Spoken::Frames,
+                    (0x16, 3, 0..5) => PeerProtocol::Tls,
+                    _ if [a, b, c].into_iter().all(is_token) => PeerProtocol::Http,
+                    _ => PeerProtocol::Frames,
                 };
                 assert_eq!(whole, expected, "{a} {b} {c}");
-                // Whatever is said of fewer holds; what a third byte could change is not said.
-                assert_eq!(Spoken::of(&[a, b]).unwrap_or(whole), whole);
-                assert_eq!(Spoken::of(&[a]).unwrap_or(whole), whole);
-                assert_eq!(Spoken::of(&[a, b, c, 7]), Some(whole));
+                // A result for fewer bytes holds for all continuations.
+                assert_eq!(PeerProtocol::detect(&[a, b]).unwrap_or(whole), whole);
+                assert_eq!(PeerProtocol::detect(&[a]).unwrap_or(whole), whole);
+                assert_eq!(PeerProtocol::detect(&[a, b, c, 7]), Some(whole));
             }
             let could_be_more = is_token(a) && is_token(b) || (a, b) == (0x16, 3);
-            assert_eq!(Spoken::of(&[a, b]).is_none(), could_be_more, "{a} {b}");
+            assert_eq!(PeerProtocol::detect(&[a, b]).is_none(), could_be_more, "{a} {b}");
         }
-        assert_eq!(Spoken::of(&[a]).is_none(), is_token(a) || a == 0x16, "{a}");
+        assert_eq!(PeerProtocol::detect(&[a]).is_none(), is_token(a) || a == 0x16, "{a}");
     }
-    assert_eq!(Spoken::of(b""), None);
+    assert_eq!(PeerProtocol::detect(b""), None);
 }
 
 #[test]
-fn both_are_answered_on_one_port_however_they_are_cut() {
+fn frames_and_http_are_answered_on_one_port_in_pieces_of_any_size() {
     let frame = ask("\"now\"");
     for cut in 0..=frame.len() {
         let mut client = port();
@@ -126,7 +126,7 @@ fn the_faults_of_frames_are_answered_in_frames_and_those_of_http_in_http() {
 }
 
 #[test]
-fn who_says_nothing_that_tells_is_treated_as_frames_are() {
+fn a_connection_without_a_detected_protocol_gets_errors_in_frames() {
     for (sent, ended) in [(&b""[..], true), (b"P", false), (b"PO", false), (b"\x16\x03", false)] {
         let mut client = port();
         client.drip(sent);
@@ -153,7 +153,7 @@ fn who_says_nothing_that_tells_is_treated_as_frames_are() {
 }
 
 #[test]
-fn a_second_byte_is_no_more_time() {
+fn a_second_byte_does_not_extend_the_timeout() {
     let mut client = port();
     client.input(b"P");
     client.pass(seconds(9));
@@ -163,7 +163,7 @@ fn a_second_byte_is_no_more_time() {
 }
 
 #[test]
-fn stopping_ends_what_has_not_begun_and_answers_what_has() {
+fn draining_ends_idle_connections_and_answers_started_requests() {
     let mut client = port();
     client.drain();
     client.pass(seconds(1) - Duration::from_millis(1));
@@ -188,7 +188,7 @@ fn stopping_ends_what_has_not_begun_and_answers_what_has() {
 }
 
 #[test]
-fn frames_only_is_frames_only() {
+fn frames_only_refuses_http() {
     struct Opened(Box<dyn Protocol>);
 
     impl Protocol for Opened {
@@ -212,7 +212,7 @@ fn frames_only_is_frames_only() {
 }
 
 #[test]
-fn nothing_is_read_or_held_before_it_is_handed_over() {
+fn no_input_is_consumed_before_the_protocol_is_detected() {
     let mut client = port();
     client.input(b"PO");
     assert_eq!(client.unused(), 2);

@@ -4,7 +4,7 @@ use sockeye_proto::End;
 
 use super::*;
 
-/// What the header's four keys are when nothing is wrong, with one replaced or left out.
+/// A valid header with one key replaced or left out.
 fn header(key: &str, value: Option<&str>) -> String {
     let usual = [
         ("byteorder", "\"little\""),
@@ -19,7 +19,7 @@ fn header(key: &str, value: Option<&str>) -> String {
     format!("{{{}}}", pairs.collect::<Vec<_>>().join(", "))
 }
 
-/// Sends `input` in all the ways, with something behind it, and returns the one response.
+/// Sends `input` at once and in pieces, with bytes behind it, and returns the one response.
 fn in_all_ways(input: &[u8]) -> Vec<u8> {
     let mut at_once = reference();
     at_once.input(input);
@@ -27,7 +27,7 @@ fn in_all_ways(input: &[u8]) -> Vec<u8> {
 
     let mut dripped = reference();
     for byte in input {
-        // What lies behind the byte that shows it is not offered any more.
+        // Input behind the byte that shows the error is not offered.
         if dripped.fault().is_none() {
             dripped.input(&[*byte]);
         }
@@ -78,7 +78,7 @@ fn faults_are_answered_with_their_codes() {
 }
 
 #[test]
-fn a_length_of_zero_is_refused_after_two_bytes_and_what_is_no_frame_after_three() {
+fn a_length_of_zero_is_refused_after_two_bytes_and_other_protocols_after_three() {
     let mut client = reference();
     client.drip(b"\0");
     assert!(client.output().is_empty());
@@ -93,7 +93,7 @@ fn a_length_of_zero_is_refused_after_two_bytes_and_what_is_no_frame_after_three(
 }
 
 #[test]
-fn too_much_content_is_refused_before_any_of_it() {
+fn content_above_the_limit_is_refused_before_it_arrives() {
     let mut client = reference();
     client.input(&framed(&header("content-length", Some("99999999999")), b""));
     assert_eq!(code(&client.output()), "too_large");
@@ -126,7 +126,7 @@ fn empty_and_falsy_content_is_answered() {
 }
 
 #[test]
-fn what_the_reference_service_has_no_answer_to_gets_an_error() {
+fn the_reference_service_refuses_what_it_can_not_answer() {
     for content in [
         "null",
         "0",
@@ -143,7 +143,7 @@ fn what_the_reference_service_has_no_answer_to_gets_an_error() {
 }
 
 #[test]
-fn text_comes_in_its_encoding_and_the_answer_in_utf_8() {
+fn text_is_read_in_its_encoding_and_answered_in_utf_8() {
     use super::super::text::Encoding;
     let text = "{\"action\": \"search\", \"value\": \"é\"}";
     for encoding in [Encoding::Utf16, Encoding::Utf16Be, Encoding::Latin1, Encoding::Utf8Sig] {
@@ -157,9 +157,9 @@ fn text_comes_in_its_encoding_and_the_answer_in_utf_8() {
 }
 
 #[test]
-fn an_old_peer_gets_one_reply_however_much_it_sends() {
+fn a_peer_without_ids_gets_one_response_however_much_it_sends() {
     let mut client = reference();
     client.input(&[ask("{}"), ask("{}")].concat());
     assert_eq!(results(&client.output()).len(), 1);
-    assert_eq!(client.end(), Some(End::Linger), "unread bytes must not eat the reply");
+    assert_eq!(client.end(), Some(End::Linger), "unread bytes must not eat the response");
 }

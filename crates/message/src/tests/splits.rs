@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// All that is said to `input` in parts that end where `cuts` say, jobs run when all has come.
+/// The output for `input`, cut at `cuts`; jobs run when all input has arrived.
 fn output_of(input: &[u8], cuts: &[usize]) -> (Vec<u8>, Option<String>) {
     let mut client = slow();
     let mut start = 0;
@@ -12,7 +12,7 @@ fn output_of(input: &[u8], cuts: &[usize]) -> (Vec<u8>, Option<String>) {
     ends.push(input.len());
     ends.sort_unstable();
     for end in ends {
-        // What is cut off behind the end of a connection is not offered.
+        // Input behind the end of a connection is not offered.
         if client.fault().is_none() && client.end().is_none() {
             client.input(&input[start..end]);
         }
@@ -23,7 +23,7 @@ fn output_of(input: &[u8], cuts: &[usize]) -> (Vec<u8>, Option<String>) {
     (output, client.fault().map(ToString::to_string))
 }
 
-/// Frames, good and bad, and pieces of them.
+/// Valid and invalid frames, and parts of them.
 fn streams() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         6 => (0u64..9).prop_map(|id| ask_as(id, "\"now\"")),
@@ -60,7 +60,7 @@ proptest! {
     }
 
     #[test]
-    fn random_bytes_are_refused_or_waited_for(
+    fn random_bytes_are_refused_or_need_more_input(
         start in prop_oneof![Just(Vec::new()), Just(vec![0, 40, b'{']), Just(ask("1"))],
         bytes in proptest::collection::vec(any::<u8>(), 0..300),
         cuts in proptest::collection::vec(any::<usize>(), 0..3),
@@ -71,7 +71,7 @@ proptest! {
 }
 
 #[test]
-fn a_large_content_comes_whole_in_memory_that_grows_with_it() {
+fn memory_grows_with_the_content_that_has_arrived() {
     let content = format!("\"{}\"", "x".repeat(1 << 20));
     let stream = ask(&content);
     let mut client = slow();

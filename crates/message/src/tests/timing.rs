@@ -17,7 +17,7 @@ fn a_header_has_ten_seconds_from_its_first_byte() {
 }
 
 #[test]
-fn content_has_thirty_seconds_for_every_progress() {
+fn content_has_thirty_seconds_without_progress() {
     let mut client = reference();
     let request = ask(&"x".repeat(10));
     let (head, content) = request.split_at(request.len() - 10);
@@ -32,7 +32,7 @@ fn content_has_thirty_seconds_for_every_progress() {
 }
 
 #[test]
-fn a_silent_connection_is_let_go_after_a_minute_without_a_reply() {
+fn an_idle_connection_is_closed_after_a_minute_without_a_response() {
     let mut client = slow();
     client.pass(seconds(59));
     client.input(&ask_as(1, "1"));
@@ -48,7 +48,7 @@ fn a_silent_connection_is_let_go_after_a_minute_without_a_reply() {
 }
 
 #[test]
-fn the_end_of_input_cancels_no_reply() {
+fn the_end_of_input_cancels_no_response() {
     for request in [ask("\"slow\""), ask_as(1, "\"slow\"")] {
         let mut client = slow();
         client.input(&request);
@@ -61,7 +61,7 @@ fn the_end_of_input_cancels_no_reply() {
 }
 
 #[test]
-fn the_end_of_input_inside_a_frame_is_told() {
+fn the_end_of_input_inside_a_frame_is_an_error() {
     let request = ask("{}");
     for len in [1, 2, 50, request.len() - 1] {
         let mut client = reference();
@@ -77,8 +77,8 @@ fn the_end_of_input_inside_a_frame_is_told() {
 
 #[test]
 fn nothing_is_sent_after_a_deadline() {
-    let given_up = Rc::default();
-    let handler = Slow { given_up: Rc::clone(&given_up) };
+    let cancelled = Rc::default();
+    let handler = Slow { cancelled: Rc::clone(&cancelled) };
     let mut client = Harness::new(Server::new(Rc::new(Limits::default()), handler));
     let late = r#", "id": 1, "connection": "keep-alive", "deadline-ms": 1000"#;
     client.input(&ask_with(late, "\"late\""));
@@ -86,12 +86,12 @@ fn nothing_is_sent_after_a_deadline() {
     client.pass(seconds(1));
     client.run_jobs();
     assert_eq!(results(&client.output()), [(Some(2), "slow".to_owned())]);
-    assert_eq!(*given_up.borrow(), [0]);
+    assert_eq!(*cancelled.borrow(), [0]);
     assert!(client.end().is_none());
 }
 
 #[test]
-fn a_deadline_that_passes_ends_the_connection_of_an_old_peer() {
+fn a_deadline_that_passes_ends_a_connection_without_ids() {
     let mut client = slow();
     client.input(&ask_with(r#", "deadline-ms": 1000"#, "\"late\""));
     client.pass(seconds(1));
@@ -117,19 +117,19 @@ fn content_whose_deadline_passes_is_skipped() {
 }
 
 #[test]
-fn work_that_nobody_waits_for_keeps_its_place() {
+fn an_expired_request_stays_in_flight_until_its_work_ends() {
     let mut client = slow();
     let late = r#", "id": 1, "connection": "keep-alive", "deadline-ms": 1"#;
     client.input(&ask_with(late, "1").repeat(16));
     client.pass(seconds(1));
     client.input(&ask_as(2, "\"now\""));
-    assert!(client.unused() > 0, "sixteen jobs are under way");
+    assert!(client.unused() > 0, "sixteen jobs are running");
     assert_eq!(client.run_jobs(), 16);
     assert_eq!(results(&client.output()), [(Some(2), "now".to_owned())]);
 }
 
 #[test]
-fn draining_gives_an_idle_connection_a_second_and_answers_what_has_begun() {
+fn draining_gives_an_idle_connection_a_second_and_answers_started_requests() {
     let mut client = slow();
     client.drain();
     client.pass(seconds(1) - Duration::from_millis(1));
@@ -138,7 +138,7 @@ fn draining_gives_an_idle_connection_a_second_and_answers_what_has_begun() {
     assert_eq!(client.end(), Some(End::Linger));
 
     let mut client = slow();
-    let request = ask_as(2, "\"begun\"");
+    let request = ask_as(2, "\"started\"");
     client.input(&ask_as(1, "\"owed\""));
     client.input(&request[..20]);
     client.drain();
@@ -148,15 +148,15 @@ fn draining_gives_an_idle_connection_a_second_and_answers_what_has_begun() {
     client.input(&ask_as(4, "\"too late\""));
     client.run_jobs();
     let output = client.output();
-    let told = [(1, "owed"), (2, "begun"), (3, "with it")];
-    assert_eq!(results(&output), told.map(|(id, text)| (Some(id), text.to_owned())));
+    let record = [(1, "owed"), (2, "started"), (3, "with it")];
+    assert_eq!(results(&output), record.map(|(id, text)| (Some(id), text.to_owned())));
     assert!(frames(&output).iter().all(|(header, _)| !header.keep_alive));
     assert_eq!(client.end(), Some(End::Linger));
 }
 
-/// Frames that wait for a place have come before the stop.
+/// The waiting frames have arrived before the drain.
 #[test]
-fn draining_answers_frames_that_wait_for_a_place() {
+fn draining_answers_frames_that_wait_for_capacity() {
     let mut client = slow();
     let asks: Vec<u8> = (0..20).flat_map(|id| ask_as(id, "\"a\"")).collect();
     client.input(&asks);
@@ -171,7 +171,7 @@ fn draining_answers_frames_that_wait_for_a_place() {
 }
 
 #[test]
-fn a_lame_duck_says_that_connections_end_and_ends_none() {
+fn a_lame_duck_announces_the_end_of_connections_and_ends_none() {
     let mut client = slow();
     client.lame_duck();
     client.input(&ask_as(1, "\"a\""));

@@ -4,14 +4,14 @@ use std::cell::RefCell;
 
 use sockeye_proto::{End, Turn};
 
-use super::super::{Asker, Client, Ending, Next, Settings};
+use super::super::{Client, ClientAction, ClientConfig, ClientEnd, ClientHandler};
 use super::*;
 
-/// A request as their client sends it, and the response of their server, where it has one.
+/// A request of the Python client, and the response of the Python server, if it has one.
 struct Vector {
     args: Vec<String>,
     request: Vec<u8>,
-    reply: Option<Vec<u8>>,
+    response: Option<Vec<u8>>,
 }
 
 fn vectors() -> Vec<Vector> {
@@ -19,7 +19,7 @@ fn vectors() -> Vec<Vector> {
     let vector = |one: &Value| Vector {
         args: one["client_args"].as_array().into_iter().flatten().map(text).collect(),
         request: unhex(&text(&one["request_hex"])),
-        reply: one["response_hex"].as_str().map(unhex),
+        response: one["response_hex"].as_str().map(unhex),
     };
     let vectors: Vec<Vector> = all.as_array().unwrap().iter().map(vector).collect();
     assert!(vectors.len() >= 10);
@@ -36,17 +36,17 @@ fn unhex(hex: &str) -> Vec<u8> {
 }
 
 #[test]
-fn our_server_answers_their_client_byte_for_byte() {
-    for Vector { request, reply, .. } in vectors() {
+fn our_server_answers_the_python_client_byte_for_byte() {
+    for Vector { request, response, .. } in vectors() {
         let mut at_once = reference();
         at_once.input(&request);
         let mut dripped = reference();
         dripped.drip(&request);
         for mut client in [at_once, dripped] {
             let output = client.output();
-            match &reply {
-                Some(reply) => assert_eq!(&output, reply),
-                // Theirs never answers an empty request.
+            match &response {
+                Some(response) => assert_eq!(&output, response),
+                // The Python server never answers an empty request.
                 None => assert!(output.ends_with(b"First 10 bytes of request: ")),
             }
             assert_eq!(client.end(), Some(End::Close));
@@ -54,27 +54,27 @@ fn our_server_answers_their_client_byte_for_byte() {
     }
 }
 
-/// Asks one thing and keeps what comes.
+/// Sends one message and keeps the responses.
 struct One {
     message: Option<Message>,
-    told: Rc<RefCell<(Vec<Message>, Option<Ending>)>>,
+    record: Rc<RefCell<(Vec<Message>, Option<ClientEnd>)>>,
 }
 
-impl Asker for One {
+impl ClientHandler for One {
     fn next_message(&mut self) -> Option<Message> {
         self.message.take()
     }
-    fn on_reply(&mut self, number: u64, reply: Message, _: &mut Turn<'_>) -> Next {
+    fn on_response(&mut self, number: u64, response: Message, _: &mut Turn<'_>) -> ClientAction {
         assert_eq!(number, 0);
-        self.told.borrow_mut().0.push(reply);
-        Next::On
+        self.record.borrow_mut().0.push(response);
+        ClientAction::Continue
     }
-    fn on_end(&mut self, ending: Ending) {
-        self.told.borrow_mut().1 = Some(ending);
+    fn on_end(&mut self, ending: ClientEnd) {
+        self.record.borrow_mut().1 = Some(ending);
     }
 }
 
-/// What their client makes of its arguments.
+/// The message that the Python client makes of its arguments.
 fn message_of(args: &[String]) -> Message {
     match &args[0][..] {
         "search" => Message::json(&json!({ "action": args[0], "value": args[1] })).unwrap(),
@@ -83,31 +83,31 @@ fn message_of(args: &[String]) -> Message {
 }
 
 #[test]
-fn our_client_asks_their_server_byte_for_byte_and_understands_it() {
-    for Vector { args, request, reply } in vectors() {
+fn our_client_sends_and_reads_what_the_python_programs_do() {
+    for Vector { args, request, response } in vectors() {
         if args.is_empty() {
             continue;
         }
         for drip in [false, true] {
-            let told = Rc::default();
-            let one = One { message: Some(message_of(&args)), told: Rc::clone(&told) };
-            let mut server = Harness::new(Client::new(Settings::default(), one));
+            let record = Rc::default();
+            let one = One { message: Some(message_of(&args)), record: Rc::clone(&record) };
+            let mut server = Harness::new(Client::new(ClientConfig::default(), one));
             assert_eq!(server.output(), request);
-            let Some(reply) = &reply else {
+            let Some(response) = &response else {
                 server.eof();
-                let unanswered = Ending::Closed { unanswered: 1, inside: false };
-                assert_eq!(told.borrow().1, Some(unanswered));
+                let unanswered = ClientEnd::Closed { unanswered: 1, mid_response: false };
+                assert_eq!(record.borrow().1, Some(unanswered));
                 continue;
             };
             if drip {
-                server.drip(reply);
+                server.drip(response);
             } else {
-                server.input(reply);
+                server.input(response);
             }
             server.output();
-            let (replies, ending) = &*told.borrow();
-            assert_eq!(replies, &[frames(reply)[0].1.clone()]);
-            assert_eq!(ending, &Some(Ending::Finished));
+            let (responses, ending) = &*record.borrow();
+            assert_eq!(responses, &[frames(response)[0].1.clone()]);
+            assert_eq!(ending, &Some(ClientEnd::Completed));
         }
     }
 }

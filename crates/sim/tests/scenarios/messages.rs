@@ -7,8 +7,8 @@ use std::rc::Rc;
 use bytes::Bytes;
 use sockeye_engine::Config;
 use sockeye_message::{
-    Answer, Asker, Client, Ending, Handler, Limits, Message, Next, Responder, Server, Settings,
-    Style,
+    Answer, Client, ClientAction, ClientConfig, ClientEnd, ClientHandler, ConnectionMode, Handler,
+    Limits, Message, Responder, Server,
 };
 use sockeye_proto::{Abandoned, Peer, Ticket, Turn};
 use sockeye_sim::{Faults, Rng, World, seeds};
@@ -49,12 +49,12 @@ struct Told {
     asks: Vec<Bytes>,
     asked: usize,
     replies: BTreeMap<u64, Bytes>,
-    ending: Option<Ending>,
+    ending: Option<ClientEnd>,
 }
 
 struct Curious(Rc<RefCell<Told>>);
 
-impl Asker for Curious {
+impl ClientHandler for Curious {
     fn next_message(&mut self) -> Option<Message> {
         let mut told = self.0.borrow_mut();
         let content = told.asks.get(told.asked).cloned()?;
@@ -62,13 +62,13 @@ impl Asker for Curious {
         Some(Message::binary(KIND, content))
     }
 
-    fn on_reply(&mut self, number: u64, reply: Message, _: &mut Turn<'_>) -> Next {
+    fn on_response(&mut self, number: u64, reply: Message, _: &mut Turn<'_>) -> ClientAction {
         let before = self.0.borrow_mut().replies.insert(number, reply.content);
         assert!(before.is_none(), "request {number} has one reply");
-        Next::On
+        ClientAction::Continue
     }
 
-    fn on_end(&mut self, ending: Ending) {
+    fn on_end(&mut self, ending: ClientEnd) {
         let before = self.0.borrow_mut().ending.replace(ending);
         assert!(before.is_none(), "a conversation ends once");
     }
@@ -86,9 +86,9 @@ fn ask(seed: u64, faults: Faults) -> Vec<Told> {
 
     let (mut told, mut seen) = (Vec::new(), Vec::new());
     for _ in 0..rng.between(1, 4) {
-        let (style, count) = match rng.below(3) {
-            0 => (Style::Single, 1),
-            _ => (Style::KeepAlive { in_flight: rng.between(1, 20) }, rng.between(1, 30)),
+        let (mode, count) = match rng.below(3) {
+            0 => (ConnectionMode::Single, 1),
+            _ => (ConnectionMode::KeepAlive { in_flight: rng.between(1, 20) }, rng.between(1, 30)),
         };
         let mut content = || {
             let len = rng.below(most);
@@ -96,7 +96,7 @@ fn ask(seed: u64, faults: Faults) -> Vec<Told> {
         };
         let asks = (0..count).map(|_| content()).collect();
         let this = Rc::new(RefCell::new(Told { asks, ..Told::default() }));
-        let settings = Settings { style, ..Settings::default() };
+        let settings = ClientConfig { mode, ..ClientConfig::default() };
         let (protocol, log) = watched(Client::new(settings, Curious(Rc::clone(&this))));
         world.shard_mut(client).connect(&here(), protocol, 0);
         told.push(this);
@@ -120,7 +120,7 @@ fn every_request_gets_its_reply_however_they_travel() {
         faults.send_buffer = faults.send_buffer.max(256);
         faults.receive_buffer = faults.receive_buffer.max(256);
         for told in ask(seed, faults) {
-            assert_eq!(told.ending, Some(Ending::Finished));
+            assert_eq!(told.ending, Some(ClientEnd::Completed));
             let replies: Vec<_> = told.replies.into_values().collect();
             assert!(replies == told.asks, "{} of {} replies", replies.len(), told.asks.len());
         }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use sockeye_engine::Config;
 use sockeye_message::{
-    Answer, Flow, Handler, Header, Id, Limits, Message, Responder, ServerConfig, Wants, frame,
+    Answer, ContentMode, Flow, Handler, Header, Id, Limits, Message, Responder, ServerConfig, frame,
 };
 use sockeye_proto::{Abandoned, Peer, Protocol, Ticket};
 use sockeye_sim::{Faults, Outcome, Rng, Script, World, seeds};
@@ -33,10 +33,10 @@ impl Mirror {
 }
 
 impl Handler for Mirror {
-    fn wants(&mut self, header: &Header) -> Wants {
+    fn content_mode(&mut self, header: &Header) -> ContentMode {
         self.pieces.clear();
         self.pauses = header.content_type == "a/pauses";
-        if header.content_type == "a/whole" { Wants::Whole } else { Wants::Stream }
+        if header.content_type == "a/whole" { ContentMode::Whole } else { ContentMode::Stream }
     }
 
     fn on_message(&mut self, message: Message, _: &Peer, reply: Responder<'_, '_>) -> Answer {

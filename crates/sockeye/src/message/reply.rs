@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use sockeye_message::{ContentError, Message};
+use sockeye_message::{Message, Refusal};
 use sockeye_proto::{Peer, Promise};
 
 /// A message that waits for a response.
@@ -90,7 +90,7 @@ impl PendingReply {
 /// code. Over HTTP it also has a status: 404 for `not_found`, that of the protocol for one of its
 /// codes, and 422 for any other.
 ///
-/// A [`ContentError`] converts into it: the client's fault, which is logged as that. So does a
+/// A [`Refusal`] converts into it: the client's fault, which is logged as that. So does a
 /// [`serde_json::Error`], for a response that can't be written: the code is `internal`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error(pub(super) ErrorKind);
@@ -100,7 +100,7 @@ pub(super) enum ErrorKind {
     /// What the handler says.
     Handler { code: Cow<'static, str>, text: Cow<'static, str> },
     /// The content of the request can't be read.
-    Content(ContentError),
+    Content(Refusal),
     /// The server's fault.
     Internal(String),
 }
@@ -116,7 +116,7 @@ impl Error {
     pub fn code(&self) -> &str {
         match &self.0 {
             ErrorKind::Handler { code, .. } => code,
-            ErrorKind::Content(error) => error.code(),
+            ErrorKind::Content(error) => error.code,
             ErrorKind::Internal(_) => "internal",
         }
     }
@@ -134,8 +134,8 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-impl From<ContentError> for Error {
-    fn from(error: ContentError) -> Self {
+impl From<Refusal> for Error {
+    fn from(error: Refusal) -> Self {
         Self(ErrorKind::Content(error))
     }
 }

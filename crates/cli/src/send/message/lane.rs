@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 use sockeye::message::protocol::text::Encoding;
-use sockeye::message::protocol::{Asker, Ending, ErrorReply, JSON, Message, Next};
+use sockeye::message::protocol::{
+    ClientAction, ClientEnd, ClientHandler, ErrorResponse, JSON, Message,
+};
 use sockeye::proto::{Abandoned, Ticket, Turn};
 
 use super::show::{Look, show};
@@ -107,7 +109,7 @@ impl Lane {
         self.answered += 1;
         let mut summary = common.summary.borrow_mut();
         summary.received += reply.content.len() as u64;
-        let what = if let Some(error) = ErrorReply::of(reply) {
+        let what = if let Some(error) = ErrorResponse::of(reply) {
             summary.errors += 1;
             format!("the peer answered with an error: {}", said(&error))
         } else if reply == message {
@@ -140,7 +142,7 @@ fn no_json(reply: &Message) -> Option<String> {
 }
 
 /// What an error response says: the sentence, and the code where there is one.
-fn said(error: &ErrorReply) -> String {
+fn said(error: &ErrorResponse) -> String {
     match &error.code {
         Some(code) => format!("{} ({code})", error.text),
         None => error.text.clone(),
@@ -170,19 +172,19 @@ impl Talk {
         &self.common.messages[(self.first + number) % self.common.messages.len()]
     }
 
-    fn print(&mut self, number: u64, reply: Message, turn: &Turn<'_>) -> Next {
+    fn print(&mut self, number: u64, reply: Message, turn: &Turn<'_>) -> ClientAction {
         let Common { printer, look, .. } = &*self.common;
         let label = self.common.labelled.then_some(self.lane.borrow().number);
         match printer.print(turn, |queue| show(&reply, *look, label, queue)) {
             Printed::Taken => {
                 self.note(number, &reply);
-                Next::On
+                ClientAction::Continue
             }
             Printed::Later(_) => {
                 self.unprinted = Some((number, reply));
-                Next::Pause
+                ClientAction::Pause
             }
-            Printed::Gone => Next::Stop,
+            Printed::Gone => ClientAction::Stop,
         }
     }
 
@@ -192,36 +194,38 @@ impl Talk {
     }
 
     /// Why an ending is a failure; `None` where it is none.
-    fn failure(&self, ending: Ending) -> Option<String> {
+    fn failure(&self, ending: ClientEnd) -> Option<String> {
         let answered = self.lane.borrow().answered - self.first;
         Some(match ending {
             // More is to come, by another connection.
-            Ending::Closed { unanswered: 0, inside: false } if answered > 0 => return None,
-            Ending::Closed { inside: true, .. } => {
+            ClientEnd::Closed { unanswered: 0, mid_response: false } if answered > 0 => {
+                return None;
+            }
+            ClientEnd::Closed { mid_response: true, .. } => {
                 "the peer closed the connection in the middle of a reply".into()
             }
-            Ending::Closed { unanswered, .. } => match unanswered {
+            ClientEnd::Closed { unanswered, .. } => match unanswered {
                 0 | 1 => "the peer closed the connection without a reply".into(),
                 _ => format!(
                     "the peer closed the connection when {unanswered} messages had no reply"
                 ),
             },
-            Ending::Refused(error) => format!("the peer refused to go on: {}", said(&error)),
-            Ending::Silent { unanswered } => {
+            ClientEnd::Refused(error) => format!("the peer refused to go on: {}", said(&error)),
+            ClientEnd::TimedOut { unanswered } => {
                 let silence = Span(self.common.silence);
                 let what = text::count(unanswered as u64, "message");
                 format!("the peer was silent for {silence} when {what} had no reply")
             }
-            Ending::Garbage(what) => format!("the peer sent what is no reply: {what}"),
-            Ending::Broken(why) => why,
-            Ending::Finished | Ending::OldPeer if answered > 0 => return None,
+            ClientEnd::BadResponse(what) => format!("the peer sent what is no reply: {what}"),
+            ClientEnd::Failed(why) => why,
+            ClientEnd::Completed | ClientEnd::NoKeepAlive if answered > 0 => return None,
             // Another connection would come no further.
             ending => format!("the connection ended without a reply ({ending:?})"),
         })
     }
 }
 
-impl Asker for Talk {
+impl ClientHandler for Talk {
     fn next_message(&mut self) -> Option<Message> {
         self.lane.borrow_mut().stood = true;
         let at = self.first + self.asked;
@@ -233,7 +237,7 @@ impl Asker for Talk {
         Some(message)
     }
 
-    fn on_reply(&mut self, number: u64, reply: Message, turn: &mut Turn<'_>) -> Next {
+    fn on_response(&mut self, number: u64, reply: Message, turn: &mut Turn<'_>) -> ClientAction {
         self.print(number, reply, turn)
     }
 
@@ -242,14 +246,14 @@ impl Asker for Talk {
         _: Ticket,
         _: Result<sockeye::proto::Message, Abandoned>,
         turn: &mut Turn<'_>,
-    ) -> Next {
+    ) -> ClientAction {
         match self.unprinted.take() {
             Some((number, reply)) => self.print(number, reply, turn),
-            None => Next::On,
+            None => ClientAction::Continue,
         }
     }
 
-    fn on_end(&mut self, ending: Ending) {
+    fn on_end(&mut self, ending: ClientEnd) {
         if let Some((number, reply)) = self.unprinted.take() {
             let label = self.common.labelled.then_some(self.lane.borrow().number);
             let look = self.common.look;
@@ -258,14 +262,14 @@ impl Asker for Talk {
         }
         let mut lane = self.lane.borrow_mut();
         match &ending {
-            Ending::OldPeer => lane.keep_alive = false,
-            Ending::Stopped => {
+            ClientEnd::NoKeepAlive => lane.keep_alive = false,
+            ClientEnd::Stopped => {
                 // We stop only where nobody reads the output.
                 self.common.summary.borrow_mut().unread = true;
                 lane.stage = Stage::Over;
                 return;
             }
-            Ending::Broken(why) if self.asked == 0 => {
+            ClientEnd::Failed(why) if self.asked == 0 => {
                 lane.stage = Stage::NotConnected(why.clone());
                 return;
             }

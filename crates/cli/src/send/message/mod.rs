@@ -19,7 +19,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use sockeye::engine::{Config, driver};
-use sockeye::message::protocol::{Client, Limits, Settings, Style};
+use sockeye::message::protocol::{Client, ClientConfig, ConnectionMode, Limits};
 use sockeye::proto::Protocol;
 
 use self::lane::{Common, Lane, Talk};
@@ -145,14 +145,13 @@ impl Caller {
     }
 
     fn conversation(&self, lane: &Rc<RefCell<Lane>>) -> Client<Talk> {
-        let settings = Settings {
-            style: match lane.borrow().keeps_alive() {
-                true => Style::KeepAlive { in_flight: IN_FLIGHT },
-                false => Style::Single,
+        let settings = ClientConfig {
+            mode: match lane.borrow().keeps_alive() {
+                true => ConnectionMode::KeepAlive { in_flight: IN_FLIGHT },
+                false => ConnectionMode::Single,
             },
             limits: self.limits.clone(),
-            silence: self.common.silence,
-            deadline_ms: None,
+            stall_timeout: self.common.silence,
         };
         let talk = Talk::new(Rc::clone(lane), Rc::clone(&self.common));
         Client::new(settings, talk)

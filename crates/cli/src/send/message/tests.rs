@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sockeye::message::protocol::{Asker, Ending, Message};
+use sockeye::message::protocol::{ClientEnd, ClientHandler, Message};
 use sockeye::proto::harness::Harness;
 use sockeye::proto::{Consumed, Event, Fault, Time, Turn};
 
@@ -104,14 +104,14 @@ struct Resetting(Talk);
 
 impl Protocol for Resetting {
     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
-        self.0.on_reply(0, Message::binary("a/b", input.to_vec()), turn);
+        self.0.on_response(0, Message::binary("a/b", input.to_vec()), turn);
         Ok(Consumed::more(input.len()))
     }
 
     fn on_event(&mut self, event: Event<'_>, _: &mut Turn<'_>) -> Result<(), Fault> {
         match event {
             Event::Open(_) => drop(self.0.next_message()),
-            Event::Eof { .. } => self.0.on_end(Ending::Broken("the peer reset us".into())),
+            Event::Eof { .. } => self.0.on_end(ClientEnd::Failed("the peer reset us".into())),
             _ => {}
         }
         Ok(())

@@ -65,7 +65,7 @@ fn a_peer_that_gives_no_reply_is_an_error_that_says_what_it_did() {
             stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
             wait_for_the_end(stream);
         }),
-        ("sent what is no reply: this port speaks something else", &[], |mut stream| {
+        ("sent what is no reply: this port speaks something other", &[], |mut stream| {
             stream.write_all(b"SSH-2.0-OpenSSH\r\n").unwrap();
             wait_for_the_end(stream);
         }),

@@ -1,46 +1,35 @@
-//! How many values and keys a JSON text has, counted as its bytes come.
+//! Counts the values and keys of a JSON text while it arrives.
 //!
-//! What a value takes in memory, and the time to make it, can be many times its bytes: `[[],[],…`.
-//! So JSON has a limit on these besides the one on its length. Nothing is checked here that a parser
-//! checks: what is no JSON is counted as if it were.
+//! The memory and time that a parser needs can be many times the length of the text: `[[],[],…`. So
+//! JSON has a limit on its values and keys, too. Nothing is validated here: text that isn't JSON is
+//! counted as if it were.
 
 use super::text::Encoding;
-use super::{JSON, Limits};
+use super::{Header, JSON, Limits};
 
-/// Counts the values and keys of one JSON text.
+/// The count for one JSON text.
 #[derive(Debug)]
-pub(super) struct Nodes {
+pub(super) struct JsonNodes {
     count: usize,
-    most: usize,
-    units: Units,
+    limit: usize,
+    /// For text in UTF-16.
+    utf16: Option<Utf16>,
     inside: Inside,
 }
 
-/// The code units of an encoding.
 #[derive(Debug)]
-enum Units {
-    Bytes,
-    /// Pairs of bytes. One whose other half is still to come is kept.
-    Pairs {
-        order: Order,
-        half: Option<u8>,
-    },
-}
-
-/// Which byte of a pair comes first.
-#[derive(Clone, Copy, Debug)]
-enum Order {
-    Little,
-    Big,
-    /// The byte order mark tells; without one it is little-endian.
-    Marked,
+struct Utf16 {
+    /// `None` before a byte order mark may come; without one the order is little-endian.
+    big_endian: Option<bool>,
+    /// The first byte of a pair whose second has not arrived.
+    half: Option<u8>,
 }
 
 /// What the next character belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Inside {
-    /// Nothing, or a list or an object.
-    Nothing,
+    /// An array, an object, or nothing.
+    Structure,
     /// A number, `true`, `false` or `null`.
     Word,
     String,
@@ -48,88 +37,80 @@ enum Inside {
     Escape,
 }
 
-impl Nodes {
-    /// For content of this type and encoding, of `len` bytes; `None` where it can't have more than
-    /// [`Limits::json_nodes`], since each has a byte at least, or is not JSON.
-    pub(super) fn of(
-        content_type: &str,
-        content_encoding: &str,
-        len: u64,
-        limits: &Limits,
-    ) -> Option<Self> {
-        if len <= limits.json_nodes as u64 || content_type != JSON {
+impl JsonNodes {
+    /// A count for the content behind `header`; `None` if it isn't JSON, or is too short to exceed
+    /// [`Limits::json_nodes`], since each node takes at least a byte.
+    pub(super) fn of(header: &Header, limits: &Limits) -> Option<Self> {
+        if header.content_length <= limits.json_nodes as u64 || header.content_type != JSON {
             return None;
         }
-        let pairs = |order| Units::Pairs { order, half: None };
-        let units = match Encoding::of(content_encoding)? {
-            Encoding::Utf8 | Encoding::Utf8Sig | Encoding::Latin1 | Encoding::Ascii => Units::Bytes,
-            Encoding::Utf16 => pairs(Order::Marked),
-            Encoding::Utf16Le => pairs(Order::Little),
-            Encoding::Utf16Be => pairs(Order::Big),
+        let utf16 = |big_endian| Some(Utf16 { big_endian, half: None });
+        let utf16 = match Encoding::of(&header.content_encoding)? {
+            Encoding::Utf8 | Encoding::Utf8Sig | Encoding::Latin1 | Encoding::Ascii => None,
+            Encoding::Utf16 => utf16(None),
+            Encoding::Utf16Le => utf16(Some(false)),
+            Encoding::Utf16Be => utf16(Some(true)),
         };
-        Some(Self { count: 0, most: limits.json_nodes, units, inside: Inside::Nothing })
+        Some(Self { count: 0, limit: limits.json_nodes, utf16, inside: Inside::Structure })
     }
 
-    /// Counts those that begin in `piece`, which follows what came before. Returns whether there are
-    /// no more than may be.
+    /// The largest count that is allowed.
+    pub(super) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Counts what begins in `piece`, the next part of the text. Returns whether the limit holds.
     pub(super) fn take(&mut self, piece: &[u8]) -> bool {
-        match &mut self.units {
-            Units::Bytes => self.bytes(piece),
-            Units::Pairs { order, half } => {
-                let (mut order, mut half) = (*order, half.take());
-                for &second in piece {
-                    let Some(first) = half.take() else {
-                        half = Some(second);
+        match self.utf16.take() {
+            None => self.count_bytes(piece),
+            Some(mut utf16) => {
+                for &byte in piece {
+                    let Some(first) = utf16.half.take() else {
+                        utf16.half = Some(byte);
                         continue;
                     };
-                    if matches!(order, Order::Marked) {
-                        let is_big = [first, second] == [0xFE, 0xFF];
-                        order = if is_big { Order::Big } else { Order::Little };
-                    }
-                    let unit = match order {
-                        Order::Big => u16::from_be_bytes([first, second]),
-                        Order::Little | Order::Marked => u16::from_le_bytes([first, second]),
+                    let pair = [first, byte];
+                    let unit = match *utf16.big_endian.get_or_insert(pair == [0xFE, 0xFF]) {
+                        true => u16::from_be_bytes(pair),
+                        false => u16::from_le_bytes(pair),
                     };
-                    // What is not ASCII means nothing outside of strings, and itself in them.
-                    self.unit(u8::try_from(unit).unwrap_or(u8::MAX));
+                    // Characters beyond ASCII have no meaning outside of strings.
+                    self.count_unit(u8::try_from(unit).unwrap_or(u8::MAX));
                 }
-                self.units = Units::Pairs { order, half };
+                self.utf16 = Some(utf16);
             }
         }
-        self.count <= self.most
+        self.count <= self.limit
     }
 
-    fn bytes(&mut self, mut piece: &[u8]) {
+    fn count_bytes(&mut self, mut piece: &[u8]) {
         loop {
             if self.inside == Inside::String {
-                // Many bytes at a time, where the string is long.
+                // Skips the inside of a long string quickly.
                 let end = memchr::memchr2(b'"', b'\\', piece);
                 piece = &piece[end.unwrap_or(piece.len())..];
             }
-            let Some((byte, behind)) = piece.split_first() else { return };
-            self.unit(*byte);
-            piece = behind;
+            let Some((byte, rest)) = piece.split_first() else { return };
+            self.count_unit(*byte);
+            piece = rest;
         }
     }
 
-    fn unit(&mut self, unit: u8) {
+    fn count_unit(&mut self, unit: u8) {
         let inside = match (self.inside, unit) {
             (Inside::Escape, _) => Inside::String,
             (Inside::String, b'\\') => Inside::Escape,
-            (Inside::String, b'"') => Inside::Nothing,
-            (Inside::String, _) => Inside::String,
-            (_, b'"') => Inside::String,
-            (_, b'[' | b'{' | b']' | b'}' | b',' | b':' | b' ' | b'\t' | b'\r' | b'\n') => {
-                Inside::Nothing
-            }
+            (Inside::String, b'"') => Inside::Structure,
+            (Inside::String, _) | (_, b'"') => Inside::String,
+            (_, b'[' | b'{' | b']' | b'}' | b',' | b':') => Inside::Structure,
             (_, b'!'..=b'~') => Inside::Word,
-            // A byte order mark, or nothing that JSON has.
-            (_, _) => Inside::Nothing,
+            // White space, or a byte order mark.
+            _ => Inside::Structure,
         };
         let begins = match inside {
-            Inside::Nothing => matches!(unit, b'[' | b'{') && self.inside != Inside::String,
+            Inside::Structure => matches!(unit, b'[' | b'{') && self.inside != Inside::String,
             Inside::Word => self.inside != Inside::Word,
-            Inside::String => matches!(self.inside, Inside::Nothing | Inside::Word),
+            Inside::String => matches!(self.inside, Inside::Structure | Inside::Word),
             Inside::Escape => false,
         };
         self.count += usize::from(begins);
@@ -142,12 +123,18 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::Value;
 
+    use super::super::Message;
     use super::*;
+
+    fn header(content_type: &'static str, encoding: &str, len: usize) -> Header {
+        let message = Message::binary(content_type, vec![0; len]);
+        Header { content_encoding: encoding.to_owned().into(), ..Header::of(&message) }
+    }
 
     /// How many there are in `content`, whose pieces end at multiples of `step`.
     fn counted(encoding: &str, content: &[u8], step: usize) -> usize {
         let limits = Limits { json_nodes: 0, ..Limits::default() };
-        let Some(mut nodes) = Nodes::of(JSON, encoding, content.len() as u64, &limits) else {
+        let Some(mut nodes) = JsonNodes::of(&header(JSON, encoding, content.len()), &limits) else {
             return 0;
         };
         for piece in content.chunks(step) {
@@ -202,9 +189,9 @@ mod tests {
     #[test]
     fn what_can_not_have_too_many_is_not_counted() {
         let limits = Limits { json_nodes: 10, ..Limits::default() };
-        assert!(Nodes::of(JSON, "utf-8", 10, &limits).is_none());
-        assert!(Nodes::of(JSON, "utf-8", 11, &limits).is_some());
-        assert!(Nodes::of("text/plain", "utf-8", 11, &limits).is_none());
+        assert!(JsonNodes::of(&header(JSON, "utf-8", 10), &limits).is_none());
+        assert!(JsonNodes::of(&header(JSON, "utf-8", 11), &limits).is_some());
+        assert!(JsonNodes::of(&header("text/plain", "utf-8", 11), &limits).is_none());
     }
 
     fn json() -> impl Strategy<Value = Value> {

@@ -1,30 +1,30 @@
-//! Requests of HTTP/1.1 as bytes.
+//! HTTP/1.1 requests as bytes.
 
 use std::fmt;
 
 use bytes::Bytes;
 use sockeye_http::{BadField, Fields};
 
-use crate::plan::Ask;
+use crate::plan::PreparedRequest;
 
-/// A request, as one says it. Its framing and its `Connection` field are written for it.
+/// An HTTP request. Its framing and its `Connection` field are added when it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Request {
-    /// Case-sensitive.
+pub struct HttpRequest {
+    /// The method, case-sensitive.
     pub method: String,
     /// The authority, as the `Host` field has it.
     pub host: String,
     /// The path, and the query if there is one.
     pub target: String,
-    /// Further fields, in order. One named `Host` takes the place of the other.
+    /// Further fields, in order. One named `Host` replaces [`HttpRequest::host`].
     pub fields: Vec<(String, String)>,
     /// The content.
     pub body: Option<Bytes>,
-    /// Send the content by the chunked coding, in one chunk, instead of with its length.
+    /// Send the content as one chunk instead of with its length.
     pub chunked: bool,
 }
 
-/// Why a request can't be sent.
+/// A request that can't be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadRequest(String);
 
@@ -36,8 +36,8 @@ impl fmt::Display for BadRequest {
 
 impl std::error::Error for BadRequest {}
 
-impl Request {
-    /// A GET.
+impl HttpRequest {
+    /// A GET request.
     #[must_use]
     pub fn get(host: &str, target: &str) -> Self {
         Self {
@@ -54,23 +54,23 @@ impl Request {
     ///
     /// # Errors
     ///
-    /// When a server could read it in another way than it is meant: a method that is no token, a
-    /// space in the target, a line break in a field, a field that would frame the body.
-    pub fn ask(&self) -> Result<Ask, BadRequest> {
+    /// When servers could misread it: the method is not a token, the target has a space, a field has a
+    /// line break or frames the body.
+    pub fn prepare(&self) -> Result<PreparedRequest, BadRequest> {
         let bad = |what: String| Err(BadRequest(what));
         let Self { method, host, target, .. } = self;
         // A field's name is a token, too.
         if Fields::new().push(method, b"").is_err() {
-            return bad(format!("'{method}' can't be a method"));
+            return bad(format!("'{method}' is not a valid method"));
         }
         if let Some(c) = target.chars().find(|c| !c.is_ascii_graphic()) {
-            return bad(format!("'{}' can't stand in a URL: write it as %XX", c.escape_default()));
+            return bad(format!("a URL can't contain '{}': write it as %XX", c.escape_default()));
         }
         let mut fields = Fields::new();
         for (name, value) in &self.fields {
             fields.push(name, value.as_bytes()).map_err(|error| {
                 let why = match error {
-                    BadField::Reserved => "is written by itself".into(),
+                    BadField::Reserved => "is set automatically".into(),
                     error => error.to_string(),
                 };
                 BadRequest(format!("the field '{name}': {why}"))
@@ -90,7 +90,7 @@ impl Request {
             self.write_body(&mut bytes);
             bytes.into()
         };
-        Ok(Ask::raw(wire(""), wire("Connection: close\r\n"), method == "HEAD"))
+        Ok(PreparedRequest::http(wire(""), wire("Connection: close\r\n"), method == "HEAD"))
     }
 
     fn write_body(&self, bytes: &mut Vec<u8>) {
@@ -112,13 +112,13 @@ impl Request {
 mod tests {
     use super::*;
 
-    fn text(request: &Request, last: bool) -> String {
-        String::from_utf8(request.ask().unwrap().wire(last).to_vec()).unwrap()
+    fn text(request: &HttpRequest, last: bool) -> String {
+        String::from_utf8(request.prepare().unwrap().wire(last).to_vec()).unwrap()
     }
 
     #[test]
     fn requests_are_written_with_their_framing() {
-        let mut request = Request::get("here:80", "/a?b");
+        let mut request = HttpRequest::get("here:80", "/a?b");
         assert_eq!(text(&request, false), "GET /a?b HTTP/1.1\r\nHost: here:80\r\n\r\n");
         request.method = "POST".into();
         request.fields = vec![("host".into(), "there".into()), ("A".into(), " b ".into())];
@@ -139,20 +139,20 @@ mod tests {
     }
 
     #[test]
-    fn what_could_be_read_in_two_ways_is_not_sent() {
-        let with = |name: &str, value: &str| Request {
+    fn ambiguous_requests_are_not_sent() {
+        let with = |name: &str, value: &str| HttpRequest {
             fields: vec![(name.into(), value.into())],
-            ..Request::get("h", "/")
+            ..HttpRequest::get("h", "/")
         };
         for (request, says) in [
-            (Request { method: "GE T".into(), ..Request::get("h", "/") }, "'GE T'"),
-            (Request::get("h", "/a b"), "' ' can't stand in a URL"),
-            (Request::get("h", "/a\r\nb"), "'\\r' can't"),
-            (with("Content-Length", "1"), "is written by itself"),
+            (HttpRequest { method: "GE T".into(), ..HttpRequest::get("h", "/") }, "'GE T'"),
+            (HttpRequest::get("h", "/a b"), "a URL can't contain ' '"),
+            (HttpRequest::get("h", "/a\r\nb"), "contain '\\r'"),
+            (with("Content-Length", "1"), "is set automatically"),
             (with("A", "b\r\nC: d"), "control character"),
             (with("A b", "c"), "not a token"),
         ] {
-            let error = request.ask().unwrap_err();
+            let error = request.prepare().unwrap_err();
             assert!(error.to_string().contains(says), "{error}");
         }
     }

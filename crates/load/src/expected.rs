@@ -1,0 +1,47 @@
+//! The responses that a load expects, as a first request has found them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use sockeye_engine::driver::Target;
+use sockeye_http::client::Shape;
+
+/// What a response looks like.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ExpectedResponse {
+    /// The head, for HTTP.
+    pub(crate) shape: Option<Shape>,
+    /// The header with its length, for messages.
+    pub(crate) header: Bytes,
+    /// The content, if others are compared with it.
+    pub(crate) content: Option<Bytes>,
+    pub(crate) content_len: u64,
+    /// The server keeps the connection open, for messages.
+    pub(crate) keep_alive: bool,
+    /// The text of the error that it is.
+    pub(crate) error: Option<String>,
+}
+
+/// For each request of a plan, the response on a connection that stays open, and on one that ends.
+pub(crate) type ExpectedResponses = Arc<[[Option<ExpectedResponse>; 2]]>;
+
+/// The result of [`probe`](crate::probe).
+#[derive(Clone, Debug)]
+pub struct Probe {
+    /// The address that answers.
+    pub target: Target,
+    /// How long the probe took.
+    pub time: Duration,
+    pub(crate) expected: ExpectedResponses,
+}
+
+impl Probe {
+    /// The requests whose responses are errors: their places in the plan, and the texts.
+    pub fn errors(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.expected.iter().enumerate().filter_map(|(at, expected)| {
+            let expected = expected.iter().flatten().next()?;
+            Some((at, expected.error.as_deref()?))
+        })
+    }
+}

@@ -1,0 +1,111 @@
+//! The ways in which requests and connections fail.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// A kind of failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Failure {
+    /// A connection was not established.
+    Connect,
+    /// The server closed the connection before the first byte of a pending final response.
+    Closed,
+    /// The server closed the connection in the middle of a response's head.
+    TruncatedHead,
+    /// The server closed the connection in the middle of a response's content.
+    TruncatedContent,
+    /// The server reset the connection.
+    Reset,
+    /// The server sent nothing for too long.
+    Timeout,
+    /// The server sent something that is not a response.
+    BadResponse,
+    /// The response is an error: a status of 400 or above, or an error message.
+    ErrorResponse,
+    /// The content of the response is not that of the first response.
+    Mismatch,
+    /// The socket failed in another way.
+    Socket,
+}
+
+impl Failure {
+    /// A stable name in `snake_case`, for other programs.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Closed => "closed",
+            Self::TruncatedHead => "cut_head",
+            Self::TruncatedContent => "cut_content",
+            Self::Reset => "reset",
+            Self::Timeout => "timeout",
+            Self::BadResponse => "bad_reply",
+            Self::ErrorResponse => "error_reply",
+            Self::Mismatch => "different",
+            Self::Socket => "socket",
+        }
+    }
+}
+
+/// Requests that failed, counted by kind, with a description of the first. A connection that failed
+/// before it sent a request counts once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Failures(BTreeMap<Failure, (u64, String)>);
+
+impl Failures {
+    pub(crate) fn add(&mut self, failure: Failure, count: u64, text: impl fmt::Display) {
+        self.0.entry(failure).or_insert_with(|| (0, text.to_string())).0 += count;
+    }
+
+    pub(crate) fn merge(&mut self, other: Self) {
+        for (failure, (count, text)) in other.0 {
+            self.add(failure, count, text);
+        }
+    }
+
+    /// The count of all kinds.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.0.values().map(|(count, _)| count).sum()
+    }
+
+    /// The kinds that occurred, each with its count and the description of the first.
+    pub fn iter(&self) -> impl Iterator<Item = (Failure, u64, &str)> {
+        self.0.iter().map(|(failure, (count, text))| (*failure, *count, text.as_str()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_stable() {
+        for (failure, code) in [
+            (Failure::Connect, "connect"),
+            (Failure::Closed, "closed"),
+            (Failure::TruncatedHead, "cut_head"),
+            (Failure::TruncatedContent, "cut_content"),
+            (Failure::Reset, "reset"),
+            (Failure::Timeout, "timeout"),
+            (Failure::BadResponse, "bad_reply"),
+            (Failure::ErrorResponse, "error_reply"),
+            (Failure::Mismatch, "different"),
+            (Failure::Socket, "socket"),
+        ] {
+            assert_eq!(failure.code(), code);
+        }
+    }
+
+    #[test]
+    fn failures_are_counted_by_kind_with_the_text_of_the_first() {
+        let (mut failures, mut others) = (Failures::default(), Failures::default());
+        failures.add(Failure::Reset, 2, "once");
+        others.add(Failure::Reset, 3, "twice");
+        others.add(Failure::Timeout, 1, "nothing");
+        failures.merge(others);
+        assert_eq!(failures.total(), 6);
+        let all: Vec<_> = failures.iter().collect();
+        assert_eq!(all, [(Failure::Reset, 5, "once"), (Failure::Timeout, 1, "nothing")]);
+    }
+}

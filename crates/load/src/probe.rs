@@ -1,0 +1,135 @@
+//! Sends each request once before a load: which address answers, and what do the responses look like?
+
+use std::fmt;
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::slice;
+use std::time::{Duration, Instant};
+
+use sockeye_engine::driver::Target;
+
+use crate::expected::{ExpectedResponse, ExpectedResponses, Probe};
+use crate::failure::Failure;
+use crate::plan::{Plan, PreparedRequest, Until};
+use crate::worker::{Share, Worker};
+
+/// No address gave a response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProbeError {
+    /// The failure at the last address that was tried.
+    pub text: String,
+    /// Its kind.
+    pub failure: Failure,
+}
+
+impl fmt::Display for ProbeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for ProbeError {}
+
+/// Sends each request once, in order, to the first of `targets` that accepts a connection. If the plan
+/// ends after some time, so does the probe.
+///
+/// # Errors
+///
+/// When none accepts a connection, or a request has no response, or none in time.
+pub fn probe(plan: &Plan, targets: &[Target]) -> Result<Probe, ProbeError> {
+    let started = Instant::now();
+    let text = "there is no address to connect to".into();
+    let mut error = ProbeError { text, failure: Failure::Connect };
+    for target in targets {
+        match probe_target(plan, target, started) {
+            Ok(expected) => {
+                return Ok(Probe { target: target.clone(), time: started.elapsed(), expected });
+            }
+            Err(failed) => error = failed,
+        }
+        if error.failure != Failure::Connect {
+            break;
+        }
+    }
+    Err(error)
+}
+
+fn probe_target(
+    plan: &Plan,
+    target: &Target,
+    started: Instant,
+) -> Result<ExpectedResponses, ProbeError> {
+    let max = plan.max_per_connection();
+    let mut expected = vec![[None, None]; plan.requests.len()];
+    if max > 1 {
+        // In order on one connection, as in the load.
+        for (at, response) in send_once(plan, target, &plan.requests, false, started)? {
+            expected[at][0] = Some(response);
+        }
+    }
+    for (request, [keep, end]) in plan.requests.iter().zip(&mut expected) {
+        let send = |last| {
+            let learned = send_once(plan, target, slice::from_ref(request), last, started)?;
+            Ok(learned.into_iter().next().map(|(_, response)| response))
+        };
+        // Missing if the server closed the connection before.
+        if max > 1 && keep.is_none() {
+            *keep = send(false)?;
+        }
+        if max < u64::MAX {
+            *end = send(true)?;
+        }
+    }
+    Ok(expected.into())
+}
+
+/// Sends requests on one connection, and returns the responses: at least one. `last`: each is the last
+/// request of its connection.
+fn send_once(
+    plan: &Plan,
+    target: &Target,
+    requests: &[PreparedRequest],
+    last: bool,
+    started: Instant,
+) -> Result<Vec<(usize, ExpectedResponse)>, ProbeError> {
+    let once = Plan {
+        requests: requests.to_vec(),
+        connections: NonZeroUsize::MIN,
+        threads: NonZeroUsize::MIN,
+        pipeline: NonZeroUsize::MIN,
+        until: Until::Requests(requests.len() as u64),
+        rate: None,
+        per_connection: last.then_some(NonZeroU64::MIN),
+        ..plan.clone()
+    };
+    let share = Share::all(&once);
+    let unknown = Probe { target: target.clone(), time: Duration::ZERO, expected: [].into() };
+    let socket_error = |error: std::io::Error| ProbeError {
+        text: format!("the event loop failed: {error}"),
+        failure: Failure::Socket,
+    };
+    let mut worker = Worker::new(once.into(), &unknown, share).map_err(socket_error)?;
+    let time = match plan.until {
+        Until::Time(time) => Some(time),
+        Until::Requests(_) => None,
+    };
+    let wanted = requests.len() as u64;
+    // One connection is enough: what it leaves out is sent again on its own. Nobody waits for the
+    // server to close it.
+    let go_on = |responses, failures| (failures == 0 || responses > 0) && responses < wanted;
+    let left = time.map(|time| time.saturating_sub(started.elapsed()));
+    worker.run(left, go_on).map_err(socket_error)?;
+    let learned = worker.learned();
+    if !learned.is_empty() {
+        return Ok(learned);
+    }
+    if let Some((failure, _, text)) = worker.failures().iter().next() {
+        return Err(ProbeError { text: text.to_owned(), failure });
+    }
+    let text = match (time, worker.stop()) {
+        (Some(time), Some(unfinished)) => {
+            format!("no complete response within the {time:?} of the load: {unfinished}")
+        }
+        _ => "the peer sent no response".into(),
+    };
+    Err(ProbeError { text, failure: Failure::Timeout })
+}

@@ -1,0 +1,56 @@
+//! Responses of an echo: the bytes of the request.
+
+use super::parts::{BadResponse, Content, Extent, RequestContext, Response, ResponseReader};
+use crate::expected::ExpectedResponse;
+
+#[derive(Debug, Default)]
+pub(crate) struct EchoReader {
+    content: Content,
+}
+
+impl ResponseReader for EchoReader {
+    fn read(
+        &mut self,
+        input: &[u8],
+        context: RequestContext<'_>,
+    ) -> Result<(usize, Option<Response>), BadResponse> {
+        let sent = context.request.wire(context.last);
+        let left = sent.len() - self.content.len as usize;
+        let piece = &input[..input.len().min(left)];
+        // Without `verify`, only the first response is compared, to know that the server echoes.
+        if context.plan.verify || context.expected.is_none() {
+            self.content.compare(piece, sent);
+        } else {
+            self.content.len += piece.len() as u64;
+        }
+        if piece.len() < left {
+            return Ok((piece.len(), None));
+        }
+        let content = self.content.end(&RequestContext { expected: None, ..context });
+        let (error, learned) = match context.expected {
+            Some(expected) => (expected.error.clone(), None),
+            None => {
+                let what = || "the response is not what was sent".to_owned();
+                let error = content.mismatch.then(what);
+                (error.clone(), Some(ExpectedResponse { error, ..Default::default() }))
+            }
+        };
+        let response = Response {
+            status: 200,
+            content_len: content.len,
+            error,
+            mismatch: content.mismatch,
+            persistent: true,
+            interim: 0,
+            learned,
+        };
+        Ok((piece.len(), Some(response)))
+    }
+
+    fn extent(&self, context: RequestContext<'_>) -> Extent {
+        match self.content.len {
+            0 => Extent::nothing(),
+            read => Extent::content(read, Some(context.request.wire(context.last).len() as u64)),
+        }
+    }
+}

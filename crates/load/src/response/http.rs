@@ -1,0 +1,94 @@
+//! Responses of HTTP/1.1.
+
+use sockeye_http::client::{self, Asked, BadReply, Piece, Replies, Shape};
+
+use super::parts::{
+    BadResponse, CompleteContent, Content, Extent, RequestContext, Response, ResponseReader,
+};
+use crate::expected::ExpectedResponse;
+
+#[derive(Debug, Default)]
+pub(crate) struct HttpReader {
+    responses: Replies,
+    status: u16,
+    /// The length of the content, if the head has it.
+    length: Option<u64>,
+    interim: u32,
+    content: Content,
+    /// The head, if nothing was expected.
+    shape: Option<Shape>,
+}
+
+impl HttpReader {
+    fn complete(&mut self, persistent: bool, context: &RequestContext<'_>) -> Response {
+        let CompleteContent { len: content_len, mismatch, kept } = self.content.end(context);
+        let status = self.status;
+        let error = (status >= 400).then(|| format!("the response's status is {status}"));
+        let learned = self.shape.take().map(|shape| ExpectedResponse {
+            shape: Some(shape),
+            content: kept,
+            content_len,
+            error: error.clone(),
+            ..ExpectedResponse::default()
+        });
+        let interim = self.interim;
+        Response { status, content_len, error, mismatch, persistent, interim, learned }
+    }
+}
+
+impl ResponseReader for HttpReader {
+    fn read(
+        &mut self,
+        input: &[u8],
+        context: RequestContext<'_>,
+    ) -> Result<(usize, Option<Response>), BadResponse> {
+        let shape = context.expected.and_then(|expected| expected.shape.as_ref());
+        let method = if context.request.is_head { Asked::Head } else { Asked::Get };
+        let mut used = 0;
+        loop {
+            let (count, piece) = self.responses.read(&input[used..], method, shape)?;
+            used += count;
+            match piece {
+                Piece::Short => return Ok((used, None)),
+                Piece::Head(head) => {
+                    self.status = head.status;
+                    self.length = head.length();
+                    self.interim = head.interim;
+                    let max = context.plan.max_content;
+                    if method == Asked::Get && self.length.is_some_and(|length| length > max) {
+                        return Err(BadResponse::too_large(&context));
+                    }
+                    if context.expected.is_none() {
+                        self.shape = Some(Shape::of(&head));
+                    }
+                }
+                Piece::Content(bytes) => self.content.take(bytes, &context)?,
+                Piece::End { persistent } => {
+                    return Ok((used, Some(self.complete(persistent, &context))));
+                }
+            }
+        }
+    }
+
+    fn end_of_input(&mut self, context: RequestContext<'_>) -> Option<Response> {
+        let complete = matches!(self.responses.end_of_input(), Ok(true));
+        complete.then(|| self.complete(false, &context))
+    }
+
+    fn extent(&self, _: RequestContext<'_>) -> Extent {
+        match self.responses.extent() {
+            client::Extent::Nothing => match self.responses.interim() {
+                0 => Extent::nothing(),
+                interim => Extent::interim(interim),
+            },
+            client::Extent::Head(bytes) => Extent::head(bytes),
+            client::Extent::Content => Extent::content(self.content.len, self.length),
+        }
+    }
+}
+
+impl From<BadReply> for BadResponse {
+    fn from(BadReply(what): BadReply) -> Self {
+        Self(what.into())
+    }
+}

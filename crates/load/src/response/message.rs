@@ -1,0 +1,136 @@
+//! Responses of messages in frames. All requests have the same id, so that all responses are alike.
+
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+use sockeye_message::{self as message, ErrorResponse, Header, Limits, frame};
+
+use super::parts::{
+    BadResponse, CompleteContent, Content, Extent, RequestContext, Response, ResponseReader,
+};
+use crate::expected::ExpectedResponse;
+
+static LIMITS: LazyLock<Limits> = LazyLock::new(Limits::default);
+
+/// Bytes of content that is kept because it may be an error response, which are short.
+const MAX_ERROR: u64 = 64 * 1024;
+
+#[derive(Debug, Default)]
+pub(crate) struct MessageReader {
+    /// Bytes of the header that is arriving.
+    header: usize,
+    /// Bytes of content to come, once the header is complete.
+    left: Option<u64>,
+    /// The response, if its header is not the expected one.
+    other: Option<Box<Other>>,
+    content: Content,
+}
+
+#[derive(Debug)]
+struct Other {
+    header: Header,
+    /// The header as it came.
+    bytes: Bytes,
+    /// The content, if it may be an error response.
+    content: Vec<u8>,
+}
+
+impl MessageReader {
+    /// Reads a header. Returns the bytes of its content and its own; `None` if it is incomplete.
+    fn read_header(
+        &mut self,
+        input: &[u8],
+        context: &RequestContext<'_>,
+    ) -> Result<Option<(u64, usize)>, BadResponse> {
+        // Fast path: it is the expected one, and need not be parsed.
+        if let Some(expected) = context.expected
+            && input.starts_with(&expected.header)
+        {
+            return Ok(Some((expected.content_len, expected.header.len())));
+        }
+        let read = frame::read(input, &LIMITS).map_err(|refusal| {
+            let what = message::other_protocol(input).unwrap_or_else(|| refusal.reason.into());
+            BadResponse(format!("sent an invalid response: {what}"))
+        })?;
+        let Some((header, len)) = read else { return Ok(None) };
+        let left = header.content_length;
+        if left > context.plan.max_content {
+            return Err(BadResponse::too_large(context));
+        }
+        let bytes = Bytes::copy_from_slice(&input[..len]);
+        self.other = Some(Box::new(Other { header, bytes, content: Vec::new() }));
+        Ok(Some((left, len)))
+    }
+
+    fn complete(&mut self, context: &RequestContext<'_>) -> Response {
+        (self.header, self.left) = (0, None);
+        let CompleteContent { len: content_len, mismatch, kept } = self.content.end(context);
+        let mut response = Response { status: 200, content_len, mismatch, ..Response::default() };
+        let Some(other) = self.other.take() else {
+            if let Some(expected) = context.expected {
+                response.error.clone_from(&expected.error);
+                response.persistent = !context.last && expected.keep_alive;
+            }
+            return response;
+        };
+        let Other { header, bytes, content } = *other;
+        let keep_alive = header.keep_alive;
+        let message = header.into_message(content.into());
+        let sent = context.request.wire(context.last);
+        let is_echo = sent.strip_prefix(&*bytes) == Some(&message.content);
+        response.persistent = !context.last && keep_alive;
+        response.error = match ErrorResponse::of(&message) {
+            Some(error) => Some(error.text),
+            None => is_echo.then(|| "the response is the request itself: the server echoes".into()),
+        };
+        response.learned = context.expected.is_none().then(|| ExpectedResponse {
+            header: bytes,
+            content: kept,
+            content_len,
+            keep_alive,
+            error: response.error.clone(),
+            shape: None,
+        });
+        response
+    }
+}
+
+impl ResponseReader for MessageReader {
+    fn read(
+        &mut self,
+        input: &[u8],
+        context: RequestContext<'_>,
+    ) -> Result<(usize, Option<Response>), BadResponse> {
+        let mut used = 0;
+        let left = match self.left {
+            Some(left) => left,
+            None => {
+                let Some((left, len)) = self.read_header(input, &context)? else {
+                    self.header = input.len();
+                    return Ok((0, None));
+                };
+                used = len;
+                left
+            }
+        };
+        let rest = &input[used..];
+        let piece = usize::try_from(left).map_or(rest, |left| &rest[..left.min(rest.len())]);
+        self.content.take(piece, &context)?;
+        if let Some(other) = &mut self.other
+            && other.header.content_length <= MAX_ERROR
+        {
+            other.content.extend_from_slice(piece);
+        }
+        used += piece.len();
+        self.left = Some(left - piece.len() as u64);
+        Ok((used, (self.left == Some(0)).then(|| self.complete(&context))))
+    }
+
+    fn extent(&self, _: RequestContext<'_>) -> Extent {
+        match self.left {
+            Some(left) => Extent::content(self.content.len, Some(self.content.len + left)),
+            None if self.header > 0 => Extent::head(self.header),
+            None => Extent::nothing(),
+        }
+    }
+}

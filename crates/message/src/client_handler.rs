@@ -1,0 +1,104 @@
+//! What a client sends, what it does with the responses, and how it uses its connection.
+
+use std::time::Duration;
+
+use sockeye_proto::{Ticket, Turn};
+
+use super::{ErrorResponse, Limits, Message, Settled};
+
+/// How a client uses its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectionMode {
+    /// One request and one response, as old servers expect it.
+    Single,
+    /// Many requests, with ids. The second is sent after the response to the first, which shows
+    /// whether the server knows ids.
+    KeepAlive {
+        /// Requests in flight; 0 counts as 1.
+        in_flight: usize,
+    },
+}
+
+/// How a client behaves.
+#[derive(Clone, Debug)]
+pub struct ClientConfig {
+    /// How it uses its connection. Default: [`ConnectionMode::Single`].
+    pub mode: ConnectionMode,
+    /// Limits of a response. Only those on header and content apply.
+    pub limits: Limits,
+    /// Time in which the server neither reads nor sends anything while a response is pending.
+    /// Default: 60 s.
+    pub stall_timeout: Duration,
+}
+
+impl Default for ClientConfig {
+    fn default() -> Self {
+        Self {
+            mode: ConnectionMode::Single,
+            limits: Limits::default(),
+            stall_timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+/// What a client does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientAction {
+    /// Send and receive.
+    Continue,
+    /// Receive nothing until a promise taken from the turn is settled.
+    Pause,
+    /// End the connection.
+    Stop,
+}
+
+/// Why a connection ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ClientEnd {
+    /// Every message has its response.
+    Completed,
+    /// The server knows no ids, so its one response was the last. Further messages need other
+    /// connections.
+    NoKeepAlive,
+    /// The handler or the program stopped it.
+    Stopped,
+    /// The server closed, or announced it, before every message had its response.
+    Closed {
+        /// Requests without a response.
+        unanswered: usize,
+        /// The server closed in the middle of a response.
+        mid_response: bool,
+    },
+    /// The server sent an error response that belongs to no request.
+    Refused(ErrorResponse),
+    /// The server stalled.
+    TimedOut {
+        /// Requests without a response.
+        unanswered: usize,
+    },
+    /// The server sent something that is not a response, for this reason.
+    BadResponse(String),
+    /// The connection could not be established, or broke. A sentence.
+    Failed(String),
+}
+
+/// Supplies the messages of one connection, and takes the responses.
+pub trait ClientHandler {
+    /// The next message to send; `None` after the last one. Not called again after that.
+    fn next_message(&mut self) -> Option<Message>;
+
+    /// Takes the response to a message. `number` is the message's place in the order of
+    /// [`ClientHandler::next_message`], from 0. [`ErrorResponse::of`] recognises an error.
+    fn on_response(&mut self, number: u64, response: Message, turn: &mut Turn<'_>) -> ClientAction;
+
+    /// Takes the result of a promise that the handler took from a turn.
+    /// [`ClientAction::Continue`] ends a pause.
+    fn on_settled(&mut self, ticket: Ticket, body: Settled, turn: &mut Turn<'_>) -> ClientAction {
+        let _ = (ticket, body, turn);
+        ClientAction::Continue
+    }
+
+    /// The connection has ended. Called once, last.
+    fn on_end(&mut self, end: ClientEnd);
+}

@@ -1,0 +1,56 @@
+//! Error responses.
+//!
+//! An error response is a `text/json` object. Its `result` is a string that begins with `Error: `, so
+//! that any client that prints results prints it. Its `error` has a stable `code`.
+
+use super::json;
+use super::message::Message;
+
+/// What the text of an error response begins with.
+const PREFIX: &str = "Error: ";
+
+/// An error response: `code` for programs, `text` for people.
+#[must_use]
+pub fn error_response(code: &str, text: &str) -> Message {
+    let mut json = b"{\"result\": ".to_vec();
+    json::write_string(&mut json, &format!("{PREFIX}{text}"));
+    json.extend_from_slice(b", \"error\": {\"code\": ");
+    json::write_string(&mut json, code);
+    json.extend_from_slice(b"}}");
+    Message::json_bytes(json)
+}
+
+/// An error response as a client reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErrorResponse {
+    /// The stable code. Old servers send none.
+    pub code: Option<String>,
+    /// What the server says, without the `Error: ` before it.
+    pub text: String,
+}
+
+impl ErrorResponse {
+    /// Reads `message` as an error response: a JSON object whose `result` is a string that begins
+    /// with `Error: `. `None` if it is another response.
+    #[must_use]
+    pub fn of(message: &Message) -> Option<Self> {
+        if !message.is_json() {
+            return None;
+        }
+        let text = message.to_text().ok()?;
+        let [result, error] = json::members(&text, ["result", "error"]).ok()?.values;
+        let result: String = serde_json::from_str(result?).ok()?;
+        let text = result.strip_prefix(PREFIX)?.to_owned();
+        let code = || serde_json::from_str(json::members(error?, ["code"]).ok()?.values[0]?).ok();
+        Some(Self { code: code(), text })
+    }
+
+    /// The code of a response that [`error_response`] wrote, found at its end without parsing it.
+    pub(super) fn code_at_end(content: &[u8]) -> Option<&str> {
+        let rest = content.strip_suffix(b"\"}}")?;
+        // Inside a string these quotes would have a backslash in front.
+        let before = rest.iter().rposition(|byte| *byte == b'"')? + 1;
+        let (rest, code) = rest.split_at(before);
+        rest.ends_with(b", \"error\": {\"code\": \"").then(|| std::str::from_utf8(code).ok())?
+    }
+}

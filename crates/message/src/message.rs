@@ -1,0 +1,105 @@
+//! A message: content with a type and an encoding.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::json;
+use super::refusal::Refusal;
+use super::text::{BadText, Encoding};
+
+/// The type of JSON content.
+pub const JSON: &str = "text/json";
+
+/// A request or a response, however it travels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// The type: [`JSON`], or a name that the two ends have agreed on.
+    pub content_type: Cow<'static, str>,
+    /// The encoding of text in the content; `binary` if the content isn't text.
+    pub content_encoding: Cow<'static, str>,
+    /// The content.
+    pub content: Bytes,
+}
+
+impl Message {
+    /// A message of type [`JSON`] in UTF-8, with the spaces that Python writes.
+    ///
+    /// # Errors
+    ///
+    /// When the value has a map whose keys are not strings, or its `Serialize` fails. A [`Value`]
+    /// never fails.
+    pub fn json<T: Serialize + ?Sized>(value: &T) -> Result<Self, serde_json::Error> {
+        Ok(Self::json_bytes(json::write(value)?))
+    }
+
+    /// A message of type [`JSON`] in UTF-8 with this text.
+    #[must_use]
+    pub fn json_text(text: String) -> Self {
+        Self::json_bytes(text.into_bytes())
+    }
+
+    pub(super) fn json_bytes(content: Vec<u8>) -> Self {
+        Self {
+            content_type: Cow::Borrowed(JSON),
+            content_encoding: Cow::Borrowed("utf-8"),
+            content: content.into(),
+        }
+    }
+
+    /// A message with text.
+    ///
+    /// # Errors
+    ///
+    /// [`BadText`] when the encoding lacks a character of the text.
+    pub fn text(
+        content_type: impl Into<Cow<'static, str>>,
+        encoding: Encoding,
+        text: &str,
+    ) -> Result<Self, BadText> {
+        Ok(Self {
+            content_type: content_type.into(),
+            content_encoding: Cow::Borrowed(encoding.name()),
+            content: encoding.encode(text)?.into(),
+        })
+    }
+
+    /// A message with content that is not text.
+    pub fn binary(content_type: impl Into<Cow<'static, str>>, content: impl Into<Bytes>) -> Self {
+        Self {
+            content_type: content_type.into(),
+            content_encoding: Cow::Borrowed("binary"),
+            content: content.into(),
+        }
+    }
+
+    /// Whether the type is exactly [`JSON`].
+    #[must_use]
+    pub fn is_json(&self) -> bool {
+        self.content_type == JSON
+    }
+
+    /// The content as text, whatever its type.
+    ///
+    /// # Errors
+    ///
+    /// `unsupported_encoding`, or `bad_content` when the content is not in its encoding.
+    pub fn to_text(&self) -> Result<Cow<'_, str>, Refusal> {
+        let encoding = Encoding::of(&self.content_encoding)
+            .ok_or_else(|| Refusal::unknown_encoding(&self.content_encoding))?;
+        encoding
+            .decode(&self.content)
+            .map_err(|bad| Refusal::new("bad_content", format!("the content is {bad}")))
+    }
+
+    /// The content as a JSON value, whatever its type.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Message::to_text`], and `bad_content` when the text is not JSON.
+    pub fn to_json(&self) -> Result<Value, Refusal> {
+        serde_json::from_str(&self.to_text()?).map_err(Refusal::not_json)
+    }
+}

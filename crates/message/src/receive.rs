@@ -1,0 +1,133 @@
+//! Content while it arrives, whichever way it travels.
+
+use sockeye_proto::{Client, Time, Turn};
+
+use super::frame::ContentBuffer;
+use super::json_nodes::JsonNodes;
+use super::request::PendingRequest;
+use super::{Answer, ContentMode, Flow, Handler, Header, Limits, Refusal, Responder};
+
+/// Where content goes as it arrives.
+#[derive(Debug)]
+pub(super) enum Receiver {
+    /// Into a message.
+    Collect {
+        header: Header,
+        buffer: ContentBuffer,
+        /// Counts values and keys, if there could be too many.
+        nodes: Option<JsonNodes>,
+    },
+    /// To the handler, piece by piece. The number is that of the bytes still to come.
+    Stream(u64),
+    /// Nowhere: the refusal is sent when the content is complete.
+    Refuse(Refusal, u64),
+    /// Nowhere: the request was answered or cancelled.
+    Discard(u64),
+}
+
+impl Receiver {
+    /// For the content behind `header`. `client` is charged for what is collected.
+    pub(super) fn new(mode: ContentMode, header: Header, limits: &Limits, client: Client) -> Self {
+        let len = header.content_length;
+        if mode == ContentMode::Stream {
+            return Self::Stream(len);
+        }
+        let buffer = ContentBuffer::charged(len, limits.collected.account(client));
+        Self::Collect { nodes: JsonNodes::of(&header, limits), header, buffer }
+    }
+
+    /// Bytes still to come.
+    pub(super) fn left(&self) -> u64 {
+        match self {
+            Self::Collect { buffer, .. } => buffer.left(),
+            Self::Stream(left) | Self::Refuse(_, left) | Self::Discard(left) => *left,
+        }
+    }
+
+    /// Takes a piece of at most [`Receiver::left`] bytes. [`Flow::Pause`] is returned only if a promise
+    /// can end the pause.
+    pub(super) fn take(
+        &mut self,
+        piece: &[u8],
+        handler: &mut impl Handler,
+        mut responder: Responder<'_, '_>,
+    ) -> Flow {
+        let len = piece.len() as u64;
+        match self {
+            Self::Collect { buffer, nodes, .. } => {
+                let left = buffer.left() - len;
+                if let Some(nodes) = nodes
+                    && !nodes.take(piece)
+                {
+                    let limit = nodes.limit();
+                    let what = format!("the content has more than {limit} JSON values and keys");
+                    *self = Self::Refuse(Refusal::new("too_complex", what), left);
+                } else if !buffer.take(piece) {
+                    let what = "too much content is in memory already; send it again later";
+                    *self = Self::Refuse(Refusal::new("busy", what), left);
+                }
+            }
+            Self::Stream(left) => {
+                *left -= len;
+                if !piece.is_empty()
+                    && handler.on_content(piece, &mut responder) == Flow::Pause
+                    && !responder.request.tickets.is_empty()
+                {
+                    return Flow::Pause;
+                }
+            }
+            Self::Refuse(_, left) | Self::Discard(left) => *left -= len,
+        }
+        Flow::More
+    }
+
+    /// All content has arrived: has the request answered.
+    pub(super) fn finish(self, handler: &mut impl Handler, responder: Responder<'_, '_>) -> Answer {
+        match self {
+            Self::Collect { header, buffer, .. } => {
+                let (content, permit) = buffer.into_parts();
+                responder.request.permit = permit;
+                let peer = responder.peer;
+                handler.on_message(header.into_message(content), peer, responder)
+            }
+            Self::Stream(_) | Self::Discard(_) => handler.on_end(responder),
+            Self::Refuse(refusal, _) => Answer::refusal(refusal),
+        }
+    }
+}
+
+/// A request in a frame whose content is arriving.
+#[derive(Debug)]
+pub(super) struct IncomingRequest {
+    pub(super) request: PendingRequest,
+    pub(super) receiver: Receiver,
+    /// When it times out if nothing more arrives.
+    pub(super) timeout: Time,
+    /// The handler has returned [`Flow::Pause`](super::Flow::Pause).
+    pub(super) paused: bool,
+}
+
+impl IncomingRequest {
+    /// When it times out, or its deadline passes.
+    pub(super) fn until(&self) -> Time {
+        let timeout = if self.paused { Time::NEVER } else { self.timeout };
+        match self.receiver {
+            Receiver::Discard(_) => timeout,
+            _ => timeout.min(self.request.deadline),
+        }
+    }
+
+    /// Discards the content from now on.
+    pub(super) fn discard(&mut self) {
+        self.receiver = Receiver::Discard(self.receiver.left());
+    }
+
+    /// Ends a pause.
+    pub(super) fn resume(&mut self, limits: &Limits, turn: &mut Turn<'_>) {
+        if self.paused {
+            self.paused = false;
+            self.timeout = turn.now() + limits.content_timeout;
+            turn.resume();
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! A request from its header to its response.
+
+use std::time::Duration;
+
+use sockeye_proto::{Fault, Permit, Ticket, Time, Turn};
+
+use super::{Header, Id, Message, Refusal, error_response, frame};
+
+/// A request that has no response yet.
+#[derive(Debug)]
+pub(super) struct PendingRequest {
+    /// Which request of the connection it is, from 0.
+    pub(super) number: u64,
+    /// The id to echo. A connection ends behind the response to a request without one.
+    pub(super) id: Option<Id>,
+    /// After this time no response is sent.
+    pub(super) deadline: Time,
+    /// Bytes of its content.
+    pub(super) content_len: u64,
+    /// Its promises that aren't settled.
+    pub(super) tickets: Vec<Ticket>,
+    /// Charges the client for the content until the request is answered.
+    pub(super) permit: Option<Permit>,
+    /// The deadline has passed. The request still counts as in flight until its work has ended, so
+    /// that a client can't start more work than [`Limits::in_flight`](super::Limits::in_flight).
+    pub(super) expired: bool,
+}
+
+impl PendingRequest {
+    /// A request without an id or a deadline.
+    pub(super) fn new(number: u64, content_len: u64) -> Self {
+        Self {
+            number,
+            id: None,
+            deadline: Time::NEVER,
+            content_len,
+            tickets: Vec::new(),
+            permit: None,
+            expired: false,
+        }
+    }
+
+    pub(super) fn of(header: &Header, number: u64, now: Time) -> Self {
+        let deadline = header.deadline_ms.map_or(Time::NEVER, |ms| now + Duration::from_millis(ms));
+        let id = header.id.clone().filter(|_| header.keep_alive);
+        Self { id, deadline, ..Self::new(number, header.content_length) }
+    }
+
+    /// Whether the connection may stay open behind the response.
+    pub(super) fn keeps_connection(&self) -> bool {
+        self.id.is_some()
+    }
+
+    pub(super) fn is_late(&self, turn: &Turn<'_>) -> bool {
+        self.deadline <= turn.now()
+    }
+
+    /// Whether `ticket` is a promise of this request. It is settled then.
+    pub(super) fn take_ticket(&mut self, ticket: Ticket) -> bool {
+        let at = self.tickets.iter().position(|one| *one == ticket);
+        at.map(|at| self.tickets.swap_remove(at)).is_some()
+    }
+
+    /// Writes an error response in a frame. Returns the fault that ends the connection.
+    pub(super) fn refuse(&self, refusal: Refusal, turn: &mut Turn<'_>) -> Fault {
+        self.write(error_response(refusal.code, &refusal.reason), false, turn);
+        refusal.fault()
+    }
+
+    /// Writes the response in a frame, unless it is late. `keep_alive`: more may follow.
+    pub(super) fn write(&self, response: Message, keep_alive: bool, turn: &mut Turn<'_>) {
+        if self.is_late(turn) {
+            return;
+        }
+        let header = |message: &Message| {
+            let id = self.id.clone();
+            Header { keep_alive: keep_alive && id.is_some(), id, ..Header::of(message) }
+        };
+        if frame::write(&header(&response), response.content, turn.out).is_none() {
+            let what = "the response's content-type or encoding is too long";
+            let error = error_response("internal", what);
+            // This one fits: the length of an id is limited.
+            let _ = frame::write(&header(&error), error.content, turn.out);
+        }
+    }
+}
