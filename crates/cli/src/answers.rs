@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use sockeye_message::reference::Dictionary;
+use sockeye_message::reference::Reference;
 
 use crate::error::{Error, OrExit};
 use crate::log::Log;
@@ -19,7 +19,7 @@ const MOST: u64 = 256 * 1024 * 1024;
 /// What a search finds, and where that stands.
 #[derive(Debug, Default)]
 pub(crate) struct Answers {
-    pub(crate) dictionary: Dictionary,
+    pub(crate) service: Reference,
     path: Option<PathBuf>,
 }
 
@@ -30,7 +30,7 @@ impl Answers {
     ///
     /// When the file can't be read, or isn't a JSON object of strings.
     pub(crate) fn of(path: PathBuf) -> Result<Self, Error> {
-        Ok(Self { dictionary: Dictionary::new(read(&path)?), path: Some(path) })
+        Ok(Self { service: Reference::new(read(&path)?), path: Some(path) })
     }
 
     /// What the start screen says of them.
@@ -42,12 +42,12 @@ impl Answers {
     /// Reads the file again, and says what came of it; one that is broken changes nothing. `None`
     /// where there is no file.
     pub(crate) fn reread(self) -> Option<Reread> {
-        let Self { dictionary, path } = self;
+        let Self { service, path } = self;
         let path = path?;
         Some(Box::new(move |log: &Log| match read(&path) {
             Ok(answers) => {
                 let count = text::count(answers.len() as u64, "answer");
-                dictionary.replace(answers);
+                service.replace(answers);
                 log.say(format!("{} was read again: {count}", path.display()));
             }
             Err(error) => log.say(format!("{error}; the answers stay as they were")),

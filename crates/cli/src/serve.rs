@@ -13,7 +13,6 @@ use sockeye::http_core;
 use sockeye::message::protocol as message;
 use sockeye::proto::Peer;
 use sockeye::proto::echo::Echo;
-use sockeye_message::reference::Reference;
 
 use crate::access::AccessLog;
 use crate::error::{Error, OrExit};
@@ -50,7 +49,7 @@ pub(crate) fn message(plan: plan::Message, log: &Log) -> Result<ExitCode, Error>
         notes.push("It answers HTTP, too: POST / sends a message, GET / says how.".into());
     }
     let screen = Screen { what: vec!["Answering messages at".into()], scheme: "message", notes };
-    let reference = Reference::new(answers.dictionary.clone());
+    let reference = answers.service.clone();
     let refused = Refused::default();
     run(serve, &screen, answers.reread(), log, move |_, bindings| {
         let check =

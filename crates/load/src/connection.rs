@@ -66,7 +66,8 @@ pub(crate) struct Connection {
     /// The oldest first.
     pending: VecDeque<PendingRequest>,
     sent: u64,
-    answered: u64,
+    /// No response has come yet.
+    fruitless: bool,
     /// Bytes of requests so far.
     written: u64,
     /// The place of the next request in the plan.
@@ -90,7 +91,7 @@ impl Connection {
             stage: Stage::Connecting,
             pending: VecDeque::new(),
             sent: 0,
-            answered: 0,
+            fruitless: true,
             written: 0,
             next,
             progress: Time::ZERO,
@@ -188,7 +189,7 @@ impl Connection {
     /// Counts a response.
     fn count(&mut self, response: Response, stats: &mut Stats, turn: &mut Turn<'_>) {
         let Some(request) = self.pending.pop_front() else { return };
-        self.answered += 1;
+        self.fruitless = false;
         let latency = turn.now().since(request.since);
         stats.count(latency, response.status, response.error.is_some());
         stats.statuses[1] += u64::from(response.interim);
@@ -324,11 +325,9 @@ impl Connection {
             worker.stats.borrow_mut().failures.add(failure, count, text);
         }
         worker.slots.borrow_mut()[self.number].established = false;
-        let fruitless = self.answered == 0;
-        if fruitless {
-            worker.fruitless.set(worker.fruitless.get() + 1);
-        }
-        worker.closed.borrow_mut().push(Closed { number: self.number, fruitless });
+        let Self { number, fruitless, .. } = *self;
+        worker.fruitless.set(worker.fruitless.get() + u64::from(fruitless));
+        worker.closed.borrow_mut().push(Closed { number, fruitless });
     }
 }
 

@@ -78,33 +78,25 @@ impl HttpRequest {
         }
         let named = self.fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("host"));
         let host = if named { String::new() } else { format!("Host: {host}\r\n") };
-        let framing = match &self.body {
-            None => String::new(),
-            Some(_) if self.chunked => "Transfer-Encoding: chunked\r\n".into(),
-            Some(body) => format!("Content-Length: {}\r\n", body.len()),
+        let (framing, content) = match &self.body {
+            None => (String::new(), Bytes::new()),
+            Some(body) if !self.chunked => {
+                (format!("Content-Length: {}\r\n", body.len()), body.clone())
+            }
+            Some(body) => {
+                let size = format!("{:x}\r\n", body.len());
+                let chunk = [size.as_bytes(), body, b"\r\n"].concat();
+                let chunks = if body.is_empty() { Vec::new() } else { chunk };
+                let content = [&chunks[..], b"0\r\n\r\n"].concat();
+                ("Transfer-Encoding: chunked\r\n".into(), content.into())
+            }
         };
         let wire = |connection: &str| -> Bytes {
-            let mut bytes = format!("{method} {target} HTTP/1.1\r\n{host}").into_bytes();
-            bytes.extend_from_slice(fields.as_bytes());
-            bytes.extend_from_slice(format!("{framing}{connection}\r\n").as_bytes());
-            self.write_body(&mut bytes);
-            bytes.into()
+            let line = format!("{method} {target} HTTP/1.1\r\n{host}");
+            let framing = format!("{framing}{connection}\r\n");
+            [line.as_bytes(), fields.as_bytes(), framing.as_bytes(), &content].concat().into()
         };
         Ok(PreparedRequest::http(wire(""), wire("Connection: close\r\n"), method == "HEAD"))
-    }
-
-    fn write_body(&self, bytes: &mut Vec<u8>) {
-        let Some(body) = &self.body else { return };
-        if !self.chunked {
-            bytes.extend_from_slice(body);
-            return;
-        }
-        if !body.is_empty() {
-            bytes.extend_from_slice(format!("{:x}\r\n", body.len()).as_bytes());
-            bytes.extend_from_slice(body);
-            bytes.extend_from_slice(b"\r\n");
-        }
-        bytes.extend_from_slice(b"0\r\n\r\n");
     }
 }
 

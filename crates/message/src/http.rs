@@ -4,6 +4,7 @@
 //! the content. The status of the response says whether it is an error. `application/json` is JSON,
 //! too, and its responses have the same type. Over HTTP, messages have neither an id nor a deadline.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::rc::Rc;
 
@@ -20,7 +21,7 @@ use super::receive::Receiver;
 use super::request::PendingRequest;
 use super::responder::Call;
 use super::{
-    AllowedOrigins, Answer, ErrorResponse, Flow, Handler, Header, LARGE, Limits, Message,
+    AllowedOrigins, Answer, ErrorResponse, Flow, Handler, Header, LARGE, Limits, Message, Refusal,
     Responder, Settled, error_response,
 };
 
@@ -77,17 +78,14 @@ struct IncomingContent {
 
 /// An error response to a request that is not a valid message.
 struct HttpError {
-    status: Status,
-    code: &'static str,
-    what: String,
+    refusal: Refusal,
     fields: Fields,
     json: JsonName,
 }
 
 impl HttpError {
-    fn new(status: Status, code: &'static str, what: impl Into<String>) -> Self {
-        let (fields, json) = (Fields::new(), JsonName::default());
-        Self { status, code, what: what.into(), fields, json }
+    fn new(code: &'static str, reason: impl Into<Cow<'static, str>>) -> Self {
+        Refusal::new(code, reason).into()
     }
 
     fn with(mut self, name: &str, value: &str) -> Self {
@@ -96,14 +94,26 @@ impl HttpError {
     }
 
     /// 415, with the types that are accepted.
-    fn media(what: impl Into<String>) -> Self {
-        Self::new(Status::UNSUPPORTED_MEDIA_TYPE, "unsupported_type", what)
+    fn unsupported_type(what: &str) -> Self {
+        Self::new("unsupported_type", format!("{what}; {ACCEPTED}"))
             .with("Accept", "application/json, text/json, */*;q=0.5")
     }
 
     fn send(self, responder: HttpResponder<'_, '_>) -> HttpAnswer {
-        let message = error_response(self.code, &self.what);
-        send(self.status, message, self.json, &self.fields, responder)
+        let Refusal { code, reason } = &self.refusal;
+        let status = match *code {
+            "forbidden_origin" => Status::FORBIDDEN,
+            "method_not_allowed" => Status::METHOD_NOT_ALLOWED,
+            "unknown_method" => Status::NOT_IMPLEMENTED,
+            code => status_for(code),
+        };
+        send(status, error_response(code, reason), self.json, &self.fields, responder)
+    }
+}
+
+impl From<Refusal> for HttpError {
+    fn from(refusal: Refusal) -> Self {
+        Self { refusal, fields: Fields::new(), json: JsonName::default() }
     }
 }
 
@@ -118,16 +128,24 @@ impl<H: Handler> Http<H> {
         Self { rules, peer, next: 0, pending: None, handler }
     }
 
-    /// The header of the message that `request` is.
-    fn header(&self, request: &Request<'_>, media: Media) -> Result<Header, HttpError> {
+    /// The header of the message that `request` is, and the name of JSON for its response.
+    fn header(&self, request: &Request<'_>) -> Result<(Header, JsonName), HttpError> {
+        let mut types = request.fields_named("content-type");
+        let Some(value) = types.next() else {
+            return Err(HttpError::unsupported_type("there is no Content-Type"));
+        };
+        let Some(media) = Media::read(value).filter(|_| types.next().is_none()) else {
+            let what = "the Content-Type is malformed; one is text/json; charset=utf-8";
+            return Err(HttpError::new("bad_header", what));
+        };
         if media.is_form() {
-            return Err(HttpError::media(format!("this Content-Type is a form's; {ACCEPTED}")));
+            return Err(HttpError::unsupported_type("this Content-Type is a form's"));
         }
+        let json = media.json.unwrap_or_default();
         let is_encoded = |coding: &[u8]| !coding.eq_ignore_ascii_case(b"identity");
         if request.fields_named("content-encoding").any(is_encoded) {
             let what = "the content has a Content-Encoding; send it as it is";
-            let error =
-                HttpError::new(Status::UNSUPPORTED_MEDIA_TYPE, "unsupported_encoding", what);
+            let error = HttpError { json, ..HttpError::new("unsupported_encoding", what) };
             return Err(error.with("Accept-Encoding", "identity"));
         }
         let header = Header {
@@ -143,23 +161,16 @@ impl<H: Handler> Http<H> {
             deadline_ms: None,
         };
         match header.check(&self.rules.limits) {
-            Ok(()) => Ok(header),
-            Err(refusal) => {
-                Err(HttpError::new(status_for(refusal.code), refusal.code, refusal.reason))
-            }
+            Ok(()) => Ok((header, json)),
+            Err(refusal) => Err(HttpError { json, ..refusal.into() }),
         }
     }
 
     /// Begins to read a message.
     fn begin(&mut self, request: &Request<'_>, responder: HttpResponder<'_, '_>) -> HttpAnswer {
-        let media = match media(request) {
-            Ok(media) => media,
-            Err(error) => return error.send(responder),
-        };
-        let json = media.json.unwrap_or_default();
-        let header = match self.header(request, media) {
+        let (header, json) = match self.header(request) {
             Ok(header) => header,
-            Err(error) => return HttpError { json, ..error }.send(responder),
+            Err(error) => return error.send(responder),
         };
         let len = header.content_length;
         let mode = self.handler.content_mode(&header);
@@ -196,18 +207,6 @@ impl<H: Handler> Http<H> {
     }
 }
 
-/// The Content-Type of a request.
-fn media(request: &Request<'_>) -> Result<Media, HttpError> {
-    let mut types = request.fields_named("content-type");
-    let Some(value) = types.next() else {
-        return Err(HttpError::media(format!("there is no Content-Type; {ACCEPTED}")));
-    };
-    Media::read(value).filter(|_| types.next().is_none()).ok_or_else(|| {
-        let what = "the Content-Type is malformed; one is text/json; charset=utf-8";
-        HttpError::new(Status::BAD_REQUEST, "bad_header", what)
-    })
-}
-
 /// How to send content.
 const ACCEPTED: &str = "JSON is sent as application/json or text/json (with curl, \
                      -H 'content-type: application/json'), and what is no JSON under a type of its \
@@ -220,8 +219,7 @@ fn read(responder: HttpResponder<'_, '_>) -> HttpAnswer {
 
 /// For calls that the HTTP server never makes.
 fn unexpected(responder: HttpResponder<'_, '_>) -> HttpAnswer {
-    HttpError::new(Status::INTERNAL_SERVER_ERROR, "internal", "no request is pending")
-        .send(responder)
+    HttpError::new("internal", "no request is pending").send(responder)
 }
 
 /// Sends a message as a response, with `more` fields.
@@ -235,7 +233,7 @@ fn send(
     let content_type = media::content_type(&message, json);
     let Ok(fields) = fields(&content_type) else {
         let what = "the response's content-type can't be sent over HTTP";
-        let error = HttpError::new(Status::INTERNAL_SERVER_ERROR, "internal", what);
+        let error = HttpError::new("internal", what);
         return HttpError { json, ..error }.send(responder);
     };
     responder.send(status, &fields.and(more), Body::Shared(&message.content))
@@ -303,12 +301,12 @@ impl<H: Handler> http_core::Handler for Http<H> {
     ) -> HttpAnswer {
         self.pending = None;
         if let Some(what) = self.rules.origins.refusal(request) {
-            return HttpError::new(Status::FORBIDDEN, "forbidden_origin", what).send(responder);
+            return HttpError::new("forbidden_origin", what).send(responder);
         }
         match (request.method(), request.path()) {
             (Method::Extension(name), _) => {
                 let what = format!("the client sent the unknown method {name}");
-                HttpError::new(Status::NOT_IMPLEMENTED, "unknown_method", what).send(responder)
+                HttpError::new("unknown_method", what).send(responder)
             }
             (Method::Post, b"/") => self.begin(request, responder),
             (Method::Get | Method::Head, b"/") => match fields("text/plain; charset=utf-8") {
@@ -321,12 +319,9 @@ impl<H: Handler> http_core::Handler for Http<H> {
             }
             (_, b"/") => {
                 let what = format!("messages are sent by POST, not by {}", request.method());
-                HttpError::new(Status::METHOD_NOT_ALLOWED, "method_not_allowed", what)
-                    .with("Allow", METHODS)
-                    .send(responder)
+                HttpError::new("method_not_allowed", what).with("Allow", METHODS).send(responder)
             }
-            _ => HttpError::new(Status::NOT_FOUND, "not_found", "messages are sent to /")
-                .send(responder),
+            _ => HttpError::new("not_found", "messages are sent to /").send(responder),
         }
     }
 
@@ -343,7 +338,7 @@ impl<H: Handler> http_core::Handler for Http<H> {
             // More is likely to follow.
             let limit = self.rules.limits.content;
             let what = format!("the content has more than {limit} bytes, which is the limit");
-            let error = HttpError::new(Status::CONTENT_TOO_LARGE, "too_large", what);
+            let error = HttpError::new("too_large", what);
             return HttpError { json, ..error }.send(responder.closing());
         }
         let inner = Responder { call: Call::Http(&responder), peer: &self.peer, request };

@@ -40,15 +40,13 @@ pub struct Limits {
     pub idle_timeout: Duration,
 }
 
-const COLLECTED_CONTENT: u64 = 256 * 1024 * 1024;
-
 impl Default for Limits {
     fn default() -> Self {
         Self {
             header: u16::MAX,
             content: 16 * 1024 * 1024,
             json_nodes: 100_000,
-            collected: Budget::new("bytes of collected content", COLLECTED_CONTENT),
+            collected: Budget::new("bytes of collected content", 256 * 1024 * 1024),
             in_flight: 16,
             header_timeout: Duration::from_secs(10),
             content_timeout: Duration::from_secs(30),

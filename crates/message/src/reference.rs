@@ -30,12 +30,20 @@ const MAX_DIGITS: usize = 4300;
 
 type Entries = HashMap<String, String>;
 
-/// Entries to search, shared by all connections. They can be replaced at any time.
+/// Answers as the Python server does. Clones share their entries, which can be replaced at any time.
 #[derive(Clone, Debug)]
-pub struct Dictionary(Arc<RwLock<Arc<Entries>>>);
+pub struct Reference(Arc<RwLock<Arc<Entries>>>);
 
-impl Dictionary {
-    /// A dictionary of these entries.
+impl Default for Reference {
+    /// A service with the three entries of the Python server.
+    fn default() -> Self {
+        let own = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
+        Self::new(ENTRIES.into_iter().map(own).collect())
+    }
+}
+
+impl Reference {
+    /// A service that searches in these entries.
     #[must_use]
     pub fn new(entries: HashMap<String, String>) -> Self {
         Self(Arc::new(RwLock::new(Arc::new(entries))))
@@ -50,28 +58,6 @@ impl Dictionary {
     fn search(&self, value: &str) -> Option<String> {
         let entries = Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner));
         entries.get(value).filter(|found| !found.is_empty()).cloned()
-    }
-}
-
-impl Default for Dictionary {
-    /// The three entries of the Python server.
-    fn default() -> Self {
-        let own = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
-        Self::new(ENTRIES.into_iter().map(own).collect())
-    }
-}
-
-/// Answers as the Python server does.
-#[derive(Clone, Debug, Default)]
-pub struct Reference {
-    dictionary: Dictionary,
-}
-
-impl Reference {
-    /// A service that searches in `dictionary`.
-    #[must_use]
-    pub fn new(dictionary: Dictionary) -> Self {
-        Self { dictionary }
     }
 
     /// The response to `message`.
@@ -107,7 +93,7 @@ impl Reference {
             return Ok(unprintable("value", raw_value));
         };
         let is_text = raw_value.starts_with('"');
-        let found = if is_text { self.dictionary.search(&value) } else { None };
+        let found = if is_text { self.search(&value) } else { None };
         Ok(result(&found.unwrap_or_else(|| format!("No match for '{value}'."))))
     }
 }

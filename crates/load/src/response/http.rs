@@ -1,6 +1,6 @@
 //! Responses of HTTP/1.1.
 
-use sockeye_http::client::{self, Asked, BadReply, Piece, Replies, Shape};
+use sockeye_http::client::{self, Piece, Shape};
 
 use super::parts::{
     BadResponse, CompleteContent, Content, Extent, RequestContext, Response, ResponseReader,
@@ -9,7 +9,7 @@ use crate::expected::ExpectedResponse;
 
 #[derive(Debug, Default)]
 pub(crate) struct HttpReader {
-    responses: Replies,
+    responses: client::Replies,
     status: u16,
     /// The length of the content, if the head has it.
     length: Option<u64>,
@@ -43,7 +43,7 @@ impl ResponseReader for HttpReader {
         context: RequestContext<'_>,
     ) -> Result<(usize, Option<Response>), BadResponse> {
         let shape = context.expected.and_then(|expected| expected.shape.as_ref());
-        let method = if context.request.is_head { Asked::Head } else { Asked::Get };
+        let method = if context.request.is_head { client::Asked::Head } else { client::Asked::Get };
         let mut used = 0;
         loop {
             let (count, piece) = self.responses.read(&input[used..], method, shape)?;
@@ -55,7 +55,9 @@ impl ResponseReader for HttpReader {
                     self.length = head.length();
                     self.interim = head.interim;
                     let max = context.plan.max_content;
-                    if method == Asked::Get && self.length.is_some_and(|length| length > max) {
+                    if method == client::Asked::Get
+                        && self.length.is_some_and(|length| length > max)
+                    {
                         return Err(BadResponse::too_large(&context));
                     }
                     if context.expected.is_none() {
@@ -87,8 +89,8 @@ impl ResponseReader for HttpReader {
     }
 }
 
-impl From<BadReply> for BadResponse {
-    fn from(BadReply(what): BadReply) -> Self {
-        Self(what.into())
+impl From<client::BadReply> for BadResponse {
+    fn from(error: client::BadReply) -> Self {
+        Self(error.0.into())
     }
 }
