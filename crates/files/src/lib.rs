@@ -79,7 +79,7 @@ mod tests;
 #[cfg(all(test, not(feature = "compression")))]
 compile_error!("the tests need the feature `compression`");
 
-pub use file::held::SMALL;
+pub use file::content::SMALL;
 pub use lookup::cache::CacheLimits;
 pub use lookup::folder::Folder;
 pub use lookup::mounts::{BadMount, Mounts};
@@ -96,8 +96,8 @@ pub use serve::explain::Explanation;
 pub use serve::handler::Files;
 pub use serve::site::Site;
 pub use sockeye_http::BadField;
-pub use store::absent::{Absent, Denied, Need, OpenFilesOf, Special};
+pub use store::absent::{Absent, Denied, OpenFilesOf, Permission, Special};
 pub use store::disk::{Disk, OpenError};
 pub use store::identity::{Identity, Stamp};
 pub use store::memory;
-pub use store::traits::{Child, FRESH, Kind, Opened, Store, Stored};
+pub use store::traits::{Child, FRESH, Kind, OpenFile, Opened, Store};

@@ -123,13 +123,13 @@ pub(super) struct Step {
 type BrotliDecoder = BrotliState<HeapAlloc<u8>, HeapAlloc<u32>, HeapAlloc<HuffmanCode>>;
 
 /// What unpacks one stream.
-pub(super) enum Unpacker {
+pub(super) enum Decoder {
     Zstd(ZstdDecoder<'static>),
     Brotli(Box<BrotliDecoder>),
     Gzip(Decompress),
 }
 
-impl Unpacker {
+impl Decoder {
     pub(super) fn new(coding: Coding) -> io::Result<Self> {
         Ok(match coding {
             Coding::Zstd => {

@@ -1,5 +1,5 @@
 //! Stands in for `codec` where the feature `compression` is off. No file is offered in a coding then
-//! ([`super::coder`]), so nothing of this is called.
+//! ([`super::encoder`]), so nothing of this is called.
 
 use std::io::{self, Read, Write};
 
@@ -16,9 +16,9 @@ pub(super) struct Step {
 }
 
 /// There is none.
-pub(super) enum Unpacker {}
+pub(super) enum Decoder {}
 
-impl Unpacker {
+impl Decoder {
     pub(super) fn new(_: Coding) -> io::Result<Self> {
         Err(io::ErrorKind::Unsupported.into())
     }

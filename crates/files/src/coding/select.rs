@@ -11,7 +11,7 @@ pub(crate) enum Offer {
     /// It is made as it goes; how long it will be is known only then.
     Made,
     /// A sibling of that many bytes.
-    Sibling(u64),
+    Precompressed(u64),
 }
 
 /// Picks a coding; `None` is the file as it is, which is also sent where nothing that there is will
@@ -31,10 +31,10 @@ pub(crate) fn select(accepted: Accepted, offers: [Offer; Coding::ALL.len()]) -> 
         let better = match best {
             None => true,
             Some((most, _, _)) if weight != most => weight > most,
-            Some((_, Offer::Sibling(shortest), _)) => {
-                matches!(offer, Offer::Sibling(len) if len < shortest)
+            Some((_, Offer::Precompressed(shortest), _)) => {
+                matches!(offer, Offer::Precompressed(len) if len < shortest)
             }
-            Some(_) => matches!(offer, Offer::Sibling(_)),
+            Some(_) => matches!(offer, Offer::Precompressed(_)),
         };
         if better {
             best = Some((weight, offer, coding));
@@ -69,23 +69,23 @@ mod tests {
             ("", [Made, Made, Made], Option::None),
             // Weights go before everything.
             ("gzip;q=0.9, br;q=0.8, zstd;q=0.7", [Made, Made, Made], Some("gzip")),
-            ("gzip;q=0.1, br;q=0.2", [Made, Made, Sibling(1)], Some("br")),
-            ("*;q=0.5, gzip", [Sibling(1), Made, Made], Some("gzip")),
-            ("gzip;q=0.5, identity", [Made, Made, Sibling(1)], Option::None),
-            ("gzip;q=0.5, identity;q=0.5", [Made, Made, Sibling(1)], Some("gzip")),
+            ("gzip;q=0.1, br;q=0.2", [Made, Made, Precompressed(1)], Some("br")),
+            ("*;q=0.5, gzip", [Precompressed(1), Made, Made], Some("gzip")),
+            ("gzip;q=0.5, identity", [Made, Made, Precompressed(1)], Option::None),
+            ("gzip;q=0.5, identity;q=0.5", [Made, Made, Precompressed(1)], Some("gzip")),
             ("gzip;q=0.001", [Made, Made, Made], Some("gzip")),
             ("gzip;q=0", [Made, Made, Made], Option::None),
             // Siblings, and the smallest of them.
-            (ALL, [Made, Made, Sibling(50)], Some("gzip")),
-            (ALL, [Made, Sibling(40), Sibling(50)], Some("br")),
-            (ALL, [Sibling(60), Sibling(50), Sibling(40)], Some("gzip")),
-            (ALL, [Sibling(40), Sibling(40), Sibling(40)], Some("zstd")),
-            (ALL, [Sibling(50), Made, Sibling(50)], Some("zstd")),
+            (ALL, [Made, Made, Precompressed(50)], Some("gzip")),
+            (ALL, [Made, Precompressed(40), Precompressed(50)], Some("br")),
+            (ALL, [Precompressed(60), Precompressed(50), Precompressed(40)], Some("gzip")),
+            (ALL, [Precompressed(40), Precompressed(40), Precompressed(40)], Some("zstd")),
+            (ALL, [Precompressed(50), Made, Precompressed(50)], Some("zstd")),
             // Nothing that there is will do: it is sent as it is.
             ("identity;q=0", [Made, Made, Made], Option::None),
             ("*;q=0", [Made, Made, Made], Option::None),
-            ("identity;q=0, br", [Sibling(9), None, Made], Option::None),
-            ("identity;q=0, br;q=0.1", [Sibling(9), Made, Made], Some("br")),
+            ("identity;q=0, br", [Precompressed(9), None, Made], Option::None),
+            ("identity;q=0, br;q=0.1", [Precompressed(9), Made, Made], Some("br")),
         ] {
             assert_eq!(
                 selected(value, [zstd, br, gzip]),
@@ -96,7 +96,7 @@ mod tests {
     }
 
     fn offer() -> impl Strategy<Value = Offer> {
-        prop_oneof![Just(None), Just(Made), (0..4_u64).prop_map(Sibling)]
+        prop_oneof![Just(None), Just(Made), (0..4_u64).prop_map(Precompressed)]
     }
 
     proptest! {

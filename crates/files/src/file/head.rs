@@ -30,7 +30,7 @@ const A_WHILE: &str = "max-age=600";
 impl Head {
     pub(crate) fn new(
         name: &[u8],
-        tag: &str,
+        etag: &str,
         modified: Option<WallTime>,
         options: &Options,
     ) -> Self {
@@ -40,7 +40,7 @@ impl Head {
             let pushed = not_modified.push(name, value);
             debug_assert_eq!(pushed, Ok(()), "{name} is made of checked parts");
         };
-        push("ETag", tag.as_bytes());
+        push("ETag", etag.as_bytes());
         let caching = options.caching.get(name).unwrap_or_else(|| default_caching(name, &kind));
         if !caching.is_empty() {
             push("Cache-Control", caching.as_bytes());

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sockeye_proto::Cancel;
 
-use super::held::{Held, SMALL};
+use super::content::{Content, SMALL};
 use crate::store::absent::Absent;
 use crate::store::digest::{Digest, Digests};
 use crate::store::identity::Identity;
-use crate::store::traits::{Store, Stored};
+use crate::store::traits::{OpenFile, Store};
 
 /// How much a lookup may do.
 #[derive(Clone, Copy, Debug)]
@@ -73,36 +73,36 @@ impl Effort<'_> {
 impl Reader<'_> {
     /// Keeps an open file, in memory where it is small; `None` where it changed meanwhile: never half
     /// of one content and half of another.
-    pub(crate) fn hold(
+    pub(crate) fn load_content(
         &self,
-        file: Arc<dyn Stored>,
+        file: Arc<dyn OpenFile>,
         identity: &Identity,
-    ) -> Result<Option<Held>, Absent> {
+    ) -> Result<Option<Content>, Absent> {
         if identity.size > SMALL {
-            return Ok(Some(Held::Open(file)));
+            return Ok(Some(Content::Open(file)));
         }
         let content = read(&*file, identity.size)?;
-        Ok(content.filter(|_| file.identity() == Ok(*identity)).map(Held::Memory))
+        Ok(content.filter(|_| file.identity() == Ok(*identity)).map(Content::Memory))
     }
 
     /// The digest of a file that is held.
     pub(crate) fn digest(
         &self,
-        held: &Held,
+        content: &Content,
         identity: &Identity,
         is_settled: bool,
     ) -> Result<Digested, Absent> {
         if identity.size > self.hashed_up_to {
             return Ok(Digested::Known(None));
         }
-        let digest = match (held, self.effort) {
-            (Held::Memory(content), _) => Digest::of(content),
-            (Held::Compressed(_), _) => return Ok(Digested::Known(None)),
-            (Held::Open(_), Effort::Calls) => match self.known_digest(identity, is_settled) {
+        let digest = match (content, self.effort) {
+            (Content::Memory(content), _) => Digest::of(content),
+            (Content::Compressed(_), _) => return Ok(Digested::Known(None)),
+            (Content::Open(_), Effort::Calls) => match self.known_digest(identity, is_settled) {
                 Some(known) => known,
                 None => return Ok(Digested::Unread),
             },
-            (Held::Open(file), Effort::Reading(cancel)) => {
+            (Content::Open(file), Effort::Reading(cancel)) => {
                 match self.digests.of(&**file, identity, is_settled, cancel)? {
                     Some(digest) => digest,
                     None => return Ok(Digested::Changed),
@@ -124,7 +124,7 @@ impl Reader<'_> {
 }
 
 /// Reads `size` bytes from the beginning; `None` where there are fewer.
-fn read(file: &dyn Stored, size: u64) -> Result<Option<Bytes>, Absent> {
+fn read(file: &dyn OpenFile, size: u64) -> Result<Option<Bytes>, Absent> {
     let mut content = vec![0; usize::try_from(size).map_err(|_| Absent::Exhausted)?];
     if file.fill(0, &mut content)? < content.len() {
         return Ok(None);

@@ -7,9 +7,9 @@ use std::sync::{Arc, OnceLock};
 use sockeye_http::{Body, Fields, PreparedResponse, Status};
 use sockeye_proto::{FileRange, FileSource, WallTime};
 
+use super::content::Content;
 use super::fields::{value, with, without};
 use super::head::Head;
-use super::held::Held;
 use crate::options::choices::Options;
 use crate::options::codings::Coding;
 use crate::store::digest::Digest;
@@ -23,11 +23,11 @@ pub(crate) struct Representation {
     pub(crate) identity: Identity,
     /// Whether `identity` would show any later change.
     pub(crate) settled: bool,
-    pub(crate) tag: String,
+    pub(crate) etag: String,
     pub(crate) modified: Option<WallTime>,
     pub(crate) head: Head,
     prepared: Prepared,
-    pub(crate) held: Held,
+    pub(crate) content: Content,
     /// Whether the fields say that another request may get another representation.
     varies: bool,
 }
@@ -55,21 +55,21 @@ pub(crate) struct OpenedFile<'a> {
 }
 
 impl Representation {
-    pub(crate) fn new(opened: OpenedFile<'_>, held: Held, options: &Options) -> Self {
+    pub(crate) fn new(opened: OpenedFile<'_>, content: Content, options: &Options) -> Self {
         let OpenedFile { name, identity, now, digest } = opened;
         let settled = identity.is_settled(now);
-        let tag = tag_of(digest, &identity, settled);
+        let etag = etag_of(digest, &identity, settled);
         let modified = modified(identity.modified, now);
-        let head = Head::new(name, &tag, modified, options);
+        let head = Head::new(name, &etag, modified, options);
         Self {
             name: name.into(),
             identity,
             settled,
-            tag,
+            etag,
             modified,
             head,
             prepared: Prepared::default(),
-            held,
+            content,
             varies: false,
         }
     }
@@ -96,23 +96,23 @@ impl Representation {
 
     /// All of it; nothing where the content is kept elsewhere.
     pub(crate) fn body(&self) -> Body<'_> {
-        match &self.held {
-            Held::Memory(content) => Body::Shared(content),
-            Held::Open(file) => {
+        match &self.content {
+            Content::Memory(content) => Body::Shared(content),
+            Content::Open(file) => {
                 let source: Arc<dyn FileSource> = Arc::clone(file) as _;
                 Body::File(FileRange { source, offset: 0, len: self.size() })
             }
-            Held::Compressed(_) => Body::Empty,
+            Content::Compressed(_) => Body::Empty,
         }
     }
 
     /// The response with all of it; where the content is kept elsewhere, all but that.
     pub(crate) fn ready(&self) -> &PreparedResponse {
-        let make = || match &self.held {
-            Held::Compressed(_) => {
+        let make = || match &self.content {
+            Content::Compressed(_) => {
                 PreparedResponse::without_content(Status::OK, &self.head.fields, self.size())
             }
-            Held::Memory(_) | Held::Open(_) => {
+            Content::Memory(_) | Content::Open(_) => {
                 PreparedResponse::new(Status::OK, &self.head.fields, self.body())
             }
         };
@@ -139,20 +139,20 @@ impl Representation {
     pub(crate) fn coded(
         &self,
         coding: Coding,
-        tag: &str,
+        etag: &str,
         identity: Identity,
         settled: bool,
-        held: Held,
+        content: Content,
     ) -> Self {
         let mut coded = self.clone();
         coded.vary();
-        let tag = coding.tag(tag);
+        let etag = coding.etag(etag);
         let Head { fields, not_modified } = coded.head_mut();
         for fields in [&mut *fields, not_modified] {
-            *fields = with(without(fields, &["ETag"]), "ETag", &tag);
+            *fields = with(without(fields, &["ETag"]), "ETag", &etag);
         }
         *fields = with(std::mem::take(fields), "Content-Encoding", coding.name());
-        Self { tag, identity, settled, held, ..coded }
+        Self { etag, identity, settled, content, ..coded }
     }
 
     /// What is said of the file in a coding that it would have to be made in first: all but its length
@@ -164,22 +164,22 @@ impl Representation {
 
     /// The memory that its content takes, in bytes.
     pub(crate) fn weight(&self) -> usize {
-        match &self.held {
+        match &self.content {
             // Short content is in the prepared response, too.
-            Held::Memory(bytes) => bytes.len() + bytes.len().min(PreparedResponse::LONGEST_COPY),
-            Held::Open(_) | Held::Compressed(_) => 0,
+            Content::Memory(bytes) => bytes.len() + bytes.len().min(PreparedResponse::LONGEST_COPY),
+            Content::Open(_) | Content::Compressed(_) => 0,
         }
     }
 }
 
 /// The tag of a content by its digest, or by its identity where it was not read. Salts are never
 /// used twice, so neither is a tag that might name two contents.
-pub(crate) fn tag_of(digest: Option<Digest>, identity: &Identity, settled: bool) -> String {
+pub(crate) fn etag_of(digest: Option<Digest>, identity: &Identity, settled: bool) -> String {
     static SALT: AtomicU64 = AtomicU64::new(1);
     match digest {
-        Some(digest) => digest.tag(),
-        None if settled => identity.tag(0),
-        None => identity.tag(SALT.fetch_add(1, Ordering::Relaxed)),
+        Some(digest) => digest.etag(),
+        None if settled => identity.etag(0),
+        None => identity.etag(SALT.fetch_add(1, Ordering::Relaxed)),
     }
 }
 

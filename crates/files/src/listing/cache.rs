@@ -5,17 +5,17 @@ use std::sync::Arc;
 
 use sockeye_proto::{Budget, Cancel, Client, Permit};
 
-use super::ask::{Ask, Format};
 use super::document::Document;
 use super::folder_cache::FolderCache;
+use super::query::{Format, ListingQuery};
 use super::read::Listing;
 use super::view::View;
 use crate::limits::lease::Lease;
 use crate::store::absent::Absent;
 use crate::store::identity::Stamp;
 use crate::store::traits::Store;
-use crate::tar::manifest::{Manifest, Unpackable};
-use crate::tar::packing::Packing;
+use crate::tar::manifest::{ArchiveError, Manifest};
+use crate::tar::writer::ArchiveWriter;
 
 /// What is counted for each archive that is being sent, besides its manifest: two batches.
 const PACKING: usize = 1024 * 1024;
@@ -37,7 +37,7 @@ pub(crate) struct ListingRequest {
     pub(crate) path: Box<[u8]>,
     /// What it is called in an archive.
     pub(crate) title: Box<[u8]>,
-    pub(crate) ask: Ask,
+    pub(crate) query: ListingQuery,
     pub(crate) format: Format,
     /// A page offers the archive.
     pub(crate) archives: bool,
@@ -64,8 +64,8 @@ pub(crate) struct Archive {
 
 impl Archive {
     /// The part of it from `start` to before `end`.
-    pub(crate) fn packing(self, start: u64, end: u64) -> Packing {
-        Packing::new(self.manifest, start, end, self.memory)
+    pub(crate) fn packing(self, start: u64, end: u64) -> ArchiveWriter {
+        ArchiveWriter::new(self.manifest, start, end, self.memory)
     }
 }
 
@@ -93,11 +93,11 @@ impl ListingCache {
         &self,
         store: &dyn Store,
         wanted: ListingRequest,
-    ) -> Result<ListingResult, Unpackable> {
+    ) -> Result<ListingResult, ArchiveError> {
         match wanted.format {
             Format::Tar => self.archive(store, &wanted).map(ListingResult::Archive),
             Format::Html | Format::Json | Format::Text => {
-                self.page(store, wanted).map(ListingResult::Page).map_err(Unpackable::from)
+                self.page(store, wanted).map(ListingResult::Page).map_err(ArchiveError::from)
             }
         }
     }
@@ -114,18 +114,18 @@ impl ListingCache {
     }
 
     fn page(&self, store: &dyn Store, wanted: ListingRequest) -> Result<Box<Document>, Absent> {
-        let ListingRequest { folder, path, ask, format, archives, client, cancel, .. } = wanted;
+        let ListingRequest { folder, path, query, format, archives, client, cancel, .. } = wanted;
         let lease = || Lease::new(&self.budget, client).ok_or(Absent::Exhausted);
         let read = || Listing::read(store, &folder, lease()?, &cancel);
         let listing = self.listings.get(&folder, store.now(), read)?;
         // It belongs to the folder as a whole.
-        let whole = format == Format::Html && ask.filter.is_empty() && ask.page.is_none();
+        let whole = format == Format::Html && query.filter.is_empty() && query.page.is_none();
         let readme = if whole { listing.readme(store, &folder) } else { None };
-        let view = View::new(listing, ask, format, archives, path, readme, lease()?)?;
+        let view = View::new(listing, query, format, archives, path, readme, lease()?)?;
         Ok(Box::new(Document::new(view)))
     }
 
-    fn archive(&self, store: &dyn Store, wanted: &ListingRequest) -> Result<Archive, Unpackable> {
+    fn archive(&self, store: &dyn Store, wanted: &ListingRequest) -> Result<Archive, ArchiveError> {
         let ListingRequest { folder, title, client, cancel, .. } = wanted;
         let lease = || Lease::new(&self.budget, *client).ok_or(Absent::Exhausted);
         // No name holds a NUL: two folders can't share a key, nor one that is called otherwise.

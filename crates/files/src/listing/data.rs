@@ -15,9 +15,9 @@
 //! In plain text each entry is a line: when it was modified, its size in bytes (`-` for a folder)
 //! and its name (with a slash behind a folder's), with tabs between.
 
+use super::human::{Count, Moment};
 use super::read::MAX_ENTRIES;
 use super::rows::Row;
-use super::show::{Count, Moment};
 use super::text::{self, put};
 use super::view::{Paging, Totals, View};
 use crate::store::traits::Kind;

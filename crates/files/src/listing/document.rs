@@ -1,6 +1,6 @@
 //! A view written out, so much at a time as there is room for.
 
-use super::ask::Format;
+use super::query::Format;
 use super::view::View;
 use super::{data, html};
 

@@ -3,11 +3,11 @@
 //! With the script, which the page brings along, typing narrows what is shown at once, and times
 //! are those of the reader's clock.
 
-use super::ask::{Format, Sort};
 use super::assets::{ICONS, SCRIPT, STYLE};
+use super::human::{Count, Moment, Size};
+use super::query::{Format, Sort};
 use super::read::{MAX_ENTRIES, Readme};
 use super::rows::Row;
-use super::show::{Count, Moment, Size};
 use super::text::{self, put};
 use super::view::{Paging, Totals, View};
 use crate::naming::mime::content_type;
@@ -99,9 +99,9 @@ pub(super) fn closing(view: &View, out: &mut Vec<u8>) {
         "<span class=\"keys\" hidden><kbd>/</kbd> filters, <kbd>↑</kbd> <kbd>↓</kbd> move. </span>"
     );
     put!(out, "The same as <a href=\"");
-    view.ask.link_format(Format::Json, out);
+    view.query.link_format(Format::Json, out);
     put!(out, "\">JSON</a> or <a href=\"");
-    view.ask.link_format(Format::Text, out);
+    view.query.link_format(Format::Text, out);
     put!(out, "\">plain text</a>.</footer>\n<script>{SCRIPT}</script>\n</body>\n</html>\n");
 }
 
@@ -110,7 +110,7 @@ fn nothing(view: &View) -> &'static str {
     let Totals { folders, files, .. } = view.totals;
     if folders + files > 0 {
         "There is no such page."
-    } else if view.ask.filter.is_empty() {
+    } else if view.query.filter.is_empty() {
         "This folder is empty."
     } else {
         "No name has this in it."
@@ -161,24 +161,24 @@ fn summary(view: &View, out: &mut Vec<u8>) {
 
 /// The filter and the download.
 fn bar(view: &View, out: &mut Vec<u8>) {
-    let ask = &view.ask;
+    let query = &view.query;
     put!(out, "<div class=\"bar\">\n<form role=\"search\" method=\"get\">");
     put!(out, "<label class=\"vh\" for=\"q\">Filter by name</label>");
     put!(out, "<input type=\"search\" id=\"q\" name=\"q\" placeholder=\"Filter names\" ");
     put!(out, "autocomplete=\"off\" autocapitalize=\"off\" spellcheck=\"false\" value=\"");
-    text::html(&ask.filter, out);
+    text::html(&query.filter, out);
     put!(out, "\">");
     let mut hidden = |name: &str, value: &str| {
         put!(out, "<input type=\"hidden\" name=\"{name}\" value=\"{value}\">");
     };
-    if let Some(format) = ask.format {
+    if let Some(format) = query.format {
         hidden("format", format.as_str());
     }
-    if ask.sort != Sort::Name || ask.descending {
-        hidden("sort", ask.sort.as_str());
-        hidden("order", if ask.descending { "desc" } else { "asc" });
+    if query.sort != Sort::Name || query.descending {
+        hidden("sort", query.sort.as_str());
+        hidden("order", if query.descending { "desc" } else { "asc" });
     }
-    if let Some(per) = ask.per {
+    if let Some(per) = query.per {
         hidden("per", &per.to_string());
     }
     put!(out, "<button>Filter</button></form>\n");
@@ -187,11 +187,11 @@ fn bar(view: &View, out: &mut Vec<u8>) {
     }
     put!(out, "</div>\n");
     put!(out, "<p class=\"found\" role=\"status\">");
-    if !ask.filter.is_empty() {
+    if !query.filter.is_empty() {
         put!(out, "Only names with “<bdi>");
-        text::html(&ask.filter, out);
+        text::html(&query.filter, out);
         put!(out, "</bdi>”. <a href=\"");
-        let all = super::ask::Ask { filter: Vec::new(), ..ask.clone() };
+        let all = super::query::ListingQuery { filter: Vec::new(), ..query.clone() };
         all.link_page(0, out);
         put!(out, "\">Show all</a>");
     }
@@ -206,7 +206,7 @@ fn pages(view: &View, out: &mut Vec<u8>) {
     let Paging { page, pages } = paging;
     let link = |page: u32, rel: &str, text: &str, out: &mut Vec<u8>| {
         put!(out, "<a class=\"button\" rel=\"{rel}\" href=\"");
-        view.ask.link_page(page, out);
+        view.query.link_page(page, out);
         put!(out, "\">{text}</a>");
     };
     put!(out, "<nav class=\"pages\" aria-label=\"Pages\">");
@@ -231,21 +231,21 @@ fn table(view: &View, has_parent: bool, out: &mut Vec<u8>) {
     for (sort, class, title) in
         [(Sort::Name, "", "Name"), (Sort::Size, "s", "Size"), (Sort::Date, "d", "Modified")]
     {
-        let current = view.ask.sort == sort;
+        let current = view.query.sort == sort;
         // The largest and the latest are what one looks for first.
-        let descending = if current { !view.ask.descending } else { sort != Sort::Name };
+        let descending = if current { !view.query.descending } else { sort != Sort::Name };
         put!(out, "<th scope=\"col\" role=\"columnheader\" class=\"{class}\"");
-        let arrow = match (current, view.ask.descending) {
+        let arrow = match (current, view.query.descending) {
             (false, _) => "",
             (true, false) => " ↑",
             (true, true) => " ↓",
         };
         if current {
-            let order = if view.ask.descending { "descending" } else { "ascending" };
+            let order = if view.query.descending { "descending" } else { "ascending" };
             put!(out, " aria-sort=\"{order}\"");
         }
         put!(out, "><a href=\"");
-        view.ask.link_sorted(sort, descending, out);
+        view.query.link_sorted(sort, descending, out);
         put!(out, "\">{title}");
         if sort == Sort::Date {
             put!(out, "<span class=\"utc\"> (UTC)</span>");

@@ -13,17 +13,17 @@
 //! What is read of a folder is bounded in entries and in bytes, all that is read at a time together
 //! by a budget, and what is written of it is never in memory as a whole.
 
-pub(crate) mod ask;
 pub(crate) mod assets;
 pub(crate) mod cache;
 mod data;
 pub(crate) mod document;
 mod folder_cache;
 mod html;
+mod human;
 mod order;
+pub(crate) mod query;
 mod read;
 mod rows;
-mod show;
 #[cfg(test)]
 mod tests;
 pub(crate) mod text;

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use super::ask::Sort;
+use super::query::Sort;
 use sockeye_proto::{Cancel, Permit};
 
 use super::rows::{Row, Rows};

@@ -2,8 +2,8 @@
 
 use std::cmp::Ordering;
 
-use super::ask::Sort;
 use super::order;
+use super::query::Sort;
 use crate::store::traits::{Child, Kind};
 
 /// The entries of a folder, or of a part of it.

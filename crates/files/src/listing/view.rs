@@ -3,8 +3,8 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use super::ask::{Ask, Format, Sort};
 use super::assets::{SCRIPT, STYLE};
+use super::query::{Format, ListingQuery, Sort};
 use super::read::{Listing, Readme};
 use super::rows::Rows;
 use crate::limits::lease::Lease;
@@ -14,7 +14,7 @@ use crate::store::traits::Kind;
 /// Entries to be shown, and what is said about all of them.
 #[derive(Debug)]
 pub(crate) struct View {
-    pub(crate) ask: Ask,
+    pub(crate) query: ListingQuery,
     pub(crate) format: Format,
     /// It offers the folder as an archive.
     pub(crate) archives: bool,
@@ -26,7 +26,7 @@ pub(crate) struct View {
     pub(crate) cut: bool,
     pub(crate) readme: Option<Readme>,
     rows: Shown,
-    tag: String,
+    etag: String,
     /// Who looks at it is charged for the rows, whoever has them.
     _lease: Lease,
 }
@@ -56,14 +56,14 @@ pub(crate) struct Paging {
 }
 
 impl View {
-    /// Picks what `ask` wants out of a listing.
+    /// Picks what `query` wants out of a listing.
     ///
     /// # Errors
     ///
     /// [`Absent::Exhausted`] where `lease` can't hold it.
     pub(crate) fn new(
         listing: Arc<Listing>,
-        ask: Ask,
+        query: ListingQuery,
         format: Format,
         archives: bool,
         path: Box<[u8]>,
@@ -71,8 +71,8 @@ impl View {
         mut lease: Lease,
     ) -> Result<Self, Absent> {
         let cut = listing.cut;
-        let sorted = ask.sort == Sort::Name && !ask.descending;
-        let is_whole = sorted && ask.filter.is_empty() && ask.paging(format).is_none();
+        let sorted = query.sort == Sort::Name && !query.descending;
+        let is_whole = sorted && query.filter.is_empty() && query.paging(format).is_none();
         // What is shown whole is shared; what is picked out is no more than all of it. Either way, one
         // client can't keep many folders in memory.
         let weight = listing.rows.weight();
@@ -80,10 +80,10 @@ impl View {
         if !has_room {
             return Err(Absent::Exhausted);
         }
-        let filtered = (!ask.filter.is_empty()).then(|| listing.rows.filtered(&ask.filter));
+        let filtered = (!query.filter.is_empty()).then(|| listing.rows.filtered(&query.filter));
         let rows = filtered.as_ref().unwrap_or(&listing.rows);
         let totals = Totals::of(rows);
-        let pages = ask.paging(format).map(|(page, per)| {
+        let pages = query.paging(format).map(|(page, per)| {
             let pages = rows.len().div_ceil(per as usize).max(1);
             // Both are small: a listing has less than 2^32 entries.
             let start = (page as usize).saturating_mul(per as usize);
@@ -98,16 +98,16 @@ impl View {
                 rows.part(part)
             } else {
                 let mut rows = filtered.unwrap_or_else(|| listing.rows.part(0..usize::MAX));
-                rows.sort(ask.sort, ask.descending, part.clone());
+                rows.sort(query.sort, query.descending, part.clone());
                 rows.part(part)
             };
             let _ = lease.resize(rows.weight());
             Shown::These(rows)
         };
         let paging = pages.map(|(paging, _)| paging);
-        let tag = String::new();
+        let etag = String::new();
         let mut view = Self {
-            ask,
+            query,
             format,
             archives,
             path,
@@ -116,10 +116,10 @@ impl View {
             cut,
             readme,
             rows: shown,
-            tag,
+            etag,
             _lease: lease,
         };
-        view.tag = view.make_tag();
+        view.etag = view.make_etag();
         Ok(view)
     }
 
@@ -131,15 +131,15 @@ impl View {
     }
 
     /// An entity tag: the same for what would be shown in the same way.
-    pub(crate) fn tag(&self) -> &str {
-        &self.tag
+    pub(crate) fn etag(&self) -> &str {
+        &self.etag
     }
 
-    fn make_tag(&self) -> String {
+    fn make_etag(&self) -> String {
         let mut hasher = DefaultHasher::new();
-        let Self { ask, format, archives, path, totals, paging, cut, readme, .. } = self;
+        let Self { query, format, archives, path, totals, paging, cut, readme, .. } = self;
         (env!("CARGO_PKG_VERSION"), STYLE, SCRIPT).hash(&mut hasher);
-        (ask, format, archives, path, totals, paging, cut, readme).hash(&mut hasher);
+        (query, format, archives, path, totals, paging, cut, readme).hash(&mut hasher);
         for row in self.rows().iter() {
             (row.name, row.kind, row.size, row.modified).hash(&mut hasher);
         }
@@ -149,7 +149,7 @@ impl View {
     /// The folder's path in segments, decoded: to be shown.
     pub(crate) fn segments(&self) -> Vec<Vec<u8>> {
         let named = self.path.split(|byte| *byte == b'/').filter(|segment| !segment.is_empty());
-        named.map(super::ask::percent_decoded).collect()
+        named.map(super::query::percent_decoded).collect()
     }
 }
 

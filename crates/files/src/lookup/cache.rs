@@ -15,7 +15,7 @@ use std::time::Duration;
 use foldhash::quality::RandomState;
 use sockeye_proto::{Access, Time};
 
-use super::entry::{Entry, What};
+use super::entry::{Entry, Target};
 use crate::store::traits::FRESH;
 
 /// How long a kept descriptor is taken for the current file without asking. A change that is seen
@@ -66,7 +66,7 @@ pub(crate) struct Slot {
     looked: Option<Time>,
     /// When it was last seen that the open file is the one that was looked up.
     checked: Time,
-    asked: Time,
+    view: Time,
     /// Asked for since the hand came by.
     used: bool,
 }
@@ -88,7 +88,7 @@ pub(crate) struct Cache {
 impl Slot {
     /// Whether a request may be answered with it: its lookup is fresh, and the files that it holds
     /// open are still the ones that were looked up.
-    fn is_good(&mut self, now: Time) -> bool {
+    fn is_fresh(&mut self, now: Time) -> bool {
         let is_fresh = self.looked.is_some_and(|looked| now < looked + FRESH);
         is_fresh && (now < self.checked + CHECKED || self.check(now))
     }
@@ -109,7 +109,7 @@ impl Slot {
     /// It was asked for.
     fn touch(&mut self, now: Time) {
         self.used = true;
-        self.asked = now;
+        self.view = now;
     }
 
     fn weight(&self) -> usize {
@@ -135,27 +135,27 @@ impl Cache {
     }
 
     /// What is known under `key`, if a request may be answered with it.
-    pub(crate) fn good(&mut self, key: &[u8], now: Time) -> Option<&Arc<Entry>> {
+    pub(crate) fn fresh(&mut self, key: &[u8], now: Time) -> Option<&Arc<Entry>> {
         let slot = self.get(key, now)?;
-        slot.is_good(now).then_some(&slot.entry)
+        slot.is_fresh(now).then_some(&slot.entry)
     }
 
-    /// As [`Cache::good`], of a `name` as it was sent, if that needs no decoding. What stands here
+    /// As [`Cache::fresh`], of a `name` as it was sent, if that needs no decoding. What stands here
     /// as a key was checked when it came here.
-    pub(crate) fn good_as_sent(&mut self, name: &[u8], now: Time) -> Option<&Arc<Entry>> {
+    pub(crate) fn fresh_as_sent(&mut self, name: &[u8], now: Time) -> Option<&Arc<Entry>> {
         let slot = &mut self.slots[*self.index.get(name)?];
         if !slot.plain {
             return None;
         }
         slot.touch(now);
-        slot.is_good(now).then_some(&slot.entry)
+        slot.is_fresh(now).then_some(&slot.entry)
     }
 
     /// Keeps what a lookup that began at `looked` has found, unless a later one is known. Makes
     /// room for it first; what can't fit at all is not kept.
     pub(crate) fn put(&mut self, key: &[u8], entry: Arc<Entry>, looked: Time, now: Time) {
         // What we lacked says nothing about the name, and may be there for the next request.
-        if matches!(entry.what, What::Absent(absent) if absent.is_ours()) {
+        if matches!(entry.what, Target::Absent(absent) if absent.is_ours()) {
             return;
         }
         if let Some(at) = self.index.get(key) {
@@ -177,7 +177,7 @@ impl Cache {
             entry,
             looked: Some(looked),
             checked: now,
-            asked: now,
+            view: now,
             used: false,
         });
     }
@@ -186,14 +186,14 @@ impl Cache {
     /// looked up stays as it was.
     pub(crate) fn put_coded(&mut self, key: &[u8], entry: &Arc<Entry>) {
         let Some(&at) = self.index.get(key) else { return };
-        let Slot { entry: known, looked, checked, asked, .. } = &self.slots[at];
+        let Slot { entry: known, looked, checked, view, .. } = &self.slots[at];
         if Arc::ptr_eq(known, entry) || !entry.goes_on_from(known) {
             return;
         }
-        let (looked, checked, asked) = (*looked, *checked, *asked);
+        let (looked, checked, view) = (*looked, *checked, *view);
         self.remove(at);
         let (plain, key, entry) = (is_plain(key), Rc::from(key), Arc::clone(entry));
-        self.add(Slot { key, plain, entry, looked, checked, asked, used: true });
+        self.add(Slot { key, plain, entry, looked, checked, view, used: true });
     }
 
     fn add(&mut self, slot: Slot) {
@@ -204,7 +204,7 @@ impl Cache {
         self.bytes += weight;
         self.descriptors += descriptors;
         if descriptors > 0 {
-            self.deadline = self.deadline.or(Some(slot.asked + OPEN));
+            self.deadline = self.deadline.or(Some(slot.view + OPEN));
         }
         self.index.insert(Rc::clone(&slot.key), self.slots.len());
         self.slots.push(slot);
@@ -241,7 +241,7 @@ impl Cache {
     fn sweep(&mut self, now: Time) {
         for _ in 0..SWEEP {
             match self.slots.get(self.hand) {
-                Some(slot) if now.since(slot.asked) > STALE => self.remove(self.hand),
+                Some(slot) if now.since(slot.view) > STALE => self.remove(self.hand),
                 Some(_) => self.hand += 1,
                 None => self.hand = 0,
             }
@@ -262,7 +262,7 @@ impl Cache {
             if slot.entry.descriptors() == 0 {
                 continue;
             }
-            match slot.asked + OPEN {
+            match slot.view + OPEN {
                 until if until <= now => self.remove(at),
                 until => next = next.min(until),
             }

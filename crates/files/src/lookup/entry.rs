@@ -3,26 +3,26 @@
 use sockeye_proto::{Cancel, Time};
 
 use super::rule::Rule;
-use crate::coding::coder::Coder;
+use crate::coding::encoder::Encoder;
 use crate::coding::file_entry::FileEntry;
-use crate::file::held::Held;
+use crate::file::content::Content;
 use crate::file::representation::Representation;
 use crate::options::codings::Coding;
 use crate::respond::redirect::Slash;
 use crate::store::absent::Absent;
-use crate::store::traits::Stored;
+use crate::store::traits::OpenFile;
 
 /// What a name leads to, and in which folder that is.
 #[derive(Debug)]
 pub(crate) struct Entry {
     /// Which of the mounts answers; `None` where none is.
     pub(crate) mount: Option<usize>,
-    pub(crate) what: What,
+    pub(crate) what: Target,
 }
 
 /// What a name leads to.
 #[derive(Clone, Debug)]
-pub(crate) enum What {
+pub(crate) enum Target {
     /// A file, and by which rule.
     File(Rule, Box<FileEntry>),
     /// The same path with a slash more or less is the one to ask for.
@@ -36,8 +36,8 @@ impl Entry {
     /// The file, where it is one.
     pub(crate) fn file(&self) -> Option<&FileEntry> {
         match &self.what {
-            What::File(_, file) => Some(file),
-            What::Redirect(_) | What::Listing | What::Absent(_) => None,
+            Target::File(_, file) => Some(file),
+            Target::Redirect(_) | Target::Listing | Target::Absent(_) => None,
         }
     }
 
@@ -52,10 +52,10 @@ impl Entry {
     }
 
     /// The open files, where content is not in memory.
-    pub(crate) fn open_files(&self) -> impl Iterator<Item = &dyn Stored> {
-        self.representations().filter_map(|file| match &file.held {
-            Held::Memory(_) | Held::Compressed(_) => None,
-            Held::Open(file) => Some(&**file),
+    pub(crate) fn open_files(&self) -> impl Iterator<Item = &dyn OpenFile> {
+        self.representations().filter_map(|file| match &file.content {
+            Content::Memory(_) | Content::Compressed(_) => None,
+            Content::Open(file) => Some(&**file),
         })
     }
 
@@ -67,14 +67,14 @@ impl Entry {
     /// had. Blocks.
     pub(crate) fn with_coding(
         &self,
-        coder: &Coder,
+        coder: &Encoder,
         coding: Coding,
         now: Time,
         cancel: Cancel,
     ) -> Self {
         let what = match &self.what {
-            What::File(rule, file) => {
-                What::File(*rule, Box::new(coder.compress(file, coding, now, cancel)))
+            Target::File(rule, file) => {
+                Target::File(*rule, Box::new(coder.compress(file, coding, now, cancel)))
             }
             other => other.clone(),
         };

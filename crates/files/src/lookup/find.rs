@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sockeye_proto::Cancel;
 
-use super::entry::{Entry, What};
+use super::entry::{Entry, Target};
 use super::folder::Folder;
 use super::mounts::{Mounts, Place};
 use super::rule::Rule;
@@ -35,13 +35,13 @@ pub(crate) fn look_up(
     effort: Effort<'_>,
 ) -> Option<Arc<Entry>> {
     let Some((mount, place)) = mounts.place(key) else {
-        let what = What::Absent(Absent::Unmounted);
+        let what = Target::Absent(Absent::Unmounted);
         return Some(Arc::new(Entry { mount: None, what }));
     };
     let found = {
         let folder = &mounts.get(mount).folder;
         let known = match known.as_deref() {
-            Some(Entry { mount: Some(at), what: What::File(rule, file) }) if *at == mount => {
+            Some(Entry { mount: Some(at), what: Target::File(rule, file) }) if *at == mount => {
                 Some((*rule, &**file))
             }
             _ => None,
@@ -55,7 +55,7 @@ pub(crate) fn look_up(
         Ok(Found::Same) => return known,
         Ok(Found::Unread) => return None,
         Ok(Found::Other(what)) => what,
-        Err(absent) => What::Absent(absent),
+        Err(absent) => Target::Absent(absent),
     };
     Some(Arc::new(Entry { mount: Some(mount), what }))
 }
@@ -76,7 +76,7 @@ struct Lookup<'a> {
 
 impl Lookup<'_> {
     /// Finds what answers for a place in the folder.
-    fn find(&self, place: Place<'_>) -> Result<Found<What>, Absent> {
+    fn find(&self, place: Place<'_>) -> Result<Found<Target>, Absent> {
         let single = self.reader.store.single_file();
         match (place, single) {
             (Place::Itself, Some(single)) => self.single(single),
@@ -91,7 +91,7 @@ impl Lookup<'_> {
         }
     }
 
-    fn single(&self, name: &[u8]) -> Result<Found<What>, Absent> {
+    fn single(&self, name: &[u8]) -> Result<Found<Target>, Absent> {
         match self.load(name, Rule::SingleFile)? {
             Some(found) => Ok(found),
             None => Err(Absent::NoIndex),
@@ -99,7 +99,7 @@ impl Lookup<'_> {
     }
 
     /// A path without a slash at its end.
-    fn named(&self, name: &[u8]) -> Result<Found<What>, Absent> {
+    fn named(&self, name: &[u8]) -> Result<Found<Target>, Absent> {
         match self.load(name, Rule::File) {
             Ok(Some(found)) => Ok(found),
             // The page beside a folder goes before a folder without one.
@@ -113,7 +113,7 @@ impl Lookup<'_> {
     }
 
     /// A path with a slash at its end.
-    fn index(&self, wanted: RequestPath<'_>) -> Result<Found<What>, Absent> {
+    fn index(&self, wanted: RequestPath<'_>) -> Result<Found<Target>, Absent> {
         let why = match self.load(&[wanted.key(), INDEX].concat(), Rule::Index) {
             Ok(Some(found)) => return Ok(found),
             Ok(None) => Absent::NoIndex,
@@ -130,13 +130,13 @@ impl Lookup<'_> {
             && self.is_file(&[wanted.name(), HTML].concat());
         match why {
             _ if page => redirect(Slash::Drop),
-            Absent::NoIndex if self.folder.options.listing => Ok(Found::Other(What::Listing)),
+            Absent::NoIndex if self.folder.options.listing => Ok(Found::Other(Target::Listing)),
             why => Err(why),
         }
     }
 
     /// The page of a name that leaves out its extension.
-    fn clean(&self, name: &[u8]) -> Result<Option<Found<What>>, Absent> {
+    fn clean(&self, name: &[u8]) -> Result<Option<Found<Target>>, Absent> {
         if !self.folder.options.clean_urls || name.ends_with(HTML) {
             return Ok(None);
         }
@@ -151,7 +151,7 @@ impl Lookup<'_> {
     }
 
     /// Opens `name`, and reads it as far as it is kept or hashed; `None` where it is a folder.
-    fn load(&self, name: &[u8], rule: Rule) -> Result<Option<Found<What>>, Absent> {
+    fn load(&self, name: &[u8], rule: Rule) -> Result<Option<Found<Target>>, Absent> {
         let Self { reader, folder, .. } = self;
         for _ in 0..TRIES {
             // The clock first: what is written after it was read has a later stamp.
@@ -165,18 +165,18 @@ impl Lookup<'_> {
             };
             if let Some((_, known)) = self.known.filter(is_known) {
                 let renewed = folder.coder.renew(reader, known);
-                return Ok(Some(renewed.map(|file| What::File(rule, file))));
+                return Ok(Some(renewed.map(|file| Target::File(rule, file))));
             }
-            let Some(held) = reader.hold(file, &identity)? else { continue };
-            let digest = match reader.digest(&held, &identity, identity.is_settled(now))? {
+            let Some(content) = reader.load_content(file, &identity)? else { continue };
+            let digest = match reader.digest(&content, &identity, identity.is_settled(now))? {
                 Digested::Known(digest) => digest,
                 Digested::Changed => continue,
                 Digested::Unread => return Ok(Some(Found::Unread)),
             };
             let opened = OpenedFile { name, identity, now, digest };
-            let file = Representation::new(opened, held, &folder.options);
+            let file = Representation::new(opened, content, &folder.options);
             let found = match folder.coder.equip(reader, file) {
-                Some(file) => Found::Other(What::File(rule, Box::new(file))),
+                Some(file) => Found::Other(Target::File(rule, Box::new(file))),
                 None => Found::Unread,
             };
             return Ok(Some(found));
@@ -185,6 +185,6 @@ impl Lookup<'_> {
     }
 }
 
-fn redirect(slash: Slash) -> Result<Found<What>, Absent> {
-    Ok(Found::Other(What::Redirect(slash)))
+fn redirect(slash: Slash) -> Result<Found<Target>, Absent> {
+    Ok(Found::Other(Target::Redirect(slash)))
 }

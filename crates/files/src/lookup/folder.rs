@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::coding::coder::Coder;
+use crate::coding::encoder::Encoder;
 use crate::file::reader::{Effort, Reader};
 use crate::listing::cache::ListingCache;
 use crate::options::choices::Options;
@@ -20,7 +20,7 @@ pub struct Folder {
     /// Shared by all shards.
     pub(crate) digests: Arc<Digests>,
     pub(crate) budgets: Arc<Budgets>,
-    pub(crate) coder: Arc<Coder>,
+    pub(crate) coder: Arc<Encoder>,
     /// What its listings share.
     pub(crate) listings: Arc<ListingCache>,
 }
@@ -42,7 +42,7 @@ impl Folder {
         let budgets = Budgets::new(BudgetLimits::default());
         Self {
             store: Arc::new(store),
-            coder: Arc::new(Coder::new(&options.codings, &budgets.forms)),
+            coder: Arc::new(Encoder::new(&options.codings, &budgets.forms)),
             listings: Arc::new(ListingCache::new(Arc::clone(&budgets.listings))),
             options: Arc::new(options),
             digests: Arc::default(),
@@ -53,14 +53,14 @@ impl Folder {
     /// The same folder, answered for as `options` say.
     #[must_use]
     pub fn with(self, options: Options) -> Self {
-        let coder = Arc::new(Coder::new(&options.codings, &self.budgets.forms));
+        let coder = Arc::new(Encoder::new(&options.codings, &self.budgets.forms));
         Self { options: Arc::new(options), coder, ..self }
     }
 
     /// The same folder, within budgets that it shares with others. By default it has its own.
     #[must_use]
     pub fn sharing(self, budgets: &Arc<Budgets>) -> Self {
-        let coder = Arc::new(Coder::new(&self.options.codings, &budgets.forms));
+        let coder = Arc::new(Encoder::new(&self.options.codings, &budgets.forms));
         let listings = Arc::new(ListingCache::new(Arc::clone(&budgets.listings)));
         Self { budgets: Arc::clone(budgets), coder, listings, ..self }
     }

@@ -3,7 +3,7 @@
 //! - `mounts`: which folder answers for a path; `folder`: one of them, as all shards share it.
 //! - `find`: the lookup itself, and `rule`: how a path led to what it found.
 //! - `entry`: what was found.
-//! - `stage`: what is looked up next where there is nothing.
+//! - `purpose`: what is looked up next where there is nothing.
 //! - `cache`: what a shard has looked up lately.
 //! - `in_flight`: one job for each name, however many requests wait for it; `job`: such a job.
 
@@ -14,5 +14,5 @@ pub(crate) mod folder;
 pub(crate) mod in_flight;
 pub(crate) mod job;
 pub(crate) mod mounts;
+pub(crate) mod purpose;
 pub(crate) mod rule;
-pub(crate) mod stage;

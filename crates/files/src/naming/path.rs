@@ -335,8 +335,8 @@ mod tests {
             assert_eq!(may_hold(folder.as_bytes(), child.as_bytes()), shown, "{folder}/{child}");
             let path = format!("/{folder}/{}", child.replace('\n', "%0A").replace(' ', "%20"));
             let path = path.replacen("//", "/", 1);
-            let asked = key(&path).is_ok() && !child.is_empty() && !child.contains('/');
-            assert_eq!(asked, shown, "{path}");
+            let view = key(&path).is_ok() && !child.is_empty() && !child.contains('/');
+            assert_eq!(view, shown, "{path}");
         }
         let deep = "a/".repeat(2047);
         assert!(!may_hold(deep.trim_end_matches('/').as_bytes(), b"abc"));

@@ -20,7 +20,7 @@ impl Coding {
     /// All of them, the preferred first.
     pub const ALL: [Self; 3] = [Self::Zstd, Self::Brotli, Self::Gzip];
 
-    /// The name that it has in `Accept-Encoding` and `Content-Encoding`.
+    /// The name that it has in `Accept-Encoding` and `ContentReader-Encoding`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -40,9 +40,9 @@ impl Coding {
     }
 
     /// The tag of content in this coding, from one that no other content in it has.
-    pub(crate) fn tag(self, tag: &str) -> String {
-        let tag = tag.strip_suffix('"').unwrap_or(tag);
-        format!("{tag}-{}\"", self.name())
+    pub(crate) fn etag(self, etag: &str) -> String {
+        let etag = etag.strip_suffix('"').unwrap_or(etag);
+        format!("{etag}-{}\"", self.name())
     }
 
     /// The coding of that name; names are compared without regard to case.
@@ -67,26 +67,26 @@ impl Coding {
 ///
 /// let mut options = Options::default();
 /// options.codings = Codings::NONE;
-/// options.codings.made = vec![Coding::Gzip];
+/// options.codings.on_demand = vec![Coding::Gzip];
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Codings {
     /// Whether files that lie beside a file, packed ahead of time, are sent in its place:
     /// `page.html.zst`, `page.html.br` and `page.html.gz` beside `page.html`. Only those that
     /// unpack to the very file are.
-    pub siblings: bool,
+    pub precompressed: bool,
     /// The codings that text is packed in when it is first asked for in one of them: files of
     /// 1 KiB to 8 MiB, of types that packing makes smaller.
-    pub made: Vec<Coding>,
+    pub on_demand: Vec<Coding>,
 }
 
 impl Codings {
     /// Every file is sent as it is.
-    pub const NONE: Self = Self { siblings: false, made: Vec::new() };
+    pub const NONE: Self = Self { precompressed: false, on_demand: Vec::new() };
 }
 
 impl Default for Codings {
     fn default() -> Self {
-        Self { siblings: true, made: Coding::ALL.to_vec() }
+        Self { precompressed: true, on_demand: Coding::ALL.to_vec() }
     }
 }

@@ -157,9 +157,10 @@ mod tests {
 
     #[test]
     fn origins_are_what_browsers_send() {
-        for good in ["https://example.org", "http://localhost:5173", "http://[::1]:8000", "app://x"]
+        for fresh in
+            ["https://example.org", "http://localhost:5173", "http://[::1]:8000", "app://x"]
         {
-            assert!(Cors::origins([good]).is_ok(), "{good}");
+            assert!(Cors::origins([fresh]).is_ok(), "{fresh}");
         }
         for bad in [
             "",

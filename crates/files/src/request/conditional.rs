@@ -8,7 +8,7 @@ use super::view::{RequestView, SingleValue};
 
 /// What the conditions come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum Precondition {
     /// The content is to be sent.
     Send,
     /// The client has it: 304.
@@ -20,22 +20,22 @@ pub(crate) enum Verdict {
 impl RequestView<'_> {
     /// Judges content with this tag and date, in the order of RFC 9110, 13.2.2: of a pair of a tag
     /// and a date, the tag alone counts.
-    pub(crate) fn judge(self, tag: &[u8], modified: Option<WallTime>) -> Verdict {
+    pub(crate) fn evaluate(self, etag: &[u8], modified: Option<WallTime>) -> Precondition {
         use FieldName::{IfMatch, IfModifiedSince, IfNoneMatch, IfUnmodifiedSince};
-        let required = match (self.list(IfMatch), self.sole(IfUnmodifiedSince).get()) {
-            (Some(list), _) => lists(&list, tag, Comparison::Strong),
+        let required = match (self.list(IfMatch), self.single(IfUnmodifiedSince).get()) {
+            (Some(list), _) => lists(&list, etag, Comparison::Strong),
             (None, Some(date)) => is_newer(modified, date).is_none_or(|is_newer| !is_newer),
             (None, None) => true,
         };
         if !required {
-            return Verdict::Failed;
+            return Precondition::Failed;
         }
-        let known = match (self.list(IfNoneMatch), self.sole(IfModifiedSince).get()) {
-            (Some(list), _) => lists(&list, tag, Comparison::Weak),
+        let known = match (self.list(IfNoneMatch), self.single(IfModifiedSince).get()) {
+            (Some(list), _) => lists(&list, etag, Comparison::Weak),
             (None, Some(date)) => is_newer(modified, date).is_some_and(|is_newer| !is_newer),
             (None, None) => false,
         };
-        if known { Verdict::NotModified } else { Verdict::Send }
+        if known { Precondition::NotModified } else { Precondition::Send }
     }
 
     /// Whether a `Range` counts (RFC 9110, 13.1.5): the client has a part of this very content, as
@@ -45,17 +45,17 @@ impl RequestView<'_> {
     /// change can share it.
     pub(crate) fn wants_a_range_of(
         self,
-        tag: &[u8],
+        etag: &[u8],
         modified: Option<WallTime>,
         now: WallTime,
     ) -> bool {
-        let value = match self.sole(FieldName::IfRange) {
+        let value = match self.single(FieldName::IfRange) {
             SingleValue::None => return true,
             SingleValue::Many => return false,
             SingleValue::One(value) => value,
         };
         if value.starts_with(b"\"") {
-            return *value == *tag;
+            return *value == *etag;
         }
         let ours = modified.filter(|modified| now.as_secs() > modified.as_secs() + 1);
         ours.is_some_and(|modified| date::parse(value) == Some(modified))
@@ -74,9 +74,9 @@ enum Comparison {
     Weak,
 }
 
-/// Whether a list of entity tags has `tag` (strong, quotes included) or is `*`, by the comparison
+/// Whether a list of entity tags has `etag` (strong, quotes included) or is `*`, by the comparison
 /// asked for (RFC 9110, 8.8.3.2). What follows the first thing that is no entity tag doesn't count.
-fn lists(list: &[u8], tag: &[u8], comparison: Comparison) -> bool {
+fn lists(list: &[u8], etag: &[u8], comparison: Comparison) -> bool {
     if list.trim_ascii() == b"*" {
         return true;
     }
@@ -93,7 +93,7 @@ fn lists(list: &[u8], tag: &[u8], comparison: Comparison) -> bool {
                 let Some(end) = more.iter().position(|byte| *byte == b'"') else { return false };
                 let (this, more) = rest.split_at(end + 2);
                 let counts = comparison == Comparison::Weak || !is_weak;
-                if counts && this == tag {
+                if counts && this == etag {
                     return true;
                 }
                 is_weak = false;
@@ -170,8 +170,8 @@ mod tests {
     /// The content has the tag "a" and was modified at 5, or nobody knows when.
     #[test]
     fn conditions_are_judged_in_the_order_of_the_standard() {
-        use Verdict::*;
-        let table: &[(&Lines, Verdict, Verdict)] = &[
+        use Precondition::*;
+        let table: &[(&Lines, Precondition, Precondition)] = &[
             (&[], Send, Send),
             (&[("none", "\"a\"")], NotModified, NotModified),
             (&[("none", "W/\"a\"")], NotModified, NotModified),
@@ -211,9 +211,9 @@ mod tests {
         for (lines, dated, undated) in table {
             let kept = conditional(lines);
             let request = kept.view();
-            let asked = RequestView::of(&request);
-            assert_eq!(asked.judge(b"\"a\"", at(5)), *dated, "{lines:?}");
-            assert_eq!(asked.judge(b"\"a\"", None), *undated, "undated, {lines:?}");
+            let view = RequestView::of(&request);
+            assert_eq!(view.evaluate(b"\"a\"", at(5)), *dated, "{lines:?}");
+            assert_eq!(view.evaluate(b"\"a\"", None), *undated, "undated, {lines:?}");
         }
     }
 
@@ -236,8 +236,8 @@ mod tests {
         for (lines, later, at_once) in table {
             let kept = conditional(lines);
             let request = kept.view();
-            let asked = RequestView::of(&request);
-            let wants = |now| asked.wants_a_range_of(b"\"a\"", at(5), WallTime::from_secs(now));
+            let view = RequestView::of(&request);
+            let wants = |now| view.wants_a_range_of(b"\"a\"", at(5), WallTime::from_secs(now));
             assert_eq!((wants(7), wants(6)), (*later, *at_once), "{lines:?}");
         }
         let kept = conditional(&[("range", AT_5)]);

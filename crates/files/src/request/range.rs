@@ -44,7 +44,7 @@ impl Part {
         self.start as usize..self.end() as usize
     }
 
-    /// As `Content-Range` has it, of a file of `size` bytes.
+    /// As `ContentReader-Range` has it, of a file of `size` bytes.
     pub(crate) fn content_range(self, size: u64) -> String {
         format!("bytes {}-{}/{size}", self.start, self.end() - 1)
     }
@@ -228,12 +228,12 @@ mod tests {
 
     #[test]
     fn more_ranges_than_the_limit_are_ignored_and_as_many_are_not() {
-        let ask = |count: u64| {
+        let query = |count: u64| {
             let specs: Vec<String> = (0..count).map(|at| format!("{0}-{0}", at * 1000)).collect();
             Ranges::of(format!("bytes={}", specs.join(",")).as_bytes(), 1_000_000)
         };
-        assert!(matches!(ask(MOST as u64), Ranges::Many(parts) if parts.len() == MOST));
-        assert_eq!(ask(MOST as u64 + 1), Ranges::Whole);
+        assert!(matches!(query(MOST as u64), Ranges::Many(parts) if parts.len() == MOST));
+        assert_eq!(query(MOST as u64 + 1), Ranges::Whole);
     }
 
     #[test]

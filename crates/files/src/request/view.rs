@@ -49,7 +49,7 @@ impl<'a> RequestView<'a> {
     }
 
     /// A field of which there can only be one.
-    pub(crate) fn sole(self, name: FieldName) -> SingleValue<'a> {
+    pub(crate) fn single(self, name: FieldName) -> SingleValue<'a> {
         match self.0.known(name) {
             None => SingleValue::None,
             Some(_) if self.0.is_repeated(name) => SingleValue::Many,
@@ -69,7 +69,11 @@ impl<'a> RequestView<'a> {
 
     /// `Range`, on a GET: other methods have no ranges (RFC 9110, 14.2).
     pub(crate) fn range(self) -> SingleValue<'a> {
-        if self.0.method() == Method::Get { self.sole(FieldName::Range) } else { SingleValue::None }
+        if self.0.method() == Method::Get {
+            self.single(FieldName::Range)
+        } else {
+            SingleValue::None
+        }
     }
 
     /// Whether nothing is asked but the content: no condition, and no part of it.
@@ -86,7 +90,7 @@ impl<'a> RequestView<'a> {
 
     /// The origin of the page whose script asks, where one does.
     pub(crate) fn origin(self) -> Option<&'a [u8]> {
-        self.sole(FieldName::Origin).get()
+        self.single(FieldName::Origin).get()
     }
 
     /// `Accept`
@@ -109,7 +113,7 @@ impl<'a> RequestView<'a> {
     /// client that takes HTML; and the path is no asset's.
     pub(crate) fn navigates(self) -> bool {
         is_page(self.path())
-            && match self.sole(FieldName::SecFetchMode) {
+            && match self.single(FieldName::SecFetchMode) {
                 SingleValue::One(mode) => *mode == *b"navigate",
                 SingleValue::None | SingleValue::Many => {
                     self.accept().is_none_or(|accept| takes_html(&accept))
@@ -211,15 +215,15 @@ mod tests {
 
     #[test]
     fn of_a_field_that_is_there_twice_none_counts() {
-        for (times, sole, some) in [
+        for (times, single, some) in [
             (0, SingleValue::None, false),
             (1, SingleValue::One(b"a"), true),
             (2, SingleValue::Many, true),
         ] {
             let kept = request("/", &vec![("origin", "a"); times]);
             let request = kept.view();
-            let found = RequestView::of(&request).sole(FieldName::Origin);
-            assert_eq!((found, found.is_some()), (sole, some));
+            let found = RequestView::of(&request).single(FieldName::Origin);
+            assert_eq!((found, found.is_some()), (single, some));
             assert_eq!(found.get(), (times == 1).then_some(&b"a"[..]));
         }
     }

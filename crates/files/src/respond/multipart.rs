@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use sockeye_http::{Answer, Body, Fields, Responder, Status};
 use sockeye_proto::{FileRange, Permit};
 
-use crate::coding::form::Form;
+use crate::coding::selected::Selected;
 use crate::file::fields::{value, with, without};
 use crate::request::range::Part;
 
@@ -39,12 +39,12 @@ impl Boundary {
 /// Answers with parts of a file. Few enough to be written at once: what is between them is short,
 /// and they themselves are shared or the kernel's.
 pub(crate) fn send(
-    form: &Form<'_>,
+    form: &Selected<'_>,
     parts: &[Part],
     fields: &Fields,
     boundary: &Boundary,
     mut permit: Option<Permit>,
-    reply: Responder<'_, '_>,
+    responder: Responder<'_, '_>,
 ) -> Answer {
     let file = form.file;
     let kind = value(fields, "Content-Type").unwrap_or(b"application/octet-stream");
@@ -58,7 +58,7 @@ pub(crate) fn send(
     let kind = format!("multipart/byteranges; boundary={}", boundary.0);
     let fields = with(fields, "Content-Type", &kind);
     let len = content + around as u64;
-    let mut stream = reply.stream(Status::PARTIAL_CONTENT, &fields, Some(len));
+    let mut stream = responder.stream(Status::PARTIAL_CONTENT, &fields, Some(len));
     for (at, (part, head)) in parts.iter().zip(&heads).enumerate() {
         stream.write(head);
         // It lasts until the last part is sent.

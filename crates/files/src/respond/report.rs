@@ -73,7 +73,7 @@ impl Failures {
             let last = *failure.last.lock().unwrap_or_else(PoisonError::into_inner);
             let Some(absent) = last else { continue };
             let (status, limit) = (status(absent).code(), limit(absent));
-            warn!(status, requests, limit, why = %absent, "more requests failed");
+            warn!(status, requests, limit, reason = %absent, "more requests failed");
         }
     }
 }
@@ -99,13 +99,13 @@ pub(super) fn absent(
     let path = str::from_utf8(&path[..path.len().min(LONGEST)]).unwrap_or_default();
     let status = status(absent).code();
     let Some(failure) = failures.of(absent) else {
-        debug!(path, status, %client, why = %absent, "nothing to send");
+        debug!(path, status, %client, reason = %absent, "nothing to send");
         return false;
     };
     *failure.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(absent);
     let Some(requests) = failure.reports.report(now) else { return true };
     let limit = limit(absent);
-    warn!(path, status, %client, requests, limit, why = %absent, "a request failed");
+    warn!(path, status, %client, requests, limit, reason = %absent, "a request failed");
     false
 }
 

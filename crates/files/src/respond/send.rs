@@ -7,13 +7,13 @@ use sockeye_proto::{FileRange, Permit};
 
 use super::budgets::Budgets;
 use super::multipart::{self, Boundary};
-use crate::coding::form::Form;
+use crate::coding::selected::Selected;
+use crate::file::content::{Content, SMALL};
 use crate::file::fields::{with, without};
 use crate::file::head::Head;
-use crate::file::held::{Held, SMALL};
 use crate::file::representation::Representation;
 use crate::options::cors::Cors;
-use crate::request::conditional::Verdict;
+use crate::request::conditional::Precondition;
 use crate::request::range::{Part, Ranges};
 use crate::request::view::RequestView;
 
@@ -33,77 +33,77 @@ pub(crate) struct ResponseContext<'a> {
 /// Answers with a file, or says that the client has it, or that it isn't what the client wants.
 /// `form` is the form of `file` (as it is) that is sent, where that can be afforded.
 pub(crate) fn send(
-    form: &Form<'_>,
+    form: &Selected<'_>,
     file: &Representation,
     context: ResponseContext<'_>,
-    asked: RequestView<'_>,
-    mut reply: Responder<'_, '_>,
+    view: RequestView<'_>,
+    mut responder: Responder<'_, '_>,
 ) -> Answer {
-    let is_plain = asked.is_plain() && context.cors.is_same_for_all();
+    let is_plain = view.is_plain() && context.cors.is_same_for_all();
     if !is_plain {
-        return send_as(form, |form| Cow::Borrowed(&form.head), file, context, asked, reply);
+        return send_as(form, |form| Cow::Borrowed(&form.head), file, context, view, responder);
     }
-    match charge(form, context, asked, &reply) {
+    match charge(form, context, view, &responder) {
         Charged::Yes(permit) => {
             if let Some(permit) = permit {
-                reply.hold(permit);
+                responder.hold(permit);
             }
             match &form.made {
-                None => reply.send_prepared(form.file.ready()),
-                Some(content) => reply.send_prepared_with(form.file.ready(), content),
+                None => responder.send_prepared(form.file.ready()),
+                Some(content) => responder.send_prepared_with(form.file.ready(), content),
             }
         }
-        Charged::SendPlain => send(&Form::kept(file), file, context, asked, reply),
-        Charged::No => busy(context, reply),
+        Charged::SendPlain => send(&Selected::kept(file), file, context, view, responder),
+        Charged::No => busy(context, responder),
     }
 }
 
 /// As [`send`], with what `head` makes of the head of the form that is sent.
 pub(crate) fn send_as(
-    form: &Form<'_>,
+    form: &Selected<'_>,
     head: fn(&Representation) -> Cow<'_, Head>,
     file: &Representation,
     context: ResponseContext<'_>,
-    asked: RequestView<'_>,
-    mut reply: Responder<'_, '_>,
+    view: RequestView<'_>,
+    mut responder: Responder<'_, '_>,
 ) -> Answer {
     let ResponseContext { cors, boundary, .. } = context;
     let said = head(form.file);
-    let brief = || cors.grant(&said.not_modified, asked.origin());
-    match asked.judge(form.file.tag.as_bytes(), form.file.modified) {
-        Verdict::Send => {}
-        Verdict::NotModified => {
-            return reply.send(Status::NOT_MODIFIED, &brief(), Body::Empty);
+    let brief = || cors.grant(&said.not_modified, view.origin());
+    match view.evaluate(form.file.etag.as_bytes(), form.file.modified) {
+        Precondition::Send => {}
+        Precondition::NotModified => {
+            return responder.send(Status::NOT_MODIFIED, &brief(), Body::Empty);
         }
-        Verdict::Failed => {
+        Precondition::Failed => {
             let text = "The file is not the one that was asked for.";
-            return reply.error(Status::PRECONDITION_FAILED, &of_a_fault(&brief()), text);
+            return responder.error(Status::PRECONDITION_FAILED, &of_a_fault(&brief()), text);
         }
     }
-    let ranges = ranges(form.file, asked, &reply);
+    let ranges = ranges(form.file, view, &responder);
     if ranges == Ranges::Unsatisfiable {
         let size = format!("bytes */{}", form.file.size());
         let fields = with(of_a_fault(&brief()), "Content-Range", &size);
         let text = "The file ends before that.";
-        return reply.error(Status::RANGE_NOT_SATISFIABLE, &fields, text);
+        return responder.error(Status::RANGE_NOT_SATISFIABLE, &fields, text);
     }
-    let permit = match charge(form, context, asked, &reply) {
+    let permit = match charge(form, context, view, &responder) {
         Charged::Yes(permit) => permit,
         Charged::SendPlain => {
-            return send_as(&Form::kept(file), head, file, context, asked, reply);
+            return send_as(&Selected::kept(file), head, file, context, view, responder);
         }
-        Charged::No => return busy(context, reply),
+        Charged::No => return busy(context, responder),
     };
-    let fields = cors.grant(&said.fields, asked.origin());
+    let fields = cors.grant(&said.fields, view.origin());
     if let Ranges::Many(parts) = ranges {
-        return multipart::send(form, &parts, &fields, boundary, permit, reply);
+        return multipart::send(form, &parts, &fields, boundary, permit, responder);
     }
     if let Some(permit) = permit {
-        reply.hold(permit);
+        responder.hold(permit);
     }
     match ranges {
-        Ranges::One(part) => one(form, part, &fields, reply),
-        _ => reply.send(Status::OK, &fields, form.body()),
+        Ranges::One(part) => one(form, part, &fields, responder),
+        _ => responder.send(Status::OK, &fields, form.body()),
     }
 }
 
@@ -121,26 +121,26 @@ pub(crate) enum Charged {
 /// bytes of a large form that was made. What is small is bounded for each connection.
 #[inline]
 pub(crate) fn charge(
-    form: &Form<'_>,
+    form: &Selected<'_>,
     context: ResponseContext<'_>,
-    asked: RequestView<'_>,
-    reply: &Responder<'_, '_>,
+    view: RequestView<'_>,
+    responder: &Responder<'_, '_>,
 ) -> Charged {
-    match (&form.made, &form.file.held) {
-        (None, Held::Memory(_)) => Charged::Yes(None),
+    match (&form.made, &form.file.content) {
+        (None, Content::Memory(_)) => Charged::Yes(None),
         (Some(content), _) if content.len() as u64 <= SMALL => Charged::Yes(None),
-        _ if asked.is_head() => Charged::Yes(None),
-        _ => charge_what_is_large(form, context, asked, reply),
+        _ if view.is_head() => Charged::Yes(None),
+        _ => charge_what_is_large(form, context, view, responder),
     }
 }
 
 fn charge_what_is_large(
-    form: &Form<'_>,
+    form: &Selected<'_>,
     context: ResponseContext<'_>,
-    asked: RequestView<'_>,
-    reply: &Responder<'_, '_>,
+    view: RequestView<'_>,
+    responder: &Responder<'_, '_>,
 ) -> Charged {
-    let client = reply.client(asked.request());
+    let client = responder.client(view.request());
     let Budgets { compressed, open_files, .. } = context.budgets;
     let (budget, permit) = match &form.made {
         Some(content) => (compressed, compressed.charge(client, content.len() as u64)),
@@ -149,20 +149,20 @@ fn charge_what_is_large(
     match permit {
         Some(permit) => Charged::Yes(Some(permit)),
         None if form.made.is_some() => {
-            context.budgets.note_spent(budget, client, reply.now());
+            context.budgets.note_spent(budget, client, responder.now());
             Charged::SendPlain
         }
         None => {
-            context.budgets.note_spent(budget, client, reply.now());
+            context.budgets.note_spent(budget, client, responder.now());
             Charged::No
         }
     }
 }
 
 /// Says that as much is being sent to the client as may be.
-pub(crate) fn busy(context: ResponseContext<'_>, reply: Responder<'_, '_>) -> Answer {
+pub(crate) fn busy(context: ResponseContext<'_>, responder: Responder<'_, '_>) -> Answer {
     let text = "Too many files are being sent to you at a time. Try again when some have come.";
-    reply.error(Status::SERVICE_UNAVAILABLE, context.retry, text)
+    responder.error(Status::SERVICE_UNAVAILABLE, context.retry, text)
 }
 
 /// Fields of a file in a response that has none of it. How long the file is kept is not said: a cache
@@ -172,27 +172,27 @@ fn of_a_fault(fields: &Fields) -> Fields {
 }
 
 /// Which part of the file is wanted (RFC 9110, 13.2.2, step 5).
-fn ranges(file: &Representation, asked: RequestView<'_>, reply: &Responder<'_, '_>) -> Ranges {
-    let Some(range) = asked.range().get() else { return Ranges::Whole };
-    let (tag, modified) = (file.tag.as_bytes(), file.modified);
-    if !asked.wants_a_range_of(tag, modified, reply.wall()) {
+fn ranges(file: &Representation, view: RequestView<'_>, responder: &Responder<'_, '_>) -> Ranges {
+    let Some(range) = view.range().get() else { return Ranges::Whole };
+    let (etag, modified) = (file.etag.as_bytes(), file.modified);
+    if !view.wants_a_range_of(etag, modified, responder.wall()) {
         return Ranges::Whole;
     }
     Ranges::of(range, file.size())
 }
 
-fn one(form: &Form<'_>, part: Part, fields: &Fields, reply: Responder<'_, '_>) -> Answer {
+fn one(form: &Selected<'_>, part: Part, fields: &Fields, responder: Responder<'_, '_>) -> Answer {
     let lies = part.content_range(form.file.size());
     let fields = with(fields.clone(), "Content-Range", &lies);
     match form.body() {
         Body::File(FileRange { source, .. }) => {
             let range = FileRange { source, offset: part.start, len: part.len };
-            reply.send(Status::PARTIAL_CONTENT, &fields, Body::File(range))
+            responder.send(Status::PARTIAL_CONTENT, &fields, Body::File(range))
         }
         Body::Shared(bytes) => {
             let bytes = bytes.slice(part.in_memory());
-            reply.send(Status::PARTIAL_CONTENT, &fields, Body::Shared(&bytes))
+            responder.send(Status::PARTIAL_CONTENT, &fields, Body::Shared(&bytes))
         }
-        other => reply.send(Status::OK, &fields, other),
+        other => responder.send(Status::OK, &fields, other),
     }
 }

@@ -9,12 +9,12 @@ use sockeye_proto::JobKind;
 use super::listing::{PendingListing, answer_head};
 use super::progress::{Compression, Progress, Step};
 use super::site::Site;
-use crate::coding::coded::Choice;
+use crate::coding::encodings::Selection;
 use crate::coding::file_entry::FileEntry;
-use crate::coding::form::Form;
+use crate::coding::selected::Selected;
 use crate::file::representation::Representation;
-use crate::lookup::entry::{Entry, What};
-use crate::lookup::stage::Stage;
+use crate::lookup::entry::{Entry, Target};
+use crate::lookup::purpose::Purpose;
 use crate::naming::path::RequestPath;
 use crate::request::view::RequestView;
 use crate::respond::absent;
@@ -26,45 +26,45 @@ impl Site {
     /// Answers what is asked, if that is known and fresh; else there is a lookup to wait for.
     pub(crate) fn answer<'r, 't>(
         &self,
-        asked: RequestView<'_>,
-        reply: Responder<'r, 't>,
+        view: RequestView<'_>,
+        responder: Responder<'r, 't>,
     ) -> Progress<'r, 't> {
         // Most paths are known, and need no decoding: then nothing in them is left to check.
-        if let (Some(name), None) = (asked.path().strip_prefix(b"/"), asked.query()) {
-            let now = reply.now();
+        if let (Some(name), None) = (view.path().strip_prefix(b"/"), view.query()) {
+            let now = responder.now();
             let mut cache = self.inner.cache.borrow_mut();
-            if let Some(entry) = cache.good_as_sent(name, now)
-                && let What::File(_, file) = &entry.what
+            if let Some(entry) = cache.fresh_as_sent(name, now)
+                && let Target::File(_, file) = &entry.what
             {
                 // Of these, most are small and have one form only.
                 if file.is_all_in_memory()
-                    && asked.is_plain()
+                    && view.is_plain()
                     && self.cors(entry.mount).is_same_for_all()
                 {
-                    return Progress::Answered(reply.send_prepared(file.plain.ready()));
+                    return Progress::Answered(responder.send_prepared(file.plain.ready()));
                 }
-                if let Choice::Send(form) = file.choose(asked) {
+                if let Selection::Send(form) = file.choose(view) {
                     let context = self.context(entry);
                     return Progress::Answered(send::send(
                         &form,
                         &file.plain,
                         context,
-                        asked,
-                        reply,
+                        view,
+                        responder,
                     ));
                 }
             }
         }
         let mut scratch = self.inner.scratch.borrow_mut();
-        match RequestPath::parse(asked.path(), &mut scratch) {
-            Ok(wanted) if self.is_listing(wanted, asked) && !asked.is_head() => {
-                Progress::Listing(reply)
+        match RequestPath::parse(view.path(), &mut scratch) {
+            Ok(wanted) if self.is_listing(wanted, view) && !view.is_head() => {
+                Progress::Listing(responder)
             }
-            Ok(wanted) => self.go(wanted.key(), Stage::Requested, asked, reply),
+            Ok(wanted) => self.go(wanted.key(), Purpose::Requested, view, responder),
             Err(refusal) => {
-                let what = What::Absent(Absent::Refused(refusal));
+                let what = Target::Absent(Absent::Refused(refusal));
                 let entry = Arc::new(Entry { mount: self.inner.mounts.root(), what });
-                self.respond(b"", &entry, Stage::Requested, asked, reply)
+                self.respond(b"", &entry, Purpose::Requested, view, responder)
             }
         }
     }
@@ -73,15 +73,15 @@ impl Site {
     pub(crate) fn go<'r, 't>(
         &self,
         key: &[u8],
-        stage: Stage,
-        asked: RequestView<'_>,
-        reply: Responder<'r, 't>,
+        purpose: Purpose,
+        view: RequestView<'_>,
+        responder: Responder<'r, 't>,
     ) -> Progress<'r, 't> {
-        let step = match self.cached(key, stage, asked, reply) {
+        let step = match self.cached(key, purpose, view, responder) {
             Ok(step) => step,
-            Err(reply) => return self.look_up(key, stage, JobKind::Lookup, asked, reply),
+            Err(responder) => return self.look_up(key, purpose, JobKind::Lookup, view, responder),
         };
-        self.follow(key, step, asked)
+        self.follow(key, step, view)
     }
 
     /// Answers with `entry`, which is known under `key`, or with what comes after it.
@@ -89,11 +89,11 @@ impl Site {
         &self,
         key: &[u8],
         entry: &Arc<Entry>,
-        stage: Stage,
-        asked: RequestView<'_>,
-        reply: Responder<'r, 't>,
+        purpose: Purpose,
+        view: RequestView<'_>,
+        responder: Responder<'r, 't>,
     ) -> Progress<'r, 't> {
-        self.follow(key, self.step(entry, stage, asked, reply), asked)
+        self.follow(key, self.step(entry, purpose, view, responder), view)
     }
 
     /// Goes on where there is another entry to look for: at most two times.
@@ -101,31 +101,33 @@ impl Site {
         &self,
         key: &[u8],
         step: Step<'r, 't>,
-        asked: RequestView<'_>,
+        view: RequestView<'_>,
     ) -> Progress<'r, 't> {
         match step {
             Step::Done(progress) => progress,
-            Step::Lookup(stage, reply) => {
-                self.go(stage.key(&self.inner.mounts), stage, asked, reply)
+            Step::Lookup(purpose, responder) => {
+                self.go(purpose.key(&self.inner.mounts), purpose, view, responder)
             }
-            Step::Compress(compression, reply) => self.compress(key, compression, asked, reply),
+            Step::Compress(compression, responder) => {
+                self.compress(key, compression, view, responder)
+            }
         }
     }
 
     /// Whether a listing is asked for by name, whatever page there may be.
-    fn is_listing(&self, wanted: RequestPath<'_>, asked: RequestView<'_>) -> bool {
-        PendingListing::is_wanted(&self.inner.mounts, wanted, asked.query())
+    fn is_listing(&self, wanted: RequestPath<'_>, view: RequestView<'_>) -> bool {
+        PendingListing::is_wanted(&self.inner.mounts, wanted, view.query())
     }
 
     /// Whether GET would be answered with a listing or an archive of the folder that `entry` was found
     /// for.
-    fn is_listed(&self, entry: &Entry, asked: RequestView<'_>) -> bool {
+    fn is_listed(&self, entry: &Entry, view: RequestView<'_>) -> bool {
         match &entry.what {
-            What::Listing => true,
-            What::File(..) | What::Redirect(Slash::Drop) if asked.query().is_some() => {
+            Target::Listing => true,
+            Target::File(..) | Target::Redirect(Slash::Drop) if view.query().is_some() => {
                 let mut scratch = Vec::new();
-                RequestPath::parse(asked.path(), &mut scratch)
-                    .is_ok_and(|wanted| self.is_listing(wanted, asked))
+                RequestPath::parse(view.path(), &mut scratch)
+                    .is_ok_and(|wanted| self.is_listing(wanted, view))
             }
             _ => false,
         }
@@ -135,15 +137,15 @@ impl Site {
     fn cached<'r, 't>(
         &self,
         key: &[u8],
-        stage: Stage,
-        asked: RequestView<'_>,
-        reply: Responder<'r, 't>,
+        purpose: Purpose,
+        view: RequestView<'_>,
+        responder: Responder<'r, 't>,
     ) -> Result<Step<'r, 't>, Responder<'r, 't>> {
-        let now = reply.now();
+        let now = responder.now();
         let mut cache = self.inner.cache.borrow_mut();
-        match cache.good(key, now) {
-            Some(entry) => Ok(self.step(entry, stage, asked, reply)),
-            None => Err(reply),
+        match cache.fresh(key, now) {
+            Some(entry) => Ok(self.step(entry, purpose, view, responder)),
+            None => Err(responder),
         }
     }
 
@@ -151,30 +153,33 @@ impl Site {
     pub(super) fn step<'r, 't>(
         &self,
         entry: &Arc<Entry>,
-        stage: Stage,
-        asked: RequestView<'_>,
-        reply: Responder<'r, 't>,
+        purpose: Purpose,
+        view: RequestView<'_>,
+        responder: Responder<'r, 't>,
     ) -> Step<'r, 't> {
-        if asked.is_head() && stage == Stage::Requested && self.is_listed(entry, asked) {
-            return answered(answer_head(&self.inner.mounts, asked, reply));
+        if view.is_head() && purpose == Purpose::Requested && self.is_listed(entry, view) {
+            return answered(answer_head(&self.inner.mounts, view, responder));
         }
         match &entry.what {
-            What::File(_, file) => match file.choose(asked) {
-                Choice::Send(form) => {
-                    self.note(entry, stage, asked, &reply);
-                    answered(self.send_form(&form, file, entry, stage, asked, reply))
+            Target::File(_, file) => match file.choose(view) {
+                Selection::Send(form) => {
+                    self.note(entry, purpose, view, &responder);
+                    answered(self.send_form(&form, file, entry, purpose, view, responder))
                 }
-                Choice::Compress(coding) => {
-                    Step::Compress(Compression { entry: Arc::clone(entry), stage, coding }, reply)
-                }
+                Selection::Compress(coding) => Step::Compress(
+                    Compression { entry: Arc::clone(entry), purpose, coding },
+                    responder,
+                ),
             },
-            What::Redirect(slash) if stage == Stage::Requested => {
-                answered(self.redirect(*slash, entry, asked, reply))
+            Target::Redirect(slash) if purpose == Purpose::Requested => {
+                answered(self.redirect(*slash, entry, view, responder))
             }
-            What::Listing if stage == Stage::Requested => Step::Done(Progress::Listing(reply)),
-            _ => match stage.after(&self.inner.mounts, entry, asked.navigates()) {
-                Some(next) => Step::Lookup(next, reply),
-                None => answered(self.instead(entry, stage, asked, reply)),
+            Target::Listing if purpose == Purpose::Requested => {
+                Step::Done(Progress::Listing(responder))
+            }
+            _ => match purpose.after(&self.inner.mounts, entry, view.navigates()) {
+                Some(next) => Step::Lookup(next, responder),
+                None => answered(self.instead(entry, purpose, view, responder)),
             },
         }
     }
@@ -183,51 +188,51 @@ impl Site {
     pub(super) fn finish(
         &self,
         entry: &Entry,
-        stage: Stage,
-        asked: RequestView<'_>,
-        reply: Responder<'_, '_>,
+        purpose: Purpose,
+        view: RequestView<'_>,
+        responder: Responder<'_, '_>,
     ) -> Answer {
         match &entry.what {
-            What::File(_, file) => {
-                self.note(entry, stage, asked, &reply);
-                self.send_form(&file.choose_now(asked), file, entry, stage, asked, reply)
+            Target::File(_, file) => {
+                self.note(entry, purpose, view, &responder);
+                self.send_form(&file.choose_now(view), file, entry, purpose, view, responder)
             }
-            _ => self.instead(entry, stage, asked, reply),
+            _ => self.instead(entry, purpose, view, responder),
         }
     }
 
     /// Answers with one form of a file: as what was asked for, or in its stead.
     fn send_form(
         &self,
-        form: &Form<'_>,
+        form: &Selected<'_>,
         file: &FileEntry,
         entry: &Entry,
-        stage: Stage,
-        asked: RequestView<'_>,
-        mut reply: Responder<'_, '_>,
+        purpose: Purpose,
+        view: RequestView<'_>,
+        mut responder: Responder<'_, '_>,
     ) -> Answer {
         let context = self.context(entry);
-        match stage {
-            Stage::Requested => send::send(form, &file.plain, context, asked, reply),
-            Stage::Fallback { .. } => {
+        match purpose {
+            Purpose::Requested => send::send(form, &file.plain, context, view, responder),
+            Purpose::Fallback { .. } => {
                 let head = |form: &Representation| Cow::Owned(absent::fallback_head(form));
-                send::send_as(form, head, &file.plain, context, asked, reply)
+                send::send_as(form, head, &file.plain, context, view, responder)
             }
-            Stage::ErrorPage { .. } => {
-                let permit = match send::charge(form, context, asked, &reply) {
+            Purpose::ErrorPage { .. } => {
+                let permit = match send::charge(form, context, view, &responder) {
                     Charged::Yes(permit) => permit,
                     Charged::SendPlain => {
-                        let plain = Form::kept(&file.plain);
-                        return self.send_form(&plain, file, entry, stage, asked, reply);
+                        let plain = Selected::kept(&file.plain);
+                        return self.send_form(&plain, file, entry, purpose, view, responder);
                     }
-                    Charged::No => return send::busy(context, reply),
+                    Charged::No => return send::busy(context, responder),
                 };
                 if let Some(permit) = permit {
-                    reply.hold(permit);
+                    responder.hold(permit);
                 }
                 let fields = absent::error_page_fields(form.file);
-                let fields = context.cors.grant(&fields, asked.origin());
-                reply.send(Status::NOT_FOUND, &fields, form.body())
+                let fields = context.cors.grant(&fields, view.origin());
+                responder.send(Status::NOT_FOUND, &fields, form.body())
             }
         }
     }
@@ -236,18 +241,18 @@ impl Site {
     fn instead(
         &self,
         entry: &Entry,
-        stage: Stage,
-        asked: RequestView<'_>,
-        reply: Responder<'_, '_>,
+        purpose: Purpose,
+        view: RequestView<'_>,
+        responder: Responder<'_, '_>,
     ) -> Answer {
-        self.note(entry, stage, asked, &reply);
-        let why = stage.absent(entry).unwrap_or(Absent::Missing);
+        self.note(entry, purpose, view, &responder);
+        let why = purpose.absent(entry).unwrap_or(Absent::Missing);
         let cors = self.cors(entry.mount);
         let status = absent::status(why);
         if status == Status::SERVICE_UNAVAILABLE {
-            return reply.error(status, &self.inner.retry, "");
+            return responder.error(status, &self.inner.retry, "");
         }
-        reply.error(status, &cors.grant(&cors.standing(), asked.origin()), "")
+        responder.error(status, &cors.grant(&cors.standing(), view.origin()), "")
     }
 
     /// Sends the client to the same path with a slash more, so that the relative links of the
@@ -256,23 +261,23 @@ impl Site {
         &self,
         slash: Slash,
         entry: &Entry,
-        asked: RequestView<'_>,
-        reply: Responder<'_, '_>,
+        view: RequestView<'_>,
+        responder: Responder<'_, '_>,
     ) -> Answer {
         let cors = self.cors(entry.mount);
-        match location(asked.path(), asked.query(), slash) {
+        match location(view.path(), view.query(), slash) {
             Ok(mut fields) => {
                 cors.stand_in(&mut fields);
-                let fields = cors.grant(&fields, asked.origin());
-                reply.error(Status::MOVED_PERMANENTLY, &fields, "")
+                let fields = cors.grant(&fields, view.origin());
+                responder.error(Status::MOVED_PERMANENTLY, &fields, "")
             }
-            Err(_) => reply.error(Status::NOT_FOUND, &Fields::new(), ""),
+            Err(_) => responder.error(Status::NOT_FOUND, &Fields::new(), ""),
         }
     }
 
     /// Answers to OPTIONS: to a browser that asks before its script reads, what it may, and to
     /// everybody which methods there are.
-    pub(crate) fn options(&self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
+    pub(crate) fn options(&self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
         let mut scratch = self.inner.scratch.borrow_mut();
         let mut allowed = || {
             let (origin, _) =
@@ -283,20 +288,20 @@ impl Site {
             self.cors(Some(mount)).preflight(origin, names)
         };
         match allowed() {
-            Some(fields) => reply.send(Status::NO_CONTENT, &fields, Body::Empty),
-            None => self.allow(Status::NO_CONTENT, reply),
+            Some(fields) => responder.send(Status::NO_CONTENT, &fields, Body::Empty),
+            None => self.allow(Status::NO_CONTENT, responder),
         }
     }
 
     /// Says which methods there are: to OPTIONS as the answer, to others as the reason.
-    pub(crate) fn allow(&self, status: Status, reply: Responder<'_, '_>) -> Answer {
-        reply.error(status, &self.inner.allow, "Files are only read here.")
+    pub(crate) fn allow(&self, status: Status, responder: Responder<'_, '_>) -> Answer {
+        responder.error(status, &self.inner.allow, "Files are only read here.")
     }
 
     /// Answers a method that is none of HTTP's own (RFC 9110, 9.1).
-    pub(crate) fn unknown_method(&self, name: &str, reply: Responder<'_, '_>) -> Answer {
+    pub(crate) fn unknown_method(&self, name: &str, responder: Responder<'_, '_>) -> Answer {
         let text = format!("Nothing here knows the method {name}. Files are only read here.");
-        reply.error(Status::NOT_IMPLEMENTED, &Fields::new(), &text)
+        responder.error(Status::NOT_IMPLEMENTED, &Fields::new(), &text)
     }
 }
 

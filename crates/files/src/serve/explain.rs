@@ -12,17 +12,17 @@ use std::path::{Path, PathBuf};
 use sockeye_http::{Fields, Status};
 
 use super::listing::PendingListing;
-use crate::listing::ask::is_known;
-use crate::lookup::entry::{Entry, What};
+use crate::listing::query::is_known;
+use crate::lookup::entry::{Entry, Target};
 use crate::lookup::find::look_up_whole;
 use crate::lookup::mounts::{Mount, Mounts};
+use crate::lookup::purpose::Purpose;
 use crate::lookup::rule::Rule;
-use crate::lookup::stage::Stage;
 use crate::naming::path::RequestPath;
 use crate::request::view::is_page;
 use crate::respond::absent::{error_page_fields, fallback_head, status};
 use crate::respond::redirect::{Slash, location};
-use crate::store::absent::{Absent, Denied, Need};
+use crate::store::absent::{Absent, Denied, Permission};
 
 /// Why a URL is answered as it is.
 #[derive(Clone, Debug)]
@@ -63,7 +63,7 @@ impl Mounts {
     /// assert!(text.contains("\n  Content-Type: text/html; charset=utf-8\n"));
     ///
     /// let text = mounts.explain("/.git/config").to_string();
-    /// assert!(text.contains("\n  why: names that begin with a dot are hidden\n"), "{text}");
+    /// assert!(text.contains("\n  reason: names that begin with a dot are hidden\n"), "{text}");
     /// ```
     #[must_use]
     pub fn explain(&self, target: &str) -> Explanation {
@@ -72,28 +72,28 @@ impl Mounts {
             None => (target, None),
         };
         let mut scratch = Vec::new();
-        let (mut entry, mut stage) = match RequestPath::parse(path.as_bytes(), &mut scratch) {
-            Ok(wanted) => (look_up_whole(self, wanted.key()), Stage::Requested),
+        let (mut entry, mut purpose) = match RequestPath::parse(path.as_bytes(), &mut scratch) {
+            Ok(wanted) => (look_up_whole(self, wanted.key()), Purpose::Requested),
             Err(refusal) => {
-                let what = What::Absent(Absent::Refused(refusal));
-                (Entry { mount: self.root(), what }.into(), Stage::Requested)
+                let what = Target::Absent(Absent::Refused(refusal));
+                (Entry { mount: self.root(), what }.into(), Purpose::Requested)
             }
         };
         let navigates = is_page(path.as_bytes());
         let in_format = RequestPath::parse(path.as_bytes(), &mut Vec::new())
             .is_ok_and(|wanted| PendingListing::is_wanted(self, wanted, query.map(str::as_bytes)));
-        while let Some(next) = stage.after(self, &entry, navigates) {
+        while let Some(next) = purpose.after(self, &entry, navigates) {
             entry = look_up_whole(self, next.key(self));
-            stage = next;
+            purpose = next;
         }
-        let mut explanation = self.explained(&entry, stage, path, query);
-        match (&entry.what, stage) {
+        let mut explanation = self.explained(&entry, purpose, path, query);
+        match (&entry.what, purpose) {
             // The answer is made of the folder, not of its page.
-            (What::File(..) | What::Listing, Stage::Requested) if in_format => {
+            (Target::File(..) | Target::Listing, Purpose::Requested) if in_format => {
                 explanation.rule = Rule::Format;
                 (explanation.file, explanation.fields) = (None, Fields::new());
             }
-            (What::Listing, Stage::Requested) if !self.is_known(&entry, query) => {
+            (Target::Listing, Purpose::Requested) if !self.is_known(&entry, query) => {
                 (explanation.status, explanation.rule) = (Status::BAD_REQUEST, Rule::BadQuery);
             }
             _ => {}
@@ -110,33 +110,33 @@ impl Mounts {
     fn explained(
         &self,
         entry: &Entry,
-        stage: Stage,
+        purpose: Purpose,
         path: &str,
         query: Option<&str>,
     ) -> Explanation {
         let mount = entry.mount.map(|at| self.get(at));
-        let absent = stage.absent(entry);
-        let (code, rule, fields) = match (&entry.what, stage) {
-            (What::File(rule, file), Stage::Requested) => {
+        let absent = purpose.absent(entry);
+        let (code, rule, fields) = match (&entry.what, purpose) {
+            (Target::File(rule, file), Purpose::Requested) => {
                 (Status::OK, *rule, file.plain.head.fields.clone())
             }
-            (What::File(_, file), Stage::Fallback { .. }) => {
+            (Target::File(_, file), Purpose::Fallback { .. }) => {
                 (Status::OK, Rule::Fallback, fallback_head(&file.plain).fields)
             }
-            (What::File(_, file), Stage::ErrorPage { .. }) => {
+            (Target::File(_, file), Purpose::ErrorPage { .. }) => {
                 (Status::NOT_FOUND, Rule::ErrorPage, error_page_fields(&file.plain))
             }
-            (What::Redirect(slash), Stage::Requested) => {
+            (Target::Redirect(slash), Purpose::Requested) => {
                 let rule = if *slash == Slash::Add { Rule::AddSlash } else { Rule::DropSlash };
                 let query = query.map(str::as_bytes);
                 let fields = location(path.as_bytes(), query, *slash);
                 (Status::MOVED_PERMANENTLY, rule, fields.unwrap_or_default())
             }
-            (What::Listing, Stage::Requested) => (Status::OK, Rule::Listing, Fields::new()),
+            (Target::Listing, Purpose::Requested) => (Status::OK, Rule::Listing, Fields::new()),
             _ => (status(absent.unwrap_or(Absent::Missing)), Rule::Nothing, Fields::new()),
         };
         let file = match &entry.what {
-            What::File(_, file) => Some(path_of(&file.plain.name).into_owned()),
+            Target::File(_, file) => Some(path_of(&file.plain.name).into_owned()),
             _ => None,
         };
         // What is denied is part of the name that was asked for.
@@ -189,7 +189,7 @@ impl fmt::Display for Explanation {
             writeln!(f, "  file: {}", shown(file))?;
         }
         if let Some(absent) = &self.absent {
-            writeln!(f, "  why: {absent}")?;
+            writeln!(f, "  reason: {absent}")?;
         }
         if let (Some(Absent::Denied(Denied { need, .. })), Some(denied)) =
             (&self.absent, &self.denied)
@@ -200,8 +200,8 @@ impl fmt::Display for Explanation {
                 None => denied.clone(),
             };
             let need = match need {
-                Need::Pass => "x, to pass through",
-                Need::Read => "r, to read",
+                Permission::Traverse => "x, to pass through",
+                Permission::Read => "r, to read",
             };
             writeln!(f, "  permission: {need}: {}", shown(&all))?;
         }

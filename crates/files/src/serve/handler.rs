@@ -10,11 +10,11 @@ use sockeye_proto::{Abandoned, Message, Ticket, Time};
 
 use super::listing::{ListingAnswer, PendingListing};
 use super::listing_body::ListingBody;
-use super::progress::{Awaited, Progress};
+use super::progress::{AwaitedJob, Progress};
 use super::site::{ALLOW, Site};
-use crate::lookup::entry::{Entry, What};
+use crate::lookup::entry::{Entry, Target};
 use crate::lookup::in_flight::LookupResult;
-use crate::lookup::stage::Stage;
+use crate::lookup::purpose::Purpose;
 use crate::request::view::RequestView;
 
 /// The handler of one connection.
@@ -35,7 +35,7 @@ enum Pending {
 
 #[derive(Debug)]
 struct Waiting {
-    awaited: Awaited,
+    awaited: AwaitedJob,
     /// When the request came.
     since: Time,
     request: KeptRequest,
@@ -64,13 +64,14 @@ impl Files {
     ) -> Answer {
         match progress {
             Progress::Answered(answer) => answer,
-            Progress::Waiting(awaited, reply) => {
+            Progress::Waiting(awaited, responder) => {
                 self.wait(Pending::Lookup(Waiting { awaited, since, request: keep() }));
-                reply.later()
+                responder.later()
             }
-            Progress::Listing(reply) => {
-                self.site.listed(reply.now());
-                let (answer, exchange) = PendingListing::begin(self.site.mounts(), keep(), reply);
+            Progress::Listing(responder) => {
+                self.site.listed(responder.now());
+                let (answer, exchange) =
+                    PendingListing::begin(self.site.mounts(), keep(), responder);
                 exchange.into_iter().for_each(|exchange| self.wait(Pending::Listing(exchange)));
                 answer
             }
@@ -82,21 +83,21 @@ impl Files {
         &mut self,
         waiting: Waiting,
         body: Result<Message, Abandoned>,
-        reply: Responder<'_, '_>,
+        responder: Responder<'_, '_>,
     ) -> Answer {
         let Waiting { awaited, since, request } = waiting;
         let view = request.view();
-        let asked = RequestView::of(&view);
+        let view = RequestView::of(&view);
         let progress = match body.map(Message::downcast::<LookupResult>) {
             Ok(Ok(outcome)) => match *outcome {
                 LookupResult::Found { entry, started } => {
-                    self.site.take(&awaited, &entry, started, since, asked, reply)
+                    self.site.take(&awaited, &entry, started, since, view, responder)
                 }
-                LookupResult::Unread => self.site.read(&awaited, asked, reply),
-                LookupResult::Refused => self.site.refused(&awaited, asked, reply),
+                LookupResult::Unread => self.site.read(&awaited, view, responder),
+                LookupResult::Refused => self.site.refused(&awaited, view, responder),
             },
             Ok(Err(_)) | Err(Abandoned) => {
-                return self.site.fail(&awaited, asked, reply);
+                return self.site.fail(&awaited, view, responder);
             }
         };
         self.settle(progress, since, || request)
@@ -107,21 +108,21 @@ impl Files {
         &mut self,
         exchange: PendingListing,
         body: Result<Message, Abandoned>,
-        reply: Responder<'_, '_>,
+        responder: Responder<'_, '_>,
     ) -> Answer {
-        self.site.listed(reply.now());
-        match exchange.on_made(body, reply) {
+        self.site.listed(responder.now());
+        match exchange.on_made(body, responder) {
             ListingAnswer::Answered(answer, sending) => {
                 sending.into_iter().for_each(|sending| self.wait(Pending::ListingBody(sending)));
                 answer
             }
-            ListingAnswer::Absent(mount, absent, request, reply) => {
-                let entry = Arc::new(Entry { mount: Some(mount), what: What::Absent(absent) });
-                let since = reply.now();
+            ListingAnswer::Absent(mount, absent, request, responder) => {
+                let entry = Arc::new(Entry { mount: Some(mount), what: Target::Absent(absent) });
+                let since = responder.now();
                 // No lookup brought it, and none comes after it but that of a page.
                 let view = request.view();
-                let asked = RequestView::of(&view);
-                let progress = self.site.respond(b"", &entry, Stage::Requested, asked, reply);
+                let view = RequestView::of(&view);
+                let progress = self.site.respond(b"", &entry, Purpose::Requested, view, responder);
                 self.settle(progress, since, || request)
             }
         }
@@ -129,17 +130,17 @@ impl Files {
 }
 
 impl Handler for Files {
-    fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
+    fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
         self.pending = None;
         match request.method() {
             Method::Get | Method::Head => {
-                let since = reply.now();
-                let progress = self.site.answer(RequestView::of(request), reply);
+                let since = responder.now();
+                let progress = self.site.answer(RequestView::of(request), responder);
                 self.settle(progress, since, || request.keep())
             }
-            Method::Options => self.site.options(request, reply),
-            Method::Extension(name) => self.site.unknown_method(name, reply),
-            _ => self.site.allow(Status::METHOD_NOT_ALLOWED, reply),
+            Method::Options => self.site.options(request, responder),
+            Method::Extension(name) => self.site.unknown_method(name, responder),
+            _ => self.site.allow(Status::METHOD_NOT_ALLOWED, responder),
         }
     }
 
@@ -147,19 +148,19 @@ impl Handler for Files {
         &mut self,
         ticket: Ticket,
         body: Result<Message, Abandoned>,
-        reply: Responder<'_, '_>,
+        responder: Responder<'_, '_>,
     ) -> Answer {
         match self.pending.take().map(|pending| *pending) {
             Some(Pending::Lookup(waiting)) if waiting.awaited.ticket == ticket => {
-                self.came(waiting, body, reply)
+                self.came(waiting, body, responder)
             }
             Some(Pending::Listing(exchange)) if exchange.ticket == ticket => {
-                self.listed(exchange, body, reply)
+                self.listed(exchange, body, responder)
             }
             // What an older request of this connection waited for.
             other => {
                 self.pending = other.map(Box::new);
-                reply.keep_waiting()
+                responder.keep_waiting()
             }
         }
     }

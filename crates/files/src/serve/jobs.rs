@@ -5,12 +5,12 @@ use std::sync::Arc;
 use sockeye_http::{Answer, Fields, Responder, Status};
 use sockeye_proto::{Job, JobKind, Time};
 
-use super::progress::{Awaited, Compression, Progress};
+use super::progress::{AwaitedJob, Compression, Progress};
 use super::site::Site;
-use crate::lookup::entry::{Entry, What};
+use crate::lookup::entry::{Entry, Target};
 use crate::lookup::in_flight::{Completer, Join};
 use crate::lookup::job::{LookupJob, place};
-use crate::lookup::stage::Stage;
+use crate::lookup::purpose::Purpose;
 use crate::options::codings::Coding;
 use crate::request::view::RequestView;
 use crate::store::traits::FRESH;
@@ -24,25 +24,27 @@ impl Site {
         &self,
         key: &[u8],
         compression: Compression,
-        asked: RequestView<'_>,
-        reply: Responder<'r, 't>,
+        view: RequestView<'_>,
+        responder: Responder<'r, 't>,
     ) -> Progress<'r, 't> {
-        let Compression { entry, stage, coding } = compression;
+        let Compression { entry, purpose, coding } = compression;
         let folder = entry.mount.map(|mount| &self.inner.mounts.get(mount).folder);
-        let (Some(folder), What::File(_, file)) = (folder, &entry.what) else {
-            return Progress::Answered(self.finish(&entry, stage, asked, reply));
+        let (Some(folder), Target::File(_, file)) = (folder, &entry.what) else {
+            return Progress::Answered(self.finish(&entry, purpose, view, responder));
         };
-        let (now, client) = (reply.now(), reply.client(asked.request()));
-        let name = name(key, &[coding.name(), &file.plain.tag, &client.to_string()]);
+        let (now, client) = (responder.now(), responder.client(view.request()));
+        let name = name(key, &[coding.name(), &file.plain.etag, &client.to_string()]);
         let is_pending = self.inner.in_flight.borrow().is_pending(&name);
         if !is_pending && !folder.coder.may_make(file, coding, now) {
-            return Progress::Answered(self.finish(&entry, stage, asked, reply));
+            return Progress::Answered(self.finish(&entry, purpose, view, responder));
         }
         // Nothing is compressed for who only wants to know what would come.
-        if asked.is_head() {
-            return Progress::Answered(self.head_of_unmade(&entry, stage, coding, asked, reply));
+        if view.is_head() {
+            return Progress::Answered(
+                self.head_of_unmade(&entry, purpose, coding, view, responder),
+            );
         }
-        let awaited = self.wait(key, stage, JobKind::Compress, name, &reply, |completer| {
+        let awaited = self.wait(key, purpose, JobKind::Compress, name, &responder, |completer| {
             let (coder, cancel) = (Arc::clone(&folder.coder), completer.cancel());
             let (known, stop) = (Arc::clone(&entry), cancel.clone());
             let job = Job::new(JobKind::Compress, client, move || {
@@ -52,8 +54,8 @@ impl Site {
             job.at(place(&self.inner.mounts, key)).unless(cancel)
         });
         match awaited {
-            Some(awaited) => Progress::Waiting(awaited, reply),
-            None => Progress::Answered(self.finish(&entry, stage, asked, reply)),
+            Some(awaited) => Progress::Waiting(awaited, responder),
+            None => Progress::Answered(self.finish(&entry, purpose, view, responder)),
         }
     }
 
@@ -62,41 +64,41 @@ impl Site {
     fn wait(
         &self,
         key: &[u8],
-        stage: Stage,
+        purpose: Purpose,
         kind: JobKind,
         name: Box<[u8]>,
-        reply: &Responder<'_, '_>,
+        responder: &Responder<'_, '_>,
         make: impl FnOnce(Completer) -> Job,
-    ) -> Option<Awaited> {
-        let now = reply.now();
-        let join = self.inner.in_flight.borrow_mut().join(&name, now, || reply.promise());
+    ) -> Option<AwaitedJob> {
+        let now = responder.now();
+        let join = self.inner.in_flight.borrow_mut().join(&name, now, || responder.promise());
         let (ticket, _waiter, joined) = match join {
             Join::Joined(ticket, waiter) => (ticket, waiter, true),
             Join::Started(ticket, waiter, completer) => {
-                reply.spawn(make(completer)).ok()?;
+                responder.spawn(make(completer)).ok()?;
                 (ticket, waiter, false)
             }
         };
-        Some(Awaited { ticket, key: key.into(), stage, kind, name, joined, _waiter })
+        Some(AwaitedJob { ticket, key: key.into(), purpose, kind, name, joined, _waiter })
     }
 
     /// Answers HEAD for a file in a coding that it would have to be compressed in first.
     fn head_of_unmade(
         &self,
         entry: &Entry,
-        stage: Stage,
+        purpose: Purpose,
         coding: Coding,
-        asked: RequestView<'_>,
-        reply: Responder<'_, '_>,
+        view: RequestView<'_>,
+        responder: Responder<'_, '_>,
     ) -> Answer {
         match &entry.what {
             // A condition needs an ETag: then it is the file as it is that is spoken of.
-            What::File(_, file) if stage == Stage::Requested && asked.is_plain() => {
+            Target::File(_, file) if purpose == Purpose::Requested && view.is_plain() => {
                 let fields = file.plain.fields_of_unmade(coding);
-                let fields = self.cors(entry.mount).grant(&fields, asked.origin());
-                reply.send_head(Status::OK, &fields, None)
+                let fields = self.cors(entry.mount).grant(&fields, view.origin());
+                responder.send_head(Status::OK, &fields, None)
             }
-            _ => self.finish(entry, stage, asked, reply),
+            _ => self.finish(entry, purpose, view, responder),
         }
     }
 
@@ -105,23 +107,23 @@ impl Site {
     pub(super) fn look_up<'r, 't>(
         &self,
         key: &[u8],
-        stage: Stage,
+        purpose: Purpose,
         kind: JobKind,
-        asked: RequestView<'_>,
-        reply: Responder<'r, 't>,
+        view: RequestView<'_>,
+        responder: Responder<'r, 't>,
     ) -> Progress<'r, 't> {
-        let (now, client) = (reply.now(), reply.client(asked.request()));
+        let (now, client) = (responder.now(), responder.client(view.request()));
         let name = match kind {
             JobKind::Hash => name(key, &["read", &client.to_string()]),
             _ => key.into(),
         };
-        let awaited = self.wait(key, stage, kind, name, &reply, |completer| {
+        let awaited = self.wait(key, purpose, kind, name, &responder, |completer| {
             let (mounts, known) = (self.inner.mounts.clone(), self.known(key, now));
             LookupJob { mounts, key: key.into(), known, kind, completer }.job(client)
         });
         match awaited {
-            Some(awaited) => Progress::Waiting(awaited, reply),
-            None => self.answer_known(self.known(key, now), key, stage, asked, reply),
+            Some(awaited) => Progress::Waiting(awaited, responder),
+            None => self.answer_known(self.known(key, now), key, purpose, view, responder),
         }
     }
 
@@ -130,16 +132,16 @@ impl Site {
         &self,
         known: Option<Arc<Entry>>,
         key: &[u8],
-        stage: Stage,
-        asked: RequestView<'_>,
-        reply: Responder<'r, 't>,
+        purpose: Purpose,
+        view: RequestView<'_>,
+        responder: Responder<'r, 't>,
     ) -> Progress<'r, 't> {
         match known {
-            Some(known) => self.respond(key, &known, stage, asked, reply),
+            Some(known) => self.respond(key, &known, purpose, view, responder),
             None => {
                 let text = "Too many files are being looked for. Try again.";
                 let status = Status::SERVICE_UNAVAILABLE;
-                Progress::Answered(reply.error(status, &self.inner.retry, text))
+                Progress::Answered(responder.error(status, &self.inner.retry, text))
             }
         }
     }
@@ -149,72 +151,72 @@ impl Site {
     /// may see.
     pub(crate) fn take<'r, 't>(
         &self,
-        awaited: &Awaited,
+        awaited: &AwaitedJob,
         entry: &Arc<Entry>,
         started: Time,
         since: Time,
-        asked: RequestView<'_>,
-        reply: Responder<'r, 't>,
+        view: RequestView<'_>,
+        responder: Responder<'r, 't>,
     ) -> Progress<'r, 't> {
-        let Awaited { key, stage, kind, .. } = awaited;
-        let now = reply.now();
+        let AwaitedJob { key, purpose, kind, .. } = awaited;
+        let now = responder.now();
         self.forget(&awaited.name);
         if *kind == JobKind::Compress {
             self.inner.cache.borrow_mut().put_coded(key, entry);
             // Compressed or not: it is not compressed a second time for this request.
-            return Progress::Answered(self.finish(entry, *stage, asked, reply));
+            return Progress::Answered(self.finish(entry, *purpose, view, responder));
         }
         self.inner.cache.borrow_mut().put(key, Arc::clone(entry), started, now);
         if since.since(started) < FRESH {
-            self.respond(key, entry, *stage, asked, reply)
+            self.respond(key, entry, *purpose, view, responder)
         } else {
-            self.go(key, *stage, asked, reply)
+            self.go(key, *purpose, view, responder)
         }
     }
 
     /// Has a file read whole that a lookup found, and could not do more with.
     pub(crate) fn read<'r, 't>(
         &self,
-        awaited: &Awaited,
-        asked: RequestView<'_>,
-        reply: Responder<'r, 't>,
+        awaited: &AwaitedJob,
+        view: RequestView<'_>,
+        responder: Responder<'r, 't>,
     ) -> Progress<'r, 't> {
         self.forget(&awaited.name);
-        self.look_up(&awaited.key, awaited.stage, JobKind::Hash, asked, reply)
+        self.look_up(&awaited.key, awaited.purpose, JobKind::Hash, view, responder)
     }
 
     /// Answers where the job was refused: with what is known, or not at all. One that joined another
     /// client's job tries for itself.
     pub(crate) fn refused<'r, 't>(
         &self,
-        awaited: &Awaited,
-        asked: RequestView<'_>,
-        reply: Responder<'r, 't>,
+        awaited: &AwaitedJob,
+        view: RequestView<'_>,
+        responder: Responder<'r, 't>,
     ) -> Progress<'r, 't> {
-        let Awaited { key, stage, kind, joined, .. } = awaited;
+        let AwaitedJob { key, purpose, kind, joined, .. } = awaited;
         self.forget(&awaited.name);
-        let known = self.known(key, reply.now());
+        let known = self.known(key, responder.now());
         match (kind, known) {
             (JobKind::Compress, Some(known)) => {
-                Progress::Answered(self.finish(&known, *stage, asked, reply))
+                Progress::Answered(self.finish(&known, *purpose, view, responder))
             }
-            (JobKind::Lookup, _) if *joined => self.go(key, *stage, asked, reply),
-            (_, known) => self.answer_known(known, key, *stage, asked, reply),
+            (JobKind::Lookup, _) if *joined => self.go(key, *purpose, view, responder),
+            (_, known) => self.answer_known(known, key, *purpose, view, responder),
         }
     }
 
     /// Answers for a job that panicked. Without a coding, a file is sent as it is.
     pub(crate) fn fail(
         &self,
-        awaited: &Awaited,
-        asked: RequestView<'_>,
-        reply: Responder<'_, '_>,
+        awaited: &AwaitedJob,
+        view: RequestView<'_>,
+        responder: Responder<'_, '_>,
     ) -> Answer {
-        let Awaited { key, stage, kind, .. } = awaited;
+        let AwaitedJob { key, purpose, kind, .. } = awaited;
         self.forget(&awaited.name);
-        match self.known(key, reply.now()).filter(|_| *kind == JobKind::Compress) {
-            Some(entry) => self.finish(&entry, *stage, asked, reply),
-            None => reply.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), ""),
+        match self.known(key, responder.now()).filter(|_| *kind == JobKind::Compress) {
+            Some(entry) => self.finish(&entry, *purpose, view, responder),
+            None => responder.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), ""),
         }
     }
 }

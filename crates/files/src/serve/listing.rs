@@ -9,18 +9,18 @@ use sockeye_proto::{Abandoned, Job, JobKind, Message, Permit, Place as JobPlace,
 use super::listing_body::{ListingBody, OPEN_FILES, PIECE};
 use super::listing_headers::ListingHeaders;
 use crate::file::fields::with;
-use crate::listing::ask::{Ask, BadAsk, Format, accepted};
 use crate::listing::cache::{Archive, ListingRequest, ListingResult};
 use crate::listing::document::Document;
+use crate::listing::query::{BadQuery, Format, ListingQuery, accepted};
 use crate::lookup::folder::Folder;
 use crate::lookup::job::place_in;
 use crate::lookup::mounts::{Mounts, Place};
 use crate::naming::path::RequestPath;
-use crate::request::conditional::Verdict;
+use crate::request::conditional::Precondition;
 use crate::request::range::{Part, Ranges};
 use crate::request::view::RequestView;
 use crate::store::absent::Absent;
-use crate::tar::manifest::Unpackable;
+use crate::tar::manifest::ArchiveError;
 
 /// ListingTarget an archive is called where the path says nothing.
 const TITLE: &[u8] = b"files";
@@ -61,7 +61,8 @@ impl PendingListing {
                 matches!(place, Place::In(wanted) if wanted.is_folder())
                     && options.listing
                     && !folder.is_file()
-                    && Ask::parse(query, options.archives).is_ok_and(|ask| ask.format.is_some())
+                    && ListingQuery::parse(query, options.archives)
+                        .is_ok_and(|query| query.format.is_some())
             })
     }
 
@@ -69,17 +70,17 @@ impl PendingListing {
     pub(crate) fn begin(
         mounts: &Mounts,
         request: KeptRequest,
-        reply: Responder<'_, '_>,
+        responder: Responder<'_, '_>,
     ) -> (Answer, Option<Self>) {
         let view = request.view();
-        let asked = RequestView::of(&view);
+        let view = RequestView::of(&view);
         let mut scratch = Vec::new();
-        let wanted = match ListingTarget::of(mounts, asked, &mut scratch) {
+        let wanted = match ListingTarget::of(mounts, view, &mut scratch) {
             Ok(wanted) => wanted,
-            Err(refused) => return (refused.answer(reply), None),
+            Err(refused) => return (refused.answer(responder), None),
         };
-        let ListingTarget { mount, name, ask, format, title } = wanted;
-        let client = reply.client(&view);
+        let ListingTarget { mount, name, query, format, title } = wanted;
+        let client = responder.client(view.request());
         let folder = mounts.get(mount).folder.clone();
         let archives = folder.options.archives;
         let mut open_files = None;
@@ -87,16 +88,16 @@ impl PendingListing {
             open_files = folder.budgets.open_files.take(client, OPEN_FILES as u64);
             if open_files.is_none() {
                 let budgets = &folder.budgets;
-                budgets.note_spent(&budgets.open_files, client, reply.now());
-                return (busy(reply), None);
+                budgets.note_spent(&budgets.open_files, client, responder.now());
+                return (busy(responder), None);
             }
         }
         let (waiter, cancel) = Waiter::new();
         let wanted = ListingRequest {
             folder: name.into(),
-            path: asked.path().into(),
+            path: view.path().into(),
             title,
-            ask,
+            query,
             format,
             archives,
             client,
@@ -104,46 +105,46 @@ impl PendingListing {
         };
         let kind = if format == Format::Tar { JobKind::Archive } else { JobKind::Listing };
         let place = place_in(mount, name);
-        let (promise, job) = (reply.promise(), folder.clone());
+        let (promise, job) = (responder.promise(), folder.clone());
         let ticket = promise.ticket();
         let job = Job::new(kind, client, move || {
             promise.keep(Box::new(job.listings.make(&*job.store, wanted)));
         });
-        if reply.spawn(job.at(place).unless(cancel)).is_err() {
-            return (busy(reply), None);
+        if responder.spawn(job.at(place).unless(cancel)).is_err() {
+            return (busy(responder), None);
         }
         let this = Self { ticket, request, mount, folder, place, open_files, _waiter: waiter };
-        (reply.later(), Some(this))
+        (responder.later(), Some(this))
     }
 
     /// Answers with what the job has found out.
     pub(crate) fn on_made<'r, 't>(
         mut self,
         body: Result<Message, Abandoned>,
-        reply: Responder<'r, 't>,
+        responder: Responder<'r, 't>,
     ) -> ListingAnswer<'r, 't> {
-        let made = match body.map(Message::downcast::<Result<ListingResult, Unpackable>>) {
+        let made = match body.map(Message::downcast::<Result<ListingResult, ArchiveError>>) {
             Ok(Ok(made)) => *made,
             Ok(Err(_)) | Err(Abandoned) => {
-                let answer = reply.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), "");
+                let answer = responder.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), "");
                 return ListingAnswer::Answered(answer, None);
             }
         };
         let (answer, sending) = match made {
-            Ok(ListingResult::Page(document)) => self.page(document, reply),
-            Ok(ListingResult::Archive(archive)) => self.archive(archive, reply),
-            Err(Unpackable::Absent(Absent::Exhausted)) => {
-                let client = reply.client(&self.request.view());
+            Ok(ListingResult::Page(document)) => self.page(document, responder),
+            Ok(ListingResult::Archive(archive)) => self.archive(archive, responder),
+            Err(ArchiveError::Absent(Absent::Exhausted)) => {
+                let client = responder.client(&self.request.view());
                 let budget = self.folder.listings.budget();
-                self.folder.budgets.note_spent(budget, client, reply.now());
-                (busy(reply), None)
+                self.folder.budgets.note_spent(budget, client, responder.now());
+                (busy(responder), None)
             }
-            Err(Unpackable::Absent(absent)) => {
-                return ListingAnswer::Absent(self.mount, absent, self.request, reply);
+            Err(ArchiveError::Absent(absent)) => {
+                return ListingAnswer::Absent(self.mount, absent, self.request, responder);
             }
             Err(why) => {
                 let text = format!("This folder can't be sent as an archive: {why}.");
-                (reply.error(Status::FORBIDDEN, &Fields::new(), &text), None)
+                (responder.error(Status::FORBIDDEN, &Fields::new(), &text), None)
             }
         };
         ListingAnswer::Answered(answer, sending)
@@ -152,21 +153,21 @@ impl PendingListing {
     fn page(
         &self,
         mut document: Box<Document>,
-        reply: Responder<'_, '_>,
+        responder: Responder<'_, '_>,
     ) -> (Answer, Option<ListingBody>) {
-        let tag = document.view().tag().to_owned();
+        let etag = document.view().etag().to_owned();
         let request = self.request.view();
         let heads = self.heads(&request);
-        let reply = match self.spare(&tag, &heads.page_not_modified(&tag), reply) {
-            Ok(reply) => reply,
+        let responder = match self.spare(&etag, &heads.page_not_modified(&etag), responder) {
+            Ok(responder) => responder,
             Err(answer) => return (answer, None),
         };
-        let fields = heads.page(document.view().format, &tag);
+        let fields = heads.page(document.view().format, &etag);
         let mut piece = Vec::new();
         if !document.fill(&mut piece, PIECE) {
-            return (reply.send(Status::OK, &fields, Body::Shared(&piece.into())), None);
+            return (responder.send(Status::OK, &fields, Body::Shared(&piece.into())), None);
         }
-        let mut stream = reply.stream(Status::OK, &fields, None);
+        let mut stream = responder.stream(Status::OK, &fields, None);
         stream.write_shared(piece.into());
         ListingBody::page(document).go_on(stream)
     }
@@ -174,18 +175,18 @@ impl PendingListing {
     fn archive(
         &mut self,
         archive: Archive,
-        reply: Responder<'_, '_>,
+        responder: Responder<'_, '_>,
     ) -> (Answer, Option<ListingBody>) {
-        let (tag, len) = (archive.manifest.tag().to_owned(), archive.manifest.len());
+        let (etag, len) = (archive.manifest.etag().to_owned(), archive.manifest.len());
         let request = self.request.view();
         let heads = self.heads(&request);
-        let not_modified = heads.archive_not_modified(&tag);
-        let reply = match self.spare(&tag, &not_modified, reply) {
-            Ok(reply) => reply,
+        let not_modified = heads.archive_not_modified(&etag);
+        let responder = match self.spare(&etag, &not_modified, responder) {
+            Ok(responder) => responder,
             Err(answer) => return (answer, None),
         };
         let fields = heads.archive(&archive.manifest);
-        let (status, fields, part) = match self.ranges(&tag, len, &reply) {
+        let (status, fields, part) = match self.ranges(&etag, len, &responder) {
             Ranges::One(part) => {
                 let range = part.content_range(len);
                 (Status::PARTIAL_CONTENT, with(fields, "Content-Range", &range), part)
@@ -194,13 +195,13 @@ impl PendingListing {
                 let range = format!("bytes */{len}");
                 let fields = with(not_modified, "Content-Range", &range);
                 let text = "The archive ends before that.";
-                return (reply.error(Status::RANGE_NOT_SATISFIABLE, &fields, text), None);
+                return (responder.error(Status::RANGE_NOT_SATISFIABLE, &fields, text), None);
             }
             // A client that asks for several parts takes the whole as well (RFC 9110, 14.2).
             Ranges::Whole | Ranges::Many(_) => (Status::OK, fields, Part { start: 0, len }),
         };
-        let client = reply.client(&request);
-        let stream = reply.stream(status, &fields, Some(part.len));
+        let client = responder.client(&request);
+        let stream = responder.stream(status, &fields, Some(part.len));
         let packing = archive.packing(part.start, part.start + part.len);
         let store = Arc::clone(&self.folder.store);
         let charged = (client, self.open_files.take());
@@ -212,11 +213,11 @@ impl PendingListing {
     }
 
     /// Which part of the archive is wanted.
-    fn ranges(&self, tag: &str, len: u64, reply: &Responder<'_, '_>) -> Ranges {
+    fn ranges(&self, etag: &str, len: u64, responder: &Responder<'_, '_>) -> Ranges {
         let request = self.request.view();
-        let asked = RequestView::of(&request);
-        match asked.range().get() {
-            Some(range) if asked.wants_a_range_of(tag.as_bytes(), None, reply.wall()) => {
+        let view = RequestView::of(&request);
+        match view.range().get() {
+            Some(range) if view.wants_a_range_of(etag.as_bytes(), None, responder.wall()) => {
                 Ranges::of(range, len)
             }
             _ => Ranges::Whole,
@@ -226,16 +227,18 @@ impl PendingListing {
     /// Answers where the request's conditions spare the content; else gives the response back.
     fn spare<'r, 't>(
         &self,
-        tag: &str,
+        etag: &str,
         fields: &Fields,
-        reply: Responder<'r, 't>,
+        responder: Responder<'r, 't>,
     ) -> Result<Responder<'r, 't>, Answer> {
-        match RequestView::of(&self.request.view()).judge(tag.as_bytes(), None) {
-            Verdict::Send => Ok(reply),
-            Verdict::NotModified => Err(reply.send(Status::NOT_MODIFIED, fields, Body::Empty)),
-            Verdict::Failed => {
+        match RequestView::of(&self.request.view()).evaluate(etag.as_bytes(), None) {
+            Precondition::Send => Ok(responder),
+            Precondition::NotModified => {
+                Err(responder.send(Status::NOT_MODIFIED, fields, Body::Empty))
+            }
+            Precondition::Failed => {
                 let text = "The folder is not what was asked for.";
-                Err(reply.error(Status::PRECONDITION_FAILED, fields, text))
+                Err(responder.error(Status::PRECONDITION_FAILED, fields, text))
             }
         }
     }
@@ -245,16 +248,16 @@ impl PendingListing {
 /// is known. ListingTarget is known only when it is made is left out (RFC 9110, 9.3.2).
 pub(crate) fn answer_head(
     mounts: &Mounts,
-    asked: RequestView<'_>,
-    reply: Responder<'_, '_>,
+    view: RequestView<'_>,
+    responder: Responder<'_, '_>,
 ) -> Answer {
-    match ListingTarget::of(mounts, asked, &mut Vec::new()) {
+    match ListingTarget::of(mounts, view, &mut Vec::new()) {
         Ok(ListingTarget { mount, format, title, .. }) => {
             let options = &mounts.get(mount).folder.options;
-            let fields = ListingHeaders { options, origin: asked.origin() }.unmade(format, &title);
-            reply.send_head(Status::OK, &fields, None)
+            let fields = ListingHeaders { options, origin: view.origin() }.unmade(format, &title);
+            responder.send_head(Status::OK, &fields, None)
         }
-        Err(refused) => refused.answer(reply),
+        Err(refused) => refused.answer(responder),
     }
 }
 
@@ -263,7 +266,7 @@ struct ListingTarget<'s> {
     mount: usize,
     /// The folder's name in its mount.
     name: &'s [u8],
-    ask: Ask,
+    query: ListingQuery,
     format: Format,
     /// ListingTarget an archive of it is called.
     title: Box<[u8]>,
@@ -272,14 +275,16 @@ struct ListingTarget<'s> {
 /// Why a request is answered without looking at a folder.
 enum Refused {
     NoFolder,
-    Query(BadAsk),
+    Query(BadQuery),
 }
 
 impl Refused {
-    fn answer(self, reply: Responder<'_, '_>) -> Answer {
+    fn answer(self, responder: Responder<'_, '_>) -> Answer {
         match self {
-            Self::NoFolder => reply.error(Status::NOT_FOUND, &Fields::new(), ""),
-            Self::Query(bad) => reply.error(Status::BAD_REQUEST, &Fields::new(), &bad.to_string()),
+            Self::NoFolder => responder.error(Status::NOT_FOUND, &Fields::new(), ""),
+            Self::Query(bad) => {
+                responder.error(Status::BAD_REQUEST, &Fields::new(), &bad.to_string())
+            }
         }
     }
 }
@@ -287,29 +292,29 @@ impl Refused {
 impl<'s> ListingTarget<'s> {
     fn of(
         mounts: &Mounts,
-        asked: RequestView<'s>,
+        view: RequestView<'s>,
         scratch: &'s mut Vec<u8>,
     ) -> Result<Self, Refused> {
-        let wanted = RequestPath::parse(asked.path(), scratch).map_err(|_| Refused::NoFolder)?;
+        let wanted = RequestPath::parse(view.path(), scratch).map_err(|_| Refused::NoFolder)?;
         let Some((mount, Place::In(wanted))) = mounts.place(wanted.key()) else {
             return Err(Refused::NoFolder);
         };
         let archives = mounts.get(mount).folder.options.archives;
-        let ask = Ask::parse(asked.query(), archives).map_err(Refused::Query)?;
-        let format = ask.format.unwrap_or_else(|| accepted(asked.accept().as_deref().into_iter()));
+        let query = ListingQuery::parse(view.query(), archives).map_err(Refused::Query)?;
+        let format = query.format.unwrap_or_else(|| accepted(view.accept().as_deref().into_iter()));
         let last = |name: &[u8]| name.rsplit(|byte| *byte == b'/').next().unwrap_or(name).to_vec();
         let title = match (last(wanted.name()), last(&mounts.get(mount).prefix)) {
             (name, _) if !name.is_empty() => name,
             (_, prefix) if !prefix.is_empty() => prefix,
             _ => TITLE.to_vec(),
         };
-        Ok(Self { mount, name: wanted.name(), ask, format, title: title.into() })
+        Ok(Self { mount, name: wanted.name(), query, format, title: title.into() })
     }
 }
 
 /// Says that there is no memory, thread or descriptor for it now.
-fn busy(reply: Responder<'_, '_>) -> Answer {
+fn busy(responder: Responder<'_, '_>) -> Answer {
     let fields = with(Fields::new(), "Retry-After", "1");
     let text = "Too many folders are being read for you at a time. Try again when some have come.";
-    reply.error(Status::SERVICE_UNAVAILABLE, &fields, text)
+    responder.error(Status::SERVICE_UNAVAILABLE, &fields, text)
 }

@@ -11,7 +11,7 @@ use sockeye_proto::{
 
 use crate::listing::document::Document;
 use crate::store::traits::Store;
-use crate::tar::packing::{Batch, Broken, Packing};
+use crate::tar::writer::{ArchiveAborted, ArchiveWriter, Batch};
 
 /// A page is written in pieces of about so many bytes; one that has no more is sent whole.
 pub(crate) const PIECE: usize = 64 * 1024;
@@ -51,11 +51,11 @@ enum Next {
     /// A job is making it, as long as somebody waits.
     Comes(Ticket, #[expect(dead_code, reason = "dropping it cancels the job")] Waiter),
     /// It will be made when there is room for it.
-    Waits(Packing),
+    Waits(ArchiveWriter),
 }
 
 /// What a job gives back.
-type Packed = (Packing, Result<Batch, Broken>);
+type Packed = (ArchiveWriter, Result<Batch, ArchiveAborted>);
 
 impl ListingBody {
     pub(crate) fn page(document: Box<Document>) -> Self {
@@ -63,7 +63,7 @@ impl ListingBody {
     }
 
     pub(crate) fn archive(
-        packing: Packing,
+        packing: ArchiveWriter,
         store: Arc<dyn Store>,
         place: Place,
         (client, open_files): (Client, Option<Permit>),
@@ -157,7 +157,7 @@ impl ArchiveBody {
         let batch = match batch {
             Ok(batch) => batch,
             Err(why) => {
-                tracing::info!(%why, "an archive was aborted: its client gets a part of it");
+                tracing::info!(reason = %why, "an archive was aborted: its client gets a part of it");
                 return (stream.abort(), None);
             }
         };

@@ -3,8 +3,8 @@
 use sockeye_http::Fields;
 
 use crate::file::fields::with;
-use crate::listing::ask::Format;
 use crate::listing::assets::POLICY;
+use crate::listing::query::Format;
 use crate::listing::text;
 use crate::options::choices::Options;
 use crate::tar::manifest::Manifest;
@@ -18,8 +18,8 @@ pub(super) struct ListingHeaders<'a> {
 
 impl ListingHeaders<'_> {
     /// The fields of a page in this form.
-    pub(super) fn page(&self, format: Format, tag: &str) -> Fields {
-        self.of_page(self.page_not_modified(tag), format)
+    pub(super) fn page(&self, format: Format, etag: &str) -> Fields {
+        self.of_page(self.page_not_modified(etag), format)
     }
 
     fn of_page(&self, fields: Fields, format: Format) -> Fields {
@@ -46,14 +46,14 @@ impl ListingHeaders<'_> {
     }
 
     /// The fields of a page that the client has.
-    pub(super) fn page_not_modified(&self, tag: &str) -> Fields {
+    pub(super) fn page_not_modified(&self, etag: &str) -> Fields {
         // The same address is the same folder in several forms.
-        with(self.archive_not_modified(tag), "Vary", "Accept")
+        with(self.archive_not_modified(etag), "Vary", "Accept")
     }
 
     /// The fields of an archive.
     pub(super) fn archive(&self, manifest: &Manifest) -> Fields {
-        self.of_archive(self.archive_not_modified(manifest.tag()), manifest.title())
+        self.of_archive(self.archive_not_modified(manifest.etag()), manifest.title())
     }
 
     fn of_archive(&self, fields: Fields, title: &[u8]) -> Fields {
@@ -64,8 +64,8 @@ impl ListingHeaders<'_> {
     }
 
     /// The fields of an archive that the client has.
-    pub(super) fn archive_not_modified(&self, tag: &str) -> Fields {
-        let mut fields = with(with(Fields::new(), "ETag", tag), "Cache-Control", "no-cache");
+    pub(super) fn archive_not_modified(&self, etag: &str) -> Fields {
+        let mut fields = with(with(Fields::new(), "ETag", etag), "Cache-Control", "no-cache");
         self.options.cors.stand_in(&mut fields);
         self.options.cors.grant(&fields, self.origin).into_owned()
     }

@@ -6,13 +6,13 @@ use sockeye_http::{Answer, Responder};
 use sockeye_proto::{JobKind, Ticket, Waiter};
 
 use crate::lookup::entry::Entry;
-use crate::lookup::stage::Stage;
+use crate::lookup::purpose::Purpose;
 use crate::options::codings::Coding;
 
 /// What became of a request: an answer, or a job to wait for.
 pub(crate) enum Progress<'r, 't> {
     Answered(Answer),
-    Waiting(Awaited, Responder<'r, 't>),
+    Waiting(AwaitedJob, Responder<'r, 't>),
     /// A folder is to be listed, or sent as an archive.
     Listing(Responder<'r, 't>),
 }
@@ -21,17 +21,17 @@ pub(crate) enum Progress<'r, 't> {
 pub(super) enum Step<'r, 't> {
     Done(Progress<'r, 't>),
     /// There is another one to look for.
-    Lookup(Stage, Responder<'r, 't>),
+    Lookup(Purpose, Responder<'r, 't>),
     /// The same is to be compressed first.
     Compress(Compression, Responder<'r, 't>),
 }
 
 /// A lookup that a request waits for.
 #[derive(Debug)]
-pub(crate) struct Awaited {
+pub(crate) struct AwaitedJob {
     pub(crate) ticket: Ticket,
     pub(crate) key: Box<[u8]>,
-    pub(crate) stage: Stage,
+    pub(crate) purpose: Purpose,
     /// What is waited for.
     pub(super) kind: JobKind,
     /// What the job is called among those that are in flight.
@@ -45,6 +45,6 @@ pub(crate) struct Awaited {
 /// A file that is to be compressed.
 pub(super) struct Compression {
     pub(super) entry: Arc<Entry>,
-    pub(super) stage: Stage,
+    pub(super) purpose: Purpose,
     pub(super) coding: Coding,
 }

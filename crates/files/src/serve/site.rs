@@ -13,7 +13,7 @@ use crate::lookup::entry::Entry;
 use crate::lookup::folder::Folder;
 use crate::lookup::in_flight::InFlight;
 use crate::lookup::mounts::Mounts;
-use crate::lookup::stage::Stage;
+use crate::lookup::purpose::Purpose;
 use crate::options::cors::Cors;
 use crate::request::view::RequestView;
 use crate::respond::budgets::{BudgetLimits, Budgets};
@@ -127,13 +127,13 @@ impl Site {
     pub(super) fn note(
         &self,
         entry: &Entry,
-        stage: Stage,
-        asked: RequestView<'_>,
-        reply: &Responder<'_, '_>,
+        purpose: Purpose,
+        view: RequestView<'_>,
+        responder: &Responder<'_, '_>,
     ) {
-        if let Some(why) = stage.absent(entry) {
-            let client = reply.client(asked.request());
-            self.budgets(entry).note_absent(why, asked.path(), client, reply.now());
+        if let Some(why) = purpose.absent(entry) {
+            let client = responder.client(view.request());
+            self.budgets(entry).note_absent(why, view.path(), client, responder.now());
         }
     }
 

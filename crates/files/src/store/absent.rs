@@ -58,14 +58,14 @@ pub struct Denied {
     /// How much of the name leads to what denies it, in bytes: 0 is the folder that is served.
     pub at: usize,
     /// What may not be done there.
-    pub need: Need,
+    pub need: Permission,
 }
 
 /// What a permission is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Need {
+pub enum Permission {
     /// To pass through a folder (`x`).
-    Pass,
+    Traverse,
     /// To read a file (`r`).
     Read,
 }
@@ -98,10 +98,10 @@ impl fmt::Display for Absent {
             Self::Missing => "there is no such file",
             Self::NoIndex => "the folder has no index.html, and listing is off",
             Self::NotAFolder => "the path ends with a slash but leads to a file",
-            Self::Denied(Denied { need: Need::Read, .. }) => {
+            Self::Denied(Denied { need: Permission::Read, .. }) => {
                 "this process has no permission to read it"
             }
-            Self::Denied(Denied { need: Need::Pass, .. }) => {
+            Self::Denied(Denied { need: Permission::Traverse, .. }) => {
                 "this process has no permission to pass through a folder on the way"
             }
             Self::Outside => "a symbolic link leads out of the folder",

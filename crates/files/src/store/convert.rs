@@ -3,7 +3,7 @@
 use rustix::fs::{FileType, Statx};
 use rustix::io::Errno;
 
-use super::absent::{Absent, Denied, Need, OpenFilesOf, Special};
+use super::absent::{Absent, Denied, OpenFilesOf, Permission, Special};
 use super::identity::{Identity, Stamp};
 use super::open;
 
@@ -40,7 +40,7 @@ pub(crate) fn to_absent(error: impl Into<open::Error>) -> Absent {
     match error {
         Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG => Absent::Missing,
         // Of a folder that is served, or of one on the way to it.
-        Errno::ACCESS | Errno::PERM => Absent::Denied(Denied { at: 0, need: Need::Pass }),
+        Errno::ACCESS | Errno::PERM => Absent::Denied(Denied { at: 0, need: Permission::Traverse }),
         Errno::XDEV => Absent::Outside,
         Errno::LOOP => Absent::Link,
         Errno::MFILE => Absent::TooManyOpenFiles(OpenFilesOf::Process),

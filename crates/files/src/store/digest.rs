@@ -12,7 +12,7 @@ use twox_hash::XxHash3_128;
 
 use super::absent::Absent;
 use super::identity::Identity;
-use super::traits::Stored;
+use super::traits::OpenFile;
 use crate::limits::bounded_map::BoundedMap;
 
 /// What is read of a file in one go.
@@ -34,7 +34,7 @@ impl Digest {
     /// Of the first `size` bytes of a file; `None` where there are fewer. Stops when nobody waits for it
     /// any more.
     pub(crate) fn read(
-        file: &dyn Stored,
+        file: &dyn OpenFile,
         size: u64,
         cancel: &Cancel,
     ) -> Result<Option<Self>, Absent> {
@@ -56,7 +56,7 @@ impl Digest {
     }
 
     /// As an entity tag, quotes included.
-    pub(crate) fn tag(self) -> String {
+    pub(crate) fn etag(self) -> String {
         format!("\"{:032x}\"", self.0)
     }
 }
@@ -84,7 +84,7 @@ impl Digests {
     /// meanwhile.
     pub(crate) fn of(
         &self,
-        file: &dyn Stored,
+        file: &dyn OpenFile,
         identity: &Identity,
         is_settled: bool,
         cancel: &Cancel,
@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn a_content_has_one_tag_wherever_it_is() {
         // The reference of XXH3-128 for nothing at all, so that a tag is the same tomorrow.
-        assert_eq!(Digest::of(b"").tag(), "\"99aa06d3014798d86001c324468d497f\"");
+        assert_eq!(Digest::of(b"").etag(), "\"99aa06d3014798d86001c324468d497f\"");
         let store = Memory::new();
         for len in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 5] {
             let content: Vec<u8> = (0..len).map(|at| (at % 251) as u8).collect();

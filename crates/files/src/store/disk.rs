@@ -20,13 +20,13 @@ use rustix::process::{Resource, getrlimit};
 use rustix::time::ClockId;
 use sockeye_proto::{Access, FileSource, Place};
 
-use super::absent::{Absent, Denied, FORBIDDEN, Need, Special};
+use super::absent::{Absent, Denied, FORBIDDEN, Permission, Special};
 use super::convert::{from_statx, special, to_absent};
 use super::device::Device;
 use super::identity::{Identity, Stamp};
 use super::open::{self, Error::Os};
 use super::scan;
-use super::traits::{Child, Opened, Store, Stored};
+use super::traits::{Child, OpenFile, Opened, Store};
 
 /// A folder on disk, or a single file.
 #[derive(Debug)]
@@ -183,20 +183,20 @@ impl Root<'_> {
     /// of it that can't even be looked at, or the file itself.
     fn denial(&self, name: &[u8]) -> Denied {
         if self.disk.single.is_some() {
-            return Denied { at: name.len(), need: Need::Read };
+            return Denied { at: name.len(), need: Permission::Read };
         }
-        let Ok(root) = self.folder() else { return Denied { at: 0, need: Need::Pass } };
+        let Ok(root) = self.folder() else { return Denied { at: 0, need: Permission::Traverse } };
         let slashes = name.iter().enumerate().filter(|(_, byte)| **byte == b'/');
         let ends = slashes.map(|(at, _)| at).chain([name.len()]);
         let mut passed = 0;
         for end in ends {
             let part = OsStr::from_bytes(&name[..end]);
             if let Err(Os(Errno::ACCESS | Errno::PERM)) = open::beneath(root, part, open::LOOK) {
-                return Denied { at: passed, need: Need::Pass };
+                return Denied { at: passed, need: Permission::Traverse };
             }
             passed = end;
         }
-        Denied { at: name.len(), need: Need::Read }
+        Denied { at: name.len(), need: Permission::Read }
     }
 
     /// What `name` is, which is no file and can't be opened.
@@ -340,7 +340,7 @@ impl FileSource for DiskFile {
     }
 }
 
-impl Stored for DiskFile {
+impl OpenFile for DiskFile {
     fn identity(&self) -> Result<Identity, Absent> {
         stat(self.fd()).map(|(_, identity)| identity)
     }

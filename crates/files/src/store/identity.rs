@@ -65,7 +65,7 @@ impl Identity {
     /// An entity tag for the content, quotes included: the same for the same identity, on every
     /// shard and after a restart. `salt` keeps apart what an unsettled identity can't.
     #[must_use]
-    pub fn tag(&self, salt: u64) -> String {
+    pub fn etag(&self, salt: u64) -> String {
         let Self { device, inode, size, modified, changed, links: _ } = self;
         let mut hasher = XxHash3_128::new();
         for number in [*device, *inode, *size, salt] {
@@ -115,11 +115,11 @@ mod tests {
             let mut later = file();
             change(&mut later);
             assert!(!file().has_content_of(&later), "{later:?}");
-            assert_ne!(file().tag(0), later.tag(0), "{later:?}");
+            assert_ne!(file().etag(0), later.etag(0), "{later:?}");
         }
         assert!(file().has_content_of(&file()));
-        assert_eq!(file().tag(0), file().tag(0));
-        assert_ne!(file().tag(0), file().tag(1));
+        assert_eq!(file().etag(0), file().etag(0));
+        assert_ne!(file().etag(0), file().etag(1));
     }
 
     #[test]

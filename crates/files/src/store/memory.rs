@@ -13,7 +13,7 @@ use sockeye_proto::{Access, FileSource};
 
 use super::absent::Absent;
 use super::identity::{Identity, Stamp};
-use super::traits::{Child, Kind, Opened, Store, Stored};
+use super::traits::{Child, Kind, OpenFile, Opened, Store};
 use crate::naming::path;
 
 /// Files in memory. Clones are the same store.
@@ -269,7 +269,7 @@ impl FileSource for MemoryFile {
     }
 }
 
-impl Stored for MemoryFile {
+impl OpenFile for MemoryFile {
     fn identity(&self) -> Result<Identity, Absent> {
         Ok(lock(&self.file).identity)
     }

@@ -66,7 +66,7 @@ pub enum Opened {
     /// A folder.
     Folder,
     /// A regular file, and what it was when it was opened.
-    File(Arc<dyn Stored>, Identity),
+    File(Arc<dyn OpenFile>, Identity),
 }
 
 /// What a folder holds under one name.
@@ -94,7 +94,7 @@ pub enum Kind {
 }
 
 /// An open file.
-pub trait Stored: FileSource {
+pub trait OpenFile: FileSource {
     /// Its identity, asked anew.
     ///
     /// # Errors
@@ -103,7 +103,7 @@ pub trait Stored: FileSource {
     fn identity(&self) -> Result<Identity, Absent>;
 }
 
-impl dyn Stored + '_ {
+impl dyn OpenFile + '_ {
     /// Fills `buffer` with what is at `offset`. Returns how much there is, at most the whole buffer.
     pub(crate) fn fill(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, Absent> {
         let mut filled = 0;

@@ -25,7 +25,7 @@ const CHECKED: usize = 1024;
 
 /// Why a folder can't be packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unpackable {
+pub(crate) enum ArchiveError {
     /// It can't be read.
     Absent(Absent),
     /// It has more than [`MAX_ENTRIES`].
@@ -36,7 +36,7 @@ pub(crate) enum Unpackable {
     TooLarge,
 }
 
-impl fmt::Display for Unpackable {
+impl fmt::Display for ArchiveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Absent(absent) => write!(f, "{absent}"),
@@ -47,7 +47,7 @@ impl fmt::Display for Unpackable {
     }
 }
 
-impl From<Absent> for Unpackable {
+impl From<Absent> for ArchiveError {
     fn from(absent: Absent) -> Self {
         Self::Absent(absent)
     }
@@ -64,7 +64,7 @@ pub(crate) struct Manifest {
     names: Vec<u8>,
     items: Vec<Item>,
     len: u64,
-    tag: String,
+    etag: String,
     /// Whether a later change of any file would show.
     settled: bool,
     _held: Permit,
@@ -108,7 +108,7 @@ impl Manifest {
         prefix: &[u8],
         lease: Lease,
         cancel: &Cancel,
-    ) -> Result<Self, Unpackable> {
+    ) -> Result<Self, ArchiveError> {
         // The clock first: what is changed after it was read has a later stamp.
         let now = store.now();
         let mut survey = Survey {
@@ -136,30 +136,30 @@ impl Manifest {
             names,
             items,
             len: 0,
-            tag: String::new(),
+            etag: String::new(),
             settled,
             _held: lease.share(),
         };
         manifest.lay_out()?;
-        manifest.tag = manifest.make_tag();
+        manifest.etag = manifest.make_etag();
         Ok(manifest)
     }
 
     /// Gives each item its place.
-    fn lay_out(&mut self) -> Result<(), Unpackable> {
+    fn lay_out(&mut self) -> Result<(), ArchiveError> {
         let mut at = 0u64;
         for index in 0..self.items.len() {
             self.items[index].at = at;
             let mut len = 0;
             self.with_entry(index, |entry| len = entry.len());
-            at = at.checked_add(len).ok_or(Unpackable::TooLarge)?;
+            at = at.checked_add(len).ok_or(ArchiveError::TooLarge)?;
         }
-        self.len = at.checked_add(END).ok_or(Unpackable::TooLarge)?;
+        self.len = at.checked_add(END).ok_or(ArchiveError::TooLarge)?;
         Ok(())
     }
 
     /// The same for the same archive; never again the same where a change might not show.
-    fn make_tag(&self) -> String {
+    fn make_etag(&self) -> String {
         static SALT: AtomicU64 = AtomicU64::new(1);
         let mut hasher = DefaultHasher::new();
         let salt = if self.settled { 0 } else { SALT.fetch_add(1, Ordering::Relaxed) };
@@ -178,8 +178,8 @@ impl Manifest {
     }
 
     /// A strong entity tag, with its quotes.
-    pub(crate) fn tag(&self) -> &str {
-        &self.tag
+    pub(crate) fn etag(&self) -> &str {
+        &self.etag
     }
 
     /// What the folder is called in the archive.
@@ -235,13 +235,13 @@ struct Survey<'a> {
     items: Vec<Item>,
     lease: Lease,
     cancel: &'a Cancel,
-    verdict: Result<(), Unpackable>,
+    verdict: Result<(), ArchiveError>,
     /// Items that are folders and have not been looked through yet.
     folders: Vec<(usize, usize)>,
 }
 
 impl Survey<'_> {
-    fn look_through(&mut self, store: &dyn Store, folder: &[u8]) -> Result<(), Unpackable> {
+    fn look_through(&mut self, store: &dyn Store, folder: &[u8]) -> Result<(), ArchiveError> {
         self.list(store, folder, b"", 0)?;
         while let Some((index, depth)) = self.folders.pop() {
             let Item { start, len, .. } = self.items[index];
@@ -250,7 +250,7 @@ impl Survey<'_> {
             match self.list(store, &path, &name, depth) {
                 // It went away, or turned into something else, or was closed to us meanwhile: it
                 // is there, with nothing in it.
-                Err(Unpackable::Absent(
+                Err(ArchiveError::Absent(
                     Absent::Missing
                     | Absent::NotAFolder
                     | Absent::Denied(_)
@@ -271,7 +271,7 @@ impl Survey<'_> {
         path: &[u8],
         above: &[u8],
         depth: usize,
-    ) -> Result<(), Unpackable> {
+    ) -> Result<(), ArchiveError> {
         self.verdict = Ok(());
         store.list(path, &mut |child| match self.add(above, child, depth) {
             Ok(()) => ControlFlow::Continue(()),
@@ -283,19 +283,19 @@ impl Survey<'_> {
         self.verdict
     }
 
-    fn add(&mut self, above: &[u8], child: Child<'_>, depth: usize) -> Result<(), Unpackable> {
+    fn add(&mut self, above: &[u8], child: Child<'_>, depth: usize) -> Result<(), ArchiveError> {
         let Child { name, kind, linked, readable, identity } = child;
         if !readable || (kind == Kind::Folder && linked) {
             return Ok(());
         }
         if self.items.len() == MAX_ENTRIES {
-            return Err(Unpackable::TooMany);
+            return Err(ArchiveError::TooMany);
         }
         let slash = if kind == Kind::Folder { &b"/"[..] } else { b"" };
         let len = above.len() + name.len() + slash.len();
         // No name that a store shows is longer than a path may be.
         let (Ok(start), Ok(len)) = (u32::try_from(self.names.len()), u16::try_from(len)) else {
-            return Err(Unpackable::TooMany);
+            return Err(ArchiveError::TooMany);
         };
         if self.names.try_reserve(usize::from(len)).is_err() || self.items.try_reserve(1).is_err() {
             return Err(Absent::Exhausted.into());
@@ -305,7 +305,7 @@ impl Survey<'_> {
         }
         if kind == Kind::Folder {
             if depth + 1 == MAX_DEPTH {
-                return Err(Unpackable::TooDeep);
+                return Err(ArchiveError::TooDeep);
             }
             self.folders.push((self.items.len(), depth + 1));
         }

@@ -12,6 +12,6 @@
 
 mod header;
 pub(crate) mod manifest;
-pub(crate) mod packing;
 #[cfg(test)]
 mod tests;
+pub(crate) mod writer;

@@ -9,17 +9,17 @@ use proptest::prelude::*;
 use sockeye_proto::{Access, Budget, Cancel, Client, FileSource, Permit};
 
 use super::header::BLOCK;
-use super::manifest::{MAX_DEPTH, Manifest, Unpackable};
-use super::packing::{BATCH, Broken, Packing};
+use super::manifest::{ArchiveError, MAX_DEPTH, Manifest};
+use super::writer::{ArchiveAborted, ArchiveWriter, BATCH};
 use crate::limits::lease::Lease;
-use crate::store::absent::{Absent, Denied, Need};
+use crate::store::absent::{Absent, Denied, Permission};
 use crate::store::memory::{Fault, Memory};
 use crate::tests::scratch::Scratch;
 use crate::{Disk, Store};
 
-const DENIED: Absent = Absent::Denied(Denied { at: 0, need: Need::Read });
+const DENIED: Absent = Absent::Denied(Denied { at: 0, need: Permission::Read });
 
-fn manifest(store: &dyn Store, folder: &str) -> Result<Arc<Manifest>, Unpackable> {
+fn manifest(store: &dyn Store, folder: &str) -> Result<Arc<Manifest>, ArchiveError> {
     let lease = Lease::of(1 << 30);
     Manifest::make(store, folder.as_bytes(), b"top", lease, &Cancel::default()).map(Arc::new)
 }
@@ -36,8 +36,8 @@ fn bytes(
     manifest: &Arc<Manifest>,
     start: u64,
     end: u64,
-) -> Result<Vec<u8>, Broken> {
-    let mut packing = Packing::new(Arc::clone(manifest), start, end, memory());
+) -> Result<Vec<u8>, ArchiveAborted> {
+    let mut packing = ArchiveWriter::new(Arc::clone(manifest), start, end, memory());
     let mut all = Vec::new();
     loop {
         let batch = packing.next(store)?;
@@ -115,18 +115,22 @@ fn an_archive_has_everything_that_can_be_asked_for_in_the_order_of_names() {
 fn the_tag_stands_for_the_archive() {
     let files = &[("a", 5), ("sub/b", 100_000)];
     let (one, other) = (settled(files), settled(files));
-    let tag = |store: &Memory| manifest(store, "").unwrap().tag().to_owned();
-    assert_eq!(tag(&one), tag(&other));
+    let etag = |store: &Memory| manifest(store, "").unwrap().etag().to_owned();
+    assert_eq!(etag(&one), etag(&other));
     other.replace("a", "12345");
     other.pass(3_000_000_000);
-    assert_ne!(tag(&one), tag(&other), "another file of the same length");
+    assert_ne!(etag(&one), etag(&other), "another file of the same length");
 
     one.write("a", "54321");
     let (first, second) = (manifest(&one, "").unwrap(), manifest(&one, "").unwrap());
-    assert_ne!(first.tag(), second.tag(), "what may change unseen has a tag of its own each time");
+    assert_ne!(
+        first.etag(),
+        second.etag(),
+        "what may change unseen has a tag of its own each time"
+    );
     assert_eq!(first.weight(), None, "and is not remembered");
     one.pass(3_000_000_000);
-    assert_eq!(tag(&one), tag(&one));
+    assert_eq!(etag(&one), etag(&one));
     assert!(manifest(&one, "").unwrap().weight().is_some());
 }
 
@@ -146,7 +150,8 @@ fn a_file_that_changes_breaks_the_archive_off() {
             let manifest = manifest(&store, "").unwrap();
             change(&store, name);
             let broken = bytes(&store, &manifest, 0, manifest.len()).unwrap_err();
-            let expected = if at == 3 { Broken::Absent(DENIED) } else { Broken::Changed };
+            let expected =
+                if at == 3 { ArchiveAborted::Absent(DENIED) } else { ArchiveAborted::Changed };
             assert_eq!(broken, expected, "{name} {at}");
             // What needs no file is still there.
             assert!(bytes(&store, &manifest, 0, BLOCK).is_ok());
@@ -159,14 +164,15 @@ fn a_small_file_that_changes_while_it_is_read_breaks_the_archive_off() {
     let store = settled(&[("a", 10)]);
     let manifest = manifest(&store, "").unwrap();
     store.change_when_read("a", ["9876543210"]);
-    assert_eq!(bytes(&store, &manifest, 0, manifest.len()), Err(Broken::Changed));
+    assert_eq!(bytes(&store, &manifest, 0, manifest.len()), Err(ArchiveAborted::Changed));
 }
 
 #[test]
 fn a_large_file_that_changes_while_it_is_sent_is_known_before_its_last_part() {
     let store = settled(&[("a", 100_000)]);
     let manifest = manifest(&store, "").unwrap();
-    let range = Packing::new(manifest, 0, 50_000, memory()).next(&store).unwrap().file.unwrap();
+    let range =
+        ArchiveWriter::new(manifest, 0, 50_000, memory()).next(&store).unwrap().file.unwrap();
     assert!(range.source.is_unchanged());
     store.write("a", vec![1; 100_000]);
     assert!(!range.source.is_unchanged());
@@ -178,12 +184,12 @@ fn a_large_file_that_changes_while_it_is_sent_is_known_before_its_last_part() {
 fn what_is_too_much_is_refused() {
     let deep = "d/".repeat(MAX_DEPTH);
     let store = settled(&[(&format!("{deep}x"), 1)]);
-    assert_eq!(manifest(&store, "").map(|manifest| manifest.count()), Err(Unpackable::TooDeep));
+    assert_eq!(manifest(&store, "").map(|manifest| manifest.count()), Err(ArchiveError::TooDeep));
     let store = settled(&[(&format!("{}x", &deep[2..]), 1)]);
     assert!(manifest(&store, "").is_ok());
     assert_eq!(
         manifest(&store, "x").map(|manifest| manifest.count()),
-        Err(Unpackable::Absent(Absent::Missing))
+        Err(ArchiveError::Absent(Absent::Missing))
     );
     let made = Manifest::make(&store, b"", b"top", Lease::of(100), &Cancel::default());
     assert_eq!(made.map(|manifest| manifest.count()), Err(Absent::Exhausted.into()));

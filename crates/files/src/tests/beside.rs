@@ -12,7 +12,7 @@ use crate::{CacheLimits, Coding, Codings, Folder, Options, Site};
 
 /// A site on disk that packs nothing by itself.
 fn site(root: &Path) -> Site {
-    let codings = Codings { made: Vec::new(), ..Codings::default() };
+    let codings = Codings { on_demand: Vec::new(), ..Codings::default() };
     let options = Options { codings, ..Options::default() };
     Folder::open(root).unwrap().with(options).site(CacheLimits::default())
 }
@@ -30,7 +30,7 @@ fn version(page: &[u8]) -> u64 {
 }
 
 fn packed(coding: Coding, content: &[u8]) -> Vec<u8> {
-    crate::coding::pack::packed(coding, content)
+    crate::coding::compress::packed(coding, content)
 }
 
 fn date(path: &Path, secs: u64) {
@@ -90,7 +90,7 @@ fn of_a_large_file_the_beginning_and_the_times_decide() {
     let scratch = Scratch::new();
     let (file, beside) = (scratch.path().join("data"), scratch.path().join("data.zst"));
     let mut data = page(1).repeat(18 << 20 >> 12);
-    assert!(data.len() as u64 > crate::coding::verdicts::COMPARED);
+    assert!(data.len() as u64 > crate::coding::checks::COMPARED);
     fs::write(&file, &data).unwrap();
     let times = File::open(&file).unwrap().metadata().unwrap().modified().unwrap();
     let sent = |data: &[u8], earlier: u64| {
@@ -134,7 +134,7 @@ fn what_is_swapped_while_it_is_served_is_never_stale() {
     };
     let (deployed, over) = (AtomicU64::new(0), AtomicBool::new(false));
     deploy(1, &deployed);
-    let (mut coded, mut asked) = (0, 0);
+    let (mut coded, mut view) = (0, 0);
     thread::scope(|scope| {
         scope.spawn(|| {
             for version in 2..400 {
@@ -155,10 +155,10 @@ fn what_is_swapped_while_it_is_served_is_never_stale() {
             let version = version(&content_of(&got));
             assert!(version >= least, "{version} after {least} was deployed");
             coded += u64::from(got.field("Content-Encoding").is_some());
-            asked += 1;
+            view += 1;
         }
     });
-    assert!(coded > 0 && asked > 0);
+    assert!(coded > 0 && view > 0);
 }
 
 /// As [`content`], where no sibling need be there at the moment.

@@ -26,7 +26,7 @@ pub(super) fn noise() -> impl Iterator<Item = u8> {
 }
 
 pub(super) fn packed(coding: Coding, content: &str) -> Vec<u8> {
-    crate::coding::pack::packed(coding, content.as_bytes())
+    crate::coding::compress::packed(coding, content.as_bytes())
 }
 
 /// A site with options; its clock is past all changes.
@@ -126,9 +126,9 @@ fn the_owner_chooses() {
     };
     let all = Codings::default();
     assert_eq!(get(all.clone()), (Some("gzip".into()), true));
-    assert_eq!(get(Codings { siblings: false, ..all.clone() }), (Some("zstd".into()), true));
+    assert_eq!(get(Codings { precompressed: false, ..all.clone() }), (Some("zstd".into()), true));
     let only = vec![Coding::Brotli];
-    let brotli = Codings { siblings: false, made: only };
+    let brotli = Codings { precompressed: false, on_demand: only };
     assert_eq!(get(brotli), (Some("br".into()), true));
     assert_eq!(get(Codings::NONE), (None, false));
 }
@@ -145,7 +145,7 @@ fn each_form_has_its_own_tag_and_head_and_304_agree_with_it() {
     for names in ["identity", "gzip", "br", "zstd"] {
         let fields = accepting(names);
         let got = client.request("GET", "/page.html", &fields);
-        let tag = got.field("ETag").unwrap().to_owned();
+        let etag = got.field("ETag").unwrap().to_owned();
         let coding = Some(names).filter(|names| *names != "identity");
         assert_eq!(said(&got), (200, coding, VARY), "{names}");
 
@@ -169,12 +169,12 @@ fn each_form_has_its_own_tag_and_head_and_304_agree_with_it() {
         assert_eq!(lines, expected, "{names}");
 
         let known =
-            client.request("GET", "/page.html", &format!("{fields}If-None-Match: {tag}\r\n"));
-        assert_eq!((said(&known), known.field("ETag")), ((304, None, VARY), Some(&*tag)));
+            client.request("GET", "/page.html", &format!("{fields}If-None-Match: {etag}\r\n"));
+        assert_eq!((said(&known), known.field("ETag")), ((304, None, VARY), Some(&*etag)));
         assert!(known.body.is_empty());
         let other = format!("{fields}If-Match: \"other\"\r\n");
         assert_eq!(said(&client.request("GET", "/page.html", &other)), (412, None, VARY));
-        tags.push(tag);
+        tags.push(etag);
     }
     // A client that has one form and asks for another has not what it asks for.
     let cross = format!("{GZIP}If-None-Match: {}, {}, {}\r\n", tags[0], tags[2], tags[3]);
@@ -369,20 +369,20 @@ proptest! {
             0..6,
         ),
         len in prop_oneof![Just(0_usize), Just(900), Just(1500), 0..100_000_usize],
-        siblings in proptest::collection::vec((0..3_usize, any::<bool>()), 0..3),
+        precompressed in proptest::collection::vec((0..3_usize, any::<bool>()), 0..3),
         made in any::<bool>(),
     ) {
         let page = text(len);
         let store = Memory::new();
         store.write("page.html", &*page);
-        for (coding, stale) in siblings {
+        for (coding, stale) in precompressed {
             let coding = Coding::ALL[coding];
             let content = if stale { format!("{page}!") } else { page.clone() };
             let extension = ["zst", "br", "gz"][coding as usize];
             store.write(&format!("page.html.{extension}"), packed(coding, &content));
         }
         let made = if made { Coding::ALL.to_vec() } else { Vec::new() };
-        let site = site_with(&store, Codings { made, ..Codings::default() });
+        let site = site_with(&store, Codings { on_demand: made, ..Codings::default() });
         let mut client = Client::new(&site);
         let value: Vec<String> =
             members.iter().map(|(name, weight)| format!("{name}{weight}")).collect();

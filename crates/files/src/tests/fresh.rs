@@ -85,8 +85,8 @@ fn two_writes_in_one_tick_are_told_apart() {
 fn shards_agree_on_the_tag() {
     let (store, first) = memory(&[("a.txt", "Hello")]);
     let second = site(store);
-    let tag = |site| Client::new(site).get("/a.txt").field("ETag").map(str::to_owned);
-    assert_eq!(tag(&first), tag(&second));
+    let etag = |site| Client::new(site).get("/a.txt").field("ETag").map(str::to_owned);
+    assert_eq!(etag(&first), etag(&second));
 }
 
 #[test]

@@ -100,8 +100,8 @@ fn what_is_no_file_is_not_kept_as_one() {
         [("index.html", "app"), ("404.html", "lost"), ("docs/index.html", ""), ("about.html", "")];
     let site = site(&files, options);
     let mut client = Client::new(&site);
-    let tag = client.get("/").field("ETag").unwrap().to_owned();
-    let known = format!("If-None-Match: {tag}\r\n");
+    let etag = client.get("/").field("ETag").unwrap().to_owned();
+    let known = format!("If-None-Match: {etag}\r\n");
     for (path, fields, status, caching) in [
         ("/", "", 200, Some("public, max-age=31536000")),
         ("/", &*known, 304, Some("public, max-age=31536000")),
@@ -123,7 +123,7 @@ fn replies(cors: Cors, origin: &str) -> Vec<(&'static str, Got)> {
     let files = [("a.txt", "Hello"), ("docs/index.html", "docs"), ("404.html", "lost")];
     let site = site(&files, Options { cors, ..Options::default() });
     let mut client = Client::new(&site);
-    let tag = client.get("/a.txt").field("ETag").unwrap().to_owned();
+    let etag = client.get("/a.txt").field("ETag").unwrap().to_owned();
     let mut ask = |path: &str, field: String| {
         client.request("GET", path, &format!("Origin: {origin}\r\n{field}"))
     };
@@ -131,7 +131,7 @@ fn replies(cors: Cors, origin: &str) -> Vec<(&'static str, Got)> {
         ("200", ask("/a.txt", String::new())),
         ("206", ask("/a.txt", "Range: bytes=0-1\r\n".into())),
         ("301", ask("/docs", String::new())),
-        ("304", ask("/a.txt", format!("If-None-Match: {tag}\r\n"))),
+        ("304", ask("/a.txt", format!("If-None-Match: {etag}\r\n"))),
         ("404", ask("/none", String::new())),
         ("412", ask("/a.txt", "If-Match: \"x\"\r\n".into())),
         ("416", ask("/a.txt", "Range: bytes=9-\r\n".into())),

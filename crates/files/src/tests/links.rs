@@ -122,7 +122,10 @@ fn a_link_is_as_hidden_as_what_it_leads_to() {
         }
     }
     let why = mounts.explain("/env").to_string();
-    assert!(why.contains("  why: a symbolic link leads to a name that begins with a dot"), "{why}");
+    assert!(
+        why.contains("  reason: a symbolic link leads to a name that begins with a dot"),
+        "{why}"
+    );
 }
 
 #[test]
@@ -177,7 +180,7 @@ fn a_sibling_that_links_to_a_hidden_name_is_none() {
     fs::write(root.join(".packed"), packed(Coding::Gzip, &page)).unwrap();
     symlink("packed", root.join("shown.html.gz")).unwrap();
     symlink(".packed", root.join("page.html.gz")).unwrap();
-    let codings = crate::Codings { made: Vec::new(), ..crate::Codings::default() };
+    let codings = crate::Codings { on_demand: Vec::new(), ..crate::Codings::default() };
     let mut client = client(root, Options { codings, ..Options::default() });
     let got = client.request("GET", "/shown.html", GZIP);
     assert_eq!(got.field("Content-Encoding"), Some("gzip"));

@@ -13,10 +13,10 @@ mod hot;
 mod idle;
 mod links;
 mod pages;
+mod precompressed;
 mod ranges;
 pub(crate) mod scratch;
 mod several;
-mod siblings;
 mod validators;
 mod why;
 

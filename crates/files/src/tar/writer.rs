@@ -16,7 +16,7 @@ use super::manifest::Manifest;
 use crate::limits::lease::Lease;
 use crate::store::absent::Absent;
 use crate::store::identity::Identity;
-use crate::store::traits::{Kind, Opened, Store, Stored};
+use crate::store::traits::{Kind, OpenFile, Opened, Store};
 
 /// A batch has about so many bytes in memory, and less than twice as many.
 pub(crate) const BATCH: usize = 128 * 1024;
@@ -25,7 +25,7 @@ const SMALL: u64 = 32 * 1024;
 
 /// A part of an archive that is still to be sent.
 #[derive(Debug)]
-pub(crate) struct Packing {
+pub(crate) struct ArchiveWriter {
     manifest: Arc<Manifest>,
     position: u64,
     end: u64,
@@ -45,14 +45,14 @@ pub(crate) struct Batch {
 
 /// Why an archive has to be broken off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Broken {
+pub(crate) enum ArchiveAborted {
     /// A file is not the one that the manifest has, or not any more.
     Changed,
     /// A file can't be opened or read.
     Absent(Absent),
 }
 
-impl fmt::Display for Broken {
+impl fmt::Display for ArchiveAborted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Changed => f.write_str("a file in it changed"),
@@ -61,13 +61,13 @@ impl fmt::Display for Broken {
     }
 }
 
-impl From<Absent> for Broken {
+impl From<Absent> for ArchiveAborted {
     fn from(absent: Absent) -> Self {
         Self::Absent(absent)
     }
 }
 
-impl Packing {
+impl ArchiveWriter {
     /// The bytes from `start` to before `end`, which are inside of the archive. `memory` is what
     /// they take.
     pub(crate) fn new(
@@ -85,7 +85,7 @@ impl Packing {
     /// # Errors
     ///
     /// Why there is no true one.
-    pub(crate) fn next(&mut self, store: &dyn Store) -> Result<Batch, Broken> {
+    pub(crate) fn next(&mut self, store: &dyn Store) -> Result<Batch, ArchiveAborted> {
         let mut batch = Batch::default();
         while batch.bytes.len() < BATCH && batch.file.is_none() && self.position < self.end {
             let index = self.manifest.find(self.position);
@@ -102,7 +102,12 @@ impl Packing {
     }
 
     /// Adds what is wanted of one entry, up to its end or to where a large file begins or ends.
-    fn entry(&mut self, index: usize, store: &dyn Store, batch: &mut Batch) -> Result<(), Broken> {
+    fn entry(
+        &mut self,
+        index: usize,
+        store: &dyn Store,
+        batch: &mut Batch,
+    ) -> Result<(), ArchiveAborted> {
         let manifest = Arc::clone(&self.manifest);
         let start = manifest.start(index);
         let (header_len, size, kind) =
@@ -135,15 +140,15 @@ impl Packing {
         content: u64,
         store: &dyn Store,
         batch: &mut Batch,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), ArchiveAborted> {
         let (name, expected) = self.manifest.file(index);
         let (file, identity) = match store.open(&name) {
             Ok(Opened::File(file, identity)) => (file, identity),
-            Ok(Opened::Folder) | Err(Absent::Missing) => return Err(Broken::Changed),
+            Ok(Opened::Folder) | Err(Absent::Missing) => return Err(ArchiveAborted::Changed),
             Err(absent) => return Err(absent.into()),
         };
         if !expected.has_content_of(&identity) {
-            return Err(Broken::Changed);
+            return Err(ArchiveAborted::Changed);
         }
         let offset = self.position - content;
         let len = (expected.size - offset).min(self.end - self.position);
@@ -157,7 +162,7 @@ impl Packing {
         let mut bytes = vec![0; len as usize];
         let filled = file.fill(offset, &mut bytes)?;
         if filled < bytes.len() || !file.identity().is_ok_and(|now| expected.has_content_of(&now)) {
-            return Err(Broken::Changed);
+            return Err(ArchiveAborted::Changed);
         }
         self.put(&mut batch.bytes, &bytes);
         Ok(())
@@ -176,7 +181,7 @@ impl Packing {
 /// was opened is not enough, since it was opened later.
 #[derive(Debug)]
 struct Guarded {
-    file: Arc<dyn Stored>,
+    file: Arc<dyn OpenFile>,
     expected: Identity,
 }
 

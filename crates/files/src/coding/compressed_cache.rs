@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use sockeye_proto::{Budget, Permit, Time};
 
-use crate::file::held::Compressed;
+use crate::file::content::Compressed;
 use crate::limits::bounded_map::BoundedMap;
 use crate::options::codings::Coding;
 
@@ -45,7 +45,7 @@ pub(crate) enum CompressionResult {
 }
 
 #[derive(Debug)]
-pub(crate) struct Forms {
+pub(crate) struct CompressedCache {
     compressed: Arc<Budget>,
     working: Arc<Budget>,
     state: Mutex<State>,
@@ -75,11 +75,11 @@ struct Lately {
 pub(crate) struct Key {
     /// Without a digest, files of two folders may have one tag.
     pub(crate) folder: u32,
-    pub(crate) tag: Box<str>,
+    pub(crate) etag: Box<str>,
     pub(crate) coding: Coding,
 }
 
-impl Forms {
+impl CompressedCache {
     pub(crate) fn new(compressed: &Arc<Budget>, working: &Arc<Budget>) -> Self {
         let state = State {
             folders: 0,
@@ -202,7 +202,7 @@ impl State {
 
 /// Makes a form for a place, and takes the place away afterwards.
 struct Maker<'a> {
-    forms: &'a Forms,
+    forms: &'a CompressedCache,
     key: &'a Key,
 }
 
@@ -247,7 +247,7 @@ impl Drop for Maker<'_> {
 }
 
 /// How much memory compressing `len` bytes takes at the most besides what comes of it: measured at
-/// the levels of [`super::pack`], and rounded up.
+/// the levels of [`super::compress`], and rounded up.
 pub(crate) fn working_memory(coding: Coding, len: u64) -> u64 {
     const KIB: u64 = 1024;
     const MIB: u64 = 1024 * KIB;

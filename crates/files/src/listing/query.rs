@@ -62,9 +62,9 @@ impl Sort {
 
 /// A query that says what can't be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct BadAsk(&'static str);
+pub(crate) struct BadQuery(&'static str);
 
-impl fmt::Display for BadAsk {
+impl fmt::Display for BadQuery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0)
     }
@@ -72,7 +72,7 @@ impl fmt::Display for BadAsk {
 
 /// What is asked of a folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Ask {
+pub(crate) struct ListingQuery {
     /// The form, where the query names one.
     pub(crate) format: Option<Format>,
     pub(crate) sort: Sort,
@@ -84,46 +84,47 @@ pub(crate) struct Ask {
     pub(crate) per: Option<u32>,
 }
 
-impl Ask {
+impl ListingQuery {
     /// Reads a query, without its question mark, where `archives` can be asked for or can't.
     ///
     /// # Errors
     ///
     /// What can't be, in a sentence.
-    pub(crate) fn parse(query: Option<&[u8]>, archives: bool) -> Result<Self, BadAsk> {
-        let mut ask = Self::default();
-        for pair in query.unwrap_or_default().split(|byte| *byte == b'&') {
+    pub(crate) fn parse(raw: Option<&[u8]>, archives: bool) -> Result<Self, BadQuery> {
+        let mut query = Self::default();
+        for pair in raw.unwrap_or_default().split(|byte| *byte == b'&') {
             let mut sides = pair.splitn(2, |byte| *byte == b'=');
             let name = sides.next().unwrap_or_default();
             let value = decode(sides.next().unwrap_or_default());
             match (name, &value[..]) {
-                (b"format", b"html") => ask.format = Some(Format::Html),
-                (b"format", b"json") => ask.format = Some(Format::Json),
-                (b"format", b"text") => ask.format = Some(Format::Text),
-                (b"format", b"tar") if archives => ask.format = Some(Format::Tar),
+                (b"format", b"html") => query.format = Some(Format::Html),
+                (b"format", b"json") => query.format = Some(Format::Json),
+                (b"format", b"text") => query.format = Some(Format::Text),
+                (b"format", b"tar") if archives => query.format = Some(Format::Tar),
                 (b"format", _) if archives => {
-                    return Err(BadAsk("The format is html, json, text or tar."));
+                    return Err(BadQuery("The format is html, json, text or tar."));
                 }
-                (b"format", _) => return Err(BadAsk("The format is html, json or text.")),
-                (b"sort", b"name") => ask.sort = Sort::Name,
-                (b"sort", b"size") => ask.sort = Sort::Size,
-                (b"sort", b"date") => ask.sort = Sort::Date,
-                (b"sort", _) => return Err(BadAsk("A folder is sorted by name, size or date.")),
-                (b"order", b"asc") => ask.descending = false,
-                (b"order", b"desc") => ask.descending = true,
-                (b"order", _) => return Err(BadAsk("The order is asc or desc.")),
-                (b"q", _) => ask.filter = value,
+                (b"format", _) => return Err(BadQuery("The format is html, json or text.")),
+                (b"sort", b"name") => query.sort = Sort::Name,
+                (b"sort", b"size") => query.sort = Sort::Size,
+                (b"sort", b"date") => query.sort = Sort::Date,
+                (b"sort", _) => return Err(BadQuery("A folder is sorted by name, size or date.")),
+                (b"order", b"asc") => query.descending = false,
+                (b"order", b"desc") => query.descending = true,
+                (b"order", _) => return Err(BadQuery("The order is asc or desc.")),
+                (b"q", _) => query.filter = value,
                 (b"page", value) => {
-                    ask.page = Some(number(value).ok_or(BadAsk("A page is a number from 1 on."))?);
+                    query.page =
+                        Some(number(value).ok_or(BadQuery("A page is a number from 1 on."))?);
                 }
                 (b"per", value) => {
                     let per = number(value).filter(|per| *per <= MOST_PER_PAGE);
-                    ask.per = Some(per.ok_or(BadAsk("A page has from 1 to 10000 entries."))?);
+                    query.per = Some(per.ok_or(BadQuery("A page has from 1 to 10000 entries."))?);
                 }
                 _ => {}
             }
         }
-        Ok(ask)
+        Ok(query)
     }
 
     /// Which page, counted from 0, and how many entries it has; `None` for all on one.
@@ -134,20 +135,20 @@ impl Ask {
 
     /// Writes a query that asks for the same in another order, from the first page on.
     pub(crate) fn link_sorted(&self, sort: Sort, descending: bool, out: &mut Vec<u8>) {
-        let ask = Self { sort, descending, page: None, ..self.clone() };
-        ask.link(out);
+        let query = Self { sort, descending, page: None, ..self.clone() };
+        query.link(out);
     }
 
     /// Writes a query that asks for the same on another page, counted from 0.
     pub(crate) fn link_page(&self, page: u32, out: &mut Vec<u8>) {
-        let ask = Self { page: (page > 0).then(|| page.saturating_add(1)), ..self.clone() };
-        ask.link(out);
+        let query = Self { page: (page > 0).then(|| page.saturating_add(1)), ..self.clone() };
+        query.link(out);
     }
 
     /// Writes a query that asks for all of the same in another form.
     pub(crate) fn link_format(&self, format: Format, out: &mut Vec<u8>) {
-        let ask = Self { format: Some(format), page: None, per: None, ..self.clone() };
-        ask.link(out);
+        let query = Self { format: Some(format), page: None, per: None, ..self.clone() };
+        query.link(out);
     }
 
     /// Writes the query with its question mark, for an attribute in HTML: what is not said is the
@@ -183,7 +184,7 @@ impl Ask {
 
 /// Whether a listing has what a query asks for.
 pub(crate) fn is_known(query: Option<&[u8]>, archives: bool) -> bool {
-    Ask::parse(query, archives).is_ok()
+    ListingQuery::parse(query, archives).is_ok()
 }
 
 /// Decodes a value as forms send it: `+` is a space.
@@ -291,17 +292,17 @@ mod tests {
 
     use super::*;
 
-    fn parsed(query: &str) -> Result<Ask, BadAsk> {
-        Ask::parse(Some(query.as_bytes()), true)
+    fn parsed(query: &str) -> Result<ListingQuery, BadQuery> {
+        ListingQuery::parse(Some(query.as_bytes()), true)
     }
 
     #[test]
     fn queries_say_what_is_wanted() {
-        assert_eq!(Ask::parse(None, true), Ok(Ask::default()));
-        assert_eq!(parsed("utm_source=x&&=&lang"), Ok(Ask::default()));
+        assert_eq!(ListingQuery::parse(None, true), Ok(ListingQuery::default()));
+        assert_eq!(parsed("utm_source=x&&=&lang"), Ok(ListingQuery::default()));
         assert_eq!(
             parsed("format=json&sort=size&order=desc&q=a+b%26%C3%A9%zz&page=2&per=50"),
-            Ok(Ask {
+            Ok(ListingQuery {
                 format: Some(Format::Json),
                 sort: Sort::Size,
                 descending: true,
@@ -310,9 +311,12 @@ mod tests {
                 per: Some(50),
             })
         );
-        assert_eq!(Ask::parse(Some(b"format=tar"), true).unwrap().format, Some(Format::Tar));
-        let unknown = Ask::parse(Some(b"format=zip"), false);
-        assert_eq!(Ask::parse(Some(b"format=tar"), false), unknown);
+        assert_eq!(
+            ListingQuery::parse(Some(b"format=tar"), true).unwrap().format,
+            Some(Format::Tar)
+        );
+        let unknown = ListingQuery::parse(Some(b"format=zip"), false);
+        assert_eq!(ListingQuery::parse(Some(b"format=tar"), false), unknown);
         assert!(!unknown.unwrap_err().to_string().contains("tar"));
         for bad in [
             "format=zip",
@@ -374,18 +378,18 @@ mod tests {
             per in proptest::option::of(1..=MOST_PER_PAGE),
             format in proptest::option::of(prop_oneof![Just(Format::Html), Just(Format::Json)]),
         ) {
-            let ask = Ask { format, sort, descending, filter, page, per };
+            let query = ListingQuery { format, sort, descending, filter, page, per };
             let mut link = Vec::new();
-            ask.link_page(page.map_or(0, |page| page - 1), &mut link);
+            query.link_page(page.map_or(0, |page| page - 1), &mut link);
             let link = String::from_utf8(link).unwrap().replace("&amp;", "&");
-            prop_assert_eq!(Ask::parse(link.strip_prefix('?').map(str::as_bytes), true), Ok(ask));
+            prop_assert_eq!(ListingQuery::parse(link.strip_prefix('?').map(str::as_bytes), true), Ok(query));
         }
 
         #[test]
         fn any_query_and_any_field_are_taken_without_a_panic(
             bytes in proptest::collection::vec(any::<u8>(), 0..64),
         ) {
-            let _ = Ask::parse(Some(&bytes), true);
+            let _ = ListingQuery::parse(Some(&bytes), true);
             let _ = accepted([&bytes[..]].into_iter());
         }
     }

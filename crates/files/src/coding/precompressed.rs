@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::verdicts::{Side, Verdicts};
-use crate::file::held::SMALL;
+use super::checks::{PrecompressedChecks, Side};
+use crate::file::content::SMALL;
 use crate::file::reader::{Digested, Effort, Reader};
-use crate::file::representation::{Representation, tag_of};
+use crate::file::representation::{Representation, etag_of};
 use crate::options::codings::Coding;
 use crate::store::identity::Identity;
-use crate::store::traits::{Opened, Stored};
+use crate::store::traits::{OpenFile, Opened};
 
 /// Smaller files are not looked for siblings of: the fields that a coding needs are longer than what
 /// it could save.
@@ -16,7 +16,7 @@ const SMALLEST: u64 = 64;
 
 /// The siblings of a file, as a lookup found them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Siblings {
+pub(crate) struct Precompressed {
     /// Those that may be sent.
     found: [Option<Arc<Representation>>; Coding::ALL.len()],
     /// Whether there is a file of such a name at all. One that may not be sent now may be later, so
@@ -24,13 +24,13 @@ pub(crate) struct Siblings {
     pub(crate) any: bool,
 }
 
-impl Siblings {
+impl Precompressed {
     pub(crate) fn get(&self, coding: Coding) -> Option<&Representation> {
         self.found[coding as usize].as_deref()
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = &Representation> {
-        self.found.iter().flatten().map(|sibling| &**sibling)
+        self.found.iter().flatten().map(|precompressed| &**precompressed)
     }
 
     /// Whether these are the very ones.
@@ -49,26 +49,26 @@ impl Siblings {
     /// where the reader's effort doesn't allow that.
     pub(crate) fn find(
         reader: &Reader<'_>,
-        verdicts: &Verdicts,
+        verdicts: &PrecompressedChecks,
         file: &Representation,
         known: Option<&Self>,
     ) -> Option<Self> {
-        let mut siblings = Self::default();
+        let mut precompressed = Self::default();
         // A file that is packed has none.
         if file.size() < SMALLEST
             || Coding::ALL.iter().any(|coding| file.name.ends_with(coding.extension()))
         {
-            return Some(siblings);
+            return Some(precompressed);
         }
         for coding in Coding::ALL {
             let name = [&*file.name, coding.extension()].concat();
             let now = reader.store.now();
             // One that can't be opened is none: its original is served, and nothing is lost.
             let Ok(Opened::File(opened, identity)) = reader.store.open(&name) else { continue };
-            siblings.any = true;
+            precompressed.any = true;
             let known = known.and_then(|known| known.found[coding as usize].as_ref());
             let same = known.filter(|known| known.still_has(&identity));
-            siblings.found[coding as usize] = match same {
+            precompressed.found[coding as usize] = match same {
                 Some(same) => Some(Arc::clone(same)),
                 None => {
                     let settled = identity.is_settled(now);
@@ -81,7 +81,7 @@ impl Siblings {
                 }
             };
         }
-        Some(siblings)
+        Some(precompressed)
     }
 }
 
@@ -89,7 +89,7 @@ impl Siblings {
 struct Found<'a> {
     name: &'a [u8],
     coding: Coding,
-    opened: Arc<dyn Stored>,
+    opened: Arc<dyn OpenFile>,
     identity: Identity,
     /// Whether the identity would show any later change.
     settled: bool,
@@ -100,7 +100,7 @@ impl Found<'_> {
     fn has_to_be_read(
         &self,
         reader: &Reader<'_>,
-        verdicts: &Verdicts,
+        verdicts: &PrecompressedChecks,
         file: &Representation,
     ) -> bool {
         if self.identity.size >= file.size() || file.size() <= SMALL {
@@ -117,7 +117,7 @@ impl Found<'_> {
     fn check(
         self,
         reader: &Reader<'_>,
-        verdicts: &Verdicts,
+        verdicts: &PrecompressedChecks,
         file: &Representation,
     ) -> Option<Representation> {
         let Self { name, coding, opened, identity, settled } = self;
@@ -126,18 +126,18 @@ impl Found<'_> {
         if identity.size >= file.size() || verdict == Some(false) {
             return None;
         }
-        let held = reader.hold(opened, &identity).ok()??;
-        let sibling = Side { name, held: &held, identity: &identity, settled };
+        let content = reader.load_content(opened, &identity).ok()??;
+        let precompressed = Side { name, content: &content, identity: &identity, settled };
         let cancel = reader.effort.cancel();
-        let fits =
-            verdict == Some(true) || verdicts.judge(coding, Side::of(file), sibling, &cancel);
+        let fits = verdict == Some(true)
+            || verdicts.evaluate(coding, Side::of(file), precompressed, &cancel);
         if !fits {
             return None;
         }
-        let Ok(Digested::Known(digest)) = reader.digest(&held, &identity, settled) else {
+        let Ok(Digested::Known(digest)) = reader.digest(&content, &identity, settled) else {
             return None;
         };
-        let tag = tag_of(digest, &identity, settled);
-        Some(file.coded(coding, &tag, identity, settled, held))
+        let etag = etag_of(digest, &identity, settled);
+        Some(file.coded(coding, &etag, identity, settled, content))
     }
 }

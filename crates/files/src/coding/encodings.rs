@@ -4,18 +4,18 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::form::Form;
+use super::precompressed::Precompressed;
 use super::select::{Offer, select};
-use super::sibling::Siblings;
-use crate::file::held::Held;
+use super::selected::Selected;
+use crate::file::content::Content;
 use crate::file::representation::Representation;
 use crate::options::codings::Coding;
 use crate::request::accept_encoding::Accepted;
 
 /// What there is of a file besides the file.
 #[derive(Clone, Debug)]
-pub(crate) struct Coded {
-    siblings: Siblings,
+pub(crate) struct Encodings {
+    precompressed: Precompressed,
     made: [Made; Coding::ALL.len()],
 }
 
@@ -31,36 +31,36 @@ enum Made {
 
 /// The content of a form that was made, if it was not dropped since.
 fn living(made: &Representation) -> Option<Bytes> {
-    match &made.held {
-        Held::Compressed(form) => form.upgrade().map(|form| form.content()),
-        Held::Memory(content) => Some(content.clone()),
-        Held::Open(_) => None,
+    match &made.content {
+        Content::Compressed(form) => form.upgrade().map(|form| form.content()),
+        Content::Memory(content) => Some(content.clone()),
+        Content::Open(_) => None,
     }
 }
 
 /// What a request is answered with.
 #[derive(Debug)]
-pub(crate) enum Choice<'a> {
+pub(crate) enum Selection<'a> {
     /// This form of the file.
-    Send(Form<'a>),
+    Send(Selected<'a>),
     /// The file in this coding, once it is compressed.
     Compress(Coding),
 }
 
-impl Coded {
+impl Encodings {
     /// `made` says which codings can be made of the file.
-    pub(crate) fn new(siblings: Siblings, made: [bool; Coding::ALL.len()]) -> Self {
+    pub(crate) fn new(precompressed: Precompressed, made: [bool; Coding::ALL.len()]) -> Self {
         let made = made.map(|can| if can { Made::NotYet } else { Made::Never });
-        Self { siblings, made }
+        Self { precompressed, made }
     }
 
-    pub(crate) fn with_siblings(self, siblings: Siblings) -> Self {
-        Self { siblings, ..self }
+    pub(crate) fn with_siblings(self, precompressed: Precompressed) -> Self {
+        Self { precompressed, ..self }
     }
 
     /// Whether another request may be answered in another form, now or once more is known.
     pub(crate) fn varies(&self) -> bool {
-        self.siblings.any || self.made.iter().any(|made| !matches!(made, Made::Never))
+        self.precompressed.any || self.made.iter().any(|made| !matches!(made, Made::Never))
     }
 
     /// Picks what to send; `None` is the file as it is.
@@ -69,27 +69,27 @@ impl Coded {
     /// be there tomorrow, and most that ask for ranges (of video, of documents, of what they began
     /// to download) want the bytes of the file. A sibling is a file too, with a tag that lasts, so
     /// whoever accepts its coding gets ranges of it, and `If-Range` sees to it that they fit.
-    pub(crate) fn choose(&self, accepted: Accepted, is_range: bool) -> Option<Choice<'_>> {
+    pub(crate) fn choose(&self, accepted: Accepted, is_range: bool) -> Option<Selection<'_>> {
         let offers =
-            Coding::ALL.map(|coding| match (self.siblings.get(coding), self.made(coding)) {
-                (Some(sibling), _) => Offer::Sibling(sibling.size()),
+            Coding::ALL.map(|coding| match (self.precompressed.get(coding), self.made(coding)) {
+                (Some(precompressed), _) => Offer::Precompressed(precompressed.size()),
                 (None, Made::NotYet | Made::Here(_)) if !is_range => Offer::Made,
                 (None, _) => Offer::None,
             });
         let coding = select(accepted, offers)?;
-        match (self.siblings.get(coding), self.made(coding)) {
-            (Some(sibling), _) => Some(Choice::Send(Form::kept(sibling))),
+        match (self.precompressed.get(coding), self.made(coding)) {
+            (Some(precompressed), _) => Some(Selection::Send(Selected::kept(precompressed))),
             (None, Made::Here(made)) => Some(match living(made) {
-                Some(content) => Choice::Send(Form::made(made, content)),
-                None => Choice::Compress(coding),
+                Some(content) => Selection::Send(Selected::made(made, content)),
+                None => Selection::Compress(coding),
             }),
-            (None, Made::NotYet) => Some(Choice::Compress(coding)),
+            (None, Made::NotYet) => Some(Selection::Compress(coding)),
             (None, Made::Never) => None,
         }
     }
 
-    pub(crate) fn siblings(&self) -> &Siblings {
-        &self.siblings
+    pub(crate) fn precompressed(&self) -> &Precompressed {
+        &self.precompressed
     }
 
     fn made(&self, coding: Coding) -> &Made {
@@ -117,6 +117,6 @@ impl Coded {
             Made::Here(made) => Some(&**made),
             Made::Never | Made::NotYet => None,
         });
-        self.siblings.all().chain(made)
+        self.precompressed.all().chain(made)
     }
 }

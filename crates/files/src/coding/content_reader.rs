@@ -5,19 +5,19 @@ use std::io::{self, Read};
 
 use sockeye_proto::Cancel;
 
-use crate::file::held::Held;
+use crate::file::content::Content;
 
 /// Reads a file from its beginning.
 #[derive(Debug)]
-pub(crate) struct Content<'a> {
-    held: &'a Held,
+pub(crate) struct ContentReader<'a> {
+    content: &'a Content,
     at: u64,
     cancel: Cancel,
 }
 
-impl<'a> Content<'a> {
-    pub(crate) fn of(held: &'a Held) -> Self {
-        Self { held, at: 0, cancel: Cancel::default() }
+impl<'a> ContentReader<'a> {
+    pub(crate) fn of(content: &'a Content) -> Self {
+        Self { content, at: 0, cancel: Cancel::default() }
     }
 
     /// The same, which fails as soon as it is cancelled.
@@ -26,19 +26,19 @@ impl<'a> Content<'a> {
     }
 }
 
-impl Read for Content<'_> {
+impl Read for ContentReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.cancel.is_cancelled() {
             return Err(io::Error::other("nobody waits for it any more"));
         }
-        let count = match self.held {
-            Held::Memory(bytes) => {
+        let count = match self.content {
+            Content::Memory(bytes) => {
                 let rest = usize::try_from(self.at).ok().and_then(|at| bytes.get(at..));
                 rest.unwrap_or_default().read(buffer)?
             }
-            Held::Open(file) => file.read_at(self.at, buffer)?,
+            Content::Open(file) => file.read_at(self.at, buffer)?,
             // Nothing is made of what was made.
-            Held::Compressed(_) => 0,
+            Content::Compressed(_) => 0,
         };
         self.at += count as u64;
         Ok(count)

@@ -15,7 +15,7 @@ fn the_smallest_sibling_is_sent_to_whom_it_is_all_the_same() {
     store.write("app.js.zst", zstd);
     store.write("app.js.br", br);
     store.write("app.js.gz", gzip);
-    let site = site_with(&store, Codings { made: Vec::new(), ..Codings::default() });
+    let site = site_with(&store, Codings { on_demand: Vec::new(), ..Codings::default() });
     let mut client = Client::new(&site);
     let got = client.request("GET", "/app.js", BROWSER);
     assert_eq!(got.body.len(), *lens.iter().min().unwrap());
@@ -41,7 +41,7 @@ fn siblings_are_for_files_of_every_kind() {
         let store = Memory::new();
         store.write(name, &*content);
         store.write(&format!("{name}.br"), packed(Coding::Brotli, &content));
-        let site = site_with(&store, Codings { made: Vec::new(), ..Codings::default() });
+        let site = site_with(&store, Codings { on_demand: Vec::new(), ..Codings::default() });
         let mut client = Client::new(&site);
         let got = client.request("GET", &format!("/{name}"), BROWSER);
         assert_eq!(
@@ -60,7 +60,7 @@ fn a_sibling_of_an_index_and_of_a_clean_url_is_found() {
         store.write(name, &*page);
         store.write(&format!("{name}.br"), packed(Coding::Brotli, &page));
     }
-    let site = site_with(&store, Codings { made: Vec::new(), ..Codings::default() });
+    let site = site_with(&store, Codings { on_demand: Vec::new(), ..Codings::default() });
     let mut client = Client::new(&site);
     for (path, status) in [("/docs/", 200), ("/about", 200), ("/missing", 404)] {
         let got = client.request("GET", path, BROWSER);
@@ -88,22 +88,22 @@ fn a_range_is_one_of_the_form_that_is_sent() {
     client.request("GET", "/plain.html", BROWSER);
     let got = client.request("GET", "/plain.html", &format!("{BROWSER}Range: bytes=10-19\r\n"));
     assert_eq!((said(&got), got.text()), ((206, None, VARY), &page[10..20]));
-    let tag = client.request("GET", "/plain.html", BROWSER).field("ETag").unwrap().to_owned();
-    let resume = format!("{BROWSER}Range: bytes=10-19\r\nIf-Range: {tag}\r\n");
+    let etag = client.request("GET", "/plain.html", BROWSER).field("ETag").unwrap().to_owned();
+    let resume = format!("{BROWSER}Range: bytes=10-19\r\nIf-Range: {etag}\r\n");
     let got = client.request("GET", "/plain.html", &resume);
     assert_eq!((said(&got), got.text()), ((200, None, VARY), &*page), "another form: all of it");
 
     // Of a sibling: of the sibling, for those who accept it.
     let whole = client.request("GET", "/packed.html", BROWSER);
     assert_eq!(said(&whole), (200, Some("br"), VARY));
-    let tag = whole.field("ETag").unwrap().to_owned();
-    for extra in [String::new(), format!("If-Range: {tag}\r\n")] {
+    let etag = whole.field("ETag").unwrap().to_owned();
+    for extra in [String::new(), format!("If-Range: {etag}\r\n")] {
         let fields = format!("{BROWSER}Range: bytes=10-19\r\n{extra}");
         let got = client.request("GET", "/packed.html", &fields);
         assert_eq!((said(&got), &*got.body), ((206, Some("br"), VARY), &sibling[10..20]));
         let range = format!("bytes 10-19/{}", sibling.len());
         assert_eq!(got.field("Content-Range"), Some(&*range));
-        assert_eq!(got.field("ETag"), Some(&*tag));
+        assert_eq!(got.field("ETag"), Some(&*etag));
     }
     // What was begun in one form is not gone on with in another.
     let plain_tag = plain.field("ETag").unwrap();
@@ -116,7 +116,7 @@ fn a_range_is_one_of_the_form_that_is_sent() {
     let got = client.request(
         "GET",
         "/packed.html",
-        &format!("Range: bytes=10-19\r\nIf-Range: {tag}\r\n"),
+        &format!("Range: bytes=10-19\r\nIf-Range: {etag}\r\n"),
     );
     assert_eq!((said(&got), got.text()), ((200, None, VARY), &*page));
     let got = client.request("GET", "/packed.html", "Range: bytes=10-19\r\n");
@@ -148,7 +148,7 @@ fn a_sibling_that_is_not_the_file_is_never_sent_whatever_the_times_say() {
             store.write("page.html", &*new);
             store.pass(nanos);
             store.write("page.html.gz", bytes.clone());
-            let site = site_with(&store, Codings { made: Vec::new(), ..Codings::default() });
+            let site = site_with(&store, Codings { on_demand: Vec::new(), ..Codings::default() });
             let mut client = Client::new(&site);
             for _ in 0..3 {
                 let got = client.request("GET", "/page.html", GZIP);
@@ -166,7 +166,7 @@ fn a_sibling_that_is_older_is_sent_where_it_is_the_file() {
     store.write("page.html.gz", packed(Coding::Gzip, &page));
     store.pass(5_000_000_000);
     store.write("page.html", &*page);
-    let site = site_with(&store, Codings { made: Vec::new(), ..Codings::default() });
+    let site = site_with(&store, Codings { on_demand: Vec::new(), ..Codings::default() });
     let got = Client::new(&site).request("GET", "/page.html", GZIP);
     assert_eq!((said(&got), &*content(&got)), ((200, Some("gzip"), VARY), page.as_bytes()));
 }
@@ -176,7 +176,7 @@ fn a_change_of_either_is_seen_a_second_later() {
     let (first, second) = (text(5000), text(5000).replace("This", "That"));
     let store = Memory::new();
     store.write("page.html", &*first);
-    let site = site_with(&store, Codings { made: Vec::new(), ..Codings::default() });
+    let site = site_with(&store, Codings { on_demand: Vec::new(), ..Codings::default() });
     let mut client = Client::new(&site);
     let mut after = |change: &dyn Fn()| {
         change();
@@ -216,7 +216,7 @@ fn a_sibling_that_can_not_be_had_costs_nothing_but_the_coding() {
     store.write("page.html.gz/inside", "a folder of that name");
     store.write("page.html.br", packed(Coding::Brotli, &page));
     store.fail("page.html.br", Some(Fault::Absent(crate::Absent::Exhausted)));
-    let site = site_with(&store, Codings { made: Vec::new(), ..Codings::default() });
+    let site = site_with(&store, Codings { on_demand: Vec::new(), ..Codings::default() });
     let got = Client::new(&site).request("GET", "/page.html", BROWSER);
     assert_eq!((said(&got), got.text()), ((200, None, None), &*page));
 }

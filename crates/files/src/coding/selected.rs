@@ -7,12 +7,12 @@ use crate::file::representation::Representation;
 
 /// A form of a file, and its content where the file doesn't keep that itself.
 #[derive(Debug)]
-pub(crate) struct Form<'a> {
+pub(crate) struct Selected<'a> {
     pub(crate) file: &'a Representation,
     pub(crate) made: Option<Bytes>,
 }
 
-impl<'a> Form<'a> {
+impl<'a> Selected<'a> {
     /// One that keeps its content.
     pub(crate) fn kept(file: &'a Representation) -> Self {
         Self { file, made: None }
@@ -24,7 +24,7 @@ impl<'a> Form<'a> {
     }
 }
 
-impl Form<'_> {
+impl Selected<'_> {
     /// All of it.
     pub(crate) fn body(&self) -> Body<'_> {
         match &self.made {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use bytes::Bytes;
 use sockeye_proto::Permit;
 
-use crate::store::traits::Stored;
+use crate::store::traits::OpenFile;
 
 /// Files of up to so many bytes are kept in memory, larger ones as an open descriptor. Sending from
 /// memory is cheaper than a second call into the kernel up to about 16 KiB, and even at 32 KiB it
@@ -15,9 +15,9 @@ pub const SMALL: u64 = 32 * 1024;
 
 /// How the content is kept.
 #[derive(Clone, Debug)]
-pub(crate) enum Held {
+pub(crate) enum Content {
     Memory(Bytes),
-    Open(Arc<dyn Stored>),
+    Open(Arc<dyn OpenFile>),
     /// It was made by compressing, and is kept elsewhere for as long as there is room for it.
     Compressed(Weak<Compressed>),
 }

@@ -1,4 +1,4 @@
-//! Packing content as it goes: see [`super::forms`] for how often.
+//! Packing content as it goes: see [`super::compressed_cache`] for how often.
 
 use std::io::{self, Read, Write};
 
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn text_gets_smaller_and_comes_back() {
-        let text = include_str!("pack.rs").as_bytes();
+        let text = include_str!("compress.rs").as_bytes();
         for coding in Coding::ALL {
             let packed = pack(coding, text, text.len()).unwrap().expect("it is worth it");
             assert!(packed.len() < text.len() / 2, "{coding:?}: {}", packed.len());

@@ -9,24 +9,24 @@ use std::fmt;
 use std::io::{self, Read};
 
 use super::Coding;
-use super::codec::Unpacker;
+use super::codec::Decoder;
 
 const BUFFER: usize = 64 * 1024;
 
 /// How far packed content was found to be the original.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Likeness {
+pub(crate) enum Comparison {
     /// All of it.
     Whole,
     /// Up to where the comparison was to end.
     Beginning,
     /// It isn't.
-    None(Unlike),
+    None(Mismatch),
 }
 
 /// What is wrong with packed content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Unlike {
+pub(crate) enum Mismatch {
     /// It unpacks to something else.
     Differs,
     /// It unpacks to more.
@@ -41,7 +41,7 @@ pub(crate) enum Unlike {
     Trailing,
 }
 
-impl fmt::Display for Unlike {
+impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Differs => "it unpacks to something else",
@@ -65,8 +65,8 @@ pub(crate) fn compare(
     mut packed: impl Read,
     mut original: impl Read,
     limit: u64,
-) -> io::Result<Likeness> {
-    let mut unpacker = Unpacker::new(coding)?;
+) -> io::Result<Comparison> {
+    let mut unpacker = Decoder::new(coding)?;
     let mut input = vec![0; BUFFER];
     let mut output = vec![0; BUFFER];
     let mut expected = vec![0; BUFFER];
@@ -78,38 +78,38 @@ pub(crate) fn compare(
             eof = end == 0;
         }
         let Some(step) = unpacker.step(&input[start..end], &mut output) else {
-            return Ok(Likeness::None(Unlike::Corrupt));
+            return Ok(Comparison::None(Mismatch::Corrupt));
         };
         start += step.used;
         let expected = &mut expected[..step.made];
         let count = fill(&mut original, expected)?;
         if output[..count] != expected[..count] {
-            return Ok(Likeness::None(Unlike::Differs));
+            return Ok(Comparison::None(Mismatch::Differs));
         }
         if count < step.made {
-            return Ok(Likeness::None(Unlike::Longer));
+            return Ok(Comparison::None(Mismatch::Longer));
         }
         compared += count as u64;
         if step.done {
             let ended = start == end && (eof || read(&mut packed, &mut input)? == 0);
             let unlike = if !ended {
-                Unlike::Trailing
+                Mismatch::Trailing
             } else if read(&mut original, &mut output)? > 0 {
-                Unlike::Shorter
+                Mismatch::Shorter
             } else {
-                return Ok(Likeness::Whole);
+                return Ok(Comparison::Whole);
             };
-            return Ok(Likeness::None(unlike));
+            return Ok(Comparison::None(unlike));
         }
         if compared > limit {
-            return Ok(Likeness::Beginning);
+            return Ok(Comparison::Beginning);
         }
         if eof && step.made == 0 {
-            return Ok(Likeness::None(Unlike::Truncated));
+            return Ok(Comparison::None(Mismatch::Truncated));
         }
         if (step.used, step.made) == (0, 0) && start < end {
             // No decoder stops in front of input and room; one that did would hold us here.
-            return Ok(Likeness::None(Unlike::Corrupt));
+            return Ok(Comparison::None(Mismatch::Corrupt));
         }
     }
 }
@@ -145,9 +145,9 @@ mod tests {
 
     use super::*;
     use crate::coding::codec::ZSTD_WINDOW_LOG;
-    use crate::coding::pack::packed;
+    use crate::coding::compress::packed;
 
-    fn likeness(coding: Coding, packed: &[u8], original: &[u8]) -> Likeness {
+    fn likeness(coding: Coding, packed: &[u8], original: &[u8]) -> Comparison {
         compare(coding, packed, original, u64::MAX).unwrap()
     }
 
@@ -164,21 +164,21 @@ mod tests {
         for coding in Coding::ALL {
             let whole = packed(coding, &original);
             let like = |bytes: &[u8]| likeness(coding, bytes, &original);
-            assert_eq!(like(&whole), Likeness::Whole, "{coding:?}");
+            assert_eq!(like(&whole), Comparison::Whole, "{coding:?}");
             for (bytes, expected) in [
-                (packed(coding, &other), Unlike::Differs),
-                (packed(coding, &[&*original, b"!"].concat()), Unlike::Longer),
-                (packed(coding, &original[..original.len() - 1]), Unlike::Shorter),
-                (packed(coding, b""), Unlike::Shorter),
-                (whole[..whole.len() - 1].to_vec(), Unlike::Truncated),
-                (whole[..whole.len() / 2].to_vec(), Unlike::Truncated),
-                (Vec::new(), Unlike::Truncated),
-                ([&*whole, b"\n"].concat(), Unlike::Trailing),
-                ([&*whole, &*whole].concat(), Unlike::Trailing),
-                ([&*whole, &*packed(coding, b"")].concat(), Unlike::Trailing),
-                (vec![0xff; 100], Unlike::Corrupt),
+                (packed(coding, &other), Mismatch::Differs),
+                (packed(coding, &[&*original, b"!"].concat()), Mismatch::Longer),
+                (packed(coding, &original[..original.len() - 1]), Mismatch::Shorter),
+                (packed(coding, b""), Mismatch::Shorter),
+                (whole[..whole.len() - 1].to_vec(), Mismatch::Truncated),
+                (whole[..whole.len() / 2].to_vec(), Mismatch::Truncated),
+                (Vec::new(), Mismatch::Truncated),
+                ([&*whole, b"\n"].concat(), Mismatch::Trailing),
+                ([&*whole, &*whole].concat(), Mismatch::Trailing),
+                ([&*whole, &*packed(coding, b"")].concat(), Mismatch::Trailing),
+                (vec![0xff; 100], Mismatch::Corrupt),
             ] {
-                assert_eq!(like(&bytes), Likeness::None(expected), "{coding:?}");
+                assert_eq!(like(&bytes), Comparison::None(expected), "{coding:?}");
             }
         }
     }
@@ -191,7 +191,7 @@ mod tests {
                 let packed = packed(coding, &original);
                 assert_eq!(
                     likeness(coding, &packed, &original),
-                    Likeness::Whole,
+                    Comparison::Whole,
                     "{coding:?} {len}"
                 );
             }
@@ -206,8 +206,8 @@ mod tests {
         for coding in Coding::ALL {
             let packed = packed(coding, &other);
             let limited = |limit| compare(coding, &*packed, &*original, limit).unwrap();
-            assert_eq!(limited(1000), Likeness::Beginning, "{coding:?}");
-            assert_eq!(limited(original.len() as u64), Likeness::None(Unlike::Differs));
+            assert_eq!(limited(1000), Comparison::Beginning, "{coding:?}");
+            assert_eq!(limited(original.len() as u64), Comparison::None(Mismatch::Differs));
         }
     }
 
@@ -234,7 +234,7 @@ mod tests {
             assert!(bomb.len() > 60_000, "{coding:?}: {}", bomb.len());
             let count = Cell::new(0);
             let likeness = compare(coding, Counted(&bomb, &count), &*original, u64::MAX).unwrap();
-            assert_eq!(likeness, Likeness::None(Unlike::Longer), "{coding:?}");
+            assert_eq!(likeness, Comparison::None(Mismatch::Longer), "{coding:?}");
             assert!(count.get() <= BUFFER, "{coding:?}: {} of {}", count.get(), bomb.len());
         }
     }
@@ -243,8 +243,8 @@ mod tests {
     fn a_zstd_window_that_a_browser_may_refuse_is_refused() {
         let original = text();
         for (log, expected) in [
-            (ZSTD_WINDOW_LOG, Likeness::Whole),
-            (ZSTD_WINDOW_LOG + 1, Likeness::None(Unlike::Corrupt)),
+            (ZSTD_WINDOW_LOG, Comparison::Whole),
+            (ZSTD_WINDOW_LOG + 1, Comparison::None(Mismatch::Corrupt)),
         ] {
             let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
             encoder.window_log(log).unwrap();
@@ -262,7 +262,7 @@ mod tests {
             let content = content.repeat(times);
             for coding in Coding::ALL {
                 let packed = packed(coding, &content);
-                prop_assert_eq!(likeness(coding, &packed, &content), Likeness::Whole);
+                prop_assert_eq!(likeness(coding, &packed, &content), Comparison::Whole);
             }
         }
 
@@ -277,7 +277,7 @@ mod tests {
             for coding in Coding::ALL {
                 let mut packed = packed(coding, original);
                 *at.get_mut(&mut packed) ^= wrong;
-                if likeness(coding, &packed, original) == Likeness::Whole {
+                if likeness(coding, &packed, original) == Comparison::Whole {
                     prop_assert_eq!(unpacked(coding, &packed), original);
                 }
             }

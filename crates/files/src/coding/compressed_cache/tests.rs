@@ -14,25 +14,28 @@ const LEN: u64 = 10_000;
 const NOW: Time = Time::ZERO;
 
 /// Room for as many forms of [`LEN`] bytes.
-fn forms(room: u64) -> Forms {
+fn forms(room: u64) -> CompressedCache {
     within(room * (LEN + OVERHEAD), 64 << 20)
 }
 
 /// Forms within budgets of so many bytes: for forms, and for compressors.
-fn within(compressed: u64, working: u64) -> Forms {
-    Forms::new(&Budget::new("compressed bytes", compressed), &Budget::new("working", working))
+fn within(compressed: u64, working: u64) -> CompressedCache {
+    CompressedCache::new(
+        &Budget::new("compressed bytes", compressed),
+        &Budget::new("working", working),
+    )
 }
 
-fn key(tag: &str, coding: Coding) -> Key {
-    Key { folder: 1, tag: tag.into(), coding }
+fn key(etag: &str, coding: Coding) -> Key {
+    Key { folder: 1, etag: etag.into(), coding }
 }
 
 fn content(byte: u8) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(vec![byte; LEN as usize]))
 }
 
-fn get(forms: &Forms, tag: &str, byte: u8) -> CompressionResult {
-    forms.get(key(tag, Coding::Zstd), LEN, NOW, || content(byte)).unwrap()
+fn get(forms: &CompressedCache, etag: &str, byte: u8) -> CompressionResult {
+    forms.get(key(etag, Coding::Zstd), LEN, NOW, || content(byte)).unwrap()
 }
 
 fn made(outcome: CompressionResult) -> Arc<Compressed> {
@@ -51,8 +54,11 @@ fn a_form_is_made_once_for_each_content_and_coding() {
         content(b'a')
     };
     for _ in 0..3 {
-        for (tag, coding) in [(TAG, Coding::Zstd), (TAG, Coding::Gzip), ("\"b\"", Coding::Gzip)] {
-            assert_eq!(made(forms.get(key(tag, coding), LEN, NOW, make).unwrap()).bytes()[0], b'a');
+        for (etag, coding) in [(TAG, Coding::Zstd), (TAG, Coding::Gzip), ("\"b\"", Coding::Gzip)] {
+            assert_eq!(
+                made(forms.get(key(etag, coding), LEN, NOW, make).unwrap()).bytes()[0],
+                b'a'
+            );
         }
     }
     assert_eq!(count.get(), 3);
@@ -77,7 +83,7 @@ fn what_went_wrong_is_tried_again_and_leaves_nothing_behind() {
     }));
     assert!(panicked.is_err());
     assert!(forms.lock().under_way.is_empty());
-    let Forms { compressed, working, .. } = &forms;
+    let CompressedCache { compressed, working, .. } = &forms;
     assert_eq!((compressed.used(), working.used()), (0, 0));
     assert_eq!(made(get(&forms, TAG, b'a')).len(), LEN as usize);
     assert_eq!(working.used(), 0);
@@ -111,17 +117,20 @@ fn a_second_shard_waits_for_the_first() {
 fn forms_that_nobody_has_make_room_and_those_that_are_sent_are_shared_and_stay() {
     let forms = forms(4);
     let sent: Vec<Bytes> =
-        (0..2).map(|tag| made(get(&forms, &tag.to_string(), b's')).content()).collect();
-    for tag in 2..20 {
-        assert!(matches!(get(&forms, &tag.to_string(), b'x'), CompressionResult::Made(_)), "{tag}");
+        (0..2).map(|etag| made(get(&forms, &etag.to_string(), b's')).content()).collect();
+    for etag in 2..20 {
+        assert!(
+            matches!(get(&forms, &etag.to_string(), b'x'), CompressionResult::Made(_)),
+            "{etag}"
+        );
         assert!(forms.compressed.used() <= forms.compressed.total());
     }
     // Those that are sent were not made anew.
-    for tag in ["0", "1"] {
-        assert_eq!(made(get(&forms, tag, b'y')).bytes()[0], b's');
+    for etag in ["0", "1"] {
+        assert_eq!(made(get(&forms, etag, b'y')).bytes()[0], b's');
     }
     let more: Vec<Bytes> =
-        (20..22).map(|tag| made(get(&forms, &tag.to_string(), b't')).content()).collect();
+        (20..22).map(|etag| made(get(&forms, &etag.to_string(), b't')).content()).collect();
     // All that fits is being sent.
     assert!(matches!(get(&forms, "22", b'z'), CompressionResult::Refused));
     drop((sent, more));
@@ -133,8 +142,8 @@ fn a_form_that_an_entry_knows_is_dropped_all_the_same_and_gone_then() {
     let forms = forms(4);
     let known = Arc::downgrade(&made(get(&forms, TAG, b'a')));
     assert_eq!(living(&known).map(|content| content[0]), Some(b'a'));
-    for tag in 0..8 {
-        get(&forms, &tag.to_string(), b'x');
+    for etag in 0..8 {
+        get(&forms, &etag.to_string(), b'x');
     }
     assert_eq!(living(&known), None);
 }
@@ -174,8 +183,8 @@ fn a_form_that_is_being_sent_is_not_taken_from_those_that_know_it() {
     let known = Arc::downgrade(&form);
     let sent = form.content();
     drop(form);
-    for tag in 0..8 {
-        get(&forms, &tag.to_string(), b'x');
+    for etag in 0..8 {
+        get(&forms, &etag.to_string(), b'x');
     }
     assert_eq!(living(&known).as_ref(), Some(&sent));
 }

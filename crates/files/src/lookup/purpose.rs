@@ -4,14 +4,14 @@
 
 use sockeye_http::Status;
 
-use super::entry::{Entry, What};
+use super::entry::{Entry, Target};
 use super::mounts::Mounts;
 use crate::respond::absent::status;
 use crate::store::absent::Absent;
 
 /// What a lookup is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stage {
+pub(crate) enum Purpose {
     /// What was asked for.
     Requested,
     /// The folder's own page, since there is nothing and somebody wants to see a page.
@@ -20,15 +20,15 @@ pub(crate) enum Stage {
     ErrorPage { mount: usize, why: Absent },
 }
 
-impl Stage {
+impl Purpose {
     /// What is to be tried after `entry` was found; `None` where it is the answer.
     pub(crate) fn after(self, mounts: &Mounts, entry: &Entry, navigates: bool) -> Option<Self> {
         let why = match (self, &entry.what) {
-            (_, What::File(..)) | (Self::Requested, What::Redirect(_) | What::Listing) => {
+            (_, Target::File(..)) | (Self::Requested, Target::Redirect(_) | Target::Listing) => {
                 return None;
             }
             (Self::ErrorPage { .. }, _) => return None,
-            (Self::Requested, What::Absent(absent)) => *absent,
+            (Self::Requested, Target::Absent(absent)) => *absent,
             (Self::Fallback { why, .. }, _) => why,
         };
         let mount = entry.mount?;
@@ -44,7 +44,7 @@ impl Stage {
         Some(Self::ErrorPage { mount, why })
     }
 
-    /// The name to look up for it. Of [`Stage::Requested`] only the request knows it.
+    /// The name to look up for it. Of [`Purpose::Requested`] only the request knows it.
     pub(crate) fn key(self, mounts: &Mounts) -> &[u8] {
         match self {
             Self::Requested => b"",
@@ -56,7 +56,7 @@ impl Stage {
     /// Why there is nothing of what was asked for, where that is so.
     pub(crate) fn absent(self, entry: &Entry) -> Option<Absent> {
         match (self, &entry.what) {
-            (Self::Requested, What::Absent(absent)) => Some(*absent),
+            (Self::Requested, Target::Absent(absent)) => Some(*absent),
             (Self::Requested, _) => None,
             (Self::Fallback { why, .. } | Self::ErrorPage { why, .. }, _) => Some(why),
         }

@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use sockeye_proto::{Cancel, Time};
 
-use super::coded::Coded;
-use super::content::Content;
+use super::checks::{PrecompressedChecks, Side};
+use super::compress::{longest, pack};
+use super::compressed_cache::{CompressedCache, CompressionResult, Key};
+use super::content_reader::ContentReader;
+use super::encodings::Encodings;
 use super::file_entry::FileEntry;
-use super::forms::{CompressionResult, Forms, Key};
-use super::pack::{longest, pack};
-use super::sibling::Siblings;
-use super::verdicts::{Side, Verdicts};
-use crate::file::held::{Compressed, Held};
+use super::precompressed::Precompressed;
+use crate::file::content::{Compressed, Content};
 use crate::file::reader::{Found, Reader};
 use crate::file::representation::Representation;
 use crate::naming::mime;
@@ -25,21 +25,21 @@ use crate::store::digest::Digest;
 const CODES: bool = cfg!(feature = "compression");
 
 #[derive(Debug)]
-pub(crate) struct Coder {
-    siblings: bool,
+pub(crate) struct Encoder {
+    precompressed: bool,
     made: [bool; Coding::ALL.len()],
-    verdicts: Verdicts,
-    forms: Arc<Forms>,
+    verdicts: PrecompressedChecks,
+    forms: Arc<CompressedCache>,
     /// What the folder is called there.
     folder: u32,
 }
 
-impl Coder {
-    pub(crate) fn new(codings: &Codings, forms: &Arc<Forms>) -> Self {
+impl Encoder {
+    pub(crate) fn new(codings: &Codings, forms: &Arc<CompressedCache>) -> Self {
         Self {
-            siblings: CODES && codings.siblings,
-            made: Coding::ALL.map(|coding| CODES && codings.made.contains(&coding)),
-            verdicts: Verdicts::new(Arc::clone(forms.working())),
+            precompressed: CODES && codings.precompressed,
+            made: Coding::ALL.map(|coding| CODES && codings.on_demand.contains(&coding)),
+            verdicts: PrecompressedChecks::new(Arc::clone(forms.working())),
             forms: Arc::clone(forms),
             folder: forms.add_folder(),
         }
@@ -48,27 +48,27 @@ impl Coder {
     /// A file in the codings that it can be sent in. Blocks. `None` where that takes more than the
     /// reader's effort.
     pub(crate) fn equip(&self, reader: &Reader<'_>, file: Representation) -> Option<FileEntry> {
-        let siblings = self.find(reader, &file, None)?;
+        let precompressed = self.find(reader, &file, None)?;
         // What still changes and isn't in memory would be another file before it is compressed.
-        let packs = (file.settled || matches!(file.held, Held::Memory(_)))
+        let packs = (file.settled || matches!(file.content, Content::Memory(_)))
             && self.forms.takes(file.size())
             && file.content_type().is_some_and(mime::gets_smaller);
         let made = self.made.map(|made| made && packs);
-        Some(FileEntry::new(file, Coded::new(siblings, made)))
+        Some(FileEntry::new(file, Encodings::new(precompressed, made)))
     }
 
     /// Looks for the siblings of a file again. Blocks.
     pub(crate) fn renew(&self, reader: &Reader<'_>, file: &FileEntry) -> Found<Box<FileEntry>> {
-        let known = file.siblings();
-        let Some(siblings) = self.find(reader, &file.plain, known) else {
+        let known = file.precompressed();
+        let Some(precompressed) = self.find(reader, &file.plain, known) else {
             return Found::Unread;
         };
-        if known.map_or(!siblings.any, |known| siblings.are(known)) {
+        if known.map_or(!precompressed.any, |known| precompressed.are(known)) {
             return Found::Same;
         }
         let coded = match file.coded() {
-            Some(coded) => coded.clone().with_siblings(siblings),
-            None => Coded::new(siblings, [false; Coding::ALL.len()]),
+            Some(coded) => coded.clone().with_siblings(precompressed),
+            None => Encodings::new(precompressed, [false; Coding::ALL.len()]),
         };
         Found::Other(Box::new(FileEntry::new(file.plain.clone(), coded)))
     }
@@ -77,12 +77,12 @@ impl Coder {
         &self,
         reader: &Reader<'_>,
         file: &Representation,
-        known: Option<&Siblings>,
-    ) -> Option<Siblings> {
-        if self.siblings {
-            Siblings::find(reader, &self.verdicts, file, known)
+        known: Option<&Precompressed>,
+    ) -> Option<Precompressed> {
+        if self.precompressed {
+            Precompressed::find(reader, &self.verdicts, file, known)
         } else {
-            Some(Siblings::default())
+            Some(Precompressed::default())
         }
     }
 
@@ -92,7 +92,7 @@ impl Coder {
     }
 
     fn key(&self, file: &FileEntry, coding: Coding) -> Key {
-        Key { folder: self.folder, tag: file.plain.tag.as_str().into(), coding }
+        Key { folder: self.folder, etag: file.plain.etag.as_str().into(), coding }
     }
 
     /// The same file, with this coding, or the knowledge that there is no use in it, or as it is
@@ -108,7 +108,7 @@ impl Coder {
     ) -> FileEntry {
         let Ok(len) = usize::try_from(file.plain.size()) else { return file.clone() };
         let outcome = self.forms.get(self.key(file, coding), longest(len) as u64, now, || {
-            let content = Content::of(&file.plain.held).unless(cancel);
+            let content = ContentReader::of(&file.plain.content).unless(cancel);
             let packing = || pack(coding, content, len);
             // What makes a compressor panic doesn't get smaller.
             let Ok(packed) = catch_unwind(AssertUnwindSafe(packing)) else { return Ok(None) };
@@ -131,9 +131,9 @@ impl FileEntry {
     fn with_made(&self, coding: Coding, made: Option<&Arc<Compressed>>) -> Self {
         let made = made.map(|form| {
             let identity = self.plain.identity.with_size(form.len() as u64);
-            let tag = Digest::of(form.bytes()).tag();
-            let held = Held::Compressed(Arc::downgrade(form));
-            self.plain.coded(coding, &tag, identity, false, held)
+            let etag = Digest::of(form.bytes()).etag();
+            let content = Content::Compressed(Arc::downgrade(form));
+            self.plain.coded(coding, &etag, identity, false, content)
         });
         let Some(mut coded) = self.coded().cloned() else { return self.clone() };
         coded.take(coding, made);

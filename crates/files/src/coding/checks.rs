@@ -13,10 +13,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sockeye_proto::{Budget, Cancel};
 use tracing::warn;
 
-use super::content::Content;
-use super::forms::hold_for_comparing;
-use super::unpack::{Likeness, Unlike, compare};
-use crate::file::held::Held;
+use super::compare::{Comparison, Mismatch, compare};
+use super::compressed_cache::hold_for_comparing;
+use super::content_reader::ContentReader;
+use crate::file::content::Content;
 use crate::file::representation::Representation;
 use crate::limits::bounded_map::BoundedMap;
 use crate::options::codings::Coding;
@@ -31,7 +31,7 @@ const PAIRS: usize = 8192;
 
 /// The verdicts of a folder, for all shards.
 #[derive(Debug)]
-pub(crate) struct Verdicts {
+pub(crate) struct PrecompressedChecks {
     /// Whether the sibling may be sent.
     known: Mutex<BoundedMap<Pair, bool>>,
     /// What comparing takes is taken from this.
@@ -42,14 +42,14 @@ pub(crate) struct Verdicts {
 struct Pair {
     coding: Coding,
     file: Identity,
-    sibling: Identity,
+    precompressed: Identity,
 }
 
 /// One of the two, as it was opened.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Side<'a> {
     pub(crate) name: &'a [u8],
-    pub(crate) held: &'a Held,
+    pub(crate) content: &'a Content,
     pub(crate) identity: &'a Identity,
     /// Whether the identity would show any later change.
     pub(crate) settled: bool,
@@ -57,35 +57,37 @@ pub(crate) struct Side<'a> {
 
 impl<'a> Side<'a> {
     pub(crate) fn of(file: &'a Representation) -> Self {
-        let Representation { name, held, identity, settled, .. } = file;
-        Self { name, held, identity, settled: *settled }
+        let Representation { name, content, identity, settled, .. } = file;
+        Self { name, content, identity, settled: *settled }
     }
 
     /// Whether what was read of it is what it was when it was opened.
     pub(crate) fn is_unchanged(&self) -> bool {
-        match self.held {
-            Held::Memory(_) | Held::Compressed(_) => true,
-            Held::Open(file) => file.identity().is_ok_and(|now| self.identity.has_content_of(&now)),
+        match self.content {
+            Content::Memory(_) | Content::Compressed(_) => true,
+            Content::Open(file) => {
+                file.identity().is_ok_and(|now| self.identity.has_content_of(&now))
+            }
         }
     }
 }
 
 /// Why a sibling is not sent.
 enum Stale {
-    Unlike(Unlike),
+    Mismatch(Mismatch),
     Older,
 }
 
 impl fmt::Display for Stale {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unlike(unlike) => unlike.fmt(f),
+            Self::Mismatch(unlike) => unlike.fmt(f),
             Self::Older => f.write_str("it is older than the file, and too large to compare"),
         }
     }
 }
 
-impl Verdicts {
+impl PrecompressedChecks {
     pub(crate) fn new(working: Arc<Budget>) -> Self {
         Self { known: Mutex::new(BoundedMap::new(PAIRS)), working }
     }
@@ -95,10 +97,10 @@ impl Verdicts {
         &self,
         coding: Coding,
         file: &Identity,
-        sibling: &Identity,
+        precompressed: &Identity,
     ) -> Option<bool> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(&Pair::of(coding, file, sibling)).copied()
+        known.get(&Pair::of(coding, file, precompressed)).copied()
     }
 
     /// Whether the sibling may be sent in place of the file. Blocks, for as long as unpacking takes.
@@ -106,34 +108,36 @@ impl Verdicts {
     /// A sibling that may not is warned of, once. One that can't be read now, or changes while it
     /// is read, is passed over without a word, and judged again at the next lookup; so is one for
     /// which there is no memory now, and one for which nobody waits any more.
-    pub(crate) fn judge(
+    pub(crate) fn evaluate(
         &self,
         coding: Coding,
         file: Side<'_>,
-        sibling: Side<'_>,
+        precompressed: Side<'_>,
         cancel: &Cancel,
     ) -> bool {
         let Some(_working) = hold_for_comparing(&self.working) else { return false };
-        let original = Content::of(file.held).unless(cancel.clone());
-        let packed = Content::of(sibling.held).unless(cancel.clone());
+        let original = ContentReader::of(file.content).unless(cancel.clone());
+        let packed = ContentReader::of(precompressed.content).unless(cancel.clone());
         // What makes a decoder panic is as good as what it refuses: the file is sent all the same.
         let likeness =
             catch_unwind(AssertUnwindSafe(|| compare(coding, packed, original, COMPARED)))
-                .unwrap_or(Ok(Likeness::None(Unlike::Corrupt)));
+                .unwrap_or(Ok(Comparison::None(Mismatch::Corrupt)));
         let verdict = match likeness {
-            Ok(Likeness::Whole) => Ok(()),
-            Ok(Likeness::Beginning) if sibling.identity.modified >= file.identity.modified => {
+            Ok(Comparison::Whole) => Ok(()),
+            Ok(Comparison::Beginning)
+                if precompressed.identity.modified >= file.identity.modified =>
+            {
                 Ok(())
             }
-            Ok(Likeness::Beginning) => Err(Stale::Older),
-            Ok(Likeness::None(unlike)) => Err(Stale::Unlike(unlike)),
+            Ok(Comparison::Beginning) => Err(Stale::Older),
+            Ok(Comparison::None(unlike)) => Err(Stale::Mismatch(unlike)),
             Err(_) => return false,
         };
-        if !file.is_unchanged() || !sibling.is_unchanged() {
+        if !file.is_unchanged() || !precompressed.is_unchanged() {
             return false;
         }
-        if file.settled && sibling.settled {
-            let pair = Pair::of(coding, file.identity, sibling.identity);
+        if file.settled && precompressed.settled {
+            let pair = Pair::of(coding, file.identity, precompressed.identity);
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             // Another shard may have been first, and has warned then.
             let is_news = known.get(&pair).is_none();
@@ -143,8 +147,8 @@ impl Verdicts {
                 warn!(
                     target: "sockeye",
                     file = ?String::from_utf8_lossy(file.name),
-                    sibling = ?String::from_utf8_lossy(sibling.name),
-                    why = %stale,
+                    precompressed = ?String::from_utf8_lossy(precompressed.name),
+                    reason = %stale,
                     "a precompressed file is not sent, since its original may be another: compress it again"
                 );
             }
@@ -154,9 +158,10 @@ impl Verdicts {
 }
 
 impl Pair {
-    fn of(coding: Coding, file: &Identity, sibling: &Identity) -> Self {
+    fn of(coding: Coding, file: &Identity, precompressed: &Identity) -> Self {
         // A name more or less is no other content; it touches `changed` all the same.
-        let [file, sibling] = [file, sibling].map(|identity| Identity { links: 0, ..*identity });
-        Self { coding, file, sibling }
+        let [file, precompressed] =
+            [file, precompressed].map(|identity| Identity { links: 0, ..*identity });
+        Self { coding, file, precompressed }
     }
 }
