@@ -18,7 +18,7 @@ use super::compressed_cache::hold_for_comparing;
 use super::content_reader::ContentReader;
 use crate::file::content::Content;
 use crate::file::representation::Representation;
-use crate::limits::bounded_map::BoundedMap;
+use crate::limits::clock_map::ClockMap;
 use crate::options::codings::Coding;
 use crate::store::identity::Identity;
 
@@ -33,7 +33,7 @@ const PAIRS: usize = 8192;
 #[derive(Debug)]
 pub(crate) struct PrecompressedChecks {
     /// Whether the sibling may be sent.
-    known: Mutex<BoundedMap<Pair, bool>>,
+    known: Mutex<ClockMap<Pair, bool>>,
     /// What comparing takes is taken from this.
     working: Arc<Budget>,
 }
@@ -89,7 +89,7 @@ impl fmt::Display for Stale {
 
 impl PrecompressedChecks {
     pub(crate) fn new(working: Arc<Budget>) -> Self {
-        Self { known: Mutex::new(BoundedMap::new(PAIRS)), working }
+        Self { known: Mutex::new(ClockMap::new()), working }
     }
 
     /// What was found out about a pair before.
@@ -141,7 +141,7 @@ impl PrecompressedChecks {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             // Another shard may have been first, and has warned then.
             let is_news = known.get(&pair).is_none();
-            known.put(pair, verdict.is_ok(), 1);
+            known.insert_within(PAIRS, pair, verdict.is_ok(), 1);
             drop(known);
             if let (Err(stale), true) = (&verdict, is_news) {
                 warn!(

@@ -88,7 +88,7 @@ impl Encoder {
 
     /// Whether a form of a file may be made at `now`: not where it was made too often lately.
     pub(crate) fn may_make(&self, file: &FileEntry, coding: Coding, now: Time) -> bool {
-        self.forms.may_make(self.key(file, coding), now)
+        self.forms.may_compress(&self.key(file, coding), now)
     }
 
     fn key(&self, file: &FileEntry, coding: Coding) -> Key {
@@ -107,7 +107,7 @@ impl Encoder {
         cancel: Cancel,
     ) -> FileEntry {
         let Ok(len) = usize::try_from(file.plain.size()) else { return file.clone() };
-        let outcome = self.forms.get(self.key(file, coding), longest(len) as u64, now, || {
+        let outcome = self.forms.get(&self.key(file, coding), longest(len) as u64, now, || {
             let content = ContentReader::of(&file.plain.content).unless(cancel);
             let packing = || pack(coding, content, len);
             // What makes a compressor panic doesn't get smaller.
@@ -119,7 +119,7 @@ impl Encoder {
             Ok(packed)
         });
         match outcome {
-            Ok(CompressionResult::Made(form)) => file.with_made(coding, Some(&form)),
+            Ok(CompressionResult::Done(form)) => file.with_made(coding, Some(&form)),
             Ok(CompressionResult::Futile) => file.with_made(coding, None),
             Ok(CompressionResult::Refused) | Err(_) => file.clone(),
         }

@@ -68,7 +68,7 @@ impl FileEntry {
     }
 
     /// Whether this is the file of `before`, beside the same siblings.
-    pub(crate) fn goes_on_from(&self, before: &Self) -> bool {
+    pub(crate) fn continues(&self, before: &Self) -> bool {
         let none = &Precompressed::default();
         let same = self.precompressed().unwrap_or(none).are(before.precompressed().unwrap_or(none));
         same && self.plain.etag == before.plain.etag && self.plain.head == before.plain.head

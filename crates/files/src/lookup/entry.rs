@@ -17,7 +17,7 @@ use crate::store::traits::OpenFile;
 pub(crate) struct Entry {
     /// Which of the mounts answers; `None` where none is.
     pub(crate) mount: Option<usize>,
-    pub(crate) what: Target,
+    pub(crate) target: Target,
 }
 
 /// What a name leads to.
@@ -35,7 +35,7 @@ pub(crate) enum Target {
 impl Entry {
     /// The file, where it is one.
     pub(crate) fn file(&self) -> Option<&FileEntry> {
-        match &self.what {
+        match &self.target {
             Target::File(_, file) => Some(file),
             Target::Redirect(_) | Target::Listing | Target::Absent(_) => None,
         }
@@ -72,19 +72,19 @@ impl Entry {
         now: Time,
         cancel: Cancel,
     ) -> Self {
-        let what = match &self.what {
+        let target = match &self.target {
             Target::File(rule, file) => {
                 Target::File(*rule, Box::new(coder.compress(file, coding, now, cancel)))
             }
             other => other.clone(),
         };
-        Self { mount: self.mount, what }
+        Self { mount: self.mount, target }
     }
 
     /// Whether this is the file of `before`, beside the same siblings.
-    pub(crate) fn goes_on_from(&self, before: &Self) -> bool {
+    pub(crate) fn continues(&self, before: &Self) -> bool {
         match (self.file(), before.file()) {
-            (Some(file), Some(before)) => file.goes_on_from(before),
+            (Some(file), Some(before)) => file.continues(before),
             _ => false,
         }
     }

@@ -35,13 +35,13 @@ pub(crate) fn look_up(
     effort: Effort<'_>,
 ) -> Option<Arc<Entry>> {
     let Some((mount, place)) = mounts.place(key) else {
-        let what = Target::Absent(Absent::Unmounted);
-        return Some(Arc::new(Entry { mount: None, what }));
+        let target = Target::Absent(Absent::Unmounted);
+        return Some(Arc::new(Entry { mount: None, target }));
     };
     let found = {
         let folder = &mounts.get(mount).folder;
         let known = match known.as_deref() {
-            Some(Entry { mount: Some(at), what: Target::File(rule, file) }) if *at == mount => {
+            Some(Entry { mount: Some(at), target: Target::File(rule, file) }) if *at == mount => {
                 Some((*rule, &**file))
             }
             _ => None,
@@ -51,13 +51,13 @@ pub(crate) fn look_up(
         let reader = Reader { store, ..folder.reader(effort) };
         Lookup { folder, known, reader }.find(place)
     };
-    let what = match found {
+    let target = match found {
         Ok(Found::Same) => return known,
         Ok(Found::Unread) => return None,
-        Ok(Found::Other(what)) => what,
+        Ok(Found::Other(target)) => target,
         Err(absent) => Target::Absent(absent),
     };
-    Some(Arc::new(Entry { mount: Some(mount), what }))
+    Some(Arc::new(Entry { mount: Some(mount), target }))
 }
 
 /// The same with all the effort that it takes.

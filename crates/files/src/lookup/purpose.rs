@@ -23,7 +23,7 @@ pub(crate) enum Purpose {
 impl Purpose {
     /// What is to be tried after `entry` was found; `None` where it is the answer.
     pub(crate) fn after(self, mounts: &Mounts, entry: &Entry, navigates: bool) -> Option<Self> {
-        let why = match (self, &entry.what) {
+        let why = match (self, &entry.target) {
             (_, Target::File(..)) | (Self::Requested, Target::Redirect(_) | Target::Listing) => {
                 return None;
             }
@@ -55,7 +55,7 @@ impl Purpose {
 
     /// Why there is nothing of what was asked for, where that is so.
     pub(crate) fn absent(self, entry: &Entry) -> Option<Absent> {
-        match (self, &entry.what) {
+        match (self, &entry.target) {
             (Self::Requested, Target::Absent(absent)) => Some(*absent),
             (Self::Requested, _) => None,
             (Self::Fallback { why, .. } | Self::ErrorPage { why, .. }, _) => Some(why),

@@ -34,7 +34,7 @@ impl Site {
             let now = responder.now();
             let mut cache = self.inner.cache.borrow_mut();
             if let Some(entry) = cache.fresh_as_sent(name, now)
-                && let Target::File(_, file) = &entry.what
+                && let Target::File(_, file) = &entry.target
             {
                 // Of these, most are small and have one form only.
                 if file.is_all_in_memory()
@@ -62,8 +62,8 @@ impl Site {
             }
             Ok(wanted) => self.go(wanted.key(), Purpose::Requested, view, responder),
             Err(refusal) => {
-                let what = Target::Absent(Absent::Refused(refusal));
-                let entry = Arc::new(Entry { mount: self.inner.mounts.root(), what });
+                let target = Target::Absent(Absent::Refused(refusal));
+                let entry = Arc::new(Entry { mount: self.inner.mounts.root(), target });
                 self.respond(b"", &entry, Purpose::Requested, view, responder)
             }
         }
@@ -122,7 +122,7 @@ impl Site {
     /// Whether GET would be answered with a listing or an archive of the folder that `entry` was found
     /// for.
     fn is_listed(&self, entry: &Entry, view: RequestView<'_>) -> bool {
-        match &entry.what {
+        match &entry.target {
             Target::Listing => true,
             Target::File(..) | Target::Redirect(Slash::Drop) if view.query().is_some() => {
                 let mut scratch = Vec::new();
@@ -160,7 +160,7 @@ impl Site {
         if view.is_head() && purpose == Purpose::Requested && self.is_listed(entry, view) {
             return answered(answer_head(&self.inner.mounts, view, responder));
         }
-        match &entry.what {
+        match &entry.target {
             Target::File(_, file) => match file.choose(view) {
                 Selection::Send(form) => {
                     self.note(entry, purpose, view, &responder);
@@ -192,7 +192,7 @@ impl Site {
         view: RequestView<'_>,
         responder: Responder<'_, '_>,
     ) -> Answer {
-        match &entry.what {
+        match &entry.target {
             Target::File(_, file) => {
                 self.note(entry, purpose, view, &responder);
                 self.send_form(&file.choose_now(view), file, entry, purpose, view, responder)

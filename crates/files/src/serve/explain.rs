@@ -75,8 +75,8 @@ impl Mounts {
         let (mut entry, mut purpose) = match RequestPath::parse(path.as_bytes(), &mut scratch) {
             Ok(wanted) => (look_up_whole(self, wanted.key()), Purpose::Requested),
             Err(refusal) => {
-                let what = Target::Absent(Absent::Refused(refusal));
-                (Entry { mount: self.root(), what }.into(), Purpose::Requested)
+                let target = Target::Absent(Absent::Refused(refusal));
+                (Entry { mount: self.root(), target }.into(), Purpose::Requested)
             }
         };
         let navigates = is_page(path.as_bytes());
@@ -87,7 +87,7 @@ impl Mounts {
             purpose = next;
         }
         let mut explanation = self.explained(&entry, purpose, path, query);
-        match (&entry.what, purpose) {
+        match (&entry.target, purpose) {
             // The answer is made of the folder, not of its page.
             (Target::File(..) | Target::Listing, Purpose::Requested) if in_format => {
                 explanation.rule = Rule::Format;
@@ -116,7 +116,7 @@ impl Mounts {
     ) -> Explanation {
         let mount = entry.mount.map(|at| self.get(at));
         let absent = purpose.absent(entry);
-        let (code, rule, fields) = match (&entry.what, purpose) {
+        let (code, rule, fields) = match (&entry.target, purpose) {
             (Target::File(rule, file), Purpose::Requested) => {
                 (Status::OK, *rule, file.plain.head.fields.clone())
             }
@@ -135,7 +135,7 @@ impl Mounts {
             (Target::Listing, Purpose::Requested) => (Status::OK, Rule::Listing, Fields::new()),
             _ => (status(absent.unwrap_or(Absent::Missing)), Rule::Nothing, Fields::new()),
         };
-        let file = match &entry.what {
+        let file = match &entry.target {
             Target::File(_, file) => Some(path_of(&file.plain.name).into_owned()),
             _ => None,
         };

@@ -117,7 +117,7 @@ impl Files {
                 answer
             }
             ListingAnswer::Absent(mount, absent, request, responder) => {
-                let entry = Arc::new(Entry { mount: Some(mount), what: Target::Absent(absent) });
+                let entry = Arc::new(Entry { mount: Some(mount), target: Target::Absent(absent) });
                 let since = responder.now();
                 // No lookup brought it, and none comes after it but that of a page.
                 let view = request.view();

@@ -29,7 +29,7 @@ impl Site {
     ) -> Progress<'r, 't> {
         let Compression { entry, purpose, coding } = compression;
         let folder = entry.mount.map(|mount| &self.inner.mounts.get(mount).folder);
-        let (Some(folder), Target::File(_, file)) = (folder, &entry.what) else {
+        let (Some(folder), Target::File(_, file)) = (folder, &entry.target) else {
             return Progress::Answered(self.finish(&entry, purpose, view, responder));
         };
         let (now, client) = (responder.now(), responder.client(view.request()));
@@ -91,7 +91,7 @@ impl Site {
         view: RequestView<'_>,
         responder: Responder<'_, '_>,
     ) -> Answer {
-        match &entry.what {
+        match &entry.target {
             // A condition needs an ETag: then it is the file as it is that is spoken of.
             Target::File(_, file) if purpose == Purpose::Requested && view.is_plain() => {
                 let fields = file.plain.fields_of_unmade(coding);
@@ -162,7 +162,7 @@ impl Site {
         let now = responder.now();
         self.forget(&awaited.name);
         if *kind == JobKind::Compress {
-            self.inner.cache.borrow_mut().put_coded(key, entry);
+            self.inner.cache.borrow_mut().put_encoded(key, entry);
             // Compressed or not: it is not compressed a second time for this request.
             return Progress::Answered(self.finish(entry, *purpose, view, responder));
         }

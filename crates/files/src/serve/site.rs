@@ -8,7 +8,7 @@ use std::sync::Arc;
 use sockeye_http::{Fields, Responder};
 use sockeye_proto::{Time, Timed};
 
-use crate::lookup::cache::{Cache, CacheLimits};
+use crate::lookup::cache::{CacheLimits, LookupCache};
 use crate::lookup::entry::Entry;
 use crate::lookup::folder::Folder;
 use crate::lookup::in_flight::InFlight;
@@ -38,7 +38,7 @@ pub struct Site {
 
 pub(super) struct Inner {
     pub(super) mounts: Mounts,
-    pub(super) cache: RefCell<Cache>,
+    pub(super) cache: RefCell<LookupCache>,
     pub(super) in_flight: RefCell<InFlight>,
     /// Where paths are decoded. Never longer than the longest request line.
     pub(super) scratch: RefCell<Vec<u8>>,
@@ -87,7 +87,7 @@ impl Site {
         let inner = Inner {
             mounts,
             of_folders,
-            cache: RefCell::new(Cache::new(limits)),
+            cache: RefCell::new(LookupCache::new(limits)),
             in_flight: RefCell::default(),
             scratch: RefCell::default(),
             boundary: Boundary::new(),

@@ -139,7 +139,7 @@ pub(crate) const FORBIDDEN: &str = "is not permitted here (a seccomp sandbox?): 
 impl Absent {
     /// Whether this says something about the server, and nothing about the name: it may be gone for
     /// the next request.
-    pub(crate) fn is_ours(self) -> bool {
+    pub(crate) fn is_transient(self) -> bool {
         matches!(
             self,
             Self::Exhausted | Self::TooManyOpenFiles(_) | Self::ClosingHangs | Self::Forbidden(_)

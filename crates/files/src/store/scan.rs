@@ -89,7 +89,7 @@ fn follow(root: &OwnedFd, name: &[u8], child: &[u8]) -> Result<Option<Seen>, Abs
 fn passable<T>(looked: Result<T, impl Into<open::Error>>) -> Result<Option<T>, Absent> {
     match looked.map_err(to_absent) {
         Ok(found) => Ok(Some(found)),
-        Err(absent) if absent.is_ours() => Err(absent),
+        Err(absent) if absent.is_transient() => Err(absent),
         Err(_) => Ok(None),
     }
 }

@@ -35,12 +35,12 @@ fn content(byte: u8) -> io::Result<Option<Vec<u8>>> {
 }
 
 fn get(forms: &CompressedCache, etag: &str, byte: u8) -> CompressionResult {
-    forms.get(key(etag, Coding::Zstd), LEN, NOW, || content(byte)).unwrap()
+    forms.get(&key(etag, Coding::Zstd), LEN, NOW, || content(byte)).unwrap()
 }
 
 fn made(outcome: CompressionResult) -> Arc<Compressed> {
     match outcome {
-        CompressionResult::Made(form) => form,
+        CompressionResult::Done(form) => form,
         other => panic!("{other:?}"),
     }
 }
@@ -56,7 +56,7 @@ fn a_form_is_made_once_for_each_content_and_coding() {
     for _ in 0..3 {
         for (etag, coding) in [(TAG, Coding::Zstd), (TAG, Coding::Gzip), ("\"b\"", Coding::Gzip)] {
             assert_eq!(
-                made(forms.get(key(etag, coding), LEN, NOW, make).unwrap()).bytes()[0],
+                made(forms.get(&key(etag, coding), LEN, NOW, make).unwrap()).bytes()[0],
                 b'a'
             );
         }
@@ -64,11 +64,11 @@ fn a_form_is_made_once_for_each_content_and_coding() {
     assert_eq!(count.get(), 3);
     // That it doesn't pay is known, too.
     for _ in 0..2 {
-        let outcome = forms.get(key("\"noise\"", Coding::Zstd), LEN, NOW, || Ok(None)).unwrap();
+        let outcome = forms.get(&key("\"noise\"", Coding::Zstd), LEN, NOW, || Ok(None)).unwrap();
         assert!(matches!(outcome, CompressionResult::Futile));
     }
     let outcome =
-        forms.get(key("\"noise\"", Coding::Zstd), LEN, NOW, || panic!("it is known")).unwrap();
+        forms.get(&key("\"noise\"", Coding::Zstd), LEN, NOW, || panic!("it is known")).unwrap();
     assert!(matches!(outcome, CompressionResult::Futile));
 }
 
@@ -76,13 +76,13 @@ fn a_form_is_made_once_for_each_content_and_coding() {
 fn what_went_wrong_is_tried_again_and_leaves_nothing_behind() {
     let forms = forms(8);
     let failed =
-        forms.get(key(TAG, Coding::Zstd), LEN, NOW, || Err(io::ErrorKind::UnexpectedEof.into()));
+        forms.get(&key(TAG, Coding::Zstd), LEN, NOW, || Err(io::ErrorKind::UnexpectedEof.into()));
     assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     let panicked = catch_unwind(AssertUnwindSafe(|| {
-        forms.get(key(TAG, Coding::Zstd), LEN, NOW, || panic!("on purpose"))
+        forms.get(&key(TAG, Coding::Zstd), LEN, NOW, || panic!("on purpose"))
     }));
     assert!(panicked.is_err());
-    assert!(forms.lock().under_way.is_empty());
+    assert!(!forms.in_progress.contains(&key(TAG, Coding::Zstd)));
     let CompressedCache { compressed, working, .. } = &forms;
     assert_eq!((compressed.used(), working.used()), (0, 0));
     assert_eq!(made(get(&forms, TAG, b'a')).len(), LEN as usize);
@@ -103,7 +103,7 @@ fn a_second_shard_waits_for_the_first() {
                     may_go_on.recv().unwrap();
                     content(b'1')
                 };
-                made(forms.get(key(TAG, Coding::Zstd), LEN, NOW, make).unwrap()).bytes()[0]
+                made(forms.get(&key(TAG, Coding::Zstd), LEN, NOW, make).unwrap()).bytes()[0]
             }
         });
         hears_of_it.recv().unwrap();
@@ -120,7 +120,7 @@ fn forms_that_nobody_has_make_room_and_those_that_are_sent_are_shared_and_stay()
         (0..2).map(|etag| made(get(&forms, &etag.to_string(), b's')).content()).collect();
     for etag in 2..20 {
         assert!(
-            matches!(get(&forms, &etag.to_string(), b'x'), CompressionResult::Made(_)),
+            matches!(get(&forms, &etag.to_string(), b'x'), CompressionResult::Done(_)),
             "{etag}"
         );
         assert!(forms.compressed.used() <= forms.compressed.total());
@@ -134,7 +134,7 @@ fn forms_that_nobody_has_make_room_and_those_that_are_sent_are_shared_and_stay()
     // All that fits is being sent.
     assert!(matches!(get(&forms, "22", b'z'), CompressionResult::Refused));
     drop((sent, more));
-    assert!(matches!(get(&forms, "22", b'z'), CompressionResult::Made(_)));
+    assert!(matches!(get(&forms, "22", b'z'), CompressionResult::Done(_)));
 }
 
 #[test]
@@ -152,11 +152,11 @@ fn a_form_that_an_entry_knows_is_dropped_all_the_same_and_gone_then() {
 fn what_compressors_need_is_taken_before_they_begin() {
     let forms = within(32 << 20, 1 << 20);
     let outcome =
-        forms.get(key(TAG, Coding::Zstd), LEN, NOW, || panic!("there is no memory")).unwrap();
+        forms.get(&key(TAG, Coding::Zstd), LEN, NOW, || panic!("there is no memory")).unwrap();
     assert!(matches!(outcome, CompressionResult::Refused));
     assert!(matches!(
-        forms.get(key(TAG, Coding::Gzip), LEN, NOW, || content(b'a')),
-        Ok(CompressionResult::Made(_))
+        forms.get(&key(TAG, Coding::Gzip), LEN, NOW, || content(b'a')),
+        Ok(CompressionResult::Done(_))
     ));
 }
 
@@ -165,15 +165,15 @@ fn a_form_that_is_dropped_again_and_again_is_not_made_for_a_while() {
     let forms = forms(1);
     let at = |secs| Time::ZERO + Duration::from_secs(secs);
     for second in 0..2 {
-        assert!(forms.may_make(key(TAG, Coding::Zstd), at(second)));
+        assert!(forms.may_compress(&key(TAG, Coding::Zstd), at(second)));
         let make = || content(b'a');
-        made(forms.get(key(TAG, Coding::Zstd), LEN, at(second), make).unwrap());
-        assert!(forms.may_make(key(TAG, Coding::Zstd), at(second)), "it is there");
+        made(forms.get(&key(TAG, Coding::Zstd), LEN, at(second), make).unwrap());
+        assert!(forms.may_compress(&key(TAG, Coding::Zstd), at(second)), "it is there");
         get(&forms, "\"another\"", b'b');
     }
-    assert!(!forms.may_make(key(TAG, Coding::Zstd), at(59)));
-    assert!(forms.may_make(key(TAG, Coding::Gzip), at(59)), "another form");
-    assert!(forms.may_make(key(TAG, Coding::Zstd), at(60)));
+    assert!(!forms.may_compress(&key(TAG, Coding::Zstd), at(59)));
+    assert!(forms.may_compress(&key(TAG, Coding::Gzip), at(59)), "another form");
+    assert!(forms.may_compress(&key(TAG, Coding::Zstd), at(60)));
 }
 
 #[test]
