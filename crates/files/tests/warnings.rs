@@ -77,7 +77,7 @@ fn a_stale_sibling_is_warned_of_once_by_all_shards_and_again_when_it_changes() {
             "sockeye ",
             "file=\"page.html\"",
             "precompressed=\"page.html.gz\"",
-            "reason=it unpacks to something else",
+            "reason=it decompresses to another content",
         ] {
             assert!(said[0].contains(part), "{part} in {}", said[0]);
         }
@@ -86,7 +86,7 @@ fn a_stale_sibling_is_warned_of_once_by_all_shards_and_again_when_it_changes() {
         get(&mut client(&folder));
         let said = warnings.said();
         assert_eq!(said.len(), 2, "{said:?}");
-        assert!(said[1].contains("reason=it is cut off"), "{}", said[1]);
+        assert!(said[1].contains("reason=it is truncated"), "{}", said[1]);
     });
     fs::remove_dir_all(root).unwrap();
 }

@@ -1,14 +1,12 @@
-//! Whether a sibling is what it says: the same content as the file beside it, packed.
+//! Whether a precompressed file has the same content as the file beside it.
 //!
-//! The times of two files don't tell: a build that makes all times equal, a checkout, a copy or a
-//! forgotten `gzip -k` leaves a packed file beside an original that it was not made of, and
-//! whoever serves it shows yesterday's page to everybody who accepts the coding. So the content
-//! decides: it is unpacked and compared, once for each pair of files, and the verdict is kept for as
-//! long as neither of them changes.
+//! Modification times don't tell: a build that makes all times equal, a checkout, a copy or a
+//! forgotten `gzip -k` leaves a compressed file beside an original that it was not made of, and clients
+//! that accept the coding would get yesterday's page. So it is decompressed and compared, once for
+//! each pair of files, and the result is kept until one of them changes.
 
-use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use sockeye_proto::{Budget, Cancel};
 use tracing::warn;
@@ -19,35 +17,36 @@ use super::content_reader::ContentReader;
 use crate::file::content::Content;
 use crate::file::representation::Representation;
 use crate::limits::clock_map::ClockMap;
+use crate::limits::lock::lock;
 use crate::options::codings::Coding;
 use crate::store::identity::Identity;
 
-/// So much of a file is compared with what its sibling unpacks to. Of larger ones the beginning is,
-/// and the times decide about the rest: unpacking takes about 4 ms for each MiB and coding.
+/// How much of a file is compared, in bytes. Beyond it, modification times decide: decompressing takes
+/// about 4 ms for each MiB and coding.
 pub(crate) const COMPARED: u64 = 16 * 1024 * 1024;
 
-/// Pairs whose verdict is kept: about 2 MiB.
+/// The most pairs of files whose result is kept: about 2 MiB.
 const PAIRS: usize = 8192;
 
-/// The verdicts of a folder, for all shards.
+/// The results for a folder, for all shards.
 #[derive(Debug)]
 pub(crate) struct PrecompressedChecks {
-    /// Whether the sibling may be sent.
+    /// Whether the precompressed file may be sent.
     known: Mutex<ClockMap<Pair, bool>>,
-    /// What comparing takes is taken from this.
+    /// The budget for the memory that comparing takes.
     working: Arc<Budget>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Pair {
     coding: Coding,
-    file: Identity,
+    original: Identity,
     precompressed: Identity,
 }
 
-/// One of the two, as it was opened.
+/// One of the two files, as it was opened.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Side<'a> {
+pub(crate) struct File<'a> {
     pub(crate) name: &'a [u8],
     pub(crate) content: &'a Content,
     pub(crate) identity: &'a Identity,
@@ -55,13 +54,13 @@ pub(crate) struct Side<'a> {
     pub(crate) settled: bool,
 }
 
-impl<'a> Side<'a> {
+impl<'a> File<'a> {
     pub(crate) fn of(file: &'a Representation) -> Self {
         let Representation { name, content, identity, settled, .. } = file;
         Self { name, content, identity, settled: *settled }
     }
 
-    /// Whether what was read of it is what it was when it was opened.
+    /// Whether it is still what it was when it was opened.
     pub(crate) fn is_unchanged(&self) -> bool {
         match self.content {
             Content::Memory(_) | Content::Compressed(_) => true,
@@ -72,96 +71,77 @@ impl<'a> Side<'a> {
     }
 }
 
-/// Why a sibling is not sent.
-enum Stale {
-    Mismatch(Mismatch),
-    Older,
-}
-
-impl fmt::Display for Stale {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Mismatch(unlike) => unlike.fmt(f),
-            Self::Older => f.write_str("it is older than the file, and too large to compare"),
-        }
-    }
-}
-
 impl PrecompressedChecks {
     pub(crate) fn new(working: Arc<Budget>) -> Self {
         Self { known: Mutex::new(ClockMap::new()), working }
     }
 
-    /// What was found out about a pair before.
+    /// The result of an earlier check.
     pub(crate) fn known(
         &self,
         coding: Coding,
-        file: &Identity,
+        original: &Identity,
         precompressed: &Identity,
     ) -> Option<bool> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(&Pair::of(coding, file, precompressed)).copied()
+        lock(&self.known).get(&Pair::of(coding, original, precompressed)).copied()
     }
 
-    /// Whether the sibling may be sent in place of the file. Blocks, for as long as unpacking takes.
+    /// Whether the precompressed file may be sent in place of the original. Blocks, for as long as
+    /// decompressing takes.
     ///
-    /// A sibling that may not is warned of, once. One that can't be read now, or changes while it
-    /// is read, is passed over without a word, and judged again at the next lookup; so is one for
-    /// which there is no memory now, and one for which nobody waits any more.
-    pub(crate) fn evaluate(
+    /// The log has one warning for each that may not. There is neither a warning nor a lasting result
+    /// when one of the two can't be read or changes meanwhile, when there is no memory, and when nobody
+    /// waits any more.
+    pub(crate) fn check(
         &self,
         coding: Coding,
-        file: Side<'_>,
-        precompressed: Side<'_>,
+        original: File<'_>,
+        precompressed: File<'_>,
         cancel: &Cancel,
     ) -> bool {
         let Some(_working) = hold_for_comparing(&self.working) else { return false };
-        let original = ContentReader::of(file.content).unless(cancel.clone());
-        let packed = ContentReader::of(precompressed.content).unless(cancel.clone());
-        // What makes a decoder panic is as good as what it refuses: the file is sent all the same.
-        let likeness =
-            catch_unwind(AssertUnwindSafe(|| compare(coding, packed, original, COMPARED)))
-                .unwrap_or(Ok(Comparison::None(Mismatch::Corrupt)));
-        let verdict = match likeness {
-            Ok(Comparison::Whole) => Ok(()),
-            Ok(Comparison::Beginning)
-                if precompressed.identity.modified >= file.identity.modified =>
-            {
-                Ok(())
-            }
-            Ok(Comparison::Beginning) => Err(Stale::Older),
-            Ok(Comparison::None(unlike)) => Err(Stale::Mismatch(unlike)),
+        let [expected, compressed] =
+            [original, precompressed].map(|file| ContentReader::new(file.content, cancel.clone()));
+        // Content that makes a decoder panic is treated as content that it refuses.
+        let compared =
+            catch_unwind(AssertUnwindSafe(|| compare(coding, compressed, expected, COMPARED)))
+                .unwrap_or(Ok(Comparison::Differs(Mismatch::Corrupt)));
+        let is_newer = precompressed.identity.modified >= original.identity.modified;
+        let mismatch = match compared {
+            Ok(Comparison::Same) => None,
+            Ok(Comparison::SameSoFar) => (!is_newer).then_some(Mismatch::Older),
+            Ok(Comparison::Differs(mismatch)) => Some(mismatch),
             Err(_) => return false,
         };
-        if !file.is_unchanged() || !precompressed.is_unchanged() {
+        if !original.is_unchanged() || !precompressed.is_unchanged() {
             return false;
         }
-        if file.settled && precompressed.settled {
-            let pair = Pair::of(coding, file.identity, precompressed.identity);
-            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            // Another shard may have been first, and has warned then.
-            let is_news = known.get(&pair).is_none();
-            known.insert_within(PAIRS, pair, verdict.is_ok(), 1);
+        if original.settled && precompressed.settled {
+            let pair = Pair::of(coding, original.identity, precompressed.identity);
+            let mut known = lock(&self.known);
+            // Another shard may have been first, and has logged it then.
+            let is_news = known.peek(&pair).is_none();
+            known.insert_within(PAIRS, pair, mismatch.is_none(), 1);
             drop(known);
-            if let (Err(stale), true) = (&verdict, is_news) {
+            if let (Some(mismatch), true) = (mismatch, is_news) {
                 warn!(
                     target: "sockeye",
-                    file = ?String::from_utf8_lossy(file.name),
+                    file = ?String::from_utf8_lossy(original.name),
                     precompressed = ?String::from_utf8_lossy(precompressed.name),
-                    reason = %stale,
-                    "a precompressed file is not sent, since its original may be another: compress it again"
+                    reason = %mismatch,
+                    "precompressed file is not sent: its content may differ from the original's; compress it again"
                 );
             }
         }
-        verdict.is_ok()
+        mismatch.is_none()
     }
 }
 
 impl Pair {
-    fn of(coding: Coding, file: &Identity, precompressed: &Identity) -> Self {
-        // A name more or less is no other content; it touches `changed` all the same.
-        let [file, precompressed] =
-            [file, precompressed].map(|identity| Identity { links: 0, ..*identity });
-        Self { coding, file, precompressed }
+    fn of(coding: Coding, original: &Identity, precompressed: &Identity) -> Self {
+        // Another name for a file changes `links`, and not its content.
+        let [original, precompressed] =
+            [original, precompressed].map(|identity| Identity { links: 0, ..*identity });
+        Self { coding, original, precompressed }
     }
 }

@@ -1,5 +1,4 @@
-//! The content of a file that is looked up, read from where it is kept, for as long as somebody waits
-//! for what is made of it.
+//! Reading a content that was looked up, as long as somebody waits for the result.
 
 use std::io::{self, Read};
 
@@ -7,7 +6,7 @@ use sockeye_proto::Cancel;
 
 use crate::file::content::Content;
 
-/// Reads a file from its beginning.
+/// Reads a content from its beginning.
 #[derive(Debug)]
 pub(crate) struct ContentReader<'a> {
     content: &'a Content,
@@ -16,13 +15,9 @@ pub(crate) struct ContentReader<'a> {
 }
 
 impl<'a> ContentReader<'a> {
-    pub(crate) fn of(content: &'a Content) -> Self {
-        Self { content, at: 0, cancel: Cancel::default() }
-    }
-
-    /// The same, which fails as soon as it is cancelled.
-    pub(crate) fn unless(self, cancel: Cancel) -> Self {
-        Self { cancel, ..self }
+    /// Reading fails once it is cancelled.
+    pub(crate) fn new(content: &'a Content, cancel: Cancel) -> Self {
+        Self { content, at: 0, cancel }
     }
 }
 
@@ -37,7 +32,7 @@ impl Read for ContentReader<'_> {
                 rest.unwrap_or_default().read(buffer)?
             }
             Content::Open(file) => file.read_at(self.at, buffer)?,
-            // Nothing is made of what was made.
+            // Compressed content is not compressed again.
             Content::Compressed(_) => 0,
         };
         self.at += count as u64;

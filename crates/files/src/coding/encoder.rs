@@ -1,5 +1,5 @@
-//! What a folder knows about codings, for all shards: what its owner chose, which siblings are what
-//! they say, and what was compressed.
+//! A folder's encodings, for all shards: the owner's choice, the checked precompressed files, and the
+//! cache of compressed contents.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,70 +7,83 @@ use std::sync::Arc;
 
 use sockeye_proto::{Cancel, Time};
 
-use super::checks::{PrecompressedChecks, Side};
-use super::compress::{longest, pack};
+use super::checks::{File, PrecompressedChecks};
+use super::compress::{compress, longest};
 use super::compressed_cache::{CompressedCache, CompressionResult, Key};
 use super::content_reader::ContentReader;
 use super::encodings::Encodings;
 use super::file_entry::FileEntry;
 use super::precompressed::Precompressed;
 use crate::file::content::{Compressed, Content};
-use crate::file::reader::{Found, Reader};
+use crate::file::reader::{LoadError, Reader};
 use crate::file::representation::Representation;
 use crate::naming::mime;
 use crate::options::codings::{Coding, Codings};
 use crate::store::digest::Digest;
 
-/// Whether there are encoders, and decoders to compare siblings with their originals.
+/// Whether there are compressors, and decompressors to check precompressed files with.
 const CODES: bool = cfg!(feature = "compression");
 
 #[derive(Debug)]
 pub(crate) struct Encoder {
     precompressed: bool,
-    made: [bool; Coding::ALL.len()],
-    verdicts: PrecompressedChecks,
-    forms: Arc<CompressedCache>,
-    /// What the folder is called there.
+    on_demand: [bool; Coding::ALL.len()],
+    checks: PrecompressedChecks,
+    cache: Arc<CompressedCache>,
+    /// The number of the folder in the cache.
     folder: u32,
 }
 
 impl Encoder {
-    pub(crate) fn new(codings: &Codings, forms: &Arc<CompressedCache>) -> Self {
+    pub(crate) fn new(codings: &Codings, cache: &Arc<CompressedCache>) -> Self {
         Self {
             precompressed: CODES && codings.precompressed,
-            made: Coding::ALL.map(|coding| CODES && codings.on_demand.contains(&coding)),
-            verdicts: PrecompressedChecks::new(Arc::clone(forms.working())),
-            forms: Arc::clone(forms),
-            folder: forms.add_folder(),
+            on_demand: Coding::ALL.map(|coding| CODES && codings.on_demand.contains(&coding)),
+            checks: PrecompressedChecks::new(Arc::clone(cache.working())),
+            cache: Arc::clone(cache),
+            folder: cache.add_folder(),
         }
     }
 
-    /// A file in the codings that it can be sent in. Blocks. `None` where that takes more than the
-    /// reader's effort.
-    pub(crate) fn equip(&self, reader: &Reader<'_>, file: Representation) -> Option<FileEntry> {
+    /// A file with the encodings that it can be sent in. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError::NeedsReading`].
+    pub(crate) fn equip(
+        &self,
+        reader: &Reader<'_>,
+        file: Representation,
+    ) -> Result<FileEntry, LoadError> {
         let precompressed = self.find(reader, &file, None)?;
-        // What still changes and isn't in memory would be another file before it is compressed.
-        let packs = (file.settled || matches!(file.content, Content::Memory(_)))
-            && self.forms.takes(file.size())
-            && file.content_type().is_some_and(mime::gets_smaller);
-        let made = self.made.map(|made| made && packs);
-        Some(FileEntry::new(file, Encodings::new(precompressed, made)))
+        // A file that still changes and isn't in memory would be another before it is compressed.
+        let is_compressible = (file.settled || matches!(file.content, Content::Memory(_)))
+            && self.cache.takes(file.size())
+            && file.content_type().is_some_and(mime::is_compressible);
+        let on_demand = self.on_demand.map(|wanted| wanted && is_compressible);
+        Ok(FileEntry::new(file, Encodings::new(precompressed, on_demand)))
     }
 
-    /// Looks for the siblings of a file again. Blocks.
-    pub(crate) fn renew(&self, reader: &Reader<'_>, file: &FileEntry) -> Found<Box<FileEntry>> {
+    /// The same file with the precompressed files that are there now. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError::NeedsReading`].
+    pub(crate) fn renew(
+        &self,
+        reader: &Reader<'_>,
+        file: &Arc<FileEntry>,
+    ) -> Result<Arc<FileEntry>, LoadError> {
         let known = file.precompressed();
-        let Some(precompressed) = self.find(reader, &file.plain, known) else {
-            return Found::Unread;
-        };
+        let precompressed = self.find(reader, &file.original, known)?;
         if known.map_or(!precompressed.any, |known| precompressed.are(known)) {
-            return Found::Same;
+            return Ok(Arc::clone(file));
         }
-        let coded = match file.coded() {
-            Some(coded) => coded.clone().with_siblings(precompressed),
+        let encodings = match file.encodings() {
+            Some(encodings) => encodings.clone().with_precompressed(precompressed),
             None => Encodings::new(precompressed, [false; Coding::ALL.len()]),
         };
-        Found::Other(Box::new(FileEntry::new(file.plain.clone(), coded)))
+        Ok(Arc::new(FileEntry::new(file.original.clone(), encodings)))
     }
 
     fn find(
@@ -78,65 +91,60 @@ impl Encoder {
         reader: &Reader<'_>,
         file: &Representation,
         known: Option<&Precompressed>,
-    ) -> Option<Precompressed> {
-        if self.precompressed {
-            Precompressed::find(reader, &self.verdicts, file, known)
-        } else {
-            Some(Precompressed::default())
+    ) -> Result<Precompressed, LoadError> {
+        match self.precompressed {
+            true => Precompressed::find(reader, &self.checks, file, known),
+            false => Ok(Precompressed::default()),
         }
     }
 
-    /// Whether a form of a file may be made at `now`: not where it was made too often lately.
-    pub(crate) fn may_make(&self, file: &FileEntry, coding: Coding, now: Time) -> bool {
-        self.forms.may_compress(&self.key(file, coding), now)
+    /// Whether a file may be compressed at `now`: not if it was too often lately.
+    pub(crate) fn may_compress(&self, file: &FileEntry, coding: Coding, now: Time) -> bool {
+        self.cache.may_compress(&self.key(file, coding), now)
     }
 
     fn key(&self, file: &FileEntry, coding: Coding) -> Key {
-        Key { folder: self.folder, etag: file.plain.etag.as_str().into(), coding }
+        Key { folder: self.folder, etag: file.original.etag.as_str().into(), coding }
     }
 
-    /// The same file, with this coding, or the knowledge that there is no use in it, or as it is
-    /// where there is no memory for it at `now`, when a request came. Blocks.
-    ///
-    /// Whatever goes wrong costs the coding, not the file: it is sent as it is then.
+    /// The same file with one more encoding, or marked as not worth compressing. It is unchanged if
+    /// there is no memory at `now`, when the request came, or compressing fails. Blocks.
     pub(crate) fn compress(
         &self,
-        file: &FileEntry,
+        file: &Arc<FileEntry>,
         coding: Coding,
         now: Time,
         cancel: Cancel,
-    ) -> FileEntry {
-        let Ok(len) = usize::try_from(file.plain.size()) else { return file.clone() };
-        let outcome = self.forms.get(&self.key(file, coding), longest(len) as u64, now, || {
-            let content = ContentReader::of(&file.plain.content).unless(cancel);
-            let packing = || pack(coding, content, len);
-            // What makes a compressor panic doesn't get smaller.
-            let Ok(packed) = catch_unwind(AssertUnwindSafe(packing)) else { return Ok(None) };
-            let packed = packed?;
-            if !Side::of(&file.plain).is_unchanged() {
+    ) -> Arc<FileEntry> {
+        let original = &file.original;
+        let unchanged = || Arc::clone(file);
+        let Ok(len) = usize::try_from(original.size()) else { return unchanged() };
+        let result = self.cache.get(&self.key(file, coding), longest(len) as u64, now, || {
+            let content = ContentReader::new(&original.content, cancel);
+            // Content that makes a compressor panic doesn't get smaller.
+            let Ok(compressed) = catch_unwind(AssertUnwindSafe(|| compress(coding, content, len)))
+            else {
+                return Ok(None);
+            };
+            let compressed = compressed?;
+            if !File::of(original).is_unchanged() {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            Ok(packed)
+            Ok(compressed)
         });
-        match outcome {
-            Ok(CompressionResult::Done(form)) => file.with_made(coding, Some(&form)),
-            Ok(CompressionResult::Futile) => file.with_made(coding, None),
-            Ok(CompressionResult::Refused) | Err(_) => file.clone(),
-        }
+        let compressed = match result {
+            Ok(CompressionResult::Done(content)) => Some(encoded(original, coding, &content)),
+            Ok(CompressionResult::Futile) => None,
+            Ok(CompressionResult::Refused) | Err(_) => return unchanged(),
+        };
+        let Some(mut encodings) = file.encodings().cloned() else { return unchanged() };
+        encodings.add(coding, compressed);
+        Arc::new(FileEntry::new(original.clone(), encodings))
     }
 }
 
-impl FileEntry {
-    /// This file with what came of packing it.
-    fn with_made(&self, coding: Coding, made: Option<&Arc<Compressed>>) -> Self {
-        let made = made.map(|form| {
-            let identity = self.plain.identity.with_size(form.len() as u64);
-            let etag = Digest::of(form.bytes()).etag();
-            let content = Content::Compressed(Arc::downgrade(form));
-            self.plain.coded(coding, &etag, identity, false, content)
-        });
-        let Some(mut coded) = self.coded().cloned() else { return self.clone() };
-        coded.take(coding, made);
-        Self::new(self.plain.clone(), coded)
-    }
+fn encoded(original: &Representation, coding: Coding, content: &Arc<Compressed>) -> Representation {
+    let identity = original.identity.with_size(content.len() as u64);
+    let etag = Digest::of(content.bytes()).etag();
+    original.encoded(coding, &etag, identity, false, Content::Compressed(Arc::downgrade(content)))
 }

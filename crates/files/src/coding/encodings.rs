@@ -1,122 +1,97 @@
-//! The codings of one file: those that lie beside it, and those that were made of it.
+//! The encodings of one file: precompressed files beside it, and those that are compressed on demand.
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::precompressed::Precompressed;
 use super::select::{Offer, select};
-use super::selected::Selected;
-use crate::file::content::Content;
 use crate::file::representation::Representation;
 use crate::options::codings::Coding;
 use crate::request::accept_encoding::Accepted;
 
-/// What there is of a file besides the file.
+/// The representations of a file besides the file itself.
 #[derive(Clone, Debug)]
 pub(crate) struct Encodings {
     precompressed: Precompressed,
-    made: [Made; Coding::ALL.len()],
+    on_demand: [OnDemand; Coding::ALL.len()],
 }
 
-/// A coding that is made as it goes.
+/// The file in a coding that it is compressed in on demand.
 #[derive(Clone, Debug)]
-enum Made {
-    /// It isn't, or there is no point in it.
+pub(crate) enum OnDemand {
+    /// It is not, or compressing doesn't pay.
     Never,
     NotYet,
-    /// It was; it may have been dropped since.
-    Here(Arc<Representation>),
-}
-
-/// The content of a form that was made, if it was not dropped since.
-fn living(made: &Representation) -> Option<Bytes> {
-    match &made.content {
-        Content::Compressed(form) => form.upgrade().map(|form| form.content()),
-        Content::Memory(content) => Some(content.clone()),
-        Content::Open(_) => None,
-    }
-}
-
-/// What a request is answered with.
-#[derive(Debug)]
-pub(crate) enum Selection<'a> {
-    /// This form of the file.
-    Send(Selected<'a>),
-    /// The file in this coding, once it is compressed.
-    Compress(Coding),
+    /// It was compressed; the cache may have dropped the content since.
+    Done(Arc<Representation>),
 }
 
 impl Encodings {
-    /// `made` says which codings can be made of the file.
-    pub(crate) fn new(precompressed: Precompressed, made: [bool; Coding::ALL.len()]) -> Self {
-        let made = made.map(|can| if can { Made::NotYet } else { Made::Never });
-        Self { precompressed, made }
+    /// `on_demand` says which codings the file is compressed in.
+    pub(crate) fn new(precompressed: Precompressed, on_demand: [bool; Coding::ALL.len()]) -> Self {
+        let on_demand = on_demand.map(|is| if is { OnDemand::NotYet } else { OnDemand::Never });
+        Self { precompressed, on_demand }
     }
 
-    pub(crate) fn with_siblings(self, precompressed: Precompressed) -> Self {
+    pub(crate) fn with_precompressed(self, precompressed: Precompressed) -> Self {
         Self { precompressed, ..self }
     }
 
-    /// Whether another request may be answered in another form, now or once more is known.
+    /// Whether responses depend on `Accept-Encoding`, now or once more is known.
     pub(crate) fn varies(&self) -> bool {
-        self.precompressed.any || self.made.iter().any(|made| !matches!(made, Made::Never))
+        let is_some = |encoding: &OnDemand| !matches!(encoding, OnDemand::Never);
+        self.precompressed.any || self.on_demand.iter().any(is_some)
     }
 
-    /// Picks what to send; `None` is the file as it is.
+    /// Selects a coding and its representation; `None` is the file as it is.
     ///
-    /// A range is not taken out of something that is made as it goes: what a client resumes should
-    /// be there tomorrow, and most that ask for ranges (of video, of documents, of what they began
-    /// to download) want the bytes of the file. A sibling is a file too, with a tag that lasts, so
-    /// whoever accepts its coding gets ranges of it, and `If-Range` sees to it that they fit.
-    pub(crate) fn choose(&self, accepted: Accepted, is_range: bool) -> Option<Selection<'_>> {
-        let offers =
-            Coding::ALL.map(|coding| match (self.precompressed.get(coding), self.made(coding)) {
-                (Some(precompressed), _) => Offer::Precompressed(precompressed.size()),
-                (None, Made::NotYet | Made::Here(_)) if !is_range => Offer::Made,
+    /// A range is never of content that is compressed on demand: a client that resumes a download
+    /// should find the same content tomorrow, and most that request ranges (of video, of documents)
+    /// want the bytes of the file. A precompressed file has a lasting ETag, so clients that accept its
+    /// coding get ranges of it.
+    pub(crate) fn select(
+        &self,
+        accepted: Accepted,
+        is_range: bool,
+    ) -> Option<(Coding, Result<&Representation, &OnDemand>)> {
+        let offers = Coding::ALL.map(|coding| {
+            match (self.precompressed.get(coding), &self.on_demand[coding as usize]) {
+                (Some(file), _) => Offer::Precompressed(file.size()),
+                (None, OnDemand::NotYet | OnDemand::Done(_)) if !is_range => Offer::OnDemand,
                 (None, _) => Offer::None,
-            });
+            }
+        });
         let coding = select(accepted, offers)?;
-        match (self.precompressed.get(coding), self.made(coding)) {
-            (Some(precompressed), _) => Some(Selection::Send(Selected::kept(precompressed))),
-            (None, Made::Here(made)) => Some(match living(made) {
-                Some(content) => Selection::Send(Selected::made(made, content)),
-                None => Selection::Compress(coding),
-            }),
-            (None, Made::NotYet) => Some(Selection::Compress(coding)),
-            (None, Made::Never) => None,
-        }
+        let on_demand = &self.on_demand[coding as usize];
+        Some((coding, self.precompressed.get(coding).ok_or(on_demand)))
     }
 
     pub(crate) fn precompressed(&self) -> &Precompressed {
         &self.precompressed
     }
 
-    fn made(&self, coding: Coding) -> &Made {
-        &self.made[coding as usize]
-    }
-
-    /// Takes what came of packing the file. Where that was of no use no other coding is tried: what
-    /// one can't make smaller, none can.
-    pub(crate) fn take(&mut self, coding: Coding, made: Option<Representation>) {
-        match made {
-            Some(made) => self.made[coding as usize] = Made::Here(Arc::new(made)),
+    /// Adds the result of compressing the file. If that didn't pay, no other coding is tried: content
+    /// that one can't make smaller, none can.
+    pub(crate) fn add(&mut self, coding: Coding, compressed: Option<Representation>) {
+        match compressed {
+            Some(compressed) => {
+                self.on_demand[coding as usize] = OnDemand::Done(Arc::new(compressed));
+            }
             None => {
-                for made in &mut self.made {
-                    if matches!(made, Made::NotYet) {
-                        *made = Made::Never;
+                for encoding in &mut self.on_demand {
+                    if matches!(encoding, OnDemand::NotYet) {
+                        *encoding = OnDemand::Never;
                     }
                 }
             }
         }
     }
 
-    /// Everything there is, besides the file itself.
+    /// All representations besides the file itself.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Representation> {
-        let made = self.made.iter().filter_map(|made| match made {
-            Made::Here(made) => Some(&**made),
-            Made::Never | Made::NotYet => None,
+        let compressed = self.on_demand.iter().filter_map(|encoding| match encoding {
+            OnDemand::Done(compressed) => Some(&**compressed),
+            OnDemand::Never | OnDemand::NotYet => None,
         });
-        self.precompressed.all().chain(made)
+        self.precompressed.all().chain(compressed)
     }
 }

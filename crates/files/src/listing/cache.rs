@@ -64,7 +64,7 @@ pub(crate) struct Archive {
 
 impl Archive {
     /// The part of it from `start` to before `end`.
-    pub(crate) fn packing(self, start: u64, end: u64) -> ArchiveWriter {
+    pub(crate) fn writer(self, start: u64, end: u64) -> ArchiveWriter {
         ArchiveWriter::new(self.manifest, start, end, self.memory)
     }
 }

@@ -14,6 +14,7 @@
 use std::fmt;
 
 use super::text::{put, url};
+use crate::request::accept_encoding::thousandths;
 
 /// How many entries a page has unless another number is asked for.
 pub(crate) const PER_PAGE: u32 = 1000;
@@ -182,11 +183,6 @@ impl ListingQuery {
     }
 }
 
-/// Whether a listing has what a query asks for.
-pub(crate) fn is_known(query: Option<&[u8]>, archives: bool) -> bool {
-    ListingQuery::parse(query, archives).is_ok()
-}
-
 /// Decodes a value as forms send it: `+` is a space.
 fn decode(value: &[u8]) -> Vec<u8> {
     let spaced = value.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte });
@@ -224,16 +220,16 @@ fn number(value: &[u8]) -> Option<u32> {
     text.parse().ok().filter(|number| *number > 0)
 }
 
-/// The form that an `Accept` field likes best (RFC 9110, 12.5.1), by the values of all such fields.
-/// HTML where there is none, or where it likes none of ours: a page is better than a refusal.
-pub(crate) fn accepted<'a>(fields: impl Iterator<Item = &'a [u8]> + Clone) -> Format {
+/// The format that an `Accept` field prefers (RFC 9110, 12.5.1). HTML if there is none, or if it accepts
+/// none of ours: a page is better than a refusal.
+pub(crate) fn preferred_format(accept: Option<&[u8]>) -> Format {
     let mut best = (Format::Html, 0);
     for (format, kind) in [
         (Format::Html, &b"text/html"[..]),
         (Format::Json, b"application/json"),
         (Format::Text, b"text/plain"),
     ] {
-        let quality = quality(fields.clone(), kind);
+        let quality = quality(accept.unwrap_or_default(), kind);
         if quality > best.1 {
             best = (format, quality);
         }
@@ -241,25 +237,27 @@ pub(crate) fn accepted<'a>(fields: impl Iterator<Item = &'a [u8]> + Clone) -> Fo
     best.0
 }
 
-/// How well a type is liked, in thousandths: what the most specific range says. 0 without one.
-fn quality<'a>(fields: impl Iterator<Item = &'a [u8]>, kind: &[u8]) -> u16 {
+/// The weight of a type, in thousandths: that of the most specific range. 0 without one.
+fn quality(accept: &[u8], kind: &[u8]) -> u16 {
     let slash = kind.iter().position(|byte| *byte == b'/').unwrap_or(0);
     let mut best = (0, 0);
-    for range in fields.flat_map(|field| field.split(|byte| *byte == b',')) {
+    for range in accept.split(|byte| *byte == b',') {
         let mut parts = range.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
         let name = parts.next().unwrap_or_default();
-        let specific = match name {
-            b"*/*" => 1,
-            name if name.eq_ignore_ascii_case(kind) => 3,
-            name if name.ends_with(b"/*")
-                && name[..name.len() - 2].eq_ignore_ascii_case(&kind[..slash]) =>
-            {
-                2
-            }
-            _ => continue,
+        let specific = if name == b"*/*" {
+            1
+        } else if name.eq_ignore_ascii_case(kind) {
+            3
+        } else if name
+            .strip_suffix(b"/*")
+            .is_some_and(|name| name.eq_ignore_ascii_case(&kind[..slash]))
+        {
+            2
+        } else {
+            continue;
         };
         let weight = parts.find_map(|part| match part {
-            [b'q' | b'Q', b'=', value @ ..] => Some(thousandths(value)),
+            [b'q' | b'Q', b'=', value @ ..] => Some(thousandths(value).unwrap_or(0)),
             _ => None,
         });
         if specific >= best.0 {
@@ -267,23 +265,6 @@ fn quality<'a>(fields: impl Iterator<Item = &'a [u8]>, kind: &[u8]) -> u16 {
         }
     }
     best.1
-}
-
-/// A weight (RFC 9110, 12.4.2); 0 where it is none.
-fn thousandths(value: &[u8]) -> u16 {
-    let (whole, fraction) = match value {
-        [whole @ (b'0' | b'1')] => (whole, &b""[..]),
-        [whole @ (b'0' | b'1'), b'.', fraction @ ..] if fraction.len() <= 3 => (whole, fraction),
-        _ => return 0,
-    };
-    if !fraction.iter().all(u8::is_ascii_digit) {
-        return 0;
-    }
-    let mut weight = u16::from(whole - b'0');
-    for at in 0..3 {
-        weight = weight * 10 + fraction.get(at).map_or(0, |digit| u16::from(digit - b'0'));
-    }
-    weight.min(1000)
 }
 
 #[cfg(test)]
@@ -363,8 +344,9 @@ mod tests {
             (&["application/json;q=0.001"], Format::Json),
             (&[";;,,q=1,/,*"], Format::Html),
         ] {
-            let fields = accept.iter().map(|field| field.as_bytes());
-            assert_eq!(accepted(fields), format, "{accept:?}");
+            let joined = accept.join(", ");
+            let accept = (!accept.is_empty()).then_some(joined.as_bytes());
+            assert_eq!(preferred_format(accept), format, "{joined}");
         }
     }
 
@@ -390,7 +372,7 @@ mod tests {
             bytes in proptest::collection::vec(any::<u8>(), 0..64),
         ) {
             let _ = ListingQuery::parse(Some(&bytes), true);
-            let _ = accepted([&bytes[..]].into_iter());
+            let _ = preferred_format(Some(&bytes));
         }
     }
 }

@@ -89,12 +89,17 @@ pub(crate) fn chosen(name: &[u8], choices: &ByName) -> String {
 
 /// Whether what has this type is read as characters.
 pub(crate) fn is_text(kind: &str) -> bool {
-    let essence = kind.split(';').next().unwrap_or_default().trim_end();
+    let essence = essence(kind);
     essence.starts_with("text/")
         || essence.ends_with("+xml")
         || essence.ends_with("+json")
         || matches!(essence, "application/json" | "application/xml" | "application/javascript")
         || has_charset(kind)
+}
+
+/// A type without its parameters.
+pub(crate) fn essence(kind: &str) -> &str {
+    kind.split(';').next().unwrap_or_default().trim_end()
 }
 
 fn has_charset(kind: &str) -> bool {
@@ -119,8 +124,8 @@ const LOOSE: &[&str] = &[
 ];
 
 /// Whether packing makes content of this type smaller, as a rule.
-pub(crate) fn gets_smaller(kind: &str) -> bool {
-    is_text(kind) || LOOSE.contains(&kind.split(';').next().unwrap_or_default().trim_end())
+pub(crate) fn is_compressible(kind: &str) -> bool {
+    is_text(kind) || LOOSE.contains(&essence(kind))
 }
 
 #[cfg(test)]
@@ -192,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn text_gets_smaller_and_what_is_packed_does_not() {
+    fn text_is_compressible_and_what_is_packed_does_not() {
         for (name, expected) in [
             ("a.html", true),
             ("a.css", true),
@@ -224,9 +229,9 @@ mod tests {
             ("a.zst", false),
             ("unknown", false),
         ] {
-            assert_eq!(gets_smaller(&content_type(name.as_bytes())), expected, "{name}");
+            assert_eq!(is_compressible(&content_type(name.as_bytes())), expected, "{name}");
         }
-        assert!(gets_smaller("text/x-made-up") && !gets_smaller("application/x-made-up"));
+        assert!(is_compressible("text/x-made-up") && !is_compressible("application/x-made-up"));
     }
 
     #[test]

@@ -94,7 +94,7 @@ fn weighed(member: &[u8]) -> Option<(&[u8], u16)> {
 }
 
 /// A weight (RFC 9110, 12.4.2): `0` or `1`, with up to three decimals.
-fn thousandths(weight: &[u8]) -> Option<u16> {
+pub(crate) fn thousandths(weight: &[u8]) -> Option<u16> {
     let (whole, decimals) = match weight {
         [whole] => (*whole, &[][..]),
         [whole, b'.', decimals @ ..] if decimals.len() <= 3 => (*whole, decimals),

@@ -42,7 +42,7 @@ pub struct Budgets {
     pub(crate) compressed: Arc<Budget>,
     pub(crate) listings: Arc<Budget>,
     /// What was compressed, of all folders: one makes room for another.
-    pub(crate) forms: Arc<CompressedCache>,
+    pub(crate) cache: Arc<CompressedCache>,
     /// When the log hears that requests fail.
     failures: Failures,
     /// When requests are to be reported that were not yet, in nanoseconds of [`Time`].
@@ -58,7 +58,7 @@ impl Budgets {
         let working = Budget::new("bytes of compressors", working);
         Arc::new(Self {
             open_files: Budget::new("open files", open_files),
-            forms: Arc::new(CompressedCache::new(&compressed, &working)),
+            cache: Arc::new(CompressedCache::new(&compressed, &working)),
             compressed,
             listings: Budget::new("bytes of listings", listings),
             failures: Failures::default(),

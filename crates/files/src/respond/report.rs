@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use sockeye_proto::{Budget, Client, Reports, Time};
 use tracing::{debug, warn};
 
-use super::absent::status;
+use super::instead::status;
 use crate::store::absent::{Absent, OpenFilesOf};
 use crate::store::disk::open_files_limit;
 

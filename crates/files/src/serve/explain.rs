@@ -11,17 +11,15 @@ use std::path::{Path, PathBuf};
 
 use sockeye_http::{Fields, Status};
 
-use super::listing::PendingListing;
-use crate::listing::query::is_known;
+use super::listing::is_requested;
+use crate::listing::query::ListingQuery;
 use crate::lookup::entry::{Entry, Target};
 use crate::lookup::find::look_up_whole;
 use crate::lookup::mounts::{Mount, Mounts};
-use crate::lookup::purpose::Purpose;
 use crate::lookup::rule::Rule;
 use crate::naming::path::RequestPath;
 use crate::request::view::is_page;
-use crate::respond::absent::{error_page_fields, fallback_head, status};
-use crate::respond::redirect::{Slash, location};
+use crate::respond::instead::{Purpose, Slash, location, status};
 use crate::store::absent::{Absent, Denied, Permission};
 
 /// Why a URL is answered as it is.
@@ -81,8 +79,8 @@ impl Mounts {
         };
         let navigates = is_page(path.as_bytes());
         let in_format = RequestPath::parse(path.as_bytes(), &mut Vec::new())
-            .is_ok_and(|wanted| PendingListing::is_wanted(self, wanted, query.map(str::as_bytes)));
-        while let Some(next) = purpose.after(self, &entry, navigates) {
+            .is_ok_and(|wanted| is_requested(self, wanted, query.map(str::as_bytes)));
+        while let Some(next) = purpose.next(self, &entry, navigates) {
             entry = look_up_whole(self, next.key(self));
             purpose = next;
         }
@@ -104,7 +102,7 @@ impl Mounts {
     /// Whether the listing of this folder has what a query asks for.
     fn is_known(&self, entry: &Entry, query: Option<&str>) -> bool {
         let archives = entry.mount.is_none_or(|at| self.get(at).folder.options.archives);
-        is_known(query.map(str::as_bytes), archives)
+        ListingQuery::parse(query.map(str::as_bytes), archives).is_ok()
     }
 
     fn explained(
@@ -116,27 +114,28 @@ impl Mounts {
     ) -> Explanation {
         let mount = entry.mount.map(|at| self.get(at));
         let absent = purpose.absent(entry);
-        let (code, rule, fields) = match (&entry.target, purpose) {
-            (Target::File(rule, file), Purpose::Requested) => {
-                (Status::OK, *rule, file.plain.head.fields.clone())
+        let (code, rule, fields) = match &entry.target {
+            Target::File(by, file) => {
+                let (code, rule) = match purpose {
+                    Purpose::Requested => (Status::OK, *by),
+                    Purpose::Fallback { .. } => (Status::OK, Rule::Fallback),
+                    Purpose::ErrorPage { .. } => (Status::NOT_FOUND, Rule::ErrorPage),
+                };
+                (code, rule, purpose.head(&file.original).fields.clone())
             }
-            (Target::File(_, file), Purpose::Fallback { .. }) => {
-                (Status::OK, Rule::Fallback, fallback_head(&file.plain).fields)
-            }
-            (Target::File(_, file), Purpose::ErrorPage { .. }) => {
-                (Status::NOT_FOUND, Rule::ErrorPage, error_page_fields(&file.plain))
-            }
-            (Target::Redirect(slash), Purpose::Requested) => {
+            Target::Redirect(slash) if purpose == Purpose::Requested => {
                 let rule = if *slash == Slash::Add { Rule::AddSlash } else { Rule::DropSlash };
                 let query = query.map(str::as_bytes);
                 let fields = location(path.as_bytes(), query, *slash);
                 (Status::MOVED_PERMANENTLY, rule, fields.unwrap_or_default())
             }
-            (Target::Listing, Purpose::Requested) => (Status::OK, Rule::Listing, Fields::new()),
+            Target::Listing if purpose == Purpose::Requested => {
+                (Status::OK, Rule::Listing, Fields::new())
+            }
             _ => (status(absent.unwrap_or(Absent::Missing)), Rule::Nothing, Fields::new()),
         };
         let file = match &entry.target {
-            Target::File(_, file) => Some(path_of(&file.plain.name).into_owned()),
+            Target::File(_, file) => Some(path_of(&file.original.name).into_owned()),
             _ => None,
         };
         // What is denied is part of the name that was asked for.

@@ -8,14 +8,14 @@ use sockeye_http::{
 };
 use sockeye_proto::{Abandoned, Message, Ticket, Time};
 
+use super::jobs::{AwaitedJob, Progress};
 use super::listing::{ListingAnswer, PendingListing};
 use super::listing_body::ListingBody;
-use super::progress::{AwaitedJob, Progress};
 use super::site::{ALLOW, Site};
 use crate::lookup::entry::{Entry, Target};
 use crate::lookup::in_flight::LookupResult;
-use crate::lookup::purpose::Purpose;
 use crate::request::view::RequestView;
+use crate::respond::instead::Purpose;
 
 /// The handler of one connection.
 #[derive(Debug)]

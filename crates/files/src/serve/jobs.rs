@@ -1,66 +1,134 @@
-//! What requests wait for: jobs off the loop, begun, joined, and what they bring.
+//! Jobs that requests wait for: started or joined, and answered with when they end.
 
 use std::sync::Arc;
 
 use sockeye_http::{Answer, Fields, Responder, Status};
-use sockeye_proto::{Job, JobKind, Time};
+use sockeye_proto::{Job, JobKind, Ticket, Time, Waiter};
 
-use super::progress::{AwaitedJob, Compression, Progress};
 use super::site::Site;
+use crate::file::reader::Effort;
 use crate::lookup::entry::{Entry, Target};
+use crate::lookup::find::look_up;
 use crate::lookup::in_flight::{Completer, Join};
-use crate::lookup::job::{LookupJob, place};
-use crate::lookup::purpose::Purpose;
 use crate::options::codings::Coding;
 use crate::request::view::RequestView;
+use crate::respond::instead::Purpose;
 use crate::store::traits::FRESH;
 
+/// What became of a request.
+pub(crate) enum Progress<'r, 't> {
+    Answered(Answer),
+    Waiting(AwaitedJob, Responder<'r, 't>),
+    /// A folder is to be listed, or sent as an archive.
+    Listing(Responder<'r, 't>),
+}
+
+/// A job that a request waits for.
+#[derive(Debug)]
+pub(crate) struct AwaitedJob {
+    pub(crate) ticket: Ticket,
+    key: Box<[u8]>,
+    purpose: Purpose,
+    /// A lookup, one that may read whole files ([`JobKind::Hash`]), or compressing.
+    kind: JobKind,
+    /// Its name among the jobs in flight.
+    name: Box<[u8]>,
+    /// Another request had started it.
+    joined: bool,
+    /// Without it, the job is cancelled.
+    _waiter: Waiter,
+}
+
 impl Site {
-    /// Waits for a file to be compressed; where that can't be had now, it is sent as it is.
+    /// Waits for a lookup of `key`, one that reads whole files if `kind` is [`JobKind::Hash`]. If
+    /// there are too many, answers with what is known, however old it is.
     ///
-    /// Whoever asks first waits with the others: compressing takes no longer than sending what it saves,
-    /// as a rule, and a cache in front of us would keep what is sent for long.
-    pub(super) fn compress<'r, 't>(
+    /// Most lookups are a few system calls and have threads of their own. One that finds that it has to
+    /// read a whole file ends, and each client that waits starts a long job for that: none waits in the
+    /// queue of another.
+    pub(super) fn look_up<'r, 't>(
         &self,
         key: &[u8],
-        compression: Compression,
+        purpose: Purpose,
+        kind: JobKind,
         view: RequestView<'_>,
         responder: Responder<'r, 't>,
     ) -> Progress<'r, 't> {
-        let Compression { entry, purpose, coding } = compression;
-        let folder = entry.mount.map(|mount| &self.inner.mounts.get(mount).folder);
-        let (Some(folder), Target::File(_, file)) = (folder, &entry.target) else {
-            return Progress::Answered(self.finish(&entry, purpose, view, responder));
-        };
         let (now, client) = (responder.now(), responder.client(view.request()));
-        let name = name(key, &[coding.name(), &file.plain.etag, &client.to_string()]);
-        let is_pending = self.inner.in_flight.borrow().is_pending(&name);
-        if !is_pending && !folder.coder.may_make(file, coding, now) {
-            return Progress::Answered(self.finish(&entry, purpose, view, responder));
-        }
-        // Nothing is compressed for who only wants to know what would come.
-        if view.is_head() {
-            return Progress::Answered(
-                self.head_of_unmade(&entry, purpose, coding, view, responder),
-            );
-        }
-        let awaited = self.wait(key, purpose, JobKind::Compress, name, &responder, |completer| {
-            let (coder, cancel) = (Arc::clone(&folder.coder), completer.cancel());
-            let (known, stop) = (Arc::clone(&entry), cancel.clone());
-            let job = Job::new(JobKind::Compress, client, move || {
-                let compressed = known.with_coding(&coder, coding, now, stop);
-                completer.complete(Arc::new(compressed));
-            });
-            job.at(place(&self.inner.mounts, key)).unless(cancel)
+        let name = match kind {
+            JobKind::Hash => name(key, &["read", &client.to_string()]),
+            _ => key.into(),
+        };
+        let known = self.known(key, now);
+        let awaited = self.wait(key, purpose, kind, name, &responder, |completer| {
+            let (mounts, key, known) = (self.inner.mounts.clone(), Box::from(key), known.clone());
+            let cancel = completer.cancel();
+            Job::new(kind, client, move || {
+                let effort = match kind {
+                    JobKind::Hash => Effort::Thorough(&cancel),
+                    _ => Effort::Quick,
+                };
+                match look_up(&mounts, &key, known, effort) {
+                    Some(entry) => completer.complete(entry),
+                    None => completer.leave_unread(),
+                }
+            })
         });
         match awaited {
             Some(awaited) => Progress::Waiting(awaited, responder),
-            None => Progress::Answered(self.finish(&entry, purpose, view, responder)),
+            None => self.answer_known(known, key, purpose, view, responder),
         }
     }
 
-    /// Waits for the job of this name: one that is under way, or the one that `make` makes. `None`
-    /// where too many wait already.
+    /// Waits until a file is compressed; if that can't be now, it is sent uncompressed.
+    ///
+    /// The first request waits like all others: compressing takes no longer than sending what it saves,
+    /// as a rule, and a cache between us and the client would keep the large response for long.
+    pub(super) fn compress<'r, 't>(
+        &self,
+        key: &[u8],
+        entry: &Arc<Entry>,
+        coding: Coding,
+        purpose: Purpose,
+        view: RequestView<'_>,
+        responder: Responder<'r, 't>,
+    ) -> Progress<'r, 't> {
+        let Entry { mount: Some(mount), target: Target::File(rule, file) } = &**entry else {
+            return Progress::Answered(self.finish(entry, purpose, view, responder));
+        };
+        let encoder = &self.inner.mounts.get(*mount).folder.encoder;
+        let (now, client) = (responder.now(), responder.client(view.request()));
+        let name = name(key, &[coding.name(), &file.original.etag, &client.to_string()]);
+        let is_pending = self.inner.in_flight.borrow().is_pending(&name);
+        if !is_pending && !encoder.may_compress(file, coding, now) {
+            return Progress::Answered(self.finish(entry, purpose, view, responder));
+        }
+        // Nothing is compressed for HEAD. A condition needs an ETag, which only the original has yet.
+        if view.is_head() {
+            return Progress::Answered(if purpose == Purpose::Requested && view.is_plain() {
+                let fields = file.original.fields_before_encoding(coding);
+                let fields = self.cors(Some(*mount)).grant(&fields, view.origin());
+                responder.send_head(Status::OK, &fields, None)
+            } else {
+                self.finish(entry, purpose, view, responder)
+            });
+        }
+        let awaited = self.wait(key, purpose, JobKind::Compress, name, &responder, |completer| {
+            let (encoder, file) = (Arc::clone(encoder), Arc::clone(file));
+            let (mount, rule, cancel) = (Some(*mount), *rule, completer.cancel());
+            Job::new(JobKind::Compress, client, move || {
+                let file = encoder.compress(&file, coding, now, cancel);
+                completer.complete(Arc::new(Entry { mount, target: Target::File(rule, file) }));
+            })
+        });
+        match awaited {
+            Some(awaited) => Progress::Waiting(awaited, responder),
+            None => Progress::Answered(self.finish(entry, purpose, view, responder)),
+        }
+    }
+
+    /// Waits for the job with this name: one in flight, or the one that `make` makes. `None` if too
+    /// many wait already.
     fn wait(
         &self,
         key: &[u8],
@@ -75,59 +143,15 @@ impl Site {
         let (ticket, _waiter, joined) = match join {
             Join::Joined(ticket, waiter) => (ticket, waiter, true),
             Join::Started(ticket, waiter, completer) => {
-                responder.spawn(make(completer)).ok()?;
+                let (place, cancel) = (self.inner.mounts.place(key), completer.cancel());
+                responder.spawn(make(completer).at(place).unless(cancel)).ok()?;
                 (ticket, waiter, false)
             }
         };
         Some(AwaitedJob { ticket, key: key.into(), purpose, kind, name, joined, _waiter })
     }
 
-    /// Answers HEAD for a file in a coding that it would have to be compressed in first.
-    fn head_of_unmade(
-        &self,
-        entry: &Entry,
-        purpose: Purpose,
-        coding: Coding,
-        view: RequestView<'_>,
-        responder: Responder<'_, '_>,
-    ) -> Answer {
-        match &entry.target {
-            // A condition needs an ETag: then it is the file as it is that is spoken of.
-            Target::File(_, file) if purpose == Purpose::Requested && view.is_plain() => {
-                let fields = file.plain.fields_of_unmade(coding);
-                let fields = self.cors(entry.mount).grant(&fields, view.origin());
-                responder.send_head(Status::OK, &fields, None)
-            }
-            _ => self.finish(entry, purpose, view, responder),
-        }
-    }
-
-    /// Waits for a lookup of `key`, beginning one where none is under way: one that reads whole files
-    /// if `kind` is [`JobKind::Hash`]. Where too many are, what is known has to do, however old it is.
-    pub(super) fn look_up<'r, 't>(
-        &self,
-        key: &[u8],
-        purpose: Purpose,
-        kind: JobKind,
-        view: RequestView<'_>,
-        responder: Responder<'r, 't>,
-    ) -> Progress<'r, 't> {
-        let (now, client) = (responder.now(), responder.client(view.request()));
-        let name = match kind {
-            JobKind::Hash => name(key, &["read", &client.to_string()]),
-            _ => key.into(),
-        };
-        let awaited = self.wait(key, purpose, kind, name, &responder, |completer| {
-            let (mounts, known) = (self.inner.mounts.clone(), self.known(key, now));
-            LookupJob { mounts, key: key.into(), known, kind, completer }.job(client)
-        });
-        match awaited {
-            Some(awaited) => Progress::Waiting(awaited, responder),
-            None => self.answer_known(self.known(key, now), key, purpose, view, responder),
-        }
-    }
-
-    /// Answers with what is known, where nobody can look now.
+    /// Answers with what is known, since no lookup can be made now.
     fn answer_known<'r, 't>(
         &self,
         known: Option<Arc<Entry>>,
@@ -139,16 +163,16 @@ impl Site {
         match known {
             Some(known) => self.respond(key, &known, purpose, view, responder),
             None => {
-                let text = "Too many files are being looked for. Try again.";
+                let text = "Too many files are being looked up. Try again.";
                 let status = Status::SERVICE_UNAVAILABLE;
                 Progress::Answered(responder.error(status, &self.inner.retry, text))
             }
         }
     }
 
-    /// Takes what a job found, and answers with it, or looks again where the lookup was begun too
-    /// long before the request, which came at `since`: what it found may be older than the request
-    /// may see.
+    /// Caches the result of a job, and answers with it. If the lookup had started too long before the
+    /// request, which came at `since`, its result may be older than the request may see: then the name
+    /// is looked up again.
     pub(crate) fn take<'r, 't>(
         &self,
         awaited: &AwaitedJob,
@@ -159,13 +183,13 @@ impl Site {
         responder: Responder<'r, 't>,
     ) -> Progress<'r, 't> {
         let AwaitedJob { key, purpose, kind, .. } = awaited;
-        let now = responder.now();
         self.forget(&awaited.name);
         if *kind == JobKind::Compress {
             self.inner.cache.borrow_mut().put_encoded(key, entry);
             // Compressed or not: it is not compressed a second time for this request.
             return Progress::Answered(self.finish(entry, *purpose, view, responder));
         }
+        let now = responder.now();
         self.inner.cache.borrow_mut().put(key, Arc::clone(entry), started, now);
         if since.since(started) < FRESH {
             self.respond(key, entry, *purpose, view, responder)
@@ -174,7 +198,7 @@ impl Site {
         }
     }
 
-    /// Has a file read whole that a lookup found, and could not do more with.
+    /// Starts a lookup that reads whole files, since the awaited one has to.
     pub(crate) fn read<'r, 't>(
         &self,
         awaited: &AwaitedJob,
@@ -185,8 +209,8 @@ impl Site {
         self.look_up(&awaited.key, awaited.purpose, JobKind::Hash, view, responder)
     }
 
-    /// Answers where the job was refused: with what is known, or not at all. One that joined another
-    /// client's job tries for itself.
+    /// Answers when the job was refused: with what is known, or a 503. A request that had joined the
+    /// job of another client tries for itself.
     pub(crate) fn refused<'r, 't>(
         &self,
         awaited: &AwaitedJob,
@@ -205,7 +229,7 @@ impl Site {
         }
     }
 
-    /// Answers for a job that panicked. Without a coding, a file is sent as it is.
+    /// Answers when the job panicked: with the file uncompressed, or a 500.
     pub(crate) fn fail(
         &self,
         awaited: &AwaitedJob,
@@ -221,7 +245,7 @@ impl Site {
     }
 }
 
-/// What a job for `key` is called. No key holds a NUL: this is no lookup's name.
+/// The name of a job for `key`. No key has a NUL: it differs from the names of lookups.
 fn name(key: &[u8], parts: &[&str]) -> Box<[u8]> {
     let mut name = key.to_vec();
     for part in parts {

@@ -1,31 +1,32 @@
-//! One request for a folder's page or archive, up to the head of its response; what follows it is
+//! One request for a folder as a listing or an archive, up to the head of its response; the content is
 //! [`ListingBody`]'s.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use sockeye_http::{Answer, Body, Fields, KeptRequest, Request, Responder, Status};
-use sockeye_proto::{Abandoned, Job, JobKind, Message, Permit, Place as JobPlace, Ticket, Waiter};
+use sockeye_http::{Answer, Body, Fields, KeptRequest, Responder, Status};
+use sockeye_proto::{Abandoned, Job, JobKind, Message, Permit, Place, Ticket, Waiter};
 
 use super::listing_body::{ListingBody, OPEN_FILES, PIECE};
-use super::listing_headers::ListingHeaders;
-use crate::file::fields::with;
+use super::listing_headers::head;
+use crate::file::head::Head;
 use crate::listing::cache::{Archive, ListingRequest, ListingResult};
 use crate::listing::document::Document;
-use crate::listing::query::{BadQuery, Format, ListingQuery, accepted};
+use crate::listing::query::{BadQuery, Format, ListingQuery, preferred_format};
 use crate::lookup::folder::Folder;
-use crate::lookup::job::place_in;
-use crate::lookup::mounts::{Mounts, Place};
+use crate::lookup::mounts::{Mounted, Mounts};
 use crate::naming::path::RequestPath;
-use crate::request::conditional::Precondition;
+use crate::options::fields::with;
 use crate::request::range::{Part, Ranges};
 use crate::request::view::RequestView;
+use crate::respond::conditions::{Validators, evaluate};
 use crate::store::absent::Absent;
 use crate::tar::manifest::ArchiveError;
 
-/// ListingTarget an archive is called where the path says nothing.
+/// The name of an archive whose path has none.
 const TITLE: &[u8] = b"files";
 
-/// A request that waits for a job, which finds out what there is.
+/// A request that waits for the job that reads the folder.
 #[derive(Debug)]
 pub(crate) struct PendingListing {
     pub(crate) ticket: Ticket,
@@ -33,56 +34,51 @@ pub(crate) struct PendingListing {
     mount: usize,
     folder: Folder,
     /// Where its jobs may get stuck.
-    place: JobPlace,
+    place: Place,
+    format: Format,
+    title: Box<[u8]>,
     /// For the files that an archive has open at a time.
     open_files: Option<Permit>,
     /// Without it, the job is cancelled.
     _waiter: Waiter,
 }
 
-/// ListingTarget became of a request.
+/// The result of the job.
 pub(crate) enum ListingAnswer<'r, 't> {
     Answered(Answer, Option<ListingBody>),
-    /// There is nothing to show, in the folder of this mount.
+    /// There is nothing to list, in the folder of this mount.
     Absent(usize, Absent, KeptRequest, Responder<'r, 't>),
 }
 
-impl PendingListing {
-    /// Whether a query asks for a folder's page or archive by name, whatever page there may be.
-    pub(crate) fn is_wanted(
-        mounts: &Mounts,
-        wanted: RequestPath<'_>,
-        query: Option<&[u8]>,
-    ) -> bool {
-        query.is_some()
-            && mounts.place(wanted.key()).is_some_and(|(mount, place)| {
-                let folder = &mounts.get(mount).folder;
-                let options = &folder.options;
-                matches!(place, Place::In(wanted) if wanted.is_folder())
-                    && options.listing
-                    && !folder.is_file()
-                    && ListingQuery::parse(query, options.archives)
-                        .is_ok_and(|query| query.format.is_some())
-            })
-    }
+/// Whether a query names a format for a folder that is listed, whatever page the folder has.
+pub(crate) fn is_requested(mounts: &Mounts, path: RequestPath<'_>, query: Option<&[u8]>) -> bool {
+    let Some((mount, Mounted::In(path))) = mounts.find(path.key()) else { return false };
+    let folder = &mounts.get(mount).folder;
+    let options = &folder.options;
+    query.is_some()
+        && path.is_folder()
+        && options.listing
+        && !folder.is_file()
+        && ListingQuery::parse(query, options.archives).is_ok_and(|query| query.format.is_some())
+}
 
-    /// Begins to answer for a folder; `None` where that is all of the answer.
+impl PendingListing {
+    /// Starts the job that reads the folder; `None` if the answer needs none.
     pub(crate) fn begin(
         mounts: &Mounts,
         request: KeptRequest,
         responder: Responder<'_, '_>,
     ) -> (Answer, Option<Self>) {
-        let view = request.view();
-        let view = RequestView::of(&view);
+        let http = request.view();
+        let view = RequestView::of(&http);
         let mut scratch = Vec::new();
-        let wanted = match ListingTarget::of(mounts, view, &mut scratch) {
-            Ok(wanted) => wanted,
+        let target = match ListingTarget::of(mounts, view, &mut scratch) {
+            Ok(target) => target,
             Err(refused) => return (refused.answer(responder), None),
         };
-        let ListingTarget { mount, name, query, format, title } = wanted;
-        let client = responder.client(view.request());
+        let ListingTarget { mount, path, query, format, title, place } = target;
+        let client = responder.client(&http);
         let folder = mounts.get(mount).folder.clone();
-        let archives = folder.options.archives;
         let mut open_files = None;
         if format == Format::Tar {
             open_files = folder.budgets.open_files.take(client, OPEN_FILES as u64);
@@ -94,17 +90,16 @@ impl PendingListing {
         }
         let (waiter, cancel) = Waiter::new();
         let wanted = ListingRequest {
-            folder: name.into(),
+            folder: path.name().into(),
             path: view.path().into(),
-            title,
+            title: title.clone(),
             query,
             format,
-            archives,
+            archives: folder.options.archives,
             client,
             cancel: cancel.clone(),
         };
         let kind = if format == Format::Tar { JobKind::Archive } else { JobKind::Listing };
-        let place = place_in(mount, name);
         let (promise, job) = (responder.promise(), folder.clone());
         let ticket = promise.ticket();
         let job = Job::new(kind, client, move || {
@@ -113,24 +108,26 @@ impl PendingListing {
         if responder.spawn(job.at(place).unless(cancel)).is_err() {
             return (busy(responder), None);
         }
-        let this = Self { ticket, request, mount, folder, place, open_files, _waiter: waiter };
+        let _waiter = waiter;
+        let this =
+            Self { ticket, request, mount, folder, place, format, title, open_files, _waiter };
         (responder.later(), Some(this))
     }
 
-    /// Answers with what the job has found out.
+    /// Answers with the result of the job.
     pub(crate) fn on_made<'r, 't>(
         mut self,
         body: Result<Message, Abandoned>,
         responder: Responder<'r, 't>,
     ) -> ListingAnswer<'r, 't> {
-        let made = match body.map(Message::downcast::<Result<ListingResult, ArchiveError>>) {
-            Ok(Ok(made)) => *made,
+        let result = match body.map(Message::downcast::<Result<ListingResult, ArchiveError>>) {
+            Ok(Ok(result)) => *result,
             Ok(Err(_)) | Err(Abandoned) => {
                 let answer = responder.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), "");
                 return ListingAnswer::Answered(answer, None);
             }
         };
-        let (answer, sending) = match made {
+        let (answer, body) = match result {
             Ok(ListingResult::Page(document)) => self.page(document, responder),
             Ok(ListingResult::Archive(archive)) => self.archive(archive, responder),
             Err(ArchiveError::Absent(Absent::Exhausted)) => {
@@ -142,12 +139,12 @@ impl PendingListing {
             Err(ArchiveError::Absent(absent)) => {
                 return ListingAnswer::Absent(self.mount, absent, self.request, responder);
             }
-            Err(why) => {
-                let text = format!("This folder can't be sent as an archive: {why}.");
+            Err(error) => {
+                let text = format!("This folder can't be sent as an archive: {error}.");
                 (responder.error(Status::FORBIDDEN, &Fields::new(), &text), None)
             }
         };
-        ListingAnswer::Answered(answer, sending)
+        ListingAnswer::Answered(answer, body)
     }
 
     fn page(
@@ -155,14 +152,11 @@ impl PendingListing {
         mut document: Box<Document>,
         responder: Responder<'_, '_>,
     ) -> (Answer, Option<ListingBody>) {
-        let etag = document.view().etag().to_owned();
-        let request = self.request.view();
-        let heads = self.heads(&request);
-        let responder = match self.spare(&etag, &heads.page_not_modified(&etag), responder) {
-            Ok(responder) => responder,
-            Err(answer) => return (answer, None),
-        };
-        let fields = heads.page(document.view().format, &etag);
+        let (Head { fields, .. }, _, responder) =
+            match self.evaluate("folder", document.view().etag(), None, responder) {
+                Ok(evaluated) => evaluated,
+                Err(answer) => return (answer, None),
+            };
         let mut piece = Vec::new();
         if !document.fill(&mut piece, PIECE) {
             return (responder.send(Status::OK, &fields, Body::Shared(&piece.into())), None);
@@ -177,75 +171,49 @@ impl PendingListing {
         archive: Archive,
         responder: Responder<'_, '_>,
     ) -> (Answer, Option<ListingBody>) {
-        let (etag, len) = (archive.manifest.etag().to_owned(), archive.manifest.len());
-        let request = self.request.view();
-        let heads = self.heads(&request);
-        let not_modified = heads.archive_not_modified(&etag);
-        let responder = match self.spare(&etag, &not_modified, responder) {
-            Ok(responder) => responder,
-            Err(answer) => return (answer, None),
-        };
-        let fields = heads.archive(&archive.manifest);
-        let (status, fields, part) = match self.ranges(&etag, len, &responder) {
+        let len = archive.manifest.len();
+        let (Head { fields, .. }, ranges, responder) =
+            match self.evaluate("archive", archive.manifest.etag(), Some(len), responder) {
+                Ok(evaluated) => evaluated,
+                Err(answer) => return (answer, None),
+            };
+        // A client that requests several ranges takes the whole as well (RFC 9110, 14.2).
+        let (status, fields, part) = match ranges {
             Ranges::One(part) => {
                 let range = part.content_range(len);
                 (Status::PARTIAL_CONTENT, with(fields, "Content-Range", &range), part)
             }
-            Ranges::Unsatisfiable => {
-                let range = format!("bytes */{len}");
-                let fields = with(not_modified, "Content-Range", &range);
-                let text = "The archive ends before that.";
-                return (responder.error(Status::RANGE_NOT_SATISFIABLE, &fields, text), None);
-            }
-            // A client that asks for several parts takes the whole as well (RFC 9110, 14.2).
-            Ranges::Whole | Ranges::Many(_) => (Status::OK, fields, Part { start: 0, len }),
+            _ => (Status::OK, fields, Part { start: 0, len }),
         };
-        let client = responder.client(&request);
+        let client = responder.client(&self.request.view());
         let stream = responder.stream(status, &fields, Some(part.len));
-        let packing = archive.packing(part.start, part.start + part.len);
+        let writer = archive.writer(part.start, part.start + part.len);
         let store = Arc::clone(&self.folder.store);
         let charged = (client, self.open_files.take());
-        ListingBody::archive(packing, store, self.place, charged).go_on(stream)
+        ListingBody::archive(writer, store, self.place, charged).go_on(stream)
     }
 
-    fn heads<'a>(&'a self, request: &'a Request<'a>) -> ListingHeaders<'a> {
-        ListingHeaders { options: &self.folder.options, origin: RequestView::of(request).origin() }
-    }
-
-    /// Which part of the archive is wanted.
-    fn ranges(&self, etag: &str, len: u64, responder: &Responder<'_, '_>) -> Ranges {
-        let request = self.request.view();
-        let view = RequestView::of(&request);
-        match view.range().get() {
-            Some(range) if view.wants_a_range_of(etag.as_bytes(), None, responder.wall()) => {
-                Ranges::of(range, len)
-            }
-            _ => Ranges::Whole,
-        }
-    }
-
-    /// Answers where the request's conditions spare the content; else gives the response back.
-    fn spare<'r, 't>(
+    /// The headers and the ranges of the response; or the answer, if nothing is to be sent.
+    fn evaluate<'r, 't>(
         &self,
+        what: &'static str,
         etag: &str,
-        fields: &Fields,
+        len: Option<u64>,
         responder: Responder<'r, 't>,
-    ) -> Result<Responder<'r, 't>, Answer> {
-        match RequestView::of(&self.request.view()).evaluate(etag.as_bytes(), None) {
-            Precondition::Send => Ok(responder),
-            Precondition::NotModified => {
-                Err(responder.send(Status::NOT_MODIFIED, fields, Body::Empty))
-            }
-            Precondition::Failed => {
-                let text = "The folder is not what was asked for.";
-                Err(responder.error(Status::PRECONDITION_FAILED, fields, text))
-            }
-        }
+    ) -> Result<(Head, Ranges, Responder<'r, 't>), Answer> {
+        let http = self.request.view();
+        let view = RequestView::of(&http);
+        let options = &self.folder.options;
+        let head = head(options, view.origin(), self.format, &self.title, Some(etag));
+        let validators = Validators { what, etag, modified: None, len };
+        let brief = || Cow::Borrowed(&head.not_modified);
+        let (ranges, responder) = evaluate(validators, view, responder, brief, Fields::clone)?;
+        Ok((head, ranges, responder))
     }
 }
 
-/// Answers HEAD for a folder's page or archive, for which nothing is read: that there is such a folder
-/// is known. ListingTarget is known only when it is made is left out (RFC 9110, 9.3.2).
+/// Answers HEAD. The folder is not read for it: headers that are known only then are left out
+/// (RFC 9110, 9.3.2).
 pub(crate) fn answer_head(
     mounts: &Mounts,
     view: RequestView<'_>,
@@ -254,25 +222,27 @@ pub(crate) fn answer_head(
     match ListingTarget::of(mounts, view, &mut Vec::new()) {
         Ok(ListingTarget { mount, format, title, .. }) => {
             let options = &mounts.get(mount).folder.options;
-            let fields = ListingHeaders { options, origin: view.origin() }.unmade(format, &title);
-            responder.send_head(Status::OK, &fields, None)
+            let head = head(options, view.origin(), format, &title, None);
+            responder.send_head(Status::OK, &head.fields, None)
         }
         Err(refused) => refused.answer(responder),
     }
 }
 
-/// ListingTarget is asked for of a folder.
+/// What is requested of a folder.
 struct ListingTarget<'s> {
     mount: usize,
-    /// The folder's name in its mount.
-    name: &'s [u8],
+    /// The folder in its mount.
+    path: RequestPath<'s>,
     query: ListingQuery,
     format: Format,
-    /// ListingTarget an archive of it is called.
+    /// The name of an archive of it.
     title: Box<[u8]>,
+    /// Where its jobs may get stuck.
+    place: Place,
 }
 
-/// Why a request is answered without looking at a folder.
+/// Why a request is answered without reading a folder.
 enum Refused {
     NoFolder,
     Query(BadQuery),
@@ -280,12 +250,11 @@ enum Refused {
 
 impl Refused {
     fn answer(self, responder: Responder<'_, '_>) -> Answer {
-        match self {
-            Self::NoFolder => responder.error(Status::NOT_FOUND, &Fields::new(), ""),
-            Self::Query(bad) => {
-                responder.error(Status::BAD_REQUEST, &Fields::new(), &bad.to_string())
-            }
-        }
+        let (status, text) = match self {
+            Self::NoFolder => (Status::NOT_FOUND, String::new()),
+            Self::Query(bad) => (Status::BAD_REQUEST, bad.to_string()),
+        };
+        responder.error(status, &Fields::new(), &text)
     }
 }
 
@@ -295,26 +264,24 @@ impl<'s> ListingTarget<'s> {
         view: RequestView<'s>,
         scratch: &'s mut Vec<u8>,
     ) -> Result<Self, Refused> {
-        let wanted = RequestPath::parse(view.path(), scratch).map_err(|_| Refused::NoFolder)?;
-        let Some((mount, Place::In(wanted))) = mounts.place(wanted.key()) else {
+        let path = RequestPath::parse(view.path(), scratch).map_err(|_| Refused::NoFolder)?;
+        let place = mounts.place(path.key());
+        let Some((mount, Mounted::In(path))) = mounts.find(path.key()) else {
             return Err(Refused::NoFolder);
         };
         let archives = mounts.get(mount).folder.options.archives;
         let query = ListingQuery::parse(view.query(), archives).map_err(Refused::Query)?;
-        let format = query.format.unwrap_or_else(|| accepted(view.accept().as_deref().into_iter()));
+        let format = query.format.unwrap_or_else(|| preferred_format(view.accept().as_deref()));
         let last = |name: &[u8]| name.rsplit(|byte| *byte == b'/').next().unwrap_or(name).to_vec();
-        let title = match (last(wanted.name()), last(&mounts.get(mount).prefix)) {
-            (name, _) if !name.is_empty() => name,
-            (_, prefix) if !prefix.is_empty() => prefix,
-            _ => TITLE.to_vec(),
-        };
-        Ok(Self { mount, name: wanted.name(), query, format, title: title.into() })
+        let names = [last(path.name()), last(&mounts.get(mount).prefix), TITLE.to_vec()];
+        let title = names.into_iter().find(|name| !name.is_empty()).unwrap_or_default();
+        Ok(Self { mount, path, query, format, title: title.into(), place })
     }
 }
 
-/// Says that there is no memory, thread or descriptor for it now.
+/// Answers that there is no memory, thread or descriptor now.
 fn busy(responder: Responder<'_, '_>) -> Answer {
     let fields = with(Fields::new(), "Retry-After", "1");
-    let text = "Too many folders are being read for you at a time. Try again when some have come.";
+    let text = "Too many folders are being read for you. Try again when some have arrived.";
     responder.error(Status::SERVICE_UNAVAILABLE, &fields, text)
 }

@@ -182,11 +182,6 @@ impl Manifest {
         &self.etag
     }
 
-    /// What the folder is called in the archive.
-    pub(crate) fn title(&self) -> &[u8] {
-        self.prefix.strip_suffix(b"/").unwrap_or(&self.prefix)
-    }
-
     /// The bytes of memory that it holds.
     pub(crate) fn memory(&self) -> usize {
         weight(&self.names, &self.items)

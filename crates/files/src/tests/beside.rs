@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use super::scratch::Scratch;
-use super::{Client, Got, unpack};
+use super::{Client, Got, decompress};
 use crate::{CacheLimits, Coding, Codings, Folder, Options, Site};
 
 /// A site on disk that packs nothing by itself.
@@ -29,8 +29,8 @@ fn version(page: &[u8]) -> u64 {
     version
 }
 
-fn packed(coding: Coding, content: &[u8]) -> Vec<u8> {
-    crate::coding::compress::packed(coding, content)
+fn compressed(coding: Coding, content: &[u8]) -> Vec<u8> {
+    crate::tests::compressed(coding, content)
 }
 
 fn date(path: &Path, secs: u64) {
@@ -45,21 +45,21 @@ fn get(client: &mut Client) -> Got {
 fn content(got: &Got) -> Vec<u8> {
     assert_eq!((got.status, got.field("Vary")), (200, Some("Accept-Encoding")), "{}", got.head);
     match got.field("Content-Encoding") {
-        Some(coding) => unpack(coding, &got.body),
+        Some(coding) => decompress(coding, &got.body),
         None => got.body.clone(),
     }
 }
 
 #[test]
 fn the_content_decides_and_not_the_times() {
-    let good = packed(Coding::Brotli, &page(2));
+    let good = compressed(Coding::Brotli, &page(2));
     for (name, sibling, is_sent) in [
         ("the file", good.clone(), true),
-        ("yesterday's", packed(Coding::Brotli, &page(1)), false),
+        ("yesterday's", compressed(Coding::Brotli, &page(1)), false),
         ("cut off", good[..good.len() - 1].to_vec(), false),
-        ("a bomb", packed(Coding::Brotli, &vec![b'x'; 64 << 20]), false),
+        ("a bomb", compressed(Coding::Brotli, &vec![b'x'; 64 << 20]), false),
         ("nothing", Vec::new(), false),
-        ("in another coding", packed(Coding::Gzip, &page(2)), false),
+        ("in another coding", compressed(Coding::Gzip, &page(2)), false),
     ] {
         // Older, as a reproducible build leaves it, younger, and in front of everything there is.
         for dates in
@@ -94,7 +94,7 @@ fn of_a_large_file_the_beginning_and_the_times_decide() {
     fs::write(&file, &data).unwrap();
     let times = File::open(&file).unwrap().metadata().unwrap().modified().unwrap();
     let sent = |data: &[u8], earlier: u64| {
-        fs::write(&beside, packed(Coding::Zstd, data)).unwrap();
+        fs::write(&beside, compressed(Coding::Zstd, data)).unwrap();
         let time = FileTimes::new().set_modified(times - Duration::from_secs(earlier));
         File::options().write(true).open(&beside).unwrap().set_times(time).unwrap();
         let mut client = Client::new(&site(scratch.path()));
@@ -128,7 +128,7 @@ fn what_is_swapped_while_it_is_served_is_never_stale() {
                 .enumerate()
         {
             if version % 3 != at as u64 {
-                replace(name, &packed(coding, &page(version)));
+                replace(name, &compressed(coding, &page(version)));
             }
         }
     };
@@ -165,7 +165,7 @@ fn what_is_swapped_while_it_is_served_is_never_stale() {
 fn content_of(got: &Got) -> Vec<u8> {
     assert_eq!(got.status, 200);
     match got.field("Content-Encoding") {
-        Some(coding) => unpack(coding, &got.body),
+        Some(coding) => decompress(coding, &got.body),
         None => got.body.clone(),
     }
 }

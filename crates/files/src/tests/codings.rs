@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{Client, Got, memory, unpack};
+use super::{Client, Got, decompress, memory};
 use crate::store::memory::Memory;
 use crate::{CacheLimits, Coding, Codings, Folder, Options, SMALL, Site};
 
@@ -25,8 +25,8 @@ pub(super) fn noise() -> impl Iterator<Item = u8> {
         .map(|state| (state >> 56) as u8)
 }
 
-pub(super) fn packed(coding: Coding, content: &str) -> Vec<u8> {
-    crate::coding::compress::packed(coding, content.as_bytes())
+pub(super) fn compressed(coding: Coding, content: &str) -> Vec<u8> {
+    crate::tests::compressed(coding, content.as_bytes())
 }
 
 /// A site with options; its clock is past all changes.
@@ -43,7 +43,7 @@ pub(super) fn accepting(names: &str) -> String {
 /// What a client makes of a response.
 pub(super) fn content(got: &Got) -> Vec<u8> {
     match got.field("Content-Encoding") {
-        Some(coding) => unpack(coding, &got.body),
+        Some(coding) => decompress(coding, &got.body),
         None => got.body.clone(),
     }
 }
@@ -117,7 +117,7 @@ fn the_owner_chooses() {
     let page = text(5000);
     let store = Memory::new();
     store.write("page.html", &*page);
-    store.write("page.html.gz", packed(Coding::Gzip, &page));
+    store.write("page.html.gz", compressed(Coding::Gzip, &page));
     let get = |codings: Codings| {
         let site = site_with(&store, codings);
         let got = Client::new(&site).request("GET", "/page.html", BROWSER);
@@ -138,7 +138,7 @@ fn each_form_has_its_own_tag_and_head_and_304_agree_with_it() {
     let page = text(5000);
     let store = Memory::new();
     store.write("page.html", &*page);
-    store.write("page.html.gz", packed(Coding::Gzip, &page));
+    store.write("page.html.gz", compressed(Coding::Gzip, &page));
     let site = site_with(&store, Codings::default());
     let mut client = Client::new(&site);
     let mut tags = Vec::new();
@@ -327,7 +327,7 @@ fn the_forms_of_a_file_count_against_the_limits() {
     // Packed to half of it, and so kept as a descriptor too.
     let large: String =
         noise().take(2 * SMALL as usize).map(|byte| format!("{byte:02x}")).collect();
-    let sibling = packed(Coding::Zstd, &large);
+    let sibling = compressed(Coding::Zstd, &large);
     assert!(sibling.len() > SMALL as usize);
     let store = Memory::new();
     for number in 0..4 {
@@ -379,7 +379,7 @@ proptest! {
             let coding = Coding::ALL[coding];
             let content = if stale { format!("{page}!") } else { page.clone() };
             let extension = ["zst", "br", "gz"][coding as usize];
-            store.write(&format!("page.html.{extension}"), packed(coding, &content));
+            store.write(&format!("page.html.{extension}"), compressed(coding, &content));
         }
         let made = if made { Coding::ALL.to_vec() } else { Vec::new() };
         let site = site_with(&store, Codings { on_demand: made, ..Codings::default() });

@@ -44,7 +44,7 @@ fn a_hot_name_is_answered_without_an_allocation() {
 fn a_hot_name_is_answered_in_a_coding_without_an_allocation() {
     let text = "A line of some text.\n".repeat(5000);
     let (store, site) = memory(&[("made.txt", &text), ("sibling.txt", &text)]);
-    store.write("sibling.txt.br", crate::coding::compress::packed(Coding::Brotli, text.as_bytes()));
+    store.write("sibling.txt.br", crate::tests::compressed(Coding::Brotli, text.as_bytes()));
     store.pass(1_000_000);
     let mut client = Client::new(&site);
     let fields = "Host: localhost\r\nAccept-Encoding: gzip, deflate, br, zstd";

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use super::attacks::Stop;
-use super::codings::{GZIP, packed, text};
+use super::codings::{GZIP, compressed, text};
 use super::scratch::{Scratch, as_anybody};
 use super::{Client, Got};
 use crate::{Absent, CacheLimits, Coding, Disk, Folder, Mounts, Options, Store};
@@ -176,8 +176,8 @@ fn a_sibling_that_links_to_a_hidden_name_is_none() {
     let page = text(5000);
     fs::write(root.join("shown.html"), &page).unwrap();
     fs::write(root.join("page.html"), &page).unwrap();
-    fs::write(root.join("packed"), packed(Coding::Gzip, &page)).unwrap();
-    fs::write(root.join(".packed"), packed(Coding::Gzip, &page)).unwrap();
+    fs::write(root.join("packed"), compressed(Coding::Gzip, &page)).unwrap();
+    fs::write(root.join(".packed"), compressed(Coding::Gzip, &page)).unwrap();
     symlink("packed", root.join("shown.html.gz")).unwrap();
     symlink(".packed", root.join("page.html.gz")).unwrap();
     let codings = crate::Codings { on_demand: Vec::new(), ..crate::Codings::default() };

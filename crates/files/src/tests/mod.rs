@@ -29,8 +29,9 @@ use sockeye_http::Server;
 use sockeye_proto::harness::Harness;
 use sockeye_proto::{Consumed, Event, Fault, Protocol, Time, Turn};
 
+use crate::coding::codec::encode;
 use crate::store::memory::Memory;
-use crate::{CacheLimits, Files, Folder, SMALL, Site, Store};
+use crate::{CacheLimits, Coding, Files, Folder, SMALL, Site, Store};
 
 /// A site in memory, one shard of it.
 fn memory(files: &[(&str, &str)]) -> (Memory, Site) {
@@ -144,13 +145,20 @@ impl Got {
     }
 }
 
+/// Compresses `content`, even if that saves nothing.
+pub(crate) fn compressed(coding: Coding, content: &[u8]) -> Vec<u8> {
+    let mut compressed = Vec::new();
+    encode(coding, content, content.len(), &mut compressed).expect("memory for an encoder");
+    compressed
+}
+
 /// Undoes a coding, as a client does: with the readers of the crates, not the code under test.
-pub(crate) fn unpack(coding: &str, packed: &[u8]) -> Vec<u8> {
+pub(crate) fn decompress(coding: &str, compressed: &[u8]) -> Vec<u8> {
     let mut content = Vec::new();
     let read = match coding {
-        "zstd" => zstd::Decoder::new(packed).expect("memory").read_to_end(&mut content),
-        "br" => brotli::Decompressor::new(packed, 4096).read_to_end(&mut content),
-        "gzip" => flate2::read::GzDecoder::new(packed).read_to_end(&mut content),
+        "zstd" => zstd::Decoder::new(compressed).expect("memory").read_to_end(&mut content),
+        "br" => brotli::Decompressor::new(compressed, 4096).read_to_end(&mut content),
+        "gzip" => flate2::read::GzDecoder::new(compressed).read_to_end(&mut content),
         other => panic!("no such coding: {other}"),
     };
     read.expect("packed content");

@@ -1,7 +1,7 @@
 //! Files with siblings that were packed ahead of time, on a store in memory.
 
 use super::Client;
-use super::codings::{BROWSER, GZIP, VARY, accepting, content, packed, said, site_with, text};
+use super::codings::{BROWSER, GZIP, VARY, accepting, compressed, content, said, site_with, text};
 use crate::store::memory::{Fault, Memory};
 use crate::{Coding, Codings};
 
@@ -10,7 +10,7 @@ fn the_smallest_sibling_is_sent_to_whom_it_is_all_the_same() {
     let script = text(5000);
     let store = Memory::new();
     store.write("app.js", &*script);
-    let [zstd, br, gzip] = Coding::ALL.map(|coding| packed(coding, &script));
+    let [zstd, br, gzip] = Coding::ALL.map(|coding| compressed(coding, &script));
     let lens = [zstd.len(), br.len(), gzip.len()];
     store.write("app.js.zst", zstd);
     store.write("app.js.br", br);
@@ -40,7 +40,7 @@ fn siblings_are_for_files_of_every_kind() {
     for name in ["model.bin", "font.woff2", "page.html", "data"] {
         let store = Memory::new();
         store.write(name, &*content);
-        store.write(&format!("{name}.br"), packed(Coding::Brotli, &content));
+        store.write(&format!("{name}.br"), compressed(Coding::Brotli, &content));
         let site = site_with(&store, Codings { on_demand: Vec::new(), ..Codings::default() });
         let mut client = Client::new(&site);
         let got = client.request("GET", &format!("/{name}"), BROWSER);
@@ -58,7 +58,7 @@ fn a_sibling_of_an_index_and_of_a_clean_url_is_found() {
     let store = Memory::new();
     for name in ["docs/index.html", "about.html", "404.html"] {
         store.write(name, &*page);
-        store.write(&format!("{name}.br"), packed(Coding::Brotli, &page));
+        store.write(&format!("{name}.br"), compressed(Coding::Brotli, &page));
     }
     let site = site_with(&store, Codings { on_demand: Vec::new(), ..Codings::default() });
     let mut client = Client::new(&site);
@@ -78,7 +78,7 @@ fn a_range_is_one_of_the_form_that_is_sent() {
     for name in ["plain.html", "packed.html"] {
         store.write(name, &*page);
     }
-    let sibling = packed(Coding::Brotli, &page);
+    let sibling = compressed(Coding::Brotli, &page);
     store.write("packed.html.br", sibling.clone());
     let site = site_with(&store, Codings::default());
     let mut client = Client::new(&site);
@@ -131,16 +131,16 @@ fn a_range_is_one_of_the_form_that_is_sent() {
 fn a_sibling_that_is_not_the_file_is_never_sent_whatever_the_times_say() {
     let (old, new) = (text(5000), text(5000).replace("This", "That"));
     for (name, bytes) in [
-        ("stale", packed(Coding::Gzip, &old)),
-        ("longer", packed(Coding::Gzip, &format!("{new}."))),
-        ("shorter", packed(Coding::Gzip, &new[1..])),
-        ("cut off", packed(Coding::Gzip, &new)[..500].to_vec()),
+        ("stale", compressed(Coding::Gzip, &old)),
+        ("longer", compressed(Coding::Gzip, &format!("{new}."))),
+        ("shorter", compressed(Coding::Gzip, &new[1..])),
+        ("cut off", compressed(Coding::Gzip, &new)[..500].to_vec()),
         ("empty", Vec::new()),
-        ("of another coding", packed(Coding::Brotli, &new)),
+        ("of another coding", compressed(Coding::Brotli, &new)),
         ("not packed", new.as_bytes()[..1000].to_vec()),
-        ("a bomb", packed(Coding::Gzip, &"\0".repeat(4 << 20))[..4000].to_vec()),
-        ("with more behind it", [packed(Coding::Gzip, &new), vec![0]].concat()),
-        ("no smaller", [packed(Coding::Gzip, &new), vec![0; 5000]].concat()),
+        ("a bomb", compressed(Coding::Gzip, &"\0".repeat(4 << 20))[..4000].to_vec()),
+        ("with more behind it", [compressed(Coding::Gzip, &new), vec![0]].concat()),
+        ("no smaller", [compressed(Coding::Gzip, &new), vec![0; 5000]].concat()),
     ] {
         let store = Memory::new();
         // The same times, and a sibling that is younger.
@@ -163,7 +163,7 @@ fn a_sibling_that_is_not_the_file_is_never_sent_whatever_the_times_say() {
 fn a_sibling_that_is_older_is_sent_where_it_is_the_file() {
     let page = text(5000);
     let store = Memory::new();
-    store.write("page.html.gz", packed(Coding::Gzip, &page));
+    store.write("page.html.gz", compressed(Coding::Gzip, &page));
     store.pass(5_000_000_000);
     store.write("page.html", &*page);
     let site = site_with(&store, Codings { on_demand: Vec::new(), ..Codings::default() });
@@ -190,17 +190,17 @@ fn a_change_of_either_is_seen_a_second_later() {
     };
     assert_eq!(after(&|| {}), (false, false, 1));
     assert_eq!(
-        after(&|| store.write("page.html.gz", packed(Coding::Gzip, &first))),
+        after(&|| store.write("page.html.gz", compressed(Coding::Gzip, &first))),
         (true, true, 1)
     );
     assert_eq!(after(&|| {}), (true, true, 1));
     assert_eq!(after(&|| store.write("page.html", &*second)), (false, true, 2));
     assert_eq!(
-        after(&|| store.replace("page.html.gz", packed(Coding::Gzip, &second))),
+        after(&|| store.replace("page.html.gz", compressed(Coding::Gzip, &second))),
         (true, true, 2)
     );
     assert_eq!(
-        after(&|| store.write("page.html.gz", packed(Coding::Gzip, &first))),
+        after(&|| store.write("page.html.gz", compressed(Coding::Gzip, &first))),
         (false, true, 2)
     );
     assert_eq!(after(&|| store.write("page.html", &*first)), (true, true, 1));
@@ -214,7 +214,7 @@ fn a_sibling_that_can_not_be_had_costs_nothing_but_the_coding() {
     let store = Memory::new();
     store.write("page.html", &*page);
     store.write("page.html.gz/inside", "a folder of that name");
-    store.write("page.html.br", packed(Coding::Brotli, &page));
+    store.write("page.html.br", compressed(Coding::Brotli, &page));
     store.fail("page.html.br", Some(Fault::Absent(crate::Absent::Exhausted)));
     let site = site_with(&store, Codings { on_demand: Vec::new(), ..Codings::default() });
     let got = Client::new(&site).request("GET", "/page.html", BROWSER);

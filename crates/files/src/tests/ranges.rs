@@ -56,7 +56,10 @@ fn a_range_beyond_the_file_is_told_its_length() {
     for view in ["bytes=10-", "bytes=10-20,30-", "bytes=-0", "bytes=18446744073709551616-"] {
         let got = range(&mut client, "/small", view, "");
         assert_eq!((got.status, got.field("Content-Range")), (416, Some("bytes */10")), "{view}");
-        assert_eq!(got.text(), "416 Range Not Satisfiable\nThe file ends before that.\n");
+        assert_eq!(
+            got.text(),
+            "416 Range Not Satisfiable\nThe file ends before the requested range.\n"
+        );
     }
 }
 
