@@ -1,28 +1,28 @@
-//! What a request wants to know of a folder: its query, and which form it accepts.
+//! The query of a request for a listing, and the format that the client accepts.
 //!
-//! | in the query | means |
+//! | query | effect |
 //! |---|---|
-//! | `format=html`, `json`, `text` | in which form; without it the `Accept` field decides, and HTML where it doesn't |
-//! | `format=tar` | the folder itself, as an archive, where there are archives |
-//! | `sort=name`, `size`, `date` and `order=asc`, `desc` | in which order; folders come first |
-//! | `q=TEXT` | only names that have this in them, whatever its case |
-//! | `page=N` and `per=N` | the Nth page, with so many entries to a page |
+//! | `format=html`, `json`, `text` | the format. Default: by the `Accept` field, else HTML |
+//! | `format=tar` | the folder as an archive, unless archives are off |
+//! | `sort=name`, `size`, `date` and `order=asc`, `desc` | the order; folders come first |
+//! | `q=TEXT` | only names that contain this text, in upper or lower case |
+//! | `page=N` and `per=N` | the Nth page, and the entries per page |
 //!
-//! Anything else in a query means nothing here. JSON and text have all entries on one page unless
-//! one of the last two is given.
+//! Other parameters are ignored. JSON and text have all entries on one page unless `page` or `per` is
+//! given.
 
 use std::fmt;
 
 use super::text::{put, url};
 use crate::request::accept_encoding::thousandths;
 
-/// How many entries a page has unless another number is asked for.
+/// The default of `per`.
 pub(crate) const PER_PAGE: u32 = 1000;
 
-/// The most entries to a page that can be asked for.
+/// The maximum of `per`.
 pub(crate) const MOST_PER_PAGE: u32 = 10_000;
 
-/// The form of an answer.
+/// The format of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Format {
     Html,
@@ -42,7 +42,7 @@ impl Format {
     }
 }
 
-/// What the entries are sorted by.
+/// The order of the entries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) enum Sort {
     #[default]
@@ -61,7 +61,7 @@ impl Sort {
     }
 }
 
-/// A query that says what can't be.
+/// A query with an invalid value. The text says what is valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BadQuery(&'static str);
 
@@ -71,14 +71,14 @@ impl fmt::Display for BadQuery {
     }
 }
 
-/// What is asked of a folder.
+/// A valid query.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct ListingQuery {
-    /// The form, where the query names one.
+    /// The format, if the query names one.
     pub(crate) format: Option<Format>,
     pub(crate) sort: Sort,
     pub(crate) descending: bool,
-    /// What names must have in them; empty for all.
+    /// The text that names must contain; empty for all names.
     pub(crate) filter: Vec<u8>,
     /// Counted from 1.
     pub(crate) page: Option<u32>,
@@ -86,11 +86,11 @@ pub(crate) struct ListingQuery {
 }
 
 impl ListingQuery {
-    /// Reads a query, without its question mark, where `archives` can be asked for or can't.
+    /// Parses a query, without its question mark. `archives`: whether `format=tar` is valid.
     ///
     /// # Errors
     ///
-    /// What can't be, in a sentence.
+    /// When a value is invalid.
     pub(crate) fn parse(raw: Option<&[u8]>, archives: bool) -> Result<Self, BadQuery> {
         let mut query = Self::default();
         for pair in raw.unwrap_or_default().split(|byte| *byte == b'&') {
@@ -128,32 +128,31 @@ impl ListingQuery {
         Ok(query)
     }
 
-    /// Which page, counted from 0, and how many entries it has; `None` for all on one.
+    /// The page, counted from 0, and the entries per page; `None` for all on one.
     pub(crate) fn paging(&self, format: Format) -> Option<(u32, u32)> {
         let paged = format == Format::Html || self.page.is_some() || self.per.is_some();
         paged.then(|| (self.page.unwrap_or(1) - 1, self.per.unwrap_or(PER_PAGE)))
     }
 
-    /// Writes a query that asks for the same in another order, from the first page on.
+    /// Writes the same query with another order, for the first page.
     pub(crate) fn link_sorted(&self, sort: Sort, descending: bool, out: &mut Vec<u8>) {
         let query = Self { sort, descending, page: None, ..self.clone() };
         query.link(out);
     }
 
-    /// Writes a query that asks for the same on another page, counted from 0.
+    /// Writes the same query for another page, counted from 0.
     pub(crate) fn link_page(&self, page: u32, out: &mut Vec<u8>) {
         let query = Self { page: (page > 0).then(|| page.saturating_add(1)), ..self.clone() };
         query.link(out);
     }
 
-    /// Writes a query that asks for all of the same in another form.
+    /// Writes the same query for all pages in another format.
     pub(crate) fn link_format(&self, format: Format, out: &mut Vec<u8>) {
         let query = Self { format: Some(format), page: None, per: None, ..self.clone() };
         query.link(out);
     }
 
-    /// Writes the query with its question mark, for an attribute in HTML: what is not said is the
-    /// default.
+    /// Writes the query with its question mark, for an attribute in HTML. Defaults are left out.
     fn link(&self, out: &mut Vec<u8>) {
         let mut between = "?";
         let mut pair = |name: &str, value: &dyn fmt::Display, out: &mut Vec<u8>| {
@@ -163,7 +162,7 @@ impl ListingQuery {
         if let Some(format) = self.format {
             pair("format", &format.as_str(), out);
         }
-        // A link that asks for nothing would lead to where it stands, query and all.
+        // An empty link would lead to the current URL with its query.
         if self.sort != Sort::Name || self.descending || self.filter.is_empty() {
             pair("sort", &self.sort.as_str(), out);
         }
@@ -183,13 +182,13 @@ impl ListingQuery {
     }
 }
 
-/// Decodes a value as forms send it: `+` is a space.
+/// Decodes a value that a form sent: `+` is a space.
 fn decode(value: &[u8]) -> Vec<u8> {
     let spaced = value.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte });
     percent_decoded(&spaced.collect::<Vec<_>>())
 }
 
-/// Decodes escapes; one that is none stays as it is.
+/// Decodes valid escapes; invalid ones stay as they are.
 pub(super) fn percent_decoded(value: &[u8]) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(value.len());
     let mut rest = value;

@@ -1,4 +1,4 @@
-//! What a folder holds, compactly: names in one piece of memory, and 24 bytes beside each.
+//! The entries of a folder in little memory: all names in one buffer, and 24 bytes for each entry.
 
 use std::cmp::Ordering;
 
@@ -6,10 +6,10 @@ use super::order;
 use super::query::Sort;
 use crate::store::traits::{Child, Kind};
 
-/// The entries of a folder, or of a part of it.
+/// The entries of a folder, or some of them.
 #[derive(Debug, Default)]
 pub(crate) struct Rows {
-    // Invariant: each row's name lies whole in `names`.
+    // Invariant: the name of each row is a range of `names`.
     names: Vec<u8>,
     rows: Vec<Packed>,
 }
@@ -45,13 +45,12 @@ impl Rows {
         self.names.capacity() + self.rows.capacity() * size_of::<Packed>()
     }
 
-    /// Makes room for a row with a name of so many bytes. Returns whether there is memory for it.
+    /// Makes room for a row whose name has `name` bytes. Returns whether there is memory for it.
     pub(crate) fn reserve(&mut self, name: usize) -> bool {
         self.names.try_reserve(name).is_ok() && self.rows.try_reserve(1).is_ok()
     }
 
-    /// Adds a row. Returns whether it could: a name that is no file's, or more of them than 4 GiB
-    /// hold, is not taken.
+    /// Adds a row. Returns false if its name is longer than 255 bytes, or all names than 4 GiB.
     pub(crate) fn push(&mut self, row: Row<'_>) -> bool {
         let (Ok(start), Ok(len)) = (u32::try_from(self.names.len()), u8::try_from(row.name.len()))
         else {
@@ -77,8 +76,8 @@ impl Rows {
         Row { name, kind, size, modified }
     }
 
-    /// Brings the rows into an order. Those of `part` come to stand where they would if all were
-    /// sorted; the others lie around them as they may.
+    /// Sorts the rows in `part`: they are those that would be there if all were sorted. The order of the
+    /// others is not specified.
     pub(crate) fn sort(&mut self, sort: Sort, descending: bool, part: std::ops::Range<usize>) {
         let Self { names, rows } = self;
         let name = |row: &Packed| &names[row.start as usize..][..usize::from(row.len)];
@@ -89,7 +88,7 @@ impl Rows {
                 Sort::Size => a.size.cmp(&b.size).then_with(by_name),
                 Sort::Date => a.modified.cmp(&b.modified).then_with(by_name),
             };
-            // Folders stand first in either direction.
+            // Folders come first in either direction.
             a.kind.cmp(&b.kind).then(if descending { ordering.reverse() } else { ordering })
         };
         let (start, end) = (part.start.min(rows.len()), part.end.min(rows.len()));
@@ -103,7 +102,7 @@ impl Rows {
         front[start.min(end)..].sort_unstable_by(compare);
     }
 
-    /// The rows at `part`, by themselves.
+    /// A copy of the rows in `part`.
     pub(crate) fn part(&self, part: std::ops::Range<usize>) -> Self {
         let mut these = Self::default();
         let rows = self.rows.get(part.start.min(self.len())..part.end.min(self.len()));
@@ -114,7 +113,7 @@ impl Rows {
         these
     }
 
-    /// The rows whose names have `filter` in them, whatever its case.
+    /// A copy of the rows whose names contain `filter`, in upper or lower case.
     pub(crate) fn filtered(&self, filter: &[u8]) -> Self {
         let filter = order::Filter::new(filter);
         let mut these = Self::default();
@@ -125,7 +124,7 @@ impl Rows {
         these
     }
 
-    /// Gives back memory that nothing is in.
+    /// Frees unused memory.
     pub(crate) fn shrink(&mut self) {
         self.names.shrink_to_fit();
         self.rows.shrink_to_fit();

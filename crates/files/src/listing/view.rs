@@ -1,4 +1,4 @@
-//! What is shown of a folder to one who asks: the entries that were asked for, in their order.
+//! The part of a folder that a request asks for: its entries, in their order.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -11,34 +11,34 @@ use crate::limits::lease::Lease;
 use crate::store::absent::Absent;
 use crate::store::traits::Kind;
 
-/// Entries to be shown, and what is said about all of them.
+/// The entries of a response, and what it says about all of them.
 #[derive(Debug)]
 pub(crate) struct View {
     pub(crate) query: ListingQuery,
     pub(crate) format: Format,
-    /// It offers the folder as an archive.
+    /// Whether it offers the folder as an archive.
     pub(crate) archives: bool,
-    /// The path of the folder as it was asked for, still encoded, with its final slash.
+    /// The requested path of the folder, percent-encoded, with its final slash.
     pub(crate) path: Box<[u8]>,
     pub(crate) totals: Totals,
     pub(crate) paging: Option<Paging>,
-    /// The folder has more than is listed.
+    /// Whether the folder has more entries than are listed.
     pub(crate) cut: bool,
     pub(crate) readme: Option<Readme>,
     rows: Shown,
     etag: String,
-    /// Who looks at it is charged for the rows, whoever has them.
+    /// The client is charged for the rows, even if they are shared.
     _lease: Lease,
 }
 
-/// The rows: those of the folder itself where all are shown as they lie there.
+/// The rows: those of the listing itself if all are shown in its order.
 #[derive(Debug)]
 enum Shown {
     Whole(Arc<Listing>),
     These(Rows),
 }
 
-/// What the entries are together; those on other pages as well.
+/// The sums over the entries of all pages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Totals {
     pub(crate) folders: u64,
@@ -47,7 +47,7 @@ pub(crate) struct Totals {
     pub(crate) bytes: u64,
 }
 
-/// Which page of how many.
+/// The page, and the number of pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Paging {
     /// Counted from 0.
@@ -56,11 +56,11 @@ pub(crate) struct Paging {
 }
 
 impl View {
-    /// Picks what `query` wants out of a listing.
+    /// Selects what `query` asks for from a listing.
     ///
     /// # Errors
     ///
-    /// [`Absent::Exhausted`] where `lease` can't hold it.
+    /// [`Absent::Exhausted`] if `lease` can't hold it.
     pub(crate) fn new(
         listing: Arc<Listing>,
         query: ListingQuery,
@@ -73,8 +73,8 @@ impl View {
         let cut = listing.cut;
         let sorted = query.sort == Sort::Name && !query.descending;
         let is_whole = sorted && query.filter.is_empty() && query.paging(format).is_none();
-        // What is shown whole is shared; what is picked out is no more than all of it. Either way, one
-        // client can't keep many folders in memory.
+        // The whole is shared, a selection is copied. Either way the client is charged for all of it, so
+        // one client can't keep many folders in memory.
         let weight = listing.rows.weight();
         let has_room = if is_whole { lease.charge(weight) } else { lease.resize(weight) };
         if !has_room {
@@ -130,7 +130,7 @@ impl View {
         }
     }
 
-    /// An entity tag: the same for what would be shown in the same way.
+    /// An ETag: the same for the same response.
     pub(crate) fn etag(&self) -> &str {
         &self.etag
     }
@@ -146,7 +146,7 @@ impl View {
         format!("\"{:016x}\"", hasher.finish())
     }
 
-    /// The folder's path in segments, decoded: to be shown.
+    /// The segments of the folder's path, decoded, for people.
     pub(crate) fn segments(&self) -> Vec<Vec<u8>> {
         let named = self.path.split(|byte| *byte == b'/').filter(|segment| !segment.is_empty());
         named.map(super::query::percent_decoded).collect()

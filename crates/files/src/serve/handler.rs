@@ -1,5 +1,5 @@
-//! Answers the requests of one connection. Almost everything is the [`Site`]'s; this remembers what
-//! was asked while a lookup is under way.
+//! Answers the requests of one connection. The [`Site`] does nearly all of it; this remembers the
+//! request that waits for a job.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::respond::instead::Purpose;
 #[derive(Debug)]
 pub struct Files {
     site: Site,
-    /// The request that waits for a lookup: at most one. On the heap, since few connections do.
+    /// The request that waits for a job: at most one. On the heap, since few connections have one.
     pending: Option<Box<Pending>>,
 }
 
@@ -54,8 +54,7 @@ impl Files {
         self.pending = Some(Box::new(pending));
     }
 
-    /// Does what has become of a request that came at `since`; `keep` gives it, where it has to be
-    /// waited for something.
+    /// Follows the progress of a request that came at `since`; `keep` copies it if it has to wait.
     fn settle(
         &mut self,
         progress: Progress<'_, '_>,
@@ -78,7 +77,7 @@ impl Files {
         }
     }
 
-    /// Answers with what a job brought.
+    /// Answers with the result of a job.
     fn came(
         &mut self,
         waiting: Waiting,
@@ -103,7 +102,7 @@ impl Files {
         self.settle(progress, since, || request)
     }
 
-    /// Answers with what was found out about a folder.
+    /// Answers with the result of reading a folder.
     fn listed(
         &mut self,
         exchange: PendingListing,
@@ -119,7 +118,7 @@ impl Files {
             ListingAnswer::Absent(mount, absent, request, responder) => {
                 let entry = Arc::new(Entry { mount: Some(mount), target: Target::Absent(absent) });
                 let since = responder.now();
-                // No lookup brought it, and none comes after it but that of a page.
+                // No lookup found it, and none follows but that of an error page.
                 let view = request.view();
                 let view = RequestView::of(&view);
                 let progress = self.site.respond(b"", &entry, Purpose::Requested, view, responder);
@@ -157,7 +156,7 @@ impl Handler for Files {
             Some(Pending::Listing(exchange)) if exchange.ticket == ticket => {
                 self.listed(exchange, body, responder)
             }
-            // What an older request of this connection waited for.
+            // An older request of this connection waited for it.
             other => {
                 self.pending = other.map(Box::new);
                 responder.keep_waiting()

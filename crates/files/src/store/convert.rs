@@ -1,4 +1,4 @@
-//! What the kernel says about files, in the store's terms.
+//! Converts what the kernel says about files.
 
 use rustix::fs::{FileType, Statx};
 use rustix::io::Errno;
@@ -21,7 +21,7 @@ pub(crate) fn from_statx(stat: &Statx) -> (FileType, Identity) {
     (FileType::from_raw_mode(stat.stx_mode.into()), identity)
 }
 
-/// What is neither a file nor a folder.
+/// The kind of what is neither a file nor a folder.
 pub(crate) fn special(kind: FileType) -> Special {
     match kind {
         FileType::Fifo => Special::Pipe,
@@ -30,7 +30,7 @@ pub(crate) fn special(kind: FileType) -> Special {
     }
 }
 
-/// What an error of the file system says about a name.
+/// Why nothing is served for a name, by the error of the file system.
 pub(crate) fn to_absent(error: impl Into<open::Error>) -> Absent {
     let error = match error.into() {
         open::Error::Hidden => return Absent::Hidden,
@@ -39,7 +39,7 @@ pub(crate) fn to_absent(error: impl Into<open::Error>) -> Absent {
     };
     match error {
         Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG => Absent::Missing,
-        // Of a folder that is served, or of one on the way to it.
+        // For the folder that is served, or one on the way to it.
         Errno::ACCESS | Errno::PERM => Absent::Denied(Denied { at: 0, need: Permission::Traverse }),
         Errno::XDEV => Absent::Outside,
         Errno::LOOP => Absent::Link,

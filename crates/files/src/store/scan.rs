@@ -1,5 +1,4 @@
-//! What a folder on disk holds: names out of the folder's own descriptor, each looked at without
-//! leaving the root.
+//! Lists a folder on disk: its names, each looked up without leaving the root.
 
 use std::ffi::OsStr;
 use std::ops::ControlFlow;
@@ -19,7 +18,7 @@ use crate::naming::path;
 /// The permission bit by which everybody may read.
 const OTHERS_READ: u16 = 0o004;
 
-/// Tells `each` what the folder `name` beneath `root` holds, as [`crate::Store::list`] has it.
+/// Implements [`crate::Store::list`] for the folder `name` beneath `root`.
 pub(crate) fn folder(
     root: &OwnedFd,
     name: &[u8],
@@ -52,7 +51,7 @@ pub(crate) fn folder(
     Ok(())
 }
 
-/// What stands under a name.
+/// What a name leads to.
 struct Seen {
     kind: FileType,
     linked: bool,
@@ -66,7 +65,7 @@ fn look_at(folder: BorrowedFd<'_>, child: &[u8]) -> Result<Option<Seen>, Absent>
     let seen = rustix::fs::statx(folder, child, flags, StatxFlags::BASIC_STATS);
     let Some(stat) = passable(seen)? else { return Ok(None) };
     let (kind, identity) = from_statx(&stat);
-    // Asked only where the mode doesn't say it at once.
+    // A system call only if the mode doesn't tell.
     let readable = stat.stx_mode & OTHERS_READ != 0
         || kind == FileType::Symlink
         || rustix::fs::accessat(folder, child, Access::READ_OK, AtFlags::EACCESS).is_ok();
@@ -81,11 +80,11 @@ fn follow(root: &OwnedFd, name: &[u8], child: &[u8]) -> Result<Option<Seen>, Abs
     let seen = rustix::fs::statx(&target, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS);
     let Some(stat) = passable(seen)? else { return Ok(None) };
     let (kind, identity) = from_statx(&stat);
-    // Whether it can be read would take a lookup of its own: who opens it is told.
+    // Whether it can be read would take another lookup. Opening it tells.
     Ok(Some(Seen { kind, linked: true, readable: true, identity }))
 }
 
-/// What can't be looked at is left out; only a want of ours says nothing about the name.
+/// Names that can't be looked up are left out, unless the server lacks something.
 fn passable<T>(looked: Result<T, impl Into<open::Error>>) -> Result<Option<T>, Absent> {
     match looked.map_err(to_absent) {
         Ok(found) => Ok(Some(found)),

@@ -1,9 +1,8 @@
-//! An archive written out from any place in it to any other, in batches that a job makes off the
-//! loop.
+//! Writes an archive, or any part of it, in batches that jobs make off the loop.
 //!
-//! A batch is bytes, and perhaps a part of a large file behind them. Small files are read here, and
-//! looked at again when they are; of large ones at most one is open at a time. A file that is not
-//! what the manifest says breaks the archive off: what is sent is always right, or visibly short.
+//! A batch is bytes, and perhaps a range of a large file after them. Small files are read here and then
+//! checked again; of large ones at most one is open at a time. If a file is not what the manifest says,
+//! the archive is aborted: what is sent is always right, or visibly too short.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,12 +17,12 @@ use crate::store::absent::Absent;
 use crate::store::identity::Identity;
 use crate::store::traits::{Kind, OpenFile, Opened, Store};
 
-/// A batch has about so many bytes in memory, and less than twice as many.
+/// The bytes of a batch: at least this many, and less than twice as many.
 pub(crate) const BATCH: usize = 128 * 1024;
-/// Files of up to so many bytes are read into a batch, larger ones are sent by the kernel.
+/// The size up to which files are read into a batch. Larger ones are sent by the kernel.
 const SMALL: u64 = 32 * 1024;
 
-/// A part of an archive that is still to be sent.
+/// The part of an archive that is not sent yet.
 #[derive(Debug)]
 pub(crate) struct ArchiveWriter {
     manifest: Arc<Manifest>,
@@ -33,20 +32,20 @@ pub(crate) struct ArchiveWriter {
     _memory: (Lease, Permit),
 }
 
-/// What is to be sent next.
+/// What is sent next.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     pub(crate) bytes: Vec<u8>,
-    /// What follows the bytes.
+    /// Sent after the bytes.
     pub(crate) file: Option<FileRange>,
-    /// Nothing follows.
+    /// It is the last one.
     pub(crate) last: bool,
 }
 
-/// Why an archive has to be broken off.
+/// Why an archive is aborted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ArchiveAborted {
-    /// A file is not the one that the manifest has, or not any more.
+    /// A file is not, or no longer, the one in the manifest.
     Changed,
     /// A file can't be opened or read.
     Absent(Absent),
@@ -68,8 +67,7 @@ impl From<Absent> for ArchiveAborted {
 }
 
 impl ArchiveWriter {
-    /// The bytes from `start` to before `end`, which are inside of the archive. `memory` is what
-    /// they take.
+    /// Writes the bytes from `start` to before `end`, which are in the archive, within `memory`.
     pub(crate) fn new(
         manifest: Arc<Manifest>,
         start: u64,
@@ -84,7 +82,7 @@ impl ArchiveWriter {
     ///
     /// # Errors
     ///
-    /// Why there is no true one.
+    /// Why the archive is aborted.
     pub(crate) fn next(&mut self, store: &dyn Store) -> Result<Batch, ArchiveAborted> {
         let mut batch = Batch::default();
         while batch.bytes.len() < BATCH && batch.file.is_none() && self.position < self.end {
@@ -101,7 +99,7 @@ impl ArchiveWriter {
         Ok(batch)
     }
 
-    /// Adds what is wanted of one entry, up to its end or to where a large file begins or ends.
+    /// Adds one entry, up to its end or to where a large file begins or ends.
     fn entry(
         &mut self,
         index: usize,
@@ -168,7 +166,7 @@ impl ArchiveWriter {
         Ok(())
     }
 
-    /// Appends bytes, as many as are wanted of them, and moves on.
+    /// Appends bytes, up to the end of the part.
     fn put(&mut self, out: &mut Vec<u8>, bytes: &[u8]) {
         let wanted = usize::try_from(self.end - self.position).unwrap_or(usize::MAX);
         let bytes = &bytes[..bytes.len().min(wanted)];
@@ -177,8 +175,8 @@ impl ArchiveWriter {
     }
 }
 
-/// A file that must still be what the manifest has when its last part is sent: being the one that
-/// was opened is not enough, since it was opened later.
+/// A file that must still be the one in the manifest when its last part is sent. To be the one that was
+/// opened is not enough: it was opened later.
 #[derive(Debug)]
 struct Guarded {
     file: Arc<dyn OpenFile>,
