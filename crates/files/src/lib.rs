@@ -99,5 +99,6 @@ pub use sockeye_http::BadField;
 pub use store::absent::{Absent, Denied, OpenFilesOf, Permission, Special};
 pub use store::disk::{Disk, OpenError};
 pub use store::identity::{Identity, Stamp};
+#[cfg(any(test, feature = "memory"))]
 pub use store::memory;
 pub use store::traits::{Child, FRESH, Kind, OpenFile, Opened, Store};

@@ -48,7 +48,7 @@ mod tests {
 
     use super::Offer::*;
     use super::*;
-    use crate::request::accept_encoding::accepted;
+    use crate::tests::accepted;
 
     const ALL: &str = "gzip, deflate, br, zstd";
 

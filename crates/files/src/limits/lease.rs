@@ -48,15 +48,6 @@ impl Lease {
 }
 
 #[cfg(test)]
-impl Lease {
-    /// Of a budget of its own.
-    pub(crate) fn of(bytes: u64) -> Self {
-        // A local client may have half.
-        Self::new(&Budget::new("listings", 2 * bytes), Client::Unix).expect("nothing is little")
-    }
-}
-
-#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -108,7 +108,7 @@ mod tests {
     }
 
     fn listing(store: &Memory, folder: &str) -> Listing {
-        read(store, folder, Lease::of(1 << 30)).unwrap()
+        read(store, folder, crate::tests::lease(1 << 30)).unwrap()
     }
 
     #[test]
@@ -145,7 +145,7 @@ mod tests {
     fn a_folder_that_memory_does_not_hold_is_not_listed() {
         let store = Memory::new();
         (0..100).for_each(|at| store.write(&at.to_string(), ""));
-        let listed = read(&store, "", Lease::of(100 * 24));
+        let listed = read(&store, "", crate::tests::lease(100 * 24));
         assert_eq!(listed.map(|listing| listing.rows.len()).err(), Some(Absent::Exhausted));
         let budget = Budget::new("listings", 2 * (100 * 24 + 200));
         let listed = read(&store, "", Lease::new(&budget, Client::Unix).unwrap()).unwrap();
@@ -159,7 +159,7 @@ mod tests {
         let store = Memory::new();
         (0..3 * CHECKED).for_each(|at| store.write(&at.to_string(), ""));
         let (waiter, cancel) = Waiter::new();
-        let lease = || Lease::of(1 << 30);
+        let lease = || crate::tests::lease(1 << 30);
         assert!(Listing::read(&store, b"", lease(), &cancel).is_ok());
         drop(waiter);
         let listed = Listing::read(&store, b"", lease(), &cancel);

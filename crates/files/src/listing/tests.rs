@@ -14,7 +14,7 @@ use crate::limits::lease::Lease;
 use crate::store::memory::Memory;
 
 fn lease() -> Lease {
-    Lease::of(1 << 30)
+    crate::tests::lease(1 << 30)
 }
 
 fn document(store: &Memory, path: &str, query: &str, format: Format) -> Document {

@@ -58,7 +58,7 @@ const OURS: &[(&str, &str)] = &[
 const TEXT_NAMES: &[&str] =
     &["README", "LICENSE", "COPYING", "AUTHORS", "CHANGELOG", "NOTICE", "Makefile", "Dockerfile"];
 
-/// The `ContentReader-Type` for a file of this name (its last segment counts). It is always a valid field
+/// The `Content-Type` for a file of this name (its last segment counts). It is always a valid field
 /// value.
 #[must_use]
 pub fn content_type(name: &[u8]) -> String {

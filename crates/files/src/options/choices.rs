@@ -37,7 +37,7 @@ pub struct Options {
     /// pages, styles, scripts and other text, which is kept and asked for again, ten minutes for
     /// everything else.
     pub caching: ByName,
-    /// `ContentReader-Type` by file name, in front of the table. Text types are UTF-8 unless they say
+    /// `Content-Type` by file name, in front of the table. Text types are UTF-8 unless they say
     /// otherwise.
     pub content_types: ByName,
     /// Fields that are sent with files, for security.

@@ -20,7 +20,7 @@ impl Coding {
     /// All of them, the preferred first.
     pub const ALL: [Self; 3] = [Self::Zstd, Self::Brotli, Self::Gzip];
 
-    /// The name that it has in `Accept-Encoding` and `ContentReader-Encoding`.
+    /// The name that it has in `Accept-Encoding` and `Content-Encoding`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

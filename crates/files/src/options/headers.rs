@@ -6,16 +6,16 @@ use sockeye_http::{BadField, Fields};
 ///
 /// The defaults are what makes attacks harder and breaks no ordinary site:
 ///
-/// - `X-ContentReader-Type-Options: nosniff` with every file: what is no script isn't run as one. Types
+/// - `X-Content-Type-Options: nosniff` with every file: what is no script isn't run as one. Types
 ///   are stated for every file, so nothing relies on a guess.
 /// - `Referrer-Policy: strict-origin-when-cross-origin` with pages: other sites learn which site a
 ///   visitor comes from, not which page. Browsers of today do so by themselves; older ones don't.
 /// - `X-Frame-Options: SAMEORIGIN` with pages: another site can't lay the page invisibly under the
 ///   visitor's clicks. Pages of the site itself still may. It is weaker than a
-///   `ContentReader-Security-Policy` with `frame-ancestors`, but a policy that an owner sets leaves it
+///   `Content-Security-Policy` with `frame-ancestors`, but a policy that an owner sets leaves it
 ///   in place, and one that says `frame-ancestors` overrides it.
 ///
-/// A `ContentReader-Security-Policy` or a `Strict-Transport-Security` can only come from somebody who
+/// A `Content-Security-Policy` or a `Strict-Transport-Security` can only come from somebody who
 /// knows the site: they are not sent unless they are set.
 ///
 /// ```

@@ -119,19 +119,12 @@ fn trim(mut bytes: &[u8]) -> &[u8] {
     bytes
 }
 
-/// What a request with these fields accepts.
-#[cfg(test)]
-pub(crate) fn accepted<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> Accepted {
-    let mut list = AcceptEncoding::default();
-    values.into_iter().for_each(|value| list.push(value));
-    list.settle()
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::tests::accepted;
 
     /// Weights of zstd, br, gzip and of no coding.
     fn weights(values: &[&str]) -> (u16, u16, u16, u16) {

@@ -109,7 +109,7 @@ mod tests {
     use sockeye_http::KeptRequest;
 
     use super::*;
-    use crate::request::view::request;
+    use crate::tests::request;
 
     const AT_5: &str = "Thu, 01 Jan 1970 00:00:05 GMT";
     const AT_4: &str = "Thu, 01 Jan 1970 00:00:04 GMT";

@@ -44,7 +44,7 @@ impl Part {
         self.start as usize..self.end() as usize
     }
 
-    /// As `ContentReader-Range` has it, of a file of `size` bytes.
+    /// As `Content-Range` has it, of a file of `size` bytes.
     pub(crate) fn content_range(self, size: u64) -> String {
         format!("bytes {}-{}/{size}", self.start, self.end() - 1)
     }

@@ -158,20 +158,10 @@ impl<'a> SingleValue<'a> {
     }
 }
 
-/// A request for `path` with these fields.
-#[cfg(test)]
-pub(crate) fn request(path: &str, fields: &[(&str, &str)]) -> sockeye_http::KeptRequest {
-    let mut head = format!("GET {path} HTTP/1.1\r\nHost: a\r\n");
-    for (name, value) in fields {
-        head.push_str(&format!("{name}: {value}\r\n"));
-    }
-    head.push_str("\r\n");
-    sockeye_http::KeptRequest::read(head.as_bytes()).expect("a good head")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tests::request;
 
     #[test]
     fn a_page_is_asked_for_by_those_who_take_html() {

@@ -7,7 +7,7 @@
 //! - `disk`: a folder on disk; with `open` (names inside the folder, and nowhere else), `scan` (the
 //!   entries of a folder), `device` (whether reading or closing may block) and `convert` (what the
 //!   kernel says).
-//! - `memory`: a store in memory, for tests.
+//! - `memory`: a store in memory, for tests and examples (feature `memory`).
 
 pub(crate) mod absent;
 pub(crate) mod convert;
@@ -15,6 +15,7 @@ pub(crate) mod device;
 pub(crate) mod digest;
 pub(crate) mod disk;
 pub(crate) mod identity;
+#[cfg(any(test, feature = "memory"))]
 pub mod memory;
 pub(crate) mod open;
 pub(crate) mod scan;

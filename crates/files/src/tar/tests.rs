@@ -13,21 +13,21 @@ use super::manifest::{ArchiveError, MAX_DEPTH, Manifest};
 use super::writer::{ArchiveAborted, ArchiveWriter, BATCH};
 use crate::limits::lease::Lease;
 use crate::store::absent::{Absent, Denied, Permission};
-use crate::store::memory::{Fault, Memory};
+use crate::store::memory::{InjectedFault, Memory};
 use crate::tests::scratch::Scratch;
 use crate::{Disk, Store};
 
 const DENIED: Absent = Absent::Denied(Denied { at: 0, need: Permission::Read });
 
 fn manifest(store: &dyn Store, folder: &str) -> Result<Arc<Manifest>, ArchiveError> {
-    let lease = Lease::of(1 << 30);
+    let lease = crate::tests::lease(1 << 30);
     Manifest::make(store, folder.as_bytes(), b"top", lease, &Cancel::default()).map(Arc::new)
 }
 
 /// What sending an archive is charged to.
 fn memory() -> (Lease, Permit) {
     let kept = Budget::new("listings", 0).charge(Client::Unix, 0);
-    (Lease::of(0), kept.expect("nothing is little"))
+    (crate::tests::lease(0), kept.expect("nothing is little"))
 }
 
 /// The bytes from `start` to before `end`, as they would be sent.
@@ -142,7 +142,7 @@ fn a_file_that_changes_breaks_the_archive_off() {
         |store, name| store.write(name, "other"),
         |store, name| store.replace(name, vec![0; LARGE]),
         |store, name| store.remove(name),
-        |store, name| store.fail(name, Some(Fault::Absent(DENIED))),
+        |store, name| store.fail(name, Some(InjectedFault::Absent(DENIED))),
     ];
     for (at, change) in changes.iter().enumerate() {
         for (name, size) in [("small", 10), ("large", LARGE)] {
@@ -191,7 +191,7 @@ fn what_is_too_much_is_refused() {
         manifest(&store, "x").map(|manifest| manifest.count()),
         Err(ArchiveError::Absent(Absent::Missing))
     );
-    let made = Manifest::make(&store, b"", b"top", Lease::of(100), &Cancel::default());
+    let made = Manifest::make(&store, b"", b"top", crate::tests::lease(100), &Cancel::default());
     assert_eq!(made.map(|manifest| manifest.count()), Err(Absent::Exhausted.into()));
 }
 

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::{Client, figure, memory};
-use crate::store::memory::Fault;
+use crate::store::memory::InjectedFault;
 
 #[test]
 fn those_who_ask_for_the_same_name_wait_for_one_look_up() {
@@ -93,7 +93,7 @@ fn a_look_up_that_is_refused_is_answered_with_what_is_known() {
 #[test]
 fn a_look_up_that_panics_is_a_500_and_the_name_is_not_lost() {
     let (store, site) = memory(&[("a.txt", "Hello")]);
-    store.fail("a.txt", Some(Fault::Panic));
+    store.fail("a.txt", Some(InjectedFault::Panic));
     let mut client = Client::new(&site);
     client.ask("GET", "/a.txt", "");
     let ran = catch_unwind(AssertUnwindSafe(|| client.0.run_jobs()));

@@ -1,7 +1,7 @@
 //! What is answered to what.
 
 use super::{Client, memory};
-use crate::store::memory::Fault;
+use crate::store::memory::InjectedFault;
 use crate::{Absent, Denied, OpenFilesOf, Permission, SMALL, Special};
 
 #[test]
@@ -225,7 +225,7 @@ fn each_fault_of_the_store_earns_its_reply_and_says_nothing_else() {
         (Absent::Failed(5), 500, None),
         (Absent::Forbidden("openat2"), 500, None),
     ] {
-        store.fail("a.txt", Some(Fault::Absent(fault)));
+        store.fail("a.txt", Some(InjectedFault::Absent(fault)));
         client.pass(1000);
         let got = client.get("/a.txt");
         assert_eq!((got.status, got.field("Retry-After")), (status, retry), "{fault}");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::store::absent::{Absent, Denied, Permission};
-use crate::store::memory::Fault;
+use crate::store::memory::InjectedFault;
 use crate::{Mounts, Options, Rule};
 
 fn listed(files: &[(&str, &str)]) -> (Memory, Client) {
@@ -181,7 +181,7 @@ fn what_can_not_be_listed_says_so() {
     let (store, mut client) = listed(&[("docs/a.txt", "A"), ("shut/b", "")]);
     store.fail(
         "shut",
-        Some(Fault::Absent(Absent::Denied(Denied { at: 4, need: Permission::Read }))),
+        Some(InjectedFault::Absent(Absent::Denied(Denied { at: 4, need: Permission::Read }))),
     );
     for (target, status) in [
         ("/docs/a.txt/?format=json", 404),

@@ -25,11 +25,13 @@ use std::io::Read;
 use std::rc::Rc;
 use std::time::Duration;
 
-use sockeye_http::Server;
+use sockeye_http::{KeptRequest, Server};
 use sockeye_proto::harness::Harness;
-use sockeye_proto::{Consumed, Event, Fault, Protocol, Time, Turn};
+use sockeye_proto::{self as proto, Budget, Consumed, Event, Fault, Protocol, Time, Turn};
 
 use crate::coding::codec::encode;
+use crate::limits::lease::Lease;
+use crate::request::accept_encoding::{AcceptEncoding, Accepted};
 use crate::store::memory::Memory;
 use crate::{CacheLimits, Coding, Files, Folder, SMALL, Site, Store};
 
@@ -143,6 +145,30 @@ impl Got {
     fn text(&self) -> &str {
         std::str::from_utf8(&self.body).expect("text")
     }
+}
+
+/// What a request with these values of `Accept-Encoding` accepts.
+pub(crate) fn accepted<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> Accepted {
+    let mut list = AcceptEncoding::default();
+    values.into_iter().for_each(|value| list.push(value));
+    list.settle()
+}
+
+/// A request for `path` with these fields.
+pub(crate) fn request(path: &str, fields: &[(&str, &str)]) -> KeptRequest {
+    let mut head = format!("GET {path} HTTP/1.1\r\nHost: a\r\n");
+    for (name, value) in fields {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    head.push_str("\r\n");
+    KeptRequest::read(head.as_bytes()).expect("a good head")
+}
+
+/// A lease of a budget of its own.
+pub(crate) fn lease(bytes: u64) -> Lease {
+    // A local client may have half.
+    let budget = Budget::new("listings", 2 * bytes);
+    Lease::new(&budget, proto::Client::Unix).expect("a lease of nothing")
 }
 
 /// Compresses `content`, even if that saves nothing.

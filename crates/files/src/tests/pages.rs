@@ -1,7 +1,7 @@
 //! Pages by their clean URLs, pages of apps, and pages that say that there is nothing.
 
 use super::{Client, Got, memory};
-use crate::store::memory::{Fault, Memory};
+use crate::store::memory::{InjectedFault, Memory};
 use crate::{Absent, CacheLimits, Folder, Options, SMALL, Site};
 
 fn site(files: &[(&str, &str)], options: impl FnOnce(&mut Options)) -> (Memory, Site) {
@@ -111,7 +111,7 @@ fn a_page_that_comes_and_goes_is_seen_under_its_clean_url() {
 #[test]
 fn a_page_that_can_not_be_had_says_so_under_its_clean_url() {
     let (store, site) = site(&[("a.html", "page")], |_| {});
-    store.fail("a.html", Some(Fault::Absent(Absent::Exhausted)));
+    store.fail("a.html", Some(InjectedFault::Absent(Absent::Exhausted)));
     assert_eq!(Client::new(&site).get("/a").status, 503);
 }
 
@@ -220,6 +220,6 @@ fn names_that_are_missing_share_their_page() {
 #[test]
 fn a_page_that_can_not_be_had_leaves_the_short_one() {
     let (store, site) = site(&[("404.html", "lost")], |_| {});
-    store.fail("404.html", Some(Fault::Absent(Absent::Exhausted)));
+    store.fail("404.html", Some(InjectedFault::Absent(Absent::Exhausted)));
     answers(&site, &[("/none", 404, "404 Not Found\n")]);
 }

@@ -2,7 +2,7 @@
 
 use super::Client;
 use super::codings::{BROWSER, GZIP, VARY, accepting, compressed, content, said, site_with, text};
-use crate::store::memory::{Fault, Memory};
+use crate::store::memory::{InjectedFault, Memory};
 use crate::{Coding, Codings};
 
 #[test]
@@ -215,7 +215,7 @@ fn a_sibling_that_can_not_be_had_costs_nothing_but_the_coding() {
     store.write("page.html", &*page);
     store.write("page.html.gz/inside", "a folder of that name");
     store.write("page.html.br", compressed(Coding::Brotli, &page));
-    store.fail("page.html.br", Some(Fault::Absent(crate::Absent::Exhausted)));
+    store.fail("page.html.br", Some(InjectedFault::Absent(crate::Absent::Exhausted)));
     let site = site_with(&store, Codings { on_demand: Vec::new(), ..Codings::default() });
     let got = Client::new(&site).request("GET", "/page.html", BROWSER);
     assert_eq!((said(&got), got.text()), ((200, None, None), &*page));
