@@ -1,25 +1,24 @@
-//! Conditional requests (RFC 9110, 13): whether the client has the content already, or wants only
-//! the one that it knows.
+//! Conditional requests (RFC 9110, 13).
 
 use sockeye_http::{FieldName, date};
 use sockeye_proto::WallTime;
 
 use super::view::{RequestView, SingleValue};
 
-/// What the conditions come to.
+/// The result of a request's preconditions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Precondition {
-    /// The content is to be sent.
+    /// They are met, or there are none.
     Send,
-    /// The client has it: 304.
+    /// The client has the content: 304.
     NotModified,
-    /// It is not the one that the client wants: 412.
+    /// The content is not the one that the client names: 412.
     Failed,
 }
 
 impl RequestView<'_> {
-    /// Judges content with this tag and date, in the order of RFC 9110, 13.2.2: of a pair of a tag
-    /// and a date, the tag alone counts.
+    /// Evaluates the preconditions for content with this ETag and date, in the order of RFC 9110, 13.2.2.
+    /// If a request has a condition on both, only the one on the ETag counts.
     pub(crate) fn evaluate(self, etag: &[u8], modified: Option<WallTime>) -> Precondition {
         use FieldName::{IfMatch, IfModifiedSince, IfNoneMatch, IfUnmodifiedSince};
         let required = match (self.list(IfMatch), self.single(IfUnmodifiedSince).get()) {
@@ -38,11 +37,11 @@ impl RequestView<'_> {
         if known { Precondition::NotModified } else { Precondition::Send }
     }
 
-    /// Whether a `Range` counts (RFC 9110, 13.1.5): the client has a part of this very content, as
-    /// far as `If-Range` says.
+    /// Whether `If-Range` lets the `Range` count (RFC 9110, 13.1.5): the client has a part of this very
+    /// content.
     ///
-    /// A tag must be strong; a date must be exactly ours, and so long ago at `now` that no second
-    /// change can share it.
+    /// An ETag must be strong; a date must be equal to ours, and so long before `now` that no second
+    /// change can have the same.
     pub(crate) fn wants_a_range_of(
         self,
         etag: &[u8],
@@ -62,8 +61,8 @@ impl RequestView<'_> {
     }
 }
 
-/// Whether what was modified then is newer than a field says; `None` where that can't be told,
-/// because one of them is no date (RFC 9110, 13.1.3 and 13.1.4).
+/// Whether the content was modified after the date in a field; `None` if either is not a date (RFC 9110,
+/// 13.1.3 and 13.1.4).
 fn is_newer(modified: Option<WallTime>, than: &[u8]) -> Option<bool> {
     Some(modified? > date::parse(than)?)
 }
@@ -74,8 +73,8 @@ enum Comparison {
     Weak,
 }
 
-/// Whether a list of entity tags has `etag` (strong, quotes included) or is `*`, by the comparison
-/// asked for (RFC 9110, 8.8.3.2). What follows the first thing that is no entity tag doesn't count.
+/// Whether a list of ETags contains `etag` (strong, quotes included) or is `*`, by this comparison (RFC
+/// 9110, 8.8.3.2). The list ends at the first invalid ETag.
 fn lists(list: &[u8], etag: &[u8], comparison: Comparison) -> bool {
     if list.trim_ascii() == b"*" {
         return true;

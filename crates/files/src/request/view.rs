@@ -1,4 +1,4 @@
-//! The parts of a request that a response depends on: its path, its query, and a dozen fields.
+//! The parts of a request that responses depend on: its path, its query, and a dozen fields.
 
 use std::borrow::Cow;
 
@@ -6,16 +6,16 @@ use sockeye_http::{FieldName, FieldNames, Method, Request};
 
 use super::accept_encoding::AcceptEncoding;
 
-/// A request, seen as files see it.
+/// A request, as this crate sees it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RequestView<'a>(&'a Request<'a>);
 
-/// A field of which there can only be one.
+/// The value of a field that must occur only once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SingleValue<'a> {
     None,
     One(&'a [u8]),
-    /// Several: it can't be told which one counts, so none does.
+    /// It occurs several times: then it is ignored.
     Many,
 }
 
@@ -29,7 +29,6 @@ impl<'a> RequestView<'a> {
         self.0
     }
 
-    /// Whether only the head of the response is wanted.
     pub(crate) fn is_head(self) -> bool {
         self.0.method() == Method::Head
     }
@@ -43,12 +42,12 @@ impl<'a> RequestView<'a> {
         self.0.query()
     }
 
-    /// Whether there is a field of any of these names.
+    /// Whether there is a field with one of these names.
     pub(crate) fn has_any(self, names: FieldNames) -> bool {
         self.0.present().meets(names)
     }
 
-    /// A field of which there can only be one.
+    /// The value of a field that must occur only once.
     pub(crate) fn single(self, name: FieldName) -> SingleValue<'a> {
         match self.0.known(name) {
             None => SingleValue::None,
@@ -57,7 +56,7 @@ impl<'a> RequestView<'a> {
         }
     }
 
-    /// A field that is a list: its lines are one list (RFC 9110, 5.3).
+    /// The value of a list field; several lines are one list (RFC 9110, 5.3).
     pub(crate) fn list(self, name: FieldName) -> Option<Cow<'a, [u8]>> {
         let first = self.0.known(name)?;
         if !self.0.is_repeated(name) {
@@ -67,7 +66,7 @@ impl<'a> RequestView<'a> {
         Some(Cow::Owned(lines.join(&b", "[..])))
     }
 
-    /// `Range`, on a GET: other methods have no ranges (RFC 9110, 14.2).
+    /// `Range`, for GET only (RFC 9110, 14.2).
     pub(crate) fn range(self) -> SingleValue<'a> {
         if self.0.method() == Method::Get {
             self.single(FieldName::Range)
@@ -76,7 +75,7 @@ impl<'a> RequestView<'a> {
         }
     }
 
-    /// Whether nothing is asked but the content: no condition, and no part of it.
+    /// Whether it asks for the whole content without a condition.
     pub(crate) fn is_plain(self) -> bool {
         const OTHERWISE: FieldNames = FieldNames::of(&[
             FieldName::IfMatch,
@@ -88,7 +87,7 @@ impl<'a> RequestView<'a> {
         !self.has_any(OTHERWISE)
     }
 
-    /// The origin of the page whose script asks, where one does.
+    /// `Origin`: the site whose script sends the request.
     pub(crate) fn origin(self) -> Option<&'a [u8]> {
         self.single(FieldName::Origin).get()
     }
@@ -109,8 +108,8 @@ impl<'a> RequestView<'a> {
         accepted
     }
 
-    /// Whether somebody wants to see a page, as far as can be told: a browser that says so, or a
-    /// client that takes HTML; and the path is no asset's.
+    /// Whether the request is for a page: it is a browser's navigation, or its client accepts HTML; and
+    /// the path is that of a page.
     pub(crate) fn navigates(self) -> bool {
         is_page(self.path())
             && match self.single(FieldName::SecFetchMode) {
@@ -122,10 +121,10 @@ impl<'a> RequestView<'a> {
     }
 }
 
-/// What [`RequestView::navigates`] looks at.
+/// The fields that [`RequestView::navigates`] depends on.
 pub(crate) const NAVIGATES: &str = "Accept, Sec-Fetch-Mode";
 
-/// Whether a path looks like a page's: its last segment has no extension, or `.html`.
+/// Whether a path may be that of a page: its last segment has no extension, or `.html`.
 pub(crate) fn is_page(path: &[u8]) -> bool {
     let last = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
     match last.iter().rposition(|byte| *byte == b'.') {
@@ -134,7 +133,7 @@ pub(crate) fn is_page(path: &[u8]) -> bool {
     }
 }
 
-/// Whether a list of media types has HTML in it, or everything (RFC 9110, 12.5.1).
+/// Whether a list of media types includes HTML (RFC 9110, 12.5.1).
 fn takes_html(accept: &[u8]) -> bool {
     accept.split(|byte| *byte == b',').any(|range| {
         let kind = range.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
