@@ -146,7 +146,7 @@ mod tests {
         compare(coding, compressed, original, u64::MAX).unwrap()
     }
 
-    /// Text that packs well and is longer than the buffers.
+    /// Text that compresses well and is longer than the buffers.
     fn text() -> Vec<u8> {
         (0..40_000).flat_map(|number| format!("line {number}\n").into_bytes()).collect()
     }

@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn what_gets_no_smaller_is_not_packed() {
+    fn content_that_gets_no_smaller_is_not_compressed() {
         // Each byte depends on all before it: nothing repeats for long.
         let mut state = 1_u64;
         let noise: Vec<u8> = std::iter::repeat_with(|| {
@@ -98,7 +98,7 @@ mod tests {
         for coding in Coding::ALL {
             let error = compress(coding, text.as_bytes(), text.len() + 1).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof, "{coding:?}");
-            // What grew is packed as long as it was: its identity will tell.
+            // Of content that grew, the known length is compressed: its identity will tell.
             assert!(compress(coding, text.as_bytes(), text.len() - 1).unwrap().is_some());
         }
     }

@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_liked_best_goes_then_siblings_then_the_small_then_our_order() {
+    fn what_is_liked_best_goes_then_precompressed_files_then_the_small_then_our_order() {
         for (value, [zstd, br, gzip], expected) in [
             (ALL, [None, None, None], Option::None),
             (ALL, [OnDemand, OnDemand, OnDemand], Some("zstd")),
@@ -74,7 +74,7 @@ mod tests {
             ("gzip;q=0.5, identity;q=0.5", [OnDemand, OnDemand, Precompressed(1)], Some("gzip")),
             ("gzip;q=0.001", [OnDemand, OnDemand, OnDemand], Some("gzip")),
             ("gzip;q=0", [OnDemand, OnDemand, OnDemand], Option::None),
-            // Siblings, and the smallest of them.
+            // Precompressed files, and the smallest of them.
             (ALL, [OnDemand, OnDemand, Precompressed(50)], Some("gzip")),
             (ALL, [OnDemand, Precompressed(40), Precompressed(50)], Some("br")),
             (ALL, [Precompressed(60), Precompressed(50), Precompressed(40)], Some("gzip")),

@@ -176,7 +176,7 @@ pub(crate) fn etag_of(digest: Option<Digest>, identity: &Identity, settled: bool
 /// 1970, the first day of a zip), and says nothing about the content.
 const DATED: i64 = 315_619_200;
 
-/// The value of `Last-Modified`, if the date means anything.
+/// The value of `Last-Modified`, if the date is meaningful.
 fn modified(modified: Stamp, now: Stamp) -> Option<WallTime> {
     // Never later than `Date` (RFC 9110, 8.8.2.1).
     let secs = modified.secs.min(now.secs);

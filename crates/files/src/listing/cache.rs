@@ -17,7 +17,7 @@ use crate::tar::manifest::{ArchiveError, Manifest};
 use crate::tar::writer::ArchiveWriter;
 
 /// The memory of each archive that is being sent, besides its manifest: two batches.
-const PACKING: usize = 1024 * 1024;
+const BATCHES: usize = 1024 * 1024;
 
 /// What the listings and archives of all shards share.
 #[derive(Debug)]
@@ -131,7 +131,7 @@ impl ListingCache {
         let kept = self.budget.charge(*client, manifest.memory() as u64);
         let mut batches = lease()?;
         match kept {
-            Some(kept) if batches.resize(PACKING) => {
+            Some(kept) if batches.resize(BATCHES) => {
                 Ok(Archive { manifest, memory: (batches, kept) })
             }
             _ => Err(Absent::Exhausted.into()),

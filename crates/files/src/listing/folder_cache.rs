@@ -60,7 +60,7 @@ impl<T> FolderCache<T> {
                 }
                 Ok(known)
             })?;
-            // Another thread may have begun to read it too long ago.
+            // Another thread may have started to read it too long ago.
             if is_fresh(at, now) {
                 return Ok(found);
             }

@@ -11,11 +11,11 @@ use crate::store::traits::{Child, Kind};
 pub(crate) struct Rows {
     // Invariant: the name of each row is a range of `names`.
     names: Vec<u8>,
-    rows: Vec<Packed>,
+    rows: Vec<Compact>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Packed {
+struct Compact {
     start: u32,
     /// A name has at most 255 bytes.
     len: u8,
@@ -42,7 +42,7 @@ impl Rows {
 
     /// The bytes of memory that it holds.
     pub(crate) fn weight(&self) -> usize {
-        self.names.capacity() + self.rows.capacity() * size_of::<Packed>()
+        self.names.capacity() + self.rows.capacity() * size_of::<Compact>()
     }
 
     /// Makes room for a row whose name has `name` bytes. Returns whether there is memory for it.
@@ -58,20 +58,20 @@ impl Rows {
         };
         self.names.extend_from_slice(row.name);
         let Row { kind, size, modified, .. } = row;
-        self.rows.push(Packed { start, len, kind, size, modified });
+        self.rows.push(Compact { start, len, kind, size, modified });
         true
     }
 
     pub(crate) fn get(&self, at: usize) -> Option<Row<'_>> {
-        self.rows.get(at).map(|row| self.unpack(row))
+        self.rows.get(at).map(|row| self.expand(row))
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = Row<'_>> {
-        self.rows.iter().map(|row| self.unpack(row))
+        self.rows.iter().map(|row| self.expand(row))
     }
 
-    fn unpack(&self, row: &Packed) -> Row<'_> {
-        let Packed { start, len, kind, size, modified } = *row;
+    fn expand(&self, row: &Compact) -> Row<'_> {
+        let Compact { start, len, kind, size, modified } = *row;
         let name = &self.names[start as usize..start as usize + usize::from(len)];
         Row { name, kind, size, modified }
     }
@@ -80,8 +80,8 @@ impl Rows {
     /// others is not specified.
     pub(crate) fn sort(&mut self, sort: Sort, descending: bool, part: std::ops::Range<usize>) {
         let Self { names, rows } = self;
-        let name = |row: &Packed| &names[row.start as usize..][..usize::from(row.len)];
-        let compare = |a: &Packed, b: &Packed| -> Ordering {
+        let name = |row: &Compact| &names[row.start as usize..][..usize::from(row.len)];
+        let compare = |a: &Compact, b: &Compact| -> Ordering {
             let by_name = || order::natural(name(a), name(b));
             let ordering = match sort {
                 Sort::Name => by_name(),
@@ -107,7 +107,7 @@ impl Rows {
         let mut these = Self::default();
         let rows = self.rows.get(part.start.min(self.len())..part.end.min(self.len()));
         for row in rows.unwrap_or_default() {
-            these.push(self.unpack(row));
+            these.push(self.expand(row));
         }
         these.shrink();
         these
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_row_is_small_and_a_name_that_is_none_is_not_taken() {
-        assert_eq!(size_of::<Packed>(), 24);
+        assert_eq!(size_of::<Compact>(), 24);
         let mut rows = Rows::default();
         let row = Row { name: &[b'a'; 256], kind: Kind::File, size: 0, modified: 0 };
         assert!(!rows.push(row));

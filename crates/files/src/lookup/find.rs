@@ -63,7 +63,7 @@ pub(crate) fn look_up(
 }
 
 /// Looks `key` up with all the effort that it takes.
-pub(crate) fn look_up_whole(mounts: &Mounts, key: &[u8]) -> Arc<Entry> {
+pub(crate) fn look_up_fully(mounts: &Mounts, key: &[u8]) -> Arc<Entry> {
     let found = look_up(mounts, key, None, Effort::Thorough(&Cancel::default()));
     found.expect("nothing takes more effort")
 }

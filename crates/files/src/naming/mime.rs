@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_compressible_and_what_is_packed_does_not() {
+    fn text_is_compressible_and_what_is_compressed_does_not() {
         for (name, expected) in [
             ("a.html", true),
             ("a.css", true),

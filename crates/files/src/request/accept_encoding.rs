@@ -202,7 +202,7 @@ mod tests {
     }
 
     proptest! {
-        /// A list means the same however it is laid out, and each member what it means alone.
+        /// Spaces and the division into fields don't matter, and each member counts as it does alone.
         #[test]
         fn every_member_counts_wherever_it_stands(
             members in proptest::collection::vec(

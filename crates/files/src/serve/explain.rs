@@ -12,7 +12,7 @@ use sockeye_http::{Fields, Status};
 use super::listing::is_requested;
 use crate::listing::query::ListingQuery;
 use crate::lookup::entry::{Entry, Target};
-use crate::lookup::find::look_up_whole;
+use crate::lookup::find::look_up_fully;
 use crate::lookup::mounts::{Mount, Mounts};
 use crate::lookup::rule::Rule;
 use crate::naming::path::RequestPath;
@@ -71,7 +71,7 @@ impl Mounts {
         let parsed = RequestPath::parse(path, &mut scratch);
         let mut purpose = Purpose::Requested;
         let mut entry = match parsed {
-            Ok(path) => look_up_whole(self, path.key()),
+            Ok(path) => look_up_fully(self, path.key()),
             Err(refusal) => {
                 let target = Target::Absent(Absent::Refused(refusal));
                 Arc::new(Entry { mount: self.root(), target })
@@ -80,7 +80,7 @@ impl Mounts {
         let navigates = is_page(path);
         let in_format = parsed.is_ok_and(|path| is_requested(self, path, query));
         while let Some(next) = purpose.next(self, &entry, navigates) {
-            entry = look_up_whole(self, next.key(self));
+            entry = look_up_fully(self, next.key(self));
             purpose = next;
         }
         let mut explanation = self.explained(&entry, purpose, path, parsed.ok(), query);

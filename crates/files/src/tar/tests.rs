@@ -37,10 +37,10 @@ fn bytes(
     start: u64,
     end: u64,
 ) -> Result<Vec<u8>, ArchiveAborted> {
-    let mut packing = ArchiveWriter::new(Arc::clone(manifest), start, end, memory());
+    let mut writer = ArchiveWriter::new(Arc::clone(manifest), start, end, memory());
     let mut all = Vec::new();
     loop {
-        let batch = packing.next(store)?;
+        let batch = writer.next(store)?;
         assert!(batch.bytes.len() < 2 * BATCH, "a batch is bounded");
         assert!(batch.last || !batch.bytes.is_empty() || batch.file.is_some(), "each goes on");
         all.extend_from_slice(&batch.bytes);
@@ -74,7 +74,7 @@ fn whole(store: &dyn Store, folder: &str) -> Vec<u8> {
 }
 
 /// Names and contents, as another reader finds them.
-fn unpacked(archive: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+fn extracted(archive: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut archive = tar::Archive::new(archive);
     let entries = archive.entries().unwrap().map(|entry| {
         let mut entry = entry.unwrap();
@@ -104,11 +104,11 @@ fn an_archive_has_everything_that_can_be_asked_for_in_the_order_of_names() {
         ("docs/\u{e9}\u{202e}", 2),
         ("other", 5),
     ]);
-    let found = unpacked(&whole(&store, "docs"));
+    let found = extracted(&whole(&store, "docs"));
     let names: Vec<_> = found.iter().map(|(name, _)| String::from_utf8_lossy(name)).collect();
     assert_eq!(names, ["top/a-b", "top/a/", "top/a/z", "top/b", "top/\u{e9}\u{202e}"]);
     assert_eq!(found[3].1.len(), 513);
-    assert_eq!(unpacked(&whole(&settled(&[]), "")), []);
+    assert_eq!(extracted(&whole(&settled(&[]), "")), []);
 }
 
 #[test]
@@ -195,9 +195,9 @@ fn what_is_too_much_is_refused() {
     assert_eq!(made.map(|manifest| manifest.count()), Err(Absent::Exhausted.into()));
 }
 
-/// What lies on disk, unpacked by the tar of the system, where there is one.
+/// A folder on disk, extracted by the tar of the system, if there is one.
 #[test]
-fn gnu_tar_unpacks_what_was_packed() {
+fn gnu_tar_extracts_an_archive() {
     let scratch = Scratch::new();
     let root = scratch.path().join("root");
     let long = format!("{}/{}", "folder".repeat(20), "n".repeat(200));
@@ -221,7 +221,7 @@ fn gnu_tar_unpacks_what_was_packed() {
     std::os::unix::fs::symlink("a.txt", root.join("to-a-file")).unwrap();
     let archive = whole(&Disk::open(&root).unwrap(), "");
 
-    let target = scratch.path().join("unpacked");
+    let target = scratch.path().join("extracted");
     fs::create_dir(&target).unwrap();
     let unpacking = Command::new("tar")
         .args(["-xf", "-", "-C"])
@@ -230,7 +230,7 @@ fn gnu_tar_unpacks_what_was_packed() {
         .stderr(Stdio::piped())
         .spawn();
     let Ok(mut tar) = unpacking else {
-        return eprintln!("there is no tar here to unpack with");
+        return eprintln!("there is no tar here to extract with");
     };
     io::Write::write_all(&mut tar.stdin.take().unwrap(), &archive).unwrap();
     let output = tar.wait_with_output().unwrap();
@@ -242,7 +242,7 @@ fn gnu_tar_unpacks_what_was_packed() {
 }
 
 #[test]
-fn names_that_are_no_text_are_packed_as_they_are() {
+fn names_that_are_no_text_are_compressed_as_they_are() {
     let scratch = Scratch::new();
     let long = [&[0xe9; 150][..], b".txt"].concat();
     for name in [&b"latin\xe9"[..], &long] {
@@ -250,7 +250,7 @@ fn names_that_are_no_text_are_packed_as_they_are() {
         fs::write(scratch.path().join(name), "x").unwrap();
     }
     let archive = whole(&Disk::open(scratch.path()).unwrap(), "");
-    let names: Vec<_> = unpacked(&archive).into_iter().map(|(name, _)| name).collect();
+    let names: Vec<_> = extracted(&archive).into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, [b"top/latin\xe9".to_vec(), [b"top/", &long[..]].concat()]);
 }
 
@@ -271,7 +271,7 @@ proptest! {
         let store = settled(&list);
         let manifest = manifest(&store, "").unwrap();
         let all = whole(&store, "");
-        let found = unpacked(&all);
+        let found = extracted(&all);
         for (at, (name, size)) in list.iter().enumerate() {
             let content: Vec<_> = (0..*size).map(|byte| (byte * 7 + at) as u8).collect();
             let expected = (format!("top/{name}").into_bytes(), content);

@@ -1,4 +1,4 @@
-//! Siblings on a real disk: times that lie, and files that are swapped while they are served.
+//! Precompressed files on a real disk: with wrong times, and replaced while they are served.
 
 use std::fs::{self, File, FileTimes};
 use std::path::Path;
@@ -10,7 +10,7 @@ use super::scratch::Scratch;
 use super::{Client, Got, decompress};
 use crate::{CacheLimits, Coding, Codings, Folder, Options, Site};
 
-/// A site on disk that packs nothing by itself.
+/// A site on disk that compresses nothing on demand.
 fn site(root: &Path) -> Site {
     let codings = Codings { on_demand: Vec::new(), ..Codings::default() };
     let options = Options { codings, ..Options::default() };
@@ -53,7 +53,7 @@ fn content(got: &Got) -> Vec<u8> {
 #[test]
 fn the_content_decides_and_not_the_times() {
     let good = compressed(Coding::Brotli, &page(2));
-    for (name, sibling, is_sent) in [
+    for (name, precompressed, is_sent) in [
         ("the file", good.clone(), true),
         ("yesterday's", compressed(Coding::Brotli, &page(1)), false),
         ("cut off", good[..good.len() - 1].to_vec(), false),
@@ -69,7 +69,7 @@ fn the_content_decides_and_not_the_times() {
             let (file, beside) =
                 (scratch.path().join("page.html"), scratch.path().join("page.html.br"));
             fs::write(&file, page(2)).unwrap();
-            fs::write(&beside, &sibling).unwrap();
+            fs::write(&beside, &precompressed).unwrap();
             date(&file, dates.0);
             date(&beside, dates.1);
             let mut client = Client::new(&site(scratch.path()));
@@ -107,7 +107,7 @@ fn of_a_large_file_the_beginning_and_the_times_decide() {
     assert_eq!(sent(&data, 0), (200, false), "of another beginning");
 }
 
-/// Deployed over and over, the page first and its siblings after it: whoever asks gets a page that
+/// Deployed over and over, the page first and its precompressed files after it: every request gets a page that
 /// is at least as new as the one that was there when it asked.
 #[test]
 fn what_is_swapped_while_it_is_served_is_never_stale() {
@@ -161,7 +161,7 @@ fn what_is_swapped_while_it_is_served_is_never_stale() {
     assert!(coded > 0 && view > 0);
 }
 
-/// As [`content`], where no sibling need be there at the moment.
+/// As [`content`], if there may be no precompressed file now.
 fn content_of(got: &Got) -> Vec<u8> {
     assert_eq!(got.status, 200);
     match got.field("Content-Encoding") {

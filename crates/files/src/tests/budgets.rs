@@ -142,7 +142,7 @@ fn a_client_that_keeps_its_share_of_listings_is_refused_and_others_are_not() {
     // A listing of it takes 20,000 × 34 bytes.
     let site = site_of(&files, BudgetLimits { listings: 5 << 20, ..BudgetLimits::default() });
     let held = asking(&site, "/d/?format=json", ALICE);
-    assert!(held.held() > 0, "it was begun");
+    assert!(held.held() > 0, "it was started");
     let refused = read(asking(&site, "/d/?format=json&sort=size", ALICE));
     assert_eq!((refused.status, refused.field("Retry-After")), (503, Some("1")));
     assert_eq!(read(asking(&site, "/d/?format=json", BOB)).status, 200);

@@ -244,7 +244,7 @@ fn pipelined_requests_are_answered_in_order() {
         client.ask("GET", path, "");
     }
     while client.0.run_jobs() > 0 {}
-    let replies = String::from_utf8(client.0.output()).unwrap();
-    let bodies: Vec<&str> = replies.split("\r\n\r\n").skip(1).map(|part| &part[..5]).collect();
+    let responses = String::from_utf8(client.0.output()).unwrap();
+    let bodies: Vec<&str> = responses.split("\r\n\r\n").skip(1).map(|part| &part[..5]).collect();
     assert_eq!(bodies, ["first", "secon", "first"]);
 }

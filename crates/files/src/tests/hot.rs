@@ -35,7 +35,7 @@ fn a_hot_name_is_answered_without_an_allocation() {
         assert!(hot <= baseline, "{path}: {hot} allocations, {baseline} without a file");
     }
     // One each, and a second time the one that is read whole; none, none.html and 404.html; three
-    // names of siblings for the larger two.
+    // names of precompressed files for the larger two.
     assert_eq!(store.opens(), 4 + 1 + 3 + 2 * 3);
 }
 
@@ -43,8 +43,8 @@ fn a_hot_name_is_answered_without_an_allocation() {
 #[test]
 fn a_hot_name_is_answered_in_a_coding_without_an_allocation() {
     let text = "A line of some text.\n".repeat(5000);
-    let (store, site) = memory(&[("made.txt", &text), ("sibling.txt", &text)]);
-    store.write("sibling.txt.br", crate::tests::compressed(Coding::Brotli, text.as_bytes()));
+    let (store, site) = memory(&[("on-demand.txt", &text), ("beside.txt", &text)]);
+    store.write("beside.txt.br", crate::tests::compressed(Coding::Brotli, text.as_bytes()));
     store.pass(1_000_000);
     let mut client = Client::new(&site);
     let fields = "Host: localhost\r\nAccept-Encoding: gzip, deflate, br, zstd";
@@ -59,7 +59,7 @@ fn a_hot_name_is_answered_in_a_coding_without_an_allocation() {
         (info.count_total, String::from_utf8_lossy(&client.0.output()).into_owned())
     };
     let (baseline, _) = count("OPTIONS /made.txt");
-    for (name, coding) in [("made", "zstd"), ("sibling", "br")] {
+    for (name, coding) in [("on-demand", "zstd"), ("beside", "br")] {
         let (hot, response) = count(&format!("GET /{name}.txt"));
         assert!(response.contains(&format!("\r\nContent-Encoding: {coding}\r\n")), "{response}");
         assert!(hot <= baseline, "{name}: {hot} allocations, {baseline} without a file");

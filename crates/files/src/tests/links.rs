@@ -170,16 +170,16 @@ fn an_app_has_no_page_for_a_link_to_a_hidden_name() {
 }
 
 #[test]
-fn a_sibling_that_links_to_a_hidden_name_is_none() {
+fn a_precompressed_file_that_links_to_a_hidden_name_is_none() {
     let scratch = Scratch::new();
     let root = scratch.path();
     let page = text(5000);
     fs::write(root.join("shown.html"), &page).unwrap();
     fs::write(root.join("page.html"), &page).unwrap();
-    fs::write(root.join("packed"), compressed(Coding::Gzip, &page)).unwrap();
-    fs::write(root.join(".packed"), compressed(Coding::Gzip, &page)).unwrap();
-    symlink("packed", root.join("shown.html.gz")).unwrap();
-    symlink(".packed", root.join("page.html.gz")).unwrap();
+    fs::write(root.join("compressed"), compressed(Coding::Gzip, &page)).unwrap();
+    fs::write(root.join(".compressed"), compressed(Coding::Gzip, &page)).unwrap();
+    symlink("compressed", root.join("shown.html.gz")).unwrap();
+    symlink(".compressed", root.join("page.html.gz")).unwrap();
     let codings = crate::Codings { on_demand: Vec::new(), ..crate::Codings::default() };
     let mut client = client(root, Options { codings, ..Options::default() });
     let got = client.request("GET", "/shown.html", GZIP);

@@ -178,7 +178,7 @@ pub(crate) fn compressed(coding: Coding, content: &[u8]) -> Vec<u8> {
     compressed
 }
 
-/// Undoes a coding, as a client does: with the readers of the crates, not the code under test.
+/// Decodes content as a client does: with the readers of the crates, not the code under test.
 pub(crate) fn decompress(coding: &str, compressed: &[u8]) -> Vec<u8> {
     let mut content = Vec::new();
     let read = match coding {
@@ -187,7 +187,7 @@ pub(crate) fn decompress(coding: &str, compressed: &[u8]) -> Vec<u8> {
         "gzip" => flate2::read::GzDecoder::new(compressed).read_to_end(&mut content),
         other => panic!("no such coding: {other}"),
     };
-    read.expect("packed content");
+    read.expect("compressed content");
     content
 }
 

@@ -18,7 +18,7 @@ fn forms(room: u64) -> CompressedCache {
     within(room * (LEN + OVERHEAD), 64 << 20)
 }
 
-/// Forms within budgets of so many bytes: for forms, and for compressors.
+/// A cache within budgets, in bytes: for compressed contents, and for compressors.
 fn within(compressed: u64, working: u64) -> CompressedCache {
     CompressedCache::new(
         &Budget::new("compressed bytes", compressed),
