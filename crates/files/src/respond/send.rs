@@ -66,17 +66,20 @@ pub(crate) fn send(
             return responder.error(Status::SERVICE_UNAVAILABLE, context.retry, text);
         }
     };
+    if is_prepared {
+        permit.into_iter().for_each(|permit| responder.hold(permit));
+        return match &selected.compressed {
+            None => responder.send_prepared(file.prepared()),
+            Some(content) => responder.send_prepared_with(file.prepared(), content),
+        };
+    }
     let fields = cors.grant(&head.fields, view.origin());
     if let Ranges::Many(parts) = ranges {
         return multipart::send(selected, &parts, &fields, boundary, permit, responder);
     }
-    if let Some(permit) = permit {
-        responder.hold(permit);
-    }
-    match (ranges, &selected.compressed) {
-        (Ranges::One(part), _) => send_part(selected, part, &fields, responder),
-        (_, None) if is_prepared => responder.send_prepared(file.prepared()),
-        (_, Some(content)) if is_prepared => responder.send_prepared_with(file.prepared(), content),
+    permit.into_iter().for_each(|permit| responder.hold(permit));
+    match ranges {
+        Ranges::One(part) => send_part(selected, part, &fields, responder),
         _ => responder.send(status, &fields, selected.body()),
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sockeye_http::{Answer, Body, Fields, Request, Responder, Status};
 use sockeye_proto::JobKind;
 
-use super::jobs::Progress;
+use super::jobs::{Progress, Wanted};
 use super::listing::{answer_head, is_requested};
 use super::site::Site;
 use crate::coding::file_entry::{FileEntry, Selected, Selection};
@@ -51,51 +51,47 @@ impl Site {
             Ok(path) if !view.is_head() && is_requested(mounts, path, view.query()) => {
                 Progress::Listing(responder)
             }
-            Ok(path) => self.go(path.key(), Purpose::Requested, view, responder),
+            Ok(path) => self.go(Wanted::requested(path.key(), view), responder),
             Err(refusal) => {
                 let target = Target::Absent(Absent::Refused(refusal));
                 let entry = Arc::new(Entry { mount: mounts.root(), target });
-                self.respond(b"", &entry, Purpose::Requested, view, responder)
+                self.respond(Wanted::requested(b"", view), &entry, responder)
             }
         }
     }
 
-    /// Answers with the entry of `key`, if it is fresh; otherwise waits for a lookup.
-    pub(crate) fn go<'r, 't>(
+    /// Answers with the cached entry, if it is fresh; otherwise waits for a lookup.
+    pub(super) fn go<'r, 't>(
         &self,
-        key: &[u8],
-        purpose: Purpose,
-        view: RequestView<'_>,
+        wanted: Wanted<'_>,
         responder: Responder<'r, 't>,
     ) -> Progress<'r, 't> {
-        let entry = self.inner.cache.borrow_mut().fresh(key, responder.now()).map(Arc::clone);
+        let mut cache = self.inner.cache.borrow_mut();
+        let entry = cache.fresh(wanted.key, responder.now()).map(Arc::clone);
+        drop(cache);
         match entry {
-            Some(entry) => self.respond(key, &entry, purpose, view, responder),
-            None => self.look_up(key, purpose, JobKind::Lookup, view, responder),
+            Some(entry) => self.respond(wanted, &entry, responder),
+            None => self.look_up(wanted, JobKind::Lookup, responder),
         }
     }
 
-    /// Answers with `entry`, which was found for `key`, or with what comes after it.
+    /// Answers with `entry`, which was found, or with what comes after it.
     pub(crate) fn respond<'r, 't>(
         &self,
-        key: &[u8],
+        wanted: Wanted<'_>,
         entry: &Arc<Entry>,
-        purpose: Purpose,
-        view: RequestView<'_>,
         responder: Responder<'r, 't>,
     ) -> Progress<'r, 't> {
+        let Wanted { purpose, view, .. } = wanted;
         let (mounts, is_requested) = (&self.inner.mounts, purpose == Purpose::Requested);
         if is_requested && view.is_head() && self.is_listed(entry, view) {
             return Progress::Answered(answer_head(mounts, view, responder));
         }
         match &entry.target {
             Target::File(_, file) => match file.select(view) {
-                Selection::Compress(coding) => {
-                    self.compress(key, entry, coding, purpose, view, responder)
-                }
+                Selection::Compress(coding) => self.compress(wanted, entry, coding, responder),
                 Selection::Send(selected) => {
-                    let answer = self.send(&selected, file, entry, purpose, view, responder);
-                    Progress::Answered(answer)
+                    Progress::Answered(self.send(wanted, &selected, file, entry, responder))
                 }
             },
             Target::Redirect(slash) if is_requested => {
@@ -103,8 +99,11 @@ impl Site {
             }
             Target::Listing if is_requested => Progress::Listing(responder),
             _ => match purpose.next(mounts, entry, view.navigates()) {
-                Some(next) => self.go(next.key(mounts), next, view, responder),
-                None => Progress::Answered(self.refuse(entry, purpose, view, responder)),
+                Some(next) => {
+                    let wanted = Wanted { key: next.key(mounts), purpose: next, view };
+                    self.go(wanted, responder)
+                }
+                None => Progress::Answered(self.refuse(wanted, entry, responder)),
             },
         }
     }
@@ -112,16 +111,15 @@ impl Site {
     /// Answers with `entry` as it is now: nothing is compressed or looked up for it.
     pub(super) fn finish(
         &self,
+        wanted: Wanted<'_>,
         entry: &Entry,
-        purpose: Purpose,
-        view: RequestView<'_>,
         responder: Responder<'_, '_>,
     ) -> Answer {
         match &entry.target {
             Target::File(_, file) => {
-                self.send(&file.select_ready(view), file, entry, purpose, view, responder)
+                self.send(wanted, &file.select_ready(wanted.view), file, entry, responder)
             }
-            _ => self.refuse(entry, purpose, view, responder),
+            _ => self.refuse(wanted, entry, responder),
         }
     }
 
@@ -140,25 +138,20 @@ impl Site {
 
     fn send(
         &self,
+        wanted: Wanted<'_>,
         selected: &Selected<'_>,
         file: &FileEntry,
         entry: &Entry,
-        purpose: Purpose,
-        view: RequestView<'_>,
         responder: Responder<'_, '_>,
     ) -> Answer {
+        let Wanted { purpose, view, .. } = wanted;
         self.note(entry, purpose, view, &responder);
         send(selected, &file.original, purpose, self.context(entry), view, responder)
     }
 
     /// Answers with the status that says why nothing is served.
-    fn refuse(
-        &self,
-        entry: &Entry,
-        purpose: Purpose,
-        view: RequestView<'_>,
-        responder: Responder<'_, '_>,
-    ) -> Answer {
+    fn refuse(&self, wanted: Wanted<'_>, entry: &Entry, responder: Responder<'_, '_>) -> Answer {
+        let Wanted { purpose, view, .. } = wanted;
         self.note(entry, purpose, view, &responder);
         let status = status(purpose.absent(entry).unwrap_or(Absent::Missing));
         if status == Status::SERVICE_UNAVAILABLE {

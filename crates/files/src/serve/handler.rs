@@ -8,14 +8,13 @@ use sockeye_http::{
 };
 use sockeye_proto::{Abandoned, Message, Ticket, Time};
 
-use super::jobs::{AwaitedJob, Progress};
+use super::jobs::{AwaitedJob, Progress, Wanted};
 use super::listing::{ListingAnswer, PendingListing};
 use super::listing_body::ListingBody;
 use super::site::{ALLOW, Site};
 use crate::lookup::entry::{Entry, Target};
 use crate::lookup::in_flight::LookupResult;
 use crate::request::view::RequestView;
-use crate::respond::instead::Purpose;
 
 /// The handler of one connection.
 #[derive(Debug)]
@@ -121,7 +120,7 @@ impl Files {
                 // No lookup found it, and none follows but that of an error page.
                 let view = request.view();
                 let view = RequestView::of(&view);
-                let progress = self.site.respond(b"", &entry, Purpose::Requested, view, responder);
+                let progress = self.site.respond(Wanted::requested(b"", view), &entry, responder);
                 self.settle(progress, since, || request)
             }
         }

@@ -23,6 +23,20 @@ pub(crate) enum Progress<'r, 't> {
     Listing(Responder<'r, 't>),
 }
 
+/// What is looked up for a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted<'a> {
+    pub(super) key: &'a [u8],
+    pub(super) purpose: Purpose,
+    pub(super) view: RequestView<'a>,
+}
+
+impl<'a> Wanted<'a> {
+    pub(crate) fn requested(key: &'a [u8], view: RequestView<'a>) -> Self {
+        Self { key, purpose: Purpose::Requested, view }
+    }
+}
+
 /// A job that a request waits for.
 #[derive(Debug)]
 pub(crate) struct AwaitedJob {
@@ -39,8 +53,14 @@ pub(crate) struct AwaitedJob {
     _waiter: Waiter,
 }
 
+impl AwaitedJob {
+    fn wanted<'a>(&'a self, view: RequestView<'a>) -> Wanted<'a> {
+        Wanted { key: &self.key, purpose: self.purpose, view }
+    }
+}
+
 impl Site {
-    /// Waits for a lookup of `key`, one that reads whole files if `kind` is [`JobKind::Hash`]. If
+    /// Waits for a lookup, one that reads whole files if `kind` is [`JobKind::Hash`]. If
     /// there are too many, answers with what is known, however old it is.
     ///
     /// Most lookups are a few system calls and have threads of their own. One that finds that it has to
@@ -48,19 +68,18 @@ impl Site {
     /// queue of another.
     pub(super) fn look_up<'r, 't>(
         &self,
-        key: &[u8],
-        purpose: Purpose,
+        wanted: Wanted<'_>,
         kind: JobKind,
-        view: RequestView<'_>,
         responder: Responder<'r, 't>,
     ) -> Progress<'r, 't> {
+        let Wanted { key, view, .. } = wanted;
         let (now, client) = (responder.now(), responder.client(view.request()));
         let name = match kind {
             JobKind::Hash => name(key, &["read", &client.to_string()]),
             _ => key.into(),
         };
         let known = self.known(key, now);
-        let awaited = self.wait(key, purpose, kind, name, &responder, |completer| {
+        let awaited = self.wait(wanted, kind, name, &responder, |completer| {
             let (mounts, key, known) = (self.inner.mounts.clone(), Box::from(key), known.clone());
             let cancel = completer.cancel();
             Job::new(kind, client, move || {
@@ -76,7 +95,7 @@ impl Site {
         });
         match awaited {
             Some(awaited) => Progress::Waiting(awaited, responder),
-            None => self.answer_known(known, key, purpose, view, responder),
+            None => self.answer_known(wanted, known, responder),
         }
     }
 
@@ -86,22 +105,21 @@ impl Site {
     /// as a rule, and a cache between us and the client would keep the large response for long.
     pub(super) fn compress<'r, 't>(
         &self,
-        key: &[u8],
+        wanted: Wanted<'_>,
         entry: &Arc<Entry>,
         coding: Coding,
-        purpose: Purpose,
-        view: RequestView<'_>,
         responder: Responder<'r, 't>,
     ) -> Progress<'r, 't> {
+        let Wanted { key, purpose, view } = wanted;
         let Entry { mount: Some(mount), target: Target::File(rule, file) } = &**entry else {
-            return Progress::Answered(self.finish(entry, purpose, view, responder));
+            return Progress::Answered(self.finish(wanted, entry, responder));
         };
         let encoder = &self.inner.mounts.get(*mount).folder.encoder;
         let (now, client) = (responder.now(), responder.client(view.request()));
         let name = name(key, &[coding.name(), &file.original.etag, &client.to_string()]);
         let is_pending = self.inner.in_flight.borrow().is_pending(&name);
         if !is_pending && !encoder.may_compress(file, coding, now) {
-            return Progress::Answered(self.finish(entry, purpose, view, responder));
+            return Progress::Answered(self.finish(wanted, entry, responder));
         }
         // Nothing is compressed for HEAD. A condition needs an ETag, which only the original has yet.
         if view.is_head() {
@@ -110,10 +128,10 @@ impl Site {
                 let fields = self.cors(Some(*mount)).grant(&fields, view.origin());
                 responder.send_head(Status::OK, &fields, None)
             } else {
-                self.finish(entry, purpose, view, responder)
+                self.finish(wanted, entry, responder)
             });
         }
-        let awaited = self.wait(key, purpose, JobKind::Compress, name, &responder, |completer| {
+        let awaited = self.wait(wanted, JobKind::Compress, name, &responder, |completer| {
             let (encoder, file) = (Arc::clone(encoder), Arc::clone(file));
             let (mount, rule, cancel) = (Some(*mount), *rule, completer.cancel());
             Job::new(JobKind::Compress, client, move || {
@@ -123,7 +141,7 @@ impl Site {
         });
         match awaited {
             Some(awaited) => Progress::Waiting(awaited, responder),
-            None => Progress::Answered(self.finish(entry, purpose, view, responder)),
+            None => Progress::Answered(self.finish(wanted, entry, responder)),
         }
     }
 
@@ -131,8 +149,7 @@ impl Site {
     /// many wait already.
     fn wait(
         &self,
-        key: &[u8],
-        purpose: Purpose,
+        Wanted { key, purpose, .. }: Wanted<'_>,
         kind: JobKind,
         name: Box<[u8]>,
         responder: &Responder<'_, '_>,
@@ -154,14 +171,12 @@ impl Site {
     /// Answers with what is known, since no lookup can be made now.
     fn answer_known<'r, 't>(
         &self,
+        wanted: Wanted<'_>,
         known: Option<Arc<Entry>>,
-        key: &[u8],
-        purpose: Purpose,
-        view: RequestView<'_>,
         responder: Responder<'r, 't>,
     ) -> Progress<'r, 't> {
         match known {
-            Some(known) => self.respond(key, &known, purpose, view, responder),
+            Some(known) => self.respond(wanted, &known, responder),
             None => {
                 let text = "Too many files are being looked up. Try again.";
                 let status = Status::SERVICE_UNAVAILABLE;
@@ -182,19 +197,19 @@ impl Site {
         view: RequestView<'_>,
         responder: Responder<'r, 't>,
     ) -> Progress<'r, 't> {
-        let AwaitedJob { key, purpose, kind, .. } = awaited;
+        let wanted = awaited.wanted(view);
         self.forget(&awaited.name);
-        if *kind == JobKind::Compress {
-            self.inner.cache.borrow_mut().put_encoded(key, entry);
+        if awaited.kind == JobKind::Compress {
+            self.inner.cache.borrow_mut().put_encoded(wanted.key, entry);
             // Compressed or not: it is not compressed a second time for this request.
-            return Progress::Answered(self.finish(entry, *purpose, view, responder));
+            return Progress::Answered(self.finish(wanted, entry, responder));
         }
         let now = responder.now();
-        self.inner.cache.borrow_mut().put(key, Arc::clone(entry), started, now);
+        self.inner.cache.borrow_mut().put(wanted.key, Arc::clone(entry), started, now);
         if since.since(started) < FRESH {
-            self.respond(key, entry, *purpose, view, responder)
+            self.respond(wanted, entry, responder)
         } else {
-            self.go(key, *purpose, view, responder)
+            self.go(wanted, responder)
         }
     }
 
@@ -206,7 +221,7 @@ impl Site {
         responder: Responder<'r, 't>,
     ) -> Progress<'r, 't> {
         self.forget(&awaited.name);
-        self.look_up(&awaited.key, awaited.purpose, JobKind::Hash, view, responder)
+        self.look_up(awaited.wanted(view), JobKind::Hash, responder)
     }
 
     /// Answers when the job was refused: with what is known, or a 503. A request that had joined the
@@ -217,15 +232,14 @@ impl Site {
         view: RequestView<'_>,
         responder: Responder<'r, 't>,
     ) -> Progress<'r, 't> {
-        let AwaitedJob { key, purpose, kind, joined, .. } = awaited;
+        let wanted = awaited.wanted(view);
         self.forget(&awaited.name);
-        let known = self.known(key, responder.now());
-        match (kind, known) {
+        match (awaited.kind, self.known(wanted.key, responder.now())) {
             (JobKind::Compress, Some(known)) => {
-                Progress::Answered(self.finish(&known, *purpose, view, responder))
+                Progress::Answered(self.finish(wanted, &known, responder))
             }
-            (JobKind::Lookup, _) if *joined => self.go(key, *purpose, view, responder),
-            (_, known) => self.answer_known(known, key, *purpose, view, responder),
+            (JobKind::Lookup, _) if awaited.joined => self.go(wanted, responder),
+            (_, known) => self.answer_known(wanted, known, responder),
         }
     }
 
@@ -236,10 +250,10 @@ impl Site {
         view: RequestView<'_>,
         responder: Responder<'_, '_>,
     ) -> Answer {
-        let AwaitedJob { key, purpose, kind, .. } = awaited;
+        let is_compress = awaited.kind == JobKind::Compress;
         self.forget(&awaited.name);
-        match self.known(key, responder.now()).filter(|_| *kind == JobKind::Compress) {
-            Some(entry) => self.finish(&entry, *purpose, view, responder),
+        match self.known(&awaited.key, responder.now()).filter(|_| is_compress) {
+            Some(entry) => self.finish(awaited.wanted(view), &entry, responder),
             None => responder.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), ""),
         }
     }

@@ -163,7 +163,7 @@ impl PendingListing {
         }
         let mut stream = responder.stream(Status::OK, &fields, None);
         stream.write_shared(piece.into());
-        ListingBody::page(document).go_on(stream)
+        ListingBody::Page(document).go_on(stream)
     }
 
     fn archive(

@@ -22,17 +22,14 @@ pub(crate) const OPEN_FILES: usize = 2;
 
 /// A response whose head is written.
 #[derive(Debug)]
-pub(crate) struct ListingBody(State);
-
-#[derive(Debug)]
-enum State {
+pub(crate) enum ListingBody {
     Page(Box<Document>),
     Archive(Box<ArchiveBody>),
 }
 
 /// An archive that is being sent.
 #[derive(Debug)]
-struct ArchiveBody {
+pub(crate) struct ArchiveBody {
     store: Arc<dyn Store>,
     /// Where its jobs may get stuck.
     place: Place,
@@ -58,10 +55,6 @@ enum Next {
 type Written = (ArchiveWriter, Result<Batch, ArchiveAborted>);
 
 impl ListingBody {
-    pub(crate) fn page(document: Box<Document>) -> Self {
-        Self(State::Page(document))
-    }
-
     pub(crate) fn archive(
         writer: ArchiveWriter,
         store: Arc<dyn Store>,
@@ -70,7 +63,7 @@ impl ListingBody {
     ) -> Self {
         let (next, open) = (Next::Waits(writer), Vec::with_capacity(OPEN_FILES));
         let archive = ArchiveBody { store, place, client, open_files, next, open };
-        Self(State::Archive(Box::new(archive)))
+        Self::Archive(Box::new(archive))
     }
 
     /// Writes what there is room for, and waits for the rest; `None` when there is none.
@@ -78,8 +71,8 @@ impl ListingBody {
         if !stream.has_content() {
             return (stream.end(), None);
         }
-        match self.0 {
-            State::Page(mut document) => {
+        match self {
+            Self::Page(mut document) => {
                 while !stream.is_full() {
                     let mut piece = Vec::new();
                     let more = document.fill(&mut piece, PIECE);
@@ -88,11 +81,11 @@ impl ListingBody {
                         return (stream.end(), None);
                     }
                 }
-                (stream.more(), Some(Self::page(document)))
+                (stream.more(), Some(Self::Page(document)))
             }
-            State::Archive(archive) => {
+            Self::Archive(archive) => {
                 let (answer, archive) = archive.go_on(stream);
-                (answer, Some(Self(State::Archive(archive))))
+                (answer, Some(Self::Archive(archive)))
             }
         }
     }
@@ -103,12 +96,12 @@ impl ListingBody {
         event: StreamEvent<'_>,
         stream: Stream<'_, '_>,
     ) -> (Answer, Option<Self>) {
-        match (event, self.0) {
-            (StreamEvent::Message(ticket, body), State::Archive(archive)) => {
+        match (event, self) {
+            (StreamEvent::Message(ticket, body), Self::Archive(archive)) => {
                 let (answer, archive) = archive.take(ticket, body, stream);
-                (answer, archive.map(|archive| Self(State::Archive(archive))))
+                (answer, archive.map(Self::Archive))
             }
-            (_, state) => Self(state).go_on(stream),
+            (_, this) => this.go_on(stream),
         }
     }
 }
