@@ -68,26 +68,26 @@ impl Files {
             }
             Progress::Listing(responder) => {
                 self.site.listed(responder.now());
-                let (answer, exchange) =
+                let (answer, listing) =
                     PendingListing::begin(self.site.mounts(), keep(), responder);
-                exchange.into_iter().for_each(|exchange| self.wait(Pending::Listing(exchange)));
+                listing.into_iter().for_each(|listing| self.wait(Pending::Listing(listing)));
                 answer
             }
         }
     }
 
-    /// Answers with the result of a job.
-    fn came(
+    /// Answers with the result of a lookup, or of compressing.
+    fn on_lookup(
         &mut self,
         waiting: Waiting,
         body: Result<Message, Abandoned>,
         responder: Responder<'_, '_>,
     ) -> Answer {
         let Waiting { awaited, since, request } = waiting;
-        let view = request.view();
-        let view = RequestView::of(&view);
+        let http = request.view();
+        let view = RequestView::of(&http);
         let progress = match body.map(Message::downcast::<LookupResult>) {
-            Ok(Ok(outcome)) => match *outcome {
+            Ok(Ok(result)) => match *result {
                 LookupResult::Found { entry, started } => {
                     self.site.take(&awaited, &entry, started, since, view, responder)
                 }
@@ -102,24 +102,24 @@ impl Files {
     }
 
     /// Answers with the result of reading a folder.
-    fn listed(
+    fn on_listing(
         &mut self,
-        exchange: PendingListing,
+        listing: PendingListing,
         body: Result<Message, Abandoned>,
         responder: Responder<'_, '_>,
     ) -> Answer {
         self.site.listed(responder.now());
-        match exchange.on_made(body, responder) {
-            ListingAnswer::Answered(answer, sending) => {
-                sending.into_iter().for_each(|sending| self.wait(Pending::ListingBody(sending)));
+        match listing.on_made(body, responder) {
+            ListingAnswer::Answered(answer, body) => {
+                body.into_iter().for_each(|body| self.wait(Pending::ListingBody(body)));
                 answer
             }
             ListingAnswer::Absent(mount, absent, request, responder) => {
                 let entry = Arc::new(Entry { mount: Some(mount), target: Target::Absent(absent) });
                 let since = responder.now();
                 // No lookup found it, and none follows but that of an error page.
-                let view = request.view();
-                let view = RequestView::of(&view);
+                let http = request.view();
+                let view = RequestView::of(&http);
                 let progress = self.site.respond(Wanted::requested(b"", view), &entry, responder);
                 self.settle(progress, since, || request)
             }
@@ -150,10 +150,10 @@ impl Handler for Files {
     ) -> Answer {
         match self.pending.take().map(|pending| *pending) {
             Some(Pending::Lookup(waiting)) if waiting.awaited.ticket == ticket => {
-                self.came(waiting, body, responder)
+                self.on_lookup(waiting, body, responder)
             }
-            Some(Pending::Listing(exchange)) if exchange.ticket == ticket => {
-                self.listed(exchange, body, responder)
+            Some(Pending::Listing(listing)) if listing.ticket == ticket => {
+                self.on_listing(listing, body, responder)
             }
             // An older request of this connection waited for it.
             other => {
@@ -164,12 +164,11 @@ impl Handler for Files {
     }
 
     fn on_stream(&mut self, event: StreamEvent<'_>, stream: Stream<'_, '_>) -> Answer {
-        let Some(Pending::ListingBody(sending)) = self.pending.take().map(|pending| *pending)
-        else {
+        let Some(Pending::ListingBody(body)) = self.pending.take().map(|pending| *pending) else {
             return stream.abort();
         };
-        let (answer, sending) = sending.on_stream(event, stream);
-        sending.into_iter().for_each(|sending| self.wait(Pending::ListingBody(sending)));
+        let (answer, body) = body.on_stream(event, stream);
+        body.into_iter().for_each(|body| self.wait(Pending::ListingBody(body)));
         answer
     }
 
