@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sockeye_proto::{Budget, Cancel, Client, Permit};
+use sockeye_proto::{Budget, Cancel, Client};
 
 use super::document::Document;
 use super::folder_cache::FolderCache;
@@ -49,22 +49,7 @@ pub(crate) struct ListingRequest {
 #[derive(Debug)]
 pub(crate) enum ListingResult {
     Page(Box<Document>),
-    Archive(Archive),
-}
-
-/// An archive that can be sent, with the memory for it.
-#[derive(Debug)]
-pub(crate) struct Archive {
-    pub(crate) manifest: Arc<Manifest>,
-    /// For the batches, and for the manifest.
-    memory: (Lease, Permit),
-}
-
-impl Archive {
-    /// Writes the part from `start` to before `end`.
-    pub(crate) fn writer(self, start: u64, end: u64) -> ArchiveWriter {
-        ArchiveWriter::new(self.manifest, start, end, self.memory)
-    }
+    Archive(ArchiveWriter),
 }
 
 impl ListingCache {
@@ -121,7 +106,11 @@ impl ListingCache {
         Ok(Box::new(Document::new(view)))
     }
 
-    fn archive(&self, store: &dyn Store, wanted: &ListingRequest) -> Result<Archive, ArchiveError> {
+    fn archive(
+        &self,
+        store: &dyn Store,
+        wanted: &ListingRequest,
+    ) -> Result<ArchiveWriter, ArchiveError> {
         let ListingRequest { folder, title, client, cancel, .. } = wanted;
         let lease = || Lease::new(&self.budget, *client).ok_or(Absent::Exhausted);
         // No name has a NUL: the parts of a key are unambiguous.
@@ -132,7 +121,7 @@ impl ListingCache {
         let mut batches = lease()?;
         match kept {
             Some(kept) if batches.resize(BATCHES) => {
-                Ok(Archive { manifest, memory: (batches, kept) })
+                Ok(ArchiveWriter::new(manifest, (batches, kept)))
             }
             _ => Err(Absent::Exhausted.into()),
         }

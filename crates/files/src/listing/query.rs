@@ -14,6 +14,7 @@
 use std::fmt;
 
 use super::text::{put, url};
+use crate::naming::path::hex_digit;
 use crate::request::accept_encoding::thousandths;
 
 /// The default of `per`.
@@ -61,16 +62,6 @@ impl Sort {
     }
 }
 
-/// A query with an invalid value. The text says what is valid.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct BadQuery(&'static str);
-
-impl fmt::Display for BadQuery {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
-    }
-}
-
 /// A valid query.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct ListingQuery {
@@ -90,8 +81,8 @@ impl ListingQuery {
     ///
     /// # Errors
     ///
-    /// When a value is invalid.
-    pub(crate) fn parse(raw: Option<&[u8]>, archives: bool) -> Result<Self, BadQuery> {
+    /// What is valid, when a value is not.
+    pub(crate) fn parse(raw: Option<&[u8]>, archives: bool) -> Result<Self, &'static str> {
         let mut query = Self::default();
         for pair in raw.unwrap_or_default().split(|byte| *byte == b'&') {
             let mut sides = pair.splitn(2, |byte| *byte == b'=');
@@ -103,24 +94,23 @@ impl ListingQuery {
                 (b"format", b"text") => query.format = Some(Format::Text),
                 (b"format", b"tar") if archives => query.format = Some(Format::Tar),
                 (b"format", _) if archives => {
-                    return Err(BadQuery("The format is html, json, text or tar."));
+                    return Err("The format is html, json, text or tar.");
                 }
-                (b"format", _) => return Err(BadQuery("The format is html, json or text.")),
+                (b"format", _) => return Err("The format is html, json or text."),
                 (b"sort", b"name") => query.sort = Sort::Name,
                 (b"sort", b"size") => query.sort = Sort::Size,
                 (b"sort", b"date") => query.sort = Sort::Date,
-                (b"sort", _) => return Err(BadQuery("A folder is sorted by name, size or date.")),
+                (b"sort", _) => return Err("A folder is sorted by name, size or date."),
                 (b"order", b"asc") => query.descending = false,
                 (b"order", b"desc") => query.descending = true,
-                (b"order", _) => return Err(BadQuery("The order is asc or desc.")),
+                (b"order", _) => return Err("The order is asc or desc."),
                 (b"q", _) => query.filter = value,
                 (b"page", value) => {
-                    query.page =
-                        Some(number(value).ok_or(BadQuery("A page is a number from 1 on."))?);
+                    query.page = Some(number(value).ok_or("A page is a number from 1 on.")?);
                 }
                 (b"per", value) => {
                     let per = number(value).filter(|per| *per <= MOST_PER_PAGE);
-                    query.per = Some(per.ok_or(BadQuery("A page has from 1 to 10000 entries."))?);
+                    query.per = Some(per.ok_or("A page has from 1 to 10000 entries.")?);
                 }
                 _ => {}
             }
@@ -195,7 +185,7 @@ pub(super) fn percent_decoded(value: &[u8]) -> Vec<u8> {
     while let [byte, more @ ..] = rest {
         rest = more;
         decoded.push(match (byte, more) {
-            (b'%', [high, low, ..]) => match (digit(*high), digit(*low)) {
+            (b'%', [high, low, ..]) => match (hex_digit(*high), hex_digit(*low)) {
                 (Some(high), Some(low)) => {
                     rest = &more[2..];
                     high << 4 | low
@@ -206,10 +196,6 @@ pub(super) fn percent_decoded(value: &[u8]) -> Vec<u8> {
         });
     }
     decoded
-}
-
-fn digit(byte: u8) -> Option<u8> {
-    char::from(byte).to_digit(16).map(|value| value as u8)
 }
 
 /// A number from 1 on.
@@ -272,7 +258,7 @@ mod tests {
 
     use super::*;
 
-    fn parsed(query: &str) -> Result<ListingQuery, BadQuery> {
+    fn parsed(query: &str) -> Result<ListingQuery, &'static str> {
         ListingQuery::parse(Some(query.as_bytes()), true)
     }
 
@@ -297,7 +283,7 @@ mod tests {
         );
         let unknown = ListingQuery::parse(Some(b"format=zip"), false);
         assert_eq!(ListingQuery::parse(Some(b"format=tar"), false), unknown);
-        assert!(!unknown.unwrap_err().to_string().contains("tar"));
+        assert!(!unknown.unwrap_err().contains("tar"));
         for bad in [
             "format=zip",
             "format=",

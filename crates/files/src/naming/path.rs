@@ -155,7 +155,8 @@ fn decode<'a>(raw: &[u8], scratch: &'a mut Vec<u8>) -> Result<&'a [u8], Refusal>
             scratch.push(byte);
             continue;
         }
-        let (high, low) = (hex(rest.next()), hex(rest.next()));
+        let mut digit = || rest.next().and_then(|digit| hex_digit(*digit));
+        let (high, low) = (digit(), digit());
         let (Some(high), Some(low)) = (high, low) else { return Err(Refusal::BadEscape) };
         match high << 4 | low {
             b'/' => return Err(Refusal::EncodedSlash),
@@ -165,8 +166,8 @@ fn decode<'a>(raw: &[u8], scratch: &'a mut Vec<u8>) -> Result<&'a [u8], Refusal>
     Ok(scratch)
 }
 
-fn hex(digit: Option<&u8>) -> Option<u8> {
-    char::from(*digit?).to_digit(16).map(|value| value as u8)
+pub(crate) fn hex_digit(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).map(|value| value as u8)
 }
 
 /// Checks a decoded name.

@@ -10,9 +10,9 @@ use sockeye_proto::{Abandoned, Job, JobKind, Message, Permit, Place, Ticket, Wai
 use super::listing_body::{ListingBody, OPEN_FILES, PIECE};
 use super::listing_headers::head;
 use crate::file::head::Head;
-use crate::listing::cache::{Archive, ListingRequest, ListingResult};
+use crate::listing::cache::{ListingRequest, ListingResult};
 use crate::listing::document::Document;
-use crate::listing::query::{BadQuery, Format, ListingQuery, preferred_format};
+use crate::listing::query::{Format, ListingQuery, preferred_format};
 use crate::lookup::folder::Folder;
 use crate::lookup::mounts::{Mounted, Mounts};
 use crate::naming::path::RequestPath;
@@ -22,6 +22,7 @@ use crate::request::view::RequestView;
 use crate::respond::conditions::{Validators, evaluate};
 use crate::store::absent::Absent;
 use crate::tar::manifest::ArchiveError;
+use crate::tar::writer::ArchiveWriter;
 
 /// The name of an archive whose path has none.
 const TITLE: &[u8] = b"files";
@@ -74,7 +75,7 @@ impl PendingListing {
         let mut scratch = Vec::new();
         let target = match ListingTarget::of(mounts, view, &mut scratch) {
             Ok(target) => target,
-            Err(refused) => return (refused.answer(responder), None),
+            Err((status, text)) => return (responder.error(status, &Fields::new(), text), None),
         };
         let ListingTarget { mount, path, query, format, title, place } = target;
         let client = responder.client(&http);
@@ -168,12 +169,12 @@ impl PendingListing {
 
     fn archive(
         &mut self,
-        archive: Archive,
+        archive: ArchiveWriter,
         responder: Responder<'_, '_>,
     ) -> (Answer, Option<ListingBody>) {
-        let len = archive.manifest.len();
+        let len = archive.manifest().len();
         let (Head { fields, .. }, ranges, responder) =
-            match self.evaluate("archive", archive.manifest.etag(), Some(len), responder) {
+            match self.evaluate("archive", archive.manifest().etag(), Some(len), responder) {
                 Ok(evaluated) => evaluated,
                 Err(answer) => return (answer, None),
             };
@@ -187,7 +188,7 @@ impl PendingListing {
         };
         let client = responder.client(&self.request.view());
         let stream = responder.stream(status, &fields, Some(part.len));
-        let writer = archive.writer(part.start, part.start + part.len);
+        let writer = archive.part(part.start, part.start + part.len);
         let store = Arc::clone(&self.folder.store);
         let charged = (client, self.open_files.take());
         ListingBody::archive(writer, store, self.place, charged).go_on(stream)
@@ -225,7 +226,7 @@ pub(crate) fn answer_head(
             let head = head(options, view.origin(), format, &title, None);
             responder.send_head(Status::OK, &head.fields, None)
         }
-        Err(refused) => refused.answer(responder),
+        Err((status, text)) => responder.error(status, &Fields::new(), text),
     }
 }
 
@@ -242,35 +243,22 @@ struct ListingTarget<'s> {
     place: Place,
 }
 
-/// Why a request is answered without reading a folder.
-enum Refused {
-    NoFolder,
-    Query(BadQuery),
-}
-
-impl Refused {
-    fn answer(self, responder: Responder<'_, '_>) -> Answer {
-        let (status, text) = match self {
-            Self::NoFolder => (Status::NOT_FOUND, String::new()),
-            Self::Query(bad) => (Status::BAD_REQUEST, bad.to_string()),
-        };
-        responder.error(status, &Fields::new(), &text)
-    }
-}
-
 impl<'s> ListingTarget<'s> {
+    /// Fails with the status and the text of an error.
     fn of(
         mounts: &Mounts,
         view: RequestView<'s>,
         scratch: &'s mut Vec<u8>,
-    ) -> Result<Self, Refused> {
-        let path = RequestPath::parse(view.path(), scratch).map_err(|_| Refused::NoFolder)?;
+    ) -> Result<Self, (Status, &'static str)> {
+        const NOT_FOUND: (Status, &str) = (Status::NOT_FOUND, "");
+        let path = RequestPath::parse(view.path(), scratch).map_err(|_| NOT_FOUND)?;
         let place = mounts.place(path.key());
         let Some((mount, Mounted::In(path))) = mounts.find(path.key()) else {
-            return Err(Refused::NoFolder);
+            return Err(NOT_FOUND);
         };
         let archives = mounts.get(mount).folder.options.archives;
-        let query = ListingQuery::parse(view.query(), archives).map_err(Refused::Query)?;
+        let query = ListingQuery::parse(view.query(), archives)
+            .map_err(|text| (Status::BAD_REQUEST, text))?;
         let format = query.format.unwrap_or_else(|| preferred_format(view.accept().as_deref()));
         let last = |name: &[u8]| name.rsplit(|byte| *byte == b'/').next().unwrap_or(name).to_vec();
         let names = [last(path.name()), last(&mounts.get(mount).prefix), TITLE.to_vec()];

@@ -37,7 +37,7 @@ fn bytes(
     start: u64,
     end: u64,
 ) -> Result<Vec<u8>, ArchiveAborted> {
-    let mut writer = ArchiveWriter::new(Arc::clone(manifest), start, end, memory());
+    let mut writer = ArchiveWriter::new(Arc::clone(manifest), memory()).part(start, end);
     let mut all = Vec::new();
     loop {
         let batch = writer.next(store)?;
@@ -172,7 +172,7 @@ fn a_large_file_that_changes_while_it_is_sent_is_known_before_its_last_part() {
     let store = settled(&[("a", 100_000)]);
     let manifest = manifest(&store, "").unwrap();
     let range =
-        ArchiveWriter::new(manifest, 0, 50_000, memory()).next(&store).unwrap().file.unwrap();
+        ArchiveWriter::new(manifest, memory()).part(0, 50_000).next(&store).unwrap().file.unwrap();
     assert!(range.source.is_unchanged());
     store.write("a", vec![1; 100_000]);
     assert!(!range.source.is_unchanged());

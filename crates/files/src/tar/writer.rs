@@ -12,6 +12,7 @@ use sockeye_proto::{Access, FileRange, FileSource, Permit, Place};
 
 use super::header::END;
 use super::manifest::Manifest;
+use crate::file::content::SMALL;
 use crate::limits::lease::Lease;
 use crate::store::absent::Absent;
 use crate::store::identity::Identity;
@@ -19,8 +20,6 @@ use crate::store::traits::{Kind, OpenFile, Opened, Store};
 
 /// The bytes of a batch: at least this many, and less than twice as many.
 pub(crate) const BATCH: usize = 128 * 1024;
-/// The size up to which files are read into a batch. Larger ones are sent by the kernel.
-const SMALL: u64 = 32 * 1024;
 
 /// The part of an archive that is not sent yet.
 #[derive(Debug)]
@@ -67,15 +66,20 @@ impl From<Absent> for ArchiveAborted {
 }
 
 impl ArchiveWriter {
-    /// Writes the bytes from `start` to before `end`, which are in the archive, within `memory`.
-    pub(crate) fn new(
-        manifest: Arc<Manifest>,
-        start: u64,
-        end: u64,
-        memory: (Lease, Permit),
-    ) -> Self {
-        debug_assert!(start <= end && end <= manifest.len());
-        Self { manifest, position: start, end, _memory: memory }
+    /// Writes the whole archive, within `memory`.
+    pub(crate) fn new(manifest: Arc<Manifest>, memory: (Lease, Permit)) -> Self {
+        let end = manifest.len();
+        Self { manifest, position: 0, end, _memory: memory }
+    }
+
+    /// Writes only the bytes from `start` to before `end`.
+    pub(crate) fn part(self, start: u64, end: u64) -> Self {
+        debug_assert!(start <= end && end <= self.manifest.len());
+        Self { position: start, end, ..self }
+    }
+
+    pub(crate) fn manifest(&self) -> &Manifest {
+        &self.manifest
     }
 
     /// The next batch. Blocks.
