@@ -86,15 +86,6 @@ impl Drop for Completer {
     }
 }
 
-/// How a request came to wait.
-#[derive(Debug)]
-pub(crate) enum Join {
-    /// The job is in flight: its result comes with this ticket.
-    Joined(Ticket, Waiter),
-    /// It is to be started, with the completer.
-    Started(Ticket, Waiter, Completer),
-}
-
 /// The jobs that requests of one shard wait for.
 #[derive(Debug, Default)]
 pub(crate) struct InFlight {
@@ -112,30 +103,28 @@ impl InFlight {
         self.pending.get(name).is_some_and(|pending| !pending.is_over())
     }
 
-    /// Waits for the job `name` with a promise that `promise` makes.
+    /// Waits for the job `name` with `promise`. With a completer, the job is to be started; otherwise it
+    /// is in flight.
     pub(crate) fn join(
         &mut self,
         name: &[u8],
         now: Time,
-        promise: impl FnOnce() -> Promise,
-    ) -> Join {
+        promise: Promise,
+    ) -> (Ticket, Waiter, Option<Completer>) {
+        let ticket = promise.ticket();
         if let Some(pending) = self.pending.get(name)
             && let Some(waiting) = &mut *lock(&pending.waiting)
             && let Some(waiter) = pending.cancel.join()
         {
-            let promise = promise();
-            let ticket = promise.ticket();
             waiting.push(promise);
-            return Join::Joined(ticket, waiter);
+            return (ticket, waiter, None);
         }
         self.make_room();
-        let promise = promise();
-        let ticket = promise.ticket();
         let (waiter, cancel) = Waiter::new();
         let waiting = Mutex::new(Some(vec![promise]));
         let pending = Arc::new(Pending { started: now, cancel, waiting });
         self.pending.insert(Rc::from(name), Arc::clone(&pending));
-        Join::Started(ticket, waiter, Completer { pending })
+        (ticket, waiter, Some(Completer { pending }))
     }
 
     /// Removes the job `name` if it is over.

@@ -24,7 +24,7 @@ impl Purpose {
         if status(why) != Status::NOT_FOUND || folder.is_file() {
             return None;
         }
-        // A path that no file may have is none of an app: who looks for `.git` shall find nothing.
+        // A path that no file may have is never one of an app: a request for `.git` finds nothing.
         let is_app = folder.options.spa && !matches!(why, Absent::Refused(_) | Absent::Hidden);
         if self == Self::Requested && is_app && navigates {
             return Some(Self::Fallback { mount, why });

@@ -19,9 +19,6 @@ pub(crate) struct Accepted {
 }
 
 impl Accepted {
-    /// For a request without the field. It allows any coding, but its client can seldom decode one.
-    pub(crate) const UNSAID: Self = Self { codings: [0; Coding::ALL.len()], identity: MOST };
-
     /// The weight of a coding.
     pub(crate) fn weight(self, coding: Coding) -> u16 {
         self.codings[coding as usize]
@@ -69,7 +66,8 @@ impl AcceptEncoding {
     /// The weights by the whole list.
     pub(crate) fn settle(self) -> Accepted {
         if !self.said {
-            return Accepted::UNSAID;
+            // It allows any coding, but a client that sends no such field can seldom decode one.
+            return Accepted { codings: [0; Coding::ALL.len()], identity: MOST };
         }
         let identity = match (self.identity, self.others) {
             (Some(weight), _) => weight,

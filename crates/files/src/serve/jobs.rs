@@ -9,7 +9,7 @@ use super::site::Site;
 use crate::file::reader::Effort;
 use crate::lookup::entry::{Entry, Target};
 use crate::lookup::find::look_up;
-use crate::lookup::in_flight::{Completer, Join};
+use crate::lookup::in_flight::Completer;
 use crate::options::codings::Coding;
 use crate::request::view::RequestView;
 use crate::respond::instead::Purpose;
@@ -156,15 +156,14 @@ impl Site {
         make: impl FnOnce(Completer) -> Job,
     ) -> Option<AwaitedJob> {
         let now = responder.now();
-        let join = self.inner.in_flight.borrow_mut().join(&name, now, || responder.promise());
-        let (ticket, _waiter, joined) = match join {
-            Join::Joined(ticket, waiter) => (ticket, waiter, true),
-            Join::Started(ticket, waiter, completer) => {
-                let (place, cancel) = (self.inner.mounts.place(key), completer.cancel());
-                responder.spawn(make(completer).at(place).unless(cancel)).ok()?;
-                (ticket, waiter, false)
-            }
-        };
+        let mut in_flight = self.inner.in_flight.borrow_mut();
+        let (ticket, _waiter, completer) = in_flight.join(&name, now, responder.promise());
+        drop(in_flight);
+        let joined = completer.is_none();
+        if let Some(completer) = completer {
+            let (place, cancel) = (self.inner.mounts.place(key), completer.cancel());
+            responder.spawn(make(completer).at(place).unless(cancel)).ok()?;
+        }
         Some(AwaitedJob { ticket, key: key.into(), purpose, kind, name, joined, _waiter })
     }
 

@@ -264,10 +264,6 @@ impl Store for Root<'_> {
     fn single_file(&self) -> Option<&[u8]> {
         self.disk.single_file()
     }
-
-    fn location(&self) -> Option<&Path> {
-        self.disk.location()
-    }
 }
 
 /// An open file, with its identity when it was opened.

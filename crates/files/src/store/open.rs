@@ -322,7 +322,7 @@ mod tests {
             let resolved = resolve(&root, OsStr::new(name));
             let expected = target.map(|target| target.as_bytes().to_vec()).map_err(Error::Os);
             assert_eq!(resolved, expected, "{name}");
-            // The kernel comes to the same.
+            // The kernel resolves it in the same way.
             let kernel = rustix::fs::openat2(&root, name, LOOK, MODE, ResolveFlags::BENEATH);
             assert_eq!(kernel.err(), target.err(), "{name}");
         }

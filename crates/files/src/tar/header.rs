@@ -1,8 +1,8 @@
 //! The headers of a tar archive: ustar (POSIX.1-1988), with a pax header (POSIX.1-2001) in front
 //! where a name or a size doesn't fit.
 //!
-//! The same entry always has the same header. Owners and permissions are not told: the owner is 0, the
-//! mode 644, or 755 for folders.
+//! The same entry always has the same header. The owner is always 0, the mode 644, or 755 for
+//! folders.
 
 use crate::store::traits::Kind;
 

@@ -8,7 +8,7 @@
 //!
 //! So an aborted download can be resumed, with `Range` and `If-Range`: the same files make the same
 //! archive and the same ETag. The order is that of the names, the times are those of the files; owners
-//! and permissions are not told.
+//! and permissions are left out.
 
 mod header;
 pub(crate) mod manifest;
