@@ -26,21 +26,11 @@ pub(crate) struct Representation {
     pub(crate) etag: String,
     pub(crate) modified: Option<WallTime>,
     pub(crate) head: Head,
-    prepared: Prepared,
+    /// The response with all of it, made when it is first sent.
+    prepared: OnceLock<PreparedResponse>,
     pub(crate) content: Content,
     /// Whether the fields have `Vary: Accept-Encoding`.
     varies: bool,
-}
-
-/// The response with all of it, made when it is first sent.
-#[derive(Debug, Default)]
-struct Prepared(OnceLock<PreparedResponse>);
-
-/// A representation is cloned to be changed: the response of the clone is made anew.
-impl Clone for Prepared {
-    fn clone(&self) -> Self {
-        Self::default()
-    }
 }
 
 /// A file that was just opened.
@@ -60,7 +50,7 @@ impl Representation {
         let etag = etag_of(digest, &identity, settled);
         let modified = modified(identity.modified, now);
         let head = Head::new(name, &etag, modified, options);
-        let (name, prepared) = (name.into(), Prepared::default());
+        let (name, prepared) = (name.into(), OnceLock::new());
         Self { name, identity, settled, etag, modified, head, prepared, content, varies: false }
     }
 
@@ -105,12 +95,12 @@ impl Representation {
                 PreparedResponse::new(Status::OK, &self.head.fields, self.body())
             }
         };
-        self.prepared.0.get_or_init(make)
+        self.prepared.get_or_init(make)
     }
 
     /// The fields, to be changed. The prepared response is made anew.
     fn head_mut(&mut self) -> &mut Head {
-        self.prepared = Prepared::default();
+        self.prepared = OnceLock::new();
         &mut self.head
     }
 

@@ -105,20 +105,9 @@ impl View {
             Shown::These(rows)
         };
         let paging = pages.map(|(paging, _)| paging);
-        let etag = String::new();
-        let mut view = Self {
-            query,
-            format,
-            archives,
-            path,
-            totals,
-            paging,
-            cut,
-            readme,
-            rows: shown,
-            etag,
-            _lease: lease,
-        };
+        let (rows, etag, _lease) = (shown, String::new(), lease);
+        let mut view =
+            Self { query, format, archives, path, totals, paging, cut, readme, rows, etag, _lease };
         view.etag = view.make_etag();
         Ok(view)
     }

@@ -15,13 +15,15 @@ use std::io::IoSliceMut;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, Weak};
 use std::thread;
 use std::time::Duration;
 
 use rustix::io::{Errno, ReadWriteFlags};
 use sockeye_proto::{Access, Place};
 use tracing::debug;
+
+use crate::limits::lock::lock;
 
 /// A device is slow once a read took longer than this,
 const SLOW: Duration = Duration::from_millis(100);
@@ -88,12 +90,12 @@ type Closing = (OwnedFd, Arc<Device>);
 impl Device {
     /// The device of this number, where `file` is. Blocks.
     pub(crate) fn of(number: u64, file: BorrowedFd<'_>) -> Arc<Self> {
-        if let Some(known) = devices().get(&number).and_then(Weak::upgrade) {
+        if let Some(known) = lock(&DEVICES).get(&number).and_then(Weak::upgrade) {
             return known;
         }
         let (access, timed) = access_to(file);
         let new = Arc::new(Self::new(number, access, timed));
-        let mut devices = devices();
+        let mut devices = lock(&DEVICES);
         if let Some(known) = devices.get(&number).and_then(Weak::upgrade) {
             return known;
         }
@@ -103,14 +105,8 @@ impl Device {
     }
 
     fn new(number: u64, access: Access, timed: bool) -> Self {
-        Self {
-            number,
-            access,
-            timed,
-            slow: AtomicBool::new(false),
-            closing: AtomicUsize::new(0),
-            closer: OnceLock::new(),
-        }
+        let (slow, closing, closer) = Default::default();
+        Self { number, access, timed, slow, closing, closer }
     }
 
     /// How its files are sent now.
@@ -170,10 +166,6 @@ impl Device {
 /// Marks this thread as a loop, which must not block.
 pub(crate) fn mark_loop() {
     ON_LOOP.set(true);
-}
-
-fn devices() -> MutexGuard<'static, HashMap<u64, Weak<Device>>> {
-    DEVICES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Starts a thread that closes files until the device is dropped.

@@ -6,13 +6,14 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
 use std::ops::ControlFlow;
 use std::os::fd::BorrowedFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use sockeye_proto::{Access, FileSource};
 
 use super::absent::Absent;
 use super::identity::{Identity, Stamp};
 use super::traits::{Child, Kind, OpenFile, Opened, Store};
+use crate::limits::lock::lock;
 use crate::naming::path;
 
 /// Files in memory. Clones are the same store.
@@ -124,10 +125,6 @@ impl Memory {
     fn lock(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl State {
