@@ -1,63 +1,70 @@
 //! A folder, or a single file, as HTTP responses.
 //!
-//! ```text
-//!  request ─▶ naming: a checked path ─▶ lookup/cache ── fresh ──▶ respond: conditions, ranges ─▶ response
-//!                                           │                    from memory, or from a kept descriptor
-//!                                           └── not known, or a second old
-//!                                                  │ one job per name
-//!                                                  ▼
-//!        a job off the loop: mounts ─▶ find ─▶ store ─▶ entry ─▶ lookup/cache, and all who wait
-//! ```
-//!
-//! The rooms, each of which imports only those before it: `limits`, `naming`, `options`, `request`,
-//! `store`, `file` (one file, ready to be sent), `coding` (its content codings), `respond`, `tar`,
-//! `listing`, `lookup`, `serve`.
-//!
-//! [`Folder`] is what a program opens, with [`Options`]; several are placed by [`Mounts`]. Each
-//! shard makes a [`Site`] of them, and each connection gets its handler there:
+//! [`Folder`] is what a program opens, with [`Options`]; [`Mounts`] places several at their paths. Each
+//! shard (an event loop on one core) makes a [`Site`] of them, and each connection gets its handler
+//! there:
 //!
 //! ```
 //! use std::rc::Rc;
+//!
 //! use sockeye_files::{CacheLimits, Folder, memory::Memory};
 //! use sockeye_http as http;
 //! use sockeye_proto::harness::Harness;
 //!
-//! let files = Memory::new();
+//! let files = Memory::new(); // Or `Folder::open("site")?`.
 //! files.write("index.html", "<!doctype html>Hello World");
 //! let site = Folder::new(files).site(CacheLimits::default());
 //!
 //! let mut peer = Harness::new(http::Server::new(Rc::default(), site.handler()));
 //! peer.input(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
 //! peer.run_jobs();
-//! let reply = String::from_utf8(peer.output()).unwrap();
-//! assert!(reply.starts_with("HTTP/1.1 200 OK\r\n"));
-//! assert!(reply.contains("\r\nContent-Type: text/html; charset=utf-8\r\n"));
-//! assert!(reply.ends_with("\r\n\r\n<!doctype html>Hello World"));
+//! let response = String::from_utf8(peer.output()).unwrap();
+//! assert!(response.starts_with("HTTP/1.1 200 OK\r\n"));
+//! assert!(response.contains("\r\nContent-Type: text/html; charset=utf-8\r\n"));
+//! assert!(response.ends_with("\r\n\r\n<!doctype html>Hello World"));
 //! ```
 //!
-//! What holds:
+//! What it does:
 //!
-//! - Nothing outside of the folder is ever opened, whatever the path says and however links are
-//!   swapped ([`RequestPath`], `store/open`). A symbolic link to a hidden name is as hidden as the name.
-//! - A change is seen by the next request one second later at the latest, and a path is looked up
-//!   at most once in that time on each shard.
-//! - A response is never half of one content and half of another: small files are read whole and
-//!   looked at again; large ones are checked before their last part is sent.
-//! - A resumed download is of one content: a range is sent of the very file whose tag or date the
-//!   client names, and no range has a byte sent twice.
-//! - A hot small file is answered without a system call and without an allocation.
-//! - Where listing is allowed, a folder is a page, JSON, text or a tar archive, none of which is in
-//!   memory as a whole; a download of the archive is resumed as one of a file is.
+//! - Conditional and range requests, content negotiation of encodings, clean URLs, single-page apps,
+//!   `404.html`, CORS, security headers, caching headers by file name.
+//! - Precompressed files (`page.html.br`), if they decompress to the original; others are compressed on
+//!   demand, once.
+//! - Folders as listings (HTML, JSON, text) and as tar archives, if [`Options::listing`] is on. Downloads
+//!   of archives can be resumed, too.
+//! - [`Mounts::explain`] says why a URL is answered as it is. Each absence is logged with its reason, at
+//!   debug.
 //!
-//! [`Mounts::explain`] says why a URL is answered as it is, by the lookup that answers requests; each
-//! absence is logged with its reason, at debug.
+//! What it guarantees:
 //!
-//! The feature `compression`, on by default, brings the encoders and decoders of zstd, brotli and gzip.
-//! Without it every file is sent as it is: files that were packed ahead can't be compared with their
-//! originals either, so they are not sent in their place.
+//! - Nothing outside the folder is ever opened, whatever the path, and however symbolic links change
+//!   ([`RequestPath`]). A symbolic link to a hidden name is hidden, too.
+//! - A change is visible to requests after one second ([`FRESH`]), and each shard looks a path up at most
+//!   once in that time.
+//! - No response mixes two contents of a file: small files are read whole and checked again; large ones
+//!   are checked before their last part is sent. A range is sent only of the content that the client's
+//!   ETag or date names.
+//! - A cached small file is sent without a system call and without an allocation.
 //!
-//! What it leaves to others: HTTP itself is `sockeye-http`'s; threads, sockets and the sending of
-//! files are the engine's.
+//! A request's way:
+//!
+//! ```text
+//!  request ─▶ naming: a checked path ─▶ lookup/cache ── fresh ──▶ respond: conditions, ranges ─▶ response
+//!                                           │                    from memory, or from a descriptor
+//!                                           └── unknown, or older than a second
+//!                                                  │ one job per name
+//!                                                  ▼
+//!        a job off the loop: mounts ─▶ find ─▶ store ─▶ entry ─▶ lookup/cache, and all who wait
+//! ```
+//!
+//! The folders of the source import only from those before them: `limits`, `naming`, `options`,
+//! `request`, `store`, `file`, `coding`, `respond`, `tar`, `listing`, `lookup`, `serve`.
+//!
+//! Features: `compression` (on by default) has the encoders and decoders of zstd, brotli and gzip; without
+//! it every file is sent uncompressed, since precompressed files can't be checked either. `memory` has a
+//! store in memory, for tests.
+//!
+//! HTTP itself is in `sockeye-http`; threads, sockets and the sending of files are in the engine.
 
 #![forbid(unsafe_code)]
 
@@ -79,7 +86,7 @@ mod tests;
 #[cfg(all(test, not(feature = "compression")))]
 compile_error!("the tests need the feature `compression`");
 
-pub use file::held::SMALL;
+pub use file::content::SMALL;
 pub use lookup::cache::CacheLimits;
 pub use lookup::folder::Folder;
 pub use lookup::mounts::{BadMount, Mounts};
@@ -96,8 +103,9 @@ pub use serve::explain::Explanation;
 pub use serve::handler::Files;
 pub use serve::site::Site;
 pub use sockeye_http::BadField;
-pub use store::absent::{Absent, Denied, Need, OpenFilesOf, Special};
+pub use store::absent::{Absent, Denied, OpenFilesOf, Permission, Special};
 pub use store::disk::{Disk, OpenError};
 pub use store::identity::{Identity, Stamp};
+#[cfg(any(test, feature = "memory"))]
 pub use store::memory;
-pub use store::traits::{Child, FRESH, Kind, Opened, Store, Stored};
+pub use store::traits::{Child, FRESH, Kind, OpenFile, Opened, Store};

@@ -8,7 +8,7 @@ use std::time::Duration;
 use std::{env, fs, process};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use sockeye_files::memory::{Fault, Memory};
+use sockeye_files::memory::{InjectedFault, Memory};
 use sockeye_files::{Absent, BudgetLimits, Budgets, CacheLimits, Folder, Mounts, OpenFilesOf};
 use sockeye_http::Server;
 use sockeye_proto::Timed;
@@ -84,7 +84,7 @@ fn each_kind() {
             (Absent::Missing, "404"),
             (Absent::Outside, "404"),
         ] {
-            store.fail("a.txt", Some(Fault::Absent(absent)));
+            store.fail("a.txt", Some(InjectedFault::Absent(absent)));
             for _ in 0..2 {
                 client.pass(Duration::from_secs(2));
                 assert_eq!(get(&mut client, "/a.txt"), status, "{absent}");
@@ -137,7 +137,7 @@ fn budget_of_open_files() {
 fn the_rest() {
     let store = Memory::new();
     store.write("a.txt", "hello");
-    store.fail("a.txt", Some(Fault::Absent(Absent::TooManyOpenFiles(OpenFilesOf::System))));
+    store.fail("a.txt", Some(InjectedFault::Absent(Absent::TooManyOpenFiles(OpenFilesOf::System))));
     let warnings = Warnings::default();
     with_default(warnings.clone(), || {
         let mut site = Mounts::from(Folder::new(store)).site(CacheLimits::default());

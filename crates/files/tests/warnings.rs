@@ -1,4 +1,4 @@
-//! What is said about packed files that are not sent. Alone in its process: another test on another
+//! Warnings about precompressed files that are not sent. Alone in its process: another test on another
 //! thread would decide whether a warning is of interest to anybody.
 
 mod warned;
@@ -26,7 +26,7 @@ fn new() -> Vec<u8> {
     b"<p>and today</p>".repeat(100)
 }
 
-fn packed(content: &[u8]) -> Vec<u8> {
+fn compressed(content: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(content).unwrap();
     encoder.finish().unwrap()
@@ -37,7 +37,7 @@ fn client(folder: &Folder) -> Harness {
     Harness::new(Server::new(Rc::default(), site.handler()))
 }
 
-/// Asks for the page in gzip, and gets it, packed or not.
+/// Requests the page in gzip, and returns the response, compressed or not.
 fn get(client: &mut Harness) {
     client.input(b"GET /page.html HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip\r\n\r\n");
     while client.run_jobs() > 0 {}
@@ -45,12 +45,12 @@ fn get(client: &mut Harness) {
 }
 
 #[test]
-fn a_stale_sibling_is_warned_of_once_by_all_shards_and_again_when_it_changes() {
+fn a_stale_precompressed_file_is_warned_of_once_by_all_shards_and_again_when_it_changes() {
     let root = env::temp_dir().join(format!("sockeye-warnings-{}", process::id()));
     fs::create_dir_all(&root).unwrap();
     let beside = root.join("page.html.gz");
     fs::write(root.join("page.html"), new()).unwrap();
-    fs::write(&beside, packed(&old())).unwrap();
+    fs::write(&beside, compressed(&old())).unwrap();
     let settle = || {
         // Only what the clock has passed is remembered: it ticks every few milliseconds.
         let changed = fs::metadata(&beside).unwrap();
@@ -76,17 +76,17 @@ fn a_stale_sibling_is_warned_of_once_by_all_shards_and_again_when_it_changes() {
         for part in [
             "sockeye ",
             "file=\"page.html\"",
-            "sibling=\"page.html.gz\"",
-            "why=it unpacks to something else",
+            "precompressed=\"page.html.gz\"",
+            "reason=it decompresses to another content",
         ] {
             assert!(said[0].contains(part), "{part} in {}", said[0]);
         }
-        fs::write(&beside, &packed(&new())[..30]).unwrap();
+        fs::write(&beside, &compressed(&new())[..30]).unwrap();
         settle();
         get(&mut client(&folder));
         let said = warnings.said();
         assert_eq!(said.len(), 2, "{said:?}");
-        assert!(said[1].contains("why=it is cut off"), "{}", said[1]);
+        assert!(said[1].contains("reason=it is truncated"), "{}", said[1]);
     });
     fs::remove_dir_all(root).unwrap();
 }

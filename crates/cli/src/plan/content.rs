@@ -131,9 +131,9 @@ fn options(typed: &args::Content) -> anyhow::Result<Options> {
             None => options.headers.remove(&rule.name),
         }
     }
-    options.codings.siblings = !typed.no_precompressed;
-    options.codings.made = typed.compress.iter().filter_map(|coding| coding.0).collect();
-    if options.codings.made.len() != typed.compress.len() && typed.compress.len() > 1 {
+    options.codings.precompressed = !typed.no_precompressed;
+    options.codings.on_demand = typed.compress.iter().filter_map(|coding| coding.0).collect();
+    if options.codings.on_demand.len() != typed.compress.len() && typed.compress.len() > 1 {
         bail!("--compress none stands alone: with it nothing is compressed");
     }
     Ok(options)

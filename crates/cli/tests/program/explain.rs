@@ -33,9 +33,9 @@ fn a_url_is_explained_with_its_folder_rule_file_and_headers() {
         ("/docs/", 0, &["folder: /docs is ", "file: index.html", "ETag: "]),
         ("/docs/a b.css", 0, &["GET /docs/a%20b.css\n", "Cache-Control: max-age=7"]),
         ("/docs", 0, &["301 Moved Permanently", "Location: /docs/"]),
-        ("/nothing", 1, &["404 Not Found", "why: there is no such file"]),
-        ("/docs/.git/config", 1, &["why: names that begin with a dot are hidden"]),
-        ("/../etc/passwd", 1, &["why: "]),
+        ("/nothing", 1, &["404 Not Found", "reason: there is no such file"]),
+        ("/docs/.git/config", 1, &["reason: names that begin with a dot are hidden"]),
+        ("/../etc/passwd", 1, &["reason: "]),
     ] {
         let (ended, said) = explain(url, &flags);
         assert_eq!(ended, code, "{url}: {said}");
@@ -82,8 +82,8 @@ fn the_log_has_the_same_reason_at_debug() {
         server.signal(Signal::TERM);
         let (_, said) = server.end();
         let (_, explained) = explain(path, &[folder.text()]);
-        let why = explained.lines().find_map(|line| line.trim().strip_prefix("why: ")).unwrap();
-        assert!(said.contains(&format!("why={why}")), "{why} is not in {said}");
+        let why = explained.lines().find_map(|line| line.trim().strip_prefix("reason: ")).unwrap();
+        assert!(said.contains(&format!("reason={why}")), "{why} is not in {said}");
     }
 }
 

@@ -55,7 +55,7 @@ fn who_asks_for_everything_gets_everything() {
     server.signal(Signal::TERM);
     let (_, said) = server.end();
     let found = said.lines().filter(|line| {
-        line.contains("DEBUG nothing to send path=\"/none\" status=404 client=127.0.0.1 why=")
+        line.contains("DEBUG nothing to send path=\"/none\" status=404 client=127.0.0.1 reason=")
     });
     assert_eq!(found.count(), 15, "{said}");
     assert!(!said.contains(" more from "), "{said}");

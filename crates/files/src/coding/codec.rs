@@ -1,9 +1,9 @@
 //! The encoders and decoders of the codings: the one place that names their crates.
 //!
-//! The levels are where more time stops to pay, measured on pages, scripts and an index of 20 KiB
-//! to 8 MiB (one core, to the size of the original): gzip 6 packs 60 to 110 MB/s to 9–34 %, brotli 5
-//! 30 to 60 MB/s to 7–32 %, zstd 9 45 to 110 MB/s to 7–33 %. Up to two levels more save about a
-//! percent of that and take up to twice as long; siblings are the place for the highest levels.
+//! Higher levels than these don't pay, measured on pages, scripts and an index of 20 KiB to 8 MiB (one
+//! core; size relative to the original): gzip 6 makes 60 to 110 MB/s and 9–34 %, brotli 5 makes 30 to
+//! 60 MB/s and 7–32 %, zstd 9 makes 45 to 110 MB/s and 7–33 %. Two levels more save about a percent and
+//! take up to twice as long. Precompressed files are the place for the highest levels.
 
 use std::io::{self, Read, Write};
 
@@ -24,27 +24,27 @@ const ZSTD_LEVEL: i32 = 9;
 
 const BUFFER: usize = 64 * 1024;
 
-/// After so many bytes brotli is made to write out what it has: otherwise it keeps several times of
-/// what it has read in memory, and the result is no smaller for it.
+/// The brotli encoder is flushed after this many bytes. Otherwise it holds several times its input in
+/// memory, and the result is no smaller for it.
 const FLUSHED: usize = 1024 * 1024;
 
 /// The largest window of the zstd coding is 8 MiB (RFC 9659, 3): a client may refuse a larger one.
-pub(super) const ZSTD_WINDOW_LOG: u32 = 23;
+pub(crate) const ZSTD_WINDOW_LOG: u32 = 23;
 
-/// Writes `content`, which is `len` bytes long, to `packed` in a coding.
+/// Compresses `content`, which is `len` bytes long, to `output`.
 ///
 /// # Errors
 ///
 /// When the content can't be read or written, is not that long, or there is no memory for an encoder.
-pub(super) fn encode(
+pub(crate) fn encode(
     coding: Coding,
     content: impl Read,
     len: usize,
-    packed: &mut impl Write,
+    output: &mut impl Write,
 ) -> io::Result<()> {
     match coding {
         Coding::Zstd => {
-            let mut encoder = zstd::Encoder::new(packed, ZSTD_LEVEL)?;
+            let mut encoder = zstd::Encoder::new(output, ZSTD_LEVEL)?;
             // The frame says its length, and its window is no larger than that.
             encoder.set_pledged_src_size(Some(len as u64))?;
             copy(content, len, &mut encoder)?;
@@ -56,13 +56,13 @@ pub(super) fn encode(
                 size_hint: len,
                 ..BrotliEncoderParams::default()
             };
-            let mut encoder = CompressorWriter::with_params(packed, BUFFER, &params);
+            let mut encoder = CompressorWriter::with_params(output, BUFFER, &params);
             copy(content, len, &mut Flushing { encoder: &mut encoder, since: 0 })?;
-            // What can't be written then is noticed by `packed`.
+            // `output` remembers a write that fails here.
             encoder.into_inner();
         }
         Coding::Gzip => {
-            let mut encoder = GzEncoder::new(packed, Compression::new(GZIP_LEVEL));
+            let mut encoder = GzEncoder::new(output, Compression::new(GZIP_LEVEL));
             copy(content, len, &mut encoder)?;
             encoder.finish()?;
         }
@@ -90,7 +90,7 @@ fn copy(content: impl Read, len: usize, to: &mut impl Write) -> io::Result<()> {
     Ok(())
 }
 
-/// A compressor that is made to write out what it has after every [`FLUSHED`] bytes.
+/// An encoder that is flushed after every [`FLUSHED`] bytes.
 struct Flushing<'a, W> {
     encoder: &'a mut W,
     since: usize,
@@ -112,25 +112,25 @@ impl<W: Write> Write for Flushing<'_, W> {
     }
 }
 
-/// What one step took and gave.
-pub(super) struct Step {
-    pub(super) used: usize,
-    pub(super) made: usize,
-    /// The stream ended where `used` ends.
-    pub(super) done: bool,
+/// The bytes that one step of decoding consumed and produced.
+pub(crate) struct Step {
+    pub(crate) consumed: usize,
+    pub(crate) produced: usize,
+    /// The stream ended.
+    pub(crate) done: bool,
 }
 
 type BrotliDecoder = BrotliState<HeapAlloc<u8>, HeapAlloc<u32>, HeapAlloc<HuffmanCode>>;
 
-/// What unpacks one stream.
-pub(super) enum Unpacker {
+/// Decodes one stream.
+pub(crate) enum Decoder {
     Zstd(ZstdDecoder<'static>),
     Brotli(Box<BrotliDecoder>),
     Gzip(Decompress),
 }
 
-impl Unpacker {
-    pub(super) fn new(coding: Coding) -> io::Result<Self> {
+impl Decoder {
+    pub(crate) fn new(coding: Coding) -> io::Result<Self> {
         Ok(match coding {
             Coding::Zstd => {
                 let mut decoder = ZstdDecoder::new()?;
@@ -146,13 +146,14 @@ impl Unpacker {
         })
     }
 
-    /// Unpacks some of `input`; `None` where it can't be unpacked.
-    pub(super) fn step(&mut self, input: &[u8], output: &mut [u8]) -> Option<Step> {
+    /// Decodes some of `input`; `None` if it is corrupt.
+    pub(crate) fn step(&mut self, input: &[u8], output: &mut [u8]) -> Option<Step> {
         match self {
             Self::Zstd(decoder) => {
                 let status = decoder.run_on_buffers(input, output).ok()?;
                 let (used, made) = (status.bytes_read, status.bytes_written);
-                Some(Step { used, made, done: status.remaining == 0 && used + made > 0 })
+                let done = status.remaining == 0 && used + made > 0;
+                Some(Step { consumed: used, produced: made, done })
             }
             Self::Brotli(state) => {
                 let (mut left, mut used) = (input.len(), 0);
@@ -165,7 +166,7 @@ impl Unpacker {
                     BrotliResult::NeedsMoreInput | BrotliResult::NeedsMoreOutput => false,
                     BrotliResult::ResultFailure => return None,
                 };
-                Some(Step { used, made, done })
+                Some(Step { consumed: used, produced: made, done })
             }
             Self::Gzip(state) => {
                 let (used, made) = (state.total_in(), state.total_out());
@@ -174,8 +175,8 @@ impl Unpacker {
                     Status::Ok | Status::BufError => false,
                 };
                 // Both grew by no more than a buffer.
-                let used = (state.total_in() - used) as usize;
-                Some(Step { used, made: (state.total_out() - made) as usize, done })
+                let consumed = (state.total_in() - used) as usize;
+                Some(Step { consumed, produced: (state.total_out() - made) as usize, done })
             }
         }
     }

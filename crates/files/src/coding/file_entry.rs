@@ -1,76 +1,127 @@
-//! A file in all its representations: as it is, and in codings.
+//! A file in all its representations: as it is, and in encodings.
 
-use super::coded::{Choice, Coded};
-use super::form::Form;
-use super::sibling::Siblings;
-use crate::file::held::Held;
+use bytes::Bytes;
+use sockeye_http::Body;
+
+use super::encodings::{Encodings, OnDemand};
+use super::precompressed::Precompressed;
+use crate::file::content::Content;
 use crate::file::representation::Representation;
+use crate::options::codings::Coding;
 use crate::request::view::RequestView;
 
-/// A file, and all that is said about it in every response.
+/// A file, and everything that its responses are made of.
 #[derive(Clone, Debug)]
 pub(crate) struct FileEntry {
     /// The file as it is.
-    pub(crate) plain: Representation,
-    /// Its other representations; `None` where there is only this one.
-    coded: Option<Box<Coded>>,
+    pub(crate) original: Representation,
+    /// Its other representations; `None` if there are none.
+    encodings: Option<Box<Encodings>>,
+}
+
+/// The representation for a request (RFC 9110, 3.2: the selected representation).
+#[derive(Debug)]
+pub(crate) struct Selected<'a> {
+    pub(crate) file: &'a Representation,
+    /// Its content, if the cache of compressed contents keeps it.
+    pub(crate) compressed: Option<Bytes>,
+}
+
+/// What a request is answered with.
+#[derive(Debug)]
+pub(crate) enum Selection<'a> {
+    Send(Selected<'a>),
+    /// The file in this coding, once it is compressed.
+    Compress(Coding),
+}
+
+impl<'a> Selected<'a> {
+    /// A representation that keeps its content.
+    pub(crate) fn of(file: &'a Representation) -> Self {
+        Self { file, compressed: None }
+    }
+
+    /// All of the content.
+    pub(crate) fn body(&self) -> Body<'_> {
+        match &self.compressed {
+            Some(content) => Body::Shared(content),
+            None => self.file.body(),
+        }
+    }
 }
 
 impl FileEntry {
-    pub(crate) fn new(mut plain: Representation, coded: Coded) -> Self {
-        let coded = coded.varies().then(|| Box::new(coded));
-        if coded.is_some() {
-            plain.vary();
+    pub(crate) fn new(mut original: Representation, encodings: Encodings) -> Self {
+        let encodings = encodings.varies().then(|| Box::new(encodings));
+        if encodings.is_some() {
+            original.vary();
         }
-        Self { plain, coded }
+        Self { original, encodings }
     }
 
-    /// Picks the form of the file that a request is answered with.
+    /// Selects the representation for a request.
     #[inline]
-    pub(crate) fn choose(&self, asked: RequestView<'_>) -> Choice<'_> {
-        match &self.coded {
-            None => Choice::Send(Form::kept(&self.plain)),
-            Some(coded) => self.choose_of(coded, asked),
+    pub(crate) fn select(&self, view: RequestView<'_>) -> Selection<'_> {
+        match &self.encodings {
+            None => Selection::Send(Selected::of(&self.original)),
+            Some(encodings) => self.negotiate(encodings, view),
         }
     }
 
-    fn choose_of<'f>(&'f self, coded: &'f Coded, asked: RequestView<'_>) -> Choice<'f> {
-        let accepted = asked.accept_encoding().settle();
-        let choice = coded.choose(accepted, asked.range().is_some());
-        choice.unwrap_or(Choice::Send(Form::kept(&self.plain)))
-    }
-
-    /// As [`FileEntry::choose`], of what there is already.
-    pub(crate) fn choose_now(&self, asked: RequestView<'_>) -> Form<'_> {
-        match self.choose(asked) {
-            Choice::Send(form) => form,
-            Choice::Compress(_) => Form::kept(&self.plain),
+    fn negotiate<'f>(&'f self, encodings: &'f Encodings, view: RequestView<'_>) -> Selection<'f> {
+        let accepted = view.accept_encoding().settle();
+        let Some((coding, found)) = encodings.select(accepted, view.range().is_some()) else {
+            return Selection::Send(Selected::of(&self.original));
+        };
+        let file = match found {
+            Ok(precompressed) => return Selection::Send(Selected::of(precompressed)),
+            Err(OnDemand::Done(compressed)) => compressed,
+            Err(_) => return Selection::Compress(coding),
+        };
+        match &file.content {
+            Content::Compressed(content) => match content.upgrade() {
+                Some(content) => {
+                    Selection::Send(Selected { file, compressed: Some(content.content()) })
+                }
+                // Dropped since.
+                None => Selection::Compress(coding),
+            },
+            Content::Memory(_) | Content::Open(_) => Selection::Send(Selected::of(file)),
         }
     }
 
-    /// Whether it has no other representation, and its content is kept in memory.
+    /// As [`FileEntry::select`], but the file as it is where it would be compressed first.
+    pub(crate) fn select_ready(&self, view: RequestView<'_>) -> Selected<'_> {
+        match self.select(view) {
+            Selection::Send(selected) => selected,
+            Selection::Compress(_) => Selected::of(&self.original),
+        }
+    }
+
+    /// Whether this is the only representation, and its content is in memory.
     pub(crate) fn is_all_in_memory(&self) -> bool {
-        self.coded.is_none() && matches!(self.plain.held, Held::Memory(_))
+        self.encodings.is_none() && matches!(self.original.content, Content::Memory(_))
     }
 
-    /// The file as it is and in all its codings.
+    /// All representations.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Representation> {
-        let coded = self.coded.iter().flat_map(|coded| coded.all());
-        std::iter::once(&self.plain).chain(coded)
+        let encodings = self.encodings.iter().flat_map(|encodings| encodings.all());
+        std::iter::once(&self.original).chain(encodings)
     }
 
-    pub(crate) fn coded(&self) -> Option<&Coded> {
-        self.coded.as_deref()
+    pub(crate) fn encodings(&self) -> Option<&Encodings> {
+        self.encodings.as_deref()
     }
 
-    pub(crate) fn siblings(&self) -> Option<&Siblings> {
-        self.coded.as_ref().map(|coded| coded.siblings())
+    pub(crate) fn precompressed(&self) -> Option<&Precompressed> {
+        self.encodings.as_ref().map(|encodings| encodings.precompressed())
     }
 
-    /// Whether this is the file of `before`, beside the same siblings.
-    pub(crate) fn goes_on_from(&self, before: &Self) -> bool {
-        let none = &Siblings::default();
-        let same = self.siblings().unwrap_or(none).are(before.siblings().unwrap_or(none));
-        same && self.plain.tag == before.plain.tag && self.plain.head == before.plain.head
+    /// Whether this is the file of `before`, with the same precompressed files.
+    pub(crate) fn continues(&self, before: &Self) -> bool {
+        let none = &Precompressed::default();
+        let [this, that] = [self, before].map(|file| file.precompressed().unwrap_or(none));
+        let (file, known) = (&self.original, &before.original);
+        this.are(that) && file.etag == known.etag && file.head == known.head
     }
 }

@@ -1,29 +1,28 @@
-//! Stands in for `codec` where the feature `compression` is off. No file is offered in a coding then
-//! ([`super::coder`]), so nothing of this is called.
+//! Stands in for `codec` without the feature `compression`. No file is offered in a coding then
+//! ([`super::encoder`]), so nothing here is called.
 
 use std::io::{self, Read, Write};
 
 use crate::options::codings::Coding;
 
-pub(super) fn encode(_: Coding, _: impl Read, _: usize, _: &mut impl Write) -> io::Result<()> {
+pub(crate) fn encode(_: Coding, _: impl Read, _: usize, _: &mut impl Write) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-pub(super) struct Step {
-    pub(super) used: usize,
-    pub(super) made: usize,
-    pub(super) done: bool,
+pub(crate) struct Step {
+    pub(crate) consumed: usize,
+    pub(crate) produced: usize,
+    pub(crate) done: bool,
 }
 
-/// There is none.
-pub(super) enum Unpacker {}
+pub(crate) enum Decoder {}
 
-impl Unpacker {
-    pub(super) fn new(_: Coding) -> io::Result<Self> {
+impl Decoder {
+    pub(crate) fn new(_: Coding) -> io::Result<Self> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    pub(super) fn step(&mut self, _: &[u8], _: &mut [u8]) -> Option<Step> {
+    pub(crate) fn step(&mut self, _: &[u8], _: &mut [u8]) -> Option<Step> {
         match *self {}
     }
 }

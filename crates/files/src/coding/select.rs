@@ -1,4 +1,4 @@
-//! Which coding a file is sent in: what the client likes best among what there is.
+//! Which coding a file is sent in: of those that there are, the one that the client prefers.
 
 use crate::options::codings::Coding;
 use crate::request::accept_encoding::Accepted;
@@ -6,35 +6,34 @@ use crate::request::accept_encoding::Accepted;
 /// What there is of a file in one coding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Offer {
-    /// Nothing, and nothing will be made.
     None,
-    /// It is made as it goes; how long it will be is known only then.
-    Made,
-    /// A sibling of that many bytes.
-    Sibling(u64),
+    /// It is compressed on demand; its length is known only then.
+    OnDemand,
+    /// A precompressed file with this length in bytes.
+    Precompressed(u64),
 }
 
-/// Picks a coding; `None` is the file as it is, which is also sent where nothing that there is will
-/// do: the client can say so itself, and 406 would not give it more.
+/// Selects a coding; `None` is the file as it is, which is also sent if the client accepts nothing that
+/// there is: a 406 would not give it more.
 ///
-/// Among what is liked the same, a sibling goes first: somebody took the time to make it small.
-/// Of two siblings the smaller goes, of two that are made the first of [`Coding::ALL`].
+/// With equal weights, precompressed files come first: somebody took the time to make them small. Of
+/// two, the smaller one is sent; of two on demand, the first of [`Coding::ALL`].
 pub(crate) fn select(accepted: Accepted, offers: [Offer; Coding::ALL.len()]) -> Option<Coding> {
     let least = accepted.identity().max(1);
     let mut best = None;
     for coding in Coding::ALL {
         let (weight, offer) = (accepted.weight(coding), offers[coding as usize]);
-        // Bytes are saved by a coding: at the same weight it goes before none.
+        // A coding saves bytes: with equal weights it comes before none.
         if offer == Offer::None || weight < least {
             continue;
         }
         let better = match best {
             None => true,
             Some((most, _, _)) if weight != most => weight > most,
-            Some((_, Offer::Sibling(shortest), _)) => {
-                matches!(offer, Offer::Sibling(len) if len < shortest)
+            Some((_, Offer::Precompressed(shortest), _)) => {
+                matches!(offer, Offer::Precompressed(len) if len < shortest)
             }
-            Some(_) => matches!(offer, Offer::Sibling(_)),
+            Some(_) => matches!(offer, Offer::Precompressed(_)),
         };
         if better {
             best = Some((weight, offer, coding));
@@ -49,7 +48,7 @@ mod tests {
 
     use super::Offer::*;
     use super::*;
-    use crate::request::accept_encoding::accepted;
+    use crate::tests::accepted;
 
     const ALL: &str = "gzip, deflate, br, zstd";
 
@@ -58,34 +57,34 @@ mod tests {
     }
 
     #[test]
-    fn what_is_liked_best_goes_then_siblings_then_the_small_then_our_order() {
+    fn what_is_liked_best_goes_then_precompressed_files_then_the_small_then_our_order() {
         for (value, [zstd, br, gzip], expected) in [
             (ALL, [None, None, None], Option::None),
-            (ALL, [Made, Made, Made], Some("zstd")),
-            (ALL, [None, Made, Made], Some("br")),
-            ("gzip, br", [Made, Made, Made], Some("br")),
-            ("gzip", [Made, Made, Made], Some("gzip")),
-            ("deflate", [Made, Made, Made], Option::None),
-            ("", [Made, Made, Made], Option::None),
+            (ALL, [OnDemand, OnDemand, OnDemand], Some("zstd")),
+            (ALL, [None, OnDemand, OnDemand], Some("br")),
+            ("gzip, br", [OnDemand, OnDemand, OnDemand], Some("br")),
+            ("gzip", [OnDemand, OnDemand, OnDemand], Some("gzip")),
+            ("deflate", [OnDemand, OnDemand, OnDemand], Option::None),
+            ("", [OnDemand, OnDemand, OnDemand], Option::None),
             // Weights go before everything.
-            ("gzip;q=0.9, br;q=0.8, zstd;q=0.7", [Made, Made, Made], Some("gzip")),
-            ("gzip;q=0.1, br;q=0.2", [Made, Made, Sibling(1)], Some("br")),
-            ("*;q=0.5, gzip", [Sibling(1), Made, Made], Some("gzip")),
-            ("gzip;q=0.5, identity", [Made, Made, Sibling(1)], Option::None),
-            ("gzip;q=0.5, identity;q=0.5", [Made, Made, Sibling(1)], Some("gzip")),
-            ("gzip;q=0.001", [Made, Made, Made], Some("gzip")),
-            ("gzip;q=0", [Made, Made, Made], Option::None),
-            // Siblings, and the smallest of them.
-            (ALL, [Made, Made, Sibling(50)], Some("gzip")),
-            (ALL, [Made, Sibling(40), Sibling(50)], Some("br")),
-            (ALL, [Sibling(60), Sibling(50), Sibling(40)], Some("gzip")),
-            (ALL, [Sibling(40), Sibling(40), Sibling(40)], Some("zstd")),
-            (ALL, [Sibling(50), Made, Sibling(50)], Some("zstd")),
+            ("gzip;q=0.9, br;q=0.8, zstd;q=0.7", [OnDemand, OnDemand, OnDemand], Some("gzip")),
+            ("gzip;q=0.1, br;q=0.2", [OnDemand, OnDemand, Precompressed(1)], Some("br")),
+            ("*;q=0.5, gzip", [Precompressed(1), OnDemand, OnDemand], Some("gzip")),
+            ("gzip;q=0.5, identity", [OnDemand, OnDemand, Precompressed(1)], Option::None),
+            ("gzip;q=0.5, identity;q=0.5", [OnDemand, OnDemand, Precompressed(1)], Some("gzip")),
+            ("gzip;q=0.001", [OnDemand, OnDemand, OnDemand], Some("gzip")),
+            ("gzip;q=0", [OnDemand, OnDemand, OnDemand], Option::None),
+            // Precompressed files, and the smallest of them.
+            (ALL, [OnDemand, OnDemand, Precompressed(50)], Some("gzip")),
+            (ALL, [OnDemand, Precompressed(40), Precompressed(50)], Some("br")),
+            (ALL, [Precompressed(60), Precompressed(50), Precompressed(40)], Some("gzip")),
+            (ALL, [Precompressed(40), Precompressed(40), Precompressed(40)], Some("zstd")),
+            (ALL, [Precompressed(50), OnDemand, Precompressed(50)], Some("zstd")),
             // Nothing that there is will do: it is sent as it is.
-            ("identity;q=0", [Made, Made, Made], Option::None),
-            ("*;q=0", [Made, Made, Made], Option::None),
-            ("identity;q=0, br", [Sibling(9), None, Made], Option::None),
-            ("identity;q=0, br;q=0.1", [Sibling(9), Made, Made], Some("br")),
+            ("identity;q=0", [OnDemand, OnDemand, OnDemand], Option::None),
+            ("*;q=0", [OnDemand, OnDemand, OnDemand], Option::None),
+            ("identity;q=0, br", [Precompressed(9), None, OnDemand], Option::None),
+            ("identity;q=0, br;q=0.1", [Precompressed(9), OnDemand, OnDemand], Some("br")),
         ] {
             assert_eq!(
                 selected(value, [zstd, br, gzip]),
@@ -96,7 +95,7 @@ mod tests {
     }
 
     fn offer() -> impl Strategy<Value = Offer> {
-        prop_oneof![Just(None), Just(Made), (0..4_u64).prop_map(Sibling)]
+        prop_oneof![Just(None), Just(OnDemand), (0..4_u64).prop_map(Precompressed)]
     }
 
     proptest! {

@@ -1,86 +1,74 @@
-//! What is said about a file in every response: made once for each file, off the loop.
+//! The fields of a file's responses: made once for each file, off the loop.
 
 use sockeye_http::{Fields, date};
 use sockeye_proto::WallTime;
 
-use super::fields::append;
 use crate::naming::fingerprint::is_fingerprinted;
 use crate::naming::mime;
 use crate::options::choices::Options;
+use crate::options::fields::{push, with};
 
-/// The fields of responses with a file.
+/// The fields of responses with a representation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Head {
     /// Those of a response with its content.
     pub(crate) fields: Fields,
-    /// Those of a 304: what a cache has to know again (RFC 9110, 15.4.5).
+    /// Those of a 304: what a cache updates (RFC 9110, 15.4.5).
     pub(crate) not_modified: Fields,
 }
 
-/// A name that changes with the content.
+/// For a file whose name changes with its content.
 const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 
-/// Pages, and what belongs to one deploy with them: kept, and asked for again each time. An answer
-/// to that is a 304 of few bytes; a page with yesterday's script is broken.
-pub(crate) const ASK_AGAIN: &str = "no-cache";
+/// For pages, and what is deployed together with them: caches revalidate it for each use, which is
+/// answered by a 304 of few bytes. A page with yesterday's script is broken.
+pub(crate) const REVALIDATE: &str = "no-cache";
 
-/// Pictures, fonts, films and archives: rarely replaced under their names, and large.
+/// For pictures, fonts, films and archives: rarely replaced under their names, and large.
 const A_WHILE: &str = "max-age=600";
 
 impl Head {
     pub(crate) fn new(
         name: &[u8],
-        tag: &str,
+        etag: &str,
         modified: Option<WallTime>,
         options: &Options,
     ) -> Self {
         let kind = mime::chosen(name, &options.content_types);
-        let mut not_modified = Fields::new();
-        let mut push = |name: &str, value: &[u8]| {
-            let pushed = not_modified.push(name, value);
-            debug_assert_eq!(pushed, Ok(()), "{name} is made of checked parts");
-        };
-        push("ETag", tag.as_bytes());
+        let mut not_modified = with(Fields::new(), "ETag", etag);
         let caching = options.caching.get(name).unwrap_or_else(|| default_caching(name, &kind));
         if !caching.is_empty() {
-            push("Cache-Control", caching.as_bytes());
+            push(&mut not_modified, "Cache-Control", caching.as_bytes());
         }
-        options.cors.stand_in(&mut not_modified);
+        let not_modified = not_modified.and(&options.cors.fixed());
 
-        let mut fields = Fields::new();
-        let mut push = |name: &str, value: &[u8]| {
-            let pushed = fields.push(name, value);
-            debug_assert_eq!(pushed, Ok(()), "{name} is made of checked parts");
-        };
-        push("Content-Type", kind.as_bytes());
+        let mut fields = with(Fields::new(), "Content-Type", &kind);
         for (name, value) in options.headers.of(is_page(&kind)) {
-            push(name, value.as_bytes());
+            push(&mut fields, name, value.as_bytes());
         }
         if let Some(modified) = modified {
-            push("Last-Modified", &date::format(modified));
+            push(&mut fields, "Last-Modified", &date::format(modified));
         }
-        push("Accept-Ranges", b"bytes");
-        append(&mut fields, &not_modified);
-        Self { fields, not_modified }
+        push(&mut fields, "Accept-Ranges", b"bytes");
+        Self { fields: fields.and(&not_modified), not_modified }
     }
 }
 
-/// How long a file is kept by those who have it, as far as its name and its type tell.
+/// `Cache-Control` by name and type.
 fn default_caching(name: &[u8], kind: &str) -> &'static str {
     if is_fingerprinted(name) {
         IMMUTABLE
     } else if mime::is_text(kind) || kind == "application/wasm" {
-        ASK_AGAIN
+        REVALIDATE
     } else {
         A_WHILE
     }
 }
 
-/// Whether a browser shows it as a page of its own, with links or scripts.
+/// Whether a browser shows it as a page, with links or scripts.
 fn is_page(kind: &str) -> bool {
-    let essence = kind.split(';').next().unwrap_or_default().trim_end();
     matches!(
-        essence,
+        mime::essence(kind),
         "text/html" | "application/xhtml+xml" | "image/svg+xml" | "text/xml" | "application/xml"
     )
 }

@@ -1,13 +1,11 @@
 //! One file, ready to be sent.
 //!
-//! - `representation`: a file, as it is or in a content coding, with its prepared response.
-//! - `held`: how its content is kept.
+//! - `representation`: a file, as it is or in a coding, with its prepared response.
+//! - `content`: where its content is.
 //! - `head`: the fields of its responses.
-//! - `fields`: blocks of fields made of others.
 //! - `reader`: reading files, as far as a lookup may.
 
-pub(crate) mod fields;
+pub(crate) mod content;
 pub(crate) mod head;
-pub(crate) mod held;
 pub(crate) mod reader;
 pub(crate) mod representation;

@@ -1,24 +1,23 @@
-//! Reading files in a lookup: from where, how much, and what is known of their contents already.
-//! Blocks.
+//! Reading files in a lookup: from where, how much, and which digests are known. Blocks.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use sockeye_proto::Cancel;
 
-use super::held::{Held, SMALL};
+use super::content::{Content, SMALL};
 use crate::store::absent::Absent;
 use crate::store::digest::{Digest, Digests};
 use crate::store::identity::Identity;
-use crate::store::traits::{Store, Stored};
+use crate::store::traits::{OpenFile, Store};
 
 /// How much a lookup may do.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Effort<'a> {
-    /// A few system calls, and reading what is kept in memory.
-    Calls,
+    /// A few system calls, and reading small files.
+    Quick,
     /// Reading whole files, as long as somebody waits for it.
-    Reading(&'a Cancel),
+    Thorough(&'a Cancel),
 }
 
 /// What a lookup reads files with.
@@ -26,90 +25,82 @@ pub(crate) enum Effort<'a> {
 pub(crate) struct Reader<'a> {
     pub(crate) store: &'a dyn Store,
     pub(crate) digests: &'a Digests,
-    /// The ETag of a file of up to so many bytes is made of its content.
+    /// The size up to which the ETag of a file is a hash of its content.
     pub(crate) hashed_up_to: u64,
     pub(crate) effort: Effort<'a>,
 }
 
-/// The digest of a content, as far as it could be had.
-pub(crate) enum Digested {
-    /// `None` where the ETag needs none.
-    Known(Option<Digest>),
+/// Why a lookup does not get a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LoadError {
+    Absent(Absent),
     /// The file changed while it was read.
     Changed,
-    /// It takes more than [`Effort::Calls`].
-    Unread,
+    /// It takes more than [`Effort::Quick`].
+    NeedsReading,
 }
 
-/// What a lookup found, beside what an earlier one did.
-pub(crate) enum Found<T> {
-    /// What is known already.
-    Same,
-    Other(T),
-    /// It takes more than [`Effort::Calls`].
-    Unread,
-}
-
-impl<T> Found<T> {
-    pub(crate) fn map<U>(self, into: impl FnOnce(T) -> U) -> Found<U> {
-        match self {
-            Self::Same => Found::Same,
-            Self::Other(found) => Found::Other(into(found)),
-            Self::Unread => Found::Unread,
-        }
+impl From<Absent> for LoadError {
+    fn from(absent: Absent) -> Self {
+        Self::Absent(absent)
     }
 }
 
 impl Effort<'_> {
-    /// How the lookup learns that nobody waits any more.
+    /// Whether somebody still waits.
     pub(crate) fn cancel(self) -> Cancel {
         match self {
-            Self::Calls => Cancel::default(),
-            Self::Reading(cancel) => cancel.clone(),
+            Self::Quick => Cancel::default(),
+            Self::Thorough(cancel) => cancel.clone(),
         }
     }
 }
 
 impl Reader<'_> {
-    /// Keeps an open file, in memory where it is small; `None` where it changed meanwhile: never half
-    /// of one content and half of another.
-    pub(crate) fn hold(
+    /// The content of an open file: its bytes if it is small. Never half of one content and half of
+    /// another.
+    pub(crate) fn load(
         &self,
-        file: Arc<dyn Stored>,
+        file: Arc<dyn OpenFile>,
         identity: &Identity,
-    ) -> Result<Option<Held>, Absent> {
+    ) -> Result<Content, LoadError> {
         if identity.size > SMALL {
-            return Ok(Some(Held::Open(file)));
+            return Ok(Content::Open(file));
         }
-        let content = read(&*file, identity.size)?;
-        Ok(content.filter(|_| file.identity() == Ok(*identity)).map(Held::Memory))
+        let mut bytes = vec![0; identity.size as usize];
+        if file.fill(0, &mut bytes)? < bytes.len() || file.identity() != Ok(*identity) {
+            return Err(LoadError::Changed);
+        }
+        let bytes = Bytes::from(bytes);
+        // The first clone allocates the reference count: here, not on the loop.
+        drop(bytes.clone());
+        Ok(Content::Memory(bytes))
     }
 
-    /// The digest of a file that is held.
+    /// The digest of a content; `None` if the ETag needs none.
     pub(crate) fn digest(
         &self,
-        held: &Held,
+        content: &Content,
         identity: &Identity,
         is_settled: bool,
-    ) -> Result<Digested, Absent> {
+    ) -> Result<Option<Digest>, LoadError> {
         if identity.size > self.hashed_up_to {
-            return Ok(Digested::Known(None));
+            return Ok(None);
         }
-        let digest = match (held, self.effort) {
-            (Held::Memory(content), _) => Digest::of(content),
-            (Held::Compressed(_), _) => return Ok(Digested::Known(None)),
-            (Held::Open(_), Effort::Calls) => match self.known_digest(identity, is_settled) {
-                Some(known) => known,
-                None => return Ok(Digested::Unread),
+        match (content, self.effort) {
+            (Content::Memory(content), _) => Ok(Some(Digest::of(content))),
+            (Content::Compressed(_), _) => Ok(None),
+            (Content::Open(_), Effort::Quick) => match self.known_digest(identity, is_settled) {
+                None => Err(LoadError::NeedsReading),
+                known => Ok(known),
             },
-            (Held::Open(file), Effort::Reading(cancel)) => {
+            (Content::Open(file), Effort::Thorough(cancel)) => {
                 match self.digests.of(&**file, identity, is_settled, cancel)? {
-                    Some(digest) => digest,
-                    None => return Ok(Digested::Changed),
+                    None => Err(LoadError::Changed),
+                    digest => Ok(digest),
                 }
             }
-        };
-        Ok(Digested::Known(Some(digest)))
+        }
     }
 
     /// Whether the ETag of a file takes reading it from its descriptor.
@@ -121,16 +112,4 @@ impl Reader<'_> {
     fn known_digest(&self, identity: &Identity, is_settled: bool) -> Option<Digest> {
         if is_settled { self.digests.get(identity) } else { None }
     }
-}
-
-/// Reads `size` bytes from the beginning; `None` where there are fewer.
-fn read(file: &dyn Stored, size: u64) -> Result<Option<Bytes>, Absent> {
-    let mut content = vec![0; usize::try_from(size).map_err(|_| Absent::Exhausted)?];
-    if file.fill(0, &mut content)? < content.len() {
-        return Ok(None);
-    }
-    let bytes = Bytes::from(content);
-    // The first clone of such bytes allocates the count that they are shared by. Here, not there.
-    drop(bytes.clone());
-    Ok(Some(bytes))
 }

@@ -1,5 +1,5 @@
-//! One representation of a file (RFC 9110, 3.2), ready to be sent: its content, or the open file, and
-//! all that is said about it.
+//! One representation of a file (RFC 9110, 3.2), ready to be sent: its content or descriptor, and the
+//! fields of its responses.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -7,80 +7,60 @@ use std::sync::{Arc, OnceLock};
 use sockeye_http::{Body, Fields, PreparedResponse, Status};
 use sockeye_proto::{FileRange, FileSource, WallTime};
 
-use super::fields::{value, with, without};
+use super::content::Content;
 use super::head::Head;
-use super::held::Held;
 use crate::options::choices::Options;
 use crate::options::codings::Coding;
+use crate::options::fields::{value, with, without};
 use crate::store::digest::Digest;
 use crate::store::identity::{Identity, Stamp};
 
 /// A file as it is, or in a content coding.
 #[derive(Clone, Debug)]
 pub(crate) struct Representation {
-    /// The name of the file in the folder.
+    /// The name of the file in its folder.
     pub(crate) name: Box<[u8]>,
     pub(crate) identity: Identity,
     /// Whether `identity` would show any later change.
     pub(crate) settled: bool,
-    pub(crate) tag: String,
+    pub(crate) etag: String,
     pub(crate) modified: Option<WallTime>,
     pub(crate) head: Head,
-    prepared: Prepared,
-    pub(crate) held: Held,
-    /// Whether the fields say that another request may get another representation.
+    /// The response with all of it, made when it is first sent.
+    prepared: OnceLock<PreparedResponse>,
+    pub(crate) content: Content,
+    /// Whether the fields have `Vary: Accept-Encoding`.
     varies: bool,
-}
-
-/// The response with all of it, under the file's own name: made when it is first sent, and sent again
-/// as long as the file is known.
-#[derive(Debug, Default)]
-struct Prepared(OnceLock<PreparedResponse>);
-
-/// A copy of a file is made to be changed: its response is made anew.
-impl Clone for Prepared {
-    fn clone(&self) -> Self {
-        Self::default()
-    }
 }
 
 /// A file that was just opened.
 pub(crate) struct OpenedFile<'a> {
     pub(crate) name: &'a [u8],
     pub(crate) identity: Identity,
-    /// The clock of the files, read before it was opened.
+    /// The clock of the store, read before the file was opened.
     pub(crate) now: Stamp,
-    /// What its content is, where it is small enough.
+    /// The hash of its content, if its ETag is made of it.
     pub(crate) digest: Option<Digest>,
 }
 
 impl Representation {
-    pub(crate) fn new(opened: OpenedFile<'_>, held: Held, options: &Options) -> Self {
+    pub(crate) fn new(opened: OpenedFile<'_>, content: Content, options: &Options) -> Self {
         let OpenedFile { name, identity, now, digest } = opened;
         let settled = identity.is_settled(now);
-        let tag = tag_of(digest, &identity, settled);
+        let etag = etag_of(digest, &identity, settled);
         let modified = modified(identity.modified, now);
-        let head = Head::new(name, &tag, modified, options);
-        Self {
-            name: name.into(),
-            identity,
-            settled,
-            tag,
-            modified,
-            head,
-            prepared: Prepared::default(),
-            held,
-            varies: false,
-        }
+        let head = Head::new(name, &etag, modified, options);
+        let (name, prepared) = (name.into(), OnceLock::new());
+        Self { name, identity, settled, etag, modified, head, prepared, content, varies: false }
     }
 
-    /// Whether a file of this name and identity is the one that it was made of.
-    pub(crate) fn still_is(&self, name: &[u8], identity: &Identity) -> bool {
-        self.still_has(identity) && *self.name == *name
+    /// Whether it was made of the file with this name and identity.
+    pub(crate) fn is_of(&self, name: &[u8], identity: &Identity) -> bool {
+        self.has_content_of(identity) && *self.name == *name
     }
 
-    /// Whether a file of this identity has this content.
-    pub(crate) fn still_has(&self, identity: &Identity) -> bool {
+    /// Whether a file with this identity has this content.
+    pub(crate) fn has_content_of(&self, identity: &Identity) -> bool {
         self.settled && self.identity == *identity
     }
 
@@ -89,43 +69,42 @@ impl Representation {
         self.identity.size
     }
 
-    /// As it is said in every response.
     pub(crate) fn content_type(&self) -> Option<&str> {
         std::str::from_utf8(value(&self.head.fields, "Content-Type")?).ok()
     }
 
-    /// All of it; nothing where the content is kept elsewhere.
+    /// All of the content; nothing if the cache of compressed contents keeps it.
     pub(crate) fn body(&self) -> Body<'_> {
-        match &self.held {
-            Held::Memory(content) => Body::Shared(content),
-            Held::Open(file) => {
+        match &self.content {
+            Content::Memory(content) => Body::Shared(content),
+            Content::Open(file) => {
                 let source: Arc<dyn FileSource> = Arc::clone(file) as _;
                 Body::File(FileRange { source, offset: 0, len: self.size() })
             }
-            Held::Compressed(_) => Body::Empty,
+            Content::Compressed(_) => Body::Empty,
         }
     }
 
-    /// The response with all of it; where the content is kept elsewhere, all but that.
-    pub(crate) fn ready(&self) -> &PreparedResponse {
-        let make = || match &self.held {
-            Held::Compressed(_) => {
+    /// The response with all of the content; without it, if the cache of compressed contents keeps it.
+    pub(crate) fn prepared(&self) -> &PreparedResponse {
+        let make = || match &self.content {
+            Content::Compressed(_) => {
                 PreparedResponse::without_content(Status::OK, &self.head.fields, self.size())
             }
-            Held::Memory(_) | Held::Open(_) => {
+            Content::Memory(_) | Content::Open(_) => {
                 PreparedResponse::new(Status::OK, &self.head.fields, self.body())
             }
         };
-        self.prepared.0.get_or_init(make)
+        self.prepared.get_or_init(make)
     }
 
-    /// What is said of it, to be changed. The response is made anew.
+    /// The fields, to be changed. The prepared response is made anew.
     fn head_mut(&mut self) -> &mut Head {
-        self.prepared = Prepared::default();
+        self.prepared = OnceLock::new();
         &mut self.head
     }
 
-    /// Has every response say that another request may get another representation.
+    /// Adds `Vary: Accept-Encoding` to every response.
     pub(crate) fn vary(&mut self) {
         if !std::mem::replace(&mut self.varies, true) {
             let Head { fields, not_modified } = self.head_mut();
@@ -135,62 +114,61 @@ impl Representation {
         }
     }
 
-    /// The file in a coding, with a tag of its own; all else that is said of it stays.
-    pub(crate) fn coded(
+    /// The file in a coding, with an ETag of its own; all other fields are the same.
+    pub(crate) fn encoded(
         &self,
         coding: Coding,
-        tag: &str,
+        etag: &str,
         identity: Identity,
         settled: bool,
-        held: Held,
+        content: Content,
     ) -> Self {
-        let mut coded = self.clone();
-        coded.vary();
-        let tag = coding.tag(tag);
-        let Head { fields, not_modified } = coded.head_mut();
+        let mut encoded = self.clone();
+        encoded.vary();
+        let etag = coding.etag(etag);
+        let Head { fields, not_modified } = encoded.head_mut();
         for fields in [&mut *fields, not_modified] {
-            *fields = with(without(fields, &["ETag"]), "ETag", &tag);
+            *fields = with(without(fields, &["ETag"]), "ETag", &etag);
         }
         *fields = with(std::mem::take(fields), "Content-Encoding", coding.name());
-        Self { tag, identity, settled, held, ..coded }
+        Self { etag, identity, settled, content, ..encoded }
     }
 
-    /// What is said of the file in a coding that it would have to be made in first: all but its length
-    /// and its ETag, which nobody knows yet (RFC 9110, 9.3.2).
-    pub(crate) fn fields_of_unmade(&self, coding: Coding) -> Fields {
+    /// The fields of the file in a coding that it would have to be compressed in first. Its length and
+    /// its ETag are not known yet, and left out (RFC 9110, 9.3.2).
+    pub(crate) fn fields_before_encoding(&self, coding: Coding) -> Fields {
         let fields = without(&self.head.fields, &["ETag", "Accept-Ranges"]);
         with(fields, "Content-Encoding", coding.name())
     }
 
     /// The memory that its content takes, in bytes.
     pub(crate) fn weight(&self) -> usize {
-        match &self.held {
+        match &self.content {
             // Short content is in the prepared response, too.
-            Held::Memory(bytes) => bytes.len() + bytes.len().min(PreparedResponse::LONGEST_COPY),
-            Held::Open(_) | Held::Compressed(_) => 0,
+            Content::Memory(bytes) => bytes.len() + bytes.len().min(PreparedResponse::LONGEST_COPY),
+            Content::Open(_) | Content::Compressed(_) => 0,
         }
     }
 }
 
-/// The tag of a content by its digest, or by its identity where it was not read. Salts are never
-/// used twice, so neither is a tag that might name two contents.
-pub(crate) fn tag_of(digest: Option<Digest>, identity: &Identity, settled: bool) -> String {
+/// An ETag: of the digest, or of the identity if the content was not read. An identity that is not
+/// settled gets an ETag that is never used again: it might name two contents.
+pub(crate) fn etag_of(digest: Option<Digest>, identity: &Identity, settled: bool) -> String {
     static SALT: AtomicU64 = AtomicU64::new(1);
     match digest {
-        Some(digest) => digest.tag(),
-        None if settled => identity.tag(0),
-        None => identity.tag(SALT.fetch_add(1, Ordering::Relaxed)),
+        Some(digest) => digest.etag(),
+        None if settled => identity.etag(0),
+        None => identity.etag(SALT.fetch_add(1, Ordering::Relaxed)),
     }
 }
 
-/// Modified before 1980-01-02, a file bears the date that tools write who want the same files to be
-/// the same bytes everywhere (the first second of 1970, the first day of a zip): no content is told
-/// from another by it.
+/// 1980-01-02. An earlier date was written by a tool for reproducible builds (the first second of
+/// 1970, the first day of a zip), and says nothing about the content.
 const DATED: i64 = 315_619_200;
 
-/// When a file was modified, as far as that means anything.
+/// The value of `Last-Modified`, if the date is meaningful.
 fn modified(modified: Stamp, now: Stamp) -> Option<WallTime> {
-    // A date ahead of the response's own is replaced by it (RFC 9110, 8.8.2.1).
+    // Never later than `Date` (RFC 9110, 8.8.2.1).
     let secs = modified.secs.min(now.secs);
     let secs = u64::try_from(secs).ok().filter(|_| secs >= DATED)?;
     Some(WallTime::from_secs(secs))

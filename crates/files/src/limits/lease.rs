@@ -1,13 +1,13 @@
-//! What a listing or an archive may hold: charged to the client that asked, and counted in all.
+//! Memory for listings and archives: charged to the client, and counted in all.
 
 use std::sync::Arc;
 
 use sockeye_proto::{Budget, Client, Permit};
 
-/// Memory for what is being made for one client: given back when it is dropped.
+/// Memory for what is being made for one client, given back when it is dropped.
 ///
-/// What is made may be shared by many then: it goes on counting in all ([`Lease::share`]), and each
-/// client that reads it is charged.
+/// The result may be shared: then it counts in all ([`Lease::share`]), and each client that reads it is
+/// charged.
 #[derive(Debug)]
 pub(crate) struct Lease {
     held: Permit,
@@ -15,12 +15,12 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
-    /// Nothing yet, of this budget, for this client.
+    /// A lease of nothing yet.
     pub(crate) fn new(budget: &Arc<Budget>, client: Client) -> Option<Self> {
         Some(Self { held: budget.hold(0)?, charged: budget.charge(client, 0)? })
     }
 
-    /// Makes it a lease of `bytes`. Returns whether there was so much; if not it stays what it was.
+    /// Makes it a lease of `bytes`. Returns false and changes nothing if the budget has less.
     #[must_use]
     pub(crate) fn resize(&mut self, bytes: usize) -> bool {
         let (before, bytes) = (self.charged.amount(), bytes as u64);
@@ -29,31 +29,21 @@ impl Lease {
         }
         let is_held = self.held.resize(bytes);
         if !is_held {
-            // Less than it is can always be had.
+            // It can always be made smaller.
             let _ = self.charged.resize(before);
         }
         is_held
     }
 
-    /// Charges the client with `bytes` of something that is held already. Returns whether its share
-    /// has so much.
+    /// Charges the client for `bytes` that are held already. Returns false if its share has less.
     #[must_use]
     pub(crate) fn charge(&mut self, bytes: usize) -> bool {
         self.charged.resize(bytes as u64)
     }
 
-    /// The same, which nobody in particular is charged for any more.
+    /// Stops charging the client; what is left counts in all.
     pub(crate) fn share(self) -> Permit {
         self.held
-    }
-}
-
-#[cfg(test)]
-impl Lease {
-    /// Of a budget of its own.
-    pub(crate) fn of(bytes: u64) -> Self {
-        // A local client may have half.
-        Self::new(&Budget::new("listings", 2 * bytes), Client::Unix).expect("nothing is little")
     }
 }
 

@@ -1,4 +1,4 @@
-//! A folder for programs: JSON, and plain text in columns.
+//! A listing for programs: JSON, and plain text in columns.
 //!
 //! ```json
 //! {"path":"/docs/","folders":1,"files":2,"bytes":4711,"complete":true,"entries":[
@@ -7,17 +7,16 @@
 //! ]}
 //! ```
 //!
-//! The counts are of all pages; `page` and `pages` stand before `complete` where there are pages.
-//! `complete` is false where the folder has more than can be listed. `size` is in bytes, `url` leads
-//! from the folder's own to the entry's, and is exact where `name` can't be: a byte that is no UTF-8
-//! becomes U+FFFD in it.
+//! The counts are those of all pages; `page` and `pages` are before `complete` if there are pages.
+//! `complete` is false if the folder has more entries than can be listed. `size` is in bytes. `url` is
+//! relative to the folder's and exact; in `name`, a byte that is not UTF-8 becomes U+FFFD.
 //!
-//! In plain text each entry is a line: when it was modified, its size in bytes (`-` for a folder)
-//! and its name (with a slash behind a folder's), with tabs between.
+//! In plain text each entry is a line with tabs: the modification time, the size in bytes (`-` for a
+//! folder) and the name (with a slash after a folder's).
 
+use super::human::{Count, Moment};
 use super::read::MAX_ENTRIES;
 use super::rows::Row;
-use super::show::{Count, Moment};
 use super::text::{self, put};
 use super::view::{Paging, Totals, View};
 use crate::store::traits::Kind;
@@ -33,7 +32,7 @@ pub(super) fn json_opening(view: &View, out: &mut Vec<u8>) {
     put!(out, ",\"complete\":{},\"entries\":[", !view.cut);
 }
 
-/// One entry; all but the first have a comma in front.
+/// One entry, with a comma before it unless it is the first.
 pub(super) fn json_row(row: Row<'_>, first: bool, out: &mut Vec<u8>) {
     let Row { name, kind, size, modified } = row;
     put!(out, "{}{{\"name\":", if first { "\n" } else { ",\n" });

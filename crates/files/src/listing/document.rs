@@ -1,10 +1,10 @@
-//! A view written out, so much at a time as there is room for.
+//! Writing a view, piece by piece as there is room.
 
-use super::ask::Format;
+use super::query::Format;
 use super::view::View;
 use super::{data, html};
 
-/// A view, and how much of it is written.
+/// A view, and the part of it that was written.
 #[derive(Debug)]
 pub(crate) struct Document {
     view: View,
@@ -28,8 +28,8 @@ impl Document {
         &self.view
     }
 
-    /// Appends to `out` until it holds `enough` bytes (or a little more: a row is written whole, and
-    /// so is what stands around the rows) or all is written. Returns whether there is more.
+    /// Appends to `out` until it has `enough` bytes or everything is written. Rows, and what is around
+    /// them, are not split. Returns whether there is more.
     pub(crate) fn fill(&mut self, out: &mut Vec<u8>, enough: usize) -> bool {
         while out.len() < enough && self.next != Next::Nothing {
             self.next = self.step(out);

@@ -1,119 +1,83 @@
-//! What was read of folders a moment ago, so that many who ask for the same folder have it read
+//! What was read of folders within the last second: many who ask for the same folder have it read
 //! once.
 //!
-//! Whoever comes while it is read waits, on the job's thread: reading it beside the other would only
-//! make both slower.
+//! A request that comes while a folder is read waits, on its job's thread: a second read beside the
+//! first would slow down both.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
+use crate::limits::clock_map::ClockMap;
+use crate::limits::lock::lock;
+use crate::limits::single_flight::SingleFlight;
 use crate::store::identity::Stamp;
 use crate::store::traits::FRESH;
 
-/// So many folders are remembered.
-const FOLDERS: usize = 16;
-/// And so many bytes of what was read of them.
+/// The most bytes of what was read that are kept.
 const BYTES: usize = 16 * 1024 * 1024;
 
-/// What was read lately, each under the name of its folder; the latest last.
+/// The weight of each folder at least: at most 16 are kept.
+const LEAST: usize = BYTES / 16;
+
+/// What was read, by the names of the folders.
 #[derive(Debug)]
 pub(crate) struct FolderCache<T> {
-    folders: Mutex<Vec<Named<T>>>,
-    /// What a value weighs, in bytes; `None` where it is not to be remembered.
+    folders: Mutex<ClockMap<Box<[u8]>, Known<T>>>,
+    reading: SingleFlight<Box<[u8]>, Known<T>>,
+    /// The bytes that a value holds; `None` if it must not be kept.
     weigh: fn(&T) -> Option<usize>,
 }
 
-/// The name of a folder, and what is known of it.
-type Named<T> = (Box<[u8]>, Place<T>);
-/// When something was read, and what.
-type Place<T> = Arc<Mutex<Option<(Stamp, Arc<T>)>>>;
+/// When a folder was read, and what was found.
+type Known<T> = (Stamp, Arc<T>);
 
 impl<T> FolderCache<T> {
     pub(crate) fn new(weigh: fn(&T) -> Option<usize>) -> Self {
-        Self { folders: Mutex::default(), weigh }
+        Self { folders: Mutex::new(ClockMap::new()), reading: SingleFlight::default(), weigh }
     }
 
     /// What `folder` held less than [`FRESH`] before `now`, else what `read` finds.
     ///
     /// # Errors
     ///
-    /// Those of `read`; they are not remembered.
+    /// Those of `read`; they are not kept.
     pub(crate) fn get<E>(
         &self,
         folder: &[u8],
         now: Stamp,
-        read: impl FnOnce() -> Result<T, E>,
+        mut read: impl FnMut() -> Result<T, E>,
     ) -> Result<Arc<T>, E> {
-        let place = self.place(folder);
-        let mut place = lock(&place);
-        if let Some((_, known)) = place.as_ref().filter(|(at, _)| is_fresh(*at, now)) {
-            return Ok(Arc::clone(known));
-        }
-        *place = None;
-        let found = Arc::new(read()?);
-        if (self.weigh)(&found).is_some_and(|weight| weight <= BYTES) {
-            *place = Some((now, Arc::clone(&found)));
-        }
-        drop(place);
-        self.make_room();
-        Ok(found)
-    }
-
-    /// Forgets what doesn't count at `now` any more.
-    pub(crate) fn forget_stale(&self, now: Stamp) {
-        let mut folders = lock(&self.folders);
-        // One that is being read has a lock on it.
-        folders.retain(|(_, place)| match place.try_lock() {
-            Ok(place) => place.as_ref().is_some_and(|(at, _)| is_fresh(*at, now)),
-            Err(_) => true,
-        });
-    }
-
-    /// Whether nothing is remembered.
-    pub(crate) fn is_empty(&self) -> bool {
-        lock(&self.folders).is_empty()
-    }
-
-    /// The place of a folder, which is the latest now.
-    fn place(&self, folder: &[u8]) -> Place<T> {
-        let mut folders = lock(&self.folders);
-        let known = folders.iter().position(|(name, _)| **name == *folder);
-        let this = match known {
-            Some(at) => folders.remove(at),
-            None => (Box::from(folder), Place::default()),
-        };
-        let place = Arc::clone(&this.1);
-        folders.push(this);
-        place
-    }
-
-    /// Forgets the oldest until all that is left is within the limits.
-    fn make_room(&self) {
-        let mut folders = lock(&self.folders);
-        let mut bytes = 0;
-        let mut kept = 0;
-        // One that is being read has a lock on it, and no weight yet.
-        let weight = |place: &Place<T>| {
-            let place = place.try_lock().ok()?;
-            place.as_ref().and_then(|(_, known)| (self.weigh)(known))
-        };
-        for (_, place) in folders.iter().rev() {
-            bytes += weight(place).unwrap_or(0);
-            if kept == FOLDERS || bytes > BYTES {
-                break;
+        let key: Box<[u8]> = folder.into();
+        loop {
+            let (at, found) = self.reading.run(&key, || {
+                let known = lock(&self.folders).get(&key).cloned();
+                if let Some(known) = known.filter(|(at, _)| is_fresh(*at, now)) {
+                    return Ok(known);
+                }
+                let known = (now, Arc::new(read()?));
+                if let Some(weight) = (self.weigh)(&known.1) {
+                    let weight = weight.max(LEAST);
+                    lock(&self.folders).insert_within(BYTES, key.clone(), known.clone(), weight);
+                }
+                Ok(known)
+            })?;
+            // Another thread may have started to read it too long ago.
+            if is_fresh(at, now) {
+                return Ok(found);
             }
-            kept += 1;
         }
-        let gone = folders.len() - kept;
-        folders.drain(..gone);
+    }
+
+    /// Drops what is not fresh at `now`.
+    pub(crate) fn forget_stale(&self, now: Stamp) {
+        lock(&self.folders).retain(|(at, _)| is_fresh(*at, now));
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        lock(&self.folders).len() == 0
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What a panic left behind is read anew.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Whether what was read at `at` still counts. A clock that was set back says no.
+/// Whether what was read at `at` may be used at `now`. If the clock was set back, it may not.
 fn is_fresh(at: Stamp, now: Stamp) -> bool {
     let until = Stamp { secs: at.secs.saturating_add(FRESH.as_secs() as i64), nanos: at.nanos };
     at <= now && now < until
@@ -160,7 +124,7 @@ mod tests {
         for name in 0..100 {
             get(&cache, &name.to_string(), at(10), 1);
         }
-        assert_eq!(lock(&cache.folders).len(), FOLDERS);
+        assert_eq!(lock(&cache.folders).len(), 16);
         assert_eq!(get(&cache, "99", at(10), 2), 1, "the latest is still known");
         assert_eq!(get(&cache, "0", at(10), 2), 2, "the first is not");
         cache.forget_stale(at(10));

@@ -1,24 +1,23 @@
-//! A folder as a page for people: it needs no script, and nothing from elsewhere.
+//! A listing as an HTML page. It loads nothing, and works without its script.
 //!
-//! With the script, which the page brings along, typing narrows what is shown at once, and times
-//! are those of the reader's clock.
+//! The script, which is in the page, filters while the user types, and shows local times.
 
-use super::ask::{Format, Sort};
 use super::assets::{ICONS, SCRIPT, STYLE};
+use super::human::{Count, Moment, Size};
+use super::query::{Format, Sort};
 use super::read::{MAX_ENTRIES, Readme};
 use super::rows::Row;
-use super::show::{Count, Moment, Size};
 use super::text::{self, put};
 use super::view::{Paging, Totals, View};
 use crate::naming::mime::content_type;
 use crate::store::traits::Kind;
 
-/// A folder, as the page's icon.
+/// The page's icon: a folder.
 const FAVICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 \
     24'%3E%3Cpath fill='%23c98a2b' d='M3 6.5A1.5 1.5 0 0 1 4.5 5h4.6l2.2 2.5h8.2A1.5 1.5 0 0 1 21 \
     9v8.5a1.5 1.5 0 0 1-1.5 1.5h-15A1.5 1.5 0 0 1 3 17.5z'/%3E%3C/svg%3E";
 
-/// Everything in front of the rows.
+/// Everything before the rows.
 pub(super) fn opening(view: &View, out: &mut Vec<u8>) {
     let segments = view.segments();
     let name = segments.last().map_or(&b"Files"[..], |name| name);
@@ -79,7 +78,7 @@ pub(super) fn row(row: Row<'_>, out: &mut Vec<u8>) {
     put!(out, "</tr>\n");
 }
 
-/// Everything behind the rows.
+/// Everything after the rows.
 pub(super) fn closing(view: &View, out: &mut Vec<u8>) {
     if view.rows().len() == 0 {
         put!(
@@ -99,25 +98,25 @@ pub(super) fn closing(view: &View, out: &mut Vec<u8>) {
         "<span class=\"keys\" hidden><kbd>/</kbd> filters, <kbd>↑</kbd> <kbd>↓</kbd> move. </span>"
     );
     put!(out, "The same as <a href=\"");
-    view.ask.link_format(Format::Json, out);
+    view.query.link_format(Format::Json, out);
     put!(out, "\">JSON</a> or <a href=\"");
-    view.ask.link_format(Format::Text, out);
+    view.query.link_format(Format::Text, out);
     put!(out, "\">plain text</a>.</footer>\n<script>{SCRIPT}</script>\n</body>\n</html>\n");
 }
 
-/// Why there is no row.
+/// Why there are no rows.
 fn nothing(view: &View) -> &'static str {
     let Totals { folders, files, .. } = view.totals;
     if folders + files > 0 {
         "There is no such page."
-    } else if view.ask.filter.is_empty() {
+    } else if view.query.filter.is_empty() {
         "This folder is empty."
     } else {
         "No name has this in it."
     }
 }
 
-/// The folders above, by relative links: wherever the root is, they lead there.
+/// Relative links to the folders above: they are right wherever the root is.
 fn crumbs(segments: &[Vec<u8>], out: &mut Vec<u8>) {
     let Some((_, above)) = segments.split_last() else { return };
     put!(out, "<nav aria-label=\"Folders above\"><ol class=\"crumbs\"><li><a href=\"");
@@ -133,7 +132,7 @@ fn crumbs(segments: &[Vec<u8>], out: &mut Vec<u8>) {
     put!(out, "</ol></nav>\n");
 }
 
-/// What there is, in a line.
+/// The numbers of folders and files.
 fn summary(view: &View, out: &mut Vec<u8>) {
     let Totals { folders, files, bytes } = view.totals;
     let several = |count: u64| if count == 1 { "" } else { "s" };
@@ -161,24 +160,24 @@ fn summary(view: &View, out: &mut Vec<u8>) {
 
 /// The filter and the download.
 fn bar(view: &View, out: &mut Vec<u8>) {
-    let ask = &view.ask;
+    let query = &view.query;
     put!(out, "<div class=\"bar\">\n<form role=\"search\" method=\"get\">");
     put!(out, "<label class=\"vh\" for=\"q\">Filter by name</label>");
     put!(out, "<input type=\"search\" id=\"q\" name=\"q\" placeholder=\"Filter names\" ");
     put!(out, "autocomplete=\"off\" autocapitalize=\"off\" spellcheck=\"false\" value=\"");
-    text::html(&ask.filter, out);
+    text::html(&query.filter, out);
     put!(out, "\">");
     let mut hidden = |name: &str, value: &str| {
         put!(out, "<input type=\"hidden\" name=\"{name}\" value=\"{value}\">");
     };
-    if let Some(format) = ask.format {
+    if let Some(format) = query.format {
         hidden("format", format.as_str());
     }
-    if ask.sort != Sort::Name || ask.descending {
-        hidden("sort", ask.sort.as_str());
-        hidden("order", if ask.descending { "desc" } else { "asc" });
+    if query.sort != Sort::Name || query.descending {
+        hidden("sort", query.sort.as_str());
+        hidden("order", if query.descending { "desc" } else { "asc" });
     }
-    if let Some(per) = ask.per {
+    if let Some(per) = query.per {
         hidden("per", &per.to_string());
     }
     put!(out, "<button>Filter</button></form>\n");
@@ -187,18 +186,18 @@ fn bar(view: &View, out: &mut Vec<u8>) {
     }
     put!(out, "</div>\n");
     put!(out, "<p class=\"found\" role=\"status\">");
-    if !ask.filter.is_empty() {
+    if !query.filter.is_empty() {
         put!(out, "Only names with “<bdi>");
-        text::html(&ask.filter, out);
+        text::html(&query.filter, out);
         put!(out, "</bdi>”. <a href=\"");
-        let all = super::ask::Ask { filter: Vec::new(), ..ask.clone() };
+        let all = super::query::ListingQuery { filter: Vec::new(), ..query.clone() };
         all.link_page(0, out);
         put!(out, "\">Show all</a>");
     }
     put!(out, "</p>\n");
 }
 
-/// Links to the pages beside this one, where there are any.
+/// Links to the previous and next page, if there are any.
 fn pages(view: &View, out: &mut Vec<u8>) {
     let Some(paging) = view.paging.filter(|paging| paging.pages > 1 || paging.page > 0) else {
         return;
@@ -206,7 +205,7 @@ fn pages(view: &View, out: &mut Vec<u8>) {
     let Paging { page, pages } = paging;
     let link = |page: u32, rel: &str, text: &str, out: &mut Vec<u8>| {
         put!(out, "<a class=\"button\" rel=\"{rel}\" href=\"");
-        view.ask.link_page(page, out);
+        view.query.link_page(page, out);
         put!(out, "\">{text}</a>");
     };
     put!(out, "<nav class=\"pages\" aria-label=\"Pages\">");
@@ -226,26 +225,26 @@ fn table(view: &View, has_parent: bool, out: &mut Vec<u8>) {
         out,
         "<table id=\"files\" role=\"table\">\n<caption class=\"vh\">Files and folders</caption>\n"
     );
-    // The roles are said again, since a small screen lays the rows out as something else.
+    // Small screens don't lay the rows out as a table: the roles keep it one for screen readers.
     put!(out, "<thead role=\"rowgroup\"><tr role=\"row\">");
     for (sort, class, title) in
         [(Sort::Name, "", "Name"), (Sort::Size, "s", "Size"), (Sort::Date, "d", "Modified")]
     {
-        let current = view.ask.sort == sort;
-        // The largest and the latest are what one looks for first.
-        let descending = if current { !view.ask.descending } else { sort != Sort::Name };
+        let current = view.query.sort == sort;
+        // People look for the largest and the latest first.
+        let descending = if current { !view.query.descending } else { sort != Sort::Name };
         put!(out, "<th scope=\"col\" role=\"columnheader\" class=\"{class}\"");
-        let arrow = match (current, view.ask.descending) {
+        let arrow = match (current, view.query.descending) {
             (false, _) => "",
             (true, false) => " ↑",
             (true, true) => " ↓",
         };
         if current {
-            let order = if view.ask.descending { "descending" } else { "ascending" };
+            let order = if view.query.descending { "descending" } else { "ascending" };
             put!(out, " aria-sort=\"{order}\"");
         }
         put!(out, "><a href=\"");
-        view.ask.link_sorted(sort, descending, out);
+        view.query.link_sorted(sort, descending, out);
         put!(out, "\">{title}");
         if sort == Sort::Date {
             put!(out, "<span class=\"utc\"> (UTC)</span>");
@@ -266,7 +265,7 @@ fn table(view: &View, has_parent: bool, out: &mut Vec<u8>) {
     }
 }
 
-/// The README, as it was written.
+/// The README, as plain text.
 fn explain(readme: &Readme, out: &mut Vec<u8>) {
     let link = |out: &mut Vec<u8>| {
         put!(out, "<a href=\"");

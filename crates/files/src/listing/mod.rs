@@ -1,29 +1,29 @@
-//! A folder as a page, for people and for programs.
+//! A folder as a listing, for people and for programs.
 //!
 //! ```text
-//!  query, Accept ─▶ ask ─┐
-//!                        ▼            a job off the loop
+//!  query, Accept ─▶ query ─┐
+//!                          ▼            a job off the loop
 //!  store ─▶ read ─▶ cache ──▶ view: filter, order, page ─▶ document ─▶ html, data
-//!           rows      one second                             so much at a time as there is room
+//!           rows      one second                             piece by piece, on the loop
 //! ```
 //!
-//! A job makes the document, by the `cache` that all shards share; it makes an archive in the same way,
-//! by `tar`. Who answers requests with them is in `serve`.
+//! A job makes the document, from the `cache` that all shards share; it makes an archive in the same
+//! way, with `tar`. Requests are answered in `serve`.
 //!
-//! What is read of a folder is bounded in entries and in bytes, all that is read at a time together
-//! by a budget, and what is written of it is never in memory as a whole.
+//! A listing is bounded in entries and in bytes, all listings together by a budget, and the text of a
+//! response is never in memory as a whole.
 
-pub(crate) mod ask;
 pub(crate) mod assets;
 pub(crate) mod cache;
 mod data;
 pub(crate) mod document;
 mod folder_cache;
 mod html;
+mod human;
 mod order;
+pub(crate) mod query;
 mod read;
 mod rows;
-mod show;
 #[cfg(test)]
 mod tests;
 pub(crate) mod text;

@@ -1,11 +1,10 @@
-//! How names are compared and found.
+//! Comparing and filtering names.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-/// Compares names as people would: without regard to case, and numbers by their value, so that
-/// `file9` comes before `File10`. Names that are alike so are compared by their bytes: no two
-/// different names are equal.
+/// Compares names as people do: ignoring case, and numbers by value, so that `file9` comes before
+/// `File10`. Names that are equal so are compared by their bytes: no two different names are equal.
 pub(super) fn natural(a: &[u8], b: &[u8]) -> Ordering {
     let (mut left, mut right) = (a, b);
     loop {
@@ -33,7 +32,7 @@ pub(super) fn natural(a: &[u8], b: &[u8]) -> Ordering {
     }
 }
 
-/// The digits at the front without leading zeros, and what follows them.
+/// The digits at the start without leading zeros, and the rest.
 fn split_number(text: &[u8]) -> (&[u8], &[u8]) {
     let end = text.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len());
     let (digits, rest) = text.split_at(end);
@@ -41,7 +40,7 @@ fn split_number(text: &[u8]) -> (&[u8], &[u8]) {
     (&digits[zeros..], rest)
 }
 
-/// A part that names are to have, whatever its case.
+/// Text that names must contain, in upper or lower case.
 #[derive(Debug)]
 pub(super) struct Filter {
     lower: Vec<u8>,
@@ -58,7 +57,7 @@ impl Filter {
     }
 }
 
-/// In lower case; what is no UTF-8 is left as it is.
+/// In lower case; what is not UTF-8 stays as it is.
 fn lower(text: &[u8]) -> Cow<'_, [u8]> {
     if text.is_ascii() {
         if text.iter().any(u8::is_ascii_uppercase) {

@@ -1,35 +1,34 @@
-//! Reading a folder: everything in it, once, off the loop.
+//! Reading all entries of a folder, off the loop.
 
 use std::ops::ControlFlow;
 
-use super::ask::Sort;
 use sockeye_proto::{Cancel, Permit};
 
+use super::query::Sort;
 use super::rows::{Row, Rows};
 use crate::limits::lease::Lease;
 use crate::naming::path::beneath;
 use crate::store::absent::Absent;
 use crate::store::traits::{Kind, Opened, Store};
 
-/// Of a larger folder only so many entries are listed.
+/// The most entries of a folder that are listed.
 pub(crate) const MAX_ENTRIES: usize = 200_000;
 
-/// Of a longer README only so many bytes are shown.
+/// The most bytes of a README that are shown.
 pub(crate) const MAX_README: usize = 64 * 1024;
 
-/// What a folder is explained in, in lower case, the best first.
+/// The names of README files, in lower case. The first that exists is shown.
 const READMES: [&[u8]; 3] = [b"readme.md", b"readme.txt", b"readme"];
 
-/// After so many entries it is seen to it that there is memory for them, and that somebody still
-/// waits.
+/// The number of entries between two checks of the memory for them, and of whether somebody waits.
 const CHECKED: usize = 1024;
 
-/// All that is to be shown of a folder.
+/// The entries of a folder.
 #[derive(Debug)]
 pub(crate) struct Listing {
     /// By name.
     pub(crate) rows: Rows,
-    /// There is more than was read.
+    /// Whether there are more than [`MAX_ENTRIES`].
     pub(crate) cut: bool,
     _held: Permit,
 }
@@ -39,8 +38,7 @@ impl Listing {
     ///
     /// # Errors
     ///
-    /// Why it can't be listed; [`Absent::Exhausted`] also where `lease` can't hold it, or nobody waits
-    /// any more.
+    /// [`Absent::Exhausted`] also if `lease` can't hold it, or nobody waits any more.
     pub(crate) fn read(
         store: &dyn Store,
         folder: &[u8],
@@ -70,7 +68,7 @@ impl Listing {
         Ok(Self { rows, cut, _held: lease.share() })
     }
 
-    /// The README of the folder, read now. `None` without one, or where it can't be read.
+    /// The README of the folder, read now. `None` if there is none, or it can't be read.
     pub(crate) fn readme(&self, store: &dyn Store, folder: &[u8]) -> Option<Readme> {
         let named = |readme: &[u8]| {
             let this =
@@ -89,12 +87,12 @@ impl Listing {
     }
 }
 
-/// What explains a folder.
+/// The README of a folder.
 #[derive(Debug, Hash)]
 pub(crate) struct Readme {
     pub(crate) name: Vec<u8>,
     pub(crate) text: Vec<u8>,
-    /// There is more of it.
+    /// Whether it is longer than [`MAX_README`].
     pub(crate) cut: bool,
 }
 
@@ -110,7 +108,7 @@ mod tests {
     }
 
     fn listing(store: &Memory, folder: &str) -> Listing {
-        read(store, folder, Lease::of(1 << 30)).unwrap()
+        read(store, folder, crate::tests::lease(1 << 30)).unwrap()
     }
 
     #[test]
@@ -147,7 +145,7 @@ mod tests {
     fn a_folder_that_memory_does_not_hold_is_not_listed() {
         let store = Memory::new();
         (0..100).for_each(|at| store.write(&at.to_string(), ""));
-        let listed = read(&store, "", Lease::of(100 * 24));
+        let listed = read(&store, "", crate::tests::lease(100 * 24));
         assert_eq!(listed.map(|listing| listing.rows.len()).err(), Some(Absent::Exhausted));
         let budget = Budget::new("listings", 2 * (100 * 24 + 200));
         let listed = read(&store, "", Lease::new(&budget, Client::Unix).unwrap()).unwrap();
@@ -161,7 +159,7 @@ mod tests {
         let store = Memory::new();
         (0..3 * CHECKED).for_each(|at| store.write(&at.to_string(), ""));
         let (waiter, cancel) = Waiter::new();
-        let lease = || Lease::of(1 << 30);
+        let lease = || crate::tests::lease(1 << 30);
         assert!(Listing::read(&store, b"", lease(), &cancel).is_ok());
         drop(waiter);
         let listed = Listing::read(&store, b"", lease(), &cancel);

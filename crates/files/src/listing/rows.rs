@@ -1,21 +1,21 @@
-//! What a folder holds, compactly: names in one piece of memory, and 24 bytes beside each.
+//! The entries of a folder in little memory: all names in one buffer, and 24 bytes for each entry.
 
 use std::cmp::Ordering;
 
-use super::ask::Sort;
 use super::order;
+use super::query::Sort;
 use crate::store::traits::{Child, Kind};
 
-/// The entries of a folder, or of a part of it.
+/// The entries of a folder, or some of them.
 #[derive(Debug, Default)]
 pub(crate) struct Rows {
-    // Invariant: each row's name lies whole in `names`.
+    // Invariant: the name of each row is a range of `names`.
     names: Vec<u8>,
-    rows: Vec<Packed>,
+    rows: Vec<Compact>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Packed {
+struct Compact {
     start: u32,
     /// A name has at most 255 bytes.
     len: u8,
@@ -42,16 +42,15 @@ impl Rows {
 
     /// The bytes of memory that it holds.
     pub(crate) fn weight(&self) -> usize {
-        self.names.capacity() + self.rows.capacity() * size_of::<Packed>()
+        self.names.capacity() + self.rows.capacity() * size_of::<Compact>()
     }
 
-    /// Makes room for a row with a name of so many bytes. Returns whether there is memory for it.
+    /// Makes room for a row whose name has `name` bytes. Returns whether there is memory for it.
     pub(crate) fn reserve(&mut self, name: usize) -> bool {
         self.names.try_reserve(name).is_ok() && self.rows.try_reserve(1).is_ok()
     }
 
-    /// Adds a row. Returns whether it could: a name that is no file's, or more of them than 4 GiB
-    /// hold, is not taken.
+    /// Adds a row. Returns false if its name is longer than 255 bytes, or all names than 4 GiB.
     pub(crate) fn push(&mut self, row: Row<'_>) -> bool {
         let (Ok(start), Ok(len)) = (u32::try_from(self.names.len()), u8::try_from(row.name.len()))
         else {
@@ -59,37 +58,37 @@ impl Rows {
         };
         self.names.extend_from_slice(row.name);
         let Row { kind, size, modified, .. } = row;
-        self.rows.push(Packed { start, len, kind, size, modified });
+        self.rows.push(Compact { start, len, kind, size, modified });
         true
     }
 
     pub(crate) fn get(&self, at: usize) -> Option<Row<'_>> {
-        self.rows.get(at).map(|row| self.unpack(row))
+        self.rows.get(at).map(|row| self.expand(row))
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = Row<'_>> {
-        self.rows.iter().map(|row| self.unpack(row))
+        self.rows.iter().map(|row| self.expand(row))
     }
 
-    fn unpack(&self, row: &Packed) -> Row<'_> {
-        let Packed { start, len, kind, size, modified } = *row;
+    fn expand(&self, row: &Compact) -> Row<'_> {
+        let Compact { start, len, kind, size, modified } = *row;
         let name = &self.names[start as usize..start as usize + usize::from(len)];
         Row { name, kind, size, modified }
     }
 
-    /// Brings the rows into an order. Those of `part` come to stand where they would if all were
-    /// sorted; the others lie around them as they may.
+    /// Sorts the rows in `part`: they are those that would be there if all were sorted. The order of the
+    /// others is not specified.
     pub(crate) fn sort(&mut self, sort: Sort, descending: bool, part: std::ops::Range<usize>) {
         let Self { names, rows } = self;
-        let name = |row: &Packed| &names[row.start as usize..][..usize::from(row.len)];
-        let compare = |a: &Packed, b: &Packed| -> Ordering {
+        let name = |row: &Compact| &names[row.start as usize..][..usize::from(row.len)];
+        let compare = |a: &Compact, b: &Compact| -> Ordering {
             let by_name = || order::natural(name(a), name(b));
             let ordering = match sort {
                 Sort::Name => by_name(),
                 Sort::Size => a.size.cmp(&b.size).then_with(by_name),
                 Sort::Date => a.modified.cmp(&b.modified).then_with(by_name),
             };
-            // Folders stand first in either direction.
+            // Folders come first in either direction.
             a.kind.cmp(&b.kind).then(if descending { ordering.reverse() } else { ordering })
         };
         let (start, end) = (part.start.min(rows.len()), part.end.min(rows.len()));
@@ -103,18 +102,18 @@ impl Rows {
         front[start.min(end)..].sort_unstable_by(compare);
     }
 
-    /// The rows at `part`, by themselves.
+    /// A copy of the rows in `part`.
     pub(crate) fn part(&self, part: std::ops::Range<usize>) -> Self {
         let mut these = Self::default();
         let rows = self.rows.get(part.start.min(self.len())..part.end.min(self.len()));
         for row in rows.unwrap_or_default() {
-            these.push(self.unpack(row));
+            these.push(self.expand(row));
         }
         these.shrink();
         these
     }
 
-    /// The rows whose names have `filter` in them, whatever its case.
+    /// A copy of the rows whose names contain `filter`, in upper or lower case.
     pub(crate) fn filtered(&self, filter: &[u8]) -> Self {
         let filter = order::Filter::new(filter);
         let mut these = Self::default();
@@ -125,7 +124,7 @@ impl Rows {
         these
     }
 
-    /// Gives back memory that nothing is in.
+    /// Frees unused memory.
     pub(crate) fn shrink(&mut self) {
         self.names.shrink_to_fit();
         self.rows.shrink_to_fit();
@@ -185,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_row_is_small_and_a_name_that_is_none_is_not_taken() {
-        assert_eq!(size_of::<Packed>(), 24);
+        assert_eq!(size_of::<Compact>(), 24);
         let mut rows = Rows::default();
         let row = Row { name: &[b'a'; 256], kind: Kind::File, size: 0, modified: 0 };
         assert!(!rows.push(row));

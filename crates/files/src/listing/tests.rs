@@ -5,25 +5,25 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use sockeye_proto::Cancel;
 
-use super::ask::{Ask, Format};
 use super::assets::{POLICY, SCRIPT, STYLE};
 use super::document::Document;
+use super::query::{Format, ListingQuery};
 use super::read::Listing;
 use super::view::View;
 use crate::limits::lease::Lease;
 use crate::store::memory::Memory;
 
 fn lease() -> Lease {
-    Lease::of(1 << 30)
+    crate::tests::lease(1 << 30)
 }
 
 fn document(store: &Memory, path: &str, query: &str, format: Format) -> Document {
     let folder = path.trim_matches('/').as_bytes();
     let listing = Listing::read(store, folder, lease(), &Cancel::default()).unwrap();
     let readme = listing.readme(store, folder);
-    let ask = Ask::parse(Some(query.as_bytes()), true).unwrap();
+    let query = ListingQuery::parse(Some(query.as_bytes()), true).unwrap();
     let path = path.as_bytes().into();
-    let view = View::new(Arc::new(listing), ask, format, true, path, readme, lease());
+    let view = View::new(Arc::new(listing), query, format, true, path, readme, lease());
     Document::new(view.unwrap())
 }
 
@@ -110,8 +110,8 @@ fn the_way_back_is_relative_and_escaped() {
     let path = "/a%20%3Cb%3E/c%26/d/";
     let listing =
         Arc::new(Listing::read(&store, b"a <b>/c&/d", lease(), &Cancel::default()).unwrap());
-    let ask = Ask::default();
-    let view = View::new(listing, ask, Format::Html, true, path.as_bytes().into(), None, lease());
+    let query = ListingQuery::default();
+    let view = View::new(listing, query, Format::Html, true, path.as_bytes().into(), None, lease());
     let mut out = Vec::new();
     Document::new(view.unwrap()).fill(&mut out, usize::MAX);
     let page = String::from_utf8(out).unwrap();
@@ -228,19 +228,19 @@ fn a_document_comes_in_pieces_of_the_size_that_is_wanted() {
 #[test]
 fn the_tag_tells_what_is_shown_apart() {
     let store = trouble();
-    let tag = |query, format| document(&store, "/docs/", query, format).view().tag().to_owned();
+    let etag = |query, format| document(&store, "/docs/", query, format).view().etag().to_owned();
     let tags = [
-        tag("", Format::Html),
-        tag("", Format::Json),
-        tag("sort=size", Format::Html),
-        tag("q=b", Format::Html),
-        tag("per=2", Format::Html),
-        tag("per=2&page=2", Format::Html),
+        etag("", Format::Html),
+        etag("", Format::Json),
+        etag("sort=size", Format::Html),
+        etag("q=b", Format::Html),
+        etag("per=2", Format::Html),
+        etag("per=2&page=2", Format::Html),
     ];
     for (at, one) in tags.iter().enumerate() {
         assert!(one.starts_with("\"") && tags[..at].iter().all(|other| other != one));
     }
-    assert_eq!(tags[0], tag("", Format::Html));
+    assert_eq!(tags[0], etag("", Format::Html));
     store.write("docs/File9", "123456");
-    assert_ne!(tags[0], tag("", Format::Html));
+    assert_ne!(tags[0], etag("", Format::Html));
 }

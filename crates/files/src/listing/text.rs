@@ -1,11 +1,11 @@
-//! Names in every context that they are written into: HTML, URLs, JSON and plain text.
+//! Writing file names into HTML, URLs, JSON and plain text.
 //!
-//! A file's name is any bytes. What a person reads of it is never markup, never moves the cursor and
-//! never turns the text around: what can't be seen is written out, as `\x0a` for a control, `\xff`
-//! for a byte that is no UTF-8, `\u{202e}` for a character that directs the text. No name that can
-//! be asked for has a backslash of its own, so this can't be mistaken.
+//! A file name is any bytes. For people, invisible characters are escaped, so that a name is never
+//! markup, never moves the cursor and never reverses the text: `\x0a` for a control, `\xff` for a byte
+//! that is not UTF-8, `\u{202e}` for a character that sets the direction. No name that can be requested
+//! has a backslash, so escapes are unambiguous.
 
-/// Writes without a chance to fail: the output is memory.
+/// Writes to memory, which doesn't fail.
 macro_rules! put {
     ($out:expr, $($format:tt)*) => {{
         let written = std::io::Write::write_fmt(&mut *$out, format_args!($($format)*));
@@ -14,25 +14,24 @@ macro_rules! put {
 }
 pub(super) use put;
 
-/// A part of a name as a person reads it.
-enum Seen {
+/// A part of a name.
+enum Part {
     Char(char),
-    /// A character that directs the text, or can't be seen.
-    Unseen(char),
-    /// A byte that is no UTF-8.
+    Invisible(char),
+    /// A byte that is not UTF-8.
     Byte(u8),
 }
 
-fn parts(name: &[u8]) -> impl Iterator<Item = Seen> {
+fn parts(name: &[u8]) -> impl Iterator<Item = Part> {
     name.utf8_chunks().flat_map(|chunk| {
-        let seen = |char| if is_unseen(char) { Seen::Unseen(char) } else { Seen::Char(char) };
-        chunk.valid().chars().map(seen).chain(chunk.invalid().iter().copied().map(Seen::Byte))
+        let part = |char| if is_invisible(char) { Part::Invisible(char) } else { Part::Char(char) };
+        chunk.valid().chars().map(part).chain(chunk.invalid().iter().copied().map(Part::Byte))
     })
 }
 
-/// Whether a character would not show, or would change how its neighbours show. The joiners U+200C
-/// and U+200D may: scripts and emoji are written with them.
-fn is_unseen(char: char) -> bool {
+/// Whether a character is invisible, or changes how its neighbours look. The joiners U+200C and U+200D
+/// are allowed: scripts and emoji are written with them.
+fn is_invisible(char: char) -> bool {
     char.is_control()
         || matches!(char,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}'
@@ -44,10 +43,10 @@ fn is_unseen(char: char) -> bool {
 pub(super) fn plain(name: &[u8], out: &mut Vec<u8>) {
     for part in parts(name) {
         match part {
-            Seen::Char(char) => put!(out, "{char}"),
-            Seen::Unseen(char) if char < '\u{80}' => put!(out, "\\x{:02x}", char as u32),
-            Seen::Unseen(char) => put!(out, "\\u{{{:x}}}", char as u32),
-            Seen::Byte(byte) => put!(out, "\\x{byte:02x}"),
+            Part::Char(char) => put!(out, "{char}"),
+            Part::Invisible(char) if char < '\u{80}' => put!(out, "\\x{:02x}", char as u32),
+            Part::Invisible(char) => put!(out, "\\u{{{:x}}}", char as u32),
+            Part::Byte(byte) => put!(out, "\\x{byte:02x}"),
         }
     }
 }
@@ -59,7 +58,7 @@ pub(super) fn html(name: &[u8], out: &mut Vec<u8>) {
     escape_from(start, out);
 }
 
-/// Writes text of several lines as HTML: line breaks and tabs stay what they are.
+/// Writes text of several lines as HTML, with its line breaks and tabs.
 pub(super) fn html_lines(text: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
     for run in text.split_inclusive(|byte| matches!(byte, b'\n' | b'\t')) {
@@ -74,7 +73,7 @@ pub(super) fn html_lines(text: &[u8], out: &mut Vec<u8>) {
     escape_from(start, out);
 }
 
-/// Escapes what was written from `start` on, where it needs it.
+/// Escapes what was written from `start` on.
 fn escape_from(start: usize, out: &mut Vec<u8>) {
     let special = |byte: &u8| matches!(byte, b'&' | b'<' | b'>' | b'"' | b'\'');
     if !out[start..].iter().any(special) {
@@ -92,8 +91,8 @@ fn escape_from(start: usize, out: &mut Vec<u8>) {
     }
 }
 
-/// Writes bytes as a part of a URL (RFC 3986, 2.3): all but the unreserved are percent-encoded, so
-/// that it means the same in a path, in a query, in an attribute and in JSON.
+/// Writes bytes for a URL: all but the unreserved characters (RFC 3986, 2.3) are percent-encoded, so the
+/// result fits a path, a query, an attribute and JSON.
 pub(crate) fn url(bytes: &[u8], out: &mut Vec<u8>) {
     for byte in bytes {
         match byte {
@@ -103,20 +102,20 @@ pub(crate) fn url(bytes: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Writes a name as a string of JSON, quotes included. What can't be seen is escaped and still the
-/// same character; a byte that is no UTF-8 becomes U+FFFD, since JSON has nothing for it.
+/// Writes a name as a JSON string, quotes included. Invisible characters are escaped; a byte that is not
+/// UTF-8 becomes U+FFFD.
 pub(super) fn json(name: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
     for part in parts(name) {
         match part {
-            Seen::Char(char @ ('"' | '\\')) => put!(out, "\\{char}"),
-            Seen::Char(char) => put!(out, "{char}"),
-            Seen::Unseen(char) => {
+            Part::Char(char @ ('"' | '\\')) => put!(out, "\\{char}"),
+            Part::Char(char) => put!(out, "{char}"),
+            Part::Invisible(char) => {
                 for unit in char.encode_utf16(&mut [0; 2]) {
                     put!(out, "\\u{unit:04x}");
                 }
             }
-            Seen::Byte(_) => put!(out, "\u{fffd}"),
+            Part::Byte(_) => put!(out, "\u{fffd}"),
         }
     }
     out.push(b'"');
@@ -209,12 +208,12 @@ mod tests {
             for name in [&name[..], text.as_bytes()] {
                 let html = written(html, name);
                 prop_assert!(!html.contains(['<', '>', '"', '\'']));
-                prop_assert!(!html.chars().any(is_unseen));
-                prop_assert!(!written(plain, name).chars().any(is_unseen));
+                prop_assert!(!html.chars().any(is_invisible));
+                prop_assert!(!written(plain, name).chars().any(is_invisible));
                 let url = written(url, name);
                 prop_assert!(url.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~%".contains(&byte)));
                 let json = written(json, name);
-                prop_assert!(!json.chars().any(is_unseen));
+                prop_assert!(!json.chars().any(is_invisible));
                 let mut inner = json[1..json.len() - 1].chars();
                 while let Some(char) = inner.next() {
                     prop_assert_ne!(char, '"');

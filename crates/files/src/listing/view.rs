@@ -1,44 +1,44 @@
-//! What is shown of a folder to one who asks: the entries that were asked for, in their order.
+//! The part of a folder that a request asks for: its entries, in their order.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use super::ask::{Ask, Format, Sort};
 use super::assets::{SCRIPT, STYLE};
+use super::query::{Format, ListingQuery, Sort};
 use super::read::{Listing, Readme};
 use super::rows::Rows;
 use crate::limits::lease::Lease;
 use crate::store::absent::Absent;
 use crate::store::traits::Kind;
 
-/// Entries to be shown, and what is said about all of them.
+/// The entries of a response, and what it says about all of them.
 #[derive(Debug)]
 pub(crate) struct View {
-    pub(crate) ask: Ask,
+    pub(crate) query: ListingQuery,
     pub(crate) format: Format,
-    /// It offers the folder as an archive.
+    /// Whether it offers the folder as an archive.
     pub(crate) archives: bool,
-    /// The path of the folder as it was asked for, still encoded, with its final slash.
+    /// The requested path of the folder, percent-encoded, with its final slash.
     pub(crate) path: Box<[u8]>,
     pub(crate) totals: Totals,
     pub(crate) paging: Option<Paging>,
-    /// The folder has more than is listed.
+    /// Whether the folder has more entries than are listed.
     pub(crate) cut: bool,
     pub(crate) readme: Option<Readme>,
     rows: Shown,
-    tag: String,
-    /// Who looks at it is charged for the rows, whoever has them.
+    etag: String,
+    /// The client is charged for the rows, even if they are shared.
     _lease: Lease,
 }
 
-/// The rows: those of the folder itself where all are shown as they lie there.
+/// The rows: those of the listing itself if all are shown in its order.
 #[derive(Debug)]
 enum Shown {
     Whole(Arc<Listing>),
     These(Rows),
 }
 
-/// What the entries are together; those on other pages as well.
+/// The sums over the entries of all pages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Totals {
     pub(crate) folders: u64,
@@ -47,7 +47,7 @@ pub(crate) struct Totals {
     pub(crate) bytes: u64,
 }
 
-/// Which page of how many.
+/// The page, and the number of pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Paging {
     /// Counted from 0.
@@ -56,14 +56,14 @@ pub(crate) struct Paging {
 }
 
 impl View {
-    /// Picks what `ask` wants out of a listing.
+    /// Selects what `query` asks for from a listing.
     ///
     /// # Errors
     ///
-    /// [`Absent::Exhausted`] where `lease` can't hold it.
+    /// [`Absent::Exhausted`] if `lease` can't hold it.
     pub(crate) fn new(
         listing: Arc<Listing>,
-        ask: Ask,
+        query: ListingQuery,
         format: Format,
         archives: bool,
         path: Box<[u8]>,
@@ -71,19 +71,19 @@ impl View {
         mut lease: Lease,
     ) -> Result<Self, Absent> {
         let cut = listing.cut;
-        let sorted = ask.sort == Sort::Name && !ask.descending;
-        let is_whole = sorted && ask.filter.is_empty() && ask.paging(format).is_none();
-        // What is shown whole is shared; what is picked out is no more than all of it. Either way, one
-        // client can't keep many folders in memory.
+        let sorted = query.sort == Sort::Name && !query.descending;
+        let is_whole = sorted && query.filter.is_empty() && query.paging(format).is_none();
+        // The whole is shared, a selection is copied. Either way the client is charged for all of it, so
+        // one client can't keep many folders in memory.
         let weight = listing.rows.weight();
         let has_room = if is_whole { lease.charge(weight) } else { lease.resize(weight) };
         if !has_room {
             return Err(Absent::Exhausted);
         }
-        let filtered = (!ask.filter.is_empty()).then(|| listing.rows.filtered(&ask.filter));
+        let filtered = (!query.filter.is_empty()).then(|| listing.rows.filtered(&query.filter));
         let rows = filtered.as_ref().unwrap_or(&listing.rows);
         let totals = Totals::of(rows);
-        let pages = ask.paging(format).map(|(page, per)| {
+        let pages = query.paging(format).map(|(page, per)| {
             let pages = rows.len().div_ceil(per as usize).max(1);
             // Both are small: a listing has less than 2^32 entries.
             let start = (page as usize).saturating_mul(per as usize);
@@ -98,28 +98,17 @@ impl View {
                 rows.part(part)
             } else {
                 let mut rows = filtered.unwrap_or_else(|| listing.rows.part(0..usize::MAX));
-                rows.sort(ask.sort, ask.descending, part.clone());
+                rows.sort(query.sort, query.descending, part.clone());
                 rows.part(part)
             };
             let _ = lease.resize(rows.weight());
             Shown::These(rows)
         };
         let paging = pages.map(|(paging, _)| paging);
-        let tag = String::new();
-        let mut view = Self {
-            ask,
-            format,
-            archives,
-            path,
-            totals,
-            paging,
-            cut,
-            readme,
-            rows: shown,
-            tag,
-            _lease: lease,
-        };
-        view.tag = view.make_tag();
+        let (rows, etag, _lease) = (shown, String::new(), lease);
+        let mut view =
+            Self { query, format, archives, path, totals, paging, cut, readme, rows, etag, _lease };
+        view.etag = view.make_etag();
         Ok(view)
     }
 
@@ -130,26 +119,26 @@ impl View {
         }
     }
 
-    /// An entity tag: the same for what would be shown in the same way.
-    pub(crate) fn tag(&self) -> &str {
-        &self.tag
+    /// An ETag: the same for the same response.
+    pub(crate) fn etag(&self) -> &str {
+        &self.etag
     }
 
-    fn make_tag(&self) -> String {
+    fn make_etag(&self) -> String {
         let mut hasher = DefaultHasher::new();
-        let Self { ask, format, archives, path, totals, paging, cut, readme, .. } = self;
+        let Self { query, format, archives, path, totals, paging, cut, readme, .. } = self;
         (env!("CARGO_PKG_VERSION"), STYLE, SCRIPT).hash(&mut hasher);
-        (ask, format, archives, path, totals, paging, cut, readme).hash(&mut hasher);
+        (query, format, archives, path, totals, paging, cut, readme).hash(&mut hasher);
         for row in self.rows().iter() {
             (row.name, row.kind, row.size, row.modified).hash(&mut hasher);
         }
         format!("\"{:016x}\"", hasher.finish())
     }
 
-    /// The folder's path in segments, decoded: to be shown.
+    /// The segments of the folder's path, decoded, for people.
     pub(crate) fn segments(&self) -> Vec<Vec<u8>> {
         let named = self.path.split(|byte| *byte == b'/').filter(|segment| !segment.is_empty());
-        named.map(super::ask::percent_decoded).collect()
+        named.map(super::query::percent_decoded).collect()
     }
 }
 

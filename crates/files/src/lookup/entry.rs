@@ -1,31 +1,28 @@
-//! What one lookup found, ready to be sent: made once, off the loop, and kept by the cache.
+//! The result of a lookup, ready to be sent: made off the loop, and cached.
 
-use sockeye_proto::{Cancel, Time};
+use std::sync::Arc;
 
 use super::rule::Rule;
-use crate::coding::coder::Coder;
 use crate::coding::file_entry::FileEntry;
-use crate::file::held::Held;
+use crate::file::content::Content;
 use crate::file::representation::Representation;
-use crate::options::codings::Coding;
-use crate::respond::redirect::Slash;
+use crate::respond::instead::Slash;
 use crate::store::absent::Absent;
-use crate::store::traits::Stored;
+use crate::store::traits::OpenFile;
 
-/// What a name leads to, and in which folder that is.
+/// What a key leads to.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    /// Which of the mounts answers; `None` where none is.
+    /// The mount that answers; `None` if none does.
     pub(crate) mount: Option<usize>,
-    pub(crate) what: What,
+    pub(crate) target: Target,
 }
 
-/// What a name leads to.
 #[derive(Clone, Debug)]
-pub(crate) enum What {
-    /// A file, and by which rule.
-    File(Rule, Box<FileEntry>),
-    /// The same path with a slash more or less is the one to ask for.
+pub(crate) enum Target {
+    /// A file, found by this rule.
+    File(Rule, Arc<FileEntry>),
+    /// The same path with or without a final slash.
     Redirect(Slash),
     /// A folder without a page, which is listed.
     Listing,
@@ -33,15 +30,14 @@ pub(crate) enum What {
 }
 
 impl Entry {
-    /// The file, where it is one.
-    pub(crate) fn file(&self) -> Option<&FileEntry> {
-        match &self.what {
-            What::File(_, file) => Some(file),
-            What::Redirect(_) | What::Listing | What::Absent(_) => None,
+    pub(crate) fn file(&self) -> Option<&Arc<FileEntry>> {
+        match &self.target {
+            Target::File(_, file) => Some(file),
+            Target::Redirect(_) | Target::Listing | Target::Absent(_) => None,
         }
     }
 
-    /// The memory that it holds besides itself, in bytes.
+    /// The bytes of memory that it holds besides itself.
     pub(crate) fn weight(&self) -> usize {
         self.representations().map(Representation::weight).sum()
     }
@@ -51,40 +47,21 @@ impl Entry {
         self.open_files().count()
     }
 
-    /// The open files, where content is not in memory.
-    pub(crate) fn open_files(&self) -> impl Iterator<Item = &dyn Stored> {
-        self.representations().filter_map(|file| match &file.held {
-            Held::Memory(_) | Held::Compressed(_) => None,
-            Held::Open(file) => Some(&**file),
+    pub(crate) fn open_files(&self) -> impl Iterator<Item = &dyn OpenFile> {
+        self.representations().filter_map(|file| match &file.content {
+            Content::Memory(_) | Content::Compressed(_) => None,
+            Content::Open(file) => Some(&**file),
         })
     }
 
     fn representations(&self) -> impl Iterator<Item = &Representation> {
-        self.file().into_iter().flat_map(FileEntry::all)
+        self.file().into_iter().flat_map(|file| file.all())
     }
 
-    /// The same file with one coding more, or the knowledge that there is no use in it, if that can be
-    /// had. Blocks.
-    pub(crate) fn with_coding(
-        &self,
-        coder: &Coder,
-        coding: Coding,
-        now: Time,
-        cancel: Cancel,
-    ) -> Self {
-        let what = match &self.what {
-            What::File(rule, file) => {
-                What::File(*rule, Box::new(coder.compress(file, coding, now, cancel)))
-            }
-            other => other.clone(),
-        };
-        Self { mount: self.mount, what }
-    }
-
-    /// Whether this is the file of `before`, beside the same siblings.
-    pub(crate) fn goes_on_from(&self, before: &Self) -> bool {
+    /// Whether this is the file of `before`, with the same precompressed files.
+    pub(crate) fn continues(&self, before: &Self) -> bool {
         match (self.file(), before.file()) {
-            (Some(file), Some(before)) => file.goes_on_from(before),
+            (Some(file), Some(before)) => file.continues(before),
             _ => false,
         }
     }

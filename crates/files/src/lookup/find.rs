@@ -1,23 +1,23 @@
-//! Looking a name up: which file it leads to, by which rule, opened and read as far as it is kept.
-//! Runs off the loop and may block.
+//! A lookup: which file a key leads to, by which rule, opened and read as far as it is cached. Runs off
+//! the loop and may block.
 
 use std::sync::Arc;
 
 use sockeye_proto::Cancel;
 
-use super::entry::{Entry, What};
+use super::entry::{Entry, Target};
 use super::folder::Folder;
-use super::mounts::{Mounts, Place};
+use super::mounts::{Mounted, Mounts};
 use super::rule::Rule;
 use crate::coding::file_entry::FileEntry;
-use crate::file::reader::{Digested, Effort, Found, Reader};
+use crate::file::reader::{Effort, LoadError, Reader};
 use crate::file::representation::{OpenedFile, Representation};
 use crate::naming::path::RequestPath;
-use crate::respond::redirect::Slash;
+use crate::respond::instead::Slash;
 use crate::store::absent::Absent;
 use crate::store::traits::Opened;
 
-/// How often a file that changes under our eyes is read again before we give up.
+/// How often a file that changes while it is read is read.
 const TRIES: usize = 8;
 
 /// The page of a folder.
@@ -26,43 +26,45 @@ const INDEX: &[u8] = b"index.html";
 /// What clean URLs leave out.
 const HTML: &[u8] = b".html";
 
-/// Looks `key` up. Blocks. Returns `known`, what an earlier lookup found, where it still holds: then
-/// nothing is read. `None` where it takes more than `effort`.
+const MISSING: LoadError = LoadError::Absent(Absent::Missing);
+
+/// Looks `key` up. Blocks. Returns `known`, the result of an earlier lookup, if it still holds: then
+/// nothing is read. `None` if it takes more than `effort`.
 pub(crate) fn look_up(
     mounts: &Mounts,
     key: &[u8],
     known: Option<Arc<Entry>>,
     effort: Effort<'_>,
 ) -> Option<Arc<Entry>> {
-    let Some((mount, place)) = mounts.place(key) else {
-        let what = What::Absent(Absent::Unmounted);
-        return Some(Arc::new(Entry { mount: None, what }));
+    let Some((mount, path)) = mounts.find(key) else {
+        let target = Target::Absent(Absent::Unmounted);
+        return Some(Arc::new(Entry { mount: None, target }));
     };
-    let found = {
-        let folder = &mounts.get(mount).folder;
-        let known = match known.as_deref() {
-            Some(Entry { mount: Some(at), what: What::File(rule, file) }) if *at == mount => {
-                Some((*rule, &**file))
-            }
-            _ => None,
-        };
-        let at_once = folder.store.at_once();
-        let store = at_once.as_deref().unwrap_or(&*folder.store);
-        let reader = Reader { store, ..folder.reader(effort) };
-        Lookup { folder, known, reader }.find(place)
+    let folder = &mounts.get(mount).folder;
+    let known_file = match known.as_deref() {
+        Some(Entry { mount: Some(at), target: Target::File(rule, file) }) if *at == mount => {
+            Some((*rule, file))
+        }
+        _ => None,
     };
-    let what = match found {
-        Ok(Found::Same) => return known,
-        Ok(Found::Unread) => return None,
-        Ok(Found::Other(what)) => what,
-        Err(absent) => What::Absent(absent),
+    let at_once = folder.store.at_once();
+    let store = at_once.as_deref().unwrap_or(&*folder.store);
+    let reader = Reader { store, ..folder.reader(effort) };
+    let target = match (Lookup { folder, known: known_file, reader }).find(path) {
+        Ok(Target::File(_, file)) if known_file.is_some_and(|(_, at)| Arc::ptr_eq(at, &file)) => {
+            return known;
+        }
+        Ok(target) => target,
+        Err(LoadError::NeedsReading) => return None,
+        Err(LoadError::Absent(absent)) => Target::Absent(absent),
+        Err(LoadError::Changed) => Target::Absent(Absent::Changing),
     };
-    Some(Arc::new(Entry { mount: Some(mount), what }))
+    Some(Arc::new(Entry { mount: Some(mount), target }))
 }
 
-/// The same with all the effort that it takes.
-pub(crate) fn look_up_whole(mounts: &Mounts, key: &[u8]) -> Arc<Entry> {
-    let found = look_up(mounts, key, None, Effort::Reading(&Cancel::default()));
+/// Looks `key` up with all the effort that it takes.
+pub(crate) fn look_up_fully(mounts: &Mounts, key: &[u8]) -> Arc<Entry> {
+    let found = look_up(mounts, key, None, Effort::Thorough(&Cancel::default()));
     found.expect("nothing takes more effort")
 }
 
@@ -70,78 +72,67 @@ pub(crate) fn look_up_whole(mounts: &Mounts, key: &[u8]) -> Arc<Entry> {
 struct Lookup<'a> {
     folder: &'a Folder,
     /// What an earlier one found.
-    known: Option<(Rule, &'a FileEntry)>,
+    known: Option<(Rule, &'a Arc<FileEntry>)>,
     reader: Reader<'a>,
 }
 
 impl Lookup<'_> {
-    /// Finds what answers for a place in the folder.
-    fn find(&self, place: Place<'_>) -> Result<Found<What>, Absent> {
-        let single = self.reader.store.single_file();
-        match (place, single) {
-            (Place::Itself, Some(single)) => self.single(single),
-            (Place::Itself, None) => redirect(Slash::Add),
-            (Place::In(wanted), Some(single)) => match wanted.key() {
-                b"" => self.single(single),
-                name if name == single => self.single(single),
-                _ => Err(Absent::Missing),
-            },
-            (Place::In(wanted), None) if wanted.is_folder() => self.index(wanted),
-            (Place::In(wanted), None) => self.named(wanted.name()),
+    fn find(&self, path: Mounted<'_>) -> Result<Target, LoadError> {
+        match (path, self.reader.store.single_file()) {
+            (Mounted::Itself, None) => Ok(Target::Redirect(Slash::Add)),
+            (Mounted::In(path), Some(single)) if !path.key().is_empty() && path.key() != single => {
+                Err(MISSING)
+            }
+            (_, Some(single)) => self.load(single, Rule::SingleFile)?.ok_or(Absent::NoIndex.into()),
+            (Mounted::In(path), None) if path.is_folder() => self.index(path),
+            (Mounted::In(path), None) => self.named(path.name()),
         }
     }
 
-    fn single(&self, name: &[u8]) -> Result<Found<What>, Absent> {
-        match self.load(name, Rule::SingleFile)? {
-            Some(found) => Ok(found),
-            None => Err(Absent::NoIndex),
-        }
-    }
-
-    /// A path without a slash at its end.
-    fn named(&self, name: &[u8]) -> Result<Found<What>, Absent> {
+    /// A path without a final slash.
+    fn named(&self, name: &[u8]) -> Result<Target, LoadError> {
         match self.load(name, Rule::File) {
-            Ok(Some(found)) => Ok(found),
-            // The page beside a folder goes before a folder without one.
+            Ok(Some(file)) => Ok(file),
+            // The page beside a folder comes before a folder without one.
             Ok(None) => match self.clean(name)? {
                 Some(page) if !self.is_file(&[name, b"/", INDEX].concat()) => Ok(page),
-                _ => redirect(Slash::Add),
+                _ => Ok(Target::Redirect(Slash::Add)),
             },
-            Err(Absent::Missing) => self.clean(name)?.ok_or(Absent::Missing),
-            Err(absent) => Err(absent),
+            Err(MISSING) => self.clean(name)?.ok_or(MISSING),
+            Err(error) => Err(error),
         }
     }
 
-    /// A path with a slash at its end.
-    fn index(&self, wanted: RequestPath<'_>) -> Result<Found<What>, Absent> {
-        let why = match self.load(&[wanted.key(), INDEX].concat(), Rule::Index) {
-            Ok(Some(found)) => return Ok(found),
+    /// A path with a final slash.
+    fn index(&self, path: RequestPath<'_>) -> Result<Target, LoadError> {
+        let absent = match self.load(&[path.key(), INDEX].concat(), Rule::Index) {
+            Ok(Some(file)) => return Ok(file),
             Ok(None) => Absent::NoIndex,
-            Err(Absent::Missing) => match self.reader.store.open(wanted.name()) {
+            Err(MISSING) => match self.reader.store.open(path.name()) {
                 Ok(Opened::Folder) => Absent::NoIndex,
-                Ok(Opened::File(..)) => return Err(Absent::NotAFolder),
+                Ok(Opened::File(..)) => return Err(Absent::NotAFolder.into()),
                 Err(absent) => absent,
             },
-            Err(absent) => return Err(absent),
+            Err(error) => return Err(error),
         };
-        let page = matches!(why, Absent::NoIndex | Absent::Missing)
+        let page = matches!(absent, Absent::NoIndex | Absent::Missing)
             && self.folder.options.clean_urls
-            && !wanted.name().is_empty()
-            && self.is_file(&[wanted.name(), HTML].concat());
-        match why {
-            _ if page => redirect(Slash::Drop),
-            Absent::NoIndex if self.folder.options.listing => Ok(Found::Other(What::Listing)),
-            why => Err(why),
+            && !path.name().is_empty()
+            && self.is_file(&[path.name(), HTML].concat());
+        match absent {
+            _ if page => Ok(Target::Redirect(Slash::Drop)),
+            Absent::NoIndex if self.folder.options.listing => Ok(Target::Listing),
+            absent => Err(absent.into()),
         }
     }
 
     /// The page of a name that leaves out its extension.
-    fn clean(&self, name: &[u8]) -> Result<Option<Found<What>>, Absent> {
+    fn clean(&self, name: &[u8]) -> Result<Option<Target>, LoadError> {
         if !self.folder.options.clean_urls || name.ends_with(HTML) {
             return Ok(None);
         }
         match self.load(&[name, HTML].concat(), Rule::CleanUrl) {
-            Err(Absent::Missing) => Ok(None),
+            Err(MISSING) => Ok(None),
             loaded => loaded,
         }
     }
@@ -150,41 +141,37 @@ impl Lookup<'_> {
         matches!(self.reader.store.open(name), Ok(Opened::File(..)))
     }
 
-    /// Opens `name`, and reads it as far as it is kept or hashed; `None` where it is a folder.
-    fn load(&self, name: &[u8], rule: Rule) -> Result<Option<Found<What>>, Absent> {
-        let Self { reader, folder, .. } = self;
+    /// Opens `name`, and reads it as far as it is cached or hashed; `None` if it is a folder.
+    fn load(&self, name: &[u8], rule: Rule) -> Result<Option<Target>, LoadError> {
         for _ in 0..TRIES {
-            // The clock first: what is written after it was read has a later stamp.
-            let now = reader.store.now();
-            let (file, identity) = match reader.store.open(name)? {
-                Opened::Folder => return Ok(None),
-                Opened::File(file, identity) => (file, identity),
-            };
-            let is_known = |(by, known): &(Rule, &FileEntry)| {
-                *by == rule && known.plain.still_is(name, &identity)
-            };
-            if let Some((_, known)) = self.known.filter(is_known) {
-                let renewed = folder.coder.renew(reader, known);
-                return Ok(Some(renewed.map(|file| What::File(rule, file))));
+            match self.load_once(name, rule) {
+                Err(LoadError::Changed) => {}
+                loaded => return loaded,
             }
-            let Some(held) = reader.hold(file, &identity)? else { continue };
-            let digest = match reader.digest(&held, &identity, identity.is_settled(now))? {
-                Digested::Known(digest) => digest,
-                Digested::Changed => continue,
-                Digested::Unread => return Ok(Some(Found::Unread)),
-            };
-            let opened = OpenedFile { name, identity, now, digest };
-            let file = Representation::new(opened, held, &folder.options);
-            let found = match folder.coder.equip(reader, file) {
-                Some(file) => Found::Other(What::File(rule, Box::new(file))),
-                None => Found::Unread,
-            };
-            return Ok(Some(found));
         }
-        Err(Absent::Changing)
+        Err(LoadError::Changed)
     }
-}
 
-fn redirect(slash: Slash) -> Result<Found<What>, Absent> {
-    Ok(Found::Other(What::Redirect(slash)))
+    fn load_once(&self, name: &[u8], rule: Rule) -> Result<Option<Target>, LoadError> {
+        let Self { reader, folder, .. } = self;
+        // The clock first: what is written after it was read has a later stamp.
+        let now = reader.store.now();
+        let (file, identity) = match reader.store.open(name)? {
+            Opened::Folder => return Ok(None),
+            Opened::File(file, identity) => (file, identity),
+        };
+        let is_known = |(by, known): &(Rule, &Arc<FileEntry>)| {
+            *by == rule && known.original.is_of(name, &identity)
+        };
+        let file = if let Some((_, known)) = self.known.filter(is_known) {
+            folder.encoder.renew(reader, known)?
+        } else {
+            let content = reader.load(file, &identity)?;
+            let digest = reader.digest(&content, &identity, identity.is_settled(now))?;
+            let opened = OpenedFile { name, identity, now, digest };
+            let file = Representation::new(opened, content, &folder.options);
+            Arc::new(folder.encoder.equip(reader, file)?)
+        };
+        Ok(Some(Target::File(rule, file)))
+    }
 }

@@ -1,9 +1,9 @@
-//! A folder (or a single file) that can be served, as every shard shares it.
+//! A folder, or a single file, that can be served, as all shards share it.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::coding::coder::Coder;
+use crate::coding::encoder::Encoder;
 use crate::file::reader::{Effort, Reader};
 use crate::listing::cache::ListingCache;
 use crate::options::choices::Options;
@@ -12,37 +12,35 @@ use crate::store::digest::Digests;
 use crate::store::disk::{Disk, OpenError};
 use crate::store::traits::{Opened, Store};
 
-/// A folder, or a single file, that can be served. Cheap to clone, for any thread.
+/// A folder, or a single file, that can be served. Cheap to clone; can be sent to any thread.
 #[derive(Clone, Debug)]
 pub struct Folder {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) options: Arc<Options>,
-    /// Shared by all shards.
     pub(crate) digests: Arc<Digests>,
     pub(crate) budgets: Arc<Budgets>,
-    pub(crate) coder: Arc<Coder>,
-    /// What its listings share.
+    pub(crate) encoder: Arc<Encoder>,
     pub(crate) listings: Arc<ListingCache>,
 }
 
 impl Folder {
-    /// Takes a folder or a file on disk, which must be there and readable now. A file is served at
-    /// `/` and under its own name.
+    /// Opens a folder or a file on disk, which must exist and be readable now. A file is served at `/`
+    /// and under its own name.
     ///
     /// # Errors
     ///
-    /// [`OpenError`] says what is wrong with it, and its name.
+    /// [`OpenError`] says what is wrong, with the path.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
         Ok(Self::new(Disk::open(path)?))
     }
 
-    /// Takes any store.
+    /// Serves the files of any store.
     pub fn new(store: impl Store + 'static) -> Self {
         let options = Options::default();
         let budgets = Budgets::new(BudgetLimits::default());
         Self {
             store: Arc::new(store),
-            coder: Arc::new(Coder::new(&options.codings, &budgets.forms)),
+            encoder: Arc::new(Encoder::new(&options.codings, &budgets.cache)),
             listings: Arc::new(ListingCache::new(Arc::clone(&budgets.listings))),
             options: Arc::new(options),
             digests: Arc::default(),
@@ -50,22 +48,22 @@ impl Folder {
         }
     }
 
-    /// The same folder, answered for as `options` say.
+    /// The same folder with these options.
     #[must_use]
     pub fn with(self, options: Options) -> Self {
-        let coder = Arc::new(Coder::new(&options.codings, &self.budgets.forms));
-        Self { options: Arc::new(options), coder, ..self }
+        let encoder = Arc::new(Encoder::new(&options.codings, &self.budgets.cache));
+        Self { options: Arc::new(options), encoder, ..self }
     }
 
-    /// The same folder, within budgets that it shares with others. By default it has its own.
+    /// The same folder within budgets that it shares with others. Default: budgets of its own.
     #[must_use]
     pub fn sharing(self, budgets: &Arc<Budgets>) -> Self {
-        let coder = Arc::new(Coder::new(&self.options.codings, &budgets.forms));
+        let encoder = Arc::new(Encoder::new(&self.options.codings, &budgets.cache));
         let listings = Arc::new(ListingCache::new(Arc::clone(&budgets.listings)));
-        Self { budgets: Arc::clone(budgets), coder, listings, ..self }
+        Self { budgets: Arc::clone(budgets), encoder, listings, ..self }
     }
 
-    /// What a lookup in it reads files with.
+    /// What a lookup reads files with.
     pub(crate) fn reader<'a>(&'a self, effort: Effort<'a>) -> Reader<'a> {
         let Self { store, digests, options, .. } = self;
         Reader { store: &**store, digests, hashed_up_to: options.hashed_up_to, effort }

@@ -1,13 +1,16 @@
 //! Folders at their places: which of them answers for a path.
 
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+
+use sockeye_proto::Place;
 
 use super::folder::Folder;
 use crate::naming::path::{Refusal, RequestPath};
 use crate::respond::budgets::Budgets;
 
-/// Several folders (or single files), each beneath a prefix of its own. Cheap to clone, for any
+/// Several folders (or single files), each at a prefix of its own. Cheap to clone; can be sent to any
 /// thread.
 ///
 /// The longest prefix wins, segment by segment: `/docs` is no prefix of `/docsearch`. Each folder
@@ -36,26 +39,26 @@ pub(crate) struct Mount {
     pub(crate) folder: Folder,
     /// The key of the folder's own page.
     pub(crate) index: Box<[u8]>,
-    /// The key of its page for what is missing.
+    /// The key of its page for what is not found.
     pub(crate) error_page: Box<[u8]>,
 }
 
-/// What of a path is left to the folder that answers for it.
+/// The part of a path that is left to the folder that answers for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place<'k> {
+pub(crate) enum Mounted<'k> {
     /// Nothing, not even a slash.
     Itself,
     /// A name in it.
     In(RequestPath<'k>),
 }
 
-/// Why a folder can't be placed there.
+/// Why a folder can't be served at a prefix.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BadMount {
     /// No request could ever name it.
     Prefix(String, Refusal),
-    /// Something has this place already.
+    /// Another folder is served there.
     Taken(String),
 }
 
@@ -78,18 +81,18 @@ impl From<Folder> for Mounts {
 }
 
 impl Mounts {
-    /// Nothing yet: every path is missing.
+    /// No folders: every path is missing.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// These and `folder` at `prefix`, a path as a person writes it (not percent-encoded), with or
-    /// without slashes at its ends; `/` is the root.
+    /// Adds `folder` at `prefix`, a path as a person writes it (not percent-encoded), with or without
+    /// slashes at its ends; `/` is the root.
     ///
     /// # Errors
     ///
-    /// When no request could name it, or something else is there.
+    /// When no request could name it, or another folder is there.
     pub fn at(mut self, prefix: &str, folder: Folder) -> Result<Self, BadMount> {
         let inner = prefix.strip_prefix('/').unwrap_or(prefix);
         let inner = inner.strip_suffix('/').unwrap_or(inner).as_bytes();
@@ -103,7 +106,7 @@ impl Mounts {
         Ok(self)
     }
 
-    /// Forgets what was read of folders too long ago to be listed. Returns whether something is left.
+    /// Drops what was read of folders too long ago to be listed. Returns whether something is left.
     pub(crate) fn forget_listings(&self) -> bool {
         let mut is_left = false;
         for Mount { folder, .. } in &*self.mounts {
@@ -122,23 +125,36 @@ impl Mounts {
         &self.mounts[index]
     }
 
-    /// Which folder answers for what has no valid name: the one at the root.
+    /// The folder that answers for what has no valid name: the one at the root.
     pub(crate) fn root(&self) -> Option<usize> {
         self.mounts.iter().position(|mount| mount.prefix.is_empty())
     }
 
-    /// Which folder answers for `key`, and for what in it.
-    pub(crate) fn place<'k>(&self, key: &'k [u8]) -> Option<(usize, Place<'k>)> {
+    /// The folder that answers for `key`, and for what in it.
+    pub(crate) fn find<'k>(&self, key: &'k [u8]) -> Option<(usize, Mounted<'k>)> {
         self.mounts.iter().enumerate().find_map(|(index, mount)| {
-            let rest = key.strip_prefix(&*mount.prefix)?;
-            let place = match rest {
-                _ if mount.prefix.is_empty() => Place::In(RequestPath::from_key(key)),
-                [] => Place::Itself,
-                [b'/', rest @ ..] => Place::In(RequestPath::from_key(rest)),
+            let path = match key.strip_prefix(&*mount.prefix)? {
+                _ if mount.prefix.is_empty() => Mounted::In(RequestPath::from_key(key)),
+                [] => Mounted::Itself,
+                [b'/', rest @ ..] => Mounted::In(RequestPath::from_key(rest)),
                 _ => return None,
             };
-            Some((index, place))
+            Some((index, path))
         })
+    }
+
+    /// Where a job for `key` may get stuck: in its folder, and there beneath the first segment of its
+    /// name.
+    pub(crate) fn place(&self, key: &[u8]) -> Place {
+        let Some((mount, path)) = self.find(key) else { return Place::default() };
+        let key = if let Mounted::In(path) = path { path.key() } else { b"" };
+        // 0 is for jobs that get stuck nowhere. Two segments that share a lane by chance share threads.
+        let lane = key.iter().position(|byte| *byte == b'/').map_or(0, |slash| {
+            let mut hasher = DefaultHasher::new();
+            key[..slash].hash(&mut hasher);
+            hasher.finish() as u32
+        });
+        Place { root: mount as u32 + 1, lane }
     }
 }
 
@@ -181,10 +197,10 @@ mod tests {
             ("a/docs", "", Some("a/docs")),
             ("caf\u{e9}/x", "caf\u{e9}", Some("x")),
         ] {
-            let (index, place) = mounts.place(key.as_bytes()).unwrap();
+            let (index, place) = mounts.find(key.as_bytes()).unwrap();
             let left_to_it = match place {
-                Place::Itself => None,
-                Place::In(wanted) => Some(wanted.key()),
+                Mounted::Itself => None,
+                Mounted::In(wanted) => Some(wanted.key()),
             };
             let place = (&*mounts.get(index).prefix, left_to_it);
             assert_eq!(place, (prefix.as_bytes(), left.map(str::as_bytes)), "{key}");
@@ -196,10 +212,10 @@ mod tests {
     fn what_no_folder_answers_for_has_no_place() {
         let docs = mounts(&["/docs"]).unwrap();
         for key in ["", "doc", "docsearch", "x/docs"] {
-            assert_eq!(docs.place(key.as_bytes()), None, "{key}");
+            assert_eq!(docs.find(key.as_bytes()), None, "{key}");
         }
         assert_eq!(docs.root(), None);
-        assert_eq!(Mounts::new().place(b""), None);
+        assert_eq!(Mounts::new().find(b""), None);
     }
 
     #[test]

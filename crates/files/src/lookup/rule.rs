@@ -1,34 +1,34 @@
-//! By which rule a path leads to its response.
+//! The rules by which a path leads to a response.
 
 use std::fmt;
 
-/// What led from a path to its answer.
+/// What led from a path to its response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Rule {
     /// The path names the file.
     File,
-    /// The path is a folder's, whose page is its `index.html`.
+    /// The path names a folder, whose page is its `index.html`.
     Index,
-    /// The path is a folder's, which has no page and is listed.
+    /// The path names a folder without a page, which is listed.
     Listing,
-    /// The path is a folder's, and the query asks for it in a format: as a listing or an archive.
+    /// The path names a folder, and the query a format: a listing or an archive.
     Format,
-    /// The path is a folder's, which is listed, but not as the query asks.
+    /// The path names a folder that is listed, but not as the query says.
     BadQuery,
     /// The path leaves out `.html`.
     CleanUrl,
-    /// One single file is served, whatever the path is called.
+    /// A single file is served, for every path.
     SingleFile,
-    /// The path is a folder's and lacks the slash that its relative links need.
+    /// The path names a folder and lacks the slash that its relative links need.
     AddSlash,
-    /// The path is a page's and has a slash too much.
+    /// The path names a page and has a slash too much.
     DropSlash,
     /// The path is one of an app in the browser, whose page is the folder's `index.html`.
     Fallback,
-    /// There is nothing, and the folder has a `404.html` that says so.
+    /// Nothing is found, and the folder has a `404.html`.
     ErrorPage,
-    /// There is nothing.
+    /// Nothing is found.
     Nothing,
 }
 

@@ -1,12 +1,11 @@
-//! Values for files by their names, as an owner gives them: `*.css`, `/assets/*`.
+//! Header values for files by their names: `*.css`, `/assets/*`.
 
 use sockeye_http::{BadField, Fields};
 
-/// Values of a field for the files whose names match. The first that matches counts.
+/// The values of a header for files whose names match a pattern. The first match wins.
 ///
-/// A pattern without a slash is compared with the last segment of a file's name, one with a slash
-/// with all of it; `*` stands for any characters, slashes among them, and everything else for
-/// itself.
+/// A pattern without a slash is compared with the last segment of a name, one with a slash with the
+/// whole name. `*` matches any characters, including slashes.
 ///
 /// ```
 /// use sockeye_files::ByName;
@@ -31,18 +30,18 @@ impl ByName {
         Self { rules: Vec::new() }
     }
 
-    /// Adds a value behind those that are there. An empty one means that the field is left out.
+    /// Adds a value after the existing ones. With an empty value the header is left out.
     ///
     /// # Errors
     ///
-    /// When no field can have this value.
+    /// When the value is not a valid header value.
     pub fn add(&mut self, pattern: &str, value: &str) -> Result<(), BadField> {
         Fields::new().push("X", value.as_bytes())?;
         self.rules.push((pattern.into(), value.trim().into()));
         Ok(())
     }
 
-    /// The value for a file of this name, relative to its folder.
+    /// The value for a file by its name, relative to its folder.
     #[must_use]
     pub fn get(&self, name: &[u8]) -> Option<&str> {
         let rule = self.rules.iter().find(|(pattern, _)| matches(pattern.as_bytes(), name));
@@ -58,12 +57,11 @@ fn matches(pattern: &[u8], name: &[u8]) -> bool {
     }
 }
 
-/// Whether `text` is like `pattern`, in which `*` stands for any bytes. Of all ways that a star can
-/// be taken only the last one tried is remembered, which is enough: steps are at most the product
-/// of both lengths.
+/// Whether `text` matches `pattern`, in which `*` matches any bytes. Only the last star is retried,
+/// which is enough, so the steps are at most the product of both lengths.
 fn is_like(text: &[u8], pattern: &[u8]) -> bool {
     let (mut at, mut of) = (0, 0);
-    // Where the last star was, and how much of the text it has taken.
+    // The position of the last star, and the end of the text that it matches.
     let mut star = None;
     while at < text.len() {
         match pattern.get(of) {

@@ -1,22 +1,21 @@
-//! Names that change with their content, as bundlers write them: `app.3f9a2b1c.js`,
-//! `index-BxYz12ab.css`. What has such a name never changes, so nobody need ask again.
+//! Names with a hash of the content, as bundlers write them: `app.3f9a2b1c.js`, `index-BxYz12ab.css`.
+//! A file with such a name never changes, so caches may keep it.
 //!
-//! A name that only looks like one would be kept for a year after its content changed, so what
-//! could be a word, a date or a version is none: `photo-20240131.jpg`, `index-Version2.js`,
-//! `layout-2columns.css`. A hash without a digit in its midst is not told from a word; such a file
-//! is asked for again, which costs a little and is never wrong.
+//! A false match would be cached for a year after its content changed. So words, dates and versions
+//! must not match: `photo-20240131.jpg`, `index-Version2.js`, `layout-2columns.css`. A hash without a
+//! digit inside it can't be distinguished from a word; such a file is revalidated, which costs little.
 
-/// What bundlers give such names. Pages and documents have names of their own.
+/// The extensions of files that bundlers name so. Pages and documents keep their names.
 const KINDS: &[&[u8]] = &[
     b"js", b"mjs", b"cjs", b"css", b"map", b"wasm", b"json", b"txt", b"woff", b"woff2", b"ttf",
     b"otf", b"eot", b"png", b"jpg", b"jpeg", b"gif", b"webp", b"avif", b"jxl", b"svg", b"ico",
     b"mp3", b"mp4", b"m4a", b"ogg", b"opus", b"webm", b"wav", b"flac",
 ];
 
-/// Folders in which a tool puts nothing else, by its own convention: SvelteKit, Next.js, Astro.
+/// Folders in which all files have such names: SvelteKit, Next.js, Astro.
 const FOLDERS: &[&[u8]] = &[b"_app/immutable/", b"_next/static/", b"_astro/"];
 
-/// Whether a file of this name has its content's hash in it.
+/// Whether a name contains a hash of the file's content.
 pub(crate) fn is_fingerprinted(name: &[u8]) -> bool {
     let file = name.rsplit(|byte| *byte == b'/').next().unwrap_or(name);
     let mut parts = file.rsplit(|byte| *byte == b'.');
@@ -27,7 +26,7 @@ pub(crate) fn is_fingerprinted(name: &[u8]) -> bool {
     if FOLDERS.iter().any(|folder| holds(name, folder)) {
         return true;
     }
-    // From behind: `app.HASH.chunk.js.map`, `app-HASH.min.js`, and the first part is the name.
+    // From the end: `app.HASH.chunk.js.map`, `app-HASH.min.js`. The first part is the name.
     let mut parts = parts.peekable();
     while let Some(part) = parts.next() {
         let is_first = parts.peek().is_none();
@@ -39,21 +38,20 @@ pub(crate) fn is_fingerprinted(name: &[u8]) -> bool {
     false
 }
 
-/// Whether `name` lies in a folder of that path, which may lie in others.
+/// Whether `name` is in such a folder, at any depth.
 fn holds(name: &[u8], folder: &[u8]) -> bool {
     name.windows(folder.len())
         .enumerate()
         .any(|(at, window)| window == folder && (at == 0 || name[at - 1] == b'/'))
 }
 
-/// What follows each dash, but for an empty name in front of it. The alphabet of some hashes has
-/// dashes too.
+/// The text after each dash except a leading one. Some hashes contain dashes, too.
 fn tails(part: &[u8]) -> impl Iterator<Item = &[u8]> {
     let dashes = part.iter().enumerate().skip(1).filter(|(_, byte)| **byte == b'-');
     dashes.map(|(at, _)| &part[at + 1..])
 }
 
-/// Whether this is a hash by itself, as the whole name of a file.
+/// Whether this is a hash that may be the whole name of a file.
 fn is_long_hash(text: &[u8]) -> bool {
     text.len() >= 16 && is_hex_hash(text)
 }
@@ -62,8 +60,8 @@ fn is_hash(text: &[u8]) -> bool {
     is_hex_hash(text) || is_base64_hash(text) || is_base32_hash(text)
 }
 
-/// Hexadecimal digits, in the lengths that are used (webpack, Parcel, Sprockets, Hugo, Django):
-/// letters and digits both, so neither a date nor a word.
+/// Hexadecimal digits, in the lengths that webpack, Sprockets, Hugo and Django use: with letters and
+/// digits, so neither a date nor a word.
 fn is_hex_hash(text: &[u8]) -> bool {
     let length = matches!(text.len(), 8 | 10 | 12 | 16 | 20 | 24 | 32 | 40 | 48 | 64 | 96 | 128);
     length
@@ -72,8 +70,8 @@ fn is_hex_hash(text: &[u8]) -> bool {
         && text.iter().any(u8::is_ascii_lowercase)
 }
 
-/// Eight characters of the URL-safe alphabet (Rollup and Vite): small and capital letters, and a
-/// digit in front of a letter.
+/// Eight characters of URL-safe base64 (Rollup and Vite), with lower case, upper case, and a digit before
+/// a letter.
 fn is_base64_hash(text: &[u8]) -> bool {
     text.len() == 8
         && text.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
@@ -82,15 +80,14 @@ fn is_base64_hash(text: &[u8]) -> bool {
         && has_digit_within(text)
 }
 
-/// Eight characters of RFC 4648's base32 (esbuild): no other digits than 2 to 7, one of them in
-/// front of a letter.
+/// Eight characters of base32 (RFC 4648; esbuild), with a digit before a letter.
 fn is_base32_hash(text: &[u8]) -> bool {
     text.len() == 8
         && text.iter().all(|byte| matches!(byte, b'A'..=b'Z' | b'2'..=b'7'))
         && has_digit_within(text)
 }
 
-/// Whether a letter stands somewhere behind a digit: versions and counts stand at the end.
+/// Whether a letter follows a digit: versions and counts are at the end.
 fn has_digit_within(text: &[u8]) -> bool {
     let digit = text.iter().position(u8::is_ascii_digit);
     digit.is_some_and(|at| text[at..].iter().any(u8::is_ascii_alphabetic))

@@ -1,23 +1,22 @@
 //! Content types by file name.
 //!
-//! The long tail comes from a maintained table; [`OURS`] holds what it lacks or says otherwise than
-//! the registry does today. Every text type says that it is UTF-8: a browser that has to guess
-//! guesses wrong, and files of today are UTF-8.
+//! Most come from a maintained table; [`OURS`] has those that it lacks or has wrong. Every text type
+//! says that it is UTF-8, so that browsers don't guess.
 
 use std::str;
 
 use crate::naming::by_name::ByName;
 
-/// What is served for a name that says nothing.
+/// The type of files with an unknown extension.
 const UNKNOWN: &str = "application/octet-stream";
 
-/// Extensions whose type we state ourselves, in lower case.
+/// Extensions in lower case, and their types.
 const OURS: &[(&str, &str)] = &[
     // RFC 9239: text/javascript is the one name, for scripts and modules alike.
     ("js", "text/javascript; charset=utf-8"),
     ("mjs", "text/javascript; charset=utf-8"),
     ("cjs", "text/javascript; charset=utf-8"),
-    // Source code to read, where the table means a video and a colour profile.
+    // Source code. In the table, `ts` is a video.
     ("ts", "text/plain; charset=utf-8"),
     ("mts", "text/plain; charset=utf-8"),
     ("tsx", "text/plain; charset=utf-8"),
@@ -38,7 +37,7 @@ const OURS: &[(&str, &str)] = &[
     ("md", "text/markdown; charset=utf-8"),
     ("markdown", "text/markdown; charset=utf-8"),
     ("vtt", "text/vtt; charset=utf-8"),
-    // RFC 9081: fonts have a tree of their own.
+    // RFC 9081: fonts are a top-level type.
     ("ttf", "font/ttf"),
     ("otf", "font/otf"),
     ("woff", "font/woff"),
@@ -54,12 +53,11 @@ const OURS: &[(&str, &str)] = &[
     ("gz", "application/gzip"),
 ];
 
-/// Names without an extension that are text all the same.
+/// Text files without an extension.
 const TEXT_NAMES: &[&str] =
     &["README", "LICENSE", "COPYING", "AUTHORS", "CHANGELOG", "NOTICE", "Makefile", "Dockerfile"];
 
-/// The `Content-Type` for a file of this name (its last segment counts). It is always a valid field
-/// value.
+/// The `Content-Type` of a file by its name; only the last segment matters. It is a valid header value.
 #[must_use]
 pub fn content_type(name: &[u8]) -> String {
     let file = name.rsplit(|byte| *byte == b'/').next().unwrap_or(name);
@@ -78,7 +76,7 @@ pub fn content_type(name: &[u8]) -> String {
     if is_text(known) { format!("{known}; charset=utf-8") } else { known.to_owned() }
 }
 
-/// The content type for a file that an owner may have chosen one for.
+/// The content type of a file: the owner's choice, else by its name.
 pub(crate) fn chosen(name: &[u8], choices: &ByName) -> String {
     match choices.get(name).filter(|kind| !kind.is_empty()) {
         Some(kind) if is_text(kind) && !has_charset(kind) => format!("{kind}; charset=utf-8"),
@@ -87,14 +85,19 @@ pub(crate) fn chosen(name: &[u8], choices: &ByName) -> String {
     }
 }
 
-/// Whether what has this type is read as characters.
+/// Whether content of this type is text.
 pub(crate) fn is_text(kind: &str) -> bool {
-    let essence = kind.split(';').next().unwrap_or_default().trim_end();
+    let essence = essence(kind);
     essence.starts_with("text/")
         || essence.ends_with("+xml")
         || essence.ends_with("+json")
         || matches!(essence, "application/json" | "application/xml" | "application/javascript")
         || has_charset(kind)
+}
+
+/// A type without its parameters.
+pub(crate) fn essence(kind: &str) -> &str {
+    kind.split(';').next().unwrap_or_default().trim_end()
 }
 
 fn has_charset(kind: &str) -> bool {
@@ -104,8 +107,8 @@ fn has_charset(kind: &str) -> bool {
     })
 }
 
-/// Types that are no text and get smaller by packing all the same: what isn't listed is packed by
-/// itself (pictures, sound, archives), or nobody knows.
+/// Types that are not text and compress well. Others are compressed already (pictures, sound,
+/// archives), or unknown.
 const LOOSE: &[&str] = &[
     "application/wasm",
     "application/vnd.ms-fontobject",
@@ -118,9 +121,9 @@ const LOOSE: &[&str] = &[
     "image/vnd.microsoft.icon",
 ];
 
-/// Whether packing makes content of this type smaller, as a rule.
-pub(crate) fn gets_smaller(kind: &str) -> bool {
-    is_text(kind) || LOOSE.contains(&kind.split(';').next().unwrap_or_default().trim_end())
+/// Whether content of this type compresses well.
+pub(crate) fn is_compressible(kind: &str) -> bool {
+    is_text(kind) || LOOSE.contains(&essence(kind))
 }
 
 #[cfg(test)]
@@ -192,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn text_gets_smaller_and_what_is_packed_does_not() {
+    fn text_is_compressible_and_what_is_compressed_does_not() {
         for (name, expected) in [
             ("a.html", true),
             ("a.css", true),
@@ -224,9 +227,9 @@ mod tests {
             ("a.zst", false),
             ("unknown", false),
         ] {
-            assert_eq!(gets_smaller(&content_type(name.as_bytes())), expected, "{name}");
+            assert_eq!(is_compressible(&content_type(name.as_bytes())), expected, "{name}");
         }
-        assert!(gets_smaller("text/x-made-up") && !gets_smaller("application/x-made-up"));
+        assert!(is_compressible("text/x-made-up") && !is_compressible("application/x-made-up"));
     }
 
     #[test]

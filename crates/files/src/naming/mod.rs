@@ -1,9 +1,9 @@
-//! Names: which of them can be asked for, and what they say about a file.
+//! Names: which of them can be requested, and what they say about a file.
 //!
-//! - `path`: the path of a request as a checked name.
+//! - `path`: the path of a request, as a checked name.
 //! - `mime`: the `Content-Type` of a name.
-//! - `fingerprint`: whether a name changes with its content, as bundlers write them.
-//! - `by_name`: values that an owner chooses by name.
+//! - `fingerprint`: whether a name contains a hash of the content.
+//! - `by_name`: header values that an owner chooses by name.
 
 pub(crate) mod by_name;
 pub(crate) mod fingerprint;

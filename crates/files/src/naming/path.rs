@@ -1,59 +1,59 @@
-//! The path of a request as a name inside of the folder: pure text, no file is touched.
+//! The path of a request, as a checked name in the folder. No file is looked up here.
 //!
 //! ```text
 //! /docs/a%20b.html  ──▶  docs/a b.html      one pass of percent-decoding, never a second
-//! /docs/            ──▶  docs/              the slash stays: a folder is wanted
+//! /docs/            ──▶  docs/              the final slash stays: it names a folder
 //! /../etc/passwd    ──▶  refused, and why
 //! ```
 //!
-//! What a name may not hold is refused, not repaired: a repaired path is a second name for the same
-//! file, and every cache and filter in front of us would have to repair it in the same way. What a
-//! symbolic link makes of a harmless name is [`crate::Disk`]'s concern.
+//! Invalid paths are refused, not normalized: a normalized path is a second URL for the same file, and
+//! every cache and filter between client and server would have to normalize in the same way. Symbolic
+//! links are [`crate::Disk`]'s concern.
 
 use std::fmt;
 
-/// The longest name that is looked for, in bytes: Linux's `PATH_MAX` without its final NUL.
+/// The longest name, in bytes: Linux's `PATH_MAX` without the final NUL.
 pub const MAX_NAME: usize = 4095;
-/// The longest segment of a name, in bytes: `NAME_MAX`.
+/// The longest segment of a name, in bytes: Linux's `NAME_MAX`.
 pub const MAX_SEGMENT: usize = 255;
 
-/// The one hidden name that is served, as the first segment (RFC 8615).
+/// The only hidden name that is served, as the first segment (RFC 8615).
 const WELL_KNOWN: &[u8] = b".well-known";
 
-/// What a request wants: a checked name, relative to the folder.
+/// The path of a request: a checked name, relative to the folder.
 ///
-/// No segment of it is empty, `.`, `..` or hidden, and none holds a NUL, a slash or a backslash.
+/// No segment is empty, `.`, `..` or hidden, and none contains a NUL, a slash or a backslash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestPath<'a> {
     key: &'a [u8],
 }
 
-/// Why a path is refused before any file is looked at.
+/// Why a path is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// It does not begin with a slash.
+    /// It does not start with a slash.
     NotAbsolute,
     /// A `%` without two hexadecimal digits.
     BadEscape,
-    /// A NUL byte, which no file name can hold.
+    /// A NUL byte, which no file name can contain.
     Nul,
-    /// `%2F`: a slash that is not a separator. No file name can hold one.
+    /// `%2F`: a slash that is not a separator, which no file name can contain.
     EncodedSlash,
-    /// A backslash, which others take for a separator.
+    /// A backslash, which other systems treat as a separator.
     Backslash,
     /// Two slashes in a row.
     EmptySegment,
     /// `.` or `..` as a segment.
     DotSegment,
-    /// A segment that begins with a dot.
+    /// A segment that starts with a dot.
     Hidden,
     /// Longer than any file name can be.
     TooLong,
 }
 
 impl Refusal {
-    /// Whether the path is no path at all, rather than the path of something that isn't served.
+    /// Whether the request is malformed (400), rather than for something that isn't served (404).
     #[must_use]
     pub fn is_malformed(self) -> bool {
         matches!(self, Self::NotAbsolute | Self::BadEscape | Self::Nul)
@@ -79,14 +79,13 @@ impl fmt::Display for Refusal {
 impl std::error::Error for Refusal {}
 
 impl<'a> RequestPath<'a> {
-    /// Reads the path of a request target, still percent-encoded.
+    /// Parses the path of a request target, still percent-encoded.
     ///
-    /// `scratch` takes the decoded name where it differs from what was sent; it never grows beyond
-    /// the length of `raw`.
+    /// `scratch` is for the decoded name; it never grows beyond the length of `raw`.
     ///
     /// # Errors
     ///
-    /// The [`Refusal`] that the first offending byte or segment earns.
+    /// The [`Refusal`] for the first invalid byte or segment.
     pub fn parse(raw: &'a [u8], scratch: &'a mut Vec<u8>) -> Result<Self, Refusal> {
         let raw = raw.strip_prefix(b"/").ok_or(Refusal::NotAbsolute)?;
         let key = if raw.contains(&b'%') { decode(raw, scratch)? } else { raw };
@@ -94,12 +93,12 @@ impl<'a> RequestPath<'a> {
         Ok(Self { key })
     }
 
-    /// Takes a name that is not percent-encoded.
+    /// Checks a name that is not percent-encoded.
     pub(crate) fn checked(key: &'a [u8]) -> Result<Self, Refusal> {
         check(key).map(|()| Self { key })
     }
 
-    /// The name as it identifies an answer: with its final slash, where a folder is wanted.
+    /// The name with its final slash, if it has one: what lookups are cached by.
     #[must_use]
     pub fn key(self) -> &'a [u8] {
         self.key
@@ -111,27 +110,27 @@ impl<'a> RequestPath<'a> {
         self.key.strip_suffix(b"/").unwrap_or(self.key)
     }
 
-    /// Whether a folder is wanted: the path ended with a slash.
+    /// Whether it names a folder: it is empty or has a final slash.
     #[must_use]
     pub fn is_folder(self) -> bool {
         self.key.is_empty() || self.key.ends_with(b"/")
     }
 
-    /// Takes a [`RequestPath::key`] back for what it is.
+    /// The path with this [`RequestPath::key`].
     pub(crate) fn from_key(key: &'a [u8]) -> Self {
         debug_assert!(check(key).is_ok(), "a key was checked when it was made");
         Self { key }
     }
 }
 
-/// The name of what is in `folder` under the name `child`.
+/// The name of `child` in `folder`.
 pub(crate) fn beneath(folder: &[u8], child: &[u8]) -> Vec<u8> {
     if folder.is_empty() { child.to_vec() } else { [folder, b"/", child].concat() }
 }
 
-/// Whether `child`, a name out of the folder `folder` (empty for the root), can be asked for.
+/// Whether `child`, a name in the folder `folder` (empty for the root), can be requested.
 pub(crate) fn may_hold(folder: &[u8], child: &[u8]) -> bool {
-    // One hidden name is served, and only at the root.
+    // One hidden name can be served, and only in the root.
     let shown = folder.is_empty() || !child.starts_with(b".");
     let fits = folder.len() + child.len() + 2 <= MAX_NAME;
     shown && fits && !child.is_empty() && !child.contains(&b'/') && check(child).is_ok()
@@ -142,7 +141,7 @@ pub(crate) fn is_hidden(name: &[u8]) -> bool {
     name.split(|byte| *byte == b'/').enumerate().any(|(at, segment)| hides(at, segment))
 }
 
-/// Whether the segment at this place in a name, from 0, is hidden.
+/// Whether the segment at this index in a name is hidden.
 fn hides(at: usize, segment: &[u8]) -> bool {
     segment.starts_with(b".") && !(at == 0 && segment == WELL_KNOWN)
 }
@@ -156,7 +155,8 @@ fn decode<'a>(raw: &[u8], scratch: &'a mut Vec<u8>) -> Result<&'a [u8], Refusal>
             scratch.push(byte);
             continue;
         }
-        let (high, low) = (hex(rest.next()), hex(rest.next()));
+        let mut digit = || rest.next().and_then(|digit| hex_digit(*digit));
+        let (high, low) = (digit(), digit());
         let (Some(high), Some(low)) = (high, low) else { return Err(Refusal::BadEscape) };
         match high << 4 | low {
             b'/' => return Err(Refusal::EncodedSlash),
@@ -166,8 +166,8 @@ fn decode<'a>(raw: &[u8], scratch: &'a mut Vec<u8>) -> Result<&'a [u8], Refusal>
     Ok(scratch)
 }
 
-fn hex(digit: Option<&u8>) -> Option<u8> {
-    char::from(*digit?).to_digit(16).map(|value| value as u8)
+pub(crate) fn hex_digit(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).map(|value| value as u8)
 }
 
 /// Checks a decoded name.
@@ -175,8 +175,7 @@ fn check(key: &[u8]) -> Result<(), Refusal> {
     if is_plain(key) { Ok(()) } else { check_segments(key) }
 }
 
-/// Whether a name is of the kind that nearly all are: short, and with nothing in it that could be
-/// wrong. What isn't may be good all the same.
+/// A quick check that nearly all names pass. One that fails may be valid.
 fn is_plain(key: &[u8]) -> bool {
     let mut before = b'/';
     key.len() <= MAX_SEGMENT
@@ -197,7 +196,7 @@ fn check_segments(key: &[u8]) -> Result<(), Refusal> {
     }
     let name = key.strip_suffix(b"/").unwrap_or(key);
     if name.is_empty() {
-        // The folder itself; a lone slash would be a second one in the path.
+        // The folder itself. A lone slash would be the second one in the path.
         return if key.is_empty() { Ok(()) } else { Err(Refusal::EmptySegment) };
     }
     for (at, segment) in name.split(|byte| *byte == b'/').enumerate() {
@@ -335,8 +334,8 @@ mod tests {
             assert_eq!(may_hold(folder.as_bytes(), child.as_bytes()), shown, "{folder}/{child}");
             let path = format!("/{folder}/{}", child.replace('\n', "%0A").replace(' ', "%20"));
             let path = path.replacen("//", "/", 1);
-            let asked = key(&path).is_ok() && !child.is_empty() && !child.contains('/');
-            assert_eq!(asked, shown, "{path}");
+            let view = key(&path).is_ok() && !child.is_empty() && !child.contains('/');
+            assert_eq!(view, shown, "{path}");
         }
         let deep = "a/".repeat(2047);
         assert!(!may_hold(deep.trim_end_matches('/').as_bytes(), b"abc"));

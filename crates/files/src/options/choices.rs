@@ -1,11 +1,11 @@
-//! What a folder's owner may choose. The defaults are what most want: safe, and right for a site.
+//! The options of a folder.
 
 use super::codings::Codings;
 use super::cors::Cors;
 use super::headers::Headers;
 use crate::naming::by_name::ByName;
 
-/// How a folder is answered for. One for all shards, made before the first of them.
+/// How a folder is served. The defaults are safe, and right for a web site.
 ///
 /// ```
 /// use sockeye_files::{Folder, Options, memory::Memory};
@@ -18,38 +18,35 @@ use crate::naming::by_name::ByName;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// `/about` finds `about.html` where there is no `about`, and `/about/` is sent to `/about`
-    /// where that is all there is. On.
+    /// `/about` serves `about.html` if there is no `about`, and `/about/` redirects to `/about` if that
+    /// is all there is. Default: on.
     pub clean_urls: bool,
-    /// A page that isn't there is answered with the folder's own `index.html`, whose script knows
-    /// what to show: for a client that takes HTML, and a path that looks like no asset (its last
-    /// segment has no extension, or `.html`). Off.
+    /// For single-page apps: a page that is not found is answered with the folder's `index.html`, if the
+    /// client accepts HTML and the last segment of the path has no extension, or `.html`. Default: off.
     pub spa: bool,
-    /// A folder without an `index.html` is answered with a listing: a page, JSON or plain text, as
-    /// the client likes it; `?format=` asks for one of them, also where there is an `index.html`.
-    /// What is hidden is in none of them. Off.
+    /// A folder without an `index.html` is listed: as a page, JSON or plain text, by the client's
+    /// `Accept`. `?format=` selects one, also if there is an `index.html`. Hidden files are not listed.
+    /// Default: off.
     pub listing: bool,
-    /// With [`listing`](Self::listing), `?format=tar` sends all that is in a folder as an archive.
-    /// Without it, `tar` is an unknown format (400), and listings offer no download. On.
+    /// With [`listing`](Self::listing), `?format=tar` sends a folder as a tar archive. If off, `tar` is an
+    /// unknown format (400). Default: on.
     pub archives: bool,
-    /// `Cache-Control` by file name, in front of the defaults: a year and `immutable` for names
-    /// that change with their content (`app.3f9a2b1c.js`, as bundlers write them), `no-cache` for
-    /// pages, styles, scripts and other text, which is kept and asked for again, ten minutes for
-    /// everything else.
+    /// `Cache-Control` by file name. Defaults: a year and `immutable` for names with a hash of the content
+    /// (`app.3f9a2b1c.js`, as bundlers write them), `no-cache` for pages, styles, scripts and other
+    /// text, ten minutes for everything else.
     pub caching: ByName,
-    /// `Content-Type` by file name, in front of the table. Text types are UTF-8 unless they say
-    /// otherwise.
+    /// `Content-Type` by file name. Default: [`content_type`](crate::content_type). Text types without a
+    /// charset are UTF-8.
     pub content_types: ByName,
-    /// Fields that are sent with files, for security.
+    /// Headers that are sent with files, for security.
     pub headers: Headers,
-    /// Which other sites' scripts may read the files. None.
+    /// Which other sites' scripts may read the files. Default: none.
     pub cors: Cors,
-    /// The entity tag of a file of up to so many bytes is made of its content, so that it is the
-    /// same after the same content was deployed again, and on every machine; that of a larger one
-    /// is made of its identity on disk, so that its first answer doesn't wait until all of it was
-    /// read. 8 MiB: a few milliseconds to read, where it is in the kernel's memory.
+    /// Files up to this size, in bytes, have a hash of their content as ETag: the same after the same
+    /// content is deployed again, and on every machine. Above it, the ETag is made of device, inode,
+    /// size and times, so that the first response doesn't wait until the file is read. Default: 8 MiB.
     pub hashed_up_to: u64,
-    /// In which codings files are sent. All.
+    /// The encodings that files are sent in. Default: all.
     pub codings: Codings,
 }
 

@@ -1,11 +1,10 @@
-//! The content codings (RFC 9110, 8.4) that files are sent in, and which of them an owner chooses.
+//! The content codings (RFC 9110, 8.4) that files are sent in, and the owner's choice of them.
 
-/// A coding that content is sent in.
+/// A content coding.
 ///
-/// The order of [`Coding::ALL`] settles what the weights of a request leave open, and browsers
-/// leave everything open: they weigh all codings the same. Text of a site comes out about as small
-/// with zstd as with brotli at the levels that a server can afford, in less time, and is decoded
-/// faster; both come out smaller than with gzip.
+/// Of codings with equal weights in a request, the first in [`Coding::ALL`] is sent; browsers give all
+/// the same weight. At the levels that a server can afford, zstd makes text about as small as brotli,
+/// faster, and is decoded faster; both make it smaller than gzip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Coding {
     /// RFC 8878, with the window of RFC 9659.
@@ -17,10 +16,10 @@ pub enum Coding {
 }
 
 impl Coding {
-    /// All of them, the preferred first.
+    /// All codings, the preferred first.
     pub const ALL: [Self; 3] = [Self::Zstd, Self::Brotli, Self::Gzip];
 
-    /// The name that it has in `Accept-Encoding` and `Content-Encoding`.
+    /// The name in `Accept-Encoding` and `Content-Encoding`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -30,7 +29,7 @@ impl Coding {
         }
     }
 
-    /// What a name that is packed so ends with.
+    /// The extension of precompressed files.
     pub(crate) const fn extension(self) -> &'static [u8] {
         match self {
             Self::Zstd => b".zst",
@@ -39,54 +38,51 @@ impl Coding {
         }
     }
 
-    /// The tag of content in this coding, from one that no other content in it has.
-    pub(crate) fn tag(self, tag: &str) -> String {
-        let tag = tag.strip_suffix('"').unwrap_or(tag);
-        format!("{tag}-{}\"", self.name())
+    /// The ETag of content in this coding, made of one that is unique in this coding.
+    pub(crate) fn etag(self, etag: &str) -> String {
+        let etag = etag.strip_suffix('"').unwrap_or(etag);
+        format!("{etag}-{}\"", self.name())
     }
 
-    /// The coding of that name; names are compared without regard to case.
+    /// The coding with this name, in upper or lower case.
     pub(crate) fn from_name(name: &[u8]) -> Option<Self> {
-        // RFC 9110, 8.4.1.3: the old name of gzip means the same.
+        // RFC 9110, 8.4.1.3: the old name of gzip.
         let name = if name.eq_ignore_ascii_case(b"x-gzip") { b"gzip" } else { name };
         Self::ALL.into_iter().find(|coding| coding.name().as_bytes().eq_ignore_ascii_case(name))
     }
 }
 
-/// Which codings a folder is sent in. All of them, at first.
+/// Which encodings a folder is sent in. Default: all.
 ///
-/// How much memory compressed forms take is [`BudgetLimits::compressed`](crate::BudgetLimits).
+/// [`BudgetLimits::compressed`](crate::BudgetLimits) bounds the memory of compressed contents. The
+/// BREACH attack does not apply: files contain neither data of a request nor secrets of other users.
 ///
-/// What is packed is a file, the same for everybody: nothing of a request and no secret of another
-/// user stands beside it, so its length gives nothing away (the attack called BREACH needs both).
-///
-/// Without the crate's feature `compression`, every file is sent as it is, whatever is chosen here.
+/// Without the crate's feature `compression`, every file is sent uncompressed.
 ///
 /// ```
 /// use sockeye_files::{Coding, Codings, Options};
 ///
 /// let mut options = Options::default();
 /// options.codings = Codings::NONE;
-/// options.codings.made = vec![Coding::Gzip];
+/// options.codings.on_demand = vec![Coding::Gzip];
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Codings {
-    /// Whether files that lie beside a file, packed ahead of time, are sent in its place:
-    /// `page.html.zst`, `page.html.br` and `page.html.gz` beside `page.html`. Only those that
-    /// unpack to the very file are.
-    pub siblings: bool,
-    /// The codings that text is packed in when it is first asked for in one of them: files of
-    /// 1 KiB to 8 MiB, of types that packing makes smaller.
-    pub made: Vec<Coding>,
+    /// Send precompressed files: `page.html.zst`, `page.html.br` and `page.html.gz` in place of
+    /// `page.html`. Only those that decompress to the same content are sent. Default: on.
+    pub precompressed: bool,
+    /// The codings that files are compressed in on demand: files of 1 KiB to 8 MiB, of types that
+    /// compress well. Default: all.
+    pub on_demand: Vec<Coding>,
 }
 
 impl Codings {
-    /// Every file is sent as it is.
-    pub const NONE: Self = Self { siblings: false, made: Vec::new() };
+    /// Every file is sent uncompressed.
+    pub const NONE: Self = Self { precompressed: false, on_demand: Vec::new() };
 }
 
 impl Default for Codings {
     fn default() -> Self {
-        Self { siblings: true, made: Coding::ALL.to_vec() }
+        Self { precompressed: true, on_demand: Coding::ALL.to_vec() }
     }
 }

@@ -1,13 +1,15 @@
-//! Cross-origin reads: which other sites' scripts may read the files.
+//! Cross-origin resource sharing: which other sites' scripts may read the files (Fetch standard, 3.2).
 //!
-//! See the Fetch standard, 3.2. Credentials are never allowed: there are none that files depend on.
+//! Credentials are never allowed: no file depends on them.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use sockeye_http::Fields;
 
-/// Which other sites' scripts may read the files. None, by default: browsers keep it so.
+use super::fields::{push, with};
+
+/// Which other sites' scripts may read the files. Default: none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cors(Allowed);
 
@@ -19,25 +21,25 @@ enum Allowed {
     Some(Vec<Box<str>>),
 }
 
-/// What is no origin: it must be a scheme and a host in small letters, perhaps with a port, such as
-/// `https://example.org` or `http://localhost:5173`, and nothing behind it.
+/// Text that is not an origin. An origin is a scheme and a host in lower case, and perhaps a port:
+/// `https://example.org`, `http://localhost:5173`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadOrigin(String);
 
 impl fmt::Display for BadOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is no origin: one looks like https://example.org", self.0)
+        write!(f, "{:?} is not an origin: one looks like https://example.org", self.0)
     }
 }
 
 impl std::error::Error for BadOrigin {}
 
-/// What a script may read of a response besides what every script may: what resuming needs.
+/// The response headers that scripts may read besides those that every script may: what resuming a
+/// download needs.
 const EXPOSED: &str = "Accept-Ranges, Content-Encoding, Content-Range, ETag";
 
-/// How long a browser may remember what it was allowed, in seconds. None remembers it longer than
-/// a day.
-const MAX_AGE: &str = "86400";
+/// How long a browser may remember the answer to a preflight request: a day, in seconds.
+const MAX_AGE: &[u8] = b"86400";
 
 impl Cors {
     /// No other site may.
@@ -52,11 +54,11 @@ impl Cors {
         Self(Allowed::Any)
     }
 
-    /// The sites with these origins may; a `*` among them means every site.
+    /// The sites with these origins may; `*` allows every site.
     ///
     /// # Errors
     ///
-    /// When one of them is no origin.
+    /// When one of them is not an origin.
     pub fn origins<T: AsRef<str>>(origins: impl IntoIterator<Item = T>) -> Result<Self, BadOrigin> {
         let mut some = Vec::new();
         for origin in origins {
@@ -69,53 +71,37 @@ impl Cors {
         Ok(Self(if some.is_empty() { Allowed::None } else { Allowed::Some(some) }))
     }
 
-    /// Adds to `fields` what doesn't depend on the request.
-    pub(crate) fn stand_in(&self, fields: &mut Fields) {
-        let mut push = |name, value: &str| {
-            let pushed = fields.push(name, value.as_bytes());
-            debug_assert_eq!(pushed, Ok(()), "a constant that is a valid field");
+    /// The fields that don't depend on the request.
+    pub(crate) fn fixed(&self) -> Fields {
+        let (name, value) = match &self.0 {
+            Allowed::None => return Fields::new(),
+            Allowed::Any => ("Access-Control-Allow-Origin", "*"),
+            Allowed::Some(_) => ("Vary", "Origin"),
         };
-        match &self.0 {
-            Allowed::None => return,
-            Allowed::Any => push("Access-Control-Allow-Origin", "*"),
-            Allowed::Some(_) => push("Vary", "Origin"),
-        }
-        push("Access-Control-Expose-Headers", EXPOSED);
+        with(with(Fields::new(), name, value), "Access-Control-Expose-Headers", EXPOSED)
     }
 
-    /// Those fields alone.
-    pub(crate) fn standing(&self) -> Fields {
-        let mut fields = Fields::new();
-        self.stand_in(&mut fields);
-        fields
-    }
-
-    /// Whether it doesn't matter who asks.
+    /// Whether every origin gets the same fields.
     pub(crate) fn is_same_for_all(&self) -> bool {
         !matches!(self.0, Allowed::Some(_))
     }
 
-    /// Adds to `fields`, which have what stands in them, what depends on who asks.
+    /// `fields`, which include [`Cors::fixed`], and what depends on the origin of the request.
     pub(crate) fn grant<'f>(&self, fields: &'f Fields, origin: Option<&[u8]>) -> Cow<'f, Fields> {
         match self.granted(origin) {
-            Some(origin) => {
-                let mut fields = fields.clone();
-                let pushed = fields.push("Access-Control-Allow-Origin", origin.as_bytes());
-                debug_assert_eq!(pushed, Ok(()), "an origin is a valid value");
-                Cow::Owned(fields)
-            }
+            Some(origin) => Cow::Owned(with(fields.clone(), "Access-Control-Allow-Origin", origin)),
             None => Cow::Borrowed(fields),
         }
     }
 
-    /// The origin that asks, where it is one of those that may.
+    /// The origin of the request, if it is on the list.
     fn granted(&self, origin: Option<&[u8]>) -> Option<&str> {
         let Allowed::Some(origins) = &self.0 else { return None };
         origins.iter().map(|known| &**known).find(|known| Some(known.as_bytes()) == origin)
     }
 
-    /// The fields of the answer to a browser that asks before it reads, with fields of its own
-    /// that it names; `None` where it may not.
+    /// The fields that answer a preflight request, which may name the headers (`names`) that the
+    /// script wants to send; `None` if the origin is not allowed.
     pub(crate) fn preflight(&self, origin: &[u8], names: Option<&[u8]>) -> Option<Fields> {
         let (origin, varies) = match &self.0 {
             Allowed::None => return None,
@@ -124,31 +110,26 @@ impl Cors {
         };
         let varies =
             format!("{varies}Access-Control-Request-Method, Access-Control-Request-Headers");
-        let mut fields = Fields::new();
-        // A field can't be split, whatever the names are: at worst there is none.
-        let mut push = |name, value: &[u8]| fields.push(name, value).ok();
-        push("Access-Control-Allow-Origin", origin.as_bytes())?;
-        push("Access-Control-Allow-Methods", b"GET, HEAD")?;
+        let mut fields = with(Fields::new(), "Access-Control-Allow-Origin", origin);
+        push(&mut fields, "Access-Control-Allow-Methods", b"GET, HEAD");
         if let Some(names) = names {
-            push("Access-Control-Allow-Headers", names)?;
+            // Sent by the client: what is no valid value is refused.
+            fields.push("Access-Control-Allow-Headers", names).ok()?;
         }
-        push("Access-Control-Max-Age", MAX_AGE.as_bytes())?;
-        push("Vary", varies.as_bytes())?;
-        Some(fields)
+        push(&mut fields, "Access-Control-Max-Age", MAX_AGE);
+        Some(with(fields, "Vary", &varies))
     }
 }
 
 fn is_origin(text: &str) -> bool {
     let Some((scheme, host)) = text.split_once("://") else { return false };
-    let scheme_ok = scheme.starts_with(|first: char| first.is_ascii_lowercase())
-        && scheme
+    let lower = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    scheme.starts_with(|first: char| first.is_ascii_lowercase())
+        && scheme.bytes().all(|byte| lower(byte) || matches!(byte, b'+' | b'-' | b'.'))
+        && !host.is_empty()
+        && host
             .bytes()
-            .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'+' | b'-' | b'.'));
-    let host_ok = !host.is_empty()
-        && host.bytes().all(
-            |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_' | b':' | b'[' | b']'),
-        );
-    scheme_ok && host_ok
+            .all(|byte| lower(byte) || matches!(byte, b'.' | b'-' | b'_' | b':' | b'[' | b']'))
 }
 
 #[cfg(test)]
@@ -157,9 +138,10 @@ mod tests {
 
     #[test]
     fn origins_are_what_browsers_send() {
-        for good in ["https://example.org", "http://localhost:5173", "http://[::1]:8000", "app://x"]
+        for fresh in
+            ["https://example.org", "http://localhost:5173", "http://[::1]:8000", "app://x"]
         {
-            assert!(Cors::origins([good]).is_ok(), "{good}");
+            assert!(Cors::origins([fresh]).is_ok(), "{fresh}");
         }
         for bad in [
             "",
@@ -180,8 +162,7 @@ mod tests {
     fn what_is_granted_depends_on_who_asks_where_only_some_may() {
         let base = Fields::new();
         let granted = |cors: &Cors, origin: &'static str| {
-            let mut fields = cors.grant(&base, Some(origin.as_bytes())).into_owned();
-            cors.stand_in(&mut fields);
+            let fields = cors.grant(&base, Some(origin.as_bytes())).into_owned().and(&cors.fixed());
             String::from_utf8(fields.as_bytes().to_vec()).unwrap()
         };
         let some = Cors::origins(["https://a", "https://b"]).unwrap();

@@ -1,22 +1,19 @@
-//! The fields that every file is sent with, whatever it is: an owner may change or drop each.
+//! The headers that are sent with every file. An owner may change or remove each.
 
 use sockeye_http::{BadField, Fields};
 
-/// Fields that are sent with files.
+/// Headers that are sent with files.
 ///
-/// The defaults are what makes attacks harder and breaks no ordinary site:
+/// The defaults make attacks harder and break no ordinary site:
 ///
-/// - `X-Content-Type-Options: nosniff` with every file: what is no script isn't run as one. Types
-///   are stated for every file, so nothing relies on a guess.
+/// - `X-Content-Type-Options: nosniff` with every file: browsers run nothing as a script that isn't one.
 /// - `Referrer-Policy: strict-origin-when-cross-origin` with pages: other sites learn which site a
-///   visitor comes from, not which page. Browsers of today do so by themselves; older ones don't.
-/// - `X-Frame-Options: SAMEORIGIN` with pages: another site can't lay the page invisibly under the
-///   visitor's clicks. Pages of the site itself still may. It is weaker than a
-///   `Content-Security-Policy` with `frame-ancestors`, but a policy that an owner sets leaves it
-///   in place, and one that says `frame-ancestors` overrides it.
+///   visitor comes from, not which page. It is the default of current browsers.
+/// - `X-Frame-Options: SAMEORIGIN` with pages: no other site can show the page in a frame, to catch
+///   clicks. A `Content-Security-Policy` with `frame-ancestors` overrides it.
 ///
-/// A `Content-Security-Policy` or a `Strict-Transport-Security` can only come from somebody who
-/// knows the site: they are not sent unless they are set.
+/// A `Content-Security-Policy` or a `Strict-Transport-Security` depends on the site: they are only sent
+/// if they are set.
 ///
 /// ```
 /// use sockeye_files::Headers;
@@ -36,11 +33,11 @@ pub struct Headers {
 struct Header {
     name: Box<str>,
     value: Box<str>,
-    /// With what a browser shows as a page, and nothing else.
+    /// Only with what a browser shows as a page.
     pages_only: bool,
 }
 
-/// What is said about each file by itself.
+/// Headers that are made for each file.
 const OURS: [&str; 15] = [
     "Accept-Ranges",
     "Access-Control-Allow-Origin",
@@ -76,17 +73,17 @@ impl Default for Headers {
 }
 
 impl Headers {
-    /// None at all.
+    /// No headers.
     #[must_use]
     pub const fn none() -> Self {
         Self { headers: Vec::new() }
     }
 
-    /// Sets a field, in the place of one of the same name; a new one is sent with every file.
+    /// Sets the value of a header. A new header is sent with every file.
     ///
     /// # Errors
     ///
-    /// When it can't be sent, or when it is one that each file has by itself.
+    /// When the name or value is invalid, or the header is made for each file.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), BadField> {
         Fields::new().push(name, value.as_bytes())?;
         if OURS.iter().any(|ours| ours.eq_ignore_ascii_case(name)) {
@@ -102,12 +99,12 @@ impl Headers {
         Ok(())
     }
 
-    /// Drops a field. Names are compared without regard to case.
+    /// Removes a header. Upper and lower case are the same.
     pub fn remove(&mut self, name: &str) {
         self.headers.retain(|header| !header.name.eq_ignore_ascii_case(name));
     }
 
-    /// The fields for a file, which may be a page.
+    /// The headers for a file, which may be a page.
     pub(crate) fn of(&self, is_page: bool) -> impl Iterator<Item = (&str, &str)> {
         let sent = self.headers.iter().filter(move |header| is_page || !header.pages_only);
         sent.map(|header| (&*header.name, &*header.value))

@@ -1,17 +1,17 @@
-//! `Accept-Encoding` (RFC 9110, 12.5.3): which codings a client reads, and how much it likes them.
+//! `Accept-Encoding` (RFC 9110, 12.5.3): which codings a client accepts, with weights.
 //!
-//! Read in one pass, without an allocation. A member that breaks the grammar says nothing. One that
-//! comes twice counts with the lower weight: a coding that the client can't read costs it the page,
-//! one that it could have read only some bytes.
+//! It is parsed in one pass, without an allocation. Invalid members are ignored. Of a coding that is
+//! named twice, the lower weight counts: a coding that the client can't decode costs it the page, one
+//! that it could have decoded only some bytes.
 
 use crate::options::codings::Coding;
 
 /// The weight `q=1`, in thousandths.
 const MOST: u16 = 1000;
-/// The weight of what is not refused but not named either: below it there is only a refusal.
+/// The lowest weight that is not a refusal: that of content without a coding, if it is not named.
 const LEAST: u16 = 1;
 
-/// How much a client likes each coding, in thousandths; 0 is a refusal.
+/// The weight of each coding, in thousandths; 0 is a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Accepted {
     codings: [u16; Coding::ALL.len()],
@@ -19,35 +19,31 @@ pub(crate) struct Accepted {
 }
 
 impl Accepted {
-    /// For a request that says nothing. It allows any coding, but who says nothing is seldom able
-    /// to read one.
-    pub(crate) const UNSAID: Self = Self { codings: [0; Coding::ALL.len()], identity: MOST };
-
     /// The weight of a coding.
     pub(crate) fn weight(self, coding: Coding) -> u16 {
         self.codings[coding as usize]
     }
 
-    /// The weight of content without a coding. Where it isn't named it is the least, so that any
-    /// coding that is liked at all is preferred to it.
+    /// The weight of content without a coding. If it isn't named it is the lowest, so that any accepted
+    /// coding is preferred.
     pub(crate) fn identity(self) -> u16 {
         self.identity
     }
 }
 
-/// What the members of the list said so far.
+/// The members of the list so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct AcceptEncoding {
-    /// Whether there is such a field at all.
+    /// Whether there is such a field.
     said: bool,
     codings: [Option<u16>; Coding::ALL.len()],
     identity: Option<u16>,
-    /// `*`: all that is not named.
+    /// `*`: all codings that are not named.
     others: Option<u16>,
 }
 
 impl AcceptEncoding {
-    /// Takes a field's value. Several fields are one list (RFC 9110, 5.3).
+    /// Adds the value of a field. Several fields are one list (RFC 9110, 5.3).
     pub(crate) fn push(&mut self, value: &[u8]) {
         self.said = true;
         value.split(|byte| *byte == b',').for_each(|member| self.take(member));
@@ -67,14 +63,15 @@ impl AcceptEncoding {
         *place = Some(place.map_or(weight, |before| before.min(weight)));
     }
 
-    /// What it all comes to.
+    /// The weights by the whole list.
     pub(crate) fn settle(self) -> Accepted {
         if !self.said {
-            return Accepted::UNSAID;
+            // It allows any coding, but a client that sends no such field can seldom decode one.
+            return Accepted { codings: [0; Coding::ALL.len()], identity: MOST };
         }
         let identity = match (self.identity, self.others) {
             (Some(weight), _) => weight,
-            // It can be refused by `*`, but `*` is no wish for it.
+            // `*` can refuse it, but doesn't raise its weight.
             (None, Some(0)) => 0,
             (None, _) => LEAST,
         };
@@ -83,7 +80,7 @@ impl AcceptEncoding {
     }
 }
 
-/// Splits `name;q=weight`; `None` where it is nothing of the kind.
+/// Splits `name;q=weight`; `None` if it is invalid.
 fn weighed(member: &[u8]) -> Option<(&[u8], u16)> {
     let Some(at) = member.iter().position(|byte| *byte == b';') else {
         return Some((trim(member), MOST));
@@ -94,7 +91,7 @@ fn weighed(member: &[u8]) -> Option<(&[u8], u16)> {
 }
 
 /// A weight (RFC 9110, 12.4.2): `0` or `1`, with up to three decimals.
-fn thousandths(weight: &[u8]) -> Option<u16> {
+pub(crate) fn thousandths(weight: &[u8]) -> Option<u16> {
     let (whole, decimals) = match weight {
         [whole] => (*whole, &[][..]),
         [whole, b'.', decimals @ ..] if decimals.len() <= 3 => (*whole, decimals),
@@ -111,7 +108,7 @@ fn thousandths(weight: &[u8]) -> Option<u16> {
     (thousandths <= MOST).then_some(thousandths)
 }
 
-/// Without spaces and tabs around it (RFC 9110, 5.6.3).
+/// Removes spaces and tabs around it (RFC 9110, 5.6.3).
 fn trim(mut bytes: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = bytes {
         bytes = rest;
@@ -119,19 +116,12 @@ fn trim(mut bytes: &[u8]) -> &[u8] {
     bytes
 }
 
-/// What a request with these fields accepts.
-#[cfg(test)]
-pub(crate) fn accepted<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> Accepted {
-    let mut list = AcceptEncoding::default();
-    values.into_iter().for_each(|value| list.push(value));
-    list.settle()
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::tests::accepted;
 
     /// Weights of zstd, br, gzip and of no coding.
     fn weights(values: &[&str]) -> (u16, u16, u16, u16) {
@@ -210,7 +200,7 @@ mod tests {
     }
 
     proptest! {
-        /// A list means the same however it is laid out, and each member what it means alone.
+        /// Spaces and the division into fields don't matter, and each member counts as it does alone.
         #[test]
         fn every_member_counts_wherever_it_stands(
             members in proptest::collection::vec(

@@ -1,69 +1,68 @@
-//! Conditional requests (RFC 9110, 13): whether the client has the content already, or wants only
-//! the one that it knows.
+//! Conditional requests (RFC 9110, 13).
 
 use sockeye_http::{FieldName, date};
 use sockeye_proto::WallTime;
 
 use super::view::{RequestView, SingleValue};
 
-/// What the conditions come to.
+/// The result of a request's preconditions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// The content is to be sent.
+pub(crate) enum Precondition {
+    /// They are met, or there are none.
     Send,
-    /// The client has it: 304.
+    /// The client has the content: 304.
     NotModified,
-    /// It is not the one that the client wants: 412.
+    /// The content is not the one that the client names: 412.
     Failed,
 }
 
 impl RequestView<'_> {
-    /// Judges content with this tag and date, in the order of RFC 9110, 13.2.2: of a pair of a tag
-    /// and a date, the tag alone counts.
-    pub(crate) fn judge(self, tag: &[u8], modified: Option<WallTime>) -> Verdict {
+    /// Evaluates the preconditions for content with this ETag and date, in the order of RFC 9110, 13.2.2.
+    /// If a request has a condition on both, only the one on the ETag counts.
+    pub(crate) fn evaluate(self, etag: &[u8], modified: Option<WallTime>) -> Precondition {
         use FieldName::{IfMatch, IfModifiedSince, IfNoneMatch, IfUnmodifiedSince};
-        let required = match (self.list(IfMatch), self.sole(IfUnmodifiedSince).get()) {
-            (Some(list), _) => lists(&list, tag, Comparison::Strong),
+        let required = match (self.list(IfMatch), self.single(IfUnmodifiedSince).get()) {
+            (Some(list), _) => lists(&list, etag, Comparison::Strong),
             (None, Some(date)) => is_newer(modified, date).is_none_or(|is_newer| !is_newer),
             (None, None) => true,
         };
         if !required {
-            return Verdict::Failed;
+            return Precondition::Failed;
         }
-        let known = match (self.list(IfNoneMatch), self.sole(IfModifiedSince).get()) {
-            (Some(list), _) => lists(&list, tag, Comparison::Weak),
+        let known = match (self.list(IfNoneMatch), self.single(IfModifiedSince).get()) {
+            (Some(list), _) => lists(&list, etag, Comparison::Weak),
             (None, Some(date)) => is_newer(modified, date).is_some_and(|is_newer| !is_newer),
             (None, None) => false,
         };
-        if known { Verdict::NotModified } else { Verdict::Send }
+        if known { Precondition::NotModified } else { Precondition::Send }
     }
 
-    /// Whether a `Range` counts (RFC 9110, 13.1.5): the client has a part of this very content, as
-    /// far as `If-Range` says.
+    /// Whether `If-Range` lets the `Range` count (RFC 9110, 13.1.5): the client has a part of this very
+    /// content.
     ///
-    /// A tag must be strong; a date must be exactly ours, and so long ago at `now` that no second
-    /// change can share it.
+    /// An ETag must be strong; a date must be equal to ours, and so long before `now` that no second
+    /// change can have the same.
     pub(crate) fn wants_a_range_of(
         self,
-        tag: &[u8],
+        etag: &[u8],
         modified: Option<WallTime>,
         now: WallTime,
     ) -> bool {
-        let value = match self.sole(FieldName::IfRange) {
+        let value = match self.single(FieldName::IfRange) {
             SingleValue::None => return true,
             SingleValue::Many => return false,
             SingleValue::One(value) => value,
         };
         if value.starts_with(b"\"") {
-            return *value == *tag;
+            return *value == *etag;
         }
         let ours = modified.filter(|modified| now.as_secs() > modified.as_secs() + 1);
         ours.is_some_and(|modified| date::parse(value) == Some(modified))
     }
 }
 
-/// Whether what was modified then is newer than a field says; `None` where that can't be told,
-/// because one of them is no date (RFC 9110, 13.1.3 and 13.1.4).
+/// Whether the content was modified after the date in a field; `None` if either is not a date (RFC 9110,
+/// 13.1.3 and 13.1.4).
 fn is_newer(modified: Option<WallTime>, than: &[u8]) -> Option<bool> {
     Some(modified? > date::parse(than)?)
 }
@@ -74,9 +73,9 @@ enum Comparison {
     Weak,
 }
 
-/// Whether a list of entity tags has `tag` (strong, quotes included) or is `*`, by the comparison
-/// asked for (RFC 9110, 8.8.3.2). What follows the first thing that is no entity tag doesn't count.
-fn lists(list: &[u8], tag: &[u8], comparison: Comparison) -> bool {
+/// Whether a list of ETags contains `etag` (strong, quotes included) or is `*`, by this comparison (RFC
+/// 9110, 8.8.3.2). The list ends at the first invalid ETag.
+fn lists(list: &[u8], etag: &[u8], comparison: Comparison) -> bool {
     if list.trim_ascii() == b"*" {
         return true;
     }
@@ -93,7 +92,7 @@ fn lists(list: &[u8], tag: &[u8], comparison: Comparison) -> bool {
                 let Some(end) = more.iter().position(|byte| *byte == b'"') else { return false };
                 let (this, more) = rest.split_at(end + 2);
                 let counts = comparison == Comparison::Weak || !is_weak;
-                if counts && this == tag {
+                if counts && this == etag {
                     return true;
                 }
                 is_weak = false;
@@ -109,7 +108,7 @@ mod tests {
     use sockeye_http::KeptRequest;
 
     use super::*;
-    use crate::request::view::request;
+    use crate::tests::request;
 
     const AT_5: &str = "Thu, 01 Jan 1970 00:00:05 GMT";
     const AT_4: &str = "Thu, 01 Jan 1970 00:00:04 GMT";
@@ -170,8 +169,8 @@ mod tests {
     /// The content has the tag "a" and was modified at 5, or nobody knows when.
     #[test]
     fn conditions_are_judged_in_the_order_of_the_standard() {
-        use Verdict::*;
-        let table: &[(&Lines, Verdict, Verdict)] = &[
+        use Precondition::*;
+        let table: &[(&Lines, Precondition, Precondition)] = &[
             (&[], Send, Send),
             (&[("none", "\"a\"")], NotModified, NotModified),
             (&[("none", "W/\"a\"")], NotModified, NotModified),
@@ -211,9 +210,9 @@ mod tests {
         for (lines, dated, undated) in table {
             let kept = conditional(lines);
             let request = kept.view();
-            let asked = RequestView::of(&request);
-            assert_eq!(asked.judge(b"\"a\"", at(5)), *dated, "{lines:?}");
-            assert_eq!(asked.judge(b"\"a\"", None), *undated, "undated, {lines:?}");
+            let view = RequestView::of(&request);
+            assert_eq!(view.evaluate(b"\"a\"", at(5)), *dated, "{lines:?}");
+            assert_eq!(view.evaluate(b"\"a\"", None), *undated, "undated, {lines:?}");
         }
     }
 
@@ -236,8 +235,8 @@ mod tests {
         for (lines, later, at_once) in table {
             let kept = conditional(lines);
             let request = kept.view();
-            let asked = RequestView::of(&request);
-            let wants = |now| asked.wants_a_range_of(b"\"a\"", at(5), WallTime::from_secs(now));
+            let view = RequestView::of(&request);
+            let wants = |now| view.wants_a_range_of(b"\"a\"", at(5), WallTime::from_secs(now));
             assert_eq!((wants(7), wants(6)), (*later, *at_once), "{lines:?}");
         }
         let kept = conditional(&[("range", AT_5)]);

@@ -1,9 +1,9 @@
-//! What a request says, apart from what it is about.
+//! What a request says besides its path.
 //!
-//! - `view`: its parts that a response depends on.
-//! - `accept_encoding`: which content codings a client reads, as a weight for each.
-//! - `conditional`: whether it has the content already, or wants only the one that it knows.
-//! - `range`: which parts of a file it wants.
+//! - `view`: the parts of a request that responses depend on.
+//! - `accept_encoding`: which content codings the client accepts.
+//! - `conditional`: its preconditions: `If-None-Match` and others.
+//! - `range`: the ranges of a file that it asks for.
 
 pub(crate) mod accept_encoding;
 pub(crate) mod conditional;

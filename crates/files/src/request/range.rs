@@ -1,35 +1,34 @@
-//! Byte ranges (RFC 9110, 14): which parts of a file a request wants.
+//! Byte ranges (RFC 9110, 14).
 //!
-//! What is sent is bounded whatever is asked for: at most [`MOST`] ranges are read, and those that
-//! overlap, adjoin or nearly do become one. So no byte of the file is sent twice, and the headers
-//! between the parts are never more than the bytes that were left out.
+//! The response is bounded: at most [`MOST`] ranges are allowed, and those that overlap or are near each
+//! other are merged. So no byte of the file is sent twice, and the headers between the parts are never
+//! longer than the bytes that are left out.
 
 use std::ops::Range;
 
-/// A request with more ranges is answered with the whole file, as if it had none (RFC 9110, 14.2).
-/// Readers of documents ask for a handful at once; what asks for hundreds means harm.
+/// A request with more ranges gets the whole file (RFC 9110, 14.2). PDF viewers ask for a handful at
+/// once; only attackers ask for hundreds.
 pub(crate) const MOST: usize = 16;
 
-/// Ranges with a smaller gap become one: what stands between two parts may be as long.
+/// Ranges with a smaller gap are merged: the headers between two parts may be as long.
 const GAP: u64 = 256;
 
-/// A part of a file: at least one byte, all of it inside of the file.
+/// A part of a file, of at least one byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Part {
     pub(crate) start: u64,
     pub(crate) len: u64,
 }
 
-/// What a `Range` field comes to, for a file of a certain size.
+/// The ranges of a `Range` field, in a file of a known size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Ranges {
-    /// All of it: the field is not understood, or asks for too many.
+    /// The whole file: the field is invalid, or has too many ranges.
     Whole,
     /// None of them is in the file: 416.
     Unsatisfiable,
-    /// One part.
     One(Part),
-    /// Several parts: far from each other, in the order they were asked for.
+    /// Several parts that are not near each other, in the order of the request.
     Many(Vec<Part>),
 }
 
@@ -38,13 +37,13 @@ impl Part {
         self.start + self.len
     }
 
-    /// Where it lies in a file that is in memory.
+    /// The indices in a file that is in memory.
     pub(crate) fn in_memory(self) -> Range<usize> {
         // Such a file is small.
         self.start as usize..self.end() as usize
     }
 
-    /// As `Content-Range` has it, of a file of `size` bytes.
+    /// The value of `Content-Range`, in a file of `size` bytes.
     pub(crate) fn content_range(self, size: u64) -> String {
         format!("bytes {}-{}/{size}", self.start, self.end() - 1)
     }
@@ -61,9 +60,9 @@ impl Part {
 }
 
 impl Ranges {
-    /// Reads the value of a `Range` field, for a file of `size` bytes.
+    /// Parses the value of a `Range` field, for a file of `size` bytes.
     pub(crate) fn of(value: &[u8], size: u64) -> Self {
-        // No range of nothing can be sent; some clients ask for one to limit what they get.
+        // An empty file has no ranges; some clients ask for one to limit the response.
         if size == 0 {
             return Self::Whole;
         }
@@ -71,7 +70,7 @@ impl Ranges {
         let mut parts = Vec::new();
         let mut count = 0;
         for spec in specs.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
-            // Empty elements of a list are passed over (RFC 9110, 5.6.1.2).
+            // Empty list elements are ignored (RFC 9110, 5.6.1.2).
             if spec.is_empty() {
                 continue;
             }
@@ -93,17 +92,16 @@ impl Ranges {
     }
 }
 
-/// What follows `bytes=`; `None` for another unit. Units are compared without regard to case
-/// (RFC 9110, 14.1).
+/// The text after `bytes=`; `None` for another unit. Upper and lower case are the same (RFC 9110, 14.1).
 fn strip_unit(value: &[u8]) -> Option<&[u8]> {
     let (unit, rest) = value.split_at_checked(b"bytes".len())?;
     if unit.eq_ignore_ascii_case(b"bytes") { rest.strip_prefix(b"=") } else { None }
 }
 
-/// Not a range at all.
+/// The range is invalid.
 struct Malformed;
 
-/// Reads `first-last`, `first-` or `-suffix`: `None` where it lies beyond the file.
+/// Parses `first-last`, `first-` or `-suffix`: `None` if it is beyond the end of the file.
 fn read(spec: &[u8], size: u64) -> Result<Option<Part>, Malformed> {
     let dash = spec.iter().position(|byte| *byte == b'-').ok_or(Malformed)?;
     let (first, last) = (&spec[..dash], &spec[dash + 1..]);
@@ -121,7 +119,7 @@ fn read(spec: &[u8], size: u64) -> Result<Option<Part>, Malformed> {
     Ok((start < end).then(|| Part { start, len: end - start }))
 }
 
-/// A decimal number. One beyond 2⁶⁴ is beyond every file, and stays so.
+/// Parses a decimal number; larger ones than 64 bits saturate.
 fn number(digits: &[u8]) -> Result<u64, Malformed> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return Err(Malformed);
@@ -131,10 +129,10 @@ fn number(digits: &[u8]) -> Result<u64, Malformed> {
     }))
 }
 
-/// Adds a part, made one with all that are near it, in the place of the first of them.
+/// Adds a part, merged with all that are near it, in the place of the first of them.
 fn add(parts: &mut Vec<Part>, mut part: Part) {
     let mut place = parts.len();
-    // A part that grew may be near others: at most as many rounds as there are parts.
+    // A merged part may be near others: at most as many rounds as there are parts.
     while let Some(near) = parts.iter().position(|other| other.is_near(part)) {
         part = part.with(parts.remove(near));
         place = place.min(near);
@@ -228,12 +226,12 @@ mod tests {
 
     #[test]
     fn more_ranges_than_the_limit_are_ignored_and_as_many_are_not() {
-        let ask = |count: u64| {
+        let query = |count: u64| {
             let specs: Vec<String> = (0..count).map(|at| format!("{0}-{0}", at * 1000)).collect();
             Ranges::of(format!("bytes={}", specs.join(",")).as_bytes(), 1_000_000)
         };
-        assert!(matches!(ask(MOST as u64), Ranges::Many(parts) if parts.len() == MOST));
-        assert_eq!(ask(MOST as u64 + 1), Ranges::Whole);
+        assert!(matches!(query(MOST as u64), Ranges::Many(parts) if parts.len() == MOST));
+        assert_eq!(query(MOST as u64 + 1), Ranges::Whole);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The parts of a request that a response depends on: its path, its query, and a dozen fields.
+//! The parts of a request that responses depend on: its path, its query, and a dozen fields.
 
 use std::borrow::Cow;
 
@@ -6,16 +6,16 @@ use sockeye_http::{FieldName, FieldNames, Method, Request};
 
 use super::accept_encoding::AcceptEncoding;
 
-/// A request, seen as files see it.
+/// A request, as this crate sees it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RequestView<'a>(&'a Request<'a>);
 
-/// A field of which there can only be one.
+/// The value of a field that must occur only once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SingleValue<'a> {
     None,
     One(&'a [u8]),
-    /// Several: it can't be told which one counts, so none does.
+    /// It occurs several times: then it is ignored.
     Many,
 }
 
@@ -29,7 +29,6 @@ impl<'a> RequestView<'a> {
         self.0
     }
 
-    /// Whether only the head of the response is wanted.
     pub(crate) fn is_head(self) -> bool {
         self.0.method() == Method::Head
     }
@@ -43,13 +42,13 @@ impl<'a> RequestView<'a> {
         self.0.query()
     }
 
-    /// Whether there is a field of any of these names.
+    /// Whether there is a field with one of these names.
     pub(crate) fn has_any(self, names: FieldNames) -> bool {
         self.0.present().meets(names)
     }
 
-    /// A field of which there can only be one.
-    pub(crate) fn sole(self, name: FieldName) -> SingleValue<'a> {
+    /// The value of a field that must occur only once.
+    pub(crate) fn single(self, name: FieldName) -> SingleValue<'a> {
         match self.0.known(name) {
             None => SingleValue::None,
             Some(_) if self.0.is_repeated(name) => SingleValue::Many,
@@ -57,7 +56,7 @@ impl<'a> RequestView<'a> {
         }
     }
 
-    /// A field that is a list: its lines are one list (RFC 9110, 5.3).
+    /// The value of a list field; several lines are one list (RFC 9110, 5.3).
     pub(crate) fn list(self, name: FieldName) -> Option<Cow<'a, [u8]>> {
         let first = self.0.known(name)?;
         if !self.0.is_repeated(name) {
@@ -67,12 +66,16 @@ impl<'a> RequestView<'a> {
         Some(Cow::Owned(lines.join(&b", "[..])))
     }
 
-    /// `Range`, on a GET: other methods have no ranges (RFC 9110, 14.2).
+    /// `Range`, for GET only (RFC 9110, 14.2).
     pub(crate) fn range(self) -> SingleValue<'a> {
-        if self.0.method() == Method::Get { self.sole(FieldName::Range) } else { SingleValue::None }
+        if self.0.method() == Method::Get {
+            self.single(FieldName::Range)
+        } else {
+            SingleValue::None
+        }
     }
 
-    /// Whether nothing is asked but the content: no condition, and no part of it.
+    /// Whether it asks for the whole content without a condition.
     pub(crate) fn is_plain(self) -> bool {
         const OTHERWISE: FieldNames = FieldNames::of(&[
             FieldName::IfMatch,
@@ -84,9 +87,9 @@ impl<'a> RequestView<'a> {
         !self.has_any(OTHERWISE)
     }
 
-    /// The origin of the page whose script asks, where one does.
+    /// `Origin`: the site whose script sends the request.
     pub(crate) fn origin(self) -> Option<&'a [u8]> {
-        self.sole(FieldName::Origin).get()
+        self.single(FieldName::Origin).get()
     }
 
     /// `Accept`
@@ -105,11 +108,11 @@ impl<'a> RequestView<'a> {
         accepted
     }
 
-    /// Whether somebody wants to see a page, as far as can be told: a browser that says so, or a
-    /// client that takes HTML; and the path is no asset's.
+    /// Whether the request is for a page: it is a browser's navigation, or its client accepts HTML; and
+    /// the path is that of a page.
     pub(crate) fn navigates(self) -> bool {
         is_page(self.path())
-            && match self.sole(FieldName::SecFetchMode) {
+            && match self.single(FieldName::SecFetchMode) {
                 SingleValue::One(mode) => *mode == *b"navigate",
                 SingleValue::None | SingleValue::Many => {
                     self.accept().is_none_or(|accept| takes_html(&accept))
@@ -118,10 +121,10 @@ impl<'a> RequestView<'a> {
     }
 }
 
-/// What [`RequestView::navigates`] looks at.
+/// The fields that [`RequestView::navigates`] depends on.
 pub(crate) const NAVIGATES: &str = "Accept, Sec-Fetch-Mode";
 
-/// Whether a path looks like a page's: its last segment has no extension, or `.html`.
+/// Whether a path may be that of a page: its last segment has no extension, or `.html`.
 pub(crate) fn is_page(path: &[u8]) -> bool {
     let last = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
     match last.iter().rposition(|byte| *byte == b'.') {
@@ -130,7 +133,7 @@ pub(crate) fn is_page(path: &[u8]) -> bool {
     }
 }
 
-/// Whether a list of media types has HTML in it, or everything (RFC 9110, 12.5.1).
+/// Whether a list of media types includes HTML (RFC 9110, 12.5.1).
 fn takes_html(accept: &[u8]) -> bool {
     accept.split(|byte| *byte == b',').any(|range| {
         let kind = range.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
@@ -154,20 +157,10 @@ impl<'a> SingleValue<'a> {
     }
 }
 
-/// A request for `path` with these fields.
-#[cfg(test)]
-pub(crate) fn request(path: &str, fields: &[(&str, &str)]) -> sockeye_http::KeptRequest {
-    let mut head = format!("GET {path} HTTP/1.1\r\nHost: a\r\n");
-    for (name, value) in fields {
-        head.push_str(&format!("{name}: {value}\r\n"));
-    }
-    head.push_str("\r\n");
-    sockeye_http::KeptRequest::read(head.as_bytes()).expect("a good head")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tests::request;
 
     #[test]
     fn a_page_is_asked_for_by_those_who_take_html() {
@@ -211,15 +204,15 @@ mod tests {
 
     #[test]
     fn of_a_field_that_is_there_twice_none_counts() {
-        for (times, sole, some) in [
+        for (times, single, some) in [
             (0, SingleValue::None, false),
             (1, SingleValue::One(b"a"), true),
             (2, SingleValue::Many, true),
         ] {
             let kept = request("/", &vec![("origin", "a"); times]);
             let request = kept.view();
-            let found = RequestView::of(&request).sole(FieldName::Origin);
-            assert_eq!((found, found.is_some()), (sole, some));
+            let found = RequestView::of(&request).single(FieldName::Origin);
+            assert_eq!((found, found.is_some()), (single, some));
             assert_eq!(found.get(), (times == 1).then_some(&b"a"[..]));
         }
     }

@@ -1,4 +1,4 @@
-//! What all folders of a server may make it hold, together.
+//! The limits on what requests may hold, over all folders of a server.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,25 +6,23 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use sockeye_proto::{Budget, Client, Reports, Time};
 
 use super::report::{self, Failures};
-use crate::coding::forms::Forms;
+use crate::coding::compressed_cache::CompressedCache;
 use crate::store::absent::Absent;
 
-/// How much may be held for requests at a time, over all folders and shards. One client has a
-/// quarter of each at the most; one on the same machine, which may be a proxy that names nobody, a
-/// half.
+/// How much may be held for requests at a time, over all folders and shards. One client has at most a
+/// quarter of each; one on the same machine, which may be a proxy that names no client, a half.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BudgetLimits {
-    /// Responses from open files that have not been sent whole: each keeps a descriptor. Beyond it
-    /// a request for a file that isn't kept in memory gets 503. Default: 512.
+    /// Open files that are being sent, each with a descriptor. Beyond it, requests for files that are
+    /// not kept in memory get a 503. Default: 512.
     pub open_files: u64,
-    /// Bytes of compressed forms that are kept or being sent. Beyond it files are sent
+    /// Bytes of compressed contents that are cached or being sent. Beyond it, files are sent
     /// uncompressed. Default: 32 MiB.
     pub compressed: u64,
-    /// Bytes that compressors may use while they work. Beyond it files are sent uncompressed.
-    /// Default: 64 MiB.
+    /// Bytes of working memory of compressors. Beyond it, files are sent uncompressed. Default: 64 MiB.
     pub working: u64,
-    /// Bytes of listings, and of what is known of the files of archives. Beyond it a listing or an
-    /// archive gets 503. Default: 128 MiB.
+    /// Bytes of listings and of the manifests of archives. Beyond it, requests for them get a 503.
+    /// Default: 128 MiB.
     pub listings: u64,
 }
 
@@ -41,11 +39,10 @@ pub struct Budgets {
     pub(crate) open_files: Arc<Budget>,
     pub(crate) compressed: Arc<Budget>,
     pub(crate) listings: Arc<Budget>,
-    /// What was compressed, of all folders: one makes room for another.
-    pub(crate) forms: Arc<Forms>,
-    /// When the log hears that requests fail.
+    /// The compressed contents of all folders.
+    pub(crate) cache: Arc<CompressedCache>,
     failures: Failures,
-    /// When requests are to be reported that were not yet, in nanoseconds of [`Time`].
+    /// When the next report is due, in nanoseconds of [`Time`].
     reports_due: AtomicU64,
 }
 
@@ -58,7 +55,7 @@ impl Budgets {
         let working = Budget::new("bytes of compressors", working);
         Arc::new(Self {
             open_files: Budget::new("open files", open_files),
-            forms: Arc::new(Forms::new(&compressed, &working)),
+            cache: Arc::new(CompressedCache::new(&compressed, &working)),
             compressed,
             listings: Budget::new("bytes of listings", listings),
             failures: Failures::default(),
@@ -66,27 +63,26 @@ impl Budgets {
         })
     }
 
-    /// Changes how many open files may be sent from at a time: when it is known how many
-    /// descriptors there are.
+    /// Changes [`BudgetLimits::open_files`], once the number of descriptors is known.
     pub fn set_open_files(&self, open_files: u64) {
         self.open_files.set_total(open_files);
     }
 
-    /// A request of `client` for `path` is answered with an error, since there is nothing to send.
+    /// Notes that a request of `client` for `path` is answered with an error.
     pub(crate) fn note_absent(&self, absent: Absent, path: &[u8], client: Client, now: Time) {
         if report::absent(absent, path, client, &self.failures, now) {
             self.note_due(self.failures.due());
         }
     }
 
-    /// A request of `client` found one of these budgets spent.
+    /// Notes that a request of `client` found one of these budgets spent.
     pub(crate) fn note_spent(&self, budget: &Budget, client: Client, now: Time) {
         if report::spent(budget, self.gets(budget), client, now) {
             self.note_due(budget.reports().due());
         }
     }
 
-    /// What requests get that find a budget spent.
+    /// What requests get when a budget is spent.
     fn gets(&self, budget: &Budget) -> &'static str {
         match std::ptr::eq(budget, &*self.open_files) {
             true => report::NO_MORE_FILES,
@@ -100,7 +96,7 @@ impl Budgets {
         (due != Time::NEVER).then_some(due)
     }
 
-    /// Reports the requests that were not reported yet, where a minute has passed since the last report.
+    /// Reports the requests that were not reported yet, if a minute has passed since the last report.
     pub(crate) fn report_due(&self, now: Time) {
         // What another shard counts from here on is either taken below or sets the time again.
         self.reports_due.store(Time::NEVER.as_nanos(), Ordering::Relaxed);
@@ -109,7 +105,7 @@ impl Budgets {
         self.charged().iter().for_each(|budget| self.note_due(budget.reports().due()));
     }
 
-    /// Reports the requests that were not reported yet: a shard ends.
+    /// Reports the requests that were not reported yet, since a shard ends.
     pub(crate) fn report_rest(&self) {
         self.report(Reports::take);
     }
@@ -123,7 +119,7 @@ impl Budgets {
         }
     }
 
-    /// The budgets that requests can find spent.
+    /// The budgets that have shares for clients.
     fn charged(&self) -> [&Budget; 3] {
         [&self.open_files, &self.compressed, &self.listings]
     }

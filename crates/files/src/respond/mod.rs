@@ -1,14 +1,14 @@
 //! Responses with files, and without.
 //!
-//! - `send`: a file, as far as conditions and ranges want it.
-//! - `multipart`: several ranges of a file.
-//! - `absent`: where there is no such file; `redirect`: where there is one by another name.
-//! - `budgets`: what all folders of a server may make it hold, together.
-//! - `report`: what the log hears of requests that fail.
+//! - `conditions`: whether preconditions and ranges leave something to send.
+//! - `send`: a file; `multipart`: several ranges of it.
+//! - `instead`: errors, redirects, and pages that are sent in place of a file.
+//! - `budgets`: what all folders of a server may hold, together.
+//! - `report`: log lines about requests that fail.
 
-pub(crate) mod absent;
 pub(crate) mod budgets;
+pub(crate) mod conditions;
+pub(crate) mod instead;
 pub(crate) mod multipart;
-pub(crate) mod redirect;
-pub(crate) mod report;
+mod report;
 pub(crate) mod send;

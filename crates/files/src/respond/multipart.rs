@@ -5,30 +5,28 @@ use std::hash::{BuildHasher, RandomState};
 use sockeye_http::{Answer, Body, Fields, Responder, Status};
 use sockeye_proto::{FileRange, Permit};
 
-use crate::coding::form::Form;
-use crate::file::fields::{value, with, without};
+use crate::coding::file_entry::Selected;
+use crate::options::fields::{value, with, without};
 use crate::request::range::Part;
 
-/// What stands between the parts.
-///
-/// Made of chance when a site is made, of 128 bits: no file holds it but by somebody who reads
-/// responses and writes files, and always of one length, so that a response's is known in advance.
+/// The boundary between the parts: 128 random bits, chosen when a site is made. No file contains it,
+/// unless somebody reads responses and writes files. It has a fixed length, so that the length of a
+/// response is known in advance.
 #[derive(Debug)]
 pub(crate) struct Boundary(String);
 
 impl Boundary {
     pub(crate) fn new() -> Self {
-        let chance = || RandomState::new().hash_one(0);
-        Self(format!("{:016x}{:016x}", chance(), chance()))
+        let random = || RandomState::new().hash_one(0);
+        Self(format!("{:016x}{:016x}", random(), random()))
     }
 
-    /// What stands in front of a part: of all but the first, a line's end, too.
+    /// The delimiter and the header of a part.
     fn head(&self, is_first: bool, kind: &[u8], part: Part, size: u64) -> Vec<u8> {
-        let Self(boundary) = self;
-        let range = part.content_range(size);
-        let (before, lies) = (if is_first { "" } else { "\r\n" }, "\r\nContent-Range: ");
-        let open = format!("{before}--{boundary}\r\nContent-Type: ");
-        [open.as_bytes(), kind, lies.as_bytes(), range.as_bytes(), b"\r\n\r\n"].concat()
+        let line_break = if is_first { "" } else { "\r\n" };
+        let open = format!("{line_break}--{}\r\nContent-Type: ", self.0);
+        let range = format!("\r\nContent-Range: {}\r\n\r\n", part.content_range(size));
+        [open.as_bytes(), kind, range.as_bytes()].concat()
     }
 
     fn end(&self) -> String {
@@ -36,38 +34,35 @@ impl Boundary {
     }
 }
 
-/// Answers with parts of a file. Few enough to be written at once: what is between them is short,
-/// and they themselves are shared or the kernel's.
+/// Answers with parts of a file. All are written at once: they are few, what is between them is short,
+/// and their bytes are shared or sent by the kernel.
 pub(crate) fn send(
-    form: &Form<'_>,
+    selected: &Selected<'_>,
     parts: &[Part],
     fields: &Fields,
     boundary: &Boundary,
     mut permit: Option<Permit>,
-    reply: Responder<'_, '_>,
+    responder: Responder<'_, '_>,
 ) -> Answer {
-    let file = form.file;
     let kind = value(fields, "Content-Type").unwrap_or(b"application/octet-stream");
-    let head = |(at, part): (usize, &Part)| boundary.head(at == 0, kind, *part, file.size());
+    let size = selected.file.size();
+    let head = |(at, part): (usize, &Part)| boundary.head(at == 0, kind, *part, size);
     let heads: Vec<Vec<u8>> = parts.iter().enumerate().map(head).collect();
     let end = boundary.end();
     let around = heads.iter().map(Vec::len).sum::<usize>() + end.len();
-    let content: u64 = parts.iter().map(|part| part.len).sum();
-
-    let fields = without(fields, &["Content-Type"]);
+    let len = parts.iter().map(|part| part.len).sum::<u64>() + around as u64;
     let kind = format!("multipart/byteranges; boundary={}", boundary.0);
-    let fields = with(fields, "Content-Type", &kind);
-    let len = content + around as u64;
-    let mut stream = reply.stream(Status::PARTIAL_CONTENT, &fields, Some(len));
+    let fields = with(without(fields, &["Content-Type"]), "Content-Type", &kind);
+    let mut stream = responder.stream(Status::PARTIAL_CONTENT, &fields, Some(len));
     for (at, (part, head)) in parts.iter().zip(&heads).enumerate() {
         stream.write(head);
-        // It lasts until the last part is sent.
+        // Held until the last part is sent.
         if at + 1 == parts.len()
             && let Some(permit) = permit.take()
         {
             stream.hold(permit);
         }
-        match form.body() {
+        match selected.body() {
             Body::Shared(bytes) => stream.write_shared(bytes.slice(part.in_memory())),
             Body::File(FileRange { source, .. }) => {
                 stream.write_file(FileRange { source, offset: part.start, len: part.len });

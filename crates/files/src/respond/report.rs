@@ -1,31 +1,23 @@
-//! What the log hears of requests that are not answered as they should be. What is our fault is a
-//! warning, at once and then once a minute with how many requests it was.
+//! Log lines about requests that fail. A failure of the server is a warning: the first at once, then one
+//! a minute with the number of requests.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use sockeye_proto::{Budget, Client, Reports, Time};
 use tracing::{debug, warn};
 
-use super::absent::status;
+use super::instead::status;
+use crate::limits::lock::lock;
 use crate::store::absent::{Absent, OpenFilesOf};
 use crate::store::disk::open_files_limit;
 
-/// So much of a path is logged, in bytes.
+/// The most bytes of a path that are logged.
 const LONGEST: usize = 512;
 
-/// When each kind of failure is reported next, of all folders and shards of a server.
+/// The kinds of failures of a server, with the times of their reports.
 #[derive(Debug, Default)]
-pub(crate) struct Failures {
-    open_files: Failure,
-    open_files_of_all: Failure,
-    closing: Failure,
-    memory: Failure,
-    changing: Failure,
-    file_system: Failure,
-    forbidden: Failure,
-}
+pub(crate) struct Failures([Failure; 7]);
 
-/// One kind.
 #[derive(Debug, Default)]
 struct Failure {
     reports: Reports,
@@ -34,46 +26,33 @@ struct Failure {
 }
 
 impl Failures {
-    /// When this is reported; `None` for what is no failure of ours.
+    /// The kind of failure; `None` if the server is not at fault.
     fn of(&self, absent: Absent) -> Option<&Failure> {
-        match absent {
-            Absent::TooManyOpenFiles(OpenFilesOf::Process) => Some(&self.open_files),
-            Absent::TooManyOpenFiles(OpenFilesOf::System) => Some(&self.open_files_of_all),
-            Absent::ClosingHangs => Some(&self.closing),
-            Absent::Exhausted => Some(&self.memory),
-            Absent::Changing => Some(&self.changing),
-            Absent::Failed(_) => Some(&self.file_system),
-            Absent::Forbidden(_) => Some(&self.forbidden),
-            _ => None,
-        }
-    }
-
-    fn all(&self) -> [&Failure; 7] {
-        let Self {
-            open_files,
-            open_files_of_all,
-            closing,
-            memory,
-            changing,
-            file_system,
-            forbidden,
-        } = self;
-        [open_files, open_files_of_all, closing, memory, changing, file_system, forbidden]
+        let kind = match absent {
+            Absent::TooManyOpenFiles(OpenFilesOf::Process) => 0,
+            Absent::TooManyOpenFiles(OpenFilesOf::System) => 1,
+            Absent::ClosingHangs => 2,
+            Absent::Exhausted => 3,
+            Absent::Changing => 4,
+            Absent::Failed(_) => 5,
+            Absent::Forbidden(_) => 6,
+            _ => return None,
+        };
+        Some(&self.0[kind])
     }
 
     /// When there is something to report.
     pub(super) fn due(&self) -> Option<Time> {
-        self.all().iter().filter_map(|failure| failure.reports.due()).min()
+        self.0.iter().filter_map(|failure| failure.reports.due()).min()
     }
 
     /// Reports the requests that `take` takes.
     pub(super) fn report_rest(&self, take: impl Fn(&Reports) -> Option<u64>) {
-        for failure in self.all() {
+        for failure in &self.0 {
             let Some(requests) = take(&failure.reports) else { continue };
-            let last = *failure.last.lock().unwrap_or_else(PoisonError::into_inner);
-            let Some(absent) = last else { continue };
+            let Some(absent) = *lock(&failure.last) else { continue };
             let (status, limit) = (status(absent).code(), limit(absent));
-            warn!(status, requests, limit, why = %absent, "more requests failed");
+            warn!(status, requests, limit, reason = %absent, "more requests failed");
         }
     }
 }
@@ -86,8 +65,8 @@ fn limit(absent: Absent) -> Option<u64> {
     }
 }
 
-/// A request of `client` for `path` is answered with an error, since there is nothing to send. Returns
-/// whether it is to be reported later.
+/// Logs that a request of `client` for `path` is answered with an error. Returns whether it is to be
+/// reported later.
 pub(super) fn absent(
     absent: Absent,
     path: &[u8],
@@ -95,26 +74,26 @@ pub(super) fn absent(
     failures: &Failures,
     now: Time,
 ) -> bool {
-    // A target has RFC 3986's characters only: nothing in it disturbs a log.
+    // A path has RFC 3986's characters only: nothing in it disturbs a log.
     let path = str::from_utf8(&path[..path.len().min(LONGEST)]).unwrap_or_default();
     let status = status(absent).code();
     let Some(failure) = failures.of(absent) else {
-        debug!(path, status, %client, why = %absent, "nothing to send");
+        debug!(path, status, %client, reason = %absent, "nothing to send");
         return false;
     };
-    *failure.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(absent);
+    *lock(&failure.last) = Some(absent);
     let Some(requests) = failure.reports.report(now) else { return true };
     let limit = limit(absent);
-    warn!(path, status, %client, requests, limit, why = %absent, "a request failed");
+    warn!(path, status, %client, requests, limit, reason = %absent, "a request failed");
     false
 }
 
-/// What requests get that find a budget spent, and what can be done about it.
+/// What requests get when a budget is spent, and what can be done about it.
 pub(super) const GETS_LESS: &str = "a budget is spent: some requests get less";
 pub(super) const NO_MORE_FILES: &str = "too many files are being sent: some requests get 503; a \
      higher limit on open files allows more (ulimit -Hn, or LimitNOFILE= in a systemd unit)";
 
-/// A request of `client` found a budget spent. Returns whether it is to be reported later.
+/// Logs that a request of `client` found a budget spent. Returns whether it is to be reported later.
 pub(super) fn spent(budget: &Budget, gets: &'static str, client: Client, now: Time) -> bool {
     let Some(requests) = budget.report(now) else { return true };
     let (total, used) = (budget.total(), budget.used());
@@ -122,7 +101,7 @@ pub(super) fn spent(budget: &Budget, gets: &'static str, client: Client, now: Ti
     false
 }
 
-/// `requests` more found a budget spent.
+/// Logs that `requests` more found a budget spent.
 pub(super) fn spent_more(budget: &Budget, gets: &'static str, requests: u64) {
     let (total, used) = (budget.total(), budget.used());
     warn!(budget = budget.name(), total, used, requests, "{gets}");

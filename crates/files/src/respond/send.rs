@@ -1,198 +1,136 @@
-//! A file as the response to a request: what its conditions and ranges leave of it.
-
-use std::borrow::Cow;
+//! A file as the response to a request: what conditions and ranges leave of it.
 
 use sockeye_http::{Answer, Body, Fields, Responder, Status};
 use sockeye_proto::{FileRange, Permit};
 
 use super::budgets::Budgets;
+use super::conditions::{Validators, evaluate};
+use super::instead::Purpose;
 use super::multipart::{self, Boundary};
-use crate::coding::form::Form;
-use crate::file::fields::{with, without};
-use crate::file::head::Head;
-use crate::file::held::{Held, SMALL};
+use crate::coding::file_entry::Selected;
+use crate::file::content::{Content, SMALL};
 use crate::file::representation::Representation;
 use crate::options::cors::Cors;
-use crate::request::conditional::Verdict;
+use crate::options::fields::{with, without};
 use crate::request::range::{Part, Ranges};
 use crate::request::view::RequestView;
 
 /// What responses depend on besides the file and the request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ResponseContext<'a> {
-    /// Who may read them.
     pub(crate) cors: &'a Cors,
-    /// What stands between parts.
+    /// Between the parts of a multipart response.
     pub(crate) boundary: &'a Boundary,
-    /// What sending them is charged to.
+    /// What sending is charged to.
     pub(crate) budgets: &'a Budgets,
-    /// The fields of an answer that says to come again.
+    /// The fields of a 503.
     pub(crate) retry: &'a Fields,
 }
 
-/// Answers with a file, or says that the client has it, or that it isn't what the client wants.
-/// `form` is the form of `file` (as it is) that is sent, where that can be afforded.
+/// Answers with `selected`, or with `original`, the same file uncompressed, if the client's share of
+/// the budget is spent.
 pub(crate) fn send(
-    form: &Form<'_>,
-    file: &Representation,
+    selected: &Selected<'_>,
+    original: &Representation,
+    purpose: Purpose,
     context: ResponseContext<'_>,
-    asked: RequestView<'_>,
-    mut reply: Responder<'_, '_>,
-) -> Answer {
-    let is_plain = asked.is_plain() && context.cors.is_same_for_all();
-    if !is_plain {
-        return send_as(form, |form| Cow::Borrowed(&form.head), file, context, asked, reply);
-    }
-    match charge(form, context, asked, &reply) {
-        Charged::Yes(permit) => {
-            if let Some(permit) = permit {
-                reply.hold(permit);
-            }
-            match &form.made {
-                None => reply.send_prepared(form.file.ready()),
-                Some(content) => reply.send_prepared_with(form.file.ready(), content),
-            }
-        }
-        Charged::SendPlain => send(&Form::kept(file), file, context, asked, reply),
-        Charged::No => busy(context, reply),
-    }
-}
-
-/// As [`send`], with what `head` makes of the head of the form that is sent.
-pub(crate) fn send_as(
-    form: &Form<'_>,
-    head: fn(&Representation) -> Cow<'_, Head>,
-    file: &Representation,
-    context: ResponseContext<'_>,
-    asked: RequestView<'_>,
-    mut reply: Responder<'_, '_>,
+    view: RequestView<'_>,
+    mut responder: Responder<'_, '_>,
 ) -> Answer {
     let ResponseContext { cors, boundary, .. } = context;
-    let said = head(form.file);
-    let brief = || cors.grant(&said.not_modified, asked.origin());
-    match asked.judge(form.file.tag.as_bytes(), form.file.modified) {
-        Verdict::Send => {}
-        Verdict::NotModified => {
-            return reply.send(Status::NOT_MODIFIED, &brief(), Body::Empty);
-        }
-        Verdict::Failed => {
-            let text = "The file is not the one that was asked for.";
-            return reply.error(Status::PRECONDITION_FAILED, &of_a_fault(&brief()), text);
+    let file = selected.file;
+    let is_prepared = purpose == Purpose::Requested && view.is_plain() && cors.is_same_for_all();
+    let head = purpose.head(file);
+    let (mut status, mut ranges) = (Status::OK, Ranges::Whole);
+    if matches!(purpose, Purpose::ErrorPage { .. }) {
+        status = Status::NOT_FOUND;
+    } else if !is_prepared {
+        let Representation { etag, modified, .. } = file;
+        let validators =
+            Validators { what: "file", etag, modified: *modified, len: Some(file.size()) };
+        let brief = || cors.grant(&head.not_modified, view.origin());
+        // A cache must not keep an error for as long as the file.
+        let of_error = |fields: &Fields| without(fields, &["Cache-Control"]);
+        match evaluate(validators, view, responder, brief, of_error) {
+            Ok(evaluated) => (ranges, responder) = evaluated,
+            Err(answer) => return answer,
         }
     }
-    let ranges = ranges(form.file, asked, &reply);
-    if ranges == Ranges::Unsatisfiable {
-        let size = format!("bytes */{}", form.file.size());
-        let fields = with(of_a_fault(&brief()), "Content-Range", &size);
-        let text = "The file ends before that.";
-        return reply.error(Status::RANGE_NOT_SATISFIABLE, &fields, text);
-    }
-    let permit = match charge(form, context, asked, &reply) {
-        Charged::Yes(permit) => permit,
-        Charged::SendPlain => {
-            return send_as(&Form::kept(file), head, file, context, asked, reply);
+    let permit = match charge(selected, context, view, &responder) {
+        Ok(permit) => permit,
+        Err(Spent) if selected.compressed.is_some() => {
+            return send(&Selected::of(original), original, purpose, context, view, responder);
         }
-        Charged::No => return busy(context, reply),
+        Err(Spent) => {
+            let text = "Too many files are being sent to you. Try again when some have arrived.";
+            return responder.error(Status::SERVICE_UNAVAILABLE, context.retry, text);
+        }
     };
-    let fields = cors.grant(&said.fields, asked.origin());
+    if is_prepared {
+        permit.into_iter().for_each(|permit| responder.hold(permit));
+        return match &selected.compressed {
+            None => responder.send_prepared(file.prepared()),
+            Some(content) => responder.send_prepared_with(file.prepared(), content),
+        };
+    }
+    let fields = cors.grant(&head.fields, view.origin());
     if let Ranges::Many(parts) = ranges {
-        return multipart::send(form, &parts, &fields, boundary, permit, reply);
+        return multipart::send(selected, &parts, &fields, boundary, permit, responder);
     }
-    if let Some(permit) = permit {
-        reply.hold(permit);
-    }
+    permit.into_iter().for_each(|permit| responder.hold(permit));
     match ranges {
-        Ranges::One(part) => one(form, part, &fields, reply),
-        _ => reply.send(Status::OK, &fields, form.body()),
+        Ranges::One(part) => send_part(selected, part, &fields, responder),
+        _ => responder.send(status, &fields, selected.body()),
     }
 }
 
-/// Whether sending a form could be charged to the client.
-#[derive(Debug)]
-pub(crate) enum Charged {
-    /// With a permit to keep until it is sent, where it takes one.
-    Yes(Option<Permit>),
-    /// Not this form; the file as it is may be sent.
-    SendPlain,
-    No,
-}
+/// The client's share of a budget is spent.
+struct Spent;
 
-/// Charges the client for what sending the form makes us hold until it is sent: a descriptor, or the
-/// bytes of a large form that was made. What is small is bounded for each connection.
+/// Charges the client for what is held until the response is sent: a descriptor, or the bytes of a
+/// large compressed content. Small content is bounded by the output of each connection.
 #[inline]
-pub(crate) fn charge(
-    form: &Form<'_>,
+fn charge(
+    selected: &Selected<'_>,
     context: ResponseContext<'_>,
-    asked: RequestView<'_>,
-    reply: &Responder<'_, '_>,
-) -> Charged {
-    match (&form.made, &form.file.held) {
-        (None, Held::Memory(_)) => Charged::Yes(None),
-        (Some(content), _) if content.len() as u64 <= SMALL => Charged::Yes(None),
-        _ if asked.is_head() => Charged::Yes(None),
-        _ => charge_what_is_large(form, context, asked, reply),
+    view: RequestView<'_>,
+    responder: &Responder<'_, '_>,
+) -> Result<Option<Permit>, Spent> {
+    match (&selected.compressed, &selected.file.content) {
+        (None, Content::Memory(_)) => return Ok(None),
+        (Some(content), _) if content.len() as u64 <= SMALL => return Ok(None),
+        _ if view.is_head() => return Ok(None),
+        _ => {}
     }
-}
-
-fn charge_what_is_large(
-    form: &Form<'_>,
-    context: ResponseContext<'_>,
-    asked: RequestView<'_>,
-    reply: &Responder<'_, '_>,
-) -> Charged {
-    let client = reply.client(asked.request());
+    let client = responder.client(view.request());
     let Budgets { compressed, open_files, .. } = context.budgets;
-    let (budget, permit) = match &form.made {
+    let (budget, permit) = match &selected.compressed {
         Some(content) => (compressed, compressed.charge(client, content.len() as u64)),
         None => (open_files, open_files.take(client, 1)),
     };
-    match permit {
-        Some(permit) => Charged::Yes(Some(permit)),
-        None if form.made.is_some() => {
-            context.budgets.note_spent(budget, client, reply.now());
-            Charged::SendPlain
-        }
-        None => {
-            context.budgets.note_spent(budget, client, reply.now());
-            Charged::No
-        }
+    if permit.is_none() {
+        context.budgets.note_spent(budget, client, responder.now());
     }
+    permit.map(Some).ok_or(Spent)
 }
 
-/// Says that as much is being sent to the client as may be.
-pub(crate) fn busy(context: ResponseContext<'_>, reply: Responder<'_, '_>) -> Answer {
-    let text = "Too many files are being sent to you at a time. Try again when some have come.";
-    reply.error(Status::SERVICE_UNAVAILABLE, context.retry, text)
-}
-
-/// Fields of a file in a response that has none of it. How long the file is kept is not said: a cache
-/// could keep the response so long.
-fn of_a_fault(fields: &Fields) -> Fields {
-    without(fields, &["Cache-Control"])
-}
-
-/// Which part of the file is wanted (RFC 9110, 13.2.2, step 5).
-fn ranges(file: &Representation, asked: RequestView<'_>, reply: &Responder<'_, '_>) -> Ranges {
-    let Some(range) = asked.range().get() else { return Ranges::Whole };
-    let (tag, modified) = (file.tag.as_bytes(), file.modified);
-    if !asked.wants_a_range_of(tag, modified, reply.wall()) {
-        return Ranges::Whole;
-    }
-    Ranges::of(range, file.size())
-}
-
-fn one(form: &Form<'_>, part: Part, fields: &Fields, reply: Responder<'_, '_>) -> Answer {
-    let lies = part.content_range(form.file.size());
-    let fields = with(fields.clone(), "Content-Range", &lies);
-    match form.body() {
+fn send_part(
+    selected: &Selected<'_>,
+    part: Part,
+    fields: &Fields,
+    responder: Responder<'_, '_>,
+) -> Answer {
+    let range = part.content_range(selected.file.size());
+    let fields = with(fields.clone(), "Content-Range", &range);
+    match selected.body() {
         Body::File(FileRange { source, .. }) => {
             let range = FileRange { source, offset: part.start, len: part.len };
-            reply.send(Status::PARTIAL_CONTENT, &fields, Body::File(range))
+            responder.send(Status::PARTIAL_CONTENT, &fields, Body::File(range))
         }
         Body::Shared(bytes) => {
             let bytes = bytes.slice(part.in_memory());
-            reply.send(Status::PARTIAL_CONTENT, &fields, Body::Shared(&bytes))
+            responder.send(Status::PARTIAL_CONTENT, &fields, Body::Shared(&bytes))
         }
-        other => reply.send(Status::OK, &fields, other),
+        other => responder.send(Status::OK, &fields, other),
     }
 }

@@ -1,55 +1,51 @@
-//! Why a URL is answered as it is: which folder, which rule, which file, with which fields; or why
-//! there is nothing.
-//!
-//! It is found out by the same lookup that answers requests, so it can't tell another story.
+//! Why a URL is answered as it is: by which folder, rule and file, with which headers; or why nothing
+//! is found. It uses the lookup that answers requests, so both always agree.
 
-use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sockeye_http::{Fields, Status};
 
-use super::listing::PendingListing;
-use crate::listing::ask::is_known;
-use crate::lookup::entry::{Entry, What};
-use crate::lookup::find::look_up_whole;
+use super::listing::is_requested;
+use crate::listing::query::ListingQuery;
+use crate::lookup::entry::{Entry, Target};
+use crate::lookup::find::look_up_fully;
 use crate::lookup::mounts::{Mount, Mounts};
 use crate::lookup::rule::Rule;
-use crate::lookup::stage::Stage;
 use crate::naming::path::RequestPath;
 use crate::request::view::is_page;
-use crate::respond::absent::{error_page_fields, fallback_head, status};
-use crate::respond::redirect::{Slash, location};
-use crate::store::absent::{Absent, Denied, Need};
+use crate::respond::instead::{Purpose, Slash, location, status};
+use crate::store::absent::{Absent, Denied, Permission};
 
 /// Why a URL is answered as it is.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Explanation {
-    /// The status of the answer.
+    /// The status of the response.
     pub status: Status,
-    /// What led to it.
+    /// The rule that led to it.
     pub rule: Rule,
-    /// The prefix of the folder that answers, with a slash in front; `None` where none does.
+    /// The prefix of the folder that answers, with a slash in front; `None` if none does.
     pub mount: Option<String>,
-    /// Where that folder (or single file) lies, on disk.
+    /// The path of that folder (or single file) on disk.
     pub root: Option<PathBuf>,
-    /// The file that is sent, by its name in the folder.
+    /// The file that is sent, relative to the folder.
     pub file: Option<PathBuf>,
-    /// Why there is nothing to send but an error; there may be a page for it.
+    /// Why an error is sent, perhaps with the folder's page for it.
     pub absent: Option<Absent>,
-    /// What denies it, where this process lacks a permission: by its name in the folder.
+    /// The file or folder for which this process lacks a permission, relative to the folder.
     pub denied: Option<PathBuf>,
-    /// The fields that the answer has besides the server's own (Date, Content-Length). Where the
-    /// status is 304 or 206, some are left out or added.
+    /// The headers of the response besides the server's own (Date, Content-Length). With a 304 or 206,
+    /// some are left out or added.
     pub fields: Fields,
 }
 
 impl Mounts {
-    /// Says why a GET of `target`, a path as it stands in a URL with or without a query, would be
-    /// answered as it would. Blocks, and reads the file.
+    /// Explains how a GET of `target`, a path in a URL with or without a query, is answered now. Blocks,
+    /// and reads the file.
     ///
     /// ```
     /// use sockeye_files::{Folder, Mounts, memory::Memory};
@@ -63,37 +59,38 @@ impl Mounts {
     /// assert!(text.contains("\n  Content-Type: text/html; charset=utf-8\n"));
     ///
     /// let text = mounts.explain("/.git/config").to_string();
-    /// assert!(text.contains("\n  why: names that begin with a dot are hidden\n"), "{text}");
+    /// assert!(text.contains("\n  reason: names that begin with a dot are hidden\n"), "{text}");
     /// ```
     #[must_use]
     pub fn explain(&self, target: &str) -> Explanation {
         let (path, query) = match target.split_once('?') {
-            Some((path, query)) => (path, Some(query)),
-            None => (target, None),
+            Some((path, query)) => (path.as_bytes(), Some(query.as_bytes())),
+            None => (target.as_bytes(), None),
         };
         let mut scratch = Vec::new();
-        let (mut entry, mut stage) = match RequestPath::parse(path.as_bytes(), &mut scratch) {
-            Ok(wanted) => (look_up_whole(self, wanted.key()), Stage::Requested),
+        let parsed = RequestPath::parse(path, &mut scratch);
+        let mut purpose = Purpose::Requested;
+        let mut entry = match parsed {
+            Ok(path) => look_up_fully(self, path.key()),
             Err(refusal) => {
-                let what = What::Absent(Absent::Refused(refusal));
-                (Entry { mount: self.root(), what }.into(), Stage::Requested)
+                let target = Target::Absent(Absent::Refused(refusal));
+                Arc::new(Entry { mount: self.root(), target })
             }
         };
-        let navigates = is_page(path.as_bytes());
-        let in_format = RequestPath::parse(path.as_bytes(), &mut Vec::new())
-            .is_ok_and(|wanted| PendingListing::is_wanted(self, wanted, query.map(str::as_bytes)));
-        while let Some(next) = stage.after(self, &entry, navigates) {
-            entry = look_up_whole(self, next.key(self));
-            stage = next;
+        let navigates = is_page(path);
+        let in_format = parsed.is_ok_and(|path| is_requested(self, path, query));
+        while let Some(next) = purpose.next(self, &entry, navigates) {
+            entry = look_up_fully(self, next.key(self));
+            purpose = next;
         }
-        let mut explanation = self.explained(&entry, stage, path, query);
-        match (&entry.what, stage) {
-            // The answer is made of the folder, not of its page.
-            (What::File(..) | What::Listing, Stage::Requested) if in_format => {
+        let mut explanation = self.explained(&entry, purpose, path, parsed.ok(), query);
+        match (&entry.target, purpose) {
+            // The response is made of the folder, not of its page.
+            (Target::File(..) | Target::Listing, Purpose::Requested) if in_format => {
                 explanation.rule = Rule::Format;
                 (explanation.file, explanation.fields) = (None, Fields::new());
             }
-            (What::Listing, Stage::Requested) if !self.is_known(&entry, query) => {
+            (Target::Listing, Purpose::Requested) if !self.is_known(&entry, query) => {
                 (explanation.status, explanation.rule) = (Status::BAD_REQUEST, Rule::BadQuery);
             }
             _ => {}
@@ -101,53 +98,50 @@ impl Mounts {
         explanation
     }
 
-    /// Whether the listing of this folder has what a query asks for.
-    fn is_known(&self, entry: &Entry, query: Option<&str>) -> bool {
+    /// Whether a query is valid for the listing of this folder.
+    fn is_known(&self, entry: &Entry, query: Option<&[u8]>) -> bool {
         let archives = entry.mount.is_none_or(|at| self.get(at).folder.options.archives);
-        is_known(query.map(str::as_bytes), archives)
+        ListingQuery::parse(query, archives).is_ok()
     }
 
     fn explained(
         &self,
         entry: &Entry,
-        stage: Stage,
-        path: &str,
-        query: Option<&str>,
+        purpose: Purpose,
+        path: &[u8],
+        parsed: Option<RequestPath<'_>>,
+        query: Option<&[u8]>,
     ) -> Explanation {
         let mount = entry.mount.map(|at| self.get(at));
-        let absent = stage.absent(entry);
-        let (code, rule, fields) = match (&entry.what, stage) {
-            (What::File(rule, file), Stage::Requested) => {
-                (Status::OK, *rule, file.plain.head.fields.clone())
+        let absent = purpose.absent(entry);
+        let (code, rule, fields) = match &entry.target {
+            Target::File(by, file) => {
+                let (code, rule) = match purpose {
+                    Purpose::Requested => (Status::OK, *by),
+                    Purpose::Fallback { .. } => (Status::OK, Rule::Fallback),
+                    Purpose::ErrorPage { .. } => (Status::NOT_FOUND, Rule::ErrorPage),
+                };
+                (code, rule, purpose.head(&file.original).fields.clone())
             }
-            (What::File(_, file), Stage::Fallback { .. }) => {
-                (Status::OK, Rule::Fallback, fallback_head(&file.plain).fields)
-            }
-            (What::File(_, file), Stage::ErrorPage { .. }) => {
-                (Status::NOT_FOUND, Rule::ErrorPage, error_page_fields(&file.plain))
-            }
-            (What::Redirect(slash), Stage::Requested) => {
+            Target::Redirect(slash) if purpose == Purpose::Requested => {
                 let rule = if *slash == Slash::Add { Rule::AddSlash } else { Rule::DropSlash };
-                let query = query.map(str::as_bytes);
-                let fields = location(path.as_bytes(), query, *slash);
+                let fields = location(path, query, *slash);
                 (Status::MOVED_PERMANENTLY, rule, fields.unwrap_or_default())
             }
-            (What::Listing, Stage::Requested) => (Status::OK, Rule::Listing, Fields::new()),
+            Target::Listing if purpose == Purpose::Requested => {
+                (Status::OK, Rule::Listing, Fields::new())
+            }
             _ => (status(absent.unwrap_or(Absent::Missing)), Rule::Nothing, Fields::new()),
         };
-        let file = match &entry.what {
-            What::File(_, file) => Some(path_of(&file.plain.name).into_owned()),
+        let file = match &entry.target {
+            Target::File(_, file) => Some(path_of(&file.original.name)),
             _ => None,
         };
-        // What is denied is part of the name that was asked for.
-        let mut scratch = Vec::new();
-        let denied = match absent {
-            Some(Absent::Denied(Denied { at, .. })) => {
-                RequestPath::parse(path.as_bytes(), &mut scratch).ok().map(|wanted| {
-                    let name = wanted.key();
-                    let name = mount.map_or(name, |mount| mount.inner(name));
-                    path_of(&name[..at.min(name.len())]).into_owned()
-                })
+        // What is denied is a part of the requested name.
+        let denied = match (absent, parsed) {
+            (Some(Absent::Denied(Denied { at, .. })), Some(path)) => {
+                let name = mount.map_or(path.key(), |mount| mount.inner(path.key()));
+                Some(path_of(&name[..at.min(name.len())]))
             }
             _ => None,
         };
@@ -165,18 +159,18 @@ impl Mounts {
 }
 
 impl Mount {
-    /// What of a key is a name in this folder.
+    /// The part of a key that is a name in this folder.
     fn inner<'k>(&self, key: &'k [u8]) -> &'k [u8] {
         let rest = key.strip_prefix(&*self.prefix).unwrap_or(key);
         if self.prefix.is_empty() { rest } else { rest.strip_prefix(b"/").unwrap_or(rest) }
     }
 }
 
-fn path_of(name: &[u8]) -> Cow<'_, Path> {
-    Cow::Borrowed(Path::new(OsStr::from_bytes(name)))
+fn path_of(name: &[u8]) -> PathBuf {
+    PathBuf::from(OsStr::from_bytes(name))
 }
 
-/// Shows no control character, whatever files are called.
+/// Escapes control characters, whatever the names of files.
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}: {}", self.status, self.rule)?;
@@ -189,7 +183,7 @@ impl fmt::Display for Explanation {
             writeln!(f, "  file: {}", shown(file))?;
         }
         if let Some(absent) = &self.absent {
-            writeln!(f, "  why: {absent}")?;
+            writeln!(f, "  reason: {absent}")?;
         }
         if let (Some(Absent::Denied(Denied { need, .. })), Some(denied)) =
             (&self.absent, &self.denied)
@@ -200,8 +194,8 @@ impl fmt::Display for Explanation {
                 None => denied.clone(),
             };
             let need = match need {
-                Need::Pass => "x, to pass through",
-                Need::Read => "r, to read",
+                Permission::Traverse => "x, to pass through",
+                Permission::Read => "r, to read",
             };
             writeln!(f, "  permission: {need}: {}", shown(&all))?;
         }

@@ -1,5 +1,5 @@
-//! Answers the requests of one connection. Almost everything is the [`Site`]'s; this remembers what
-//! was asked while a lookup is under way.
+//! Answers the requests of one connection. The [`Site`] does nearly all of it; this remembers the
+//! request that waits for a job.
 
 use std::sync::Arc;
 
@@ -8,20 +8,19 @@ use sockeye_http::{
 };
 use sockeye_proto::{Abandoned, Message, Ticket, Time};
 
+use super::jobs::{AwaitedJob, Progress, Wanted};
 use super::listing::{ListingAnswer, PendingListing};
 use super::listing_body::ListingBody;
-use super::progress::{Awaited, Progress};
 use super::site::{ALLOW, Site};
-use crate::lookup::entry::{Entry, What};
+use crate::lookup::entry::{Entry, Target};
 use crate::lookup::in_flight::LookupResult;
-use crate::lookup::stage::Stage;
 use crate::request::view::RequestView;
 
 /// The handler of one connection.
 #[derive(Debug)]
 pub struct Files {
     site: Site,
-    /// The request that waits for a lookup: at most one. On the heap, since few connections do.
+    /// The request that waits for a job: at most one. On the heap, since few connections have one.
     pending: Option<Box<Pending>>,
 }
 
@@ -35,7 +34,7 @@ enum Pending {
 
 #[derive(Debug)]
 struct Waiting {
-    awaited: Awaited,
+    awaited: AwaitedJob,
     /// When the request came.
     since: Time,
     request: KeptRequest,
@@ -54,8 +53,7 @@ impl Files {
         self.pending = Some(Box::new(pending));
     }
 
-    /// Does what has become of a request that came at `since`; `keep` gives it, where it has to be
-    /// waited for something.
+    /// Follows the progress of a request that came at `since`; `keep` copies it if it has to wait.
     fn settle(
         &mut self,
         progress: Progress<'_, '_>,
@@ -64,64 +62,65 @@ impl Files {
     ) -> Answer {
         match progress {
             Progress::Answered(answer) => answer,
-            Progress::Waiting(awaited, reply) => {
+            Progress::Waiting(awaited, responder) => {
                 self.wait(Pending::Lookup(Waiting { awaited, since, request: keep() }));
-                reply.later()
+                responder.later()
             }
-            Progress::Listing(reply) => {
-                self.site.listed(reply.now());
-                let (answer, exchange) = PendingListing::begin(self.site.mounts(), keep(), reply);
-                exchange.into_iter().for_each(|exchange| self.wait(Pending::Listing(exchange)));
+            Progress::Listing(responder) => {
+                self.site.listed(responder.now());
+                let (answer, listing) =
+                    PendingListing::begin(self.site.mounts(), keep(), responder);
+                listing.into_iter().for_each(|listing| self.wait(Pending::Listing(listing)));
                 answer
             }
         }
     }
 
-    /// Answers with what a job brought.
-    fn came(
+    /// Answers with the result of a lookup, or of compressing.
+    fn on_lookup(
         &mut self,
         waiting: Waiting,
         body: Result<Message, Abandoned>,
-        reply: Responder<'_, '_>,
+        responder: Responder<'_, '_>,
     ) -> Answer {
         let Waiting { awaited, since, request } = waiting;
-        let view = request.view();
-        let asked = RequestView::of(&view);
+        let http = request.view();
+        let view = RequestView::of(&http);
         let progress = match body.map(Message::downcast::<LookupResult>) {
-            Ok(Ok(outcome)) => match *outcome {
+            Ok(Ok(result)) => match *result {
                 LookupResult::Found { entry, started } => {
-                    self.site.take(&awaited, &entry, started, since, asked, reply)
+                    self.site.take(&awaited, &entry, started, since, view, responder)
                 }
-                LookupResult::Unread => self.site.read(&awaited, asked, reply),
-                LookupResult::Refused => self.site.refused(&awaited, asked, reply),
+                LookupResult::Unread => self.site.read(&awaited, view, responder),
+                LookupResult::Refused => self.site.refused(&awaited, view, responder),
             },
             Ok(Err(_)) | Err(Abandoned) => {
-                return self.site.fail(&awaited, asked, reply);
+                return self.site.fail(&awaited, view, responder);
             }
         };
         self.settle(progress, since, || request)
     }
 
-    /// Answers with what was found out about a folder.
-    fn listed(
+    /// Answers with the result of reading a folder.
+    fn on_listing(
         &mut self,
-        exchange: PendingListing,
+        listing: PendingListing,
         body: Result<Message, Abandoned>,
-        reply: Responder<'_, '_>,
+        responder: Responder<'_, '_>,
     ) -> Answer {
-        self.site.listed(reply.now());
-        match exchange.on_made(body, reply) {
-            ListingAnswer::Answered(answer, sending) => {
-                sending.into_iter().for_each(|sending| self.wait(Pending::ListingBody(sending)));
+        self.site.listed(responder.now());
+        match listing.on_made(body, responder) {
+            ListingAnswer::Answered(answer, body) => {
+                body.into_iter().for_each(|body| self.wait(Pending::ListingBody(body)));
                 answer
             }
-            ListingAnswer::Absent(mount, absent, request, reply) => {
-                let entry = Arc::new(Entry { mount: Some(mount), what: What::Absent(absent) });
-                let since = reply.now();
-                // No lookup brought it, and none comes after it but that of a page.
-                let view = request.view();
-                let asked = RequestView::of(&view);
-                let progress = self.site.respond(b"", &entry, Stage::Requested, asked, reply);
+            ListingAnswer::Absent(mount, absent, request, responder) => {
+                let entry = Arc::new(Entry { mount: Some(mount), target: Target::Absent(absent) });
+                let since = responder.now();
+                // No lookup found it, and none follows but that of an error page.
+                let http = request.view();
+                let view = RequestView::of(&http);
+                let progress = self.site.respond(Wanted::requested(b"", view), &entry, responder);
                 self.settle(progress, since, || request)
             }
         }
@@ -129,17 +128,17 @@ impl Files {
 }
 
 impl Handler for Files {
-    fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
+    fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
         self.pending = None;
         match request.method() {
             Method::Get | Method::Head => {
-                let since = reply.now();
-                let progress = self.site.answer(RequestView::of(request), reply);
+                let since = responder.now();
+                let progress = self.site.answer(RequestView::of(request), responder);
                 self.settle(progress, since, || request.keep())
             }
-            Method::Options => self.site.options(request, reply),
-            Method::Extension(name) => self.site.unknown_method(name, reply),
-            _ => self.site.allow(Status::METHOD_NOT_ALLOWED, reply),
+            Method::Options => self.site.options(request, responder),
+            Method::Extension(name) => self.site.unknown_method(name, responder),
+            _ => self.site.allow(Status::METHOD_NOT_ALLOWED, responder),
         }
     }
 
@@ -147,30 +146,29 @@ impl Handler for Files {
         &mut self,
         ticket: Ticket,
         body: Result<Message, Abandoned>,
-        reply: Responder<'_, '_>,
+        responder: Responder<'_, '_>,
     ) -> Answer {
         match self.pending.take().map(|pending| *pending) {
             Some(Pending::Lookup(waiting)) if waiting.awaited.ticket == ticket => {
-                self.came(waiting, body, reply)
+                self.on_lookup(waiting, body, responder)
             }
-            Some(Pending::Listing(exchange)) if exchange.ticket == ticket => {
-                self.listed(exchange, body, reply)
+            Some(Pending::Listing(listing)) if listing.ticket == ticket => {
+                self.on_listing(listing, body, responder)
             }
-            // What an older request of this connection waited for.
+            // An older request of this connection waited for it.
             other => {
                 self.pending = other.map(Box::new);
-                reply.keep_waiting()
+                responder.keep_waiting()
             }
         }
     }
 
     fn on_stream(&mut self, event: StreamEvent<'_>, stream: Stream<'_, '_>) -> Answer {
-        let Some(Pending::ListingBody(sending)) = self.pending.take().map(|pending| *pending)
-        else {
+        let Some(Pending::ListingBody(body)) = self.pending.take().map(|pending| *pending) else {
             return stream.abort();
         };
-        let (answer, sending) = sending.on_stream(event, stream);
-        sending.into_iter().for_each(|sending| self.wait(Pending::ListingBody(sending)));
+        let (answer, body) = body.on_stream(event, stream);
+        body.into_iter().for_each(|body| self.wait(Pending::ListingBody(body)));
         answer
     }
 

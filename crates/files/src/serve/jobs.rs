@@ -1,225 +1,264 @@
-//! What requests wait for: jobs off the loop, begun, joined, and what they bring.
+//! Jobs that requests wait for: started or joined, and answered with when they end.
 
 use std::sync::Arc;
 
 use sockeye_http::{Answer, Fields, Responder, Status};
-use sockeye_proto::{Job, JobKind, Time};
+use sockeye_proto::{Job, JobKind, Ticket, Time, Waiter};
 
-use super::progress::{Awaited, Compression, Progress};
 use super::site::Site;
-use crate::lookup::entry::{Entry, What};
-use crate::lookup::in_flight::{Completer, Join};
-use crate::lookup::job::{LookupJob, place};
-use crate::lookup::stage::Stage;
+use crate::file::reader::Effort;
+use crate::lookup::entry::{Entry, Target};
+use crate::lookup::find::look_up;
+use crate::lookup::in_flight::Completer;
 use crate::options::codings::Coding;
 use crate::request::view::RequestView;
+use crate::respond::instead::Purpose;
 use crate::store::traits::FRESH;
 
+/// What became of a request.
+pub(crate) enum Progress<'r, 't> {
+    Answered(Answer),
+    Waiting(AwaitedJob, Responder<'r, 't>),
+    /// A folder is to be listed, or sent as an archive.
+    Listing(Responder<'r, 't>),
+}
+
+/// What is looked up for a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted<'a> {
+    pub(super) key: &'a [u8],
+    pub(super) purpose: Purpose,
+    pub(super) view: RequestView<'a>,
+}
+
+impl<'a> Wanted<'a> {
+    pub(crate) fn requested(key: &'a [u8], view: RequestView<'a>) -> Self {
+        Self { key, purpose: Purpose::Requested, view }
+    }
+}
+
+/// A job that a request waits for.
+#[derive(Debug)]
+pub(crate) struct AwaitedJob {
+    pub(crate) ticket: Ticket,
+    key: Box<[u8]>,
+    purpose: Purpose,
+    /// A lookup, one that may read whole files ([`JobKind::Hash`]), or compressing.
+    kind: JobKind,
+    /// Its name among the jobs in flight.
+    name: Box<[u8]>,
+    /// Another request had started it.
+    joined: bool,
+    /// Without it, the job is cancelled.
+    _waiter: Waiter,
+}
+
+impl AwaitedJob {
+    fn wanted<'a>(&'a self, view: RequestView<'a>) -> Wanted<'a> {
+        Wanted { key: &self.key, purpose: self.purpose, view }
+    }
+}
+
 impl Site {
-    /// Waits for a file to be compressed; where that can't be had now, it is sent as it is.
+    /// Waits for a lookup, one that reads whole files if `kind` is [`JobKind::Hash`]. If
+    /// there are too many, answers with what is known, however old it is.
     ///
-    /// Whoever asks first waits with the others: compressing takes no longer than sending what it saves,
-    /// as a rule, and a cache in front of us would keep what is sent for long.
-    pub(super) fn compress<'r, 't>(
-        &self,
-        key: &[u8],
-        compression: Compression,
-        asked: RequestView<'_>,
-        reply: Responder<'r, 't>,
-    ) -> Progress<'r, 't> {
-        let Compression { entry, stage, coding } = compression;
-        let folder = entry.mount.map(|mount| &self.inner.mounts.get(mount).folder);
-        let (Some(folder), What::File(_, file)) = (folder, &entry.what) else {
-            return Progress::Answered(self.finish(&entry, stage, asked, reply));
-        };
-        let (now, client) = (reply.now(), reply.client(asked.request()));
-        let name = name(key, &[coding.name(), &file.plain.tag, &client.to_string()]);
-        let is_pending = self.inner.in_flight.borrow().is_pending(&name);
-        if !is_pending && !folder.coder.may_make(file, coding, now) {
-            return Progress::Answered(self.finish(&entry, stage, asked, reply));
-        }
-        // Nothing is compressed for who only wants to know what would come.
-        if asked.is_head() {
-            return Progress::Answered(self.head_of_unmade(&entry, stage, coding, asked, reply));
-        }
-        let awaited = self.wait(key, stage, JobKind::Compress, name, &reply, |completer| {
-            let (coder, cancel) = (Arc::clone(&folder.coder), completer.cancel());
-            let (known, stop) = (Arc::clone(&entry), cancel.clone());
-            let job = Job::new(JobKind::Compress, client, move || {
-                let compressed = known.with_coding(&coder, coding, now, stop);
-                completer.complete(Arc::new(compressed));
-            });
-            job.at(place(&self.inner.mounts, key)).unless(cancel)
-        });
-        match awaited {
-            Some(awaited) => Progress::Waiting(awaited, reply),
-            None => Progress::Answered(self.finish(&entry, stage, asked, reply)),
-        }
-    }
-
-    /// Waits for the job of this name: one that is under way, or the one that `make` makes. `None`
-    /// where too many wait already.
-    fn wait(
-        &self,
-        key: &[u8],
-        stage: Stage,
-        kind: JobKind,
-        name: Box<[u8]>,
-        reply: &Responder<'_, '_>,
-        make: impl FnOnce(Completer) -> Job,
-    ) -> Option<Awaited> {
-        let now = reply.now();
-        let join = self.inner.in_flight.borrow_mut().join(&name, now, || reply.promise());
-        let (ticket, _waiter, joined) = match join {
-            Join::Joined(ticket, waiter) => (ticket, waiter, true),
-            Join::Started(ticket, waiter, completer) => {
-                reply.spawn(make(completer)).ok()?;
-                (ticket, waiter, false)
-            }
-        };
-        Some(Awaited { ticket, key: key.into(), stage, kind, name, joined, _waiter })
-    }
-
-    /// Answers HEAD for a file in a coding that it would have to be compressed in first.
-    fn head_of_unmade(
-        &self,
-        entry: &Entry,
-        stage: Stage,
-        coding: Coding,
-        asked: RequestView<'_>,
-        reply: Responder<'_, '_>,
-    ) -> Answer {
-        match &entry.what {
-            // A condition needs an ETag: then it is the file as it is that is spoken of.
-            What::File(_, file) if stage == Stage::Requested && asked.is_plain() => {
-                let fields = file.plain.fields_of_unmade(coding);
-                let fields = self.cors(entry.mount).grant(&fields, asked.origin());
-                reply.send_head(Status::OK, &fields, None)
-            }
-            _ => self.finish(entry, stage, asked, reply),
-        }
-    }
-
-    /// Waits for a lookup of `key`, beginning one where none is under way: one that reads whole files
-    /// if `kind` is [`JobKind::Hash`]. Where too many are, what is known has to do, however old it is.
+    /// Most lookups are a few system calls and have threads of their own. One that finds that it has to
+    /// read a whole file ends, and each client that waits starts a long job for that: none waits in the
+    /// queue of another.
     pub(super) fn look_up<'r, 't>(
         &self,
-        key: &[u8],
-        stage: Stage,
+        wanted: Wanted<'_>,
         kind: JobKind,
-        asked: RequestView<'_>,
-        reply: Responder<'r, 't>,
+        responder: Responder<'r, 't>,
     ) -> Progress<'r, 't> {
-        let (now, client) = (reply.now(), reply.client(asked.request()));
+        let Wanted { key, view, .. } = wanted;
+        let (now, client) = (responder.now(), responder.client(view.request()));
         let name = match kind {
             JobKind::Hash => name(key, &["read", &client.to_string()]),
             _ => key.into(),
         };
-        let awaited = self.wait(key, stage, kind, name, &reply, |completer| {
-            let (mounts, known) = (self.inner.mounts.clone(), self.known(key, now));
-            LookupJob { mounts, key: key.into(), known, kind, completer }.job(client)
+        let known = self.known(key, now);
+        let awaited = self.wait(wanted, kind, name, &responder, |completer| {
+            let (mounts, key, known) = (self.inner.mounts.clone(), Box::from(key), known.clone());
+            let cancel = completer.cancel();
+            Job::new(kind, client, move || {
+                let effort = match kind {
+                    JobKind::Hash => Effort::Thorough(&cancel),
+                    _ => Effort::Quick,
+                };
+                match look_up(&mounts, &key, known, effort) {
+                    Some(entry) => completer.complete(entry),
+                    None => completer.leave_unread(),
+                }
+            })
         });
         match awaited {
-            Some(awaited) => Progress::Waiting(awaited, reply),
-            None => self.answer_known(self.known(key, now), key, stage, asked, reply),
+            Some(awaited) => Progress::Waiting(awaited, responder),
+            None => self.answer_known(wanted, known, responder),
         }
     }
 
-    /// Answers with what is known, where nobody can look now.
+    /// Waits until a file is compressed; if that can't be now, it is sent uncompressed.
+    ///
+    /// The first request waits like all others: compressing takes no longer than sending what it saves,
+    /// as a rule, and a cache between us and the client would keep the large response for long.
+    pub(super) fn compress<'r, 't>(
+        &self,
+        wanted: Wanted<'_>,
+        entry: &Arc<Entry>,
+        coding: Coding,
+        responder: Responder<'r, 't>,
+    ) -> Progress<'r, 't> {
+        let Wanted { key, purpose, view } = wanted;
+        let Entry { mount: Some(mount), target: Target::File(rule, file) } = &**entry else {
+            return Progress::Answered(self.finish(wanted, entry, responder));
+        };
+        let encoder = &self.inner.mounts.get(*mount).folder.encoder;
+        let (now, client) = (responder.now(), responder.client(view.request()));
+        let name = name(key, &[coding.name(), &file.original.etag, &client.to_string()]);
+        let is_pending = self.inner.in_flight.borrow().is_pending(&name);
+        if !is_pending && !encoder.may_compress(file, coding, now) {
+            return Progress::Answered(self.finish(wanted, entry, responder));
+        }
+        // Nothing is compressed for HEAD. A condition needs an ETag, which only the original has yet.
+        if view.is_head() {
+            return Progress::Answered(if purpose == Purpose::Requested && view.is_plain() {
+                let fields = file.original.fields_before_encoding(coding);
+                let fields = self.cors(Some(*mount)).grant(&fields, view.origin());
+                responder.send_head(Status::OK, &fields, None)
+            } else {
+                self.finish(wanted, entry, responder)
+            });
+        }
+        let awaited = self.wait(wanted, JobKind::Compress, name, &responder, |completer| {
+            let (encoder, file) = (Arc::clone(encoder), Arc::clone(file));
+            let (mount, rule, cancel) = (Some(*mount), *rule, completer.cancel());
+            Job::new(JobKind::Compress, client, move || {
+                let file = encoder.compress(&file, coding, now, cancel);
+                completer.complete(Arc::new(Entry { mount, target: Target::File(rule, file) }));
+            })
+        });
+        match awaited {
+            Some(awaited) => Progress::Waiting(awaited, responder),
+            None => Progress::Answered(self.finish(wanted, entry, responder)),
+        }
+    }
+
+    /// Waits for the job with this name: one in flight, or the one that `make` makes. `None` if too
+    /// many wait already.
+    fn wait(
+        &self,
+        Wanted { key, purpose, .. }: Wanted<'_>,
+        kind: JobKind,
+        name: Box<[u8]>,
+        responder: &Responder<'_, '_>,
+        make: impl FnOnce(Completer) -> Job,
+    ) -> Option<AwaitedJob> {
+        let now = responder.now();
+        let mut in_flight = self.inner.in_flight.borrow_mut();
+        let (ticket, _waiter, completer) = in_flight.join(&name, now, responder.promise());
+        drop(in_flight);
+        let joined = completer.is_none();
+        if let Some(completer) = completer {
+            let (place, cancel) = (self.inner.mounts.place(key), completer.cancel());
+            responder.spawn(make(completer).at(place).unless(cancel)).ok()?;
+        }
+        Some(AwaitedJob { ticket, key: key.into(), purpose, kind, name, joined, _waiter })
+    }
+
+    /// Answers with what is known, since no lookup can be made now.
     fn answer_known<'r, 't>(
         &self,
+        wanted: Wanted<'_>,
         known: Option<Arc<Entry>>,
-        key: &[u8],
-        stage: Stage,
-        asked: RequestView<'_>,
-        reply: Responder<'r, 't>,
+        responder: Responder<'r, 't>,
     ) -> Progress<'r, 't> {
         match known {
-            Some(known) => self.respond(key, &known, stage, asked, reply),
+            Some(known) => self.respond(wanted, &known, responder),
             None => {
-                let text = "Too many files are being looked for. Try again.";
+                let text = "Too many files are being looked up. Try again.";
                 let status = Status::SERVICE_UNAVAILABLE;
-                Progress::Answered(reply.error(status, &self.inner.retry, text))
+                Progress::Answered(responder.error(status, &self.inner.retry, text))
             }
         }
     }
 
-    /// Takes what a job found, and answers with it, or looks again where the lookup was begun too
-    /// long before the request, which came at `since`: what it found may be older than the request
-    /// may see.
+    /// Caches the result of a job, and answers with it. If the lookup had started too long before the
+    /// request, which came at `since`, its result may be older than the request may see: then the name
+    /// is looked up again.
     pub(crate) fn take<'r, 't>(
         &self,
-        awaited: &Awaited,
+        awaited: &AwaitedJob,
         entry: &Arc<Entry>,
         started: Time,
         since: Time,
-        asked: RequestView<'_>,
-        reply: Responder<'r, 't>,
+        view: RequestView<'_>,
+        responder: Responder<'r, 't>,
     ) -> Progress<'r, 't> {
-        let Awaited { key, stage, kind, .. } = awaited;
-        let now = reply.now();
+        let wanted = awaited.wanted(view);
         self.forget(&awaited.name);
-        if *kind == JobKind::Compress {
-            self.inner.cache.borrow_mut().put_coded(key, entry);
+        if awaited.kind == JobKind::Compress {
+            self.inner.cache.borrow_mut().put_encoded(wanted.key, entry);
             // Compressed or not: it is not compressed a second time for this request.
-            return Progress::Answered(self.finish(entry, *stage, asked, reply));
+            return Progress::Answered(self.finish(wanted, entry, responder));
         }
-        self.inner.cache.borrow_mut().put(key, Arc::clone(entry), started, now);
+        let now = responder.now();
+        self.inner.cache.borrow_mut().put(wanted.key, Arc::clone(entry), started, now);
         if since.since(started) < FRESH {
-            self.respond(key, entry, *stage, asked, reply)
+            self.respond(wanted, entry, responder)
         } else {
-            self.go(key, *stage, asked, reply)
+            self.go(wanted, responder)
         }
     }
 
-    /// Has a file read whole that a lookup found, and could not do more with.
+    /// Starts a lookup that reads whole files, since the awaited one has to.
     pub(crate) fn read<'r, 't>(
         &self,
-        awaited: &Awaited,
-        asked: RequestView<'_>,
-        reply: Responder<'r, 't>,
+        awaited: &AwaitedJob,
+        view: RequestView<'_>,
+        responder: Responder<'r, 't>,
     ) -> Progress<'r, 't> {
         self.forget(&awaited.name);
-        self.look_up(&awaited.key, awaited.stage, JobKind::Hash, asked, reply)
+        self.look_up(awaited.wanted(view), JobKind::Hash, responder)
     }
 
-    /// Answers where the job was refused: with what is known, or not at all. One that joined another
-    /// client's job tries for itself.
+    /// Answers when the job was refused: with what is known, or a 503. A request that had joined the
+    /// job of another client tries for itself.
     pub(crate) fn refused<'r, 't>(
         &self,
-        awaited: &Awaited,
-        asked: RequestView<'_>,
-        reply: Responder<'r, 't>,
+        awaited: &AwaitedJob,
+        view: RequestView<'_>,
+        responder: Responder<'r, 't>,
     ) -> Progress<'r, 't> {
-        let Awaited { key, stage, kind, joined, .. } = awaited;
+        let wanted = awaited.wanted(view);
         self.forget(&awaited.name);
-        let known = self.known(key, reply.now());
-        match (kind, known) {
+        match (awaited.kind, self.known(wanted.key, responder.now())) {
             (JobKind::Compress, Some(known)) => {
-                Progress::Answered(self.finish(&known, *stage, asked, reply))
+                Progress::Answered(self.finish(wanted, &known, responder))
             }
-            (JobKind::Lookup, _) if *joined => self.go(key, *stage, asked, reply),
-            (_, known) => self.answer_known(known, key, *stage, asked, reply),
+            (JobKind::Lookup, _) if awaited.joined => self.go(wanted, responder),
+            (_, known) => self.answer_known(wanted, known, responder),
         }
     }
 
-    /// Answers for a job that panicked. Without a coding, a file is sent as it is.
+    /// Answers when the job panicked: with the file uncompressed, or a 500.
     pub(crate) fn fail(
         &self,
-        awaited: &Awaited,
-        asked: RequestView<'_>,
-        reply: Responder<'_, '_>,
+        awaited: &AwaitedJob,
+        view: RequestView<'_>,
+        responder: Responder<'_, '_>,
     ) -> Answer {
-        let Awaited { key, stage, kind, .. } = awaited;
+        let is_compress = awaited.kind == JobKind::Compress;
         self.forget(&awaited.name);
-        match self.known(key, reply.now()).filter(|_| *kind == JobKind::Compress) {
-            Some(entry) => self.finish(&entry, *stage, asked, reply),
-            None => reply.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), ""),
+        match self.known(&awaited.key, responder.now()).filter(|_| is_compress) {
+            Some(entry) => self.finish(awaited.wanted(view), &entry, responder),
+            None => responder.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), ""),
         }
     }
 }
 
-/// What a job for `key` is called. No key holds a NUL: this is no lookup's name.
+/// The name of a job for `key`. No key has a NUL: it differs from the names of lookups.
 fn name(key: &[u8], parts: &[&str]) -> Box<[u8]> {
     let mut name = key.to_vec();
     for part in parts {

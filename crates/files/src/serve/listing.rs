@@ -1,31 +1,33 @@
-//! One request for a folder's page or archive, up to the head of its response; what follows it is
+//! One request for a folder as a listing or an archive, up to the head of its response; the content is
 //! [`ListingBody`]'s.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use sockeye_http::{Answer, Body, Fields, KeptRequest, Request, Responder, Status};
-use sockeye_proto::{Abandoned, Job, JobKind, Message, Permit, Place as JobPlace, Ticket, Waiter};
+use sockeye_http::{Answer, Body, Fields, KeptRequest, Responder, Status};
+use sockeye_proto::{Abandoned, Job, JobKind, Message, Permit, Place, Ticket, Waiter};
 
 use super::listing_body::{ListingBody, OPEN_FILES, PIECE};
-use super::listing_headers::ListingHeaders;
-use crate::file::fields::with;
-use crate::listing::ask::{Ask, BadAsk, Format, accepted};
-use crate::listing::cache::{Archive, ListingRequest, ListingResult};
+use super::listing_headers::head;
+use crate::file::head::Head;
+use crate::listing::cache::{ListingRequest, ListingResult};
 use crate::listing::document::Document;
+use crate::listing::query::{Format, ListingQuery, preferred_format};
 use crate::lookup::folder::Folder;
-use crate::lookup::job::place_in;
-use crate::lookup::mounts::{Mounts, Place};
+use crate::lookup::mounts::{Mounted, Mounts};
 use crate::naming::path::RequestPath;
-use crate::request::conditional::Verdict;
+use crate::options::fields::with;
 use crate::request::range::{Part, Ranges};
 use crate::request::view::RequestView;
+use crate::respond::conditions::{Validators, evaluate};
 use crate::store::absent::Absent;
-use crate::tar::manifest::Unpackable;
+use crate::tar::manifest::ArchiveError;
+use crate::tar::writer::ArchiveWriter;
 
-/// ListingTarget an archive is called where the path says nothing.
+/// The name of an archive whose path has none.
 const TITLE: &[u8] = b"files";
 
-/// A request that waits for a job, which finds out what there is.
+/// A request that waits for the job that reads the folder.
 #[derive(Debug)]
 pub(crate) struct PendingListing {
     pub(crate) ticket: Ticket,
@@ -33,283 +35,241 @@ pub(crate) struct PendingListing {
     mount: usize,
     folder: Folder,
     /// Where its jobs may get stuck.
-    place: JobPlace,
+    place: Place,
+    format: Format,
+    title: Box<[u8]>,
     /// For the files that an archive has open at a time.
     open_files: Option<Permit>,
     /// Without it, the job is cancelled.
     _waiter: Waiter,
 }
 
-/// ListingTarget became of a request.
+/// The result of the job.
 pub(crate) enum ListingAnswer<'r, 't> {
     Answered(Answer, Option<ListingBody>),
-    /// There is nothing to show, in the folder of this mount.
+    /// There is nothing to list, in the folder of this mount.
     Absent(usize, Absent, KeptRequest, Responder<'r, 't>),
 }
 
-impl PendingListing {
-    /// Whether a query asks for a folder's page or archive by name, whatever page there may be.
-    pub(crate) fn is_wanted(
-        mounts: &Mounts,
-        wanted: RequestPath<'_>,
-        query: Option<&[u8]>,
-    ) -> bool {
-        query.is_some()
-            && mounts.place(wanted.key()).is_some_and(|(mount, place)| {
-                let folder = &mounts.get(mount).folder;
-                let options = &folder.options;
-                matches!(place, Place::In(wanted) if wanted.is_folder())
-                    && options.listing
-                    && !folder.is_file()
-                    && Ask::parse(query, options.archives).is_ok_and(|ask| ask.format.is_some())
-            })
-    }
+/// Whether a query names a format for a folder that is listed, whatever page the folder has.
+pub(crate) fn is_requested(mounts: &Mounts, path: RequestPath<'_>, query: Option<&[u8]>) -> bool {
+    let Some((mount, Mounted::In(path))) = mounts.find(path.key()) else { return false };
+    let folder = &mounts.get(mount).folder;
+    let options = &folder.options;
+    query.is_some()
+        && path.is_folder()
+        && options.listing
+        && !folder.is_file()
+        && ListingQuery::parse(query, options.archives).is_ok_and(|query| query.format.is_some())
+}
 
-    /// Begins to answer for a folder; `None` where that is all of the answer.
+impl PendingListing {
+    /// Starts the job that reads the folder; `None` if the answer needs none.
     pub(crate) fn begin(
         mounts: &Mounts,
         request: KeptRequest,
-        reply: Responder<'_, '_>,
+        responder: Responder<'_, '_>,
     ) -> (Answer, Option<Self>) {
-        let view = request.view();
-        let asked = RequestView::of(&view);
+        let http = request.view();
+        let view = RequestView::of(&http);
         let mut scratch = Vec::new();
-        let wanted = match ListingTarget::of(mounts, asked, &mut scratch) {
-            Ok(wanted) => wanted,
-            Err(refused) => return (refused.answer(reply), None),
+        let target = match ListingTarget::of(mounts, view, &mut scratch) {
+            Ok(target) => target,
+            Err((status, text)) => return (responder.error(status, &Fields::new(), text), None),
         };
-        let ListingTarget { mount, name, ask, format, title } = wanted;
-        let client = reply.client(&view);
+        let ListingTarget { mount, path, query, format, title, place } = target;
+        let client = responder.client(&http);
         let folder = mounts.get(mount).folder.clone();
-        let archives = folder.options.archives;
         let mut open_files = None;
         if format == Format::Tar {
             open_files = folder.budgets.open_files.take(client, OPEN_FILES as u64);
             if open_files.is_none() {
                 let budgets = &folder.budgets;
-                budgets.note_spent(&budgets.open_files, client, reply.now());
-                return (busy(reply), None);
+                budgets.note_spent(&budgets.open_files, client, responder.now());
+                return (busy(responder), None);
             }
         }
         let (waiter, cancel) = Waiter::new();
         let wanted = ListingRequest {
-            folder: name.into(),
-            path: asked.path().into(),
-            title,
-            ask,
+            folder: path.name().into(),
+            path: view.path().into(),
+            title: title.clone(),
+            query,
             format,
-            archives,
+            archives: folder.options.archives,
             client,
             cancel: cancel.clone(),
         };
         let kind = if format == Format::Tar { JobKind::Archive } else { JobKind::Listing };
-        let place = place_in(mount, name);
-        let (promise, job) = (reply.promise(), folder.clone());
+        let (promise, job) = (responder.promise(), folder.clone());
         let ticket = promise.ticket();
         let job = Job::new(kind, client, move || {
             promise.keep(Box::new(job.listings.make(&*job.store, wanted)));
         });
-        if reply.spawn(job.at(place).unless(cancel)).is_err() {
-            return (busy(reply), None);
+        if responder.spawn(job.at(place).unless(cancel)).is_err() {
+            return (busy(responder), None);
         }
-        let this = Self { ticket, request, mount, folder, place, open_files, _waiter: waiter };
-        (reply.later(), Some(this))
+        let _waiter = waiter;
+        let this =
+            Self { ticket, request, mount, folder, place, format, title, open_files, _waiter };
+        (responder.later(), Some(this))
     }
 
-    /// Answers with what the job has found out.
+    /// Answers with the result of the job.
     pub(crate) fn on_made<'r, 't>(
         mut self,
         body: Result<Message, Abandoned>,
-        reply: Responder<'r, 't>,
+        responder: Responder<'r, 't>,
     ) -> ListingAnswer<'r, 't> {
-        let made = match body.map(Message::downcast::<Result<ListingResult, Unpackable>>) {
-            Ok(Ok(made)) => *made,
+        let result = match body.map(Message::downcast::<Result<ListingResult, ArchiveError>>) {
+            Ok(Ok(result)) => *result,
             Ok(Err(_)) | Err(Abandoned) => {
-                let answer = reply.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), "");
+                let answer = responder.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), "");
                 return ListingAnswer::Answered(answer, None);
             }
         };
-        let (answer, sending) = match made {
-            Ok(ListingResult::Page(document)) => self.page(document, reply),
-            Ok(ListingResult::Archive(archive)) => self.archive(archive, reply),
-            Err(Unpackable::Absent(Absent::Exhausted)) => {
-                let client = reply.client(&self.request.view());
+        let (answer, body) = match result {
+            Ok(ListingResult::Page(document)) => self.page(document, responder),
+            Ok(ListingResult::Archive(archive)) => self.archive(archive, responder),
+            Err(ArchiveError::Absent(Absent::Exhausted)) => {
+                let client = responder.client(&self.request.view());
                 let budget = self.folder.listings.budget();
-                self.folder.budgets.note_spent(budget, client, reply.now());
-                (busy(reply), None)
+                self.folder.budgets.note_spent(budget, client, responder.now());
+                (busy(responder), None)
             }
-            Err(Unpackable::Absent(absent)) => {
-                return ListingAnswer::Absent(self.mount, absent, self.request, reply);
+            Err(ArchiveError::Absent(absent)) => {
+                return ListingAnswer::Absent(self.mount, absent, self.request, responder);
             }
-            Err(why) => {
-                let text = format!("This folder can't be sent as an archive: {why}.");
-                (reply.error(Status::FORBIDDEN, &Fields::new(), &text), None)
+            Err(error) => {
+                let text = format!("This folder can't be sent as an archive: {error}.");
+                (responder.error(Status::FORBIDDEN, &Fields::new(), &text), None)
             }
         };
-        ListingAnswer::Answered(answer, sending)
+        ListingAnswer::Answered(answer, body)
     }
 
     fn page(
         &self,
         mut document: Box<Document>,
-        reply: Responder<'_, '_>,
+        responder: Responder<'_, '_>,
     ) -> (Answer, Option<ListingBody>) {
-        let tag = document.view().tag().to_owned();
-        let request = self.request.view();
-        let heads = self.heads(&request);
-        let reply = match self.spare(&tag, &heads.page_not_modified(&tag), reply) {
-            Ok(reply) => reply,
-            Err(answer) => return (answer, None),
-        };
-        let fields = heads.page(document.view().format, &tag);
+        let (Head { fields, .. }, _, responder) =
+            match self.evaluate("folder", document.view().etag(), None, responder) {
+                Ok(evaluated) => evaluated,
+                Err(answer) => return (answer, None),
+            };
         let mut piece = Vec::new();
         if !document.fill(&mut piece, PIECE) {
-            return (reply.send(Status::OK, &fields, Body::Shared(&piece.into())), None);
+            return (responder.send(Status::OK, &fields, Body::Shared(&piece.into())), None);
         }
-        let mut stream = reply.stream(Status::OK, &fields, None);
+        let mut stream = responder.stream(Status::OK, &fields, None);
         stream.write_shared(piece.into());
-        ListingBody::page(document).go_on(stream)
+        ListingBody::Page(document).go_on(stream)
     }
 
     fn archive(
         &mut self,
-        archive: Archive,
-        reply: Responder<'_, '_>,
+        archive: ArchiveWriter,
+        responder: Responder<'_, '_>,
     ) -> (Answer, Option<ListingBody>) {
-        let (tag, len) = (archive.manifest.tag().to_owned(), archive.manifest.len());
-        let request = self.request.view();
-        let heads = self.heads(&request);
-        let not_modified = heads.archive_not_modified(&tag);
-        let reply = match self.spare(&tag, &not_modified, reply) {
-            Ok(reply) => reply,
-            Err(answer) => return (answer, None),
-        };
-        let fields = heads.archive(&archive.manifest);
-        let (status, fields, part) = match self.ranges(&tag, len, &reply) {
+        let len = archive.manifest().len();
+        let (Head { fields, .. }, ranges, responder) =
+            match self.evaluate("archive", archive.manifest().etag(), Some(len), responder) {
+                Ok(evaluated) => evaluated,
+                Err(answer) => return (answer, None),
+            };
+        // A client that requests several ranges takes the whole as well (RFC 9110, 14.2).
+        let (status, fields, part) = match ranges {
             Ranges::One(part) => {
                 let range = part.content_range(len);
                 (Status::PARTIAL_CONTENT, with(fields, "Content-Range", &range), part)
             }
-            Ranges::Unsatisfiable => {
-                let range = format!("bytes */{len}");
-                let fields = with(not_modified, "Content-Range", &range);
-                let text = "The archive ends before that.";
-                return (reply.error(Status::RANGE_NOT_SATISFIABLE, &fields, text), None);
-            }
-            // A client that asks for several parts takes the whole as well (RFC 9110, 14.2).
-            Ranges::Whole | Ranges::Many(_) => (Status::OK, fields, Part { start: 0, len }),
+            _ => (Status::OK, fields, Part { start: 0, len }),
         };
-        let client = reply.client(&request);
-        let stream = reply.stream(status, &fields, Some(part.len));
-        let packing = archive.packing(part.start, part.start + part.len);
+        let client = responder.client(&self.request.view());
+        let stream = responder.stream(status, &fields, Some(part.len));
+        let writer = archive.part(part.start, part.start + part.len);
         let store = Arc::clone(&self.folder.store);
         let charged = (client, self.open_files.take());
-        ListingBody::archive(packing, store, self.place, charged).go_on(stream)
+        ListingBody::archive(writer, store, self.place, charged).go_on(stream)
     }
 
-    fn heads<'a>(&'a self, request: &'a Request<'a>) -> ListingHeaders<'a> {
-        ListingHeaders { options: &self.folder.options, origin: RequestView::of(request).origin() }
-    }
-
-    /// Which part of the archive is wanted.
-    fn ranges(&self, tag: &str, len: u64, reply: &Responder<'_, '_>) -> Ranges {
-        let request = self.request.view();
-        let asked = RequestView::of(&request);
-        match asked.range().get() {
-            Some(range) if asked.wants_a_range_of(tag.as_bytes(), None, reply.wall()) => {
-                Ranges::of(range, len)
-            }
-            _ => Ranges::Whole,
-        }
-    }
-
-    /// Answers where the request's conditions spare the content; else gives the response back.
-    fn spare<'r, 't>(
+    /// The headers and the ranges of the response; or the answer, if nothing is to be sent.
+    fn evaluate<'r, 't>(
         &self,
-        tag: &str,
-        fields: &Fields,
-        reply: Responder<'r, 't>,
-    ) -> Result<Responder<'r, 't>, Answer> {
-        match RequestView::of(&self.request.view()).judge(tag.as_bytes(), None) {
-            Verdict::Send => Ok(reply),
-            Verdict::NotModified => Err(reply.send(Status::NOT_MODIFIED, fields, Body::Empty)),
-            Verdict::Failed => {
-                let text = "The folder is not what was asked for.";
-                Err(reply.error(Status::PRECONDITION_FAILED, fields, text))
-            }
-        }
+        what: &'static str,
+        etag: &str,
+        len: Option<u64>,
+        responder: Responder<'r, 't>,
+    ) -> Result<(Head, Ranges, Responder<'r, 't>), Answer> {
+        let http = self.request.view();
+        let view = RequestView::of(&http);
+        let options = &self.folder.options;
+        let head = head(options, view.origin(), self.format, &self.title, Some(etag));
+        let validators = Validators { what, etag, modified: None, len };
+        let brief = || Cow::Borrowed(&head.not_modified);
+        let (ranges, responder) = evaluate(validators, view, responder, brief, Fields::clone)?;
+        Ok((head, ranges, responder))
     }
 }
 
-/// Answers HEAD for a folder's page or archive, for which nothing is read: that there is such a folder
-/// is known. ListingTarget is known only when it is made is left out (RFC 9110, 9.3.2).
+/// Answers HEAD. The folder is not read for it: headers that are known only then are left out
+/// (RFC 9110, 9.3.2).
 pub(crate) fn answer_head(
     mounts: &Mounts,
-    asked: RequestView<'_>,
-    reply: Responder<'_, '_>,
+    view: RequestView<'_>,
+    responder: Responder<'_, '_>,
 ) -> Answer {
-    match ListingTarget::of(mounts, asked, &mut Vec::new()) {
+    match ListingTarget::of(mounts, view, &mut Vec::new()) {
         Ok(ListingTarget { mount, format, title, .. }) => {
             let options = &mounts.get(mount).folder.options;
-            let fields = ListingHeaders { options, origin: asked.origin() }.unmade(format, &title);
-            reply.send_head(Status::OK, &fields, None)
+            let head = head(options, view.origin(), format, &title, None);
+            responder.send_head(Status::OK, &head.fields, None)
         }
-        Err(refused) => refused.answer(reply),
+        Err((status, text)) => responder.error(status, &Fields::new(), text),
     }
 }
 
-/// ListingTarget is asked for of a folder.
+/// What is requested of a folder.
 struct ListingTarget<'s> {
     mount: usize,
-    /// The folder's name in its mount.
-    name: &'s [u8],
-    ask: Ask,
+    /// The folder in its mount.
+    path: RequestPath<'s>,
+    query: ListingQuery,
     format: Format,
-    /// ListingTarget an archive of it is called.
+    /// The name of an archive of it.
     title: Box<[u8]>,
-}
-
-/// Why a request is answered without looking at a folder.
-enum Refused {
-    NoFolder,
-    Query(BadAsk),
-}
-
-impl Refused {
-    fn answer(self, reply: Responder<'_, '_>) -> Answer {
-        match self {
-            Self::NoFolder => reply.error(Status::NOT_FOUND, &Fields::new(), ""),
-            Self::Query(bad) => reply.error(Status::BAD_REQUEST, &Fields::new(), &bad.to_string()),
-        }
-    }
+    /// Where its jobs may get stuck.
+    place: Place,
 }
 
 impl<'s> ListingTarget<'s> {
+    /// Fails with the status and the text of an error.
     fn of(
         mounts: &Mounts,
-        asked: RequestView<'s>,
+        view: RequestView<'s>,
         scratch: &'s mut Vec<u8>,
-    ) -> Result<Self, Refused> {
-        let wanted = RequestPath::parse(asked.path(), scratch).map_err(|_| Refused::NoFolder)?;
-        let Some((mount, Place::In(wanted))) = mounts.place(wanted.key()) else {
-            return Err(Refused::NoFolder);
+    ) -> Result<Self, (Status, &'static str)> {
+        const NOT_FOUND: (Status, &str) = (Status::NOT_FOUND, "");
+        let path = RequestPath::parse(view.path(), scratch).map_err(|_| NOT_FOUND)?;
+        let place = mounts.place(path.key());
+        let Some((mount, Mounted::In(path))) = mounts.find(path.key()) else {
+            return Err(NOT_FOUND);
         };
         let archives = mounts.get(mount).folder.options.archives;
-        let ask = Ask::parse(asked.query(), archives).map_err(Refused::Query)?;
-        let format = ask.format.unwrap_or_else(|| accepted(asked.accept().as_deref().into_iter()));
+        let query = ListingQuery::parse(view.query(), archives)
+            .map_err(|text| (Status::BAD_REQUEST, text))?;
+        let format = query.format.unwrap_or_else(|| preferred_format(view.accept().as_deref()));
         let last = |name: &[u8]| name.rsplit(|byte| *byte == b'/').next().unwrap_or(name).to_vec();
-        let title = match (last(wanted.name()), last(&mounts.get(mount).prefix)) {
-            (name, _) if !name.is_empty() => name,
-            (_, prefix) if !prefix.is_empty() => prefix,
-            _ => TITLE.to_vec(),
-        };
-        Ok(Self { mount, name: wanted.name(), ask, format, title: title.into() })
+        let names = [last(path.name()), last(&mounts.get(mount).prefix), TITLE.to_vec()];
+        let title = names.into_iter().find(|name| !name.is_empty()).unwrap_or_default();
+        Ok(Self { mount, path, query, format, title: title.into(), place })
     }
 }
 
-/// Says that there is no memory, thread or descriptor for it now.
-fn busy(reply: Responder<'_, '_>) -> Answer {
+/// Answers that there is no memory, thread or descriptor now.
+fn busy(responder: Responder<'_, '_>) -> Answer {
     let fields = with(Fields::new(), "Retry-After", "1");
-    let text = "Too many folders are being read for you at a time. Try again when some have come.";
-    reply.error(Status::SERVICE_UNAVAILABLE, &fields, text)
+    let text = "Too many folders are being read for you. Try again when some have arrived.";
+    responder.error(Status::SERVICE_UNAVAILABLE, &fields, text)
 }

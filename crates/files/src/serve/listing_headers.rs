@@ -1,87 +1,59 @@
-//! What is said about pages and archives of folders in the heads of their responses.
+//! The headers of listings and archives.
 
 use sockeye_http::Fields;
 
-use crate::file::fields::with;
-use crate::listing::ask::Format;
+use crate::file::head::{Head, REVALIDATE};
 use crate::listing::assets::POLICY;
+use crate::listing::query::Format;
 use crate::listing::text;
 use crate::options::choices::Options;
-use crate::tar::manifest::Manifest;
+use crate::options::fields::with;
 
-/// What the heads of the responses for one folder have in common.
-pub(super) struct ListingHeaders<'a> {
-    pub(super) options: &'a Options,
-    /// `Origin`
-    pub(super) origin: Option<&'a [u8]>,
+/// The headers of the responses with a folder in this format. An archive is named `title`. `etag` is
+/// known once the folder was read.
+pub(super) fn head(
+    options: &Options,
+    origin: Option<&[u8]>,
+    format: Format,
+    title: &[u8],
+    etag: Option<&str>,
+) -> Head {
+    let mut not_modified =
+        with(Fields::new(), "Cache-Control", REVALIDATE).and(&options.cors.fixed());
+    if let Some(etag) = etag {
+        not_modified = with(not_modified, "ETag", etag);
+    }
+    if format != Format::Tar {
+        // One URL is the folder in several formats.
+        not_modified = with(not_modified, "Vary", "Accept");
+    }
+    let not_modified = options.cors.grant(&not_modified, origin).into_owned();
+    let is_page = format == Format::Html;
+    // A policy of the owner's is for the owner's pages: ours has its own.
+    let headers = options.headers.of(is_page);
+    let fields = headers
+        .filter(|(name, _)| !name.eq_ignore_ascii_case("Content-Security-Policy"))
+        .fold(not_modified.clone(), |fields, (name, value)| with(fields, name, value));
+    let kind = match format {
+        Format::Html => "text/html; charset=utf-8",
+        Format::Json => "application/json",
+        Format::Text => "text/plain; charset=utf-8",
+        Format::Tar => "application/x-tar",
+    };
+    let fields = with(fields, "Content-Type", kind);
+    let fields = match format {
+        Format::Html => with(fields, "Content-Security-Policy", POLICY),
+        Format::Json | Format::Text => fields,
+        Format::Tar => {
+            let fields = with(fields, "Accept-Ranges", "bytes");
+            with(fields, "Content-Disposition", &disposition(title))
+        }
+    };
+    Head { fields, not_modified }
 }
 
-impl ListingHeaders<'_> {
-    /// The fields of a page in this form.
-    pub(super) fn page(&self, format: Format, tag: &str) -> Fields {
-        self.of_page(self.page_not_modified(tag), format)
-    }
-
-    fn of_page(&self, fields: Fields, format: Format) -> Fields {
-        let kind = match format {
-            Format::Html => "text/html; charset=utf-8",
-            Format::Json => "application/json",
-            Format::Text | Format::Tar => "text/plain; charset=utf-8",
-        };
-        let is_page = format == Format::Html;
-        let fields = self.with_headers(fields, is_page);
-        let fields = with(fields, "Content-Type", kind);
-        if is_page { with(fields, "Content-Security-Policy", POLICY) } else { fields }
-    }
-
-    /// What is said of a page or an archive in this form before it is made: all but its ETag.
-    pub(super) fn unmade(&self, format: Format, title: &[u8]) -> Fields {
-        let fields = match format {
-            Format::Tar => self.of_archive(Fields::new(), title),
-            _ => self.of_page(with(Fields::new(), "Vary", "Accept"), format),
-        };
-        let mut fields = with(fields, "Cache-Control", "no-cache");
-        self.options.cors.stand_in(&mut fields);
-        self.options.cors.grant(&fields, self.origin).into_owned()
-    }
-
-    /// The fields of a page that the client has.
-    pub(super) fn page_not_modified(&self, tag: &str) -> Fields {
-        // The same address is the same folder in several forms.
-        with(self.archive_not_modified(tag), "Vary", "Accept")
-    }
-
-    /// The fields of an archive.
-    pub(super) fn archive(&self, manifest: &Manifest) -> Fields {
-        self.of_archive(self.archive_not_modified(manifest.tag()), manifest.title())
-    }
-
-    fn of_archive(&self, fields: Fields, title: &[u8]) -> Fields {
-        let fields = self.with_headers(fields, false);
-        let fields = with(fields, "Content-Type", "application/x-tar");
-        let fields = with(fields, "Accept-Ranges", "bytes");
-        with(fields, "Content-Disposition", &disposition(title))
-    }
-
-    /// The fields of an archive that the client has.
-    pub(super) fn archive_not_modified(&self, tag: &str) -> Fields {
-        let mut fields = with(with(Fields::new(), "ETag", tag), "Cache-Control", "no-cache");
-        self.options.cors.stand_in(&mut fields);
-        self.options.cors.grant(&fields, self.origin).into_owned()
-    }
-
-    /// The fields that the owner wants, but for a policy: it is for the owner's pages, and ours has
-    /// its own.
-    fn with_headers(&self, fields: Fields, is_page: bool) -> Fields {
-        let wanted = self.options.headers.of(is_page);
-        wanted
-            .filter(|(name, _)| !name.eq_ignore_ascii_case("Content-Security-Policy"))
-            .fold(fields, |fields, (name, value)| with(fields, name, value))
-    }
-}
-
-/// How a client is to call a folder's archive (RFC 6266): once in letters that every client reads,
-/// and once as it is, if that is text.
+/// The name of the file that an archive is saved as (RFC 6266): in characters that every client reads,
+/// and, if that differs and is text, as it is.
 fn disposition(title: &[u8]) -> String {
     let plain = |byte: &u8| match byte {
         b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b' ' | b'-' | b'_' | b'.' | b'+' => {
@@ -125,8 +97,11 @@ mod tests {
         options.headers.set("Content-Security-Policy", "default-src 'self'").unwrap();
         options.headers.set("X-Frame-Options", "DENY").unwrap();
         options.cors = Cors::origins(["https://example.org"]).unwrap();
-        let heads = ListingHeaders { options: &options, origin: Some(b"https://example.org") };
-        let fields = heads.page(Format::Html, "\"tag\"");
+        let head = |format| {
+            let origin = Some(&b"https://example.org"[..]);
+            head(&options, origin, format, b"title", Some("\"tag\"")).fields
+        };
+        let fields = head(Format::Html);
         let fields = String::from_utf8_lossy(fields.as_bytes());
         for line in [
             "ETag: \"tag\"",
@@ -141,7 +116,7 @@ mod tests {
             assert!(fields.contains(&format!("{line}\r\n")), "{line}");
         }
         assert_eq!(fields.matches("Content-Security-Policy").count(), 1);
-        let json = heads.page(Format::Json, "\"tag\"");
+        let json = head(Format::Json);
         assert!(!String::from_utf8_lossy(json.as_bytes()).contains("X-Frame-Options"));
     }
 }

@@ -1,4 +1,4 @@
-//! A folder as one shard sees it: what is known, what is being looked up, and how it is answered.
+//! A folder as one shard sees it: its cache, and the jobs that requests wait for.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -8,29 +8,28 @@ use std::sync::Arc;
 use sockeye_http::{Fields, Responder};
 use sockeye_proto::{Time, Timed};
 
-use crate::lookup::cache::{Cache, CacheLimits};
+use crate::lookup::cache::{CacheLimits, LookupCache};
 use crate::lookup::entry::Entry;
 use crate::lookup::folder::Folder;
 use crate::lookup::in_flight::InFlight;
 use crate::lookup::mounts::Mounts;
-use crate::lookup::stage::Stage;
 use crate::options::cors::Cors;
 use crate::request::view::RequestView;
 use crate::respond::budgets::{BudgetLimits, Budgets};
+use crate::respond::instead::Purpose;
 use crate::respond::multipart::Boundary;
 use crate::respond::send::ResponseContext;
 use crate::store::device::mark_loop;
 use crate::store::traits::FRESH;
 
-/// Where no folder answers, no other site's script may read the answer.
+/// For paths that no folder answers for.
 static NOBODY: Cors = Cors::nobody();
 
 /// A folder on one shard. Cheap to clone; clones share everything.
 ///
-/// It is [`Timed`]: a file that is too large for memory stays open between requests, and is closed
-/// when nobody has asked for it for 5 s, or a second more. Without a driver of that deadline, it
-/// stays open until other files need its place. Failed requests that the log was not told of are
-/// reported at that deadline, a minute after the last report, or when the last clone is dropped.
+/// It is [`Timed`]. At its deadlines it closes files that stayed open between requests and were not
+/// requested for 5 to 6 s (without, they stay open until others need their place), and reports failed
+/// requests to the log, a minute after the last report. The last clone that is dropped reports the rest.
 #[derive(Clone)]
 pub struct Site {
     pub(super) inner: Rc<Inner>,
@@ -38,16 +37,16 @@ pub struct Site {
 
 pub(super) struct Inner {
     pub(super) mounts: Mounts,
-    pub(super) cache: RefCell<Cache>,
+    pub(super) cache: RefCell<LookupCache>,
     pub(super) in_flight: RefCell<InFlight>,
-    /// Where paths are decoded. Never longer than the longest request line.
+    /// For decoded paths. Never longer than the longest request line.
     pub(super) scratch: RefCell<Vec<u8>>,
     pub(super) boundary: Boundary,
     pub(super) allow: Fields,
     pub(super) retry: Fields,
-    /// When to forget what was read of folders to be listed.
+    /// When to drop what was read of folders to be listed.
     pub(super) forget_listings: Cell<Option<Time>>,
-    /// For what is in no folder.
+    /// For paths that no folder answers for.
     pub(super) budgets: Arc<Budgets>,
     /// Those of the folders, each once.
     of_folders: Vec<Arc<Budgets>>,
@@ -60,7 +59,7 @@ impl Drop for Inner {
 }
 
 impl Mounts {
-    /// The folders for one shard, to be made on the thread that will use it.
+    /// The folders for one shard. Call it on the thread that will use it.
     #[must_use]
     pub fn site(&self, limits: CacheLimits) -> Site {
         Site::new(self.clone(), limits)
@@ -68,7 +67,7 @@ impl Mounts {
 }
 
 impl Folder {
-    /// The folder for one shard, to be made on the thread that will use it.
+    /// The folder for one shard. Call it on the thread that will use it.
     #[must_use]
     pub fn site(&self, limits: CacheLimits) -> Site {
         Mounts::from(self.clone()).site(limits)
@@ -87,7 +86,7 @@ impl Site {
         let inner = Inner {
             mounts,
             of_folders,
-            cache: RefCell::new(Cache::new(limits)),
+            cache: RefCell::new(LookupCache::new(limits)),
             in_flight: RefCell::default(),
             scratch: RefCell::default(),
             boundary: Boundary::new(),
@@ -99,15 +98,14 @@ impl Site {
         Self { inner: Rc::new(inner) }
     }
 
-    /// A folder was read at `now` to be listed. What was read is kept a little longer than it may be
-    /// shown, and then forgotten, also when nobody asks for anything any more.
+    /// Notes that a folder was read at `now` to be listed. What was read is dropped a little after it
+    /// gets stale, even if no more requests come.
     pub(super) fn listed(&self, now: Time) {
         if self.inner.forget_listings.get().is_none() {
             self.inner.forget_listings.set(Some(now + 2 * FRESH));
         }
     }
 
-    /// The folders and their places.
     pub(super) fn mounts(&self) -> &Mounts {
         &self.inner.mounts
     }
@@ -123,21 +121,21 @@ impl Site {
         entry.mount.map_or(budgets, |mount| &mounts.get(mount).folder.budgets)
     }
 
-    /// Tells the log why what was asked for is not sent, where that is so.
+    /// Logs why the requested file is not sent, if it is not.
     pub(super) fn note(
         &self,
         entry: &Entry,
-        stage: Stage,
-        asked: RequestView<'_>,
-        reply: &Responder<'_, '_>,
+        purpose: Purpose,
+        view: RequestView<'_>,
+        responder: &Responder<'_, '_>,
     ) {
-        if let Some(why) = stage.absent(entry) {
-            let client = reply.client(asked.request());
-            self.budgets(entry).note_absent(why, asked.path(), client, reply.now());
+        if let Some(why) = purpose.absent(entry) {
+            let client = responder.client(view.request());
+            self.budgets(entry).note_absent(why, view.path(), client, responder.now());
         }
     }
 
-    /// Who may read the responses of a folder.
+    /// Which other sites' scripts may read the responses of a folder.
     pub(super) fn cors(&self, mount: Option<usize>) -> &Cors {
         mount.map_or(&NOBODY, |mount| &self.inner.mounts.get(mount).folder.options.cors)
     }
@@ -151,7 +149,7 @@ impl Site {
     }
 }
 
-/// The methods that a folder knows.
+/// The methods of a folder.
 pub(crate) const ALLOW: &str = "GET, HEAD, OPTIONS";
 
 impl Timed for Site {

@@ -1,76 +1,77 @@
-//! Why there is nothing to serve under a name.
+//! Why nothing is served for a name.
 
 use std::fmt;
 use std::io;
 
 use crate::naming::path::Refusal;
 
-/// Why there is nothing to serve under a name that is fine in itself.
+/// Why nothing is served for a valid name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Absent {
-    /// Nothing has this name.
+    /// It does not exist.
     Missing,
     /// A folder without an `index.html`, which is not listed.
     NoIndex,
-    /// A file, where the path wants a folder.
+    /// A file, but the path has a final slash.
     NotAFolder,
-    /// This process may not read it, or not get there.
+    /// This process lacks a permission.
     Denied(Denied),
     /// A symbolic link leads out of the folder.
     Outside,
     /// A symbolic link leads to a hidden name.
     Hidden,
-    /// A symbolic link leads in circles, or may not be followed.
+    /// Symbolic links lead in circles, or may not be followed.
     Link,
-    /// Neither a file nor a folder.
+    /// It is neither a file nor a folder.
     NotRegular(Special),
-    /// It changes faster than it can be read.
+    /// It changed each time it was read.
     Changing,
-    /// We are out of memory, or of a budget.
+    /// There is not enough memory, or a budget is spent.
     Exhausted,
-    /// As many files are open as may be.
+    /// The limit on open files is reached.
     TooManyOpenFiles(OpenFilesOf),
-    /// Too many files of this file system wait to be closed: it hangs.
+    /// Too many files of its file system wait to be closed: the file system hangs.
     ClosingHangs,
-    /// A system call that can't be done without is forbidden, by a sandbox as it seems. Its name.
+    /// A required system call is forbidden, probably by a sandbox. Its name.
     Forbidden(&'static str),
-    /// The file system failed: the number of its error.
+    /// The file system failed with this error number.
     Failed(i32),
-    /// No folder is served there.
+    /// No folder is mounted there.
     Unmounted,
-    /// The path is refused before any file is looked at.
+    /// The path is refused; no file was looked up.
     Refused(Refusal),
 }
 
-/// Blame open files there are too many of.
+/// Which limit on open files is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OpenFilesOf {
-    /// This process's: its limit is `RLIMIT_NOFILE`.
+    /// The limit of this process, `RLIMIT_NOFILE`.
     Process,
-    /// All processes': the system's limit is `fs.file-max`.
+    /// The limit of the system, `fs.file-max`.
     System,
 }
 
-/// Which permission this process lacks, and where.
+/// A permission that this process lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Denied {
-    /// How much of the name leads to what denies it, in bytes: 0 is the folder that is served.
+    /// The file or folder, as the length of its name in the requested one, in bytes: 0 is the folder
+    /// that is served.
     pub at: usize,
-    /// What may not be done there.
-    pub need: Need,
+    /// What is not permitted there.
+    pub need: Permission,
 }
 
-/// What a permission is for.
+/// What a process needs a permission for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Need {
-    /// To pass through a folder (`x`).
-    Pass,
-    /// To read a file (`r`).
+pub enum Permission {
+    /// Passing through a folder (`x`).
+    Traverse,
+    /// Reading a file (`r`).
     Read,
 }
 
-/// What a name can lead to besides files and folders.
+/// What is neither a file nor a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Special {
@@ -98,10 +99,10 @@ impl fmt::Display for Absent {
             Self::Missing => "there is no such file",
             Self::NoIndex => "the folder has no index.html, and listing is off",
             Self::NotAFolder => "the path ends with a slash but leads to a file",
-            Self::Denied(Denied { need: Need::Read, .. }) => {
+            Self::Denied(Denied { need: Permission::Read, .. }) => {
                 "this process has no permission to read it"
             }
-            Self::Denied(Denied { need: Need::Pass, .. }) => {
+            Self::Denied(Denied { need: Permission::Traverse, .. }) => {
                 "this process has no permission to pass through a folder on the way"
             }
             Self::Outside => "a symbolic link leads out of the folder",
@@ -110,7 +111,7 @@ impl fmt::Display for Absent {
             }
             Self::Link => "a symbolic link leads in circles, or may not be followed",
             Self::NotRegular(special) => return write!(f, "it is {special}, not a file"),
-            Self::Changing => "the file changes faster than it can be read",
+            Self::Changing => "the file changed each time it was read",
             Self::Exhausted => "out of memory",
             Self::TooManyOpenFiles(OpenFilesOf::Process) => {
                 "this process has as many files open as it may: raise its limit on open files \
@@ -131,15 +132,14 @@ impl fmt::Display for Absent {
     }
 }
 
-/// What follows the name of a system call.
+/// The explanation after the name of a system call.
 pub(crate) const FORBIDDEN: &str = "is not permitted here (a seccomp sandbox?): let the sandbox's \
      filter allow it (in a systemd unit: SystemCallFilter=), or update what runs the container \
      (Docker before 20.10 forbids calls that it does not know)";
 
 impl Absent {
-    /// Whether this says something about the server, and nothing about the name: it may be gone for
-    /// the next request.
-    pub(crate) fn is_ours(self) -> bool {
+    /// Whether the server lacks something. It says nothing about the name, so it is not cached.
+    pub(crate) fn is_transient(self) -> bool {
         matches!(
             self,
             Self::Exhausted | Self::TooManyOpenFiles(_) | Self::ClosingHangs | Self::Forbidden(_)

@@ -1,9 +1,9 @@
-//! What the kernel says about files, in the store's terms.
+//! Converts what the kernel says about files.
 
 use rustix::fs::{FileType, Statx};
 use rustix::io::Errno;
 
-use super::absent::{Absent, Denied, Need, OpenFilesOf, Special};
+use super::absent::{Absent, Denied, OpenFilesOf, Permission, Special};
 use super::identity::{Identity, Stamp};
 use super::open;
 
@@ -21,7 +21,7 @@ pub(crate) fn from_statx(stat: &Statx) -> (FileType, Identity) {
     (FileType::from_raw_mode(stat.stx_mode.into()), identity)
 }
 
-/// What is neither a file nor a folder.
+/// The kind of what is neither a file nor a folder.
 pub(crate) fn special(kind: FileType) -> Special {
     match kind {
         FileType::Fifo => Special::Pipe,
@@ -30,7 +30,7 @@ pub(crate) fn special(kind: FileType) -> Special {
     }
 }
 
-/// What an error of the file system says about a name.
+/// Why nothing is served for a name, by the error of the file system.
 pub(crate) fn to_absent(error: impl Into<open::Error>) -> Absent {
     let error = match error.into() {
         open::Error::Hidden => return Absent::Hidden,
@@ -39,8 +39,8 @@ pub(crate) fn to_absent(error: impl Into<open::Error>) -> Absent {
     };
     match error {
         Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG => Absent::Missing,
-        // Of a folder that is served, or of one on the way to it.
-        Errno::ACCESS | Errno::PERM => Absent::Denied(Denied { at: 0, need: Need::Pass }),
+        // For the folder that is served, or one on the way to it.
+        Errno::ACCESS | Errno::PERM => Absent::Denied(Denied { at: 0, need: Permission::Traverse }),
         Errno::XDEV => Absent::Outside,
         Errno::LOOP => Absent::Link,
         Errno::MFILE => Absent::TooManyOpenFiles(OpenFilesOf::Process),

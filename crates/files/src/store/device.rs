@@ -1,14 +1,13 @@
-//! Devices: whether a thread that reads from a file system, or closes a file there, may get stuck.
+//! Whether reading from a file system, or closing a file there, may block.
 //!
-//! That is decided once for each mounted file system, by its type, and by trying whether it can be
-//! read without waiting. What is in memory by nature (tmpfs) never blocks. On a known disk file
-//! system each read is probed first. An overlay can't be probed, and lies on a local disk nearly
-//! always (it is what a container's own files are on): it is sent from directly while it is quick.
-//! Whatever depends on another process or machine (FUSE, network file systems), and every type that
-//! isn't known, is read by threads only; so is a disk that has become slow, until it has recovered.
+//! That is decided once for each mounted file system, by its type, and by trying a read that doesn't
+//! wait. File systems in memory (tmpfs) never block. On known disk file systems each read is probed
+//! first. Overlays (the root of a container) can't be probed, and are nearly always on a local disk:
+//! their files are sent directly while they are quick. File systems that depend on another process or
+//! machine (FUSE, network), and unknown ones, are read by threads only; so is a slow disk, until it has
+//! recovered.
 //!
-//! A device is known for as long as a file of it is open, and no longer: its number may mean another
-//! file system afterwards.
+//! A device is known as long as a file of it is open: later, its number may be another file system's.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -16,7 +15,7 @@ use std::io::IoSliceMut;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, Weak};
 use std::thread;
 use std::time::Duration;
 
@@ -24,17 +23,19 @@ use rustix::io::{Errno, ReadWriteFlags};
 use sockeye_proto::{Access, Place};
 use tracing::debug;
 
-/// A device that takes longer than this for a read is slow,
+use crate::limits::lock::lock;
+
+/// A device is slow once a read took longer than this,
 const SLOW: Duration = Duration::from_millis(100);
-/// until a read takes less than this.
+/// until a read took less than this.
 const QUICK: Duration = Duration::from_millis(10);
-/// Closing an unlinked file frees its blocks: for one of so many bytes, that takes too long for a
-/// loop.
+/// The size from which a file is not closed on a loop, in bytes: closing an unlinked file frees its
+/// blocks.
 const LARGE: u64 = 64 * 1024 * 1024;
-/// So many files of one device may wait to be closed. With more, its closing hangs.
+/// The most files of one device that may wait to be closed. With more, no more are opened.
 const MAX_CLOSING: usize = 256;
-/// Into so many parts a device's files are divided, so that one file that hangs leaves threads to
-/// the others.
+/// The groups that the files of a device are divided into, so that one that hangs doesn't take the
+/// threads of all.
 const LANES: u64 = 16;
 
 /// File systems in memory.
@@ -43,10 +44,10 @@ const IN_MEMORY: [u32; 2] = [
     0x8584_58F6, // ramfs
 ];
 
-/// What lies over other file systems, whose types aren't told.
+/// It lies over other file systems, whose types are unknown.
 const OVERLAY: u32 = 0x794C_7630;
 
-/// File systems that depend on nothing but a local disk.
+/// File systems that depend on a local disk only.
 const ON_DISK: [u32; 12] = [
     0x0000_EF53, // ext2, ext3, ext4
     0x5846_5342, // XFS
@@ -75,11 +76,11 @@ thread_local! {
 pub(crate) struct Device {
     number: u64,
     access: Access,
-    /// Whether it may become slow.
+    /// Whether its reads are timed, since it may become slow.
     timed: bool,
     slow: AtomicBool,
     closing: AtomicUsize,
-    /// To the thread that closes files, once there is one; `None` where it can't be started.
+    /// To the thread that closes files, once it is started; `None` if it can't be.
     closer: OnceLock<Option<Sender<Closing>>>,
 }
 
@@ -89,12 +90,12 @@ type Closing = (OwnedFd, Arc<Device>);
 impl Device {
     /// The device of this number, where `file` is. Blocks.
     pub(crate) fn of(number: u64, file: BorrowedFd<'_>) -> Arc<Self> {
-        if let Some(known) = devices().get(&number).and_then(Weak::upgrade) {
+        if let Some(known) = lock(&DEVICES).get(&number).and_then(Weak::upgrade) {
             return known;
         }
         let (access, timed) = access_to(file);
         let new = Arc::new(Self::new(number, access, timed));
-        let mut devices = devices();
+        let mut devices = lock(&DEVICES);
         if let Some(known) = devices.get(&number).and_then(Weak::upgrade) {
             return known;
         }
@@ -104,34 +105,28 @@ impl Device {
     }
 
     fn new(number: u64, access: Access, timed: bool) -> Self {
-        Self {
-            number,
-            access,
-            timed,
-            slow: AtomicBool::new(false),
-            closing: AtomicUsize::new(0),
-            closer: OnceLock::new(),
-        }
+        let (slow, closing, closer) = Default::default();
+        Self { number, access, timed, slow, closing, closer }
     }
 
-    /// How its files may be sent now.
+    /// How its files are sent now.
     pub(crate) fn access(&self) -> Access {
         if self.timed && self.slow.load(Ordering::Relaxed) { Access::Thread } else { self.access }
     }
 
-    /// Where reads of its file `inode` may get stuck.
+    /// Where a job that reads the file `inode` may get stuck.
     pub(crate) fn place(&self, inode: u64) -> Place {
-        // Apart from the folders that are served, which are numbered from 0.
+        // Different from the numbers of mounts, which are small.
         let root = 1 << 31 | (self.number >> 32 << 20 ^ self.number) as u32;
         Place { root, lane: (inode % LANES) as u32 }
     }
 
-    /// Whether it matters how long it takes.
+    /// Whether its reads are timed.
     pub(crate) fn is_timed(&self) -> bool {
         self.timed
     }
 
-    /// The kernel took so long to send from it.
+    /// Notes how long the kernel took to send from it.
     pub(crate) fn note_send(&self, took: Duration) {
         if took > SLOW && !self.slow.swap(true, Ordering::Relaxed) {
             debug!(
@@ -142,7 +137,7 @@ impl Device {
         }
     }
 
-    /// Reading from it took so long.
+    /// Notes how long a read took.
     pub(crate) fn note_read(&self, took: Duration) {
         if took < QUICK && self.slow.load(Ordering::Relaxed) {
             self.slow.store(false, Ordering::Relaxed);
@@ -151,13 +146,13 @@ impl Device {
         self.note_send(took);
     }
 
-    /// Whether so many of its files wait to be closed that no more should be opened.
+    /// Whether [`MAX_CLOSING`] is reached.
     pub(crate) fn has_backlog(&self) -> bool {
         self.closing.load(Ordering::Relaxed) >= MAX_CLOSING
     }
 
-    /// Closes a file of `size` bytes: by a thread, where that may block a loop. A job closes it itself:
-    /// what it opens doesn't wait in line behind what others leave.
+    /// Closes a file of `size` bytes: on a thread, if this is a loop and closing may block. A job closes
+    /// it itself.
     pub(crate) fn close(self: &Arc<Self>, file: OwnedFd, size: u64) {
         if !ON_LOOP.get() || self.access() != Access::Thread && size < LARGE {
             return;
@@ -168,16 +163,12 @@ impl Device {
     }
 }
 
-/// From now on files that this thread closes are closed without making it wait: it runs a loop.
+/// Marks this thread as a loop, which must not block.
 pub(crate) fn mark_loop() {
     ON_LOOP.set(true);
 }
 
-fn devices() -> MutexGuard<'static, HashMap<u64, Weak<Device>>> {
-    DEVICES.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Starts a thread that closes files until the device is forgotten.
+/// Starts a thread that closes files until the device is dropped.
 fn start_closer() -> Option<Sender<Closing>> {
     let (sender, receiver) = channel::<Closing>();
     let close = move || {
@@ -189,7 +180,7 @@ fn start_closer() -> Option<Sender<Closing>> {
     thread::Builder::new().name("sockeye-close".into()).spawn(close).ok().map(|_| sender)
 }
 
-/// How files of the file system of `file` may be sent, and whether it may become slow.
+/// How files of the file system of `file` are sent, and whether its reads are timed.
 fn access_to(file: BorrowedFd<'_>) -> (Access, bool) {
     // The field's type differs between architectures; a type has 32 bits.
     let kind = rustix::fs::fstatfs(file).map(|stat| stat.f_type as u32);
@@ -201,7 +192,7 @@ fn access_to(file: BorrowedFd<'_>) -> (Access, bool) {
     }
 }
 
-/// Whether its file system can be read without waiting.
+/// Whether its file system supports reads that don't wait.
 fn can_probe(file: BorrowedFd<'_>) -> bool {
     let byte = &mut [0];
     let read = rustix::io::preadv2(file, &mut [IoSliceMut::new(byte)], 0, ReadWriteFlags::NOWAIT);

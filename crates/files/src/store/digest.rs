@@ -1,40 +1,43 @@
-//! What contents are, in 128 bits: for entity tags that depend on nothing but the content, so that
-//! they survive a deploy that copies the same files anew, and are the same on every machine.
+//! Hashes of file contents, for ETags that depend on the content alone: they survive a deploy that
+//! copies the same files anew, and are the same on every machine.
 //!
-//! XXH3 is quick and spreads well, and is not made to withstand somebody who builds two contents
-//! with one digest. Only who may write the files could do that, and could tell their readers
-//! anything anyway.
+//! XXH3 is fast, and not made to withstand a person who builds two contents with one hash. Only
+//! somebody who may write the files could do that, and could send readers anything anyway.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use sockeye_proto::Cancel;
 use twox_hash::XxHash3_128;
 
 use super::absent::Absent;
 use super::identity::Identity;
-use super::traits::Stored;
-use crate::limits::bounded_map::BoundedMap;
+use super::traits::OpenFile;
+use crate::limits::clock_map::ClockMap;
+use crate::limits::lock::lock;
 
-/// What is read of a file in one go.
+/// The bytes of one read.
 const CHUNK: usize = 128 * 1024;
 
-/// So many digests are kept: about 12 MiB, if ever.
+/// The most digests that are kept: about 12 MiB.
 const MOST: usize = 64 * 1024;
 
-/// A digest of a content.
+/// A hash of a content, of 128 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Digest(u128);
 
 impl Digest {
-    /// Of bytes in memory.
+    /// Hashes bytes in memory.
     pub(crate) fn of(content: &[u8]) -> Self {
         Self(XxHash3_128::oneshot(content))
     }
 
-    /// Of the first `size` bytes of a file; `None` where there are fewer. Stops when nobody waits for it
-    /// any more.
+    /// Hashes the first `size` bytes of a file; `None` if there are fewer.
+    ///
+    /// # Errors
+    ///
+    /// [`Absent::Exhausted`] when `cancel` says that nobody waits, and those of reading.
     pub(crate) fn read(
-        file: &dyn Stored,
+        file: &dyn OpenFile,
         size: u64,
         cancel: &Cancel,
     ) -> Result<Option<Self>, Absent> {
@@ -55,36 +58,39 @@ impl Digest {
         Ok(Some(Self(hasher.finish_128())))
     }
 
-    /// As an entity tag, quotes included.
-    pub(crate) fn tag(self) -> String {
+    /// As an ETag, quotes included.
+    pub(crate) fn etag(self) -> String {
         format!("\"{:032x}\"", self.0)
     }
 }
 
-/// The digests of files that were read lately, by their identities: shared by all shards, so that a
-/// content is read once.
+/// The digests of files by identity, shared by all shards: a content is read once.
 #[derive(Debug)]
 pub(crate) struct Digests {
-    known: Mutex<BoundedMap<Identity, Digest>>,
+    known: Mutex<ClockMap<Identity, Digest>>,
 }
 
 impl Default for Digests {
     fn default() -> Self {
-        Self { known: Mutex::new(BoundedMap::new(MOST)) }
+        Self { known: Mutex::new(ClockMap::new()) }
     }
 }
 
 impl Digests {
-    /// The digest of the file of this identity, which must be settled to say anything.
+    /// The digest of the file with this identity, which must be settled.
     pub(crate) fn get(&self, identity: &Identity) -> Option<Digest> {
-        self.lock().get(identity).copied()
+        lock(&self.known).get(identity).copied()
     }
 
-    /// The digest of an open file, read only where nobody has read it yet; `None` where it changed
-    /// meanwhile.
+    /// The digest of an open file, which is read unless its digest is known; `None` if the file
+    /// changed meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Digest::read`].
     pub(crate) fn of(
         &self,
-        file: &dyn Stored,
+        file: &dyn OpenFile,
         identity: &Identity,
         is_settled: bool,
         cancel: &Cancel,
@@ -100,12 +106,8 @@ impl Digests {
         Ok(digest)
     }
 
-    pub(crate) fn put(&self, identity: Identity, digest: Digest) {
-        self.lock().put(identity, digest, 1);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BoundedMap<Identity, Digest>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn put(&self, identity: Identity, digest: Digest) {
+        lock(&self.known).insert_within(MOST, identity, digest, 1);
     }
 }
 
@@ -120,7 +122,7 @@ mod tests {
     #[test]
     fn a_content_has_one_tag_wherever_it_is() {
         // The reference of XXH3-128 for nothing at all, so that a tag is the same tomorrow.
-        assert_eq!(Digest::of(b"").tag(), "\"99aa06d3014798d86001c324468d497f\"");
+        assert_eq!(Digest::of(b"").etag(), "\"99aa06d3014798d86001c324468d497f\"");
         let store = Memory::new();
         for len in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 5] {
             let content: Vec<u8> = (0..len).map(|at| (at % 251) as u8).collect();

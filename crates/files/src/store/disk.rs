@@ -1,8 +1,7 @@
 //! The store on disk: a folder, or one file.
 //!
-//! The root is opened afresh for every lookup, and once for all names of it, so a root that is a
-//! symbolic link can be swapped for a new site; responses under way keep the file that they have. Only
-//! `open` knows how the kernel keeps a name inside of the root.
+//! The root is opened for every lookup, once for all its names, so a root that is a symbolic link can be
+//! switched to a new site; responses in progress keep their files. `open` keeps names inside the root.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -20,20 +19,20 @@ use rustix::process::{Resource, getrlimit};
 use rustix::time::ClockId;
 use sockeye_proto::{Access, FileSource, Place};
 
-use super::absent::{Absent, Denied, FORBIDDEN, Need, Special};
+use super::absent::{Absent, Denied, FORBIDDEN, Permission, Special};
 use super::convert::{from_statx, special, to_absent};
 use super::device::Device;
 use super::identity::{Identity, Stamp};
 use super::open::{self, Error::Os};
 use super::scan;
-use super::traits::{Child, Opened, Store, Stored};
+use super::traits::{Child, OpenFile, Opened, Store};
 
 /// A folder on disk, or a single file.
 #[derive(Debug)]
 pub struct Disk {
-    /// Absolute, with its symbolic links: they are followed anew each time.
+    /// Absolute, with its symbolic links: they are followed for each lookup.
     root: PathBuf,
-    /// The name of the root, where it is a file.
+    /// The name of the root, if it is a file.
     single: Option<Vec<u8>>,
 }
 
@@ -41,13 +40,13 @@ pub struct Disk {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// Nothing has this name.
+    /// It does not exist.
     NotFound(PathBuf),
-    /// It may not be read by this process.
+    /// This process may not read it.
     Denied(PathBuf),
     /// It is neither a folder nor a regular file.
     NotServable(PathBuf),
-    /// A system call that can't be done without is forbidden, by a sandbox as it seems. Its name.
+    /// A required system call is forbidden, probably by a sandbox. Its name.
     Forbidden(&'static str),
     /// Anything else.
     Failed(PathBuf, io::Error),
@@ -67,11 +66,11 @@ impl fmt::Display for OpenError {
     }
 }
 
-// What is displayed has the system's error: as a source it would be said twice.
+// Display includes the system's error: as a source it would appear twice.
 impl std::error::Error for OpenError {}
 
 impl Disk {
-    /// Takes a folder or a file, which must be there and readable now.
+    /// Opens a folder or a file, which must exist and be readable now.
     ///
     /// # Errors
     ///
@@ -93,7 +92,7 @@ impl Disk {
             _ => return Err(OpenError::NotServable(path.to_owned())),
         };
         let disk = Self { root, single };
-        // Asked here, what would fail for every request fails at the start.
+        // What would fail for every request fails here.
         let opened = disk.root().open_itself().and_then(|root| look_at(root.as_fd()).map(drop));
         match opened {
             Ok(()) => Ok(disk),
@@ -103,7 +102,7 @@ impl Disk {
         }
     }
 
-    /// Where its names are looked up, at this moment.
+    /// The root for one lookup.
     fn root(&self) -> Root<'_> {
         Root { disk: self, folder: OnceLock::new() }
     }
@@ -141,7 +140,7 @@ impl Store for Disk {
     }
 }
 
-/// The root, opened when it is first needed and no second time: for one lookup.
+/// The root for one lookup: opened when it is first needed.
 #[derive(Debug)]
 struct Root<'d> {
     disk: &'d Disk,
@@ -179,27 +178,27 @@ impl Root<'_> {
         open::beneath(self.folder()?, OsStr::from_bytes(name), flags)
     }
 
-    /// What `name`, which may not be opened, is denied by: the folder in front of the first part
-    /// of it that can't even be looked at, or the file itself.
+    /// Why opening `name` is denied: by the folder before the first segment that can't be looked up, or
+    /// by the file itself.
     fn denial(&self, name: &[u8]) -> Denied {
         if self.disk.single.is_some() {
-            return Denied { at: name.len(), need: Need::Read };
+            return Denied { at: name.len(), need: Permission::Read };
         }
-        let Ok(root) = self.folder() else { return Denied { at: 0, need: Need::Pass } };
+        let Ok(root) = self.folder() else { return Denied { at: 0, need: Permission::Traverse } };
         let slashes = name.iter().enumerate().filter(|(_, byte)| **byte == b'/');
         let ends = slashes.map(|(at, _)| at).chain([name.len()]);
         let mut passed = 0;
         for end in ends {
             let part = OsStr::from_bytes(&name[..end]);
             if let Err(Os(Errno::ACCESS | Errno::PERM)) = open::beneath(root, part, open::LOOK) {
-                return Denied { at: passed, need: Need::Pass };
+                return Denied { at: passed, need: Permission::Traverse };
             }
             passed = end;
         }
-        Denied { at: name.len(), need: Need::Read }
+        Denied { at: name.len(), need: Permission::Read }
     }
 
-    /// What `name` is, which is no file and can't be opened.
+    /// The kind of `name`, which is not a file and can't be opened.
     fn special(&self, name: &[u8]) -> Special {
         let looked = self
             .open_beneath(name, open::LOOK)
@@ -208,8 +207,7 @@ impl Root<'_> {
         looked.map_or(Special::Device, |(kind, _)| special(kind))
     }
 
-    /// Whether `name`, which may not be read, is a folder all the same: one that may be passed
-    /// through but not listed.
+    /// Whether `name`, which may not be read, is a folder that may be passed through.
     fn is_closed_folder(&self, name: &[u8]) -> bool {
         let folder = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         self.disk.single.is_none() && self.open_beneath(name, folder).is_ok()
@@ -223,7 +221,7 @@ impl Store for Root<'_> {
             Err(Os(Errno::ACCESS | Errno::PERM)) => {
                 return Err(Absent::Denied(self.denial(name)));
             }
-            // What opening a socket says, and a device that isn't there.
+            // The errors of sockets, and of devices that don't exist.
             Err(Os(Errno::NXIO | Errno::NODEV)) => {
                 return Err(Absent::NotRegular(self.special(name)));
             }
@@ -266,16 +264,12 @@ impl Store for Root<'_> {
     fn single_file(&self) -> Option<&[u8]> {
         self.disk.single_file()
     }
-
-    fn location(&self) -> Option<&Path> {
-        self.disk.location()
-    }
 }
 
-/// An open file and what it was when it was opened.
+/// An open file, with its identity when it was opened.
 #[derive(Debug)]
 struct DiskFile {
-    /// Taken when it is closed.
+    /// `None` once it is closed.
     file: Option<OwnedFd>,
     identity: Identity,
     device: Arc<Device>,
@@ -340,13 +334,13 @@ impl FileSource for DiskFile {
     }
 }
 
-impl Stored for DiskFile {
+impl OpenFile for DiskFile {
     fn identity(&self) -> Result<Identity, Absent> {
         stat(self.fd()).map(|(_, identity)| identity)
     }
 }
 
-/// A clock that only says how long something took.
+/// A clock for durations.
 fn monotonic() -> Duration {
     let now = rustix::time::clock_gettime(ClockId::Monotonic);
     Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
@@ -358,14 +352,14 @@ fn stat(file: BorrowedFd<'_>) -> Result<(FileType, Identity), Absent> {
 
 fn look_at(file: BorrowedFd<'_>) -> Result<Statx, open::Error> {
     match rustix::fs::statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS) {
-        // Every Linux that we run on has it. rustix says the same of a sandbox's `EPERM`, which it
-        // tells from a file system's.
+        // Every supported Linux has it, so a sandbox forbids it. rustix also returns this for a sandbox's
+        // `EPERM`, which it distinguishes from a file system's.
         Err(Errno::NOSYS) => Err(open::Error::Forbidden("statx")),
         looked => Ok(looked?),
     }
 }
 
-/// How many files this process may have open.
+/// The limit on open files of this process.
 pub(crate) fn open_files_limit() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }

@@ -1,44 +1,43 @@
-//! What makes a file the same file with the same content, as far as can be told without reading it.
+//! Whether a file still has the same content, without reading it.
 //!
-//! A write changes a file's times, but a clock that stamps files ticks coarsely (every few
-//! milliseconds): two writes within one tick leave the same stamp. So an identity is *settled* only
-//! once the clock has passed the file's last change; an unsettled one says nothing about a later
-//! look. In-place rewrites of equal length within the tick in which a response is begun stay beyond
-//! what can be seen.
+//! A write changes a file's times, but the clock that stamps files ticks every few milliseconds: two
+//! writes within one tick leave the same stamp. So an identity is *settled* only once the clock has
+//! passed the file's last change; an identity that is not settled may also be that of a later content.
+//! In-place rewrites of equal length within the tick in which a response starts can't be detected.
 
 use twox_hash::XxHash3_128;
 
-/// A moment of the clock that stamps files, since 1970.
+/// A time of the clock that stamps files, since 1970.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Stamp {
     /// Whole seconds; negative before 1970.
     pub secs: i64,
-    /// Nanoseconds beyond them.
+    /// Nanoseconds.
     pub nanos: u32,
 }
 
-/// What a file system tells about a file's content.
+/// What identifies a file's content.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Identity {
-    /// The device that the file is on.
+    /// The number of its device.
     pub device: u64,
-    /// Its number there.
+    /// Its inode number.
     pub inode: u64,
     /// Its length in bytes.
     pub size: u64,
-    /// When its content was last changed, as far as it says.
+    /// When its content was last modified; programs can set this.
     pub modified: Stamp,
-    /// When anything about it was last changed. Nobody can set it back.
+    /// When its content or its metadata was last changed; programs can't set this.
     pub changed: Stamp,
-    /// How many names it has.
+    /// The number of its names.
     pub links: u64,
 }
 
 impl Identity {
-    /// Whether any change after `now` would show, where `now` was read before the identity was.
+    /// Whether the identity would show any later change. `now` was read before the identity.
     #[must_use]
     pub fn is_settled(&self, now: Stamp) -> bool {
-        // A whole second without a fraction is a file system that stamps in seconds (or two).
+        // Without a fraction, the file system stamps in steps of one or two seconds.
         let tick = if self.changed.nanos == 0 { 2 } else { 0 };
         let Stamp { secs, nanos } = self.changed;
         Stamp { secs: secs.saturating_add(tick), nanos } < now
@@ -46,8 +45,8 @@ impl Identity {
 
     /// Whether `later`, read from the same open file, still has the content of `self`.
     ///
-    /// Renaming another file over this one takes a name from it and so touches `changed`: that is
-    /// how a site is deployed, and no reason to cut those who are still reading the old content.
+    /// Renaming another file over this one changes its `links` and `changed`. That is how sites are
+    /// deployed, and no reason to abort responses with the old content.
     #[must_use]
     pub fn has_content_of(&self, later: &Self) -> bool {
         let same_file = (self.device, self.inode) == (later.device, later.inode);
@@ -56,16 +55,16 @@ impl Identity {
         same_file && same_content && same_change
     }
 
-    /// The identity of something made of this, of another size.
+    /// The same identity with another size, for content that was made of it.
     #[must_use]
     pub(crate) fn with_size(self, size: u64) -> Self {
         Self { size, ..self }
     }
 
-    /// An entity tag for the content, quotes included: the same for the same identity, on every
-    /// shard and after a restart. `salt` keeps apart what an unsettled identity can't.
+    /// An ETag, quotes included: the same for the same identity and `salt`, on every shard and after a
+    /// restart. A salt distinguishes contents whose identity is not settled.
     #[must_use]
-    pub fn tag(&self, salt: u64) -> String {
+    pub fn etag(&self, salt: u64) -> String {
         let Self { device, inode, size, modified, changed, links: _ } = self;
         let mut hasher = XxHash3_128::new();
         for number in [*device, *inode, *size, salt] {
@@ -115,11 +114,11 @@ mod tests {
             let mut later = file();
             change(&mut later);
             assert!(!file().has_content_of(&later), "{later:?}");
-            assert_ne!(file().tag(0), later.tag(0), "{later:?}");
+            assert_ne!(file().etag(0), later.etag(0), "{later:?}");
         }
         assert!(file().has_content_of(&file()));
-        assert_eq!(file().tag(0), file().tag(0));
-        assert_ne!(file().tag(0), file().tag(1));
+        assert_eq!(file().etag(0), file().etag(0));
+        assert_ne!(file().etag(0), file().etag(1));
     }
 
     #[test]

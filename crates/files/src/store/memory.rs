@@ -1,19 +1,19 @@
-//! A store in memory, for tests: with faults, and changes at any moment.
+//! A store in memory, for tests: with injected faults, and changes at any time.
 //!
-//! Its clock only moves when told, and stamps what is written; nothing blocks and nothing fails but
-//! what was asked to.
+//! Its clock moves by [`Memory::pass`] only. Nothing blocks, and only injected faults fail.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
 use std::ops::ControlFlow;
 use std::os::fd::BorrowedFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use sockeye_proto::{Access, FileSource};
 
 use super::absent::Absent;
 use super::identity::{Identity, Stamp};
-use super::traits::{Child, Kind, Opened, Store, Stored};
+use super::traits::{Child, Kind, OpenFile, Opened, Store};
+use crate::limits::lock::lock;
 use crate::naming::path;
 
 /// Files in memory. Clones are the same store.
@@ -27,15 +27,15 @@ struct State {
     now: Stamp,
     inodes: u64,
     files: HashMap<Vec<u8>, Arc<Mutex<File>>>,
-    faults: HashMap<Vec<u8>, Fault>,
+    faults: HashMap<Vec<u8>, InjectedFault>,
     opens: usize,
     access: Option<Access>,
 }
 
-/// What happens when a name is opened, instead of opening it.
+/// What happens instead when a name is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// The store says so.
+pub enum InjectedFault {
+    /// Opening fails.
     Absent(Absent),
     /// The lookup panics.
     Panic,
@@ -45,16 +45,16 @@ pub enum Fault {
 struct File {
     content: Vec<u8>,
     identity: Identity,
-    /// What is written over the content, one after each read.
+    /// Contents that replace this one, one after each read.
     changes: VecDeque<Vec<u8>>,
 }
 
 impl Memory {
-    /// An empty store, at a thousand million seconds of its clock: 2001-09-09T01:46:40Z.
+    /// An empty store. Its clock is at 2001-09-09T01:46:40Z.
     #[must_use]
     pub fn new() -> Self {
         let memory = Self::default();
-        // Not a whole second: that would be the clock of a file system that stamps in seconds.
+        // Not a whole second, as a file system that stamps in seconds has.
         memory.lock().now = Stamp { secs: 1_000_000_000, nanos: 1 };
         memory
     }
@@ -67,7 +67,7 @@ impl Memory {
         now.nanos = (nanos % 1_000_000_000) as u32;
     }
 
-    /// Writes a file in place, or makes it. Folders are made of the slashes in names.
+    /// Writes a file in place, or creates it. Slashes in names make folders.
     pub fn write(&self, name: &str, content: impl Into<Vec<u8>>) {
         let mut state = self.lock();
         let now = state.now;
@@ -78,7 +78,7 @@ impl Memory {
         lock(&file).write(content.into(), now);
     }
 
-    /// Writes a new file over the name of an old one, as renaming does.
+    /// Replaces a file with a new one, as renaming does.
     pub fn replace(&self, name: &str, content: impl Into<Vec<u8>>) {
         let mut state = self.lock();
         let now = state.now;
@@ -102,8 +102,8 @@ impl Memory {
         }
     }
 
-    /// Makes opening `name` fail, or stops that.
-    pub fn fail(&self, name: &str, fault: Option<Fault>) {
+    /// Injects a fault when `name` is opened, or removes it.
+    pub fn fail(&self, name: &str, fault: Option<InjectedFault>) {
         let faults = &mut self.lock().faults;
         match fault {
             Some(fault) => faults.insert(name.into(), fault),
@@ -111,12 +111,12 @@ impl Memory {
         };
     }
 
-    /// Makes all files say that they are to be sent so.
+    /// Sets [`FileSource::access`] of all files.
     pub fn set_access(&self, access: Access) {
         self.lock().access = Some(access);
     }
 
-    /// How often anything was opened.
+    /// How often a name was opened.
     #[must_use]
     pub fn opens(&self) -> usize {
         self.lock().opens
@@ -125,10 +125,6 @@ impl Memory {
     fn lock(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl State {
@@ -156,7 +152,7 @@ impl File {
     }
 }
 
-/// What is left of the name of a file that lies in a folder or beneath it.
+/// The name of a file relative to a folder that it is beneath.
 fn beneath<'a>(file: &'a [u8], folder: &[u8]) -> Option<&'a [u8]> {
     let rest = file.strip_prefix(folder)?;
     if folder.is_empty() { Some(rest) } else { rest.strip_prefix(b"/") }
@@ -167,8 +163,8 @@ impl Store for Memory {
         let mut state = self.lock();
         state.opens += 1;
         match state.faults.get(name) {
-            Some(Fault::Absent(absent)) => return Err(*absent),
-            Some(Fault::Panic) => panic!("this lookup was asked to panic"),
+            Some(InjectedFault::Absent(absent)) => return Err(*absent),
+            Some(InjectedFault::Panic) => panic!("this lookup was asked to panic"),
             None => {}
         }
         if let Some(file) = state.files.get(name) {
@@ -191,7 +187,7 @@ impl Store for Memory {
         {
             let mut state = self.lock();
             state.opens += 1;
-            if let Some(Fault::Absent(absent)) = state.faults.get(name) {
+            if let Some(InjectedFault::Absent(absent)) = state.faults.get(name) {
                 return Err(*absent);
             }
             if state.files.contains_key(name) {
@@ -238,7 +234,7 @@ impl Store for Memory {
 struct MemoryFile {
     file: Arc<Mutex<File>>,
     store: Memory,
-    /// When it was opened.
+    /// Its identity when it was opened.
     identity: Identity,
 }
 
@@ -269,7 +265,7 @@ impl FileSource for MemoryFile {
     }
 }
 
-impl Stored for MemoryFile {
+impl OpenFile for MemoryFile {
     fn identity(&self) -> Result<Identity, Absent> {
         Ok(lock(&self.file).identity)
     }

@@ -1,13 +1,13 @@
-//! Stores: where files come from. They are asked off the loop, by jobs that may block.
+//! Stores: where files come from. They are called off the loop, by jobs that may block.
 //!
 //! - `traits`: what a store is, and an open file of it.
-//! - `absent`: why there is nothing under a name.
-//! - `identity`: what makes a file the same file with the same content.
-//! - `digest`: what contents are, in 128 bits.
-//! - `disk`: a folder on disk; with `open` (a name inside of it, and nowhere else), `scan` (what a
-//!   folder holds), `device` (whether reading or closing may block) and `convert` (what the kernel
-//!   says).
-//! - `memory`: a store in memory, for tests.
+//! - `absent`: why nothing is served for a name.
+//! - `identity`: whether a file still has the same content.
+//! - `digest`: hashes of contents.
+//! - `disk`: a folder on disk; with `open` (names inside the folder, and nowhere else), `scan` (the
+//!   entries of a folder), `device` (whether reading or closing may block) and `convert` (what the
+//!   kernel says).
+//! - `memory`: a store in memory, for tests and examples (feature `memory`).
 
 pub(crate) mod absent;
 pub(crate) mod convert;
@@ -15,6 +15,7 @@ pub(crate) mod device;
 pub(crate) mod digest;
 pub(crate) mod disk;
 pub(crate) mod identity;
+#[cfg(any(test, feature = "memory"))]
 pub mod memory;
 pub(crate) mod open;
 pub(crate) mod scan;

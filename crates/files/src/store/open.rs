@@ -1,14 +1,13 @@
-//! Opening a name inside of a folder and nowhere else. The one file that is tied to Linux.
+//! Opens names inside a folder, and nowhere else. The one file that depends on Linux.
 //!
-//! `openat2` (Linux 5.6) opens a name beneath the root that has no symbolic link on its way. Where
-//! it has one (`ELOOP`), [`resolve`] reads the links, and what they lead to is checked and opened by
-//! a name without links. So what is opened is what was checked, whatever is swapped meanwhile: it is
-//! beneath the root, and not hidden.
+//! `openat2` (Linux 5.6) opens a name beneath the root without following symbolic links. If there is
+//! one (`ELOOP`), [`resolve`] reads the links, checks what they lead to, and that is opened by a name
+//! without links. So what is opened is what was checked, even if links change meanwhile: it is beneath
+//! the root, and not hidden.
 //!
-//! Where the call doesn't exist (an older kernel, or a sandbox that says so) the path is walked one
-//! segment at a time and no symbolic link is followed. Only `ENOSYS` means that it doesn't exist: a
-//! sandbox that forbids it says `EPERM`, and so does a file system about one file. Which of the two it
-//! is, a call that no file system can refuse says ([`explain`]); it is asked anew each time.
+//! If the call doesn't exist (`ENOSYS`: an older kernel, or some sandboxes), the path is walked segment
+//! by segment and no symbolic link is followed. `EPERM` comes from a sandbox that forbids the call, or
+//! from a file system about one file; a call that no file system can refuse tells which ([`explain`]).
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
@@ -20,25 +19,24 @@ use rustix::io::Errno;
 
 use crate::naming::path;
 
-/// To read a file: a pipe without a writer must not hang us, a terminal must not become ours.
+/// To read a file. A pipe without a writer must not block, and a terminal not become ours.
 pub(crate) const READ: OFlags =
     OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::CLOEXEC).union(OFlags::NOCTTY);
 
-/// Nothing is ever created.
+/// No file is ever created.
 pub(crate) const MODE: Mode = Mode::empty();
 
-/// To look at what is there without opening it.
+/// To look at a file without opening it.
 pub(crate) const LOOK: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 
 /// To pass through a folder, which needs no permission to list it.
 const PASS: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
-/// How often a lookup is begun again when something else disturbed it: a rename, of which the
-/// kernel can't tell whether it would have let the lookup out, a signal, or a link that was put in
-/// the place of what was no link before.
+/// The most attempts at a call that a signal interrupts, a rename disturbs (the kernel can't tell whether
+/// the name would have left the root), or a new symbolic link makes fail.
 const TRIES: usize = 16;
 
-/// How many symbolic links are followed in one lookup: as many as Linux follows.
+/// The most symbolic links that are followed for one name: the limit of Linux.
 const MAX_LINKS: usize = 40;
 
 /// Why a name was not opened.
@@ -48,8 +46,8 @@ pub(crate) enum Error {
     Hidden,
     /// A sandbox forbids the system call of this name.
     Forbidden(&'static str),
-    /// The system's error: `XDEV` where a link leads out of the root, `LOOP` where links lead in
-    /// circles, `AGAIN` where what is there keeps changing.
+    /// The system's error: `XDEV` if a link leads out of the root, `LOOP` if links lead in circles,
+    /// `AGAIN` if the file keeps changing.
     Os(Errno),
 }
 
@@ -59,13 +57,13 @@ impl From<Errno> for Error {
     }
 }
 
-/// Opens a folder by its full path, following symbolic links: it is the one that we were told.
+/// Opens a folder by its full path, and follows symbolic links.
 pub(crate) fn folder(path: &Path) -> Result<OwnedFd, Errno> {
     rustix::fs::openat(CWD, path, PASS, MODE)
 }
 
-/// Opens `root` by the way that names beneath it are opened: what forbids that way, or passing
-/// through this folder, shows here.
+/// Opens `root` in the way that names beneath it are opened: fails if that is forbidden, or if this
+/// process may not pass through the folder.
 pub(crate) fn itself(root: &OwnedFd) -> Result<OwnedFd, Error> {
     match rustix::fs::openat2(root, ".", PASS, MODE, ResolveFlags::BENEATH) {
         Err(Errno::NOSYS) => Ok(rustix::fs::openat(root, ".", PASS, MODE)?),
@@ -78,7 +76,7 @@ fn refused(error: Errno) -> Error {
     explain(error, || rustix::fs::openat2(CWD, "/", LOOK, MODE, ResolveFlags::empty()).map(drop))
 }
 
-/// Why `openat2` failed, if it does so `elsewhere`, too: where nothing but a sandbox says `EPERM`.
+/// Why `openat2` failed. `elsewhere` calls it where only a sandbox returns `EPERM`.
 fn explain(error: Errno, elsewhere: impl FnOnce() -> Result<(), Errno>) -> Error {
     match error {
         Errno::PERM if elsewhere() == Err(Errno::PERM) => Error::Forbidden("openat2"),
@@ -86,7 +84,7 @@ fn explain(error: Errno, elsewhere: impl FnOnce() -> Result<(), Errno>) -> Error
     }
 }
 
-/// Opens the folder `name` beneath `root` (the root itself, where it is empty) to list it.
+/// Opens the folder `name` beneath `root` (the root itself if it is empty) to list it.
 pub(crate) fn to_list(root: &OwnedFd, name: &OsStr) -> Result<OwnedFd, Error> {
     let flags = READ | OFlags::DIRECTORY;
     if name.is_empty() {
@@ -95,13 +93,13 @@ pub(crate) fn to_list(root: &OwnedFd, name: &OsStr) -> Result<OwnedFd, Error> {
     beneath(root, name, flags)
 }
 
-/// Opens `name` beneath `root`, and follows links to names that are not hidden.
+/// Opens `name` beneath `root`, and follows links to names in it that are not hidden.
 pub(crate) fn beneath(root: &OwnedFd, name: &OsStr, flags: OFlags) -> Result<OwnedFd, Error> {
     let mut target = None;
     for _ in 0..TRIES {
         let name = target.as_deref().map_or(name, OsStr::from_bytes);
         match without_links(root, name, flags) {
-            // Also where a link was swapped in since the last ones were read.
+            // Also if a link appeared since the last ones were read.
             Err(Errno::LOOP) => target = Some(resolve(root, name)?),
             Err(Errno::NOSYS) => return Ok(walk(root, name, flags)?),
             opened => return opened.map_err(refused),
@@ -110,13 +108,13 @@ pub(crate) fn beneath(root: &OwnedFd, name: &OsStr, flags: OFlags) -> Result<Own
     Err(Error::Os(Errno::AGAIN))
 }
 
-/// Opens `name` beneath `root`. Fails with `LOOP` where there is a link on the way or at its end.
+/// Opens `name` beneath `root`. Fails with `LOOP` if a segment is a link.
 fn without_links(root: &OwnedFd, name: &OsStr, flags: OFlags) -> Result<OwnedFd, Errno> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     retry(|| rustix::fs::openat2(root, name, flags, MODE, resolve))
 }
 
-/// Calls `open` again while it was disturbed, [`TRIES`] times in all. Returns the last error then.
+/// Calls `open` until it is not disturbed, at most [`TRIES`] times. Returns the last error then.
 fn retry<T>(mut open: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
     let mut last = Errno::AGAIN;
     for _ in 0..TRIES {
@@ -129,7 +127,7 @@ fn retry<T>(mut open: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
 }
 
 /// The name without links that `name` beneath `root` leads to (`.` for the root itself). It is not
-/// hidden, and was right a moment ago: whoever opens it has to see to it that no link is followed.
+/// hidden. It was right a moment ago: callers must open it without following links.
 fn resolve(root: &OwnedFd, name: &OsStr) -> Result<Vec<u8>, Error> {
     let mut walked = Walked { root, name: Vec::new(), folder: None };
     let mut rest = name.as_bytes().to_vec();
@@ -158,12 +156,12 @@ fn resolve(root: &OwnedFd, name: &OsStr) -> Result<Vec<u8>, Error> {
     }
 }
 
-/// How far [`resolve`] has come.
+/// The progress of [`resolve`].
 struct Walked<'a> {
     root: &'a OwnedFd,
     /// Without links, and relative to the root.
     name: Vec<u8>,
-    /// The folder of that name; `None` for the root. Behind a file nothing comes.
+    /// The folder of that name; `None` for the root. A file is always last.
     folder: Option<OwnedFd>,
 }
 
@@ -175,7 +173,7 @@ impl Walked<'_> {
         }
         let above = self.name.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
         self.name.truncate(above);
-        // By its name: a folder that is moved meanwhile gets another one above it.
+        // By its name: the `..` of a folder that is moved meanwhile is another folder.
         self.folder = match &self.name[..] {
             [] => None,
             name => match without_links(self.root, OsStr::from_bytes(name), PASS) {
@@ -186,14 +184,14 @@ impl Walked<'_> {
         Ok(None)
     }
 
-    /// To `segment` in this folder, or, where that is a link, nowhere: returns its target.
+    /// To `segment` in this folder. If it is a link, goes nowhere and returns its target.
     fn down(&mut self, segment: &[u8], is_folder: bool) -> Result<Option<Vec<u8>>, Error> {
         let above = self.name.len();
         if above > 0 {
             self.name.push(b'/');
         }
         self.name.extend_from_slice(segment);
-        // What is wrong beneath a hidden name is as hidden.
+        // Errors beneath a hidden name are hidden, too.
         let failed = |error| match path::is_hidden(&self.name) {
             true => Error::Hidden,
             false => Error::Os(error),
@@ -224,8 +222,7 @@ fn walk(root: &OwnedFd, name: &OsStr, flags: OFlags) -> Result<OwnedFd, Errno> {
     let mut at: Option<OwnedFd> = None;
     let mut segments = name.as_bytes().split(|byte| *byte == b'/').peekable();
     while let Some(segment) = segments.next() {
-        // The callers' names hold none of these; a walk that relied on it would be one edit away
-        // from leading out.
+        // The callers' names have none of these. Checked here, too, since they would leave the root.
         if matches!(segment, b"" | b"." | b"..") {
             return Err(Errno::XDEV);
         }
@@ -325,7 +322,7 @@ mod tests {
             let resolved = resolve(&root, OsStr::new(name));
             let expected = target.map(|target| target.as_bytes().to_vec()).map_err(Error::Os);
             assert_eq!(resolved, expected, "{name}");
-            // The kernel comes to the same.
+            // The kernel resolves it in the same way.
             let kernel = rustix::fs::openat2(&root, name, LOOK, MODE, ResolveFlags::BENEATH);
             assert_eq!(kernel.err(), target.err(), "{name}");
         }

@@ -1,17 +1,15 @@
-//! What a folder on disk holds: names out of the folder's own descriptor, each looked at without
-//! leaving the root.
+//! Lists a folder on disk: its names, each looked up without leaving the root.
 
 use std::ffi::OsStr;
 use std::ops::ControlFlow;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 
-use rustix::fs::{Access, AtFlags, Dir, FileType, StatxFlags};
+use rustix::fs::{Access, AtFlags, Dir, FileType, Statx, StatxFlags};
 use rustix::io::Errno;
 
 use super::absent::Absent;
 use super::convert::{from_statx, to_absent};
-use super::identity::Identity;
 use super::open;
 use super::traits::{Child, Kind};
 use crate::naming::path;
@@ -19,7 +17,7 @@ use crate::naming::path;
 /// The permission bit by which everybody may read.
 const OTHERS_READ: u16 = 0o004;
 
-/// Tells `each` what the folder `name` beneath `root` holds, as [`crate::Store::list`] has it.
+/// Implements [`crate::Store::list`] for the folder `name` beneath `root`.
 pub(crate) fn folder(
     root: &OwnedFd,
     name: &[u8],
@@ -35,16 +33,25 @@ pub(crate) fn folder(
         if !path::may_hold(name, child) {
             continue;
         }
-        let seen = match look_at(folder.as_fd(), child)? {
-            Some(seen) if seen.kind == FileType::Symlink => follow(root, name, child)?,
-            seen => seen,
-        };
-        let Some(Seen { kind, linked, readable, identity }) = seen else { continue };
+        let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+        let found = rustix::fs::statx(&folder, child, flags, StatxFlags::BASIC_STATS);
+        let Some(mut stat) = passable(found)? else { continue };
+        let linked = from_statx(&stat).0 == FileType::Symlink;
+        if linked {
+            let Some(target) = follow(root, name, child)? else { continue };
+            stat = target;
+        }
+        let (kind, identity) = from_statx(&stat);
         let kind = match kind {
             FileType::Directory => Kind::Folder,
             FileType::RegularFile => Kind::File,
             _ => continue,
         };
+        // A system call only if the mode doesn't tell. Whether the target of a link can be read would
+        // take another lookup: opening it tells.
+        let readable = linked
+            || stat.stx_mode & OTHERS_READ != 0
+            || rustix::fs::accessat(&folder, child, Access::READ_OK, AtFlags::EACCESS).is_ok();
         if each(Child { name: child, kind, linked, readable, identity }).is_break() {
             break;
         }
@@ -52,44 +59,19 @@ pub(crate) fn folder(
     Ok(())
 }
 
-/// What stands under a name.
-struct Seen {
-    kind: FileType,
-    linked: bool,
-    readable: bool,
-    identity: Identity,
-}
-
-/// Looks at a name in a folder without following a link.
-fn look_at(folder: BorrowedFd<'_>, child: &[u8]) -> Result<Option<Seen>, Absent> {
-    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
-    let seen = rustix::fs::statx(folder, child, flags, StatxFlags::BASIC_STATS);
-    let Some(stat) = passable(seen)? else { return Ok(None) };
-    let (kind, identity) = from_statx(&stat);
-    // Asked only where the mode doesn't say it at once.
-    let readable = stat.stx_mode & OTHERS_READ != 0
-        || kind == FileType::Symlink
-        || rustix::fs::accessat(folder, child, Access::READ_OK, AtFlags::EACCESS).is_ok();
-    Ok(Some(Seen { kind, linked: false, readable, identity }))
-}
-
-/// Looks at what a link leads to beneath the root.
-fn follow(root: &OwnedFd, name: &[u8], child: &[u8]) -> Result<Option<Seen>, Absent> {
+/// What a link leads to beneath the root.
+fn follow(root: &OwnedFd, name: &[u8], child: &[u8]) -> Result<Option<Statx>, Absent> {
     let path = path::beneath(name, child);
     let opened = open::beneath(root, OsStr::from_bytes(&path), open::LOOK);
     let Some(target) = passable(opened)? else { return Ok(None) };
-    let seen = rustix::fs::statx(&target, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS);
-    let Some(stat) = passable(seen)? else { return Ok(None) };
-    let (kind, identity) = from_statx(&stat);
-    // Whether it can be read would take a lookup of its own: who opens it is told.
-    Ok(Some(Seen { kind, linked: true, readable: true, identity }))
+    passable(rustix::fs::statx(&target, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS))
 }
 
-/// What can't be looked at is left out; only a want of ours says nothing about the name.
-fn passable<T>(looked: Result<T, impl Into<open::Error>>) -> Result<Option<T>, Absent> {
-    match looked.map_err(to_absent) {
+/// Names that can't be looked up are left out, unless the server lacks something.
+fn passable<T>(found: Result<T, impl Into<open::Error>>) -> Result<Option<T>, Absent> {
+    match found.map_err(to_absent) {
         Ok(found) => Ok(Some(found)),
-        Err(absent) if absent.is_ours() => Err(absent),
+        Err(absent) if absent.is_transient() => Err(absent),
         Err(_) => Ok(None),
     }
 }

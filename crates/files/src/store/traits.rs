@@ -1,7 +1,7 @@
-//! Where files come from: the interface between answering requests and a file system.
+//! Where files come from: the interface to a file system.
 //!
-//! A store is asked off the loop, by jobs that may block. [`crate::Disk`] is the real one;
-//! [`crate::memory::Memory`] is for tests, with faults and changes at will.
+//! Stores are called off the loop, by jobs that may block. [`crate::Disk`] is the real one; one in
+//! memory is for tests.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -14,28 +14,27 @@ use sockeye_proto::FileSource;
 use super::absent::Absent;
 use super::identity::{Identity, Stamp};
 
-/// How long what a store said is used without asking it again: a change is seen by the next request
-/// after so long.
+/// How long the result of a lookup is used. A change is visible to requests after this time.
 pub const FRESH: Duration = Duration::from_secs(1);
 
-/// A place where names lead to files.
+/// Files by their names.
 pub trait Store: Send + Sync + fmt::Debug {
-    /// Opens what `name` leads to. Names are those that [`crate::RequestPath`] lets through, without a
-    /// final slash; the empty one is the root.
+    /// Opens a file or folder. `name` is one that [`crate::RequestPath`] allows, without a final slash;
+    /// the empty name is the root.
     ///
     /// # Errors
     ///
-    /// Why there is nothing to serve.
+    /// Why nothing is served.
     fn open(&self, name: &[u8]) -> Result<Opened, Absent>;
 
-    /// Tells `each` about everything in the folder `name` that can be asked for by its own name:
-    /// files and folders, in no order, until it breaks off. Left out is what [`crate::RequestPath`]
-    /// refuses (hidden names among it), what is neither a file nor a folder, links that lead out of
-    /// the root, to a hidden name or nowhere, and what vanishes meanwhile.
+    /// Calls `each` for the files and folders in the folder `name`, in no order, until it breaks. Left
+    /// out are names that [`crate::RequestPath`] refuses (hidden ones, for example), what is neither a
+    /// file nor a folder, links that lead out of the root, to a hidden name or nowhere, and what
+    /// is removed meanwhile.
     ///
     /// # Errors
     ///
-    /// Why there is nothing to list.
+    /// Why nothing is listed.
     fn list(
         &self,
         name: &[u8],
@@ -45,16 +44,16 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// The clock that stamps files.
     fn now(&self) -> Stamp;
 
-    /// The name of the file, where the root is one single file and not a folder.
+    /// The name of the root, if it is a file and not a folder.
     fn single_file(&self) -> Option<&[u8]>;
 
-    /// Where it lies, for people who ask.
+    /// The path of the root, for people.
     fn location(&self) -> Option<&Path> {
         None
     }
 
-    /// The same store for one lookup, which asks for several names: it can find its root once for all
-    /// of them. Default: `None`, each name is looked up by itself.
+    /// The same store for one lookup of several names: it may open its root once for all of them.
+    /// Default: `None`, the store itself is used.
     fn at_once(&self) -> Option<Box<dyn Store + '_>> {
         None
     }
@@ -65,22 +64,22 @@ pub trait Store: Send + Sync + fmt::Debug {
 pub enum Opened {
     /// A folder.
     Folder,
-    /// A regular file, and what it was when it was opened.
-    File(Arc<dyn Stored>, Identity),
+    /// A regular file, and its identity when it was opened.
+    File(Arc<dyn OpenFile>, Identity),
 }
 
-/// What a folder holds under one name.
+/// An entry of a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Child<'a> {
     /// Its name in the folder: one segment.
     pub name: &'a [u8],
     /// What the name leads to.
     pub kind: Kind,
-    /// Whether it does so by a symbolic link.
+    /// Whether the name is a symbolic link.
     pub linked: bool,
-    /// Whether this process may read it, as far as that is known without trying.
+    /// Whether this process may read it, as far as is known without opening it.
     pub readable: bool,
-    /// What the name leads to is now.
+    /// The identity of what the name leads to.
     pub identity: Identity,
 }
 
@@ -94,8 +93,8 @@ pub enum Kind {
 }
 
 /// An open file.
-pub trait Stored: FileSource {
-    /// Its identity, asked anew.
+pub trait OpenFile: FileSource {
+    /// Its identity now.
     ///
     /// # Errors
     ///
@@ -103,8 +102,8 @@ pub trait Stored: FileSource {
     fn identity(&self) -> Result<Identity, Absent>;
 }
 
-impl dyn Stored + '_ {
-    /// Fills `buffer` with what is at `offset`. Returns how much there is, at most the whole buffer.
+impl dyn OpenFile + '_ {
+    /// Fills `buffer` from `offset` on. Returns the number of bytes, less at the end of the file.
     pub(crate) fn fill(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, Absent> {
         let mut filled = 0;
         while filled < buffer.len() {

@@ -1,25 +1,25 @@
 //! The headers of a tar archive: ustar (POSIX.1-1988), with a pax header (POSIX.1-2001) in front
 //! where a name or a size doesn't fit.
 //!
-//! They depend on nothing but what they are given: the same entry has the same header, whoever asks
-//! for it and when. Owners are nobody in particular, and permissions those that most files have.
+//! The same entry always has the same header. The owner is always 0, the mode 644, or 755 for
+//! folders.
 
 use crate::store::traits::Kind;
 
-/// What everything in an archive is a multiple of, in bytes.
+/// The unit of an archive, in bytes: headers and contents are padded to it.
 pub(crate) const BLOCK: u64 = 512;
 /// Two blocks of zeros end an archive.
 pub(crate) const END: u64 = 2 * BLOCK;
 
-/// The longest name that a header has room for.
+/// The longest name in a ustar header.
 const NAME: usize = 100;
-/// The largest size that a header has room for: eleven octal digits, a byte less than 8 GiB.
+/// The largest size in a ustar header: eleven octal digits, a byte less than 8 GiB.
 const MOST: u64 = 0o777_7777_7777;
 
 /// One entry of an archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Entry<'a> {
-    /// With its path in the archive; a folder's ends with a slash.
+    /// The path in the archive; that of a folder ends with a slash.
     pub(crate) name: &'a [u8],
     pub(crate) kind: Kind,
     /// Of the content, in bytes; 0 for a folder.
@@ -29,7 +29,7 @@ pub(crate) struct Entry<'a> {
 }
 
 impl Entry<'_> {
-    /// How long its headers are, in bytes.
+    /// The length of its headers, in bytes.
     pub(crate) fn header_len(&self) -> u64 {
         match self.pax_len() {
             0 => BLOCK,
@@ -37,7 +37,7 @@ impl Entry<'_> {
         }
     }
 
-    /// How many bytes it takes: headers, content and the zeros behind it.
+    /// The length of its headers, its content and its padding, in bytes.
     pub(crate) fn len(&self) -> u64 {
         // A file has less than 2⁶³ bytes, so this doesn't overflow.
         self.header_len().saturating_add(round_up(self.size))
@@ -57,7 +57,7 @@ impl Entry<'_> {
         out.extend_from_slice(&block(b"././@PaxHeader", b'x', records.len() as u64, self.modified));
         out.extend_from_slice(&records);
         pad(out, records.len());
-        // Who doesn't know the header in front takes these: as near as they can be.
+        // For readers that don't know pax headers: as near as it can be.
         let mut plain = self.name.to_vec();
         plain.iter_mut().filter(|byte| !byte.is_ascii()).for_each(|byte| *byte = b'_');
         if plain.len() > NAME {
@@ -76,7 +76,7 @@ impl Entry<'_> {
     }
 
     fn needs_name(&self) -> bool {
-        // A name that is no UTF-8 and short enough is best left as it is: pax would have it in UTF-8.
+        // A short name that is not UTF-8 is best left as it is: pax names are UTF-8.
         self.name.len() > NAME || (!self.name.is_ascii() && std::str::from_utf8(self.name).is_ok())
     }
 
@@ -111,7 +111,7 @@ impl Entry<'_> {
     }
 }
 
-/// The length of a record, which says it itself: `LEN key=value\n`.
+/// The length of a pax record, which begins with it: `LEN key=value\n`.
 fn record_len(key: &[u8], value: &[u8]) -> usize {
     let rest = key.len() + value.len() + 3;
     let mut len = rest + 1;
@@ -130,14 +130,13 @@ pub(crate) fn round_up(len: u64) -> u64 {
     len.div_ceil(BLOCK).saturating_mul(BLOCK)
 }
 
-/// Appends the zeros that follow `len` bytes.
+/// Appends the padding of `len` bytes.
 fn pad(out: &mut Vec<u8>, len: usize) {
     let missing = round_up(len as u64) as usize - len;
     out.resize(out.len() + missing, 0);
 }
 
-/// One header block. Names longer than [`NAME`] are cut, sizes and moments beyond their fields are
-/// brought to the edge: the callers say them elsewhere.
+/// One header block. Longer names are truncated, larger sizes and times clamped: a pax header has them.
 fn block(name: &[u8], type_flag: u8, size: u64, modified: i64) -> [u8; BLOCK as usize] {
     let mode = if type_flag == b'5' { 0o755 } else { 0o644 };
     let modified = u64::try_from(modified).unwrap_or(0).min(MOST);

@@ -1,53 +1,51 @@
-//! What an archive of a folder holds, and where each part of it lies: known before the first byte is
-//! sent.
+//! The contents of a folder's archive, and the position of each: known before the first byte is sent.
 
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::header::{END, Entry};
-use crate::store::identity::Identity;
 use sockeye_proto::{Cancel, Permit};
 
+use super::header::{END, Entry};
 use crate::limits::lease::Lease;
 use crate::naming::path::beneath;
 use crate::store::absent::Absent;
+use crate::store::identity::Identity;
 use crate::store::traits::{Child, Kind, Store};
 
-/// A folder with more files and folders in it, at any depth, is not packed.
+/// The most files and folders in an archive.
 pub(crate) const MAX_ENTRIES: usize = 100_000;
-/// Nor one in which folders lie deeper in each other.
+/// How deep the folders of an archive may be nested.
 pub(crate) const MAX_DEPTH: usize = 64;
-/// After so many entries it is seen to it that there is memory for them, and that somebody still
-/// waits.
+/// The number of entries between two checks of the memory for them, and of whether somebody waits.
 const CHECKED: usize = 1024;
 
-/// Why a folder can't be packed.
+/// Why there is no archive of a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unpackable {
+pub(crate) enum ArchiveError {
     /// It can't be read.
     Absent(Absent),
     /// It has more than [`MAX_ENTRIES`].
     TooMany,
     /// It is deeper than [`MAX_DEPTH`].
     TooDeep,
-    /// Its length can't be said.
+    /// Its length is beyond 64 bits.
     TooLarge,
 }
 
-impl fmt::Display for Unpackable {
+impl fmt::Display for ArchiveError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Absent(absent) => write!(f, "{absent}"),
-            Self::TooMany => write!(f, "there are more than {MAX_ENTRIES} files and folders in it"),
-            Self::TooDeep => write!(f, "folders lie more than {MAX_DEPTH} deep in it"),
-            Self::TooLarge => f.write_str("it would be longer than can be said"),
+            Self::TooMany => write!(f, "it has more than {MAX_ENTRIES} files and folders"),
+            Self::TooDeep => write!(f, "its folders are nested more than {MAX_DEPTH} deep"),
+            Self::TooLarge => f.write_str("it is too large"),
         }
     }
 }
 
-impl From<Absent> for Unpackable {
+impl From<Absent> for ArchiveError {
     fn from(absent: Absent) -> Self {
         Self::Absent(absent)
     }
@@ -56,15 +54,15 @@ impl From<Absent> for Unpackable {
 /// The contents of an archive, in order.
 #[derive(Debug)]
 pub(crate) struct Manifest {
-    /// The name of the folder in the store: what the names of items are beneath.
+    /// The name of the folder in the store, which the names of items are relative to.
     folder: Box<[u8]>,
-    /// What stands in front of the names in the archive, with its slash.
+    /// The first segment of the names in the archive, with its slash.
     prefix: Box<[u8]>,
     // Invariant: each item's name lies whole in `names`.
     names: Vec<u8>,
     items: Vec<Item>,
     len: u64,
-    tag: String,
+    etag: String,
     /// Whether a later change of any file would show.
     settled: bool,
     _held: Permit,
@@ -73,11 +71,11 @@ pub(crate) struct Manifest {
 /// One entry.
 #[derive(Clone, Copy, Debug)]
 struct Item {
-    /// Of the name beneath the folder; a folder's has its final slash.
+    /// Of the name; that of a folder ends with a slash.
     start: u32,
     len: u16,
     kind: Kind,
-    /// Where its headers begin in the archive.
+    /// The position of its headers in the archive.
     at: u64,
     identity: Identity,
 }
@@ -87,42 +85,40 @@ fn weight(names: &Vec<u8>, items: &Vec<Item>) -> usize {
 }
 
 impl Manifest {
-    /// What it weighs in memory; `None` where it is not to be remembered.
+    /// The bytes of memory that it holds; `None` if it must not be cached.
     pub(crate) fn weight(&self) -> Option<usize> {
         self.settled.then(|| self.memory())
     }
 
-    /// Looks through `folder` and everything beneath it. Blocks. In the archive it is named
-    /// `prefix`.
+    /// Reads `folder` and everything beneath it. Blocks. Its name in the archive is `prefix`.
     ///
-    /// Left out are what can't be asked for by name, what may not be read by this process, and
-    /// folders that are links, which could lead in circles.
+    /// It leaves out what can't be requested by name, what this process may not read, and folders that
+    /// are links, which could lead in circles.
     ///
     /// # Errors
     ///
-    /// Why it can't be packed; [`Absent::Exhausted`] also where `lease` can't hold it, or nobody waits
-    /// any more.
+    /// [`Absent::Exhausted`] also if `lease` can't hold it, or nobody waits any more.
     pub(crate) fn make(
         store: &dyn Store,
         folder: &[u8],
         prefix: &[u8],
         lease: Lease,
         cancel: &Cancel,
-    ) -> Result<Self, Unpackable> {
+    ) -> Result<Self, ArchiveError> {
         // The clock first: what is changed after it was read has a later stamp.
         let now = store.now();
-        let mut survey = Survey {
+        let mut walk = Walk {
             names: Vec::new(),
             items: Vec::new(),
             lease,
             cancel,
-            verdict: Ok(()),
+            result: Ok(()),
             folders: Vec::new(),
         };
-        survey.look_through(store, folder)?;
-        let Survey { names, mut items, mut lease, .. } = survey;
+        walk.walk(store, folder)?;
+        let Walk { names, mut items, mut lease, .. } = walk;
         let name = |item: &Item| &names[item.start as usize..][..usize::from(item.len)];
-        // A folder's name, with its slash, is the beginning of all that is in it: it comes first.
+        // The name of a folder, with its slash, is a prefix of the names in it: it comes first.
         items.sort_unstable_by(|a, b| name(a).cmp(name(b)));
         items.shrink_to_fit();
         if !lease.resize(weight(&names, &items)) {
@@ -136,30 +132,30 @@ impl Manifest {
             names,
             items,
             len: 0,
-            tag: String::new(),
+            etag: String::new(),
             settled,
             _held: lease.share(),
         };
         manifest.lay_out()?;
-        manifest.tag = manifest.make_tag();
+        manifest.etag = manifest.make_etag();
         Ok(manifest)
     }
 
-    /// Gives each item its place.
-    fn lay_out(&mut self) -> Result<(), Unpackable> {
+    /// Sets the positions of the items.
+    fn lay_out(&mut self) -> Result<(), ArchiveError> {
         let mut at = 0u64;
         for index in 0..self.items.len() {
             self.items[index].at = at;
             let mut len = 0;
             self.with_entry(index, |entry| len = entry.len());
-            at = at.checked_add(len).ok_or(Unpackable::TooLarge)?;
+            at = at.checked_add(len).ok_or(ArchiveError::TooLarge)?;
         }
-        self.len = at.checked_add(END).ok_or(Unpackable::TooLarge)?;
+        self.len = at.checked_add(END).ok_or(ArchiveError::TooLarge)?;
         Ok(())
     }
 
-    /// The same for the same archive; never again the same where a change might not show.
-    fn make_tag(&self) -> String {
+    /// The same for the same archive; never the same again if a change might not show.
+    fn make_etag(&self) -> String {
         static SALT: AtomicU64 = AtomicU64::new(1);
         let mut hasher = DefaultHasher::new();
         let salt = if self.settled { 0 } else { SALT.fetch_add(1, Ordering::Relaxed) };
@@ -172,19 +168,14 @@ impl Manifest {
         format!("\"{:016x}-tar\"", hasher.finish())
     }
 
-    /// The length of the archive in bytes.
+    /// The length of the archive, in bytes.
     pub(crate) fn len(&self) -> u64 {
         self.len
     }
 
     /// A strong entity tag, with its quotes.
-    pub(crate) fn tag(&self) -> &str {
-        &self.tag
-    }
-
-    /// What the folder is called in the archive.
-    pub(crate) fn title(&self) -> &[u8] {
-        self.prefix.strip_suffix(b"/").unwrap_or(&self.prefix)
+    pub(crate) fn etag(&self) -> &str {
+        &self.etag
     }
 
     /// The bytes of memory that it holds.
@@ -196,7 +187,7 @@ impl Manifest {
         self.items.len()
     }
 
-    /// The entry whose bytes have `position` among them; [`Manifest::count`] at the end.
+    /// The entry at `position`; [`Manifest::count`] at the end.
     pub(crate) fn find(&self, position: u64) -> usize {
         if position >= self.len - END {
             return self.items.len();
@@ -204,18 +195,18 @@ impl Manifest {
         self.items.partition_point(|item| item.at <= position).saturating_sub(1)
     }
 
-    /// Where the bytes of an entry begin; behind the last, where the archive's end does.
+    /// The position of an entry; after the last one, of the archive's end.
     pub(crate) fn start(&self, index: usize) -> u64 {
         self.items.get(index).map_or(self.len - END, |item| item.at)
     }
 
-    /// The name beneath the folder.
+    /// The name relative to the folder.
     fn name(&self, index: usize) -> &[u8] {
         let Item { start, len, .. } = self.items[index];
         &self.names[start as usize..][..usize::from(len)]
     }
 
-    /// Shows the entry as it stands in the archive.
+    /// Calls `show` with an entry as it is in the archive.
     pub(crate) fn with_entry<T>(&self, index: usize, show: impl FnOnce(&Entry<'_>) -> T) -> T {
         let Item { kind, identity, .. } = self.items[index];
         let name = [&*self.prefix, self.name(index)].concat();
@@ -223,34 +214,33 @@ impl Manifest {
         show(&Entry { name: &name, kind, size, modified: identity.modified.secs })
     }
 
-    /// A file: its name in the store, and what it was.
+    /// The name of a file in the store, and its identity.
     pub(crate) fn file(&self, index: usize) -> (Vec<u8>, Identity) {
         (beneath(&self.folder, self.name(index)), self.items[index].identity)
     }
 }
 
-/// The looking through.
-struct Survey<'a> {
+/// Reading a folder and all folders in it.
+struct Walk<'a> {
     names: Vec<u8>,
     items: Vec<Item>,
     lease: Lease,
     cancel: &'a Cancel,
-    verdict: Result<(), Unpackable>,
-    /// Items that are folders and have not been looked through yet.
+    result: Result<(), ArchiveError>,
+    /// Items that are folders and were not read yet, with their depths.
     folders: Vec<(usize, usize)>,
 }
 
-impl Survey<'_> {
-    fn look_through(&mut self, store: &dyn Store, folder: &[u8]) -> Result<(), Unpackable> {
+impl Walk<'_> {
+    fn walk(&mut self, store: &dyn Store, folder: &[u8]) -> Result<(), ArchiveError> {
         self.list(store, folder, b"", 0)?;
         while let Some((index, depth)) = self.folders.pop() {
             let Item { start, len, .. } = self.items[index];
             let name = self.names[start as usize..][..usize::from(len)].to_vec();
             let path = beneath(folder, name.strip_suffix(b"/").unwrap_or(&name));
             match self.list(store, &path, &name, depth) {
-                // It went away, or turned into something else, or was closed to us meanwhile: it
-                // is there, with nothing in it.
-                Err(Unpackable::Absent(
+                // It was removed, replaced or closed to us meanwhile: it stays, with nothing in it.
+                Err(ArchiveError::Absent(
                     Absent::Missing
                     | Absent::NotAFolder
                     | Absent::Denied(_)
@@ -264,38 +254,38 @@ impl Survey<'_> {
         Ok(())
     }
 
-    /// Adds what is in one folder, whose name beneath the first is `above`.
+    /// Adds the contents of one folder, whose name relative to the first is `above`.
     fn list(
         &mut self,
         store: &dyn Store,
         path: &[u8],
         above: &[u8],
         depth: usize,
-    ) -> Result<(), Unpackable> {
-        self.verdict = Ok(());
+    ) -> Result<(), ArchiveError> {
+        self.result = Ok(());
         store.list(path, &mut |child| match self.add(above, child, depth) {
             Ok(()) => ControlFlow::Continue(()),
             Err(why) => {
-                self.verdict = Err(why);
+                self.result = Err(why);
                 ControlFlow::Break(())
             }
         })?;
-        self.verdict
+        self.result
     }
 
-    fn add(&mut self, above: &[u8], child: Child<'_>, depth: usize) -> Result<(), Unpackable> {
+    fn add(&mut self, above: &[u8], child: Child<'_>, depth: usize) -> Result<(), ArchiveError> {
         let Child { name, kind, linked, readable, identity } = child;
         if !readable || (kind == Kind::Folder && linked) {
             return Ok(());
         }
         if self.items.len() == MAX_ENTRIES {
-            return Err(Unpackable::TooMany);
+            return Err(ArchiveError::TooMany);
         }
         let slash = if kind == Kind::Folder { &b"/"[..] } else { b"" };
         let len = above.len() + name.len() + slash.len();
-        // No name that a store shows is longer than a path may be.
+        // No store lists a name that is longer than a path may be.
         let (Ok(start), Ok(len)) = (u32::try_from(self.names.len()), u16::try_from(len)) else {
-            return Err(Unpackable::TooMany);
+            return Err(ArchiveError::TooMany);
         };
         if self.names.try_reserve(usize::from(len)).is_err() || self.items.try_reserve(1).is_err() {
             return Err(Absent::Exhausted.into());
@@ -305,12 +295,11 @@ impl Survey<'_> {
         }
         if kind == Kind::Folder {
             if depth + 1 == MAX_DEPTH {
-                return Err(Unpackable::TooDeep);
+                return Err(ArchiveError::TooDeep);
             }
             self.folders.push((self.items.len(), depth + 1));
         }
-        // Of a folder, all that matters is its time: what else is known of it changes with what
-        // comes and goes in it, and shows there.
+        // Of a folder, only its time matters: the rest changes with its entries, which are items.
         let identity = match kind {
             Kind::File => identity,
             Kind::Folder => Identity { modified: identity.modified, ..Identity::default() },

@@ -1,17 +1,17 @@
-//! A folder as a tar archive, whose every byte has its place before the first is sent.
+//! A folder as a tar archive, whose every byte has its position before the first is sent.
 //!
 //! ```text
-//!  store ─▶ manifest: names, sizes, times, identities ─▶ length and tag ─▶ head of the response
+//!  store ─▶ manifest: names, sizes, times, identities ─▶ length and ETag ─▶ head of the response
 //!               │
-//!               └─▶ packing: a batch at a time, off the loop ─▶ bytes and parts of files
+//!               └─▶ writer: a batch at a time, off the loop ─▶ bytes and ranges of files
 //! ```
 //!
-//! So a download that was cut goes on where it was, with `Range` and `If-Range`: the same files make
-//! the same archive, and the tag says whether they are the same. The archive is in the order of its
-//! names, with the files' own times; owners and permissions are not told.
+//! So an aborted download can be resumed, with `Range` and `If-Range`: the same files make the same
+//! archive and the same ETag. The order is that of the names, the times are those of the files; owners
+//! and permissions are left out.
 
 mod header;
 pub(crate) mod manifest;
-pub(crate) mod packing;
 #[cfg(test)]
 mod tests;
+pub(crate) mod writer;

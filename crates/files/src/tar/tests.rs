@@ -9,25 +9,25 @@ use proptest::prelude::*;
 use sockeye_proto::{Access, Budget, Cancel, Client, FileSource, Permit};
 
 use super::header::BLOCK;
-use super::manifest::{MAX_DEPTH, Manifest, Unpackable};
-use super::packing::{BATCH, Broken, Packing};
+use super::manifest::{ArchiveError, MAX_DEPTH, Manifest};
+use super::writer::{ArchiveAborted, ArchiveWriter, BATCH};
 use crate::limits::lease::Lease;
-use crate::store::absent::{Absent, Denied, Need};
-use crate::store::memory::{Fault, Memory};
+use crate::store::absent::{Absent, Denied, Permission};
+use crate::store::memory::{InjectedFault, Memory};
 use crate::tests::scratch::Scratch;
 use crate::{Disk, Store};
 
-const DENIED: Absent = Absent::Denied(Denied { at: 0, need: Need::Read });
+const DENIED: Absent = Absent::Denied(Denied { at: 0, need: Permission::Read });
 
-fn manifest(store: &dyn Store, folder: &str) -> Result<Arc<Manifest>, Unpackable> {
-    let lease = Lease::of(1 << 30);
+fn manifest(store: &dyn Store, folder: &str) -> Result<Arc<Manifest>, ArchiveError> {
+    let lease = crate::tests::lease(1 << 30);
     Manifest::make(store, folder.as_bytes(), b"top", lease, &Cancel::default()).map(Arc::new)
 }
 
 /// What sending an archive is charged to.
 fn memory() -> (Lease, Permit) {
     let kept = Budget::new("listings", 0).charge(Client::Unix, 0);
-    (Lease::of(0), kept.expect("nothing is little"))
+    (crate::tests::lease(0), kept.expect("nothing is little"))
 }
 
 /// The bytes from `start` to before `end`, as they would be sent.
@@ -36,11 +36,11 @@ fn bytes(
     manifest: &Arc<Manifest>,
     start: u64,
     end: u64,
-) -> Result<Vec<u8>, Broken> {
-    let mut packing = Packing::new(Arc::clone(manifest), start, end, memory());
+) -> Result<Vec<u8>, ArchiveAborted> {
+    let mut writer = ArchiveWriter::new(Arc::clone(manifest), memory()).part(start, end);
     let mut all = Vec::new();
     loop {
-        let batch = packing.next(store)?;
+        let batch = writer.next(store)?;
         assert!(batch.bytes.len() < 2 * BATCH, "a batch is bounded");
         assert!(batch.last || !batch.bytes.is_empty() || batch.file.is_some(), "each goes on");
         all.extend_from_slice(&batch.bytes);
@@ -74,7 +74,7 @@ fn whole(store: &dyn Store, folder: &str) -> Vec<u8> {
 }
 
 /// Names and contents, as another reader finds them.
-fn unpacked(archive: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+fn extracted(archive: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut archive = tar::Archive::new(archive);
     let entries = archive.entries().unwrap().map(|entry| {
         let mut entry = entry.unwrap();
@@ -104,29 +104,33 @@ fn an_archive_has_everything_that_can_be_asked_for_in_the_order_of_names() {
         ("docs/\u{e9}\u{202e}", 2),
         ("other", 5),
     ]);
-    let found = unpacked(&whole(&store, "docs"));
+    let found = extracted(&whole(&store, "docs"));
     let names: Vec<_> = found.iter().map(|(name, _)| String::from_utf8_lossy(name)).collect();
     assert_eq!(names, ["top/a-b", "top/a/", "top/a/z", "top/b", "top/\u{e9}\u{202e}"]);
     assert_eq!(found[3].1.len(), 513);
-    assert_eq!(unpacked(&whole(&settled(&[]), "")), []);
+    assert_eq!(extracted(&whole(&settled(&[]), "")), []);
 }
 
 #[test]
 fn the_tag_stands_for_the_archive() {
     let files = &[("a", 5), ("sub/b", 100_000)];
     let (one, other) = (settled(files), settled(files));
-    let tag = |store: &Memory| manifest(store, "").unwrap().tag().to_owned();
-    assert_eq!(tag(&one), tag(&other));
+    let etag = |store: &Memory| manifest(store, "").unwrap().etag().to_owned();
+    assert_eq!(etag(&one), etag(&other));
     other.replace("a", "12345");
     other.pass(3_000_000_000);
-    assert_ne!(tag(&one), tag(&other), "another file of the same length");
+    assert_ne!(etag(&one), etag(&other), "another file of the same length");
 
     one.write("a", "54321");
     let (first, second) = (manifest(&one, "").unwrap(), manifest(&one, "").unwrap());
-    assert_ne!(first.tag(), second.tag(), "what may change unseen has a tag of its own each time");
+    assert_ne!(
+        first.etag(),
+        second.etag(),
+        "what may change unseen has a tag of its own each time"
+    );
     assert_eq!(first.weight(), None, "and is not remembered");
     one.pass(3_000_000_000);
-    assert_eq!(tag(&one), tag(&one));
+    assert_eq!(etag(&one), etag(&one));
     assert!(manifest(&one, "").unwrap().weight().is_some());
 }
 
@@ -138,7 +142,7 @@ fn a_file_that_changes_breaks_the_archive_off() {
         |store, name| store.write(name, "other"),
         |store, name| store.replace(name, vec![0; LARGE]),
         |store, name| store.remove(name),
-        |store, name| store.fail(name, Some(Fault::Absent(DENIED))),
+        |store, name| store.fail(name, Some(InjectedFault::Absent(DENIED))),
     ];
     for (at, change) in changes.iter().enumerate() {
         for (name, size) in [("small", 10), ("large", LARGE)] {
@@ -146,7 +150,8 @@ fn a_file_that_changes_breaks_the_archive_off() {
             let manifest = manifest(&store, "").unwrap();
             change(&store, name);
             let broken = bytes(&store, &manifest, 0, manifest.len()).unwrap_err();
-            let expected = if at == 3 { Broken::Absent(DENIED) } else { Broken::Changed };
+            let expected =
+                if at == 3 { ArchiveAborted::Absent(DENIED) } else { ArchiveAborted::Changed };
             assert_eq!(broken, expected, "{name} {at}");
             // What needs no file is still there.
             assert!(bytes(&store, &manifest, 0, BLOCK).is_ok());
@@ -159,14 +164,15 @@ fn a_small_file_that_changes_while_it_is_read_breaks_the_archive_off() {
     let store = settled(&[("a", 10)]);
     let manifest = manifest(&store, "").unwrap();
     store.change_when_read("a", ["9876543210"]);
-    assert_eq!(bytes(&store, &manifest, 0, manifest.len()), Err(Broken::Changed));
+    assert_eq!(bytes(&store, &manifest, 0, manifest.len()), Err(ArchiveAborted::Changed));
 }
 
 #[test]
 fn a_large_file_that_changes_while_it_is_sent_is_known_before_its_last_part() {
     let store = settled(&[("a", 100_000)]);
     let manifest = manifest(&store, "").unwrap();
-    let range = Packing::new(manifest, 0, 50_000, memory()).next(&store).unwrap().file.unwrap();
+    let range =
+        ArchiveWriter::new(manifest, memory()).part(0, 50_000).next(&store).unwrap().file.unwrap();
     assert!(range.source.is_unchanged());
     store.write("a", vec![1; 100_000]);
     assert!(!range.source.is_unchanged());
@@ -178,20 +184,20 @@ fn a_large_file_that_changes_while_it_is_sent_is_known_before_its_last_part() {
 fn what_is_too_much_is_refused() {
     let deep = "d/".repeat(MAX_DEPTH);
     let store = settled(&[(&format!("{deep}x"), 1)]);
-    assert_eq!(manifest(&store, "").map(|manifest| manifest.count()), Err(Unpackable::TooDeep));
+    assert_eq!(manifest(&store, "").map(|manifest| manifest.count()), Err(ArchiveError::TooDeep));
     let store = settled(&[(&format!("{}x", &deep[2..]), 1)]);
     assert!(manifest(&store, "").is_ok());
     assert_eq!(
         manifest(&store, "x").map(|manifest| manifest.count()),
-        Err(Unpackable::Absent(Absent::Missing))
+        Err(ArchiveError::Absent(Absent::Missing))
     );
-    let made = Manifest::make(&store, b"", b"top", Lease::of(100), &Cancel::default());
+    let made = Manifest::make(&store, b"", b"top", crate::tests::lease(100), &Cancel::default());
     assert_eq!(made.map(|manifest| manifest.count()), Err(Absent::Exhausted.into()));
 }
 
-/// What lies on disk, unpacked by the tar of the system, where there is one.
+/// A folder on disk, extracted by the tar of the system, if there is one.
 #[test]
-fn gnu_tar_unpacks_what_was_packed() {
+fn gnu_tar_extracts_an_archive() {
     let scratch = Scratch::new();
     let root = scratch.path().join("root");
     let long = format!("{}/{}", "folder".repeat(20), "n".repeat(200));
@@ -215,7 +221,7 @@ fn gnu_tar_unpacks_what_was_packed() {
     std::os::unix::fs::symlink("a.txt", root.join("to-a-file")).unwrap();
     let archive = whole(&Disk::open(&root).unwrap(), "");
 
-    let target = scratch.path().join("unpacked");
+    let target = scratch.path().join("extracted");
     fs::create_dir(&target).unwrap();
     let unpacking = Command::new("tar")
         .args(["-xf", "-", "-C"])
@@ -224,7 +230,7 @@ fn gnu_tar_unpacks_what_was_packed() {
         .stderr(Stdio::piped())
         .spawn();
     let Ok(mut tar) = unpacking else {
-        return eprintln!("there is no tar here to unpack with");
+        return eprintln!("there is no tar here to extract with");
     };
     io::Write::write_all(&mut tar.stdin.take().unwrap(), &archive).unwrap();
     let output = tar.wait_with_output().unwrap();
@@ -236,7 +242,7 @@ fn gnu_tar_unpacks_what_was_packed() {
 }
 
 #[test]
-fn names_that_are_no_text_are_packed_as_they_are() {
+fn names_that_are_no_text_are_compressed_as_they_are() {
     let scratch = Scratch::new();
     let long = [&[0xe9; 150][..], b".txt"].concat();
     for name in [&b"latin\xe9"[..], &long] {
@@ -244,7 +250,7 @@ fn names_that_are_no_text_are_packed_as_they_are() {
         fs::write(scratch.path().join(name), "x").unwrap();
     }
     let archive = whole(&Disk::open(scratch.path()).unwrap(), "");
-    let names: Vec<_> = unpacked(&archive).into_iter().map(|(name, _)| name).collect();
+    let names: Vec<_> = extracted(&archive).into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, [b"top/latin\xe9".to_vec(), [b"top/", &long[..]].concat()]);
 }
 
@@ -265,7 +271,7 @@ proptest! {
         let store = settled(&list);
         let manifest = manifest(&store, "").unwrap();
         let all = whole(&store, "");
-        let found = unpacked(&all);
+        let found = extracted(&all);
         for (at, (name, size)) in list.iter().enumerate() {
             let content: Vec<_> = (0..*size).map(|byte| (byte * 7 + at) as u8).collect();
             let expected = (format!("top/{name}").into_bytes(), content);

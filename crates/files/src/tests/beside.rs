@@ -1,4 +1,4 @@
-//! Siblings on a real disk: times that lie, and files that are swapped while they are served.
+//! Precompressed files on a real disk: with wrong times, and replaced while they are served.
 
 use std::fs::{self, File, FileTimes};
 use std::path::Path;
@@ -7,12 +7,12 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use super::scratch::Scratch;
-use super::{Client, Got, unpack};
+use super::{Client, Got, decompress};
 use crate::{CacheLimits, Coding, Codings, Folder, Options, Site};
 
-/// A site on disk that packs nothing by itself.
+/// A site on disk that compresses nothing on demand.
 fn site(root: &Path) -> Site {
-    let codings = Codings { made: Vec::new(), ..Codings::default() };
+    let codings = Codings { on_demand: Vec::new(), ..Codings::default() };
     let options = Options { codings, ..Options::default() };
     Folder::open(root).unwrap().with(options).site(CacheLimits::default())
 }
@@ -29,8 +29,8 @@ fn version(page: &[u8]) -> u64 {
     version
 }
 
-fn packed(coding: Coding, content: &[u8]) -> Vec<u8> {
-    crate::coding::pack::packed(coding, content)
+fn compressed(coding: Coding, content: &[u8]) -> Vec<u8> {
+    crate::tests::compressed(coding, content)
 }
 
 fn date(path: &Path, secs: u64) {
@@ -45,21 +45,21 @@ fn get(client: &mut Client) -> Got {
 fn content(got: &Got) -> Vec<u8> {
     assert_eq!((got.status, got.field("Vary")), (200, Some("Accept-Encoding")), "{}", got.head);
     match got.field("Content-Encoding") {
-        Some(coding) => unpack(coding, &got.body),
+        Some(coding) => decompress(coding, &got.body),
         None => got.body.clone(),
     }
 }
 
 #[test]
 fn the_content_decides_and_not_the_times() {
-    let good = packed(Coding::Brotli, &page(2));
-    for (name, sibling, is_sent) in [
+    let good = compressed(Coding::Brotli, &page(2));
+    for (name, precompressed, is_sent) in [
         ("the file", good.clone(), true),
-        ("yesterday's", packed(Coding::Brotli, &page(1)), false),
+        ("yesterday's", compressed(Coding::Brotli, &page(1)), false),
         ("cut off", good[..good.len() - 1].to_vec(), false),
-        ("a bomb", packed(Coding::Brotli, &vec![b'x'; 64 << 20]), false),
+        ("a bomb", compressed(Coding::Brotli, &vec![b'x'; 64 << 20]), false),
         ("nothing", Vec::new(), false),
-        ("in another coding", packed(Coding::Gzip, &page(2)), false),
+        ("in another coding", compressed(Coding::Gzip, &page(2)), false),
     ] {
         // Older, as a reproducible build leaves it, younger, and in front of everything there is.
         for dates in
@@ -69,7 +69,7 @@ fn the_content_decides_and_not_the_times() {
             let (file, beside) =
                 (scratch.path().join("page.html"), scratch.path().join("page.html.br"));
             fs::write(&file, page(2)).unwrap();
-            fs::write(&beside, &sibling).unwrap();
+            fs::write(&beside, &precompressed).unwrap();
             date(&file, dates.0);
             date(&beside, dates.1);
             let mut client = Client::new(&site(scratch.path()));
@@ -90,11 +90,11 @@ fn of_a_large_file_the_beginning_and_the_times_decide() {
     let scratch = Scratch::new();
     let (file, beside) = (scratch.path().join("data"), scratch.path().join("data.zst"));
     let mut data = page(1).repeat(18 << 20 >> 12);
-    assert!(data.len() as u64 > crate::coding::verdicts::COMPARED);
+    assert!(data.len() as u64 > crate::coding::checks::COMPARED);
     fs::write(&file, &data).unwrap();
     let times = File::open(&file).unwrap().metadata().unwrap().modified().unwrap();
     let sent = |data: &[u8], earlier: u64| {
-        fs::write(&beside, packed(Coding::Zstd, data)).unwrap();
+        fs::write(&beside, compressed(Coding::Zstd, data)).unwrap();
         let time = FileTimes::new().set_modified(times - Duration::from_secs(earlier));
         File::options().write(true).open(&beside).unwrap().set_times(time).unwrap();
         let mut client = Client::new(&site(scratch.path()));
@@ -107,7 +107,7 @@ fn of_a_large_file_the_beginning_and_the_times_decide() {
     assert_eq!(sent(&data, 0), (200, false), "of another beginning");
 }
 
-/// Deployed over and over, the page first and its siblings after it: whoever asks gets a page that
+/// Deployed over and over, the page first and its precompressed files after it: every request gets a page that
 /// is at least as new as the one that was there when it asked.
 #[test]
 fn what_is_swapped_while_it_is_served_is_never_stale() {
@@ -128,13 +128,13 @@ fn what_is_swapped_while_it_is_served_is_never_stale() {
                 .enumerate()
         {
             if version % 3 != at as u64 {
-                replace(name, &packed(coding, &page(version)));
+                replace(name, &compressed(coding, &page(version)));
             }
         }
     };
     let (deployed, over) = (AtomicU64::new(0), AtomicBool::new(false));
     deploy(1, &deployed);
-    let (mut coded, mut asked) = (0, 0);
+    let (mut coded, mut view) = (0, 0);
     thread::scope(|scope| {
         scope.spawn(|| {
             for version in 2..400 {
@@ -155,17 +155,17 @@ fn what_is_swapped_while_it_is_served_is_never_stale() {
             let version = version(&content_of(&got));
             assert!(version >= least, "{version} after {least} was deployed");
             coded += u64::from(got.field("Content-Encoding").is_some());
-            asked += 1;
+            view += 1;
         }
     });
-    assert!(coded > 0 && asked > 0);
+    assert!(coded > 0 && view > 0);
 }
 
-/// As [`content`], where no sibling need be there at the moment.
+/// As [`content`], if there may be no precompressed file now.
 fn content_of(got: &Got) -> Vec<u8> {
     assert_eq!(got.status, 200);
     match got.field("Content-Encoding") {
-        Some(coding) => unpack(coding, &got.body),
+        Some(coding) => decompress(coding, &got.body),
         None => got.body.clone(),
     }
 }

@@ -109,12 +109,12 @@ fn a_client_that_keeps_its_share_of_compressed_bytes_gets_files_as_they_are() {
     let held = ["/1.txt", "/2.txt"].map(|target| asking(&site, target, &zstd(ALICE)));
     let plain = read(asking(&site, "/3.txt", &zstd(ALICE)));
     assert_eq!((plain.field("Content-Encoding"), plain.body.len()), (None, three.len()));
-    let packed = read(asking(&site, "/3.txt", &zstd(BOB)));
-    assert_eq!(packed.field("Content-Encoding"), Some("zstd"));
+    let compressed = read(asking(&site, "/3.txt", &zstd(BOB)));
+    assert_eq!(compressed.field("Content-Encoding"), Some("zstd"));
     // The one form is shared, and each who keeps it is charged.
     drop(held);
-    let packed = read(asking(&site, "/3.txt", &zstd(ALICE)));
-    assert_eq!(packed.field("Content-Encoding"), Some("zstd"));
+    let compressed = read(asking(&site, "/3.txt", &zstd(ALICE)));
+    assert_eq!(compressed.field("Content-Encoding"), Some("zstd"));
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn a_client_that_keeps_its_share_of_listings_is_refused_and_others_are_not() {
     // A listing of it takes 20,000 × 34 bytes.
     let site = site_of(&files, BudgetLimits { listings: 5 << 20, ..BudgetLimits::default() });
     let held = asking(&site, "/d/?format=json", ALICE);
-    assert!(held.held() > 0, "it was begun");
+    assert!(held.held() > 0, "it was started");
     let refused = read(asking(&site, "/d/?format=json&sort=size", ALICE));
     assert_eq!((refused.status, refused.field("Retry-After")), (503, Some("1")));
     assert_eq!(read(asking(&site, "/d/?format=json", BOB)).status, 200);
@@ -249,9 +249,9 @@ fn a_fallback_for_whose_form_there_is_no_room_says_the_same_as_with_it() {
         let mine = |line: &&str| line.starts_with("Cache-Control:") || line.starts_with("Vary:");
         got.head.lines().filter(mine).map(String::from).collect()
     };
-    for packed in held.into_iter().map(read) {
-        assert_eq!(packed.field("Content-Encoding"), Some("zstd"));
-        assert_eq!(says(&packed), says(&plain));
+    for compressed in held.into_iter().map(read) {
+        assert_eq!(compressed.field("Content-Encoding"), Some("zstd"));
+        assert_eq!(says(&compressed), says(&plain));
     }
 }
 

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::{Client, figure, memory};
-use crate::store::memory::Fault;
+use crate::store::memory::InjectedFault;
 
 #[test]
 fn those_who_ask_for_the_same_name_wait_for_one_look_up() {
@@ -37,7 +37,7 @@ fn different_names_do_not_wait_for_each_other() {
 }
 
 #[test]
-fn a_look_up_that_everybody_left_is_not_run_and_the_next_begins_anew() {
+fn a_lookup_that_everybody_left_is_not_run_and_the_next_begins_anew() {
     let (store, site) = memory(&[("a.txt", "Hello")]);
     let (mut first, mut second) = (Client::new(&site), Client::new(&site));
     first.ask("GET", "/a.txt", "");
@@ -50,7 +50,7 @@ fn a_look_up_that_everybody_left_is_not_run_and_the_next_begins_anew() {
 }
 
 #[test]
-fn one_who_joins_the_look_up_of_a_connection_that_leaves_is_answered() {
+fn one_who_joins_the_lookup_of_a_connection_that_leaves_is_answered() {
     let (_, site) = memory(&[("a.txt", "Hello")]);
     let (mut first, mut second) = (Client::new(&site), Client::new(&site));
     first.ask("GET", "/a.txt", "");
@@ -62,7 +62,7 @@ fn one_who_joins_the_look_up_of_a_connection_that_leaves_is_answered() {
 }
 
 #[test]
-fn a_look_up_that_is_refused_is_a_503_and_who_joined_it_tries_for_itself() {
+fn a_lookup_that_is_refused_is_a_503_and_who_joined_it_tries_for_itself() {
     let (_, site) = memory(&[("a.txt", "Hello")]);
     let (mut first, mut second) = (Client::new(&site), Client::new(&site));
     first.ask("GET", "/a.txt", "");
@@ -78,7 +78,7 @@ fn a_look_up_that_is_refused_is_a_503_and_who_joined_it_tries_for_itself() {
 }
 
 #[test]
-fn a_look_up_that_is_refused_is_answered_with_what_is_known() {
+fn a_lookup_that_is_refused_is_answered_with_what_is_known() {
     let (store, site) = memory(&[("a.txt", "Hello")]);
     let mut client = Client::new(&site);
     assert_eq!(client.get("/a.txt").text(), "Hello");
@@ -91,9 +91,9 @@ fn a_look_up_that_is_refused_is_answered_with_what_is_known() {
 }
 
 #[test]
-fn a_look_up_that_panics_is_a_500_and_the_name_is_not_lost() {
+fn a_lookup_that_panics_is_a_500_and_the_name_is_not_lost() {
     let (store, site) = memory(&[("a.txt", "Hello")]);
-    store.fail("a.txt", Some(Fault::Panic));
+    store.fail("a.txt", Some(InjectedFault::Panic));
     let mut client = Client::new(&site);
     client.ask("GET", "/a.txt", "");
     let ran = catch_unwind(AssertUnwindSafe(|| client.0.run_jobs()));
@@ -105,7 +105,7 @@ fn a_look_up_that_panics_is_a_500_and_the_name_is_not_lost() {
 }
 
 #[test]
-fn a_failed_look_up_that_nobody_heard_of_begins_anew() {
+fn a_failed_lookup_that_nobody_heard_of_begins_anew() {
     let (_, site) = memory(&[("a.txt", "Hello")]);
     let mut first = Client::new(&site);
     first.ask("GET", "/a.txt", "");

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{Client, Got, memory, unpack};
+use super::{Client, Got, decompress, memory};
 use crate::store::memory::Memory;
 use crate::{CacheLimits, Coding, Codings, Folder, Options, SMALL, Site};
 
@@ -10,7 +10,7 @@ use crate::{CacheLimits, Coding, Codings, Folder, Options, SMALL, Site};
 pub(super) const BROWSER: &str = "Accept-Encoding: gzip, deflate, br, zstd\r\n";
 pub(super) const GZIP: &str = "Accept-Encoding: gzip\r\n";
 
-/// Text of so many bytes, which packs well.
+/// Text of `len` bytes, which compresses well.
 pub(super) fn text(len: usize) -> String {
     let mut text: String = (0..1000).map(|number| format!("This is line {number}.\n")).collect();
     text = text.repeat(len / text.len() + 1);
@@ -25,8 +25,8 @@ pub(super) fn noise() -> impl Iterator<Item = u8> {
         .map(|state| (state >> 56) as u8)
 }
 
-pub(super) fn packed(coding: Coding, content: &str) -> Vec<u8> {
-    crate::coding::pack::packed(coding, content.as_bytes())
+pub(super) fn compressed(coding: Coding, content: &str) -> Vec<u8> {
+    crate::tests::compressed(coding, content.as_bytes())
 }
 
 /// A site with options; its clock is past all changes.
@@ -43,7 +43,7 @@ pub(super) fn accepting(names: &str) -> String {
 /// What a client makes of a response.
 pub(super) fn content(got: &Got) -> Vec<u8> {
     match got.field("Content-Encoding") {
-        Some(coding) => unpack(coding, &got.body),
+        Some(coding) => decompress(coding, &got.body),
         None => got.body.clone(),
     }
 }
@@ -56,7 +56,7 @@ pub(super) fn said(got: &Got) -> (u16, Option<&str>, Option<&str>) {
 pub(super) const VARY: Option<&str> = Some("Accept-Encoding");
 
 #[test]
-fn text_is_packed_as_each_client_likes_it() {
+fn text_is_compressed_as_each_client_likes_it() {
     let page = text(5000);
     let (_, site) = memory(&[("page.html", &page)]);
     let mut client = Client::new(&site);
@@ -75,7 +75,7 @@ fn text_is_packed_as_each_client_likes_it() {
         ("*;q=0", None),
         ("gzip;q=5", None),
     ] {
-        // Packed, and known.
+        // Compressed, and cached.
         for _ in 0..2 {
             let got = client.request("GET", "/page.html", &accepting(accepted));
             assert_eq!(said(&got), (200, coding, VARY), "{accepted}");
@@ -90,7 +90,7 @@ fn text_is_packed_as_each_client_likes_it() {
 }
 
 #[test]
-fn what_is_small_or_large_or_packed_by_itself_or_noise_is_sent_as_it_is() {
+fn what_is_small_or_large_or_compressed_by_itself_or_noise_is_sent_as_it_is() {
     let store = Memory::new();
     for (name, content) in [
         ("small.txt", text(500).into_bytes()),
@@ -117,7 +117,7 @@ fn the_owner_chooses() {
     let page = text(5000);
     let store = Memory::new();
     store.write("page.html", &*page);
-    store.write("page.html.gz", packed(Coding::Gzip, &page));
+    store.write("page.html.gz", compressed(Coding::Gzip, &page));
     let get = |codings: Codings| {
         let site = site_with(&store, codings);
         let got = Client::new(&site).request("GET", "/page.html", BROWSER);
@@ -126,9 +126,9 @@ fn the_owner_chooses() {
     };
     let all = Codings::default();
     assert_eq!(get(all.clone()), (Some("gzip".into()), true));
-    assert_eq!(get(Codings { siblings: false, ..all.clone() }), (Some("zstd".into()), true));
+    assert_eq!(get(Codings { precompressed: false, ..all.clone() }), (Some("zstd".into()), true));
     let only = vec![Coding::Brotli];
-    let brotli = Codings { siblings: false, made: only };
+    let brotli = Codings { precompressed: false, on_demand: only };
     assert_eq!(get(brotli), (Some("br".into()), true));
     assert_eq!(get(Codings::NONE), (None, false));
 }
@@ -138,20 +138,20 @@ fn each_form_has_its_own_tag_and_head_and_304_agree_with_it() {
     let page = text(5000);
     let store = Memory::new();
     store.write("page.html", &*page);
-    store.write("page.html.gz", packed(Coding::Gzip, &page));
+    store.write("page.html.gz", compressed(Coding::Gzip, &page));
     let site = site_with(&store, Codings::default());
     let mut client = Client::new(&site);
     let mut tags = Vec::new();
     for names in ["identity", "gzip", "br", "zstd"] {
         let fields = accepting(names);
         let got = client.request("GET", "/page.html", &fields);
-        let tag = got.field("ETag").unwrap().to_owned();
+        let etag = got.field("ETag").unwrap().to_owned();
         let coding = Some(names).filter(|names| *names != "identity");
         assert_eq!(said(&got), (200, coding, VARY), "{names}");
 
         let head = Client::new(&site).request("HEAD", "/page.html", &fields);
         assert_eq!((head.head, head.body), (got.head.clone(), Vec::new()), "{names}");
-        // Nothing is packed for HEAD: it says what GET would, but for what only packing tells.
+        // Nothing is compressed for HEAD: it says what GET would, except what only compressing tells.
         let unmade = site_with(&store, Codings::default());
         let mut client = Client::new(&unmade);
         client.ask("HEAD", "/page.html", &fields);
@@ -169,12 +169,12 @@ fn each_form_has_its_own_tag_and_head_and_304_agree_with_it() {
         assert_eq!(lines, expected, "{names}");
 
         let known =
-            client.request("GET", "/page.html", &format!("{fields}If-None-Match: {tag}\r\n"));
-        assert_eq!((said(&known), known.field("ETag")), ((304, None, VARY), Some(&*tag)));
+            client.request("GET", "/page.html", &format!("{fields}If-None-Match: {etag}\r\n"));
+        assert_eq!((said(&known), known.field("ETag")), ((304, None, VARY), Some(&*etag)));
         assert!(known.body.is_empty());
         let other = format!("{fields}If-Match: \"other\"\r\n");
         assert_eq!(said(&client.request("GET", "/page.html", &other)), (412, None, VARY));
-        tags.push(tag);
+        tags.push(etag);
     }
     // A client that has one form and asks for another has not what it asks for.
     let cross = format!("{GZIP}If-None-Match: {}, {}, {}\r\n", tags[0], tags[2], tags[3]);
@@ -185,7 +185,7 @@ fn each_form_has_its_own_tag_and_head_and_304_agree_with_it() {
 }
 
 #[test]
-fn text_that_changes_is_packed_anew_and_what_stays_is_not() {
+fn text_that_changes_is_compressed_anew_and_what_stays_is_not() {
     let (first, second) = (text(100_000), text(100_000).replace("This", "That"));
     let (store, site) = memory(&[("page.html", &first)]);
     let mut client = Client::new(&site);
@@ -206,7 +206,7 @@ fn text_that_changes_is_packed_anew_and_what_stays_is_not() {
 }
 
 #[test]
-fn a_file_that_changes_while_it_is_packed_is_not_kept_packed() {
+fn a_file_that_changes_while_it_is_compressed_is_not_cached_compressed() {
     let (first, second) = (text(100_000), text(100_000).replace("This", "That"));
     let (store, site) = memory(&[("page.html", &first)]);
     let mut client = Client::new(&site);
@@ -262,7 +262,7 @@ fn those_who_ask_for_the_same_coding_wait_for_one_packing() {
 }
 
 #[test]
-fn another_shard_packs_nothing_that_one_has_packed() {
+fn another_shard_compresses_nothing_that_one_has_compressed() {
     let page = text(100_000);
     let store = Memory::new();
     store.write("page.html", &*page);
@@ -272,7 +272,7 @@ fn another_shard_packs_nothing_that_one_has_packed() {
     let got = Client::new(&first).request("GET", "/page.html", BROWSER);
     let mut client = Client::new(&second);
     client.get("/page.html");
-    // A read would write over it, and be packed.
+    // A read would overwrite it, and be compressed.
     store.change_when_read("page.html", ["read"]);
     assert_eq!(client.request("GET", "/page.html", BROWSER), got);
 }
@@ -324,15 +324,15 @@ fn what_does_not_fit_the_cache_is_still_answered_in_a_coding() {
 
 #[test]
 fn the_forms_of_a_file_count_against_the_limits() {
-    // Packed to half of it, and so kept as a descriptor too.
+    // Compressed to half of it, and so kept as a descriptor, too.
     let large: String =
         noise().take(2 * SMALL as usize).map(|byte| format!("{byte:02x}")).collect();
-    let sibling = packed(Coding::Zstd, &large);
-    assert!(sibling.len() > SMALL as usize);
+    let precompressed = compressed(Coding::Zstd, &large);
+    assert!(precompressed.len() > SMALL as usize);
     let store = Memory::new();
     for number in 0..4 {
         store.write(&format!("{number}.txt"), &*large);
-        store.write(&format!("{number}.txt.zst"), sibling.clone());
+        store.write(&format!("{number}.txt.zst"), precompressed.clone());
     }
     store.pass(1_000_000);
     let limits = CacheLimits { entries: 100, bytes: 200_000, descriptors: 3 };
@@ -369,20 +369,20 @@ proptest! {
             0..6,
         ),
         len in prop_oneof![Just(0_usize), Just(900), Just(1500), 0..100_000_usize],
-        siblings in proptest::collection::vec((0..3_usize, any::<bool>()), 0..3),
+        precompressed in proptest::collection::vec((0..3_usize, any::<bool>()), 0..3),
         made in any::<bool>(),
     ) {
         let page = text(len);
         let store = Memory::new();
         store.write("page.html", &*page);
-        for (coding, stale) in siblings {
+        for (coding, stale) in precompressed {
             let coding = Coding::ALL[coding];
             let content = if stale { format!("{page}!") } else { page.clone() };
             let extension = ["zst", "br", "gz"][coding as usize];
-            store.write(&format!("page.html.{extension}"), packed(coding, &content));
+            store.write(&format!("page.html.{extension}"), compressed(coding, &content));
         }
         let made = if made { Coding::ALL.to_vec() } else { Vec::new() };
-        let site = site_with(&store, Codings { made, ..Codings::default() });
+        let site = site_with(&store, Codings { on_demand: made, ..Codings::default() });
         let mut client = Client::new(&site);
         let value: Vec<String> =
             members.iter().map(|(name, weight)| format!("{name}{weight}")).collect();

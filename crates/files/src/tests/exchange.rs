@@ -1,8 +1,8 @@
 //! What is answered to what.
 
 use super::{Client, memory};
-use crate::store::memory::Fault;
-use crate::{Absent, Denied, Need, OpenFilesOf, SMALL, Special};
+use crate::store::memory::InjectedFault;
+use crate::{Absent, Denied, OpenFilesOf, Permission, SMALL, Special};
 
 #[test]
 fn a_file_comes_with_all_that_is_said_about_it() {
@@ -14,7 +14,7 @@ fn a_file_comes_with_all_that_is_said_about_it() {
     assert_eq!(got.field("Content-Length"), Some("8"));
     assert_eq!(got.field("X-Content-Type-Options"), Some("nosniff"));
     assert_eq!(got.field("Last-Modified"), Some("Sun, 09 Sep 2001 01:46:40 GMT"));
-    assert!(got.field("ETag").is_some_and(|tag| tag.len() == 34 && tag.starts_with('"')));
+    assert!(got.field("ETag").is_some_and(|etag| etag.len() == 34 && etag.starts_with('"')));
     assert_eq!(got.field("Accept-Ranges"), Some("bytes"));
 
     let empty = client.get("/empty.txt");
@@ -128,12 +128,12 @@ fn a_client_that_has_the_content_is_told_so() {
     let (_, site) = memory(&[("a.txt", "Hello")]);
     let mut client = Client::new(&site);
     let first = client.get("/a.txt");
-    let tag = first.field("ETag").unwrap();
+    let etag = first.field("ETag").unwrap();
     let date = first.field("Last-Modified").unwrap();
     for (fields, status) in [
-        (format!("If-None-Match: {tag}\r\n"), 304),
-        (format!("If-None-Match: W/{tag}\r\n"), 304),
-        (format!("If-None-Match: \"x\"\r\nIf-None-Match: {tag}\r\n"), 304),
+        (format!("If-None-Match: {etag}\r\n"), 304),
+        (format!("If-None-Match: W/{etag}\r\n"), 304),
+        (format!("If-None-Match: \"x\"\r\nIf-None-Match: {etag}\r\n"), 304),
         ("If-None-Match: *\r\n".to_owned(), 304),
         (format!("If-Modified-Since: {date}\r\n"), 304),
         ("If-None-Match: \"x\"\r\n".to_owned(), 200),
@@ -147,7 +147,7 @@ fn a_client_that_has_the_content_is_told_so() {
             client.pass(millis);
             for method in ["GET", "HEAD"] {
                 let got = client.request(method, "/a.txt", &fields);
-                assert_eq!((got.status, got.field("ETag")), (status, Some(tag)), "{fields}");
+                assert_eq!((got.status, got.field("ETag")), (status, Some(etag)), "{fields}");
                 assert_eq!(got.body.is_empty(), status == 304 || method == "HEAD");
             }
         }
@@ -163,18 +163,18 @@ fn a_client_that_wants_another_content_gets_none() {
     let (_, site) = memory(&[("a.txt", "Hello")]);
     let mut client = Client::new(&site);
     let first = client.get("/a.txt");
-    let tag = first.field("ETag").unwrap();
+    let etag = first.field("ETag").unwrap();
     let date = first.field("Last-Modified").unwrap();
     for (fields, status) in [
-        (format!("If-Match: {tag}\r\n"), 200),
-        (format!("If-Match: \"x\"\r\nIf-Match: {tag}\r\n"), 200),
+        (format!("If-Match: {etag}\r\n"), 200),
+        (format!("If-Match: \"x\"\r\nIf-Match: {etag}\r\n"), 200),
         ("If-Match: *\r\n".to_owned(), 200),
         (format!("If-Unmodified-Since: {date}\r\n"), 200),
         ("If-Match: \"x\"\r\n".to_owned(), 412),
-        (format!("If-Match: W/{tag}\r\n"), 412),
+        (format!("If-Match: W/{etag}\r\n"), 412),
         ("If-Unmodified-Since: Sun, 09 Sep 2001 01:46:39 GMT\r\n".to_owned(), 412),
-        (format!("If-Match: \"x\"\r\nIf-None-Match: {tag}\r\n"), 412),
-        (format!("If-Match: {tag}\r\nIf-None-Match: {tag}\r\n"), 304),
+        (format!("If-Match: \"x\"\r\nIf-None-Match: {etag}\r\n"), 412),
+        (format!("If-Match: {etag}\r\nIf-None-Match: {etag}\r\n"), 304),
         ("If-Match: \"x\"\r\nRange: bytes=0-1\r\n".to_owned(), 412),
     ] {
         // Known, and waiting for a lookup: the conditions are kept.
@@ -182,7 +182,7 @@ fn a_client_that_wants_another_content_gets_none() {
             client.pass(millis);
             for method in ["GET", "HEAD"] {
                 let got = client.request(method, "/a.txt", &fields);
-                assert_eq!((got.status, got.field("ETag")), (status, Some(tag)), "{fields}");
+                assert_eq!((got.status, got.field("ETag")), (status, Some(etag)), "{fields}");
             }
         }
     }
@@ -217,7 +217,7 @@ fn each_fault_of_the_store_earns_its_reply_and_says_nothing_else() {
         (Absent::Outside, 404, None),
         (Absent::Link, 404, None),
         (Absent::NotRegular(Special::Pipe), 404, None),
-        (Absent::Denied(Denied { at: 5, need: Need::Read }), 403, None),
+        (Absent::Denied(Denied { at: 5, need: Permission::Read }), 403, None),
         (Absent::Changing, 503, Some("1")),
         (Absent::Exhausted, 503, Some("1")),
         (Absent::TooManyOpenFiles(OpenFilesOf::Process), 503, Some("1")),
@@ -225,7 +225,7 @@ fn each_fault_of_the_store_earns_its_reply_and_says_nothing_else() {
         (Absent::Failed(5), 500, None),
         (Absent::Forbidden("openat2"), 500, None),
     ] {
-        store.fail("a.txt", Some(Fault::Absent(fault)));
+        store.fail("a.txt", Some(InjectedFault::Absent(fault)));
         client.pass(1000);
         let got = client.get("/a.txt");
         assert_eq!((got.status, got.field("Retry-After")), (status, retry), "{fault}");
@@ -244,7 +244,7 @@ fn pipelined_requests_are_answered_in_order() {
         client.ask("GET", path, "");
     }
     while client.0.run_jobs() > 0 {}
-    let replies = String::from_utf8(client.0.output()).unwrap();
-    let bodies: Vec<&str> = replies.split("\r\n\r\n").skip(1).map(|part| &part[..5]).collect();
+    let responses = String::from_utf8(client.0.output()).unwrap();
+    let bodies: Vec<&str> = responses.split("\r\n\r\n").skip(1).map(|part| &part[..5]).collect();
     assert_eq!(bodies, ["first", "secon", "first"]);
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::*;
-use crate::store::absent::{Absent, Denied, Need};
-use crate::store::memory::Fault;
+use crate::store::absent::{Absent, Denied, Permission};
+use crate::store::memory::InjectedFault;
 use crate::{Mounts, Options, Rule};
 
 fn listed(files: &[(&str, &str)]) -> (Memory, Client) {
@@ -108,7 +108,7 @@ fn a_folder_is_not_listed_where_nobody_said_so() {
     }
     let mounts = Mounts::from(Folder::new(memory(&[("docs/a", "")]).0));
     let why = mounts.explain("/docs/").to_string();
-    assert!(why.contains("why: the folder has no index.html, and listing is off\n"), "{why}");
+    assert!(why.contains("reason: the folder has no index.html, and listing is off\n"), "{why}");
 }
 
 #[test]
@@ -179,7 +179,10 @@ fn the_own_page_of_a_folder_goes_before_its_listing_unless_that_is_asked_for() {
 #[test]
 fn what_can_not_be_listed_says_so() {
     let (store, mut client) = listed(&[("docs/a.txt", "A"), ("shut/b", "")]);
-    store.fail("shut", Some(Fault::Absent(Absent::Denied(Denied { at: 4, need: Need::Read }))));
+    store.fail(
+        "shut",
+        Some(InjectedFault::Absent(Absent::Denied(Denied { at: 4, need: Permission::Read }))),
+    );
     for (target, status) in [
         ("/docs/a.txt/?format=json", 404),
         ("/nothing/?format=json", 404),
@@ -251,11 +254,11 @@ fn an_archive_is_resumed_where_it_was_cut() {
     assert_eq!(whole.field("Content-Length"), Some(&*whole.body.len().to_string()));
     assert_eq!(whole.field("Accept-Ranges"), Some("bytes"));
     assert_eq!(whole.field("Content-Disposition"), Some("attachment; filename=\"docs.tar\""));
-    let tag = whole.field("ETag").unwrap().to_owned();
+    let etag = whole.field("ETag").unwrap().to_owned();
 
     let size = whole.body.len();
     for cut in [0, 1, 511, 512, 513, 1024, 1025, 70_000, size - 1025, size - 1] {
-        let fields = format!("Range: bytes={cut}-\r\nIf-Range: {tag}\r\n");
+        let fields = format!("Range: bytes={cut}-\r\nIf-Range: {etag}\r\n");
         let rest = ask(&mut client, "GET", "/docs/?format=tar", &fields);
         assert_eq!(rest.status, 206);
         assert!(rest.body == whole.body[cut..], "{cut}");
@@ -268,14 +271,14 @@ fn an_archive_is_resumed_where_it_was_cut() {
     assert_eq!(got.field("Content-Range"), Some(&*format!("bytes */{size}")));
     let got = ask(&mut client, "HEAD", "/docs/?format=tar", "");
     assert_eq!((lines(&got), &*got.body), (but_for_what_is_made(&whole), &b""[..]));
-    let known = format!("If-None-Match: {tag}\r\n");
+    let known = format!("If-None-Match: {etag}\r\n");
     assert_eq!(ask(&mut client, "GET", "/docs/?format=tar", &known).status, 304);
     let fields = "If-Match: \"other\"\r\n".to_owned();
     assert_eq!(ask(&mut client, "GET", "/docs/?format=tar", &fields).status, 412);
 
     store.write("docs/a.txt", "B");
     store.pass(3_000_000_000);
-    let fields = format!("Range: bytes=5-\r\nIf-Range: {tag}\r\n");
+    let fields = format!("Range: bytes=5-\r\nIf-Range: {etag}\r\n");
     let got = ask(&mut client, "GET", "/docs/?format=tar", &fields);
     assert_eq!((got.status, got.body.len()), (200, size), "another archive is sent whole");
 }

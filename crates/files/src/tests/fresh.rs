@@ -85,8 +85,8 @@ fn two_writes_in_one_tick_are_told_apart() {
 fn shards_agree_on_the_tag() {
     let (store, first) = memory(&[("a.txt", "Hello")]);
     let second = site(store);
-    let tag = |site| Client::new(site).get("/a.txt").field("ETag").map(str::to_owned);
-    assert_eq!(tag(&first), tag(&second));
+    let etag = |site| Client::new(site).get("/a.txt").field("ETag").map(str::to_owned);
+    assert_eq!(etag(&first), etag(&second));
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn a_large_file_that_changed_in_place_is_looked_up_before_it_is_begun() {
 
 /// A lookup that takes long began before a change that a late joiner must see.
 #[test]
-fn one_who_joins_late_waits_for_a_look_up_of_its_own() {
+fn one_who_joins_late_waits_for_a_lookup_of_its_own() {
     let (store, site) = memory(&[("a.txt", "old")]);
     let (mut early, mut late) = (Client::new(&site), Client::new(&site));
     early.ask("GET", "/a.txt", "");

@@ -100,8 +100,8 @@ fn what_is_no_file_is_not_kept_as_one() {
         [("index.html", "app"), ("404.html", "lost"), ("docs/index.html", ""), ("about.html", "")];
     let site = site(&files, options);
     let mut client = Client::new(&site);
-    let tag = client.get("/").field("ETag").unwrap().to_owned();
-    let known = format!("If-None-Match: {tag}\r\n");
+    let etag = client.get("/").field("ETag").unwrap().to_owned();
+    let known = format!("If-None-Match: {etag}\r\n");
     for (path, fields, status, caching) in [
         ("/", "", 200, Some("public, max-age=31536000")),
         ("/", &*known, 304, Some("public, max-age=31536000")),
@@ -119,11 +119,11 @@ fn what_is_no_file_is_not_kept_as_one() {
 }
 
 /// Every response that a script may want to read, by who asks.
-fn replies(cors: Cors, origin: &str) -> Vec<(&'static str, Got)> {
+fn responses(cors: Cors, origin: &str) -> Vec<(&'static str, Got)> {
     let files = [("a.txt", "Hello"), ("docs/index.html", "docs"), ("404.html", "lost")];
     let site = site(&files, Options { cors, ..Options::default() });
     let mut client = Client::new(&site);
-    let tag = client.get("/a.txt").field("ETag").unwrap().to_owned();
+    let etag = client.get("/a.txt").field("ETag").unwrap().to_owned();
     let mut ask = |path: &str, field: String| {
         client.request("GET", path, &format!("Origin: {origin}\r\n{field}"))
     };
@@ -131,7 +131,7 @@ fn replies(cors: Cors, origin: &str) -> Vec<(&'static str, Got)> {
         ("200", ask("/a.txt", String::new())),
         ("206", ask("/a.txt", "Range: bytes=0-1\r\n".into())),
         ("301", ask("/docs", String::new())),
-        ("304", ask("/a.txt", format!("If-None-Match: {tag}\r\n"))),
+        ("304", ask("/a.txt", format!("If-None-Match: {etag}\r\n"))),
         ("404", ask("/none", String::new())),
         ("412", ask("/a.txt", "If-Match: \"x\"\r\n".into())),
         ("416", ask("/a.txt", "Range: bytes=9-\r\n".into())),
@@ -140,7 +140,7 @@ fn replies(cors: Cors, origin: &str) -> Vec<(&'static str, Got)> {
 
 #[test]
 fn no_other_site_may_read_unless_it_is_said() {
-    for (status, got) in replies(Cors::default(), "https://a.example") {
+    for (status, got) in responses(Cors::default(), "https://a.example") {
         assert_eq!(got.status.to_string(), status);
         assert!(!got.head.contains("Access-Control") && !got.head.contains("Vary"), "{}", got.head);
     }
@@ -148,7 +148,7 @@ fn no_other_site_may_read_unless_it_is_said() {
 
 #[test]
 fn every_site_may_read_where_that_is_said() {
-    for (status, got) in replies(Cors::any(), "https://a.example") {
+    for (status, got) in responses(Cors::any(), "https://a.example") {
         assert_eq!(got.status.to_string(), status);
         assert_eq!(got.field("Access-Control-Allow-Origin"), Some("*"), "{status}");
         let exposed = got.field("Access-Control-Expose-Headers");
@@ -167,7 +167,7 @@ fn some_sites_may_read_where_they_are_named() {
         ("null", None),
         ("https://a.example\r\nOrigin: https://a.example", None),
     ] {
-        for (status, got) in replies(some(), origin) {
+        for (status, got) in responses(some(), origin) {
             assert_eq!(got.status.to_string(), status);
             assert_eq!(got.field("Access-Control-Allow-Origin"), granted, "{status} {origin}");
             assert_eq!(got.field("Vary"), Some("Origin"), "{status} {origin}");
@@ -188,7 +188,7 @@ fn a_browser_that_asks_first_is_told_what_a_script_may() {
     assert_eq!(got.field("Access-Control-Allow-Methods"), Some("GET, HEAD"));
     assert_eq!(got.field("Access-Control-Allow-Headers"), Some("range"));
     assert_eq!(got.field("Access-Control-Max-Age"), Some("86400"));
-    // Who asks for no script is told which methods there are.
+    // Without a preflight's fields, the response names the methods.
     for fields in ["", "Origin: https://a.example\r\n", "Access-Control-Request-Method: GET\r\n"] {
         let got = client.request("OPTIONS", "/a.txt", fields);
         assert_eq!((got.status, got.field("Allow")), (204, Some("GET, HEAD, OPTIONS")));

@@ -24,18 +24,18 @@ fn a_hot_name_is_answered_without_an_allocation() {
             client.0.output();
         }
         let info = measure(|| client.0.input(request));
-        let reply = client.0.output();
-        (info.count_total, reply)
+        let response = client.0.output();
+        (info.count_total, response)
     };
-    let (baseline, reply) = count(&b"OPTIONS /a.txt HTTP/1.1\r\nHost: localhost\r\n\r\n"[..]);
-    assert!(reply.starts_with(b"HTTP/1.1 204"));
+    let (baseline, response) = count(&b"OPTIONS /a.txt HTTP/1.1\r\nHost: localhost\r\n\r\n"[..]);
+    assert!(response.starts_with(b"HTTP/1.1 204"));
     for path in ["/a.txt", "/a%20b", "/shared", "/large", "/none"] {
-        let (hot, reply) = count(&ask(path));
-        assert!(reply.starts_with(b"HTTP/1.1 "));
+        let (hot, response) = count(&ask(path));
+        assert!(response.starts_with(b"HTTP/1.1 "));
         assert!(hot <= baseline, "{path}: {hot} allocations, {baseline} without a file");
     }
     // One each, and a second time the one that is read whole; none, none.html and 404.html; three
-    // names of siblings for the larger two.
+    // names of precompressed files for the larger two.
     assert_eq!(store.opens(), 4 + 1 + 3 + 2 * 3);
 }
 
@@ -43,8 +43,8 @@ fn a_hot_name_is_answered_without_an_allocation() {
 #[test]
 fn a_hot_name_is_answered_in_a_coding_without_an_allocation() {
     let text = "A line of some text.\n".repeat(5000);
-    let (store, site) = memory(&[("made.txt", &text), ("sibling.txt", &text)]);
-    store.write("sibling.txt.br", crate::coding::pack::packed(Coding::Brotli, text.as_bytes()));
+    let (store, site) = memory(&[("on-demand.txt", &text), ("beside.txt", &text)]);
+    store.write("beside.txt.br", crate::tests::compressed(Coding::Brotli, text.as_bytes()));
     store.pass(1_000_000);
     let mut client = Client::new(&site);
     let fields = "Host: localhost\r\nAccept-Encoding: gzip, deflate, br, zstd";
@@ -59,9 +59,9 @@ fn a_hot_name_is_answered_in_a_coding_without_an_allocation() {
         (info.count_total, String::from_utf8_lossy(&client.0.output()).into_owned())
     };
     let (baseline, _) = count("OPTIONS /made.txt");
-    for (name, coding) in [("made", "zstd"), ("sibling", "br")] {
-        let (hot, reply) = count(&format!("GET /{name}.txt"));
-        assert!(reply.contains(&format!("\r\nContent-Encoding: {coding}\r\n")), "{reply}");
+    for (name, coding) in [("on-demand", "zstd"), ("beside", "br")] {
+        let (hot, response) = count(&format!("GET /{name}.txt"));
+        assert!(response.contains(&format!("\r\nContent-Encoding: {coding}\r\n")), "{response}");
         assert!(hot <= baseline, "{name}: {hot} allocations, {baseline} without a file");
     }
 }

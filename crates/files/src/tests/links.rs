@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use super::attacks::Stop;
-use super::codings::{GZIP, packed, text};
+use super::codings::{GZIP, compressed, text};
 use super::scratch::{Scratch, as_anybody};
 use super::{Client, Got};
 use crate::{Absent, CacheLimits, Coding, Disk, Folder, Mounts, Options, Store};
@@ -122,7 +122,10 @@ fn a_link_is_as_hidden_as_what_it_leads_to() {
         }
     }
     let why = mounts.explain("/env").to_string();
-    assert!(why.contains("  why: a symbolic link leads to a name that begins with a dot"), "{why}");
+    assert!(
+        why.contains("  reason: a symbolic link leads to a name that begins with a dot"),
+        "{why}"
+    );
 }
 
 #[test]
@@ -167,17 +170,17 @@ fn an_app_has_no_page_for_a_link_to_a_hidden_name() {
 }
 
 #[test]
-fn a_sibling_that_links_to_a_hidden_name_is_none() {
+fn a_precompressed_file_that_links_to_a_hidden_name_is_none() {
     let scratch = Scratch::new();
     let root = scratch.path();
     let page = text(5000);
     fs::write(root.join("shown.html"), &page).unwrap();
     fs::write(root.join("page.html"), &page).unwrap();
-    fs::write(root.join("packed"), packed(Coding::Gzip, &page)).unwrap();
-    fs::write(root.join(".packed"), packed(Coding::Gzip, &page)).unwrap();
-    symlink("packed", root.join("shown.html.gz")).unwrap();
-    symlink(".packed", root.join("page.html.gz")).unwrap();
-    let codings = crate::Codings { made: Vec::new(), ..crate::Codings::default() };
+    fs::write(root.join("compressed"), compressed(Coding::Gzip, &page)).unwrap();
+    fs::write(root.join(".compressed"), compressed(Coding::Gzip, &page)).unwrap();
+    symlink("compressed", root.join("shown.html.gz")).unwrap();
+    symlink(".compressed", root.join("page.html.gz")).unwrap();
+    let codings = crate::Codings { on_demand: Vec::new(), ..crate::Codings::default() };
     let mut client = client(root, Options { codings, ..Options::default() });
     let got = client.request("GET", "/shown.html", GZIP);
     assert_eq!(got.field("Content-Encoding"), Some("gzip"));

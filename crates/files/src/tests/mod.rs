@@ -13,10 +13,10 @@ mod hot;
 mod idle;
 mod links;
 mod pages;
+mod precompressed;
 mod ranges;
 pub(crate) mod scratch;
 mod several;
-mod siblings;
 mod validators;
 mod why;
 
@@ -25,12 +25,15 @@ use std::io::Read;
 use std::rc::Rc;
 use std::time::Duration;
 
-use sockeye_http::Server;
+use sockeye_http::{KeptRequest, Server};
 use sockeye_proto::harness::Harness;
-use sockeye_proto::{Consumed, Event, Fault, Protocol, Time, Turn};
+use sockeye_proto::{self as proto, Budget, Consumed, Event, Fault, Protocol, Time, Turn};
 
+use crate::coding::codec::encode;
+use crate::limits::lease::Lease;
+use crate::request::accept_encoding::{AcceptEncoding, Accepted};
 use crate::store::memory::Memory;
-use crate::{CacheLimits, Files, Folder, SMALL, Site, Store};
+use crate::{CacheLimits, Coding, Files, Folder, SMALL, Site, Store};
 
 /// A site in memory, one shard of it.
 fn memory(files: &[(&str, &str)]) -> (Memory, Site) {
@@ -144,16 +147,47 @@ impl Got {
     }
 }
 
-/// Undoes a coding, as a client does: with the readers of the crates, not the code under test.
-pub(crate) fn unpack(coding: &str, packed: &[u8]) -> Vec<u8> {
+/// What a request with these values of `Accept-Encoding` accepts.
+pub(crate) fn accepted<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> Accepted {
+    let mut list = AcceptEncoding::default();
+    values.into_iter().for_each(|value| list.push(value));
+    list.settle()
+}
+
+/// A request for `path` with these fields.
+pub(crate) fn request(path: &str, fields: &[(&str, &str)]) -> KeptRequest {
+    let mut head = format!("GET {path} HTTP/1.1\r\nHost: a\r\n");
+    for (name, value) in fields {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    head.push_str("\r\n");
+    KeptRequest::read(head.as_bytes()).expect("a good head")
+}
+
+/// A lease of a budget of its own.
+pub(crate) fn lease(bytes: u64) -> Lease {
+    // A local client may have half.
+    let budget = Budget::new("listings", 2 * bytes);
+    Lease::new(&budget, proto::Client::Unix).expect("a lease of nothing")
+}
+
+/// Compresses `content`, even if that saves nothing.
+pub(crate) fn compressed(coding: Coding, content: &[u8]) -> Vec<u8> {
+    let mut compressed = Vec::new();
+    encode(coding, content, content.len(), &mut compressed).expect("memory for an encoder");
+    compressed
+}
+
+/// Decodes content as a client does: with the readers of the crates, not the code under test.
+pub(crate) fn decompress(coding: &str, compressed: &[u8]) -> Vec<u8> {
     let mut content = Vec::new();
     let read = match coding {
-        "zstd" => zstd::Decoder::new(packed).expect("memory").read_to_end(&mut content),
-        "br" => brotli::Decompressor::new(packed, 4096).read_to_end(&mut content),
-        "gzip" => flate2::read::GzDecoder::new(packed).read_to_end(&mut content),
+        "zstd" => zstd::Decoder::new(compressed).expect("memory").read_to_end(&mut content),
+        "br" => brotli::Decompressor::new(compressed, 4096).read_to_end(&mut content),
+        "gzip" => flate2::read::GzDecoder::new(compressed).read_to_end(&mut content),
         other => panic!("no such coding: {other}"),
     };
-    read.expect("packed content");
+    read.expect("compressed content");
     content
 }
 

@@ -1,7 +1,7 @@
 //! Pages by their clean URLs, pages of apps, and pages that say that there is nothing.
 
 use super::{Client, Got, memory};
-use crate::store::memory::{Fault, Memory};
+use crate::store::memory::{InjectedFault, Memory};
 use crate::{Absent, CacheLimits, Folder, Options, SMALL, Site};
 
 fn site(files: &[(&str, &str)], options: impl FnOnce(&mut Options)) -> (Memory, Site) {
@@ -111,7 +111,7 @@ fn a_page_that_comes_and_goes_is_seen_under_its_clean_url() {
 #[test]
 fn a_page_that_can_not_be_had_says_so_under_its_clean_url() {
     let (store, site) = site(&[("a.html", "page")], |_| {});
-    store.fail("a.html", Some(Fault::Absent(Absent::Exhausted)));
+    store.fail("a.html", Some(InjectedFault::Absent(Absent::Exhausted)));
     assert_eq!(Client::new(&site).get("/a").status, 503);
 }
 
@@ -152,8 +152,8 @@ fn an_app_gets_its_page_where_somebody_wants_to_see_one() {
     assert_eq!(got.field("Content-Type"), Some("text/html; charset=utf-8"));
     assert_eq!(got.field("Vary"), Some("Accept, Sec-Fetch-Mode"));
     // It is a file like others.
-    let tag = got.field("ETag").unwrap();
-    assert_eq!(ask("GET", "/users/8", &format!("If-None-Match: {tag}\r\n")).status, 304);
+    let etag = got.field("ETag").unwrap();
+    assert_eq!(ask("GET", "/users/8", &format!("If-None-Match: {etag}\r\n")).status, 304);
     assert_eq!(ask("GET", "/users/8", "Range: bytes=1-\r\n").text(), "pp");
     assert_eq!(ask("POST", "/users/8", "Content-Length: 0\r\n").status, 405);
 }
@@ -176,10 +176,10 @@ fn the_folders_own_page_says_that_there_is_nothing() {
     let mut client = Client::new(&site);
     let direct = client.get("/404.html");
     assert_eq!((direct.status, direct.text()), (200, "<p>Lost?"));
-    let tag = format!("If-None-Match: {}\r\n", direct.field("ETag").unwrap());
+    let etag = format!("If-None-Match: {}\r\n", direct.field("ETag").unwrap());
     for path in ["/none", "/none/", "/empty/", "/.git/config", "/a//b", "/404.html/"] {
         // A page of a 404 is neither known to anybody nor taken in parts.
-        for fields in ["", &*tag, "Range: bytes=0-1\r\n", "If-Match: \"x\"\r\n"] {
+        for fields in ["", &*etag, "Range: bytes=0-1\r\n", "If-Match: \"x\"\r\n"] {
             for _ in 0..2 {
                 let got = client.request("GET", path, fields);
                 assert_eq!((got.status, got.text()), (404, "<p>Lost?"), "{path} {fields}");
@@ -220,6 +220,6 @@ fn names_that_are_missing_share_their_page() {
 #[test]
 fn a_page_that_can_not_be_had_leaves_the_short_one() {
     let (store, site) = site(&[("404.html", "lost")], |_| {});
-    store.fail("404.html", Some(Fault::Absent(Absent::Exhausted)));
+    store.fail("404.html", Some(InjectedFault::Absent(Absent::Exhausted)));
     answers(&site, &[("/none", 404, "404 Not Found\n")]);
 }

@@ -23,7 +23,7 @@ fn range(client: &mut Client, path: &str, range: &str, more: &str) -> Got {
 #[test]
 fn one_range_is_that_part_and_says_where_it_lies() {
     let (mut client, large) = both();
-    for (asked, small_part, large_part) in [
+    for (view, small_part, large_part) in [
         ("bytes=0-0", 0..1, 0..1),
         ("bytes=3-5", 3..6, 3..6),
         ("bytes=7-", 7..10, 7..100_000),
@@ -38,10 +38,10 @@ fn one_range_is_that_part_and_says_where_it_lies() {
             // Looked up, and known.
             for millis in [0, 1000] {
                 client.pass(millis);
-                let got = range(&mut client, path, asked, "");
+                let got = range(&mut client, path, view, "");
                 let (first, last) = (part.start, part.end - 1);
                 let lies = format!("bytes {first}-{last}/{}", content.len());
-                assert_eq!((got.status, got.text()), (206, &content[part.clone()]), "{asked}");
+                assert_eq!((got.status, got.text()), (206, &content[part.clone()]), "{view}");
                 assert_eq!(got.field("Content-Range"), Some(&*lies));
                 assert_eq!(got.field("Content-Length"), Some(&*part.len().to_string()));
                 assert!(got.field("ETag").is_some() && got.field("Last-Modified").is_some());
@@ -53,26 +53,29 @@ fn one_range_is_that_part_and_says_where_it_lies() {
 #[test]
 fn a_range_beyond_the_file_is_told_its_length() {
     let (mut client, _) = both();
-    for asked in ["bytes=10-", "bytes=10-20,30-", "bytes=-0", "bytes=18446744073709551616-"] {
-        let got = range(&mut client, "/small", asked, "");
-        assert_eq!((got.status, got.field("Content-Range")), (416, Some("bytes */10")), "{asked}");
-        assert_eq!(got.text(), "416 Range Not Satisfiable\nThe file ends before that.\n");
+    for view in ["bytes=10-", "bytes=10-20,30-", "bytes=-0", "bytes=18446744073709551616-"] {
+        let got = range(&mut client, "/small", view, "");
+        assert_eq!((got.status, got.field("Content-Range")), (416, Some("bytes */10")), "{view}");
+        assert_eq!(
+            got.text(),
+            "416 Range Not Satisfiable\nThe file ends before the requested range.\n"
+        );
     }
 }
 
 #[test]
 fn what_is_no_range_of_bytes_is_ignored() {
     let (mut client, _) = both();
-    for asked in
+    for view in
         ["lines=1-2", "bytes=5-3", "bytes=x-", "bytes=", "bytes", "bytes=0-1\r\nRange: bytes=0-1"]
     {
-        let got = range(&mut client, "/small", asked, "");
-        assert_eq!((got.status, got.text()), (200, DIGITS), "{asked}");
+        let got = range(&mut client, "/small", view, "");
+        assert_eq!((got.status, got.text()), (200, DIGITS), "{view}");
         assert_eq!(got.field("Content-Range"), None);
     }
     // Of nothing, no part can be sent.
-    for asked in ["bytes=0-0", "bytes=-5"] {
-        assert_eq!(range(&mut client, "/empty", asked, "").status, 200);
+    for view in ["bytes=0-0", "bytes=-5"] {
+        assert_eq!(range(&mut client, "/empty", view, "").status, 200);
     }
 }
 
@@ -80,8 +83,8 @@ fn what_is_no_range_of_bytes_is_ignored() {
 #[test]
 fn head_ignores_a_range_as_the_standard_wants() {
     let (mut client, _) = both();
-    for asked in ["bytes=0-1", "bytes=100-"] {
-        let head = client.request("HEAD", "/small", &format!("Range: {asked}\r\n"));
+    for view in ["bytes=0-1", "bytes=100-"] {
+        let head = client.request("HEAD", "/small", &format!("Range: {view}\r\n"));
         assert_eq!(head.head, client.get("/small").head);
     }
 }
@@ -90,16 +93,16 @@ fn head_ignores_a_range_as_the_standard_wants() {
 fn a_range_of_another_content_is_all_of_this_one() {
     let (mut client, _) = both();
     let first = client.get("/small");
-    let tag = first.field("ETag").unwrap();
+    let etag = first.field("ETag").unwrap();
     let date = first.field("Last-Modified").unwrap();
     for (condition, status) in [
-        (tag.to_owned(), 206),
+        (etag.to_owned(), 206),
         (date.to_owned(), 206),
         ("\"x\"".to_owned(), 200),
-        (format!("W/{tag}"), 200),
+        (format!("W/{etag}"), 200),
         ("Sun, 09 Sep 2001 01:46:39 GMT".to_owned(), 200),
         ("Sun, 09 Sep 2001 01:46:41 GMT".to_owned(), 200),
-        (format!("{tag}\r\nIf-Range: {tag}"), 200),
+        (format!("{etag}\r\nIf-Range: {etag}"), 200),
     ] {
         for millis in [0, 1000] {
             client.pass(millis);
@@ -119,12 +122,12 @@ fn a_range_of_another_content_is_all_of_this_one() {
 #[test]
 fn the_conditions_come_before_the_range() {
     let (mut client, _) = both();
-    let tag = client.get("/small").field("ETag").unwrap().to_owned();
+    let etag = client.get("/small").field("ETag").unwrap().to_owned();
     let mut status = |more: String| range(&mut client, "/small", "bytes=2-3", &more).status;
-    assert_eq!(status(format!("If-None-Match: {tag}\r\n")), 304);
-    assert_eq!(status(format!("If-None-Match: {tag}\r\nIf-Range: \"x\"\r\n")), 304);
+    assert_eq!(status(format!("If-None-Match: {etag}\r\n")), 304);
+    assert_eq!(status(format!("If-None-Match: {etag}\r\nIf-Range: \"x\"\r\n")), 304);
     assert_eq!(status("If-Match: \"x\"\r\n".to_owned()), 412);
-    assert_eq!(status(format!("If-Match: {tag}\r\nIf-Range: {tag}\r\n")), 206);
+    assert_eq!(status(format!("If-Match: {etag}\r\nIf-Range: {etag}\r\n")), 206);
 }
 
 #[test]
@@ -203,7 +206,7 @@ fn no_mixture_of_ranges_makes_a_reply_larger_than_the_file_and_a_head() {
     let overlapping = (0..16).map(|at| format!("{at}-")).collect::<Vec<_>>().join(",");
     let many = (0..1000).map(|at| format!("{at}-{at}")).collect::<Vec<_>>().join(",");
     let close = (0..16).map(|at| format!("{0}-{1}", at * 300, at * 300 + 20)).collect::<Vec<_>>();
-    for asked in [
+    for view in [
         "0-,".repeat(16),
         "0-".to_owned() + &",0-".repeat(15),
         overlapping,
@@ -213,10 +216,10 @@ fn no_mixture_of_ranges_makes_a_reply_larger_than_the_file_and_a_head() {
         "0-99999,-9223372036854775807,18446744073709551615-".to_owned(),
         "-18446744073709551615,1-18446744073709551615".to_owned(),
     ] {
-        let got = range(&mut client, "/large", &format!("bytes={asked}"), "");
-        assert!(matches!(got.status, 200 | 206), "{asked}");
+        let got = range(&mut client, "/large", &format!("bytes={view}"), "");
+        assert!(matches!(got.status, 200 | 206), "{view}");
         assert_eq!(got.field("Content-Length"), Some(&*got.body.len().to_string()));
-        assert!(got.body.len() <= large.len() + 512, "{} for {asked}", got.body.len());
+        assert!(got.body.len() <= large.len() + 512, "{} for {view}", got.body.len());
     }
 }
 
@@ -229,11 +232,11 @@ fn a_download_is_resumed_bit_for_bit() {
     fs::write(scratch.path().join("film"), &content).unwrap();
     let site = Folder::open(scratch.path()).unwrap().site(CacheLimits::default());
     let mut client = Client::new(&site);
-    let tag = client.request("HEAD", "/film", "").field("ETag").unwrap().to_owned();
+    let etag = client.request("HEAD", "/film", "").field("ETag").unwrap().to_owned();
     let mut got = Vec::new();
     for step in [1, 4095, 4096, 65_536, 3, 100_000, 17, 1 << 30] {
         client.pass(1000);
-        let more = format!("If-Range: {tag}\r\n");
+        let more = format!("If-Range: {etag}\r\n");
         let part = range(&mut client, "/film", &format!("bytes={}-", got.len()), &more);
         assert_eq!(part.status, 206);
         got.extend_from_slice(&part.body[..part.body.len().min(step)]);
@@ -244,7 +247,7 @@ fn a_download_is_resumed_bit_for_bit() {
         fs::write(scratch.path().join("next"), content).unwrap();
         fs::rename(scratch.path().join("next"), scratch.path().join("film")).unwrap();
         client.pass(1000);
-        let more = format!("If-Range: {tag}\r\n");
+        let more = format!("If-Range: {etag}\r\n");
         assert_eq!(range(&mut client, "/film", "bytes=5-", &more).status, status);
     }
 }

@@ -19,7 +19,7 @@ fn site(store: &Memory) -> Site {
     folder(store).site(CacheLimits::default())
 }
 
-fn tag(site: &Site, path: &str) -> String {
+fn etag(site: &Site, path: &str) -> String {
     Client::new(site).get(path).field("ETag").expect("a tag").to_owned()
 }
 
@@ -34,16 +34,16 @@ fn a_tag_survives_a_deploy_of_the_same_content_up_to_a_size() {
     ] {
         let content = "x".repeat(size);
         let (store, _) = memory(&[("file", &content), ("copy", &content)]);
-        let before = tag(&site(&store), "/file");
-        assert_eq!(tag(&site(&store), "/copy") == before, survives, "{size}");
+        let before = etag(&site(&store), "/file");
+        assert_eq!(etag(&site(&store), "/copy") == before, survives, "{size}");
         store.pass(5_000_000_000);
         store.replace("file", content.as_str());
         store.pass(1_000_000);
-        assert_eq!(tag(&site(&store), "/file") == before, survives, "{size}");
+        assert_eq!(etag(&site(&store), "/file") == before, survives, "{size}");
         if size > 0 {
             store.replace("file", "y".repeat(size));
             store.pass(1_000_000);
-            assert_ne!(tag(&site(&store), "/file"), before, "{size}");
+            assert_ne!(etag(&site(&store), "/file"), before, "{size}");
         }
     }
 }
@@ -57,7 +57,7 @@ fn a_tag_is_the_same_before_and_after_it_is_cached_and_on_every_shard() {
         let folder = folder(&store);
         let none = CacheLimits { entries: 0, bytes: 0, descriptors: 0 };
         let shards = [folder.site(CacheLimits::default()), folder.site(none), site(&store)];
-        let first = tag(&shards[0], "/file");
+        let first = etag(&shards[0], "/file");
         for shard in &shards {
             let mut client = Client::new(shard);
             for _ in 0..3 {
@@ -72,7 +72,7 @@ fn a_tag_is_the_same_before_and_after_it_is_cached_and_on_every_shard() {
 fn a_content_is_read_once_for_all_shards() {
     let (store, _) = memory(&[("file", &"x".repeat(LIMIT))]);
     let folder = folder(&store);
-    let first = tag(&folder.site(CacheLimits::default()), "/file");
+    let first = etag(&folder.site(CacheLimits::default()), "/file");
     // A second reading would write over it.
     store.change_when_read("file", ["read"]);
     let second = Client::new(&folder.site(CacheLimits::default())).request("HEAD", "/file", "");
@@ -85,11 +85,11 @@ fn a_file_that_changes_while_its_tag_is_made_is_read_again() {
     let (store, _) = memory(&[("file", &"x".repeat(LIMIT))]);
     let expected = {
         let (store, _) = memory(&[("file", &"z".repeat(LIMIT))]);
-        tag(&site(&store), "/file")
+        etag(&site(&store), "/file")
     };
     store.pass(1_000_000);
     store.change_when_read("file", ["y".repeat(LIMIT - 1), "z".repeat(LIMIT)]);
-    assert_eq!(tag(&site(&store), "/file"), expected);
+    assert_eq!(etag(&site(&store), "/file"), expected);
 }
 
 #[test]

@@ -87,7 +87,7 @@ fn every_rule_has_its_story() {
         let text = explained.to_string();
         assert_eq!((explained.status.code(), explained.rule), (status, rule), "{text}");
         assert_eq!(line(&text, "file: ").as_deref(), file, "{text}");
-        assert_eq!(line(&text, "why: ").as_deref(), why, "{text}");
+        assert_eq!(line(&text, "reason: ").as_deref(), why, "{text}");
         assert!(text.starts_with(&format!("{}: {}\n", explained.status, rule)), "{text}");
         assert_eq!(line(&text, "folder: "), Some(format!("/ is {}", root.display())), "{text}");
     }
@@ -116,7 +116,7 @@ fn an_app_and_a_single_file_have_theirs() {
         let explained = mounts.explain(target);
         assert_eq!((explained.rule, explained.mount.as_deref()), (rule, mount), "{explained}");
     }
-    assert!(mounts.explain("/").to_string().contains("why: no folder is served there"));
+    assert!(mounts.explain("/").to_string().contains("reason: no folder is served there"));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! How the content of a representation is kept.
+//! Where the content of a representation is.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
@@ -6,36 +6,36 @@ use std::sync::{Arc, Weak};
 use bytes::Bytes;
 use sockeye_proto::Permit;
 
-use crate::store::traits::Stored;
+use crate::store::traits::OpenFile;
 
-/// Files of up to so many bytes are kept in memory, larger ones as an open descriptor. Sending from
-/// memory is cheaper than a second call into the kernel up to about 16 KiB, and even at 32 KiB it
-/// saves a descriptor for little.
+/// The size up to which files are kept in memory, in bytes; of larger ones, a descriptor is kept. Up
+/// to about 16 KiB, sending from memory is cheaper than a second system call, and at 32 KiB it saves a
+/// descriptor for little.
 pub const SMALL: u64 = 32 * 1024;
 
-/// How the content is kept.
+/// Where a content is.
 #[derive(Clone, Debug)]
-pub(crate) enum Held {
+pub(crate) enum Content {
     Memory(Bytes),
-    Open(Arc<dyn Stored>),
-    /// It was made by compressing, and is kept elsewhere for as long as there is room for it.
+    Open(Arc<dyn OpenFile>),
+    /// In the cache of compressed contents, which may drop it.
     Compressed(Weak<Compressed>),
 }
 
-/// A content in a coding that was made of it.
+/// A content that was compressed on demand.
 #[derive(Debug)]
 pub(crate) struct Compressed {
     content: Bytes,
-    /// Sent since it was last looked at for being dropped.
+    /// Sent since [`Compressed::take_used`].
     used: AtomicBool,
-    /// Lives as long as the bytes do: it is dropped only while nobody else has them.
+    /// Lives as long as the bytes do: this is dropped only while nobody else has them.
     _permit: Permit,
 }
 
 impl Compressed {
     pub(crate) fn new(content: Vec<u8>, permit: Permit) -> Self {
         let content = Bytes::from(content);
-        // The first clone allocates the count that they are shared by. Here, not on the loop.
+        // The first clone allocates the reference count: here, not on the loop.
         drop(content.clone());
         Self { content, used: AtomicBool::new(true), _permit: permit }
     }
@@ -49,7 +49,6 @@ impl Compressed {
         self.content.clone()
     }
 
-    /// Its length in bytes.
     pub(crate) fn len(&self) -> usize {
         self.content.len()
     }
@@ -59,7 +58,7 @@ impl Compressed {
         &self.content
     }
 
-    /// Whether it was sent since this was last asked.
+    /// Whether it was sent since the last call.
     pub(crate) fn take_used(&self) -> bool {
         self.used.swap(false, Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! Sizes and moments as people and programs read them.
+//! Sizes, counts and times as text.
 
 use std::fmt;
 
@@ -29,7 +29,7 @@ impl fmt::Display for Size {
     }
 }
 
-/// A number with its thousands set apart: `1,234,567`.
+/// A number with thousands separators: `1,234,567`.
 pub(super) struct Count(pub(super) u64);
 
 impl fmt::Display for Count {
@@ -45,7 +45,7 @@ impl fmt::Display for Count {
     }
 }
 
-/// A moment in UTC, taken apart; what lies outside of the years 1 to 9999 is moved to their edge.
+/// A time in UTC, clamped to the years 1 to 9999.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Moment {
     year: i64,
@@ -59,11 +59,11 @@ impl Moment {
     /// 0001-01-01T00:00:00Z and 9999-12-31T23:59:59Z.
     const EDGES: (i64, i64) = (-62_135_596_800, 253_402_300_799);
 
-    /// The moment `secs` seconds after 1970 began.
+    /// The time `secs` seconds after 1970-01-01T00:00:00Z.
     pub(super) fn new(secs: i64) -> Self {
         let secs = secs.clamp(Self::EDGES.0, Self::EDGES.1);
-        // The proleptic Gregorian calendar, in years that begin in March, so that the leap day is
-        // the last of its year; 719,468 days lie between the first of March of year 0 and 1970.
+        // The proleptic Gregorian calendar, in years that begin in March, so that the leap day is the
+        // last of its year. There are 719,468 days from the first of March of year 0 to 1970.
         let days = secs.div_euclid(Self::DAY) + 719_468;
         let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
         let year_of_era =
@@ -77,7 +77,7 @@ impl Moment {
     }
 }
 
-/// As RFC 3339 has it: `2026-11-22T18:39:05Z`.
+/// In the format of RFC 3339: `2026-11-22T18:39:05Z`.
 impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { year, month, day, second } = self;

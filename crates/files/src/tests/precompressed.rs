@@ -1,21 +1,21 @@
-//! Files with siblings that were packed ahead of time, on a store in memory.
+//! Precompressed files, on a store in memory.
 
 use super::Client;
-use super::codings::{BROWSER, GZIP, VARY, accepting, content, packed, said, site_with, text};
-use crate::store::memory::{Fault, Memory};
+use super::codings::{BROWSER, GZIP, VARY, accepting, compressed, content, said, site_with, text};
+use crate::store::memory::{InjectedFault, Memory};
 use crate::{Coding, Codings};
 
 #[test]
-fn the_smallest_sibling_is_sent_to_whom_it_is_all_the_same() {
+fn the_smallest_precompressed_file_is_sent_to_whom_it_is_all_the_same() {
     let script = text(5000);
     let store = Memory::new();
     store.write("app.js", &*script);
-    let [zstd, br, gzip] = Coding::ALL.map(|coding| packed(coding, &script));
+    let [zstd, br, gzip] = Coding::ALL.map(|coding| compressed(coding, &script));
     let lens = [zstd.len(), br.len(), gzip.len()];
     store.write("app.js.zst", zstd);
     store.write("app.js.br", br);
     store.write("app.js.gz", gzip);
-    let site = site_with(&store, Codings { made: Vec::new(), ..Codings::default() });
+    let site = site_with(&store, Codings { on_demand: Vec::new(), ..Codings::default() });
     let mut client = Client::new(&site);
     let got = client.request("GET", "/app.js", BROWSER);
     assert_eq!(got.body.len(), *lens.iter().min().unwrap());
@@ -33,15 +33,15 @@ fn the_smallest_sibling_is_sent_to_whom_it_is_all_the_same() {
     assert_eq!(got.field("Content-Type"), Some("application/gzip"));
 }
 
-/// Everything that has a sibling varies, whatever its type and size.
+/// Every file with a precompressed one varies, whatever its type and size.
 #[test]
-fn siblings_are_for_files_of_every_kind() {
+fn precompressed_files_are_for_files_of_every_kind() {
     let content = text(100_000);
     for name in ["model.bin", "font.woff2", "page.html", "data"] {
         let store = Memory::new();
         store.write(name, &*content);
-        store.write(&format!("{name}.br"), packed(Coding::Brotli, &content));
-        let site = site_with(&store, Codings { made: Vec::new(), ..Codings::default() });
+        store.write(&format!("{name}.br"), compressed(Coding::Brotli, &content));
+        let site = site_with(&store, Codings { on_demand: Vec::new(), ..Codings::default() });
         let mut client = Client::new(&site);
         let got = client.request("GET", &format!("/{name}"), BROWSER);
         assert_eq!(
@@ -53,14 +53,14 @@ fn siblings_are_for_files_of_every_kind() {
 }
 
 #[test]
-fn a_sibling_of_an_index_and_of_a_clean_url_is_found() {
+fn a_precompressed_file_of_an_index_and_of_a_clean_url_is_found() {
     let page = text(3000);
     let store = Memory::new();
     for name in ["docs/index.html", "about.html", "404.html"] {
         store.write(name, &*page);
-        store.write(&format!("{name}.br"), packed(Coding::Brotli, &page));
+        store.write(&format!("{name}.br"), compressed(Coding::Brotli, &page));
     }
-    let site = site_with(&store, Codings { made: Vec::new(), ..Codings::default() });
+    let site = site_with(&store, Codings { on_demand: Vec::new(), ..Codings::default() });
     let mut client = Client::new(&site);
     for (path, status) in [("/docs/", 200), ("/about", 200), ("/missing", 404)] {
         let got = client.request("GET", path, BROWSER);
@@ -75,80 +75,80 @@ fn a_sibling_of_an_index_and_of_a_clean_url_is_found() {
 fn a_range_is_one_of_the_form_that_is_sent() {
     let page = text(5000);
     let store = Memory::new();
-    for name in ["plain.html", "packed.html"] {
+    for name in ["plain.html", "compressed.html"] {
         store.write(name, &*page);
     }
-    let sibling = packed(Coding::Brotli, &page);
-    store.write("packed.html.br", sibling.clone());
+    let brotli = compressed(Coding::Brotli, &page);
+    store.write("compressed.html.br", brotli.clone());
     let site = site_with(&store, Codings::default());
     let mut client = Client::new(&site);
-    let plain = client.get("/packed.html");
+    let plain = client.get("/compressed.html");
 
-    // Of a file that is packed as it goes: of the file, even where it is packed already.
+    // Of a file that is compressed on demand: of the file, even if it is compressed already.
     client.request("GET", "/plain.html", BROWSER);
     let got = client.request("GET", "/plain.html", &format!("{BROWSER}Range: bytes=10-19\r\n"));
     assert_eq!((said(&got), got.text()), ((206, None, VARY), &page[10..20]));
-    let tag = client.request("GET", "/plain.html", BROWSER).field("ETag").unwrap().to_owned();
-    let resume = format!("{BROWSER}Range: bytes=10-19\r\nIf-Range: {tag}\r\n");
+    let etag = client.request("GET", "/plain.html", BROWSER).field("ETag").unwrap().to_owned();
+    let resume = format!("{BROWSER}Range: bytes=10-19\r\nIf-Range: {etag}\r\n");
     let got = client.request("GET", "/plain.html", &resume);
     assert_eq!((said(&got), got.text()), ((200, None, VARY), &*page), "another form: all of it");
 
-    // Of a sibling: of the sibling, for those who accept it.
-    let whole = client.request("GET", "/packed.html", BROWSER);
+    // Of a precompressed file: of its bytes, for clients that accept its coding.
+    let whole = client.request("GET", "/compressed.html", BROWSER);
     assert_eq!(said(&whole), (200, Some("br"), VARY));
-    let tag = whole.field("ETag").unwrap().to_owned();
-    for extra in [String::new(), format!("If-Range: {tag}\r\n")] {
+    let etag = whole.field("ETag").unwrap().to_owned();
+    for extra in [String::new(), format!("If-Range: {etag}\r\n")] {
         let fields = format!("{BROWSER}Range: bytes=10-19\r\n{extra}");
-        let got = client.request("GET", "/packed.html", &fields);
-        assert_eq!((said(&got), &*got.body), ((206, Some("br"), VARY), &sibling[10..20]));
-        let range = format!("bytes 10-19/{}", sibling.len());
+        let got = client.request("GET", "/compressed.html", &fields);
+        assert_eq!((said(&got), &*got.body), ((206, Some("br"), VARY), &brotli[10..20]));
+        let range = format!("bytes 10-19/{}", brotli.len());
         assert_eq!(got.field("Content-Range"), Some(&*range));
-        assert_eq!(got.field("ETag"), Some(&*tag));
+        assert_eq!(got.field("ETag"), Some(&*etag));
     }
-    // What was begun in one form is not gone on with in another.
+    // A download in one encoding is not resumed in another.
     let plain_tag = plain.field("ETag").unwrap();
     let got = client.request(
         "GET",
-        "/packed.html",
+        "/compressed.html",
         &format!("{BROWSER}Range: bytes=10-19\r\nIf-Range: {plain_tag}\r\n"),
     );
     assert_eq!((got.status, content(&got)), (200, page.clone().into_bytes()));
     let got = client.request(
         "GET",
-        "/packed.html",
-        &format!("Range: bytes=10-19\r\nIf-Range: {tag}\r\n"),
+        "/compressed.html",
+        &format!("Range: bytes=10-19\r\nIf-Range: {etag}\r\n"),
     );
     assert_eq!((said(&got), got.text()), ((200, None, VARY), &*page));
-    let got = client.request("GET", "/packed.html", "Range: bytes=10-19\r\n");
+    let got = client.request("GET", "/compressed.html", "Range: bytes=10-19\r\n");
     assert_eq!((said(&got), got.text()), ((206, None, VARY), &page[10..20]));
     let beyond = format!("{BROWSER}Range: bytes=4000-\r\n");
-    let got = client.request("GET", "/packed.html", &beyond);
-    let size = format!("bytes */{}", sibling.len());
+    let got = client.request("GET", "/compressed.html", &beyond);
+    let size = format!("bytes */{}", brotli.len());
     assert_eq!((said(&got), got.field("Content-Range")), ((416, None, VARY), Some(&*size)));
 }
 
 #[test]
-fn a_sibling_that_is_not_the_file_is_never_sent_whatever_the_times_say() {
+fn a_precompressed_file_that_is_not_the_file_is_never_sent_whatever_the_times_say() {
     let (old, new) = (text(5000), text(5000).replace("This", "That"));
     for (name, bytes) in [
-        ("stale", packed(Coding::Gzip, &old)),
-        ("longer", packed(Coding::Gzip, &format!("{new}."))),
-        ("shorter", packed(Coding::Gzip, &new[1..])),
-        ("cut off", packed(Coding::Gzip, &new)[..500].to_vec()),
+        ("stale", compressed(Coding::Gzip, &old)),
+        ("longer", compressed(Coding::Gzip, &format!("{new}."))),
+        ("shorter", compressed(Coding::Gzip, &new[1..])),
+        ("cut off", compressed(Coding::Gzip, &new)[..500].to_vec()),
         ("empty", Vec::new()),
-        ("of another coding", packed(Coding::Brotli, &new)),
-        ("not packed", new.as_bytes()[..1000].to_vec()),
-        ("a bomb", packed(Coding::Gzip, &"\0".repeat(4 << 20))[..4000].to_vec()),
-        ("with more behind it", [packed(Coding::Gzip, &new), vec![0]].concat()),
-        ("no smaller", [packed(Coding::Gzip, &new), vec![0; 5000]].concat()),
+        ("of another coding", compressed(Coding::Brotli, &new)),
+        ("not compressed", new.as_bytes()[..1000].to_vec()),
+        ("a bomb", compressed(Coding::Gzip, &"\0".repeat(4 << 20))[..4000].to_vec()),
+        ("with more behind it", [compressed(Coding::Gzip, &new), vec![0]].concat()),
+        ("no smaller", [compressed(Coding::Gzip, &new), vec![0; 5000]].concat()),
     ] {
         let store = Memory::new();
-        // The same times, and a sibling that is younger.
+        // The same times, and a precompressed file that is newer.
         for nanos in [0, 5_000_000_000] {
             store.write("page.html", &*new);
             store.pass(nanos);
             store.write("page.html.gz", bytes.clone());
-            let site = site_with(&store, Codings { made: Vec::new(), ..Codings::default() });
+            let site = site_with(&store, Codings { on_demand: Vec::new(), ..Codings::default() });
             let mut client = Client::new(&site);
             for _ in 0..3 {
                 let got = client.request("GET", "/page.html", GZIP);
@@ -160,13 +160,13 @@ fn a_sibling_that_is_not_the_file_is_never_sent_whatever_the_times_say() {
 }
 
 #[test]
-fn a_sibling_that_is_older_is_sent_where_it_is_the_file() {
+fn a_precompressed_file_that_is_older_is_sent_where_it_is_the_file() {
     let page = text(5000);
     let store = Memory::new();
-    store.write("page.html.gz", packed(Coding::Gzip, &page));
+    store.write("page.html.gz", compressed(Coding::Gzip, &page));
     store.pass(5_000_000_000);
     store.write("page.html", &*page);
-    let site = site_with(&store, Codings { made: Vec::new(), ..Codings::default() });
+    let site = site_with(&store, Codings { on_demand: Vec::new(), ..Codings::default() });
     let got = Client::new(&site).request("GET", "/page.html", GZIP);
     assert_eq!((said(&got), &*content(&got)), ((200, Some("gzip"), VARY), page.as_bytes()));
 }
@@ -176,7 +176,7 @@ fn a_change_of_either_is_seen_a_second_later() {
     let (first, second) = (text(5000), text(5000).replace("This", "That"));
     let store = Memory::new();
     store.write("page.html", &*first);
-    let site = site_with(&store, Codings { made: Vec::new(), ..Codings::default() });
+    let site = site_with(&store, Codings { on_demand: Vec::new(), ..Codings::default() });
     let mut client = Client::new(&site);
     let mut after = |change: &dyn Fn()| {
         change();
@@ -190,17 +190,17 @@ fn a_change_of_either_is_seen_a_second_later() {
     };
     assert_eq!(after(&|| {}), (false, false, 1));
     assert_eq!(
-        after(&|| store.write("page.html.gz", packed(Coding::Gzip, &first))),
+        after(&|| store.write("page.html.gz", compressed(Coding::Gzip, &first))),
         (true, true, 1)
     );
     assert_eq!(after(&|| {}), (true, true, 1));
     assert_eq!(after(&|| store.write("page.html", &*second)), (false, true, 2));
     assert_eq!(
-        after(&|| store.replace("page.html.gz", packed(Coding::Gzip, &second))),
+        after(&|| store.replace("page.html.gz", compressed(Coding::Gzip, &second))),
         (true, true, 2)
     );
     assert_eq!(
-        after(&|| store.write("page.html.gz", packed(Coding::Gzip, &first))),
+        after(&|| store.write("page.html.gz", compressed(Coding::Gzip, &first))),
         (false, true, 2)
     );
     assert_eq!(after(&|| store.write("page.html", &*first)), (true, true, 1));
@@ -209,14 +209,14 @@ fn a_change_of_either_is_seen_a_second_later() {
 }
 
 #[test]
-fn a_sibling_that_can_not_be_had_costs_nothing_but_the_coding() {
+fn a_precompressed_file_that_can_not_be_had_costs_nothing_but_the_coding() {
     let page = text(5000);
     let store = Memory::new();
     store.write("page.html", &*page);
     store.write("page.html.gz/inside", "a folder of that name");
-    store.write("page.html.br", packed(Coding::Brotli, &page));
-    store.fail("page.html.br", Some(Fault::Absent(crate::Absent::Exhausted)));
-    let site = site_with(&store, Codings { made: Vec::new(), ..Codings::default() });
+    store.write("page.html.br", compressed(Coding::Brotli, &page));
+    store.fail("page.html.br", Some(InjectedFault::Absent(crate::Absent::Exhausted)));
+    let site = site_with(&store, Codings { on_demand: Vec::new(), ..Codings::default() });
     let got = Client::new(&site).request("GET", "/page.html", BROWSER);
     assert_eq!((said(&got), got.text()), ((200, None, None), &*page));
 }

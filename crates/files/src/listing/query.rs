@@ -1,27 +1,29 @@
-//! What a request wants to know of a folder: its query, and which form it accepts.
+//! The query of a request for a listing, and the format that the client accepts.
 //!
-//! | in the query | means |
+//! | query | effect |
 //! |---|---|
-//! | `format=html`, `json`, `text` | in which form; without it the `Accept` field decides, and HTML where it doesn't |
-//! | `format=tar` | the folder itself, as an archive, where there are archives |
-//! | `sort=name`, `size`, `date` and `order=asc`, `desc` | in which order; folders come first |
-//! | `q=TEXT` | only names that have this in them, whatever its case |
-//! | `page=N` and `per=N` | the Nth page, with so many entries to a page |
+//! | `format=html`, `json`, `text` | the format. Default: by the `Accept` field, else HTML |
+//! | `format=tar` | the folder as an archive, unless archives are off |
+//! | `sort=name`, `size`, `date` and `order=asc`, `desc` | the order; folders come first |
+//! | `q=TEXT` | only names that contain this text, in upper or lower case |
+//! | `page=N` and `per=N` | the Nth page, and the entries per page |
 //!
-//! Anything else in a query means nothing here. JSON and text have all entries on one page unless
-//! one of the last two is given.
+//! Other parameters are ignored. JSON and text have all entries on one page unless `page` or `per` is
+//! given.
 
 use std::fmt;
 
 use super::text::{put, url};
+use crate::naming::path::hex_digit;
+use crate::request::accept_encoding::thousandths;
 
-/// How many entries a page has unless another number is asked for.
+/// The default of `per`.
 pub(crate) const PER_PAGE: u32 = 1000;
 
-/// The most entries to a page that can be asked for.
+/// The maximum of `per`.
 pub(crate) const MOST_PER_PAGE: u32 = 10_000;
 
-/// The form of an answer.
+/// The format of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Format {
     Html,
@@ -41,7 +43,7 @@ impl Format {
     }
 }
 
-/// What the entries are sorted by.
+/// The order of the entries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) enum Sort {
     #[default]
@@ -60,98 +62,87 @@ impl Sort {
     }
 }
 
-/// A query that says what can't be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct BadAsk(&'static str);
-
-impl fmt::Display for BadAsk {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
-    }
-}
-
-/// What is asked of a folder.
+/// A valid query.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Ask {
-    /// The form, where the query names one.
+pub(crate) struct ListingQuery {
+    /// The format, if the query names one.
     pub(crate) format: Option<Format>,
     pub(crate) sort: Sort,
     pub(crate) descending: bool,
-    /// What names must have in them; empty for all.
+    /// The text that names must contain; empty for all names.
     pub(crate) filter: Vec<u8>,
     /// Counted from 1.
     pub(crate) page: Option<u32>,
     pub(crate) per: Option<u32>,
 }
 
-impl Ask {
-    /// Reads a query, without its question mark, where `archives` can be asked for or can't.
+impl ListingQuery {
+    /// Parses a query, without its question mark. `archives`: whether `format=tar` is valid.
     ///
     /// # Errors
     ///
-    /// What can't be, in a sentence.
-    pub(crate) fn parse(query: Option<&[u8]>, archives: bool) -> Result<Self, BadAsk> {
-        let mut ask = Self::default();
-        for pair in query.unwrap_or_default().split(|byte| *byte == b'&') {
+    /// What is valid, when a value is not.
+    pub(crate) fn parse(raw: Option<&[u8]>, archives: bool) -> Result<Self, &'static str> {
+        let mut query = Self::default();
+        for pair in raw.unwrap_or_default().split(|byte| *byte == b'&') {
             let mut sides = pair.splitn(2, |byte| *byte == b'=');
             let name = sides.next().unwrap_or_default();
             let value = decode(sides.next().unwrap_or_default());
             match (name, &value[..]) {
-                (b"format", b"html") => ask.format = Some(Format::Html),
-                (b"format", b"json") => ask.format = Some(Format::Json),
-                (b"format", b"text") => ask.format = Some(Format::Text),
-                (b"format", b"tar") if archives => ask.format = Some(Format::Tar),
+                (b"format", b"html") => query.format = Some(Format::Html),
+                (b"format", b"json") => query.format = Some(Format::Json),
+                (b"format", b"text") => query.format = Some(Format::Text),
+                (b"format", b"tar") if archives => query.format = Some(Format::Tar),
                 (b"format", _) if archives => {
-                    return Err(BadAsk("The format is html, json, text or tar."));
+                    return Err("The format is html, json, text or tar.");
                 }
-                (b"format", _) => return Err(BadAsk("The format is html, json or text.")),
-                (b"sort", b"name") => ask.sort = Sort::Name,
-                (b"sort", b"size") => ask.sort = Sort::Size,
-                (b"sort", b"date") => ask.sort = Sort::Date,
-                (b"sort", _) => return Err(BadAsk("A folder is sorted by name, size or date.")),
-                (b"order", b"asc") => ask.descending = false,
-                (b"order", b"desc") => ask.descending = true,
-                (b"order", _) => return Err(BadAsk("The order is asc or desc.")),
-                (b"q", _) => ask.filter = value,
+                (b"format", _) => return Err("The format is html, json or text."),
+                (b"sort", b"name") => query.sort = Sort::Name,
+                (b"sort", b"size") => query.sort = Sort::Size,
+                (b"sort", b"date") => query.sort = Sort::Date,
+                (b"sort", _) => return Err("A folder is sorted by name, size or date."),
+                (b"order", b"asc") => query.descending = false,
+                (b"order", b"desc") => query.descending = true,
+                (b"order", _) => return Err("The order is asc or desc."),
+                (b"q", _) => query.filter = value,
                 (b"page", value) => {
-                    ask.page = Some(number(value).ok_or(BadAsk("A page is a number from 1 on."))?);
+                    query.page = Some(number(value).ok_or("A page is a number from 1 on.")?);
                 }
                 (b"per", value) => {
                     let per = number(value).filter(|per| *per <= MOST_PER_PAGE);
-                    ask.per = Some(per.ok_or(BadAsk("A page has from 1 to 10000 entries."))?);
+                    query.per = Some(per.ok_or("A page has from 1 to 10000 entries.")?);
                 }
                 _ => {}
             }
         }
-        Ok(ask)
+        Ok(query)
     }
 
-    /// Which page, counted from 0, and how many entries it has; `None` for all on one.
+    /// The page, counted from 0, and the entries per page; `None` for all on one.
     pub(crate) fn paging(&self, format: Format) -> Option<(u32, u32)> {
         let paged = format == Format::Html || self.page.is_some() || self.per.is_some();
         paged.then(|| (self.page.unwrap_or(1) - 1, self.per.unwrap_or(PER_PAGE)))
     }
 
-    /// Writes a query that asks for the same in another order, from the first page on.
+    /// Writes the same query with another order, for the first page.
     pub(crate) fn link_sorted(&self, sort: Sort, descending: bool, out: &mut Vec<u8>) {
-        let ask = Self { sort, descending, page: None, ..self.clone() };
-        ask.link(out);
+        let query = Self { sort, descending, page: None, ..self.clone() };
+        query.link(out);
     }
 
-    /// Writes a query that asks for the same on another page, counted from 0.
+    /// Writes the same query for another page, counted from 0.
     pub(crate) fn link_page(&self, page: u32, out: &mut Vec<u8>) {
-        let ask = Self { page: (page > 0).then(|| page.saturating_add(1)), ..self.clone() };
-        ask.link(out);
+        let query = Self { page: (page > 0).then(|| page.saturating_add(1)), ..self.clone() };
+        query.link(out);
     }
 
-    /// Writes a query that asks for all of the same in another form.
+    /// Writes the same query for all pages in another format.
     pub(crate) fn link_format(&self, format: Format, out: &mut Vec<u8>) {
-        let ask = Self { format: Some(format), page: None, per: None, ..self.clone() };
-        ask.link(out);
+        let query = Self { format: Some(format), page: None, per: None, ..self.clone() };
+        query.link(out);
     }
 
-    /// Writes the query with its question mark, for an attribute in HTML: what is not said is the
-    /// default.
+    /// Writes the query with its question mark, for an attribute in HTML. Defaults are left out.
     fn link(&self, out: &mut Vec<u8>) {
         let mut between = "?";
         let mut pair = |name: &str, value: &dyn fmt::Display, out: &mut Vec<u8>| {
@@ -161,7 +152,7 @@ impl Ask {
         if let Some(format) = self.format {
             pair("format", &format.as_str(), out);
         }
-        // A link that asks for nothing would lead to where it stands, query and all.
+        // An empty link would lead to the current URL with its query.
         if self.sort != Sort::Name || self.descending || self.filter.is_empty() {
             pair("sort", &self.sort.as_str(), out);
         }
@@ -181,25 +172,20 @@ impl Ask {
     }
 }
 
-/// Whether a listing has what a query asks for.
-pub(crate) fn is_known(query: Option<&[u8]>, archives: bool) -> bool {
-    Ask::parse(query, archives).is_ok()
-}
-
-/// Decodes a value as forms send it: `+` is a space.
+/// Decodes a value that a form sent: `+` is a space.
 fn decode(value: &[u8]) -> Vec<u8> {
     let spaced = value.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte });
     percent_decoded(&spaced.collect::<Vec<_>>())
 }
 
-/// Decodes escapes; one that is none stays as it is.
+/// Decodes valid escapes; invalid ones stay as they are.
 pub(super) fn percent_decoded(value: &[u8]) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(value.len());
     let mut rest = value;
     while let [byte, more @ ..] = rest {
         rest = more;
         decoded.push(match (byte, more) {
-            (b'%', [high, low, ..]) => match (digit(*high), digit(*low)) {
+            (b'%', [high, low, ..]) => match (hex_digit(*high), hex_digit(*low)) {
                 (Some(high), Some(low)) => {
                     rest = &more[2..];
                     high << 4 | low
@@ -212,10 +198,6 @@ pub(super) fn percent_decoded(value: &[u8]) -> Vec<u8> {
     decoded
 }
 
-fn digit(byte: u8) -> Option<u8> {
-    char::from(byte).to_digit(16).map(|value| value as u8)
-}
-
 /// A number from 1 on.
 fn number(value: &[u8]) -> Option<u32> {
     let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
@@ -223,16 +205,16 @@ fn number(value: &[u8]) -> Option<u32> {
     text.parse().ok().filter(|number| *number > 0)
 }
 
-/// The form that an `Accept` field likes best (RFC 9110, 12.5.1), by the values of all such fields.
-/// HTML where there is none, or where it likes none of ours: a page is better than a refusal.
-pub(crate) fn accepted<'a>(fields: impl Iterator<Item = &'a [u8]> + Clone) -> Format {
+/// The format that an `Accept` field prefers (RFC 9110, 12.5.1). HTML if there is none, or if it accepts
+/// none of ours: a page is better than a refusal.
+pub(crate) fn preferred_format(accept: Option<&[u8]>) -> Format {
     let mut best = (Format::Html, 0);
     for (format, kind) in [
         (Format::Html, &b"text/html"[..]),
         (Format::Json, b"application/json"),
         (Format::Text, b"text/plain"),
     ] {
-        let quality = quality(fields.clone(), kind);
+        let quality = quality(accept.unwrap_or_default(), kind);
         if quality > best.1 {
             best = (format, quality);
         }
@@ -240,25 +222,27 @@ pub(crate) fn accepted<'a>(fields: impl Iterator<Item = &'a [u8]> + Clone) -> Fo
     best.0
 }
 
-/// How well a type is liked, in thousandths: what the most specific range says. 0 without one.
-fn quality<'a>(fields: impl Iterator<Item = &'a [u8]>, kind: &[u8]) -> u16 {
+/// The weight of a type, in thousandths: that of the most specific range. 0 without one.
+fn quality(accept: &[u8], kind: &[u8]) -> u16 {
     let slash = kind.iter().position(|byte| *byte == b'/').unwrap_or(0);
     let mut best = (0, 0);
-    for range in fields.flat_map(|field| field.split(|byte| *byte == b',')) {
+    for range in accept.split(|byte| *byte == b',') {
         let mut parts = range.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
         let name = parts.next().unwrap_or_default();
-        let specific = match name {
-            b"*/*" => 1,
-            name if name.eq_ignore_ascii_case(kind) => 3,
-            name if name.ends_with(b"/*")
-                && name[..name.len() - 2].eq_ignore_ascii_case(&kind[..slash]) =>
-            {
-                2
-            }
-            _ => continue,
+        let specific = if name == b"*/*" {
+            1
+        } else if name.eq_ignore_ascii_case(kind) {
+            3
+        } else if name
+            .strip_suffix(b"/*")
+            .is_some_and(|name| name.eq_ignore_ascii_case(&kind[..slash]))
+        {
+            2
+        } else {
+            continue;
         };
         let weight = parts.find_map(|part| match part {
-            [b'q' | b'Q', b'=', value @ ..] => Some(thousandths(value)),
+            [b'q' | b'Q', b'=', value @ ..] => Some(thousandths(value).unwrap_or(0)),
             _ => None,
         });
         if specific >= best.0 {
@@ -268,40 +252,23 @@ fn quality<'a>(fields: impl Iterator<Item = &'a [u8]>, kind: &[u8]) -> u16 {
     best.1
 }
 
-/// A weight (RFC 9110, 12.4.2); 0 where it is none.
-fn thousandths(value: &[u8]) -> u16 {
-    let (whole, fraction) = match value {
-        [whole @ (b'0' | b'1')] => (whole, &b""[..]),
-        [whole @ (b'0' | b'1'), b'.', fraction @ ..] if fraction.len() <= 3 => (whole, fraction),
-        _ => return 0,
-    };
-    if !fraction.iter().all(u8::is_ascii_digit) {
-        return 0;
-    }
-    let mut weight = u16::from(whole - b'0');
-    for at in 0..3 {
-        weight = weight * 10 + fraction.get(at).map_or(0, |digit| u16::from(digit - b'0'));
-    }
-    weight.min(1000)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
-    fn parsed(query: &str) -> Result<Ask, BadAsk> {
-        Ask::parse(Some(query.as_bytes()), true)
+    fn parsed(query: &str) -> Result<ListingQuery, &'static str> {
+        ListingQuery::parse(Some(query.as_bytes()), true)
     }
 
     #[test]
     fn queries_say_what_is_wanted() {
-        assert_eq!(Ask::parse(None, true), Ok(Ask::default()));
-        assert_eq!(parsed("utm_source=x&&=&lang"), Ok(Ask::default()));
+        assert_eq!(ListingQuery::parse(None, true), Ok(ListingQuery::default()));
+        assert_eq!(parsed("utm_source=x&&=&lang"), Ok(ListingQuery::default()));
         assert_eq!(
             parsed("format=json&sort=size&order=desc&q=a+b%26%C3%A9%zz&page=2&per=50"),
-            Ok(Ask {
+            Ok(ListingQuery {
                 format: Some(Format::Json),
                 sort: Sort::Size,
                 descending: true,
@@ -310,10 +277,13 @@ mod tests {
                 per: Some(50),
             })
         );
-        assert_eq!(Ask::parse(Some(b"format=tar"), true).unwrap().format, Some(Format::Tar));
-        let unknown = Ask::parse(Some(b"format=zip"), false);
-        assert_eq!(Ask::parse(Some(b"format=tar"), false), unknown);
-        assert!(!unknown.unwrap_err().to_string().contains("tar"));
+        assert_eq!(
+            ListingQuery::parse(Some(b"format=tar"), true).unwrap().format,
+            Some(Format::Tar)
+        );
+        let unknown = ListingQuery::parse(Some(b"format=zip"), false);
+        assert_eq!(ListingQuery::parse(Some(b"format=tar"), false), unknown);
+        assert!(!unknown.unwrap_err().contains("tar"));
         for bad in [
             "format=zip",
             "format=",
@@ -359,8 +329,9 @@ mod tests {
             (&["application/json;q=0.001"], Format::Json),
             (&[";;,,q=1,/,*"], Format::Html),
         ] {
-            let fields = accept.iter().map(|field| field.as_bytes());
-            assert_eq!(accepted(fields), format, "{accept:?}");
+            let joined = accept.join(", ");
+            let accept = (!accept.is_empty()).then_some(joined.as_bytes());
+            assert_eq!(preferred_format(accept), format, "{joined}");
         }
     }
 
@@ -374,19 +345,19 @@ mod tests {
             per in proptest::option::of(1..=MOST_PER_PAGE),
             format in proptest::option::of(prop_oneof![Just(Format::Html), Just(Format::Json)]),
         ) {
-            let ask = Ask { format, sort, descending, filter, page, per };
+            let query = ListingQuery { format, sort, descending, filter, page, per };
             let mut link = Vec::new();
-            ask.link_page(page.map_or(0, |page| page - 1), &mut link);
+            query.link_page(page.map_or(0, |page| page - 1), &mut link);
             let link = String::from_utf8(link).unwrap().replace("&amp;", "&");
-            prop_assert_eq!(Ask::parse(link.strip_prefix('?').map(str::as_bytes), true), Ok(ask));
+            prop_assert_eq!(ListingQuery::parse(link.strip_prefix('?').map(str::as_bytes), true), Ok(query));
         }
 
         #[test]
         fn any_query_and_any_field_are_taken_without_a_panic(
             bytes in proptest::collection::vec(any::<u8>(), 0..64),
         ) {
-            let _ = Ask::parse(Some(&bytes), true);
-            let _ = accepted([&bytes[..]].into_iter());
+            let _ = ListingQuery::parse(Some(&bytes), true);
+            let _ = preferred_format(Some(&bytes));
         }
     }
 }

@@ -1,120 +1,115 @@
-//! Whether packed content is the original: both are read side by side, a buffer at a time.
+//! Whether compressed content is the original: both are read together, a buffer at a time.
 //!
-//! However large they are, and whatever the packed one would grow to, this holds three buffers and
+//! However large they are, and whatever the compressed one would grow to, this holds three buffers and
 //! the decoder's window, which each coding bounds; and it stops at the first difference. What a
-//! browser wouldn't decode doesn't count as the original either, even where a tool would: a zstd
-//! window beyond RFC 9659's, a large-window brotli stream, a second member behind the first.
+//! browser would not decode is not the original either, even if a tool would: a zstd window beyond
+//! RFC 9659's, a large-window brotli stream, a second member after the first.
 
 use std::fmt;
 use std::io::{self, Read};
 
-use super::Coding;
-use super::codec::Unpacker;
+use super::codec::Decoder;
+use crate::options::codings::Coding;
 
 const BUFFER: usize = 64 * 1024;
 
-/// How far packed content was found to be the original.
+/// The result of comparing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Likeness {
-    /// All of it.
-    Whole,
-    /// Up to where the comparison was to end.
-    Beginning,
-    /// It isn't.
-    None(Unlike),
+pub(crate) enum Comparison {
+    Same,
+    /// The same up to the limit.
+    SameSoFar,
+    Differs(Mismatch),
 }
 
-/// What is wrong with packed content.
+/// What is wrong with compressed content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Unlike {
-    /// It unpacks to something else.
-    Differs,
-    /// It unpacks to more.
+pub(crate) enum Mismatch {
+    OtherContent,
     Longer,
-    /// It unpacks to less.
     Shorter,
-    /// It can't be unpacked, or not by a browser.
     Corrupt,
-    /// It ends too early.
     Truncated,
-    /// Something lies behind its end.
+    /// There are bytes after its end.
     Trailing,
+    /// Only its beginning was compared, and it is older than the original.
+    Older,
 }
 
-impl fmt::Display for Unlike {
+impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Differs => "it unpacks to something else",
-            Self::Longer => "it unpacks to more than the file",
-            Self::Shorter => "it unpacks to less than the file",
-            Self::Corrupt => "it can't be unpacked, or not by a browser",
-            Self::Truncated => "it is cut off",
-            Self::Trailing => "something lies behind its end",
+            Self::OtherContent => "it decompresses to another content",
+            Self::Longer => "it decompresses to more than the file",
+            Self::Shorter => "it decompresses to less than the file",
+            Self::Corrupt => "browsers can't decompress it",
+            Self::Truncated => "it is truncated",
+            Self::Trailing => "there is data after its end",
+            Self::Older => "it is older than the file, and too large to compare",
         })
     }
 }
 
-/// Compares what `packed` unpacks to with `original`, for as long as they agree and until more than
-/// `limit` bytes did.
+/// Compares what `compressed` decodes to with `original`, until they differ or more than `limit` bytes
+/// were the same.
 ///
 /// # Errors
 ///
 /// When one of the two can't be read, or there is no memory for a decoder.
 pub(crate) fn compare(
     coding: Coding,
-    mut packed: impl Read,
+    mut compressed: impl Read,
     mut original: impl Read,
     limit: u64,
-) -> io::Result<Likeness> {
-    let mut unpacker = Unpacker::new(coding)?;
+) -> io::Result<Comparison> {
+    let mut decoder = Decoder::new(coding)?;
     let mut input = vec![0; BUFFER];
     let mut output = vec![0; BUFFER];
     let mut expected = vec![0; BUFFER];
     let (mut start, mut end, mut eof) = (0, 0, false);
     let mut compared = 0_u64;
-    loop {
+    let mismatch = loop {
         if start == end && !eof {
-            (start, end) = (0, read(&mut packed, &mut input)?);
+            (start, end) = (0, read(&mut compressed, &mut input)?);
             eof = end == 0;
         }
-        let Some(step) = unpacker.step(&input[start..end], &mut output) else {
-            return Ok(Likeness::None(Unlike::Corrupt));
+        let Some(step) = decoder.step(&input[start..end], &mut output) else {
+            break Mismatch::Corrupt;
         };
-        start += step.used;
-        let expected = &mut expected[..step.made];
+        start += step.consumed;
+        let expected = &mut expected[..step.produced];
         let count = fill(&mut original, expected)?;
         if output[..count] != expected[..count] {
-            return Ok(Likeness::None(Unlike::Differs));
+            break Mismatch::OtherContent;
         }
-        if count < step.made {
-            return Ok(Likeness::None(Unlike::Longer));
+        if count < step.produced {
+            break Mismatch::Longer;
         }
         compared += count as u64;
         if step.done {
-            let ended = start == end && (eof || read(&mut packed, &mut input)? == 0);
-            let unlike = if !ended {
-                Unlike::Trailing
-            } else if read(&mut original, &mut output)? > 0 {
-                Unlike::Shorter
-            } else {
-                return Ok(Likeness::Whole);
-            };
-            return Ok(Likeness::None(unlike));
+            if start < end || !(eof || read(&mut compressed, &mut input)? == 0) {
+                break Mismatch::Trailing;
+            }
+            if read(&mut original, &mut output)? > 0 {
+                break Mismatch::Shorter;
+            }
+            return Ok(Comparison::Same);
         }
         if compared > limit {
-            return Ok(Likeness::Beginning);
+            return Ok(Comparison::SameSoFar);
         }
-        if eof && step.made == 0 {
-            return Ok(Likeness::None(Unlike::Truncated));
+        if eof && step.produced == 0 {
+            break Mismatch::Truncated;
         }
-        if (step.used, step.made) == (0, 0) && start < end {
-            // No decoder stops in front of input and room; one that did would hold us here.
-            return Ok(Likeness::None(Unlike::Corrupt));
+        if (step.consumed, step.produced) == (0, 0) && start < end {
+            // No decoder stops while it has input and room; with one that did, this would not end.
+            break Mismatch::Corrupt;
         }
-    }
+    };
+    Ok(Comparison::Differs(mismatch))
 }
 
-/// One read, whatever interrupts it.
+/// One read, again after an interruption.
 fn read(source: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     loop {
         match source.read(buffer) {
@@ -145,13 +140,13 @@ mod tests {
 
     use super::*;
     use crate::coding::codec::ZSTD_WINDOW_LOG;
-    use crate::coding::pack::packed;
+    use crate::tests::compressed;
 
-    fn likeness(coding: Coding, packed: &[u8], original: &[u8]) -> Likeness {
-        compare(coding, packed, original, u64::MAX).unwrap()
+    fn likeness(coding: Coding, compressed: &[u8], original: &[u8]) -> Comparison {
+        compare(coding, compressed, original, u64::MAX).unwrap()
     }
 
-    /// Text that packs well and is longer than the buffers.
+    /// Text that compresses well and is longer than the buffers.
     fn text() -> Vec<u8> {
         (0..40_000).flat_map(|number| format!("line {number}\n").into_bytes()).collect()
     }
@@ -162,23 +157,23 @@ mod tests {
         let mut other = original.clone();
         *other.last_mut().unwrap() ^= 1;
         for coding in Coding::ALL {
-            let whole = packed(coding, &original);
+            let whole = compressed(coding, &original);
             let like = |bytes: &[u8]| likeness(coding, bytes, &original);
-            assert_eq!(like(&whole), Likeness::Whole, "{coding:?}");
+            assert_eq!(like(&whole), Comparison::Same, "{coding:?}");
             for (bytes, expected) in [
-                (packed(coding, &other), Unlike::Differs),
-                (packed(coding, &[&*original, b"!"].concat()), Unlike::Longer),
-                (packed(coding, &original[..original.len() - 1]), Unlike::Shorter),
-                (packed(coding, b""), Unlike::Shorter),
-                (whole[..whole.len() - 1].to_vec(), Unlike::Truncated),
-                (whole[..whole.len() / 2].to_vec(), Unlike::Truncated),
-                (Vec::new(), Unlike::Truncated),
-                ([&*whole, b"\n"].concat(), Unlike::Trailing),
-                ([&*whole, &*whole].concat(), Unlike::Trailing),
-                ([&*whole, &*packed(coding, b"")].concat(), Unlike::Trailing),
-                (vec![0xff; 100], Unlike::Corrupt),
+                (compressed(coding, &other), Mismatch::OtherContent),
+                (compressed(coding, &[&*original, b"!"].concat()), Mismatch::Longer),
+                (compressed(coding, &original[..original.len() - 1]), Mismatch::Shorter),
+                (compressed(coding, b""), Mismatch::Shorter),
+                (whole[..whole.len() - 1].to_vec(), Mismatch::Truncated),
+                (whole[..whole.len() / 2].to_vec(), Mismatch::Truncated),
+                (Vec::new(), Mismatch::Truncated),
+                ([&*whole, b"\n"].concat(), Mismatch::Trailing),
+                ([&*whole, &*whole].concat(), Mismatch::Trailing),
+                ([&*whole, &*compressed(coding, b"")].concat(), Mismatch::Trailing),
+                (vec![0xff; 100], Mismatch::Corrupt),
             ] {
-                assert_eq!(like(&bytes), Likeness::None(expected), "{coding:?}");
+                assert_eq!(like(&bytes), Comparison::Differs(expected), "{coding:?}");
             }
         }
     }
@@ -188,10 +183,10 @@ mod tests {
         for len in [0, 1, BUFFER - 1, BUFFER, BUFFER + 1, 2 * BUFFER] {
             let original = vec![b'x'; len];
             for coding in Coding::ALL {
-                let packed = packed(coding, &original);
+                let compressed = compressed(coding, &original);
                 assert_eq!(
-                    likeness(coding, &packed, &original),
-                    Likeness::Whole,
+                    likeness(coding, &compressed, &original),
+                    Comparison::Same,
                     "{coding:?} {len}"
                 );
             }
@@ -204,10 +199,10 @@ mod tests {
         let mut other = original.clone();
         *other.last_mut().unwrap() ^= 1;
         for coding in Coding::ALL {
-            let packed = packed(coding, &other);
-            let limited = |limit| compare(coding, &*packed, &*original, limit).unwrap();
-            assert_eq!(limited(1000), Likeness::Beginning, "{coding:?}");
-            assert_eq!(limited(original.len() as u64), Likeness::None(Unlike::Differs));
+            let compressed = compressed(coding, &other);
+            let limited = |limit| compare(coding, &*compressed, &*original, limit).unwrap();
+            assert_eq!(limited(1000), Comparison::SameSoFar, "{coding:?}");
+            assert_eq!(limited(original.len() as u64), Comparison::Differs(Mismatch::OtherContent));
         }
     }
 
@@ -226,7 +221,7 @@ mod tests {
     fn a_bomb_is_cut_where_it_grows_beyond_the_original() {
         let original = vec![0; 1000];
         for coding in Coding::ALL {
-            let mut bomb = packed(coding, &vec![0; 64 * 1024 * 1024]);
+            let mut bomb = compressed(coding, &vec![0; 64 * 1024 * 1024]);
             if coding != Coding::Gzip {
                 // These two are only some kilobytes: what lies behind them stands for more.
                 bomb.resize(1024 * 1024, 0);
@@ -234,7 +229,7 @@ mod tests {
             assert!(bomb.len() > 60_000, "{coding:?}: {}", bomb.len());
             let count = Cell::new(0);
             let likeness = compare(coding, Counted(&bomb, &count), &*original, u64::MAX).unwrap();
-            assert_eq!(likeness, Likeness::None(Unlike::Longer), "{coding:?}");
+            assert_eq!(likeness, Comparison::Differs(Mismatch::Longer), "{coding:?}");
             assert!(count.get() <= BUFFER, "{coding:?}: {} of {}", count.get(), bomb.len());
         }
     }
@@ -243,8 +238,8 @@ mod tests {
     fn a_zstd_window_that_a_browser_may_refuse_is_refused() {
         let original = text();
         for (log, expected) in [
-            (ZSTD_WINDOW_LOG, Likeness::Whole),
-            (ZSTD_WINDOW_LOG + 1, Likeness::None(Unlike::Corrupt)),
+            (ZSTD_WINDOW_LOG, Comparison::Same),
+            (ZSTD_WINDOW_LOG + 1, Comparison::Differs(Mismatch::Corrupt)),
         ] {
             let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
             encoder.window_log(log).unwrap();
@@ -261,8 +256,8 @@ mod tests {
         ) {
             let content = content.repeat(times);
             for coding in Coding::ALL {
-                let packed = packed(coding, &content);
-                prop_assert_eq!(likeness(coding, &packed, &content), Likeness::Whole);
+                let compressed = compressed(coding, &content);
+                prop_assert_eq!(likeness(coding, &compressed, &content), Comparison::Same);
             }
         }
 
@@ -275,10 +270,10 @@ mod tests {
         ) {
             let original = &text()[..5000];
             for coding in Coding::ALL {
-                let mut packed = packed(coding, original);
-                *at.get_mut(&mut packed) ^= wrong;
-                if likeness(coding, &packed, original) == Likeness::Whole {
-                    prop_assert_eq!(unpacked(coding, &packed), original);
+                let mut compressed = compressed(coding, original);
+                *at.get_mut(&mut compressed) ^= wrong;
+                if likeness(coding, &compressed, original) == Comparison::Same {
+                    prop_assert_eq!(decompressed(coding, &compressed), original);
                 }
             }
         }
@@ -294,7 +289,7 @@ mod tests {
     }
 
     /// What other code makes of it.
-    fn unpacked(coding: Coding, packed: &[u8]) -> Vec<u8> {
-        crate::tests::unpack(coding.name(), packed)
+    fn decompressed(coding: Coding, compressed: &[u8]) -> Vec<u8> {
+        crate::tests::decompress(coding.name(), compressed)
     }
 }

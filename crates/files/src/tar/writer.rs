@@ -1,9 +1,8 @@
-//! An archive written out from any place in it to any other, in batches that a job makes off the
-//! loop.
+//! Writes an archive, or any part of it, in batches that jobs make off the loop.
 //!
-//! A batch is bytes, and perhaps a part of a large file behind them. Small files are read here, and
-//! looked at again when they are; of large ones at most one is open at a time. A file that is not
-//! what the manifest says breaks the archive off: what is sent is always right, or visibly short.
+//! A batch is bytes, and perhaps a range of a large file after them. Small files are read here and then
+//! checked again; of large ones at most one is open at a time. If a file is not what the manifest says,
+//! the archive is aborted: what is sent is always right, or visibly too short.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,19 +12,18 @@ use sockeye_proto::{Access, FileRange, FileSource, Permit, Place};
 
 use super::header::END;
 use super::manifest::Manifest;
+use crate::file::content::SMALL;
 use crate::limits::lease::Lease;
 use crate::store::absent::Absent;
 use crate::store::identity::Identity;
-use crate::store::traits::{Kind, Opened, Store, Stored};
+use crate::store::traits::{Kind, OpenFile, Opened, Store};
 
-/// A batch has about so many bytes in memory, and less than twice as many.
+/// The bytes of a batch: at least this many, and less than twice as many.
 pub(crate) const BATCH: usize = 128 * 1024;
-/// Files of up to so many bytes are read into a batch, larger ones are sent by the kernel.
-const SMALL: u64 = 32 * 1024;
 
-/// A part of an archive that is still to be sent.
+/// The part of an archive that is not sent yet.
 #[derive(Debug)]
-pub(crate) struct Packing {
+pub(crate) struct ArchiveWriter {
     manifest: Arc<Manifest>,
     position: u64,
     end: u64,
@@ -33,26 +31,26 @@ pub(crate) struct Packing {
     _memory: (Lease, Permit),
 }
 
-/// What is to be sent next.
+/// What is sent next.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     pub(crate) bytes: Vec<u8>,
-    /// What follows the bytes.
+    /// Sent after the bytes.
     pub(crate) file: Option<FileRange>,
-    /// Nothing follows.
+    /// It is the last one.
     pub(crate) last: bool,
 }
 
-/// Why an archive has to be broken off.
+/// Why an archive is aborted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Broken {
-    /// A file is not the one that the manifest has, or not any more.
+pub(crate) enum ArchiveAborted {
+    /// A file is not, or no longer, the one in the manifest.
     Changed,
     /// A file can't be opened or read.
     Absent(Absent),
 }
 
-impl fmt::Display for Broken {
+impl fmt::Display for ArchiveAborted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Changed => f.write_str("a file in it changed"),
@@ -61,31 +59,35 @@ impl fmt::Display for Broken {
     }
 }
 
-impl From<Absent> for Broken {
+impl From<Absent> for ArchiveAborted {
     fn from(absent: Absent) -> Self {
         Self::Absent(absent)
     }
 }
 
-impl Packing {
-    /// The bytes from `start` to before `end`, which are inside of the archive. `memory` is what
-    /// they take.
-    pub(crate) fn new(
-        manifest: Arc<Manifest>,
-        start: u64,
-        end: u64,
-        memory: (Lease, Permit),
-    ) -> Self {
-        debug_assert!(start <= end && end <= manifest.len());
-        Self { manifest, position: start, end, _memory: memory }
+impl ArchiveWriter {
+    /// Writes the whole archive, within `memory`.
+    pub(crate) fn new(manifest: Arc<Manifest>, memory: (Lease, Permit)) -> Self {
+        let end = manifest.len();
+        Self { manifest, position: 0, end, _memory: memory }
+    }
+
+    /// Writes only the bytes from `start` to before `end`.
+    pub(crate) fn part(self, start: u64, end: u64) -> Self {
+        debug_assert!(start <= end && end <= self.manifest.len());
+        Self { position: start, end, ..self }
+    }
+
+    pub(crate) fn manifest(&self) -> &Manifest {
+        &self.manifest
     }
 
     /// The next batch. Blocks.
     ///
     /// # Errors
     ///
-    /// Why there is no true one.
-    pub(crate) fn next(&mut self, store: &dyn Store) -> Result<Batch, Broken> {
+    /// Why the archive is aborted.
+    pub(crate) fn next(&mut self, store: &dyn Store) -> Result<Batch, ArchiveAborted> {
         let mut batch = Batch::default();
         while batch.bytes.len() < BATCH && batch.file.is_none() && self.position < self.end {
             let index = self.manifest.find(self.position);
@@ -101,8 +103,13 @@ impl Packing {
         Ok(batch)
     }
 
-    /// Adds what is wanted of one entry, up to its end or to where a large file begins or ends.
-    fn entry(&mut self, index: usize, store: &dyn Store, batch: &mut Batch) -> Result<(), Broken> {
+    /// Adds one entry, up to its end or to where a large file begins or ends.
+    fn entry(
+        &mut self,
+        index: usize,
+        store: &dyn Store,
+        batch: &mut Batch,
+    ) -> Result<(), ArchiveAborted> {
         let manifest = Arc::clone(&self.manifest);
         let start = manifest.start(index);
         let (header_len, size, kind) =
@@ -135,15 +142,15 @@ impl Packing {
         content: u64,
         store: &dyn Store,
         batch: &mut Batch,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), ArchiveAborted> {
         let (name, expected) = self.manifest.file(index);
         let (file, identity) = match store.open(&name) {
             Ok(Opened::File(file, identity)) => (file, identity),
-            Ok(Opened::Folder) | Err(Absent::Missing) => return Err(Broken::Changed),
+            Ok(Opened::Folder) | Err(Absent::Missing) => return Err(ArchiveAborted::Changed),
             Err(absent) => return Err(absent.into()),
         };
         if !expected.has_content_of(&identity) {
-            return Err(Broken::Changed);
+            return Err(ArchiveAborted::Changed);
         }
         let offset = self.position - content;
         let len = (expected.size - offset).min(self.end - self.position);
@@ -157,13 +164,13 @@ impl Packing {
         let mut bytes = vec![0; len as usize];
         let filled = file.fill(offset, &mut bytes)?;
         if filled < bytes.len() || !file.identity().is_ok_and(|now| expected.has_content_of(&now)) {
-            return Err(Broken::Changed);
+            return Err(ArchiveAborted::Changed);
         }
         self.put(&mut batch.bytes, &bytes);
         Ok(())
     }
 
-    /// Appends bytes, as many as are wanted of them, and moves on.
+    /// Appends bytes, up to the end of the part.
     fn put(&mut self, out: &mut Vec<u8>, bytes: &[u8]) {
         let wanted = usize::try_from(self.end - self.position).unwrap_or(usize::MAX);
         let bytes = &bytes[..bytes.len().min(wanted)];
@@ -172,11 +179,11 @@ impl Packing {
     }
 }
 
-/// A file that must still be what the manifest has when its last part is sent: being the one that
-/// was opened is not enough, since it was opened later.
+/// A file that must still be the one in the manifest when its last part is sent. To be the one that was
+/// opened is not enough: it was opened later.
 #[derive(Debug)]
 struct Guarded {
-    file: Arc<dyn Stored>,
+    file: Arc<dyn OpenFile>,
     expected: Identity,
 }
 

@@ -1,0 +1,147 @@
+//! Whether a precompressed file has the same content as the file beside it.
+//!
+//! Modification times don't tell: a build that makes all times equal, a checkout, a copy or a
+//! forgotten `gzip -k` leaves a compressed file beside an original that it was not made of, and clients
+//! that accept the coding would get yesterday's page. So it is decompressed and compared, once for
+//! each pair of files, and the result is kept until one of them changes.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex};
+
+use sockeye_proto::{Budget, Cancel};
+use tracing::warn;
+
+use super::compare::{Comparison, Mismatch, compare};
+use super::compressed_cache::hold_for_comparing;
+use super::content_reader::ContentReader;
+use crate::file::content::Content;
+use crate::file::representation::Representation;
+use crate::limits::clock_map::ClockMap;
+use crate::limits::lock::lock;
+use crate::options::codings::Coding;
+use crate::store::identity::Identity;
+
+/// How much of a file is compared, in bytes. Beyond it, modification times decide: decompressing takes
+/// about 4 ms for each MiB and coding.
+pub(crate) const COMPARED: u64 = 16 * 1024 * 1024;
+
+/// The most pairs of files whose result is kept: about 2 MiB.
+const PAIRS: usize = 8192;
+
+/// The results for a folder, for all shards.
+#[derive(Debug)]
+pub(crate) struct PrecompressedChecks {
+    /// Whether the precompressed file may be sent.
+    known: Mutex<ClockMap<Pair, bool>>,
+    /// The budget for the memory that comparing takes.
+    working: Arc<Budget>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Pair {
+    coding: Coding,
+    original: Identity,
+    precompressed: Identity,
+}
+
+/// One of the two files, as it was opened.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct File<'a> {
+    pub(crate) name: &'a [u8],
+    pub(crate) content: &'a Content,
+    pub(crate) identity: &'a Identity,
+    /// Whether the identity would show any later change.
+    pub(crate) settled: bool,
+}
+
+impl<'a> File<'a> {
+    pub(crate) fn of(file: &'a Representation) -> Self {
+        let Representation { name, content, identity, settled, .. } = file;
+        Self { name, content, identity, settled: *settled }
+    }
+
+    /// Whether it is still what it was when it was opened.
+    pub(crate) fn is_unchanged(&self) -> bool {
+        match self.content {
+            Content::Memory(_) | Content::Compressed(_) => true,
+            Content::Open(file) => {
+                file.identity().is_ok_and(|now| self.identity.has_content_of(&now))
+            }
+        }
+    }
+}
+
+impl PrecompressedChecks {
+    pub(crate) fn new(working: Arc<Budget>) -> Self {
+        Self { known: Mutex::new(ClockMap::new()), working }
+    }
+
+    /// The result of an earlier check.
+    pub(crate) fn known(
+        &self,
+        coding: Coding,
+        original: &Identity,
+        precompressed: &Identity,
+    ) -> Option<bool> {
+        lock(&self.known).get(&Pair::of(coding, original, precompressed)).copied()
+    }
+
+    /// Whether the precompressed file may be sent in place of the original. Blocks, for as long as
+    /// decompressing takes.
+    ///
+    /// The log has one warning for each that may not. There is neither a warning nor a lasting result
+    /// when one of the two can't be read or changes meanwhile, when there is no memory, and when nobody
+    /// waits any more.
+    pub(crate) fn check(
+        &self,
+        coding: Coding,
+        original: File<'_>,
+        precompressed: File<'_>,
+        cancel: &Cancel,
+    ) -> bool {
+        let Some(_working) = hold_for_comparing(&self.working) else { return false };
+        let [expected, compressed] =
+            [original, precompressed].map(|file| ContentReader::new(file.content, cancel.clone()));
+        // Content that makes a decoder panic is treated as content that it refuses.
+        let compared =
+            catch_unwind(AssertUnwindSafe(|| compare(coding, compressed, expected, COMPARED)))
+                .unwrap_or(Ok(Comparison::Differs(Mismatch::Corrupt)));
+        let is_newer = precompressed.identity.modified >= original.identity.modified;
+        let mismatch = match compared {
+            Ok(Comparison::Same) => None,
+            Ok(Comparison::SameSoFar) => (!is_newer).then_some(Mismatch::Older),
+            Ok(Comparison::Differs(mismatch)) => Some(mismatch),
+            Err(_) => return false,
+        };
+        if !original.is_unchanged() || !precompressed.is_unchanged() {
+            return false;
+        }
+        if original.settled && precompressed.settled {
+            let pair = Pair::of(coding, original.identity, precompressed.identity);
+            let mut known = lock(&self.known);
+            // Another shard may have been first, and has logged it then.
+            let is_news = known.peek(&pair).is_none();
+            known.insert_within(PAIRS, pair, mismatch.is_none(), 1);
+            drop(known);
+            if let (Some(mismatch), true) = (mismatch, is_news) {
+                warn!(
+                    target: "sockeye",
+                    file = ?String::from_utf8_lossy(original.name),
+                    precompressed = ?String::from_utf8_lossy(precompressed.name),
+                    reason = %mismatch,
+                    "precompressed file is not sent: its content may differ from the original's; compress it again"
+                );
+            }
+        }
+        mismatch.is_none()
+    }
+}
+
+impl Pair {
+    fn of(coding: Coding, original: &Identity, precompressed: &Identity) -> Self {
+        // Another name for a file changes `links`, and not its content.
+        let [original, precompressed] =
+            [original, precompressed].map(|identity| Identity { links: 0, ..*identity });
+        Self { coding, original, precompressed }
+    }
+}

@@ -1,0 +1,105 @@
+//! Compressing content on demand: see [`super::compressed_cache`] for how often.
+
+use std::io::{self, Read, Write};
+
+use super::codec::encode;
+use crate::options::codings::Coding;
+
+/// Compresses `content`, which is `len` bytes long. `None` if that saves less than a sixteenth: the
+/// client would decode it for nothing.
+///
+/// # Errors
+///
+/// When the content can't be read, is not that long, or there is no memory for an encoder.
+pub(crate) fn compress(
+    coding: Coding,
+    content: impl Read,
+    len: usize,
+) -> io::Result<Option<Vec<u8>>> {
+    let mut output = Bounded { bytes: Vec::new(), most: longest(len), error: None };
+    let result = encode(coding, content, len, &mut output);
+    match output.error {
+        Some(io::ErrorKind::StorageFull) => return Ok(None),
+        Some(error) => return Err(error.into()),
+        None => result?,
+    }
+    output.bytes.shrink_to_fit();
+    Ok(Some(output.bytes))
+}
+
+/// The longest result of compressing `len` bytes that is worth sending.
+pub(crate) const fn longest(len: usize) -> usize {
+    len - len / 16
+}
+
+/// Bytes up to a limit. Writing fails beyond it, and when there is no memory.
+#[derive(Debug)]
+struct Bounded {
+    bytes: Vec<u8>,
+    most: usize,
+    /// Kept, since not every encoder passes it on.
+    error: Option<io::ErrorKind>,
+}
+
+impl Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.error.is_none() && self.bytes.len() + bytes.len() > self.most {
+            self.error = Some(io::ErrorKind::StorageFull);
+        } else if self.error.is_none() && self.bytes.try_reserve(bytes.len()).is_err() {
+            self.error = Some(io::ErrorKind::OutOfMemory);
+        }
+        if let Some(error) = self.error {
+            return Err(error.into());
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::decompress;
+
+    #[test]
+    fn text_gets_smaller_and_comes_back() {
+        let text = include_str!("compress.rs").as_bytes();
+        for coding in Coding::ALL {
+            let compressed = compress(coding, text, text.len()).unwrap().expect("it is worth it");
+            assert!(compressed.len() < text.len() / 2, "{coding:?}: {}", compressed.len());
+            assert_eq!(decompress(coding.name(), &compressed), text, "{coding:?}");
+        }
+    }
+
+    #[test]
+    fn content_that_gets_no_smaller_is_not_compressed() {
+        // Each byte depends on all before it: nothing repeats for long.
+        let mut state = 1_u64;
+        let noise: Vec<u8> = std::iter::repeat_with(|| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 56) as u8
+        })
+        .take(100_000)
+        .collect();
+        for coding in Coding::ALL {
+            assert_eq!(compress(coding, &*noise, noise.len()).unwrap(), None, "{coding:?}");
+            assert_eq!(compress(coding, &b"x"[..], 1).unwrap(), None, "{coding:?}");
+            assert_eq!(compress(coding, &b""[..], 0).unwrap(), None, "{coding:?}");
+        }
+    }
+
+    #[test]
+    fn content_that_is_shorter_than_was_said_is_an_error() {
+        let text = "text ".repeat(1000);
+        for coding in Coding::ALL {
+            let error = compress(coding, text.as_bytes(), text.len() + 1).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof, "{coding:?}");
+            // Of content that grew, the known length is compressed: its identity will tell.
+            assert!(compress(coding, text.as_bytes(), text.len() - 1).unwrap().is_some());
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! Files that were compressed on demand: each once, shared by all who request it, and counted for as
+//! long as anybody holds it.
+//!
+//! - The key is the folder, the ETag of the uncompressed content and the coding. So a compressed
+//!   content outlives a lookup, a `touch`, and a deployment that changes nothing.
+//! - The compressed contents of all folders together are within a budget. When it is spent, the least
+//!   used that are not being sent are dropped; if that is not enough, the file is sent uncompressed.
+//! - A content that is dropped again and again is not compressed for a while: more is requested than
+//!   fits, and compressing it anew for each request costs more than it saves.
+//! - Two shards that want the same one compress it once: the second waits, on its job's thread.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use sockeye_proto::{Budget, Permit, Time};
+
+use crate::file::content::Compressed;
+use crate::limits::clock_map::ClockMap;
+use crate::limits::lock::lock;
+use crate::limits::single_flight::SingleFlight;
+use crate::options::codings::Coding;
+
+/// Smaller files are sent uncompressed: with their headers they fit a packet or two either way.
+pub(crate) const SHORTEST: u64 = 1024;
+
+/// Larger files are sent uncompressed: compressing this much takes 0.1 to 0.3 s.
+pub(crate) const LONGEST: u64 = 8 * 1024 * 1024;
+
+/// The bytes that a compressed content costs besides its own, roughly.
+const OVERHEAD: u64 = 256;
+
+/// How often a content is compressed within [`CHURN`]. Then it is sent uncompressed until that has
+/// passed.
+const MOST_OFTEN: u32 = 2;
+
+/// See [`MOST_OFTEN`].
+const CHURN: Duration = Duration::from_secs(60);
+
+/// The most contents whose [`History`] is kept.
+const REMEMBERED: usize = 8192;
+
+/// The result of compressing a file.
+#[derive(Clone, Debug)]
+pub(crate) enum CompressionResult {
+    Done(Arc<Compressed>),
+    /// It would hardly be smaller than the file.
+    Futile,
+    /// There is no memory for it now.
+    Refused,
+}
+
+#[derive(Debug)]
+pub(crate) struct CompressedCache {
+    compressed: Arc<Budget>,
+    working: Arc<Budget>,
+    in_progress: SingleFlight<Key, CompressionResult>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// How many folders there are.
+    folders: u32,
+    contents: ClockMap<Key, Arc<Compressed>>,
+    history: ClockMap<Key, History>,
+}
+
+/// What is known about compressing a content.
+#[derive(Clone, Copy, Debug)]
+struct History {
+    /// How often it was compressed since this time.
+    times: u32,
+    since: Time,
+    futile: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    /// Files of two folders may have the same ETag if it is not a hash of the content.
+    pub(crate) folder: u32,
+    pub(crate) etag: Box<str>,
+    pub(crate) coding: Coding,
+}
+
+impl CompressedCache {
+    pub(crate) fn new(compressed: &Arc<Budget>, working: &Arc<Budget>) -> Self {
+        let (contents, history) = (ClockMap::new(), ClockMap::new());
+        Self {
+            compressed: Arc::clone(compressed),
+            working: Arc::clone(working),
+            in_progress: SingleFlight::default(),
+            state: Mutex::new(State { folders: 0, contents, history }),
+        }
+    }
+
+    /// The budget for the memory of compressors at work.
+    pub(crate) fn working(&self) -> &Arc<Budget> {
+        &self.working
+    }
+
+    /// A number for another folder, for its keys.
+    pub(crate) fn add_folder(&self) -> u32 {
+        let mut state = lock(&self.state);
+        state.folders += 1;
+        state.folders
+    }
+
+    /// Whether files of this length are compressed at all: those that are sure to fit.
+    pub(crate) fn takes(&self, len: u64) -> bool {
+        (SHORTEST..=LONGEST).contains(&len) && len <= self.compressed.total() / 4
+    }
+
+    /// Whether the content may be compressed at `now`: not if it was too often lately.
+    pub(crate) fn may_compress(&self, key: &Key, now: Time) -> bool {
+        if self.in_progress.contains(key) {
+            return true;
+        }
+        let mut state = lock(&self.state);
+        state.contents.peek(key).is_some() || state.history(key, now).times < MOST_OFTEN
+    }
+
+    /// The compressed content: the one that there is, or the one that `compress` makes, which has at
+    /// most `most` bytes (`None`: compressing doesn't pay). The request came at `now`. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// Those of `compress`. Nothing is kept then.
+    pub(crate) fn get(
+        &self,
+        key: &Key,
+        most: u64,
+        now: Time,
+        compress: impl FnOnce() -> io::Result<Option<Vec<u8>>>,
+    ) -> io::Result<CompressionResult> {
+        self.in_progress.run(key, || {
+            let mut state = lock(&self.state);
+            if let Some(content) = state.contents.peek(key) {
+                return Ok(CompressionResult::Done(Arc::clone(content)));
+            }
+            if state.history.get(key).is_some_and(|history| history.futile) {
+                return Ok(CompressionResult::Futile);
+            }
+            drop(state);
+            self.compress(key, most, now, compress)
+        })
+    }
+
+    fn compress(
+        &self,
+        key: &Key,
+        most: u64,
+        now: Time,
+        compress: impl FnOnce() -> io::Result<Option<Vec<u8>>>,
+    ) -> io::Result<CompressionResult> {
+        let working = working_memory(key.coding, most);
+        let Some(_working) = self.working.hold(working) else {
+            return Ok(CompressionResult::Refused);
+        };
+        let Some(mut permit) = self.reserve(most + OVERHEAD) else {
+            return Ok(CompressionResult::Refused);
+        };
+        // A compressor that finds no memory would end the process.
+        if !is_available(working) {
+            return Ok(CompressionResult::Refused);
+        }
+        let compressed = compress()?;
+        let mut state = lock(&self.state);
+        let mut history = state.history(key, now);
+        let result = match compressed {
+            None => {
+                history.futile = true;
+                CompressionResult::Futile
+            }
+            Some(content) => {
+                let is_less = permit.resize(content.len() as u64 + OVERHEAD);
+                debug_assert!(is_less, "no content is longer than it may be");
+                let content = Arc::new(Compressed::new(content, permit));
+                state.contents.insert(key.clone(), Arc::clone(&content), 1);
+                history.times += 1;
+                CompressionResult::Done(content)
+            }
+        };
+        state.history.insert_within(REMEMBERED, key.clone(), history, 1);
+        Ok(result)
+    }
+
+    /// Takes `amount` of the budget. Drops contents that are not being sent for it.
+    fn reserve(&self, amount: u64) -> Option<Permit> {
+        loop {
+            if let Some(permit) = self.compressed.hold(amount) {
+                return Some(permit);
+            }
+            // Dropped outside of the lock.
+            let dropped = lock(&self.state).evict()?;
+            drop(dropped);
+        }
+    }
+}
+
+impl State {
+    fn history(&mut self, key: &Key, now: Time) -> History {
+        let lately = |history: &History| history.futile || now.since(history.since) < CHURN;
+        let known = self.history.get(key).copied().filter(lately);
+        known.unwrap_or(History { times: 0, since: now, futile: false })
+    }
+
+    /// Removes a content that is not being sent, and was not since the last look at it.
+    fn evict(&mut self) -> Option<Compressed> {
+        for _ in 0..self.contents.len() {
+            let may_go = |content: &Arc<Compressed>| !content.take_used() && content.is_unique();
+            let (key, content) = self.contents.evict(may_go)?;
+            // From here on no cached entry can reach it. One may have done so a moment ago.
+            let content = match Arc::try_unwrap(content) {
+                Ok(content) if content.is_unique() => return Some(content),
+                Ok(content) => Arc::new(content),
+                Err(content) => content,
+            };
+            self.contents.insert(key, content, 1);
+        }
+        None
+    }
+}
+
+/// The most memory that compressing `len` bytes takes besides its result: measured at the levels of
+/// [`super::codec`], and rounded up.
+pub(crate) fn working_memory(coding: Coding, len: u64) -> u64 {
+    const KIB: u64 = 1024;
+    const MIB: u64 = 1024 * KIB;
+    match coding {
+        Coding::Gzip => MIB,
+        Coding::Zstd if len <= 128 * KIB => 2 * MIB,
+        Coding::Zstd => 17 * MIB,
+        Coding::Brotli => (8 * MIB + 8 * len).min(20 * MIB),
+    }
+}
+
+/// Whether the process can have this much memory now.
+fn is_available(bytes: u64) -> bool {
+    usize::try_from(bytes).is_ok_and(|bytes| Vec::<u8>::new().try_reserve_exact(bytes).is_ok())
+}
+
+/// Takes the memory for comparing a file with a compressed form of it: the largest window that a
+/// decoder may need, and what it has besides.
+pub(crate) fn hold_for_comparing(working: &Arc<Budget>) -> Option<Permit> {
+    const WINDOWS: u64 = 20 * 1024 * 1024;
+    working.hold(WINDOWS).filter(|_| is_available(WINDOWS))
+}
+
+#[cfg(test)]
+mod tests;

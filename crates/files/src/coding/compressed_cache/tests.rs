@@ -1,0 +1,195 @@
+//! Contents that are compressed, shared, evicted and refused.
+
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Weak, mpsc};
+use std::thread;
+
+use bytes::Bytes;
+
+use super::*;
+
+const TAG: &str = "\"tag\"";
+const LEN: u64 = 10_000;
+const NOW: Time = Time::ZERO;
+
+/// A cache with room for this many contents of [`LEN`] bytes.
+fn cache(room: u64) -> CompressedCache {
+    within(room * (LEN + OVERHEAD), 64 << 20)
+}
+
+/// A cache within budgets, in bytes: for compressed contents, and for compressors.
+fn within(compressed: u64, working: u64) -> CompressedCache {
+    CompressedCache::new(
+        &Budget::new("compressed bytes", compressed),
+        &Budget::new("working", working),
+    )
+}
+
+fn key(etag: &str, coding: Coding) -> Key {
+    Key { folder: 1, etag: etag.into(), coding }
+}
+
+fn content(byte: u8) -> io::Result<Option<Vec<u8>>> {
+    Ok(Some(vec![byte; LEN as usize]))
+}
+
+fn get(cache: &CompressedCache, etag: &str, byte: u8) -> CompressionResult {
+    cache.get(&key(etag, Coding::Zstd), LEN, NOW, || content(byte)).unwrap()
+}
+
+fn made(result: CompressionResult) -> Arc<Compressed> {
+    match result {
+        CompressionResult::Done(content) => content,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_file_is_compressed_once_for_each_content_and_coding() {
+    let cache = cache(8);
+    let count = Cell::new(0);
+    let make = || {
+        count.set(count.get() + 1);
+        content(b'a')
+    };
+    for _ in 0..3 {
+        for (etag, coding) in [(TAG, Coding::Zstd), (TAG, Coding::Gzip), ("\"b\"", Coding::Gzip)] {
+            assert_eq!(
+                made(cache.get(&key(etag, coding), LEN, NOW, make).unwrap()).bytes()[0],
+                b'a'
+            );
+        }
+    }
+    assert_eq!(count.get(), 3);
+    // That it doesn't pay is known, too.
+    for _ in 0..2 {
+        let result = cache.get(&key("\"noise\"", Coding::Zstd), LEN, NOW, || Ok(None)).unwrap();
+        assert!(matches!(result, CompressionResult::Futile));
+    }
+    let result =
+        cache.get(&key("\"noise\"", Coding::Zstd), LEN, NOW, || panic!("it is known")).unwrap();
+    assert!(matches!(result, CompressionResult::Futile));
+}
+
+#[test]
+fn what_went_wrong_is_tried_again_and_leaves_nothing_behind() {
+    let cache = cache(8);
+    let failed =
+        cache.get(&key(TAG, Coding::Zstd), LEN, NOW, || Err(io::ErrorKind::UnexpectedEof.into()));
+    assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        cache.get(&key(TAG, Coding::Zstd), LEN, NOW, || panic!("on purpose"))
+    }));
+    assert!(panicked.is_err());
+    assert!(!cache.in_progress.contains(&key(TAG, Coding::Zstd)));
+    let CompressedCache { compressed, working, .. } = &cache;
+    assert_eq!((compressed.used(), working.used()), (0, 0));
+    assert_eq!(made(get(&cache, TAG, b'a')).len(), LEN as usize);
+    assert_eq!(working.used(), 0);
+}
+
+#[test]
+fn a_second_shard_waits_for_the_first() {
+    let cache = cache(8);
+    let (started, is_started) = mpsc::channel();
+    let (go_on, may_go_on) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        let first = scope.spawn({
+            let cache = &cache;
+            move || {
+                let make = || {
+                    started.send(()).unwrap();
+                    may_go_on.recv().unwrap();
+                    content(b'1')
+                };
+                made(cache.get(&key(TAG, Coding::Zstd), LEN, NOW, make).unwrap()).bytes()[0]
+            }
+        });
+        is_started.recv().unwrap();
+        let second = scope.spawn(|| made(get(&cache, TAG, b'2')).bytes()[0]);
+        go_on.send(()).unwrap();
+        assert_eq!((first.join().unwrap(), second.join().unwrap()), (b'1', b'1'));
+    });
+}
+
+#[test]
+fn unused_contents_are_evicted_and_those_that_are_sent_are_shared_and_stay() {
+    let cache = cache(4);
+    let sent: Vec<Bytes> =
+        (0..2).map(|etag| made(get(&cache, &etag.to_string(), b's')).content()).collect();
+    for etag in 2..20 {
+        assert!(
+            matches!(get(&cache, &etag.to_string(), b'x'), CompressionResult::Done(_)),
+            "{etag}"
+        );
+        assert!(cache.compressed.used() <= cache.compressed.total());
+    }
+    // Those that are sent were not made anew.
+    for etag in ["0", "1"] {
+        assert_eq!(made(get(&cache, etag, b'y')).bytes()[0], b's');
+    }
+    let more: Vec<Bytes> =
+        (20..22).map(|etag| made(get(&cache, &etag.to_string(), b't')).content()).collect();
+    // All that fits is being sent.
+    assert!(matches!(get(&cache, "22", b'z'), CompressionResult::Refused));
+    drop((sent, more));
+    assert!(matches!(get(&cache, "22", b'z'), CompressionResult::Done(_)));
+}
+
+#[test]
+fn a_content_that_an_entry_refers_to_is_evicted_too() {
+    let cache = cache(4);
+    let known = Arc::downgrade(&made(get(&cache, TAG, b'a')));
+    assert_eq!(living(&known).map(|content| content[0]), Some(b'a'));
+    for etag in 0..8 {
+        get(&cache, &etag.to_string(), b'x');
+    }
+    assert_eq!(living(&known), None);
+}
+
+#[test]
+fn what_compressors_need_is_taken_before_they_begin() {
+    let cache = within(32 << 20, 1 << 20);
+    let result =
+        cache.get(&key(TAG, Coding::Zstd), LEN, NOW, || panic!("there is no memory")).unwrap();
+    assert!(matches!(result, CompressionResult::Refused));
+    assert!(matches!(
+        cache.get(&key(TAG, Coding::Gzip), LEN, NOW, || content(b'a')),
+        Ok(CompressionResult::Done(_))
+    ));
+}
+
+#[test]
+fn a_content_that_is_evicted_again_and_again_is_not_compressed_for_a_while() {
+    let cache = cache(1);
+    let at = |secs| Time::ZERO + Duration::from_secs(secs);
+    for second in 0..2 {
+        assert!(cache.may_compress(&key(TAG, Coding::Zstd), at(second)));
+        let make = || content(b'a');
+        made(cache.get(&key(TAG, Coding::Zstd), LEN, at(second), make).unwrap());
+        assert!(cache.may_compress(&key(TAG, Coding::Zstd), at(second)), "it is there");
+        get(&cache, "\"another\"", b'b');
+    }
+    assert!(!cache.may_compress(&key(TAG, Coding::Zstd), at(59)));
+    assert!(cache.may_compress(&key(TAG, Coding::Gzip), at(59)), "another coding");
+    assert!(cache.may_compress(&key(TAG, Coding::Zstd), at(60)));
+}
+
+#[test]
+fn a_content_that_is_being_sent_stays_reachable() {
+    let cache = cache(2);
+    let content = made(get(&cache, TAG, b'a'));
+    let known = Arc::downgrade(&content);
+    let sent = content.content();
+    drop(content);
+    for etag in 0..8 {
+        get(&cache, &etag.to_string(), b'x');
+    }
+    assert_eq!(living(&known).as_ref(), Some(&sent));
+}
+
+/// The content of a content, if it was not dropped.
+fn living(content: &Weak<Compressed>) -> Option<Bytes> {
+    content.upgrade().map(|content| content.content())
+}

@@ -1,0 +1,150 @@
+//! A folder's encodings, for all shards: the owner's choice, the checked precompressed files, and the
+//! cache of compressed contents.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use sockeye_proto::{Cancel, Time};
+
+use super::checks::{File, PrecompressedChecks};
+use super::compress::{compress, longest};
+use super::compressed_cache::{CompressedCache, CompressionResult, Key};
+use super::content_reader::ContentReader;
+use super::encodings::Encodings;
+use super::file_entry::FileEntry;
+use super::precompressed::Precompressed;
+use crate::file::content::{Compressed, Content};
+use crate::file::reader::{LoadError, Reader};
+use crate::file::representation::Representation;
+use crate::naming::mime;
+use crate::options::codings::{Coding, Codings};
+use crate::store::digest::Digest;
+
+/// Whether there are compressors, and decompressors to check precompressed files with.
+const CODES: bool = cfg!(feature = "compression");
+
+#[derive(Debug)]
+pub(crate) struct Encoder {
+    precompressed: bool,
+    on_demand: [bool; Coding::ALL.len()],
+    checks: PrecompressedChecks,
+    cache: Arc<CompressedCache>,
+    /// The number of the folder in the cache.
+    folder: u32,
+}
+
+impl Encoder {
+    pub(crate) fn new(codings: &Codings, cache: &Arc<CompressedCache>) -> Self {
+        Self {
+            precompressed: CODES && codings.precompressed,
+            on_demand: Coding::ALL.map(|coding| CODES && codings.on_demand.contains(&coding)),
+            checks: PrecompressedChecks::new(Arc::clone(cache.working())),
+            cache: Arc::clone(cache),
+            folder: cache.add_folder(),
+        }
+    }
+
+    /// A file with the encodings that it can be sent in. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError::NeedsReading`].
+    pub(crate) fn equip(
+        &self,
+        reader: &Reader<'_>,
+        file: Representation,
+    ) -> Result<FileEntry, LoadError> {
+        let precompressed = self.find(reader, &file, None)?;
+        // A file that still changes and isn't in memory would be another before it is compressed.
+        let is_compressible = (file.settled || matches!(file.content, Content::Memory(_)))
+            && self.cache.takes(file.size())
+            && file.content_type().is_some_and(mime::is_compressible);
+        let on_demand = self.on_demand.map(|wanted| wanted && is_compressible);
+        Ok(FileEntry::new(file, Encodings::new(precompressed, on_demand)))
+    }
+
+    /// The same file with the precompressed files that are there now. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError::NeedsReading`].
+    pub(crate) fn renew(
+        &self,
+        reader: &Reader<'_>,
+        file: &Arc<FileEntry>,
+    ) -> Result<Arc<FileEntry>, LoadError> {
+        let known = file.precompressed();
+        let precompressed = self.find(reader, &file.original, known)?;
+        if known.map_or(!precompressed.any, |known| precompressed.are(known)) {
+            return Ok(Arc::clone(file));
+        }
+        let encodings = match file.encodings() {
+            Some(encodings) => encodings.clone().with_precompressed(precompressed),
+            None => Encodings::new(precompressed, [false; Coding::ALL.len()]),
+        };
+        Ok(Arc::new(FileEntry::new(file.original.clone(), encodings)))
+    }
+
+    fn find(
+        &self,
+        reader: &Reader<'_>,
+        file: &Representation,
+        known: Option<&Precompressed>,
+    ) -> Result<Precompressed, LoadError> {
+        match self.precompressed {
+            true => Precompressed::find(reader, &self.checks, file, known),
+            false => Ok(Precompressed::default()),
+        }
+    }
+
+    /// Whether a file may be compressed at `now`: not if it was too often lately.
+    pub(crate) fn may_compress(&self, file: &FileEntry, coding: Coding, now: Time) -> bool {
+        self.cache.may_compress(&self.key(file, coding), now)
+    }
+
+    fn key(&self, file: &FileEntry, coding: Coding) -> Key {
+        Key { folder: self.folder, etag: file.original.etag.as_str().into(), coding }
+    }
+
+    /// The same file with one more encoding, or marked as not worth compressing. It is unchanged if
+    /// there is no memory at `now`, when the request came, or compressing fails. Blocks.
+    pub(crate) fn compress(
+        &self,
+        file: &Arc<FileEntry>,
+        coding: Coding,
+        now: Time,
+        cancel: Cancel,
+    ) -> Arc<FileEntry> {
+        let original = &file.original;
+        let unchanged = || Arc::clone(file);
+        let Ok(len) = usize::try_from(original.size()) else { return unchanged() };
+        let result = self.cache.get(&self.key(file, coding), longest(len) as u64, now, || {
+            let content = ContentReader::new(&original.content, cancel);
+            // Content that makes a compressor panic doesn't get smaller.
+            let Ok(compressed) = catch_unwind(AssertUnwindSafe(|| compress(coding, content, len)))
+            else {
+                return Ok(None);
+            };
+            let compressed = compressed?;
+            if !File::of(original).is_unchanged() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            Ok(compressed)
+        });
+        let compressed = match result {
+            Ok(CompressionResult::Done(content)) => Some(encoded(original, coding, &content)),
+            Ok(CompressionResult::Futile) => None,
+            Ok(CompressionResult::Refused) | Err(_) => return unchanged(),
+        };
+        let Some(mut encodings) = file.encodings().cloned() else { return unchanged() };
+        encodings.add(coding, compressed);
+        Arc::new(FileEntry::new(original.clone(), encodings))
+    }
+}
+
+fn encoded(original: &Representation, coding: Coding, content: &Arc<Compressed>) -> Representation {
+    let identity = original.identity.with_size(content.len() as u64);
+    let etag = Digest::of(content.bytes()).etag();
+    original.encoded(coding, &etag, identity, false, Content::Compressed(Arc::downgrade(content)))
+}

@@ -1,0 +1,97 @@
+//! The encodings of one file: precompressed files beside it, and those that are compressed on demand.
+
+use std::sync::Arc;
+
+use super::precompressed::Precompressed;
+use super::select::{Offer, select};
+use crate::file::representation::Representation;
+use crate::options::codings::Coding;
+use crate::request::accept_encoding::Accepted;
+
+/// The representations of a file besides the file itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Encodings {
+    precompressed: Precompressed,
+    on_demand: [OnDemand; Coding::ALL.len()],
+}
+
+/// The file in a coding that it is compressed in on demand.
+#[derive(Clone, Debug)]
+pub(crate) enum OnDemand {
+    /// It is not, or compressing doesn't pay.
+    Never,
+    NotYet,
+    /// It was compressed; the cache may have dropped the content since.
+    Done(Arc<Representation>),
+}
+
+impl Encodings {
+    /// `on_demand` says which codings the file is compressed in.
+    pub(crate) fn new(precompressed: Precompressed, on_demand: [bool; Coding::ALL.len()]) -> Self {
+        let on_demand = on_demand.map(|is| if is { OnDemand::NotYet } else { OnDemand::Never });
+        Self { precompressed, on_demand }
+    }
+
+    pub(crate) fn with_precompressed(self, precompressed: Precompressed) -> Self {
+        Self { precompressed, ..self }
+    }
+
+    /// Whether responses depend on `Accept-Encoding`, now or once more is known.
+    pub(crate) fn varies(&self) -> bool {
+        let is_some = |encoding: &OnDemand| !matches!(encoding, OnDemand::Never);
+        self.precompressed.any || self.on_demand.iter().any(is_some)
+    }
+
+    /// Selects a coding and its representation; `None` is the file as it is.
+    ///
+    /// A range is never of content that is compressed on demand: a client that resumes a download
+    /// should find the same content tomorrow, and most that request ranges (of video, of documents)
+    /// want the bytes of the file. A precompressed file has a lasting ETag, so clients that accept its
+    /// coding get ranges of it.
+    pub(crate) fn select(
+        &self,
+        accepted: Accepted,
+        is_range: bool,
+    ) -> Option<(Coding, Result<&Representation, &OnDemand>)> {
+        let offers = Coding::ALL.map(|coding| {
+            match (self.precompressed.get(coding), &self.on_demand[coding as usize]) {
+                (Some(file), _) => Offer::Precompressed(file.size()),
+                (None, OnDemand::NotYet | OnDemand::Done(_)) if !is_range => Offer::OnDemand,
+                (None, _) => Offer::None,
+            }
+        });
+        let coding = select(accepted, offers)?;
+        let on_demand = &self.on_demand[coding as usize];
+        Some((coding, self.precompressed.get(coding).ok_or(on_demand)))
+    }
+
+    pub(crate) fn precompressed(&self) -> &Precompressed {
+        &self.precompressed
+    }
+
+    /// Adds the result of compressing the file. If that didn't pay, no other coding is tried: content
+    /// that one can't make smaller, none can.
+    pub(crate) fn add(&mut self, coding: Coding, compressed: Option<Representation>) {
+        match compressed {
+            Some(compressed) => {
+                self.on_demand[coding as usize] = OnDemand::Done(Arc::new(compressed));
+            }
+            None => {
+                for encoding in &mut self.on_demand {
+                    if matches!(encoding, OnDemand::NotYet) {
+                        *encoding = OnDemand::Never;
+                    }
+                }
+            }
+        }
+    }
+
+    /// All representations besides the file itself.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Representation> {
+        let compressed = self.on_demand.iter().filter_map(|encoding| match encoding {
+            OnDemand::Done(compressed) => Some(&**compressed),
+            OnDemand::Never | OnDemand::NotYet => None,
+        });
+        self.precompressed.all().chain(compressed)
+    }
+}

@@ -1,0 +1,118 @@
+//! Precompressed files: `page.html.br` beside `page.html`.
+
+use std::sync::Arc;
+
+use super::checks::{File, PrecompressedChecks};
+use crate::file::content::SMALL;
+use crate::file::reader::{Effort, LoadError, Reader};
+use crate::file::representation::{Representation, etag_of};
+use crate::options::codings::Coding;
+use crate::store::identity::Identity;
+use crate::store::traits::{OpenFile, Opened};
+
+/// For smaller files, no precompressed ones are looked for: the fields that a coding needs are longer
+/// than what it could save.
+const SMALLEST: u64 = 64;
+
+/// The precompressed files beside a file.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Precompressed {
+    /// Those that may be sent.
+    files: [Option<Arc<Representation>>; Coding::ALL.len()],
+    /// Whether there is one at all. One that may not be sent now may be later, so responses vary.
+    pub(crate) any: bool,
+}
+
+impl Precompressed {
+    pub(crate) fn get(&self, coding: Coding) -> Option<&Representation> {
+        self.files[coding as usize].as_deref()
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Representation> {
+        self.files.iter().flatten().map(|file| &**file)
+    }
+
+    /// Whether these are the very same.
+    pub(crate) fn are(&self, others: &Self) -> bool {
+        let pointer = |file: &Option<Arc<Representation>>| file.as_ref().map(Arc::as_ptr);
+        self.any == others.any
+            && self.files.iter().map(pointer).eq(others.files.iter().map(pointer))
+    }
+
+    /// Looks for the precompressed files beside `file`. Blocks. `known` are those that an earlier
+    /// lookup found beside it; any other is decompressed and compared with the file.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError::NeedsReading`].
+    pub(crate) fn find(
+        reader: &Reader<'_>,
+        checks: &PrecompressedChecks,
+        file: &Representation,
+        known: Option<&Self>,
+    ) -> Result<Self, LoadError> {
+        let mut precompressed = Self::default();
+        let is_compressed = |coding: &Coding| file.name.ends_with(coding.extension());
+        if file.size() < SMALLEST || Coding::ALL.iter().any(is_compressed) {
+            return Ok(precompressed);
+        }
+        for coding in Coding::ALL {
+            let name = [&*file.name, coding.extension()].concat();
+            let now = reader.store.now();
+            // If it can't be opened, its original is sent.
+            let Ok(Opened::File(opened, identity)) = reader.store.open(&name) else { continue };
+            precompressed.any = true;
+            let known = known.and_then(|known| known.files[coding as usize].as_ref());
+            precompressed.files[coding as usize] =
+                match known.filter(|known| known.has_content_of(&identity)) {
+                    Some(known) => Some(Arc::clone(known)),
+                    None => {
+                        let settled = identity.is_settled(now);
+                        let found = Found { name: &name, opened, identity, settled };
+                        found.checked(reader, checks, file, coding)?.map(Arc::new)
+                    }
+                };
+        }
+        Ok(precompressed)
+    }
+}
+
+/// A file with the name of a precompressed one.
+struct Found<'a> {
+    name: &'a [u8],
+    opened: Arc<dyn OpenFile>,
+    identity: Identity,
+    /// Whether the identity would show any later change.
+    settled: bool,
+}
+
+impl Found<'_> {
+    /// The original in this coding, if that is what was found.
+    fn checked(
+        self,
+        reader: &Reader<'_>,
+        checks: &PrecompressedChecks,
+        original: &Representation,
+        coding: Coding,
+    ) -> Result<Option<Representation>, LoadError> {
+        let Self { name, opened, identity, settled } = self;
+        let known = checks.known(coding, &original.identity, &identity);
+        // One that is no smaller is of no use.
+        if identity.size >= original.size() || known == Some(false) {
+            return Ok(None);
+        }
+        let has_to_read = known.is_none() || reader.has_to_read(&identity, settled);
+        if original.size() > SMALL && has_to_read && matches!(reader.effort, Effort::Quick) {
+            return Err(LoadError::NeedsReading);
+        }
+        let Ok(content) = reader.load(opened, &identity) else { return Ok(None) };
+        let file = File { name, content: &content, identity: &identity, settled };
+        let cancel = reader.effort.cancel();
+        if known.is_none() && !checks.check(coding, File::of(original), file, &cancel) {
+            return Ok(None);
+        }
+        let Ok(digest) = reader.digest(&content, &identity, settled) else { return Ok(None) };
+        let etag = etag_of(digest, &identity, settled);
+        Ok(Some(original.encoded(coding, &etag, identity, settled, content)))
+    }
+}

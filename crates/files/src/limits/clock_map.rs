@@ -1,0 +1,214 @@
+//! A map with a limit: the cache policy of this crate, the clock algorithm.
+//!
+//! A hand goes round the entries. An entry that was used since the hand last passed stays; one that
+//! was not is evicted. So keys that are used once go first, and no use moves an entry.
+
+use std::borrow::Borrow;
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::mem;
+
+use foldhash::quality::RandomState;
+
+/// A map whose entries have weights.
+#[derive(Debug)]
+pub(crate) struct ClockMap<K, V> {
+    // Invariant: `index[slots[i].key] == i` for every slot, and nothing else is in the index.
+    // The hasher has a random key, and maps are bounded: keys that collide on purpose cost little.
+    index: HashMap<K, usize, RandomState>,
+    slots: Vec<Slot<K, V>>,
+    hand: usize,
+    /// The sum of the weights.
+    weight: usize,
+}
+
+#[derive(Debug)]
+struct Slot<K, V> {
+    key: K,
+    value: V,
+    weight: usize,
+    /// Used since the hand last passed.
+    used: bool,
+}
+
+impl<K: Clone + Eq + Hash, V> ClockMap<K, V> {
+    pub(crate) fn new() -> Self {
+        Self { index: HashMap::default(), slots: Vec::new(), hand: 0, weight: 0 }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub(crate) fn weight(&self) -> usize {
+        self.weight
+    }
+
+    /// The value of `key`, which counts as used. Allocates nothing.
+    pub(crate) fn get<Q: Eq + Hash + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
+    where
+        K: Borrow<Q>,
+    {
+        let slot = &mut self.slots[*self.index.get(key)?];
+        slot.used = true;
+        Some(&mut slot.value)
+    }
+
+    /// The value of `key`, which doesn't count as used.
+    pub(crate) fn peek<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+    {
+        self.index.get(key).map(|at| &self.slots[*at].value)
+    }
+
+    /// Sets the value of `key`, not used so far. Evicts nothing.
+    pub(crate) fn insert(&mut self, key: K, value: V, weight: usize) {
+        self.remove(&key);
+        self.weight += weight;
+        self.index.insert(key.clone(), self.slots.len());
+        self.slots.push(Slot { key, value, weight, used: false });
+    }
+
+    /// Sets the value of `key`, and evicts others until all weigh at most `most`. A value that weighs
+    /// more is not kept.
+    pub(crate) fn insert_within(&mut self, most: usize, key: K, value: V, weight: usize) {
+        self.remove(&key);
+        if weight > most {
+            return;
+        }
+        while self.weight + weight > most {
+            self.evict(|_| true);
+        }
+        self.insert(key, value, weight);
+    }
+
+    pub(crate) fn remove<Q: Eq + Hash + ?Sized>(&mut self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+    {
+        let at = *self.index.get(key)?;
+        Some(self.remove_at(at).1)
+    }
+
+    /// Evicts the next unused entry that `may_go`. `None` where none may.
+    pub(crate) fn evict(&mut self, mut may_go: impl FnMut(&V) -> bool) -> Option<(K, V)> {
+        // In the first round marks are removed, in the second an entry is.
+        for _ in 0..=2 * self.slots.len() {
+            let Some(slot) = self.slots.get_mut(self.hand) else {
+                self.hand = 0;
+                continue;
+            };
+            if may_go(&slot.value) && !mem::take(&mut slot.used) {
+                return Some(self.remove_at(self.hand));
+            }
+            self.hand += 1;
+        }
+        None
+    }
+
+    /// Moves the hand over a few entries, and removes those that are `stale`.
+    pub(crate) fn sweep(&mut self, count: usize, mut stale: impl FnMut(&V) -> bool) {
+        for _ in 0..count {
+            match self.slots.get(self.hand) {
+                None => self.hand = 0,
+                Some(slot) if stale(&slot.value) => drop(self.remove_at(self.hand)),
+                Some(_) => self.hand += 1,
+            }
+        }
+    }
+
+    /// Removes the entries that are not to be kept.
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&V) -> bool) {
+        // From the end: what takes the place of a removed entry was looked at.
+        for at in (0..self.slots.len()).rev() {
+            if !keep(&self.slots[at].value) {
+                self.remove_at(at);
+            }
+        }
+    }
+
+    fn remove_at(&mut self, at: usize) -> (K, V) {
+        let slot = self.slots.swap_remove(at);
+        self.index.remove(&slot.key);
+        self.weight -= slot.weight;
+        if let Some(moved) = self.slots.get(at) {
+            self.index.insert(moved.key.clone(), at);
+        }
+        (slot.key, slot.value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_used_entry_stays_and_one_that_is_not_used_goes() {
+        let mut map = ClockMap::new();
+        map.insert_within(8, 0, 'a', 1);
+        for key in 1..100 {
+            map.insert_within(8, key, 'b', 1);
+            assert_eq!(map.get(&0), Some(&mut 'a'));
+        }
+        assert_eq!((map.len(), map.weight()), (8, 8));
+        assert_eq!(map.peek(&1), None);
+        assert_eq!(map.peek(&99), Some(&'b'));
+    }
+
+    #[test]
+    fn a_value_that_is_too_heavy_replaces_its_namesake_and_evicts_no_other() {
+        let mut map = ClockMap::new();
+        map.insert_within(8, 1, 'a', 4);
+        map.insert_within(8, 2, 'b', 4);
+        map.insert_within(8, 3, 'c', 9);
+        assert_eq!([1, 3].map(|key| map.peek(&key).copied()), [Some('a'), None]);
+        map.insert_within(8, 1, 'd', 9);
+        assert_eq!([1, 2].map(|key| map.peek(&key).copied()), [None, Some('b')]);
+        map.insert_within(0, 4, 'e', 1);
+        assert_eq!(map.peek(&4), None);
+    }
+
+    #[test]
+    fn only_an_entry_that_may_go_is_evicted() {
+        let mut map = ClockMap::new();
+        (0..4).for_each(|key| map.insert(key, key, 1));
+        map.get(&2);
+        assert_eq!(map.evict(|value| *value >= 2), Some((3, 3)));
+        assert_eq!(map.evict(|value| *value >= 2), Some((2, 2)));
+        assert_eq!(map.evict(|value| *value >= 2), None);
+        map.sweep(10, |value| *value == 0);
+        map.retain(|value| *value != 1);
+        assert_eq!((map.len(), map.weight()), (0, 0));
+    }
+
+    proptest! {
+        #[test]
+        fn the_weight_holds_and_no_old_value_comes_back(
+            steps in proptest::collection::vec((0..12_u8, proptest::option::of(0..6_usize)), 0..200),
+            most in 0..20_usize,
+        ) {
+            let mut map = ClockMap::new();
+            let mut last = HashMap::new();
+            for (step, (key, put)) in steps.into_iter().enumerate() {
+                match put {
+                    Some(weight) => {
+                        map.insert_within(most, key, step as u8, weight);
+                        last.insert(key, step as u8);
+                    }
+                    None => {
+                        if let Some(value) = map.get(&key) {
+                            prop_assert_eq!(Some(&*value), last.get(&key));
+                        }
+                    }
+                }
+                prop_assert!(map.weight() <= most);
+                let weights: usize = map.slots.iter().map(|slot| slot.weight).sum();
+                prop_assert_eq!(weights, map.weight());
+                prop_assert_eq!(map.index.len(), map.len());
+            }
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! What is looked up next when a name is not found: the page of an app, then a page that says so.
+//!
+//! Each has a name of its own, which is looked up and cached as every other name is.
+
+use sockeye_http::Status;
+
+use super::entry::{Entry, Target};
+use super::mounts::Mounts;
+use crate::respond::instead::{Purpose, status};
+use crate::store::absent::Absent;
+
+impl Purpose {
+    /// What is looked up after `entry` was found; `None` if `entry` answers the request.
+    pub(crate) fn next(self, mounts: &Mounts, entry: &Entry, navigates: bool) -> Option<Self> {
+        let why = match (self, &entry.target) {
+            (_, Target::File(..))
+            | (Self::Requested, Target::Redirect(_) | Target::Listing)
+            | (Self::ErrorPage { .. }, _) => return None,
+            (Self::Requested, Target::Absent(absent)) => *absent,
+            (Self::Fallback { why, .. }, _) => why,
+        };
+        let mount = entry.mount?;
+        let folder = &mounts.get(mount).folder;
+        if status(why) != Status::NOT_FOUND || folder.is_file() {
+            return None;
+        }
+        // A path that no file may have is never one of an app: a request for `.git` finds nothing.
+        let is_app = folder.options.spa && !matches!(why, Absent::Refused(_) | Absent::Hidden);
+        if self == Self::Requested && is_app && navigates {
+            return Some(Self::Fallback { mount, why });
+        }
+        Some(Self::ErrorPage { mount, why })
+    }
+
+    /// The key to look up. For [`Purpose::Requested`], the request has it.
+    pub(crate) fn key(self, mounts: &Mounts) -> &[u8] {
+        match self {
+            Self::Requested => b"",
+            Self::Fallback { mount, .. } => &mounts.get(mount).index,
+            Self::ErrorPage { mount, .. } => &mounts.get(mount).error_page,
+        }
+    }
+
+    /// Why the requested name is not served, if it is not.
+    pub(crate) fn absent(self, entry: &Entry) -> Option<Absent> {
+        match (self, &entry.target) {
+            (Self::Requested, Target::Absent(absent)) => Some(*absent),
+            (Self::Requested, _) => None,
+            (Self::Fallback { why, .. } | Self::ErrorPage { why, .. }, _) => Some(why),
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Header fields made of parts that were checked before.
+
+use sockeye_http::Fields;
+
+/// Adds a field, whose name and value are known to be valid.
+pub(crate) fn push(fields: &mut Fields, name: &str, value: &[u8]) {
+    let pushed = fields.push(name, value);
+    debug_assert_eq!(pushed, Ok(()), "{name} is made of checked parts");
+}
+
+/// `fields` and one more.
+pub(crate) fn with(mut fields: Fields, name: &str, value: &str) -> Fields {
+    push(&mut fields, name, value.as_bytes());
+    fields
+}
+
+/// `fields` without those with one of these names.
+pub(crate) fn without(fields: &Fields, names: &[&str]) -> Fields {
+    let mut left = Fields::new();
+    for (name, value) in each(fields) {
+        if !names.iter().any(|other| other.eq_ignore_ascii_case(name)) {
+            push(&mut left, name, value);
+        }
+    }
+    left
+}
+
+/// The value of the first field with this name.
+pub(crate) fn value<'f>(fields: &'f Fields, name: &str) -> Option<&'f [u8]> {
+    each(fields).find(|(this, _)| this.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+}
+
+/// Names and values. No value has a line break: that is checked when it is pushed.
+fn each(fields: &Fields) -> impl Iterator<Item = (&str, &[u8])> {
+    fields.as_bytes().split(|byte| *byte == b'\n').filter_map(|line| {
+        let colon = line.iter().position(|byte| *byte == b':')?;
+        Some((std::str::from_utf8(&line[..colon]).ok()?, line[colon + 1..].trim_ascii()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_are_made_of_blocks() {
+        let fields = Fields::new().with("A", b"1: 2").unwrap().with("B", b"").unwrap();
+        let fields = with(fields, "A", "3");
+        assert_eq!(fields.as_bytes(), b"A: 1: 2\r\nB: \r\nA: 3\r\n");
+        assert_eq!((value(&fields, "a"), value(&fields, "c")), (Some(&b"1: 2"[..]), None));
+        assert_eq!(without(&fields, &["a"]).as_bytes(), b"B: \r\n");
+        assert_eq!(without(&fields, &[]), fields);
+    }
+}

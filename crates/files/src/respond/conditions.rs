@@ -1,0 +1,58 @@
+//! Conditional and range requests (RFC 9110, 13.2.2), for files, listings and archives alike.
+
+use std::borrow::Cow;
+
+use sockeye_http::{Answer, Body, Fields, Responder, Status};
+use sockeye_proto::WallTime;
+
+use crate::options::fields::with;
+use crate::request::conditional::Precondition;
+use crate::request::range::Ranges;
+use crate::request::view::RequestView;
+
+/// What a request's conditions are compared with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Validators<'a> {
+    /// What is sent, in a word for people.
+    pub(crate) what: &'static str,
+    pub(crate) etag: &'a str,
+    pub(crate) modified: Option<WallTime>,
+    /// Its length, if ranges of it can be sent.
+    pub(crate) len: Option<u64>,
+}
+
+/// The ranges to send, and the responder to send them with; or the answer, if nothing is to be sent.
+/// `brief` has the fields of a 304, and `of_error` makes those of an error of them.
+pub(crate) fn evaluate<'r, 't, 'f>(
+    validators: Validators<'_>,
+    view: RequestView<'_>,
+    responder: Responder<'r, 't>,
+    brief: impl FnOnce() -> Cow<'f, Fields>,
+    of_error: impl FnOnce(&Fields) -> Fields,
+) -> Result<(Ranges, Responder<'r, 't>), Answer> {
+    let Validators { what, etag, modified, len } = validators;
+    let etag = etag.as_bytes();
+    match view.evaluate(etag, modified) {
+        Precondition::Send => {}
+        Precondition::NotModified => {
+            return Err(responder.send(Status::NOT_MODIFIED, &brief(), Body::Empty));
+        }
+        Precondition::Failed => {
+            let text = format!("The {what} is not the one that the request's conditions name.");
+            return Err(responder.error(Status::PRECONDITION_FAILED, &of_error(&brief()), &text));
+        }
+    }
+    let ranges = match (view.range().get(), len) {
+        (Some(range), Some(len)) if view.wants_a_range_of(etag, modified, responder.wall()) => {
+            Ranges::of(range, len)
+        }
+        _ => return Ok((Ranges::Whole, responder)),
+    };
+    if ranges != Ranges::Unsatisfiable {
+        return Ok((ranges, responder));
+    }
+    let range = format!("bytes */{}", len.unwrap_or(0));
+    let fields = with(of_error(&brief()), "Content-Range", &range);
+    let text = format!("The {what} ends before the requested range.");
+    Err(responder.error(Status::RANGE_NOT_SATISFIABLE, &fields, &text))
+}
