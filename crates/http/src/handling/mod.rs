@@ -1,0 +1,10 @@
+//! Between the server and whoever answers requests.
+
+pub(crate) mod answer;
+pub(crate) mod config;
+pub(crate) mod handler;
+pub(crate) mod log_buffer;
+pub(crate) mod pending_log;
+pub(crate) mod prepared;
+pub(crate) mod responder;
+pub(crate) mod stream;

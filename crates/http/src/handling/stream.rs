@@ -1,0 +1,209 @@
+//! Responses that are written bit by bit: as there is room, as messages come, as the request's body
+//! does.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use sockeye_proto::{
+    Abandoned, Blame, Fault, FileRange, Job, Message, Peer, Permit, Promise, Remote, Ticket, Time,
+    Turn, WallTime,
+};
+
+use crate::handling::answer::{Answer, Given, means};
+use crate::semantics::exchange::{Outgoing, Waits, Wanted};
+use crate::{Fields, Trailers};
+
+/// What happens to a response that is being written: see [`Handler::on_stream`](crate::Handler).
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StreamEvent<'a> {
+    /// The output has room: [`Stream::more`] asked for it.
+    Room,
+    /// A promise was settled, or a [`Remote`] sent something.
+    Message(Ticket, Result<Message, Abandoned>),
+    /// [`Remote::wake`] was called. Only while a response is written bit by bit, so look when it begins,
+    /// too; the call may also have been meant for an earlier response of this connection.
+    Woken,
+    /// A piece of the request's body, at least one byte: [`Stream::read`] asked for it.
+    Body(&'a [u8]),
+    /// The request's body is complete.
+    BodyEnd(&'a Trailers<'a>),
+    /// The server wants to stop. A response that has no end of its own ends now, in order; others go
+    /// on. What is left at the drain deadline is cut.
+    Drain,
+}
+
+/// A response whose head is written and whose content is not.
+///
+/// What a handler makes of it in the end is its [`Answer`]. Dropping it does nothing: the answer
+/// counts.
+///
+/// When the client has ended its side, a stream that sends nothing for
+/// [`Limits::half_closed_timeout`](crate::Limits::half_closed_timeout) is cancelled: the connection
+/// ends, and the handler is dropped with it.
+#[derive(Debug)]
+pub struct Stream<'r, 't> {
+    pub(crate) turn: &'r mut Turn<'t>,
+    pub(crate) outgoing: &'r mut Outgoing,
+}
+
+impl Stream<'_, '_> {
+    /// Writes content.
+    pub fn write(&mut self, content: &[u8]) {
+        self.frame(content.len() as u64, |turn| turn.out.write(content));
+    }
+
+    /// Writes content that is shared with others, without a copy of it where that is worth it.
+    pub fn write_shared(&mut self, content: Bytes) {
+        self.frame(content.len() as u64, |turn| turn.out.write_shared(content));
+    }
+
+    /// Writes a part of a file.
+    pub fn write_file(&mut self, content: FileRange) {
+        self.frame(content.len, |turn| turn.out.write_file(content));
+    }
+
+    /// Whether as much is unsent as should be: time for [`Stream::more`]. Always so where content
+    /// goes nowhere, so that nobody writes there for ever.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        !self.has_content() || self.turn.is_full()
+    }
+
+    /// Whether content goes anywhere. It doesn't in the response to HEAD, or of a status that has
+    /// none: whatever the handler does then, the response is complete.
+    #[must_use]
+    pub fn has_content(&self) -> bool {
+        !matches!(self.outgoing, Outgoing::HeadOnly | Outgoing::Broken)
+    }
+
+    /// Goes on in [`StreamEvent::Room`].
+    pub fn more(self) -> Answer {
+        self.wait(Waits { body: None, room: true })
+    }
+
+    /// Goes on when a message comes.
+    pub fn later(self) -> Answer {
+        self.wait(Waits::default())
+    }
+
+    /// Goes on with the request's body in [`StreamEvent::Body`] and [`StreamEvent::BodyEnd`], or
+    /// when a message comes. The limit is [`Limits::body`](crate::Limits::body), unless it was set
+    /// by [`Responder::read_up_to`](crate::Responder::read_up_to) before. Nothing is read while as much is
+    /// unsent as may be.
+    pub fn read(self) -> Answer {
+        self.wait(Waits { body: Some(Wanted::UpToLimit), room: false })
+    }
+
+    /// The response is complete. One that was announced with a length and has less can't be: the
+    /// connection ends then, so that the client sees it.
+    pub fn end(self) -> Answer {
+        self.end_with(&Fields::new())
+    }
+
+    /// The response is complete, with `trailers` behind its content (RFC 9110, 6.5). They are left out
+    /// where the content is not in chunks: with a length, and to HTTP/1.0.
+    pub fn end_with(self, trailers: &Fields) -> Answer {
+        Answer(match *self.outgoing {
+            Outgoing::Chunked => {
+                self.turn.out.write_all(&[b"0\r\n", trailers.as_bytes(), b"\r\n"]);
+                Given::Done
+            }
+            Outgoing::Length(0) | Outgoing::UntilClose | Outgoing::HeadOnly => Given::Done,
+            Outgoing::Length(_) | Outgoing::Broken | Outgoing::Owed => Given::Broken(&ABORTED),
+        })
+    }
+
+    /// The response can't be completed: the connection ends, so that the client sees it. (A client of
+    /// HTTP/1.0 that was told no length can't.)
+    pub fn abort(self) -> Answer {
+        self.abort_with(&ABORTED)
+    }
+
+    /// As [`Stream::abort`], with the fault that the connection ends for.
+    pub fn abort_with(self, fault: &'static Fault) -> Answer {
+        Answer(Given::Broken(fault))
+    }
+
+    means!();
+
+    fn wait(self, waits: Waits) -> Answer {
+        Answer(match self.outgoing {
+            Outgoing::HeadOnly => Given::Done,
+            Outgoing::Broken => Given::Broken(&ABORTED),
+            _ => Given::Wait(waits),
+        })
+    }
+
+    /// Writes `len` bytes of content with what has to stand around them.
+    fn frame(&mut self, len: u64, write: impl FnOnce(&mut Turn<'_>)) {
+        match &mut *self.outgoing {
+            // An empty chunk would be the last one.
+            _ if len == 0 => {}
+            Outgoing::Chunked => {
+                self.turn.out.write(ChunkLine::new(len).as_bytes());
+                write(self.turn);
+                self.turn.out.write(b"\r\n");
+            }
+            Outgoing::Length(left) => match left.checked_sub(len) {
+                Some(rest) => {
+                    *left = rest;
+                    write(self.turn);
+                }
+                // More than was announced would be read as the next response.
+                None => *self.outgoing = Outgoing::Broken,
+            },
+            Outgoing::UntilClose => write(self.turn),
+            Outgoing::HeadOnly | Outgoing::Broken | Outgoing::Owed => {}
+        }
+    }
+}
+
+/// What a connection ends for whose response was aborted without a reason.
+static ABORTED: Fault = Fault {
+    blame: Blame::Ours,
+    code: "reply_aborted",
+    what: Cow::Borrowed("could not complete a reply that had begun"),
+};
+
+/// A chunk's size and its CRLF, written from behind.
+struct ChunkLine {
+    bytes: [u8; 18],
+    start: usize,
+}
+
+impl ChunkLine {
+    fn new(mut size: u64) -> Self {
+        let mut bytes = [0; 18];
+        bytes[16..].copy_from_slice(b"\r\n");
+        let mut start = 16;
+        while size > 0 {
+            start -= 1;
+            bytes[start] = b"0123456789abcdef"[(size % 16) as usize];
+            size /= 16;
+        }
+        Self { bytes, start }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_hexadecimal_without_zeros_in_front() {
+        for (size, line) in [
+            (1, "1\r\n"),
+            (15, "f\r\n"),
+            (16, "10\r\n"),
+            (0xabc0, "abc0\r\n"),
+            (u64::MAX, "ffffffffffffffff\r\n"),
+        ] {
+            assert_eq!(ChunkLine::new(size).as_bytes(), line.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! A request that outlives the bytes that it was read from.
+
+use std::fmt;
+
+use crate::semantics::control::Line;
+use crate::semantics::names::Index;
+use crate::semantics::request::{Content, Request};
+use crate::semantics::span::Span;
+
+/// A request that was kept for longer than its bytes last: see [`Request::keep`].
+pub struct KeptRequest(Box<Kept>);
+
+struct Kept {
+    head: Box<[u8]>,
+    line: Line,
+    /// Where the fields begin.
+    fields: usize,
+    spans: Box<[Span]>,
+    index: Index,
+    content: Content,
+    upgrade: bool,
+}
+
+impl KeptRequest {
+    /// The request.
+    #[must_use]
+    pub fn view(&self) -> Request<'_> {
+        let Kept { head, line, fields, spans, index, content, upgrade } = &*self.0;
+        let (content, upgrade) = (*content, *upgrade);
+        Request { head, line, block: &head[*fields..], spans, index, content, upgrade }
+    }
+}
+
+/// Shows no values, either.
+impl fmt::Debug for KeptRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.view().fmt(f)
+    }
+}
+
+impl Request<'_> {
+    /// Copies the request, as large as its head is, for a handler that has to wait for something
+    /// before it can answer.
+    #[must_use]
+    pub fn keep(&self) -> KeptRequest {
+        KeptRequest(Box::new(Kept {
+            head: self.head.into(),
+            line: *self.line,
+            fields: self.head.len() - self.block.len(),
+            spans: self.spans.into(),
+            index: *self.index,
+            content: self.content,
+            upgrade: self.upgrade,
+        }))
+    }
+}
