@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use sockeye_http::{Limits, Server, ServerConfig};
+use sockeye_proto::Peer;
 use sockeye_proto::harness::Harness;
 
 use crate::Cut;
@@ -55,7 +56,8 @@ fn outcome<'a>(
     jobs: Jobs,
 ) -> (Outcome, Vec<Asked>) {
     let asked = Rc::new(RefCell::default());
-    let server = Server::new(shared, Several::new(Rc::clone(&asked)));
+    let ours = Rc::clone(&asked);
+    let server = Server::new(shared, move |_: &Peer| Several::new(Rc::clone(&ours)));
     let outcome = play(Harness::new(server), parts, ending, jobs);
     (outcome, asked.take())
 }

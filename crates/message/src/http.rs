@@ -6,6 +6,7 @@
 //!
 //! What has no place here: an id, since requests are answered in their order, and a deadline.
 
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 
@@ -48,13 +49,23 @@ pub(super) struct Rules {
 
 /// Has the requests of one HTTP connection answered by a handler of messages.
 pub struct Http<H> {
+    shared: Rc<Shared<H>>,
+}
+
+/// What the requests of one connection share.
+struct Shared<H> {
     rules: Rc<Rules>,
-    peer: Peer,
     /// The number of the next message.
-    next: u64,
+    next: Cell<u64>,
+    handler: RefCell<H>,
+}
+
+/// Answers one request, a message, by the connection's handler of messages.
+pub struct HttpRequest<H> {
+    shared: Rc<Shared<H>>,
+    peer: Peer,
     /// The message that is coming, or waits for its answer.
     asked: Option<Box<Asked>>,
-    handler: H,
 }
 
 /// A message on its way.
@@ -108,25 +119,28 @@ impl Wrong {
 }
 
 impl<H: Handler> Http<H> {
-    /// Messages of `peer` that `handler` answers. Of the limits, the one on content counts; the
+    /// Messages that `handler` answers. Of the limits, the one on content counts; the
     /// others are the HTTP server's ([`Limits::http`]). Of web pages, those of this server's origin
     /// alone are answered.
-    pub fn new(limits: Rc<Limits>, peer: Peer, handler: H) -> Self {
-        Self::with(Rc::new(Rules { limits, origins: AllowedOrigins::default() }), peer, handler)
+    pub fn new(limits: Rc<Limits>, handler: H) -> Self {
+        Self::with(Rc::new(Rules { limits, origins: AllowedOrigins::default() }), handler)
     }
 
-    pub(super) fn with(rules: Rc<Rules>, peer: Peer, handler: H) -> Self {
-        Self { rules, peer, next: 0, asked: None, handler }
+    pub(super) fn with(rules: Rc<Rules>, handler: H) -> Self {
+        let handler = RefCell::new(handler);
+        Self { shared: Rc::new(Shared { rules, next: Cell::new(0), handler }) }
     }
+}
 
-    /// Answers pages of these origins, too.
-    #[must_use]
-    pub fn allowing_origins(mut self, origins: AllowedOrigins) -> Self {
-        let limits = Rc::clone(&self.rules.limits);
-        self.rules = Rc::new(Rules { limits, origins });
-        self
+impl<H: Handler> http_core::Handlers for Http<H> {
+    type Handler = HttpRequest<H>;
+
+    fn handler(&self, peer: &Peer) -> HttpRequest<H> {
+        HttpRequest { shared: Rc::clone(&self.shared), peer: *peer, asked: None }
     }
+}
 
+impl<H: Handler> HttpRequest<H> {
     /// What a request's head says of its message.
     fn header(&self, request: &Request<'_>, media: Media) -> Result<Header, Wrong> {
         if media.is_form() {
@@ -143,7 +157,7 @@ impl<H: Handler> Http<H> {
             let what = error.to_string();
             return Err(Wrong::new(Status::UNSUPPORTED_MEDIA_TYPE, error.code(), what));
         }
-        let limit = self.rules.limits.content;
+        let limit = self.shared.rules.limits.content;
         let content_length = match request.content() {
             Content::None => 0,
             Content::Length(length) if length > limit => return Err(Wrong::too_large(limit)),
@@ -176,20 +190,19 @@ impl<H: Handler> Http<H> {
             Err(wrong) => return wrong.send(json, reply),
         };
         let len = header.content_length;
-        let sink = match self.handler.wants(&header) {
+        let sink = match self.shared.handler.borrow_mut().wants(&header) {
             Wants::Stream => Sink::Stream { left: len },
-            Wants::Whole => Sink::whole(header, &self.rules.limits, reply.client(request)),
+            Wants::Whole => Sink::whole(header, &self.shared.rules.limits, reply.client(request)),
         };
         let has_length = request.content() != Content::Chunked;
         let exchange = Exchange {
-            number: self.next,
+            number: self.shared.next.replace(self.shared.next.get() + 1),
             id: None,
             deadline: Time::NEVER,
             len,
             tickets: Vec::new(),
             permit: None,
         };
-        self.next += 1;
         let coming = Some(Coming { sink, has_length, paused: false });
         self.asked = Some(Box::new(Asked { exchange, json, coming }));
         read(reply)
@@ -324,14 +337,13 @@ fn code_of(status: Status, code: &'static str) -> &'static str {
     }
 }
 
-impl<H: Handler> http_core::Handler for Http<H> {
+impl<H: Handler> http_core::Handler for HttpRequest<H> {
     fn on_request(
         &mut self,
         request: &Request<'_>,
         reply: http_core::Responder<'_, '_>,
     ) -> http_core::Answer {
-        self.asked = None;
-        if let Some(what) = self.rules.origins.refusal(request) {
+        if let Some(what) = self.shared.rules.origins.refusal(request) {
             return Wrong::new(Status::FORBIDDEN, "forbidden_origin", what)
                 .send(JsonName::default(), reply);
         }
@@ -368,15 +380,15 @@ impl<H: Handler> http_core::Handler for Http<H> {
         if piece.len() as u64 > coming.sink.left() {
             let (json, number) = (*json, exchange.number);
             self.asked = None;
-            self.handler.on_given_up(number);
+            self.shared.handler.borrow_mut().on_given_up(number);
             // More is likely to follow.
-            return Wrong::too_large(self.rules.limits.content).send(json, reply.closing());
+            return Wrong::too_large(self.shared.rules.limits.content).send(json, reply.closing());
         }
         coming.sink.take(piece);
         if let Sink::Stream { left } = coming.sink {
             let is_last = coming.has_length && left == 0;
             let mut told = Responder { call: Call::Http(&reply), peer: &self.peer, exchange };
-            let flow = self.handler.on_content(piece, &mut told);
+            let flow = self.shared.handler.borrow_mut().on_content(piece, &mut told);
             coming.paused = flow == Flow::Pause && !is_last && !exchange.tickets.is_empty();
             if coming.paused {
                 return reply.later();
@@ -399,13 +411,15 @@ impl<H: Handler> http_core::Handler for Http<H> {
                 exchange.permit = permit;
                 let told = Responder { call: Call::Http(&reply), peer, exchange };
                 let message = Message { content_type, content_encoding, content };
-                self.handler.on_message(message, peer, told)
+                self.shared.handler.borrow_mut().on_message(message, peer, told)
             }
-            Sink::TooComplex { .. } => too_complex(&self.rules.limits),
+            Sink::TooComplex { .. } => too_complex(&self.shared.rules.limits),
             Sink::Busy { .. } => busy(),
-            Sink::Stream { .. } | Sink::Nowhere { .. } => {
-                self.handler.on_end(Responder { call: Call::Http(&reply), peer, exchange })
-            }
+            Sink::Stream { .. } | Sink::Nowhere { .. } => self
+                .shared
+                .handler
+                .borrow_mut()
+                .on_end(Responder { call: Call::Http(&reply), peer, exchange }),
         };
         self.follow(given, asked, reply)
     }
@@ -425,7 +439,7 @@ impl<H: Handler> http_core::Handler for Http<H> {
         };
         exchange.tickets.swap_remove(at);
         let told = Responder { call: Call::Http(&reply), peer: &self.peer, exchange };
-        let given = self.handler.on_settled(ticket, body, told);
+        let given = self.shared.handler.borrow_mut().on_settled(ticket, body, told);
         if let Some(coming) = &mut asked.coming {
             coming.paused = false;
         }
@@ -450,6 +464,12 @@ impl<H: Handler> http_core::Handler for Http<H> {
 
 impl<H> fmt::Debug for Http<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Http").field("next", &self.next).finish_non_exhaustive()
+        f.debug_struct("Http").finish_non_exhaustive()
+    }
+}
+
+impl<H> fmt::Debug for HttpRequest<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpRequest").finish_non_exhaustive()
     }
 }

@@ -88,7 +88,7 @@ pub use content::{ContentError, JSON, Message};
 pub use fault::{ErrorReply, Refusal, error_reply};
 pub use handler::{Flow, Handler, Wants};
 pub use header::{Header, Id};
-pub use http::Http;
+pub use http::{Http, HttpRequest};
 pub use limits::{LARGE, Limits};
 pub use origin::AllowedOrigins;
 pub use port::{Port, ServerConfig, Spoken};

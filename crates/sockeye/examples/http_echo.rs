@@ -28,7 +28,7 @@ const MOST: u64 = 16 * 1024 * 1024;
 /// has come.
 const RESERVED: u64 = 64 * 1024;
 
-/// Answers the requests of one connection.
+/// Answers one request.
 #[derive(Default)]
 struct Echo {
     /// What to answer if the body turns out to be empty.
@@ -94,7 +94,7 @@ pub(crate) fn serve(address: ListenAddr) -> Result<(Running, String), Box<dyn Er
     let bound = server.addresses()[0].to_string();
     let running = server.start(|_shard| {
         let shared = Rc::new(ServerConfig::default());
-        move |_: &Peer| Server::new(Rc::clone(&shared), Echo::default())
+        move |_: &Peer| Server::new(Rc::clone(&shared), |_: &Peer| Echo::default())
     })?;
     Ok((running, bound))
 }

@@ -116,7 +116,7 @@
 //!     let shared = Rc::new(http_core::ServerConfig::default());
 //!     let site = folder.site(CacheLimits::default());
 //!     // With the site beside it, files that nobody asks for any more are closed.
-//!     (site.clone(), move |_: &Peer| http_core::Server::new(shared.clone(), site.handler()))
+//!     (site.clone(), move |_: &Peer| http_core::Server::new(shared.clone(), site.clone()))
 //! })?;
 //!
 //! let mut peer = std::net::TcpStream::connect(address)?;

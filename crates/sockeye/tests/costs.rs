@@ -88,7 +88,7 @@ impl Scene {
         let site = Folder::new(store).site(CacheLimits::default());
         let shared = Rc::new(shared);
         let service = move |_: &Peer| -> Box<dyn Protocol> {
-            Box::new(http_core::Server::new(Rc::clone(&shared), site.handler()))
+            Box::new(http_core::Server::new(Rc::clone(&shared), site.clone()))
         };
         Self::of(service, request)
     }
@@ -97,8 +97,8 @@ impl Scene {
     fn of_function(respond: impl http::Respond, request: &[u8]) -> Self {
         let edge = http::Edge::new(Arc::new(respond));
         let shared = Rc::new(http_core::ServerConfig::default());
-        let service = move |peer: &Peer| -> Box<dyn Protocol> {
-            Box::new(http_core::Server::new(Rc::clone(&shared), edge.handler(peer)))
+        let service = move |_: &Peer| -> Box<dyn Protocol> {
+            Box::new(http_core::Server::new(Rc::clone(&shared), edge.handlers()))
         };
         Self::of(service, request)
     }

@@ -33,7 +33,7 @@ pub(crate) struct Common<S> {
     pub(crate) ending: EndingTasks,
 }
 
-/// Answers the requests of one connection.
+/// Answers one request.
 pub(crate) struct Exchange<S> {
     common: Rc<Common<S>>,
     peer: Peer,
@@ -74,7 +74,6 @@ where
     B::Error: fmt::Display,
 {
     fn on_request(&mut self, request: &http_core::Request<'_>, reply: Responder<'_, '_>) -> Answer {
-        self.current = None;
         let Ok(head) = convert::request(request) else {
             let text = "The request has a target or fields that nothing here understands.";
             return reply.error(Status::BAD_REQUEST, &Fields::new(), text);

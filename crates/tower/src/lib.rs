@@ -173,9 +173,10 @@ where
             shared = shared.checking_hosts(check_hosts_on_loopback(hosts.clone(), bound));
         }
         let shared = Rc::new(shared);
-        ((watch, ending), move |peer: &Peer| {
-            let exchange = Exchange::new(Rc::clone(&common), *peer);
-            http_core::Server::new(Rc::clone(&shared), exchange)
+        ((watch, ending), move |_: &Peer| {
+            let common = Rc::clone(&common);
+            let handlers = move |peer: &Peer| Exchange::new(Rc::clone(&common), *peer);
+            http_core::Server::new(Rc::clone(&shared), handlers)
         })
     })
 }

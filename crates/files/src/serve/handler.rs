@@ -1,12 +1,12 @@
-//! Answers the requests of one connection. Almost everything is the [`Site`]'s; this remembers what
+//! Answers one request. Almost everything is the [`Site`]'s; this remembers what
 //! was asked while a lookup is under way.
 
 use std::sync::Arc;
 
 use sockeye_http::{
-    Answer, Handler, KeptRequest, Method, Request, Responder, Status, Stream, StreamEvent,
+    Answer, Handler, Handlers, KeptRequest, Method, Request, Responder, Status, Stream, StreamEvent,
 };
-use sockeye_proto::{Abandoned, Message, Ticket, Time};
+use sockeye_proto::{Abandoned, Message, Peer, Ticket, Time};
 
 use super::listing::{ListingAnswer, PendingListing};
 use super::listing_body::ListingBody;
@@ -17,11 +17,11 @@ use crate::lookup::in_flight::LookupResult;
 use crate::lookup::stage::Stage;
 use crate::request::view::RequestView;
 
-/// The handler of one connection.
+/// The handler of one request.
 #[derive(Debug)]
 pub struct Files {
     site: Site,
-    /// The request that waits for a lookup: at most one. On the heap, since few connections do.
+    /// What the request waits for.
     pending: Option<Box<Pending>>,
 }
 
@@ -41,10 +41,11 @@ struct Waiting {
     request: KeptRequest,
 }
 
-impl Site {
-    /// Answers the requests of one connection.
-    #[must_use]
-    pub fn handler(&self) -> Files {
+impl Handlers for Site {
+    type Handler = Files;
+
+    #[inline]
+    fn handler(&self, _: &Peer) -> Files {
         Files { site: self.clone(), pending: None }
     }
 }
@@ -130,7 +131,6 @@ impl Files {
 
 impl Handler for Files {
     fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
-        self.pending = None;
         match request.method() {
             Method::Get | Method::Head => {
                 let since = reply.now();

@@ -30,7 +30,7 @@ use sockeye_proto::harness::Harness;
 use sockeye_proto::{Consumed, Event, Fault, Protocol, Time, Turn};
 
 use crate::store::memory::Memory;
-use crate::{CacheLimits, Files, Folder, SMALL, Site, Store};
+use crate::{CacheLimits, Folder, SMALL, Site, Store};
 
 /// A site in memory, one shard of it.
 fn memory(files: &[(&str, &str)]) -> (Memory, Site) {
@@ -47,10 +47,10 @@ fn site(store: impl Store + 'static) -> Site {
 }
 
 /// One connection, and its server, which may be gone: messages to it go nowhere then.
-struct Client(Harness, Rc<RefCell<Option<Server<Files>>>>);
+struct Client(Harness, Rc<RefCell<Option<Server<Site>>>>);
 
 /// A connection that may be closed under the harness's hands.
-struct Leaving(Rc<RefCell<Option<Server<Files>>>>);
+struct Leaving(Rc<RefCell<Option<Server<Site>>>>);
 
 impl Protocol for Leaving {
     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
@@ -82,7 +82,7 @@ struct Got {
 
 impl Client {
     fn new(site: &Site) -> Self {
-        let server = Server::new(Rc::default(), site.handler());
+        let server = Server::new(Rc::default(), site.clone());
         let server = Rc::new(RefCell::new(Some(server)));
         Self(Harness::new(Leaving(Rc::clone(&server))), server)
     }

@@ -3,7 +3,9 @@
 pub(crate) mod block;
 pub(crate) mod body;
 pub mod client;
+pub(crate) mod exchange;
 pub(crate) mod framing;
 pub(crate) mod head;
 mod kept;
 pub(crate) mod target;
+pub(crate) mod write;

@@ -8,23 +8,23 @@ use crate::semantics::exchange::Waits;
 /// [`Responder`](crate::Responder) and a [`Stream`](crate::Stream) make one.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "a handler returns it"]
-pub struct Answer(pub(crate) Given);
+pub struct Answer(pub(crate) AnswerKind);
 
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Given {
+pub(crate) enum AnswerKind {
     /// The response is complete.
     Done,
-    /// It comes when what is waited for has.
+    /// The handler waits.
     Wait(Waits),
-    /// Another protocol has the connection.
+    /// The connection goes on with another protocol.
     Switched,
-    /// It was begun, and can't be completed: why.
+    /// The response was begun, and can't be completed.
     Broken(&'static Fault),
 }
 
-/// What a handler can do besides answering: the same for a [`Responder`](crate::Responder)
-/// and a [`Stream`](crate::Stream).
-macro_rules! means {
+/// The methods that a [`Responder`](crate::Responder) and a [`Stream`](crate::Stream) share: access to
+/// the turn.
+macro_rules! context_methods {
     () => {
         /// The time of this turn.
         #[must_use]
@@ -38,13 +38,19 @@ macro_rules! means {
             self.turn.wall()
         }
 
-        /// Reserves a place for one answer from elsewhere: see [`Turn::promise`].
+        /// The peer of the connection.
+        #[must_use]
+        pub fn peer(&self) -> &Peer {
+            self.turn.peer()
+        }
+
+        /// Makes a promise of one message to this request's handler: see [`Turn::promise`].
         #[must_use]
         pub fn promise(&self) -> Promise {
             self.turn.promise()
         }
 
-        /// A handle into this connection for other threads: see [`Turn::remote`].
+        /// A handle for other threads: see [`Turn::remote`].
         #[must_use]
         pub fn remote(&mut self) -> Remote {
             self.turn.remote()
@@ -64,18 +70,12 @@ macro_rules! means {
             self.turn.spawn(job)
         }
 
-        /// Keeps `permit` until the content that is written next, shared or of a file, has been
-        /// sent, or never will be. Not for content of up to 1,024 bytes, which is copied, nor for
-        /// a response that has none: nothing of it keeps the permit, and what is written next would.
+        /// Keeps `permit` until the shared bytes or the file range written next have been sent or
+        /// dropped. Don't call it before content of up to 1,024 bytes, which is copied, or for a
+        /// response without content: a later piece would keep the permit.
         pub fn hold(&mut self, permit: Permit) {
             self.turn.out.hold(permit);
         }
-
-        /// Who is at the other end of the connection.
-        #[must_use]
-        pub fn peer(&self) -> &Peer {
-            self.turn.peer()
-        }
     };
 }
-pub(crate) use means;
+pub(crate) use context_methods;

@@ -4,11 +4,12 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 
-use sockeye_proto::{Client, Peer, WallTime};
+use sockeye_proto::{Client, Peer, Turn};
 
 use crate::h1::block::Block;
+use crate::h1::exchange::H1Exchange;
+use crate::h1::write::Opening;
 use crate::handling::log_buffer::LogBuffer;
-use crate::semantics::date;
 use crate::semantics::limits::Limits;
 use crate::semantics::span::Span;
 use crate::{Clients, HostCheck, Log, Request, Status};
@@ -17,10 +18,7 @@ use crate::{Clients, HostCheck, Log, Request, Status};
 pub struct ServerConfig {
     pub(crate) limits: Limits,
     names_itself: bool,
-    // The second that `opening` was written for.
-    second: Cell<Option<WallTime>>,
-    /// The status line of a 200 and the fields that stand in every response.
-    opening: RefCell<Vec<u8>>,
+    opening: Opening,
     block: Cell<Option<Box<Block>>>,
     trailers: Cell<Vec<Span>>,
     log: Option<Rc<dyn Log>>,
@@ -40,8 +38,7 @@ impl ServerConfig {
         Self {
             limits,
             names_itself: false,
-            second: Cell::new(None),
-            opening: RefCell::default(),
+            opening: Opening::default(),
             block: Cell::default(),
             trailers: Cell::default(),
             log: None,
@@ -55,7 +52,6 @@ impl ServerConfig {
     #[must_use]
     pub fn names_itself(mut self, names_itself: bool) -> Self {
         self.names_itself = names_itself;
-        self.second.set(None);
         self
     }
 
@@ -88,33 +84,16 @@ impl ServerConfig {
         self
     }
 
-    /// Writes what every response begins with: its status line, and the fields that are made once a
-    /// second.
+    /// Writes the beginning of a response as HTTP/1.1, and then what `fill` appends.
     #[inline(always)]
-    pub(crate) fn open(&self, status: Status, now: WallTime, bytes: &mut Vec<u8>) {
-        let mut opening = self.opening.borrow_mut();
-        if self.second.replace(Some(now)) != Some(now) {
-            self.make_opening(now, &mut opening);
-        }
-        if status == Status::OK {
-            bytes.extend_from_slice(&opening);
-        } else {
-            status.with_line(|line| bytes.extend_from_slice(line));
-            bytes.extend_from_slice(&opening[Status::OK_LINE.len()..]);
-        }
-    }
-
-    #[cold]
-    fn make_opening(&self, now: WallTime, opening: &mut Vec<u8>) {
-        opening.clear();
-        // Most responses have this status.
-        opening.extend_from_slice(Status::OK_LINE);
-        opening.extend_from_slice(b"Date: ");
-        opening.extend_from_slice(&date::format(now));
-        opening.extend_from_slice(b"\r\n");
-        if self.names_itself {
-            opening.extend_from_slice(b"Server: sockeye\r\n");
-        }
+    pub(crate) fn write_h1_head(
+        &self,
+        h1: &H1Exchange,
+        status: Status,
+        turn: &mut Turn<'_>,
+        fill: impl FnOnce(&mut Vec<u8>),
+    ) {
+        h1.write_head(&self.opening, self.names_itself, status, turn, fill);
     }
 
     /// Lends the room in which a head is parsed, with the last one's fields. It comes back by

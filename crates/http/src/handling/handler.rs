@@ -1,83 +1,105 @@
 //! What answers requests.
 
 use bytes::Bytes;
-use sockeye_proto::{Abandoned, Message, Ticket, Time};
+use sockeye_proto::{Abandoned, Message, Peer, Ticket, Time};
 
 use crate::{Answer, Fields, Request, Responder, Status, Stream, StreamEvent, Trailers};
 
-/// Answers requests: one value per connection.
-///
-/// Requests come one after the other: [`Handler::on_request`] begins one, and whatever else is
-/// called belongs to it until its response is complete. What a call returns says what the handler waits
-/// for next; nothing else is told it meanwhile, but for messages, which come at any time.
-///
-/// A panic is answered with 500, if the response had not begun, and ends the connection.
-pub trait Handler {
-    /// Answers a request whose head has come, asks for its body, or says that the answer comes
-    /// later. A body that is not asked for is thrown away, or the connection closed behind the
-    /// response, whichever is less to read. CONNECT and TRACE don't come here; any other method does,
-    /// and one that the handler doesn't know earns 501 (RFC 9110, 9.1).
-    fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer;
+/// Makes the handlers of a connection's requests. Closures `Fn(&Peer) -> impl Handler` do, too.
+pub trait Handlers {
+    /// What answers one request.
+    type Handler: Handler;
 
-    /// Takes what a promise of this connection brought, or a [`Remote`](sockeye_proto::Remote) sent, and
-    /// answers or waits on. Called only while an answer is owed. The message may be meant for an earlier
-    /// request of the connection: one that isn't expected is ignored with [`Responder::keep_waiting`].
+    /// A handler for one request of `peer`.
+    fn handler(&self, peer: &Peer) -> Self::Handler;
+}
+
+impl<F: Fn(&Peer) -> H, H: Handler> Handlers for F {
+    type Handler = H;
+
+    #[inline]
+    fn handler(&self, peer: &Peer) -> H {
+        self(peer)
+    }
+}
+
+/// Answers one request.
+///
+/// [`Handler::on_request`] is called first. What a call returns says what the handler waits for next:
+/// it hears of nothing else, except messages, which come at any time until the response is complete.
+/// The handler is dropped when its response is complete or can't be completed any more, for example
+/// because the client has left.
+///
+/// A panic ends the request, and in HTTP/1.1 the connection. If the response had not begun, it is 500.
+pub trait Handler {
+    /// Answers a request, asks for its content, or says that the answer comes later. Content that
+    /// isn't asked for is discarded, or the connection is closed behind the response, whichever is
+    /// less to read. CONNECT and TRACE are refused before; any other method is passed on, and one
+    /// that the handler doesn't know earns 501 (RFC 9110, 9.1).
+    fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer;
+
+    /// Takes the message of a promise or of a [`Remote`](sockeye_proto::Remote), while the response
+    /// has not begun. In HTTP/1.1 the message may be meant for an earlier request of the connection:
+    /// ignore an unexpected one with [`Responder::keep_waiting`].
     ///
-    /// Default: ignores messages while the request's body is read. Otherwise nothing but a message
+    /// Default: ignores messages while the request's content is read. Otherwise nothing but a message
     /// could lead to an answer, and the response is 500.
     fn on_message(
         &mut self,
         ticket: Ticket,
         body: Result<Message, Abandoned>,
-        reply: Responder<'_, '_>,
+        responder: Responder<'_, '_>,
     ) -> Answer {
         let _ = (ticket, body);
-        if reply.exchange.waits.body.is_some() {
-            return reply.keep_waiting();
+        if responder.exchange.waits.content.is_some() {
+            return responder.keep_waiting();
         }
-        reply.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), "Nothing takes messages here.")
+        let text = "Nothing takes messages here.";
+        responder.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), text)
     }
 
-    /// Takes a piece of the request's body, at least one byte. With [`Responder::read`] more may come;
-    /// [`Responder::later`] holds the rest back until a message comes and something else is returned.
-    fn on_body(&mut self, piece: &[u8], reply: Responder<'_, '_>) -> Answer {
+    /// Takes a piece of the request's content, at least one byte. Return [`Responder::read`] for
+    /// more; [`Responder::later`] holds the rest back until the handler returns something else.
+    fn on_body(&mut self, piece: &[u8], responder: Responder<'_, '_>) -> Answer {
         let _ = piece;
-        reply.read()
+        responder.read()
     }
 
-    /// The request's body is complete.
-    fn on_body_end(&mut self, trailers: &Trailers<'_>, reply: Responder<'_, '_>) -> Answer {
+    /// The request's content is complete.
+    fn on_body_end(&mut self, trailers: &Trailers<'_>, responder: Responder<'_, '_>) -> Answer {
         let _ = trailers;
-        reply.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), "Nothing reads bodies here.")
+        let text = "Nothing reads bodies here.";
+        responder.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), text)
     }
 
-    /// The request's body is not complete and never will be: the client has left, ended its side, was
-    /// too slow, or sent what is no body or too large a one. Nothing can be answered any more: the
-    /// server has done so where it could, with 400, 408 or 413. Also called where the body had not been
-    /// asked for yet. `now` is the time.
+    /// The request's content will never be complete, whether or not it was asked for: the client has
+    /// left, ended its side, was too slow, or sent something malformed or too large. The server has
+    /// answered 400, 408 or 413 if it could. `now` is the time.
     fn on_incomplete(&mut self, now: Time) {
         let _ = now;
     }
 
-    /// Goes on with a response that [`Responder::stream`] began.
+    /// Continues a response that [`Responder::stream`] began.
     fn on_stream(&mut self, event: StreamEvent<'_>, stream: Stream<'_, '_>) -> Answer {
         let _ = event;
         stream.abort()
     }
 
-    /// The response has not begun within [`Limits::response_timeout`](crate::Limits): answers in its
-    /// stead, by default with 503. One who waits on gets the same time again.
+    /// The response has not begun within [`Limits::response_timeout`](crate::Limits). A handler that
+    /// waits on gets the same time again.
     ///
-    /// What was promised for this request may still come to [`Handler::on_message`], for a later one.
-    /// So the default closes the connection; one who tells promises apart by their tickets need not.
-    fn on_response_timeout(&mut self, reply: Responder<'_, '_>) -> Answer {
-        reply.closing().time_out()
+    /// Default: answers 503, and closes the connection: a late message for this request would be
+    /// delivered to the handler of a later one. If that handler compares tickets, the connection can
+    /// stay open.
+    fn on_response_timeout(&mut self, responder: Responder<'_, '_>) -> Answer {
+        responder.closing().time_out()
     }
 
-    /// The page for a request that the server refuses by itself, where it is not to be the short one
-    /// in plain text: its fields, a Content-Type among them, and its content. `code` is a stable
-    /// name in `snake_case`, `what` the end of a sentence that begins with "the client". `what` is
-    /// empty where the fault is ours: a call of this handler has panicked.
+    /// The page for a request that the server refuses by itself: its fields, a Content-Type among
+    /// them, and its content. Default: `None`, for a short page in plain text.
+    ///
+    /// `code` is a stable name in `snake_case`. `what` is the end of a sentence that begins with "the
+    /// client"; it is empty if a handler panicked.
     fn page(&self, status: Status, code: &'static str, what: &str) -> Option<(Fields, Bytes)> {
         let _ = (status, code, what);
         None

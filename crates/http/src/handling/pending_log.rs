@@ -1,6 +1,6 @@
 //! The requests of one connection that a [`Log`](crate::Log) has yet to hear the end of.
 //!
-//! Only connections of a server with a log have a tape. What it remembers lies in a buffer that
+//! Only connections of a server with a log have a log. What it remembers lies in a buffer that
 //! is lent by [`ServerConfig`](crate::ServerConfig) while something is under way, so that an idle connection holds
 //! none.
 
@@ -20,14 +20,14 @@ const PART: usize = 2 * 1024;
 
 /// What a log hears of one connection.
 #[derive(Debug)]
-pub(crate) struct Tape {
+pub(crate) struct PendingLog {
     peer: Peer,
     buffer: LogBuffer,
     /// The beginning of a head that has not come whole: it may never do.
     part: Vec<u8>,
 }
 
-impl Tape {
+impl PendingLog {
     pub(crate) fn new(peer: Peer) -> Self {
         Self { peer, buffer: LogBuffer::default(), part: Vec::new() }
     }

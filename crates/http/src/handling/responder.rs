@@ -1,83 +1,74 @@
 //! Responses: what a handler says, made into bytes.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use sockeye_proto::{
     Client, Job, Mark, Peer, Permit, Promise, Protocol, Remote, Ticket, Time, Turn, WallTime,
 };
 
-use crate::handling::answer::{Answer, Given, means};
-use crate::handling::prepared::{Body, Framing, PreparedResponse, Rest, WORTH_SHARING, put};
+use super::answer::{Answer, AnswerKind, context_methods};
+use super::config::ServerConfig;
+use super::prepared::PreparedResponse;
+use super::stream::Stream;
+use super::wire::Wire;
+use crate::semantics::body::LONGEST_COPY;
 use crate::semantics::chars;
-use crate::semantics::control::Version;
-use crate::semantics::exchange::{Exchange, Outgoing, Waits, Wanted};
-use crate::{Fields, Request, ServerConfig, Status, Stream};
+use crate::semantics::exchange::{ContentLength, Exchange, Outgoing, Waits, Wanted};
+use crate::{Body, Fields, Request, Status};
 
-/// The duty to answer one request, and the means.
+/// The duty to answer one request, and everything that it takes.
 #[derive(Debug)]
 pub struct Responder<'r, 't> {
     pub(crate) turn: &'r mut Turn<'t>,
-    pub(crate) shared: &'r ServerConfig,
+    pub(crate) config: &'r ServerConfig,
     pub(crate) exchange: &'r mut Exchange,
+    pub(crate) wire: Wire<'r>,
 }
 
 impl<'r, 't> Responder<'r, 't> {
-    /// Answers with `status`, the fields that stand in every response, `fields` and `body`.
+    /// Answers with `status`, the fields that the server adds to every response, `fields` and `body`.
     ///
-    /// Content-Length is the body's length, left out where the status has no content; to HEAD it is
-    /// sent without the body. So `body` is GET's also where the request is HEAD: a handler that
-    /// doesn't have it calls [`Responder::send_head`]. A 205 is sent with none (RFC 9110, 15.3.6).
+    /// Content-Length is the body's length, left out where the status has no content. HEAD gets the
+    /// Content-Length and no content: pass GET's body, or call [`Responder::send_head`]. A 205 has no
+    /// content (RFC 9110, 15.3.6).
     pub fn send(mut self, status: Status, fields: &Fields, body: Body<'_>) -> Answer {
         let body = if status == Status::RESET_CONTENT { Body::Empty } else { body };
-        let length = Framing::length(status, body.len());
-        let is_sent = length != Framing::None && !self.exchange.head_only;
-        let content: &[u8] = match &body {
-            Body::Copied(bytes) if is_sent => bytes,
-            Body::Static(bytes) if is_sent && bytes.len() <= WORTH_SHARING => bytes,
-            Body::Shared(bytes) if is_sent && bytes.len() <= WORTH_SHARING => bytes,
-            _ => b"",
-        };
-        self.exchange.settle(self.shared.limits.discard);
-        self.head(status, [b"", fields.as_bytes()], length, content);
+        let length = ContentLength::of(status, body.len());
+        let is_sent = length != ContentLength::Absent && !self.exchange.head_only;
+        let content = if is_sent { body.copied() } else { b"" };
+        self.whole_head(status, [b"", fields.as_bytes()], length, content);
         if is_sent && content.is_empty() {
-            match body {
-                Body::Static(bytes) => self.turn.out.write_shared(Bytes::from_static(bytes)),
-                Body::Shared(bytes) => self.turn.out.write_shared(bytes.clone()),
-                Body::File(range) => self.turn.out.write_file(range),
-                Body::Empty | Body::Copied(_) => {}
-            }
+            body.write_uncopied(self.turn.out);
         }
-        Answer(Given::Done)
+        Answer(AnswerKind::Done)
     }
 
     /// Answers with a response that was made before: for what is sent often.
-    pub fn send_prepared(mut self, ready: &PreparedResponse) -> Answer {
-        self.exchange.settle(self.shared.limits.discard);
+    pub fn send_prepared(mut self, response: &PreparedResponse) -> Answer {
         let is_sent = !self.exchange.head_only;
-        let end = if is_sent { ready.bytes.len() } else { ready.head };
-        let bytes = &ready.bytes[..end];
-        self.begin(ready.status, end - ready.head, |into| into.extend_from_slice(bytes));
-        match &ready.rest {
-            Some(Rest::Shared(bytes)) if is_sent => self.turn.out.write_shared(bytes.clone()),
-            Some(Rest::File(range)) if is_sent => self.turn.out.write_file(range.clone()),
-            _ => {}
+        let content = if is_sent { response.bytes.len() - response.head } else { 0 };
+        self.wire.begin_whole(self.exchange, self.config);
+        self.wire.prepared::<false>(self.config, self.turn, response, is_sent, b"");
+        self.note_head(response.status, content);
+        if is_sent {
+            response.write_uncopied(self.turn.out);
         }
-        Answer(Given::Done)
+        Answer(AnswerKind::Done)
     }
 
-    /// The same of a response that was made without its content ([`PreparedResponse::without_content`]), which is
-    /// `content`.
-    pub fn send_prepared_with(mut self, ready: &PreparedResponse, content: &Bytes) -> Answer {
-        self.exchange.settle(self.shared.limits.discard);
-        let is_sent = !self.exchange.head_only && ready.has_content;
-        let copied: &[u8] = if is_sent && content.len() <= WORTH_SHARING { content } else { b"" };
-        self.begin(ready.status, copied.len(), |into| {
-            into.extend_from_slice(&ready.bytes);
-            put(copied, into);
-        });
+    /// The same for a response that was made by [`PreparedResponse::without_content`]. `content` is
+    /// its content.
+    pub fn send_prepared_with(mut self, response: &PreparedResponse, content: &Bytes) -> Answer {
+        let is_sent = !self.exchange.head_only && response.has_content;
+        let copied: &[u8] = if is_sent && content.len() <= LONGEST_COPY { content } else { b"" };
+        self.wire.begin_whole(self.exchange, self.config);
+        self.wire.prepared::<true>(self.config, self.turn, response, false, copied);
+        self.note_head(response.status, copied.len());
         if is_sent && copied.is_empty() {
             self.turn.out.write_shared(content.clone());
         }
-        Answer(Given::Done)
+        Answer(AnswerKind::Done)
     }
 
     /// Answers HEAD without making the content that GET has (RFC 9110, 9.3.2).
@@ -91,17 +82,17 @@ impl<'r, 't> Responder<'r, 't> {
         }
         // RFC 9110, 15.3.6.
         let length = if status == Status::RESET_CONTENT { Some(0) } else { length };
-        let framing = length.map_or(Framing::None, |length| Framing::length(status, length));
-        self.exchange.settle(self.shared.limits.discard);
-        self.head(status, [b"", fields.as_bytes()], framing, b"");
-        Answer(Given::Done)
+        let length =
+            length.map_or(ContentLength::Absent, |length| ContentLength::of(status, length));
+        self.whole_head(status, [b"", fields.as_bytes()], length, b"");
+        Answer(AnswerKind::Done)
     }
 
     /// Who is charged for what answering `request` makes the server hold: see
     /// [`ServerConfig::clients`].
     #[must_use]
     pub fn client(&self, request: &Request<'_>) -> Client {
-        self.shared.client(self.turn.peer(), request)
+        self.config.client(self.turn.peer(), request)
     }
 
     /// Answers bit by bit: writes the response's head, and returns what its content is written to.
@@ -114,30 +105,19 @@ impl<'r, 't> Responder<'r, 't> {
         fields: &Fields,
         length: Option<u64>,
     ) -> Stream<'r, 't> {
-        let old = self.exchange.version == Version::Http10;
-        self.exchange.settle_stream();
         // RFC 9110, 15.3.6.
         let is_reset = status == Status::RESET_CONTENT;
-        let length = if is_reset { Some(0) } else { length };
-        self.exchange.outgoing = match length {
-            _ if !status.has_content() => Outgoing::HeadOnly,
-            Some(length) => Outgoing::Length(length),
-            None if old => Outgoing::UntilClose,
-            None => Outgoing::Chunked,
+        let (length, outgoing) = match length {
+            _ if !status.has_content() => (ContentLength::Absent, Outgoing::HeadOnly),
+            _ if is_reset => (ContentLength::Known(0), Outgoing::HeadOnly),
+            Some(length) => (ContentLength::Known(length), Outgoing::Length(length)),
+            None => (ContentLength::Unknown, Outgoing::UnknownLength),
         };
-        if self.exchange.outgoing == Outgoing::UntilClose {
-            self.exchange.persistent = false;
-        }
-        let framing = match self.exchange.outgoing {
-            Outgoing::Length(length) => Framing::Length(length),
-            Outgoing::Chunked => Framing::Chunked,
-            _ => Framing::None,
-        };
-        self.head(status, [b"", fields.as_bytes()], framing, b"");
-        if self.exchange.head_only || is_reset {
-            self.exchange.outgoing = Outgoing::HeadOnly;
-        }
-        Stream { turn: self.turn, outgoing: &mut self.exchange.outgoing }
+        self.wire.begin_stream(self.exchange, length);
+        self.head(status, [b"", fields.as_bytes()], length, b"");
+        self.exchange.outgoing =
+            if self.exchange.head_only { Outgoing::HeadOnly } else { outgoing };
+        Stream { turn: self.turn, exchange: self.exchange, wire: self.wire }
     }
 
     /// Answers with a short page in plain text: the status, and `text` below it.
@@ -149,7 +129,7 @@ impl<'r, 't> Responder<'r, 't> {
             return self.send(status, extra, Body::Empty);
         }
         self.page(status, extra, &[text]);
-        Answer(Given::Done)
+        Answer(AnswerKind::Done)
     }
 
     /// Answers 503 in place of a response that isn't there in time: see
@@ -162,7 +142,7 @@ impl<'r, 't> Responder<'r, 't> {
     /// Answers later: in [`Handler::on_message`](crate::Handler::on_message), when a promise of
     /// this response is settled. Until then nothing more of this connection is read.
     pub fn later(self) -> Answer {
-        Answer(Given::Wait(Waits::default()))
+        Answer(AnswerKind::Wait(Waits::default()))
     }
 
     /// Asks for the request's body: its pieces come to
@@ -172,19 +152,19 @@ impl<'r, 't> Responder<'r, 't> {
     ///
     /// A body beyond [`Limits::body`](crate::Limits::body) is answered with 413 by the server.
     pub fn read(self) -> Answer {
-        Answer(Given::Wait(Waits { body: Some(Wanted::UpToLimit), room: false }))
+        Answer(AnswerKind::Wait(Waits { content: Some(Wanted::UpToLimit), room: false }))
     }
 
     /// As [`Responder::read`], with a limit of its own, in bytes of the whole body. It counts where the
     /// body is first asked for.
     pub fn read_up_to(self, limit: u64) -> Answer {
-        Answer(Given::Wait(Waits { body: Some(Wanted::UpTo(limit)), room: false }))
+        Answer(AnswerKind::Wait(Waits { content: Some(Wanted::UpTo(limit)), room: false }))
     }
 
     /// Waits for what the last call asked for: for more of the body after [`Responder::read`], for a message
     /// after [`Responder::later`].
     pub fn keep_waiting(self) -> Answer {
-        Answer(Given::Wait(self.exchange.waits))
+        Answer(AnswerKind::Wait(self.exchange.waits))
     }
 
     /// Hands the connection to another protocol (RFC 9110, 7.8): a 101 that says `name`, then all
@@ -203,17 +183,12 @@ impl<'r, 't> Responder<'r, 't> {
         protocol: Box<dyn Protocol>,
     ) -> Result<Answer, Self> {
         let is_name = name.split('/').all(|part| chars::is_token(part.as_bytes()));
-        if !self.exchange.upgrade || !is_name {
+        if !is_name || !self.wire.upgrade(self.config, self.turn, name, fields) {
             return Err(self);
         }
-        let upgrade = [b"Connection: Upgrade\r\nUpgrade: ", name.as_bytes(), b"\r\n"].concat();
-        // Neither goes on nor closes: what it becomes is said above.
-        self.exchange.version = Version::Http11;
-        self.exchange.persistent = true;
-        let blocks = [&upgrade, fields.as_bytes()];
-        self.head(Status::SWITCHING_PROTOCOLS, blocks, Framing::None, b"");
+        self.note_head(Status::SWITCHING_PROTOCOLS, 0);
         self.turn.switch_to(protocol);
-        Ok(Answer(Given::Switched))
+        Ok(Answer(AnswerKind::Switched))
     }
 
     /// The stream that this response has become, or the response if it has not begun.
@@ -221,68 +196,56 @@ impl<'r, 't> Responder<'r, 't> {
         if !self.exchange.has_begun() {
             return Err(self);
         }
-        Ok(Stream { turn: self.turn, outgoing: &mut self.exchange.outgoing })
+        Ok(Stream { turn: self.turn, exchange: self.exchange, wire: self.wire })
     }
 
     /// Has the connection close behind this response.
     #[must_use]
-    pub fn closing(self) -> Self {
-        self.exchange.persistent = false;
+    pub fn closing(mut self) -> Self {
+        self.wire.close();
         self
     }
 
-    means!();
+    context_methods!();
 
     /// Writes the page of [`Responder::error`], its text in parts.
     pub(crate) fn page(mut self, status: Status, extra: &Fields, text: &[&str]) {
         const KIND: &[u8] =
             b"Content-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n";
-        let len = status.title_len() + text.iter().map(|part| part.len()).sum::<usize>();
-        let has_text = text.iter().any(|part| !part.is_empty());
-        let len = len + if has_text { 2 } else { 1 };
-        self.exchange.settle(self.shared.limits.discard);
         if !status.has_content() {
-            return self.head(status, [b"", extra.as_bytes()], Framing::None, b"");
+            return self.whole_head(status, [b"", extra.as_bytes()], ContentLength::Absent, b"");
         }
-        let framing = Framing::Length(len as u64);
-        self.head(status, [KIND, extra.as_bytes()], framing, b"");
-        if self.exchange.head_only {
-            return;
-        }
-        status.with_title(|title| self.turn.out.write_all(&[title, b"\n"]));
-        if has_text {
-            for part in text {
-                self.turn.out.write(part.as_bytes());
-            }
-            self.turn.out.write(b"\n");
+        let title = status.title().map_or_else(|| status.code().to_string().into(), Cow::from);
+        let text_len = text.iter().map(|part| part.len()).sum::<usize>();
+        let end: &[u8] = if text_len > 0 { b"\n" } else { b"" };
+        let length = ContentLength::Known((title.len() + 1 + text_len + end.len()) as u64);
+        self.whole_head(status, [KIND, extra.as_bytes()], length, b"");
+        if !self.exchange.head_only {
+            self.turn.out.write_all(&[title.as_bytes(), b"\n"]);
+            text.iter().for_each(|part| self.turn.out.write(part.as_bytes()));
+            self.turn.out.write(end);
         }
     }
 
-    /// Writes a response's head, and `content` behind it.
-    fn head(&mut self, status: Status, blocks: [&[u8]; 2], framing: Framing, content: &[u8]) {
-        self.begin(status, content.len(), |bytes| {
-            put(blocks[0], bytes);
-            put(blocks[1], bytes);
-            framing.write(bytes);
-            put(content, bytes);
-        });
+    /// Writes the head of a response that is written whole, and `content` behind it.
+    fn whole_head(
+        &mut self,
+        status: Status,
+        fields: [&[u8]; 2],
+        length: ContentLength,
+        content: &[u8],
+    ) {
+        self.wire.begin_whole(self.exchange, self.config);
+        self.head(status, fields, length, content);
     }
 
-    /// Begins a response, in one step: what all begin with, and what `fill` appends, the last bytes of
-    /// which are so much content.
-    fn begin(&mut self, status: Status, content: usize, fill: impl FnOnce(&mut Vec<u8>)) {
-        let connection: &[u8] = match (self.exchange.version, self.exchange.persistent) {
-            // Persistent is what HTTP/1.1 is when nothing is said, and HTTP/1.0 is not.
-            (Version::Http11, true) => b"",
-            (Version::Http10, true) => b"Connection: keep-alive\r\n",
-            (_, false) => b"Connection: close\r\n",
-        };
-        let (shared, wall) = (self.shared, self.turn.wall());
-        self.turn.out.write_with(|bytes| {
-            shared.open(status, wall, bytes);
-            put(connection, bytes);
-            fill(bytes);
-        });
+    fn head(&mut self, status: Status, fields: [&[u8]; 2], length: ContentLength, content: &[u8]) {
+        self.wire.head(self.config, self.turn, status, fields, length, content);
+        self.note_head(status, content.len());
+    }
+
+    /// A head was written, and this many bytes of content behind it.
+    fn note_head(&mut self, status: Status, content: usize) {
         self.exchange.status = Some(status);
         self.exchange.content_at = Mark(self.turn.written().0 - content as u64);
     }

@@ -5,12 +5,13 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use sockeye_proto::{
-    Abandoned, Blame, Fault, FileRange, Job, Message, Peer, Permit, Promise, Remote, Ticket, Time,
-    Turn, WallTime,
+    Abandoned, Blame, Fault, FileRange, Job, Message, Output, Peer, Permit, Promise, Remote,
+    Ticket, Time, Turn, WallTime,
 };
 
-use crate::handling::answer::{Answer, Given, means};
-use crate::semantics::exchange::{Outgoing, Waits, Wanted};
+use super::answer::{Answer, AnswerKind, context_methods};
+use super::wire::Wire;
+use crate::semantics::exchange::{Exchange, Outgoing, Waits, Wanted};
 use crate::{Fields, Trailers};
 
 /// What happens to a response that is being written: see [`Handler::on_stream`](crate::Handler).
@@ -44,23 +45,24 @@ pub enum StreamEvent<'a> {
 #[derive(Debug)]
 pub struct Stream<'r, 't> {
     pub(crate) turn: &'r mut Turn<'t>,
-    pub(crate) outgoing: &'r mut Outgoing,
+    pub(crate) exchange: &'r mut Exchange,
+    pub(crate) wire: Wire<'r>,
 }
 
 impl Stream<'_, '_> {
     /// Writes content.
     pub fn write(&mut self, content: &[u8]) {
-        self.frame(content.len() as u64, |turn| turn.out.write(content));
+        self.piece(content.len() as u64, |out| out.write(content));
     }
 
-    /// Writes content that is shared with others, without a copy of it where that is worth it.
+    /// Writes content that is shared with others, without copying it unless that is cheaper.
     pub fn write_shared(&mut self, content: Bytes) {
-        self.frame(content.len() as u64, |turn| turn.out.write_shared(content));
+        self.piece(content.len() as u64, |out| out.write_shared(content));
     }
 
     /// Writes a part of a file.
     pub fn write_file(&mut self, content: FileRange) {
-        self.frame(content.len, |turn| turn.out.write_file(content));
+        self.piece(content.len, |out| out.write_file(content));
     }
 
     /// Whether as much is unsent as should be: time for [`Stream::more`]. Always so where content
@@ -74,12 +76,12 @@ impl Stream<'_, '_> {
     /// none: whatever the handler does then, the response is complete.
     #[must_use]
     pub fn has_content(&self) -> bool {
-        !matches!(self.outgoing, Outgoing::HeadOnly | Outgoing::Broken)
+        !matches!(self.exchange.outgoing, Outgoing::HeadOnly | Outgoing::Broken)
     }
 
     /// Goes on in [`StreamEvent::Room`].
     pub fn more(self) -> Answer {
-        self.wait(Waits { body: None, room: true })
+        self.wait(Waits { content: None, room: true })
     }
 
     /// Goes on when a message comes.
@@ -92,7 +94,7 @@ impl Stream<'_, '_> {
     /// by [`Responder::read_up_to`](crate::Responder::read_up_to) before. Nothing is read while as much is
     /// unsent as may be.
     pub fn read(self) -> Answer {
-        self.wait(Waits { body: Some(Wanted::UpToLimit), room: false })
+        self.wait(Waits { content: Some(Wanted::UpToLimit), room: false })
     }
 
     /// The response is complete. One that was announced with a length and has less can't be: the
@@ -101,16 +103,16 @@ impl Stream<'_, '_> {
         self.end_with(&Fields::new())
     }
 
-    /// The response is complete, with `trailers` behind its content (RFC 9110, 6.5). They are left out
-    /// where the content is not in chunks: with a length, and to HTTP/1.0.
-    pub fn end_with(self, trailers: &Fields) -> Answer {
-        Answer(match *self.outgoing {
-            Outgoing::Chunked => {
-                self.turn.out.write_all(&[b"0\r\n", trailers.as_bytes(), b"\r\n"]);
-                Given::Done
+    /// The response is complete, with `trailers` behind its content (RFC 9110, 6.5). HTTP/1.1 leaves
+    /// them out if the length was announced, HTTP/1.0 always.
+    pub fn end_with(mut self, trailers: &Fields) -> Answer {
+        Answer(match self.exchange.outgoing {
+            Outgoing::UnknownLength => {
+                self.wire.end(trailers, self.turn.out);
+                AnswerKind::Done
             }
-            Outgoing::Length(0) | Outgoing::UntilClose | Outgoing::HeadOnly => Given::Done,
-            Outgoing::Length(_) | Outgoing::Broken | Outgoing::Owed => Given::Broken(&ABORTED),
+            Outgoing::Length(0) | Outgoing::HeadOnly => AnswerKind::Done,
+            Outgoing::Length(_) | Outgoing::Broken | Outgoing::Owed => AnswerKind::Broken(&ABORTED),
         })
     }
 
@@ -122,88 +124,41 @@ impl Stream<'_, '_> {
 
     /// As [`Stream::abort`], with the fault that the connection ends for.
     pub fn abort_with(self, fault: &'static Fault) -> Answer {
-        Answer(Given::Broken(fault))
+        Answer(AnswerKind::Broken(fault))
     }
 
-    means!();
+    context_methods!();
 
     fn wait(self, waits: Waits) -> Answer {
-        Answer(match self.outgoing {
-            Outgoing::HeadOnly => Given::Done,
-            Outgoing::Broken => Given::Broken(&ABORTED),
-            _ => Given::Wait(waits),
+        Answer(match self.exchange.outgoing {
+            Outgoing::HeadOnly => AnswerKind::Done,
+            Outgoing::Broken => AnswerKind::Broken(&ABORTED),
+            _ => AnswerKind::Wait(waits),
         })
     }
 
-    /// Writes `len` bytes of content with what has to stand around them.
-    fn frame(&mut self, len: u64, write: impl FnOnce(&mut Turn<'_>)) {
-        match &mut *self.outgoing {
-            // An empty chunk would be the last one.
+    /// Writes a piece of content of `len` bytes.
+    fn piece(&mut self, len: u64, write: impl FnOnce(&mut Output)) {
+        match &mut self.exchange.outgoing {
+            // In HTTP/1.1 an empty chunk would be the last one.
             _ if len == 0 => {}
-            Outgoing::Chunked => {
-                self.turn.out.write(ChunkLine::new(len).as_bytes());
-                write(self.turn);
-                self.turn.out.write(b"\r\n");
-            }
+            Outgoing::UnknownLength => self.wire.piece(len, self.turn.out, write),
             Outgoing::Length(left) => match left.checked_sub(len) {
                 Some(rest) => {
                     *left = rest;
-                    write(self.turn);
+                    write(self.turn.out);
                 }
                 // More than was announced would be read as the next response.
-                None => *self.outgoing = Outgoing::Broken,
+                None => self.exchange.outgoing = Outgoing::Broken,
             },
-            Outgoing::UntilClose => write(self.turn),
             Outgoing::HeadOnly | Outgoing::Broken | Outgoing::Owed => {}
         }
     }
 }
 
-/// What a connection ends for whose response was aborted without a reason.
+/// Why a connection ends whose response was aborted without a reason.
 static ABORTED: Fault = Fault {
     blame: Blame::Ours,
     code: "reply_aborted",
-    what: Cow::Borrowed("could not complete a reply that had begun"),
+    what: Cow::Borrowed("could not complete a response that had begun"),
 };
-
-/// A chunk's size and its CRLF, written from behind.
-struct ChunkLine {
-    bytes: [u8; 18],
-    start: usize,
-}
-
-impl ChunkLine {
-    fn new(mut size: u64) -> Self {
-        let mut bytes = [0; 18];
-        bytes[16..].copy_from_slice(b"\r\n");
-        let mut start = 16;
-        while size > 0 {
-            start -= 1;
-            bytes[start] = b"0123456789abcdef"[(size % 16) as usize];
-            size /= 16;
-        }
-        Self { bytes, start }
-    }
-
-    fn as_bytes(&self) -> &[u8] {
-        &self.bytes[self.start..]
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_are_hexadecimal_without_zeros_in_front() {
-        for (size, line) in [
-            (1, "1\r\n"),
-            (15, "f\r\n"),
-            (16, "10\r\n"),
-            (0xabc0, "abc0\r\n"),
-            (u64::MAX, "ffffffffffffffff\r\n"),
-        ] {
-            assert_eq!(ChunkLine::new(size).as_bytes(), line.as_bytes());
-        }
-    }
-}

@@ -117,11 +117,24 @@ impl Fields {
         self.lines.is_empty()
     }
 
-    /// The lines as they are sent, each with its CRLF.
+    /// The names and values, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        fields_of_lines(&self.lines)
+    }
+
+    /// The fields as text, each `Name: value` and CRLF.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.lines
     }
+}
+
+/// The names and values of whole lines, up to a blank one.
+pub(crate) fn fields_of_lines(lines: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    lines.split(|byte| *byte == b'\n').map_while(|line| {
+        let colon = memchr::memchr(b':', line)?;
+        Some((&line[..colon], line[colon + 1..].trim_ascii()))
+    })
 }
 
 #[cfg(test)]
@@ -160,6 +173,8 @@ mod tests {
     fn lines_are_appended_as_they_are_sent() {
         let fields = Fields::new().with("ETag", b"\"a\"").unwrap().with("X", b" \tb\tc ").unwrap();
         assert_eq!(fields.as_bytes(), b"ETag: \"a\"\r\nX: b\tc\r\n");
+        let expected = [(&b"ETag"[..], &b"\"a\""[..]), (b"X", b"b\tc")];
+        assert_eq!(fields.iter().collect::<Vec<_>>(), expected);
         let mut fields = fields;
         fields.clear();
         assert!(fields.is_empty());

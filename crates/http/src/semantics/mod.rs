@@ -1,5 +1,6 @@
 //! What requests and responses mean, whatever carries them (RFC 9110).
 
+pub(crate) mod body;
 pub(crate) mod chars;
 pub(crate) mod clients;
 pub(crate) mod control;

@@ -1,4 +1,4 @@
-//! Status codes (RFC 9110, section 15) and their status lines.
+//! Status codes (RFC 9110, section 15).
 
 use std::fmt;
 
@@ -27,11 +27,11 @@ macro_rules! statuses {
                 }
             }
 
-            /// The whole status line with its CRLF, of a status that has a name here. Ours is an
-            /// HTTP/1.1 server whatever version the request named (RFC 9110, 6.2).
-            const fn named_line(self) -> Option<&'static [u8]> {
+            /// The code and the reason phrase, of a status that has a name here.
+            pub(crate) const fn title(self) -> Option<&'static str> {
                 match self.0 {
-                    $($code => Some(concat!("HTTP/1.1 ", $code, " ", $reason, "\r\n").as_bytes()),)*
+                    101 => Some("101 Switching Protocols"),
+                    $($code => Some(concat!($code, " ", $reason)),)*
                     _ => None,
                 }
             }
@@ -110,33 +110,6 @@ impl Status {
     /// the client read what follows as that protocol.
     pub(crate) const SWITCHING_PROTOCOLS: Self = Self(101);
 
-    /// The status line of [`Status::OK`].
-    pub(crate) const OK_LINE: &[u8] = b"HTTP/1.1 200 OK\r\n";
-
-    /// Hands `write` the status line with its CRLF.
-    #[inline(never)]
-    pub(crate) fn with_line(self, write: impl FnOnce(&[u8])) {
-        match self.named_line() {
-            Some(line) => write(line),
-            None if self == Self::SWITCHING_PROTOCOLS => {
-                write(b"HTTP/1.1 101 Switching Protocols\r\n");
-            }
-            // Without a reason phrase its space stands all the same (RFC 9112, 4).
-            None => write(format!("HTTP/1.1 {} \r\n", self.0).as_bytes()),
-        }
-    }
-
-    /// Hands `write` the code and the reason phrase, as a page shows them.
-    pub(crate) fn with_title(self, write: impl FnOnce(&[u8])) {
-        self.with_line(|line| write(line["HTTP/1.1 ".len()..].trim_ascii_end()));
-    }
-
-    /// How long that is.
-    pub(crate) fn title_len(self) -> usize {
-        let reason = self.reason();
-        if reason.is_empty() { 3 } else { 4 + reason.len() }
-    }
-
     /// The three digits.
     #[must_use]
     pub const fn code(self) -> u16 {
@@ -168,14 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_status_line_says_the_code_and_the_reason() {
-        for status in Status::ALL {
-            let line = format!("HTTP/1.1 {} {}\r\n", status.code(), status.reason());
-            status.with_line(|written| assert_eq!(written, line.as_bytes()));
-        }
-        Status::OK.with_line(|written| assert_eq!(written, Status::OK_LINE));
-        let unnamed = Status::from_code(599).expect("a final status");
-        unnamed.with_line(|written| assert_eq!(written, b"HTTP/1.1 599 \r\n"));
+    fn final_statuses_have_a_code_and_perhaps_a_reason() {
         assert_eq!((Status::from_code(199), Status::from_code(1000)), (None, None));
         assert_eq!(Status::PERMANENT_REDIRECT.to_string(), "308 Permanent Redirect");
     }

@@ -95,7 +95,7 @@ fn endless(mut stream: Stream<'_, '_>) -> Answer {
 }
 
 fn odd() -> Harness {
-    Harness::new(Server::new(Rc::new(ServerConfig::default()), Odd::default()))
+    Harness::new(Server::new(Rc::new(ServerConfig::default()), |_: &Peer| Odd::default()))
 }
 
 fn text(output: Vec<u8>) -> String {

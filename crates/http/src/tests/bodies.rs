@@ -71,7 +71,7 @@ impl Handler for Reader {
 }
 
 fn reader() -> Harness {
-    Harness::new(Server::new(Rc::new(ServerConfig::default()), Reader::default()))
+    Harness::new(Server::new(Rc::new(ServerConfig::default()), |_: &Peer| Reader::default()))
 }
 
 fn post(path: &str, fields: &str, body: &str) -> String {
@@ -264,7 +264,7 @@ fn a_body_that_breaks_off_is_refused() {
 
 /// Reads bodies: under `/stream` when a response has begun, under `/ask` when a job has run, under
 /// `/small` up to four bytes. Notes what it hears of them.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Notes(Rc<RefCell<Vec<String>>>);
 
 impl Notes {
@@ -345,7 +345,7 @@ fn a_handler_is_told_once_that_a_body_will_not_be_complete() {
     for (path, fields, body, cut, status) in cuts {
         let notes = Notes::default();
         let heard = Rc::clone(&notes.0);
-        let mut client = Harness::new(Server::new(Rc::new(ServerConfig::default()), notes));
+        let mut client = Harness::new(Server::new(Rc::default(), move |_: &Peer| notes.clone()));
         client.input(post(path, fields, body).as_bytes());
         cut(&mut client);
         let output = client.output();
@@ -363,7 +363,7 @@ fn a_handler_is_told_once_that_a_body_will_not_be_complete() {
     ] {
         let notes = Notes::default();
         let heard = Rc::clone(&notes.0);
-        let mut client = Harness::new(Server::new(Rc::new(ServerConfig::default()), notes));
+        let mut client = Harness::new(Server::new(Rc::default(), move |_: &Peer| notes.clone()));
         client.input(post(path, fields, body).as_bytes());
         client.end_for(&Reason::Reset);
         assert_eq!(heard.take(), told, "{path} {fields}{body}");
@@ -385,7 +385,8 @@ impl Handler for Nervous {
 
 #[test]
 fn a_handler_that_panics_about_an_incomplete_body_changes_no_answer() {
-    let mut client = Harness::new(Server::new(Rc::new(ServerConfig::default()), Nervous));
+    let mut client =
+        Harness::new(Server::new(Rc::new(ServerConfig::default()), |_: &Peer| Nervous));
     client.input(post("/", "Content-Length: 5\r\n", "hel").as_bytes());
     client.eof();
     assert!(client.output().starts_with(b"HTTP/1.1 400 "));

@@ -73,7 +73,7 @@ fn replies_byte_for_byte() {
 #[test]
 fn a_server_can_name_itself() {
     let shared = Rc::new(ServerConfig::default().names_itself(true));
-    let mut client = Harness::new(Server::new(shared, Mirror::default()));
+    let mut client = Harness::new(Server::new(shared, |_: &Peer| Mirror::default()));
     client.input(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     let output = String::from_utf8(client.output()).unwrap();
     assert!(output.contains("GMT\r\nServer: sockeye\r\nContent-Length"), "{output}");
@@ -224,7 +224,8 @@ fn the_host_is_the_absolute_targets_or_the_fields() {
         ("GET / HTTP/1.1\r\nHost:\r\n\r\n", ""),
         ("GET / HTTP/1.0\r\n\r\n", "none"),
     ] {
-        let mut client = Harness::new(Server::new(Rc::new(ServerConfig::default()), Host));
+        let mut client =
+            Harness::new(Server::new(Rc::new(ServerConfig::default()), |_: &Peer| Host));
         client.input(input.as_bytes());
         let output = String::from_utf8(client.output()).unwrap();
         assert_eq!(output.split_once("\r\n\r\n").unwrap().1, host, "{input}");
@@ -248,7 +249,7 @@ fn a_message_that_the_handler_takes_none_of_harms_no_body_and_leaves_no_request_
             reply.send(Status::OK, &Fields::new(), Body::Empty)
         }
     }
-    let deaf = || Harness::new(Server::new(Rc::new(ServerConfig::default()), Deaf));
+    let deaf = || Harness::new(Server::new(Rc::new(ServerConfig::default()), |_: &Peer| Deaf));
     let answer = |client: &mut Harness| codes(&String::from_utf8(client.output()).unwrap());
     // The messages are those of the request itself and of an earlier one.
     let mut client = deaf();

@@ -65,7 +65,7 @@ fn limited() -> Rc<ServerConfig> {
 
 /// A client whose request was taken, with what it has heard by now.
 fn asked(request: &str) -> Harness {
-    let mut client = Harness::new(Server::new(limited(), Slow::default()));
+    let mut client = Harness::new(Server::new(limited(), |_: &Peer| Slow::default()));
     client.input(request.as_bytes());
     assert_eq!(client.output(), b"");
     client
@@ -162,7 +162,7 @@ fn a_body_that_is_not_read_closes_the_connection_where_it_is_large() {
 
 #[test]
 fn a_handler_that_knows_nothing_of_it_has_its_connection_closed() {
-    let mut client = Harness::new(Server::new(limited(), Mirror::default()));
+    let mut client = Harness::new(Server::new(limited(), |_: &Peer| Mirror::default()));
     client.input(format!("{}{}", get("/later"), get("/later")).as_bytes());
     client.pass(secs(5));
     let output = heard(&mut client);

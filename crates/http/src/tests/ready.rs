@@ -22,6 +22,7 @@ impl FileSource for Zeros {
 }
 
 /// Answers `/ready` with what was made before, `/with` with all of it but the content, and anything else with the same made anew.
+#[derive(Clone)]
 struct Both {
     status: Status,
     fields: Fields,
@@ -50,7 +51,10 @@ fn says(body: Body<'static>, status: Status, request: &str) -> (Vec<u8>, usize, 
     let ready = PreparedResponse::new(status, &fields, body.clone());
     let without = PreparedResponse::without_content(status, &fields, body.len());
     let handler = Both { status, fields, body, ready, without };
-    let mut client = Harness::new(Server::new(Rc::new(ServerConfig::default()), handler));
+    let mut client =
+        Harness::new(Server::new(Rc::new(ServerConfig::default()), move |_: &Peer| {
+            handler.clone()
+        }));
     client.input(request.as_bytes());
     let held = client.held();
     (client.output(), held, client.finished())

@@ -140,7 +140,7 @@ impl Protocol for Shout {
 }
 
 fn writer() -> Harness {
-    Harness::new(Server::new(Rc::new(ServerConfig::default()), Writer::default()))
+    Harness::new(Server::new(Rc::new(ServerConfig::default()), |_: &Peer| Writer::default()))
 }
 
 fn get(path: &str) -> String {

@@ -7,6 +7,7 @@ use sockeye_http::{
     Answer, Body, Fields, Handler, Request, Responder, Server, ServerConfig, Status, Trailers,
     Version,
 };
+use sockeye_proto::Peer;
 use sockeye_proto::harness::Harness;
 
 /// Fields in their order: names as they were sent, values without the blanks around them.
@@ -45,7 +46,8 @@ pub(crate) struct Reading {
 /// What the server reads when these parts come one after the other, and then the end.
 pub(crate) fn read<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Reading {
     let requests = Rc::new(RefCell::default());
-    let keep = Keep { now: Accepted::default(), all: Rc::clone(&requests) };
+    let all = Rc::clone(&requests);
+    let keep = move |_: &Peer| Keep { now: Accepted::default(), all: all.clone() };
     let mut client = Harness::new(Server::new(Rc::new(ServerConfig::default()), keep));
     let mut output = Vec::new();
     for part in parts {

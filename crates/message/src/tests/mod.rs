@@ -149,6 +149,6 @@ fn slow() -> Harness {
 fn an_idle_connection_is_small() {
     assert!(size_of::<Server<()>>() <= 120, "{}", size_of::<Server<()>>());
     assert!(size_of::<Port<()>>() <= 72, "{}", size_of::<Port<()>>());
-    let http = size_of::<http_core::Server<Http<()>>>();
-    assert!(http <= 112, "{http}");
+    let http = size_of::<http_core::Server<Http<Reference>>>();
+    assert!(http <= 56, "{http}");
 }

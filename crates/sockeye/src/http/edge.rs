@@ -1,13 +1,13 @@
 //! What a server needs to have requests answered.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use sockeye_engine::Service;
 use sockeye_engine::driver::Bound;
-use sockeye_http::{AllowedHosts, Handler, Limits, Server, ServerConfig};
+use sockeye_http::{AllowedHosts, Handlers, Limits, Server, ServerConfig};
 use sockeye_proto::{Budget, Peer, Protocol};
 
 use super::exchange::Exchange;
@@ -40,13 +40,20 @@ impl<R: Respond> Edge<R> {
     /// quarter of it, a local one half. Beyond it the answer is 503.
     #[must_use]
     pub fn collecting(respond: Arc<R>, collected: Arc<Budget>) -> Self {
-        Self { shared: Rc::new(Common { respond, collected, fields: RefCell::default() }) }
+        Self {
+            shared: Rc::new(Common {
+                respond,
+                collected,
+                fields: RefCell::default(),
+                next: Cell::default(),
+            }),
+        }
     }
 
-    /// Answers the requests of one connection.
-    #[must_use]
-    pub fn handler(&self, peer: &Peer) -> impl Handler + use<R> {
-        Exchange::new(Rc::clone(&self.shared), *peer)
+    /// Makes the handlers of a connection's requests.
+    pub fn handlers(&self) -> impl Handlers + use<R> {
+        let common = Rc::clone(&self.shared);
+        move |peer: &Peer| Exchange::new(Rc::clone(&common), *peer)
     }
 }
 
@@ -82,7 +89,7 @@ pub(super) struct Worker<R> {
 }
 
 impl<R: Respond> Service for Worker<R> {
-    fn open(&mut self, peer: &Peer) -> Box<dyn Protocol> {
-        Box::new(Server::new(Rc::clone(&self.shared), self.edge.handler(peer)))
+    fn open(&mut self, _: &Peer) -> Box<dyn Protocol> {
+        Box::new(Server::new(Rc::clone(&self.shared), self.edge.handlers()))
     }
 }

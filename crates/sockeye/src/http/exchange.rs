@@ -23,11 +23,11 @@ use super::reply::{Content, Kind, Later, Receive, Reply, Take, Then};
 use super::respond::{Common, Respond};
 use super::stream::{Sender, Source, Telling, Wake};
 
-/// The request of a connection that is being answered.
+/// A request that is being answered.
 pub(super) struct Exchange<R> {
     shared: Rc<Common<R>>,
     peer: Peer,
-    /// Which of the connection's it is: what was sent for an older one is not for this.
+    /// Which of the shard's it is: what was sent for an older one of its connection is not for this.
     number: u64,
     /// Its method is HEAD.
     head_only: bool,
@@ -89,13 +89,7 @@ impl<R: Respond> Handler for Exchange<R> {
         request: &http_core::Request<'_>,
         reply: http_core::Responder<'_, '_>,
     ) -> Answer {
-        self.number += 1;
         self.head_only = request.method() == http_core::Method::Head;
-        self.body_asked_for = false;
-        self.empty_pieces = 0;
-        self.permit = None;
-        self.follows = None;
-        self.expects = Expects::Nothing;
         let Ok(head) = convert::request(request) else {
             let text = "The request has a target or fields that nothing here understands.";
             return reply.error(Status::BAD_REQUEST, &Fields::new(), text);
@@ -189,12 +183,13 @@ impl<R: Respond> Handler for Exchange<R> {
 }
 
 impl<R> Exchange<R> {
-    /// For the requests of one connection, none of which has come.
+    /// For one request, which has yet to come.
     pub(super) fn new(shared: Rc<Common<R>>, peer: Peer) -> Self {
+        let number = shared.next.replace(shared.next.get() + 1);
         Self {
             shared,
             peer,
-            number: 0,
+            number,
             head_only: false,
             body_asked_for: false,
             empty_pieces: 0,

@@ -1,6 +1,6 @@
 //! What answers requests.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use http::Request;
@@ -36,11 +36,13 @@ where
     }
 }
 
-/// What the connections of a shard share.
+/// What the requests of a shard share.
 pub(super) struct Common<R> {
     pub(super) respond: Arc<R>,
     /// What bodies that are collected are charged to: shared by all shards of a server.
     pub(super) collected: Arc<Budget>,
     /// Room in which the fields of a response are written.
     pub(super) fields: RefCell<Fields>,
+    /// The number of the next request.
+    pub(super) next: Cell<u64>,
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use sockeye::http::{
     Body, Budget, Edge, HeaderMap, Incomplete, Limits, Receive, Reply, Request, StatusCode, Take,
 };
+use sockeye::http_core;
 use sockeye::proto::harness::Harness;
-use sockeye::{Address, Peer, http_core};
 
 use crate::client::{Client, PATIENCE, serve, serve_with, stop};
 
@@ -251,10 +251,9 @@ fn what_is_collected_on_all_connections_is_charged_until_the_reply_begins() {
         request.into_body().collect(1 << 20, |body| Reply::run(move || body.len().to_string()))
     };
     let edge = Edge::collecting(Arc::new(answer), Arc::clone(&budget));
-    let peer = Peer { address: Address::Unix, via: 0 };
     let connect = || {
         let shared = Rc::new(http_core::ServerConfig::default());
-        Harness::new(http_core::Server::new(shared, edge.handler(&peer)))
+        Harness::new(http_core::Server::new(shared, edge.handlers()))
     };
     let request = |len: usize| {
         let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {len}\r\n\r\n");

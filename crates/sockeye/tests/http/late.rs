@@ -5,8 +5,8 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use sockeye::http::{Body, Budget, Edge, Later, Limits, Reply, Request, Respond};
+use sockeye::http_core;
 use sockeye::proto::harness::Harness;
-use sockeye::{Address, Peer, http_core};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 const NEARLY: Duration = Duration::from_secs(4);
@@ -18,10 +18,9 @@ fn client(respond: impl Respond) -> Harness {
 /// Bodies are charged to `budget`.
 fn client_with(budget: &Arc<Budget>, respond: impl Respond) -> Harness {
     let edge = Edge::collecting(Arc::new(respond), Arc::clone(budget));
-    let peer = Peer { address: Address::Unix, via: 0 };
     let limits = Limits { response_timeout: Some(TIMEOUT), ..Limits::default() };
     let shared = Rc::new(http_core::ServerConfig::new(limits));
-    Harness::new(http_core::Server::new(shared, edge.handler(&peer)))
+    Harness::new(http_core::Server::new(shared, edge.handlers()))
 }
 
 fn heard(client: &mut Harness) -> String {

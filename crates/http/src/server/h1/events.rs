@@ -1,47 +1,41 @@
-//! What a server does besides reading: at the end of input, at deadlines, when there is room, and when
-//! it is to stop.
+//! Events besides input: its end, deadlines, room in the output, and the server's stop.
 
-use sockeye_proto::Stop;
-use sockeye_proto::{Fault, Time, Turn};
+use sockeye_proto::{Fault, Stop, Time, Turn};
 
-use crate::handling::answer::Given;
-use crate::handling::handler::Handler;
+use super::server::Server;
+use super::state::State;
+use crate::handling::answer::AnswerKind;
 use crate::semantics::exchange::Incoming;
 use crate::semantics::refusal::Refusal;
-use crate::server::h1::server::Server;
-use crate::server::h1::state::{State, Step};
-use crate::{Limits, StreamEvent};
+use crate::{Handler, Handlers, Limits, StreamEvent};
 
-impl<H: Handler> Server<H> {
-    /// The client has ended its side: a stream under way gets its time to send something.
-    pub(crate) fn on_half_close(&mut self, turn: &Turn<'_>) {
-        self.half_closed = true;
-        let until = self.silent_until(turn);
-        if let State::ExpectAnswer(exchange) = &mut self.state
-            && exchange.has_begun()
+impl<S: Handlers> Server<S> {
+    /// The client has ended its side: a streamed response must send something within a time limit.
+    pub(super) fn on_half_close(&mut self, turn: &Turn<'_>) {
+        self.connection.half_closed = true;
+        if let State::ExpectAnswer(in_flight) = &mut self.state
+            && in_flight.exchange.has_begun()
         {
-            exchange.send_by = until;
+            in_flight.exchange.send_by = self.connection.silent_until(turn.now());
         }
     }
 
-    pub(crate) fn on_eof(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
-        if !self.half_closed {
+    pub(super) fn on_eof(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        if !self.connection.half_closed {
             self.on_half_close(turn);
         }
         match &self.state {
             State::ExpectRequest { .. } | State::ExpectRest(_) => self.finish(false, turn),
             State::ExpectHead { .. } => {
-                self.state.step(Step::Over);
+                self.state = State::ExpectNothing;
                 let what = "ended its side in the middle of a request head";
                 return Err(Fault::peer("eof_in_head", what));
             }
-            // The end of input is not told during a pause: what is owed is answered first. But a
-            // body that is not complete will never be.
-            State::ExpectAnswer(exchange) => {
-                if let Incoming::Coming { .. } = exchange.incoming
-                    && let Some(exchange) = self.state.take_exchange()
-                {
-                    return Err(self.refuse_body(&exchange, Refusal::EOF_IN_BODY, turn));
+            // The end of input is not told during a pause: what is owed is answered first. But
+            // content that is not complete will never be.
+            State::ExpectAnswer(in_flight) => {
+                if let Incoming::Reading { .. } = in_flight.exchange.incoming {
+                    return self.refuse_content(Refusal::EOF_IN_BODY, turn);
                 }
             }
             State::ExpectRoom | State::ExpectNothing => {}
@@ -49,112 +43,122 @@ impl<H: Handler> Server<H> {
         Ok(())
     }
 
-    pub(crate) fn on_deadline(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
-        let Limits { idle_timeout, body_timeout, half_closed_timeout, .. } = self.shared.limits;
+    /// The content of the request whose answer waits can't be completed.
+    fn refuse_content(&mut self, refusal: Refusal, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        match self.state.take_in_flight() {
+            Some(mut in_flight) => {
+                Err(in_flight.refuse_content(refusal, &mut self.connection, turn))
+            }
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn on_deadline(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        let Limits { idle_timeout, body_timeout, half_closed_timeout, head_timeout, .. } =
+            self.connection.config.limits;
         if self.state.until().is_none_or(|until| turn.now() < until) {
             return Ok(());
         }
         match &mut self.state {
-            // A client that is sending its next request just now shall still read our last response.
-            State::ExpectRequest { .. } if self.stop == Stop::Drain => {
+            // A client that is just sending its next request shall still read our last response.
+            State::ExpectRequest { .. } if self.connection.stop == Stop::Drain => {
                 self.finish(true, turn);
-                Ok(())
             }
             // A peer that is still reading our last response is slow, not idle: the write deadline
             // watches over it.
             State::ExpectRequest { until, .. } if turn.unsent() > 0 => {
                 *until = turn.now() + idle_timeout;
-                Ok(())
             }
             State::ExpectRequest { .. } => {
-                self.state.step(Step::Over);
-                Err(Fault::idle(idle_timeout))
+                self.state = State::ExpectNothing;
+                return Err(Fault::idle(idle_timeout));
             }
             State::ExpectHead { until, .. } => {
-                if let Some(tape) = &mut self.tape {
-                    let since = until.checked_sub(self.shared.limits.head_timeout);
-                    tape.begin_part(since.unwrap_or(turn.now()), &self.shared, turn);
+                let since = until.checked_sub(head_timeout).unwrap_or(turn.now());
+                self.state = State::ExpectNothing;
+                if let Some(log) = &mut self.connection.log {
+                    log.begin_part(since, &self.connection.config, turn);
                 }
-                Err(self.refuse(Refusal::HEAD_TIMEOUT, false, turn))
+                return Err(self.refuse(Refusal::HEAD_TIMEOUT, false, turn));
             }
-            State::ExpectAnswer(exchange)
-                if exchange.send_by <= turn.now() && !exchange.has_begun() =>
-            {
-                exchange.send_by = Time::NEVER;
-                self.wake(turn, Handler::on_response_timeout)
-            }
-            State::ExpectAnswer(exchange) if exchange.send_by <= turn.now() => {
-                // What is written is not sent yet: the write deadline watches over that, and the
-                // time begins anew when it is.
-                if turn.unsent() > 0 {
+            State::ExpectAnswer(in_flight) => {
+                let exchange = &mut in_flight.exchange;
+                let is_late = exchange.send_by <= turn.now();
+                if is_late && !exchange.has_begun() {
+                    exchange.send_by = Time::NEVER;
+                    return self.call(turn, Handler::on_response_timeout);
+                }
+                if is_late && turn.unsent() > 0 {
+                    // What is written is not sent yet: the write deadline watches over that, and the
+                    // time begins anew when it is.
                     exchange.send_by = turn.now() + half_closed_timeout;
                     turn.mark();
-                    return Ok(());
+                } else if is_late {
+                    self.state = State::ExpectNothing;
+                    let seconds = half_closed_timeout.as_secs();
+                    let what =
+                        format!("ended its side, and nothing was sent to it for {seconds} s");
+                    return Err(Fault::peer("half_closed_timeout", what));
+                } else if turn.is_full() {
+                    // It is we who don't read.
+                    exchange.content_until = turn.now() + body_timeout;
+                } else {
+                    return self.refuse_content(Refusal::BODY_TIMEOUT, turn);
                 }
-                self.state.step(Step::Over);
-                let seconds = half_closed_timeout.as_secs();
-                let what = format!("ended its side, and nothing was sent to it for {seconds} s");
-                Err(Fault::peer("half_closed_timeout", what))
             }
-            // While as much is unsent as may be, it is we who don't read.
-            State::ExpectAnswer(exchange) if turn.is_full() => {
-                exchange.until = turn.now() + body_timeout;
-                Ok(())
-            }
-            State::ExpectAnswer(_) => match self.state.take_exchange() {
-                Some(exchange) => Err(self.refuse_body(&exchange, Refusal::BODY_TIMEOUT, turn)),
-                None => Ok(()),
-            },
-            State::ExpectRest(_) => {
-                self.finish(true, turn);
-                Ok(())
-            }
-            State::ExpectRoom | State::ExpectNothing => Ok(()),
-        }
-    }
-
-    pub(crate) fn on_room(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
-        match &self.state {
-            State::ExpectRoom => {
-                let until = self.idle_until(turn);
-                self.state.step(Step::Room { until });
-                turn.resume();
-            }
-            State::ExpectAnswer(exchange) if exchange.waits.body.is_some() => {
-                return self.go_on_reading(turn);
-            }
-            State::ExpectAnswer(exchange) if exchange.waits.room => {
-                return self.wake(turn, |handler, reply| match reply.into_stream() {
-                    Ok(stream) => handler.on_stream(StreamEvent::Room, stream),
-                    Err(reply) => reply.later(),
-                });
-            }
-            _ => {}
+            State::ExpectRest(_) => self.finish(true, turn),
+            State::ExpectRoom | State::ExpectNothing => {}
         }
         Ok(())
     }
 
+    pub(super) fn on_room(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        match &self.state {
+            State::ExpectRoom => {
+                self.state = State::idle(self.connection.idle_until(turn.now()));
+                turn.resume();
+                Ok(())
+            }
+            State::ExpectAnswer(in_flight) if in_flight.exchange.waits.content.is_some() => {
+                self.go_on_reading(turn)
+            }
+            State::ExpectAnswer(in_flight) if in_flight.exchange.waits.room => {
+                self.tell(StreamEvent::Room, turn)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Tells a handler of a wake-up if it streams its response: earlier calls may be meant for an
+    /// earlier request, and a handler looks by itself when its stream begins.
+    pub(super) fn on_woken(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        match &self.state {
+            State::ExpectAnswer(in_flight) if in_flight.exchange.has_begun() => {
+                self.tell(StreamEvent::Woken, turn)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The server is stopping. `unread`: behind the request that is being answered lies another.
-    pub(crate) fn on_drain(&mut self, unread: bool, turn: &mut Turn<'_>) -> Result<(), Fault> {
-        self.stop = Stop::Drain;
-        let soon = self.idle_until(turn);
+    pub(super) fn on_drain(&mut self, unread: bool, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        self.connection.stop = Stop::Drain;
         match &mut self.state {
-            State::ExpectRequest { until, .. } => *until = soon.min(*until),
-            State::ExpectAnswer(exchange) => {
-                exchange.unread |= unread;
-                // A response that has begun hears of it now, one that has not when it does.
-                if exchange.has_begun() {
-                    let given = Given::Wait(exchange.waits);
-                    if let Some(exchange) = self.state.take_exchange() {
-                        return self.go_on_outside(exchange, given, turn);
-                    }
+            State::ExpectRequest { until, .. } => {
+                *until = self.connection.idle_until(turn.now()).min(*until);
+            }
+            State::ExpectAnswer(in_flight) => {
+                in_flight.wire.unread |= unread;
+                // A response that has begun hears of it now, another one when it begins.
+                if in_flight.exchange.has_begun()
+                    && let Some(in_flight) = self.state.take_in_flight()
+                {
+                    let answer = AnswerKind::Wait(in_flight.exchange.waits);
+                    return self.go_on_outside(in_flight, answer, turn);
                 }
             }
             // A request that has come is answered.
-            State::ExpectHead { .. }
-            | State::ExpectRest(_)
-            | State::ExpectRoom
-            | State::ExpectNothing => {}
+            _ => {}
         }
         Ok(())
     }

@@ -1,410 +1,260 @@
-//! One request's way from its head to the end of its body and of its response: what a handler's answer
-//! leads to, again and again.
+//! What follows a request's head: its content, its answer, and what is left of it then.
 
-use std::any::Any;
 use std::borrow::BorrowMut;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use sockeye_proto::{Abandoned, Fault, Message, Stop, Ticket, Time, Turn};
+use sockeye_proto::{Fault, Turn};
 
-use crate::h1::body::{Decoded, Decoder};
-use crate::handling::answer::Given;
-use crate::handling::handler::Handler;
-use crate::semantics::exchange::{Exchange, Incoming, Rest, Waits, Wanted};
+use super::server::{ReadOutcome, Server};
+use super::state::{Rest, State};
+use crate::h1::body::Decoded;
+use crate::h1::exchange::H1Exchange;
+use crate::handling::answer::AnswerKind;
+use crate::handling::connection::Connection;
+use crate::handling::in_flight::{InFlight, NextStep};
+use crate::semantics::exchange::{Incoming, Waits};
 use crate::semantics::refusal::Refusal;
 use crate::semantics::span::Span;
-use crate::server::h1::server::{Came, Server};
-use crate::server::h1::state::{State, Step};
-use crate::{Answer, Content, Responder, StreamEvent, Trailers};
+use crate::{Answer, Handlers, Responder, StreamEvent, Trailers};
 
-impl<H: Handler> Server<H> {
-    /// Goes on with an exchange as the handler has `given`, with `input` behind what was used of
-    /// the request.
-    pub(crate) fn go_on<E>(
+impl<S: Handlers> Server<S> {
+    /// Continues a request as its handler has answered. `input` follows what was read of it.
+    pub(super) fn go_on<E>(
         &mut self,
-        mut exchange: E,
-        given: Given,
-        input: &[u8],
+        mut in_flight: E,
+        answer: AnswerKind,
+        input: &mut &[u8],
         turn: &mut Turn<'_>,
-    ) -> Result<Came, Fault>
+    ) -> Result<ReadOutcome, Fault>
     where
-        E: BorrowMut<Exchange> + Into<Box<Exchange>>,
+        E: BorrowMut<InFlight<S::Handler, H1Exchange>>
+            + Into<Box<InFlight<S::Handler, H1Exchange>>>,
     {
-        let (used, then) = self.follow(exchange.borrow_mut(), given, input, turn)?;
-        let rest = &input[used..];
-        let came = match then {
-            Then::Waits => {
-                let mut exchange = exchange.into();
-                if !input.is_empty() {
-                    exchange.unread = !rest.is_empty();
+        let had_input = !input.is_empty();
+        match self.follow(in_flight.borrow_mut(), answer, input, turn)? {
+            NextStep::Wait | NextStep::Read => {
+                let mut in_flight = in_flight.into();
+                if had_input {
+                    in_flight.wire.unread = !input.is_empty();
                 }
-                exchange.send_by = self.send_by(&exchange, turn);
+                let exchange = &mut in_flight.exchange;
+                exchange.send_by = self.connection.send_by(exchange, turn.now());
                 let reads = exchange.waits.reads();
-                self.state.step(Step::Owed(exchange));
-                if reads { Came::Short(0) } else { Came::Waits(0) }
+                self.state = State::ExpectAnswer(in_flight);
+                Ok(if reads { ReadOutcome::NeedsInput } else { ReadOutcome::Waits })
             }
-            Then::Done => self.done(exchange.borrow(), rest, turn)?,
-            Then::Switched => {
-                if let Some(tape) = &mut self.tape {
-                    tape.handed_over(&self.shared, turn);
+            NextStep::Done => self.done(in_flight.borrow(), input, turn),
+            NextStep::Switched => {
+                let Connection { log, config, .. } = &mut self.connection;
+                if let Some(log) = log {
+                    log.handed_over(config, turn);
                 }
-                self.state.step(Step::Over);
-                Came::Switched(0)
+                self.state = State::ExpectNothing;
+                Ok(ReadOutcome::NeedsInput)
             }
+        }
+    }
+
+    /// Does what an answer asks for, until the response is complete or waits.
+    fn follow(
+        &mut self,
+        in_flight: &mut InFlight<S::Handler, H1Exchange>,
+        mut answer: AnswerKind,
+        input: &mut &[u8],
+        turn: &mut Turn<'_>,
+    ) -> Result<NextStep, Fault> {
+        loop {
+            let next = in_flight.next_step(answer, &mut self.connection, turn)?;
+            let NextStep::Read = next else { return Ok(next) };
+            let mut spans = self.connection.config.lend_trailers();
+            let told = self.tell_content(in_flight, input, &mut spans, turn);
+            self.connection.config.give_back_trailers(spans);
+            match told? {
+                Some(next) => answer = next,
+                None => return Ok(NextStep::Read),
+            }
+        }
+    }
+
+    /// Tells the handler the next of the request's content, from the front of `input`. Returns its
+    /// answer, unless more input is needed.
+    fn tell_content(
+        &mut self,
+        in_flight: &mut InFlight<S::Handler, H1Exchange>,
+        input: &mut &[u8],
+        spans: &mut Vec<Span>,
+        turn: &mut Turn<'_>,
+    ) -> Result<Option<AnswerKind>, Fault> {
+        let connection = &mut self.connection;
+        let Incoming::Reading { room } = &mut in_flight.exchange.incoming else { return Ok(None) };
+        let decoder = &mut in_flight.wire.decoder;
+        let (used, decoded) = match decoder.step(input, *room, &connection.config.limits, spans) {
+            Ok(stepped) => stepped,
+            Err(refusal) => return Err(in_flight.refuse_content(refusal, connection, turn)),
         };
-        Ok(came.behind(used))
+        let (used, rest) = input.split_at(used);
+        *input = rest;
+        match decoded {
+            Decoded::Short => Ok(None),
+            Decoded::Piece(len) => {
+                *room -= len as u64;
+                let event = StreamEvent::Body(&used[used.len() - len..]);
+                in_flight.tell(event, connection, turn).map(Some)
+            }
+            Decoded::End(len) => {
+                in_flight.exchange.incoming = Incoming::Ended;
+                // Without a trailer section, the spans are those of another request.
+                let spans: &[Span] = if len > 0 { spans } else { &[] };
+                let trailers = Trailers { section: &used[used.len() - len..], spans };
+                in_flight.tell(StreamEvent::BodyEnd(&trailers), connection, turn).map(Some)
+            }
+        }
     }
 
-    /// Reads on in the body of the request whose answer waits for it.
-    pub(crate) fn read_body(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Came, Fault> {
-        let Some(mut exchange) = self.state.take_exchange() else { return Ok(Came::Last) };
-        exchange.until = self.body_until(turn);
-        exchange.persistent &= !self.stops() || exchange.has_begun();
-        let given = Given::Wait(exchange.waits);
-        self.go_on(exchange, given, input, turn)
+    /// Continues to read the content of the request whose answer waits for it.
+    pub(super) fn read_content(
+        &mut self,
+        input: &mut &[u8],
+        turn: &mut Turn<'_>,
+    ) -> Result<ReadOutcome, Fault> {
+        let Some(mut in_flight) = self.state.take_in_flight() else { return Ok(ReadOutcome::Last) };
+        let InFlight { exchange, wire, .. } = &mut *in_flight;
+        exchange.content_until = self.connection.content_until(turn.now());
+        wire.persistent &= !self.connection.stops() || exchange.has_begun();
+        let answer = AnswerKind::Wait(exchange.waits);
+        self.go_on(in_flight, answer, input, turn)
     }
 
-    /// Reads on in a body that had to wait for room in the output.
-    pub(crate) fn go_on_reading(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
-        let Some(mut exchange) = self.state.take_exchange() else { return Ok(()) };
-        exchange.until = self.body_until(turn);
-        let waits = Waits { room: false, ..exchange.waits };
-        self.go_on_outside(exchange, Given::Wait(waits), turn)
+    /// Continues to read content that had to wait for room in the output.
+    pub(super) fn go_on_reading(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        let Some(mut in_flight) = self.state.take_in_flight() else { return Ok(()) };
+        in_flight.exchange.content_until = self.connection.content_until(turn.now());
+        let waits = Waits { room: false, ..in_flight.exchange.waits };
+        self.go_on_outside(in_flight, AnswerKind::Wait(waits), turn)
     }
 
-    /// Throws away more of a body that nobody wants.
-    pub(crate) fn discard(
+    /// Tells the handler of the request whose answer waits what has happened.
+    pub(super) fn tell(
+        &mut self,
+        event: StreamEvent<'_>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Fault> {
+        self.wake(turn, |in_flight, connection, turn| in_flight.tell(event, connection, turn))
+    }
+
+    /// Calls the handler of the request whose answer waits.
+    pub(super) fn call(
+        &mut self,
+        turn: &mut Turn<'_>,
+        call: impl FnOnce(&mut S::Handler, Responder<'_, '_>) -> Answer,
+    ) -> Result<(), Fault> {
+        self.wake(turn, |in_flight, connection, turn| in_flight.call(connection, turn, call))
+    }
+
+    fn wake(
+        &mut self,
+        turn: &mut Turn<'_>,
+        call: impl FnOnce(
+            &mut InFlight<S::Handler, H1Exchange>,
+            &mut Connection,
+            &mut Turn<'_>,
+        ) -> Result<AnswerKind, Fault>,
+    ) -> Result<(), Fault> {
+        let Some(mut in_flight) = self.state.take_in_flight() else { return Ok(()) };
+        let InFlight { exchange, wire, .. } = &mut *in_flight;
+        wire.persistent &= !self.connection.stops() || exchange.has_begun() || wire.unread;
+        wire.upgrade &= !self.connection.stops();
+        if !exchange.waits.reads() {
+            // Content that was held back may be asked for now.
+            exchange.content_until = self.connection.content_until(turn.now());
+        }
+        let answer = call(&mut in_flight, &mut self.connection, turn)?;
+        self.go_on_outside(in_flight, answer, turn)
+    }
+
+    /// Continues a request outside of its input, and with its input if that is wanted.
+    pub(super) fn go_on_outside(
+        &mut self,
+        in_flight: Box<InFlight<S::Handler, H1Exchange>>,
+        answer: AnswerKind,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Fault> {
+        match self.go_on(in_flight, answer, &mut &b""[..], turn)? {
+            ReadOutcome::GoOn | ReadOutcome::NeedsInput => turn.resume(),
+            ReadOutcome::Waits | ReadOutcome::Last => {}
+        }
+        Ok(())
+    }
+
+    /// Goes on behind a request that is answered.
+    #[inline(always)] // Every request comes here.
+    pub(super) fn done(
+        &mut self,
+        in_flight: &InFlight<S::Handler, H1Exchange>,
+        input: &mut &[u8],
+        turn: &mut Turn<'_>,
+    ) -> Result<ReadOutcome, Fault> {
+        if let Some(log) = &mut self.connection.log {
+            log.answered(turn.mark());
+        }
+        let InFlight { exchange, wire, .. } = in_flight;
+        let rest = wire.rest(&exchange.incoming);
+        if !wire.persistent {
+            self.finish(wire.unread || rest.is_some() || !input.is_empty(), turn);
+            return Ok(ReadOutcome::Last);
+        }
+        let until = self.connection.idle_until(turn.now());
+        match rest {
+            None => {
+                self.state = State::idle(until);
+                Ok(ReadOutcome::GoOn)
+            }
+            Some(decoder) => {
+                let room = self.connection.config.limits.discard;
+                self.discard(Rest { decoder, room, until }, input, turn)
+            }
+        }
+    }
+
+    /// Discards content that nobody reads.
+    #[inline(never)]
+    pub(super) fn discard(
         &mut self,
         mut rest: Rest,
-        input: &[u8],
+        input: &mut &[u8],
         turn: &mut Turn<'_>,
-    ) -> Result<Came, Fault> {
-        let mut used = 0;
-        let mut spans = self.shared.lend_trailers();
+    ) -> Result<ReadOutcome, Fault> {
+        let Connection { config, .. } = &self.connection;
+        let mut spans = config.lend_trailers();
         let stepped = loop {
-            let limits = &self.shared.limits;
-            match rest.decoder.step(&input[used..], rest.room, limits, &mut spans) {
-                Ok((took, Decoded::Piece(len))) => {
-                    rest.room = rest.room.saturating_sub(len as u64);
-                    used += took;
-                }
-                Ok((took, Decoded::End(_))) => break Ok(Some(used + took)),
-                Ok((took, Decoded::Short)) => {
-                    used += took;
-                    break Ok(None);
+            match rest.decoder.step(input, rest.room, &config.limits, &mut spans) {
+                Ok((used, decoded)) => {
+                    *input = &input[used..];
+                    match decoded {
+                        Decoded::Piece(len) => rest.room = rest.room.saturating_sub(len as u64),
+                        Decoded::End(_) => break Ok(true),
+                        Decoded::Short => break Ok(false),
+                    }
                 }
                 Err(refusal) => break Err(refusal),
             }
         };
-        self.shared.give_back_trailers(spans);
+        config.give_back_trailers(spans);
         match stepped {
-            Ok(Some(used)) => {
-                let until = self.idle_until(turn);
-                self.state.step(Step::Answered { until });
-                Ok(Came::On(used))
+            Ok(true) => {
+                self.state = State::idle(self.connection.idle_until(turn.now()));
+                Ok(ReadOutcome::GoOn)
             }
-            Ok(None) => {
-                rest.until = self.body_until(turn);
-                self.state.step(Step::Unread(Box::new(rest)));
-                Ok(Came::Short(used))
+            Ok(false) => {
+                rest.until = self.connection.content_until(turn.now());
+                self.state = State::ExpectRest(Box::new(rest));
+                Ok(ReadOutcome::NeedsInput)
             }
             // It has its response. More than is worth reading is no fault.
             Err(Refusal::BODY_TOO_LARGE) => {
                 self.finish(true, turn);
-                Ok(Came::Last)
+                Ok(ReadOutcome::Last)
             }
-            Err(refusal) => {
-                self.state.step(Step::Over);
-                Err(refusal.fault())
-            }
+            Err(refusal) => Err(refusal.fault()),
         }
     }
-
-    /// Takes a message for the request whose answer waits.
-    pub(crate) fn on_message(
-        &mut self,
-        ticket: Ticket,
-        body: Result<Message, Abandoned>,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), Fault> {
-        self.wake(turn, |handler, reply| match reply.into_stream() {
-            Ok(stream) => handler.on_stream(StreamEvent::Message(ticket, body), stream),
-            Err(reply) => handler.on_message(ticket, body, reply),
-        })
-    }
-
-    /// Tells the handler of a wake-up, if it is streaming a response: the call may have come for an
-    /// earlier one, and what it is about is looked for when a stream begins.
-    pub(crate) fn on_woken(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
-        if !matches!(&self.state, State::ExpectAnswer(exchange) if exchange.has_begun()) {
-            return Ok(());
-        }
-        self.wake(turn, |handler, reply| match reply.into_stream() {
-            Ok(stream) => handler.on_stream(StreamEvent::Woken, stream),
-            Err(reply) => reply.later(),
-        })
-    }
-
-    /// Calls the handler about the request whose answer waits, outside of its input.
-    pub(crate) fn wake(
-        &mut self,
-        turn: &mut Turn<'_>,
-        call: impl FnOnce(&mut H, Responder<'_, '_>) -> Answer,
-    ) -> Result<(), Fault> {
-        let Some(mut exchange) = self.state.take_exchange() else { return Ok(()) };
-        exchange.persistent &= !self.stops() || exchange.has_begun() || exchange.unread;
-        exchange.upgrade &= !self.stops();
-        if !exchange.waits.reads() {
-            // If a body that was held back is asked for now, it is waited for from now on.
-            exchange.until = self.body_until(turn);
-        }
-        let given = self.tell(&mut exchange, turn, call)?;
-        self.go_on_outside(exchange, given, turn)
-    }
-
-    /// Goes on with an exchange outside of its input, and with its input if that is wanted.
-    pub(crate) fn go_on_outside(
-        &mut self,
-        exchange: Box<Exchange>,
-        given: Given,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), Fault> {
-        match self.go_on(exchange, given, b"", turn)? {
-            Came::On(_) | Came::Short(_) => turn.resume(),
-            Came::Waits(_) | Came::Switched(_) | Came::Last => {}
-        }
-        Ok(())
-    }
-
-    /// Does what an answer asks for, until it is complete or waits for what isn't there. Returns
-    /// how much of `input` was used.
-    fn follow(
-        &mut self,
-        exchange: &mut Exchange,
-        mut given: Given,
-        input: &[u8],
-        turn: &mut Turn<'_>,
-    ) -> Result<(usize, Then), Fault> {
-        let mut used = 0;
-        loop {
-            match given {
-                Given::Done => return Ok((used, Then::Done)),
-                Given::Switched => return Ok((used, Then::Switched)),
-                Given::Broken(fault) => {
-                    self.state.step(Step::Over);
-                    return Err(fault.clone());
-                }
-                Given::Wait(waits) => exchange.waits = waits,
-            }
-            if self.stop == Stop::Drain && exchange.has_begun() && !exchange.drain_told {
-                given = self.tell_drain(exchange, turn)?;
-                continue;
-            }
-            if exchange.waits.room {
-                turn.want_room();
-            }
-            let Some(wanted) = exchange.waits.body else { return Ok((used, Then::Waits)) };
-            // A piece of a few bytes may be answered with many.
-            if exchange.has_begun() && turn.is_full() {
-                exchange.waits.room = true;
-                turn.want_room();
-                return Ok((used, Then::Waits));
-            }
-            self.open_body(exchange, wanted, turn)?;
-            let mut spans = self.shared.lend_trailers();
-            let told = self.take(exchange, &input[used..], &mut spans, turn);
-            self.shared.give_back_trailers(spans);
-            let (took, told) = told?;
-            used += took;
-            match told {
-                Some(next) => given = next,
-                None => return Ok((used, Then::Waits)),
-            }
-        }
-    }
-
-    /// Tells a response that has begun that the server wants to stop: one without an end of its own
-    /// gets the chance to end in order.
-    fn tell_drain(&mut self, exchange: &mut Exchange, turn: &mut Turn<'_>) -> Result<Given, Fault> {
-        exchange.drain_told = true;
-        if !exchange.waits.reads() {
-            exchange.until = self.body_until(turn);
-        }
-        self.tell(exchange, turn, |handler, reply| match reply.into_stream() {
-            Ok(stream) => handler.on_stream(StreamEvent::Drain, stream),
-            Err(reply) => reply.later(),
-        })
-    }
-
-    /// Begins to read a body that nobody has asked for before.
-    fn open_body(
-        &mut self,
-        exchange: &mut Exchange,
-        wanted: Wanted,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), Fault> {
-        let Incoming::Unread { content, expects_continue } = exchange.incoming else {
-            return Ok(());
-        };
-        let room = match wanted {
-            Wanted::UpToLimit => self.shared.limits.body,
-            Wanted::UpTo(limit) => limit,
-        };
-        if let Content::Length(length) = content
-            && length > room
-        {
-            return Err(self.refuse_body(exchange, Refusal::BODY_TOO_LARGE, turn));
-        }
-        // An interim response can't follow the beginning of the final one.
-        if expects_continue && !exchange.has_begun() {
-            turn.out.write(b"HTTP/1.1 100 Continue\r\n\r\n");
-        }
-        // One that has no content has its end.
-        let decoder = Decoder::new(content).unwrap_or(Decoder::Length(0));
-        exchange.incoming = Incoming::Coming { decoder, room };
-        exchange.until = self.body_until(turn);
-        Ok(())
-    }
-
-    /// Takes the next of a body from the front of `input` and tells the handler. Returns how much
-    /// was used, and the handler's answer unless there was nothing to tell.
-    fn take(
-        &mut self,
-        exchange: &mut Exchange,
-        input: &[u8],
-        spans: &mut Vec<Span>,
-        turn: &mut Turn<'_>,
-    ) -> Result<(usize, Option<Given>), Fault> {
-        let Incoming::Coming { decoder, room } = &mut exchange.incoming else {
-            // Nothing more comes.
-            exchange.waits.body = None;
-            return Ok((0, None));
-        };
-        let (took, decoded) = match decoder.step(input, *room, &self.shared.limits, spans) {
-            Ok(stepped) => stepped,
-            Err(refusal) => return Err(self.refuse_body(exchange, refusal, turn)),
-        };
-        let given = match decoded {
-            Decoded::Short => return Ok((took, None)),
-            Decoded::Piece(len) => {
-                *room -= len as u64;
-                let piece = &input[took - len..took];
-                self.tell(exchange, turn, |handler, reply| match reply.into_stream() {
-                    Ok(stream) => handler.on_stream(StreamEvent::Body(piece), stream),
-                    Err(reply) => handler.on_body(piece, reply),
-                })?
-            }
-            Decoded::End(len) => {
-                exchange.incoming = Incoming::Ended;
-                // Without a trailer section the room for one has another request's.
-                let spans: &[Span] = if len > 0 { spans } else { &[] };
-                let trailers = Trailers { section: &input[took - len..took], spans };
-                self.tell(exchange, turn, |handler, reply| match reply.into_stream() {
-                    Ok(stream) => handler.on_stream(StreamEvent::BodyEnd(&trailers), stream),
-                    Err(reply) => handler.on_body_end(&trailers, reply),
-                })?
-            }
-        };
-        Ok((took, Some(given)))
-    }
-
-    /// Calls the handler, behind a fence.
-    pub(crate) fn tell(
-        &mut self,
-        exchange: &mut Exchange,
-        turn: &mut Turn<'_>,
-        call: impl FnOnce(&mut H, Responder<'_, '_>) -> Answer,
-    ) -> Result<Given, Fault> {
-        let before = turn.out.unsent();
-        let (handler, shared) = (&mut self.handler, &*self.shared);
-        let called = catch_unwind(AssertUnwindSafe(|| {
-            call(handler, Responder { turn: &mut *turn, shared, exchange: &mut *exchange })
-        }));
-        if let Some(tape) = &mut self.tape {
-            tape.note(exchange.status, exchange.content_at);
-        }
-        // Something was sent in time: the next deadline is another one.
-        if exchange.send_by != Time::NEVER && turn.out.unsent() != before {
-            exchange.send_by = if self.half_closed { self.silent_until(turn) } else { Time::NEVER };
-        }
-        called.map(|answer| answer.0).map_err(|panic| {
-            let wrote = exchange.has_begun() || turn.out.unsent() != before;
-            let fault = panicked(&*panic);
-            if wrote {
-                self.state.step(Step::Over);
-                return fault;
-            }
-            self.refuse(Refusal::PANICKED, exchange.head_only, turn);
-            fault
-        })
-    }
-
-    /// Goes on behind a request that was answered.
-    pub(crate) fn done(
-        &mut self,
-        exchange: &Exchange,
-        input: &[u8],
-        turn: &mut Turn<'_>,
-    ) -> Result<Came, Fault> {
-        if let Some(tape) = &mut self.tape {
-            tape.answered(turn.mark());
-        }
-        let rest = exchange.incoming.rest();
-        if !exchange.persistent {
-            self.finish(exchange.unread || rest.is_some() || !input.is_empty(), turn);
-            return Ok(Came::Last);
-        }
-        let until = self.idle_until(turn);
-        match rest {
-            None => {
-                self.state.step(Step::Answered { until });
-                Ok(Came::On(0))
-            }
-            Some(decoder) => {
-                let rest = Rest { decoder, room: self.shared.limits.discard, until };
-                self.discard(rest, input, turn)
-            }
-        }
-    }
-
-    /// Refuses the rest of a body. Returns the fault that ends the connection.
-    pub(crate) fn refuse_body(
-        &mut self,
-        exchange: &Exchange,
-        refusal: Refusal,
-        turn: &mut Turn<'_>,
-    ) -> Fault {
-        let fault = if exchange.has_begun() {
-            self.state.step(Step::Over);
-            refusal.fault()
-        } else {
-            self.refuse(refusal, exchange.head_only, turn)
-        };
-        self.tell_incomplete(turn).err().unwrap_or(fault)
-    }
-
-    /// Tells the handler, behind a fence, that a body won't be complete.
-    pub(crate) fn tell_incomplete(&mut self, turn: &Turn<'_>) -> Result<(), Fault> {
-        let (handler, now) = (&mut self.handler, turn.now());
-        catch_unwind(AssertUnwindSafe(|| handler.on_incomplete(now)))
-            .map_err(|panic| panicked(&*panic))
-    }
-}
-
-/// What an answer led to.
-enum Then {
-    /// The response is complete.
-    Done,
-    /// It waits: for the body if the exchange says so, or for something else.
-    Waits,
-    /// Another protocol has the connection.
-    Switched,
-}
-
-/// Our fault, with what the panic said.
-fn panicked(panic: &(dyn Any + Send)) -> Fault {
-    let said = panic.downcast_ref::<&str>().copied();
-    let said = said.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    let said = said.unwrap_or("it did not say why");
-    Fault::ours("handler_panicked", format!("panicked while answering a request: {said}"))
 }

@@ -1,170 +1,109 @@
-//! The server's side of a connection as a [`Protocol`].
+//! The server's side of an HTTP/1.1 connection: reads heads, and has requests answered.
 //!
-//! Here is decided what happens between requests and at the two doors; what follows from it is in
-//! [`state`](crate::server::h1::state), what a head means in [`head`](crate::h1::head) and
-//! [`framing`](crate::h1::framing), what becomes of one request in [`follow`](crate::server::reading), and what a
-//! response looks like in [`reply`](crate::response). What else happens is in [`events`](crate::server::events).
+//! What follows a head is in [`reading`](super::reading), what else happens in
+//! [`events`](super::events).
 
 use std::fmt;
 use std::rc::Rc;
 
-use sockeye_proto::{Consumed, DRAIN_GRACE, End, Event, Fault, Protocol, Stop, Time, Turn};
+use sockeye_proto::{Consumed, End, Event, Fault, Protocol, Stop, Time, Turn};
 
+use super::state::State;
 use crate::h1::block::Block;
+use crate::h1::exchange::H1Exchange;
 use crate::h1::framing;
 use crate::h1::head::{self, Head, Progress};
-use crate::handling::answer::Given;
-use crate::handling::handler::Handler;
-use crate::handling::pending_log::Tape;
+use crate::handling::answer::AnswerKind;
+use crate::handling::connection::Connection;
+use crate::handling::in_flight::InFlight;
 use crate::semantics::exchange::{Exchange, Incoming};
-use crate::semantics::log::{Begun, Ended, Unread};
 use crate::semantics::method::MethodKind;
 use crate::semantics::refusal::Refusal;
-use crate::server::h1::state::{State, Step};
-use crate::{Body, Content, Fields, HostCheck, Limits, Request, Responder, ServerConfig, Status};
+use crate::{
+    Begun, Content, Handler, Handlers, HostCheck, Request, ServerConfig, Status, StreamEvent,
+    Unread,
+};
 
-/// The server's side of one connection. It holds no buffer.
-pub struct Server<H> {
-    pub(crate) shared: Rc<ServerConfig>,
-    pub(crate) state: State,
-    /// In a server that is stopping, or will be, a response is the last of its connection unless more
-    /// input has come behind its request.
-    pub(crate) stop: Stop,
-    /// The client has ended its side, though not all that it sent before may have been read.
-    pub(crate) half_closed: bool,
-    /// This connection's requests are checked for their host.
-    checks_host: bool,
-    /// What a log has yet to hear, where there is one.
-    pub(crate) tape: Option<Box<Tape>>,
-    pub(crate) handler: H,
+/// The server's side of one connection. It holds no buffer, and makes a handler for each request.
+pub struct Server<S: Handlers> {
+    pub(super) connection: Connection,
+    pub(super) state: State<S::Handler>,
+    handlers: S,
 }
 
-/// What came of input. So many bytes of it were used.
-pub(crate) enum Came {
-    /// The connection goes on.
-    On(usize),
+/// What reading came to.
+pub(super) enum ReadOutcome {
+    /// Read on.
+    GoOn,
     /// More bytes are needed.
-    Short(usize),
-    /// An answer waits, and not for bytes.
-    Waits(usize),
-    /// Another protocol has the connection.
-    Switched(usize),
-    /// Nothing after this is read.
+    NeedsInput,
+    /// The server waits for something else.
+    Waits,
+    /// Nothing more is read.
     Last,
 }
 
-impl Came {
-    /// The same, with so many more bytes used in front.
-    pub(crate) fn behind(self, front: usize) -> Self {
-        match self {
-            Self::On(used) => Self::On(front + used),
-            Self::Short(used) => Self::Short(front + used),
-            Self::Waits(used) => Self::Waits(front + used),
-            Self::Switched(used) => Self::Switched(front + used),
-            Self::Last => Self::Last,
-        }
-    }
-}
-
-impl<H: Handler> Server<H> {
-    /// A connection that `handler` answers.
-    pub fn new(shared: Rc<ServerConfig>, handler: H) -> Self {
-        let state = State::ExpectRequest { until: Time::NEVER, blank: false };
-        Self {
-            shared,
-            state,
-            stop: Stop::No,
-            half_closed: false,
-            checks_host: false,
-            tape: None,
-            handler,
-        }
+impl<S: Handlers> Server<S> {
+    /// A connection whose requests are answered by `handlers`.
+    pub fn new(config: Rc<ServerConfig>, handlers: S) -> Self {
+        let (connection, state) = (Connection::new(config), State::idle(Time::NEVER));
+        Self { connection, state, handlers }
     }
 
     /// The same in a server that may be stopping already: for a protocol that hands its connection to
     /// this one.
     #[must_use]
     pub fn stopping(mut self, stop: Stop) -> Self {
-        self.stop = stop;
+        self.connection.stop = stop;
         self
     }
 
-    /// Whether the server is stopping, or will be soon.
-    pub(crate) fn stops(&self) -> bool {
-        self.stop != Stop::No
-    }
-
-    /// How long the next request is waited for.
-    pub(crate) fn idle_until(&self, turn: &Turn<'_>) -> Time {
-        let idle_timeout = self.shared.limits.idle_timeout;
-        turn.now()
-            + if self.stop == Stop::Drain { idle_timeout.min(DRAIN_GRACE) } else { idle_timeout }
-    }
-
-    /// When a stream is cancelled whose client has ended its side, if it sends nothing from now on.
-    pub(crate) fn silent_until(&self, turn: &Turn<'_>) -> Time {
-        turn.now() + self.shared.limits.half_closed_timeout
-    }
-
-    /// When a response that waits must have sent something.
-    pub(crate) fn send_by(&self, exchange: &Exchange, turn: &Turn<'_>) -> Time {
-        let Limits { half_closed_timeout, response_timeout, .. } = self.shared.limits;
-        let timeout = match exchange.has_begun() {
-            true => self.half_closed.then_some(half_closed_timeout),
-            // It waits for the client.
-            false if exchange.waits.reads() => None,
-            false => response_timeout,
-        };
-        match timeout {
-            Some(timeout) if exchange.send_by == Time::NEVER => turn.now() + timeout,
-            Some(_) => exchange.send_by,
-            None => Time::NEVER,
-        }
-    }
-
-    pub(crate) fn body_until(&self, turn: &Turn<'_>) -> Time {
-        turn.now() + self.shared.limits.body_timeout
-    }
-
-    /// Reads a head, or on in one, and has it answered when it is complete.
-    fn read_head(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Came, Fault> {
+    /// Reads a head, or the rest of one, and has the request answered when it is complete.
+    fn read_head(&mut self, input: &mut &[u8], turn: &mut Turn<'_>) -> Result<ReadOutcome, Fault> {
         let mut progress = match &self.state {
             State::ExpectHead { progress, .. } => *progress,
             _ => Progress::default(),
         };
-        let mut block = self.shared.lend();
-        let came = match head::parse(input, &mut progress, &self.shared.limits, &mut block) {
+        let mut block = self.connection.config.lend();
+        let limits = &self.connection.config.limits;
+        let outcome = match head::parse(input, &mut progress, limits, &mut block) {
             Ok(Some(head)) => self.begin(input, &head, &block, turn),
             Ok(None) => {
-                let until = turn.now() + self.shared.limits.head_timeout;
-                self.state.step(Step::HeadPart { progress, until });
-                if let Some(tape) = &mut self.tape {
-                    tape.wait(input);
+                let until = match &self.state {
+                    // More of a head is no more time for it.
+                    State::ExpectHead { until, .. } => *until,
+                    _ => turn.now() + limits.head_timeout,
+                };
+                self.state = State::ExpectHead { progress, until };
+                if let Some(log) = &mut self.connection.log {
+                    log.wait(input);
                 }
-                Ok(Came::Short(0))
+                Ok(ReadOutcome::NeedsInput)
             }
             Err(refusal) => {
-                self.tape_begin(Begun::Unread(Unread::of(input)), turn);
+                self.log_begin(Begun::Unread(Unread::of(input)), turn);
                 Err(self.refuse(refusal, input.starts_with(b"HEAD "), turn))
             }
         };
-        self.shared.give_back(block);
-        came
+        self.connection.config.give_back(block);
+        outcome
     }
 
     /// Has a request answered whose head is complete.
     fn begin(
         &mut self,
-        input: &[u8],
+        input: &mut &[u8],
         head: &Head,
         block: &Block,
         turn: &mut Turn<'_>,
-    ) -> Result<Came, Fault> {
+    ) -> Result<ReadOutcome, Fault> {
         let &Head { ref line, fields, len } = head;
+        let (head, rest) = input.split_at(len);
+        *input = rest;
         let mut request = Request {
-            head: &input[..len],
+            head,
             line,
-            block: &input[fields..len],
+            block: &head[fields..],
             spans: &block.spans,
             index: &block.index,
             content: Content::None,
@@ -180,7 +119,7 @@ impl<H: Handler> Server<H> {
         if let Ok(framing) = &framing {
             request.content = framing.content;
         }
-        self.tape_begin(Begun::Request(&request), turn);
+        self.log_begin(Begun::Request(&request), turn);
         let framing = match framing {
             Ok(framing) => framing,
             Err(refusal) => return Err(self.refuse(refusal, head_only, turn)),
@@ -188,43 +127,44 @@ impl<H: Handler> Server<H> {
         if matches!(line.method, MethodKind::Connect | MethodKind::Trace) {
             return Err(self.refuse(Refusal::REFUSED_METHOD, false, turn));
         }
-        if self.checks_host && !self.allows_host(&request, block) {
+        if self.connection.checks_host && !self.allows_host(&request, block) {
             return Err(self.refuse_host(&request, turn));
         }
         // A server that stops begins nothing new. Requests that have come are answered, whatever
-        // stands before them in the pipeline, and the last of them closes the connection.
-        let rest = &input[len..];
-        let is_last = self.stops() && (framing.content != Content::None || rest.is_empty());
-        request.upgrade = framing.upgrade && framing.content == Content::None && !self.stops();
+        // precedes them in the pipeline, and the last of them closes the connection.
+        let stops = self.connection.stops();
+        let is_last = stops && (framing.content != Content::None || rest.is_empty());
+        request.upgrade = framing.upgrade && framing.content == Content::None && !stops;
         let incoming = Incoming::Unread {
             content: framing.content,
             expects_continue: framing.expects_continue,
         };
-        let mut exchange = Exchange {
-            upgrade: request.upgrade,
-            persistent: framing.persistent && !is_last,
-            ..Exchange::new(line.version, head_only, incoming)
+        let persistent = framing.persistent && !is_last;
+        let mut in_flight = InFlight {
+            handler: self.handlers.handler(turn.peer()),
+            exchange: Exchange::new(head_only, incoming),
+            wire: H1Exchange::new(line.version, request.upgrade, persistent),
         };
-        let given =
-            self.tell(&mut exchange, turn, |handler, reply| handler.on_request(&request, reply))?;
+        let answer = in_flight.call(&mut self.connection, turn, |handler, responder| {
+            handler.on_request(&request, responder)
+        })?;
         // Most are answered at once.
-        let came = match given {
-            Given::Done => self.done(&exchange, rest, turn),
-            given => self.go_on(exchange, given, rest, turn),
-        };
-        Ok(came?.behind(len))
+        match answer {
+            AnswerKind::Done => self.done(&in_flight, input, turn),
+            answer => self.go_on(in_flight, answer, input, turn),
+        }
     }
 
-    /// Ends the connection in order. `unread` says that the peer has sent, or may be sending,
-    /// what will not be read.
-    pub(crate) fn finish(&mut self, unread: bool, turn: &mut Turn<'_>) {
-        turn.end(if unread || self.stops() { End::Linger } else { End::Close });
-        self.state.step(Step::Over);
+    /// Ends the connection in order. `unread`: the client has sent, or may be sending, what will not
+    /// be read.
+    pub(super) fn finish(&mut self, unread: bool, turn: &mut Turn<'_>) {
+        turn.end(if unread || self.connection.stops() { End::Linger } else { End::Close });
+        self.state = State::ExpectNothing;
     }
 
-    /// Whether the host of a request is allowed. What its fields say of that is kept with them.
+    /// Whether the host of a request is allowed. The result for its fields is kept with them.
     fn allows_host(&self, request: &Request<'_>, block: &Block) -> bool {
-        let Some(check) = self.shared.host_check() else { return true };
+        let Some(check) = self.connection.config.host_check() else { return true };
         match (request.line.target.authority(), block.host_allowed()) {
             (None, Some(allowed)) => allowed,
             (None, None) => {
@@ -239,161 +179,137 @@ impl<H: Handler> Server<H> {
     /// Refuses a request for its host: 421 (RFC 9110, 15.5.20).
     #[cold]
     fn refuse_host(&mut self, request: &Request<'_>, turn: &mut Turn<'_>) -> Fault {
-        let what = self.shared.host_check().map(|check| check.refuse(request));
+        let what = self.connection.config.host_check().map(|check| check.refuse(request));
         let (status, what) = (Status::MISDIRECTED_REQUEST, what.unwrap_or_default());
-        let head_only = request.line.method == MethodKind::Head;
-        self.answer_refused(status, HostCheck::CODE, &what, head_only, turn);
+        let mut in_flight = self.refused(request.line.method == MethodKind::Head, turn);
+        in_flight.refuse_with(status, HostCheck::CODE, &what, &mut self.connection, turn);
         HostCheck::fault()
     }
 
-    /// Writes the response that a refused request earns. Returns the fault that ends the connection.
-    pub(crate) fn refuse(
+    /// Answers a request that is refused before it has a handler. Returns the fault that ends the
+    /// connection.
+    #[cold]
+    pub(super) fn refuse(
         &mut self,
         refusal: Refusal,
         head_only: bool,
         turn: &mut Turn<'_>,
     ) -> Fault {
-        let Refusal { status, code, what } = refusal;
-        self.answer_refused(status, code, what, head_only, turn);
+        self.refused(head_only, turn).refuse(refusal, &mut self.connection, turn);
         refusal.fault()
     }
 
-    fn answer_refused(
-        &mut self,
-        status: Status,
-        code: &'static str,
-        what: &str,
-        head_only: bool,
-        turn: &mut Turn<'_>,
-    ) {
-        let mut exchange = Exchange::refused(head_only);
-        let extra = match status {
-            // RFC 9110, 15.5.6.
-            Status::METHOD_NOT_ALLOWED => {
-                Fields::new().with("Allow", self.handler.allow().as_bytes()).unwrap_or_default()
-            }
-            _ => Fields::new(),
-        };
-        let page = self.handler.page(status, code, what);
-        let reply = Responder { turn: &mut *turn, shared: &self.shared, exchange: &mut exchange };
-        match page {
-            Some((fields, content)) => {
-                let _ = reply.send(status, &fields.and(&extra), Body::Shared(&content));
-            }
-            None if what.is_empty() => reply.page(status, &extra, &[]),
-            None => reply.page(status, &extra, &["The client ", what, "."]),
+    fn refused(&self, head_only: bool, turn: &Turn<'_>) -> InFlight<S::Handler, H1Exchange> {
+        InFlight {
+            handler: self.handlers.handler(turn.peer()),
+            exchange: Exchange::new(head_only, Incoming::Ended),
+            wire: H1Exchange::refused(),
         }
-        if let Some(tape) = &mut self.tape {
-            tape.note(exchange.status, exchange.content_at);
-            tape.answered(turn.written());
-            tape.refused(code, turn.now());
-            if status == Status::REQUEST_TIMEOUT {
-                tape.ends(Ended::TimedOut);
-            }
-        }
-        self.state.step(Step::Over);
     }
 
     /// Notes for the log, if there is one, that a request has come.
-    fn tape_begin(&mut self, request: Begun<'_>, turn: &Turn<'_>) {
-        if let Some(tape) = &mut self.tape {
-            tape.begin(request, &self.shared, turn);
+    fn log_begin(&mut self, request: Begun<'_>, turn: &Turn<'_>) {
+        if let Some(log) = &mut self.connection.log {
+            log.begin(request, &self.connection.config, turn);
         }
     }
 
-    fn tape_is_full(&self) -> bool {
-        self.tape.as_ref().is_some_and(|tape| tape.is_full())
+    fn log_is_full(&self) -> bool {
+        self.connection.log.as_ref().is_some_and(|log| log.is_full())
+    }
+
+    /// Reads as much as can be read now from the front of `input`.
+    fn read(&mut self, input: &mut &[u8], turn: &mut Turn<'_>) -> Result<ReadOutcome, Fault> {
+        Ok(match &self.state {
+            State::ExpectRequest { .. } if turn.is_full() || self.log_is_full() => {
+                turn.want_room();
+                self.state = State::ExpectRoom;
+                ReadOutcome::Waits
+            }
+            // One blank line before a request is ignored (RFC 9112, 2.2).
+            State::ExpectRequest { blank: false, .. } if *input == b"\r" => ReadOutcome::NeedsInput,
+            State::ExpectRequest { blank: false, until } if input.starts_with(b"\r\n") => {
+                self.state = State::ExpectRequest { until: *until, blank: true };
+                *input = &input[2..];
+                ReadOutcome::GoOn
+            }
+            State::ExpectRequest { .. } | State::ExpectHead { .. } => {
+                self.read_head(input, turn)?
+            }
+            State::ExpectAnswer(in_flight) if in_flight.exchange.waits.reads() => {
+                self.read_content(input, turn)?
+            }
+            State::ExpectAnswer(_) | State::ExpectRoom => ReadOutcome::Waits,
+            State::ExpectRest(_) => {
+                match std::mem::replace(&mut self.state, State::ExpectNothing) {
+                    State::ExpectRest(rest) => self.discard(*rest, input, turn)?,
+                    _ => ReadOutcome::Last,
+                }
+            }
+            State::ExpectNothing => ReadOutcome::Last,
+        })
     }
 }
 
-impl<H: Handler> Protocol for Server<H> {
+impl<S: Handlers> Protocol for Server<S> {
     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
-        let mut used = 0;
-        while used < input.len() {
-            let rest = &input[used..];
-            let came = match &self.state {
-                State::ExpectRequest { .. } if turn.is_full() || self.tape_is_full() => {
-                    turn.want_room();
-                    self.state.step(Step::Full);
-                    Came::Waits(0)
+        let mut rest = input;
+        while !rest.is_empty() {
+            match self.read(&mut rest, turn) {
+                Ok(ReadOutcome::GoOn) => {}
+                Ok(ReadOutcome::NeedsInput) => break,
+                Ok(ReadOutcome::Waits) => return Ok(Consumed::pause(input.len() - rest.len())),
+                Ok(ReadOutcome::Last) => return Ok(Consumed::more(input.len())),
+                Err(fault) => {
+                    self.state = State::ExpectNothing;
+                    return Err(fault);
                 }
-                // One blank line before a request is forgiven (RFC 9112, 2.2).
-                State::ExpectRequest { blank: false, .. } if rest == b"\r" => Came::Short(0),
-                State::ExpectRequest { blank: false, .. } if rest.starts_with(b"\r\n") => {
-                    self.state.step(Step::Blank);
-                    Came::On(2)
-                }
-                State::ExpectRequest { .. } | State::ExpectHead { .. } => {
-                    self.read_head(rest, turn)?
-                }
-                State::ExpectAnswer(exchange) if exchange.waits.reads() => {
-                    self.read_body(rest, turn)?
-                }
-                State::ExpectAnswer(_) | State::ExpectRoom => Came::Waits(0),
-                State::ExpectRest(_) => match self.state.take_rest() {
-                    Some(rest_of_body) => self.discard(rest_of_body, rest, turn)?,
-                    None => Came::Last,
-                },
-                State::ExpectNothing => Came::Last,
-            };
-            match came {
-                Came::On(len) => used += len,
-                Came::Short(len) | Came::Switched(len) => return Ok(Consumed::more(used + len)),
-                Came::Waits(len) => return Ok(Consumed::pause(used + len)),
-                Came::Last => return Ok(Consumed::more(input.len())),
             }
         }
-        Ok(Consumed::more(used))
+        Ok(Consumed::more(input.len() - rest.len()))
     }
 
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
         match event {
             Event::Open(peer) => {
-                let check = self.shared.host_check();
-                self.checks_host = check.is_some_and(|check| check.applies(peer));
-                self.tape = self.shared.log().map(|_| Box::new(Tape::new(*peer)));
-                let until = self.idle_until(turn);
-                self.state = State::ExpectRequest { until, blank: false };
-                Ok(())
+                self.connection.open(peer);
+                self.state = State::idle(self.connection.idle_until(turn.now()));
             }
-            Event::Eof { .. } => self.on_eof(turn),
-            Event::HalfClosed => {
-                self.on_half_close(turn);
-                Ok(())
+            Event::Eof { .. } => return self.on_eof(turn),
+            Event::HalfClosed => self.on_half_close(turn),
+            Event::Room => return self.on_room(turn),
+            Event::Deadline => return self.on_deadline(turn),
+            Event::Message(ticket, body) => {
+                return self.tell(StreamEvent::Message(ticket, body), turn);
             }
-            Event::Room => self.on_room(turn),
-            Event::Deadline => self.on_deadline(turn),
-            Event::Message(ticket, body) => self.on_message(ticket, body, turn),
-            Event::Woken => self.on_woken(turn),
-            Event::LameDuck => {
-                self.stop = Stop::LameDuck;
-                Ok(())
-            }
-            Event::Drain { unread } => self.on_drain(unread, turn),
+            Event::Woken => return self.on_woken(turn),
+            Event::LameDuck => self.connection.stop = Stop::LameDuck,
+            Event::Drain { unread } => return self.on_drain(unread, turn),
             Event::Sent(mark) => {
-                if let Some(tape) = &mut self.tape {
-                    tape.sent(mark, &self.shared, turn.now());
+                let Connection { log, config, .. } = &mut self.connection;
+                if let Some(log) = log {
+                    log.sent(mark, config, turn.now());
                 }
-                if self.half_closed {
+                if self.connection.half_closed {
                     self.on_half_close(turn);
                 }
-                Ok(())
             }
             Event::Closed(reason) => {
-                if let State::ExpectAnswer(exchange) = &self.state
-                    && exchange.incoming.rest().is_some()
+                if let State::ExpectAnswer(in_flight) = &mut self.state
+                    && in_flight.wire.rest(&in_flight.exchange.incoming).is_some()
                 {
                     // The connection has its reason already.
-                    let _ = self.tell_incomplete(turn);
+                    let _ = in_flight.tell_incomplete(turn.now());
                 }
-                if let Some(tape) = &mut self.tape {
-                    tape.closed(reason, &self.shared, turn);
+                let Connection { log, config, .. } = &mut self.connection;
+                if let Some(log) = log {
+                    log.closed(reason, config, turn);
                 }
-                Ok(())
             }
-            // Every event of today is above. HTTP does nothing at one that is added.
-            _ => Ok(()),
+            // Every event of today is above. HTTP ignores one that is added.
+            _ => {}
         }
+        Ok(())
     }
 
     fn deadline(&self) -> Option<Time> {
@@ -403,15 +319,15 @@ impl<H: Handler> Protocol for Server<H> {
     fn idle_since(&self) -> Option<Time> {
         match &self.state {
             State::ExpectRequest { until, .. } => {
-                until.checked_sub(self.shared.limits.idle_timeout)
+                until.checked_sub(self.connection.config.limits.idle_timeout)
             }
             _ => None,
         }
     }
 }
 
-impl<H> fmt::Debug for Server<H> {
+impl<S: Handlers> fmt::Debug for Server<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server").field("state", &self.state).finish_non_exhaustive()
+        f.debug_struct("Server").finish_non_exhaustive()
     }
 }

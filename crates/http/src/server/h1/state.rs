@@ -1,122 +1,57 @@
-//! All states of a connection, and all transitions between them.
+//! What the server expects next on an HTTP/1.1 connection.
 //!
 //! ```text
-//!                        ┌───────────── Blank, once
-//!                        ▼    │
-//!   ──▶ ExpectRequest ───────────HeadPart──▶ ExpectHead ⟲ HeadPart
-//!        │  ▲  ▲  ▲ ▲                           │    │
-//!        │  │  │  │ └─────────Answered──────────┘    │
-//!   Full │  │  │  └─Answered── ExpectAnswer ◀──Owed──┘      (Owed and Unread also from
-//!        ▼  │  │                 ⟲  │                        ExpectRequest, when the head
-//!   ExpectRoom └──Answered── ExpectRest ◀──Unread            came in one part)
-//!          Room                     any ──Over──▶ ExpectNothing
+//!   ──▶ ExpectRequest ◀──▶ ExpectRoom     the output is full · it has room again
+//!          │      ▲
+//!          │      └───────────────────┐   the request is answered, all of it was read
+//!          ├──▶ ExpectHead ──▶ ExpectAnswer ──▶ ExpectRest     answered before all of it was read
+//!          └──────────────────────▲
+//!   any ──▶ ExpectNothing
 //! ```
-//!
-//! A state says what the connection expects next and has what is needed then, no more. What makes a
-//! step happen is decided in [`server`](crate::server).
 
 use sockeye_proto::Time;
 
+use crate::h1::body::Decoder;
+use crate::h1::exchange::H1Exchange;
 use crate::h1::head::Progress;
-use crate::semantics::exchange::{Exchange, Rest};
+use crate::handling::in_flight::InFlight;
 
-/// What a connection expects next.
-#[derive(Debug, PartialEq, Eq)]
+/// What the server expects next.
 #[expect(clippy::enum_variant_names, reason = "a state is named for what it expects")]
-pub(crate) enum State {
-    /// The first byte of a request.
-    ExpectRequest {
-        /// When it is given up.
-        until: Time,
-        /// The blank line that may come before a request line has come.
-        blank: bool,
-    },
-    /// The rest of a request head.
-    ExpectHead {
-        /// When it is given up.
-        until: Time,
-        /// How far it was read.
-        progress: Progress,
-    },
-    /// What an answer waits for, as the exchange says: the body, room, a message.
-    ExpectAnswer(Box<Exchange>),
-    /// The rest of a body that nobody wants: the response is written.
+pub(super) enum State<H> {
+    /// The first byte of a request, until a deadline. `blank`: the blank line that may precede a
+    /// request line has come.
+    ExpectRequest { until: Time, blank: bool },
+    /// The rest of a request head, of which `progress` has been read.
+    ExpectHead { until: Time, progress: Progress },
+    /// What the handler of this request waits for: content, room or a message.
+    ExpectAnswer(Box<InFlight<H, H1Exchange>>),
+    /// The rest of the content of a request that is answered.
     ExpectRest(Box<Rest>),
-    /// Room for responses to the requests that wait. Nothing is read.
+    /// Room in the output for responses to the requests that wait. Nothing is read.
     ExpectRoom,
-    /// Nothing: what was to be said is said.
+    /// Nothing: the connection ends when everything is sent.
     ExpectNothing,
 }
 
-/// What brings a connection from one state to the next.
-#[derive(Debug)]
-pub(crate) enum Step {
-    /// A blank line came before a request line.
-    Blank,
-    /// A head has come in part. `until` counts for its first part.
-    HeadPart { progress: Progress, until: Time },
-    /// A head is complete, and the answer waits for something.
-    Owed(Box<Exchange>),
-    /// A request was answered, and more of its body is to come.
-    Unread(Box<Rest>),
-    /// A request was answered, and another one may follow until then.
-    Answered { until: Time },
-    /// The output is full.
-    Full,
-    /// The output has room again.
-    Room { until: Time },
-    /// Nothing more will be read or said.
-    Over,
+/// Content of a request that nobody reads.
+pub(super) struct Rest {
+    pub(super) decoder: Decoder,
+    /// How much of it may still be discarded. If there is more, the connection ends.
+    pub(super) room: u64,
+    pub(super) until: Time,
 }
 
-impl State {
-    /// Takes a step. Inlined, only what the step at hand can lead to is left of all this.
-    #[inline(always)]
-    pub(crate) fn step(&mut self, step: Step) {
-        let before = std::mem::replace(self, Self::ExpectNothing);
-        *self = before.after(step);
+impl<H> State<H> {
+    /// Another request may follow until then.
+    pub(super) fn idle(until: Time) -> Self {
+        Self::ExpectRequest { until, blank: false }
     }
 
-    #[inline(always)]
-    fn after(self, step: Step) -> Self {
-        use State::{
-            ExpectAnswer, ExpectHead, ExpectNothing, ExpectRequest, ExpectRest, ExpectRoom,
-        };
-        match (self, step) {
-            (ExpectRequest { until, blank: false }, Step::Blank) => {
-                ExpectRequest { until, blank: true }
-            }
-            (ExpectRequest { .. }, Step::HeadPart { progress, until }) => {
-                ExpectHead { until, progress }
-            }
-            // More of a head is no more time for it.
-            (ExpectHead { until, .. }, Step::HeadPart { progress, .. }) => {
-                ExpectHead { until, progress }
-            }
-            (ExpectRequest { .. } | ExpectHead { .. }, Step::Owed(exchange)) => {
-                ExpectAnswer(exchange)
-            }
-            (ExpectRequest { .. } | ExpectHead { .. } | ExpectAnswer(_), Step::Unread(rest)) => {
-                ExpectRest(rest)
-            }
-            (
-                ExpectRequest { .. } | ExpectHead { .. } | ExpectAnswer(_) | ExpectRest(_),
-                Step::Answered { until },
-            ) => ExpectRequest { until, blank: false },
-            (ExpectRequest { .. }, Step::Full) => ExpectRoom,
-            (ExpectRoom, Step::Room { until }) => ExpectRequest { until, blank: false },
-            (_, Step::Over) => ExpectNothing,
-            (state, step) => {
-                debug_assert!(false, "{step:?} cannot happen in {state:?}");
-                state
-            }
-        }
-    }
-
-    /// Takes out the exchange whose answer waits. Some step has to follow: [`Step::Owed`] puts it back.
-    pub(crate) fn take_exchange(&mut self) -> Option<Box<Exchange>> {
-        match std::mem::replace(self, Self::ExpectRequest { until: Time::NEVER, blank: false }) {
-            Self::ExpectAnswer(exchange) => Some(exchange),
+    /// Takes out the request whose answer waits.
+    pub(super) fn take_in_flight(&mut self) -> Option<Box<InFlight<H, H1Exchange>>> {
+        match std::mem::replace(self, Self::ExpectNothing) {
+            Self::ExpectAnswer(in_flight) => Some(in_flight),
             other => {
                 *self = other;
                 None
@@ -124,22 +59,11 @@ impl State {
         }
     }
 
-    /// Takes out the rest of a body that nobody wants. Some step has to follow.
-    pub(crate) fn take_rest(&mut self) -> Option<Rest> {
-        match std::mem::replace(self, Self::ExpectRequest { until: Time::NEVER, blank: false }) {
-            Self::ExpectRest(rest) => Some(*rest),
-            other => {
-                *self = other;
-                None
-            }
-        }
-    }
-
-    /// When it is too late for what is expected.
-    pub(crate) fn until(&self) -> Option<Time> {
+    /// The deadline.
+    pub(super) fn until(&self) -> Option<Time> {
         let until = match self {
             Self::ExpectRequest { until, .. } | Self::ExpectHead { until, .. } => *until,
-            Self::ExpectAnswer(exchange) => exchange.until(),
+            Self::ExpectAnswer(in_flight) => in_flight.exchange.until(),
             Self::ExpectRest(rest) => rest.until,
             // The write deadline makes room or an end.
             Self::ExpectRoom | Self::ExpectNothing => Time::NEVER,
