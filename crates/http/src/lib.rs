@@ -53,6 +53,8 @@
 
 mod h1;
 mod handling;
+#[cfg(feature = "test-wire")]
+mod json_lines;
 mod semantics;
 mod server;
 #[cfg(test)]
@@ -80,3 +82,5 @@ pub use semantics::names::{FieldName, FieldNames};
 pub use semantics::request::{Content, Request, Trailers};
 pub use semantics::status::Status;
 pub use server::Server;
+#[cfg(feature = "test-wire")]
+pub use server::json_lines::JsonLines;

@@ -61,7 +61,7 @@ struct Shared<H> {
 }
 
 /// Answers one request, a message, by the connection's handler of messages.
-pub struct HttpRequest<H> {
+pub struct HttpRequest<H: Handler> {
     shared: Rc<Shared<H>>,
     peer: Peer,
     /// The message that is coming, or waits for its answer.
@@ -468,7 +468,16 @@ impl<H> fmt::Debug for Http<H> {
     }
 }
 
-impl<H> fmt::Debug for HttpRequest<H> {
+/// The handler is told of a message that is given up, because its client has left for example.
+impl<H: Handler> Drop for HttpRequest<H> {
+    fn drop(&mut self) {
+        if let Some(asked) = &self.asked {
+            self.shared.handler.borrow_mut().on_given_up(asked.exchange.number);
+        }
+    }
+}
+
+impl<H: Handler> fmt::Debug for HttpRequest<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpRequest").finish_non_exhaustive()
     }

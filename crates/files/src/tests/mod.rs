@@ -11,6 +11,8 @@ mod fresh;
 mod heads;
 mod hot;
 mod idle;
+#[cfg(feature = "test-wire")]
+mod json_lines;
 mod links;
 mod pages;
 mod ranges;

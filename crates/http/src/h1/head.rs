@@ -12,7 +12,7 @@
 use crate::h1::block::Block;
 use crate::h1::target;
 use crate::semantics::chars;
-use crate::semantics::control::{Line, Version};
+use crate::semantics::control::{ControlData, Version};
 use crate::semantics::limits::Limits;
 use crate::semantics::method::{Method, MethodKind};
 use crate::semantics::refusal::Refusal;
@@ -31,7 +31,7 @@ pub(crate) struct Progress {
 /// A whole head. Its fields are in the block that it was parsed with.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Head {
-    pub(crate) line: Line,
+    pub(crate) line: ControlData,
     /// Where the fields begin.
     pub(crate) fields: usize,
     /// The length in bytes, the blank line included.
@@ -138,7 +138,7 @@ fn request_line(
     input: &[u8],
     progress: &mut Progress,
     limits: &Limits,
-) -> Result<Option<(Line, usize)>, Refusal> {
+) -> Result<Option<(ControlData, usize)>, Refusal> {
     match tokenize_request_line(input) {
         Ok((line, end)) => match within(limits, 0, end) {
             Ok(()) => Ok(Some((line, end))),
@@ -241,7 +241,7 @@ fn judge(
 /// `method SP request-target SP HTTP-version CRLF` (RFC 9112, 3). Fails also where the input ends
 /// too soon; so does [`tokenize_field_line`].
 #[inline(always)]
-fn tokenize_request_line(input: &[u8]) -> Result<(Line, usize), Refusal> {
+fn tokenize_request_line(input: &[u8]) -> Result<(ControlData, usize), Refusal> {
     // Most requests are of one method.
     let get = input.starts_with(b"GET ");
     let method_len = if get { 3 } else { method_len(input).ok_or(Refusal::NO_METHOD)? };
@@ -260,7 +260,7 @@ fn tokenize_request_line(input: &[u8]) -> Result<(Line, usize), Refusal> {
     let version = if current { Version::Http11 } else { version(rest, input)? };
     let method = if get { MethodKind::Get } else { MethodKind::of(&input[..method_len]) };
     let target = target::split(input, start, path_end, end, method)?;
-    Ok((Line { method, version, target }, end + " HTTP/1.1\r\n".len()))
+    Ok((ControlData { method, version, target }, end + " HTTP/1.1\r\n".len()))
 }
 
 /// The length of the method at the beginning of `input`, if a space follows it.

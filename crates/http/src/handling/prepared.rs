@@ -9,6 +9,7 @@ use sockeye_proto::{FileRange, Output};
 use crate::h1::write::write_length;
 use crate::semantics::body::LONGEST_COPY;
 use crate::semantics::exchange::ContentLength;
+use crate::semantics::fields::fields_of_lines;
 use crate::{Body, Fields, Status};
 
 /// A response that is made once and sent often, by [`Responder::send_prepared`](crate::Responder):
@@ -94,6 +95,11 @@ impl PreparedResponse {
         write_length(length, &mut bytes);
         let (head, has_content) = (bytes.len(), length != ContentLength::Absent && !is_reset);
         Self { status, bytes: bytes.into(), head, rest: None, has_content }
+    }
+
+    /// The names and values of its fields, Content-Length among them.
+    pub fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        fields_of_lines(&self.bytes[..self.head])
     }
 
     /// Writes content that isn't copied.

@@ -7,9 +7,13 @@ use super::prepared::PreparedResponse;
 use crate::h1::body::Decoder;
 use crate::h1::exchange::H1Exchange;
 use crate::h1::write::append;
+#[cfg(feature = "test-wire")]
+use crate::json_lines::JsonExchange;
 use crate::semantics::control::Version;
 use crate::semantics::exchange::{ContentLength, Exchange};
 use crate::semantics::fields::Fields;
+#[cfg(feature = "test-wire")]
+use crate::semantics::fields::fields_of_lines;
 use crate::semantics::request::Content;
 use crate::semantics::status::Status;
 
@@ -17,6 +21,8 @@ use crate::semantics::status::Status;
 #[derive(Debug)]
 pub(crate) enum Wire<'r> {
     H1(&'r mut H1Exchange),
+    #[cfg(feature = "test-wire")]
+    JsonLines(&'r mut JsonExchange),
 }
 
 /// What a wire keeps of one exchange.
@@ -39,12 +45,23 @@ impl WireExchange for H1Exchange {
     }
 }
 
+#[cfg(feature = "test-wire")]
+impl WireExchange for JsonExchange {
+    fn as_wire(&mut self) -> Wire<'_> {
+        Wire::JsonLines(self)
+    }
+
+    fn begin_to_read(&mut self, _: Content) {}
+}
+
 impl Wire<'_> {
     /// A response is about to be written whole.
     #[inline(always)]
     pub(crate) fn begin_whole(&mut self, exchange: &Exchange, config: &ServerConfig) {
         match self {
             Self::H1(h1) => h1.decide_persistence(&exchange.incoming, config.limits.discard),
+            #[cfg(feature = "test-wire")]
+            Self::JsonLines(_) => {}
         }
     }
 
@@ -52,6 +69,8 @@ impl Wire<'_> {
     pub(crate) fn begin_stream(&mut self, exchange: &Exchange, length: ContentLength) {
         match self {
             Self::H1(h1) => h1.decide_persistence_of_stream(&exchange.incoming, length),
+            #[cfg(feature = "test-wire")]
+            Self::JsonLines(_) => {}
         }
     }
 
@@ -73,6 +92,12 @@ impl Wire<'_> {
                 h1.write_framing(length, bytes);
                 append(content, bytes);
             }),
+            #[cfg(feature = "test-wire")]
+            Self::JsonLines(json) => {
+                let fields = fields.into_iter().flat_map(fields_of_lines);
+                json.set_head(status, fields, length, turn.wall());
+                turn.out.write(content);
+            }
         }
     }
 
@@ -98,6 +123,15 @@ impl Wire<'_> {
                     }
                 });
             }
+            #[cfg(feature = "test-wire")]
+            Self::JsonLines(json) => {
+                let length = ContentLength::Absent; // It is among the fields.
+                json.set_head(response.status, response.fields(), length, turn.wall());
+                if is_sent {
+                    turn.out.write(&response.bytes[response.head..]);
+                }
+                turn.out.write(content);
+            }
         }
     }
 
@@ -105,6 +139,8 @@ impl Wire<'_> {
     pub(crate) fn piece(&mut self, len: u64, out: &mut Output, write: impl FnOnce(&mut Output)) {
         match self {
             Self::H1(h1) => h1.write_chunk(len, out, write),
+            #[cfg(feature = "test-wire")]
+            Self::JsonLines(_) => write(out),
         }
     }
 
@@ -112,6 +148,8 @@ impl Wire<'_> {
     pub(crate) fn end(&mut self, trailers: &Fields, out: &mut Output) {
         match self {
             Self::H1(h1) => h1.write_last_chunk(trailers.as_bytes(), out),
+            #[cfg(feature = "test-wire")]
+            Self::JsonLines(json) => json.set_trailers(trailers.iter()),
         }
     }
 
@@ -119,6 +157,8 @@ impl Wire<'_> {
     pub(crate) fn ask_for_content(&mut self, out: &mut Output) {
         match self {
             Self::H1(_) => out.write(b"HTTP/1.1 100 Continue\r\n\r\n"),
+            #[cfg(feature = "test-wire")]
+            Self::JsonLines(_) => {}
         }
     }
 
@@ -144,6 +184,8 @@ impl Wire<'_> {
                 true
             }
             Self::H1(_) => false,
+            #[cfg(feature = "test-wire")]
+            Self::JsonLines(_) => false,
         }
     }
 
@@ -151,6 +193,8 @@ impl Wire<'_> {
     pub(crate) fn close(&mut self) {
         match self {
             Self::H1(h1) => h1.persistent = false,
+            #[cfg(feature = "test-wire")]
+            Self::JsonLines(_) => {}
         }
     }
 }

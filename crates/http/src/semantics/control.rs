@@ -48,7 +48,7 @@ impl Target {
 
 /// What a request line says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Line {
+pub(crate) struct ControlData {
     pub(crate) method: MethodKind,
     pub(crate) version: Version,
     pub(crate) target: Target,

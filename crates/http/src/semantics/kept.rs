@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::semantics::control::Line;
+use crate::semantics::control::ControlData;
 use crate::semantics::names::Index;
 use crate::semantics::request::{Content, Request};
 use crate::semantics::span::Span;
@@ -12,7 +12,7 @@ pub struct KeptRequest(Box<Kept>);
 
 struct Kept {
     head: Box<[u8]>,
-    line: Line,
+    line: ControlData,
     /// Where the fields begin.
     fields: usize,
     spans: Box<[Span]>,
@@ -22,6 +22,22 @@ struct Kept {
 }
 
 impl KeptRequest {
+    /// A request of any wire. `head` begins with the method, and its fields at `fields`, from where
+    /// `spans` count.
+    #[cfg(feature = "test-wire")]
+    pub(crate) fn new(
+        head: Vec<u8>,
+        line: ControlData,
+        fields: usize,
+        spans: Vec<Span>,
+        content: Content,
+    ) -> Self {
+        let mut index = Index::default();
+        index.fill(&head[fields..], &spans);
+        let (head, spans) = (head.into(), spans.into());
+        Self(Box::new(Kept { head, line, fields, spans, index, content, upgrade: false }))
+    }
+
     /// The request.
     #[must_use]
     pub fn view(&self) -> Request<'_> {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::semantics::control::{Line, Version};
+use crate::semantics::control::{ControlData, Version};
 use crate::semantics::method::Method;
 use crate::semantics::names::{FieldName, FieldNames, Index};
 use crate::semantics::span::{Span, fields};
@@ -22,7 +22,7 @@ pub enum Content {
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
     pub(crate) head: &'a [u8],
-    pub(crate) line: &'a Line,
+    pub(crate) line: &'a ControlData,
     /// The part of `head` behind the request line, from where the spans are counted.
     pub(crate) block: &'a [u8],
     pub(crate) spans: &'a [Span],

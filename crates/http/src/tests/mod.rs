@@ -5,6 +5,8 @@ mod bodies;
 mod exchanges;
 mod heads;
 mod hosts;
+#[cfg(feature = "test-wire")]
+mod json_lines;
 mod late;
 mod leaving;
 mod logs;

@@ -6,7 +6,7 @@ use super::*;
 /// Takes content as it comes, pausing behind each piece where the type says so; answers with its
 /// length, or early where it begins with `!`.
 #[derive(Debug, Default)]
-struct Piecewise {
+pub(super) struct Piecewise {
     came: usize,
     pauses: bool,
     announced: u64,

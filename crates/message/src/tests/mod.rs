@@ -4,6 +4,8 @@ mod asking;
 mod codec;
 mod http;
 mod http_pieces;
+#[cfg(feature = "test-wire")]
+mod json_lines;
 mod large;
 mod many;
 mod port;
