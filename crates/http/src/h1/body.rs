@@ -1,12 +1,11 @@
-//! Finding the end of a request's body, and what lies before it (RFC 9112, 6 and 7).
+//! Decoding a message's body: content without its framing (RFC 9112, 6 and 7).
 //!
-//! A [`Decoder`] takes the framing away and hands out what is left, piece by piece, as it arrives:
-//! it holds no bytes. What was read of a chunk's line is used at once, so a line that drips in is
-//! never scanned twice; only a trailer section is waited for as a whole, as a head is.
+//! A [`Decoder`] holds no bytes, and reads no byte of a chunk's line twice. Only a trailer section has to
+//! arrive as a whole, like a head.
 //!
-//! Chunks were read in two ways by two parties often enough that nothing lenient is left here: a
-//! line ends with CRLF and nothing else, a size is up to sixteen hexadecimal digits, and extensions
-//! have to be of their grammar. They are ignored, with a limit on how many bytes they may have in all.
+//! It is strict, since parsers that disagree about chunks have been attacked: a line ends with CRLF, a
+//! size has up to sixteen hexadecimal digits, and extensions, which are ignored, have to follow their
+//! grammar.
 
 use crate::h1::head::{self, Progress};
 use crate::semantics::chars;
@@ -15,24 +14,24 @@ use crate::semantics::refusal::Refusal;
 use crate::semantics::request::Content;
 use crate::semantics::span::Span;
 
-/// Bytes of chunk extensions in one body, all chunks together (RFC 9112, 7.1.1, wants a limit).
-/// Nobody knows an extension that is used, so this is generous.
+/// The most bytes of chunk extensions in one body (RFC 9112, 7.1.1, wants a limit). None is known to be
+/// in use, so this is generous.
 const EXTENSIONS: u32 = 4 * 1024;
 
-/// Where a body stands.
+/// How much of a body has been decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Decoder {
-    /// So many bytes are to come.
+    /// This many bytes are to come.
     Length(u64),
     /// Chunks are to come.
     Chunked(Chunked),
 }
 
-/// Where a body in chunks stands.
+/// How much of a chunked body has been decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Chunked {
     at: At,
-    /// Of the chunk's size, or of its data.
+    /// The chunk's size so far, then the bytes left of its data.
     left: u64,
     /// Bytes of extensions so far.
     extensions: u32,
@@ -42,7 +41,7 @@ pub(crate) struct Chunked {
 /// What comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum At {
-    /// A digit of a size, of which so many have come.
+    /// A digit of a size, after this many.
     Size(u8),
     /// The extensions behind a size.
     Extension(Extension),
@@ -114,20 +113,20 @@ impl Extension {
     }
 }
 
-/// What a step through a body came to.
+/// The result of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Decoded {
-    /// Bytes of the body: those at the end of what was used.
+    /// This many bytes of content, at the end of the used input.
     Piece(usize),
-    /// The body is complete, and a trailer section of so many bytes stands at the end of what was
-    /// used. Its fields are in the spans.
+    /// The body is complete. A trailer section of this many bytes is at the end of the used input; its
+    /// fields are in the spans.
     End(usize),
     /// More input is needed.
     Short,
 }
 
 impl Decoder {
-    /// For a body that has not begun; `None` where there is none.
+    /// For content that is about to arrive; `None` if there is none.
     pub(crate) fn new(content: Content) -> Option<Self> {
         match content {
             Content::None => None,
@@ -141,7 +140,7 @@ impl Decoder {
         }
     }
 
-    /// How many bytes are to come, where that is known.
+    /// How many bytes are to come, if known.
     pub(crate) fn left(&self) -> Option<u64> {
         match self {
             Self::Length(left) => Some(*left),
@@ -149,8 +148,8 @@ impl Decoder {
         }
     }
 
-    /// Takes one step. Returns how much of `input` was used, and what it was. Of a body in chunks
-    /// no more than `room` bytes are taken; a chunk beyond is refused at its size.
+    /// Takes one step. Returns how much of `input` was used, and the result. A chunk of more than `room`
+    /// bytes is refused.
     pub(crate) fn step(
         &mut self,
         input: &[u8],
@@ -172,8 +171,7 @@ impl Decoder {
         }
     }
 
-    /// As [`Decoder::step`], for a caller that reads the trailer section itself: `None` where that
-    /// begins.
+    /// As [`Decoder::step`], for a caller that reads the trailer section: `None` where that starts.
     pub(crate) fn step_to_trailers(
         &mut self,
         input: &[u8],
@@ -181,7 +179,7 @@ impl Decoder {
     ) -> Result<(usize, Option<Decoded>), Refusal> {
         match self {
             Self::Length(0) => Ok((0, Some(Decoded::End(0)))),
-            // A handler that goes on asks outside of the input; what is unused is not seen here.
+            // The caller may have no input at hand.
             _ if input.is_empty() => Ok((0, Some(Decoded::Short))),
             Self::Length(left) => {
                 let piece = take(left, input);

@@ -1,9 +1,7 @@
-//! What a request's fields say about its body, its host and the connection (RFC 9112, 3.2, 6 and
-//! 9.3).
+//! What a request's fields say about its content, its host and the connection (RFC 9112, 3.2, 6 and 9.3).
 //!
-//! Two parties that disagree about where a request ends can be made to disagree about who sent the
-//! next one. So whatever could be read in two ways is refused here, also where the RFC would let us
-//! repair it.
+//! Parsers that disagree about where a request ends can be attacked (request smuggling). So anything
+//! ambiguous is refused, even if the RFC allows to repair it.
 
 use crate::semantics::chars;
 use crate::semantics::refusal::Refusal;
@@ -15,9 +13,9 @@ pub(crate) struct Framing {
     pub(crate) content: Content,
     /// The client would send another request on this connection.
     pub(crate) persistent: bool,
-    /// The client waits for a word before it sends the body (RFC 9110, 10.1.1).
+    /// The client waits for 100 (Continue) before it sends the content (RFC 9110, 10.1.1).
     pub(crate) expects_continue: bool,
-    /// The client would go on with another protocol (RFC 9110, 7.8).
+    /// The client asks to switch to another protocol (RFC 9110, 7.8).
     pub(crate) upgrade: bool,
 }
 
@@ -41,11 +39,10 @@ pub(crate) fn of(request: &Request<'_>) -> Result<Framing, Refusal> {
     })
 }
 
-/// The members of a list that is the value of all fields of that name. Empty ones count for nothing
-/// (RFC 9110, 5.6.1.2).
+/// The members of the list in all fields of that name, without empty ones (RFC 9110, 5.6.1.2).
 fn members<'a>(request: &Request<'a>, name: FieldName) -> impl Iterator<Item = &'a [u8]> + use<'a> {
     let first = request.known(name).into_iter();
-    // Nearly always there is no second one, and then none is looked for.
+    // There is hardly ever a second one, so only then all fields are searched.
     let more = request.is_repeated(name).then(|| request.fields_named(name.as_str()).skip(1));
     first
         .chain(more.into_iter().flatten())
@@ -54,7 +51,7 @@ fn members<'a>(request: &Request<'a>, name: FieldName) -> impl Iterator<Item = &
         .filter(|member| !member.is_empty())
 }
 
-/// One `Host` field that names a host, or says that there is none (RFC 9112, 3.2).
+/// There must be one valid `Host` field (RFC 9112, 3.2).
 fn check_host(request: &Request<'_>, old: bool) -> Result<(), Refusal> {
     if request.is_repeated(FieldName::Host) {
         return Err(Refusal::bad("sent more than one Host field"));
@@ -87,7 +84,7 @@ impl Options {
     }
 }
 
-/// Whether the client waits for a word before it sends the body.
+/// Whether the client waits for 100 (Continue).
 fn expects_continue(request: &Request<'_>) -> Result<bool, Refusal> {
     let mut expects = false;
     for member in members(request, FieldName::Expect) {
@@ -108,8 +105,7 @@ fn content(request: &Request<'_>, old: bool) -> Result<Content, Refusal> {
         }
         (None, Some(value)) => length(value),
         (Some(_), Some(_)) => Err(Refusal::bad("sent both Content-Length and Transfer-Encoding")),
-        // HTTP/1.0 has no codings: whoever passed this on may have framed it otherwise
-        // (RFC 9112, 6.1).
+        // HTTP/1.0 has no transfer codings: a proxy may have framed this differently (RFC 9112, 6.1).
         (Some(_), None) if old => Err(Refusal::bad("sent Transfer-Encoding in HTTP/1.0")),
         (Some(value), None)
             if value.eq_ignore_ascii_case(b"chunked") && !request.is_repeated(TransferEncoding) =>
@@ -120,8 +116,7 @@ fn content(request: &Request<'_>, old: bool) -> Result<Content, Refusal> {
     }
 }
 
-/// `1*DIGIT` and nothing else: no sign, no list, no zero in front, which has others read it as an
-/// octal number, and no more than can be counted.
+/// `1*DIGIT` only: no sign, no list, and no leading zero, which others may read as an octal number.
 fn length(value: &[u8]) -> Result<Content, Refusal> {
     const BAD: Refusal = Refusal::bad("sent a Content-Length that is no number");
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
@@ -138,8 +133,8 @@ fn length(value: &[u8]) -> Result<Content, Refusal> {
     Ok(if length == 0 { Content::None } else { Content::Length(length) })
 }
 
-/// Why transfer codings are refused that aren't `chunked`, once and alone. All fields are one list
-/// (RFC 9110, 5.3).
+/// Why transfer codings other than a single `chunked` are refused. All fields are one list (RFC 9110,
+/// 5.3).
 #[cold]
 fn refused_codings(request: &Request<'_>) -> Refusal {
     let values = request.fields_named(FieldName::TransferEncoding.as_str());

@@ -1,13 +1,11 @@
-//! Reading a request head (RFC 9112, 2 to 5): one pass, no allocation, nothing lenient.
+//! A strict parser of request heads (RFC 9112, 2 to 5): one pass, no allocation.
 //!
-//! A head that arrives whole is read once. Of one that arrives in parts, [`Progress`] remembers
-//! where the first line without its end begins and how far that end was looked for, so the work is
-//! bounded by the length of the head however it is cut. Whether a head is refused, and why, depends
-//! on its bytes alone and never on the cuts: a line is judged when its end is there, or as soon as
-//! it is beyond a limit. A method is judged byte by byte: what speaks another protocol may never send
-//! the end of a line.
+//! If a head arrives in parts, [`Progress`] remembers the first incomplete line and how far its end was
+//! searched, so the work is bounded by the length of the head, however it is cut. Whether a head is
+//! refused, and why, depends on its bytes alone: a line is judged when it is complete or exceeds a limit.
+//! Only a method is judged byte by byte, since a client of another protocol may never send a line end.
 //!
-//! What the fields mean is not decided here: see [`framing`](crate::h1::framing).
+//! What the fields mean is decided in [`framing`](crate::h1::framing).
 
 use crate::h1::block::Block;
 use crate::h1::target;
@@ -18,28 +16,28 @@ use crate::semantics::method::{Method, MethodKind};
 use crate::semantics::refusal::Refusal;
 use crate::semantics::span::{Range, Span};
 
-/// How far a head has been read that is not complete.
+/// How much of an incomplete head has been read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Progress {
-    // Invariant: the lines before `line` are complete and good, `fields` of them are field lines,
-    // and there is no LF in `line..seen`.
+    // Invariant: the lines before `line` are complete and valid, `fields` of them are field lines, and
+    // `line..seen` has no LF.
     line: u32,
     seen: u32,
     fields: u32,
 }
 
-/// A whole head. Its fields are in the block that it was parsed with.
+/// A complete head. Its fields are in the block that it was parsed with.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Head {
     pub(crate) line: ControlData,
-    /// Where the fields begin.
+    /// Where the fields start.
     pub(crate) fields: usize,
     /// The length in bytes, the blank line included.
     pub(crate) len: usize,
 }
 
-/// Reads the head at the beginning of `input`; `None` when its end has not arrived. `input` is
-/// what it was at the call that left `progress`, and perhaps more.
+/// Reads the head at the start of `input`; `None` if it is incomplete. `input` is that of the call that
+/// left `progress`, with more appended.
 pub(crate) fn parse(
     input: &[u8],
     progress: &mut Progress,
@@ -51,7 +49,7 @@ pub(crate) fn parse(
         if !go_on(input, progress, limits, &mut block.spans)? {
             return Ok(None);
         }
-        // All there and all good: once more from the beginning, to have it together.
+        // Complete and valid: read again from the start, for all spans.
         *progress = Progress::default();
     }
     let Some((line, start)) = request_line(input, progress, limits)? else { return Ok(None) };
@@ -69,7 +67,7 @@ pub(crate) fn parse(
     Ok(Some(Head { line, fields: start, len: end }))
 }
 
-/// Goes on with a head of which a part was read. Whether it is complete.
+/// Continues to read a head. Returns whether it is complete.
 fn go_on(
     input: &[u8],
     progress: &mut Progress,
@@ -88,7 +86,7 @@ fn go_on(
     go_on_with_fields(input, progress, limits, spans)
 }
 
-/// Goes on with field lines of which a part was read. Whether they are complete.
+/// Continues to read field lines. Returns whether they are complete.
 fn go_on_with_fields(
     input: &[u8],
     progress: &mut Progress,
@@ -102,7 +100,7 @@ fn go_on_with_fields(
     Ok(field_lines(input, 0, progress, limits, spans)?.is_some())
 }
 
-/// Whether the first line without its end has it now. What was looked through is not again.
+/// Whether the first incomplete line is complete now. No byte is searched twice.
 fn has_line_end(input: &[u8], progress: &mut Progress, limits: &Limits) -> Result<bool, Refusal> {
     if memchr::memchr(b'\n', &input[progress.seen as usize..]).is_some() {
         return Ok(true);
@@ -112,8 +110,8 @@ fn has_line_end(input: &[u8], progress: &mut Progress, limits: &Limits) -> Resul
     Ok(false)
 }
 
-/// Reads the trailer section at the beginning of `input` (RFC 9112, 7.1.2), within the limits of a
-/// head; returns its length, `None` when its end has not arrived. Its fields are in `spans`.
+/// Reads the trailer section at the start of `input` (RFC 9112, 7.1.2), with the limits of a head.
+/// Returns its length; `None` if it is incomplete. Its fields are in `spans`.
 pub(crate) fn trailers(
     input: &[u8],
     progress: &mut Progress,
@@ -132,8 +130,8 @@ pub(crate) fn trailers(
     field_lines(input, 0, progress, limits, spans)
 }
 
-/// Reads the request line. Returns what it says and where the next line begins.
-#[inline(always)] // With what it calls, on every request's way: what it returns is large.
+/// Reads the request line. Returns it, and where the next line starts.
+#[inline(always)] // Its result is large.
 fn request_line(
     input: &[u8],
     progress: &mut Progress,
@@ -151,15 +149,14 @@ fn request_line(
     }
 }
 
-/// Refuses a request line whose first bytes can't become a method and the space behind it, whatever
-/// follows them.
+/// Refuses a request line whose first bytes can't become a method and a space.
 #[cold]
 fn check_method(input: &[u8], limits: &Limits) -> Result<(), Refusal> {
     let longest = Method::LONGEST.min(limits.request_line.saturating_sub(1));
     let begin = &input[..input.len().min(longest + 1)];
     let len = chars::count(begin, chars::is_token_byte);
     if len > longest {
-        // That it isn't the target which is too long is known by now (RFC 9112, 3).
+        // RFC 9112, 3: 501, not 414.
         return Err(Refusal::METHOD_TOO_LONG);
     }
     Err(match (len, &input[len..]) {
@@ -174,8 +171,7 @@ fn check_method(input: &[u8], limits: &Limits) -> Result<(), Refusal> {
     })
 }
 
-/// Reads field lines up to the blank line. Returns where the head ends. The spans are counted from
-/// `base`.
+/// Reads field lines up to the blank line. Returns where the head ends. Spans count from `base`.
 fn field_lines(
     input: &[u8],
     base: usize,
@@ -205,7 +201,7 @@ fn field_lines(
     }
 }
 
-/// Checks the line that begins at `start` and ends at `end`, or would at the earliest.
+/// Checks a line from `start` to `end`, which may be the earliest possible end.
 fn within(limits: &Limits, start: usize, end: usize) -> Result<(), Refusal> {
     if start == 0 && end > limits.request_line {
         return Err(Refusal::LINE_TOO_LONG);
@@ -216,8 +212,8 @@ fn within(limits: &Limits, start: usize, end: usize) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Decides about the line at `start` that could not be read: `refusal` holds only when the line is
-/// complete and ends with CRLF. One that isn't complete is waited for, up to the limits.
+/// Judges the line at `start`, which could not be read: `refusal` holds if the line is complete and ends
+/// with CRLF. An incomplete line is waited for, up to the limits.
 #[cold]
 fn judge(
     input: &[u8],
@@ -238,8 +234,8 @@ fn judge(
     }
 }
 
-/// `method SP request-target SP HTTP-version CRLF` (RFC 9112, 3). Fails also where the input ends
-/// too soon; so does [`tokenize_field_line`].
+/// `method SP request-target SP HTTP-version CRLF` (RFC 9112, 3). Like [`tokenize_field_line`], it fails
+/// for incomplete input, too.
 #[inline(always)]
 fn tokenize_request_line(input: &[u8]) -> Result<(ControlData, usize), Refusal> {
     // Most requests are of one method.
@@ -255,7 +251,7 @@ fn tokenize_request_line(input: &[u8]) -> Result<(ControlData, usize), Refusal> 
         return Err(Refusal::bad("sent a request target with a character that none has"));
     }
     let rest = &input[end + 1..];
-    // And of one version, too.
+    // And of one version.
     let current = rest.starts_with(b"HTTP/1.1\r\n");
     let version = if current { Version::Http11 } else { version(rest, input)? };
     let method = if get { MethodKind::Get } else { MethodKind::of(&input[..method_len]) };
@@ -263,15 +259,14 @@ fn tokenize_request_line(input: &[u8]) -> Result<(ControlData, usize), Refusal> 
     Ok((ControlData { method, version, target }, end + " HTTP/1.1\r\n".len()))
 }
 
-/// The length of the method at the beginning of `input`, if a space follows it.
+/// The length of the method at the start of `input`, if a space follows.
 #[inline]
 fn method_len(input: &[u8]) -> Option<usize> {
     let len = chars::count(input, chars::is_token_byte);
     ((1..=Method::LONGEST).contains(&len) && input.get(len) == Some(&b' ')).then_some(len)
 }
 
-/// `HTTP-version CRLF` (RFC 9112, 2.3) at the beginning of `rest`, which is behind the target of
-/// `input`.
+/// `HTTP-version CRLF` (RFC 9112, 2.3) at the start of `rest`, which follows the target of `input`.
 #[cold]
 fn version(rest: &[u8], input: &[u8]) -> Result<Version, Refusal> {
     match rest {
@@ -291,8 +286,8 @@ fn version(rest: &[u8], input: &[u8]) -> Result<Version, Refusal> {
 
 const NO_VERSION: Refusal = Refusal::bad("sent a request line that does not end with a version");
 
-/// `field-name ":" OWS field-value OWS CRLF` (RFC 9112, 5). Returns where its parts lie and where
-/// the next line begins; the parts are counted from `base`.
+/// `field-name ":" OWS field-value OWS CRLF` (RFC 9112, 5). Returns its parts, counted from `base`, and
+/// where the next line starts.
 #[inline(always)]
 fn tokenize_field_line(input: &[u8], start: usize, base: usize) -> Result<(Span, usize), Refusal> {
     let colon = start + chars::count(&input[start..], chars::is_token_byte);
@@ -314,21 +309,21 @@ fn tokenize_field_line(input: &[u8], start: usize, base: usize) -> Result<(Span,
     Ok((span, stop + 2))
 }
 
-/// Why a line is refused whose name is followed by something other than a colon.
+/// Why a line is refused whose name isn't followed by a colon.
 #[cold]
 fn bad_name(name: &[u8], next: Option<&u8>) -> Refusal {
     Refusal::bad(match (name, next) {
-        // RFC 9112, 5.2: a server refuses what was once a continuation.
+        // RFC 9112, 5.2: obsolete line folding is refused.
         ([], Some(b' ' | b'\t')) => "sent a field line that begins with a space",
         ([], Some(b':')) => "sent a field without a name",
-        // RFC 9112, 5.1: requests were smuggled by it.
+        // RFC 9112, 5.1: used for request smuggling.
         (_, Some(b' ' | b'\t')) => "sent a space between a field's name and its colon",
         (_, Some(b'\r') | None) => "sent a field line without a colon",
         _ => "sent a field name with a character that none has",
     })
 }
 
-/// Why a line is refused whose value is followed by something other than CRLF.
+/// Why a line is refused whose value isn't followed by CRLF.
 #[cold]
 fn bad_value(rest: &[u8]) -> Refusal {
     match rest {

@@ -9,12 +9,12 @@ use crate::semantics::refusal::Refusal;
 use crate::{Content, KeptRequest, Limits, Request};
 
 impl KeptRequest {
-    /// Reads a head, for tests of what handles requests: as a server does, with its usual limits.
-    /// What is behind the head is ignored.
+    /// Reads a head as a server does, with the default limits, for tests of handlers. Ignores what follows
+    /// the head.
     ///
     /// # Errors
     ///
-    /// The fault that the head would earn, or that it isn't complete.
+    /// The fault that the head would cause, or that it is incomplete.
     pub fn read(input: &[u8]) -> Result<Self, Fault> {
         let mut block = Block::default();
         let head = head::parse(input, &mut Progress::default(), &Limits::default(), &mut block);

@@ -8,8 +8,8 @@ use crate::semantics::span::Range;
 
 const BAD_FORM: Refusal = Refusal::bad("sent a request target that is of no form for its method");
 
-/// Takes apart the target at `start..end` of `head`, which is of target bytes only; its first `?` is
-/// at `mark`, which is `end` where it has none.
+/// Splits the target at `start..end` of `head`, which has target bytes only. `mark` is the position of its
+/// first `?`, or `end`.
 #[inline(always)]
 pub(crate) fn split(
     head: &[u8],
@@ -30,7 +30,7 @@ pub(crate) fn split(
     }
 }
 
-/// As [`split`], of a target that is not in origin form.
+/// As [`split`], for a target that is not in origin form.
 fn split_other(
     target: &[u8],
     whole: Range,
@@ -68,7 +68,7 @@ fn split_other(
     }
 }
 
-/// How long the scheme and its `://` are. Others than these two are for proxies.
+/// The length of the scheme with its `://`. Other schemes are for proxies.
 fn scheme_len(target: &[u8]) -> Option<usize> {
     const SCHEMES: [&[u8]; 2] = [b"http://", b"https://"];
     let is_first = |scheme: &&[u8]| {

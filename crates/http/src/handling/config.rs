@@ -1,4 +1,4 @@
-//! What the connections of one shard share: limits, the date, and room to parse in.
+//! What the connections of one shard share.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -6,15 +6,15 @@ use std::rc::Rc;
 
 use sockeye_proto::{Client, Peer, Turn};
 
+use super::log_buffer::LogBuffer;
 use crate::h1::block::Block;
 use crate::h1::exchange::H1Exchange;
 use crate::h1::write::Opening;
-use crate::handling::log_buffer::LogBuffer;
-use crate::semantics::limits::Limits;
 use crate::semantics::span::Span;
-use crate::{Clients, HostCheck, Log, Request, Status};
+use crate::{Clients, HostCheck, Limits, Log, Request, Status};
 
-/// What the connections of one shard share. Made once per shard, in an `Rc`.
+/// What the connections of one shard share: settings, and memory that they use in turn. Made once per
+/// shard, in an `Rc`.
 pub struct ServerConfig {
     pub(crate) limits: Limits,
     names_itself: bool,
@@ -27,12 +27,11 @@ pub struct ServerConfig {
     host_check: Option<HostCheck>,
 }
 
-/// So many log buffers are kept that no connection uses: as many as requests may be under way at once,
-/// mostly.
-const SPARE_LOG_BUFFERS: usize = 64;
+/// The most log buffers that are kept while no connection uses them.
+const MAX_SPARE_LOG_BUFFERS: usize = 64;
 
 impl ServerConfig {
-    /// With these limits. Responses have no `Server` field.
+    /// A configuration with these limits.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self {
@@ -48,28 +47,35 @@ impl ServerConfig {
         }
     }
 
-    /// Adds `Server: sockeye` to every response, or leaves it out.
+    /// Adds `Server: sockeye` to every response. Default: off.
     #[must_use]
     pub fn names_itself(mut self, names_itself: bool) -> Self {
         self.names_itself = names_itself;
         self
     }
 
-    /// Tells `log` of every request.
+    /// Notifies `log` of every request.
     #[must_use]
     pub fn logging(mut self, log: Rc<dyn Log>) -> Self {
         self.log = Some(log);
         self
     }
 
-    /// Has `clients` say who is charged for a request. By default, the peer of its connection.
+    /// Decides who is charged for a request. Default: the peer of its connection.
     #[must_use]
     pub fn clients(mut self, clients: Rc<dyn Clients>) -> Self {
         self.clients = Some(clients);
         self
     }
 
-    /// Who is charged for `request`, which came by way of `peer`.
+    /// Refuses requests for other hosts than these. Default: all hosts are answered.
+    #[must_use]
+    pub fn checking_hosts(mut self, check: HostCheck) -> Self {
+        self.host_check = Some(check);
+        self
+    }
+
+    /// The client that is charged for `request`, which arrived from `peer`.
     pub(crate) fn client(&self, peer: &Peer, request: &Request<'_>) -> Client {
         match &self.clients {
             Some(clients) => clients.client(peer, request),
@@ -77,14 +83,7 @@ impl ServerConfig {
         }
     }
 
-    /// Checks which host is asked for. Without this, every host is answered for.
-    #[must_use]
-    pub fn checking_hosts(mut self, check: HostCheck) -> Self {
-        self.host_check = Some(check);
-        self
-    }
-
-    /// Writes the beginning of a response as HTTP/1.1, and then what `fill` appends.
+    /// Writes the start of a response as HTTP/1.1, and then what `fill` appends.
     #[inline(always)]
     pub(crate) fn write_h1_head(
         &self,
@@ -96,8 +95,7 @@ impl ServerConfig {
         h1.write_head(&self.opening, self.names_itself, status, turn, fill);
     }
 
-    /// Lends the room in which a head is parsed, with the last one's fields. It comes back by
-    /// [`ServerConfig::give_back`].
+    /// Lends the memory in which a head is parsed, with the fields of the last one.
     pub(crate) fn lend(&self) -> Box<Block> {
         self.block.take().unwrap_or_default()
     }
@@ -106,7 +104,7 @@ impl ServerConfig {
         self.block.set(Some(block));
     }
 
-    /// Lends the room in which a trailer section is parsed.
+    /// Lends the memory in which a trailer section is parsed.
     pub(crate) fn lend_trailers(&self) -> Vec<Span> {
         self.trailers.take()
     }
@@ -123,14 +121,14 @@ impl ServerConfig {
         self.host_check.as_ref()
     }
 
-    /// Lends a buffer for what a log has yet to hear. It comes back by [`ServerConfig::give_back_log_buffer`].
+    /// Lends memory for what a log has not been told yet.
     pub(crate) fn lend_log_buffer(&self) -> LogBuffer {
         self.log_buffers.borrow_mut().pop().unwrap_or_default()
     }
 
     pub(crate) fn give_back_log_buffer(&self, buffer: LogBuffer) {
         let mut spare = self.log_buffers.borrow_mut();
-        if spare.len() < SPARE_LOG_BUFFERS && buffer.is_worth_keeping() {
+        if spare.len() < MAX_SPARE_LOG_BUFFERS && buffer.is_worth_keeping() {
             spare.push(buffer);
         }
     }

@@ -1,48 +1,47 @@
-//! The buffer of what a log remembers of the requests of one connection.
+//! Memory for what the access log has not been told yet.
 
 use std::collections::VecDeque;
 
 use sockeye_proto::{Mark, Time};
 
-use crate::semantics::log::Ended;
-use crate::semantics::status::Status;
+use crate::{Ended, Status};
 
-/// What is noted of requests, in the order in which they came.
+/// Memory for the notes. The configuration lends it while requests are in flight, so that an idle
+/// connection holds none.
 #[derive(Debug, Default)]
 pub(crate) struct LogBuffer {
     // Invariant: the notes of `entries`, in their order, are `notes[forgotten..]`; only the last
     // entry may have no end.
-    pub(crate) entries: VecDeque<Entry>,
-    pub(crate) notes: Vec<u8>,
+    pub(super) entries: VecDeque<Entry>,
+    pub(super) notes: Vec<u8>,
     forgotten: usize,
 }
 
-/// What is noted of one request.
+/// One request.
 #[derive(Debug)]
-pub(crate) struct Entry {
-    pub(crate) begun: Time,
-    /// How many bytes are noted of it.
-    pub(crate) noted: usize,
-    pub(crate) status: Option<Status>,
-    /// Where the content of its response begins, in the connection's output.
-    pub(crate) content: Mark,
-    /// Where its response ends; `None` while it is not complete.
-    pub(crate) end: Option<Mark>,
-    /// What ended it, however much of the response is sent.
-    pub(crate) ended: Option<Ended>,
-    /// Why the server refused it, and when: of what follows a refusal it hears nothing until the
-    /// connection ends.
-    pub(crate) refused: Option<(&'static str, Time)>,
+pub(super) struct Entry {
+    pub(super) begun: Time,
+    /// The length of its notes.
+    pub(super) noted: usize,
+    pub(super) status: Option<Status>,
+    /// Where the content of its response starts in the output.
+    pub(super) content: Mark,
+    /// Where its response ends; `None` while it is incomplete.
+    pub(super) end: Option<Mark>,
+    /// What ended it, no matter how much of the response is sent.
+    pub(super) ended: Option<Ended>,
+    /// Why the server refused it, and when: nothing is sent after that until the connection ends.
+    pub(super) refused: Option<(&'static str, Time)>,
 }
 
 impl LogBuffer {
-    /// Takes out the first entry, and hands what was noted of it to `tell`.
-    pub(crate) fn forget_first(&mut self, tell: impl FnOnce(&[u8])) {
+    /// Removes the first entry, and passes its notes to `tell`.
+    pub(super) fn forget_first(&mut self, tell: impl FnOnce(&[u8])) {
         let Some(entry) = self.entries.pop_front() else { return };
         let end = (self.forgotten + entry.noted).min(self.notes.len());
         tell(&self.notes[self.forgotten..end]);
         self.forgotten = end;
-        // Moved only when at least as much is dropped.
+        // Notes are moved only when at least as much is dropped.
         if self.entries.is_empty() {
             self.notes.clear();
             self.forgotten = 0;
@@ -54,9 +53,6 @@ impl LogBuffer {
 
     /// Whether it is small enough to be kept for another connection.
     pub(crate) fn is_worth_keeping(&self) -> bool {
-        const NOTES: usize = 16 * 1024;
-        const ENTRIES: usize = 64;
-        let size = 1..=NOTES;
-        size.contains(&self.notes.capacity()) && self.entries.capacity() <= ENTRIES
+        (1..=16 * 1024).contains(&self.notes.capacity()) && self.entries.capacity() <= 64
     }
 }

@@ -1,4 +1,4 @@
-//! Between the server and whoever answers requests.
+//! What answers requests, and how its answers get onto a wire.
 
 pub(crate) mod answer;
 pub(crate) mod config;

@@ -1,29 +1,25 @@
-//! The requests of one connection that a [`Log`](crate::Log) has yet to hear the end of.
-//!
-//! Only connections of a server with a log have a log. What it remembers lies in a buffer that
-//! is lent by [`ServerConfig`](crate::ServerConfig) while something is under way, so that an idle connection holds
-//! none.
+//! What the access log has not been told yet of the requests of one output.
 
 use sockeye_proto::{Mark, Peer, Reason, Time, Turn};
 
-use crate::handling::log_buffer::{Entry, LogBuffer};
-use crate::semantics::log::{Begun, Ended, Outcome, Unread};
-use crate::{ServerConfig, Status};
+use super::config::ServerConfig;
+use super::log_buffer::{Entry, LogBuffer};
+use crate::{Begun, Ended, Outcome, Status, Unread};
 
-/// With so many requests whose responses are not sent, or so many bytes noted of them, no more are
-/// read from the connection until some are: about what the responses themselves may hold.
-const MOST: usize = 1024;
-const MOST_NOTED: usize = 256 * 1024;
+/// With this many requests whose responses are not sent, or bytes noted of them, no more requests are
+/// read: about as much as the responses themselves may hold.
+const MAX_ENTRIES: usize = 1024;
+const MAX_NOTES: usize = 256 * 1024;
 
-/// So much is kept of a head that has not come whole, in bytes: enough for most to be named.
-const PART: usize = 2 * 1024;
+/// Bytes that are kept of an incomplete head, for a log line in case it stays incomplete.
+const MAX_PART: usize = 2 * 1024;
 
-/// What a log hears of one connection.
+/// What the log has not been told yet of the requests of one output, which are sent in order.
 #[derive(Debug)]
 pub(crate) struct PendingLog {
     peer: Peer,
     buffer: LogBuffer,
-    /// The beginning of a head that has not come whole: it may never do.
+    /// The beginning of an incomplete head.
     part: Vec<u8>,
 }
 
@@ -32,16 +28,15 @@ impl PendingLog {
         Self { peer, buffer: LogBuffer::default(), part: Vec::new() }
     }
 
-    /// Whether as much is noted as may be.
     pub(crate) fn is_full(&self) -> bool {
-        self.buffer.entries.len() >= MOST || self.buffer.notes.len() >= MOST_NOTED
+        self.buffer.entries.len() >= MAX_ENTRIES || self.buffer.notes.len() >= MAX_NOTES
     }
 
     /// A request has come.
-    pub(crate) fn begin(&mut self, request: Begun<'_>, shared: &ServerConfig, turn: &Turn<'_>) {
-        let Some(log) = shared.log() else { return };
+    pub(crate) fn begin(&mut self, request: Begun<'_>, config: &ServerConfig, turn: &Turn<'_>) {
+        let Some(log) = config.log() else { return };
         if self.buffer.entries.is_empty() {
-            self.buffer = shared.lend_log_buffer();
+            self.buffer = config.lend_log_buffer();
         }
         if !self.part.is_empty() {
             self.part = Vec::new();
@@ -60,73 +55,67 @@ impl PendingLog {
         });
     }
 
-    /// A head has not come whole yet: `head` is what has come of it.
+    /// Only a part of a head has arrived so far: `head`.
     #[cold]
-    pub(crate) fn wait(&mut self, head: &[u8]) {
+    pub(crate) fn keep_part(&mut self, head: &[u8]) {
         self.part.clear();
-        self.part.extend_from_slice(&head[..head.len().min(PART)]);
+        self.part.extend_from_slice(&head[..head.len().min(MAX_PART)]);
     }
 
-    /// The request whose head has not come whole, and began to come at `since`, will never do.
+    /// The head that started to arrive at `since` will stay incomplete.
     #[cold]
-    pub(crate) fn begin_part(&mut self, since: Time, shared: &ServerConfig, turn: &Turn<'_>) {
+    pub(crate) fn begin_part(&mut self, since: Time, config: &ServerConfig, turn: &Turn<'_>) {
         let part = std::mem::take(&mut self.part);
-        self.begin(Begun::Unread(Unread::of(&part)), shared, turn);
-        if let Some(entry) = self.buffer.entries.back_mut() {
-            entry.begun = since;
-        }
+        self.begin(Begun::Unread(Unread::of(&part)), config, turn);
+        self.change_last(|entry| entry.begun = since);
+    }
+
+    fn change_last(&mut self, change: impl FnOnce(&mut Entry)) {
+        self.buffer.entries.back_mut().map(change);
     }
 
     /// The response to the last request has a head, if it has a status.
+    #[inline]
     pub(crate) fn note(&mut self, status: Option<Status>, content: Mark) {
-        if let Some(entry) = self.buffer.entries.back_mut()
-            && status.is_some()
-        {
-            (entry.status, entry.content) = (status, content);
+        if status.is_some() {
+            self.change_last(|entry| (entry.status, entry.content) = (status, content));
         }
     }
 
-    /// The response to the last request is written up to `end`.
+    /// The response to the last request is complete up to `end`.
     pub(crate) fn answered(&mut self, end: Mark) {
-        if let Some(entry) = self.buffer.entries.back_mut() {
-            entry.end = Some(end);
-        }
+        self.change_last(|entry| entry.end = Some(end));
     }
 
-    /// The server refuses the last request for the reason of this code, and has written its response.
+    /// The server has refused the last request for this reason, and written the response.
     pub(crate) fn refused(&mut self, code: &'static str, now: Time) {
-        if let Some(entry) = self.buffer.entries.back_mut() {
-            entry.refused = Some((code, now));
-        }
+        self.change_last(|entry| entry.refused = Some((code, now)));
     }
 
-    /// The last request ends so, whether its response arrives or not.
+    /// How the last request ends, whether or not its response arrives.
     pub(crate) fn ends(&mut self, ended: Ended) {
-        if let Some(entry) = self.buffer.entries.back_mut() {
-            entry.ended = Some(ended);
-        }
+        self.change_last(|entry| entry.ended = Some(ended));
     }
 
-    /// The output has been sent up to `sent`: tells of what is complete with it.
-    pub(crate) fn sent(&mut self, sent: Mark, shared: &ServerConfig, now: Time) {
-        self.tell(sent, None, shared, now);
+    /// The output has been sent up to `sent`.
+    pub(crate) fn sent(&mut self, sent: Mark, config: &ServerConfig, now: Time) {
+        self.tell(sent, None, config, now);
     }
 
-    /// The connection has ended: tells of all that is left.
-    pub(crate) fn closed(&mut self, reason: &Reason, shared: &ServerConfig, turn: &Turn<'_>) {
-        self.tell(turn.sent(), Some(Ended::with(reason)), shared, turn.now());
+    /// The output has ended: the log is told of all requests that are left.
+    pub(crate) fn closed(&mut self, reason: &Reason, config: &ServerConfig, turn: &Turn<'_>) {
+        self.tell(turn.sent(), Some(Ended::with(reason)), config, turn.now());
     }
 
-    /// Another protocol has the connection, and nothing more will be heard of what is unsent: tells
-    /// of it as if it were sent.
-    pub(crate) fn handed_over(&mut self, shared: &ServerConfig, turn: &Turn<'_>) {
+    /// Another protocol has taken over: what is unsent counts as sent.
+    pub(crate) fn handed_over(&mut self, config: &ServerConfig, turn: &Turn<'_>) {
         self.answered(turn.written());
-        self.tell(turn.written(), None, shared, turn.now());
+        self.tell(turn.written(), None, config, turn.now());
     }
 
-    /// Tells of the requests whose responses are sent, and with `rest` of all others, which end so.
-    fn tell(&mut self, sent: Mark, rest: Option<Ended>, shared: &ServerConfig, now: Time) {
-        let Some(log) = shared.log() else { return };
+    /// Tells the log of the requests whose responses are sent, and with `rest` of all others.
+    fn tell(&mut self, sent: Mark, rest: Option<Ended>, config: &ServerConfig, now: Time) {
+        let Some(log) = config.log() else { return };
         while let Some(entry) = self.buffer.entries.front() {
             let complete = entry.end.is_some_and(|end| end <= sent);
             let Some(ended) = (if complete { Some(Ended::Complete) } else { rest }) else { break };
@@ -141,7 +130,7 @@ impl PendingLog {
             self.buffer.forget_first(|notes| log.ended(notes, &outcome));
         }
         if self.buffer.entries.is_empty() {
-            shared.give_back_log_buffer(std::mem::take(&mut self.buffer));
+            config.give_back_log_buffer(std::mem::take(&mut self.buffer));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Responses: what a handler says, made into bytes.
+//! What a handler answers a request with.
 
 use std::borrow::Cow;
 
@@ -73,9 +73,8 @@ impl<'r, 't> Responder<'r, 't> {
 
     /// Answers HEAD without making the content that GET has (RFC 9110, 9.3.2).
     ///
-    /// `length` is the Content-Length that GET is answered with. It is left out where it is `None`
-    /// (RFC 9110, 8.6), and so is Transfer-Encoding (RFC 9112, 6.1): nobody knows how GET's content
-    /// would be sent. To other methods it is a response without content.
+    /// `length` is the Content-Length of the response to GET; `None` leaves it out (RFC 9110, 8.6). To
+    /// other methods this is a response without content.
     pub fn send_head(mut self, status: Status, fields: &Fields, length: Option<u64>) -> Answer {
         if !self.exchange.head_only {
             return self.send(status, fields, Body::Empty);
@@ -88,17 +87,17 @@ impl<'r, 't> Responder<'r, 't> {
         Answer(AnswerKind::Done)
     }
 
-    /// Who is charged for what answering `request` makes the server hold: see
+    /// The client that is charged for what `request` makes the server hold: see
     /// [`ServerConfig::clients`].
     #[must_use]
     pub fn client(&self, request: &Request<'_>) -> Client {
         self.config.client(self.turn.peer(), request)
     }
 
-    /// Answers bit by bit: writes the response's head, and returns what its content is written to.
+    /// Writes the response's head, and returns the stream to write its content to.
     ///
-    /// With a `length` that is announced, and has to be kept. Without, the content goes in chunks,
-    /// or to HTTP/1.0 until the connection closes.
+    /// A `length` is announced, and the content must have it. Without, HTTP/1.1 sends chunks, and
+    /// HTTP/1.0 closes the connection at the end.
     pub fn stream(
         mut self,
         status: Status,
@@ -120,10 +119,8 @@ impl<'r, 't> Responder<'r, 't> {
         Stream { turn: self.turn, exchange: self.exchange, wire: self.wire }
     }
 
-    /// Answers with a short page in plain text: the status, and `text` below it.
-    ///
-    /// `extra` has what the status asks for (`Allow`, `Location`); the page brings its own
-    /// Content-Type. A status without content gets no page.
+    /// Answers with a short page in plain text: the status, and `text` below it. The page has its own
+    /// Content-Type; `extra` is for what the status requires (`Allow`, `Location`).
     pub fn error(self, status: Status, extra: &Fields, text: &str) -> Answer {
         if status == Status::RESET_CONTENT {
             return self.send(status, extra, Body::Empty);
@@ -132,50 +129,48 @@ impl<'r, 't> Responder<'r, 't> {
         Answer(AnswerKind::Done)
     }
 
-    /// Answers 503 in place of a response that isn't there in time: see
+    /// Answers 503, because the response is late: see
     /// [`Handler::on_response_timeout`](crate::Handler::on_response_timeout).
     pub fn time_out(self) -> Answer {
         let text = "The response was not ready in time.";
         self.error(Status::SERVICE_UNAVAILABLE, &Fields::new(), text)
     }
 
-    /// Answers later: in [`Handler::on_message`](crate::Handler::on_message), when a promise of
-    /// this response is settled. Until then nothing more of this connection is read.
+    /// Answers later: in [`Handler::on_message`](crate::Handler::on_message), when a promise is kept or
+    /// abandoned. Until then HTTP/1.1 reads nothing more from the connection.
     pub fn later(self) -> Answer {
         Answer(AnswerKind::Wait(Waits::default()))
     }
 
-    /// Asks for the request's body: its pieces come to
-    /// [`Handler::on_body`](crate::Handler::on_body) and its end to
-    /// [`Handler::on_body_end`](crate::Handler::on_body_end), at once where there is none. A client
-    /// that waits for a word before it sends the body gets it now (100 Continue).
+    /// Asks for the request's content: pieces arrive in [`Handler::on_body`](crate::Handler::on_body), the
+    /// end in [`Handler::on_body_end`](crate::Handler::on_body_end), even if there is no content. Sends
+    /// 100 (Continue) to a client that waits for it.
     ///
-    /// A body beyond [`Limits::body`](crate::Limits::body) is answered with 413 by the server.
+    /// If the content is longer than [`Limits::body`](crate::Limits::body), the server answers 413.
     pub fn read(self) -> Answer {
         Answer(AnswerKind::Wait(Waits { content: Some(Wanted::UpToLimit), room: false }))
     }
 
-    /// As [`Responder::read`], with a limit of its own, in bytes of the whole body. It counts where the
-    /// body is first asked for.
+    /// As [`Responder::read`], with another limit on the whole content, in bytes. Only the first call for a
+    /// request sets it.
     pub fn read_up_to(self, limit: u64) -> Answer {
         Answer(AnswerKind::Wait(Waits { content: Some(Wanted::UpTo(limit)), room: false }))
     }
 
-    /// Waits for what the last call asked for: for more of the body after [`Responder::read`], for a message
+    /// Waits for what the last call asked for: for more content after [`Responder::read`], for a message
     /// after [`Responder::later`].
     pub fn keep_waiting(self) -> Answer {
         Answer(AnswerKind::Wait(self.exchange.waits))
     }
 
-    /// Hands the connection to another protocol (RFC 9110, 7.8): a 101 that says `name`, then all
-    /// that `protocol` does. It gets [`Event::Open`](sockeye_proto::Event::Open), and the bytes behind the
-    /// request. `name` has to be one that the client asked for: see
-    /// [`Request::upgrade`](crate::Request::upgrade).
+    /// Switches the connection to another protocol (RFC 9110, 7.8): sends 101 with `name`. `protocol`
+    /// gets [`Event::Open`](sockeye_proto::Event::Open) and the bytes behind the request. `name` must be
+    /// one that the client asked for: see [`Request::upgrade`](crate::Request::upgrade).
     ///
     /// # Errors
     ///
-    /// The response comes back where the client did not ask for an upgrade, the server has begun to
-    /// stop, or `name` is no name of a protocol.
+    /// Returns the responder if the client did not ask for an upgrade, the server is stopping, or `name` is
+    /// malformed.
     pub fn upgrade(
         mut self,
         name: &str,
@@ -191,7 +186,7 @@ impl<'r, 't> Responder<'r, 't> {
         Ok(Answer(AnswerKind::Switched))
     }
 
-    /// The stream that this response has become, or the response if it has not begun.
+    /// The stream, if the response has started.
     pub(crate) fn into_stream(self) -> Result<Stream<'r, 't>, Self> {
         if !self.exchange.has_begun() {
             return Err(self);
@@ -199,7 +194,7 @@ impl<'r, 't> Responder<'r, 't> {
         Ok(Stream { turn: self.turn, exchange: self.exchange, wire: self.wire })
     }
 
-    /// Has the connection close behind this response.
+    /// Closes the connection behind this response.
     #[must_use]
     pub fn closing(mut self) -> Self {
         self.wire.close();

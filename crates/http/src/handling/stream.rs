@@ -1,5 +1,4 @@
-//! Responses that are written bit by bit: as there is room, as messages come, as the request's body
-//! does.
+//! Streamed responses, whose content is written in pieces.
 
 use std::borrow::Cow;
 
@@ -14,7 +13,7 @@ use super::wire::Wire;
 use crate::semantics::exchange::{Exchange, Outgoing, Waits, Wanted};
 use crate::{Fields, Trailers};
 
-/// What happens to a response that is being written: see [`Handler::on_stream`](crate::Handler).
+/// An event for a streamed response: see [`Handler::on_stream`](crate::Handler::on_stream).
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StreamEvent<'a> {
@@ -22,26 +21,22 @@ pub enum StreamEvent<'a> {
     Room,
     /// A promise was settled, or a [`Remote`] sent something.
     Message(Ticket, Result<Message, Abandoned>),
-    /// [`Remote::wake`] was called. Only while a response is written bit by bit, so look when it begins,
-    /// too; the call may also have been meant for an earlier response of this connection.
+    /// [`Remote::wake`] was called. Delivered only while a response is streamed, so look when it starts,
+    /// too. In HTTP/1.1 the call may have been meant for an earlier request of the connection.
     Woken,
-    /// A piece of the request's body, at least one byte: [`Stream::read`] asked for it.
+    /// A piece of the request's content, at least one byte: [`Stream::read`] asked for it.
     Body(&'a [u8]),
-    /// The request's body is complete.
+    /// The request's content is complete.
     BodyEnd(&'a Trailers<'a>),
-    /// The server wants to stop. A response that has no end of its own ends now, in order; others go
-    /// on. What is left at the drain deadline is cut.
+    /// The server drains. A response without an end of its own should end now; others continue. What is
+    /// left at the drain deadline is cut off.
     Drain,
 }
 
-/// A response whose head is written and whose content is not.
+/// A response whose head is written. Write content, and return an [`Answer`]: the end, or what to wait for.
 ///
-/// What a handler makes of it in the end is its [`Answer`]. Dropping it does nothing: the answer
-/// counts.
-///
-/// When the client has ended its side, a stream that sends nothing for
-/// [`Limits::half_closed_timeout`](crate::Limits::half_closed_timeout) is cancelled: the connection
-/// ends, and the handler is dropped with it.
+/// If the client has ended its side, a stream that sends nothing for
+/// [`Limits::half_closed_timeout`](crate::Limits::half_closed_timeout) is cancelled.
 #[derive(Debug)]
 pub struct Stream<'r, 't> {
     pub(crate) turn: &'r mut Turn<'t>,
@@ -65,40 +60,39 @@ impl Stream<'_, '_> {
         self.piece(content.len, |out| out.write_file(content));
     }
 
-    /// Whether as much is unsent as should be: time for [`Stream::more`]. Always so where content
-    /// goes nowhere, so that nobody writes there for ever.
+    /// Whether the output is full: return [`Stream::more`]. Always true if the response has no content, so
+    /// that no loop writes it for ever.
     #[must_use]
     pub fn is_full(&self) -> bool {
         !self.has_content() || self.turn.is_full()
     }
 
-    /// Whether content goes anywhere. It doesn't in the response to HEAD, or of a status that has
-    /// none: whatever the handler does then, the response is complete.
+    /// Whether the response has content: not to HEAD, and not with every status. Without content it is
+    /// complete, whatever the handler answers.
     #[must_use]
     pub fn has_content(&self) -> bool {
         !matches!(self.exchange.outgoing, Outgoing::HeadOnly | Outgoing::Broken)
     }
 
-    /// Goes on in [`StreamEvent::Room`].
+    /// Continues in [`StreamEvent::Room`].
     pub fn more(self) -> Answer {
         self.wait(Waits { content: None, room: true })
     }
 
-    /// Goes on when a message comes.
+    /// Continues when a message arrives.
     pub fn later(self) -> Answer {
         self.wait(Waits::default())
     }
 
-    /// Goes on with the request's body in [`StreamEvent::Body`] and [`StreamEvent::BodyEnd`], or
-    /// when a message comes. The limit is [`Limits::body`](crate::Limits::body), unless it was set
-    /// by [`Responder::read_up_to`](crate::Responder::read_up_to) before. Nothing is read while as much is
-    /// unsent as may be.
+    /// Continues with the request's content in [`StreamEvent::Body`] and [`StreamEvent::BodyEnd`], or when
+    /// a message arrives. The limit is [`Limits::body`](crate::Limits::body), unless
+    /// [`Responder::read_up_to`](crate::Responder::read_up_to) set another. Nothing is read while the
+    /// output is full.
     pub fn read(self) -> Answer {
         self.wait(Waits { content: Some(Wanted::UpToLimit), room: false })
     }
 
-    /// The response is complete. One that was announced with a length and has less can't be: the
-    /// connection ends then, so that the client sees it.
+    /// The response is complete. If it is shorter than announced, it is aborted.
     pub fn end(self) -> Answer {
         self.end_with(&Fields::new())
     }
@@ -116,13 +110,13 @@ impl Stream<'_, '_> {
         })
     }
 
-    /// The response can't be completed: the connection ends, so that the client sees it. (A client of
-    /// HTTP/1.0 that was told no length can't.)
+    /// Aborts the response: the connection ends, so that the client notices. (A client of HTTP/1.0 that
+    /// received no length can't.)
     pub fn abort(self) -> Answer {
         self.abort_with(&ABORTED)
     }
 
-    /// As [`Stream::abort`], with the fault that the connection ends for.
+    /// As [`Stream::abort`], with the fault that is reported.
     pub fn abort_with(self, fault: &'static Fault) -> Answer {
         Answer(AnswerKind::Broken(fault))
     }

@@ -1,4 +1,4 @@
-//! Which bytes may stand where (RFC 9110, 5.5 and 5.6.2; RFC 3986, 2).
+//! Classes of characters (RFC 9110, 5.5 and 5.6.2; RFC 3986, 2).
 
 use std::net::Ipv6Addr;
 
@@ -20,8 +20,8 @@ const fn classes() -> [u8; 256] {
         byte += 1;
     }
     let table = add(table, b"!#$%&'*+-.^_`|~", TOKEN);
-    // Unreserved, reserved without '#' (a fragment is never sent), and '%'. Brackets are not in the
-    // grammar of a path or query, but in every browser's.
+    // Unreserved, reserved except '#' (a fragment is never sent), and '%'. Browsers send brackets,
+    // although the grammar of paths and queries has none.
     let table = add(table, b"-._~:/[]@!$&'()*+,;=%", TARGET | PATH);
     let table = add(table, b"?", TARGET);
     // A registered name, without the comma: a list of hosts is an attack, not a name.
@@ -58,7 +58,7 @@ pub(crate) fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|byte| is_token_byte(*byte))
 }
 
-/// Whether the byte can be part of a field's value: everything but controls, the tab aside.
+/// Whether the byte can be part of a field's value: no control character except the tab.
 pub(crate) const fn is_value_byte(byte: u8) -> bool {
     (byte >= b' ' && byte != 0x7f) || byte == b'\t'
 }
@@ -68,10 +68,10 @@ pub(crate) fn is_field_value(bytes: &[u8]) -> bool {
     value_len(bytes) == bytes.len()
 }
 
-/// How many bytes at the beginning can be part of a field's value.
+/// How many bytes at the start can be part of a field's value.
 pub(crate) fn value_len(bytes: &[u8]) -> usize {
     let mut at = 0;
-    // Long values, cookies above all, in strides for which compilers know instructions.
+    // Long values, such as cookies, in strides that compilers vectorize.
     while let Some(stride) = bytes[at..].first_chunk::<32>() {
         // Without a branch: all lanes of a register at once.
         let bad = |byte: u8| ((byte < b' ') & (byte != b'\t')) | (byte == 0x7f);
@@ -103,8 +103,8 @@ fn short_value_len(bytes: &[u8]) -> usize {
     at + rest.iter().position(|byte| !is_value_byte(*byte)).unwrap_or(rest.len())
 }
 
-/// Marks control characters, tabs among them, by the high bits of their bytes. The lowest mark is
-/// right, and there is one whenever there is a control character; those above it may be wrong.
+/// Sets the high bits of bytes that are control characters, including tabs. The lowest bit that is set
+/// is right; higher ones may be wrong.
 const fn controls(word: u64) -> u64 {
     const ONES: u64 = u64::MAX / 0xff;
     const HIGHS: u64 = ONES * 0x80;
@@ -125,8 +125,8 @@ pub(crate) fn trim(mut bytes: &[u8]) -> &[u8] {
     bytes
 }
 
-/// Whether the bytes are `uri-host [":" port]` (RFC 9110, 7.2). Empty counts: that is how a client
-/// says that its target has no authority. A port of no host doesn't (RFC 9110, 4.2.1).
+/// Whether the bytes are `uri-host [":" port]` (RFC 9110, 7.2). They may be empty, for a target without
+/// authority, but a port needs a host (RFC 9110, 4.2.1).
 pub(crate) fn is_host(bytes: &[u8]) -> bool {
     let is_host_byte = |byte| CLASSES[byte as usize] & HOST != 0;
     let port = match bytes {
@@ -161,8 +161,8 @@ fn is_percent_encoded(name: &[u8]) -> bool {
     memchr::memchr_iter(b'%', name).all(|at| digits(&name[at + 1..]))
 }
 
-/// Whether the bytes are a port or nothing: digits with a value of at most 65535. Leading zeros don't
-/// count, however many there are (RFC 3986, 3.2.3: `port = *DIGIT`).
+/// Whether the bytes are empty or a port: digits with a value of at most 65535, with any number of
+/// leading zeros (RFC 3986, 3.2.3: `port = *DIGIT`).
 fn is_port(digits: &[u8]) -> bool {
     let mut port = 0_u32;
     digits.iter().all(|digit| {
@@ -171,8 +171,8 @@ fn is_port(digits: &[u8]) -> bool {
     })
 }
 
-/// Whether the bytes, which are of a host or colons, are an address of a version that has yet to come
-/// (RFC 3986, 3.2.2): `"v" 1*HEXDIG "." 1*( unreserved / sub-delims / ":" )`.
+/// Whether the bytes, host bytes or colons, are an address of a future version (RFC 3986, 3.2.2):
+/// `"v" 1*HEXDIG "." 1*( unreserved / sub-delims / ":" )`.
 fn is_ip_future(bytes: &[u8]) -> bool {
     let [b'v' | b'V', rest @ ..] = bytes else { return false };
     let len = count(rest, |byte| byte.is_ascii_hexdigit());
@@ -180,16 +180,16 @@ fn is_ip_future(bytes: &[u8]) -> bool {
     len > 0 && !address.is_empty() && !address.contains(&b'%')
 }
 
-/// Whether the bytes are an address in text, without a zone.
+/// Whether the bytes are an IPv6 address without a zone.
 fn is_ipv6(bytes: &[u8]) -> bool {
     str::from_utf8(bytes).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok())
 }
 
-/// How many bytes at the beginning are of the class.
+/// How many bytes at the start are of the class.
 #[inline]
 pub(crate) fn count(bytes: &[u8], class: impl Fn(u8) -> bool) -> usize {
     let mut at = 0;
-    // By fours, since what is counted is longer than that as a rule.
+    // By fours, since most runs are longer.
     while let Some([a, b, c, d]) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
         if !class(*a) {
             return at;

@@ -1,15 +1,15 @@
-//! Who sent a request, where proxies stand in front.
+//! Who sent a request, behind proxies.
 
 use std::fmt;
 
 use sockeye_proto::{Client, Peer};
 
-use crate::Request;
+use super::request::Request;
 
-/// Says who is charged for a request: the peer, or whom a proxy that is trusted names.
+/// Decides who is charged for a request: the peer, or the client that a trusted proxy names.
 ///
-/// Asked only where a request makes the server hold something, so it may parse fields.
+/// Called only where a request makes the server hold something, so it may parse fields.
 pub trait Clients: fmt::Debug {
-    /// The client that sent `request` by way of `peer`.
+    /// The client that sent `request`, which arrived from `peer`.
     fn client(&self, peer: &Peer, request: &Request<'_>) -> Client;
 }

@@ -1,9 +1,9 @@
-//! What a request line says.
+//! A request's control data (RFC 9110, 6.2): what is said besides fields and content.
 
-use crate::semantics::method::MethodKind;
-use crate::semantics::span::Range;
+use super::method::MethodKind;
+use super::span::Range;
 
-/// The version of a request. Others are refused before a handler sees them.
+/// The version of a request. Requests of other versions are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Version {
     /// HTTP/1.0
@@ -12,17 +12,24 @@ pub enum Version {
     Http11,
 }
 
+/// The method, the version, and where the target lies in a request's bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ControlData {
+    pub(crate) method: MethodKind,
+    pub(crate) version: Version,
+    pub(crate) target: Target,
+}
+
 /// Where the parts of a target lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
-    // Invariant: `start <= path <= mark <= end`, and the authority, if there is one, is not empty
-    // and lies in `start..path` or is the whole.
+    // Invariant: `start <= path <= mark <= end`.
     pub(crate) start: u32,
     pub(crate) end: u32,
     pub(crate) path: u32,
-    /// Where its first `?` is; `end` where it has none.
+    /// The position of the first `?`, or `end`.
     pub(crate) mark: u32,
-    /// Empty where the target has none.
+    /// Empty if the target has none.
     pub(crate) authority: Range,
 }
 
@@ -31,12 +38,12 @@ impl Target {
         Range { start: self.start, end: self.end }
     }
 
-    /// The host and port of a target in absolute or authority form.
+    /// The host and port, if the target names them.
     pub(crate) fn authority(self) -> Option<Range> {
         (self.authority.start < self.authority.end).then_some(self.authority)
     }
 
-    /// Empty where the target has none.
+    /// Empty if the target has none.
     pub(crate) fn path(self) -> Range {
         Range { start: self.path, end: self.mark }
     }
@@ -44,12 +51,4 @@ impl Target {
     pub(crate) fn query(self) -> Option<Range> {
         (self.mark < self.end).then_some(Range { start: self.mark + 1, end: self.end })
     }
-}
-
-/// What a request line says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct ControlData {
-    pub(crate) method: MethodKind,
-    pub(crate) version: Version,
-    pub(crate) target: Target,
 }

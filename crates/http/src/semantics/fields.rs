@@ -1,15 +1,14 @@
-//! The fields of a response: checked when they are made, and kept as the bytes that are sent.
+//! The fields of a response, checked and formatted when they are pushed.
 //!
-//! A name is a token and a value has no control character, so nothing that is pushed here can end
-//! its line: a response cannot be split, whatever a handler puts into a field. Fields that frame the
-//! response or speak for the connection are the server's to write and are refused here. A block that is
-//! sent often is made once and copied whole.
+//! A name is a token and a value has no control characters, so no field can end its line and split the
+//! response. Fields that frame the response or belong to the connection are refused: the server writes
+//! them.
 
 use std::fmt;
 
 use crate::semantics::chars;
 
-/// A block of response fields, ready to be sent.
+/// The fields of a response.
 ///
 /// ```
 /// use sockeye_http::{BadField, Fields};
@@ -32,7 +31,7 @@ pub enum BadField {
     Name,
     /// The value holds a control character other than a tab.
     Value,
-    /// The server writes this field by itself: it frames the response or speaks for the connection.
+    /// The server writes this field: it frames the response or belongs to the connection.
     Reserved,
 }
 
@@ -41,7 +40,7 @@ impl fmt::Display for BadField {
         f.write_str(match self {
             Self::Name => "the name of the field is not a token",
             Self::Value => "the value of the field holds a control character",
-            Self::Reserved => "the server writes this field by itself",
+            Self::Reserved => "the server writes this field",
         })
     }
 }
@@ -99,14 +98,14 @@ impl Fields {
         Ok(self)
     }
 
-    /// These fields, and those of `more` behind them.
+    /// These fields, followed by `more`.
     #[must_use]
     pub fn and(mut self, more: &Self) -> Self {
         self.lines.extend_from_slice(&more.lines);
         self
     }
 
-    /// Takes them all out, and keeps their memory for the next ones.
+    /// Removes all fields, and keeps their memory.
     pub fn clear(&mut self) {
         self.lines.clear();
     }

@@ -1,10 +1,9 @@
-//! Which host names a server answers for: the check against DNS rebinding.
+//! The check of a request's host against DNS rebinding.
 //!
-//! The owner of a domain can point a name of theirs at a loopback address. A browser then treats
-//! the local server as part of that site, and lets the site's pages read its responses. Only the
-//! host of the request still shows that name. So a server that can be reached by loopback alone
-//! answers for names that no stranger can own: `localhost`, names below it (RFC 6761, 6.3), IP
-//! addresses, and the names that its operator allows.
+//! The owner of a domain can point one of its names at a loopback address. A browser then treats the
+//! local server as part of that site, and lets the site's pages read its responses. Only the request's
+//! host still shows the name. So a server at loopback addresses answers only for names that no stranger
+//! can own: `localhost`, names below it (RFC 6761, 6.3), IP addresses, and names that its operator allows.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,11 +14,11 @@ use sockeye_proto::{Fault, Peer};
 use crate::Request;
 use crate::semantics::chars;
 
-/// The longest name that is repeated to a client or a log, in bytes: the longest one in DNS.
+/// The longest name in DNS, in bytes. Longer ones are not repeated to a client or a log.
 const LONGEST_NAME: usize = 253;
 
-/// The host names that are answered for: `localhost`, names that end with `.localhost`, IP
-/// addresses, and those that were added.
+/// The allowed host names: `localhost`, names that end with `.localhost`, IP addresses, and added
+/// names.
 ///
 /// ```
 /// use sockeye_http::AllowedHosts;
@@ -51,12 +50,12 @@ impl fmt::Display for BadHostName {
 impl std::error::Error for BadHostName {}
 
 impl AllowedHosts {
-    /// Allows one more name. Case, a final dot and a port are ignored.
+    /// Adds a name. Case, a final dot and a port are ignored.
     ///
     /// # Errors
     ///
-    /// When it is not a host name as browsers send it: letters of ASCII (others as Punycode),
-    /// digits, hyphens, dots and underscores, or an IP address.
+    /// If it is not a host name as browsers send it: ASCII letters (others as Punycode), digits, hyphens,
+    /// dots and underscores, or an IP address.
     pub fn allow(mut self, name: &str) -> Result<Self, BadHostName> {
         let host = name.as_bytes();
         let stripped = without_port(host);
@@ -67,14 +66,14 @@ impl AllowedHosts {
         Ok(self)
     }
 
-    /// Tells refused clients how a name is allowed, in a sentence without its full stop.
+    /// Tells refused clients how to allow a name: a sentence without its full stop.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
         self.hint = hint.into();
         self
     }
 
-    /// Whether `host`, a good value of a `Host` field, is answered for.
+    /// Whether `host`, a valid value of a `Host` field, is allowed.
     #[must_use]
     pub fn allows(&self, host: &[u8]) -> bool {
         let name = without_port(host);
@@ -84,8 +83,7 @@ impl AllowedHosts {
             || self.names.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(name))
     }
 
-    /// What a client did that asked for `host`, as the end of a sentence that begins with "the
-    /// client".
+    /// What a client of a refused host did: the end of a sentence that begins with "the client".
     pub(crate) fn refused(&self, host: &[u8]) -> String {
         let hint = match &*self.hint {
             "" => String::new(),
@@ -98,14 +96,14 @@ impl AllowedHosts {
     }
 }
 
-/// Checks the host of requests, on the connections that it applies to. Others are refused with 421.
+/// Refuses requests for other hosts with 421, on the connections that it applies to.
 pub struct HostCheck {
     pub(crate) hosts: AllowedHosts,
     applies: Box<dyn Fn(&Peer) -> bool>,
     on_refused: Option<OnRefused>,
 }
 
-/// Hears of each refused request: the name that was asked for, if it is fit to be shown.
+/// Is called with the name of each refused request, if it is safe to show.
 type OnRefused = Box<dyn Fn(Option<&str>)>;
 
 impl HostCheck {
@@ -127,8 +125,7 @@ impl HostCheck {
         (self.applies)(peer)
     }
 
-    /// Whether the host of `request` is allowed. Clients of HTTP/1.0 may name none; no browser is
-    /// among them.
+    /// Whether the host of `request` is allowed. A client of HTTP/1.0, which is no browser, may name none.
     pub(crate) fn allows(&self, request: &Request<'_>) -> bool {
         request.host().is_none_or(|host| self.hosts.allows(host))
     }
@@ -143,8 +140,7 @@ impl HostCheck {
         self.hosts.refused(host)
     }
 
-    /// The fault that ends the connection behind a refused request. It doesn't repeat the name,
-    /// which is the client's.
+    /// The fault of a refused request. It doesn't repeat the name, which the client chose.
     pub(crate) fn fault() -> Fault {
         Fault::peer(Self::CODE, "asked for a host that is not allowed here")
     }
@@ -158,7 +154,7 @@ impl fmt::Debug for HostCheck {
     }
 }
 
-/// The name in a good host: without its port and without a final dot.
+/// The name in a valid host, without its port and a final dot.
 fn without_port(host: &[u8]) -> &[u8] {
     let name = match (host, host.iter().rposition(|byte| *byte == b':')) {
         // The colons in brackets are the address's.
@@ -178,14 +174,13 @@ fn is_localhost(name: &[u8]) -> bool {
     back.eq_ignore_ascii_case(LOCALHOST) && matches!(front, [] | [_, .., b'.'])
 }
 
-/// Whether the bytes are of a name as it is in use: nothing of them means anything in HTML, in a
-/// shell or in a terminal.
+/// Whether the bytes are a usual name: none is special in HTML, a shell or a terminal.
 fn is_name(bytes: &[u8]) -> bool {
     let is_byte = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
     (1..=LONGEST_NAME).contains(&bytes.len()) && bytes.iter().all(is_byte)
 }
 
-/// The name of a good host, where it is fit to be shown.
+/// The name in a valid host, if it is safe to show.
 fn shown(host: &[u8]) -> Option<&str> {
     let name = without_port(host);
     if is_name(name) { str::from_utf8(name).ok() } else { None }

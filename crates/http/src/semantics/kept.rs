@@ -1,4 +1,4 @@
-//! A request that outlives the bytes that it was read from.
+//! Requests that outlive the bytes that they were read from.
 
 use std::fmt;
 
@@ -7,13 +7,13 @@ use crate::semantics::names::Index;
 use crate::semantics::request::{Content, Request};
 use crate::semantics::span::Span;
 
-/// A request that was kept for longer than its bytes last: see [`Request::keep`].
+/// A copy of a request: see [`Request::keep`].
 pub struct KeptRequest(Box<Kept>);
 
 struct Kept {
     head: Box<[u8]>,
     line: ControlData,
-    /// Where the fields begin.
+    /// Where the fields start in `head`.
     fields: usize,
     spans: Box<[Span]>,
     index: Index,
@@ -55,8 +55,7 @@ impl fmt::Debug for KeptRequest {
 }
 
 impl Request<'_> {
-    /// Copies the request, as large as its head is, for a handler that has to wait for something
-    /// before it can answer.
+    /// Copies the request, for a handler that has to wait before it can answer.
     #[must_use]
     pub fn keep(&self) -> KeptRequest {
         KeptRequest(Box::new(Kept {

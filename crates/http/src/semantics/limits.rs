@@ -1,39 +1,37 @@
-//! How much of a client's request is taken, and how long is waited for it.
+//! Limits on requests, and time limits.
 
 use std::time::Duration;
 
-/// How much of a client's request is taken, and how long is waited for it.
+/// Limits on requests, and time limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of a request line, its CRLF included; a longer one is answered with 414. 8 KiB. A method has
-    /// a limit of its own, [`Method::LONGEST`](crate::Method::LONGEST).
+    /// Bytes of a request line with its CRLF. A longer one is answered with 414. Default: 8 KiB. Methods
+    /// have a limit of their own: [`Method::LONGEST`](crate::Method::LONGEST).
     pub request_line: usize,
-    /// Bytes of a whole request head; a longer one is answered with 431. 32 KiB.
+    /// Bytes of a request head. A longer one is answered with 431. Default: 32 KiB.
     pub head: usize,
-    /// Field lines of a request; more are answered with 431. 128.
+    /// Field lines of a request. More are answered with 431. Default: 128.
     pub fields: usize,
-    /// How long a head may take from its first byte; then 408. 10 s.
+    /// The time for a head from its first byte. Then 408. Default: 10 s.
     pub head_timeout: Duration,
-    /// How long a connection may wait for the first byte of a request; then it is closed. 60 s.
+    /// The time for the first byte of a request. Then the connection is closed. Default: 60 s.
     pub idle_timeout: Duration,
-    /// Bytes of a request's body that a handler asks for without naming a limit of its own; a
-    /// larger one is answered with 413. 16 MiB.
+    /// Bytes of a request's content, where the handler sets no limit of its own. Larger content is
+    /// answered with 413. Default: 16 MiB.
     pub body: u64,
-    /// How long a body that is wanted may stay without progress; then 408. 30 s.
+    /// The time without progress while a handler reads content. Then 408. Default: 30 s.
     pub body_timeout: Duration,
-    /// How long a handler may take until the head of its response is there; then the response is 503,
-    /// and the handler hears of it ([`Handler::on_response_timeout`](crate::Handler)). The time runs
-    /// from when the handler was given the request, and anew from when it was given the request's
-    /// body, or a piece of it: while a client sends what the handler reads, `body_timeout` counts. A
-    /// response that has begun has no such limit. Default: `None`, which waits for ever, so that
-    /// requests can be held until there is something to say (long polling).
+    /// The time for the head of a response. Then the handler answers 503
+    /// ([`Handler::on_response_timeout`](crate::Handler)). The time starts when the handler receives the
+    /// request, and again with each piece of content: while the handler reads content, `body_timeout`
+    /// counts. Default: `None`, no limit, so that requests can be held until there is something to say
+    /// (long polling).
     pub response_timeout: Option<Duration>,
-    /// How long a streamed response may send nothing after its client has ended its side; then the
-    /// response is cancelled and the connection closed. A response that is sent whole, however late,
-    /// has no such limit but `response_timeout`. 15 s.
+    /// How long a streamed response may send nothing after its client has ended its side. Then the
+    /// response is cancelled and the connection closed. Default: 15 s.
     pub half_closed_timeout: Duration,
-    /// Bytes of a request's body that are read and thrown away, when it was answered without its
-    /// body, so that the connection can go on. With more to come it is closed. 64 KiB.
+    /// Bytes of unread content that are discarded after the response, to keep the connection open. If
+    /// more is to come, the connection is closed. Default: 64 KiB.
     pub discard: u64,
 }
 

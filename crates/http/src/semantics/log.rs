@@ -1,8 +1,4 @@
-//! What a server tells of each request that it has dealt with: for access logs.
-//!
-//! A [`Log`] is asked twice: when a request has come, what is to be remembered of it, since its
-//! bytes are gone afterwards; and when its response has been sent, or never will be, with what became
-//! of it. Without one in [`ServerConfig`](crate::ServerConfig) nothing of this happens.
+//! Hooks for access logs: what a [`Log`] is told of each request, and of how it ended.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,53 +9,53 @@ use crate::semantics::chars;
 use crate::semantics::refusal::Refusal;
 use crate::{Request, Status};
 
-/// Hears of every request. One for each shard: it need be neither `Send` nor `Sync`.
+/// An access log, one per shard, set by [`ServerConfig::logging`](crate::ServerConfig::logging). It is
+/// called twice for each request: on arrival, when it notes what it needs of the request's bytes, and
+/// at the end of the response.
 pub trait Log: fmt::Debug {
-    /// A request has come. What is to be known of it when it is over is appended to `notes`, which
-    /// may have those of others in front.
+    /// A request has arrived. Append notes of it to `notes`, which may start with those of others.
     fn begun(&self, request: Begun<'_>, peer: &Peer, when: WallTime, notes: &mut Vec<u8>);
 
-    /// The request that these notes were made of is over. Requests of one connection end in the
-    /// order in which they came.
+    /// The request with these notes has ended. In HTTP/1.1, requests of a connection end in the order
+    /// of their arrival.
     fn ended(&self, notes: &[u8], outcome: &Outcome);
 }
 
-/// What has come.
+/// A request that has arrived.
 #[derive(Clone, Copy, Debug)]
 pub enum Begun<'a> {
-    /// A request. It may still be refused for what its fields say.
+    /// It may still be refused for its fields.
     Request(&'a Request<'a>),
-    /// A request that is refused before its head could be read.
+    /// Its head can't be read; it is refused.
     Unread(Unread<'a>),
 }
 
-/// What is known of a request whose head could not be read, or did not come whole in time. A client
-/// chose every byte of it, and it may be as long as a head: a log cuts and escapes it.
+/// What is known of a request whose head is malformed or incomplete. It may be as long as a head, and
+/// have any bytes: a log must cut and escape it.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Unread<'a> {
-    /// Its first line without the line break, as far as it has come.
+    /// Its first line without the line break, as far as it has arrived.
     pub line: &'a [u8],
-    /// The complete lines behind it, up to the end of the head or to an unexpected line break.
+    /// The complete lines behind it, up to the end of the head or a different line break.
     block: &'a [u8],
 }
 
 impl<'a> Unread<'a> {
-    /// What is known from the beginning of a head.
+    /// From the start of a head.
     #[cold]
     pub(crate) fn of(head: &'a [u8]) -> Self {
         let mut lines = head.split_inclusive(|byte| *byte == b'\n');
         let line = lines.next().unwrap_or_default();
-        // Behind a line break that the other lines do not have, a line may be part of a value.
+        // After a line break of another kind, a line may be part of a value.
         let line_break: &[u8] = if line.ends_with(b"\r\n") { b"\r\n" } else { b"\n" };
         let complete = |field: &&[u8]| field.ends_with(line_break) && !is_blank(field);
         let len: usize = lines.take_while(complete).map(<[u8]>::len).sum();
         Self { line: without_break(line), block: &head[line.len()..][..len] }
     }
 
-    /// The fields whose lines have come whole and begin with a name, in order. Unlike the value of a
-    /// [`Request`]'s field, a value may contain control characters, and line breaks where the field is
-    /// folded.
+    /// The fields whose lines are complete and start with a name, in order. Unlike a [`Request`]'s, a
+    /// value may contain control characters, and line breaks if the field is folded.
     pub fn fields(&self) -> impl DoubleEndedIterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
         // A line that begins with a space continues the one before it (RFC 9112, 5.2).
         let fields = self.block.chunk_by(|byte, next| *byte != b'\n' || b" \t".contains(next));
@@ -107,23 +103,22 @@ fn is_blank(line: &[u8]) -> bool {
     without_break(line).is_empty()
 }
 
-/// What became of a request.
+/// How a request ended, and its response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Outcome {
-    /// The status of the response; `None` where none was begun.
+    /// The status of the response; `None` if there is no response.
     pub status: Option<Status>,
-    /// How many bytes behind the response's head the kernel took for sending, with the framing of
-    /// chunks where the content has it.
+    /// Bytes of the response's content that were sent, with chunk lines if it is chunked.
     pub content: u64,
-    /// From the turn in which the request's head was complete to the one in which the last byte of
-    /// the response was sent, or the connection ended. Zero where both are the same. A head that was too
-    /// slow counts from its first byte, and a refused request up to when its response was written.
+    /// The time from the end of the request's head to the last byte of the response, or to the end of
+    /// the connection; zero within one turn. An incomplete head counts from its first byte, a refused
+    /// request until its response is written.
     pub took: Duration,
     /// How it ended.
     pub ended: Ended,
-    /// Why it was refused, where the server did that by itself and not its handler: the code of the
-    /// fault that ends the connection ([`Fault::code`]), for example `head_timeout`.
+    /// Why the server, not its handler, refused it: the code of the fault ([`Fault::code`]), for example
+    /// `head_timeout`.
     pub refused: Option<&'static str>,
 }
 
@@ -131,7 +126,7 @@ pub struct Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Ended {
-    /// All of the response was sent: the kernel has taken it.
+    /// The kernel has accepted the whole response for sending.
     Complete,
     /// The client left, reset the connection, or broke the protocol in the middle of its request.
     ClientAborted,
@@ -147,7 +142,7 @@ pub enum Ended {
 }
 
 impl Ended {
-    /// A stable name, in small letters with hyphens.
+    /// A stable name, in lower case with hyphens.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -160,7 +155,7 @@ impl Ended {
         }
     }
 
-    /// How what was not complete ended with its connection.
+    /// How an incomplete request ends with its connection.
     pub(crate) fn with(reason: &Reason) -> Self {
         const TOO_SLOW: [&str; 3] =
             [Fault::IDLE, Refusal::HEAD_TIMEOUT.code, Refusal::BODY_TIMEOUT.code];

@@ -42,7 +42,7 @@ macro_rules! methods {
             }
         }
 
-        /// A method as a head keeps it: the name of an extension method is left in the head's bytes.
+        /// A method. The name of an extension method stays in the request's bytes.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(crate) enum MethodKind {
             $($name,)*
@@ -56,7 +56,7 @@ macro_rules! methods {
                 Self::Extension
             }
 
-            /// The method of the request whose head begins with it.
+            /// The method of a request whose bytes start with it.
             #[inline]
             pub(crate) fn in_head(self, head: &[u8]) -> Method<'_> {
                 match self {

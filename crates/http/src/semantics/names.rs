@@ -1,13 +1,10 @@
-//! The names of fields that somebody asks for with nearly every request, and where their values lie.
-//!
-//! They are looked up once, when a head is read; after that a field of such a name, or that there is
-//! none, is found without a look at the others.
+//! The names of the fields that are looked up with nearly every request, and an index of them.
 
 use crate::semantics::span::{Range, Span, fields};
 
 macro_rules! names {
     ($($len:literal: $($name:ident $text:literal),*;)*) => {
-        /// A name of a field that is found at once: see [`Request::known`](crate::Request::known).
+        /// A name of a field that is indexed: see [`Request::known`](crate::Request::known).
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum FieldName {
             $($(#[doc = concat!("`", $text, "`")] $name,)*)*
@@ -17,14 +14,13 @@ macro_rules! names {
             /// Every name.
             pub const ALL: &[Self] = &[$($(Self::$name),*),*];
 
-            /// The name, in small letters.
+            /// The name in lower case.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $($(Self::$name => $text,)*)* }
             }
 
-            /// Which of them `name` is, which is a token. Of most names the length tells that it is
-            /// none.
+            /// Finds a name. Most other names differ in their length.
             fn of(name: &[u8]) -> Option<Self> {
                 match name.len() {
                     $(
@@ -60,8 +56,8 @@ names! {
     19: IfUnmodifiedSince "if-unmodified-since";
 }
 
-/// Whether a token is `text`, which is of small letters and hyphens, in any case. No other byte of a
-/// token becomes one of these with that bit set: all bytes are compared at once.
+/// Whether a token is `text`, in any case. `text` has lower-case letters and hyphens, which no other
+/// byte of a token becomes with that bit set, so all bytes are compared at once.
 fn is_same<const N: usize>(token: &[u8; N], text: &[u8]) -> bool {
     let mut differences = 0;
     for (byte, expected) in token.iter().zip(text) {
@@ -86,13 +82,13 @@ impl FieldNames {
         Self(set)
     }
 
-    /// Whether the name is one of them.
+    /// Whether the name is in the set.
     #[must_use]
     pub const fn contains(self, name: FieldName) -> bool {
         self.0 & 1 << name as u32 != 0
     }
 
-    /// Whether there is a name that is in both.
+    /// Whether the sets have a name in common.
     #[must_use]
     pub const fn meets(self, other: Self) -> bool {
         self.0 & other.0 != 0
@@ -103,17 +99,17 @@ impl FieldNames {
     }
 }
 
-/// Where the values of a head's fields lie, by their names.
+/// Where the values of a request's fields lie.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Index {
     pub(crate) present: FieldNames,
     pub(crate) repeated: FieldNames,
-    /// Of the first line of each name; what an absent one has means nothing.
+    /// The first value of each name; arbitrary for an absent name.
     first: [Range; FieldName::ALL.len()],
 }
 
 impl Index {
-    /// Looks through the fields of a block.
+    /// Indexes the fields of a block.
     pub(crate) fn fill(&mut self, block: &[u8], spans: &[Span]) {
         (self.present, self.repeated) = (FieldNames::default(), FieldNames::default());
         for (span, (name, _)) in spans.iter().zip(fields(block, spans)) {
@@ -127,7 +123,7 @@ impl Index {
         }
     }
 
-    /// Where the value of the first field of that name lies.
+    /// The first value of that name.
     pub(crate) fn first(&self, name: FieldName) -> Option<Range> {
         self.present.contains(name).then(|| self.first[name as usize])
     }

@@ -1,11 +1,10 @@
-//! Requests that are refused before a handler sees them, and the status that each earns.
+//! Why the server refuses a request on its own, and with which status.
 
 use sockeye_proto::Fault;
 
 use crate::Status;
 
-/// Why a request is refused. The connection ends with it: what follows can't be trusted to be a
-/// request.
+/// Why a request is refused. In HTTP/1.1 the connection ends: what follows may not be a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) status: Status,
@@ -19,7 +18,7 @@ impl Refusal {
         Self { status, code, what }
     }
 
-    /// 400: not what RFC 9112 calls a request.
+    /// 400: malformed.
     pub(crate) const fn bad(what: &'static str) -> Self {
         Self::new(Status::BAD_REQUEST, "bad_request", what)
     }
@@ -119,7 +118,7 @@ impl Refusal {
         "did not complete the request head in time",
     );
 
-    /// A handler panicked: not the client's fault, and no word of it is for the client.
+    /// A handler panicked. The client is not told why.
     pub(crate) const PANICKED: Self =
         Self::new(Status::INTERNAL_SERVER_ERROR, "handler_panicked", "");
 

@@ -1,4 +1,4 @@
-//! A request as its handler sees it: a view of the bytes that arrived, without a copy.
+//! A request as its handler sees it: a view of bytes, without a copy.
 
 use std::fmt;
 
@@ -7,26 +7,26 @@ use crate::semantics::method::Method;
 use crate::semantics::names::{FieldName, FieldNames, Index};
 use crate::semantics::span::{Span, fields};
 
-/// How the end of a request's body is found.
+/// How the end of content is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
     /// There is none.
     None,
-    /// So many bytes, at least one.
+    /// This many bytes, at least one.
     Length(u64),
-    /// By the chunked coding: how many bytes there are is known at their end.
+    /// The length is known at its end: chunked in HTTP/1.1.
     Chunked,
 }
 
-/// A request: what its head says.
+/// A request without its content.
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
     pub(crate) head: &'a [u8],
     pub(crate) line: &'a ControlData,
-    /// The part of `head` behind the request line, from where the spans are counted.
+    /// The part of `head` with the fields, from where the spans are counted.
     pub(crate) block: &'a [u8],
     pub(crate) spans: &'a [Span],
-    /// Of the same fields.
+    /// The positions of the usual fields.
     pub(crate) index: &'a Index,
     pub(crate) content: Content,
     pub(crate) upgrade: bool,
@@ -46,15 +46,14 @@ impl<'a> Request<'a> {
         self.line.version
     }
 
-    /// The target as it was sent: of RFC 3986's characters only, still percent-encoded.
+    /// The target as it was sent: characters of RFC 3986 only, percent-encoded.
     #[must_use]
     pub fn target(&self) -> &'a [u8] {
         self.line.target.whole().of(self.head)
     }
 
-    /// The target's path, still percent-encoded and as it was sent (a `%` need not be followed by
-    /// two digits, nor are dots resolved): what an absolute target has behind its authority, `/`
-    /// where that is nothing; `*` in `OPTIONS *`.
+    /// The target's path as it was sent: percent-encoded (a `%` may lack its digits), with dots not
+    /// resolved. `/` where an absolute target has none; `*` in `OPTIONS *`.
     #[must_use]
     pub fn path(&self) -> &'a [u8] {
         match self.line.target.path().of(self.head) {
@@ -69,8 +68,8 @@ impl<'a> Request<'a> {
         self.line.target.query().map(|range| range.of(self.head))
     }
 
-    /// Blame resource is asked for: the authority of an absolute target, else the `Host` field.
-    /// A host and perhaps a port; `None` only in HTTP/1.0.
+    /// The host, and perhaps a port: the authority of an absolute target, else the `Host` field. `None`
+    /// only in HTTP/1.0.
     #[must_use]
     pub fn host(&self) -> Option<&'a [u8]> {
         // The absolute form wins (RFC 9112, 3.2.2).
@@ -80,28 +79,26 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// What body follows. [`Responder::read`](crate::Responder::read) asks for it.
+    /// The content that follows. [`Responder::read`](crate::Responder::read) asks for it.
     #[must_use]
     pub fn content(&self) -> Content {
         self.content
     }
 
-    /// The protocols that the client would rather speak on this connection, as the `Upgrade` field
-    /// has them, where it may be given one by [`Responder::upgrade`](crate::Responder::upgrade): in
-    /// HTTP/1.1, with the `Connection` option that belongs to it, and without a body in the way.
+    /// The `Upgrade` field, if [`Responder::upgrade`](crate::Responder::upgrade) can switch to one of its
+    /// protocols: only in HTTP/1.1, for a request without content.
     #[must_use]
     pub fn upgrade(&self) -> Option<&'a [u8]> {
         if self.upgrade { self.known(FieldName::Upgrade) } else { None }
     }
 
-    /// The value of the first field of that name, without spaces around it: what [`Request::field`]
-    /// finds, without a look at the other fields.
+    /// The value of the first field of that name, as [`Request::field`] finds it, but faster.
     #[must_use]
     pub fn known(&self, name: FieldName) -> Option<&'a [u8]> {
         self.index.first(name).map(|range| range.of(self.block))
     }
 
-    /// Those of the names that are found at once of which there is a field.
+    /// The [`FieldName`]s that the request has.
     #[must_use]
     pub fn present(&self) -> FieldNames {
         self.index.present
@@ -113,8 +110,7 @@ impl<'a> Request<'a> {
         self.index.repeated.contains(name)
     }
 
-    /// The value of the first field of that name, without spaces around it. Names are compared
-    /// without regard to case.
+    /// The value of the first field of that name, in any case. Spaces around the value are left out.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&'a [u8]> {
         self.fields_named(name).next()
@@ -136,8 +132,7 @@ impl<'a> Request<'a> {
     }
 }
 
-/// The fields behind a body in chunks (RFC 9110, 6.5). They are kept apart from those of the head,
-/// and nothing that they say changes how the request is read.
+/// The fields behind the content (RFC 9110, 6.5). They change nothing in how the request is read.
 #[derive(Clone, Copy)]
 pub struct Trailers<'a> {
     pub(crate) section: &'a [u8],

@@ -1,6 +1,6 @@
-//! Where the parts of a head lie: byte ranges instead of copies.
+//! Byte ranges in a head, instead of copies.
 
-/// Where something lies in the bytes of a head.
+/// A byte range in a head.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Range {
     pub(crate) start: u32,
@@ -8,7 +8,7 @@ pub(crate) struct Range {
 }
 
 impl Range {
-    /// Both are at most the limit of a head, far below 4 GiB.
+    // A head is far smaller than 4 GiB.
     pub(crate) fn new(start: usize, end: usize) -> Self {
         Self { start: start as u32, end: end as u32 }
     }
@@ -18,14 +18,14 @@ impl Range {
     }
 }
 
-/// Where a field lies in the bytes of a head.
+/// The ranges of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Span {
     pub(crate) name: Range,
     pub(crate) value: Range,
 }
 
-/// The fields at `spans` of `head`: their names and values.
+/// The names and values of the fields at `spans` of `head`.
 pub(crate) fn fields<'a>(
     head: &'a [u8],
     spans: &'a [Span],

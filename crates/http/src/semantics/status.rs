@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// The status code of a final response. Interim ones are the server's: 100 is sent when a body is asked
+/// The status code of a final response. The server sends the interim ones: 100 when content is asked
 /// for, 101 when another protocol takes over.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Status(u16);
@@ -15,10 +15,10 @@ macro_rules! statuses {
                 pub const $name: Self = Self($code);
             )*
 
-            /// Every status that has a name here.
+            /// Every status with a name.
             pub const ALL: &[Self] = &[$(Self::$name),*];
 
-            /// The reason phrase; none for a status that has no name here.
+            /// The reason phrase; empty for a status without a name.
             #[must_use]
             pub const fn reason(self) -> &'static str {
                 match self.0 {
@@ -27,7 +27,7 @@ macro_rules! statuses {
                 }
             }
 
-            /// The code and the reason phrase, of a status that has a name here.
+            /// The code and the reason phrase, of a status with a name.
             pub(crate) const fn title(self) -> Option<&'static str> {
                 match self.0 {
                     101 => Some("101 Switching Protocols"),
@@ -99,15 +99,13 @@ statuses! {
 }
 
 impl Status {
-    /// The status with this code: any of a final response, from 200 to 999, so that one that came up
-    /// after this was written can be sent, too.
+    /// The status with this code, from 200 to 999: it need not be known here.
     #[must_use]
     pub const fn from_code(code: u16) -> Option<Self> {
         if matches!(code, 200..=999) { Some(Self(code)) } else { None }
     }
 
-    /// What is said before another protocol takes over: as a response to anything else it would have
-    /// the client read what follows as that protocol.
+    /// Only [`Responder::upgrade`](crate::Responder::upgrade) sends it.
     pub(crate) const SWITCHING_PROTOCOLS: Self = Self(101);
 
     /// The three digits.
@@ -116,8 +114,8 @@ impl Status {
         self.0
     }
 
-    /// Whether a response with this status has content. One without has no Content-Length here either:
-    /// on a 204 it is forbidden (RFC 9110, 8.6), on a 304 it would speak of another response.
+    /// Whether a response with this status has content. Without content there is no Content-Length: in a
+    /// 204 it is forbidden (RFC 9110, 8.6), in a 304 it would describe another response.
     #[must_use]
     pub const fn has_content(self) -> bool {
         !matches!(self.0, 100..200 | 204 | 304)

@@ -76,7 +76,7 @@ impl<S: Handlers> Server<S> {
                 };
                 self.state = State::ExpectHead { progress, until };
                 if let Some(log) = &mut self.connection.log {
-                    log.wait(input);
+                    log.keep_part(input);
                 }
                 Ok(ReadOutcome::NeedsInput)
             }
