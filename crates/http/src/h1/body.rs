@@ -156,7 +156,7 @@ impl Decoder {
         room: u64,
         limits: &Limits,
         spans: &mut Vec<Span>,
-    ) -> Result<(usize, Decoded), Refusal> {
+    ) -> Result<(usize, Decoded), Refusal<'static>> {
         let (used, decoded) = self.step_to_trailers(input, room)?;
         match (decoded, self) {
             (Some(decoded), _) => Ok((used, decoded)),
@@ -176,7 +176,7 @@ impl Decoder {
         &mut self,
         input: &[u8],
         room: u64,
-    ) -> Result<(usize, Option<Decoded>), Refusal> {
+    ) -> Result<(usize, Option<Decoded>), Refusal<'static>> {
         match self {
             Self::Length(0) => Ok((0, Some(Decoded::End(0)))),
             // The caller may have no input at hand.
@@ -203,7 +203,7 @@ impl Chunked {
         &mut self,
         input: &[u8],
         room: u64,
-    ) -> Result<(usize, Option<Decoded>), Refusal> {
+    ) -> Result<(usize, Option<Decoded>), Refusal<'static>> {
         let mut used = 0;
         while self.at != At::Trailers {
             let rest = &input[used..];
@@ -222,7 +222,7 @@ impl Chunked {
     }
 
     /// Takes a byte that is not data.
-    fn framing_byte(&mut self, byte: u8, room: u64) -> Result<(), Refusal> {
+    fn framing_byte(&mut self, byte: u8, room: u64) -> Result<(), Refusal<'static>> {
         self.at = match (self.at, byte) {
             (At::Size(digits), b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
                 // Sixteen digits are all that can be counted, zeros in front included.
@@ -261,12 +261,12 @@ impl Chunked {
     }
 
     /// Checks the size, whose line is about to end.
-    fn size_end(&self, room: u64) -> Result<At, Refusal> {
+    fn size_end(&self, room: u64) -> Result<At, Refusal<'static>> {
         if self.left > room { Err(Refusal::BODY_TOO_LARGE) } else { Ok(At::SizeEnd) }
     }
 
     /// Takes a byte of extensions.
-    fn extend(&mut self, extension: Extension, byte: u8) -> Result<At, Refusal> {
+    fn extend(&mut self, extension: Extension, byte: u8) -> Result<At, Refusal<'static>> {
         let next = extension.after(byte).ok_or(Refusal::BAD_EXTENSION)?;
         self.extensions += 1;
         if self.extensions > EXTENSIONS {
@@ -288,7 +288,7 @@ mod tests {
         input: &[u8],
         cuts: &[usize],
         room: u64,
-    ) -> Result<Option<(Vec<u8>, usize, usize)>, Refusal> {
+    ) -> Result<Option<(Vec<u8>, usize, usize)>, Refusal<'static>> {
         let mut decoder = Decoder::new(Content::Chunked).unwrap();
         let (limits, mut spans) = (Limits::default(), Vec::new());
         let (mut body, mut used) = (Vec::new(), 0);

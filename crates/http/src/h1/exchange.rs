@@ -56,7 +56,7 @@ impl H1Exchange {
         };
     }
 
-    /// The same before a streamed response is begun: its handler may read the content meanwhile. If
+    /// The same before a streamed response: its handler may read the content meanwhile. If
     /// it doesn't, the connection may close without an announcement.
     pub(crate) fn decide_persistence_of_stream(
         &mut self,

@@ -20,7 +20,7 @@ pub(crate) struct Framing {
 }
 
 /// Reads what the fields of `request` say.
-pub(crate) fn of(request: &Request<'_>) -> Result<Framing, Refusal> {
+pub(crate) fn of(request: &Request<'_>) -> Result<Framing, Refusal<'static>> {
     let old = request.version() == Version::Http10;
     check_host(request, old)?;
     let content = content(request, old)?;
@@ -52,7 +52,7 @@ fn members<'a>(request: &Request<'a>, name: FieldName) -> impl Iterator<Item = &
 }
 
 /// There must be one valid `Host` field (RFC 9112, 3.2).
-fn check_host(request: &Request<'_>, old: bool) -> Result<(), Refusal> {
+fn check_host(request: &Request<'_>, old: bool) -> Result<(), Refusal<'static>> {
     if request.is_repeated(FieldName::Host) {
         return Err(Refusal::bad("sent more than one Host field"));
     }
@@ -85,7 +85,7 @@ impl Options {
 }
 
 /// Whether the client waits for 100 (Continue).
-fn expects_continue(request: &Request<'_>) -> Result<bool, Refusal> {
+fn expects_continue(request: &Request<'_>) -> Result<bool, Refusal<'static>> {
     let mut expects = false;
     for member in members(request, FieldName::Expect) {
         if !member.eq_ignore_ascii_case(b"100-continue") {
@@ -96,7 +96,7 @@ fn expects_continue(request: &Request<'_>) -> Result<bool, Refusal> {
     Ok(expects)
 }
 
-fn content(request: &Request<'_>, old: bool) -> Result<Content, Refusal> {
+fn content(request: &Request<'_>, old: bool) -> Result<Content, Refusal<'static>> {
     use FieldName::{ContentLength, TransferEncoding};
     match (request.known(TransferEncoding), request.known(ContentLength)) {
         (None, None) => Ok(Content::None),
@@ -117,8 +117,8 @@ fn content(request: &Request<'_>, old: bool) -> Result<Content, Refusal> {
 }
 
 /// `1*DIGIT` only: no sign, no list, and no leading zero, which others may read as an octal number.
-fn length(value: &[u8]) -> Result<Content, Refusal> {
-    const BAD: Refusal = Refusal::bad("sent a Content-Length that is no number");
+fn length(value: &[u8]) -> Result<Content, Refusal<'static>> {
+    const BAD: Refusal<'static> = Refusal::bad("sent a Content-Length that is no number");
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
         return Err(BAD);
     }
@@ -136,7 +136,7 @@ fn length(value: &[u8]) -> Result<Content, Refusal> {
 /// Why transfer codings other than a single `chunked` are refused. All fields are one list (RFC 9110,
 /// 5.3).
 #[cold]
-fn refused_codings(request: &Request<'_>) -> Refusal {
+fn refused_codings(request: &Request<'_>) -> Refusal<'static> {
     let values = request.fields_named(FieldName::TransferEncoding.as_str());
     let codings = values.flat_map(|value| value.split(|byte| *byte == b',')).map(chars::trim);
     let mut chunked = false;

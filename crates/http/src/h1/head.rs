@@ -43,7 +43,7 @@ pub(crate) fn parse(
     progress: &mut Progress,
     limits: &Limits,
     block: &mut Block,
-) -> Result<Option<Head>, Refusal> {
+) -> Result<Option<Head>, Refusal<'static>> {
     if progress.seen > 0 {
         block.begin();
         if !go_on(input, progress, limits, &mut block.spans)? {
@@ -73,7 +73,7 @@ fn go_on(
     progress: &mut Progress,
     limits: &Limits,
     spans: &mut Vec<Span>,
-) -> Result<bool, Refusal> {
+) -> Result<bool, Refusal<'static>> {
     if progress.line == 0 {
         check_method(input, limits)?;
         if !has_line_end(input, progress, limits)? {
@@ -92,7 +92,7 @@ fn go_on_with_fields(
     progress: &mut Progress,
     limits: &Limits,
     spans: &mut Vec<Span>,
-) -> Result<bool, Refusal> {
+) -> Result<bool, Refusal<'static>> {
     if !has_line_end(input, progress, limits)? {
         return Ok(false);
     }
@@ -101,7 +101,11 @@ fn go_on_with_fields(
 }
 
 /// Whether the first incomplete line is complete now. No byte is searched twice.
-fn has_line_end(input: &[u8], progress: &mut Progress, limits: &Limits) -> Result<bool, Refusal> {
+fn has_line_end(
+    input: &[u8],
+    progress: &mut Progress,
+    limits: &Limits,
+) -> Result<bool, Refusal<'static>> {
     if memchr::memchr(b'\n', &input[progress.seen as usize..]).is_some() {
         return Ok(true);
     }
@@ -117,7 +121,7 @@ pub(crate) fn trailers(
     progress: &mut Progress,
     limits: &Limits,
     spans: &mut Vec<Span>,
-) -> Result<Option<usize>, Refusal> {
+) -> Result<Option<usize>, Refusal<'static>> {
     // There is no request line.
     let limits = &Limits { request_line: usize::MAX, ..limits.clone() };
     if progress.seen > 0 {
@@ -136,7 +140,7 @@ fn request_line(
     input: &[u8],
     progress: &mut Progress,
     limits: &Limits,
-) -> Result<Option<(ControlData, usize)>, Refusal> {
+) -> Result<Option<(ControlData, usize)>, Refusal<'static>> {
     match tokenize_request_line(input) {
         Ok((line, end)) => match within(limits, 0, end) {
             Ok(()) => Ok(Some((line, end))),
@@ -151,7 +155,7 @@ fn request_line(
 
 /// Refuses a request line whose first bytes can't become a method and a space.
 #[cold]
-fn check_method(input: &[u8], limits: &Limits) -> Result<(), Refusal> {
+fn check_method(input: &[u8], limits: &Limits) -> Result<(), Refusal<'static>> {
     let longest = Method::LONGEST.min(limits.request_line.saturating_sub(1));
     let begin = &input[..input.len().min(longest + 1)];
     let len = chars::count(begin, chars::is_token_byte);
@@ -178,7 +182,7 @@ fn field_lines(
     progress: &mut Progress,
     limits: &Limits,
     spans: &mut Vec<Span>,
-) -> Result<Option<usize>, Refusal> {
+) -> Result<Option<usize>, Refusal<'static>> {
     loop {
         let start = progress.line as usize;
         if let [b'\r', b'\n', ..] = input[start..] {
@@ -202,7 +206,7 @@ fn field_lines(
 }
 
 /// Checks a line from `start` to `end`, which may be the earliest possible end.
-fn within(limits: &Limits, start: usize, end: usize) -> Result<(), Refusal> {
+fn within(limits: &Limits, start: usize, end: usize) -> Result<(), Refusal<'static>> {
     if start == 0 && end > limits.request_line {
         return Err(Refusal::LINE_TOO_LONG);
     }
@@ -218,10 +222,10 @@ fn within(limits: &Limits, start: usize, end: usize) -> Result<(), Refusal> {
 fn judge(
     input: &[u8],
     start: usize,
-    refusal: Refusal,
+    refusal: Refusal<'static>,
     progress: &mut Progress,
     limits: &Limits,
-) -> Result<(), Refusal> {
+) -> Result<(), Refusal<'static>> {
     let ended = memchr::memchr(b'\n', &input[start..]);
     within(limits, start, ended.map_or(input.len(), |at| start + at) + 1)?;
     match ended {
@@ -237,7 +241,7 @@ fn judge(
 /// `method SP request-target SP HTTP-version CRLF` (RFC 9112, 3). Like [`tokenize_field_line`], it fails
 /// for incomplete input, too.
 #[inline(always)]
-fn tokenize_request_line(input: &[u8]) -> Result<(ControlData, usize), Refusal> {
+fn tokenize_request_line(input: &[u8]) -> Result<(ControlData, usize), Refusal<'static>> {
     // Most requests are of one method.
     let get = input.starts_with(b"GET ");
     let method_len = if get { 3 } else { method_len(input).ok_or(Refusal::NO_METHOD)? };
@@ -268,7 +272,7 @@ fn method_len(input: &[u8]) -> Option<usize> {
 
 /// `HTTP-version CRLF` (RFC 9112, 2.3) at the start of `rest`, which follows the target of `input`.
 #[cold]
-fn version(rest: &[u8], input: &[u8]) -> Result<Version, Refusal> {
+fn version(rest: &[u8], input: &[u8]) -> Result<Version, Refusal<'static>> {
     match rest {
         [b'H', b'T', b'T', b'P', b'/', major, b'.', minor, b'\r', b'\n', ..] => {
             match (major, minor) {
@@ -284,12 +288,17 @@ fn version(rest: &[u8], input: &[u8]) -> Result<Version, Refusal> {
     }
 }
 
-const NO_VERSION: Refusal = Refusal::bad("sent a request line that does not end with a version");
+const NO_VERSION: Refusal<'static> =
+    Refusal::bad("sent a request line that does not end with a version");
 
 /// `field-name ":" OWS field-value OWS CRLF` (RFC 9112, 5). Returns its parts, counted from `base`, and
 /// where the next line starts.
 #[inline(always)]
-fn tokenize_field_line(input: &[u8], start: usize, base: usize) -> Result<(Span, usize), Refusal> {
+fn tokenize_field_line(
+    input: &[u8],
+    start: usize,
+    base: usize,
+) -> Result<(Span, usize), Refusal<'static>> {
     let colon = start + chars::count(&input[start..], chars::is_token_byte);
     if colon == start || input.get(colon) != Some(&b':') {
         return Err(bad_name(&input[start..colon], input.get(colon)));
@@ -311,7 +320,7 @@ fn tokenize_field_line(input: &[u8], start: usize, base: usize) -> Result<(Span,
 
 /// Why a line is refused whose name isn't followed by a colon.
 #[cold]
-fn bad_name(name: &[u8], next: Option<&u8>) -> Refusal {
+fn bad_name(name: &[u8], next: Option<&u8>) -> Refusal<'static> {
     Refusal::bad(match (name, next) {
         // RFC 9112, 5.2: obsolete line folding is refused.
         ([], Some(b' ' | b'\t')) => "sent a field line that begins with a space",
@@ -325,7 +334,7 @@ fn bad_name(name: &[u8], next: Option<&u8>) -> Refusal {
 
 /// Why a line is refused whose value isn't followed by CRLF.
 #[cold]
-fn bad_value(rest: &[u8]) -> Refusal {
+fn bad_value(rest: &[u8]) -> Refusal<'static> {
     match rest {
         [b'\r', ..] => Refusal::CR_WITHOUT_LF,
         _ => Refusal::bad("sent a control character in a field's value"),

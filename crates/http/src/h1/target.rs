@@ -6,7 +6,8 @@ use crate::semantics::method::MethodKind;
 use crate::semantics::refusal::Refusal;
 use crate::semantics::span::Range;
 
-const BAD_FORM: Refusal = Refusal::bad("sent a request target that is of no form for its method");
+const BAD_FORM: Refusal<'static> =
+    Refusal::bad("sent a request target that is of no form for its method");
 
 /// Splits the target at `start..end` of `head`, which has target bytes only. `mark` is the position of its
 /// first `?`, or `end`.
@@ -17,7 +18,7 @@ pub(crate) fn split(
     mark: usize,
     end: usize,
     method: MethodKind,
-) -> Result<Target, Refusal> {
+) -> Result<Target, Refusal<'static>> {
     let target = &head[start..end];
     let Range { start, end } = Range::new(start, end);
     let mark = mark as u32;
@@ -36,7 +37,7 @@ fn split_other(
     whole: Range,
     mark: u32,
     method: MethodKind,
-) -> Result<Target, Refusal> {
+) -> Result<Target, Refusal<'static>> {
     let Range { start, end } = whole;
     match target {
         [] => Err(Refusal::bad("sent no request target")),

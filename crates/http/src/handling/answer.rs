@@ -18,7 +18,7 @@ pub(crate) enum AnswerKind {
     Wait(Waits),
     /// The connection goes on with another protocol.
     Switched,
-    /// The response was begun, and can't be completed.
+    /// The response was started, and can't be completed.
     Broken(&'static Fault),
 }
 

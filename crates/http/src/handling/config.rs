@@ -19,12 +19,14 @@ pub struct ServerConfig {
     pub(crate) limits: Limits,
     names_itself: bool,
     opening: Opening,
-    block: Cell<Option<Box<Block>>>,
-    trailers: Cell<Vec<Span>>,
-    log: Option<Rc<dyn Log>>,
+    /// Memory in which a head is parsed, with the fields of the last one. `None` while it is used.
+    pub(crate) block: Cell<Option<Box<Block>>>,
+    /// Memory in which a trailer section is parsed.
+    pub(crate) trailers: Cell<Vec<Span>>,
+    pub(crate) log: Option<Rc<dyn Log>>,
     clients: Option<Rc<dyn Clients>>,
     log_buffers: RefCell<Vec<LogBuffer>>,
-    host_check: Option<HostCheck>,
+    pub(crate) host_check: Option<HostCheck>,
 }
 
 /// The most log buffers that are kept while no connection uses them.
@@ -93,32 +95,6 @@ impl ServerConfig {
         fill: impl FnOnce(&mut Vec<u8>),
     ) {
         h1.write_head(&self.opening, self.names_itself, status, turn, fill);
-    }
-
-    /// Lends the memory in which a head is parsed, with the fields of the last one.
-    pub(crate) fn lend(&self) -> Box<Block> {
-        self.block.take().unwrap_or_default()
-    }
-
-    pub(crate) fn give_back(&self, block: Box<Block>) {
-        self.block.set(Some(block));
-    }
-
-    /// Lends the memory in which a trailer section is parsed.
-    pub(crate) fn lend_trailers(&self) -> Vec<Span> {
-        self.trailers.take()
-    }
-
-    pub(crate) fn give_back_trailers(&self, spans: Vec<Span>) {
-        self.trailers.set(spans);
-    }
-
-    pub(crate) fn log(&self) -> Option<&dyn Log> {
-        self.log.as_deref()
-    }
-
-    pub(crate) fn host_check(&self) -> Option<&HostCheck> {
-        self.host_check.as_ref()
     }
 
     /// Lends memory for what a log has not been told yet.

@@ -30,8 +30,8 @@ impl Connection {
 
     /// The connection is established.
     pub(crate) fn open(&mut self, peer: &Peer) {
-        self.log = self.config.log().map(|_| Box::new(PendingLog::new(*peer)));
-        self.checks_host = self.config.host_check().is_some_and(|check| check.applies(peer));
+        self.log = self.config.log.as_ref().map(|_| Box::new(PendingLog::new(*peer)));
+        self.checks_host = self.config.host_check.as_ref().is_some_and(|check| check.applies(peer));
     }
 
     /// Whether the server is stopping, or will be soon.
@@ -51,7 +51,7 @@ impl Connection {
         now + self.config.limits.half_closed_timeout
     }
 
-    /// When a request's content is given up, if nothing of it arrives from now on.
+    /// When the time for a request's content is over, if nothing of it arrives from now on.
     pub(crate) fn content_until(&self, now: Time) -> Time {
         now + self.config.limits.body_timeout
     }

@@ -25,12 +25,12 @@ impl<F: Fn(&Peer) -> H, H: Handler> Handlers for F {
 
 /// Answers one request.
 ///
-/// [`Handler::on_request`] is called first. What a call returns says what the handler waits for next:
-/// it hears of nothing else, except messages, which come at any time until the response is complete.
-/// The handler is dropped when its response is complete or can't be completed any more, for example
-/// because the client has left.
+/// [`Handler::on_request`] is called first. The answer of each call says what the handler waits for. It
+/// is called for that only, and for messages, which arrive at any time until the response is complete.
+/// Then the handler is dropped, or earlier if the response can't be completed, for example because the
+/// client has left.
 ///
-/// A panic ends the request, and in HTTP/1.1 the connection. If the response had not begun, it is 500.
+/// A panic ends the request, and in HTTP/1.1 the connection. If the response had not started, it is 500.
 pub trait Handler {
     /// Answers a request, asks for its content, or says that the answer comes later. Content that
     /// isn't asked for is discarded, or the connection is closed behind the response, whichever is
@@ -39,7 +39,7 @@ pub trait Handler {
     fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer;
 
     /// Takes the message of a promise or of a [`Remote`](sockeye_proto::Remote), while the response
-    /// has not begun. In HTTP/1.1 the message may be meant for an earlier request of the connection:
+    /// has not started. In HTTP/1.1 the message may be meant for an earlier request of the connection:
     /// ignore an unexpected one with [`Responder::keep_waiting`].
     ///
     /// Default: ignores messages while the request's content is read. Otherwise nothing but a message
@@ -85,7 +85,7 @@ pub trait Handler {
         stream.abort()
     }
 
-    /// The response has not begun within [`Limits::response_timeout`](crate::Limits). A handler that
+    /// The response has not started within [`Limits::response_timeout`](crate::Limits). A handler that
     /// waits on gets the same time again.
     ///
     /// Default: answers 503, and closes the connection: a late message for this request would be
@@ -95,8 +95,8 @@ pub trait Handler {
         responder.closing().time_out()
     }
 
-    /// The page for a request that the server refuses by itself: its fields, a Content-Type among
-    /// them, and its content. Default: `None`, for a short page in plain text.
+    /// The page for a request that the server, not the handler, refuses: its fields with a Content-Type,
+    /// and its content. Default: `None`, for a short page in plain text.
     ///
     /// `code` is a stable name in `snake_case`. `what` is the end of a sentence that begins with "the
     /// client"; it is empty if a handler panicked.
@@ -105,8 +105,7 @@ pub trait Handler {
         None
     }
 
-    /// The methods that the handler knows, for the `Allow` field where the server refuses a method
-    /// by itself.
+    /// The methods that the handler knows, for the `Allow` field if the server refuses a method.
     fn allow(&self) -> &'static str {
         "GET, HEAD"
     }

@@ -41,7 +41,7 @@ impl<H: Handler, W: WireExchange> InFlight<H, W> {
     ///
     /// # Errors
     ///
-    /// If it panics. The response is 500 if it had not begun.
+    /// If it panics. The response is 500 if it had not started.
     #[inline]
     pub(crate) fn call(
         &mut self,
@@ -73,7 +73,7 @@ impl<H: Handler, W: WireExchange> InFlight<H, W> {
         })
     }
 
-    /// Tells the handler what has happened, whether or not its response has begun.
+    /// Calls the handler for an event, whether or not its response has started.
     pub(crate) fn tell(
         &mut self,
         event: StreamEvent<'_>,
@@ -99,7 +99,7 @@ impl<H: Handler, W: WireExchange> InFlight<H, W> {
     ///
     /// # Errors
     ///
-    /// If the request or its response can't be completed. The handler was told.
+    /// If the request or its response can't be completed.
     pub(crate) fn next_step(
         &mut self,
         mut answer: AnswerKind,
@@ -169,11 +169,11 @@ impl<H: Handler, W: WireExchange> InFlight<H, W> {
         Ok(())
     }
 
-    /// The request's content can't be completed: answers, if the response has not begun, and tells
+    /// The request's content can't be completed: answers, if the response has not started, and tells
     /// the handler. Returns the fault that ends the request.
     pub(crate) fn refuse_content(
         &mut self,
-        refusal: Refusal,
+        refusal: Refusal<'static>,
         connection: &mut Connection,
         turn: &mut Turn<'_>,
     ) -> Fault {
@@ -190,23 +190,10 @@ impl<H: Handler, W: WireExchange> InFlight<H, W> {
             .map_err(|panic| panicked(&*panic))
     }
 
-    /// Answers a request that the server refuses. The connection closes behind it.
+    /// Answers a request that the server refuses. HTTP/1.1 closes the connection behind it.
     pub(crate) fn refuse(
         &mut self,
-        refusal: Refusal,
-        connection: &mut Connection,
-        turn: &mut Turn<'_>,
-    ) {
-        let Refusal { status, code, what } = refusal;
-        self.refuse_with(status, code, what, connection, turn);
-    }
-
-    /// As [`InFlight::refuse`]. `what` is the end of a sentence that begins with "the client".
-    pub(crate) fn refuse_with(
-        &mut self,
-        status: Status,
-        code: &'static str,
-        what: &str,
+        Refusal { status, code, what }: Refusal<'_>,
         connection: &mut Connection,
         turn: &mut Turn<'_>,
     ) {

@@ -1,4 +1,4 @@
-//! What the access log has not been told yet of the requests of one output.
+//! Requests of one output whose end the access log has not been told yet.
 
 use sockeye_proto::{Mark, Peer, Reason, Time, Turn};
 
@@ -14,7 +14,7 @@ const MAX_NOTES: usize = 256 * 1024;
 /// Bytes that are kept of an incomplete head, for a log line in case it stays incomplete.
 const MAX_PART: usize = 2 * 1024;
 
-/// What the log has not been told yet of the requests of one output, which are sent in order.
+/// Requests of one output whose end the log has not been told yet. Their responses are sent in order.
 #[derive(Debug)]
 pub(crate) struct PendingLog {
     peer: Peer,
@@ -34,7 +34,7 @@ impl PendingLog {
 
     /// A request has come.
     pub(crate) fn begin(&mut self, request: Begun<'_>, config: &ServerConfig, turn: &Turn<'_>) {
-        let Some(log) = config.log() else { return };
+        let Some(log) = &config.log else { return };
         if self.buffer.entries.is_empty() {
             self.buffer = config.lend_log_buffer();
         }
@@ -102,7 +102,7 @@ impl PendingLog {
         self.tell(sent, None, config, now);
     }
 
-    /// The output has ended: the log is told of all requests that are left.
+    /// The output has ended, and with it all requests that are left.
     pub(crate) fn closed(&mut self, reason: &Reason, config: &ServerConfig, turn: &Turn<'_>) {
         self.tell(turn.sent(), Some(Ended::with(reason)), config, turn.now());
     }
@@ -115,7 +115,7 @@ impl PendingLog {
 
     /// Tells the log of the requests whose responses are sent, and with `rest` of all others.
     fn tell(&mut self, sent: Mark, rest: Option<Ended>, config: &ServerConfig, now: Time) {
-        let Some(log) = config.log() else { return };
+        let Some(log) = &config.log else { return };
         while let Some(entry) = self.buffer.entries.front() {
             let complete = entry.end.is_some_and(|end| end <= sent);
             let Some(ended) = (if complete { Some(Ended::Complete) } else { rest }) else { break };

@@ -25,7 +25,7 @@ pub(crate) struct Exchange {
     /// When the response must have sent something: its head, if `Limits::response_timeout` is set;
     /// later, more content, if the client has ended its side. Otherwise [`Time::NEVER`].
     pub(crate) send_by: Time,
-    /// The handler was told that the server drains.
+    /// The handler has received `StreamEvent::Drain`.
     pub(crate) drain_told: bool,
 }
 
@@ -40,7 +40,7 @@ pub(crate) enum Incoming {
     },
     /// The handler reads it, and takes at most `room` more bytes.
     Reading { room: u64 },
-    /// The handler was told of its end.
+    /// The handler has received its end.
     Ended,
 }
 
@@ -55,7 +55,7 @@ pub(crate) enum Outgoing {
     UnknownLength,
     /// Its head, and no content will follow.
     HeadOnly,
-    /// It can't be completed as it was begun.
+    /// Its head, and it can't be completed.
     Broken,
 }
 

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::net::Ipv4Addr;
 
-use sockeye_proto::{Fault, Peer};
+use sockeye_proto::Peer;
 
 use crate::Request;
 use crate::semantics::chars;
@@ -139,13 +139,6 @@ impl HostCheck {
         }
         self.hosts.refused(host)
     }
-
-    /// The fault of a refused request. It doesn't repeat the name, which the client chose.
-    pub(crate) fn fault() -> Fault {
-        Fault::peer(Self::CODE, "asked for a host that is not allowed here")
-    }
-
-    pub(crate) const CODE: &'static str = "host_not_allowed";
 }
 
 impl fmt::Debug for HostCheck {

@@ -1,4 +1,4 @@
-//! Hooks for access logs: what a [`Log`] is told of each request, and of how it ended.
+//! Hooks for access logs: which requests arrived, and how they ended.
 
 use std::fmt;
 use std::time::Duration;

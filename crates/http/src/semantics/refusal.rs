@@ -6,14 +6,14 @@ use crate::Status;
 
 /// Why a request is refused. In HTTP/1.1 the connection ends: what follows may not be a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Refusal {
+pub(crate) struct Refusal<'a> {
     pub(crate) status: Status,
     pub(crate) code: &'static str,
     /// The end of a sentence that begins with "the peer".
-    pub(crate) what: &'static str,
+    pub(crate) what: &'a str,
 }
 
-impl Refusal {
+impl Refusal<'static> {
     pub(crate) const fn new(status: Status, code: &'static str, what: &'static str) -> Self {
         Self { status, code, what }
     }
@@ -118,11 +118,22 @@ impl Refusal {
         "did not complete the request head in time",
     );
 
+    /// 421 (RFC 9110, 15.5.20). `what` may repeat the name, which the client chose.
+    pub(crate) const fn of_host(what: &str) -> Refusal<'_> {
+        Refusal { what, ..Self::HOST_NOT_ALLOWED }
+    }
+
+    pub(crate) const HOST_NOT_ALLOWED: Self = Self::new(
+        Status::MISDIRECTED_REQUEST,
+        "host_not_allowed",
+        "asked for a host that is not allowed here",
+    );
+
     /// A handler panicked. The client is not told why.
     pub(crate) const PANICKED: Self =
         Self::new(Status::INTERNAL_SERVER_ERROR, "handler_panicked", "");
 
-    /// The fault that ends the connection.
+    /// The fault that ends the request, and in HTTP/1.1 the connection.
     pub(crate) fn fault(self) -> Fault {
         Fault::peer(self.code, self.what)
     }

@@ -17,17 +17,14 @@ use crate::json_lines::{Input, JsonExchange, Section, line, parse};
 use crate::semantics::exchange::{Exchange, Incoming, Waits};
 use crate::semantics::method::MethodKind;
 use crate::semantics::refusal::Refusal;
-use crate::{
-    Begun, Content, Handler, Handlers, HostCheck, KeptRequest, Limits, ServerConfig, Status,
-    StreamEvent,
-};
+use crate::{Begun, Content, Handler, Handlers, KeptRequest, Limits, ServerConfig, StreamEvent};
 
 /// The most streams at a time.
 const MOST_STREAMS: usize = 100;
 /// The most bytes of a stream that are sent in turn.
 const QUANTUM: u64 = 16 * 1024;
-/// Bytes that a stream's output holds before it counts as full, and of content that waits until its
-/// handler reads. A client that sends more is given up.
+/// Bytes that a stream's output holds before it counts as full, and of content that waits until the
+/// handler reads. If a client sends more, its stream is aborted.
 const ROOM: usize = 64 * 1024;
 
 /// The server's side of one connection.
@@ -39,7 +36,7 @@ pub struct JsonLines<S: Handlers> {
     content: Option<(NonZeroU32, usize)>,
     stop: Stop,
     half_closed: bool,
-    /// When an idle connection, or one in the middle of a line, is given up.
+    /// When a connection that is idle or in the middle of a line is closed.
     until: Time,
 }
 
@@ -127,7 +124,7 @@ impl<H: Handler> Slot<H> {
     }
 
     /// The request's content can't be completed.
-    fn refuse_content(&mut self, refusal: Refusal, outer: &Turn<'_>) {
+    fn refuse_content(&mut self, refusal: Refusal<'static>, outer: &Turn<'_>) {
         self.go_on(outer, |in_flight, connection, turn| {
             Err(in_flight.refuse_content(refusal, connection, turn))
         });
@@ -328,16 +325,16 @@ impl<S: Handlers> JsonLines<S> {
         if let Some(log) = &mut slot.connection.log {
             log.begin(Begun::Request(&request), &self.config, turn);
         }
-        let check = self.config.host_check().filter(|_| slot.connection.checks_host);
+        let check = self.config.host_check.as_ref().filter(|_| slot.connection.checks_host);
         slot.go_on(turn, |in_flight, connection, turn| {
             if matches!(request.line.method, MethodKind::Connect | MethodKind::Trace) {
                 in_flight.refuse(Refusal::REFUSED_METHOD, connection, turn);
                 return Err(Refusal::REFUSED_METHOD.fault());
             }
             if let Some(check) = check.filter(|check| !check.allows(&request)) {
-                let (status, what) = (Status::MISDIRECTED_REQUEST, check.refuse(&request));
-                in_flight.refuse_with(status, HostCheck::CODE, &what, connection, turn);
-                return Err(HostCheck::fault());
+                let what = check.refuse(&request);
+                in_flight.refuse(Refusal::of_host(&what), connection, turn);
+                return Err(Refusal::HOST_NOT_ALLOWED.fault());
             }
             in_flight.call(connection, turn, |handler, responder| {
                 handler.on_request(&request, responder)

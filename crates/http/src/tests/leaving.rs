@@ -1,4 +1,4 @@
-//! Clients that end their side while a response is under way.
+//! Clients that end their side while a response is in progress.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -16,17 +16,17 @@ static WHY: Fault =
 struct Feed;
 
 impl Handler for Feed {
-    fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
+    fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
         match request.path() {
             b"/feed" => {
-                let stream = reply.stream(Status::OK, &Fields::new(), None);
+                let stream = responder.stream(Status::OK, &Fields::new(), None);
                 let _ = stream.run(|| "tick");
                 stream.later()
             }
-            b"/abort" => reply.stream(Status::OK, &Fields::new(), None).abort_with(&WHY),
+            b"/abort" => responder.stream(Status::OK, &Fields::new(), None).abort_with(&WHY),
             _ => {
-                let _ = reply.run(|| "late");
-                reply.later()
+                let _ = responder.run(|| "late");
+                responder.later()
             }
         }
     }
@@ -35,10 +35,10 @@ impl Handler for Feed {
         &mut self,
         _: Ticket,
         body: Result<Message, Abandoned>,
-        reply: Responder<'_, '_>,
+        responder: Responder<'_, '_>,
     ) -> Answer {
         let text = *body.unwrap().downcast::<&str>().unwrap();
-        reply.send(Status::OK, &Fields::new(), Body::Static(text.as_bytes()))
+        responder.send(Status::OK, &Fields::new(), Body::Static(text.as_bytes()))
     }
 
     fn on_stream(&mut self, event: StreamEvent<'_>, mut stream: Stream<'_, '_>) -> Answer {

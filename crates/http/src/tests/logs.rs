@@ -230,10 +230,10 @@ fn who_is_too_slow_is_told_of_as_that_whatever_the_answer() {
 struct Streams;
 
 impl Handler for Streams {
-    fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
+    fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
         let path = request.path();
         assert_ne!(path, b"/panic");
-        let mut stream: Stream<'_, '_> = reply.stream(Status::OK, &Fields::new(), None);
+        let mut stream: Stream<'_, '_> = responder.stream(Status::OK, &Fields::new(), None);
         stream.write(b"hello");
         assert_ne!(path, b"/panic/late");
         match path {
@@ -277,16 +277,16 @@ fn a_stream_is_told_of_at_its_end_however_it_comes() {
 struct Takes;
 
 impl Handler for Takes {
-    fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
+    fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
         if request.upgrade().is_none() {
-            return reply.read();
+            return responder.read();
         }
         let echo = Box::new(sockeye_proto::echo::Echo::default());
-        reply.upgrade("echo", &Fields::new(), echo).expect("it was asked for")
+        responder.upgrade("echo", &Fields::new(), echo).expect("it was asked for")
     }
 
-    fn on_body_end(&mut self, _: &crate::Trailers<'_>, reply: Responder<'_, '_>) -> Answer {
-        reply.send(Status::OK, &Fields::new(), Body::Empty)
+    fn on_body_end(&mut self, _: &crate::Trailers<'_>, responder: Responder<'_, '_>) -> Answer {
+        responder.send(Status::OK, &Fields::new(), Body::Empty)
     }
 }
 

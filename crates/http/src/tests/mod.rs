@@ -11,7 +11,7 @@ mod late;
 mod leaving;
 mod logs;
 mod pages;
-mod ready;
+mod prepared;
 mod refusals;
 mod splits;
 mod streams;
@@ -33,24 +33,26 @@ struct Mirror {
 }
 
 impl Handler for Mirror {
-    fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
+    fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
         match request.path() {
             b"/later" => {
-                self.waits_for = Some(reply.run(|| "it took a while"));
-                reply.later()
+                self.waits_for = Some(responder.run(|| "it took a while"));
+                responder.later()
             }
             b"/big" => {
                 let body = Bytes::from(vec![b'x'; Harness::ROOM]);
-                reply.send(Status::OK, &Fields::new(), Body::Shared(&body))
+                responder.send(Status::OK, &Fields::new(), Body::Shared(&body))
             }
             b"/none" => {
                 let fields = Fields::new().with("ETag", b"\"a\"").unwrap();
-                reply.send(Status::NOT_MODIFIED, &fields, Body::Static(b"never sent"))
+                responder.send(Status::NOT_MODIFIED, &fields, Body::Static(b"never sent"))
             }
-            b"/error" => reply.error(Status::NOT_FOUND, &Fields::new(), "There is no such thing."),
+            b"/error" => {
+                responder.error(Status::NOT_FOUND, &Fields::new(), "There is no such thing.")
+            }
             path => {
                 let text = format!("{} {}", request.method(), String::from_utf8_lossy(path));
-                reply.send(Status::OK, &Fields::new(), Body::Shared(&text.into()))
+                responder.send(Status::OK, &Fields::new(), Body::Shared(&text.into()))
             }
         }
     }
@@ -59,15 +61,15 @@ impl Handler for Mirror {
         &mut self,
         ticket: Ticket,
         body: Result<Message, Abandoned>,
-        reply: Responder<'_, '_>,
+        responder: Responder<'_, '_>,
     ) -> Answer {
         assert_eq!(self.waits_for, Some(ticket));
         match body {
             Ok(message) => {
                 let text = *message.downcast::<&'static str>().unwrap();
-                reply.send(Status::OK, &Fields::new(), Body::Static(text.as_bytes()))
+                responder.send(Status::OK, &Fields::new(), Body::Static(text.as_bytes()))
             }
-            Err(Abandoned) => reply.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), ""),
+            Err(Abandoned) => responder.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), ""),
         }
     }
 }
@@ -86,7 +88,7 @@ fn says(input: &[u8]) -> (String, Harness) {
 
 /// The status codes of the responses in `output`, whose bodies have nothing like a status line.
 fn codes(output: &str) -> Vec<u16> {
-    output.split("HTTP/1.1 ").filter_map(|reply| reply.get(..3)?.parse().ok()).collect()
+    output.split("HTTP/1.1 ").filter_map(|responder| responder.get(..3)?.parse().ok()).collect()
 }
 
 #[test]

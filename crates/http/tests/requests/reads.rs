@@ -70,9 +70,9 @@ pub(crate) fn read<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Reading {
 
 /// The status of the last response. None has content in which a number follows the version.
 fn last_status(output: &[u8]) -> u16 {
-    let output = str::from_utf8(output).expect("our replies are text");
-    let codes = output.split("HTTP/1.1 ").filter_map(|reply| reply.get(..3)?.parse().ok());
-    codes.last().expect("a refusal has a reply")
+    let output = str::from_utf8(output).expect("our responses are text");
+    let codes = output.split("HTTP/1.1 ").filter_map(|responder| responder.get(..3)?.parse().ok());
+    codes.last().expect("a refusal has a response")
 }
 
 /// Keeps what it is told, and answers each request when its body has come.
@@ -82,7 +82,7 @@ struct Keep {
 }
 
 impl Handler for Keep {
-    fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
+    fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
         self.now = Accepted {
             method: request.method().to_string(),
             target: request.target().to_vec(),
@@ -90,18 +90,18 @@ impl Handler for Keep {
             fields: request.fields().map(|(name, value)| (name.to_vec(), value.to_vec())).collect(),
             ..Accepted::default()
         };
-        reply.read()
+        responder.read()
     }
 
-    fn on_body(&mut self, piece: &[u8], reply: Responder<'_, '_>) -> Answer {
+    fn on_body(&mut self, piece: &[u8], responder: Responder<'_, '_>) -> Answer {
         self.now.body.extend_from_slice(piece);
-        reply.read()
+        responder.read()
     }
 
-    fn on_body_end(&mut self, trailers: &Trailers<'_>, reply: Responder<'_, '_>) -> Answer {
+    fn on_body_end(&mut self, trailers: &Trailers<'_>, responder: Responder<'_, '_>) -> Answer {
         let fields = trailers.fields().map(|(name, value)| (name.to_vec(), value.to_vec()));
         self.now.trailers = fields.collect();
         self.all.borrow_mut().push(std::mem::take(&mut self.now));
-        reply.send(Status::OK, &Fields::new(), Body::Empty)
+        responder.send(Status::OK, &Fields::new(), Body::Empty)
     }
 }

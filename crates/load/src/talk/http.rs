@@ -1,12 +1,12 @@
 //! Responses of HTTP/1.1.
 
-use sockeye_http::client::{self, BadReply, Extent, Piece, Replies, Shape};
+use sockeye_http::client::{self, BadResponse, Extent, Piece, ResponseReader, Shape};
 
 use super::reply::{Asked, Content, Cut, Done, Garbage, Model, Step};
 
 #[derive(Debug, Default)]
 pub(crate) struct Http {
-    replies: Replies,
+    replies: ResponseReader,
     status: u16,
     /// The length of the content, where the head says it.
     length: Option<u64>,
@@ -23,7 +23,8 @@ impl Http {
         asked: Asked<'_>,
     ) -> Result<(usize, Step), Garbage> {
         let known = asked.model.and_then(|model| model.shape.as_ref());
-        let method = if asked.ask.head { client::Asked::Head } else { client::Asked::Get };
+        let method =
+            if asked.ask.head { client::RequestKind::Head } else { client::RequestKind::Get };
         let mut used = 0;
         loop {
             let (count, piece) = self.replies.read(&input[used..], method, known)?;
@@ -35,7 +36,7 @@ impl Http {
                     self.status = head.status;
                     self.length = head.length();
                     self.interim = head.interim;
-                    let has_content = method == client::Asked::Get;
+                    let has_content = method == client::RequestKind::Get;
                     if has_content && self.length.is_some_and(|length| length > asked.most) {
                         return Err(Garbage::too_large(asked.most));
                     }
@@ -83,8 +84,8 @@ impl Http {
     }
 }
 
-impl From<BadReply> for Garbage {
-    fn from(BadReply(what): BadReply) -> Self {
+impl From<BadResponse> for Garbage {
+    fn from(BadResponse(what): BadResponse) -> Self {
         Self(what.into())
     }
 }

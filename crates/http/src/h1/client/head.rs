@@ -1,26 +1,62 @@
-//! A response's head: its status line, and what its fields say about where it ends.
+//! A response's head and trailers, and what the head says about the end of the content.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::sync::LazyLock;
 
 use memchr::{memchr_iter, memmem};
 
-use super::error::BadReply;
-use super::limits::LIMITS;
 use crate::h1::head;
 use crate::semantics::chars;
-use crate::{Content, Trailers, Version};
+use crate::semantics::refusal::Refusal;
+use crate::{Content, Limits, Trailers, Version};
+
+/// Why a response is malformed: the end of a sentence that begins with "the peer".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadResponse(pub &'static str);
+
+impl fmt::Display for BadResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the peer {}", self.0)
+    }
+}
+
+impl std::error::Error for BadResponse {}
+
+// Both sides read lines and chunks by the same rules, except for a bare LF in a head.
+impl From<Refusal<'static>> for BadResponse {
+    fn from(refusal: Refusal<'static>) -> Self {
+        Self(match refusal {
+            Refusal::HEAD_TOO_LARGE => "sent a response's head of more than 64 KiB",
+            Refusal::LF_WITHOUT_CR => {
+                "ended a line of a chunked body with a bare LF, not CRLF: readers could disagree about \
+                 where the body ends"
+            }
+            Refusal { what, .. } => what,
+        })
+    }
+}
+
+/// The limits on a head, and on trailers: 64 KiB and 256 fields. Servers send more than clients: cookies,
+/// policies.
+pub(super) static LIMITS: LazyLock<Limits> = LazyLock::new(|| Limits {
+    request_line: 64 * 1024,
+    head: 64 * 1024,
+    fields: 256,
+    ..Limits::default()
+});
 
 /// The head of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head<'a> {
     /// The status code, from 100 to 599.
     pub status: u16,
-    /// The server would take another request on this connection behind this response.
+    /// The server accepts another request on this connection behind this response.
     pub persistent: bool,
-    /// Interim responses (RFC 9110, 15.2) that came before it: at most 100.
+    /// Interim responses (RFC 9110, 15.2) before it: at most 100.
     pub interim: u32,
     pub(super) framing: Framing,
-    /// The head as it came, with the blank line.
+    /// The head as it arrived, with the blank line.
     pub bytes: &'a [u8],
 }
 
@@ -40,7 +76,7 @@ impl Head<'_> {
         self.status < 200
     }
 
-    /// How long the content is going to be, where the head says so.
+    /// The length of the content, if the head says it.
     #[must_use]
     pub fn length(&self) -> Option<u64> {
         match self.framing {
@@ -51,23 +87,23 @@ impl Head<'_> {
     }
 }
 
-/// The length of the head at the beginning of `input`, of whose first `seen` bytes it is known that
-/// they hold no end; `None` while it is incomplete.
-pub(super) fn len(input: &[u8], seen: usize) -> Result<Option<usize>, BadReply> {
+/// The length of the head at the start of `input`, which does not end in the first `seen` bytes; `None`
+/// if it is incomplete.
+pub(super) fn len(input: &[u8], seen: usize) -> Result<Option<usize>, BadResponse> {
     const PREFIX: &[u8] = b"HTTP/1.";
     let begun = &input[..input.len().min(PREFIX.len())];
     if !PREFIX.starts_with(begun) {
-        return Err(BadReply("sent something else than an HTTP/1 reply"));
+        return Err(BadResponse("sent something else than an HTTP/1 response"));
     }
     let end = blank_line(input, seen.saturating_sub(2));
     if end.unwrap_or(input.len()) > LIMITS.head {
-        return Err(BadReply("sent a reply's head of more than 64 KiB"));
+        return Err(BadResponse("sent a response's head of more than 64 KiB"));
     }
     Ok(end)
 }
 
-/// Where the first blank line ends, of those behind an LF at `from` or later. A bare LF ends a line,
-/// too (RFC 9112, 2.2).
+/// Where the first blank line behind an LF at `from` or later ends. A bare LF ends a line, too (RFC 9112,
+/// 2.2).
 fn blank_line(input: &[u8], from: usize) -> Option<usize> {
     memchr_iter(b'\n', &input[from..]).find_map(|at| match input[from + at + 1..] {
         [b'\n', ..] => Some(from + at + 2),
@@ -76,10 +112,9 @@ fn blank_line(input: &[u8], from: usize) -> Option<usize> {
     })
 }
 
-/// `lines` with CRLF behind every one, and one space in the place of each line break that folds a
-/// field's value (obs-fold): a user agent has to replace it before it reads the value (RFC 9112,
-/// 5.2). The fields begin at the line number `first`: if that line begins with a space it folds
-/// nothing, and is left to be refused.
+/// `lines` with CRLF behind every one, and a space instead of each line break that folds a field's value
+/// (obs-fold), as a user agent has to read it (RFC 9112, 5.2). The fields start at line number `first`; a
+/// space at the start of that line folds nothing, and will be refused.
 pub(super) fn unfolded(lines: &[u8], first: usize) -> Cow<'_, [u8]> {
     let is_plain = |at: usize| {
         lines[..at].ends_with(b"\r") && !matches!(lines.get(at + 1), Some(b' ' | b'\t'))
@@ -105,14 +140,14 @@ pub(super) fn unfolded(lines: &[u8], first: usize) -> Cow<'_, [u8]> {
 }
 
 /// Reads a whole head.
-pub(super) fn parse(bytes: &[u8]) -> Result<Head<'_>, BadReply> {
+pub(super) fn parse(bytes: &[u8]) -> Result<Head<'_>, BadResponse> {
     let plain = unfolded(bytes, 1);
     let (status, version, start) = status_line(&plain)?;
     let fields = &plain[start..];
     let mut spans = Vec::new();
     let whole = head::trailers(fields, &mut head::Progress::default(), &LIMITS, &mut spans)?;
     if whole != Some(fields.len()) {
-        return Err(BadReply("sent a reply's head that ends in two places"));
+        return Err(BadResponse("sent a response's head that ends in two places"));
     }
     let mut seen = Seen::default();
     for (name, value) in (Trailers { section: fields, spans: &spans }).fields() {
@@ -120,7 +155,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Head<'_>, BadReply> {
     }
     let old = version == Version::Http10;
     if status == 101 {
-        return Err(BadReply("switched to another protocol, though nobody had asked for that"));
+        return Err(BadResponse("switched to another protocol, though nobody had asked for that"));
     }
     let framing = framing(status, &seen)?;
     let persistent = !seen.close && (!old || seen.keep_alive) && framing != Framing::UntilClose;
@@ -129,8 +164,8 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Head<'_>, BadReply> {
 
 /// `HTTP-version SP status-code SP [ reason-phrase ] CRLF` (RFC 9112, 4), also without the second
 /// space. Returns where the next line begins.
-fn status_line(bytes: &[u8]) -> Result<(u16, Version, usize), BadReply> {
-    const BAD: BadReply = BadReply("sent a status line that can't be read");
+fn status_line(bytes: &[u8]) -> Result<(u16, Version, usize), BadResponse> {
+    const BAD: BadResponse = BadResponse("sent a status line that can't be read");
     let end = memmem::find(bytes, b"\r\n").ok_or(BAD)?;
     let (version, rest) = bytes[..end].split_at_checked(9).ok_or(BAD)?;
     let version = match version {
@@ -153,7 +188,7 @@ fn status_line(bytes: &[u8]) -> Result<(u16, Version, usize), BadReply> {
     Ok((status, version, end + 2))
 }
 
-/// The fields that matter, as they are met.
+/// The fields that matter, so far.
 #[derive(Default)]
 struct Seen {
     length: Option<u64>,
@@ -164,7 +199,7 @@ struct Seen {
 }
 
 impl Seen {
-    fn take(&mut self, name: &[u8], value: &[u8]) -> Result<(), BadReply> {
+    fn take(&mut self, name: &[u8], value: &[u8]) -> Result<(), BadResponse> {
         match name.len() {
             10 if name.eq_ignore_ascii_case(b"connection") => {
                 for option in elements(value) {
@@ -177,7 +212,7 @@ impl Seen {
                 for element in elements(value) {
                     let length = Some(number(element)?);
                     if self.length.is_some() && self.length != length {
-                        return Err(BadReply("sent two lengths of one reply"));
+                        return Err(BadResponse("sent two lengths of one response"));
                     }
                     self.length = length;
                 }
@@ -185,7 +220,7 @@ impl Seen {
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
                 for coding in elements(value) {
                     if self.chunked {
-                        return Err(BadReply("sent a transfer coding behind the chunked one"));
+                        return Err(BadResponse("sent a transfer coding behind the chunked one"));
                     }
                     self.coded = true;
                     self.chunked = coding.eq_ignore_ascii_case(b"chunked");
@@ -201,8 +236,8 @@ fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(chars::trim)
 }
 
-fn number(digits: &[u8]) -> Result<u64, BadReply> {
-    const BAD: BadReply = BadReply("sent a Content-Length that is no number");
+fn number(digits: &[u8]) -> Result<u64, BadResponse> {
+    const BAD: BadResponse = BadResponse("sent a Content-Length that is no number");
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return Err(BAD);
     }
@@ -211,17 +246,44 @@ fn number(digits: &[u8]) -> Result<u64, BadReply> {
 }
 
 /// RFC 9112, 6.3.
-fn framing(status: u16, seen: &Seen) -> Result<Framing, BadReply> {
+fn framing(status: u16, seen: &Seen) -> Result<Framing, BadResponse> {
     if status < 200 || status == 204 || status == 304 {
         return Ok(Framing::None);
     }
     Ok(match seen.length {
         Some(_) if seen.coded => {
-            return Err(BadReply("sent a reply with both a length and a transfer coding"));
+            return Err(BadResponse("sent a response with both a length and a transfer coding"));
         }
         None if seen.chunked => Framing::Content(Content::Chunked),
         None => Framing::UntilClose,
         Some(0) => Framing::None,
         Some(length) => Framing::Content(Content::Length(length)),
     })
+}
+
+/// The length of the trailer section at the start of `input` (RFC 9112, 7.1.2), which does not end in the
+/// first `seen` bytes; `None` if it is incomplete.
+pub(super) fn trailers_len(input: &[u8], seen: usize) -> Result<Option<usize>, BadResponse> {
+    let mut end = None;
+    for at in memchr_iter(b'\n', &input[seen..]).map(|at| seen + at) {
+        match input[..at] {
+            [b'\r'] | [.., b'\n', b'\r'] => {
+                end = Some(at + 1);
+                break;
+            }
+            [.., b'\r'] => {}
+            _ => return Err(Refusal::LF_WITHOUT_CR.into()),
+        }
+    }
+    if end.unwrap_or(input.len()) > LIMITS.head {
+        return Err(BadResponse("sent trailers of more than 64 KiB"));
+    }
+    Ok(end)
+}
+
+/// Checks a complete trailer section. Folded values are accepted (RFC 9112, 5.2).
+pub(super) fn check_trailers(section: &[u8]) -> Result<(), BadResponse> {
+    let plain = unfolded(section, 0);
+    head::trailers(&plain, &mut head::Progress::default(), &LIMITS, &mut Vec::new())?;
+    Ok(())
 }

@@ -1,16 +1,15 @@
-//! Reading responses: the client's side of a connection, for whoever counts them (RFC 9112, 4 to 6).
+//! A reader of responses: the client's side of a connection (RFC 9112, 4 to 6).
 //!
-//! [`Replies`] finds where each response begins and ends, and hands out its content in pieces as they
-//! come; it holds no bytes. What ends a response depends on what was asked, so each call says so. One
-//! response, byte for byte:
+//! A [`ResponseReader`] finds where each response starts and ends, and returns its content in pieces. It
+//! holds no bytes.
 //!
 //! ```
-//! use sockeye_http::client::{Asked, Piece, Replies};
+//! use sockeye_http::client::{Piece, RequestKind, ResponseReader};
 //!
-//! let mut replies = Replies::default();
+//! let mut reader = ResponseReader::default();
 //! let mut input: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nHello\n";
 //! let mut next = || {
-//!     let (used, piece) = replies.read(input, Asked::Get, None).unwrap();
+//!     let (used, piece) = reader.read(input, RequestKind::Get, None).unwrap();
 //!     input = &input[used..];
 //!     piece
 //! };
@@ -20,40 +19,33 @@
 //! assert_eq!(next(), Piece::Short);
 //! ```
 //!
-//! Who asks the same again and again gets heads that are alike but for their date. A [`Shape`], taken
-//! from the first of them, knows the others at a glance; one that differs is read as the first was.
+//! Responses to the same request often differ in their date only: a [`Shape`] of the first finds the
+//! others without parsing them.
 //!
-//! Framing is read as strictly as on the server's side: what two parties could read in two ways is no
-//! response. In heads it takes what a client may take: lines that end with a bare LF (RFC 9112, 2.2). In
-//! heads and trailers it takes what a client has to: field values that are folded over several lines
-//! (5.2). A bare LF in a chunked body's lines is refused, trailers included: readers that differ in this
-//! would find different ends. What it leaves to others: which requests are
-//! written and when, redirects, codings of content, the fields that don't frame anything.
+//! Framing is read as strictly as by the server. Heads may have lines that end with a bare LF (RFC 9112,
+//! 2.2). Heads and trailers may have folded values (5.2). Requests, redirects and content codings are up
+//! to the caller.
 
-mod error;
 mod head;
-mod limits;
 mod shape;
 #[cfg(test)]
 mod tests;
-mod trailers;
 
-pub use self::error::BadReply;
 use self::head::Framing;
-pub use self::head::Head;
+pub use self::head::{BadResponse, Head};
 pub use self::shape::Shape;
 use crate::h1::body::{Decoded, Decoder};
 
-/// Interim responses before one response. A server that processes a request for long may send one every
-/// 20 s (RFC 2518, 10.1), so this is half an hour; without a limit it could go on for ever.
+/// The most interim responses before one response: half an hour of a server that sends one every 20 s
+/// while it works (RFC 2518, 10.1).
 const MOST_INTERIM: u32 = 100;
 
-/// What was asked, as far as it decides where the response ends.
+/// The request's method, as far as it decides where the response ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
-    /// `HEAD`: the response has no content, whatever its fields say.
+pub enum RequestKind {
+    /// HEAD: the response has no content, whatever its fields say.
     Head,
-    /// Anything else.
+    /// Any other.
     Get,
 }
 
@@ -62,13 +54,13 @@ pub enum Asked {
 pub enum Piece<'a> {
     /// More input is needed.
     Short,
-    /// The head. Interim ones (RFC 9110, 15.2) are counted, and left out.
+    /// The head. Interim heads (RFC 9110, 15.2) are only counted.
     Head(Head<'a>),
     /// Bytes of the content, at least one.
     Content(&'a [u8]),
     /// The response is complete.
     End {
-        /// The server takes another request on this connection.
+        /// The server accepts another request on this connection.
         persistent: bool,
     },
 }
@@ -76,64 +68,54 @@ pub enum Piece<'a> {
 /// How much of a response has been read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
-    /// Nothing but whole interim responses, if any ([`Replies::interim`]): or all of the last response.
+    /// Nothing, except for complete interim responses ([`ResponseReader::interim`]).
     Nothing,
-    /// So many bytes of its head.
+    /// This many bytes of its head.
     Head(usize),
-    /// Its head, and content up to its end or a part of it.
+    /// Its head, and perhaps content.
     Content,
 }
 
-/// Where the responses of one connection stand.
+/// Reads the responses of one connection.
 #[derive(Debug, Default)]
-pub struct Replies {
+pub struct ResponseReader {
     stage: Stage,
-    /// Interim responses so far, before the response that comes next.
+    /// Interim responses before the next response so far.
     interim: u32,
 }
 
 /// What comes next.
 #[derive(Debug, Default)]
 enum Stage {
-    /// A head, of which so many bytes hold no end.
-    Head {
-        seen: usize,
-    },
+    /// The rest of a head, which does not end in the first `seen` bytes.
+    Head { seen: usize },
     /// Content.
-    Content {
-        decoder: Decoder,
-        persistent: bool,
-    },
-    /// Content until the connection ends.
+    Content { decoder: Decoder, persistent: bool },
+    /// Content up to the end of the connection.
     UntilClose,
-    /// The trailer section, of which so many bytes hold no end.
-    Trailers {
-        seen: usize,
-        persistent: bool,
-    },
-    /// The end of a response has yet to be told.
-    End {
-        persistent: bool,
-    },
-    /// Nothing: the last response has come.
+    /// The trailer section, which does not end in the first `seen` bytes.
+    Trailers { seen: usize, persistent: bool },
+    /// Nothing, but the caller has not been told of the response's end.
+    End { persistent: bool },
+    /// A response.
     #[default]
     Fresh,
+    /// Nothing: the last response is complete.
     Over,
 }
 
-impl Replies {
-    /// Takes one step. Returns how much of `input` was used, and what it was; `known` is what the
-    /// head will probably look like.
+impl ResponseReader {
+    /// Takes one step. Returns how much of `input` was used, and the result. `known` is the expected head.
     ///
     /// # Errors
     ///
-    /// When the input is no response. There is no going on.
+    /// If the input is no response. Don't call it again then.
     pub fn read<'a>(
         &mut self,
         input: &'a [u8],
-        asked: Asked,
+        asked: RequestKind,
         known: Option<&Shape>,
-    ) -> Result<(usize, Piece<'a>), BadReply> {
+    ) -> Result<(usize, Piece<'a>), BadResponse> {
         match &mut self.stage {
             Stage::Fresh => {
                 if let Some(head) = known.and_then(|shape| shape.find(input)) {
@@ -160,7 +142,7 @@ impl Replies {
                         }
                         (used, Piece::Content(&input[used - len..used]))
                     }
-                    (used, Some(Decoded::End(_))) => (used, self.end_reply(persistent)),
+                    (used, Some(Decoded::End(_))) => (used, self.end_response(persistent)),
                 })
             }
             Stage::Trailers { seen, persistent } => {
@@ -171,31 +153,31 @@ impl Replies {
             Stage::UntilClose => Ok((input.len(), Piece::Content(input))),
             Stage::End { persistent } => {
                 let persistent = *persistent;
-                Ok((0, self.end_reply(persistent)))
+                Ok((0, self.end_response(persistent)))
             }
             Stage::Over if input.is_empty() => Ok((0, Piece::Short)),
-            Stage::Over => Err(BadReply("sent something behind its last reply")),
+            Stage::Over => Err(BadResponse("sent something behind its last response")),
         }
     }
 
-    /// The server has ended its side. Whether that completes a response.
+    /// The server has ended its side. Returns whether that completes a response.
     ///
     /// # Errors
     ///
-    /// When it leaves one incomplete: [`Replies::extent`] says how much of it there is.
-    pub fn end_of_input(&mut self) -> Result<bool, BadReply> {
+    /// If a response is incomplete: see [`ResponseReader::extent`].
+    pub fn end_of_input(&mut self) -> Result<bool, BadResponse> {
         let complete = match self.stage {
             Stage::Fresh | Stage::Over => false,
             Stage::UntilClose | Stage::End { .. } => true,
             Stage::Head { .. } | Stage::Content { .. } | Stage::Trailers { .. } => {
-                return Err(BadReply("closed the connection in the middle of a reply"));
+                return Err(BadResponse("closed the connection in the middle of a response"));
             }
         };
         self.stage = Stage::Over;
         Ok(complete)
     }
 
-    /// How much has been read of a response that is not complete.
+    /// How much has been read of an incomplete response.
     #[must_use]
     pub fn extent(&self) -> Extent {
         match self.stage {
@@ -208,7 +190,7 @@ impl Replies {
         }
     }
 
-    /// How many interim responses have come of a response whose final head has not.
+    /// How many interim responses have arrived before the next final one.
     #[must_use]
     pub fn interim(&self) -> u32 {
         self.interim
@@ -219,21 +201,21 @@ impl Replies {
         input: &[u8],
         seen: usize,
         persistent: bool,
-    ) -> Result<(usize, Piece<'a>), BadReply> {
-        let Some(len) = trailers::len(input, seen)? else {
+    ) -> Result<(usize, Piece<'a>), BadResponse> {
+        let Some(len) = head::trailers_len(input, seen)? else {
             self.stage = Stage::Trailers { seen: input.len(), persistent };
             return Ok((0, Piece::Short));
         };
-        trailers::check(&input[..len])?;
-        Ok((len, self.end_reply(persistent)))
+        head::check_trailers(&input[..len])?;
+        Ok((len, self.end_response(persistent)))
     }
 
     fn read_head<'a>(
         &mut self,
         mut input: &'a [u8],
         mut seen: usize,
-        asked: Asked,
-    ) -> Result<(usize, Piece<'a>), BadReply> {
+        asked: RequestKind,
+    ) -> Result<(usize, Piece<'a>), BadResponse> {
         let mut used = 0;
         loop {
             let Some(len) = head::len(input, seen)? else {
@@ -250,7 +232,9 @@ impl Replies {
             }
             self.interim += 1;
             if self.interim > MOST_INTERIM {
-                return Err(BadReply("sent more than 100 interim responses (1xx) before a reply"));
+                return Err(BadResponse(
+                    "sent more than 100 interim responses (1xx) before a response",
+                ));
             }
             used += len;
             input = &input[len..];
@@ -259,13 +243,13 @@ impl Replies {
     }
 
     /// A head has been read.
-    fn begin<'a>(&mut self, mut head: Head<'a>, asked: Asked) -> (usize, Piece<'a>) {
+    fn begin<'a>(&mut self, mut head: Head<'a>, asked: RequestKind) -> (usize, Piece<'a>) {
         head.interim = std::mem::take(&mut self.interim);
         let persistent = head.persistent;
         // RFC 9112, 6.3.
         let framing = match asked {
-            Asked::Head => Framing::None,
-            Asked::Get => head.framing,
+            RequestKind::Head => Framing::None,
+            RequestKind::Get => head.framing,
         };
         self.stage = match framing {
             Framing::None => Stage::End { persistent },
@@ -280,7 +264,7 @@ impl Replies {
         (head.bytes.len(), Piece::Head(head))
     }
 
-    fn end_reply(&mut self, persistent: bool) -> Piece<'static> {
+    fn end_response(&mut self, persistent: bool) -> Piece<'static> {
         self.stage = if persistent { Stage::Fresh } else { Stage::Over };
         Piece::End { persistent }
     }

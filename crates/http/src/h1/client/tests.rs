@@ -2,18 +2,18 @@
 
 use proptest::prelude::*;
 
-use super::limits::LIMITS;
+use super::head::LIMITS;
 use super::*;
 
 /// Everything that is read of `input`, cut at `cuts`: each response as `status content`, with a `!`
 /// behind it where the connection ends with it.
 fn replies(
     input: &[u8],
-    asked: Asked,
+    asked: RequestKind,
     known: Option<&Shape>,
     cuts: &[usize],
-) -> Result<Vec<String>, BadReply> {
-    let mut replies = Replies::default();
+) -> Result<Vec<String>, BadResponse> {
+    let mut replies = ResponseReader::default();
     let (mut read, mut used) = (Vec::new(), 0);
     let mut reply = String::new();
     for end in cuts.iter().copied().chain([input.len()]) {
@@ -36,7 +36,7 @@ fn replies(
     Ok(read)
 }
 
-fn whole(input: &str, asked: Asked) -> Result<Vec<String>, BadReply> {
+fn whole(input: &str, asked: RequestKind) -> Result<Vec<String>, BadResponse> {
     replies(input.as_bytes(), asked, None, &[])
 }
 
@@ -51,7 +51,7 @@ const READ: [&str; 6] = ["200 Hello", "200 abcde", "204 ", "304 ", "404 ", "200 
 
 #[test]
 fn replies_end_where_their_heads_say() {
-    assert_eq!(whole(STREAM, Asked::Get).unwrap(), READ);
+    assert_eq!(whole(STREAM, RequestKind::Get).unwrap(), READ);
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn the_reply_to_head_has_no_content_whatever_it_says() {
     let input = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n\
                  HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
                  HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n";
-    assert_eq!(whole(input, Asked::Head).unwrap(), ["200 ", "200 ", "200 !"]);
+    assert_eq!(whole(input, RequestKind::Head).unwrap(), ["200 ", "200 ", "200 !"]);
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn the_connection_goes_on_where_both_sides_would() {
         ("HTTP/1.0 204 x\r\nConnection: keep-alive\r\n\r\n", true),
     ] {
         let end = if persistent { "204 " } else { "204 !" };
-        assert_eq!(whole(head, Asked::Get).unwrap(), [end], "{head:?}");
+        assert_eq!(whole(head, RequestKind::Get).unwrap(), [end], "{head:?}");
     }
 }
 
@@ -85,8 +85,8 @@ fn a_bare_lf_ends_a_line_of_a_head() {
         "HTTP/1.1 100 Continue\n\nHTTP/1.1 200\nDate: then\nContent-Length: 5\n\nHello",
     ] {
         let cuts: Vec<usize> = (0..input.len()).collect();
-        assert_eq!(whole(input, Asked::Get).unwrap(), ["200 Hello"], "{input:?}");
-        let dripped = replies(input.as_bytes(), Asked::Get, None, &cuts);
+        assert_eq!(whole(input, RequestKind::Get).unwrap(), ["200 Hello"], "{input:?}");
+        let dripped = replies(input.as_bytes(), RequestKind::Get, None, &cuts);
         assert_eq!(dripped.unwrap(), ["200 Hello"], "{input:?}");
     }
     // A Date field that ends in one may not hide the field behind it.
@@ -105,13 +105,13 @@ fn a_folded_field_is_one_field() {
         ("X: y\r\n \r\nContent-Length: 5\r\n\r\nHello", "200 Hello"),
     ] {
         let input = format!("HTTP/1.1 200 OK\r\n{fields}");
-        assert_eq!(whole(&input, Asked::Get).unwrap(), [read], "{input:?}");
+        assert_eq!(whole(&input, RequestKind::Get).unwrap(), [read], "{input:?}");
     }
     for (fields, says) in [
         ("Content-Length: 1\r\n 2\r\n\r\n", "no number"),
         ("Content\r\n -Length: 2\r\n\r\n", "sent"),
     ] {
-        let error = whole(&format!("HTTP/1.1 200 OK\r\n{fields}"), Asked::Get).unwrap_err();
+        let error = whole(&format!("HTTP/1.1 200 OK\r\n{fields}"), RequestKind::Get).unwrap_err();
         assert!(error.to_string().contains(says), "{fields:?}: {error}");
     }
 }
@@ -121,16 +121,16 @@ fn a_folded_trailer_is_one_field() {
     for trailers in ["A: b\r\n c\r\n", "A:\r\n\tb\r\n \r\nC: d\r\n", "A: b\r\n  \r\n c\r\n"] {
         let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
         let input = format!("{head}2\r\nok\r\n0\r\n{trailers}\r\n{head}0\r\n\r\n");
-        assert_eq!(whole(&input, Asked::Get).unwrap(), ["200 ok", "200 "], "{trailers:?}");
+        assert_eq!(whole(&input, RequestKind::Get).unwrap(), ["200 ok", "200 "], "{trailers:?}");
         let cuts: Vec<usize> = (0..input.len()).collect();
-        let dripped = replies(input.as_bytes(), Asked::Get, None, &cuts);
+        let dripped = replies(input.as_bytes(), RequestKind::Get, None, &cuts);
         assert_eq!(dripped.unwrap(), ["200 ok", "200 "], "{trailers:?}");
     }
     let long = format!(
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: {}",
         "b\r\n ".repeat(LIMITS.head / 4)
     );
-    let error = whole(&long, Asked::Get).unwrap_err();
+    let error = whole(&long, RequestKind::Get).unwrap_err();
     assert!(error.to_string().contains("trailers of more than 64 KiB"), "{error}");
 }
 
@@ -141,16 +141,16 @@ fn interim_responses_are_counted_and_bounded() {
         stream + "HTTP/1.1 204 No Content\r\n\r\n"
     };
     for known in [None, Some(shape(b"HTTP/1.1 204 No Content\r\n\r\n"))] {
-        let (mut replies, input) = (Replies::default(), interim(100) + &interim(1));
+        let (mut replies, input) = (ResponseReader::default(), interim(100) + &interim(1));
         let mut input = input.as_bytes();
         for count in [100, 1] {
-            let (used, piece) = replies.read(input, Asked::Get, known.as_ref()).unwrap();
+            let (used, piece) = replies.read(input, RequestKind::Get, known.as_ref()).unwrap();
             assert!(matches!(piece, Piece::Head(head) if head.interim == count), "{piece:?}");
             input = &input[used..];
-            replies.read(input, Asked::Get, None).unwrap();
+            replies.read(input, RequestKind::Get, None).unwrap();
         }
     }
-    let error = whole(&interim(101), Asked::Get).unwrap_err();
+    let error = whole(&interim(101), RequestKind::Get).unwrap_err();
     assert!(error.to_string().contains("more than 100 interim"), "{error}");
 }
 
@@ -164,9 +164,10 @@ fn a_reply_that_is_cut_says_how_much_of_it_there_is() {
         ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", Extent::Content),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n", Extent::Content),
     ] {
-        let (mut replies, mut used) = (Replies::default(), 0);
+        let (mut replies, mut used) = (ResponseReader::default(), 0);
         loop {
-            let (count, piece) = replies.read(&input.as_bytes()[used..], Asked::Get, None).unwrap();
+            let (count, piece) =
+                replies.read(&input.as_bytes()[used..], RequestKind::Get, None).unwrap();
             used += count;
             if piece == Piece::Short {
                 break;
@@ -210,24 +211,24 @@ fn what_is_no_reply_is_refused() {
         ("HTTP/1.1 200 OK\r\nConte", "in the middle"),
         ("HTTP/1.1 204 x\r\nConnection: close\r\n\r\nHTTP", "behind its last"),
     ] {
-        let error = whole(input, Asked::Get).unwrap_err();
+        let error = whole(input, RequestKind::Get).unwrap_err();
         assert!(error.to_string().contains(says), "{input:?}: {error}");
     }
 }
 
 #[test]
 fn a_head_without_an_end_is_refused_at_the_limit() {
-    let mut replies = Replies::default();
+    let mut replies = ResponseReader::default();
     let mut input = b"HTTP/1.1 200 OK\r\n".to_vec();
     input.resize(LIMITS.head, b'a');
-    assert_eq!(replies.read(&input, Asked::Get, None), Ok((0, Piece::Short)));
+    assert_eq!(replies.read(&input, RequestKind::Get, None), Ok((0, Piece::Short)));
     input.push(b'a');
-    assert!(replies.read(&input, Asked::Get, None).is_err());
+    assert!(replies.read(&input, RequestKind::Get, None).is_err());
 }
 
 /// The shape of the first head in `input`.
 fn shape(input: &[u8]) -> Shape {
-    match Replies::default().read(input, Asked::Get, None) {
+    match ResponseReader::default().read(input, RequestKind::Get, None) {
         Ok((_, Piece::Head(head))) => Shape::of(&head),
         other => panic!("{other:?}"),
     }
@@ -253,7 +254,7 @@ fn a_shape_knows_heads_that_differ_in_their_date_alone() {
     }
     // A head of which one byte is read twice would be two different heads.
     let first = shape(&STREAM.as_bytes()[25..]);
-    assert_eq!(replies(STREAM.as_bytes(), Asked::Get, Some(&first), &[]).unwrap(), READ);
+    assert_eq!(replies(STREAM.as_bytes(), RequestKind::Get, Some(&first), &[]).unwrap(), READ);
 }
 
 #[test]
@@ -268,7 +269,7 @@ proptest! {
     fn cuts_change_nothing(mut cuts in proptest::collection::vec(0..STREAM.len(), 0..12), known: bool) {
         cuts.sort_unstable();
         let shape = known.then(|| shape(&STREAM.as_bytes()[25..]));
-        let read = replies(STREAM.as_bytes(), Asked::Get, shape.as_ref(), &cuts).unwrap();
+        let read = replies(STREAM.as_bytes(), RequestKind::Get, shape.as_ref(), &cuts).unwrap();
         prop_assert_eq!(read, READ);
     }
 
@@ -280,10 +281,10 @@ proptest! {
     ) {
         let input = [&STREAM.as_bytes()[..start], &noise].concat();
         let mut at = 0;
-        let mut replies = Replies::default();
+        let mut replies = ResponseReader::default();
         for end in [input.len().min(start + cut), input.len()] {
             loop {
-                let Ok((used, piece)) = replies.read(&input[at..end], Asked::Get, None) else {
+                let Ok((used, piece)) = replies.read(&input[at..end], RequestKind::Get, None) else {
                     return Ok(());
                 };
                 prop_assert!(used <= end - at);

@@ -44,7 +44,11 @@ impl<S: Handlers> Server<S> {
     }
 
     /// The content of the request whose answer waits can't be completed.
-    fn refuse_content(&mut self, refusal: Refusal, turn: &mut Turn<'_>) -> Result<(), Fault> {
+    fn refuse_content(
+        &mut self,
+        refusal: Refusal<'static>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Fault> {
         match self.state.take_in_flight() {
             Some(mut in_flight) => {
                 Err(in_flight.refuse_content(refusal, &mut self.connection, turn))
@@ -129,8 +133,8 @@ impl<S: Handlers> Server<S> {
         }
     }
 
-    /// Tells a handler of a wake-up if it streams its response: earlier calls may be meant for an
-    /// earlier request, and a handler looks by itself when its stream begins.
+    /// Tells a handler of a wake-up if it streams its response. An earlier wake-up may be meant for an
+    /// earlier request, and a handler looks anyway when its stream starts.
     pub(super) fn on_woken(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
         match &self.state {
             State::ExpectAnswer(in_flight) if in_flight.exchange.has_begun() => {
@@ -149,7 +153,7 @@ impl<S: Handlers> Server<S> {
             }
             State::ExpectAnswer(in_flight) => {
                 in_flight.wire.unread |= unread;
-                // A response that has begun hears of it now, another one when it begins.
+                // A response that has started is told now, another one when it starts.
                 if in_flight.exchange.has_begun()
                     && let Some(in_flight) = self.state.take_in_flight()
                 {

@@ -65,9 +65,9 @@ impl<S: Handlers> Server<S> {
         loop {
             let next = in_flight.next_step(answer, &mut self.connection, turn)?;
             let NextStep::Read = next else { return Ok(next) };
-            let mut spans = self.connection.config.lend_trailers();
+            let mut spans = self.connection.config.trailers.take();
             let told = self.tell_content(in_flight, input, &mut spans, turn);
-            self.connection.config.give_back_trailers(spans);
+            self.connection.config.trailers.set(spans);
             match told? {
                 Some(next) => answer = next,
                 None => return Ok(NextStep::Read),
@@ -224,7 +224,7 @@ impl<S: Handlers> Server<S> {
         turn: &mut Turn<'_>,
     ) -> Result<ReadOutcome, Fault> {
         let Connection { config, .. } = &self.connection;
-        let mut spans = config.lend_trailers();
+        let mut spans = config.trailers.take();
         let stepped = loop {
             match rest.decoder.step(input, rest.room, &config.limits, &mut spans) {
                 Ok((used, decoded)) => {
@@ -238,7 +238,7 @@ impl<S: Handlers> Server<S> {
                 Err(refusal) => break Err(refusal),
             }
         };
-        config.give_back_trailers(spans);
+        config.trailers.set(spans);
         match stepped {
             Ok(true) => {
                 self.state = State::idle(self.connection.idle_until(turn.now()));

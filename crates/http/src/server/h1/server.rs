@@ -19,10 +19,7 @@ use crate::handling::in_flight::InFlight;
 use crate::semantics::exchange::{Exchange, Incoming};
 use crate::semantics::method::MethodKind;
 use crate::semantics::refusal::Refusal;
-use crate::{
-    Begun, Content, Handler, Handlers, HostCheck, Request, ServerConfig, Status, StreamEvent,
-    Unread,
-};
+use crate::{Begun, Content, Handler, Handlers, Request, ServerConfig, StreamEvent, Unread};
 
 /// The server's side of one connection. It holds no buffer, and makes a handler for each request.
 pub struct Server<S: Handlers> {
@@ -64,7 +61,7 @@ impl<S: Handlers> Server<S> {
             State::ExpectHead { progress, .. } => *progress,
             _ => Progress::default(),
         };
-        let mut block = self.connection.config.lend();
+        let mut block = self.connection.config.block.take().unwrap_or_default();
         let limits = &self.connection.config.limits;
         let outcome = match head::parse(input, &mut progress, limits, &mut block) {
             Ok(Some(head)) => self.begin(input, &head, &block, turn),
@@ -85,7 +82,7 @@ impl<S: Handlers> Server<S> {
                 Err(self.refuse(refusal, input.starts_with(b"HEAD "), turn))
             }
         };
-        self.connection.config.give_back(block);
+        self.connection.config.block.set(Some(block));
         outcome
     }
 
@@ -164,7 +161,7 @@ impl<S: Handlers> Server<S> {
 
     /// Whether the host of a request is allowed. The result for its fields is kept with them.
     fn allows_host(&self, request: &Request<'_>, block: &Block) -> bool {
-        let Some(check) = self.connection.config.host_check() else { return true };
+        let Some(check) = &self.connection.config.host_check else { return true };
         match (request.line.target.authority(), block.host_allowed()) {
             (None, Some(allowed)) => allowed,
             (None, None) => {
@@ -176,35 +173,35 @@ impl<S: Handlers> Server<S> {
         }
     }
 
-    /// Refuses a request for its host: 421 (RFC 9110, 15.5.20).
+    /// Refuses a request for its host.
     #[cold]
     fn refuse_host(&mut self, request: &Request<'_>, turn: &mut Turn<'_>) -> Fault {
-        let what = self.connection.config.host_check().map(|check| check.refuse(request));
-        let (status, what) = (Status::MISDIRECTED_REQUEST, what.unwrap_or_default());
-        let mut in_flight = self.refused(request.line.method == MethodKind::Head, turn);
-        in_flight.refuse_with(status, HostCheck::CODE, &what, &mut self.connection, turn);
-        HostCheck::fault()
+        let what = self.connection.config.host_check.as_ref().map(|check| check.refuse(request));
+        let what = what.unwrap_or_default();
+        let head_only = request.line.method == MethodKind::Head;
+        self.answer_refused(Refusal::of_host(&what), head_only, turn);
+        Refusal::HOST_NOT_ALLOWED.fault()
     }
 
-    /// Answers a request that is refused before it has a handler. Returns the fault that ends the
-    /// connection.
+    /// Refuses a request that has no handler yet. Returns the fault that ends the connection.
     #[cold]
     pub(super) fn refuse(
         &mut self,
-        refusal: Refusal,
+        refusal: Refusal<'static>,
         head_only: bool,
         turn: &mut Turn<'_>,
     ) -> Fault {
-        self.refused(head_only, turn).refuse(refusal, &mut self.connection, turn);
+        self.answer_refused(refusal, head_only, turn);
         refusal.fault()
     }
 
-    fn refused(&self, head_only: bool, turn: &Turn<'_>) -> InFlight<S::Handler, H1Exchange> {
-        InFlight {
+    fn answer_refused(&mut self, refusal: Refusal<'_>, head_only: bool, turn: &mut Turn<'_>) {
+        let mut in_flight = InFlight {
             handler: self.handlers.handler(turn.peer()),
             exchange: Exchange::new(head_only, Incoming::Ended),
             wire: H1Exchange::refused(),
-        }
+        };
+        in_flight.refuse(refusal, &mut self.connection, turn);
     }
 
     /// Notes for the log, if there is one, that a request has come.

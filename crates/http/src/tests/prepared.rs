@@ -32,14 +32,14 @@ struct Both {
 }
 
 impl Handler for Both {
-    fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
+    fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
         match request.path() {
-            b"/ready" => reply.send_prepared(&self.ready),
+            b"/ready" => responder.send_prepared(&self.ready),
             b"/with" => match &self.body {
-                Body::Shared(content) => reply.send_prepared_with(&self.without, content),
-                _ => reply.send_prepared(&self.ready),
+                Body::Shared(content) => responder.send_prepared_with(&self.without, content),
+                _ => responder.send_prepared(&self.ready),
             },
-            _ => reply.send(self.status, &self.fields, self.body.clone()),
+            _ => responder.send(self.status, &self.fields, self.body.clone()),
         }
     }
 }
