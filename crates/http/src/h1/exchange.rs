@@ -2,7 +2,7 @@
 
 use super::body::Decoder;
 use crate::semantics::control::Version;
-use crate::semantics::exchange::{ContentLength, Incoming};
+use crate::semantics::exchange::{ContentLength, Exchange, Incoming, ResponseKind};
 use crate::semantics::request::Content;
 
 /// What HTTP/1.1 keeps of one exchange.
@@ -40,31 +40,30 @@ impl H1Exchange {
         }
     }
 
-    /// Decides, before a whole response is written, whether the connection persists: not if more than
-    /// `discard` bytes of the request's content would have to be discarded. How much of it has arrived
-    /// doesn't matter, so a response doesn't depend on how the request was cut.
-    #[inline]
-    pub(crate) fn decide_persistence(&mut self, incoming: &Incoming, discard: u64) {
-        self.persistent &= match incoming {
+    /// Decides, before a response is written, whether the connection persists: not if more than `discard`
+    /// bytes of the request's content would have to be discarded. How much of it has arrived doesn't
+    /// matter, so a response doesn't depend on how the request was cut. The handler of a streamed
+    /// response may still read it; otherwise the connection closes without an announcement.
+    #[inline(always)]
+    pub(crate) fn decide_persistence(
+        &mut self,
+        exchange: &Exchange,
+        kind: ResponseKind,
+        length: ContentLength,
+        discard: u64,
+    ) {
+        if length == ContentLength::Unknown && self.version == Version::Http10 {
+            self.persistent = false;
+        }
+        self.persistent &= match exchange.incoming {
             Incoming::Unread { content: Content::None, expects_continue: false } => return,
             // Whether the content follows can't be known (RFC 9110, 10.1.1).
             Incoming::Unread { expects_continue: true, .. } => false,
-            incoming => match self.rest(incoming) {
+            _ if kind == ResponseKind::Streamed => return,
+            incoming => match self.rest(&incoming) {
                 Some(rest) => rest.left().is_none_or(|left| left <= discard),
                 None => true,
             },
         };
-    }
-
-    /// The same before a streamed response: its handler may read the content meanwhile. If
-    /// it doesn't, the connection may close without an announcement.
-    pub(crate) fn decide_persistence_of_stream(
-        &mut self,
-        incoming: &Incoming,
-        length: ContentLength,
-    ) {
-        let expects_continue = matches!(incoming, Incoming::Unread { expects_continue: true, .. });
-        let until_close = self.version == Version::Http10 && length == ContentLength::Unknown;
-        self.persistent &= !expects_continue && !until_close;
     }
 }

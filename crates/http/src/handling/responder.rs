@@ -14,7 +14,7 @@ use super::stream::Stream;
 use super::wire::Wire;
 use crate::semantics::body::LONGEST_COPY;
 use crate::semantics::chars;
-use crate::semantics::exchange::{ContentLength, Exchange, Outgoing, Waits, Wanted};
+use crate::semantics::exchange::{ContentLength, Exchange, Outgoing, ResponseKind, Waits, Wanted};
 use crate::{Body, Fields, Request, Status};
 
 /// The duty to answer one request, and everything that it takes.
@@ -37,7 +37,7 @@ impl<'r, 't> Responder<'r, 't> {
         let length = ContentLength::of(status, body.len());
         let is_sent = length != ContentLength::Absent && !self.exchange.head_only;
         let content = if is_sent { body.copied() } else { b"" };
-        self.whole_head(status, [b"", fields.as_bytes()], length, content);
+        self.head(ResponseKind::Whole, status, [b"", fields.as_bytes()], length, content);
         if is_sent && content.is_empty() {
             body.write_uncopied(self.turn.out);
         }
@@ -48,8 +48,8 @@ impl<'r, 't> Responder<'r, 't> {
     pub fn send_prepared(mut self, response: &PreparedResponse) -> Answer {
         let is_sent = !self.exchange.head_only;
         let content = if is_sent { response.bytes.len() - response.head } else { 0 };
-        self.wire.begin_whole(self.exchange, self.config);
-        self.wire.prepared::<false>(self.config, self.turn, response, is_sent, b"");
+        let context = (self.config, &*self.exchange, &mut *self.turn);
+        self.wire.prepared::<false>(context, response, is_sent, b"");
         self.note_head(response.status, content);
         if is_sent {
             response.write_uncopied(self.turn.out);
@@ -62,8 +62,8 @@ impl<'r, 't> Responder<'r, 't> {
     pub fn send_prepared_with(mut self, response: &PreparedResponse, content: &Bytes) -> Answer {
         let is_sent = !self.exchange.head_only && response.has_content;
         let copied: &[u8] = if is_sent && content.len() <= LONGEST_COPY { content } else { b"" };
-        self.wire.begin_whole(self.exchange, self.config);
-        self.wire.prepared::<true>(self.config, self.turn, response, false, copied);
+        let context = (self.config, &*self.exchange, &mut *self.turn);
+        self.wire.prepared::<true>(context, response, false, copied);
         self.note_head(response.status, copied.len());
         if is_sent && copied.is_empty() {
             self.turn.out.write_shared(content.clone());
@@ -83,7 +83,7 @@ impl<'r, 't> Responder<'r, 't> {
         let length = if status == Status::RESET_CONTENT { Some(0) } else { length };
         let length =
             length.map_or(ContentLength::Absent, |length| ContentLength::of(status, length));
-        self.whole_head(status, [b"", fields.as_bytes()], length, b"");
+        self.head(ResponseKind::Whole, status, [b"", fields.as_bytes()], length, b"");
         Answer(AnswerKind::Done)
     }
 
@@ -112,8 +112,7 @@ impl<'r, 't> Responder<'r, 't> {
             Some(length) => (ContentLength::Known(length), Outgoing::Length(length)),
             None => (ContentLength::Unknown, Outgoing::UnknownLength),
         };
-        self.wire.begin_stream(self.exchange, length);
-        self.head(status, [b"", fields.as_bytes()], length, b"");
+        self.head(ResponseKind::Streamed, status, [b"", fields.as_bytes()], length, b"");
         self.exchange.outgoing =
             if self.exchange.head_only { Outgoing::HeadOnly } else { outgoing };
         Stream { turn: self.turn, exchange: self.exchange, wire: self.wire }
@@ -208,13 +207,19 @@ impl<'r, 't> Responder<'r, 't> {
         const KIND: &[u8] =
             b"Content-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n";
         if !status.has_content() {
-            return self.whole_head(status, [b"", extra.as_bytes()], ContentLength::Absent, b"");
+            return self.head(
+                ResponseKind::Whole,
+                status,
+                [b"", extra.as_bytes()],
+                ContentLength::Absent,
+                b"",
+            );
         }
         let title = status.title().map_or_else(|| status.code().to_string().into(), Cow::from);
         let text_len = text.iter().map(|part| part.len()).sum::<usize>();
         let end: &[u8] = if text_len > 0 { b"\n" } else { b"" };
         let length = ContentLength::Known((title.len() + 1 + text_len + end.len()) as u64);
-        self.whole_head(status, [KIND, extra.as_bytes()], length, b"");
+        self.head(ResponseKind::Whole, status, [KIND, extra.as_bytes()], length, b"");
         if !self.exchange.head_only {
             self.turn.out.write_all(&[title.as_bytes(), b"\n"]);
             text.iter().for_each(|part| self.turn.out.write(part.as_bytes()));
@@ -222,20 +227,17 @@ impl<'r, 't> Responder<'r, 't> {
         }
     }
 
-    /// Writes the head of a response that is written whole, and `content` behind it.
-    fn whole_head(
+    /// Writes the head of a response, and `content` behind it.
+    fn head(
         &mut self,
+        kind: ResponseKind,
         status: Status,
         fields: [&[u8]; 2],
         length: ContentLength,
         content: &[u8],
     ) {
-        self.wire.begin_whole(self.exchange, self.config);
-        self.head(status, fields, length, content);
-    }
-
-    fn head(&mut self, status: Status, fields: [&[u8]; 2], length: ContentLength, content: &[u8]) {
-        self.wire.head(self.config, self.turn, status, fields, length, content);
+        let context = (self.config, &*self.exchange, &mut *self.turn);
+        self.wire.head(context, kind, status, fields, length, content);
         self.note_head(status, content.len());
     }
 

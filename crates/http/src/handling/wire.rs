@@ -10,7 +10,7 @@ use crate::h1::write::append;
 #[cfg(feature = "test-wire")]
 use crate::json_lines::JsonExchange;
 use crate::semantics::control::Version;
-use crate::semantics::exchange::{ContentLength, Exchange};
+use crate::semantics::exchange::{ContentLength, Exchange, ResponseKind};
 use crate::semantics::fields::Fields;
 #[cfg(feature = "test-wire")]
 use crate::semantics::fields::fields_of_lines;
@@ -55,43 +55,27 @@ impl WireExchange for JsonExchange {
 }
 
 impl Wire<'_> {
-    /// A response is about to be written whole.
-    #[inline(always)]
-    pub(crate) fn begin_whole(&mut self, exchange: &Exchange, config: &ServerConfig) {
-        match self {
-            Self::H1(h1) => h1.decide_persistence(&exchange.incoming, config.limits.discard),
-            #[cfg(feature = "test-wire")]
-            Self::JsonLines(_) => {}
-        }
-    }
-
-    /// A response is about to be written whose content comes in pieces.
-    pub(crate) fn begin_stream(&mut self, exchange: &Exchange, length: ContentLength) {
-        match self {
-            Self::H1(h1) => h1.decide_persistence_of_stream(&exchange.incoming, length),
-            #[cfg(feature = "test-wire")]
-            Self::JsonLines(_) => {}
-        }
-    }
-
-    /// Writes the head of a response, and `content` behind it. `fields` are lines.
+    /// Writes the head of a response to `exchange`, and `content` behind it. `fields` are lines.
     #[inline(always)]
     pub(crate) fn head(
         &mut self,
-        config: &ServerConfig,
-        turn: &mut Turn<'_>,
+        (config, exchange, turn): (&ServerConfig, &Exchange, &mut Turn<'_>),
+        kind: ResponseKind,
         status: Status,
         fields: [&[u8]; 2],
         length: ContentLength,
         content: &[u8],
     ) {
         match self {
-            Self::H1(h1) => config.write_h1_head(h1, status, turn, |bytes| {
-                append(fields[0], bytes);
-                append(fields[1], bytes);
-                h1.write_framing(length, bytes);
-                append(content, bytes);
-            }),
+            Self::H1(h1) => {
+                h1.decide_persistence(exchange, kind, length, config.limits.discard);
+                config.write_h1_head(h1, status, turn, |bytes| {
+                    append(fields[0], bytes);
+                    append(fields[1], bytes);
+                    h1.write_framing(length, bytes);
+                    append(content, bytes);
+                });
+            }
             #[cfg(feature = "test-wire")]
             Self::JsonLines(json) => {
                 let fields = fields.into_iter().flat_map(fields_of_lines);
@@ -106,14 +90,15 @@ impl Wire<'_> {
     #[inline(always)]
     pub(crate) fn prepared<const WITH_CONTENT: bool>(
         &mut self,
-        config: &ServerConfig,
-        turn: &mut Turn<'_>,
+        (config, exchange, turn): (&ServerConfig, &Exchange, &mut Turn<'_>),
         response: &PreparedResponse,
         is_sent: bool,
         content: &[u8],
     ) {
         match self {
             Self::H1(h1) => {
+                let (kind, length) = (ResponseKind::Whole, ContentLength::Absent);
+                h1.decide_persistence(exchange, kind, length, config.limits.discard);
                 let end = if is_sent { response.bytes.len() } else { response.head };
                 let head = &response.bytes[..end];
                 config.write_h1_head(h1, response.status, turn, |bytes| {

@@ -5,7 +5,7 @@ use sockeye_proto::{Fault, Stop, Time, Turn};
 use super::server::Server;
 use super::state::State;
 use crate::handling::answer::AnswerKind;
-use crate::semantics::exchange::Incoming;
+use crate::semantics::exchange::{Incoming, Waits};
 use crate::semantics::refusal::Refusal;
 use crate::{Handler, Handlers, Limits, StreamEvent};
 
@@ -90,7 +90,9 @@ impl<S: Handlers> Server<S> {
                 let is_late = exchange.send_by <= turn.now();
                 if is_late && !exchange.has_begun() {
                     exchange.send_by = Time::NEVER;
-                    return self.call(turn, Handler::on_response_timeout);
+                    return self.wake(turn, |in_flight, connection, turn| {
+                        in_flight.call(connection, turn, Handler::on_response_timeout)
+                    });
                 }
                 if is_late && turn.unsent() > 0 {
                     // What is written is not sent yet: the write deadline watches over that, and the
@@ -123,9 +125,11 @@ impl<S: Handlers> Server<S> {
                 turn.resume();
                 Ok(())
             }
-            State::ExpectAnswer(in_flight) if in_flight.exchange.waits.content.is_some() => {
-                self.go_on_reading(turn)
-            }
+            State::ExpectAnswer(in_flight) if in_flight.exchange.waits.content.is_some() => self
+                .wake(turn, |in_flight, _, _| {
+                    let waits = in_flight.exchange.waits;
+                    Ok(AnswerKind::Wait(Waits { room: false, ..waits }))
+                }),
             State::ExpectAnswer(in_flight) if in_flight.exchange.waits.room => {
                 self.tell(StreamEvent::Room, turn)
             }
@@ -154,11 +158,10 @@ impl<S: Handlers> Server<S> {
             State::ExpectAnswer(in_flight) => {
                 in_flight.wire.unread |= unread;
                 // A response that has started is told now, another one when it starts.
-                if in_flight.exchange.has_begun()
-                    && let Some(in_flight) = self.state.take_in_flight()
-                {
-                    let answer = AnswerKind::Wait(in_flight.exchange.waits);
-                    return self.go_on_outside(in_flight, answer, turn);
+                if in_flight.exchange.has_begun() {
+                    return self.wake(turn, |in_flight, _, _| {
+                        Ok(AnswerKind::Wait(in_flight.exchange.waits))
+                    });
                 }
             }
             // A request that has come is answered.

@@ -11,10 +11,10 @@ use crate::h1::exchange::H1Exchange;
 use crate::handling::answer::AnswerKind;
 use crate::handling::connection::Connection;
 use crate::handling::in_flight::{InFlight, NextStep};
-use crate::semantics::exchange::{Incoming, Waits};
+use crate::semantics::exchange::Incoming;
 use crate::semantics::refusal::Refusal;
 use crate::semantics::span::Span;
-use crate::{Answer, Handlers, Responder, StreamEvent, Trailers};
+use crate::{Handlers, StreamEvent, Trailers};
 
 impl<S: Handlers> Server<S> {
     /// Continues a request as its handler has answered. `input` follows what was read of it.
@@ -124,14 +124,6 @@ impl<S: Handlers> Server<S> {
         self.go_on(in_flight, answer, input, turn)
     }
 
-    /// Continues to read content that had to wait for room in the output.
-    pub(super) fn go_on_reading(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
-        let Some(mut in_flight) = self.state.take_in_flight() else { return Ok(()) };
-        in_flight.exchange.content_until = self.connection.content_until(turn.now());
-        let waits = Waits { room: false, ..in_flight.exchange.waits };
-        self.go_on_outside(in_flight, AnswerKind::Wait(waits), turn)
-    }
-
     /// Tells the handler of the request whose answer waits what has happened.
     pub(super) fn tell(
         &mut self,
@@ -141,16 +133,8 @@ impl<S: Handlers> Server<S> {
         self.wake(turn, |in_flight, connection, turn| in_flight.tell(event, connection, turn))
     }
 
-    /// Calls the handler of the request whose answer waits.
-    pub(super) fn call(
-        &mut self,
-        turn: &mut Turn<'_>,
-        call: impl FnOnce(&mut S::Handler, Responder<'_, '_>) -> Answer,
-    ) -> Result<(), Fault> {
-        self.wake(turn, |in_flight, connection, turn| in_flight.call(connection, turn, call))
-    }
-
-    fn wake(
+    /// Continues the request whose answer waits, with the answer of `call`.
+    pub(super) fn wake(
         &mut self,
         turn: &mut Turn<'_>,
         call: impl FnOnce(
@@ -168,16 +152,6 @@ impl<S: Handlers> Server<S> {
             exchange.content_until = self.connection.content_until(turn.now());
         }
         let answer = call(&mut in_flight, &mut self.connection, turn)?;
-        self.go_on_outside(in_flight, answer, turn)
-    }
-
-    /// Continues a request outside of its input, and with its input if that is wanted.
-    pub(super) fn go_on_outside(
-        &mut self,
-        in_flight: Box<InFlight<S::Handler, H1Exchange>>,
-        answer: AnswerKind,
-        turn: &mut Turn<'_>,
-    ) -> Result<(), Fault> {
         match self.go_on(in_flight, answer, &mut &b""[..], turn)? {
             ReadOutcome::GoOn | ReadOutcome::NeedsInput => turn.resume(),
             ReadOutcome::Waits | ReadOutcome::Last => {}
