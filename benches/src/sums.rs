@@ -35,7 +35,8 @@ pub(crate) fn service() -> impl Service {
     let fields = Fields::new().with("Content-Type", b"text/plain");
     let fields = Rc::new(fields.unwrap_or_default());
     move |_: &Peer| -> Box<dyn Protocol> {
-        let sums = Sums { sum: 0, number: 0, fields: Rc::clone(&fields) };
+        let fields = Rc::clone(&fields);
+        let sums = move |_: &Peer| Sums { sum: 0, number: 0, fields: Rc::clone(&fields) };
         Box::new(http_core::Server::new(Rc::clone(&shared), sums))
     }
 }

@@ -7,6 +7,7 @@ use sockeye_http::{
     Answer, Body, Fields, Handler, Request, Responder, Server, ServerConfig, Status,
 };
 use sockeye_http::{Content, Trailers};
+use sockeye_proto::Peer;
 use sockeye_proto::harness::Harness;
 
 use crate::Cut;
@@ -43,7 +44,8 @@ pub fn chunked_body(input: &[u8]) {
 /// The server's result for a body that the handler reads.
 fn read<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Option<Whole> {
     let read = Rc::new(RefCell::default());
-    let collect = Collect { read: Rc::clone(&read) };
+    let ours = Rc::clone(&read);
+    let collect = move |_: &Peer| Collect { read: Rc::clone(&ours) };
     let mut client = Harness::new(Server::new(Rc::new(ServerConfig::new(limits())), collect));
     client.input(format!("POST /read {CHUNKED}").as_bytes());
     let mut len = 0;
@@ -61,7 +63,8 @@ fn read<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Option<Whole> {
 /// Number of requests that the server finds in or after a body that the handler doesn't read.
 fn requests_after(body: &[u8]) -> usize {
     let read = Rc::new(RefCell::default());
-    let collect = Collect { read: Rc::clone(&read) };
+    let ours = Rc::clone(&read);
+    let collect = move |_: &Peer| Collect { read: Rc::clone(&ours) };
     let mut client = Harness::new(Server::new(Rc::new(ServerConfig::new(limits())), collect));
     client.input(&[format!("POST / {CHUNKED}").as_bytes(), body, NEXT].concat());
     read.take().requests - 1

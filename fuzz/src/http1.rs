@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use sockeye_http::{Limits, Server, ServerConfig};
+use sockeye_proto::Peer;
 use sockeye_proto::harness::Harness;
 
 use crate::Cut;
@@ -55,7 +56,8 @@ fn outcome<'a>(
     jobs: Jobs,
 ) -> (Outcome, Vec<SeenRequest>) {
     let seen = Rc::new(RefCell::default());
-    let server = Server::new(shared, Several::new(Rc::clone(&seen)));
+    let record = Rc::clone(&seen);
+    let server = Server::new(shared, move |_: &Peer| Several::new(Rc::clone(&record)));
     let outcome = play(Harness::new(server), parts, ending, jobs);
     (outcome, seen.take())
 }

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use sockeye_http::{Answer, Content, Handler, Request, Responder, Server, ServerConfig, Version};
+use sockeye_proto::Peer;
 use sockeye_proto::harness::Harness;
 
 use crate::Cut;
@@ -60,7 +61,8 @@ pub fn head(input: &[u8]) {
 
 fn ours<'a>(shared: &Rc<ServerConfig>, parts: impl IntoIterator<Item = &'a [u8]>) -> Read {
     let head = Rc::new(RefCell::new(None));
-    let keep = Keep(Rc::clone(&head));
+    let ours = Rc::clone(&head);
+    let keep = move |_: &Peer| Keep(Rc::clone(&ours));
     let mut client = Harness::new(Server::new(Rc::clone(shared), keep));
     let mut rest = 0;
     for part in parts {

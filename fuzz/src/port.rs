@@ -5,11 +5,11 @@ use std::rc::Rc;
 
 use serde_json::Value;
 use sockeye_http::{
-    self as http_core, Answer, Fields, Method, Request, Responder, Status, Trailers,
+    self as http_core, Answer, Fields, Handlers, Method, Request, Responder, Status, Trailers,
 };
-use sockeye_message::{Http, PeerProtocol, Port, Server, ServerConfig};
+use sockeye_message::{Http, HttpRequest, PeerProtocol, Port, Server, ServerConfig};
 use sockeye_proto::harness::Harness;
-use sockeye_proto::{Abandoned, Address, Message, Peer, Protocol, Ticket};
+use sockeye_proto::{Abandoned, Message, Peer, Protocol, Ticket};
 
 use crate::Cut;
 use crate::http1::{Framing, Head};
@@ -90,18 +90,17 @@ fn frames(small: Small) -> Server<Small> {
     Server::new(Rc::new(limits()), small)
 }
 
-fn http(small: Small, seen: Rc<RefCell<Vec<bool>>>) -> http_core::Server<Recorded> {
-    let peer = Peer { address: Address::Unix, via: 0 };
-    let inner = Http::new(Rc::new(limits()), peer, small);
+fn http(small: Small, seen: Rc<RefCell<Vec<bool>>>) -> http_core::Server<impl Handlers> {
+    let http = Http::new(Rc::new(limits()), small);
     http_core::Server::new(
         Rc::new(http_core::ServerConfig::new(limits().http())),
-        Recorded { inner, seen },
+        move |peer: &Peer| Recorded { inner: http.handler(peer), seen: Rc::clone(&seen) },
     )
 }
 
 /// Records for each request whether it is HEAD.
 struct Recorded {
-    inner: Http<Small>,
+    inner: HttpRequest<Small>,
     seen: Rc<RefCell<Vec<bool>>>,
 }
 

@@ -209,7 +209,7 @@ fn service(load: Shape) -> Box<dyn Service> {
             let check = http_core::HostCheck::new(http_core::AllowedHosts::default(), |_| true);
             let shared = Rc::new(http_core::ServerConfig::default().checking_hosts(check));
             Box::new((site.clone(), move |_: &Peer| {
-                Box::new(http_core::Server::new(Rc::clone(&shared), site.handler()))
+                Box::new(http_core::Server::new(Rc::clone(&shared), site.clone()))
                     as Box<dyn Protocol>
             }))
         }

@@ -96,7 +96,7 @@ pub(crate) fn http(plan: plan::Http, log: &Log) -> Result<ExitCode, Error> {
         let descriptors = bindings.files_kept();
         let site = mounts.site(CacheLimits { descriptors, ..CacheLimits::default() });
         // The site's deadline closes files that nobody asks for any more.
-        (site.clone(), move |_: &Peer| http_core::Server::new(Rc::clone(&shared), site.handler()))
+        (site.clone(), move |_: &Peer| http_core::Server::new(Rc::clone(&shared), site.clone()))
     });
     if let Some(access) = access {
         access.finish();

@@ -15,7 +15,7 @@
 //! files.write("index.html", "<!doctype html>Hello World");
 //! let site = Folder::new(files).site(CacheLimits::default());
 //!
-//! let mut peer = Harness::new(http::Server::new(Rc::default(), site.handler()));
+//! let mut peer = Harness::new(http::Server::new(Rc::default(), site.clone()));
 //! peer.input(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
 //! peer.run_jobs();
 //! let response = String::from_utf8(peer.output()).unwrap();

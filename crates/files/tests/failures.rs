@@ -18,7 +18,7 @@ use warned::Warnings;
 
 fn client(folder: Folder) -> Harness {
     let site = Mounts::from(folder).site(CacheLimits::default());
-    Harness::new(Server::new(Rc::default(), site.handler()))
+    Harness::new(Server::new(Rc::default(), site.clone()))
 }
 
 /// The status of the answer.
@@ -113,8 +113,7 @@ fn budget_of_open_files() {
     with_default(warnings.clone(), || {
         let folder = Folder::new(store).sharing(&Budgets::new(limits));
         let site = Mounts::from(folder).site(CacheLimits::default());
-        let mut clients =
-            [(); 2].map(|()| Harness::new(Server::new(Rc::default(), site.handler())));
+        let mut clients = [(); 2].map(|()| Harness::new(Server::new(Rc::default(), site.clone())));
         clients[0].input(b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n");
         while clients[0].run_jobs() > 0 {}
         assert_eq!(get(&mut clients[1], "/large"), "503");
@@ -141,7 +140,7 @@ fn the_rest() {
     let warnings = Warnings::default();
     with_default(warnings.clone(), || {
         let mut site = Mounts::from(Folder::new(store)).site(CacheLimits::default());
-        let mut client = Harness::new(Server::new(Rc::default(), site.handler()));
+        let mut client = Harness::new(Server::new(Rc::default(), site.clone()));
         assert_eq!(get(&mut client, "/a.txt"), "503");
         assert_eq!(site.deadline(), None, "it is reported already");
         for _ in 0..57 {

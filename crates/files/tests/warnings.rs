@@ -34,7 +34,7 @@ fn compressed(content: &[u8]) -> Vec<u8> {
 
 fn client(folder: &Folder) -> Harness {
     let site = folder.site(CacheLimits::default());
-    Harness::new(Server::new(Rc::default(), site.handler()))
+    Harness::new(Server::new(Rc::default(), site.clone()))
 }
 
 /// Requests the page in gzip, and returns the response, compressed or not.

@@ -1,40 +1,24 @@
-//! HTTP/1.1 and 1.0 as pure code: bytes in, bytes out (RFC 9110, RFC 9112).
+//! HTTP as pure code: bytes in, bytes out (RFC 9110, RFC 9112).
 //!
-//! For handlers that read requests in place and answer without an allocation, and for the crates built
-//! on them: `sockeye-files` answers with a folder, `sockeye::http` with a closure in the types of the
-//! `http` crate. [`client`] reads responses.
-//!
-//! A [`Server`] is the [`Protocol`](sockeye_proto::Protocol) of one connection; what is asked for is
-//! answered by a [`Handler`]. Strict where leniency has been an attack: what two parties could read in two
-//! ways is refused, and nothing behind it is ever read as a request.
-//!
-//! ```text
-//!  input ─▶ server ─▶ head ──────▶ framing ─────▶ Request ─▶ Handler ─▶ Responder ─▶ output
-//!             │        tokens and   what follows,              ▲  │        │  ▲
-//!             │        target       persistence                │  └─ later ┼──┘ a promise is settled
-//!             │                                                │           ▼
-//!             ├──▶ body: pieces without their framing ─────────┤         Stream ─▶ output, bit by bit
-//!             │                                                └──── room ─┘
-//!             └──▶ state: what is expected next, till when
-//! ```
-//!
-//! One whole exchange, byte for byte:
+//! A [`Server`] is the server's side of one connection, for an engine that runs
+//! [`Protocol`](sockeye_proto::Protocol)s. It makes a [`Handler`] for each request, which reads the
+//! [`Request`] in place and answers by a [`Responder`], now or later, whole or as a [`Stream`]:
 //!
 //! ```
-//! use std::rc::Rc;
-//! use sockeye_http::{Answer, Body, Fields, Handler, Request, Responder, Server, ServerConfig, Status};
+//! use sockeye_http::{Answer, Body, Fields, Handler, Request, Responder, Server, Status};
+//! use sockeye_proto::Peer;
 //! use sockeye_proto::harness::Harness;
 //!
 //! struct Hello;
 //!
 //! impl Handler for Hello {
-//!     fn on_request(&mut self, _: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
-//!         let fields = Fields::new().with("Content-Type", b"text/plain").expect("a good field");
-//!         reply.send(Status::OK, &fields, Body::Static(b"Hello\n"))
+//!     fn on_request(&mut self, _: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
+//!         let fields = Fields::new().with("Content-Type", b"text/plain").expect("a valid field");
+//!         responder.send(Status::OK, &fields, Body::Static(b"Hello\n"))
 //!     }
 //! }
 //!
-//! let mut client = Harness::new(Server::new(Rc::new(ServerConfig::default()), Hello));
+//! let mut client = Harness::new(Server::new(Default::default(), |_: &Peer| Hello));
 //! client.input(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
 //! assert_eq!(
 //!     client.output(),
@@ -49,65 +33,54 @@
 //! assert!(client.finished());
 //! ```
 //!
-//! A body is never decoded beyond its framing: what a `Content-Encoding` means is the handler's.
-//! What is left to others as well: how much is buffered for a client that doesn't read, and for how
-//! long, is the engine's; what lies behind a path is the handler's.
+//! `sockeye-files` answers with a folder, `sockeye::http` with a closure in the types of the `http`
+//! crate. [`client`] reads responses.
+//!
+//! Handlers see the semantics of HTTP only. A *wire* encodes them; today's is HTTP/1.1, which [`Server`]
+//! speaks. HTTP/2 will be another: `Server` will then choose, and no handler will have to change.
+//!
+//! ```text
+//!  semantics   request, fields, status, …     what is said
+//!  h1          head, framing, body, write     HTTP/1.1 as bytes
+//!  handling    Handler, Responder, Stream     who answers, and how an answer gets onto its wire
+//!  server      state, events                  one connection
+//! ```
+//!
+//! The reader is strict: what two parties could read in two ways is refused, and nothing behind it is
+//! ever read as a request. Content is not decoded: `Content-Encoding` is up to the handler.
 
 #![forbid(unsafe_code)]
 
-mod answer;
-mod block;
-mod body;
-mod chars;
-pub mod client;
-mod clients;
-mod config;
-pub mod date;
-mod events;
-mod exchange;
-mod fields;
-mod follow;
-mod framing;
-mod handler;
-mod head;
-mod host;
-mod kept;
-mod known;
-mod limits;
-mod line;
-mod log;
-mod log_buffer;
-mod method;
-mod prepared;
-mod refusal;
-mod request;
-mod responder;
+mod h1;
+mod handling;
+#[cfg(feature = "test-wire")]
+mod json_lines;
+mod semantics;
 mod server;
-mod span;
-mod state;
-mod status;
-mod stream;
-mod tape;
-mod target;
 #[cfg(test)]
 mod tests;
 
-pub use answer::Answer;
-pub use chars::is_token_byte;
-pub use clients::Clients;
-pub use config::ServerConfig;
-pub use fields::{BadField, Fields};
-pub use handler::Handler;
-pub use host::{AllowedHosts, BadHostName, HostCheck};
-pub use kept::KeptRequest;
-pub use known::{FieldName, FieldNames};
-pub use limits::Limits;
-pub use line::Version;
-pub use log::{Begun, Ended, Log, Outcome, Unread};
-pub use method::Method;
-pub use prepared::{Body, PreparedResponse};
-pub use request::{Content, Request, Trailers};
-pub use responder::Responder;
+pub use h1::client;
+pub use handling::answer::Answer;
+pub use handling::config::ServerConfig;
+pub use handling::handler::{Handler, Handlers};
+pub use handling::prepared::PreparedResponse;
+pub use handling::responder::Responder;
+pub use handling::stream::{Stream, StreamEvent};
+pub use semantics::body::Body;
+pub use semantics::chars::is_token_byte;
+pub use semantics::clients::Clients;
+pub use semantics::control::Version;
+pub use semantics::date;
+pub use semantics::fields::{BadField, Fields};
+pub use semantics::host::{AllowedHosts, BadHostName, HostCheck};
+pub use semantics::kept::KeptRequest;
+pub use semantics::limits::Limits;
+pub use semantics::log::{Begun, Ended, Log, Outcome, Unread};
+pub use semantics::method::Method;
+pub use semantics::names::{FieldName, FieldNames};
+pub use semantics::request::{Content, Request, Trailers};
+pub use semantics::status::Status;
 pub use server::Server;
-pub use status::Status;
-pub use stream::{Stream, StreamEvent};
+#[cfg(feature = "test-wire")]
+pub use server::json_lines::JsonLines;

@@ -5,6 +5,7 @@
 //! too, and its responses have the same type. Over HTTP, messages have neither an id nor a deadline.
 
 use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 
@@ -50,13 +51,23 @@ pub(super) struct Rules {
 
 /// Has a handler of messages answer the requests of one HTTP connection.
 pub struct Http<H> {
+    shared: Rc<Shared<H>>,
+}
+
+/// What the requests of one connection share.
+struct Shared<H> {
     rules: Rc<Rules>,
-    peer: Peer,
     /// The number of the next message.
-    next: u64,
+    next: Cell<u64>,
+    handler: RefCell<H>,
+}
+
+/// Has the connection's handler of messages answer one request.
+pub struct HttpRequest<H: Handler> {
+    shared: Rc<Shared<H>>,
+    peer: Peer,
     /// The message that is arriving, or has no response yet.
     pending: Option<Box<PendingMessage>>,
-    handler: H,
 }
 
 /// A message that has no response yet.
@@ -118,16 +129,27 @@ impl From<Refusal> for HttpError {
 }
 
 impl<H: Handler> Http<H> {
-    /// Has `handler` answer the requests of `peer`. Of the limits, those on content apply; the others
-    /// are the HTTP server's ([`Limits::http`]). Pages of other origins are refused.
-    pub fn new(limits: Rc<Limits>, peer: Peer, handler: H) -> Self {
-        Self::with(Rc::new(Rules { limits, origins: AllowedOrigins::default() }), peer, handler)
+    /// Has `handler` answer requests. Of the limits, those on content apply; the others are the HTTP
+    /// server's ([`Limits::http`]). Pages of other origins are refused.
+    pub fn new(limits: Rc<Limits>, handler: H) -> Self {
+        Self::with(Rc::new(Rules { limits, origins: AllowedOrigins::default() }), handler)
     }
 
-    pub(super) fn with(rules: Rc<Rules>, peer: Peer, handler: H) -> Self {
-        Self { rules, peer, next: 0, pending: None, handler }
+    pub(super) fn with(rules: Rc<Rules>, handler: H) -> Self {
+        let handler = RefCell::new(handler);
+        Self { shared: Rc::new(Shared { rules, next: Cell::new(0), handler }) }
     }
+}
 
+impl<H: Handler> http_core::Handlers for Http<H> {
+    type Handler = HttpRequest<H>;
+
+    fn handler(&self, peer: &Peer) -> HttpRequest<H> {
+        HttpRequest { shared: Rc::clone(&self.shared), peer: *peer, pending: None }
+    }
+}
+
+impl<H: Handler> HttpRequest<H> {
     /// The header of the message that `request` is, and the name of JSON for its response.
     fn header(&self, request: &Request<'_>) -> Result<(Header, JsonName), HttpError> {
         let mut types = request.fields_named("content-type");
@@ -154,13 +176,13 @@ impl<H: Handler> Http<H> {
             content_length: match request.content() {
                 Content::None => 0,
                 Content::Length(length) => length,
-                Content::Chunked => self.rules.limits.content,
+                Content::Chunked => self.shared.rules.limits.content,
             },
             id: None,
             keep_alive: false,
             deadline_ms: None,
         };
-        match header.check(&self.rules.limits) {
+        match header.check(&self.shared.rules.limits) {
             Ok(()) => Ok((header, json)),
             Err(refusal) => Err(HttpError { json, ..refusal.into() }),
         }
@@ -173,12 +195,12 @@ impl<H: Handler> Http<H> {
             Err(error) => return error.send(responder),
         };
         let len = header.content_length;
-        let mode = self.handler.content_mode(&header);
+        let mode = self.shared.handler.borrow_mut().content_mode(&header);
         let client = responder.client(request);
-        let receiver = Receiver::new(mode, header, &self.rules.limits, client);
+        let receiver = Receiver::new(mode, header, &self.shared.rules.limits, client);
         let has_length = request.content() != Content::Chunked;
-        let request = PendingRequest::new(self.next, len);
-        self.next += 1;
+        let number = self.shared.next.replace(self.shared.next.get() + 1);
+        let request = PendingRequest::new(number, len);
         let content = Some(IncomingContent { receiver, has_length, paused: false });
         self.pending = Some(Box::new(PendingMessage { request, json, content }));
         read(responder)
@@ -293,14 +315,13 @@ fn code_of(status: Status, code: &'static str) -> &'static str {
     }
 }
 
-impl<H: Handler> http_core::Handler for Http<H> {
+impl<H: Handler> http_core::Handler for HttpRequest<H> {
     fn on_request(
         &mut self,
         request: &Request<'_>,
         responder: HttpResponder<'_, '_>,
     ) -> HttpAnswer {
-        self.pending = None;
-        if let Some(what) = self.rules.origins.refusal(request) {
+        if let Some(what) = self.shared.rules.origins.refusal(request) {
             return HttpError::new("forbidden_origin", what).send(responder);
         }
         match (request.method(), request.path()) {
@@ -334,15 +355,15 @@ impl<H: Handler> http_core::Handler for Http<H> {
         if piece.len() as u64 > content.receiver.left() {
             let (json, number) = (*json, request.number);
             self.pending = None;
-            self.handler.on_cancelled(number);
+            self.shared.handler.borrow_mut().on_cancelled(number);
             // More is likely to follow.
-            let limit = self.rules.limits.content;
+            let limit = self.shared.rules.limits.content;
             let what = format!("the content has more than {limit} bytes, which is the limit");
             let error = HttpError::new("too_large", what);
             return HttpError { json, ..error }.send(responder.closing());
         }
         let inner = Responder { call: Call::Http(&responder), peer: &self.peer, request };
-        let flow = content.receiver.take(piece, &mut self.handler, inner);
+        let flow = content.receiver.take(piece, &mut *self.shared.handler.borrow_mut(), inner);
         let is_last = content.has_length && content.receiver.left() == 0;
         content.paused = flow == Flow::Pause && !is_last;
         if content.paused { responder.later() } else { read(responder) }
@@ -353,7 +374,7 @@ impl<H: Handler> http_core::Handler for Http<H> {
         let Some(content) = pending.content.take() else { return unexpected(responder) };
         let (peer, request) = (&self.peer, &mut pending.request);
         let inner = Responder { call: Call::Http(&responder), peer, request };
-        let answer = content.receiver.finish(&mut self.handler, inner);
+        let answer = content.receiver.finish(&mut *self.shared.handler.borrow_mut(), inner);
         self.follow(answer, pending, responder)
     }
 
@@ -370,7 +391,7 @@ impl<H: Handler> http_core::Handler for Http<H> {
             return self.follow(Answer::LATER, pending, responder);
         }
         let inner = Responder { call: Call::Http(&responder), peer: &self.peer, request };
-        let answer = self.handler.on_settled(ticket, body, inner);
+        let answer = self.shared.handler.borrow_mut().on_settled(ticket, body, inner);
         if let Some(content) = &mut pending.content {
             content.paused = false;
         }
@@ -393,8 +414,23 @@ impl<H: Handler> http_core::Handler for Http<H> {
     }
 }
 
+/// Tells the handler that a message is cancelled, for example because its client has left.
+impl<H: Handler> Drop for HttpRequest<H> {
+    fn drop(&mut self) {
+        if let Some(pending) = &self.pending {
+            self.shared.handler.borrow_mut().on_cancelled(pending.request.number);
+        }
+    }
+}
+
 impl<H> fmt::Debug for Http<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Http").field("next", &self.next).finish_non_exhaustive()
+        f.debug_struct("Http").finish_non_exhaustive()
+    }
+}
+
+impl<H: Handler> fmt::Debug for HttpRequest<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpRequest").finish_non_exhaustive()
     }
 }

@@ -86,7 +86,7 @@ pub use client_handler::{ClientAction, ClientConfig, ClientEnd, ClientHandler, C
 pub use error::{ErrorResponse, error_response};
 pub use handler::{ContentMode, Flow, Handler, Settled};
 pub use header::{Header, Id};
-pub use http::Http;
+pub use http::{Http, HttpRequest};
 pub use limits::{LARGE, Limits};
 pub use message::{JSON, Message};
 pub use origin::AllowedOrigins;

@@ -151,7 +151,7 @@ impl<H: Handler + 'static> Port<H> {
                 Box::new(Server::new(Rc::clone(&rules.limits), handler).stopping(self.stop))
             }
             PeerProtocol::Http | PeerProtocol::Tls => {
-                let handler = Http::with(Rc::clone(rules), self.peer, handler);
+                let handler = Http::with(Rc::clone(rules), handler);
                 let server = http_core::Server::new(Rc::clone(&self.shared.http), handler);
                 Box::new(server.stopping(self.stop))
             }

@@ -322,6 +322,43 @@ impl Output {
         newer.clear();
     }
 
+    /// Moves up to `most` bytes from the front to the end of `to`. Returns how many. The permit of a
+    /// piece stays with its last bytes.
+    pub fn move_front(&mut self, to: &mut Self, most: u64) -> u64 {
+        let most = most.min(self.unsent());
+        let mut left = most;
+        while left > 0 {
+            let count = match self.pieces.front_mut() {
+                Some(Piece { at, what, permit }) if *at == self.sent => {
+                    let len = match what {
+                        What::Shared(bytes) => bytes.len() as u64,
+                        What::File(range) => range.len,
+                    };
+                    let count = left.min(len);
+                    if count == len && permit.is_some() {
+                        to.permit = permit.take();
+                    }
+                    match what {
+                        What::Shared(bytes) => to.write_shared(bytes.slice(..count as usize)),
+                        What::File(range) => {
+                            to.write_file(FileRange { len: count, ..range.clone() });
+                        }
+                    }
+                    count
+                }
+                front => {
+                    let end = front.map_or(self.plain.len(), |piece| piece.at);
+                    let count = left.min((end - self.sent) as u64);
+                    to.write(&self.plain[self.sent..][..count as usize]);
+                    count
+                }
+            };
+            self.advance(count);
+            left -= count;
+        }
+        most
+    }
+
     /// Drops everything unsent and keeps the memory for another use.
     pub fn clear(&mut self) {
         self.plain.clear();

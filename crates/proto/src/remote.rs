@@ -53,6 +53,8 @@ pub struct Abandoned;
 pub struct Envelope {
     /// The connection.
     pub to: Key,
+    /// Which stream of its protocol; 0 for the connection itself.
+    pub(crate) stream: u32,
     pub(crate) content: Delivery,
 }
 
@@ -113,13 +115,18 @@ pub trait MailboxSender: Send + Sync {
 pub struct Promise {
     mailbox: Arc<dyn MailboxSender>,
     to: Key,
+    stream: u32,
     ticket: Ticket,
     kept: bool,
 }
 
 impl Promise {
-    pub(crate) fn new(mailbox: Arc<dyn MailboxSender>, to: Key, ticket: Ticket) -> Self {
-        Self { mailbox, to, ticket, kept: false }
+    pub(crate) fn new(
+        mailbox: Arc<dyn MailboxSender>,
+        (to, stream): (Key, u32),
+        ticket: Ticket,
+    ) -> Self {
+        Self { mailbox, to, stream, ticket, kept: false }
     }
 
     /// What the connection will know the answer by.
@@ -136,7 +143,7 @@ impl Promise {
 
     fn send(&self, body: Result<Message, Abandoned>) {
         let content = Delivery::Settled(self.ticket, body);
-        self.mailbox.send(Envelope { to: self.to, content });
+        self.mailbox.send(Envelope { to: self.to, stream: self.stream, content });
     }
 }
 
@@ -245,6 +252,7 @@ impl std::error::Error for SendError {}
 pub struct Remote {
     mailbox: Arc<dyn MailboxSender>,
     to: Key,
+    stream: u32,
     credit: Arc<Credit>,
 }
 
@@ -252,8 +260,12 @@ impl Remote {
     /// So many messages may wait.
     pub const MESSAGES: u32 = 16;
 
-    pub(crate) fn new(mailbox: Arc<dyn MailboxSender>, to: Key, credit: Arc<Credit>) -> Self {
-        Self { mailbox, to, credit }
+    pub(crate) fn new(
+        mailbox: Arc<dyn MailboxSender>,
+        (to, stream): (Key, u32),
+        credit: Arc<Credit>,
+    ) -> Self {
+        Self { mailbox, to, stream, credit }
     }
 
     /// Sends a message; waits while the connection has [`Remote::MESSAGES`] waiting. For threads
@@ -355,7 +367,7 @@ impl Remote {
         // the flag before the connection looks.
         if !self.credit.woken.swap(true, Ordering::AcqRel) {
             let content = Delivery::Wake(Arc::clone(&self.credit));
-            self.mailbox.send(Envelope { to: self.to, content });
+            self.mailbox.send(Envelope { to: self.to, stream: self.stream, content });
         }
     }
 
@@ -376,7 +388,7 @@ impl Remote {
         state.free -= 1;
         drop(state);
         let content = Delivery::Sent(message, Arc::clone(&self.credit));
-        self.mailbox.send(Envelope { to: self.to, content });
+        self.mailbox.send(Envelope { to: self.to, stream: self.stream, content });
         Ok(())
     }
 }
@@ -413,8 +425,8 @@ mod tests {
     #[test]
     fn a_promise_is_settled_once_whether_kept_or_dropped() {
         let mailbox = Arc::new(Box1::default());
-        Promise::new(mailbox.clone(), Key(1), Ticket(7)).keep(Box::new(5_u8));
-        drop(Promise::new(mailbox.clone(), Key(1), Ticket(8)));
+        Promise::new(mailbox.clone(), (Key(1), 0), Ticket(7)).keep(Box::new(5_u8));
+        drop(Promise::new(mailbox.clone(), (Key(1), 0), Ticket(8)));
         let envelopes = mailbox.0.lock().unwrap();
         assert_eq!(envelopes.len(), 2);
         assert!(matches!(envelopes[0].content, Delivery::Settled(Ticket(7), Ok(_))));
@@ -425,7 +437,7 @@ mod tests {
     fn a_remote_sends_under_credit_and_learns_that_the_conversation_is_gone() {
         let mailbox = Arc::new(Box1::default());
         let credit = Arc::new(Credit::new());
-        let remote = Remote::new(mailbox.clone(), Key(1), Arc::clone(&credit));
+        let remote = Remote::new(mailbox.clone(), (Key(1), 0), Arc::clone(&credit));
         for _ in 0..Remote::MESSAGES {
             remote.try_send(Box::new(())).unwrap();
         }
@@ -447,7 +459,7 @@ mod tests {
     fn wake_ups_coalesce_until_the_conversation_is_told() {
         let mailbox = Arc::new(Box1::default());
         let credit = Arc::new(Credit::new());
-        let remote = Remote::new(mailbox.clone(), Key(1), Arc::clone(&credit));
+        let remote = Remote::new(mailbox.clone(), (Key(1), 0), Arc::clone(&credit));
         for _ in 0..3 {
             (0..1000).for_each(|_| remote.wake());
             let envelopes = mailbox.take();
@@ -471,7 +483,7 @@ mod tests {
         const WAKES: u64 = 20_000;
 
         let mailbox = Arc::new(Box1::default());
-        let remote = Remote::new(mailbox.clone(), Key(1), Arc::new(Credit::new()));
+        let remote = Remote::new(mailbox.clone(), (Key(1), 0), Arc::new(Credit::new()));
         let (said, seen) = (AtomicU64::new(0), AtomicU64::new(0));
         let look = || {
             let envelopes = mailbox.take();

@@ -55,6 +55,12 @@ pub(crate) struct Effects {
     pub(crate) switch: Option<Box<dyn Protocol>>,
 }
 
+impl fmt::Debug for Effects {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Effects").field("want_room", &self.want_room).finish_non_exhaustive()
+    }
+}
+
 impl Effects {
     /// Whether anything was asked for.
     pub(crate) fn is_any(&self) -> bool {
@@ -89,6 +95,8 @@ pub struct Turn<'a> {
     pub out: &'a mut Output,
     pub(crate) context: Context<'a>,
     pub(crate) key: Key,
+    /// See [`Turn::stream`].
+    pub(crate) stream: u32,
     pub(crate) peer: &'a Peer,
     pub(crate) effects: &'a mut Effects,
     /// The session's credit, made when it first asks for a [`Remote`].
@@ -112,6 +120,13 @@ impl<'a> Turn<'a> {
     #[must_use]
     pub fn key(&self) -> Key {
         self.key
+    }
+
+    /// Which stream of the protocol this turn is about: 0 for the connection itself. Only a protocol
+    /// with streams ([`driver::Stream`](crate::driver::Stream)) is ever told of another one.
+    #[must_use]
+    pub fn stream(&self) -> u32 {
+        self.stream
     }
 
     /// The time of this turn.
@@ -196,14 +211,22 @@ impl<'a> Turn<'a> {
     pub fn promise(&self) -> Promise {
         let ticket = self.context.handles.next_ticket.get();
         self.context.handles.next_ticket.set(ticket + 1);
-        Promise::new(Arc::clone(&self.context.handles.mailbox), self.key, Ticket(ticket))
+        Promise::new(
+            Arc::clone(&self.context.handles.mailbox),
+            (self.key, self.stream),
+            Ticket(ticket),
+        )
     }
 
     /// A handle into this connection for other threads.
     #[must_use]
     pub fn remote(&mut self) -> Remote {
         let credit = self.credit.get_or_insert_with(|| Arc::new(Credit::new()));
-        Remote::new(Arc::clone(&self.context.handles.mailbox), self.key, Arc::clone(credit))
+        Remote::new(
+            Arc::clone(&self.context.handles.mailbox),
+            (self.key, self.stream),
+            Arc::clone(credit),
+        )
     }
 
     /// Runs `work` on another thread: for what blocks. Its result comes as

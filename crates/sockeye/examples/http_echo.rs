@@ -27,7 +27,7 @@ const MAX_BODY: u64 = 16 * 1024 * 1024;
 /// Maximum initial capacity for a body. Memory for more is allocated when it arrives.
 const RESERVED: u64 = 64 * 1024;
 
-/// Answers the requests of one connection.
+/// Answers one request.
 #[derive(Default)]
 struct Echo {
     /// The content of the response to a request with an empty body.
@@ -92,7 +92,7 @@ pub(crate) fn serve(address: ListenAddr) -> Result<(Running, String), Box<dyn Er
     let bound = server.addresses()[0].to_string();
     let running = server.start(|_shard| {
         let config = Rc::new(ServerConfig::default());
-        move |_: &Peer| Server::new(Rc::clone(&config), Echo::default())
+        move |_: &Peer| Server::new(Rc::clone(&config), |_: &Peer| Echo::default())
     })?;
     Ok((running, bound))
 }

@@ -87,7 +87,7 @@ impl Scene {
         let site = Folder::new(store).site(CacheLimits::default());
         let shared = Rc::new(shared);
         let service = move |_: &Peer| -> Box<dyn Protocol> {
-            Box::new(http_core::Server::new(Rc::clone(&shared), site.handler()))
+            Box::new(http_core::Server::new(Rc::clone(&shared), site.clone()))
         };
         Self::of(service, request)
     }
@@ -99,8 +99,8 @@ impl Scene {
     ) -> Self {
         let http = http::HttpService::new(answer);
         let shared = Rc::new(http_core::ServerConfig::default());
-        let service = move |peer: &Peer| -> Box<dyn Protocol> {
-            Box::new(http_core::Server::new(Rc::clone(&shared), http.handler(peer)))
+        let service = move |_: &Peer| -> Box<dyn Protocol> {
+            Box::new(http_core::Server::new(Rc::clone(&shared), http.handlers()))
         };
         Self::of(service, request)
     }

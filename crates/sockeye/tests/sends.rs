@@ -46,7 +46,7 @@ impl Scratch {
         let site = Folder::open(&self.0).unwrap().with(options).site(CacheLimits::default());
         let shared = Rc::new(http_core::ServerConfig::default());
         move |_: &Peer| -> Box<dyn Protocol> {
-            Box::new(http_core::Server::new(Rc::clone(&shared), site.handler()))
+            Box::new(http_core::Server::new(Rc::clone(&shared), site.clone()))
         }
     }
 }
@@ -249,8 +249,8 @@ fn a_stream_written_in_one_turn_is_sent_at_once_however_many_pieces_it_has() {
     };
     let http = HttpService::new(pieces);
     let shared = Rc::new(http_core::ServerConfig::default());
-    let mut scene = Scene::new(move |peer: &Peer| -> Box<dyn Protocol> {
-        Box::new(http_core::Server::new(Rc::clone(&shared), http.handler(peer)))
+    let mut scene = Scene::new(move |_: &Peer| -> Box<dyn Protocol> {
+        Box::new(http_core::Server::new(Rc::clone(&shared), http.handlers()))
     });
     for count in [0, 1, 100, 1000] {
         let calls = scene.calls(&[request(&format!("GET /{count}"), "")]);

@@ -32,7 +32,7 @@ pub(crate) struct ShardState<S> {
     pub(crate) ending: EndingTasks,
 }
 
-/// A connection's current request and its response.
+/// Answers one request.
 pub(crate) struct Exchange<S> {
     shard: Rc<ShardState<S>>,
     peer: Peer,
@@ -77,7 +77,6 @@ where
         request: &http_core::Request<'_>,
         responder: Responder<'_, '_>,
     ) -> Answer {
-        self.current = None;
         let Ok(head) = convert::request(request) else {
             return convert::refuse_unsupported(responder);
         };

@@ -164,9 +164,10 @@ where
             ending: ending.clone(),
         });
         let config = Rc::new(options.server_config(bound));
-        ((watchdog, ending), move |peer: &Peer| {
-            let exchange = Exchange::new(Rc::clone(&shard), *peer);
-            http_core::Server::new(Rc::clone(&config), exchange)
+        ((watchdog, ending), move |_: &Peer| {
+            let shard = Rc::clone(&shard);
+            let handlers = move |peer: &Peer| Exchange::new(Rc::clone(&shard), *peer);
+            http_core::Server::new(Rc::clone(&config), handlers)
         })
     })
 }

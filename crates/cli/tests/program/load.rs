@@ -270,7 +270,7 @@ fn a_server_of_another_kind_does_not_pass_for_the_one_that_is_loaded() {
         (
             format!("{}/", echo.url().replace("tcp:", "http:")),
             &[],
-            "/ gives no good answer: the peer sent something else than an HTTP/1 reply",
+            "/ gives no good answer: the peer sent something else than an HTTP/1 response",
         ),
     ] {
         let args = ["load", &target, "--requests", "4", "--connections", "1"];

@@ -1,12 +1,12 @@
-//! Answers the requests of one connection. The [`Site`] does nearly all of it; this remembers the
-//! request that waits for a job.
+//! Answers one request. The [`Site`] does nearly all of it; this remembers the request while it waits for a
+//! job.
 
 use std::sync::Arc;
 
 use sockeye_http::{
-    Answer, Handler, KeptRequest, Method, Request, Responder, Status, Stream, StreamEvent,
+    Answer, Handler, Handlers, KeptRequest, Method, Request, Responder, Status, Stream, StreamEvent,
 };
-use sockeye_proto::{Abandoned, Message, Ticket, Time};
+use sockeye_proto::{Abandoned, Message, Peer, Ticket, Time};
 
 use super::jobs::{AwaitedJob, Progress, Wanted};
 use super::listing::{ListingAnswer, PendingListing};
@@ -16,11 +16,11 @@ use crate::lookup::entry::{Entry, Target};
 use crate::lookup::in_flight::LookupResult;
 use crate::request::view::RequestView;
 
-/// The handler of one connection.
+/// The handler of one request.
 #[derive(Debug)]
 pub struct Files {
     site: Site,
-    /// The request that waits for a job: at most one. On the heap, since few connections have one.
+    /// The request, while it waits for a job. On the heap, since few requests wait.
     pending: Option<Box<Pending>>,
 }
 
@@ -40,10 +40,11 @@ struct Waiting {
     request: KeptRequest,
 }
 
-impl Site {
-    /// Answers the requests of one connection.
-    #[must_use]
-    pub fn handler(&self) -> Files {
+impl Handlers for Site {
+    type Handler = Files;
+
+    #[inline]
+    fn handler(&self, _: &Peer) -> Files {
         Files { site: self.clone(), pending: None }
     }
 }
@@ -129,7 +130,6 @@ impl Files {
 
 impl Handler for Files {
     fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
-        self.pending = None;
         match request.method() {
             Method::Get | Method::Head => {
                 let since = responder.now();

@@ -28,7 +28,7 @@ const BOB: &str = "X-Client: B\r\n";
 /// A connection that has asked and read nothing yet.
 fn asking(site: &Site, target: &str, fields: &str) -> Harness {
     let shared = Rc::new(ServerConfig::default().clients(Rc::new(Named)));
-    let mut client = Harness::new(Server::new(shared, site.handler()));
+    let mut client = Harness::new(Server::new(shared, site.clone()));
     let head = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n");
     client.input(head.as_bytes());
     while client.run_jobs() > 0 {}
@@ -216,7 +216,7 @@ fn each_client_has_a_large_file_read_for_itself() {
     let site = site_of(&[("a", &"x".repeat(SMALL as usize + 1))], BudgetLimits::default());
     let ask = |fields: &str| {
         let shared = Rc::new(ServerConfig::default().clients(Rc::new(Named)));
-        let mut client = Harness::new(Server::new(shared, site.handler()));
+        let mut client = Harness::new(Server::new(shared, site.clone()));
         client.input(format!("GET /a HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n").as_bytes());
         client
     };

@@ -11,6 +11,8 @@ mod fresh;
 mod heads;
 mod hot;
 mod idle;
+#[cfg(feature = "test-wire")]
+mod json_lines;
 mod links;
 mod pages;
 mod precompressed;
@@ -33,7 +35,7 @@ use crate::coding::codec::encode;
 use crate::limits::lease::Lease;
 use crate::request::accept_encoding::{AcceptEncoding, Accepted};
 use crate::store::memory::Memory;
-use crate::{CacheLimits, Coding, Files, Folder, SMALL, Site, Store};
+use crate::{CacheLimits, Coding, Folder, SMALL, Site, Store};
 
 /// A site in memory, one shard of it.
 fn memory(files: &[(&str, &str)]) -> (Memory, Site) {
@@ -50,10 +52,10 @@ fn site(store: impl Store + 'static) -> Site {
 }
 
 /// One connection, and its server, which may be gone: messages to it go nowhere then.
-struct Client(Harness, Rc<RefCell<Option<Server<Files>>>>);
+struct Client(Harness, Rc<RefCell<Option<Server<Site>>>>);
 
 /// A connection that may be closed under the harness's hands.
-struct Leaving(Rc<RefCell<Option<Server<Files>>>>);
+struct Leaving(Rc<RefCell<Option<Server<Site>>>>);
 
 impl Protocol for Leaving {
     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
@@ -85,7 +87,7 @@ struct Got {
 
 impl Client {
     fn new(site: &Site) -> Self {
-        let server = Server::new(Rc::default(), site.handler());
+        let server = Server::new(Rc::default(), site.clone());
         let server = Rc::new(RefCell::new(Some(server)));
         Self(Harness::new(Leaving(Rc::clone(&server))), server)
     }

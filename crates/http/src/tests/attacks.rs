@@ -18,29 +18,31 @@ struct Odd {
 }
 
 impl Handler for Odd {
-    fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
+    fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
         self.path = request.path().to_vec();
         self.body.clear();
         match &self.path[..] {
-            b"/hold" => reply.read(),
-            b"/endless" => endless(reply.stream(Status::OK, &Fields::new(), None)),
-            b"/amplify" => reply.stream(Status::OK, &Fields::new(), None).read(),
-            b"/reset" => reply.send(Status::RESET_CONTENT, &Fields::new(), Body::Static(b"abc")),
-            b"/reset-page" => reply.error(Status::RESET_CONTENT, &Fields::new(), "abc"),
+            b"/hold" => responder.read(),
+            b"/endless" => endless(responder.stream(Status::OK, &Fields::new(), None)),
+            b"/amplify" => responder.stream(Status::OK, &Fields::new(), None).read(),
+            b"/reset" => {
+                responder.send(Status::RESET_CONTENT, &Fields::new(), Body::Static(b"abc"))
+            }
+            b"/reset-page" => responder.error(Status::RESET_CONTENT, &Fields::new(), "abc"),
             b"/reset-stream" => {
-                let mut stream = reply.stream(Status::RESET_CONTENT, &Fields::new(), None);
+                let mut stream = responder.stream(Status::RESET_CONTENT, &Fields::new(), None);
                 stream.write(b"abc");
                 stream.end_with(&Fields::new().with("A", b"b").unwrap())
             }
             b"/upgrade-late" => {
-                let _ = reply.run(|| ());
-                reply.later()
+                let _ = responder.run(|| ());
+                responder.later()
             }
-            b"/upgrade" => upgrade(reply),
-            b"/too-much" => endless(reply.stream(Status::OK, &Fields::new(), Some(9))),
+            b"/upgrade" => upgrade(responder),
+            b"/too-much" => endless(responder.stream(Status::OK, &Fields::new(), Some(9))),
             path => {
                 let text = path.escape_ascii().to_string();
-                reply.send(Status::OK, &Fields::new(), Body::Shared(&text.into()))
+                responder.send(Status::OK, &Fields::new(), Body::Shared(&text.into()))
             }
         }
     }
@@ -49,20 +51,20 @@ impl Handler for Odd {
         &mut self,
         _: Ticket,
         _: Result<Message, Abandoned>,
-        reply: Responder<'_, '_>,
+        responder: Responder<'_, '_>,
     ) -> Answer {
-        if self.path == b"/upgrade-late" { upgrade(reply) } else { reply.read() }
+        if self.path == b"/upgrade-late" { upgrade(responder) } else { responder.read() }
     }
 
-    fn on_body(&mut self, piece: &[u8], reply: Responder<'_, '_>) -> Answer {
+    fn on_body(&mut self, piece: &[u8], responder: Responder<'_, '_>) -> Answer {
         self.body.extend_from_slice(piece);
-        let _ = reply.run(|| ());
-        reply.later()
+        let _ = responder.run(|| ());
+        responder.later()
     }
 
-    fn on_body_end(&mut self, _: &Trailers<'_>, reply: Responder<'_, '_>) -> Answer {
+    fn on_body_end(&mut self, _: &Trailers<'_>, responder: Responder<'_, '_>) -> Answer {
         let body = std::mem::take(&mut self.body);
-        reply.send(Status::OK, &Fields::new(), Body::Shared(&body.into()))
+        responder.send(Status::OK, &Fields::new(), Body::Shared(&body.into()))
     }
 
     fn on_stream(&mut self, event: StreamEvent<'_>, mut stream: Stream<'_, '_>) -> Answer {
@@ -78,9 +80,9 @@ impl Handler for Odd {
     }
 }
 
-fn upgrade(reply: Responder<'_, '_>) -> Answer {
-    let upgraded = reply.upgrade("echo", &Fields::new(), Box::new(Echo::default()));
-    upgraded.unwrap_or_else(|reply| reply.error(Status::NOT_FOUND, &Fields::new(), ""))
+fn upgrade(responder: Responder<'_, '_>) -> Answer {
+    let upgraded = responder.upgrade("echo", &Fields::new(), Box::new(Echo::default()));
+    upgraded.unwrap_or_else(|responder| responder.error(Status::NOT_FOUND, &Fields::new(), ""))
 }
 
 /// Writes for as long as there is room: a response without an end.
@@ -95,7 +97,7 @@ fn endless(mut stream: Stream<'_, '_>) -> Answer {
 }
 
 fn odd() -> Harness {
-    Harness::new(Server::new(Rc::new(ServerConfig::default()), Odd::default()))
+    Harness::new(Server::new(Rc::new(ServerConfig::default()), |_: &Peer| Odd::default()))
 }
 
 fn text(output: Vec<u8>) -> String {
@@ -181,7 +183,7 @@ fn a_server_that_stops_hands_no_connection_over() {
 
         let mut client = odd();
         let request = request.trim_end_matches("hello");
-        // The late one is under way already, the other one has only begun.
+        // The late one is in progress already, the other one has only begun.
         let at = if path == "/upgrade" { 9 } else { request.len() };
         client.input(&request.as_bytes()[..at]);
         client.drain();

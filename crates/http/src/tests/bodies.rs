@@ -19,7 +19,7 @@ struct Reader {
 }
 
 impl Handler for Reader {
-    fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
+    fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
         self.body = match request.content() {
             Content::None => b"none".to_vec(),
             Content::Length(length) => length.to_string().into_bytes(),
@@ -29,13 +29,13 @@ impl Handler for Reader {
         (self.slow, self.early) = (request.path() == b"/slow", request.path() == b"/early");
         self.tiny = request.path() == b"/tiny";
         match request.path() {
-            b"/echo" | b"/slow" | b"/early" => reply.read(),
-            b"/tiny" => reply.read_up_to(4),
+            b"/echo" | b"/slow" | b"/early" => responder.read(),
+            b"/tiny" => responder.read_up_to(4),
             b"/ask" => {
-                let _ = reply.run(|| ());
-                reply.later()
+                let _ = responder.run(|| ());
+                responder.later()
             }
-            _ => reply.send(Status::OK, &Fields::new(), Body::Static(b"unread")),
+            _ => responder.send(Status::OK, &Fields::new(), Body::Static(b"unread")),
         }
     }
 
@@ -43,35 +43,35 @@ impl Handler for Reader {
         &mut self,
         _: Ticket,
         _: Result<Message, Abandoned>,
-        reply: Responder<'_, '_>,
+        responder: Responder<'_, '_>,
     ) -> Answer {
-        reply.read()
+        responder.read()
     }
 
-    fn on_body(&mut self, piece: &[u8], reply: Responder<'_, '_>) -> Answer {
+    fn on_body(&mut self, piece: &[u8], responder: Responder<'_, '_>) -> Answer {
         assert!(!piece.is_empty());
         self.body.extend_from_slice(piece);
         if self.early {
-            return reply.send(Status::OK, &Fields::new(), Body::Static(b"early"));
+            return responder.send(Status::OK, &Fields::new(), Body::Static(b"early"));
         }
         if self.slow {
-            let _ = reply.run(|| ());
-            return reply.later();
+            let _ = responder.run(|| ());
+            return responder.later();
         }
-        reply.read()
+        responder.read()
     }
 
-    fn on_body_end(&mut self, trailers: &Trailers<'_>, reply: Responder<'_, '_>) -> Answer {
+    fn on_body_end(&mut self, trailers: &Trailers<'_>, responder: Responder<'_, '_>) -> Answer {
         for (name, value) in trailers.fields() {
             self.body.extend([b"|", name, b"=", value].concat());
         }
         let body = std::mem::take(&mut self.body);
-        reply.send(Status::OK, &Fields::new(), Body::Shared(&body.into()))
+        responder.send(Status::OK, &Fields::new(), Body::Shared(&body.into()))
     }
 }
 
 fn reader() -> Harness {
-    Harness::new(Server::new(Rc::new(ServerConfig::default()), Reader::default()))
+    Harness::new(Server::new(Rc::new(ServerConfig::default()), |_: &Peer| Reader::default()))
 }
 
 fn post(path: &str, fields: &str, body: &str) -> String {
@@ -207,7 +207,7 @@ fn an_answer_in_the_middle_of_a_body_leaves_the_rest_unread() {
     client.input(post("/early", "Content-Length: 70000\r\n", "a").as_bytes());
     let output = String::from_utf8(client.output()).unwrap();
     assert!(output.contains("Connection: close\r\n"), "{output}");
-    assert_eq!(client.end(), Some(End::Linger), "the reply is readable");
+    assert_eq!(client.end(), Some(End::Linger), "the response is readable");
 }
 
 #[test]
@@ -263,8 +263,8 @@ fn a_body_that_breaks_off_is_refused() {
 }
 
 /// Reads bodies: under `/stream` when a response has begun, under `/ask` when a job has run, under
-/// `/small` up to four bytes. Notes what it hears of them.
-#[derive(Default)]
+/// `/small` up to four bytes. Notes what it is told of them.
+#[derive(Clone, Default)]
 struct Notes(Rc<RefCell<Vec<String>>>);
 
 impl Notes {
@@ -274,15 +274,15 @@ impl Notes {
 }
 
 impl Handler for Notes {
-    fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
+    fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
         match request.path() {
-            b"/stream" => reply.stream(Status::OK, &Fields::new(), None).read(),
-            b"/small" => reply.read_up_to(4),
+            b"/stream" => responder.stream(Status::OK, &Fields::new(), None).read(),
+            b"/small" => responder.read_up_to(4),
             b"/ask" => {
-                let _ = reply.run(|| ());
-                reply.later()
+                let _ = responder.run(|| ());
+                responder.later()
             }
-            _ => reply.read(),
+            _ => responder.read(),
         }
     }
 
@@ -295,14 +295,14 @@ impl Handler for Notes {
         r.read()
     }
 
-    fn on_body(&mut self, piece: &[u8], reply: Responder<'_, '_>) -> Answer {
+    fn on_body(&mut self, piece: &[u8], responder: Responder<'_, '_>) -> Answer {
         assert!(!piece.is_empty());
-        reply.read()
+        responder.read()
     }
 
-    fn on_body_end(&mut self, _: &Trailers<'_>, reply: Responder<'_, '_>) -> Answer {
+    fn on_body_end(&mut self, _: &Trailers<'_>, responder: Responder<'_, '_>) -> Answer {
         self.note("complete");
-        reply.send(Status::OK, &Fields::new(), Body::Empty)
+        responder.send(Status::OK, &Fields::new(), Body::Empty)
     }
 
     fn on_stream(&mut self, event: StreamEvent<'_>, stream: Stream<'_, '_>) -> Answer {
@@ -345,7 +345,7 @@ fn a_handler_is_told_once_that_a_body_will_not_be_complete() {
     for (path, fields, body, cut, status) in cuts {
         let notes = Notes::default();
         let heard = Rc::clone(&notes.0);
-        let mut client = Harness::new(Server::new(Rc::new(ServerConfig::default()), notes));
+        let mut client = Harness::new(Server::new(Rc::default(), move |_: &Peer| notes.clone()));
         client.input(post(path, fields, body).as_bytes());
         cut(&mut client);
         let output = client.output();
@@ -363,7 +363,7 @@ fn a_handler_is_told_once_that_a_body_will_not_be_complete() {
     ] {
         let notes = Notes::default();
         let heard = Rc::clone(&notes.0);
-        let mut client = Harness::new(Server::new(Rc::new(ServerConfig::default()), notes));
+        let mut client = Harness::new(Server::new(Rc::default(), move |_: &Peer| notes.clone()));
         client.input(post(path, fields, body).as_bytes());
         client.end_for(&Reason::Reset);
         assert_eq!(heard.take(), told, "{path} {fields}{body}");
@@ -374,8 +374,8 @@ fn a_handler_is_told_once_that_a_body_will_not_be_complete() {
 struct Nervous;
 
 impl Handler for Nervous {
-    fn on_request(&mut self, _: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
-        reply.read()
+    fn on_request(&mut self, _: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
+        responder.read()
     }
 
     fn on_incomplete(&mut self, _: Time) {
@@ -385,7 +385,8 @@ impl Handler for Nervous {
 
 #[test]
 fn a_handler_that_panics_about_an_incomplete_body_changes_no_answer() {
-    let mut client = Harness::new(Server::new(Rc::new(ServerConfig::default()), Nervous));
+    let mut client =
+        Harness::new(Server::new(Rc::new(ServerConfig::default()), |_: &Peer| Nervous));
     client.input(post("/", "Content-Length: 5\r\n", "hel").as_bytes());
     client.eof();
     assert!(client.output().starts_with(b"HTTP/1.1 400 "));

@@ -73,7 +73,7 @@ fn replies_byte_for_byte() {
 #[test]
 fn a_server_can_name_itself() {
     let shared = Rc::new(ServerConfig::default().names_itself(true));
-    let mut client = Harness::new(Server::new(shared, Mirror::default()));
+    let mut client = Harness::new(Server::new(shared, |_: &Peer| Mirror::default()));
     client.input(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     let output = String::from_utf8(client.output()).unwrap();
     assert!(output.contains("GMT\r\nServer: sockeye\r\nContent-Length"), "{output}");
@@ -155,7 +155,7 @@ fn a_close_in_a_pipeline_leaves_the_rest_unanswered() {
         b"GET /1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n",
     );
     assert_eq!(codes(&output), [200]);
-    assert_eq!(client.end(), Some(End::Linger), "what is unread must not reset the reply");
+    assert_eq!(client.end(), Some(End::Linger), "what is unread must not reset the response");
     let (_, client) = says(b"GET /1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     assert_eq!(client.end(), Some(End::Close), "nothing more is to come");
 }
@@ -213,9 +213,9 @@ fn an_answer_whose_worker_panicked_is_an_error() {
 fn the_host_is_the_absolute_targets_or_the_fields() {
     struct Host;
     impl Handler for Host {
-        fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
+        fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
             let host = request.host().unwrap_or(b"none").to_vec();
-            reply.send(Status::OK, &Fields::new(), Body::Shared(&host.into()))
+            responder.send(Status::OK, &Fields::new(), Body::Shared(&host.into()))
         }
     }
     for (input, host) in [
@@ -224,7 +224,8 @@ fn the_host_is_the_absolute_targets_or_the_fields() {
         ("GET / HTTP/1.1\r\nHost:\r\n\r\n", ""),
         ("GET / HTTP/1.0\r\n\r\n", "none"),
     ] {
-        let mut client = Harness::new(Server::new(Rc::new(ServerConfig::default()), Host));
+        let mut client =
+            Harness::new(Server::new(Rc::new(ServerConfig::default()), |_: &Peer| Host));
         client.input(input.as_bytes());
         let output = String::from_utf8(client.output()).unwrap();
         assert_eq!(output.split_once("\r\n\r\n").unwrap().1, host, "{input}");
@@ -235,20 +236,20 @@ fn the_host_is_the_absolute_targets_or_the_fields() {
 fn a_message_that_the_handler_takes_none_of_harms_no_body_and_leaves_no_request_unanswered() {
     struct Deaf;
     impl Handler for Deaf {
-        fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
-            let _ = reply.run(|| ());
+        fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
+            let _ = responder.run(|| ());
             match request.path() {
-                b"/read" => reply.read_up_to(3),
-                b"/wait" => reply.later(),
-                _ => reply.send(Status::OK, &Fields::new(), Body::Empty),
+                b"/read" => responder.read_up_to(3),
+                b"/wait" => responder.later(),
+                _ => responder.send(Status::OK, &Fields::new(), Body::Empty),
             }
         }
 
-        fn on_body_end(&mut self, _: &Trailers<'_>, reply: Responder<'_, '_>) -> Answer {
-            reply.send(Status::OK, &Fields::new(), Body::Empty)
+        fn on_body_end(&mut self, _: &Trailers<'_>, responder: Responder<'_, '_>) -> Answer {
+            responder.send(Status::OK, &Fields::new(), Body::Empty)
         }
     }
-    let deaf = || Harness::new(Server::new(Rc::new(ServerConfig::default()), Deaf));
+    let deaf = || Harness::new(Server::new(Rc::new(ServerConfig::default()), |_: &Peer| Deaf));
     let answer = |client: &mut Harness| codes(&String::from_utf8(client.output()).unwrap());
     // The messages are those of the request itself and of an earlier one.
     let mut client = deaf();

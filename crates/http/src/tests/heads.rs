@@ -3,8 +3,8 @@
 
 use proptest::prelude::*;
 
-use crate::block::Block;
-use crate::head::{self, Progress};
+use crate::h1::block::Block;
+use crate::h1::head::{self, Progress};
 use crate::{Content, Limits, Request};
 
 type Parts = (String, Vec<u8>, u8, Vec<(Vec<u8>, Vec<u8>)>, usize);

@@ -27,7 +27,7 @@ impl Site {
 
     fn connect(&self, checked: bool) -> Harness {
         self.checks.set(checked);
-        Harness::new(Server::new(Rc::clone(&self.shared), Mirror::default()))
+        Harness::new(Server::new(Rc::clone(&self.shared), |_: &Peer| Mirror::default()))
     }
 
     /// What is said to `input` on a new connection.

@@ -16,14 +16,14 @@ struct Slow {
 }
 
 impl Handler for Slow {
-    fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
+    fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
         self.path = request.path().to_vec();
         match &self.path[..] {
-            b"/body" => reply.read(),
-            b"/now" => reply.send(Status::OK, &Fields::new(), Body::Static(b"now")),
+            b"/body" => responder.read(),
+            b"/now" => responder.send(Status::OK, &Fields::new(), Body::Static(b"now")),
             _ => {
-                let _ = reply.run(|| ());
-                reply.later()
+                let _ = responder.run(|| ());
+                responder.later()
             }
         }
     }
@@ -40,14 +40,18 @@ impl Handler for Slow {
         r.send(Status::OK, &Fields::new(), Body::Static(b"done"))
     }
 
-    fn on_body_end(&mut self, _: &Trailers<'_>, reply: Responder<'_, '_>) -> Answer {
-        let _ = reply.run(|| ());
-        reply.later()
+    fn on_body_end(&mut self, _: &Trailers<'_>, responder: Responder<'_, '_>) -> Answer {
+        let _ = responder.run(|| ());
+        responder.later()
     }
 
-    fn on_response_timeout(&mut self, reply: Responder<'_, '_>) -> Answer {
+    fn on_response_timeout(&mut self, responder: Responder<'_, '_>) -> Answer {
         self.timeouts += 1;
-        if self.path == b"/on" && self.timeouts == 1 { reply.later() } else { reply.time_out() }
+        if self.path == b"/on" && self.timeouts == 1 {
+            responder.later()
+        } else {
+            responder.time_out()
+        }
     }
 
     fn on_stream(&mut self, _: StreamEvent<'_>, stream: Stream<'_, '_>) -> Answer {
@@ -65,7 +69,7 @@ fn limited() -> Rc<ServerConfig> {
 
 /// A client whose request was taken, with what it has heard by now.
 fn asked(request: &str) -> Harness {
-    let mut client = Harness::new(Server::new(limited(), Slow::default()));
+    let mut client = Harness::new(Server::new(limited(), |_: &Peer| Slow::default()));
     client.input(request.as_bytes());
     assert_eq!(client.output(), b"");
     client
@@ -162,7 +166,7 @@ fn a_body_that_is_not_read_closes_the_connection_where_it_is_large() {
 
 #[test]
 fn a_handler_that_knows_nothing_of_it_has_its_connection_closed() {
-    let mut client = Harness::new(Server::new(limited(), Mirror::default()));
+    let mut client = Harness::new(Server::new(limited(), |_: &Peer| Mirror::default()));
     client.input(format!("{}{}", get("/later"), get("/later")).as_bytes());
     client.pass(secs(5));
     let output = heard(&mut client);

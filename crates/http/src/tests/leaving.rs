@@ -1,4 +1,4 @@
-//! Clients that end their side while a response is under way.
+//! Clients that end their side while a response is in progress.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -16,17 +16,17 @@ static WHY: Fault =
 struct Feed;
 
 impl Handler for Feed {
-    fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
+    fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
         match request.path() {
             b"/feed" => {
-                let stream = reply.stream(Status::OK, &Fields::new(), None);
+                let stream = responder.stream(Status::OK, &Fields::new(), None);
                 let _ = stream.run(|| "tick");
                 stream.later()
             }
-            b"/abort" => reply.stream(Status::OK, &Fields::new(), None).abort_with(&WHY),
+            b"/abort" => responder.stream(Status::OK, &Fields::new(), None).abort_with(&WHY),
             _ => {
-                let _ = reply.run(|| "late");
-                reply.later()
+                let _ = responder.run(|| "late");
+                responder.later()
             }
         }
     }
@@ -35,10 +35,10 @@ impl Handler for Feed {
         &mut self,
         _: Ticket,
         body: Result<Message, Abandoned>,
-        reply: Responder<'_, '_>,
+        responder: Responder<'_, '_>,
     ) -> Answer {
         let text = *body.unwrap().downcast::<&str>().unwrap();
-        reply.send(Status::OK, &Fields::new(), Body::Static(text.as_bytes()))
+        responder.send(Status::OK, &Fields::new(), Body::Static(text.as_bytes()))
     }
 
     fn on_stream(&mut self, event: StreamEvent<'_>, mut stream: Stream<'_, '_>) -> Answer {
@@ -60,7 +60,7 @@ const fn secs(secs: u64) -> Duration {
 
 /// A client that has asked for `requests` and has read what there is.
 fn asked(requests: &[&[u8]]) -> Harness {
-    let mut client = Harness::new(Server::new(Rc::new(ServerConfig::default()), Feed));
+    let mut client = Harness::new(Server::new(Rc::new(ServerConfig::default()), |_: &Peer| Feed));
     client.input(&requests.concat());
     client.output();
     client
@@ -87,7 +87,7 @@ fn a_silent_stream_is_cancelled_15_s_after_its_client_ended_its_side() {
 #[test]
 fn the_limit_is_an_option() {
     let limits = Limits { half_closed_timeout: secs(2), ..Limits::default() };
-    let mut client = Harness::new(Server::new(Rc::new(ServerConfig::new(limits)), Feed));
+    let mut client = Harness::new(Server::new(Rc::new(ServerConfig::new(limits)), |_: &Peer| Feed));
     client.input(FEED);
     client.output();
     client.eof();
@@ -156,7 +156,7 @@ fn a_stream_that_begins_after_the_end_of_input_has_the_same_time() {
 
 #[test]
 fn an_aborted_stream_can_say_why() {
-    let mut client = Harness::new(Server::new(Rc::new(ServerConfig::default()), Feed));
+    let mut client = Harness::new(Server::new(Rc::new(ServerConfig::default()), |_: &Peer| Feed));
     client.input(b"GET /abort HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(codes(&String::from_utf8(client.output()).unwrap()), [200]);
     assert_eq!(client.fault(), Some(&WHY));

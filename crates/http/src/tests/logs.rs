@@ -4,10 +4,10 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use sockeye_proto::{Fault, Peer, Reason, WallTime};
+use sockeye_proto::{Fault, Reason, WallTime};
 
 use super::*;
-use crate::{Begun, Ended, Limits, Log, Outcome, Stream, StreamEvent};
+use crate::{Begun, Ended, Handlers, Limits, Log, Outcome, Stream, StreamEvent};
 
 /// Keeps what it hears, in the order in which it is told.
 #[derive(Debug, Default)]
@@ -51,13 +51,13 @@ impl Heard {
 }
 
 fn scene() -> (Rc<Heard>, Harness) {
-    scene_of(Mirror::default())
+    scene_of(|_: &Peer| Mirror::default())
 }
 
-fn scene_of(handler: impl Handler + 'static) -> (Rc<Heard>, Harness) {
+fn scene_of(handlers: impl Handlers + 'static) -> (Rc<Heard>, Harness) {
     let heard = Rc::new(Heard::default());
     let shared = ServerConfig::new(Limits::default()).logging(heard.clone());
-    (heard, Harness::new(Server::new(Rc::new(shared), handler)))
+    (heard, Harness::new(Server::new(Rc::new(shared), handlers)))
 }
 
 fn get(path: &str) -> String {
@@ -230,10 +230,10 @@ fn who_is_too_slow_is_told_of_as_that_whatever_the_answer() {
 struct Streams;
 
 impl Handler for Streams {
-    fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
+    fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
         let path = request.path();
         assert_ne!(path, b"/panic");
-        let mut stream: Stream<'_, '_> = reply.stream(Status::OK, &Fields::new(), None);
+        let mut stream: Stream<'_, '_> = responder.stream(Status::OK, &Fields::new(), None);
         stream.write(b"hello");
         assert_ne!(path, b"/panic/late");
         match path {
@@ -260,13 +260,13 @@ fn a_stream_is_told_of_at_its_end_however_it_comes() {
         ("/panic", 500, page, "complete"),
         ("/panic/late", 200, framed, "failed"),
     ] {
-        let (heard, mut client) = scene_of(Streams);
+        let (heard, mut client) = scene_of(|_: &Peer| Streams);
         client.input(get(path).as_bytes());
         assert_eq!(heard.take(), []);
         client.output();
         assert_eq!(heard.take(), [told(path, status, bytes, ended)], "{path}");
     }
-    let (heard, mut client) = scene_of(Streams);
+    let (heard, mut client) = scene_of(|_: &Peer| Streams);
     client.input(get("/open").as_bytes());
     client.output();
     client.end_for(&Reason::Reset);
@@ -277,16 +277,16 @@ fn a_stream_is_told_of_at_its_end_however_it_comes() {
 struct Takes;
 
 impl Handler for Takes {
-    fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
+    fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
         if request.upgrade().is_none() {
-            return reply.read();
+            return responder.read();
         }
         let echo = Box::new(sockeye_proto::echo::Echo::default());
-        reply.upgrade("echo", &Fields::new(), echo).expect("it was asked for")
+        responder.upgrade("echo", &Fields::new(), echo).expect("it was asked for")
     }
 
-    fn on_body_end(&mut self, _: &crate::Trailers<'_>, reply: Responder<'_, '_>) -> Answer {
-        reply.send(Status::OK, &Fields::new(), Body::Empty)
+    fn on_body_end(&mut self, _: &crate::Trailers<'_>, responder: Responder<'_, '_>) -> Answer {
+        responder.send(Status::OK, &Fields::new(), Body::Empty)
     }
 }
 
@@ -299,7 +299,7 @@ fn a_request_with_a_body_is_told_of_once() {
             ("POST /".into(), 200, 0, "complete"),
         ),
     ] {
-        let (heard, mut client) = scene_of(Takes);
+        let (heard, mut client) = scene_of(|_: &Peer| Takes);
         client.drip(
             format!("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n{body}").as_bytes(),
         );
@@ -307,7 +307,7 @@ fn a_request_with_a_body_is_told_of_once() {
         assert_eq!(heard.take(), [told]);
     }
     // The rest never comes.
-    let (heard, mut client) = scene_of(Takes);
+    let (heard, mut client) = scene_of(|_: &Peer| Takes);
     client.input(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\na");
     client.pass(Duration::from_secs(31));
     client.output();
@@ -317,7 +317,7 @@ fn a_request_with_a_body_is_told_of_once() {
 
 #[test]
 fn a_request_that_another_protocol_takes_over_is_told_of_before() {
-    let (heard, mut client) = scene_of(Takes);
+    let (heard, mut client) = scene_of(|_: &Peer| Takes);
     client.input(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\nhello");
     assert_eq!(heard.take(), [told("/", 101, 0, "complete")]);
     assert!(client.output().ends_with(b"\r\n\r\nhello"));

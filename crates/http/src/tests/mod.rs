@@ -5,11 +5,13 @@ mod bodies;
 mod exchanges;
 mod heads;
 mod hosts;
+#[cfg(feature = "test-wire")]
+mod json_lines;
 mod late;
 mod leaving;
 mod logs;
 mod pages;
-mod ready;
+mod prepared;
 mod refusals;
 mod splits;
 mod streams;
@@ -19,7 +21,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use sockeye_proto::harness::Harness;
-use sockeye_proto::{Abandoned, Message, Ticket};
+use sockeye_proto::{Abandoned, Message, Peer, Ticket};
 
 use super::{Answer, Body, Fields, Handler, Request, Responder, Server, ServerConfig, Status};
 
@@ -31,24 +33,26 @@ struct Mirror {
 }
 
 impl Handler for Mirror {
-    fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
+    fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
         match request.path() {
             b"/later" => {
-                self.waits_for = Some(reply.run(|| "it took a while"));
-                reply.later()
+                self.waits_for = Some(responder.run(|| "it took a while"));
+                responder.later()
             }
             b"/big" => {
                 let body = Bytes::from(vec![b'x'; Harness::ROOM]);
-                reply.send(Status::OK, &Fields::new(), Body::Shared(&body))
+                responder.send(Status::OK, &Fields::new(), Body::Shared(&body))
             }
             b"/none" => {
                 let fields = Fields::new().with("ETag", b"\"a\"").unwrap();
-                reply.send(Status::NOT_MODIFIED, &fields, Body::Static(b"never sent"))
+                responder.send(Status::NOT_MODIFIED, &fields, Body::Static(b"never sent"))
             }
-            b"/error" => reply.error(Status::NOT_FOUND, &Fields::new(), "There is no such thing."),
+            b"/error" => {
+                responder.error(Status::NOT_FOUND, &Fields::new(), "There is no such thing.")
+            }
             path => {
                 let text = format!("{} {}", request.method(), String::from_utf8_lossy(path));
-                reply.send(Status::OK, &Fields::new(), Body::Shared(&text.into()))
+                responder.send(Status::OK, &Fields::new(), Body::Shared(&text.into()))
             }
         }
     }
@@ -57,21 +61,21 @@ impl Handler for Mirror {
         &mut self,
         ticket: Ticket,
         body: Result<Message, Abandoned>,
-        reply: Responder<'_, '_>,
+        responder: Responder<'_, '_>,
     ) -> Answer {
         assert_eq!(self.waits_for, Some(ticket));
         match body {
             Ok(message) => {
                 let text = *message.downcast::<&'static str>().unwrap();
-                reply.send(Status::OK, &Fields::new(), Body::Static(text.as_bytes()))
+                responder.send(Status::OK, &Fields::new(), Body::Static(text.as_bytes()))
             }
-            Err(Abandoned) => reply.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), ""),
+            Err(Abandoned) => responder.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), ""),
         }
     }
 }
 
 fn connect() -> Harness {
-    Harness::new(Server::new(Rc::new(ServerConfig::default()), Mirror::default()))
+    Harness::new(Server::new(Rc::new(ServerConfig::default()), |_: &Peer| Mirror::default()))
 }
 
 /// What the server says to `input`, as text, and how the connection stands afterwards.
@@ -84,10 +88,11 @@ fn says(input: &[u8]) -> (String, Harness) {
 
 /// The status codes of the responses in `output`, whose bodies have nothing like a status line.
 fn codes(output: &str) -> Vec<u16> {
-    output.split("HTTP/1.1 ").filter_map(|reply| reply.get(..3)?.parse().ok()).collect()
+    output.split("HTTP/1.1 ").filter_map(|responder| responder.get(..3)?.parse().ok()).collect()
 }
 
 #[test]
 fn an_idle_connection_is_small() {
-    assert!(size_of::<Server<()>>() <= 48, "{}", size_of::<Server<()>>());
+    let server = Server::new(Rc::default(), |_: &Peer| Mirror::default());
+    assert!(size_of_val(&server) <= 48, "{}", size_of_val(&server));
 }

@@ -44,7 +44,8 @@ fn a_handler_may_write_the_pages_of_refusals() {
              500 handler_panicked: ",
         ),
     ] {
-        let mut client = Harness::new(Server::new(Rc::new(ServerConfig::default()), Pages));
+        let mut client =
+            Harness::new(Server::new(Rc::new(ServerConfig::default()), |_: &Peer| Pages));
         client.input(input.as_bytes());
         let output = String::from_utf8(client.output()).unwrap();
         assert!(output.ends_with(ends), "{input}: {output}");

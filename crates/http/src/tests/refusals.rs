@@ -160,7 +160,8 @@ fn a_method_without_an_end_is_501_at_any_limit() {
             [&b"M".repeat(9000)[..], &[&b"M".repeat(9000)[..], b" / HTTP/1.1\r\n"].concat()]
         {
             for cut in [1, 7, 9000] {
-                let mut client = Harness::new(Server::new(Rc::clone(&shared), Mirror::default()));
+                let mut client =
+                    Harness::new(Server::new(Rc::clone(&shared), |_: &Peer| Mirror::default()));
                 for part in input.chunks(cut) {
                     if client.fault().is_none() {
                         client.input(part);

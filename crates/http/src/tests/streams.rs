@@ -26,24 +26,24 @@ impl Writer {
 }
 
 impl Handler for Writer {
-    fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
+    fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
         self.path = request.path().to_vec();
         let fields = Fields::new();
         match &self.path[..] {
             b"/large" | b"/large-known" => {
                 self.left = 100;
                 let known = (self.path == b"/large-known").then_some(1_000_000);
-                self.write_on(reply.stream(Status::OK, &fields, known))
+                self.write_on(responder.stream(Status::OK, &fields, known))
             }
-            b"/pipe" => reply.stream(Status::OK, &fields, None).read(),
+            b"/pipe" => responder.stream(Status::OK, &fields, None).read(),
             b"/events" => {
-                let stream = reply.stream(Status::OK, &fields, None);
+                let stream = responder.stream(Status::OK, &fields, None);
                 let _ = stream.run(|| "one");
                 let _ = stream.run(|| "two");
                 stream.later()
             }
             b"/woken" => {
-                let mut stream = reply.stream(Status::OK, &fields, None);
+                let mut stream = responder.stream(Status::OK, &fields, None);
                 let remote = stream.remote();
                 let _ = stream.run(move || {
                     (0..100).for_each(|_| remote.wake());
@@ -52,38 +52,40 @@ impl Handler for Writer {
                 stream.later()
             }
             b"/short" | b"/long" => {
-                let mut stream = reply.stream(Status::OK, &fields, Some(3));
+                let mut stream = responder.stream(Status::OK, &fields, Some(3));
                 stream.write(if self.path == b"/short" { b"ab" } else { b"abcd" });
                 stream.end()
             }
             b"/none" => {
-                let mut stream = reply.stream(Status::NO_CONTENT, &fields, None);
+                let mut stream = responder.stream(Status::NO_CONTENT, &fields, None);
                 assert!(!stream.has_content());
                 stream.write(b"never sent");
                 stream.later()
             }
             b"/trailers" => {
-                let mut stream = reply.stream(Status::OK, &fields, None);
+                let mut stream = responder.stream(Status::OK, &fields, None);
                 stream.write(b"");
                 stream.write(b"abc");
                 stream.end_with(&Fields::new().with("A", b"b").unwrap())
             }
-            b"/upgrade" => match reply.upgrade("shout/1", &fields, Box::new(Shout)) {
+            b"/upgrade" => match responder.upgrade("shout/1", &fields, Box::new(Shout)) {
                 Ok(answer) => answer,
-                Err(reply) => reply.send(Status::OK, &fields, Body::Static(b"not upgraded")),
+                Err(responder) => {
+                    responder.send(Status::OK, &fields, Body::Static(b"not upgraded"))
+                }
             },
             b"/panic" => panic!("on purpose"),
             b"/panic-late" => {
-                let _ = reply.run(|| ());
-                reply.later()
+                let _ = responder.run(|| ());
+                responder.later()
             }
             b"/panic-begun" => {
-                let mut stream = reply.stream(Status::OK, &fields, None);
+                let mut stream = responder.stream(Status::OK, &fields, None);
                 stream.write(b"abc");
                 panic!("on purpose, in the middle");
             }
-            b"/closing" => reply.closing().send(Status::OK, &fields, Body::Empty),
-            _ => reply.send(Status::OK, &fields, Body::Static(b"ok")),
+            b"/closing" => responder.closing().send(Status::OK, &fields, Body::Empty),
+            _ => responder.send(Status::OK, &fields, Body::Static(b"ok")),
         }
     }
 
@@ -140,7 +142,7 @@ impl Protocol for Shout {
 }
 
 fn writer() -> Harness {
-    Harness::new(Server::new(Rc::new(ServerConfig::default()), Writer::default()))
+    Harness::new(Server::new(Rc::new(ServerConfig::default()), |_: &Peer| Writer::default()))
 }
 
 fn get(path: &str) -> String {
@@ -271,7 +273,7 @@ fn messages_make_events_and_the_connection_goes_on_behind_them() {
     client.input(get("/events").as_bytes());
     client.output();
     client.drop_jobs();
-    assert_eq!(client.output(), b"", "an aborted reply has no last chunk");
+    assert_eq!(client.output(), b"", "an aborted response has no last chunk");
     assert_eq!(client.fault().unwrap().code, "reply_aborted");
 }
 

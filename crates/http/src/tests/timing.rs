@@ -28,7 +28,7 @@ fn a_client_that_reads_slowly_is_not_idle() {
     let mut client = connect();
     client.input(REQUEST);
     client.pass(seconds(300));
-    assert!(client.fault().is_none(), "its reply is still on the way");
+    assert!(client.fault().is_none(), "its response is still on the way");
     assert_eq!(codes(&String::from_utf8(client.output()).unwrap()), [200]);
     client.pass(seconds(61));
     assert_eq!(client.fault().unwrap().code, "idle_timeout");

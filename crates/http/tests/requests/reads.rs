@@ -7,6 +7,7 @@ use sockeye_http::{
     Answer, Body, Fields, Handler, Request, Responder, Server, ServerConfig, Status, Trailers,
     Version,
 };
+use sockeye_proto::Peer;
 use sockeye_proto::harness::Harness;
 
 /// Fields in their order: names as they were sent, values without the blanks around them.
@@ -45,7 +46,8 @@ pub(crate) struct Reading {
 /// What the server reads when these parts come one after the other, and then the end.
 pub(crate) fn read<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Reading {
     let requests = Rc::new(RefCell::default());
-    let keep = Keep { now: Accepted::default(), all: Rc::clone(&requests) };
+    let all = Rc::clone(&requests);
+    let keep = move |_: &Peer| Keep { now: Accepted::default(), all: all.clone() };
     let mut client = Harness::new(Server::new(Rc::new(ServerConfig::default()), keep));
     let mut output = Vec::new();
     for part in parts {
@@ -68,9 +70,9 @@ pub(crate) fn read<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Reading {
 
 /// The status of the last response. None has content in which a number follows the version.
 fn last_status(output: &[u8]) -> u16 {
-    let output = str::from_utf8(output).expect("our replies are text");
-    let codes = output.split("HTTP/1.1 ").filter_map(|reply| reply.get(..3)?.parse().ok());
-    codes.last().expect("a refusal has a reply")
+    let output = str::from_utf8(output).expect("our responses are text");
+    let codes = output.split("HTTP/1.1 ").filter_map(|responder| responder.get(..3)?.parse().ok());
+    codes.last().expect("a refusal has a response")
 }
 
 /// Keeps what it is told, and answers each request when its body has come.
@@ -80,7 +82,7 @@ struct Keep {
 }
 
 impl Handler for Keep {
-    fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
+    fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
         self.now = Accepted {
             method: request.method().to_string(),
             target: request.target().to_vec(),
@@ -88,18 +90,18 @@ impl Handler for Keep {
             fields: request.fields().map(|(name, value)| (name.to_vec(), value.to_vec())).collect(),
             ..Accepted::default()
         };
-        reply.read()
+        responder.read()
     }
 
-    fn on_body(&mut self, piece: &[u8], reply: Responder<'_, '_>) -> Answer {
+    fn on_body(&mut self, piece: &[u8], responder: Responder<'_, '_>) -> Answer {
         self.now.body.extend_from_slice(piece);
-        reply.read()
+        responder.read()
     }
 
-    fn on_body_end(&mut self, trailers: &Trailers<'_>, reply: Responder<'_, '_>) -> Answer {
+    fn on_body_end(&mut self, trailers: &Trailers<'_>, responder: Responder<'_, '_>) -> Answer {
         let fields = trailers.fields().map(|(name, value)| (name.to_vec(), value.to_vec()));
         self.now.trailers = fields.collect();
         self.all.borrow_mut().push(std::mem::take(&mut self.now));
-        reply.send(Status::OK, &Fields::new(), Body::Empty)
+        responder.send(Status::OK, &Fields::new(), Body::Empty)
     }
 }

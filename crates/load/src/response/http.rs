@@ -9,7 +9,7 @@ use crate::expected::ExpectedResponse;
 
 #[derive(Debug, Default)]
 pub(crate) struct HttpReader {
-    responses: client::Replies,
+    responses: client::ResponseReader,
     status: u16,
     /// The length of the content, if the head has it.
     length: Option<u64>,
@@ -43,7 +43,11 @@ impl ResponseReader for HttpReader {
         context: RequestContext<'_>,
     ) -> Result<(usize, Option<Response>), BadResponse> {
         let shape = context.expected.and_then(|expected| expected.shape.as_ref());
-        let method = if context.request.is_head { client::Asked::Head } else { client::Asked::Get };
+        let method = if context.request.is_head {
+            client::RequestKind::Head
+        } else {
+            client::RequestKind::Get
+        };
         let mut used = 0;
         loop {
             let (count, piece) = self.responses.read(&input[used..], method, shape)?;
@@ -55,7 +59,7 @@ impl ResponseReader for HttpReader {
                     self.length = head.length();
                     self.interim = head.interim;
                     let max = context.plan.max_content;
-                    if method == client::Asked::Get
+                    if method == client::RequestKind::Get
                         && self.length.is_some_and(|length| length > max)
                     {
                         return Err(BadResponse::too_large(&context));
@@ -89,8 +93,8 @@ impl ResponseReader for HttpReader {
     }
 }
 
-impl From<client::BadReply> for BadResponse {
-    fn from(error: client::BadReply) -> Self {
+impl From<client::BadResponse> for BadResponse {
+    fn from(error: client::BadResponse) -> Self {
         Self(error.0.into())
     }
 }

@@ -11,8 +11,7 @@ const DATE: &str = "Date: Wed, 21 Oct 2015 07:28:00 GMT\r\n";
 
 pub(super) fn over_http<H: Handler + 'static>(limits: Limits, handler: H) -> Harness {
     let shared = Rc::new(http_core::ServerConfig::new(limits.http()));
-    let peer = Peer { address: sockeye_proto::Address::Unix, via: 0 };
-    Harness::new(http_core::Server::new(shared, Http::new(Rc::new(limits), peer, handler)))
+    Harness::new(http_core::Server::new(shared, Http::new(Rc::new(limits), handler)))
 }
 
 fn connect() -> Harness {

@@ -6,7 +6,7 @@ use super::*;
 /// Streams content, and pauses behind each piece if the type says so; answers with its
 /// length, or early if it begins with `!`.
 #[derive(Debug, Default)]
-struct Piecewise {
+pub(super) struct Piecewise {
     came: usize,
     pauses: bool,
     announced: u64,

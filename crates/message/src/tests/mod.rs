@@ -4,6 +4,8 @@ mod client;
 mod codec;
 mod http;
 mod http_pieces;
+#[cfg(feature = "test-wire")]
+mod json_lines;
 mod large;
 mod many;
 mod port;
@@ -154,6 +156,6 @@ fn slow() -> Harness {
 fn an_idle_connection_is_small() {
     assert!(size_of::<Server<()>>() <= 120, "{}", size_of::<Server<()>>());
     assert!(size_of::<Port<()>>() <= 72, "{}", size_of::<Port<()>>());
-    let http = size_of::<http_core::Server<Http<()>>>();
-    assert!(http <= 112, "{http}");
+    let http = size_of::<http_core::Server<Http<Reference>>>();
+    assert!(http <= 56, "{http}");
 }

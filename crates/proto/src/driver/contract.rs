@@ -68,10 +68,11 @@ impl Session {
 
     /// Something comes from a promise or a remote.
     pub fn deliver<O: Owner>(&mut self, envelope: Envelope, owner: &mut O) {
+        let stream = envelope.stream;
         let (event, credit) = envelope.content.into_event();
-        self.event(event, owner);
-        // Its place is free again, now or when the output has room.
-        match credit {
+        self.event_of_stream(event, stream, owner);
+        // Its place is free again, now or when the output has room. A stream gives back its own.
+        match credit.filter(|_| stream == 0) {
             Some(credit) if self.held() < owner.high_water() => credit.give_back(1),
             Some(_) => self.owed_credit += 1,
             None => {}
@@ -166,10 +167,18 @@ impl Session {
     /// Tells the protocol something, unless it has said its last word. For owners: what has no method of
     /// its own, such as [`Event::LameDuck`].
     pub fn event<O: Owner>(&mut self, event: Event<'_>, owner: &mut O) {
+        self.event_of_stream(event, 0, owner);
+    }
+
+    /// The same for one of the protocol's streams, unless `stream` is 0.
+    fn event_of_stream<O: Owner>(&mut self, event: Event<'_>, stream: u32, owner: &mut O) {
         if !self.is_open() {
             return;
         }
-        let called = self.call(owner, |protocol, turn| protocol.on_event(event, turn));
+        let called = self.call(owner, |protocol, turn| {
+            turn.stream = stream;
+            protocol.on_event(event, turn)
+        });
         if called.is_some_and(|((), offer)| offer != Offer::Wait) {
             self.resume();
             self.offer_unused(owner);
@@ -234,6 +243,7 @@ impl Session {
             out,
             context,
             key: self.key,
+            stream: 0,
             peer: &self.peer,
             effects: &mut effects,
             credit: &mut self.credit,

@@ -16,6 +16,7 @@
 mod contract;
 mod owner;
 mod session;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod unused;
@@ -24,3 +25,4 @@ pub use crate::remote::{Envelope, Key, MailboxSender};
 pub use crate::turn::{Context, ShardHandles};
 pub use owner::Owner;
 pub use session::{InFlight, Session};
+pub use stream::Stream;

@@ -106,7 +106,9 @@ fn a_permit_is_kept_until_its_piece_is_sent_or_dropped() {
     newer.write_shared(Bytes::from_static(b"shared"));
     newer.hold(budget.take(Client::Unix, 4).unwrap());
     newer.write_file(range(b"0123456789", true));
-    out.append(&mut newer);
+    assert_eq!(newer.move_front(&mut out, 5), 5);
+    assert_eq!((out.pieces(), newer.pieces(), newer.file_ranges()), (2, 2, 1));
+    assert_eq!(newer.move_front(&mut out, 100), 11);
     assert_eq!((budget.used(), out.file_ranges(), newer.file_ranges()), (7, 2, 0));
     out.advance(13);
     assert_eq!((budget.used(), out.file_ranges()), (7, 2));
@@ -159,6 +161,15 @@ proptest! {
             }
         }
         first.append(&mut second);
+        // Another output takes it in parts, and the rest at once.
+        for _ in 0..split {
+            let (before, most) = (first.unsent(), step as u64);
+            let moved = first.move_front(&mut second, most);
+            prop_assert_eq!(moved, most.min(before));
+            prop_assert_eq!(first.unsent(), before - moved);
+        }
+        second.append(&mut first);
+        std::mem::swap(&mut first, &mut second);
         prop_assert_eq!(first.unsent(), expected.len() as u64);
         prop_assert_eq!(send_all(&mut first, step), expected);
         prop_assert_eq!((first.held(), first.unsent(), first.pieces()), (0, 0, 0));

@@ -9,7 +9,7 @@ use sockeye_http::{
     Answer, Body, Content, Fields, Handler, Request, Responder, Server, ServerConfig, Status,
     Stream, StreamEvent, Trailers,
 };
-use sockeye_proto::{Abandoned, Message, Ticket};
+use sockeye_proto::{Abandoned, Message, Peer, Ticket};
 use sockeye_sim::{Faults, Rng, Script, World, seeds};
 
 use crate::here;
@@ -98,7 +98,9 @@ impl Handler for Site {
 /// One client's requests and everything it hears, but for the dates.
 fn converse(seed: u64, faults: Faults, requests: &str) -> String {
     let shared = Rc::new(ServerConfig::default());
-    heard_of(seed, faults, requests, move || Server::new(Rc::clone(&shared), Site::default()))
+    heard_of(seed, faults, requests, move || {
+        Server::new(Rc::clone(&shared), |_: &Peer| Site::default())
+    })
 }
 
 /// A request with a body, framed in one way or the other.
@@ -148,7 +150,8 @@ fn peers_that_break_off_anywhere_leave_nothing_behind() {
         faults.receive_buffer = faults.receive_buffer.max(1024);
         let mut world = World::new(seed, faults);
         let shared = Rc::new(ServerConfig::default());
-        let (servers, logs) = service(move |_| Server::new(Rc::clone(&shared), Site::default()));
+        let (servers, logs) =
+            service(move |_| Server::new(Rc::clone(&shared), |_: &Peer| Site::default()));
         world.server(&[here()], Config::default(), servers);
         let whole: String = (0..3).map(|_| request(&mut rng)).collect();
         let part = &whole[..rng.between(1, whole.len())];

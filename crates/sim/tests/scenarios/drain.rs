@@ -1,7 +1,6 @@
 //! Stopping: what is in production is finished, what doesn't end is cut, who waits is let in.
 
 use std::rc::Rc;
-use std::sync::Arc;
 
 use sockeye_engine::Config;
 use sockeye_http::{Server, ServerConfig};
@@ -176,7 +175,7 @@ const REQUESTS: [&str; 2] =
 
 fn site() -> impl FnMut(&Peer) -> Box<dyn Protocol> {
     let (shared, text) = (Rc::new(ServerConfig::default()), Text::new(usize::MAX));
-    move |_| Box::new(Server::new(Rc::clone(&shared), Site(Arc::clone(&text))))
+    move |_| Box::new(Server::new(Rc::clone(&shared), Site::handlers(&text)))
 }
 
 fn responses(world: &World, peer: PeerId) -> usize {

@@ -10,7 +10,7 @@ use sockeye_engine::driver::QUANTUM;
 use sockeye_http::{
     Answer, Body, Fields, Handler, Request, Responder, Server, ServerConfig, Status,
 };
-use sockeye_proto::{Access, FileRange, FileSource};
+use sockeye_proto::{Access, FileRange, FileSource, Peer};
 use sockeye_sim::{Faults, Outcome, Rng, Script, ShardId, World, seeds};
 
 use crate::http::heard_of;
@@ -84,7 +84,8 @@ fn get(path: &str) -> String {
 
 fn serve(world: &mut World, file: File) -> (ShardId, Logs) {
     let shared = Rc::new(ServerConfig::default());
-    let (servers, logs) = service(move |_| Server::new(Rc::clone(&shared), Site(file)));
+    let (servers, logs) =
+        service(move |_| Server::new(Rc::clone(&shared), move |_: &Peer| Site(file)));
     (world.server(&[here()], Config::default(), servers), logs)
 }
 
@@ -110,7 +111,9 @@ fn pipelined_replies_are_the_same_and_in_order() {
         let [plain, read] =
             [(Access::Direct, Faults::none()), (Access::Thread, faults)].map(|(access, faults)| {
                 let shared = Rc::new(ServerConfig::default());
-                let open = move || Server::new(Rc::clone(&shared), Site(File::new(len, access)));
+                let open = move || {
+                    Server::new(Rc::clone(&shared), move |_: &Peer| Site(File::new(len, access)))
+                };
                 heard_of(seed, faults, &requests, open)
             });
         assert!(plain == read, "{} of {} bytes", read.len(), plain.len());
@@ -173,7 +176,8 @@ fn what_was_read_is_charged_to_the_client_and_little_is_read_when_its_share_is_s
     let mut world = World::new(0, faults);
     let shared = Rc::new(ServerConfig::default());
     let file = File::new(LEN, Access::Thread);
-    let (servers, logs) = service(move |_| Server::new(Rc::clone(&shared), Site(file)));
+    let (servers, logs) =
+        service(move |_| Server::new(Rc::clone(&shared), move |_: &Peer| Site(file)));
     let config =
         Config { max_buffered_in_all: budget, write_timeout: secs(150), ..Config::default() };
     let server = world.server(&[here()], config, servers);

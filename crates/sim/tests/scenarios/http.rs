@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use sockeye_engine::Config;
 use sockeye_http::{
-    Answer, Body, Fields, Handler, Request, Responder, Server, ServerConfig, Status,
+    Answer, Body, Fields, Handler, Handlers, Request, Responder, Server, ServerConfig, Status,
 };
-use sockeye_proto::{Abandoned, FileRange, FileSource, Message, Protocol, Ticket};
+use sockeye_proto::{Abandoned, FileRange, FileSource, Message, Peer, Protocol, Ticket};
 use sockeye_sim::{Faults, Outcome, Rng, Script, World, seeds};
 
 use crate::here;
@@ -57,6 +57,13 @@ impl FileSource for Text {
 /// `/file` is a file, `/later` is answered from elsewhere, `/` at once; all else isn't there.
 pub(crate) struct Site(pub(crate) Arc<Text>);
 
+impl Site {
+    pub(crate) fn handlers(text: &Arc<Text>) -> impl Handlers + use<> {
+        let text = Arc::clone(text);
+        move |_: &Peer| Self(Arc::clone(&text))
+    }
+}
+
 impl Handler for Site {
     fn on_request(&mut self, request: &Request<'_>, reply: Responder<'_, '_>) -> Answer {
         let none = Fields::new();
@@ -88,7 +95,7 @@ impl Handler for Site {
 fn converse(seed: u64, faults: Faults, requests: &str) -> String {
     let shared = Rc::new(ServerConfig::default());
     let text = Text::new(usize::MAX);
-    let open = move || Server::new(Rc::clone(&shared), Site(Arc::clone(&text)));
+    let open = move || Server::new(Rc::clone(&shared), Site::handlers(&text));
     heard_of(seed, faults, requests, open)
 }
 
@@ -147,7 +154,7 @@ fn a_file_that_changes_is_never_completed() {
         // It takes five reads at least: the change comes before the last.
         let text = Text::new(rng.between(1, 4));
         let (servers, logs) =
-            service(move |_| Server::new(Rc::clone(&shared), Site(Arc::clone(&text))));
+            service(move |_| Server::new(Rc::clone(&shared), Site::handlers(&text)));
         let server = world.server(&[here()], Config::default(), servers);
         let script = Script::new().send("GET /file HTTP/1.1\r\nHost: here\r\n\r\n");
         let client = world.peer(&here(), script);

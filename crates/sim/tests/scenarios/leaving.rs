@@ -94,7 +94,10 @@ impl Scene {
         let mut world = World::new(seed, faults);
         let outside = Rc::<Outside>::default();
         let (shared, ours) = (Rc::new(ServerConfig::default()), Rc::clone(&outside));
-        let (servers, logs) = service(move |_| Server::new(Rc::clone(&shared), Site::new(&ours)));
+        let (servers, logs) = service(move |_| {
+            let ours = Rc::clone(&ours);
+            Server::new(Rc::clone(&shared), move |_: &Peer| Site::new(&ours))
+        });
         let server = world.server(&[here()], Config::default(), servers);
         Self { world, server, outside, logs }
     }

@@ -36,7 +36,7 @@ fn told(seed: u64, faults: Faults, text: usize, script: Script) -> (Vec<(String,
     let shared = Rc::new(ServerConfig::new(Limits::default()).logging(page.clone()));
     let text = Text::new(text);
     let mut world = World::new(seed, faults);
-    let (servers, logs) = service(move |_| Server::new(Rc::clone(&shared), Site(text.clone())));
+    let (servers, logs) = service(move |_| Server::new(Rc::clone(&shared), Site::handlers(&text)));
     world.server(&[here()], Config::default(), servers);
     let client = world.peer(&here(), script);
     world.settle();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sockeye_engine::driver::Target;
 use sockeye_engine::{Config, ConnectionCounts};
-use sockeye_http::{Server, ServerConfig};
+use sockeye_http::{Handlers, Server, ServerConfig};
 use sockeye_message as message;
 use sockeye_proto::{Protocol, echo::Echo};
 use sockeye_sim::{Faults, PeerId, Rng, Script, ShardId, World, seeds};
@@ -18,8 +18,8 @@ use crate::{here, secs};
 
 const ASKS: &str = "GET / HTTP/1.1\r\nHost: here\r\n\r\n";
 
-fn http() -> Server<Site> {
-    Server::new(Rc::new(ServerConfig::default()), Site(Text::new(usize::MAX)))
+fn http() -> Server<impl Handlers> {
+    Server::new(Rc::new(ServerConfig::default()), Site::handlers(&Text::new(usize::MAX)))
 }
 
 fn at(port: u16) -> Target {

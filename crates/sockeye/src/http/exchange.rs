@@ -3,7 +3,7 @@
 
 mod streaming;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::mem;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -34,13 +34,15 @@ pub(super) struct ShardState {
     pub(super) collected: Arc<Budget>,
     /// Scratch memory for the fields of a response.
     pub(super) fields: RefCell<Fields>,
+    /// The number of the next request.
+    pub(super) next: Cell<u64>,
 }
 
-/// A connection's current request and its response.
+/// A request that is being answered.
 pub(super) struct Exchange {
     shard: Rc<ShardState>,
     peer: Peer,
-    /// The number of the request on its connection. Content that was sent for an older request has
+    /// The number of the request in its shard. Content that was sent for an older request of the connection has
     /// another number and is dropped.
     number: u64,
     /// Whether the method is HEAD.
@@ -101,13 +103,7 @@ impl Handler for Exchange {
         request: &http_core::Request<'_>,
         responder: Responder<'_, '_>,
     ) -> Answer {
-        self.number += 1;
         self.head_only = request.method() == http_core::Method::Head;
-        self.request_body = RequestBody::Unread;
-        self.empty_pieces = 0;
-        self.permit = None;
-        self.follow = None;
-        self.expects = Expects::Nothing;
         let Ok(head) = convert::request(request) else {
             return convert::refuse_unsupported(responder);
         };
@@ -192,12 +188,13 @@ impl Handler for Exchange {
 }
 
 impl Exchange {
-    /// Serves one connection.
+    /// For one request, which has yet to arrive.
     pub(super) fn new(shard: Rc<ShardState>, peer: Peer) -> Self {
+        let number = shard.next.replace(shard.next.get() + 1);
         Self {
             shard,
             peer,
-            number: 0,
+            number,
             head_only: false,
             request_body: RequestBody::Unread,
             empty_pieces: 0,

@@ -205,7 +205,6 @@ mod tests {
 
     use http::{Request, Response};
     use sockeye_http as http_core;
-    use sockeye_proto::Peer;
     use sockeye_proto::harness::Harness;
 
     use super::*;
@@ -220,9 +219,8 @@ mod tests {
             let out = out.clone();
             Reply::stream(Response::new(()), move |sender| out.send(sender).unwrap())
         });
-        let peer = Peer { address: sockeye_proto::Address::Unix, via: 0 };
         let mut connection =
-            Harness::new(http_core::Server::new(Rc::default(), service.handler(&peer)));
+            Harness::new(http_core::Server::new(Rc::default(), service.handlers()));
         let request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
         connection.input(request);
         let Sender { link, end, exchange } = senders.recv().unwrap();

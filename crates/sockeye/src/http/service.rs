@@ -1,13 +1,13 @@
 //! Runs a closure that answers requests as a service of the engine.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use http::Request;
 use sockeye_engine::ListenAddr;
-use sockeye_http::{Handler, Server};
+use sockeye_http::{Handlers, Server};
 use sockeye_proto::{Budget, Peer};
 
 use super::body::Body;
@@ -16,7 +16,7 @@ use super::options::{Options, default_budget};
 use super::reply::Reply;
 use crate::serving::{ServeError, Serving};
 
-/// Adapts a closure to [`http_core::Handler`](Handler), for a service that is put together by hand.
+/// Adapts a closure to [`http_core::Handlers`](Handlers), for a service that is put together by hand.
 /// Each shard has one, which its connections share.
 pub struct HttpService {
     shard: Rc<ShardState>,
@@ -42,13 +42,14 @@ impl HttpService {
     }
 
     fn of_shard(answer: Arc<RequestFn>, collected: Arc<Budget>) -> Self {
-        Self { shard: Rc::new(ShardState { answer, collected, fields: RefCell::default() }) }
+        let (fields, next) = (RefCell::default(), Cell::default());
+        Self { shard: Rc::new(ShardState { answer, collected, fields, next }) }
     }
 
-    /// The handler of one connection.
-    #[must_use]
-    pub fn handler(&self, peer: &Peer) -> impl Handler + use<> {
-        Exchange::new(Rc::clone(&self.shard), *peer)
+    /// Makes the handlers of a connection's requests.
+    pub fn handlers(&self) -> impl Handlers + use<> {
+        let shard = Rc::clone(&self.shard);
+        move |peer: &Peer| Exchange::new(Rc::clone(&shard), *peer)
     }
 }
 
@@ -76,6 +77,6 @@ pub fn serve<R: Into<Reply>>(
     Serving::start(addresses, workers, config, move |_, bound| {
         let config = Rc::new(options.server_config(bound));
         let http = HttpService::of_shard(Arc::clone(&answer), Arc::clone(&options.collected));
-        move |peer: &Peer| Server::new(Rc::clone(&config), http.handler(peer))
+        move |_: &Peer| Server::new(Rc::clone(&config), http.handlers())
     })
 }

@@ -10,7 +10,7 @@ use sockeye::http::{
     Reply, Request, Response, StatusCode, Version,
 };
 use sockeye::proto::harness::Harness;
-use sockeye::{Address, Peer, Protocol, http_core};
+use sockeye::{Peer, Protocol, http_core};
 
 use crate::client::{Client, serve, stop};
 
@@ -275,9 +275,8 @@ fn blocking_work_runs_on_the_pool_and_is_counted() {
 #[test]
 fn work_that_the_pool_has_no_room_for_is_a_503() {
     let http = HttpService::new(|_: Request<Body>| Reply::run(|| "never"));
-    let peer = Peer { address: Address::Unix, via: 0 };
     let server =
-        http_core::Server::new(Rc::new(http_core::ServerConfig::default()), http.handler(&peer));
+        http_core::Server::new(Rc::new(http_core::ServerConfig::default()), http.handlers());
     let mut client = Harness::new(server);
     client.input(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     client.drop_jobs();

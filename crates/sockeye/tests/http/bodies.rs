@@ -9,8 +9,8 @@ use sockeye::http::{
     Body, BodyReceiver, Budget, HeaderMap, HttpService, Incomplete, Limits, Reply, Request,
     StatusCode,
 };
+use sockeye::http_core;
 use sockeye::proto::harness::Harness;
-use sockeye::{Address, Peer, http_core};
 
 use crate::client::{Client, PATIENCE, serve, serve_with, stop};
 
@@ -253,10 +253,9 @@ fn collected_bodies_of_all_connections_are_charged_until_the_response_begins() {
         request.into_body().collect(1 << 20, |body| Reply::run(move || body.len().to_string()))
     };
     let http = HttpService::with_budget(answer, Arc::clone(&budget));
-    let peer = Peer { address: Address::Unix, via: 0 };
     let connect = || {
         let shared = Rc::new(http_core::ServerConfig::default());
-        Harness::new(http_core::Server::new(shared, http.handler(&peer)))
+        Harness::new(http_core::Server::new(shared, http.handlers()))
     };
     let request = |len: usize| {
         let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {len}\r\n\r\n");

@@ -5,8 +5,8 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use sockeye::http::{Body, Budget, HttpService, Limits, PendingReply, Reply, Request};
+use sockeye::http_core;
 use sockeye::proto::harness::Harness;
-use sockeye::{Address, Peer, http_core};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 const NEARLY: Duration = Duration::from_secs(4);
@@ -21,10 +21,9 @@ fn client_with<R: Into<Reply>>(
     answer: impl Fn(Request<Body>) -> R + Send + Sync + 'static,
 ) -> Harness {
     let http = HttpService::with_budget(answer, Arc::clone(budget));
-    let peer = Peer { address: Address::Unix, via: 0 };
     let limits = Limits { response_timeout: Some(TIMEOUT), ..Limits::default() };
     let shared = Rc::new(http_core::ServerConfig::new(limits));
-    Harness::new(http_core::Server::new(shared, http.handler(&peer)))
+    Harness::new(http_core::Server::new(shared, http.handlers()))
 }
 
 fn output(client: &mut Harness) -> String {

@@ -78,8 +78,8 @@ fn here() -> Target {
 
 fn serve(world: &mut World) {
     let (http, shared) = (HttpService::new(answer), Rc::new(http_core::ServerConfig::default()));
-    let service = move |peer: &Peer| -> Box<dyn Protocol> {
-        Box::new(http_core::Server::new(Rc::clone(&shared), http.handler(peer)))
+    let service = move |_: &Peer| -> Box<dyn Protocol> {
+        Box::new(http_core::Server::new(Rc::clone(&shared), http.handlers()))
     };
     world.server(&[here()], Config::default(), service);
 }

@@ -56,7 +56,7 @@ fn log_of(format: Format, input: &[u8]) -> String {
 fn log_with(format: Format, act: impl FnOnce(&mut Harness)) -> String {
     let page = Rc::new(Page { format, lines: RefCell::default() });
     let shared = ServerConfig::new(Limits::default()).logging(page.clone());
-    let mut client = Harness::new(Server::new(Rc::new(shared), Hello));
+    let mut client = Harness::new(Server::new(Rc::new(shared), |_: &Peer| Hello));
     act(&mut client);
     client.output();
     client.end_for(&Reason::Reset);

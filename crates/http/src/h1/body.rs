@@ -1,0 +1,471 @@
+//! Decoding a message's body: content without its framing (RFC 9112, 6 and 7).
+//!
+//! A [`Decoder`] holds no bytes, and reads no byte of a chunk's line twice. Only a trailer section has to
+//! arrive as a whole, like a head.
+//!
+//! It is strict, since parsers that disagree about chunks have been attacked: a line ends with CRLF, a
+//! size has up to sixteen hexadecimal digits, and extensions, which are ignored, have to follow their
+//! grammar.
+
+use crate::h1::head::{self, Progress};
+use crate::semantics::chars;
+use crate::semantics::limits::Limits;
+use crate::semantics::refusal::Refusal;
+use crate::semantics::request::Content;
+use crate::semantics::span::Span;
+
+/// The most bytes of chunk extensions in one body (RFC 9112, 7.1.1, wants a limit). None is known to be
+/// in use, so this is generous.
+const EXTENSIONS: u32 = 4 * 1024;
+
+/// How much of a body has been decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Decoder {
+    /// This many bytes are to come.
+    Length(u64),
+    /// Chunks are to come.
+    Chunked(Chunked),
+}
+
+/// How much of a chunked body has been decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Chunked {
+    at: At,
+    /// The chunk's size so far, then the bytes left of its data.
+    left: u64,
+    /// Bytes of extensions so far.
+    extensions: u32,
+    trailers: Progress,
+}
+
+/// What comes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum At {
+    /// A digit of a size, after this many.
+    Size(u8),
+    /// The extensions behind a size.
+    Extension(Extension),
+    /// The LF behind a size.
+    SizeEnd,
+    /// Data.
+    Data,
+    /// The CR behind the data.
+    DataEnd,
+    /// The LF behind that.
+    DataEndLf,
+    /// The trailer section.
+    Trailers,
+}
+
+/// What comes next in chunk extensions (RFC 9112, 7.1.1):
+///
+/// ```text
+/// chunk-ext     = *( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] )
+/// chunk-ext-val = token / quoted-string
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Extension {
+    /// A semicolon, or a blank before it. A line can't end here: blanks belong to what follows.
+    Semicolon,
+    /// The first character of a name, or a blank before it.
+    NameStart,
+    /// The rest of a name.
+    Name,
+    /// What follows a name and a blank: a semicolon or an equals sign.
+    NameEnd,
+    /// The first character of a value, or a blank before it.
+    ValueStart,
+    /// The rest of a value that is a token.
+    Token,
+    /// The rest of a value in quotes.
+    Quoted,
+    /// The character behind a backslash in quotes.
+    Escaped,
+    /// What follows a value in quotes.
+    QuotedEnd,
+}
+
+impl Extension {
+    /// What comes next behind `byte`; `None` where it isn't of the grammar.
+    fn after(self, byte: u8) -> Option<Self> {
+        Some(match (self, byte) {
+            (Self::Quoted, b'"') => Self::QuotedEnd,
+            (Self::Quoted, b'\\') => Self::Escaped,
+            (Self::Quoted | Self::Escaped, byte) if chars::is_value_byte(byte) => Self::Quoted,
+            (Self::NameStart | Self::Name, byte) if chars::is_token_byte(byte) => Self::Name,
+            (Self::ValueStart | Self::Token, byte) if chars::is_token_byte(byte) => Self::Token,
+            (Self::ValueStart, b'"') => Self::Quoted,
+            (Self::NameStart | Self::ValueStart, b' ' | b'\t') => self,
+            (Self::Name | Self::NameEnd, b' ' | b'\t') => Self::NameEnd,
+            (Self::Name | Self::NameEnd, b'=') => Self::ValueStart,
+            (Self::Semicolon | Self::Token | Self::QuotedEnd, b' ' | b'\t') => Self::Semicolon,
+            (
+                Self::Semicolon | Self::Name | Self::NameEnd | Self::Token | Self::QuotedEnd,
+                b';',
+            ) => Self::NameStart,
+            _ => return None,
+        })
+    }
+
+    /// Whether the line may end here.
+    fn is_whole(self) -> bool {
+        matches!(self, Self::Name | Self::Token | Self::QuotedEnd)
+    }
+}
+
+/// The result of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Decoded {
+    /// This many bytes of content, at the end of the used input.
+    Piece(usize),
+    /// The body is complete. A trailer section of this many bytes is at the end of the used input; its
+    /// fields are in the spans.
+    End(usize),
+    /// More input is needed.
+    Short,
+}
+
+impl Decoder {
+    /// For content that is about to arrive; `None` if there is none.
+    pub(crate) fn new(content: Content) -> Option<Self> {
+        match content {
+            Content::None => None,
+            Content::Length(length) => Some(Self::Length(length)),
+            Content::Chunked => Some(Self::Chunked(Chunked {
+                at: At::Size(0),
+                left: 0,
+                extensions: 0,
+                trailers: Progress::default(),
+            })),
+        }
+    }
+
+    /// How many bytes are to come, if known.
+    pub(crate) fn left(&self) -> Option<u64> {
+        match self {
+            Self::Length(left) => Some(*left),
+            Self::Chunked(_) => None,
+        }
+    }
+
+    /// Takes one step. Returns how much of `input` was used, and the result. A chunk of more than `room`
+    /// bytes is refused.
+    pub(crate) fn step(
+        &mut self,
+        input: &[u8],
+        room: u64,
+        limits: &Limits,
+        spans: &mut Vec<Span>,
+    ) -> Result<(usize, Decoded), Refusal<'static>> {
+        let (used, decoded) = self.step_to_trailers(input, room)?;
+        match (decoded, self) {
+            (Some(decoded), _) => Ok((used, decoded)),
+            (None, Self::Length(_)) => Ok((used, Decoded::End(0))),
+            (None, Self::Chunked(chunked)) => {
+                let rest = &input[used..];
+                Ok(match head::trailers(rest, &mut chunked.trailers, limits, spans)? {
+                    Some(len) => (used + len, Decoded::End(len)),
+                    None => (used, Decoded::Short),
+                })
+            }
+        }
+    }
+
+    /// As [`Decoder::step`], for a caller that reads the trailer section: `None` where that starts.
+    pub(crate) fn step_to_trailers(
+        &mut self,
+        input: &[u8],
+        room: u64,
+    ) -> Result<(usize, Option<Decoded>), Refusal<'static>> {
+        match self {
+            Self::Length(0) => Ok((0, Some(Decoded::End(0)))),
+            // The caller may have no input at hand.
+            _ if input.is_empty() => Ok((0, Some(Decoded::Short))),
+            Self::Length(left) => {
+                let piece = take(left, input);
+                Ok((piece, Some(Decoded::Piece(piece))))
+            }
+            Self::Chunked(chunked) => chunked.step_to_trailers(input, room),
+        }
+    }
+}
+
+/// Takes as much of `input` as is left.
+fn take(left: &mut u64, input: &[u8]) -> usize {
+    let piece = usize::try_from(*left).map_or(input.len(), |left| left.min(input.len()));
+    *left -= piece as u64;
+    piece
+}
+
+impl Chunked {
+    /// As [`Decoder::step_to_trailers`].
+    fn step_to_trailers(
+        &mut self,
+        input: &[u8],
+        room: u64,
+    ) -> Result<(usize, Option<Decoded>), Refusal<'static>> {
+        let mut used = 0;
+        while self.at != At::Trailers {
+            let rest = &input[used..];
+            let Some(byte) = rest.first() else { return Ok((used, Some(Decoded::Short))) };
+            if self.at == At::Data {
+                let piece = take(&mut self.left, rest);
+                if self.left == 0 {
+                    self.at = At::DataEnd;
+                }
+                return Ok((used + piece, Some(Decoded::Piece(piece))));
+            }
+            self.framing_byte(*byte, room)?;
+            used += 1;
+        }
+        Ok((used, None))
+    }
+
+    /// Takes a byte that is not data.
+    fn framing_byte(&mut self, byte: u8, room: u64) -> Result<(), Refusal<'static>> {
+        self.at = match (self.at, byte) {
+            (At::Size(digits), b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
+                // Sixteen digits are all that can be counted, zeros in front included.
+                if digits == 16 {
+                    return Err(Refusal::bad("sent a chunk size with more than sixteen digits"));
+                }
+                let digit = char::from(byte).to_digit(16).unwrap_or_default();
+                self.left = self.left << 4 | u64::from(digit);
+                At::Size(digits + 1)
+            }
+            (At::Size(_) | At::Extension(_) | At::DataEnd, b'\n') => {
+                return Err(Refusal::LF_WITHOUT_CR);
+            }
+            (At::Size(0), _) => return Err(Refusal::bad("sent a chunk without a size")),
+            (At::Size(_), b'\r') => self.size_end(room)?,
+            (At::Extension(extension), b'\r') if extension.is_whole() => self.size_end(room)?,
+            (At::Size(_), b' ' | b'\t' | b';') => self.extend(Extension::Semicolon, byte)?,
+            (At::Extension(extension), _) => self.extend(extension, byte)?,
+            (At::Size(_), _) => {
+                return Err(Refusal::bad("sent a chunk size that is no hexadecimal number"));
+            }
+            (At::SizeEnd, b'\n') if self.left == 0 => At::Trailers,
+            (At::SizeEnd, b'\n') => At::Data,
+            (At::DataEnd, b'\r') => At::DataEndLf,
+            (At::DataEndLf, b'\n') => At::Size(0),
+            (At::SizeEnd | At::DataEndLf, _) => {
+                return Err(Refusal::CR_WITHOUT_LF);
+            }
+            (At::DataEnd, _) => {
+                return Err(Refusal::bad("sent a chunk that is longer than its size"));
+            }
+            // They are not read byte by byte.
+            (at @ (At::Data | At::Trailers), _) => at,
+        };
+        Ok(())
+    }
+
+    /// Checks the size, whose line is about to end.
+    fn size_end(&self, room: u64) -> Result<At, Refusal<'static>> {
+        if self.left > room { Err(Refusal::BODY_TOO_LARGE) } else { Ok(At::SizeEnd) }
+    }
+
+    /// Takes a byte of extensions.
+    fn extend(&mut self, extension: Extension, byte: u8) -> Result<At, Refusal<'static>> {
+        let next = extension.after(byte).ok_or(Refusal::BAD_EXTENSION)?;
+        self.extensions += 1;
+        if self.extensions > EXTENSIONS {
+            return Err(Refusal::EXTENSIONS);
+        }
+        Ok(At::Extension(next))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What is left of `input` without its framing, the length of the trailer section, and how much
+    /// was used; `None` while it is not complete.
+    fn decode(
+        input: &[u8],
+        cuts: &[usize],
+        room: u64,
+    ) -> Result<Option<(Vec<u8>, usize, usize)>, Refusal<'static>> {
+        let mut decoder = Decoder::new(Content::Chunked).unwrap();
+        let (limits, mut spans) = (Limits::default(), Vec::new());
+        let (mut body, mut used) = (Vec::new(), 0);
+        for end in cuts.iter().copied().chain([input.len()]) {
+            loop {
+                let rest = &input[used..end];
+                let left = room - body.len() as u64;
+                let (took, decoded) = decoder.step(rest, left, &limits, &mut spans)?;
+                used += took;
+                match decoded {
+                    Decoded::Short => break,
+                    Decoded::Piece(len) => {
+                        assert!(len > 0);
+                        body.extend_from_slice(&input[used - len..used]);
+                    }
+                    Decoded::End(len) => return Ok(Some((body, len, used))),
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn everywhere(input: &[u8]) -> Vec<usize> {
+        (0..input.len()).collect()
+    }
+
+    #[test]
+    fn bodies_that_are_good() {
+        for (input, body, trailers) in [
+            ("0\r\n\r\n", "", 2),
+            ("5\r\nhello\r\n0\r\n\r\n", "hello", 2),
+            ("000000000000000a\r\n0123456789\r\n0\r\n\r\n", "0123456789", 2),
+            ("A;a\r\n0123456789\r\n00\r\n\r\n", "0123456789", 2),
+            ("1 ; a = \"b;\u{e9}\"\r\nx\r\n0;z\r\n\r\n", "x", 2),
+            (
+                "1;a;b ; c\t=\td;e=\"\";f=\" \t!\\\"\\\\\\a;=\" ;g\r\nx\r\n0;!#$=%&'*\r\n\r\n",
+                "x",
+                2,
+            ),
+            ("2\r\n\r\n\r\n0\r\nA: b\r\nC:d\r\n\r\n", "\r\n", 13),
+        ] {
+            let input = input.as_bytes();
+            let expected = Ok(Some((body.as_bytes().to_vec(), trailers, input.len())));
+            assert_eq!(decode(input, &[], 100), expected, "{}", input.escape_ascii());
+            assert_eq!(decode(input, &everywhere(input), 100), expected);
+        }
+    }
+
+    #[test]
+    fn bodies_that_are_not() {
+        for input in [
+            "\r\n",
+            "x\r\n",
+            "-1\r\n",
+            "+1\r\n",
+            "0x1\r\n",
+            "1_0\r\n",
+            " 1\r\n",
+            "1 \r\n",
+            "1\t\r\n",
+            "1\n",
+            "1;a\n",
+            "1\rx",
+            "1;\0\r\n",
+            "1;a\rb\r\n",
+            "00000000000000001\r\n",
+            "1ffffffffffffffff\r\n",
+            "1\r\nab",
+            "1\r\na\n",
+            "1\r\na\rb",
+            "1\r\n\r\n0\r\n\r\n",
+            "0\r\nA : b\r\n",
+            "0\r\n A: b\r\n",
+            "0\r\n\n",
+            "0\r\nA: b\n\r\n",
+            "0\r\nA: b\r\n c\r\n",
+            ";a\r\n",
+            "1;\r\n",
+            "1 ; \r\n",
+            "1;;a\r\n",
+            "1;a;\r\n",
+            "1;a \r\n",
+            "1;a b\r\n",
+            "1;a=\r\n",
+            "1;a= \r\n",
+            "1;a=;b\r\n",
+            "1;=b\r\n",
+            "1;a==b\r\n",
+            "1;a=b=c\r\n",
+            "1;a=b \r\n",
+            "1;a=b c\r\n",
+            "1;a=b\"c\"\r\n",
+            "1;bad[=x\r\n",
+            "1;a=b[\r\n",
+            "1;a,b\r\n",
+            "1;\"a\"=b\r\n",
+            "1;a=\u{e9}\r\n",
+            "1;\u{e9}\r\n",
+            "1;a='b c'\r\n",
+            "1;a=\"b\r\n",
+            "1;a=\"b\\\"\r\n",
+            "1;a=\"b\\\r\n",
+            "1;a=\"b\0\"\r\n",
+            "1;a=\"b\x7f\"\r\n",
+            "1;a=\"\\\x07\"\r\n",
+            "1;a=\"b\"c\r\n",
+            "1;a=\"b\"\"c\"\r\n",
+            "1;a=\"b\"=c\r\n",
+            "1;a=\"b\" \r\n",
+            "1;a=\"b\nc\"\r\n",
+            "1;a=\"b\r\nc\"\r\n",
+            "1;a=\"b\"\n",
+            "0;\r\n\r\n",
+        ] {
+            let input = input.as_bytes();
+            let shown = input.escape_ascii();
+            let refusal = decode(input, &[], 100).expect_err(&shown.to_string());
+            assert_eq!(refusal.status.code(), 400, "{shown}");
+            assert_eq!(decode(input, &everywhere(input), 100), Err(refusal), "{shown}");
+        }
+    }
+
+    #[test]
+    fn an_lf_without_a_cr_is_named_wherever_a_line_ends() {
+        for input in ["\n", "1\n", "1 \n", "1;\n", "1;a\n", "1;a=\n", "1;a=\"\n", "1\r\na\n"] {
+            assert_eq!(decode(input.as_bytes(), &[], 100), Err(Refusal::LF_WITHOUT_CR), "{input}");
+        }
+    }
+
+    #[test]
+    fn no_input_is_no_step_wherever_a_body_stands() {
+        let input = b"2;a\r\nhi\r\n0\r\nA: b\r\n\r\n";
+        let mut decoder = Decoder::new(Content::Chunked).unwrap();
+        let (limits, mut spans, mut used) = (Limits::default(), Vec::new(), 0);
+        for end in 0..input.len() {
+            let before = decoder;
+            let nothing = decoder.step(b"", 100, &limits, &mut spans);
+            assert_eq!((nothing, decoder), (Ok((0, Decoded::Short)), before), "at {end}");
+            used += decoder.step(&input[used..end], 100, &limits, &mut spans).unwrap().0;
+        }
+    }
+
+    #[test]
+    fn what_is_too_much_is_refused_at_the_limit() {
+        let extended = |count: usize| format!("1;{}\r\nx\r\n0\r\n\r\n", "a".repeat(count - 1));
+        assert!(decode(extended(4096).as_bytes(), &[], 100).is_ok());
+        assert_eq!(decode(extended(4097).as_bytes(), &[], 100), Err(Refusal::EXTENSIONS));
+        // Many chunks, each with a little.
+        let little = "1;a\r\nx\r\n".repeat(2049);
+        assert_eq!(decode(little.as_bytes(), &[], 10_000), Err(Refusal::EXTENSIONS));
+        assert!(decode(b"5\r\nhello\r\n0\r\n\r\n", &[], 5).is_ok());
+        for input in ["6\r\n", "3\r\nabc\r\n3\r\n", "ffffffffffffffff\r\n"] {
+            assert_eq!(decode(input.as_bytes(), &[], 5), Err(Refusal::BODY_TOO_LARGE), "{input}");
+        }
+        let trailers = format!("0\r\n{}\r\n", "A: b\r\n".repeat(129));
+        assert_eq!(decode(trailers.as_bytes(), &[], 5), Err(Refusal::TOO_MANY_FIELDS));
+        let trailers = format!("0\r\nA: {}", "b".repeat(32 * 1024));
+        assert_eq!(decode(trailers.as_bytes(), &[], 5), Err(Refusal::HEAD_TOO_LARGE));
+    }
+
+    proptest! {
+        #[test]
+        fn any_chunks_and_any_cuts_give_the_body_back(
+            chunks in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 1..40), 0..8),
+            cuts in proptest::collection::vec(any::<usize>(), 0..6),
+        ) {
+            let mut input = Vec::new();
+            for chunk in &chunks {
+                input.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
+                input.extend_from_slice(chunk);
+                input.extend_from_slice(b"\r\n");
+            }
+            input.extend_from_slice(b"0\r\n\r\nGET");
+            let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (input.len() - 3)).collect();
+            cuts.sort_unstable();
+            let expected = Ok(Some((chunks.concat(), 2, input.len() - 3)));
+            prop_assert_eq!(decode(&input, &cuts, 1000), expected);
+        }
+    }
+}

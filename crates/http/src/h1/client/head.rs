@@ -1,0 +1,289 @@
+//! A response's head and trailers, and what the head says about the end of the content.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::LazyLock;
+
+use memchr::{memchr_iter, memmem};
+
+use crate::h1::head;
+use crate::semantics::chars;
+use crate::semantics::refusal::Refusal;
+use crate::{Content, Limits, Trailers, Version};
+
+/// Why a response is malformed: the end of a sentence that begins with "the peer".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadResponse(pub &'static str);
+
+impl fmt::Display for BadResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the peer {}", self.0)
+    }
+}
+
+impl std::error::Error for BadResponse {}
+
+// Both sides read lines and chunks by the same rules, except for a bare LF in a head.
+impl From<Refusal<'static>> for BadResponse {
+    fn from(refusal: Refusal<'static>) -> Self {
+        Self(match refusal {
+            Refusal::HEAD_TOO_LARGE => "sent a response's head of more than 64 KiB",
+            Refusal::LF_WITHOUT_CR => {
+                "ended a line of a chunked body with a bare LF, not CRLF: readers could disagree about \
+                 where the body ends"
+            }
+            Refusal { what, .. } => what,
+        })
+    }
+}
+
+/// The limits on a head, and on trailers: 64 KiB and 256 fields. Servers send more than clients: cookies,
+/// policies.
+pub(super) static LIMITS: LazyLock<Limits> = LazyLock::new(|| Limits {
+    request_line: 64 * 1024,
+    head: 64 * 1024,
+    fields: 256,
+    ..Limits::default()
+});
+
+/// The head of a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head<'a> {
+    /// The status code, from 100 to 599.
+    pub status: u16,
+    /// The server accepts another request on this connection behind this response.
+    pub persistent: bool,
+    /// Interim responses (RFC 9110, 15.2) before it: at most 100.
+    pub interim: u32,
+    pub(super) framing: Framing,
+    /// The head as it arrived, with the blank line.
+    pub bytes: &'a [u8],
+}
+
+/// How the end of the content is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// There is none.
+    None,
+    Content(Content),
+    /// With the connection's end.
+    UntilClose,
+}
+
+impl Head<'_> {
+    /// Whether another head follows for the same request.
+    pub(super) fn is_interim(&self) -> bool {
+        self.status < 200
+    }
+
+    /// The length of the content, if the head says it.
+    #[must_use]
+    pub fn length(&self) -> Option<u64> {
+        match self.framing {
+            Framing::None | Framing::Content(Content::None) => Some(0),
+            Framing::Content(Content::Length(length)) => Some(length),
+            Framing::Content(Content::Chunked) | Framing::UntilClose => None,
+        }
+    }
+}
+
+/// The length of the head at the start of `input`, which does not end in the first `seen` bytes; `None`
+/// if it is incomplete.
+pub(super) fn len(input: &[u8], seen: usize) -> Result<Option<usize>, BadResponse> {
+    const PREFIX: &[u8] = b"HTTP/1.";
+    let begun = &input[..input.len().min(PREFIX.len())];
+    if !PREFIX.starts_with(begun) {
+        return Err(BadResponse("sent something else than an HTTP/1 response"));
+    }
+    let end = blank_line(input, seen.saturating_sub(2));
+    if end.unwrap_or(input.len()) > LIMITS.head {
+        return Err(BadResponse("sent a response's head of more than 64 KiB"));
+    }
+    Ok(end)
+}
+
+/// Where the first blank line behind an LF at `from` or later ends. A bare LF ends a line, too (RFC 9112,
+/// 2.2).
+fn blank_line(input: &[u8], from: usize) -> Option<usize> {
+    memchr_iter(b'\n', &input[from..]).find_map(|at| match input[from + at + 1..] {
+        [b'\n', ..] => Some(from + at + 2),
+        [b'\r', b'\n', ..] => Some(from + at + 3),
+        _ => None,
+    })
+}
+
+/// `lines` with CRLF behind every one, and a space instead of each line break that folds a field's value
+/// (obs-fold), as a user agent has to read it (RFC 9112, 5.2). The fields start at line number `first`; a
+/// space at the start of that line folds nothing, and will be refused.
+pub(super) fn unfolded(lines: &[u8], first: usize) -> Cow<'_, [u8]> {
+    let is_plain = |at: usize| {
+        lines[..at].ends_with(b"\r") && !matches!(lines.get(at + 1), Some(b' ' | b'\t'))
+    };
+    if memchr_iter(b'\n', lines).all(is_plain) {
+        return Cow::Borrowed(lines);
+    }
+    let mut plain = Vec::with_capacity(lines.len());
+    for (number, line) in lines.split_inclusive(|byte| *byte == b'\n').enumerate() {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if number > first && matches!(line, [b' ' | b'\t', ..]) {
+            plain.truncate(plain.len() - 2);
+            plain.truncate(plain.trim_ascii_end().len());
+            plain.push(b' ');
+            plain.extend_from_slice(chars::trim(line));
+        } else {
+            plain.extend_from_slice(line);
+        }
+        plain.extend_from_slice(b"\r\n");
+    }
+    Cow::Owned(plain)
+}
+
+/// Reads a whole head.
+pub(super) fn parse(bytes: &[u8]) -> Result<Head<'_>, BadResponse> {
+    let plain = unfolded(bytes, 1);
+    let (status, version, start) = status_line(&plain)?;
+    let fields = &plain[start..];
+    let mut spans = Vec::new();
+    let whole = head::trailers(fields, &mut head::Progress::default(), &LIMITS, &mut spans)?;
+    if whole != Some(fields.len()) {
+        return Err(BadResponse("sent a response's head that ends in two places"));
+    }
+    let mut seen = Seen::default();
+    for (name, value) in (Trailers { section: fields, spans: &spans }).fields() {
+        seen.take(name, value)?;
+    }
+    let old = version == Version::Http10;
+    if status == 101 {
+        return Err(BadResponse("switched to another protocol, though nobody had asked for that"));
+    }
+    let framing = framing(status, &seen)?;
+    let persistent = !seen.close && (!old || seen.keep_alive) && framing != Framing::UntilClose;
+    Ok(Head { status, persistent, interim: 0, framing, bytes })
+}
+
+/// `HTTP-version SP status-code SP [ reason-phrase ] CRLF` (RFC 9112, 4), also without the second
+/// space. Returns where the next line begins.
+fn status_line(bytes: &[u8]) -> Result<(u16, Version, usize), BadResponse> {
+    const BAD: BadResponse = BadResponse("sent a status line that can't be read");
+    let end = memmem::find(bytes, b"\r\n").ok_or(BAD)?;
+    let (version, rest) = bytes[..end].split_at_checked(9).ok_or(BAD)?;
+    let version = match version {
+        b"HTTP/1.1 " => Version::Http11,
+        b"HTTP/1.0 " => Version::Http10,
+        _ => return Err(BAD),
+    };
+    let (code, reason) = rest.split_at_checked(3).ok_or(BAD)?;
+    let status = match *code {
+        [a @ b'1'..=b'5', b @ b'0'..=b'9', c @ b'0'..=b'9'] => {
+            [a, b, c].iter().fold(0, |code, digit| code * 10 + u16::from(digit - b'0'))
+        }
+        _ => return Err(BAD),
+    };
+    match reason {
+        [] => {}
+        [b' ', reason @ ..] if chars::is_field_value(reason) => {}
+        _ => return Err(BAD),
+    }
+    Ok((status, version, end + 2))
+}
+
+/// The fields that matter, so far.
+#[derive(Default)]
+struct Seen {
+    length: Option<u64>,
+    coded: bool,
+    chunked: bool,
+    close: bool,
+    keep_alive: bool,
+}
+
+impl Seen {
+    fn take(&mut self, name: &[u8], value: &[u8]) -> Result<(), BadResponse> {
+        match name.len() {
+            10 if name.eq_ignore_ascii_case(b"connection") => {
+                for option in elements(value) {
+                    self.close |= option.eq_ignore_ascii_case(b"close");
+                    self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                }
+            }
+            14 if name.eq_ignore_ascii_case(b"content-length") => {
+                // A list of one value, again and again, has been seen in the wild (RFC 9112, 6.3).
+                for element in elements(value) {
+                    let length = Some(number(element)?);
+                    if self.length.is_some() && self.length != length {
+                        return Err(BadResponse("sent two lengths of one response"));
+                    }
+                    self.length = length;
+                }
+            }
+            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
+                for coding in elements(value) {
+                    if self.chunked {
+                        return Err(BadResponse("sent a transfer coding behind the chunked one"));
+                    }
+                    self.coded = true;
+                    self.chunked = coding.eq_ignore_ascii_case(b"chunked");
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|byte| *byte == b',').map(chars::trim)
+}
+
+fn number(digits: &[u8]) -> Result<u64, BadResponse> {
+    const BAD: BadResponse = BadResponse("sent a Content-Length that is no number");
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return Err(BAD);
+    }
+    let add = |sum: u64, digit: &u8| sum.checked_mul(10)?.checked_add(u64::from(digit - b'0'));
+    digits.iter().try_fold(0, add).ok_or(BAD)
+}
+
+/// RFC 9112, 6.3.
+fn framing(status: u16, seen: &Seen) -> Result<Framing, BadResponse> {
+    if status < 200 || status == 204 || status == 304 {
+        return Ok(Framing::None);
+    }
+    Ok(match seen.length {
+        Some(_) if seen.coded => {
+            return Err(BadResponse("sent a response with both a length and a transfer coding"));
+        }
+        None if seen.chunked => Framing::Content(Content::Chunked),
+        None => Framing::UntilClose,
+        Some(0) => Framing::None,
+        Some(length) => Framing::Content(Content::Length(length)),
+    })
+}
+
+/// The length of the trailer section at the start of `input` (RFC 9112, 7.1.2), which does not end in the
+/// first `seen` bytes; `None` if it is incomplete.
+pub(super) fn trailers_len(input: &[u8], seen: usize) -> Result<Option<usize>, BadResponse> {
+    let mut end = None;
+    for at in memchr_iter(b'\n', &input[seen..]).map(|at| seen + at) {
+        match input[..at] {
+            [b'\r'] | [.., b'\n', b'\r'] => {
+                end = Some(at + 1);
+                break;
+            }
+            [.., b'\r'] => {}
+            _ => return Err(Refusal::LF_WITHOUT_CR.into()),
+        }
+    }
+    if end.unwrap_or(input.len()) > LIMITS.head {
+        return Err(BadResponse("sent trailers of more than 64 KiB"));
+    }
+    Ok(end)
+}
+
+/// Checks a complete trailer section. Folded values are accepted (RFC 9112, 5.2).
+pub(super) fn check_trailers(section: &[u8]) -> Result<(), BadResponse> {
+    let plain = unfolded(section, 0);
+    head::trailers(&plain, &mut head::Progress::default(), &LIMITS, &mut Vec::new())?;
+    Ok(())
+}

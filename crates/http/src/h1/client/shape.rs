@@ -1,0 +1,64 @@
+//! What the heads of responses to one request have in common: everything but the date.
+
+use std::fmt;
+use std::ops::Range;
+
+use memchr::memchr_iter;
+
+use super::Head;
+use super::head::Framing;
+use crate::semantics::chars;
+
+/// A head as it came once, by which others like it are known without being read.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Shape {
+    bytes: Box<[u8]>,
+    /// The value of the `Date` field: any value of the same length will do. Empty without one.
+    date: Range<usize>,
+    status: u16,
+    persistent: bool,
+    framing: Framing,
+}
+
+impl Shape {
+    /// The shape of a head.
+    #[must_use]
+    pub fn of(head: &Head<'_>) -> Self {
+        let Head { status, persistent, framing, bytes, .. } = *head;
+        Self { date: date(bytes), bytes: bytes.into(), status, persistent, framing }
+    }
+
+    /// The head at the beginning of `input`, if it is of this shape.
+    pub(super) fn find<'a>(&self, input: &'a [u8]) -> Option<Head<'a>> {
+        let bytes = input.get(..self.bytes.len())?;
+        let Range { start, end } = self.date;
+        let alike = bytes[..start] == self.bytes[..start]
+            && bytes[end..] == self.bytes[end..]
+            && chars::is_field_value(&bytes[start..end]);
+        let Self { status, persistent, framing, .. } = *self;
+        alike.then_some(Head { status, persistent, interim: 0, framing, bytes })
+    }
+}
+
+/// Where the value of the first `Date` field lies; nowhere, at the end, where there is none.
+fn date(head: &[u8]) -> Range<usize> {
+    const NAME: &[u8] = b"\ndate:";
+    let none = head.len()..head.len();
+    let mut lines = memchr_iter(b'\n', head);
+    let is_date = |at: &usize| {
+        head.get(*at..at + NAME.len()).is_some_and(|line| line.eq_ignore_ascii_case(NAME))
+    };
+    let Some(start) = lines.find(is_date).map(|at| at + NAME.len()) else { return none };
+    let end = lines.next().unwrap_or(start);
+    start..if head[start..end].ends_with(b"\r") { end - 1 } else { end }
+}
+
+/// Shows no fields: they may be secrets.
+impl fmt::Debug for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shape")
+            .field("status", &self.status)
+            .field("len", &self.bytes.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,154 @@
+//! What a request's fields say about its content, its host and the connection (RFC 9112, 3.2, 6 and 9.3).
+//!
+//! Parsers that disagree about where a request ends can be attacked (request smuggling). So anything
+//! ambiguous is refused, even if the RFC allows to repair it.
+
+use crate::semantics::chars;
+use crate::semantics::refusal::Refusal;
+use crate::{Content, FieldName, Request, Version};
+
+/// What the fields say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Framing {
+    pub(crate) content: Content,
+    /// The client would send another request on this connection.
+    pub(crate) persistent: bool,
+    /// The client waits for 100 (Continue) before it sends the content (RFC 9110, 10.1.1).
+    pub(crate) expects_continue: bool,
+    /// The client asks to switch to another protocol (RFC 9110, 7.8).
+    pub(crate) upgrade: bool,
+}
+
+/// Reads what the fields of `request` say.
+pub(crate) fn of(request: &Request<'_>) -> Result<Framing, Refusal<'static>> {
+    let old = request.version() == Version::Http10;
+    check_host(request, old)?;
+    let content = content(request, old)?;
+    let present = request.present();
+    let has = |name| present.contains(name);
+    let expects = has(FieldName::Expect) && expects_continue(request)?;
+    let options =
+        if has(FieldName::Connection) { Options::of(request) } else { Options::default() };
+    let protocol = options.upgrade && members(request, FieldName::Upgrade).next().is_some();
+    Ok(Framing {
+        content,
+        persistent: !options.close && (!old || options.keep_alive),
+        // From HTTP/1.0 both are to be ignored (RFC 9110, 7.8 and 10.1.1).
+        expects_continue: expects && !old && content != Content::None,
+        upgrade: protocol && !old,
+    })
+}
+
+/// The members of the list in all fields of that name, without empty ones (RFC 9110, 5.6.1.2).
+fn members<'a>(request: &Request<'a>, name: FieldName) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    let first = request.known(name).into_iter();
+    // There is hardly ever a second one, so only then all fields are searched.
+    let more = request.is_repeated(name).then(|| request.fields_named(name.as_str()).skip(1));
+    first
+        .chain(more.into_iter().flatten())
+        .flat_map(|value| value.split(|byte| *byte == b','))
+        .map(chars::trim)
+        .filter(|member| !member.is_empty())
+}
+
+/// There must be one valid `Host` field (RFC 9112, 3.2).
+fn check_host(request: &Request<'_>, old: bool) -> Result<(), Refusal<'static>> {
+    if request.is_repeated(FieldName::Host) {
+        return Err(Refusal::bad("sent more than one Host field"));
+    }
+    match request.known(FieldName::Host) {
+        Some(host) if chars::is_host(host) => Ok(()),
+        Some(_) => Err(Refusal::bad("sent a Host field that names no host")),
+        None if old => Ok(()),
+        None => Err(Refusal::bad("sent no Host field")),
+    }
+}
+
+/// What the `Connection` field says.
+#[derive(Default)]
+struct Options {
+    close: bool,
+    keep_alive: bool,
+    upgrade: bool,
+}
+
+impl Options {
+    fn of(request: &Request<'_>) -> Self {
+        let mut options = Self::default();
+        for option in members(request, FieldName::Connection) {
+            options.close |= option.eq_ignore_ascii_case(b"close");
+            options.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+            options.upgrade |= option.eq_ignore_ascii_case(b"upgrade");
+        }
+        options
+    }
+}
+
+/// Whether the client waits for 100 (Continue).
+fn expects_continue(request: &Request<'_>) -> Result<bool, Refusal<'static>> {
+    let mut expects = false;
+    for member in members(request, FieldName::Expect) {
+        if !member.eq_ignore_ascii_case(b"100-continue") {
+            return Err(Refusal::EXPECTATION);
+        }
+        expects = true;
+    }
+    Ok(expects)
+}
+
+fn content(request: &Request<'_>, old: bool) -> Result<Content, Refusal<'static>> {
+    use FieldName::{ContentLength, TransferEncoding};
+    match (request.known(TransferEncoding), request.known(ContentLength)) {
+        (None, None) => Ok(Content::None),
+        (None, Some(_)) if request.is_repeated(ContentLength) => {
+            Err(Refusal::bad("sent more than one Content-Length field"))
+        }
+        (None, Some(value)) => length(value),
+        (Some(_), Some(_)) => Err(Refusal::bad("sent both Content-Length and Transfer-Encoding")),
+        // HTTP/1.0 has no transfer codings: a proxy may have framed this differently (RFC 9112, 6.1).
+        (Some(_), None) if old => Err(Refusal::bad("sent Transfer-Encoding in HTTP/1.0")),
+        (Some(value), None)
+            if value.eq_ignore_ascii_case(b"chunked") && !request.is_repeated(TransferEncoding) =>
+        {
+            Ok(Content::Chunked)
+        }
+        (Some(_), None) => Err(refused_codings(request)),
+    }
+}
+
+/// `1*DIGIT` only: no sign, no list, and no leading zero, which others may read as an octal number.
+fn length(value: &[u8]) -> Result<Content, Refusal<'static>> {
+    const BAD: Refusal<'static> = Refusal::bad("sent a Content-Length that is no number");
+    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+        return Err(BAD);
+    }
+    if let [b'0', _, ..] = value {
+        return Err(Refusal::bad("sent a Content-Length with a zero in front"));
+    }
+    let mut length = 0u64;
+    for byte in value {
+        let digit = u64::from(byte - b'0');
+        length = length.checked_mul(10).and_then(|tens| tens.checked_add(digit)).ok_or(BAD)?;
+    }
+    Ok(if length == 0 { Content::None } else { Content::Length(length) })
+}
+
+/// Why transfer codings other than a single `chunked` are refused. All fields are one list (RFC 9110,
+/// 5.3).
+#[cold]
+fn refused_codings(request: &Request<'_>) -> Refusal<'static> {
+    let values = request.fields_named(FieldName::TransferEncoding.as_str());
+    let codings = values.flat_map(|value| value.split(|byte| *byte == b',')).map(chars::trim);
+    let mut chunked = false;
+    for coding in codings {
+        if !chars::is_token(coding) {
+            return Refusal::bad("sent a Transfer-Encoding that is no list of codings");
+        }
+        // Only the last coding can say where the body ends (RFC 9112, 6.3).
+        if chunked {
+            return Refusal::bad("sent a chunked coding that is not the last one");
+        }
+        chunked = coding.eq_ignore_ascii_case(b"chunked");
+    }
+    Refusal::UNKNOWN_CODING
+}

@@ -1,0 +1,342 @@
+//! A strict parser of request heads (RFC 9112, 2 to 5): one pass, no allocation.
+//!
+//! If a head arrives in parts, [`Progress`] remembers the first incomplete line and how far its end was
+//! searched, so the work is bounded by the length of the head, however it is cut. Whether a head is
+//! refused, and why, depends on its bytes alone: a line is judged when it is complete or exceeds a limit.
+//! Only a method is judged byte by byte, since a client of another protocol may never send a line end.
+//!
+//! What the fields mean is decided in [`framing`](crate::h1::framing).
+
+use crate::h1::block::Block;
+use crate::h1::target;
+use crate::semantics::chars;
+use crate::semantics::control::{ControlData, Version};
+use crate::semantics::limits::Limits;
+use crate::semantics::method::{Method, MethodKind};
+use crate::semantics::refusal::Refusal;
+use crate::semantics::span::{Range, Span};
+
+/// How much of an incomplete head has been read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Progress {
+    // Invariant: the lines before `line` are complete and valid, `fields` of them are field lines, and
+    // `line..seen` has no LF.
+    line: u32,
+    seen: u32,
+    fields: u32,
+}
+
+/// A complete head. Its fields are in the block that it was parsed with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Head {
+    pub(crate) line: ControlData,
+    /// Where the fields start.
+    pub(crate) fields: usize,
+    /// The length in bytes, the blank line included.
+    pub(crate) len: usize,
+}
+
+/// Reads the head at the start of `input`; `None` if it is incomplete. `input` is that of the call that
+/// left `progress`, with more appended.
+pub(crate) fn parse(
+    input: &[u8],
+    progress: &mut Progress,
+    limits: &Limits,
+    block: &mut Block,
+) -> Result<Option<Head>, Refusal<'static>> {
+    if progress.seen > 0 {
+        block.begin();
+        if !go_on(input, progress, limits, &mut block.spans)? {
+            return Ok(None);
+        }
+        // Complete and valid: read again from the start, for all spans.
+        *progress = Progress::default();
+    }
+    let Some((line, start)) = request_line(input, progress, limits)? else { return Ok(None) };
+    let rest = &input[start..];
+    if let Some(len) = block.known(rest) {
+        within(limits, start, start + len)?;
+        return Ok(Some(Head { line, fields: start, len: start + len }));
+    }
+    block.begin();
+    progress.line = start as u32;
+    let Some(end) = field_lines(input, start, progress, limits, &mut block.spans)? else {
+        return Ok(None);
+    };
+    block.end(&input[start..end]);
+    Ok(Some(Head { line, fields: start, len: end }))
+}
+
+/// Continues to read a head. Returns whether it is complete.
+fn go_on(
+    input: &[u8],
+    progress: &mut Progress,
+    limits: &Limits,
+    spans: &mut Vec<Span>,
+) -> Result<bool, Refusal<'static>> {
+    if progress.line == 0 {
+        check_method(input, limits)?;
+        if !has_line_end(input, progress, limits)? {
+            return Ok(false);
+        }
+        let Some((_, start)) = request_line(input, progress, limits)? else { return Ok(false) };
+        progress.line = start as u32;
+        progress.seen = start as u32;
+    }
+    go_on_with_fields(input, progress, limits, spans)
+}
+
+/// Continues to read field lines. Returns whether they are complete.
+fn go_on_with_fields(
+    input: &[u8],
+    progress: &mut Progress,
+    limits: &Limits,
+    spans: &mut Vec<Span>,
+) -> Result<bool, Refusal<'static>> {
+    if !has_line_end(input, progress, limits)? {
+        return Ok(false);
+    }
+    spans.clear();
+    Ok(field_lines(input, 0, progress, limits, spans)?.is_some())
+}
+
+/// Whether the first incomplete line is complete now. No byte is searched twice.
+fn has_line_end(
+    input: &[u8],
+    progress: &mut Progress,
+    limits: &Limits,
+) -> Result<bool, Refusal<'static>> {
+    if memchr::memchr(b'\n', &input[progress.seen as usize..]).is_some() {
+        return Ok(true);
+    }
+    within(limits, progress.line as usize, input.len() + 1)?;
+    progress.seen = input.len() as u32;
+    Ok(false)
+}
+
+/// Reads the trailer section at the start of `input` (RFC 9112, 7.1.2), with the limits of a head.
+/// Returns its length; `None` if it is incomplete. Its fields are in `spans`.
+pub(crate) fn trailers(
+    input: &[u8],
+    progress: &mut Progress,
+    limits: &Limits,
+    spans: &mut Vec<Span>,
+) -> Result<Option<usize>, Refusal<'static>> {
+    // There is no request line.
+    let limits = &Limits { request_line: usize::MAX, ..limits.clone() };
+    if progress.seen > 0 {
+        if !go_on_with_fields(input, progress, limits, spans)? {
+            return Ok(None);
+        }
+        *progress = Progress::default();
+    }
+    spans.clear();
+    field_lines(input, 0, progress, limits, spans)
+}
+
+/// Reads the request line. Returns it, and where the next line starts.
+#[inline(always)] // Its result is large.
+fn request_line(
+    input: &[u8],
+    progress: &mut Progress,
+    limits: &Limits,
+) -> Result<Option<(ControlData, usize)>, Refusal<'static>> {
+    match tokenize_request_line(input) {
+        Ok((line, end)) => match within(limits, 0, end) {
+            Ok(()) => Ok(Some((line, end))),
+            Err(refusal) => Err(check_method(input, limits).err().unwrap_or(refusal)),
+        },
+        Err(refusal) => {
+            check_method(input, limits)?;
+            judge(input, 0, refusal, progress, limits).map(|()| None)
+        }
+    }
+}
+
+/// Refuses a request line whose first bytes can't become a method and a space.
+#[cold]
+fn check_method(input: &[u8], limits: &Limits) -> Result<(), Refusal<'static>> {
+    let longest = Method::LONGEST.min(limits.request_line.saturating_sub(1));
+    let begin = &input[..input.len().min(longest + 1)];
+    let len = chars::count(begin, chars::is_token_byte);
+    if len > longest {
+        // RFC 9112, 3: 501, not 414.
+        return Err(Refusal::METHOD_TOO_LONG);
+    }
+    Err(match (len, &input[len..]) {
+        // The next byte tells.
+        (_, [] | [b'\r']) | (0, [0x16]) => return Ok(()),
+        (1.., [b' ', ..]) => return Ok(()),
+        // Record type 22 (handshake), major version 3.
+        (0, [0x16, 0x03, ..]) => Refusal::TLS,
+        (_, [b'\n', ..]) => Refusal::LF_WITHOUT_CR,
+        (_, [b'\r', next, ..]) if *next != b'\n' => Refusal::CR_WITHOUT_LF,
+        _ => Refusal::NO_METHOD,
+    })
+}
+
+/// Reads field lines up to the blank line. Returns where the head ends. Spans count from `base`.
+fn field_lines(
+    input: &[u8],
+    base: usize,
+    progress: &mut Progress,
+    limits: &Limits,
+    spans: &mut Vec<Span>,
+) -> Result<Option<usize>, Refusal<'static>> {
+    loop {
+        let start = progress.line as usize;
+        if let [b'\r', b'\n', ..] = input[start..] {
+            within(limits, start, start + 2)?;
+            return Ok(Some(start + 2));
+        }
+        let (span, end) = match tokenize_field_line(input, start, base) {
+            Ok(found) => found,
+            Err(refusal) => {
+                return judge(input, start, refusal, progress, limits).map(|()| None);
+            }
+        };
+        within(limits, start, end)?;
+        progress.line = end as u32;
+        progress.fields += 1;
+        if progress.fields as usize > limits.fields {
+            return Err(Refusal::TOO_MANY_FIELDS);
+        }
+        spans.push(span);
+    }
+}
+
+/// Checks a line from `start` to `end`, which may be the earliest possible end.
+fn within(limits: &Limits, start: usize, end: usize) -> Result<(), Refusal<'static>> {
+    if start == 0 && end > limits.request_line {
+        return Err(Refusal::LINE_TOO_LONG);
+    }
+    if end > limits.head {
+        return Err(Refusal::HEAD_TOO_LARGE);
+    }
+    Ok(())
+}
+
+/// Judges the line at `start`, which could not be read: `refusal` holds if the line is complete and ends
+/// with CRLF. An incomplete line is waited for, up to the limits.
+#[cold]
+fn judge(
+    input: &[u8],
+    start: usize,
+    refusal: Refusal<'static>,
+    progress: &mut Progress,
+    limits: &Limits,
+) -> Result<(), Refusal<'static>> {
+    let ended = memchr::memchr(b'\n', &input[start..]);
+    within(limits, start, ended.map_or(input.len(), |at| start + at) + 1)?;
+    match ended {
+        Some(at) if input[start..start + at].ends_with(b"\r") => Err(refusal),
+        Some(_) => Err(Refusal::LF_WITHOUT_CR),
+        None => {
+            progress.seen = input.len() as u32;
+            Ok(())
+        }
+    }
+}
+
+/// `method SP request-target SP HTTP-version CRLF` (RFC 9112, 3). Like [`tokenize_field_line`], it fails
+/// for incomplete input, too.
+#[inline(always)]
+fn tokenize_request_line(input: &[u8]) -> Result<(ControlData, usize), Refusal<'static>> {
+    // Most requests are of one method.
+    let get = input.starts_with(b"GET ");
+    let method_len = if get { 3 } else { method_len(input).ok_or(Refusal::NO_METHOD)? };
+    let start = method_len + 1;
+    let path_end = start + chars::count(&input[start..], chars::is_path_byte);
+    let end = match input.get(path_end) {
+        Some(b' ') => path_end,
+        _ => path_end + chars::count(&input[path_end..], chars::is_target_byte),
+    };
+    if input.get(end) != Some(&b' ') {
+        return Err(Refusal::bad("sent a request target with a character that none has"));
+    }
+    let rest = &input[end + 1..];
+    // And of one version.
+    let current = rest.starts_with(b"HTTP/1.1\r\n");
+    let version = if current { Version::Http11 } else { version(rest, input)? };
+    let method = if get { MethodKind::Get } else { MethodKind::of(&input[..method_len]) };
+    let target = target::split(input, start, path_end, end, method)?;
+    Ok((ControlData { method, version, target }, end + " HTTP/1.1\r\n".len()))
+}
+
+/// The length of the method at the start of `input`, if a space follows.
+#[inline]
+fn method_len(input: &[u8]) -> Option<usize> {
+    let len = chars::count(input, chars::is_token_byte);
+    ((1..=Method::LONGEST).contains(&len) && input.get(len) == Some(&b' ')).then_some(len)
+}
+
+/// `HTTP-version CRLF` (RFC 9112, 2.3) at the start of `rest`, which follows the target of `input`.
+#[cold]
+fn version(rest: &[u8], input: &[u8]) -> Result<Version, Refusal<'static>> {
+    match rest {
+        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor, b'\r', b'\n', ..] => {
+            match (major, minor) {
+                (b'1', b'1') => Ok(Version::Http11),
+                (b'1', b'0') => Ok(Version::Http10),
+                // RFC 9113, 3.4.
+                (b'2', b'0') if input.starts_with(b"PRI * ") => Err(Refusal::HTTP2),
+                (b'0'..=b'9', b'0'..=b'9') => Err(Refusal::VERSION),
+                _ => Err(NO_VERSION),
+            }
+        }
+        _ => Err(NO_VERSION),
+    }
+}
+
+const NO_VERSION: Refusal<'static> =
+    Refusal::bad("sent a request line that does not end with a version");
+
+/// `field-name ":" OWS field-value OWS CRLF` (RFC 9112, 5). Returns its parts, counted from `base`, and
+/// where the next line starts.
+#[inline(always)]
+fn tokenize_field_line(
+    input: &[u8],
+    start: usize,
+    base: usize,
+) -> Result<(Span, usize), Refusal<'static>> {
+    let colon = start + chars::count(&input[start..], chars::is_token_byte);
+    if colon == start || input.get(colon) != Some(&b':') {
+        return Err(bad_name(&input[start..colon], input.get(colon)));
+    }
+    let mut value = colon + 1;
+    while let Some(b' ' | b'\t') = input.get(value) {
+        value += 1;
+    }
+    let stop = value + chars::value_len(&input[value..]);
+    let [b'\r', b'\n', ..] = input[stop..] else { return Err(bad_value(&input[stop..])) };
+    let mut end = stop;
+    while end > value && matches!(input[end - 1], b' ' | b'\t') {
+        end -= 1;
+    }
+    let name = Range::new(start - base, colon - base);
+    let span = Span { name, value: Range::new(value - base, end - base) };
+    Ok((span, stop + 2))
+}
+
+/// Why a line is refused whose name isn't followed by a colon.
+#[cold]
+fn bad_name(name: &[u8], next: Option<&u8>) -> Refusal<'static> {
+    Refusal::bad(match (name, next) {
+        // RFC 9112, 5.2: obsolete line folding is refused.
+        ([], Some(b' ' | b'\t')) => "sent a field line that begins with a space",
+        ([], Some(b':')) => "sent a field without a name",
+        // RFC 9112, 5.1: used for request smuggling.
+        (_, Some(b' ' | b'\t')) => "sent a space between a field's name and its colon",
+        (_, Some(b'\r') | None) => "sent a field line without a colon",
+        _ => "sent a field name with a character that none has",
+    })
+}
+
+/// Why a line is refused whose value isn't followed by CRLF.
+#[cold]
+fn bad_value(rest: &[u8]) -> Refusal<'static> {
+    match rest {
+        [b'\r', ..] => Refusal::CR_WITHOUT_LF,
+        _ => Refusal::bad("sent a control character in a field's value"),
+    }
+}

@@ -1,0 +1,142 @@
+//! The four forms of a request target (RFC 9112, 3.2), and which method may use which.
+
+use crate::semantics::chars;
+use crate::semantics::control::Target;
+use crate::semantics::method::MethodKind;
+use crate::semantics::refusal::Refusal;
+use crate::semantics::span::Range;
+
+const BAD_FORM: Refusal<'static> =
+    Refusal::bad("sent a request target that is of no form for its method");
+
+/// Splits the target at `start..end` of `head`, which has target bytes only. `mark` is the position of its
+/// first `?`, or `end`.
+#[inline(always)]
+pub(crate) fn split(
+    head: &[u8],
+    start: usize,
+    mark: usize,
+    end: usize,
+    method: MethodKind,
+) -> Result<Target, Refusal<'static>> {
+    let target = &head[start..end];
+    let Range { start, end } = Range::new(start, end);
+    let mark = mark as u32;
+    match target {
+        // Origin form (3.2.1).
+        [b'/', ..] if method != MethodKind::Connect => {
+            Ok(Target { start, end, path: start, mark, authority: Range::default() })
+        }
+        _ => split_other(target, Range { start, end }, mark, method),
+    }
+}
+
+/// As [`split`], for a target that is not in origin form.
+fn split_other(
+    target: &[u8],
+    whole: Range,
+    mark: u32,
+    method: MethodKind,
+) -> Result<Target, Refusal<'static>> {
+    let Range { start, end } = whole;
+    match target {
+        [] => Err(Refusal::bad("sent no request target")),
+        // Authority form, of CONNECT alone (3.2.3).
+        _ if method == MethodKind::Connect => {
+            if !target.contains(&b':') || !chars::is_host(target) {
+                return Err(BAD_FORM);
+            }
+            Ok(Target { start, end, path: end, mark: end, authority: whole })
+        }
+        // Asterisk form, of OPTIONS alone (3.2.4).
+        [b'*'] if method == MethodKind::Options => {
+            Ok(Target { start, end, path: start, mark, authority: Range::default() })
+        }
+        // Absolute form (3.2.2).
+        _ => {
+            let scheme = scheme_len(target).ok_or(BAD_FORM)?;
+            let rest = &target[scheme..];
+            let len = rest.iter().position(|byte| matches!(byte, b'/' | b'?'));
+            let len = len.unwrap_or(rest.len());
+            // User information would be an '@', which no host has (RFC 9110, 4.2.4).
+            if len == 0 || !chars::is_host(&rest[..len]) {
+                return Err(Refusal::bad("sent a request target with a bad authority"));
+            }
+            let host = start + scheme as u32;
+            let path = host + len as u32;
+            Ok(Target { start, end, path, mark, authority: Range { start: host, end: path } })
+        }
+    }
+}
+
+/// The length of the scheme with its `://`. Other schemes are for proxies.
+fn scheme_len(target: &[u8]) -> Option<usize> {
+    const SCHEMES: [&[u8]; 2] = [b"http://", b"https://"];
+    let is_first = |scheme: &&[u8]| {
+        target.get(..scheme.len()).is_some_and(|first| first.eq_ignore_ascii_case(scheme))
+    };
+    SCHEMES.into_iter().find(is_first).map(<[u8]>::len)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Parts<'a> = (Option<&'a str>, &'a str, Option<&'a str>);
+
+    fn parts(method: MethodKind, target: &str) -> Option<Parts<'_>> {
+        let mark = target.find('?').unwrap_or(target.len());
+        let found = split(target.as_bytes(), 0, mark, target.len(), method).ok()?;
+        let text = |range: Range| &target[range.start as usize..range.end as usize];
+        Some((found.authority().map(text), text(found.path()), found.query().map(text)))
+    }
+
+    #[test]
+    fn each_form_has_its_parts() {
+        use MethodKind::{Connect, Get, Options};
+        for (method, target, expected) in [
+            (Get, "/", (None, "/", None)),
+            (Get, "/a/b?", (None, "/a/b", Some(""))),
+            (Get, "/a?b?c", (None, "/a", Some("b?c"))),
+            (Get, "//host/a", (None, "//host/a", None)),
+            (Get, "http://a.b/c?d", (Some("a.b"), "/c", Some("d"))),
+            (Get, "HTTPS://a.b:8", (Some("a.b:8"), "", None)),
+            (Get, "http://[::1]?d", (Some("[::1]"), "", Some("d"))),
+            (Get, "http://[v1.x]:65535/", (Some("[v1.x]:65535"), "/", None)),
+            (Options, "*", (None, "*", None)),
+            (Options, "/", (None, "/", None)),
+            (Connect, "a.b:443", (Some("a.b:443"), "", None)),
+            (Connect, "[v1.x]:443", (Some("[v1.x]:443"), "", None)),
+        ] {
+            assert_eq!(parts(method, target), Some(expected), "{method:?} {target}");
+        }
+    }
+
+    #[test]
+    fn what_is_of_no_form_is_refused() {
+        use MethodKind::{Connect, Get, Options};
+        for (method, target) in [
+            (Get, ""),
+            (Get, "*"),
+            (Get, "a"),
+            (Get, "?a"),
+            (Get, "a.b:443"),
+            (Get, "http:/a"),
+            (Get, "http://"),
+            (Get, "http:///a"),
+            (Get, "http://:80/"),
+            (Get, "http://user@a/"),
+            (Get, "http://a,b/"),
+            (Get, "http://a:65536/"),
+            (Get, "http://[v1.]/"),
+            (Get, "ftp://a/"),
+            (Options, "**"),
+            (Connect, "/"),
+            (Connect, "a.b"),
+            (Connect, "a.b:65536"),
+            (Connect, "http://a.b:443"),
+        ] {
+            assert_eq!(parts(method, target), None, "{method:?} {target}");
+        }
+    }
+}

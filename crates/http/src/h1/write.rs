@@ -1,0 +1,208 @@
+//! Writing responses as HTTP/1.1.
+
+use std::cell::{Cell, RefCell};
+
+use sockeye_proto::{Output, Turn, WallTime};
+
+use super::exchange::H1Exchange;
+use crate::semantics::control::Version;
+use crate::semantics::date;
+use crate::semantics::exchange::ContentLength;
+use crate::semantics::status::Status;
+
+/// What most responses of a shard begin with, formatted once a second: the status line of
+/// [`Status::OK`], `Date`, and `Server` if that is on.
+#[derive(Default)]
+pub(crate) struct Opening {
+    second: Cell<Option<WallTime>>,
+    bytes: RefCell<Vec<u8>>,
+}
+
+const OK_LINE: &[u8] = b"HTTP/1.1 200 OK\r\n";
+
+impl Opening {
+    /// Writes the status line and the fields that every response has.
+    #[inline(always)]
+    fn write(&self, status: Status, now: WallTime, names_itself: bool, bytes: &mut Vec<u8>) {
+        let mut opening = self.bytes.borrow_mut();
+        if self.second.replace(Some(now)) != Some(now) {
+            format_opening(now, names_itself, &mut opening);
+        }
+        if status == Status::OK {
+            bytes.extend_from_slice(&opening);
+        } else {
+            write_status_line(status, bytes);
+            bytes.extend_from_slice(&opening[OK_LINE.len()..]);
+        }
+    }
+}
+
+#[cold]
+fn format_opening(now: WallTime, names_itself: bool, opening: &mut Vec<u8>) {
+    opening.clear();
+    opening.extend_from_slice(OK_LINE);
+    opening.extend_from_slice(b"Date: ");
+    opening.extend_from_slice(&date::format(now));
+    opening.extend_from_slice(b"\r\n");
+    if names_itself {
+        opening.extend_from_slice(b"Server: sockeye\r\n");
+    }
+}
+
+/// Writes a status line. The version is ours, whatever the request's is (RFC 9110, 6.2).
+fn write_status_line(status: Status, bytes: &mut Vec<u8>) {
+    bytes.extend_from_slice(b"HTTP/1.1 ");
+    match status.title() {
+        Some(title) => bytes.extend_from_slice(title.as_bytes()),
+        // The space is required even without a reason phrase (RFC 9112, 4).
+        None => bytes.extend_from_slice(format!("{} ", status.code()).as_bytes()),
+    }
+    bytes.extend_from_slice(b"\r\n");
+}
+
+impl H1Exchange {
+    /// Writes the status line and the fields that every response has, and then what `fill` appends.
+    #[inline(always)]
+    pub(crate) fn write_head(
+        &self,
+        opening: &Opening,
+        names_itself: bool,
+        status: Status,
+        turn: &mut Turn<'_>,
+        fill: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let connection: &[u8] = match (self.version, self.persistent) {
+            // The default of HTTP/1.1 is to persist, that of HTTP/1.0 to close.
+            (Version::Http11, true) => b"",
+            (Version::Http10, true) => b"Connection: keep-alive\r\n",
+            (_, false) => b"Connection: close\r\n",
+        };
+        let now = turn.wall();
+        turn.out.write_with(|bytes| {
+            opening.write(status, now, names_itself, bytes);
+            append(connection, bytes);
+            fill(bytes);
+        });
+    }
+
+    /// Writes the field that says where the content ends, if there is one, and the blank line behind
+    /// the head.
+    pub(crate) fn write_framing(&self, length: ContentLength, bytes: &mut Vec<u8>) {
+        if length == ContentLength::Unknown && self.version == Version::Http11 {
+            bytes.extend_from_slice(b"Transfer-Encoding: chunked\r\n\r\n");
+        } else {
+            write_length(length, bytes);
+        }
+    }
+
+    /// Writes a piece of content whose length was not announced.
+    pub(crate) fn write_chunk(&self, len: u64, out: &mut Output, write: impl FnOnce(&mut Output)) {
+        if self.version == Version::Http10 {
+            return write(out);
+        }
+        out.write(ChunkLine::new(len).as_bytes());
+        write(out);
+        out.write(b"\r\n");
+    }
+
+    /// Writes the end of content whose length was not announced. `trailers` are field lines.
+    pub(crate) fn write_last_chunk(&self, trailers: &[u8], out: &mut Output) {
+        if self.version == Version::Http11 {
+            out.write_all(&[b"0\r\n", trailers, b"\r\n"]);
+        }
+    }
+}
+
+/// Appends what most often is empty, and then costs nothing.
+#[inline]
+pub(crate) fn append(run: &[u8], bytes: &mut Vec<u8>) {
+    if !run.is_empty() {
+        bytes.extend_from_slice(run);
+    }
+}
+
+/// Writes the Content-Length, if the length is known, and the blank line behind the head.
+pub(crate) fn write_length(length: ContentLength, bytes: &mut Vec<u8>) {
+    if let ContentLength::Known(length) = length {
+        bytes.extend_from_slice(b"Content-Length: ");
+        write_number(length, bytes);
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes.extend_from_slice(b"\r\n");
+}
+
+/// Writes a number in decimal digits.
+fn write_number(mut number: u64, bytes: &mut Vec<u8>) {
+    /// As many as the largest has.
+    const DIGITS: usize = 20;
+    let (mut digits, mut at) = ([0; DIGITS], DIGITS);
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    bytes.extend_from_slice(&digits[at..]);
+}
+
+/// A chunk's size and its CRLF, formatted from the end.
+struct ChunkLine {
+    bytes: [u8; 18],
+    start: usize,
+}
+
+impl ChunkLine {
+    fn new(mut size: u64) -> Self {
+        let mut bytes = [0; 18];
+        bytes[16..].copy_from_slice(b"\r\n");
+        let mut start = 16;
+        while size > 0 {
+            start -= 1;
+            bytes[start] = b"0123456789abcdef"[(size % 16) as usize];
+            size /= 16;
+        }
+        Self { bytes, start }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunk_sizes_are_hexadecimal_without_leading_zeros() {
+        for (size, line) in [
+            (1, "1\r\n"),
+            (15, "f\r\n"),
+            (16, "10\r\n"),
+            (0xabc0, "abc0\r\n"),
+            (u64::MAX, "ffffffffffffffff\r\n"),
+        ] {
+            assert_eq!(ChunkLine::new(size).as_bytes(), line.as_bytes());
+        }
+    }
+
+    #[test]
+    fn a_status_line_says_the_code_and_the_reason() {
+        let line = |status| {
+            let mut bytes = Vec::new();
+            write_status_line(status, &mut bytes);
+            String::from_utf8(bytes).unwrap()
+        };
+        for status in Status::ALL {
+            assert_eq!(
+                line(*status),
+                format!("HTTP/1.1 {} {}\r\n", status.code(), status.reason())
+            );
+        }
+        assert_eq!(line(Status::OK).as_bytes(), OK_LINE);
+        assert_eq!(line(Status::from_code(599).unwrap()), "HTTP/1.1 599 \r\n");
+        assert_eq!(line(Status::SWITCHING_PROTOCOLS), "HTTP/1.1 101 Switching Protocols\r\n");
+    }
+}

@@ -1,0 +1,81 @@
+//! What a handler returns, and what it can do besides answering.
+
+use sockeye_proto::Fault;
+
+use crate::semantics::exchange::Waits;
+
+/// What a handler returns: that it has answered, or what it waits for. Only a
+/// [`Responder`](crate::Responder) and a [`Stream`](crate::Stream) make one.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "a handler returns it"]
+pub struct Answer(pub(crate) AnswerKind);
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum AnswerKind {
+    /// The response is complete.
+    Done,
+    /// The handler waits.
+    Wait(Waits),
+    /// The connection goes on with another protocol.
+    Switched,
+    /// The response was started, and can't be completed.
+    Broken(&'static Fault),
+}
+
+/// The methods that a [`Responder`](crate::Responder) and a [`Stream`](crate::Stream) share: access to
+/// the turn.
+macro_rules! context_methods {
+    () => {
+        /// The time of this turn.
+        #[must_use]
+        pub fn now(&self) -> Time {
+            self.turn.now()
+        }
+
+        /// The wall clock at this turn.
+        #[must_use]
+        pub fn wall(&self) -> WallTime {
+            self.turn.wall()
+        }
+
+        /// The peer of the connection.
+        #[must_use]
+        pub fn peer(&self) -> &Peer {
+            self.turn.peer()
+        }
+
+        /// Makes a promise of one message to this request's handler: see [`Turn::promise`].
+        #[must_use]
+        pub fn promise(&self) -> Promise {
+            self.turn.promise()
+        }
+
+        /// A handle for other threads: see [`Turn::remote`].
+        #[must_use]
+        pub fn remote(&mut self) -> Remote {
+            self.turn.remote()
+        }
+
+        /// Runs `work` on another thread: see [`Turn::run`].
+        pub fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Ticket {
+            self.turn.run(work)
+        }
+
+        /// Runs `job` on another thread: see [`Turn::spawn`].
+        ///
+        /// # Errors
+        ///
+        /// As for [`Turn::spawn`].
+        pub fn spawn(&self, job: Job) -> Result<(), Job> {
+            self.turn.spawn(job)
+        }
+
+        /// Keeps `permit` until the shared bytes or the file range written next have been sent or
+        /// dropped. Don't call it before content of up to 1,024 bytes, which is copied, or for a
+        /// response without content: a later piece would keep the permit.
+        pub fn hold(&mut self, permit: Permit) {
+            self.turn.out.hold(permit);
+        }
+    };
+}
+pub(crate) use context_methods;

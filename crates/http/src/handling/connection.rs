@@ -1,0 +1,74 @@
+//! What the requests of one connection, or of one stream of it, have in common.
+
+use std::rc::Rc;
+
+use sockeye_proto::{DRAIN_GRACE, Peer, Stop, Time};
+
+use super::config::ServerConfig;
+use super::pending_log::PendingLog;
+use crate::semantics::exchange::Exchange;
+use crate::semantics::limits::Limits;
+
+/// What the requests of one connection, or of one stream of it, have in common.
+pub(crate) struct Connection {
+    pub(crate) config: Rc<ServerConfig>,
+    /// Once the server is stopping, or will be soon, a response is the last of its connection, unless
+    /// more input has come behind its request.
+    pub(crate) stop: Stop,
+    /// The client has ended its side. Earlier input may still be unread.
+    pub(crate) half_closed: bool,
+    /// The hosts of this connection's requests are checked.
+    pub(crate) checks_host: bool,
+    /// What a log has not been told yet; `None` without a log.
+    pub(crate) log: Option<Box<PendingLog>>,
+}
+
+impl Connection {
+    pub(crate) fn new(config: Rc<ServerConfig>) -> Self {
+        Self { config, stop: Stop::No, half_closed: false, checks_host: false, log: None }
+    }
+
+    /// The connection is established.
+    pub(crate) fn open(&mut self, peer: &Peer) {
+        self.log = self.config.log.as_ref().map(|_| Box::new(PendingLog::new(*peer)));
+        self.checks_host = self.config.host_check.as_ref().is_some_and(|check| check.applies(peer));
+    }
+
+    /// Whether the server is stopping, or will be soon.
+    pub(crate) fn stops(&self) -> bool {
+        self.stop != Stop::No
+    }
+
+    /// When an idle connection is closed.
+    pub(crate) fn idle_until(&self, now: Time) -> Time {
+        let idle_timeout = self.config.limits.idle_timeout;
+        now + if self.stop == Stop::Drain { idle_timeout.min(DRAIN_GRACE) } else { idle_timeout }
+    }
+
+    /// When a streamed response is cancelled whose client has ended its side, if nothing is sent from
+    /// now on.
+    pub(crate) fn silent_until(&self, now: Time) -> Time {
+        now + self.config.limits.half_closed_timeout
+    }
+
+    /// When the time for a request's content is over, if nothing of it arrives from now on.
+    pub(crate) fn content_until(&self, now: Time) -> Time {
+        now + self.config.limits.body_timeout
+    }
+
+    /// When a response that waits must have sent something.
+    pub(crate) fn send_by(&self, exchange: &Exchange, now: Time) -> Time {
+        let Limits { half_closed_timeout, response_timeout, .. } = self.config.limits;
+        let timeout = match exchange.has_begun() {
+            true => self.half_closed.then_some(half_closed_timeout),
+            // It waits for the client.
+            false if exchange.waits.reads() => None,
+            false => response_timeout,
+        };
+        match timeout {
+            Some(timeout) if exchange.send_by == Time::NEVER => now + timeout,
+            Some(_) => exchange.send_by,
+            None => Time::NEVER,
+        }
+    }
+}

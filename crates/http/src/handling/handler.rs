@@ -1,0 +1,112 @@
+//! What answers requests.
+
+use bytes::Bytes;
+use sockeye_proto::{Abandoned, Message, Peer, Ticket, Time};
+
+use crate::{Answer, Fields, Request, Responder, Status, Stream, StreamEvent, Trailers};
+
+/// Makes the handlers of a connection's requests. Closures `Fn(&Peer) -> impl Handler` do, too.
+pub trait Handlers {
+    /// What answers one request.
+    type Handler: Handler;
+
+    /// A handler for one request of `peer`.
+    fn handler(&self, peer: &Peer) -> Self::Handler;
+}
+
+impl<F: Fn(&Peer) -> H, H: Handler> Handlers for F {
+    type Handler = H;
+
+    #[inline]
+    fn handler(&self, peer: &Peer) -> H {
+        self(peer)
+    }
+}
+
+/// Answers one request.
+///
+/// [`Handler::on_request`] is called first. The answer of each call says what the handler waits for. It
+/// is called for that only, and for messages, which arrive at any time until the response is complete.
+/// Then the handler is dropped, or earlier if the response can't be completed, for example because the
+/// client has left.
+///
+/// A panic ends the request, and in HTTP/1.1 the connection. If the response had not started, it is 500.
+pub trait Handler {
+    /// Answers a request, asks for its content, or says that the answer comes later. Content that
+    /// isn't asked for is discarded, or the connection is closed behind the response, whichever is
+    /// less to read. CONNECT and TRACE are refused before; any other method is passed on, and one
+    /// that the handler doesn't know earns 501 (RFC 9110, 9.1).
+    fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer;
+
+    /// Takes the message of a promise or of a [`Remote`](sockeye_proto::Remote), while the response
+    /// has not started. In HTTP/1.1 the message may be meant for an earlier request of the connection:
+    /// ignore an unexpected one with [`Responder::keep_waiting`].
+    ///
+    /// Default: ignores messages while the request's content is read. Otherwise nothing but a message
+    /// could lead to an answer, and the response is 500.
+    fn on_message(
+        &mut self,
+        ticket: Ticket,
+        body: Result<Message, Abandoned>,
+        responder: Responder<'_, '_>,
+    ) -> Answer {
+        let _ = (ticket, body);
+        if responder.exchange.waits.content.is_some() {
+            return responder.keep_waiting();
+        }
+        let text = "Nothing takes messages here.";
+        responder.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), text)
+    }
+
+    /// Takes a piece of the request's content, at least one byte. Return [`Responder::read`] for
+    /// more; [`Responder::later`] holds the rest back until the handler returns something else.
+    fn on_body(&mut self, piece: &[u8], responder: Responder<'_, '_>) -> Answer {
+        let _ = piece;
+        responder.read()
+    }
+
+    /// The request's content is complete.
+    fn on_body_end(&mut self, trailers: &Trailers<'_>, responder: Responder<'_, '_>) -> Answer {
+        let _ = trailers;
+        let text = "Nothing reads bodies here.";
+        responder.error(Status::INTERNAL_SERVER_ERROR, &Fields::new(), text)
+    }
+
+    /// The request's content will never be complete, whether or not it was asked for: the client has
+    /// left, ended its side, was too slow, or sent something malformed or too large. The server has
+    /// answered 400, 408 or 413 if it could. `now` is the time.
+    fn on_incomplete(&mut self, now: Time) {
+        let _ = now;
+    }
+
+    /// Continues a response that [`Responder::stream`] began.
+    fn on_stream(&mut self, event: StreamEvent<'_>, stream: Stream<'_, '_>) -> Answer {
+        let _ = event;
+        stream.abort()
+    }
+
+    /// The response has not started within [`Limits::response_timeout`](crate::Limits). A handler that
+    /// waits on gets the same time again.
+    ///
+    /// Default: answers 503, and closes the connection: a late message for this request would be
+    /// delivered to the handler of a later one. If that handler compares tickets, the connection can
+    /// stay open.
+    fn on_response_timeout(&mut self, responder: Responder<'_, '_>) -> Answer {
+        responder.closing().time_out()
+    }
+
+    /// The page for a request that the server, not the handler, refuses: its fields with a Content-Type,
+    /// and its content. Default: `None`, for a short page in plain text.
+    ///
+    /// `code` is a stable name in `snake_case`. `what` is the end of a sentence that begins with "the
+    /// client"; it is empty if a handler panicked.
+    fn page(&self, status: Status, code: &'static str, what: &str) -> Option<(Fields, Bytes)> {
+        let _ = (status, code, what);
+        None
+    }
+
+    /// The methods that the handler knows, for the `Allow` field if the server refuses a method.
+    fn allow(&self) -> &'static str {
+        "GET, HEAD"
+    }
+}

@@ -1,0 +1,234 @@
+//! A request in flight: calls its handler, and says what the answer leads to.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use sockeye_proto::{Fault, Stop, Time, Turn};
+
+use super::answer::{Answer, AnswerKind};
+use super::connection::Connection;
+use super::handler::Handler;
+use super::responder::Responder;
+use super::stream::StreamEvent;
+use super::wire::WireExchange;
+use crate::semantics::exchange::{Exchange, Incoming, Wanted};
+use crate::semantics::log::Ended;
+use crate::semantics::refusal::Refusal;
+use crate::{Body, Content, Fields, Status};
+
+/// A request in flight: its handler, and how much of it and of its response has been read and written.
+#[derive(Debug)]
+pub(crate) struct InFlight<H, W> {
+    pub(crate) handler: H,
+    pub(crate) exchange: Exchange,
+    pub(crate) wire: W,
+}
+
+/// What an answer leads to.
+pub(crate) enum NextStep {
+    /// The response is complete.
+    Done,
+    /// The connection goes on with another protocol.
+    Switched,
+    /// Wait: for a message, for room or for input.
+    Wait,
+    /// Read more of the request's content: see [`InFlight::tell`].
+    Read,
+}
+
+impl<H: Handler, W: WireExchange> InFlight<H, W> {
+    /// Calls the handler, within a panic boundary.
+    ///
+    /// # Errors
+    ///
+    /// If it panics. The response is 500 if it had not started.
+    #[inline]
+    pub(crate) fn call(
+        &mut self,
+        connection: &mut Connection,
+        turn: &mut Turn<'_>,
+        call: impl FnOnce(&mut H, Responder<'_, '_>) -> Answer,
+    ) -> Result<AnswerKind, Fault> {
+        let before = turn.out.unsent();
+        let Self { handler, exchange, wire } = self;
+        let config = &*connection.config;
+        let called = catch_unwind(AssertUnwindSafe(|| {
+            let wire = wire.as_wire();
+            call(handler, Responder { turn: &mut *turn, config, exchange: &mut *exchange, wire })
+        }));
+        if let Some(log) = &mut connection.log {
+            log.note(exchange.status, exchange.content_at);
+        }
+        // Something was sent in time: the next deadline is another one.
+        if exchange.send_by != Time::NEVER && turn.out.unsent() != before {
+            let now = turn.now();
+            exchange.send_by =
+                if connection.half_closed { connection.silent_until(now) } else { Time::NEVER };
+        }
+        called.map(|answer| answer.0).map_err(|panic| {
+            if !self.exchange.has_begun() && turn.out.unsent() == before {
+                self.refuse(Refusal::PANICKED, connection, turn);
+            }
+            panicked(&*panic)
+        })
+    }
+
+    /// Calls the handler for an event, whether or not its response has started.
+    pub(crate) fn tell(
+        &mut self,
+        event: StreamEvent<'_>,
+        connection: &mut Connection,
+        turn: &mut Turn<'_>,
+    ) -> Result<AnswerKind, Fault> {
+        self.call(connection, turn, |handler, responder| match (responder.into_stream(), event) {
+            (Ok(stream), event) => handler.on_stream(event, stream),
+            (Err(responder), StreamEvent::Message(ticket, body)) => {
+                handler.on_message(ticket, body, responder)
+            }
+            (Err(responder), StreamEvent::Body(piece)) => handler.on_body(piece, responder),
+            (Err(responder), StreamEvent::BodyEnd(trailers)) => {
+                handler.on_body_end(trailers, responder)
+            }
+            (Err(responder), StreamEvent::Room | StreamEvent::Woken | StreamEvent::Drain) => {
+                responder.keep_waiting()
+            }
+        })
+    }
+
+    /// Does what an answer asks for, until the response is complete or has to wait.
+    ///
+    /// # Errors
+    ///
+    /// If the request or its response can't be completed.
+    pub(crate) fn next_step(
+        &mut self,
+        mut answer: AnswerKind,
+        connection: &mut Connection,
+        turn: &mut Turn<'_>,
+    ) -> Result<NextStep, Fault> {
+        loop {
+            let exchange = &mut self.exchange;
+            match answer {
+                AnswerKind::Done => return Ok(NextStep::Done),
+                AnswerKind::Switched => return Ok(NextStep::Switched),
+                AnswerKind::Broken(fault) => return Err(fault.clone()),
+                AnswerKind::Wait(waits) => exchange.waits = waits,
+            }
+            if connection.stop == Stop::Drain && exchange.has_begun() && !exchange.drain_told {
+                exchange.drain_told = true;
+                if !exchange.waits.reads() {
+                    exchange.content_until = connection.content_until(turn.now());
+                }
+                answer = self.tell(StreamEvent::Drain, connection, turn)?;
+                continue;
+            }
+            if exchange.waits.room {
+                turn.want_room();
+            }
+            let Some(wanted) = exchange.waits.content else { return Ok(NextStep::Wait) };
+            // A piece of a few bytes may be answered with many.
+            if exchange.has_begun() && turn.is_full() {
+                exchange.waits.room = true;
+                turn.want_room();
+                return Ok(NextStep::Wait);
+            }
+            match exchange.incoming {
+                Incoming::Unread { content, expects_continue } => {
+                    self.begin_to_read(content, expects_continue, wanted, connection, turn)?;
+                    return Ok(NextStep::Read);
+                }
+                Incoming::Reading { .. } => return Ok(NextStep::Read),
+                Incoming::Ended => exchange.waits.content = None,
+            }
+            return Ok(NextStep::Wait);
+        }
+    }
+
+    fn begin_to_read(
+        &mut self,
+        content: Content,
+        expects_continue: bool,
+        wanted: Wanted,
+        connection: &mut Connection,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Fault> {
+        let room = match wanted {
+            Wanted::UpToLimit => connection.config.limits.body,
+            Wanted::UpTo(limit) => limit,
+        };
+        if matches!(content, Content::Length(length) if length > room) {
+            return Err(self.refuse_content(Refusal::BODY_TOO_LARGE, connection, turn));
+        }
+        // An interim response can't follow the beginning of the final one.
+        if expects_continue && !self.exchange.has_begun() {
+            self.wire.as_wire().ask_for_content(turn.out);
+        }
+        self.wire.begin_to_read(content);
+        self.exchange.incoming = Incoming::Reading { room };
+        self.exchange.content_until = connection.content_until(turn.now());
+        Ok(())
+    }
+
+    /// The request's content can't be completed: answers, if the response has not started, and tells
+    /// the handler. Returns the fault that ends the request.
+    pub(crate) fn refuse_content(
+        &mut self,
+        refusal: Refusal<'static>,
+        connection: &mut Connection,
+        turn: &mut Turn<'_>,
+    ) -> Fault {
+        if !self.exchange.has_begun() {
+            self.refuse(refusal, connection, turn);
+        }
+        self.tell_incomplete(turn.now()).err().unwrap_or_else(|| refusal.fault())
+    }
+
+    /// Tells the handler, within a panic boundary, that the request's content won't be complete.
+    pub(crate) fn tell_incomplete(&mut self, now: Time) -> Result<(), Fault> {
+        let handler = &mut self.handler;
+        catch_unwind(AssertUnwindSafe(|| handler.on_incomplete(now)))
+            .map_err(|panic| panicked(&*panic))
+    }
+
+    /// Answers a request that the server refuses. HTTP/1.1 closes the connection behind it.
+    pub(crate) fn refuse(
+        &mut self,
+        Refusal { status, code, what }: Refusal<'_>,
+        connection: &mut Connection,
+        turn: &mut Turn<'_>,
+    ) {
+        let Self { handler, exchange, wire } = self;
+        let extra = match status {
+            // RFC 9110, 15.5.6.
+            Status::METHOD_NOT_ALLOWED => {
+                Fields::new().with("Allow", handler.allow().as_bytes()).unwrap_or_default()
+            }
+            _ => Fields::new(),
+        };
+        let (config, wire) = (&*connection.config, wire.as_wire());
+        let responder = Responder { turn: &mut *turn, config, exchange, wire }.closing();
+        match handler.page(status, code, what) {
+            Some((fields, content)) => {
+                let _ = responder.send(status, &fields.and(&extra), Body::Shared(&content));
+            }
+            None if what.is_empty() => responder.page(status, &extra, &[]),
+            None => responder.page(status, &extra, &["The client ", what, "."]),
+        }
+        if let Some(log) = &mut connection.log {
+            log.note(self.exchange.status, self.exchange.content_at);
+            log.answered(turn.written());
+            log.refused(code, turn.now());
+            if status == Status::REQUEST_TIMEOUT {
+                log.ends(Ended::TimedOut);
+            }
+        }
+    }
+}
+
+/// The fault of a handler that panicked, with its message.
+fn panicked(panic: &(dyn Any + Send)) -> Fault {
+    let said = panic.downcast_ref::<&str>().copied();
+    let said = said.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let said = said.unwrap_or("it gave no message");
+    Fault::ours("handler_panicked", format!("panicked while answering a request: {said}"))
+}

@@ -1,0 +1,13 @@
+//! What answers requests, and how its answers get onto a wire.
+
+pub(crate) mod answer;
+pub(crate) mod config;
+pub(crate) mod connection;
+pub(crate) mod handler;
+pub(crate) mod in_flight;
+pub(crate) mod log_buffer;
+pub(crate) mod pending_log;
+pub(crate) mod prepared;
+pub(crate) mod responder;
+pub(crate) mod stream;
+pub(crate) mod wire;

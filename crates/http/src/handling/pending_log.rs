@@ -1,0 +1,136 @@
+//! Requests of one output whose end the access log has not been told yet.
+
+use sockeye_proto::{Mark, Peer, Reason, Time, Turn};
+
+use super::config::ServerConfig;
+use super::log_buffer::{Entry, LogBuffer};
+use crate::{Begun, Ended, Outcome, Status, Unread};
+
+/// With this many requests whose responses are not sent, or bytes noted of them, no more requests are
+/// read: about as much as the responses themselves may hold.
+const MAX_ENTRIES: usize = 1024;
+const MAX_NOTES: usize = 256 * 1024;
+
+/// Bytes that are kept of an incomplete head, for a log line in case it stays incomplete.
+const MAX_PART: usize = 2 * 1024;
+
+/// Requests of one output whose end the log has not been told yet. Their responses are sent in order.
+#[derive(Debug)]
+pub(crate) struct PendingLog {
+    peer: Peer,
+    buffer: LogBuffer,
+    /// The beginning of an incomplete head.
+    part: Vec<u8>,
+}
+
+impl PendingLog {
+    pub(crate) fn new(peer: Peer) -> Self {
+        Self { peer, buffer: LogBuffer::default(), part: Vec::new() }
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.buffer.entries.len() >= MAX_ENTRIES || self.buffer.notes.len() >= MAX_NOTES
+    }
+
+    /// A request has come.
+    pub(crate) fn begin(&mut self, request: Begun<'_>, config: &ServerConfig, turn: &Turn<'_>) {
+        let Some(log) = &config.log else { return };
+        if self.buffer.entries.is_empty() {
+            self.buffer = config.lend_log_buffer();
+        }
+        if !self.part.is_empty() {
+            self.part = Vec::new();
+        }
+        let LogBuffer { entries, notes, .. } = &mut self.buffer;
+        let before = notes.len();
+        log.begun(request, &self.peer, turn.wall(), notes);
+        entries.push_back(Entry {
+            begun: turn.now(),
+            noted: notes.len().saturating_sub(before),
+            status: None,
+            content: Mark(u64::MAX),
+            end: None,
+            ended: None,
+            refused: None,
+        });
+    }
+
+    /// Only a part of a head has arrived so far: `head`.
+    #[cold]
+    pub(crate) fn keep_part(&mut self, head: &[u8]) {
+        self.part.clear();
+        self.part.extend_from_slice(&head[..head.len().min(MAX_PART)]);
+    }
+
+    /// The head that started to arrive at `since` will stay incomplete.
+    #[cold]
+    pub(crate) fn begin_part(&mut self, since: Time, config: &ServerConfig, turn: &Turn<'_>) {
+        let part = std::mem::take(&mut self.part);
+        self.begin(Begun::Unread(Unread::of(&part)), config, turn);
+        self.change_last(|entry| entry.begun = since);
+    }
+
+    fn change_last(&mut self, change: impl FnOnce(&mut Entry)) {
+        self.buffer.entries.back_mut().map(change);
+    }
+
+    /// The response to the last request has a head, if it has a status.
+    #[inline]
+    pub(crate) fn note(&mut self, status: Option<Status>, content: Mark) {
+        if status.is_some() {
+            self.change_last(|entry| (entry.status, entry.content) = (status, content));
+        }
+    }
+
+    /// The response to the last request is complete up to `end`.
+    pub(crate) fn answered(&mut self, end: Mark) {
+        self.change_last(|entry| entry.end = Some(end));
+    }
+
+    /// The server has refused the last request for this reason, and written the response.
+    pub(crate) fn refused(&mut self, code: &'static str, now: Time) {
+        self.change_last(|entry| entry.refused = Some((code, now)));
+    }
+
+    /// How the last request ends, whether or not its response arrives.
+    pub(crate) fn ends(&mut self, ended: Ended) {
+        self.change_last(|entry| entry.ended = Some(ended));
+    }
+
+    /// The output has been sent up to `sent`.
+    pub(crate) fn sent(&mut self, sent: Mark, config: &ServerConfig, now: Time) {
+        self.tell(sent, None, config, now);
+    }
+
+    /// The output has ended, and with it all requests that are left.
+    pub(crate) fn closed(&mut self, reason: &Reason, config: &ServerConfig, turn: &Turn<'_>) {
+        self.tell(turn.sent(), Some(Ended::with(reason)), config, turn.now());
+    }
+
+    /// Another protocol has taken over: what is unsent counts as sent.
+    pub(crate) fn handed_over(&mut self, config: &ServerConfig, turn: &Turn<'_>) {
+        self.answered(turn.written());
+        self.tell(turn.written(), None, config, turn.now());
+    }
+
+    /// Tells the log of the requests whose responses are sent, and with `rest` of all others.
+    fn tell(&mut self, sent: Mark, rest: Option<Ended>, config: &ServerConfig, now: Time) {
+        let Some(log) = &config.log else { return };
+        while let Some(entry) = self.buffer.entries.front() {
+            let complete = entry.end.is_some_and(|end| end <= sent);
+            let Some(ended) = (if complete { Some(Ended::Complete) } else { rest }) else { break };
+            let reached = entry.end.map_or(sent, |end| end.min(sent));
+            let outcome = Outcome {
+                status: entry.status,
+                content: reached.0.saturating_sub(entry.content.0),
+                took: entry.refused.map_or(now, |(_, when)| when).since(entry.begun),
+                ended: entry.ended.unwrap_or(ended),
+                refused: entry.refused.map(|(code, _)| code),
+            };
+            self.buffer.forget_first(|notes| log.ended(notes, &outcome));
+        }
+        if self.buffer.entries.is_empty() {
+            config.give_back_log_buffer(std::mem::take(&mut self.buffer));
+        }
+    }
+}

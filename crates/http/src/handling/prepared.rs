@@ -1,0 +1,121 @@
+//! Responses that are made before they are asked for: everything except the date, and what a wire
+//! says of its connection.
+
+use std::fmt;
+
+use bytes::Bytes;
+use sockeye_proto::{FileRange, Output};
+
+use crate::h1::write::write_length;
+use crate::semantics::body::LONGEST_COPY;
+use crate::semantics::exchange::ContentLength;
+use crate::semantics::fields::fields_of_lines;
+use crate::{Body, Fields, Status};
+
+/// A response that is made once and sent often, by [`Responder::send_prepared`](crate::Responder):
+/// cheaper each time than [`Responder::send`](crate::Responder::send).
+///
+/// ```
+/// # use std::rc::Rc;
+/// # use sockeye_proto::harness::Harness;
+/// use sockeye_http::*;
+///
+/// struct Health(Rc<PreparedResponse>);
+///
+/// impl Handler for Health {
+///     fn on_request(&mut self, _: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
+///         responder.send_prepared(&self.0)
+///     }
+/// }
+///
+/// let fields = Fields::new().with("Content-Type", b"text/plain")?;
+/// let response = Rc::new(PreparedResponse::new(Status::OK, &fields, Body::Static(b"fine\n")));
+/// let server = Server::new(Rc::default(), move |_: &_| Health(response.clone()));
+/// let mut client = Harness::new(server);
+/// client.input(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+/// assert!(client.output().ends_with(b"Content-Length: 5\r\n\r\nfine\n"));
+/// # Ok::<(), BadField>(())
+/// ```
+#[derive(Clone)]
+pub struct PreparedResponse {
+    pub(crate) status: Status,
+    // The fields as HTTP/1.1 sends them, with Content-Length and the blank line, and short content.
+    // Other wires read the fields off.
+    pub(crate) bytes: Box<[u8]>,
+    /// Where the content begins in these.
+    pub(crate) head: usize,
+    /// Longer content.
+    rest: Option<Rest>,
+    /// Whether its status has content.
+    pub(crate) has_content: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Rest {
+    Shared(Bytes),
+    File(FileRange),
+}
+
+impl PreparedResponse {
+    /// Content of up to this many bytes is copied; longer content is shared with its owner.
+    pub const LONGEST_COPY: usize = LONGEST_COPY;
+
+    /// Makes what [`Responder::send`](crate::Responder::send) would send.
+    #[must_use]
+    pub fn new(status: Status, fields: &Fields, body: Body<'_>) -> Self {
+        let mut response = Self::without_content(status, fields, body.len());
+        if response.has_content {
+            response.rest = match body {
+                Body::Copied(content) if content.len() > LONGEST_COPY => {
+                    Some(Rest::Shared(Bytes::copy_from_slice(content)))
+                }
+                Body::Static(content) if content.len() > LONGEST_COPY => {
+                    Some(Rest::Shared(Bytes::from_static(content)))
+                }
+                Body::Shared(content) if content.len() > LONGEST_COPY => {
+                    Some(Rest::Shared(content.clone()))
+                }
+                Body::File(range) => Some(Rest::File(range)),
+                short => {
+                    response.bytes = [&response.bytes, short.copied()].concat().into();
+                    None
+                }
+            };
+        }
+        response
+    }
+
+    /// The same for content of `len` bytes that is given when it is sent, to
+    /// [`Responder::send_prepared_with`](crate::Responder::send_prepared_with).
+    #[must_use]
+    pub fn without_content(status: Status, fields: &Fields, len: u64) -> Self {
+        let is_reset = status == Status::RESET_CONTENT;
+        let length = ContentLength::of(status, if is_reset { 0 } else { len });
+        let mut bytes = fields.as_bytes().to_vec();
+        write_length(length, &mut bytes);
+        let (head, has_content) = (bytes.len(), length != ContentLength::Absent && !is_reset);
+        Self { status, bytes: bytes.into(), head, rest: None, has_content }
+    }
+
+    /// The names and values of its fields, Content-Length among them.
+    pub fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        fields_of_lines(&self.bytes[..self.head])
+    }
+
+    /// Writes content that isn't copied.
+    #[inline]
+    pub(crate) fn write_uncopied(&self, out: &mut Output) {
+        match &self.rest {
+            Some(Rest::Shared(bytes)) => out.write_shared(bytes.clone()),
+            Some(Rest::File(range)) => out.write_file(range.clone()),
+            None => {}
+        }
+    }
+}
+
+/// Shows no values: they may be secrets.
+impl fmt::Debug for PreparedResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PreparedResponse").field("status", &self.status).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,249 @@
+//! What a handler answers a request with.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use sockeye_proto::{
+    Client, Job, Mark, Peer, Permit, Promise, Protocol, Remote, Ticket, Time, Turn, WallTime,
+};
+
+use super::answer::{Answer, AnswerKind, context_methods};
+use super::config::ServerConfig;
+use super::prepared::PreparedResponse;
+use super::stream::Stream;
+use super::wire::Wire;
+use crate::semantics::body::LONGEST_COPY;
+use crate::semantics::chars;
+use crate::semantics::exchange::{ContentLength, Exchange, Outgoing, ResponseKind, Waits, Wanted};
+use crate::{Body, Fields, Request, Status};
+
+/// The duty to answer one request, and everything that it takes.
+#[derive(Debug)]
+pub struct Responder<'r, 't> {
+    pub(crate) turn: &'r mut Turn<'t>,
+    pub(crate) config: &'r ServerConfig,
+    pub(crate) exchange: &'r mut Exchange,
+    pub(crate) wire: Wire<'r>,
+}
+
+impl<'r, 't> Responder<'r, 't> {
+    /// Answers with `status`, the fields that the server adds to every response, `fields` and `body`.
+    ///
+    /// Content-Length is the body's length, left out where the status has no content. HEAD gets the
+    /// Content-Length and no content: pass GET's body, or call [`Responder::send_head`]. A 205 has no
+    /// content (RFC 9110, 15.3.6).
+    pub fn send(mut self, status: Status, fields: &Fields, body: Body<'_>) -> Answer {
+        let body = if status == Status::RESET_CONTENT { Body::Empty } else { body };
+        let length = ContentLength::of(status, body.len());
+        let is_sent = length != ContentLength::Absent && !self.exchange.head_only;
+        let content = if is_sent { body.copied() } else { b"" };
+        self.head(ResponseKind::Whole, status, [b"", fields.as_bytes()], length, content);
+        if is_sent && content.is_empty() {
+            body.write_uncopied(self.turn.out);
+        }
+        Answer(AnswerKind::Done)
+    }
+
+    /// Answers with a response that was made before: for what is sent often.
+    pub fn send_prepared(mut self, response: &PreparedResponse) -> Answer {
+        let is_sent = !self.exchange.head_only;
+        let content = if is_sent { response.bytes.len() - response.head } else { 0 };
+        let context = (self.config, &*self.exchange, &mut *self.turn);
+        self.wire.prepared::<false>(context, response, is_sent, b"");
+        self.note_head(response.status, content);
+        if is_sent {
+            response.write_uncopied(self.turn.out);
+        }
+        Answer(AnswerKind::Done)
+    }
+
+    /// The same for a response that was made by [`PreparedResponse::without_content`]. `content` is
+    /// its content.
+    pub fn send_prepared_with(mut self, response: &PreparedResponse, content: &Bytes) -> Answer {
+        let is_sent = !self.exchange.head_only && response.has_content;
+        let copied: &[u8] = if is_sent && content.len() <= LONGEST_COPY { content } else { b"" };
+        let context = (self.config, &*self.exchange, &mut *self.turn);
+        self.wire.prepared::<true>(context, response, false, copied);
+        self.note_head(response.status, copied.len());
+        if is_sent && copied.is_empty() {
+            self.turn.out.write_shared(content.clone());
+        }
+        Answer(AnswerKind::Done)
+    }
+
+    /// Answers HEAD without making the content that GET has (RFC 9110, 9.3.2).
+    ///
+    /// `length` is the Content-Length of the response to GET; `None` leaves it out (RFC 9110, 8.6). To
+    /// other methods this is a response without content.
+    pub fn send_head(mut self, status: Status, fields: &Fields, length: Option<u64>) -> Answer {
+        if !self.exchange.head_only {
+            return self.send(status, fields, Body::Empty);
+        }
+        // RFC 9110, 15.3.6.
+        let length = if status == Status::RESET_CONTENT { Some(0) } else { length };
+        let length =
+            length.map_or(ContentLength::Absent, |length| ContentLength::of(status, length));
+        self.head(ResponseKind::Whole, status, [b"", fields.as_bytes()], length, b"");
+        Answer(AnswerKind::Done)
+    }
+
+    /// The client that is charged for what `request` makes the server hold: see
+    /// [`ServerConfig::clients`].
+    #[must_use]
+    pub fn client(&self, request: &Request<'_>) -> Client {
+        self.config.client(self.turn.peer(), request)
+    }
+
+    /// Writes the response's head, and returns the stream to write its content to.
+    ///
+    /// A `length` is announced, and the content must have it. Without, HTTP/1.1 sends chunks, and
+    /// HTTP/1.0 closes the connection at the end.
+    pub fn stream(
+        mut self,
+        status: Status,
+        fields: &Fields,
+        length: Option<u64>,
+    ) -> Stream<'r, 't> {
+        // RFC 9110, 15.3.6.
+        let is_reset = status == Status::RESET_CONTENT;
+        let (length, outgoing) = match length {
+            _ if !status.has_content() => (ContentLength::Absent, Outgoing::HeadOnly),
+            _ if is_reset => (ContentLength::Known(0), Outgoing::HeadOnly),
+            Some(length) => (ContentLength::Known(length), Outgoing::Length(length)),
+            None => (ContentLength::Unknown, Outgoing::UnknownLength),
+        };
+        self.head(ResponseKind::Streamed, status, [b"", fields.as_bytes()], length, b"");
+        self.exchange.outgoing =
+            if self.exchange.head_only { Outgoing::HeadOnly } else { outgoing };
+        Stream { turn: self.turn, exchange: self.exchange, wire: self.wire }
+    }
+
+    /// Answers with a short page in plain text: the status, and `text` below it. The page has its own
+    /// Content-Type; `extra` is for what the status requires (`Allow`, `Location`).
+    pub fn error(self, status: Status, extra: &Fields, text: &str) -> Answer {
+        if status == Status::RESET_CONTENT {
+            return self.send(status, extra, Body::Empty);
+        }
+        self.page(status, extra, &[text]);
+        Answer(AnswerKind::Done)
+    }
+
+    /// Answers 503, because the response is late: see
+    /// [`Handler::on_response_timeout`](crate::Handler::on_response_timeout).
+    pub fn time_out(self) -> Answer {
+        let text = "The response was not ready in time.";
+        self.error(Status::SERVICE_UNAVAILABLE, &Fields::new(), text)
+    }
+
+    /// Answers later: in [`Handler::on_message`](crate::Handler::on_message), when a promise is kept or
+    /// abandoned. Until then HTTP/1.1 reads nothing more from the connection.
+    pub fn later(self) -> Answer {
+        Answer(AnswerKind::Wait(Waits::default()))
+    }
+
+    /// Asks for the request's content: pieces arrive in [`Handler::on_body`](crate::Handler::on_body), the
+    /// end in [`Handler::on_body_end`](crate::Handler::on_body_end), even if there is no content. Sends
+    /// 100 (Continue) to a client that waits for it.
+    ///
+    /// If the content is longer than [`Limits::body`](crate::Limits::body), the server answers 413.
+    pub fn read(self) -> Answer {
+        Answer(AnswerKind::Wait(Waits { content: Some(Wanted::UpToLimit), room: false }))
+    }
+
+    /// As [`Responder::read`], with another limit on the whole content, in bytes. Only the first call for a
+    /// request sets it.
+    pub fn read_up_to(self, limit: u64) -> Answer {
+        Answer(AnswerKind::Wait(Waits { content: Some(Wanted::UpTo(limit)), room: false }))
+    }
+
+    /// Waits for what the last call asked for: for more content after [`Responder::read`], for a message
+    /// after [`Responder::later`].
+    pub fn keep_waiting(self) -> Answer {
+        Answer(AnswerKind::Wait(self.exchange.waits))
+    }
+
+    /// Switches the connection to another protocol (RFC 9110, 7.8): sends 101 with `name`. `protocol`
+    /// gets [`Event::Open`](sockeye_proto::Event::Open) and the bytes behind the request. `name` must be
+    /// one that the client asked for: see [`Request::upgrade`](crate::Request::upgrade).
+    ///
+    /// # Errors
+    ///
+    /// Returns the responder if the client did not ask for an upgrade, the server is stopping, or `name` is
+    /// malformed.
+    pub fn upgrade(
+        mut self,
+        name: &str,
+        fields: &Fields,
+        protocol: Box<dyn Protocol>,
+    ) -> Result<Answer, Self> {
+        let is_name = name.split('/').all(|part| chars::is_token(part.as_bytes()));
+        if !is_name || !self.wire.upgrade(self.config, self.turn, name, fields) {
+            return Err(self);
+        }
+        self.note_head(Status::SWITCHING_PROTOCOLS, 0);
+        self.turn.switch_to(protocol);
+        Ok(Answer(AnswerKind::Switched))
+    }
+
+    /// The stream, if the response has started.
+    pub(crate) fn into_stream(self) -> Result<Stream<'r, 't>, Self> {
+        if !self.exchange.has_begun() {
+            return Err(self);
+        }
+        Ok(Stream { turn: self.turn, exchange: self.exchange, wire: self.wire })
+    }
+
+    /// Closes the connection behind this response.
+    #[must_use]
+    pub fn closing(mut self) -> Self {
+        self.wire.close();
+        self
+    }
+
+    context_methods!();
+
+    /// Writes the page of [`Responder::error`], its text in parts.
+    pub(crate) fn page(mut self, status: Status, extra: &Fields, text: &[&str]) {
+        const KIND: &[u8] =
+            b"Content-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n";
+        if !status.has_content() {
+            return self.head(
+                ResponseKind::Whole,
+                status,
+                [b"", extra.as_bytes()],
+                ContentLength::Absent,
+                b"",
+            );
+        }
+        let title = status.title().map_or_else(|| status.code().to_string().into(), Cow::from);
+        let text_len = text.iter().map(|part| part.len()).sum::<usize>();
+        let end: &[u8] = if text_len > 0 { b"\n" } else { b"" };
+        let length = ContentLength::Known((title.len() + 1 + text_len + end.len()) as u64);
+        self.head(ResponseKind::Whole, status, [KIND, extra.as_bytes()], length, b"");
+        if !self.exchange.head_only {
+            self.turn.out.write_all(&[title.as_bytes(), b"\n"]);
+            text.iter().for_each(|part| self.turn.out.write(part.as_bytes()));
+            self.turn.out.write(end);
+        }
+    }
+
+    /// Writes the head of a response, and `content` behind it.
+    fn head(
+        &mut self,
+        kind: ResponseKind,
+        status: Status,
+        fields: [&[u8]; 2],
+        length: ContentLength,
+        content: &[u8],
+    ) {
+        let context = (self.config, &*self.exchange, &mut *self.turn);
+        self.wire.head(context, kind, status, fields, length, content);
+        self.note_head(status, content.len());
+    }
+
+    /// A head was written, and this many bytes of content behind it.
+    fn note_head(&mut self, status: Status, content: usize) {
+        self.exchange.status = Some(status);
+        self.exchange.content_at = Mark(self.turn.written().0 - content as u64);
+    }
+}

@@ -1,0 +1,158 @@
+//! Streamed responses, whose content is written in pieces.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use sockeye_proto::{
+    Abandoned, Blame, Fault, FileRange, Job, Message, Output, Peer, Permit, Promise, Remote,
+    Ticket, Time, Turn, WallTime,
+};
+
+use super::answer::{Answer, AnswerKind, context_methods};
+use super::wire::Wire;
+use crate::semantics::exchange::{Exchange, Outgoing, Waits, Wanted};
+use crate::{Fields, Trailers};
+
+/// An event for a streamed response: see [`Handler::on_stream`](crate::Handler::on_stream).
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StreamEvent<'a> {
+    /// The output has room: [`Stream::more`] asked for it.
+    Room,
+    /// A promise was settled, or a [`Remote`] sent something.
+    Message(Ticket, Result<Message, Abandoned>),
+    /// [`Remote::wake`] was called. Delivered only while a response is streamed, so look when it starts,
+    /// too. In HTTP/1.1 the call may have been meant for an earlier request of the connection.
+    Woken,
+    /// A piece of the request's content, at least one byte: [`Stream::read`] asked for it.
+    Body(&'a [u8]),
+    /// The request's content is complete.
+    BodyEnd(&'a Trailers<'a>),
+    /// The server drains. A response without an end of its own should end now; others continue. What is
+    /// left at the drain deadline is cut off.
+    Drain,
+}
+
+/// A response whose head is written. Write content, and return an [`Answer`]: the end, or what to wait for.
+///
+/// If the client has ended its side, a stream that sends nothing for
+/// [`Limits::half_closed_timeout`](crate::Limits::half_closed_timeout) is cancelled.
+#[derive(Debug)]
+pub struct Stream<'r, 't> {
+    pub(crate) turn: &'r mut Turn<'t>,
+    pub(crate) exchange: &'r mut Exchange,
+    pub(crate) wire: Wire<'r>,
+}
+
+impl Stream<'_, '_> {
+    /// Writes content.
+    pub fn write(&mut self, content: &[u8]) {
+        self.piece(content.len() as u64, |out| out.write(content));
+    }
+
+    /// Writes content that is shared with others, without copying it unless that is cheaper.
+    pub fn write_shared(&mut self, content: Bytes) {
+        self.piece(content.len() as u64, |out| out.write_shared(content));
+    }
+
+    /// Writes a part of a file.
+    pub fn write_file(&mut self, content: FileRange) {
+        self.piece(content.len, |out| out.write_file(content));
+    }
+
+    /// Whether the output is full: return [`Stream::more`]. Always true if the response has no content, so
+    /// that no loop writes it for ever.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        !self.has_content() || self.turn.is_full()
+    }
+
+    /// Whether the response has content: not to HEAD, and not with every status. Without content it is
+    /// complete, whatever the handler answers.
+    #[must_use]
+    pub fn has_content(&self) -> bool {
+        !matches!(self.exchange.outgoing, Outgoing::HeadOnly | Outgoing::Broken)
+    }
+
+    /// Continues in [`StreamEvent::Room`].
+    pub fn more(self) -> Answer {
+        self.wait(Waits { content: None, room: true })
+    }
+
+    /// Continues when a message arrives.
+    pub fn later(self) -> Answer {
+        self.wait(Waits::default())
+    }
+
+    /// Continues with the request's content in [`StreamEvent::Body`] and [`StreamEvent::BodyEnd`], or when
+    /// a message arrives. The limit is [`Limits::body`](crate::Limits::body), unless
+    /// [`Responder::read_up_to`](crate::Responder::read_up_to) set another. Nothing is read while the
+    /// output is full.
+    pub fn read(self) -> Answer {
+        self.wait(Waits { content: Some(Wanted::UpToLimit), room: false })
+    }
+
+    /// The response is complete. If it is shorter than announced, it is aborted.
+    pub fn end(self) -> Answer {
+        self.end_with(&Fields::new())
+    }
+
+    /// The response is complete, with `trailers` behind its content (RFC 9110, 6.5). HTTP/1.1 leaves
+    /// them out if the length was announced, HTTP/1.0 always.
+    pub fn end_with(mut self, trailers: &Fields) -> Answer {
+        Answer(match self.exchange.outgoing {
+            Outgoing::UnknownLength => {
+                self.wire.end(trailers, self.turn.out);
+                AnswerKind::Done
+            }
+            Outgoing::Length(0) | Outgoing::HeadOnly => AnswerKind::Done,
+            Outgoing::Length(_) | Outgoing::Broken | Outgoing::Owed => AnswerKind::Broken(&ABORTED),
+        })
+    }
+
+    /// Aborts the response: the connection ends, so that the client notices. (A client of HTTP/1.0 that
+    /// received no length can't.)
+    pub fn abort(self) -> Answer {
+        self.abort_with(&ABORTED)
+    }
+
+    /// As [`Stream::abort`], with the fault that is reported.
+    pub fn abort_with(self, fault: &'static Fault) -> Answer {
+        Answer(AnswerKind::Broken(fault))
+    }
+
+    context_methods!();
+
+    fn wait(self, waits: Waits) -> Answer {
+        Answer(match self.exchange.outgoing {
+            Outgoing::HeadOnly => AnswerKind::Done,
+            Outgoing::Broken => AnswerKind::Broken(&ABORTED),
+            _ => AnswerKind::Wait(waits),
+        })
+    }
+
+    /// Writes a piece of content of `len` bytes.
+    fn piece(&mut self, len: u64, write: impl FnOnce(&mut Output)) {
+        match &mut self.exchange.outgoing {
+            // In HTTP/1.1 an empty chunk would be the last one.
+            _ if len == 0 => {}
+            Outgoing::UnknownLength => self.wire.piece(len, self.turn.out, write),
+            Outgoing::Length(left) => match left.checked_sub(len) {
+                Some(rest) => {
+                    *left = rest;
+                    write(self.turn.out);
+                }
+                // More than was announced would be read as the next response.
+                None => self.exchange.outgoing = Outgoing::Broken,
+            },
+            Outgoing::HeadOnly | Outgoing::Broken | Outgoing::Owed => {}
+        }
+    }
+}
+
+/// Why a connection ends whose response was aborted without a reason.
+static ABORTED: Fault = Fault {
+    blame: Blame::Ours,
+    code: "reply_aborted",
+    what: Cow::Borrowed("could not complete a response that had begun"),
+};

@@ -1,0 +1,185 @@
+//! The wire that a response is written to: the one type that knows them all.
+
+use sockeye_proto::{Output, Turn};
+
+use super::config::ServerConfig;
+use super::prepared::PreparedResponse;
+use crate::h1::body::Decoder;
+use crate::h1::exchange::H1Exchange;
+use crate::h1::write::append;
+#[cfg(feature = "test-wire")]
+use crate::json_lines::JsonExchange;
+use crate::semantics::control::Version;
+use crate::semantics::exchange::{ContentLength, Exchange, ResponseKind};
+use crate::semantics::fields::Fields;
+#[cfg(feature = "test-wire")]
+use crate::semantics::fields::fields_of_lines;
+use crate::semantics::request::Content;
+use crate::semantics::status::Status;
+
+/// The wire that a response is written to, with what it keeps of the exchange.
+#[derive(Debug)]
+pub(crate) enum Wire<'r> {
+    H1(&'r mut H1Exchange),
+    #[cfg(feature = "test-wire")]
+    JsonLines(&'r mut JsonExchange),
+}
+
+/// What a wire keeps of one exchange.
+pub(crate) trait WireExchange {
+    fn as_wire(&mut self) -> Wire<'_>;
+
+    /// The request's content will be read from now on.
+    fn begin_to_read(&mut self, content: Content);
+}
+
+impl WireExchange for H1Exchange {
+    #[inline(always)]
+    fn as_wire(&mut self) -> Wire<'_> {
+        Wire::H1(self)
+    }
+
+    fn begin_to_read(&mut self, content: Content) {
+        // Where there is none, it has its end at once.
+        self.decoder = Decoder::new(content).unwrap_or(Decoder::Length(0));
+    }
+}
+
+#[cfg(feature = "test-wire")]
+impl WireExchange for JsonExchange {
+    fn as_wire(&mut self) -> Wire<'_> {
+        Wire::JsonLines(self)
+    }
+
+    fn begin_to_read(&mut self, _: Content) {}
+}
+
+impl Wire<'_> {
+    /// Writes the head of a response to `exchange`, and `content` behind it. `fields` are lines.
+    #[inline(always)]
+    pub(crate) fn head(
+        &mut self,
+        (config, exchange, turn): (&ServerConfig, &Exchange, &mut Turn<'_>),
+        kind: ResponseKind,
+        status: Status,
+        fields: [&[u8]; 2],
+        length: ContentLength,
+        content: &[u8],
+    ) {
+        match self {
+            Self::H1(h1) => {
+                h1.decide_persistence(exchange, kind, length, config.limits.discard);
+                config.write_h1_head(h1, status, turn, |bytes| {
+                    append(fields[0], bytes);
+                    append(fields[1], bytes);
+                    h1.write_framing(length, bytes);
+                    append(content, bytes);
+                });
+            }
+            #[cfg(feature = "test-wire")]
+            Self::JsonLines(json) => {
+                let fields = fields.into_iter().flat_map(fields_of_lines);
+                json.set_head(status, fields, length, turn.wall());
+                turn.out.write(content);
+            }
+        }
+    }
+
+    /// Writes the head of a prepared response, its copied content if `is_sent`, and `content`. The
+    /// compiler makes one copy for each `WITH_CONTENT`, to inline it.
+    #[inline(always)]
+    pub(crate) fn prepared<const WITH_CONTENT: bool>(
+        &mut self,
+        (config, exchange, turn): (&ServerConfig, &Exchange, &mut Turn<'_>),
+        response: &PreparedResponse,
+        is_sent: bool,
+        content: &[u8],
+    ) {
+        match self {
+            Self::H1(h1) => {
+                let (kind, length) = (ResponseKind::Whole, ContentLength::Absent);
+                h1.decide_persistence(exchange, kind, length, config.limits.discard);
+                let end = if is_sent { response.bytes.len() } else { response.head };
+                let head = &response.bytes[..end];
+                config.write_h1_head(h1, response.status, turn, |bytes| {
+                    bytes.extend_from_slice(head);
+                    if WITH_CONTENT {
+                        append(content, bytes);
+                    }
+                });
+            }
+            #[cfg(feature = "test-wire")]
+            Self::JsonLines(json) => {
+                let length = ContentLength::Absent; // It is among the fields.
+                json.set_head(response.status, response.fields(), length, turn.wall());
+                if is_sent {
+                    turn.out.write(&response.bytes[response.head..]);
+                }
+                turn.out.write(content);
+            }
+        }
+    }
+
+    /// Writes a piece of content of `len` bytes, of content whose length was not announced.
+    pub(crate) fn piece(&mut self, len: u64, out: &mut Output, write: impl FnOnce(&mut Output)) {
+        match self {
+            Self::H1(h1) => h1.write_chunk(len, out, write),
+            #[cfg(feature = "test-wire")]
+            Self::JsonLines(_) => write(out),
+        }
+    }
+
+    /// Ends content whose length was not announced.
+    pub(crate) fn end(&mut self, trailers: &Fields, out: &mut Output) {
+        match self {
+            Self::H1(h1) => h1.write_last_chunk(trailers.as_bytes(), out),
+            #[cfg(feature = "test-wire")]
+            Self::JsonLines(json) => json.set_trailers(trailers.iter()),
+        }
+    }
+
+    /// Asks a client for the content that it holds back (RFC 9110, 10.1.1).
+    pub(crate) fn ask_for_content(&mut self, out: &mut Output) {
+        match self {
+            Self::H1(_) => out.write(b"HTTP/1.1 100 Continue\r\n\r\n"),
+            #[cfg(feature = "test-wire")]
+            Self::JsonLines(_) => {}
+        }
+    }
+
+    /// Announces that the connection goes on with the protocol `name`. Returns whether it may.
+    pub(crate) fn upgrade(
+        &mut self,
+        config: &ServerConfig,
+        turn: &mut Turn<'_>,
+        name: &str,
+        fields: &Fields,
+    ) -> bool {
+        match self {
+            Self::H1(h1) if h1.upgrade => {
+                // The Connection field says neither close nor keep-alive.
+                (h1.version, h1.persistent) = (Version::Http11, true);
+                config.write_h1_head(h1, Status::SWITCHING_PROTOCOLS, turn, |bytes| {
+                    bytes.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: ");
+                    bytes.extend_from_slice(name.as_bytes());
+                    bytes.extend_from_slice(b"\r\n");
+                    bytes.extend_from_slice(fields.as_bytes());
+                    bytes.extend_from_slice(b"\r\n");
+                });
+                true
+            }
+            Self::H1(_) => false,
+            #[cfg(feature = "test-wire")]
+            Self::JsonLines(_) => false,
+        }
+    }
+
+    /// Closes the connection behind this response.
+    pub(crate) fn close(&mut self) {
+        match self {
+            Self::H1(h1) => h1.persistent = false,
+            #[cfg(feature = "test-wire")]
+            Self::JsonLines(_) => {}
+        }
+    }
+}

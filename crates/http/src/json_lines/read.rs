@@ -1,0 +1,105 @@
+//! Reading lines.
+
+use std::num::NonZeroU32;
+
+use serde_json::Value;
+
+use crate::semantics::chars;
+use crate::semantics::control::{ControlData, Target};
+use crate::semantics::method::MethodKind;
+use crate::semantics::span::{Range, Span};
+use crate::{Content, KeptRequest, Method, Trailers, Version};
+
+/// What a line says about its stream.
+pub(crate) enum Input {
+    Request(KeptRequest),
+    /// This many bytes of content follow.
+    Content(usize),
+    End(Section),
+    Cancel,
+    /// Whether the client wants content of the response.
+    Reads(bool),
+}
+
+/// Fields as bytes, and where they lie in these.
+#[derive(Default)]
+pub(crate) struct Section {
+    bytes: Vec<u8>,
+    spans: Vec<Span>,
+}
+
+impl Section {
+    pub(crate) fn trailers(&self) -> Trailers<'_> {
+        Trailers { section: &self.bytes, spans: &self.spans }
+    }
+
+    /// Appends a field; `None` if it is malformed.
+    fn push(&mut self, field: &Value) -> Option<()> {
+        let (name, value) = (field[0].as_str()?, field[1].as_str()?);
+        if !chars::is_token(name.as_bytes()) || !chars::is_field_value(value.as_bytes()) {
+            return None;
+        }
+        let mut append = |text: &str| {
+            let start = self.bytes.len();
+            self.bytes.extend_from_slice(text.as_bytes());
+            Range::new(start, self.bytes.len())
+        };
+        let (name, value) = (append(name), append(value));
+        self.spans.push(Span { name, value });
+        Some(())
+    }
+
+    fn of(fields: &Value, bytes: Vec<u8>) -> Option<Self> {
+        let mut section = Self { bytes, spans: Vec::new() };
+        fields.as_array()?.iter().try_for_each(|field| section.push(field))?;
+        Some(section)
+    }
+}
+
+/// Reads a line; `None` if it is malformed.
+pub(crate) fn parse(line: &[u8]) -> Option<(NonZeroU32, Input)> {
+    let line: Value = serde_json::from_slice(line).ok()?;
+    let stream = NonZeroU32::new(line["stream"].as_u64()?.try_into().ok()?)?;
+    let input = if let Some(method) = line.get("method") {
+        Input::Request(request(method.as_str()?, line["path"].as_str()?, &line)?)
+    } else if let Some(content) = line.get("content") {
+        Input::Content(content.as_u64()?.try_into().ok()?)
+    } else if let Some(fields) = line.get("end") {
+        Input::End(Section::of(fields, Vec::new())?)
+    } else if let Some(reads) = line.get("reads") {
+        Input::Reads(reads.as_bool()?)
+    } else {
+        line["cancel"].as_bool().filter(|cancel| *cancel)?;
+        Input::Cancel
+    };
+    Some((stream, input))
+}
+
+fn request(method: &str, path: &str, line: &Value) -> Option<KeptRequest> {
+    let is_path = path.starts_with('/') && path.bytes().all(chars::is_target_byte);
+    if !chars::is_token(method.as_bytes()) || method.len() > Method::LONGEST || !is_path {
+        return None;
+    }
+    let content = match line.get("content") {
+        None | Some(Value::Bool(false)) => Content::None,
+        Some(Value::Bool(true)) => Content::Chunked,
+        Some(length) => match length.as_u64()? {
+            0 => Content::None,
+            length => Content::Length(length),
+        },
+    };
+    let mut head = format!("{method} ").into_bytes();
+    let start = head.len() as u32;
+    head.extend_from_slice(path.as_bytes());
+    let end = head.len() as u32;
+    let mark = path.find('?').map_or(end, |at| start + at as u32);
+    let target = Target { start, end, path: start, mark, authority: Range::default() };
+    let Section { bytes, spans } = Section::of(&line["fields"], Vec::new())?;
+    let fields = head.len();
+    head.extend_from_slice(&bytes);
+    let method = MethodKind::of(method.as_bytes());
+    let control = ControlData { method, version: Version::Http11, target };
+    let request = KeptRequest::new(head, control, fields, spans, content);
+    request.view().host().filter(|host| chars::is_host(host))?;
+    Some(request)
+}

@@ -1,0 +1,64 @@
+//! The content of a response.
+
+use bytes::Bytes;
+use sockeye_proto::{FileRange, Output};
+
+/// The content of a response.
+#[derive(Clone, Debug)]
+pub enum Body<'a> {
+    /// No content.
+    Empty,
+    /// Bytes that are copied: what a handler has written for this one response.
+    Copied(&'a [u8]),
+    /// Bytes of the program.
+    Static(&'static [u8]),
+    /// Bytes that are shared with others. Up to 1,024 bytes are copied.
+    Shared(&'a Bytes),
+    /// Part of a file.
+    File(FileRange),
+}
+
+/// Content in memory of up to this many bytes is copied behind the head: one piece is cheaper to send
+/// than two.
+pub(crate) const LONGEST_COPY: usize = 1024;
+
+impl Body<'_> {
+    /// The length in bytes.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        match self {
+            Self::Empty => 0,
+            Self::Copied(bytes) => bytes.len() as u64,
+            Self::Static(bytes) => bytes.len() as u64,
+            Self::Shared(bytes) => bytes.len() as u64,
+            Self::File(range) => range.len,
+        }
+    }
+
+    /// Whether the length is 0.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The content, if it is copied behind the head; else nothing.
+    #[inline]
+    pub(crate) fn copied(&self) -> &[u8] {
+        match self {
+            Self::Copied(bytes) => bytes,
+            Self::Static(bytes) if bytes.len() <= LONGEST_COPY => bytes,
+            Self::Shared(bytes) if bytes.len() <= LONGEST_COPY => bytes,
+            _ => b"",
+        }
+    }
+
+    /// Writes content that isn't copied.
+    pub(crate) fn write_uncopied(self, out: &mut Output) {
+        match self {
+            Self::Static(bytes) => out.write_shared(Bytes::from_static(bytes)),
+            Self::Shared(bytes) => out.write_shared(bytes.clone()),
+            Self::File(range) => out.write_file(range),
+            Self::Empty | Self::Copied(_) => {}
+        }
+    }
+}

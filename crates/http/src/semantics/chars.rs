@@ -1,0 +1,314 @@
+//! Classes of characters (RFC 9110, 5.5 and 5.6.2; RFC 3986, 2).
+
+use std::net::Ipv6Addr;
+
+const TOKEN: u8 = 1;
+const TARGET: u8 = 2;
+const HOST: u8 = 4;
+const PATH: u8 = 8;
+
+const CLASSES: [u8; 256] = classes();
+
+const fn classes() -> [u8; 256] {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let b = byte as u8;
+        if b.is_ascii_alphanumeric() {
+            table[byte] = TOKEN | TARGET | HOST | PATH;
+        }
+        byte += 1;
+    }
+    let table = add(table, b"!#$%&'*+-.^_`|~", TOKEN);
+    // Unreserved, reserved except '#' (a fragment is never sent), and '%'. Browsers send brackets,
+    // although the grammar of paths and queries has none.
+    let table = add(table, b"-._~:/[]@!$&'()*+,;=%", TARGET | PATH);
+    let table = add(table, b"?", TARGET);
+    // A registered name, without the comma: a list of hosts is an attack, not a name.
+    add(table, b"-._~!$&'()*+;=%", HOST)
+}
+
+const fn add(mut table: [u8; 256], bytes: &[u8], class: u8) -> [u8; 256] {
+    let mut at = 0;
+    while at < bytes.len() {
+        table[bytes[at] as usize] |= class;
+        at += 1;
+    }
+    table
+}
+
+/// Whether the byte can be part of a token (RFC 9110, 5.6.2), as the names of methods and fields are.
+#[must_use]
+pub const fn is_token_byte(byte: u8) -> bool {
+    CLASSES[byte as usize] & TOKEN != 0
+}
+
+/// Whether the byte can be part of a request target.
+pub(crate) const fn is_target_byte(byte: u8) -> bool {
+    CLASSES[byte as usize] & TARGET != 0
+}
+
+/// Whether the byte can be part of a request target before its query.
+pub(crate) const fn is_path_byte(byte: u8) -> bool {
+    CLASSES[byte as usize] & PATH != 0
+}
+
+/// Whether the bytes are a token.
+pub(crate) fn is_token(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && bytes.iter().all(|byte| is_token_byte(*byte))
+}
+
+/// Whether the byte can be part of a field's value: no control character except the tab.
+pub(crate) const fn is_value_byte(byte: u8) -> bool {
+    (byte >= b' ' && byte != 0x7f) || byte == b'\t'
+}
+
+/// Whether the bytes can be a field's value.
+pub(crate) fn is_field_value(bytes: &[u8]) -> bool {
+    value_len(bytes) == bytes.len()
+}
+
+/// How many bytes at the start can be part of a field's value.
+pub(crate) fn value_len(bytes: &[u8]) -> usize {
+    let mut at = 0;
+    // Long values, such as cookies, in strides that compilers vectorize.
+    while let Some(stride) = bytes[at..].first_chunk::<32>() {
+        // Without a branch: all lanes of a register at once.
+        let bad = |byte: u8| ((byte < b' ') & (byte != b'\t')) | (byte == 0x7f);
+        if stride.iter().fold(0, |sum, byte| sum | u8::from(bad(*byte))) != 0 {
+            break;
+        }
+        at += stride.len();
+    }
+    at + short_value_len(&bytes[at..])
+}
+
+fn short_value_len(bytes: &[u8]) -> usize {
+    let mut at = 0;
+    let mut chunks = bytes.chunks_exact(8);
+    for chunk in &mut chunks {
+        let suspects = controls(u64::from_le_bytes(chunk.try_into().expect("a chunk of eight")));
+        if suspects != 0 {
+            let first = suspects.trailing_zeros() as usize / 8;
+            if chunk[first] != b'\t' {
+                return at + first;
+            }
+            if let Some(found) = chunk.iter().position(|byte| !is_value_byte(*byte)) {
+                return at + found;
+            }
+        }
+        at += 8;
+    }
+    let rest = chunks.remainder();
+    at + rest.iter().position(|byte| !is_value_byte(*byte)).unwrap_or(rest.len())
+}
+
+/// Sets the high bits of bytes that are control characters, including tabs. The lowest bit that is set
+/// is right; higher ones may be wrong.
+const fn controls(word: u64) -> u64 {
+    const ONES: u64 = u64::MAX / 0xff;
+    const HIGHS: u64 = ONES * 0x80;
+    let below_space = word.wrapping_sub(ONES * 0x20) & !word;
+    let no_delete = word ^ (ONES * 0x7f);
+    let delete = no_delete.wrapping_sub(ONES) & !no_delete;
+    (below_space | delete) & HIGHS
+}
+
+/// Without the spaces and tabs around it.
+pub(crate) fn trim(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = bytes {
+        bytes = rest;
+    }
+    while let [rest @ .., b' ' | b'\t'] = bytes {
+        bytes = rest;
+    }
+    bytes
+}
+
+/// Whether the bytes are `uri-host [":" port]` (RFC 9110, 7.2). They may be empty, for a target without
+/// authority, but a port needs a host (RFC 9110, 4.2.1).
+pub(crate) fn is_host(bytes: &[u8]) -> bool {
+    let is_host_byte = |byte| CLASSES[byte as usize] & HOST != 0;
+    let port = match bytes {
+        [b'[', rest @ ..] => {
+            let len = count(rest, |byte| is_host_byte(byte) || byte == b':');
+            let (literal, rest) = rest.split_at(len);
+            match rest {
+                [b']', port @ ..] if is_ipv6(literal) || is_ip_future(literal) => port,
+                _ => return false,
+            }
+        }
+        [b':', ..] => return false,
+        _ => {
+            let (name, port) = bytes.split_at(count(bytes, is_host_byte));
+            if !is_percent_encoded(name) {
+                return false;
+            }
+            port
+        }
+    };
+    match port {
+        [] => true,
+        [b':', digits @ ..] => is_port(digits),
+        _ => false,
+    }
+}
+
+/// Whether two hexadecimal digits follow each `%` (RFC 3986, 2.1).
+fn is_percent_encoded(name: &[u8]) -> bool {
+    let digits =
+        |rest: &[u8]| matches!(rest, [a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit());
+    memchr::memchr_iter(b'%', name).all(|at| digits(&name[at + 1..]))
+}
+
+/// Whether the bytes are empty or a port: digits with a value of at most 65535, with any number of
+/// leading zeros (RFC 3986, 3.2.3: `port = *DIGIT`).
+fn is_port(digits: &[u8]) -> bool {
+    let mut port = 0_u32;
+    digits.iter().all(|digit| {
+        port = port.saturating_mul(10).saturating_add(u32::from(digit.wrapping_sub(b'0')));
+        digit.is_ascii_digit() && port <= 65535
+    })
+}
+
+/// Whether the bytes, host bytes or colons, are an address of a future version (RFC 3986, 3.2.2):
+/// `"v" 1*HEXDIG "." 1*( unreserved / sub-delims / ":" )`.
+fn is_ip_future(bytes: &[u8]) -> bool {
+    let [b'v' | b'V', rest @ ..] = bytes else { return false };
+    let len = count(rest, |byte| byte.is_ascii_hexdigit());
+    let Some(address) = rest[len..].strip_prefix(b".") else { return false };
+    len > 0 && !address.is_empty() && !address.contains(&b'%')
+}
+
+/// Whether the bytes are an IPv6 address without a zone.
+fn is_ipv6(bytes: &[u8]) -> bool {
+    str::from_utf8(bytes).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok())
+}
+
+/// How many bytes at the start are of the class.
+#[inline]
+pub(crate) fn count(bytes: &[u8], class: impl Fn(u8) -> bool) -> usize {
+    let mut at = 0;
+    // By fours, since most runs are longer.
+    while let Some([a, b, c, d]) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
+        if !class(*a) {
+            return at;
+        }
+        if !class(*b) {
+            return at + 1;
+        }
+        if !class(*c) {
+            return at + 2;
+        }
+        if !class(*d) {
+            return at + 3;
+        }
+        at += 4;
+    }
+    while at < bytes.len() && class(bytes[at]) {
+        at += 1;
+    }
+    at
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn hosts_and_what_is_none() {
+        for good in [
+            "",
+            "a",
+            "example.com",
+            "example.com:",
+            "example.com:80",
+            "127.0.0.1:65535",
+            "[::1]",
+            "[::1]:8000",
+            "[2001:DB8::ffff:1.2.3.4]",
+            "[v1.x]",
+            "[V1F.a:b-c~$]:80",
+            "[vF.:]",
+            "a:0",
+            "a:00080",
+            "a:000000000000080",
+            "a:0000065535",
+            "a%20b",
+            "%C3%a9.example:80",
+            "a%00",
+            "a_b-c~d",
+            "xn--bcher-kva.example",
+        ] {
+            assert!(is_host(good.as_bytes()), "{good}");
+        }
+        for bad in [
+            "a,b",
+            "a b",
+            "user@host",
+            "a:b",
+            "a:80:80",
+            ":",
+            ":80",
+            "[::1",
+            "::1",
+            "[]",
+            "[a]",
+            "[:]",
+            "[1.2.3.4]",
+            "[1::2::3]",
+            "[v.a]",
+            "[v1.]",
+            "[v1]",
+            "[v1a]",
+            "[vg.a]",
+            "[1.a]",
+            "[v1.a%25]",
+            "[v1.a,b]",
+            "[v1.a",
+            "[v1.[a]]",
+            "[v1.a]b",
+            "[v1.a]:65536",
+            "v1.a:b",
+            "a:65536",
+            "a:99999",
+            "[::1]:65536",
+            "[::1]x",
+            "a/b",
+            "a?b",
+            "a#b",
+            "a\\b",
+            "é",
+            "a:123456",
+            "a:0000065536",
+            "a:4294967376",
+            "a:99999999999999999999999999",
+            "a:0x50",
+            "%",
+            "a%",
+            "a%4",
+            "a%zz",
+            "a%4g:80",
+            "a%4:80",
+            "a%20%",
+            "a%%20",
+            "1.2.3.4%eth0",
+            "[fe80::1%25eth0]",
+        ] {
+            assert!(!is_host(bad.as_bytes()), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn many_at_a_time_find_what_one_at_a_time_finds(
+            bytes in proptest::collection::vec(
+                prop_oneof![2 => any::<u8>(), 90 => 0x20u8..0x7f, 1 => Just(0x7f), 1 => Just(9)], 0..99),
+        ) {
+            let expected = bytes.iter().take_while(|byte| is_value_byte(**byte)).count();
+            prop_assert_eq!(value_len(&bytes), expected);
+        }
+    }
+}

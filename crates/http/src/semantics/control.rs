@@ -1,0 +1,54 @@
+//! A request's control data (RFC 9110, 6.2): what is said besides fields and content.
+
+use super::method::MethodKind;
+use super::span::Range;
+
+/// The version of a request. Requests of other versions are refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Version {
+    /// HTTP/1.0
+    Http10,
+    /// HTTP/1.1
+    Http11,
+}
+
+/// The method, the version, and where the target lies in a request's bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ControlData {
+    pub(crate) method: MethodKind,
+    pub(crate) version: Version,
+    pub(crate) target: Target,
+}
+
+/// Where the parts of a target lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    // Invariant: `start <= path <= mark <= end`.
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+    pub(crate) path: u32,
+    /// The position of the first `?`, or `end`.
+    pub(crate) mark: u32,
+    /// Empty if the target has none.
+    pub(crate) authority: Range,
+}
+
+impl Target {
+    pub(crate) fn whole(self) -> Range {
+        Range { start: self.start, end: self.end }
+    }
+
+    /// The host and port, if the target names them.
+    pub(crate) fn authority(self) -> Option<Range> {
+        (self.authority.start < self.authority.end).then_some(self.authority)
+    }
+
+    /// Empty if the target has none.
+    pub(crate) fn path(self) -> Range {
+        Range { start: self.path, end: self.mark }
+    }
+
+    pub(crate) fn query(self) -> Option<Range> {
+        (self.mark < self.end).then_some(Range { start: self.mark + 1, end: self.end })
+    }
+}

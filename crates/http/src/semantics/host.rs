@@ -1,0 +1,266 @@
+//! The check of a request's host against DNS rebinding.
+//!
+//! The owner of a domain can point one of its names at a loopback address. A browser then treats the
+//! local server as part of that site, and lets the site's pages read its responses. Only the request's
+//! host still shows the name. So a server at loopback addresses answers only for names that no stranger
+//! can own: `localhost`, names below it (RFC 6761, 6.3), IP addresses, and names that its operator allows.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::net::Ipv4Addr;
+
+use sockeye_proto::Peer;
+
+use crate::Request;
+use crate::semantics::chars;
+
+/// The longest name in DNS, in bytes. Longer ones are not repeated to a client or a log.
+const LONGEST_NAME: usize = 253;
+
+/// The allowed host names: `localhost`, names that end with `.localhost`, IP addresses, and added
+/// names.
+///
+/// ```
+/// use sockeye_http::AllowedHosts;
+///
+/// let hosts = AllowedHosts::default().allow("www.example.org")?;
+/// assert!(hosts.allows(b"WWW.example.org:8000"));
+/// assert!(hosts.allows(b"localhost:8000"));
+/// assert!(hosts.allows(b"[::1]"));
+/// assert!(!hosts.allows(b"example.org"));
+/// # Ok::<(), sockeye_http::BadHostName>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AllowedHosts {
+    // Invariant: without a port and without a final dot.
+    names: Vec<Box<str>>,
+    hint: Cow<'static, str>,
+}
+
+/// A text that is not a host name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadHostName(String);
+
+impl fmt::Display for BadHostName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} is not a host name: write it as in a URL, such as www.example.org", self.0)
+    }
+}
+
+impl std::error::Error for BadHostName {}
+
+impl AllowedHosts {
+    /// Adds a name. Case, a final dot and a port are ignored.
+    ///
+    /// # Errors
+    ///
+    /// If it is not a host name as browsers send it: ASCII letters (others as Punycode), digits, hyphens,
+    /// dots and underscores, or an IP address.
+    pub fn allow(mut self, name: &str) -> Result<Self, BadHostName> {
+        let host = name.as_bytes();
+        let stripped = without_port(host);
+        if !chars::is_host(host) || !(is_name(stripped) || stripped.starts_with(b"[")) {
+            return Err(BadHostName(name.to_owned()));
+        }
+        self.names.push(String::from_utf8_lossy(stripped).into());
+        Ok(self)
+    }
+
+    /// Tells refused clients how to allow a name: a sentence without its full stop.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
+        self.hint = hint.into();
+        self
+    }
+
+    /// Whether `host`, a valid value of a `Host` field, is allowed.
+    #[must_use]
+    pub fn allows(&self, host: &[u8]) -> bool {
+        let name = without_port(host);
+        name.starts_with(b"[")
+            || is_localhost(name)
+            || str::from_utf8(name).is_ok_and(|name| name.parse::<Ipv4Addr>().is_ok())
+            || self.names.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(name))
+    }
+
+    /// What a client of a refused host did: the end of a sentence that begins with "the client".
+    pub(crate) fn refused(&self, host: &[u8]) -> String {
+        let hint = match &*self.hint {
+            "" => String::new(),
+            hint => format!(". {hint}"),
+        };
+        match shown(host) {
+            Some(name) => format!("asked for the host {name}, which is not allowed here{hint}"),
+            None => format!("asked for a host that is not allowed here{hint}"),
+        }
+    }
+}
+
+/// Refuses requests for other hosts with 421, on the connections that it applies to.
+pub struct HostCheck {
+    pub(crate) hosts: AllowedHosts,
+    applies: Box<dyn Fn(&Peer) -> bool>,
+    on_refused: Option<OnRefused>,
+}
+
+/// Is called with the name of each refused request, if it is safe to show.
+type OnRefused = Box<dyn Fn(Option<&str>)>;
+
+impl HostCheck {
+    /// Allows `hosts` alone on connections of peers for which `applies` returns true. It is called
+    /// once for each connection.
+    pub fn new(hosts: AllowedHosts, applies: impl Fn(&Peer) -> bool + 'static) -> Self {
+        Self { hosts, applies: Box::new(applies), on_refused: None }
+    }
+
+    /// Calls `on_refused` for each refused request, with the name that was asked for, without its
+    /// port; with `None` where that is not fit to be shown.
+    #[must_use]
+    pub fn on_refused(mut self, on_refused: impl Fn(Option<&str>) + 'static) -> Self {
+        self.on_refused = Some(Box::new(on_refused));
+        self
+    }
+
+    pub(crate) fn applies(&self, peer: &Peer) -> bool {
+        (self.applies)(peer)
+    }
+
+    /// Whether the host of `request` is allowed. A client of HTTP/1.0, which is no browser, may name none.
+    pub(crate) fn allows(&self, request: &Request<'_>) -> bool {
+        request.host().is_none_or(|host| self.hosts.allows(host))
+    }
+
+    /// Reports that `request` is refused. Returns what its client did.
+    #[cold]
+    pub(crate) fn refuse(&self, request: &Request<'_>) -> String {
+        let host = request.host().unwrap_or_default();
+        if let Some(on_refused) = &self.on_refused {
+            on_refused(shown(host));
+        }
+        self.hosts.refused(host)
+    }
+}
+
+impl fmt::Debug for HostCheck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HostCheck").field("hosts", &self.hosts).finish_non_exhaustive()
+    }
+}
+
+/// The name in a valid host, without its port and a final dot.
+fn without_port(host: &[u8]) -> &[u8] {
+    let name = match (host, host.iter().rposition(|byte| *byte == b':')) {
+        // The colons in brackets are the address's.
+        ([b'[', ..], _) => {
+            &host[..host.iter().position(|byte| *byte == b']').map_or(0, |at| at + 1)]
+        }
+        (_, Some(colon)) => &host[..colon],
+        (_, None) => host,
+    };
+    name.strip_suffix(b".").unwrap_or(name)
+}
+
+fn is_localhost(name: &[u8]) -> bool {
+    const LOCALHOST: &[u8] = b"localhost";
+    let Some(front) = name.len().checked_sub(LOCALHOST.len()) else { return false };
+    let (front, back) = name.split_at(front);
+    back.eq_ignore_ascii_case(LOCALHOST) && matches!(front, [] | [_, .., b'.'])
+}
+
+/// Whether the bytes are a usual name: none is special in HTML, a shell or a terminal.
+fn is_name(bytes: &[u8]) -> bool {
+    let is_byte = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    (1..=LONGEST_NAME).contains(&bytes.len()) && bytes.iter().all(is_byte)
+}
+
+/// The name in a valid host, if it is safe to show.
+fn shown(host: &[u8]) -> Option<&str> {
+    let name = without_port(host);
+    if is_name(name) { str::from_utf8(name).ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_no_stranger_can_own_are_allowed_and_others_by_name() {
+        let hosts = AllowedHosts::default().allow("Files.Example.:80").unwrap();
+        let hosts = hosts.allow("xn--bcher-kva.example").unwrap();
+        for (host, allowed) in [
+            ("localhost", true),
+            ("localhost:8000", true),
+            ("LOCALHOST.", true),
+            ("localhost.:80", true),
+            ("app.localhost", true),
+            ("a.b.localhost.:1", true),
+            ("127.0.0.1", true),
+            ("127.0.0.1:8000", true),
+            ("192.168.1.7:8000", true),
+            ("[::1]", true),
+            ("[::1]:8000", true),
+            ("[2001:db8::7]:80", true),
+            // No name either: it can't be in DNS.
+            ("[v1.x]:80", true),
+            ("files.example", true),
+            ("FILES.example.:8000", true),
+            ("xn--bcher-kva.example", true),
+            ("", false),
+            ("example", false),
+            ("a.files.example", false),
+            ("files.example.evil.example", false),
+            ("evil.example", false),
+            ("evil.example:8000", false),
+            ("localhost.evil.example", false),
+            ("notlocalhost", false),
+            (".localhost", false),
+            ("localhost..", false),
+            ("127.0.0.1.evil.example", false),
+            ("127.0.0.1..", false),
+            ("127.1", false),
+            ("0x7f000001", false),
+            ("2130706433", false),
+            ("%6cocalhost", false),
+        ] {
+            assert!(chars::is_host(host.as_bytes()), "{host}");
+            assert_eq!(hosts.allows(host.as_bytes()), allowed, "{host}");
+        }
+    }
+
+    #[test]
+    fn names_that_no_browser_sends_cannot_be_allowed() {
+        let allow = |name: &str| AllowedHosts::default().allow(name);
+        for good in ["a", "a.example", "a_b.example", "10.0.0.1", "[::1]", "a.example:8000"] {
+            assert!(allow(good).is_ok(), "{good}");
+        }
+        for bad in
+            ["", ":80", ".", "*", "*.example", "b\u{fc}cher.example", "http://a", "a/b", "a b"]
+        {
+            let error = allow(bad).unwrap_err().to_string();
+            assert!(error.contains("such as www.example.org"), "{bad}: {error}");
+        }
+    }
+
+    #[test]
+    fn only_a_plain_name_is_repeated_to_the_client() {
+        let hosts = AllowedHosts::default().hint("Ask the operator");
+        let long = "a".repeat(LONGEST_NAME + 1);
+        for (host, shown) in [
+            ("evil.example:80", true),
+            ("a-b_c.example.", true),
+            ("evil'example", false),
+            ("evil&amp;", false),
+            ("$(reboot)", false),
+            ("", false),
+            (&long, false),
+        ] {
+            let text = hosts.refused(host.as_bytes());
+            assert!(text.ends_with(" not allowed here. Ask the operator"), "{text}");
+            let name = host.split(':').next().unwrap().trim_end_matches('.');
+            assert_eq!(text.contains(&format!("the host {name}, which")), shown, "{text}");
+        }
+        assert!(
+            AllowedHosts::default().refused(b"a.b").ends_with("a.b, which is not allowed here")
+        );
+    }
+}

@@ -1,0 +1,242 @@
+//! Hooks for access logs: which requests arrived, and how they ended.
+
+use std::fmt;
+use std::time::Duration;
+
+use sockeye_proto::{Blame, Fault, Peer, Reason, WallTime};
+
+use crate::semantics::chars;
+use crate::semantics::refusal::Refusal;
+use crate::{Request, Status};
+
+/// An access log, one per shard, set by [`ServerConfig::logging`](crate::ServerConfig::logging). It is
+/// called twice for each request: on arrival, when it notes what it needs of the request's bytes, and
+/// at the end of the response.
+pub trait Log: fmt::Debug {
+    /// A request has arrived. Append notes of it to `notes`, which may start with those of others.
+    fn begun(&self, request: Begun<'_>, peer: &Peer, when: WallTime, notes: &mut Vec<u8>);
+
+    /// The request with these notes has ended. In HTTP/1.1, requests of a connection end in the order
+    /// of their arrival.
+    fn ended(&self, notes: &[u8], outcome: &Outcome);
+}
+
+/// A request that has arrived.
+#[derive(Clone, Copy, Debug)]
+pub enum Begun<'a> {
+    /// It may still be refused for its fields.
+    Request(&'a Request<'a>),
+    /// Its head can't be read; it is refused.
+    Unread(Unread<'a>),
+}
+
+/// What is known of a request whose head is malformed or incomplete. It may be as long as a head, and
+/// have any bytes: a log must cut and escape it.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Unread<'a> {
+    /// Its first line without the line break, as far as it has arrived.
+    pub line: &'a [u8],
+    /// The complete lines behind it, up to the end of the head or a different line break.
+    block: &'a [u8],
+}
+
+impl<'a> Unread<'a> {
+    /// From the start of a head.
+    #[cold]
+    pub(crate) fn of(head: &'a [u8]) -> Self {
+        let mut lines = head.split_inclusive(|byte| *byte == b'\n');
+        let line = lines.next().unwrap_or_default();
+        // After a line break of another kind, a line may be part of a value.
+        let line_break: &[u8] = if line.ends_with(b"\r\n") { b"\r\n" } else { b"\n" };
+        let complete = |field: &&[u8]| field.ends_with(line_break) && !is_blank(field);
+        let len: usize = lines.take_while(complete).map(<[u8]>::len).sum();
+        Self { line: without_break(line), block: &head[line.len()..][..len] }
+    }
+
+    /// The fields whose lines are complete and start with a name, in order. Unlike a [`Request`]'s, a
+    /// value may contain control characters, and line breaks if the field is folded.
+    pub fn fields(&self) -> impl DoubleEndedIterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+        // A line that begins with a space continues the one before it (RFC 9112, 5.2).
+        let fields = self.block.chunk_by(|byte, next| *byte != b'\n' || b" \t".contains(next));
+        fields.filter_map(|field| {
+            let colon = memchr::memchr(b':', field)?;
+            let (name, value) = (&field[..colon], &field[colon + 1..]);
+            chars::is_token(name).then(|| (name, value.trim_ascii()))
+        })
+    }
+
+    /// The values of all fields of that name, in order. Names are compared without regard to case.
+    pub fn fields_named<'n>(
+        &self,
+        name: &'n str,
+    ) -> impl DoubleEndedIterator<Item = &'a [u8]> + use<'a, 'n> {
+        self.fields()
+            .filter(|(this, _)| this.eq_ignore_ascii_case(name.as_bytes()))
+            .map(|(_, value)| value)
+    }
+
+    /// The value of the first field of that name.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&'a [u8]> {
+        self.fields_named(name).next()
+    }
+}
+
+/// Shows no values: they may be secrets.
+impl fmt::Debug for Unread<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Unread")
+            .field("line", &String::from_utf8_lossy(self.line))
+            .field("fields", &self.fields().count())
+            .finish()
+    }
+}
+
+fn without_break(line: &[u8]) -> &[u8] {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+/// Whether a line is the one that ends a head.
+fn is_blank(line: &[u8]) -> bool {
+    without_break(line).is_empty()
+}
+
+/// How a request ended, and its response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Outcome {
+    /// The status of the response; `None` if there is no response.
+    pub status: Option<Status>,
+    /// Bytes of the response's content that were sent, with chunk lines if it is chunked.
+    pub content: u64,
+    /// The time from the end of the request's head to the last byte of the response, or to the end of
+    /// the connection; zero within one turn. An incomplete head counts from its first byte, a refused
+    /// request until its response is written.
+    pub took: Duration,
+    /// How it ended.
+    pub ended: Ended,
+    /// Why the server, not its handler, refused it: the code of the fault ([`Fault::code`]), for example
+    /// `head_timeout`.
+    pub refused: Option<&'static str>,
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Ended {
+    /// The kernel has accepted the whole response for sending.
+    Complete,
+    /// The client left, reset the connection, or broke the protocol in the middle of its request.
+    ClientAborted,
+    /// The client was too slow: it did not send the rest of its request, or took nothing of the
+    /// response.
+    TimedOut,
+    /// The file changed while it was being sent.
+    FileChanged,
+    /// The server stopped before the response was sent.
+    Stopped,
+    /// The response could not be completed, and that is our fault.
+    Failed,
+}
+
+impl Ended {
+    /// A stable name, in lower case with hyphens.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::ClientAborted => "client-aborted",
+            Self::TimedOut => "timed-out",
+            Self::FileChanged => "file-changed",
+            Self::Stopped => "stopped",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// How an incomplete request ends with its connection.
+    pub(crate) fn with(reason: &Reason) -> Self {
+        const TOO_SLOW: [&str; 3] =
+            [Fault::IDLE, Refusal::HEAD_TIMEOUT.code, Refusal::BODY_TIMEOUT.code];
+        match reason {
+            Reason::FileChanged => Self::FileChanged,
+            Reason::WriteStalled => Self::TimedOut,
+            Reason::Fault(fault) if TOO_SLOW.contains(&fault.code) => Self::TimedOut,
+            Reason::Fault(Fault { blame: Blame::Ours, .. }) | Reason::Panicked => Self::Failed,
+            Reason::FileTimedOut | Reason::FileFailed(_) | Reason::ReadRefused => Self::Failed,
+            Reason::NotWatched(_) => Self::Failed,
+            Reason::Cut | Reason::Drained => Self::Stopped,
+            _ => Self::ClientAborted,
+        }
+    }
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_what_cannot_be_read_the_first_line_and_the_host_are_known() {
+        let long = vec![b'a'; 5000];
+        type Row<'a> = (&'a [u8], &'a [u8], Option<&'a [u8]>);
+        let table: [Row<'_>; 11] = [
+            (b"", b"", None),
+            (b"GET /a\0b HTTP/1.1\r\nHost: a\r\n", b"GET /a\0b HTTP/1.1", Some(b"a")),
+            (b"GET / HTTP/1.1\nHost: a\n", b"GET / HTTP/1.1", Some(b"a")),
+            (b"GET / HTTP/1.1\r\nA: b\r\nhOST:\t a:80 \r\nC", b"GET / HTTP/1.1", Some(b"a:80")),
+            (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n", b"GET / HTTP/1.1", Some(b"a")),
+            // Cut: the rest of the name may come.
+            (b"GET / HTTP/1.1\r\nHost: exam", b"GET / HTTP/1.1", None),
+            // Content.
+            (b"GET / HTTP/1.1\r\n\r\nHost: a\r\n", b"GET / HTTP/1.1", None),
+            (b"Host: a\r\n", b"Host: a", None),
+            (b"\x16\x03\x01", b"\x16\x03\x01", None),
+            (b"\n\n\n", b"", None),
+            (&long, &long, None),
+        ];
+        for (input, line, host) in table {
+            let unread = Unread::of(input);
+            assert_eq!(
+                (unread.line, unread.field("host")),
+                (line, host),
+                "{}",
+                input.escape_ascii()
+            );
+        }
+    }
+
+    #[test]
+    fn of_what_cannot_be_read_the_fields_are_known_whose_lines_came_whole() {
+        type Row<'a> = (&'a [u8], &'a [(&'a str, &'a str)]);
+        let table: [Row<'_>; 10] = [
+            (b"", &[]),
+            (b"A: 1\r\nB:2 \r\nC: 3", &[("A", "1"), ("B", "2")]),
+            (b"A: 1\r\nA: 2\r\n\r\nB: 3\r\n", &[("A", "1"), ("A", "2")]),
+            // Behind a line that is no field, too: a proxy may have added what follows.
+            (b"A: 1\r\nb\r\n: c\r\nd : e\r\nB: 2\r\n", &[("A", "1"), ("B", "2")]),
+            (b"A: 1\r\nB: \x01,2\r\nC: 3\r\n", &[("A", "1"), ("B", "\x01,2"), ("C", "3")]),
+            // A folded field is one field.
+            (b"A: 1\r\n 2: 3\r\n\t4\r\nB: 5\r\n", &[("A", "1\r\n 2: 3\r\n\t4"), ("B", "5")]),
+            (b" A: 1\r\nB: 2\r\n", &[("B", "2")]),
+            // Whoever sent this may mean one value.
+            (b"A: 1\r\nB: 2\nC: 3\r\nD: 4\r\n", &[("A", "1")]),
+            (b"A: 1\r\n\nB: 2\r\n", &[("A", "1")]),
+            (b"A: 1\r\nB: 2\rC: 3\r\n", &[("A", "1"), ("B", "2\rC: 3")]),
+        ];
+        for (block, expected) in table {
+            let head = [b"GET /a b HTTP/1.1\r\n", block].concat();
+            let fields: Vec<_> = Unread::of(&head).fields().collect();
+            let expected = expected.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+            assert_eq!(fields, expected.collect::<Vec<_>>(), "{}", block.escape_ascii());
+        }
+        let unread = Unread::of(b"GET / HTTP/1.1\r\nCookie: secret\r\n");
+        assert_eq!(format!("{unread:?}"), "Unread { line: \"GET / HTTP/1.1\", fields: 1 }");
+    }
+}

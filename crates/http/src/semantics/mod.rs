@@ -1,0 +1,19 @@
+//! What requests and responses mean, whatever carries them (RFC 9110).
+
+pub(crate) mod body;
+pub(crate) mod chars;
+pub(crate) mod clients;
+pub(crate) mod control;
+pub mod date;
+pub(crate) mod exchange;
+pub(crate) mod fields;
+pub(crate) mod host;
+pub(crate) mod kept;
+pub(crate) mod limits;
+pub(crate) mod log;
+pub(crate) mod method;
+pub(crate) mod names;
+pub(crate) mod refusal;
+pub(crate) mod request;
+pub(crate) mod span;
+pub(crate) mod status;

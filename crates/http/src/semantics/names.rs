@@ -1,0 +1,167 @@
+//! The names of the fields that are looked up with nearly every request, and an index of them.
+
+use crate::semantics::span::{Range, Span, fields};
+
+macro_rules! names {
+    ($($len:literal: $($name:ident $text:literal),*;)*) => {
+        /// A name of a field that is indexed: see [`Request::known`](crate::Request::known).
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum FieldName {
+            $($(#[doc = concat!("`", $text, "`")] $name,)*)*
+        }
+
+        impl FieldName {
+            /// Every name.
+            pub const ALL: &[Self] = &[$($(Self::$name),*),*];
+
+            /// The name in lower case.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $($(Self::$name => $text,)*)* }
+            }
+
+            /// Finds a name. Most other names differ in their length.
+            fn of(name: &[u8]) -> Option<Self> {
+                match name.len() {
+                    $(
+                        $len => {
+                            let name: &[u8; $len] = name.try_into().ok()?;
+                            $(
+                                const { assert!($text.len() == $len) };
+                                if is_same(name, $text.as_bytes()) {
+                                    return Some(Self::$name);
+                                }
+                            )*
+                            None
+                        }
+                    )*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+names! {
+    4: Host "host";
+    5: Range "range";
+    6: Accept "accept", Expect "expect", Origin "origin";
+    7: Referer "referer", Upgrade "upgrade";
+    8: IfMatch "if-match", IfRange "if-range";
+    10: Connection "connection", UserAgent "user-agent";
+    13: IfNoneMatch "if-none-match";
+    14: ContentLength "content-length", SecFetchMode "sec-fetch-mode";
+    15: AcceptEncoding "accept-encoding";
+    17: IfModifiedSince "if-modified-since", TransferEncoding "transfer-encoding";
+    19: IfUnmodifiedSince "if-unmodified-since";
+}
+
+/// Whether a token is `text`, in any case. `text` has lower-case letters and hyphens, which no other
+/// byte of a token becomes with that bit set, so all bytes are compared at once.
+fn is_same<const N: usize>(token: &[u8; N], text: &[u8]) -> bool {
+    let mut differences = 0;
+    for (byte, expected) in token.iter().zip(text) {
+        differences |= (byte | 0x20) ^ expected;
+    }
+    differences == 0
+}
+
+/// A set of names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FieldNames(u32);
+
+impl FieldNames {
+    /// These names.
+    #[must_use]
+    pub const fn of(names: &[FieldName]) -> Self {
+        let (mut set, mut at) = (0, 0);
+        while at < names.len() {
+            set |= 1 << names[at] as u32;
+            at += 1;
+        }
+        Self(set)
+    }
+
+    /// Whether the name is in the set.
+    #[must_use]
+    pub const fn contains(self, name: FieldName) -> bool {
+        self.0 & 1 << name as u32 != 0
+    }
+
+    /// Whether the sets have a name in common.
+    #[must_use]
+    pub const fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    fn insert(&mut self, name: FieldName) {
+        self.0 |= 1 << name as u32;
+    }
+}
+
+/// Where the values of a request's fields lie.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Index {
+    pub(crate) present: FieldNames,
+    pub(crate) repeated: FieldNames,
+    /// The first value of each name; arbitrary for an absent name.
+    first: [Range; FieldName::ALL.len()],
+}
+
+impl Index {
+    /// Indexes the fields of a block.
+    pub(crate) fn fill(&mut self, block: &[u8], spans: &[Span]) {
+        (self.present, self.repeated) = (FieldNames::default(), FieldNames::default());
+        for (span, (name, _)) in spans.iter().zip(fields(block, spans)) {
+            let Some(name) = FieldName::of(name) else { continue };
+            if self.present.contains(name) {
+                self.repeated.insert(name);
+            } else {
+                self.present.insert(name);
+                self.first[name as usize] = span.value;
+            }
+        }
+    }
+
+    /// The first value of that name.
+    pub(crate) fn first(&self, name: FieldName) -> Option<Range> {
+        self.present.contains(name).then(|| self.first[name as usize])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::semantics::chars;
+
+    #[test]
+    fn a_name_is_known_in_any_case_and_none_is_taken_for_another() {
+        for name in FieldName::ALL {
+            let text = name.as_str();
+            assert_eq!(FieldName::of(text.as_bytes()), Some(*name));
+            assert_eq!(FieldName::of(text.to_ascii_uppercase().as_bytes()), Some(*name));
+            assert_eq!(FieldName::of(&text.as_bytes()[1..]), None);
+            assert_eq!(FieldName::of(format!("{text}x").as_bytes()), None);
+            // Each other token of that length that differs in one byte is another one.
+            for (at, byte) in (0..text.len()).flat_map(|at| (0..=u8::MAX).map(move |b| (at, b))) {
+                let mut other = text.as_bytes().to_vec();
+                other[at] = byte;
+                let same = other.eq_ignore_ascii_case(text.as_bytes());
+                if chars::is_token_byte(byte) && !same {
+                    assert_ne!(FieldName::of(&other), Some(*name), "{other:?}");
+                }
+            }
+        }
+        assert!(FieldName::ALL.len() <= 32, "a set has a bit for each");
+    }
+
+    #[test]
+    fn sets_have_what_was_put_into_them() {
+        let set = FieldNames::of(&[FieldName::Host, FieldName::IfUnmodifiedSince]);
+        let inside = FieldName::ALL.iter().filter(|name| set.contains(**name)).count();
+        assert_eq!(inside, 2);
+        assert!(set.meets(FieldNames::of(&[FieldName::Range, FieldName::Host])));
+        assert!(!set.meets(FieldNames::of(&[FieldName::Range])));
+        assert!(!set.meets(FieldNames::default()));
+    }
+}

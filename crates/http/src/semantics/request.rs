@@ -1,0 +1,166 @@
+//! A request as its handler sees it: a view of bytes, without a copy.
+
+use std::fmt;
+
+use crate::semantics::control::{ControlData, Version};
+use crate::semantics::method::Method;
+use crate::semantics::names::{FieldName, FieldNames, Index};
+use crate::semantics::span::{Span, fields};
+
+/// How the end of content is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// There is none.
+    None,
+    /// This many bytes, at least one.
+    Length(u64),
+    /// The length is known at its end: chunked in HTTP/1.1.
+    Chunked,
+}
+
+/// A request without its content.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    pub(crate) head: &'a [u8],
+    pub(crate) line: &'a ControlData,
+    /// The part of `head` with the fields, from where the spans are counted.
+    pub(crate) block: &'a [u8],
+    pub(crate) spans: &'a [Span],
+    /// The positions of the usual fields.
+    pub(crate) index: &'a Index,
+    pub(crate) content: Content,
+    pub(crate) upgrade: bool,
+}
+
+impl<'a> Request<'a> {
+    /// The method.
+    #[inline]
+    #[must_use]
+    pub fn method(&self) -> Method<'a> {
+        self.line.method.in_head(self.head)
+    }
+
+    /// The version.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.line.version
+    }
+
+    /// The target as it was sent: characters of RFC 3986 only, percent-encoded.
+    #[must_use]
+    pub fn target(&self) -> &'a [u8] {
+        self.line.target.whole().of(self.head)
+    }
+
+    /// The target's path as it was sent: percent-encoded (a `%` may lack its digits), with dots not
+    /// resolved. `/` where an absolute target has none; `*` in `OPTIONS *`.
+    #[must_use]
+    pub fn path(&self) -> &'a [u8] {
+        match self.line.target.path().of(self.head) {
+            [] => b"/",
+            path => path,
+        }
+    }
+
+    /// What follows the target's first `?`.
+    #[must_use]
+    pub fn query(&self) -> Option<&'a [u8]> {
+        self.line.target.query().map(|range| range.of(self.head))
+    }
+
+    /// The host, and perhaps a port: the authority of an absolute target, else the `Host` field. `None`
+    /// only in HTTP/1.0.
+    #[must_use]
+    pub fn host(&self) -> Option<&'a [u8]> {
+        // The absolute form wins (RFC 9112, 3.2.2).
+        match self.line.target.authority() {
+            Some(range) => Some(range.of(self.head)),
+            None => self.known(FieldName::Host),
+        }
+    }
+
+    /// The content that follows. [`Responder::read`](crate::Responder::read) asks for it.
+    #[must_use]
+    pub fn content(&self) -> Content {
+        self.content
+    }
+
+    /// The `Upgrade` field, if [`Responder::upgrade`](crate::Responder::upgrade) can switch to one of its
+    /// protocols: only in HTTP/1.1, for a request without content.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<&'a [u8]> {
+        if self.upgrade { self.known(FieldName::Upgrade) } else { None }
+    }
+
+    /// The value of the first field of that name, as [`Request::field`] finds it, but faster.
+    #[must_use]
+    pub fn known(&self, name: FieldName) -> Option<&'a [u8]> {
+        self.index.first(name).map(|range| range.of(self.block))
+    }
+
+    /// The [`FieldName`]s that the request has.
+    #[must_use]
+    pub fn present(&self) -> FieldNames {
+        self.index.present
+    }
+
+    /// Whether there is more than one field of that name.
+    #[must_use]
+    pub fn is_repeated(&self, name: FieldName) -> bool {
+        self.index.repeated.contains(name)
+    }
+
+    /// The value of the first field of that name, in any case. Spaces around the value are left out.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&'a [u8]> {
+        self.fields_named(name).next()
+    }
+
+    /// The values of all fields of that name, in order.
+    pub fn fields_named<'n>(
+        &self,
+        name: &'n str,
+    ) -> impl DoubleEndedIterator<Item = &'a [u8]> + use<'a, 'n> {
+        self.fields()
+            .filter(|(this, _)| this.eq_ignore_ascii_case(name.as_bytes()))
+            .map(|(_, value)| value)
+    }
+
+    /// All fields in order, names as they were sent.
+    pub fn fields(&self) -> impl DoubleEndedIterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+        fields(self.block, self.spans)
+    }
+}
+
+/// The fields behind the content (RFC 9110, 6.5). They change nothing in how the request is read.
+#[derive(Clone, Copy)]
+pub struct Trailers<'a> {
+    pub(crate) section: &'a [u8],
+    pub(crate) spans: &'a [Span],
+}
+
+impl<'a> Trailers<'a> {
+    /// All fields in order, names as they were sent.
+    pub fn fields(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+        fields(self.section, self.spans)
+    }
+}
+
+/// Shows no values, either.
+impl fmt::Debug for Trailers<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Trailers").field("fields", &self.spans.len()).finish()
+    }
+}
+
+/// Shows no values: they may be secrets.
+impl fmt::Debug for Request<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method())
+            .field("target", &String::from_utf8_lossy(self.target()))
+            .field("version", &self.version())
+            .field("fields", &self.spans.len())
+            .finish()
+    }
+}

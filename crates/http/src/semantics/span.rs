@@ -1,0 +1,34 @@
+//! Byte ranges in a head, instead of copies.
+
+/// A byte range in a head.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Range {
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+}
+
+impl Range {
+    // A head is far smaller than 4 GiB.
+    pub(crate) fn new(start: usize, end: usize) -> Self {
+        Self { start: start as u32, end: end as u32 }
+    }
+
+    pub(crate) fn of(self, bytes: &[u8]) -> &[u8] {
+        &bytes[self.start as usize..self.end as usize]
+    }
+}
+
+/// The ranges of a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) name: Range,
+    pub(crate) value: Range,
+}
+
+/// The names and values of the fields at `spans` of `head`.
+pub(crate) fn fields<'a>(
+    head: &'a [u8],
+    spans: &'a [Span],
+) -> impl DoubleEndedIterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+    spans.iter().map(move |span| (span.name.of(head), span.value.of(head)))
+}

@@ -1,0 +1,172 @@
+//! Events besides input: its end, deadlines, room in the output, and the server's stop.
+
+use sockeye_proto::{Fault, Stop, Time, Turn};
+
+use super::server::Server;
+use super::state::State;
+use crate::handling::answer::AnswerKind;
+use crate::semantics::exchange::{Incoming, Waits};
+use crate::semantics::refusal::Refusal;
+use crate::{Handler, Handlers, Limits, StreamEvent};
+
+impl<S: Handlers> Server<S> {
+    /// The client has ended its side: a streamed response must send something within a time limit.
+    pub(super) fn on_half_close(&mut self, turn: &Turn<'_>) {
+        self.connection.half_closed = true;
+        if let State::ExpectAnswer(in_flight) = &mut self.state
+            && in_flight.exchange.has_begun()
+        {
+            in_flight.exchange.send_by = self.connection.silent_until(turn.now());
+        }
+    }
+
+    pub(super) fn on_eof(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        if !self.connection.half_closed {
+            self.on_half_close(turn);
+        }
+        match &self.state {
+            State::ExpectRequest { .. } | State::ExpectRest(_) => self.finish(false, turn),
+            State::ExpectHead { .. } => {
+                self.state = State::ExpectNothing;
+                let what = "ended its side in the middle of a request head";
+                return Err(Fault::peer("eof_in_head", what));
+            }
+            // The end of input is not told during a pause: what is owed is answered first. But
+            // content that is not complete will never be.
+            State::ExpectAnswer(in_flight) => {
+                if let Incoming::Reading { .. } = in_flight.exchange.incoming {
+                    return self.refuse_content(Refusal::EOF_IN_BODY, turn);
+                }
+            }
+            State::ExpectRoom | State::ExpectNothing => {}
+        }
+        Ok(())
+    }
+
+    /// The content of the request whose answer waits can't be completed.
+    fn refuse_content(
+        &mut self,
+        refusal: Refusal<'static>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Fault> {
+        match self.state.take_in_flight() {
+            Some(mut in_flight) => {
+                Err(in_flight.refuse_content(refusal, &mut self.connection, turn))
+            }
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn on_deadline(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        let Limits { idle_timeout, body_timeout, half_closed_timeout, head_timeout, .. } =
+            self.connection.config.limits;
+        if self.state.until().is_none_or(|until| turn.now() < until) {
+            return Ok(());
+        }
+        match &mut self.state {
+            // A client that is just sending its next request shall still read our last response.
+            State::ExpectRequest { .. } if self.connection.stop == Stop::Drain => {
+                self.finish(true, turn);
+            }
+            // A peer that is still reading our last response is slow, not idle: the write deadline
+            // watches over it.
+            State::ExpectRequest { until, .. } if turn.unsent() > 0 => {
+                *until = turn.now() + idle_timeout;
+            }
+            State::ExpectRequest { .. } => {
+                self.state = State::ExpectNothing;
+                return Err(Fault::idle(idle_timeout));
+            }
+            State::ExpectHead { until, .. } => {
+                let since = until.checked_sub(head_timeout).unwrap_or(turn.now());
+                self.state = State::ExpectNothing;
+                if let Some(log) = &mut self.connection.log {
+                    log.begin_part(since, &self.connection.config, turn);
+                }
+                return Err(self.refuse(Refusal::HEAD_TIMEOUT, false, turn));
+            }
+            State::ExpectAnswer(in_flight) => {
+                let exchange = &mut in_flight.exchange;
+                let is_late = exchange.send_by <= turn.now();
+                if is_late && !exchange.has_begun() {
+                    exchange.send_by = Time::NEVER;
+                    return self.wake(turn, |in_flight, connection, turn| {
+                        in_flight.call(connection, turn, Handler::on_response_timeout)
+                    });
+                }
+                if is_late && turn.unsent() > 0 {
+                    // What is written is not sent yet: the write deadline watches over that, and the
+                    // time begins anew when it is.
+                    exchange.send_by = turn.now() + half_closed_timeout;
+                    turn.mark();
+                } else if is_late {
+                    self.state = State::ExpectNothing;
+                    let seconds = half_closed_timeout.as_secs();
+                    let what =
+                        format!("ended its side, and nothing was sent to it for {seconds} s");
+                    return Err(Fault::peer("half_closed_timeout", what));
+                } else if turn.is_full() {
+                    // It is we who don't read.
+                    exchange.content_until = turn.now() + body_timeout;
+                } else {
+                    return self.refuse_content(Refusal::BODY_TIMEOUT, turn);
+                }
+            }
+            State::ExpectRest(_) => self.finish(true, turn),
+            State::ExpectRoom | State::ExpectNothing => {}
+        }
+        Ok(())
+    }
+
+    pub(super) fn on_room(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        match &self.state {
+            State::ExpectRoom => {
+                self.state = State::idle(self.connection.idle_until(turn.now()));
+                turn.resume();
+                Ok(())
+            }
+            State::ExpectAnswer(in_flight) if in_flight.exchange.waits.content.is_some() => self
+                .wake(turn, |in_flight, _, _| {
+                    let waits = in_flight.exchange.waits;
+                    Ok(AnswerKind::Wait(Waits { room: false, ..waits }))
+                }),
+            State::ExpectAnswer(in_flight) if in_flight.exchange.waits.room => {
+                self.tell(StreamEvent::Room, turn)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Tells a handler of a wake-up if it streams its response. An earlier wake-up may be meant for an
+    /// earlier request, and a handler looks anyway when its stream starts.
+    pub(super) fn on_woken(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        match &self.state {
+            State::ExpectAnswer(in_flight) if in_flight.exchange.has_begun() => {
+                self.tell(StreamEvent::Woken, turn)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The server is stopping. `unread`: behind the request that is being answered lies another.
+    pub(super) fn on_drain(&mut self, unread: bool, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        self.connection.stop = Stop::Drain;
+        match &mut self.state {
+            State::ExpectRequest { until, .. } => {
+                *until = self.connection.idle_until(turn.now()).min(*until);
+            }
+            State::ExpectAnswer(in_flight) => {
+                in_flight.wire.unread |= unread;
+                // A response that has started is told now, another one when it starts.
+                if in_flight.exchange.has_begun() {
+                    return self.wake(turn, |in_flight, _, _| {
+                        Ok(AnswerKind::Wait(in_flight.exchange.waits))
+                    });
+                }
+            }
+            // A request that has come is answered.
+            _ => {}
+        }
+        Ok(())
+    }
+}

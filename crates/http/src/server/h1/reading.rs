@@ -1,0 +1,234 @@
+//! What follows a request's head: its content, its answer, and what is left of it then.
+
+use std::borrow::BorrowMut;
+
+use sockeye_proto::{Fault, Turn};
+
+use super::server::{ReadOutcome, Server};
+use super::state::{Rest, State};
+use crate::h1::body::Decoded;
+use crate::h1::exchange::H1Exchange;
+use crate::handling::answer::AnswerKind;
+use crate::handling::connection::Connection;
+use crate::handling::in_flight::{InFlight, NextStep};
+use crate::semantics::exchange::Incoming;
+use crate::semantics::refusal::Refusal;
+use crate::semantics::span::Span;
+use crate::{Handlers, StreamEvent, Trailers};
+
+impl<S: Handlers> Server<S> {
+    /// Continues a request as its handler has answered. `input` follows what was read of it.
+    pub(super) fn go_on<E>(
+        &mut self,
+        mut in_flight: E,
+        answer: AnswerKind,
+        input: &mut &[u8],
+        turn: &mut Turn<'_>,
+    ) -> Result<ReadOutcome, Fault>
+    where
+        E: BorrowMut<InFlight<S::Handler, H1Exchange>>
+            + Into<Box<InFlight<S::Handler, H1Exchange>>>,
+    {
+        let had_input = !input.is_empty();
+        match self.follow(in_flight.borrow_mut(), answer, input, turn)? {
+            NextStep::Wait | NextStep::Read => {
+                let mut in_flight = in_flight.into();
+                if had_input {
+                    in_flight.wire.unread = !input.is_empty();
+                }
+                let exchange = &mut in_flight.exchange;
+                exchange.send_by = self.connection.send_by(exchange, turn.now());
+                let reads = exchange.waits.reads();
+                self.state = State::ExpectAnswer(in_flight);
+                Ok(if reads { ReadOutcome::NeedsInput } else { ReadOutcome::Waits })
+            }
+            NextStep::Done => self.done(in_flight.borrow(), input, turn),
+            NextStep::Switched => {
+                let Connection { log, config, .. } = &mut self.connection;
+                if let Some(log) = log {
+                    log.handed_over(config, turn);
+                }
+                self.state = State::ExpectNothing;
+                Ok(ReadOutcome::NeedsInput)
+            }
+        }
+    }
+
+    /// Does what an answer asks for, until the response is complete or waits.
+    fn follow(
+        &mut self,
+        in_flight: &mut InFlight<S::Handler, H1Exchange>,
+        mut answer: AnswerKind,
+        input: &mut &[u8],
+        turn: &mut Turn<'_>,
+    ) -> Result<NextStep, Fault> {
+        loop {
+            let next = in_flight.next_step(answer, &mut self.connection, turn)?;
+            let NextStep::Read = next else { return Ok(next) };
+            let mut spans = self.connection.config.trailers.take();
+            let told = self.tell_content(in_flight, input, &mut spans, turn);
+            self.connection.config.trailers.set(spans);
+            match told? {
+                Some(next) => answer = next,
+                None => return Ok(NextStep::Read),
+            }
+        }
+    }
+
+    /// Tells the handler the next of the request's content, from the front of `input`. Returns its
+    /// answer, unless more input is needed.
+    fn tell_content(
+        &mut self,
+        in_flight: &mut InFlight<S::Handler, H1Exchange>,
+        input: &mut &[u8],
+        spans: &mut Vec<Span>,
+        turn: &mut Turn<'_>,
+    ) -> Result<Option<AnswerKind>, Fault> {
+        let connection = &mut self.connection;
+        let Incoming::Reading { room } = &mut in_flight.exchange.incoming else { return Ok(None) };
+        let decoder = &mut in_flight.wire.decoder;
+        let (used, decoded) = match decoder.step(input, *room, &connection.config.limits, spans) {
+            Ok(stepped) => stepped,
+            Err(refusal) => return Err(in_flight.refuse_content(refusal, connection, turn)),
+        };
+        let (used, rest) = input.split_at(used);
+        *input = rest;
+        match decoded {
+            Decoded::Short => Ok(None),
+            Decoded::Piece(len) => {
+                *room -= len as u64;
+                let event = StreamEvent::Body(&used[used.len() - len..]);
+                in_flight.tell(event, connection, turn).map(Some)
+            }
+            Decoded::End(len) => {
+                in_flight.exchange.incoming = Incoming::Ended;
+                // Without a trailer section, the spans are those of another request.
+                let spans: &[Span] = if len > 0 { spans } else { &[] };
+                let trailers = Trailers { section: &used[used.len() - len..], spans };
+                in_flight.tell(StreamEvent::BodyEnd(&trailers), connection, turn).map(Some)
+            }
+        }
+    }
+
+    /// Continues to read the content of the request whose answer waits for it.
+    pub(super) fn read_content(
+        &mut self,
+        input: &mut &[u8],
+        turn: &mut Turn<'_>,
+    ) -> Result<ReadOutcome, Fault> {
+        let Some(mut in_flight) = self.state.take_in_flight() else { return Ok(ReadOutcome::Last) };
+        let InFlight { exchange, wire, .. } = &mut *in_flight;
+        exchange.content_until = self.connection.content_until(turn.now());
+        wire.persistent &= !self.connection.stops() || exchange.has_begun();
+        let answer = AnswerKind::Wait(exchange.waits);
+        self.go_on(in_flight, answer, input, turn)
+    }
+
+    /// Tells the handler of the request whose answer waits what has happened.
+    pub(super) fn tell(
+        &mut self,
+        event: StreamEvent<'_>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Fault> {
+        self.wake(turn, |in_flight, connection, turn| in_flight.tell(event, connection, turn))
+    }
+
+    /// Continues the request whose answer waits, with the answer of `call`.
+    pub(super) fn wake(
+        &mut self,
+        turn: &mut Turn<'_>,
+        call: impl FnOnce(
+            &mut InFlight<S::Handler, H1Exchange>,
+            &mut Connection,
+            &mut Turn<'_>,
+        ) -> Result<AnswerKind, Fault>,
+    ) -> Result<(), Fault> {
+        let Some(mut in_flight) = self.state.take_in_flight() else { return Ok(()) };
+        let InFlight { exchange, wire, .. } = &mut *in_flight;
+        wire.persistent &= !self.connection.stops() || exchange.has_begun() || wire.unread;
+        wire.upgrade &= !self.connection.stops();
+        if !exchange.waits.reads() {
+            // Content that was held back may be asked for now.
+            exchange.content_until = self.connection.content_until(turn.now());
+        }
+        let answer = call(&mut in_flight, &mut self.connection, turn)?;
+        match self.go_on(in_flight, answer, &mut &b""[..], turn)? {
+            ReadOutcome::GoOn | ReadOutcome::NeedsInput => turn.resume(),
+            ReadOutcome::Waits | ReadOutcome::Last => {}
+        }
+        Ok(())
+    }
+
+    /// Goes on behind a request that is answered.
+    #[inline(always)] // Every request comes here.
+    pub(super) fn done(
+        &mut self,
+        in_flight: &InFlight<S::Handler, H1Exchange>,
+        input: &mut &[u8],
+        turn: &mut Turn<'_>,
+    ) -> Result<ReadOutcome, Fault> {
+        if let Some(log) = &mut self.connection.log {
+            log.answered(turn.mark());
+        }
+        let InFlight { exchange, wire, .. } = in_flight;
+        let rest = wire.rest(&exchange.incoming);
+        if !wire.persistent {
+            self.finish(wire.unread || rest.is_some() || !input.is_empty(), turn);
+            return Ok(ReadOutcome::Last);
+        }
+        let until = self.connection.idle_until(turn.now());
+        match rest {
+            None => {
+                self.state = State::idle(until);
+                Ok(ReadOutcome::GoOn)
+            }
+            Some(decoder) => {
+                let room = self.connection.config.limits.discard;
+                self.discard(Rest { decoder, room, until }, input, turn)
+            }
+        }
+    }
+
+    /// Discards content that nobody reads.
+    #[inline(never)]
+    pub(super) fn discard(
+        &mut self,
+        mut rest: Rest,
+        input: &mut &[u8],
+        turn: &mut Turn<'_>,
+    ) -> Result<ReadOutcome, Fault> {
+        let Connection { config, .. } = &self.connection;
+        let mut spans = config.trailers.take();
+        let stepped = loop {
+            match rest.decoder.step(input, rest.room, &config.limits, &mut spans) {
+                Ok((used, decoded)) => {
+                    *input = &input[used..];
+                    match decoded {
+                        Decoded::Piece(len) => rest.room = rest.room.saturating_sub(len as u64),
+                        Decoded::End(_) => break Ok(true),
+                        Decoded::Short => break Ok(false),
+                    }
+                }
+                Err(refusal) => break Err(refusal),
+            }
+        };
+        config.trailers.set(spans);
+        match stepped {
+            Ok(true) => {
+                self.state = State::idle(self.connection.idle_until(turn.now()));
+                Ok(ReadOutcome::GoOn)
+            }
+            Ok(false) => {
+                rest.until = self.connection.content_until(turn.now());
+                self.state = State::ExpectRest(Box::new(rest));
+                Ok(ReadOutcome::NeedsInput)
+            }
+            // It has its response. More than is worth reading is no fault.
+            Err(Refusal::BODY_TOO_LARGE) => {
+                self.finish(true, turn);
+                Ok(ReadOutcome::Last)
+            }
+            Err(refusal) => Err(refusal.fault()),
+        }
+    }
+}

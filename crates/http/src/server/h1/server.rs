@@ -1,0 +1,330 @@
+//! The server's side of an HTTP/1.1 connection: reads heads, and has requests answered.
+//!
+//! What follows a head is in [`reading`](super::reading), what else happens in
+//! [`events`](super::events).
+
+use std::fmt;
+use std::rc::Rc;
+
+use sockeye_proto::{Consumed, End, Event, Fault, Protocol, Stop, Time, Turn};
+
+use super::state::State;
+use crate::h1::block::Block;
+use crate::h1::exchange::H1Exchange;
+use crate::h1::framing;
+use crate::h1::head::{self, Head, Progress};
+use crate::handling::answer::AnswerKind;
+use crate::handling::connection::Connection;
+use crate::handling::in_flight::InFlight;
+use crate::semantics::exchange::{Exchange, Incoming};
+use crate::semantics::method::MethodKind;
+use crate::semantics::refusal::Refusal;
+use crate::{Begun, Content, Handler, Handlers, Request, ServerConfig, StreamEvent, Unread};
+
+/// The server's side of one connection. It holds no buffer, and makes a handler for each request.
+pub struct Server<S: Handlers> {
+    pub(super) connection: Connection,
+    pub(super) state: State<S::Handler>,
+    handlers: S,
+}
+
+/// What reading came to.
+pub(super) enum ReadOutcome {
+    /// Read on.
+    GoOn,
+    /// More bytes are needed.
+    NeedsInput,
+    /// The server waits for something else.
+    Waits,
+    /// Nothing more is read.
+    Last,
+}
+
+impl<S: Handlers> Server<S> {
+    /// A connection whose requests are answered by `handlers`.
+    pub fn new(config: Rc<ServerConfig>, handlers: S) -> Self {
+        let (connection, state) = (Connection::new(config), State::idle(Time::NEVER));
+        Self { connection, state, handlers }
+    }
+
+    /// The same in a server that may be stopping already: for a protocol that hands its connection to
+    /// this one.
+    #[must_use]
+    pub fn stopping(mut self, stop: Stop) -> Self {
+        self.connection.stop = stop;
+        self
+    }
+
+    /// Reads a head, or the rest of one, and has the request answered when it is complete.
+    fn read_head(&mut self, input: &mut &[u8], turn: &mut Turn<'_>) -> Result<ReadOutcome, Fault> {
+        let mut progress = match &self.state {
+            State::ExpectHead { progress, .. } => *progress,
+            _ => Progress::default(),
+        };
+        let mut block = self.connection.config.block.take().unwrap_or_default();
+        let limits = &self.connection.config.limits;
+        let outcome = match head::parse(input, &mut progress, limits, &mut block) {
+            Ok(Some(head)) => self.begin(input, &head, &block, turn),
+            Ok(None) => {
+                let until = match &self.state {
+                    // More of a head is no more time for it.
+                    State::ExpectHead { until, .. } => *until,
+                    _ => turn.now() + limits.head_timeout,
+                };
+                self.state = State::ExpectHead { progress, until };
+                if let Some(log) = &mut self.connection.log {
+                    log.keep_part(input);
+                }
+                Ok(ReadOutcome::NeedsInput)
+            }
+            Err(refusal) => {
+                self.log_begin(Begun::Unread(Unread::of(input)), turn);
+                Err(self.refuse(refusal, input.starts_with(b"HEAD "), turn))
+            }
+        };
+        self.connection.config.block.set(Some(block));
+        outcome
+    }
+
+    /// Has a request answered whose head is complete.
+    fn begin(
+        &mut self,
+        input: &mut &[u8],
+        head: &Head,
+        block: &Block,
+        turn: &mut Turn<'_>,
+    ) -> Result<ReadOutcome, Fault> {
+        let &Head { ref line, fields, len } = head;
+        let (head, rest) = input.split_at(len);
+        *input = rest;
+        let mut request = Request {
+            head,
+            line,
+            block: &head[fields..],
+            spans: &block.spans,
+            index: &block.index,
+            content: Content::None,
+            upgrade: false,
+        };
+        let head_only = line.method == MethodKind::Head;
+        let framing = match block.framing(line.version) {
+            Some(framing) => Ok(framing),
+            None => {
+                framing::of(&request).inspect(|framing| block.keep_framing(line.version, *framing))
+            }
+        };
+        if let Ok(framing) = &framing {
+            request.content = framing.content;
+        }
+        self.log_begin(Begun::Request(&request), turn);
+        let framing = match framing {
+            Ok(framing) => framing,
+            Err(refusal) => return Err(self.refuse(refusal, head_only, turn)),
+        };
+        if matches!(line.method, MethodKind::Connect | MethodKind::Trace) {
+            return Err(self.refuse(Refusal::REFUSED_METHOD, false, turn));
+        }
+        if self.connection.checks_host && !self.allows_host(&request, block) {
+            return Err(self.refuse_host(&request, turn));
+        }
+        // A server that stops begins nothing new. Requests that have come are answered, whatever
+        // precedes them in the pipeline, and the last of them closes the connection.
+        let stops = self.connection.stops();
+        let is_last = stops && (framing.content != Content::None || rest.is_empty());
+        request.upgrade = framing.upgrade && framing.content == Content::None && !stops;
+        let incoming = Incoming::Unread {
+            content: framing.content,
+            expects_continue: framing.expects_continue,
+        };
+        let persistent = framing.persistent && !is_last;
+        let mut in_flight = InFlight {
+            handler: self.handlers.handler(turn.peer()),
+            exchange: Exchange::new(head_only, incoming),
+            wire: H1Exchange::new(line.version, request.upgrade, persistent),
+        };
+        let answer = in_flight.call(&mut self.connection, turn, |handler, responder| {
+            handler.on_request(&request, responder)
+        })?;
+        // Most are answered at once.
+        match answer {
+            AnswerKind::Done => self.done(&in_flight, input, turn),
+            answer => self.go_on(in_flight, answer, input, turn),
+        }
+    }
+
+    /// Ends the connection in order. `unread`: the client has sent, or may be sending, what will not
+    /// be read.
+    pub(super) fn finish(&mut self, unread: bool, turn: &mut Turn<'_>) {
+        turn.end(if unread || self.connection.stops() { End::Linger } else { End::Close });
+        self.state = State::ExpectNothing;
+    }
+
+    /// Whether the host of a request is allowed. The result for its fields is kept with them.
+    fn allows_host(&self, request: &Request<'_>, block: &Block) -> bool {
+        let Some(check) = &self.connection.config.host_check else { return true };
+        match (request.line.target.authority(), block.host_allowed()) {
+            (None, Some(allowed)) => allowed,
+            (None, None) => {
+                let allowed = check.allows(request);
+                block.keep_host_allowed(allowed);
+                allowed
+            }
+            (Some(_), _) => check.allows(request),
+        }
+    }
+
+    /// Refuses a request for its host.
+    #[cold]
+    fn refuse_host(&mut self, request: &Request<'_>, turn: &mut Turn<'_>) -> Fault {
+        let what = self.connection.config.host_check.as_ref().map(|check| check.refuse(request));
+        let what = what.unwrap_or_default();
+        let head_only = request.line.method == MethodKind::Head;
+        self.answer_refused(Refusal::of_host(&what), head_only, turn);
+        Refusal::HOST_NOT_ALLOWED.fault()
+    }
+
+    /// Refuses a request that has no handler yet. Returns the fault that ends the connection.
+    #[cold]
+    pub(super) fn refuse(
+        &mut self,
+        refusal: Refusal<'static>,
+        head_only: bool,
+        turn: &mut Turn<'_>,
+    ) -> Fault {
+        self.answer_refused(refusal, head_only, turn);
+        refusal.fault()
+    }
+
+    fn answer_refused(&mut self, refusal: Refusal<'_>, head_only: bool, turn: &mut Turn<'_>) {
+        let mut in_flight = InFlight {
+            handler: self.handlers.handler(turn.peer()),
+            exchange: Exchange::new(head_only, Incoming::Ended),
+            wire: H1Exchange::refused(),
+        };
+        in_flight.refuse(refusal, &mut self.connection, turn);
+    }
+
+    /// Notes for the log, if there is one, that a request has come.
+    fn log_begin(&mut self, request: Begun<'_>, turn: &Turn<'_>) {
+        if let Some(log) = &mut self.connection.log {
+            log.begin(request, &self.connection.config, turn);
+        }
+    }
+
+    fn log_is_full(&self) -> bool {
+        self.connection.log.as_ref().is_some_and(|log| log.is_full())
+    }
+
+    /// Reads as much as can be read now from the front of `input`.
+    fn read(&mut self, input: &mut &[u8], turn: &mut Turn<'_>) -> Result<ReadOutcome, Fault> {
+        Ok(match &self.state {
+            State::ExpectRequest { .. } if turn.is_full() || self.log_is_full() => {
+                turn.want_room();
+                self.state = State::ExpectRoom;
+                ReadOutcome::Waits
+            }
+            // One blank line before a request is ignored (RFC 9112, 2.2).
+            State::ExpectRequest { blank: false, .. } if *input == b"\r" => ReadOutcome::NeedsInput,
+            State::ExpectRequest { blank: false, until } if input.starts_with(b"\r\n") => {
+                self.state = State::ExpectRequest { until: *until, blank: true };
+                *input = &input[2..];
+                ReadOutcome::GoOn
+            }
+            State::ExpectRequest { .. } | State::ExpectHead { .. } => {
+                self.read_head(input, turn)?
+            }
+            State::ExpectAnswer(in_flight) if in_flight.exchange.waits.reads() => {
+                self.read_content(input, turn)?
+            }
+            State::ExpectAnswer(_) | State::ExpectRoom => ReadOutcome::Waits,
+            State::ExpectRest(_) => {
+                match std::mem::replace(&mut self.state, State::ExpectNothing) {
+                    State::ExpectRest(rest) => self.discard(*rest, input, turn)?,
+                    _ => ReadOutcome::Last,
+                }
+            }
+            State::ExpectNothing => ReadOutcome::Last,
+        })
+    }
+}
+
+impl<S: Handlers> Protocol for Server<S> {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
+        let mut rest = input;
+        while !rest.is_empty() {
+            match self.read(&mut rest, turn) {
+                Ok(ReadOutcome::GoOn) => {}
+                Ok(ReadOutcome::NeedsInput) => break,
+                Ok(ReadOutcome::Waits) => return Ok(Consumed::pause(input.len() - rest.len())),
+                Ok(ReadOutcome::Last) => return Ok(Consumed::more(input.len())),
+                Err(fault) => {
+                    self.state = State::ExpectNothing;
+                    return Err(fault);
+                }
+            }
+        }
+        Ok(Consumed::more(input.len() - rest.len()))
+    }
+
+    fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
+        match event {
+            Event::Open(peer) => {
+                self.connection.open(peer);
+                self.state = State::idle(self.connection.idle_until(turn.now()));
+            }
+            Event::Eof { .. } => return self.on_eof(turn),
+            Event::HalfClosed => self.on_half_close(turn),
+            Event::Room => return self.on_room(turn),
+            Event::Deadline => return self.on_deadline(turn),
+            Event::Message(ticket, body) => {
+                return self.tell(StreamEvent::Message(ticket, body), turn);
+            }
+            Event::Woken => return self.on_woken(turn),
+            Event::LameDuck => self.connection.stop = Stop::LameDuck,
+            Event::Drain { unread } => return self.on_drain(unread, turn),
+            Event::Sent(mark) => {
+                let Connection { log, config, .. } = &mut self.connection;
+                if let Some(log) = log {
+                    log.sent(mark, config, turn.now());
+                }
+                if self.connection.half_closed {
+                    self.on_half_close(turn);
+                }
+            }
+            Event::Closed(reason) => {
+                if let State::ExpectAnswer(in_flight) = &mut self.state
+                    && in_flight.wire.rest(&in_flight.exchange.incoming).is_some()
+                {
+                    // The connection has its reason already.
+                    let _ = in_flight.tell_incomplete(turn.now());
+                }
+                let Connection { log, config, .. } = &mut self.connection;
+                if let Some(log) = log {
+                    log.closed(reason, config, turn);
+                }
+            }
+            // Every event of today is above. HTTP ignores one that is added.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        self.state.until()
+    }
+
+    fn idle_since(&self) -> Option<Time> {
+        match &self.state {
+            State::ExpectRequest { until, .. } => {
+                until.checked_sub(self.connection.config.limits.idle_timeout)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl<S: Handlers> fmt::Debug for Server<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").finish_non_exhaustive()
+    }
+}

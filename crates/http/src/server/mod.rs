@@ -1,0 +1,7 @@
+//! The server's side of a connection.
+
+mod h1;
+#[cfg(feature = "test-wire")]
+pub(crate) mod json_lines;
+
+pub use h1::Server;

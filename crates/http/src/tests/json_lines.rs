@@ -1,0 +1,295 @@
+//! Several requests in flight on one connection, over a wire that is for tests.
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sockeye_proto::{Promise, Reason};
+
+use super::*;
+use crate::{Begun, JsonLines, Limits, Log, Outcome, Stream, StreamEvent, Trailers};
+
+static LARGE: [u8; 10 * 16384 + 7] = [b'x'; 10 * 16384 + 7];
+
+/// Under `/at-once` answers, under `/later` when a test keeps its promise, under `/never` not at all;
+/// `/endless` streams while there is room, `/echo` what it reads, `/stop` until it is told of a drain;
+/// `/large` is large, `/panic` panics.
+struct Several(Rc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    promises: RefCell<Vec<Promise>>,
+    alive: std::cell::Cell<i32>,
+}
+
+impl Drop for Several {
+    fn drop(&mut self) {
+        self.0.alive.update(|alive| alive - 1);
+    }
+}
+
+fn pour(mut stream: Stream<'_, '_>) -> Answer {
+    while !stream.is_full() {
+        stream.write(&[b'x'; 1000]);
+    }
+    stream.more()
+}
+
+impl Handler for Several {
+    fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {
+        let none = Fields::new();
+        match request.path() {
+            b"/later" => {
+                self.0.promises.borrow_mut().push(responder.promise());
+                responder.later()
+            }
+            b"/never" => responder.later(),
+            b"/endless" => pour(responder.stream(Status::OK, &none, None)),
+            b"/echo" => responder.stream(Status::OK, &none, None).read(),
+            b"/stop" => responder.stream(Status::OK, &none, None).later(),
+            b"/large" => responder.send(Status::OK, &none, Body::Static(&LARGE)),
+            b"/panic" => panic!("asked for it"),
+            path => responder.send(Status::OK, &none, Body::Copied(path)),
+        }
+    }
+
+    fn on_message(
+        &mut self,
+        _: Ticket,
+        body: Result<Message, Abandoned>,
+        responder: Responder<'_, '_>,
+    ) -> Answer {
+        let text = *body.unwrap().downcast::<&'static str>().unwrap();
+        responder.send(Status::OK, &Fields::new(), Body::Static(text.as_bytes()))
+    }
+
+    fn on_stream(&mut self, event: StreamEvent<'_>, mut stream: Stream<'_, '_>) -> Answer {
+        match event {
+            StreamEvent::Room => pour(stream),
+            StreamEvent::Body(piece) => {
+                stream.write(piece);
+                stream.read()
+            }
+            StreamEvent::BodyEnd(trailers) => {
+                let mut fields = Fields::new();
+                for (name, value) in Trailers::fields(trailers) {
+                    fields.push(str::from_utf8(name).unwrap(), value).unwrap();
+                }
+                stream.end_with(&fields)
+            }
+            StreamEvent::Drain => stream.end(),
+            _ => stream.later(),
+        }
+    }
+}
+
+/// Keeps the targets and ends of requests, in the order in which it is told of the ends.
+#[derive(Debug, Default)]
+struct Ends(RefCell<Vec<String>>);
+
+impl Log for Ends {
+    fn begun(&self, request: Begun<'_>, _: &Peer, _: sockeye_proto::WallTime, notes: &mut Vec<u8>) {
+        let Begun::Request(request) = request else { return };
+        notes.extend_from_slice(request.target());
+    }
+
+    fn ended(&self, notes: &[u8], outcome: &Outcome) {
+        let notes = String::from_utf8_lossy(notes);
+        self.0.borrow_mut().push(format!("{notes} {}", outcome.ended));
+    }
+}
+
+struct Scene {
+    client: Harness,
+    shared: Rc<Shared>,
+    ends: Rc<Ends>,
+}
+
+impl Scene {
+    fn with(limits: Limits) -> Self {
+        let (shared, ends) = (Rc::<Shared>::default(), Rc::<Ends>::default());
+        let config = Rc::new(ServerConfig::new(limits).logging(ends.clone()));
+        let ours = Rc::clone(&shared);
+        let server = JsonLines::new(config, move |_: &Peer| {
+            ours.alive.update(|alive| alive + 1);
+            Several(Rc::clone(&ours))
+        });
+        Self { client: Harness::new(server), shared, ends }
+    }
+
+    fn new() -> Self {
+        Self::with(Limits::default())
+    }
+
+    fn get(&mut self, stream: u32, path: &str) {
+        self.say(
+            &json!({"stream": stream, "method": "GET", "path": path, "fields": [["host", "a"]]}),
+        );
+    }
+
+    fn say(&mut self, line: &Value) {
+        self.client.input(format!("{line}\n").as_bytes());
+    }
+
+    /// What the server says: of each stream its status, its content, and how it ended.
+    fn hear(&mut self) -> Vec<String> {
+        lines(&self.client.output())
+    }
+}
+
+/// The lines of `output` in order, and the length of content behind them.
+fn lines(mut output: &[u8]) -> Vec<String> {
+    let mut told = Vec::new();
+    while !output.is_empty() {
+        let end = output.iter().position(|byte| *byte == b'\n').expect("a line");
+        let line: Value = serde_json::from_slice(&output[..end]).expect("JSON");
+        output = &output[end + 1..];
+        let stream = &line["stream"];
+        if let Some(len) = line["content"].as_u64() {
+            let (content, rest) = output.split_at(len as usize);
+            let shown =
+                if len < 20 { String::from_utf8_lossy(content).into() } else { len.to_string() };
+            told.push(format!("{stream} {shown}"));
+            output = rest;
+        } else if let Some(status) = line["status"].as_u64() {
+            told.push(format!("{stream} {status}"));
+        } else {
+            told.push(format!(
+                "{stream} {}",
+                if line["end"].is_array() { "end" } else { "aborted" }
+            ));
+        }
+    }
+    told
+}
+
+#[test]
+fn the_fast_one_of_three_is_answered_first_and_all_are_logged_as_they_end() {
+    let mut scene = Scene::new();
+    scene.get(1, "/later");
+    scene.get(2, "/later");
+    scene.get(3, "/at-once");
+    assert_eq!(scene.hear(), ["3 200", "3 /at-once", "3 end"]);
+    let promises = scene.shared.promises.take();
+    for (promise, text) in promises.into_iter().zip(["first", "second"]).rev() {
+        promise.keep(Box::new(text));
+    }
+    scene.client.deliver();
+    assert_eq!(scene.hear(), ["2 200", "2 second", "2 end", "1 200", "1 first", "1 end"]);
+    assert_eq!(scene.ends.0.take(), ["/at-once complete", "/later complete", "/later complete"]);
+    assert_eq!(scene.shared.alive.get(), 0);
+}
+
+#[test]
+fn one_whose_client_does_not_read_holds_up_nobody_and_what_is_cancelled_is_dropped() {
+    let mut scene = Scene::new();
+    scene.get(1, "/endless");
+    scene.say(&json!({"stream": 1, "reads": false}));
+    scene.hear();
+    scene.get(2, "/at-once");
+    assert_eq!(scene.hear(), ["2 200", "2 /at-once", "2 end"]);
+    scene.get(3, "/never");
+    assert_eq!(scene.shared.alive.get(), 2);
+    for stream in [1, 3] {
+        scene.say(&json!({"stream": stream, "cancel": true}));
+    }
+    assert_eq!(scene.hear(), ["1 aborted", "3 aborted"]);
+    assert_eq!(scene.shared.alive.get(), 0);
+    let ends = ["/at-once complete", "/endless client-aborted", "/never client-aborted"];
+    assert_eq!(scene.ends.0.take(), ends);
+}
+
+#[test]
+fn large_responses_take_turns() {
+    let mut scene = Scene::new();
+    let line = |stream| json!({"stream": stream, "method": "GET", "path": "/large", "fields": [["host", "a"]]});
+    scene.client.input(format!("{}\n{}\n", line(1), line(2)).as_bytes());
+    let told = scene.hear();
+    let whole = LARGE.len() / 16384;
+    let content: Vec<&String> = told.iter().filter(|line| line.ends_with("16384")).collect();
+    assert_eq!(content.len(), 2 * whole, "{told:?}");
+    assert!(content.windows(2).all(|two| two[0] != two[1]), "{told:?}");
+    assert_eq!(told.iter().filter(|line| line.ends_with("end")).count(), 2);
+}
+
+#[test]
+fn content_comes_in_pieces_between_those_of_others() {
+    let mut scene = Scene::new();
+    for stream in [1, 2] {
+        scene.say(&json!({"stream": stream, "method": "POST", "path": "/echo",
+            "fields": [["host", "a"]], "content": true}));
+    }
+    for (stream, text) in [(1, "one"), (2, "two"), (1, "three")] {
+        scene.say(&json!({"stream": stream, "content": text.len()}));
+        text.bytes().for_each(|byte| scene.client.input(&[byte]));
+    }
+    scene.say(&json!({"stream": 2, "end": [["x", "y"]]}));
+    let told = scene.hear();
+    let content = |stream: char| -> String {
+        let of = told.iter().filter(|line| line.starts_with(stream)).map(|line| &line[2..]);
+        of.collect()
+    };
+    assert_eq!((content('1'), content('2')), ("200onethree".into(), "200twoend".into()));
+}
+
+#[test]
+fn a_panic_ends_its_stream_alone() {
+    let mut scene = Scene::new();
+    scene.get(1, "/later");
+    scene.get(2, "/panic");
+    let told = scene.hear();
+    assert_eq!((&*told[0], told.last().map(String::as_str)), ("2 500", Some("2 end")));
+    assert_eq!(scene.client.fault(), None);
+    for promise in scene.shared.promises.take() {
+        promise.keep(Box::new("still there"));
+    }
+    scene.client.deliver();
+    assert_eq!(scene.hear(), ["1 200", "1 still there", "1 end"]);
+}
+
+#[test]
+fn deadlines_belong_to_their_streams() {
+    let limits = Limits { response_timeout: Some(Duration::from_secs(3)), ..Limits::default() };
+    let mut scene = Scene::with(limits);
+    scene.get(1, "/later");
+    scene.client.pass(Duration::from_secs(2));
+    scene.get(2, "/never");
+    scene.client.pass(Duration::from_secs(1));
+    let told = scene.hear();
+    assert_eq!((&*told[0], told.len()), ("1 503", 3));
+    scene.client.pass(Duration::from_secs(2));
+    assert_eq!(scene.hear()[0], "2 503");
+    // What comes for one that has ended is dropped.
+    for promise in scene.shared.promises.take() {
+        promise.keep(Box::new("too late"));
+    }
+    scene.client.deliver();
+    assert_eq!(scene.hear(), [""; 0]);
+}
+
+#[test]
+fn a_drain_ends_streams_that_can_end_and_waits_for_others() {
+    let mut scene = Scene::new();
+    scene.get(1, "/stop");
+    scene.get(2, "/later");
+    scene.hear();
+    scene.client.drain();
+    assert_eq!(scene.hear(), ["1 end"]);
+    assert_eq!(scene.client.end(), None);
+    for promise in scene.shared.promises.take() {
+        promise.keep(Box::new("done"));
+    }
+    scene.client.deliver();
+    assert_eq!(scene.hear(), ["2 200", "2 done", "2 end"]);
+    assert!(scene.client.end().is_some());
+}
+
+#[test]
+fn a_reset_ends_all() {
+    let mut scene = Scene::new();
+    scene.get(1, "/later");
+    scene.get(2, "/endless");
+    scene.client.end_for(&Reason::Reset);
+    assert_eq!(scene.shared.alive.get(), 0);
+    assert_eq!(scene.ends.0.take().len(), 2);
+}

@@ -1,0 +1,190 @@
+//! One of several streams of a session: for a protocol that has more than one exchange in flight.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use crate::remote::Credit;
+use crate::turn::Effects;
+use crate::{Mark, Output, Turn};
+
+/// One of several streams of a session: its own output, and what its turns ask for.
+///
+/// The session's protocol makes a turn over it with [`Stream::turn`], acts on what was asked for, and
+/// moves its output into the session's with [`Stream::move_to`] as there is room. A message for a promise
+/// or remote of a stream's turn comes to the protocol in a turn with the stream's number:
+/// [`Turn::stream`].
+#[derive(Debug)]
+pub struct Stream {
+    id: NonZeroU32,
+    out: Output,
+    /// How many bytes the output may hold before it counts as full.
+    room: usize,
+    /// Bytes.
+    moved: u64,
+    credit: Option<Arc<Credit>>,
+    /// Messages that were dealt with while the output was full.
+    owed_credit: u32,
+    effects: Effects,
+    /// Something was moved since the protocol was last told of room.
+    has_moved: bool,
+}
+
+impl Stream {
+    /// An empty stream whose output counts as full at `room` bytes.
+    #[must_use]
+    pub fn new(id: NonZeroU32, room: usize) -> Self {
+        let (out, effects) = (Output::new(), Effects::default());
+        Self { id, out, room, moved: 0, credit: None, owed_credit: 0, effects, has_moved: false }
+    }
+
+    /// A turn over this stream during the session's turn `outer`.
+    pub fn turn<'a, 't: 'a>(&'a mut self, outer: &Turn<'t>) -> Turn<'a> {
+        let mut context = outer.context;
+        context.room = self.room;
+        Turn {
+            out: &mut self.out,
+            context,
+            key: outer.key,
+            stream: self.id.get(),
+            peer: outer.peer,
+            effects: &mut self.effects,
+            credit: &mut self.credit,
+            position: self.moved,
+            in_flight: 0,
+        }
+    }
+
+    /// Bytes that were written and not yet moved.
+    #[must_use]
+    pub fn unsent(&self) -> u64 {
+        self.out.unsent()
+    }
+
+    /// The end of what was moved.
+    #[must_use]
+    pub fn moved(&self) -> Mark {
+        Mark(self.moved)
+    }
+
+    /// Moves up to `most` bytes to the end of `out`. Returns how many.
+    pub fn move_to(&mut self, out: &mut Output, most: u64) -> u64 {
+        let moved = self.out.move_front(out, most);
+        self.moved += moved;
+        self.has_moved |= moved > 0;
+        if self.owed_credit > 0
+            && self.out.held() < self.room
+            && let Some(credit) = &self.credit
+        {
+            credit.give_back(std::mem::take(&mut self.owed_credit));
+        }
+        moved
+    }
+
+    /// Whether room is to be told now, as by [`Event::Room`](crate::Event::Room): a turn asked for it
+    /// and the output has come below a quarter of its room since. Told once.
+    pub fn take_room(&mut self) -> bool {
+        let is_due = self.effects.want_room
+            && self.out.held() <= self.room / 4
+            && self.out.file_ranges() < Output::MAX_FILE_RANGES
+            && (self.has_moved || self.out.is_empty());
+        if is_due {
+            (self.effects.want_room, self.has_moved) = (false, false);
+        }
+        is_due
+    }
+
+    /// A message of a [`Remote`](crate::Remote) of this stream was dealt with: its place is free
+    /// again, now or when the output has room.
+    pub fn delivered(&mut self) {
+        match &self.credit {
+            Some(credit) if self.out.held() < self.room => credit.give_back(1),
+            _ => self.owed_credit += 1,
+        }
+    }
+}
+
+/// Remotes of this stream are told that it is gone.
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if let Some(credit) = &self.credit {
+            credit.close();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::harness::Harness;
+    use crate::{Consumed, Event, Fault, Protocol, Remote, Time};
+
+    /// For each byte of input, a stream of that number, which writes what its promise brings.
+    #[derive(Default)]
+    struct Streams {
+        streams: Vec<Stream>,
+        remotes: Vec<Remote>,
+        told: std::rc::Rc<std::cell::RefCell<Vec<(u32, bool)>>>,
+    }
+
+    impl Protocol for Streams {
+        fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
+            for byte in input {
+                let id = NonZeroU32::new((*byte).into()).expect("no zero is sent");
+                let mut stream = Stream::new(id, 10);
+                let mut own = stream.turn(turn);
+                let _ = own.run(|| ());
+                self.remotes.push(own.remote());
+                self.streams.push(stream);
+            }
+            Ok(Consumed::more(input.len()))
+        }
+
+        fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
+            match event {
+                Event::Message(_, body) => {
+                    self.told.borrow_mut().push((turn.stream(), body.is_ok()));
+                    let id = turn.stream();
+                    let stream = self.streams.iter_mut().find(|stream| stream.id.get() == id);
+                    let stream = stream.expect("the stream is there");
+                    let mut own = stream.turn(turn);
+                    assert_eq!((own.stream(), own.written()), (id, Mark(0)));
+                    own.out.write_shared(Bytes::from_static(b"shared"));
+                    own.out.write(b"0123456789");
+                    assert!(own.is_full());
+                    own.want_room();
+                    assert!(!stream.take_room(), "nothing was moved");
+                    assert_eq!(stream.move_to(turn.out, 3), 3);
+                    assert_eq!((stream.unsent(), stream.moved()), (13, Mark(3)));
+                    assert_eq!(stream.move_to(turn.out, 100), 13);
+                    assert!(stream.take_room() && !stream.take_room(), "it is told once");
+                }
+                Event::Eof { .. } => {
+                    let gone: Vec<bool> = self.remotes.iter().map(Remote::is_gone).collect();
+                    assert!(gone.iter().all(|gone| !gone));
+                    self.streams.clear();
+                    assert!(self.remotes.iter().all(Remote::is_gone));
+                }
+                _ => {}
+            }
+            Ok(())
+        }
+
+        fn deadline(&self) -> Option<Time> {
+            None
+        }
+    }
+
+    #[test]
+    fn promises_of_a_stream_come_in_a_turn_of_it_and_its_output_moves_in_parts() {
+        let told = std::rc::Rc::default();
+        let streams = Streams { told: std::rc::Rc::clone(&told), ..Streams::default() };
+        let mut client = Harness::new(streams);
+        client.input(&[7, 2]);
+        client.run_jobs();
+        assert_eq!(told.take(), [(7, true), (2, true)]);
+        assert_eq!(client.output(), b"shared0123456789".repeat(2));
+        client.eof();
+    }
+}
