@@ -53,7 +53,7 @@ def paused(checks, folder):
             assert response.endswith(b"\r\n\r\nHello World\n"), response
         expect(server.process.wait(PATIENCE), 0)
         server.wait_for_output()
-        expect(server.errors[-1], "stopped; no connection was cut\n")
+        expect(server.errors[-1], "Stopped: 0 connections cut.\n")
 
 
 def within_a_second(checks, folder):

@@ -48,7 +48,7 @@ fn several_folders_are_served_and_the_screen_says_where() {
 
     let server = start(&[&place]);
     let screen = server.screen.join("\n");
-    assert!(screen.contains("Nothing is served at / itself"), "{screen}");
+    assert!(screen.contains("No folder is served at /"), "{screen}");
     assert!(get(&server, "/", "").starts_with("HTTP/1.1 404 "));
 }
 
@@ -134,13 +134,13 @@ fn what_flags_cannot_mean_is_refused_with_what_they_could() {
     let here = folder.text();
     let place = format!("/.git={here}");
     for (args, says) in [
-        (&[here, here][..], "give "),
+        (&[here, here][..], "write /"),
         (&[&*place], "names that begin with a dot are hidden"),
         (&["/docs="], "/docs=./folder"),
-        (&[here, "--compress", "none,gzip"], "stands alone"),
+        (&[here, "--compress", "none,gzip"], "can't be combined"),
         (&[here, "--compress", "deflate"], "zstd, br, gzip"),
         (&[here, "--cors", "example.org"], "https://example.org"),
-        (&[here, "--header", "ETag: x"], "written by the server"),
+        (&[here, "--header", "ETag: x"], "the server sets ETag"),
         (&[here, "--content-type", "text/css"], "*.foo: text/x-foo"),
         (&[here, "--trusted-proxy", "10.0.0.1/8"], "10.0.0.0/8"),
     ] {

@@ -285,7 +285,7 @@ pub(super) fn drains_first(run: &Run<'_>) -> String {
         stream.write_all(&requests).unwrap();
         stream.read_exact(&mut [0]).unwrap();
         server.signal(Signal::TERM);
-        assert!(server.next_line().starts_with("shutting down: 1 open connection"));
+        assert!(server.next_line().starts_with("Shutting down: 1 connection open"));
         (server, stream)
     };
     let (_default, with_default) = begin(&run.plain());
@@ -293,14 +293,14 @@ pub(super) fn drains_first(run: &Run<'_>) -> String {
     let (_, said) = server.end();
     let last = said.lines().last().unwrap_or_default();
     let when = if is_closed(&with_default) { "after" } else { "before" };
-    format!("{last}, {when} the default")
+    format!("{}, {when} the default", last.trim_end_matches('.'))
 }
 
 /// Whether a server that was told to stop still accepts connections.
 pub(super) fn accepts_after_a_signal(run: &Run<'_>) -> String {
     let mut server = run.start();
     server.signal(Signal::TERM);
-    assert!(server.next_line().starts_with("shutting down"));
+    assert!(server.next_line().starts_with("Shutting down"));
     let address = server.address();
     // The worker that has served the first has heard of the signal.
     let serve = |_| {
