@@ -23,9 +23,9 @@ fn start(folder: &Folder, log: &str, flags: &[&str]) -> Running {
 fn ask(server: &Running, requests: &str) -> String {
     let mut peer = server.connect();
     peer.write_all(requests.as_bytes()).unwrap();
-    let mut replies = String::new();
-    peer.read_to_string(&mut replies).unwrap();
-    replies
+    let mut responses = String::new();
+    peer.read_to_string(&mut responses).unwrap();
+    responses
 }
 
 fn get(path: &str) -> String {

@@ -15,9 +15,9 @@ fn ask(mut stream: impl Read + Write, method: &str, lines: &[&str]) -> String {
     let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
     let head = format!("{method} / HTTP/1.1\r\nConnection: close\r\n{lines}\r\n");
     stream.write_all(head.as_bytes()).unwrap();
-    let mut reply = String::new();
-    stream.read_to_string(&mut reply).unwrap();
-    reply
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    response
 }
 
 /// The status of the response to a GET for that host.
@@ -52,11 +52,14 @@ fn a_name_that_is_not_allowed_is_refused_at_a_loopback_address_and_logged() {
     for host in [EVIL, "EVIL.example:80", "localhost.evil.example", "www.example.org"] {
         assert_eq!(status(server.connect(), host), "421", "{host}");
     }
-    let reply = ask(server.connect(), "GET", &["Host: evil.example:80"]);
-    assert!(reply.contains("asked for the host evil.example, which is not allowed"), "{reply}");
-    assert!(reply.ends_with("To allow a name, start sockeye with --host NAME.\n"), "{reply}");
-    let reply = ask(server.connect(), "GET", &["Host: $(reboot)"]);
-    assert!(reply.contains("asked for a host that is not allowed"), "{reply}");
+    let response = ask(server.connect(), "GET", &["Host: evil.example:80"]);
+    assert!(
+        response.contains("asked for the host evil.example, which is not allowed"),
+        "{response}"
+    );
+    assert!(response.ends_with("To allow a name, start sockeye with --host NAME.\n"), "{response}");
+    let response = ask(server.connect(), "GET", &["Host: $(reboot)"]);
+    assert!(response.contains("asked for a host that is not allowed"), "{response}");
 
     let logged = logged(server);
     for host in [EVIL, "localhost.evil.example", "www.example.org", "(not a name)"] {
@@ -129,17 +132,17 @@ fn a_message_service_refuses_pages_of_other_sites() {
         (&closed, "Host: a.example", "", "421", "\"code\": \"host_not_allowed\""),
         (&open, "Host: a.example", "", "200", ""),
     ] {
-        let reply = status(server, host, line);
-        assert_eq!(&reply[9..12], expected, "{host} {line}: {reply}");
-        assert!(reply.contains(says), "{host} {line}: {reply}");
+        let response = status(server, host, line);
+        assert_eq!(&response[9..12], expected, "{host} {line}: {response}");
+        assert!(response.contains(says), "{host} {line}: {response}");
     }
     assert!(ask(closed.connect(), "GET", &["Host: evil.example"]).starts_with("HTTP/1.1 421 "));
 
     let mut command = sockeye(&flags);
     let set = command.env("SOCKEYE_ORIGIN", "https://a.example,https://app.example");
     let set = Running::start_by(set);
-    let reply = status(&set, host, "Origin: https://app.example");
-    assert!(reply.starts_with("HTTP/1.1 200 "), "{reply}");
+    let response = status(&set, host, "Origin: https://app.example");
+    assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
 }
 
 #[test]

@@ -24,7 +24,7 @@ fn peer(
     (url, thread)
 }
 
-/// Sends back so many bytes.
+/// Sends back this number of bytes.
 fn give_back(stream: &mut TcpStream, bytes: usize) {
     let mut buffer = vec![0; bytes];
     stream.read_exact(&mut buffer).unwrap();

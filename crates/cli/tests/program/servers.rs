@@ -22,9 +22,9 @@ fn echo() -> Running {
 fn get(stream: &mut (impl Read + Write), path: &str) -> String {
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).unwrap();
-    let mut reply = String::new();
-    stream.read_to_string(&mut reply).unwrap();
-    reply
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    response
 }
 
 /// A server in the middle of a response that its peer doesn't read, so that a drain has to wait.
@@ -72,9 +72,9 @@ fn a_folder_is_served_and_the_screen_says_that_it_has_no_index() {
     assert_eq!(server.screen[0], format!("Serving {} over HTTP at", folder.text()));
     assert!(server.screen[1].starts_with("http://127.0.0.1:"), "{:?}", server.screen);
     assert!(server.screen[2].contains("no index.html"), "{:?}", server.screen);
-    let reply = get(&mut server.connect(), "/hello.txt");
-    assert!(reply.starts_with("HTTP/1.1 200 OK\r\n"), "{reply}");
-    assert!(reply.ends_with("\r\n\r\nHello World"), "{reply}");
+    let response = get(&mut server.connect(), "/hello.txt");
+    assert!(response.starts_with("HTTP/1.1 200 OK\r\n"), "{response}");
+    assert!(response.ends_with("\r\n\r\nHello World"), "{response}");
     assert!(get(&mut server.connect(), "/").starts_with("HTTP/1.1 404 "));
 
     folder.write("index.html", b"<!doctype html>");
@@ -243,7 +243,7 @@ fn a_taken_address_is_refused_with_who_has_it() {
     assert!(said.contains("--listen 127.0.0.1:0 takes a free one"), "{said}");
     assert!(output.stdout.is_empty(), "nothing is served, so nothing is said to be");
 
-    // One command that takes an address twice is told so.
+    // A command that takes an address twice gets another error.
     let port = address.rsplit_once(':').unwrap().1;
     drop(server);
     let output = run(&["echo", "--listen", &address, "--listen", port]);

@@ -199,7 +199,7 @@ fn answers_come_from_a_file_that_is_read_again_on_a_hang_up() {
     assert_eq!(find(&server, "ring"), "No match for 'ring'.");
 
     folder.write("answers.json", br#"{"one": "uno", "ring": "anillo"}"#);
-    assert_eq!(find(&server, "one"), "eins 🐟", "not before it is told");
+    assert_eq!(find(&server, "one"), "eins 🐟", "not before the signal");
     server.signal(Signal::HUP);
     assert_eq!(server.next_line(), format!("read {path} again: 2 answers\n"));
     assert_eq!(find(&server, "one"), "uno");
