@@ -10,7 +10,8 @@ use std::ffi::OsString;
 
 use clap::builder::BoolishValueParser;
 use clap::error::ErrorKind;
-use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub(crate) use self::content::Content;
 pub(crate) use self::load::{Load, RequestFlags};
@@ -64,18 +65,17 @@ impl CommandLine {
     ) -> Result<Self, clap::Error> {
         let matches = Self::definition().try_get_matches_from(line)?;
         let parsed = Self::from_arg_matches(&matches)?;
-        let (name, checked) = match &parsed.command {
-            Command::Send(send) => ("send", send.check()),
-            Command::Load(load) => ("load", load.check()),
-            _ => return Ok(parsed),
+        let Some((name, matches)) = matches.subcommand() else { return Ok(parsed) };
+        let mut command = Self::definition();
+        // Built, so that the usage says `sockeye send`.
+        command.build();
+        let mut command = command.find_subcommand(name).cloned().unwrap_or(command);
+        let checked = match &parsed.command {
+            Command::Send(send) => send.check(&typed_flags(&command, matches, send::MESSAGES)),
+            Command::Load(load) => load.check(),
+            _ => Ok(()),
         };
-        checked.map_err(|reason| {
-            let mut command = Self::definition();
-            // Built, so that the usage says `sockeye send`.
-            command.build();
-            let subcommand = command.find_subcommand_mut(name).cloned();
-            subcommand.unwrap_or(command).error(ErrorKind::ArgumentConflict, reason)
-        })?;
+        checked.map_err(|reason| command.error(ErrorKind::ArgumentConflict, reason))?;
         Ok(parsed)
     }
 
@@ -87,6 +87,16 @@ impl CommandLine {
             command.mut_subcommand(server, |server| server.mut_args(read_environment))
         })
     }
+}
+
+/// The flags under this heading that were typed.
+fn typed_flags(command: &clap::Command, matches: &ArgMatches, heading: &str) -> Vec<String> {
+    let is_typed = |arg: &&Arg| {
+        arg.get_help_heading() == Some(heading)
+            && matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine)
+    };
+    let typed = command.get_arguments().filter(is_typed);
+    typed.filter_map(|arg| Some(format!("--{}", arg.get_long()?))).collect()
 }
 
 /// Ends the help of a flag with its default.

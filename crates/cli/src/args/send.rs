@@ -12,6 +12,9 @@ use crate::log::Level;
 use crate::quantity::{Size, Span};
 use crate::target::{Target, target_of_send};
 
+/// The heading of the flags for message:// alone.
+pub(super) const MESSAGES: &str = "Messages";
+
 const EXAMPLES: &str = "\
 Examples:
   # Send text to an echo server, on two connections at once.
@@ -73,9 +76,8 @@ pub(crate) struct Send {
     pub(crate) message: MessageFlags,
 }
 
-/// Flags for message:// alone.
 #[derive(Args, Debug)]
-#[command(next_help_heading = "Messages")]
+#[command(next_help_heading = MESSAGES)]
 pub(crate) struct MessageFlags {
     /// Type of the content.
     ///
@@ -98,45 +100,24 @@ pub(crate) struct MessageFlags {
     #[arg(long)]
     pub(crate) keep_alive: bool,
 
-    /// Number of times to send all messages. Default: 1.
-    #[arg(long, value_name = "N")]
-    pub(crate) count: Option<NonZeroU32>,
+    /// Number of times to send all messages.
+    #[arg(long, value_name = "N", default_value_t = NonZeroU32::MIN)]
+    pub(crate) count: NonZeroU32,
 
     /// Write the content of responses to a file, unchanged.
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 
-    /// Size of a response's content. A larger response is an error. Default: 16MiB.
-    #[arg(long, value_name = "BYTES")]
-    pub(crate) max_content: Option<Size>,
-}
-
-impl MessageFlags {
-    pub(crate) fn max_content(&self) -> u64 {
-        self.max_content.map_or(Limits::default().content, Size::bytes)
-    }
-
-    /// The flags on the command line.
-    fn given(&self) -> Vec<&'static str> {
-        let given = [
-            ("--type", self.content_type.is_some()),
-            ("--encoding", self.encoding.is_some()),
-            ("--file", !self.file.is_empty()),
-            ("--keep-alive", self.keep_alive),
-            ("--count", self.count.is_some()),
-            ("--output", self.output.is_some()),
-            ("--max-content", self.max_content.is_some()),
-        ];
-        given.into_iter().filter(|(_, given)| *given).map(|(flag, _)| flag).collect()
-    }
+    /// Size of a response's content. A larger response is an error.
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().content.into())]
+    pub(crate) max_content: Size,
 }
 
 impl Send {
-    /// Refuses flags that don't apply to the target.
-    pub(super) fn check(&self) -> Result<(), String> {
+    /// Refuses flags that don't apply to the target. `given` are the typed flags for messages.
+    pub(super) fn check(&self, given: &[String]) -> Result<(), String> {
         let target = &self.target;
         let is_message = matches!(target, Target::Message(..));
-        let given = self.message.given();
         if self.half_close && is_message {
             return Err(format!(
                 "--half-close is for tcp://HOST:PORT and unix:PATH; {target} takes messages, and \

@@ -1,7 +1,6 @@
 //! The definition of the command line, and what it accepts.
 
 use super::*;
-use crate::quantity::Size;
 
 #[test]
 fn the_definition_is_sound() {
@@ -30,8 +29,6 @@ fn help_shows_every_default() {
             assert!(help.contains(default), "{name} --help doesn't say {default}:\n{help}");
         }
     }
-    let default = Size::from(sockeye::message::protocol::Limits::default().content);
-    assert_eq!(default.to_string(), "16MiB", "as the help of send says");
     let (engine, http) =
         (sockeye::engine::Config::default(), sockeye::http_core::Limits::default());
     for limit in [engine.max_connections, engine.max_connections_per_address, http.fields] {

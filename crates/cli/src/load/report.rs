@@ -60,49 +60,31 @@ impl<'a> Report<'a> {
             let _ = writeln!(text, "{name:<12}{value}");
         };
         let stats = self.stats;
-        let (first, others) = self
-            .targets
-            .split_first()
-            .map_or(("", 0), |(first, others)| (first.as_str(), others.len()));
-        row(
-            "target",
-            match others {
-                0 => first.to_owned(),
-                _ => format!("{first} and {others} more"),
-            },
-        );
+        match &self.targets[..] {
+            [] => {}
+            [target] => row("target", target.clone()),
+            [first, others @ ..] => row("target", format!("{first} and {} more", others.len())),
+        }
         row("load", self.load());
         row("time", text::time(self.time) + if self.stopped { ", stopped early" } else { "" });
         let rate = per_second(stats.replies, self.time);
         let responses = format!("{}, {} per second", grouped(stats.replies as f64), grouped(rate));
-        row(
-            "responses",
-            match self.error_responses() {
-                0 => responses,
-                errors => format!("{responses}; {} of them errors", grouped(errors as f64)),
-            },
-        );
-        let received = per_second(stats.received, self.time) as u64;
-        row(
-            "received",
-            format!("{}, {} per second", text::bytes(stats.received), text::bytes(received)),
-        );
+        let errors = match self.error_responses() {
+            0 => String::new(),
+            errors => format!("; {} of them errors", grouped(errors as f64)),
+        };
+        row("responses", responses + &errors);
+        let rate = text::bytes(per_second(stats.received, self.time) as u64);
+        row("received", format!("{}, {rate} per second", text::bytes(stats.received)));
         row("sent", text::bytes(stats.sent));
         if stats.connected > self.plan.connections.get() as u64 {
             row("connections", grouped(stats.connected as f64));
         }
         if stats.measured() > 0 {
-            let (least, mean, most) = stats.extremes();
-            let left_out = if self.error_responses() > 0 { "; without errors" } else { "" };
-            row(
-                "latency",
-                format!(
-                    "min {}, mean {}, max {}{left_out}",
-                    text::time(least),
-                    text::time(mean),
-                    text::time(most)
-                ),
-            );
+            let (min, mean, max) = stats.extremes();
+            let [min, mean, max] = [min, mean, max].map(text::time);
+            let left_out = if errors.is_empty() { "" } else { "; without errors" };
+            row("latency", format!("min {min}, mean {mean}, max {max}{left_out}"));
             for (percent, latency) in self.percentiles() {
                 row(&format!("  {percent} %"), text::time(latency));
             }

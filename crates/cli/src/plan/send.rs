@@ -75,9 +75,9 @@ pub(crate) fn send_messages(flags: args::Send) -> Result<SendMessages, Error> {
     Ok(SendMessages {
         client,
         messages,
-        count: typed.count.map_or(Ok(1), |count| usize::try_from(count.get())).or_usage()?,
+        count: usize::try_from(typed.count.get()).or_usage()?,
         keep_alive: typed.keep_alive,
-        max_content: typed.max_content(),
+        max_content: typed.max_content.bytes(),
         output: typed.output.as_ref().map(create).transpose()?,
     })
 }
