@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use clap::ValueEnum;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::LevelFilter;
@@ -31,28 +31,10 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 
 const DROPPED: &str = "log lines dropped: written too slowly";
 
-/// The lowest level that is logged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Level {
-    Off,
-    Error,
-    Warn,
-    Info,
-    Debug,
-    Trace,
-}
-
-impl From<Level> for LevelFilter {
-    fn from(level: Level) -> Self {
-        match level {
-            Level::Off => Self::OFF,
-            Level::Error => Self::ERROR,
-            Level::Warn => Self::WARN,
-            Level::Info => Self::INFO,
-            Level::Debug => Self::DEBUG,
-            Level::Trace => Self::TRACE,
-        }
-    }
+/// Parses the lowest level that is logged.
+pub(crate) fn level() -> impl TypedValueParser<Value = LevelFilter> {
+    let names = ["off", "error", "warn", "info", "debug", "trace"];
+    PossibleValuesParser::new(names).try_map(|name| name.parse::<LevelFilter>())
 }
 
 /// Writes lines to standard error. Clones share the queue.
@@ -88,9 +70,9 @@ impl Log {
     }
 
     /// Logs the program's events of this level and above.
-    pub(crate) fn take_events(&self, level: Level) {
+    pub(crate) fn take_events(&self, level: LevelFilter) {
         let subscriber = tracing_subscriber::fmt()
-            .with_max_level(LevelFilter::from(level))
+            .with_max_level(level)
             .with_target(false)
             .with_ansi(false)
             .with_writer(self.clone())

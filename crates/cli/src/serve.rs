@@ -174,7 +174,7 @@ fn run<S: Service + 'static>(
     let Jobs { run, dropped, cancelled, waited, longest_wait } = &stats.jobs;
     tracing::debug!(target: "sockeye", run, dropped, cancelled, ?waited, ?longest_wait, "thread pool");
     log.say(last_line(&stats));
-    Ok(stopped.exit_code().map_or(ExitCode::SUCCESS, ExitCode::from))
+    Ok(ExitCode::from(stopped.exit_code()))
 }
 
 fn last_line(stats: &Stats) -> String {

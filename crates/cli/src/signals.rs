@@ -36,23 +36,26 @@ pub(crate) fn outlive_file_size_limit() -> io::Result<()> {
     signal_hook::flag::register(SIGXFSZ, Arc::default()).map(drop)
 }
 
-/// The signal that stopped a server at once, if one did.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Stopped(Arc<AtomicI32>);
+/// The signal that stopped a server at once; 0 if none did.
+#[derive(Debug, Default)]
+pub(crate) struct StoppedBy(AtomicI32);
 
-impl Stopped {
-    pub(crate) fn exit_code(&self) -> Option<u8> {
-        exit_code(self.0.load(Ordering::Acquire))
+impl StoppedBy {
+    /// The exit code by which shells report the end of a process by a signal; 0 without one.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self.0.load(Ordering::Acquire) {
+            0 | SIGHUP => 0,
+            signal => exit_code(signal),
+        }
     }
 }
 
-/// The exit code by which shells report the end of a process by a signal.
-fn exit_code(signal: i32) -> Option<u8> {
+fn exit_code(signal: i32) -> u8 {
     match signal {
-        SIGINT => Some(130),
-        SIGQUIT => Some(131),
-        SIGTERM => Some(143),
-        _ => None,
+        SIGINT => 130,
+        SIGQUIT => 131,
+        SIGTERM => 143,
+        _ => 1,
     }
 }
 
@@ -66,9 +69,9 @@ pub(crate) fn watch(
     timeouts: DrainTimeouts,
     on_hangup: Option<OnHangup>,
     log: Log,
-) -> io::Result<Stopped> {
-    let stopped = Stopped::default();
-    let stopped_by = Arc::clone(&stopped.0);
+) -> io::Result<Arc<StoppedBy>> {
+    let stopped = Arc::<StoppedBy>::default();
+    let stopped_by = Arc::clone(&stopped);
     let hangups = on_hangup.map(|act| start_hangup_thread(act, log.clone())).transpose()?;
     let act = move || {
         let mut count = 0;
@@ -92,7 +95,7 @@ pub(crate) fn watch(
                     log.say(line);
                 }
                 2 => {
-                    stopped_by.store(signal, Ordering::Release);
+                    stopped_by.0.store(signal, Ordering::Release);
                     handle.stop();
                     // The logs may wait for a pipe that nobody reads.
                     end_soon(signal);
@@ -128,7 +131,7 @@ impl DrainTimeouts {
 }
 
 fn end(signal: i32) -> ! {
-    std::process::exit(exit_code(signal).unwrap_or(1).into())
+    std::process::exit(exit_code(signal).into())
 }
 
 /// Ends the process after [`LAST_LINES`], if it has not ended by then.

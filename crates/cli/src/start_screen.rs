@@ -53,11 +53,10 @@ impl Screen {
         for bound in bound {
             match bound {
                 Bound::Unix(_) => lines.push(bound.to_string()),
-                Bound::Ip(address) => lines.extend(
-                    reachable(*address, listen, &outward)
-                        .iter()
-                        .map(|host| format!("{}://{host}:{}", self.scheme, address.port())),
-                ),
+                Bound::Ip(address) => {
+                    let places = reachable(*address, listen, &outward);
+                    lines.extend(places.iter().map(|place| format!("{}://{place}", self.scheme)));
+                }
             }
         }
         lines.extend(self.notes.iter().cloned());
@@ -67,38 +66,30 @@ impl Screen {
     }
 }
 
-/// The hosts of URLs that reach `address`.
+/// The hosts and ports of URLs that reach `address`.
 fn reachable(
     address: SocketAddr,
     listen: &[ListenAddr],
     outward: impl Fn() -> Vec<IpAddr>,
 ) -> Vec<String> {
-    let ip = address.ip();
+    let (ip, port) = (address.ip(), address.port());
     if !ip.is_unspecified() {
-        return vec![host(ip)];
+        return vec![SocketAddr::new(ip, port).to_string()];
     }
     // The listener of `:PORT` takes IPv4 too.
     let every = listen.iter().any(|listen| match listen {
-        ListenAddr::Any(port) => *port == 0 || *port == address.port(),
+        ListenAddr::Any(any) => *any == 0 || *any == port,
         _ => false,
     });
     let local = match ip {
-        _ if every => "localhost".into(),
-        IpAddr::V4(_) => host(Ipv4Addr::LOCALHOST.into()),
-        IpAddr::V6(_) => host(Ipv6Addr::LOCALHOST.into()),
+        _ if every => format!("localhost:{port}"),
+        IpAddr::V4(_) => format!("{}:{port}", Ipv4Addr::LOCALHOST),
+        IpAddr::V6(_) => format!("[{}]:{port}", Ipv6Addr::LOCALHOST),
     };
     let is_served = |outward: &IpAddr| every || outward.is_ipv4() == ip.is_ipv4();
-    let mut hosts = vec![local];
-    hosts.extend(outward().into_iter().filter(is_served).map(host));
-    hosts
-}
-
-/// The form of a URL (RFC 3986, section 3.2.2).
-fn host(ip: IpAddr) -> String {
-    match ip {
-        IpAddr::V4(ip) => ip.to_string(),
-        IpAddr::V6(ip) => format!("[{ip}]"),
-    }
+    let outward = outward().into_iter().filter(is_served);
+    let outward = outward.map(|ip| SocketAddr::new(ip, port).to_string());
+    [local].into_iter().chain(outward).collect()
 }
 
 /// The addresses from which this machine connects to others, and so most likely can be reached.

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Args, value_parser};
 use sockeye::engine::Config;
+use tracing_subscriber::filter::LevelFilter;
 
-use crate::log::Level;
+use crate::log::level;
 use crate::quantity::{Size, Span};
 use crate::target::{Target, rate, target_of_load, unix_socket};
 
@@ -105,7 +106,8 @@ pub(crate) struct Load {
 
     /// Lowest level to log: off, error, warn, info, debug or trace.
     #[arg(long, value_name = "LEVEL", default_value = "warn", hide_possible_values = true)]
-    pub(crate) log: Level,
+    #[arg(value_parser = level())]
+    pub(crate) log: LevelFilter,
 
     #[command(flatten)]
     pub(crate) request: RequestFlags,

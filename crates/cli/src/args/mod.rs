@@ -17,7 +17,7 @@ pub(crate) use self::content::Content;
 pub(crate) use self::load::{Load, RequestFlags};
 pub(crate) use self::send::Send;
 pub(crate) use self::serve::{Echo, Explain, Http, Message, Serve};
-use crate::log::Level;
+use tracing_subscriber::filter::LevelFilter;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -65,7 +65,9 @@ impl CommandLine {
     ) -> Result<Self, clap::Error> {
         let matches = Self::definition().try_get_matches_from(line)?;
         let parsed = Self::from_arg_matches(&matches)?;
-        let Some((name, matches)) = matches.subcommand() else { return Ok(parsed) };
+        let Some((name @ ("send" | "load"), matches)) = matches.subcommand() else {
+            return Ok(parsed);
+        };
         let mut command = Self::definition();
         // Built, so that the usage says `sockeye send`.
         command.build();
@@ -127,7 +129,7 @@ fn read_environment(arg: Arg) -> Arg {
 
 impl Command {
     /// The value of `--log`.
-    pub(crate) fn log_level(&self) -> Level {
+    pub(crate) fn log_level(&self) -> LevelFilter {
         match self {
             Self::Http(http) => http.serve.log,
             Self::Explain(explain) => explain.http.serve.log,

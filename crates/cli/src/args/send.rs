@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use clap::{Args, value_parser};
 use sockeye::engine::Config;
 use sockeye::message::protocol::Limits;
+use tracing_subscriber::filter::LevelFilter;
 
-use crate::log::Level;
+use crate::log::level;
 use crate::quantity::{Size, Span};
 use crate::target::{Target, target_of_send};
 
@@ -70,7 +71,8 @@ pub(crate) struct Send {
 
     /// Lowest level to log: off, error, warn, info, debug or trace.
     #[arg(long, value_name = "LEVEL", default_value = "warn", hide_possible_values = true)]
-    pub(crate) log: Level,
+    #[arg(value_parser = level())]
+    pub(crate) log: LevelFilter,
 
     #[command(flatten)]
     pub(crate) message: MessageFlags,

@@ -7,10 +7,11 @@ use clap::{Args, value_parser};
 use sockeye::engine::{BadListenAddr, Config, ListenAddr};
 use sockeye::http_core::{AllowedHosts, BadHostName};
 use sockeye::{http_core, message::protocol as message};
+use tracing_subscriber::filter::LevelFilter;
 
 use super::content::{Content, origin};
 use crate::access::Format;
-use crate::log::Level;
+use crate::log::level;
 use crate::proxies::Trusted;
 use crate::quantity::{Size, Span};
 
@@ -267,7 +268,8 @@ pub(crate) struct Serve {
     /// From info up, a client gets ten lines of a kind per minute, and another line with the number
     /// of lines left out. debug and trace leave nothing out.
     #[arg(long, value_name = "LEVEL", default_value = "info", hide_possible_values = true)]
-    pub(crate) log: Level,
+    #[arg(value_parser = level())]
+    pub(crate) log: LevelFilter,
 
     /// Maximum number of connections.
     ///
