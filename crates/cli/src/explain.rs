@@ -48,7 +48,7 @@ fn refused_host(url: &str, flags: &args::Http) -> anyhow::Result<Option<RefusedH
         .filter(|address| hosts::is_loopback(address))
         .map(ToString::to_string)
         .collect();
-    if loopback.is_empty() || hosts::allowed(&flags.host)?.allows(host.as_bytes()) {
+    if loopback.is_empty() || hosts::allowed(&flags.hosts.host)?.allows(host.as_bytes()) {
         return Ok(None);
     }
     let always = loopback.len() == flags.listen.len()

@@ -123,16 +123,8 @@ pub(crate) struct Http {
     #[arg(long, value_name = "CIDR", help_heading = "Behind a proxy")]
     pub(crate) trusted_proxy: Vec<Trusted>,
 
-    /// Allow requests for this host name at loopback addresses.
-    ///
-    /// At an address such as 127.0.0.1, requests must be for localhost, *.localhost, an IP address or
-    /// one of these names; others get 421. Otherwise a website could read local pages through a
-    /// browser, by a name of its own that resolves to 127.0.0.1 (DNS rebinding). Requests from Unix
-    /// sockets and from a --trusted-proxy are not checked. Can be given several times, or as a list
-    /// with commas. Default: none.
-    #[arg(long, value_name = "NAME", help_heading = "Browsers", value_delimiter = ',')]
-    #[arg(value_parser = host_name)]
-    pub(crate) host: Vec<String>,
+    #[command(flatten)]
+    pub(crate) hosts: Hosts,
 
     /// Length of a request line. Longer ones get 414.
     #[arg(long, value_name = "BYTES", help_heading = "Limits")]
@@ -213,15 +205,8 @@ pub(crate) struct Message {
     #[arg(long)]
     pub(crate) frames_only: bool,
 
-    /// Allow HTTP requests for this host name at loopback addresses.
-    ///
-    /// At an address such as 127.0.0.1, requests must be for localhost, *.localhost, an IP address or
-    /// one of these names; others get 421. Otherwise a website could use the service through a
-    /// browser, by a name of its own that resolves to 127.0.0.1 (DNS rebinding). Requests from Unix
-    /// sockets are not checked. Can be given several times, or as a list with commas. Default: none.
-    #[arg(long, value_name = "NAME", help_heading = "Browsers", value_delimiter = ',')]
-    #[arg(value_parser = host_name)]
-    pub(crate) host: Vec<String>,
+    #[command(flatten)]
+    pub(crate) hosts: Hosts,
 
     /// Allow web pages of this origin, such as https://example.org, to send messages over HTTP.
     ///
@@ -254,6 +239,21 @@ pub(crate) struct Message {
     #[arg(long, value_name = "TIME", help_heading = "Timeouts")]
     #[arg(default_value_t = Span(message::Limits::default().idle_timeout))]
     pub(crate) idle_timeout: Span,
+}
+
+/// The host names of HTTP requests.
+#[derive(Args, Debug)]
+pub(crate) struct Hosts {
+    /// Allow HTTP requests for this host name at loopback addresses.
+    ///
+    /// At an address such as 127.0.0.1, requests must be for localhost, *.localhost, an IP address or
+    /// one of these names; others get 421. Otherwise a website could use this server through a browser,
+    /// by a name of its own that resolves to 127.0.0.1 (DNS rebinding). Requests from Unix sockets and
+    /// trusted proxies are not checked. Can be given several times, or as a list with commas. Default:
+    /// none.
+    #[arg(long, value_name = "NAME", help_heading = "Browsers", value_delimiter = ',')]
+    #[arg(value_parser = host_name)]
+    pub(crate) host: Vec<String>,
 }
 
 /// The flags of every server.

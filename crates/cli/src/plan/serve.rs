@@ -60,7 +60,7 @@ pub(crate) fn http(flags: args::Http) -> Result<Http, Error> {
     }
     let content = Content::of(flags.content)?;
     let proxies = Proxies::new(flags.trusted_proxy);
-    let hosts = hosts::allowed(&flags.host).or_usage()?;
+    let hosts = hosts::allowed(&flags.hosts.host).or_usage()?;
     let mut serve = serve(flags.listen, &flags.serve).or_usage()?;
     serve.config.uncounted = proxies.networks().to_vec();
     let sink = flags.access_log.map(open_access_log).transpose()?;
@@ -85,12 +85,12 @@ pub(crate) fn message(flags: args::Message) -> Result<Message, Error> {
         ..protocol::Limits::default()
     };
     let frames_only = flags.frames_only;
-    if frames_only && !(flags.host.is_empty() && flags.origin.is_empty()) {
+    if frames_only && !(flags.hosts.host.is_empty() && flags.origin.is_empty()) {
         return Err(Error::usage(
             "--host and --origin are for HTTP, which --frames-only turns off",
         ));
     }
-    let hosts = hosts::allowed(&flags.host).or_usage()?;
+    let hosts = hosts::allowed(&flags.hosts.host).or_usage()?;
     let mut origins =
         AllowedOrigins::default().hint("To allow an origin, start sockeye with --origin URL");
     for origin in flags.origin {

@@ -17,7 +17,7 @@ use sockeye::proto::{
 };
 
 use super::input::{Input, PIECE, Piece};
-use super::report::{Ending, Outcome, Report};
+use super::report::{Ending, Report};
 use crate::quantity::Span;
 use crate::send::printer::{Printed, Printer};
 use crate::text::{self, TerminalText};
@@ -297,9 +297,8 @@ impl Connection {
             State::Done => self.written,
             _ => self.sent,
         };
-        let (number, received, hint) = (self.number, self.received, self.hint());
-        let outcome = Outcome { number, sent, received, ending, hint };
-        self.settings.report.borrow_mut().note(outcome);
+        let (bytes, hint) = ([sent, self.received], self.hint());
+        self.settings.report.borrow_mut().note(self.number, bytes, ending, hint.as_deref());
     }
 }
 

@@ -17,19 +17,6 @@ pub(super) enum Ending {
     Failed(String),
 }
 
-/// The result of one connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Outcome {
-    /// Counts from 1.
-    pub(super) number: usize,
-    /// Bytes that the kernel took.
-    pub(super) sent: u64,
-    pub(super) received: u64,
-    pub(super) ending: Ending,
-    /// A hint for the user.
-    pub(super) hint: Option<String>,
-}
-
 /// Collects the outcomes of connections to one address.
 pub(super) struct Report {
     summary: Summary,
@@ -44,9 +31,14 @@ impl Report {
         Self { summary: Summary::default(), unconnected: Vec::new(), complain: Box::new(complain) }
     }
 
-    pub(super) fn note(&mut self, outcome: Outcome) {
-        let Outcome { number, sent, received, ending, hint } = outcome;
-        let hint = hint.as_deref();
+    /// Notes how connection `number` ended, with the numbers of bytes, and a hint for the user.
+    pub(super) fn note(
+        &mut self,
+        number: usize,
+        [sent, received]: [u64; 2],
+        ending: Ending,
+        hint: Option<&str>,
+    ) {
         self.summary.sent += sent;
         self.summary.received += received;
         match ending {
@@ -121,24 +113,20 @@ impl fmt::Display for Summary {
 mod tests {
     use super::*;
 
-    fn outcome(number: usize, ending: Ending) -> Outcome {
-        Outcome { number, sent: 44, received: 22, ending, hint: None }
+    fn refused() -> Ending {
+        Ending::NotConnected("could not connect".into())
     }
 
-    fn refused(number: usize) -> Outcome {
-        let ending = Ending::NotConnected("could not connect".into());
-        Outcome { number, sent: 0, received: 0, ending, hint: None }
-    }
-
-    /// The complaints about `outcomes`, whether none was connected, and the summary.
-    fn report(outcomes: &[Outcome]) -> (Vec<String>, bool, String) {
+    /// The complaints about connections, whether none was connected, and the summary.
+    fn report(endings: &[Ending]) -> (Vec<String>, bool, String) {
         let complaints = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
         let mut report = Report::new({
             let complaints = std::rc::Rc::clone(&complaints);
             move |text| complaints.borrow_mut().push(text)
         });
-        for outcome in outcomes {
-            report.note(outcome.clone());
+        for (at, ending) in endings.iter().enumerate() {
+            let bytes = if *ending == refused() { [0, 0] } else { [44, 22] };
+            report.note(at + 1, bytes, ending.clone(), None);
         }
         let unconnected = report.is_unconnected();
         let summary = report.finish(Duration::from_micros(1234)).to_string();
@@ -147,12 +135,10 @@ mod tests {
 
     #[test]
     fn the_summary_counts_what_happened() {
-        let (complaints, unconnected, summary) =
-            report(&[outcome(1, Ending::Done), outcome(2, Ending::Done)]);
+        let (complaints, unconnected, summary) = report(&[Ending::Done, Ending::Done]);
         assert_eq!((complaints.len(), unconnected), (0, false));
         assert_eq!(summary, "2 connections: 2 finished; sent 88 B, received 44 B in 1.2 ms");
-        let (complaints, _, summary) =
-            report(&[outcome(1, Ending::Failed("the peer left".into()))]);
+        let (complaints, _, summary) = report(&[Ending::Failed("the peer left".into())]);
         assert_eq!(complaints, ["connection 1: the peer left"]);
         assert_eq!(
             summary,
@@ -162,10 +148,10 @@ mod tests {
 
     #[test]
     fn another_address_is_tried_only_if_no_connection_was_established() {
-        let (complaints, unconnected, summary) = report(&[refused(1), refused(2)]);
+        let (complaints, unconnected, summary) = report(&[refused(), refused()]);
         assert_eq!((complaints.len(), unconnected), (2, true));
         assert!(summary.starts_with("2 connections: 0 finished, 2 failed;"), "{summary}");
-        let (complaints, unconnected, _) = report(&[refused(1), outcome(2, Ending::Done)]);
+        let (complaints, unconnected, _) = report(&[refused(), Ending::Done]);
         assert!(!unconnected);
         assert_eq!(complaints, ["connection 1: could not connect"]);
     }
