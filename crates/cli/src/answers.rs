@@ -1,4 +1,4 @@
-//! The answers of `sockeye message`: those of the reference service, or a file's.
+//! The answers of `sockeye message`: those of the reference service, or of a file.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -8,15 +8,15 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use sockeye_message::reference::Reference;
 
-use crate::error::{Error, OrExit};
+use crate::error::{Error, OrUsage};
 use crate::log::Log;
-use crate::signals::Reread;
+use crate::signals::OnHangup;
 use crate::text;
 
-/// Bytes of a file of answers.
-const MOST: u64 = 256 * 1024 * 1024;
+/// Maximum size of a file of answers.
+const MAX_FILE: u64 = 256 * 1024 * 1024;
 
-/// What a search finds, and where that stands.
+/// The answers to searches. The default are those of the reference service.
 #[derive(Debug, Default)]
 pub(crate) struct Answers {
     pub(crate) service: Reference,
@@ -24,50 +24,52 @@ pub(crate) struct Answers {
 }
 
 impl Answers {
-    /// Those that `path` has. The default is those of the reference service.
+    /// Reads the answers of a file.
     ///
     /// # Errors
     ///
-    /// When the file can't be read, or isn't a JSON object of strings.
+    /// The file can't be read, or isn't a JSON object of strings.
     pub(crate) fn of(path: PathBuf) -> Result<Self, Error> {
         Ok(Self { service: Reference::new(read(&path)?), path: Some(path) })
     }
 
-    /// What the start screen says of them.
+    /// The line of the start screen about the file.
     pub(crate) fn note(&self) -> Option<String> {
         let path = self.path.as_ref()?.display();
-        Some(format!("Answers come from {path}, which is read again on SIGHUP."))
+        Some(format!("Answers come from {path}. SIGHUP reads it again."))
     }
 
-    /// Reads the file again, and says what came of it; one that is broken changes nothing. `None`
-    /// where there is no file.
-    pub(crate) fn reread(self) -> Option<Reread> {
+    /// Reads the file again on SIGHUP. An invalid file changes nothing.
+    pub(crate) fn on_hangup(self) -> Option<OnHangup> {
         let Self { service, path } = self;
         let path = path?;
         Some(Box::new(move |log: &Log| match read(&path) {
             Ok(answers) => {
                 let count = text::count(answers.len() as u64, "answer");
                 service.replace(answers);
-                log.say(format!("{} was read again: {count}", path.display()));
+                log.say(format!("read {} again: {count}", path.display()));
             }
-            Err(error) => log.say(format!("{error}; the answers stay as they were")),
+            Err(error) => log.say(format!("{error}; still using the old answers")),
         }))
     }
 }
 
 fn read(path: &Path) -> Result<HashMap<String, String>, Error> {
-    let doing = || format!("cannot take answers from {}", path.display());
-    let content = whole(path).map_err(|error| Error::of_path(error, doing()))?;
-    let answers = serde_json::from_str(&content);
+    let doing = || format!("cannot read answers from {}", path.display());
+    let content = File::open(path).and_then(|file| read_at_most(file, MAX_FILE));
+    let content = content.map_err(|error| Error::of_path(error, doing()))?;
+    let answers = serde_json::from_slice(&content);
     let answers = answers.context("it must be a JSON object whose values are strings");
     answers.with_context(doing).or_usage()
 }
 
-fn whole(path: &Path) -> io::Result<String> {
-    let mut content = String::new();
-    File::open(path)?.take(MOST + 1).read_to_string(&mut content)?;
-    if content.len() as u64 > MOST {
-        return Err(io::Error::other(format!("it has more than {}", text::bytes(MOST))));
+/// Reads to the end. Fails if there are more than `max` bytes, without reading on.
+pub(crate) fn read_at_most(source: impl Read, max: u64) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    source.take(max + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > max {
+        let max = text::bytes(max);
+        return Err(io::Error::other(format!("it has more than {max}, which is the maximum")));
     }
     Ok(content)
 }
@@ -97,5 +99,11 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         let error = Answers::of(path).unwrap_err().to_string();
         assert!(error.contains("No such file"), "{error}");
+    }
+
+    #[test]
+    fn an_endless_source_is_refused() {
+        let error = read_at_most(io::repeat(0), 1024).unwrap_err();
+        assert!(error.to_string().contains("more than 1.0 KiB"), "{error}");
     }
 }

@@ -1,40 +1,142 @@
-//! `sockeye explain`: how a URL is answered, and why.
+//! `sockeye explain`: how `sockeye http` would answer a URL.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use anyhow::bail;
 use sockeye::http_core::Status;
 
-use crate::plan::RefusedHost;
-use crate::{plan, text};
+use crate::error::{Error, OrUsage};
+use crate::plan::Content;
+use crate::proxies::Trusted;
+use crate::{args, hosts, text};
 
-/// Says it on standard output. Whether there is an answer is the exit code.
-pub(crate) fn run(plan: &plan::Explain) -> ExitCode {
-    let target = text::escape_controls(&plan.target);
-    // Who doesn't read to the end knows what they wanted to.
+/// Prints the explanation. Fails if the response is an error.
+pub(crate) fn run(flags: args::Explain) -> Result<ExitCode, Error> {
+    let target = target(&flags.url).or_usage()?;
+    let refused = refused_host(&flags.url, &flags.http).or_usage()?;
+    let mounts = Content::of(flags.http.content)?.mounts;
+    // A reader may stop early (`| head`).
     let mut out = io::stdout().lock();
-    let _ = writeln!(out, "GET {target}");
-    if let Some(refused) = plan.refused.as_ref().filter(|refused| refused.always) {
-        let _ = write!(out, "{}", refusal(refused));
-        return ExitCode::FAILURE;
+    let _ = writeln!(out, "GET {}", text::escape_controls(&target));
+    if let Some(RefusedHost { text, always: true }) = &refused {
+        let _ = write!(out, "{text}");
+        return Ok(ExitCode::FAILURE);
     }
-    let explanation = plan.mounts.explain(&plan.target);
+    let explanation = mounts.explain(&target);
     let _ = write!(out, "{explanation}");
-    if let Some(refused) = &plan.refused {
-        let _ = write!(out, "Not for everybody: {}", refusal(refused));
+    if let Some(refused) = &refused {
+        let _ = write!(out, "For some clients: {}", refused.text);
     }
-    if explanation.status.code() < 400 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    Ok(if explanation.status.code() < 400 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Why a host is refused, and what to do about it.
-fn refusal(refused: &RefusedHost) -> String {
-    let RefusedHost { host, at, .. } = refused;
-    let host = text::escape_controls(host);
-    let at: Vec<String> = at.iter().map(ToString::to_string).collect();
-    format!(
-        "{}: the host {host} is not allowed at a loopback address\n  at: {}\n  \
-         fix: allow it by --host, or give --listen and --trusted-proxy as the server has them\n",
+/// A URL's host that isn't allowed at some of the addresses.
+struct RefusedHost {
+    /// The response, the addresses, and how to allow the host.
+    text: String,
+    /// No other address is listened on, and no clients are exempt.
+    always: bool,
+}
+
+/// Whether a server with these flags refuses the host of `url`.
+fn refused_host(url: &str, flags: &args::Http) -> anyhow::Result<Option<RefusedHost>> {
+    let Some(host) = host(url) else { return Ok(None) };
+    let loopback: Vec<String> = flags
+        .listen
+        .iter()
+        .filter(|address| hosts::is_loopback(address))
+        .map(ToString::to_string)
+        .collect();
+    if loopback.is_empty() || hosts::allowed(&flags.hosts.host)?.allows(host.as_bytes()) {
+        return Ok(None);
+    }
+    let always = loopback.len() == flags.listen.len()
+        && !flags.trusted_proxy.iter().any(|trusted| matches!(trusted, Trusted::Network(_)));
+    let text = format!(
+        "{}: the host {} is not allowed at a loopback address\n  at: {}\n  \
+         fix: allow it with --host, or give explain the --listen and --trusted-proxy of the server\n",
         Status::MISDIRECTED_REQUEST,
-        text::escape_controls(&at.join(", "))
-    )
+        text::escape_controls(host),
+        text::escape_controls(&loopback.join(", "))
+    );
+    Ok(Some(RefusedHost { text, always }))
+}
+
+/// The host and port in `url`.
+fn host(url: &str) -> Option<&str> {
+    let (_, rest) = url.split_once("://").filter(|(scheme, _)| is_http(scheme))?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    // Browsers don't send user and password in it.
+    let host = authority.rsplit('@').next()?;
+    (!host.is_empty()).then_some(host)
+}
+
+/// Schemes have no case (RFC 3986, 3.1).
+fn is_http(scheme: &str) -> bool {
+    ["http", "https"].iter().any(|http| http.eq_ignore_ascii_case(scheme))
+}
+
+/// The request target that a browser sends for `url`.
+fn target(url: &str) -> anyhow::Result<String> {
+    let rest = match url.split_once("://") {
+        Some((scheme, rest)) if is_http(scheme) => rest,
+        // A path may have anything in its query.
+        _ if url.starts_with('/') => url,
+        _ => bail!("'{url}' is not a URL to explain: write http://HOST/PATH or /PATH"),
+    };
+    // Browsers don't send the fragment.
+    let rest = rest.split('#').next().unwrap_or_default();
+    let at = rest.find(['/', '?']).unwrap_or(rest.len());
+    let slash = if rest[at..].starts_with('/') { "" } else { "/" };
+    Ok(format!("{slash}{}", encoded(&rest[at..])))
+}
+
+/// Percent-encodes the bytes that a target can't contain (RFC 3986).
+fn encoded(text: &str) -> String {
+    let mut target = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if matches!(byte, b'!'..=b'~') && !b"\"<>\\^`{|}".contains(&byte) {
+            target.push(byte.into());
+        } else {
+            target.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    target
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_taken_as_a_browser_would() {
+        for (url, asked) in [
+            ("/", "/"),
+            ("/a b?c=http://d#e", "/a%20b?c=http://d"),
+            ("/caf\u{e9}/%41", "/caf%C3%A9/%41"),
+            ("http://localhost:8000", "/"),
+            ("HTTP://localhost:8000/A", "/A"),
+            ("Https://localhost", "/"),
+            ("https://localhost?a", "/?a"),
+            ("http://[::1]:8000/a/../b", "/a/../b"),
+            ("/a\"\n", "/a%22%0A"),
+        ] {
+            assert_eq!(target(url).unwrap(), asked, "{url}");
+        }
+        for (url, expected) in [
+            ("/a", None),
+            ("/http://a/", None),
+            ("http:///a", None),
+            ("http://a.example", Some("a.example")),
+            ("HTTPS://a.example/b", Some("a.example")),
+            ("https://me:secret@a.example:8000?b@c", Some("a.example:8000")),
+            ("http://[::1]:8000/a", Some("[::1]:8000")),
+        ] {
+            assert_eq!(host(url), expected, "{url}");
+        }
+        for bad in ["", "about", "ftp://a/b", "localhost:8000/a"] {
+            assert!(target(bad).unwrap_err().to_string().contains("/PATH"), "{bad}");
+        }
+    }
 }

@@ -1,10 +1,9 @@
-//! What the program tells the one who runs it, on standard error.
+//! The log, on standard error.
 //!
-//! Lines go through a bounded [`Queue`] to a thread of their own: a worker that logs never waits for a
-//! terminal or a pipe. Lines that find the queue full are dropped, and the log says how many. How many
-//! lines one client can cause is limited before that ([`limit`]).
-//! Whatever a peer has chosen (a path, a header) may stand in a line, so control characters are
-//! escaped here, for every line, whoever wrote it.
+//! Lines go through a bounded [`Queue`] to a thread that writes them, so that a worker never waits for
+//! a terminal or a pipe. If the queue is full, lines are dropped and counted. [`limit`] bounds the
+//! lines that one client can cause. Lines may contain text from peers, so control characters are
+//! escaped in every line.
 
 mod limit;
 
@@ -13,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use clap::ValueEnum;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::LevelFilter;
@@ -24,45 +23,21 @@ use self::limit::{LeftOut, Limits, Line, Verdict};
 use crate::text;
 use crate::writer::{self, Queue, lock};
 
-/// Bytes that may wait to be written, besides those that the thread has taken: some thousand lines.
+/// Bytes that may wait in the queue: some thousand lines.
 const QUEUE: usize = 512 * 1024;
 
-/// How long the end of the program waits for lines that nobody takes.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long the end of the program waits for a standard error that takes no lines.
+const LAST_LINES: Duration = Duration::from_secs(1);
 
-const DROPPED: &str = "were not logged: they came faster than they could be written";
+const DROPPED: &str = "log lines dropped: written too slowly";
 
-/// From which level on events are logged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Level {
-    /// Nothing.
-    Off,
-    /// What stops us from doing our part.
-    Error,
-    /// What somebody should look at.
-    Warn,
-    /// As well: connections that ended otherwise than they should.
-    Info,
-    /// As well: every connection.
-    Debug,
-    /// Everything.
-    Trace,
+/// Parses the lowest level that is logged.
+pub(crate) fn level() -> impl TypedValueParser<Value = LevelFilter> {
+    let names = ["off", "error", "warn", "info", "debug", "trace"];
+    PossibleValuesParser::new(names).try_map(|name| name.parse::<LevelFilter>())
 }
 
-impl From<Level> for LevelFilter {
-    fn from(level: Level) -> Self {
-        match level {
-            Level::Off => Self::OFF,
-            Level::Error => Self::ERROR,
-            Level::Warn => Self::WARN,
-            Level::Info => Self::INFO,
-            Level::Debug => Self::DEBUG,
-            Level::Trace => Self::TRACE,
-        }
-    }
-}
-
-/// The way to standard error. Clones lead to the same place.
+/// Writes lines to standard error. Clones share the queue.
 #[derive(Clone)]
 pub(crate) struct Log {
     queue: Arc<Queue>,
@@ -70,7 +45,6 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// A log to standard error.
     pub(crate) fn to_stderr() -> io::Result<Self> {
         Self::to(io::stderr())
     }
@@ -80,44 +54,43 @@ impl Log {
         let log = Self { queue, limits: Arc::default() };
         let own = log.clone();
         writer::start(&log.queue, "log", move |lines, _| {
-            // An error (a full disk, a limit on the file's size) can be told nowhere: these lines are
-            // lost, and nothing else is.
+            // On an error (a full disk, the limit on file sizes) these lines are lost. It can be reported
+            // nowhere.
             let _ = target.write_all(lines);
             lines.clear();
             let dropped = own.queue.take_refused();
             if dropped > 0 {
-                let _ = writeln!(target, "{dropped} lines {DROPPED}");
+                let _ = writeln!(target, "{dropped} {DROPPED}");
             }
             let _ = target.flush();
-            // What is due is queued as every other line.
-            own.tell_left_out(false);
+            own.report_left_out(false);
             lock(&own.limits).due()
         })?;
         Ok(log)
     }
 
-    /// Sends the events of the whole program here, from `level` on.
-    pub(crate) fn take_events(&self, level: Level) {
+    /// Logs the program's events of this level and above.
+    pub(crate) fn take_events(&self, level: LevelFilter) {
         let subscriber = tracing_subscriber::fmt()
-            .with_max_level(LevelFilter::from(level))
+            .with_max_level(level)
             .with_target(false)
             .with_ansi(false)
             .with_writer(self.clone())
             .finish()
             .with(Limiter(self.clone()));
-        // It fails only when there is a subscriber already, and `main` calls this once.
+        // It fails only if there is a subscriber already, and `main` calls this once.
         let _ = tracing::subscriber::set_global_default(subscriber);
     }
 
-    /// Sends what panics say here, too: one in a connection ends that connection alone, may
-    /// contain what the peer sent, and must not wait for a terminal either.
+    /// Logs panics. A panic in a connection ends only that connection, so its message is an ordinary
+    /// line: it may contain text from the peer, and must not wait for a terminal.
     pub(crate) fn take_panics(&self) {
         let log = self.clone();
         std::panic::set_hook(Box::new(move |panic| {
             const BUG: &str = "a bug in sockeye";
-            // The process ends with its first thread, without another word.
+            // A panic of the main thread ends the process.
             let is_last = thread::current().name() == Some("main");
-            if log.writes(Line::said(BUG, BUG)) || is_last {
+            if log.writes(Line::of_text(BUG, BUG)) || is_last {
                 log.say(format!("{BUG}: {panic}"));
             }
             if is_last {
@@ -126,39 +99,35 @@ impl Log {
         }));
     }
 
-    /// Says something whatever the level is: an answer to what the user did.
+    /// Writes a line at every level: a response to what the user did.
     pub(crate) fn say(&self, line: impl AsRef<str>) {
-        self.queue(line.as_ref());
+        let line = text::escape_controls(line.as_ref()) + "\n";
+        self.queue.put(QUEUE, |lines| lines.extend_from_slice(line.as_bytes()));
     }
 
-    /// Waits until what was logged so far is written, and how many lines were left out, but not for
-    /// ever: standard error may be a pipe that nobody reads.
+    /// Waits until all lines, and the numbers of left-out lines, are written, or [`LAST_LINES`] have
+    /// passed: standard error may be a pipe that nobody reads.
     pub(crate) fn flush(&self) {
-        self.tell_left_out(true);
-        // What could not be written in time is lost; there is nobody to tell.
-        let _ = self.queue.flush(LAST_WORDS);
+        self.report_left_out(true);
+        // Lines that could not be written in time are lost.
+        let _ = self.queue.flush(LAST_LINES);
     }
 
-    /// Counts a line. Whether it is to be written.
+    /// Counts a line. Returns whether it is to be written.
     fn writes(&self, line: Line) -> bool {
         let verdict = lock(&self.limits).count(line, Instant::now());
         if verdict == Verdict::LeaveOutFirst {
-            // There is something to tell at another time than before.
+            // The thread has to wake up earlier, to report it.
             self.queue.hurry();
         }
         verdict == Verdict::Write
     }
 
-    /// Says how many lines were left out, if that is due, or all at once.
-    fn tell_left_out(&self, all: bool) {
-        // Logged without the lock.
-        let told = lock(&self.limits).take(Instant::now(), all);
-        told.iter().filter_map(LeftOut::log).for_each(|line| self.queue(&line));
-    }
-
-    fn queue(&self, line: &str) {
-        let line = text::escape_controls(line) + "\n";
-        self.queue.put(QUEUE, |lines| lines.extend_from_slice(line.as_bytes()));
+    /// Logs the numbers of left-out lines that are due, or `all`.
+    fn report_left_out(&self, all: bool) {
+        // The lock is not held while logging.
+        let left_out = lock(&self.limits).take(Instant::now(), all);
+        left_out.iter().filter_map(LeftOut::log).for_each(|line| self.say(line));
     }
 }
 
@@ -166,7 +135,7 @@ impl Log {
 impl Write for Log {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(line);
-        self.queue(text.trim_end_matches('\n'));
+        self.say(text.trim_end_matches('\n'));
         Ok(line.len())
     }
 
@@ -183,7 +152,7 @@ impl<'a> MakeWriter<'a> for Log {
     }
 }
 
-/// Keeps events from the log that are too many of their kind.
+/// Drops events beyond the limit of their kind and client.
 struct Limiter(Log);
 
 impl<S: Subscriber> Layer<S> for Limiter {
@@ -264,8 +233,8 @@ mod tests {
                 tracing::debug!(%peer, "accepted");
             }
             tracing::warn!(client = "192.0.2.8", "something else");
-            assert!(log.writes(Line::said("panic", "a bug")));
-            let said = (0..20).filter(|_| log.writes(Line::said("panic", "a bug")));
+            assert!(log.writes(Line::of_text("panic", "a bug")));
+            let said = (0..20).filter(|_| log.writes(Line::of_text("panic", "a bug")));
             assert_eq!(said.count(), 9);
             log.flush();
         });
@@ -294,6 +263,6 @@ mod tests {
         let written = text.lines().filter(|line| line.starts_with("line ")).count();
         let lost = said - written;
         assert!(lost >= 10, "{lost}");
-        assert!(text.contains(&format!("{lost} lines {DROPPED}")), "{lost} in {text}");
+        assert!(text.contains(&format!("{lost} {DROPPED}")), "{lost} in {text}");
     }
 }

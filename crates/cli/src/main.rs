@@ -1,5 +1,5 @@
-//! The `sockeye` program: what was typed ([`args`]) becomes what will run ([`plan`]), with every
-//! check done, and runs ([`serve`], [`send`], [`load`]).
+//! The `sockeye` program: the command line ([`args`]) becomes a checked plan ([`plan`]), which runs
+//! ([`serve`], [`explain`], [`send`], [`load`]).
 
 #![forbid(unsafe_code)]
 
@@ -28,23 +28,18 @@ use std::process::ExitCode;
 use anyhow::Context;
 use sockeye::engine::driver::return_freed_memory;
 
-use crate::args::Typed;
-use crate::error::{Error, OrExit};
+use crate::args::{Command, CommandLine};
+use crate::error::{Error, OrUsage};
 use crate::log::Log;
-use crate::plan::Plan;
+use crate::target::Target;
 
 fn main() -> ExitCode {
     return_freed_memory();
-    let typed = Typed::get();
+    let command = CommandLine::get().command;
     let Ok(log) = Log::to_stderr() else { return ExitCode::FAILURE };
-    log.take_events(typed.command.level());
+    log.take_events(command.log_level());
     log.take_panics();
-    let result = signals::outlive_file_size_limit()
-        .context("cannot take signals")
-        .or_failure()
-        .and_then(|()| Plan::of(typed.command))
-        .and_then(|plan| run(plan, &log));
-    let code = result.unwrap_or_else(|error| {
+    let code = run(command, &log).unwrap_or_else(|error| {
         log.say(format!("sockeye: {error}"));
         error.exit_code()
     });
@@ -52,14 +47,20 @@ fn main() -> ExitCode {
     code
 }
 
-fn run(plan: Plan, log: &Log) -> Result<ExitCode, Error> {
-    match plan {
-        Plan::Http(plan) => serve::http(*plan, log),
-        Plan::Explain(plan) => Ok(explain::run(&plan)),
-        Plan::Echo(plan) => serve::echo(plan, log),
-        Plan::Message(plan) => serve::message(plan, log),
-        Plan::Send(plan) => send::run(&plan, log).or_failure(),
-        Plan::Load(plan) => load::run(plan, log).or_failure(),
-        Plan::SendMessages(plan) => send::message::run(plan, log).or_failure(),
+fn run(command: Command, log: &Log) -> Result<ExitCode, Error> {
+    signals::outlive_file_size_limit().context("cannot take signals")?;
+    match command {
+        Command::Http(flags) => serve::http(plan::http(*flags)?, log),
+        Command::Explain(flags) => explain::run(*flags),
+        Command::Echo(flags) => {
+            let plan = plan::serve(flags.listen, &flags.serve).or_usage()?;
+            serve::echo(plan, flags.idle_timeout.0, log)
+        }
+        Command::Message(flags) => serve::message(plan::message(flags)?, log),
+        Command::Load(flags) => Ok(load::run(plan::load(*flags)?, log)?),
+        Command::Send(flags) => Ok(match flags.target {
+            Target::Message(..) => send::messages::run(plan::send_messages(flags)?, log)?,
+            _ => send::bytes::run(&plan::send_bytes(flags)?, log)?,
+        }),
     }
 }

@@ -1,25 +1,24 @@
-//! Proxies in front of the server: whose word is taken for who the client is.
+//! Trusted proxies, and the client that they name for a request.
 //!
-//! A trusted proxy appends the address of whoever connected to it to `X-Forwarded-For`, or to
-//! `Forwarded` (RFC 7239). Everything to the left of that came from the client, who can write
-//! anything there. So the list is read from the right, for as long as it names trusted proxies: the
-//! first address that is not trusted is the client. Several fields of one name are one list.
+//! A trusted proxy appends the address of its client to `X-Forwarded-For` or to `Forwarded` (RFC 7239).
+//! Entries further left come from that client, who can write anything. So the list is read from the
+//! right while it names trusted proxies: the first address that is not trusted is the client. Several
+//! fields of one name are one list.
 //!
-//! An entry that is malformed ends the list: nothing to its left counts, and the request is charged
-//! to the last hop that is known, the entry to its right or the peer itself. An obfuscated or unknown
-//! node, an element without `for`, and the end of [`MOST_HOPS`] end it, too.
+//! A malformed entry, an obfuscated or unknown node, an element without `for`, and [`MAX_HOPS`] end the
+//! list: entries further left are ignored, and the client is the last known hop: the entry to the right,
+//! or the peer.
 //!
-//! Nothing that stands further left changes how an entry is read:
+//! No entry further left changes how an entry is read:
 //!
-//! - `X-Forwarded-For` has no quoting. Its entries are what stands between commas.
-//! - `Forwarded` has quoted strings. Each field is parsed by itself and from its end, so a quote that
-//!   the client left open neither swallows what a proxy appends nor changes its meaning. For a
-//!   well-formed field this finds the same elements as from the beginning: a quoted string ends in a
-//!   quote, and begins at the nearest quote to the left that no backslash escapes.
+//! - `X-Forwarded-For` has no quotes, and is split at commas.
+//! - `Forwarded` has quoted strings. Each field is parsed from its end, so a quote that the client left
+//!   open neither swallows what a proxy appends nor changes it. In a well-formed field this finds the
+//!   same elements: a quoted string ends in a quote, and starts at the nearest quote to the left without
+//!   a backslash.
 //!
-//! Where a request has both headers, `X-Forwarded-For` counts: almost every proxy appends to it, and
-//! passes a `Forwarded` on as the client wrote it. One that appends to `Forwarded` alone has to drop
-//! the other.
+//! If a request has both fields, `X-Forwarded-For` is used: almost every proxy appends to it, and passes
+//! on the client's `Forwarded`. A proxy that appends only to `Forwarded` must remove the other.
 
 use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 use std::str::FromStr;
@@ -28,16 +27,15 @@ use sockeye::engine::Network;
 use sockeye::http_core::{Clients, Request, Unread};
 use sockeye::proto::{Address, Client, Peer};
 
-/// How many entries of a list are read. More proxies in a row than this is a loop, or a client in a
-/// trusted network that wants work done.
-const MOST_HOPS: usize = 64;
+/// Entries of a list that are read. A longer list is a loop of proxies, or an attack from a trusted
+/// network.
+const MAX_HOPS: usize = 64;
 
-/// Who is trusted.
+/// A value of `--trusted-proxy`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Trusted {
-    /// Proxies of this network.
     Network(Network),
-    /// Whoever comes by a Unix socket.
+    /// All clients of Unix sockets.
     Unix,
 }
 
@@ -52,7 +50,7 @@ impl FromStr for Trusted {
     }
 }
 
-/// All who are trusted.
+/// All trusted proxies.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Proxies {
     networks: Vec<Network>,
@@ -71,7 +69,6 @@ impl Proxies {
         proxies
     }
 
-    /// Those that have an address.
     pub(crate) fn networks(&self) -> &[Network] {
         &self.networks
     }
@@ -80,7 +77,6 @@ impl Proxies {
         self.networks.is_empty() && !self.unix
     }
 
-    /// Whether `peer` is one of them.
     pub(crate) fn is_trusted(&self, peer: Address) -> bool {
         match peer {
             Address::Ip(address) => self.trust(address.ip()),
@@ -88,8 +84,8 @@ impl Proxies {
         }
     }
 
-    /// Who has sent a request with these values of `X-Forwarded-For` and `Forwarded` by a
-    /// connection from `peer`.
+    /// The client of a request with these values of `X-Forwarded-For` and `Forwarded`, on a connection
+    /// from `peer`.
     pub(crate) fn client<'a>(
         &self,
         peer: Address,
@@ -105,15 +101,15 @@ impl Proxies {
         client.or_else(|| self.first_untrusted(peer, forwarded)).unwrap_or(peer)
     }
 
-    /// The first of `hops` that is not trusted, or the last that is known; `None` without hops. They
-    /// come from the right, as `None` where they are malformed.
+    /// The first hop that is not trusted, or else the last known one; `None` without hops. Hops are in
+    /// order from the right, and `None` if malformed.
     fn first_untrusted(
         &self,
         peer: Address,
         hops: impl Iterator<Item = Option<IpAddr>>,
     ) -> Option<Address> {
         let mut known = None;
-        for hop in hops.take(MOST_HOPS) {
+        for hop in hops.take(MAX_HOPS) {
             let Some(ip) = hop else { return known.or(Some(peer)) };
             known = Some(Address::Ip(SocketAddr::new(ip, 0)));
             if !self.trust(ip) {
@@ -123,14 +119,14 @@ impl Proxies {
         known
     }
 
-    /// Who has sent `request` by a connection from `peer`.
+    /// The client of `request`, on a connection from `peer`.
     pub(crate) fn client_of(&self, peer: Address, request: &Request<'_>) -> Address {
         let (x_forwarded_for, forwarded) =
             (request.fields_named("x-forwarded-for"), request.fields_named("forwarded"));
         self.client(peer, x_forwarded_for, forwarded)
     }
 
-    /// Who has sent a request that could not be read, as far as its complete fields say.
+    /// The client of a malformed request, from its complete fields.
     #[cold]
     pub(crate) fn client_of_unread(&self, peer: Address, unread: &Unread<'_>) -> Address {
         let (x_forwarded_for, forwarded) =
@@ -143,22 +139,22 @@ impl Proxies {
     }
 }
 
-/// Budgets are charged to the client that is logged.
+/// Budgets are charged to the same client as in the access log.
 impl Clients for Proxies {
     fn client(&self, peer: &Peer, request: &Request<'_>) -> Client {
         Client::of(self.client_of(peer.address, request))
     }
 }
 
-/// The addresses in one `X-Forwarded-For`, from the right; `None` for an entry that is none. Empty
-/// entries are skipped (RFC 9110, 5.6.1.2).
+/// The addresses in an `X-Forwarded-For` from the right; `None` for a malformed entry. Skips empty
+/// entries (RFC 9110, 5.6.1.2).
 fn x_forwarded_for_from_right(list: &[u8]) -> impl Iterator<Item = Option<IpAddr>> {
     let entries = list.rsplit(|byte| *byte == b',').map(<[u8]>::trim_ascii);
     entries.filter(|entry| !entry.is_empty()).map(address_in)
 }
 
-/// The addresses in one `Forwarded`, from the right; `None` for an element that names no address, or
-/// is malformed. A malformed one is the last: where it begins is unknown.
+/// The addresses in a `Forwarded` from the right; `None` for an element that names no address, or is
+/// malformed. A malformed one is the last, since its start is unknown.
 fn forwarded_from_right(list: &[u8]) -> impl Iterator<Item = Option<IpAddr>> {
     let mut rest = Some(list);
     std::iter::from_fn(move || {
@@ -177,14 +173,14 @@ fn forwarded_from_right(list: &[u8]) -> impl Iterator<Item = Option<IpAddr>> {
 
 /// An element of `Forwarded`.
 enum Element<'a> {
-    /// It has no parameters.
+    /// An element without parameters.
     Empty,
-    /// The value of its `for`, where it has one.
+    /// The value of the parameter `for`, if there is one.
     For(Option<&'a [u8]>),
 }
 
-/// The last element of a list (RFC 7239, 4), and what stands before its comma, if it has one. `None`
-/// where it is malformed.
+/// The last element of a list (RFC 7239, 4), and what is before its comma, if it has one. `None` if it
+/// is malformed.
 fn last_element(mut rest: &[u8]) -> Option<(Element<'_>, Option<&[u8]>)> {
     let mut element = Element::Empty;
     loop {
@@ -211,7 +207,7 @@ fn last_element(mut rest: &[u8]) -> Option<(Element<'_>, Option<&[u8]>)> {
     }
 }
 
-/// The last `name=value`: its name, its value without quotes, and what stands before it.
+/// The last `name=value`: the name, the value without quotes, and what is before them.
 fn last_parameter(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let (value, before) = match text {
         [inner @ .., b'"'] if last_unescaped_quote(text) == Some(inner.len()) => {
@@ -225,14 +221,14 @@ fn last_parameter(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     Some((name, value, before))
 }
 
-/// The longest end of `text` whose bytes all fit, and what stands before it; `None` where it is empty.
+/// The longest suffix of `text` whose bytes all fit, and what is before it; `None` if it is empty.
 fn last_where(text: &[u8], fits: impl Fn(&u8) -> bool) -> Option<(&[u8], &[u8])> {
     let start = text.iter().rposition(|byte| !fits(byte)).map_or(0, |at| at + 1);
     let (before, end) = text.split_at(start);
     (!end.is_empty()).then_some((end, before))
 }
 
-/// Where the last quote is that is not escaped: behind an even number of backslashes.
+/// The position of the last quote that is not escaped: after an even number of backslashes.
 fn last_unescaped_quote(text: &[u8]) -> Option<usize> {
     let mut end = text.len();
     loop {
@@ -245,8 +241,8 @@ fn last_unescaped_quote(text: &[u8]) -> Option<usize> {
     }
 }
 
-/// The address of a node (RFC 7239, 6), whose port may be obfuscated: `192.0.2.1:_port`. A value with
-/// an escape in it is no address.
+/// The address of a node (RFC 7239, 6), which may have an obfuscated port: `192.0.2.1:_port`. A value
+/// with an escape is no address.
 fn node_address(node: &[u8]) -> Option<IpAddr> {
     let colon = node.iter().rposition(|byte| *byte == b':');
     match colon.map(|at| (&node[..at], &node[at + 1..])) {
@@ -267,8 +263,8 @@ fn is_obfuscated(byte: &u8) -> bool {
     byte.is_ascii_alphanumeric() || b"._-".contains(byte)
 }
 
-/// An address, perhaps with a port: `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]:80`. A
-/// zone (`fe80::1%eth0`) is left out: it is a name on the proxy's machine.
+/// Reads an address with or without a port: `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`,
+/// `[2001:db8::1]:80`. Drops a zone (`fe80::1%eth0`), which is a name on the proxy's machine.
 fn address_in(hop: &[u8]) -> Option<IpAddr> {
     let hop = str::from_utf8(hop).ok()?;
     let v6 = |text: &str| {

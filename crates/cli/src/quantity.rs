@@ -4,7 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// A duration, greater than zero unless read by [`Span::or_zero`].
+/// A duration, greater than zero unless read by [`Span::or_zero`]. Displayed as typed, `10s`; with
+/// `{:#}` as in a sentence, `10 s`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Span(pub(crate) Duration);
 
@@ -12,7 +13,7 @@ pub(crate) struct Span(pub(crate) Duration);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Size(pub(crate) usize);
 
-/// Longer than anything that one could mean, and far below what a clock overflows at.
+/// Longer than any sensible deadline, and far below the clock's overflow.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
 /// Units in nanoseconds, the largest first: `Display` takes the first that divides.
@@ -25,7 +26,7 @@ const TIME_UNITS: [(&str, u128); 6] = [
     ("ns", 1),
 ];
 
-/// Units in bytes, the largest first. `K` and `KiB` are the same: memory comes in powers of two.
+/// Units in bytes, the largest first. `K` is read as `KiB`.
 const SIZE_UNITS: [(&str, u128); 4] =
     [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 
@@ -33,9 +34,8 @@ impl Span {
     /// Reads a duration that may be zero.
     pub(crate) fn or_zero(text: &str) -> Result<Self, String> {
         const HELP: &str = "write a duration with its unit, as 500ms, 10s, 2m or 1h";
-        let (number, unit) = split(text).ok_or(HELP)?;
-        let (_, scale) = TIME_UNITS.iter().find(|(name, _)| *name == unit).ok_or(HELP)?;
-        let nanos = scaled(number, *scale).ok_or(HELP)?;
+        let scale = |unit: &str| TIME_UNITS.iter().find(|(name, _)| *name == unit);
+        let nanos = scaled(text, |unit| scale(unit).map(|(_, scale)| *scale)).ok_or(HELP)?;
         if nanos > LONGEST.as_nanos() {
             return Err("it must be at most a year, 8784h".into());
         }
@@ -48,11 +48,28 @@ impl FromStr for Span {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let span = Self::or_zero(text)?;
-        if span.0.is_zero() {
-            return Err("it must be longer than nothing".into());
+        match Self::or_zero(text)? {
+            Self(Duration::ZERO) => Err("it must be longer than 0s".into()),
+            span => Ok(span),
         }
-        Ok(span)
+    }
+}
+
+impl Size {
+    pub(crate) fn bytes(self) -> u64 {
+        self.0 as u64
+    }
+}
+
+impl From<usize> for Size {
+    fn from(bytes: usize) -> Self {
+        Self(bytes)
+    }
+}
+
+impl From<u64> for Size {
+    fn from(bytes: u64) -> Self {
+        Self(usize::try_from(bytes).unwrap_or(usize::MAX))
     }
 }
 
@@ -61,69 +78,64 @@ impl FromStr for Size {
 
     fn from_str(text: &str) -> Result<Self, String> {
         const HELP: &str = "write a number of bytes, as 65536, 64K, 64KiB or 1.5M";
-        let (number, unit) = split(text).ok_or(HELP)?;
-        let unit = unit.strip_suffix("iB").unwrap_or(unit);
-        let scale = match unit {
-            "" | "B" => 1,
-            "k" | "K" => 1 << 10,
-            "m" | "M" => 1 << 20,
-            "g" | "G" => 1 << 30,
-            _ => return Err(HELP.into()),
+        let scale = |unit: &str| match unit.strip_suffix("iB").unwrap_or(unit) {
+            "" | "B" => Some(1),
+            "k" | "K" => Some(1 << 10),
+            "m" | "M" => Some(1 << 20),
+            "g" | "G" => Some(1 << 30),
+            _ => None,
         };
-        match scaled(number, scale).ok_or(HELP)? {
+        match scaled(text, scale).ok_or(HELP)? {
             0 => Err("it must be at least one byte".into()),
-            bytes => usize::try_from(bytes)
-                .ok()
-                .filter(|bytes| isize::try_from(*bytes).is_ok())
-                .map(Self)
-                .ok_or_else(|| "it is more than a computer has".into()),
+            bytes => match isize::try_from(bytes) {
+                Ok(bytes) => Ok(Self(bytes as usize)),
+                Err(_) => Err("it is more than a computer has".into()),
+            },
         }
     }
 }
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_zero() {
-            return f.write_str("0s");
-        }
-        // Minutes and hours are for typing: 60s says more of a deadline than 1m.
-        display(f, self.0.as_nanos(), &TIME_UNITS[2..])
+        // No minutes or hours: 90s reads better than 90000ms, and 60s than 1m.
+        let (amount, unit) = match self.0.as_nanos() {
+            0 => (0, "s"),
+            nanos => in_largest_unit(nanos, &TIME_UNITS[2..]),
+        };
+        write!(f, "{amount}{}{unit}", if f.alternate() { " " } else { "" })
     }
 }
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        display(f, self.0 as u128, &SIZE_UNITS)
+        let (amount, unit) = in_largest_unit(self.0 as u128, &SIZE_UNITS);
+        write!(f, "{amount}{unit}")
     }
 }
 
-/// Shows `amount` in the largest unit that loses nothing.
-fn display(f: &mut fmt::Formatter<'_>, amount: u128, units: &[(&str, u128)]) -> fmt::Result {
-    let fits = |scale: u128| amount.is_multiple_of(scale) && amount >= scale;
-    let (name, scale) = units.iter().find(|(_, scale)| fits(*scale)).unwrap_or(&("", 1));
-    write!(f, "{}{name}", amount / scale)
+/// `amount` in the largest unit that divides it.
+fn in_largest_unit(amount: u128, units: &[(&'static str, u128)]) -> (u128, &'static str) {
+    let divides = |(_, scale): &&(&str, u128)| amount >= *scale && amount.is_multiple_of(*scale);
+    let (unit, scale) = units.iter().find(divides).unwrap_or(&("", 1));
+    (amount / scale, unit)
 }
 
-/// The number and the unit behind it.
-fn split(text: &str) -> Option<(&str, &str)> {
+/// A number, which may have decimals, times the scale of the unit after it, without a float's
+/// rounding. `None` if it is no number, has no known unit, or is far too large.
+fn scaled(text: &str, scale: impl FnOnce(&str) -> Option<u128>) -> Option<u128> {
+    const MOST_DECIMALS: usize = 9;
     let text = text.trim();
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
-    (!number.is_empty()).then(|| (number, unit.trim_start()))
-}
-
-/// `number`, which may have decimals, times `scale`, without the rounding of a float. `None` when
-/// it isn't a number or is out of all proportion.
-fn scaled(number: &str, scale: u128) -> Option<u128> {
-    const MOST_DECIMALS: usize = 9;
     let (whole, decimals) = number.split_once('.').unwrap_or((number, ""));
-    if decimals.len() > MOST_DECIMALS || (number.contains('.') && decimals.is_empty()) {
+    let is_number = !number.is_empty() && number.contains('.') != decimals.is_empty();
+    if !is_number || decimals.len() > MOST_DECIMALS {
         return None;
     }
-    let whole: u128 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
-    let fraction: u128 = if decimals.is_empty() { 0 } else { decimals.parse().ok()? };
-    let fraction = fraction.checked_mul(scale)? / 10_u128.pow(decimals.len() as u32);
-    whole.checked_mul(scale)?.checked_add(fraction)
+    let scale = scale(unit.trim_start())?;
+    let digits = |digits: &str| if digits.is_empty() { Some(0_u128) } else { digits.parse().ok() };
+    let fraction = digits(decimals)?.checked_mul(scale)? / 10_u128.pow(decimals.len() as u32);
+    digits(whole)?.checked_mul(scale)?.checked_add(fraction)
 }
 
 #[cfg(test)]
@@ -187,6 +199,14 @@ mod tests {
         for text in ["8KiB", "1MiB", "1000B", "3GiB", "1536KiB"] {
             assert_eq!(text.parse::<Size>().unwrap().to_string(), text);
         }
+    }
+
+    #[test]
+    fn in_a_sentence_a_unit_has_a_space() {
+        assert_eq!(
+            format!("{:#} {:#}", Span(Duration::from_millis(1500)), Span(Duration::ZERO)),
+            "1500 ms 0 s"
+        );
     }
 
     #[test]

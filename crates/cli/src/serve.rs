@@ -1,9 +1,10 @@
-//! The servers: an echo, messages, and a folder over HTTP. They run until a signal ends them.
+//! The servers: HTTP, messages and an echo. They run until a signal stops them.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::rc::Rc;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use sockeye::engine::driver::{BindError, Bound};
@@ -15,96 +16,73 @@ use sockeye::proto::Peer;
 use sockeye::proto::echo::Echo;
 
 use crate::access::AccessLog;
-use crate::error::{Error, OrExit};
-use crate::hosts::{self, Refused};
+use crate::error::Error;
 use crate::log::Log;
 use crate::plan::{self, Content, Place};
 use crate::proxies::Proxies;
-use crate::signals::{Reread, Times};
+use crate::signals::{DrainTimeouts, OnHangup};
 use crate::start_screen::Screen;
-use crate::who_listens::{self, Process};
-use crate::{signals, text};
+use crate::{hosts, signals, text, who_listens};
 
-/// Echoes.
-///
-/// # Errors
-///
-/// When it could not begin.
-pub(crate) fn echo(plan: plan::Echo, log: &Log) -> Result<ExitCode, Error> {
-    let screen =
-        Screen { what: vec!["Echoing what comes at".into()], scheme: "tcp", notes: Vec::new() };
-    let idle = plan.idle;
-    run(plan.serve, &screen, None, log, move |_, _| move |_: &Peer| Echo::new(idle))
+pub(crate) fn echo(plan: plan::Serve, idle: Duration, log: &Log) -> Result<ExitCode, Error> {
+    let screen = Screen { what: vec!["Echoing at".into()], scheme: "tcp", notes: Vec::new() };
+    run(plan, &screen, None, log, move |_, _| move |_: &Peer| Echo::new(idle))
 }
 
-/// Answers messages.
-///
-/// # Errors
-///
-/// When it could not begin.
 pub(crate) fn message(plan: plan::Message, log: &Log) -> Result<ExitCode, Error> {
     let plan::Message { serve, answers, limits, frames_only, hosts, origins } = plan;
     let mut notes: Vec<String> = answers.note().into_iter().collect();
     if !frames_only {
-        notes.push("It answers HTTP, too: POST / sends a message, GET / says how.".into());
+        notes.push("HTTP works too: POST / sends a message, GET / explains how.".into());
     }
     let screen = Screen { what: vec!["Answering messages at".into()], scheme: "message", notes };
     let reference = answers.service.clone();
-    let refused = Refused::default();
-    run(serve, &screen, answers.reread(), log, move |_, bindings| {
-        let check =
-            hosts::check(hosts.clone(), &bindings.bound, Proxies::default(), refused.clone());
-        let shared = message::ServerConfig::new(limits.clone())
+    run(serve, &screen, answers.on_hangup(), log, move |_, started| {
+        let check = hosts::check(hosts.clone(), &started.bound, Proxies::default());
+        let config = message::ServerConfig::new(limits.clone())
             .frames_only(frames_only)
             .checking_hosts(check)
             .allowing_origins(origins.clone());
-        let shared = Rc::new(shared);
+        let config = Rc::new(config);
         let reference = reference.clone();
-        move |_: &Peer| shared.open(reference.clone())
+        move |_: &Peer| config.open(reference.clone())
     })
 }
 
-/// Serves a folder, or one file, over HTTP.
-///
-/// # Errors
-///
-/// When it could not begin.
 pub(crate) fn http(plan: plan::Http, log: &Log) -> Result<ExitCode, Error> {
     let plan::Http { serve, content, limits, access, proxies, hosts } = plan;
     let screen = Screen { what: what(&content), scheme: "http", notes: notes(&content) };
     let (mounts, budgets) = (content.mounts, content.budgets);
     let access = access
-        .map(|plan| AccessLog::start(plan, proxies.clone(), serve.workers.get()))
+        .map(|(sink, format)| AccessLog::start(sink, format, proxies.clone(), serve.workers.get()))
         .transpose()
-        .context("cannot start a thread")
-        .or_failure()?;
-    let source = access.as_ref().map(AccessLog::source);
+        .context("cannot start a thread")?;
+    let worker_log = access.clone();
     let reopen = access.as_ref().and_then(AccessLog::reopener);
-    let reread = reopen.map(|reopen| Box::new(move |_: &Log| reopen()) as Reread);
-    let refused = Refused::default();
-    let ended = run(serve, &screen, reread, log, move |shard, bindings| {
-        let check = hosts::check(hosts.clone(), &bindings.bound, proxies.clone(), refused.clone());
-        let mut shared = http_core::ServerConfig::new(limits.clone()).checking_hosts(check);
+    let on_hangup = reopen.map(|reopen| Box::new(move |_: &Log| reopen()) as OnHangup);
+    let result = run(serve, &screen, on_hangup, log, move |shard, started| {
+        let check = hosts::check(hosts.clone(), &started.bound, proxies.clone());
+        let mut config = http_core::ServerConfig::new(limits.clone()).checking_hosts(check);
         if !proxies.is_empty() {
-            shared = shared.clients(Rc::new(proxies.clone()));
+            config = config.clients(Rc::new(proxies.clone()));
         }
-        let shared = Rc::new(match &source {
-            Some(source) => shared.logging(source.worker(shard)),
-            None => shared,
-        });
-        budgets.set_open_files(bindings.files_sent());
-        let descriptors = bindings.files_kept();
+        if let Some(log) = &worker_log {
+            config = config.logging(log.worker(shard));
+        }
+        let config = Rc::new(config);
+        budgets.set_open_files(started.files_in_flight());
+        let descriptors = started.files_cached();
         let site = mounts.site(CacheLimits { descriptors, ..CacheLimits::default() });
-        // The site's deadline closes files that nobody asks for any more.
-        (site.clone(), move |_: &Peer| http_core::Server::new(Rc::clone(&shared), site.clone()))
+        // The site is also the service: its deadline closes files that are no longer requested.
+        (site.clone(), move |_: &Peer| http_core::Server::new(Rc::clone(&config), site.clone()))
     });
     if let Some(access) = access {
         access.finish();
     }
-    ended
+    result
 }
 
-/// What is served where, as a sentence that the URLs follow.
+/// The first lines of the start screen: the folders, before the URLs.
 fn what(content: &Content) -> Vec<String> {
     match &content.places[..] {
         [place] if place.prefix == "/" => {
@@ -121,122 +99,120 @@ fn what(content: &Content) -> Vec<String> {
     }
 }
 
-/// What else one should know of it.
+/// A warning for the start screen.
 fn notes(content: &Content) -> Vec<String> {
     let note = match content.root() {
-        None => "Nothing is served at / itself: it answers 404.",
+        None => "No folder is served at /, so / returns 404.",
         _ if content.listing && content.places.iter().any(|place| !place.folder.is_file()) => {
             match content.archives {
-                true => "Whoever can reach it can list its folders and download them whole.",
-                false => "Whoever can reach it can list its folders.",
+                true => "Everyone who can connect can list the folders and download them.",
+                false => "Everyone who can connect can list the folders.",
             }
         }
         Some(root) if !root.folder.has_index() => {
-            "There is no index.html in it: / answers 404, the files have their own URLs; --listing \
-             shows them."
+            "There is no index.html, so / returns 404. Files have their own URLs; --listing lists them."
         }
         Some(_) => return Vec::new(),
     };
     vec![note.into()]
 }
 
-/// What a service is told of the server that it is of.
-struct Bindings {
+/// What a service gets to know of its server.
+struct Started {
     /// The listeners, in the order of [`Peer::via`].
     bound: Vec<Bound>,
     workers: usize,
-    /// What connections leave of the process's descriptors.
+    /// File descriptors of the process that aren't reserved for connections.
     descriptors: usize,
 }
 
-impl Bindings {
-    /// How many of the descriptors may be files that are being sent: half of them. As many are left
-    /// to files that are kept open, and to jobs and logs.
-    fn files_sent(&self) -> u64 {
+impl Started {
+    /// How many files may be in flight. The other half of the descriptors is for cached files, jobs
+    /// and logs.
+    fn files_in_flight(&self) -> u64 {
         (self.descriptors / 2) as u64
     }
 
     /// How many files each worker may keep open between requests.
-    fn files_kept(&self) -> usize {
+    fn files_cached(&self) -> usize {
         (self.descriptors / 4 / self.workers).clamp(1, CacheLimits::default().descriptors)
     }
 }
 
-/// Serves until a signal says to stop.
+/// Serves until a signal stops it.
 fn run<S: Service + 'static>(
     plan: plan::Serve,
     screen: &Screen,
-    reread: Option<Reread>,
+    on_hangup: Option<OnHangup>,
     log: &Log,
-    service: impl Fn(usize, &Bindings) -> S + Send + Sync + 'static,
+    service: impl Fn(usize, &Started) -> S + Send + Sync + 'static,
 ) -> Result<ExitCode, Error> {
-    let times = Times { lame_duck: plan.config.lame_duck, drain: plan.config.drain_timeout };
-    let wanted = plan.config.max_connections;
-    let signals = signals::take().context("cannot take signals").or_failure()?;
+    let Config { lame_duck, drain_timeout: drain, max_connections: wanted, .. } = plan.config;
+    let signals = signals::catch().context("cannot take signals")?;
     let server = Server::bind(&plan.listen, plan.workers, plan.config)
-        .map_err(|error| explain(error, &plan.listen))?;
+        .map_err(|error| cannot_listen(error, &plan.listen))?;
     let connections = server.config().max_connections;
-    // The default is a wish; what somebody asked for is to be had, or to be heard of.
+    // The default may be lowered silently, but not the value of a flag.
     if connections < wanted && wanted != Config::default().max_connections {
         tracing::warn!(
-            "--max-connections is {connections}, not {wanted}: this process may not have more files \
-             open (ulimit -Hn)"
+            "--max-connections {wanted} was lowered to {connections}, since this process may not \
+             open more files; raise the limit (ulimit -Hn)"
         );
     }
     let bound = server.addresses().to_vec();
     let (workers, descriptors) = (plan.workers.get(), server.reserved_descriptors());
-    let bindings = Bindings { bound: bound.clone(), workers, descriptors };
-    let running = server.start(move |shard| service(shard, &bindings));
-    let running = running.context("cannot start the workers").or_failure()?;
-    let stopped = signals::watch(signals, running.handle(), times, reread, log.clone());
-    let stopped = stopped.context("cannot start a thread").or_failure()?;
-    screen.show(&plan.listen, &bound).context("cannot start a thread").or_failure()?;
+    let started = Started { bound: bound.clone(), workers, descriptors };
+    let running = server.start(move |shard| service(shard, &started));
+    let running = running.context("cannot start the workers")?;
+    let timeouts = DrainTimeouts { lame_duck, drain };
+    let stopped = signals::watch(signals, running.handle(), timeouts, on_hangup, log.clone());
+    let stopped = stopped.context("cannot start a thread")?;
+    screen.show(&plan.listen, &bound).context("cannot start a thread")?;
 
-    let stats = running.join().context("the server failed").or_failure()?;
+    let stats = running.join().context("the server failed")?;
     let Jobs { run, dropped, cancelled, waited, longest_wait } = &stats.jobs;
-    tracing::debug!(target: "sockeye", run, dropped, cancelled, ?waited, ?longest_wait, "work off the loop");
-    log.say(farewell(&stats));
-    Ok(stopped.exit_code().map_or(ExitCode::SUCCESS, ExitCode::from))
+    tracing::debug!(target: "sockeye", run, dropped, cancelled, ?waited, ?longest_wait, "thread pool");
+    log.say(last_line(&stats));
+    Ok(ExitCode::from(stopped.exit_code()))
 }
 
-/// What a stop has cost.
-fn farewell(stats: &Stats) -> String {
-    let cut = match stats.cut {
-        0 => "no connection was cut".into(),
-        cut => format!("{} cut", text::count(cut, "connection")),
-    };
-    let unread = match stats.unread {
-        0 => String::new(),
-        unread => format!("; {} sent more, too late to be read", text::count(unread, "connection")),
-    };
-    format!("stopped; {cut}{unread}")
+fn last_line(stats: &Stats) -> String {
+    let cut = text::count(stats.cut, "connection");
+    match stats.unread {
+        0 => format!("Stopped: {cut} cut."),
+        unread => {
+            let unread = text::count(unread, "connection");
+            format!("Stopped: {cut} cut. {unread} sent data that was not read.")
+        }
+    }
 }
 
-/// Why an address can't be had, and what to do about it.
-fn explain(error: BindError, asked: &[ListenAddr]) -> Error {
+/// Says why an address can't be listened on, and what to do about it.
+fn cannot_listen(error: BindError, listen: &[ListenAddr]) -> Error {
     let BindError { address, at, source } = error;
     Error::Failure(match (source.kind(), &address) {
         (ErrorKind::AddrInUse, ListenAddr::Unix(_)) => {
             let name = address.to_string();
-            let by = taken_by(who_listens::at_socket(name.trim_start_matches("unix:")));
-            anyhow!("{address} is taken by {by}; stop that, or choose another path or name")
+            let by = who_listens::at_socket(name.trim_start_matches("unix:"));
+            let by = by.unwrap_or_else(|| "another process".into());
+            anyhow!("{address} is in use by {by}: stop it, or choose another path or name")
         }
         (ErrorKind::AddrInUse, ListenAddr::Any(port) | ListenAddr::Host(_, port)) => {
             let at = at.unwrap_or_else(|| SocketAddr::from(([0; 16], *port)));
             let by = match who_listens::at(at) {
-                // What this command had bound before is let go already.
-                None if asked.iter().any(|other| *other != address && port_of(other) == *port) => {
-                    let by = "another --listen of this command";
-                    return Error::Usage(anyhow!(
-                        "{address} is taken by {by}; leave one of them out"
+                // The earlier listeners of this command are closed already.
+                None if listen.iter().any(|other| *other != address && has_port(other, *port)) => {
+                    return Error::usage(format!(
+                        "{address} is in use by another --listen of this command: remove one of them"
                     ));
                 }
-                None => format!("another process (as root, `ss -ltnp sport = :{port}` says which)"),
-                known => taken_by(known),
+                None => format!("another process (`ss -ltnp sport = :{port}` as root shows which)"),
+                Some(by) => by,
             };
             let free = with_port(&address, 0);
             anyhow!(
-                "{address} is taken by {by}; stop that, or choose another port: --listen {free} takes a free one"
+                "{address} is in use by {by}: stop it, or choose another port; --listen {free} takes \
+                 a free one"
             )
         }
         (ErrorKind::PermissionDenied, ListenAddr::Any(port) | ListenAddr::Host(_, port))
@@ -244,33 +220,22 @@ fn explain(error: BindError, asked: &[ListenAddr]) -> Error {
         {
             let high = with_port(&address, 8000);
             anyhow!(
-                "cannot listen at {address}: ports below 1024 need a right that this user doesn't \
-                 have; --listen {high} needs none"
+                "cannot listen on {address}: this user may not use ports below 1024; \
+                 --listen {high} is allowed"
             )
         }
         (ErrorKind::AddrNotAvailable, _) => {
-            anyhow!("cannot listen at {address}: this machine has no such address")
+            anyhow!("cannot listen on {address}: this machine has no such address")
         }
         (_, ListenAddr::Unix(_)) => {
-            return Error::of_path(source, format!("cannot listen at {address}"));
+            return Error::of_path(source, format!("cannot listen on {address}"));
         }
-        _ => anyhow!("cannot listen at {address}: {source}"),
+        _ => anyhow!("cannot listen on {address}: {source}"),
     })
 }
 
-fn taken_by(process: Option<Process>) -> String {
-    match process {
-        Some(process) => format!("{} (pid {})", process.name, process.id),
-        None => "another process".into(),
-    }
-}
-
-/// The port; 0 where there is none, or any will do.
-fn port_of(address: &ListenAddr) -> u16 {
-    match address {
-        ListenAddr::Any(port) | ListenAddr::Host(_, port) => *port,
-        ListenAddr::Unix(_) => 0,
-    }
+fn has_port(address: &ListenAddr, wanted: u16) -> bool {
+    matches!(address, ListenAddr::Any(port) | ListenAddr::Host(_, port) if *port == wanted)
 }
 
 fn with_port(address: &ListenAddr, port: u16) -> ListenAddr {
@@ -286,23 +251,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_line_says_what_was_lost() {
+    fn the_last_line_counts_cut_connections() {
         for (cut, unread, said) in [
-            (0, 0, "stopped; no connection was cut"),
-            (2, 0, "stopped; 2 connections cut"),
-            (0, 1, "stopped; no connection was cut; 1 connection sent more, too late to be read"),
+            (0, 0, "Stopped: 0 connections cut."),
+            (2, 0, "Stopped: 2 connections cut."),
+            (0, 1, "Stopped: 0 connections cut. 1 connection sent data that was not read."),
         ] {
-            assert_eq!(farewell(&Stats { cut, unread, ..Stats::default() }), said);
+            assert_eq!(last_line(&Stats { cut, unread, ..Stats::default() }), said);
         }
     }
 
     #[test]
-    fn files_get_what_connections_leave_of_the_descriptors() {
+    fn files_share_the_descriptors_that_connections_leave() {
         for (descriptors, workers, sent, kept) in
             [(2048, 2, 1024, 256), (256, 2, 128, 32), (256, 64, 128, 1), (2048, 1, 1024, 256)]
         {
-            let bindings = Bindings { bound: Vec::new(), workers, descriptors };
-            assert_eq!((bindings.files_sent(), bindings.files_kept()), (sent, kept));
+            let started = Started { bound: Vec::new(), workers, descriptors };
+            assert_eq!((started.files_in_flight(), started.files_cached()), (sent, kept));
         }
     }
 }

@@ -1,13 +1,11 @@
-//! What signals mean to a server.
+//! The signals of a server.
 //!
-//! - SIGTERM, SIGINT (Ctrl-C) and SIGQUIT: stop accepting and finish what is under way. A second one
-//!   cuts all connections and ends the process, a third ends it where it stands.
-//! - SIGHUP: to a server that reads a file of its own, that the file has changed; it is read again.
-//!   To one with an access log in a file, that this was moved away; it is opened again. To another,
-//!   that the terminal is gone: one that has one on its standard error drains; one that has none (a
-//!   service, `nohup`) takes no notice.
-//! - SIGXFSZ, which comes with a write beyond the limit on a file's size: nothing. The write fails
-//!   then, as one to a full disk does.
+//! - SIGTERM, SIGINT (Ctrl-C) and SIGQUIT: the first drains the server, the second stops it at once,
+//!   the third ends the process.
+//! - SIGHUP: a server with `--answers` or an access log in a file reopens that. Any other drains if
+//!   standard error is a terminal, since that terminal was closed, and otherwise (a service, `nohup`)
+//!   ignores the signal.
+//! - SIGXFSZ (a write beyond the limit on file sizes) is ignored, so that the write fails instead.
 
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
@@ -22,82 +20,84 @@ use sockeye::engine::Handle;
 
 use crate::log::Log;
 use crate::quantity::Span;
-use crate::text;
 
-/// Signals are taken from now on, so that none is lost while the server starts.
-pub(crate) fn take() -> io::Result<Signals> {
+/// How long a stop at once waits for the last log lines.
+const LAST_LINES: Duration = Duration::from_millis(500);
+
+/// Catches signals from now on, so that none is lost while the server starts.
+pub(crate) fn catch() -> io::Result<Signals> {
     Signals::new([SIGTERM, SIGINT, SIGQUIT, SIGHUP])
 }
 
-/// From now on a write beyond the limit on a file's size (`RLIMIT_FSIZE`) fails with `EFBIG` and
-/// does not end the process: a log that can't grow any more is no reason to stop serving.
+/// From now on a write beyond the limit on file sizes (`RLIMIT_FSIZE`) fails with `EFBIG`. By default
+/// it would end the process, but a log that can't grow is no reason to stop serving.
 pub(crate) fn outlive_file_size_limit() -> io::Result<()> {
-    // Nobody looks at the flag. A handler keeps the signal from doing what it does by default.
+    // Nobody reads the flag: any handler replaces the default action.
     signal_hook::flag::register(SIGXFSZ, Arc::default()).map(drop)
 }
 
-/// How long a stop at once waits for the last lines of logs.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+/// The signal that stopped a server at once; 0 if none did.
+#[derive(Debug, Default)]
+pub(crate) struct StoppedBy(AtomicI32);
 
-/// The signal that stopped a server at once, if one did.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Stopped(Arc<AtomicI32>);
-
-impl Stopped {
-    /// What a shell calls the end of a process by that signal.
-    pub(crate) fn exit_code(&self) -> Option<u8> {
-        exit_code(self.0.load(Ordering::Acquire))
+impl StoppedBy {
+    /// The exit code by which shells report the end of a process by a signal; 0 without one.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self.0.load(Ordering::Acquire) {
+            0 | SIGHUP => 0,
+            signal => exit_code(signal),
+        }
     }
 }
 
-fn exit_code(signal: i32) -> Option<u8> {
+fn exit_code(signal: i32) -> u8 {
     match signal {
-        SIGINT => Some(130),
-        SIGQUIT => Some(131),
-        SIGTERM => Some(143),
-        _ => None,
+        SIGINT => 130,
+        SIGQUIT => 131,
+        SIGTERM => 143,
+        _ => 1,
     }
 }
 
-/// Reads what a server is to read again on SIGHUP.
-pub(crate) type Reread = Box<dyn FnMut(&Log) + Send>;
+/// Called for SIGHUP.
+pub(crate) type OnHangup = Box<dyn FnMut(&Log) + Send>;
 
-/// Acts on signals for as long as the process runs.
+/// Handles signals until the process ends.
 pub(crate) fn watch(
     mut signals: Signals,
     handle: Handle,
-    times: Times,
-    reread: Option<Reread>,
+    timeouts: DrainTimeouts,
+    on_hangup: Option<OnHangup>,
     log: Log,
-) -> io::Result<Stopped> {
-    let stopped = Stopped::default();
-    let noted = stopped.clone();
-    let reread = reread.map(|reread| start_rereading(reread, log.clone())).transpose()?;
+) -> io::Result<Arc<StoppedBy>> {
+    let stopped = Arc::<StoppedBy>::default();
+    let stopped_by = Arc::clone(&stopped);
+    let hangups = on_hangup.map(|act| start_hangup_thread(act, log.clone())).transpose()?;
     let act = move || {
-        let mut asked = 0;
+        let mut count = 0;
         for signal in &mut signals {
-            if signal == SIGHUP
-                && let Some(reread) = &reread
-            {
-                // One that waits already is for this signal as well.
-                let _ = reread.try_send(());
-                continue;
+            if signal == SIGHUP {
+                if let Some(hangups) = &hangups {
+                    // If it is full, the waiting call serves this signal too.
+                    let _ = hangups.try_send(());
+                    continue;
+                }
+                if !io::stderr().is_terminal() {
+                    tracing::debug!("ignored SIGHUP: standard error is not a terminal");
+                    continue;
+                }
             }
-            if signal == SIGHUP && !io::stderr().is_terminal() {
-                tracing::debug!("SIGHUP: no terminal that could be gone, nothing to do");
-                continue;
-            }
-            asked += 1;
-            match asked {
+            count += 1;
+            match count {
                 1 => {
-                    let line = times.announce(handle.connections());
+                    let line = timeouts.announce(handle.connections());
                     handle.drain();
                     log.say(line);
                 }
                 2 => {
-                    noted.0.store(signal, Ordering::Release);
+                    stopped_by.0.store(signal, Ordering::Release);
                     handle.stop();
-                    // Logs may wait for a pipe that nobody reads.
+                    // The logs may wait for a pipe that nobody reads.
                     end_soon(signal);
                 }
                 _ => end(signal),
@@ -108,46 +108,48 @@ pub(crate) fn watch(
     Ok(stopped)
 }
 
-/// How long a stop may take.
+/// How long a drain may take.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Times {
+pub(crate) struct DrainTimeouts {
     pub(crate) lame_duck: Duration,
     pub(crate) drain: Duration,
 }
 
-impl Times {
+impl DrainTimeouts {
     fn announce(self, connections: usize) -> String {
-        let connections = text::count(connections as u64, "open connection");
+        let (lame_duck, drain) = (Span(self.lame_duck), Span(self.drain));
         let when = match self.lame_duck.is_zero() {
             true => String::new(),
-            false => format!(" in {}", Span(self.lame_duck)),
+            false => format!(" in {lame_duck:#}"),
         };
-        let drain = Span(self.drain);
-        format!("shutting down{when}: {connections}, waiting up to {drain}; again to stop at once")
+        let plural = if connections == 1 { "" } else { "s" };
+        format!(
+            "Shutting down{when}: {connections} connection{plural} open, waiting up to {drain:#}. \
+             Press Ctrl-C again to stop now."
+        )
     }
 }
 
 fn end(signal: i32) -> ! {
-    std::process::exit(exit_code(signal).unwrap_or(1).into())
+    std::process::exit(exit_code(signal).into())
 }
 
-/// Ends the process half a second from now, if it has not ended by then.
+/// Ends the process after [`LAST_LINES`], if it has not ended by then.
 fn end_soon(signal: i32) {
-    let watch = thread::Builder::new().name("end".into());
-    let ended = watch.spawn(move || {
-        thread::sleep(LAST_WORDS);
+    let thread = thread::Builder::new().name("end".into());
+    let started = thread.spawn(move || {
+        thread::sleep(LAST_LINES);
         end(signal)
     });
-    if ended.is_err() {
+    if started.is_err() {
         end(signal);
     }
 }
 
-/// Reads again whenever it is told to, on a thread of its own: where the disk hangs, the next signal
-/// is acted on all the same.
-fn start_rereading(mut reread: Reread, log: Log) -> io::Result<SyncSender<()>> {
+/// Runs `act` on a thread of its own, so that a disk that hangs doesn't delay the next signal.
+fn start_hangup_thread(mut act: OnHangup, log: Log) -> io::Result<SyncSender<()>> {
     let (sender, receiver) = sync_channel(1);
-    let work = move || receiver.iter().for_each(|()| reread(&log));
-    thread::Builder::new().name("reread".into()).spawn(work)?;
+    let work = move || receiver.iter().for_each(|()| act(&log));
+    thread::Builder::new().name("hangup".into()).spawn(work)?;
     Ok(sender)
 }

@@ -1,6 +1,6 @@
-//! The first lines on standard output: what is served, at which URLs, and how to stop it.
+//! The first lines on standard output: what is served, at which URLs, and how to stop the server.
 //!
-//! One URL a line, with nothing else on it, so that a program can read them as well as a person.
+//! Each URL is alone on its line, so that programs can read it.
 
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -13,29 +13,24 @@ use sockeye::engine::driver::Bound;
 
 use crate::text;
 
-/// How long a server waits for its start screen to be written. It serves meanwhile.
+/// How long [`Screen::show`] waits for the lines to be written. The server runs meanwhile.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// What the screen says.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Screen {
-    /// What is served, as lines that the URLs follow.
+    /// What is served: the lines before the URLs.
     pub(crate) what: Vec<String>,
-    /// `http`, `message` or `tcp`.
+    /// The scheme of the URLs: `http`, `message` or `tcp`.
     pub(crate) scheme: &'static str,
-    /// What else one should know.
+    /// The lines after the URLs.
     pub(crate) notes: Vec<String>,
 }
 
 impl Screen {
-    /// Writes it to standard output. A thread that nobody joins does so: a full pipe, or a terminal
-    /// that Ctrl-S has stopped, keeps the process neither from serving nor from ending.
-    ///
-    /// # Errors
-    ///
-    /// When the thread can't be started.
-    pub(crate) fn show(&self, asked: &[ListenAddr], bound: &[Bound]) -> io::Result<()> {
-        let text = self.text(asked, bound, outward_addresses);
+    /// Writes to standard output on a detached thread, so that a full pipe, or a terminal stopped by
+    /// Ctrl-S, keeps the process neither from serving nor from ending.
+    pub(crate) fn show(&self, listen: &[ListenAddr], bound: &[Bound]) -> io::Result<()> {
+        let text = self.text(listen, bound, outward_addresses);
         let (done, written) = channel();
         thread::Builder::new().name("start-screen".into()).spawn(move || {
             let mut out = io::stdout().lock();
@@ -43,14 +38,14 @@ impl Screen {
             // The server may have stopped waiting.
             let _ = done.send(());
         })?;
-        // A server that is stopped right away has shown its screen all the same.
+        // Without this, a server that is stopped right away might show nothing.
         let _ = written.recv_timeout(PATIENCE);
         Ok(())
     }
 
     fn text(
         &self,
-        asked: &[ListenAddr],
+        listen: &[ListenAddr],
         bound: &[Bound],
         outward: impl Fn() -> Vec<IpAddr>,
     ) -> String {
@@ -58,57 +53,48 @@ impl Screen {
         for bound in bound {
             match bound {
                 Bound::Unix(_) => lines.push(bound.to_string()),
-                Bound::Ip(address) => lines.extend(
-                    reachable(*address, asked, &outward)
-                        .iter()
-                        .map(|host| format!("{}://{host}:{}", self.scheme, address.port())),
-                ),
+                Bound::Ip(address) => {
+                    let places = reachable(*address, listen, &outward);
+                    lines.extend(places.iter().map(|place| format!("{}://{place}", self.scheme)));
+                }
             }
         }
         lines.extend(self.notes.iter().cloned());
-        lines.push("Ctrl-C stops it.".into());
+        lines.push("Press Ctrl-C to stop.".into());
         let lines: Vec<String> = lines.iter().map(|line| text::escape_controls(line)).collect();
         lines.join("\n") + "\n"
     }
 }
 
-/// The hosts that a URL can name to reach `address`.
+/// The hosts and ports of URLs that reach `address`.
 fn reachable(
     address: SocketAddr,
-    asked: &[ListenAddr],
+    listen: &[ListenAddr],
     outward: impl Fn() -> Vec<IpAddr>,
 ) -> Vec<String> {
-    let ip = address.ip();
+    let (ip, port) = (address.ip(), address.port());
     if !ip.is_unspecified() {
-        return vec![host(ip)];
+        return vec![SocketAddr::new(ip, port).to_string()];
     }
-    // An unspecified IPv6 address stands for both families where every address was asked for.
-    let every = asked.iter().any(|asked| match asked {
-        ListenAddr::Any(port) => *port == 0 || *port == address.port(),
+    // The listener of `:PORT` takes IPv4 too.
+    let every = listen.iter().any(|listen| match listen {
+        ListenAddr::Any(any) => *any == 0 || *any == port,
         _ => false,
     });
     let local = match ip {
-        _ if every => "localhost".into(),
-        IpAddr::V4(_) => host(Ipv4Addr::LOCALHOST.into()),
-        IpAddr::V6(_) => host(Ipv6Addr::LOCALHOST.into()),
+        _ if every => format!("localhost:{port}"),
+        IpAddr::V4(_) => format!("{}:{port}", Ipv4Addr::LOCALHOST),
+        IpAddr::V6(_) => format!("[{}]:{port}", Ipv6Addr::LOCALHOST),
     };
     let is_served = |outward: &IpAddr| every || outward.is_ipv4() == ip.is_ipv4();
-    let mut hosts = vec![local];
-    hosts.extend(outward().into_iter().filter(is_served).map(host));
-    hosts
+    let outward = outward().into_iter().filter(is_served);
+    let outward = outward.map(|ip| SocketAddr::new(ip, port).to_string());
+    [local].into_iter().chain(outward).collect()
 }
 
-/// As it stands in a URL (RFC 3986, section 3.2.2).
-fn host(ip: IpAddr) -> String {
-    match ip {
-        IpAddr::V4(ip) => ip.to_string(),
-        IpAddr::V6(ip) => format!("[{ip}]"),
-    }
-}
-
-/// The addresses that this machine would reach others from: those that others most likely reach it
-/// at. Connecting a UDP socket sends nothing; it only asks for the route. The destinations are
-/// those of documentation (RFC 5737, RFC 3849).
+/// The addresses from which this machine connects to others, and so most likely can be reached.
+/// Connecting a UDP socket sends nothing, but finds the route. The destinations are reserved for
+/// documentation (RFC 5737, RFC 3849).
 fn outward_addresses() -> Vec<IpAddr> {
     let routes = [
         (SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), "192.0.2.1:9"),
@@ -126,8 +112,8 @@ fn outward_addresses() -> Vec<IpAddr> {
 mod tests {
     use super::*;
 
-    fn screen(asked: &[&str], bound: &[&str]) -> String {
-        let asked: Vec<ListenAddr> = asked.iter().map(|text| text.parse().unwrap()).collect();
+    fn screen(listen: &[&str], bound: &[&str]) -> String {
+        let listen: Vec<ListenAddr> = listen.iter().map(|text| text.parse().unwrap()).collect();
         let bound: Vec<Bound> = bound
             .iter()
             .map(|text| match text.strip_prefix("unix:") {
@@ -138,7 +124,7 @@ mod tests {
         let screen =
             Screen { what: vec!["Serving".into()], scheme: "http", notes: vec!["Note.".into()] };
         let outward = || vec!["10.0.0.7".parse().unwrap(), "2001:db8::7".parse().unwrap()];
-        screen.text(&asked, &bound, outward)
+        screen.text(&listen, &bound, outward)
     }
 
     #[test]
@@ -150,14 +136,14 @@ mod tests {
              http://[::1]:8001\n\
              unix:/run/s\n\
              Note.\n\
-             Ctrl-C stops it.\n"
+             Press Ctrl-C to stop.\n"
         );
     }
 
     #[test]
     fn every_address_is_shown_as_urls_that_work() {
-        let urls = |asked: &str, bound: &str| {
-            let screen = screen(&[asked], &[bound]);
+        let urls = |listen: &str, bound: &str| {
+            let screen = screen(&[listen], &[bound]);
             let urls = screen.lines().filter(|line| line.starts_with("http"));
             urls.map(str::to_owned).collect::<Vec<_>>()
         };

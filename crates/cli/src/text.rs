@@ -1,17 +1,17 @@
-//! Text for a terminal, made of bytes that somebody else chose.
+//! Text for terminals, and numbers for people.
 
 use std::fmt::Write;
 use std::mem;
 use std::str;
 use std::time::Duration;
 
-/// Whether a character could do more to a terminal than be shown: C0, DEL and C1, which are what
-/// `char::is_control` knows, and what makes a terminal show others in another order.
+/// Whether a terminal would act on a character: control characters (C0, DEL and C1), and those that
+/// change the direction of text.
 fn is_control(c: char) -> bool {
     c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// `text` with control characters escaped, on one line: `\n`, `\r`, `\t`, `\u{1b}`.
+/// Escapes control characters, so that `text` is one line: `\n`, `\r`, `\t`, `\u{1b}`.
 pub(crate) fn escape_controls(text: &str) -> String {
     escaped(text, is_control)
 }
@@ -28,16 +28,16 @@ fn escaped(text: &str, is_escaped: impl Fn(char) -> bool) -> String {
     escaped
 }
 
-/// Bytes from a peer as a terminal may show them, however they were cut on the way: lines and tabs as
-/// they are, other control characters (C0, DEL, C1) escaped, what is not UTF-8 as `\xff`.
+/// Makes bytes from a peer safe for a terminal, in any pieces. Line breaks and tabs stay, other control
+/// characters are escaped, and bytes that are not UTF-8 become `\xff`.
 #[derive(Debug, Default)]
 pub(crate) struct TerminalText {
-    /// The beginning of a character whose rest has not come: at most three bytes.
+    /// An incomplete character at the end: at most three bytes.
     partial: Vec<u8>,
 }
 
 impl TerminalText {
-    /// Appends what can be shown of `bytes` to `shown`.
+    /// Appends `bytes` to `shown`, except an incomplete character at the end.
     pub(crate) fn push(&mut self, bytes: &[u8], shown: &mut Vec<u8>) {
         let mut all = mem::take(&mut self.partial);
         all.extend_from_slice(bytes);
@@ -55,7 +55,7 @@ impl TerminalText {
         show_text(&String::from_utf8_lossy(rest), shown);
     }
 
-    /// Nothing follows: appends what is left, which is no character.
+    /// Appends the rest of the last call, which is no character.
     pub(crate) fn finish(&mut self, shown: &mut Vec<u8>) {
         show_bytes(&mem::take(&mut self.partial), shown);
     }
@@ -72,8 +72,8 @@ fn show_bytes(bytes: &[u8], shown: &mut Vec<u8>) {
     }
 }
 
-/// `bytes` as one would write them in quotes: UTF-8 as it is, control characters, quotes and
-/// backslashes escaped, what is not UTF-8 as `\xff`.
+/// Puts `bytes` in quotes. Control characters, quotes and backslashes are escaped, and bytes that are
+/// not UTF-8 become `\xff`.
 pub(crate) fn quote(bytes: &[u8]) -> String {
     let mut quoted = String::with_capacity(bytes.len() + 2);
     quoted.push('"');

@@ -1,19 +1,12 @@
-//! Who has an address that we wanted: found in `/proc`, as far as this user may look.
+//! Finds the process that has an address in use, in `/proc`, as far as this user may look.
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::text;
 
-/// A process, as far as it can be known.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Process {
-    pub(crate) name: String,
-    pub(crate) id: u32,
-}
-
-/// The process that listens where `address` wants to.
-pub(crate) fn at(address: SocketAddr) -> Option<Process> {
+/// The process that keeps a listener from `address`: its name and id.
+pub(crate) fn at(address: SocketAddr) -> Option<String> {
     let inode = ["/proc/net/tcp", "/proc/net/tcp6"]
         .into_iter()
         .filter_map(|table| fs::read_to_string(table).ok())
@@ -21,14 +14,13 @@ pub(crate) fn at(address: SocketAddr) -> Option<Process> {
     holder_of(inode)
 }
 
-/// The process that listens at a Unix socket, which is named as the kernel shows it: by its path, or
-/// `@` and its name.
-pub(crate) fn at_socket(name: &str) -> Option<Process> {
+/// The process that listens on a Unix socket: a path, or `@` and an abstract name.
+pub(crate) fn at_socket(name: &str) -> Option<String> {
     let table = fs::read("/proc/net/unix").ok()?;
     holder_of(unix_listener(&String::from_utf8_lossy(&table), name)?)
 }
 
-/// The inode of the listening socket in the way of `address`, in a table as `/proc/net/tcp`.
+/// The inode of the listening socket that collides with `address`, in a table like `/proc/net/tcp`.
 fn tcp_listener(table: &str, address: SocketAddr) -> Option<u64> {
     const LISTEN: &str = "0A";
     table.lines().skip(1).find_map(|line| {
@@ -40,7 +32,7 @@ fn tcp_listener(table: &str, address: SocketAddr) -> Option<u64> {
     })
 }
 
-/// The inode of the socket that listens at `name`, in a table as `/proc/net/unix`.
+/// The inode of the socket that listens at `name`, in a table like `/proc/net/unix`.
 fn unix_listener(table: &str, name: &str) -> Option<u64> {
     /// `__SO_ACCEPTCON`: it listens.
     const ACCEPTS: u32 = 1 << 16;
@@ -53,7 +45,7 @@ fn unix_listener(table: &str, name: &str) -> Option<u64> {
     })
 }
 
-/// `0100007F:1F40`: the address as the kernel holds it, in words of this machine, and the port.
+/// Reads `0100007F:1F40`: the address in words of this machine's byte order, and the port.
 fn socket_address(text: &str) -> Option<SocketAddr> {
     let (address, port) = text.split_once(':')?;
     let port = u16::from_str_radix(port, 16).ok()?;
@@ -69,15 +61,15 @@ fn socket_address(text: &str) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip, port))
 }
 
-/// Whether a listener at `one` keeps another from `two`. An unspecified IPv6 address may stand for
-/// both families; taken as if it did, the answer is a guess at worst.
+/// Whether a listener at `one` keeps another from `two`. Assumes that an unspecified IPv6 address
+/// takes IPv4 as well, which can be off.
 fn collides(one: SocketAddr, two: SocketAddr) -> bool {
     let everywhere = |address: SocketAddr| address.ip().is_unspecified();
     one.port() == two.port() && (one.ip() == two.ip() || everywhere(one) || everywhere(two))
 }
 
-/// The process that has the socket of this inode open. Processes of others can't be looked into.
-fn holder_of(inode: u64) -> Option<Process> {
+/// The process that has the socket of this inode open. Fails for processes of other users.
+fn holder_of(inode: u64) -> Option<String> {
     let socket = format!("socket:[{inode}]");
     let id = fs::read_dir("/proc")
         .ok()?
@@ -85,7 +77,7 @@ fn holder_of(inode: u64) -> Option<Process> {
         .find(|id| has_open(*id, &socket))?;
     let name = fs::read(format!("/proc/{id}/comm")).ok()?;
     let name = text::escape_controls(String::from_utf8_lossy(&name).trim_end());
-    Some(Process { name, id })
+    Some(format!("{name} (pid {id})"))
 }
 
 fn has_open(process: u32, link: &str) -> bool {
@@ -103,18 +95,18 @@ mod tests {
 
     use super::*;
 
-    fn us() -> Process {
+    fn this_process() -> Option<String> {
         let name = fs::read_to_string("/proc/self/comm").unwrap();
-        Process { name: name.trim_end().to_owned(), id: std::process::id() }
+        Some(format!("{} (pid {})", name.trim_end(), std::process::id()))
     }
 
     #[test]
     fn a_listener_of_our_own_is_found() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        assert_eq!(at(address), Some(us()));
+        assert_eq!(at(address), this_process());
         let everywhere = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), address.port());
-        assert_eq!(at(everywhere), Some(us()));
+        assert_eq!(at(everywhere), this_process());
         drop(listener);
         assert_eq!(at(address), None);
     }
@@ -125,14 +117,14 @@ mod tests {
         let _ = fs::remove_file(&path);
         let listener = UnixListener::bind(&path).unwrap();
         let name = path.to_str().unwrap();
-        assert_eq!(at_socket(name), Some(us()));
+        assert_eq!(at_socket(name), this_process());
         drop(listener);
         assert_eq!(at_socket(name), None);
         fs::remove_file(&path).unwrap();
         let name = format!("sockeye who @ {}", std::process::id());
         let address = UnixAddr::from_abstract_name(&name).unwrap();
         let _listener = UnixListener::bind_addr(&address).unwrap();
-        assert_eq!(at_socket(&format!("@{name}")), Some(us()));
+        assert_eq!(at_socket(&format!("@{name}")), this_process());
     }
 
     #[test]

@@ -1,9 +1,8 @@
-//! Bytes on their way to a thread that writes them, so that nobody who has something to say waits for a
-//! disk, a terminal or a pipe.
+//! A queue of bytes and a thread that writes them, so that nobody else waits for a disk, a terminal or a
+//! pipe.
 //!
-//! A [`Queue`] bounds what waits, counts what found no room, and can be flushed, for as long as somebody
-//! wants to wait for that. What becomes of bytes that find no room, how they are written and what
-//! happens when that fails is left to who uses it.
+//! A [`Queue`] is bounded, counts the writes that found no room, and can be flushed with a time limit.
+//! Its user decides how bytes are written, and handles errors and a full queue.
 
 use std::io;
 use std::mem;
@@ -13,27 +12,26 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-/// With so many bytes in a buffer the thread is woken before its time. A buffer that once held more
-/// gives the rest back.
-const MANY: usize = 256 * 1024;
+/// A buffer with this many bytes wakes the thread early. Larger buffers are shrunk to it after use.
+const LARGE: usize = 256 * 1024;
 
 type Buffer = Mutex<Vec<u8>>;
 
-/// What is put and not yet written.
+/// Bytes to be written, in lanes.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    /// The thread locks at most one buffer of a lane at a time, so that whoever has a lane alone finds
-    /// one that is free.
+    /// The thread locks one buffer of a lane at a time, so that the only user of a lane finds the other
+    /// one free.
     lanes: Box<[[Buffer; 2]]>,
-    /// How long bytes gather after a write, to be written together.
+    /// How long the thread waits after a write, to write more at once.
     gather: Duration,
-    /// How often there was no room.
+    /// How many writes found no room.
     refused: AtomicU64,
     /// The thread sleeps until something is put.
     asleep: AtomicBool,
-    /// Whatever the thread waits for, it is to go on now.
+    /// The thread is to stop waiting.
     hurry: AtomicBool,
-    /// The thread, and how it hears of flushes.
+    /// The thread, and a channel to it for flushes.
     writer: OnceLock<(Thread, Sender<Sender<()>>)>,
 }
 
@@ -42,47 +40,47 @@ impl Queue {
         Self { lanes: (0..lanes).map(|_| Default::default()).collect(), gather, ..Self::default() }
     }
 
-    /// Has `write` append to the first lane, unless more than `most` bytes wait there. Returns whether
-    /// it did. Waits at most for others that append.
-    pub(crate) fn put(&self, most: usize, write: impl FnOnce(&mut Vec<u8>)) -> bool {
-        self.append(self.lanes.first().map(|[buffer, _]| lock(buffer)), most, write)
+    /// Calls `write` to append to the first lane, unless more than `max` bytes are queued there. Returns
+    /// whether it did. Waits only for others that append.
+    pub(crate) fn put(&self, max: usize, write: impl FnOnce(&mut Vec<u8>)) -> bool {
+        self.append(self.lanes.first().map(|[buffer, _]| lock(buffer)), max, write)
     }
 
-    /// The same for a lane that the caller has alone. Never waits.
+    /// Like [`Queue::put`], for a lane with only one user. Never waits.
     pub(crate) fn put_at_once(
         &self,
         lane: usize,
-        most: usize,
+        max: usize,
         write: impl FnOnce(&mut Vec<u8>),
     ) -> bool {
-        // The thread may have gone on from one to the other meanwhile.
+        // Tries each twice, since the thread may move from one to the other meanwhile.
         let buffers = self.lanes.get(lane).into_iter().flatten();
-        self.append(buffers.cycle().take(4).find_map(free), most, write)
+        self.append(buffers.cycle().take(4).find_map(free), max, write)
     }
 
     fn append(
         &self,
         buffer: Option<MutexGuard<'_, Vec<u8>>>,
-        most: usize,
+        max: usize,
         write: impl FnOnce(&mut Vec<u8>),
     ) -> bool {
-        let Some(mut buffer) = buffer.filter(|buffer| buffer.len() <= most) else {
+        let Some(mut buffer) = buffer.filter(|buffer| buffer.len() <= max) else {
             self.refused.fetch_add(1, Ordering::Relaxed);
             return false;
         };
         let before = buffer.len();
         write(&mut buffer);
-        let is_much = before < MANY && buffer.len() >= MANY;
+        let is_large = before < LARGE && buffer.len() >= LARGE;
         drop(buffer);
         let wakes =
             || self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::Relaxed);
-        if is_much || wakes() {
+        if is_large || wakes() {
             self.hurry();
         }
         true
     }
 
-    /// Has the thread go on at once, whether something was put or not.
+    /// Makes the thread call its `write` at once, even if nothing is queued.
     pub(crate) fn hurry(&self) {
         self.hurry.store(true, Ordering::Release);
         if let Some((thread, _)) = self.writer.get() {
@@ -90,17 +88,17 @@ impl Queue {
         }
     }
 
-    /// How often there was no room since this was last asked.
+    /// How many writes found no room since the last call.
     pub(crate) fn take_refused(&self) -> u64 {
         self.refused.swap(0, Ordering::Relaxed)
     }
 
-    /// How many lines wait to be taken.
+    /// How many lines are queued.
     pub(crate) fn count_lines(&self) -> u64 {
         self.lanes.iter().flatten().map(|buffer| count_lines(&lock(buffer))).sum()
     }
 
-    /// Moves all that waits behind `batch`.
+    /// Moves everything that is queued to the end of `batch`.
     pub(crate) fn take(&self, batch: &mut Vec<u8>) {
         for buffer in self.lanes.iter().flatten() {
             let mut bytes = lock(buffer);
@@ -109,22 +107,21 @@ impl Queue {
             } else {
                 batch.append(&mut bytes);
             }
-            bytes.shrink_to(MANY);
+            bytes.shrink_to(LARGE);
         }
     }
 
-    /// Waits until all that was put so far is written, but no longer than `longest`. Returns whether it
-    /// is.
-    pub(crate) fn flush(&self, longest: Duration) -> bool {
+    /// Waits until everything queued so far is written, at most `timeout`. Returns whether it is.
+    pub(crate) fn flush(&self, timeout: Duration) -> bool {
         let Some((_, flushes)) = self.writer.get() else { return false };
         let (done, flushed) = channel();
-        // Nobody takes it where the thread has panicked.
+        // Fails if the thread has panicked.
         let _ = flushes.send(done);
         self.hurry();
-        flushed.recv_timeout(longest).is_ok()
+        flushed.recv_timeout(timeout).is_ok()
     }
 
-    /// Gathers for its time, then waits until something is there, or `due` has come.
+    /// Gathers, then waits until something is queued or `due` has come.
     fn wait(&self, due: Option<Instant>) {
         let gathered = Instant::now() + self.gather;
         while !self.hurry.load(Ordering::Acquire) {
@@ -133,7 +130,7 @@ impl Queue {
             }
         }
         loop {
-            // Whoever puts something behind the look at the buffers sees that this sleeps.
+            // Set before the buffers are checked, so that a later write wakes this thread.
             self.asleep.store(true, Ordering::Relaxed);
             let is_empty = self.lanes.iter().flatten().all(|buffer| lock(buffer).is_empty());
             if self.hurry.swap(false, Ordering::AcqRel) || !is_empty || !sleep(due) {
@@ -149,41 +146,41 @@ pub(crate) fn count_lines(text: &[u8]) -> u64 {
     text.iter().filter(|byte| **byte == b'\n').count() as u64
 }
 
-/// Starts the thread that writes what is put. `write` removes from its argument what is written or lost,
-/// and is called again with the rest before more is taken. Its second argument says that somebody
-/// waits for the queue to be empty; it returns when to call it again if nothing is put by then.
+/// Starts the thread that writes what is queued. `write` removes written and lost bytes from its first
+/// argument, and is called again with the rest before more is taken. Its second argument says whether a
+/// flush is waiting. It returns when to call it again even if nothing is queued.
 pub(crate) fn start(
     queue: &Arc<Queue>,
     name: &str,
     mut write: impl FnMut(&mut Vec<u8>, bool) -> Option<Instant> + Send + 'static,
 ) -> io::Result<()> {
-    let (flushes, asked) = channel::<Sender<()>>();
+    let (flushes, requests) = channel::<Sender<()>>();
     let own = Arc::clone(queue);
     let thread = thread::Builder::new().name(name.into()).spawn(move || {
         let (mut batch, mut due, mut flushing) = (Vec::new(), None, Vec::new());
         loop {
             if batch.is_empty() {
                 own.wait(due);
-                flushing.extend(asked.try_iter());
+                flushing.extend(requests.try_iter());
                 own.take(&mut batch);
             }
             due = write(&mut batch, !flushing.is_empty());
-            batch.shrink_to(MANY);
+            batch.shrink_to(LARGE);
             if batch.is_empty() {
                 for done in flushing.drain(..) {
-                    // Who asked may have given up.
+                    // The flush may have timed out.
                     let _ = done.send(());
                 }
             }
         }
     })?;
     let _ = queue.writer.set((thread.thread().clone(), flushes));
-    // Something may have been put before the thread could be woken.
+    // Bytes may have been queued before the thread could be woken.
     thread.thread().unpark();
     Ok(())
 }
 
-/// Sleeps until somebody wakes this thread, or for another reason; false once `until` has come.
+/// Parks this thread, at most until `until`. Returns false if that is over.
 fn sleep(until: Option<Instant>) -> bool {
     match until.map(|until| until.saturating_duration_since(Instant::now())) {
         None => thread::park(),
@@ -201,7 +198,7 @@ fn free(buffer: &Buffer) -> Option<MutexGuard<'_, Vec<u8>>> {
     }
 }
 
-/// Locks, whatever panicked meanwhile.
+/// Locks a mutex, even if a thread panicked with it.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,7 +1,7 @@
-//! What a line of the access log looks like.
+//! Formats the lines of the access log.
 //!
-//! Whatever a client sent, a line is one line of printable ASCII: everything else is escaped, as
-//! `\x1b` in the combined format (as Apache and nginx do) and as JSON has it in the other.
+//! Whatever a client sends, a line is one line of printable ASCII. Other characters are escaped: in the
+//! combined format as `\x1b`, like Apache and nginx, and in JSON as `\u001b`.
 
 use std::time::Duration;
 
@@ -9,27 +9,27 @@ use clap::ValueEnum;
 use sockeye::http_core::{Begun, FieldName, Outcome, Request, Unread, Version, date};
 use sockeye::proto::{Address, WallTime};
 
-/// What a line looks like.
+/// The format of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// As Apache and nginx have it, with the seconds that it took and how it ended behind.
+    /// The format of Apache and nginx, then the seconds and how the request ended.
     Combined,
-    /// A JSON object a line.
+    /// A JSON object per line.
     Json,
 }
 
-/// What [`end`] adds to the notes is never longer, in bytes.
+/// The most bytes that [`end`] adds to the notes.
 pub(super) const END: usize = 256;
 
-/// A longer value is cut there, and three dots say so: of a target, of a field and of a reason.
-const LONGEST_TARGET: usize = 8 * 1024;
-const LONGEST_FIELD: usize = 1024;
-const LONGEST_CODE: usize = 64;
+/// Longer values are cut, and end with three dots.
+const MAX_TARGET: usize = 8 * 1024;
+const MAX_FIELD: usize = 1024;
+const MAX_CODE: usize = 64;
 
-/// How many bytes in front of the notes say where the status goes.
+/// Bytes before the notes that hold the position of the status in them.
 const SPLIT: usize = 4;
 
-/// The date, written once a second.
+/// Formats the date, once a second.
 #[derive(Default)]
 pub(super) struct Dates {
     of: Option<WallTime>,
@@ -68,34 +68,34 @@ fn write_date(when: WallTime, format: Format, text: &mut Vec<u8>) {
     }
 }
 
-/// Who has sent a request.
+/// Who sent a request.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Who {
+pub(super) struct Sender {
     pub(super) client: Address,
-    /// The connection's other end, where that may be a proxy.
+    /// The connection's other end, if proxies are trusted.
     pub(super) by: Option<Address>,
 }
 
-/// Notes what a line will say of a request that has come.
+/// Appends the parts of a line that are known when a request starts.
 pub(super) fn begin(
     format: Format,
     date: &[u8],
-    who: Who,
+    sender: Sender,
     request: Begun<'_>,
     notes: &mut Vec<u8>,
 ) {
     let start = notes.len();
     notes.extend_from_slice(&[0; SPLIT]);
     let split = match format {
-        Format::Combined => begin_combined(date, who.client, request, notes),
-        Format::Json => begin_json(date, who, request, notes),
+        Format::Combined => begin_combined(date, sender.client, request, notes),
+        Format::Json => begin_json(date, sender, request, notes),
     };
     // Values are cut far below 4 GiB.
     let split = (split - start - SPLIT) as u32;
     notes[start..start + SPLIT].copy_from_slice(&split.to_le_bytes());
 }
 
-/// Writes the line of a request that is over, at most [`END`] bytes more than its notes.
+/// Appends the line of a request that has ended, at most [`END`] bytes longer than its notes.
 pub(super) fn end(format: Format, notes: &[u8], outcome: &Outcome, line: &mut Vec<u8>) {
     let Some((split, notes)) = notes.split_first_chunk::<SPLIT>() else { return };
     let split = (u32::from_le_bytes(*split) as usize).min(notes.len());
@@ -103,9 +103,9 @@ pub(super) fn end(format: Format, notes: &[u8], outcome: &Outcome, line: &mut Ve
     line.extend_from_slice(front);
     match format {
         Format::Combined => {
-            // No status is written as nginx does it.
             match outcome.status {
                 Some(status) => number(status.code().into(), line),
+                // Like nginx.
                 None => line.extend_from_slice(b"000"),
             }
             line.push(b' ');
@@ -130,7 +130,7 @@ pub(super) fn end(format: Format, notes: &[u8], outcome: &Outcome, line: &mut Ve
             line.extend_from_slice(outcome.ended.as_str().as_bytes());
             line.push(b'"');
             if let Some(code) = outcome.refused {
-                json_member("reason", Some(code.as_bytes()), LONGEST_CODE, line);
+                json_member("reason", Some(code.as_bytes()), MAX_CODE, line);
             }
             line.push(b'}');
         }
@@ -138,7 +138,7 @@ pub(super) fn end(format: Format, notes: &[u8], outcome: &Outcome, line: &mut Ve
     line.push(b'\n');
 }
 
-/// Returns where the status goes.
+/// Returns the position of the status.
 fn begin_combined(date: &[u8], client: Address, request: Begun<'_>, notes: &mut Vec<u8>) -> usize {
     address(client, notes);
     notes.extend_from_slice(b" - - [");
@@ -148,12 +148,12 @@ fn begin_combined(date: &[u8], client: Address, request: Begun<'_>, notes: &mut 
         Begun::Request(request) => {
             notes.extend_from_slice(request.method().as_str().as_bytes());
             notes.push(b' ');
-            escaped(request.target(), LONGEST_TARGET, notes);
+            escaped(request.target(), MAX_TARGET, notes);
             notes.push(b' ');
             notes.extend_from_slice(version(request));
         }
         Begun::Unread(Unread { line: b"", .. }) => notes.push(b'-'),
-        Begun::Unread(Unread { line, .. }) => escaped(line, LONGEST_FIELD, notes),
+        Begun::Unread(Unread { line, .. }) => escaped(line, MAX_FIELD, notes),
     }
     notes.extend_from_slice(b"\" ");
     let split = notes.len();
@@ -161,7 +161,7 @@ fn begin_combined(date: &[u8], client: Address, request: Begun<'_>, notes: &mut 
     for value in [referer, user_agent] {
         notes.extend_from_slice(b" \"");
         match value {
-            Some(value) => escaped(value, LONGEST_FIELD, notes),
+            Some(value) => escaped(value, MAX_FIELD, notes),
             None => notes.push(b'-'),
         }
         notes.push(b'"');
@@ -169,14 +169,14 @@ fn begin_combined(date: &[u8], client: Address, request: Begun<'_>, notes: &mut 
     split
 }
 
-/// Returns where the status goes: behind all.
-fn begin_json(date: &[u8], who: Who, request: Begun<'_>, notes: &mut Vec<u8>) -> usize {
+/// Returns the position of the status: the end.
+fn begin_json(date: &[u8], sender: Sender, request: Begun<'_>, notes: &mut Vec<u8>) -> usize {
     notes.extend_from_slice(b"{\"time\":\"");
     notes.extend_from_slice(date);
     notes.extend_from_slice(b"\",\"address\":\"");
-    address(who.client, notes);
+    address(sender.client, notes);
     notes.push(b'"');
-    if let Some(by) = who.by {
+    if let Some(by) = sender.by {
         notes.extend_from_slice(b",\"by\":\"");
         address(by, notes);
         notes.push(b'"');
@@ -186,27 +186,27 @@ fn begin_json(date: &[u8], who: Who, request: Begun<'_>, notes: &mut Vec<u8>) ->
             notes.extend_from_slice(b",\"method\":\"");
             notes.extend_from_slice(request.method().as_str().as_bytes());
             notes.push(b'"');
-            json_member("target", Some(request.target()), LONGEST_TARGET, notes);
+            json_member("target", Some(request.target()), MAX_TARGET, notes);
             notes.extend_from_slice(b",\"version\":\"");
             notes.extend_from_slice(version(request));
             notes.push(b'"');
         }
         Begun::Unread(Unread { line, .. }) => {
             let [method, target, version] = words(line);
-            json_member("method", method, LONGEST_FIELD, notes);
-            json_member("target", target, LONGEST_TARGET, notes);
-            json_member("version", version, LONGEST_FIELD, notes);
-            json_member("unread", Some(line), LONGEST_FIELD, notes);
+            json_member("method", method, MAX_FIELD, notes);
+            json_member("target", target, MAX_TARGET, notes);
+            json_member("version", version, MAX_FIELD, notes);
+            json_member("unread", Some(line), MAX_FIELD, notes);
         }
     }
     let [host, referer, user_agent] = fields(request);
-    json_member("host", host, LONGEST_FIELD, notes);
-    json_member("referer", referer, LONGEST_FIELD, notes);
-    json_member("user_agent", user_agent, LONGEST_FIELD, notes);
+    json_member("host", host, MAX_FIELD, notes);
+    json_member("referer", referer, MAX_FIELD, notes);
+    json_member("user_agent", user_agent, MAX_FIELD, notes);
     notes.len()
 }
 
-/// What the request says of itself: host, referer, user agent. Of a name that is repeated, the first.
+/// The fields Host, Referer and User-Agent; the first of a repeated one.
 fn fields(request: Begun<'_>) -> [Option<&[u8]>; 3] {
     match request {
         Begun::Request(request) => {
@@ -217,8 +217,8 @@ fn fields(request: Begun<'_>) -> [Option<&[u8]>; 3] {
     }
 }
 
-/// What the line of a request that could not be read says all the same, each where it came whole and
-/// is what it should be: the method, the target, the version.
+/// The method, target and version in the first line of a malformed request, each if it is complete and
+/// valid.
 #[cold]
 fn words(line: &[u8]) -> [Option<&[u8]>; 3] {
     let mut words = line.split(|byte| *byte == b' ');
@@ -227,7 +227,7 @@ fn words(line: &[u8]) -> [Option<&[u8]>; 3] {
     let is_in_target = |byte: &u8| byte.is_ascii_graphic() && !b"\"#<>\\^`{|}".contains(byte);
     let is_version =
         |version: &&[u8]| matches!(version, [b'H', b'T', b'T', b'P', b'/', _, b'.', _]);
-    // A word is whole when a space is behind it.
+    // A word is complete if a space follows it.
     let method = method.filter(|word| target.is_some() && !word.is_empty());
     let target = target.filter(|word| version.is_some() && !word.is_empty());
     [
@@ -287,7 +287,7 @@ fn seconds(time: Duration, line: &mut Vec<u8>) {
     line.extend_from_slice(&decimals);
 }
 
-/// Whether a byte stands for itself in both formats.
+/// Whether a byte is written unchanged in both formats.
 const fn is_plain(byte: u8) -> bool {
     matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\'
 }
@@ -303,14 +303,14 @@ const PLAIN: [bool; 256] = {
     plain
 };
 
-/// `value`, cut to `longest` bytes, and what shows that it was.
-fn cut(value: &[u8], longest: usize) -> (&[u8], &'static [u8]) {
-    if value.len() <= longest { (value, b"") } else { (&value[..longest], b"...") }
+/// `value` cut to `max` bytes, and dots if it was longer.
+fn cut(value: &[u8], max: usize) -> (&[u8], &'static [u8]) {
+    if value.len() <= max { (value, b"") } else { (&value[..max], b"...") }
 }
 
-/// Escapes everything that is not printable ASCII, quotes and backslashes byte by byte: `\x1b`.
-fn escaped(value: &[u8], longest: usize, line: &mut Vec<u8>) {
-    let (mut value, dots) = cut(value, longest);
+/// Escapes quotes, backslashes and everything that is not printable ASCII, by byte: `\x1b`.
+fn escaped(value: &[u8], max: usize, line: &mut Vec<u8>) {
+    let (mut value, dots) = cut(value, max);
     while let Some(at) = value.iter().position(|byte| !PLAIN[usize::from(*byte)]) {
         line.extend_from_slice(&value[..at]);
         line.extend_from_slice(b"\\x");
@@ -321,13 +321,13 @@ fn escaped(value: &[u8], longest: usize, line: &mut Vec<u8>) {
     line.extend_from_slice(dots);
 }
 
-/// `,"name":` and the value as a string, or null where there is none.
-fn json_member(name: &str, value: Option<&[u8]>, longest: usize, line: &mut Vec<u8>) {
+/// Appends `,"name":` and the value as a string, or null without one.
+fn json_member(name: &str, value: Option<&[u8]>, max: usize, line: &mut Vec<u8>) {
     line.extend_from_slice(b",\"");
     line.extend_from_slice(name.as_bytes());
     let Some(value) = value else { return line.extend_from_slice(b"\":null") };
     line.extend_from_slice(b"\":\"");
-    let (value, dots) = cut(value, longest);
+    let (value, dots) = cut(value, max);
     if value.iter().all(|byte| PLAIN[usize::from(*byte)]) {
         line.extend_from_slice(value);
     } else {
@@ -337,7 +337,7 @@ fn json_member(name: &str, value: Option<&[u8]>, longest: usize, line: &mut Vec<
     line.push(b'"');
 }
 
-/// Escapes everything that is not printable ASCII, as UTF-16 units; what is not UTF-8 becomes the
+/// Escapes everything that is not printable ASCII as UTF-16 units. Bytes that are not UTF-8 become the
 /// replacement character.
 fn json_escaped(value: &[u8], line: &mut Vec<u8>) {
     for chunk in value.utf8_chunks() {

@@ -1,20 +1,21 @@
-//! The access log: a line for each request, when it is over.
+//! The access log: a line for each finished request.
 //!
 //! ```text
-//!  a worker: http1 ─▶ Worker: notes when a request comes, a line when it is over
-//!                        │ try_lock, never waits; what doesn't fit is dropped and counted
-//!                        ▼
-//!                     queue ─▶ one thread ─▶ one write for a batch of whole lines
+//!  a worker: http ─▶ Worker: notes when a request starts, a line when it ends
+//!                       │ never waits: lines that don't fit are dropped and counted
+//!                       ▼
+//!                    queue ─▶ one thread ─▶ one write for a batch of whole lines
 //! ```
 //!
-//! [`line`] is what a line looks like, [`queue`] how it gets out without holding a worker up.
+//! [`line`] formats lines, [`queue`] moves them from the workers to the thread, [`sink`] writes them.
 
 mod line;
 mod queue;
-mod target;
+mod sink;
 
 use std::cell::RefCell;
 use std::fmt;
+use std::io;
 use std::rc::Rc;
 
 use sockeye::http_core::{Begun, Log, Outcome};
@@ -22,19 +23,13 @@ use sockeye::proto::{Peer, WallTime};
 use tracing::warn;
 
 pub(crate) use self::line::Format;
-use self::line::{Dates, Who};
+use self::line::{Dates, Sender};
 use self::queue::Lines;
-pub(crate) use self::target::Target;
+pub(crate) use self::sink::Sink;
 use crate::proxies::Proxies;
 
-/// What is logged, and where.
-#[derive(Debug)]
-pub(crate) struct Plan {
-    pub(crate) target: Target,
-    pub(crate) format: Format,
-}
-
-/// An access log that is being written.
+/// An access log that is written. Clones write to the same sink.
+#[derive(Clone)]
 pub(crate) struct AccessLog {
     lines: Lines,
     format: Format,
@@ -43,30 +38,30 @@ pub(crate) struct AccessLog {
 }
 
 impl AccessLog {
-    /// Begins to write for so many workers, of clients behind these proxies.
-    pub(crate) fn start(plan: Plan, proxies: Proxies, workers: usize) -> std::io::Result<Self> {
-        let Plan { target, format } = plan;
-        let is_file = matches!(target, Target::File { .. });
-        if let Some(path) = target.unread_pipe() {
-            warn!(
-                target: "sockeye",
-                path = %path.display(),
-                "nobody reads the access log: its lines are dropped until somebody does"
-            );
+    /// Starts the thread that writes for this number of workers.
+    pub(crate) fn start(
+        sink: Sink,
+        format: Format,
+        proxies: Proxies,
+        workers: usize,
+    ) -> io::Result<Self> {
+        let is_file = matches!(sink, Sink::File { .. });
+        if let Some(path) = sink.unread_pipe() {
+            let path = path.display();
+            warn!(target: "sockeye", %path, "the pipe of the access log has no reader; dropping lines");
         }
-        Ok(Self { lines: Lines::start(workers, target)?, format, proxies, is_file })
+        Ok(Self { lines: Lines::start(workers, sink)?, format, proxies, is_file })
     }
 
-    /// What tells the workers' servers where to log.
-    pub(crate) fn source(&self) -> Source {
-        let (lines, proxies) = (self.lines.clone(), self.proxies.clone());
-        Source { lines, format: self.format, proxies }
-    }
-
-    /// What opens the file again, where it is one.
+    /// A function that reopens the file; `None` for standard error.
     pub(crate) fn reopener(&self) -> Option<impl Fn() + Send + use<>> {
         let lines = self.lines.clone();
         self.is_file.then_some(move || lines.reopen())
+    }
+
+    /// The log of one worker, to be called on its thread.
+    pub(crate) fn worker(&self, number: usize) -> Rc<dyn Log> {
+        Rc::new(Worker { log: self.clone(), number, dates: RefCell::default() })
     }
 
     /// Writes what is left. The workers have ended.
@@ -75,62 +70,36 @@ impl AccessLog {
     }
 }
 
-/// Makes the log of each worker.
-#[derive(Clone)]
-pub(crate) struct Source {
-    lines: Lines,
-    format: Format,
-    proxies: Proxies,
-}
-
-impl Source {
-    /// The log of one worker, to be made on its thread.
-    pub(crate) fn worker(&self, own: usize) -> Rc<dyn Log> {
-        Rc::new(Worker {
-            lines: self.lines.clone(),
-            own,
-            format: self.format,
-            proxies: self.proxies.clone(),
-            dates: RefCell::default(),
-        })
-    }
-}
-
-/// One worker's way into the log.
+/// The access log of one worker.
 struct Worker {
-    lines: Lines,
-    own: usize,
-    format: Format,
-    proxies: Proxies,
+    log: AccessLog,
+    number: usize,
     dates: RefCell<Dates>,
 }
 
 impl Log for Worker {
     fn begun(&self, request: Begun<'_>, peer: &Peer, when: WallTime, notes: &mut Vec<u8>) {
+        let AccessLog { format, proxies, .. } = &self.log;
         let mut dates = self.dates.borrow_mut();
-        let date = dates.of(when, self.format);
-        let who = match request {
-            _ if self.proxies.is_empty() => Who { client: peer.address, by: None },
-            Begun::Request(request) => {
-                let client = self.proxies.client_of(peer.address, request);
-                Who { client, by: Some(peer.address) }
-            }
-            Begun::Unread(unread) => {
-                let client = self.proxies.client_of_unread(peer.address, &unread);
-                Who { client, by: Some(peer.address) }
-            }
+        let date = dates.of(when, *format);
+        let peer = peer.address;
+        let (client, by) = match request {
+            _ if proxies.is_empty() => (peer, None),
+            Begun::Request(request) => (proxies.client_of(peer, request), Some(peer)),
+            Begun::Unread(unread) => (proxies.client_of_unread(peer, &unread), Some(peer)),
         };
-        line::begin(self.format, date, who, request, notes);
+        line::begin(*format, date, Sender { client, by }, request, notes);
     }
 
     fn ended(&self, notes: &[u8], outcome: &Outcome) {
-        let most = notes.len() + line::END;
-        self.lines.put(self.own, most, |lines| line::end(self.format, notes, outcome, lines));
+        let AccessLog { format, lines, .. } = &self.log;
+        let max = notes.len() + line::END;
+        lines.put(self.number, max, |lines| line::end(*format, notes, outcome, lines));
     }
 }
 
 impl fmt::Debug for Worker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Worker").field("own", &self.own).finish_non_exhaustive()
+        f.debug_struct("Worker").field("number", &self.number).finish_non_exhaustive()
     }
 }

@@ -1,7 +1,7 @@
-//! How lines get from the workers to the thread that writes them, and what is said of those that don't.
+//! Moves lines from the workers to the thread that writes them, and reports lost lines.
 //!
-//! Each worker has a lane of the [`Queue`] alone, so it never waits. A line that comes when there was
-//! none for a while is written at once, and those behind it are written together.
+//! Each worker has a lane of the [`Queue`] of its own, so it never waits. After a pause, a line is
+//! written at once; lines that follow it are gathered and written together.
 
 use std::io;
 use std::mem;
@@ -11,113 +11,113 @@ use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
 
-use super::target::Target;
+use super::sink::Sink;
 use crate::writer::{self, Queue, count_lines};
 
-/// Bytes that wait of each worker at most: a quarter of a second of the fastest.
-const MOST: usize = 1024 * 1024;
-/// How long lines gather behind a write: few requests wake the thread, and somebody who watches the log
-/// doesn't mind.
+/// Bytes that may wait in a buffer of a worker: a quarter of a second's lines of the fastest.
+const MAX_QUEUED: usize = 1024 * 1024;
+/// How long lines are gathered after a write, so that few requests wake the thread.
 const GATHER: Duration = Duration::from_millis(250);
-/// Losses are told of once in this time, together.
-const TELL: Duration = Duration::from_secs(1);
-/// How long the end of the program waits for lines that nobody takes.
-const LAST_WORDS: Duration = Duration::from_secs(5);
+/// The least time between two warnings about lost lines.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
+/// How long the end of the program waits for a sink that takes no lines.
+const LAST_LINES: Duration = Duration::from_secs(5);
 
-/// What workers put lines into. Clones lead to the same place.
+/// The queue of lines. Clones share it.
 #[derive(Clone)]
 pub(super) struct Lines {
     queue: Arc<Queue>,
     reopen: Arc<AtomicBool>,
-    /// Lines that the thread has taken and could not write yet.
-    left: Arc<AtomicU64>,
+    /// Lines that the thread has taken and not written yet.
+    unwritten: Arc<AtomicU64>,
 }
 
 impl Lines {
-    /// Starts the thread that writes the lines of so many workers to `target`.
-    pub(super) fn start(workers: usize, mut target: Target) -> io::Result<Self> {
+    /// Starts the thread that writes the lines of all workers to `sink`.
+    pub(super) fn start(workers: usize, mut sink: Sink) -> io::Result<Self> {
         let queue = Arc::new(Queue::new(workers, GATHER));
-        let lines = Self { queue, reopen: Arc::default(), left: Arc::default() };
+        let lines = Self { queue, reopen: Arc::default(), unwritten: Arc::default() };
         let own = lines.clone();
         let mut losses = Losses::default();
         writer::start(&lines.queue, "access-log", move |batch, flushing| {
             let reopen = own.reopen.swap(false, Ordering::AcqRel);
             if reopen {
-                // What came before belongs into the old file.
+                // Lines from before the signal belong in the old file.
                 own.queue.take(batch);
             }
-            if let Err(error) = target.write(batch) {
-                losses.unwritten += count_lines(batch);
+            if let Err(error) = sink.write(batch) {
+                losses.failed += count_lines(batch);
                 losses.error = Some(error);
                 batch.clear();
             }
             if reopen {
-                match target.reopen(batch) {
-                    Ok(()) => info!(target: "sockeye", "the access log was opened again"),
+                match sink.reopen(batch) {
+                    Ok(()) => info!(target: "sockeye", "reopened the access log"),
                     Err(error) => {
                         warn!(target: "sockeye", %error, "could not reopen the access log; still writing to the old file");
                     }
                 }
             }
-            own.left.store(count_lines(batch), Ordering::Relaxed);
+            own.unwritten.store(count_lines(batch), Ordering::Relaxed);
             losses.dropped += own.queue.take_refused();
-            losses.tell(flushing && batch.is_empty());
-            losses.are_untold().then(|| Instant::now() + TELL)
+            losses.report(flushing && batch.is_empty());
+            losses.are_unreported().then(|| Instant::now() + REPORT_EVERY)
         })?;
         Ok(lines)
     }
 
-    /// Has `write` append a line of at most `most` bytes to those of a worker, unless there is no
-    /// room. Never waits.
-    pub(super) fn put(&self, worker: usize, most: usize, write: impl FnOnce(&mut Vec<u8>)) {
-        self.queue.put_at_once(worker, MOST.saturating_sub(most), write);
+    /// Queues a line of at most `max` bytes, written by `write`, unless there is no room. Never waits.
+    pub(super) fn put(&self, worker: usize, max: usize, write: impl FnOnce(&mut Vec<u8>)) {
+        self.queue.put_at_once(worker, MAX_QUEUED.saturating_sub(max), write);
     }
 
-    /// The file is to be opened again.
+    /// Asks the thread to reopen the file.
     pub(super) fn reopen(&self) {
         self.reopen.store(true, Ordering::Release);
         self.queue.hurry();
     }
 
-    /// Waits until everything is written, but not for ever.
+    /// Waits until everything is written, or [`LAST_LINES`] have passed.
     pub(super) fn finish(&self) {
-        if !self.queue.flush(LAST_WORDS) {
-            let lines = self.left.load(Ordering::Relaxed)
+        if !self.queue.flush(LAST_LINES) {
+            let lines = self.unwritten.load(Ordering::Relaxed)
                 + self.queue.count_lines()
                 + self.queue.take_refused();
-            warn!(target: "sockeye", lines, "not in the access log: they could not be written in time");
+            warn!(target: "sockeye", lines, "access log lines lost: not written in time");
         }
     }
 }
 
-/// Lines that are not in the log.
+/// Lines that were lost.
 #[derive(Debug, Default)]
 struct Losses {
+    /// Lines that found the queue full.
     dropped: u64,
-    unwritten: u64,
+    /// Lines that could not be written, and why.
+    failed: u64,
     error: Option<io::Error>,
-    told: Option<Instant>,
+    reported: Option<Instant>,
 }
 
 impl Losses {
-    fn are_untold(&self) -> bool {
+    fn are_unreported(&self) -> bool {
         self.dropped > 0 || self.error.is_some()
     }
 
-    /// Tells of them, unless that was done a moment ago and there will be another time.
-    fn tell(&mut self, last: bool) {
-        if !last && self.told.is_some_and(|told| told.elapsed() < TELL) {
+    /// Logs them, unless the last report was a moment ago and this isn't the last chance.
+    fn report(&mut self, last: bool) {
+        if !last && self.reported.is_some_and(|at| at.elapsed() < REPORT_EVERY) {
             return;
         }
         if self.dropped > 0 {
             let lines = mem::take(&mut self.dropped);
-            warn!(target: "sockeye", lines, "not in the access log: they came faster than they could be written");
-            self.told = Some(Instant::now());
+            warn!(target: "sockeye", lines, "access log lines lost: written too slowly");
+            self.reported = Some(Instant::now());
         }
         if let Some(error) = self.error.take() {
-            let lines = mem::take(&mut self.unwritten);
-            warn!(target: "sockeye", lines, %error, "not in the access log: it can't be written");
-            self.told = Some(Instant::now());
+            let lines = mem::take(&mut self.failed);
+            warn!(target: "sockeye", lines, %error, "access log lines lost: cannot write");
+            self.reported = Some(Instant::now());
         }
     }
 }
@@ -138,9 +138,9 @@ mod tests {
     fn what_nobody_writes_is_dropped_at_the_limit_and_counted() {
         let queue = Arc::new(Queue::new(1, GATHER));
         let lines =
-            Lines { queue: Arc::clone(&queue), reopen: Arc::default(), left: Arc::default() };
+            Lines { queue: Arc::clone(&queue), reopen: Arc::default(), unwritten: Arc::default() };
         let line = "x".repeat(1000);
-        let fit = MOST / line.len();
+        let fit = MAX_QUEUED / line.len();
         for _ in 0..fit + 7 {
             put(&lines, 0, &line);
         }
@@ -156,7 +156,7 @@ mod tests {
     fn every_line_of_every_worker_is_in_the_file_once_and_whole() {
         const LINES: usize = 2000;
         let path = scratch("lines");
-        let lines = Lines::start(3, Target::file(path.clone()).unwrap()).unwrap();
+        let lines = Lines::start(3, Sink::file(path.clone()).unwrap()).unwrap();
         std::thread::scope(|scope| {
             for worker in 0..3 {
                 let lines = &lines;
@@ -188,14 +188,14 @@ mod tests {
     }
 
     #[test]
-    fn losses_are_told_of_once_in_a_while_and_at_the_end() {
+    fn losses_are_reported_once_in_a_while_and_at_the_end() {
         let mut losses = Losses { dropped: 3, ..Losses::default() };
-        losses.tell(false);
+        losses.report(false);
         assert_eq!(losses.dropped, 0);
         losses.dropped = 2;
-        losses.tell(false);
-        assert!(losses.are_untold(), "it was told a moment ago");
-        losses.tell(true);
-        assert!(!losses.are_untold());
+        losses.report(false);
+        assert!(losses.are_unreported(), "the last report was a moment ago");
+        losses.report(true);
+        assert!(!losses.are_unreported());
     }
 }

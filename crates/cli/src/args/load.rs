@@ -1,148 +1,154 @@
-//! What was typed to load a server.
+//! The flags of `sockeye load`.
 
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 
 use clap::{Args, value_parser};
+use sockeye::engine::Config;
+use tracing_subscriber::filter::LevelFilter;
 
-use super::defaults::ENGINE;
-use crate::log::Level;
+use crate::log::level;
 use crate::quantity::{Size, Span};
-use crate::target::{LoadTarget, Rate, SocketTarget};
+use crate::target::{Target, rate, target_of_load, unix_socket};
 
-/// Asks a server again and again, and says how fast it answers.
+const EXAMPLES: &str = "\
+Examples:
+  # Request a page as fast as possible for ten seconds, on 64 connections.
+  sockeye load http://127.0.0.1:8000/
+  # 20,000 requests per second, for latencies under a steady load.
+  sockeye load http://127.0.0.1:8000/ --rate 20k --duration 30s
+  # One request, as a health check: the exit code says whether the response was good.
+  sockeye load http://127.0.0.1:8000/ --connections 1 --requests 1 --timeout 2s
+  # An echo server, checking every byte.
+  sockeye load tcp://127.0.0.1:65432 --verify";
+
+/// Send requests to a server over and over, and report how fast it responds.
 ///
-/// http://HOST[:PORT]/PATH is asked by HTTP/1.1; of several, each connection asks one after the
-/// other. To tcp://HOST:PORT and unix:PATH, bytes are sent for a server that sends them back; to
-/// message://HOST:PORT, messages.
+/// http://HOST[:PORT]/PATH is requested by HTTP/1.1; with several paths of one server, each connection
+/// requests them in turn. tcp://HOST:PORT and unix:PATH must send bytes back, like an echo server.
+/// message://HOST:PORT gets messages.
 ///
-/// First each request is made once, which isn't counted, to see what its response looks like; later ones
-/// are known by that. A status from 400 on, an error message, and whatever ends a connection before
-/// its response, is an error. Latencies are those of the responses that are no errors; a percentile is shown
-/// where there are enough of them.
+/// First, each request is sent once to learn what its response looks like; this isn't counted. Errors
+/// are a status of 400 or above, an error message, and anything that ends a connection before its
+/// response. Latencies are those of responses without errors. A percentile is shown if there are
+/// enough of them.
 ///
-/// --duration counts from the first request on. What has no response then is waited for, for at most 1s
-/// more, and counted as unanswered. Where a response ends its connection, the server has 100ms to close it
-/// before we do, and no time once it has left that to us.
+/// --duration starts with the first request. When it is over, open requests have at most 1s more, and
+/// are then counted as unanswered. If a response ends its connection, the server has 100ms to close
+/// it before sockeye does.
 ///
-/// --requests ends with the last response or failure: the time and the rates include the wait for requests
-/// that fail.
+/// --requests ends with the last response or failure, so time and rates include waiting for failed
+/// requests.
 ///
-/// Without --rate a request follows when the response is there, and latencies say nothing about what a
-/// stalled server kept from being asked. With --rate they count from when a request was meant to be
-/// made.
+/// Without --rate, a request follows the response before it, so a server that stalls also gets fewer
+/// requests, and latencies don't show it. With --rate, latencies count from when a request was due.
 #[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Load {
     /// http://HOST[:PORT]/PATH, tcp://HOST:PORT, unix:PATH or message://HOST:PORT.
-    #[arg(required = true, value_name = "TARGET")]
-    pub(crate) targets: Vec<LoadTarget>,
+    #[arg(required = true, value_name = "TARGET", value_parser = target_of_load)]
+    pub(crate) targets: Vec<Target>,
 
-    /// Connections in all.
+    /// Number of connections.
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = value_parser!(u32).range(1..))]
     pub(crate) connections: u32,
 
-    /// Threads, each with its share of the connections.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u16).range(1..=1024))]
+    /// Threads that the connections are divided among.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = value_parser!(u16).range(1..=1024))]
     pub(crate) threads: u16,
 
-    /// How long to ask.
+    /// How long to send requests.
     #[arg(long, value_name = "TIME", default_value = "10s", conflicts_with = "requests")]
     pub(crate) duration: Span,
 
-    /// How many requests to make, instead of how long.
+    /// Number of requests, in place of --duration.
     #[arg(long, value_name = "N")]
     pub(crate) requests: Option<NonZeroU64>,
 
-    /// Requests of one connection that may be without their responses.
+    /// Requests that a connection may have in flight.
     #[arg(long, value_name = "N", default_value_t = NonZeroUsize::MIN)]
     pub(crate) pipeline: NonZeroUsize,
 
-    /// A connection for each request.
+    /// Open a new connection for each request.
     #[arg(long, conflicts_with = "requests_per_connection")]
     pub(crate) close: bool,
 
-    /// A new connection after so many requests [default: as many as the server takes]
+    /// Open a new connection after this number of requests. Default: when it is closed.
     #[arg(long, value_name = "N")]
     pub(crate) requests_per_connection: Option<NonZeroU64>,
 
-    /// Requests per second in all [default: as fast as they are answered]
-    #[arg(long, value_name = "RATE")]
-    pub(crate) rate: Option<Rate>,
+    /// Requests per second, of all connections. Default: as fast as the server responds.
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    pub(crate) rate: Option<f64>,
 
-    /// Hold every byte of every response against the first one.
+    /// Compare every byte of every response with the first response.
     #[arg(long)]
     pub(crate) verify: bool,
 
-    /// Bytes of a response's content; a larger one is an error.
+    /// Size of a response's content. A larger response is an error.
     ///
-    /// With --verify at most 256MiB, which are kept.
+    /// With --verify, at most 256MiB, which are kept in memory.
     #[arg(long, value_name = "BYTES", default_value = "1GiB")]
     pub(crate) max_content: Size,
 
-    /// How long the server may be silent while it owes a response.
+    /// Time that the server may be silent while a response is due.
     #[arg(long, value_name = "TIME", default_value = "10s")]
     pub(crate) timeout: Span,
 
-    /// How long connecting may take.
-    #[arg(long, value_name = "TIME", default_value_t = Span(ENGINE.connect_timeout))]
+    /// Time to connect.
+    #[arg(long, value_name = "TIME", default_value_t = Span(Config::default().connect_timeout))]
     pub(crate) connect_timeout: Span,
 
-    /// Print the results as JSON.
+    /// Print the report as JSON.
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// From which level on to log, to standard error.
-    #[arg(long, value_name = "LEVEL", default_value = "warn")]
-    pub(crate) log: Level,
+    /// Lowest level to log: off, error, warn, info, debug or trace.
+    #[arg(long, value_name = "LEVEL", default_value = "warn", hide_possible_values = true)]
+    #[arg(value_parser = level())]
+    pub(crate) log: LevelFilter,
 
     #[command(flatten)]
     pub(crate) request: RequestFlags,
 }
 
-/// A path or name, as it stands behind `unix:`.
-fn socket(text: &str) -> Result<SocketTarget, String> {
-    format!("unix:{text}").parse()
-}
-
-/// What is asked.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Request")]
 pub(crate) struct RequestFlags {
-    /// HTTP's method [default: POST with a body, else GET]
+    /// HTTP method. Default: POST with a body, otherwise GET.
     #[arg(short = 'X', long, value_name = "METHOD")]
     pub(crate) method: Option<String>,
 
-    /// A field of the request's head, as 'Name: value'. May be given several times.
-    #[arg(short = 'H', long, value_name = "FIELD")]
+    /// HTTP header, as 'Name: value'. Can be given several times.
+    #[arg(short = 'H', long, value_name = "HEADER")]
     pub(crate) header: Vec<String>,
 
-    /// What to send: a request's content; the bytes that come back [default: 64]; a message's
-    /// content [default: a search]
+    /// Content of the request or message, or the bytes for an echo server.
+    ///
+    /// Default: no content for HTTP, a search for message://, 64 bytes for an echo server.
     #[arg(long, value_name = "TEXT", conflicts_with = "body_file")]
     pub(crate) body: Option<String>,
 
-    /// The same, from a file.
+    /// Send a file's content, in place of --body.
     #[arg(long, value_name = "FILE")]
     pub(crate) body_file: Option<PathBuf>,
 
-    /// Send HTTP's content by the chunked coding.
+    /// Send the HTTP request's content with Transfer-Encoding: chunked.
     #[arg(long)]
     pub(crate) chunked: bool,
 
-    /// Connect to this Unix domain socket, whatever host the target names: its path, or @NAME for an
-    /// abstract one.
-    #[arg(long, value_name = "PATH", value_parser = socket)]
-    pub(crate) unix_socket: Option<SocketTarget>,
+    /// Connect to a Unix socket, not the target's host: a path, or @NAME if abstract.
+    #[arg(long, value_name = "PATH", value_parser = unix_socket)]
+    pub(crate) unix_socket: Option<Target>,
 }
 
 impl Load {
-    /// Refuses flags that the targets' scheme has no use for, and targets of several servers.
+    /// Refuses flags that don't apply to the targets, and targets of several servers.
     pub(super) fn check(&self) -> Result<(), String> {
         let Some((first, others)) = self.targets.split_first() else { return Ok(()) };
-        if let Some(other) = others.iter().find(|other| !other.is_of(first)) {
-            return Err(format!(
-                "{first} and {other} are two servers; several paths of one can be asked"
-            ));
+        if let Some(other) = others.iter().find(|other| !other.has_server_of(first)) {
+            return Err(format!("{first} and {other} are two servers; give paths of one server"));
         }
         let flags = &self.request;
         let given = [
@@ -151,15 +157,15 @@ impl Load {
             ("--chunked", flags.chunked),
         ];
         for (flag, given) in given {
-            if given && !matches!(first, LoadTarget::Http { .. }) {
-                return Err(format!("{flag} is for http://HOST[:PORT]/PATH"));
+            if given && !matches!(first, Target::Http { .. }) {
+                return Err(format!("{flag} is for http://HOST[:PORT]/PATH, not {first}"));
             }
         }
         if flags.chunked && flags.body.is_none() && flags.body_file.is_none() {
-            return Err("--chunked wants something to send: --body or --body-file".into());
+            return Err("--chunked needs content: add --body or --body-file".into());
         }
         if let Some(field) = flags.header.iter().find(|field| !field.contains(':')) {
-            return Err(format!("--header '{field}' has no colon: 'Name: value'"));
+            return Err(format!("--header '{field}' has no colon: write 'Name: value'"));
         }
         Ok(())
     }

@@ -1,69 +1,46 @@
-//! What was typed: the flags, their defaults and their help. Nothing is checked here that needs
-//! more than the text itself; [`crate::plan`] does the rest.
+//! The command line: flags with their defaults and help. Parsing a flag checks only its own text;
+//! [`crate::plan`] checks everything else.
 
 mod content;
-mod defaults;
 mod load;
 mod send;
 mod serve;
 
 use std::ffi::OsString;
 
+use clap::builder::BoolishValueParser;
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-pub(crate) use self::content::{Content, Origin};
+pub(crate) use self::content::Content;
 pub(crate) use self::load::{Load, RequestFlags};
 pub(crate) use self::send::Send;
 pub(crate) use self::serve::{Echo, Explain, Http, Message, Serve};
-use crate::log::Level;
+use tracing_subscriber::filter::LevelFilter;
 
-const EXIT_CODES: &str = "\
+const AFTER_HELP: &str = "\
+Examples:
+  # Serve a folder at http://127.0.0.1:8000.
+  sockeye http ./site
+  # Show all flags of a subcommand, with details and examples.
+  sockeye http --help
+
 Exit codes:
   0  success, or a clean shutdown
-  1  failure: an address in use, a refused connection, no permission, a response that is an error
-  2  wrong command line or environment variable: a bad value, flags that contradict each other, a
-     folder or file that doesn't exist, answers that are no JSON. Starting it again in the same way won't help
-  130, 131, 143  a second Ctrl-C, SIGQUIT or SIGTERM stopped it at once
+  1  failure: an address in use, a refused connection, no permission, an error response
+  2  wrong command line or environment variable: a bad value, conflicting flags, a missing folder
+     or file. Running the same command again fails again.
+  130, 131, 143  a second Ctrl-C, SIGQUIT or SIGTERM stopped the server at once
 
-Every flag of a server can be set by an environment variable: --idle-timeout by
-SOCKEYE_IDLE_TIMEOUT.";
+Environment variables set the flags of servers: SOCKEYE_IDLE_TIMEOUT sets --idle-timeout.";
 
-/// Serves a folder over HTTP, answers messages, echoes, and talks to servers over TCP.
+/// Serve a folder over HTTP, run message and echo servers, send to servers, and load-test them.
 #[derive(Debug, Parser)]
-#[command(name = "sockeye", version, after_help = EXIT_CODES)]
-pub(crate) struct Typed {
+#[command(name = "sockeye", version, after_help = AFTER_HELP, max_term_width = 100)]
+pub(crate) struct CommandLine {
     #[command(subcommand)]
     pub(crate) command: Command,
-}
-
-impl Typed {
-    /// What was typed. Prints usage, and exits with 2, when it makes no sense.
-    pub(crate) fn get() -> Self {
-        Self::read(std::env::args_os()).unwrap_or_else(|error| error.exit())
-    }
-
-    /// `line`, with its flags checked against each other.
-    pub(crate) fn read(
-        line: impl IntoIterator<Item = impl Into<OsString> + Clone>,
-    ) -> Result<Self, clap::Error> {
-        let typed = Self::try_parse_from(line)?;
-        let (name, checked) = match &typed.command {
-            Command::Send(send) => ("send", send.check()),
-            Command::Load(load) => ("load", load.check()),
-            Command::Http(_) | Command::Explain(_) | Command::Echo(_) | Command::Message(_) => {
-                return Ok(typed);
-            }
-        };
-        checked.map_err(|why| {
-            let mut command = Self::command();
-            // As `sockeye send`, so that its usage is shown.
-            command.build();
-            let send = command.find_subcommand_mut(name).cloned();
-            send.unwrap_or(command).error(ErrorKind::ArgumentConflict, why)
-        })?;
-        Ok(typed)
-    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -76,9 +53,83 @@ pub(crate) enum Command {
     Load(Box<Load>),
 }
 
+impl CommandLine {
+    /// Parses the process's arguments. On an error, prints it with the usage and exits with 2.
+    pub(crate) fn get() -> Self {
+        Self::read(std::env::args_os()).unwrap_or_else(|error| error.exit())
+    }
+
+    /// Parses `line`, and checks flags against each other.
+    pub(crate) fn read(
+        line: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+    ) -> Result<Self, clap::Error> {
+        let matches = Self::definition().try_get_matches_from(line)?;
+        let parsed = Self::from_arg_matches(&matches)?;
+        let Some((name @ ("send" | "load"), matches)) = matches.subcommand() else {
+            return Ok(parsed);
+        };
+        let mut command = Self::definition();
+        // Built, so that the usage says `sockeye send`.
+        command.build();
+        let mut command = command.find_subcommand(name).cloned().unwrap_or(command);
+        let checked = match &parsed.command {
+            Command::Send(send) => send.check(&typed_flags(&command, matches, send::MESSAGES)),
+            Command::Load(load) => load.check(),
+            _ => Ok(()),
+        };
+        checked.map_err(|reason| command.error(ErrorKind::ArgumentConflict, reason))?;
+        Ok(parsed)
+    }
+
+    /// The declared flags, with what all of them have in common: where the help shows the default,
+    /// and the environment variables of servers.
+    fn definition() -> clap::Command {
+        let command = Self::command().mut_subcommands(|command| command.mut_args(show_default));
+        ["http", "explain", "echo", "message"].into_iter().fold(command, |command, server| {
+            command.mut_subcommand(server, |server| server.mut_args(read_environment))
+        })
+    }
+}
+
+/// The flags under this heading that were typed.
+fn typed_flags(command: &clap::Command, matches: &ArgMatches, heading: &str) -> Vec<String> {
+    let is_typed = |arg: &&Arg| {
+        arg.get_help_heading() == Some(heading)
+            && matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine)
+    };
+    let typed = command.get_arguments().filter(is_typed);
+    typed.filter_map(|arg| Some(format!("--{}", arg.get_long()?))).collect()
+}
+
+/// Ends the help of a flag with its default.
+fn show_default(arg: Arg) -> Arg {
+    let defaults = arg.get_default_values();
+    let is_switch = matches!(arg.get_action(), ArgAction::SetTrue);
+    let Some(help) = arg.get_help() else { return arg };
+    if is_switch || defaults.is_empty() || arg.is_hide_default_value_set() {
+        return arg;
+    }
+    let defaults: Vec<_> = defaults.iter().map(|value| value.to_string_lossy()).collect();
+    let default = format!("Default: {}", defaults.join(", "));
+    let help = format!("{help}. {default}");
+    let long_help = arg.get_long_help().map(|details| format!("{details} {default}."));
+    let arg = arg.hide_default_value(true).help(help);
+    if let Some(long_help) = long_help { arg.long_help(long_help) } else { arg }
+}
+
+/// Lets an environment variable set a flag: `SOCKEYE_IDLE_TIMEOUT` sets `--idle-timeout`.
+fn read_environment(arg: Arg) -> Arg {
+    let Some(flag) = arg.get_long() else { return arg };
+    let name = format!("SOCKEYE_{}", flag.to_uppercase().replace('-', "_"));
+    let arg = arg.env(name).hide_env(true);
+    // `SOCKEYE_SPA=no` leaves the flag off.
+    let is_switch = matches!(arg.get_action(), ArgAction::SetTrue);
+    if is_switch { arg.value_parser(BoolishValueParser::new()) } else { arg }
+}
+
 impl Command {
-    /// From which level on events are logged.
-    pub(crate) fn level(&self) -> Level {
+    /// The value of `--log`.
+    pub(crate) fn log_level(&self) -> LevelFilter {
         match self {
             Self::Http(http) => http.serve.log,
             Self::Explain(explain) => explain.http.serve.log,
@@ -91,124 +142,4 @@ impl Command {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::defaults::{ENGINE, HTTP, MESSAGE, size};
-    use super::*;
-
-    #[test]
-    fn the_definition_is_sound() {
-        Typed::command().debug_assert();
-    }
-
-    #[test]
-    fn help_shows_every_default() {
-        let mut command = Typed::command();
-        for (name, defaults) in [
-            ("http", &["127.0.0.1:8000", "100000", "1024", "256KiB", "8KiB", "32KiB", "128"][..]),
-            ("http", &["10s", "60s", "30s", "info", "the cores"]),
-            ("http", &["8MiB", "32MiB", "zstd,br,gzip", "SAMEORIGIN", "combined"]),
-            ("explain", &["8MiB", "[default: .]"]),
-            ("echo", &["127.0.0.1:65432", "60s"]),
-            ("message", &["127.0.0.1:65432", "16MiB", "10s", "30s", "60s", "info", "HTTP"]),
-            ("send", &["[default: 1]", "60s", "10s", "warn", "16MiB"]),
-            ("load", &["[default: 64]", "[default: 1]", "10s", "warn"]),
-        ] {
-            let help = command.find_subcommand_mut(name).unwrap().render_long_help().to_string();
-            for default in defaults {
-                assert!(help.contains(default), "{name} --help doesn't say {default}:\n{help}");
-            }
-        }
-        assert_eq!(size(MESSAGE.content).to_string(), "16MiB", "as the help of send says");
-        for limit in [ENGINE.max_connections, ENGINE.max_connections_per_address, HTTP.fields] {
-            assert_ne!(limit, 0);
-        }
-    }
-
-    /// The command lines of the program in Markdown's blocks of shell commands.
-    fn commands(page: &str) -> Vec<Vec<String>> {
-        let blocks = page.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
-        let lines = blocks.flat_map(|block| {
-            let joined = block.replace("\\\n", " ");
-            joined.lines().map(str::to_owned).collect::<Vec<_>>()
-        });
-        lines.filter_map(|line| line.find("sockeye ").map(|at| words(&line[at..]))).collect()
-    }
-
-    /// The words of a command, of which single quotes may hold several together.
-    fn words(line: &str) -> Vec<String> {
-        let mut words = Vec::new();
-        for (at, part) in line.split('\'').enumerate() {
-            if at % 2 == 1 {
-                words.push(part.to_owned());
-            } else {
-                words.extend(part.split_whitespace().map(|word| word.trim_end_matches(')').into()));
-            }
-        }
-        let end = words.iter().position(|word| word == ">" || word == "&&");
-        words.truncate(end.unwrap_or(words.len()));
-        words
-    }
-
-    #[test]
-    fn every_command_of_the_recipes_is_one() {
-        let page = include_str!("../../../../docs/recipes.md");
-        let commands = commands(page);
-        assert!(commands.len() >= 7, "{commands:?}");
-        for words in &commands {
-            Typed::read(words).unwrap_or_else(|error| panic!("{words:?}: {error}"));
-        }
-    }
-
-    #[test]
-    fn every_flag_of_a_server_has_its_environment_variable() {
-        let command = Typed::command();
-        for name in ["http", "explain", "echo", "message"] {
-            for flag in command.find_subcommand(name).unwrap().get_arguments() {
-                let Some(long) = flag.get_long().filter(|long| *long != "help") else { continue };
-                let variable = format!("SOCKEYE_{}", long.to_uppercase().replace('-', "_"));
-                assert_eq!(flag.get_env(), Some(variable.as_ref()), "--{long}");
-            }
-        }
-    }
-
-    #[test]
-    fn what_makes_no_sense_is_refused_with_a_hint() {
-        let table: [(&[&str], ErrorKind, &str); 17] = [
-            (&["htpp"], ErrorKind::InvalidSubcommand, "http"),
-            (&["http", "--worker", "2"], ErrorKind::UnknownArgument, "--workers"),
-            (&["http", "--workers", "0"], ErrorKind::ValueValidation, "1..=1024"),
-            (&["http", "--listen", "localhost"], ErrorKind::ValueValidation, "HOST:PORT"),
-            (&["http", "--idle-timeout", "10"], ErrorKind::ValueValidation, "10s"),
-            (&["http", "--max-header", "8KB"], ErrorKind::ValueValidation, "64KiB"),
-            (&["http", "--log", "inf"], ErrorKind::InvalidValue, "info"),
-            (&["send", "localhost:80"], ErrorKind::ValueValidation, "tcp://localhost:80"),
-            (
-                &["send", "tcp://h:1", "--keep-alive", "--count", "2"],
-                ErrorKind::ArgumentConflict,
-                "--keep-alive and --count are for message://HOST:PORT; tcp://h:1 is sent bytes",
-            ),
-            (
-                &["send", "unix:/s", "--type", "text/json"],
-                ErrorKind::ArgumentConflict,
-                "--type is for message://HOST:PORT",
-            ),
-            (&["send", "message://h:1", "--count", "0"], ErrorKind::ValueValidation, "zero"),
-            (&["message", "--max-content", "0"], ErrorKind::ValueValidation, "one byte"),
-            (&["load", "localhost:80"], ErrorKind::ValueValidation, "http://localhost:80/"),
-            (&["load", "http://a/", "http://b/"], ErrorKind::ArgumentConflict, "two servers"),
-            (&["load", "tcp://h:1", "-X", "GET"], ErrorKind::ArgumentConflict, "--method is for"),
-            (&["load", "http://h/", "--chunked"], ErrorKind::ArgumentConflict, "--body"),
-            (
-                &["load", "http://h/", "--requests", "1", "--duration", "1s"],
-                ErrorKind::ArgumentConflict,
-                "cannot be used with",
-            ),
-        ];
-        for (line, kind, hint) in table {
-            let error = Typed::read([&["sockeye"], line].concat()).unwrap_err();
-            assert_eq!(error.kind(), kind, "{line:?}");
-            assert_eq!(error.exit_code(), 2, "{line:?}");
-            assert!(error.to_string().contains(hint), "{line:?}: {error}");
-        }
-    }
-}
+mod tests;

@@ -1,142 +1,135 @@
-//! What was typed to talk to a server.
+//! The flags of `sockeye send`.
 
 use std::ffi::OsString;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::{Args, value_parser};
+use sockeye::engine::Config;
+use sockeye::message::protocol::Limits;
+use tracing_subscriber::filter::LevelFilter;
 
-use super::defaults::{ENGINE, MESSAGE};
-use crate::log::Level;
+use crate::log::level;
 use crate::quantity::{Size, Span};
-use crate::target::SocketTarget;
+use crate::target::{Target, target_of_send};
 
-/// Sends to a server, and prints what comes back.
+/// The heading of the flags for message:// alone.
+pub(super) const MESSAGES: &str = "Messages";
+
+const EXAMPLES: &str = "\
+Examples:
+  # Send text to an echo server, on two connections at once.
+  sockeye send tcp://127.0.0.1:65432 hello --connections 2
+  # Send standard input, end our side, and print the whole response.
+  printf 'GET / HTTP/1.0\\r\\n\\r\\n' | sockeye send tcp://127.0.0.1:8000 --half-close
+  # Send a message, and print its response.
+  sockeye send message://127.0.0.1:65432 '{\"action\": \"search\", \"value\": \"ring\"}'";
+
+/// Send bytes or messages to a server, and print what it sends back.
 ///
-/// To tcp://HOST:PORT and unix:PATH, bytes, for a server that sends them back: a connection sends
-/// all contents one after the other, and closes when as many bytes have come back as were sent. To a
-/// server that answers something else, --half-close reads all of it. Of one connection, the bytes are
-/// printed as they came, and on a terminal with control characters escaped; of several, a line for
-/// each piece says whose it is. Where there is nothing to send, sends what standard input has, as it
-/// comes.
+/// To tcp://HOST:PORT and unix:PATH, each connection sends all contents as bytes, and closes when as
+/// many bytes have come back: for an echo server. For other servers, --half-close prints everything
+/// they send. With one connection, the received bytes are printed unchanged, but on a terminal with
+/// control characters escaped; with several, each piece is a line with its connection's number.
+/// Without contents, standard input is sent as it is read.
 ///
-/// To message://HOST:PORT, messages: each content, and then each --file, is one, of type text/json
-/// where it is JSON and binary otherwise. Each has a connection of its own, one after the other.
-/// What is in the responses is printed: text as UTF-8 with a line break behind it; anything else
-/// escaped on a terminal, and as it came elsewhere. A failure is a response that is an error, that says
-/// it is text/json and is no JSON, or that is the message itself, as from a server that echoes. Where
-/// there is nothing to send, all that standard input has is one message.
+/// To message://HOST:PORT, each content and each --file is a message, of type text/json if it is
+/// JSON, and binary otherwise. Messages are sent one after the other, each on a connection of its own
+/// (see --keep-alive). Content of responses is printed as UTF-8 text with a line break; binary content
+/// is escaped on a terminal and unchanged elsewhere. These responses are failures: an error, invalid
+/// JSON, or the message itself, as from an echo server. Without contents and files, all of standard
+/// input is one message.
 #[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Send {
     /// tcp://HOST:PORT, unix:PATH or message://HOST:PORT.
-    pub(crate) target: SocketTarget,
+    #[arg(value_parser = target_of_send)]
+    pub(crate) target: Target,
 
-    /// What to send. Standard input if there is none.
+    /// What to send. Default: standard input.
     #[arg(value_name = "CONTENT")]
     pub(crate) contents: Vec<OsString>,
 
-    /// How many connections to open at once; each sends the same.
+    /// Connections to open at once. Each sends the same.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u16).range(1..))]
     pub(crate) connections: u16,
 
-    /// End our side (FIN) when everything is sent, and read until the peer ends its own.
+    /// End our side (FIN) after sending, and read until the server ends its side.
     ///
-    /// For tcp:// and unix:. Without it our side stays open until as many bytes have come back as were
-    /// sent, since some servers take its end for the end of both.
+    /// For tcp:// and unix:. Without it, our side stays open until as many bytes have come back as
+    /// were sent, since some servers stop sending when their client ends its side.
     #[arg(long)]
     pub(crate) half_close: bool,
 
-    /// How long the peer may be silent, and not read either, while it owes us something.
+    /// Time that the server may neither send nor read while a response is due.
     #[arg(long, value_name = "TIME", default_value = "60s")]
     pub(crate) timeout: Span,
 
-    /// How long connecting may take.
-    #[arg(long, value_name = "TIME", default_value_t = Span(ENGINE.connect_timeout))]
+    /// Time to connect.
+    #[arg(long, value_name = "TIME", default_value_t = Span(Config::default().connect_timeout))]
     pub(crate) connect_timeout: Span,
 
-    /// From which level on to log, to standard error.
-    #[arg(long, value_name = "LEVEL", default_value = "warn")]
-    pub(crate) log: Level,
+    /// Lowest level to log: off, error, warn, info, debug or trace.
+    #[arg(long, value_name = "LEVEL", default_value = "warn", hide_possible_values = true)]
+    #[arg(value_parser = level())]
+    pub(crate) log: LevelFilter,
 
     #[command(flatten)]
     pub(crate) message: MessageFlags,
 }
 
-/// What only messages have.
 #[derive(Args, Debug)]
-#[command(next_help_heading = "Messages")]
+#[command(next_help_heading = MESSAGES)]
 pub(crate) struct MessageFlags {
-    /// The content's type [default: text/json where it is JSON in UTF-8, else
-    /// binary/custom-client-binary-type]
+    /// Type of the content.
+    ///
+    /// Default: text/json for JSON in UTF-8, otherwise binary/custom-client-binary-type.
     #[arg(id = "type", long, value_name = "TYPE")]
     pub(crate) content_type: Option<String>,
 
-    /// The content's encoding. JSON that is typed is sent in it: utf-8, utf-16, latin-1, ascii
-    /// [default: utf-8 for text/json, else binary]
-    #[arg(long, value_name = "ENCODING")]
+    /// Encoding of the content.
+    ///
+    /// JSON is converted to it: utf-8, utf-16, latin-1 or ascii. Default: utf-8 for text/json,
+    /// otherwise binary.
+    #[arg(long, value_name = "NAME")]
     pub(crate) encoding: Option<String>,
 
-    /// Sends what is in a file. May be given several times.
+    /// Send a file's content as a message. Can be given several times.
     #[arg(long, value_name = "FILE")]
     pub(crate) file: Vec<PathBuf>,
 
-    /// Sends many messages on one connection, where the peer shows that it can; else as without it.
+    /// Send many messages on one connection, if the server supports it.
     #[arg(long)]
     pub(crate) keep_alive: bool,
 
-    /// How many times to send everything [default: 1]
-    #[arg(long, value_name = "N")]
-    pub(crate) count: Option<NonZeroU32>,
+    /// Number of times to send all messages.
+    #[arg(long, value_name = "N", default_value_t = NonZeroU32::MIN)]
+    pub(crate) count: NonZeroU32,
 
-    /// Writes what is in the responses to a file, as it came.
+    /// Write the content of responses to a file, unchanged.
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 
-    /// Bytes of a response's content; a larger one is an error [default: 16MiB]
-    #[arg(long, value_name = "BYTES")]
-    pub(crate) max_content: Option<Size>,
-}
-
-impl MessageFlags {
-    /// The largest content of a response.
-    pub(crate) fn most(&self) -> u64 {
-        self.max_content.map_or(MESSAGE.content, |size| size.0 as u64)
-    }
-
-    /// Those that were given, as they were typed.
-    fn given(&self) -> Vec<&'static str> {
-        let given = [
-            ("--type", self.content_type.is_some()),
-            ("--encoding", self.encoding.is_some()),
-            ("--file", !self.file.is_empty()),
-            ("--keep-alive", self.keep_alive),
-            ("--count", self.count.is_some()),
-            ("--output", self.output.is_some()),
-            ("--max-content", self.max_content.is_some()),
-        ];
-        given.into_iter().filter(|(_, given)| *given).map(|(flag, _)| flag).collect()
-    }
+    /// Size of a response's content. A larger response is an error.
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().content.into())]
+    pub(crate) max_content: Size,
 }
 
 impl Send {
-    /// Refuses flags that the target's scheme has no use for.
-    pub(super) fn check(&self) -> Result<(), String> {
-        let given = self.message.given();
-        if self.half_close && matches!(self.target, SocketTarget::Message(..)) {
+    /// Refuses flags that don't apply to the target. `given` are the typed flags for messages.
+    pub(super) fn check(&self, given: &[String]) -> Result<(), String> {
+        let target = &self.target;
+        let is_message = matches!(target, Target::Message(..));
+        if self.half_close && is_message {
             return Err(format!(
-                "--half-close is for tcp://HOST:PORT and unix:PATH; {} sends messages, whose replies \
-                 say where they end",
-                self.target
+                "--half-close is for tcp://HOST:PORT and unix:PATH; {target} takes messages, and \
+                 their responses have a length"
             ));
         }
-        if matches!(self.target, SocketTarget::Message(..)) || given.is_empty() {
+        if is_message || given.is_empty() {
             return Ok(());
         }
         let verb = if given.len() == 1 { "is" } else { "are" };
-        Err(format!(
-            "{} {verb} for message://HOST:PORT; {} is sent bytes as they are",
-            given.join(" and "),
-            self.target
-        ))
+        Err(format!("{} {verb} for message://HOST:PORT; {target} takes bytes", given.join(" and ")))
     }
 }

@@ -1,25 +1,62 @@
-//! What was typed for a server.
+//! The flags of servers.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use clap::builder::BoolishValueParser;
 use clap::{Args, value_parser};
-use sockeye::engine::{BadListenAddr, ListenAddr};
+use sockeye::engine::{BadListenAddr, Config, ListenAddr};
+use sockeye::http_core::{AllowedHosts, BadHostName};
+use sockeye::{http_core, message::protocol as message};
+use tracing_subscriber::filter::LevelFilter;
 
-use super::content::{Content, Origin};
-use super::defaults::{ENGINE, HTTP, MESSAGE, nonzero, size};
+use super::content::{Content, origin};
 use crate::access::Format;
-use crate::hosts::HostName;
-use crate::log::Level;
+use crate::log::level;
 use crate::proxies::Trusted;
 use crate::quantity::{Size, Span};
 
-const LISTEN: &str = "\
-Where to listen: HOST:PORT, [::1]:PORT; :PORT, *:PORT or PORT for every address; unix:PATH, or \
-unix:@NAME for an abstract socket. Port 0 takes a free one. May be given several times";
+const LISTEN: &str = "Address to listen on: HOST:PORT, :PORT for all addresses, or unix:PATH";
+const LISTEN_LONG: &str = "\
+Address to listen on: HOST:PORT, :PORT for all addresses, or unix:PATH.\n\nAn IPv6 address is in brackets: [::1]:8000. *:8000 and 8000 \
+mean :8000. Port 0 takes a free port. unix:@NAME is an abstract socket. Can be given several times.";
 
-/// An address as the start screen shows it, with the scheme of what is spoken, or without one.
+const HTTP_EXAMPLES: &str = "\
+Examples:
+  # Serve the current folder at http://127.0.0.1:8000.
+  sockeye http
+  # Serve a site on all addresses, with an access log.
+  sockeye http /srv/www --listen :80 --access-log /var/log/sockeye/access.log
+  # Share a folder on the local network, with listings.
+  sockeye http ~/Shared --listen :8000 --listing
+  # Serve a single-page app, and its documentation at /docs.
+  sockeye http ./dist /docs=./docs --spa";
+
+const EXPLAIN_EXAMPLES: &str = "\
+Exit codes: 0 the URL can be served, 1 the response is an error, 2 wrong command line.
+
+Examples:
+  # Which file does /about lead to?
+  sockeye explain /about ./site
+  # The same for a server with these folders and flags.
+  sockeye explain https://example.org/docs/setup /srv/www /docs=/srv/docs --listen :80";
+
+const ECHO_EXAMPLES: &str = "\
+Examples:
+  # Echo at 127.0.0.1:65432, and try it.
+  sockeye echo
+  sockeye send tcp://127.0.0.1:65432 hello
+  # Close connections after ten idle seconds.
+  sockeye echo --listen :7 --idle-timeout 10s";
+
+const MESSAGE_EXAMPLES: &str = "\
+Examples:
+  # Answer messages at 127.0.0.1:65432, and try it.
+  sockeye message
+  sockeye send message://127.0.0.1:65432 '{\"action\": \"search\", \"value\": \"ring\"}'
+  # Find other answers, and allow pages of one site to search by HTTP.
+  sockeye message --answers answers.json --origin https://example.org";
+
+/// Parses an address as `--listen` or the start screen has it, the latter with one of `schemes`.
 fn listen(text: &str, schemes: &[&str]) -> Result<ListenAddr, BadListenAddr> {
     match text.split_once("://") {
         Some((scheme, address)) if schemes.iter().any(|own| own.eq_ignore_ascii_case(scheme)) => {
@@ -37,233 +74,241 @@ fn listen_message(text: &str) -> Result<ListenAddr, BadListenAddr> {
     listen(text, &["message", "http"])
 }
 
-/// Serves folders, or single files, over HTTP.
+fn host_name(text: &str) -> Result<String, BadHostName> {
+    AllowedHosts::default().allow(text).map(|_| text.to_owned())
+}
+
+/// A default limit of a library, none of which is 0.
+fn nonzero(limit: usize) -> NonZeroUsize {
+    NonZeroUsize::new(limit).unwrap_or(NonZeroUsize::MIN)
+}
+
+/// Serve folders, or single files, over HTTP.
 ///
-/// Read-only. Dotfiles stay hidden, and nothing outside of the folder can be reached.
+/// Read-only. Hidden files (dotfiles) and files outside the folder can't be requested.
 #[derive(Args, Debug)]
+#[command(after_help = HTTP_EXAMPLES)]
 pub(crate) struct Http {
     #[command(flatten)]
     pub(crate) content: Content,
 
-    #[arg(help = LISTEN)]
-    #[arg(long, value_name = "ADDR", env = "SOCKEYE_LISTEN", default_value = "127.0.0.1:8000")]
-    #[arg(hide_env = true, value_parser = listen_http)]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8000", value_parser = listen_http)]
+    #[arg(help = LISTEN, long_help = LISTEN_LONG)]
     pub(crate) listen: Vec<ListenAddr>,
 
     #[command(flatten)]
     pub(crate) serve: Serve,
 
-    /// Writes a line for each request, when it is over, to a file, or with - to standard error.
-    /// SIGHUP opens the file again, for a rotated log. A pipe (FIFO) that nobody reads, or not fast
-    /// enough, loses lines, which are counted [default: none]
-    #[arg(long, value_name = "FILE", env = "SOCKEYE_ACCESS_LOG", hide_env = true)]
-    #[arg(help_heading = "Access log")]
+    /// Log each finished request to this file, or to standard error with -.
+    ///
+    /// SIGHUP reopens the file, for log rotation. Lines for a FIFO that nobody reads, or that is read
+    /// too slowly, are dropped and counted. Default: no access log.
+    #[arg(long, value_name = "FILE", help_heading = "Access log")]
     pub(crate) access_log: Option<PathBuf>,
 
-    #[arg(long, value_name = "FORMAT", env = "SOCKEYE_ACCESS_LOG_FORMAT", hide_env = true)]
-    #[arg(help_heading = "Access log", default_value = "combined", hide_possible_values = true)]
-    #[arg(
-        help = "What a line looks like: combined, as other servers have it, with the seconds that \
-        the request took and how it ended behind; or json"
-    )]
+    /// Format of the access log: combined or json.
+    ///
+    /// combined is the format of Apache and nginx, with two more columns: the duration in seconds,
+    /// and how the request ended. json is an object per line.
+    #[arg(long, value_name = "FORMAT", help_heading = "Access log", default_value = "combined")]
+    #[arg(hide_possible_values = true)]
     pub(crate) access_log_format: Format,
 
-    /// A proxy in front, by its address or network (10.0.0.0/8), or unix for those that come by a
-    /// Unix socket. Takes the client's address for the log from its X-Forwarded-For, or else
-    /// Forwarded, and doesn't count it among --max-connections-per-address. May be given several
-    /// times [default: none; these headers mean nothing]
-    #[arg(long, value_name = "CIDR", env = "SOCKEYE_TRUSTED_PROXY", hide_env = true)]
-    #[arg(help_heading = "Behind a proxy")]
+    /// A proxy in front of this server: its address, its network (10.0.0.0/8), or unix.
+    ///
+    /// unix trusts all clients of Unix sockets. The client's address is taken from the proxy's
+    /// X-Forwarded-For header, or else Forwarded. Connections of the proxy don't count towards
+    /// --max-connections-per-address. Can be given several times. Default: none, so that clients
+    /// can't set their address by these headers.
+    #[arg(long, value_name = "CIDR", help_heading = "Behind a proxy")]
     pub(crate) trusted_proxy: Vec<Trusted>,
 
-    /// Allow requests for this host name at loopback addresses.
-    ///
-    /// At an address such as 127.0.0.1, requests must be for localhost, *.localhost, an IP address or
-    /// one of these names; others are refused with 421. Otherwise a website could read what is
-    /// served, by a name of its own that leads to 127.0.0.1 (DNS rebinding). Requests from a Unix
-    /// socket or a --trusted-proxy are not checked. May be given several times, or as a list with
-    /// commas [default: none]
-    #[arg(long, value_name = "NAME", env = "SOCKEYE_HOST", hide_env = true)]
-    #[arg(help_heading = "Browsers", value_delimiter = ',')]
-    pub(crate) host: Vec<HostName>,
+    #[command(flatten)]
+    pub(crate) hosts: Hosts,
 
-    /// Bytes of a request line; a longer one is answered with 414.
-    #[arg(long, value_name = "BYTES", env = "SOCKEYE_MAX_REQUEST_LINE")]
-    #[arg(hide_env = true, help_heading = "Limits", default_value_t = Size(HTTP.request_line))]
+    /// Length of a request line. Longer ones get 414.
+    #[arg(long, value_name = "BYTES", help_heading = "Limits")]
+    #[arg(default_value_t = http_core::Limits::default().request_line.into())]
     pub(crate) max_request_line: Size,
 
-    /// Bytes of a request's head; a larger one is answered with 431.
-    #[arg(long, value_name = "BYTES", env = "SOCKEYE_MAX_HEADER")]
-    #[arg(hide_env = true, help_heading = "Limits", default_value_t = Size(HTTP.head))]
+    /// Size of a request's headers, with its request line. Larger ones get 431.
+    #[arg(long, value_name = "BYTES", help_heading = "Limits")]
+    #[arg(default_value_t = http_core::Limits::default().head.into())]
     pub(crate) max_header: Size,
 
-    /// Fields of a request's head; more are answered with 431.
-    #[arg(long, value_name = "N", env = "SOCKEYE_MAX_HEADER_FIELDS")]
-    #[arg(hide_env = true, help_heading = "Limits", default_value_t = nonzero(HTTP.fields))]
+    /// Number of a request's headers. Requests with more get 431.
+    #[arg(long, value_name = "N", help_heading = "Limits")]
+    #[arg(default_value_t = nonzero(http_core::Limits::default().fields))]
     pub(crate) max_header_fields: NonZeroUsize,
 
-    /// How long a request's head may take, from its first byte.
-    #[arg(long, value_name = "TIME", env = "SOCKEYE_HEAD_TIMEOUT")]
-    #[arg(hide_env = true, help_heading = "Deadlines", default_value_t = Span(HTTP.head_timeout))]
+    /// Time to receive a request's headers, from their first byte.
+    #[arg(long, value_name = "TIME", help_heading = "Timeouts")]
+    #[arg(default_value_t = Span(http_core::Limits::default().head_timeout))]
     pub(crate) head_timeout: Span,
 
-    /// How long a connection may be without a request.
-    #[arg(long, value_name = "TIME", env = "SOCKEYE_IDLE_TIMEOUT")]
-    #[arg(hide_env = true, help_heading = "Deadlines", default_value_t = Span(HTTP.idle_timeout))]
+    /// Close connections that have no request for this long.
+    #[arg(long, value_name = "TIME", help_heading = "Timeouts")]
+    #[arg(default_value_t = Span(http_core::Limits::default().idle_timeout))]
     pub(crate) idle_timeout: Span,
 }
 
-/// Says how a URL is answered: which folder, rule and file, with which headers; or why it isn't.
+/// Explain how sockeye http answers a URL: with which file and headers, or why not.
 ///
-/// Serves nothing. The folders and flags are those of `sockeye http`; the flags that don't change
-/// the answer are allowed, too. Ends with 0 where there is an answer, with 1 where that is an error,
-/// and with 2 where the command line is wrong.
+/// Starts no server. Takes the folders and flags of sockeye http; flags that don't change the
+/// response are ignored.
 #[derive(Args, Debug)]
+#[command(after_help = EXPLAIN_EXAMPLES)]
 pub(crate) struct Explain {
-    /// A URL as it is typed into a browser, or its path: http://localhost:8000/about, /about.
+    /// A URL, or its path: http://localhost:8000/about or /about.
     pub(crate) url: String,
 
     #[command(flatten)]
     pub(crate) http: Http,
 }
 
-/// Sends back whatever comes (RFC 862).
+/// Send back everything that clients send (RFC 862).
 #[derive(Args, Debug)]
+#[command(after_help = ECHO_EXAMPLES)]
 pub(crate) struct Echo {
-    #[arg(help = LISTEN)]
-    #[arg(long, value_name = "ADDR", env = "SOCKEYE_LISTEN", default_value = "127.0.0.1:65432")]
-    #[arg(hide_env = true)]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:65432")]
+    #[arg(help = LISTEN, long_help = LISTEN_LONG)]
     pub(crate) listen: Vec<ListenAddr>,
 
     #[command(flatten)]
     pub(crate) serve: Serve,
 
-    /// How long a connection may be without input.
-    #[arg(long, value_name = "TIME", env = "SOCKEYE_IDLE_TIMEOUT", default_value = "60s")]
-    #[arg(hide_env = true, help_heading = "Deadlines")]
+    /// Close connections that send nothing for this long.
+    #[arg(long, value_name = "TIME", help_heading = "Timeouts", default_value = "60s")]
     pub(crate) idle_timeout: Span,
 }
 
-/// Answers messages: frames of a JSON header and content, or requests of HTTP.
+/// Answer messages: frames of a JSON header and content, or HTTP requests.
 ///
-/// A search in JSON is answered from a dictionary, and anything else with its first ten bytes. Over
-/// HTTP, POST / sends a message: its Content-Type is the message's type and encoding, its body the
-/// content.
+/// A JSON search is looked up in a dictionary; for any other message, the response is its first ten
+/// bytes. Over HTTP, POST / sends a message: the Content-Type header is the message's type and
+/// encoding, and the body its content.
 #[derive(Args, Debug)]
+#[command(after_help = MESSAGE_EXAMPLES)]
 pub(crate) struct Message {
-    #[arg(help = LISTEN)]
-    #[arg(long, value_name = "ADDR", env = "SOCKEYE_LISTEN", default_value = "127.0.0.1:65432")]
-    #[arg(hide_env = true, value_parser = listen_message)]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:65432")]
+    #[arg(help = LISTEN, long_help = LISTEN_LONG, value_parser = listen_message)]
     pub(crate) listen: Vec<ListenAddr>,
 
-    /// What a search finds: a JSON object of strings. Read again on SIGHUP; a file that is broken
-    /// then leaves the answers as they were [default: the three of the reference service]
-    #[arg(long, value_name = "FILE.json", env = "SOCKEYE_ANSWERS", hide_env = true)]
+    /// Dictionary for searches: a file with a JSON object of strings.
+    ///
+    /// SIGHUP reads it again; if it is invalid then, the old answers stay. Default: the three answers
+    /// of the reference service.
+    #[arg(long, value_name = "FILE.json")]
     pub(crate) answers: Option<PathBuf>,
 
-    /// Speak frames alone. Otherwise the first bytes of a connection tell whether it speaks HTTP.
-    #[arg(long, env = "SOCKEYE_FRAMES_ONLY", hide_env = true)]
-    #[arg(value_parser = BoolishValueParser::new())]
+    /// Accept only frames. Otherwise a connection's first bytes select frames or HTTP.
+    #[arg(long)]
     pub(crate) frames_only: bool,
 
-    /// Allow HTTP requests for this host name at loopback addresses.
-    ///
-    /// At an address such as 127.0.0.1, requests must be for localhost, *.localhost, an IP address or
-    /// one of these names; others are refused with 421. Otherwise a website could use the service,
-    /// by a name of its own that leads to 127.0.0.1 (DNS rebinding). Unix sockets are not checked.
-    /// May be given several times, or as a list with commas [default: none]
-    #[arg(long, value_name = "NAME", env = "SOCKEYE_HOST", hide_env = true)]
-    #[arg(help_heading = "Browsers", value_delimiter = ',')]
-    pub(crate) host: Vec<HostName>,
+    #[command(flatten)]
+    pub(crate) hosts: Hosts,
 
     /// Allow web pages of this origin, such as https://example.org, to send messages over HTTP.
     ///
-    /// Requests that a browser sends for a page of another origin are refused with 403; pages of
-    /// this server's own origin are always allowed, and so are programs that send no Origin header,
-    /// such as curl. May be given several times, or as a list with commas [default: none]
-    #[arg(long, value_name = "URL", env = "SOCKEYE_ORIGIN", hide_env = true)]
-    #[arg(help_heading = "Browsers", value_delimiter = ',')]
-    pub(crate) origin: Vec<Origin>,
+    /// Requests that a browser sends for a page of another origin get 403. Pages of this server's own
+    /// origin are always allowed, and so are programs that send no Origin header, such as curl. Can
+    /// be given several times, or as a list with commas. Default: none.
+    #[arg(long, value_name = "URL", help_heading = "Browsers", value_delimiter = ',')]
+    #[arg(value_parser = origin)]
+    pub(crate) origin: Vec<String>,
 
     #[command(flatten)]
     pub(crate) serve: Serve,
 
-    /// Bytes of a message's content; a larger one is answered with an error.
-    #[arg(long, value_name = "BYTES", env = "SOCKEYE_MAX_CONTENT")]
-    #[arg(hide_env = true, help_heading = "Limits", default_value_t = size(MESSAGE.content))]
+    /// Size of a message's content. Larger messages get an error.
+    #[arg(long, value_name = "BYTES", help_heading = "Limits")]
+    #[arg(default_value_t = message::Limits::default().content.into())]
     pub(crate) max_content: Size,
 
-    /// How long a message's header may take, from its first byte.
-    #[arg(long, value_name = "TIME", env = "SOCKEYE_HEADER_TIMEOUT", hide_env = true)]
-    #[arg(help_heading = "Deadlines", default_value_t = Span(MESSAGE.header_timeout))]
+    /// Time to receive a message's header, from its first byte.
+    #[arg(long, value_name = "TIME", help_heading = "Timeouts")]
+    #[arg(default_value_t = Span(message::Limits::default().header_timeout))]
     pub(crate) header_timeout: Span,
 
-    /// How long a message's content may make no progress.
-    #[arg(long, value_name = "TIME", env = "SOCKEYE_CONTENT_TIMEOUT", hide_env = true)]
-    #[arg(help_heading = "Deadlines", default_value_t = Span(MESSAGE.content_timeout))]
+    /// Close connections that send nothing for this long within a message's content.
+    #[arg(long, value_name = "TIME", help_heading = "Timeouts")]
+    #[arg(default_value_t = Span(message::Limits::default().content_timeout))]
     pub(crate) content_timeout: Span,
 
-    /// How long a connection may be without a message.
-    #[arg(long, value_name = "TIME", env = "SOCKEYE_IDLE_TIMEOUT", hide_env = true)]
-    #[arg(help_heading = "Deadlines", default_value_t = Span(MESSAGE.idle_timeout))]
+    /// Close connections that have no message for this long.
+    #[arg(long, value_name = "TIME", help_heading = "Timeouts")]
+    #[arg(default_value_t = Span(message::Limits::default().idle_timeout))]
     pub(crate) idle_timeout: Span,
 }
 
-/// What every server has.
+/// The host names of HTTP requests.
+#[derive(Args, Debug)]
+pub(crate) struct Hosts {
+    /// Allow HTTP requests for this host name at loopback addresses.
+    ///
+    /// At an address such as 127.0.0.1, requests must be for localhost, *.localhost, an IP address or
+    /// one of these names; others get 421. Otherwise a website could use this server through a browser,
+    /// by a name of its own that resolves to 127.0.0.1 (DNS rebinding). Requests from Unix sockets and
+    /// trusted proxies are not checked. Can be given several times, or as a list with commas. Default:
+    /// none.
+    #[arg(long, value_name = "NAME", help_heading = "Browsers", value_delimiter = ',')]
+    #[arg(value_parser = host_name)]
+    pub(crate) host: Vec<String>,
+}
+
+/// The flags of every server.
 #[derive(Args, Debug)]
 pub(crate) struct Serve {
-    /// Workers, each with a thread and an event loop of its own [default: the cores that this
-    /// process may use]
-    #[arg(long, value_name = "N", env = "SOCKEYE_WORKERS", hide_env = true)]
-    #[arg(value_parser = value_parser!(u16).range(1..=1024))]
+    /// Worker threads, each with its own event loop. Default: the available cores.
+    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=1024))]
     pub(crate) workers: Option<u16>,
 
-    /// From which level on to log, to standard error.
+    /// Lowest level to log: off, error, warn, info, debug or trace.
     ///
-    /// Of one kind and client, ten lines a minute are written, and one more says how many were left
-    /// out. The levels debug and trace leave nothing out.
-    #[arg(
-        long,
-        value_name = "LEVEL",
-        env = "SOCKEYE_LOG",
-        hide_env = true,
-        default_value = "info"
-    )]
-    pub(crate) log: Level,
+    /// From info up, a client gets ten lines of a kind per minute, and another line with the number
+    /// of lines left out. debug and trace leave nothing out.
+    #[arg(long, value_name = "LEVEL", default_value = "info", hide_possible_values = true)]
+    #[arg(value_parser = level())]
+    pub(crate) log: LevelFilter,
 
-    /// Connections in all; above it, a new one replaces the longest idle one, or waits.
-    #[arg(long, value_name = "N", env = "SOCKEYE_MAX_CONNECTIONS", hide_env = true)]
-    #[arg(help_heading = "Limits", default_value_t = nonzero(ENGINE.max_connections))]
+    /// Maximum number of connections.
+    ///
+    /// Above this, a new connection replaces the one that was idle longest, or waits.
+    #[arg(long, value_name = "N", help_heading = "Limits")]
+    #[arg(default_value_t = nonzero(Config::default().max_connections))]
     pub(crate) max_connections: NonZeroUsize,
 
-    /// Connections of one address (IPv6: of one /64), at most a quarter of --max-connections.
+    /// Connections per client address (IPv6: per /64).
     ///
-    /// Loopback, Unix sockets and trusted proxies are exempt.
-    #[arg(long, value_name = "N", env = "SOCKEYE_MAX_CONNECTIONS_PER_ADDRESS", hide_env = true)]
-    #[arg(help_heading = "Limits", default_value_t = nonzero(ENGINE.max_connections_per_address))]
+    /// At most a quarter of --max-connections. Loopback, Unix sockets and trusted proxies are exempt.
+    #[arg(long, value_name = "N", help_heading = "Limits")]
+    #[arg(default_value_t = nonzero(Config::default().max_connections_per_address))]
     pub(crate) max_connections_per_address: NonZeroUsize,
 
-    /// Bytes held for a peer that is slow to read; above it, it isn't read from.
-    #[arg(long, value_name = "BYTES", env = "SOCKEYE_MAX_BUFFERED", hide_env = true)]
-    #[arg(help_heading = "Limits", default_value_t = Size(ENGINE.max_buffered_output))]
+    /// Output buffered per connection.
+    ///
+    /// Above this, Sockeye stops reading from that client.
+    #[arg(long, value_name = "BYTES", help_heading = "Limits")]
+    #[arg(default_value_t = Config::default().max_buffered_output.into())]
     pub(crate) max_buffered: Size,
 
-    /// How long a peer may take nothing of what is sent to it.
-    #[arg(long, value_name = "TIME", env = "SOCKEYE_WRITE_TIMEOUT", hide_env = true)]
-    #[arg(help_heading = "Deadlines", default_value_t = Span(ENGINE.write_timeout))]
+    /// Close connections whose client reads nothing of a response for this long.
+    #[arg(long, value_name = "TIME", help_heading = "Timeouts")]
+    #[arg(default_value_t = Span(Config::default().write_timeout))]
     pub(crate) write_timeout: Span,
 
-    /// Keep accepting connections for this long after a signal to stop.
+    /// After a signal to stop, keep accepting connections for this long.
     ///
-    /// Meanwhile each response closes its connection, so that clients and load balancers turn to other
-    /// servers before this one stops listening. --drain-timeout counts from the end of this time.
-    #[arg(long, value_name = "TIME", env = "SOCKEYE_LAME_DUCK", hide_env = true)]
-    #[arg(help_heading = "Deadlines", default_value_t = Span(ENGINE.lame_duck))]
-    #[arg(value_parser = Span::or_zero)]
+    /// Meanwhile each response closes its connection, so that clients and load balancers move to other
+    /// servers before this one stops listening. --drain-timeout starts after this time.
+    #[arg(long, value_name = "TIME", help_heading = "Timeouts", value_parser = Span::or_zero)]
+    #[arg(default_value_t = Span(Config::default().lame_duck))]
     pub(crate) lame_duck: Span,
 
-    /// How long stopping waits for what is under way before it is cut.
-    #[arg(long, value_name = "TIME", env = "SOCKEYE_DRAIN_TIMEOUT", hide_env = true)]
-    #[arg(help_heading = "Deadlines", default_value_t = Span(ENGINE.drain_timeout))]
+    /// Time for requests in flight to finish after a signal to stop.
+    ///
+    /// Connections that are still open after it are cut.
+    #[arg(long, value_name = "TIME", help_heading = "Timeouts")]
+    #[arg(default_value_t = Span(Config::default().drain_timeout))]
     pub(crate) drain_timeout: Span,
 }

@@ -1,4 +1,4 @@
-//! `sockeye load`: makes a load, and says what it came to.
+//! `sockeye load`: sends requests over and over, and reports how the server responded.
 
 mod report;
 
@@ -16,12 +16,12 @@ use self::report::Report;
 use crate::log::Log;
 use crate::plan::Load;
 
-/// Runs to the end of the load, or to a signal; either way with the results so far.
+/// Runs until the load ends or a signal stops it, and prints the report.
 ///
 /// # Errors
 ///
-/// When nobody answers the first request, or standard output failed. What goes wrong with later ones
-/// is told with the results, and shows in the exit code.
+/// The first request got no response, or standard output failed. Later errors are part of the report,
+/// and of the exit code.
 pub(crate) fn run(load: Load, log: &Log) -> anyhow::Result<ExitCode> {
     let stop = StopHandle::default();
     stop_on_signals(&stop).context("cannot take signals")?;
@@ -31,15 +31,15 @@ pub(crate) fn run(load: Load, log: &Log) -> anyhow::Result<ExitCode> {
     let probe = probe.map_err(|error| {
         let what = match error.failure {
             Failure::BadResponse | Failure::TruncatedHead | Failure::TruncatedContent => {
-                "gives no good answer"
+                "sent an invalid response"
             }
-            _ => "doesn't answer",
+            _ => "did not respond",
         };
         anyhow::Error::new(error).context(format!("{name} {what}"))
     })?;
     for (at, says) in probe.errors() {
         if let Some(target) = targets.get(at) {
-            log.say(format!("{target} is answered with an error: {says}"));
+            log.say(format!("{target} returns an error: {says}"));
         }
     }
     let plan = Arc::new(plan);
@@ -51,7 +51,7 @@ pub(crate) fn run(load: Load, log: &Log) -> anyhow::Result<ExitCode> {
     let report = Report::of(&plan, &targets, &outcome);
     let text = if json { report.json() } else { report.text() };
     match io::stdout().write_all(text.as_bytes()) {
-        // Whoever read us has seen enough (`| head`).
+        // The reader stopped early (`| head`).
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
         result => result.context("cannot write to standard output")?,
     }
@@ -76,7 +76,7 @@ fn stop_on_signals(stop: &StopHandle) -> io::Result<()> {
     Ok(())
 }
 
-/// A line on a terminal that is written over; elsewhere, nothing.
+/// A line on a terminal that is overwritten. Prints nothing elsewhere.
 struct Line {
     shown: bool,
     terminal: bool,
@@ -90,7 +90,7 @@ impl Line {
     fn show(&mut self, text: &str) {
         if self.terminal {
             self.shown = true;
-            // A terminal that can't be written to has nobody in front of it.
+            // Progress that can't be shown is no error.
             let _ = write!(io::stderr(), "\r{text}\x1b[K");
         }
     }

@@ -1,4 +1,4 @@
-//! What a load came to, for people and for programs.
+//! The report of a load, as text and as JSON.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -6,21 +6,21 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use sockeye_load::{Outcome, Plan, Progress, Stats, Until};
 
-use crate::target::LoadTarget;
+use crate::target::Target;
 use crate::text;
 
-/// The percentiles that are shown, and of how many latencies at the least: with fewer, none would lie
-/// above it, and it would be the longest by another name.
+/// The percentiles that are shown, and the least number of latencies for each: with fewer, the
+/// percentile would be the maximum.
 const PERCENTILES: [(f64, u64); 6] =
     [(50.0, 2), (75.0, 4), (90.0, 10), (99.0, 100), (99.9, 1_000), (99.99, 10_000)];
 
-/// How far a load is, on one line.
+/// The progress of a load, on one line.
 pub(super) fn progress(seen: &Progress) -> String {
     let rate = per_second(seen.responses, seen.time);
     let mut line = format!(
-        "{}: {}, {} a second",
+        "{}: {}, {} per second",
         text::time(seen.time),
-        text::count(seen.responses, "reply").replace("replys", "replies"),
+        text::count(seen.responses, "response"),
         grouped(rate)
     );
     if seen.failures > 0 {
@@ -38,7 +38,7 @@ pub(super) struct Report<'a> {
 }
 
 impl<'a> Report<'a> {
-    pub(super) fn of(plan: &'a Plan, targets: &[LoadTarget], outcome: &'a Outcome) -> Self {
+    pub(super) fn of(plan: &'a Plan, targets: &[Target], outcome: &'a Outcome) -> Self {
         Self {
             plan,
             targets: targets.iter().map(ToString::to_string).collect(),
@@ -48,74 +48,57 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// Whether there were responses, and nothing went wrong.
+    /// Whether there were responses and no errors.
     pub(super) fn is_good(&self) -> bool {
         self.stats.responses > 0 && self.stats.failures.total() == 0
     }
 
-    /// For people.
+    /// The report for people.
     pub(super) fn text(&self) -> String {
         let mut text = String::new();
         let mut row = |name: &str, value: String| {
             let _ = writeln!(text, "{name:<12}{value}");
         };
         let stats = self.stats;
-        let (first, others) = self
-            .targets
-            .split_first()
-            .map_or(("", 0), |(first, others)| (first.as_str(), others.len()));
-        row(
-            "target",
-            match others {
-                0 => first.to_owned(),
-                _ => format!("{first} and {others} more, in turn"),
-            },
-        );
+        match &self.targets[..] {
+            [] => {}
+            [target] => row("target", target.clone()),
+            [first, others @ ..] => row("target", format!("{first} and {} more", others.len())),
+        }
         row("load", self.load());
         row("time", text::time(self.time) + if self.stopped { ", stopped early" } else { "" });
         let rate = per_second(stats.responses, self.time);
-        let replies = format!("{}, {} a second", grouped(stats.responses as f64), grouped(rate));
-        row(
-            "replies",
-            match self.error_replies() {
-                0 => replies,
-                errors => format!("{replies}; {} of them errors", grouped(errors as f64)),
-            },
-        );
-        let received = per_second(stats.received, self.time) as u64;
-        row(
-            "received",
-            format!("{}, {} a second", text::bytes(stats.received), text::bytes(received)),
-        );
+        let responses =
+            format!("{}, {} per second", grouped(stats.responses as f64), grouped(rate));
+        let errors = match self.error_responses() {
+            0 => String::new(),
+            errors => format!("; {} of them errors", grouped(errors as f64)),
+        };
+        row("responses", responses + &errors);
+        let rate = text::bytes(per_second(stats.received, self.time) as u64);
+        row("received", format!("{}, {rate} per second", text::bytes(stats.received)));
         row("sent", text::bytes(stats.sent));
         if stats.connected > self.plan.connections.get() as u64 {
             row("connections", grouped(stats.connected as f64));
         }
         if stats.measured() > 0 {
-            let (least, mean, most) = stats.extremes();
-            let left_out = if self.error_replies() > 0 { "; without the errors" } else { "" };
-            row(
-                "latency",
-                format!(
-                    "least {}, mean {}, most {}{left_out}",
-                    text::time(least),
-                    text::time(mean),
-                    text::time(most)
-                ),
-            );
+            let (min, mean, max) = stats.extremes();
+            let [min, mean, max] = [min, mean, max].map(text::time);
+            let left_out = if errors.is_empty() { "" } else { "; without errors" };
+            row("latency", format!("min {min}, mean {mean}, max {max}{left_out}"));
             for (percent, latency) in self.percentiles() {
                 row(&format!("  {percent} %"), text::time(latency));
             }
         } else if stats.responses > 0 {
-            row("latency", "every reply was an error".into());
+            row("latency", "every response was an error".into());
         }
         if stats.unanswered > 0 {
             let requests = text::count(stats.unanswered, "request");
-            row("unanswered", format!("{requests}: sent, without a whole reply at the end"));
+            row("unanswered", format!("{requests}: sent, no complete response at the end"));
         }
         if stats.unsent > 0 {
             let requests = text::count(stats.unsent, "request");
-            row("unmade", format!("{requests}: due, but {}", self.why_unmade()));
+            row("not sent", format!("{requests}: due, but {}", self.why_not_sent()));
         }
         if stats.failures.total() == 0 {
             row("errors", "none".into());
@@ -128,12 +111,12 @@ impl<'a> Report<'a> {
         text
     }
 
-    /// The responses that are errors, whose latencies aren't counted.
-    fn error_replies(&self) -> u64 {
+    /// The number of responses that are errors. Their latencies aren't counted.
+    fn error_responses(&self) -> u64 {
         self.stats.responses - self.stats.measured()
     }
 
-    /// The percentiles for which there are enough latencies.
+    /// The percentiles with enough latencies.
     fn percentiles(&self) -> impl Iterator<Item = (f64, Duration)> {
         let stats = self.stats;
         let enough = move |(_, least): &(f64, u64)| stats.measured() >= *least;
@@ -141,20 +124,20 @@ impl<'a> Report<'a> {
         PERCENTILES.into_iter().filter(enough).map(of)
     }
 
-    /// Why requests that were due were not made.
-    fn why_unmade(&self) -> String {
-        let Stats { unsent: unmade, unsent_unconnected: unmade_unconnected, .. } = *self.stats;
-        match unmade_unconnected {
-            0 => "every connection was waiting for a reply".into(),
-            all if all == unmade => "no connection was established".into(),
+    /// Why requests that were due were not sent.
+    fn why_not_sent(&self) -> String {
+        let Stats { unsent, unsent_unconnected, .. } = *self.stats;
+        match unsent_unconnected {
+            0 => "every connection was waiting for a response".into(),
+            all if all == unsent => "no connection was established".into(),
             some => format!(
-                "{} on connections that were not established, and the others were waiting for a reply",
+                "{} on connections that were not established, and the others were waiting for a response",
                 grouped(some as f64)
             ),
         }
     }
 
-    /// What was asked of the server, in a few words.
+    /// The load, in a few words.
     fn load(&self) -> String {
         let plan = self.plan;
         let mut load = text::count(plan.connections.get() as u64, "connection");
@@ -162,20 +145,20 @@ impl<'a> Report<'a> {
             let _ = write!(load, ", {}", text::count(plan.threads.get() as u64, "thread"));
         }
         if plan.pipeline.get() > 1 {
-            let _ = write!(load, ", pipelined {} deep", plan.pipeline);
+            let _ = write!(load, ", {} requests in flight on each", plan.pipeline);
         }
         if let Some(most) = plan.per_connection {
             let requests = text::count(most.get(), "request");
-            let _ = write!(load, ", {requests} on each");
+            let _ = write!(load, ", {requests} per connection");
         }
         let _ = match plan.rate {
-            Some(rate) => write!(load, ", {} requests a second", grouped(rate)),
-            None => write!(load, ", as fast as they are answered"),
+            Some(rate) => write!(load, ", {} requests per second", grouped(rate)),
+            None => write!(load, ", as fast as the server responds"),
         };
         load
     }
 
-    /// For programs. Times are in microseconds.
+    /// The report for programs. Latencies are in microseconds.
     pub(super) fn json(&self) -> String {
         let stats = self.stats;
         let micros = |time: Duration| time.as_nanos() as f64 / 1e3;
@@ -218,7 +201,7 @@ impl<'a> Report<'a> {
             "seconds": self.time.as_secs_f64(),
             "stopped": self.stopped,
             "replies": stats.responses,
-            "error_replies": self.error_replies(),
+            "error_replies": self.error_responses(),
             "replies_per_second": per_second(stats.responses, self.time),
             "content_bytes": stats.content,
             "received_bytes": stats.received,
@@ -270,13 +253,13 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_made_says_why() {
+    fn requests_that_were_not_sent_say_why() {
         let plan = Plan::new(
             sockeye_load::LoadKind::Echo,
             vec![sockeye_load::PreparedRequest::bytes("x".into())],
         );
         for (unmade, unmade_unconnected, says) in [
-            (5, 0, "5 requests: due, but every connection was waiting for a reply"),
+            (5, 0, "5 requests: due, but every connection was waiting for a response"),
             (5, 5, "5 requests: due, but no connection was established"),
             (1, 1, "1 request: due, but no connection was established"),
             (5, 2, "5 requests: due, but 2 on connections that were not established, and"),
@@ -287,8 +270,8 @@ mod tests {
             let outcome = Outcome { stats, time: Duration::from_secs(1), stopped: false };
             let report = Report::of(&plan, &[], &outcome);
             let text = report.text();
-            assert!(text.contains(&format!("unmade      {says}")), "{text}");
-            assert!(text.contains("unanswered  3 requests: sent, without a whole"), "{text}");
+            assert!(text.contains(&format!("not sent    {says}")), "{text}");
+            assert!(text.contains("unanswered  3 requests: sent, no complete response"), "{text}");
             assert!(!text.contains("latency"), "{text}");
             let json: Value = serde_json::from_str(&report.json()).unwrap();
             assert_eq!((&json["unmade"], &json["unanswered"]), (&unmade.into(), &3.into()));
@@ -299,6 +282,6 @@ mod tests {
     #[test]
     fn progress_is_one_line() {
         let seen = Progress { time: Duration::from_secs(2), responses: 5000, failures: 1 };
-        assert_eq!(progress(&seen), "2.0 s: 5000 replies, 2,500 a second, 1 error");
+        assert_eq!(progress(&seen), "2.0 s: 5000 responses, 2,500 per second, 1 error");
     }
 }

@@ -1,8 +1,8 @@
-//! How many lines one client can cause.
+//! Limits the log lines that one client can cause.
 //!
-//! The first [`FIRST`] lines of a kind and a client are written, and those that follow within
-//! [`PERIOD`] are counted: one line says how many, when the period is over or the program ends. What a
-//! kind is, [`Kind`] says. Lines below the level `info` are not limited: who asks for them wants all.
+//! The first [`FIRST`] lines of a [`Kind`] and a client are written. Further lines within [`PERIOD`] are
+//! left out, and reported in one line when the period is over or the program ends. Levels below `info`
+//! are not limited.
 
 use std::collections::HashMap;
 use std::fmt::{self, Debug, Write};
@@ -13,75 +13,73 @@ use sockeye::proto::{Address, Client};
 use tracing::field::{Field, Visit, display};
 use tracing::{Event, Level, error, info, warn};
 
-/// So many lines of a kind and a client are written in a period.
+/// Lines of a kind and a client that are written in a period.
 const FIRST: u64 = 10;
 
-/// How long lines are counted together.
 pub(super) const PERIOD: Duration = Duration::from_secs(60);
 
-/// Kinds and clients that are told apart at a time, at a few hundred bytes each. Further clients are
-/// counted together, by kind.
-const MOST: usize = 1024;
+/// Counts of kinds and clients in memory, a few hundred bytes each. Further clients share a count per
+/// kind, and if there are too many kinds, one count.
+const MAX_COUNTS: usize = 1024;
 
-/// How often room is looked for where there is none: that takes a look at all.
+/// The least time between two searches for counts that are over, which visit all counts.
 const SWEEP: Duration = Duration::from_secs(1);
 
-/// So much of a client's name and of a reason is kept, in bytes.
-const LONGEST: usize = 96;
+/// Bytes that are kept of a client's name and of a reason.
+const MAX_TEXT: usize = 96;
 
-/// Events that say how many lines were left out: they are no subject to the limit.
+/// The target of the events that report left-out lines, which are not limited.
 pub(super) const TARGET: &str = "sockeye::left_out";
 
-/// What lines are counted together, of one client or of all.
+/// Lines that are counted together, by client.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Kind {
-    /// Where in the program they come from; empty for all that there is no room for.
+    /// Where in the program they are logged; empty for the count that all further kinds share.
     place: &'static str,
-    /// The words of their reason in front of the first value (a number, or something in quotes or
-    /// behind a colon), which may be different each time, and chosen by the client.
+    /// The words of their reason before the first value (a number, or text in quotes or after a colon):
+    /// values differ between lines, and clients may choose them.
     reason: String,
 }
 
-/// Of whom the lines are.
+/// Who caused the lines.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Who {
-    /// Of a client: an address, or the /64 of an IPv6 address.
+enum Cause {
+    /// An address, or the /64 of an IPv6 address.
     Client(String),
-    /// Of nobody in particular.
-    Nobody,
-    /// Of those that there is no room for.
+    /// No client.
+    None,
+    /// All clients beyond [`MAX_COUNTS`].
     Others,
 }
 
-/// What the limit has to know of a line.
+/// A line to count.
 #[derive(Debug)]
 pub(super) struct Line {
     kind: Kind,
-    who: Who,
-    /// `None` for what is said whatever the level is.
+    cause: Cause,
+    /// `None` for a line that is written at every level.
     level: Option<Level>,
     message: String,
 }
 
 impl Line {
-    /// One that an event makes.
     pub(super) fn of(event: &Event<'_>) -> Self {
         let mut fields = Fields::default();
         event.record(&mut fields);
         let Fields { message, reason, client } = fields;
         let kind = Kind { place: event.metadata().name(), reason: words(&reason) };
-        let who = if client.is_empty() { Who::Nobody } else { Who::Client(client_of(client)) };
-        Self { kind, who, level: Some(*event.metadata().level()), message }
+        let cause = if client.is_empty() { Cause::None } else { Cause::Client(client_of(client)) };
+        Self { kind, cause, level: Some(*event.metadata().level()), message }
     }
 
-    /// One that is said whatever the level is, from a place in the program.
-    pub(super) fn said(place: &'static str, message: &str) -> Self {
+    /// A line that is written at every level.
+    pub(super) fn of_text(place: &'static str, message: &str) -> Self {
         let kind = Kind { place, reason: String::new() };
-        Self { kind, who: Who::Nobody, level: None, message: message.to_owned() }
+        Self { kind, cause: Cause::None, level: None, message: message.to_owned() }
     }
 }
 
-/// The fields of an event that matter here.
+/// The fields of an event that are used here.
 #[derive(Debug, Default)]
 struct Fields {
     message: String,
@@ -98,7 +96,7 @@ impl Fields {
             _ => return,
         };
         to.clear();
-        // A string takes what it is given.
+        // Writing to a string doesn't fail.
         let _ = to.write_fmt(value);
     }
 }
@@ -113,20 +111,20 @@ impl Visit for Fields {
     }
 }
 
-/// The words in front of the first value.
+/// The words before the first value.
 fn words(reason: &str) -> String {
     let is_in_word = |c: char| c.is_ascii_alphabetic() || matches!(c, ' ' | ',' | '.' | '-' | '\'');
     let end = reason.find(|c| !is_in_word(c)).unwrap_or(reason.len());
     // They are ASCII.
-    reason[..end.min(LONGEST)].trim_end().to_owned()
+    reason[..end.min(MAX_TEXT)].trim_end().to_owned()
 }
 
-/// A client by what an event calls it, which may be an address with a port.
+/// The client in an event's field, which may have a port.
 fn client_of(mut name: String) -> String {
     match name.parse::<SocketAddr>() {
         Ok(address) => Client::of(Address::Ip(address)).to_string(),
         Err(_) => {
-            name.truncate(name.floor_char_boundary(LONGEST));
+            name.truncate(name.floor_char_boundary(MAX_TEXT));
             name
         }
     }
@@ -151,32 +149,31 @@ impl Count {
     }
 }
 
-/// What becomes of a line.
+/// What to do with a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Write,
-    /// It is the first that is left out: [`Limits::due`] has changed.
+    /// [`Limits::due`] has changed, since this is the first line to leave out.
     LeaveOutFirst,
     LeaveOut,
 }
 
-/// All that is counted now.
 #[derive(Debug, Default)]
 pub(super) struct Limits {
-    // At most `MOST` for clients, and as many for kinds.
-    counts: HashMap<(Kind, Who), Count>,
-    /// When it was last looked for those that are over.
+    /// At most [`MAX_COUNTS`] of clients, and as many of kinds.
+    counts: HashMap<(Kind, Cause), Count>,
+    /// When counts that are over were last removed.
     swept: Option<Instant>,
 }
 
 impl Limits {
     /// Counts a line.
     pub(super) fn count(&mut self, line: Line, now: Instant) -> Verdict {
-        let Line { kind, who, level, message } = line;
-        let key = self.key(kind, who, now);
+        let Line { kind, cause, level, message } = line;
+        let key = self.key(kind, cause, now);
         let new = || Count { since: now, lines: 0, level, message };
         let count = self.counts.entry(key).or_insert_with(new);
-        // What was left out is told first, which takes the count away.
+        // A count with left-out lines is reported first, which removes it.
         if count.is_over(now) && count.left_out() == 0 {
             (count.since, count.lines) = (now, 0);
         }
@@ -188,38 +185,38 @@ impl Limits {
         }
     }
 
-    /// What a line is counted under: with others of its kind where there is no room.
-    fn key(&mut self, kind: Kind, who: Who, now: Instant) -> (Kind, Who) {
-        let key = (kind, who);
-        if self.counts.len() < MOST || self.counts.contains_key(&key) {
+    /// The key of a line's count, which it shares with others if there is no room.
+    fn key(&mut self, kind: Kind, cause: Cause, now: Instant) -> (Kind, Cause) {
+        let key = (kind, cause);
+        if self.counts.len() < MAX_COUNTS || self.counts.contains_key(&key) {
             return key;
         }
         if self.swept.is_none_or(|swept| now.saturating_duration_since(swept) >= SWEEP) {
             self.swept = Some(now);
             self.counts.retain(|_, count| !count.is_over(now) || count.left_out() > 0);
         }
-        if self.counts.len() < MOST {
+        if self.counts.len() < MAX_COUNTS {
             return key;
         }
-        let others = (key.0, Who::Others);
-        if self.counts.len() < 2 * MOST || self.counts.contains_key(&others) {
+        let others = (key.0, Cause::Others);
+        if self.counts.len() < 2 * MAX_COUNTS || self.counts.contains_key(&others) {
             return others;
         }
-        (Kind { place: "", reason: String::new() }, Who::Others)
+        (Kind { place: "", reason: String::new() }, Cause::Others)
     }
 
-    /// When there is something to tell; `None` where nothing was left out.
+    /// When left-out lines are to be reported next; `None` if there are none.
     pub(super) fn due(&self) -> Option<Instant> {
         let left_out = self.counts.values().filter(|count| count.left_out() > 0);
         left_out.map(|count| count.since + PERIOD).min()
     }
 
-    /// Takes out what is due, or all that was left out.
+    /// Removes the counts with left-out lines that are due, or `all`.
     pub(super) fn take(&mut self, now: Instant, all: bool) -> Vec<LeftOut> {
         let is_due = |count: &Count| count.left_out() > 0 && (all || count.is_over(now));
         self.counts
             .extract_if(|_, count| is_due(count))
-            .map(|((kind, who), count)| LeftOut { kind, who, count, now })
+            .map(|((kind, cause), count)| LeftOut { kind, cause, count, now })
             .collect()
     }
 }
@@ -228,13 +225,13 @@ impl Limits {
 #[derive(Debug)]
 pub(super) struct LeftOut {
     kind: Kind,
-    who: Who,
+    cause: Cause,
     count: Count,
     now: Instant,
 }
 
 impl LeftOut {
-    /// Has it logged as what was left out was; returns it where that was said whatever the level.
+    /// Logs it at the level of the left-out lines. Returns it if these are written at every level.
     pub(super) fn log(&self) -> Option<String> {
         let Self { kind: Kind { reason, .. }, count, .. } = self;
         let reason = (!reason.is_empty()).then(|| display(reason));
@@ -250,13 +247,13 @@ impl LeftOut {
 
 impl fmt::Display for LeftOut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { kind, who, count, now } = self;
+        let Self { kind, cause, count, now } = self;
         let message = if kind.place.is_empty() { "various lines" } else { &count.message };
         write!(f, "{message}: {} more", count.left_out())?;
-        match who {
-            Who::Client(client) => write!(f, " from {client}")?,
-            Who::Others => f.write_str(" from other clients")?,
-            Who::Nobody => {}
+        match cause {
+            Cause::Client(client) => write!(f, " from {client}")?,
+            Cause::Others => f.write_str(" from other clients")?,
+            Cause::None => {}
         }
         let time = now.saturating_duration_since(count.since);
         write!(f, " in {} s", time.as_secs().max(1))

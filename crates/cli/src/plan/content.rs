@@ -1,4 +1,4 @@
-//! What is served, and how: folders at their places.
+//! The folders to serve, opened.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -11,28 +11,25 @@ use sockeye::files::{
 };
 
 use crate::args;
-use crate::error::{Error, OrExit, is_wrong_path};
+use crate::error::{Error, OrUsage, is_wrong_path};
 
-/// Folders at their places.
 #[derive(Debug)]
 pub(crate) struct Content {
     pub(crate) mounts: Mounts,
-    /// What the folders may hold together.
+    /// Shared by all folders.
     pub(crate) budgets: Arc<Budgets>,
-    /// The same, for people, in the order in which they were typed.
+    /// The folders in the order of the command line, for the start screen.
     pub(crate) places: Vec<Place>,
-    /// Folders without a page of their own are listed.
     pub(crate) listing: bool,
-    /// They can be downloaded whole.
     pub(crate) archives: bool,
 }
 
-/// A folder, or a single file, at its place.
+/// A folder, or a single file, with its URL prefix.
 #[derive(Debug)]
 pub(crate) struct Place {
-    /// With a slash in front.
+    /// Starts with a slash.
     pub(crate) prefix: String,
-    /// As an absolute path.
+    /// Absolute.
     pub(crate) path: PathBuf,
     pub(crate) folder: Folder,
 }
@@ -42,121 +39,113 @@ impl Content {
     ///
     /// # Errors
     ///
-    /// When one is not to be had, or two are to be at the same place.
-    pub(super) fn of(typed: args::Content) -> Result<Self, Error> {
-        let options = options(&typed).or_usage()?;
-        let compressed = typed.compress_memory.0 as u64;
-        let limits = BudgetLimits { compressed, ..BudgetLimits::default() };
-        let budgets = Budgets::new(limits);
-        let (listing, archives) = (typed.listing, typed.listing && !typed.no_archives);
+    /// A folder can't be opened, or two have the same prefix.
+    pub(crate) fn of(flags: args::Content) -> Result<Self, Error> {
+        let options = options(&flags).or_usage()?;
+        let compressed = flags.compress_memory.bytes();
+        let budgets = Budgets::new(BudgetLimits { compressed, ..BudgetLimits::default() });
+        let (listing, archives) = (flags.listing, flags.listing && !flags.no_archives);
         let (mut mounts, mut places) = (Mounts::new(), Vec::<Place>::new());
-        for typed in typed.folders {
-            let (prefix, path) = split(typed).or_usage()?;
-            let folder =
-                Folder::open(&path).map_err(explain)?.with(options.clone()).sharing(&budgets);
-            let path = std::path::absolute(&path).context("cannot tell where we are");
-            let path = path.or_failure()?;
+        for place in flags.folders {
+            let (prefix, path) = split(place).or_usage()?;
+            let folder = Folder::open(&path).map_err(not_servable)?;
+            let folder = folder.with(options.clone()).sharing(&budgets);
+            let path = std::path::absolute(&path).context("cannot find the current folder")?;
             let mounted = mounts.at(&prefix, folder.clone());
-            mounts = mounted.map_err(|error| taken(error, &path)).or_usage()?;
+            mounts = mounted.map_err(|error| bad_mount(error, &path)).or_usage()?;
             places.push(Place { prefix, path, folder });
         }
         Ok(Self { mounts, budgets, places, listing, archives })
     }
 
-    /// What is served at `/`, if something is.
+    /// The folder at `/`.
     pub(crate) fn root(&self) -> Option<&Place> {
         self.places.iter().find(|place| place.prefix == "/")
     }
 }
 
-/// `PREFIX=FOLDER`, or a folder at `/`. What begins with a slash is a prefix where an `=` follows,
-/// unless all of it is there on disk.
-fn split(typed: OsString) -> anyhow::Result<(String, PathBuf)> {
-    if typed.is_empty() {
-        bail!("a folder's name is empty: . is the current folder");
+/// Splits `PREFIX=FOLDER`; without a prefix, the folder is at `/`. A path that starts with a slash and
+/// contains `=` is a folder if it exists.
+fn split(place: OsString) -> anyhow::Result<(String, PathBuf)> {
+    if place.is_empty() {
+        bail!("the name of a folder is empty; . is the current folder");
     }
-    let bytes = typed.as_bytes();
+    let bytes = place.as_bytes();
     let at = bytes.iter().position(|byte| *byte == b'=').filter(|_| bytes.starts_with(b"/"));
-    let Some(at) = at.filter(|_| !Path::new(&typed).exists()) else {
-        return Ok(("/".into(), typed.into()));
+    let Some(at) = at.filter(|_| !Path::new(&place).exists()) else {
+        return Ok(("/".into(), place.into()));
     };
     let prefix = OsStr::from_bytes(&bytes[..at]);
     let prefix = prefix.to_str().ok_or_else(|| anyhow!("{prefix:?} is not UTF-8"))?;
     let path = OsString::from_vec(bytes[at + 1..].to_vec());
     if path.is_empty() {
-        bail!("a folder is missing behind '{prefix}=': {prefix}=./folder");
+        bail!("a folder is missing after '{prefix}=': write {prefix}=./folder");
     }
-    // As it is shown: /docs, whatever was typed.
-    let prefix = format!("/{}", prefix.trim_matches('/'));
-    Ok((prefix, path.into()))
+    Ok((format!("/{}", prefix.trim_matches('/')), path.into()))
 }
 
-fn taken(error: BadMount, path: &Path) -> anyhow::Error {
+fn bad_mount(error: BadMount, path: &Path) -> anyhow::Error {
     match error {
         BadMount::Taken(prefix) if prefix == "/" => {
             let name = path.file_name().map_or("name".into(), OsStr::to_string_lossy);
-            anyhow!(
-                "two folders can't both be served at /: give {} a path of its own, as /{name}={}",
-                path.display(),
-                path.display()
-            )
+            let path = path.display();
+            anyhow!("two folders can't both be served at /: write /{name}={path} for the second")
         }
         other => other.into(),
     }
 }
 
-/// How folders are answered for.
-fn options(typed: &args::Content) -> anyhow::Result<Options> {
+fn options(flags: &args::Content) -> anyhow::Result<Options> {
     let mut options = Options {
-        clean_urls: !typed.no_clean_urls,
-        spa: typed.spa,
-        listing: typed.listing,
-        archives: !typed.no_archives,
-        cors: Cors::origins(typed.cors.iter().map(|origin| &*origin.0))?,
-        hashed_up_to: typed.hash_up_to.0 as u64,
+        clean_urls: !flags.no_clean_urls,
+        spa: flags.spa,
+        listing: flags.listing,
+        archives: !flags.no_archives,
+        cors: Cors::origins(flags.cors.iter().map(String::as_str))?,
+        hashed_up_to: flags.hash_up_to.bytes(),
         ..Options::default()
     };
-    for rule in &typed.cache_control {
-        options.caching.add(&rule.0.pattern, &rule.0.value)?;
+    for rule in &flags.cache_control {
+        options.caching.add(&rule.pattern, &rule.value)?;
     }
-    for rule in &typed.content_type {
-        options.content_types.add(&rule.0.pattern, &rule.0.value)?;
+    for rule in &flags.content_type {
+        options.content_types.add(&rule.pattern, &rule.value)?;
     }
-    if typed.no_security_headers {
+    if flags.no_security_headers {
         options.headers = Headers::none();
     }
-    for rule in &typed.header {
+    for rule in &flags.header {
         match &rule.value {
             Some(value) => options.headers.set(&rule.name, value)?,
             None => options.headers.remove(&rule.name),
         }
     }
-    options.codings.precompressed = !typed.no_precompressed;
-    options.codings.on_demand = typed.compress.iter().filter_map(|coding| coding.0).collect();
-    if options.codings.on_demand.len() != typed.compress.len() && typed.compress.len() > 1 {
-        bail!("--compress none stands alone: with it nothing is compressed");
+    options.codings.precompressed = !flags.no_precompressed;
+    options.codings.on_demand = flags.compress.iter().flatten().copied().collect();
+    if options.codings.on_demand.len() != flags.compress.len() && flags.compress.len() > 1 {
+        bail!("--compress none can't be combined with encodings");
     }
     Ok(options)
 }
 
-/// Why a path can't be served, and what there is instead.
-fn explain(error: OpenError) -> Error {
-    // It says its own source.
-    let why = anyhow!("{error}");
+/// Says why a path can't be served, and which folder exists.
+fn not_servable(error: OpenError) -> Error {
+    // Its text includes its source.
+    let reason = anyhow!("{error}");
     match error {
-        OpenError::NotFound(path) => Error::Usage(match nearest_parent(&path) {
+        OpenError::NotFound(path) => Error::Usage(match nearest_folder(&path) {
             Some(parent) => {
-                anyhow!("{why}; the nearest folder that exists is {}", parent.display())
+                anyhow!("{reason}; the nearest folder that exists is {}", parent.display())
             }
-            None => why,
+            None => reason,
         }),
-        OpenError::NotServable(_) => Error::Usage(why),
-        OpenError::Failed(_, source) if is_wrong_path(&source) => Error::Usage(why),
-        _ => Error::Failure(why),
+        OpenError::NotServable(_) => Error::Usage(reason),
+        OpenError::Failed(_, source) if is_wrong_path(&source) => Error::Usage(reason),
+        _ => Error::Failure(reason),
     }
 }
 
-fn nearest_parent(path: &Path) -> Option<PathBuf> {
+fn nearest_folder(path: &Path) -> Option<PathBuf> {
     let absolute = std::path::absolute(path).ok()?;
     absolute.ancestors().skip(1).find(|parent| parent.is_dir()).map(Path::to_owned)
 }

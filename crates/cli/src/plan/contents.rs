@@ -1,8 +1,8 @@
-//! What is typed, or lies in a file, as messages.
+//! Messages from the command line, files and standard input.
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::str;
@@ -13,110 +13,87 @@ use serde_json::value::RawValue;
 use sockeye::message::protocol::text::Encoding;
 use sockeye::message::protocol::{JSON, Message};
 
-use crate::error::{Error, OrExit};
+use crate::answers::read_at_most;
+use crate::error::{Error, OrUsage};
 use crate::text;
 
-/// The type of content that isn't JSON, as the tutorial's client names it.
+/// The type of content that isn't JSON. The reference client uses this name.
 const BINARY: &str = "binary/custom-client-binary-type";
 
-/// Bytes of one content. It is held whole, once, however many connections send it.
-const MOST: u64 = 1 << 30;
+/// Maximum size of a content. All connections share it in memory.
+const MAX_CONTENT: u64 = 1 << 30;
 
-/// What was said of the contents: a type and an encoding.
-#[derive(Clone, Copy, Debug)]
+/// The values of `--type` and `--encoding`.
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Kind<'a> {
-    content_type: Option<&'a str>,
-    encoding: Option<&'a str>,
+    pub(super) content_type: Option<&'a str>,
+    pub(super) encoding: Option<&'a str>,
 }
 
-impl<'a> Kind<'a> {
-    pub(super) fn of(content_type: Option<&'a str>, encoding: Option<&'a str>) -> Self {
-        Self { content_type, encoding }
-    }
-
-    /// The message with this content.
-    fn message(self, content: Bytes) -> Result<Message, Error> {
-        let json = match str::from_utf8(&content) {
-            Ok(text) if is_json(text) => Some(text),
-            _ => None,
-        };
-        let is_json = self.content_type.map_or(json.is_some(), |name| name == JSON);
-        if let (true, Some(text), Some(name)) = (is_json, json, self.encoding) {
-            let encoding = Encoding::of(name).with_context(|| {
-                format!(
-                    "--encoding {name} is none that JSON can be put into; utf-8, utf-16, latin-1 and \
-                     ascii are. With a --type besides {JSON}, content is sent as it is"
-                )
-            });
-            let encoded = encoding.or_usage()?.encode(text);
-            let encoded = encoded.with_context(|| format!("{} cannot be sent", brief(&content)));
-            let content = encoded.or_failure()?;
-            // The encoding's name goes out as it was typed.
-            return Ok(message(JSON, name, content.into()));
-        }
-        let content_type = self.content_type.unwrap_or(if is_json { JSON } else { BINARY });
-        let text = content_type.starts_with("text/");
-        let encoding = self.encoding.unwrap_or(if text { "utf-8" } else { "binary" });
-        Ok(message(content_type, encoding, content))
-    }
-}
-
-fn message(content_type: &str, encoding: &str, content: Bytes) -> Message {
-    Message {
+fn message(kind: Kind<'_>, content: Bytes) -> Result<Message, Error> {
+    let of = |content_type: &str, encoding: &str, content| Message {
         content_type: content_type.to_owned().into(),
         content_encoding: encoding.to_owned().into(),
         content,
+    };
+    let json = str::from_utf8(&content).ok().filter(|text| is_json(text));
+    let is_json = kind.content_type.map_or(json.is_some(), |name| name == JSON);
+    if let (true, Some(text), Some(name)) = (is_json, json, kind.encoding) {
+        let encoding = Encoding::of(name).with_context(|| {
+            format!(
+                "--encoding {name} is unknown: JSON can be sent in utf-8, utf-16, latin-1 or ascii; \
+                 with a --type other than {JSON}, content is sent unchanged"
+            )
+        });
+        let encoded = encoding.or_usage()?.encode(text);
+        let encoded = encoded.with_context(|| format!("{} cannot be sent", excerpt(&content)))?;
+        // The header has the name as it was typed.
+        return Ok(of(JSON, name, encoded.into()));
     }
+    let content_type = kind.content_type.unwrap_or(if is_json { JSON } else { BINARY });
+    let is_text = content_type.starts_with("text/");
+    let encoding = kind.encoding.unwrap_or(if is_text { "utf-8" } else { "binary" });
+    Ok(of(content_type, encoding, content))
 }
 
 fn is_json(text: &str) -> bool {
     serde_json::from_str::<&RawValue>(text).is_ok()
 }
 
-/// A content, to be known by in a line about it.
-fn brief(content: &[u8]) -> String {
-    const ENOUGH: usize = 40;
-    match content.get(..ENOUGH) {
+/// The start of a content, in quotes.
+fn excerpt(content: &[u8]) -> String {
+    match content.get(..40) {
         None => text::quote(content),
         Some(start) => format!("{}...", text::quote(start)),
     }
 }
 
-/// A message for each content and then for each file; for standard input if there is neither.
+/// A message for each content, then one for each file; without any, one of standard input.
 pub(super) fn read(
-    typed: &[OsString],
+    contents: &[OsString],
     files: &[PathBuf],
     kind: Kind<'_>,
 ) -> Result<Vec<Message>, Error> {
     let mut messages = Vec::new();
-    for content in typed {
-        let message = kind.message(Bytes::copy_from_slice(content.as_bytes()));
+    for content in contents {
+        let message = message(kind, Bytes::copy_from_slice(content.as_bytes()));
         messages.push(message.map_err(Error::into_usage)?);
     }
     for path in files {
-        messages.push(kind.message(read_file(path)?)?);
+        messages.push(message(kind, read_file(path)?)?);
     }
     if messages.is_empty() {
-        let content = whole(io::stdin(), MOST).context("cannot send standard input");
-        messages.push(kind.message(content.or_failure()?)?);
+        let content = read_at_most(io::stdin(), MAX_CONTENT);
+        let content = content.context("cannot read standard input")?;
+        messages.push(message(kind, content.into())?);
     }
     Ok(messages)
 }
 
-/// What is in a file.
 pub(super) fn read_file(path: &Path) -> Result<Bytes, Error> {
-    let content = File::open(path).and_then(|file| whole(file, MOST));
+    let content = File::open(path).and_then(|file| read_at_most(file, MAX_CONTENT));
+    let content = content.map(Bytes::from);
     content.map_err(|error| Error::of_path(error, format!("cannot send {}", path.display())))
-}
-
-fn whole(source: impl Read, most: u64) -> io::Result<Bytes> {
-    let mut content = Vec::new();
-    source.take(most + 1).read_to_end(&mut content)?;
-    if content.len() as u64 > most {
-        let what = format!("it has more than {}, the most that is sent at once", text::bytes(most));
-        return Err(io::Error::other(what));
-    }
-    Ok(content.into())
 }
 
 #[cfg(test)]
@@ -145,8 +122,8 @@ mod tests {
             (b"1", (Some("x/y"), Some("z")), ["x/y", "z"], b"1"),
         ];
         for (content, (content_type, encoding), [expected_type, expected_encoding], sent) in table {
-            let kind = Kind::of(content_type, encoding);
-            let message = kind.message(Bytes::from_static(content)).unwrap();
+            let kind = Kind { content_type, encoding };
+            let message = message(kind, Bytes::from_static(content)).unwrap();
             assert_eq!(message.content_type, expected_type, "{}", text::quote(content));
             assert_eq!(message.content_encoding, expected_encoding, "{}", text::quote(content));
             assert_eq!(message.content, sent, "{}", text::quote(content));
@@ -156,16 +133,10 @@ mod tests {
     #[test]
     fn an_encoding_that_cannot_have_the_content_is_refused() {
         for (encoding, says) in [("ascii", "\"\\\"é\\\"\" cannot be sent"), ("binary", "utf-16")] {
-            let kind = Kind::of(None, Some(encoding));
-            let error = kind.message(Bytes::from_static("\"é\"".as_bytes())).unwrap_err();
+            let kind = Kind { content_type: None, encoding: Some(encoding) };
+            let error = message(kind, Bytes::from_static("\"é\"".as_bytes())).unwrap_err();
             let error = error.to_string();
             assert!(error.contains(says), "{error}");
         }
-    }
-
-    #[test]
-    fn what_is_endless_is_refused_without_reading_on() {
-        let error = whole(io::repeat(0), 1024).unwrap_err();
-        assert!(error.to_string().contains("more than 1.0 KiB"), "{error}");
     }
 }

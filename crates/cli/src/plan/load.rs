@@ -1,9 +1,9 @@
-//! What will be asked.
+//! The plan of `sockeye load`.
 
 use std::ffi::OsString;
 use std::num::{NonZeroU64, NonZeroUsize};
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use bytes::Bytes;
 use sockeye::engine::driver;
 use sockeye_load::{HttpRequest, LoadKind, PreparedRequest, Until};
@@ -11,119 +11,113 @@ use sockeye_load::{HttpRequest, LoadKind, PreparedRequest, Until};
 use super::contents::{self, Kind};
 use super::send::{addresses, reserve_descriptors};
 use crate::args;
-use crate::error::{Error, OrExit};
-use crate::target::{LoadTarget, SocketTarget};
+use crate::error::{Error, OrUsage};
+use crate::target::Target;
 
-/// Descriptors that a load needs besides its connections, for each thread and in all.
+/// File descriptors of a load besides its connections: of each thread, and in all.
+const DESCRIPTORS_PER_THREAD: u64 = 8;
 const OTHER_DESCRIPTORS: u64 = 64;
 
-/// What an echo is asked to send back.
-const DOTS: [u8; 64] = [b'.'; 64];
+/// What an echo server is to send back.
+const ECHO: [u8; 64] = [b'.'; 64];
 
-/// What a service of messages is asked: what every one of ours can find.
+/// A message that every `sockeye message` can answer.
 const SEARCH: &str = r#"{"action": "search", "value": "ring"}"#;
 
-/// A load, with the addresses to try.
 #[derive(Debug)]
 pub(crate) struct Load {
     pub(crate) plan: sockeye_load::Plan,
+    /// The server's addresses, in the order to try them.
     pub(crate) addresses: Vec<driver::Target>,
-    /// The targets, in the order of the plan's requests.
-    pub(crate) targets: Vec<LoadTarget>,
+    /// In the order of the plan's requests.
+    pub(crate) targets: Vec<Target>,
     pub(crate) json: bool,
 }
 
-pub(super) fn load(typed: args::Load) -> Result<Load, Error> {
-    let first = typed.targets.first().context("there is nothing to load").or_usage()?;
-    let (kind, requests) = match first {
-        LoadTarget::Http { .. } => (LoadKind::Http, http(&typed)?),
-        LoadTarget::Other(SocketTarget::Message(..)) => {
-            (LoadKind::Messages, vec![message(&typed)?])
-        }
-        LoadTarget::Other(_) => (LoadKind::Echo, vec![echo(&typed)?]),
+pub(crate) fn load(flags: args::Load) -> Result<Load, Error> {
+    let first = flags.targets.first().context("a target is missing").or_usage()?;
+    let (speaks, asks) = match first {
+        Target::Http { .. } => (LoadKind::Http, http(&flags)?),
+        Target::Message(..) => (LoadKind::Messages, vec![message(&flags)?]),
+        Target::Tcp(..) | Target::Unix(_) => (LoadKind::Echo, vec![echo(&flags)?]),
     };
-    let server = match &typed.request.unix_socket {
-        Some(socket) => socket.clone(),
-        None => first.server(),
-    };
-    let addresses = addresses(&server).or_failure()?;
-    let mut plan = sockeye_load::Plan::new(kind, requests);
-    let connections = NonZeroUsize::new(typed.connections as usize).context("no connection");
-    plan.connections = connections.or_usage()?;
-    plan.threads = NonZeroUsize::new(typed.threads.into()).context("no thread").or_usage()?;
-    plan.until = match typed.requests {
+    let addresses = addresses(flags.request.unix_socket.as_ref().unwrap_or(first))?;
+    let connections = NonZeroUsize::new(flags.connections as usize);
+    let threads = NonZeroUsize::new(flags.threads.into());
+    let mut plan = sockeye_load::Plan::new(speaks, asks);
+    plan.connections = connections.context("--connections must be at least 1").or_usage()?;
+    plan.threads = threads.context("--threads must be at least 1").or_usage()?;
+    plan.until = match flags.requests {
         Some(count) => Until::Requests(count.get()),
-        None => Until::Time(typed.duration.0),
+        None => Until::Time(flags.duration.0),
     };
-    plan.rate = typed.rate.map(|rate| rate.0);
-    plan.pipeline = typed.pipeline;
+    plan.rate = flags.rate;
+    plan.pipeline = flags.pipeline;
     plan.per_connection =
-        if typed.close { Some(NonZeroU64::MIN) } else { typed.requests_per_connection };
-    plan.verify = typed.verify;
-    plan.max_content = typed.max_content.0 as u64;
-    plan.timeout = typed.timeout.0;
-    plan.connect_timeout = typed.connect_timeout.0;
-    let others = u64::from(typed.threads) * 8 + OTHER_DESCRIPTORS;
-    reserve_descriptors(typed.connections.into(), others).or_failure()?;
-    Ok(Load { plan, addresses, targets: typed.targets, json: typed.json })
+        if flags.close { Some(NonZeroU64::MIN) } else { flags.requests_per_connection };
+    plan.verify = flags.verify;
+    plan.max_content = flags.max_content.bytes();
+    plan.timeout = flags.timeout.0;
+    plan.connect_timeout = flags.connect_timeout.0;
+    let others = u64::from(flags.threads) * DESCRIPTORS_PER_THREAD + OTHER_DESCRIPTORS;
+    reserve_descriptors(flags.connections.into(), others)?;
+    Ok(Load { plan, addresses, targets: flags.targets, json: flags.json })
 }
 
-/// What was given to send.
-fn body(typed: &args::RequestFlags) -> Result<Option<Bytes>, Error> {
-    match (&typed.body, &typed.body_file) {
+/// The value of `--body` or the content of `--body-file`.
+fn body(flags: &args::RequestFlags) -> Result<Option<Bytes>, Error> {
+    match (&flags.body, &flags.body_file) {
         (Some(text), _) => Ok(Some(text.clone().into())),
         (None, Some(path)) => contents::read_file(path).map(Some),
         (None, None) => Ok(None),
     }
 }
 
-fn http(typed: &args::Load) -> Result<Vec<PreparedRequest>, Error> {
-    let flags = &typed.request;
-    let body = body(flags)?;
+fn http(flags: &args::Load) -> Result<Vec<PreparedRequest>, Error> {
+    let typed = &flags.request;
+    let body = body(typed)?;
     let default = if body.is_some() { "POST" } else { "GET" };
     let field = |field: &String| {
         let (name, value) = field.split_once(':').unwrap_or((field, ""));
         (name.to_owned(), value.to_owned())
     };
     let mut request = HttpRequest {
-        method: flags.method.clone().unwrap_or_else(|| default.into()),
+        method: typed.method.clone().unwrap_or_else(|| default.into()),
         host: String::new(),
         target: String::new(),
-        fields: flags.header.iter().map(field).collect(),
+        fields: typed.header.iter().map(field).collect(),
         body,
-        chunked: flags.chunked,
+        chunked: typed.chunked,
     };
     let mut asks = Vec::new();
-    for target in &typed.targets {
-        if let LoadTarget::Http { path, .. } = target {
+    for target in &flags.targets {
+        if let Target::Http { path, .. } = target {
             request.host = target.authority();
             request.target.clone_from(path);
-            let ask = request.prepare().with_context(|| format!("cannot ask {target}"));
+            let ask = request.prepare().with_context(|| format!("cannot request {target}"));
             asks.push(ask.or_usage()?);
         }
     }
     Ok(asks)
 }
 
-fn echo(typed: &args::Load) -> Result<PreparedRequest, Error> {
-    let bytes = body(&typed.request)?.unwrap_or(Bytes::from_static(&DOTS));
+fn echo(flags: &args::Load) -> Result<PreparedRequest, Error> {
+    let bytes = body(&flags.request)?.unwrap_or(Bytes::from_static(&ECHO));
     if bytes.is_empty() {
-        return Err(Error::Usage(anyhow!(
-            "nothing can't come back: give at least one byte to send"
-        )));
+        return Err(Error::usage("an echo server needs at least one byte: --body or --body-file"));
     }
     Ok(PreparedRequest::bytes(bytes))
 }
 
-fn message(typed: &args::Load) -> Result<PreparedRequest, Error> {
-    let flags = &typed.request;
-    let content = match (&flags.body, &flags.body_file) {
+fn message(flags: &args::Load) -> Result<PreparedRequest, Error> {
+    let typed = &flags.request;
+    let content = match (&typed.body, &typed.body_file) {
         (Some(text), _) => vec![OsString::from(text)],
         (None, None) => vec![SEARCH.into()],
         (None, Some(_)) => Vec::new(),
     };
-    let files: Vec<_> = flags.body_file.iter().cloned().collect();
-    let mut messages = contents::read(&content, &files, Kind::of(None, None))?;
-    let message = messages.pop().context("there is nothing to send").or_usage()?;
+    let files: Vec<_> = typed.body_file.iter().cloned().collect();
+    let mut messages = contents::read(&content, &files, Kind::default())?;
+    let message = messages.pop().context("a message is missing").or_usage()?;
     PreparedRequest::message(&message).context("the message's header would be too long").or_usage()
 }

@@ -1,4 +1,4 @@
-//! What will be sent.
+//! Plans of `sockeye send`.
 
 use std::fs::File;
 use std::os::unix::ffi::OsStringExt;
@@ -8,65 +8,64 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use bytes::Bytes;
 use sockeye::engine::{Config, Linger, driver, raise_descriptor_limit};
-use sockeye::message::protocol as message;
+use sockeye::message::protocol::Message;
 
-use super::contents;
+use super::contents::{self, Kind};
 use crate::args;
-use crate::error::{Error, OrExit};
-use crate::target::SocketTarget;
+use crate::error::{Error, OrUsage};
+use crate::target::Target;
 
-/// Descriptors that a client needs besides its connections, and some to spare.
+/// File descriptors of a client besides its connections, with some to spare.
 const OTHER_DESCRIPTORS: u64 = 32;
 
-/// Where to, and how long to wait, whatever is sent.
+/// How to connect, whatever is sent.
 #[derive(Debug)]
-pub(crate) struct Calls {
-    /// Where to, the address to try first at the front; at least one.
+pub(crate) struct Client {
+    /// At least one, in the order to try them.
     pub(crate) addresses: Vec<driver::Target>,
-    /// How many at once.
     pub(crate) connections: usize,
-    /// How long a peer may make no progress.
-    pub(crate) silence: Duration,
+    /// How long a server may make no progress.
+    pub(crate) timeout: Duration,
     pub(crate) config: Config,
 }
 
-/// Bytes.
+/// Bytes to send.
 #[derive(Debug)]
 pub(crate) struct Send {
-    pub(crate) calls: Calls,
-    /// What to send; `None` for standard input.
-    pub(crate) messages: Option<Vec<Bytes>>,
-    /// End our side behind it, and read to the peer's end.
+    pub(crate) client: Client,
+    /// `None` for standard input.
+    pub(crate) contents: Option<Vec<Bytes>>,
     pub(crate) half_close: bool,
 }
 
-/// Messages.
+/// Messages to send.
 #[derive(Debug)]
 pub(crate) struct SendMessages {
-    pub(crate) calls: Calls,
-    /// What each connection sends, once for each `count`.
-    pub(crate) messages: Vec<message::Message>,
+    pub(crate) client: Client,
+    /// Each connection sends all of them, `count` times.
+    pub(crate) messages: Vec<Message>,
     pub(crate) count: usize,
     pub(crate) keep_alive: bool,
-    /// Bytes of a response's content.
-    pub(crate) most: u64,
-    /// The file that the responses' content goes into, by its name; `None` for standard output.
+    /// Maximum size of a response's content.
+    pub(crate) max_content: u64,
+    /// The file for the content of responses; `None` for standard output.
     pub(crate) output: Option<(PathBuf, File)>,
 }
 
-pub(super) fn bytes(typed: args::Send) -> Result<Send, Error> {
-    let calls = calls(&typed).or_failure()?;
-    let half_close = typed.half_close;
-    let messages: Vec<Bytes> =
-        typed.contents.into_iter().map(|message| Bytes::from(message.into_vec())).collect();
-    Ok(Send { calls, messages: (!messages.is_empty()).then_some(messages), half_close })
+pub(crate) fn send_bytes(flags: args::Send) -> Result<Send, Error> {
+    let client = client(&flags)?;
+    let contents: Vec<Bytes> =
+        flags.contents.into_iter().map(|content| Bytes::from(content.into_vec())).collect();
+    let contents = (!contents.is_empty()).then_some(contents);
+    Ok(Send { client, contents, half_close: flags.half_close })
 }
 
-pub(super) fn messages(typed: args::Send) -> Result<SendMessages, Error> {
-    let flags = &typed.message;
-    let kind = contents::Kind::of(flags.content_type.as_deref(), flags.encoding.as_deref());
-    let messages = contents::read(&typed.contents, &flags.file, kind)?;
-    let calls = calls(&typed).or_failure()?;
+pub(crate) fn send_messages(flags: args::Send) -> Result<SendMessages, Error> {
+    let typed = &flags.message;
+    let kind =
+        Kind { content_type: typed.content_type.as_deref(), encoding: typed.encoding.as_deref() };
+    let messages = contents::read(&flags.contents, &typed.file, kind)?;
+    let client = client(&flags)?;
     let create = |path: &PathBuf| {
         let doing = || format!("cannot write to {}", path.display());
         File::create(path)
@@ -74,17 +73,17 @@ pub(super) fn messages(typed: args::Send) -> Result<SendMessages, Error> {
             .map_err(|error| Error::of_path(error, doing()))
     };
     Ok(SendMessages {
-        calls,
+        client,
         messages,
-        count: flags.count.map_or(Ok(1), |count| usize::try_from(count.get())).or_usage()?,
-        keep_alive: flags.keep_alive,
-        most: flags.most(),
-        output: flags.output.as_ref().map(create).transpose()?,
+        count: usize::try_from(typed.count.get()).or_usage()?,
+        keep_alive: typed.keep_alive,
+        max_content: typed.max_content.bytes(),
+        output: typed.output.as_ref().map(create).transpose()?,
     })
 }
 
-/// Where a target is, the address to try first at the front; at least one.
-pub(super) fn addresses(target: &SocketTarget) -> anyhow::Result<Vec<driver::Target>> {
+/// The addresses of a server, at least one.
+pub(super) fn addresses(target: &Target) -> anyhow::Result<Vec<driver::Target>> {
     let addresses = target.look_up().with_context(|| format!("cannot look up {target}"))?;
     if addresses.is_empty() {
         bail!("{target} has no address");
@@ -92,31 +91,32 @@ pub(super) fn addresses(target: &SocketTarget) -> anyhow::Result<Vec<driver::Tar
     Ok(addresses)
 }
 
-/// Makes sure that so many connections, and so many other files, can be open at once.
+/// Makes sure that these numbers of connections and of other files can be open at once.
 pub(super) fn reserve_descriptors(connections: u64, others: u64) -> anyhow::Result<()> {
     let descriptors = raise_descriptor_limit(connections + others);
     if descriptors < connections + others {
         bail!(
-            "{connections} connections at once need more files than this process may have open \
-             ({descriptors}); raise the limit (ulimit -n), or take fewer"
+            "--connections {connections} needs {} open files, and this process may have \
+             {descriptors}: raise the limit (ulimit -n), or use fewer connections",
+            connections + others
         );
     }
     Ok(())
 }
 
-fn calls(typed: &args::Send) -> anyhow::Result<Calls> {
-    let addresses = addresses(&typed.target)?;
-    reserve_descriptors(typed.connections.into(), OTHER_DESCRIPTORS)?;
-    Ok(Calls {
+fn client(flags: &args::Send) -> anyhow::Result<Client> {
+    let addresses = addresses(&flags.target)?;
+    reserve_descriptors(flags.connections.into(), OTHER_DESCRIPTORS)?;
+    Ok(Client {
         addresses,
-        connections: typed.connections.into(),
-        silence: typed.timeout.0,
+        connections: flags.connections.into(),
+        timeout: flags.timeout.0,
         config: Config {
-            connect_timeout: typed.connect_timeout.0,
-            // The connections watch over progress themselves, and know when it is our own
-            // standard output that holds things up.
+            connect_timeout: flags.connect_timeout.0,
+            // The connections have a timeout of their own, which doesn't count while they wait for
+            // standard output.
             write_timeout: Duration::from_secs(366 * 24 * 3600),
-            // What a peer sends after we are done with it is of no interest.
+            // Nothing is read after the last response.
             linger: Linger { bytes: 0, quiet: Duration::ZERO, total: Duration::ZERO },
             ..Config::default()
         },

@@ -1,4 +1,4 @@
-//! Lines as they are typed, and what is made of them.
+//! Command lines, and their plans.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,11 +6,34 @@ use std::time::Duration;
 use sockeye::engine::ListenAddr;
 
 use super::*;
-use crate::args::Typed;
+use crate::args::{Command, CommandLine};
+use crate::error::{Error, OrUsage};
+
+#[derive(Debug)]
+enum Plan {
+    Http(Box<Http>),
+    Echo(Serve),
+    Message(Message),
+    Send(Send),
+    SendMessages(SendMessages),
+}
 
 fn plan(line: &[&str]) -> Result<Plan, Error> {
-    let typed = Typed::read([&["sockeye"], line].concat()).or_usage()?;
-    Plan::of(typed.command)
+    let line = CommandLine::read([&["sockeye"], line].concat()).or_usage()?;
+    match line.command {
+        Command::Http(flags) => http(*flags).map(|plan| Plan::Http(Box::new(plan))),
+        Command::Echo(flags) => serve(flags.listen, &flags.serve).or_usage().map(Plan::Echo),
+        Command::Message(flags) => message(flags).map(Plan::Message),
+        Command::Send(flags) if line_is_message(&flags) => {
+            send_messages(flags).map(Plan::SendMessages)
+        }
+        Command::Send(flags) => send_bytes(flags).map(Plan::Send),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn line_is_message(flags: &crate::args::Send) -> bool {
+    matches!(flags.target, crate::target::Target::Message(..))
 }
 
 /// A folder of a test's own, gone afterwards.
@@ -54,21 +77,18 @@ fn flags_reach_the_plan() {
         "1s",
         "--drain-timeout",
         "2s",
-        "--idle-timeout",
-        "3s",
     ]);
     let Ok(Plan::Echo(echo)) = plan else { panic!("an echo was asked for") };
-    assert_eq!(echo.idle, Duration::from_secs(3));
-    assert_eq!(echo.serve.listen, [ListenAddr::Any(0), ListenAddr::Unix("/tmp/s".into())]);
-    assert_eq!(echo.serve.workers.get(), 3);
-    let config = echo.serve.config;
+    assert_eq!(echo.listen, [ListenAddr::Any(0), ListenAddr::Unix("/tmp/s".into())]);
+    assert_eq!(echo.workers.get(), 3);
+    let config = echo.config;
     assert_eq!((config.max_connections, config.max_connections_per_address), (7, 5));
     assert_eq!(config.max_buffered_output, 1 << 20);
     assert_eq!(config.write_timeout, Duration::from_secs(1));
     assert_eq!(config.drain_timeout, Duration::from_secs(2));
 }
 
-/// Connections from loopback are never counted, so a test of the program can't show this.
+/// Tested here, since connections from loopback are never counted.
 #[test]
 fn a_trusted_proxy_is_exempt_from_the_count_of_each_address() {
     let folder = Folder::new("proxies");
@@ -96,7 +116,7 @@ fn errors_say_what_is_wrong_and_what_there_is() {
         (&["http", "/dev/null"], "/dev/null: neither a folder nor a regular file".into()),
         (
             &["http", "/", "--max-request-line", "9K", "--max-header", "8K"],
-            "--max-request-line (9KiB) is part of --max-header (8KiB)".into(),
+            "--max-request-line (9KiB) can't be larger than --max-header (8KiB)".into(),
         ),
         (&["echo", "--listen", "1", "--listen", ":1"], "--listen :1 is given twice".into()),
         (&["send", "tcp://host.invalid:1", "x"], "cannot look up tcp://host.invalid:1".into()),
@@ -110,7 +130,7 @@ fn errors_say_what_is_wrong_and_what_there_is() {
 #[test]
 fn messages_are_sent_as_they_were_typed_and_none_means_standard_input() {
     let messages = |line: &[&str]| match plan(line) {
-        Ok(Plan::Send(send)) => send.messages,
+        Ok(Plan::Send(send)) => send.contents,
         other => panic!("{other:?}"),
     };
     let line = ["send", "tcp://127.0.0.1:1", "a b", "", "--", "-c"];
@@ -147,9 +167,9 @@ fn the_flags_of_messages_reach_the_plan() {
     assert_eq!(contents, [&b"one"[..], b"[1]"]);
     let types: Vec<_> = send.messages.iter().map(|message| &*message.content_type).collect();
     assert_eq!(types, ["binary/custom-client-binary-type", "text/json"]);
-    assert_eq!((send.count, send.calls.connections, send.keep_alive), (7, 3, true));
-    assert_eq!((send.most, send.output.map(|(path, _)| path)), (1 << 20, Some(out.into())));
-    assert_eq!(send.calls.silence, Duration::from_secs(1));
+    assert_eq!((send.count, send.client.connections, send.keep_alive), (7, 3, true));
+    assert_eq!((send.max_content, send.output.map(|(path, _)| path)), (1 << 20, Some(out.into())));
+    assert_eq!(send.client.timeout, Duration::from_secs(1));
 
     let line = ["message", "--max-content", "1K", "--header-timeout", "1s"];
     let timeouts = ["--content-timeout", "2s", "--idle-timeout", "3s", "--write-timeout", "4s"];

@@ -1,10 +1,9 @@
-//! The way to standard output, which may be slower than the network.
+//! Writes to standard output, which may be slower than the network.
 //!
-//! What has come is queued, up to a limit, and written by a thread of its own. A connection that
-//! finds the queue full leaves a promise here and pauses, so that its peer waits in the end; the
-//! promise is kept when there is room. Writing on the loop itself would be simpler, but every
-//! deadline would stand still with it, and a reader that pauses (`less`) would look like a silent
-//! peer afterwards.
+//! Received bytes are queued, up to a limit, and written by a thread. A connection that finds the queue
+//! full pauses, so that its peer has to wait, and leaves a promise that is kept when there is room.
+//! Writing on the event loop would stop every deadline, so that after a pause of the reader (`less`)
+//! all peers would look silent.
 
 use std::io::{self, Write};
 use std::mem;
@@ -15,21 +14,20 @@ use sockeye::proto::{Promise, Ticket, Turn};
 
 use crate::writer::{self, Queue, lock};
 
-/// Bytes that wait, beyond which nothing is taken. As many again may be in the thread's hands.
+/// Bytes that may wait in the queue. The thread may hold as many again.
 const LIMIT: usize = 1024 * 1024;
 
-/// What became of bytes that were to be printed.
+/// The result of [`Printer::print`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Printed {
-    /// They are on their way.
-    Taken,
-    /// There is no room; the ticket's message says when there is.
+    Queued,
+    /// There is no room. A message with this ticket comes when there is.
     Later(Ticket),
-    /// Nobody reads standard output any more.
+    /// Standard output has no reader any more.
     Gone,
 }
 
-/// Writes what connections print. Clones lead to the same place.
+/// Prints for connections. Clones share the queue.
 #[derive(Clone, Debug)]
 pub(super) struct Printer {
     queue: Arc<Queue>,
@@ -38,22 +36,21 @@ pub(super) struct Printer {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Connections that wait for room; at most one promise for each.
+    /// The promises of connections that wait for room; at most one of each.
     waiting: Vec<Promise>,
-    /// Nothing can be written any more.
+    /// Writing has failed.
     gone: bool,
-    /// Why not.
+    /// The reason, until [`Printer::finish`] takes it.
     error: Option<io::Error>,
 }
 
 impl Printer {
-    /// One without a thread.
+    /// A printer without its thread.
     fn new() -> Self {
         Self { queue: Arc::new(Queue::new(1, Duration::ZERO)), state: Arc::default() }
     }
 
-    /// Writes to `target`. On a terminal a last line that does not end is ended: what is said next
-    /// begins one.
+    /// Starts the thread that writes to `target`. On a terminal, a flush ends an incomplete last line.
     pub(super) fn start(
         mut target: impl Write + Send + 'static,
         terminal: bool,
@@ -73,7 +70,7 @@ impl Printer {
                 && !own.state().gone
                 && let Err(error) = target.write_all(bytes).and_then(|()| target.flush())
             {
-                own.give_up(error);
+                own.fail(error);
             }
             bytes.clear();
             None
@@ -81,26 +78,26 @@ impl Printer {
         Ok(printer)
     }
 
-    /// Takes what `write` appends to the queue, if there is room.
+    /// Calls `write` to append to the queue, if there is room.
     pub(super) fn print(&self, turn: &Turn<'_>, write: impl FnOnce(&mut Vec<u8>)) -> Printed {
         if self.state().gone {
             return Printed::Gone;
         }
         if self.queue.put(LIMIT - 1, write) {
-            return Printed::Taken;
+            return Printed::Queued;
         }
         let promise = turn.promise();
         let ticket = promise.ticket();
         self.state().waiting.push(promise);
-        // The thread may have made room before it could see this promise.
+        // The thread may have made room before the promise was there.
         if self.queue.put(LIMIT - 1, |_| ()) {
             self.wake();
         }
         Printed::Later(ticket)
     }
 
-    /// Takes what `write` appends, room or not: the last words of a connection, which has nowhere to
-    /// keep them.
+    /// Calls `write` to append to the queue even if it is full: for a connection that has ended, which
+    /// can't wait for room.
     pub(super) fn print_last(&self, write: impl FnOnce(&mut Vec<u8>)) {
         if !self.state().gone {
             self.queue.put(usize::MAX, write);
@@ -111,10 +108,10 @@ impl Printer {
     ///
     /// # Errors
     ///
-    /// The one that ended the writing.
+    /// Writing has failed.
     pub(super) fn finish(&self) -> io::Result<()> {
         if !self.queue.flush(Duration::MAX) {
-            return Err(io::Error::other("printing panicked"));
+            return Err(io::Error::other("the printer's thread panicked"));
         }
         self.state().error.take().map_or(Ok(()), Err)
     }
@@ -123,12 +120,12 @@ impl Printer {
         lock(&self.state)
     }
 
-    fn give_up(&self, error: io::Error) {
+    fn fail(&self, error: io::Error) {
         let mut state = self.state();
         (state.gone, state.error) = (true, Some(error));
     }
 
-    /// Keeps the promises of all that wait, outside of the lock.
+    /// Keeps the promises of all that wait, without the lock.
     fn wake(&self) {
         let waiting = mem::take(&mut self.state().waiting);
         for promise in waiting {
@@ -148,7 +145,7 @@ pub(super) mod tests {
     }
 
     impl Printer {
-        /// As the thread does, without it: everything queued so far, whose writers are woken.
+        /// Takes everything that is queued, and wakes those that wait, like the thread.
         pub(in crate::send) fn read(&self) -> Vec<u8> {
             let mut read = Vec::new();
             self.queue.take(&mut read);
@@ -156,14 +153,14 @@ pub(super) mod tests {
             read
         }
 
-        /// As when the reader of standard output goes away.
+        /// Fails as if the reader of standard output had gone away.
         pub(in crate::send) fn close(&self) {
-            self.give_up(io::ErrorKind::BrokenPipe.into());
+            self.fail(io::ErrorKind::BrokenPipe.into());
             self.wake();
         }
     }
 
-    /// More than a printer takes before it says `Later`.
+    /// Enough bytes to fill a printer's queue.
     pub(in crate::send) const TOO_MUCH: usize = LIMIT;
 
     /// Collects what is written.

@@ -19,9 +19,9 @@ fn exchange(stream: &mut (impl Read + Write), path: &str, fields: &str) -> Strin
     let request =
         format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{fields}\r\n");
     stream.write_all(request.as_bytes()).unwrap();
-    let mut reply = Vec::new();
-    stream.read_to_end(&mut reply).unwrap();
-    String::from_utf8_lossy(&reply).into_owned()
+    let mut response = Vec::new();
+    stream.read_to_end(&mut response).unwrap();
+    String::from_utf8_lossy(&response).into_owned()
 }
 
 fn get(server: &Running, path: &str, fields: &str) -> String {
@@ -48,7 +48,7 @@ fn several_folders_are_served_and_the_screen_says_where() {
 
     let server = start(&[&place]);
     let screen = server.screen.join("\n");
-    assert!(screen.contains("Nothing is served at / itself"), "{screen}");
+    assert!(screen.contains("No folder is served at /"), "{screen}");
     assert!(get(&server, "/", "").starts_with("HTTP/1.1 404 "));
 }
 
@@ -117,15 +117,15 @@ fn flags_change_how_files_are_answered_for() {
         ("/a.css", "X-Content-Type-Options", "Access-Control-Allow-Origin: https://a.example"),
     ] {
         for (server, says) in [(&plain, before), (&changed, after)] {
-            let reply = get(server, path, accepts);
-            assert!(reply.contains(says), "{path}: {says} is not in {reply}");
+            let response = get(server, path, accepts);
+            assert!(response.contains(says), "{path}: {says} is not in {response}");
         }
     }
     let about = get(&changed, "/about.html", accepts);
     assert!(!about.contains("Referrer-Policy"), "{about}");
     let bare = start(&[folder.text(), "--no-security-headers", "--compress", "none"]);
-    let reply = get(&bare, "/a.css", accepts);
-    assert!(!reply.contains("nosniff") && !reply.contains("Content-Encoding"), "{reply}");
+    let response = get(&bare, "/a.css", accepts);
+    assert!(!response.contains("nosniff") && !response.contains("Content-Encoding"), "{response}");
 }
 
 #[test]
@@ -134,13 +134,13 @@ fn what_flags_cannot_mean_is_refused_with_what_they_could() {
     let here = folder.text();
     let place = format!("/.git={here}");
     for (args, says) in [
-        (&[here, here][..], "give "),
+        (&[here, here][..], "write /"),
         (&[&*place], "names that begin with a dot are hidden"),
         (&["/docs="], "/docs=./folder"),
-        (&[here, "--compress", "none,gzip"], "stands alone"),
+        (&[here, "--compress", "none,gzip"], "can't be combined"),
         (&[here, "--compress", "deflate"], "zstd, br, gzip"),
         (&[here, "--cors", "example.org"], "https://example.org"),
-        (&[here, "--header", "ETag: x"], "written by the server"),
+        (&[here, "--header", "ETag: x"], "the server sets ETag"),
         (&[here, "--content-type", "text/css"], "*.foo: text/x-foo"),
         (&[here, "--trusted-proxy", "10.0.0.1/8"], "10.0.0.0/8"),
     ] {

@@ -92,7 +92,7 @@ fn what_cannot_be_explained_is_refused() {
     let folder = Folder::new();
     let missing = folder.join("missing");
     for (url, flags, code, says) in [
-        ("about", &[folder.text()][..], 2, "no URL"),
+        ("about", &[folder.text()][..], 2, "is not a URL"),
         ("/", &[&missing], 2, "no such file or folder"),
         ("/", &["--spaa"], 2, "--spa"),
     ] {

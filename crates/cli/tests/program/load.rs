@@ -249,7 +249,7 @@ fn errors_are_left_out_of_latencies_and_percentiles_need_enough_of_them() {
     assert!(latency.contains_key("p90") && !latency.contains_key("p99"), "{report:#}");
     let output = run(&[&["load", &url], &flags[..]].concat());
     let report = text(&output.stdout);
-    for line in ["a second; 20 of them errors\n", "; without the errors\n", "\n  90 %"] {
+    for line in ["per second; 20 of them errors\n", "; without errors\n", "\n  90 %"] {
         assert!(report.contains(line), "{report}");
     }
     assert!(!report.contains("  99 %"), "{report}");
@@ -270,7 +270,7 @@ fn a_server_of_another_kind_does_not_pass_for_the_one_that_is_loaded() {
         (
             format!("{}/", echo.url().replace("tcp:", "http:")),
             &[],
-            "/ gives no good answer: the peer sent something else than an HTTP/1 response",
+            "/ sent an invalid response: the peer sent something else than an HTTP/1 response",
         ),
     ] {
         let args = ["load", &target, "--requests", "4", "--connections", "1"];
@@ -287,7 +287,7 @@ fn a_server_that_does_not_answer_is_told_at_once() {
     drop(listener);
     let output = run(&["load", &url]);
     assert_eq!(output.status.code(), Some(1));
-    let expected = format!("{url} doesn't answer: could not connect: Connection refused");
+    let expected = format!("{url} did not respond: could not connect: Connection refused");
     assert!(said(&output).contains(&expected), "{}", said(&output));
     assert!(output.stdout.is_empty());
 }
@@ -308,8 +308,8 @@ fn a_server_that_is_gone_ends_a_load_of_so_many_requests() {
     peer.join().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     let report = text(&output.stdout);
-    assert!(report.contains("replies     0, "), "{report}");
-    assert!(report.contains("unmade      10 requests: due, but no connection"), "{report}");
+    assert!(report.contains("responses   0, "), "{report}");
+    assert!(report.contains("not sent    10 requests: due, but no connection"), "{report}");
     assert!(report.contains(" × connect: could not connect: "), "{report}");
 }
 
@@ -337,7 +337,7 @@ fn the_report_is_for_people_unless_json_is_asked_for() {
     let report = text(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     for line in
-        ["target      tcp://", "load        2 connections, as fast", "replies     10, ", "  90 %"]
+        ["target      tcp://", "load        2 connections, as fast", "responses   10, ", "  90 %"]
     {
         assert!(report.contains(line), "{report}");
     }

@@ -10,9 +10,9 @@ use crate::support::{Folder, Running};
 fn ask(server: &Running, request: &str) -> String {
     let mut peer = server.connect();
     peer.write_all(request.as_bytes()).unwrap();
-    let mut reply = String::new();
-    peer.read_to_string(&mut reply).unwrap();
-    reply.get(9..12).unwrap_or_default().to_owned()
+    let mut response = String::new();
+    peer.read_to_string(&mut response).unwrap();
+    response.get(9..12).unwrap_or_default().to_owned()
 }
 
 #[test]

@@ -24,7 +24,7 @@ fn peer(
     (url, thread)
 }
 
-/// Sends back so many bytes.
+/// Sends back this number of bytes.
 fn give_back(stream: &mut TcpStream, bytes: usize) {
     let mut buffer = vec![0; bytes];
     stream.read_exact(&mut buffer).unwrap();
@@ -161,8 +161,7 @@ fn a_port_of_http_is_named_as_what_it_is() {
     let (http, request) = (server.url(), "GET / HTTP/1.0\r\n\r\n");
     let tcp = http.replace("http://", "tcp://");
     let output = run(&["send", &tcp, request]);
-    let says =
-        "connection 1: the peer speaks HTTP (\"HTTP/1.1 200 OK\"), and as many bytes were read";
+    let says = "connection 1: the peer speaks HTTP (\"HTTP/1.1 200 OK\"), and only as many bytes were read";
     assert!(said(&output).starts_with(says), "{}", said(&output));
     let output = run(&["send", &tcp, request, "--half-close"]);
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
@@ -185,7 +184,7 @@ fn a_reader_of_standard_output_that_has_seen_enough_ends_it_without_an_error() {
     drop(stdout);
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
-    assert!(said(&output).contains("nobody reads standard output"), "{}", said(&output));
+    assert!(said(&output).contains("standard output has no reader"), "{}", said(&output));
 }
 
 #[test]
@@ -245,7 +244,7 @@ fn a_silent_peer_is_an_error_after_the_timeout() {
     let (url, thread) = peer(1, |_, stream| wait_for_the_end(stream));
     let output = run(&["send", &url, "Hello World", "--timeout", "50ms"]);
     assert_eq!(output.status.code(), Some(1));
-    let error = "connection 1: the peer was silent for 50ms when 0 of 11 bytes had come back";
+    let error = "connection 1: the peer was silent for 50 ms when 0 of 11 bytes had come back";
     assert!(said(&output).contains(error), "{}", said(&output));
     thread.join().unwrap();
 }
@@ -259,7 +258,7 @@ fn a_peer_that_reads_nothing_is_let_go_too() {
     command.stdin(std::fs::File::open("/dev/zero").unwrap());
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(said(&output).contains("the peer was silent for 50ms"), "{}", said(&output));
+    assert!(said(&output).contains("the peer was silent for 50 ms"), "{}", said(&output));
     drop(listener);
 }
 

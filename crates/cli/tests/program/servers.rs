@@ -22,12 +22,12 @@ fn echo() -> Running {
 fn get(stream: &mut (impl Read + Write), path: &str) -> String {
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).unwrap();
-    let mut reply = String::new();
-    stream.read_to_string(&mut reply).unwrap();
-    reply
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    response
 }
 
-/// A server in the middle of a response that its peer doesn't read, so that it can't finish by itself.
+/// A server in the middle of a response that its peer doesn't read, so that a drain has to wait.
 fn stuck(folder: &Folder, drain_timeout: &str) -> (Running, TcpStream) {
     folder.write("large", &vec![b'x'; 64 << 20]);
     let flags = ["http", folder.text(), "--drain-timeout", drain_timeout];
@@ -59,9 +59,9 @@ fn an_echo_gives_back_everything_also_after_a_half_close() {
     server.signal(Signal::TERM);
     let (code, said) = server.end();
     assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("shutting down: "), "{said}");
-    assert!(said.contains("again to stop at once\n"), "{said}");
-    assert!(said.ends_with("stopped; no connection was cut\n"), "{said}");
+    assert!(said.contains("Shutting down: "), "{said}");
+    assert!(said.contains("Press Ctrl-C again to stop now.\n"), "{said}");
+    assert!(said.ends_with("Stopped: 0 connections cut.\n"), "{said}");
 }
 
 #[test]
@@ -72,9 +72,9 @@ fn a_folder_is_served_and_the_screen_says_that_it_has_no_index() {
     assert_eq!(server.screen[0], format!("Serving {} over HTTP at", folder.text()));
     assert!(server.screen[1].starts_with("http://127.0.0.1:"), "{:?}", server.screen);
     assert!(server.screen[2].contains("no index.html"), "{:?}", server.screen);
-    let reply = get(&mut server.connect(), "/hello.txt");
-    assert!(reply.starts_with("HTTP/1.1 200 OK\r\n"), "{reply}");
-    assert!(reply.ends_with("\r\n\r\nHello World"), "{reply}");
+    let response = get(&mut server.connect(), "/hello.txt");
+    assert!(response.starts_with("HTTP/1.1 200 OK\r\n"), "{response}");
+    assert!(response.ends_with("\r\n\r\nHello World"), "{response}");
     assert!(get(&mut server.connect(), "/").starts_with("HTTP/1.1 404 "));
 
     folder.write("index.html", b"<!doctype html>");
@@ -146,11 +146,11 @@ fn what_is_not_finished_by_the_deadline_is_cut_and_counted() {
     server.signal(Signal::TERM);
     assert_eq!(
         server.next_line(),
-        "shutting down: 1 open connection, waiting up to 20ms; again to stop at once\n"
+        "Shutting down: 1 connection open, waiting up to 20 ms. Press Ctrl-C again to stop now.\n"
     );
     let (code, said) = server.end();
     assert_eq!(code, Some(0), "{said}");
-    assert!(said.ends_with("stopped; 1 connection cut\n"), "{said}");
+    assert!(said.ends_with("Stopped: 1 connection cut.\n"), "{said}");
 }
 
 #[test]
@@ -159,11 +159,11 @@ fn a_second_signal_stops_at_once() {
     for (signal, expected) in [(Signal::TERM, 143), (Signal::INT, 130), (Signal::QUIT, 131)] {
         let (mut server, _peer) = stuck(&folder, "1h");
         server.signal(signal);
-        assert!(server.next_line().starts_with("shutting down: 1 open connection"));
+        assert!(server.next_line().starts_with("Shutting down: 1 connection open"));
         server.signal(signal);
         let (code, said) = server.end();
         assert_eq!(code, Some(expected), "{said}");
-        assert!(said.ends_with("stopped; 1 connection cut\n"), "{said}");
+        assert!(said.ends_with("Stopped: 1 connection cut.\n"), "{said}");
     }
 }
 
@@ -221,7 +221,7 @@ fn an_abstract_socket_is_reached_by_our_clients_and_taken_once() {
     let output = run(&["echo", "--listen", &listen]);
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
-    let taken = format!("{listen} is taken by sockeye (pid {})", server.id());
+    let taken = format!("{listen} is in use by sockeye (pid {})", server.id());
     assert!(said.contains(&taken), "{said}");
     drop(server);
 
@@ -238,12 +238,12 @@ fn a_taken_address_is_refused_with_who_has_it() {
     let output = run(&["echo", "--listen", &address]);
     assert_eq!(output.status.code(), Some(1));
     let said = text(&output.stderr);
-    let expected = format!("{address} is taken by sockeye (pid {})", server.id());
+    let expected = format!("{address} is in use by sockeye (pid {})", server.id());
     assert!(said.contains(&expected), "{said}");
     assert!(said.contains("--listen 127.0.0.1:0 takes a free one"), "{said}");
     assert!(output.stdout.is_empty(), "nothing is served, so nothing is said to be");
 
-    // One command that takes an address twice is told so.
+    // A command that takes an address twice gets another error.
     let port = address.rsplit_once(':').unwrap().1;
     drop(server);
     let output = run(&["echo", "--listen", &address, "--listen", port]);

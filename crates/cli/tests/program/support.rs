@@ -86,7 +86,7 @@ impl Running {
         let mut screen = Vec::new();
         for line in BufReader::new(child.stdout.take().unwrap()).lines() {
             screen.push(line.unwrap());
-            if screen.last().is_some_and(|line| line.starts_with("Ctrl-C")) {
+            if screen.last().is_some_and(|line| line.starts_with("Press Ctrl-C")) {
                 break;
             }
         }

@@ -4,9 +4,8 @@ use std::net::TcpListener;
 
 use crate::support::{Folder, run, sockeye, text};
 
-/// Runs lines to their end, each with words split at spaces; `{dir}` stands for a folder with an
-/// `index.html`, `{long}` for a path that nothing can have, `{taken}` for a port in use, and
-/// `{closed}` for one where nobody listens.
+/// Runs command lines, split at spaces. `{dir}` is a folder with an `index.html`, `{long}` a path that is
+/// too long, `{taken}` a port in use, and `{closed}` a port without a listener.
 fn check(code: i32, lines: &[(&str, &str)]) {
     let folder = Folder::new();
     folder.write("index.html", b"home");
@@ -52,28 +51,28 @@ fn a_wrong_command_line_ends_with_2() {
             ("http {dir}/index.html/below", "no such file or folder"),
             ("http {long}", "File name too long"),
             ("http {dir}/loop", "symbolic links"),
-            ("http ", "a folder's name is empty"),
+            ("http ", "the name of a folder is empty"),
             ("http /dev/null", "neither a folder nor a regular file"),
             ("explain / {dir}/missing", "no such file or folder"),
             ("explain / {dir} {dir}", "two folders can't both be served at /"),
-            ("explain index.html {dir}", "no URL"),
-            ("explain ftp://localhost/ {dir}", "no URL"),
+            ("explain index.html {dir}", "is not a URL"),
+            ("explain ftp://localhost/ {dir}", "is not a URL"),
             // Limits.
-            ("http {dir} --max-header 1", "--max-request-line (8KiB) is part of --max-header"),
+            ("http {dir} --max-header 1", "--max-request-line (8KiB) can't be larger"),
             ("http {dir} --max-request-line 1M", "can't be larger"),
             ("http {dir} --max-header 0", "at least one byte"),
             ("http {dir} --max-header-fields 0", "zero"),
             ("http {dir} --max-connections -1", "-1"),
             ("http {dir} --workers 1025", "1..=1024"),
-            ("http {dir} --idle-timeout 0s", "longer than nothing"),
+            ("http {dir} --idle-timeout 0s", "longer than 0s"),
             ("http {dir} --idle-timeout 9000h", "at most a year"),
             ("echo --max-buffered 99999999999G", "more than a computer has"),
             // What the server says and believes.
             ("http {dir} --cache-control :", "a pattern is missing"),
             ("http {dir} --content-type *.foo:text", "'*.foo: text/x-foo'"),
-            ("http {dir} --header ETag:x", "written by the server"),
+            ("http {dir} --header ETag:x", "the server sets ETag"),
             ("http {dir} --cors example.org", "https://example.org"),
-            ("http {dir} --compress none,gzip", "--compress none stands alone"),
+            ("http {dir} --compress none,gzip", "--compress none can't be combined"),
             ("http {dir} --compress zip", "zstd, br, gzip"),
             ("http {dir} --trusted-proxy 10.0.0.0/33", "or unix"),
             ("http {dir} --host *", "such as www.example.org"),
@@ -99,12 +98,12 @@ fn a_wrong_command_line_ends_with_2() {
             ("echo --listen unix:{dir}/s --listen unix:{dir}/s", "is given twice"),
             ("echo --listen 127.0.0.1:{closed} --listen :{closed}", "another --listen"),
             ("echo --listen localhost:{closed} --listen 127.0.0.1:{closed}", "another --listen"),
-            ("echo --listen unix:{dir}/missing/socket", "cannot listen at unix:"),
+            ("echo --listen unix:{dir}/missing/socket", "cannot listen on unix:"),
             ("echo --listen unix:{dir}/index.html", "no socket"),
-            ("message --frames-only --host a.example", "--frames-only leaves out"),
-            ("message --origin *", "name the origins that may"),
-            ("message --answers {dir}/missing.json", "cannot take answers from"),
-            ("message --answers {dir}", "cannot take answers from"),
+            ("message --frames-only --host a.example", "--frames-only turns off"),
+            ("message --origin *", "name each allowed origin"),
+            ("message --answers {dir}/missing.json", "cannot read answers from"),
+            ("message --answers {dir}", "cannot read answers from"),
             ("message --answers {dir}/answers.json", "a JSON object"),
             // Clients.
             ("send localhost:80 x", "did you mean tcp://localhost:80"),
@@ -112,7 +111,7 @@ fn a_wrong_command_line_ends_with_2() {
             ("send tcp://127.0.0.1:{closed} x --connections 0", "1..=65535"),
             ("send message://127.0.0.1:{closed} --file {dir}/missing", "cannot send"),
             ("send message://127.0.0.1:{closed} --file {dir}", "cannot send"),
-            ("send message://127.0.0.1:{closed} 1 --encoding x", "--encoding x is none"),
+            ("send message://127.0.0.1:{closed} 1 --encoding x", "--encoding x is unknown"),
             ("send message://127.0.0.1:{closed} \"\u{e9}\" --encoding ascii", "cannot be sent"),
             ("send message://127.0.0.1:{closed} x --output {dir}/missing/x", "cannot write to"),
             ("send message://127.0.0.1:{closed} x --output {dir}", "cannot write to"),
@@ -120,7 +119,7 @@ fn a_wrong_command_line_ends_with_2() {
             ("load http://127.0.0.1:{closed}/ http://127.0.0.2:{closed}/", "are two servers"),
             ("load http://127.0.0.1:{closed}/ -X A,B", "is not a valid method"),
             ("load http://127.0.0.1:{closed}/ -H nothing", "has no colon"),
-            ("load http://127.0.0.1:{closed}/ --chunked", "--chunked wants something to send"),
+            ("load http://127.0.0.1:{closed}/ --chunked", "--chunked needs content"),
             ("load http://127.0.0.1:{closed}/ --body-file {dir}/missing", "cannot send"),
             ("load tcp://127.0.0.1:{closed} --body=", "at least one byte"),
             ("load tcp://127.0.0.1:{closed} -X GET", "is for http://"),
@@ -133,7 +132,7 @@ fn a_wrong_command_line_ends_with_2() {
 fn a_wrong_environment_variable_ends_with_2() {
     let folder = Folder::new();
     for (name, value, says) in [
-        ("SOCKEYE_MAX_HEADER", "1", "is part of --max-header"),
+        ("SOCKEYE_MAX_HEADER", "1", "can't be larger than --max-header"),
         ("SOCKEYE_LISTEN", "localhost", "port"),
         ("SOCKEYE_SPA", "perhaps", "perhaps"),
         ("SOCKEYE_ACCESS_LOG", "/no/such/folder/log", "cannot write to"),
@@ -151,8 +150,8 @@ fn a_failure_ends_with_1() {
     check(
         1,
         &[
-            ("http {dir} --listen 127.0.0.1:{taken}", "is taken by"),
-            ("http {dir} --listen host.invalid:0", "cannot listen at host.invalid:0"),
+            ("http {dir} --listen 127.0.0.1:{taken}", "is in use by"),
+            ("http {dir} --listen host.invalid:0", "cannot listen on host.invalid:0"),
             ("http {dir} --listen 192.0.2.1:0", "this machine has no such address"),
             ("send tcp://127.0.0.1:{closed} x", "Connection refused"),
             ("send tcp://host.invalid:1 x", "cannot look up"),

@@ -23,8 +23,8 @@ impl Log for Page {
     fn begun(&self, request: Begun<'_>, peer: &Peer, when: WallTime, notes: &mut Vec<u8>) {
         let mut date = Vec::new();
         write_date(when, self.format, &mut date);
-        let who = Who { client: peer.address, by: None };
-        begin(self.format, &date, who, request, notes);
+        let sender = Sender { client: peer.address, by: None };
+        begin(self.format, &date, sender, request, notes);
     }
 
     fn ended(&self, notes: &[u8], outcome: &Outcome) {

@@ -1,26 +1,26 @@
-//! Which lines are written, and what is said of the others.
+//! Which lines are written, and how the others are reported.
 
 use super::*;
 
 fn line(place: &'static str, reason: &str, client: &str) -> Line {
     let kind = Kind { place, reason: words(reason) };
-    let who = Who::Client(client_of(client.to_owned()));
-    Line { kind, who, level: Some(Level::INFO), message: "closed".into() }
+    let cause = Cause::Client(client_of(client.to_owned()));
+    Line { kind, cause, level: Some(Level::INFO), message: "closed".into() }
 }
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// How many of so many lines are written.
+/// How many of `count` lines are written.
 fn written(limits: &mut Limits, now: Instant, count: u64, line: impl Fn(u64) -> Line) -> usize {
     (0..count).filter(|n| limits.count(line(*n), now) == Verdict::Write).count()
 }
 
-fn told(limits: &mut Limits, now: Instant, all: bool) -> Vec<String> {
-    let mut told: Vec<_> = limits.take(now, all).iter().map(LeftOut::to_string).collect();
-    told.sort();
-    told
+fn reported(limits: &mut Limits, now: Instant, all: bool) -> Vec<String> {
+    let mut reported: Vec<_> = limits.take(now, all).iter().map(LeftOut::to_string).collect();
+    reported.sort();
+    reported
 }
 
 #[test]
@@ -29,7 +29,7 @@ fn of_many_lines_of_a_client_the_first_are_written_and_the_others_counted() {
     // Each request has a connection, and a port, of its own.
     let scan = |n| line("close", "the peer sent no colon", &format!("192.0.2.7:{}", 1000 + n));
     assert_eq!(written(&mut limits, start, 5000, scan), 10);
-    // Neither others nor something else is held back by it.
+    // Other clients and other kinds are not limited by it.
     let other = |_| line("close", "the peer sent no colon", "192.0.2.8:1");
     assert_eq!(written(&mut limits, start, 3, other), 3);
     let another = |_| line("close", "a file could not be read: EIO", "192.0.2.7:1");
@@ -38,19 +38,19 @@ fn of_many_lines_of_a_client_the_first_are_written_and_the_others_counted() {
     assert_eq!(written(&mut limits, start, 3, elsewhere), 3);
 
     assert_eq!(limits.due(), Some(start + PERIOD));
-    assert_eq!(told(&mut limits, start + seconds(59), false), [""; 0]);
-    // What comes between the end and its telling belongs to it.
+    assert_eq!(reported(&mut limits, start + seconds(59), false), [""; 0]);
+    // Lines between the end of the period and its report belong to it.
     assert_eq!(written(&mut limits, start + PERIOD, 7, scan), 0);
     let now = start + PERIOD;
-    assert_eq!(told(&mut limits, now, false), ["closed: 4997 more from 192.0.2.7 in 60 s"]);
-    assert_eq!((limits.due(), told(&mut limits, now, false).len()), (None, 0));
+    assert_eq!(reported(&mut limits, now, false), ["closed: 4997 more from 192.0.2.7 in 60 s"]);
+    assert_eq!((limits.due(), reported(&mut limits, now, false).len()), (None, 0));
 
-    // It begins anew, and at the end all is told.
+    // A new period starts, and at the end everything is reported.
     assert_eq!(written(&mut limits, now, 11, scan), 10);
     assert_eq!(written(&mut limits, now, 12, other), 10);
-    let told = told(&mut limits, now + seconds(12), true);
+    let reported = reported(&mut limits, now + seconds(12), true);
     assert_eq!(
-        told,
+        reported,
         ["closed: 1 more from 192.0.2.7 in 12 s", "closed: 2 more from 192.0.2.8 in 12 s",]
     );
 }
@@ -72,27 +72,27 @@ fn clients_beyond_the_room_are_counted_together_and_none_is_forgotten() {
     let many = |n| line("close", "the peer sent no colon", &client(n % 5000));
     let all = 100_000;
     let first = written(&mut limits, start, all, many) as u64;
-    assert!(first <= 10 * (MOST as u64 + 1), "{first}");
-    assert_eq!(limits.counts.len(), MOST + 1);
-    let left_out: u64 = limits.take(start, true).iter().map(|told| told.count.left_out()).sum();
+    assert!(first <= 10 * (MAX_COUNTS as u64 + 1), "{first}");
+    assert_eq!(limits.counts.len(), MAX_COUNTS + 1);
+    let left_out: u64 = limits.take(start, true).iter().map(|lines| lines.count.left_out()).sum();
     assert_eq!(first + left_out, all);
     assert!(limits.counts.is_empty());
 
-    // Whatever reasons there are.
+    // Also with many reasons.
     let reasons = |n: u64| {
         let word: String = (0..4).map(|at| char::from(b'a' + (n >> (4 * at) & 15) as u8)).collect();
         line("close", &word, &client(n))
     };
     let first = written(&mut limits, start, all, reasons) as u64;
-    assert!(limits.counts.len() <= 2 * MOST + 1, "{}", limits.counts.len());
-    let left_out: u64 = limits.take(start, true).iter().map(|told| told.count.left_out()).sum();
+    assert!(limits.counts.len() <= 2 * MAX_COUNTS + 1, "{}", limits.counts.len());
+    let left_out: u64 = limits.take(start, true).iter().map(|lines| lines.count.left_out()).sum();
     assert_eq!(first + left_out, all);
 
-    // Those whose time is over make room.
+    // Counts that are over make room.
     let late = start + PERIOD;
     assert_eq!(written(&mut limits, late, 20, |_| line("close", "", "192.0.2.7:1")), 10);
-    let told = told(&mut limits, late, true);
-    assert_eq!(told, ["closed: 10 more from 192.0.2.7 in 1 s"]);
+    let reported = reported(&mut limits, late, true);
+    assert_eq!(reported, ["closed: 10 more from 192.0.2.7 in 1 s"]);
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn a_kind_is_the_words_in_front_of_a_value_and_a_client_has_no_port() {
     ] {
         assert_eq!(words(reason), kind);
     }
-    assert_eq!(words(&"a".repeat(500)).len(), LONGEST);
+    assert_eq!(words(&"a".repeat(500)).len(), MAX_TEXT);
     for (name, client) in [
         ("192.0.2.7:80", "192.0.2.7"),
         ("192.0.2.7", "192.0.2.7"),
@@ -117,5 +117,5 @@ fn a_kind_is_the_words_in_front_of_a_value_and_a_client_has_no_port() {
     ] {
         assert_eq!(client_of(name.to_owned()), client);
     }
-    assert_eq!(client_of("\u{e9}".repeat(500)).len(), LONGEST);
+    assert_eq!(client_of("\u{e9}".repeat(500)).len(), MAX_TEXT);
 }

@@ -135,7 +135,7 @@ pub(super) fn load_echo(run: &Run<'_>) -> String {
 /// What an echo is sent by default.
 const DOTS: usize = 64;
 
-/// Loads an echo that, but for the first connection, on which the response is learned, waits for two
+/// Loads an echo that, except on the first connection, where the response is learned, waits for two
 /// requests before it answers.
 pub(super) fn load_in_pairs(run: &Run<'_>) -> String {
     let address = peer(|number, mut stream| {

@@ -159,8 +159,9 @@ fn stop(mut server: Running) -> String {
 fn listed(command: &str) -> BTreeSet<String> {
     let help = text(&run(&[command, "--help"]).stdout);
     let flags = help.lines().filter_map(|line| {
-        let line = line.trim_start();
-        let words = line.starts_with('-').then(|| line.split_whitespace())?;
+        // Other text has a margin of none or of ten columns.
+        let is_flag = line.starts_with("      --") || line.starts_with("  -");
+        let words = is_flag.then(|| line.split_whitespace())?;
         let mut flags = words.filter(|word| word.starts_with("--"));
         flags.next().map(str::to_owned)
     });

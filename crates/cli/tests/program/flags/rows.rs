@@ -8,7 +8,7 @@ use super::{Row, SWITCH, only, row};
 pub(super) const SERVER: &[Row] = &[
     row("--listen", "unix:{dir}/socket", |run| run.start().screen.join(" "), "://", "unix:"),
     row("--workers", "13", listeners, "listeners", "13 listeners"),
-    row("--log", "debug", log_of_one, "stopped", "accepted"),
+    row("--log", "debug", log_of_one, "Stopped", "accepted"),
     row("--max-connections", "1", two_at_once, "at once", "in turn")
         .base("--log debug --workers 1"),
     only("--max-connections-per-address", "1", answers_loopback, "[true, true]"),

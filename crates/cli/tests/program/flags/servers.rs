@@ -270,7 +270,7 @@ pub(super) fn closes_first(run: &Run<'_>, begin: fn(&str, &TcpStream)) -> String
     if is_closed(&with_default.1) { LATER.into() } else { FIRST.into() }
 }
 
-/// The same of a drain that a connection holds up.
+/// Like that, for a drain that waits for a connection.
 pub(super) fn drains_first(run: &Run<'_>) -> String {
     let begin = |run: &Run<'_>| {
         let socket = run.folder.join("socket");
@@ -285,7 +285,7 @@ pub(super) fn drains_first(run: &Run<'_>) -> String {
         stream.write_all(&requests).unwrap();
         stream.read_exact(&mut [0]).unwrap();
         server.signal(Signal::TERM);
-        assert!(server.next_line().starts_with("shutting down: 1 open connection"));
+        assert!(server.next_line().starts_with("Shutting down: 1 connection open"));
         (server, stream)
     };
     let (_default, with_default) = begin(&run.plain());
@@ -293,16 +293,16 @@ pub(super) fn drains_first(run: &Run<'_>) -> String {
     let (_, said) = server.end();
     let last = said.lines().last().unwrap_or_default();
     let when = if is_closed(&with_default) { "after" } else { "before" };
-    format!("{last}, {when} the default")
+    format!("{}, {when} the default", last.trim_end_matches('.'))
 }
 
-/// Whether a server that was told to stop still accepts connections.
+/// Whether a server still accepts connections after a signal to stop.
 pub(super) fn accepts_after_a_signal(run: &Run<'_>) -> String {
     let mut server = run.start();
     server.signal(Signal::TERM);
-    assert!(server.next_line().starts_with("shutting down"));
+    assert!(server.next_line().starts_with("Shutting down"));
     let address = server.address();
-    // The worker that has served the first has heard of the signal.
+    // The worker that served the first connection has noticed the signal.
     let serve = |_| {
         let mut stream = TcpStream::connect(address)?;
         stream.shutdown(Shutdown::Write)?;

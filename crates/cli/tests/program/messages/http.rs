@@ -131,7 +131,11 @@ fn what_is_wrong_has_a_status_and_says_so_in_json() {
     }
     let mut peer = server.connect();
     peer.write_all(b"\0\0").unwrap();
-    assert_eq!(read_frame(&mut peer).code(), "bad_header", "a frame's fault is told in a frame");
+    assert_eq!(
+        read_frame(&mut peer).code(),
+        "bad_header",
+        "a faulty frame gets its error in a frame"
+    );
 }
 
 #[test]

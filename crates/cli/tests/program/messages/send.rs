@@ -170,6 +170,6 @@ fn a_reader_of_standard_output_that_has_seen_enough_ends_it_without_an_error() {
         drop(stdout);
         let output = child.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(0), "{}", said(&output));
-        assert!(said(&output).contains("nobody reads standard output"), "{}", said(&output));
+        assert!(said(&output).contains("standard output has no reader"), "{}", said(&output));
     }
 }

@@ -48,33 +48,39 @@ fn a_peer_that_gives_no_reply_is_an_error_that_says_what_it_did() {
         stream.write_all(&json_frame(&json!("half"))[..20]).unwrap();
     };
     let table: [(&str, &[&str], Act); 9] = [
-        ("closed the connection without a reply", &[], |mut stream| drop(read_frame(&mut stream))),
-        ("closed the connection without a reply", &["--keep-alive"], |mut stream| {
+        ("closed the connection without a response", &[], |mut stream| {
             drop(read_frame(&mut stream));
         }),
-        ("closed the connection in the middle of a reply", &[], half),
+        ("closed the connection without a response", &["--keep-alive"], |mut stream| {
+            drop(read_frame(&mut stream));
+        }),
+        ("closed the connection within a response", &[], half),
         ("reset the connection", &[], |stream| {
             // Closing with input unread resets the connection.
             stream.peek(&mut [0]).unwrap();
         }),
-        ("was silent for 50ms when 1 message had no reply", &["--timeout", "50ms"], |stream| {
+        ("was silent for 50 ms when 1 message had no response", &["--timeout", "50ms"], |stream| {
             wait_for_the_end(stream);
         }),
-        ("sent what is no reply: this port speaks HTTP (\"HTTP/1.1 400 Bad", &[], |mut stream| {
-            read_frame(&mut stream);
-            stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
-            wait_for_the_end(stream);
-        }),
-        ("sent what is no reply: this port speaks something other", &[], |mut stream| {
+        (
+            "sent an invalid response: this port speaks HTTP (\"HTTP/1.1 400 Bad",
+            &[],
+            |mut stream| {
+                read_frame(&mut stream);
+                stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+                wait_for_the_end(stream);
+            },
+        ),
+        ("sent an invalid response: this port speaks something other", &[], |mut stream| {
             stream.write_all(b"SSH-2.0-OpenSSH\r\n").unwrap();
             wait_for_the_end(stream);
         }),
-        ("sent what is no reply", &[], |mut stream| {
+        ("sent an invalid response", &[], |mut stream| {
             read_frame(&mut stream);
             stream.write_all(b"\0\0").unwrap();
             wait_for_the_end(stream);
         }),
-        ("sent what is no reply", &["--max-content", "10"], |mut stream| {
+        ("sent an invalid response", &["--max-content", "10"], |mut stream| {
             read_frame(&mut stream);
             stream.write_all(&json_frame(&json!("more than ten bytes"))).unwrap();
             wait_for_the_end(stream);
@@ -86,7 +92,7 @@ fn a_peer_that_gives_no_reply_is_an_error_that_says_what_it_did() {
         let said = said(&output);
         assert_eq!(output.status.code(), Some(1), "{says}: {said}");
         assert!(said.contains(&format!("connection 1: the peer {says}")), "{says}: {said}");
-        assert!(said.contains("2 messages: 0 answered, 2 without a reply; "), "{says}: {said}");
+        assert!(said.contains("2 messages: 0 answered, 2 without a response; "), "{says}: {said}");
         assert!(output.stdout.is_empty());
         thread.join().unwrap();
     }
@@ -101,10 +107,10 @@ fn a_message_that_comes_back_as_it_was_is_no_answer() {
             let output = run(&[&["send", &url, content], flags].concat());
             let said = said(&output);
             assert_eq!(output.status.code(), Some(1), "{content:?} {flags:?}: {said}");
-            let says = "connection 1: the peer sent the message back as it was: it echoes";
+            let says = "connection 1: the peer sent the message back unchanged";
             assert!(said.contains(says), "{content:?} {flags:?}: {said}");
             assert!(said.contains(": 0 answered, "), "{content:?} {flags:?}: {said}");
-            assert!(!said.contains("without a reply"), "{content:?} {flags:?}: {said}");
+            assert!(!said.contains("without a response"), "{content:?} {flags:?}: {said}");
         }
     }
 }
@@ -131,8 +137,7 @@ fn a_reply_of_json_that_is_none_is_an_error_that_says_where() {
         let said = said(&output);
         assert_eq!(output.status.code(), Some(i32::from(says.is_some())), "{said}");
         if let Some(says) = says {
-            let says =
-                format!("connection 1: the peer answered with text/json that is no JSON: {says}");
+            let says = format!("connection 1: the peer answered with invalid JSON: {says}");
             assert!(said.contains(&says), "{said}");
             assert!(
                 said.contains("1 message: 0 answered, 1 answered with invalid JSON;"),
@@ -154,8 +159,8 @@ fn the_others_go_on_when_one_fails() {
     let output = run(&["send", &url, "a", "b", "--connections", "3"]);
     assert_eq!(output.status.code(), Some(1));
     let said = said(&output);
-    assert_eq!(said.matches("closed the connection without a reply").count(), 1, "{said}");
-    assert!(said.contains("6 messages: 4 answered, 2 without a reply; "), "{said}");
+    assert_eq!(said.matches("closed the connection without a response").count(), 1, "{said}");
+    assert!(said.contains("6 messages: 4 answered, 2 without a response; "), "{said}");
     thread.join().unwrap();
 }
 
@@ -169,7 +174,7 @@ fn a_refused_connection_is_an_error() {
     let said = said(&output);
     let error = "connection 1: could not connect: Connection refused";
     assert_eq!(said.matches(error).count(), 1, "{said}");
-    assert!(said.contains("5 messages: 0 answered, 5 without a reply; "), "{said}");
+    assert!(said.contains("5 messages: 0 answered, 5 without a response; "), "{said}");
 }
 
 #[test]

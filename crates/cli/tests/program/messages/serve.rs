@@ -123,13 +123,13 @@ fn many_messages_on_one_connection_are_answered_under_their_ids() {
     ids.sort_unstable();
     assert_eq!(ids, (0..MANY).collect::<Vec<_>>());
 
-    // One that has nothing under way doesn't hold up the end.
+    // A connection without a request in flight doesn't delay the end.
     server.signal(Signal::TERM);
     assert_end(&mut peer);
     drop(peer);
     let (code, said) = server.end();
     assert_eq!(code, Some(0), "{said}");
-    assert!(said.ends_with("stopped; no connection was cut\n"), "{said}");
+    assert!(said.ends_with("Stopped: 0 connections cut.\n"), "{said}");
 }
 
 #[test]
@@ -199,18 +199,18 @@ fn answers_come_from_a_file_that_is_read_again_on_a_hang_up() {
     assert_eq!(find(&server, "ring"), "No match for 'ring'.");
 
     folder.write("answers.json", br#"{"one": "uno", "ring": "anillo"}"#);
-    assert_eq!(find(&server, "one"), "eins 🐟", "not before it is told");
+    assert_eq!(find(&server, "one"), "eins 🐟", "not before the signal");
     server.signal(Signal::HUP);
-    assert_eq!(server.next_line(), format!("{path} was read again: 2 answers\n"));
+    assert_eq!(server.next_line(), format!("read {path} again: 2 answers\n"));
     assert_eq!(find(&server, "one"), "uno");
     assert_eq!(find(&server, "ring"), "anillo");
 
     folder.write("answers.json", br#"{"one": 1}"#);
     server.signal(Signal::HUP);
     let line = server.next_line();
-    assert!(line.starts_with(&format!("cannot take answers from {path}: ")), "{line}");
+    assert!(line.starts_with(&format!("cannot read answers from {path}: ")), "{line}");
     assert!(line.contains("line 1"), "{line}");
-    assert!(line.ends_with("; the answers stay as they were\n"), "{line}");
+    assert!(line.ends_with("; still using the old answers\n"), "{line}");
     assert_eq!(find(&server, "one"), "uno");
 
     std::fs::remove_file(&path).unwrap();
@@ -230,7 +230,7 @@ fn broken_answers_are_an_error_before_anything_begins() {
     let output = run(&["message", "--listen", "127.0.0.1:0", "--answers", &path]);
     assert_eq!(output.status.code(), Some(2));
     let said = text(&output.stderr);
-    assert!(said.starts_with(&format!("sockeye: cannot take answers from {path}: ")), "{said}");
+    assert!(said.starts_with(&format!("sockeye: cannot read answers from {path}: ")), "{said}");
     assert!(said.contains("line 1 column 16"), "{said}");
     assert!(output.stdout.is_empty(), "nothing is served, so nothing is said to be");
 }

@@ -1,43 +1,40 @@
-//! What is in a response, for whoever reads it.
+//! Prints the content of a response.
 
 use sockeye::message::protocol::Message;
 use sockeye::message::protocol::text::Encoding;
 
 use crate::text;
 
-/// How responses look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Look {
-    /// For people: text whose control characters are escaped, anything else in quotes.
+    /// For people: text with control characters escaped, other content in quotes.
     Terminal,
-    /// For programs: text as UTF-8 with a line break behind it, anything else as it came.
+    /// For programs: text as UTF-8 with a line break, other content unchanged.
     Text,
-    /// Just as it came.
-    AsItCame,
+    /// Unchanged.
+    AsReceived,
 }
 
-/// Appends what is in `reply` to `shown`. A label makes it one line that says which connection it
-/// came on, except where it is to look as it came.
-pub(super) fn show(reply: &Message, look: Look, label: Option<usize>, shown: &mut Vec<u8>) {
-    let text = match Encoding::of(&reply.content_encoding) {
-        Some(encoding) => encoding.decode(&reply.content).ok(),
-        None => None,
-    };
+/// Appends the content of `response` to `shown`. A label, the connection's number, makes it one line,
+/// except for [`Look::AsReceived`].
+pub(super) fn show(response: &Message, look: Look, label: Option<usize>, shown: &mut Vec<u8>) {
+    let encoding = Encoding::of(&response.content_encoding);
+    let text = encoding.and_then(|encoding| encoding.decode(&response.content).ok());
     let line = match (look, label, text) {
-        (Look::AsItCame, _, _) | (Look::Text, None, None) => {
-            return shown.extend_from_slice(&reply.content);
+        (Look::AsReceived, _, _) | (Look::Text, None, None) => {
+            return shown.extend_from_slice(&response.content);
         }
         (Look::Text, None, Some(text)) => text.into_owned(),
         (Look::Terminal, None, Some(text)) => {
             let lines: Vec<String> = text.lines().map(text::escape_controls).collect();
             lines.join("\n")
         }
-        (Look::Terminal, None, None) => text::quote(&reply.content),
+        (Look::Terminal, None, None) => text::quote(&response.content),
         (_, Some(number), Some(text)) => {
             format!("connection {number}: {}", text::escape_controls(&text))
         }
         (_, Some(number), None) => {
-            format!("connection {number}: {}", text::quote(&reply.content))
+            format!("connection {number}: {}", text::quote(&response.content))
         }
     };
     shown.extend_from_slice(line.as_bytes());
@@ -51,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reply_looks_as_its_reader_needs_it() {
+    fn a_response_is_printed_for_its_reader() {
         let json = Message::json_text("{\"a\": \"\u{e9}\u{1b}\"}".into());
         let lines = Message::text("text/plain", Encoding::Utf16, "one\ntwo\r\n").unwrap();
         let binary = Message::binary("a/b", &b"\x00\xff"[..]);
@@ -60,11 +57,11 @@ mod tests {
         let table: [(&Message, Look, Option<usize>, &[u8]); 12] = [
             (&json, Look::Text, None, "{\"a\": \"\u{e9}\u{1b}\"}\n".as_bytes()),
             (&json, Look::Terminal, None, "{\"a\": \"\u{e9}\\u{1b}\"}\n".as_bytes()),
-            (&json, Look::AsItCame, None, "{\"a\": \"\u{e9}\u{1b}\"}".as_bytes()),
+            (&json, Look::AsReceived, None, "{\"a\": \"\u{e9}\u{1b}\"}".as_bytes()),
             (&json, Look::Text, Some(2), "connection 2: {\"a\": \"\u{e9}\\u{1b}\"}\n".as_bytes()),
             (&lines, Look::Text, None, b"one\ntwo\r\n"),
             (&lines, Look::Terminal, None, b"one\ntwo\n"),
-            (&lines, Look::AsItCame, Some(1), utf16),
+            (&lines, Look::AsReceived, Some(1), utf16),
             (&lines, Look::Terminal, Some(1), b"connection 1: one\\ntwo\\r\\n\n"),
             (&binary, Look::Text, None, b"\x00\xff"),
             (&binary, Look::Terminal, None, b"\"\\u{0}\\xff\"\n"),

@@ -1,9 +1,8 @@
-//! Where the access log is written to.
+//! Where the access log is written: a file, a pipe (FIFO), or standard error.
 //!
-//! A pipe (FIFO) has a reader, which may be missing, go away, or be slow, and none of that holds the
-//! program up: it is opened and written without blocking. Without a reader its lines are lost, and
-//! opening it is tried again with later lines. Lines that a slow reader has no room for wait, and
-//! those behind them in the queue.
+//! The reader of a pipe may be missing, go away, or be slow. A pipe is opened and written without
+//! blocking: without a reader lines are lost, and later lines try to open it again; while a slow
+//! reader has no room, lines wait here and in the queue.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -16,54 +15,49 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 use tracing::info;
 
-/// How long one call waits for a reader to make room: by then there is something to tell, or
-/// something else to do.
+/// How long one call of [`Sink::write`] waits for a reader to make room.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// A pipe without a reader is opened again after this time, if there is a line for it.
+/// The least time between two tries to open a pipe without a reader.
 const RETRY: Duration = Duration::from_millis(50);
 
-/// A file or pipe, or standard error.
 #[derive(Debug)]
-pub(crate) enum Target {
+pub(crate) enum Sink {
     Stderr,
     File { path: PathBuf, state: State },
 }
 
-/// What is at the path.
 #[derive(Debug)]
 pub(crate) enum State {
     Open(Open),
-    /// A pipe that nobody reads. It was tried to open it at this time.
+    /// A pipe without a reader, and when it was last tried.
     NoReader(Instant),
 }
 
-/// What is written to.
+/// A file, and how its last line ends.
 #[derive(Debug)]
 pub(crate) struct Open {
     file: File,
     end: End,
 }
 
-/// What the last byte is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
-    /// That of a line.
-    Line,
-    /// One within a line, whose rest comes next.
-    Begun,
-    /// One within a line, whose rest is lost.
+    /// With a line break.
+    Whole,
+    /// Within a line. The rest is written next.
+    Partial,
+    /// Within a line. The rest is lost.
     Torn,
 }
 
-impl Target {
-    /// Opens the file to append to it, and makes it where there is none: for its owner to write and
-    /// its group to read, since addresses are in it.
+impl Sink {
+    /// Opens a file to append to, or creates it. Only its owner and group can read the addresses in it.
     pub(crate) fn file(path: PathBuf) -> io::Result<Self> {
         let state = open(&path)?;
         Ok(Self::File { path, state })
     }
 
-    /// The pipe, where it is one that nobody reads.
+    /// The path of a pipe without a reader.
     pub(super) fn unread_pipe(&self) -> Option<&Path> {
         match self {
             Self::File { path, state: State::NoReader(_) } => Some(path),
@@ -71,12 +65,12 @@ impl Target {
         }
     }
 
-    /// Opens the file of this name again: the old one was moved away. The rest of a line that has
-    /// begun there is dropped from `lines`.
+    /// Reopens the file, after the old one was moved away. Drops the rest of a partial line from
+    /// `lines`.
     pub(super) fn reopen(&mut self, lines: &mut Vec<u8>) -> io::Result<()> {
         if let Self::File { path, state } = self {
             let opened = open(path)?;
-            if matches!(state, State::Open(Open { end: End::Begun, .. })) {
+            if matches!(state, State::Open(Open { end: End::Partial, .. })) {
                 let rest = lines.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
                 lines.drain(..rest);
             }
@@ -86,14 +80,14 @@ impl Target {
     }
 
     /// Writes whole lines, in one call if the file takes them all, and removes what was written from
-    /// `lines`. What a slow reader has no room for stays, to be written first by the next call.
+    /// `lines`. What stays there is to be written first by the next call.
     ///
     /// # Errors
     ///
-    /// Why `lines` can't be written: they are lost.
+    /// `lines` can't be written, and are lost.
     pub(super) fn write(&mut self, lines: &mut Vec<u8>) -> io::Result<()> {
         let Self::File { path, state } = self else {
-            // Its lock keeps them apart from the lines of others.
+            // The lock keeps other lines apart.
             let result = io::stderr().lock().write_all(lines);
             return result.map(|()| lines.clear());
         };
@@ -105,20 +99,19 @@ impl Target {
         {
             *state = open(path)?;
             if matches!(state, State::Open(_)) {
-                info!(target: "sockeye", "the access log has a reader");
+                info!(target: "sockeye", "the pipe of the access log has a reader");
             }
         }
         let State::Open(open) = state else {
-            return Err(io::Error::other("nobody reads this pipe"));
+            return Err(io::Error::other("the pipe has no reader"));
         };
         let until = Instant::now() + PATIENCE;
         let has_room = |file: &File| wait_for_room(file, until);
         let result = write_whole(&mut open.file, lines, &mut open.end, has_room);
-        match &result {
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => {
-                *state = State::NoReader(Instant::now());
-            }
-            _ => {}
+        if let Err(error) = &result
+            && error.kind() == ErrorKind::BrokenPipe
+        {
+            *state = State::NoReader(Instant::now());
         }
         result
     }
@@ -130,9 +123,9 @@ fn open(path: &Path) -> io::Result<State> {
     let mut options = OpenOptions::new();
     options.append(true).create(true).mode(0o640).custom_flags(nonblocking);
     match options.open(path) {
-        Ok(file) => Ok(State::Open(Open { file, end: End::Line })),
+        Ok(file) => Ok(State::Open(Open { file, end: End::Whole })),
         Err(error) => {
-            // A socket has the same error, and is no pipe.
+            // Sockets give the same error.
             let no_reader = Errno::from_io_error(&error) == Some(Errno::NXIO);
             match no_reader && fs::metadata(path)?.file_type().is_fifo() {
                 true => Ok(State::NoReader(Instant::now())),
@@ -142,7 +135,7 @@ fn open(path: &Path) -> io::Result<State> {
     }
 }
 
-/// Waits until there is room in a pipe, or it has no reader any more; false after `until`.
+/// Waits until a pipe has room, or no reader any more. Returns false after `until`.
 fn wait_for_room(file: &File, until: Instant) -> bool {
     loop {
         let left = until.saturating_duration_since(Instant::now());
@@ -150,15 +143,15 @@ fn wait_for_room(file: &File, until: Instant) -> bool {
         match poll(&mut [PollFd::new(file, PollFlags::OUT)], Some(&timeout)) {
             Err(Errno::INTR) => {}
             Ok(0) | Err(_) => return false,
-            // What is ready for ever, without taking anything, isn't waited for for ever.
+            // Some files are always ready and take nothing.
             Ok(_) => return !left.is_zero(),
         }
     }
 }
 
-/// As `write_all`, and removes what was written from `lines`; behind a line that was torn by an error
-/// (a full disk, a limit on the file's size), the next one begins on a new line. Ends where there is no
-/// room and `has_room` says that none is to be expected.
+/// Like `write_all`, but removes what was written from `lines`, and starts a new line after one that
+/// was torn by an error (a full disk, the limit on file sizes). Returns when there is no room and
+/// `has_room` returns false.
 fn write_whole<W: Write>(
     file: &mut W,
     lines: &mut Vec<u8>,
@@ -173,10 +166,10 @@ fn write_whole<W: Write>(
         }
         match file.write(piece) {
             Ok(0) => break Err(ErrorKind::WriteZero.into()),
-            Ok(_) if *end == End::Torn => *end = End::Line,
+            Ok(_) if *end == End::Torn => *end = End::Whole,
             Ok(count) => {
                 let is_end = piece[count - 1] == b'\n';
-                *end = if is_end { End::Line } else { End::Begun };
+                *end = if is_end { End::Whole } else { End::Partial };
                 written += count;
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -189,7 +182,7 @@ fn write_whole<W: Write>(
         }
     };
     lines.drain(..written);
-    if result.is_err() && *end == End::Begun {
+    if result.is_err() && *end == End::Partial {
         *end = End::Torn;
     }
     result
@@ -199,7 +192,7 @@ fn write_whole<W: Write>(
 mod tests {
     use super::*;
 
-    /// Has room for so many bytes. Beyond that it is full for good, or for now.
+    /// A disk with room for a number of bytes. Beyond that, writing fails with this error.
     struct Disk(Vec<u8>, usize, ErrorKind);
 
     impl Write for Disk {
@@ -220,7 +213,7 @@ mod tests {
 
     #[test]
     fn a_line_that_a_full_disk_tore_spoils_no_other() {
-        let (mut disk, mut end) = (Disk(Vec::new(), 8, ErrorKind::StorageFull), End::Line);
+        let (mut disk, mut end) = (Disk(Vec::new(), 8, ErrorKind::StorageFull), End::Whole);
         let write = |disk: &mut Disk, end: &mut End, lines: &str| {
             write_whole(disk, &mut lines.into(), end, |_| unreachable!())
         };
@@ -235,27 +228,27 @@ mod tests {
 
     #[test]
     fn what_a_slow_reader_has_no_room_for_is_written_later() {
-        let (mut pipe, mut end) = (Disk(Vec::new(), 6, ErrorKind::WouldBlock), End::Line);
+        let (mut pipe, mut end) = (Disk(Vec::new(), 6, ErrorKind::WouldBlock), End::Whole);
         let mut lines = b"one\ntwo\nthree\n".to_vec();
         write_whole(&mut pipe, &mut lines, &mut end, |_| false).unwrap();
-        assert_eq!((&*lines, end), (&b"o\nthree\n"[..], End::Begun));
+        assert_eq!((&*lines, end), (&b"o\nthree\n"[..], End::Partial));
         write_whole(&mut pipe, &mut lines, &mut end, |_| false).unwrap();
-        assert_eq!((&*lines, end), (&b"o\nthree\n"[..], End::Begun));
+        assert_eq!((&*lines, end), (&b"o\nthree\n"[..], End::Partial));
         pipe.1 = 100;
         write_whole(&mut pipe, &mut lines, &mut end, |_| false).unwrap();
-        assert_eq!((&*lines, end), (&b""[..], End::Line));
+        assert_eq!((&*lines, end), (&b""[..], End::Whole));
         assert_eq!(pipe.0, b"one\ntwo\nthree\n");
     }
 
     #[test]
     fn a_new_file_does_not_begin_with_the_rest_of_a_line() {
-        let path = std::env::temp_dir().join(format!("sockeye-target-{}", std::process::id()));
-        let mut target = Target::file(path.clone()).unwrap();
-        let Target::File { state: State::Open(open), .. } = &mut target else { unreachable!() };
-        open.end = End::Begun;
+        let path = std::env::temp_dir().join(format!("sockeye-sink-{}", std::process::id()));
+        let mut sink = Sink::file(path.clone()).unwrap();
+        let Sink::File { state: State::Open(open), .. } = &mut sink else { unreachable!() };
+        open.end = End::Partial;
         let mut lines = b"rest\nwhole\n".to_vec();
-        target.reopen(&mut lines).unwrap();
-        target.write(&mut lines).unwrap();
+        sink.reopen(&mut lines).unwrap();
+        sink.write(&mut lines).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"whole\n");
         fs::remove_file(&path).unwrap();
     }

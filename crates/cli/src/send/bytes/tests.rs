@@ -1,26 +1,25 @@
-//! The connection of `send`, with a peer that the test plays.
+//! The connection, with a peer that the test plays.
 
 use std::time::Duration;
 
 use sockeye::proto::harness::Harness;
 
 use super::input::Piece;
-use super::input::tests::seat_alone;
-use super::printer::Printer;
-use super::printer::tests::TOO_MUCH;
+use super::input::tests::input_alone;
 use super::*;
+use crate::send::printer::tests::TOO_MUCH;
 use sockeye::proto::End;
 
-/// What a test holds in its hands besides the peer.
-struct Desk {
+/// What a connection prints and reports.
+struct Printed {
     printer: Printer,
-    board: Rc<RefCell<Board>>,
+    report: Rc<RefCell<Report>>,
     complaints: Rc<RefCell<Vec<String>>>,
 }
 
-impl Desk {
+impl Printed {
     fn summary(&self) -> String {
-        let summary = self.board.borrow_mut().sum_up(Duration::ZERO).to_string();
+        let summary = self.report.borrow_mut().finish(Duration::ZERO).to_string();
         summary.trim_end_matches(" in 0 µs").to_owned()
     }
 
@@ -29,41 +28,41 @@ impl Desk {
     }
 }
 
-fn talk_from(source: Source, look: Look) -> (Harness, Desk) {
-    talk_by(source, look, false)
+fn connect_from(source: Source, look: Look) -> (Harness, Printed) {
+    connect_by(source, look, false)
 }
 
-fn talk_by(source: Source, look: Look, half_close: bool) -> (Harness, Desk) {
+fn connect_by(source: Source, look: Look, half_close: bool) -> (Harness, Printed) {
     let complaints = Rc::new(RefCell::new(Vec::new()));
-    let board = Rc::new(RefCell::new(Board::new(false, {
+    let report = Rc::new(RefCell::new(Report::new({
         let complaints = Rc::clone(&complaints);
-        move |complaint: &str| complaints.borrow_mut().push(complaint.to_owned())
+        move |complaint| complaints.borrow_mut().push(complaint)
     })));
     let printer = Printer::default();
-    let setting = Setting {
+    let settings = Settings {
         look,
         half_close,
-        silence: Duration::from_secs(60),
+        timeout: Duration::from_secs(60),
         printer: printer.clone(),
-        board: Rc::clone(&board),
+        report: Rc::clone(&report),
     };
-    let peer = Harness::new(Conversation::new(1, source, setting));
-    (peer, Desk { printer, board, complaints })
+    let peer = Harness::new(Connection::new(1, source, settings));
+    (peer, Printed { printer, report, complaints })
 }
 
-fn source(messages: &[&'static [u8]]) -> Source {
-    let messages: Vec<Bytes> = messages.iter().map(|message| Bytes::from_static(message)).collect();
-    Source::Messages(cut(&messages))
+fn source(contents: &[&'static [u8]]) -> Source {
+    let contents: Vec<Bytes> = contents.iter().map(|content| Bytes::from_static(content)).collect();
+    Source::Contents(pieces(&contents))
 }
 
-fn talk_of(messages: &[&'static [u8]], look: Look) -> (Harness, Desk) {
-    talk_from(source(messages), look)
+fn connect_of(messages: &[&'static [u8]], look: Look) -> (Harness, Printed) {
+    connect_from(source(messages), look)
 }
 
 #[test]
-fn messages_go_out_in_order_and_the_conversation_ends_when_all_came_back() {
-    let (mut peer, desk) =
-        talk_of(&[b"Message 1 from client.", b"Message 2 from client."], Look::Labelled);
+fn messages_go_out_in_order_and_the_connection_ends_when_all_came_back() {
+    let (mut peer, printed) =
+        connect_of(&[b"Message 1 from client.", b"Message 2 from client."], Look::Labelled);
     assert_eq!(peer.output(), b"Message 1 from client.Message 2 from client.");
     peer.input(b"Message 1 from client.Mess");
     assert!(!peer.finished());
@@ -71,39 +70,39 @@ fn messages_go_out_in_order_and_the_conversation_ends_when_all_came_back() {
     assert!(peer.finished());
     assert_eq!(peer.output(), b"");
     assert_eq!(
-        String::from_utf8(desk.printer.read()).unwrap(),
+        String::from_utf8(printed.printer.read()).unwrap(),
         "connection 1: received \"Message 1 from client.Mess\"\n\
          connection 1: received \"age 2 from client.\"\n"
     );
-    assert_eq!(desk.summary(), "1 connection: 1 finished; sent 44 B, received 44 B");
-    assert_eq!(desk.complaint(), "");
+    assert_eq!(printed.summary(), "1 connection: 1 finished; sent 44 B, received 44 B");
+    assert_eq!(printed.complaint(), "");
 }
 
 #[test]
 fn a_single_connection_prints_the_bytes_as_they_came() {
-    let (mut peer, desk) = talk_of(&[b"\x00\xff\n"], Look::AsItCame);
+    let (mut peer, printed) = connect_of(&[b"\x00\xff\n"], Look::AsReceived);
     let sent = peer.output();
     peer.drip(&sent);
-    assert_eq!(desk.printer.read(), b"\x00\xff\n");
+    assert_eq!(printed.printer.read(), b"\x00\xff\n");
 }
 
 #[test]
 fn on_a_terminal_control_characters_are_escaped_however_they_are_cut() {
-    let (mut peer, desk) = talk_of(&[b"0123456789"], Look::Terminal);
+    let (mut peer, printed) = connect_of(&[b"0123456789"], Look::Terminal);
     peer.output();
     peer.drip("\x1b[2J\u{9b}\u{e9}\n\t".as_bytes());
-    assert_eq!(String::from_utf8(desk.printer.read()).unwrap(), "\\u{1b}[2J\\u{9b}\u{e9}\n\t");
-    let (mut peer, desk) = talk_of(&[b"0123456789"], Look::Terminal);
+    assert_eq!(String::from_utf8(printed.printer.read()).unwrap(), "\\u{1b}[2J\\u{9b}\u{e9}\n\t");
+    let (mut peer, printed) = connect_of(&[b"0123456789"], Look::Terminal);
     peer.input(b"a\xe2\x82");
     peer.eof();
     peer.output();
-    assert_eq!(desk.printer.read(), b"a\\xe2\\x82");
+    assert_eq!(printed.printer.read(), b"a\\xe2\\x82");
 }
 
 #[test]
 fn a_half_close_follows_what_is_sent_and_the_peers_end_is_waited_for() {
     for messages in [&[&b"GET /\r\n"[..]][..], &[b""]] {
-        let (mut peer, desk) = talk_by(source(messages), Look::AsItCame, true);
+        let (mut peer, printed) = connect_by(source(messages), Look::AsReceived, true);
         let sent = peer.output();
         assert_eq!((sent, peer.end()), (messages.concat(), Some(End::Finish)));
         peer.pass(Duration::from_secs(59));
@@ -114,17 +113,17 @@ fn a_half_close_follows_what_is_sent_and_the_peers_end_is_waited_for() {
         peer.eof();
         peer.output();
         let came = b"more than was sent, and in pieces, to the end";
-        assert_eq!(desk.printer.read(), came);
+        assert_eq!(printed.printer.read(), came);
         let (sent, received) = (messages.concat().len(), came.len());
         let expected = format!("1 connection: 1 finished; sent {sent} B, received {received} B");
-        assert_eq!((desk.summary(), desk.complaint()), (expected, String::new()));
+        assert_eq!((printed.summary(), printed.complaint()), (expected, String::new()));
     }
 }
 
 #[test]
 fn a_half_close_waits_for_the_end_of_input_and_for_no_answer_before_it() {
-    let (seat, answer) = seat_alone();
-    let (mut peer, desk) = talk_by(Source::Input(seat), Look::AsItCame, true);
+    let (input, answer) = input_alone();
+    let (mut peer, printed) = connect_by(Source::Input(input), Look::AsReceived, true);
     answer(Piece::Bytes(Bytes::from_static(b"Hello ")));
     peer.deliver();
     assert_eq!(peer.output(), b"Hello ");
@@ -138,17 +137,17 @@ fn a_half_close_waits_for_the_end_of_input_and_for_no_answer_before_it() {
     peer.input(b"Hi");
     peer.pass(Duration::from_secs(60));
     assert_eq!(
-        desk.complaint(),
-        "connection 1: the peer was silent for 60s after 2 bytes, and did not end its side"
+        printed.complaint(),
+        "connection 1: the peer was silent for 60 s after 2 bytes, and did not end its side"
     );
 
-    let (seat, _answer) = seat_alone();
-    let (mut peer, desk) = talk_by(Source::Input(seat), Look::AsItCame, true);
+    let (input, _answer) = input_alone();
+    let (mut peer, printed) = connect_by(Source::Input(input), Look::AsReceived, true);
     peer.input(b"welcome");
     peer.eof();
     peer.output();
     assert_eq!(
-        desk.complaint(),
+        printed.complaint(),
         "connection 1: the peer closed the connection before everything was sent"
     );
 }
@@ -156,63 +155,63 @@ fn a_half_close_waits_for_the_end_of_input_and_for_no_answer_before_it() {
 #[test]
 fn a_peer_that_sends_something_else_than_it_got_is_not_called_an_echo() {
     const HTTP: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\r\n";
-    let (mut peer, desk) = talk_of(&[b"Hello"], Look::AsItCame);
+    let (mut peer, printed) = connect_of(&[b"Hello"], Look::AsReceived);
     peer.output();
     peer.input(HTTP);
     assert!(peer.finished());
     peer.output();
     assert_eq!(
-        desk.complaint(),
-        "connection 1: the peer speaks HTTP (\"HTTP/1.1 400 Bad Request\"), and as many bytes were \
-         read as were sent: --half-close reads all"
+        printed.complaint(),
+        "connection 1: the peer speaks HTTP (\"HTTP/1.1 400 Bad Request\"), and only as many bytes \
+         were read as were sent; --half-close reads all"
     );
     for (sends, complaint) in [
         (
             HTTP,
-            "connection 1: the peer closed the connection when 40 bytes were written and 28 had come; \
-             the peer speaks HTTP (\"HTTP/1.1 400 Bad Request\"): --half-close reads to its end",
+            "connection 1: the peer closed the connection when 40 bytes were written and 28 were received; \
+             the peer speaks HTTP (\"HTTP/1.1 400 Bad Request\"); --half-close reads everything",
         ),
         (
             b"220 mail\r\n",
-            "connection 1: the peer closed the connection when 40 bytes were written and 10 had come; \
-             the peer sends something else than it gets: --half-close reads to its end",
+            "connection 1: the peer closed the connection when 40 bytes were written and 10 were received; \
+             the peer does not send back what it receives; --half-close reads everything",
         ),
     ] {
-        let (mut peer, desk) = talk_of(&[&[b'x'; 40]], Look::AsItCame);
+        let (mut peer, printed) = connect_of(&[&[b'x'; 40]], Look::AsReceived);
         peer.output();
         peer.drip(sends);
         peer.eof();
         peer.output();
-        assert_eq!(desk.complaint(), complaint);
+        assert_eq!(printed.complaint(), complaint);
     }
 }
 
 #[test]
 fn nothing_to_send_ends_at_once() {
-    let (mut peer, desk) = talk_of(&[b""], Look::AsItCame);
+    let (mut peer, printed) = connect_of(&[b""], Look::AsReceived);
     assert!(peer.finished());
     assert_eq!(peer.output(), b"");
-    assert_eq!(desk.summary(), "1 connection: 1 finished; sent 0 B, received 0 B");
+    assert_eq!(printed.summary(), "1 connection: 1 finished; sent 0 B, received 0 B");
 }
 
 #[test]
 fn a_peer_that_closes_early_is_an_error_that_says_how_far_it_came() {
-    let (mut peer, desk) = talk_of(&[b"Hello World"], Look::AsItCame);
+    let (mut peer, printed) = connect_of(&[b"Hello World"], Look::AsReceived);
     assert_eq!(peer.output(), b"Hello World");
     peer.input(b"Hello");
     peer.eof();
     assert_eq!(peer.fault().unwrap().code, "closed_early");
-    assert_eq!(desk.printer.read(), b"Hello", "what came is printed all the same");
+    assert_eq!(printed.printer.read(), b"Hello", "what came is printed all the same");
     assert_eq!(
-        desk.complaint(),
+        printed.complaint(),
         "connection 1: the peer closed the connection when 5 of 11 bytes had come back"
     );
-    assert_eq!(desk.summary(), "1 connection: 0 finished, 1 failed; sent 11 B, received 5 B");
+    assert_eq!(printed.summary(), "1 connection: 0 finished, 1 failed; sent 11 B, received 5 B");
 }
 
 #[test]
 fn a_silent_peer_is_let_go_after_a_minute_without_progress() {
-    let (mut peer, desk) = talk_of(&[b"Hello World"], Look::AsItCame);
+    let (mut peer, printed) = connect_of(&[b"Hello World"], Look::AsReceived);
     peer.pass(Duration::from_secs(59));
     assert_eq!(peer.output(), b"Hello World");
     peer.pass(Duration::from_secs(59));
@@ -222,15 +221,15 @@ fn a_silent_peer_is_let_go_after_a_minute_without_progress() {
     peer.pass(Duration::from_secs(1));
     assert_eq!(peer.fault().unwrap().code, "silent");
     assert_eq!(
-        desk.complaint(),
-        "connection 1: the peer was silent for 60s when 5 of 11 bytes had come back"
+        printed.complaint(),
+        "connection 1: the peer was silent for 60 s when 5 of 11 bytes had come back"
     );
 }
 
 #[test]
 fn a_large_message_waits_for_room_and_is_read_back_meanwhile() {
     let message: &'static [u8] = vec![b'x'; 10 * PIECE].leak();
-    let (mut peer, desk) = talk_of(&[message], Look::AsItCame);
+    let (mut peer, printed) = connect_of(&[message], Look::AsReceived);
     // `output` makes room again and again, so all of it comes in one call, piece by piece.
     let out = peer.output();
     assert_eq!(out.len(), message.len());
@@ -238,13 +237,13 @@ fn a_large_message_waits_for_room_and_is_read_back_meanwhile() {
         peer.input(piece);
     }
     assert!(peer.finished());
-    assert_eq!(desk.printer.read().len(), message.len());
+    assert_eq!(printed.printer.read().len(), message.len());
 }
 
 #[test]
 fn input_is_asked_for_a_piece_at_a_time_and_silence_between_is_nobodys_fault() {
-    let (seat, answer) = seat_alone();
-    let (mut peer, desk) = talk_from(Source::Input(seat), Look::AsItCame);
+    let (input, answer) = input_alone();
+    let (mut peer, printed) = connect_from(Source::Input(input), Look::AsReceived);
     // Somebody is thinking about what to type.
     peer.pass(Duration::from_secs(3600));
     answer(Piece::Bytes(Bytes::from_static(b"Hello ")));
@@ -260,38 +259,41 @@ fn input_is_asked_for_a_piece_at_a_time_and_silence_between_is_nobodys_fault() {
     assert!(!peer.finished(), "our side stays open until all has come back");
     peer.input(b"World");
     assert!(peer.finished());
-    assert_eq!(desk.printer.read(), b"Hello World");
+    assert_eq!(printed.printer.read(), b"Hello World");
     peer.output();
-    assert_eq!(desk.summary(), "1 connection: 1 finished; sent 11 B, received 11 B");
+    assert_eq!(printed.summary(), "1 connection: 1 finished; sent 11 B, received 11 B");
 }
 
 #[test]
-fn input_that_fails_ends_the_conversation_and_says_whose_fault_it_was() {
-    let (seat, answer) = seat_alone();
-    let (mut peer, desk) = talk_from(Source::Input(seat), Look::AsItCame);
+fn input_that_fails_ends_the_connection_and_says_whose_fault_it_was() {
+    let (input, answer) = input_alone();
+    let (mut peer, printed) = connect_from(Source::Input(input), Look::AsReceived);
     answer(Piece::Failed("is a directory".into()));
     peer.deliver();
     assert_eq!(peer.fault().unwrap().code, "input_failed");
-    assert_eq!(desk.complaint(), "connection 1: we could not read standard input: is a directory");
+    assert_eq!(
+        printed.complaint(),
+        "connection 1: we could not read standard input: is a directory"
+    );
 }
 
 #[test]
 fn a_peer_that_leaves_while_there_is_input_is_an_error() {
-    let (seat, _answer) = seat_alone();
-    let (mut peer, desk) = talk_from(Source::Input(seat), Look::AsItCame);
+    let (input, _answer) = input_alone();
+    let (mut peer, printed) = connect_from(Source::Input(input), Look::AsReceived);
     peer.eof();
     assert_eq!(
-        desk.complaint(),
+        printed.complaint(),
         "connection 1: the peer closed the connection before everything was sent"
     );
 }
 
 #[test]
-fn a_conversation_that_ends_leaves_the_input_to_the_others() {
+fn a_connection_that_ends_leaves_the_input_to_the_others() {
     let input: &[u8] = b"for all";
-    let mut seats = input::share(input, 2).unwrap().into_iter().map(Source::Input);
-    let (mut staying, desk) = talk_from(seats.next().unwrap(), Look::AsItCame);
-    let (leaving, _) = talk_from(seats.next().unwrap(), Look::AsItCame);
+    let mut inputs = input::share(input, 2).unwrap().into_iter().map(Source::Input);
+    let (mut staying, printed) = connect_from(inputs.next().unwrap(), Look::AsReceived);
+    let (leaving, _) = connect_from(inputs.next().unwrap(), Look::AsReceived);
     drop(leaving);
     // The thread answers when it gets to it.
     let mut sent = Vec::new();
@@ -305,40 +307,40 @@ fn a_conversation_that_ends_leaves_the_input_to_the_others() {
         std::thread::yield_now();
         staying.deliver();
     }
-    assert_eq!(desk.printer.read(), input);
+    assert_eq!(printed.printer.read(), input);
 }
 
 #[test]
 fn a_slow_standard_output_stops_the_reading_and_is_not_the_peers_silence() {
     let message: &'static [u8] = vec![b'x'; TOO_MUCH + 5].leak();
-    let (mut peer, desk) = talk_of(&[message], Look::AsItCame);
+    let (mut peer, printed) = connect_of(&[message], Look::AsReceived);
     assert_eq!(peer.output().len(), message.len());
     peer.input(&message[..TOO_MUCH]);
     peer.input(&message[TOO_MUCH..]);
     assert_eq!(peer.unused(), 5, "there is no room for them");
     peer.pass(Duration::from_secs(3600));
     assert!(peer.fault().is_none());
-    assert_eq!(desk.printer.read().len(), TOO_MUCH);
+    assert_eq!(printed.printer.read().len(), TOO_MUCH);
     peer.deliver();
-    assert_eq!(desk.printer.read(), b"xxxxx");
+    assert_eq!(printed.printer.read(), b"xxxxx");
     assert!(peer.finished());
 }
 
 #[test]
-fn a_standard_output_that_nobody_reads_ends_the_conversation_without_an_error() {
-    let (mut peer, desk) = talk_of(&[b"Hello World"], Look::AsItCame);
-    desk.printer.close();
+fn a_standard_output_that_nobody_reads_ends_the_connection_without_an_error() {
+    let (mut peer, printed) = connect_of(&[b"Hello World"], Look::AsReceived);
+    printed.printer.close();
     peer.input(b"Hello");
     assert!(peer.finished());
     peer.output();
-    assert_eq!(desk.complaint(), "");
-    assert!(desk.summary().contains("1 given up, since nobody reads standard output"));
+    assert_eq!(printed.complaint(), "");
+    assert!(printed.summary().contains("1 aborted, since standard output has no reader"));
 }
 
 #[test]
 fn messages_are_cut_into_pieces_and_put_together_again() {
     let messages = [Bytes::from(vec![1; 2 * PIECE + 1]), Bytes::new(), Bytes::from_static(b"abc")];
-    let pieces = cut(&messages);
+    let pieces = pieces(&messages);
     let lengths: Vec<usize> = pieces.iter().map(Bytes::len).collect();
     assert_eq!(lengths, [PIECE, PIECE, 1, 3]);
 }

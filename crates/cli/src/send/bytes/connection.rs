@@ -1,9 +1,9 @@
-//! One connection of `send`: writes messages, and waits until as many bytes have come back.
+//! One connection: sends contents, and waits until as many bytes have come back.
 //!
-//! It reads while it writes, and never has more than two pieces waiting to be sent: far below the
-//! mark at which the engine would stop reading. It doesn't end its side before everything has come
-//! back, since a server may take that for the end of both sides and drop what it owes; with
-//! [`Setting::half_close`] it does, and reads to the peer's end.
+//! It reads while it writes, and never has more than two unsent pieces: far below the limit at which
+//! the engine stops reading. It doesn't end its side before everything has come back, since some
+//! servers stop sending then. With [`Settings::half_close`] it ends its side after sending, and reads
+//! until the peer ends its side.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -16,126 +16,127 @@ use sockeye::proto::{
     Abandoned, Consumed, End, Event, Fault, Message, Protocol, Reason, Ticket, Time, Turn,
 };
 
-use super::input::{PIECE, Piece, Seat};
-use super::printer::{Printed, Printer};
-use super::report::{Board, Ending, Outcome};
+use super::input::{Input, PIECE, Piece};
+use super::report::{Ending, Report};
 use crate::quantity::Span;
+use crate::send::printer::{Printed, Printer};
 use crate::text::{self, TerminalText};
 
-/// Where the messages come from.
+/// What a connection sends.
 #[derive(Debug)]
 pub(super) enum Source {
-    /// They are known, in pieces of at most [`PIECE`] bytes.
-    Messages(VecDeque<Bytes>),
-    /// They are read while we send.
-    Input(Seat),
+    /// Contents of the command line, in pieces of at most [`PIECE`] bytes.
+    Contents(VecDeque<Bytes>),
+    /// Standard input, as it is read.
+    Input(Input),
 }
 
-/// How what comes is printed.
+/// How received bytes are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Look {
-    /// A line for each piece, escaped, which says whose it is.
+    /// A line for each piece, escaped, with the connection's number.
     Labelled,
-    /// For a terminal: text whose control characters are escaped.
+    /// With control characters escaped.
     Terminal,
-    /// As it came.
-    AsItCame,
+    /// Unchanged.
+    AsReceived,
 }
 
-/// What all connections of a run have in common.
+/// The settings of all connections.
 #[derive(Clone, Debug)]
-pub(super) struct Setting {
+pub(super) struct Settings {
     pub(super) look: Look,
-    /// End our side when everything is sent, and read to the peer's end.
+    /// End our side after sending, and read until the peer ends its side.
     pub(super) half_close: bool,
-    /// How long a peer may neither send nor read while it owes something.
-    pub(super) silence: Duration,
+    /// How long the peer may neither send nor read while bytes are due from it.
+    pub(super) timeout: Duration,
     pub(super) printer: Printer,
-    pub(super) board: Rc<RefCell<Board>>,
+    pub(super) report: Rc<RefCell<Report>>,
 }
 
 #[derive(Debug)]
-enum Stage {
-    /// Not connected yet.
+enum State {
     Connecting,
     /// Sending and receiving.
-    Talking,
+    Open,
     /// Everything has come back.
     Done,
-    /// Nobody reads standard output any more.
+    /// Standard output has no reader any more.
     Unread,
 }
 
 #[derive(Debug)]
-pub(super) struct Conversation {
+pub(super) struct Connection {
     number: usize,
     source: Source,
-    setting: Setting,
-    stage: Stage,
-    /// The source has nothing more.
+    settings: Settings,
+    state: State,
+    /// The source is at its end.
     all_written: bool,
     written: u64,
     sent: u64,
     received: u64,
-    /// What was written first, and what came first: whether the peer sends back what it gets.
-    fronts: [Vec<u8>; 2],
-    /// What is on its way to a terminal.
+    /// The first bytes that were written and received. They tell whether the peer is an echo server.
+    first_written: Vec<u8>,
+    first_received: Vec<u8>,
+    /// Escapes received bytes for a terminal.
     text: TerminalText,
-    /// When the peer last took or sent something, or came to owe something.
+    /// When the peer last read or sent anything, or bytes became due from it.
     progress: Time,
-    /// A piece of input was asked for under this ticket.
-    asked: Option<Ticket>,
-    /// What has come waits for room to be printed, under this ticket.
+    /// The ticket of the piece of input that was requested.
+    requested: Option<Ticket>,
+    /// The ticket of received bytes that wait for room to be printed.
     printing: Option<Ticket>,
 }
 
-impl Conversation {
-    pub(super) fn new(number: usize, source: Source, setting: Setting) -> Self {
+impl Connection {
+    pub(super) fn new(number: usize, source: Source, settings: Settings) -> Self {
         Self {
             number,
             source,
-            setting,
-            stage: Stage::Connecting,
+            settings,
+            state: State::Connecting,
             all_written: false,
             written: 0,
             sent: 0,
             received: 0,
-            fronts: Default::default(),
+            first_written: Vec::new(),
+            first_received: Vec::new(),
             text: TerminalText::default(),
             progress: Time::ZERO,
-            asked: None,
+            requested: None,
             printing: None,
         }
     }
 
-    /// Writes, or asks for, what comes next, where there is room for it.
-    fn go_on(&mut self, turn: &mut Turn<'_>) {
+    /// Writes or requests the next pieces that there is room for.
+    fn write_more(&mut self, turn: &mut Turn<'_>) {
         match &mut self.source {
             _ if self.all_written => {}
-            Source::Messages(messages) => {
+            Source::Contents(pieces) => {
                 while turn.unsent() < PIECE as u64
-                    && let Some(message) = messages.pop_front()
+                    && let Some(piece) = pieces.pop_front()
                 {
-                    keep_front(&mut self.fronts[0], &message);
-                    turn.out.write(&message);
-                    self.written += message.len() as u64;
+                    keep_first(&mut self.first_written, &piece);
+                    turn.out.write(&piece);
+                    self.written += piece.len() as u64;
                 }
-                self.all_written = messages.is_empty();
+                self.all_written = pieces.is_empty();
                 self.progress = turn.now();
                 self.watch(turn);
             }
-            Source::Input(seat) => {
-                if self.asked.is_none() {
+            Source::Input(input) => {
+                if self.requested.is_none() {
                     let promise = turn.promise();
-                    self.asked = Some(promise.ticket());
-                    seat.ask(promise);
+                    self.requested = Some(promise.ticket());
+                    input.request(promise);
                 }
             }
         }
         self.end_if_done(turn);
     }
 
-    /// Asks to hear how far what was written has got.
+    /// Requests events about the progress of sending.
     fn watch(&self, turn: &mut Turn<'_>) {
         turn.mark();
         if !self.all_written {
@@ -146,10 +147,10 @@ impl Conversation {
     fn on_piece(&mut self, piece: Piece, turn: &mut Turn<'_>) -> Result<(), Fault> {
         match piece {
             Piece::Bytes(bytes) => {
-                if !self.is_owed() {
+                if !self.is_due() {
                     self.progress = turn.now();
                 }
-                keep_front(&mut self.fronts[0], &bytes);
+                keep_first(&mut self.first_written, &bytes);
                 self.written += bytes.len() as u64;
                 turn.out.write_shared(bytes);
                 self.watch(turn);
@@ -158,9 +159,9 @@ impl Conversation {
                 self.all_written = true;
                 self.end_if_done(turn);
             }
-            Piece::Failed(why) => {
+            Piece::Failed(reason) => {
                 drop_unsent(turn);
-                let what = format!("could not read standard input: {why}");
+                let what = format!("could not read standard input: {reason}");
                 return Err(Fault::ours("input_failed", what));
             }
         }
@@ -175,11 +176,11 @@ impl Conversation {
     ) -> Result<(), Fault> {
         if self.printing == Some(ticket) {
             self.printing = None;
-            // The peer has had no chance to do anything since.
+            // Meanwhile the peer's bytes were not read.
             self.progress = turn.now();
             turn.resume();
-        } else if self.asked == Some(ticket) {
-            self.asked = None;
+        } else if self.requested == Some(ticket) {
+            self.requested = None;
             let piece = body.ok().and_then(|message| message.downcast::<Piece>().ok());
             let stopped = || Piece::Failed("reading it stopped".into());
             return self.on_piece(piece.map_or_else(stopped, |piece| *piece), turn);
@@ -187,10 +188,10 @@ impl Conversation {
         Ok(())
     }
 
-    /// Whether it is the peer's turn: to give back what it got; or, where we end our side, to take what
-    /// is written and then to end its own.
-    fn is_owed(&self) -> bool {
-        match self.setting.half_close {
+    /// Whether the peer is to act: to send bytes back, or with `half_close`, to read what was written and
+    /// then end its side.
+    fn is_due(&self) -> bool {
+        match self.settings.half_close {
             false => self.received < self.written,
             true => self.sent < self.written || self.all_written,
         }
@@ -208,25 +209,25 @@ impl Conversation {
         if !self.all_written {
             return;
         }
-        if self.setting.half_close {
+        if self.settings.half_close {
             turn.end(End::Finish);
-        } else if !self.is_owed() {
-            self.stage = Stage::Done;
+        } else if !self.is_due() {
+            self.state = State::Done;
             turn.end(End::Close);
         }
     }
 
-    /// The peer has ended its side.
+    /// The peer ended its side.
     fn on_end_of_input(&mut self, turn: &mut Turn<'_>) -> Result<(), Fault> {
         let Self { received, written, .. } = *self;
         let all_sent = self.all_written && turn.unsent() == 0;
         drop_unsent(turn);
-        if self.setting.half_close && all_sent {
-            self.stage = Stage::Done;
+        if self.settings.half_close && all_sent {
+            self.state = State::Done;
             turn.end(End::Close);
             return Ok(());
         }
-        let what = if !all_sent && (self.setting.half_close || received >= written) {
+        let what = if !all_sent && (self.settings.half_close || received >= written) {
             "closed the connection before everything was sent".into()
         } else {
             format!("closed the connection when {}", self.how_far())
@@ -235,12 +236,12 @@ impl Conversation {
     }
 
     fn silent(&self) -> Fault {
-        let silence = Span(self.setting.silence);
-        let what = if self.setting.half_close && self.all_written {
+        let timeout = Span(self.settings.timeout);
+        let what = if self.settings.half_close && self.all_written {
             let received = self.received;
-            format!("was silent for {silence} after {received} bytes, and did not end its side")
+            format!("was silent for {timeout:#} after {received} bytes, and did not end its side")
         } else {
-            format!("was silent for {silence} when {}", self.how_far())
+            format!("was silent for {timeout:#} when {}", self.how_far())
         };
         Fault::peer("silent", what)
     }
@@ -249,76 +250,75 @@ impl Conversation {
         let Self { received, written, .. } = self;
         match self.is_echo() {
             true => format!("{received} of {written} bytes had come back"),
-            false => format!("{written} bytes were written and {received} had come"),
+            false => format!("{written} bytes were written and {received} were received"),
         }
     }
 
-    /// Whether what came is what was sent, as far as both are known.
+    /// Whether the first received bytes are those that were written.
     fn is_echo(&self) -> bool {
-        let [written, received] = &self.fronts;
+        let (written, received) = (&self.first_written, &self.first_received);
         let len = written.len().min(received.len());
         written[..len] == received[..len]
     }
 
-    /// What is wrong with taking the peer for one that sends back what it gets.
-    fn remark(&self) -> Option<String> {
-        if self.setting.half_close || self.is_echo() {
+    /// A hint if the peer is no echo server.
+    fn hint(&self) -> Option<String> {
+        if self.settings.half_close || self.is_echo() {
             return None;
         }
-        let received = &self.fronts[1];
+        let received = &self.first_received;
         let what = if received.starts_with(b"HTTP/") {
             let line = received.split(|byte| matches!(byte, b'\r' | b'\n')).next();
             format!("the peer speaks HTTP ({})", text::quote(line.unwrap_or_default()))
         } else {
-            "the peer sends something else than it gets".into()
+            "the peer does not send back what it receives".into()
         };
-        Some(match self.stage {
-            Stage::Done => {
-                format!("{what}, and as many bytes were read as were sent: --half-close reads all")
+        Some(match self.state {
+            State::Done => {
+                format!(
+                    "{what}, and only as many bytes were read as were sent; --half-close reads all"
+                )
             }
-            _ => format!("{what}: --half-close reads to its end"),
+            _ => format!("{what}; --half-close reads everything"),
         })
     }
 
     fn report(&mut self, reason: &Reason) {
         let text = &mut self.text;
-        self.setting.printer.print_last(|queue| text.finish(queue));
-        let ending = match self.stage {
-            Stage::Done => Ending::Done,
-            Stage::Unread => Ending::Unread,
-            Stage::Connecting => Ending::NotConnected(reason.to_string()),
-            Stage::Talking => Ending::Failed(reason.to_string()),
+        self.settings.printer.print_last(|queue| text.finish(queue));
+        let ending = match self.state {
+            State::Done => Ending::Done,
+            State::Unread => Ending::Unread,
+            State::Connecting => Ending::NotConnected(reason.to_string()),
+            State::Open => Ending::Failed(reason.to_string()),
         };
-        // What has come back was sent, whether or not we have been told so.
-        let sent = match self.stage {
-            Stage::Done => self.written,
+        // Bytes that came back were sent, even if that was not reported yet.
+        let sent = match self.state {
+            State::Done => self.written,
             _ => self.sent,
         };
-        let (number, received, remark) = (self.number, self.received, self.remark());
-        let outcome = Outcome { number, sent, received, ending, remark };
-        self.setting.board.borrow_mut().note(outcome);
+        let (bytes, hint) = ([sent, self.received], self.hint());
+        self.settings.report.borrow_mut().note(self.number, bytes, ending, hint.as_deref());
     }
 }
 
-/// Keeps up to so many bytes of what was sent first, and of what came first.
-const FRONT: usize = 64;
-
-fn keep_front(front: &mut Vec<u8>, bytes: &[u8]) {
-    let room = FRONT - front.len();
-    front.extend_from_slice(&bytes[..bytes.len().min(room)]);
+/// Appends to the first bytes, up to 64 of them.
+fn keep_first(first: &mut Vec<u8>, bytes: &[u8]) {
+    let room = 64 - first.len();
+    first.extend_from_slice(&bytes[..bytes.len().min(room)]);
 }
 
-/// Gives up what the peer has not taken: nothing waits for it any more.
+/// Drops the output that the peer has not read.
 fn drop_unsent(turn: &mut Turn<'_>) {
     turn.out.clear();
-    // A mark asked for before may lie beyond what will ever be sent.
+    // An earlier mark may be beyond the end of the output now.
     turn.mark();
 }
 
-impl Protocol for Conversation {
+impl Protocol for Connection {
     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
         let (number, text) = (self.number, &mut self.text);
-        let Setting { look, printer, .. } = &self.setting;
+        let Settings { look, printer, .. } = &self.settings;
         let printed = printer.print(turn, |queue| match look {
             Look::Labelled => {
                 let quoted = text::quote(input);
@@ -326,11 +326,11 @@ impl Protocol for Conversation {
                 let _ = writeln!(queue, "connection {number}: received {quoted}");
             }
             Look::Terminal => text.push(input, queue),
-            Look::AsItCame => queue.extend_from_slice(input),
+            Look::AsReceived => queue.extend_from_slice(input),
         });
         match printed {
-            Printed::Taken => {
-                keep_front(&mut self.fronts[1], input);
+            Printed::Queued => {
+                keep_first(&mut self.first_received, input);
                 self.received += input.len() as u64;
                 self.progress = turn.now();
                 self.end_if_done(turn);
@@ -340,7 +340,7 @@ impl Protocol for Conversation {
                 return Ok(Consumed::pause(0));
             }
             Printed::Gone => {
-                self.stage = Stage::Unread;
+                self.state = State::Unread;
                 drop_unsent(turn);
                 turn.end(End::Close);
             }
@@ -356,28 +356,25 @@ impl Protocol for Conversation {
         self.note_sent(turn);
         match event {
             Event::Open(_) => {
-                self.stage = Stage::Talking;
+                self.state = State::Open;
                 self.progress = turn.now();
-                self.go_on(turn);
+                self.write_more(turn);
             }
-            Event::Room => self.go_on(turn),
+            Event::Room => self.write_more(turn),
             Event::Message(ticket, body) => self.on_message(ticket, body, turn)?,
             Event::Eof { .. } => self.on_end_of_input(turn)?,
-            Event::Deadline if self.progress + self.setting.silence <= turn.now() => {
+            Event::Deadline if self.progress + self.settings.timeout <= turn.now() => {
                 drop_unsent(turn);
                 return Err(self.silent());
             }
             Event::Drain { .. } => turn.end(End::Close),
-            // Noted above.
-            Event::Deadline | Event::Sent(_) => {}
-            // New events mean nothing to us.
             _ => {}
         }
         Ok(())
     }
 
     fn deadline(&self) -> Option<Time> {
-        let waiting = matches!(self.stage, Stage::Talking) && self.printing.is_none();
-        (waiting && self.is_owed()).then(|| self.progress + self.setting.silence)
+        let waiting = matches!(self.state, State::Open) && self.printing.is_none();
+        (waiting && self.is_due()).then(|| self.progress + self.settings.timeout)
     }
 }

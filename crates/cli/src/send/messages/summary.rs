@@ -1,4 +1,4 @@
-//! What a run came to.
+//! The last line of `sockeye send message://…`.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,27 +7,27 @@ use crate::text;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Summary {
-    /// Messages that were to be sent.
+    /// Messages to send.
     pub(super) wanted: u64,
-    /// Those with a response that is no error.
+    /// Messages with a good response.
     pub(super) answered: u64,
-    /// Those with an error for a response.
+    /// Messages with an error response.
     pub(super) errors: u64,
-    /// Those with themselves for a response: the peer echoes.
+    /// Messages that were sent back unchanged.
     pub(super) echoed: u64,
-    /// Those with a response that says that it is JSON, and is none.
+    /// Messages with invalid JSON as response.
     pub(super) invalid: u64,
-    /// Lanes that could not go on.
+    /// Senders that failed.
     pub(super) failed: u64,
-    /// Bytes of content that came.
+    /// Bytes of content in responses.
     pub(super) received: u64,
-    /// Nobody reads the output any more, so it was given up.
+    /// Stopped, since standard output has no reader.
     pub(super) unread: bool,
     pub(super) time: Duration,
 }
 
 impl Summary {
-    /// Whether everything went as it should.
+    /// Whether there were no failures.
     pub(super) fn is_good(&self) -> bool {
         self.errors + self.echoed + self.invalid + self.failed == 0
             && (self.unread || self.answered == self.wanted)
@@ -41,18 +41,18 @@ impl fmt::Display for Summary {
             write!(f, ", {} answered with an error", self.errors)?;
         }
         if self.echoed > 0 {
-            write!(f, ", {} sent back as they were", self.echoed)?;
+            write!(f, ", {} sent back unchanged", self.echoed)?;
         }
         if self.invalid > 0 {
             write!(f, ", {} answered with invalid JSON", self.invalid)?;
         }
-        let replies = self.answered + self.errors + self.echoed + self.invalid;
-        match self.wanted.saturating_sub(replies) {
+        let responses = self.answered + self.errors + self.echoed + self.invalid;
+        match self.wanted.saturating_sub(responses) {
             0 => {}
             rest if self.unread => {
-                write!(f, ", {rest} given up, since nobody reads standard output")?;
+                write!(f, ", {rest} aborted, since standard output has no reader")?;
             }
-            rest => write!(f, ", {rest} without a reply")?,
+            rest => write!(f, ", {rest} without a response")?,
         }
         let (received, time) = (text::bytes(self.received), text::time(self.time));
         write!(f, "; received {received} of content in {time}")
@@ -78,22 +78,22 @@ mod tests {
             (
                 Summary { answered: 1, errors: 1, ..base.clone() },
                 false,
-                "3 messages: 1 answered, 1 answered with an error, 1 without a reply",
+                "3 messages: 1 answered, 1 answered with an error, 1 without a response",
             ),
             (
                 Summary { answered: 0, echoed: 2, invalid: 1, ..base.clone() },
                 false,
-                "3 messages: 0 answered, 2 sent back as they were, 1 answered with invalid JSON",
+                "3 messages: 0 answered, 2 sent back unchanged, 1 answered with invalid JSON",
             ),
             (
                 Summary { answered: 1, unread: true, ..base.clone() },
                 true,
-                "3 messages: 1 answered, 2 given up, since nobody reads standard output",
+                "3 messages: 1 answered, 2 aborted, since standard output has no reader",
             ),
             (
                 Summary { answered: 1, unread: true, failed: 1, ..base },
                 false,
-                "3 messages: 1 answered, 2 given up, since nobody reads standard output",
+                "3 messages: 1 answered, 2 aborted, since standard output has no reader",
             ),
         ];
         for (summary, good, says) in table {

@@ -1,0 +1,170 @@
+//! Standard input, shared by several connections in bounded memory.
+//!
+//! A thread reads a piece when every connection has requested one, and sends it to all of them. So the
+//! slowest peer sets the pace, and each connection holds one piece besides its output. Connections
+//! request by a promise: a [`Remote`](sockeye::proto::Remote) would fill the output up to the limit at
+//! which the engine stops reading, and then an echo server stops reading, too.
+
+use std::fmt;
+use std::io::{self, ErrorKind, Read};
+use std::mem;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use bytes::Bytes;
+use sockeye::proto::Promise;
+
+/// The most bytes of a piece.
+pub(super) const PIECE: usize = 64 * 1024;
+
+/// The value of a connection's promise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Piece {
+    /// At least one byte.
+    Bytes(Bytes),
+    End,
+    /// Reading failed, for this reason.
+    Failed(String),
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// The number of [`Input`]s.
+    inputs: usize,
+    /// Requests for the next piece, with the numbers of their inputs; at most one of each.
+    requests: Vec<(usize, Promise)>,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The input of one connection. The others don't wait for it after it is dropped.
+pub(super) struct Input {
+    shared: Arc<Shared>,
+    number: usize,
+}
+
+impl Input {
+    /// Requests the next piece, which comes as a message when all inputs have requested it.
+    pub(super) fn request(&self, promise: Promise) {
+        self.shared.lock().requests.push((self.number, promise));
+        self.shared.changed.notify_all();
+    }
+}
+
+impl Drop for Input {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        state.inputs -= 1;
+        let place = state.requests.iter().position(|(number, _)| *number == self.number);
+        let promise = place.map(|place| state.requests.swap_remove(place));
+        drop(state);
+        self.shared.changed.notify_all();
+        // Dropped without the lock, since this sends a message.
+        drop(promise);
+    }
+}
+
+impl fmt::Debug for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Input").field("number", &self.number).finish_non_exhaustive()
+    }
+}
+
+/// Starts the thread that reads `source` for `count` connections. It ends with the source, or when no
+/// input is left and it isn't blocked by a read.
+pub(super) fn share(source: impl Read + Send + 'static, count: usize) -> io::Result<Vec<Input>> {
+    let (shared, inputs) = inputs(count);
+    thread::Builder::new().name("input".into()).spawn(move || serve(&shared, source))?;
+    Ok(inputs)
+}
+
+fn inputs(count: usize) -> (Arc<Shared>, Vec<Input>) {
+    let shared = Arc::<Shared>::default();
+    shared.lock().inputs = count;
+    let input = |number| Input { shared: Arc::clone(&shared), number };
+    let inputs = (0..count).map(input).collect();
+    (shared, inputs)
+}
+
+fn serve(shared: &Shared, mut source: impl Read) {
+    let mut buffer = vec![0; PIECE];
+    loop {
+        let waiting = |state: &mut State| state.requests.len() < state.inputs;
+        let state = shared.changed.wait_while(shared.lock(), waiting);
+        let state = state.unwrap_or_else(PoisonError::into_inner);
+        if state.inputs == 0 {
+            return;
+        }
+        drop(state);
+        let piece = read(&mut source, &mut buffer);
+        let requests = mem::take(&mut shared.lock().requests);
+        for (_, promise) in requests {
+            promise.keep(Box::new(piece.clone()));
+        }
+        if !matches!(piece, Piece::Bytes(_)) {
+            return;
+        }
+    }
+}
+
+fn read(source: &mut impl Read, buffer: &mut [u8]) -> Piece {
+    loop {
+        return match source.read(buffer) {
+            Ok(0) => Piece::End,
+            Ok(count) => Piece::Bytes(Bytes::copy_from_slice(&buffer[..count])),
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => Piece::Failed(error.to_string()),
+        };
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// An input, and a function that answers its requests.
+    pub(in crate::send) fn input_alone() -> (Input, impl Fn(Piece)) {
+        let (shared, mut inputs) = inputs(1);
+        let answer = move |piece| {
+            let (_, promise) = shared.lock().requests.pop().expect("a request");
+            promise.keep(Box::new(piece));
+        };
+        (inputs.remove(0), answer)
+    }
+
+    #[test]
+    fn input_that_fails_says_so_and_an_interrupted_read_is_tried_again() {
+        struct Stubborn(u32);
+        impl Read for Stubborn {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                self.0 += 1;
+                Err(if self.0 < 3 { ErrorKind::Interrupted } else { ErrorKind::IsADirectory }
+                    .into())
+            }
+        }
+        assert_eq!(read(&mut Stubborn(0), &mut [0; 8]), Piece::Failed("is a directory".into()));
+    }
+
+    #[test]
+    fn nothing_is_read_without_connections() {
+        let (shared, inputs) = inputs(2);
+        drop(inputs);
+        struct Untouched;
+        impl Read for Untouched {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                panic!("no input is left")
+            }
+        }
+        serve(&shared, Untouched);
+    }
+}

@@ -1,0 +1,115 @@
+//! `sockeye send tcp://…` and `unix:…`: bytes, for a server that sends them back, or with
+//! `--half-close` for any server.
+
+mod connection;
+mod input;
+mod report;
+#[cfg(test)]
+mod tests;
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io::{self, IsTerminal};
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::time::Instant;
+
+use anyhow::Context;
+use bytes::Bytes;
+use sockeye::engine::driver;
+use sockeye::proto::Protocol;
+
+use self::connection::{Connection, Look, Settings, Source};
+use self::input::PIECE;
+use self::report::{Report, Summary};
+use super::finish;
+use super::printer::Printer;
+use crate::log::Log;
+use crate::plan::Send;
+
+/// Runs until all connections have ended.
+///
+/// # Errors
+///
+/// The event loop could not start, or standard output failed. Failed connections are reported one by
+/// one, and in the exit code.
+pub(crate) fn run(plan: &Send, log: &Log) -> anyhow::Result<ExitCode> {
+    let terminal = io::stdout().is_terminal();
+    let printer = Printer::start(io::stdout(), terminal).context("cannot start a thread")?;
+    let look = match plan.client.connections {
+        1 if terminal => Look::Terminal,
+        1 => Look::AsReceived,
+        _ => Look::Labelled,
+    };
+    // Printed bytes may end within a line, so complaints wait until everything is printed.
+    let held_back = Rc::new(RefCell::new(Vec::new()));
+    let started = Instant::now();
+    let mut summary = Summary::default();
+    for (at, address) in plan.client.addresses.iter().enumerate() {
+        let complain = {
+            let (log, held_back) = (log.clone(), Rc::clone(&held_back));
+            move |complaint: String| match look {
+                Look::Labelled => log.say(complaint),
+                _ => held_back.borrow_mut().push(complaint),
+            }
+        };
+        let report = Rc::new(RefCell::new(Report::new(complain)));
+        let settings = Settings {
+            look,
+            half_close: plan.half_close,
+            timeout: plan.client.timeout,
+            printer: printer.clone(),
+            report: Rc::clone(&report),
+        };
+        run_connections(plan, address, &settings)?;
+        let mut report = report.borrow_mut();
+        let is_last = at + 1 == plan.client.addresses.len();
+        if report.is_unconnected() && !is_last {
+            tracing::info!(?address, "could not connect; trying the next address");
+            continue;
+        }
+        summary = report.finish(started.elapsed());
+        break;
+    }
+    finish(&printer, None)?;
+    held_back.take().into_iter().for_each(|complaint| log.say(complaint));
+    log.say(summary.to_string());
+    Ok(if summary.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn run_connections(
+    plan: &Send,
+    address: &driver::Target,
+    settings: &Settings,
+) -> anyhow::Result<()> {
+    let count = plan.client.connections;
+    let sources: Vec<Source> = match &plan.contents {
+        Some(contents) => {
+            let pieces = pieces(contents);
+            (0..count).map(|_| Source::Contents(pieces.clone())).collect()
+        }
+        None => {
+            let inputs = input::share(io::stdin(), count);
+            inputs.context("cannot start a thread")?.into_iter().map(Source::Input).collect()
+        }
+    };
+    let connections = sources.into_iter().enumerate().map(|(at, source)| {
+        let connection = Connection::new(at + 1, source, settings.clone());
+        (address.clone(), Box::new(connection) as Box<dyn Protocol>)
+    });
+    sockeye::engine::run_client(plan.client.config.clone(), connections)
+        .context("the event loop failed")?;
+    Ok(())
+}
+
+/// Cuts contents into pieces of at most [`PIECE`] bytes.
+fn pieces(contents: &[Bytes]) -> VecDeque<Bytes> {
+    let mut pieces = VecDeque::new();
+    for content in contents {
+        let mut rest = content.clone();
+        while !rest.is_empty() {
+            pieces.push_back(rest.split_to(rest.len().min(PIECE)));
+        }
+    }
+    pieces
+}

@@ -1,0 +1,121 @@
+//! `sockeye send message://…`: sends messages, and prints the content of their responses.
+//!
+//! Each of the `--connections` is a [`Sender`], which sends all messages in order, over one connection
+//! after another: each message has a connection of its own, unless the server keeps connections alive.
+//! All senders open their next connection together.
+
+mod sender;
+mod show;
+mod summary;
+#[cfg(test)]
+mod tests;
+
+use std::cell::RefCell;
+use std::io::{self, IsTerminal};
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::time::Instant;
+
+use anyhow::Context;
+use sockeye::engine::{Config, driver};
+use sockeye::message::protocol::{Client, ClientConfig, ConnectionMode, Limits};
+use sockeye::proto::Protocol;
+
+use self::sender::{Connection, Run, Sender};
+use self::show::Look;
+use self::summary::Summary;
+use super::finish;
+use super::printer::Printer;
+use crate::log::Log;
+use crate::plan::SendMessages;
+
+/// Requests in flight on a connection: as many as `sockeye message` accepts.
+const IN_FLIGHT: usize = 16;
+
+/// Runs until every sender is done or has failed.
+///
+/// # Errors
+///
+/// The event loop could not start, or the output failed. Failed connections are reported one by one,
+/// and in the exit code.
+pub(crate) fn run(plan: SendMessages, log: &Log) -> anyhow::Result<ExitCode> {
+    let (path, file) = plan.output.unzip();
+    let (printer, look) = match file {
+        Some(file) => (Printer::start(file, false), Look::AsReceived),
+        None if io::stdout().is_terminal() => (Printer::start(io::stdout(), false), Look::Terminal),
+        None => (Printer::start(io::stdout(), false), Look::Text),
+    };
+    let printer = printer.context("cannot start a thread")?;
+    let started = Instant::now();
+    let run = Rc::new(Run {
+        config: Config {
+            // The messages are in memory anyway, and an early error response must be read.
+            max_buffered_output: usize::MAX,
+            ..plan.client.config
+        },
+        limits: Limits { content: plan.max_content, ..Limits::default() },
+        total: plan.messages.len().saturating_mul(plan.count),
+        messages: plan.messages,
+        timeout: plan.client.timeout,
+        look,
+        labelled: plan.client.connections > 1,
+        printer: printer.clone(),
+        summary: RefCell::new(Summary::default()),
+        complain: Box::new({
+            let log = log.clone();
+            move |complaint| log.say(complaint)
+        }),
+    });
+    let sender = |number| Rc::new(RefCell::new(Sender::new(number, plan.keep_alive)));
+    let senders: Vec<_> = (1..=plan.client.connections).map(sender).collect();
+    send_all(&run, &senders, &plan.client.addresses)?;
+    finish(&printer, path.as_deref())?;
+    let mut summary = run.summary.borrow_mut();
+    summary.time = started.elapsed();
+    summary.wanted = run.total.saturating_mul(senders.len()) as u64;
+    log.say(summary.to_string());
+    Ok(if summary.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Opens connections until no sender has messages left. Uses the first address at which a connection is
+/// established.
+fn send_all(
+    run: &Rc<Run>,
+    senders: &[Rc<RefCell<Sender>>],
+    mut addresses: &[driver::Target],
+) -> anyhow::Result<()> {
+    while let [address, others @ ..] = addresses {
+        let unfinished = senders.iter().filter(|sender| sender.borrow().has_more(run));
+        let connections: Vec<_> = unfinished
+            .map(|sender| (address.clone(), Box::new(open(run, sender)) as Box<dyn Protocol>))
+            .collect();
+        if connections.is_empty() {
+            break;
+        }
+        sockeye::engine::run_client(run.config.clone(), connections)
+            .context("the event loop failed")?;
+        if senders.iter().any(|sender| sender.borrow().was_connected()) {
+            addresses = &addresses[..1];
+        } else if !others.is_empty() {
+            tracing::info!(?address, "could not connect; trying the next address");
+            addresses = others;
+            senders.iter().for_each(|sender| sender.borrow_mut().try_again());
+            continue;
+        }
+        senders.iter().for_each(|sender| sender.borrow_mut().fail_if_unconnected(run));
+    }
+    Ok(())
+}
+
+/// The next connection of a sender.
+fn open(run: &Rc<Run>, sender: &Rc<RefCell<Sender>>) -> Client<Connection> {
+    let settings = ClientConfig {
+        mode: match sender.borrow().keeps_alive() {
+            true => ConnectionMode::KeepAlive { in_flight: IN_FLIGHT },
+            false => ConnectionMode::Single,
+        },
+        limits: run.limits.clone(),
+        stall_timeout: run.timeout,
+    };
+    Client::new(settings, Connection::new(Rc::clone(sender), Rc::clone(run)))
+}

@@ -1,0 +1,194 @@
+//! Senders and their connections, with a peer that the test plays.
+
+use std::time::Duration;
+
+use sockeye::message::protocol::{ClientEnd, ClientHandler, Message};
+use sockeye::proto::harness::Harness;
+use sockeye::proto::{Consumed, Event, Fault, Time, Turn};
+
+use super::*;
+use crate::send::printer::tests::TOO_MUCH;
+
+/// A sender, and what it shares with others.
+struct Sending {
+    run: Rc<Run>,
+    sender: Rc<RefCell<Sender>>,
+    complaints: Rc<RefCell<Vec<String>>>,
+}
+
+impl Sending {
+    fn new(contents: &[&'static str], keep_alive: bool) -> Self {
+        let complaints = Rc::new(RefCell::new(Vec::new()));
+        let message = |content: &&'static str| Message::binary("a/b", *content);
+        let run = Run {
+            config: Config::default(),
+            limits: Limits { content: 16 << 20, ..Limits::default() },
+            messages: contents.iter().map(message).collect(),
+            total: contents.len(),
+            timeout: Duration::from_secs(60),
+            look: Look::Text,
+            labelled: false,
+            printer: Printer::default(),
+            summary: RefCell::default(),
+            complain: Box::new({
+                let complaints = Rc::clone(&complaints);
+                move |complaint| complaints.borrow_mut().push(complaint)
+            }),
+        };
+        let sender = Rc::new(RefCell::new(Sender::new(1, keep_alive)));
+        Self { run: Rc::new(run), sender, complaints }
+    }
+
+    /// The sender's next connection.
+    fn open(&self) -> Harness {
+        assert!(self.has_more(), "there is nothing left to send");
+        Harness::new(open(&self.run, &self.sender))
+    }
+
+    fn has_more(&self) -> bool {
+        self.sender.borrow().has_more(&self.run)
+    }
+
+    fn printer(&self) -> &Printer {
+        &self.run.printer
+    }
+
+    fn complaint(&self) -> String {
+        self.complaints.borrow().join("\n")
+    }
+
+    /// The numbers of good responses and of errors.
+    fn counts(&self) -> (u64, u64) {
+        let summary = self.run.summary.borrow();
+        (summary.answered, summary.errors)
+    }
+}
+
+/// A response's frame, with `more` at the end of its header.
+fn response(more: &str, content: &[u8]) -> Vec<u8> {
+    let header = format!(
+        "{{\"byteorder\": \"little\", \"content-type\": \"a/b\", \
+         \"content-encoding\": \"binary\", \"content-length\": {}{more}}}",
+        content.len()
+    );
+    let len = u16::try_from(header.len()).unwrap().to_be_bytes();
+    [&len, header.as_bytes(), content].concat()
+}
+
+/// What a peer that keeps connections puts into a response's header.
+fn id(id: u64) -> String {
+    format!(", \"id\": {id}, \"connection\": \"keep-alive\"")
+}
+
+#[test]
+fn a_slow_standard_output_delays_responses_and_is_not_the_peers_silence() {
+    let sending = Sending::new(&["one", "two"], true);
+    let mut peer = sending.open();
+    peer.output();
+    let large = vec![b'x'; TOO_MUCH];
+    peer.input(&response(&id(0), &large));
+    assert_eq!(sending.counts(), (1, 0));
+    assert!(!peer.output().is_empty(), "the peer keeps connections, so the next is sent");
+    peer.input(&response(&id(1), b"the second"));
+    assert_eq!(sending.counts(), (1, 0), "there is no room for it");
+    peer.pass(Duration::from_secs(3600));
+    assert_eq!(sending.printer().read(), large);
+    peer.deliver();
+    assert_eq!(sending.printer().read(), b"the second");
+    assert_eq!((sending.counts(), sending.has_more()), ((2, 0), false));
+    peer.output();
+    assert_eq!(sending.complaint(), "");
+}
+
+/// Takes input as responses, and its end as a reset.
+struct Resetting(Connection);
+
+impl Protocol for Resetting {
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
+        self.0.on_response(0, Message::binary("a/b", input.to_vec()), turn);
+        Ok(Consumed::more(input.len()))
+    }
+
+    fn on_event(&mut self, event: Event<'_>, _: &mut Turn<'_>) -> Result<(), Fault> {
+        match event {
+            Event::Open(_) => drop(self.0.next_message()),
+            Event::Eof { .. } => self.0.on_end(ClientEnd::Failed("the peer reset us".into())),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn deadline(&self) -> Option<Time> {
+        None
+    }
+}
+
+#[test]
+fn a_response_that_waits_when_its_connection_breaks_is_still_printed() {
+    let sending = Sending::new(&["one", "two", "three"], true);
+    let connection = Connection::new(Rc::clone(&sending.sender), Rc::clone(&sending.run));
+    let mut peer = Harness::new(Resetting(connection));
+    peer.input(&vec![b'x'; TOO_MUCH]);
+    peer.input(b"last words");
+    assert_eq!(sending.counts(), (1, 0), "there is no room for the second");
+    peer.eof();
+    assert_eq!(sending.counts(), (2, 0));
+    assert!(sending.printer().read().ends_with(b"xlast words"));
+    assert_eq!(sending.complaint(), "connection 1: the peer reset us");
+    assert!(!sending.has_more());
+}
+
+#[test]
+fn a_standard_output_that_nobody_reads_ends_the_sender_without_an_error() {
+    let sending = Sending::new(&["one", "two"], false);
+    sending.printer().close();
+    let mut peer = sending.open();
+    peer.output();
+    peer.input(&response("", b"1"));
+    peer.output();
+    assert!(!sending.has_more());
+    assert!(sending.run.summary.borrow().unread);
+    assert_eq!((sending.counts(), sending.complaint().as_str()), ((0, 0), ""));
+}
+
+#[test]
+fn a_sender_opens_another_connection_after_each_response() {
+    let sending = Sending::new(&["one", "two"], false);
+    for (message, answer) in [(b"one", b"1"), (b"two", b"2")] {
+        let mut peer = sending.open();
+        assert!(peer.output().ends_with(message));
+        peer.input(&response("", answer));
+        peer.output();
+    }
+    assert!(!sending.has_more());
+    assert_eq!(sending.printer().read(), b"12");
+}
+
+#[test]
+fn a_peer_that_turns_out_to_be_old_is_not_asked_to_keep_connections_again() {
+    let sending = Sending::new(&["one", "two", "three"], true);
+    let mut peer = sending.open();
+    assert!(peer.output().ends_with(b"one"));
+    peer.input(&response("", b"1"));
+    peer.output();
+    assert!(!sending.sender.borrow().keeps_alive());
+    let mut peer = sending.open();
+    let request = peer.output();
+    assert!(request.ends_with(b"}two"), "and nothing of the third");
+    let header = String::from_utf8(request).unwrap();
+    assert!(!header.contains("keep-alive"), "{header}");
+}
+
+#[test]
+fn a_failed_sender_sends_nothing_more() {
+    let sending = Sending::new(&["one", "two"], false);
+    let mut peer = sending.open();
+    peer.output();
+    peer.eof();
+    peer.output();
+    assert_eq!(
+        sending.complaint(),
+        "connection 1: the peer closed the connection without a response"
+    );
+    assert!(!sending.has_more());
+}
