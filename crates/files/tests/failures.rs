@@ -1,5 +1,5 @@
-//! What is said about requests that fail, and that are answered with 500 or 503. Alone in its process,
-//! whose limit on open files it lowers.
+//! Log lines about requests that fail with 500 or 503. Alone in its process, whose limit on open files it
+//! lowers.
 
 mod warned;
 
@@ -21,7 +21,7 @@ fn client(folder: Folder) -> Harness {
     Harness::new(Server::new(Rc::default(), site.clone()))
 }
 
-/// The status of the answer.
+/// The status of the response.
 fn get(client: &mut Harness, path: &str) -> String {
     client.input(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes());
     while client.run_jobs() > 0 {}
@@ -29,7 +29,7 @@ fn get(client: &mut Harness, path: &str) -> String {
     output.get(9..12).unwrap_or_default().to_owned()
 }
 
-/// Without descriptors, by the kernel's own word.
+/// Without descriptors, by the kernel's limit.
 fn without_descriptors() {
     let root = env::temp_dir().join(format!("sockeye-failures-{}", process::id()));
     fs::create_dir_all(&root).unwrap();
@@ -46,7 +46,7 @@ fn without_descriptors() {
         });
         setrlimit(Resource::Nofile, usual).unwrap();
         assert!(statuses.iter().chain(&later).all(|status| status == "503"), "{statuses:?}");
-        // Nothing of it is kept.
+        // Nothing is cached.
         assert_eq!(get(&mut client, "/a.txt"), "200");
     });
     fs::remove_dir_all(root).unwrap();
@@ -68,7 +68,7 @@ fn without_descriptors() {
     assert!(second.contains("requests=4"), "{second}");
 }
 
-/// Each kind of failure has lines of its own; what is the client's affair has none.
+/// Each kind of failure has its own log lines; errors of clients have none.
 fn each_kind() {
     let store = Memory::new();
     store.write("a.txt", "hello");
@@ -104,7 +104,7 @@ fn each_kind() {
     }
 }
 
-/// So has the server's own limit on files that are being sent.
+/// The server's own limit on files that are being sent has one, too.
 fn budget_of_open_files() {
     let store = Memory::new();
     store.write("large", &*"x".repeat(100_000));
@@ -131,8 +131,8 @@ fn budget_of_open_files() {
     }
 }
 
-/// Requests that were not reported are when the minute is over, though no other one fails, and when the
-/// site is gone.
+/// Requests that were not reported are reported after a minute, even if no other one fails, and when the
+/// site is dropped.
 fn the_rest() {
     let store = Memory::new();
     store.write("a.txt", "hello");

@@ -1,5 +1,5 @@
-//! Warnings about precompressed files that are not sent. Alone in its process: another test on another
-//! thread would decide whether a warning is of interest to anybody.
+//! Warnings about precompressed files that are not sent. Alone in its process: tracing
+//! caches for all threads whether a warning is enabled.
 
 mod warned;
 
@@ -52,7 +52,7 @@ fn a_stale_precompressed_file_is_warned_of_once_by_all_shards_and_again_when_it_
     fs::write(root.join("page.html"), new()).unwrap();
     fs::write(&beside, compressed(&old())).unwrap();
     let settle = || {
-        // Only what the clock has passed is remembered: it ticks every few milliseconds.
+        // Only settled identities are cached: the clock ticks every few milliseconds.
         let changed = fs::metadata(&beside).unwrap();
         let changed = (changed.ctime(), changed.ctime_nsec());
         let now = || rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);

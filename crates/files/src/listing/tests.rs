@@ -1,4 +1,4 @@
-//! Whole pages, from a store to the text.
+//! Listings, from a store to the text.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ fn written(store: &Memory, path: &str, query: &str, format: Format) -> String {
     String::from_utf8(out).unwrap()
 }
 
-/// Some names that would be trouble, at a known moment.
+/// Hostile names, at a known time.
 fn trouble() -> Memory {
     let store = Memory::new();
     for (name, size) in [
@@ -54,7 +54,7 @@ fn the_policy_lets_this_style_and_this_script_through_and_no_other() {
     for (text, which) in [(STYLE, "style-src"), (SCRIPT, "script-src")] {
         let wanted = format!("{which} 'sha256-{}';", base64(&Sha256::digest(text)));
         assert!(POLICY.contains(&wanted), "the policy should have {wanted}");
-        // What would end the element early, or is a way out of the policy.
+        // What would end the element, or violate the policy.
         for bad in ["</", "<!--", "http:", "https:", "url(", "@import", "innerHTML", "eval"] {
             assert!(!text.contains(bad), "{which}: {bad}");
         }
@@ -213,7 +213,7 @@ fn a_document_comes_in_pieces_of_the_size_that_is_wanted() {
             let more = document.fill(&mut piece, 4096);
             all.extend_from_slice(&piece);
             pieces += 1;
-            // Only what stands around the rows is larger.
+            // Only the parts around the rows are larger.
             assert!(!more || piece.len() >= 4096);
             assert!(piece.len() < 4096 + 16 * 1024, "{format:?} {}", piece.len());
             if !more {

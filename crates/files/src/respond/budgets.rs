@@ -1,13 +1,19 @@
 //! The limits on what requests may hold, over all folders of a server.
 
+use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sockeye_proto::{Budget, Client, Reports, Time};
+use tracing::field::display;
+use tracing::warn;
 
-use super::report::{self, Failures};
+use super::failures::Failures;
 use crate::coding::compressed_cache::CompressedCache;
 use crate::store::absent::Absent;
+
+const NO_MORE_FILES: &str = "too many files are being sent: some requests get 503; a higher limit on \
+     open files allows more (ulimit -Hn, or LimitNOFILE= in a systemd unit)";
 
 /// How much may be held for requests at a time, over all folders and shards. One client has at most a
 /// quarter of each; one on the same machine, which may be a proxy that names no client, a half.
@@ -70,24 +76,27 @@ impl Budgets {
 
     /// Notes that a request of `client` for `path` is answered with an error.
     pub(crate) fn note_absent(&self, absent: Absent, path: &[u8], client: Client, now: Time) {
-        if report::absent(absent, path, client, &self.failures, now) {
+        if self.failures.note(absent, path, client, now) {
             self.note_due(self.failures.due());
         }
     }
 
     /// Notes that a request of `client` found one of these budgets spent.
     pub(crate) fn note_spent(&self, budget: &Budget, client: Client, now: Time) {
-        if report::spent(budget, self.gets(budget), client, now) {
-            self.note_due(budget.reports().due());
+        match budget.report(now) {
+            Some(requests) => self.warn(budget, Some(client), requests),
+            None => self.note_due(budget.reports().due()),
         }
     }
 
-    /// What requests get when a budget is spent.
-    fn gets(&self, budget: &Budget) -> &'static str {
-        match std::ptr::eq(budget, &*self.open_files) {
-            true => report::NO_MORE_FILES,
-            false => report::GETS_LESS,
-        }
+    /// Logs that `requests` found a budget spent, the last one of `client`.
+    fn warn(&self, budget: &Budget, client: Option<Client>, requests: u64) {
+        let gets = match ptr::eq(budget, &*self.open_files) {
+            true => NO_MORE_FILES,
+            false => "a budget is spent: some requests get less",
+        };
+        let (total, used, client) = (budget.total(), budget.used(), client.map(display));
+        warn!(budget = budget.name(), total, used, client, requests, "{gets}");
     }
 
     /// When [`Budgets::report_due`] has something to report. `None` while there is nothing.
@@ -114,7 +123,7 @@ impl Budgets {
         self.failures.report_rest(&take);
         for budget in self.charged() {
             if let Some(requests) = take(budget.reports()) {
-                report::spent_more(budget, self.gets(budget), requests);
+                self.warn(budget, None, requests);
             }
         }
     }

@@ -4,11 +4,11 @@
 //! - `send`: a file; `multipart`: several ranges of it.
 //! - `instead`: errors, redirects, and pages that are sent in place of a file.
 //! - `budgets`: what all folders of a server may hold, together.
-//! - `report`: log lines about requests that fail.
+//! - `failures`: log lines about requests that fail.
 
 pub(crate) mod budgets;
 pub(crate) mod conditions;
+mod failures;
 pub(crate) mod instead;
 pub(crate) mod multipart;
-mod report;
 pub(crate) mod send;

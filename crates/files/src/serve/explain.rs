@@ -13,7 +13,7 @@ use super::listing::is_requested;
 use crate::listing::query::ListingQuery;
 use crate::lookup::entry::{Entry, Target};
 use crate::lookup::find::look_up_fully;
-use crate::lookup::mounts::{Mount, Mounts};
+use crate::lookup::mounts::{Mounted, Mounts};
 use crate::lookup::rule::Rule;
 use crate::naming::path::RequestPath;
 use crate::request::view::is_page;
@@ -140,7 +140,10 @@ impl Mounts {
         // What is denied is a part of the requested name.
         let denied = match (absent, parsed) {
             (Some(Absent::Denied(Denied { at, .. })), Some(path)) => {
-                let name = mount.map_or(path.key(), |mount| mount.inner(path.key()));
+                let name = match self.find(path.key()) {
+                    Some((_, Mounted::In(path))) => path.key(),
+                    _ => b"",
+                };
                 Some(path_of(&name[..at.min(name.len())]))
             }
             _ => None,
@@ -155,14 +158,6 @@ impl Mounts {
             denied,
             fields,
         }
-    }
-}
-
-impl Mount {
-    /// The part of a key that is a name in this folder.
-    fn inner<'k>(&self, key: &'k [u8]) -> &'k [u8] {
-        let rest = key.strip_prefix(&*self.prefix).unwrap_or(key);
-        if self.prefix.is_empty() { rest } else { rest.strip_prefix(b"/").unwrap_or(rest) }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Whole archives, and any part of them, against another reader of the format.
+//! Archives and parts of them, read by another implementation of the format.
 
 use std::io::Read;
 use std::process::{Command, Stdio};
@@ -24,13 +24,13 @@ fn manifest(store: &dyn Store, folder: &str) -> Result<Arc<Manifest>, ArchiveErr
     Manifest::make(store, folder.as_bytes(), b"top", lease, &Cancel::default()).map(Arc::new)
 }
 
-/// What sending an archive is charged to.
+/// The memory for sending an archive.
 fn memory() -> (Lease, Permit) {
     let kept = Budget::new("listings", 0).charge(Client::Unix, 0);
     (crate::tests::lease(0), kept.expect("nothing is little"))
 }
 
-/// The bytes from `start` to before `end`, as they would be sent.
+/// The bytes from `start` to before `end`, as they are sent.
 fn bytes(
     store: &dyn Store,
     manifest: &Arc<Manifest>,
@@ -73,7 +73,7 @@ fn whole(store: &dyn Store, folder: &str) -> Vec<u8> {
     all
 }
 
-/// Names and contents, as another reader finds them.
+/// Names and contents, by another implementation.
 fn extracted(archive: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut archive = tar::Archive::new(archive);
     let entries = archive.entries().unwrap().map(|entry| {
@@ -153,7 +153,7 @@ fn a_file_that_changes_breaks_the_archive_off() {
             let expected =
                 if at == 3 { ArchiveAborted::Absent(DENIED) } else { ArchiveAborted::Changed };
             assert_eq!(broken, expected, "{name} {at}");
-            // What needs no file is still there.
+            // Parts that need no file are sent.
             assert!(bytes(&store, &manifest, 0, BLOCK).is_ok());
         }
     }
@@ -205,7 +205,7 @@ fn gnu_tar_extracts_an_archive() {
         ("a.txt", &b"hello"[..]),
         ("empty", b""),
         ("sub/caf\u{e9} \u{65e5}\u{672c}", b"named"),
-        // The crate's reader takes a line break for the end of a name; the format doesn't.
+        // The crate's reader ends a name at a line break; the format does not.
         ("sub/of\nlines \u{e9}", b"broken"),
         ("sub/exactly", &[7; 512]),
         ("large", &[9; 100_001]),
@@ -257,7 +257,7 @@ fn names_that_are_no_text_are_compressed_as_they_are() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
-    /// Any part of an archive is that part of the whole, which is what another reader expects.
+    /// Any part of an archive is that part of the whole.
     #[test]
     fn a_part_is_what_it_is_of_the_whole(
         files in proptest::collection::btree_map(

@@ -1,4 +1,4 @@
-//! A folder on disk, and those who want out of it.
+//! Attempts to read files outside a folder on disk.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -16,7 +16,7 @@ use crate::{Disk, Folder, OpenError};
 
 const SECRET: &str = "not one byte of this";
 
-/// A folder with a secret beside it.
+/// A folder with a secret file beside it.
 fn folder() -> (Scratch, PathBuf) {
     let scratch = Scratch::new();
     let root = scratch.path().join("root");
@@ -77,7 +77,7 @@ fn no_path_leads_out() {
         assert!(matches!(got.status, 400 | 404), "{path}: {}", got.status);
         assert!(!got.text().contains(SECRET) && !got.text().contains("root:"), "{path}");
     }
-    // And the rest of it is there.
+    // Other files are served.
     assert_eq!(client.get("/").text(), "home");
     assert_eq!(client.get("/sub/file").text(), "inside");
 }
@@ -109,7 +109,7 @@ fn a_link_that_is_swapped_in_a_loop_never_gives_a_byte_from_outside() {
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
-            // The name is a folder, a link out, and nothing, in turn.
+            // The name is a folder, a link out of the root, and missing, in turn.
             while !over.load(Ordering::Relaxed) {
                 fs::rename(root.join("sub"), root.join("away")).unwrap();
                 symlink("../outside", root.join("sub")).unwrap();
@@ -123,7 +123,7 @@ fn a_link_that_is_swapped_in_a_loop_never_gives_a_byte_from_outside() {
             let got = client.get("/sub/file");
             match got.status {
                 200 => assert_eq!(got.text(), "inside"),
-                // 503: the kernel could not tell, however often it was asked.
+                // 503: the kernel could not tell in any attempt.
                 status => assert!(matches!(status, 404 | 503), "{got:?}"),
             }
             client.pass(1000);
@@ -233,7 +233,7 @@ fn what_can_not_be_served_says_why() {
     let _listener = UnixListener::bind(&socket).unwrap();
     assert!(matches!(open(&socket), OpenError::NotServable(_)));
     fs::set_permissions(root.join("sub"), fs::Permissions::from_mode(0o000)).unwrap();
-    // A superuser may pass all the same.
+    // The superuser may pass.
     let denied = fs::read(root.join("sub/file")).is_err();
     assert_eq!(matches!(Folder::open(root.join("sub")), Err(OpenError::Denied(_))), denied);
     fs::set_permissions(root.join("sub"), fs::Permissions::from_mode(0o755)).unwrap();

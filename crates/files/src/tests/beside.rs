@@ -17,7 +17,7 @@ fn site(root: &Path) -> Site {
     Folder::open(root).unwrap().with(options).site(CacheLimits::default())
 }
 
-/// Content of one length, whatever its version is.
+/// Content of the same length for all versions.
 fn page(version: u64) -> Vec<u8> {
     format!("<p>version {version:09}</p>\n").repeat(200).into_bytes()
 }
@@ -61,7 +61,7 @@ fn the_content_decides_and_not_the_times() {
         ("nothing", Vec::new(), false),
         ("in another coding", compressed(Coding::Gzip, &page(2)), false),
     ] {
-        // Older, as a reproducible build leaves it, younger, and in front of everything there is.
+        // Older, equal, with dates of reproducible builds, newer, and in the future.
         for dates in
             [(2000, 1000), (1000, 1000), (1, 1), (0, 0), (1000, 2000), (1000, 4_000_000_000)]
         {
@@ -84,7 +84,7 @@ fn the_content_decides_and_not_the_times() {
     }
 }
 
-/// Beyond what is compared, the times decide about what the beginning leaves open.
+/// Beyond the part that is compared, the times decide.
 #[test]
 fn of_a_large_file_the_beginning_and_the_times_decide() {
     let scratch = Scratch::new();
@@ -107,8 +107,8 @@ fn of_a_large_file_the_beginning_and_the_times_decide() {
     assert_eq!(sent(&data, 0), (200, false), "of another beginning");
 }
 
-/// Deployed over and over, the page first and its precompressed files after it: every request gets a page that
-/// is at least as new as the one that was there when it asked.
+/// Repeated deploys, of the page first and of its precompressed files after it: every request gets a page
+/// that is at least as new as the one at the time of the request.
 #[test]
 fn what_is_swapped_while_it_is_served_is_never_stale() {
     let scratch = Scratch::new();
@@ -121,7 +121,7 @@ fn what_is_swapped_while_it_is_served_is_never_stale() {
     let deploy = |version: u64, deployed: &AtomicU64| {
         replace("page.html", &page(version));
         deployed.store(version, Ordering::SeqCst);
-        // Some deploys forget one of them.
+        // Some deploys leave one out.
         for (at, (coding, name)) in
             [(Coding::Brotli, "page.html.br"), (Coding::Gzip, "page.html.gz")]
                 .into_iter()
@@ -144,12 +144,12 @@ fn what_is_swapped_while_it_is_served_is_never_stale() {
         });
         let mut client = Client::new(&site(scratch.path()));
         while !over.load(Ordering::SeqCst) || coded == 0 {
-            // Late enough that what is known is looked up again.
+            // Late enough for a new lookup.
             client.pass(1000);
             let least = deployed.load(Ordering::SeqCst);
             let got = get(&mut client);
             if got.status == 503 {
-                // It changed faster than it could be read, eight times.
+                // It changed during each of eight reads.
                 continue;
             }
             let version = version(&content_of(&got));

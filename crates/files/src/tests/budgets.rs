@@ -1,4 +1,4 @@
-//! What clients that don't read may hold, and that others are answered meanwhile.
+//! Clients that don't read hold a bounded amount, and others are answered meanwhile.
 
 use std::net::Ipv4Addr;
 
@@ -25,7 +25,7 @@ impl Clients for Named {
 const ALICE: &str = "X-Client: A\r\n";
 const BOB: &str = "X-Client: B\r\n";
 
-/// A connection that has asked and read nothing yet.
+/// A connection that has sent a request and read nothing.
 fn asking(site: &Site, target: &str, fields: &str) -> Harness {
     let shared = Rc::new(ServerConfig::default().clients(Rc::new(Named)));
     let mut client = Harness::new(Server::new(shared, site.clone()));
@@ -35,7 +35,7 @@ fn asking(site: &Site, target: &str, fields: &str) -> Harness {
     client
 }
 
-/// What it reads then.
+/// What it reads afterwards.
 fn read(mut client: Harness) -> Got {
     taken_apart(&client.output())
 }
@@ -57,15 +57,15 @@ fn a_client_that_reads_nothing_keeps_its_share_of_open_files() {
     let mut held: Vec<_> = ["/a", "/b"].map(|name| asking(&site, name, ALICE)).into();
     let refused = read(asking(&site, "/c", ALICE));
     assert_eq!((refused.status, refused.field("Retry-After")), (503, Some("1")));
-    // What takes no file is answered all the same, and so are others.
+    // Requests that need no file are answered, and so are other clients.
     let range = "Range: bytes=99999999-\r\n";
     assert_eq!(read(asking(&site, "/c", &format!("{ALICE}{range}"))).status, 416);
     assert_eq!(read(asking(&site, "/c", BOB)).body.len(), large.len());
-    // A client of this machine may be a proxy: it has twice as much.
+    // A local client may be a proxy: its share is twice as large.
     let local: Vec<_> = (0..4).map(|_| asking(&site, "/c", "")).collect();
     assert_eq!(read(asking(&site, "/c", "")).status, 503);
     drop(local);
-    // What was read makes room, and so does a connection that goes.
+    // Reading frees the budget, and so does closing a connection.
     assert_eq!(read(held.remove(0)).body.len(), large.len());
     assert_eq!(read(asking(&site, "/c", ALICE)).status, 200);
     drop(held);
@@ -111,7 +111,7 @@ fn a_client_that_keeps_its_share_of_compressed_bytes_gets_files_as_they_are() {
     assert_eq!((plain.field("Content-Encoding"), plain.body.len()), (None, three.len()));
     let compressed = read(asking(&site, "/3.txt", &zstd(BOB)));
     assert_eq!(compressed.field("Content-Encoding"), Some("zstd"));
-    // The one form is shared, and each who keeps it is charged.
+    // The compressed content is shared, and each client is charged.
     drop(held);
     let compressed = read(asking(&site, "/3.txt", &zstd(ALICE)));
     assert_eq!(compressed.field("Content-Encoding"), Some("zstd"));
@@ -185,7 +185,7 @@ fn folders_make_room_for_each_other() {
     let names: Vec<_> = (0..24).map(|number| format!("{number}.txt")).collect();
     let files: Vec<_> = names.iter().map(|name| &**name).zip(pages.iter().map(|p| &**p)).collect();
     let budgets = Budgets::new(BudgetLimits { compressed: 1 << 20, ..BudgetLimits::default() });
-    // The forms of either would fill it.
+    // The compressed contents of either would fill it.
     let mut sites = Vec::new();
     for part in files.chunks(12) {
         let (store, _) = memory(part);
@@ -221,7 +221,7 @@ fn each_client_has_a_large_file_read_for_itself() {
         client
     };
     let (mut alice, mut bob, mut again) = (ask(ALICE), ask(BOB), ask(ALICE));
-    // They share the lookup, which ends where the file would have to be read.
+    // They share the lookup, which ends when the file has to be read.
     assert_eq!(alice.run_jobs(), 1);
     bob.deliver();
     again.deliver();

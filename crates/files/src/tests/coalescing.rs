@@ -1,4 +1,4 @@
-//! Many who ask for the same name, and lookups that go wrong.
+//! Many requests for the same name, and lookups that fail.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -20,7 +20,7 @@ fn those_who_ask_for_the_same_name_wait_for_one_look_up() {
         assert_eq!(client.answered().unwrap().text(), "Hello");
     }
     assert_eq!(store.opens(), 1);
-    // And what it found is known now.
+    // Its result is cached now.
     assert_eq!(clients[3].get("/a.txt").text(), "Hello");
     assert_eq!(store.opens(), 1);
 }
@@ -109,7 +109,7 @@ fn a_failed_lookup_that_nobody_heard_of_begins_anew() {
     let (_, site) = memory(&[("a.txt", "Hello")]);
     let mut first = Client::new(&site);
     first.ask("GET", "/a.txt", "");
-    // The connection goes, and its job with it.
+    // The connection is closed, and its job cancelled.
     drop(first);
     assert_eq!(Client::new(&site).get("/a.txt").text(), "Hello");
 }

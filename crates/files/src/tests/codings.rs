@@ -1,4 +1,4 @@
-//! Files in codings that are made as they are asked for, on a store in memory.
+//! Compression on demand, on a store in memory.
 
 use proptest::prelude::*;
 
@@ -6,7 +6,7 @@ use super::{Client, Got, decompress, memory};
 use crate::store::memory::Memory;
 use crate::{CacheLimits, Coding, Codings, Folder, Options, SMALL, Site};
 
-/// As browsers send it.
+/// `Accept-Encoding` of browsers.
 pub(super) const BROWSER: &str = "Accept-Encoding: gzip, deflate, br, zstd\r\n";
 pub(super) const GZIP: &str = "Accept-Encoding: gzip\r\n";
 
@@ -18,7 +18,7 @@ pub(super) fn text(len: usize) -> String {
     text
 }
 
-/// Bytes that repeat nowhere.
+/// Bytes that do not compress.
 pub(super) fn noise() -> impl Iterator<Item = u8> {
     let step = |state: &u64| state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
     std::iter::successors(Some(1_u64), move |state| Some(step(state)))
@@ -40,7 +40,7 @@ pub(super) fn accepting(names: &str) -> String {
     format!("Accept-Encoding: {names}\r\n")
 }
 
-/// What a client makes of a response.
+/// The content of a response, decoded as a client does.
 pub(super) fn content(got: &Got) -> Vec<u8> {
     match got.field("Content-Encoding") {
         Some(coding) => decompress(coding, &got.body),
@@ -48,7 +48,7 @@ pub(super) fn content(got: &Got) -> Vec<u8> {
     }
 }
 
-/// What a response says of itself: status, coding, and whether another may be in another.
+/// The status, `Content-Encoding` and `Vary` of a response.
 pub(super) fn said(got: &Got) -> (u16, Option<&str>, Option<&str>) {
     (got.status, got.field("Content-Encoding"), got.field("Vary"))
 }
@@ -104,7 +104,7 @@ fn what_is_small_or_large_or_compressed_by_itself_or_noise_is_sent_as_it_is() {
         let mut client = Client::new(&site);
         for _ in 0..2 {
             let got = client.request("GET", &format!("/{name}"), BROWSER);
-            // That noise gets no smaller is known only afterwards.
+            // That noise does not compress is known only afterwards.
             let vary = if name == "noise.txt" { VARY } else { None };
             assert_eq!(said(&got), (200, None, vary), "{name}");
             assert!(got.body == content, "{name}");
@@ -176,7 +176,7 @@ fn each_form_has_its_own_tag_and_head_and_304_agree_with_it() {
         assert_eq!(said(&client.request("GET", "/page.html", &other)), (412, None, VARY));
         tags.push(etag);
     }
-    // A client that has one form and asks for another has not what it asks for.
+    // The ETag of one encoding does not match another.
     let cross = format!("{GZIP}If-None-Match: {}, {}, {}\r\n", tags[0], tags[2], tags[3]);
     assert_eq!(client.request("GET", "/page.html", &cross).status, 200);
     tags.sort();
@@ -191,7 +191,7 @@ fn text_that_changes_is_compressed_anew_and_what_stays_is_not() {
     let mut client = Client::new(&site);
     let before = client.request("GET", "/page.html", BROWSER);
     assert_eq!(content(&before), first.as_bytes());
-    // Looked up again, it is the same: nothing is left to be waited for but the lookup.
+    // Looked up again, it is the same: the request waits for the lookup only.
     client.pass(1000);
     client.ask("GET", "/page.html", BROWSER);
     assert_eq!(client.0.run_jobs(), 1);
@@ -215,7 +215,7 @@ fn a_file_that_changes_while_it_is_compressed_is_not_cached_compressed() {
     store.write("page.html", &*second);
     store.pass(1_000_000);
     client.0.run_jobs();
-    // The descriptor that is sent from has changed: the response is cut rather than false.
+    // The open file has changed: the response is aborted rather than wrong.
     let got = client.answered().unwrap();
     assert_eq!((said(&got), got.body.len()), ((200, None, VARY), 0));
     client = Client::new(&site);
@@ -224,7 +224,7 @@ fn a_file_that_changes_while_it_is_compressed_is_not_cached_compressed() {
     assert_eq!((said(&got), &*content(&got)), ((200, Some("zstd"), VARY), second.as_bytes()));
 }
 
-/// The old file's compressed form comes last, when another connection has found the new file.
+/// The compressed old file is ready after another connection has found the new file.
 #[test]
 fn an_old_compressed_form_does_not_replace_a_newer_file() {
     let (first, second) = (text(5000), text(5000).replace("This", "That"));
@@ -352,7 +352,7 @@ fn the_forms_of_a_file_count_against_the_limits() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Whatever is asked for, and however, what a client makes of the response is the file.
+    /// For all requests, the decoded content of the response is the file.
     #[test]
     fn the_content_is_the_file_whatever_is_accepted(
         members in proptest::collection::vec(

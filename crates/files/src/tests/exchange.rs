@@ -1,4 +1,4 @@
-//! What is answered to what.
+//! Requests and their responses.
 
 use super::{Client, memory};
 use crate::store::memory::InjectedFault;
@@ -27,7 +27,7 @@ fn head_says_what_get_would_and_sends_nothing() {
     let (_, site) = memory(&[("a.txt", "Hello"), ("docs/index.html", "docs")]);
     let mut client = Client::new(&site);
     for path in ["/a.txt", "/docs/", "/docs", "/none", "/%00"] {
-        // Twice: looked up, and known.
+        // Twice: looked up, and cached.
         for _ in 0..2 {
             let head = client.request("HEAD", path, "");
             let get = Client::new(&site).get(path);
@@ -142,7 +142,7 @@ fn a_client_that_has_the_content_is_told_so() {
         ("If-Modified-Since: yesterday\r\n".to_owned(), 200),
         (format!("If-Modified-Since: {date}\r\nIf-Modified-Since: {date}\r\n"), 200),
     ] {
-        // Known, and waiting for a lookup: the conditions are kept.
+        // Cached, and waiting for a lookup: conditions count either way.
         for millis in [0, 1000] {
             client.pass(millis);
             for method in ["GET", "HEAD"] {
@@ -152,7 +152,7 @@ fn a_client_that_has_the_content_is_told_so() {
             }
         }
     }
-    // There is nothing for a condition to be met by.
+    // No file meets a condition.
     for field in ["If-None-Match: *", "If-Match: *", "If-Match: \"x\""] {
         assert_eq!(client.request("GET", "/none", &format!("{field}\r\n")).status, 404);
     }
@@ -177,7 +177,7 @@ fn a_client_that_wants_another_content_gets_none() {
         (format!("If-Match: {etag}\r\nIf-None-Match: {etag}\r\n"), 304),
         ("If-Match: \"x\"\r\nRange: bytes=0-1\r\n".to_owned(), 412),
     ] {
-        // Known, and waiting for a lookup: the conditions are kept.
+        // Cached, and waiting for a lookup: conditions count either way.
         for millis in [0, 1000] {
             client.pass(millis);
             for method in ["GET", "HEAD"] {
@@ -198,7 +198,7 @@ fn a_large_file_is_sent_as_a_file_and_a_small_one_from_memory() {
         let got = client.get(path);
         assert_eq!((got.status, got.text() == content), (200, true));
     }
-    // Reading it again from the store would write over it.
+    // Reading it again from the store would overwrite it.
     store.change_when_read("small", ["not read"]);
     assert_eq!(client.get("/small").text(), small);
     store.change_when_read("large", ["read"]);

@@ -1,4 +1,4 @@
-//! Folders as pages and archives, whole exchanges.
+//! Requests for listings and archives.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ fn listing(store: &Memory) -> Site {
     Folder::new(store.clone()).with(options).site(CacheLimits::default())
 }
 
-/// Asks, and runs jobs until the whole response is there.
+/// Sends a request, and runs jobs until the response is complete.
 fn ask(client: &mut Client, method: &str, target: &str, fields: &str) -> Got {
     client.ask(method, target, fields);
     let mut bytes = Vec::new();
@@ -81,14 +81,14 @@ fn a_folder_is_listed_in_the_form_that_the_client_likes() {
     }
 }
 
-/// The lines of a head, in an order.
+/// The lines of a head, sorted.
 fn lines(got: &Got) -> Vec<&str> {
     let mut lines: Vec<_> = got.head.lines().collect();
     lines.sort_unstable();
     lines
 }
 
-/// What HEAD says where GET says so: nothing that is known only when the page is made.
+/// The headers of GET that HEAD has, too: without those that are known only after reading the folder.
 fn but_for_what_is_made(got: &Got) -> Vec<&str> {
     let mut lines = lines(got);
     lines.retain(|line| {
@@ -150,7 +150,7 @@ fn without_archives_tar_is_an_unknown_format() {
     }
 }
 
-/// What a page offers is part of what it is.
+/// The links of a page are part of its ETag.
 #[test]
 fn the_etag_of_a_listing_changes_with_what_it_offers() {
     let etag = |archives| {
@@ -212,7 +212,7 @@ fn a_large_folder_comes_in_pieces_and_none_of_it_is_held_back() {
     let names: Vec<_> = got.text().matches("{\"name\":\"file ").collect();
     assert_eq!(names.len(), 5000);
     assert!(got.text().ends_with("\n]}\n"));
-    // And the connection goes on.
+    // The connection stays usable.
     let page = ask(&mut client, "GET", "/?page=5", "");
     assert_eq!(page.text().matches("<tr class=\"n\" ").count(), 1000);
     assert!(page.text().contains("Page 5 of 5"));
@@ -290,7 +290,7 @@ fn an_archive_of_many_files_has_few_of_them_open() {
     let files: Vec<_> = names.iter().map(|name| (&**name, &*large)).collect();
     let (store, mut client) = listed(&files);
     client.ask("GET", "/?format=tar", "");
-    // Nobody reads, so not more is opened than may be.
+    // The client does not read, so no more files are opened than allowed.
     for _ in 0..20 {
         client.0.run_jobs();
     }

@@ -1,4 +1,4 @@
-//! When a change is seen, and that it is never seen by half.
+//! When a change becomes visible, and that no response mixes two contents.
 
 use sockeye_proto::Access;
 
@@ -46,7 +46,7 @@ fn what_has_not_changed_is_not_read_again() {
     let (store, site) = memory(&[("a.txt", "Hello")]);
     let mut client = Client::new(&site);
     let first = client.get("/a.txt");
-    // A read would write over it.
+    // A read would overwrite it.
     store.change_when_read("a.txt", ["read"]);
     client.pass(1000);
     store.pass(1_000_000_000);
@@ -55,8 +55,8 @@ fn what_has_not_changed_is_not_read_again() {
     assert_eq!(store.opens(), 2);
 }
 
-/// Two contents within one tick of the clock have the same identity: neither is trusted, and no tag
-/// names both.
+/// Two contents within one tick of the clock have the same identity: neither is cached for long, and they
+/// have different ETags.
 #[test]
 fn two_writes_in_one_tick_are_told_apart() {
     let store = Memory::new();
@@ -71,7 +71,7 @@ fn two_writes_in_one_tick_are_told_apart() {
     assert_eq!((first.text(), second.text()), ("one", "two"));
     assert_ne!(first.field("ETag"), second.field("ETag"));
 
-    // Settled, the tag stays.
+    // Once it is settled, the ETag stays.
     store.pass(5);
     client.pass(1000);
     let third = client.get("/a.txt");
@@ -148,7 +148,7 @@ fn a_large_file_that_changed_in_place_is_looked_up_before_it_is_begun() {
     assert_eq!(client.get("/large").text(), "short");
 }
 
-/// A lookup that takes long began before a change that a late joiner must see.
+/// A long lookup started before a change that a request which joins late must see.
 #[test]
 fn one_who_joins_late_waits_for_a_lookup_of_its_own() {
     let (store, site) = memory(&[("a.txt", "old")]);
@@ -166,7 +166,7 @@ fn one_who_joins_late_waits_for_a_lookup_of_its_own() {
     assert_eq!(late.answered().unwrap().text(), "new");
 }
 
-/// Asking an open file whether it has changed may block, and a request is answered on the loop.
+/// Checking whether an open file has changed may block, and requests are answered on the loop.
 #[test]
 fn a_file_that_only_threads_may_read_is_checked_by_looking_it_up() {
     for access in [Access::Direct, Access::Probe, Access::Thread] {

@@ -1,4 +1,4 @@
-//! What is said about files: how long they are kept, what protects them, and who may read them.
+//! Response headers: caching, security, CORS.
 
 use super::{Client, Got, memory};
 use crate::{ByName, CacheLimits, Cors, Folder, Headers, Options, Site};
@@ -29,7 +29,7 @@ fn files_are_kept_as_long_as_their_names_and_types_tell() {
     for (name, caching) in expected {
         let got = client.get(&format!("/{name}"));
         assert_eq!((got.status, got.field("Cache-Control")), (200, Some(caching)), "{name}");
-        // A cache that asks again has to know it, too.
+        // A 304 has it, too.
         let condition = format!("If-None-Match: {}\r\n", got.field("ETag").unwrap());
         let got = client.request("GET", &format!("/{name}"), &condition);
         assert_eq!((got.status, got.field("Cache-Control")), (304, Some(caching)), "{name}");
@@ -90,7 +90,7 @@ fn pages_are_protected_and_an_owner_may_change_how() {
     assert_eq!(sent(none, "/a.html"), some([None; 4]));
 }
 
-/// However long a file is kept: what isn't it is asked for again.
+/// Responses without the file are not cached as long as the file.
 #[test]
 fn what_is_no_file_is_not_kept_as_one() {
     let mut caching = ByName::new();
@@ -118,7 +118,7 @@ fn what_is_no_file_is_not_kept_as_one() {
     }
 }
 
-/// Every response that a script may want to read, by who asks.
+/// The responses that a script of this origin may want to read.
 fn responses(cors: Cors, origin: &str) -> Vec<(&'static str, Got)> {
     let files = [("a.txt", "Hello"), ("docs/index.html", "docs"), ("404.html", "lost")];
     let site = site(&files, Options { cors, ..Options::default() });

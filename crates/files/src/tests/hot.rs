@@ -1,4 +1,4 @@
-//! What a hot name costs, and that what is kept stays within its limits.
+//! The cost of a request for a cached file, and the limits of the cache.
 
 use allocation_counter::measure;
 
@@ -6,8 +6,8 @@ use super::{Client, figure, memory};
 use crate::store::memory::Memory;
 use crate::{CacheLimits, Coding, Files, Folder, SMALL};
 
-/// The harness itself copies input and output, so a response of the same shape that touches no file
-/// is what the hot ones are held against.
+/// The harness copies input and output, so requests are compared with one of the same shape that touches
+/// no file.
 #[test]
 fn a_hot_name_is_answered_without_an_allocation() {
     let large = "l".repeat(SMALL as usize + 1);
@@ -17,7 +17,7 @@ fn a_hot_name_is_answered_without_an_allocation() {
     let mut client = Client::new(&site);
     let ask = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").into_bytes();
     let mut count = |request: &[u8]| {
-        // The first rounds look it up, and grow the buffers that are kept.
+        // The first rounds look it up, and grow the buffers.
         for _ in 0..3 {
             client.0.input(request);
             while client.0.run_jobs() > 0 {}
@@ -39,7 +39,7 @@ fn a_hot_name_is_answered_without_an_allocation() {
     assert_eq!(store.opens(), 4 + 1 + 3 + 2 * 3);
 }
 
-/// As the one before, of files in codings.
+/// The same, for compressed files.
 #[test]
 fn a_hot_name_is_answered_in_a_coding_without_an_allocation() {
     let text = "A line of some text.\n".repeat(5000);
@@ -110,8 +110,8 @@ fn with_no_room_at_all_everything_is_still_answered() {
     }
 }
 
-/// A hot name is found as it was sent, if that needs no decoding. A name that only looks like what
-/// was sent is another one.
+/// A cached entry is found by the path as it was sent, if it needs no decoding. A key that only looks like
+/// the path is another name.
 #[test]
 fn a_name_with_a_percent_sign_is_not_found_as_it_was_sent() {
     let files = [("a%62", "percent"), ("ab", "letters"), ("%2e%2e", "dots"), ("100%", "all")];

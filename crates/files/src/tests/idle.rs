@@ -1,4 +1,4 @@
-//! Descriptors of files that nobody asks for any more.
+//! Closing files that are not requested any more.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::{BudgetLimits, Budgets, CacheLimits, Folder, Options, SMALL, Site};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Lets the site do what is due by `now`, as its driver does.
+/// Calls the site at its deadlines up to `now`, as the engine does.
 fn drive(site: &Site, now: Time) {
     if site.deadline().is_some_and(|deadline| deadline <= now) {
         site.clone().on_deadline(now);
@@ -104,7 +104,7 @@ fn what_was_read_of_a_folder_to_be_listed_is_forgotten() {
     client.0.output();
     assert!(budgets.listings.used() > 0, "it may be asked for again");
     let deadline = site.deadline().unwrap();
-    // The store's clock says that it is too early.
+    // By the store's clock it is too early.
     drive(&site, deadline);
     assert!(budgets.listings.used() > 0);
     store.pass(1_000_000_000);

@@ -1,4 +1,4 @@
-//! Symbolic links to hidden names, which are as hidden as these.
+//! Symbolic links to hidden names, which are hidden, too.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -63,7 +63,7 @@ fn client(root: &Path, options: Options) -> Client {
     Client::new(&Folder::open(root).unwrap().with(options).site(CacheLimits::default()))
 }
 
-/// Asks, and runs jobs until the whole response is there.
+/// Sends a request, and runs jobs until the response is complete.
 fn ask(client: &mut Client, target: &str) -> Got {
     client.ask("GET", target, "");
     let mut bytes = Vec::new();
@@ -101,7 +101,7 @@ fn a_link_is_as_hidden_as_what_it_leads_to() {
         ("/no-folder", Err(hidden)),
         ("/env/x", Err(hidden)),
         ("/root/env", Err(hidden)),
-        // What is shown by another name may be linked to in whatever way.
+        // Links to what is not hidden are followed.
         ("/hidden-first", Ok("shown")),
         ("/through", Ok("shown")),
         ("/top", Ok("shown")),
@@ -146,7 +146,7 @@ fn no_list_and_no_archive_has_a_link_to_a_hidden_name() {
     assert_eq!(ask(&mut client, "/git/?format=tar").status, 404);
 }
 
-/// What is beneath a hidden name is not told by a status of its own either.
+/// The status does not tell what is beneath a hidden name.
 #[test]
 fn a_hidden_name_that_may_not_be_read_is_not_told_of() {
     let (_scratch, root) = folder();
@@ -188,7 +188,7 @@ fn a_precompressed_file_that_links_to_a_hidden_name_is_none() {
     assert_eq!((got.field("Content-Encoding"), got.text()), (None, &*page));
 }
 
-/// Links are read and checked, and opened afterwards: whatever comes in their place meanwhile.
+/// Links are read and checked before their targets are opened, and may be replaced meanwhile.
 #[test]
 fn a_link_that_is_swapped_in_a_loop_never_shows_a_hidden_name() {
     const LOOKS: usize = 3000;
@@ -202,7 +202,7 @@ fn a_link_that_is_swapped_in_a_loop_never_shows_a_hidden_name() {
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
-            // The link's target is a folder, and a link to a hidden one, in turn.
+            // The target is a folder and a link to a hidden one, in turn.
             while !over.load(Ordering::Relaxed) {
                 fs::rename(root.join("real"), root.join("away")).unwrap();
                 fs::rename(root.join("to-hidden"), root.join("real")).unwrap();

@@ -37,7 +37,7 @@ use crate::request::accept_encoding::{AcceptEncoding, Accepted};
 use crate::store::memory::Memory;
 use crate::{CacheLimits, Coding, Folder, SMALL, Site, Store};
 
-/// A site in memory, one shard of it.
+/// A site in memory.
 fn memory(files: &[(&str, &str)]) -> (Memory, Site) {
     let store = Memory::new();
     for (name, content) in files {
@@ -51,10 +51,10 @@ fn site(store: impl Store + 'static) -> Site {
     Folder::new(store).site(CacheLimits::default())
 }
 
-/// One connection, and its server, which may be gone: messages to it go nowhere then.
+/// One connection, and its server, which may be dropped: then messages are lost.
 struct Client(Harness, Rc<RefCell<Option<Server<Site>>>>);
 
-/// A connection that may be closed under the harness's hands.
+/// A connection that may be closed while the harness drives it.
 struct Leaving(Rc<RefCell<Option<Server<Site>>>>);
 
 impl Protocol for Leaving {
@@ -77,7 +77,7 @@ impl Protocol for Leaving {
     }
 }
 
-/// A response, taken apart.
+/// A parsed response.
 #[derive(Debug, PartialEq, Eq)]
 struct Got {
     status: u16,
@@ -92,7 +92,7 @@ impl Client {
         Self(Harness::new(Leaving(Rc::clone(&server))), server)
     }
 
-    /// The connection is gone, and all that its server held.
+    /// Closes the connection, and drops what its server held.
     fn leave(&self) {
         *self.1.borrow_mut() = None;
     }
@@ -102,7 +102,7 @@ impl Client {
         self.0.input(head.as_bytes());
     }
 
-    /// What has been answered to one request, without running anything for it.
+    /// The response so far; runs no jobs.
     fn answered(&mut self) -> Option<Got> {
         let bytes = self.0.output();
         if bytes.is_empty() {
@@ -113,7 +113,7 @@ impl Client {
 
     fn request(&mut self, method: &str, target: &str, fields: &str) -> Got {
         self.ask(method, target, fields);
-        // What isn't there is looked for, and then the page that says so.
+        // For a missing name, the error page is looked up next.
         self.run_all();
         self.answered().expect("an answer")
     }
@@ -193,7 +193,7 @@ pub(crate) fn decompress(coding: &str, compressed: &[u8]) -> Vec<u8> {
     content
 }
 
-/// A figure out of what a site shows of itself.
+/// A number from the debug text of a site.
 fn figure(site: &Site, name: &str) -> usize {
     let shown = format!("{site:?}");
     let rest = shown.split(&format!("{name}: ")).last().expect("the last part");

@@ -1,4 +1,4 @@
-//! Pages by their clean URLs, pages of apps, and pages that say that there is nothing.
+//! Clean URLs, single-page apps and error pages.
 
 use super::{Client, Got, memory};
 use crate::store::memory::{InjectedFault, Memory};
@@ -11,7 +11,7 @@ fn site(files: &[(&str, &str)], options: impl FnOnce(&mut Options)) -> (Memory, 
     (store.clone(), Folder::new(store).with(chosen).site(CacheLimits::default()))
 }
 
-/// What is answered to each, first unknown and then known.
+/// The responses to each, first looked up and then cached.
 fn answers(site: &Site, expected: &[(&str, u16, &str)]) {
     let mut client = Client::new(site);
     for (path, status, text) in expected {
@@ -48,14 +48,14 @@ fn a_page_is_found_without_its_extension() {
             ("/about.txt", 200, "text"),
             ("/release-1.2", 200, "release"),
             ("/docs/deep", 200, "deep"),
-            // What has the name itself goes first.
+            // A file with the very name comes first.
             ("/both", 200, "file"),
             ("/docs", 301, "/docs/"),
             ("/docs/", 200, "docs"),
-            // A folder without a page doesn't hide the page beside it.
+            // A folder without a page does not hide the page beside it.
             ("/blog", 200, "blog"),
             ("/blog/first", 200, "first"),
-            // One page has one name.
+            // A page has one URL.
             ("/about/", 301, "/about"),
             ("/about/?a=/b/&c", 301, "/about?a=/b/&c"),
             ("/blog/", 301, "/blog"),
@@ -107,7 +107,7 @@ fn a_page_that_comes_and_goes_is_seen_under_its_clean_url() {
     assert_eq!(after(&|| store.remove("a.html")).0, 404);
 }
 
-/// A page that may not be read is not one that isn't there.
+/// A page without permission is not a missing one.
 #[test]
 fn a_page_that_can_not_be_had_says_so_under_its_clean_url() {
     let (store, site) = site(&[("a.html", "page")], |_| {});
@@ -134,7 +134,7 @@ fn an_app_gets_its_page_where_somebody_wants_to_see_one() {
         ("/docs/", "", 200, "docs"),
         ("/docs", "", 301, "301 Moved Permanently\n"),
         ("/docs/none", "", 200, "app"),
-        // Assets, data and what is refused are not pages.
+        // Assets, data and refused paths are not pages.
         ("/app.2.js", "", 404, "404 Not Found\n"),
         ("/img/logo.png", "Accept: text/html\r\n", 404, "404 Not Found\n"),
         ("/api/users", "Accept: application/json\r\n", 404, "404 Not Found\n"),
@@ -151,7 +151,7 @@ fn an_app_gets_its_page_where_somebody_wants_to_see_one() {
     let got = ask("GET", "/users/7", "");
     assert_eq!(got.field("Content-Type"), Some("text/html; charset=utf-8"));
     assert_eq!(got.field("Vary"), Some("Accept, Sec-Fetch-Mode"));
-    // It is a file like others.
+    // By its own name it is an ordinary file.
     let etag = got.field("ETag").unwrap();
     assert_eq!(ask("GET", "/users/8", &format!("If-None-Match: {etag}\r\n")).status, 304);
     assert_eq!(ask("GET", "/users/8", "Range: bytes=1-\r\n").text(), "pp");
@@ -178,7 +178,7 @@ fn the_folders_own_page_says_that_there_is_nothing() {
     assert_eq!((direct.status, direct.text()), (200, "<p>Lost?"));
     let etag = format!("If-None-Match: {}\r\n", direct.field("ETag").unwrap());
     for path in ["/none", "/none/", "/empty/", "/.git/config", "/a//b", "/404.html/"] {
-        // A page of a 404 is neither known to anybody nor taken in parts.
+        // An error page has no validators and no ranges.
         for fields in ["", &*etag, "Range: bytes=0-1\r\n", "If-Match: \"x\"\r\n"] {
             for _ in 0..2 {
                 let got = client.request("GET", path, fields);
@@ -206,7 +206,7 @@ fn a_large_page_says_that_there_is_nothing_too() {
     answers(&site, &[("/none", 404, &page)]);
 }
 
-/// The page is looked up once for all names that are missing.
+/// The error page is looked up once for all missing names.
 #[test]
 fn names_that_are_missing_share_their_page() {
     let (store, site) = site(&[("404.html", "lost")], |it| it.clean_urls = false);

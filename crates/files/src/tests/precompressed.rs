@@ -27,7 +27,7 @@ fn the_smallest_precompressed_file_is_sent_to_whom_it_is_all_the_same() {
         assert_eq!((said(&got), got.body.len()), ((200, Some(coding), VARY), len));
         assert_eq!(content(&got), script.as_bytes());
     }
-    // By its own name it is a file like any other.
+    // By its own name it is an ordinary file.
     let got = client.request("GET", "/app.js.gz", BROWSER);
     assert_eq!(said(&got), (200, None, None));
     assert_eq!(got.field("Content-Type"), Some("application/gzip"));

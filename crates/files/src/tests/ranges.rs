@@ -1,4 +1,4 @@
-//! Parts of files.
+//! Range requests.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use crate::{CacheLimits, Folder, SMALL};
 
 const DIGITS: &str = "0123456789";
 
-/// A small file and a large one, of which the same is asked.
+/// Clients of a site with a small and a large file.
 fn both() -> (Client, String) {
     let large = DIGITS.repeat(10_000);
     let (_, site) = memory(&[("small", DIGITS), ("large", &large), ("empty", "")]);
@@ -35,7 +35,7 @@ fn one_range_is_that_part_and_says_where_it_lies() {
         for (path, content, part) in
             [("/small", DIGITS, small_part), ("/large", &*large, large_part)]
         {
-            // Looked up, and known.
+            // Looked up, and cached.
             for millis in [0, 1000] {
                 client.pass(millis);
                 let got = range(&mut client, path, view, "");
@@ -73,7 +73,7 @@ fn what_is_no_range_of_bytes_is_ignored() {
         assert_eq!((got.status, got.text()), (200, DIGITS), "{view}");
         assert_eq!(got.field("Content-Range"), None);
     }
-    // Of nothing, no part can be sent.
+    // An empty file has no ranges.
     for view in ["bytes=0-0", "bytes=-5"] {
         assert_eq!(range(&mut client, "/empty", view, "").status, 200);
     }
@@ -110,12 +110,12 @@ fn a_range_of_another_content_is_all_of_this_one() {
             let got = range(&mut client, "/small", "bytes=2-3", &more);
             assert_eq!(got.status, status, "{condition}");
             assert_eq!(got.text(), if status == 206 { "23" } else { DIGITS });
-            // Nor does what lies beyond another content say anything about this one.
+            // A range beyond another content is no error for this one.
             let beyond = range(&mut client, "/small", "bytes=20-", &more).status;
             assert_eq!(beyond, if status == 206 { 416 } else { 200 });
         }
     }
-    // Without a range it says nothing.
+    // Without a range it is ignored.
     assert_eq!(client.request("GET", "/small", "If-Range: \"x\"\r\n").status, 200);
 }
 
@@ -143,8 +143,7 @@ fn a_range_of_a_file_that_changes_under_it_is_not_completed() {
     assert_eq!((got.status, got.text()), (206, ""));
 }
 
-/// The parts of a multipart response: what each says of itself, and its content. By the boundary
-/// alone, as a client reads them.
+/// The parts of a multipart response, with their headers, split at the boundary as a client does.
 fn parts(got: &Got) -> Vec<(String, String)> {
     let kind = got.field("Content-Type").unwrap();
     let boundary = kind.strip_prefix("multipart/byteranges; boundary=").expect("several parts");
@@ -186,7 +185,7 @@ fn several_ranges_come_as_parts_in_the_order_they_were_asked_for() {
             assert_eq!(got.head.matches("\r\nContent-Type: ").count(), 1);
         }
     }
-    // The connection goes on behind them.
+    // The connection stays usable.
     assert_eq!(client.get("/small.txt").text(), small);
 }
 
@@ -198,8 +197,7 @@ fn ranges_that_are_one_after_all_are_sent_as_one() {
     assert_eq!(got.field("Content-Range"), Some("bytes 0-299/100000"));
 }
 
-/// CVE-2011-3192, CVE-2017-7529: whatever is asked for, no more is sent than the file and what
-/// stands between its parts.
+/// CVE-2011-3192, CVE-2017-7529: no response is longer than the file and the headers between its parts.
 #[test]
 fn no_mixture_of_ranges_makes_a_reply_larger_than_the_file_and_a_head() {
     let (mut client, large) = both();
@@ -223,7 +221,7 @@ fn no_mixture_of_ranges_makes_a_reply_larger_than_the_file_and_a_head() {
     }
 }
 
-/// A download from disk that breaks off anywhere and goes on from there, again and again.
+/// A download from disk that is aborted anywhere and resumed, again and again.
 #[test]
 fn a_download_is_resumed_bit_for_bit() {
     let scratch = Scratch::new();
@@ -242,7 +240,7 @@ fn a_download_is_resumed_bit_for_bit() {
         got.extend_from_slice(&part.body[..part.body.len().min(step)]);
     }
     assert!(got == content);
-    // Deployed anew with the same content, it still goes on; with another one it begins again.
+    // After a deploy of the same content it is resumed, with another content it starts again.
     for (content, status) in [(&content[..], 206), (b"another film", 200)] {
         fs::write(scratch.path().join("next"), content).unwrap();
         fs::rename(scratch.path().join("next"), scratch.path().join("film")).unwrap();

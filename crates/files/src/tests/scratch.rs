@@ -1,4 +1,4 @@
-//! What the tests of this crate share.
+//! Folders and threads for tests.
 
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::{env, fs, process, thread};
 
 use rustix::thread::CapabilitySet;
 
-/// A folder of a test's own, removed when the test is over.
+/// A temporary folder, removed when it is dropped.
 pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
@@ -24,8 +24,8 @@ impl Scratch {
     }
 }
 
-/// Runs `work` on a thread that has no superuser's right to pass over permissions, whoever runs the
-/// tests: Linux keeps such rights for each thread.
+/// Runs `work` on a thread without the superuser's capability to ignore permissions. On Linux each thread
+/// has its own capabilities.
 pub(crate) fn as_anybody<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     let over = CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH;
     let drop_rights = || -> rustix::io::Result<()> {
@@ -35,7 +35,7 @@ pub(crate) fn as_anybody<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     };
     thread::scope(|scope| {
         let worker = scope.spawn(|| {
-            drop_rights().expect("rights can be given up");
+            drop_rights().expect("capabilities can be dropped");
             work()
         });
         worker.join().unwrap_or_else(|panic| resume_unwind(panic))

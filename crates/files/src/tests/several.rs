@@ -1,4 +1,4 @@
-//! Several folders at several places.
+//! Several folders at several prefixes.
 
 use std::fs;
 

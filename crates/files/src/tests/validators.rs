@@ -1,4 +1,4 @@
-//! Entity tags: of the content where it is small enough, of the file's identity else.
+//! ETags: of the content of small files, of the identity of larger ones.
 
 use std::fs::{self, File, FileTimes};
 use std::time::{Duration, SystemTime};
@@ -48,8 +48,8 @@ fn a_tag_survives_a_deploy_of_the_same_content_up_to_a_size() {
     }
 }
 
-/// The form of a tag depends on the size alone: whoever asks when, in whatever state the caches
-/// are, gets the same one.
+/// The kind of ETag depends on the size only: all requests get the same ETag, in any state of the
+/// caches.
 #[test]
 fn a_tag_is_the_same_before_and_after_it_is_cached_and_on_every_shard() {
     for size in [10, SMALL as usize + 10, LIMIT, LIMIT + 10] {
@@ -73,7 +73,7 @@ fn a_content_is_read_once_for_all_shards() {
     let (store, _) = memory(&[("file", &"x".repeat(LIMIT))]);
     let folder = folder(&store);
     let first = etag(&folder.site(CacheLimits::default()), "/file");
-    // A second reading would write over it.
+    // A second read would overwrite it.
     store.change_when_read("file", ["read"]);
     let second = Client::new(&folder.site(CacheLimits::default())).request("HEAD", "/file", "");
     assert_eq!(second.field("ETag"), Some(&*first));
@@ -108,7 +108,7 @@ fn two_contents_within_one_tick_have_two_tags() {
     }
 }
 
-/// What a reproducible build writes into every file is no date.
+/// The date of a reproducible build is not sent as `Last-Modified`.
 #[test]
 fn a_date_that_tools_make_up_is_not_sent() {
     let scratch = Scratch::new();
@@ -123,7 +123,7 @@ fn a_date_that_tools_make_up_is_not_sent() {
         let got = client.get("/a.txt");
         assert_eq!(got.field("Last-Modified").is_some(), dated, "{secs}");
         assert!(got.field("ETag").is_some());
-        // Nor is it taken for one.
+        // Nor is it compared.
         let since = "If-Modified-Since: Sun, 09 Sep 2001 01:46:40 GMT\r\n";
         assert_eq!(client.request("GET", "/a.txt", since).status, if dated { 304 } else { 200 });
     }

@@ -9,7 +9,7 @@ use rustix::fs::{CWD, FileType, Mode};
 use super::scratch::{Scratch, as_anybody};
 use crate::{Folder, Mounts, Options, Rule};
 
-/// The lines of an explanation whose first words are these.
+/// The rest of the line that starts with this.
 fn line(text: &str, name: &str) -> Option<String> {
     text.lines().find_map(|line| line.trim_start().strip_prefix(name)).map(str::to_owned)
 }

@@ -1,5 +1,5 @@
-//! A subscriber that keeps what is warned of. Whoever uses it is alone in its process: another test on
-//! another thread would decide whether a warning is of interest to anybody.
+//! A subscriber that keeps warnings. Its test is alone in its process: tracing caches for all threads
+//! whether a warning is enabled.
 
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
@@ -8,7 +8,7 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-/// Keeps what is warned of.
+/// Keeps warnings.
 #[derive(Clone, Default)]
 pub(crate) struct Warnings(Arc<Mutex<Vec<String>>>);
 

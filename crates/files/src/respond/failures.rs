@@ -3,7 +3,7 @@
 
 use std::sync::Mutex;
 
-use sockeye_proto::{Budget, Client, Reports, Time};
+use sockeye_proto::{Client, Reports, Time};
 use tracing::{debug, warn};
 
 use super::instead::status;
@@ -16,7 +16,7 @@ const LONGEST: usize = 512;
 
 /// The kinds of failures of a server, with the times of their reports.
 #[derive(Debug, Default)]
-pub(crate) struct Failures([Failure; 7]);
+pub(super) struct Failures([Failure; 7]);
 
 #[derive(Debug, Default)]
 struct Failure {
@@ -41,6 +41,23 @@ impl Failures {
         Some(&self.0[kind])
     }
 
+    /// Logs that a request of `client` for `path` is answered with an error. Returns whether it is to be
+    /// reported later.
+    pub(super) fn note(&self, absent: Absent, path: &[u8], client: Client, now: Time) -> bool {
+        // A path has RFC 3986's characters only: nothing in it disturbs a log.
+        let path = str::from_utf8(&path[..path.len().min(LONGEST)]).unwrap_or_default();
+        let status = status(absent).code();
+        let Some(failure) = self.of(absent) else {
+            debug!(path, status, %client, reason = %absent, "nothing to send");
+            return false;
+        };
+        *lock(&failure.last) = Some(absent);
+        let Some(requests) = failure.reports.report(now) else { return true };
+        let limit = limit(absent);
+        warn!(path, status, %client, requests, limit, reason = %absent, "a request failed");
+        false
+    }
+
     /// When there is something to report.
     pub(super) fn due(&self) -> Option<Time> {
         self.0.iter().filter_map(|failure| failure.reports.due()).min()
@@ -63,46 +80,4 @@ fn limit(absent: Absent) -> Option<u64> {
         Absent::TooManyOpenFiles(OpenFilesOf::Process) => open_files_limit(),
         _ => None,
     }
-}
-
-/// Logs that a request of `client` for `path` is answered with an error. Returns whether it is to be
-/// reported later.
-pub(super) fn absent(
-    absent: Absent,
-    path: &[u8],
-    client: Client,
-    failures: &Failures,
-    now: Time,
-) -> bool {
-    // A path has RFC 3986's characters only: nothing in it disturbs a log.
-    let path = str::from_utf8(&path[..path.len().min(LONGEST)]).unwrap_or_default();
-    let status = status(absent).code();
-    let Some(failure) = failures.of(absent) else {
-        debug!(path, status, %client, reason = %absent, "nothing to send");
-        return false;
-    };
-    *lock(&failure.last) = Some(absent);
-    let Some(requests) = failure.reports.report(now) else { return true };
-    let limit = limit(absent);
-    warn!(path, status, %client, requests, limit, reason = %absent, "a request failed");
-    false
-}
-
-/// What requests get when a budget is spent, and what can be done about it.
-pub(super) const GETS_LESS: &str = "a budget is spent: some requests get less";
-pub(super) const NO_MORE_FILES: &str = "too many files are being sent: some requests get 503; a \
-     higher limit on open files allows more (ulimit -Hn, or LimitNOFILE= in a systemd unit)";
-
-/// Logs that a request of `client` found a budget spent. Returns whether it is to be reported later.
-pub(super) fn spent(budget: &Budget, gets: &'static str, client: Client, now: Time) -> bool {
-    let Some(requests) = budget.report(now) else { return true };
-    let (total, used) = (budget.total(), budget.used());
-    warn!(budget = budget.name(), total, used, %client, requests, "{gets}");
-    false
-}
-
-/// Logs that `requests` more found a budget spent.
-pub(super) fn spent_more(budget: &Budget, gets: &'static str, requests: u64) {
-    let (total, used) = (budget.total(), budget.used());
-    warn!(budget = budget.name(), total, used, requests, "{gets}");
 }
