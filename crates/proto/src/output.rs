@@ -14,6 +14,10 @@ use bytes::{Buf, Bytes};
 
 use crate::{Access, FileRange, Permit};
 
+/// A position in the output of a connection, in bytes since its beginning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mark(pub u64);
+
 /// What is not plain, and where among the plain bytes it stands.
 #[derive(Debug)]
 struct Piece {

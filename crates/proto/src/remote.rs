@@ -27,8 +27,6 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::Event;
-
 /// Which connection of a shard: opaque outside of the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Key(pub u64);
@@ -65,23 +63,6 @@ pub(crate) enum Delivery {
     Sent(Message, Arc<Credit>),
     /// A remote woke the connection.
     Wake(Arc<Credit>),
-}
-
-impl Delivery {
-    /// What the connection is to be told, now, and the credit of which a place is to be given back
-    /// afterwards.
-    pub(crate) fn into_event(self) -> (Event<'static>, Option<Arc<Credit>>) {
-        match self {
-            Self::Settled(ticket, body) => (Event::Message(ticket, body), None),
-            Self::Sent(message, credit) => {
-                (Event::Message(Ticket::REMOTE, Ok(message)), Some(credit))
-            }
-            Self::Wake(credit) => {
-                credit.take_wake();
-                (Event::Woken, None)
-            }
-        }
-    }
 }
 
 impl fmt::Debug for Envelope {
@@ -193,7 +174,7 @@ impl Credit {
 
     /// Takes the wake-up. Called before the connection is told of it, so that one that comes while
     /// the connection looks is told as well.
-    fn take_wake(&self) {
+    pub(crate) fn take_wake(&self) {
         // It has to read the flag, too: whoever found it set has written what is to be seen before.
         self.woken.swap(false, Ordering::AcqRel);
     }
@@ -410,6 +391,12 @@ mod tests {
         }
     }
 
+    /// What a session does before it calls its protocol.
+    fn take_wake(envelope: &Envelope) {
+        let Delivery::Wake(credit) = &envelope.content else { panic!("{envelope:?}") };
+        credit.take_wake();
+    }
+
     #[test]
     fn a_promise_is_settled_once_whether_kept_or_dropped() {
         let mailbox = Arc::new(Box1::default());
@@ -453,7 +440,7 @@ mod tests {
             let envelopes = mailbox.take();
             assert_eq!(envelopes.len(), 1);
             for envelope in envelopes {
-                assert!(matches!(envelope.content.into_event(), (Event::Woken, None)));
+                take_wake(&envelope);
             }
         }
         // Nobody is told any more, so nothing is put in the mailbox.
@@ -477,7 +464,7 @@ mod tests {
             let envelopes = mailbox.take();
             assert!(envelopes.len() <= 1, "{envelopes:?}");
             for envelope in envelopes {
-                let _ = envelope.content.into_event();
+                take_wake(&envelope);
                 // Relaxed, as the flag alone has to order it.
                 seen.store(said.load(Ordering::Relaxed), Ordering::Relaxed);
             }

@@ -91,9 +91,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The same connection without a socket, byte by byte:
-//! [`proto::harness`]. How connections tell each other something, over all workers and without
-//! waiting for slow peers: [`Remote`], and the example `chat`.
+//! The same connection without a socket, byte by byte: `proto::harness`, with the feature `harness`.
+//! How connections tell each other something, over all workers and without waiting for slow peers:
+//! [`Remote`], and the example `chat`.
 //!
 //! # A folder over HTTP
 //!

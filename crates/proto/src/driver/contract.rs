@@ -5,9 +5,11 @@ use std::mem;
 
 use super::owner::Owner;
 use super::session::{Expects, Incoming, Session};
-use crate::remote::Envelope;
-use crate::turn::Effects;
-use crate::{Consumed, End, Event, Fault, Mark, Next, Output, Protocol, Reason, Time, Turn};
+use crate::protocol::Effects;
+use crate::remote::{Delivery, Envelope};
+use crate::{
+    Consumed, End, Event, Fault, Mark, Next, Output, Protocol, Reason, Ticket, Time, Turn,
+};
 
 /// Whether unused input is to be offered again, without more behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +70,16 @@ impl Session {
 
     /// Something comes from a promise or a remote.
     pub fn deliver<O: Owner>(&mut self, envelope: Envelope, owner: &mut O) {
-        let (event, credit) = envelope.content.into_event();
+        let (event, credit) = match envelope.content {
+            Delivery::Settled(ticket, body) => (Event::Message(ticket, body), None),
+            Delivery::Sent(message, credit) => {
+                (Event::Message(Ticket::REMOTE, Ok(message)), Some(credit))
+            }
+            Delivery::Wake(credit) => {
+                credit.take_wake();
+                (Event::Woken, None)
+            }
+        };
         self.event(event, owner);
         // Its place is free again, now or when the output has room.
         match credit {

@@ -20,7 +20,7 @@ mod session;
 mod tests;
 mod unused;
 
+pub use crate::protocol::{Context, ShardHandles};
 pub use crate::remote::{Envelope, Key, MailboxSender};
-pub use crate::turn::{Context, ShardHandles};
 pub use owner::Owner;
 pub use session::{InFlight, Session};

@@ -1,6 +1,6 @@
 //! What a session needs of whoever owns it.
 
-use crate::turn::Context;
+use crate::protocol::Context;
 use crate::{Output, Peer};
 
 /// What a session needs of its owner during a call.

@@ -8,7 +8,95 @@ use std::sync::Arc;
 
 use crate::job::{Job, JobKind, Spawn};
 use crate::remote::{Credit, Key, MailboxSender, Promise, Remote, Ticket};
-use crate::{Client, Output, Peer, Protocol, Time, WallTime};
+use crate::{Client, Event, Fault, Mark, Output, Peer, Time, WallTime};
+
+/// One connection with one peer.
+///
+/// Whoever drives a protocol, by a [`Session`](driver::Session), keeps these promises:
+///
+/// - [`Event::Open`] comes first and [`Event::Closed`] last, each exactly once. A connection that we
+///   opened and that never came to stand hears only [`Event::Closed`].
+/// - Input arrives in order. What a call did not use is offered again, with more behind it.
+/// - [`Event::Eof`] comes after every input byte was offered, and no input follows it. It is not
+///   told during a pause. When the peer ends its side during one, [`Event::HalfClosed`] says so.
+/// - After a call that returned a [`Fault`], only [`Event::Closed`] follows.
+/// - `deadline` is asked after every call, so a connection need not announce a change.
+///
+/// Every call is made by an event loop, which serves nobody else meanwhile. What blocks belongs into
+/// [`Turn::run`].
+pub trait Protocol {
+    /// Takes input: all that has arrived and was not used yet.
+    ///
+    /// The returned [`Consumed`] says how many bytes were used and whether to go on. A protocol that
+    /// returns [`Next::More`] with bytes left over is offered them again only together with new
+    /// ones, so it should remember how far it has scanned.
+    ///
+    /// # Errors
+    ///
+    /// A [`Fault`] ends the connection. The response that the fault earns is written to the output
+    /// before it is returned; it still reaches the peer.
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault>;
+
+    /// Takes everything that is not input.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Protocol::on_bytes`].
+    fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault>;
+
+    /// When [`Event::Deadline`] is wanted next; `None` when only the engine's own limits run.
+    fn deadline(&self) -> Option<Time>;
+
+    /// Since when the connection has been idle: nothing is owed to either side, and the peer has
+    /// to expect that an idle connection is closed. `None` while something is in progress, and for
+    /// protocols in which silence doesn't mean idleness; the default.
+    ///
+    /// When all connection slots are taken, the connection that has been idle longest is closed to
+    /// make room for a new one ([`Reason::MadeRoom`]). This is not called otherwise.
+    fn idle_since(&self) -> Option<Time> {
+        None
+    }
+}
+
+/// A protocol of any type can stand where a boxed one is wanted, as errors can in the standard library.
+impl<P: Protocol + 'static> From<P> for Box<dyn Protocol> {
+    fn from(protocol: P) -> Self {
+        Box::new(protocol)
+    }
+}
+
+/// How much input a call used, and what it needs next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Consumed {
+    /// Bytes used, at most the length of the input that was offered.
+    pub used: usize,
+    /// What the connection needs to go on.
+    pub next: Next,
+}
+
+/// What a connection needs to go on: two different answers that are easily taken for one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// More bytes than were offered.
+    More,
+    /// Time: nothing is read or offered until [`Turn::resume`], when the unused bytes are offered
+    /// again without waiting for new ones.
+    Pause,
+}
+
+impl Consumed {
+    /// `used` bytes were used; the connection needs more.
+    #[must_use]
+    pub const fn more(used: usize) -> Self {
+        Self { used, next: Next::More }
+    }
+
+    /// `used` bytes were used; the rest is to wait until [`Turn::resume`].
+    #[must_use]
+    pub const fn pause(used: usize) -> Self {
+        Self { used, next: Next::Pause }
+    }
+}
 
 /// What one call into a protocol is told.
 #[derive(Clone, Copy, Debug)]
@@ -22,10 +110,6 @@ pub struct Context<'a> {
     /// How many bytes the output may hold before it counts as full.
     pub room: usize,
 }
-
-/// A position in the output of a connection, in bytes since its beginning.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Mark(pub u64);
 
 /// How a connection wants to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -241,7 +325,6 @@ mod tests {
 
     use super::*;
     use crate::harness::Harness;
-    use crate::{Consumed, Event, Fault};
 
     /// Writes one-byte pieces until the output is full, each time there is room, up to a total.
     struct Pieces {
