@@ -91,7 +91,7 @@ impl ConnectionCounts {
         let shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
         let next = (place + 1) % shards.len();
         if next != asker {
-            shards[next].order(Order::MakeRoom(asker));
+            shards[next].order(Order::Evict(asker));
         }
         next != asker
     }
