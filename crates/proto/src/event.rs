@@ -1,4 +1,4 @@
-//! What a protocol is told besides input.
+//! Events: what a protocol gets besides input.
 
 use std::time::Duration;
 
@@ -8,65 +8,60 @@ use crate::{Abandoned, Mark, Message, Peer, Reason, Ticket};
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// The connection stands. The first event of every connection, also of one that another
-    /// connection switched to.
+    /// The connection is established. The first event of every protocol, also of one that another
+    /// protocol switched to.
     Open(&'a Peer),
-    /// The peer ended its side: no more input will come. `clean` is false when unused input was
-    /// left over, that is, when the peer stopped in the middle of something. Output still goes out.
+    /// The peer ended its side: no more input comes. Output is still sent.
     Eof {
-        /// No unused input was left over.
+        /// All input was used. `false`: the peer stopped in the middle of something.
         clean: bool,
     },
-    /// The peer has ended its side while nothing is read from it: during a pause, or because the
-    /// output is full. At most once, and before [`Event::Eof`]: input that arrived earlier may still
-    /// be offered in between. Output still goes out.
+    /// The peer has ended its side while nothing is read from it: during a pause, or while the output
+    /// is full. Comes at most once, before [`Event::Eof`]; earlier input may follow in between. Output
+    /// is still sent.
     HalfClosed,
-    /// The output has come forward, and is below the low-water mark: [`Turn::want_room`] asked to be
-    /// told.
+    /// Output was sent, and what is left is below the low-water mark.
+    /// [`Turn::want_room`](crate::Turn::want_room) asked for this.
     Room,
-    /// The time that [`Protocol::deadline`] named has come.
+    /// The time that [`Protocol::deadline`](crate::Protocol::deadline) returned has come.
     Deadline,
-    /// A [`Promise`] of this connection was kept or abandoned, or a [`Remote`] sent something
-    /// (its ticket is [`Ticket::REMOTE`]).
+    /// A [`Promise`](crate::Promise) with this ticket was kept or abandoned, or a
+    /// [`Remote`](crate::Remote) sent a message (with [`Ticket::REMOTE`]).
     Message(Ticket, Result<Message, Abandoned>),
-    /// Something may be there for this connection, in a place that it knows: [`Remote::wake`] was
-    /// called, any number of times since the last such event.
+    /// [`Remote::wake`](crate::Remote::wake) was called, once or more, since the last such event.
     Woken,
-    /// Everything written before this mark has been accepted by the kernel. After [`Turn::mark`] it
-    /// comes whenever that has moved, until the mark is reached.
+    /// The kernel has taken everything that was written before this mark. After
+    /// [`Turn::mark`](crate::Turn::mark) this comes whenever output was sent, until that mark is
+    /// reached.
     Sent(Mark),
-    /// The server will drain soon, and accepts connections until then: a protocol that can ask its
-    /// peer to come again elsewhere does so. May come before [`Event::Drain`], also more than once.
+    /// The server will drain soon, and accepts connections until then. Ask the peer to connect again
+    /// elsewhere, if the protocol can. May come several times, and not at all.
     LameDuck,
-    /// The server is stopping: finish what is under way, and end the connection. What had arrived
-    /// by now was offered before. A protocol whose peer may just be sending its next request gives it
-    /// [`DRAIN_GRACE`] before it closes an idle connection.
+    /// The server is stopping: finish what is in flight, and end the connection. Input that arrived
+    /// earlier was offered before. An idle connection closes after [`DRAIN_GRACE`], if its peer may
+    /// just be sending a request.
     Drain {
-        /// Input has arrived that was not used: the connection pauses, or its output is full.
+        /// There is input that was not used: the connection is paused, or its output is full.
         unread: bool,
     },
-    /// The connection is over, and why. Whatever is written now goes nowhere.
+    /// The connection ended, for this reason. Output is discarded.
     Closed(&'a Reason),
 }
 
-/// How long an idle connection stays open after [`Event::Drain`]. A request that was sent before its
-/// client could know of the stop arrives within this time, and is answered. 1 s.
+/// How long an idle connection stays open after [`Event::Drain`]: a request that its client sent
+/// before it could know of the stop arrives within this time, and is answered. 1 s.
 pub const DRAIN_GRACE: Duration = Duration::from_secs(1);
 
-/// How far a server has come on its way to stop, as a protocol has heard of it.
+/// Which events of a stopping server a protocol got.
 ///
-/// A protocol that hands its connection to another one ([`Turn::switch_to`](crate::Turn::switch_to))
-/// passes it on: the other one is not told again of what was told before.
+/// A protocol that [switches](crate::Turn::switch_to) to another one passes this on: the other one
+/// doesn't get the same event again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// Nobody said that it stops.
+    /// Nothing.
     No,
-    /// It will soon: clients are asked to connect again elsewhere ([`Event::LameDuck`]).
-    ///
-    /// [`Event::LameDuck`]: crate::Event::LameDuck
+    /// [`Event::LameDuck`].
     LameDuck,
-    /// It is stopping: likewise, and idle connections are closed ([`Event::Drain`]).
-    ///
-    /// [`Event::Drain`]: crate::Event::Drain
+    /// [`Event::Drain`].
     Drain,
 }

@@ -1,34 +1,64 @@
-//! Protocols as pure code: the [`Protocol`] trait, and what every protocol shares.
+//! The [`Protocol`] trait, and what every protocol shares.
 //!
-//! For those who write a protocol, or a driver that runs them.
-//!
-//! A [`Protocol`] is one connection with one peer: bytes come in, bytes go out, and nothing in
-//! this crate can open a socket, read a clock, start a thread or touch a file. Whoever drives it
-//! (the engine over TCP, the simulator, the [`harness`] in a test) owns everything that can block,
-//! fail or be attacked, and tells the connection what happened through two doors:
+//! A protocol is one connection with one peer, as pure code: bytes come in, bytes go out. This crate
+//! opens no socket, reads no clock, starts no thread and touches no file. A *driver* does that: the
+//! engine on TCP and Unix sockets, the simulator on a network in memory, the harness in a test. It
+//! calls the protocol and acts on what the protocol wrote and asked for:
 //!
 //! ```text
-//!            input bytes ──▶ on_bytes ──┐                 ┌──▶ Output   bytes · shared bytes · file ranges
-//!                                       ├── a protocol ───┤
-//!  open, eof, room, deadline, message, ─▶ on_event ───────┘──▶ Turn     pause · resume · finish · close · promise
-//!  woken, half-closed, sent, lame duck, drain, closed
+//!  input bytes ──────────▶ on_bytes ─┐              ┌─▶ Output: bytes, shared bytes, ranges of files
+//!                                    ├─ a protocol ─┤
+//!  Event: open, deadline, ▶ on_event ┘              └─▶ Turn: end, pause, resume, mark, promise, job
+//!  message, end of input …
 //! ```
 //!
-//! [`echo`] is the smallest protocol and the one to read first; `sockeye-http` and `sockeye-message`
-//! are larger ones, in crates of their own. One whole connection, byte for byte:
+//! A protocol that answers each line with its length, and a test of it:
 //!
 //! ```
-//! use sockeye_proto::{echo::Echo, harness::Harness};
+//! use sockeye_proto::{Consumed, End, Event, Fault, Protocol, Time, Turn, harness::Harness};
 //!
-//! let mut peer = Harness::new(Echo::default());
-//! peer.input(b"Hello World");
-//! assert_eq!(peer.output(), b"Hello World");
+//! struct LineLengths;
+//!
+//! impl Protocol for LineLengths {
+//!     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
+//!         let mut used = 0;
+//!         while let Some(len) = input[used..].iter().position(|byte| *byte == b'\n') {
+//!             turn.out.write(format!("{len}\n").as_bytes());
+//!             used += len + 1;
+//!         }
+//!         if input.len() - used > 1000 {
+//!             return Err(Fault::peer("line_too_long", "sent a line of more than 1000 bytes"));
+//!         }
+//!         Ok(Consumed::more(used)) // What is left is offered again, with more behind it.
+//!     }
+//!
+//!     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
+//!         match event {
+//!             Event::Eof { .. } => turn.end(End::Finish),
+//!             Event::Drain { .. } => turn.end(End::Linger),
+//!             _ => {}
+//!         }
+//!         Ok(())
+//!     }
+//!
+//!     fn deadline(&self) -> Option<Time> {
+//!         None
+//!     }
+//! }
+//!
+//! let mut peer = Harness::new(LineLengths);
+//! peer.input(b"Hello\nWor");
+//! peer.input(b"ld\n");
+//! assert_eq!(peer.output(), b"5\n5\n");
 //! peer.eof();
 //! assert!(peer.finished());
 //! ```
 //!
-//! What this crate leaves to others: sockets, scheduling, limits on connections and the write
-//! deadline are the engine's; opening and reading files is `sockeye-files`'.
+//! [`echo`] is as small and complete, with a deadline. `sockeye-http` and `sockeye-message` are larger
+//! protocols.
+//!
+//! The feature `harness` adds the module `harness`, for tests. [`driver`] is for drivers only. Limits
+//! on connections and the write deadline are the engine's; files come from `sockeye-files`.
 
 #![forbid(unsafe_code)]
 

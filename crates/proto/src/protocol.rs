@@ -1,6 +1,4 @@
-//! What a protocol can do during one call: write, look at the time, ask for things. The
-//! [`Session`](crate::driver::Session) makes a [`Turn`] for each call, and acts on what was asked for
-//! when the call is over.
+//! The trait [`Protocol`], and the [`Turn`], through which a protocol acts during a call.
 
 use std::cell::Cell;
 use std::fmt;
@@ -12,29 +10,30 @@ use crate::{Client, Event, Fault, Mark, Output, Peer, Time, WallTime};
 
 /// One connection with one peer.
 ///
-/// Whoever drives a protocol, by a [`Session`](driver::Session), keeps these promises:
+/// A driver guarantees:
 ///
-/// - [`Event::Open`] comes first and [`Event::Closed`] last, each exactly once. A connection that we
-///   opened and that never came to stand hears only [`Event::Closed`].
-/// - Input arrives in order. What a call did not use is offered again, with more behind it.
-/// - [`Event::Eof`] comes after every input byte was offered, and no input follows it. It is not
-///   told during a pause. When the peer ends its side during one, [`Event::HalfClosed`] says so.
+/// - [`Event::Open`] comes first and [`Event::Closed`] last, each once. If we opened the connection and
+///   that failed, [`Event::Closed`] is the only call.
+/// - Input comes in order. What a call didn't use is offered again, followed by newer input.
+/// - [`Event::Eof`] comes after all input was offered, and not during a pause. If the peer ends its side
+///   during a pause, [`Event::HalfClosed`] comes.
 /// - After a call that returned a [`Fault`], only [`Event::Closed`] follows.
-/// - `deadline` is asked after every call, so a connection need not announce a change.
+/// - [`Protocol::deadline`] is called after every other call.
+/// - A panic closes this connection only.
 ///
-/// Every call is made by an event loop, which serves nobody else meanwhile. What blocks belongs into
-/// [`Turn::run`].
+/// Calls run on an event loop, which serves no other connection meanwhile. Code that blocks belongs
+/// into [`Turn::run`].
 pub trait Protocol {
-    /// Takes input: all that has arrived and was not used yet.
+    /// Takes input: all that has arrived and wasn't used, never empty.
     ///
-    /// The returned [`Consumed`] says how many bytes were used and whether to go on. A protocol that
-    /// returns [`Next::More`] with bytes left over is offered them again only together with new
-    /// ones, so it should remember how far it has scanned.
+    /// Returns how many bytes it used, and whether to go on. After [`Next::More`] the unused bytes are
+    /// offered again only together with new ones, so remember how far they were scanned. The driver
+    /// limits unused input (the engine: 1 MiB).
     ///
     /// # Errors
     ///
-    /// A [`Fault`] ends the connection. The response that the fault earns is written to the output
-    /// before it is returned; it still reaches the peer.
+    /// A [`Fault`] ends the connection. To tell the peer, write to [`Turn::out`] before returning it:
+    /// that is still sent.
     fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault>;
 
     /// Takes everything that is not input.
@@ -44,61 +43,61 @@ pub trait Protocol {
     /// As for [`Protocol::on_bytes`].
     fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault>;
 
-    /// When [`Event::Deadline`] is wanted next; `None` when only the engine's own limits run.
+    /// When [`Event::Deadline`] is due. `None`: only the driver's own limits apply.
     fn deadline(&self) -> Option<Time>;
 
-    /// Since when the connection has been idle: nothing is owed to either side, and the peer has
-    /// to expect that an idle connection is closed. `None` while something is in progress, and for
-    /// protocols in which silence doesn't mean idleness; the default.
+    /// Since when the connection has been idle: no request is unanswered, none is being received, and
+    /// clients expect that idle connections may be closed. `None` if it isn't idle, or if silence
+    /// doesn't mean idleness in this protocol. Default: `None`.
     ///
-    /// When all connection slots are taken, the connection that has been idle longest is closed to
-    /// make room for a new one ([`Reason::MadeRoom`]). This is not called otherwise.
+    /// At its limit on connections, the engine closes the one that has been idle longest for each new
+    /// one ([`Reason::MadeRoom`](crate::Reason::MadeRoom)). This is not called otherwise.
     fn idle_since(&self) -> Option<Time> {
         None
     }
 }
 
-/// A protocol of any type can stand where a boxed one is wanted, as errors can in the standard library.
+/// Lets functions take a protocol of any type, boxed or not.
 impl<P: Protocol + 'static> From<P> for Box<dyn Protocol> {
     fn from(protocol: P) -> Self {
         Box::new(protocol)
     }
 }
 
-/// How much input a call used, and what it needs next.
+/// How much input a call used, and what the protocol needs next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Consumed {
-    /// Bytes used, at most the length of the input that was offered.
+    /// Bytes used, at most the length of the input.
     pub used: usize,
-    /// What the connection needs to go on.
+    /// What the protocol needs next.
     pub next: Next,
 }
 
-/// What a connection needs to go on: two different answers that are easily taken for one.
+/// What a protocol needs before it can use more input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
     /// More bytes than were offered.
     More,
-    /// Time: nothing is read or offered until [`Turn::resume`], when the unused bytes are offered
-    /// again without waiting for new ones.
+    /// [`Turn::resume`]: until then nothing is read, and then the unused bytes are offered again
+    /// without waiting for new ones.
     Pause,
 }
 
 impl Consumed {
-    /// `used` bytes were used; the connection needs more.
+    /// `used` bytes were used. More are needed.
     #[must_use]
     pub const fn more(used: usize) -> Self {
         Self { used, next: Next::More }
     }
 
-    /// `used` bytes were used; the rest is to wait until [`Turn::resume`].
+    /// `used` bytes were used. The rest waits for [`Turn::resume`].
     #[must_use]
     pub const fn pause(used: usize) -> Self {
         Self { used, next: Next::Pause }
     }
 }
 
-/// What one call into a protocol is told.
+/// What a driver gives to each call into a protocol.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
     /// The monotonic clock, read once per turn of the loop.
@@ -107,47 +106,47 @@ pub struct Context<'a> {
     pub wall: WallTime,
     /// Where messages and jobs go.
     pub handles: &'a ShardHandles,
-    /// How many bytes the output may hold before it counts as full.
+    /// The output is full when it holds this many bytes.
     pub room: usize,
 }
 
-/// How a connection wants to end.
+/// How a protocol ends its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum End {
-    /// Nothing more will be written: a FIN follows the last byte. Reading goes on, and the
-    /// connection closes when the peer has ended its side too.
+    /// Sends a FIN after the last byte. Reading goes on, and the connection closes when the peer has
+    /// ended its side, too.
     Finish,
-    /// The connection closes when the last byte is sent. The peer is not expected to send more.
+    /// Closes the connection when the last byte is sent. For peers that send nothing more.
     Close,
-    /// As [`End::Close`], but the peer may still be sending: what comes is read and thrown away
-    /// for a while, so that a reset doesn't eat what we sent last.
+    /// As [`End::Finish`], but input is discarded, for some seconds. For peers that may still be
+    /// sending: closing with unread input would reset the connection, and the peer could lose our last
+    /// bytes.
     Linger,
 }
 
-/// What a protocol asked for during a call.
+/// What a protocol asked for during a call, besides output.
 #[derive(Default)]
 pub(crate) struct Effects {
-    /// Offer the unused input again.
+    /// [`Turn::resume`].
     pub(crate) resume: bool,
-    /// Say [`Event::Room`](crate::Event::Room), as [`Turn::want_room`] has it.
+    /// [`Turn::want_room`].
     pub(crate) want_room: bool,
-    /// End the session; the strongest wish of the call.
+    /// [`Turn::end`]: the last in the order of [`End`], of several.
     pub(crate) end: Option<End>,
-    /// Say [`Event::Sent`](crate::Event::Sent) when this mark is reached.
+    /// [`Turn::mark`].
     pub(crate) mark: Option<Mark>,
-    /// Go on with another protocol.
+    /// [`Turn::switch_to`].
     pub(crate) switch: Option<Box<dyn Protocol>>,
 }
 
 impl Effects {
-    /// Whether anything was asked for.
     pub(crate) fn is_any(&self) -> bool {
         let Self { resume, want_room, end, mark, switch } = self;
         *resume || *want_room || end.is_some() || mark.is_some() || switch.is_some()
     }
 }
 
-/// Where messages to the sessions of one shard go, and their jobs.
+/// Where the messages to one shard's sessions go, and their jobs.
 pub struct ShardHandles {
     mailbox: Arc<dyn MailboxSender>,
     spawn: Arc<dyn Spawn>,
@@ -167,9 +166,9 @@ impl fmt::Debug for ShardHandles {
     }
 }
 
-/// One call's means: what is to be sent, the time, and what may be asked for.
+/// What a protocol has during a call: its output, the time, and ways to act on its connection.
 pub struct Turn<'a> {
-    /// What is to be sent.
+    /// What will be sent, after what was written before.
     pub out: &'a mut Output,
     pub(crate) context: Context<'a>,
     pub(crate) key: Key,
@@ -177,34 +176,34 @@ pub struct Turn<'a> {
     pub(crate) effects: &'a mut Effects,
     /// The session's credit, made when it first asks for a [`Remote`].
     pub(crate) credit: &'a mut Option<Arc<Credit>>,
-    /// How many bytes of this session have left the output before: sent, or in flight.
+    /// How many bytes of this session have left the output: sent or in flight.
     pub(crate) position: u64,
     /// How many of these have not been sent yet.
     pub(crate) in_flight: u64,
 }
 
 impl<'a> Turn<'a> {
-    /// What this call was told: for a protocol that runs others on streams of its own.
+    /// For a protocol that runs others on streams of its own.
     #[doc(hidden)]
     #[must_use]
     pub fn context(&self) -> Context<'a> {
         self.context
     }
 
-    /// What messages for this session carry: for a protocol that runs others on streams of its own.
+    /// For a protocol that runs others on streams of its own.
     #[doc(hidden)]
     #[must_use]
     pub fn key(&self) -> Key {
         self.key
     }
 
-    /// The time of this turn.
+    /// The time. It doesn't change during a turn of the event loop.
     #[must_use]
     pub fn now(&self) -> Time {
         self.context.now
     }
 
-    /// The wall clock at this turn.
+    /// The time of day. It doesn't change during a turn of the event loop.
     #[must_use]
     pub fn wall(&self) -> WallTime {
         self.context.wall
@@ -216,14 +215,15 @@ impl<'a> Turn<'a> {
         self.peer
     }
 
-    /// Bytes that were written and have not been sent: those in the output and those in flight.
+    /// Bytes that were written and are not sent: those in the output and those in flight.
     #[must_use]
     pub fn unsent(&self) -> u64 {
         self.in_flight + self.out.unsent()
     }
 
-    /// Whether the output holds as much as it should. A connection that answers many requests in
-    /// one call looks here between them; one that stops for it asks [`Turn::want_room`].
+    /// Whether the output holds as much as it should (the engine: 256 KiB in memory, or 2 ranges of
+    /// files). A protocol that writes much checks this before each part, and calls [`Turn::want_room`]
+    /// when it stops. Writing more is possible, but input isn't read while the output is full.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.out.held() >= self.context.room
@@ -231,51 +231,49 @@ impl<'a> Turn<'a> {
             || self.out.file_ranges() >= Output::MAX_FILE_RANGES
     }
 
-    /// Effects for [`Event::Room`](crate::Event::Room) once: when something has been sent and the
-    /// output is below the low-water mark, or at once where there is nothing to send.
+    /// Asks for one [`Event::Room`]: when something was sent and the output is below the low-water mark
+    /// (a quarter of what makes it full), or at once if nothing is left to send.
     pub fn want_room(&mut self) {
         self.effects.want_room = true;
     }
 
-    /// Effects that unused input be offered again, and reading go on, after a pause.
+    /// Ends a pause: unused input is offered again, and reading goes on.
     pub fn resume(&mut self) {
         self.effects.resume = true;
     }
 
-    /// Marks the end of what has been written so far, and asks for
-    /// [`Event::Sent`](crate::Event::Sent) when it has been sent.
+    /// Marks the end of what was written, and asks for [`Event::Sent`] until it is sent.
     pub fn mark(&mut self) -> Mark {
         let mark = self.written();
         self.effects.mark = Some(mark);
         mark
     }
 
-    /// The end of what has been written so far.
+    /// The end of what was written.
     #[must_use]
     pub fn written(&self) -> Mark {
         Mark(self.position + self.out.unsent())
     }
 
-    /// The end of what has been sent so far.
+    /// The end of what was sent.
     #[must_use]
     pub fn sent(&self) -> Mark {
         Mark(self.position.saturating_sub(self.in_flight))
     }
 
-    /// Ends the connection when everything written has been sent. Of several wishes the
-    /// strongest counts.
+    /// Ends the connection when everything written is sent. Of several calls, the one with the last
+    /// variant of [`End`] counts.
     pub fn end(&mut self, end: End) {
         self.effects.end = self.effects.end.max(Some(end));
     }
 
-    /// Hands the connection to another protocol when this call returns: it gets
-    /// [`Event::Open`](crate::Event::Open) and then the bytes that this call did not use. This
-    /// connection hears no more.
+    /// Replaces this protocol by another one when this call returns. The other one gets [`Event::Open`]
+    /// and then the unused input; this one gets no further call.
     pub fn switch_to(&mut self, protocol: Box<dyn Protocol>) {
         self.effects.switch = Some(protocol);
     }
 
-    /// Reserves a place for one answer from elsewhere.
+    /// A promise of one [`Event::Message`], to be kept by any thread.
     #[must_use]
     pub fn promise(&self) -> Promise {
         let ticket = self.context.handles.next_ticket.get();
@@ -283,27 +281,26 @@ impl<'a> Turn<'a> {
         Promise::new(Arc::clone(&self.context.handles.mailbox), self.key, Ticket(ticket))
     }
 
-    /// A handle into this connection for other threads.
+    /// A handle by which any thread can send to this connection, or wake it.
     #[must_use]
     pub fn remote(&mut self) -> Remote {
         let credit = self.credit.get_or_insert_with(|| Arc::new(Credit::new()));
         Remote::new(Arc::clone(&self.context.handles.mailbox), self.key, Arc::clone(credit))
     }
 
-    /// Runs `work` on another thread: for what blocks. Its result comes as
-    /// [`Event::Message`](crate::Event::Message) under the returned ticket, [`crate::Abandoned`] if
-    /// it panics, or where too much waits already.
+    /// Runs `work`, which may block, on another thread. Its result comes as [`Event::Message`] with the
+    /// returned ticket: [`Abandoned`](crate::Abandoned) if it panics, or if too many jobs wait.
     pub fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Ticket {
         let promise = self.promise();
         let ticket = promise.ticket();
         let client = Client::of(self.peer.address);
         let job = Job::new(JobKind::Other, client, move || promise.keep(Box::new(work())));
-        // Refused, it is dropped, which abandons its promise.
+        // Dropping a refused job abandons its promise.
         drop(self.spawn(job));
         ticket
     }
 
-    /// Runs `job` on another thread. What it has to say it says by the promises that it holds.
+    /// Runs `job` on another thread. Results go through promises that it holds.
     ///
     /// # Errors
     ///
@@ -326,7 +323,7 @@ mod tests {
     use super::*;
     use crate::harness::Harness;
 
-    /// Writes one-byte pieces until the output is full, each time there is room, up to a total.
+    /// Writes one-byte pieces, whenever there is room, up to a total.
     struct Pieces {
         left: usize,
     }
