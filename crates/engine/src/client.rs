@@ -1,4 +1,4 @@
-//! Connections that we open, on the same loop.
+//! Connections that we open.
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -9,22 +9,23 @@ use sockeye_proto::{Peer, Protocol};
 use crate::driver::{Driver, Epoll, Target};
 use crate::{Config, ConnectionCounts, Mailbox, Pool, Shard, ShardParts, Stats};
 
-/// Opens a connection for each connection, all at once, and holds them on this thread until the
-/// last has ended. The n-th connection's peer carries n as [`Peer::via`].
+/// Connects to all targets at once, and runs a protocol on each connection, on this thread, until the last
+/// one has ended. The n-th connection's peer has n as [`Peer::via`].
 ///
-/// A connection learns how its connection ended by
-/// [`Event::Closed`](sockeye_proto::Event::Closed), also when it never came to stand.
+/// The protocol of a connection that can't be established gets
+/// [`Event::Closed`](sockeye_proto::Event::Closed) only.
 ///
 /// # Errors
 ///
-/// When there is no poller to be had, or it fails.
+/// If the poller fails.
 pub fn run_client(
     config: Config,
-    conversations: impl IntoIterator<Item = (Target, Box<dyn Protocol>)>,
+    connections: impl IntoIterator<Item = (Target, Box<dyn Protocol>)>,
 ) -> io::Result<Stats> {
     let driver = Epoll::new()?;
     let mailbox = Arc::new(Mailbox::new(driver.waker()));
-    let nobody = |_: &Peer| -> Box<dyn Protocol> { unreachable!("a client accepts nobody") };
+    let nobody =
+        |_: &Peer| -> Box<dyn Protocol> { unreachable!("a client accepts no connections") };
     let mut shard = Shard::new(ShardParts {
         driver,
         listeners: Vec::new(),
@@ -35,7 +36,7 @@ pub fn run_client(
         spawn: Arc::new(Pool::new(NonZeroUsize::MIN)),
         handover: None,
     })?;
-    for (via, (target, protocol)) in conversations.into_iter().enumerate() {
+    for (via, (target, protocol)) in connections.into_iter().enumerate() {
         shard.connect(&target, protocol, u32::try_from(via).unwrap_or(u32::MAX));
     }
     while !shard.is_done() {

@@ -1,4 +1,4 @@
-//! What bounds a server, with defaults that hold with nothing configured.
+//! Limits and deadlines, with safe defaults.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,41 +7,38 @@ use sockeye_proto::Address;
 
 use crate::Network;
 
-/// Limits and deadlines of an engine. Those of a protocol (heads, idleness) are the protocol's own.
+/// Limits and deadlines of an engine. A protocol has its own besides, such as idle timeouts.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Connections in all, over all shards. When there are so many, a new one takes the place of
-    /// the one that has been idle longest, for a second at least; without such a one, new ones wait.
+    /// Connections on all shards. Above this, each new connection closes the one that has been idle
+    /// longest, and for at least 1 s; without an idle one, new connections wait. Default: 100,000.
     pub max_connections: usize,
-    /// Connections of one address (of one /64 for IPv6), and never more than a quarter of
-    /// `max_connections`. Loopback and Unix sockets are exempt.
+    /// Connections of one IPv4 address or IPv6 /64, at most a quarter of `max_connections`. Loopback and
+    /// Unix sockets are exempt. Default: 1024.
     pub max_connections_per_address: usize,
-    /// Addresses that may have as many connections as they like: proxies that bring those of many.
-    /// None.
+    /// Addresses without a limit of their own: proxies. Default: none.
     pub uncounted: Vec<Network>,
-    /// Bytes of output held in memory for one connection, beyond which it is not read from. A
-    /// single response may exceed it. A connection that asked for room hears of it below a quarter.
+    /// Bytes of output buffered per connection. Above this, nothing is read from that connection. A single
+    /// response may exceed it. Default: 256 KiB.
     pub max_buffered_output: usize,
-    /// Bytes of output held in memory for all connections together, as far as one of them holds more
-    /// than 40 KiB; a quarter of it for one client, half for one on this machine. While a client has
-    /// spent its share, each of its connections is answered further only when it has read what there
-    /// is. Default: 64 MiB.
+    /// Bytes of output buffered by all connections that hold more than 40 KiB each. A client may use a
+    /// quarter, a local one half. When that is spent, each of the client's connections must read its output
+    /// before it gets more. Default: 64 MiB.
     pub max_buffered_in_all: usize,
-    /// Unused input held for one connection, in bytes. A backstop: protocols have limits of their
-    /// own, which answer.
+    /// Bytes of unused input per connection. A connection with more is closed. Protocols should have lower
+    /// limits, with a response. Default: 1 MiB.
     pub max_unused_input: usize,
-    /// How long a peer may take none of what we send.
+    /// A connection whose peer takes no output for this long is closed. Default: 60 s.
     pub write_timeout: Duration,
-    /// How long a server that was told to drain goes on before it begins to: it still accepts
-    /// connections, and its protocols ask clients to come again elsewhere
-    /// ([`Event::LameDuck`](sockeye_proto::Event::LameDuck)). Load balancers use this time to find out
-    /// and to send new connections to other servers. Default: 0 s.
+    /// How long a server waits before it drains. It accepts connections meanwhile, and protocols ask
+    /// clients to connect elsewhere ([`Event::LameDuck`](sockeye_proto::Event::LameDuck)), so that load
+    /// balancers can move to other servers. Default: 0 s.
     pub lame_duck: Duration,
-    /// How long draining may take before what is left is cut.
+    /// How long draining may take; then the rest is cut. Default: 30 s.
     pub drain_timeout: Duration,
-    /// How long a connection that we open may take to come to stand.
+    /// How long a connection that we open may take to be established. Default: 10 s.
     pub connect_timeout: Duration,
-    /// How a connection lingers whose peer may still be sending when we close it.
+    /// How to close a connection whose peer may still be sending.
     pub linger: Linger,
 }
 
@@ -58,14 +55,14 @@ impl Config {
     }
 }
 
-/// How long, and how much, a closing connection's input is read and thrown away.
+/// How much input of a closing connection is read and discarded, and for how long.
 #[derive(Clone, Debug)]
 pub struct Linger {
-    /// Bytes at the most.
+    /// At most this many bytes. Default: 1 MiB.
     pub bytes: u64,
-    /// Without input for so long, it is over.
+    /// Until no input arrives for this long. Default: 2 s.
     pub quiet: Duration,
-    /// In all.
+    /// At most this long. Default: 5 s.
     pub total: Duration,
 }
 

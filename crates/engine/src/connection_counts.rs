@@ -1,8 +1,8 @@
-//! How many connections there are, in all and by address: the one thing that shards count together.
+//! How many connections there are on all shards, in total and by client.
 //!
-//! Connections are counted when they come and when they go, never in between. Loopback and Unix
-//! sockets are exempt from the count by address. It also knows the shards' mailboxes, so that one
-//! that has no room can ask the others.
+//! A connection is counted when it is accepted, and again when it closes. Loopback and Unix sockets have
+//! no limit by client. The shards' mailboxes are here, too, so that a shard at the limit can ask the others
+//! to evict a connection.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,14 +19,14 @@ use crate::mailbox::Order;
 pub struct ConnectionCounts {
     total: AtomicUsize,
     by_client: Mutex<HashMap<Client, usize>>,
-    /// Of output that is held in memory.
+    /// The budget of output in memory.
     buffered: Arc<Budget>,
-    /// When memory is given back that it took.
+    /// When freed memory is returned to the kernel.
     relief: Arc<Relief>,
     shards: Mutex<Vec<Arc<Mailbox>>>,
 }
 
-/// Whom a connection from `address` is counted for, if it is.
+/// The client that a connection from `address` counts for, if its client has a limit.
 fn counted(address: Address) -> Option<Client> {
     let client = Client::of(address);
     (!client.is_local()).then_some(client)
@@ -45,19 +45,19 @@ impl Default for ConnectionCounts {
 }
 
 impl ConnectionCounts {
-    /// A shard's part in the budget of output that is held in memory, which is `total` bytes.
+    /// A shard's access to the budget of output in memory, which is `total` bytes.
     pub(crate) fn buffered(&self, total: usize) -> Buffered {
         self.buffered.set_total(total as u64);
         Buffered::new(Arc::clone(&self.buffered), Arc::clone(&self.relief))
     }
 
-    /// Connections in all.
+    /// How many connections there are.
     #[must_use]
     pub fn total(&self) -> usize {
         self.total.load(Ordering::Relaxed)
     }
 
-    /// Counts a connection that came in, unless its address has `max` already.
+    /// Counts a connection, unless its client has `max` already.
     pub(crate) fn enter(&self, address: Address, max: usize) -> bool {
         if let Some(client) = counted(address) {
             let mut by_client = self.by_client.lock().unwrap_or_else(PoisonError::into_inner);
@@ -71,38 +71,38 @@ impl ConnectionCounts {
         true
     }
 
-    /// Whether `address` has fewer connections than `max`.
+    /// Whether the client at `address` has fewer connections than `max`.
     pub(crate) fn has_place(&self, address: Address, max: usize) -> bool {
         let Some(client) = counted(address) else { return true };
         let by_client = self.by_client.lock().unwrap_or_else(PoisonError::into_inner);
         by_client.get(&client).copied().unwrap_or(0) < max
     }
 
-    /// Adds a shard that counts its connections here. Returns its place among them.
+    /// Adds a shard. Returns its index.
     pub(crate) fn join(&self, mailbox: Arc<Mailbox>) -> usize {
         let mut shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
         shards.push(mailbox);
         shards.len() - 1
     }
 
-    /// Asks the shard that comes after `place` to make room for `asker`. Returns `false` when that
-    /// is the asker itself: all others were asked.
-    pub(crate) fn ask_next(&self, place: usize, asker: usize) -> bool {
+    /// Asks the shard after the one with `index` to evict a connection for `asker`. Returns `false` if that
+    /// is the asker: all others were asked.
+    pub(crate) fn ask_next(&self, index: usize, asker: usize) -> bool {
         let shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = (place + 1) % shards.len();
+        let next = (index + 1) % shards.len();
         if next != asker {
-            shards[next].order(Order::MakeRoom(asker));
+            shards[next].order(Order::Evict(asker));
         }
         next != asker
     }
 
-    /// Gives the shard with this place an order.
-    pub(crate) fn order(&self, place: usize, order: Order) {
+    /// Gives the shard with this index an order.
+    pub(crate) fn order(&self, index: usize, order: Order) {
         let shards = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
-        shards[place].order(order);
+        shards[index].order(order);
     }
 
-    /// Uncounts a connection that [`ConnectionCounts::enter`] counted.
+    /// Removes a connection that [`ConnectionCounts::enter`] counted.
     pub(crate) fn leave(&self, address: Address) {
         if let Some(client) = counted(address) {
             let mut by_client = self.by_client.lock().unwrap_or_else(PoisonError::into_inner);
@@ -136,18 +136,18 @@ mod tests {
         ] {
             assert!(counts.enter(from(same[0]), 2));
             assert!(counts.enter(from(same[1]), 2));
-            assert!(!counts.enter(from(same[2]), 2), "a third of the same");
+            assert!(!counts.enter(from(same[2]), 2), "a third one");
             assert!(!counts.has_place(from(same[2]), 2));
             assert!(counts.has_place(from(other), 2));
             assert!(counts.enter(from(other), 2));
             counts.leave(from(same[0]));
-            assert!(counts.enter(from(same[2]), 2), "one has left");
+            assert!(counts.enter(from(same[2]), 2), "one has closed");
         }
         assert_eq!(counts.total(), 6);
     }
 
     #[test]
-    fn loopback_and_unix_are_exempt_and_nothing_is_kept_for_who_left() {
+    fn loopback_and_unix_are_exempt_and_clients_without_connections_are_forgotten() {
         let counts = ConnectionCounts::default();
         for address in [from("127.0.0.1"), from("::1"), Address::Unix] {
             assert!(counts.has_place(address, 0));

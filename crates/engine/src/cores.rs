@@ -1,20 +1,20 @@
-//! What the process may use: cores and descriptors.
+//! How many cores and descriptors the process may use.
 
 use std::num::NonZeroUsize;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Cores that the process may use: its affinity and its control group's quota are respected.
+/// How many cores the process may use, by its affinity and its control group's quota.
 #[must_use]
 pub fn usable_cores() -> NonZeroUsize {
     std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 
-/// Raises the limit on open descriptors to `wanted`, or as near as the hard limit allows, and
-/// returns what it is then. It is never lowered.
+/// Raises the limit on open descriptors to `wanted`, or as near as the hard limit allows. Returns the
+/// limit. It is never lowered.
 ///
-/// A limit far above what is used is no gain and costs some programs that a process starts a loop
-/// over all of them, so it is asked for what connections and files can use, not for everything.
+/// Don't ask for more than connections and files can use: some programs loop over all possible
+/// descriptors when they start.
 #[must_use]
 pub fn raise_descriptor_limit(wanted: u64) -> u64 {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);

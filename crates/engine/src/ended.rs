@@ -1,4 +1,4 @@
-//! The end of a server, for those who wait for it without a thread of their own, in any executor.
+//! A future of the server's end, for any executor.
 
 use std::fmt;
 use std::pin::Pin;
@@ -9,7 +9,7 @@ use slab::Slab;
 
 use crate::Handle;
 
-/// How many workers have not ended, and who is told when none is left.
+/// How many workers run, and which futures to wake when the last has ended.
 #[derive(Debug)]
 pub(crate) struct Ended {
     state: Mutex<State>,
@@ -22,7 +22,7 @@ struct State {
     wakers: Slab<Waker>,
 }
 
-/// A worker that has not ended: held by its thread, to the last.
+/// A worker that has not ended. Its thread drops this last.
 #[derive(Debug)]
 pub(crate) struct Alive {
     ended: Arc<Ended>,
@@ -30,7 +30,7 @@ pub(crate) struct Alive {
 }
 
 impl Ended {
-    /// The end of so many workers.
+    /// For this number of workers.
     pub(crate) fn of(workers: usize, handle: &Handle) -> (Arc<Self>, Vec<Alive>) {
         let state = State { workers, wakers: Slab::new() };
         let ended = Arc::new(Self { state: Mutex::new(state) });
@@ -46,7 +46,7 @@ impl Ended {
 
 impl Drop for Alive {
     fn drop(&mut self) {
-        // The others would go on without it, and leave its connections unanswered.
+        // Without this worker, its share of new connections would never be served.
         if std::thread::panicking() {
             self.handle.stop();
         }
@@ -61,14 +61,13 @@ impl Drop for Alive {
     }
 }
 
-/// Is ready when a server has been drained or stopped and its last worker has ended.
+/// A future, for any executor, that is ready when the server's last worker has ended.
 ///
-/// A future for any executor. It takes no thread and no part in the server: it may outlive it, be
-/// dropped, and be made as often as needed.
+/// It takes no thread, and may outlive the server.
 #[must_use = "a future does nothing unless it is polled"]
 pub struct Stopped {
     ended: Arc<Ended>,
-    /// Its place among the wakers.
+    /// Its key in `wakers`.
     slot: Option<usize>,
 }
 
@@ -99,7 +98,7 @@ impl Drop for Stopped {
     fn drop(&mut self) {
         if let Some(slot) = self.slot {
             let waker = self.ended.lock().wakers.try_remove(slot);
-            // What it holds is dropped outside of the lock.
+            // Dropped outside of the lock.
             drop(waker);
         }
     }

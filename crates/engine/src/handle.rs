@@ -1,4 +1,4 @@
-//! What stops a server.
+//! The handle that stops a server.
 
 use std::sync::Arc;
 
@@ -17,19 +17,19 @@ impl Handle {
         Self { mailboxes, counts }
     }
 
-    /// Stops listening, answers what has arrived, and cuts what has not finished within
-    /// [`Config::drain_timeout`](crate::Config::drain_timeout). It begins when
-    /// [`Config::lame_duck`](crate::Config::lame_duck) is over: by default, at once.
+    /// Stops listening, finishes what is in flight, and cuts connections that are not finished after
+    /// [`Config::drain_timeout`](crate::Config::drain_timeout). Starts after
+    /// [`Config::lame_duck`](crate::Config::lame_duck): by default, at once.
     pub fn drain(&self) {
         self.order(Order::Drain);
     }
 
-    /// Stops listening and cuts everything now.
+    /// Stops listening, and cuts all connections now.
     pub fn stop(&self) {
         self.order(Order::Stop);
     }
 
-    /// How many connections there are now, on all shards.
+    /// How many connections are open, on all shards.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.counts.total()

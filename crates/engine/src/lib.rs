@@ -1,18 +1,16 @@
-//! The engine: sockets, clocks, limits, deadlines, backpressure and draining, once for every
-//! protocol.
+//! The engine runs protocols on sockets, with limits, deadlines, backpressure and draining.
 //!
 //! ```text
 //!  Server ── one thread per core ──▶ Shard ── turn: wait → mailbox → accept → read → timers → flush
 //!                                      │
 //!                     ┌────────────────┼──────────────────┐
 //!                  Driver            Conn               Service
-//!            epoll, or simulated   a conversation     makes a Protocol
-//!            (the kernel's side)   and its state      for each peer
+//!            epoll, or simulated   socket and         makes a Protocol
+//!            (system calls)        Session            for each peer
 //! ```
 //!
-//! [`Server`] binds addresses and runs a [`Shard`] on each core; [`run_client`] runs one for
-//! connections that we open. Both hold connections that are [`Protocol`](sockeye_proto::Protocol)
-//! values and know nothing of what they say. An echo server and a client of it:
+//! [`Server`] binds addresses and runs a [`Shard`] on each core. [`run_client`] runs one for connections
+//! that we open. The engine names no [`Protocol`](sockeye_proto::Protocol). An echo server, and a client:
 //!
 //! ```
 //! use std::num::NonZeroUsize;
@@ -26,9 +24,9 @@
 //! # use std::io::{Read, Write};
 //! let mut peer = std::net::TcpStream::connect(address)?;
 //! peer.write_all(b"Hello World")?;
-//! let mut reply = [0; 11];
-//! peer.read_exact(&mut reply)?;
-//! assert_eq!(&reply, b"Hello World");
+//! let mut echo = [0; 11];
+//! peer.read_exact(&mut echo)?;
+//! assert_eq!(&echo, b"Hello World");
 //! drop(peer);
 //!
 //! running.handle().drain();
@@ -36,8 +34,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! What is absent: no protocol is named here, and nothing outside of [`driver`] makes a system call
-//! for a connection or reads a clock, but for the [`Pool`], which counts how long jobs wait.
+//! Only [`driver`] makes system calls for connections. Only it and the [`Pool`], which measures how long
+//! jobs wait, read clocks.
 
 mod buffered;
 mod client;

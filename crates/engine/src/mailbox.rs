@@ -3,7 +3,7 @@
 //!
 //! Its size is bounded by those who send: an envelope's place was reserved when its promise or credit
 //! was given out, a connection has one wake-up under way, an order is given once (one for room is answered before the next), a connection
-//! has one read under way, and a connection is counted before it is handed over.
+//! has one read under way, and a connection is counted before it is accepted over.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -23,11 +23,11 @@ pub(crate) enum Order {
     Drain,
     Stop,
     /// Close an idle connection, for the shard with this place in the census.
-    MakeRoom(usize),
+    Evict(usize),
     /// Another shard has closed an idle connection for this one.
-    RoomMade,
+    Evicted,
     /// No other shard has an idle connection.
-    NoRoom,
+    NothingToEvict,
 }
 
 /// A part of a file was read for a connection.
@@ -138,14 +138,14 @@ impl fmt::Debug for Mailbox {
 /// shared by the kernel.
 pub struct Inbox<S> {
     /// `None` once the shard has begun to drain.
-    waiting: Mutex<Option<VecDeque<Handed<S>>>>,
+    waiting: Mutex<Option<VecDeque<Accepted<S>>>>,
     any: AtomicBool,
     waker: Arc<dyn Wake>,
 }
 
 /// A connection on its way to another shard. It is in the census already.
 #[derive(Debug)]
-pub(crate) struct Handed<S> {
+pub(crate) struct Accepted<S> {
     pub(crate) socket: S,
     pub(crate) address: Address,
     pub(crate) via: u32,
@@ -163,10 +163,10 @@ impl<S> Inbox<S> {
     /// # Errors
     ///
     /// The connection comes back when its shard takes no more.
-    pub(crate) fn put(&self, handed: Handed<S>) -> Result<(), Handed<S>> {
+    pub(crate) fn put(&self, accepted: Accepted<S>) -> Result<(), Accepted<S>> {
         match &mut *self.lock() {
-            Some(waiting) => waiting.push_back(handed),
-            None => return Err(handed),
+            Some(waiting) => waiting.push_back(accepted),
+            None => return Err(accepted),
         }
         if !self.any.swap(true, Ordering::Release) {
             self.waker.wake();
@@ -174,7 +174,7 @@ impl<S> Inbox<S> {
         Ok(())
     }
 
-    pub(crate) fn take(&self) -> VecDeque<Handed<S>> {
+    pub(crate) fn take(&self) -> VecDeque<Accepted<S>> {
         if !self.any.swap(false, Ordering::Acquire) {
             return VecDeque::new();
         }
@@ -182,11 +182,11 @@ impl<S> Inbox<S> {
     }
 
     /// Takes what waits, and nothing from now on.
-    pub(crate) fn close(&self) -> VecDeque<Handed<S>> {
+    pub(crate) fn close(&self) -> VecDeque<Accepted<S>> {
         self.lock().take().unwrap_or_default()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<VecDeque<Handed<S>>>> {
+    fn lock(&self) -> MutexGuard<'_, Option<VecDeque<Accepted<S>>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -228,11 +228,11 @@ mod tests {
 
     #[test]
     fn what_an_inbox_has_when_it_closes_is_taken_and_what_comes_later_comes_back() {
-        let handed = |via| Handed { socket: (), address: Address::Unix, via };
+        let accepted = |via| Accepted { socket: (), address: Address::Unix, via };
         let inbox = Inbox::new(Arc::new(Bell::default()));
-        assert!(inbox.put(handed(1)).is_ok());
-        assert_eq!(inbox.close().iter().map(|handed| handed.via).collect::<Vec<_>>(), [1]);
-        assert_eq!(inbox.put(handed(2)).map_err(|handed| handed.via), Err(2));
+        assert!(inbox.put(accepted(1)).is_ok());
+        assert_eq!(inbox.close().iter().map(|accepted| accepted.via).collect::<Vec<_>>(), [1]);
+        assert_eq!(inbox.put(accepted(2)).map_err(|accepted| accepted.via), Err(2));
         assert!(inbox.take().is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! Networks, as people write them.
+//! Networks in CIDR notation.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -17,27 +17,27 @@ use std::str::FromStr;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Network {
-    // Invariant: canonical, with zeros behind `len` bits.
+    // Invariant: canonical, with zeros after `len` bits.
     first: IpAddr,
     len: u8,
 }
 
-/// A text that is no network.
+/// The text is not a network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadNetwork {
     text: String,
-    why: String,
+    reason: String,
 }
 
 impl Network {
-    /// Whether `ip` belongs to it. An IPv4 address that is written as IPv6 is the same.
+    /// Whether `ip` is in it. An IPv4-mapped IPv6 address counts as the IPv4 address.
     #[must_use]
     pub fn contains(&self, ip: IpAddr) -> bool {
         masked(ip.to_canonical(), self.len) == self.first
     }
 }
 
-/// `ip` with zeros behind its first `len` bits.
+/// `ip` with zeros after its first `len` bits.
 fn masked(ip: IpAddr, len: u8) -> IpAddr {
     match ip {
         IpAddr::V4(ip) => {
@@ -55,12 +55,12 @@ impl FromStr for Network {
     type Err = BadNetwork;
 
     fn from_str(text: &str) -> Result<Self, BadNetwork> {
-        let bad = |why: String| BadNetwork { text: text.to_owned(), why };
+        let bad = |reason: String| BadNetwork { text: text.to_owned(), reason };
         let (ip, len) = match text.split_once('/') {
             Some((ip, len)) => (ip, Some(len)),
             None => (text, None),
         };
-        let ip: IpAddr = ip.parse().map_err(|_| bad("that is no IP address".into()))?;
+        let ip: IpAddr = ip.parse().map_err(|_| bad("not an IP address".into()))?;
         let most = if ip.is_ipv4() { 32 } else { 128 };
         let len = match len {
             None => most,
@@ -68,16 +68,16 @@ impl FromStr for Network {
                 .parse()
                 .ok()
                 .filter(|len| *len <= most)
-                .ok_or_else(|| bad(format!("its length is a number from 0 to {most}")))?,
+                .ok_or_else(|| bad(format!("the prefix length must be from 0 to {most}")))?,
         };
-        // The network of all IPv4 addresses that are written as IPv6, and those within it.
+        // IPv4-mapped IPv6 networks.
         let (ip, len) = match ip.to_canonical() {
             canonical if canonical.is_ipv4() && ip.is_ipv6() && len >= 96 => (canonical, len - 96),
             _ => (ip, len),
         };
         let first = masked(ip, len);
         if first != ip {
-            return Err(bad(format!("the network of that length is {first}/{len}")));
+            return Err(bad(format!("bits are set after the prefix: use {first}/{len}")));
         }
         Ok(Self { first, len })
     }
@@ -91,8 +91,8 @@ impl fmt::Display for Network {
 
 impl fmt::Display for BadNetwork {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { text, why } = self;
-        write!(f, "'{text}' is no network: {why} (192.0.2.7, 192.0.2.0/24, 2001:db8::/32)")
+        let Self { text, reason } = self;
+        write!(f, "invalid network '{text}': {reason} (192.0.2.7, 192.0.2.0/24, 2001:db8::/32)")
     }
 }
 
@@ -125,16 +125,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_network_is_refused_with_what_would_be() {
+    fn bad_networks_are_refused_with_a_reason() {
         for (text, why) in [
-            ("", "no IP address"),
-            ("localhost", "no IP address"),
+            ("", "not an IP address"),
+            ("localhost", "not an IP address"),
             ("10.0.0.0/33", "from 0 to 32"),
             ("::/129", "from 0 to 128"),
             ("10.0.0.0/", "from 0 to 32"),
             ("10.0.0.0/-1", "from 0 to 32"),
-            ("10.0.0.1/8", "is 10.0.0.0/8"),
-            ("2001:db8::1/32", "is 2001:db8::/32"),
+            ("10.0.0.1/8", "use 10.0.0.0/8"),
+            ("2001:db8::1/32", "use 2001:db8::/32"),
         ] {
             let error = text.parse::<Network>().unwrap_err().to_string();
             assert!(error.contains(why), "{text}: {error}");

@@ -1,13 +1,13 @@
-//! Outputs to lend: a connection has one only while it has something to send.
+//! A pool of outputs: a connection has one only while it has something to send.
 
 use sockeye_proto::Output;
 
-/// Outputs that are kept for reuse; the rest is freed.
+/// How many unused outputs are kept.
 const KEPT: usize = 1024;
-/// Plain bytes whose memory an output keeps while it waits for reuse.
+/// The buffer of plain bytes, in bytes, that an unused output keeps at most.
 const KEPT_BYTES: usize = 8 * 1024;
 
-// Outputs are boxed because they are handed to the driver and back: one pointer moves.
+// Boxed, so that moving one to the driver and back moves a pointer.
 #[derive(Debug, Default)]
 pub(crate) struct Outputs {
     #[expect(clippy::vec_box, reason = "the boxes are what is reused")]
@@ -21,11 +21,11 @@ impl Outputs {
         self.free.pop().unwrap_or_default()
     }
 
-    #[inline(always)] // It is little, but for what is seldom done.
+    #[inline(always)] // The fast path; the slow one is split out below.
     pub(crate) fn take_back(&mut self, mut out: Box<Output>) {
         self.lent -= 1;
         if self.free.len() < KEPT {
-            // Most have been sent, and are small.
+            // Most are empty and small.
             if !out.is_empty() || out.is_larger(KEPT_BYTES) {
                 tidy(&mut out);
             }
@@ -33,7 +33,7 @@ impl Outputs {
         }
     }
 
-    /// How many are out.
+    /// How many are in use.
     pub(crate) fn lent(&self) -> usize {
         self.lent
     }

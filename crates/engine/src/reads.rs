@@ -1,4 +1,4 @@
-//! Files that threads read for a shard, one part of one file for each connection at a time.
+//! Reads of files by threads, for a shard: at most one at a time for each connection.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,7 +10,7 @@ use sockeye_proto::{Client, FileRange, Job, JobKind, Reason, Spawn, Waiter};
 
 use crate::mailbox::{Mailbox, ReadDone, ReadError};
 
-/// The reads of a shard that are under way.
+/// The reads in progress of a shard.
 pub(crate) struct Reads {
     spawn: Arc<dyn Spawn>,
     mailbox: Arc<Mailbox>,
@@ -23,22 +23,22 @@ impl Reads {
         Self { spawn, mailbox, waiters: HashMap::new() }
     }
 
-    /// Runs another job on the threads that read.
+    /// Runs another job on the pool.
     pub(crate) fn spawn(&self, job: Job) -> Result<(), Job> {
         self.spawn.spawn(job)
     }
 
-    /// How many are under way.
+    /// How many are in progress.
     pub(crate) fn len(&self) -> usize {
         self.waiters.len()
     }
 
-    /// Ends the read of a connection: it is done, or nobody wants it any more.
+    /// Removes the read of a connection: it is done, or to be cancelled.
     pub(crate) fn end(&mut self, key: Key) {
         self.waiters.remove(&key);
     }
 
-    /// Has the beginning of `range`, `most` bytes of it, read for a connection of `client`.
+    /// Starts to read the first `most` bytes of `range`, for a connection of `client`.
     pub(crate) fn start(
         &mut self,
         key: Key,
@@ -52,7 +52,7 @@ impl Reads {
         let job = Job::new(JobKind::Read, client, move || {
             let mut report = report;
             report.result = Some(read(&range, most));
-            // Closing the file may block, and the result doesn't wait for it.
+            // Send the result first: closing the file may block.
             drop(report);
             drop(range);
         });
@@ -64,11 +64,11 @@ impl Reads {
 
 impl fmt::Debug for Reads {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reads").field("under_way", &self.len()).finish_non_exhaustive()
+        f.debug_struct("Reads").field("in_progress", &self.len()).finish_non_exhaustive()
     }
 }
 
-/// Posts the result of a read when it is dropped: also when the job panics or is never run.
+/// Sends the result of a read when it is dropped, also if the job panics or never runs.
 struct Report {
     mailbox: Arc<Mailbox>,
     key: Key,
@@ -84,7 +84,7 @@ impl Drop for Report {
 }
 
 fn lost() -> ReadError {
-    ReadError::Failed(io::Error::other("its reading was given up"))
+    ReadError::Failed(io::Error::other("the read was abandoned"))
 }
 
 /// Reads the first `most` bytes of `range`. Blocks.

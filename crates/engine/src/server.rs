@@ -1,4 +1,4 @@
-//! A server: addresses, and a shard on each core that answers there.
+//! A server: its addresses, and a shard on each core.
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -15,29 +15,29 @@ use crate::{
     ShardParts, Stats, raise_descriptor_limit,
 };
 
-/// Descriptors that are kept for everything but connections: files, pollers, logs. At a low limit, a
-/// quarter of it.
+/// Descriptors for everything except connections: files, pollers, logs. A quarter of the limit, if that
+/// is less.
 const RESERVED_DESCRIPTORS: usize = 2048;
 
-/// A server that is bound and listening, and doesn't answer yet.
+/// A server that listens and doesn't accept yet.
 #[derive(Debug)]
 pub struct Server {
     config: Config,
     addresses: Vec<Bound>,
     reserved_descriptors: usize,
-    /// For each shard.
+    /// By shard.
     listeners: Vec<Vec<(u32, Listener)>>,
 }
 
 impl Server {
     /// Binds every address, for `workers` shards.
     ///
-    /// The process's limit on descriptors is raised to what the configured connections need, and
-    /// the connections are limited to what it then allows, with a reserve for files.
+    /// Raises the process's limit on descriptors to what [`Config::max_connections`] needs. If that fails,
+    /// lowers `max_connections` to what the limit allows, with a reserve for files.
     ///
     /// # Errors
     ///
-    /// [`BindError`] for the first address that could not be had.
+    /// [`BindError`] for the first address that fails.
     pub fn bind(
         addresses: &[ListenAddr],
         workers: NonZeroUsize,

@@ -1,15 +1,14 @@
-//! Who answers.
+//! The service: makes a protocol for each connection.
 
 use sockeye_proto::{Peer, Protocol, Time, Timed};
 
-/// Makes a connection for each connection that comes in.
+/// Makes a protocol for each connection that a shard accepts.
 ///
-/// Every shard has a service of its own, made on the shard's thread, so it need be neither `Send`
-/// nor `Sync`: what its connections share, they share without locks. Every call is made by the event
-/// loop, which serves nobody else meanwhile: it must not block.
+/// Each shard has a service of its own, made on the shard's thread. It need be neither `Send` nor `Sync`,
+/// so its connections can share state without locks. Calls run on the event loop and must not block.
 ///
-/// A closure from a [`Peer`] to a [`Protocol`], boxed or not, is a service without a deadline. A pair of
-/// something [`Timed`] and a closure is one with the deadline of the former:
+/// A closure from a [`Peer`] to a [`Protocol`], boxed or not, is a service. A pair of a [`Timed`] value and
+/// a closure is one with a deadline:
 ///
 /// ```
 /// use sockeye_engine::Service;
@@ -20,16 +19,16 @@ use sockeye_proto::{Peer, Protocol, Time, Timed};
 /// }
 /// ```
 pub trait Service {
-    /// A connection with a peer that has just come.
+    /// The protocol for a connection with `peer`.
     fn open(&mut self, peer: &Peer) -> Box<dyn Protocol>;
 
-    /// When [`Service::on_deadline`] is due next, also when no connection has anything to do.
-    /// `None` while there is nothing to do. It is asked once in each turn of the loop.
+    /// When [`Service::on_deadline`] is due; `None` while there is nothing to do. Called once in each turn
+    /// of the loop.
     fn deadline(&self) -> Option<Time> {
         None
     }
 
-    /// The deadline has come, at `now`. It is called once for each deadline.
+    /// The deadline has come; it is `now`. Called once for each deadline.
     fn on_deadline(&mut self, now: Time) {
         let _ = now;
     }

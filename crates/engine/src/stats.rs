@@ -8,42 +8,41 @@ use sockeye_proto::Reason;
 /// Counters of a shard, or of several added up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// Connections that came in.
+    /// Connections that were accepted.
     pub accepted: u64,
-    /// Connections that we opened and that came to stand.
+    /// Connections that we opened and that were established.
     pub connected: u64,
     /// Bytes received.
     pub received: u64,
-    /// Bytes that the kernel took for sending.
+    /// Bytes that the kernel has taken.
     pub sent: u64,
-    /// Connections that were cut because draining took too long, or that a stop ended.
+    /// Connections that a stop ended, or that had not finished at the drain timeout.
     pub cut: u64,
-    /// Connections on which more came after they had been ended for a stop: it was not read.
+    /// Connections on which input arrived after they had drained. It was discarded.
     pub unread: u64,
     /// Ended connections by [`Reason::code`].
     pub closed: BTreeMap<&'static str, u64>,
-    /// Work off the loop. A server's shards have a pool in common, so a shard's own tally has
-    /// nothing here.
+    /// Jobs of the pool. It belongs to all shards: this is zero in a shard's own stats.
     pub jobs: Jobs,
 }
 
-/// Counters of work that was done off the loop.
+/// Counters of the pool's jobs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Jobs {
-    /// Jobs that a thread began.
+    /// Jobs that a thread started.
     pub run: u64,
-    /// Jobs that were refused, because too many waited.
+    /// Jobs that were refused because too many waited.
     pub dropped: u64,
-    /// Jobs that nobody waited for any more when their turn came, and that were not run.
+    /// Jobs that were cancelled before they ran.
     pub cancelled: u64,
-    /// How long those that were begun had waited for a thread, all together.
+    /// How long the jobs in `run` had waited for a thread, added up.
     pub waited: Duration,
     /// The longest of these waits.
     pub longest_wait: Duration,
 }
 
 impl Jobs {
-    /// One was begun that had waited so long.
+    /// Counts a job that starts after this wait.
     pub(crate) fn begin(&mut self, waited: Duration) {
         self.run += 1;
         self.waited += waited;

@@ -1,11 +1,10 @@
-//! When to look at which connection again.
+//! The timers of a shard's connections.
 //!
-//! Each slot for a connection has at most one armed timer. A deadline that moves later, as most do, doesn't
-//! touch the timers: when the armed time comes, the connection is asked for its deadline and armed
-//! anew. Only one that moves before the armed time is pushed, and the older entry is recognised as
-//! stale when it comes up. Deadlines are "now plus a constant", so an entry is pushed at most a few
-//! times before the stale one has gone. Timers belong to slots, not to the connections in them: one
-//! that a short connection leaves behind serves the next.
+//! Each slot of the slab has at most one armed timer. A deadline that moves later, as most do, changes
+//! nothing here: when the timer comes up, the shard arms it for the connection's present deadline. A
+//! deadline that moves before the armed time pushes a new entry, and the old one is stale. Deadlines are
+//! "now plus a constant", so stale entries are few. Timers belong to slots, not to connections: the timer
+//! of a connection that has closed serves the next one.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -18,8 +17,8 @@ pub(crate) struct Timers {
 }
 
 impl Timers {
-    /// Sees to it that `slot` comes up at `deadline` at the latest; `armed` is the slot's own note
-    /// of when it comes up next ([`Time::NEVER`]: not at all).
+    /// Arms the timer of `slot` for `deadline`, unless it comes up before. `armed` is the time for which
+    /// it is armed ([`Time::NEVER`]: not at all).
     pub(crate) fn arm(&mut self, slot: u32, deadline: Time, armed: &mut Time) {
         if deadline < *armed {
             *armed = deadline;
@@ -27,12 +26,12 @@ impl Timers {
         }
     }
 
-    /// The next time at which something may be due.
+    /// The time of the next entry.
     pub(crate) fn next(&self) -> Option<Time> {
         self.heap.peek().map(|Reverse((time, _))| *time)
     }
 
-    /// An entry that has come up by `now`.
+    /// Takes an entry whose time is `now` or earlier.
     pub(crate) fn pop_due(&mut self, now: Time) -> Option<(Time, u32)> {
         if self.next()? > now {
             return None;

@@ -1,13 +1,14 @@
-//! Budgets: how much of a resource may be held at a time, in all and by each client.
+//! Budgets: how much of a resource may be held at a time, in total and by each client.
 //!
-//! A budget counts what is alive, not what is cached: whoever makes us hold something takes a
-//! [`Permit`] and keeps it beside the thing itself, and dropping the one gives the other back. When a
-//! budget is spent, the answer gets cheaper (uncompressed, from memory, a 503); nobody waits for it.
+//! Code that holds a resource takes a [`Permit`] and keeps it beside the resource; dropping the permit
+//! returns it. When a budget is spent, requests get a cheaper response (uncompressed, or a 503). Nothing
+//! waits for a budget.
 //!
-//! A resource that many share, such as a compressed form of a file, is counted twice: once in all,
-//! for as long as it is alive ([`Budget::hold`]), and for each client that keeps it alive
-//! ([`Budget::charge`]). Without the second, one client could hold all of it; without the first, the
-//! sum would be unbounded.
+//! A resource that clients share, such as a compressed file, is counted once in total while it exists
+//! ([`Budget::hold`]), and for each client that uses it ([`Budget::charge`]).
+//!
+//! All event loops and job threads share a budget, so it has a mutex. It is locked only when something
+//! large is held or released, and never while waiting.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,9 +22,9 @@ use crate::{Client, Time};
 pub struct Budget {
     name: &'static str,
     state: Mutex<State>,
-    /// `State::used`, to be read without a lock. Written under it.
+    /// A copy of `State::used`, to be read without the lock.
     used: AtomicU64,
-    /// Of requests that found it spent.
+    /// Of requests that found the budget spent.
     reports: Reports,
 }
 
@@ -31,47 +32,46 @@ pub struct Budget {
 struct State {
     total: u64,
     used: u64,
-    // Only clients that hold something: bounded by what is held.
+    // Only clients that hold something, so its size is bounded by what is held.
     by_client: HashMap<Client, u64>,
 }
 
-/// How often the same thing is reported.
+/// The same thing is reported at most once in this time.
 const REPORT: Duration = Duration::from_secs(60);
 
-/// Decides when something that many requests meet is written to the log: at once, and then once a
-/// minute with how many it was. Requests that [`Reports::report`] has counted without a report are told
-/// by [`Reports::take_due`] and [`Reports::take`], whether another one comes or not.
+/// Limits how often an event that many requests cause is logged: at once, and then once a minute with
+/// the number of requests. [`Reports::take_due`] and [`Reports::take`] return requests that were counted
+/// and not reported.
 #[derive(Debug, Default)]
 pub struct Reports(Mutex<Unreported>);
 
 #[derive(Debug, Default)]
 struct Unreported {
     requests: u64,
-    /// When they may be reported next.
+    /// No report before this time.
     after: Time,
 }
 
 impl Reports {
-    /// Counts a request. Returns how many there were since the last report, when it is time for one.
+    /// Counts a request. Returns the number of requests since the last report if a report is due.
     pub fn report(&self, now: Time) -> Option<u64> {
         let mut unreported = self.lock();
         unreported.requests += 1;
         unreported.take_due(now)
     }
 
-    /// When the requests since the last report are to be reported. `None` if there are none.
+    /// When to report the requests since the last report. `None` if there are none.
     pub fn due(&self) -> Option<Time> {
         let unreported = self.lock();
         (unreported.requests > 0).then_some(unreported.after)
     }
 
-    /// Returns how many requests there were since the last report, when it is time for another one.
+    /// The number of requests since the last report, if a report is due.
     pub fn take_due(&self, now: Time) -> Option<u64> {
         self.lock().take_due(now)
     }
 
-    /// Returns how many requests there were since the last report: the end has come, and there will be
-    /// no other report.
+    /// The number of requests since the last report: for a last report, at the end.
     pub fn take(&self) -> Option<u64> {
         self.lock().take()
     }
@@ -96,68 +96,65 @@ impl Unreported {
     }
 }
 
-/// Part of a budget, given back when it is dropped.
+/// Part of a budget, returned when it is dropped.
 #[derive(Debug)]
-#[must_use = "what isn't kept is given back at once"]
+#[must_use = "dropping it returns it"]
 pub struct Permit {
     budget: Arc<Budget>,
-    /// Who is charged, if anybody is.
+    /// The client that is charged, if one is.
     client: Option<Client>,
-    /// Whether it counts in all.
+    /// Whether it counts in the total.
     holds: bool,
     amount: u64,
 }
 
 impl Budget {
-    /// A budget of `total`, in whatever unit its users count. `name` is for the log: "compressed
-    /// bytes".
+    /// A budget of `total`, in a unit that its users choose. `name` is for the log: "compressed bytes".
     #[must_use]
     pub fn new(name: &'static str, total: u64) -> Arc<Self> {
         let state = Mutex::new(State { total, used: 0, by_client: HashMap::new() });
         Arc::new(Self { name, state, used: AtomicU64::new(0), reports: Reports::default() })
     }
 
-    /// What it is called in the log.
+    /// Its name in the log.
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.name
     }
 
-    /// How much may be held at a time.
+    /// How much may be held.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.lock().total
     }
 
-    /// Changes how much may be held at a time. What is held above it is not taken back.
+    /// Changes how much may be held. Permits that exist stay.
     pub fn set_total(&self, total: u64) {
         self.lock().total = total;
     }
 
-    /// How much is held now. Takes no lock: another thread may be changing it.
+    /// How much is held now. Takes no lock.
     #[must_use]
     pub fn used(&self) -> u64 {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// Takes `amount` for `client`, if there is that much in all and in the client's share.
+    /// Takes `amount` for `client`, if the total and the client's share allow it.
     pub fn take(self: &Arc<Self>, client: Client, amount: u64) -> Option<Permit> {
         self.permit(Some(client), true, amount)
     }
 
-    /// Takes `amount` for something that many may share, if there is that much.
+    /// Takes `amount` for something that clients share, if the total allows it.
     pub fn hold(self: &Arc<Self>, amount: u64) -> Option<Permit> {
         self.permit(None, true, amount)
     }
 
-    /// Charges `client` with `amount` of something that is counted already, if its share has that
-    /// much left.
+    /// Charges `client` with `amount` of something that is in the total already, if its share allows it.
     pub fn charge(self: &Arc<Self>, client: Client, amount: u64) -> Option<Permit> {
         self.permit(Some(client), false, amount)
     }
 
-    /// A permit of nothing for `client`, for what is counted when it is held already: see
-    /// [`Permit::set`].
+    /// A permit for 0, for `client`, to be changed by [`Permit::set`].
     pub fn account(self: &Arc<Self>, client: Client) -> Permit {
         Permit { budget: Arc::clone(self), client: Some(client), holds: true, amount: 0 }
     }
@@ -180,19 +177,19 @@ impl Budget {
         permit.resize(amount).then_some(permit)
     }
 
-    /// Counts a request that found the budget spent. Returns how many have since the last report,
-    /// once a minute: time to write a line to the log.
+    /// Counts a request that found the budget spent. Returns the number of such requests if it is time
+    /// to log it: see [`Reports::report`].
     pub fn report(&self, now: Time) -> Option<u64> {
         self.reports.report(now)
     }
 
-    /// The reports that [`Budget::report`] makes.
+    /// The reports of [`Budget::report`].
     #[must_use]
     pub fn reports(&self) -> &Reports {
         &self.reports
     }
 
-    /// Changes what is held.
+    /// Changes the state, and the copy of `used`.
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.lock();
         let changed = change(&mut state);
@@ -254,7 +251,7 @@ impl Permit {
         self.amount
     }
 
-    /// Makes it a permit for `amount`, which is held whether there is so much or not.
+    /// Changes it to `amount`, whether or not the budget allows it: for what is held already.
     pub fn set(&mut self, amount: u64) {
         let Self { ref budget, client, holds, amount: has } = *self;
         budget.change(|state| {
@@ -264,8 +261,7 @@ impl Permit {
         self.amount = amount;
     }
 
-    /// Makes it a permit for `amount`. Returns whether that could be had; if not, it stays what it
-    /// was.
+    /// Changes it to `amount` if the budget allows it. Returns whether it did.
     #[must_use]
     pub fn resize(&mut self, amount: u64) -> bool {
         let Self { ref budget, client, holds, amount: has } = *self;
@@ -286,7 +282,7 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         let Self { ref budget, client, holds, amount } = *self;
-        // Most accounts end without having held anything: that is no reason to wait for the lock.
+        // Most hold nothing: skip the lock.
         if amount > 0 {
             budget.change(|state| state.give_back(client, holds, amount));
         }
@@ -362,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_reported_once_a_minute_with_how_many_it_was() {
+    fn it_is_reported_once_a_minute_with_the_number_of_requests() {
         let budget = Budget::new("things", 0);
         let at = |secs: u64| Time::ZERO + Duration::from_secs(secs);
         assert_eq!(budget.report(at(5)), Some(1));

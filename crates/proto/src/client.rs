@@ -1,22 +1,22 @@
-//! Who is charged for the resources that a request makes a server hold.
+//! Clients, as budgets count them.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::Address;
 
-/// A client, as budgets count them: an IPv4 address, the /64 of an IPv6 address (which is what one
-/// customer gets), or everybody who comes by a Unix socket.
+/// A client, as budgets count them: an IPv4 address, the /64 of an IPv6 address (what one customer
+/// gets), or all peers at Unix sockets.
 ///
-/// Behind a proxy this is whom the proxy names, if it is trusted: a protocol finds it out, as
-/// `sockeye-http` does by its `Shared::clients`.
+/// Behind a trusted proxy, this is the client that the proxy names, if the protocol supports that:
+/// `sockeye-http` does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Client {
     /// An IPv4 address.
     V4([u8; 4]),
     /// The first 64 bits of an IPv6 address.
     V6([u8; 8]),
-    /// A peer without an address: a Unix socket.
+    /// The peers at Unix sockets.
     Unix,
 }
 
@@ -36,8 +36,7 @@ impl Client {
         }
     }
 
-    /// Whether it is on this machine: a user of it, or a proxy that names nobody and may bring the
-    /// requests of many.
+    /// Whether it is on this machine: a local user, or a proxy that doesn't name its clients.
     #[must_use]
     pub fn is_local(self) -> bool {
         matches!(self, Self::V4([127, ..]) | Self::Unix)

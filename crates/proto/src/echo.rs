@@ -1,14 +1,14 @@
 //! Echo (RFC 862): the smallest protocol, and the one to read first.
 //!
-//! Everything that comes goes back. When the peer ends its side, what is left goes out and ours
-//! ends too. What it need not do is all that can go wrong: a peer that doesn't read is stopped by
-//! the engine's high-water mark, and one that stays away by its write deadline.
+//! Sends all input back. When the peer ends its side, the rest is sent and our side ends, too. The
+//! engine does the rest: it stops reading from a peer that doesn't read, and closes the connection
+//! when the write timeout passes.
 
 use std::time::Duration;
 
 use crate::{Consumed, End, Event, Fault, Protocol, Time, Turn};
 
-/// Echoes until the peer ends its side, or is silent for too long.
+/// Echoes until the peer ends its side or the idle timeout passes.
 #[derive(Debug)]
 pub struct Echo {
     idle: Duration,
@@ -24,7 +24,7 @@ impl Echo {
 }
 
 impl Default for Echo {
-    /// Ends after a minute without input.
+    /// An idle timeout of 60 s.
     fn default() -> Self {
         Self::new(Duration::from_secs(60))
     }
@@ -42,8 +42,7 @@ impl Protocol for Echo {
             Event::Open(_) => self.expires = turn.now() + self.idle,
             Event::Eof { .. } => turn.end(End::Finish),
             Event::Drain { .. } => turn.end(End::Linger),
-            // A peer that is still reading what it sent is slow, not idle: the write deadline
-            // watches over it.
+            // A peer that is still reading is not idle. The write timeout is for that.
             Event::Deadline if turn.unsent() == 0 => return Err(Fault::idle(self.idle)),
             Event::Deadline => self.expires = turn.now() + self.idle,
             Event::Room
@@ -89,7 +88,7 @@ mod tests {
         peer.pass(Duration::from_secs(1));
         assert_eq!(
             peer.fault().unwrap().to_string(),
-            "the peer was silent for 60 s, with nothing under way"
+            "the peer was silent for 60 s with no request in flight"
         );
     }
 

@@ -1,51 +1,48 @@
-//! What went wrong, whose fault it was, and why a connection ended.
+//! Why a protocol can't go on ([`Fault`]), and why a connection ended ([`Reason`]).
 //!
-//! A [`Fault`] is what a connection says when it cannot go on; a [`Reason`] is what the engine
-//! says about every connection that ended, of which a fault is one. Both have a stable `code` for
-//! counters and a sentence for people.
+//! Both have a stable `code` for counters and programs, and a sentence for people.
 
 use std::borrow::Cow;
 use std::time::Duration;
 use std::{fmt, io};
 
-/// Blame fault it was.
+/// Who caused a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Blame {
-    /// The peer broke the protocol, exceeded a limit or was too slow.
+    /// The peer: it broke the protocol, exceeded a limit or was too slow.
     Peer,
-    /// We could not do our part.
+    /// This program.
     Ours,
 }
 
-/// A connection that cannot go on. The response that the fault earns is in the output already.
+/// A protocol can't go on. The response that tells the peer is in the output already.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// Blame fault it was.
+    /// Who caused it.
     pub blame: Blame,
-    /// A stable name in `snake_case`, for counters and for other programs.
+    /// A stable name in `snake_case`, for counters and other programs.
     pub code: &'static str,
-    /// What was wrong, as the end of a sentence that begins with "the peer" or "we".
+    /// What was wrong: the rest of a sentence that begins with "the peer" or "we".
     pub what: Cow<'static, str>,
 }
 
 impl Fault {
-    /// The peer's fault.
+    /// A fault of the peer.
     pub fn peer(code: &'static str, what: impl Into<Cow<'static, str>>) -> Self {
         Self { blame: Blame::Peer, code, what: what.into() }
     }
 
-    /// The peer has been silent for so long, with nothing owed to either side: an end like any
-    /// other, but one that we chose.
+    /// An idle connection timed out after `silence`. Counts as an orderly end.
     #[must_use]
     pub fn idle(silence: Duration) -> Self {
-        let what = format!("was silent for {} s, with nothing under way", silence.as_secs());
+        let what = format!("was silent for {} s with no request in flight", silence.as_secs());
         Self::peer(Self::IDLE, what)
     }
 
     /// The code of [`Fault::idle`].
     pub const IDLE: &'static str = "idle_timeout";
 
-    /// Our fault.
+    /// A fault of this program.
     pub fn ours(code: &'static str, what: impl Into<Cow<'static, str>>) -> Self {
         Self { blame: Blame::Ours, code, what: what.into() }
     }
@@ -63,50 +60,50 @@ impl fmt::Display for Fault {
 
 impl std::error::Error for Fault {}
 
-/// Why a connection ended. Every connection ends for exactly one reason.
+/// Why a connection ended. Each connection has one reason.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Reason {
-    /// The connection came to its end.
+    /// The protocol ended it.
     Finished,
-    /// The peer closed its side, and the connection closed ours: nothing was owed.
+    /// The peer ended its side, and the protocol ended ours.
     PeerClosed,
     /// The peer reset the connection.
     Reset,
-    /// The connection could not go on.
+    /// The protocol could not go on.
     Fault(Fault),
-    /// The peer took none of our output for the whole write deadline.
+    /// The peer took no output for the whole write timeout.
     WriteStalled,
-    /// A file changed while it was being sent, so that the response could not be completed.
+    /// A file changed while it was being sent, so the response was not completed.
     FileChanged,
-    /// A file could not be read in time: its file system hangs.
+    /// A file could not be read in time: its file system may hang.
     FileTimedOut,
     /// A file could not be read.
     FileFailed(io::Error),
-    /// A file has to be read by a thread, and too many such reads are waiting.
+    /// A thread had to read a file, and too many such reads waited.
     ReadRefused,
-    /// The server drained, and the connection was idle or finished its response.
+    /// The server drained. The connection was idle, or had finished its response.
     Drained,
-    /// The server drained, and the connection had not finished at the deadline.
+    /// The server stopped, or its drain timeout passed, before the connection had finished.
     Cut,
-    /// The peer's address has as many connections as it may.
+    /// The peer's address had too many connections.
     OverAddressLimit,
-    /// All connection slots were taken, and this connection had been idle longest.
+    /// There were too many connections, and this one had been idle longest.
     MadeRoom,
-    /// The connection's code panicked.
+    /// The protocol's code panicked.
     Panicked,
-    /// A connection that we opened did not come to stand.
+    /// A connection that we opened failed.
     ConnectFailed(io::Error),
-    /// A connection that we opened did not come to stand in time.
+    /// A connection that we opened was not established in time.
     ConnectTimedOut,
-    /// The kernel could not watch the connection: it has no room or memory for that.
+    /// The kernel could not watch the connection, for want of memory.
     NotWatched(io::Error),
     /// The socket failed in another way.
     Socket(io::Error),
 }
 
 impl Reason {
-    /// A stable name in `snake_case`, for counters: the fault's own for a fault.
+    /// A stable name in `snake_case`, for counters. For a fault, the fault's own.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -131,7 +128,7 @@ impl Reason {
         }
     }
 
-    /// Whether the connection ended as it should: nobody has to look into it.
+    /// Whether the connection ended normally.
     #[must_use]
     pub fn is_orderly(&self) -> bool {
         match self {
@@ -145,7 +142,7 @@ impl Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Finished => f.write_str("the conversation came to its end"),
+            Self::Finished => f.write_str("the protocol ended the connection"),
             Self::PeerClosed => f.write_str("the peer closed the connection"),
             Self::Reset => f.write_str("the peer reset the connection"),
             Self::Fault(fault) => fault.fmt(f),
@@ -155,12 +152,10 @@ impl fmt::Display for Reason {
             Self::FileFailed(error) => write!(f, "a file could not be read: {error}"),
             Self::ReadRefused => f.write_str("too many reads of files were waiting"),
             Self::Drained => f.write_str("the server is stopping"),
-            Self::Cut => f.write_str("the server stopped before the conversation had finished"),
-            Self::OverAddressLimit => {
-                f.write_str("the peer's address has as many connections as it may")
-            }
-            Self::MadeRoom => f.write_str("closed while idle, to make room for a new connection"),
-            Self::Panicked => f.write_str("our code for this conversation panicked"),
+            Self::Cut => f.write_str("the server stopped before the connection had finished"),
+            Self::OverAddressLimit => f.write_str("the peer's address had too many connections"),
+            Self::MadeRoom => f.write_str("closed while idle, for a new connection"),
+            Self::Panicked => f.write_str("our code for this connection panicked"),
             Self::ConnectFailed(error) => write!(f, "could not connect: {error}"),
             Self::ConnectTimedOut => f.write_str("could not connect in time"),
             Self::NotWatched(error) => {

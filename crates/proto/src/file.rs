@@ -1,4 +1,5 @@
-//! Files that are sent: what a driver may ask of one, and how it may be sent without blocking.
+//! Files that ranges are sent from. `BorrowedFd` is here as a type only: a driver passes it to the
+//! kernel, and looking the file up elsewhere would cost each send an indirection.
 
 use std::fmt;
 use std::io;
@@ -8,8 +9,7 @@ use std::time::Duration;
 
 use crate::Place;
 
-/// A file that ranges of can be sent. Opening it is somebody else's work; this is how a driver
-/// reads it, and how it may send it without reading.
+/// An open file, as drivers see it.
 pub trait FileSource: Send + Sync + fmt::Debug {
     /// Reads at `offset` into `buffer`; 0 at the end of the file.
     ///
@@ -18,30 +18,29 @@ pub trait FileSource: Send + Sync + fmt::Debug {
     /// Those of the file system.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
 
-    /// The descriptor, where the kernel can send from it by itself.
+    /// The descriptor, if `sendfile` works with it.
     fn descriptor(&self) -> Option<BorrowedFd<'_>>;
 
-    /// Whether the file is still the one that was opened: same content, as far as can be told
-    /// without reading it. Asked before the last part of a range is sent.
+    /// Whether the content is unchanged since the file was opened, as far as its metadata say. Called
+    /// before the last part of a range is sent.
     fn is_unchanged(&self) -> bool;
 
-    /// How it may be sent now. Never blocks.
+    /// How to send it without blocking. Never blocks itself. Default: [`Access::Direct`].
     fn access(&self) -> Access {
         Access::Direct
     }
 
-    /// Where reading it may get stuck.
+    /// What reading it may block on.
     fn place(&self) -> Place {
         Place::default()
     }
 
-    /// Whether it matters how long sending takes that is not probed: reading may become slow.
+    /// Whether to measure sends that are not probed, since they may become slow. Default: `false`.
     fn is_timed(&self) -> bool {
         false
     }
 
-    /// Takes note of how long the kernel took to send from it, where it was probed before or is
-    /// timed.
+    /// How long a send took, after a probe or if [`FileSource::is_timed`].
     fn note_send(&self, took: Duration) {
         let _ = took;
     }
@@ -50,13 +49,12 @@ pub trait FileSource: Send + Sync + fmt::Debug {
 /// How a file may be sent without blocking an event loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// At once: reading it never blocks.
+    /// Reading it never blocks.
     Direct,
-    /// By the kernel, from its descriptor, if a probe finds the content in memory; else as
-    /// [`Access::Thread`].
+    /// With `sendfile`, if a probe finds the content in memory; else as [`Access::Thread`].
     Probe,
-    /// After a thread has read it. No other method but [`FileSource::place`] is called on a loop:
-    /// each may block.
+    /// A thread must read it. On a loop, only [`FileSource::place`] is called besides: the others may
+    /// block.
     Thread,
 }
 
@@ -65,8 +63,8 @@ pub enum Access {
 pub struct FileRange {
     /// The file.
     pub source: Arc<dyn FileSource>,
-    /// Where the range begins, in bytes.
+    /// In bytes.
     pub offset: u64,
-    /// How long it is, in bytes.
+    /// In bytes.
     pub len: u64,
 }

@@ -1,8 +1,8 @@
 //! Drives one connection by hand, for tests: byte by byte, on a clock that only moves when told.
 //!
-//! It keeps the promises that [`Protocol`] states, as the engine does, with nothing in between: no
-//! socket, no limits, no watermarks (an output is full at [`Harness::ROOM`] bytes). Jobs run when
-//! [`Harness::run_jobs`] is called, on the test's own thread.
+//! It keeps the guarantees that [`Protocol`] states, as the engine does, with no socket and no limits but
+//! one: an output is full at [`Harness::ROOM`] bytes. Jobs run in [`Harness::run_jobs`], on the test's
+//! thread. A panic of the protocol ends the test.
 
 use std::cell::Cell;
 use std::io::IoSlice;
@@ -17,13 +17,13 @@ use crate::{End, Event, Fault, Job, Output, Part, Peer, Protocol, Reason, Spawn,
 /// A session of a protocol with a peer that a test plays.
 pub struct Harness {
     session: Session,
-    owner: Surroundings,
+    owner: TestOwner,
     envelopes: Arc<Envelopes>,
     jobs: Arc<Jobs>,
 }
 
-/// What the session needs of its owner.
-struct Surroundings {
+/// The session's owner.
+struct TestOwner {
     handles: ShardHandles,
     now: Time,
     wall: WallTime,
@@ -31,7 +31,7 @@ struct Surroundings {
     spare_output: Option<Box<Output>>,
 }
 
-impl Owner for Surroundings {
+impl Owner for TestOwner {
     fn context(&self, _: &Peer) -> Context<'_> {
         let Self { handles, now, wall, .. } = self;
         Context { now: *now, wall: *wall, handles, room: Harness::ROOM }
@@ -54,7 +54,6 @@ impl Owner for Surroundings {
         self.spare_output = Some(output);
     }
 
-    /// A call that panics ends the test.
     fn contain<T>(call: impl FnOnce() -> T) -> Option<T> {
         IN_CALL.set(true);
         let result = call();
@@ -67,7 +66,7 @@ impl Owner for Surroundings {
 struct Envelopes(Mutex<Vec<Envelope>>);
 
 thread_local! {
-    /// Whether this thread is in a call into a connection, as the thread of an event loop is.
+    /// Whether this thread is in a call into a protocol, as the thread of an event loop is.
     static IN_CALL: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -98,14 +97,14 @@ impl std::fmt::Debug for Harness {
 }
 
 impl Harness {
-    /// The output counts as full at so many bytes.
+    /// The output is full at this many bytes.
     pub const ROOM: usize = 256 * 1024;
 
     /// Opens a connection with a peer at 127.0.0.1:9, on 2015-10-21T07:28:00Z.
     pub fn new(protocol: impl Protocol + 'static) -> Self {
         let (envelopes, jobs) = (Arc::new(Envelopes::default()), Arc::new(Jobs::default()));
         let address = SocketAddr::from(([127, 0, 0, 1], 9)).into();
-        let owner = Surroundings {
+        let owner = TestOwner {
             handles: ShardHandles::new(envelopes.clone(), jobs.clone()),
             now: Time::from_nanos(1),
             wall: WallTime::from_secs(1_445_412_480),
@@ -113,14 +112,14 @@ impl Harness {
         };
         let session = Session::new(Box::new(protocol), Key(1), Peer { address, via: 0 });
         let mut harness = Self { session, owner, envelopes, jobs };
-        harness.tell(Session::open);
+        harness.call(Session::open);
         harness
     }
 
     /// The peer sends bytes.
     pub fn input(&mut self, bytes: &[u8]) {
         assert!(!self.session.is_at_end_of_input(), "no input follows the end of input");
-        self.tell(|session, owner| session.input(bytes, owner));
+        self.call(|session, owner| session.input(bytes, owner));
     }
 
     /// The peer sends bytes one at a time.
@@ -133,11 +132,11 @@ impl Harness {
     /// The peer ends its side.
     pub fn eof(&mut self) {
         self.session.half_close();
-        self.tell(Session::end_of_input);
+        self.call(Session::end_of_input);
     }
 
-    /// Takes all that the connection has written, as the peer reading it would. Reading makes
-    /// room, tells what was sent, and closes what was to close.
+    /// The peer reads all output. The protocol gets its events about that, and the connection closes if
+    /// the protocol ended it.
     pub fn output(&mut self) -> Vec<u8> {
         let mut sent = Vec::new();
         loop {
@@ -147,7 +146,7 @@ impl Harness {
                 let count = (sent.len() - before) as u64;
                 self.session.put_back(output, count, &mut self.owner);
             }
-            self.tell(Session::progress);
+            self.call(Session::progress);
             if self.session.is_flushed() {
                 break;
             }
@@ -160,18 +159,18 @@ impl Harness {
         sent
     }
 
-    /// The connection ends, and what is unsent with it: the peer has reset it, a deadline has come.
+    /// The connection ends for `reason`, with unsent output: the peer has reset it, say.
     pub fn end_for(&mut self, reason: &Reason) {
         self.close(reason);
     }
 
-    /// Time passes; deadlines that come due are told.
+    /// Time passes, and the protocol gets its deadlines.
     pub fn pass(&mut self, time: Duration) {
         let until = self.owner.now + time;
         while self.session.is_open() && self.session.deadline() <= until {
             self.owner.now = self.owner.now.max(self.session.deadline());
-            let is_new = self.tell(Session::expire);
-            assert!(!self.session.is_open() || is_new, "a deadline is not asked for twice");
+            let is_new = self.call(Session::expire);
+            assert!(!self.session.is_open() || is_new, "the protocol sets the same deadline again");
         }
         self.owner.wall = WallTime::from_secs(self.owner.wall.as_secs() + time.as_secs());
         self.owner.now = until;
@@ -179,21 +178,21 @@ impl Harness {
 
     /// The server will stop soon.
     pub fn lame_duck(&mut self) {
-        self.tell(|session, owner| session.event(Event::LameDuck, owner));
+        self.call(|session, owner| session.event(Event::LameDuck, owner));
     }
 
     /// The server is stopping.
     pub fn drain(&mut self) {
-        self.tell(|session, owner| session.drain(false, owner));
+        self.call(|session, owner| session.drain(false, owner));
     }
 
-    /// As [`Harness::drain`], while input has come that was not offered yet.
+    /// As [`Harness::drain`], with input that has arrived and was not offered.
     pub fn drain_before_input(&mut self) {
-        self.tell(|session, owner| session.drain(true, owner));
+        self.call(|session, owner| session.drain(true, owner));
     }
 
-    /// Runs the jobs that the connection spawned and somebody waits for, and delivers what they
-    /// answer. Returns how many ran.
+    /// Runs the jobs of the protocol that are not cancelled, and delivers their messages. Returns how
+    /// many ran.
     pub fn run_jobs(&mut self) -> usize {
         let jobs = mem::take(&mut *self.jobs.0.lock().expect("no test panics while spawning"));
         let mut count = 0;
@@ -205,18 +204,18 @@ impl Harness {
         count
     }
 
-    /// Throws away the jobs that the connection spawned, as if they had panicked.
+    /// Drops the jobs of the protocol, as if they had panicked.
     pub fn drop_jobs(&mut self) {
         self.jobs.0.lock().expect("no test panics while spawning").clear();
         self.deliver();
     }
 
-    /// Delivers what promises and remotes have sent, wake-ups among it.
+    /// Delivers what promises and remotes have sent.
     pub fn deliver(&mut self) {
         let envelopes =
             mem::take(&mut *self.envelopes.0.lock().expect("no test panics while sending"));
         for envelope in envelopes {
-            self.tell(|session, owner| session.deliver(envelope, owner));
+            self.call(|session, owner| session.deliver(envelope, owner));
         }
     }
 
@@ -229,37 +228,37 @@ impl Harness {
         }
     }
 
-    /// Whether our side has ended in order, with everything sent.
+    /// Whether the protocol ended the connection without a fault, and everything is sent.
     #[must_use]
     pub fn finished(&self) -> bool {
         self.fault().is_none() && self.end().is_some() && self.session.is_flushed()
     }
 
-    /// How the connection wants to end.
+    /// How the protocol ends the connection.
     #[must_use]
     pub fn end(&self) -> Option<End> {
         self.session.end()
     }
 
-    /// How many bytes wait unused.
+    /// How many bytes of input are unused.
     #[must_use]
     pub fn unused(&self) -> usize {
         self.session.unused()
     }
 
-    /// How many bytes of output are held in memory, unsent.
+    /// How many bytes of output are held in memory.
     #[must_use]
     pub fn held(&self) -> usize {
         self.session.held()
     }
 
-    /// Calls into the session, which is over when it has failed and everything is sent.
-    fn tell<T>(&mut self, tell: impl FnOnce(&mut Session, &mut Surroundings) -> T) -> T {
-        let told = tell(&mut self.session, &mut self.owner);
+    /// Calls the session, and closes it if it has failed and everything is sent.
+    fn call<T>(&mut self, call: impl FnOnce(&mut Session, &mut TestOwner) -> T) -> T {
+        let result = call(&mut self.session, &mut self.owner);
         if self.session.reason().is_some() && self.session.is_flushed() {
             self.close(&Reason::Finished);
         }
-        told
+        result
     }
 
     /// Closes the session for its fault, or for `reason`.

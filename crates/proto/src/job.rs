@@ -1,4 +1,4 @@
-//! Work for other threads: what it is, for whom, and whether anybody still waits for it.
+//! Jobs: work for other threads, with its kind, its client, and whether anybody still waits for it.
 
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -7,8 +7,8 @@ use crate::Client;
 
 /// Work for another thread.
 ///
-/// What is said of it decides which threads it gets: see [`JobKind`]. A job that nobody waits for
-/// any more when its turn comes is dropped without being run.
+/// Its kind, client and place decide when a thread takes it. A job that nobody waits for any more is
+/// dropped without being run.
 pub struct Job {
     kind: JobKind,
     client: Client,
@@ -17,27 +17,27 @@ pub struct Job {
     run: Box<dyn FnOnce() + Send>,
 }
 
-/// What kind of work a job is.
+/// The kind of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum JobKind {
-    /// Finding a file, which is a few system calls. It has threads that no other kind takes.
+    /// Finding a file: a few system calls. Has threads of its own, shared with `Read` only.
     Lookup,
-    /// Reading part of a file whose file system may block. It has the same threads.
+    /// Reading part of a file whose file system may block.
     Read,
     /// Reading a folder.
     Listing,
-    /// Surveying a folder for an archive, or making the next part of one.
+    /// Listing a folder for an archive, or making the next part of one.
     Archive,
     /// Compressing a file.
     Compress,
     /// Reading a whole file, for its ETag or to compare it with its compressed forms.
     Hash,
-    /// What a user of the library wants done.
+    /// Work of a user of the library.
     Other,
 }
 
-/// Where a job may get stuck. Jobs of one place leave threads to those of others, so that a file
-/// system that hangs doesn't hold up another one's files.
+/// What a job may block on. Jobs at one place leave threads to those at others, so that a file system
+/// that hangs doesn't delay lookups in another one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Place {
     /// A folder that is served, or a file system.
@@ -46,7 +46,7 @@ pub struct Place {
     pub lane: u32,
 }
 
-/// Somebody waits for a job. When the last of them is dropped, the job is cancelled.
+/// Waits for a job. When the last waiter is dropped, the job is cancelled.
 #[derive(Clone, Debug)]
 pub struct Waiter {
     _alive: Arc<()>,
@@ -57,7 +57,7 @@ pub struct Waiter {
 pub struct Cancel(Option<Weak<()>>);
 
 impl Waiter {
-    /// The first who waits, and how the job learns that nobody does any more.
+    /// The first waiter, and the job's side of it.
     #[must_use]
     pub fn new() -> (Self, Cancel) {
         let alive = Arc::new(());
@@ -67,13 +67,13 @@ impl Waiter {
 }
 
 impl Cancel {
-    /// Whether nobody waits any more. Long jobs ask between their steps.
+    /// Whether nobody waits any more. Long jobs check this between their steps.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.0.as_ref().is_some_and(|alive| alive.strong_count() == 0)
     }
 
-    /// Waits as well; `None` if it is too late for that.
+    /// Another waiter; `None` if the job is cancelled.
     #[must_use]
     pub fn join(&self) -> Option<Waiter> {
         self.0.as_ref()?.upgrade().map(|alive| Waiter { _alive: alive })
@@ -97,37 +97,37 @@ impl JobKind {
 }
 
 impl Job {
-    /// Work for `client`, that somebody waits for until it is done.
+    /// Work for `client`, which is never cancelled.
     pub fn new(kind: JobKind, client: Client, run: impl FnOnce() + Send + 'static) -> Self {
         let (place, cancel) = (Place::default(), Cancel::default());
         Self { kind, client, place, cancel, run: Box::new(run) }
     }
 
-    /// The same, where it may get stuck at `place`.
+    /// As this job, at `place`.
     #[must_use]
     pub fn at(self, place: Place) -> Self {
         Self { place, ..self }
     }
 
-    /// The same, as long as `cancel` isn't cancelled.
+    /// As this job, cancelled by `cancel`.
     #[must_use]
     pub fn unless(self, cancel: Cancel) -> Self {
         Self { cancel, ..self }
     }
 
-    /// What kind of work it is.
+    /// Its kind.
     #[must_use]
     pub fn kind(&self) -> JobKind {
         self.kind
     }
 
-    /// For whom it is done.
+    /// The client that it is charged to.
     #[must_use]
     pub fn client(&self) -> Client {
         self.client
     }
 
-    /// Where it may get stuck.
+    /// What it may block on.
     #[must_use]
     pub fn place(&self) -> Place {
         self.place
@@ -139,7 +139,7 @@ impl Job {
         self.cancel.is_cancelled()
     }
 
-    /// Does it.
+    /// Runs it.
     pub fn run(self) {
         (self.run)();
     }
@@ -157,12 +157,11 @@ impl fmt::Debug for Job {
 
 /// Runs jobs on other threads.
 pub trait Spawn: Send + Sync {
-    /// Runs `job`, soon.
+    /// Queues `job`.
     ///
     /// # Errors
     ///
-    /// The job comes back where too many wait, in all or of its client. Dropping it tells whoever
-    /// waits for it.
+    /// Returns the job if too many wait, in all or of its client.
     fn spawn(&self, job: Job) -> Result<(), Job>;
 }
 
@@ -171,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_job_is_cancelled_when_the_last_who_waits_is_gone() {
+    fn a_job_is_cancelled_when_the_last_waiter_is_dropped() {
         let (first, cancel) = Waiter::new();
         let second = cancel.join().unwrap();
         let job = Job::new(JobKind::Other, Client::Unix, || {}).unless(cancel.clone());

@@ -1,11 +1,8 @@
-//! What is to be sent: plain bytes, shared bytes and ranges of files, in order.
+//! The output of a connection: plain bytes, shared bytes and ranges of files, in order.
 //!
-//! A connection appends; whoever sends takes from the front with [`Output::part`],
-//! [`Output::slices`] and [`Output::advance`]. Plain bytes lie in one buffer, so a response written in
-//! many small steps is one slice when it is sent. An output is a plain value that can be handed to
-//! a driver for as long as a send is under way.
-//!
-//! What it leaves to others: watermarks are in [`Turn`](crate::Turn), which knows what is in flight.
+//! A protocol appends. A driver takes from the front with [`Output::part`], [`Output::slices`] and
+//! [`Output::advance`]. Plain bytes are in one buffer, and many small writes are sent as one slice. When
+//! an output is full is decided by [`Turn`](crate::Turn), which knows what is in flight.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -14,13 +11,17 @@ use bytes::{Buf, Bytes};
 
 use crate::{Access, FileRange, Permit};
 
-/// What is not plain, and where among the plain bytes it stands.
+/// A position in the output of a connection: bytes since its beginning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mark(pub u64);
+
+/// Shared bytes or a range of a file, and its place among the plain bytes.
 #[derive(Debug)]
 struct Piece {
-    /// So many bytes of `Output::plain` go before it.
+    /// How many bytes of `Output::plain` come before it.
     at: usize,
     what: What,
-    /// What it is charged to, until it is sent.
+    /// Held until it is sent.
     permit: Option<Permit>,
 }
 
@@ -39,22 +40,21 @@ pub enum Part<'a> {
     Memory,
     /// Part of a file.
     File(&'a FileRange),
-    /// Part of a file that a thread has to read first: see [`Output::put_read`].
+    /// Part of a file that a thread must read first: see [`Output::put_read`].
     Unread(&'a FileRange),
-    /// The rest of a file that is no longer the one that was opened. It must not be completed.
+    /// The rest of a file that has changed: it must not be sent.
     Changed,
 }
 
-/// A queue of what is to be sent.
+/// A queue of bytes and ranges of files to send.
 ///
-/// Plain bytes are by far the most usual, so they cost the least: as long as there is nothing else,
-/// there is no piece, and appending is a copy.
+/// Plain bytes, the most usual, cost the least: they are no piece, and appending them is a copy.
 #[derive(Debug, Default)]
 pub struct Output {
     plain: Vec<u8>,
-    /// So many of the plain bytes have been sent.
+    /// How many of the plain bytes are sent.
     sent: usize,
-    // Invariant: their places ascend, from `sent` at the least to `plain.len()` at the most.
+    // Invariant: `at` ascends, from at least `sent` to at most `plain.len()`.
     pieces: VecDeque<Piece>,
     /// Bytes of the shared pieces.
     shared: usize,
@@ -67,14 +67,13 @@ pub struct Output {
 }
 
 impl Output {
-    /// Above so many pieces an output counts as full, however few bytes they hold.
+    /// An output with more pieces is full, however few bytes they hold.
     pub const MAX_PIECES: usize = 1024;
 
-    /// With so many unsent ranges of files an output counts as full, however few bytes it holds: each
-    /// keeps a file open.
+    /// An output with this many unsent ranges of files is full, since each keeps a file open.
     pub const MAX_FILE_RANGES: usize = 2;
 
-    /// As many pieces as fit in a few responses.
+    /// The pieces of a few responses.
     const FEW_PIECES: usize = 64;
 
     /// An empty output, without an allocation.
@@ -88,7 +87,7 @@ impl Output {
         self.plain.extend_from_slice(bytes);
     }
 
-    /// Appends several runs of bytes at once: cheaper than one after the other.
+    /// Appends several slices: cheaper than one by one.
     pub fn write_all(&mut self, runs: &[&[u8]]) {
         self.plain.reserve(runs.iter().map(|run| run.len()).sum());
         for run in runs {
@@ -96,15 +95,15 @@ impl Output {
         }
     }
 
-    /// Appends what `fill` appends: cheaper than run by run. The vector may hold bytes that were
-    /// written before, which `fill` leaves as they are.
+    /// Appends what `fill` appends to the vector, which may hold earlier output: `fill` must not change
+    /// that.
     pub fn write_with(&mut self, fill: impl FnOnce(&mut Vec<u8>)) {
         let before = self.plain.len();
         fill(&mut self.plain);
-        debug_assert!(self.plain.len() >= before, "what was written stays");
+        debug_assert!(self.plain.len() >= before, "earlier output stays");
     }
 
-    /// Appends bytes that are shared with others (or static), without copying them.
+    /// Appends shared or static bytes without copying them.
     pub fn write_shared(&mut self, bytes: Bytes) {
         if bytes.is_empty() {
             return;
@@ -123,8 +122,7 @@ impl Output {
         self.push(What::File(range));
     }
 
-    /// Keeps `permit` until the shared bytes or the range of a file that are written next have been
-    /// sent, or are dropped unsent.
+    /// Holds `permit` until the next shared bytes or range of a file are sent or dropped.
     pub fn hold(&mut self, permit: Permit) {
         self.permit = Some(permit);
     }
@@ -134,7 +132,7 @@ impl Output {
         self.pieces.push_back(Piece { at: self.plain.len(), what, permit });
     }
 
-    /// Whether everything has been sent.
+    /// Whether everything is sent.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.sent == self.plain.len() && self.pieces.is_empty()
@@ -164,17 +162,16 @@ impl Output {
         self.ranges
     }
 
-    /// All that is to be sent, where that is nothing but plain bytes: the usual case, for which a
-    /// sender needs no [`Output::slices`].
+    /// All unsent bytes, if all are plain: the usual case, which needs no [`Output::slices`].
     #[must_use]
     pub fn plain(&self) -> Option<&[u8]> {
         self.pieces.is_empty().then(|| &self.plain[self.sent..])
     }
 
-    /// What is at the front, where a sender may send at most `max` bytes of a file.
+    /// What is at the front. A driver may send at most `max` bytes of a file.
     ///
-    /// The identity of a file is checked here, when what it may send includes the end of the range;
-    /// not that of an unread one, which whoever reads it checks.
+    /// If that includes the end of the range, this checks whether the file has changed. For an unread
+    /// file, the thread that reads it does.
     #[must_use]
     pub fn part(&self, max: u64) -> Part<'_> {
         match self.pieces.front() {
@@ -192,8 +189,8 @@ impl Output {
         }
     }
 
-    /// Fills `slices` from the front with what lies in memory. Returns how many were filled and
-    /// whether a file range follows right behind them.
+    /// Fills `slices` from the front with bytes in memory. Returns how many were filled, and whether a
+    /// range of a file follows them.
     pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> (usize, bool) {
         let (mut filled, mut from) = (0, self.sent);
         let mut fill = |bytes: &'a [u8]| {
@@ -223,11 +220,11 @@ impl Output {
     ///
     /// # Panics
     ///
-    /// When fewer bytes than `count` are unsent: more cannot have been sent than was there.
-    #[inline(always)] // It is little, but for what is seldom done.
+    /// If fewer bytes than `count` are unsent.
+    #[inline(always)] // The fast path; the slow one is split out below.
     pub fn advance(&mut self, count: u64) {
         if self.pieces.is_empty() && count == self.held() as u64 {
-            // All of it, at once, and nothing but plain bytes: as it is with most.
+            // All of it, and only plain bytes: the usual case.
             self.plain.clear();
             self.sent = 0;
             return;
@@ -270,7 +267,7 @@ impl Output {
         self.forget_sent();
     }
 
-    /// The range of a file at the front, if that is what is sent next.
+    /// The range of a file at the front, if one is.
     #[must_use]
     pub fn front_file(&self) -> Option<&FileRange> {
         match self.pieces.front() {
@@ -279,12 +276,12 @@ impl Output {
         }
     }
 
-    /// Replaces the beginning of [`Output::front_file`] by `bytes`, which were read from there. The
-    /// permit of the range stays with its last bytes.
+    /// Replaces the beginning of [`Output::front_file`] by `bytes`, which were read from it. The permit
+    /// of the range stays with its last bytes.
     ///
     /// # Panics
     ///
-    /// When no range of at least so many bytes is at the front.
+    /// If no range of at least that many bytes is at the front.
     pub fn put_read(&mut self, bytes: Bytes) {
         let len = bytes.len() as u64;
         let front = self.front_file().expect("a range of a file is at the front");
@@ -306,7 +303,7 @@ impl Output {
         }
     }
 
-    /// Appends everything of `newer`, which is left empty.
+    /// Moves all of `newer` to the end.
     pub fn append(&mut self, newer: &mut Self) {
         let mut from = newer.sent;
         for Piece { at, what, permit } in newer.pieces.drain(..) {
@@ -359,7 +356,7 @@ impl Output {
         most
     }
 
-    /// Drops everything unsent and keeps the memory for another use.
+    /// Drops everything unsent, and keeps the memory for reuse.
     pub fn clear(&mut self) {
         self.plain.clear();
         self.sent = 0;
@@ -370,20 +367,20 @@ impl Output {
         self.permit = None;
     }
 
-    /// Whether it has memory beyond `bytes` plain bytes and as many pieces as fit in a few responses.
+    /// Whether it has memory for more than `bytes` plain bytes, or for many pieces.
     #[must_use]
     pub fn is_larger(&self, bytes: usize) -> bool {
         self.plain.capacity() > bytes || self.pieces.capacity() > Self::FEW_PIECES
     }
 
-    /// Gives back what [`Output::is_larger`] means.
+    /// Frees the memory that [`Output::is_larger`] is about.
     pub fn shrink(&mut self, bytes: usize) {
         self.plain.shrink_to(bytes);
         self.pieces.shrink_to(Self::FEW_PIECES);
     }
 
-    /// Keeps the plain buffer from growing with what has been sent already: memory is moved only
-    /// when at least as much is dropped, so that the cost per byte is constant.
+    /// Drops sent bytes from the plain buffer. Moves memory only if at least as much is dropped, so that
+    /// the cost per byte is constant.
     fn forget_sent(&mut self) {
         const WORTH_MOVING: usize = 16 * 1024;
         if self.is_empty() {

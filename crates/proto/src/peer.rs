@@ -1,14 +1,14 @@
-//! Who is at the other end.
+//! The peer of a connection, and its address.
 
 use std::fmt;
 use std::net::SocketAddr;
 
-/// An end of a connection.
+/// The address of a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Address {
     /// TCP.
     Ip(SocketAddr),
-    /// A Unix domain socket. Its clients have no name.
+    /// A Unix domain socket, whose clients have no address.
     Unix,
 }
 
@@ -30,9 +30,8 @@ impl From<SocketAddr> for Address {
 /// The peer of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {
-    /// Where it is.
+    /// Its address.
     pub address: Address,
-    /// Which listener it came in by, in the order in which they were given; for a connection that
-    /// we opened, the number that its opener chose.
+    /// The index of the listener that accepted it. For a connection that we opened, the number given then.
     pub via: u32,
 }

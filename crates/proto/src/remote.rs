@@ -1,55 +1,51 @@
-//! What reaches a connection from elsewhere: results of work done off the loop, messages from
-//! other threads, and wake-ups.
+//! How other threads and other connections reach a protocol: promises, messages and wake-ups.
 //!
-//! A connection takes a [`Promise`] from its turn and gives it to whoever does the work; when it
-//! is kept, or dropped without being kept (the work panicked, say), the connection hears of it as
-//! [`Event::Message`](crate::Event::Message) under the promise's [`Ticket`]. Nothing is lost, and
-//! nobody waits for ever.
+//! A protocol takes a [`Promise`] from its turn and gives it to the thread that does some work. When the
+//! promise is kept, or dropped (say, because the work panicked), the protocol gets
+//! [`Event::Message`](crate::Event::Message) with the promise's [`Ticket`].
 //!
-//! A [`Remote`] is for what has no end. It can be cloned and used from any thread:
+//! A [`Remote`] can be cloned, and used any number of times:
 //!
-//! | | carries | when the connection is behind |
+//! | | carries | if the protocol is slow |
 //! |---|---|---|
-//! | [`Remote::send`] | a message | waits; not on an event loop |
-//! | [`Remote::try_send`] | a message | fails: at most [`Remote::MESSAGES`] wait |
-//! | [`Remote::wake`] | nothing | nothing to do: a wake-up is waiting already |
+//! | [`Remote::send`] | a message | waits; fails on an event loop |
+//! | [`Remote::try_send`] | a message | fails when [`Remote::MESSAGES`] wait |
+//! | [`Remote::wake`] | nothing | does nothing if a wake-up waits |
 //!
-//! Messages suit one sender that can wait, such as a thread that produces a stream. To tell many
-//! connections the same thing, or to tell one from an event loop, write it to a bounded queue or
-//! log that both sides share, and wake those who read it. Each of them reads on from its own cursor
-//! as far as its output has room, so that a slow peer costs a cursor and one full output, whatever
-//! is said meanwhile. The example `chat` does so.
+//! Use messages for one sender that can wait, such as a thread that produces a stream. To tell many
+//! connections the same, or to tell something from an event loop, write it to a bounded queue that both
+//! sides share, and wake the readers. Each reads on from a cursor of its own while its output has room,
+//! so a slow peer costs one cursor and one full output. The example `chat` does this.
 //!
-//! Both know the connection by its [`Key`]; what is sent to one that is gone is dropped.
+//! [`Remote::send`] waits on a condition variable, which is why this file has one, and a mutex. No event
+//! loop ever waits there.
 
 use std::any::Any;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::Event;
-
-/// Which connection of a shard: opaque outside of the engine.
+/// A connection of a shard: its owner chooses the number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Key(pub u64);
 
-/// Which promise of a connection.
+/// The number of a promise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Ticket(pub(crate) u64);
 
 impl Ticket {
-    /// The ticket of everything that a [`Remote`] sends.
+    /// The ticket of all messages of a [`Remote`].
     pub const REMOTE: Self = Self(0);
 }
 
-/// Anything that can cross threads. The connection that asked knows what it is.
+/// Any value that can be sent to another thread. The receiving protocol knows its type.
 pub type Message = Box<dyn Any + Send>;
 
-/// A promise was dropped without being kept: the work panicked or was thrown away.
+/// A promise was dropped: the work panicked, or was refused or cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Abandoned;
 
-/// Something on its way to a connection.
+/// A message or wake-up for a connection.
 pub struct Envelope {
     /// The connection.
     pub to: Key,
@@ -62,28 +58,10 @@ pub struct Envelope {
 pub(crate) enum Delivery {
     /// A promise was kept or abandoned.
     Settled(Ticket, Result<Message, Abandoned>),
-    /// A remote sent a message. The place that it takes of the credit is to be given back when it
-    /// has been dealt with.
+    /// A remote sent a message, which used one message of this credit. It is given back afterwards.
     Sent(Message, Arc<Credit>),
     /// A remote woke the connection.
     Wake(Arc<Credit>),
-}
-
-impl Delivery {
-    /// What the connection is to be told, now, and the credit of which a place is to be given back
-    /// afterwards.
-    pub(crate) fn into_event(self) -> (Event<'static>, Option<Arc<Credit>>) {
-        match self {
-            Self::Settled(ticket, body) => (Event::Message(ticket, body), None),
-            Self::Sent(message, credit) => {
-                (Event::Message(Ticket::REMOTE, Ok(message)), Some(credit))
-            }
-            Self::Wake(credit) => {
-                credit.take_wake();
-                (Event::Woken, None)
-            }
-        }
-    }
 }
 
 impl fmt::Debug for Envelope {
@@ -104,14 +82,14 @@ impl fmt::Debug for Delivery {
 
 /// The sending side of a shard's mailbox, for any thread.
 pub trait MailboxSender: Send + Sync {
-    /// Takes one. Room for it was reserved when its promise or credit was given out.
+    /// Takes an envelope, always: promises and credits bound how many there are.
     fn send(&self, envelope: Envelope);
 
-    /// Whether the calling thread is running an event loop, and is not to wait for room.
+    /// Whether the calling thread runs an event loop, and must not wait.
     fn is_on_event_loop(&self) -> bool;
 }
 
-/// The duty to answer a connection once. Dropping it says [`Abandoned`].
+/// The duty to send a protocol one message. Dropping it sends [`Abandoned`].
 pub struct Promise {
     mailbox: Arc<dyn MailboxSender>,
     to: Key,
@@ -129,13 +107,13 @@ impl Promise {
         Self { mailbox, to, stream, ticket, kept: false }
     }
 
-    /// What the connection will know the answer by.
+    /// The ticket of its message.
     #[must_use]
     pub fn ticket(&self) -> Ticket {
         self.ticket
     }
 
-    /// Sends the answer.
+    /// Sends the message.
     pub fn keep(mut self, message: Message) {
         self.kept = true;
         self.send(Ok(message));
@@ -161,15 +139,14 @@ impl fmt::Debug for Promise {
     }
 }
 
-/// What one connection may have waiting from its remotes: so many messages, and one wake-up.
+/// How many messages from remotes may wait for one connection: [`Remote::MESSAGES`], and one wake-up.
 ///
-/// The session gives credit back when a message was dealt with and the output is below the high-water
-/// mark, and says when it is over.
+/// The session gives credit back after a message, once its output is below the high-water mark.
 #[derive(Debug)]
 pub(crate) struct Credit {
     state: Mutex<CreditState>,
     changed: Condvar,
-    /// A wake-up is on its way, or the connection is gone.
+    /// A wake-up waits in the mailbox, or the connection is gone.
     woken: AtomicBool,
 }
 
@@ -185,23 +162,23 @@ impl Credit {
         Self { state: Mutex::new(state), changed: Condvar::new(), woken: AtomicBool::new(false) }
     }
 
-    /// Gives back `count` places.
+    /// Gives back the credit of `count` messages.
     pub(crate) fn give_back(&self, count: u32) {
         self.lock().free += count;
         self.changed.notify_all();
     }
 
-    /// Says that the connection is gone: whoever waits, stops waiting.
+    /// The connection is gone: senders stop waiting.
     pub(crate) fn close(&self) {
         self.lock().gone = true;
         self.changed.notify_all();
         self.woken.store(true, Ordering::Relaxed);
     }
 
-    /// Takes the wake-up. Called before the connection is told of it, so that one that comes while
-    /// the connection looks is told as well.
-    fn take_wake(&self) {
-        // It has to read the flag, too: whoever found it set has written what is to be seen before.
+    /// Takes the wake-up. The session calls this before the protocol, so that a wake-up during that
+    /// call leads to another one.
+    pub(crate) fn take_wake(&self) {
+        // A swap and no store, to see what threads wrote before they found the flag set.
         self.woken.swap(false, Ordering::AcqRel);
     }
 
@@ -212,12 +189,12 @@ impl Credit {
 
 /// Why a [`Remote`] could not send. The message comes back.
 pub enum SendError {
-    /// The connection has as many messages waiting as it may. Only from [`Remote::try_send`].
+    /// [`Remote::MESSAGES`] wait already. Only from [`Remote::try_send`].
     Full(Message),
-    /// The connection is over.
+    /// The connection has ended.
     Gone(Message),
-    /// The calling thread runs an event loop, and to wait would hold up all of its connections, for
-    /// ever if the connection is one of them. Only from [`Remote::send`].
+    /// The calling thread runs an event loop, where waiting would block all connections. Only from
+    /// [`Remote::send`].
     OnEventLoop(Message),
 }
 
@@ -234,11 +211,11 @@ impl fmt::Debug for SendError {
 impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Full(_) => "the conversation has as many messages waiting as it may",
-            Self::Gone(_) => "the conversation is over",
+            Self::Full(_) => "too many messages wait for the connection",
+            Self::Gone(_) => "the connection has ended",
             Self::OnEventLoop(_) => {
-                "send may wait, which an event loop must not: call try_send there, or write to a \
-                 shared queue and call wake"
+                "send may wait, which an event loop must not: use try_send, or write to a shared \
+                 queue and call wake"
             }
         })
     }
@@ -246,8 +223,7 @@ impl fmt::Display for SendError {
 
 impl std::error::Error for SendError {}
 
-/// A handle into one connection, for any thread. How to choose between its methods: see
-/// [`Remote::wake`].
+/// Sends to one connection, from any thread. [`Remote::wake`] has an example.
 #[derive(Clone)]
 pub struct Remote {
     mailbox: Arc<dyn MailboxSender>,
@@ -257,7 +233,7 @@ pub struct Remote {
 }
 
 impl Remote {
-    /// So many messages may wait.
+    /// How many messages may wait for a connection.
     pub const MESSAGES: u32 = 16;
 
     pub(crate) fn new(
@@ -268,13 +244,13 @@ impl Remote {
         Self { mailbox, to, stream, credit }
     }
 
-    /// Sends a message; waits while the connection has [`Remote::MESSAGES`] waiting. For threads
-    /// of one's own and for work on the pool.
+    /// Sends a message, and waits while [`Remote::MESSAGES`] wait already. For your own threads, and for
+    /// jobs.
     ///
     /// # Errors
     ///
-    /// [`SendError::Gone`] when the connection is over. [`SendError::OnEventLoop`] inside of any
-    /// connection, whether or not there is room.
+    /// [`SendError::Gone`] if the connection has ended. [`SendError::OnEventLoop`] in every call into a
+    /// protocol.
     pub fn send(&self, message: Message) -> Result<(), SendError> {
         if self.mailbox.is_on_event_loop() {
             return Err(SendError::OnEventLoop(message));
@@ -286,7 +262,7 @@ impl Remote {
         self.take_and_send(state, message)
     }
 
-    /// Sends a message, or says at once that it can't.
+    /// Sends a message, or fails at once.
     ///
     /// # Errors
     ///
@@ -299,21 +275,19 @@ impl Remote {
         self.take_and_send(state, message)
     }
 
-    /// Wakes the connection: it gets [`Event::Woken`]. Never waits and never fails; what wakes a
-    /// connection that is over does nothing.
+    /// Wakes the protocol: it gets [`Event::Woken`](crate::Event::Woken). Never waits and never fails. If
+    /// the connection has ended, this does nothing.
     ///
-    /// Wake-ups coalesce: any number of calls before the connection is told are one event. None
-    /// is lost: what the caller wrote before the call is seen by the connection in an event that
-    /// begins after it.
-    ///
-    /// So write to something shared first, then wake, and read it in the event:
+    /// Several calls may lead to one event. None is lost: a call is always followed by an event, in which
+    /// the protocol sees what the caller wrote before it. So write to something shared, wake, and read it
+    /// in the event:
     ///
     /// ```
     /// use std::sync::{Arc, Mutex};
     /// use sockeye_proto::{Event, Fault, Protocol, Remote, Time, Consumed, Turn};
     /// # use sockeye_proto::harness::Harness;
     ///
-    /// /// What is said here is sent to everybody who has joined.
+    /// /// What one member sends, all get.
     /// #[derive(Default)]
     /// struct Room {
     ///     said: Mutex<Vec<u8>>, // A real one has a bound: see the example `chat`.
@@ -357,21 +331,20 @@ impl Remote {
     /// let room = Arc::<Room>::default();
     /// let mut peer = Harness::new(Member { room: room.clone(), read: 0 });
     /// for _ in 0..100 {
-    ///     room.say(b"hello\n"); // From any thread, or from within another conversation.
+    ///     room.say(b"hello\n"); // From any thread, or from another connection.
     /// }
     /// peer.deliver();
     /// assert_eq!(peer.output(), b"hello\n".repeat(100));
     /// ```
     pub fn wake(&self) {
-        // A wake-up whose flag is set already is told of later than now: `Credit::take_wake` clears
-        // the flag before the connection looks.
+        // If the flag is set, the event is still to come: `Credit::take_wake` clears it before.
         if !self.credit.woken.swap(true, Ordering::AcqRel) {
             let content = Delivery::Wake(Arc::clone(&self.credit));
             self.mailbox.send(Envelope { to: self.to, stream: self.stream, content });
         }
     }
 
-    /// Whether the connection is over.
+    /// Whether the connection has ended.
     #[must_use]
     pub fn is_gone(&self) -> bool {
         self.credit.lock().gone
@@ -404,9 +377,9 @@ mod tests {
     use super::*;
 
     #[derive(Default)]
-    struct Box1(Mutex<Vec<Envelope>>);
+    struct TestMailbox(Mutex<Vec<Envelope>>);
 
-    impl MailboxSender for Box1 {
+    impl MailboxSender for TestMailbox {
         fn send(&self, envelope: Envelope) {
             self.0.lock().unwrap().push(envelope);
         }
@@ -416,15 +389,21 @@ mod tests {
         }
     }
 
-    impl Box1 {
+    impl TestMailbox {
         fn take(&self) -> Vec<Envelope> {
             std::mem::take(&mut *self.0.lock().unwrap())
         }
     }
 
+    /// What a session does before it calls its protocol.
+    fn take_wake(envelope: &Envelope) {
+        let Delivery::Wake(credit) = &envelope.content else { panic!("{envelope:?}") };
+        credit.take_wake();
+    }
+
     #[test]
     fn a_promise_is_settled_once_whether_kept_or_dropped() {
-        let mailbox = Arc::new(Box1::default());
+        let mailbox = Arc::new(TestMailbox::default());
         Promise::new(mailbox.clone(), (Key(1), 0), Ticket(7)).keep(Box::new(5_u8));
         drop(Promise::new(mailbox.clone(), (Key(1), 0), Ticket(8)));
         let envelopes = mailbox.0.lock().unwrap();
@@ -434,8 +413,8 @@ mod tests {
     }
 
     #[test]
-    fn a_remote_sends_under_credit_and_learns_that_the_conversation_is_gone() {
-        let mailbox = Arc::new(Box1::default());
+    fn a_remote_sends_under_credit_and_learns_that_the_connection_is_gone() {
+        let mailbox = Arc::new(TestMailbox::default());
         let credit = Arc::new(Credit::new());
         let remote = Remote::new(mailbox.clone(), (Key(1), 0), Arc::clone(&credit));
         for _ in 0..Remote::MESSAGES {
@@ -456,8 +435,8 @@ mod tests {
     }
 
     #[test]
-    fn wake_ups_coalesce_until_the_conversation_is_told() {
-        let mailbox = Arc::new(Box1::default());
+    fn wake_ups_coalesce_until_the_protocol_is_called() {
+        let mailbox = Arc::new(TestMailbox::default());
         let credit = Arc::new(Credit::new());
         let remote = Remote::new(mailbox.clone(), (Key(1), 0), Arc::clone(&credit));
         for _ in 0..3 {
@@ -465,31 +444,31 @@ mod tests {
             let envelopes = mailbox.take();
             assert_eq!(envelopes.len(), 1);
             for envelope in envelopes {
-                assert!(matches!(envelope.content.into_event(), (Event::Woken, None)));
+                take_wake(&envelope);
             }
         }
-        // Nobody is told any more, so nothing is put in the mailbox.
+        // A wake-up after the end is not put in the mailbox.
         credit.close();
         remote.wake();
         assert!(mailbox.take().is_empty());
     }
 
-    /// Threads count up and wake; whoever is told looks at the count. However they interleave, the
-    /// last look finds all of it, and the mailbox never holds a second wake-up.
+    /// Threads count up and wake; the woken side looks at the count. However they interleave, the last
+    /// look finds all of it, and the mailbox never holds two wake-ups.
     #[test]
-    fn no_wake_up_is_lost_while_another_is_told() {
+    fn no_wake_up_is_lost_while_another_is_taken() {
         use std::sync::atomic::AtomicU64;
         const THREADS: u64 = 4;
         const WAKES: u64 = 20_000;
 
-        let mailbox = Arc::new(Box1::default());
+        let mailbox = Arc::new(TestMailbox::default());
         let remote = Remote::new(mailbox.clone(), (Key(1), 0), Arc::new(Credit::new()));
         let (said, seen) = (AtomicU64::new(0), AtomicU64::new(0));
         let look = || {
             let envelopes = mailbox.take();
             assert!(envelopes.len() <= 1, "{envelopes:?}");
             for envelope in envelopes {
-                let _ = envelope.content.into_event();
+                take_wake(&envelope);
                 // Relaxed, as the flag alone has to order it.
                 seen.store(said.load(Ordering::Relaxed), Ordering::Relaxed);
             }

@@ -1,11 +1,10 @@
-//! Time as a connection sees it: values that it is handed, never a clock that it reads.
+//! Times, as values: protocols get them from their driver and read no clock.
 
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
-/// A moment on the engine's monotonic clock, in nanoseconds since an origin of the engine's choice.
-///
-/// Only differences between times of the same engine mean anything.
+/// A time of the driver's monotonic clock, in nanoseconds since an origin that the driver chooses. Only
+/// differences between times of one driver have a meaning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time(u64);
 
@@ -15,7 +14,7 @@ impl Time {
     /// Later than any deadline.
     pub const NEVER: Self = Self(u64::MAX);
 
-    /// The moment `nanos` nanoseconds after the origin.
+    /// The time `nanos` nanoseconds after the origin.
     #[must_use]
     pub const fn from_nanos(nanos: u64) -> Self {
         Self(nanos)
@@ -33,8 +32,7 @@ impl Time {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 
-    /// The moment `before` earlier. `None` when it lies before the origin, and for
-    /// [`Time::NEVER`], to which any sum may have saturated.
+    /// The time `before` earlier. `None` before the origin, and for [`Time::NEVER`].
     #[must_use]
     pub fn checked_sub(self, before: Duration) -> Option<Self> {
         if self == Self::NEVER {
@@ -44,18 +42,17 @@ impl Time {
     }
 }
 
-/// A value with a deadline of its own. Whoever drives it calls [`Timed::on_deadline`] when the
-/// deadline has come, with the time, so the value needs no clock.
+/// A value with a deadline. Its owner calls [`Timed::on_deadline`] then.
 pub trait Timed {
-    /// When [`Timed::on_deadline`] is due next; `None` while there is nothing to do. It is asked
-    /// often, so it should be cheap.
+    /// When [`Timed::on_deadline`] is due; `None` while there is nothing to do. Called often, so it should
+    /// be cheap.
     fn deadline(&self) -> Option<Time>;
 
-    /// The deadline has come, at `now`. Afterwards the deadline is later, or `None`.
+    /// The deadline has come; it is `now`. Afterwards the deadline is later, or `None`.
     fn on_deadline(&mut self, now: Time);
 }
 
-/// Two values of which each is told of its own deadline.
+/// Two values, each with its own deadline.
 impl<A: Timed, B: Timed> Timed for (A, B) {
     fn deadline(&self) -> Option<Time> {
         [self.0.deadline(), self.1.deadline()].into_iter().flatten().min()
@@ -72,12 +69,12 @@ impl<A: Timed, B: Timed> Timed for (A, B) {
     }
 }
 
-/// Saturates at [`Time::NEVER`]: a deadline that cannot be told from infinity is none.
+/// Saturates at [`Time::NEVER`].
 impl Add<Duration> for Time {
     type Output = Self;
 
     fn add(self, after: Duration) -> Self {
-        // The same as of `as_nanos`, without its 128 bits.
+        // As with `as_nanos`, without its 128 bits.
         let secs = after.as_secs().saturating_mul(1_000_000_000);
         let nanos = secs.saturating_add(u64::from(after.subsec_nanos()));
         Self(self.0.saturating_add(nanos))
@@ -93,12 +90,12 @@ impl Sub for Time {
     }
 }
 
-/// The wall clock, in whole seconds since 1970-01-01T00:00:00Z: what a `Date` field is made of.
+/// The time of day, in whole seconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WallTime(u64);
 
 impl WallTime {
-    /// The moment `seconds` seconds after the Unix epoch.
+    /// The time `seconds` seconds after the Unix epoch.
     #[must_use]
     pub const fn from_secs(seconds: u64) -> Self {
         Self(seconds)
@@ -124,13 +121,13 @@ mod tests {
         }
 
         fn on_deadline(&mut self, now: Time) {
-            assert!(self.0.is_some_and(|due| due <= now), "it is told too early");
+            assert!(self.0.is_some_and(|due| due <= now), "it is called too early");
             self.0 = None;
         }
     }
 
     #[test]
-    fn each_of_a_pair_is_told_of_its_own_deadline() {
+    fn each_of_a_pair_is_called_at_its_own_deadline() {
         let at = Time::from_nanos;
         let mut pair = (Alarm(Some(at(2))), (Alarm(None), Alarm(Some(at(1)))));
         for due in [1, 2] {

@@ -110,8 +110,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! [`proto::harness`] tests a protocol byte by byte, without sockets. With [`Remote`], connections
-//! tell each other something: see the example `chat`.
+//! The module `harness` of sockeye-proto, with its feature `harness`, tests a protocol byte by byte, without
+//! sockets. With [`Remote`], connections tell each other something: see the example `chat`.
 //!
 //! # An axum app
 //!

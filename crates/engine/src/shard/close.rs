@@ -1,4 +1,4 @@
-//! The end: of one connection, and of all of them.
+//! Closing a connection, and draining or stopping the shard.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,23 +7,23 @@ use sockeye_proto::driver::{Key, Session};
 use sockeye_proto::{Event, Peer, Protocol, Reason};
 use tracing::{debug, error, info};
 
-use super::{Phase, Shard, find, slot_of};
+use super::state::{Phase, Shard, find, slot_of};
 use crate::conn::{SendState, Stage};
 use crate::driver::Driver;
 
-/// So many buffers are read from a connection at the most before it is told to drain: as much as a
-/// socket holds, mostly.
+/// How many buffers are read from a connection at most before it is told to drain: about as much as a
+/// socket's receive queue holds.
 const MOST_READS: usize = 16;
 
-/// How long a connection may take to be established that was begun before a listener was held off: as
-/// long as a packet takes within a data center, amply. New clients hear nothing meanwhile.
+/// How long a handshake may take that started before a listener was held off: ample for a round trip
+/// within a data center. The SYN packets of new clients are dropped meanwhile.
 const HANDSHAKE: Duration = Duration::from_millis(10);
 
-/// The highest generation of a slot: keys leave the upper half of their range to the driver.
+/// The highest generation of a slot: the upper half of the range of keys is the driver's.
 const LAST_GENERATION: u32 = u32::MAX >> 1;
 
 impl<D: Driver> Shard<D> {
-    /// Closes a connection. What was wrong first is the reason.
+    /// Closes a connection, for `reason` unless its session has failed for another one before.
     pub(super) fn close(&mut self, key: Key, reason: Reason) {
         if find(&mut self.conns, key).is_none() {
             return;
@@ -43,7 +43,7 @@ impl<D: Driver> Shard<D> {
         }
         if conn.counted {
             self.counts.leave(conn.session.peer().address);
-            self.has_room();
+            self.resume_accepting();
         }
         self.common.stats.close(&reason);
         let (peer, received, sent) =
@@ -71,16 +71,17 @@ impl<D: Driver> Shard<D> {
         Session::new(protocol, Key(u64::MAX), peer).close(reason, &mut self.common);
     }
 
-    /// Stops listening, asks every connection to finish, and cuts what has not finished in time.
-    /// Before that it is a lame duck for as long as [`Config`](crate::Config) says.
+    /// Stops listening, tells every protocol to finish, and cuts what is not finished after
+    /// [`Config::drain_timeout`](crate::Config::drain_timeout). This starts when
+    /// [`Config::lame_duck`](crate::Config::lame_duck) has passed.
     ///
-    /// Nothing that has come is lost: what waits to be accepted is accepted, and what has arrived on
-    /// a connection is read before the connection hears of the stop.
+    /// No request that has arrived is lost: connections that wait are accepted, and input that has
+    /// arrived is read, before protocols get [`Event::Drain`].
     pub fn drain(&mut self) {
         if self.phase != Phase::Serving {
             return;
         }
-        // It may be called between turns, long after the last one.
+        // This may be called between turns, long after the last one.
         self.common.now = self.driver.now();
         let lame_duck = self.common.config.lame_duck;
         if lame_duck.is_zero() {
@@ -98,11 +99,13 @@ impl<D: Driver> Shard<D> {
         self.phase = Phase::Draining { until, accepts_until: until.min(now + HANDSHAKE) };
         if let Some(handover) = &self.handover {
             let inboxes = Arc::clone(&handover.inboxes);
-            for handed in inboxes[handover.own].close() {
-                self.open(handed);
+            for accepted in inboxes[handover.own].close() {
+                self.open(accepted);
             }
         }
-        self.hold_off();
+        for state in &mut self.listeners {
+            self.driver.hold_off(&mut state.listener);
+        }
         self.accept_to_the_end();
         for key in self.all_keys() {
             self.tell_phase(key);
@@ -112,19 +115,19 @@ impl<D: Driver> Shard<D> {
     /// Stops listening and cuts everything now.
     pub fn stop(&mut self) {
         self.phase = Phase::Draining { until: self.common.now, accepts_until: self.common.now };
-        self.close_gates();
+        self.close_listeners();
         self.cut_all();
     }
 
-    /// Goes on to what follows when the time of a phase is over: drains what was a lame duck, and
-    /// cuts what has not finished draining in time.
+    /// Goes on to the next phase when the time of this one has passed: from lame duck to draining, and
+    /// from draining to cutting.
     pub(super) fn end_phase(&mut self) {
         let now = self.common.now;
         match self.phase {
             Phase::LameDuck { until } if until <= now => self.begin_drain(),
             Phase::Draining { until, accepts_until } if accepts_until <= now => {
                 self.accept_to_the_end();
-                self.close_gates();
+                self.close_listeners();
                 if until <= now {
                     self.cut_all();
                 }
@@ -133,40 +136,38 @@ impl<D: Driver> Shard<D> {
         }
     }
 
-    /// Tells a connection that the server is stopping. It hears of a drain when what has arrived
-    /// by then was read, and once.
+    /// Tells a connection that the server is stopping. [`Event::Drain`] comes once, after the input that
+    /// has arrived.
     pub(super) fn tell_phase(&mut self, key: Key) {
         let is_draining = self.is_draining();
         if is_draining {
             self.read_what_has_come(key);
         }
-        self.visit(key, |visit| match visit.conn.stage {
+        self.serve(key, |active| match active.conn.stage {
             Stage::Connecting { .. } if is_draining => Err(Reason::Drained),
             _ if !is_draining => {
-                visit.conn.session.event(Event::LameDuck, visit.common);
+                active.conn.session.event(Event::LameDuck, active.common);
                 Ok(())
             }
             _ => {
-                let unread = visit.conn.readable;
-                visit.conn.session.drain(unread, visit.common);
+                let unread = active.conn.readable;
+                active.conn.session.drain(unread, active.common);
                 Ok(())
             }
         });
     }
 
-    /// Reads what has arrived on a connection, as far as it is read from. A peer that sends without
-    /// an end is not read from for ever. The connection hears before the last of it that the server
-    /// is stopping.
+    /// Reads what has arrived on a connection, if it wants input: at most [`MOST_READS`] buffers. The
+    /// protocol gets [`Event::LameDuck`] before the last of them.
     fn read_what_has_come(&mut self, key: Key) {
         for _ in 0..MOST_READS {
             let Some(conn) = find(&mut self.conns, key) else { return };
             if conn.session.is_drained() || !conn.wants_input(&self.common.config) {
                 return;
             }
-            self.visit(key, |visit| {
-                // Whatever was told of it.
-                visit.conn.readable = true;
-                visit.read_last()
+            self.serve(key, |active| {
+                active.conn.readable = true;
+                active.read_last()
             });
             if find(&mut self.conns, key).is_some_and(|conn| !conn.readable) {
                 return;
@@ -176,24 +177,24 @@ impl<D: Driver> Shard<D> {
 
     fn cut_all(&mut self) {
         for key in self.all_keys() {
-            self.visit(key, |visit| match visit.conn.stage {
-                // It has been served.
-                Stage::Lingering(_) => Err(visit.conn.session.conclusion()),
+            self.serve(key, |active| match active.conn.stage {
+                // It was served.
+                Stage::Lingering(_) => Err(active.conn.session.conclusion()),
                 _ => Err(Reason::Cut),
             });
         }
     }
 
-    fn close_gates(&mut self) {
-        for gate in self.gates.drain(..) {
-            self.driver.close_listener(gate.into_listener());
+    fn close_listeners(&mut self) {
+        for state in self.listeners.drain(..) {
+            self.driver.close_listener(state.listener);
         }
-        // As those that still wait in the kernel's queue; a drain has let it in.
-        if let Some(newcomer) = self.newcomer.take() {
+        // A drain has admitted it; a stop cuts it, as those in the kernel's queue.
+        if let Some(accepted) = self.waiting.take() {
             self.common.stats.close(&Reason::Cut);
-            self.driver.close(newcomer.socket);
+            self.driver.close(accepted.socket);
         }
-        // Its time would be waited for, and nothing would come of it.
+        // Nothing will be accepted: the wait needs no timeout for it.
         self.accept_pause = None;
     }
 

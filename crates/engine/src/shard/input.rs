@@ -5,29 +5,29 @@ use std::io::{self, ErrorKind};
 use sockeye_proto::driver::Key;
 use sockeye_proto::{Event, Reason};
 
-use super::{Shard, Visit, find};
+use super::state::{Active, Shard, find};
 use crate::conn::{Common, Stage};
 use crate::driver::Driver;
 
 impl<D: Driver> Shard<D> {
-    /// Serves the connections that were ready when the turn began; those that still are then are
-    /// served in the next.
+    /// Reads once from each connection in the ready list. Those that are still ready are read from in
+    /// the next turn.
     ///
-    /// Not inlined, and the only caller of what reads: so that is in here, with no call on the way.
+    /// Not inlined, and the only caller of the code that reads, which is therefore inlined here.
     #[inline(never)]
     pub(super) fn read_ready(&mut self) {
         let mut keys = std::mem::take(&mut self.keys);
         std::mem::swap(&mut keys, &mut self.common.ready);
         for key in keys.drain(..) {
-            self.visit(key, |visit| {
-                visit.conn.unqueue();
-                visit.read()
+            self.serve(key, |active| {
+                active.conn.unqueue();
+                active.read()
             });
         }
         self.keys = keys;
     }
 
-    /// Reads from one connection now, whatever was told of it.
+    /// Reads from one connection now, whatever was reported of it.
     pub(super) fn read_now(&mut self, key: Key) {
         let Some(conn) = find(&mut self.conns, key) else { return };
         conn.readable = true;
@@ -37,22 +37,22 @@ impl<D: Driver> Shard<D> {
         self.common.ready.extend(again);
     }
 
-    /// A connection failed, or its peer ended its side, and nobody is reading from it, so that no
-    /// receive would tell.
+    /// A connection failed, or its peer ended its side, while it is not read from: no receive would
+    /// report it.
     #[expect(clippy::redundant_closure_for_method_calls, reason = "it names one lifetime only")]
-    pub(super) fn check_left(&mut self, key: Key) {
-        self.visit(key, |visit| visit.check_left());
+    pub(super) fn check_gone(&mut self, key: Key) {
+        self.serve(key, |active| active.check_gone());
     }
 }
 
-impl<D: Driver> Visit<'_, D> {
+impl<D: Driver> Active<'_, D> {
     /// Receives once.
     fn read(&mut self) -> Result<(), Reason> {
         self.receive::<false>()
     }
 
-    /// The same in a server that is stopping, of which the connection hears before the last of what
-    /// has arrived.
+    /// As `read`, in a server that drains: the protocol gets [`Event::LameDuck`] before the last input
+    /// that has arrived.
     #[cold]
     pub(super) fn read_last(&mut self) -> Result<(), Reason> {
         self.receive::<true>()
@@ -73,7 +73,7 @@ impl<D: Driver> Visit<'_, D> {
             }
             Err(error) => return Err(reason_of(error)),
         };
-        // A short receive took all that was there, unless the end stands behind it.
+        // A short receive took everything, unless the end of input follows.
         conn.readable = received.more || conn.session.is_half_closed();
         let len = received.bytes.len() as u64;
         conn.received += len;
@@ -104,15 +104,14 @@ impl<D: Driver> Visit<'_, D> {
             if conn.wants_input(&common.config) {
                 conn.queue(common);
             } else if conn.session.is_half_closed() {
-                return self.check_left();
+                return self.check_gone();
             }
         }
         Ok(())
     }
 
-    /// Acts on the peer's leaving where nothing is read: its end of input is told, and a failure
-    /// ends the connection.
-    fn check_left(&mut self) -> Result<(), Reason> {
+    /// For a connection that is not read from: passes on a half-close, and returns a failure.
+    fn check_gone(&mut self) -> Result<(), Reason> {
         if self.conn.failed {
             self.check_failed()?;
         }
@@ -126,7 +125,7 @@ impl<D: Driver> Visit<'_, D> {
     }
 }
 
-/// Why a connection ended whose socket says `error`.
+/// The reason for which a socket's `error` ends its connection.
 pub(super) fn reason_of(error: io::Error) -> Reason {
     match error.kind() {
         ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => {

@@ -1,23 +1,23 @@
-//! Flushing: each dirty connection once a turn, and what follows when everything is sent.
+//! Flushing each dirty connection once a turn, and ending connections that have sent everything.
 
 use sockeye_proto::driver::{InFlight, Key};
 use sockeye_proto::{End, Reason, Time};
 
 use super::input::reason_of;
-use super::{Shard, Visit, find};
+use super::state::{Active, Shard, find};
 use crate::conn::{Common, Lingering, SendState, Stage};
 use crate::driver::{Driver, Sending, Sent, Then};
 
 impl<D: Driver> Shard<D> {
-    /// Flushes the connections that are dirty now; those that are again afterwards are flushed in
-    /// the next turn, so that one that never runs dry holds nobody up.
+    /// Flushes each dirty connection once. Those that become dirty again are flushed in the next turn,
+    /// so that a connection with much to send doesn't delay others.
     pub(super) fn flush_dirty(&mut self) {
         let mut keys = std::mem::take(&mut self.keys);
         std::mem::swap(&mut keys, &mut self.common.dirty);
         for key in keys.drain(..) {
-            self.visit(key, |visit| {
-                visit.conn.unmark_dirty();
-                visit.flush()
+            self.serve(key, |active| {
+                active.conn.unmark_dirty();
+                active.flush()
             });
         }
         self.keys = keys;
@@ -26,19 +26,20 @@ impl<D: Driver> Shard<D> {
     /// A send that the driver kept is done.
     pub(super) fn take_sent(&mut self, key: Key, sent: Sent) {
         if find(&mut self.conns, key).is_none() {
-            // The connection has gone meanwhile.
+            // The connection was closed meanwhile.
             return self.common.outputs.take_back(sent.out);
         }
-        self.visit(key, |visit| {
-            visit.conn.session.set_in_flight(InFlight::default());
-            visit.conn.mark_dirty(visit.common);
-            visit.count_sent(sent)
+        self.serve(key, |active| {
+            active.conn.session.set_in_flight(InFlight::default());
+            active.conn.mark_dirty(active.common);
+            active.count_sent(sent)
         });
     }
 }
 
-impl<D: Driver> Visit<'_, D> {
-    /// Sends, tells what was to be told, and ends what was to end when everything is sent.
+impl<D: Driver> Active<'_, D> {
+    /// Sends once, tells the protocol about its output, and ends the connection when everything is sent
+    /// and the protocol asked for that.
     fn flush(&mut self) -> Result<(), Reason> {
         self.send()?;
         self.conn.session.progress(self.common);
@@ -68,7 +69,7 @@ impl<D: Driver> Visit<'_, D> {
         }
     }
 
-    /// Takes back an output, and notes how far it has come.
+    /// Takes an output back from the driver, and counts what was sent.
     #[inline(always)] // Too large to be by itself, and on every response's way.
     fn count_sent(&mut self, sent: Sent) -> Result<(), Reason> {
         let Self { conn, common, .. } = self;
@@ -97,8 +98,8 @@ impl<D: Driver> Visit<'_, D> {
             if conn.send == SendState::Blocked {
                 self.watch_writing();
             } else {
-                // It has just taken all that it was given, and is given more in the next turn: what
-                // it has acknowledged is looked at when it falls behind.
+                // The kernel took the whole quantum, and gets the next one in the next turn. How much
+                // the peer has acknowledged matters only when the deadline passes.
                 conn.write_deadline = common.now + common.config.write_timeout;
                 conn.unacknowledged = u64::MAX;
             }
@@ -106,14 +107,14 @@ impl<D: Driver> Visit<'_, D> {
         Ok(())
     }
 
-    /// Sets the write deadline: the peer has come forward, or just fallen behind.
+    /// Sets the write deadline: the peer has made progress, or the socket has just blocked.
     fn watch_writing(&mut self) {
         self.conn.write_deadline = self.common.now + self.common.config.write_timeout;
         self.conn.unacknowledged = self.driver.unacknowledged(&self.conn.socket).unwrap_or(0);
     }
 
-    /// The write deadline has come. The kernel may have taken nothing from us and still have sent
-    /// and had acknowledged much of what it holds: that is progress, too.
+    /// The write deadline has passed. The peer may have acknowledged data that the kernel held, though
+    /// the kernel has taken none from us: that is progress, too.
     pub(super) fn check_stalled(&mut self) -> Result<(), Reason> {
         let before = self.conn.unacknowledged;
         let now = self.driver.unacknowledged(&self.conn.socket).unwrap_or(before);
@@ -124,11 +125,11 @@ impl<D: Driver> Visit<'_, D> {
         Ok(())
     }
 
-    /// Ends a connection that has sent everything, as its protocol wished.
+    /// Ends a connection that has sent everything, as its protocol asked for.
     fn end(&mut self, end: End) -> Result<(), Reason> {
         match end {
             End::Finish => self.finish(),
-            // Unread input would turn our closing into a reset.
+            // Closing with unread input would send a reset.
             End::Close if !self.conn.readable || self.conn.session.is_at_end_of_input() => {
                 Err(self.conn.session.conclusion())
             }
@@ -136,7 +137,7 @@ impl<D: Driver> Visit<'_, D> {
         }
     }
 
-    /// Ends our side, once; closes when the peer's has ended too.
+    /// Ends our side, once; closes the connection when the peer has ended its side, too.
     fn finish(&mut self) -> Result<(), Reason> {
         if !matches!(self.conn.stage, Stage::Finished) {
             self.conn.stage = Stage::Finished;
@@ -146,7 +147,7 @@ impl<D: Driver> Visit<'_, D> {
         if session.is_at_end_of_input() { Err(session.conclusion()) } else { Ok(()) }
     }
 
-    /// Ends our side, and reads and throws away what comes until the peer ends its own.
+    /// Ends our side, and discards input until the peer ends its side.
     fn linger(&mut self) -> Result<(), Reason> {
         let Self { conn, driver, common } = self;
         if conn.session.is_at_end_of_input() {

@@ -1,37 +1,37 @@
-//! Reading files by threads, where sending them by the kernel might block the loop.
+//! Files that threads read, because `sendfile` might block the loop.
 //!
-//! A connection has at most one read under way, of at most one quantum: a job of the pool, which is
-//! cancelled with the connection. The result comes by the mailbox, takes its place at the front of
-//! the output and is flushed in the same turn. While a read is under way nothing is sent, and the
-//! write deadline is the read's.
+//! A connection has at most one read in progress, of at most one quantum. It is a job of the pool, and
+//! cancelled when the connection closes. The result comes through the mailbox, replaces the beginning
+//! of the file range at the front of the output, and is flushed in the same turn. During a read the
+//! connection sends nothing, and its write deadline is the read's.
 
 use std::time::Duration;
 
 use sockeye_proto::{Output, Reason, Time};
 
-use super::{Shard, Visit};
+use super::state::{Active, Shard};
 use crate::buffered::FREE;
 use crate::conn::SendState;
 use crate::driver::{Driver, QUANTUM};
 use crate::mailbox::{ReadDone, ReadError};
 
-/// How long a read may take, its wait for a thread included: as long as a peer may take nothing.
+/// How long a read may take, with its wait for a thread.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// So much is read at a time while the client holds as much as it may: what it holds without being
-/// charged for it.
+/// How much is read at a time while the client's share of the output budget is spent: no more than
+/// what a connection holds uncharged.
 const LITTLE: u64 = 32 * 1024;
 
 impl<D: Driver> Shard<D> {
-    /// A read is done. That of a connection that has gone is dropped.
+    /// A read is done. If its connection has closed, the result is dropped.
     pub(super) fn take_read(&mut self, read: ReadDone) {
         let ReadDone { key, result } = read;
-        self.visit(key, |visit| visit.take_read(result));
+        self.serve(key, |active| active.take_read(result));
     }
 }
 
-impl<D: Driver> Visit<'_, D> {
-    /// Has a thread read what is at the front of the output.
+impl<D: Driver> Active<'_, D> {
+    /// Starts a read of the file range at the front of the output.
     pub(super) fn start_read(&mut self) -> Result<(), Reason> {
         let Self { conn, common, .. } = self;
         let Some(range) = conn.session.output().and_then(Output::front_file) else {
@@ -59,7 +59,7 @@ impl<D: Driver> Visit<'_, D> {
             Ok(bytes) => {
                 if let Some(out) = conn.session.output_mut() {
                     out.put_read(bytes.into());
-                    // The peer may not take them for long, and its client may have many connections.
+                    // The peer may be slow to take them, and its client may have many connections.
                     if conn.session.held() > FREE {
                         conn.charge(common);
                     }

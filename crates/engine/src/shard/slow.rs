@@ -1,17 +1,17 @@
-//! Turns that take too long: while a handler blocks, its worker serves nobody.
+//! Turns that take too long: while a handler blocks the loop, its shard serves nobody.
 //!
-//! A turn is timed by the clock readings that the loop takes anyway: at its beginning, and before a
-//! wait that may end by a timeout. Where the next wait doesn't wait, the reading behind it does. Only a
-//! turn that is followed by a wait without an end takes one more.
+//! A turn is timed with clock readings that the loop takes anyway: one at its beginning, and one before
+//! a wait with a timeout. If the next wait returns at once, the reading after it is used. Only a turn
+//! before a wait without a timeout costs one more reading.
 
 use std::time::Duration;
 
 use sockeye_proto::Time;
 use tracing::warn;
 
-/// A turn that takes longer is reported. A worker that is well takes less than a millisecond.
+/// A turn that takes longer is reported. Most take less than a millisecond.
 const SLOW: Duration = Duration::from_millis(100);
-/// How often a worker reports slow turns.
+/// A shard reports slow turns at most once in this time.
 const REPORT: Duration = Duration::from_secs(10);
 
 /// What is known of a shard's slow turns.
@@ -19,10 +19,10 @@ const REPORT: Duration = Duration::from_secs(10);
 pub(super) struct SlowTurns {
     /// When the last turn began. [`Time::NEVER`] before the first.
     began: Time,
-    /// How many there were since the last report, and how long the longest took.
+    /// How many there were since the last report, and the time of the longest.
     count: u64,
     longest: Duration,
-    /// No report before.
+    /// No report before this time.
     next_report: Time,
 }
 
@@ -40,7 +40,7 @@ impl SlowTurns {
 
     /// The turn has ended.
     pub(super) fn end(&mut self, now: Time) {
-        // Most are over at once: no more than this comparison for them.
+        // Most turns cost this comparison only.
         if now.as_nanos().saturating_sub(self.began.as_nanos()) > SLOW.as_nanos() as u64 {
             self.note(now);
         }
@@ -60,9 +60,9 @@ impl SlowTurns {
             worker = thread.name().unwrap_or_default(),
             turns = self.count,
             longest_ms = self.longest.as_millis(),
-            "the event loop was held up for more than 100 ms, and every connection of its worker \
-             waited: run what blocks on the pool (Reply::run, Response::run, Turn::run). Where \
-             nothing blocks, the process gets too little CPU time, or a disk is slow"
+            "the event loop was blocked for more than 100 ms, and all connections of this worker \
+             waited. Run blocking code on the pool (Responder::run, Response::run, Turn::run). If \
+             none blocks, the process gets too little CPU time, or a disk is slow"
         );
         (self.count, self.longest) = (0, Duration::ZERO);
     }

@@ -1,34 +1,35 @@
-//! The one implementation of the contract that [`Protocol`] states: every call into a protocol, and in
-//! which order they come.
+//! Every call into a protocol, in the order that [`Protocol`] guarantees.
 
 use std::mem;
 
 use super::owner::Owner;
 use super::session::{Expects, Incoming, Session};
-use crate::remote::Envelope;
-use crate::turn::Effects;
-use crate::{Consumed, End, Event, Fault, Mark, Next, Output, Protocol, Reason, Time, Turn};
+use crate::protocol::Effects;
+use crate::remote::{Delivery, Envelope};
+use crate::{
+    Consumed, End, Event, Fault, Mark, Next, Output, Protocol, Reason, Ticket, Time, Turn,
+};
 
-/// Whether unused input is to be offered again, without more behind it.
+/// Whether to offer unused input again, without newer input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Offer {
     Wait,
-    /// The protocol resumes.
+    /// The protocol ends its pause.
     Again,
-    /// Another protocol has taken over, which has not seen it.
+    /// Another protocol has replaced it.
     ToAnother,
 }
 
-/// What the protocol is told.
+/// For owners.
 impl Session {
-    /// The connection is established. Comes first.
+    /// The connection is established. Call this first.
     pub fn open<O: Owner>(&mut self, owner: &mut O) {
         self.expects = Expects::Input;
         self.tell_open(owner);
     }
 
-    /// Takes what was received: offers it, behind what was left before, and keeps what is left.
-    #[inline(always)] // On every request's way; the engine's other caller is there when a server stops.
+    /// Offers input that was received, after input that is unused, and keeps what isn't used.
+    #[inline(always)] // Runs for each request. The engine's other caller is for draining.
     pub fn input<O: Owner>(&mut self, bytes: &[u8], owner: &mut O) {
         if self.unused.is_empty() {
             let used = self.offer(bytes, owner);
@@ -45,17 +46,17 @@ impl Session {
         }
     }
 
-    /// No more input will come.
+    /// No more input comes.
     pub fn end_of_input<O: Owner>(&mut self, owner: &mut O) {
         self.tell_half_close(owner);
         self.incoming = self.incoming.max(Incoming::Nothing);
         self.tell_end_of_input(owner);
-        // One that is about to be closed has waited for this.
+        // A session that ends may have waited for this.
         self.is_changed = true;
     }
 
-    /// Tells that the peer has ended its side, if it has, unless the protocol is about to hear that there
-    /// is no more input: what lies before the end is read and offered first.
+    /// Sends [`Event::HalfClosed`] if the peer has ended its side and nothing is read. Otherwise the
+    /// remaining input and [`Event::Eof`] follow anyway.
     pub fn tell_half_close<O: Owner>(&mut self, owner: &mut O) {
         if self.incoming == Incoming::Rest
             && self.is_open()
@@ -66,12 +67,21 @@ impl Session {
         }
     }
 
-    /// Something comes from a promise or a remote.
+    /// Delivers what a promise or a remote has sent.
     pub fn deliver<O: Owner>(&mut self, envelope: Envelope, owner: &mut O) {
         let stream = envelope.stream;
-        let (event, credit) = envelope.content.into_event();
+        let (event, credit) = match envelope.content {
+            Delivery::Settled(ticket, body) => (Event::Message(ticket, body), None),
+            Delivery::Sent(message, credit) => {
+                (Event::Message(Ticket::REMOTE, Ok(message)), Some(credit))
+            }
+            Delivery::Wake(credit) => {
+                credit.take_wake();
+                (Event::Woken, None)
+            }
+        };
         self.event_of_stream(event, stream, owner);
-        // Its place is free again, now or when the output has room. A stream gives back its own.
+        // The credit is free again, now or when the output has room. A stream returns its own.
         match credit.filter(|_| stream == 0) {
             Some(credit) if self.held() < owner.high_water() => credit.give_back(1),
             Some(_) => self.owed_credit += 1,
@@ -79,8 +89,8 @@ impl Session {
         }
     }
 
-    /// [`Session::deadline`] has come. Returns whether the protocol has set another; one that asks for
-    /// the same time again is not told for ever.
+    /// [`Session::deadline`] has come. Returns whether the protocol has set another one. The same one
+    /// again is ignored, or the loop would never end.
     pub fn expire<O: Owner>(&mut self, owner: &mut O) -> bool {
         let before = self.deadline;
         self.event(Event::Deadline, owner);
@@ -91,7 +101,7 @@ impl Session {
         is_new
     }
 
-    /// After a flush: what the protocol wants to hear about its output.
+    /// After [`Session::put_back`]: sends [`Event::Sent`] and [`Event::Room`], and gives credit back.
     pub fn progress<O: Owner>(&mut self, owner: &mut O) {
         if self.owed_credit > 0
             && self.held() < owner.high_water()
@@ -108,12 +118,12 @@ impl Session {
                 self.mark = None;
             }
             if has_moved || sent >= mark {
-                // Also of one that wants to be closed.
+                // Even if the protocol asked to be closed.
                 self.call(owner, |protocol, turn| protocol.on_event(Event::Sent(sent), turn));
             }
         }
-        // Room that was there when it was asked for is no news, unless there is all of it: a protocol
-        // that wants more than that would be told for ever.
+        // Only if something was sent, or all is: a protocol that wants more room than the low-water
+        // mark leaves would get this event again and again.
         if self.wants_room
             && self.held() <= owner.high_water() / 4
             && self.file_ranges() < Output::MAX_FILE_RANGES
@@ -124,7 +134,7 @@ impl Session {
         }
     }
 
-    /// The server is stopping. `unread`: input has come that was not offered. Told once.
+    /// The server is stopping. `unread`: input has arrived that was not offered. Has an effect once.
     pub fn drain<O: Owner>(&mut self, unread: bool, owner: &mut O) {
         if !mem::replace(&mut self.is_drained, true) {
             let unread = unread || !self.unused.is_empty();
@@ -132,7 +142,7 @@ impl Session {
         }
     }
 
-    /// The session is over. Comes last, and only once. What is unsent is dropped.
+    /// Ends the session, for `reason`. Drops unsent output. Has an effect once.
     pub fn close<O: Owner>(&mut self, reason: &Reason, owner: &mut O) {
         if mem::replace(&mut self.expects, Expects::Nothing) == Expects::Nothing {
             return;
@@ -149,7 +159,6 @@ impl Session {
     }
 }
 
-/// How it is told.
 impl Session {
     fn tell_open<O: Owner>(&mut self, owner: &mut O) {
         let peer = self.peer;
@@ -164,8 +173,8 @@ impl Session {
         }
     }
 
-    /// Tells the protocol something, unless it has said its last word. For owners: what has no method of
-    /// its own, such as [`Event::LameDuck`].
+    /// Sends an event, if the session is open. Owners call this for events without a method of their own,
+    /// such as [`Event::LameDuck`].
     pub fn event<O: Owner>(&mut self, event: Event<'_>, owner: &mut O) {
         self.event_of_stream(event, 0, owner);
     }
@@ -192,30 +201,29 @@ impl Session {
         if self.unused.is_empty() {
             return;
         }
-        // Taken out, so that the protocol can be called with it.
+        // Moved out, so that `offer` can borrow the session.
         let mut unused = mem::take(&mut self.unused);
         let used = self.offer(unused.bytes(), owner);
         unused.consume(used);
         self.unused = unused;
     }
 
-    /// Offers input for as long as the protocol goes on by itself; returns how much it used.
+    /// Offers input until the protocol needs more, or pauses. Returns how many bytes it used.
     fn offer<O: Owner>(&mut self, input: &[u8], owner: &mut O) -> usize {
         let mut used = 0;
         while used < input.len() && self.expects == Expects::Input {
             let rest = &input[used..];
             let called = self.call(owner, |protocol, turn| protocol.on_bytes(rest, turn));
-            let Some((took, offer)) = called else { break };
-            if took.used > rest.len() {
-                let what = "counted more input as used than there was";
+            let Some((consumed, offer)) = called else { break };
+            if consumed.used > rest.len() {
+                let what = "used more input than there was";
                 self.fail(Fault::ours("used_too_much", what));
                 return input.len();
             }
-            used += took.used;
-            match (offer, took) {
+            used += consumed.used;
+            match (offer, consumed) {
                 (Offer::ToAnother, _) => {}
-                // It resumed, and came forward: a protocol that stands still is not offered the same
-                // again and again.
+                // Only if it has used some: otherwise the same input would be offered again and again.
                 (Offer::Again, Consumed { used: 1.., .. }) => {}
                 (Offer::Again, _) | (Offer::Wait, Consumed { next: Next::More, .. }) => break,
                 (Offer::Wait, Consumed { next: Next::Pause, .. }) => self.pause(),
@@ -224,8 +232,8 @@ impl Session {
         used
     }
 
-    /// One call into the protocol. Returns its answer, and whether unused input is to be offered again;
-    /// `None` when it failed.
+    /// Calls the protocol. Returns its result, and whether to offer unused input again; `None` if it
+    /// failed.
     fn call<T, O: Owner>(
         &mut self,
         owner: &mut O,
@@ -277,7 +285,7 @@ impl Session {
         }
     }
 
-    /// Acts on what a call asked for. Returns whether unused input is to be offered again.
+    /// Acts on what a call asked for. Returns whether to offer unused input again.
     fn apply<O: Owner>(&mut self, effects: Effects, owner: &mut O) -> Offer {
         let Effects { resume, want_room, end, mark, switch } = effects;
         if end.is_some() || want_room || mark.is_some() {
@@ -285,7 +293,7 @@ impl Session {
             self.wants_room |= want_room;
             self.mark = mark.or(self.mark);
             if self.end >= Some(End::Close) {
-                self.fall_silent();
+                self.stop_calling();
             }
             self.is_changed = true;
         }
@@ -304,21 +312,21 @@ impl Session {
     fn fail(&mut self, fault: Fault) {
         self.reason = Some(Box::new(Reason::Fault(fault)));
         self.end = Some(End::Linger);
-        self.fall_silent();
+        self.stop_calling();
         self.is_changed = true;
     }
 
     #[cold]
     fn panicked<O: Owner>(&mut self) {
         self.reason = Some(Box::new(Reason::Panicked));
-        self.fall_silent();
+        self.stop_calling();
         // Its destructor may panic as well.
         let protocol = self.protocol.take();
         let _ = O::contain(|| drop(protocol));
     }
 
-    /// The protocol hears no more but of its output, and of the end.
-    fn fall_silent(&mut self) {
+    /// From now on the protocol gets only [`Event::Sent`] and [`Event::Closed`].
+    fn stop_calling(&mut self) {
         if self.is_open() {
             self.expects = Expects::LastByte;
         }

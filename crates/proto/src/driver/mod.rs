@@ -1,16 +1,17 @@
-//! How a protocol is driven: for engines, for the [`harness`](crate::harness), and for a protocol that
-//! runs another one on a stream of its own. Whoever only writes a protocol needs nothing of it.
+//! For drivers: runs one protocol. Code that only implements a protocol needs nothing of it.
 //!
-//! A [`Session`] is one protocol instance with everything that its contract takes: the order of
-//! events, unused input, pauses, room, marks, and the end. Its owner has what a session has not:
+//! A [`Session`] is a protocol instance with its pending input and output. It keeps the guarantees that
+//! [`Protocol`](crate::Protocol) states: the order of events, unused input, pauses, room, marks, the end.
+//! Its owner has sockets, clocks and limits: the engine, the harness, or a protocol that runs others on
+//! streams of its own.
 //!
 //! ```text
-//!   the owner                                          the session
-//!   sockets, clocks, limits ── input, events ────────▶ calls the protocol, with an `Owner` at hand
-//!   sends                  ◀── take_output ─────────── output
-//!                          ─── put_back, progress ───▶ room, marks
-//!   flushes, reads on      ◀── take_changed ────────── what was written or asked for
-//!   closes                 ◀── end, reason ─────────── how it is to end
+//!   owner                                          session
+//!   receives           ── input, events ─────────▶ calls the protocol
+//!   sends              ◀─ take_output ───────────
+//!                      ── put_back, progress ────▶ room, marks
+//!   flushes, reads on  ◀─ take_changed ──────────  after writes and requests
+//!   closes             ◀─ end, reason ───────────
 //! ```
 
 mod contract;
@@ -21,8 +22,8 @@ mod stream;
 mod tests;
 mod unused;
 
+pub use crate::protocol::{Context, ShardHandles};
 pub use crate::remote::{Envelope, Key, MailboxSender};
-pub use crate::turn::{Context, ShardHandles};
 pub use owner::Owner;
 pub use session::{InFlight, Session};
 pub use stream::Stream;

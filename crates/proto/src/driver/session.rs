@@ -1,4 +1,4 @@
-//! One protocol instance, and what its owner keeps for it.
+//! One protocol instance with its pending input and output: its state, and what its owner asks and sets.
 
 use std::fmt;
 use std::mem;
@@ -9,32 +9,32 @@ use super::unused::Unused;
 use crate::remote::{Credit, Key};
 use crate::{End, Mark, Output, Peer, Protocol, Reason, Time};
 
-/// A protocol instance, and what its owner keeps for it.
+/// A protocol instance with its pending input and output.
 pub struct Session {
     pub(super) key: Key,
     pub(super) peer: Peer,
-    /// `None` once it has panicked.
+    /// `None` after a panic.
     pub(super) protocol: Option<Box<dyn Protocol>>,
     pub(super) expects: Expects,
     pub(super) incoming: Incoming,
-    /// How the protocol wants it to end.
+    /// How the protocol ends it.
     pub(super) end: Option<End>,
-    /// Why it ends, where the protocol could not go on.
+    /// A fault of the protocol, or its panic.
     pub(super) reason: Option<Box<Reason>>,
     pub(super) deadline: Time,
     pub(super) unused: Unused,
-    /// What is to be sent; never present and empty.
+    /// Unsent output; never present and empty.
     pub(super) output: Option<Box<Output>>,
     pub(super) in_flight: InFlight,
-    /// Bytes.
+    /// Bytes sent.
     pub(super) sent: u64,
-    /// The last mark that was set, until it is reached.
+    /// The last mark, until it is reached.
     pub(super) mark: Option<Mark>,
     pub(super) credit: Option<Arc<Credit>>,
-    /// Places of the credit that are given back when the output has room again.
+    /// Credit to give back when the output has room.
     pub(super) owed_credit: u32,
     pub(super) wants_room: bool,
-    /// Something was sent since the protocol was last told of progress.
+    /// Bytes were sent since the last call of `progress`.
     pub(super) has_moved: bool,
     pub(super) is_drained: bool,
     pub(super) is_changed: bool,
@@ -47,35 +47,35 @@ pub(super) enum Expects {
     Opening,
     /// Input, or an event.
     Input,
-    /// An event that resumes it: the protocol has paused.
+    /// An event in which the protocol ends its pause.
     Resume,
-    /// The last byte to be sent: the protocol has failed, or wants to be closed. It hears no more but
-    /// of its output, and of the end.
+    /// The last byte to be sent: the protocol has failed, or asked to be closed. It gets only
+    /// [`Event::Sent`](crate::Event::Sent) and [`Event::Closed`](crate::Event::Closed).
     LastByte,
-    /// Nothing: the protocol was told of the end.
+    /// Nothing: the protocol got [`Event::Closed`](crate::Event::Closed).
     Nothing,
 }
 
-/// What is still to come from the peer.
+/// What may still come from the peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Incoming {
     /// Input.
     Input,
-    /// The rest of the input, if any: the peer has ended its side.
+    /// The rest of the input: the peer has ended its side.
     Rest,
-    /// The rest of the input, and the protocol was told that the peer has ended its side.
+    /// As `Rest`, and the protocol got [`Event::HalfClosed`](crate::Event::HalfClosed).
     RestTold,
     /// Nothing.
     Nothing,
-    /// Nothing, and the protocol was told so.
+    /// As `Nothing`, and the protocol got [`Event::Eof`](crate::Event::Eof).
     NothingTold,
 }
 
-/// Output that was taken from a session and may not be sent yet: no bytes, if there is none.
+/// Output that was taken from a session, and that the driver still sends.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct InFlight {
     pub(super) bytes: u64,
-    // Narrow, for the sake of those that have nothing in flight; at the limit they count as full.
+    // 32 bits keep sessions small. They saturate, which counts as full.
     held: u32,
     ranges: u32,
 }
@@ -97,8 +97,8 @@ impl InFlight {
         self.bytes > 0
     }
 
-    /// How many bytes the output may hold beside it, of `most` in all, before it counts as full: none
-    /// while as many ranges of files are in flight as may be.
+    /// How many bytes the output may hold besides, of `most` in all, before it is full: none while
+    /// [`Output::MAX_FILE_RANGES`] are in flight.
     #[cold]
     pub(super) fn room_beside(&self, most: usize) -> usize {
         let has_range = (self.ranges as usize) < Output::MAX_FILE_RANGES;
@@ -117,9 +117,9 @@ impl fmt::Debug for Session {
     }
 }
 
-/// What the owner asks and does.
 impl Session {
-    /// A session with `peer` that is to be opened, or closed. Messages for it carry `key`.
+    /// A session with `peer`. Call `open` next, or `close` if the connection failed. Envelopes for it
+    /// carry `key`.
     #[must_use]
     pub fn new(protocol: Box<dyn Protocol>, key: Key, peer: Peer) -> Self {
         Self {
@@ -145,7 +145,7 @@ impl Session {
         }
     }
 
-    /// What messages for it carry.
+    /// The key that envelopes for it carry.
     #[inline]
     #[must_use]
     pub fn key(&self) -> Key {
@@ -159,14 +159,15 @@ impl Session {
         &self.peer
     }
 
-    /// Whether the protocol takes part: it was opened, and has neither failed nor asked to be closed.
+    /// Whether it was opened, and has neither failed nor asked to be closed.
     #[inline]
     #[must_use]
     pub fn is_open(&self) -> bool {
         matches!(self.expects, Expects::Input | Expects::Resume)
     }
 
-    /// Whether it is to be read from: it takes part, is not paused, and its peer reads, too.
+    /// Whether to read from its peer: it is open and not paused, input may come, and less than
+    /// `high_water` bytes of output are held.
     #[inline]
     #[must_use]
     pub fn wants_input(&self, high_water: usize) -> bool {
@@ -175,32 +176,32 @@ impl Session {
             && self.held() < high_water
     }
 
-    /// When [`Session::expire`] is due; [`Time::NEVER`] for not at all.
+    /// When [`Session::expire`] is due. [`Time::NEVER`]: not at all.
     #[inline]
     #[must_use]
     pub fn deadline(&self) -> Time {
         self.deadline
     }
 
-    /// How the protocol wants it to end, when everything is sent.
+    /// How to end it when everything is sent, if the protocol asked for that or failed.
     #[inline]
     #[must_use]
     pub fn end(&self) -> Option<End> {
         self.end
     }
 
-    /// Why it ends, where the protocol could not go on.
+    /// The fault or panic that ends it.
     #[must_use]
     pub fn reason(&self) -> Option<&Reason> {
         self.reason.as_deref()
     }
 
-    /// Takes [`Session::reason`], for good.
+    /// Takes [`Session::reason`].
     pub fn take_reason(&mut self) -> Option<Reason> {
         self.reason.take().map(|reason| *reason)
     }
 
-    /// Why it is over, where nothing went wrong.
+    /// The reason of an end without a failure.
     #[must_use]
     pub fn conclusion(&self) -> Reason {
         match self.end {
@@ -210,29 +211,29 @@ impl Session {
         }
     }
 
-    /// Whether the protocol panicked: the session is to be closed now.
+    /// Whether the protocol panicked: close the session now.
     #[inline]
     #[must_use]
     pub fn has_panicked(&self) -> bool {
         self.protocol.is_none()
     }
 
-    /// Whether the protocol has written or asked for something, so that the owner is to flush, and to
-    /// read on if it has stopped; since the last call of this.
+    /// Whether the protocol has written or asked for something since the last call of this: then flush,
+    /// and read on if [`Session::wants_input`].
     #[inline]
     pub fn take_changed(&mut self) -> bool {
         mem::take(&mut self.is_changed)
     }
 
-    /// Whether the protocol was told that the server is stopping.
+    /// Whether the protocol got [`Event::Drain`](crate::Event::Drain).
     #[inline]
     #[must_use]
     pub fn is_drained(&self) -> bool {
         self.is_drained
     }
 
-    /// Since when it has been idle: everything written is sent, everything received is used, the peer's
-    /// side is open, and the protocol says so.
+    /// Since when it has been idle: all output is sent, all input is used, the peer's side is open, and
+    /// the protocol is idle.
     #[must_use]
     pub fn idle_since(&self) -> Option<Time> {
         let expects_input = self.expects == Expects::Input && self.incoming == Incoming::Input;
@@ -242,19 +243,19 @@ impl Session {
         self.protocol.as_ref()?.idle_since()
     }
 
-    /// Bytes of input that were offered and not used.
+    /// How many bytes of input are unused.
     #[inline]
     #[must_use]
     pub fn unused(&self) -> usize {
         self.unused.len()
     }
 
-    /// Drops the input that was not used: nobody will take it.
+    /// Drops unused input.
     pub fn drop_unused(&mut self) {
         self.unused = Unused::default();
     }
 
-    /// Notes that the peer has ended its side, though input that it sent before may still come.
+    /// Notes that the peer has ended its side. Input that it sent before may still come.
     #[inline]
     pub fn half_close(&mut self) {
         self.incoming = self.incoming.max(Incoming::Rest);
@@ -274,45 +275,45 @@ impl Session {
         self.incoming >= Incoming::Nothing
     }
 
-    /// Bytes that were sent.
+    /// How many bytes were sent.
     #[must_use]
     pub fn sent(&self) -> u64 {
         self.sent
     }
 
-    /// What is to be sent.
+    /// The unsent output.
     #[must_use]
     pub fn output(&self) -> Option<&Output> {
         self.output.as_deref()
     }
 
-    /// What is to be sent, for [`Output::put_read`].
+    /// The unsent output, for [`Output::put_read`].
     pub fn output_mut(&mut self) -> Option<&mut Output> {
         self.output.as_deref_mut()
     }
 
-    /// Takes what is to be sent, until [`Session::put_back`].
+    /// Takes the unsent output, to be returned by [`Session::put_back`].
     #[inline]
     pub fn take_output(&mut self) -> Option<Box<Output>> {
         self.output.take()
     }
 
-    /// Notes what of the output that was taken will be sent later; until then it counts as unsent.
+    /// Notes that the driver still sends the output that was taken. Until then it counts as unsent.
     #[inline]
     pub fn set_in_flight(&mut self, in_flight: InFlight) {
         self.in_flight = in_flight;
     }
 
-    /// Whether an output that was taken is still to be sent.
+    /// Whether the driver still sends an output.
     #[inline]
     #[must_use]
     pub fn has_in_flight(&self) -> bool {
         self.in_flight.is_any()
     }
 
-    /// Puts back an output that was taken, when `count` bytes of it have been sent. Returns whether
-    /// anything is left to send. [`Session::progress`] is due after it.
-    #[inline(always)] // On every response's way.
+    /// Returns an output, of which `count` bytes were sent. Returns whether any are left. Call
+    /// [`Session::progress`] next.
+    #[inline(always)] // Runs for each response.
     pub fn put_back<O: Owner>(
         &mut self,
         mut output: Box<Output>,
@@ -321,7 +322,7 @@ impl Session {
     ) -> bool {
         self.sent += count;
         self.has_moved |= count > 0;
-        // What was written while it was away comes behind what is left of it.
+        // Output that was written meanwhile follows.
         if let Some(mut newer) = self.output.take() {
             output.append(&mut newer);
             owner.take_back_output(newer);
@@ -335,7 +336,7 @@ impl Session {
         is_left
     }
 
-    /// Output bytes held in memory.
+    /// Bytes of output held in memory, in flight included.
     #[inline]
     #[must_use]
     pub fn held(&self) -> usize {
@@ -343,14 +344,14 @@ impl Session {
         queued + self.in_flight.held as usize
     }
 
-    /// Whether everything written has been sent.
+    /// Whether all output is sent.
     #[inline]
     #[must_use]
     pub fn is_flushed(&self) -> bool {
         self.output.is_none() && !self.in_flight.is_any()
     }
 
-    /// Unsent ranges of files.
+    /// Unsent ranges of files, in flight included.
     pub(super) fn file_ranges(&self) -> usize {
         let queued = self.output.as_ref().map_or(0, |output| output.file_ranges());
         queued + self.in_flight.ranges as usize

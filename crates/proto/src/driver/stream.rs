@@ -3,8 +3,8 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use crate::protocol::Effects;
 use crate::remote::Credit;
-use crate::turn::Effects;
 use crate::{Mark, Output, Turn};
 
 /// One of several streams of a session: its own output, and what its turns ask for.

@@ -1,6 +1,6 @@
-//! Input that a protocol has not used: the only input that is ever copied.
+//! Input that a protocol has not used: the only input that is copied.
 
-/// Input that was not used yet. Empty, it owns no memory.
+/// Unused input. Owns no memory while it is empty.
 #[derive(Debug, Default)]
 pub(super) struct Unused {
     bytes: Vec<u8>,

@@ -1,0 +1,133 @@
+//! Eviction: at the limit on connections, the connection that has been idle longest is closed for a new
+//! one.
+//!
+//! Below the limit this costs nothing. The first new connection above it makes the shard scan its
+//! connections once and list those that are idle. New connections use up the list from its oldest
+//! entry; then the shard scans again. A shard without an idle connection asks the others, one after
+//! the other, through their mailboxes.
+
+use std::cmp::Reverse;
+use std::time::Duration;
+
+use sockeye_proto::driver::Key;
+use sockeye_proto::{Reason, Time};
+use tracing::warn;
+
+use super::state::{ACCEPT_PAUSE, Active, Shard, find};
+use crate::driver::Driver;
+use crate::mailbox::Order;
+
+/// Only connections that have been idle for this long are evicted. A client that has just received a
+/// response often sends its next request at once.
+const MIN_IDLE: Duration = Duration::from_secs(1);
+
+impl<D: Driver> Shard<D> {
+    /// Evicts a connection of this shard, or asks another shard to evict one. Returns whether one was
+    /// closed.
+    pub(super) fn evict(&mut self) -> bool {
+        if !std::mem::replace(&mut self.eviction.is_logged, true) {
+            warn!(
+                target: "sockeye",
+                max = self.common.config.max_connections,
+                "connection limit reached: each new connection closes the one that has been idle \
+                 longest; if none is idle, new connections wait"
+            );
+        }
+        let evicted = self.close_idle();
+        if !evicted && !self.eviction.has_asked && !self.is_draining() {
+            self.eviction.has_asked = self.counts.ask_next(self.index, self.index);
+        }
+        evicted
+    }
+
+    /// The number of connections is below the limit, and none waits.
+    pub(super) fn forget_idle(&mut self) {
+        self.eviction.is_logged = false;
+        self.eviction.idle = Vec::new();
+    }
+
+    /// The shard with the index `asker` asks for an eviction. It gets an answer, or the next shard the
+    /// question.
+    pub(super) fn evict_for(&mut self, asker: usize) {
+        if self.close_idle() {
+            self.counts.order(asker, Order::Evicted);
+        } else if !self.counts.ask_next(self.index, asker) {
+            self.counts.order(asker, Order::NothingToEvict);
+        }
+    }
+
+    /// The other shards have answered.
+    pub(super) fn take_answer(&mut self, evicted: bool) {
+        self.eviction.has_asked = false;
+        if evicted {
+            self.resume_accepting();
+        }
+    }
+
+    /// Closes the connection of this shard that has been idle longest, if there is one.
+    fn close_idle(&mut self) -> bool {
+        // While draining, idle connections close anyway.
+        if self.is_draining() {
+            return false;
+        }
+        loop {
+            while let Some(&(since, key)) = self.eviction.idle.last() {
+                if self.common.now.since(since) < MIN_IDLE {
+                    return false;
+                }
+                self.eviction.idle.pop();
+                if self.close_if_idle(key, since) {
+                    return true;
+                }
+            }
+            if self.common.now < self.eviction.next_scan {
+                return false;
+            }
+            self.scan();
+            if self.eviction.idle.is_empty() {
+                return false;
+            }
+        }
+    }
+
+    /// Lists the connections that are idle.
+    fn scan(&mut self) {
+        self.eviction.next_scan = self.common.now + ACCEPT_PAUSE;
+        let idle = self
+            .conns
+            .iter()
+            .filter_map(|(_, conn)| conn.idle_since().map(|since| (since, conn.session.key())));
+        self.eviction.idle.clear();
+        self.eviction.idle.extend(idle);
+        self.eviction.idle.sort_unstable_by_key(|(since, _)| Reverse(*since));
+    }
+
+    /// Closes a connection if it has been idle since `since`. Returns whether it is closed.
+    #[cold]
+    fn close_if_idle(&mut self, key: Key, since: Time) -> bool {
+        if !self.is_idle_since(key, since) {
+            return false;
+        }
+        // A request may have arrived that was not reported yet. If so, it is served.
+        self.read_now(key);
+        if self.is_idle_since(key, since) {
+            self.serve(key, |active| match active.is_acknowledged() {
+                true => Err(Reason::MadeRoom),
+                false => Ok(()),
+            });
+        }
+        find(&mut self.conns, key).is_none()
+    }
+
+    fn is_idle_since(&mut self, key: Key, since: Time) -> bool {
+        find(&mut self.conns, key).is_some_and(|conn| conn.idle_since() == Some(since))
+    }
+}
+
+impl<D: Driver> Active<'_, D> {
+    /// Whether the peer has received everything that was sent: a peer that still receives the last
+    /// response isn't idle.
+    fn is_acknowledged(&self) -> bool {
+        self.driver.unacknowledged(&self.conn.socket).unwrap_or(0) == 0
+    }
+}

@@ -1,0 +1,327 @@
+//! What a shard holds, and how one of its connections is served.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use slab::Slab;
+use sockeye_proto::driver::{Key, ShardHandles};
+use sockeye_proto::{Reason, Spawn, Time};
+
+use super::slow::SlowTurns;
+use crate::conn::{Common, Conn};
+use crate::driver::{Driver, IoEvent};
+use crate::mailbox::{Accepted, Inbox, Mailbox};
+use crate::outputs::Outputs;
+use crate::reads::Reads;
+use crate::stats::Stats;
+use crate::timers::Timers;
+use crate::{Config, ConnectionCounts, Service};
+
+/// How long accepting pauses when there is a shortage.
+pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What a shard is made of.
+#[expect(missing_debug_implementations, reason = "a service has none")]
+pub struct ShardParts<D: Driver> {
+    /// Makes the shard's system calls.
+    pub driver: D,
+    /// Each with the number that its peers carry as [`Peer::via`](sockeye_proto::Peer::via).
+    pub listeners: Vec<(u32, D::Listener)>,
+    /// Makes a protocol for each connection.
+    pub service: Box<dyn Service>,
+    /// Limits and deadlines.
+    pub config: Arc<Config>,
+    /// Counts connections over all shards.
+    pub counts: Arc<ConnectionCounts>,
+    /// What other threads send to this shard.
+    pub mailbox: Arc<Mailbox>,
+    /// Runs what blocks.
+    pub spawn: Arc<dyn Spawn>,
+    /// Set when some listener has only one socket, and its shard accepts for all.
+    pub handover: Option<Handover<D::Socket>>,
+}
+
+/// Spreads the connections of listeners that only one shard has over all shards.
+#[derive(Debug)]
+pub struct Handover<S> {
+    /// The inboxes of all shards.
+    pub inboxes: Arc<[Inbox<S>]>,
+    /// The index of this shard's inbox.
+    pub own: usize,
+    /// The index of the inbox that gets the next connection.
+    pub next: usize,
+}
+
+/// What a shard holds at a moment. After the last connection has closed, everything is zero except
+/// `timers`: timers of short connections are dropped when they come up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Footprint {
+    /// Connections.
+    pub connections: usize,
+    /// Outputs that connections or the driver have.
+    pub outputs: usize,
+    /// Connections to flush.
+    pub dirty: usize,
+    /// Connections to read from without waiting.
+    pub ready: usize,
+    /// Reads of files in progress.
+    pub reads: usize,
+    /// Connections that are charged for the output that they hold.
+    pub charged: usize,
+    /// Timers, stale ones included.
+    pub timers: usize,
+}
+
+/// One core's event loop, with its listeners and connections.
+#[expect(missing_debug_implementations, reason = "a service has none")]
+pub struct Shard<D: Driver> {
+    pub(super) driver: D,
+    pub(super) service: Box<dyn Service>,
+    pub(super) service_deadline: ServiceDeadline,
+    pub(super) counts: Arc<ConnectionCounts>,
+    /// This shard's index in `counts`.
+    pub(super) index: usize,
+    pub(super) mailbox: Arc<Mailbox>,
+    pub(super) handover: Option<Handover<D::Socket>>,
+    pub(super) listeners: Vec<ListenerState<D::Listener>>,
+    pub(super) accept_pause: Option<AcceptPause>,
+    /// An accepted connection that waits because there are too many. Nothing else is accepted
+    /// meanwhile, and its listener stays ready.
+    pub(super) waiting: Option<Accepted<D::Socket>>,
+    pub(super) eviction: Eviction,
+    pub(super) slow_turns: SlowTurns,
+    pub(super) conns: Slab<Conn<D::Socket>>,
+    /// Connections that came in this turn: the driver does not report on them yet.
+    pub(super) unwatched: Vec<Key>,
+    pub(super) slots: Vec<Slot>,
+    pub(super) common: Common,
+    pub(super) phase: Phase,
+    /// Empty between turns, kept for their memory.
+    pub(super) events: Vec<IoEvent>,
+    pub(super) keys: Vec<Key>,
+}
+
+/// A listener, and whether a connection may wait there.
+#[derive(Debug)]
+pub(super) struct ListenerState<L> {
+    pub(super) listener: L,
+    pub(super) via: u32,
+    pub(super) ready: bool,
+}
+
+/// Accepting pauses. What waits in the queues gives no new edge, so the shard looks again at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct AcceptPause {
+    pub(super) until: Time,
+    pub(super) shortage: Shortage,
+}
+
+/// Why accepting pauses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shortage {
+    /// Our own limit on connections is reached.
+    Connections,
+    /// The kernel has no descriptor or memory.
+    Resources,
+}
+
+/// What a shard knows while there are as many connections as there may be.
+#[derive(Debug, Default)]
+pub(super) struct Eviction {
+    /// The connections that were idle at the last scan, and since when; without those that were looked
+    /// at since. The longest idle is last.
+    pub(super) idle: Vec<(Time, Key)>,
+    /// No scan before this time.
+    pub(super) next_scan: Time,
+    /// Another shard was asked to evict a connection, and has not answered.
+    pub(super) has_asked: bool,
+    /// The limit was logged.
+    pub(super) is_logged: bool,
+}
+
+/// The deadline of the service. One that has passed is not reported again.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ServiceDeadline {
+    /// [`Time::NEVER`]: none.
+    pub(super) next: Time,
+    /// The last one that was reported.
+    pub(super) last: Time,
+}
+
+/// What outlives the connections in a slot of the slab.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Slot {
+    /// Of the connection that is there, or that will be there next.
+    pub(super) generation: u32,
+    /// When its timer comes up.
+    pub(super) armed: Time,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    Serving,
+    /// Still serving; protocols ask their clients to connect elsewhere.
+    LameDuck {
+        until: Time,
+    },
+    /// Finishing what is in flight, and cutting at `until` what is not finished.
+    Draining {
+        until: Time,
+        /// Until then, handshakes that had started are accepted.
+        accepts_until: Time,
+    },
+}
+
+pub(super) fn key_of(slot: usize, generation: u32) -> Key {
+    Key(u64::from(generation) << 32 | slot as u64)
+}
+
+pub(super) fn slot_of(key: Key) -> usize {
+    (key.0 & u64::from(u32::MAX)) as usize
+}
+
+/// The connection with this key, unless it has closed: another may be in its slot then.
+pub(super) fn find<S>(conns: &mut Slab<Conn<S>>, key: Key) -> Option<&mut Conn<S>> {
+    conns.get_mut(slot_of(key)).filter(|conn| conn.session.key() == key)
+}
+
+/// A connection that is being served, and the parts of its shard that this takes.
+///
+/// Its methods return the reason as an error when the connection is to be closed. Only the shard can
+/// close it: see [`Shard::serve`].
+pub(super) struct Active<'a, D: Driver> {
+    pub(super) conn: &'a mut Conn<D::Socket>,
+    pub(super) driver: &'a mut D,
+    pub(super) common: &'a mut Common,
+}
+
+impl<D: Driver> Shard<D> {
+    /// A shard that listens, and waits for its first turn.
+    ///
+    /// # Errors
+    ///
+    /// When the driver can't register a listener.
+    pub fn new(parts: ShardParts<D>) -> io::Result<Self> {
+        let ShardParts {
+            mut driver,
+            listeners: given,
+            service,
+            config,
+            counts,
+            mailbox,
+            spawn,
+            handover,
+        } = parts;
+        let mut listeners = Vec::with_capacity(given.len());
+        for (id, (via, mut listener)) in given.into_iter().enumerate() {
+            driver.attach_listener(&mut listener, id as u32)?;
+            // There may be no edge for connections that came before.
+            listeners.push(ListenerState { listener, via, ready: true });
+        }
+        let sender = Arc::clone(&mailbox);
+        let index = counts.join(Arc::clone(&mailbox));
+        let buffered = counts.buffered(config.max_buffered_in_all);
+        let common = Common {
+            buffered,
+            config,
+            handles: ShardHandles::new(sender, Arc::clone(&spawn)),
+            reads: Reads::new(spawn, Arc::clone(&mailbox)),
+            now: driver.now(),
+            wall: driver.wall(),
+            outputs: Outputs::default(),
+            timers: Timers::default(),
+            stats: Stats::default(),
+            dirty: Vec::new(),
+            ready: Vec::new(),
+        };
+        Ok(Self {
+            driver,
+            service,
+            service_deadline: ServiceDeadline { next: Time::NEVER, last: Time::NEVER },
+            counts,
+            index,
+            mailbox,
+            handover,
+            listeners,
+            accept_pause: None,
+            waiting: None,
+            eviction: Eviction::default(),
+            slow_turns: SlowTurns::default(),
+            conns: Slab::new(),
+            unwatched: Vec::new(),
+            slots: Vec::new(),
+            common,
+            phase: Phase::Serving,
+            events: Vec::new(),
+            keys: Vec::new(),
+        })
+    }
+
+    /// How many connections are open, lingering ones included.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.conns.len()
+    }
+
+    /// Whether nothing is left to do: no listener, no connection, and no other shard that may hand
+    /// one over.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        let may_be_handed = self.handover.is_some() && !self.is_draining();
+        self.listeners.is_empty() && self.conns.is_empty() && !may_be_handed
+    }
+
+    /// Whether it has started to drain.
+    pub(super) fn is_draining(&self) -> bool {
+        matches!(self.phase, Phase::Draining { .. })
+    }
+
+    /// What was counted.
+    #[must_use]
+    pub fn stats(&self) -> &Stats {
+        &self.common.stats
+    }
+
+    /// What is held at this moment.
+    #[must_use]
+    pub fn footprint(&self) -> Footprint {
+        Footprint {
+            connections: self.conns.len(),
+            outputs: self.common.outputs.lent(),
+            dirty: self.common.dirty.len(),
+            ready: self.common.ready.len(),
+            reads: self.common.reads.len(),
+            charged: self.common.buffered.len(),
+            timers: self.common.timers.len(),
+        }
+    }
+
+    /// The driver.
+    #[must_use]
+    pub fn driver(&self) -> &D {
+        &self.driver
+    }
+
+    /// Serves the connection with this key, if it is still there. Afterwards closes it if it is over,
+    /// else arms its timer.
+    pub(super) fn serve(
+        &mut self,
+        key: Key,
+        serve: impl FnOnce(&mut Active<'_, D>) -> Result<(), Reason>,
+    ) {
+        let Some(conn) = find(&mut self.conns, key) else { return };
+        let (driver, common) = (&mut self.driver, &mut self.common);
+        let served = serve(&mut Active { conn, driver, common });
+        let reason = match served {
+            Ok(()) if !conn.session.has_panicked() => {
+                conn.follow_up(common);
+                let armed = &mut self.slots[slot_of(key)].armed;
+                return common.timers.arm(slot_of(key) as u32, conn.next_deadline(), armed);
+            }
+            Ok(()) => Reason::Panicked,
+            Err(reason) => reason,
+        };
+        self.close(key, reason);
+    }
+}

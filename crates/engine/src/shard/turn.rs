@@ -1,0 +1,224 @@
+//! A shard's turn: what it does, in which order, and what it does with events, mail and timers.
+
+use std::io;
+use std::sync::Arc;
+
+use sockeye_proto::driver::Envelope;
+use sockeye_proto::{Client, Job, JobKind, Reason, Time};
+use tracing::error;
+
+use super::state::{Active, Phase, Shard, find};
+use crate::conn::{SendState, Stage, contain};
+use crate::driver::{Driver, IoEvent, trim_heaps};
+use crate::mailbox::{InTurn, Order};
+
+impl<D: Driver> Shard<D> {
+    /// One turn: waits until there is something to do, and does it.
+    ///
+    /// # Errors
+    ///
+    /// When the driver can't wait: the shard can't go on.
+    pub fn turn(&mut self) -> io::Result<()> {
+        self.turn_until(Time::NEVER)
+    }
+
+    /// As [`Shard::turn`], but waits until `time` on the driver's clock at most: for callers that have
+    /// other work to do then.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Shard::turn`].
+    pub fn turn_until(&mut self, time: Time) -> io::Result<()> {
+        let mut events = std::mem::take(&mut self.events);
+        self.wait(time, &mut events)?;
+        let _in_turn = InTurn::begin();
+        for event in events.drain(..) {
+            self.take_event(event);
+        }
+        self.events = events;
+        // After the events: an order to drain depends on what has arrived.
+        self.take_mail();
+        self.accept();
+        self.queue_unwatched();
+        self.read_ready();
+        self.run_timers();
+        self.flush_dirty();
+        self.watch_new();
+        self.end_phase();
+        self.update_service_deadline();
+        if self.common.buffered.take_relief(self.common.now) {
+            self.trim();
+        }
+        Ok(())
+    }
+
+    /// Waits for something to do, reads the clocks, and measures the last turn.
+    #[inline(always)] // It has one caller.
+    fn wait(&mut self, time: Time, events: &mut Vec<IoEvent>) -> io::Result<()> {
+        let until = match self.wait_until() {
+            None if time == Time::NEVER => None,
+            until => Some(until.unwrap_or(Time::NEVER).min(time)),
+        };
+        if until == Some(Time::ZERO) {
+            self.driver.wait(Time::ZERO, until, events)?;
+            self.common.now = self.driver.now();
+            self.slow_turns.end(self.common.now);
+        } else {
+            let now = self.driver.now();
+            self.slow_turns.end(now);
+            self.driver.wait(now, until, events)?;
+            self.common.now = self.driver.now();
+        }
+        self.slow_turns.begin(self.common.now);
+        self.common.wall = self.driver.wall();
+        Ok(())
+    }
+
+    fn wait_until(&self) -> Option<Time> {
+        let common = &self.common;
+        let at_once =
+            !common.ready.is_empty() || !common.dirty.is_empty() || !self.unwatched.is_empty();
+        if at_once || self.may_accept() {
+            return Some(Time::ZERO);
+        }
+        let phase = match self.phase {
+            Phase::Serving => None,
+            Phase::Draining { accepts_until, .. } if !self.listeners.is_empty() => {
+                Some(accepts_until)
+            }
+            Phase::LameDuck { until } | Phase::Draining { until, .. } => Some(until),
+        };
+        let pause = self.accept_pause.as_ref().map(|pause| pause.until);
+        let service = Some(self.service_deadline.next).filter(|next| *next != Time::NEVER);
+        [common.timers.next(), pause, phase, service].into_iter().flatten().min()
+    }
+
+    fn take_mail(&mut self) {
+        if let Some(handover) = &self.handover {
+            let inboxes = Arc::clone(&handover.inboxes);
+            for accepted in inboxes[handover.own].take() {
+                self.open(accepted);
+            }
+        }
+        let Some(inbound) = self.mailbox.take() else { return };
+        for envelope in inbound.envelopes {
+            self.deliver(envelope);
+        }
+        for read in inbound.reads {
+            self.take_read(read);
+        }
+        for order in inbound.orders {
+            match order {
+                Order::Drain => self.drain(),
+                Order::Stop => self.stop(),
+                Order::Evict(asker) => self.evict_for(asker),
+                Order::Evicted => self.take_answer(true),
+                Order::NothingToEvict => self.take_answer(false),
+            }
+        }
+    }
+
+    fn deliver(&mut self, envelope: Envelope) {
+        self.serve(envelope.to, |active| {
+            active.conn.session.deliver(envelope, active.common);
+            Ok(())
+        });
+    }
+
+    fn take_event(&mut self, event: IoEvent) {
+        match event {
+            IoEvent::Incoming(id) => {
+                if let Some(state) = self.listeners.get_mut(id as usize) {
+                    state.ready = true;
+                }
+            }
+            IoEvent::Sent { key, sent } => self.take_sent(key, sent),
+            IoEvent::Ready { key, readable, writable, ended, failed } => {
+                let Some(conn) = find(&mut self.conns, key) else { return };
+                conn.readable |= readable;
+                conn.failed |= failed;
+                if ended {
+                    conn.session.half_close();
+                }
+                if writable && conn.send == SendState::Blocked {
+                    conn.send = SendState::Ready;
+                    conn.mark_dirty(&mut self.common);
+                }
+                if conn.wants_input(&self.common.config) {
+                    conn.queue(&mut self.common);
+                } else if matches!(conn.stage, Stage::Connecting { .. }) {
+                    self.check_connecting(key);
+                } else if failed || ended {
+                    self.check_gone(key);
+                }
+            }
+        }
+    }
+
+    /// Asks the service for its deadline, at the end of a turn. One that was reported is ignored.
+    fn update_service_deadline(&mut self) {
+        let service = &self.service;
+        let next = contain(|| service.deadline()).flatten().unwrap_or(Time::NEVER);
+        let is_new = next != self.service_deadline.last;
+        self.service_deadline.next = if is_new { next } else { Time::NEVER };
+    }
+
+    /// Returns freed memory to the kernel, on a thread of the pool.
+    #[cold]
+    fn trim(&self) {
+        let job = Job::new(JobKind::Other, Client::Unix, trim_heaps);
+        // Skipped if too many jobs wait.
+        drop(self.common.reads.spawn(job));
+    }
+
+    #[cold]
+    fn call_service(&mut self) {
+        self.service_deadline.last = self.service_deadline.next;
+        let (service, now) = (&mut self.service, self.common.now);
+        if contain(|| service.on_deadline(now)).is_none() {
+            error!(target: "sockeye", "the service panicked at its deadline");
+        }
+    }
+
+    fn run_timers(&mut self) {
+        if self.service_deadline.next <= self.common.now {
+            self.call_service();
+        }
+        while let Some((time, slot)) = self.common.timers.pop_due(self.common.now) {
+            let armed = &mut self.slots[slot as usize].armed;
+            if *armed != time {
+                continue;
+            }
+            *armed = Time::NEVER;
+            let Some(conn) = self.conns.get(slot as usize) else { continue };
+            // Its deadline may have moved later.
+            let is_due = conn.next_deadline() <= self.common.now;
+            self.serve(conn.session.key(), |active| match is_due {
+                true => active.expire(),
+                false => Ok(()),
+            });
+        }
+    }
+}
+
+impl<D: Driver> Active<'_, D> {
+    /// A deadline of the connection has passed.
+    fn expire(&mut self) -> Result<(), Reason> {
+        match self.conn.stage {
+            Stage::Connecting { .. } => Err(Reason::ConnectTimedOut),
+            Stage::Lingering(_) => Err(self.conn.session.conclusion()),
+            _ if self.conn.write_deadline <= self.common.now => match self.conn.send {
+                SendState::Reading => Err(Reason::FileTimedOut),
+                _ => self.check_stalled(),
+            },
+            _ => {
+                // The peer may have reset the connection unnoticed.
+                if self.conn.session.is_half_closed() {
+                    self.check_failed()?;
+                }
+                self.conn.session.expire(self.common);
+                Ok(())
+            }
+        }
+    }
+}

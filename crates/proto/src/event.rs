@@ -1,0 +1,67 @@
+//! Events: what a protocol gets besides input.
+
+use std::time::Duration;
+
+use crate::{Abandoned, Mark, Message, Peer, Reason, Ticket};
+
+/// What happened to a connection, other than input.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// The connection is established. The first event of every protocol, also of one that another
+    /// protocol switched to.
+    Open(&'a Peer),
+    /// The peer ended its side: no more input comes. Output is still sent.
+    Eof {
+        /// All input was used. `false`: the peer stopped in the middle of something.
+        clean: bool,
+    },
+    /// The peer has ended its side while nothing is read from it: during a pause, or while the output
+    /// is full. Comes at most once, before [`Event::Eof`]; earlier input may follow in between. Output
+    /// is still sent.
+    HalfClosed,
+    /// Output was sent, and what is left is below the low-water mark.
+    /// [`Turn::want_room`](crate::Turn::want_room) asked for this.
+    Room,
+    /// The time that [`Protocol::deadline`](crate::Protocol::deadline) returned has come.
+    Deadline,
+    /// A [`Promise`](crate::Promise) with this ticket was kept or abandoned, or a
+    /// [`Remote`](crate::Remote) sent a message (with [`Ticket::REMOTE`]).
+    Message(Ticket, Result<Message, Abandoned>),
+    /// [`Remote::wake`](crate::Remote::wake) was called, once or more, since the last such event.
+    Woken,
+    /// The kernel has taken everything that was written before this mark. After
+    /// [`Turn::mark`](crate::Turn::mark) this comes whenever output was sent, until that mark is
+    /// reached.
+    Sent(Mark),
+    /// The server will drain soon, and accepts connections until then. Ask the peer to connect again
+    /// elsewhere, if the protocol can. May come several times, and not at all.
+    LameDuck,
+    /// The server is stopping: finish what is in flight, and end the connection. Input that arrived
+    /// earlier was offered before. An idle connection closes after [`DRAIN_GRACE`], if its peer may
+    /// just be sending a request.
+    Drain {
+        /// There is input that was not used: the connection is paused, or its output is full.
+        unread: bool,
+    },
+    /// The connection ended, for this reason. Output is discarded.
+    Closed(&'a Reason),
+}
+
+/// How long an idle connection stays open after [`Event::Drain`]: a request that its client sent
+/// before it could know of the stop arrives within this time, and is answered. 1 s.
+pub const DRAIN_GRACE: Duration = Duration::from_secs(1);
+
+/// Which events of a stopping server a protocol got.
+///
+/// A protocol that [switches](crate::Turn::switch_to) to another one passes this on: the other one
+/// doesn't get the same event again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Nothing.
+    No,
+    /// [`Event::LameDuck`].
+    LameDuck,
+    /// [`Event::Drain`].
+    Drain,
+}

@@ -1,0 +1,387 @@
+//! The trait [`Protocol`], and the [`Turn`], through which a protocol acts during a call.
+
+use std::cell::Cell;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::job::{Job, JobKind, Spawn};
+use crate::remote::{Credit, Key, MailboxSender, Promise, Remote, Ticket};
+use crate::{Client, Event, Fault, Mark, Output, Peer, Time, WallTime};
+
+/// One connection with one peer.
+///
+/// A driver guarantees:
+///
+/// - [`Event::Open`] comes first and [`Event::Closed`] last, each once. If we opened the connection and
+///   that failed, [`Event::Closed`] is the only call.
+/// - Input comes in order. What a call didn't use is offered again, followed by newer input.
+/// - [`Event::Eof`] comes after all input was offered, and not during a pause. If the peer ends its side
+///   during a pause, [`Event::HalfClosed`] comes.
+/// - After a call that returned a [`Fault`], only [`Event::Closed`] follows.
+/// - [`Protocol::deadline`] is called after every other call.
+/// - A panic closes this connection only.
+///
+/// Calls run on an event loop, which serves no other connection meanwhile. Code that blocks belongs
+/// into [`Turn::run`].
+pub trait Protocol {
+    /// Takes input: all that has arrived and wasn't used, never empty.
+    ///
+    /// Returns how many bytes it used, and whether to go on. After [`Next::More`] the unused bytes are
+    /// offered again only together with new ones, so remember how far they were scanned. The driver
+    /// limits unused input (the engine: 1 MiB).
+    ///
+    /// # Errors
+    ///
+    /// A [`Fault`] ends the connection. To tell the peer, write to [`Turn::out`] before returning it:
+    /// that is still sent.
+    fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault>;
+
+    /// Takes everything that is not input.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Protocol::on_bytes`].
+    fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault>;
+
+    /// When [`Event::Deadline`] is due. `None`: only the driver's own limits apply.
+    fn deadline(&self) -> Option<Time>;
+
+    /// Since when the connection has been idle: no request is unanswered, none is being received, and
+    /// clients expect that idle connections may be closed. `None` if it isn't idle, or if silence
+    /// doesn't mean idleness in this protocol. Default: `None`.
+    ///
+    /// At its limit on connections, the engine closes the one that has been idle longest for each new
+    /// one ([`Reason::MadeRoom`](crate::Reason::MadeRoom)). This is not called otherwise.
+    fn idle_since(&self) -> Option<Time> {
+        None
+    }
+}
+
+/// Lets functions take a protocol of any type, boxed or not.
+impl<P: Protocol + 'static> From<P> for Box<dyn Protocol> {
+    fn from(protocol: P) -> Self {
+        Box::new(protocol)
+    }
+}
+
+/// How much input a call used, and what the protocol needs next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Consumed {
+    /// Bytes used, at most the length of the input.
+    pub used: usize,
+    /// What the protocol needs next.
+    pub next: Next,
+}
+
+/// What a protocol needs before it can use more input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// More bytes than were offered.
+    More,
+    /// [`Turn::resume`]: until then nothing is read, and then the unused bytes are offered again
+    /// without waiting for new ones.
+    Pause,
+}
+
+impl Consumed {
+    /// `used` bytes were used. More are needed.
+    #[must_use]
+    pub const fn more(used: usize) -> Self {
+        Self { used, next: Next::More }
+    }
+
+    /// `used` bytes were used. The rest waits for [`Turn::resume`].
+    #[must_use]
+    pub const fn pause(used: usize) -> Self {
+        Self { used, next: Next::Pause }
+    }
+}
+
+/// What a driver gives to each call into a protocol.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// The monotonic clock, read once per turn of the loop.
+    pub now: Time,
+    /// The wall clock, read once per turn of the loop.
+    pub wall: WallTime,
+    /// Where messages and jobs go.
+    pub handles: &'a ShardHandles,
+    /// The output is full when it holds this many bytes.
+    pub room: usize,
+}
+
+/// How a protocol ends its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum End {
+    /// Sends a FIN after the last byte. Reading goes on, and the connection closes when the peer has
+    /// ended its side, too.
+    Finish,
+    /// Closes the connection when the last byte is sent. For peers that send nothing more.
+    Close,
+    /// As [`End::Finish`], but input is discarded, for some seconds. For peers that may still be
+    /// sending: closing with unread input would reset the connection, and the peer could lose our last
+    /// bytes.
+    Linger,
+}
+
+/// What a protocol asked for during a call, besides output.
+#[derive(Default)]
+pub(crate) struct Effects {
+    /// [`Turn::resume`].
+    pub(crate) resume: bool,
+    /// [`Turn::want_room`].
+    pub(crate) want_room: bool,
+    /// [`Turn::end`]: the last in the order of [`End`], of several.
+    pub(crate) end: Option<End>,
+    /// [`Turn::mark`].
+    pub(crate) mark: Option<Mark>,
+    /// [`Turn::switch_to`].
+    pub(crate) switch: Option<Box<dyn Protocol>>,
+}
+
+impl fmt::Debug for Effects {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Effects").field("want_room", &self.want_room).finish_non_exhaustive()
+    }
+}
+
+impl Effects {
+    pub(crate) fn is_any(&self) -> bool {
+        let Self { resume, want_room, end, mark, switch } = self;
+        *resume || *want_room || end.is_some() || mark.is_some() || switch.is_some()
+    }
+}
+
+/// Where the messages to one shard's sessions go, and their jobs.
+pub struct ShardHandles {
+    mailbox: Arc<dyn MailboxSender>,
+    spawn: Arc<dyn Spawn>,
+    next_ticket: Cell<u64>,
+}
+
+impl ShardHandles {
+    /// Envelopes go to `mailbox`, jobs to `spawn`.
+    pub fn new(mailbox: Arc<dyn MailboxSender>, spawn: Arc<dyn Spawn>) -> Self {
+        Self { mailbox, spawn, next_ticket: Cell::new(Ticket::REMOTE.0 + 1) }
+    }
+}
+
+impl fmt::Debug for ShardHandles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ShardHandles").finish_non_exhaustive()
+    }
+}
+
+/// What a protocol has during a call: its output, the time, and ways to act on its connection.
+pub struct Turn<'a> {
+    /// What will be sent, after what was written before.
+    pub out: &'a mut Output,
+    pub(crate) context: Context<'a>,
+    pub(crate) key: Key,
+    /// See [`Turn::stream`].
+    pub(crate) stream: u32,
+    pub(crate) peer: &'a Peer,
+    pub(crate) effects: &'a mut Effects,
+    /// The session's credit, made when it first asks for a [`Remote`].
+    pub(crate) credit: &'a mut Option<Arc<Credit>>,
+    /// How many bytes of this session have left the output: sent or in flight.
+    pub(crate) position: u64,
+    /// How many of these have not been sent yet.
+    pub(crate) in_flight: u64,
+}
+
+impl<'a> Turn<'a> {
+    /// The stream that this turn is about: 0 is the connection itself. Only protocols that have streams
+    /// ([`driver::Stream`](crate::driver::Stream)) get turns about other ones.
+    #[must_use]
+    pub fn stream(&self) -> u32 {
+        self.stream
+    }
+
+    /// For a protocol that runs others on streams of its own.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn context(&self) -> Context<'a> {
+        self.context
+    }
+
+    /// For a protocol that runs others on streams of its own.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn key(&self) -> Key {
+        self.key
+    }
+
+    /// The time. It doesn't change during a turn of the event loop.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.context.now
+    }
+
+    /// The time of day. It doesn't change during a turn of the event loop.
+    #[must_use]
+    pub fn wall(&self) -> WallTime {
+        self.context.wall
+    }
+
+    /// Who is at the other end.
+    #[must_use]
+    pub fn peer(&self) -> &Peer {
+        self.peer
+    }
+
+    /// Bytes that were written and are not sent: those in the output and those in flight.
+    #[must_use]
+    pub fn unsent(&self) -> u64 {
+        self.in_flight + self.out.unsent()
+    }
+
+    /// Whether the output holds as much as it should (the engine: 256 KiB in memory, or 2 ranges of
+    /// files). A protocol that writes much checks this before each part, and calls [`Turn::want_room`]
+    /// when it stops. Writing more is possible, but input isn't read while the output is full.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.out.held() >= self.context.room
+            || self.out.pieces() >= Output::MAX_PIECES
+            || self.out.file_ranges() >= Output::MAX_FILE_RANGES
+    }
+
+    /// Asks for one [`Event::Room`]: when something was sent and the output is below the low-water mark
+    /// (a quarter of what makes it full), or at once if nothing is left to send.
+    pub fn want_room(&mut self) {
+        self.effects.want_room = true;
+    }
+
+    /// Ends a pause: unused input is offered again, and reading goes on.
+    pub fn resume(&mut self) {
+        self.effects.resume = true;
+    }
+
+    /// Marks the end of what was written, and asks for [`Event::Sent`] until it is sent.
+    pub fn mark(&mut self) -> Mark {
+        let mark = self.written();
+        self.effects.mark = Some(mark);
+        mark
+    }
+
+    /// The end of what was written.
+    #[must_use]
+    pub fn written(&self) -> Mark {
+        Mark(self.position + self.out.unsent())
+    }
+
+    /// The end of what was sent.
+    #[must_use]
+    pub fn sent(&self) -> Mark {
+        Mark(self.position.saturating_sub(self.in_flight))
+    }
+
+    /// Ends the connection when everything written is sent. Of several calls, the one with the last
+    /// variant of [`End`] counts.
+    pub fn end(&mut self, end: End) {
+        self.effects.end = self.effects.end.max(Some(end));
+    }
+
+    /// Replaces this protocol by another one when this call returns. The other one gets [`Event::Open`]
+    /// and then the unused input; this one gets no further call.
+    pub fn switch_to(&mut self, protocol: Box<dyn Protocol>) {
+        self.effects.switch = Some(protocol);
+    }
+
+    /// A promise of one [`Event::Message`], to be kept by any thread.
+    #[must_use]
+    pub fn promise(&self) -> Promise {
+        let ticket = self.context.handles.next_ticket.get();
+        self.context.handles.next_ticket.set(ticket + 1);
+        let to = (self.key, self.stream);
+        Promise::new(Arc::clone(&self.context.handles.mailbox), to, Ticket(ticket))
+    }
+
+    /// A handle by which any thread can send to this connection, or wake it.
+    #[must_use]
+    pub fn remote(&mut self) -> Remote {
+        let credit = self.credit.get_or_insert_with(|| Arc::new(Credit::new()));
+        let to = (self.key, self.stream);
+        Remote::new(Arc::clone(&self.context.handles.mailbox), to, Arc::clone(credit))
+    }
+
+    /// Runs `work`, which may block, on another thread. Its result comes as [`Event::Message`] with the
+    /// returned ticket: [`Abandoned`](crate::Abandoned) if it panics, or if too many jobs wait.
+    pub fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Ticket {
+        let promise = self.promise();
+        let ticket = promise.ticket();
+        let client = Client::of(self.peer.address);
+        let job = Job::new(JobKind::Other, client, move || promise.keep(Box::new(work())));
+        // Dropping a refused job abandons its promise.
+        drop(self.spawn(job));
+        ticket
+    }
+
+    /// Runs `job` on another thread. Results go through promises that it holds.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Spawn::spawn`].
+    pub fn spawn(&self, job: Job) -> Result<(), Job> {
+        self.context.handles.spawn.spawn(job)
+    }
+}
+
+impl fmt::Debug for Turn<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Turn").field("now", &self.context.now).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::harness::Harness;
+
+    /// Writes one-byte pieces, whenever there is room, up to a total.
+    struct Pieces {
+        left: usize,
+    }
+
+    impl Pieces {
+        fn write(&mut self, turn: &mut Turn<'_>) {
+            while self.left > 0 && !turn.is_full() {
+                turn.out.write_shared(Bytes::from_static(b"x"));
+                self.left -= 1;
+            }
+            assert!(turn.out.pieces() <= Output::MAX_PIECES, "{} pieces", turn.out.pieces());
+            if self.left > 0 {
+                turn.want_room();
+            }
+        }
+    }
+
+    impl Protocol for Pieces {
+        fn on_bytes(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Consumed, Fault> {
+            self.write(turn);
+            Ok(Consumed::more(input.len()))
+        }
+
+        fn on_event(&mut self, event: Event<'_>, turn: &mut Turn<'_>) -> Result<(), Fault> {
+            if let Event::Room = event {
+                self.write(turn);
+            }
+            Ok(())
+        }
+
+        fn deadline(&self) -> Option<Time> {
+            None
+        }
+    }
+
+    #[test]
+    fn an_output_of_many_small_pieces_is_full_long_before_its_bytes_are() {
+        let left = 3 * Output::MAX_PIECES + 1;
+        let mut harness = Harness::new(Pieces { left });
+        harness.input(b"!");
+        assert_eq!(harness.held(), Output::MAX_PIECES, "a piece has one byte");
+        assert_eq!(harness.output().len(), left, "the rest follows when there is room");
+    }
+}
