@@ -1,4 +1,4 @@
-//! What a log hears of requests, and when.
+//! What the access log is told about requests, and when.
 
 use std::cell::RefCell;
 use std::rc::Rc;

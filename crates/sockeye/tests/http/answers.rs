@@ -229,7 +229,7 @@ fn answers_come_later_from_other_threads_and_one_that_is_dropped_is_a_500() {
 
 #[test]
 fn pipelined_requests_are_answered_in_order_each_by_its_own() {
-    // The first reply comes later, and then from a job.
+    // The first response comes later, and then from a job.
     let (to_worker, pending_replies) = mpsc::channel::<PendingReply>();
     let (serving, address) = serve(move |request: Request<Body>| {
         let to_worker = to_worker.clone();

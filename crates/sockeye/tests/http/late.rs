@@ -55,7 +55,7 @@ fn an_answer_that_nobody_gives_is_a_503_and_one_that_comes_later_is_dropped() {
     assert!(!first.is_gone());
     times_out(&mut client);
     assert!(first.is_gone());
-    // A late reply is not used for the next request.
+    // A late response is not used for the next request.
     client.input(GET);
     let second = pending_replies.recv().unwrap();
     first.send("first");
