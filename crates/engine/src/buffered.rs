@@ -1,4 +1,4 @@
-//! Output that is held in memory, of all connections together.
+//! The budget of output in memory, of all connections together.
 //!
 //! Each connection has a limit of its own, but a client may have a thousand connections. So what one
 //! holds beyond [`FREE`] is charged to its client, from a budget that the shards share. While the

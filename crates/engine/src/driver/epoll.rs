@@ -42,7 +42,7 @@ const LISTENERS: u64 = 1 << 63;
 
 /// To be told when there is something to receive, or the peer has ended its side.
 const READING: EventFlags = EventFlags::IN.union(EventFlags::RDHUP).union(EventFlags::ET);
-/// Likewise, and when more can be sent.
+/// As `READING`, and when more can be sent.
 const BOTH: EventFlags = READING.union(EventFlags::OUT);
 
 /// What each flag of an event tells. All of them may come with a connection that has failed.
