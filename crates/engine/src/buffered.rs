@@ -105,7 +105,7 @@ impl Buffered {
     }
 
     /// At the end of a turn: whether most of what was held has been let go, by whichever shard, so that
-    /// it is time to give memory back. It is told once, and not again before [`TRIM_EVERY`] is over.
+    /// it is time to give memory back. Returns true once, and not again before [`TRIM_EVERY`] is over.
     pub(crate) fn take_relief(&mut self, now: Time) -> bool {
         self.watches && self.watch(now)
     }

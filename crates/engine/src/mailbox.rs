@@ -2,8 +2,8 @@
 //! connections that another shard accepted for it.
 //!
 //! Its size is bounded by those who send: an envelope's place was reserved when its promise or credit
-//! was given out, a connection has one wake-up under way, an order is given once (one for room is answered before the next), a connection
-//! has one read under way, and a connection is counted before it is accepted over.
+//! was given out, a connection has one wake-up in the mailbox, an order is given once (one for room is answered before the next), a connection
+//! has one read in progress, and a connection is counted before it is handed over.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -17,7 +17,7 @@ use sockeye_proto::driver::{Envelope, Key, MailboxSender};
 
 use crate::driver::Wake;
 
-/// What a shard is told to do.
+/// What another thread orders a shard to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
     Drain,
@@ -137,7 +137,7 @@ impl fmt::Debug for Mailbox {
 /// Where one shard's accepted connections wait for another shard, for listeners that can't be
 /// shared by the kernel.
 pub struct Inbox<S> {
-    /// `None` once the shard has begun to drain.
+    /// `None` after the shard has started to drain.
     waiting: Mutex<Option<VecDeque<Accepted<S>>>>,
     any: AtomicBool,
     waker: Arc<dyn Wake>,

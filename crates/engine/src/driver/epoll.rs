@@ -27,9 +27,9 @@ use sockeye_proto::{Address, Output, Time, WallTime};
 use super::listener::Listener;
 use super::{Driver, IoEvent, Received, Sending, Sent, Target, Then, Wake, bind};
 
-/// One receive takes at most so many bytes.
+/// One receive takes at most this many bytes.
 const SCRATCH: usize = 64 * 1024;
-/// One wait reports at most so many events; the rest comes with the next.
+/// One wait reports at most this many events; the next one reports the rest.
 const EVENTS: usize = 1024;
 /// No wait takes longer: what counts milliseconds in an int ends after 24 days, and the call that
 /// doesn't is younger than the oldest Linux that we run on.

@@ -31,18 +31,14 @@ pub trait Driver {
     fn waker(&self) -> Arc<dyn Wake>;
 
     /// Waits until something happens or `until` has come (`None`: however long it takes; no later than
-    /// `now`: not at all), and appends what happened to `happenings`. `now` is what [`Driver::now`] has
+    /// `now`: not at all), and appends what happened to `events`. `now` is what [`Driver::now`] has
     /// just said, or not after `until`. May return early with nothing.
     ///
     /// # Errors
     ///
     /// When the poller itself fails: the shard can't go on.
-    fn wait(
-        &mut self,
-        now: Time,
-        until: Option<Time>,
-        happenings: &mut Vec<IoEvent>,
-    ) -> io::Result<()>;
+    fn wait(&mut self, now: Time, until: Option<Time>, events: &mut Vec<IoEvent>)
+    -> io::Result<()>;
 
     /// Begins to report what comes in by `listener`, as [`IoEvent::Incoming`] with `id`.
     ///
@@ -65,7 +61,7 @@ pub trait Driver {
     /// Stops listening. What waits in the queue is reset.
     fn close_listener(&mut self, listener: Self::Listener);
 
-    /// Gives an accepted connection the `key` under which is told of it. It can be received from and
+    /// Gives an accepted connection the `key` that events about it carry. It can be received from and
     /// sent to from now on.
     fn attach(&mut self, socket: &mut Self::Socket, key: Key);
 
