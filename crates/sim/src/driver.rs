@@ -116,7 +116,7 @@ impl Driver for SimDriver {
         &mut self,
         _: Time,
         until: Option<Time>,
-        happenings: &mut Vec<IoEvent>,
+        io_events: &mut Vec<IoEvent>,
     ) -> io::Result<()> {
         let mut net = self.net.borrow_mut();
         let net = &mut *net;
@@ -132,7 +132,7 @@ impl Driver for SimDriver {
         }
         let partial = net.rng.chance(partial);
         let Net { pollers, rng, now, .. } = net;
-        pollers[self.poller].wait(until, *now, partial, rng, happenings);
+        pollers[self.poller].wait(until, *now, partial, rng, io_events);
         Ok(())
     }
 

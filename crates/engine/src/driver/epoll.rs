@@ -160,7 +160,7 @@ impl Driver for Epoll {
         &mut self,
         now: Time,
         until: Option<Time>,
-        happenings: &mut Vec<IoEvent>,
+        io_events: &mut Vec<IoEvent>,
     ) -> io::Result<()> {
         let timeout = until.map(|until| {
             let nanos = until.as_nanos().saturating_sub(now.as_nanos()).min(LONGEST_WAIT);
@@ -177,7 +177,7 @@ impl Driver for Epoll {
             Err(error) => return Err(error.into()),
         };
         for epoll::Event { flags, data } in events.iter().copied() {
-            happenings.push(match data.u64() {
+            io_events.push(match data.u64() {
                 WAKER => continue,
                 number if number & LISTENERS != 0 => IoEvent::Incoming(number as u32),
                 key => IoEvent::Ready {
