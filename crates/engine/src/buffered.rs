@@ -1,4 +1,4 @@
-//! Output that is held in memory, of all connections together.
+//! The budget of output in memory, of all connections together.
 //!
 //! Each connection has a limit of its own, but a client may have a thousand connections. So what one
 //! holds beyond [`FREE`] is charged to its client, from a budget that the shards share. While the
@@ -105,7 +105,7 @@ impl Buffered {
     }
 
     /// At the end of a turn: whether most of what was held has been let go, by whichever shard, so that
-    /// it is time to give memory back. It is told once, and not again before [`TRIM_EVERY`] is over.
+    /// it is time to give memory back. Returns true once, and not again before [`TRIM_EVERY`] is over.
     pub(crate) fn take_relief(&mut self, now: Time) -> bool {
         self.watches && self.watch(now)
     }

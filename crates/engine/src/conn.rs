@@ -1,10 +1,7 @@
 //! One connection: its session, and what its socket adds to that.
 //!
-//! A connection never touches its socket: the shard reads and writes. What its protocol is told, and
-//! when, is the [`Session`]'s.
-//!
-//! Most connections of a server are idle most of the time, so what only few of them have at a time
-//! is behind a pointer.
+//! The shard reads and writes; the [`Session`] calls the protocol. Most connections are idle most of the
+//! time, so state that few have at a time is behind a pointer.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -28,9 +25,9 @@ pub(crate) struct Common {
     pub(crate) now: Time,
     pub(crate) wall: WallTime,
     pub(crate) outputs: Outputs,
-    /// What is charged for output that is held in memory.
+    /// Charges clients for output in memory.
     pub(crate) buffered: Buffered,
-    /// Reads of files that are under way.
+    /// Reads of files in progress.
     pub(crate) reads: Reads,
     pub(crate) timers: Timers,
     pub(crate) stats: Stats,
@@ -49,7 +46,7 @@ pub(crate) enum Stage {
     Established,
     /// The peer's end: our side has ended, and the FIN is out.
     Finished,
-    /// The same, while what the peer still sends is thrown away.
+    /// As `Finished`, while input is discarded.
     Lingering(Box<Lingering>),
 }
 
@@ -87,7 +84,7 @@ pub(crate) struct Conn<S> {
     pub(crate) opened: Time,
     pub(crate) received: u64,
     pub(crate) send: SendState,
-    /// The census counts it: it came in, we did not open it.
+    /// It is in the connection counts: it was accepted, not opened by us.
     pub(crate) counted: bool,
     /// There may be something to receive.
     pub(crate) readable: bool,
@@ -129,7 +126,7 @@ impl<S> Conn<S> {
     }
 
     /// After calls into the session: sees to what was written or asked for.
-    #[inline(always)] // On every request's way.
+    #[inline(always)] // Runs for each request.
     pub(crate) fn follow_up(&mut self, common: &mut Common) {
         if !self.session.take_changed() {
             return;
@@ -141,7 +138,7 @@ impl<S> Conn<S> {
         self.read_on(common);
     }
 
-    /// Has it read from, if there is something to read: it may have been paused, or its output full.
+    /// Queues it for reading if it wants input that is there: it may have been paused, or its output full.
     #[inline]
     pub(crate) fn read_on(&mut self, common: &mut Common) {
         if self.readable && self.wants_input(&common.config) {
@@ -149,7 +146,7 @@ impl<S> Conn<S> {
         }
     }
 
-    /// Whether it is to be read from.
+    /// Whether to read from it.
     #[inline]
     pub(crate) fn wants_input(&self, config: &Config) -> bool {
         self.session.wants_input(config.max_buffered_output)
@@ -270,7 +267,7 @@ fn is_spent(buffered: &Buffered, peer: &Peer) -> bool {
     buffered.is_spent(Client::of(peer.address))
 }
 
-/// Runs code that may panic: a panic ends one connection, and not the shard.
+/// Runs code that may panic. `None` if it did: a panic closes one connection, not the shard.
 #[inline]
 pub(crate) fn contain<T>(code: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(code)).ok()

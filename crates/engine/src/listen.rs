@@ -45,14 +45,14 @@ pub enum ListenAddr {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadListenAddr {
     text: String,
-    why: String,
+    reason: String,
 }
 
 impl BadListenAddr {
     /// What is wrong with the text, and what to write instead.
     #[must_use]
     pub fn reason(&self) -> &str {
-        &self.why
+        &self.reason
     }
 }
 
@@ -109,7 +109,7 @@ impl FromStr for ListenAddr {
             },
             _ => tcp(text),
         };
-        read.map_err(|why| BadListenAddr { text: text.to_owned(), why })
+        read.map_err(|reason| BadListenAddr { text: text.to_owned(), reason })
     }
 }
 
@@ -221,10 +221,10 @@ pub(crate) fn fmt_unix(path: &Path, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 
 impl fmt::Display for BadListenAddr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { text, why } = self;
+        let Self { text, reason } = self;
         write!(
             f,
-            "'{text}' is no address to listen at: {why} \
+            "'{text}' is no address to listen at: {reason} \
              (HOST:PORT, :PORT, PORT, [::1]:PORT, unix:PATH or unix:@NAME)"
         )
     }

@@ -1,9 +1,9 @@
-//! What reaches a shard from other threads: envelopes for its connections, orders for itself, parts
-//! of files that were read for it, and connections that another shard accepted for it.
+//! A shard's mailbox: envelopes for its connections, orders, and results of reads. And its inbox:
+//! connections that another shard accepted for it.
 //!
 //! Its size is bounded by those who send: an envelope's place was reserved when its promise or credit
-//! was given out, a connection has one wake-up under way, an order is given once (one for room is answered before the next), a connection
-//! has one read under way, and a connection is counted before it is accepted over.
+//! was given out, a connection has one wake-up in the mailbox, an order is given once (one for room is answered before the next), a connection
+//! has one read in progress, and a connection is counted before it is handed over.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -17,12 +17,12 @@ use sockeye_proto::driver::{Envelope, Key, MailboxSender};
 
 use crate::driver::Wake;
 
-/// What a shard is told to do.
+/// What another thread orders a shard to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
     Drain,
     Stop,
-    /// Close an idle connection, for the shard with this place in the census.
+    /// Close an idle connection, for the shard with this index.
     Evict(usize),
     /// Another shard has closed an idle connection for this one.
     Evicted,
@@ -55,7 +55,7 @@ pub(crate) struct Inbound {
 /// A shard's mailbox.
 pub struct Mailbox {
     inbound: Mutex<Inbound>,
-    /// Whether there is anything: looked at each turn, so that the lock need not be.
+    /// Whether there is anything: checked each turn, without the lock.
     any: AtomicBool,
     waker: Arc<dyn Wake>,
 }
@@ -89,7 +89,7 @@ impl Mailbox {
         put(&mut inbound);
         let first = !self.any.swap(true, Ordering::Release);
         drop(inbound);
-        // Whoever finds the mailbox empty wakes the shard; until it has looked, one wake is enough.
+        // Only the first sender wakes the shard.
         if first {
             self.waker.wake();
         }
@@ -137,13 +137,13 @@ impl fmt::Debug for Mailbox {
 /// Where one shard's accepted connections wait for another shard, for listeners that can't be
 /// shared by the kernel.
 pub struct Inbox<S> {
-    /// `None` once the shard has begun to drain.
+    /// `None` after the shard has started to drain.
     waiting: Mutex<Option<VecDeque<Accepted<S>>>>,
     any: AtomicBool,
     waker: Arc<dyn Wake>,
 }
 
-/// A connection on its way to another shard. It is in the census already.
+/// A connection that was accepted and not opened yet.
 #[derive(Debug)]
 pub(crate) struct Accepted<S> {
     pub(crate) socket: S,

@@ -177,7 +177,7 @@ fn run(mut shard: Shard<Epoll>) -> io::Result<Stats> {
 
 /// A server that answers.
 ///
-/// When this is dropped, the server begins to drain, and ends by itself: nobody waits for it, and a
+/// When this is dropped, the server begins to drain, and ends on its own: nobody waits for it, and a
 /// process that ends meanwhile cuts what is left. [`Running::join`] waits, [`Running::stopped`] is
 /// for async code, and with [`Running::detach`] the server goes on.
 #[derive(Debug)]

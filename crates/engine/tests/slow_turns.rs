@@ -116,11 +116,11 @@ impl Driver for Clock {
         &mut self,
         now: Time,
         until: Option<Time>,
-        happenings: &mut Vec<IoEvent>,
+        io_events: &mut Vec<IoEvent>,
     ) -> io::Result<()> {
         self.0.pass(until.map_or(self.0.idle.get(), |until| until.since(now)));
         if self.0.incoming.get() > 0 {
-            happenings.push(IoEvent::Incoming(0));
+            io_events.push(IoEvent::Incoming(0));
         }
         Ok(())
     }

@@ -172,7 +172,7 @@ impl Net {
         peer.into_iter().for_each(|peer| self.dispatch(peer));
     }
 
-    /// A send that is under way when its socket is closed comes back, late and undone, as a
+    /// A send that is pending when its socket is closed comes back, late and undone, as a
     /// completion that was cancelled does.
     fn give_up_send(&mut self, end: EndId) {
         let Some(out) = self.ends[end.0].pending.take() else { return };

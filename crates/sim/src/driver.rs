@@ -116,7 +116,7 @@ impl Driver for SimDriver {
         &mut self,
         _: Time,
         until: Option<Time>,
-        happenings: &mut Vec<IoEvent>,
+        io_events: &mut Vec<IoEvent>,
     ) -> io::Result<()> {
         let mut net = self.net.borrow_mut();
         let net = &mut *net;
@@ -132,7 +132,7 @@ impl Driver for SimDriver {
         }
         let partial = net.rng.chance(partial);
         let Net { pollers, rng, now, .. } = net;
-        pollers[self.poller].wait(until, *now, partial, rng, happenings);
+        pollers[self.poller].wait(until, *now, partial, rng, io_events);
         Ok(())
     }
 
@@ -263,7 +263,7 @@ impl Driver for SimDriver {
         let mut net = self.net.borrow_mut();
         self.call(&mut net);
         if net.ends[socket.end.0].pending.is_some() {
-            net.complain(format!("end {} has two sends under way", socket.end.0));
+            net.complain(format!("end {} has two pending sends", socket.end.0));
         }
         let late_send = net.faults.late_send;
         if !out.is_empty() && net.strikes(late_send) {
@@ -286,7 +286,7 @@ impl Driver for SimDriver {
         let mut net = self.net.borrow_mut();
         self.call(&mut net);
         if net.ends[socket.end.0].pending.is_some() {
-            net.complain(format!("end {} finishes with a send under way", socket.end.0));
+            net.complain(format!("end {} finishes with a pending send", socket.end.0));
         }
         net.progress += 1;
         if net.ends[socket.end.0].failure().is_some() {

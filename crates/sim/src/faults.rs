@@ -1,4 +1,4 @@
-//! What goes wrong, and how often. Every number is so many times in a thousand.
+//! Which faults happen, and how often: each number is a rate per thousand.
 
 use std::time::Duration;
 
@@ -21,11 +21,11 @@ pub struct Faults {
     pub partial_wait: u16,
     /// Something arrives between two calls of one turn.
     pub jostle: u16,
-    /// What arrives is only part of what is under way.
+    /// What arrives is only part of what is in flight.
     pub split: u16,
     /// How long anything takes on its way, at the most.
     pub delay: Duration,
-    /// What is under way is held up for up to [`Faults::stall_time`].
+    /// What is in flight is delayed for up to [`Faults::stall_time`].
     pub stall: u16,
     /// How long a stall lasts, at the most.
     pub stall_time: Duration,
@@ -44,11 +44,11 @@ pub struct Faults {
     pub trouble_time: Duration,
     /// A connection is refused though somebody listens.
     pub refuse: u16,
-    /// A connection takes up to 20 s to come to stand.
+    /// A connection takes up to 20 s to be established.
     pub slow_connect: u16,
-    /// A connection never comes to stand.
+    /// A connection is never established.
     pub never_connect: u16,
-    /// Bytes that one side may have under way.
+    /// Bytes that one side may have in flight.
     pub send_buffer: usize,
     /// Bytes that may lie unread at one side.
     pub receive_buffer: usize,

@@ -1,10 +1,10 @@
 //! The whole engine on a network that exists only in memory.
 //!
-//! A [`World`] has one clock, links with bytes under way, and descriptors that are counted. Shards
+//! A [`World`] has one clock, links with bytes in flight, and descriptors that are counted. Shards
 //! of the real engine run in it unchanged, on a [`SimDriver`] each, against one another or against
 //! scripted peers ([`Script`]). A seed decides everything that chance decides: how what is sent is
 //! split and delayed, which call finds nothing, which send is done later, what is reset, refused or
-//! never heard of again ([`Faults`]). The same seed gives the same run, to the last call.
+//! silent for ever ([`Faults`]). The same seed gives the same run, to the last call.
 //!
 //! ```text
 //!   Shard ── SimDriver ──┐                       ┌── SimDriver ── Shard

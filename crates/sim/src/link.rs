@@ -1,4 +1,4 @@
-//! One end of a connection, as the kernel keeps it: what has arrived, and what is under way.
+//! One end of a connection, as the kernel keeps it: what has arrived, and what is in flight.
 
 use std::collections::VecDeque;
 use std::io;
@@ -109,7 +109,7 @@ impl End {
         !self.inbox.is_empty() || self.eof || self.failure().is_some()
     }
 
-    /// How many bytes a send could take, where `buffer` may be under way.
+    /// How many bytes a send could take, where `buffer` may be in flight.
     pub(crate) fn room(&self, buffer: usize) -> usize {
         buffer.saturating_sub(self.wire.len())
     }

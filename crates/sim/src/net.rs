@@ -36,7 +36,7 @@ pub(crate) enum Incident {
     Connect(EndId),
     /// A send that was put off is worked on.
     SendDue(EndId),
-    /// A send that was given up comes back.
+    /// A send that was abandoned comes back.
     GivenUp { poller: usize, key: Key, sent: Sent },
     /// Readiness that was held back, or that is without reason.
     Nudge(EndId, Edge),
@@ -161,7 +161,7 @@ impl Net {
         self.queue.first_key_value().map(|((time, _), _)| *time)
     }
 
-    /// Whether nothing is to come by itself, and nobody waits to be accepted.
+    /// Whether nothing is to come on its own, and nobody waits to be accepted.
     pub(crate) fn is_quiet(&self) -> bool {
         self.queue.is_empty() && self.listeners.iter().all(|listener| listener.queue.is_empty())
     }

@@ -120,7 +120,7 @@ impl Poller {
         now: Time,
         partial: bool,
         rng: &mut Rng,
-        happenings: &mut Vec<IoEvent>,
+        io_events: &mut Vec<IoEvent>,
     ) {
         self.note = Note { until, stirred: false, news: 0, calls: 0 };
         self.note.stirred = self.is_stirred(now);
@@ -134,7 +134,7 @@ impl Poller {
         }
         self.note.news = count;
         let these = self.news.drain(..count);
-        happenings.extend(these.map(|news| match news {
+        io_events.extend(these.map(|news| match news {
             News::Incoming(id) => IoEvent::Incoming(id),
             News::Sent(key, sent) => IoEvent::Sent { key, sent },
             News::Ready(key, Edge { readable, writable, ended, failed }) => {

@@ -33,7 +33,7 @@ impl Rng {
         low + self.below(high - low + 1)
     }
 
-    /// True so many times in a thousand.
+    /// True with this rate per thousand.
     pub fn chance(&mut self, per_mille: u16) -> bool {
         // Nothing is drawn for what can't happen: a fault that is turned off leaves the rest of
         // the run as it was.

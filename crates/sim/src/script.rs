@@ -140,7 +140,7 @@ pub struct Heard {
     pub closed: bool,
 }
 
-/// A script under way.
+/// A script that runs.
 #[derive(Debug)]
 pub(crate) struct ScriptRun {
     pub(crate) end: EndId,

@@ -20,7 +20,7 @@ use crate::{Faults, SimDriver};
 /// How long a job takes at the most.
 const JOB_TIME: Duration = Duration::from_millis(50);
 
-/// Within this time everything must have come to its end by itself. Longer than any deadline, and
+/// Within this time everything must have ended on its own. Longer than any deadline, and
 /// than the slowest transfer of a test.
 const PATIENCE: Duration = Duration::from_secs(4 * 3600);
 
@@ -60,12 +60,12 @@ impl World {
         Self { net, jobs, lost_jobs: 0, hanging_jobs: 0, hung, seats }
     }
 
-    /// From now on so many jobs in a thousand panic, that is, are dropped.
+    /// From now on this many jobs in a thousand panic, that is, are dropped.
     pub fn lose_jobs(&mut self, per_mille: u16) {
         self.lost_jobs = per_mille;
     }
 
-    /// From now on so many jobs in a thousand never end.
+    /// From now on this many jobs in a thousand never end.
     pub fn hang_jobs(&mut self, per_mille: u16) {
         self.hanging_jobs = per_mille;
     }
@@ -92,7 +92,7 @@ impl World {
         self.seat(targets, config, Arc::default(), Box::new(service), None, usize::MAX)
     }
 
-    /// As [`World::server`], with at most so many descriptors, listeners included.
+    /// As [`World::server`], with at most this many descriptors, listeners included.
     pub fn poor_server(
         &mut self,
         targets: &[Target],
@@ -305,7 +305,7 @@ impl World {
 
     // ---- the end ----
 
-    /// Waits until every connection has come to its end by itself and every peer has done what it
+    /// Waits until every connection has ended on its own and every peer has done what it
     /// had to.
     ///
     /// # Panics

@@ -27,9 +27,9 @@ use sockeye_proto::{Address, Output, Time, WallTime};
 use super::listener::Listener;
 use super::{Driver, IoEvent, Received, Sending, Sent, Target, Then, Wake, bind};
 
-/// One receive takes at most so many bytes.
+/// One receive takes at most this many bytes.
 const SCRATCH: usize = 64 * 1024;
-/// One wait reports at most so many events; the rest comes with the next.
+/// One wait reports at most this many events; the next one reports the rest.
 const EVENTS: usize = 1024;
 /// No wait takes longer: what counts milliseconds in an int ends after 24 days, and the call that
 /// doesn't is younger than the oldest Linux that we run on.
@@ -42,7 +42,7 @@ const LISTENERS: u64 = 1 << 63;
 
 /// To be told when there is something to receive, or the peer has ended its side.
 const READING: EventFlags = EventFlags::IN.union(EventFlags::RDHUP).union(EventFlags::ET);
-/// Likewise, and when more can be sent.
+/// As `READING`, and when more can be sent.
 const BOTH: EventFlags = READING.union(EventFlags::OUT);
 
 /// What each flag of an event tells. All of them may come with a connection that has failed.
@@ -160,7 +160,7 @@ impl Driver for Epoll {
         &mut self,
         now: Time,
         until: Option<Time>,
-        happenings: &mut Vec<IoEvent>,
+        io_events: &mut Vec<IoEvent>,
     ) -> io::Result<()> {
         let timeout = until.map(|until| {
             let nanos = until.as_nanos().saturating_sub(now.as_nanos()).min(LONGEST_WAIT);
@@ -177,7 +177,7 @@ impl Driver for Epoll {
             Err(error) => return Err(error.into()),
         };
         for epoll::Event { flags, data } in events.iter().copied() {
-            happenings.push(match data.u64() {
+            io_events.push(match data.u64() {
                 WAKER => continue,
                 number if number & LISTENERS != 0 => IoEvent::Incoming(number as u32),
                 key => IoEvent::Ready {

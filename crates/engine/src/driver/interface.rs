@@ -31,18 +31,14 @@ pub trait Driver {
     fn waker(&self) -> Arc<dyn Wake>;
 
     /// Waits until something happens or `until` has come (`None`: however long it takes; no later than
-    /// `now`: not at all), and appends what happened to `happenings`. `now` is what [`Driver::now`] has
+    /// `now`: not at all), and appends what happened to `events`. `now` is what [`Driver::now`] has
     /// just said, or not after `until`. May return early with nothing.
     ///
     /// # Errors
     ///
     /// When the poller itself fails: the shard can't go on.
-    fn wait(
-        &mut self,
-        now: Time,
-        until: Option<Time>,
-        happenings: &mut Vec<IoEvent>,
-    ) -> io::Result<()>;
+    fn wait(&mut self, now: Time, until: Option<Time>, events: &mut Vec<IoEvent>)
+    -> io::Result<()>;
 
     /// Begins to report what comes in by `listener`, as [`IoEvent::Incoming`] with `id`.
     ///
@@ -65,7 +61,7 @@ pub trait Driver {
     /// Stops listening. What waits in the queue is reset.
     fn close_listener(&mut self, listener: Self::Listener);
 
-    /// Gives an accepted connection the `key` under which is told of it. It can be received from and
+    /// Gives an accepted connection the `key` that events about it carry. It can be received from and
     /// sent to from now on.
     fn attach(&mut self, socket: &mut Self::Socket, key: Key);
 
@@ -85,11 +81,11 @@ pub trait Driver {
     /// When it is clear at once that it won't work.
     fn connect(&mut self, target: &Target, key: Key) -> io::Result<Self::Socket>;
 
-    /// Whether the connection stands.
+    /// Whether the connection is established.
     ///
     /// # Errors
     ///
-    /// `WouldBlock` while it is under way; any other when it failed.
+    /// `WouldBlock` while it is being established; any other if it failed.
     fn connected(&mut self, socket: &mut Self::Socket) -> io::Result<()>;
 
     /// Receives what has arrived, up to the size of one buffer.
@@ -120,8 +116,8 @@ pub trait Driver {
     /// The error that a connection failed with, if it did.
     fn failure(&self, socket: &Self::Socket) -> Option<io::Error>;
 
-    /// Closes a connection. A send under way is given up; its [`IoEvent::Sent`] still comes, for
-    /// the output comes back with it.
+    /// Closes a connection. A pending send is abandoned; its [`IoEvent::Sent`] still comes, with the
+    /// output.
     fn close(&mut self, socket: Self::Socket);
 }
 
@@ -141,7 +137,7 @@ pub enum IoEvent {
         key: Key,
         /// It may have bytes, or the end of input, or an error to receive.
         readable: bool,
-        /// It may take more output, or has come to stand.
+        /// It may take more output, or is established.
         writable: bool,
         /// The peer has ended its side: receive until the end, a short receive isn't the last. This
         /// one is not set without need.
@@ -149,10 +145,10 @@ pub enum IoEvent {
         /// It has failed.
         failed: bool,
     },
-    /// A send that was under way is done. It comes before any [`IoEvent::Ready`] of the same
+    /// A pending send is done. It comes before any [`IoEvent::Ready`] of the same
     /// connection that tells of a later moment.
     Sent {
-        /// Blame.
+        /// The connection.
         key: Key,
         /// How it went.
         sent: Sent,

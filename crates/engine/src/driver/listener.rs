@@ -1,8 +1,7 @@
 //! A listening socket, and how it stops.
 //!
-//! When a listener is closed, the kernel resets the connections in its queue, and those whose handshake
-//! is under way. So the listener is held off first: no new handshake begins, and those that have begun
-//! can be accepted.
+//! When a listener is closed, the kernel resets the connections in its queue, and unfinished handshakes.
+//! So the listener is held off first: no new handshake starts, and started ones can be accepted.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
@@ -11,7 +10,7 @@ use std::{fs, io};
 
 use socket2::{SockFilter, SockRef};
 
-/// Drops the packets that begin a handshake, and keeps all others, so that one under way is completed.
+/// Drops SYN packets and keeps all others, so that started handshakes complete.
 /// (The program is given a packet from its TCP header on.)
 const DROP_SYN: [SockFilter; 4] = [
     // BPF_LD | BPF_B | BPF_ABS: the flags.
@@ -40,8 +39,8 @@ impl Listener {
         Self { fd, file: SocketFile::of(path).ok() }
     }
 
-    /// Lets nobody begin to connect. A TCP client that comes from now on hears nothing, tries again
-    /// after a second, and is refused then or let in by another server. A Unix client finds no socket.
+    /// Lets no new client connect. The SYN of a TCP client is dropped; it tries again after a second, when
+    /// it is refused or reaches another server. A Unix client finds no socket.
     pub(super) fn hold_off(&mut self) {
         match self.file.take() {
             Some(file) => drop(file),

@@ -73,7 +73,7 @@ struct State {
 }
 
 impl Pool {
-    /// The pool of a server with so many workers.
+    /// The pool of a server with this number of workers.
     #[must_use]
     pub fn new(workers: NonZeroUsize) -> Self {
         let workers = workers.get();

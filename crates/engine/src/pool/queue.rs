@@ -69,7 +69,7 @@ struct Line {
     turns: VecDeque<Client>,
 }
 
-/// Blame turn is next, by the indices of the turns.
+/// Whose turn is next, by the indices of the turns.
 struct Next {
     root: usize,
     place: usize,

@@ -70,7 +70,7 @@ impl<D: Driver> Active<'_, D> {
     }
 
     /// Takes an output back from the driver, and counts what was sent.
-    #[inline(always)] // Too large to be by itself, and on every response's way.
+    #[inline(always)] // Runs for each response, and is not inlined otherwise.
     fn count_sent(&mut self, sent: Sent) -> Result<(), Reason> {
         let Self { conn, common, .. } = self;
         let common: &mut Common = common;

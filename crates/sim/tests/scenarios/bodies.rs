@@ -16,7 +16,7 @@ use crate::here;
 use crate::http::heard_of;
 use crate::watched::{check, service};
 
-/// `/collect` sends a body back when it has all of it, `/slow` likewise with a job behind each
+/// `/collect` sends a body back when it has all of it, `/slow` does so with a job behind each
 /// piece, `/pipe` as it comes, `/ignore` answers without it, and `/pour` pours out more than fits.
 #[derive(Default)]
 struct Site {
@@ -95,7 +95,7 @@ impl Handler for Site {
     }
 }
 
-/// One client's requests and everything it hears, but for the dates.
+/// One client's requests and everything it hears, except the dates.
 fn converse(seed: u64, faults: Faults, requests: &str) -> String {
     let shared = Rc::new(ServerConfig::default());
     heard_of(seed, faults, requests, move || {

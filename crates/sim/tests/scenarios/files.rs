@@ -62,7 +62,7 @@ impl FileSource for File {
     }
 }
 
-/// Answers at once but for `/file`.
+/// Answers at once except for `/file`.
 struct Site(File);
 
 impl Handler for Site {
@@ -152,7 +152,7 @@ fn what_goes_wrong_with_a_read_has_a_reason_of_its_own() {
     ] {
         assert_eq!(outcome(file, |_| ()), (sent, reason.into()), "{file:?}");
     }
-    // Also where the loop sends it by itself.
+    // Also where the loop sends it on its own.
     let direct = File::new(len, Access::Direct);
     for (file, reason) in [
         (File { changes: true, ..direct }, "file_changed"),

@@ -16,7 +16,7 @@ use sockeye_sim::{Faults, Outcome, Rng, Script, World, seeds};
 use crate::here;
 use crate::watched::{check, service};
 
-/// A file in memory, which is another one after so many reads.
+/// A file in memory, which is another one after this number of reads.
 #[derive(Debug)]
 pub(crate) struct Text {
     bytes: Vec<u8>,
@@ -91,7 +91,7 @@ impl Handler for Site {
     }
 }
 
-/// One client's requests and everything it hears, but for the dates.
+/// One client's requests and everything it hears, except the dates.
 fn converse(seed: u64, faults: Faults, requests: &str) -> String {
     let shared = Rc::new(ServerConfig::default());
     let text = Text::new(usize::MAX);
@@ -119,7 +119,7 @@ pub(crate) fn heard_of<P: Protocol + 'static>(
     let heard: String = heard.bytes.iter().copied().map(char::from).collect();
     let (dates, rest): (Vec<_>, Vec<_>) =
         heard.split_inclusive("\r\n").partition(|line| line.starts_with("Date: "));
-    assert_eq!(dates.len(), heard.matches("HTTP/1.1 ").count(), "each reply has a date");
+    assert_eq!(dates.len(), heard.matches("HTTP/1.1 ").count(), "each response has a date");
     rest.concat()
 }
 
@@ -161,7 +161,7 @@ fn a_file_that_changes_is_never_completed() {
         world.settle();
         let heard = world.heard(client).bytes;
         let head = heard.windows(4).position(|four| four == b"\r\n\r\n").map_or(0, |at| at + 4);
-        assert!(heard.len() - head < 5000, "a false reply was completed");
+        assert!(heard.len() - head < 5000, "a wrong response was completed");
         assert_eq!(world.shard(server).stats().closed_for("file_changed"), 1);
         world.finish();
         check(&logs.borrow());

@@ -48,7 +48,7 @@ impl Handler for Mirror {
 struct Told {
     asks: Vec<Bytes>,
     asked: usize,
-    replies: BTreeMap<u64, Bytes>,
+    responses: BTreeMap<u64, Bytes>,
     ending: Option<ClientEnd>,
 }
 
@@ -62,15 +62,15 @@ impl ClientHandler for Curious {
         Some(Message::binary(KIND, content))
     }
 
-    fn on_response(&mut self, number: u64, reply: Message, _: &mut Turn<'_>) -> ClientAction {
-        let before = self.0.borrow_mut().replies.insert(number, reply.content);
-        assert!(before.is_none(), "request {number} has one reply");
+    fn on_response(&mut self, number: u64, response: Message, _: &mut Turn<'_>) -> ClientAction {
+        let before = self.0.borrow_mut().responses.insert(number, response.content);
+        assert!(before.is_none(), "request {number} has one response");
         ClientAction::Continue
     }
 
     fn on_end(&mut self, ending: ClientEnd) {
         let before = self.0.borrow_mut().ending.replace(ending);
-        assert!(before.is_none(), "a conversation ends once");
+        assert!(before.is_none(), "a connection ends once");
     }
 }
 
@@ -121,8 +121,8 @@ fn every_request_gets_its_reply_however_they_travel() {
         faults.receive_buffer = faults.receive_buffer.max(256);
         for told in ask(seed, faults) {
             assert_eq!(told.ending, Some(ClientEnd::Completed));
-            let replies: Vec<_> = told.replies.into_values().collect();
-            assert!(replies == told.asks, "{} of {} replies", replies.len(), told.asks.len());
+            let responses: Vec<_> = told.responses.into_values().collect();
+            assert!(responses == told.asks, "{} of {} responses", responses.len(), told.asks.len());
         }
     });
 }
@@ -132,7 +132,7 @@ fn whatever_goes_wrong_no_reply_is_false_and_every_client_hears_its_end() {
     seeds(0..300, |seed| {
         for told in ask(seed, Faults::harsh(&mut Rng::new(seed))) {
             assert!(told.ending.is_some());
-            for (number, reply) in &told.replies {
+            for (number, reply) in &told.responses {
                 let asked = &told.asks[*number as usize];
                 let refused = reply.starts_with(b"{\"result\": \"Error: ");
                 assert!(reply == asked || refused, "request {number}");

@@ -118,7 +118,7 @@ fn framed(rng: &mut Rng, id: u64, content: &[u8]) -> Vec<u8> {
 fn http_replies(mut heard: &[u8]) -> Vec<Vec<u8>> {
     let (mut contents, mut closes) = (Vec::new(), false);
     while !heard.is_empty() {
-        assert!(!closes, "nothing follows the last reply");
+        assert!(!closes, "nothing follows the last response");
         let end = heard.windows(4).position(|four| four == b"\r\n\r\n").expect("a whole head") + 4;
         let head = std::str::from_utf8(&heard[..end]).expect("text");
         assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
@@ -169,7 +169,7 @@ fn check(http: bool, heard: &[u8], contents: &[Vec<u8>]) -> usize {
     let mut replies = frames(heard);
     replies.sort_unstable();
     for (id, content) in &replies {
-        assert!(contents[*id as usize] == *content, "the reply to {id}");
+        assert!(contents[*id as usize] == *content, "the response to {id}");
     }
     replies.dedup_by_key(|(id, _)| *id);
     replies.len()

@@ -21,7 +21,7 @@ use crate::driver::{Driver, QUANTUM, Then};
 /// response has taken its place there, and a turn of its own is dearer.
 const TAIL: u64 = 4 * 1024;
 
-/// One `sendmsg` takes at most so many slices.
+/// One `sendmsg` takes at most this many slices.
 const SLICES: usize = 64;
 
 impl Epoll {
@@ -46,7 +46,7 @@ impl Epoll {
     #[inline(never)] // Its loops would take registers from the plain way.
     pub(super) fn send_some(&mut self, fd: &OwnedFd, out: &mut Output) -> (u64, Then) {
         let mut count = 0;
-        // So many bytes at the front were found in memory.
+        // How many bytes at the front were found in memory.
         let mut resident = 0;
         loop {
             let left = QUANTUM.saturating_sub(count);

@@ -105,13 +105,13 @@ fn a_file_that_needs_no_probe_is_timed_if_it_may_become_slow() {
 fn a_wake_ends_the_next_wait_however_long_it_may_take() {
     let mut driver = Epoll::new().unwrap();
     let waker = driver.waker();
-    let mut happenings = Vec::new();
+    let mut events = Vec::new();
     for until in [None, Some(Time::NEVER)] {
         waker.wake();
         waker.wake();
-        driver.wait(driver.now(), until, &mut happenings).unwrap();
+        driver.wait(driver.now(), until, &mut events).unwrap();
     }
-    driver.wait(driver.now(), Some(Time::ZERO), &mut happenings).unwrap();
-    assert!(happenings.is_empty(), "{happenings:?}");
+    driver.wait(driver.now(), Some(Time::ZERO), &mut events).unwrap();
+    assert!(events.is_empty(), "{events:?}");
     assert_eq!(driver.calls().wait, 3);
 }
