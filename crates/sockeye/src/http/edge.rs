@@ -14,7 +14,7 @@ use super::exchange::Exchange;
 use super::respond::{Common, Respond};
 use crate::serving::check_hosts_on_loopback;
 
-/// A [`Respond`] as a [`Handler`] of the borrowed view, for a service that is put together by hand.
+/// A [`Respond`] as [`Handlers`] of the borrowed view, for a service that is put together by hand.
 /// One for each shard, whose connections share it.
 pub struct Edge<R> {
     shared: Rc<Common<R>>,

@@ -15,7 +15,7 @@ use crate::h1::framing;
 use crate::h1::head::{self, Head, Progress};
 use crate::handling::answer::AnswerKind;
 use crate::handling::connection::Connection;
-use crate::handling::in_flight::InFlight;
+use crate::handling::in_flight::{InFlight, NextStep};
 use crate::semantics::exchange::{Exchange, Incoming};
 use crate::semantics::method::MethodKind;
 use crate::semantics::refusal::Refusal;
@@ -145,9 +145,17 @@ impl<S: Handlers> Server<S> {
             handler.on_request(&request, responder)
         })?;
         // Most are answered at once.
-        match answer {
-            AnswerKind::Done => self.done(&in_flight, input, turn),
-            answer => self.go_on(in_flight, answer, input, turn),
+        let before = rest.len();
+        let next = match answer {
+            AnswerKind::Done => NextStep::Done,
+            answer => self.follow(&mut in_flight, answer, input, turn)?,
+        };
+        match next {
+            NextStep::Wait | NextStep::Read => {
+                Ok(self.wait(Box::new(in_flight), before, input, turn))
+            }
+            NextStep::Done => self.done(&in_flight, input, turn),
+            NextStep::Switched => Ok(self.switched(turn)),
         }
     }
 
