@@ -1,4 +1,4 @@
-//! What a log hears of requests, and when.
+//! Which requests a log is notified of, and when.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -9,7 +9,7 @@ use sockeye_proto::{Fault, Reason, WallTime};
 use super::*;
 use crate::{Begun, Ended, Handlers, Limits, Log, Outcome, Stream, StreamEvent};
 
-/// Keeps what it hears, in the order in which it is told.
+/// Keeps the requests that it is notified of, in their order.
 #[derive(Debug, Default)]
 struct Heard(RefCell<Vec<(String, Outcome)>>);
 
