@@ -19,12 +19,12 @@ impl KeptRequest {
         let mut block = Block::default();
         let head = head::parse(input, &mut Progress::default(), &Limits::default(), &mut block);
         let head = head.map_err(Refusal::fault)?;
-        let Some(Head { line, fields, len }) = head else {
+        let Some(Head { line: control, fields, len }) = head else {
             return Err(Fault::peer("eof_in_head", "sent a request head that is not complete"));
         };
         let mut request = Request {
             head: &input[..len],
-            line: &line,
+            control: &control,
             block: &input[fields..len],
             spans: &block.spans,
             index: &block.index,

@@ -154,5 +154,5 @@ impl Stream<'_, '_> {
 static ABORTED: Fault = Fault {
     blame: Blame::Ours,
     code: "reply_aborted",
-    what: Cow::Borrowed("could not complete a response that had begun"),
+    what: Cow::Borrowed("could not complete a response that had started"),
 };

@@ -12,7 +12,7 @@ pub struct KeptRequest(Box<Kept>);
 
 struct Kept {
     head: Box<[u8]>,
-    line: ControlData,
+    control: ControlData,
     /// Where the fields start in `head`.
     fields: usize,
     spans: Box<[Span]>,
@@ -27,7 +27,7 @@ impl KeptRequest {
     #[cfg(feature = "test-wire")]
     pub(crate) fn new(
         head: Vec<u8>,
-        line: ControlData,
+        control: ControlData,
         fields: usize,
         spans: Vec<Span>,
         content: Content,
@@ -35,15 +35,15 @@ impl KeptRequest {
         let mut index = Index::default();
         index.fill(&head[fields..], &spans);
         let (head, spans) = (head.into(), spans.into());
-        Self(Box::new(Kept { head, line, fields, spans, index, content, upgrade: false }))
+        Self(Box::new(Kept { head, control, fields, spans, index, content, upgrade: false }))
     }
 
     /// The request.
     #[must_use]
     pub fn view(&self) -> Request<'_> {
-        let Kept { head, line, fields, spans, index, content, upgrade } = &*self.0;
+        let Kept { head, control, fields, spans, index, content, upgrade } = &*self.0;
         let (content, upgrade) = (*content, *upgrade);
-        Request { head, line, block: &head[*fields..], spans, index, content, upgrade }
+        Request { head, control, block: &head[*fields..], spans, index, content, upgrade }
     }
 }
 
@@ -60,7 +60,7 @@ impl Request<'_> {
     pub fn keep(&self) -> KeptRequest {
         KeptRequest(Box::new(Kept {
             head: self.head.into(),
-            line: *self.line,
+            control: *self.control,
             fields: self.head.len() - self.block.len(),
             spans: self.spans.into(),
             index: *self.index,

@@ -22,7 +22,7 @@ pub enum Content {
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
     pub(crate) head: &'a [u8],
-    pub(crate) line: &'a ControlData,
+    pub(crate) control: &'a ControlData,
     /// The part of `head` with the fields, from where the spans are counted.
     pub(crate) block: &'a [u8],
     pub(crate) spans: &'a [Span],
@@ -37,26 +37,26 @@ impl<'a> Request<'a> {
     #[inline]
     #[must_use]
     pub fn method(&self) -> Method<'a> {
-        self.line.method.in_head(self.head)
+        self.control.method.in_head(self.head)
     }
 
     /// The version.
     #[must_use]
     pub fn version(&self) -> Version {
-        self.line.version
+        self.control.version
     }
 
     /// The target as it was sent: characters of RFC 3986 only, percent-encoded.
     #[must_use]
     pub fn target(&self) -> &'a [u8] {
-        self.line.target.whole().of(self.head)
+        self.control.target.whole().of(self.head)
     }
 
     /// The target's path as it was sent: percent-encoded (a `%` may lack its digits), with dots not
     /// resolved. `/` where an absolute target has none; `*` in `OPTIONS *`.
     #[must_use]
     pub fn path(&self) -> &'a [u8] {
-        match self.line.target.path().of(self.head) {
+        match self.control.target.path().of(self.head) {
             [] => b"/",
             path => path,
         }
@@ -65,7 +65,7 @@ impl<'a> Request<'a> {
     /// What follows the target's first `?`.
     #[must_use]
     pub fn query(&self) -> Option<&'a [u8]> {
-        self.line.target.query().map(|range| range.of(self.head))
+        self.control.target.query().map(|range| range.of(self.head))
     }
 
     /// The host, and perhaps a port: the authority of an absolute target, else the `Host` field. `None`
@@ -73,7 +73,7 @@ impl<'a> Request<'a> {
     #[must_use]
     pub fn host(&self) -> Option<&'a [u8]> {
         // The absolute form wins (RFC 9112, 3.2.2).
-        match self.line.target.authority() {
+        match self.control.target.authority() {
             Some(range) => Some(range.of(self.head)),
             None => self.known(FieldName::Host),
         }

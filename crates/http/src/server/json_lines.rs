@@ -304,7 +304,7 @@ impl<S: Handlers> JsonLines<S> {
             return Err(Fault::peer("too_many_streams", "began more streams than are allowed"));
         }
         let request = request.view();
-        let head_only = request.line.method == MethodKind::Head;
+        let head_only = request.control.method == MethodKind::Head;
         let incoming = Incoming::Unread { content: request.content, expects_continue: false };
         let mut connection = Connection::new(Rc::clone(&self.config));
         connection.open(turn.peer());
@@ -327,7 +327,7 @@ impl<S: Handlers> JsonLines<S> {
         }
         let check = self.config.host_check.as_ref().filter(|_| slot.connection.checks_host);
         slot.go_on(turn, |in_flight, connection, turn| {
-            if matches!(request.line.method, MethodKind::Connect | MethodKind::Trace) {
+            if matches!(request.control.method, MethodKind::Connect | MethodKind::Trace) {
                 in_flight.refuse(Refusal::REFUSED_METHOD, connection, turn);
                 return Err(Refusal::REFUSED_METHOD.fault());
             }

@@ -183,7 +183,7 @@ fn a_server_that_stops_hands_no_connection_over() {
 
         let mut client = odd();
         let request = request.trim_end_matches("hello");
-        // The late one is in progress already, the other one has only begun.
+        // The late one is in progress already, the other one has only started.
         let at = if path == "/upgrade" { 9 } else { request.len() };
         client.input(&request.as_bytes()[..at]);
         client.drain();

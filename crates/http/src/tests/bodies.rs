@@ -262,8 +262,8 @@ fn a_body_that_breaks_off_is_refused() {
     assert_eq!((client.fault(), client.end()), (None, Some(End::Close)));
 }
 
-/// Reads bodies: under `/stream` when a response has begun, under `/ask` when a job has run, under
-/// `/small` up to four bytes. Notes what it is told of them.
+/// Reads bodies: under `/stream` when a response has started, under `/ask` when a job has run, under
+/// `/small` up to four bytes. Notes what happens to them.
 #[derive(Clone, Default)]
 struct Notes(Rc<RefCell<Vec<String>>>);
 

@@ -17,10 +17,10 @@ fn ours(input: &[u8]) -> Option<Parts> {
 fn ours_after(block: &mut Block, input: &[u8]) -> Option<Parts> {
     let head = head::parse(input, &mut Progress::default(), &Limits::default(), block);
     let head = head.ok()??;
-    let (fields, head, line) = (&input[head.fields..], &input[..head.len], &head.line);
+    let (fields, head, control) = (&input[head.fields..], &input[..head.len], &head.line);
     let (content, upgrade) = (Content::None, false);
     let Block { spans, index, .. } = block;
-    let request = Request { head, line, block: fields, spans, index, content, upgrade };
+    let request = Request { head, control, block: fields, spans, index, content, upgrade };
     let fields = request.fields().map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
     let minor = request.version() as u8;
     Some((request.method().to_string(), request.target().to_vec(), minor, fields, head.len()))

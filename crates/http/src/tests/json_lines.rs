@@ -12,7 +12,7 @@ use crate::{Begun, JsonLines, Limits, Log, Outcome, Stream, StreamEvent, Trailer
 static LARGE: [u8; 10 * 16384 + 7] = [b'x'; 10 * 16384 + 7];
 
 /// Under `/at-once` answers, under `/later` when a test keeps its promise, under `/never` not at all;
-/// `/endless` streams while there is room, `/echo` what it reads, `/stop` until it is told of a drain;
+/// `/endless` streams while there is room, `/echo` what it reads, `/stop` until the server drains;
 /// `/large` is large, `/panic` panics.
 struct Several(Rc<Shared>);
 
@@ -83,7 +83,7 @@ impl Handler for Several {
     }
 }
 
-/// Keeps the targets and ends of requests, in the order in which it is told of the ends.
+/// Keeps the targets and ends of requests, in the order of their ends.
 #[derive(Debug, Default)]
 struct Ends(RefCell<Vec<String>>);
 

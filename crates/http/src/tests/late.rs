@@ -1,4 +1,4 @@
-//! Responses that must have begun within a time.
+//! Responses that must have started within a time limit.
 
 use std::time::Duration;
 

@@ -9,7 +9,7 @@ use sockeye_proto::{Fault, Reason, WallTime};
 use super::*;
 use crate::{Begun, Ended, Handlers, Limits, Log, Outcome, Stream, StreamEvent};
 
-/// Keeps what it hears, in the order in which it is told.
+/// Keeps the requests that it is notified of, in their order.
 #[derive(Debug, Default)]
 struct Heard(RefCell<Vec<(String, Outcome)>>);
 

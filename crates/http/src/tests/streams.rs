@@ -288,7 +288,7 @@ fn an_endless_reply_hears_that_the_server_stops() {
         client.input(&request.as_bytes()[before..]);
         let output = String::from_utf8(client.output()).unwrap();
         assert!(output.ends_with("\r\n\r\n0\r\n\r\n"), "{output}");
-        // One that had begun could not say that the connection closes: it does after a moment.
+        // One that had started could not say that the connection closes: it does after a moment.
         assert_eq!(client.end(), (before == 5).then_some(End::Linger));
         client.pass(sockeye_proto::DRAIN_GRACE);
         assert_eq!(client.end(), Some(End::Linger));

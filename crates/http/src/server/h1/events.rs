@@ -157,7 +157,7 @@ impl<S: Handlers> Server<S> {
             }
             State::ExpectAnswer(in_flight) => {
                 in_flight.wire.unread |= unread;
-                // A response that has started is told now, another one when it starts.
+                // A response that has started learns of it now, another one when it starts.
                 if in_flight.exchange.has_begun() {
                     return self.wake(turn, |in_flight, _, _| {
                         Ok(AnswerKind::Wait(in_flight.exchange.waits))

@@ -1,7 +1,5 @@
 //! What follows a request's head: its content, its answer, and what is left of it then.
 
-use std::borrow::BorrowMut;
-
 use sockeye_proto::{Fault, Turn};
 
 use super::server::{ReadOutcome, Server};
@@ -18,44 +16,51 @@ use crate::{Handlers, StreamEvent, Trailers};
 
 impl<S: Handlers> Server<S> {
     /// Continues a request as its handler has answered. `input` follows what was read of it.
-    pub(super) fn go_on<E>(
+    fn go_on(
         &mut self,
-        mut in_flight: E,
+        mut in_flight: Box<InFlight<S::Handler, H1Exchange>>,
         answer: AnswerKind,
         input: &mut &[u8],
         turn: &mut Turn<'_>,
-    ) -> Result<ReadOutcome, Fault>
-    where
-        E: BorrowMut<InFlight<S::Handler, H1Exchange>>
-            + Into<Box<InFlight<S::Handler, H1Exchange>>>,
-    {
-        let had_input = !input.is_empty();
-        match self.follow(in_flight.borrow_mut(), answer, input, turn)? {
-            NextStep::Wait | NextStep::Read => {
-                let mut in_flight = in_flight.into();
-                if had_input {
-                    in_flight.wire.unread = !input.is_empty();
-                }
-                let exchange = &mut in_flight.exchange;
-                exchange.send_by = self.connection.send_by(exchange, turn.now());
-                let reads = exchange.waits.reads();
-                self.state = State::ExpectAnswer(in_flight);
-                Ok(if reads { ReadOutcome::NeedsInput } else { ReadOutcome::Waits })
-            }
-            NextStep::Done => self.done(in_flight.borrow(), input, turn),
-            NextStep::Switched => {
-                let Connection { log, config, .. } = &mut self.connection;
-                if let Some(log) = log {
-                    log.handed_over(config, turn);
-                }
-                self.state = State::ExpectNothing;
-                Ok(ReadOutcome::NeedsInput)
-            }
+    ) -> Result<ReadOutcome, Fault> {
+        let before = input.len();
+        match self.follow(&mut in_flight, answer, input, turn)? {
+            NextStep::Wait | NextStep::Read => Ok(self.wait(in_flight, before, input, turn)),
+            NextStep::Done => self.done(&in_flight, input, turn),
+            NextStep::Switched => Ok(self.switched(turn)),
         }
     }
 
+    /// Keeps a request until what its handler waits for is there. There were `before` bytes of input.
+    pub(super) fn wait(
+        &mut self,
+        mut in_flight: Box<InFlight<S::Handler, H1Exchange>>,
+        before: usize,
+        input: &[u8],
+        turn: &Turn<'_>,
+    ) -> ReadOutcome {
+        let InFlight { exchange, wire, .. } = &mut *in_flight;
+        if before > 0 {
+            wire.unread = !input.is_empty();
+        }
+        exchange.send_by = self.connection.send_by(exchange, turn.now());
+        let reads = exchange.waits.reads();
+        self.state = State::ExpectAnswer(in_flight);
+        if reads { ReadOutcome::NeedsInput } else { ReadOutcome::Waits }
+    }
+
+    /// Another protocol has the connection.
+    pub(super) fn switched(&mut self, turn: &Turn<'_>) -> ReadOutcome {
+        let Connection { log, config, .. } = &mut self.connection;
+        if let Some(log) = log {
+            log.handed_over(config, turn);
+        }
+        self.state = State::ExpectNothing;
+        ReadOutcome::NeedsInput
+    }
+
     /// Does what an answer asks for, until the response is complete or waits.
-    fn follow(
+    pub(super) fn follow(
         &mut self,
         in_flight: &mut InFlight<S::Handler, H1Exchange>,
         mut answer: AnswerKind,

@@ -15,7 +15,7 @@ use crate::h1::framing;
 use crate::h1::head::{self, Head, Progress};
 use crate::handling::answer::AnswerKind;
 use crate::handling::connection::Connection;
-use crate::handling::in_flight::InFlight;
+use crate::handling::in_flight::{InFlight, NextStep};
 use crate::semantics::exchange::{Exchange, Incoming};
 use crate::semantics::method::MethodKind;
 use crate::semantics::refusal::Refusal;
@@ -94,24 +94,23 @@ impl<S: Handlers> Server<S> {
         block: &Block,
         turn: &mut Turn<'_>,
     ) -> Result<ReadOutcome, Fault> {
-        let &Head { ref line, fields, len } = head;
+        let &Head { line: ref control, fields, len } = head;
         let (head, rest) = input.split_at(len);
         *input = rest;
         let mut request = Request {
             head,
-            line,
+            control,
             block: &head[fields..],
             spans: &block.spans,
             index: &block.index,
             content: Content::None,
             upgrade: false,
         };
-        let head_only = line.method == MethodKind::Head;
-        let framing = match block.framing(line.version) {
+        let head_only = control.method == MethodKind::Head;
+        let framing = match block.framing(control.version) {
             Some(framing) => Ok(framing),
-            None => {
-                framing::of(&request).inspect(|framing| block.keep_framing(line.version, *framing))
-            }
+            None => framing::of(&request)
+                .inspect(|framing| block.keep_framing(control.version, *framing)),
         };
         if let Ok(framing) = &framing {
             request.content = framing.content;
@@ -121,7 +120,7 @@ impl<S: Handlers> Server<S> {
             Ok(framing) => framing,
             Err(refusal) => return Err(self.refuse(refusal, head_only, turn)),
         };
-        if matches!(line.method, MethodKind::Connect | MethodKind::Trace) {
+        if matches!(control.method, MethodKind::Connect | MethodKind::Trace) {
             return Err(self.refuse(Refusal::REFUSED_METHOD, false, turn));
         }
         if self.connection.checks_host && !self.allows_host(&request, block) {
@@ -140,15 +139,23 @@ impl<S: Handlers> Server<S> {
         let mut in_flight = InFlight {
             handler: self.handlers.handler(turn.peer()),
             exchange: Exchange::new(head_only, incoming),
-            wire: H1Exchange::new(line.version, request.upgrade, persistent),
+            wire: H1Exchange::new(control.version, request.upgrade, persistent),
         };
         let answer = in_flight.call(&mut self.connection, turn, |handler, responder| {
             handler.on_request(&request, responder)
         })?;
         // Most are answered at once.
-        match answer {
-            AnswerKind::Done => self.done(&in_flight, input, turn),
-            answer => self.go_on(in_flight, answer, input, turn),
+        let before = rest.len();
+        let next = match answer {
+            AnswerKind::Done => NextStep::Done,
+            answer => self.follow(&mut in_flight, answer, input, turn)?,
+        };
+        match next {
+            NextStep::Wait | NextStep::Read => {
+                Ok(self.wait(Box::new(in_flight), before, input, turn))
+            }
+            NextStep::Done => self.done(&in_flight, input, turn),
+            NextStep::Switched => Ok(self.switched(turn)),
         }
     }
 
@@ -162,7 +169,7 @@ impl<S: Handlers> Server<S> {
     /// Whether the host of a request is allowed. The result for its fields is kept with them.
     fn allows_host(&self, request: &Request<'_>, block: &Block) -> bool {
         let Some(check) = &self.connection.config.host_check else { return true };
-        match (request.line.target.authority(), block.host_allowed()) {
+        match (request.control.target.authority(), block.host_allowed()) {
             (None, Some(allowed)) => allowed,
             (None, None) => {
                 let allowed = check.allows(request);
@@ -178,7 +185,7 @@ impl<S: Handlers> Server<S> {
     fn refuse_host(&mut self, request: &Request<'_>, turn: &mut Turn<'_>) -> Fault {
         let what = self.connection.config.host_check.as_ref().map(|check| check.refuse(request));
         let what = what.unwrap_or_default();
-        let head_only = request.line.method == MethodKind::Head;
+        let head_only = request.control.method == MethodKind::Head;
         self.answer_refused(Refusal::of_host(&what), head_only, turn);
         Refusal::HOST_NOT_ALLOWED.fault()
     }
