@@ -114,7 +114,7 @@ impl End {
         buffer.saturating_sub(self.wire.len())
     }
 
-    /// Whether a sender that was told to wait should hear of the room that there is: as a kernel
+    /// Whether a sender that was told to wait should be notified of room: as a kernel
     /// does, only when it is worth it.
     pub(crate) fn is_worth_telling(&self, buffer: usize) -> bool {
         self.wire.len() < buffer && self.wire.len() <= buffer * 2 / 3

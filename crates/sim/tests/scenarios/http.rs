@@ -100,7 +100,7 @@ fn converse(seed: u64, faults: Faults, requests: &str) -> String {
 }
 
 /// What a client hears that sends `requests` and ends its side, of a server of such connections:
-/// all but the dates, of which each response has one.
+/// all but the dates, which are in each response.
 pub(crate) fn heard_of<P: Protocol + 'static>(
     seed: u64,
     faults: Faults,

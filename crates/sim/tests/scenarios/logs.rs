@@ -1,4 +1,4 @@
-//! What a log hears of requests: each of them once, in order, however they travel and end.
+//! What an access log is told of requests: each of them once, in order, however they travel and end.
 
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -74,10 +74,10 @@ pub(crate) fn service<P: Protocol + 'static>(
 pub(crate) fn check(logs: &[Seen]) {
     for (at, log) in logs.iter().enumerate() {
         let log = log.borrow();
-        assert!(log.broken.is_empty(), "conversation {at}: {:?}", log.broken);
+        assert!(log.broken.is_empty(), "connection {at}: {:?}", log.broken);
         assert!(
             log.reason.is_some() || !log.opened,
-            "conversation {at} was never told that it is over"
+            "connection {at} was never told that it is over"
         );
     }
 }
