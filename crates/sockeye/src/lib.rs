@@ -43,7 +43,7 @@
 //!     let config = Rc::new(http_core::ServerConfig::default());
 //!     let site = folder.site(CacheLimits::default());
 //!     // The pair also closes files that have not been requested for a while.
-//!     (site.clone(), move |_: &Peer| http_core::Server::new(config.clone(), site.handler()))
+//!     (site.clone(), move |_: &Peer| http_core::Server::new(config.clone(), site.clone()))
 //! })?;
 //! # use std::io::{Read, Write};
 //! # let mut client = std::net::TcpStream::connect(serving.ip_addresses().next().expect("one"))?;
