@@ -55,34 +55,20 @@ pub struct Head<'a> {
     pub persistent: bool,
     /// Interim responses (RFC 9110, 15.2) before it: at most 100.
     pub interim: u32,
-    pub(super) framing: Framing,
+    /// How the end of the content is found; `None` if it is the end of the connection.
+    pub(super) content: Option<Content>,
     /// The head as it arrived, with the blank line.
     pub bytes: &'a [u8],
 }
 
-/// How the end of the content is found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Framing {
-    /// There is none.
-    None,
-    Content(Content),
-    /// With the connection's end.
-    UntilClose,
-}
-
 impl Head<'_> {
-    /// Whether another head follows for the same request.
-    pub(super) fn is_interim(&self) -> bool {
-        self.status < 200
-    }
-
     /// The length of the content, if the head says it.
     #[must_use]
     pub fn length(&self) -> Option<u64> {
-        match self.framing {
-            Framing::None | Framing::Content(Content::None) => Some(0),
-            Framing::Content(Content::Length(length)) => Some(length),
-            Framing::Content(Content::Chunked) | Framing::UntilClose => None,
+        match self.content? {
+            Content::None => Some(0),
+            Content::Length(length) => Some(length),
+            Content::Chunked => None,
         }
     }
 }
@@ -157,9 +143,9 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Head<'_>, BadResponse> {
     if status == 101 {
         return Err(BadResponse("switched to another protocol, though nobody had asked for that"));
     }
-    let framing = framing(status, &seen)?;
-    let persistent = !seen.close && (!old || seen.keep_alive) && framing != Framing::UntilClose;
-    Ok(Head { status, persistent, interim: 0, framing, bytes })
+    let content = content(status, &seen)?;
+    let persistent = !seen.close && (!old || seen.keep_alive) && content.is_some();
+    Ok(Head { status, persistent, interim: 0, content, bytes })
 }
 
 /// `HTTP-version SP status-code SP [ reason-phrase ] CRLF` (RFC 9112, 4), also without the second
@@ -245,19 +231,16 @@ fn number(digits: &[u8]) -> Result<u64, BadResponse> {
     digits.iter().try_fold(0, add).ok_or(BAD)
 }
 
-/// RFC 9112, 6.3.
-fn framing(status: u16, seen: &Seen) -> Result<Framing, BadResponse> {
-    if status < 200 || status == 204 || status == 304 {
-        return Ok(Framing::None);
-    }
+/// How the end of the content is found (RFC 9112, 6.3).
+fn content(status: u16, seen: &Seen) -> Result<Option<Content>, BadResponse> {
     Ok(match seen.length {
+        _ if matches!(status, ..200 | 204 | 304) => Some(Content::None),
         Some(_) if seen.coded => {
             return Err(BadResponse("sent a response with both a length and a transfer coding"));
         }
-        None if seen.chunked => Framing::Content(Content::Chunked),
-        None => Framing::UntilClose,
-        Some(0) => Framing::None,
-        Some(length) => Framing::Content(Content::Length(length)),
+        None => seen.chunked.then_some(Content::Chunked),
+        Some(0) => Some(Content::None),
+        Some(length) => Some(Content::Length(length)),
     })
 }
 
