@@ -62,14 +62,13 @@ mod tests;
 
 pub use h1::client;
 pub use handling::answer::Answer;
-pub use handling::config::ServerConfig;
+pub use handling::config::{Clients, ServerConfig};
 pub use handling::handler::{Handler, Handlers};
 pub use handling::prepared::PreparedResponse;
 pub use handling::responder::Responder;
 pub use handling::stream::{Stream, StreamEvent};
 pub use semantics::body::Body;
 pub use semantics::chars::is_token_byte;
-pub use semantics::clients::Clients;
 pub use semantics::control::Version;
 pub use semantics::date;
 pub use semantics::fields::{BadField, Fields};

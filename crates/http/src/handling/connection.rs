@@ -30,8 +30,10 @@ impl Connection {
 
     /// The connection is established.
     pub(crate) fn open(&mut self, peer: &Peer) {
-        self.log = self.config.log.as_ref().map(|_| Box::new(PendingLog::new(*peer)));
-        self.checks_host = self.config.host_check.as_ref().is_some_and(|check| check.applies(peer));
+        let config = &self.config;
+        let log = config.log.is_some().then(|| PendingLog::new(Rc::clone(config), *peer));
+        self.log = log.map(Box::new);
+        self.checks_host = config.host_check.as_ref().is_some_and(|check| check.applies(peer));
     }
 
     /// Whether the server is stopping, or will be soon.

@@ -91,7 +91,11 @@ impl<'r, 't> Responder<'r, 't> {
     /// [`ServerConfig::clients`].
     #[must_use]
     pub fn client(&self, request: &Request<'_>) -> Client {
-        self.config.client(self.turn.peer(), request)
+        let peer = self.turn.peer();
+        match &self.config.clients {
+            Some(clients) => clients.client(peer, request),
+            None => Client::of(peer.address),
+        }
     }
 
     /// Writes the response's head, and returns the stream to write its content to.
@@ -206,21 +210,14 @@ impl<'r, 't> Responder<'r, 't> {
     pub(crate) fn page(mut self, status: Status, extra: &Fields, text: &[&str]) {
         const KIND: &[u8] =
             b"Content-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n";
-        if !status.has_content() {
-            return self.head(
-                ResponseKind::Whole,
-                status,
-                [b"", extra.as_bytes()],
-                ContentLength::Absent,
-                b"",
-            );
-        }
+        let has_content = status.has_content();
         let title = status.title().map_or_else(|| status.code().to_string().into(), Cow::from);
         let text_len = text.iter().map(|part| part.len()).sum::<usize>();
         let end: &[u8] = if text_len > 0 { b"\n" } else { b"" };
-        let length = ContentLength::Known((title.len() + 1 + text_len + end.len()) as u64);
-        self.head(ResponseKind::Whole, status, [KIND, extra.as_bytes()], length, b"");
-        if !self.exchange.head_only {
+        let length = ContentLength::of(status, (title.len() + 1 + text_len + end.len()) as u64);
+        let kind = if has_content { KIND } else { b"" };
+        self.head(ResponseKind::Whole, status, [kind, extra.as_bytes()], length, b"");
+        if has_content && !self.exchange.head_only {
             self.turn.out.write_all(&[title.as_bytes(), b"\n"]);
             text.iter().for_each(|part| self.turn.out.write(part.as_bytes()));
             self.turn.out.write(end);

@@ -69,7 +69,7 @@ impl Wire<'_> {
         match self {
             Self::H1(h1) => {
                 h1.decide_persistence(exchange, kind, length, config.limits.discard);
-                config.write_h1_head(h1, status, turn, |bytes| {
+                h1.write_head(&config.opening, status, turn, |bytes| {
                     append(fields[0], bytes);
                     append(fields[1], bytes);
                     h1.write_framing(length, bytes);
@@ -101,7 +101,7 @@ impl Wire<'_> {
                 h1.decide_persistence(exchange, kind, length, config.limits.discard);
                 let end = if is_sent { response.bytes.len() } else { response.head };
                 let head = &response.bytes[..end];
-                config.write_h1_head(h1, response.status, turn, |bytes| {
+                h1.write_head(&config.opening, response.status, turn, |bytes| {
                     bytes.extend_from_slice(head);
                     if WITH_CONTENT {
                         append(content, bytes);
@@ -159,7 +159,7 @@ impl Wire<'_> {
             Self::H1(h1) if h1.upgrade => {
                 // The Connection field says neither close nor keep-alive.
                 (h1.version, h1.persistent) = (Version::Http11, true);
-                config.write_h1_head(h1, Status::SWITCHING_PROTOCOLS, turn, |bytes| {
+                h1.write_head(&config.opening, Status::SWITCHING_PROTOCOLS, turn, |bytes| {
                     bytes.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: ");
                     bytes.extend_from_slice(name.as_bytes());
                     bytes.extend_from_slice(b"\r\n");

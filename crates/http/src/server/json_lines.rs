@@ -149,10 +149,8 @@ impl<H: Handler> Slot<H> {
             // Its stream ends anyway.
             let _ = in_flight.tell_incomplete(outer.now());
         }
-        let (turn, Connection { log, config, .. }) =
-            (self.stream.turn(outer), &mut self.connection);
-        if let Some(log) = log {
-            log.closed(reason, config, &turn);
+        if let Some(log) = &mut self.connection.log {
+            log.closed(reason, &self.stream.turn(outer));
         }
         self.leave(true);
         self.stream = Stream::new(self.id, ROOM);
@@ -196,9 +194,8 @@ impl<H: Handler> Slot<H> {
 
     /// Tells the log if all of the response is moved.
     fn log_moved(&mut self, now: Time) {
-        let Connection { log, config, .. } = &mut self.connection;
-        if let Some(log) = log {
-            log.sent(self.stream.moved(), config, now);
+        if let Some(log) = &mut self.connection.log {
+            log.sent(self.stream.moved(), now);
         }
     }
 
@@ -323,7 +320,7 @@ impl<S: Handlers> JsonLines<S> {
             client_reads: true,
         };
         if let Some(log) = &mut slot.connection.log {
-            log.begin(Begun::Request(&request), &self.config, turn);
+            log.begin(Begun::Request(&request), turn);
         }
         let check = self.config.host_check.as_ref().filter(|_| slot.connection.checks_host);
         slot.go_on(turn, |in_flight, connection, turn| {

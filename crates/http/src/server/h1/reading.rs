@@ -51,9 +51,8 @@ impl<S: Handlers> Server<S> {
 
     /// Another protocol has the connection.
     pub(super) fn switched(&mut self, turn: &Turn<'_>) -> ReadOutcome {
-        let Connection { log, config, .. } = &mut self.connection;
-        if let Some(log) = log {
-            log.handed_over(config, turn);
+        if let Some(log) = &mut self.connection.log {
+            log.handed_over(turn);
         }
         self.state = State::ExpectNothing;
         ReadOutcome::NeedsInput
@@ -202,7 +201,7 @@ impl<S: Handlers> Server<S> {
         input: &mut &[u8],
         turn: &mut Turn<'_>,
     ) -> Result<ReadOutcome, Fault> {
-        let Connection { config, .. } = &self.connection;
+        let config = &self.connection.config;
         let mut spans = config.trailers.take();
         let stepped = loop {
             match rest.decoder.step(input, rest.room, &config.limits, &mut spans) {

@@ -107,10 +107,10 @@ impl<S: Handlers> Server<S> {
             upgrade: false,
         };
         let head_only = control.method == MethodKind::Head;
-        let framing = match block.framing(control.version) {
-            Some(framing) => Ok(framing),
-            None => framing::of(&request)
-                .inspect(|framing| block.keep_framing(control.version, *framing)),
+        let framing = match block.framing.get() {
+            Some((version, framing)) if version == control.version => Ok(framing),
+            _ => framing::of(&request)
+                .inspect(|framing| block.framing.set(Some((control.version, *framing)))),
         };
         if let Ok(framing) = &framing {
             request.content = framing.content;
@@ -169,11 +169,11 @@ impl<S: Handlers> Server<S> {
     /// Whether the host of a request is allowed. The result for its fields is kept with them.
     fn allows_host(&self, request: &Request<'_>, block: &Block) -> bool {
         let Some(check) = &self.connection.config.host_check else { return true };
-        match (request.control.target.authority(), block.host_allowed()) {
+        match (request.control.target.authority(), block.host_allowed.get()) {
             (None, Some(allowed)) => allowed,
             (None, None) => {
                 let allowed = check.allows(request);
-                block.keep_host_allowed(allowed);
+                block.host_allowed.set(Some(allowed));
                 allowed
             }
             (Some(_), _) => check.allows(request),
@@ -214,18 +214,15 @@ impl<S: Handlers> Server<S> {
     /// Notes for the log, if there is one, that a request has come.
     fn log_begin(&mut self, request: Begun<'_>, turn: &Turn<'_>) {
         if let Some(log) = &mut self.connection.log {
-            log.begin(request, &self.connection.config, turn);
+            log.begin(request, turn);
         }
-    }
-
-    fn log_is_full(&self) -> bool {
-        self.connection.log.as_ref().is_some_and(|log| log.is_full())
     }
 
     /// Reads as much as can be read now from the front of `input`.
     fn read(&mut self, input: &mut &[u8], turn: &mut Turn<'_>) -> Result<ReadOutcome, Fault> {
+        let log_is_full = || self.connection.log.as_ref().is_some_and(|log| log.is_full());
         Ok(match &self.state {
-            State::ExpectRequest { .. } if turn.is_full() || self.log_is_full() => {
+            State::ExpectRequest { .. } if turn.is_full() || log_is_full() => {
                 turn.want_room();
                 self.state = State::ExpectRoom;
                 ReadOutcome::Waits
@@ -290,9 +287,8 @@ impl<S: Handlers> Protocol for Server<S> {
             Event::LameDuck => self.connection.stop = Stop::LameDuck,
             Event::Drain { unread } => return self.on_drain(unread, turn),
             Event::Sent(mark) => {
-                let Connection { log, config, .. } = &mut self.connection;
-                if let Some(log) = log {
-                    log.sent(mark, config, turn.now());
+                if let Some(log) = &mut self.connection.log {
+                    log.sent(mark, turn.now());
                 }
                 if self.connection.half_closed {
                     self.on_half_close(turn);
@@ -305,9 +301,8 @@ impl<S: Handlers> Protocol for Server<S> {
                     // The connection has its reason already.
                     let _ = in_flight.tell_incomplete(turn.now());
                 }
-                let Connection { log, config, .. } = &mut self.connection;
-                if let Some(log) = log {
-                    log.closed(reason, config, turn);
+                if let Some(log) = &mut self.connection.log {
+                    log.closed(reason, turn);
                 }
             }
             // Every event of today is above. HTTP ignores one that is added.
