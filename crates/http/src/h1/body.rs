@@ -223,40 +223,35 @@ impl Chunked {
 
     /// Takes a byte that is not data.
     fn framing_byte(&mut self, byte: u8, room: u64) -> Result<(), Refusal<'static>> {
-        self.at = match (self.at, byte) {
+        let next = match (self.at, byte) {
+            // Sixteen digits are all that can be counted, zeros in front included.
+            (At::Size(16), b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
+                Err(Refusal::bad("sent a chunk size with more than sixteen digits"))
+            }
             (At::Size(digits), b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
-                // Sixteen digits are all that can be counted, zeros in front included.
-                if digits == 16 {
-                    return Err(Refusal::bad("sent a chunk size with more than sixteen digits"));
-                }
                 let digit = char::from(byte).to_digit(16).unwrap_or_default();
                 self.left = self.left << 4 | u64::from(digit);
-                At::Size(digits + 1)
+                Ok(At::Size(digits + 1))
             }
-            (At::Size(_) | At::Extension(_) | At::DataEnd, b'\n') => {
-                return Err(Refusal::LF_WITHOUT_CR);
-            }
-            (At::Size(0), _) => return Err(Refusal::bad("sent a chunk without a size")),
-            (At::Size(_), b'\r') => self.size_end(room)?,
-            (At::Extension(extension), b'\r') if extension.is_whole() => self.size_end(room)?,
-            (At::Size(_), b' ' | b'\t' | b';') => self.extend(Extension::Semicolon, byte)?,
-            (At::Extension(extension), _) => self.extend(extension, byte)?,
+            (At::Size(_) | At::Extension(_) | At::DataEnd, b'\n') => Err(Refusal::LF_WITHOUT_CR),
+            (At::Size(0), _) => Err(Refusal::bad("sent a chunk without a size")),
+            (At::Size(_), b'\r') => self.size_end(room),
+            (At::Extension(extension), b'\r') if extension.is_whole() => self.size_end(room),
+            (At::Size(_), b' ' | b'\t' | b';') => self.extend(Extension::Semicolon, byte),
+            (At::Extension(extension), _) => self.extend(extension, byte),
             (At::Size(_), _) => {
-                return Err(Refusal::bad("sent a chunk size that is no hexadecimal number"));
+                Err(Refusal::bad("sent a chunk size that is no hexadecimal number"))
             }
-            (At::SizeEnd, b'\n') if self.left == 0 => At::Trailers,
-            (At::SizeEnd, b'\n') => At::Data,
-            (At::DataEnd, b'\r') => At::DataEndLf,
-            (At::DataEndLf, b'\n') => At::Size(0),
-            (At::SizeEnd | At::DataEndLf, _) => {
-                return Err(Refusal::CR_WITHOUT_LF);
-            }
-            (At::DataEnd, _) => {
-                return Err(Refusal::bad("sent a chunk that is longer than its size"));
-            }
+            (At::SizeEnd, b'\n') if self.left == 0 => Ok(At::Trailers),
+            (At::SizeEnd, b'\n') => Ok(At::Data),
+            (At::DataEnd, b'\r') => Ok(At::DataEndLf),
+            (At::DataEndLf, b'\n') => Ok(At::Size(0)),
+            (At::SizeEnd | At::DataEndLf, _) => Err(Refusal::CR_WITHOUT_LF),
+            (At::DataEnd, _) => Err(Refusal::bad("sent a chunk that is longer than its size")),
             // They are not read byte by byte.
-            (at @ (At::Data | At::Trailers), _) => at,
+            (at @ (At::Data | At::Trailers), _) => Ok(at),
         };
+        self.at = next?;
         Ok(())
     }
 

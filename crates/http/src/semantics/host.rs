@@ -5,7 +5,6 @@
 //! host still shows the name. So a server at loopback addresses answers only for names that no stranger
 //! can own: `localhost`, names below it (RFC 6761, 6.3), IP addresses, and names that its operator allows.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::net::Ipv4Addr;
 
@@ -34,7 +33,8 @@ const LONGEST_NAME: usize = 253;
 pub struct AllowedHosts {
     // Invariant: without a port and without a final dot.
     names: Vec<Box<str>>,
-    hint: Cow<'static, str>,
+    /// Empty, or a sentence behind a full stop.
+    hint: String,
 }
 
 /// A text that is not a host name.
@@ -68,8 +68,8 @@ impl AllowedHosts {
 
     /// Tells refused clients how to allow a name: a sentence without its full stop.
     #[must_use]
-    pub fn hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
-        self.hint = hint.into();
+    pub fn hint(mut self, hint: &str) -> Self {
+        self.hint = format!(". {hint}");
         self
     }
 
@@ -85,10 +85,7 @@ impl AllowedHosts {
 
     /// What a client of a refused host did: the end of a sentence that begins with "the client".
     pub(crate) fn refused(&self, host: &[u8]) -> String {
-        let hint = match &*self.hint {
-            "" => String::new(),
-            hint => format!(". {hint}"),
-        };
+        let hint = &self.hint;
         match shown(host) {
             Some(name) => format!("asked for the host {name}, which is not allowed here{hint}"),
             None => format!("asked for a host that is not allowed here{hint}"),

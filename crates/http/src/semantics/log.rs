@@ -49,7 +49,8 @@ impl<'a> Unread<'a> {
         let line = lines.next().unwrap_or_default();
         // After a line break of another kind, a line may be part of a value.
         let line_break: &[u8] = if line.ends_with(b"\r\n") { b"\r\n" } else { b"\n" };
-        let complete = |field: &&[u8]| field.ends_with(line_break) && !is_blank(field);
+        let complete =
+            |field: &&[u8]| field.ends_with(line_break) && !without_break(field).is_empty();
         let len: usize = lines.take_while(complete).map(<[u8]>::len).sum();
         Self { line: without_break(line), block: &head[line.len()..][..len] }
     }
@@ -96,11 +97,6 @@ impl fmt::Debug for Unread<'_> {
 fn without_break(line: &[u8]) -> &[u8] {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     line.strip_suffix(b"\r").unwrap_or(line)
-}
-
-/// Whether a line is the one that ends a head.
-fn is_blank(line: &[u8]) -> bool {
-    without_break(line).is_empty()
 }
 
 /// How a request ended, and its response.

@@ -196,7 +196,10 @@ impl Seen {
             14 if name.eq_ignore_ascii_case(b"content-length") => {
                 // A list of one value, again and again, has been seen in the wild (RFC 9112, 6.3).
                 for element in elements(value) {
-                    let length = Some(number(element)?);
+                    let length = chars::number(element);
+                    if length.is_none() {
+                        return Err(BadResponse("sent a Content-Length that is no number"));
+                    }
                     if self.length.is_some() && self.length != length {
                         return Err(BadResponse("sent two lengths of one response"));
                     }
@@ -220,15 +223,6 @@ impl Seen {
 
 fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(chars::trim)
-}
-
-fn number(digits: &[u8]) -> Result<u64, BadResponse> {
-    const BAD: BadResponse = BadResponse("sent a Content-Length that is no number");
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-        return Err(BAD);
-    }
-    let add = |sum: u64, digit: &u8| sum.checked_mul(10)?.checked_add(u64::from(digit - b'0'));
-    digits.iter().try_fold(0, add).ok_or(BAD)
 }
 
 /// How the end of the content is found (RFC 9112, 6.3).
