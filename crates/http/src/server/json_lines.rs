@@ -27,6 +27,9 @@ const QUANTUM: u64 = 16 * 1024;
 /// handler reads. If a client sends more, its stream is aborted.
 const ROOM: usize = 64 * 1024;
 
+const WRONG_LENGTH: Refusal<'static> =
+    Refusal::bad("sent content that is longer or shorter than announced");
+
 /// The server's side of one connection.
 pub struct JsonLines<S: Handlers> {
     config: Rc<ServerConfig>,
@@ -48,6 +51,9 @@ struct Slot<H> {
     state: State<H>,
     /// Content of the request that has arrived and waits for the handler.
     held: Vec<u8>,
+    /// Bytes of content that the request announced and that have not arrived; `None` if it announced no
+    /// length.
+    left: Option<u64>,
     /// The end of the content has arrived.
     end: Option<Section>,
     /// The client wants content of the response.
@@ -159,6 +165,12 @@ impl<H: Handler> Slot<H> {
     /// Content has arrived, at least one byte.
     fn take_content(&mut self, piece: &[u8], outer: &Turn<'_>) {
         let State::InFlight(in_flight) = &mut self.state else { return };
+        if let Some(left) = &mut self.left {
+            let Some(rest) = left.checked_sub(piece.len() as u64) else {
+                return self.refuse_content(WRONG_LENGTH, outer);
+            };
+            *left = rest;
+        }
         in_flight.exchange.content_until = self.connection.content_until(outer.now());
         self.held.extend_from_slice(piece);
         if in_flight.exchange.waits.reads() {
@@ -274,6 +286,9 @@ impl<S: Handlers> JsonLines<S> {
             }
             (Input::Request(request), None) => self.begin(id, &request, turn)?,
             (Input::Content(len), _) => self.content = Some((id, len)).filter(|_| len > 0),
+            (Input::End(_), Some(slot)) if slot.left.is_some_and(|left| left > 0) => {
+                slot.refuse_content(WRONG_LENGTH, turn);
+            }
             (Input::End(section), Some(slot)) => {
                 slot.end = Some(section);
                 if let State::InFlight(in_flight) = &slot.state
@@ -316,6 +331,11 @@ impl<S: Handlers> JsonLines<S> {
                 wire: JsonExchange::new(id),
             }),
             held: Vec::new(),
+            left: match request.content {
+                Content::None => Some(0),
+                Content::Length(length) => Some(length),
+                Content::Chunked => None,
+            },
             end: (request.content == Content::None).then(Section::default),
             client_reads: true,
         };

@@ -48,6 +48,7 @@ impl Handler for Several {
             b"/echo" => responder.stream(Status::OK, &none, None).read(),
             b"/stop" => responder.stream(Status::OK, &none, None).later(),
             b"/large" => responder.send(Status::OK, &none, Body::Static(&LARGE)),
+            b"/collect" => responder.read(),
             b"/panic" => panic!("asked for it"),
             path => responder.send(Status::OK, &none, Body::Copied(path)),
         }
@@ -61,6 +62,10 @@ impl Handler for Several {
     ) -> Answer {
         let text = *body.unwrap().downcast::<&'static str>().unwrap();
         responder.send(Status::OK, &Fields::new(), Body::Static(text.as_bytes()))
+    }
+
+    fn on_body_end(&mut self, _: &Trailers<'_>, responder: Responder<'_, '_>) -> Answer {
+        responder.send(Status::OK, &Fields::new(), Body::Static(b"collected"))
     }
 
     fn on_stream(&mut self, event: StreamEvent<'_>, mut stream: Stream<'_, '_>) -> Answer {
@@ -230,6 +235,34 @@ fn content_comes_in_pieces_between_those_of_others() {
         of.collect()
     };
     assert_eq!((content('1'), content('2')), ("200onethree".into(), "200twoend".into()));
+}
+
+#[test]
+fn content_that_is_longer_or_shorter_than_announced_is_refused() {
+    for (announced, pieces, expected) in [
+        (json!(5), &["hello"][..], "200"),
+        (json!(5), &["he", "llo"], "200"),
+        (json!(5), &["hel"], "400"),
+        (json!(5), &["hel", "lo!"], "400"),
+        (json!(5), &["hello", "!"], "400"),
+        // It was complete without content, and is answered already.
+        (json!(0), &["!"], "200"),
+        (json!(true), &["hel"], "200"),
+    ] {
+        let mut scene = Scene::new();
+        scene.say(&json!({"stream": 1, "method": "POST", "path": "/collect",
+            "fields": [["host", "a"]], "content": announced}));
+        for piece in pieces {
+            scene.say(&json!({"stream": 1, "content": piece.len()}));
+            scene.client.input(piece.as_bytes());
+        }
+        scene.say(&json!({"stream": 1, "end": []}));
+        let told = scene.hear();
+        assert_eq!(told[0], format!("1 {expected}"), "{announced}, {pieces:?}");
+        assert_eq!(told.last().unwrap(), "1 end", "{announced}, {pieces:?}");
+        scene.get(2, "/at-once");
+        assert_eq!(scene.hear()[0], "2 200", "the connection continues");
+    }
 }
 
 #[test]
