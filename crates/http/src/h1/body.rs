@@ -240,7 +240,7 @@ impl Chunked {
             (At::Size(_), b' ' | b'\t' | b';') => self.extend(Extension::Semicolon, byte),
             (At::Extension(extension), _) => self.extend(extension, byte),
             (At::Size(_), _) => {
-                Err(Refusal::bad("sent a chunk size that is no hexadecimal number"))
+                Err(Refusal::bad("sent a chunk size that is not a hexadecimal number"))
             }
             (At::SizeEnd, b'\n') if self.left == 0 => Ok(At::Trailers),
             (At::SizeEnd, b'\n') => Ok(At::Data),
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn bodies_that_are_good() {
+    fn valid_bodies() {
         for (input, body, trailers) in [
             ("0\r\n\r\n", "", 2),
             ("5\r\nhello\r\n0\r\n\r\n", "hello", 2),
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn bodies_that_are_not() {
+    fn invalid_bodies() {
         for input in [
             "\r\n",
             "x\r\n",
@@ -414,7 +414,7 @@ mod tests {
     }
 
     #[test]
-    fn no_input_is_no_step_wherever_a_body_stands() {
+    fn empty_input_changes_nothing() {
         let input = b"2;a\r\nhi\r\n0\r\nA: b\r\n\r\n";
         let mut decoder = Decoder::new(Content::Chunked).unwrap();
         let (limits, mut spans, mut used) = (Limits::default(), Vec::new(), 0);
@@ -427,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_much_is_refused_at_the_limit() {
+    fn limits_of_bodies_are_exact() {
         let extended = |count: usize| format!("1;{}\r\nx\r\n0\r\n\r\n", "a".repeat(count - 1));
         assert!(decode(extended(4096).as_bytes(), &[], 100).is_ok());
         assert_eq!(decode(extended(4097).as_bytes(), &[], 100), Err(Refusal::EXTENSIONS));
@@ -446,7 +446,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_chunks_and_any_cuts_give_the_body_back(
+        fn any_chunks_and_cuts_decode_to_the_same_body(
             chunks in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 1..40), 0..8),
             cuts in proptest::collection::vec(any::<usize>(), 0..6),
         ) {

@@ -254,7 +254,9 @@ fn tokenize_request_line(input: &[u8]) -> Result<(ControlData, usize), Refusal<'
         _ => path_end + chars::count(&input[path_end..], chars::is_target_byte),
     };
     if input.get(end) != Some(&b' ') {
-        return Err(Refusal::bad("sent a request target with a character that none has"));
+        return Err(Refusal::bad(
+            "sent a request target with an invalid character: percent-encode it",
+        ));
     }
     let rest = &input[end + 1..];
     // And of one version.
@@ -326,7 +328,7 @@ fn bad_name(name: &[u8], next: Option<&u8>) -> Refusal<'static> {
         // RFC 9112, 5.1: used for request smuggling.
         (_, Some(b' ' | b'\t')) => "sent a space between a field's name and its colon",
         (_, Some(b'\r') | None) => "sent a field line without a colon",
-        _ => "sent a field name with a character that none has",
+        _ => "sent a field name with an invalid character",
     })
 }
 

@@ -215,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hosts_and_what_is_none() {
+    fn valid_and_invalid_hosts() {
         for good in [
             "",
             "a",
@@ -300,7 +300,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn many_at_a_time_find_what_one_at_a_time_finds(
+        fn fast_scans_find_what_slow_ones_find(
             bytes in proptest::collection::vec(
                 prop_oneof![2 => any::<u8>(), 90 => 0x20u8..0x7f, 1 => Just(0x7f), 1 => Just(9)], 0..99),
         ) {

@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_date_is_none() {
+    fn malformed_dates_are_none() {
         for text in [
             &b""[..],
             b"yesterday",
@@ -68,13 +68,13 @@ mod tests {
     }
 
     #[test]
-    fn a_date_beyond_the_calendar_is_its_last_second() {
+    fn a_date_after_9999_is_the_last_second_of_9999() {
         assert_eq!(&format(WallTime::from_secs(u64::MAX)), b"Fri, 31 Dec 9999 23:59:59 GMT");
     }
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_back(seconds in 0..=LAST) {
+        fn written_dates_are_read_back(seconds in 0..=LAST) {
             let date = WallTime::from_secs(seconds);
             prop_assert_eq!(parse(&format(date)), Some(date));
         }

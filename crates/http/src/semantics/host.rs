@@ -181,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_no_stranger_can_own_are_allowed_and_others_by_name() {
+    fn local_names_and_added_names_are_allowed() {
         let hosts = AllowedHosts::default().allow("Files.Example.:80").unwrap();
         let hosts = hosts.allow("xn--bcher-kva.example").unwrap();
         for (host, allowed) in [

@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_what_cannot_be_read_the_first_line_and_the_host_are_known() {
+    fn unread_heads_have_their_first_line_and_host() {
         let long = vec![b'a'; 5000];
         type Row<'a> = (&'a [u8], &'a [u8], Option<&'a [u8]>);
         let table: [Row<'_>; 11] = [
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn of_what_cannot_be_read_the_fields_are_known_whose_lines_came_whole() {
+    fn unread_heads_have_the_fields_whose_lines_are_complete() {
         type Row<'a> = (&'a [u8], &'a [(&'a str, &'a str)]);
         let table: [Row<'_>; 10] = [
             (b"", &[]),

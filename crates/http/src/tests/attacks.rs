@@ -105,7 +105,7 @@ fn text(output: Vec<u8>) -> String {
 }
 
 #[test]
-fn a_body_that_was_held_back_for_long_has_its_time_anew() {
+fn the_body_timeout_restarts_when_a_held_back_body_is_read() {
     let Limits { body_timeout, .. } = Limits::default();
     let mut client = odd();
     client.input(b"POST /hold HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nh");
@@ -120,7 +120,7 @@ fn a_body_that_was_held_back_for_long_has_its_time_anew() {
 }
 
 #[test]
-fn a_reply_without_an_end_has_one_where_its_content_goes_nowhere() {
+fn an_endless_response_ends_if_its_content_is_not_sent() {
     let mut client = odd();
     client.input(b"HEAD /endless HTTP/1.1\r\nHost: a\r\n\r\nHEAD /2 HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(codes(&text(client.output())), [200, 200]);
@@ -133,7 +133,7 @@ fn a_reply_without_an_end_has_one_where_its_content_goes_nowhere() {
 }
 
 #[test]
-fn small_pieces_with_large_answers_are_read_as_there_is_room() {
+fn content_is_read_only_while_the_output_has_room() {
     let Limits { body_timeout, .. } = Limits::default();
     for pieces in [1, 4, 5, 100] {
         let mut client = odd();
@@ -157,7 +157,7 @@ fn small_pieces_with_large_answers_are_read_as_there_is_room() {
 }
 
 #[test]
-fn a_205_has_no_content_however_it_is_sent() {
+fn a_205_never_has_content() {
     for path in ["/reset", "/reset-page", "/reset-stream"] {
         let mut client = odd();
         client.input(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
@@ -168,7 +168,7 @@ fn a_205_has_no_content_however_it_is_sent() {
 }
 
 #[test]
-fn a_server_that_stops_hands_no_connection_over() {
+fn a_stopping_server_refuses_upgrades() {
     for path in ["/upgrade", "/upgrade-late"] {
         let fields = "Host: a\r\nConnection: upgrade\r\nUpgrade: echo\r\n";
         let request = format!("GET {path} HTTP/1.1\r\n{fields}\r\nhello");
@@ -196,7 +196,7 @@ fn a_server_that_stops_hands_no_connection_over() {
 }
 
 #[test]
-fn the_option_to_upgrade_without_a_protocol_is_none() {
+fn an_upgrade_without_a_protocol_is_ignored() {
     for fields in ["", "Upgrade:\r\n", "Upgrad: echo\r\n", "X: y\r\nEcho: upgrade\r\n"] {
         let mut client = odd();
         let head = "GET /upgrade HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\n";

@@ -152,7 +152,7 @@ fn bodies_are_read_and_the_next_request_behind_them() {
 }
 
 #[test]
-fn a_client_that_waits_for_a_word_gets_it_when_the_body_is_wanted_and_only_then() {
+fn a_100_is_sent_only_when_the_handler_reads_the_body() {
     let expect = "Expect: 100-continue\r\nContent-Length: 5\r\n";
     let mut client = reader();
     client.input(post("/echo", expect, "").as_bytes());
@@ -194,7 +194,7 @@ fn a_client_that_waits_for_a_word_gets_it_when_the_body_is_wanted_and_only_then(
 }
 
 #[test]
-fn an_answer_in_the_middle_of_a_body_leaves_the_rest_unread() {
+fn a_response_before_the_end_of_a_body_leaves_the_rest_unread() {
     let (output, client) = answers(&format!(
         "{}{}",
         post("/early", CHUNKED, "2\r\nab\r\n2\r\ncd\r\n0\r\n\r\n"),
@@ -211,7 +211,7 @@ fn an_answer_in_the_middle_of_a_body_leaves_the_rest_unread() {
 }
 
 #[test]
-fn a_body_that_nobody_reads_ends_the_connection_when_it_is_large() {
+fn a_large_unread_body_ends_the_connection() {
     let mut client = reader();
     client.input(post("/unread", CHUNKED, "8000\r\n").as_bytes());
     client.input(&[b'x'; 0x8000]);
@@ -247,7 +247,7 @@ fn bad_bodies_are_refused_and_nothing_behind_them_is_read() {
 }
 
 #[test]
-fn a_body_that_breaks_off_is_refused() {
+fn an_incomplete_body_is_refused() {
     let mut client = reader();
     client.input(post("/echo", "Content-Length: 5\r\n", "hel").as_bytes());
     client.eof();
@@ -321,7 +321,7 @@ impl Handler for Notes {
 }
 
 #[test]
-fn a_handler_is_told_once_that_a_body_will_not_be_complete() {
+fn a_handler_is_notified_once_of_an_incomplete_body() {
     let reset = |client: &mut Harness| client.end_for(&Reason::Reset);
     let late = |client: &mut Harness| client.pass(Limits::default().body_timeout);
     let eof = |client: &mut Harness| client.eof();
@@ -384,7 +384,7 @@ impl Handler for Nervous {
 }
 
 #[test]
-fn a_handler_that_panics_about_an_incomplete_body_changes_no_answer() {
+fn a_panic_in_on_incomplete_does_not_change_the_response() {
     let mut client =
         Harness::new(Server::new(Rc::new(ServerConfig::default()), |_: &Peer| Nervous));
     client.input(post("/", "Content-Length: 5\r\n", "hel").as_bytes());
@@ -394,7 +394,7 @@ fn a_handler_that_panics_about_an_incomplete_body_changes_no_answer() {
 }
 
 #[test]
-fn a_body_has_time_as_long_as_it_comes_forward() {
+fn a_body_times_out_only_without_progress() {
     let Limits { body_timeout, .. } = Limits::default();
     let nearly = body_timeout.checked_sub(std::time::Duration::from_millis(1)).unwrap();
     let mut client = reader();
@@ -427,7 +427,7 @@ fn a_body_has_time_as_long_as_it_comes_forward() {
 }
 
 #[test]
-fn a_request_whose_body_is_under_way_is_answered_though_the_server_drains() {
+fn draining_answers_a_request_whose_body_is_incomplete() {
     let mut client = reader();
     client.input(post("/echo", "Content-Length: 5\r\n", "hel").as_bytes());
     client.drain();

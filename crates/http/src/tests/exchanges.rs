@@ -8,7 +8,7 @@ use crate::Trailers;
 const DATE: &str = "Date: Wed, 21 Oct 2015 07:28:00 GMT\r\n";
 
 #[test]
-fn replies_byte_for_byte() {
+fn responses_byte_for_byte() {
     for (input, expected) in [
         (
             "GET /a HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -113,7 +113,7 @@ fn connections_persist_as_the_version_and_the_client_say() {
 }
 
 #[test]
-fn a_body_is_never_read_as_a_request_and_the_reply_survives_it() {
+fn an_unread_body_is_never_read_as_a_request() {
     for fields in ["Content-Length: 35", "Transfer-Encoding: chunked", "Content-Length: 999999999"]
     {
         let request = "GET /evil HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -200,7 +200,7 @@ fn a_half_closed_client_gets_all_its_pipelined_answers() {
 }
 
 #[test]
-fn an_answer_whose_worker_panicked_is_an_error() {
+fn a_dropped_job_is_a_500() {
     let mut client = connect();
     client.input(b"GET /later HTTP/1.1\r\nHost: a\r\n\r\n");
     client.drop_jobs();
@@ -233,7 +233,7 @@ fn the_host_is_the_absolute_targets_or_the_fields() {
 }
 
 #[test]
-fn a_message_that_the_handler_takes_none_of_harms_no_body_and_leaves_no_request_unanswered() {
+fn messages_without_on_message_are_ignored_while_a_body_is_read_and_500_otherwise() {
     struct Deaf;
     impl Handler for Deaf {
         fn on_request(&mut self, request: &Request<'_>, responder: Responder<'_, '_>) -> Answer {

@@ -90,7 +90,7 @@ fn a_refused_host_ends_the_connection_and_is_reported() {
 }
 
 #[test]
-fn connections_that_share_what_a_head_says_are_checked_each_for_itself() {
+fn hosts_are_checked_per_connection_although_heads_are_cached() {
     let site = Site::new();
     for host in ["evil.example", "localhost", "files.example", "evil.example"] {
         let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");

@@ -169,7 +169,7 @@ fn lines(mut output: &[u8]) -> Vec<String> {
 }
 
 #[test]
-fn the_fast_one_of_three_is_answered_first_and_all_are_logged_as_they_end() {
+fn responses_and_log_entries_come_as_they_are_ready() {
     let mut scene = Scene::new();
     scene.get(1, "/later");
     scene.get(2, "/later");
@@ -186,7 +186,7 @@ fn the_fast_one_of_three_is_answered_first_and_all_are_logged_as_they_end() {
 }
 
 #[test]
-fn one_whose_client_does_not_read_holds_up_nobody_and_what_is_cancelled_is_dropped() {
+fn a_stream_that_is_not_read_blocks_no_other_and_cancelled_ones_are_dropped() {
     let mut scene = Scene::new();
     scene.get(1, "/endless");
     scene.say(&json!({"stream": 1, "reads": false}));
@@ -218,7 +218,7 @@ fn large_responses_take_turns() {
 }
 
 #[test]
-fn content_comes_in_pieces_between_those_of_others() {
+fn content_of_several_streams_is_interleaved() {
     let mut scene = Scene::new();
     for stream in [1, 2] {
         scene.say(&json!({"stream": stream, "method": "POST", "path": "/echo",

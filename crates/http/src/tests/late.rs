@@ -84,7 +84,7 @@ fn heard(client: &mut Harness) -> String {
 }
 
 #[test]
-fn a_response_that_has_not_begun_in_time_is_a_503_and_the_connection_goes_on() {
+fn a_late_response_is_a_503_and_the_connection_stays_open() {
     let mut client = asked(&get("/later"));
     client.pass(secs(4));
     assert_eq!(heard(&mut client), "");
@@ -107,7 +107,7 @@ fn a_response_that_has_not_begun_in_time_is_a_503_and_the_connection_goes_on() {
 }
 
 #[test]
-fn one_who_waits_on_has_the_same_time_again() {
+fn a_handler_that_keeps_waiting_has_the_same_time_again() {
     let mut client = asked(&get("/on"));
     client.pass(secs(9));
     assert_eq!(heard(&mut client), "");
@@ -116,7 +116,7 @@ fn one_who_waits_on_has_the_same_time_again() {
 }
 
 #[test]
-fn a_stream_that_has_begun_in_time_has_no_such_limit() {
+fn a_stream_that_started_in_time_has_no_response_timeout() {
     let mut client = asked(&get("/stream"));
     client.pass(secs(4));
     client.run_jobs();
@@ -152,7 +152,7 @@ fn the_time_does_not_run_while_the_body_is_read() {
 }
 
 #[test]
-fn a_body_that_is_not_read_closes_the_connection_where_it_is_large() {
+fn a_503_closes_the_connection_only_if_the_unread_body_is_large() {
     for (length, persists) in [(3, true), (100_000, false)] {
         let head = format!("POST /later HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n");
         let mut client = asked(&head);
@@ -165,7 +165,7 @@ fn a_body_that_is_not_read_closes_the_connection_where_it_is_large() {
 }
 
 #[test]
-fn a_handler_that_knows_nothing_of_it_has_its_connection_closed() {
+fn by_default_a_response_timeout_closes_the_connection() {
     let mut client = Harness::new(Server::new(limited(), |_: &Peer| Mirror::default()));
     client.input(format!("{}{}", get("/later"), get("/later")).as_bytes());
     client.pass(secs(5));
@@ -176,7 +176,7 @@ fn a_handler_that_knows_nothing_of_it_has_its_connection_closed() {
 }
 
 #[test]
-fn without_a_limit_a_response_may_come_at_any_time() {
+fn without_a_limit_a_response_never_times_out() {
     let mut client = connect();
     client.input(get("/later").as_bytes());
     client.pass(secs(100_000));

@@ -98,7 +98,7 @@ fn the_limit_is_an_option() {
 }
 
 #[test]
-fn a_stream_that_sends_lives_on_until_it_is_silent() {
+fn a_stream_that_sends_is_not_cancelled_until_it_is_silent() {
     let mut client = asked(&[FEED]);
     client.eof();
     for _ in 0..20 {
@@ -113,7 +113,7 @@ fn a_stream_that_sends_lives_on_until_it_is_silent() {
 }
 
 #[test]
-fn what_is_written_and_not_yet_sent_is_no_silence() {
+fn unsent_output_is_not_silence() {
     let mut client = asked(&[FEED]);
     client.eof();
     client.run_jobs();
@@ -129,7 +129,7 @@ fn what_is_written_and_not_yet_sent_is_no_silence() {
 }
 
 #[test]
-fn an_answer_that_is_sent_whole_may_take_as_long_as_it_takes() {
+fn a_response_that_is_not_streamed_has_no_time_limit() {
     let mut client = asked(&[LATER, LATER]);
     client.eof();
     for _ in 0..2 {
@@ -142,7 +142,7 @@ fn an_answer_that_is_sent_whole_may_take_as_long_as_it_takes() {
 }
 
 #[test]
-fn a_stream_that_begins_after_the_end_of_input_has_the_same_time() {
+fn a_stream_that_starts_after_the_end_of_input_has_the_same_timeout() {
     let mut client = asked(&[LATER, FEED]);
     client.eof();
     client.pass(secs(1000));

@@ -75,7 +75,7 @@ fn told(
 }
 
 #[test]
-fn a_request_is_told_of_when_its_reply_is_sent_and_not_before() {
+fn a_request_is_logged_when_its_response_is_sent() {
     let (heard, mut client) = scene();
     client.input(get("/a").as_bytes());
     assert_eq!(heard.take(), []);
@@ -90,7 +90,7 @@ fn a_request_is_told_of_when_its_reply_is_sent_and_not_before() {
 }
 
 #[test]
-fn pipelined_requests_are_told_of_in_their_order_each_with_its_own_bytes() {
+fn pipelined_requests_are_logged_in_order_each_with_its_own_bytes() {
     let (heard, mut client) = scene();
     let paths = ["/one", "/none", "/error", "/three"];
     client.input(paths.map(get).concat().as_bytes());
@@ -121,7 +121,7 @@ fn the_time_goes_from_the_head_to_the_last_byte_that_is_sent() {
 }
 
 #[test]
-fn a_request_whose_client_has_gone_is_told_of_with_what_was_sent_of_its_reply() {
+fn an_aborted_request_is_logged_with_the_bytes_that_were_sent() {
     let table = [
         (Reason::Reset, "client-aborted"),
         (Reason::WriteStalled, "timed-out"),
@@ -152,7 +152,7 @@ fn a_request_whose_client_has_gone_is_told_of_with_what_was_sent_of_its_reply() 
 }
 
 #[test]
-fn refused_requests_are_told_of_as_far_as_they_are_known() {
+fn refused_requests_are_logged_as_far_as_they_were_read() {
     let path = "a".repeat(9000);
     let long = format!("GET /{path} HTTP/1.1\r\n");
     let many = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "A: b\r\n".repeat(200));
@@ -187,7 +187,7 @@ fn refused_requests_are_told_of_as_far_as_they_are_known() {
 }
 
 #[test]
-fn who_is_too_slow_is_told_of_as_that_whatever_the_answer() {
+fn slow_requests_are_logged_as_timed_out() {
     let long = format!("GET /{}", "a".repeat(5000));
     for (input, known) in [
         ("GET / HTTP/1.1\r\nHo", "GET / HTTP/1.1"),
@@ -250,7 +250,7 @@ impl Handler for Streams {
 }
 
 #[test]
-fn a_stream_is_told_of_at_its_end_however_it_comes() {
+fn a_streamed_response_is_logged_at_its_end() {
     let framed = "5\r\nhello\r\n".len() as u64;
     let all = framed + "6\r\n world\r\n0\r\n\r\n".len() as u64;
     let page = "500 Internal Server Error\n".len() as u64;
@@ -291,7 +291,7 @@ impl Handler for Takes {
 }
 
 #[test]
-fn a_request_with_a_body_is_told_of_once() {
+fn a_request_with_a_body_is_logged_once() {
     for (body, told) in [
         ("Content-Length: 3\r\n\r\nabc", ("POST /".to_owned(), 200, 0, "complete")),
         (
@@ -316,7 +316,7 @@ fn a_request_with_a_body_is_told_of_once() {
 }
 
 #[test]
-fn a_request_that_another_protocol_takes_over_is_told_of_before() {
+fn a_request_is_logged_before_another_protocol_takes_over() {
     let (heard, mut client) = scene_of(|_: &Peer| Takes);
     client.input(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\nhello");
     assert_eq!(heard.take(), [told("/", 101, 0, "complete")]);
@@ -327,7 +327,7 @@ fn a_request_that_another_protocol_takes_over_is_told_of_before() {
 }
 
 #[test]
-fn a_client_that_reads_nothing_has_no_more_noted_than_there_is_room_for() {
+fn log_notes_of_a_client_that_reads_nothing_are_bounded() {
     let (heard, mut client) = scene();
     // Far less output than an output's room.
     let asked = 3000;
@@ -356,7 +356,7 @@ fn long_requests_are_noted_up_to_256_kib_at_a_time() {
 }
 
 #[test]
-fn what_is_noted_is_kept_apart_however_replies_are_sent() {
+fn log_notes_of_requests_are_never_mixed() {
     // The notes of a connection that always has something unsent move in their buffer.
     let (heard, mut client) = scene();
     let mut expected = Vec::new();

@@ -21,7 +21,7 @@ impl Handler for Pages {
 }
 
 #[test]
-fn a_handler_may_write_the_pages_of_refusals() {
+fn a_handler_can_write_the_pages_of_refusals() {
     for (input, ends) in [
         (
             "GET / HTTP/1.1\r\n\r\n",

@@ -61,7 +61,7 @@ fn says(body: Body<'static>, status: Status, request: &str) -> (Vec<u8>, usize, 
 }
 
 #[test]
-fn it_is_what_would_be_sent() {
+fn a_prepared_response_is_sent_as_an_equal_one_is() {
     let shared: &'static Bytes = Box::leak(Box::new(Bytes::from(vec![b's'; 5000])));
     let short: &'static Bytes = Box::leak(Box::new(Bytes::from_static(b"short")));
     let file = || Body::File(FileRange { source: std::sync::Arc::new(Zeros), offset: 0, len: 900 });

@@ -109,7 +109,7 @@ fn methods_and_versions() {
 }
 
 #[test]
-fn what_cannot_become_a_method_is_refused_at_its_first_wrong_byte() {
+fn a_bad_method_is_refused_at_its_first_wrong_byte() {
     let longest = "M".repeat(65);
     for (begin, status, what) in [
         (&b"\0"[..], 400, "does not begin with a method"),
@@ -198,7 +198,7 @@ fn an_lf_without_a_cr_is_named_wherever_a_line_ends() {
 }
 
 #[test]
-fn other_protocols_get_a_helpful_word() {
+fn other_protocols_get_a_helpful_error() {
     refused(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "http2_preface");
     let hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
     refused(hello, 400, "tls_on_plain_port");
@@ -350,7 +350,7 @@ fn limits_are_met_exactly() {
 }
 
 #[test]
-fn what_never_ends_is_refused_at_the_limit() {
+fn endless_heads_are_refused_at_the_limit() {
     for (start, more, status) in [
         ("", "A", 501),
         ("", "(", 400),

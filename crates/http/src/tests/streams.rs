@@ -175,7 +175,7 @@ fn dechunk(mut input: &str) -> (String, &str) {
 }
 
 #[test]
-fn a_reply_of_unknown_length_goes_in_chunks_as_there_is_room() {
+fn a_response_of_unknown_length_is_chunked() {
     let (output, mut client) = said(&format!("{}{}", get("/large"), get("/")));
     let (head, rest) = output.split_once("\r\n\r\n").unwrap();
     assert!(head.ends_with("\r\nTransfer-Encoding: chunked"), "{head}");
@@ -188,14 +188,14 @@ fn a_reply_of_unknown_length_goes_in_chunks_as_there_is_room() {
 }
 
 #[test]
-fn a_stream_that_is_woken_again_and_again_is_told_once() {
+fn repeated_wake_ups_are_one_event() {
     let (output, _) = said(&get("/woken"));
     let (_, content) = output.split_once("\r\n\r\n").unwrap();
     assert_eq!(dechunk(content).0, "woken two");
 }
 
 #[test]
-fn not_more_is_written_than_there_is_room_for() {
+fn a_streamed_response_is_written_only_while_there_is_room() {
     let mut client = writer();
     client.input(get("/large").as_bytes());
     client.input(get("/large").as_bytes());
@@ -205,7 +205,7 @@ fn not_more_is_written_than_there_is_room_for() {
 }
 
 #[test]
-fn a_reply_of_known_length_has_it_and_a_broken_one_ends_the_connection() {
+fn a_streamed_response_of_the_wrong_length_ends_the_connection() {
     let (output, client) = said(&get("/large-known"));
     let (head, content) = output.split_once("\r\n\r\n").unwrap();
     assert!(head.ends_with("\r\nContent-Length: 1000000"), "{head}");
@@ -249,7 +249,7 @@ fn trailers_follow_the_last_chunk() {
 }
 
 #[test]
-fn a_reply_can_be_written_while_the_request_is_read() {
+fn a_response_can_be_written_while_the_request_is_read() {
     let request = "POST /pipe HTTP/1.1\r\nHost: a\r\nContent-Length: 100005\r\n\r\n";
     let mut client = writer();
     client.input(request.as_bytes());
@@ -264,7 +264,7 @@ fn a_reply_can_be_written_while_the_request_is_read() {
 }
 
 #[test]
-fn messages_make_events_and_the_connection_goes_on_behind_them() {
+fn messages_are_stream_events_and_the_connection_stays_open() {
     let (output, client) = said(&format!("{}{}", get("/events"), get("/")));
     assert!(output.contains("3\r\none\r\n3\r\ntwo\r\n0\r\n\r\nHTTP/1.1 200 OK"), "{output}");
     assert!(client.end().is_none());
@@ -278,7 +278,7 @@ fn messages_make_events_and_the_connection_goes_on_behind_them() {
 }
 
 #[test]
-fn an_endless_reply_hears_that_the_server_stops() {
+fn an_endless_response_is_notified_of_a_drain() {
     // Also one that begins when it does already.
     let request = get("/events");
     for before in [request.len(), 5] {
@@ -296,7 +296,7 @@ fn an_endless_reply_hears_that_the_server_stops() {
 }
 
 #[test]
-fn an_endless_reply_goes_on_in_a_lame_duck() {
+fn an_endless_response_continues_in_a_lame_duck() {
     let mut client = writer();
     client.lame_duck();
     client.input(get("/events").as_bytes());
@@ -322,7 +322,7 @@ fn another_protocol_takes_over_with_the_bytes_behind_the_request() {
 }
 
 #[test]
-fn without_a_101_nothing_is_a_tunnel() {
+fn only_a_101_makes_a_tunnel() {
     for request in [
         "GET /upgrade HTTP/1.1\r\nHost: a\r\nUpgrade: shout/1\r\n\r\n",
         "GET /upgrade HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\nUpgrade: shout/1\r\n\r\n",
@@ -338,7 +338,7 @@ fn without_a_101_nothing_is_a_tunnel() {
 }
 
 #[test]
-fn a_panic_is_a_500_or_the_end_of_a_reply_that_had_begun() {
+fn a_panic_is_a_500_or_ends_a_started_response() {
     for path in ["/panic", "/panic-late"] {
         let (output, client) = said(&format!("{}{}{}", get("/"), get(path), get("/")));
         assert_eq!(codes(&output), [200, 500], "{path}");

@@ -11,7 +11,7 @@ fn seconds(count: u64) -> Duration {
 }
 
 #[test]
-fn a_silent_connection_is_let_go_after_a_minute_without_a_reply() {
+fn an_idle_connection_is_closed_after_a_minute_without_a_response() {
     let mut client = connect();
     client.pass(seconds(59));
     client.input(REQUEST);
@@ -35,7 +35,7 @@ fn a_client_that_reads_slowly_is_not_idle() {
 }
 
 #[test]
-fn a_head_that_drips_in_has_ten_seconds_from_its_first_byte() {
+fn a_head_times_out_ten_seconds_after_its_first_byte() {
     let mut client = connect();
     client.pass(seconds(30));
     for byte in &REQUEST[..9] {
@@ -74,7 +74,7 @@ fn the_end_of_input_between_requests_is_an_orderly_end() {
 }
 
 #[test]
-fn the_end_of_input_inside_a_head_is_a_fault_without_a_reply() {
+fn the_end_of_input_inside_a_head_is_a_fault_without_a_response() {
     let mut client = connect();
     client.input(&REQUEST[..20]);
     client.eof();
@@ -122,7 +122,7 @@ fn draining_never_makes_an_idle_connection_last_longer() {
 }
 
 #[test]
-fn draining_answers_a_request_that_has_begun() {
+fn draining_answers_a_request_that_has_started() {
     for at in 1..REQUEST.len() {
         let mut client = connect();
         client.input(&REQUEST[..at]);
@@ -155,7 +155,7 @@ fn draining_answers_a_pipeline_to_its_end() {
 
 /// The next request may not have been read, because nothing is read while a response is awaited.
 #[test]
-fn draining_reads_on_behind_a_late_response_if_something_has_come() {
+fn draining_continues_behind_a_late_response_if_input_is_unread() {
     for unread in [false, true] {
         let mut client = connect();
         client.input(b"GET /later HTTP/1.1\r\nHost: a\r\n\r\n");

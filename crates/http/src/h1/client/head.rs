@@ -141,7 +141,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Head<'_>, BadResponse> {
     }
     let old = version == Version::Http10;
     if status == 101 {
-        return Err(BadResponse("switched to another protocol, though nobody had asked for that"));
+        return Err(BadResponse("switched to another protocol without being asked to"));
     }
     let content = content(status, &seen)?;
     let persistent = !seen.close && (!old || seen.keep_alive) && content.is_some();
@@ -198,7 +198,7 @@ impl Seen {
                 for element in elements(value) {
                     let length = chars::number(element);
                     if length.is_none() {
-                        return Err(BadResponse("sent a Content-Length that is no number"));
+                        return Err(BadResponse("sent a Content-Length that is not a number"));
                     }
                     if self.length.is_some() && self.length != length {
                         return Err(BadResponse("sent two lengths of one response"));

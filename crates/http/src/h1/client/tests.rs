@@ -50,12 +50,12 @@ const STREAM: &str = "HTTP/1.1 100 Continue\r\n\r\n\
 const READ: [&str; 6] = ["200 Hello", "200 abcde", "204 ", "304 ", "404 ", "200 to the end!"];
 
 #[test]
-fn replies_end_where_their_heads_say() {
+fn responses_end_where_their_heads_say() {
     assert_eq!(whole(STREAM, RequestKind::Get).unwrap(), READ);
 }
 
 #[test]
-fn the_reply_to_head_has_no_content_whatever_it_says() {
+fn a_response_to_head_has_no_content() {
     let input = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n\
                  HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
                  HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n";
@@ -63,7 +63,7 @@ fn the_reply_to_head_has_no_content_whatever_it_says() {
 }
 
 #[test]
-fn the_connection_goes_on_where_both_sides_would() {
+fn the_connection_persists_if_both_sides_agree() {
     for (head, persistent) in [
         ("HTTP/1.1 204 x\r\n\r\n", true),
         ("HTTP/1.1 204 x\r\nConnection: close\r\n\r\n", false),
@@ -108,7 +108,7 @@ fn a_folded_field_is_one_field() {
         assert_eq!(whole(&input, RequestKind::Get).unwrap(), [read], "{input:?}");
     }
     for (fields, says) in [
-        ("Content-Length: 1\r\n 2\r\n\r\n", "no number"),
+        ("Content-Length: 1\r\n 2\r\n\r\n", "not a number"),
         ("Content\r\n -Length: 2\r\n\r\n", "sent"),
     ] {
         let error = whole(&format!("HTTP/1.1 200 OK\r\n{fields}"), RequestKind::Get).unwrap_err();
@@ -155,7 +155,7 @@ fn interim_responses_are_counted_and_bounded() {
 }
 
 #[test]
-fn a_reply_that_is_cut_says_how_much_of_it_there_is() {
+fn the_extent_of_an_incomplete_response_is_known() {
     for (input, extent) in [
         ("", Extent::Nothing),
         ("HTTP/1.1 100 x\r\n\r\n", Extent::Nothing),
@@ -181,7 +181,7 @@ fn a_reply_that_is_cut_says_how_much_of_it_there_is() {
 }
 
 #[test]
-fn what_is_no_reply_is_refused() {
+fn malformed_responses_are_refused() {
     for (input, says) in [
         ("HTTP/2 200 OK\r\n\r\n", "something else"),
         ("SSH-2.0-x\r\n", "something else"),
@@ -193,8 +193,8 @@ fn what_is_no_reply_is_refused() {
         ("HTTP/1.1 200 OK\r\na : b\r\n\r\n", "between a field's name"),
         ("HTTP/1.1 101 x\r\nUpgrade: y\r\n\r\n", "another protocol"),
         ("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", "two lengths"),
-        ("HTTP/1.1 200 OK\r\nContent-Length: +1\r\n\r\n", "no number"),
-        ("HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n", "no number"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: +1\r\n\r\n", "not a number"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n", "not a number"),
         (
             "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
             "both a length",
@@ -235,7 +235,7 @@ fn shape(input: &[u8]) -> Shape {
 }
 
 #[test]
-fn a_shape_knows_heads_that_differ_in_their_date_alone() {
+fn a_shape_matches_heads_that_differ_in_their_date_only() {
     let head = |status: &str, date: &str, length: &str| {
         format!("HTTP/1.1 {status}\r\nDate: {date}\r\nContent-Length: {length}\r\n\r\n")
     };
@@ -258,7 +258,7 @@ fn a_shape_knows_heads_that_differ_in_their_date_alone() {
 }
 
 #[test]
-fn a_head_without_a_date_is_known_whole() {
+fn a_shape_without_a_date_matches_equal_heads_only() {
     let known = shape(b"HTTP/1.1 204 x\r\nA: b\r\n\r\n");
     assert!(known.find(b"HTTP/1.1 204 x\r\nA: b\r\n\r\nmore").is_some());
     assert!(known.find(b"HTTP/1.1 204 x\r\nA: c\r\n\r\n").is_none());
@@ -274,7 +274,7 @@ proptest! {
     }
 
     #[test]
-    fn no_input_is_too_strange(
+    fn no_input_panics(
         start in 0..STREAM.len(),
         noise in proptest::collection::vec(any::<u8>(), 0..64),
         cut in 0..64_usize,
