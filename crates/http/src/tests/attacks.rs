@@ -97,11 +97,7 @@ fn endless(mut stream: Stream<'_, '_>) -> Answer {
 }
 
 fn odd() -> Harness {
-    Harness::new(Server::new(Rc::new(ServerConfig::default()), |_: &Peer| Odd::default()))
-}
-
-fn text(output: Vec<u8>) -> String {
-    String::from_utf8(output).unwrap()
+    client_of(|_: &Peer| Odd::default())
 }
 
 #[test]
@@ -116,19 +112,19 @@ fn the_body_timeout_restarts_when_a_held_back_body_is_read() {
     assert!(client.fault().is_none(), "{:?}", client.fault());
     client.pass(Duration::from_millis(1));
     assert_eq!(client.fault().unwrap().code, "body_timeout");
-    assert_eq!(codes(&text(client.output())), [408]);
+    assert_eq!(codes(&text(&mut client)), [408]);
 }
 
 #[test]
 fn an_endless_response_ends_if_its_content_is_not_sent() {
     let mut client = odd();
     client.input(b"HEAD /endless HTTP/1.1\r\nHost: a\r\n\r\nHEAD /2 HTTP/1.1\r\nHost: a\r\n\r\n");
-    assert_eq!(codes(&text(client.output())), [200, 200]);
+    assert_eq!(codes(&text(&mut client)), [200, 200]);
     assert!(client.fault().is_none());
 
     let mut client = odd();
     client.input(b"GET /too-much HTTP/1.1\r\nHost: a\r\n\r\n");
-    assert!(text(client.output()).ends_with("\r\nContent-Length: 9\r\n\r\n"));
+    assert!(text(&mut client).ends_with("\r\nContent-Length: 9\r\n\r\n"));
     assert_eq!(client.fault().unwrap().code, "reply_aborted");
 }
 
@@ -144,7 +140,7 @@ fn content_is_read_only_while_the_output_has_room() {
         assert!(client.held() <= Harness::ROOM + 2 * MUCH.len(), "{}", client.held());
         // It is we who don't read.
         client.pass(body_timeout * 2);
-        let output = text(client.output());
+        let output = text(&mut client);
         assert!(output.ends_with("\r\n\r\n/2"), "{pieces}: {:?}", client.fault());
         assert_eq!(output.matches("10000\r\n").count(), pieces);
         assert!(client.end().is_none());
@@ -153,7 +149,7 @@ fn content_is_read_only_while_the_output_has_room() {
     let mut client = odd();
     client.input(b"POST /amplify HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n");
     client.drip(b"aaaa");
-    assert!(text(client.output()).ends_with("\r\n0\r\n\r\n"));
+    assert!(text(&mut client).ends_with("\r\n0\r\n\r\n"));
 }
 
 #[test]
@@ -161,7 +157,7 @@ fn a_205_never_has_content() {
     for path in ["/reset", "/reset-page", "/reset-stream"] {
         let mut client = odd();
         client.input(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
-        let output = text(client.output());
+        let output = text(&mut client);
         assert!(output.ends_with("GMT\r\nContent-Length: 0\r\n\r\n"), "{path}: {output}");
         assert!(client.fault().is_none() && client.end().is_none());
     }
@@ -175,7 +171,7 @@ fn a_stopping_server_refuses_upgrades() {
         let mut client = odd();
         client.input(request.as_bytes());
         client.run_jobs();
-        let output = text(client.output());
+        let output = text(&mut client);
         assert!(
             output.starts_with("HTTP/1.1 101 ") && output.ends_with("\r\n\r\nhello"),
             "{output}"
@@ -189,7 +185,7 @@ fn a_stopping_server_refuses_upgrades() {
         client.drain();
         client.input(&request.as_bytes()[at..]);
         client.run_jobs();
-        let output = text(client.output());
+        let output = text(&mut client);
         assert_eq!((codes(&output), client.end()), (vec![404], Some(End::Linger)), "{path}");
         assert!(output.contains("\r\nConnection: close\r\n"), "{output}");
     }
@@ -201,7 +197,7 @@ fn an_upgrade_without_a_protocol_is_ignored() {
         let mut client = odd();
         let head = "GET /upgrade HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\n";
         client.input(format!("{head}{fields}\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
-        assert_eq!(codes(&text(client.output())), [404, 200], "{fields}");
+        assert_eq!(codes(&text(&mut client)), [404, 200], "{fields}");
     }
 }
 
@@ -230,9 +226,9 @@ fn an_exchange_cut_in_two_anywhere_gives_the_same_bytes() {
         output
     };
     let whole = said([&stream, ""]);
-    let replies = text(whole.clone());
-    assert_eq!(codes(&replies), [100, 200, 200, 200, 101]);
-    assert!(replies.ends_with("\r\n\r\nhello"));
+    let responses = String::from_utf8(whole.clone()).unwrap();
+    assert_eq!(codes(&responses), [100, 200, 200, 200, 101]);
+    assert!(responses.ends_with("\r\n\r\nhello"));
     for at in 0..stream.len() {
         let (first, second) = stream.split_at(at);
         assert_eq!(said([first, second]), whole, "cut at {at}");

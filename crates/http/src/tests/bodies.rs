@@ -71,7 +71,7 @@ impl Handler for Reader {
 }
 
 fn reader() -> Harness {
-    Harness::new(Server::new(Rc::new(ServerConfig::default()), |_: &Peer| Reader::default()))
+    client_of(|_: &Peer| Reader::default())
 }
 
 fn post(path: &str, fields: &str, body: &str) -> String {
@@ -158,7 +158,7 @@ fn a_100_is_sent_only_when_the_handler_reads_the_body() {
     client.input(post("/echo", expect, "").as_bytes());
     assert_eq!(client.output(), b"HTTP/1.1 100 Continue\r\n\r\n");
     client.input(b"hello");
-    assert_eq!(bodies(&String::from_utf8(client.output()).unwrap()), ["5:hello"]);
+    assert_eq!(bodies(&text(&mut client)), ["5:hello"]);
     assert!(client.end().is_none());
 
     let (output, client) = answers(&post("/unread", expect, ""));
@@ -205,7 +205,7 @@ fn a_response_before_the_end_of_a_body_leaves_the_rest_unread() {
 
     let mut client = reader();
     client.input(post("/early", "Content-Length: 70000\r\n", "a").as_bytes());
-    let output = String::from_utf8(client.output()).unwrap();
+    let output = text(&mut client);
     assert!(output.contains("Connection: close\r\n"), "{output}");
     assert_eq!(client.end(), Some(End::Linger), "the response is readable");
 }
@@ -217,7 +217,7 @@ fn a_large_unread_body_ends_the_connection() {
     client.input(&[b'x'; 0x8000]);
     client.input(b"\r\n8000\r\n");
     client.input(&[b'x'; 0x8000]);
-    assert_eq!(codes(std::str::from_utf8(&client.output()).unwrap()), [200]);
+    assert_eq!(codes(&text(&mut client)), [200]);
     assert!(client.end().is_none());
     client.input(b"\r\n1\r\n");
     assert_eq!(client.end(), Some(End::Linger));
@@ -251,14 +251,14 @@ fn an_incomplete_body_is_refused() {
     let mut client = reader();
     client.input(post("/echo", "Content-Length: 5\r\n", "hel").as_bytes());
     client.eof();
-    assert_eq!(codes(std::str::from_utf8(&client.output()).unwrap()), [400]);
+    assert_eq!(codes(&text(&mut client)), [400]);
     assert_eq!(client.fault().unwrap().code, "eof_in_body");
 
     // Of one that nobody reads, the end may come at any time.
     let mut client = reader();
     client.input(post("/unread", "Content-Length: 5\r\n", "hel").as_bytes());
     client.eof();
-    assert_eq!(codes(std::str::from_utf8(&client.output()).unwrap()), [200]);
+    assert_eq!(codes(&text(&mut client)), [200]);
     assert_eq!((client.fault(), client.end()), (None, Some(End::Close)));
 }
 
@@ -345,7 +345,7 @@ fn a_handler_is_notified_once_of_an_incomplete_body() {
     for (path, fields, body, cut, status) in cuts {
         let notes = Notes::default();
         let heard = Rc::clone(&notes.0);
-        let mut client = Harness::new(Server::new(Rc::default(), move |_: &Peer| notes.clone()));
+        let mut client = client_of(move |_: &Peer| notes.clone());
         client.input(post(path, fields, body).as_bytes());
         cut(&mut client);
         let output = client.output();
@@ -363,7 +363,7 @@ fn a_handler_is_notified_once_of_an_incomplete_body() {
     ] {
         let notes = Notes::default();
         let heard = Rc::clone(&notes.0);
-        let mut client = Harness::new(Server::new(Rc::default(), move |_: &Peer| notes.clone()));
+        let mut client = client_of(move |_: &Peer| notes.clone());
         client.input(post(path, fields, body).as_bytes());
         client.end_for(&Reason::Reset);
         assert_eq!(heard.take(), told, "{path} {fields}{body}");
@@ -385,8 +385,7 @@ impl Handler for Nervous {
 
 #[test]
 fn a_panic_in_on_incomplete_does_not_change_the_response() {
-    let mut client =
-        Harness::new(Server::new(Rc::new(ServerConfig::default()), |_: &Peer| Nervous));
+    let mut client = client_of(|_: &Peer| Nervous);
     client.input(post("/", "Content-Length: 5\r\n", "hel").as_bytes());
     client.eof();
     assert!(client.output().starts_with(b"HTTP/1.1 400 "));
@@ -406,7 +405,7 @@ fn a_body_times_out_only_without_progress() {
     client.pass(nearly);
     assert!(client.fault().is_none());
     client.pass(body_timeout - nearly);
-    assert_eq!(codes(std::str::from_utf8(&client.output()).unwrap()), [408]);
+    assert_eq!(codes(&text(&mut client)), [408]);
     assert_eq!(client.fault().unwrap().code, "body_timeout");
 
     // While it is held back, it is not late.
@@ -432,7 +431,7 @@ fn draining_answers_a_request_whose_body_is_incomplete() {
     client.input(post("/echo", "Content-Length: 5\r\n", "hel").as_bytes());
     client.drain();
     client.input(format!("lo{}", post("/echo", "", "")).as_bytes());
-    let output = String::from_utf8(client.output()).unwrap();
+    let output = text(&mut client);
     assert_eq!(bodies(&output), ["5:hello"]);
     assert!(output.contains("Connection: close\r\n"), "{output}");
     assert_eq!(client.end(), Some(End::Linger));

@@ -34,7 +34,7 @@ impl Site {
     fn says(&self, checked: bool, input: &str) -> String {
         let mut client = self.connect(checked);
         client.input(input.as_bytes());
-        String::from_utf8(client.output()).unwrap()
+        text(&mut client)
     }
 }
 
@@ -74,7 +74,7 @@ fn a_refused_host_ends_the_connection_and_is_reported() {
     let good = "GET /a HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let bad = "GET /b HTTP/1.1\r\nHost: Evil.example:80\r\n\r\n";
     client.input(format!("{good}{good}{bad}{good}").as_bytes());
-    let output = String::from_utf8(client.output()).unwrap();
+    let output = text(&mut client);
     assert_eq!(codes(&output), [200, 200, 421]);
     assert!(output.contains("\r\nConnection: close\r\n"), "{output}");
     let text = "421 Misdirected Request\n\

@@ -75,33 +75,25 @@ fn asked(request: &str) -> Harness {
     client
 }
 
-fn get(path: &str) -> String {
-    format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")
-}
-
-fn heard(client: &mut Harness) -> String {
-    String::from_utf8(client.output()).unwrap()
-}
-
 #[test]
 fn a_late_response_is_a_503_and_the_connection_stays_open() {
     let mut client = asked(&get("/later"));
     client.pass(secs(4));
-    assert_eq!(heard(&mut client), "");
+    assert_eq!(text(&mut client), "");
     client.pass(secs(1));
-    let output = heard(&mut client);
+    let output = text(&mut client);
     assert_eq!(codes(&output), [503]);
     let page = "503 Service Unavailable\nThe response was not ready in time.\n";
     assert!(output.ends_with(page) && !output.contains("Connection: close"), "{output}");
     // The outcome is dropped, and the next request has its own time.
     client.run_jobs();
-    assert_eq!(heard(&mut client), "");
+    assert_eq!(text(&mut client), "");
     client.input(get("/now").as_bytes());
-    assert_eq!(codes(&heard(&mut client)), [200]);
+    assert_eq!(codes(&text(&mut client)), [200]);
     client.input(get("/later").as_bytes());
     client.pass(secs(4));
     client.run_jobs();
-    assert_eq!(codes(&heard(&mut client)), [200]);
+    assert_eq!(codes(&text(&mut client)), [200]);
     client.pass(secs(50));
     assert!(client.fault().is_none(), "what was answered has no time any more");
 }
@@ -110,9 +102,9 @@ fn a_late_response_is_a_503_and_the_connection_stays_open() {
 fn a_handler_that_keeps_waiting_has_the_same_time_again() {
     let mut client = asked(&get("/on"));
     client.pass(secs(9));
-    assert_eq!(heard(&mut client), "");
+    assert_eq!(text(&mut client), "");
     client.pass(secs(1));
-    assert_eq!(codes(&heard(&mut client)), [503]);
+    assert_eq!(codes(&text(&mut client)), [503]);
 }
 
 #[test]
@@ -120,7 +112,7 @@ fn a_stream_that_started_in_time_has_no_response_timeout() {
     let mut client = asked(&get("/stream"));
     client.pass(secs(4));
     client.run_jobs();
-    assert_eq!(codes(&heard(&mut client)), [200]);
+    assert_eq!(codes(&text(&mut client)), [200]);
     client.pass(secs(1000));
     assert_eq!(client.fault(), None);
     // One whose client has ended its side has the time that such a stream has, and not what is left.
@@ -128,7 +120,7 @@ fn a_stream_that_started_in_time_has_no_response_timeout() {
     client.eof();
     client.pass(secs(4));
     client.run_jobs();
-    assert_eq!(codes(&heard(&mut client)), [200]);
+    assert_eq!(codes(&text(&mut client)), [200]);
     client.pass(secs(14));
     assert_eq!(client.fault(), None);
     client.pass(secs(1));
@@ -140,15 +132,15 @@ fn the_time_does_not_run_while_the_body_is_read() {
     let mut client = asked("POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n");
     for byte in [b"a", b"b", b"c"] {
         client.pass(secs(20));
-        assert_eq!(heard(&mut client), "");
+        assert_eq!(text(&mut client), "");
         client.input(byte);
     }
     client.pass(secs(4));
-    assert_eq!(heard(&mut client), "");
+    assert_eq!(text(&mut client), "");
     client.pass(secs(1));
-    assert_eq!(codes(&heard(&mut client)), [503]);
+    assert_eq!(codes(&text(&mut client)), [503]);
     client.input(get("/now").as_bytes());
-    assert_eq!(codes(&heard(&mut client)), [200]);
+    assert_eq!(codes(&text(&mut client)), [200]);
 }
 
 #[test]
@@ -157,7 +149,7 @@ fn a_503_closes_the_connection_only_if_the_unread_body_is_large() {
         let head = format!("POST /later HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n");
         let mut client = asked(&head);
         client.pass(secs(5));
-        let output = heard(&mut client);
+        let output = text(&mut client);
         assert_eq!(codes(&output), [503]);
         assert_eq!(output.contains("Connection: close"), !persists, "{output}");
         assert_eq!(client.end().is_none(), persists);
@@ -169,7 +161,7 @@ fn by_default_a_response_timeout_closes_the_connection() {
     let mut client = Harness::new(Server::new(limited(), |_: &Peer| Mirror::default()));
     client.input(format!("{}{}", get("/later"), get("/later")).as_bytes());
     client.pass(secs(5));
-    let output = heard(&mut client);
+    let output = text(&mut client);
     assert_eq!(codes(&output), [503]);
     assert!(output.contains("Connection: close"), "{output}");
     assert_eq!(client.end(), Some(End::Linger));
@@ -181,5 +173,5 @@ fn without_a_limit_a_response_never_times_out() {
     client.input(get("/later").as_bytes());
     client.pass(secs(100_000));
     client.run_jobs();
-    assert_eq!(codes(&heard(&mut client)), [200]);
+    assert_eq!(codes(&text(&mut client)), [200]);
 }

@@ -60,7 +60,7 @@ const fn secs(secs: u64) -> Duration {
 
 /// A client that has asked for `requests` and has read what there is.
 fn asked(requests: &[&[u8]]) -> Harness {
-    let mut client = Harness::new(Server::new(Rc::new(ServerConfig::default()), |_: &Peer| Feed));
+    let mut client = client_of(|_: &Peer| Feed);
     client.input(&requests.concat());
     client.output();
     client
@@ -135,7 +135,7 @@ fn a_response_that_is_not_streamed_has_no_time_limit() {
     for _ in 0..2 {
         client.pass(secs(1000));
         assert_eq!(client.run_jobs(), 1);
-        let output = String::from_utf8(client.output()).unwrap();
+        let output = text(&mut client);
         assert!(output.ends_with("\r\n\r\nlate"), "{output}");
     }
     assert!(client.finished());
@@ -147,7 +147,7 @@ fn a_stream_that_starts_after_the_end_of_input_has_the_same_timeout() {
     client.eof();
     client.pass(secs(1000));
     client.run_jobs();
-    assert_eq!(codes(&String::from_utf8(client.output()).unwrap()), [200, 200]);
+    assert_eq!(codes(&text(&mut client)), [200, 200]);
     client.pass(secs(14));
     assert_eq!(client.fault(), None);
     client.pass(secs(1));
@@ -156,8 +156,8 @@ fn a_stream_that_starts_after_the_end_of_input_has_the_same_timeout() {
 
 #[test]
 fn an_aborted_stream_can_say_why() {
-    let mut client = Harness::new(Server::new(Rc::new(ServerConfig::default()), |_: &Peer| Feed));
+    let mut client = client_of(|_: &Peer| Feed);
     client.input(b"GET /abort HTTP/1.1\r\nHost: a\r\n\r\n");
-    assert_eq!(codes(&String::from_utf8(client.output()).unwrap()), [200]);
+    assert_eq!(codes(&text(&mut client)), [200]);
     assert_eq!(client.fault(), Some(&WHY));
 }

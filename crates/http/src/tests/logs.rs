@@ -60,10 +60,6 @@ fn scene_of(handlers: impl Handlers + 'static) -> (Rc<Heard>, Harness) {
     (heard, Harness::new(Server::new(Rc::new(shared), handlers)))
 }
 
-fn get(path: &str) -> String {
-    format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")
-}
-
 /// What is told of a request for `path`, with a response like that.
 fn told(
     path: &str,

@@ -1,7 +1,5 @@
 //! What a handler makes of the requests that the server refuses.
 
-use std::rc::Rc;
-
 use bytes::Bytes;
 
 use super::*;
@@ -44,10 +42,9 @@ fn a_handler_can_write_the_pages_of_refusals() {
              500 handler_panicked: ",
         ),
     ] {
-        let mut client =
-            Harness::new(Server::new(Rc::new(ServerConfig::default()), |_: &Peer| Pages));
+        let mut client = client_of(|_: &Peer| Pages);
         client.input(input.as_bytes());
-        let output = String::from_utf8(client.output()).unwrap();
+        let output = text(&mut client);
         assert!(output.ends_with(ends), "{input}: {output}");
         assert!(client.fault().is_some());
     }

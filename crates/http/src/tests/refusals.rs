@@ -25,7 +25,7 @@ fn refused(input: &[u8], status: u16, code: &str) {
         } else {
             client.input(&input);
         }
-        let output = String::from_utf8(client.output()).unwrap();
+        let output = text(&mut client);
         let fault = client.fault().unwrap_or_else(|| panic!("no fault: {shown}: {output}"));
         assert_eq!((codes(&output), fault.code), (vec![status], code), "{shown}: {fault}");
         assert!(output.contains("\r\nConnection: close\r\n"), "{output}");
@@ -144,7 +144,7 @@ fn a_bad_method_is_refused_at_its_first_wrong_byte() {
             } else {
                 client.input(&[begin, &b"x".repeat(10_000)].concat());
             }
-            let output = String::from_utf8(client.output()).unwrap();
+            let output = text(&mut client);
             assert_eq!(codes(&output), [status], "{shown}");
             assert!(client.fault().unwrap().what.contains(what), "{shown}: {output}");
         }
@@ -167,7 +167,7 @@ fn a_method_without_an_end_is_501_at_any_limit() {
                         client.input(part);
                     }
                 }
-                let output = String::from_utf8(client.output()).unwrap();
+                let output = text(&mut client);
                 assert_eq!(codes(&output), [501], "{request_line}, {cut}");
             }
         }

@@ -142,11 +142,7 @@ impl Protocol for Shout {
 }
 
 fn writer() -> Harness {
-    Harness::new(Server::new(Rc::new(ServerConfig::default()), |_: &Peer| Writer::default()))
-}
-
-fn get(path: &str) -> String {
-    format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")
+    client_of(|_: &Peer| Writer::default())
 }
 
 /// All that is said to `input`, read to its end, and how the connection stands.
@@ -253,11 +249,11 @@ fn a_response_can_be_written_while_the_request_is_read() {
     let request = "POST /pipe HTTP/1.1\r\nHost: a\r\nContent-Length: 100005\r\n\r\n";
     let mut client = writer();
     client.input(request.as_bytes());
-    assert!(String::from_utf8(client.output()).unwrap().ends_with("chunked\r\n\r\n"));
+    assert!(text(&mut client).ends_with("chunked\r\n\r\n"));
     client.input(b"hel");
     assert_eq!(client.output(), b"3\r\nhel\r\n");
     client.input(&[&b"lo"[..], &[b'x'; 100_000], get("/").as_bytes()].concat());
-    let output = String::from_utf8(client.output()).unwrap();
+    let output = text(&mut client);
     let (content, rest) = dechunk(&output);
     assert_eq!(content.len(), 100_002);
     assert!(rest.ends_with("\r\n\r\nok"), "the connection goes on: {rest}");
@@ -286,7 +282,7 @@ fn an_endless_response_is_notified_of_a_drain() {
         client.input(&request.as_bytes()[..before]);
         client.drain();
         client.input(&request.as_bytes()[before..]);
-        let output = String::from_utf8(client.output()).unwrap();
+        let output = text(&mut client);
         assert!(output.ends_with("\r\n\r\n0\r\n\r\n"), "{output}");
         // One that had started could not say that the connection closes: it does after a moment.
         assert_eq!(client.end(), (before == 5).then_some(End::Linger));
@@ -300,7 +296,7 @@ fn an_endless_response_continues_in_a_lame_duck() {
     let mut client = writer();
     client.lame_duck();
     client.input(get("/events").as_bytes());
-    assert!(String::from_utf8(client.output()).unwrap().contains("Connection: close\r\n"));
+    assert!(text(&mut client).contains("Connection: close\r\n"));
     client.pass(std::time::Duration::from_secs(5));
     assert!(client.end().is_none() && client.output().is_empty());
     client.drain();
