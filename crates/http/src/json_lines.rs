@@ -126,7 +126,7 @@ fn request(method: &str, path: &str, line: &Value) -> Option<KeptRequest> {
     Some(request)
 }
 
-/// What this wire keeps of one exchange: what is to be sent around its content.
+/// What this wire keeps of one exchange: the lines around the response's content.
 #[derive(Debug)]
 pub(crate) struct JsonExchange {
     stream: NonZeroU32,

@@ -1,4 +1,4 @@
-//! Requests of one output whose end the access log has not been told yet.
+//! Requests of one output that are not yet logged.
 
 use std::rc::Rc;
 
@@ -8,18 +8,19 @@ use super::config::ServerConfig;
 use super::log_buffer::{Entry, LogBuffer};
 use crate::{Begun, Ended, Outcome, Status, Unread};
 
-/// With this many requests whose responses are not sent, or bytes noted of them, no more requests are
-/// read: about as much as the responses themselves may hold.
+/// The server reads no more requests while this many wait to be logged, or have this many bytes of notes:
+/// about as much as the responses themselves may hold.
 const MAX_ENTRIES: usize = 1024;
 const MAX_NOTES: usize = 256 * 1024;
 
-/// Bytes that are kept of an incomplete head, for a log line in case it stays incomplete.
+/// Bytes of an incomplete head that are kept, to be logged if it stays incomplete.
 const MAX_PART: usize = 2 * 1024;
 
 /// The most buffers that are kept while no connection uses them.
 const MAX_SPARE_BUFFERS: usize = 64;
 
-/// Requests of one output whose end the log has not been told yet. Their responses are sent in order.
+/// Requests of one output that are not yet logged, because their responses are not sent. Responses are
+/// sent in order.
 #[derive(Debug)]
 pub(crate) struct PendingLog {
     config: Rc<ServerConfig>,
@@ -38,7 +39,7 @@ impl PendingLog {
         self.buffer.entries.len() >= MAX_ENTRIES || self.buffer.notes.len() >= MAX_NOTES
     }
 
-    /// A request has come.
+    /// A request has arrived.
     pub(crate) fn begin(&mut self, request: Begun<'_>, turn: &Turn<'_>) {
         let Some(log) = &self.config.log else { return };
         if self.buffer.entries.is_empty() {
@@ -113,7 +114,7 @@ impl PendingLog {
         self.tell(turn.sent(), Some(Ended::with(reason)), turn.now());
     }
 
-    /// Another protocol has taken over: what is unsent counts as sent.
+    /// Another protocol has taken over: unsent output counts as sent.
     pub(crate) fn handed_over(&mut self, turn: &Turn<'_>) {
         self.answered(turn.written());
         self.tell(turn.written(), None, turn.now());

@@ -1,4 +1,4 @@
-//! The wire that a response is written to: the one type that knows them all.
+//! The wire that a response is written to: the only type that names all wires.
 
 use sockeye_proto::{Output, Turn};
 
@@ -40,7 +40,7 @@ impl WireExchange for H1Exchange {
     }
 
     fn begin_to_read(&mut self, content: Content) {
-        // Where there is none, it has its end at once.
+        // Without content, the end is reached at once.
         self.decoder = Decoder::new(content).unwrap_or(Decoder::Length(0));
     }
 }
@@ -147,7 +147,7 @@ impl Wire<'_> {
         }
     }
 
-    /// Announces that the connection goes on with the protocol `name`. Returns whether it may.
+    /// Announces the switch to the protocol `name`. Returns whether the connection may switch.
     pub(crate) fn upgrade(
         &mut self,
         config: &ServerConfig,

@@ -37,7 +37,7 @@ pub struct AllowedHosts {
     hint: String,
 }
 
-/// A text that is not a host name.
+/// The text is not a host name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadHostName(String);
 
@@ -104,14 +104,14 @@ pub struct HostCheck {
 type OnRefused = Box<dyn Fn(Option<&str>)>;
 
 impl HostCheck {
-    /// Allows `hosts` alone on connections of peers for which `applies` returns true. It is called
-    /// once for each connection.
+    /// Allows only `hosts` on connections of peers for which `applies` returns true. `applies` is called
+    /// once per connection.
     pub fn new(hosts: AllowedHosts, applies: impl Fn(&Peer) -> bool + 'static) -> Self {
         Self { hosts, applies: Box::new(applies), on_refused: None }
     }
 
-    /// Calls `on_refused` for each refused request, with the name that was asked for, without its
-    /// port; with `None` where that is not fit to be shown.
+    /// Calls `on_refused` for each refused request, with the requested name without its port; with `None`
+    /// if the name is not safe to show.
     #[must_use]
     pub fn on_refused(mut self, on_refused: impl Fn(Option<&str>) + 'static) -> Self {
         self.on_refused = Some(Box::new(on_refused));

@@ -19,7 +19,7 @@ use crate::semantics::method::MethodKind;
 use crate::semantics::refusal::Refusal;
 use crate::{Begun, Content, Handler, Handlers, KeptRequest, Limits, ServerConfig, StreamEvent};
 
-/// The most streams at a time.
+/// The most streams in flight.
 const MOST_STREAMS: usize = 100;
 /// The most bytes of a stream that are sent in turn.
 const QUANTUM: u64 = 16 * 1024;
@@ -63,7 +63,7 @@ struct Slot<H> {
 enum State<H> {
     /// The request is being answered.
     InFlight(InFlight<H, JsonExchange>),
-    /// The response is written, or never will be, and not all of it is moved.
+    /// The response is complete or aborted, and not all of it is moved.
     Leaving { wire: JsonExchange, is_aborted: bool },
 }
 
@@ -116,12 +116,12 @@ impl<H: Handler> Slot<H> {
         }
     }
 
-    /// Tells the handler of something.
+    /// Passes an event to the handler.
     fn tell(&mut self, event: StreamEvent<'_>, outer: &Turn<'_>) {
         self.go_on(outer, |in_flight, connection, turn| in_flight.tell(event, connection, turn));
     }
 
-    /// Continues to wait, for less than before perhaps.
+    /// Continues to wait, for room only if `room` is set.
     fn wait(&mut self, room: bool, outer: &Turn<'_>) {
         self.go_on(outer, |in_flight, _, _| {
             let waits = in_flight.exchange.waits;
@@ -136,8 +136,7 @@ impl<H: Handler> Slot<H> {
         });
     }
 
-    /// Drops the handler, and what it waits for. What it has written is still moved, unless the
-    /// response is aborted.
+    /// Drops the handler. The response is still moved, unless it is aborted.
     fn leave(&mut self, is_aborted: bool) {
         let wire = JsonExchange::new(self.id);
         let before = mem::replace(&mut self.state, State::Leaving { wire, is_aborted });
@@ -146,7 +145,7 @@ impl<H: Handler> Slot<H> {
         }
     }
 
-    /// Gives up the request and what is left of its response.
+    /// Cancels the request, and drops the unsent rest of its response.
     fn abort(&mut self, reason: &Reason, outer: &Turn<'_>) {
         if let State::InFlight(in_flight) = &mut self.state
             && in_flight.exchange.incoming != Incoming::Ended
@@ -181,7 +180,8 @@ impl<H: Handler> Slot<H> {
         }
     }
 
-    /// Moves the next of the response to the connection's output. Returns whether there was any.
+    /// Moves the next piece of the response to the connection's output. Returns whether anything
+    /// happened.
     fn move_quantum(&mut self, turn: &mut Turn<'_>) -> bool {
         let wire = match &mut self.state {
             State::InFlight(in_flight) => &mut in_flight.wire,
@@ -204,7 +204,7 @@ impl<H: Handler> Slot<H> {
         head.is_some() || len > 0 || has_room
     }
 
-    /// Tells the log if all of the response is moved.
+    /// Tells the log how much of the response is moved.
     fn log_moved(&mut self, now: Time) {
         if let Some(log) = &mut self.connection.log {
             log.sent(self.stream.moved(), now);
@@ -246,7 +246,7 @@ impl<H: Handler> Slot<H> {
     }
 }
 
-/// Tells a handler of a piece of content, or refuses it.
+/// Passes a piece of content to a handler, or refuses it.
 fn tell_piece<H: Handler>(
     in_flight: &mut InFlight<H, JsonExchange>,
     piece: &[u8],
@@ -299,13 +299,13 @@ impl<S: Handlers> JsonLines<S> {
             }
             (Input::Cancel, Some(slot)) => slot.abort(&Reason::Reset, turn),
             (Input::Reads(reads), Some(slot)) => slot.client_reads = reads,
-            // Its response has left.
+            // Its response is complete.
             (_, None) => {}
         }
         Ok(())
     }
 
-    /// Has a request answered.
+    /// Opens a stream, and calls the handler for its request.
     fn begin(
         &mut self,
         id: NonZeroU32,

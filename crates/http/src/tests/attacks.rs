@@ -1,4 +1,4 @@
-//! What an enemy would try who has read the code: see each test's name.
+//! Attacks by someone who has read the code: see the names of the tests.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::{Limits, Stream, StreamEvent, Trailers};
 
 static MUCH: [u8; Harness::ROOM / 4] = [b'x'; Harness::ROOM / 4];
 
-/// Does as the path says: the tests beside it tell what.
+/// Answers each path in its own way.
 #[derive(Default)]
 struct Odd {
     path: Vec<u8>,
@@ -106,7 +106,7 @@ fn the_body_timeout_restarts_when_a_held_back_body_is_read() {
     let mut client = odd();
     client.input(b"POST /hold HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nh");
     client.pass(body_timeout * 10);
-    // It is asked for again: only now is it waited for.
+    // The handler asks for more: the time starts now.
     client.run_jobs();
     client.pass(body_timeout - Duration::from_millis(1));
     assert!(client.fault().is_none(), "{:?}", client.fault());
@@ -138,14 +138,14 @@ fn content_is_read_only_while_the_output_has_room() {
         client
             .input(format!("{head}{chunks}0\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
         assert!(client.held() <= Harness::ROOM + 2 * MUCH.len(), "{}", client.held());
-        // It is we who don't read.
+        // The server doesn't read while the output is full.
         client.pass(body_timeout * 2);
         let output = text(&mut client);
         assert!(output.ends_with("\r\n\r\n/2"), "{pieces}: {:?}", client.fault());
         assert_eq!(output.matches("10000\r\n").count(), pieces);
         assert!(client.end().is_none());
     }
-    // Nothing comes behind the piece that filled the output but its end.
+    // Only the end follows the piece that filled the output.
     let mut client = odd();
     client.input(b"POST /amplify HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n");
     client.drip(b"aaaa");
@@ -179,7 +179,7 @@ fn a_stopping_server_refuses_upgrades() {
 
         let mut client = odd();
         let request = request.trim_end_matches("hello");
-        // The late one is in progress already, the other one has only started.
+        // The handler of the late one is running already; of the other, only a part of the head arrived.
         let at = if path == "/upgrade" { 9 } else { request.len() };
         client.input(&request.as_bytes()[..at]);
         client.drain();

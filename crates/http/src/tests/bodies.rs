@@ -1,4 +1,4 @@
-//! Requests with bodies: read, held back, thrown away, refused.
+//! Requests with bodies: read, held back, discarded, refused.
 
 use std::cell::RefCell;
 
@@ -9,7 +9,7 @@ use crate::{Content, Limits, Stream, StreamEvent, Trailers};
 
 /// Reads bodies as the path says: `/echo` collects and sends back; `/slow` lets a job run behind
 /// each piece; `/early` answers at the first piece; `/tiny` takes four bytes; `/ask` asks for it when
-/// a job has run; all else answers at once, without it.
+/// a job has run; all other paths answer at once, without reading it.
 #[derive(Default)]
 struct Reader {
     body: Vec<u8>,
@@ -97,8 +97,7 @@ fn bodies(mut output: &str) -> Vec<&str> {
     found
 }
 
-/// What is said to `input`, jobs run as they come: whole, and a byte at a time, which must be the
-/// same.
+/// The output for `input`, running all jobs. It must be the same if `input` arrives byte by byte.
 #[track_caller]
 fn answers(input: &str) -> (String, Harness) {
     let mut whole = reader();
@@ -177,7 +176,7 @@ fn a_100_is_sent_only_when_the_handler_reads_the_body() {
     // HTTP/1.0 has no interim responses.
     let old = format!("POST /echo HTTP/1.0\r\n{expect}\r\nhello");
     assert_eq!(codes(&answers(&old).0), [200]);
-    // Nothing is waited for that isn't to come.
+    // Without content, no 100 is sent.
     assert_eq!(codes(&answers(&post("/echo", "Expect: 100-continue\r\n", "")).0), [200]);
     for (members, status) in [
         ("200-ok", 417),
@@ -241,7 +240,7 @@ fn bad_bodies_are_refused_and_nothing_behind_them_is_read() {
         assert!(output.contains("Connection: close\r\n"));
         assert_eq!(client.fault().unwrap().code, code);
     }
-    // It has its response: there is no other.
+    // The request has its response already: no other follows.
     let (output, client) = answers(&post("/unread", CHUNKED, "x\r\n"));
     assert_eq!((codes(&output), client.fault().unwrap().code), (vec![200], "bad_request"));
 }
@@ -254,7 +253,7 @@ fn an_incomplete_body_is_refused() {
     assert_eq!(codes(&text(&mut client)), [400]);
     assert_eq!(client.fault().unwrap().code, "eof_in_body");
 
-    // Of one that nobody reads, the end may come at any time.
+    // If nobody reads the body, the client may end its side at any time.
     let mut client = reader();
     client.input(post("/unread", "Content-Length: 5\r\n", "hel").as_bytes());
     client.eof();
@@ -354,7 +353,7 @@ fn a_handler_is_notified_once_of_an_incomplete_body() {
         client.end_for(&Reason::Reset);
         assert_eq!(heard.take(), ["incomplete"], "{path} {fields}{body}");
     }
-    // Of a body that is complete, or of none, nothing is to be told.
+    // No event follows a complete body, or a request without one.
     for (path, fields, body, told) in [
         ("/", length, "hello", &["complete"][..]),
         ("/", "", "", &["complete"]),

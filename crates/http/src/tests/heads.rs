@@ -13,7 +13,7 @@ fn ours(input: &[u8]) -> Option<Parts> {
     ours_after(&mut Block::default(), input)
 }
 
-/// What is found in `input` with what is known of the head before it.
+/// The head in `input`, parsed with the cached head in `block`.
 fn ours_after(block: &mut Block, input: &[u8]) -> Option<Parts> {
     let head = head::parse(input, &mut Progress::default(), &Limits::default(), block);
     let head = head.ok()??;
@@ -92,7 +92,7 @@ proptest! {
         other in heads(),
         same_fields in any::<bool>(),
     ) {
-        // Another request line with the same fields, and what is cut off them.
+        // Another request line with the same fields, and with a part of them.
         let fields = one.iter().position(|byte| *byte == b'\n').map_or(&one[..], |at| &one[at..]);
         let other = if same_fields { [b"HEAD /x HTTP/1.1\r", fields].concat() } else { other };
         let mut block = Block::default();

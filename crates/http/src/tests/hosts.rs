@@ -30,7 +30,7 @@ impl Site {
         Harness::new(Server::new(Rc::clone(&self.shared), |_: &Peer| Mirror::default()))
     }
 
-    /// What is said to `input` on a new connection.
+    /// The output for `input` on a new connection.
     fn says(&self, checked: bool, input: &str) -> String {
         let mut client = self.connect(checked);
         client.input(input.as_bytes());
@@ -49,16 +49,16 @@ fn a_host_is_checked_in_each_form_of_a_request() {
         ("POST / HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 0", 421),
         ("OPTIONS * HTTP/1.1\r\nHost: evil.example", 421),
         ("GET / HTTP/1.1\r\nHost:", 421),
-        // The target's wins.
+        // The host in the target wins.
         ("GET http://localhost/ HTTP/1.1\r\nHost: evil.example", 200),
         ("GET http://evil.example/ HTTP/1.1\r\nHost: localhost", 421),
-        // Once more, when what the fields say is known.
+        // Again, when the fields are cached.
         ("GET / HTTP/1.1\r\nHost: localhost", 200),
         ("GET http://evil.example/ HTTP/1.1\r\nHost: localhost", 421),
         ("GET / HTTP/1.0", 200),
         ("GET / HTTP/1.0\r\nHost: evil.example", 421),
         ("GET http://evil.example/ HTTP/1.0", 421),
-        // What is wrong besides comes first.
+        // Other refusals take precedence.
         ("GET / HTTP/1.1", 400),
         ("TRACE / HTTP/1.1\r\nHost: evil.example", 405),
     ] {
@@ -95,7 +95,7 @@ fn hosts_are_checked_per_connection_although_heads_are_cached() {
     for host in ["evil.example", "localhost", "files.example", "evil.example"] {
         let request = format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
         let refused = host == "evil.example";
-        // The same bytes again and again: the second time what they say is known.
+        // From the second time on, the head is cached.
         for checked in [false, true, true, false, true] {
             let status = if checked && refused { 421 } else { 200 };
             assert_eq!(codes(&site.says(checked, &request)), [status], "{host}, {checked}");

@@ -49,7 +49,7 @@ impl Handler for Several {
             b"/stop" => responder.stream(Status::OK, &none, None).later(),
             b"/large" => responder.send(Status::OK, &none, Body::Static(&LARGE)),
             b"/collect" => responder.read(),
-            b"/panic" => panic!("asked for it"),
+            b"/panic" => panic!("on purpose"),
             path => responder.send(Status::OK, &none, Body::Copied(path)),
         }
     }

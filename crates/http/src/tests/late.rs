@@ -7,8 +7,8 @@ use sockeye_proto::End;
 use super::*;
 use crate::{Limits, Stream, StreamEvent, Trailers};
 
-/// What is answered by a job: `/later`; `/stream`, which begins then; `/body`, when the body has
-/// come; `/on`, which waits on once.
+/// Answers when a job has run: `/later`; `/stream`, as a stream; `/body`, when the body is complete;
+/// `/on`, which keeps waiting at the first timeout. Answers `/now` at once.
 #[derive(Default)]
 struct Slow {
     path: Vec<u8>,
@@ -67,8 +67,8 @@ fn limited() -> Rc<ServerConfig> {
     Rc::new(ServerConfig::new(Limits { response_timeout: Some(secs(5)), ..Limits::default() }))
 }
 
-/// A client whose request was taken, with what it has heard by now.
-fn asked(request: &str) -> Harness {
+/// A client whose request was read and is not answered yet.
+fn send(request: &str) -> Harness {
     let mut client = Harness::new(Server::new(limited(), |_: &Peer| Slow::default()));
     client.input(request.as_bytes());
     assert_eq!(client.output(), b"");
@@ -77,7 +77,7 @@ fn asked(request: &str) -> Harness {
 
 #[test]
 fn a_late_response_is_a_503_and_the_connection_stays_open() {
-    let mut client = asked(&get("/later"));
+    let mut client = send(&get("/later"));
     client.pass(secs(4));
     assert_eq!(text(&mut client), "");
     client.pass(secs(1));
@@ -95,12 +95,12 @@ fn a_late_response_is_a_503_and_the_connection_stays_open() {
     client.run_jobs();
     assert_eq!(codes(&text(&mut client)), [200]);
     client.pass(secs(50));
-    assert!(client.fault().is_none(), "what was answered has no time any more");
+    assert!(client.fault().is_none(), "an answered request has no timeout");
 }
 
 #[test]
 fn a_handler_that_keeps_waiting_has_the_same_time_again() {
-    let mut client = asked(&get("/on"));
+    let mut client = send(&get("/on"));
     client.pass(secs(9));
     assert_eq!(text(&mut client), "");
     client.pass(secs(1));
@@ -109,14 +109,14 @@ fn a_handler_that_keeps_waiting_has_the_same_time_again() {
 
 #[test]
 fn a_stream_that_started_in_time_has_no_response_timeout() {
-    let mut client = asked(&get("/stream"));
+    let mut client = send(&get("/stream"));
     client.pass(secs(4));
     client.run_jobs();
     assert_eq!(codes(&text(&mut client)), [200]);
     client.pass(secs(1000));
     assert_eq!(client.fault(), None);
-    // One whose client has ended its side has the time that such a stream has, and not what is left.
-    let mut client = asked(&get("/stream"));
+    // If its client has ended its side, it has the timeout of such streams, not the rest of the first.
+    let mut client = send(&get("/stream"));
     client.eof();
     client.pass(secs(4));
     client.run_jobs();
@@ -129,7 +129,7 @@ fn a_stream_that_started_in_time_has_no_response_timeout() {
 
 #[test]
 fn the_time_does_not_run_while_the_body_is_read() {
-    let mut client = asked("POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n");
+    let mut client = send("POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n");
     for byte in [b"a", b"b", b"c"] {
         client.pass(secs(20));
         assert_eq!(text(&mut client), "");
@@ -147,7 +147,7 @@ fn the_time_does_not_run_while_the_body_is_read() {
 fn a_503_closes_the_connection_only_if_the_unread_body_is_large() {
     for (length, persists) in [(3, true), (100_000, false)] {
         let head = format!("POST /later HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n");
-        let mut client = asked(&head);
+        let mut client = send(&head);
         client.pass(secs(5));
         let output = text(&mut client);
         assert_eq!(codes(&output), [503]);

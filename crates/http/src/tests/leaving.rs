@@ -58,8 +58,8 @@ const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
-/// A client that has asked for `requests` and has read what there is.
-fn asked(requests: &[&[u8]]) -> Harness {
+/// A client that has sent `requests` and read the output so far.
+fn request_all(requests: &[&[u8]]) -> Harness {
     let mut client = client_of(|_: &Peer| Feed);
     client.input(&requests.concat());
     client.output();
@@ -70,7 +70,7 @@ fn asked(requests: &[&[u8]]) -> Harness {
 fn a_silent_stream_is_cancelled_15_s_after_its_client_ended_its_side() {
     // Also with requests in the way that nobody reads before the stream is over.
     for requests in [&[FEED][..], &[FEED, LATER, FEED]] {
-        let mut client = asked(requests);
+        let mut client = request_all(requests);
         client.pass(secs(1000));
         client.eof();
         client.pass(secs(14));
@@ -99,7 +99,7 @@ fn the_limit_is_an_option() {
 
 #[test]
 fn a_stream_that_sends_is_not_cancelled_until_it_is_silent() {
-    let mut client = asked(&[FEED]);
+    let mut client = request_all(&[FEED]);
     client.eof();
     for _ in 0..20 {
         client.pass(secs(10));
@@ -114,7 +114,7 @@ fn a_stream_that_sends_is_not_cancelled_until_it_is_silent() {
 
 #[test]
 fn unsent_output_is_not_silence() {
-    let mut client = asked(&[FEED]);
+    let mut client = request_all(&[FEED]);
     client.eof();
     client.run_jobs();
     client.pass(secs(100));
@@ -130,7 +130,7 @@ fn unsent_output_is_not_silence() {
 
 #[test]
 fn a_response_that_is_not_streamed_has_no_time_limit() {
-    let mut client = asked(&[LATER, LATER]);
+    let mut client = request_all(&[LATER, LATER]);
     client.eof();
     for _ in 0..2 {
         client.pass(secs(1000));
@@ -143,7 +143,7 @@ fn a_response_that_is_not_streamed_has_no_time_limit() {
 
 #[test]
 fn a_stream_that_starts_after_the_end_of_input_has_the_same_timeout() {
-    let mut client = asked(&[LATER, FEED]);
+    let mut client = request_all(&[LATER, FEED]);
     client.eof();
     client.pass(secs(1000));
     client.run_jobs();

@@ -1,10 +1,10 @@
-//! What a handler makes of the requests that the server refuses.
+//! Pages that a handler writes for refused requests.
 
 use bytes::Bytes;
 
 use super::*;
 
-/// Answers nothing but what is refused.
+/// Panics for requests, and writes the pages of refusals.
 struct Pages;
 
 impl Handler for Pages {

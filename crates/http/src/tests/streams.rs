@@ -1,4 +1,4 @@
-//! Responses that are written bit by bit, protocols that take over, and handlers that panic.
+//! Streamed responses, upgrades to other protocols, and handlers that panic.
 
 use sockeye_proto::{Consumed, End, Event, Fault, Protocol, Time, Turn};
 
@@ -79,7 +79,7 @@ impl Handler for Writer {
                 let _ = responder.run(|| ());
                 responder.later()
             }
-            b"/panic-begun" => {
+            b"/panic-started" => {
                 let mut stream = responder.stream(Status::OK, &fields, None);
                 stream.write(b"abc");
                 panic!("on purpose, in the middle");
@@ -120,7 +120,7 @@ impl Handler for Writer {
     }
 }
 
-/// Says everything louder.
+/// Echoes in upper case.
 struct Shout;
 
 impl Protocol for Shout {
@@ -145,7 +145,7 @@ fn writer() -> Harness {
     client_of(|_: &Peer| Writer::default())
 }
 
-/// All that is said to `input`, read to its end, and how the connection stands.
+/// The output for `input`, running all jobs, and the client.
 fn said(input: &str) -> (String, Harness) {
     let mut client = writer();
     client.input(input.as_bytes());
@@ -156,7 +156,7 @@ fn said(input: &str) -> (String, Harness) {
     (String::from_utf8(output).unwrap(), client)
 }
 
-/// The content of a response in chunks, and what is behind it.
+/// The content of a chunked response, and the output behind it.
 fn dechunk(mut input: &str) -> (String, &str) {
     let mut content = String::new();
     loop {
@@ -195,7 +195,7 @@ fn a_streamed_response_is_written_only_while_there_is_room() {
     let mut client = writer();
     client.input(get("/large").as_bytes());
     client.input(get("/large").as_bytes());
-    // What a client that reads nothing makes us hold.
+    // Output that is held for a client that reads nothing.
     assert!(client.held() < Harness::ROOM + 2 * PIECE.len(), "{}", client.held());
     assert_eq!(client.unused(), get("/large").len());
 }
@@ -275,7 +275,7 @@ fn messages_are_stream_events_and_the_connection_stays_open() {
 
 #[test]
 fn an_endless_response_is_notified_of_a_drain() {
-    // Also one that begins when it does already.
+    // Also a response that starts during the drain.
     let request = get("/events");
     for before in [request.len(), 5] {
         let mut client = writer();
@@ -284,7 +284,7 @@ fn an_endless_response_is_notified_of_a_drain() {
         client.input(&request.as_bytes()[before..]);
         let output = text(&mut client);
         assert!(output.ends_with("\r\n\r\n0\r\n\r\n"), "{output}");
-        // One that had started could not say that the connection closes: it does after a moment.
+        // If it had started before, its head has no `Connection: close`: the connection closes later.
         assert_eq!(client.end(), (before == 5).then_some(End::Linger));
         client.pass(sockeye_proto::DRAIN_GRACE);
         assert_eq!(client.end(), Some(End::Linger));
@@ -340,13 +340,13 @@ fn a_panic_is_a_500_or_ends_a_started_response() {
         assert_eq!(codes(&output), [200, 500], "{path}");
         assert!(
             output.ends_with("\r\n\r\n500 Internal Server Error\n"),
-            "no word of why: {output}"
+            "the reason is not shown: {output}"
         );
         let fault = client.fault().unwrap();
         assert_eq!(fault.code, "handler_panicked");
         assert!(fault.what.contains("on purpose"), "{fault}");
     }
-    let (output, client) = said(&get("/panic-begun"));
+    let (output, client) = said(&get("/panic-started"));
     assert!(output.ends_with("\r\n\r\n3\r\nabc\r\n"), "{output}");
     assert_eq!(client.fault().unwrap().code, "handler_panicked");
 }

@@ -1,5 +1,5 @@
-//! Our reading against another parser's, `httparse`: what both accept means the same to both, and
-//! what only one of them accepts has a reason that is listed.
+//! Compares the server with another parser, `httparse`: both find the same in requests that both accept,
+//! and each difference in what they accept is listed.
 
 use std::collections::BTreeSet;
 
@@ -8,9 +8,9 @@ use proptest::prelude::*;
 use crate::cases::{Case, cases, damaged};
 use crate::reads::{Accepted, End, Reading, read};
 
-/// What we refuse though httparse doesn't, by our own words for it.
+/// Why the server refuses requests that `httparse` accepts.
 const STRICTER: &[&str] = &[
-    // Not asked of somebody who reads heads alone: what methods, targets and fields mean.
+    // `httparse` reads heads only, and not what methods, targets and fields mean.
     "sent a method of more than 64 bytes",
     "sent a request with a method that is not allowed here",
     "sent a request target in a form that its method does not allow",

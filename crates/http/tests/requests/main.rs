@@ -1,4 +1,4 @@
-//! Every case of `cases.txt`, whole and cut everywhere; and whatever is accepted, written anew.
+//! Reads every case of `cases.txt`, whole and cut anywhere, and rewrites accepted requests.
 
 #![forbid(unsafe_code)]
 
@@ -20,7 +20,7 @@ fn verdict(reading: &Reading) -> String {
     }
 }
 
-/// The requests as somebody else would send them: bodies in chunks where they were.
+/// The requests, rewritten with other spelling: chunked bodies in other chunks.
 fn write(requests: &[Accepted]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for Accepted { method, target, minor, fields, body, trailers } in requests {
@@ -48,9 +48,9 @@ fn lines(fields: &Lines) -> Vec<u8> {
 
 #[track_caller]
 fn assert_rewritten_is_equal(reading: &Reading) {
-    let anew = read([&write(&reading.requests)[..]]);
-    assert_eq!(anew.requests, reading.requests);
-    assert_eq!(anew.end, End::Done);
+    let rewritten = read([&write(&reading.requests)[..]]);
+    assert_eq!(rewritten.requests, reading.requests);
+    assert_eq!(rewritten.end, End::Done);
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn cuts_change_no_case() {
     for Case { name, bytes, .. } in cases() {
         let whole = read([&bytes[..]]);
         assert_eq!(read(bytes.chunks(1)), whole, "{name}, byte by byte");
-        // Of the long ones every cut would take long, and the bytes in the middle are all alike.
+        // Long cases are cut at some places only: that is faster, and their bytes are all alike.
         let step = 1 + bytes.len() / 500;
         for at in (0..bytes.len()).step_by(step) {
             let (first, second) = bytes.split_at(at);
